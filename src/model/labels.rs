@@ -1,0 +1,307 @@
+//! Label sets, kept in the byte form in which a remote-write request carries them.
+//!
+//! A [`Labels`] is one run of bytes: for each label, sorted by name, the protobuf field
+//!
+//! ```text
+//! ┌──────┬─────────────────┬──────┬────────────┬──────┬──────┬─────────────┬───────┐
+//! │ 0x0a │ length (varint) │ 0x0a │ len (varint)│ name │ 0x12 │ len (varint)│ value │
+//! └──────┴─────────────────┴──────┴────────────┴──────┴──────┴─────────────┴───────┘
+//! ```
+//!
+//! which is field 1 (`labels`) of `prometheus.TimeSeries` as any sender writes it. So a series that is known is found
+//! by hashing and comparing the bytes of the request as they stand: nothing is parsed, sorted or copied.
+//!
+//! Invariant: the form is canonical. Names are unique, sorted by their bytes, not empty; values are not empty (an empty value
+//! means that the label is absent); both are UTF-8; every length is the shortest varint. Two label sets are equal
+//! exactly if their bytes are. Only [`LabelsBuilder`] makes one, so bytes that equal those of a `Labels` need no further check.
+
+use std::cmp::Ordering;
+use std::fmt;
+
+/// The name of the label that holds the metric's name.
+pub const METRIC_NAME: &str = "__name__";
+
+const TAG_LABEL: u8 = 0x0a;
+const TAG_NAME: u8 = 0x0a;
+const TAG_VALUE: u8 = 0x12;
+
+/// A canonical label set; see the module's doc for its bytes.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct Labels {
+    packed: Box<[u8]>,
+}
+
+/// Why a list of names and values is not a label set.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum LabelError {
+    /// No label with a value at all.
+    #[error("no labels")]
+    Empty,
+    /// A label without a name.
+    #[error("empty label name")]
+    EmptyName,
+    /// The same name twice.
+    #[error("repeated label name {0:?}")]
+    RepeatedName(String),
+    /// A name or value that is not UTF-8.
+    #[error("label is not valid UTF-8")]
+    NotUtf8,
+}
+
+impl Labels {
+    /// The canonical bytes.
+    #[must_use]
+    pub fn as_packed(&self) -> &[u8] {
+        &self.packed
+    }
+
+    /// The labels as pairs of name and value, sorted by name.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        RawLabels { rest: &self.packed }.map(|(name, value)| (as_str(name), as_str(value)))
+    }
+
+    /// The value of the label `name`, or `None` where the set has no such label.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&str> {
+        RawLabels { rest: &self.packed }
+            .find(|(candidate, _)| *candidate == name.as_bytes())
+            .map(|(_, value)| as_str(value))
+    }
+
+    /// How many labels the set has.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        RawLabels { rest: &self.packed }.count()
+    }
+
+    /// Whether the set has no label.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.packed.is_empty()
+    }
+}
+
+/// The order of Prometheus: label by label, name before value, a shorter set before its extension.
+impl Ord for Labels {
+    fn cmp(&self, other: &Self) -> Ordering {
+        RawLabels { rest: &self.packed }.cmp(RawLabels { rest: &other.packed })
+    }
+}
+
+impl PartialOrd for Labels {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+/// `{__name__="up", job="node"}`, as Prometheus prints a series.
+impl fmt::Display for Labels {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("{")?;
+        for (i, (name, value)) in self.iter().enumerate() {
+            if i > 0 {
+                f.write_str(", ")?;
+            }
+            if is_legacy_name(name) {
+                write!(f, "{name}={value:?}")?;
+            } else {
+                write!(f, "{name:?}={value:?}")?;
+            }
+        }
+        f.write_str("}")
+    }
+}
+
+impl fmt::Debug for Labels {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// Whether a label name needs no quotes: `[a-zA-Z_][a-zA-Z0-9_]*`.
+fn is_legacy_name(name: &str) -> bool {
+    !name.is_empty()
+        && !name.as_bytes()[0].is_ascii_digit()
+        && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
+}
+
+/// Gathers names and values in any order and makes the canonical set of them.
+#[derive(Default, Debug)]
+pub struct LabelsBuilder<'a> {
+    pairs: Vec<(&'a str, &'a str)>,
+}
+
+impl<'a> LabelsBuilder<'a> {
+    /// An empty builder.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds a label. An empty value means that the label is absent.
+    pub fn add(&mut self, name: &'a str, value: &'a str) {
+        self.pairs.push((name, value));
+    }
+
+    /// Adds a label given as bytes.
+    ///
+    /// # Errors
+    /// [`LabelError::NotUtf8`] where either is not UTF-8.
+    pub fn add_bytes(&mut self, name: &'a [u8], value: &'a [u8]) -> Result<(), LabelError> {
+        let name = std::str::from_utf8(name).map_err(|_| LabelError::NotUtf8)?;
+        let value = std::str::from_utf8(value).map_err(|_| LabelError::NotUtf8)?;
+        self.add(name, value);
+        Ok(())
+    }
+
+    /// The canonical set: sorted, labels without a value left out.
+    ///
+    /// # Errors
+    /// [`LabelError`] for an empty or repeated name (also where one of its values is empty), and for a set without a
+    /// label.
+    pub fn build(&mut self) -> Result<Labels, LabelError> {
+        self.pairs.sort_unstable_by_key(|(name, _)| *name);
+        if self.pairs.first().is_some_and(|(name, _)| name.is_empty()) {
+            return Err(LabelError::EmptyName);
+        }
+        if let Some(pair) = self.pairs.windows(2).find(|pair| pair[0].0 == pair[1].0) {
+            return Err(LabelError::RepeatedName(pair[0].0.to_owned()));
+        }
+        self.pairs.retain(|(_, value)| !value.is_empty());
+        if self.pairs.is_empty() {
+            return Err(LabelError::Empty);
+        }
+        let mut packed = Vec::with_capacity(self.pairs.iter().map(|(n, v)| n.len() + v.len() + 6).sum());
+        for (name, value) in &self.pairs {
+            let inner = 2 + varint_len(name.len()) + name.len() + varint_len(value.len()) + value.len();
+            packed.push(TAG_LABEL);
+            put_varint(&mut packed, inner);
+            packed.push(TAG_NAME);
+            put_varint(&mut packed, name.len());
+            packed.extend_from_slice(name.as_bytes());
+            packed.push(TAG_VALUE);
+            put_varint(&mut packed, value.len());
+            packed.extend_from_slice(value.as_bytes());
+        }
+        Ok(Labels { packed: packed.into_boxed_slice() })
+    }
+}
+
+impl<'a> FromIterator<(&'a str, &'a str)> for LabelsBuilder<'a> {
+    fn from_iter<T: IntoIterator<Item = (&'a str, &'a str)>>(pairs: T) -> Self {
+        Self { pairs: pairs.into_iter().collect() }
+    }
+}
+
+/// Walks canonical bytes as pairs of name and value.
+#[derive(Clone)]
+struct RawLabels<'a> {
+    rest: &'a [u8],
+}
+
+impl<'a> Iterator for RawLabels<'a> {
+    type Item = (&'a [u8], &'a [u8]);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.rest = self.rest.get(1..)?;
+        take_varint(&mut self.rest)?;
+        let name = self.take_field()?;
+        let value = self.take_field()?;
+        Some((name, value))
+    }
+}
+
+impl<'a> RawLabels<'a> {
+    fn take_field(&mut self) -> Option<&'a [u8]> {
+        self.rest = self.rest.get(1..)?;
+        let len = take_varint(&mut self.rest)?;
+        let (field, rest) = self.rest.split_at_checked(len)?;
+        self.rest = rest;
+        Some(field)
+    }
+}
+
+/// A name or value of a canonical set as text; the builder has checked that it is UTF-8.
+fn as_str(bytes: &[u8]) -> &str {
+    std::str::from_utf8(bytes).unwrap_or_default()
+}
+
+fn varint_len(n: usize) -> usize {
+    (usize::BITS - (n | 1).leading_zeros()).div_ceil(7) as usize
+}
+
+fn put_varint(out: &mut Vec<u8>, mut n: usize) {
+    while n >= 0x80 {
+        out.push((n & 0x7f) as u8 | 0x80);
+        n >>= 7;
+    }
+    out.push(n as u8);
+}
+
+fn take_varint(bytes: &mut &[u8]) -> Option<usize> {
+    let mut n = 0;
+    for (i, byte) in bytes.iter().enumerate().take(10) {
+        n |= usize::from(byte & 0x7f) << (7 * i);
+        if byte & 0x80 == 0 {
+            *bytes = &bytes[i + 1..];
+            return Some(n);
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{LabelError, LabelsBuilder};
+    use proptest::prelude::{prop_assert, prop_assert_eq, proptest};
+
+    fn build(pairs: &[(&str, &str)]) -> Result<super::Labels, LabelError> {
+        pairs.iter().copied().collect::<LabelsBuilder<'_>>().build()
+    }
+
+    #[test]
+    fn unsorted_labels_and_empty_values_make_the_same_set() {
+        let sorted = build(&[("__name__", "up"), ("job", "node")]).unwrap();
+        let unsorted = build(&[("job", "node"), ("zone", ""), ("__name__", "up")]).unwrap();
+        assert_eq!(sorted, unsorted);
+        assert_eq!(sorted.as_packed(), b"\x0a\x0e\x0a\x08__name__\x12\x02up\x0a\x0b\x0a\x03job\x12\x04node");
+    }
+
+    #[test]
+    fn bad_names_are_told_apart() {
+        assert_eq!(build(&[("", "x")]), Err(LabelError::EmptyName));
+        assert_eq!(build(&[("a", "x"), ("a", "y")]), Err(LabelError::RepeatedName("a".into())));
+        assert_eq!(build(&[("a", "x"), ("a", "")]), Err(LabelError::RepeatedName("a".into())));
+        assert_eq!(build(&[("a", "")]), Err(LabelError::Empty));
+        assert_eq!(build(&[]), Err(LabelError::Empty));
+    }
+
+    #[test]
+    fn a_set_prints_as_prometheus_prints_it() {
+        let set = build(&[("__name__", "a.b"), ("x.y", "1\n\"")]).unwrap();
+        assert_eq!(set.to_string(), r#"{__name__="a.b", "x.y"="1\n\""}"#);
+    }
+
+    proptest! {
+        #[test]
+        fn what_goes_in_comes_out_and_order_is_that_of_the_pairs(
+            a in proptest::collection::btree_map(".{1,200}", ".{1,200}", 1..8),
+            b in proptest::collection::btree_map("[ab]{1,2}", "[ab]{1,2}", 1..4),
+            c in proptest::collection::btree_map("[ab]{1,2}", "[ab]{1,2}", 1..4),
+        ) {
+            let make = |map: &std::collections::BTreeMap<String, String>| {
+                map.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect::<LabelsBuilder<'_>>().build().unwrap()
+            };
+            let built = make(&a);
+            let read: Vec<_> = built.iter().map(|(n, v)| (n.to_owned(), v.to_owned())).collect();
+            prop_assert_eq!(&read, &a.clone().into_iter().collect::<Vec<_>>());
+            prop_assert_eq!(built.len(), a.len());
+            for (name, value) in &a {
+                prop_assert_eq!(built.get(name), Some(value.as_str()));
+            }
+            let flat = |map: &std::collections::BTreeMap<String, String>| map.clone().into_iter().collect::<Vec<_>>();
+            prop_assert_eq!(make(&b).cmp(&make(&c)), flat(&b).cmp(&flat(&c)));
+            prop_assert!(built.get("no such label").is_none());
+        }
+    }
+}

@@ -1,0 +1,1 @@
+//! Matchers: conditions on one label's value.

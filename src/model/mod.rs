@@ -1,0 +1,9 @@
+//! The values that every part of narthex speaks of: labels, matchers, samples, references, time ranges.
+//!
+//! Pure values: nothing here touches a file, a socket, a clock or a lock.
+
+pub mod labels;
+pub mod matcher;
+pub mod refs;
+pub mod sample;
+pub mod time;
