@@ -17,6 +17,7 @@
 
 use std::cmp::Ordering;
 use std::fmt;
+use std::sync::Arc;
 
 /// The name of the label that holds the metric's name.
 pub const METRIC_NAME: &str = "__name__";
@@ -28,7 +29,8 @@ const TAG_VALUE: u8 = 0x12;
 /// A canonical label set; see the module's doc for its bytes.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Labels {
-    packed: Box<[u8]>,
+    /// Shared, so that an answer names a series without copying its labels.
+    packed: Arc<[u8]>,
 }
 
 /// Why a list of names and values is not a label set.
@@ -183,7 +185,7 @@ impl<'a> LabelsBuilder<'a> {
             put_varint(&mut packed, value.len());
             packed.extend_from_slice(value.as_bytes());
         }
-        Ok(Labels { packed: packed.into_boxed_slice() })
+        Ok(Labels { packed: packed.into() })
     }
 }
 

@@ -1,1 +1,35 @@
-//! chunk
+//! Chunks: runs of samples of one series, encoded; where they are cut; the files of the head's full chunks.
+
+/// How a chunk's bytes are encoded. The numbers stand on disk (`tsdb/chunkenc/chunk.go` of Prometheus).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Encoding {
+    /// Floats, Gorilla's XOR scheme.
+    Xor = 1,
+    /// Integer native histograms.
+    Histogram = 2,
+    /// Float native histograms.
+    FloatHistogram = 3,
+    /// Floats, the second XOR scheme, with start timestamps.
+    Xor2 = 4,
+    /// Integer native histograms with start timestamps.
+    HistogramSt = 5,
+    /// Float native histograms with start timestamps.
+    FloatHistogramSt = 6,
+}
+
+impl Encoding {
+    /// The encoding with that number on disk, or `None` where there is none.
+    #[must_use]
+    pub fn from_byte(byte: u8) -> Option<Self> {
+        Some(match byte {
+            1 => Self::Xor,
+            2 => Self::Histogram,
+            3 => Self::FloatHistogram,
+            4 => Self::Xor2,
+            5 => Self::HistogramSt,
+            6 => Self::FloatHistogramSt,
+            _ => return None,
+        })
+    }
+}

@@ -1,1 +1,3 @@
-//! query
+//! Reading: which series match, which of their chunks are wanted, and their samples as one ordered stream.
+
+pub mod source;

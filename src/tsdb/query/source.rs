@@ -1,0 +1,82 @@
+//! What a query reads from: the seam that the head and every block implement.
+//!
+//! A source answers with series sorted by their labels; each series lists its chunks in the order of their time. A chunk
+//! is bytes that stay valid as long as the [`ChunkData`] lives (shared memory, or a pinned mapped file): no lock is
+//! held while it is read.
+
+use crate::model::labels::Labels;
+use crate::model::matcher::Matcher;
+use crate::model::time::TimeRange;
+use crate::tsdb::chunk::Encoding;
+use std::sync::Arc;
+
+/// A part of the stored data that can be queried by itself.
+pub trait BlockSource: Send + Sync {
+    /// The series that satisfy every matcher, sorted by labels, with the chunks that overlap `range`.
+    ///
+    /// # Errors
+    /// [`QueryError`] where the data can't be read.
+    fn select(&self, matchers: &[Matcher], range: TimeRange) -> Result<ChunkSeriesSet<'_>, QueryError>;
+}
+
+/// Series with their chunks, sorted by labels, made one by one as they are asked for.
+pub type ChunkSeriesSet<'a> = Box<dyn Iterator<Item = Result<ChunkSeries, QueryError>> + Send + 'a>;
+
+/// One series and its chunks in a range.
+#[derive(Debug, Clone)]
+pub struct ChunkSeries {
+    /// The labels of the series.
+    pub labels: Labels,
+    /// Its chunks, sorted by `mint`; of one source they do not overlap.
+    pub chunks: Vec<Chunk>,
+}
+
+/// A chunk: an encoded run of samples.
+#[derive(Debug, Clone)]
+pub struct Chunk {
+    /// Time of its first sample, ms.
+    pub mint: i64,
+    /// Time of its last sample, ms.
+    pub maxt: i64,
+    /// How `data` is encoded.
+    pub encoding: Encoding,
+    /// The encoded samples, without the header and checksum of any file.
+    pub data: ChunkData,
+}
+
+/// The bytes of a chunk, kept alive by whatever owns them.
+#[derive(Clone)]
+pub struct ChunkData(Arc<dyn AsRef<[u8]> + Send + Sync>);
+
+impl ChunkData {
+    /// Takes shared bytes, such as a part of a mapped file with its mapping.
+    pub fn new(bytes: impl AsRef<[u8]> + Send + Sync + 'static) -> Self {
+        Self(Arc::new(bytes))
+    }
+
+    /// The encoded samples.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        (*self.0).as_ref()
+    }
+}
+
+impl std::fmt::Debug for ChunkData {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "ChunkData({} bytes)", self.bytes().len())
+    }
+}
+
+/// Why a query has no answer, or none that is whole.
+#[derive(Debug, thiserror::Error)]
+pub enum QueryError {
+    /// Stored data that can't be read; the text names file and offset.
+    #[error("damaged data: {0}")]
+    Damaged(String),
+    /// The answer would have more samples than the caller allows.
+    #[error("the answer has more than {limit} samples")]
+    TooManySamples {
+        /// The caller's limit.
+        limit: u64,
+    },
+}
