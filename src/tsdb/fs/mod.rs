@@ -1,1 +1,3 @@
 //! fs
+
+pub mod mmap;
