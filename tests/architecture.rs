@@ -167,7 +167,9 @@ fn circles(modules: &[Module]) -> Vec<String> {
         }
     }
     for graph in [&mut files, &mut parts] {
-        graph.iter_mut().for_each(|(own, targets)| drop(targets.remove(own)));
+        for (own, targets) in graph {
+            targets.remove(own);
+        }
     }
     [files, parts].iter().filter_map(circle).collect()
 }
