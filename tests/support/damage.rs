@@ -29,6 +29,12 @@ pub(crate) fn flip(file: &Path, byte: u64, bit: u32) {
     file.write_all(&value).expect("the byte can be written");
 }
 
+/// Appends bytes to a file.
+pub(crate) fn append(file: &Path, bytes: &[u8]) {
+    let mut file = OpenOptions::new().append(true).open(file).expect("the file can be opened");
+    file.write_all(bytes).expect("the bytes can be written");
+}
+
 /// Where the fragments of a segment begin, that is the offsets of their type bytes, and where the last one ends.
 pub(crate) fn fragments(segment: &Path) -> (Vec<u64>, u64) {
     let bytes = std::fs::read(segment).expect("the segment can be read");

@@ -39,6 +39,11 @@ impl Ledger {
         self.state().acknowledged.count()
     }
 
+    /// Everything acknowledged so far, for a read that begins now.
+    pub(crate) fn acknowledged_so_far(&self) -> Samples {
+        self.state().acknowledged.clone()
+    }
+
     /// Panics unless everything acknowledged was returned with its exact bits and nothing that was not sent, or was refused.
     pub(crate) fn check(&self, returned: &Samples, when: &str) {
         let state = self.state();

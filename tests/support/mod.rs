@@ -20,3 +20,4 @@ pub(crate) mod samples;
 pub(crate) mod seed;
 pub(crate) mod wait;
 pub(crate) mod wire;
+pub(crate) mod writers;

@@ -108,8 +108,12 @@ impl Samples {
     /// The samples that `self` has and `other` has not, or has with other bits.
     pub(crate) fn beyond(&self, other: &Samples) -> Samples {
         let mut rest = Samples::new();
-        for (labels, t, bits) in self.iter().filter(|&(labels, t, bits)| other.get(labels, t) != Some(bits)) {
-            rest.add(labels, t, bits);
+        let none = BTreeMap::new();
+        for (labels, samples) in &self.series {
+            let others = other.series.get(labels).unwrap_or(&none);
+            for (&t, &bits) in samples.iter().filter(|&(t, bits)| others.get(t) != Some(bits)) {
+                rest.add(labels, t, bits);
+            }
         }
         rest
     }
