@@ -131,7 +131,7 @@ impl XorChunk {
         }
         let end = 8 * HEADER + iter.bits.position();
         let mut kept = bytes[..end.div_ceil(8)].to_vec();
-        if let Some(last) = kept.last_mut().filter(|_| end % 8 != 0) {
+        if let Some(last) = kept.last_mut().filter(|_| !end.is_multiple_of(8)) {
             *last &= 0xff << (8 - end % 8);
         }
         Ok(Self {

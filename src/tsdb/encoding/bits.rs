@@ -13,7 +13,7 @@ const WINDOW: usize = 9;
 ///
 /// The parts are borrowed so that the owner, of whom there may be a million, can lay them out without padding.
 pub struct BitSink<'a> {
-    /// The buffer; longer than the stream by up to [`WINDOW`] bytes and the step in which it grows.
+    /// The buffer; longer than the stream by up to 9 bytes and the step in which it grows.
     pub buffer: &'a mut Box<[u8]>,
     /// The length of the stream in bits.
     pub len: &'a mut u32,

@@ -24,7 +24,7 @@ const KEPT_BUFFER: usize = 1 << 20;
 /// Writes chunks to the newest file.
 #[derive(Debug)]
 pub(super) struct Writer {
-    current: Option<Current>,
+    pub(super) current: Option<Current>,
     /// The number of the newest file, 0 where there was none yet.
     last_number: u32,
     /// The next write goes to a new file.
@@ -35,13 +35,13 @@ pub(super) struct Writer {
 
 /// The file that is written to.
 #[derive(Debug)]
-struct Current {
+pub(super) struct Current {
     number: u32,
-    file: Arc<File>,
+    pub(super) file: Arc<File>,
     path: Arc<Path>,
     mapped: Arc<MappedFile>,
     /// Where the next record goes.
-    end: usize,
+    pub(super) end: usize,
     /// Up to here a failed write may have left bytes.
     dirty_until: usize,
 }
