@@ -1,1 +1,6 @@
-//! fs
+//! Durable steps on files, and the seams at which tests make them fail.
+
+pub mod crash_disk;
+pub mod disk;
+pub mod fault;
+pub mod os_disk;
