@@ -1,4 +1,5 @@
-//! How numbers and text stand in bytes, and the checksum over them.
+//! How numbers and text stand in bits and bytes, and the checksum over them.
 
+pub mod bits;
 pub mod byte_reader;
 pub mod checksum;
