@@ -71,8 +71,8 @@ fn sample() -> impl Strategy<Value = pb::Sample> {
 }
 
 fn histogram() -> impl Strategy<Value = pb::Histogram> {
-    (any::<(i64, i32, u64)>(), prop::collection::vec(any::<i64>(), 0..4), prop::collection::vec(any::<f64>(), 0..4)).prop_map(
-        |((timestamp, schema, count), positive_deltas, custom_values)| pb::Histogram {
+    (any::<(i64, i32, u64)>(), prop::collection::vec(any::<i64>(), 0..4), prop::collection::vec(any::<f64>(), 0..4))
+        .prop_map(|((timestamp, schema, count), positive_deltas, custom_values)| pb::Histogram {
             timestamp,
             schema,
             count: Some(pb::histogram::Count::CountInt(count)),
@@ -80,8 +80,7 @@ fn histogram() -> impl Strategy<Value = pb::Histogram> {
             positive_deltas,
             custom_values,
             ..Default::default()
-        },
-    )
+        })
 }
 
 fn series() -> impl Strategy<Value = pb::TimeSeries> {
@@ -96,7 +95,12 @@ fn series() -> impl Strategy<Value = pb::TimeSeries> {
         prop::collection::vec(exemplar, 0..2),
         prop::collection::vec(histogram(), 0..2),
     )
-        .prop_map(|(labels, samples, exemplars, histograms)| pb::TimeSeries { labels, samples, exemplars, histograms })
+        .prop_map(|(labels, samples, exemplars, histograms)| pb::TimeSeries {
+            labels,
+            samples,
+            exemplars,
+            histograms,
+        })
 }
 
 fn request() -> impl Strategy<Value = pb::WriteRequest> {
@@ -126,11 +130,26 @@ fn mutation() -> impl Strategy<Value = Mutation> {
     let at = any::<prop::sample::Index>().prop_map(|index| index.index(1 << 16));
     // Bytes that mean something: keys of known fields in right and wrong layouts, groups, ends of varints.
     let telling = prop_oneof![
-        Just(vec![0x0a]), Just(vec![0x12]), Just(vec![0x1a]), Just(vec![0x22]), Just(vec![0x0b]), Just(vec![0x0c]),
-        Just(vec![0x8a, 0x00]), Just(vec![0x80, 0x80, 0x00]), Just(vec![0x80; 9]), Just(vec![0xff; 9]), Just(vec![0x0d]),
-        Just(vec![0x7b, 0x7c]), Just(vec![0x7b, 0x7b, 0x08, 0x01, 0x7c, 0x7c]), Just(vec![0x00]), Just(vec![0x09]),
-        Just(vec![0x10]), Just(vec![0xf8, 0xff, 0xff, 0xff, 0x0f, 0x01]), Just(vec![0xf8, 0xff, 0xff, 0xff, 0x1f, 0x01]),
-        Just(vec![0xc3, 0x28]), Just(vec![0x32, 0x02, 0x0a, 0x00]),
+        Just(vec![0x0a]),
+        Just(vec![0x12]),
+        Just(vec![0x1a]),
+        Just(vec![0x22]),
+        Just(vec![0x0b]),
+        Just(vec![0x0c]),
+        Just(vec![0x8a, 0x00]),
+        Just(vec![0x80, 0x80, 0x00]),
+        Just(vec![0x80; 9]),
+        Just(vec![0xff; 9]),
+        Just(vec![0x0d]),
+        Just(vec![0x7b, 0x7c]),
+        Just(vec![0x7b, 0x7b, 0x08, 0x01, 0x7c, 0x7c]),
+        Just(vec![0x00]),
+        Just(vec![0x09]),
+        Just(vec![0x10]),
+        Just(vec![0xf8, 0xff, 0xff, 0xff, 0x0f, 0x01]),
+        Just(vec![0xf8, 0xff, 0xff, 0xff, 0x1f, 0x01]),
+        Just(vec![0xc3, 0x28]),
+        Just(vec![0x32, 0x02, 0x0a, 0x00]),
     ];
     let small = 0..40usize;
     prop_oneof![
