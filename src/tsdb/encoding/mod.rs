@@ -1,1 +1,3 @@
 //! encoding
+
+pub mod bits;

@@ -1,0 +1,278 @@
+//! The architecture's rules, checked over the source itself.
+//!
+//! Every file says what it is; a line of the house imports only from lines above it; nothing imports in a circle; the engine
+//! knows no network; `unsafe` stands in one file. docs/ARCHITECTURE.md says why. Each rule is also shown to catch a text
+//! that breaks it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+#[path = "support/source.rs"]
+mod source;
+
+/// The lines of the house; the parts of one line may see each other as long as that makes no circle.
+const LINES: [&[&str]; 11] = [
+    &["model", "metrics", "tsdb::encoding", "tsdb::fs"],
+    &["tsdb::chunk", "tsdb::index", "tsdb::tombstones", "tsdb::wal"],
+    &["tsdb::query"],
+    &["tsdb::head", "tsdb::block"],
+    &["tsdb::compact"],
+    &["tsdb::db"],
+    &["config", "remote"],
+    &["scrape"],
+    &["server"],
+    &["app"],
+    &["main"],
+];
+
+/// What may not be seen although it stands above, or beside.
+const NEVER: [(&str, &str); 4] = [
+    ("tsdb::query", "tsdb::wal"),
+    ("tsdb::query", "tsdb::head"),
+    ("tsdb::head", "tsdb::block"),
+    ("tsdb::block", "tsdb::head"),
+];
+
+/// Crates of the network, which the engine does not name.
+const NETWORK: [&str; 5] = ["tokio", "tonic", "hyper", "prost", "axum"];
+
+/// The one file that may hold `unsafe`.
+const UNSAFE: &str = "src/tsdb/fs/mmap.rs";
+
+/// A source file: its path from the package's root, and its text.
+struct File {
+    path: String,
+    text: String,
+}
+
+#[test]
+fn the_source_keeps_the_rules() {
+    let files = package_files();
+    assert!(files.iter().filter(|file| file.path.starts_with("src/")).count() > 10, "the source was not found");
+    let broken = violations(&files);
+    assert!(broken.is_empty(), "{}", broken.join("\n"));
+}
+
+fn package_files() -> Vec<File> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut paths = vec![root.join("build.rs")];
+    for folder in ["src", "tests", "benches", "fuzz"] {
+        collect(&root.join(folder), &mut paths);
+    }
+    paths.sort();
+    let existing = paths.into_iter().filter(|path| path.is_file());
+    let files = existing.map(|path| File {
+        path: path.strip_prefix(root).expect("a path below the root").to_string_lossy().into_owned(),
+        text: std::fs::read_to_string(&path).expect("a source file can be read"),
+    });
+    files.collect()
+}
+
+fn collect(folder: &Path, paths: &mut Vec<PathBuf>) {
+    let Ok(entries) = std::fs::read_dir(folder) else { return };
+    for entry in entries {
+        let path = entry.expect("an entry can be read").path();
+        if path.is_dir() && !path.ends_with("target") {
+            collect(&path, paths);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            paths.push(path);
+        }
+    }
+}
+
+/// Every broken rule, one a line.
+fn violations(files: &[File]) -> Vec<String> {
+    let modules: Vec<Module> = files.iter().filter_map(Module::of).collect();
+    let mut broken: Vec<String> = files.iter().filter(|file| !file.text.starts_with("//!")).map(no_purpose).collect();
+    for module in &modules {
+        broken.extend(module.foreign_words());
+        broken.extend(module.wrong_lines());
+    }
+    broken.extend(circles(&modules));
+    broken
+}
+
+fn no_purpose(file: &File) -> String {
+    format!("{}: does not open with //!", file.path)
+}
+
+/// A file of src as a module.
+struct Module {
+    file: String,
+    path: Vec<String>,
+    tokens: Vec<String>,
+    named: Vec<source::Named>,
+}
+
+impl Module {
+    fn of(file: &File) -> Option<Module> {
+        let inner = file.path.strip_prefix("src/")?.strip_suffix(".rs")?;
+        let inner = inner.strip_suffix("/mod").unwrap_or(inner);
+        let path = if inner == "lib" { Vec::new() } else { inner.split('/').map(str::to_owned).collect() };
+        let tokens = source::tokens(&file.text);
+        let named = source::named_paths(&tokens, &path);
+        Some(Module { file: file.path.clone(), path, tokens, named })
+    }
+
+    fn is_test_file(&self) -> bool {
+        self.path.last().is_some_and(|name| name == "tests" || name.ends_with("_tests"))
+            || self.path.iter().any(|name| name == "tests")
+    }
+
+    fn foreign_words(&self) -> Vec<String> {
+        let in_engine = self.file.starts_with("src/tsdb/");
+        let word = |token: &&String| {
+            (in_engine && NETWORK.contains(&token.as_str())) || (*token == "unsafe" && self.file != UNSAFE)
+        };
+        let found: BTreeSet<&String> = self.tokens.iter().filter(word).collect();
+        found.into_iter().map(|token| format!("{}: names {token}", self.file)).collect()
+    }
+
+    /// Imports from a line below, and those that are never allowed.
+    fn wrong_lines(&self) -> Vec<String> {
+        let mut broken = BTreeSet::new();
+        let Some((own, own_line)) = part_of(&self.path) else {
+            let exempt = self.path.is_empty() || self.path == ["tsdb"];
+            return if exempt { Vec::new() } else { vec![format!("{}: stands on no line of the house", self.file)] };
+        };
+        for named in &self.named {
+            let Some((other, other_line)) = part_of(&named.path) else { continue };
+            if other_line > own_line || NEVER.contains(&(own, other)) {
+                broken.insert(format!("{}: {own} imports {other}", self.file));
+            }
+        }
+        broken.into_iter().collect()
+    }
+}
+
+/// The part of the house that a path lies in, and its line.
+fn part_of(path: &[String]) -> Option<(&'static str, usize)> {
+    let joined = path.join("::");
+    let within = |part: &str| joined == part || joined.starts_with(&format!("{part}::"));
+    LINES.iter().enumerate().find_map(|(line, parts)| Some((*parts.iter().find(|part| within(part))?, line)))
+}
+
+/// Circles of imports among files, and among the parts of the house; test code is left out.
+fn circles(modules: &[Module]) -> Vec<String> {
+    let mut files: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    let mut parts: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for module in modules.iter().filter(|module| !module.is_test_file()) {
+        for named in module.named.iter().filter(|named| !named.in_tests) {
+            if let Some(target) = defining_file(modules, &named.path) {
+                files.entry(module.file.clone()).or_default().insert(target.to_owned());
+            }
+            if let (Some((own, _)), Some((other, _))) = (part_of(&module.path), part_of(&named.path)) {
+                parts.entry(own.to_owned()).or_default().insert(other.to_owned());
+            }
+        }
+    }
+    for graph in [&mut files, &mut parts] {
+        for (own, targets) in graph {
+            targets.remove(own);
+        }
+    }
+    [files, parts].iter().filter_map(circle).collect()
+}
+
+/// The file of the innermost module on a path.
+fn defining_file<'a>(modules: &'a [Module], path: &[String]) -> Option<&'a str> {
+    let on_path = modules.iter().filter(|module| !module.path.is_empty() && path.starts_with(&module.path));
+    on_path.max_by_key(|module| module.path.len()).map(|module| module.file.as_str())
+}
+
+/// One circle, if there is any: whatever imports nothing that is left is taken away until nothing changes.
+fn circle(imports: &BTreeMap<String, BTreeSet<String>>) -> Option<String> {
+    let mut left = imports.clone();
+    loop {
+        let before = left.len();
+        let names: BTreeSet<String> = left.keys().cloned().collect();
+        left.retain(|_, targets| targets.iter().any(|target| names.contains(target)));
+        if left.is_empty() {
+            return None;
+        }
+        if left.len() == before {
+            break;
+        }
+    }
+    let mut walk: Vec<&String> = vec![left.keys().next()?];
+    loop {
+        let here = walk.last()?;
+        let next = left[*here].iter().find(|target| left.contains_key(*target))?;
+        if let Some(begin) = walk.iter().position(|name| *name == next) {
+            let names: Vec<&str> = walk[begin..].iter().map(|name| name.as_str()).collect();
+            return Some(format!("imports go in a circle: {} -> {next}", names.join(" -> ")));
+        }
+        walk.push(next);
+    }
+}
+
+/// What `violations` says of a sample of files.
+fn broken_by(files: &[(&str, &str)]) -> Vec<String> {
+    let files: Vec<File> =
+        files.iter().map(|(path, text)| File { path: (*path).to_owned(), text: (*text).to_owned() }).collect();
+    violations(&files)
+}
+
+#[test]
+fn a_file_without_a_purpose_is_caught() {
+    assert_eq!(broken_by(&[("tests/a.rs", "// no\n")]), ["tests/a.rs: does not open with //!"]);
+    assert!(broken_by(&[("benches/a.rs", "//! yes\n")]).is_empty());
+}
+
+#[test]
+fn an_import_from_a_line_below_is_caught_however_it_is_written() {
+    let ways = [
+        "use crate::{model::labels::Labels, tsdb::{chunk, db::Db}};",
+        "fn f() { let _ = crate::tsdb::db::open; }",
+        "use super::super::db::Db;",
+        "mod inner { use super::super::super::db::Db as D; }",
+    ];
+    for way in ways {
+        let text = format!("//! x\n{way}\n");
+        assert_eq!(
+            broken_by(&[("src/tsdb/head/a.rs", &text)]),
+            ["src/tsdb/head/a.rs: tsdb::head imports tsdb::db"],
+            "{way}"
+        );
+    }
+    let harmless = "//! crate::tsdb::db\n// use crate::tsdb::db;\nconst A: &str = \"crate::tsdb::db\"; /* crate::server */\n\
+                    const B: char = '\"'; fn f<'a>(x: &'a str) { g(r#\"\" crate::app \"#, b'\"') } use crate::tsdb::wal::Wal;";
+    assert!(broken_by(&[("src/tsdb/head/a.rs", harmless)]).is_empty());
+}
+
+#[test]
+fn siblings_and_strangers_are_caught() {
+    let head = broken_by(&[("src/tsdb/head/mod.rs", "//! x\nuse crate::tsdb::block::Block;")]);
+    assert_eq!(head, ["src/tsdb/head/mod.rs: tsdb::head imports tsdb::block"]);
+    let query = broken_by(&[("src/tsdb/query/merge.rs", "//! x\nuse crate::tsdb::wal::Wal;")]);
+    assert_eq!(query, ["src/tsdb/query/merge.rs: tsdb::query imports tsdb::wal"]);
+    let scrape = broken_by(&[("src/scrape/mod.rs", "//! x\nuse crate::server::Server;")]);
+    assert_eq!(scrape, ["src/scrape/mod.rs: scrape imports server"]);
+    assert_eq!(broken_by(&[("src/util.rs", "//! x\n")]), ["src/util.rs: stands on no line of the house"]);
+}
+
+#[test]
+fn circles_are_caught_among_parts_and_among_files() {
+    let parts = broken_by(&[
+        ("src/tsdb/fs/mod.rs", "//! x\nuse crate::tsdb::encoding::bytes::Reader;"),
+        ("src/tsdb/encoding/bytes.rs", "//! x\n"),
+        ("src/tsdb/encoding/other.rs", "//! x\nuse crate::tsdb::fs::file::File;"),
+    ]);
+    assert_eq!(parts, ["imports go in a circle: tsdb::encoding -> tsdb::fs -> tsdb::encoding"]);
+    let a = ("src/tsdb/wal/a.rs", "//! x\nuse super::b::B;");
+    let b = "//! x\nuse crate::tsdb::wal::a::A;";
+    let circle = "imports go in a circle: src/tsdb/wal/a.rs -> src/tsdb/wal/b.rs -> src/tsdb/wal/a.rs";
+    assert_eq!(broken_by(&[a, ("src/tsdb/wal/b.rs", b)]), [circle]);
+    let only_in_tests = "//! x\n#[cfg(test)]\nmod tests { use super::super::a::A; }";
+    assert!(broken_by(&[a, ("src/tsdb/wal/b.rs", only_in_tests)]).is_empty());
+}
+
+#[test]
+fn the_network_in_the_engine_and_unsafe_elsewhere_are_caught() {
+    let engine = broken_by(&[("src/tsdb/wal/a.rs", "//! x\nuse tokio::sync::Mutex;")]);
+    assert_eq!(engine, ["src/tsdb/wal/a.rs: names tokio"]);
+    assert!(broken_by(&[("src/server/a.rs", "//! tokio\nuse tokio::sync::Mutex;")]).is_empty());
+    let danger = "//! x\nfn f() { unsafe { g() } }";
+    assert_eq!(broken_by(&[("src/server/a.rs", danger)]), ["src/server/a.rs: names unsafe"]);
+    assert!(broken_by(&[(UNSAFE, danger)]).is_empty());
+}

@@ -1,0 +1,86 @@
+//! The oracles prove themselves: what the other tests hold narthex against is held against Prometheus here.
+//!
+//! Debian's Prometheus takes what the tests' sender writes, and its remote read, its directory and `promtool` give it back
+//! exactly; it reads the golden cases as their expected samples say. So a difference that another test shows is narthex's.
+
+mod support;
+
+use support::golden;
+use support::launch::Launch;
+use support::samples::Samples;
+use support::{dir, dump, samples};
+
+/// 2025-11-05T00:00:00Z.
+const MIDNIGHT: i64 = 1_762_300_800_000;
+
+fn every_kind_of_value() -> Samples {
+    let odd = [0.0, -0.0, 1.5, f64::INFINITY, f64::NEG_INFINITY, f64::MIN_POSITIVE / 2.0, f64::MAX, -1e-7, 1e23];
+    let mut samples = Samples::new();
+    for series in 0..20 {
+        let number = series.to_string();
+        let labels = [("__name__", "oracle"), ("odd", "a\"b\\c\nd\u{1}é"), ("series", number.as_str())];
+        let labels = labels.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec();
+        for step in 0..200 {
+            let value = odd[(step + series) % odd.len()];
+            let bits = if step == 77 { 0x7ff0_0000_0000_0002 } else { f64::to_bits(value) };
+            samples.add(&labels, MIDNIGHT + 15_000 * step as i64, bits);
+        }
+    }
+    samples
+}
+
+#[test]
+#[ignore = "needs Debian's prometheus: run tests/run"]
+fn debians_prometheus_returns_exactly_what_was_written() {
+    let place = dir::temp();
+    let data = place.path().join("data");
+    let sent = every_kind_of_value();
+    assert_eq!(sent.count(), 4000);
+
+    let server = Launch::prometheus(&data, "").start();
+    server.remote().write_all(&sent);
+    server.remote().read_all().assert_equals(&sent.without_negative_zero(), "remote read while running");
+    server.stop();
+
+    dump::dump(&data).with_one_nan().assert_equals(&sent.with_one_nan(), "promtool tsdb dump");
+    let server = Launch::prometheus(&data, "").start();
+    server.remote().read_all().assert_equals(&sent.without_negative_zero(), "remote read after a restart");
+}
+
+#[test]
+#[ignore = "needs Debian's prometheus: run tests/run"]
+fn debians_prometheus_reads_the_golden_cases_of_floats_as_expected() {
+    let cases =
+        ["wal-killed", "torn-tail", "torn-zeroed-tail", "torn-bitflip-last-segment", "torn-bitflip-first-segment"];
+    for case in cases {
+        let place = dir::temp();
+        let server = Launch::prometheus(&golden::unpack(case, place.path()), "").start();
+        let expected = golden::expected_floats(case).without_negative_zero();
+        server.remote().read_all().assert_equals(&expected, case);
+    }
+}
+
+#[test]
+fn a_dump_line_is_read_with_its_escapes() {
+    let line = r#"{__name__="a\nb", le="\"+Inf\"", x="é\x01\u2028"} -1.5e-07 1762300800000"#;
+    let (labels, t, value) = dump::parse_line(line).expect("the line has the right form");
+    let pairs: Vec<(&str, &str)> = labels.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    assert_eq!(pairs, [("__name__", "a\nb"), ("le", "\"+Inf\""), ("x", "é\u{1}\u{2028}")]);
+    assert_eq!((t, value), (1_762_300_800_000, -1.5e-7));
+}
+
+#[test]
+fn a_comparison_sees_a_missing_a_foreign_and_a_changed_sample() {
+    let labels: samples::LabelSet = vec![("__name__".to_owned(), "x".to_owned())];
+    let mut whole = Samples::new();
+    whole.add(&labels, 1, f64::NAN.to_bits());
+    whole.add(&labels, 2, 1);
+    let part = whole.from(2);
+    assert_eq!(whole.beyond(&part).count(), 1);
+    assert_eq!(part.beyond(&whole).count(), 0);
+
+    let mut changed = part.clone();
+    changed.add(&labels, 1, f64::NAN.to_bits() | 1);
+    assert_eq!((changed.beyond(&whole).count(), whole.beyond(&changed).count()), (1, 1));
+    assert_eq!(changed.with_one_nan(), whole.with_one_nan());
+}

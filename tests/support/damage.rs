@@ -1,0 +1,56 @@
+//! Damage to WAL segments, and which bytes of them carry no checksum.
+//!
+//! A segment is a row of pages of 32 KiB; a page is a row of fragments, each a header of 7 bytes (type, two bytes of length, four
+//! of CRC-32C over the data) and its data; zeros fill the end of a page that has no room for another header.
+
+use std::fs::OpenOptions;
+use std::io::{Read, Seek, SeekFrom, Write};
+use std::path::Path;
+
+/// The size of a page.
+pub(crate) const PAGE: u64 = 32 * 1024;
+
+const HEADER: usize = 7;
+
+/// Cuts a file to a length.
+pub(crate) fn cut(file: &Path, length: u64) {
+    let file = OpenOptions::new().write(true).open(file).expect("the file can be opened");
+    file.set_len(length).expect("the file can be cut");
+}
+
+/// Flips one bit of a file.
+pub(crate) fn flip(file: &Path, byte: u64, bit: u32) {
+    let mut file = OpenOptions::new().read(true).write(true).open(file).expect("the file can be opened");
+    let mut value = [0];
+    file.seek(SeekFrom::Start(byte)).expect("the byte is there");
+    file.read_exact(&mut value).expect("the byte is there");
+    value[0] ^= 1 << bit;
+    file.seek(SeekFrom::Start(byte)).expect("the byte is there");
+    file.write_all(&value).expect("the byte can be written");
+}
+
+/// Appends bytes to a file.
+pub(crate) fn append(file: &Path, bytes: &[u8]) {
+    let mut file = OpenOptions::new().append(true).open(file).expect("the file can be opened");
+    file.write_all(bytes).expect("the bytes can be written");
+}
+
+/// Where the fragments of a segment begin, that is the offsets of their type bytes, and where the last one ends.
+pub(crate) fn fragments(segment: &Path) -> (Vec<u64>, u64) {
+    let bytes = std::fs::read(segment).expect("the segment can be read");
+    let page = usize::try_from(PAGE).expect("a page fits into memory");
+    let mut starts = Vec::new();
+    let mut end = 0;
+    let mut at = 0;
+    while at + HEADER <= bytes.len() {
+        let room = page - at % page;
+        if bytes[at] == 0 || room < HEADER {
+            at += room;
+            continue;
+        }
+        starts.push(at as u64);
+        at += HEADER + usize::from(u16::from_be_bytes([bytes[at + 1], bytes[at + 2]]));
+        end = at as u64;
+    }
+    (starts, end)
+}

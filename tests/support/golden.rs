@@ -1,0 +1,61 @@
+//! The golden directories: data that Prometheus 3.14.0 wrote, and every sample that it reads from them.
+//!
+//! `tests/golden/README.md` describes the files. Only float samples are compared here.
+
+use std::fs::File;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+
+use flate2::read::GzDecoder;
+use serde_json::Value;
+
+use super::samples::{LabelSet, Samples};
+
+/// The folder of a case.
+pub(crate) fn folder(case: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(case)
+}
+
+/// Unpacks a case's data directory below `place`; gives its path.
+pub(crate) fn unpack(case: &str, place: &Path) -> PathBuf {
+    tar::Archive::new(open_gz(&folder(case).join("data.tar.gz"))).unpack(place).expect("the archive unpacks");
+    place.join("data")
+}
+
+/// The float samples that Prometheus 3.14.0 reads from a case.
+pub(crate) fn expected_floats(case: &str) -> Samples {
+    let mut samples = Samples::new();
+    let mut labels = LabelSet::new();
+    for line in BufReader::new(open_gz(&folder(case).join("expected.txt.gz"))).lines() {
+        let line = line.expect("the file unpacks");
+        let value: Value = serde_json::from_str(&line).expect("a line is a JSON object");
+        if let Some(given) = value.get("labels") {
+            labels = given.as_object().expect("labels are an object").iter().map(label).collect();
+            labels.sort();
+        } else if let Some(hex) = value.get("v") {
+            let bits = u64::from_str_radix(hex.as_str().expect("a value is a string"), 16).expect("a value is hex");
+            samples.add(&labels, value["t"].as_i64().expect("a time is a number"), bits);
+        }
+    }
+    assert!(samples.count() > 0, "{case} has no float sample");
+    samples
+}
+
+/// The end of the newest block in a data directory, by its `meta.json`: where the head begins.
+pub(crate) fn newest_block_end(data: &Path) -> Option<i64> {
+    let entries = std::fs::read_dir(data).expect("the data directory can be listed");
+    let ends = entries.filter_map(|entry| {
+        let meta = std::fs::read(entry.expect("an entry can be read").path().join("meta.json")).ok()?;
+        let meta: Value = serde_json::from_slice(&meta).expect("meta.json is JSON");
+        Some(meta["maxTime"].as_i64().expect("a block has an end"))
+    });
+    ends.max()
+}
+
+fn label((name, value): (&String, &Value)) -> (String, String) {
+    (name.clone(), value.as_str().expect("a label's value is a string").to_owned())
+}
+
+fn open_gz(path: &Path) -> GzDecoder<File> {
+    GzDecoder::new(File::open(path).unwrap_or_else(|error| panic!("{}: {error}", path.display())))
+}

@@ -1,0 +1,60 @@
+//! What writers sent to a server, what it acknowledged and what it refused: the measure of what may and must be there.
+
+use std::sync::{Mutex, MutexGuard};
+
+use super::samples::Samples;
+use super::wire::WriteRequest;
+
+/// The account of one data directory, kept across kills; shared by all writers.
+#[derive(Default)]
+pub(crate) struct Ledger {
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    sent: Samples,
+    acknowledged: Samples,
+    refused: Samples,
+}
+
+impl Ledger {
+    /// To be called before a request goes out.
+    pub(crate) fn sending(&self, request: &WriteRequest) {
+        self.state().sent.add_request(request);
+    }
+
+    /// To be called when a request was answered with 204.
+    pub(crate) fn acknowledged(&self, request: &WriteRequest) {
+        self.state().acknowledged.add_request(request);
+    }
+
+    /// To be called when all of a request was answered with 400.
+    pub(crate) fn refused(&self, request: &WriteRequest) {
+        self.state().refused.add_request(request);
+    }
+
+    /// How many samples were acknowledged so far.
+    pub(crate) fn acknowledged_count(&self) -> usize {
+        self.state().acknowledged.count()
+    }
+
+    /// Everything acknowledged so far, for a read that begins now.
+    pub(crate) fn acknowledged_so_far(&self) -> Samples {
+        self.state().acknowledged.clone()
+    }
+
+    /// Panics unless everything acknowledged was returned with its exact bits and nothing that was not sent, or was refused.
+    pub(crate) fn check(&self, returned: &Samples, when: &str) {
+        let state = self.state();
+        let lost = state.acknowledged.beyond(returned);
+        assert!(lost.count() == 0, "{when}: acknowledged and lost: {lost:?}");
+        returned.assert_within(&state.sent, when);
+        let risen = returned.iter().find(|&(labels, t, _)| state.refused.get(labels, t).is_some());
+        assert!(risen.is_none(), "{when}: refused, yet there: {risen:?}");
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().expect("no writer panicked")
+    }
+}

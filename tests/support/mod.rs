@@ -1,0 +1,23 @@
+//! What the integration tests share: programs under test and the oracles beside them, the wire, and sets of samples.
+//!
+//! Nothing here looks inside narthex: it is driven through its command line, its port and its data directory, and the
+//! messages in [`wire`] are written a second time by hand, so that a mistake in narthex's own cannot hide.
+//! What takes time is awaited until it is there, within a deadline; nothing is slept for.
+
+#![allow(dead_code, reason = "every test file uses the part that it needs")]
+
+pub(crate) mod damage;
+pub(crate) mod dir;
+pub(crate) mod dump;
+pub(crate) mod golden;
+pub(crate) mod http;
+pub(crate) mod launch;
+pub(crate) mod ledger;
+pub(crate) mod metrics;
+pub(crate) mod program;
+pub(crate) mod remote;
+pub(crate) mod samples;
+pub(crate) mod seed;
+pub(crate) mod wait;
+pub(crate) mod wire;
+pub(crate) mod writers;

@@ -1,0 +1,101 @@
+//! A child process: its output captured, ended by its own id at the latest when the value is dropped.
+
+use std::io::{BufRead, BufReader, Read};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+
+use super::wait::wait_for;
+
+/// A running (or ended) program with everything it has printed so far.
+pub(crate) struct Program {
+    name: String,
+    child: Child,
+    log: Arc<Mutex<String>>,
+    readers: Vec<JoinHandle<()>>,
+}
+
+impl Program {
+    /// Starts `command` without standard input and begins to collect what it prints.
+    pub(crate) fn spawn(name: &str, mut command: Command) -> Program {
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap_or_else(|error| panic!("cannot start {name} ({command:?}): {error}"));
+        let log = Arc::new(Mutex::new(String::new()));
+        let stdout = child.stdout.take().expect("stdout is piped");
+        let stderr = child.stderr.take().expect("stderr is piped");
+        let readers = vec![collect(stdout, &log), collect(stderr, &log)];
+        Program { name: name.to_owned(), child, log, readers }
+    }
+
+    /// The process id.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Everything printed so far, both streams in the order of arrival.
+    pub(crate) fn log(&self) -> String {
+        self.log.lock().expect("no reader panicked").clone()
+    }
+
+    /// Whether it has not ended yet.
+    pub(crate) fn is_running(&mut self) -> bool {
+        self.child.try_wait().expect("a child can be asked").is_none()
+    }
+
+    /// SIGKILL, then waits for the end.
+    pub(crate) fn kill(&mut self) {
+        // A process that ended before is no error here.
+        let _ = self.child.kill();
+        self.child.wait().expect("a killed child can be waited for");
+        self.drain_output();
+    }
+
+    /// Sends SIGTERM and returns at once.
+    pub(crate) fn signal_term(&self) {
+        // The shell's own command: a small system has no other.
+        let kill = format!("kill -TERM {}", self.pid());
+        let sent = Command::new("sh").args(["-c", &kill]).status().expect("a shell runs");
+        assert!(sent.success(), "SIGTERM did not reach {}", self.name);
+    }
+
+    /// Waits until it has ended by itself; afterwards [`Program::log`] is complete.
+    pub(crate) fn wait_exit(&mut self) -> ExitStatus {
+        let what = format!("{} to end", self.name);
+        let status = wait_for(&what, || self.child.try_wait().expect("a child can be asked"));
+        self.drain_output();
+        status
+    }
+
+    fn drain_output(&mut self) {
+        for reader in self.readers.drain(..) {
+            reader.join().expect("no reader panicked");
+        }
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        self.kill();
+        if std::thread::panicking() {
+            eprintln!("---- output of {} ----\n{}\n----", self.name, tail(&self.log()));
+        }
+    }
+}
+
+/// The end of a long log, for a failed test's output.
+fn tail(log: &str) -> String {
+    let lines: Vec<&str> = log.lines().collect();
+    lines[lines.len().saturating_sub(60)..].join("\n")
+}
+
+fn collect(stream: impl Read + Send + 'static, log: &Arc<Mutex<String>>) -> JoinHandle<()> {
+    let log = Arc::clone(log);
+    std::thread::spawn(move || {
+        let mut lines = BufReader::new(stream);
+        let mut line = Vec::new();
+        while lines.read_until(b'\n', &mut line).is_ok_and(|read| read > 0) {
+            log.lock().expect("the log is never poisoned").push_str(&String::from_utf8_lossy(&line));
+            line.clear();
+        }
+    })
+}

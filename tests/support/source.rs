@@ -1,0 +1,222 @@
+//! Reading Rust source as far as the architecture's rules need it: its words, its modules, the paths that it names.
+//!
+//! Not a parser: comments and literals are removed, what remains is cut into words and signs, and paths that begin with
+//! `crate`, `super` or `narthex` are followed through the groups of a `use`.
+
+/// A path named somewhere in a file, made absolute: `["tsdb", "wal", "Record"]`.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Named {
+    /// The segments after `crate`.
+    pub(crate) path: Vec<String>,
+    /// Whether only test code names it.
+    pub(crate) in_tests: bool,
+}
+
+/// The words and signs of a source text, without comments and the content of literals.
+pub(crate) fn tokens(text: &str) -> Vec<String> {
+    let chars: Vec<char> = text.chars().collect();
+    let mut tokens = Vec::new();
+    let mut at = 0;
+    while at < chars.len() {
+        let (end, token) = token_at(&chars, at);
+        tokens.extend(token);
+        at = end;
+    }
+    tokens
+}
+
+/// The token that begins at `at`, if something other than a blank, a comment or a literal does, and where it ends.
+fn token_at(chars: &[char], at: usize) -> (usize, Option<String>) {
+    let next = chars.get(at + 1).copied();
+    match chars[at] {
+        '/' if next == Some('/') => (find(chars, at, |c| c == '\n'), None),
+        '/' if next == Some('*') => (block_comment_end(chars, at), None),
+        '"' => (string_end(chars, at + 1), None),
+        'r' | 'b' | 'c' if literal_prefix(chars, at).is_some() => (literal_prefix(chars, at).unwrap_or(at + 1), None),
+        '\'' => (char_or_lifetime_end(chars, at), None),
+        c if is_word(c) => {
+            let end = find(chars, at, |c| !is_word(c));
+            (end, Some(chars[at..end].iter().collect()))
+        }
+        ':' if next == Some(':') => (at + 2, Some("::".to_owned())),
+        c if c.is_whitespace() => (at + 1, None),
+        c => (at + 1, Some(c.to_string())),
+    }
+}
+
+fn is_word(c: char) -> bool {
+    c.is_alphanumeric() || c == '_'
+}
+
+fn find(chars: &[char], from: usize, stop: impl Fn(char) -> bool) -> usize {
+    (from..chars.len()).find(|&at| stop(chars[at])).unwrap_or(chars.len())
+}
+
+fn block_comment_end(chars: &[char], at: usize) -> usize {
+    let mut depth = 0;
+    let mut at = at;
+    while at + 1 < chars.len() {
+        match (chars[at], chars[at + 1]) {
+            ('/', '*') => depth += 1,
+            ('*', '/') => depth -= 1,
+            _ => {
+                at += 1;
+                continue;
+            }
+        }
+        at += 2;
+        if depth == 0 {
+            return at;
+        }
+    }
+    chars.len()
+}
+
+/// The end of a string whose content begins at `at`.
+fn string_end(chars: &[char], mut at: usize) -> usize {
+    while at < chars.len() {
+        match chars[at] {
+            '\\' => at += 2,
+            '"' => return at + 1,
+            _ => at += 1,
+        }
+    }
+    chars.len()
+}
+
+/// The end of a raw, byte or C string (or byte) that begins at `at`, if one does.
+fn literal_prefix(chars: &[char], at: usize) -> Option<usize> {
+    if at > 0 && is_word(chars[at - 1]) {
+        return None;
+    }
+    let prefix = chars[at..].iter().take_while(|c| matches!(c, 'r' | 'b' | 'c')).count();
+    let raw = chars[at..at + prefix].contains(&'r');
+    let hashes = chars[at + prefix..].iter().take_while(|&&c| c == '#').count();
+    let open = at + prefix + hashes;
+    match chars.get(open) {
+        Some('"') if raw => Some(raw_end(chars, open + 1, hashes)),
+        Some('"') if hashes == 0 => Some(string_end(chars, open + 1)),
+        Some('\'') if hashes == 0 && chars[at] == 'b' && prefix == 1 => Some(char_or_lifetime_end(chars, open)),
+        _ => None,
+    }
+}
+
+fn raw_end(chars: &[char], from: usize, hashes: usize) -> usize {
+    let closes =
+        |&at: &usize| chars[at] == '"' && chars[at + 1..].iter().take(hashes).filter(|&&c| c == '#').count() == hashes;
+    (from..chars.len()).find(closes).map_or(chars.len(), |at| at + 1 + hashes)
+}
+
+/// Past a character literal, or past the quote of a lifetime.
+fn char_or_lifetime_end(chars: &[char], at: usize) -> usize {
+    match (chars.get(at + 1), chars.get(at + 2)) {
+        (Some('\\'), _) => find(chars, at + 3, |c| c == '\'') + 1,
+        (_, Some('\'')) => at + 3,
+        _ => at + 1,
+    }
+}
+
+/// Every path of this crate that a file names; `module` is the file's own module path.
+pub(crate) fn named_paths(tokens: &[String], module: &[String]) -> Vec<Named> {
+    let mut scopes = Scopes { module: module.to_vec(), open: Vec::new(), depth: 0 };
+    let mut named = Vec::new();
+    for at in 0..tokens.len() {
+        scopes.step(tokens, at);
+        let is_start = at == 0 || tokens[at - 1] != "::";
+        if !is_start || tokens.get(at + 1).map(String::as_str) != Some("::") {
+            continue;
+        }
+        let base = match tokens[at].as_str() {
+            "crate" | "narthex" => Some(Vec::new()),
+            "super" => Some(scopes.parent()),
+            "self" => Some(scopes.current()),
+            _ => None,
+        };
+        let Some(base) = base else { continue };
+        let mut paths = Vec::new();
+        follow(tokens, at + 2, base, &mut paths);
+        let in_tests = scopes.in_tests();
+        named.extend(paths.into_iter().map(|path| Named { path, in_tests }));
+    }
+    named
+}
+
+/// Follows a path, and the groups in it, from `at`; gives the place after it.
+fn follow(tokens: &[String], at: usize, mut path: Vec<String>, paths: &mut Vec<Vec<String>>) -> usize {
+    let mut at = at;
+    loop {
+        let Some(token) = tokens.get(at) else { return at };
+        if token == "{" {
+            at += 1;
+            while tokens.get(at).is_some_and(|token| token != "}") {
+                let next = follow(tokens, at, path.clone(), paths);
+                at = if tokens.get(next).is_some_and(|token| token == ",") { next + 1 } else { next.max(at + 1) };
+            }
+            return at + 1;
+        }
+        match token.as_str() {
+            "super" => drop(path.pop()),
+            "self" | "*" => {}
+            word => path.push(word.to_owned()),
+        }
+        at += 1;
+        if tokens.get(at).map(String::as_str) == Some("::") {
+            at += 1;
+            continue;
+        }
+        if tokens.get(at).map(String::as_str) == Some("as") {
+            at += 2;
+        }
+        paths.push(path);
+        return at;
+    }
+}
+
+/// Which inline modules are open while a file is walked.
+struct Scopes {
+    module: Vec<String>,
+    open: Vec<Scope>,
+    depth: usize,
+}
+
+struct Scope {
+    name: String,
+    is_test: bool,
+    depth: usize,
+}
+
+impl Scopes {
+    fn step(&mut self, tokens: &[String], at: usize) {
+        match tokens[at].as_str() {
+            "{" => {
+                self.depth += 1;
+                let is_module = at >= 2 && tokens[at - 2] == "mod";
+                if is_module {
+                    let is_test = tokens[..at - 2].ends_with(&["cfg", "(", "test", ")", "]"].map(str::to_owned));
+                    self.open.push(Scope { name: tokens[at - 1].clone(), is_test, depth: self.depth });
+                }
+            }
+            "}" => {
+                if self.open.last().is_some_and(|scope| scope.depth == self.depth) {
+                    self.open.pop();
+                }
+                self.depth = self.depth.saturating_sub(1);
+            }
+            _ => {}
+        }
+    }
+
+    fn current(&self) -> Vec<String> {
+        self.module.iter().cloned().chain(self.open.iter().map(|scope| scope.name.clone())).collect()
+    }
+
+    fn parent(&self) -> Vec<String> {
+        let mut path = self.current();
+        path.pop();
+        path
+    }
+
+    fn in_tests(&self) -> bool {
+        self.open.iter().any(|scope| scope.is_test)
+    }
+}

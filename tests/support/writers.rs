@@ -1,0 +1,184 @@
+//! Several senders at once, whose requests are made to meet: known series, new series all the time, and series that they share.
+//!
+//! A sender writes until it gets no answer, then keeps the unanswered request: in its next life it may repeat it, which must be
+//! taken whether or not it was stored.
+
+use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
+use std::time::Instant;
+
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+
+use super::ledger::Ledger;
+use super::remote::Remote;
+use super::wire::{Label, Sample, TimeSeries, WriteRequest};
+
+/// 2025-11-05T00:00:00Z, where all data begins.
+pub(crate) const BEGIN: i64 = 1_762_300_800_000;
+
+/// Milliseconds of data from one request of a sender to its next.
+const ROUND: i64 = 4_000;
+
+/// Series that belong to one sender alone, and their samples in one request.
+const OWN_SERIES: usize = 12;
+const OWN_SAMPLES: i64 = 4;
+
+/// Label text that makes a few requests fill a whole segment; no compression makes it much smaller.
+const FILLER: usize = 60_000;
+
+/// What the senders of one data directory share.
+#[derive(Default)]
+pub(crate) struct Traffic {
+    /// What was sent and acknowledged.
+    pub(crate) ledger: Ledger,
+    answered: AtomicUsize,
+    generation: AtomicI64,
+    contested: AtomicI64,
+}
+
+impl Traffic {
+    /// How many requests were answered so far.
+    pub(crate) fn answered(&self) -> usize {
+        self.answered.load(Ordering::SeqCst)
+    }
+}
+
+/// One sender.
+pub(crate) struct Writer {
+    id: usize,
+    rng: StdRng,
+    round: i64,
+    fills_segments: bool,
+    unanswered: Option<Unanswered>,
+}
+
+struct Unanswered {
+    request: WriteRequest,
+    begun: Instant,
+}
+
+impl Writer {
+    /// A number of senders, their randomness drawn from `rng`.
+    pub(crate) fn several(number: usize, rng: &mut StdRng) -> Vec<Writer> {
+        let writer = |id| Writer {
+            id,
+            rng: StdRng::seed_from_u64(rng.random()),
+            round: 0,
+            fills_segments: false,
+            unanswered: None,
+        };
+        (0..number).map(writer).collect()
+    }
+
+    /// Sends long label values from now on, which fill segments.
+    pub(crate) fn fill_segments(&mut self) {
+        self.fills_segments = true;
+    }
+
+    /// Brings senders that got ahead of each other back to the same time.
+    pub(crate) fn align(writers: &mut [Writer]) {
+        let newest = writers.iter().map(|writer| writer.round).max().unwrap_or(0);
+        writers.iter_mut().for_each(|writer| writer.round = newest);
+    }
+
+    /// Whether its last request was under way at that moment, and got no answer.
+    pub(crate) fn was_in_flight(&self, at: Instant) -> bool {
+        self.unanswered.as_ref().is_some_and(|unanswered| unanswered.begun < at)
+    }
+
+    /// Writes until no answer comes; panics at an answer that the request did not deserve.
+    pub(crate) fn run(&mut self, remote: &Remote, traffic: &Traffic) {
+        loop {
+            let (request, may_be_refused) = self.next(traffic);
+            traffic.ledger.sending(&request);
+            let begun = Instant::now();
+            let Ok(answer) = remote.try_write(&request) else {
+                self.unanswered = Some(Unanswered { request, begun });
+                return;
+            };
+            match answer.status {
+                204 => traffic.ledger.acknowledged(&request),
+                400 if may_be_refused => traffic.ledger.refused(&request),
+                status => panic!("a good write was answered {status}: {}", answer.text()),
+            }
+            traffic.answered.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+
+    /// The next request, and whether the race for its timestamp may make it too late.
+    fn next(&mut self, traffic: &Traffic) -> (WriteRequest, bool) {
+        if let Some(before) = self.unanswered.take()
+            && self.rng.random_bool(0.5)
+        {
+            let contested = before.request.timeseries.len() == 1;
+            return (before.request, contested);
+        }
+        if self.rng.random_bool(0.1) {
+            return (self.contested(traffic), true);
+        }
+        self.round += 1;
+        let mut timeseries: Vec<TimeSeries> = (0..OWN_SERIES).map(|number| self.own(number)).collect();
+        timeseries.extend([self.fresh("a"), self.fresh("b"), shared(traffic)]);
+        if self.fills_segments {
+            timeseries.push(self.filler());
+        }
+        (WriteRequest { timeseries }, false)
+    }
+
+    fn now(&self) -> i64 {
+        BEGIN + self.round * ROUND
+    }
+
+    /// Random bits, any but those of -0, which the answer to a read cannot carry.
+    fn bits(&mut self) -> u64 {
+        self.rng.random::<u64>() & !(1 << 63) | 1
+    }
+
+    /// A series of this sender's own.
+    fn own(&mut self, number: usize) -> TimeSeries {
+        let step = ROUND / OWN_SAMPLES;
+        let begin = self.now();
+        let samples =
+            (0..OWN_SAMPLES).map(|sample| Sample { bits: Some(self.bits()), timestamp: begin + sample * step });
+        let samples = samples.collect();
+        series(&[("__name__", "own"), ("number", &number.to_string()), ("writer", &self.id.to_string())], samples)
+    }
+
+    /// A series that nobody has seen before.
+    fn fresh(&mut self, which: &str) -> TimeSeries {
+        let sample = Sample { bits: Some(self.bits()), timestamp: self.now() };
+        let (round, writer) = (self.round.to_string(), self.id.to_string());
+        series(&[("__name__", "fresh"), ("round", &round), ("which", which), ("writer", &writer)], vec![sample])
+    }
+
+    /// A series with a label value that fills two pages.
+    fn filler(&mut self) -> TimeSeries {
+        let alphabet: Vec<char> = ('0'..='9').chain('a'..='z').chain('A'..='Z').collect();
+        let text: String = (0..FILLER).map(|_| alphabet[self.rng.random_range(0..alphabet.len())]).collect();
+        let sample = Sample { bits: Some(self.bits()), timestamp: self.now() };
+        series(&[("__name__", "filler"), ("text", &text)], vec![sample])
+    }
+
+    /// One sample of a series that all senders append to; who comes late is refused.
+    fn contested(&mut self, traffic: &Traffic) -> WriteRequest {
+        let timestamp = BEGIN + traffic.contested.fetch_add(1, Ordering::SeqCst) * 10;
+        let sample = Sample { bits: Some(self.bits()), timestamp };
+        WriteRequest { timeseries: vec![series(&[("__name__", "contested")], vec![sample])] }
+    }
+}
+
+/// A new series with the same sample from several senders at once: whoever is second is answered for what the first one wrote.
+fn shared(traffic: &Traffic) -> TimeSeries {
+    let generation = traffic.generation.fetch_add(1, Ordering::SeqCst) / 4;
+    let bits = u64::try_from(generation).expect("a count").wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+    let sample = Sample { bits: Some(bits), timestamp: BEGIN + generation * ROUND };
+    series(&[("__name__", "shared"), ("generation", &generation.to_string())], vec![sample])
+}
+
+/// A series with its labels in sorted order.
+fn series(labels: &[(&str, &str)], samples: Vec<Sample>) -> TimeSeries {
+    let mut labels: Vec<Label> =
+        labels.iter().map(|(name, value)| Label { name: (*name).to_owned(), value: (*value).to_owned() }).collect();
+    labels.sort_by(|a, b| a.name.cmp(&b.name));
+    TimeSeries { labels, samples }
+}
