@@ -7,6 +7,7 @@ use crate::model::sample::Sample;
 use crate::tsdb::chunk::Encoding;
 use crate::tsdb::chunk::cut::{ChunkWindow, CutPolicy};
 use crate::tsdb::chunk::xor::{XorChunk, XorIter};
+use crate::tsdb::encoding::checksum::castagnoli;
 use proptest::prelude::{ProptestConfig, any, prop_assert_eq, proptest};
 use std::collections::BTreeMap;
 use std::fs;
@@ -302,7 +303,7 @@ fn records_that_no_head_writes_are_damage_unless_they_are_only_newer() {
         good.as_new().write_record(&mut bytes);
         bytes.truncate(bytes.len() - 4);
         change(&mut bytes);
-        let sum = crc32c::crc32c(&bytes);
+        let sum = castagnoli(&bytes);
         bytes.extend(sum.to_be_bytes());
         Data::with(1, &[&FILE_HEADER_BYTES[..], &bytes, &[0; 10]].concat()).walk()
     };

@@ -10,6 +10,7 @@ use crate::model::refs::HeadChunkRef;
 use crate::tsdb::chunk::head_chunks::files::{ChunkFile, Files, failed, remove, sync_dir};
 use crate::tsdb::chunk::head_chunks::format::{FILE_HEADER, FILE_HEADER_BYTES, MAX_FILE, PREALLOCATED};
 use crate::tsdb::chunk::head_chunks::{HeadChunksError, NewChunk};
+use crate::tsdb::fs::fault;
 use crate::tsdb::fs::mmap::MappedFile;
 use parking_lot::RwLock;
 use std::fs::{File, OpenOptions};
@@ -158,6 +159,7 @@ impl Current {
     fn append(&mut self, records: &[u8]) -> Result<(), HeadChunksError> {
         let end = self.end + records.len();
         let outcome = self.clean().and_then(|()| {
+            fault::point("head_chunks.write");
             self.dirty_until = end;
             self.file.write_all_at(records, self.end as u64)?;
             self.mapped.publish(&self.file, end)
