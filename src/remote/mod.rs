@@ -3,3 +3,6 @@
 //! No HTTP and no gRPC: the edge hands over bytes and gets back what became of them.
 
 pub mod pb;
+pub mod protobuf;
+pub mod reader;
+mod schema;

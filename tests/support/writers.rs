@@ -9,12 +9,10 @@ use std::time::Instant;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
+use super::data::BEGIN;
 use super::ledger::Ledger;
 use super::remote::Remote;
 use super::wire::{Label, Sample, TimeSeries, WriteRequest};
-
-/// 2025-11-05T00:00:00Z, where all data begins.
-pub(crate) const BEGIN: i64 = 1_762_300_800_000;
 
 /// Milliseconds of data from one request of a sender to its next.
 const ROUND: i64 = 4_000;
