@@ -1,4 +1,9 @@
 //! narthex: a storage backend for Prometheus's remote write and remote read.
 
+pub mod app;
+pub mod config;
+pub mod metrics;
 pub mod model;
+pub mod remote;
+pub mod server;
 pub mod tsdb;

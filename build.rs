@@ -1,0 +1,44 @@
+//! Compiles the `.proto` files (with protox, so nobody needs protoc) and notes the commit for `narthex --version`.
+
+use std::path::Path;
+use std::process::Command;
+
+const PROTOS: [&str; 3] = ["prometheus/types.proto", "prometheus/remote.proto", "narthex/v1/write.proto"];
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    compile_protos()?;
+    note_commit();
+    Ok(())
+}
+
+fn compile_protos() -> Result<(), Box<dyn std::error::Error>> {
+    println!("cargo::rerun-if-changed=proto");
+    let descriptors = protox::compile(PROTOS, ["proto"])?;
+    prost_build::Config::new().compile_fds(descriptors)?;
+    Ok(())
+}
+
+/// Sets `NARTHEX_COMMIT` to the commit that is checked out, or to `unknown` where there is no git or no repository
+/// (a source archive). `NARTHEX_COMMIT` in the build's environment goes before both.
+fn note_commit() {
+    println!("cargo::rerun-if-env-changed=NARTHEX_COMMIT");
+    let commit = std::env::var("NARTHEX_COMMIT").ok().or_else(|| {
+        // HEAD's log grows with every commit and checkout, also in a linked worktree.
+        for file in ["HEAD", "logs/HEAD"] {
+            if let Some(path) = git(&["rev-parse", "--git-path", file])
+                && Path::new(&path).exists()
+            {
+                println!("cargo::rerun-if-changed={path}");
+            }
+        }
+        git(&["rev-parse", "--short=12", "HEAD"])
+    });
+    println!("cargo::rustc-env=NARTHEX_COMMIT={}", commit.as_deref().unwrap_or("unknown"));
+}
+
+/// What a git command prints, or `None` if it fails.
+fn git(arguments: &[&str]) -> Option<String> {
+    let output = Command::new("git").args(arguments).output().ok()?;
+    let text = String::from_utf8(output.stdout).ok()?.trim().to_owned();
+    (output.status.success() && !text.is_empty()).then_some(text)
+}

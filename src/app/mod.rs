@@ -1,0 +1,4 @@
+//! The program: from the command line to a running server and its orderly end.
+
+pub mod logging;
+pub mod serve;

@@ -1,0 +1,57 @@
+//! Addresses to listen on, as Prometheus takes them: `0.0.0.0:9201`, `localhost:9201`, `[::1]:9201`, `:9201`.
+
+use std::fmt;
+use std::str::FromStr;
+
+/// A host and a port to listen on; the host may be a name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListenAddress {
+    /// A name or an address without brackets; `::` where only a port was given.
+    pub host: String,
+    /// 0 lets the system choose.
+    pub port: u16,
+}
+
+impl FromStr for ListenAddress {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong = || format!("{text:?} is not host:port; write for example 0.0.0.0:9201, [::1]:9201 or :9201");
+        let (host, port) = text.rsplit_once(':').ok_or_else(wrong)?;
+        let port = port.parse().map_err(|_| wrong())?;
+        let bare = match host.strip_prefix('[') {
+            Some(rest) => rest.strip_suffix(']').ok_or_else(wrong)?,
+            None if host.contains([':', ']']) => return Err(wrong()),
+            None => host,
+        };
+        let host = if bare.is_empty() { "::" } else { bare };
+        Ok(Self { host: host.to_owned(), port })
+    }
+}
+
+impl fmt::Display for ListenAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.host.contains(':') {
+            write!(f, "[{}]:{}", self.host, self.port)
+        } else {
+            write!(f, "{}:{}", self.host, self.port)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::ListenAddress;
+
+    #[test]
+    fn addresses_read_as_prometheus_reads_them() {
+        let read = |text: &str| text.parse::<ListenAddress>().map(|address| address.to_string());
+        assert_eq!(read("0.0.0.0:9201"), Ok("0.0.0.0:9201".into()));
+        assert_eq!(read(":9201"), Ok("[::]:9201".into()));
+        assert_eq!(read("[::1]:1"), Ok("[::1]:1".into()));
+        assert_eq!(read("localhost:0"), Ok("localhost:0".into()));
+        for wrong in ["", "9201", "host:", "host:70000", "::1:9201", "[::1:9201"] {
+            assert!(read(wrong).is_err(), "{wrong}");
+        }
+    }
+}

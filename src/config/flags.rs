@@ -1,0 +1,299 @@
+//! The command line.
+//!
+//! Names are Prometheus's wherever it has the flag. Flags of Prometheus that narthex lacks never come here, see
+//! [`crate::config::foreign`].
+
+use crate::config::address::ListenAddress;
+use crate::config::units;
+use crate::config::units::Bytes;
+use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Version and commit, as `narthex --version` prints them.
+pub const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (commit ", env!("NARTHEX_COMMIT"), ")");
+
+/// A storage backend for Prometheus: remote write and remote read in front of a Prometheus data directory.
+#[derive(Debug, Parser)]
+#[command(name = "narthex", version = VERSION, max_term_width = 110)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What narthex can do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Receive samples by remote write, store them, answer remote read.
+    ///
+    /// Sizes are powers of two (512KB, 128MB, 2GB), durations are written 1h30m or 500ms. Flags of Prometheus that mean
+    /// nothing here are accepted with a warning.
+    Serve(Box<ServeFlags>),
+}
+
+/// All flags of `narthex serve`.
+#[derive(Debug, Clone, Args)]
+pub struct ServeFlags {
+    /// Configuration file, in Prometheus's syntax; without it the defaults hold.
+    #[arg(long = "config.file", value_name = "PATH")]
+    pub config_file: Option<PathBuf>,
+    /// Where samples are kept and how.
+    #[command(flatten)]
+    pub storage: StorageFlags,
+    /// Limits of what is written.
+    #[command(flatten)]
+    pub write: WriteFlags,
+    /// Limits of what is read.
+    #[command(flatten)]
+    pub read: ReadFlags,
+    /// The listener.
+    #[command(flatten)]
+    pub web: WebFlags,
+    /// The log.
+    #[command(flatten)]
+    pub log: LogFlags,
+}
+
+/// Flags of the engine.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Storage")]
+pub struct StorageFlags {
+    /// Data directory, in Prometheus's format.
+    #[arg(long = "storage.tsdb.path", value_name = "DIR", default_value = "./data")]
+    pub path: PathBuf,
+    /// What a power cut may cost. os: whatever the operating system has not written yet; interval: the last
+    /// --storage.tsdb.wal-sync-interval; always: nothing that was acknowledged. A killed process costs nothing in any mode.
+    #[arg(long = "storage.tsdb.wal-sync", value_enum, value_name = "MODE", default_value_t = WalSync::Interval)]
+    pub wal_sync: WalSync,
+    /// How often the log is synced in mode interval.
+    #[arg(long = "storage.tsdb.wal-sync-interval", value_name = "DURATION", default_value = "1s", value_parser = units::duration)]
+    pub wal_sync_interval: Duration,
+    /// Compress the write-ahead log (true or false).
+    #[arg(long = "storage.tsdb.wal-compression", value_name = "BOOL", default_value = "true", default_missing_value = "true",
+        num_args = 0..=1, require_equals = true, action = ArgAction::Set, overrides_with = "no_wal_compression")]
+    pub wal_compression: bool,
+    /// The same as --storage.tsdb.wal-compression=false.
+    #[arg(long = "no-storage.tsdb.wal-compression", hide = true)]
+    pub no_wal_compression: bool,
+    /// How the write-ahead log is compressed. zstd is read by Prometheus from 2.49 on.
+    #[arg(long = "storage.tsdb.wal-compression-type", value_enum, value_name = "TYPE", default_value_t = WalCompression::Snappy)]
+    pub wal_compression_type: WalCompression,
+    /// Size at which a file of the write-ahead log ends; at least 64KB, at most 256MB, a multiple of 32KB.
+    #[arg(long = "storage.tsdb.wal-segment-size", value_name = "SIZE", default_value = "128MB", value_parser = segment_size)]
+    pub wal_segment_size: Bytes,
+    /// Time span of a block; for tests.
+    #[arg(long = "storage.tsdb.min-block-duration", value_name = "DURATION", default_value = "2h", value_parser = units::duration, hide = true)]
+    pub min_block_duration: Duration,
+    /// Series that may be in memory at once; new ones beyond are refused. 0: no limit.
+    #[arg(long = "storage.tsdb.max-active-series", value_name = "COUNT", default_value = "10000000", value_parser = units::count)]
+    pub max_active_series: u64,
+}
+
+impl StorageFlags {
+    /// The compression that the three flags together mean.
+    #[must_use]
+    pub fn effective_wal_compression(&self) -> WalCompression {
+        if self.no_wal_compression || !self.wal_compression { WalCompression::None } else { self.wal_compression_type }
+    }
+}
+
+/// Flags of remote write, HTTP and gRPC alike.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Remote write")]
+pub struct WriteFlags {
+    /// How far ahead of the clock a sample may be.
+    #[arg(long = "storage.remote.write-max-future", value_name = "DURATION", default_value = "10m", value_parser = units::duration)]
+    pub max_future: Duration,
+    /// Largest request body, as it is sent.
+    #[arg(long = "storage.remote.write-max-body-size", value_name = "SIZE", default_value = "32MB", value_parser = message_size)]
+    pub max_body_size: Bytes,
+    /// Largest request after decompression.
+    #[arg(long = "storage.remote.write-max-decoded-size", value_name = "SIZE", default_value = "64MB", value_parser = message_size)]
+    pub max_decoded_size: Bytes,
+    /// Most series in one request.
+    #[arg(long = "storage.remote.write-max-series", value_name = "COUNT", default_value = "200000", value_parser = units::count)]
+    pub max_series: u64,
+    /// Most samples in one request.
+    #[arg(long = "storage.remote.write-max-samples", value_name = "COUNT", default_value = "2000000", value_parser = units::count)]
+    pub max_samples: u64,
+    /// Most labels of a new series.
+    #[arg(long = "storage.remote.write-max-labels", value_name = "COUNT", default_value = "256", value_parser = units::count)]
+    pub max_labels: u64,
+    /// Longest label name of a new series.
+    #[arg(long = "storage.remote.write-max-label-name-size", value_name = "SIZE", default_value = "4KB", value_parser = units::bytes)]
+    pub max_label_name_size: Bytes,
+    /// Longest label value of a new series.
+    #[arg(long = "storage.remote.write-max-label-value-size", value_name = "SIZE", default_value = "128KB", value_parser = units::bytes)]
+    pub max_label_value_size: Bytes,
+    /// Requests that are being stored at once. 0: four for each processor, at least 16.
+    #[arg(long = "storage.remote.write-concurrent-limit", value_name = "COUNT", default_value = "0", value_parser = units::count)]
+    pub concurrent_limit: u64,
+    /// Requests that may wait for their turn; beyond, the answer is 503.
+    #[arg(long = "storage.remote.write-queue-limit", value_name = "COUNT", default_value = "256", value_parser = units::count)]
+    pub queue_limit: u64,
+}
+
+/// Flags of remote read and export.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Remote read")]
+pub struct ReadFlags {
+    /// Most samples in one query. 0: no limit.
+    #[arg(long = "storage.remote.read-sample-limit", value_name = "COUNT", default_value = "5e7", value_parser = units::count)]
+    pub sample_limit: u64,
+    /// Reads that are answered at once; beyond, the answer is 503. 0: no limit.
+    #[arg(id = "read_concurrent_limit", long = "storage.remote.read-concurrent-limit", value_name = "COUNT", default_value = "10", value_parser = units::count)]
+    pub concurrent_limit: u64,
+    /// Largest answer, compressed.
+    #[arg(long = "storage.remote.read-max-answer-size", value_name = "SIZE", default_value = "128MB", value_parser = message_size)]
+    pub max_answer_size: Bytes,
+}
+
+/// Flags of the listener.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Web")]
+pub struct WebFlags {
+    /// Address for HTTP and gRPC; can be repeated.
+    #[arg(long = "web.listen-address", value_name = "ADDRESS", default_value = "0.0.0.0:9201")]
+    pub listen_address: Vec<ListenAddress>,
+    /// Most connections at once; beyond, the answer is 503.
+    #[arg(long = "web.max-connections", value_name = "COUNT", default_value = "512", value_parser = positive_count)]
+    pub max_connections: u64,
+    /// How long a request may take to arrive, and a connection may be idle.
+    #[arg(long = "web.read-timeout", value_name = "DURATION", default_value = "5m", value_parser = positive_duration)]
+    pub read_timeout: Duration,
+    /// Memory for all request bodies and answers together; beyond, the answer is 503.
+    #[arg(long = "web.max-bytes-in-flight", value_name = "SIZE", default_value = "256MB", value_parser = message_size)]
+    pub max_bytes_in_flight: Bytes,
+    /// Streams at once on one HTTP/2 connection.
+    #[arg(long = "web.max-concurrent-streams", value_name = "COUNT", default_value = "128", value_parser = positive_count)]
+    pub max_concurrent_streams: u64,
+    /// How long requests under way may take to finish at shutdown.
+    #[arg(long = "web.shutdown-timeout", value_name = "DURATION", default_value = "30s", value_parser = units::duration)]
+    pub shutdown_timeout: Duration,
+}
+
+/// Flags of the log.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Log")]
+pub struct LogFlags {
+    /// Least severe messages to log.
+    #[arg(long = "log.level", value_enum, value_name = "LEVEL", default_value_t = LogLevel::Info)]
+    pub level: LogLevel,
+    /// How messages are written.
+    #[arg(long = "log.format", value_enum, value_name = "FORMAT", default_value_t = LogFormat::Logfmt)]
+    pub format: LogFormat,
+}
+
+/// When the write-ahead log is synced to the disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum WalSync {
+    /// When the operating system thinks fit.
+    Os,
+    /// Every so often.
+    Interval,
+    /// Before each acknowledgement.
+    Always,
+}
+
+/// How the write-ahead log is compressed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum WalCompression {
+    /// Not at all.
+    None,
+    /// Snappy blocks.
+    Snappy,
+    /// Zstandard frames.
+    Zstd,
+}
+
+/// Severity of a log message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LogLevel {
+    /// Whatever helps to find a fault.
+    Debug,
+    /// What happened.
+    Info,
+    /// What should be looked at.
+    Warn,
+    /// What failed.
+    Error,
+}
+
+/// Form of a log line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// `key=value` pairs.
+    Logfmt,
+    /// One JSON object a line.
+    Json,
+}
+
+/// A page of the log is 32 KiB and a segment has at least two.
+fn segment_size(text: &str) -> Result<Bytes, String> {
+    let size = units::bytes(text)?;
+    let legal = (64 << 10..=256 << 20).contains(&size.0) && size.0.is_multiple_of(32 << 10);
+    if legal { Ok(size) } else { Err("it must be a multiple of 32KB from 64KB to 256MB".to_owned()) }
+}
+
+/// Positions within a message are kept in 32 bits.
+fn message_size(text: &str) -> Result<Bytes, String> {
+    let size = units::bytes(text)?;
+    if (1..1 << 31).contains(&size.0) { Ok(size) } else { Err("it must be more than 0 and less than 2GB".to_owned()) }
+}
+
+fn positive_count(text: &str) -> Result<u64, String> {
+    let count = units::count(text)?;
+    if (1..=1 << 20).contains(&count) { Ok(count) } else { Err("it must be from 1 to 1048576".to_owned()) }
+}
+
+fn positive_duration(text: &str) -> Result<Duration, String> {
+    let duration = units::duration(text)?;
+    if duration.is_zero() { Err("it must be more than 0".to_owned()) } else { Ok(duration) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Cli, Command, ServeFlags, WalCompression};
+    use clap::{CommandFactory, Parser};
+
+    fn serve(flags: &[&str]) -> Result<ServeFlags, String> {
+        let line = ["narthex", "serve"].iter().chain(flags);
+        match Cli::try_parse_from(line).map_err(|error| error.to_string())?.command {
+            Command::Serve(flags) => Ok(*flags),
+        }
+    }
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn defaults_are_those_of_the_documentation() {
+        let flags = serve(&[]).unwrap();
+        assert_eq!(flags.web.listen_address[0].to_string(), "0.0.0.0:9201");
+        assert_eq!(flags.storage.path.to_str(), Some("./data"));
+        assert_eq!(flags.storage.effective_wal_compression(), WalCompression::Snappy);
+        assert_eq!(flags.read.sample_limit, 50_000_000);
+    }
+
+    #[test]
+    fn compression_is_switched_off_in_each_of_prometheus_ways() {
+        for off in ["--no-storage.tsdb.wal-compression", "--storage.tsdb.wal-compression=false"] {
+            assert_eq!(serve(&[off]).unwrap().storage.effective_wal_compression(), WalCompression::None);
+        }
+        let on = ["--storage.tsdb.wal-compression", "--storage.tsdb.wal-compression-type=zstd"];
+        assert_eq!(serve(&on).unwrap().storage.effective_wal_compression(), WalCompression::Zstd);
+    }
+
+    #[test]
+    fn an_illegal_value_is_refused_with_the_flag_named() {
+        for flag in
+            ["--storage.tsdb.wal-segment-size=33KB", "--web.read-timeout=0", "--storage.remote.write-max-body-size=4GB"]
+        {
+            let error = serve(&[flag]).unwrap_err();
+            assert!(error.contains(flag.split_once('=').unwrap().0), "{error}");
+        }
+    }
+}

@@ -1,0 +1,164 @@
+//! Durations, sizes and counts as Prometheus writes them: `1h30m`, `128MB`, `5e7`.
+
+use std::time::Duration;
+
+/// Milliseconds in each unit of a duration, from the longest; a unit may stand once, in this order.
+const DURATION_UNITS: [(&str, u64); 7] = [
+    ("y", 365 * 24 * 3_600_000),
+    ("w", 7 * 24 * 3_600_000),
+    ("d", 24 * 3_600_000),
+    ("h", 3_600_000),
+    ("m", 60_000),
+    ("s", 1_000),
+    ("ms", 1),
+];
+
+/// Powers of two, as Prometheus has them: 1KB is 1024B.
+const SIZE_UNITS: [(&str, u32); 14] = [
+    ("B", 0),
+    ("KB", 10),
+    ("KiB", 10),
+    ("MB", 20),
+    ("MiB", 20),
+    ("GB", 30),
+    ("GiB", 30),
+    ("TB", 40),
+    ("TiB", 40),
+    ("PB", 50),
+    ("PiB", 50),
+    ("EB", 60),
+    ("EiB", 60),
+    ("", 0),
+];
+
+/// A number of bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Bytes(pub u64);
+
+impl Bytes {
+    /// The number as a length in memory; on a machine with short addresses the longest there is.
+    #[must_use]
+    pub fn as_usize(self) -> usize {
+        usize::try_from(self.0).unwrap_or(usize::MAX)
+    }
+}
+
+/// Reads a duration such as `5m`, `1h30m` or `0`.
+///
+/// # Errors
+/// A text that says what is wrong.
+pub fn duration(text: &str) -> Result<Duration, String> {
+    let wrong = || format!("{text:?} is not a duration; write for example 1h30m or 500ms");
+    if text == "0" {
+        return Ok(Duration::ZERO);
+    }
+    let mut rest = text;
+    let mut units = DURATION_UNITS.iter();
+    let mut total: u64 = 0;
+    while !rest.is_empty() {
+        let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
+        let number: u64 = rest[..digits].parse().map_err(|_| wrong())?;
+        let name_len = rest[digits..].bytes().take_while(u8::is_ascii_alphabetic).count();
+        let name = &rest[digits..digits + name_len];
+        let (_, millis) = units.by_ref().find(|(unit, _)| *unit == name).ok_or_else(wrong)?;
+        total = number.checked_mul(*millis).and_then(|part| total.checked_add(part)).ok_or_else(wrong)?;
+        rest = &rest[digits + name_len..];
+    }
+    // Prometheus keeps durations as nanoseconds in 63 bits.
+    if text.is_empty() || total > i64::MAX as u64 / 1_000_000 {
+        return Err(wrong());
+    }
+    Ok(Duration::from_millis(total))
+}
+
+/// Reads a size such as `128MB` or a plain number of bytes.
+///
+/// # Errors
+/// A text that says what is wrong.
+pub fn bytes(text: &str) -> Result<Bytes, String> {
+    let wrong = || format!("{text:?} is not a size; write for example 512KB, 128MB or 2GB");
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    let number: u64 = text[..digits].parse().map_err(|_| wrong())?;
+    let unit = text[digits..].trim_start();
+    let (_, shift) = SIZE_UNITS.iter().find(|(name, _)| *name == unit).ok_or_else(wrong)?;
+    number.checked_mul(1 << shift).map(Bytes).ok_or_else(wrong)
+}
+
+/// Reads a count such as `1000` or `5e7`.
+///
+/// # Errors
+/// A text that says what is wrong.
+pub fn count(text: &str) -> Result<u64, String> {
+    let wrong = || format!("{text:?} is not a whole number of at least 0");
+    if let Ok(number) = text.parse() {
+        return Ok(number);
+    }
+    let number: f64 = text.parse().map_err(|_| wrong())?;
+    // 2^53: beyond it not every whole number is a float.
+    if number.fract() == 0.0 && (0.0..9_007_199_254_740_992.0).contains(&number) {
+        Ok(number as u64)
+    } else {
+        Err(wrong())
+    }
+}
+
+/// Writes a duration as [`duration`] reads it.
+#[must_use]
+pub fn display(duration: Duration) -> String {
+    let mut millis = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+    if millis == 0 {
+        return "0s".to_owned();
+    }
+    let mut out = String::new();
+    // Without years and weeks, in which nobody thinks of 15 days.
+    for (unit, length) in &DURATION_UNITS[2..] {
+        if millis >= *length {
+            out.push_str(&format!("{}{unit}", millis / length));
+            millis %= length;
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Bytes, bytes, count, display, duration};
+    use std::time::Duration;
+
+    #[test]
+    fn durations_read_as_prometheus_reads_them() {
+        assert_eq!(duration("1h30m"), Ok(Duration::from_secs(5400)));
+        assert_eq!(duration("15d"), Ok(Duration::from_secs(15 * 86400)));
+        assert_eq!(duration("1m5ms"), Ok(Duration::from_millis(60_005)));
+        assert_eq!(duration("0"), Ok(Duration::ZERO));
+        for wrong in ["", "1", "m", "5m1h", "1h1h", "-1h", "1.5h", "1 h", "99999999999999y", "1µs"] {
+            assert!(duration(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn sizes_are_powers_of_two() {
+        assert_eq!(bytes("128MB"), Ok(Bytes(128 << 20)));
+        assert_eq!(bytes("1KiB"), Ok(Bytes(1024)));
+        assert_eq!(bytes("77"), Ok(Bytes(77)));
+        for wrong in ["", "MB", "1XB", "-1MB", "16EB", "1mb"] {
+            assert!(bytes(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn counts_may_have_an_exponent() {
+        assert_eq!(count("5e7"), Ok(50_000_000));
+        assert_eq!(count("0"), Ok(0));
+        for wrong in ["", "-1", "1.5", "1e40", "NaN", "inf"] {
+            assert!(count(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_written_duration_reads_back() {
+        for text in ["0s", "1h30m", "15d", "1m5ms", "400d"] {
+            assert_eq!(display(duration(text).unwrap()), text);
+        }
+    }
+}

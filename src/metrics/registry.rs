@@ -1,0 +1,175 @@
+//! The registry: all metrics of one process, each under its full name.
+//!
+//! Metrics are registered once, at the start, and counted without a lock afterwards. A `Registry` is not shared while it
+//! grows; whoever serves `/metrics` owns it when it is complete.
+
+use crate::metrics::text::{Format, to_classic};
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::metrics::counter::ConstCounter;
+use prometheus_client::metrics::family::{Family, MetricConstructor};
+use prometheus_client::metrics::gauge::ConstGauge;
+use std::fmt;
+
+/// Counts up; shared by cloning.
+pub type Counter = prometheus_client::metrics::counter::Counter;
+/// A whole number that goes up and down; shared by cloning.
+pub type Gauge = prometheus_client::metrics::gauge::Gauge;
+/// Observations in fixed buckets; shared by cloning.
+pub type Histogram = prometheus_client::metrics::histogram::Histogram;
+
+/// Every metric of the process.
+#[derive(Debug, Default)]
+pub struct Registry {
+    inner: prometheus_client::registry::Registry,
+}
+
+impl Registry {
+    /// A registry without metrics.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// A counter under its full name, which ends in `_total`.
+    pub fn counter(&mut self, name: &str, help: &str) -> Counter {
+        let counter = Counter::default();
+        self.inner.register(family_name(name), help_text(help), counter.clone());
+        counter
+    }
+
+    /// A gauge under its full name.
+    pub fn gauge(&mut self, name: &str, help: &str) -> Gauge {
+        let gauge = Gauge::default();
+        self.inner.register(name, help_text(help), gauge.clone());
+        gauge
+    }
+
+    /// A histogram with the given upper bounds; the last bucket, `+Inf`, is added.
+    pub fn histogram(&mut self, name: &str, help: &str, bounds: &[f64]) -> Histogram {
+        let histogram = Histogram::new(bounds.iter().copied());
+        self.inner.register(name, help_text(help), histogram.clone());
+        histogram
+    }
+
+    /// Metrics of one name that differ in their labels: counters (the name ends in `_total`), gauges or histograms.
+    pub fn family<S, M, C>(&mut self, name: &str, help: &str, family: Family<S, M, C>) -> Family<S, M, C>
+    where
+        S: Clone + fmt::Debug + EncodeLabelSet + std::hash::Hash + Eq + Send + Sync + 'static,
+        M: EncodeMetric + prometheus_client::metrics::TypedMetric + fmt::Debug + Send + Sync + 'static,
+        C: MetricConstructor<M> + Clone + Send + Sync + 'static,
+    {
+        self.inner.register(family_name(name), help_text(help), family.clone());
+        family
+    }
+
+    /// A counter whose value is asked for when it is read; the name ends in `_total`.
+    pub fn counter_fn(&mut self, name: &str, help: &str, value: impl Fn() -> f64 + Send + Sync + 'static) {
+        self.function(family_name(name), help, MetricType::Counter, Box::new(value));
+    }
+
+    /// A gauge whose value is asked for when it is read.
+    pub fn gauge_fn(&mut self, name: &str, help: &str, value: impl Fn() -> f64 + Send + Sync + 'static) {
+        self.function(name, help, MetricType::Gauge, Box::new(value));
+    }
+
+    /// A gauge that is always 1 and says something by its labels.
+    pub fn info(&mut self, name: &str, help: &str, labels: &[(&'static str, String)]) {
+        let family = Family::<Vec<(&'static str, String)>, Gauge>::default();
+        family.get_or_create(&labels.to_vec()).set(1);
+        self.inner.register(name, help_text(help), family);
+    }
+
+    /// Takes a collector that encodes its metrics itself.
+    pub fn collector(&mut self, collector: impl Collector) {
+        self.inner.register_collector(Box::new(collector));
+    }
+
+    /// All metrics as text.
+    #[must_use]
+    pub fn encode(&self, format: Format) -> String {
+        let mut text = String::with_capacity(16 << 10);
+        // Writing to a string can't fail; a collector that does leaves its own metrics out.
+        if let Err(error) = prometheus_client::encoding::text::encode(&mut text, &self.inner) {
+            tracing::warn!(%error, "a metric could not be encoded");
+        }
+        match format {
+            Format::OpenMetrics => text,
+            Format::Classic => to_classic(&text),
+        }
+    }
+
+    fn function(&mut self, name: &str, help: &str, kind: MetricType, value: Box<dyn Fn() -> f64 + Send + Sync>) {
+        let help = format!("{}.", help_text(help));
+        self.collector(Function { name: name.to_owned(), help, kind, value });
+    }
+}
+
+/// The encoder puts `_total` behind the name of a counter by itself.
+fn family_name(name: &str) -> &str {
+    name.strip_suffix("_total").unwrap_or(name)
+}
+
+/// The encoder puts a full stop behind the help text by itself.
+fn help_text(help: &str) -> &str {
+    help.strip_suffix('.').unwrap_or(help)
+}
+
+/// A metric that is a function.
+struct Function {
+    name: String,
+    help: String,
+    kind: MetricType,
+    value: Box<dyn Fn() -> f64 + Send + Sync>,
+}
+
+impl fmt::Debug for Function {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Function").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+impl Collector for Function {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let metric = encoder.encode_descriptor(&self.name, &self.help, None, self.kind)?;
+        match self.kind {
+            MetricType::Counter => ConstCounter::new((self.value)()).encode(metric),
+            _ => ConstGauge::new((self.value)()).encode(metric),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Registry;
+    use crate::metrics::text::Format;
+
+    #[test]
+    fn metrics_appear_under_their_full_names_in_both_formats() {
+        let mut registry = Registry::new();
+        registry.counter("a_things_total", "Things.").inc_by(3);
+        registry.gauge("b_now", "Now.").set(-2);
+        registry.counter_fn("c_seconds_total", "Seconds.", || 1.5);
+        registry.gauge_fn("d_now", "Now.", || 0.25);
+        registry.histogram("e_seconds", "Durations.", &[1.0]).observe(0.5);
+        registry.info("f_info", "Build.", &[("version", "1".into())]);
+        let open = registry.encode(Format::OpenMetrics);
+        let classic = registry.encode(Format::Classic);
+        for line in [
+            "a_things_total 3",
+            "b_now -2",
+            "c_seconds_total 1.5",
+            "d_now 0.25",
+            "e_seconds_bucket{le=\"1.0\"} 1",
+            "e_seconds_bucket{le=\"+Inf\"} 1",
+            "f_info{version=\"1\"} 1",
+        ] {
+            assert!(open.lines().any(|l| l == line), "{line} in {open}");
+            assert!(classic.lines().any(|l| l == line), "{line} in {classic}");
+        }
+        assert!(open.contains("# TYPE a_things counter\n") && open.ends_with("# EOF\n"));
+        assert!(classic.contains("# HELP a_things_total Things.\n# TYPE a_things_total counter\n"), "{classic}");
+        assert!(!classic.contains("# EOF"));
+    }
+}

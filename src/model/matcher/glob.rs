@@ -1,0 +1,44 @@
+//! Literal text with gaps of any characters between: `abc.*`, `.+abc`, `.*abc.*`, `a.*b.+c`, matched by comparing and
+//! searching, without an automaton.
+//!
+//! Taking each text at its first place after the gap is right because a gap has no upper end: whatever follows can
+//! only gain room.
+
+/// Texts with gaps between them; a gap is a least number of characters. Matches whole values.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Glob {
+    /// What a value begins with; may be empty.
+    pub(super) first: String,
+    /// The gaps and what follows each; only the last text may be empty. Never without an element.
+    pub(super) rest: Vec<(usize, String)>,
+}
+
+impl Glob {
+    pub(super) fn matches(&self, value: &str) -> bool {
+        self.try_match(value).is_some()
+    }
+
+    fn try_match(&self, value: &str) -> Option<()> {
+        let mut value = value.strip_prefix(self.first.as_str())?;
+        let ((last_gap, last), middle) = self.rest.split_last()?;
+        for (gap, text) in middle {
+            value = skip_chars(value, *gap)?;
+            value = &value[value.find(text.as_str())? + text.len()..];
+        }
+        skip_chars(value.strip_suffix(last.as_str())?, *last_gap).map(|_| ())
+    }
+
+    /// Whether every value matches that is not empty.
+    pub(super) fn names_every_value(&self) -> bool {
+        self.first.is_empty() && matches!(self.rest.as_slice(), [(0 | 1, last)] if last.is_empty())
+    }
+}
+
+/// What follows the first `count` characters, or `None` where there are fewer.
+fn skip_chars(text: &str, count: usize) -> Option<&str> {
+    let mut chars = text.chars();
+    match count.checked_sub(1) {
+        None => Some(text),
+        Some(nth) => chars.nth(nth).map(|_| chars.as_str()),
+    }
+}

@@ -1,0 +1,319 @@
+//! Regular expressions in the syntax of Go's `regexp` (RE2), read into the tree of the `regex-syntax` crate.
+//!
+//! The two syntaxes look alike and differ in what they accept and in what it means, so an expression is never handed to
+//! the Rust parser as it stands: this parser knows Go's syntax (flags `Perl | DotNL`, as Prometheus parses matchers)
+//! and builds the meaning from parts that are the same in both engines. The differences, each of which a row of
+//! `tests/golden/regex/re2.jsonl` holds to Go's own answer:
+//!
+//! | in the expression                       | Rust's parser                    | Go, and so here                                      |
+//! |-----------------------------------------|----------------------------------|------------------------------------------------------|
+//! | `.`                                     | not `\n`                         | any character; not `\n` after `(?-s)`                |
+//! | `\d \w \s \b \B`                        | Unicode                          | ASCII; `\s` without `\v`; with `(?i)` `\w` has `ſ K` |
+//! | `[[:word:]]`, …                         | ASCII                            | the same; `(?i)` folds before a negation             |
+//! | `[a&&b]`, `[a--b]`, `[a~~b]`, `[a[b]]`  | set operations, nested classes   | plain characters                                     |
+//! | `\Q…\E`                                 | an error                         | literal text, to the end if there is no `\E`         |
+//! | `\C`, `\Z`, `\R`, `\X`, `\1`, `\<`      | partly accepted                  | errors, but `\<` and any other punctuation is itself |
+//! | `\123`, `\0`                            | an error                         | octal                                                |
+//! | `\u0041`, `\U…`, `\x{41}`               | all accepted                     | only `\x41` and `\x{…}`                              |
+//! | `\b{start}`, `(?x)`, `(?R)`, `(?u)`     | accepted                         | `\b` and literal text or counted repetition; errors  |
+//! | `(?P<n>x)(?P<n>y)`                      | an error                         | accepted; names may begin with a digit               |
+//! | `x{,5}`, `{`, `x{a}`, `x{01}`           | partly errors                    | literal text                                         |
+//! | `x{1001}`, `(x{100}){100}`              | accepted, up to a size           | errors: counts and their products end at 1000        |
+//! | `x**`, `x+*`, `x{2}{3}`                 | accepted                         | errors; but `x*(?i)*` is none                        |
+//! | `\p{greek}`, `\p{L1}`, `\p{Alphabetic}` | loose names, any property        | exact names of categories and scripts                |
+//! | `\pé`, `[[:nope:]]`, `[z-a]`            | partly accepted                  | errors                                               |
+//! | `\x{D800}`                              | an error                         | accepted, matches nothing (Go in places: U+FFFD)     |
+//!
+//! What is left: names and members of Unicode classes and case folding follow the Unicode version of the crate, which
+//! is newer than Go's; groups nest to 250 here and to about 1000 in Go; the limits of [`limits`] are narrower than Go's
+//! 128 MiB.
+//!
+//! Not here: what the expression is compiled to (`pattern`). One pass, no recursion: a hostile expression can't
+//! exhaust the stack.
+
+mod class;
+mod escape;
+mod frame;
+mod input;
+pub(super) mod limits;
+mod unicode;
+
+use crate::model::matcher::error::{MatcherError, SyntaxError};
+use frame::{Frame, Piece};
+use input::Input;
+use limits::{Budget, MAX_DEPTH, MAX_REPEAT};
+use regex_syntax::hir::{Dot, Hir, HirKind, Look, Repetition};
+
+/// Reads an expression. Captures are dropped, since only the fact of a match is wanted; greediness is dropped too.
+pub(super) fn parse(pattern: &str) -> Result<Hir, MatcherError> {
+    let mut parser = Parser {
+        input: Input::new(pattern),
+        flags: Flags { fold: false, multi_line: false, dot_newline: true },
+        outer: Vec::new(),
+        frame: Frame::default(),
+        budget: Budget::default(),
+    };
+    limits::check_length(pattern)?;
+    let mut after_repeat = false;
+    while let Some(next) = parser.input.peek() {
+        after_repeat = parser.step(next, after_repeat)?;
+    }
+    if !parser.outer.is_empty() {
+        return Err(parser.input.error(SyntaxError::MissingParen));
+    }
+    Ok(parser.frame.finish().hir)
+}
+
+/// The flags that change what an expression matches; `U` only changes what is preferred.
+#[derive(Clone, Copy, Debug, Default)]
+struct Flags {
+    /// `i`
+    fold: bool,
+    /// `m`
+    multi_line: bool,
+    /// `s`
+    dot_newline: bool,
+}
+
+struct Parser<'a> {
+    input: Input<'a>,
+    flags: Flags,
+    /// The groups around the current one, each with the flags that hold again after its inner group.
+    outer: Vec<(Frame, Flags)>,
+    frame: Frame,
+    budget: Budget,
+}
+
+impl Parser<'_> {
+    /// Reads one element; tells whether it was a repetition operator.
+    fn step(&mut self, next: char, after_repeat: bool) -> Result<bool, MatcherError> {
+        match next {
+            '*' | '+' | '?' | '{' => return self.repetition(after_repeat),
+            '(' => self.open()?,
+            ')' => self.close()?,
+            '[' => {
+                let class = class::bracketed(&mut self.input, self.flags.fold, &mut self.budget)?;
+                self.push(Hir::class(class))?;
+            }
+            '\\' => self.escape()?,
+            '|' => {
+                self.input.bump();
+                self.budget.node()?;
+                self.frame.end_alternative();
+            }
+            '^' => self.symbol(Hir::look(if self.flags.multi_line { Look::StartLF } else { Look::Start }))?,
+            '$' => self.symbol(Hir::look(if self.flags.multi_line { Look::EndLF } else { Look::End }))?,
+            '.' => {
+                self.symbol(Hir::dot(if self.flags.dot_newline { Dot::AnyChar } else { Dot::AnyCharExceptLF }))?;
+            }
+            _ => {
+                self.input.bump();
+                self.literal(u32::from(next))?;
+            }
+        }
+        Ok(false)
+    }
+
+    fn symbol(&mut self, hir: Hir) -> Result<(), MatcherError> {
+        self.input.bump();
+        self.push(hir)
+    }
+
+    fn push(&mut self, hir: Hir) -> Result<(), MatcherError> {
+        self.budget.node()?;
+        self.frame.push(Piece { hir, repeats: 1 });
+        Ok(())
+    }
+
+    fn literal(&mut self, rune: u32) -> Result<(), MatcherError> {
+        match char::from_u32(rune) {
+            Some(c) if !self.flags.fold => self.frame.push_char(c),
+            Some(c) => {
+                let class = class::folded_char(c, &mut self.budget)?;
+                self.push(Hir::class(class))?;
+            }
+            // A surrogate: Go accepts it, and no text holds one.
+            None => self.push(Hir::fail())?,
+        }
+        Ok(())
+    }
+
+    fn escape(&mut self) -> Result<(), MatcherError> {
+        let look = match self.input.rest().as_bytes().get(1) {
+            Some(b'A') => Look::Start,
+            Some(b'z') => Look::End,
+            Some(b'b') => Look::WordAscii,
+            Some(b'B') => Look::WordAsciiNegate,
+            Some(b'Q') => return self.quoted(),
+            _ => {
+                if let Some(class) = class::escaped(&mut self.input, self.flags.fold, &mut self.budget)? {
+                    return self.push(Hir::class(class));
+                }
+                let rune = escape::rune(&mut self.input)?;
+                return self.literal(rune);
+            }
+        };
+        self.input.skip(2);
+        self.push(Hir::look(look))
+    }
+
+    /// `\Q` … `\E`: everything between is literal text.
+    fn quoted(&mut self) -> Result<(), MatcherError> {
+        self.input.skip(2);
+        let rest = self.input.rest();
+        let (text, end) = match rest.find(r"\E") {
+            Some(len) => (&rest[..len], len + 2),
+            None => (rest, rest.len()),
+        };
+        for c in text.chars() {
+            self.literal(u32::from(c))?;
+        }
+        self.input.skip(end);
+        Ok(())
+    }
+
+    fn repetition(&mut self, after_repeat: bool) -> Result<bool, MatcherError> {
+        let start = self.input.clone();
+        let Some(count) = Count::read(&mut self.input)? else {
+            self.input.bump();
+            self.literal(u32::from('{'))?;
+            return Ok(false);
+        };
+        self.input.eat("?");
+        if after_repeat {
+            return Err(start.error(SyntaxError::NestedRepeat));
+        }
+        let Some(piece) = self.frame.pop() else {
+            return Err(start.error(SyntaxError::MissingRepeatArgument));
+        };
+        let repeats = count.factor().saturating_mul(piece.repeats);
+        if count.counted && repeats > MAX_REPEAT {
+            return Err(start.error(SyntaxError::RepeatSize));
+        }
+        self.budget.node()?;
+        let hir = count.repeat(piece.hir);
+        self.frame.push(Piece { hir, repeats: if count.max == Some(0) { 1 } else { repeats } });
+        Ok(true)
+    }
+
+    fn open(&mut self) -> Result<(), MatcherError> {
+        let outer_flags = self.flags;
+        let start = self.input.clone();
+        self.input.skip(1);
+        if self.input.eat("?") {
+            let named = self.input.eat("P<") || self.input.eat("<");
+            if named {
+                let rest = self.input.rest();
+                let name = rest.split_once('>').map(|(name, _)| name).unwrap_or_default();
+                if name.is_empty() || !name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_') {
+                    return Err(start.error(SyntaxError::CaptureName));
+                }
+                self.input.skip(name.len() + 1);
+            } else if self.flags(&start)? == ')' {
+                return Ok(());
+            }
+        }
+        if self.outer.len() >= MAX_DEPTH {
+            return Err(MatcherError::TooLarge { what: "levels of groups", limit: MAX_DEPTH });
+        }
+        self.budget.node()?;
+        self.outer.push((std::mem::take(&mut self.frame), outer_flags));
+        Ok(())
+    }
+
+    /// Reads `i`, `ims-U`, … up to the `:` or `)` behind them, which it returns.
+    fn flags(&mut self, start: &Input<'_>) -> Result<char, MatcherError> {
+        let mut value = true;
+        let mut seen_after_minus = false;
+        let mut flags = self.flags;
+        loop {
+            match self.input.bump() {
+                Some('i') => flags.fold = value,
+                Some('m') => flags.multi_line = value,
+                Some('s') => flags.dot_newline = value,
+                Some('U') => {}
+                Some('-') if value => {
+                    value = false;
+                    continue;
+                }
+                Some(end @ (':' | ')')) if value || seen_after_minus => {
+                    self.flags = flags;
+                    return Ok(end);
+                }
+                _ => return Err(start.error(SyntaxError::GroupFlags)),
+            }
+            seen_after_minus = !value;
+        }
+    }
+
+    fn close(&mut self) -> Result<(), MatcherError> {
+        let Some((outer, flags)) = self.outer.pop() else {
+            return Err(self.input.error(SyntaxError::UnexpectedParen));
+        };
+        self.input.bump();
+        let group = std::mem::replace(&mut self.frame, outer).finish();
+        self.flags = flags;
+        self.frame.push(group);
+        Ok(())
+    }
+}
+
+/// What stands in a repetition operator.
+struct Count {
+    min: u32,
+    max: Option<u32>,
+    /// Whether it was written with braces.
+    counted: bool,
+}
+
+impl Count {
+    /// Reads an operator; `None`, with nothing read, for a `{` that is literal text.
+    fn read(input: &mut Input<'_>) -> Result<Option<Self>, MatcherError> {
+        let start = input.clone();
+        let (min, max) = match input.bump() {
+            Some('*') => (0, None),
+            Some('+') => (1, None),
+            Some('?') => (0, Some(1)),
+            _ => {
+                let Some((min, max)) = Self::read_braces(input) else {
+                    *input = start;
+                    return Ok(None);
+                };
+                if min > MAX_REPEAT || max.is_some_and(|max| max > MAX_REPEAT || max < min) {
+                    return Err(start.error(SyntaxError::RepeatSize));
+                }
+                return Ok(Some(Self { min, max, counted: true }));
+            }
+        };
+        Ok(Some(Self { min, max, counted: false }))
+    }
+
+    fn read_braces(input: &mut Input<'_>) -> Option<(u32, Option<u32>)> {
+        let min = input.number()?;
+        let max = if !input.eat(",") {
+            Some(min)
+        } else if input.peek() == Some('}') {
+            None
+        } else {
+            Some(input.number()?)
+        };
+        input.eat("}").then_some((min, max))
+    }
+
+    fn repeat(&self, hir: Hir) -> Hir {
+        match (hir.kind(), self.min, self.max) {
+            // The printer of `regex-syntax` would write `(a+)?` as the lazy `a+?`, which is another language.
+            (HirKind::Repetition(inner), 0, Some(1)) if inner.min == 0 => hir,
+            (HirKind::Repetition(_), 0, Some(1)) => Hir::alternation(vec![hir, Hir::empty()]),
+            (_, min, max) => Hir::repetition(Repetition { min, max, greedy: true, sub: Box::new(hir) }),
+        }
+    }
+
+    /// By how much this multiplies what it repeats.
+    fn factor(&self) -> u32 {
+        match (self.counted, self.max) {
+            (false, _) => 1,
+            (true, max) => max.unwrap_or(self.min).max(u32::from(max != Some(0))),
+        }
+    }
+}

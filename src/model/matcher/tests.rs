@@ -1,0 +1,171 @@
+//! What matchers match, held to a table of Go's own answers, and what they refuse.
+
+use super::error::{MatcherError, SyntaxError};
+use super::{MatchKind, Matcher};
+use proptest::prelude::{prop_assert_eq, proptest};
+
+fn regex(pattern: &str) -> Matcher {
+    Matcher::new(MatchKind::Regex, "a", pattern).unwrap_or_else(|error| panic!("{pattern:.80}: {error}"))
+}
+
+#[test]
+fn the_four_kinds_judge_a_value() {
+    for (kind, value, on_x, on_y, on_empty) in [
+        (MatchKind::Equal, "x", true, false, false),
+        (MatchKind::NotEqual, "x", false, true, true),
+        (MatchKind::Regex, "x|", true, false, true),
+        (MatchKind::NotRegex, "x|", false, true, false),
+    ] {
+        let matcher = Matcher::new(kind, "a", value).unwrap();
+        assert_eq!((matcher.matches("x"), matcher.matches("y")), (on_x, on_y), "{kind:?}");
+        assert_eq!((matcher.matches(""), matcher.matches_empty()), (on_empty, on_empty), "{kind:?}");
+    }
+}
+
+#[test]
+fn lists_of_values_need_no_engine() {
+    for (pattern, set) in [
+        ("", vec![""]),
+        ("abc", vec!["abc"]),
+        ("b|a|b", vec!["a", "b"]),
+        ("(b|a)c?", vec!["a", "ac", "b", "bc"]),
+        ("^(?:x(1|2)|)$", vec!["", "x1", "x2"]),
+        ("^a$|^b$", vec!["a", "b"]),
+        ("[0-2]{1,2}", vec!["0", "00", "01", "02", "1", "10", "11", "12", "2", "20", "21", "22"]),
+        (r"\Qa.b\E|é", vec!["a.b", "é"]),
+        ("[^\\x00-\\x{10FFFF}]", vec![]),
+    ] {
+        let set: Vec<String> = set.into_iter().map(str::to_owned).collect();
+        assert_eq!(regex(pattern).set_matches(), Some(set.as_slice()), "{pattern}");
+    }
+    for pattern in ["a.", "a*", "[0-9]{9}", r"a\b", "(?i)k{20}"] {
+        assert_eq!(regex(pattern).set_matches(), None, "{pattern}");
+    }
+}
+
+#[test]
+fn required_prefixes_are_known() {
+    for (pattern, prefix) in [
+        ("abc.*", Some("abc")),
+        ("abc.+x", Some("abc")),
+        ("^abc[0-9]+", Some("abc")),
+        ("(abc|abd).*", Some("ab")),
+        ("é.*|è.*", None),
+        (".*abc", None),
+        ("(?i)abc.*", None),
+        ("(abc)?.*", None),
+    ] {
+        assert_eq!(regex(pattern).prefix(), prefix, "{pattern}");
+    }
+    assert!(regex(".*").names_every_value() && regex(".+").names_every_value() && regex("(^.*.?.*)$").matches("x"));
+    assert!(!regex("..+").names_every_value() && !regex(".*a").names_every_value() && !regex("(?-s).*").matches("\n"));
+}
+
+#[test]
+fn a_long_list_of_values_is_a_set() {
+    let values: Vec<String> = (0..20_000).map(|i| format!("pod-{i:05}-é.x")).collect();
+    let pattern = values.iter().map(|v| v.replace('.', "\\.")).collect::<Vec<_>>().join("|");
+    assert_eq!(regex(&format!("^({pattern})$")).set_matches(), Some(values.as_slice()));
+}
+
+#[test]
+fn bombs_are_refused() {
+    let refused = |pattern: &str| match Matcher::new(MatchKind::NotRegex, "a", pattern) {
+        Err(error) => error,
+        Ok(_) => panic!("accepted: {pattern:.80}"),
+    };
+    let repeat = |error| matches!(error, MatcherError::Syntax { reason: SyntaxError::RepeatSize, .. });
+    assert!(repeat(refused("(((a{1000}){1000}){1000})")));
+    assert!(repeat(refused("a{1001}")));
+    assert!(repeat(refused("((a{10}){10}b{11}){11}|c")) == repeat(refused("(((a{10}){10}){10}){10}")));
+    let too_large = [
+        "x".repeat((1 << 20) + 1),
+        ".?".repeat(200_000),
+        "(".repeat(100_000),
+        "(?:".repeat(300) + &")".repeat(300),
+        r"\pL".repeat(10_000),
+        r"[\pL\pN]".repeat(10_000),
+        format!("[{}]", r"\pL".repeat(100_000)),
+        format!("[{}]", r"\p{Zl}".repeat(100_000)),
+        format!("(?i){}", "k".repeat(500_000)),
+        format!("(?i){}", r"[B-\x{10FFFF}]".repeat(50_000)),
+        r"\pL{1000}.{1000}".to_owned(),
+        "(.{1,100}a){10}".repeat(100),
+        "a{1000}?.".repeat(50_000),
+        "(x.+|y)".repeat(30_000) + &r"[\PL]{500}".repeat(20),
+    ];
+    for pattern in too_large {
+        assert!(matches!(refused(&pattern), MatcherError::TooLarge { .. }), "{pattern:.80}");
+    }
+}
+
+#[test]
+fn the_deepest_allowed_nesting_works() {
+    let deep = "(?:a|b(?:c|".repeat(120) + ".x" + &")*)+".repeat(120);
+    assert!(regex(&deep).matches(&("bc".to_owned() + "a")));
+    assert!(!regex(&deep).matches("bcz"));
+}
+
+#[test]
+fn go_answers_the_same() {
+    let table = include_str!("../../../tests/golden/regex/re2.jsonl");
+    let mut rows = 0;
+    let mut wrong = Vec::new();
+    for line in table.lines().filter(|line| !line.starts_with('#')) {
+        rows += 1;
+        let row: serde_json::Value = serde_json::from_str(line).unwrap();
+        let pattern = row["pattern"].as_str().unwrap();
+        let matcher = Matcher::new(MatchKind::Regex, "a", pattern);
+        let Some(answers) = row["match"].as_array() else {
+            if matcher.is_ok() {
+                wrong.push(format!("{pattern}: Go refuses it"));
+            }
+            continue;
+        };
+        let matcher = match matcher {
+            Ok(matcher) => matcher,
+            Err(error) => {
+                wrong.push(format!("{pattern}: {error}"));
+                continue;
+            }
+        };
+        let inputs = row["inputs"].as_array().unwrap();
+        assert_eq!(inputs.len(), answers.len());
+        for (input, answer) in inputs.iter().zip(answers) {
+            let (input, answer) = (input.as_str().unwrap(), answer.as_i64().unwrap() == 1);
+            if matcher.matches(input) != answer {
+                wrong.push(format!("{pattern} on {input:?}: Go says {answer}, {matcher:?}"));
+            }
+        }
+    }
+    assert!(rows > 500, "{rows}");
+    assert!(wrong.is_empty(), "{} of {rows} rows:\n{}", wrong.len(), wrong.join("\n"));
+}
+
+proptest! {
+    /// Patterns whose syntax both engines share: the plans without the engine answer as the engine does.
+    #[test]
+    fn every_plan_answers_as_the_engine(
+        pattern in "((a|b|é|\\.|\\[ab\\]|\\(a\\|b\\)|\\(\\|ab\\)|\\(\\.\\*b\\)|\\(b\\+\\)|\\(a\\?b\\{2\\}\\)|\\(a\\{1,2\\}\\))(|\\?|\\*|\\+|\\{2\\}|\\{0,2\\})|\\^|\\$|\\|){0,7}",
+        values in proptest::collection::vec("[abé]{0,6}", 1..12),
+    ) {
+        let matcher = regex(&pattern);
+        let engine = regex::Regex::new(&format!("^(?s:{pattern})$")).unwrap();
+        for value in values.iter().map(String::as_str).chain([""]) {
+            prop_assert_eq!(matcher.matches(value), engine.is_match(value), "{} on {}", pattern, value);
+            if let Some(set) = matcher.set_matches() {
+                prop_assert_eq!(set.iter().any(|v| v == value), engine.is_match(value));
+            }
+            if matcher.matches(value) {
+                prop_assert_eq!(value.starts_with(matcher.prefix().unwrap_or_default()), true);
+            }
+        }
+    }
+
+    #[test]
+    fn no_text_is_a_panic(pattern in "(.|[()\\[\\]\\\\{}*+?|^$:<>Pix,0-9QEpdw-]){0,40}", value in ".{0,20}") {
+        if let Ok(matcher) = Matcher::new(MatchKind::Regex, "a", pattern) {
+            let _ = matcher.matches(&value);
+        }
+    }
+}

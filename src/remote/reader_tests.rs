@@ -1,0 +1,301 @@
+//! The borrowed reader is equal to prost: the same bytes are accepted, and they mean the same.
+
+use super::{CountLimits, ReadError, RequestIndex};
+use crate::model::sample::Sample;
+use crate::remote::pb::prometheus as pb;
+use proptest::prelude::{Just, Strategy, any, prop, prop_assert_eq, prop_oneof, proptest};
+use prost::Message;
+
+const NO_LIMITS: CountLimits = CountLimits { series: u64::MAX, samples: u64::MAX };
+
+/// What both readers must agree on.
+#[derive(Debug, PartialEq)]
+struct Content {
+    series: Vec<SeriesContent>,
+    metadata: u64,
+}
+
+#[derive(Debug, PartialEq)]
+struct SeriesContent {
+    labels: Vec<(String, String)>,
+    samples: Vec<Sample>,
+    exemplars: u32,
+    histograms: u32,
+}
+
+fn borrowed(body: &[u8]) -> Option<Content> {
+    let mut index = RequestIndex::new();
+    index.read(body, NO_LIMITS).ok()?;
+    let own = |text: &str| text.to_owned();
+    let series = index.series(body).map(|series| {
+        assert_eq!(series.samples().len(), series.samples().count());
+        if let Some(packed) = series.packed_labels() {
+            // The run, taken alone as the fields of a series, has the same labels.
+            let alone = pb::TimeSeries::decode(packed).unwrap();
+            let pairs = alone.labels.iter().map(|label| (label.name.as_str(), label.value.as_str()));
+            assert!(pairs.eq(series.labels()), "{body:02x?}");
+        }
+        SeriesContent {
+            labels: series.labels().map(|(name, value)| (own(name), own(value))).collect(),
+            samples: series.samples().collect(),
+            exemplars: series.exemplars(),
+            histograms: series.histograms(),
+        }
+    });
+    Some(Content { series: series.collect(), metadata: index.metadata() })
+}
+
+fn by_prost(body: &[u8]) -> Option<Content> {
+    let request = pb::WriteRequest::decode(body).ok()?;
+    let series = request.timeseries.into_iter().map(|series| SeriesContent {
+        labels: series.labels.into_iter().map(|label| (label.name, label.value)).collect(),
+        samples: series.samples.iter().map(|sample| Sample::new(sample.timestamp, sample.value)).collect(),
+        exemplars: series.exemplars.len() as u32,
+        histograms: series.histograms.len() as u32,
+    });
+    Some(Content { series: series.collect(), metadata: request.metadata.len() as u64 })
+}
+
+fn text() -> impl Strategy<Value = String> {
+    prop_oneof![4 => "[a-z_]{0,12}", 1 => ".{0,40}", 1 => "[a-zé]{100,300}"]
+}
+
+fn labels() -> impl Strategy<Value = Vec<pb::Label>> {
+    prop::collection::vec((text(), text()).prop_map(|(name, value)| pb::Label { name, value }), 0..5)
+}
+
+fn sample() -> impl Strategy<Value = pb::Sample> {
+    let value = prop_oneof![any::<u64>().prop_map(f64::from_bits), Just(-0.0), Just(0.0)];
+    let timestamp = prop_oneof![any::<i64>(), 1_700_000_000_000..1_800_000_000_000i64, -5..5i64];
+    (value, timestamp).prop_map(|(value, timestamp)| pb::Sample { value, timestamp })
+}
+
+fn histogram() -> impl Strategy<Value = pb::Histogram> {
+    (any::<(i64, i32, u64)>(), prop::collection::vec(any::<i64>(), 0..4), prop::collection::vec(any::<f64>(), 0..4))
+        .prop_map(|((timestamp, schema, count), positive_deltas, custom_values)| pb::Histogram {
+            timestamp,
+            schema,
+            count: Some(pb::histogram::Count::CountInt(count)),
+            positive_spans: vec![pb::BucketSpan { offset: schema, length: 3 }],
+            positive_deltas,
+            custom_values,
+            ..Default::default()
+        })
+}
+
+fn series() -> impl Strategy<Value = pb::TimeSeries> {
+    let exemplar = (labels(), sample()).prop_map(|(labels, sample)| pb::Exemplar {
+        labels,
+        value: sample.value,
+        timestamp: sample.timestamp,
+    });
+    (
+        labels(),
+        prop::collection::vec(sample(), 0..4),
+        prop::collection::vec(exemplar, 0..2),
+        prop::collection::vec(histogram(), 0..2),
+    )
+        .prop_map(|(labels, samples, exemplars, histograms)| pb::TimeSeries {
+            labels,
+            samples,
+            exemplars,
+            histograms,
+        })
+}
+
+fn request() -> impl Strategy<Value = pb::WriteRequest> {
+    let metadata = (any::<i32>(), text(), text()).prop_map(|(kind, name, help)| pb::MetricMetadata {
+        r#type: kind,
+        metric_family_name: name,
+        help,
+        unit: String::new(),
+    });
+    (prop::collection::vec(series(), 0..4), prop::collection::vec(metadata, 0..2))
+        .prop_map(|(timeseries, metadata)| pb::WriteRequest { timeseries, metadata })
+}
+
+/// Damage to a body.
+#[derive(Debug, Clone)]
+enum Mutation {
+    Set(usize, u8),
+    Flip(usize, u32),
+    Insert(usize, Vec<u8>),
+    Remove(usize, usize),
+    Cut(usize),
+    /// Copies a piece of the body to another place.
+    Copy(usize, usize, usize),
+}
+
+fn mutation() -> impl Strategy<Value = Mutation> {
+    let at = any::<prop::sample::Index>().prop_map(|index| index.index(1 << 16));
+    // Bytes that mean something: keys of known fields in right and wrong layouts, groups, ends of varints.
+    let telling = prop_oneof![
+        Just(vec![0x0a]),
+        Just(vec![0x12]),
+        Just(vec![0x1a]),
+        Just(vec![0x22]),
+        Just(vec![0x0b]),
+        Just(vec![0x0c]),
+        Just(vec![0x8a, 0x00]),
+        Just(vec![0x80, 0x80, 0x00]),
+        Just(vec![0x80; 9]),
+        Just(vec![0xff; 9]),
+        Just(vec![0x0d]),
+        Just(vec![0x7b, 0x7c]),
+        Just(vec![0x7b, 0x7b, 0x08, 0x01, 0x7c, 0x7c]),
+        Just(vec![0x00]),
+        Just(vec![0x09]),
+        Just(vec![0x10]),
+        Just(vec![0xf8, 0xff, 0xff, 0xff, 0x0f, 0x01]),
+        Just(vec![0xf8, 0xff, 0xff, 0xff, 0x1f, 0x01]),
+        Just(vec![0xc3, 0x28]),
+        Just(vec![0x32, 0x02, 0x0a, 0x00]),
+    ];
+    let small = 0..40usize;
+    prop_oneof![
+        (at.clone(), any::<u8>()).prop_map(|(at, byte)| Mutation::Set(at, byte)),
+        (at.clone(), 0..8u32).prop_map(|(at, bit)| Mutation::Flip(at, bit)),
+        (at.clone(), telling).prop_map(|(at, bytes)| Mutation::Insert(at, bytes)),
+        (at.clone(), prop::collection::vec(any::<u8>(), 1..4)).prop_map(|(at, bytes)| Mutation::Insert(at, bytes)),
+        (at.clone(), 1..4usize).prop_map(|(at, len)| Mutation::Remove(at, len)),
+        at.clone().prop_map(Mutation::Cut),
+        (at.clone(), at, small).prop_map(|(from, to, len)| Mutation::Copy(from, to, len)),
+    ]
+}
+
+impl Mutation {
+    fn apply(&self, body: &mut Vec<u8>) {
+        if body.is_empty() {
+            return;
+        }
+        let place = |at: usize| at % body.len();
+        match self {
+            Self::Set(at, byte) => *body = with(body, place(*at), *byte),
+            Self::Flip(at, bit) => *body = with(body, place(*at), body[place(*at)] ^ (1 << bit)),
+            Self::Insert(at, bytes) => drop(body.splice(place(*at)..place(*at), bytes.iter().copied())),
+            Self::Remove(at, len) => drop(body.drain(place(*at)..body.len().min(place(*at) + len))),
+            Self::Cut(at) => body.truncate(place(*at)),
+            Self::Copy(from, to, len) => {
+                let piece = body[place(*from)..body.len().min(place(*from) + len)].to_vec();
+                let to = place(*to);
+                body.splice(to..to, piece);
+            }
+        }
+    }
+}
+
+fn with(body: &[u8], at: usize, byte: u8) -> Vec<u8> {
+    let mut body = body.to_vec();
+    body[at] = byte;
+    body
+}
+
+/// A protobuf field with whatever inside, framed rightly: reaches places that damage alone does not.
+fn field() -> impl Strategy<Value = Vec<u8>> {
+    let scalar = prop_oneof![
+        // A varint, a varint in more bytes than needed, 64 bits, 32 bits, an empty group.
+        (1..6u8, 0..0x7fu8).prop_map(|(field, value)| vec![field << 3, value]),
+        (1..6u8, 0..0x7fu8).prop_map(|(field, value)| vec![field << 3 | 0x80, 0x00, value | 0x80, 0x80, 0x00]),
+        (1..6u8, any::<[u8; 8]>()).prop_map(|(field, value)| [&[field << 3 | 1], &value[..]].concat()),
+        (1..6u8, any::<[u8; 4]>()).prop_map(|(field, value)| [&[field << 3 | 5], &value[..]].concat()),
+        (5..9u8).prop_map(|field| vec![field << 3 | 3, field << 3 | 4]),
+        (1..6u8, text()).prop_map(|(field, text)| framed(field, text.as_bytes())),
+    ];
+    scalar.prop_recursive(3, 40, 5, |inner| {
+        (1..6u8, prop::collection::vec(inner, 0..5)).prop_map(|(field, fields)| framed(field, &fields.concat()))
+    })
+}
+
+fn framed(field: u8, content: &[u8]) -> Vec<u8> {
+    let mut bytes = vec![field << 3 | 2];
+    prost::encoding::encode_varint(content.len() as u64, &mut bytes);
+    bytes.extend_from_slice(content);
+    bytes
+}
+
+proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig::with_cases(2000))]
+
+    #[test]
+    fn a_request_reads_as_prost_reads_it(request in request()) {
+        let body = request.encode_to_vec();
+        prop_assert_eq!(borrowed(&body), by_prost(&body));
+        assert!(borrowed(&body).is_some());
+    }
+
+    #[test]
+    fn a_damaged_request_is_refused_exactly_where_prost_refuses_it(
+        request in request(),
+        mutations in prop::collection::vec(mutation(), 1..4),
+    ) {
+        let mut body = request.encode_to_vec();
+        mutations.iter().for_each(|mutation| mutation.apply(&mut body));
+        prop_assert_eq!(borrowed(&body), by_prost(&body), "{:02x?}", body);
+    }
+
+    #[test]
+    fn fields_in_any_order_and_form_read_as_prost_reads_them(fields in prop::collection::vec(field(), 0..6)) {
+        let series = fields.concat();
+        for body in [series.clone(), framed(1, &series), [framed(1, &series), framed(1, &series)].concat()] {
+            prop_assert_eq!(borrowed(&body), by_prost(&body), "{:02x?}", body);
+        }
+    }
+
+    #[test]
+    fn any_bytes_are_judged_as_prost_judges_them(body in prop::collection::vec(any::<u8>(), 0..60)) {
+        prop_assert_eq!(borrowed(&body), by_prost(&body));
+    }
+}
+
+#[test]
+fn groups_may_be_as_deep_as_prost_lets_them() {
+    for depth in 95..105 {
+        // Unknown group 15, so deep, at the top, in a series and in a label.
+        let group = [vec![0x7b; depth], vec![0x7c; depth]].concat();
+        let bodies = [group.clone(), framed(1, &group), framed(1, &framed(1, &group)), framed(1, &framed(2, &group))];
+        for body in bodies {
+            assert_eq!(borrowed(&body), by_prost(&body), "depth {depth}");
+        }
+    }
+}
+
+#[test]
+fn labels_in_several_places_are_gathered() {
+    let label = |name: &str| framed(1, &[framed(1, name.as_bytes()), framed(2, b"x")].concat());
+    let body = framed(1, &[label("a"), framed(2, &[0x10, 7]), label("b")].concat());
+    let mut index = RequestIndex::new();
+    index.read(&body, NO_LIMITS).unwrap();
+    let series = index.series(&body).next().unwrap();
+    assert_eq!(series.packed_labels(), None);
+    assert_eq!(series.labels().collect::<Vec<_>>(), [("a", "x"), ("b", "x")]);
+    assert_eq!(series.samples().collect::<Vec<_>>(), [Sample::new(7, 0.0)]);
+}
+
+#[test]
+fn a_request_over_a_limit_is_refused_before_it_is_indexed_whole() {
+    let body = framed(1, &framed(2, &[])).repeat(10);
+    let mut index = RequestIndex::new();
+    let limits = |series, samples| CountLimits { series, samples };
+    assert_eq!(index.read(&body, limits(10, 10)), Ok(()));
+    assert_eq!(index.read(&body, limits(9, 10)), Err(ReadError::TooManySeries(9)));
+    assert_eq!(index.read(&body, limits(10, 9)), Err(ReadError::TooManySamples(9)));
+}
+
+#[test]
+fn recorded_requests_of_a_real_sender_read_as_prost_reads_them() {
+    let mut kinds = (0, 0, 0, 0);
+    for number in ["00", "01", "02", "03", "21", "22"] {
+        let path = format!("{}/tests/golden/wire/rw1/{number}.body", env!("CARGO_MANIFEST_DIR"));
+        let body = snap::raw::Decoder::new().decompress_vec(&std::fs::read(path).unwrap()).unwrap();
+        let content = borrowed(&body).unwrap();
+        assert_eq!(Some(&content), by_prost(&body).as_ref());
+        kinds.0 += content.series.iter().map(|series| series.samples.len()).sum::<usize>();
+        kinds.1 += content.series.iter().map(|series| series.exemplars).sum::<u32>();
+        kinds.2 += content.series.iter().map(|series| series.histograms).sum::<u32>();
+        kinds.3 += content.metadata;
+        for cut in 0..body.len() {
+            assert_eq!(borrowed(&body[..cut]).is_some(), by_prost(&body[..cut]).is_some(), "{number} cut at {cut}");
+        }
+    }
+    assert!(kinds.0 > 0 && kinds.1 > 0 && kinds.2 > 0 && kinds.3 > 0, "{kinds:?}");
+}

@@ -1,0 +1,126 @@
+//! What is counted of every request, under Prometheus's names: how many by handler and code, how long, how large.
+
+use crate::metrics::registry::{Histogram, Registry};
+use axum::body::Body;
+use axum::extract::{MatchedPath, Request, State};
+use axum::middleware::Next;
+use axum::response::Response;
+use bytes::Bytes;
+use http_body::{Body as HttpBody, Frame, SizeHint};
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::{Family, MetricConstructor};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Instant;
+
+/// Seconds; those of Prometheus.
+const DURATION_BOUNDS: [f64; 12] = [0.005, 0.02, 0.05, 0.1, 0.2, 0.4, 1.0, 3.0, 8.0, 20.0, 60.0, 120.0];
+/// Bytes; those of Prometheus.
+const SIZE_BOUNDS: [f64; 8] = [1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9];
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct HandlerCode {
+    handler: String,
+    code: u16,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Handler {
+    handler: String,
+}
+
+/// Makes histograms with fixed bounds.
+#[derive(Clone, Debug)]
+struct Bounds(&'static [f64]);
+
+impl MetricConstructor<Histogram> for Bounds {
+    fn new_metric(&self) -> Histogram {
+        Histogram::new(self.0.iter().copied())
+    }
+}
+
+/// The counters of all requests; shared by cloning.
+#[derive(Clone, Debug)]
+pub struct HttpMetrics {
+    requests: Family<HandlerCode, Counter>,
+    durations: Family<Handler, Histogram, Bounds>,
+    sizes: Family<Handler, Histogram, Bounds>,
+}
+
+impl HttpMetrics {
+    /// Registers the metrics.
+    pub fn register(registry: &mut Registry) -> Self {
+        Self {
+            requests: registry.family("prometheus_http_requests_total", "Counter of HTTP requests.", Family::default()),
+            durations: registry.family(
+                "prometheus_http_request_duration_seconds",
+                "Histogram of latencies for HTTP requests.",
+                Family::new_with_constructor(Bounds(&DURATION_BOUNDS)),
+            ),
+            sizes: registry.family(
+                "prometheus_http_response_size_bytes",
+                "Histogram of response size for HTTP requests.",
+                Family::new_with_constructor(Bounds(&SIZE_BOUNDS)),
+            ),
+        }
+    }
+}
+
+/// Measures one request. The handler is the pattern of the path, so that strangers can't make new series.
+pub(crate) async fn measure(State(metrics): State<HttpMetrics>, request: Request, next: Next) -> Response {
+    let handler = match request.extensions().get::<MatchedPath>() {
+        Some(path) => path.as_str().replace("{*method}", ":method"),
+        None => "other".to_owned(),
+    };
+    let started = Instant::now();
+    let response = next.run(request).await;
+    metrics.requests.get_or_create(&HandlerCode { handler: handler.clone(), code: response.status().as_u16() }).inc();
+    let handler = Handler { handler };
+    response.map(|body| {
+        Body::new(Measured {
+            body,
+            bytes: 0,
+            started,
+            duration: metrics.durations.get_or_create_owned(&handler),
+            size: metrics.sizes.get_or_create_owned(&handler),
+        })
+    })
+}
+
+/// A body that, when it is done with, says how large it was and how long the request took.
+struct Measured {
+    body: Body,
+    bytes: u64,
+    started: Instant,
+    duration: Histogram,
+    size: Histogram,
+}
+
+impl HttpBody for Measured {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        let frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
+        if let Some(Ok(frame)) = &frame {
+            self.bytes += frame.data_ref().map_or(0, |data| data.len() as u64);
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+impl Drop for Measured {
+    fn drop(&mut self) {
+        self.duration.observe(self.started.elapsed().as_secs_f64());
+        self.size.observe(self.bytes as f64);
+    }
+}

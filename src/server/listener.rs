@@ -1,0 +1,224 @@
+//! The accept loop: takes connections, bounds how many there are, and drains them at the end.
+//!
+//! Who calls owns the sockets and the signal to stop. One task per connection; a connection beyond the limit is still
+//! taken, so that its client hears "busy" instead of nothing, but only for a moment.
+
+use crate::config::flags::WebFlags;
+use crate::metrics::registry::{Counter, Gauge, Registry};
+use crate::server::connection::IdleLimited;
+use crate::server::router;
+use axum::Router;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto::Builder;
+use hyper_util::server::graceful::{GracefulShutdown, Watcher};
+use hyper_util::service::TowerToHyperService;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Semaphore, watch};
+use tokio::task::JoinSet;
+
+/// How long the head of a request may take to arrive.
+const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
+/// Largest head of a request, bytes.
+const MAX_HEADER_BYTES: usize = 64 << 10;
+/// How much of a body HTTP/2 lets a client send ahead, per stream and per connection.
+const STREAM_WINDOW: u32 = 1 << 20;
+const CONNECTION_WINDOW: u32 = 4 << 20;
+/// A silent HTTP/2 connection is asked for a sign of life this often.
+const PING_INTERVAL: Duration = Duration::from_secs(60);
+const PING_TIMEOUT: Duration = Duration::from_secs(20);
+/// Connections beyond the limit that are told so at once, and for how long.
+const MAX_SHED: usize = 64;
+const SHED_TIMEOUT: Duration = Duration::from_secs(5);
+/// Pause after a failed accept (no file descriptors left), so that the loop does not spin.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// The limits of connections.
+#[derive(Debug, Clone)]
+pub struct ConnectionLimits {
+    /// Connections at once.
+    pub max_connections: usize,
+    /// Silence after which a connection is closed.
+    pub idle_timeout: Duration,
+    /// Streams at once on one HTTP/2 connection.
+    pub max_concurrent_streams: u32,
+    /// How long requests under way may take to finish.
+    pub drain_timeout: Duration,
+}
+
+impl From<&WebFlags> for ConnectionLimits {
+    fn from(flags: &WebFlags) -> Self {
+        Self {
+            max_connections: usize::try_from(flags.max_connections).unwrap_or(usize::MAX),
+            idle_timeout: flags.read_timeout,
+            max_concurrent_streams: u32::try_from(flags.max_concurrent_streams).unwrap_or(u32::MAX),
+            drain_timeout: flags.shutdown_timeout,
+        }
+    }
+}
+
+/// What is counted of connections; the names are those of the library that Prometheus uses.
+#[derive(Debug, Clone)]
+pub struct ConnectionMetrics {
+    accepted: Counter,
+    closed: Counter,
+    shed: Counter,
+    open: Gauge,
+}
+
+impl ConnectionMetrics {
+    /// Registers the metrics.
+    pub fn register(registry: &mut Registry) -> Self {
+        Self {
+            accepted: registry
+                .counter("net_conntrack_listener_conn_accepted_total", "Connections accepted by the listener."),
+            closed: registry
+                .counter("net_conntrack_listener_conn_closed_total", "Accepted connections that were closed."),
+            shed: registry.counter(
+                "narthex_http_connections_shed_total",
+                "Connections beyond --web.max-connections, answered with 503 or dropped.",
+            ),
+            open: registry.gauge("narthex_http_connections", "Connections that are open now."),
+        }
+    }
+}
+
+/// A server that is ready to run.
+#[derive(Debug)]
+pub struct Listener {
+    /// The bound sockets.
+    pub sockets: Vec<TcpListener>,
+    /// What answers.
+    pub router: Router,
+    /// Limits of connections.
+    pub limits: ConnectionLimits,
+    /// Counters of connections.
+    pub metrics: ConnectionMetrics,
+}
+
+/// How the requests under way came to their end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Drained {
+    /// All were finished.
+    Completely,
+    /// Some were cut off when the time was over.
+    CutOff,
+}
+
+impl Listener {
+    /// Serves until `stop` says so (its value becomes true), then finishes the requests under way.
+    pub async fn run(self, stop: watch::Receiver<bool>) -> Drained {
+        let graceful = Arc::new(GracefulShutdown::new());
+        let shared = Arc::new(Acceptor {
+            slots: Arc::new(Semaphore::new(self.limits.max_connections)),
+            shed_slots: Arc::new(Semaphore::new(MAX_SHED)),
+            router: self.router,
+            limits: self.limits.clone(),
+            metrics: self.metrics,
+        });
+        let mut loops = JoinSet::new();
+        for socket in self.sockets {
+            loops.spawn(accept_loop(socket, shared.clone(), graceful.clone(), stop.clone()));
+        }
+        // Each loop ends when `stop` does, and closes its socket.
+        while loops.join_next().await.is_some() {}
+        // The loops have given theirs back, so this is the only one.
+        let Some(graceful) = Arc::into_inner(graceful) else {
+            return Drained::CutOff;
+        };
+        match tokio::time::timeout(self.limits.drain_timeout, graceful.shutdown()).await {
+            Ok(()) => Drained::Completely,
+            Err(_) => Drained::CutOff,
+        }
+    }
+}
+
+/// What all accept loops share.
+#[derive(Debug)]
+struct Acceptor {
+    slots: Arc<Semaphore>,
+    shed_slots: Arc<Semaphore>,
+    router: Router,
+    limits: ConnectionLimits,
+    metrics: ConnectionMetrics,
+}
+
+async fn accept_loop(
+    socket: TcpListener,
+    shared: Arc<Acceptor>,
+    graceful: Arc<GracefulShutdown>,
+    mut stop: watch::Receiver<bool>,
+) {
+    loop {
+        let accepted = tokio::select! {
+            accepted = socket.accept() => accepted,
+            _ = stop.wait_for(|stop| *stop) => return,
+        };
+        match accepted {
+            Ok((stream, _)) => shared.clone().take(stream, graceful.watcher()),
+            Err(error) => {
+                tracing::warn!(%error, "can't accept a connection");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+impl Acceptor {
+    /// Starts the task of a connection.
+    fn take(self: Arc<Self>, stream: TcpStream, watcher: Watcher) {
+        self.metrics.accepted.inc();
+        // Answers are small and written whole; waiting for more to send only delays them.
+        let _ = stream.set_nodelay(true);
+        if let Ok(slot) = self.slots.clone().try_acquire_owned() {
+            tokio::spawn(async move {
+                self.metrics.open.inc();
+                self.serve(stream, self.router.clone(), watcher).await;
+                self.metrics.open.dec();
+                self.metrics.closed.inc();
+                drop(slot);
+            });
+            return;
+        }
+        self.metrics.shed.inc();
+        let Ok(slot) = self.shed_slots.clone().try_acquire_owned() else {
+            self.metrics.closed.inc();
+            return;
+        };
+        tokio::spawn(async move {
+            let _ = tokio::time::timeout(SHED_TIMEOUT, self.serve(stream, router::busy(), watcher)).await;
+            self.metrics.closed.inc();
+            drop(slot);
+        });
+    }
+
+    /// Runs one connection to its end. What breaks a connection is its client's affair, and is only noted for debugging.
+    async fn serve(&self, stream: TcpStream, router: Router, watcher: Watcher) {
+        let io = TokioIo::new(IdleLimited::new(stream, self.limits.idle_timeout));
+        let builder = self.builder();
+        let connection = builder.serve_connection(io, TowerToHyperService::new(router));
+        if let Err(error) = watcher.watch(connection).await {
+            tracing::debug!(error, "connection broke");
+        }
+    }
+
+    fn builder(&self) -> Builder<TokioExecutor> {
+        let mut builder = Builder::new(TokioExecutor::new());
+        builder
+            .http1()
+            .timer(TokioTimer::new())
+            .header_read_timeout(HEADER_TIMEOUT.min(self.limits.idle_timeout))
+            .max_buf_size(MAX_HEADER_BYTES);
+        builder
+            .http2()
+            .timer(TokioTimer::new())
+            .max_concurrent_streams(self.limits.max_concurrent_streams)
+            .max_header_list_size(MAX_HEADER_BYTES as u32)
+            .initial_stream_window_size(STREAM_WINDOW)
+            .initial_connection_window_size(CONNECTION_WINDOW)
+            .keep_alive_interval(PING_INTERVAL)
+            .keep_alive_timeout(PING_TIMEOUT);
+        builder
+    }
+}

@@ -1,0 +1,201 @@
+//! Where a chunk of floats ends and the next one begins: a function of values, without state of its own but one time per chunk.
+//!
+//! The rules and their order are those of Prometheus (`appendPreprocessor`, `computeChunkEndTime` in `tsdb/head_append.go`,
+//! `rangeForTimestamp` in `tsdb/db.go`), so that the same samples make the same chunks:
+//!
+//! 1. The chunk has more than 1005 bytes: another sample (at most 19 bytes) might bring it over 1024.
+//! 2. At a quarter of the wanted samples the chunk's end is set anew, so that at the rate seen so far the rest of the chunk
+//!    range falls into chunks of equal length.
+//! 3. The sample is at or after the chunk's end, or the chunk has twice the wanted samples.
+//!
+//! Not decided here: whether a sample is in order. The caller has judged that before.
+
+use crate::tsdb::chunk::xor::XorChunk;
+
+/// A chunk of more bytes than this takes no more samples.
+///
+/// Source: `MaxBytesPerXORChunkBeforeAppend` in `tsdb/chunkenc/chunk.go` of Prometheus: 1024 less the largest sample.
+const MAX_BYTES_BEFORE_APPEND: usize = 1024 - 19;
+
+/// What chunks should be like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CutPolicy {
+    /// No chunk crosses a multiple of this, ms. At least 1. (Before 1970 it may cross one.)
+    pub chunk_range_ms: i64,
+    /// How many samples a chunk should have; it never has more than twice as many.
+    pub samples_per_chunk: u16,
+}
+
+/// Until when an open chunk takes samples.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ChunkWindow {
+    /// A sample at or after this time, ms, begins a new chunk.
+    next_at: i64,
+}
+
+impl ChunkWindow {
+    /// The window of a chunk whose first sample is at `mint` ms.
+    #[must_use]
+    pub fn starting_at(policy: &CutPolicy, mint: i64) -> Self {
+        Self { next_at: range_end(mint, policy.chunk_range_ms) }
+    }
+
+    /// Whether a sample at `t` ms begins a new chunk instead of going into `chunk`, which has samples, the first at `mint`.
+    ///
+    /// To be asked once for each sample that is appended: the answer for one of them also moves the window's end.
+    #[inline]
+    #[must_use]
+    pub fn must_cut(&mut self, policy: &CutPolicy, chunk: &XorChunk, mint: i64, t: i64) -> bool {
+        if chunk.num_bytes() > MAX_BYTES_BEFORE_APPEND {
+            return true;
+        }
+        let samples = chunk.num_samples();
+        if samples == policy.samples_per_chunk / 4 {
+            let maxt = chunk.last().map_or(mint, |last| last.t);
+            self.next_at = even_end(mint, maxt, self.next_at);
+        }
+        t >= self.next_at || samples >= policy.samples_per_chunk.saturating_mul(2)
+    }
+}
+
+/// Until when a chunk that begins at `t` may last at most: the next multiple of `width` ms. Division goes towards zero and sums
+/// wrap, as in Go: before 0 it is the multiple after the next.
+fn range_end(t: i64, width: i64) -> i64 {
+    let width = width.max(1);
+    (t / width).wrapping_mul(width).wrapping_add(width)
+}
+
+/// The end of a chunk from `mint` to `maxt` that is a quarter full, so that chunks of its length divide the time up to `end` evenly.
+fn even_end(mint: i64, maxt: i64, end: i64) -> i64 {
+    let rest = end.wrapping_sub(mint) as f64;
+    let chunks = rest / (maxt.wrapping_sub(mint).wrapping_add(1) as f64 * 4.0);
+    if chunks <= 1.0 {
+        return end;
+    }
+    (mint as f64 + rest / chunks.floor()) as i64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{ChunkWindow, CutPolicy, range_end};
+    use crate::tsdb::chunk::xor::XorChunk;
+    use proptest::prelude::{Just, Strategy, prop_assert, prop_assert_eq, prop_oneof, proptest};
+
+    const POLICY: CutPolicy = CutPolicy { chunk_range_ms: 7_200_000, samples_per_chunk: 120 };
+
+    /// The times of the chunks into which samples with these times and values fall.
+    fn chunks(policy: &CutPolicy, samples: impl IntoIterator<Item = (i64, f64)>) -> Vec<Vec<i64>> {
+        let mut chunks: Vec<Vec<i64>> = Vec::new();
+        let mut open: Option<(XorChunk, ChunkWindow)> = None;
+        for (t, v) in samples {
+            let mint = chunks.last().map_or(t, |chunk| chunk[0]);
+            let cut = open.as_mut().is_none_or(|(chunk, window)| window.must_cut(policy, chunk, mint, t));
+            if cut {
+                chunks.push(Vec::new());
+            }
+            let fresh = || (XorChunk::new(), ChunkWindow::starting_at(policy, t));
+            let (chunk, _) = if cut { open.insert(fresh()) } else { open.get_or_insert_with(fresh) };
+            chunk.append(t, v);
+            chunks.last_mut().unwrap().push(t);
+        }
+        chunks
+    }
+
+    fn lengths(policy: &CutPolicy, samples: impl IntoIterator<Item = (i64, f64)>) -> Vec<usize> {
+        chunks(policy, samples).iter().map(Vec::len).collect()
+    }
+
+    /// The rules once more, in the plainest words, over whole numbers where there are any.
+    fn plain(range: i64, wanted: usize, times: &[i64]) -> Vec<usize> {
+        let mut lengths = Vec::new();
+        let (mut first, mut end) = (0, i64::MIN);
+        for (i, &t) in times.iter().enumerate() {
+            let in_chunk = i - first;
+            if i > 0 && in_chunk == wanted / 4 {
+                let (start, quarter) = (i128::from(times[first]), i128::from(times[i - 1] - times[first] + 1));
+                let rest = i128::from(end) - start;
+                let chunks = rest / (4 * quarter);
+                if chunks >= 1 && rest > 4 * quarter {
+                    end = ((start * chunks + rest) / chunks) as i64;
+                }
+            }
+            if i == 0 || t >= end || in_chunk >= 2 * wanted {
+                lengths.extend((i > 0).then_some(in_chunk));
+                first = i;
+                end = t - t % range + range;
+            }
+        }
+        lengths.push(times.len() - first);
+        lengths
+    }
+
+    #[test]
+    fn two_hours_of_a_steady_series_are_cut_evenly() {
+        let steady = |step: i64, n: i64| (0..n).map(move |i| (i * step, 1.0));
+        // 7200 s / 15 s = 480 samples: four chunks of 120.
+        assert_eq!(lengths(&POLICY, steady(15_000, 961)), [120, 120, 120, 120, 120, 120, 120, 120, 1]);
+        // 360 samples of 20 s: three chunks; 20 samples of six minutes: one.
+        assert_eq!(lengths(&POLICY, steady(20_000, 361)), [120, 120, 120, 1]);
+        assert_eq!(lengths(&POLICY, steady(360_000, 41)), [20, 20, 1]);
+    }
+
+    #[test]
+    fn a_chunk_whose_rate_rises_ends_at_twice_its_samples() {
+        let slow = (0..30).map(|i| (i * 60_000, 1.0));
+        let fast = (0..1000).map(|i| (30 * 60_000 + i, 1.0));
+        assert_eq!(lengths(&POLICY, slow.chain(fast))[..3], [240, 120, 120]);
+    }
+
+    #[test]
+    fn a_chunk_of_incompressible_values_ends_before_1024_bytes() {
+        let mut bits = 1u64;
+        let noise = (0..1000i64).map(|i| {
+            bits = bits.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (i * 1000, f64::from_bits(bits))
+        });
+        let noise: Vec<_> = noise.collect();
+        let lengths = lengths(&CutPolicy { samples_per_chunk: 1000, ..POLICY }, noise.iter().copied());
+        assert!(lengths[0] > 100 && lengths[0] < 128, "{lengths:?}");
+        let mut chunk = XorChunk::new();
+        noise[..lengths[0] - 1].iter().for_each(|&(t, v)| chunk.append(t, v));
+        assert!(chunk.num_bytes() <= 1005);
+        chunk.append(noise[lengths[0] - 1].0, noise[lengths[0] - 1].1);
+        assert!((1006..=1024).contains(&chunk.num_bytes()));
+    }
+
+    #[test]
+    fn ranges_of_negative_times_are_those_of_go() {
+        assert_eq!(
+            [0, 1, 99, 100, -1, -99, -100, -101].map(|t| range_end(t, 100)),
+            [100, 100, 100, 200, 100, 100, 0, 0]
+        );
+        assert_eq!(range_end(i64::MAX, 100), i64::MAX.wrapping_sub(7).wrapping_add(100));
+        assert_eq!(range_end(i64::MIN, 100), i64::MIN + 8 + 100);
+    }
+
+    #[test]
+    fn no_chunk_outgrows_its_header_whatever_the_policy() {
+        let policy = CutPolicy { chunk_range_ms: i64::MAX, samples_per_chunk: u16::MAX };
+        assert!(lengths(&policy, (0..70_000).map(|t| (t, 1.0))).iter().all(|&samples| samples < 10_000));
+    }
+
+    proptest! {
+        #[test]
+        fn chunks_are_cut_by_the_rules_and_keep_their_bounds(
+            start in -20_000_000i64..20_000_000,
+            steps in proptest::collection::vec(prop_oneof![4 => Just(15_000i64), 2 => 1..1000i64, 1 => 1..2_000_000i64], 1..700)
+                .prop_map(|mut steps| { let half = steps.len() / 2; steps[half..].sort_unstable(); steps }),
+            wanted in prop_oneof![Just(120u16), 4..40u16],
+        ) {
+            let policy = CutPolicy { samples_per_chunk: wanted, ..POLICY };
+            let times: Vec<i64> = steps.iter().scan(start, |t, step| { *t += step; Some(*t) }).collect();
+            let cut = chunks(&policy, times.iter().map(|&t| (t, 1.0)));
+            prop_assert_eq!(cut.iter().map(Vec::len).collect::<Vec<_>>(), plain(POLICY.chunk_range_ms, wanted.into(), &times));
+            for chunk in cut {
+                prop_assert!(chunk.len() <= 2 * usize::from(wanted));
+                let (first, last) = (chunk[0], chunk[chunk.len() - 1]);
+                prop_assert!(last < range_end(first, POLICY.chunk_range_ms));
+            }
+        }
+    }
+}

@@ -1,0 +1,446 @@
+//! XOR chunks: floats in Gorilla's scheme, bit for bit as Prometheus's `tsdb/chunkenc/xor.go` writes them.
+//!
+//! ```text
+//! ┌───────────────────────┬─────────────────────┬────────────────┬─────────────────────────┬────────────────┬─────┬─────────┐
+//! │ samples (2 bytes, BE) │ t of sample 0       │ v of sample 0  │ t1 - t0                 │ v of sample 1  │ ... │ padding │
+//! │                       │ (zig-zag varint)    │ (64 bits)      │ (unsigned varint)       │ (as below)     │     │ (zeros) │
+//! └───────────────────────┴─────────────────────┴────────────────┴─────────────────────────┴────────────────┴─────┴─────────┘
+//! ```
+//!
+//! From sample 2 on the time is the difference `d` between its step and the step before it, the value is the exclusive or `x`
+//! with the value before it:
+//!
+//! ```text
+//! time   0                        d = 0               value  0                          x = 0
+//!        10    + 14 bits of d     -8191..=8192               10 + bits of x             in the window of the one before
+//!        110   + 17 bits of d     -65535..=65536             11 + 5 bits: leading zeros of x (at most 31)
+//!        1110  + 20 bits of d     -524287..=524288              + 6 bits: width of the window, 0 for 64
+//!        1111  + 64 bits of d     any other                     + bits of x             a new window
+//! ```
+//!
+//! Times wrap as Go's integers do, so any sequence of times, also a falling one, survives the round trip.
+//!
+//! [`XorChunk`] is the open end of a series, one of perhaps a million: it keeps no slack but the step in which its
+//! buffer grows. [`XorIter`] reads any bytes: it gives at most as many samples as the header promises and ends at the
+//! first fault. Neither holds a lock; a reader of an open chunk copies the bytes first.
+
+use crate::model::sample::Sample;
+use crate::tsdb::encoding::bits::{BitReader, BitSink};
+
+/// Length in bytes of the header: the number of samples.
+const HEADER: usize = 2;
+
+/// Stands in [`Window::leading`] as long as no value of the chunk has changed.
+const NO_WINDOW: u8 = 0xff;
+
+/// Why the bytes are not a whole chunk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ChunkError {
+    /// The bytes end before the samples do, or before the header does.
+    #[error("chunk ends within sample {sample}")]
+    Truncated {
+        /// Its number, from 0.
+        sample: u16,
+    },
+    /// A varint of more than 64 bits.
+    #[error("time of sample {sample} has more than 64 bits")]
+    TimeTooLong {
+        /// Its number, from 0.
+        sample: u16,
+    },
+    /// A window of bits that reaches beyond the value.
+    #[error("value of sample {sample} has {leading} leading and {width} significant bits")]
+    BadWindow {
+        /// Its number, from 0.
+        sample: u16,
+        /// Number of leading zeros as read.
+        leading: u8,
+        /// Number of significant bits as read.
+        width: u8,
+    },
+}
+
+/// Which bits of a value's exclusive or are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Window {
+    /// Zeros before it, or [`NO_WINDOW`].
+    leading: u8,
+    /// Zeros after it.
+    trailing: u8,
+}
+
+impl Window {
+    const NONE: Self = Self { leading: NO_WINDOW, trailing: 0 };
+
+    /// The window that fits `xor`, not 0, best. The format has 5 bits for the leading zeros.
+    #[inline]
+    fn around(xor: u64) -> Self {
+        Self { leading: xor.leading_zeros().min(31) as u8, trailing: xor.trailing_zeros() as u8 }
+    }
+
+    /// Whether this window holds all of what fits into `other`. No window, whose `leading` is larger than any, holds nothing.
+    #[inline]
+    fn holds(self, other: Self) -> bool {
+        other.leading >= self.leading && other.trailing >= self.trailing
+    }
+
+    /// Number of bits in it.
+    #[inline]
+    fn width(self) -> u32 {
+        64 - u32::from(self.leading) - u32::from(self.trailing)
+    }
+}
+
+/// An open XOR chunk: samples are appended to it, its bytes are at every moment a whole chunk.
+#[derive(Clone)]
+pub struct XorChunk {
+    /// The chunk, and room to grow into.
+    buffer: Box<[u8]>,
+    /// Time of the last sample, ms.
+    t: i64,
+    /// Bits of the last value.
+    v: u64,
+    /// Step from the last but one to the last sample, ms, wrapped.
+    step: u64,
+    /// Length of the chunk in bits, header included.
+    len: u32,
+    samples: u16,
+    window: Window,
+}
+
+impl XorChunk {
+    /// A chunk without samples.
+    #[must_use]
+    pub fn new() -> Self {
+        let mut chunk = Self { buffer: Box::default(), t: 0, v: 0, step: 0, len: 0, samples: 0, window: Window::NONE };
+        chunk.sink().push(0, 8 * HEADER as u32);
+        chunk
+    }
+
+    /// Continues a chunk that was begun elsewhere; bytes after its last sample are dropped.
+    ///
+    /// The outcome is as if the chunk had never been interrupted. (Prometheus's own appender, asked for again before
+    /// any value changed, takes a window of 64 bits from there on; such chunks are read, not written.)
+    ///
+    /// # Errors
+    /// [`ChunkError`] where the bytes are not a whole chunk.
+    pub fn resume(bytes: &[u8]) -> Result<Self, ChunkError> {
+        let mut iter = XorIter::new(bytes);
+        for sample in &mut iter {
+            sample?;
+        }
+        let end = 8 * HEADER + iter.bits.position();
+        let mut kept = bytes[..end.div_ceil(8)].to_vec();
+        if let Some(last) = kept.last_mut().filter(|_| end % 8 != 0) {
+            *last &= 0xff << (8 - end % 8);
+        }
+        Ok(Self {
+            buffer: kept.into(),
+            t: iter.t,
+            v: iter.v,
+            step: iter.step,
+            len: end as u32,
+            samples: iter.read,
+            window: iter.window,
+        })
+    }
+
+    /// Appends a sample.
+    ///
+    /// A chunk of 65535 samples takes no more: its header could not count them. No chunk that is cut by
+    /// [`crate::tsdb::chunk::cut`] gets there, as its limit of bytes comes long before.
+    #[inline]
+    pub fn append(&mut self, t: i64, v: f64) {
+        debug_assert!(self.samples < u16::MAX);
+        let bits = v.to_bits();
+        match self.samples {
+            0 => self.push_first(t, bits),
+            1 => self.push_second(t, bits),
+            u16::MAX => return,
+            _ => self.push_following(t, bits),
+        }
+        self.t = t;
+        self.v = bits;
+        self.samples += 1;
+        let count = self.samples.to_be_bytes();
+        if let Some(header) = self.buffer.first_chunk_mut::<HEADER>() {
+            *header = count;
+        }
+    }
+
+    /// How many samples are in it.
+    #[inline]
+    #[must_use]
+    pub fn num_samples(&self) -> u16 {
+        self.samples
+    }
+
+    /// The chunk as it stands: whole, as Prometheus would have it.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        &self.buffer[..self.num_bytes()]
+    }
+
+    /// The length of [`Self::bytes`].
+    #[inline]
+    #[must_use]
+    pub fn num_bytes(&self) -> usize {
+        self.len.div_ceil(8) as usize
+    }
+
+    /// How many bytes the chunk holds allocated.
+    #[must_use]
+    pub fn allocated_bytes(&self) -> usize {
+        self.buffer.len()
+    }
+
+    /// The last sample.
+    #[inline]
+    #[must_use]
+    pub fn last(&self) -> Option<Sample> {
+        (self.samples > 0).then(|| Sample::new(self.t, f64::from_bits(self.v)))
+    }
+
+    /// The bytes of the chunk, and no more allocated than they take.
+    #[must_use]
+    pub fn into_bytes(self) -> Box<[u8]> {
+        let len = self.num_bytes();
+        let mut bytes = self.buffer.into_vec();
+        bytes.truncate(len);
+        bytes.into_boxed_slice()
+    }
+
+    #[inline]
+    fn sink(&mut self) -> BitSink<'_> {
+        BitSink { buffer: &mut self.buffer, len: &mut self.len }
+    }
+
+    #[cold]
+    fn push_first(&mut self, t: i64, bits: u64) {
+        let zigzag = (t << 1) ^ (t >> 63);
+        self.push_varint(zigzag as u64);
+        self.sink().push(bits, 64);
+    }
+
+    #[cold]
+    fn push_second(&mut self, t: i64, bits: u64) {
+        self.step = t.wrapping_sub(self.t) as u64;
+        self.push_varint(self.step);
+        self.push_value(bits, 0, 0);
+    }
+
+    #[inline]
+    fn push_following(&mut self, t: i64, bits: u64) {
+        let step = t.wrapping_sub(self.t) as u64;
+        let d = step.wrapping_sub(self.step) as i64;
+        self.step = step;
+        match d {
+            0 => self.push_value(bits, 0, 1),
+            -8191..=8192 => self.push_value(bits, 0b10 << 14 | d as u64 & 0x3fff, 2 + 14),
+            -65535..=65536 => self.push_value(bits, 0b110 << 17 | d as u64 & 0x1_ffff, 3 + 17),
+            -524_287..=524_288 => self.push_value(bits, 0b1110 << 20 | d as u64 & 0xf_ffff, 4 + 20),
+            _ => {
+                self.sink().push(0b1111, 4);
+                self.sink().push(d as u64, 64);
+                self.push_value(bits, 0, 0);
+            }
+        }
+    }
+
+    /// Writes the `n` low bits of `before`, at most 24, and then the value.
+    #[inline]
+    fn push_value(&mut self, bits: u64, before: u64, n: u32) {
+        let xor = bits ^ self.v;
+        if xor == 0 {
+            return self.sink().push(before << 1, n + 1);
+        }
+        let best = Window::around(xor);
+        if self.window.holds(best) {
+            let (width, significant) = (self.window.width(), xor >> self.window.trailing);
+            return self.push_pair((before << 2 | 0b10, n + 2), (significant, width));
+        }
+        self.window = best;
+        let (width, significant) = (best.width(), xor >> best.trailing);
+        let control = 0b11 << 11 | u64::from(best.leading) << 6 | u64::from(width & 63);
+        self.push_pair((before << 13 | control, n + 13), (significant, width));
+    }
+
+    /// Writes two values, as one where they fit into a word.
+    #[inline]
+    fn push_pair(&mut self, (first, n): (u64, u32), (second, m): (u64, u32)) {
+        if n + m <= 64 {
+            self.sink().push(first << m | second, n + m);
+        } else {
+            self.sink().push(first, n);
+            self.sink().push(second, m);
+        }
+    }
+
+    fn push_varint(&mut self, mut value: u64) {
+        while value >= 0x80 {
+            self.sink().push(value & 0x7f | 0x80, 8);
+            value >>= 7;
+        }
+        self.sink().push(value, 8);
+    }
+}
+
+impl Default for XorChunk {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl std::fmt::Debug for XorChunk {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "XorChunk({} samples, {} bytes)", self.samples, self.num_bytes())
+    }
+}
+
+/// The samples of an XOR chunk, one after another; the first error is the last item.
+#[derive(Clone, Debug)]
+pub struct XorIter<'a> {
+    bits: BitReader<'a>,
+    t: i64,
+    v: u64,
+    step: u64,
+    window: Window,
+    read: u16,
+    total: u16,
+}
+
+impl<'a> XorIter<'a> {
+    /// Reads the chunk `bytes`; whatever follows its last sample is not looked at.
+    #[must_use]
+    pub fn new(bytes: &'a [u8]) -> Self {
+        // Without a header there is one sample to come, which fails.
+        let (total, data) = match bytes.split_first_chunk::<HEADER>() {
+            Some((header, data)) => (u16::from_be_bytes(*header), data),
+            None => (1, &bytes[..0]),
+        };
+        Self { bits: BitReader::new(data), t: 0, v: 0, step: 0, window: Window::NONE, read: 0, total }
+    }
+
+    #[cold]
+    fn read_first(&mut self) -> Result<(), ChunkError> {
+        let zigzag = self.read_varint()?;
+        self.t = (zigzag >> 1) as i64 ^ -((zigzag & 1) as i64);
+        self.v = self.bits.read(64);
+        Ok(())
+    }
+
+    #[cold]
+    fn read_second(&mut self) -> Result<(), ChunkError> {
+        self.step = self.read_varint()?;
+        self.t = self.t.wrapping_add(self.step as i64);
+        self.read_value(self.bits.peek())
+    }
+
+    #[inline]
+    fn read_following(&mut self) -> Result<(), ChunkError> {
+        let mut ahead = self.bits.peek();
+        match ahead.leading_ones() {
+            0 => {
+                self.bits.skip(1);
+                ahead <<= 1;
+            }
+            1 => ahead = self.take_step_change(ahead, 2, 14),
+            2 => ahead = self.take_step_change(ahead, 3, 17),
+            3 => ahead = self.take_step_change(ahead, 4, 20),
+            _ => {
+                self.bits.skip(4);
+                self.step = self.step.wrapping_add(self.bits.read(64));
+                ahead = self.bits.peek();
+            }
+        }
+        self.t = self.t.wrapping_add(self.step as i64);
+        self.read_value(ahead)
+    }
+
+    /// Takes `code` bits and then the `n` bits of a change of step, and gives what is left of `ahead`: at least 33 bits.
+    #[inline]
+    fn take_step_change(&mut self, ahead: u64, code: u32, n: u32) -> u64 {
+        let raw = ahead << code >> (64 - n);
+        // The range is -(2^(n-1) - 1)..=2^(n-1), not that of two's complement.
+        let negative = raw > 1 << (n - 1);
+        self.step = self.step.wrapping_add(raw.wrapping_sub(u64::from(negative) << n));
+        self.bits.skip(code + n);
+        ahead << (code + n)
+    }
+
+    /// Reads the value whose first 13 bits or more stand in `ahead`.
+    #[inline]
+    fn read_value(&mut self, ahead: u64) -> Result<(), ChunkError> {
+        match ahead.leading_ones() {
+            0 => {
+                self.bits.skip(1);
+                return Ok(());
+            }
+            1 => {
+                self.bits.skip(2);
+                // Prometheus's appender, continued before any value changed, writes all 64 bits without a window.
+                if self.window.leading == NO_WINDOW {
+                    self.v ^= self.bits.read(64);
+                    return Ok(());
+                }
+            }
+            _ => {
+                self.bits.skip(13);
+                let leading = (ahead >> 57) as u8 & 31;
+                let width = ((ahead >> 51) as u8).wrapping_sub(1) % 64 + 1;
+                if leading + width > 64 {
+                    return Err(ChunkError::BadWindow { sample: self.read, leading, width });
+                }
+                self.window = Window { leading, trailing: 64 - leading - width };
+            }
+        }
+        self.v ^= self.bits.read(self.window.width()) << self.window.trailing;
+        Ok(())
+    }
+
+    fn read_varint(&mut self) -> Result<u64, ChunkError> {
+        let mut value = 0;
+        for shift in (0..64).step_by(7) {
+            let byte = self.bits.read(8);
+            if shift == 63 && byte > 1 {
+                break;
+            }
+            value |= (byte & 0x7f) << shift;
+            if byte < 0x80 {
+                return Ok(value);
+            }
+        }
+        Err(ChunkError::TimeTooLong { sample: self.read })
+    }
+}
+
+impl Iterator for XorIter<'_> {
+    type Item = Result<Sample, ChunkError>;
+
+    #[inline]
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.read == self.total {
+            return None;
+        }
+        let outcome = match self.read {
+            0 => self.read_first(),
+            1 => self.read_second(),
+            _ => self.read_following(),
+        };
+        let outcome = if self.bits.overran() { Err(ChunkError::Truncated { sample: self.read }) } else { outcome };
+        if let Err(error) = outcome {
+            self.total = self.read;
+            return Some(Err(error));
+        }
+        self.read += 1;
+        Some(Ok(Sample::new(self.t, f64::from_bits(self.v))))
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (0, Some(usize::from(self.total - self.read)))
+    }
+}
+
+#[cfg(test)]
+#[path = "xor_tests.rs"]
+mod tests;

@@ -1,0 +1,184 @@
+//! Streams of bits, most significant first: [`BitSink`] writes one, [`BitReader`] reads it back.
+//!
+//! Pure and without locks. Neither knows what the bits mean. Both work on whole 64-bit words: no step goes bit by bit.
+//!
+//! Invariant of a stream that is being written: the bits after its end are zero up to the next whole byte, so the bytes
+//! that the stream touches are at every moment the stream as it belongs on disk.
+
+/// How many bytes a stream's buffer must reach beyond the byte in which a value starts: a word and the byte that a
+/// shifted word spills into.
+const WINDOW: usize = 9;
+
+/// Writes at the end of a stream of bits whose buffer and length its owner keeps.
+///
+/// The parts are borrowed so that the owner, of whom there may be a million, can lay them out without padding.
+pub struct BitSink<'a> {
+    /// The buffer; longer than the stream by up to [`WINDOW`] bytes and the step in which it grows.
+    pub buffer: &'a mut Box<[u8]>,
+    /// The length of the stream in bits.
+    pub len: &'a mut u32,
+}
+
+impl BitSink<'_> {
+    /// Appends the `n` low bits of `value`, most significant first; `n` is 1 to 64 and the bits above them are zero.
+    #[inline]
+    pub fn push(&mut self, value: u64, n: u32) {
+        debug_assert!((1..=64).contains(&n) && (n == 64 || value >> n == 0));
+        let first = (*self.len >> 3) as usize;
+        if first + WINDOW > self.buffer.len() {
+            grow(self.buffer, first + WINDOW);
+        }
+        let Some(window) = self.buffer.get_mut(first..).and_then(|rest| rest.first_chunk_mut::<WINDOW>()) else {
+            return;
+        };
+        let used = *self.len & 7;
+        let aligned = value << (64 - n);
+        // Only the first byte holds older bits. Reading no more than that byte back lets the processor take it from the
+        // store before.
+        let word = u64::from(window[0]) << 56 | aligned >> used;
+        let spill = (aligned << 1) << (63 - used);
+        window[..8].copy_from_slice(&word.to_be_bytes());
+        window[8] = (spill >> 56) as u8;
+        *self.len += n;
+    }
+}
+
+/// Makes `buffer` at least `needed` bytes long, by a quarter or 32 bytes more: many buffers exist and few get full.
+#[cold]
+fn grow(buffer: &mut Box<[u8]>, needed: usize) {
+    let mut bytes = std::mem::take(buffer).into_vec();
+    let wanted = needed.max(bytes.len() + (bytes.len() / 4).max(32));
+    // The usual allocator hands out 8 bytes less than a multiple of 16; ask for all of it.
+    let len = (wanted + 7) & !15 | 8;
+    bytes.reserve_exact(len - bytes.len());
+    bytes.resize(len, 0);
+    *buffer = bytes.into_boxed_slice();
+}
+
+/// Reads a stream of bits. It never reads outside its bytes; beyond their end it sees zeros and says so by [`BitReader::overran`].
+#[derive(Clone, Debug)]
+pub struct BitReader<'a> {
+    bytes: &'a [u8],
+    /// The last 8 bytes as a big-endian number; of a shorter stream all of them, in the low bytes.
+    tail: u64,
+    /// The next bit to be read.
+    at: usize,
+}
+
+impl<'a> BitReader<'a> {
+    /// A reader at the first bit of `bytes`.
+    #[must_use]
+    pub fn new(bytes: &'a [u8]) -> Self {
+        let tail = bytes[bytes.len().saturating_sub(8)..].iter().fold(0, |word, &byte| word << 8 | u64::from(byte));
+        Self { bytes, tail, at: 0 }
+    }
+
+    /// How many bits were read or skipped, also beyond the end.
+    #[must_use]
+    pub fn position(&self) -> usize {
+        self.at
+    }
+
+    /// Whether more bits were taken than there are.
+    #[inline]
+    #[must_use]
+    pub fn overran(&self) -> bool {
+        self.at > self.bytes.len() * 8
+    }
+
+    /// The next bits without taking them, the first in the most significant place: at least 57 of them, then zeros.
+    #[inline]
+    #[must_use]
+    pub fn peek(&self) -> u64 {
+        let first = self.at >> 3;
+        let word = match self.bytes.get(first..).and_then(|rest| rest.first_chunk::<8>()) {
+            Some(word) => u64::from_be_bytes(*word),
+            None => self.peek_tail(first),
+        };
+        word << (self.at & 7)
+    }
+
+    /// The word that begins at byte `first`, less than 8 bytes before the end.
+    #[inline]
+    fn peek_tail(&self, first: usize) -> u64 {
+        let missing = first + 8 - self.bytes.len();
+        if missing < 8 { self.tail << (8 * missing) } else { 0 }
+    }
+
+    /// Takes `n` bits that were looked at.
+    #[inline]
+    pub fn skip(&mut self, n: u32) {
+        self.at += n as usize;
+    }
+
+    /// Takes the next `n` bits, 1 to 64, as the low bits of a number.
+    #[inline]
+    pub fn read(&mut self, n: u32) -> u64 {
+        debug_assert!((1..=64).contains(&n));
+        if n <= 57 {
+            let value = self.peek() >> (64 - n);
+            self.skip(n);
+            return value;
+        }
+        let high = self.peek() >> 32;
+        self.skip(32);
+        let low = self.peek() >> (96 - n);
+        self.skip(n - 32);
+        high << (n - 32) | low
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{BitReader, BitSink, WINDOW};
+    use proptest::prelude::{any, prop_assert, prop_assert_eq, proptest};
+
+    /// The stream as a string of digits, the plainest model.
+    fn digits(values: &[(u64, u32)]) -> String {
+        values.iter().map(|&(v, n)| format!("{v:064b}")[64 - n as usize..].to_owned()).collect()
+    }
+
+    fn masked((value, n): (u64, u32)) -> (u64, u32) {
+        (value >> (64 - n), n)
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_pushed_is_read_and_the_bytes_are_the_bits(
+            values in proptest::collection::vec((any::<u64>(), 1..=64u32), 0..60),
+        ) {
+            let values: Vec<_> = values.into_iter().map(masked).collect();
+            let (mut buffer, mut len) = (Box::default(), 0);
+            for &(value, n) in &values {
+                BitSink { buffer: &mut buffer, len: &mut len }.push(value, n);
+            }
+            let text = digits(&values);
+            prop_assert_eq!(len as usize, text.len());
+            let used = text.len().div_ceil(8);
+            let seen: String = buffer[..used].iter().map(|b| format!("{b:08b}")).collect();
+            prop_assert_eq!(&seen[..text.len()], &text);
+            prop_assert!(seen[text.len()..].bytes().all(|b| b == b'0'));
+            prop_assert!(buffer.len() <= used + WINDOW + 16 + (used / 4).max(32));
+
+            let mut reader = BitReader::new(&buffer[..used]);
+            for &(value, n) in &values {
+                prop_assert_eq!(reader.read(n), value);
+                prop_assert!(!reader.overran());
+            }
+            prop_assert_eq!(reader.position(), text.len());
+        }
+
+        #[test]
+        fn beyond_the_end_there_are_zeros(bytes in proptest::collection::vec(any::<u8>(), 0..20), n in 1..=64u32) {
+            let mut reader = BitReader::new(&bytes);
+            let mut text: String = bytes.iter().map(|b| format!("{b:08b}")).collect();
+            text.push_str(&"0".repeat(1000));
+            let mut at = 0;
+            while at < bytes.len() * 8 + 200 {
+                prop_assert_eq!(reader.read(n), u64::from_str_radix(&text[at..at + n as usize], 2).unwrap());
+                at += n as usize;
+                prop_assert_eq!(reader.overran(), at > bytes.len() * 8);
+            }
+        }
+    }
+}
