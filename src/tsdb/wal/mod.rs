@@ -21,4 +21,5 @@ pub mod damage;
 pub mod page;
 pub mod reader;
 pub mod record;
+pub mod repair;
 pub mod segment;
