@@ -1,5 +1,7 @@
 //! Segments cut anywhere and with any bit flipped: what is read is a prefix of what was written, never anything else.
 
+#![expect(clippy::unwrap_used, reason = "a test that can not go on panics")]
+
 use narthex::model::labels::{Labels, LabelsBuilder};
 use narthex::model::refs::SeriesRef;
 use narthex::model::sample::Sample;

@@ -1,5 +1,7 @@
 //! The log's reader and writer against logs that Prometheus 3.14.0 wrote.
 
+#![expect(clippy::unwrap_used, reason = "a test that can not go on panics")]
+
 mod support;
 
 use std::collections::BTreeMap;
