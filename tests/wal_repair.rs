@@ -179,10 +179,13 @@ fn damage_elsewhere_is_not_repaired_here() {
     assert_eq!(fs::metadata(log.segment(3)).unwrap().len(), 100);
 }
 
+/// Does damage.
+type Change = fn(&Log);
+
 /// Every way in which the power can go during a repair, with the first and later tries.
 #[test]
 fn power_lost_at_any_step_loses_nothing_and_the_next_repair_finishes() {
-    let damages: [(&str, fn(&Log)); 3] = [
+    let damages: [(&str, Change); 3] = [
         ("middle", |log| log.change(1, |bytes| bytes[RECORD + 100] ^= 4)),
         ("torn with later ones", |log| log.change(1, |bytes| bytes.truncate(PAGE_SIZE + 10))),
         ("torn", |log| log.change(3, |bytes| bytes.truncate(bytes.len() - 10))),
