@@ -12,7 +12,7 @@
 //! Lock: one `RwLock` over everything, taken inside and never while the caller's code waits for anything. A series is
 //! added with all its labels in one hold, so no reader sees half of one. Whatever may take long (a walk over a million
 //! values, a copy of a long list, a removal) is done in slices with the lock let go between them; a hold costs about
-//! [`SLICE`] steps. `removal` is taken before `index` and only serialises removals.
+//! `SLICE` steps. `removal` is taken before `index` and only serialises removals.
 //!
 //! So a reader sees every series that was added before it began and is not removed; one added while it runs may be
 //! seen or not, and one removed while it runs may be in the answer, even where a negative matcher excludes it. References
