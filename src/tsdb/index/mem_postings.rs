@@ -184,7 +184,7 @@ impl Index {
         let start = after.map_or(Bound::Included(prefix), Bound::Excluded);
         let values = self.names.get(name)?.range::<str, _>((start, Bound::Unbounded));
         let mut cost = 0;
-        for (value, list) in values.take_while(|(value, _)| value.starts_with(prefix)) {
+        for (value, list) in values.take_while(|(value, _)| prefix.is_empty() || value.starts_with(prefix)) {
             visit(value, list);
             cost += VALUE_COST + value.len() + list.len().min(LONG_LIST);
             if cost >= SLICE {
