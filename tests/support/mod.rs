@@ -11,6 +11,7 @@ pub(crate) mod data;
 pub(crate) mod dir;
 pub(crate) mod dump;
 pub(crate) mod golden;
+pub(crate) mod good;
 pub(crate) mod http;
 pub(crate) mod launch;
 pub(crate) mod ledger;

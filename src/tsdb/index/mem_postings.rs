@@ -63,6 +63,12 @@ pub struct Cardinality {
     pub pairs: usize,
 }
 
+impl std::fmt::Debug for MemPostings {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("MemPostings").field(&self.cardinality()).finish()
+    }
+}
+
 impl MemPostings {
     /// An empty index.
     #[must_use]

@@ -18,6 +18,7 @@ use crate::model::refs::SeriesRef;
 use crate::tsdb::chunk::Encoding;
 use crate::tsdb::chunk::head_chunks::NewChunk;
 use crate::tsdb::chunk::mapped_chunk::MAX_SPAN_MS;
+use crate::tsdb::encoding::checksum::castagnoli;
 use std::ops::Range;
 
 /// Length of a file's header in bytes.
@@ -118,7 +119,7 @@ impl NewChunk<'_> {
         }
         out.push(length as u8);
         out.extend_from_slice(self.bytes);
-        let sum = checksum(&out[start..]);
+        let sum = castagnoli(&out[start..]);
         out.extend_from_slice(&sum.to_be_bytes());
     }
 }
@@ -150,7 +151,7 @@ impl Record {
 
     /// Compares the checksum, and then that the fields make sense. `bytes` is what was parsed.
     pub(super) fn verify(&self, bytes: &[u8]) -> Result<(), Fault> {
-        let computed = checksum(&bytes[..self.data.end]);
+        let computed = castagnoli(&bytes[..self.data.end]);
         let stored = bytes[self.data.end..].first_chunk().map_or(0, |sum| u32::from_be_bytes(*sum));
         if computed != stored {
             return Err(Fault::Checksum { stored, computed });
@@ -214,8 +215,4 @@ fn read_length(bytes: &[u8], at: usize) -> Result<(usize, usize), Fault> {
         }
     }
     Err(Fault::Length)
-}
-
-fn checksum(bytes: &[u8]) -> u32 {
-    crc32c::crc32c(bytes)
 }

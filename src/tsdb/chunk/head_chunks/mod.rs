@@ -1,10 +1,10 @@
 //! The directory `chunks_head/`: the full chunks of the head, in numbered files that are mapped into memory.
 //!
-//! | file         | what                                                                      |
-//! |--------------|---------------------------------------------------------------------------|
-//! | [`format`]   | the bytes of a file                                                       |
-//! | [`files`]    | which files there are: found, opened, set aside                           |
-//! | [`writer`]   | the file that grows                                                       |
+//! | file           | what                                            |
+//! |----------------|-------------------------------------------------|
+//! | [`mod@format`] | the bytes of a file                             |
+//! | `files`        | which files there are: found, opened, set aside |
+//! | `writer`       | the file that grows                             |
 //!
 //! Files are numbered one after another, from 000001 up, at most 128 MiB each; each run begins a file of its own at its first write.
 //! Whatever is in them the log has too, as long as the head has it: that is why a write that fails loses nothing, why nothing is

@@ -10,6 +10,7 @@ use crate::model::refs::HeadChunkRef;
 use crate::tsdb::chunk::head_chunks::files::{ChunkFile, Files, failed, remove, sync_dir};
 use crate::tsdb::chunk::head_chunks::format::{FILE_HEADER, FILE_HEADER_BYTES, MAX_FILE, PREALLOCATED};
 use crate::tsdb::chunk::head_chunks::{HeadChunksError, NewChunk};
+use crate::tsdb::fs::fault;
 use crate::tsdb::fs::mmap::MappedFile;
 use parking_lot::RwLock;
 use std::fs::{File, OpenOptions};
@@ -24,7 +25,7 @@ const KEPT_BUFFER: usize = 1 << 20;
 /// Writes chunks to the newest file.
 #[derive(Debug)]
 pub(super) struct Writer {
-    current: Option<Current>,
+    pub(super) current: Option<Current>,
     /// The number of the newest file, 0 where there was none yet.
     last_number: u32,
     /// The next write goes to a new file.
@@ -35,13 +36,13 @@ pub(super) struct Writer {
 
 /// The file that is written to.
 #[derive(Debug)]
-struct Current {
+pub(super) struct Current {
     number: u32,
-    file: Arc<File>,
+    pub(super) file: Arc<File>,
     path: Arc<Path>,
     mapped: Arc<MappedFile>,
     /// Where the next record goes.
-    end: usize,
+    pub(super) end: usize,
     /// Up to here a failed write may have left bytes.
     dirty_until: usize,
 }
@@ -158,6 +159,7 @@ impl Current {
     fn append(&mut self, records: &[u8]) -> Result<(), HeadChunksError> {
         let end = self.end + records.len();
         let outcome = self.clean().and_then(|()| {
+            fault::point("head_chunks.write");
             self.dirty_until = end;
             self.file.write_all_at(records, self.end as u64)?;
             self.mapped.publish(&self.file, end)
