@@ -1,10 +1,12 @@
 //! kill -9 while several senders write: what was acknowledged is there after the restart, bit for bit, and nothing that was not sent.
 //!
 //! At random moments, and at moments that a fault point holds open: in a segment roll, a chunk cut, a write, a replay. A fault
-//! point `pause:<file>` makes the file and stops the thread that reached it; the test waits for the file and kills.
+//! point `name@number=pause:<file>` makes the file and stops the thread that reaches it for that time; the test waits for the
+//! file and kills.
 
 mod support;
 
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -22,7 +24,7 @@ use support::{damage, dir};
 const WRITERS: usize = 6;
 
 /// The smallest segment that the flag allows.
-const SMALLEST_SEGMENT: &str = "--storage.tsdb.wal-segment-size=10MB";
+const SMALLEST_SEGMENT: &str = "--storage.tsdb.wal-segment-size=64KB";
 
 const SYNC_MODES: [&str; 3] = ["os", "interval", "always"];
 
@@ -52,10 +54,10 @@ impl Campaign {
         self.flags.iter().fold(Launch::narthex(&self.data()), |launch, flag| launch.flag(flag))
     }
 
-    /// A launch that stops at a fault point, and the file that then appears.
-    fn launch_with_fault(&self, point: &str) -> (Launch, PathBuf) {
+    /// A launch that stops when it reaches a fault point for that time, and the file that then appears.
+    fn launch_with_fault(&self, point: &str, at: u32) -> (Launch, PathBuf) {
         let marker = self.place.path().join(format!("{point}.{}", self.kills));
-        (self.launch().env("NARTHEX_FAULT_POINTS", format!("{point}=pause:{}", marker.display())), marker)
+        (self.launch().env("NARTHEX_FAULT_POINTS", format!("{point}@{at}=pause:{}", marker.display())), marker)
     }
 
     /// Everything acknowledged in all lives is there, and nothing that was not sent.
@@ -98,17 +100,19 @@ impl Campaign {
         });
     }
 
-    /// A life that ends while a thread stands at a fault point in the middle of a request.
-    fn live_until(&mut self, point: &str) {
-        let (launch, marker) = self.launch_with_fault(point);
+    /// A life that ends while a thread stands at a fault point, in the middle of a request.
+    fn live_until(&mut self, point: &str, at: Range<u32>) {
+        let at = self.rng.random_range(at);
+        let (launch, marker) = self.launch_with_fault(point, at);
         let server = launch.start();
         self.check(&server.remote());
         self.write_until(server, |_, _| wait_for_file(&marker));
     }
 
     /// A life that ends before it was ready, at a fault point of the replay.
-    fn live_in_replay_until(&mut self, point: &str) {
-        let (launch, marker) = self.launch_with_fault(point);
+    fn live_in_replay_until(&mut self, point: &str, at: Range<u32>) {
+        let at = self.rng.random_range(at);
+        let (launch, marker) = self.launch_with_fault(point, at);
         let server = launch.spawn();
         wait_for_file(&marker);
         server.kill();
@@ -150,44 +154,41 @@ fn acknowledged_samples_survive_kills_at_random_moments() {
     assert!(acknowledged >= 100_000, "only {acknowledged} samples were acknowledged");
 }
 
-#[test]
-fn acknowledged_samples_survive_kills_in_a_segment_roll() {
-    let mut rng = seeded("segment roll");
-    for (sync, kills) in SYNC_MODES.into_iter().zip([2, 2, 2]) {
+/// Directories that are killed at a fault point, and again at any moment; their replay would reach the point as well, so each kill
+/// has a directory of its own.
+fn survive_kills_at(point: &str, at: Range<u32>) {
+    let mut rng = seeded(point);
+    for sync in SYNC_MODES.into_iter().cycle().take(6) {
         let mut campaign = Campaign::new(&mut rng, sync);
-        campaign.writers.iter_mut().for_each(Writer::fill_segments);
-        for _ in 0..kills {
-            campaign.live_until("wal.segment_roll");
-        }
+        campaign.live_until(point, at.clone());
+        campaign.live_until_any_moment();
         campaign.finish();
     }
+}
+
+#[test]
+fn acknowledged_samples_survive_kills_in_a_segment_roll() {
+    survive_kills_at("wal.segment_roll", 3..12);
 }
 
 #[test]
 fn acknowledged_samples_survive_kills_in_a_chunk_cut() {
-    let mut rng = seeded("chunk cut");
-    for point in ["head.chunk_cut", "head_chunks.write"] {
-        let mut campaign = Campaign::new(&mut rng, "os");
-        for _ in 0..5 {
-            campaign.live_until(point);
-            // More than one chunk's worth of samples between two cuts.
-            campaign.live_until_any_moment();
-        }
-        campaign.finish();
-    }
+    survive_kills_at("head.chunk_cut", 1..100);
 }
 
 #[test]
-fn acknowledged_samples_survive_kills_around_a_write_of_the_log() {
-    let mut rng = seeded("log write");
-    for (point, sync) in [("wal.before_write", "always"), ("wal.after_write", "interval")] {
-        let mut campaign = Campaign::new(&mut rng, sync);
-        for _ in 0..3 {
-            campaign.live_until(point);
-            campaign.live_until_any_moment();
-        }
-        campaign.finish();
-    }
+fn acknowledged_samples_survive_kills_in_a_write_of_head_chunks() {
+    survive_kills_at("head_chunks.write", 1..6);
+}
+
+#[test]
+fn acknowledged_samples_survive_kills_before_a_write_of_the_log() {
+    survive_kills_at("wal.before_write", 2..100);
+}
+
+#[test]
+fn acknowledged_samples_survive_kills_after_a_write_of_the_log() {
+    survive_kills_at("wal.after_write", 2..100);
 }
 
 #[test]
@@ -196,7 +197,7 @@ fn acknowledged_samples_survive_kills_in_a_replay() {
     let mut campaign = Campaign::new(&mut rng, "interval");
     for _ in 0..5 {
         campaign.live_until_any_moment();
-        campaign.live_in_replay_until("replay.record");
+        campaign.live_in_replay_until("replay.record", 1..30);
     }
     campaign.finish();
 }
@@ -210,7 +211,7 @@ fn acknowledged_samples_survive_kills_in_the_repair_of_a_torn_tail() {
         // The beginning of a record whose write the kill cut off: nothing in it was acknowledged.
         let newest = dir::segments(&campaign.data()).pop().expect("there is a segment");
         damage::append(&newest, &[1, 0x20, 0x00, 7, 7, 7, 7, 1, 2, 3]);
-        campaign.live_in_replay_until("replay.repair");
+        campaign.live_in_replay_until("replay.repair", 1..2);
     }
     campaign.finish();
 }

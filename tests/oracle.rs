@@ -8,42 +8,23 @@ mod support;
 use support::golden;
 use support::launch::Launch;
 use support::samples::Samples;
-use support::{dir, dump, samples};
-
-/// 2025-11-05T00:00:00Z.
-const MIDNIGHT: i64 = 1_762_300_800_000;
-
-fn every_kind_of_value() -> Samples {
-    let odd = [0.0, -0.0, 1.5, f64::INFINITY, f64::NEG_INFINITY, f64::MIN_POSITIVE / 2.0, f64::MAX, -1e-7, 1e23];
-    let mut samples = Samples::new();
-    for series in 0..20 {
-        let number = series.to_string();
-        let labels = [("__name__", "oracle"), ("odd", "a\"b\\c\nd\u{1}é"), ("series", number.as_str())];
-        let labels = labels.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec();
-        for step in 0..200 {
-            let value = odd[(step + series) % odd.len()];
-            let bits = if step == 77 { 0x7ff0_0000_0000_0002 } else { f64::to_bits(value) };
-            samples.add(&labels, MIDNIGHT + 15_000 * step as i64, bits);
-        }
-    }
-    samples
-}
+use support::{data, dir, dump, samples};
 
 #[test]
 #[ignore = "needs Debian's prometheus: run tests/run"]
 fn debians_prometheus_returns_exactly_what_was_written() {
     let place = dir::temp();
-    let data = place.path().join("data");
-    let sent = every_kind_of_value();
-    assert_eq!(sent.count(), 4000);
+    let folder = place.path().join("data");
+    let sent = data::assorted(2 * data::HOUR);
+    assert!(sent.count() > 5_000);
 
-    let server = Launch::prometheus(&data, "").start();
+    let server = Launch::prometheus(&folder, "").start();
     server.remote().write_all(&sent);
     server.remote().read_all().assert_equals(&sent.without_negative_zero(), "remote read while running");
     server.stop();
 
-    dump::dump(&data).with_one_nan().assert_equals(&sent.with_one_nan(), "promtool tsdb dump");
-    let server = Launch::prometheus(&data, "").start();
+    dump::dump(&folder).with_one_nan().assert_equals(&sent.with_one_nan(), "promtool tsdb dump");
+    let server = Launch::prometheus(&folder, "").start();
     server.remote().read_all().assert_equals(&sent.without_negative_zero(), "remote read after a restart");
 }
 

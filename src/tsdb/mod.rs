@@ -1,5 +1,6 @@
 //! The storage engine, synchronous throughout: no async runtime, no HTTP, no gRPC and no protobuf library inside.
 
+pub mod block;
 pub mod chunk;
 pub mod db;
 pub mod encoding;

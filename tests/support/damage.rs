@@ -1,16 +1,22 @@
-//! Damage to WAL segments, and which bytes of them carry no checksum.
+//! Damage to WAL segments, and where their records stand.
 //!
 //! A segment is a row of pages of 32 KiB; a page is a row of fragments, each a header of 7 bytes (type, two bytes of length, four
 //! of CRC-32C over the data) and its data; zeros fill the end of a page that has no room for another header.
 
 use std::fs::OpenOptions;
 use std::io::{Read, Seek, SeekFrom, Write};
+use std::ops::Range;
 use std::path::Path;
 
 /// The size of a page.
 pub(crate) const PAGE: u64 = 32 * 1024;
 
 const HEADER: usize = 7;
+
+/// The bits of the type byte that say which part of a record a fragment is; the others say how it is compressed.
+const KIND: u8 = 7;
+const MIDDLE: u8 = 3;
+const LAST: u8 = 4;
 
 /// Cuts a file to a length.
 pub(crate) fn cut(file: &Path, length: u64) {
@@ -35,22 +41,25 @@ pub(crate) fn append(file: &Path, bytes: &[u8]) {
     file.write_all(bytes).expect("the bytes can be written");
 }
 
-/// Where the fragments of a segment begin, that is the offsets of their type bytes, and where the last one ends.
-pub(crate) fn fragments(segment: &Path) -> (Vec<u64>, u64) {
+/// Where the records of a segment begin and end.
+pub(crate) fn records(segment: &Path) -> Vec<Range<u64>> {
     let bytes = std::fs::read(segment).expect("the segment can be read");
     let page = usize::try_from(PAGE).expect("a page fits into memory");
-    let mut starts = Vec::new();
-    let mut end = 0;
+    let mut records: Vec<Range<u64>> = Vec::new();
     let mut at = 0;
     while at + HEADER <= bytes.len() {
         let room = page - at % page;
-        if bytes[at] == 0 || room < HEADER {
+        let kind = bytes[at] & KIND;
+        if kind == 0 || room < HEADER {
             at += room;
             continue;
         }
-        starts.push(at as u64);
+        let begin = at as u64;
         at += HEADER + usize::from(u16::from_be_bytes([bytes[at + 1], bytes[at + 2]]));
-        end = at as u64;
+        match records.last_mut() {
+            Some(record) if kind == MIDDLE || kind == LAST => record.end = at as u64,
+            _ => records.push(begin..at as u64),
+        }
     }
-    (starts, end)
+    records
 }

@@ -136,11 +136,23 @@ impl Raw {
         self.read_status()
     }
 
+    /// Reads the first of what the server sends: the status of the answer, if one came.
+    pub(crate) fn read_first_status(&mut self) -> Option<u16> {
+        let mut text = [0; 256];
+        let read = self.stream.read(&mut text).ok()?;
+        status_of(&text[..read])
+    }
+
     /// Reads to the end of what the server sends: the status of the answer, if one came.
     pub(crate) fn read_status(&mut self) -> Option<u16> {
         let mut text = Vec::new();
         let _ = self.stream.read_to_end(&mut text);
-        let line = String::from_utf8_lossy(&text).lines().next()?.to_owned();
-        line.split(' ').nth(1)?.parse().ok()
+        status_of(&text)
     }
+}
+
+/// The status in the first line of an answer.
+fn status_of(answer: &[u8]) -> Option<u16> {
+    let text = String::from_utf8_lossy(answer);
+    text.lines().next()?.split(' ').nth(1)?.parse().ok()
 }

@@ -156,7 +156,7 @@ impl Server {
 
     /// SIGTERM and a clean end; what it printed.
     pub(crate) fn stop(mut self) -> String {
-        self.program.signal_term();
+        self.program.signal("TERM");
         let status = self.program.wait_exit();
         assert!(status.success(), "after SIGTERM the exit status is {status}");
         self.program.log()

@@ -7,9 +7,11 @@
 #![allow(dead_code, reason = "every test file uses the part that it needs")]
 
 pub(crate) mod damage;
+pub(crate) mod data;
 pub(crate) mod dir;
 pub(crate) mod dump;
 pub(crate) mod golden;
+pub(crate) mod good;
 pub(crate) mod http;
 pub(crate) mod launch;
 pub(crate) mod ledger;

@@ -50,12 +50,12 @@ impl Program {
         self.drain_output();
     }
 
-    /// Sends SIGTERM and returns at once.
-    pub(crate) fn signal_term(&self) {
+    /// Sends a signal, named as in `TERM`, and returns at once.
+    pub(crate) fn signal(&self, name: &str) {
         // The shell's own command: a small system has no other.
-        let kill = format!("kill -TERM {}", self.pid());
+        let kill = format!("kill -{name} {}", self.pid());
         let sent = Command::new("sh").args(["-c", &kill]).status().expect("a shell runs");
-        assert!(sent.success(), "SIGTERM did not reach {}", self.name);
+        assert!(sent.success(), "{name} did not reach {}", self.name);
     }
 
     /// Waits until it has ended by itself; afterwards [`Program::log`] is complete.

@@ -77,11 +77,16 @@ impl Samples {
 
     /// Only the samples at or after `t`.
     pub(crate) fn from(&self, t: i64) -> Samples {
-        let mut later = Samples::new();
-        for (labels, at, bits) in self.iter().filter(|&(_, at, _)| at >= t) {
-            later.add(labels, at, bits);
+        self.between(t, i64::MAX)
+    }
+
+    /// Only the samples from `begin` on and before `end`.
+    pub(crate) fn between(&self, begin: i64, end: i64) -> Samples {
+        let mut part = Samples::new();
+        for (labels, at, bits) in self.iter().filter(|&(_, at, _)| begin <= at && at < end) {
+            part.add(labels, at, bits);
         }
-        later
+        part
     }
 
     /// The newest time.

@@ -9,12 +9,10 @@ use std::time::Instant;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
+use super::data::BEGIN;
 use super::ledger::Ledger;
 use super::remote::Remote;
 use super::wire::{Label, Sample, TimeSeries, WriteRequest};
-
-/// 2025-11-05T00:00:00Z, where all data begins.
-pub(crate) const BEGIN: i64 = 1_762_300_800_000;
 
 /// Milliseconds of data from one request of a sender to its next.
 const ROUND: i64 = 4_000;
@@ -22,9 +20,6 @@ const ROUND: i64 = 4_000;
 /// Series that belong to one sender alone, and their samples in one request.
 const OWN_SERIES: usize = 12;
 const OWN_SAMPLES: i64 = 4;
-
-/// Label text that makes a few requests fill a whole segment; no compression makes it much smaller.
-const FILLER: usize = 60_000;
 
 /// What the senders of one data directory share.
 #[derive(Default)]
@@ -48,7 +43,6 @@ pub(crate) struct Writer {
     id: usize,
     rng: StdRng,
     round: i64,
-    fills_segments: bool,
     unanswered: Option<Unanswered>,
 }
 
@@ -60,19 +54,8 @@ struct Unanswered {
 impl Writer {
     /// A number of senders, their randomness drawn from `rng`.
     pub(crate) fn several(number: usize, rng: &mut StdRng) -> Vec<Writer> {
-        let writer = |id| Writer {
-            id,
-            rng: StdRng::seed_from_u64(rng.random()),
-            round: 0,
-            fills_segments: false,
-            unanswered: None,
-        };
+        let writer = |id| Writer { id, rng: StdRng::seed_from_u64(rng.random()), round: 0, unanswered: None };
         (0..number).map(writer).collect()
-    }
-
-    /// Sends long label values from now on, which fill segments.
-    pub(crate) fn fill_segments(&mut self) {
-        self.fills_segments = true;
     }
 
     /// Brings senders that got ahead of each other back to the same time.
@@ -119,9 +102,6 @@ impl Writer {
         self.round += 1;
         let mut timeseries: Vec<TimeSeries> = (0..OWN_SERIES).map(|number| self.own(number)).collect();
         timeseries.extend([self.fresh("a"), self.fresh("b"), shared(traffic)]);
-        if self.fills_segments {
-            timeseries.push(self.filler());
-        }
         (WriteRequest { timeseries }, false)
     }
 
@@ -149,14 +129,6 @@ impl Writer {
         let sample = Sample { bits: Some(self.bits()), timestamp: self.now() };
         let (round, writer) = (self.round.to_string(), self.id.to_string());
         series(&[("__name__", "fresh"), ("round", &round), ("which", which), ("writer", &writer)], vec![sample])
-    }
-
-    /// A series with a label value that fills two pages.
-    fn filler(&mut self) -> TimeSeries {
-        let alphabet: Vec<char> = ('0'..='9').chain('a'..='z').chain('A'..='Z').collect();
-        let text: String = (0..FILLER).map(|_| alphabet[self.rng.random_range(0..alphabet.len())]).collect();
-        let sample = Sample { bits: Some(self.bits()), timestamp: self.now() };
-        series(&[("__name__", "filler"), ("text", &text)], vec![sample])
     }
 
     /// One sample of a series that all senders append to; who comes late is refused.

@@ -131,7 +131,7 @@ impl XorChunk {
         }
         let end = 8 * HEADER + iter.bits.position();
         let mut kept = bytes[..end.div_ceil(8)].to_vec();
-        if let Some(last) = kept.last_mut().filter(|_| end % 8 != 0) {
+        if let Some(last) = kept.last_mut().filter(|_| !end.is_multiple_of(8)) {
             *last &= 0xff << (8 - end % 8);
         }
         Ok(Self {
@@ -252,7 +252,8 @@ impl XorChunk {
     fn push_value(&mut self, bits: u64, before: u64, n: u32) {
         let xor = bits ^ self.v;
         if xor == 0 {
-            return self.sink().push(before << 1, n + 1);
+            let mut sink = self.sink();
+            return if before == 0 { sink.push_zeros(n + 1) } else { sink.push(before << 1, n + 1) };
         }
         let best = Window::around(xor);
         if self.window.holds(best) {

@@ -1,1 +1,141 @@
-//! db
+//! The database: one data directory, opened, replayed, appended to, read and closed. All that the rest of the program sees of
+//! the engine.
+//!
+//! | file          | what                                                    |
+//! |---------------|---------------------------------------------------------|
+//! | [`options`]   | what a database is opened with                          |
+//! | [`lock`]      | one process per directory                               |
+//! | [`open`]      | from a locked directory to a ready one                  |
+//! | [`appender`]  | samples in                                              |
+//!
+//! A [`Db`] is shared by all threads. [`Db::open`] only takes the lock, so that status pages can be served at once;
+//! [`Db::replay`] then makes it ready. Every call blocks its thread; none needs an async runtime.
+
+pub mod appender;
+pub mod lock;
+pub mod open;
+pub mod options;
+
+use crate::model::matcher::Matcher;
+use crate::model::time::TimeRange;
+use crate::tsdb::db::appender::{Appender, Unavailable};
+use crate::tsdb::db::lock::DirLock;
+use crate::tsdb::db::options::DbOptions;
+use crate::tsdb::head::Head;
+use crate::tsdb::head::replay::ReplayProgress;
+use crate::tsdb::query::select::{SeriesSet, select};
+use crate::tsdb::query::source::{BlockSource, QueryError};
+use crate::tsdb::wal::commit::{Health, Wal};
+use crate::tsdb::wal::error::WalError;
+use parking_lot::Mutex;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// A data directory in use.
+#[derive(Debug)]
+pub struct Db {
+    options: DbOptions,
+    progress: ReplayProgress,
+    /// Set once, when the replay has ended.
+    engine: OnceLock<Engine>,
+    closing: AtomicBool,
+    /// Given up by [`Db::close`].
+    lock: Mutex<Option<DirLock>>,
+}
+
+/// The running parts.
+#[derive(Debug)]
+struct Engine {
+    head: Head,
+    wal: Wal,
+}
+
+/// Whether the database does its work.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DbHealth {
+    /// Reads and writes.
+    Good,
+    /// Reads only, until the cause is gone; the text names it.
+    ReadOnly(String),
+    /// Reads only, until a restart; the text names the cause.
+    Broken(String),
+}
+
+impl Db {
+    /// What it was opened with.
+    #[must_use]
+    pub fn options(&self) -> &DbOptions {
+        &self.options
+    }
+
+    /// How far the replay is.
+    #[must_use]
+    pub fn replay_progress(&self) -> &ReplayProgress {
+        &self.progress
+    }
+
+    /// Whether the replay has ended.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        self.engine.get().is_some()
+    }
+
+    /// Whether writes are taken, and if not, why.
+    #[must_use]
+    pub fn health(&self) -> DbHealth {
+        match self.engine.get().map(|engine| engine.wal.health()) {
+            None | Some(Health::Good) => DbHealth::Good,
+            Some(Health::Failing(cause)) => DbHealth::ReadOnly(cause),
+            Some(Health::Poisoned(cause)) => DbHealth::Broken(cause),
+        }
+    }
+
+    /// An appender for one request.
+    ///
+    /// # Errors
+    /// [`Unavailable`] while no write can be taken.
+    pub fn appender(&self) -> Result<Appender<'_>, Unavailable> {
+        if self.closing.load(Ordering::Acquire) {
+            return Err(Unavailable::Closing);
+        }
+        let engine = self.engine.get().ok_or(Unavailable::Replaying)?;
+        Appender::new(&engine.head, &engine.wal)
+    }
+
+    /// The series that satisfy every matcher, sorted by labels, with their samples in `range`. Empty until the database is ready.
+    ///
+    /// # Errors
+    /// [`QueryError`] where stored data can't be read.
+    pub fn select(&self, matchers: &[Matcher], range: TimeRange) -> Result<SeriesSet<'_>, QueryError> {
+        let sources: Vec<&dyn BlockSource> = self.engine.get().map(|engine| &engine.head as _).into_iter().collect();
+        select(&sources, matchers, range)
+    }
+
+    /// The head, once the database is ready; for status pages and metrics.
+    #[must_use]
+    pub fn head(&self) -> Option<&Head> {
+        self.engine.get().map(|engine| &engine.head)
+    }
+
+    /// The log, once the database is ready; for status pages and metrics.
+    #[must_use]
+    pub fn wal(&self) -> Option<&Wal> {
+        self.engine.get().map(|engine| &engine.wal)
+    }
+
+    /// Takes no more writes, brings the log and the full chunks to the disk, and gives the directory free.
+    ///
+    /// # Errors
+    /// [`WalError`] where the last bytes of the log could not be written.
+    pub fn close(&self) -> Result<(), WalError> {
+        self.closing.store(true, Ordering::Release);
+        let closed = self.engine.get().map_or(Ok(()), |engine| {
+            if let Err(error) = engine.head.chunk_files().sync() {
+                tracing::warn!(%error, "can't sync the chunks of the head; the log has their samples");
+            }
+            engine.wal.close()
+        });
+        self.lock.lock().take();
+        closed
+    }
+}

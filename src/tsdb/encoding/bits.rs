@@ -2,8 +2,8 @@
 //!
 //! Pure and without locks. Neither knows what the bits mean. Both work on whole 64-bit words: no step goes bit by bit.
 //!
-//! Invariant of a stream that is being written: the bits after its end are zero up to the next whole byte, so the bytes
-//! that the stream touches are at every moment the stream as it belongs on disk.
+//! Invariant of a stream that is being written: the bits after its end are zero, to the end of the buffer. So the bytes that
+//! the stream touches are at every moment the stream as it belongs on disk, and zeros are appended by counting them.
 
 /// How many bytes a stream's buffer must reach beyond the byte in which a value starts: a word and the byte that a
 /// shifted word spills into.
@@ -13,7 +13,7 @@ const WINDOW: usize = 9;
 ///
 /// The parts are borrowed so that the owner, of whom there may be a million, can lay them out without padding.
 pub struct BitSink<'a> {
-    /// The buffer; longer than the stream by up to [`WINDOW`] bytes and the step in which it grows.
+    /// The buffer; longer than the stream by up to 9 bytes and the step in which it grows.
     pub buffer: &'a mut Box<[u8]>,
     /// The length of the stream in bits.
     pub len: &'a mut u32,
@@ -25,11 +25,9 @@ impl BitSink<'_> {
     pub fn push(&mut self, value: u64, n: u32) {
         debug_assert!((1..=64).contains(&n) && (n == 64 || value >> n == 0));
         let first = (*self.len >> 3) as usize;
-        if first + WINDOW > self.buffer.len() {
-            grow(self.buffer, first + WINDOW);
-        }
         let Some(window) = self.buffer.get_mut(first..).and_then(|rest| rest.first_chunk_mut::<WINDOW>()) else {
-            return;
+            grow(self.buffer, first + WINDOW);
+            return self.push(value, n);
         };
         let used = *self.len & 7;
         let aligned = value << (64 - n);
@@ -40,6 +38,16 @@ impl BitSink<'_> {
         window[..8].copy_from_slice(&word.to_be_bytes());
         window[8] = (spill >> 56) as u8;
         *self.len += n;
+    }
+
+    /// Appends `n` zeros.
+    #[inline]
+    pub fn push_zeros(&mut self, n: u32) {
+        *self.len += n;
+        let used = self.len.div_ceil(8) as usize;
+        if used > self.buffer.len() {
+            grow(self.buffer, used + WINDOW);
+        }
     }
 }
 
@@ -131,7 +139,7 @@ impl<'a> BitReader<'a> {
 #[cfg(test)]
 mod tests {
     use super::{BitReader, BitSink, WINDOW};
-    use proptest::prelude::{any, prop_assert, prop_assert_eq, proptest};
+    use proptest::prelude::{Just, any, prop_assert, prop_assert_eq, prop_oneof, proptest};
 
     /// The stream as a string of digits, the plainest model.
     fn digits(values: &[(u64, u32)]) -> String {
@@ -145,12 +153,13 @@ mod tests {
     proptest! {
         #[test]
         fn what_is_pushed_is_read_and_the_bytes_are_the_bits(
-            values in proptest::collection::vec((any::<u64>(), 1..=64u32), 0..60),
+            values in proptest::collection::vec((prop_oneof![2 => any::<u64>(), 1 => Just(0)], 1..=64u32), 0..60),
         ) {
             let values: Vec<_> = values.into_iter().map(masked).collect();
             let (mut buffer, mut len) = (Box::default(), 0);
             for &(value, n) in &values {
-                BitSink { buffer: &mut buffer, len: &mut len }.push(value, n);
+                let mut sink = BitSink { buffer: &mut buffer, len: &mut len };
+                if value == 0 { sink.push_zeros(n) } else { sink.push(value, n) }
             }
             let text = digits(&values);
             prop_assert_eq!(len as usize, text.len());

@@ -1,1 +1,7 @@
-//! fs
+//! Durable steps on files, mapped files, and the seams at which tests make them fail.
+
+pub mod crash_disk;
+pub mod disk;
+pub mod fault;
+pub mod mmap;
+pub mod os_disk;

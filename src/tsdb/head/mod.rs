@@ -1,1 +1,140 @@
-//! head
+//! The head: the newest hours of all series, in memory, in the log and in `chunks_head/`.
+//!
+//! | file            | what                                                             |
+//! |-----------------|------------------------------------------------------------------|
+//! | [`series`]      | one series: open, sealed and mapped chunks                       |
+//! | [`series_map`]  | all series, by labels and by reference                           |
+//! | [`append`]      | samples in: judged, pushed, logged                               |
+//! | [`in_flight`]   | keeps the log in the order of acceptance                         |
+//! | [`times`]       | what times the head spans and takes                              |
+//! | [`mapping`]     | sealed chunks into `chunks_head/`                                |
+//! | [`read`]        | samples out: the head as a [`crate::tsdb::query::source::BlockSource`] |
+//! | [`replay`]      | the head rebuilt from `chunks_head/`, checkpoint and log         |
+//! | [`stats`]       | counters                                                         |
+//!
+//! Locks, in the order in which they are taken: [`mapping`]'s mutex, then one series' mutex. The shards of the series map and
+//! of the inverted index are held for a look-up only, never together with a series' mutex.
+
+pub mod append;
+pub mod in_flight;
+pub mod mapping;
+pub mod read;
+pub mod replay;
+pub mod series;
+pub mod series_map;
+pub mod stats;
+pub mod times;
+
+use crate::model::refs::SeriesRef;
+use crate::tsdb::chunk::cut::CutPolicy;
+use crate::tsdb::chunk::head_chunks::HeadChunks;
+use crate::tsdb::head::in_flight::InFlight;
+use crate::tsdb::head::mapping::Mapping;
+use crate::tsdb::head::series_map::SeriesMap;
+use crate::tsdb::head::stats::HeadStats;
+use crate::tsdb::head::times::Times;
+use crate::tsdb::index::mem_postings::MemPostings;
+use crate::tsdb::wal::batch::Batch;
+use parking_lot::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// How many idle log batches are kept for the next requests.
+const SPARE_BATCHES: usize = 64;
+
+/// The head.
+#[derive(Debug)]
+pub struct Head {
+    series: SeriesMap,
+    postings: MemPostings,
+    times: Times,
+    in_flight: InFlight,
+    mapping: Mapping,
+    policy: CutPolicy,
+    /// No more series than this are created by appends.
+    max_series: usize,
+    /// The greatest reference given out or found on disk.
+    last_ref: AtomicU64,
+    spare_batches: Mutex<Vec<Batch>>,
+    stats: HeadStats,
+}
+
+/// What a head is made of.
+#[derive(Debug)]
+pub struct HeadOptions {
+    /// Where chunks are cut.
+    pub policy: CutPolicy,
+    /// No more series than this are created by appends.
+    pub max_series: usize,
+    /// Samples before this time (ms) belong to blocks: neither taken nor replayed.
+    pub min_valid_time: i64,
+}
+
+impl Head {
+    /// An empty head whose full chunks go to `chunks`.
+    #[must_use]
+    pub fn new(options: HeadOptions, chunks: HeadChunks) -> Self {
+        Self {
+            series: SeriesMap::default(),
+            postings: MemPostings::default(),
+            times: Times::new(options.min_valid_time),
+            in_flight: InFlight::default(),
+            mapping: Mapping::new(chunks),
+            policy: options.policy,
+            max_series: options.max_series,
+            last_ref: AtomicU64::new(0),
+            spare_batches: Mutex::default(),
+            stats: HeadStats::default(),
+        }
+    }
+
+    /// The times that the head spans.
+    #[must_use]
+    pub fn times(&self) -> &Times {
+        &self.times
+    }
+
+    /// Its counters.
+    #[must_use]
+    pub fn stats(&self) -> &HeadStats {
+        &self.stats
+    }
+
+    /// How many series it has.
+    #[must_use]
+    pub fn series_count(&self) -> usize {
+        self.series.len()
+    }
+
+    /// The index of its labels.
+    #[must_use]
+    pub fn postings(&self) -> &MemPostings {
+        &self.postings
+    }
+
+    /// Its files of full chunks.
+    #[must_use]
+    pub fn chunk_files(&self) -> &HeadChunks {
+        self.mapping.files()
+    }
+
+    /// A reference that was never given out before.
+    fn next_ref(&self) -> SeriesRef {
+        SeriesRef(self.last_ref.fetch_add(1, Ordering::Relaxed) + 1)
+    }
+
+    /// Makes sure that `reference`, found on disk, is never given out.
+    fn reserve_ref(&self, reference: SeriesRef) {
+        self.last_ref.fetch_max(reference.0, Ordering::Relaxed);
+    }
+
+    fn spare_batch(&self) -> Batch {
+        self.spare_batches.lock().pop().unwrap_or_default()
+    }
+
+    fn keep_spare_batch(&self, batch: Batch) {
+        let mut spare = self.spare_batches.lock();
+        if spare.len() < SPARE_BATCHES {
+            spare.push(batch);
+        }
+    }
+}

@@ -1,3 +1,10 @@
 //! Reading: which series match, which of their chunks are wanted, and their samples as one ordered stream.
 
+pub mod budget;
+#[cfg(test)]
+pub(crate) mod conformance;
+#[cfg(test)]
+mod fixed_source;
+pub mod samples;
+pub mod select;
 pub mod source;

@@ -2,7 +2,9 @@
 //!
 //! A source answers with series sorted by their labels; each series lists its chunks in the order of their time. A chunk
 //! is bytes that stay valid as long as the [`ChunkData`] lives (shared memory, or a pinned mapped file): no lock is
-//! held while it is read.
+//! held while it is read. The answer is lazy, and its matchers are the source's own by then: it borrows the source alone.
+//!
+//! Every source passes the tests of `conformance`.
 
 use crate::model::labels::Labels;
 use crate::model::matcher::Matcher;
@@ -12,7 +14,9 @@ use std::sync::Arc;
 
 /// A part of the stored data that can be queried by itself.
 pub trait BlockSource: Send + Sync {
-    /// The series that satisfy every matcher, sorted by labels, with the chunks that overlap `range`.
+    /// The series that satisfy every matcher, sorted by labels, with the chunks that overlap `range`. No labels come
+    /// twice, and a series without such a chunk is left out. An absent label has the empty value; no matcher at all
+    /// selects nothing.
     ///
     /// # Errors
     /// [`QueryError`] where the data can't be read.
@@ -31,17 +35,25 @@ pub struct ChunkSeries {
     pub chunks: Vec<Chunk>,
 }
 
-/// A chunk: an encoded run of samples.
+/// A chunk: an encoded run of samples. All of them lie between `mint` and `maxt`.
 #[derive(Debug, Clone)]
 pub struct Chunk {
     /// Time of its first sample, ms.
     pub mint: i64,
-    /// Time of its last sample, ms.
+    /// Time of its last sample, ms, or a later one where it is still growing.
     pub maxt: i64,
     /// How `data` is encoded.
     pub encoding: Encoding,
     /// The encoded samples, without the header and checksum of any file.
     pub data: ChunkData,
+}
+
+impl Chunk {
+    /// Whether the chunk may have samples in the range. A range that ends before it begins has none.
+    #[must_use]
+    pub fn overlaps(&self, range: TimeRange) -> bool {
+        range.mint <= range.maxt && range.overlaps(TimeRange::new(self.mint, self.maxt))
+    }
 }
 
 /// The bytes of a chunk, kept alive by whatever owns them.

@@ -1,0 +1,34 @@
+//! Metadata: the type, unit and help text of a metric.
+
+/// The type of a metric.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum MetricType {
+    /// Not known.
+    #[default]
+    Unknown,
+    /// A value that only grows.
+    Counter,
+    /// A value that goes up and down.
+    Gauge,
+    /// Counts by bucket.
+    Histogram,
+    /// Counts by bucket that may also fall.
+    GaugeHistogram,
+    /// Quantiles.
+    Summary,
+    /// Facts as labels, the value always 1.
+    Info,
+    /// A set of states, each 0 or 1.
+    Stateset,
+}
+
+/// What is known of a metric beside its samples.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct Metadata {
+    /// Its type.
+    pub metric_type: MetricType,
+    /// Its unit, or empty.
+    pub unit: String,
+    /// Its help text, or empty.
+    pub help: String,
+}

@@ -1,0 +1,171 @@
+//! Which head-chunk files there are: finding and opening them, checking one, moving damaged ones away.
+//!
+//! Invariant: the numbers of the files follow each other without a gap, in the directory as in [`Files`], whenever a process ends:
+//! files go away from one end only.
+
+use crate::tsdb::chunk::head_chunks::format::{self, FILE_HEADER, Fault, Record};
+use crate::tsdb::chunk::head_chunks::{HeadChunksError, Opened};
+use crate::tsdb::fs::mmap::MappedFile;
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// A mapped file.
+#[derive(Debug, Clone)]
+pub(super) struct ChunkFile {
+    pub(super) path: Arc<Path>,
+    pub(super) mapped: Arc<MappedFile>,
+}
+
+/// The mapped files by number.
+#[derive(Debug, Default)]
+pub(super) struct Files {
+    by_number: BTreeMap<u32, ChunkFile>,
+}
+
+impl Files {
+    pub(super) fn get(&self, number: u32) -> Option<&ChunkFile> {
+        self.by_number.get(&number)
+    }
+
+    pub(super) fn add(&mut self, number: u32, file: ChunkFile) {
+        self.by_number.insert(number, file);
+    }
+
+    pub(super) fn forget(&mut self, number: u32) {
+        self.by_number.remove(&number);
+    }
+
+    /// All numbers, from the lowest up.
+    pub(super) fn numbers(&self) -> impl Iterator<Item = u32> {
+        self.by_number.keys().copied()
+    }
+
+    pub(super) fn paths(&self) -> impl Iterator<Item = &Arc<Path>> {
+        self.by_number.values().map(|file| &file.path)
+    }
+
+    /// The highest number, 0 where there is no file.
+    pub(super) fn last_number(&self) -> u32 {
+        self.by_number.last_key_value().map_or(0, |(&number, _)| number)
+    }
+
+    /// Moves the file `number` and all later ones from `dir` to `quarantine`, the last one first.
+    pub(super) fn set_aside_from(
+        &mut self,
+        number: u32,
+        dir: &Path,
+        quarantine: &Path,
+    ) -> Result<Vec<PathBuf>, HeadChunksError> {
+        fs::create_dir_all(quarantine).map_err(failed("create directory", quarantine))?;
+        let mut moved = Vec::new();
+        while let Some(last) = self.by_number.last_entry().filter(|last| *last.key() >= number) {
+            let to = free_name(quarantine, *last.key());
+            fs::rename(&last.get().path, &to).map_err(failed("move to quarantine", &last.get().path))?;
+            last.remove();
+            moved.push(to);
+        }
+        sync_dir(quarantine)?;
+        sync_dir(dir)?;
+        Ok(moved)
+    }
+}
+
+impl ChunkFile {
+    /// Looks at every byte of the file; where there is a fault, tells where its record begins.
+    pub(super) fn check(&self) -> Result<(), (usize, Fault)> {
+        let bytes = self.mapped.bytes();
+        format::check_file_header(bytes).map_err(|fault| (0, fault))?;
+        let mut offset = FILE_HEADER;
+        loop {
+            let rest = &bytes[offset..];
+            let Some(record) = Record::parse(rest).map_err(|fault| (offset, fault))? else { return Ok(()) };
+            record.verify(rest).map_err(|fault| (offset, fault))?;
+            offset += record.len();
+        }
+    }
+}
+
+/// Finds and maps all files of `dir`.
+pub(super) fn open_all(dir: &Path) -> Result<(Files, Opened), HeadChunksError> {
+    fs::create_dir_all(dir).map_err(failed("create directory", dir))?;
+    let mut found = list(dir)?;
+    let mut opened = Opened::default();
+    if let Some((_, last)) = found.pop_if(|(_, path)| is_unwritten(path).unwrap_or(false)) {
+        remove(&last)?;
+        opened.removed_empty = Some(last);
+    }
+    if let Some(pair) = found.windows(2).find(|pair| u64::from(pair[0].0) + 1 != u64::from(pair[1].0)) {
+        return Err(HeadChunksError::Gap { before: pair[0].1.clone(), after: pair[1].1.clone() });
+    }
+    let mut files = Files::default();
+    for (number, path) in found {
+        let mapped = File::open(&path).and_then(|file| MappedFile::whole(&file)).map_err(failed("map", &path))?;
+        files.add(number, ChunkFile { path: path.into(), mapped: Arc::new(mapped) });
+    }
+    Ok((files, opened))
+}
+
+/// The files whose names are numbers, in the order of the numbers.
+fn list(dir: &Path) -> Result<Vec<(u32, PathBuf)>, HeadChunksError> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(dir).map_err(failed("list", dir))? {
+        let entry = entry.map_err(failed("list", dir))?;
+        let name = entry.file_name();
+        let digits = name.to_str().filter(|name| name.bytes().all(|byte| byte.is_ascii_digit()));
+        if let Some(number) = digits.and_then(|digits| digits.parse().ok()) {
+            found.push((number, entry.path()));
+        }
+    }
+    found.sort_unstable();
+    Ok(found)
+}
+
+/// Whether a file was created but nothing, not even its header, reached it: it is empty or all zeros.
+fn is_unwritten(path: &Path) -> io::Result<bool> {
+    let mut file = File::open(path)?;
+    let mut piece = [0; 4096];
+    loop {
+        match file.read(&mut piece)? {
+            0 => return Ok(true),
+            n if piece[..n].iter().any(|&byte| byte != 0) => return Ok(false),
+            _ => {}
+        }
+    }
+}
+
+/// A name in `quarantine` that is not taken.
+fn free_name(quarantine: &Path, number: u32) -> PathBuf {
+    let first = quarantine.join(format!("chunks_head.{number:06}"));
+    let further = (1..u32::MAX).map(|n| quarantine.join(format!("chunks_head.{number:06}.{n}")));
+    std::iter::once(first.clone()).chain(further).find(|path| !path.exists()).unwrap_or(first)
+}
+
+/// Removes a file; that it is gone already is no error.
+pub(super) fn remove(path: &Path) -> Result<(), HeadChunksError> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed("remove", path)(error)),
+        _ => Ok(()),
+    }
+}
+
+/// Makes the entries of a directory durable.
+pub(super) fn sync_dir(dir: &Path) -> Result<(), HeadChunksError> {
+    File::open(dir).and_then(|dir| dir.sync_all()).map_err(failed("sync directory", dir))
+}
+
+/// The length of a file in bytes; 0 where it was removed meanwhile.
+pub(super) fn len(path: &Path) -> Result<u64, HeadChunksError> {
+    match fs::metadata(path) {
+        Ok(metadata) => Ok(metadata.len()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(0),
+        Err(error) => Err(failed("look at", path)(error)),
+    }
+}
+
+/// Turns what the system says into an error with the step and the path.
+pub(super) fn failed<'a>(step: &'static str, path: &'a Path) -> impl FnOnce(io::Error) -> HeadChunksError + use<'a> {
+    move |source| HeadChunksError::Io { step, path: path.to_owned(), source }
+}

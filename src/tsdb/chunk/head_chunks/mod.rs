@@ -1,0 +1,351 @@
+//! The directory `chunks_head/`: the full chunks of the head, in numbered files that are mapped into memory.
+//!
+//! | file           | what                                            |
+//! |----------------|-------------------------------------------------|
+//! | [`mod@format`] | the bytes of a file                             |
+//! | `files`        | which files there are: found, opened, set aside |
+//! | `writer`       | the file that grows                             |
+//!
+//! Files are numbered one after another, from 000001 up, at most 128 MiB each; each run begins a file of its own at its first write.
+//! Whatever is in them the log has too, as long as the head has it: that is why a write that fails loses nothing, why nothing is
+//! synced before a file is full, and why a damaged file is set aside with all after it instead of being repaired.
+//!
+//! Invariant: a [`HeadChunkRef`] given out by [`HeadChunks::write`] or [`HeadChunks::for_each`] stays readable until
+//! [`HeadChunks::truncate_before`] removes its file; a [`HeadChunk`] that was read outlives even that. Bytes are given out only
+//! once they are written, and never change afterwards.
+//!
+//! Locks, in the order in which they are taken: the writer's mutex, held for a write; the list of files, held for a
+//! look-up or a change of one entry. Reading takes the list only.
+
+mod files;
+pub mod format;
+mod writer;
+
+use crate::model::refs::{HeadChunkRef, SeriesRef};
+use crate::tsdb::chunk::Encoding;
+use crate::tsdb::chunk::head_chunks::files::{ChunkFile, Files};
+use crate::tsdb::chunk::head_chunks::format::{FILE_HEADER, Fault, MAX_FILE, Record};
+use crate::tsdb::chunk::head_chunks::writer::Writer;
+use crate::tsdb::fs::mmap::MappedFile;
+use parking_lot::{Mutex, RwLock};
+use std::io;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// A chunk to be written.
+#[derive(Clone, Copy, Debug)]
+pub struct NewChunk<'a> {
+    /// The series that it belongs to; not 0.
+    pub series: SeriesRef,
+    /// Time of its first sample, ms.
+    pub mint: i64,
+    /// Time of its last sample, ms.
+    pub maxt: i64,
+    /// How `bytes` are encoded.
+    pub encoding: Encoding,
+    /// The encoded samples.
+    pub bytes: &'a [u8],
+}
+
+/// What is known of a stored chunk without decoding it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HeadChunkMeta {
+    /// The series that it belongs to.
+    pub series: SeriesRef,
+    /// Where it is.
+    pub at: HeadChunkRef,
+    /// Time of its first sample, ms.
+    pub mint: i64,
+    /// Time of its last sample, ms; at most [`crate::tsdb::chunk::mapped_chunk::MAX_SPAN_MS`] later.
+    pub maxt: i64,
+    /// How many samples it has; not 0.
+    pub samples: u16,
+    /// How it is encoded.
+    pub encoding: Encoding,
+    /// Whether its samples came late.
+    pub out_of_order: bool,
+}
+
+/// A stored chunk; its bytes stay where they are as long as this lives.
+#[derive(Clone, Debug)]
+pub struct HeadChunk {
+    file: Arc<MappedFile>,
+    data: Range<usize>,
+    encoding: Encoding,
+}
+
+impl HeadChunk {
+    /// How its bytes are encoded.
+    #[must_use]
+    pub fn encoding(&self) -> Encoding {
+        self.encoding
+    }
+}
+
+/// The encoded samples.
+impl AsRef<[u8]> for HeadChunk {
+    fn as_ref(&self) -> &[u8] {
+        &self.file.bytes()[self.data.clone()]
+    }
+}
+
+/// Bytes of a file that are not what they should be.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{path}: at byte {offset}: {fault}", path = path.display())]
+pub struct Damage {
+    /// The file.
+    pub path: PathBuf,
+    /// Where in it the header or the record begins.
+    pub offset: u64,
+    /// What is wrong.
+    pub fault: Fault,
+}
+
+/// Why `chunks_head/` could not be read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum HeadChunksError {
+    /// A step on a file or directory failed.
+    #[error("{path}: {step}: {source}", path = path.display())]
+    Io {
+        /// What was tried.
+        step: &'static str,
+        /// The file or directory.
+        path: PathBuf,
+        /// Why it failed.
+        source: io::Error,
+    },
+    /// A write failed; none of its chunks is referred to, the next one goes to the same place.
+    #[error("{path}: write at byte {offset}: {source}", path = path.display())]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// Where in it.
+        offset: u64,
+        /// Why it failed.
+        source: io::Error,
+    },
+    /// A file could not be brought to the disk; what reached it is unknown.
+    #[error("{path}: sync: {source}", path = path.display())]
+    Sync {
+        /// The file.
+        path: PathBuf,
+        /// Why it failed.
+        source: io::Error,
+    },
+    /// A file between two others is missing; which samples were in it can't be known.
+    #[error("{before} is followed by {after}: a file between them is missing", before = before.display(), after = after.display())]
+    Gap {
+        /// The last file before the gap.
+        before: PathBuf,
+        /// The first file after it.
+        after: PathBuf,
+    },
+    /// What a reference points at is not a whole chunk.
+    #[error(transparent)]
+    Damaged(#[from] Damage),
+    /// A reference to a file that is not there (any more).
+    #[error("{dir}: no file {number:06}", dir = dir.display())]
+    NoFile {
+        /// `chunks_head/`.
+        dir: PathBuf,
+        /// The number in the reference.
+        number: u32,
+    },
+    /// A chunk that no file can hold, or that is of no series.
+    #[error("chunk of {bytes} bytes of series {series} can't be stored")]
+    Unstorable {
+        /// Its series.
+        series: u64,
+        /// Its size.
+        bytes: usize,
+    },
+}
+
+/// What [`HeadChunks::open`] found.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct Opened {
+    /// The last file, removed because it was created but never written to.
+    pub removed_empty: Option<PathBuf>,
+}
+
+/// What [`HeadChunks::for_each`] went through.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct Walked {
+    /// Chunks handed out.
+    pub chunks: u64,
+    /// Chunks left out because their encoding is newer than this version.
+    pub unknown_encodings: u64,
+    /// The first damage, with which the walk ended.
+    pub damage: Option<SetAside>,
+}
+
+/// Damage, and what was done about it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SetAside {
+    /// What was found, under the name that the file had.
+    pub damage: Damage,
+    /// Where the damaged file and all after it are now, the last one first.
+    pub moved_to: Vec<PathBuf>,
+}
+
+/// The open directory.
+#[derive(Debug)]
+pub struct HeadChunks {
+    dir: PathBuf,
+    files: RwLock<Files>,
+    writer: Mutex<Writer>,
+}
+
+impl HeadChunks {
+    /// Opens the directory `dir`, which is made if it does not exist, and maps its files.
+    ///
+    /// A last file without content, left by a crash just after its creation, is removed. The content of files is not looked at:
+    /// that is [`Self::for_each`]'s.
+    ///
+    /// # Errors
+    /// [`HeadChunksError::Gap`] for a missing file, `Io` where the directory or a file can't be used.
+    pub fn open(dir: &Path) -> Result<(Self, Opened), HeadChunksError> {
+        let (files, opened) = files::open_all(dir)?;
+        let writer = Writer::after(files.last_number());
+        Ok((Self { dir: dir.to_owned(), files: RwLock::new(files), writer: Mutex::new(writer) }, opened))
+    }
+
+    /// Hands out every chunk, file by file, in the order in which they were written. To be called once, before the first write.
+    ///
+    /// A file is checked as a whole before a chunk of it is handed out. If it is damaged, it and all later ones are moved to the
+    /// directory `quarantine` and the walk ends: what they held has to come from the log, from which nothing is removed
+    /// before a block has it. (Prometheus deletes the same files.) An empty chunk is passed over.
+    ///
+    /// # Errors
+    /// [`HeadChunksError::Io`] where damaged files can't be moved.
+    pub fn for_each(
+        &mut self,
+        quarantine: &Path,
+        mut visit: impl FnMut(HeadChunkMeta),
+    ) -> Result<Walked, HeadChunksError> {
+        let mut walked = Walked::default();
+        let files = self.files.get_mut();
+        let numbers: Vec<u32> = files.numbers().collect();
+        for number in numbers {
+            let Some(file) = files.get(number) else { continue };
+            if let Err((offset, fault)) = file.check() {
+                let damage = Damage { path: file.path.to_path_buf(), offset: offset as u64, fault };
+                let moved_to = files.set_aside_from(number, &self.dir, quarantine)?;
+                *self.writer.get_mut() = Writer::after(files.last_number());
+                walked.damage = Some(SetAside { damage, moved_to });
+                break;
+            }
+            visit_file(number, file, &mut walked, &mut visit);
+        }
+        Ok(walked)
+    }
+
+    /// Writes chunks one after another, with a single write unless they are more than a file can hold, and tells where they are.
+    ///
+    /// They are handed to the operating system, not synced.
+    ///
+    /// # Errors
+    /// Any [`HeadChunksError`] but `Gap`, `Damaged` and `NoFile`. None of the chunks may be referred to then, all can be written
+    /// again. Only where they are more than a file can hold some may have stayed in a full file; a later walk finds
+    /// these a second time.
+    pub fn write(&self, chunks: &[NewChunk<'_>]) -> Result<Vec<HeadChunkRef>, HeadChunksError> {
+        let unstorable = |chunk: &&NewChunk<'_>| chunk.series.0 == 0 || chunk.record_len() > MAX_FILE - FILE_HEADER;
+        if let Some(chunk) = chunks.iter().find(unstorable) {
+            return Err(HeadChunksError::Unstorable { series: chunk.series.0, bytes: chunk.bytes.len() });
+        }
+        self.writer.lock().write(&self.dir, &self.files, chunks)
+    }
+
+    /// The chunk at `at`, checked against its checksum. Nothing is copied.
+    ///
+    /// # Errors
+    /// [`HeadChunksError::NoFile`] where its file is gone, `Damaged` where there is no whole chunk with a known encoding.
+    pub fn read(&self, at: HeadChunkRef) -> Result<HeadChunk, HeadChunksError> {
+        let (path, file) = match self.files.read().get(at.file()) {
+            Some(ChunkFile { path, mapped }) => (Arc::clone(path), Arc::clone(mapped)),
+            None => return Err(HeadChunksError::NoFile { dir: self.dir.clone(), number: at.file() }),
+        };
+        let offset = at.offset() as usize;
+        let bytes = file.bytes().get(offset..).unwrap_or_default();
+        match read_record(bytes) {
+            Ok((encoding, data)) => {
+                let data = offset + data.start..offset + data.end;
+                Ok(HeadChunk { file, data, encoding })
+            }
+            Err(fault) => Err(Damage { path: path.to_path_buf(), offset: offset as u64, fault }.into()),
+        }
+    }
+
+    /// Removes the files with numbers below `number`, oldest first, but not the one that is written to; gives how many.
+    ///
+    /// The next write begins a new file, so that the present one can go in its turn.
+    ///
+    /// # Errors
+    /// [`HeadChunksError::Io`]; the file that could not be removed and all after it are still there.
+    pub fn truncate_before(&self, number: u32) -> Result<usize, HeadChunksError> {
+        let current = self.writer.lock().cut_at_next_write();
+        let old: Vec<u32> =
+            self.files.read().numbers().take_while(|&n| n < number && current.is_none_or(|c| n < c)).collect();
+        for &number in &old {
+            let path = self.files.read().get(number).map(|file| Arc::clone(&file.path));
+            if let Some(path) = path {
+                files::remove(&path)?;
+                self.files.write().forget(number);
+            }
+        }
+        if !old.is_empty() {
+            files::sync_dir(&self.dir)?;
+        }
+        Ok(old.len())
+    }
+
+    /// How many bytes the files take, as `prometheus_tsdb_head_chunks_storage_size_bytes` counts them.
+    ///
+    /// # Errors
+    /// [`HeadChunksError::Io`] where a file's length can't be had.
+    pub fn size(&self) -> Result<u64, HeadChunksError> {
+        let paths: Vec<_> = self.files.read().paths().map(Arc::clone).collect();
+        paths.iter().map(|path| files::len(path)).sum()
+    }
+
+    /// Brings to the disk what was written.
+    ///
+    /// # Errors
+    /// [`HeadChunksError::Sync`].
+    pub fn sync(&self) -> Result<(), HeadChunksError> {
+        // Not under the mutex: others go on writing meanwhile.
+        let current = self.writer.lock().current_file();
+        current.map_or(Ok(()), |(path, file)| writer::sync_file(&path, &file))
+    }
+}
+
+/// Where in `bytes`, from a record's first byte on, the chunk lies.
+fn read_record(bytes: &[u8]) -> Result<(Encoding, Range<usize>), Fault> {
+    let record = Record::parse(bytes)?.ok_or(Fault::NoRecord)?;
+    record.verify(bytes)?;
+    Ok((record.encoding()?, record.data))
+}
+
+/// Hands out the chunks of a file that was checked.
+fn visit_file(number: u32, file: &ChunkFile, walked: &mut Walked, visit: &mut impl FnMut(HeadChunkMeta)) {
+    let bytes = file.mapped.bytes();
+    let mut offset = FILE_HEADER;
+    while let Some(record) = bytes.get(offset..).and_then(|rest| Record::parse(rest).ok()).flatten() {
+        let samples = record.samples(&bytes[offset..]);
+        let at = HeadChunkRef::new(number, offset as u32);
+        offset += record.len();
+        let Ok(encoding) = record.encoding() else {
+            walked.unknown_encodings += 1;
+            continue;
+        };
+        if samples > 0 {
+            walked.chunks += 1;
+            let Record { series, mint, maxt, .. } = record;
+            visit(HeadChunkMeta { series, at, mint, maxt, samples, encoding, out_of_order: record.is_late() });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,551 @@
+//! Tests of head-chunk files: those of Prometheus, and what becomes of damaged and unwritable ones.
+
+use super::format::{FILE_HEADER, FILE_HEADER_BYTES, Fault, MAX_FILE, PREALLOCATED};
+use super::{HeadChunkMeta, HeadChunks, HeadChunksError, NewChunk, Walked};
+use crate::model::refs::{HeadChunkRef, SeriesRef};
+use crate::model::sample::Sample;
+use crate::tsdb::chunk::Encoding;
+use crate::tsdb::chunk::cut::{ChunkWindow, CutPolicy};
+use crate::tsdb::chunk::xor::{XorChunk, XorIter};
+use crate::tsdb::encoding::checksum::castagnoli;
+use proptest::prelude::{ProptestConfig, any, prop_assert_eq, proptest};
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::Read;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use tempfile::TempDir;
+
+const WAL_KILLED: &[u8] = include_bytes!("../../../../tests/golden/chunks_head/wal-killed-000001.gz");
+const OOO_KILLED: &[u8] = include_bytes!("../../../../tests/golden/chunks_head/ooo-killed-000001.gz");
+
+/// A data directory.
+struct Data(TempDir);
+
+impl Data {
+    fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    /// With a file in `chunks_head/`.
+    fn with(number: u32, content: &[u8]) -> Self {
+        let data = Self::new();
+        data.put(number, content);
+        data
+    }
+
+    fn dir(&self) -> PathBuf {
+        self.0.path().join("chunks_head")
+    }
+
+    fn quarantine(&self) -> PathBuf {
+        self.0.path().join("quarantine")
+    }
+
+    fn file(&self, number: u32) -> PathBuf {
+        self.dir().join(format!("{number:06}"))
+    }
+
+    fn put(&self, number: u32, content: &[u8]) {
+        fs::create_dir_all(self.dir()).unwrap();
+        fs::write(self.file(number), content).unwrap();
+    }
+
+    fn open(&self) -> HeadChunks {
+        HeadChunks::open(&self.dir()).unwrap().0
+    }
+
+    /// Opens the directory and reads every chunk that it has.
+    fn walk(&self) -> (Walked, Vec<Stored>) {
+        let mut chunks = self.open();
+        let mut metas = Vec::new();
+        let walked = chunks.for_each(&self.quarantine(), |meta| metas.push(meta)).unwrap();
+        let read = |meta: HeadChunkMeta| (meta, chunks.read(meta.at).unwrap().as_ref().to_vec());
+        (walked, metas.into_iter().map(read).collect())
+    }
+}
+
+type Stored = (HeadChunkMeta, Vec<u8>);
+
+/// A chunk that belongs to nobody else.
+#[derive(Clone, Debug)]
+struct Owned {
+    series: u64,
+    mint: i64,
+    maxt: i64,
+    bytes: Vec<u8>,
+}
+
+impl Owned {
+    /// With one sample every second.
+    fn new(series: u64, mint: i64, samples: i64) -> Self {
+        let mut chunk = XorChunk::new();
+        (0..samples).for_each(|i| chunk.append(mint + i * 1000, (series as i64 * i) as f64));
+        Self { series, mint, maxt: mint + (samples - 1) * 1000, bytes: chunk.bytes().to_vec() }
+    }
+
+    fn as_new(&self) -> NewChunk<'_> {
+        let Self { series, mint, maxt, ref bytes } = *self;
+        NewChunk { series: SeriesRef(series), mint, maxt, encoding: Encoding::Xor, bytes }
+    }
+
+    fn is(&self, (meta, bytes): &Stored) -> bool {
+        (meta.series.0, meta.mint, meta.maxt, bytes) == (self.series, self.mint, self.maxt, &self.bytes)
+            && meta.samples == u16::from_be_bytes([bytes[0], bytes[1]])
+            && (meta.encoding, meta.out_of_order) == (Encoding::Xor, false)
+    }
+}
+
+fn write(chunks: &HeadChunks, owned: &[Owned]) -> Vec<HeadChunkRef> {
+    chunks.write(&owned.iter().map(Owned::as_new).collect::<Vec<_>>()).unwrap()
+}
+
+fn assert_same(stored: &[Stored], owned: &[Owned]) {
+    assert_eq!(stored.len(), owned.len());
+    stored.iter().zip(owned).for_each(|(stored, owned)| assert!(owned.is(stored), "{stored:?} is not {owned:?}"));
+}
+
+fn unpack(gz: &[u8]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    flate2::read::GzDecoder::new(gz).read_to_end(&mut bytes).unwrap();
+    bytes
+}
+
+/// A file without the zeros at its end, with three small chunks, and those.
+fn small_file() -> (Vec<u8>, Vec<Owned>) {
+    let owned = vec![Owned::new(7, 1000, 3), Owned::new(8, -5000, 1), Owned::new(7, 9000, 2)];
+    let mut bytes = FILE_HEADER_BYTES.to_vec();
+    owned.iter().for_each(|chunk| chunk.as_new().write_record(&mut bytes));
+    (bytes, owned)
+}
+
+#[test]
+fn files_of_prometheus_are_read_and_their_floats_encoded_again_byte_for_byte() {
+    for (gz, chunks, floats, late) in [(WAL_KILLED, 68, 68, 0), (OOO_KILLED, 171, 53, 32)] {
+        let (walked, stored) = Data::with(1, &unpack(gz)).walk();
+        assert_eq!(walked, Walked { chunks, ..Walked::default() });
+        assert_eq!(stored.iter().filter(|(meta, _)| meta.out_of_order).count(), late);
+        let floats_found = stored.iter().filter(|(meta, _)| meta.encoding == Encoding::Xor);
+        let again = floats_found.map(|(meta, bytes)| {
+            let samples: Vec<Sample> = XorIter::new(bytes).collect::<Result<_, _>>().unwrap();
+            assert_eq!((samples[0].t, samples[samples.len() - 1].t), (meta.mint, meta.maxt));
+            assert_eq!(samples.len(), usize::from(meta.samples));
+            let mut chunk = XorChunk::new();
+            samples.iter().for_each(|sample| chunk.append(sample.t, sample.v));
+            assert_eq!(chunk.bytes(), bytes);
+        });
+        assert_eq!(again.count(), floats);
+    }
+}
+
+#[test]
+fn the_same_chunks_make_the_file_that_prometheus_made() {
+    let golden = unpack(WAL_KILLED);
+    let (_, stored) = Data::with(1, &golden).walk();
+    let new = |(meta, bytes): &'_ Stored| Owned {
+        series: meta.series.0,
+        mint: meta.mint,
+        maxt: meta.maxt,
+        bytes: bytes.clone(),
+    };
+    let data = Data::new();
+    let places = write(&data.open(), &stored.iter().map(new).collect::<Vec<_>>());
+    assert_eq!(places, stored.iter().map(|(meta, _)| meta.at).collect::<Vec<_>>());
+    assert!(fs::read(data.file(1)).unwrap() == golden);
+}
+
+#[test]
+fn chunks_are_cut_where_prometheus_cut_them() {
+    let (_, stored) = Data::with(1, &unpack(WAL_KILLED)).walk();
+    let mut series: BTreeMap<u64, Vec<Vec<Sample>>> = BTreeMap::new();
+    for (meta, bytes) in stored {
+        series.entry(meta.series.0).or_default().push(XorIter::new(&bytes).collect::<Result<_, _>>().unwrap());
+    }
+    let policy = CutPolicy { chunk_range_ms: 7_200_000, samples_per_chunk: 120 };
+    let mut cuts = 0;
+    for chunks in series.values() {
+        let mut open: Option<(XorChunk, ChunkWindow, i64)> = None;
+        for samples in chunks {
+            for (i, sample) in samples.iter().enumerate() {
+                let asked = open.as_mut().map(|(chunk, window, mint)| window.must_cut(&policy, chunk, *mint, sample.t));
+                assert_eq!(asked.unwrap_or(true), i == 0, "at {}", sample.t);
+                if i == 0 {
+                    cuts += u32::from(open.is_some());
+                    open = Some((XorChunk::new(), ChunkWindow::starting_at(&policy, sample.t), sample.t));
+                }
+                open.as_mut().unwrap().0.append(sample.t, sample.v);
+            }
+        }
+    }
+    assert!(cuts > 40, "{cuts}");
+}
+
+#[test]
+fn each_run_begins_a_file_and_all_are_found_again() {
+    let data = Data::new();
+    let mut all = Vec::new();
+    for run in 0..3 {
+        let chunks = data.open();
+        assert_eq!(fs::read_dir(data.dir()).unwrap().count(), run);
+        for n in 0..3 {
+            let new: Vec<_> = (0..n).map(|i| Owned::new(i + 1, (run * 100) as i64 * 10_000 + n as i64, 5)).collect();
+            let places = write(&chunks, &new);
+            assert!(places.iter().all(|at| at.file() as usize == run + 1));
+            for (at, new) in places.iter().zip(&new) {
+                assert_eq!(chunks.read(*at).unwrap().as_ref(), new.bytes);
+            }
+            all.extend(new);
+        }
+        assert_eq!(chunks.size().unwrap(), (run as u64 + 1) * PREALLOCATED as u64);
+        chunks.sync().unwrap();
+    }
+    let (walked, stored) = data.walk();
+    assert_same(&stored, &all);
+    assert_eq!(walked, Walked { chunks: 9, ..Walked::default() });
+}
+
+#[test]
+fn a_file_cut_short_anywhere_in_its_last_record_is_set_aside() {
+    let (bytes, owned) = small_file();
+    let last = bytes.len() - owned[2].as_new().record_len();
+    for len in last..bytes.len() {
+        let data = Data::with(1, &bytes[..len]);
+        data.put(2, &bytes);
+        let (walked, stored) = data.walk();
+        if len == last {
+            assert_same(&stored, &[&owned[..2], &owned[..]].concat());
+            continue;
+        }
+        // Where the record's first bytes are zeros the file ends there.
+        if stored.is_empty() {
+            let set_aside = walked.damage.unwrap();
+            assert_eq!((set_aside.damage.path, set_aside.damage.offset), (data.file(1), last as u64));
+            assert_eq!(fs::read(data.quarantine().join("chunks_head.000001")).unwrap(), bytes[..len]);
+            assert_eq!(set_aside.moved_to.len(), 2);
+            assert!(!data.file(1).exists() && !data.file(2).exists());
+        } else {
+            assert!(bytes[last..len].iter().all(|&byte| byte == 0));
+            assert_same(&stored, &[&owned[..2], &owned[..]].concat());
+        }
+    }
+}
+
+#[test]
+fn a_flipped_bit_anywhere_never_makes_a_wrong_chunk() {
+    let (mut bytes, owned) = small_file();
+    bytes.extend([0; 40]);
+    let mut set_aside = 0;
+    for bit in 0..bytes.len() * 8 {
+        bytes[bit / 8] ^= 1 << (bit % 8);
+        let (walked, stored) = Data::with(1, &bytes).walk();
+        set_aside += usize::from(walked.damage.is_some());
+        match stored.len() {
+            // The header's padding means nothing, a bit far behind the end is not looked at.
+            3 => assert!((40..64).contains(&bit) || bit / 8 >= bytes.len() - 40 + 24),
+            n => assert!(n == 0 && walked.damage.is_some()),
+        }
+        assert!(stored.iter().all(|one| owned.iter().any(|owned| owned.is(one))));
+        bytes[bit / 8] ^= 1 << (bit % 8);
+    }
+    assert!(set_aside > (bytes.len() - 40 - 8) * 8);
+}
+
+#[test]
+fn damage_in_the_middle_keeps_the_files_before_and_the_evidence() {
+    let (bytes, owned) = small_file();
+    let data = Data::with(4, &bytes);
+    let mut damaged = bytes.clone();
+    damaged[20] ^= 1;
+    data.put(5, &damaged);
+    data.put(6, &bytes);
+    fs::create_dir_all(data.quarantine()).unwrap();
+    fs::write(data.quarantine().join("chunks_head.000005"), "older").unwrap();
+    let mut chunks = data.open();
+    let mut stored = 0;
+    let walked = chunks.for_each(&data.quarantine(), |_| stored += 1).unwrap();
+    assert_eq!(stored, 3);
+    let text = walked.damage.as_ref().unwrap().damage.to_string();
+    assert!(text.contains("chunks_head/000005: at byte 8: checksum is 0x"), "{text}");
+    let moved = ["chunks_head.000006", "chunks_head.000005.1"].map(|name| data.quarantine().join(name));
+    assert_eq!(walked.damage.unwrap().moved_to, moved);
+    assert_eq!(moved.map(|path| fs::read(path).unwrap()), [bytes, damaged]);
+    assert_eq!(fs::read(data.quarantine().join("chunks_head.000005")).unwrap(), b"older");
+    // What is written next takes the place.
+    assert_eq!(write(&chunks, &owned)[0], HeadChunkRef::new(5, 8));
+    assert_eq!(data.walk().1.len(), 6);
+}
+
+#[test]
+fn headers_that_are_wrong_are_damage() {
+    let (bytes, _) = small_file();
+    let fault = |content: &[u8]| Data::with(1, content).walk().0.damage.map(|set_aside| set_aside.damage.fault);
+    assert_eq!(fault(&bytes[..5]), Some(Fault::FileLength(5)));
+    assert_eq!(fault(&bytes[..8]), None);
+    let changed = |at: usize, byte: u8| {
+        let mut bytes = bytes.clone();
+        bytes[at] = byte;
+        bytes
+    };
+    assert_eq!(fault(&changed(0, 2)), Some(Fault::Magic(0x0230_bc91)));
+    assert_eq!(fault(&changed(4, 2)), Some(Fault::Version(2)));
+    let mut no_magic = vec![0; 100];
+    no_magic[99] = 1;
+    assert_eq!(fault(&no_magic), Some(Fault::Magic(0)));
+}
+
+#[test]
+fn records_that_no_head_writes_are_damage_unless_they_are_only_newer() {
+    let good = Owned::new(3, 50, 4);
+    let record = |change: &dyn Fn(&mut Vec<u8>)| {
+        let mut bytes = Vec::new();
+        good.as_new().write_record(&mut bytes);
+        bytes.truncate(bytes.len() - 4);
+        change(&mut bytes);
+        let sum = castagnoli(&bytes);
+        bytes.extend(sum.to_be_bytes());
+        Data::with(1, &[&FILE_HEADER_BYTES[..], &bytes, &[0; 10]].concat()).walk()
+    };
+    let fault = |change: &dyn Fn(&mut Vec<u8>)| record(change).0.damage.map(|set_aside| set_aside.damage.fault);
+    assert_eq!(fault(&|_| {}), None);
+    assert_eq!(fault(&|bytes| bytes[7] = 0), Some(Fault::NoSeries));
+    assert_eq!(fault(&|bytes| bytes[15] = 255), None);
+    assert_eq!(fault(&|bytes| bytes[14] = 255), Some(Fault::Times { mint: 65_330, maxt: 3050 }));
+    assert_eq!(fault(&|bytes| bytes[16] = 1), Some(Fault::Times { mint: 50, maxt: (1 << 56) + 3050 }));
+    assert_eq!(fault(&|bytes| bytes[25] = 0x7f), Some(Fault::CutShort));
+    assert_eq!(fault(&|bytes| bytes.splice(25..26, [0x80; 5]).for_each(drop)), Some(Fault::Length));
+    assert_eq!(
+        fault(&|bytes| {
+            bytes.truncate(27);
+            bytes[25] = 1
+        }),
+        Some(Fault::NoChunkHeader(1))
+    );
+    let (newer, stored) = record(&|bytes| bytes[24] = 9);
+    assert_eq!((newer, stored.len()), (Walked { unknown_encodings: 1, ..Walked::default() }, 0));
+    let (empty, stored) = record(&|bytes| bytes[26..28].fill(0));
+    assert_eq!((empty, stored.len()), (Walked::default(), 0));
+    let (_, late) = record(&|bytes| bytes[24] |= 0x80);
+    assert!(late[0].0.out_of_order);
+    let (_, start_times) = record(&|bytes| (bytes[24], bytes[26]) = (5, 0xc0));
+    assert_eq!((start_times[0].0.encoding, start_times[0].0.samples), (Encoding::HistogramSt, 4));
+}
+
+#[test]
+fn a_last_file_that_was_never_written_is_removed() {
+    let (bytes, _) = small_file();
+    for content in [&[][..], &[0; 3], &[0; PREALLOCATED]] {
+        let data = Data::with(1, &bytes);
+        data.put(2, content);
+        let (chunks, opened) = HeadChunks::open(&data.dir()).unwrap();
+        assert_eq!(opened.removed_empty, Some(data.file(2)));
+        assert!(!data.file(2).exists());
+        drop(chunks);
+        assert_eq!(data.walk().1.len(), 3);
+    }
+}
+
+#[test]
+fn a_missing_file_is_named() {
+    let (bytes, _) = small_file();
+    let data = Data::with(3, &bytes);
+    data.put(5, &bytes);
+    fs::write(data.dir().join("not-a-number"), "").unwrap();
+    let text = HeadChunks::open(&data.dir()).unwrap_err().to_string();
+    assert!(text.contains("chunks_head/000003 is followed by") && text.contains("chunks_head/000005"), "{text}");
+}
+
+#[test]
+fn references_to_nothing_are_errors() {
+    let data = Data::new();
+    let chunks = data.open();
+    let at = write(&chunks, &[Owned::new(1, 0, 9)])[0];
+    let read = |file, offset| chunks.read(HeadChunkRef::new(file, offset));
+    assert!(matches!(read(2, 8), Err(HeadChunksError::NoFile { number: 2, .. })));
+    let end = at.offset() + Owned::new(1, 0, 9).as_new().record_len() as u32;
+    for offset in (0..8).chain(9..end + 100).chain([PREALLOCATED as u32, MAX_FILE as u32, u32::MAX]) {
+        assert!(matches!(read(1, offset), Err(HeadChunksError::Damaged(damage)) if damage.offset == u64::from(offset)));
+    }
+}
+
+#[test]
+fn a_chunk_damaged_after_the_start_is_an_error_when_it_is_read() {
+    let data = Data::new();
+    let chunks = data.open();
+    let owned = Owned::new(1, 0, 9);
+    let at = write(&chunks, &[owned.clone(), owned])[1];
+    let file = fs::OpenOptions::new().write(true).open(data.file(1)).unwrap();
+    file.write_all_at(&[0xee], u64::from(at.offset()) + 30).unwrap();
+    assert!(matches!(chunks.read(at), Err(HeadChunksError::Damaged(d)) if matches!(d.fault, Fault::Checksum { .. })));
+    assert!(chunks.read(HeadChunkRef::new(1, 8)).is_ok());
+}
+
+#[test]
+fn a_failed_write_changes_nothing_and_the_next_takes_its_place() {
+    let data = Data::new();
+    let chunks = data.open();
+    let (first, second) = (Owned::new(1, 0, 9), Owned::new(2, 0, 9));
+    write(&chunks, std::slice::from_ref(&first));
+    let good = {
+        let mut writer = chunks.writer.lock();
+        let current = writer.current.as_mut().unwrap();
+        std::mem::replace(&mut current.file, Arc::new(fs::File::open(data.file(1)).unwrap()))
+    };
+    let place = FILE_HEADER + first.as_new().record_len();
+    for _ in 0..2 {
+        let error = chunks.write(&[Owned::new(9, 0, 200).as_new()]).unwrap_err();
+        assert!(matches!(error, HeadChunksError::Write { offset, .. } if offset == place as u64), "{error}");
+    }
+    assert!(chunks.read(HeadChunkRef::new(1, place as u32)).is_err());
+    // As if part of the large chunk had reached the file before the write failed.
+    good.write_all_at(&[0xaa; 300], place as u64).unwrap();
+    chunks.writer.lock().current.as_mut().unwrap().file = good;
+    assert_eq!(write(&chunks, std::slice::from_ref(&second)), [HeadChunkRef::new(1, place as u32)]);
+    let (walked, stored) = data.walk();
+    assert_eq!(walked.damage, None);
+    assert_same(&stored, &[first, second]);
+}
+
+#[test]
+fn a_file_that_can_not_be_begun_is_tried_again() {
+    let data = Data::new();
+    let chunks = data.open();
+    let owned = Owned::new(1, 0, 9);
+    fs::create_dir(data.file(1)).unwrap();
+    assert!(matches!(chunks.write(&[owned.as_new()]), Err(HeadChunksError::Io { step: "create", .. })));
+    fs::remove_dir(data.file(1)).unwrap();
+    assert_eq!(write(&chunks, &[owned]), [HeadChunkRef::new(1, 8)]);
+}
+
+#[test]
+fn a_full_file_is_followed_by_the_next() {
+    let data = Data::new();
+    let chunks = data.open();
+    let owned = [Owned::new(1, 0, 9), Owned::new(2, 0, 9)];
+    write(&chunks, &owned[..1]);
+    {
+        // A hole instead of 128 MiB of chunks.
+        let mut writer = chunks.writer.lock();
+        let current = writer.current.as_mut().unwrap();
+        current.end = MAX_FILE - owned.iter().map(|one| one.as_new().record_len()).sum::<usize>() + 1;
+        current.file.set_len(current.end as u64).unwrap();
+    }
+    let places = write(&chunks, &owned);
+    assert_eq!(places[0], HeadChunkRef::new(2, 8));
+    assert_eq!(chunks.read(places[1]).unwrap().as_ref(), owned[1].bytes);
+    assert_eq!(write(&chunks, &owned)[0].file(), 2);
+}
+
+#[test]
+fn chunks_that_fit_nowhere_are_refused() {
+    let chunks = Data::new().open();
+    let bytes = vec![0; MAX_FILE];
+    let mut large = NewChunk { bytes: &bytes, ..Owned::new(1, 0, 1).as_new() };
+    let refused = |chunk: NewChunk<'_>| matches!(chunks.write(&[chunk]), Err(HeadChunksError::Unstorable { .. }));
+    assert!(refused(large));
+    large.bytes = &bytes[..10];
+    assert!(refused(NewChunk { series: SeriesRef(0), ..large }));
+}
+
+#[test]
+fn old_files_are_removed_but_a_chunk_that_was_read_stays() {
+    let data = Data::new();
+    for _ in 0..3 {
+        write(&data.open(), &[Owned::new(1, 0, 9)]);
+    }
+    let chunks = data.open();
+    let places = write(&chunks, &[Owned::new(4, 0, 9)]);
+    assert_eq!(places, [HeadChunkRef::new(4, 8)]);
+    let pinned = chunks.read(HeadChunkRef::new(1, 8)).unwrap();
+    assert_eq!(chunks.truncate_before(3).unwrap(), 2);
+    assert!(!data.file(1).exists() && !data.file(2).exists() && data.file(3).exists());
+    assert_eq!(pinned.as_ref(), Owned::new(1, 0, 9).bytes);
+    assert!(matches!(chunks.read(HeadChunkRef::new(1, 8)), Err(HeadChunksError::NoFile { number: 1, .. })));
+    // The file that was written to stays until another has begun.
+    assert_eq!(write(&chunks, &[Owned::new(5, 0, 9)]), [HeadChunkRef::new(5, 8)]);
+    assert_eq!(chunks.truncate_before(9).unwrap(), 2);
+    assert!(!data.file(4).exists() && data.file(5).exists());
+    assert_eq!(chunks.size().unwrap(), PREALLOCATED as u64);
+    assert_eq!(data.walk().1.len(), 1);
+}
+
+#[test]
+fn readers_see_whole_chunks_while_others_are_written() {
+    let data = Data::new();
+    let chunks = data.open();
+    let published = parking_lot::Mutex::new(Vec::new());
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        for seed in 0..2u64 {
+            let (chunks, published, done) = (&chunks, &published, &done);
+            scope.spawn(move || {
+                let mut reads = seed;
+                while !done.load(Ordering::Relaxed) || reads < 1000 {
+                    let known: Vec<(HeadChunkRef, Owned)> = published.lock().clone();
+                    for (at, owned) in known.iter().rev().take(5) {
+                        assert_eq!(chunks.read(*at).unwrap().as_ref(), owned.bytes);
+                    }
+                    reads += 1;
+                }
+            });
+        }
+        for i in 0..300 {
+            let owned: Vec<_> = (1..5).map(|series| Owned::new(series, i * 1_000_000, 100 + i % 20)).collect();
+            let places = write(&chunks, &owned);
+            published.lock().extend(places.into_iter().zip(owned));
+        }
+        done.store(true, Ordering::Relaxed);
+    });
+    assert_eq!(data.walk().1.len(), 1200);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    #[test]
+    fn any_chunks_written_are_found_and_read(
+        runs in proptest::collection::vec(
+            proptest::collection::vec(
+                proptest::collection::vec((1..u64::MAX, any::<i32>(), 1..200i64, any::<u16>()), 0..6), 0..4), 1..4),
+    ) {
+        let data = Data::new();
+        let mut all = Vec::new();
+        for run in runs {
+            let chunks = data.open();
+            for batch in run {
+                let batch: Vec<Owned> = batch.into_iter().map(|(series, mint, samples, padding)| {
+                    let mut owned = Owned::new(series % 1000 + 1, mint.into(), samples);
+                    owned.series = series;
+                    owned.bytes.extend(vec![0x5a; usize::from(padding % 20_000)]);
+                    owned
+                }).collect();
+                let places = write(&chunks, &batch);
+                for (at, owned) in places.iter().zip(&batch) {
+                    let read = chunks.read(*at).unwrap();
+                    prop_assert_eq!((read.as_ref(), read.encoding()), (&owned.bytes[..], Encoding::Xor));
+                }
+                all.extend(batch);
+            }
+        }
+        let (walked, stored) = data.walk();
+        prop_assert_eq!(walked.damage, None);
+        assert_same(&stored, &all);
+    }
+
+    #[test]
+    fn any_bytes_after_the_header_never_make_it_fail_otherwise(
+        bytes in proptest::collection::vec(any::<u8>(), 0..200), at in 0..300u32,
+    ) {
+        let data = Data::with(1, &[&FILE_HEADER_BYTES[..], &bytes].concat());
+        let _ = data.open().read(HeadChunkRef::new(1, at));
+        data.walk();
+    }
+}
+
+/// The path is only there to name it in a message.
+#[test]
+fn errors_name_path_and_place() {
+    let damage = super::Damage { path: Path::new("/d/000001").into(), offset: 8, fault: Fault::CutShort };
+    assert_eq!(HeadChunksError::from(damage).to_string(), "/d/000001: at byte 8: record is cut short");
+}

@@ -1,0 +1,201 @@
+//! The head-chunk file that grows: begun at the first write of a run, full at 128 MiB, then synced and left as it is.
+//!
+//! Invariant: what lies before [`Current::end`] is whole records and is published to readers; what lies behind it is zeros, or
+//! counted in [`Current::dirty_until`] and made zeros before the next write. So the file can at any moment be read by another
+//! process up to its end.
+//!
+//! Runs under the mutex of [`super::HeadChunks`].
+
+use crate::model::refs::HeadChunkRef;
+use crate::tsdb::chunk::head_chunks::files::{ChunkFile, Files, failed, remove, sync_dir};
+use crate::tsdb::chunk::head_chunks::format::{FILE_HEADER, FILE_HEADER_BYTES, MAX_FILE, PREALLOCATED};
+use crate::tsdb::chunk::head_chunks::{HeadChunksError, NewChunk};
+use crate::tsdb::fs::fault;
+use crate::tsdb::fs::mmap::MappedFile;
+use parking_lot::RwLock;
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+use std::sync::Arc;
+
+/// A write buffer larger than this is given back after the write.
+const KEPT_BUFFER: usize = 1 << 20;
+
+/// Writes chunks to the newest file.
+#[derive(Debug)]
+pub(super) struct Writer {
+    pub(super) current: Option<Current>,
+    /// The number of the newest file, 0 where there was none yet.
+    last_number: u32,
+    /// The next write goes to a new file.
+    cut_at_next_write: bool,
+    /// The records of one write.
+    buffer: Vec<u8>,
+}
+
+/// The file that is written to.
+#[derive(Debug)]
+pub(super) struct Current {
+    number: u32,
+    pub(super) file: Arc<File>,
+    path: Arc<Path>,
+    mapped: Arc<MappedFile>,
+    /// Where the next record goes.
+    pub(super) end: usize,
+    /// Up to here a failed write may have left bytes.
+    dirty_until: usize,
+}
+
+impl Writer {
+    /// A writer whose first file has the number after `last_number`.
+    pub(super) fn after(last_number: u32) -> Self {
+        Self { current: None, last_number, cut_at_next_write: false, buffer: Vec::new() }
+    }
+
+    /// Writes all chunks and tells where they are. No chunk is too large for a file.
+    pub(super) fn write(
+        &mut self,
+        dir: &Path,
+        files: &RwLock<Files>,
+        chunks: &[NewChunk<'_>],
+    ) -> Result<Vec<HeadChunkRef>, HeadChunksError> {
+        let mut places = Vec::with_capacity(chunks.len());
+        let mut rest = chunks;
+        while !rest.is_empty() {
+            let (group, later) = rest.split_at(fitting(rest));
+            let room = group.iter().map(NewChunk::record_len).sum();
+            let mut buffer = std::mem::take(&mut self.buffer);
+            let current = self.current_with_room(dir, files, room)?;
+            buffer.clear();
+            for chunk in group {
+                places.push(HeadChunkRef::new(current.number, (current.end + buffer.len()) as u32));
+                chunk.write_record(&mut buffer);
+            }
+            current.append(&buffer)?;
+            buffer.shrink_to(KEPT_BUFFER);
+            self.buffer = buffer;
+            rest = later;
+        }
+        Ok(places)
+    }
+
+    /// Makes the next write begin a new file if the present one has chunks. Gives the number of the present one.
+    pub(super) fn cut_at_next_write(&mut self) -> Option<u32> {
+        let current = self.current.as_ref()?;
+        self.cut_at_next_write |= current.end > FILE_HEADER;
+        Some(self.last_number)
+    }
+
+    /// The file that is written to.
+    pub(super) fn current_file(&self) -> Option<(Arc<Path>, Arc<File>)> {
+        self.current.as_ref().map(|current| (Arc::clone(&current.path), Arc::clone(&current.file)))
+    }
+
+    /// The current file if it has room for `len` bytes, else a new one.
+    fn current_with_room(
+        &mut self,
+        dir: &Path,
+        files: &RwLock<Files>,
+        len: usize,
+    ) -> Result<&mut Current, HeadChunksError> {
+        if let Some(full) = self.current.take_if(|current| self.cut_at_next_write || current.end + len > MAX_FILE)
+            && let Err(error) = sync_file(&full.path, &full.file)
+        {
+            self.current = Some(full);
+            return Err(error);
+        }
+        match self.current.take() {
+            Some(current) => Ok(self.current.insert(current)),
+            None => self.begin_file(dir, files),
+        }
+    }
+
+    /// Begins the file after the last one.
+    fn begin_file(&mut self, dir: &Path, files: &RwLock<Files>) -> Result<&mut Current, HeadChunksError> {
+        let exhausted = || failed("number the next file", dir)(io::Error::other("no numbers left"));
+        let number = self.last_number.checked_add(1).ok_or_else(exhausted)?;
+        let current = Current::create(dir, number)?;
+        let file = ChunkFile { path: Arc::clone(&current.path), mapped: Arc::clone(&current.mapped) };
+        files.write().add(number, file);
+        self.last_number = number;
+        self.cut_at_next_write = false;
+        Ok(self.current.insert(current))
+    }
+}
+
+impl Current {
+    /// Creates the file `number`: a header and zeros.
+    fn create(dir: &Path, number: u32) -> Result<Self, HeadChunksError> {
+        let path = dir.join(format!("{number:06}"));
+        let created = Self::create_at(&path, number).and_then(|current| sync_dir(dir).map(|()| current));
+        if created.is_err() {
+            // Left behind it would be in nobody's way: the next attempt begins it again, and the next start removes it.
+            let _ = remove(&path);
+        }
+        created
+    }
+
+    fn create_at(path: &Path, number: u32) -> Result<Self, HeadChunksError> {
+        let mut options = OpenOptions::new();
+        let file =
+            options.read(true).write(true).create(true).truncate(true).open(path).map_err(failed("create", path))?;
+        let mut content = vec![0; PREALLOCATED];
+        content[..FILE_HEADER].copy_from_slice(&FILE_HEADER_BYTES);
+        file.write_all_at(&content, 0).map_err(failed("create", path))?;
+        let mapped = MappedFile::growing(&file, MAX_FILE).map_err(failed("map", path))?;
+        mapped.publish(&file, FILE_HEADER).map_err(failed("map", path))?;
+        Ok(Self {
+            number,
+            file: Arc::new(file),
+            path: path.into(),
+            mapped: Arc::new(mapped),
+            end: FILE_HEADER,
+            dirty_until: FILE_HEADER,
+        })
+    }
+
+    /// Writes `records` at the end and lets readers see them. If that fails nothing has changed but bytes that count as dirty.
+    fn append(&mut self, records: &[u8]) -> Result<(), HeadChunksError> {
+        let end = self.end + records.len();
+        let outcome = self.clean().and_then(|()| {
+            fault::point("head_chunks.write");
+            self.dirty_until = end;
+            self.file.write_all_at(records, self.end as u64)?;
+            self.mapped.publish(&self.file, end)
+        });
+        if let Err(source) = outcome {
+            // At once if possible: should the process end now, the next start finds a file without a torn record.
+            let _ = self.clean();
+            return Err(HeadChunksError::Write { path: self.path.to_path_buf(), offset: self.end as u64, source });
+        }
+        self.end = end;
+        Ok(())
+    }
+
+    /// Makes zeros of what a failed write left behind the end. The file is not made shorter: it is mapped.
+    fn clean(&mut self) -> io::Result<()> {
+        if self.dirty_until > self.end {
+            let present = usize::try_from(self.file.metadata()?.len()).unwrap_or(usize::MAX);
+            let dirty = self.dirty_until.min(present).saturating_sub(self.end);
+            self.file.write_all_at(&vec![0; dirty], self.end as u64)?;
+            self.dirty_until = self.end;
+        }
+        Ok(())
+    }
+}
+
+/// How many of the chunks fit into one file, at least one.
+fn fitting(chunks: &[NewChunk<'_>]) -> usize {
+    let mut total = FILE_HEADER;
+    let fit = |chunk: &&NewChunk<'_>| {
+        total += chunk.record_len();
+        total <= MAX_FILE
+    };
+    chunks.iter().take_while(fit).count().max(1)
+}
+
+/// Brings a file to the disk.
+pub(super) fn sync_file(path: &Path, file: &File) -> Result<(), HeadChunksError> {
+    file.sync_all().map_err(|source| HeadChunksError::Sync { path: path.to_owned(), source })
+}

@@ -1,0 +1,74 @@
+//! The appender that the rest of the program sees: admission in front of the head's.
+
+use crate::model::labels::Labels;
+use crate::model::sample::Sample;
+use crate::tsdb::head::Head;
+use crate::tsdb::head::append::{Committed, HeadAppender, Rejection, SeriesLimitReached};
+use crate::tsdb::wal::commit::{Health, Wal};
+use crate::tsdb::wal::error::WalError;
+
+/// Takes the samples of one request; see [`crate::tsdb::head::append`] for how they are judged.
+///
+/// What was appended reaches the log also without a commit; only [`Appender::commit`] says whether it did.
+#[derive(Debug)]
+pub struct Appender<'a> {
+    inner: HeadAppender<'a>,
+}
+
+/// Why no write is taken now.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Unavailable {
+    /// The log is being replayed.
+    #[error("the log is being replayed")]
+    Replaying,
+    /// The process is ending.
+    #[error("shutting down")]
+    Closing,
+    /// The log can't be written at the moment; it recovers by itself.
+    #[error("read-only: {0}")]
+    ReadOnly(String),
+    /// The log can't be trusted until a restart.
+    #[error("read-only until a restart: {0}")]
+    Broken(String),
+}
+
+impl<'a> Appender<'a> {
+    pub(super) fn new(head: &'a Head, wal: &'a Wal) -> Result<Self, Unavailable> {
+        match wal.admit() {
+            Health::Good => Ok(Self { inner: HeadAppender::new(head, wal) }),
+            Health::Failing(cause) => Err(Unavailable::ReadOnly(cause)),
+            Health::Poisoned(cause) => Err(Unavailable::Broken(cause)),
+        }
+    }
+
+    /// Appends to the series whose labels have exactly these bytes; `false`, and nothing done, where there is none.
+    pub fn append_known(
+        &mut self,
+        packed: &[u8],
+        samples: impl Iterator<Item = Sample>,
+        reject: impl FnMut(Sample, Rejection),
+    ) -> bool {
+        self.inner.append_known(packed, samples, reject)
+    }
+
+    /// Appends to the series with these labels, which is created where there is none.
+    ///
+    /// # Errors
+    /// [`SeriesLimitReached`] where a series would have to be created and none may be.
+    pub fn append(
+        &mut self,
+        labels: &Labels,
+        samples: impl Iterator<Item = Sample>,
+        reject: impl FnMut(Sample, Rejection),
+    ) -> Result<(), SeriesLimitReached> {
+        self.inner.append(labels, samples, reject)
+    }
+
+    /// Returns when the log holds what was appended, as the sync mode promises.
+    ///
+    /// # Errors
+    /// [`WalError`] where it does not: whether the samples survive a restart is unknown, repeating the request is safe.
+    pub fn commit(self) -> Result<Committed, WalError> {
+        self.inner.commit()
+    }
+}

@@ -1,0 +1,241 @@
+//! From a data directory to a ready database: lock, blocks' times, `chunks_head/`, checkpoint, log, repair, a new segment.
+
+use crate::tsdb::block::meta::{BlockMeta, MetaError, block_folders};
+use crate::tsdb::chunk::cut::CutPolicy;
+use crate::tsdb::chunk::head_chunks::{HeadChunkMeta, HeadChunks, HeadChunksError, SetAside};
+use crate::tsdb::db::lock::{DirLock, LockError};
+use crate::tsdb::db::options::DbOptions;
+use crate::tsdb::db::{Db, Engine};
+use crate::tsdb::head::replay::{Replay, ReplayProgress, ReplayReport, Replayed};
+use crate::tsdb::head::{Head, HeadOptions};
+use crate::tsdb::wal::checkpoint::{CheckpointError, last_checkpoint};
+use crate::tsdb::wal::commit::{Wal, WalOptions};
+use crate::tsdb::wal::damage::Damage;
+use crate::tsdb::wal::error::WalError;
+use crate::tsdb::wal::reader::ReadError;
+use crate::tsdb::wal::repair::{RepairError, Repaired, repair};
+use crate::tsdb::wal::segment::{SegmentError, list_segments};
+use parking_lot::Mutex;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+/// Why a directory can't be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// Another process uses it.
+    #[error(transparent)]
+    Locked(#[from] LockError),
+    /// It can't be made.
+    #[error("{path}: {source}")]
+    Io {
+        /// The directory.
+        path: PathBuf,
+        /// Why it failed.
+        source: io::Error,
+    },
+}
+
+/// Why a database can't be made ready.
+#[derive(Debug, thiserror::Error)]
+pub enum ReplayError {
+    /// A block can't be identified.
+    #[error(transparent)]
+    Block(#[from] MetaError),
+    /// The files of full chunks can't be used.
+    #[error(transparent)]
+    Chunks(#[from] HeadChunksError),
+    /// The checkpoint is damaged. Cutting it would orphan the records of the log that need its series.
+    #[error(
+        "{0}; a damaged checkpoint is not repaired by itself: restore it, or move it out of the directory and lose the series that only it names"
+    )]
+    Checkpoint(Box<Damage>),
+    /// A file of the log can't be read.
+    #[error(transparent)]
+    Read(ReadError),
+    /// The checkpoints can't be told.
+    #[error(transparent)]
+    Checkpoints(#[from] CheckpointError),
+    /// The files of the log don't follow each other.
+    #[error(transparent)]
+    Segments(#[from] SegmentError),
+    /// The damaged rest of the log could not be set aside.
+    #[error(transparent)]
+    Repair(#[from] RepairError),
+    /// The log can't be begun.
+    #[error(transparent)]
+    Wal(#[from] WalError),
+    /// A folder can't be made.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+}
+
+/// What a start found.
+#[derive(Debug)]
+pub struct OpenReport {
+    /// What the replay read.
+    pub replay: ReplayReport,
+    /// The damage that was cut off or set aside.
+    pub repaired: Option<Repaired>,
+    /// Blocks that are in the directory.
+    pub blocks: usize,
+    /// How long it took.
+    pub took: Duration,
+}
+
+impl Db {
+    /// Makes the directory where there is none, and locks it. Nothing else is read or written before [`Self::replay`].
+    ///
+    /// # Errors
+    /// [`OpenError`].
+    pub fn open(options: DbOptions) -> Result<Self, OpenError> {
+        let failed = |source| OpenError::Io { path: options.dir.clone(), source };
+        fs::create_dir_all(&options.dir).map_err(failed)?;
+        let lock = DirLock::acquire(&options.dir)?;
+        Ok(Self {
+            options,
+            progress: ReplayProgress::default(),
+            engine: OnceLock::new(),
+            closing: AtomicBool::new(false),
+            lock: Mutex::new(Some(lock)),
+        })
+    }
+
+    /// Rebuilds the head from the directory and makes the database ready. Takes as long as the log is long.
+    ///
+    /// # Errors
+    /// [`ReplayError`] where the directory can't be used as it is; nothing was changed then but what a repair had done.
+    pub fn replay(&self) -> Result<OpenReport, ReplayError> {
+        let started = Instant::now();
+        let dir = &self.options.dir;
+        let quarantine = dir.join("quarantine");
+        let blocks = block_metas(dir)?;
+        let min_valid = blocks.iter().filter(|block| block.is_in_order()).map(|block| block.max_time).max();
+        let (head, chunks) = self.open_head(min_valid.unwrap_or(i64::MIN), &quarantine)?;
+        let wal_dir = dir.join("wal");
+        self.options.disk.create_dir_all(&wal_dir)?;
+        let (replay, repaired) = self.replay_log(&head, chunks, &wal_dir, &quarantine)?;
+        let wal = Wal::open(WalOptions {
+            dir: wal_dir,
+            segment_size: self.options.wal_segment_size,
+            compression: self.options.wal_compression,
+            sync: self.options.wal_sync,
+            disk: Arc::clone(&self.options.disk),
+        })?;
+        let report = OpenReport { replay, repaired, blocks: blocks.len(), took: started.elapsed() };
+        report.log(&head);
+        // A second replay of the same Db finds the engine set, and changes nothing.
+        let _ = self.engine.set(Engine { head, wal });
+        Ok(report)
+    }
+
+    fn open_head(&self, min_valid_time: i64, quarantine: &Path) -> Result<(Head, Vec<HeadChunkMeta>), ReplayError> {
+        let policy = CutPolicy {
+            chunk_range_ms: self.options.chunk_range_ms,
+            samples_per_chunk: self.options.samples_per_chunk,
+        };
+        let (mut files, opened) = HeadChunks::open(&self.options.dir.join("chunks_head"))?;
+        if let Some(path) = opened.removed_empty {
+            tracing::info!(path = %path.display(), "removed a chunk file without content, left by a crash");
+        }
+        let mut chunks = Vec::new();
+        let walked = files.for_each(quarantine, |chunk| chunks.push(chunk))?;
+        if let Some(SetAside { damage, moved_to }) = walked.damage {
+            tracing::warn!(%damage, ?moved_to, "chunk files are damaged: set aside, their samples come from the log");
+        }
+        if walked.unknown_encodings > 0 {
+            tracing::warn!(
+                chunks = walked.unknown_encodings,
+                "chunks of encodings newer than this version: passed over"
+            );
+        }
+        let options = HeadOptions { policy, max_series: self.options.max_series, min_valid_time };
+        Ok((Head::new(options, files), chunks))
+    }
+
+    /// Replays checkpoint and segments; cuts the log off where it is damaged.
+    fn replay_log(
+        &self,
+        head: &Head,
+        chunks: Vec<HeadChunkMeta>,
+        wal_dir: &Path,
+        quarantine: &Path,
+    ) -> Result<(ReplayReport, Option<Repaired>), ReplayError> {
+        let checkpoint = last_checkpoint(wal_dir)?;
+        let mut files = Vec::new();
+        if let Some(checkpoint) = &checkpoint {
+            files = checkpoint.segments()?;
+        }
+        let checkpoint_files = files.len();
+        let after = checkpoint.as_ref().map(|checkpoint| checkpoint.number);
+        let segments = list_segments(wal_dir)?;
+        files.extend(segments.into_iter().filter(|segment| after.is_none_or(|after| segment.number > after)));
+        if let (Some(first), Some(last)) = (files.get(checkpoint_files), files.last()) {
+            self.progress.min.store(i64::from(first.number), Ordering::Relaxed);
+            self.progress.max.store(i64::from(last.number), Ordering::Relaxed);
+        }
+        let Replayed { report, damage } =
+            Replay::new(head, chunks).run(&files, self.options.replay_workers, &self.progress);
+        let damage = match damage {
+            None => return Ok((report, None)),
+            Some(ReadError::Damaged(damage)) => damage,
+            Some(error) => return Err(ReplayError::Read(error)),
+        };
+        if files[..checkpoint_files].iter().any(|file| file.path == damage.path) {
+            return Err(ReplayError::Checkpoint(damage));
+        }
+        let repaired = repair(&*self.options.disk, wal_dir, quarantine, &damage)?;
+        Ok((report, Some(repaired)))
+    }
+}
+
+fn block_metas(dir: &Path) -> Result<Vec<BlockMeta>, MetaError> {
+    block_folders(dir)?.iter().map(|folder| BlockMeta::read(folder)).collect()
+}
+
+impl OpenReport {
+    /// Tells the operator.
+    fn log(&self, head: &Head) {
+        let replay = &self.replay;
+        if let Some(repaired) = &self.repaired {
+            tracing::warn!(%repaired, "the log was damaged");
+        }
+        if replay.newer_records > 0 {
+            tracing::warn!(
+                records = replay.newer_records,
+                "the log has records of types newer than this version: passed over"
+            );
+        }
+        if replay.unknown_refs > 0 {
+            tracing::warn!(
+                entries = replay.unknown_refs,
+                "the log has samples of series that it does not name: passed over"
+            );
+        }
+        if replay.entries_not_served > 0 {
+            tracing::warn!(
+                entries = replay.entries_not_served,
+                "the log has histograms, exemplars, metadata, deletions or late samples: they stay in it, this version does not serve them"
+            );
+        }
+        if self.blocks > 0 {
+            tracing::warn!(
+                blocks = self.blocks,
+                "the directory has blocks: they are kept, this version does not read them"
+            );
+        }
+        tracing::info!(
+            series = head.series_count(),
+            samples = replay.samples,
+            samples_in_chunks = replay.samples_covered,
+            samples_in_blocks = replay.samples_before_head,
+            orphaned_chunks = replay.orphaned_chunks,
+            duration = ?self.took,
+            "replay completed"
+        );
+    }
+}

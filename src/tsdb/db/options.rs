@@ -1,0 +1,50 @@
+//! What a database is opened with.
+
+use crate::tsdb::fs::disk::Disk;
+use crate::tsdb::fs::os_disk::OsDisk;
+use crate::tsdb::wal::commit::SyncMode;
+use crate::tsdb::wal::compression::Compression;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The shape of a database; [`DbOptions::new`] has Prometheus's defaults.
+#[derive(Debug, Clone)]
+pub struct DbOptions {
+    /// The data directory; made where there is none.
+    pub dir: PathBuf,
+    /// How records of the log are compressed.
+    pub wal_compression: Compression,
+    /// Size of a log segment in bytes.
+    pub wal_segment_size: u64,
+    /// What a power cut may cost.
+    pub wal_sync: SyncMode,
+    /// Length of the first blocks, ms; a chunk never crosses a multiple of it.
+    pub chunk_range_ms: i64,
+    /// A chunk aims at that many samples.
+    pub samples_per_chunk: u16,
+    /// No more series than this are created by writes.
+    pub max_series: usize,
+    /// Threads that rebuild series during a replay.
+    pub replay_workers: usize,
+    /// Through which durable writes go.
+    pub disk: Arc<dyn Disk>,
+}
+
+impl DbOptions {
+    /// Defaults for the directory `dir`.
+    #[must_use]
+    pub fn new(dir: PathBuf) -> Self {
+        Self {
+            dir,
+            wal_compression: Compression::Snappy,
+            wal_segment_size: 128 << 20,
+            wal_sync: SyncMode::Interval(Duration::from_secs(1)),
+            chunk_range_ms: 2 * 60 * 60 * 1000,
+            samples_per_chunk: 120,
+            max_series: usize::MAX,
+            replay_workers: std::thread::available_parallelism().map_or(1, usize::from),
+            disk: Arc::new(OsDisk),
+        }
+    }
+}

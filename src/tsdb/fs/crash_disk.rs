@@ -1,0 +1,399 @@
+//! A disk for tests: real files, but it remembers what was synced, forgets the rest when told to crash, and fails on demand.
+//!
+//! It is the harsh reading of what systems promise. After [`CrashDisk::crash`]
+//! * a file has the bytes of its last sync: later appends are gone, later cuts undone;
+//! * a file that was created is there only if its directory was synced since;
+//! * a renamed file has its new name only if the new directory was synced since, and still its old one unless the old directory was:
+//!   who syncs the old one alone loses the file; a removed file is back unless its directory was synced since.
+//!
+//! Directories themselves are durable at once. Files must be changed through the disk alone. Usable from any thread; one lock.
+
+use std::collections::HashMap;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use crate::tsdb::fs::disk::{Disk, DiskFile};
+use crate::tsdb::fs::os_disk::OsDisk;
+
+const EIO: i32 = 5;
+const ENOSPC: i32 = 28;
+
+/// See the module's doc. Clones are the same disk.
+#[derive(Clone, Debug, Default)]
+pub struct CrashDisk {
+    state: Arc<Mutex<State>>,
+}
+
+/// A call that can be made to fail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Call {
+    /// [`DiskFile::append`]; half of the bytes are written.
+    Append,
+    /// [`DiskFile::sync`].
+    Sync,
+    /// [`DiskFile::set_len`].
+    SetLen,
+    /// [`Disk::create_new`].
+    Create,
+    /// [`Disk::sync_dir`].
+    SyncDir,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// What of each file is durable, by its live name.
+    files: HashMap<PathBuf, Durable>,
+    /// Changes of names that are not durable yet, oldest first.
+    names: Vec<NameChange>,
+    calls: HashMap<Call, u64>,
+    /// At which call, counted over the disk's life, to fail, and with which error number.
+    failures: HashMap<(Call, u64), i32>,
+    free_bytes: Option<u64>,
+    /// How many more changes succeed before the power is gone.
+    power: Option<u64>,
+    sync_delay: Duration,
+}
+
+#[derive(Debug, Default)]
+struct Durable {
+    len: u64,
+    /// What a cut that is not synced took away: from this offset on these bytes.
+    cut: Option<(u64, Vec<u8>)>,
+}
+
+#[derive(Debug)]
+enum NameChange {
+    Created { path: PathBuf },
+    Renamed { from: PathBuf, to: PathBuf, old_synced: bool, new_synced: bool },
+    Removed { path: PathBuf, bytes: Vec<u8> },
+}
+
+impl CrashDisk {
+    /// A disk on which everything works.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// How often a call was made, failed ones included.
+    #[must_use]
+    pub fn calls(&self, call: Call) -> u64 {
+        self.lock().calls.get(&call).copied().unwrap_or(0)
+    }
+
+    /// Makes the `nth` call from now on (1 is the next) fail with EIO.
+    pub fn fail_with_eio(&self, call: Call, nth: u64) {
+        self.fail(call, nth, EIO);
+    }
+
+    /// Makes the `nth` call from now on (1 is the next) fail with ENOSPC.
+    pub fn fail_with_no_space(&self, call: Call, nth: u64) {
+        self.fail(call, nth, ENOSPC);
+    }
+
+    /// From now on appends take `bytes` bytes altogether, then fail with ENOSPC; `None` for no end.
+    pub fn set_free_bytes(&self, bytes: Option<u64>) {
+        self.lock().free_bytes = bytes;
+    }
+
+    /// After `changes` more changes of any sort the power is gone: all others fail.
+    pub fn set_power(&self, changes: u64) {
+        self.lock().power = Some(changes);
+    }
+
+    /// How long each sync takes.
+    pub fn set_sync_delay(&self, delay: Duration) {
+        self.lock().sync_delay = delay;
+    }
+
+    /// Cuts the power and leaves the files as they were durable.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn crash(&self) -> io::Result<()> {
+        let mut state = self.lock();
+        state.power = Some(0);
+        for (path, durable) in std::mem::take(&mut state.files) {
+            durable.restore(&path)?;
+        }
+        while let Some(change) = state.names.pop() {
+            change.undo()?;
+        }
+        Ok(())
+    }
+
+    fn fail(&self, call: Call, nth: u64, error: i32) {
+        let mut state = self.lock();
+        let at = state.calls.get(&call).copied().unwrap_or(0) + nth;
+        state.failures.insert((call, at), error);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// Counts a call and says whether it is to fail.
+    fn call(&mut self, call: Call) -> io::Result<()> {
+        let count = self.calls.entry(call).or_insert(0);
+        *count += 1;
+        let failure = self.failures.remove(&(call, *count));
+        self.spend_power()?;
+        failure.map_or(Ok(()), |error| Err(io::Error::from_raw_os_error(error)))
+    }
+
+    fn spend_power(&mut self) -> io::Result<()> {
+        match &mut self.power {
+            Some(0) => Err(io::Error::other("the power is gone")),
+            Some(left) => {
+                *left -= 1;
+                Ok(())
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// What of `path` is durable; a file not seen before is wholly so.
+    fn durable(&mut self, path: &Path) -> io::Result<&mut Durable> {
+        if !self.files.contains_key(path) {
+            let len = std::fs::metadata(path)?.len();
+            self.files.insert(path.to_owned(), Durable { len, cut: None });
+        }
+        self.files.get_mut(path).ok_or_else(|| io::ErrorKind::NotFound.into())
+    }
+}
+
+impl Durable {
+    fn restore(self, path: &Path) -> io::Result<()> {
+        let mut bytes = std::fs::read(path)?;
+        let (end, cut) = self.cut.unwrap_or((self.len, Vec::new()));
+        bytes.truncate(end as usize);
+        bytes.extend_from_slice(&cut);
+        std::fs::write(path, bytes)
+    }
+}
+
+impl NameChange {
+    /// Notes that the directory `dir` was synced; whether the change is now durable.
+    fn synced(&mut self, dir: &Path) -> bool {
+        match self {
+            Self::Created { path } | Self::Removed { path, .. } => path.parent() == Some(dir),
+            Self::Renamed { from, to, old_synced, new_synced } => {
+                *old_synced |= from.parent() == Some(dir);
+                *new_synced |= to.parent() == Some(dir);
+                *old_synced && *new_synced
+            }
+        }
+    }
+
+    fn undo(self) -> io::Result<()> {
+        match self {
+            Self::Created { path } => std::fs::remove_file(path),
+            Self::Removed { path, bytes } => std::fs::write(path, bytes),
+            Self::Renamed { to, old_synced: true, .. } => std::fs::remove_file(to),
+            Self::Renamed { from, to, new_synced: true, .. } => std::fs::copy(to, from).map(drop),
+            Self::Renamed { from, to, .. } => std::fs::rename(to, from),
+        }
+    }
+}
+
+impl Disk for CrashDisk {
+    fn create_new(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
+        let mut state = self.lock();
+        state.call(Call::Create)?;
+        let file = OsDisk.create_new(path)?;
+        state.files.insert(path.to_owned(), Durable::default());
+        state.names.push(NameChange::Created { path: path.to_owned() });
+        Ok(Arc::new(CrashFile { disk: self.clone(), path: path.to_owned(), file }))
+    }
+
+    fn open_append(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
+        let mut state = self.lock();
+        let file = OsDisk.open_append(path)?;
+        state.durable(path)?;
+        Ok(Arc::new(CrashFile { disk: self.clone(), path: path.to_owned(), file }))
+    }
+
+    fn create_dir_all(&self, path: &Path) -> io::Result<()> {
+        self.lock().spend_power()?;
+        std::fs::create_dir_all(path)
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        let mut state = self.lock();
+        state.spend_power()?;
+        state.durable(from)?;
+        if to.exists() {
+            return Err(io::Error::other("this double does not replace files"));
+        }
+        OsDisk.rename(from, to)?;
+        if let Some(durable) = state.files.remove(from) {
+            state.files.insert(to.to_owned(), durable);
+        }
+        let (from, to) = (from.to_owned(), to.to_owned());
+        state.names.push(NameChange::Renamed { from, to, old_synced: false, new_synced: false });
+        Ok(())
+    }
+
+    fn remove_file(&self, path: &Path) -> io::Result<()> {
+        let mut state = self.lock();
+        state.spend_power()?;
+        let durable = std::mem::take(state.durable(path)?);
+        durable.restore(path)?;
+        let bytes = std::fs::read(path)?;
+        OsDisk.remove_file(path)?;
+        state.files.remove(path);
+        state.names.push(NameChange::Removed { path: path.to_owned(), bytes });
+        Ok(())
+    }
+
+    fn sync_dir(&self, path: &Path) -> io::Result<()> {
+        let mut state = self.lock();
+        state.call(Call::SyncDir)?;
+        state.names.retain_mut(|change| !change.synced(path));
+        Ok(())
+    }
+}
+
+#[derive(Debug)]
+struct CrashFile {
+    disk: CrashDisk,
+    path: PathBuf,
+    file: Arc<dyn DiskFile>,
+}
+
+impl DiskFile for CrashFile {
+    fn append(&self, bytes: &[u8]) -> io::Result<()> {
+        let mut state = self.disk.lock();
+        if let Err(error) = state.call(Call::Append) {
+            if state.power != Some(0) {
+                self.file.append(&bytes[..bytes.len() / 2])?;
+            }
+            return Err(error);
+        }
+        let fits = state.free_bytes.map_or(bytes.len(), |free| bytes.len().min(free as usize));
+        self.file.append(&bytes[..fits])?;
+        if let Some(free) = &mut state.free_bytes {
+            *free -= fits as u64;
+        }
+        if fits < bytes.len() { Err(io::Error::from_raw_os_error(ENOSPC)) } else { Ok(()) }
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        let mut state = self.disk.lock();
+        let delay = state.sync_delay;
+        // What is appended while a sync runs is not covered by it.
+        let len = self.file.len()?;
+        drop(state);
+        std::thread::sleep(delay);
+        state = self.disk.lock();
+        state.call(Call::Sync)?;
+        let durable = state.durable(&self.path)?;
+        *durable = Durable { len, cut: None };
+        Ok(())
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        let mut state = self.disk.lock();
+        state.call(Call::SetLen)?;
+        let durable = state.durable(&self.path)?;
+        let (end, cut) = durable.cut.take().unwrap_or((durable.len, Vec::new()));
+        if len < end {
+            let bytes = std::fs::read(&self.path)?;
+            let mut gone = bytes[len as usize..end as usize].to_vec();
+            gone.extend_from_slice(&cut);
+            durable.cut = Some((len, gone));
+        } else if !cut.is_empty() {
+            durable.cut = Some((end, cut));
+        }
+        self.file.set_len(len)
+    }
+
+    fn len(&self) -> io::Result<u64> {
+        self.file.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Call, CrashDisk};
+    use crate::tsdb::fs::disk::Disk;
+
+    #[test]
+    fn a_crash_leaves_what_was_synced() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, forgotten) = (dir.path().join("kept"), dir.path().join("forgotten"));
+        let disk = CrashDisk::new();
+        let file = disk.create_new(&path).unwrap();
+        disk.sync_dir(dir.path()).unwrap();
+        disk.create_new(&forgotten).unwrap().sync().unwrap();
+        file.append(b"12345").unwrap();
+        file.sync().unwrap();
+        file.append(b"67").unwrap();
+        file.set_len(4).unwrap();
+        file.append(b"xyz").unwrap();
+        file.set_len(3).unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), b"123");
+        disk.crash().unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), b"12345");
+        assert!(!forgotten.exists());
+        assert!(file.append(b"x").is_err());
+    }
+
+    #[test]
+    fn renamed_and_removed_files_come_back_unless_their_directories_were_synced() {
+        let root = tempfile::tempdir().unwrap();
+        let (old, new) = (root.path().join("old"), root.path().join("new"));
+        for (sync_new, sync_old, expected) in [
+            (false, false, (true, false)),
+            (true, false, (true, true)),
+            (false, true, (false, false)),
+            (true, true, (false, true)),
+        ] {
+            let _ = std::fs::remove_dir_all(&old);
+            let _ = std::fs::remove_dir_all(&new);
+            std::fs::create_dir(&old).unwrap();
+            std::fs::create_dir(&new).unwrap();
+            std::fs::write(old.join("f"), b"bytes").unwrap();
+            std::fs::write(old.join("removed"), b"more").unwrap();
+            let disk = CrashDisk::new();
+            disk.rename(&old.join("f"), &new.join("f")).unwrap();
+            disk.remove_file(&old.join("removed")).unwrap();
+            if sync_new {
+                disk.sync_dir(&new).unwrap();
+            }
+            if sync_old {
+                disk.sync_dir(&old).unwrap();
+            }
+            disk.crash().unwrap();
+            assert_eq!((old.join("f").exists(), new.join("f").exists()), expected);
+            assert_eq!(old.join("removed").exists(), !sync_old);
+        }
+    }
+
+    #[test]
+    fn calls_fail_when_they_were_told_to() {
+        let dir = tempfile::tempdir().unwrap();
+        let disk = CrashDisk::new();
+        let path = dir.path().join("f");
+        let file = disk.create_new(&path).unwrap();
+        disk.fail_with_eio(Call::Append, 2);
+        file.append(b"1").unwrap();
+        assert_eq!(file.append(b"2345").unwrap_err().raw_os_error(), Some(5));
+        disk.set_free_bytes(Some(2));
+        assert_eq!(file.append(b"678").unwrap_err().kind(), std::io::ErrorKind::StorageFull);
+        disk.set_free_bytes(None);
+        file.append(b"9").unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), b"123679");
+        disk.fail_with_eio(Call::Sync, 1);
+        assert!(file.sync().is_err());
+        file.sync().unwrap();
+        assert_eq!((disk.calls(Call::Append), disk.calls(Call::Sync)), (4, 2));
+        disk.set_power(1);
+        file.append(b"a").unwrap();
+        assert!(file.append(b"b").is_err());
+    }
+}

@@ -1,0 +1,202 @@
+//! Fail points: places at which a test can stop or end the whole process.
+//!
+//! A point is a line in the engine, `fault::point("wal.segment_roll")`. While nothing is armed it costs one relaxed atomic load.
+//! Armed from text, which the program takes from the environment variable `NARTHEX_FAULT_POINTS` once at its start:
+//!
+//! ```text
+//! wal.segment_roll=pause:/tmp/reached;replay.record@500=exit
+//! └── point ─────┘ └─ action ───────┘ └── point ──┘└ at the 500th time
+//! ```
+//!
+//! `pause:FILE` creates the file and holds the thread until the file is removed, if ever; `exit` ends the process at once
+//! with code 86. Each fires once. `count` does nothing: the point is only counted. Hits of all points are counted from the
+//! moment anything is armed, so that a test can see that none is dead.
+//!
+//! Only for tests, of which those that arm the points of their own process need a binary of their own.
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{OnceLock, PoisonError, RwLock};
+use std::time::Duration;
+
+/// The variable from which the program arms its points.
+pub const VARIABLE: &str = "NARTHEX_FAULT_POINTS";
+
+/// The exit code of a process that ended at a point.
+pub const EXIT_CODE: i32 = 86;
+
+/// All points, by name.
+pub const ALL: [&str; 7] = [
+    "wal.segment_roll",
+    "wal.before_write",
+    "wal.after_write",
+    "head.chunk_cut",
+    "head_chunks.write",
+    "replay.record",
+    "replay.repair",
+];
+
+static ARMED: AtomicBool = AtomicBool::new(false);
+static POINTS: OnceLock<Points> = OnceLock::new();
+
+/// Text that arms nothing.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum FaultError {
+    /// No point has this name.
+    #[error("unknown fail point {0:?}")]
+    UnknownPoint(String),
+    /// What stands there is not `name=action` or `name@number=action`.
+    #[error("bad fail point setting {0:?}")]
+    BadSetting(String),
+}
+
+/// Marks a place. The name is one of [`ALL`].
+#[inline]
+pub fn point(name: &'static str) {
+    if ARMED.load(Ordering::Relaxed) {
+        points().reach(name);
+    }
+}
+
+/// Arms points; see the module's doc for the text. An empty text arms nothing.
+///
+/// # Errors
+/// [`FaultError`] where the text is wrong; then nothing is armed.
+pub fn arm_from(text: &str) -> Result<(), FaultError> {
+    if points().arm(text)? {
+        ARMED.store(true, Ordering::Relaxed);
+    }
+    Ok(())
+}
+
+/// How often a point was reached since anything was first armed.
+#[must_use]
+pub fn hits(name: &str) -> u64 {
+    points().hits(name)
+}
+
+fn points() -> &'static Points {
+    POINTS.get_or_init(Points::default)
+}
+
+#[derive(Debug, Default)]
+struct Points {
+    hits: [AtomicU64; ALL.len()],
+    armed: RwLock<Vec<Armed>>,
+}
+
+#[derive(Clone, Debug)]
+struct Armed {
+    point: usize,
+    /// Fires at the hit of this number, counted from 1.
+    at: u64,
+    action: Action,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Action {
+    Count,
+    Exit,
+    Pause(PathBuf),
+}
+
+impl Points {
+    fn arm(&self, text: &str) -> Result<bool, FaultError> {
+        let settings = text.split(';').map(str::trim).filter(|setting| !setting.is_empty());
+        let armed = settings.map(parse).collect::<Result<Vec<_>, _>>()?;
+        let any = !armed.is_empty();
+        self.armed.write().unwrap_or_else(PoisonError::into_inner).extend(armed);
+        Ok(any)
+    }
+
+    fn reach(&self, name: &str) {
+        let Some(point) = number(name) else { return };
+        let hit = self.hits[point].fetch_add(1, Ordering::Relaxed) + 1;
+        let armed = self.armed.read().unwrap_or_else(PoisonError::into_inner);
+        let action =
+            armed.iter().find(|armed| armed.point == point && armed.at == hit).map(|armed| armed.action.clone());
+        drop(armed);
+        match action {
+            None | Some(Action::Count) => {}
+            Some(Action::Exit) => std::process::exit(EXIT_CODE),
+            Some(Action::Pause(marker)) => pause(&marker),
+        }
+    }
+
+    fn hits(&self, name: &str) -> u64 {
+        number(name).map_or(0, |point| self.hits[point].load(Ordering::Relaxed))
+    }
+}
+
+fn number(name: &str) -> Option<usize> {
+    ALL.iter().position(|known| *known == name)
+}
+
+fn parse(setting: &str) -> Result<Armed, FaultError> {
+    let bad = || FaultError::BadSetting(setting.to_owned());
+    let (place, action) = setting.split_once('=').ok_or_else(bad)?;
+    let (name, at) = match place.split_once('@') {
+        Some((name, at)) => (name, at.parse().ok().filter(|at| *at > 0).ok_or_else(bad)?),
+        None => (place, 1),
+    };
+    let point = number(name).ok_or_else(|| FaultError::UnknownPoint(name.to_owned()))?;
+    let action = match action.split_once(':') {
+        None if action == "exit" => Action::Exit,
+        None if action == "count" => Action::Count,
+        Some(("pause", marker)) if !marker.is_empty() => Action::Pause(PathBuf::from(marker)),
+        _ => return Err(bad()),
+    };
+    Ok(Armed { point, at, action })
+}
+
+fn pause(marker: &std::path::Path) {
+    if let Err(error) = std::fs::write(marker, b"") {
+        tracing::error!(marker = %marker.display(), %error, "fail point can't create its marker");
+        return;
+    }
+    while marker.exists() {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{ALL, Action, FaultError, Points, parse};
+    use std::time::Duration;
+
+    #[test]
+    fn settings_are_parsed_and_wrong_ones_named() {
+        let armed = parse("wal.segment_roll@3=pause:/a:b").unwrap();
+        assert_eq!((ALL[armed.point], armed.at), ("wal.segment_roll", 3));
+        assert_eq!(armed.action, Action::Pause("/a:b".into()));
+        assert_eq!(parse("replay.record=exit").unwrap().action, Action::Exit);
+        assert_eq!(parse("wal=exit").unwrap_err(), FaultError::UnknownPoint("wal".into()));
+        for bad in ["wal.segment_roll", "wal.segment_roll=", "wal.segment_roll=pause:", "wal.segment_roll@0=exit"] {
+            assert_eq!(parse(bad).unwrap_err(), FaultError::BadSetting(bad.into()));
+        }
+        let points = Points::default();
+        assert_eq!(points.arm(" ; "), Ok(false));
+        assert!(points.arm("wal.before_write=count;nothing=exit").is_err());
+    }
+
+    #[test]
+    fn a_pause_holds_its_thread_at_the_right_time_until_the_marker_is_gone() {
+        let dir = tempfile::tempdir().unwrap();
+        let marker = dir.path().join("marker");
+        let points = Points::default();
+        points.arm(&format!("head.chunk_cut@2=pause:{}", marker.display())).unwrap();
+        points.reach("head.chunk_cut");
+        assert!(!marker.exists());
+        std::thread::scope(|scope| {
+            let held = scope.spawn(|| points.reach("head.chunk_cut"));
+            while !marker.exists() {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            assert!(!held.is_finished());
+            std::fs::remove_file(&marker).unwrap();
+            held.join().unwrap();
+        });
+        points.reach("head.chunk_cut");
+        assert_eq!((points.hits("head.chunk_cut"), points.hits("replay.record"), points.hits("none")), (3, 0, 0));
+    }
+}

@@ -1,0 +1,286 @@
+//! Appending: the one way by which samples enter the head, used by one request at a time on one thread.
+//!
+//! For each series of a request: find it by the bytes of its labels, lock it, judge and push its samples, and write those that
+//! were accepted into the request's own log batch. [`HeadAppender::commit`] sends the batch to the log, waits for it as the sync mode
+//! wants, and moves the chunks that became full to `chunks_head/`.
+//!
+//! A sample is judged as Prometheus does it, against bounds taken when the appender was made, except that a sample equal to
+//! one that is stored, the newest or an older one, counts as stored: repeating a request is never an error.
+//!
+//! Invariant: what the head accepted reaches the log's queue, also when the appender is dropped.
+
+use crate::model::labels::Labels;
+use crate::model::refs::SeriesRef;
+use crate::model::sample::Sample;
+use crate::tsdb::chunk::xor::XorIter;
+use crate::tsdb::head::Head;
+use crate::tsdb::head::in_flight::BatchId;
+use crate::tsdb::head::series::{Pushed, Series, SeriesState};
+use crate::tsdb::wal::batch::Batch;
+use crate::tsdb::wal::commit::{LogPosition, Wal};
+use crate::tsdb::wal::error::WalError;
+use parking_lot::MutexGuard;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+/// Why a sample is not stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Rejection {
+    /// Another value is stored at that timestamp.
+    DuplicateTimestamp,
+    /// Older than the newest sample of its series.
+    OutOfOrder,
+    /// Older than anything the head still takes.
+    OutOfBounds,
+    /// Older than the out-of-order window.
+    TooOld,
+}
+
+/// No new series is taken: the head has as many as it may have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the limit of {limit} active series is reached")]
+pub struct SeriesLimitReached {
+    /// The limit.
+    pub limit: usize,
+}
+
+/// What an appender has stored.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Committed {
+    /// Samples that are stored now, those included that were stored before with the same value.
+    pub samples: u64,
+}
+
+/// Takes the samples of one request.
+#[derive(Debug)]
+pub struct HeadAppender<'a> {
+    head: &'a Head,
+    wal: &'a Wal,
+    batch: Batch,
+    batch_id: BatchId,
+    bounds: Bounds,
+    /// Series of which this request sealed a chunk.
+    sealed: Vec<Arc<Series>>,
+    tally: Tally,
+}
+
+/// Which times are taken, as it was when the request began.
+#[derive(Clone, Copy, Debug)]
+struct Bounds {
+    /// ms; `None` while the head has no sample at all: the first one decides.
+    min_valid: Option<i64>,
+}
+
+/// What happened since the last visit to the head's shared counters.
+#[derive(Debug)]
+struct Tally {
+    appended: u64,
+    repeated: u64,
+    min_time: i64,
+    max_time: i64,
+}
+
+impl Default for Tally {
+    fn default() -> Self {
+        Self { appended: 0, repeated: 0, min_time: i64::MAX, max_time: i64::MIN }
+    }
+}
+
+/// What becomes of one sample.
+enum Verdict {
+    Append,
+    AlreadyStored,
+    Reject(Rejection),
+}
+
+impl<'a> HeadAppender<'a> {
+    /// An appender to `head` that logs to `wal`. Waits while 256 others are at work.
+    #[must_use]
+    pub fn new(head: &'a Head, wal: &'a Wal) -> Self {
+        let batch_id = head.in_flight.begin();
+        let bounds = Bounds { min_valid: head.times.append_bound(head.policy.chunk_range_ms) };
+        Self { head, wal, batch: head.spare_batch(), batch_id, bounds, sealed: Vec::new(), tally: Tally::default() }
+    }
+
+    /// Appends to the series whose labels have exactly these bytes. `false`, and nothing done, where there is none.
+    ///
+    /// `reject` is told of every sample that is not stored.
+    pub fn append_known(
+        &mut self,
+        packed: &[u8],
+        samples: impl Iterator<Item = Sample>,
+        mut reject: impl FnMut(Sample, Rejection),
+    ) -> bool {
+        let Some(series) = self.head.series.get(packed) else { return false };
+        self.append_to(&series, samples, &mut reject);
+        true
+    }
+
+    /// Appends to the series with these labels, which is created where there is none and a sample of it is accepted.
+    ///
+    /// # Errors
+    /// [`SeriesLimitReached`] where a series would have to be created; samples that were judged before are rejected one by
+    /// one, `samples` is left where the new series would have begun.
+    pub fn append(
+        &mut self,
+        labels: &Labels,
+        mut samples: impl Iterator<Item = Sample>,
+        mut reject: impl FnMut(Sample, Rejection),
+    ) -> Result<(), SeriesLimitReached> {
+        if let Some(series) = self.head.series.get(labels.as_packed()) {
+            self.append_to(&series, samples, &mut reject);
+            return Ok(());
+        }
+        let first = loop {
+            let Some(sample) = samples.next() else { return Ok(()) };
+            if sample.t >= self.min_valid(sample.t) {
+                break sample;
+            }
+            reject(sample, Rejection::OutOfBounds);
+        };
+        let series = self.create_series(labels)?;
+        self.append_to(&series, std::iter::once(first).chain(samples), &mut reject);
+        Ok(())
+    }
+
+    /// Logs what was accepted, and returns when the log holds it as the sync mode promises.
+    ///
+    /// # Errors
+    /// [`WalError`] where the log could not be written: the samples are in memory, whether they survive is unknown.
+    pub fn commit(mut self) -> Result<Committed, WalError> {
+        let position = self.enqueue();
+        self.wal.wait(position)?;
+        let sealed = std::mem::take(&mut self.sealed);
+        self.head.map_sealed(&sealed);
+        Ok(Committed { samples: self.tally.appended + self.tally.repeated })
+    }
+
+    fn create_series(&mut self, labels: &Labels) -> Result<Arc<Series>, SeriesLimitReached> {
+        let head = self.head;
+        let limit = head.max_series;
+        let entry = head.series.get_or_create(labels, |hash, labels| {
+            if head.series.len() >= limit {
+                return Err(SeriesLimitReached { limit });
+            }
+            Ok(Series::new(head.next_ref(), hash, labels, self.batch_id))
+        })?;
+        if entry.created {
+            let reference = entry.series.reference;
+            self.batch.push_series(reference, &entry.series.labels);
+            head.postings.add(reference, &entry.series.labels);
+            head.stats.series_created.fetch_add(1, Ordering::Relaxed);
+        }
+        Ok(entry.series)
+    }
+
+    fn append_to(
+        &mut self,
+        series: &Arc<Series>,
+        samples: impl Iterator<Item = Sample>,
+        reject: &mut impl FnMut(Sample, Rejection),
+    ) {
+        let mut state = self.lock(series);
+        let mut sealed = false;
+        for sample in samples {
+            match self.judge(&state, sample) {
+                Verdict::Append => sealed |= self.push(series.reference, &mut state, sample),
+                Verdict::AlreadyStored => self.tally.repeated += 1,
+                Verdict::Reject(why) => reject(sample, why),
+            }
+        }
+        if sealed {
+            self.sealed.push(Arc::clone(series));
+        }
+    }
+
+    /// Locks the series once no other batch in flight has touched it.
+    fn lock<'s>(&mut self, series: &'s Series) -> MutexGuard<'s, SeriesState> {
+        loop {
+            let state = series.state.lock();
+            let other = state.touched_by;
+            if other == self.batch_id || !self.head.in_flight.contains(other) {
+                return state;
+            }
+            drop(state);
+            if !self.batch.is_empty() {
+                self.wal.enqueue(&mut self.batch);
+                self.batch_id = self.head.in_flight.renew(self.batch_id);
+            }
+            self.head.in_flight.wait_for(other);
+        }
+    }
+
+    /// Stores an accepted sample; whether a chunk was sealed before it.
+    fn push(&mut self, reference: SeriesRef, state: &mut SeriesState, sample: Sample) -> bool {
+        self.batch.push_sample(reference, sample);
+        state.touched_by = self.batch_id;
+        self.tally.appended += 1;
+        self.tally.min_time = self.tally.min_time.min(sample.t);
+        self.tally.max_time = self.tally.max_time.max(sample.t);
+        match state.push(sample, &self.head.policy) {
+            Pushed::IntoOpenChunk => return false,
+            Pushed::IntoFirstChunk | Pushed::AfterSeal => {}
+        }
+        self.head.stats.chunks_created.fetch_add(1, Ordering::Relaxed);
+        !state.sealed().is_empty()
+    }
+
+    fn judge(&mut self, state: &SeriesState, sample: Sample) -> Verdict {
+        let min_valid = self.min_valid(sample.t);
+        if sample.t >= min_valid && state.max_time().is_none_or(|max_time| sample.t > max_time) {
+            return Verdict::Append;
+        }
+        match self.stored_value(state, sample.t) {
+            Some(stored) if stored.to_bits() == sample.v.to_bits() => Verdict::AlreadyStored,
+            Some(_) => Verdict::Reject(Rejection::DuplicateTimestamp),
+            None if sample.t < min_valid => Verdict::Reject(Rejection::OutOfBounds),
+            None => Verdict::Reject(Rejection::OutOfOrder),
+        }
+    }
+
+    /// The oldest time that is taken, ms; on an empty head `first` sets it.
+    fn min_valid(&mut self, first: i64) -> i64 {
+        let head = self.head;
+        *self.bounds.min_valid.get_or_insert_with(|| head.times.begin_at(first, head.policy.chunk_range_ms))
+    }
+
+    /// The float that is stored at `t`, looked up in the chunk that covers it.
+    fn stored_value(&self, state: &SeriesState, t: i64) -> Option<f64> {
+        if let Some(last) = state.last_open_sample().filter(|last| last.t == t) {
+            return Some(last.v);
+        }
+        if let Some(open) = state.open.as_ref().filter(|open| open.mint <= t) {
+            return value_at(open.chunk.bytes(), t);
+        }
+        if let Some(chunk) = state.sealed().iter().rev().find(|chunk| chunk.mint <= t) {
+            return value_at(&chunk.bytes, t);
+        }
+        let chunk = state.mapped.at(t)?;
+        let data = self.head.read_mapped(chunk).ok()?;
+        value_at(data.as_ref(), t)
+    }
+
+    /// Sends what is not logged yet to the log's queue and ends the batch.
+    fn enqueue(&mut self) -> LogPosition {
+        let position = if self.batch.is_empty() { self.wal.position() } else { self.wal.enqueue(&mut self.batch) };
+        self.head.in_flight.end(self.batch_id);
+        self.batch_id = BatchId::NONE;
+        self.head.keep_spare_batch(std::mem::take(&mut self.batch));
+        self.head.times.include(self.tally.min_time, self.tally.max_time);
+        self.head.stats.samples_appended.fetch_add(self.tally.appended, Ordering::Relaxed);
+        position
+    }
+}
+
+impl Drop for HeadAppender<'_> {
+    fn drop(&mut self) {
+        if self.batch_id != BatchId::NONE {
+            self.enqueue();
+        }
+    }
+}
+
+/// The value of the sample at `t` in an XOR chunk.
+fn value_at(chunk: &[u8], t: i64) -> Option<f64> {
+    XorIter::new(chunk).map_while(Result::ok).take_while(|sample| sample.t <= t).find(|s| s.t == t).map(|s| s.v)
+}

@@ -1,0 +1,150 @@
+//! Which batches of samples are accepted by the head but not yet in the log's queue.
+//!
+//! The log must hold the samples of a series in the order in which the head accepted them, and a series record before any
+//! record that uses its reference. Two requests that touch the same series at once could break that: the one that was
+//! accepted second might reach the log first. So every series remembers the batch that touched it last
+//! ([`super::series::SeriesState::touched_by`]), and a batch that meets a series of another batch in flight first sends
+//! its own samples to the log and then waits for that other one.
+//!
+//! Invariant: a batch never waits while it holds unlogged samples; so no two batches wait for each other.
+//!
+//! A [`BatchId`] is a slot number (low 8 bits) and a generation that is never used again. Whether a batch is in flight is one
+//! load of its slot. 0 is no batch.
+
+use parking_lot::{Condvar, Mutex};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+const SLOT_BITS: u32 = 8;
+const SLOTS: usize = 1 << SLOT_BITS;
+
+/// Names a batch; never given out twice in the life of a process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct BatchId(u64);
+
+impl BatchId {
+    /// No batch: what a series read from disk was touched by.
+    pub const NONE: Self = Self(0);
+
+    fn slot(self) -> usize {
+        (self.0 as usize) & (SLOTS - 1)
+    }
+}
+
+/// The batches in flight, at most 256 at once.
+#[derive(Debug)]
+pub struct InFlight {
+    slots: Box<[AtomicU64]>,
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Debug)]
+struct State {
+    free: Vec<u8>,
+    generation: u64,
+}
+
+impl Default for InFlight {
+    fn default() -> Self {
+        let slots = (0..SLOTS).map(|_| AtomicU64::new(0)).collect();
+        let state = State { free: (0..=u8::MAX).collect(), generation: 0 };
+        Self { slots, state: Mutex::new(state), changed: Condvar::new() }
+    }
+}
+
+impl InFlight {
+    /// Begins a batch; waits while 256 others are in flight.
+    pub fn begin(&self) -> BatchId {
+        let mut state = self.state.lock();
+        loop {
+            if let Some(slot) = state.free.pop() {
+                return self.publish(&mut state, slot);
+            }
+            self.changed.wait(&mut state);
+        }
+    }
+
+    /// Ends `batch`, which is in the log's queue now, and begins the next one of the same request.
+    pub fn renew(&self, batch: BatchId) -> BatchId {
+        let mut state = self.state.lock();
+        let next = self.publish(&mut state, batch.slot() as u8);
+        self.changed.notify_all();
+        next
+    }
+
+    /// Ends `batch`, which is in the log's queue now or holds nothing.
+    pub fn end(&self, batch: BatchId) {
+        let mut state = self.state.lock();
+        self.slots[batch.slot()].store(0, Ordering::Release);
+        state.free.push(batch.slot() as u8);
+        self.changed.notify_all();
+    }
+
+    /// Whether `batch` has samples that are not in the log's queue.
+    pub fn contains(&self, batch: BatchId) -> bool {
+        batch != BatchId::NONE && self.slots[batch.slot()].load(Ordering::Acquire) == batch.0
+    }
+
+    /// Returns when `batch` is in the log's queue. The caller must not hold unlogged samples itself.
+    pub fn wait_for(&self, batch: BatchId) {
+        let mut state = self.state.lock();
+        while self.contains(batch) {
+            self.changed.wait(&mut state);
+        }
+    }
+
+    fn publish(&self, state: &mut State, slot: u8) -> BatchId {
+        state.generation += 1;
+        let id = state.generation << SLOT_BITS | u64::from(slot);
+        self.slots[usize::from(slot)].store(id, Ordering::Release);
+        BatchId(id)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{BatchId, InFlight, SLOTS};
+    use std::sync::mpsc;
+    use std::thread;
+
+    #[test]
+    fn a_batch_is_in_flight_from_begin_to_end_and_never_again() {
+        let in_flight = InFlight::default();
+        let first = in_flight.begin();
+        assert!(in_flight.contains(first));
+        let second = in_flight.renew(first);
+        assert!(!in_flight.contains(first));
+        assert!(in_flight.contains(second));
+        in_flight.end(second);
+        let third = in_flight.begin();
+        assert!(!in_flight.contains(first) && !in_flight.contains(second) && in_flight.contains(third));
+        assert!(!in_flight.contains(BatchId::NONE));
+    }
+
+    #[test]
+    fn a_waiter_goes_on_when_the_other_batch_is_logged() {
+        let in_flight = InFlight::default();
+        let other = in_flight.begin();
+        let (done, is_done) = mpsc::channel();
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                in_flight.wait_for(other);
+                done.send(()).unwrap();
+            });
+            assert!(is_done.recv_timeout(std::time::Duration::from_millis(20)).is_err());
+            in_flight.end(other);
+            is_done.recv().unwrap();
+        });
+    }
+
+    #[test]
+    fn more_batches_than_slots_wait_for_a_free_one() {
+        let in_flight = InFlight::default();
+        let all: Vec<_> = (0..SLOTS).map(|_| in_flight.begin()).collect();
+        thread::scope(|scope| {
+            let late = scope.spawn(|| in_flight.begin());
+            in_flight.end(all[7]);
+            assert_eq!(late.join().unwrap().slot(), all[7].slot());
+        });
+    }
+}

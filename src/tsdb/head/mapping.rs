@@ -1,0 +1,110 @@
+//! Moving sealed chunks from memory to `chunks_head/`.
+//!
+//! It happens on the thread of the request that sealed them, after its log write: a chunk file must never hold a series that
+//! the log does not know. One call writes all its chunks with one write. Where the write fails the chunks stay in memory and
+//! are tried again with the next ones: the log has their samples.
+//!
+//! Invariant: the chunks of one series reach the files in the order of their time (Prometheus takes anything else for
+//! damage). The mutex here is held from picking the chunks to noting where they are.
+
+use crate::model::refs::HeadChunkRef;
+use crate::tsdb::chunk::head_chunks::{HeadChunk, HeadChunks, HeadChunksError, NewChunk};
+use crate::tsdb::chunk::mapped_chunk::MappedChunk;
+use crate::tsdb::head::Head;
+use crate::tsdb::head::series::{SealedChunk, Series};
+use parking_lot::Mutex;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+/// The files of full chunks, and what could not be written to them yet.
+#[derive(Debug)]
+pub struct Mapping {
+    files: HeadChunks,
+    /// Series whose sealed chunks an earlier write did not take.
+    waiting: Mutex<Vec<Arc<Series>>>,
+}
+
+/// The sealed chunks of one series, picked for writing.
+struct Picked {
+    series: Arc<Series>,
+    chunks: Vec<SealedChunk>,
+}
+
+impl Mapping {
+    /// Chunks go to `files`.
+    #[must_use]
+    pub fn new(files: HeadChunks) -> Self {
+        Self { files, waiting: Mutex::default() }
+    }
+
+    /// The files.
+    #[must_use]
+    pub fn files(&self) -> &HeadChunks {
+        &self.files
+    }
+}
+
+impl Head {
+    /// Writes the sealed chunks of these series, whose records are in the log, to `chunks_head/`.
+    pub fn map_sealed(&self, sealed: &[Arc<Series>]) {
+        if sealed.is_empty() {
+            return;
+        }
+        let mut waiting = self.mapping.waiting.lock();
+        let mut series = std::mem::take(&mut *waiting);
+        series.extend(sealed.iter().cloned());
+        series.sort_unstable_by_key(|series| series.reference);
+        series.dedup_by_key(|series| series.reference);
+        let picked: Vec<Picked> = series.into_iter().filter_map(pick).collect();
+        let chunks: Vec<NewChunk<'_>> = picked.iter().flat_map(Picked::new_chunks).collect();
+        match self.mapping.files.write(&chunks) {
+            Ok(places) => {
+                self.stats.chunks_mapped.fetch_add(places.len() as u64, Ordering::Relaxed);
+                let mut places = places.into_iter();
+                for one in &picked {
+                    one.place(&mut places);
+                }
+            }
+            Err(error) => {
+                tracing::error!(%error, chunks = chunks.len(), "can't write chunks of the head, they stay in memory");
+                self.stats.chunk_write_failures.fetch_add(1, Ordering::Relaxed);
+                *waiting = picked.into_iter().map(|one| one.series).collect();
+            }
+        }
+    }
+
+    /// The bytes of a mapped chunk, pinned.
+    ///
+    /// # Errors
+    /// [`HeadChunksError`] where the file is damaged.
+    pub(crate) fn read_mapped(&self, chunk: &MappedChunk) -> Result<HeadChunk, HeadChunksError> {
+        self.mapping.files.read(chunk.at())
+    }
+}
+
+fn pick(series: Arc<Series>) -> Option<Picked> {
+    let chunks = series.state.lock().sealed().to_vec();
+    (!chunks.is_empty()).then_some(Picked { series, chunks })
+}
+
+impl Picked {
+    fn new_chunks(&self) -> impl Iterator<Item = NewChunk<'_>> {
+        let series = self.series.reference;
+        self.chunks.iter().map(move |chunk| NewChunk {
+            series,
+            mint: chunk.mint,
+            maxt: chunk.maxt,
+            encoding: chunk.encoding,
+            bytes: &chunk.bytes,
+        })
+    }
+
+    /// Replaces the sealed chunks by the places where they are now.
+    fn place(&self, places: &mut impl Iterator<Item = HeadChunkRef>) {
+        let mut state = self.series.state.lock();
+        for (chunk, at) in self.chunks.iter().zip(places) {
+            state.mapped.push(MappedChunk::new(at, chunk.mint, chunk.maxt, chunk.samples, chunk.encoding));
+        }
+        state.forget_sealed(self.chunks.len());
+    }
+}

@@ -1,0 +1,158 @@
+//! One series of the head: its labels, its open chunk, and where its full chunks are.
+//!
+//! A sample enters the open chunk. A chunk that is full is *sealed*: its bytes stay in memory, in order, until the log has
+//! been written and they are in `chunks_head/`; from then on only a [`MappedChunk`] of them is kept.
+//!
+//! Invariant: mapped, sealed and open chunks follow each other in time without overlap; every timestamp is
+//! greater than the one before. All of it is guarded by the mutex in [`Series::state`], held for one series and for microseconds.
+
+use crate::model::labels::Labels;
+use crate::model::refs::SeriesRef;
+use crate::model::sample::Sample;
+use crate::tsdb::chunk::Encoding;
+use crate::tsdb::chunk::cut::{ChunkWindow, CutPolicy};
+use crate::tsdb::chunk::mapped_chunk::MappedChunks;
+use crate::tsdb::chunk::xor::XorChunk;
+use crate::tsdb::fs::fault;
+use crate::tsdb::head::in_flight::BatchId;
+use parking_lot::Mutex;
+use std::sync::Arc;
+
+/// A series of the head.
+#[derive(Debug)]
+pub struct Series {
+    /// Its number in the log and in `chunks_head/`.
+    pub reference: SeriesRef,
+    /// The hash of its labels, as [`super::series_map::SeriesMap`] computes it.
+    pub hash: u64,
+    /// Its labels; their bytes are its key.
+    pub labels: Labels,
+    /// What changes with every sample.
+    pub state: Mutex<SeriesState>,
+}
+
+/// The chunks of a series.
+#[derive(Debug)]
+pub struct SeriesState {
+    /// The chunk that takes the next sample; `None` until the first sample and after a replay that found only full chunks.
+    pub open: Option<OpenChunk>,
+    /// Full chunks that are not yet in `chunks_head/`, oldest first. Boxed because it is empty nearly always.
+    sealed: Option<Box<Vec<SealedChunk>>>,
+    /// Full chunks in `chunks_head/`, oldest first.
+    pub mapped: MappedChunks,
+    /// The batch that touched the series last; while it is in flight, its samples (and a new series' record) are not in the log.
+    pub touched_by: BatchId,
+}
+
+/// The chunk that grows.
+#[derive(Debug)]
+pub struct OpenChunk {
+    /// Its samples.
+    pub chunk: XorChunk,
+    /// Time of its first sample, ms.
+    pub mint: i64,
+    /// Where it must end at the latest.
+    pub window: ChunkWindow,
+}
+
+/// A full chunk still in memory.
+#[derive(Debug, Clone)]
+pub struct SealedChunk {
+    /// Time of its first sample, ms.
+    pub mint: i64,
+    /// Time of its last sample, ms.
+    pub maxt: i64,
+    /// How many samples there are.
+    pub samples: u16,
+    /// How `bytes` are encoded.
+    pub encoding: Encoding,
+    /// The encoded samples.
+    pub bytes: Arc<[u8]>,
+}
+
+/// Whether a sample began a new chunk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pushed {
+    /// The open chunk took it.
+    IntoOpenChunk,
+    /// It is the first of the series' first chunk.
+    IntoFirstChunk,
+    /// The chunk before it was sealed.
+    AfterSeal,
+}
+
+impl Series {
+    /// A series without samples, created by the batch `touched_by`.
+    #[must_use]
+    pub fn new(reference: SeriesRef, hash: u64, labels: Labels, touched_by: BatchId) -> Self {
+        let state = SeriesState { open: None, sealed: None, mapped: MappedChunks::default(), touched_by };
+        Self { reference, hash, labels, state: Mutex::new(state) }
+    }
+}
+
+impl SeriesState {
+    /// Time of the newest sample, ms; `None` for a series without samples.
+    #[must_use]
+    pub fn max_time(&self) -> Option<i64> {
+        self.open
+            .as_ref()
+            .and_then(|open| open.chunk.last())
+            .map(|last| last.t)
+            .or_else(|| self.sealed().last().map(|chunk| chunk.maxt))
+            .or_else(|| self.mapped.last().map(|chunk| chunk.maxt()))
+    }
+
+    /// The newest sample where it is at hand in the open chunk.
+    #[must_use]
+    pub fn last_open_sample(&self) -> Option<Sample> {
+        self.open.as_ref().and_then(|open| open.chunk.last())
+    }
+
+    /// Full chunks that are still in memory, oldest first.
+    #[must_use]
+    pub fn sealed(&self) -> &[SealedChunk] {
+        self.sealed.as_deref().map_or(&[], Vec::as_slice)
+    }
+
+    /// Appends a sample that is newer than [`Self::max_time`], cutting a new chunk where `policy` wants one.
+    pub fn push(&mut self, sample: Sample, policy: &CutPolicy) -> Pushed {
+        if let Some(open) = &mut self.open {
+            if !open.window.must_cut(policy, &open.chunk, open.mint, sample.t) {
+                open.chunk.append(sample.t, sample.v);
+                return Pushed::IntoOpenChunk;
+            }
+            self.seal();
+            self.begin_chunk(sample, policy);
+            return Pushed::AfterSeal;
+        }
+        self.begin_chunk(sample, policy);
+        Pushed::IntoFirstChunk
+    }
+
+    /// Drops the `count` oldest sealed chunks, now in `chunks_head/`.
+    pub fn forget_sealed(&mut self, count: usize) {
+        if let Some(sealed) = &mut self.sealed {
+            sealed.drain(..count.min(sealed.len()));
+            if sealed.is_empty() {
+                self.sealed = None;
+            }
+        }
+    }
+
+    /// Ends the open chunk, if there is one.
+    pub fn seal(&mut self) {
+        let Some(open) = self.open.take() else { return };
+        fault::point("head.chunk_cut");
+        let maxt = open.chunk.last().map_or(open.mint, |last| last.t);
+        let samples = open.chunk.num_samples();
+        let bytes = open.chunk.bytes().into();
+        let sealed = SealedChunk { mint: open.mint, maxt, samples, encoding: Encoding::Xor, bytes };
+        self.sealed.get_or_insert_default().push(sealed);
+    }
+
+    fn begin_chunk(&mut self, sample: Sample, policy: &CutPolicy) {
+        let mut chunk = XorChunk::new();
+        chunk.append(sample.t, sample.v);
+        self.open = Some(OpenChunk { chunk, mint: sample.t, window: ChunkWindow::starting_at(policy, sample.t) });
+    }
+}

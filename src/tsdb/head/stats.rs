@@ -1,0 +1,18 @@
+//! What the head counts. The names under which Prometheus shows these stand where they are registered.
+
+use std::sync::atomic::AtomicU64;
+
+/// Counters of the head; each only grows, but for the gauges that say so.
+#[derive(Debug, Default)]
+pub struct HeadStats {
+    /// Samples appended by requests.
+    pub samples_appended: AtomicU64,
+    /// Series created, by requests and by replay.
+    pub series_created: AtomicU64,
+    /// Chunks begun or found on disk.
+    pub chunks_created: AtomicU64,
+    /// Chunks moved to `chunks_head/`.
+    pub chunks_mapped: AtomicU64,
+    /// Writes to `chunks_head/` that failed; the chunks stay in memory and are tried again.
+    pub chunk_write_failures: AtomicU64,
+}

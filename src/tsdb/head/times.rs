@@ -1,0 +1,95 @@
+//! The times that the head spans, and which times it takes.
+//!
+//! As in Prometheus, a sample must not be older than half a chunk range before the newest sample of the head, nor older than what
+//! blocks already hold: so the range that becomes the next block is closed to appends before it is written.
+
+use std::sync::atomic::{AtomicI64, Ordering};
+
+/// Oldest and newest sample of the head, in ms.
+#[derive(Debug)]
+pub struct Times {
+    /// `i64::MAX` while there is no sample.
+    min: AtomicI64,
+    /// `i64::MIN` while there is no sample.
+    max: AtomicI64,
+    /// Samples before this time belong to blocks.
+    min_valid: AtomicI64,
+}
+
+impl Times {
+    /// The times of an empty head that takes nothing before `min_valid`.
+    #[must_use]
+    pub fn new(min_valid: i64) -> Self {
+        Self { min: AtomicI64::new(i64::MAX), max: AtomicI64::new(i64::MIN), min_valid: AtomicI64::new(min_valid) }
+    }
+
+    /// Time of the oldest sample, ms; `None` for an empty head.
+    pub fn min(&self) -> Option<i64> {
+        Some(self.min.load(Ordering::Relaxed)).filter(|min| *min != i64::MAX)
+    }
+
+    /// Time of the newest sample, ms; `None` for an empty head.
+    pub fn max(&self) -> Option<i64> {
+        Some(self.max.load(Ordering::Relaxed)).filter(|max| *max != i64::MIN)
+    }
+
+    /// Nothing before this time is taken, whatever the head holds; ms.
+    pub fn min_valid(&self) -> i64 {
+        self.min_valid.load(Ordering::Relaxed)
+    }
+
+    /// Widens the span to the given times; those of an empty set (`i64::MAX`, `i64::MIN`) change nothing.
+    pub fn include(&self, min: i64, max: i64) {
+        self.min.fetch_min(min, Ordering::Relaxed);
+        self.max.fetch_max(max, Ordering::Relaxed);
+    }
+
+    /// The oldest time that is taken now, ms; `None` while the head is empty.
+    pub fn append_bound(&self, chunk_range_ms: i64) -> Option<i64> {
+        self.max().map(|max| self.min_valid().max(max.saturating_sub(chunk_range_ms / 2)))
+    }
+
+    /// Opens an empty head at `first`, if that may be taken at all, and returns the oldest time that is taken, ms.
+    pub fn begin_at(&self, first: i64, chunk_range_ms: i64) -> i64 {
+        if first < self.min_valid() {
+            return self.append_bound(chunk_range_ms).unwrap_or(self.min_valid());
+        }
+        let begun = self.max.compare_exchange(i64::MIN, first, Ordering::Relaxed, Ordering::Relaxed);
+        let max = begun.err().unwrap_or(first);
+        self.min.fetch_min(max, Ordering::Relaxed);
+        self.min_valid().max(max.saturating_sub(chunk_range_ms / 2))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Times;
+
+    const RANGE: i64 = 7_200_000;
+
+    #[test]
+    fn the_first_sample_opens_an_empty_head() {
+        let times = Times::new(i64::MIN);
+        assert_eq!(times.append_bound(RANGE), None);
+        assert_eq!(times.begin_at(10_000_000, RANGE), 10_000_000 - RANGE / 2);
+        assert_eq!(times.begin_at(90_000_000, RANGE), 10_000_000 - RANGE / 2);
+        assert_eq!((times.min(), times.max()), (Some(10_000_000), Some(10_000_000)));
+    }
+
+    #[test]
+    fn a_sample_that_belongs_to_a_block_does_not_open_the_head() {
+        let times = Times::new(5_000_000);
+        assert_eq!(times.begin_at(4_999_999, RANGE), 5_000_000);
+        assert_eq!(times.max(), None);
+    }
+
+    #[test]
+    fn nothing_is_taken_that_blocks_hold_or_that_is_half_a_range_behind() {
+        let times = Times::new(5_000_000);
+        times.include(6_000_000, 7_000_000);
+        assert_eq!(times.append_bound(RANGE), Some(5_000_000));
+        times.include(i64::MAX, i64::MIN);
+        times.include(8_000_000, 9_000_000);
+        assert_eq!(times.append_bound(RANGE), Some(9_000_000 - RANGE / 2));
+    }
+}

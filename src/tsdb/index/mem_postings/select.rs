@@ -1,0 +1,161 @@
+//! Which series satisfy a list of matchers.
+//!
+//! An absent label has the empty value. So a matcher that refuses the empty value needs the label: its series are
+//! those of the values that it accepts. One that accepts the empty value takes away the series of the values that it
+//! refuses. The cheapest of the first kind gives the candidates, everything else narrows them down; where there is none
+//! the candidates are all series. The idea of the two kinds is that of `PostingsForMatchers` in Prometheus's
+//! `tsdb/querier.go`.
+//!
+//! Values that a matcher names are looked up; only a matcher that names none walks over the values of its label, or
+//! over those with its prefix. Memory: the candidates, 8 bytes each, and a bit for each of them.
+
+use super::{LONG_LIST, MemPostings, SLICE};
+use crate::model::matcher::Matcher;
+use crate::model::refs::SeriesRef;
+use crate::tsdb::index::postings::Marks;
+
+impl MemPostings {
+    /// The series that satisfy every matcher, rising. No matcher at all selects nothing, as in Prometheus.
+    #[must_use]
+    pub fn select(&self, matchers: &[Matcher]) -> Vec<SeriesRef> {
+        if matchers.is_empty() {
+            return Vec::new();
+        }
+        let (mut keep, mut drop): (Vec<_>, Vec<_>) =
+            matchers.iter().filter_map(Condition::of).partition(|condition| condition.keeps);
+        keep.sort_by_cached_key(|condition| self.cost(condition));
+        drop.sort_by_cached_key(|condition| self.cost(condition));
+        let mut conditions = keep.iter();
+        let mut candidates = match conditions.next() {
+            Some(first) => self.series_of(first),
+            None => self.all(),
+        };
+        for condition in conditions.chain(&drop) {
+            if candidates.is_empty() {
+                break;
+            }
+            let marks = self.mark(condition, &candidates);
+            if condition.keeps {
+                marks.keep_marked(&mut candidates);
+            } else {
+                marks.drop_marked(&mut candidates);
+            }
+        }
+        candidates
+    }
+
+    /// How much work a condition's values are: known ones by their series, unknown ones after all known ones.
+    fn cost(&self, condition: &Condition<'_>) -> usize {
+        match condition.values {
+            ValueSet::Listed(values) => {
+                let slices = values.chunks(SLICE / 64).map(|slice| {
+                    let index = self.index.read();
+                    slice.iter().map(|value| index.list(condition.name, value).len()).sum::<usize>()
+                });
+                slices.sum::<usize>() + values.len()
+            }
+            ValueSet::Tested { prefix, .. } if !prefix.is_empty() => usize::MAX - 2,
+            ValueSet::Tested { .. } => usize::MAX - 1,
+            ValueSet::Every => usize::MAX,
+        }
+    }
+
+    /// The series of a condition's values, rising.
+    fn series_of(&self, condition: &Condition<'_>) -> Vec<SeriesRef> {
+        if let ValueSet::Listed([value]) = condition.values {
+            return self.postings(condition.name, value);
+        }
+        let mut series = Vec::new();
+        let long = self.visit(condition, |list| series.extend_from_slice(list));
+        for value in &long {
+            series.append(&mut self.postings(condition.name, value));
+        }
+        // A series has one value of a label, so nothing is there twice. The lists are runs, which this sort merges.
+        series.sort();
+        series
+    }
+
+    /// Marks the candidates that have one of a condition's values.
+    fn mark(&self, condition: &Condition<'_>, candidates: &[SeriesRef]) -> Marks {
+        let mut marks = Marks::none(candidates);
+        let long = self.visit(condition, |list| marks.mark(0, candidates, list));
+        for value in &long {
+            for (nth, slice) in candidates.chunks(LONG_LIST).enumerate() {
+                let index = self.index.read();
+                let list = index.list(condition.name, value);
+                let start = list.partition_point(|series| *series < slice[0]);
+                marks.mark(nth * LONG_LIST, slice, &list[start..]);
+            }
+        }
+        marks
+    }
+
+    /// Shows the lists of a condition's values, each in one hold of the lock, but for long ones: their values are
+    /// returned.
+    fn visit(&self, condition: &Condition<'_>, mut visit: impl FnMut(&[SeriesRef])) -> Vec<String> {
+        let mut long = Vec::new();
+        let mut visit_short = |value: &str, list: &[SeriesRef]| {
+            if list.len() < LONG_LIST {
+                visit(list);
+            } else {
+                long.push(value.to_owned());
+            }
+        };
+        match condition.values {
+            ValueSet::Listed(values) => {
+                for value in values {
+                    visit_short(value, self.index.read().list(condition.name, value));
+                }
+            }
+            ValueSet::Tested { prefix, matcher } => self.scan(condition.name, prefix, |value, list| {
+                if matcher.matches(value) == condition.keeps {
+                    visit_short(value, list);
+                }
+            }),
+            ValueSet::Every => self.scan(condition.name, "", visit_short),
+        }
+        long
+    }
+}
+
+/// What a matcher asks of the index.
+struct Condition<'m> {
+    name: &'m str,
+    /// Whether the series of `values` are kept, and no others; or they are dropped, and no others.
+    keeps: bool,
+    values: ValueSet<'m>,
+}
+
+/// Some of the values of a label.
+enum ValueSet<'m> {
+    Listed(&'m [String]),
+    /// Those that begin with `prefix` and that the matcher accepts (to keep) or refuses (to drop).
+    Tested {
+        prefix: &'m str,
+        matcher: &'m Matcher,
+    },
+    Every,
+}
+
+impl<'m> Condition<'m> {
+    /// `None` for a matcher that every series satisfies.
+    fn of(matcher: &'m Matcher) -> Option<Self> {
+        let keeps = !matcher.matches_empty();
+        // Whether `values` are those that the matcher's value or expression names, or all but those.
+        let named = keeps != matcher.is_negative();
+        let values = match (matcher.set_matches(), named) {
+            (Some(set), true) => ValueSet::Listed(set),
+            (Some([only]), false) if only.is_empty() => ValueSet::Every,
+            _ if matcher.names_every_value() && !named => {
+                // All but every value: to keep none, or to drop none.
+                return keeps.then_some(Self { name: matcher.name(), keeps, values: ValueSet::Listed(&[]) });
+            }
+            _ if matcher.names_every_value() => ValueSet::Every,
+            _ => {
+                let prefix = if named { matcher.prefix().unwrap_or_default() } else { "" };
+                ValueSet::Tested { prefix, matcher }
+            }
+        };
+        Some(Self { name: matcher.name(), keeps, values })
+    }
+}

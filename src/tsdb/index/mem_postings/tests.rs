@@ -1,0 +1,226 @@
+//! The index against a plain model, and under concurrent use.
+
+use super::{Cardinality, LONG_LIST, MemPostings, SLICE};
+use crate::model::labels::{Labels, LabelsBuilder};
+use crate::model::matcher::{MatchKind, Matcher};
+use crate::model::refs::SeriesRef;
+use proptest::prelude::{Just, Strategy, any, prop_assert_eq, prop_oneof, proptest};
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+fn labels(pairs: &[(&str, &str)]) -> Labels {
+    pairs.iter().copied().collect::<LabelsBuilder<'_>>().build().unwrap()
+}
+
+fn matcher(kind: MatchKind, name: &str, value: &str) -> Matcher {
+    Matcher::new(kind, name, value).unwrap()
+}
+
+fn satisfies(labels: &Labels, matchers: &[Matcher]) -> bool {
+    matchers.iter().all(|matcher| matcher.matches(labels.get(matcher.name()).unwrap_or_default()))
+}
+
+fn kind() -> impl Strategy<Value = MatchKind> {
+    prop_oneof![Just(MatchKind::Equal), Just(MatchKind::NotEqual), Just(MatchKind::Regex), Just(MatchKind::NotRegex)]
+}
+
+fn any_matcher() -> impl Strategy<Value = Matcher> {
+    let values = prop_oneof![
+        Just(""),
+        Just("v1"),
+        Just("v2"),
+        Just("w1"),
+        Just("zz"),
+        Just(".*"),
+        Just(".+"),
+        Just("v.*"),
+        Just("v.+"),
+        Just("v1|w2"),
+        Just("|v1"),
+        Just("|v.*"),
+        Just("|.+1"),
+        Just("v[0-9]*"),
+        Just("(v1)?"),
+        Just("[^\\x00-\\x{10FFFF}]"),
+        Just("(?i)V1"),
+        Just(".*2"),
+        Just("w[12].*"),
+    ];
+    (kind(), "[abcz]|", values).prop_map(|(kind, name, value)| matcher(kind, &name, value))
+}
+
+fn any_labels() -> impl Strategy<Value = Labels> {
+    proptest::collection::btree_map("[abc]", "[vw][1-3]{1,2}", 1..4).prop_map(|map| {
+        map.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect::<LabelsBuilder<'_>>().build().unwrap()
+    })
+}
+
+proptest! {
+    #[test]
+    fn select_finds_what_the_matchers_say(
+        mut series in proptest::collection::vec((1u64..1000, any_labels()), 0..60),
+        queries in proptest::collection::vec(proptest::collection::vec(any_matcher(), 1..5), 1..20),
+        dead in proptest::collection::vec(any::<bool>(), 60),
+    ) {
+        series.sort_by_key(|(series, _)| *series % 7);
+        let mut model: BTreeMap<SeriesRef, Labels> = BTreeMap::new();
+        let index = MemPostings::new();
+        for (series, labels) in series {
+            if let std::collections::btree_map::Entry::Vacant(entry) = model.entry(SeriesRef(series)) {
+                index.add(SeriesRef(series), entry.insert(labels));
+            }
+        }
+        for round in 0..2 {
+            for matchers in &queries {
+                let expected: Vec<_> = model.iter().filter(|(_, l)| satisfies(l, matchers)).map(|(s, _)| *s).collect();
+                prop_assert_eq!(index.select(matchers), expected, "{:?} in round {}", matchers, round);
+            }
+            holds_the_same(&index, &model);
+            let gone: BTreeMap<_, _> = model.iter().zip(&dead).filter(|(_, dead)| **dead).map(|(s, _)| s).collect();
+            let gone: BTreeMap<SeriesRef, Labels> = gone.into_iter().map(|(s, l)| (*s, l.clone())).collect();
+            model.retain(|series, _| !gone.contains_key(series));
+            index.remove(&|series| gone.contains_key(&series), gone.values().flat_map(Labels::iter));
+        }
+        holds_the_same(&index, &model);
+    }
+}
+
+fn holds_the_same(index: &MemPostings, model: &BTreeMap<SeriesRef, Labels>) {
+    let mut pairs: BTreeMap<&str, BTreeMap<&str, Vec<SeriesRef>>> = BTreeMap::new();
+    for (series, labels) in model {
+        for (name, value) in labels.iter() {
+            pairs.entry(name).or_default().entry(value).or_default().push(*series);
+        }
+    }
+    assert_eq!(index.all(), model.keys().copied().collect::<Vec<_>>());
+    assert_eq!(index.label_names(), pairs.keys().copied().collect::<Vec<_>>());
+    for (name, values) in &pairs {
+        assert_eq!(index.label_values(name), values.keys().copied().collect::<Vec<_>>());
+        for (value, series) in values {
+            assert_eq!(&index.postings(name, value), series);
+        }
+    }
+    let cardinality =
+        Cardinality { series: model.len(), names: pairs.len(), pairs: pairs.values().map(BTreeMap::len).sum() };
+    assert_eq!(index.cardinality(), cardinality);
+}
+
+#[test]
+fn no_matcher_selects_nothing_and_an_empty_name_everything() {
+    let index = MemPostings::new();
+    index.add(SeriesRef(1), &labels(&[("a", "x")]));
+    assert!(index.select(&[]).is_empty());
+    assert_eq!(index.select(&[matcher(MatchKind::Equal, "", "")]), [SeriesRef(1)]);
+}
+
+/// Series 1 to `count`: `all="1"`, `half` of two values, `own` of one value each.
+fn large(count: u64) -> MemPostings {
+    let index = MemPostings::new();
+    for series in 1..=count {
+        let (half, own) = ((series % 2).to_string(), format!("v{series:06}"));
+        index.add(SeriesRef(series), &labels(&[("all", "1"), ("half", &half), ("own", &own)]));
+    }
+    index
+}
+
+#[test]
+fn long_lists_are_selected_in_slices() {
+    let count = 5 * LONG_LIST as u64;
+    let index = large(count);
+    let select = |matchers: &[(MatchKind, &str, &str)]| {
+        let matchers: Vec<_> = matchers.iter().map(|(kind, name, value)| matcher(*kind, name, value)).collect();
+        index.select(&matchers)
+    };
+    let refs = |wanted: &dyn Fn(u64) -> bool| (1..=count).filter(|s| wanted(*s)).map(SeriesRef).collect::<Vec<_>>();
+    use MatchKind::{Equal, NotEqual, NotRegex, Regex};
+    assert_eq!(select(&[(Equal, "all", "1"), (Equal, "half", "1")]), refs(&|s| s % 2 == 1));
+    assert_eq!(select(&[(Equal, "all", "1"), (NotEqual, "half", "1")]), refs(&|s| s % 2 == 0));
+    assert_eq!(select(&[(Regex, "half", "[01].*")]), refs(&|_| true));
+    assert_eq!(select(&[(Regex, "own", ".+[05]"), (NotRegex, "half", "0.*")]), refs(&|s| s % 10 == 5));
+    assert_eq!(select(&[(NotRegex, "own", ".*[1-9]")]), refs(&|s| s % 10 == 0));
+    assert_eq!(select(&[(Equal, "own", "v000007"), (Regex, "all", ".+")]), [SeriesRef(7)]);
+    assert_eq!(select(&[(Equal, "own", "")]), []);
+}
+
+#[test]
+fn long_lists_are_removed_from() {
+    let count = 3 * LONG_LIST as u64;
+    let index = large(count);
+    let gone: Vec<(String, String)> = (1..=count)
+        .filter(|series| series % 3 == 0)
+        .flat_map(|series| {
+            let own = ("own".to_owned(), format!("v{series:06}"));
+            [("all".to_owned(), "1".to_owned()), ("half".to_owned(), (series % 2).to_string()), own]
+        })
+        .collect();
+    index.remove(&|series| series.0 % 3 == 0, gone.iter().map(|(name, value)| (name.as_str(), value.as_str())));
+    let left: Vec<_> = (1..=count).filter(|series| series % 3 != 0).map(SeriesRef).collect();
+    assert_eq!((index.all(), index.postings("all", "1")), (left.clone(), left.clone()));
+    assert_eq!(index.postings("half", "1"), left.iter().copied().filter(|s| s.0 % 2 == 1).collect::<Vec<_>>());
+    assert_eq!(index.cardinality(), Cardinality { series: left.len(), names: 3, pairs: 3 + left.len() });
+}
+
+#[test]
+fn one_hold_of_the_lock_passes_over_a_bounded_number_of_values() {
+    let index = large(3000);
+    let guard = index.index.read();
+    let (mut after, mut seen, mut slices) = (None, Vec::new(), 0);
+    loop {
+        let before = seen.len();
+        after = guard.scan_slice("own", "v", after.as_deref(), &mut |value, _| seen.push(value.to_owned()));
+        slices += 1;
+        assert!(seen.len() - before <= SLICE / super::VALUE_COST);
+        if after.is_none() {
+            break;
+        }
+    }
+    drop(guard);
+    assert!(slices > 5);
+    assert_eq!(seen, index.label_values("own"));
+}
+
+#[test]
+fn readers_see_whole_series_and_all_that_were_added_before() {
+    const SERIES: u64 = 30_000;
+    let index = MemPostings::new();
+    let added = AtomicU64::new(0);
+    let kept = |series: u64| !series.is_multiple_of(5);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for series in 1..=SERIES {
+                let own = format!("v{series}");
+                let set = labels(&[("name", "x"), ("own", &own), ("z", "y")]);
+                index.add(SeriesRef(series), &set);
+                if !kept(series) {
+                    index.remove(&|candidate| candidate == SeriesRef(series), set.iter());
+                }
+                added.store(series, Ordering::Release);
+            }
+        });
+        for nth in 0..2 {
+            let (index, added) = (&index, &added);
+            scope.spawn(move || {
+                let regex = matcher(MatchKind::Regex, "own", "v.*[0-9]");
+                let equal = matcher(MatchKind::Equal, "name", "x");
+                let none = matcher(MatchKind::NotEqual, "z", "y");
+                loop {
+                    let before = added.load(Ordering::Acquire);
+                    let found = if nth == 0 {
+                        index.select(&[regex.clone(), equal.clone()])
+                    } else {
+                        index.select(std::slice::from_ref(&equal))
+                    };
+                    assert!(found.is_sorted_by(|a, b| a < b));
+                    let expected = (1..=before).filter(|series| kept(*series)).count();
+                    let live = found.iter().filter(|series| kept(series.0) && series.0 <= before).count();
+                    assert_eq!(live, expected);
+                    let partial = index.select(&[equal.clone(), none.clone()]);
+                    assert!(partial.iter().all(|series| !kept(series.0)), "{partial:?}");
+                    if before == SERIES {
+                        return;
+                    }
+                }
+            });
+        }
+    });
+}

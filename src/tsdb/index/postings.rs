@@ -1,0 +1,144 @@
+//! Posting lists: series references in rising order, and what is done with them.
+//!
+//! Pure functions over slices. A set of series that is being narrowed down is a sorted slice of candidates with one
+//! mark each: however many lists are looked through, the memory is a bit per candidate.
+
+use crate::model::refs::SeriesRef;
+use smallvec::SmallVec;
+
+/// A posting list. Most labels of high cardinality have one or two series, which need no heap.
+pub(super) type List = SmallVec<[SeriesRef; 2]>;
+
+/// From this length on a list grows by a quarter instead of doubling: the index is mostly such lists.
+const SLOW_GROWTH: usize = 64;
+
+/// Adds a reference; cheap where it is the highest so far, as it is but for races of concurrent creations.
+pub(super) fn insert(list: &mut List, series: SeriesRef) {
+    if list.len() >= SLOW_GROWTH && list.len() == list.capacity() {
+        list.reserve_exact(list.len() / 4);
+    }
+    match list.last() {
+        Some(last) if *last >= series => {
+            if let Err(at) = list.binary_search(&series) {
+                list.insert(at, series);
+            }
+        }
+        _ => list.push(series),
+    }
+}
+
+/// Gives back the slack of a list that has shrunk a lot.
+pub(super) fn shrink(list: &mut List) {
+    if list.capacity() > 2 * list.len() {
+        list.shrink_to_fit();
+    }
+}
+
+/// One mark for each of a sorted slice of candidates.
+pub(super) struct Marks {
+    words: Vec<u64>,
+}
+
+impl Marks {
+    pub(super) fn none(candidates: &[SeriesRef]) -> Self {
+        Self { words: vec![0; candidates.len().div_ceil(64)] }
+    }
+
+    /// Marks the candidates that are in `list`. `offset` is where `candidates` begins in the whole slice. Time grows
+    /// with the shorter of the two, and only by the logarithm with the longer.
+    pub(super) fn mark(&mut self, offset: usize, candidates: &[SeriesRef], list: &[SeriesRef]) {
+        let (mut at, mut place) = (0, 0);
+        while at < candidates.len() && place < list.len() {
+            at = gallop(candidates, at, list[place]);
+            let Some(candidate) = candidates.get(at) else { return };
+            place = gallop(list, place, *candidate);
+            if list.get(place) == Some(candidate) {
+                self.words[(offset + at) / 64] |= 1 << ((offset + at) % 64);
+                (at, place) = (at + 1, place + 1);
+            }
+        }
+    }
+
+    pub(super) fn keep_marked(&self, candidates: &mut Vec<SeriesRef>) {
+        self.retain(candidates, true);
+    }
+
+    pub(super) fn drop_marked(&self, candidates: &mut Vec<SeriesRef>) {
+        self.retain(candidates, false);
+    }
+
+    fn retain(&self, candidates: &mut Vec<SeriesRef>, marked: bool) {
+        let mut at = 0;
+        candidates.retain(|_| {
+            let keep = (self.words[at / 64] >> (at % 64) & 1 == 1) == marked;
+            at += 1;
+            keep
+        });
+    }
+}
+
+/// The first place at or after `from` whose reference is not below `target`.
+fn gallop(list: &[SeriesRef], from: usize, target: SeriesRef) -> usize {
+    let (mut low, mut step) = (from, 1);
+    while list.get(low + step - 1).is_some_and(|series| *series < target) {
+        low += step;
+        step *= 2;
+    }
+    let high = list.len().min(low + step - 1);
+    low + list[low..high].partition_point(|series| *series < target)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{List, Marks, gallop, insert, shrink};
+    use crate::model::refs::SeriesRef;
+    use proptest::prelude::{prop_assert_eq, proptest};
+    use std::collections::BTreeSet;
+
+    fn refs(set: &BTreeSet<u64>) -> Vec<SeriesRef> {
+        set.iter().copied().map(SeriesRef).collect()
+    }
+
+    #[test]
+    fn two_references_need_no_heap() {
+        assert_eq!(std::mem::size_of::<List>(), 24);
+        let mut list = List::new();
+        for series in [7, 3, 7] {
+            insert(&mut list, SeriesRef(series));
+        }
+        assert_eq!((list.as_slice(), list.spilled()), ([SeriesRef(3), SeriesRef(7)].as_slice(), false));
+    }
+
+    proptest! {
+        #[test]
+        fn a_list_stays_sorted_and_lean(added in proptest::collection::vec(0u64..500, 0..400)) {
+            let mut list = List::new();
+            added.iter().for_each(|series| insert(&mut list, SeriesRef(*series)));
+            prop_assert_eq!(list.to_vec(), refs(&added.iter().copied().collect()));
+            shrink(&mut list);
+            prop_assert_eq!(list.capacity() <= (2 * list.len()).max(2), true);
+        }
+
+        #[test]
+        fn marks_are_the_intersection(
+            candidates in proptest::collection::btree_set(0u64..300, 0..200),
+            list in proptest::collection::btree_set(0u64..300, 0..200),
+            split in 0usize..200,
+        ) {
+            let (all, list_refs) = (refs(&candidates), refs(&list));
+            let mut marks = Marks::none(&all);
+            let split = split.min(all.len());
+            marks.mark(0, &all[..split], &list_refs);
+            marks.mark(split, &all[split..], &list_refs);
+            let (mut kept, mut left) = (all.clone(), all.clone());
+            marks.keep_marked(&mut kept);
+            marks.drop_marked(&mut left);
+            prop_assert_eq!(kept, refs(&candidates.intersection(&list).copied().collect()));
+            prop_assert_eq!(left, refs(&candidates.difference(&list).copied().collect()));
+            for from in 0..all.len() {
+                let expected = from + all[from..].iter().take_while(|s| s.0 < 150).count();
+                prop_assert_eq!(gallop(&all, from, SeriesRef(150)), expected);
+            }
+        }
+    }
+}

@@ -1,0 +1,174 @@
+//! The tests that every [`BlockSource`] must pass: matchers of all kinds × ranges, against the samples it should hold.
+
+use crate::model::labels::Labels;
+use crate::model::matcher::{MatchKind, Matcher};
+use crate::model::sample::Sample;
+use crate::model::time::TimeRange;
+use crate::tsdb::query::select::select;
+use crate::tsdb::query::source::{BlockSource, ChunkSeries};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Asserts that `source` holds exactly these series and samples and answers as [`BlockSource`] promises. Give it a few
+/// series with some labels that not all of them have; its work grows with series × labels.
+pub(crate) fn check(source: &dyn BlockSource, expected: &BTreeMap<Labels, Vec<Sample>>) {
+    let selectors = selectors(expected);
+    for range in ranges(expected) {
+        for matchers in &selectors {
+            check_source(source, matchers, range);
+            check_samples(source, expected, matchers, range);
+        }
+    }
+}
+
+/// What a source promises of series and chunks, whatever they hold.
+fn check_source(source: &dyn BlockSource, matchers: &[Matcher], range: TimeRange) {
+    let what = || format!("{matchers:?} in {range:?}");
+    let answer: Vec<ChunkSeries> = source.select(matchers, range).unwrap().map(|series| series.unwrap()).collect();
+    assert!(answer.is_sorted_by(|a, b| a.labels < b.labels), "labels rise: {}", what());
+    for series in &answer {
+        assert!(satisfies(&series.labels, matchers), "{} is selected: {}", series.labels, what());
+        assert!(!series.chunks.is_empty(), "{} has no chunk: {}", series.labels, what());
+        assert!(series.chunks.iter().all(|chunk| chunk.overlaps(range)), "{}: {}", series.labels, what());
+        let apart = series.chunks.is_sorted_by(|a, b| a.mint <= a.maxt && a.maxt < b.mint);
+        assert!(apart, "chunks of {} overlap: {}", series.labels, what());
+    }
+}
+
+fn check_samples(
+    source: &dyn BlockSource,
+    expected: &BTreeMap<Labels, Vec<Sample>>,
+    matchers: &[Matcher],
+    range: TimeRange,
+) {
+    let mut found: BTreeMap<Labels, Vec<Sample>> = BTreeMap::new();
+    for series in select(&[source], matchers, range).unwrap() {
+        let series = series.unwrap();
+        let samples: Vec<Sample> = series.samples(range).map(|sample| sample.unwrap()).collect();
+        for chunk in series.chunks() {
+            let all = series.samples(TimeRange::new(chunk.mint, chunk.maxt)).count();
+            assert!(all > 0, "a chunk of {} has no sample between its own times", series.labels());
+        }
+        if !samples.is_empty() {
+            found.insert(series.labels().clone(), samples);
+        }
+    }
+    let wanted = expected.iter().filter(|(labels, _)| satisfies(labels, matchers)).filter_map(|(labels, samples)| {
+        let samples: Vec<Sample> = samples.iter().copied().filter(|sample| range.contains(sample.t)).collect();
+        (!samples.is_empty()).then(|| (labels.clone(), samples))
+    });
+    assert_eq!(found, wanted.collect(), "{matchers:?} in {range:?}");
+}
+
+fn satisfies(labels: &Labels, matchers: &[Matcher]) -> bool {
+    !matchers.is_empty()
+        && matchers.iter().all(|matcher| matcher.matches(labels.get(matcher.name()).unwrap_or_default()))
+}
+
+/// Everything, nothing, and ranges that begin or end at, before and after samples.
+fn ranges(expected: &BTreeMap<Labels, Vec<Sample>>) -> Vec<TimeRange> {
+    let times: BTreeSet<i64> = expected.values().flatten().map(|sample| sample.t).collect();
+    let mut ranges = vec![TimeRange::ALL, TimeRange::new(1, 0), TimeRange::new(i64::MAX, i64::MIN)];
+    let times: Vec<i64> = times.into_iter().collect();
+    if let (Some(&first), Some(&last)) = (times.first(), times.last()) {
+        let middle = times[times.len() / 2];
+        ranges.extend([
+            TimeRange::new(first, last),
+            TimeRange::new(first + 1, last - 1),
+            TimeRange::new(first, first),
+            TimeRange::new(last, last),
+            TimeRange::new(i64::MIN, first - 1),
+            TimeRange::new(last + 1, i64::MAX),
+            TimeRange::new(first, middle),
+            TimeRange::new(middle + 1, last),
+            TimeRange::new(middle, middle),
+            TimeRange::new(middle, middle - 1),
+        ]);
+    }
+    ranges
+}
+
+/// Matchers of all kinds on every label and on one that is not there, alone and together.
+fn selectors(expected: &BTreeMap<Labels, Vec<Sample>>) -> Vec<Vec<Matcher>> {
+    let mut values: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::from([("no_such_label", BTreeSet::from(["x"]))]);
+    for (name, value) in expected.keys().flat_map(Labels::iter) {
+        values.entry(name).or_default().insert(value);
+    }
+    let mut selectors = vec![Vec::new()];
+    for (name, values) in &values {
+        let mut patterns: BTreeSet<String> = ["", ".*", ".+", "|x.*", "[^a]*", "(?i)A.*"].map(str::to_owned).into();
+        for value in values {
+            let start: String = value.chars().take(2).collect();
+            patterns.extend([regex::escape(value), format!("{}.*", regex::escape(&start))]);
+            patterns.insert(format!("{}|nothing", regex::escape(value)));
+            for kind in [MatchKind::Equal, MatchKind::NotEqual] {
+                selectors.push(vec![Matcher::new(kind, *name, *value).unwrap()]);
+            }
+        }
+        for kind in [MatchKind::Equal, MatchKind::NotEqual] {
+            selectors.push(vec![Matcher::new(kind, *name, "").unwrap()]);
+        }
+        for pattern in patterns {
+            for kind in [MatchKind::Regex, MatchKind::NotRegex] {
+                selectors.push(vec![Matcher::new(kind, *name, pattern.as_str()).unwrap()]);
+            }
+        }
+    }
+    let single: Vec<Matcher> = selectors.iter().flatten().cloned().collect();
+    // Pairs of each with a neighbour further and further away, so that all kinds and labels meet.
+    for distance in [1, 7, single.len() / 2] {
+        let pairs = single.iter().zip(single.iter().cycle().skip(distance));
+        selectors.extend(pairs.map(|(a, b)| vec![a.clone(), b.clone()]));
+    }
+    selectors
+}
+
+#[cfg(test)]
+mod tests {
+    use super::check;
+    use crate::model::labels::{Labels, LabelsBuilder};
+    use crate::model::sample::Sample;
+    use crate::tsdb::query::fixed_source::{FixedSource, chunk};
+    use std::collections::BTreeMap;
+
+    fn labels(pairs: &[(&str, &str)]) -> Labels {
+        pairs.iter().copied().collect::<LabelsBuilder<'_>>().build().unwrap()
+    }
+
+    fn example() -> (FixedSource, BTreeMap<Labels, Vec<Sample>>) {
+        let (mut source, mut model) = (FixedSource::default(), BTreeMap::new());
+        let sets = [
+            labels(&[("__name__", "up"), ("job", "node")]),
+            labels(&[("__name__", "up"), ("job", "a.b"), ("zone", "é")]),
+            labels(&[("__name__", "down"), ("zone", "Ax")]),
+        ];
+        for (nth, set) in (0i64..).zip(sets) {
+            let samples: Vec<Sample> = (0..10).map(|i| Sample::new(100 * i + nth, i as f64)).collect();
+            source.0.insert(set.clone(), samples.chunks(4).map(chunk).collect());
+            model.insert(set, samples);
+        }
+        (source, model)
+    }
+
+    #[test]
+    fn a_right_source_passes() {
+        let (source, model) = example();
+        check(&source, &model);
+        check(&FixedSource::default(), &BTreeMap::new());
+    }
+
+    #[test]
+    #[should_panic(expected = "left == right")]
+    fn a_missing_chunk_is_found() {
+        let (mut source, model) = example();
+        source.0.values_mut().for_each(|chunks| drop(chunks.remove(1)));
+        check(&source, &model);
+    }
+
+    #[test]
+    #[should_panic(expected = "overlap")]
+    fn overlapping_chunks_are_found() {
+        let (mut source, model) = example();
+        source.0.values_mut().for_each(|chunks| chunks.insert(0, chunks[0].clone()));
+        check(&source, &model);
+    }
+}

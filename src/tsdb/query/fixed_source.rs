@@ -1,0 +1,44 @@
+//! A source for tests: series that are given, each with runs of samples as its chunks.
+
+use crate::model::labels::{Labels, LabelsBuilder};
+use crate::model::matcher::Matcher;
+use crate::model::sample::Sample;
+use crate::model::time::TimeRange;
+use crate::tsdb::chunk::Encoding;
+use crate::tsdb::chunk::xor::XorChunk;
+use crate::tsdb::query::source::{BlockSource, Chunk, ChunkData, ChunkSeries, ChunkSeriesSet, QueryError};
+use std::collections::BTreeMap;
+
+/// Series and the chunks of each.
+#[derive(Debug, Clone, Default)]
+pub(super) struct FixedSource(pub(super) BTreeMap<Labels, Vec<Chunk>>);
+
+impl BlockSource for FixedSource {
+    fn select(&self, matchers: &[Matcher], range: TimeRange) -> Result<ChunkSeriesSet<'_>, QueryError> {
+        let matchers = matchers.to_vec();
+        Ok(Box::new(self.0.iter().filter_map(move |(labels, chunks)| {
+            let chunks: Vec<_> = chunks.iter().filter(|chunk| chunk.overlaps(range)).cloned().collect();
+            let matches = |matcher: &Matcher| matcher.matches(labels.get(matcher.name()).unwrap_or_default());
+            let selected = !matchers.is_empty() && !chunks.is_empty() && matchers.iter().all(matches);
+            selected.then(|| Ok(ChunkSeries { labels: labels.clone(), chunks }))
+        })))
+    }
+}
+
+/// A chunk of these samples, which rise.
+pub(super) fn chunk(samples: &[Sample]) -> Chunk {
+    let mut chunk = XorChunk::new();
+    samples.iter().for_each(|sample| chunk.append(sample.t, sample.v));
+    let time = |sample: Option<&Sample>| sample.map_or(0, |sample| sample.t);
+    Chunk {
+        mint: time(samples.first()),
+        maxt: time(samples.last()),
+        encoding: Encoding::Xor,
+        data: ChunkData::new(chunk.into_bytes()),
+    }
+}
+
+/// The label set `{a="…"}`.
+pub(super) fn labels(value: &str) -> Labels {
+    [("a", value)].into_iter().collect::<LabelsBuilder<'_>>().build().unwrap()
+}

@@ -1,0 +1,68 @@
+//! Samples out of chunks that overlap, are damaged, or can't be read by this version. (See also `select::tests`.)
+
+use super::Series;
+use crate::model::sample::{STALE_NAN_BITS, Sample};
+use crate::model::time::TimeRange;
+use crate::tsdb::chunk::Encoding;
+use crate::tsdb::query::fixed_source::{chunk, labels};
+use crate::tsdb::query::source::{Chunk, ChunkData, ChunkSeries, QueryError};
+
+fn series(chunks: Vec<Chunk>) -> Series {
+    Series::new(ChunkSeries { labels: labels("x"), chunks })
+}
+
+fn run(samples: &[(i64, f64)]) -> Vec<Sample> {
+    samples.iter().map(|(t, v)| Sample::new(*t, *v)).collect()
+}
+
+fn read(series: &Series, range: TimeRange) -> Result<Vec<Sample>, QueryError> {
+    series.samples(range).collect()
+}
+
+#[test]
+fn of_two_samples_at_one_time_the_later_sources_stands() {
+    let stale = f64::from_bits(STALE_NAN_BITS);
+    let mut merged = series(vec![chunk(&run(&[(1, 1.0), (3, 3.0), (5, 5.0)])), chunk(&run(&[(7, 7.0)]))]);
+    merged.add_chunks(vec![chunk(&run(&[(0, 0.5), (3, stale), (7, 7.5)]))]);
+    let all = run(&[(0, 0.5), (1, 1.0), (3, stale), (5, 5.0), (7, 7.5)]);
+    assert_eq!(read(&merged, TimeRange::ALL).unwrap(), all);
+    assert_eq!(read(&merged, TimeRange::new(1, 5)).unwrap(), all[1..4]);
+    assert_eq!(read(&merged, TimeRange::new(6, 6)).unwrap(), []);
+    assert_eq!(read(&merged, TimeRange::new(5, 1)).unwrap(), []);
+}
+
+#[test]
+fn chunks_that_this_version_cannot_read_are_left_out_and_counted() {
+    let histogram = Chunk { encoding: Encoding::Histogram, ..chunk(&run(&[(4, 1.0), (6, 1.0)])) };
+    let newer = Chunk { encoding: Encoding::Xor2, ..chunk(&run(&[(7, 1.0)])) };
+    let mixed = series(vec![chunk(&run(&[(1, 1.0)])), histogram, newer, chunk(&run(&[(9, 9.0)]))]);
+    assert_eq!(read(&mixed, TimeRange::ALL).unwrap(), run(&[(1, 1.0), (9, 9.0)]));
+    assert_eq!(mixed.samples(TimeRange::ALL).unreadable_chunks(), 2);
+    assert_eq!(mixed.samples(TimeRange::new(5, 6)).unreadable_chunks(), 1);
+    assert_eq!(mixed.samples(TimeRange::new(1, 3)).unreadable_chunks(), 0);
+}
+
+#[test]
+fn a_damaged_chunk_is_an_error_that_names_the_series_and_ends_the_samples() {
+    let whole = chunk(&run(&[(1, 1.5), (2, 2.5), (3, 3.5)]));
+    let bytes = whole.data.bytes();
+    let torn = ChunkData::new(bytes[..bytes.len() - 3].to_vec());
+    let torn = series(vec![Chunk { data: torn, ..whole.clone() }, chunk(&run(&[(9, 9.0)]))]);
+    let early = series(vec![Chunk { mint: 2, ..whole }]);
+    let falling = series(vec![Chunk { mint: 1, ..chunk(&run(&[(5, 5.0), (4, 4.0)])) }]);
+    let none = series(vec![Chunk { data: ChunkData::new([0]), ..chunk(&run(&[(9, 9.0)])) }]);
+    for (damaged, right) in [(torn, 2), (early, 0), (falling, 1), (none, 0)] {
+        let mut samples = damaged.samples(TimeRange::new(0, 10));
+        let before = samples.by_ref().take_while(Result::is_ok).count();
+        assert!(before <= right && samples.next().is_none());
+        let error = read(&damaged, TimeRange::ALL).unwrap_err().to_string();
+        assert!(error.contains(r#"{a="x"}"#), "{error}");
+    }
+}
+
+#[test]
+fn a_chunk_without_samples_is_passed_over() {
+    let empty = Chunk { mint: 1, maxt: 9, ..chunk(&[]) };
+    let series = series(vec![empty, chunk(&run(&[(3, 3.0)]))]);
+    assert_eq!(read(&series, TimeRange::ALL).unwrap(), run(&[(3, 3.0)]));
+}

@@ -1,0 +1,111 @@
+//! Series out of several sources as one stream, ordered by their labels.
+//!
+//! A series that several sources have comes once, with the chunks of all of them. Lazy: of each source one series is
+//! held, and its next one is made when that was handed on.
+
+use crate::model::matcher::Matcher;
+use crate::model::time::TimeRange;
+use crate::tsdb::query::samples::Series;
+use crate::tsdb::query::source::{BlockSource, ChunkSeries, ChunkSeriesSet, QueryError};
+use std::cmp::{Ordering, Reverse};
+use std::collections::BinaryHeap;
+
+/// The series of all sources that satisfy every matcher, with their chunks that overlap `range`.
+///
+/// Where two sources have a sample at the same time, the later one in `sources` wins. A series may turn out to have no
+/// sample in the range: chunks are not decoded here.
+///
+/// # Errors
+/// [`QueryError`] where a source can't be read; also in the stream, which ends there.
+pub fn select<'a>(
+    sources: &[&'a dyn BlockSource],
+    matchers: &[Matcher],
+    range: TimeRange,
+) -> Result<SeriesSet<'a>, QueryError> {
+    let mut heads = BinaryHeap::with_capacity(sources.len());
+    for (source, block) in sources.iter().enumerate() {
+        let mut rest = block.select(matchers, range)?;
+        if let Some(series) = rest.next().transpose()? {
+            heads.push(Reverse(Head { series, source, rest }));
+        }
+    }
+    Ok(SeriesSet { heads })
+}
+
+/// Series of several sources, ordered by labels; made by [`select`].
+pub struct SeriesSet<'a> {
+    heads: BinaryHeap<Reverse<Head<'a>>>,
+}
+
+/// The next series of a source, and those behind it.
+struct Head<'a> {
+    series: ChunkSeries,
+    source: usize,
+    rest: ChunkSeriesSet<'a>,
+}
+
+impl Iterator for SeriesSet<'_> {
+    type Item = Result<Series, QueryError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let next = self.try_next().transpose();
+        if matches!(next, Some(Err(_))) {
+            self.heads.clear();
+        }
+        next
+    }
+}
+
+impl SeriesSet<'_> {
+    fn try_next(&mut self) -> Result<Option<Series>, QueryError> {
+        let Some(first) = self.take_lowest()? else {
+            return Ok(None);
+        };
+        let mut series = Series::new(first);
+        while self.heads.peek().is_some_and(|Reverse(head)| head.series.labels == *series.labels()) {
+            if let Some(same) = self.take_lowest()? {
+                series.add_chunks(same.chunks);
+            }
+        }
+        Ok(Some(series))
+    }
+
+    /// Takes the series with the lowest labels, of equal ones that of the first source.
+    fn take_lowest(&mut self) -> Result<Option<ChunkSeries>, QueryError> {
+        let Some(Reverse(mut head)) = self.heads.pop() else {
+            return Ok(None);
+        };
+        let Some(next) = head.rest.next().transpose()? else {
+            return Ok(Some(head.series));
+        };
+        if next.labels <= head.series.labels {
+            return Err(QueryError::Damaged(format!("series {} stands behind {}", next.labels, head.series.labels)));
+        }
+        let series = std::mem::replace(&mut head.series, next);
+        self.heads.push(Reverse(head));
+        Ok(Some(series))
+    }
+}
+
+impl Ord for Head<'_> {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.series.labels.cmp(&other.series.labels).then(self.source.cmp(&other.source))
+    }
+}
+
+impl PartialOrd for Head<'_> {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Head<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other) == Ordering::Equal
+    }
+}
+
+impl Eq for Head<'_> {}
+
+#[cfg(test)]
+mod tests;

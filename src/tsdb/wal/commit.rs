@@ -1,0 +1,388 @@
+//! Group commit: many requests' records in one write, and one sync where a sync is asked for.
+//!
+//! ```text
+//!   request ──enqueue──▶ queue ──(one of those who wait, the leader)──▶ write ──▶ sync (mode `always`)
+//!      └──────────wait(position)──────────────────────────────────────────┴─▶ answer
+//! ```
+//!
+//! The order of the queue is the order of the log. [`Wal::enqueue`] never fails: what the head has accepted must reach the log, or a
+//! repeat of the request, which the head would find stored already, would be acknowledged without being logged. So when a write fails,
+//! the records stay at the front of the queue, those who wait are told, and no new request is admitted ([`Wal::admit`]) until
+//! a write has succeeded. After a failed sync nothing is written until a restart: the kernel may have dropped pages that
+//! it reported as written once.
+//!
+//! Locks: the queue's mutex is held for copying records and changing states; the writer's only by the leader, over its write.
+
+use crate::tsdb::fs::disk::{Disk, DiskFile};
+use crate::tsdb::wal::batch::Batch;
+use crate::tsdb::wal::compression::Compression;
+use crate::tsdb::wal::error::WalError;
+use crate::tsdb::wal::group::Group;
+use crate::tsdb::wal::stats::WalStats;
+use crate::tsdb::wal::writer::LogWriter;
+use parking_lot::{Condvar, Mutex, MutexGuard};
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+/// After a failed write, another is tried at most this often.
+const RETRY_INTERVAL: Duration = Duration::from_secs(1);
+/// The buffer of a group that grew beyond this gives its memory back.
+const KEEP_BYTES: usize = 8 << 20;
+
+/// What a power cut may cost; a killed process costs nothing in any mode.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SyncMode {
+    /// What the operating system had not written by itself; only full segments are synced.
+    Os,
+    /// What was written since the last sync, which happens this often.
+    Interval(Duration),
+    /// Nothing that was acknowledged: every answer waits for a sync, which it shares with others.
+    Always,
+}
+
+/// What a log is opened with.
+#[derive(Debug, Clone)]
+pub struct WalOptions {
+    /// The folder of the segments.
+    pub dir: PathBuf,
+    /// Largest size of a segment in bytes, a multiple of the page size.
+    pub segment_size: u64,
+    /// How records are compressed.
+    pub compression: Compression,
+    /// When the log is synced.
+    pub sync: SyncMode,
+    /// Where files are made.
+    pub disk: Arc<dyn Disk>,
+}
+
+/// A place in the log: everything that was put into the queue up to then.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct LogPosition(u64);
+
+/// Whether the log can be written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Health {
+    /// As far as is known.
+    Good,
+    /// The last write failed, with this cause; another try is made about every second.
+    Failing(String),
+    /// A sync failed, with this cause: no writes until a restart.
+    Poisoned(String),
+}
+
+/// The log of one directory, open for writing. Shared by all requests.
+#[derive(Debug)]
+pub struct Wal {
+    shared: Arc<Shared>,
+    /// Syncs finished segments, and the current one in mode `interval`.
+    syncer: Mutex<Option<JoinHandle<()>>>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    compression: Compression,
+    sync: SyncMode,
+    queue: Mutex<Queue>,
+    /// Told of every change of what is written or synced, of the state and of the leader.
+    changed: Condvar,
+    /// Told when the log closes; the syncing thread waits here.
+    closing: Condvar,
+    writer: Mutex<LogWriter>,
+    stats: WalStats,
+}
+
+#[derive(Debug)]
+struct Queue {
+    group: Group,
+    /// An empty group with its buffers, for when the leader takes the other.
+    spare: Group,
+    enqueued: LogPosition,
+    written: LogPosition,
+    synced: LogPosition,
+    has_leader: bool,
+    state: State,
+    closing: bool,
+}
+
+#[derive(Debug)]
+enum State {
+    Good,
+    Failing { cause: Arc<io::Error>, next_try: Instant },
+    Poisoned { cause: Arc<io::Error> },
+}
+
+impl Wal {
+    /// Begins a new segment behind those that are there.
+    ///
+    /// # Errors
+    /// [`WalError::Write`] where it can't be made.
+    pub fn open(options: WalOptions) -> Result<Self, WalError> {
+        let writer = LogWriter::begin(options.dir, options.segment_size, options.disk)?;
+        let start = LogPosition(0);
+        let queue = Queue {
+            group: Group::default(),
+            spare: Group::default(),
+            enqueued: start,
+            written: start,
+            synced: start,
+            has_leader: false,
+            state: State::Good,
+            closing: false,
+        };
+        let shared = Arc::new(Shared {
+            compression: options.compression,
+            sync: options.sync,
+            queue: Mutex::new(queue),
+            changed: Condvar::new(),
+            closing: Condvar::new(),
+            stats: WalStats::default(),
+            writer: Mutex::new(writer),
+        });
+        shared.stats.segment.store(u64::from(shared.writer.lock().segment()), Ordering::Relaxed);
+        let syncer = thread::Builder::new().name("wal-sync".into()).spawn({
+            let shared = Arc::clone(&shared);
+            move || shared.run_syncer()
+        })?;
+        Ok(Self { shared, syncer: Mutex::new(Some(syncer)) })
+    }
+
+    /// Puts the records of `batch` into the queue and empties it. Never fails; whether they are logged says [`Self::wait`].
+    pub fn enqueue(&self, batch: &mut Batch) -> LogPosition {
+        batch.seal(self.shared.compression);
+        let mut queue = self.shared.queue.lock();
+        queue.group.append(batch.sealed());
+        queue.enqueued.0 += 1;
+        queue.enqueued
+    }
+
+    /// The end of the queue: what a request waits for that found everything stored already.
+    #[must_use]
+    pub fn position(&self) -> LogPosition {
+        self.shared.queue.lock().enqueued
+    }
+
+    /// Returns when the log holds everything up to `position`, synced in mode `always`. May write for others too.
+    ///
+    /// # Errors
+    /// [`WalError`] where a write or sync failed before that.
+    pub fn wait(&self, position: LogPosition) -> Result<(), WalError> {
+        let shared = &*self.shared;
+        let mut queue = shared.queue.lock();
+        loop {
+            if shared.is_done(&queue, position) {
+                return Ok(());
+            }
+            match &queue.state {
+                State::Good if queue.closing => return Err(WalError::Closed),
+                State::Good => {}
+                State::Failing { cause, .. } => return Err(WalError::Write(Arc::clone(cause))),
+                State::Poisoned { cause } => return Err(WalError::Sync(Arc::clone(cause))),
+            }
+            if queue.has_leader {
+                shared.changed.wait(&mut queue);
+            } else {
+                queue = shared.lead(queue);
+            }
+        }
+    }
+
+    /// Whether a new request may append, and if not, why. After a failed write this is also where the next try is made.
+    pub fn admit(&self) -> Health {
+        let queue = self.shared.queue.lock();
+        let may_try = match &queue.state {
+            State::Failing { next_try, .. } => !queue.has_leader && Instant::now() >= *next_try,
+            State::Good | State::Poisoned { .. } => false,
+        };
+        let queue = if may_try { self.shared.lead(queue) } else { queue };
+        queue.state.health()
+    }
+
+    /// Whether the log can be written.
+    #[must_use]
+    pub fn health(&self) -> Health {
+        self.shared.queue.lock().state.health()
+    }
+
+    /// Its counters.
+    #[must_use]
+    pub fn stats(&self) -> &WalStats {
+        &self.shared.stats
+    }
+
+    /// Writes what is queued, fills the last page, syncs. Whoever waits afterwards gets [`WalError::Closed`].
+    ///
+    /// # Errors
+    /// [`WalError`] where the last write or sync failed.
+    pub fn close(&self) -> Result<(), WalError> {
+        self.stop_syncer();
+        let shared = &*self.shared;
+        let mut queue = shared.queue.lock();
+        while queue.has_leader {
+            shared.changed.wait(&mut queue);
+        }
+        if let State::Poisoned { cause } = &queue.state {
+            return Err(WalError::Sync(Arc::clone(cause)));
+        }
+        queue = shared.lead(queue);
+        if let State::Failing { cause, .. } = &queue.state {
+            return Err(WalError::Write(Arc::clone(cause)));
+        }
+        drop(queue);
+        shared.writer.lock().finish()?;
+        shared.sync_files().map_err(|error| WalError::Sync(Arc::new(error)))
+    }
+
+    fn stop_syncer(&self) {
+        self.shared.queue.lock().closing = true;
+        self.shared.closing.notify_all();
+        if let Some(syncer) = self.syncer.lock().take()
+            && syncer.join().is_err()
+        {
+            tracing::error!("the thread that syncs the log has panicked");
+        }
+    }
+}
+
+impl Drop for Wal {
+    fn drop(&mut self) {
+        self.stop_syncer();
+    }
+}
+
+impl State {
+    fn health(&self) -> Health {
+        match self {
+            Self::Good => Health::Good,
+            Self::Failing { cause, .. } => Health::Failing(format!("the log can't be written: {cause}")),
+            Self::Poisoned { cause } => Health::Poisoned(format!("a sync of the log failed: {cause}")),
+        }
+    }
+}
+
+impl Shared {
+    fn is_done(&self, queue: &Queue, position: LogPosition) -> bool {
+        position <= if self.sync == SyncMode::Always { queue.synced } else { queue.written }
+    }
+
+    /// Writes all that is queued, and syncs it in mode `always`. There is no other leader.
+    fn lead<'q>(&'q self, mut queue: MutexGuard<'q, Queue>) -> MutexGuard<'q, Queue> {
+        queue.has_leader = true;
+        let upto = queue.enqueued;
+        let spare = std::mem::take(&mut queue.spare);
+        let mut group = std::mem::replace(&mut queue.group, spare);
+        drop(queue);
+        let written = self.write(&mut group);
+        let synced = match &written {
+            Ok(()) if self.sync == SyncMode::Always => self.sync_files(),
+            _ => Ok(()),
+        };
+        let mut queue = self.queue.lock();
+        queue.has_leader = false;
+        match written {
+            Ok(()) => {
+                queue.written = upto;
+                if matches!(queue.state, State::Failing { .. }) {
+                    tracing::info!("the log can be written again");
+                    queue.state = State::Good;
+                }
+                group.clear(KEEP_BYTES);
+                queue.spare = group;
+            }
+            Err(error) => {
+                self.stats.write_failures.fetch_add(1, Ordering::Relaxed);
+                tracing::error!(%error, "can't write the log: read-only until a write succeeds");
+                let mut later = std::mem::replace(&mut queue.group, group);
+                queue.group.append(&mut later);
+                queue.state = State::Failing { cause: Arc::new(error), next_try: Instant::now() + RETRY_INTERVAL };
+            }
+        }
+        match synced {
+            Ok(()) if self.sync == SyncMode::Always => queue.synced = queue.written,
+            Ok(()) => {}
+            Err(error) => queue.state = self.poisoned(error),
+        }
+        self.changed.notify_all();
+        queue
+    }
+
+    fn write(&self, group: &mut Group) -> io::Result<()> {
+        let mut writer = self.writer.lock();
+        let written = writer.write(group);
+        if written.is_err() {
+            // Cut back at once, so that also a kill finds no torn record; where that fails, the next write does it first.
+            if let Err(error) = writer.mend() {
+                tracing::error!(%error, "can't cut the log back to its last complete write");
+            }
+            return written;
+        }
+        self.stats.records.fetch_add(group.record_count() as u64, Ordering::Relaxed);
+        self.stats.record_bytes.fetch_add(group.byte_len() as u64, Ordering::Relaxed);
+        self.stats.writes.fetch_add(1, Ordering::Relaxed);
+        self.stats.segment.store(u64::from(writer.segment()), Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Syncs finished segments, then the current one.
+    fn sync_files(&self) -> io::Result<()> {
+        let (finished, current) = {
+            let mut writer = self.writer.lock();
+            (writer.take_finished(), writer.file())
+        };
+        finished.iter().chain([&current]).try_for_each(|file| self.sync_file(&**file))
+    }
+
+    fn sync_file(&self, file: &dyn DiskFile) -> io::Result<()> {
+        let begun = Instant::now();
+        let synced = file.sync();
+        self.stats.sync_done(begun.elapsed());
+        synced
+    }
+
+    fn poisoned(&self, error: io::Error) -> State {
+        self.stats.sync_failures.fetch_add(1, Ordering::Relaxed);
+        tracing::error!(%error, "a sync of the log failed: no writes until a restart");
+        State::Poisoned { cause: Arc::new(error) }
+    }
+
+    /// The work of the syncing thread, until the log closes.
+    fn run_syncer(&self) {
+        let interval = match self.sync {
+            SyncMode::Interval(interval) => interval,
+            SyncMode::Os | SyncMode::Always => Duration::from_secs(1),
+        };
+        let mut queue = self.queue.lock();
+        while !queue.closing {
+            let tick = Instant::now() + interval;
+            while !queue.closing && !self.closing.wait_until(&mut queue, tick).timed_out() {}
+            if queue.closing || self.sync == SyncMode::Always || matches!(queue.state, State::Poisoned { .. }) {
+                continue;
+            }
+            let upto = queue.written;
+            if upto == queue.synced {
+                continue;
+            }
+            drop(queue);
+            let synced = match self.sync {
+                SyncMode::Os => self.sync_finished(),
+                SyncMode::Interval(_) | SyncMode::Always => self.sync_files(),
+            };
+            queue = self.queue.lock();
+            match synced {
+                Ok(()) => queue.synced = upto,
+                Err(error) => {
+                    queue.state = self.poisoned(error);
+                    self.changed.notify_all();
+                }
+            }
+        }
+    }
+
+    fn sync_finished(&self) -> io::Result<()> {
+        let finished = self.writer.lock().take_finished();
+        finished.iter().try_for_each(|file| self.sync_file(&**file))
+    }
+}

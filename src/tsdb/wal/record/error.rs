@@ -1,0 +1,53 @@
+//! Why a record's bytes are not a record.
+
+use crate::model::labels::LabelError;
+use crate::tsdb::encoding::byte_reader::ByteError;
+use crate::tsdb::wal::record::kind::RecordKind;
+
+/// A record that does not decode although its checksums are right. Offsets count from the record's first byte.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum DecodeError {
+    /// The record is not of the kind that the decoder reads.
+    #[error("{found} record where {expected} was expected")]
+    WrongKind {
+        /// The kind that the decoder reads.
+        expected: RecordKind,
+        /// The kind of the record.
+        found: RecordKind,
+    },
+    /// A value that ends beyond the record, or is not one.
+    #[error(transparent)]
+    Bytes(#[from] ByteError),
+    /// Labels that are no label set.
+    #[error("labels that end at offset {offset}: {source}")]
+    Labels {
+        /// Where the labels end.
+        offset: usize,
+        /// What is wrong with them.
+        source: LabelError,
+    },
+    /// A series with the reference 0, which names nothing.
+    #[error("series reference 0 before offset {offset}")]
+    ZeroRef {
+        /// Where the reference ends.
+        offset: usize,
+    },
+    /// A byte that has only a few meanings has another.
+    #[error("bad {what} {byte} before offset {offset}")]
+    BadByte {
+        /// What the byte is.
+        what: &'static str,
+        /// Its value.
+        byte: u8,
+        /// The offset behind it.
+        offset: usize,
+    },
+    /// A number that does not fit where it belongs.
+    #[error("{what} out of range before offset {offset}")]
+    OutOfRange {
+        /// What the number is.
+        what: &'static str,
+        /// The offset behind it.
+        offset: usize,
+    },
+}

@@ -1,0 +1,70 @@
+//! Exemplar records.
+//!
+//! ```text
+//! ┌──────────┬──────────────┬───────────────┬ any number ─────────────────────────────────────────────────────────┐
+//! │ type = 4 │ ref <8b, BE> │ time <8b, BE> │ ref delta <varint> │ time delta <varint> │ value <8b, BE> │ labels │
+//! └──────────┴──────────────┴───────────────┴──────────────────────────────────────────────────────────────────────┘
+//! ```
+//!
+//! Deltas are relative to the reference and time at the beginning; labels as in `label_set.rs`, and there may be none.
+
+use crate::model::exemplar::Exemplar;
+use crate::model::refs::SeriesRef;
+use crate::tsdb::encoding::byte_reader::ByteReader;
+use crate::tsdb::wal::record::error::DecodeError;
+use crate::tsdb::wal::record::kind::RecordKind;
+use crate::tsdb::wal::record::label_set::read_labels;
+
+/// An exemplar of a series.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RefExemplar {
+    /// The series.
+    pub series: SeriesRef,
+    /// The exemplar.
+    pub exemplar: Exemplar,
+}
+
+/// Decodes an exemplar record.
+///
+/// # Errors
+/// [`DecodeError`] where the record is of another kind, ends within an entry, or has labels that are no label set.
+pub fn decode_exemplars(record: &[u8]) -> Result<Vec<RefExemplar>, DecodeError> {
+    let found = RecordKind::of(record);
+    if found != RecordKind::Exemplars {
+        return Err(DecodeError::WrongKind { expected: RecordKind::Exemplars, found });
+    }
+    let mut reader = ByteReader::new(&record[1..]);
+    let mut exemplars = Vec::new();
+    if reader.is_empty() {
+        return Ok(exemplars);
+    }
+    let (base_ref, base_time) = (reader.be_u64()?, reader.be_i64()?);
+    while !reader.is_empty() {
+        let series = SeriesRef(base_ref.wrapping_add(reader.varint()? as u64));
+        let t = base_time.wrapping_add(reader.varint()?);
+        let v = reader.be_f64()?;
+        let labels = read_labels(&mut reader)?;
+        exemplars.push(RefExemplar { series, exemplar: Exemplar { t, v, labels } });
+    }
+    Ok(exemplars)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::decode_exemplars;
+
+    #[test]
+    fn labels_may_be_missing_and_a_cut_entry_is_an_error() {
+        let mut record = b"\x04\0\0\0\0\0\0\0\x02\0\0\0\0\0\0\0\x09".to_vec();
+        record.extend_from_slice(b"\x02\x01\x3f\xf0\0\0\0\0\0\0\x01\x01a\x01b");
+        record.extend_from_slice(b"\0\0\0\0\0\0\0\0\0\0\0");
+        let decoded = decode_exemplars(&record).unwrap();
+        assert_eq!((decoded[0].series.0, decoded[0].exemplar.t, decoded[0].exemplar.v), (3, 8, 1.0));
+        assert_eq!(decoded[0].exemplar.labels.as_ref().and_then(|l| l.get("a")), Some("b"));
+        assert_eq!((decoded[1].series.0, decoded[1].exemplar.t), (2, 9));
+        assert!(decoded[1].exemplar.labels.is_none());
+        assert_eq!(decoded.len(), 2);
+        assert!(decode_exemplars(&record[..record.len() - 1]).is_err());
+        assert_eq!(decode_exemplars(b"\x04").unwrap(), []);
+    }
+}

@@ -1,0 +1,213 @@
+//! Histogram records: integer (types 7, 9, 12) and float (8, 10, 13) ones.
+//!
+//! ```text
+//! types 7, 8 (exponential buckets), 9, 10 (custom buckets): heads relative to the first reference and time
+//! ┌──────┬──────────────┬───────────────┬ any number ───────────────────────────────────────────┐
+//! │ type │ ref <8b, BE> │ time <8b, BE> │ ref delta <varint> │ time delta <varint> │ histogram │
+//! └──────┴──────────────┴───────────────┴───────────────────────────────────────────────────────┘
+//! types 12, 13 (any buckets): heads with start timestamps as those of type 11 (samples.rs), a histogram behind each
+//!
+//! histogram:
+//! ┌──────────────────┬──────────────────┬──────────────────────────┬────────────┬───────┬──────────────┐
+//! │ reset hint <1b>  │ schema <varint>  │ zero threshold <8b, BE>  │ zero count │ count │ sum <8b, BE> │
+//! ├──────────────────┴──────────────────┴───────┬──────────────────┴────────────┴───────┴──────────────┤
+//! │ n <uvarint>, n positive spans               │ n <uvarint>, n negative spans                         │
+//! ├─────────────────────────────────────────────┼───────────────────────────────────────────────────────┤
+//! │ n <uvarint>, n positive buckets             │ n <uvarint>, n negative buckets                       │
+//! ├─────────────────────────────────────────────┴──────────────────┬────────────────────────────────────┘
+//! │ only for schema -53: n <uvarint>, n custom values <8b, BE each> │
+//! └─────────────────────────────────────────────────────────────────┘
+//! span: offset <varint>, length <uvarint>
+//! counts: <uvarint> (integer) or <8b, BE> (float); buckets: <varint> differences (integer) or <8b, BE> counts (float)
+//! ```
+//!
+//! Histograms are handed out as they stand. Prometheus leaves those of an unknown schema out with a warning and reads
+//! schemas 9 to 52 at the resolution of 8: that is for whoever replays them ([`crate::model::histogram::is_known_schema`]).
+
+use crate::model::histogram::{CUSTOM_BUCKETS_SCHEMA, CounterResetHint, FloatHistogram, Histogram, Span};
+use crate::model::refs::SeriesRef;
+use crate::tsdb::encoding::byte_reader::{ByteError, ByteReader};
+use crate::tsdb::wal::record::error::DecodeError;
+use crate::tsdb::wal::record::kind::RecordKind;
+use crate::tsdb::wal::record::samples::{Entry, StartTimes};
+
+/// A histogram of a series as the log knows it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RefHistogram<H> {
+    /// The series.
+    pub series: SeriesRef,
+    /// When the series' count began, in milliseconds; 0 where that is not known.
+    pub start: i64,
+    /// Milliseconds since the Unix epoch.
+    pub t: i64,
+    /// The histogram.
+    pub histogram: H,
+}
+
+/// Decodes a record of integer histograms (types 7, 9 and 12).
+///
+/// # Errors
+/// [`DecodeError`] where the record is of another kind, ends within an entry, or holds what is no histogram.
+pub fn decode_histograms(record: &[u8]) -> Result<Vec<RefHistogram<Histogram>>, DecodeError> {
+    match RecordKind::of(record) {
+        RecordKind::Histograms | RecordKind::CustomHistograms => decode_v1(&record[1..], read_histogram),
+        RecordKind::HistogramsV2 => decode_v2(&record[1..], read_histogram),
+        found => Err(DecodeError::WrongKind { expected: RecordKind::Histograms, found }),
+    }
+}
+
+/// Decodes a record of float histograms (types 8, 10 and 13).
+///
+/// # Errors
+/// As [`decode_histograms`].
+pub fn decode_float_histograms(record: &[u8]) -> Result<Vec<RefHistogram<FloatHistogram>>, DecodeError> {
+    match RecordKind::of(record) {
+        RecordKind::FloatHistograms | RecordKind::CustomFloatHistograms => {
+            decode_v1(&record[1..], read_float_histogram)
+        }
+        RecordKind::FloatHistogramsV2 => decode_v2(&record[1..], read_float_histogram),
+        found => Err(DecodeError::WrongKind { expected: RecordKind::FloatHistograms, found }),
+    }
+}
+
+type Read<H> = fn(&mut ByteReader<'_>) -> Result<H, DecodeError>;
+
+fn decode_v1<H>(entries: &[u8], read: Read<H>) -> Result<Vec<RefHistogram<H>>, DecodeError> {
+    let mut reader = ByteReader::new(entries);
+    let mut histograms = Vec::new();
+    if reader.is_empty() {
+        return Ok(histograms);
+    }
+    let (base_ref, base_time) = (reader.be_u64()?, reader.be_i64()?);
+    while !reader.is_empty() {
+        let series = SeriesRef(base_ref.wrapping_add(reader.varint()? as u64));
+        let t = base_time.wrapping_add(reader.varint()?);
+        histograms.push(RefHistogram { series, start: 0, t, histogram: read(&mut reader)? });
+    }
+    Ok(histograms)
+}
+
+fn decode_v2<H>(entries: &[u8], read: Read<H>) -> Result<Vec<RefHistogram<H>>, DecodeError> {
+    let mut reader = ByteReader::new(entries);
+    let mut histograms = Vec::new();
+    let mut times = None;
+    while !reader.is_empty() {
+        let Entry { series, t, start } = StartTimes::read(&mut times, &mut reader)?;
+        histograms.push(RefHistogram { series, start, t, histogram: read(&mut reader)? });
+    }
+    Ok(histograms)
+}
+
+fn read_histogram(reader: &mut ByteReader<'_>) -> Result<Histogram, DecodeError> {
+    let (reset_hint, schema) = (read_reset_hint(reader)?, read_schema(reader)?);
+    Ok(Histogram {
+        reset_hint,
+        schema,
+        zero_threshold: reader.be_f64()?,
+        zero_count: reader.uvarint()?,
+        count: reader.uvarint()?,
+        sum: reader.be_f64()?,
+        positive_spans: read_spans(reader)?,
+        negative_spans: read_spans(reader)?,
+        positive_buckets: read_list(reader, 1, ByteReader::varint)?,
+        negative_buckets: read_list(reader, 1, ByteReader::varint)?,
+        custom_values: read_custom_values(reader, schema)?,
+    })
+}
+
+fn read_float_histogram(reader: &mut ByteReader<'_>) -> Result<FloatHistogram, DecodeError> {
+    let (reset_hint, schema) = (read_reset_hint(reader)?, read_schema(reader)?);
+    Ok(FloatHistogram {
+        reset_hint,
+        schema,
+        zero_threshold: reader.be_f64()?,
+        zero_count: reader.be_f64()?,
+        count: reader.be_f64()?,
+        sum: reader.be_f64()?,
+        positive_spans: read_spans(reader)?,
+        negative_spans: read_spans(reader)?,
+        positive_buckets: read_list(reader, 8, ByteReader::be_f64)?,
+        negative_buckets: read_list(reader, 8, ByteReader::be_f64)?,
+        custom_values: read_custom_values(reader, schema)?,
+    })
+}
+
+fn read_reset_hint(reader: &mut ByteReader<'_>) -> Result<CounterResetHint, DecodeError> {
+    let byte = reader.u8()?;
+    CounterResetHint::from_byte(byte).ok_or(DecodeError::BadByte { what: "reset hint", byte, offset: reader.offset() })
+}
+
+fn read_schema(reader: &mut ByteReader<'_>) -> Result<i32, DecodeError> {
+    let schema = reader.varint()?;
+    i32::try_from(schema).map_err(|_| DecodeError::OutOfRange { what: "schema", offset: reader.offset() })
+}
+
+fn read_spans(reader: &mut ByteReader<'_>) -> Result<Vec<Span>, DecodeError> {
+    let count = reader.count(2)?;
+    let mut spans = Vec::with_capacity(count);
+    for _ in 0..count {
+        let (offset, length) = (reader.varint()?, reader.uvarint()?);
+        let out_of_range = |_| DecodeError::OutOfRange { what: "span", offset: reader.offset() };
+        spans.push(Span {
+            offset: i32::try_from(offset).map_err(out_of_range)?,
+            length: u32::try_from(length).map_err(out_of_range)?,
+        });
+    }
+    Ok(spans)
+}
+
+fn read_custom_values(reader: &mut ByteReader<'_>, schema: i32) -> Result<Vec<f64>, DecodeError> {
+    if schema == CUSTOM_BUCKETS_SCHEMA { read_list(reader, 8, ByteReader::be_f64) } else { Ok(Vec::new()) }
+}
+
+/// Reads a count and so many values of at least `least` bytes each.
+fn read_list<'a, T>(
+    reader: &mut ByteReader<'a>,
+    least: usize,
+    read: fn(&mut ByteReader<'a>) -> Result<T, ByteError>,
+) -> Result<Vec<T>, DecodeError> {
+    let count = reader.count(least)?;
+    let mut values = Vec::with_capacity(count);
+    for _ in 0..count {
+        values.push(read(reader)?);
+    }
+    Ok(values)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{decode_float_histograms, decode_histograms};
+    use crate::model::histogram::{CounterResetHint, Span};
+    use proptest::prelude::{any, proptest};
+
+    #[test]
+    fn an_integer_histogram_is_read_field_by_field() {
+        let mut record = b"\x09\0\0\0\0\0\0\0\x02\0\0\0\0\0\0\0\x09".to_vec();
+        record.extend_from_slice(b"\x02\x02\x03\x69"); // ref 3, time 10, gauge, schema -53
+        record.extend_from_slice(b"\0\0\0\0\0\0\0\0\x05\x06\x3f\xf0\0\0\0\0\0\0"); // threshold, zero count, count, sum
+        record.extend_from_slice(b"\x01\x03\x02\0\x02\x04\x01\0"); // span -2 × 2, none, buckets 2 -1, none
+        record.extend_from_slice(b"\x01\x40\0\0\0\0\0\0\0"); // bound 2.0
+        let decoded = decode_histograms(&record).unwrap();
+        assert_eq!(decoded.len(), 1);
+        let (entry, histogram) = (&decoded[0], &decoded[0].histogram);
+        assert_eq!((entry.series.0, entry.t, entry.start), (3, 10, 0));
+        assert_eq!((histogram.reset_hint, histogram.schema), (CounterResetHint::Gauge, -53));
+        assert_eq!((histogram.zero_count, histogram.count, histogram.sum), (5, 6, 1.0));
+        assert_eq!(histogram.positive_spans, [Span { offset: -2, length: 2 }]);
+        assert_eq!(histogram.positive_buckets, [2, -1]);
+        assert_eq!(histogram.custom_values, [2.0]);
+        for cut in 18..record.len() {
+            assert!(decode_histograms(&record[..cut]).is_err(), "cut at {cut}");
+        }
+        assert!(decode_float_histograms(&record).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_panic(kind in 7u8..=13, mut record in proptest::collection::vec(any::<u8>(), 1..300)) {
+            record[0] = kind;
+            drop(decode_histograms(&record));
+            drop(decode_float_histograms(&record));
+        }
+    }
+}

@@ -1,0 +1,37 @@
+//! Labels as records hold them.
+//!
+//! ```text
+//! ┌───────────────────┬ n times ──────────────────────────────────────────────────────┐
+//! │ n <uvarint>       │ len <uvarint> │ name <bytes> │ len <uvarint> │ value <bytes>  │
+//! └───────────────────┴───────────────────────────────────────────────────────────────┘
+//! ```
+
+use crate::model::labels::{LabelError, Labels, LabelsBuilder};
+use crate::tsdb::encoding::byte_reader::{ByteReader, put_uvarint, put_uvarint_bytes};
+use crate::tsdb::wal::record::error::DecodeError;
+
+/// Appends a label set.
+pub(super) fn put_labels(out: &mut Vec<u8>, labels: &Labels) {
+    put_uvarint(out, labels.len() as u64);
+    for (name, value) in labels.iter() {
+        put_uvarint_bytes(out, name.as_bytes());
+        put_uvarint_bytes(out, value.as_bytes());
+    }
+}
+
+/// Reads a label set; `None` where it has no labels.
+pub(super) fn read_labels(reader: &mut ByteReader<'_>) -> Result<Option<Labels>, DecodeError> {
+    // A label takes at least the two bytes of its lengths.
+    let count = reader.count(2)?;
+    let mut builder = LabelsBuilder::new();
+    for _ in 0..count {
+        let name = reader.uvarint_str()?;
+        let value = reader.uvarint_str()?;
+        builder.add(name, value);
+    }
+    match builder.build() {
+        Ok(labels) => Ok(Some(labels)),
+        Err(LabelError::Empty) => Ok(None),
+        Err(source) => Err(DecodeError::Labels { offset: reader.offset(), source }),
+    }
+}

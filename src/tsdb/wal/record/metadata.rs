@@ -1,0 +1,84 @@
+//! Metadata records: type, unit and help text of series.
+//!
+//! ```text
+//! ┌──────────┬ any number ──────────────────────────────────────────────────────────────┐
+//! │ type = 6 │ ref <uvarint> │ metric type <1b> │ n <uvarint> │ n × (name, value)         │
+//! └──────────┴──────────────────────────────────────────────────────────────────────────┘
+//! name and value: len <uvarint>, bytes
+//! metric type: 0 unknown, 1 counter, 2 gauge, 3 histogram, 4 gauge histogram, 5 summary, 6 info, 7 stateset
+//! ```
+//!
+//! Fields other than `UNIT` and `HELP` are read over, as Prometheus does; so is an unknown metric type (= unknown).
+
+use crate::model::metadata::{Metadata, MetricType};
+use crate::model::refs::SeriesRef;
+use crate::tsdb::encoding::byte_reader::ByteReader;
+use crate::tsdb::wal::record::error::DecodeError;
+use crate::tsdb::wal::record::kind::RecordKind;
+
+/// The metadata of a series.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RefMetadata {
+    /// The series.
+    pub series: SeriesRef,
+    /// What is known of it.
+    pub metadata: Metadata,
+}
+
+/// Decodes a metadata record.
+///
+/// # Errors
+/// [`DecodeError`] where the record is of another kind, ends within an entry, or has text that is not UTF-8.
+pub fn decode_metadata(record: &[u8]) -> Result<Vec<RefMetadata>, DecodeError> {
+    let found = RecordKind::of(record);
+    if found != RecordKind::Metadata {
+        return Err(DecodeError::WrongKind { expected: RecordKind::Metadata, found });
+    }
+    let mut reader = ByteReader::new(&record[1..]);
+    let mut entries = Vec::new();
+    while !reader.is_empty() {
+        let series = SeriesRef(reader.uvarint()?);
+        let mut metadata = Metadata { metric_type: metric_type(reader.u8()?), ..Metadata::default() };
+        for _ in 0..reader.count(2)? {
+            let name = reader.uvarint_str()?;
+            let value = reader.uvarint_str()?;
+            match name {
+                "UNIT" => value.clone_into(&mut metadata.unit),
+                "HELP" => value.clone_into(&mut metadata.help),
+                _ => {}
+            }
+        }
+        entries.push(RefMetadata { series, metadata });
+    }
+    Ok(entries)
+}
+
+fn metric_type(byte: u8) -> MetricType {
+    match byte {
+        1 => MetricType::Counter,
+        2 => MetricType::Gauge,
+        3 => MetricType::Histogram,
+        4 => MetricType::GaugeHistogram,
+        5 => MetricType::Summary,
+        6 => MetricType::Info,
+        7 => MetricType::Stateset,
+        _ => MetricType::Unknown,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::decode_metadata;
+    use crate::model::metadata::{Metadata, MetricType};
+
+    #[test]
+    fn unknown_fields_are_read_over_and_a_cut_entry_is_an_error() {
+        let record = b"\x06\x81\x01\x02\x03\x04UNIT\x01s\x03NEW\x01x\x04HELP\x02me\x01\xff\0";
+        let decoded = decode_metadata(record).unwrap();
+        let first = Metadata { metric_type: MetricType::Gauge, unit: "s".into(), help: "me".into() };
+        assert_eq!((decoded[0].series.0, &decoded[0].metadata), (129, &first));
+        assert_eq!((decoded[1].series.0, &decoded[1].metadata), (1, &Metadata::default()));
+        assert!(decode_metadata(&record[..record.len() - 1]).is_err());
+        assert!(decode_metadata(b"\x06\x01\x01\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01").is_err());
+    }
+}

@@ -1,0 +1,54 @@
+//! M-map marker records, of the WBL only: up to here the late samples of a series stand in a chunk in `chunks_head/`.
+//!
+//! ```text
+//! ┌──────────┬ any number ──────────────────────────┐
+//! │ type = 5 │ ref <8b, BE> │ chunk ref <8b, BE>      │
+//! └──────────┴──────────────────────────────────────┘
+//! ```
+
+use crate::model::refs::{HeadChunkRef, SeriesRef};
+use crate::tsdb::encoding::byte_reader::ByteReader;
+use crate::tsdb::wal::record::error::DecodeError;
+use crate::tsdb::wal::record::kind::RecordKind;
+
+/// A chunk of late samples that was written out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RefMmapMarker {
+    /// The series.
+    pub series: SeriesRef,
+    /// Where its chunk is.
+    pub chunk: HeadChunkRef,
+}
+
+/// Decodes an m-map marker record.
+///
+/// # Errors
+/// [`DecodeError`] where the record is of another kind or ends within an entry.
+pub fn decode_mmap_markers(record: &[u8]) -> Result<Vec<RefMmapMarker>, DecodeError> {
+    let found = RecordKind::of(record);
+    if found != RecordKind::MmapMarkers {
+        return Err(DecodeError::WrongKind { expected: RecordKind::MmapMarkers, found });
+    }
+    let mut reader = ByteReader::new(&record[1..]);
+    let mut markers = Vec::with_capacity(reader.remaining() / 16);
+    while !reader.is_empty() {
+        let series = SeriesRef(reader.be_u64()?);
+        let chunk = HeadChunkRef::new(reader.be_u32()?, reader.be_u32()?);
+        markers.push(RefMmapMarker { series, chunk });
+    }
+    Ok(markers)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::decode_mmap_markers;
+
+    #[test]
+    fn file_and_offset_are_told_apart_and_a_cut_entry_is_an_error() {
+        let record = b"\x05\0\0\0\0\0\0\0\x02\0\0\0\x03\0\0\0\x08";
+        let decoded = decode_mmap_markers(record).unwrap();
+        assert_eq!((decoded[0].series.0, decoded[0].chunk.file(), decoded[0].chunk.offset()), (2, 3, 8));
+        assert!(decode_mmap_markers(&record[..16]).is_err());
+        assert_eq!(decode_mmap_markers(b"\x05").unwrap(), []);
+    }
+}

@@ -1,0 +1,28 @@
+//! The records of the log: one file for each kind, encoder and decoder side by side.
+//!
+//! A record is a byte that names its kind and, up to the end of the record, entries of that kind. Nothing counts the
+//! entries, so a record that ends within one is damaged. All kinds are drawn in the file that decodes them.
+//!
+//! | byte   | kind                     | file             | written here |
+//! |--------|--------------------------|------------------|--------------|
+//! | 1      | series                   | `series.rs`      | yes          |
+//! | 2, 11  | samples, with start time | `samples.rs`     | 2            |
+//! | 3      | tombstones               | `tombstones.rs`  | no           |
+//! | 4      | exemplars                | `exemplars.rs`   | no           |
+//! | 5      | m-map markers (WBL only) | `mmap_markers.rs`| no           |
+//! | 6      | metadata                 | `metadata.rs`    | no           |
+//! | 7..=10, 12, 13 | histograms       | `histograms.rs`  | no           |
+//!
+//! Decoders take a whole record as the reader hands it out (decompressed), trust no length in it, and allocate at most in
+//! proportion to its bytes. Source: `tsdb/record` of Prometheus 3.14, the authority where `wal.md` lags behind.
+
+pub mod error;
+pub mod exemplars;
+pub mod histograms;
+pub mod kind;
+mod label_set;
+pub mod metadata;
+pub mod mmap_markers;
+pub mod samples;
+pub mod series;
+pub mod tombstones;

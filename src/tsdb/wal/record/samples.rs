@@ -1,0 +1,244 @@
+//! Sample records: float values of series, without (type 2) and with (type 11) start timestamps.
+//!
+//! ```text
+//! type 2: every entry relative to the first one's reference and time
+//! ┌──────────┬──────────────────┬─────────────────┬ any number ─────────────────────────────────────────────┐
+//! │ type = 2 │ ref <8b, BE>     │ time <8b, BE>   │ ref delta <varint> │ time delta <varint> │ value <8b, BE> │
+//! └──────────┴──────────────────┴─────────────────┴──────────────────────────────────────────────────────────┘
+//! type 11: references relative to the entry before, times to the first
+//! ┌───────────┬──────────────┬───────────────┬────────────────┬────────────────┐
+//! │ type = 11 │ ref <varint> │ time <varint> │ start <varint> │ value <8b, BE> │
+//! ├───────────┴──────────────┴──┬────────────┴─────────┬──────┴────────────────┴──────────┬────────────────┐
+//! │ ref delta <varint>          │ time delta <varint>  │ start marker <1b>, maybe <varint> │ value <8b, BE> │  any number
+//! └─────────────────────────────┴──────────────────────┴───────────────────────────────────┴────────────────┘
+//! start marker: 0 no start, 1 that of the entry before, 2 a delta to the first one's follows
+//! ```
+//!
+//! Times are milliseconds. A record of the type byte alone is valid and empty. Deltas wrap around at 64 bits, as Go's do.
+
+use crate::model::refs::SeriesRef;
+use crate::model::sample::Sample;
+use crate::tsdb::encoding::byte_reader::{ByteReader, put_be_i64, put_be_u64, put_varint};
+use crate::tsdb::wal::record::error::DecodeError;
+use crate::tsdb::wal::record::kind::RecordKind;
+
+/// A sample as the log knows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RefSample {
+    /// The series.
+    pub series: SeriesRef,
+    /// When the series' count began, in milliseconds; 0 where that is not known.
+    pub start: i64,
+    /// Time and value.
+    pub sample: Sample,
+}
+
+/// What the entries of a type-2 record are relative to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct SampleBase {
+    series: u64,
+    time: i64,
+}
+
+/// Begins a sample record (type 2) at the end of `out`, for a first sample of this series and time. That sample itself is then
+/// the first to be put.
+#[inline]
+pub fn begin_samples(out: &mut Vec<u8>, first: SeriesRef, time: i64) -> SampleBase {
+    out.push(2);
+    put_be_u64(out, first.0);
+    put_be_i64(out, time);
+    SampleBase { series: first.0, time }
+}
+
+/// Appends a sample to the record that was begun with `base`.
+#[inline]
+pub fn put_sample(out: &mut Vec<u8>, base: SampleBase, series: SeriesRef, sample: Sample) {
+    put_varint(out, series.0.wrapping_sub(base.series) as i64);
+    put_varint(out, sample.t.wrapping_sub(base.time));
+    put_be_u64(out, sample.v.to_bits());
+}
+
+/// Appends a whole sample record (type 2) to `out`: exactly Prometheus's bytes.
+pub fn encode_samples(out: &mut Vec<u8>, samples: impl IntoIterator<Item = (SeriesRef, Sample)>) {
+    let mut samples = samples.into_iter().peekable();
+    let Some(&(series, Sample { t, .. })) = samples.peek() else { return out.push(2) };
+    let base = begin_samples(out, series, t);
+    samples.for_each(|(series, sample)| put_sample(out, base, series, sample));
+}
+
+/// Reads a sample record of either type entry by entry, allocating nothing. After an error it yields nothing more.
+#[derive(Debug)]
+pub struct SamplesDecoder<'a> {
+    reader: ByteReader<'a>,
+    layout: Layout,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Layout {
+    V1 { base_ref: u64, base_time: i64 },
+    V2(Option<StartTimes>),
+}
+
+impl<'a> SamplesDecoder<'a> {
+    /// A decoder of a whole record.
+    ///
+    /// # Errors
+    /// [`DecodeError::WrongKind`], or [`DecodeError::Bytes`] where the record ends within its first lines.
+    pub fn new(record: &'a [u8]) -> Result<Self, DecodeError> {
+        let mut reader = ByteReader::new(record.get(1..).unwrap_or_default());
+        let layout = match RecordKind::of(record) {
+            RecordKind::Samples if reader.is_empty() => Layout::V1 { base_ref: 0, base_time: 0 },
+            RecordKind::Samples => Layout::V1 { base_ref: reader.be_u64()?, base_time: reader.be_i64()? },
+            RecordKind::SamplesV2 => Layout::V2(None),
+            found => return Err(DecodeError::WrongKind { expected: RecordKind::Samples, found }),
+        };
+        Ok(Self { reader, layout })
+    }
+
+    /// No more than so many entries follow: what to reserve for.
+    #[must_use]
+    pub fn at_most(&self) -> usize {
+        // One byte for each delta, eight for the value.
+        self.reader.remaining() / 10
+    }
+
+    #[inline]
+    fn read(&mut self) -> Result<RefSample, DecodeError> {
+        match &mut self.layout {
+            Layout::V1 { base_ref, base_time } => {
+                let series = SeriesRef(base_ref.wrapping_add(self.reader.varint()? as u64));
+                let t = base_time.wrapping_add(self.reader.varint()?);
+                let sample = Sample { t, v: self.reader.be_f64()? };
+                Ok(RefSample { series, start: 0, sample })
+            }
+            Layout::V2(times) => {
+                let Entry { series, t, start } = StartTimes::read(times, &mut self.reader)?;
+                Ok(RefSample { series, start, sample: Sample { t, v: self.reader.be_f64()? } })
+            }
+        }
+    }
+}
+
+impl Iterator for SamplesDecoder<'_> {
+    type Item = Result<RefSample, DecodeError>;
+
+    #[inline]
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.reader.is_empty() {
+            return None;
+        }
+        let entry = self.read();
+        if entry.is_err() {
+            self.reader = ByteReader::new(&[]);
+        }
+        Some(entry)
+    }
+}
+
+/// The head of an entry of a V2 record.
+pub(super) struct Entry {
+    pub(super) series: SeriesRef,
+    pub(super) t: i64,
+    pub(super) start: i64,
+}
+
+/// What the heads of entries in V2 records are relative to.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct StartTimes {
+    first_time: i64,
+    first_start: i64,
+    previous_ref: u64,
+    previous_start: i64,
+}
+
+impl StartTimes {
+    /// Reads the head of the next entry; `times` is `None` before the first.
+    pub(super) fn read(times: &mut Option<Self>, reader: &mut ByteReader<'_>) -> Result<Entry, DecodeError> {
+        let Some(times) = times else {
+            let (series, t, start) = (reader.varint()? as u64, reader.varint()?, reader.varint()?);
+            *times = Some(Self { first_time: t, first_start: start, previous_ref: series, previous_start: start });
+            return Ok(Entry { series: SeriesRef(series), t, start });
+        };
+        times.previous_ref = times.previous_ref.wrapping_add(reader.varint()? as u64);
+        let t = times.first_time.wrapping_add(reader.varint()?);
+        times.previous_start = match reader.u8()? {
+            0 => 0,
+            1 => times.previous_start,
+            2 => times.first_start.wrapping_add(reader.varint()?),
+            byte => return Err(DecodeError::BadByte { what: "start marker", byte, offset: reader.offset() }),
+        };
+        Ok(Entry { series: SeriesRef(times.previous_ref), t, start: times.previous_start })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{RefSample, SamplesDecoder, encode_samples};
+    use crate::model::refs::SeriesRef;
+    use crate::model::sample::{STALE_NAN_BITS, Sample};
+    use crate::tsdb::encoding::byte_reader::ByteError;
+    use crate::tsdb::wal::record::error::DecodeError;
+    use proptest::prelude::{any, prop_assert, prop_assert_eq, proptest};
+
+    #[test]
+    fn the_bytes_are_those_of_the_format() {
+        let mut record = Vec::new();
+        let stale = f64::from_bits(STALE_NAN_BITS);
+        encode_samples(&mut record, [(SeriesRef(5), Sample::new(1000, 1.0)), (SeriesRef(4), Sample::new(1001, stale))]);
+        let mut expected = b"\x02\0\0\0\0\0\0\0\x05\0\0\0\0\0\0\x03\xe8".to_vec();
+        expected.extend_from_slice(b"\0\0\x3f\xf0\0\0\0\0\0\0");
+        expected.extend_from_slice(b"\x01\x02\x7f\xf0\0\0\0\0\0\x02");
+        assert_eq!(record, expected);
+    }
+
+    #[test]
+    fn starts_follow_their_markers() {
+        let mut record = vec![11, 2, 20, 10];
+        record.extend_from_slice(&[0; 8]);
+        for marker in [&[1][..], &[0], &[1], &[2, 4], &[1]] {
+            record.extend_from_slice(&[2, 2]);
+            record.extend_from_slice(marker);
+            record.extend_from_slice(&[0; 8]);
+        }
+        let decoded: Vec<_> = SamplesDecoder::new(&record).unwrap().map(Result::unwrap).collect();
+        assert_eq!(decoded.iter().map(|s| s.start).collect::<Vec<_>>(), [5, 5, 0, 0, 7, 7]);
+        assert_eq!(decoded.iter().map(|s| s.series.0).collect::<Vec<_>>(), [1, 2, 3, 4, 5, 6]);
+        assert_eq!(decoded.iter().map(|s| s.sample.t).collect::<Vec<_>>(), [10, 11, 11, 11, 11, 11]);
+    }
+
+    #[test]
+    fn an_empty_record_has_no_samples_and_a_cut_one_is_an_error() {
+        assert_eq!(SamplesDecoder::new(&[2]).unwrap().count(), 0);
+        assert_eq!(SamplesDecoder::new(&[11]).unwrap().count(), 0);
+        assert!(SamplesDecoder::new(&[2, 0]).is_err());
+        assert!(SamplesDecoder::new(&[1]).is_err());
+        let cut: Vec<_> = SamplesDecoder::new(&[11, 2, 2, 2, 0]).unwrap().collect();
+        assert_eq!(cut, [Err(DecodeError::Bytes(ByteError::Short { offset: 3, needed: 8, left: 1 }))]);
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_encoded_is_decoded_bit_for_bit(
+            samples in proptest::collection::vec((any::<u64>(), any::<i64>(), any::<u64>()), 0..50),
+        ) {
+            let samples: Vec<_> =
+                samples.iter().map(|&(n, t, v)| (SeriesRef(n), Sample::new(t, f64::from_bits(v)))).collect();
+            let mut record = Vec::new();
+            encode_samples(&mut record, samples.iter().copied());
+            let decoder = SamplesDecoder::new(&record).unwrap();
+            prop_assert!(decoder.at_most() >= samples.len());
+            let decoded: Vec<_> = decoder.map(Result::unwrap).collect();
+            let expected: Vec<_> =
+                samples.iter().map(|&(series, sample)| RefSample { series, start: 0, sample }).collect();
+            prop_assert_eq!(decoded, expected);
+        }
+
+        #[test]
+        fn no_bytes_panic(v2 in any::<bool>(), mut record in proptest::collection::vec(any::<u8>(), 1..200)) {
+            record[0] = if v2 { 11 } else { 2 };
+            if let Ok(decoder) = SamplesDecoder::new(&record) {
+                decoder.for_each(drop);
+            }
+        }
+    }
+}

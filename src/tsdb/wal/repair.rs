@@ -1,0 +1,215 @@
+//! Repair: a log that ends where its last good record does.
+//!
+//! What stands before the damage is kept, as Prometheus does. What stands behind it is not thrown away:
+//! * a torn tail of the last segment is cut off; it is half a write that nobody was told of;
+//! * otherwise the rest of the damaged segment and all later segments go to the quarantine, each time to a folder of its own:
+//!
+//! ```text
+//! quarantine/wal-00000001-at-105954/00000001.from-105954   the damaged segment's bytes from there on
+//!                                   00000002               a later segment, whole
+//! quarantine/wal-00000001-at-105954-2/…                    another time
+//! ```
+//!
+//! Later segments must go: their samples may belong to series whose records were lost, and a segment written anew would stand
+//! behind them.
+//!
+//! Invariant: a crash between any two steps leaves a log that reads up to the same damage or is repaired, so a second repair
+//! finishes the first, and no byte behind the good records is in fewer than one place. For that, segments go last first, so that
+//! none is missing in between, each move durable before the next; the damaged segment is cut last.
+//!
+//! To be run while nobody writes to the log. A damaged checkpoint is not for here: nothing may be cut from one.
+
+use std::fmt;
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
+
+use crate::tsdb::fs::disk::Disk;
+use crate::tsdb::fs::fault;
+use crate::tsdb::wal::damage::{Damage, Extent};
+use crate::tsdb::wal::segment::{Segment, SegmentError, list_segments};
+
+/// What a repair did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Repaired {
+    /// The damaged segment.
+    pub segment: u32,
+    /// Its file, which now ends at `kept`.
+    pub path: PathBuf,
+    /// How many bytes of it were good and kept.
+    pub kept: u64,
+    /// How many bytes were cut off it, or set aside from it.
+    pub cut: u64,
+    /// What was wrong, where.
+    pub damage: String,
+    /// What was set aside; `None` where a torn tail was cut off.
+    pub set_aside: Option<SetAside>,
+}
+
+/// What went to the quarantine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SetAside {
+    /// Where it is.
+    pub folder: PathBuf,
+    /// The later segments that are there whole, by number.
+    pub segments: Vec<u32>,
+    /// Bytes altogether.
+    pub bytes: u64,
+}
+
+/// Why a log could not be repaired. What was good in it still is.
+#[derive(Debug, thiserror::Error)]
+pub enum RepairError {
+    /// The segments can't be listed.
+    #[error(transparent)]
+    Segments(#[from] SegmentError),
+    /// The damaged file is not a segment of this log.
+    #[error("{} is not a segment of {}", path.display(), dir.display())]
+    Foreign {
+        /// The damaged file.
+        path: PathBuf,
+        /// The log's directory.
+        dir: PathBuf,
+    },
+    /// The system does not do what is needed.
+    #[error("repairing the log: {step} {}: {source}", path.display())]
+    Io {
+        /// What was tried.
+        step: &'static str,
+        /// With what.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+}
+
+/// Repairs the log in `wal_dir`: keeps what stands before `damage`, sets aside in `quarantine` what stands behind it.
+///
+/// # Errors
+/// [`RepairError`]; a second try goes on where this one ended.
+pub fn repair(disk: &dyn Disk, wal_dir: &Path, quarantine: &Path, damage: &Damage) -> Result<Repaired, RepairError> {
+    let mut segments = list_segments(wal_dir)?;
+    let Some(index) = segments.iter().position(|s| s.number == damage.segment && s.path == damage.path) else {
+        return Err(RepairError::Foreign { path: damage.path.clone(), dir: wal_dir.to_owned() });
+    };
+    let later = segments.split_off(index + 1);
+    fault::point("replay.repair");
+    // A start that ended early may have left an empty segment behind the torn one.
+    let later_bytes = later.iter().map(|segment| len_of(&segment.path)).sum::<Result<u64, _>>()?;
+    let cut = len_of(&damage.path)?.saturating_sub(damage.good_end);
+    let set_aside = if damage.extent == Extent::TornTail && later_bytes == 0 {
+        None
+    } else {
+        Some(set_aside(&Place { disk, wal_dir, quarantine }, damage, &later, cut)?)
+    };
+    fault::point("replay.repair");
+    cut_off(disk, damage)?;
+    let (segment, path, kept) = (damage.segment, damage.path.clone(), damage.good_end);
+    Ok(Repaired { segment, path, kept, cut, damage: damage.to_string(), set_aside })
+}
+
+struct Place<'a> {
+    disk: &'a dyn Disk,
+    wal_dir: &'a Path,
+    quarantine: &'a Path,
+}
+
+fn set_aside(place: &Place<'_>, damage: &Damage, later: &[Segment], cut: u64) -> Result<SetAside, RepairError> {
+    let folder = new_folder(place, damage);
+    place.disk.create_dir_all(&folder).map_err(failed("creating", &folder))?;
+    let mut bytes = cut;
+    for segment in later.iter().rev() {
+        bytes += len_of(&segment.path)?;
+        set_segment_aside(place, segment, &folder)?;
+        fault::point("replay.repair");
+    }
+    if cut > 0 {
+        let tail = folder.join(format!("{:08}.from-{}", damage.segment, damage.good_end));
+        copy(place.disk, &damage.path, damage.good_end, &tail)?;
+        sync_dir(place.disk, &folder)?;
+    }
+    Ok(SetAside { folder, segments: later.iter().map(|segment| segment.number).collect(), bytes })
+}
+
+/// The first folder of the damage's name that is not there yet.
+fn new_folder(place: &Place<'_>, damage: &Damage) -> PathBuf {
+    let log = place.wal_dir.file_name().map_or("wal".into(), |name| name.to_string_lossy());
+    let first = place.quarantine.join(format!("{log}-{:08}-at-{}", damage.segment, damage.good_end));
+    let later = (2u32..).map(|number| {
+        let mut name = first.clone().into_os_string();
+        name.push(format!("-{number}"));
+        PathBuf::from(name)
+    });
+    std::iter::once(first.clone()).chain(later).find(|folder| !folder.exists()).unwrap_or(first)
+}
+
+fn set_segment_aside(place: &Place<'_>, segment: &Segment, folder: &Path) -> Result<(), RepairError> {
+    let to = folder.join(format!("{:08}", segment.number));
+    match place.disk.rename(&segment.path, &to) {
+        Ok(()) => sync_dir(place.disk, folder)?,
+        Err(error) if error.kind() == io::ErrorKind::CrossesDevices => {
+            copy(place.disk, &segment.path, 0, &to)?;
+            sync_dir(place.disk, folder)?;
+            place.disk.remove_file(&segment.path).map_err(failed("removing", &segment.path))?;
+        }
+        Err(error) => return Err(failed("moving", &segment.path)(error)),
+    }
+    sync_dir(place.disk, place.wal_dir)
+}
+
+/// Copies a file from `offset` on to a new one, durably but for the new one's name.
+fn copy(disk: &dyn Disk, from: &Path, offset: u64, to: &Path) -> Result<(), RepairError> {
+    let copying = || {
+        let mut source = File::open(from)?;
+        source.seek(SeekFrom::Start(offset))?;
+        let target = disk.create_new(to)?;
+        let mut buffer = vec![0; 1 << 20];
+        loop {
+            match source.read(&mut buffer) {
+                Ok(0) => return target.sync(),
+                Ok(n) => target.append(&buffer[..n])?,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+    };
+    copying().map_err(failed("copying", from))
+}
+
+fn cut_off(disk: &dyn Disk, damage: &Damage) -> Result<(), RepairError> {
+    let cutting = || {
+        let file = disk.open_append(&damage.path)?;
+        file.set_len(damage.good_end)?;
+        file.sync()
+    };
+    cutting().map_err(failed("cutting", &damage.path))
+}
+
+fn sync_dir(disk: &dyn Disk, dir: &Path) -> Result<(), RepairError> {
+    disk.sync_dir(dir).map_err(failed("syncing", dir))
+}
+
+fn len_of(path: &Path) -> Result<u64, RepairError> {
+    Ok(std::fs::metadata(path).map_err(failed("looking at", path))?.len())
+}
+
+fn failed(step: &'static str, path: &Path) -> impl Fn(io::Error) -> RepairError {
+    let path = path.to_owned();
+    move |source| RepairError::Io { step, path: path.clone(), source }
+}
+
+impl fmt::Display for Repaired {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}; kept the file's first {} bytes, ", self.damage, self.kept)?;
+        match &self.set_aside {
+            None => write!(f, "cut off {}", self.cut),
+            Some(SetAside { folder, segments, bytes }) => write!(
+                f,
+                "set {bytes} bytes aside in {}: the file's last {} and {} later segments",
+                folder.display(),
+                self.cut,
+                segments.len()
+            ),
+        }
+    }
+}

@@ -1,0 +1,34 @@
+//! What the log counts. The names under which Prometheus shows these stand where they are registered.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+/// Counters of the log; each only grows, but for `segment`.
+#[derive(Debug, Default)]
+pub struct WalStats {
+    /// The segment being written.
+    pub segment: AtomicU64,
+    /// Records written.
+    pub records: AtomicU64,
+    /// Bytes of records written, after compression, without headers and padding.
+    pub record_bytes: AtomicU64,
+    /// Groups written: each holds the records of all requests that waited.
+    pub writes: AtomicU64,
+    /// Writes that failed.
+    pub write_failures: AtomicU64,
+    /// Syncs, failed ones included.
+    pub syncs: AtomicU64,
+    /// Time spent in syncs, in nanoseconds.
+    pub sync_nanos: AtomicU64,
+    /// Syncs that failed.
+    pub sync_failures: AtomicU64,
+}
+
+impl WalStats {
+    /// Notes a sync that took so long.
+    pub(super) fn sync_done(&self, took: Duration) {
+        self.syncs.fetch_add(1, Ordering::Relaxed);
+        let nanos = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
+        self.sync_nanos.fetch_add(nanos, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,173 @@
+//! Writing records to segments: one write for all records that go to the same segment.
+//!
+//! A new segment is begun at every start (number = last + 1) and whenever a record does not fit; a record never crosses
+//! segments. A finished segment ends with a full page; its sync is left to the caller ([`LogWriter::take_finished`]).
+//!
+//! Invariant: a segment is only ever appended to behind its last complete write. After a failed write the file is cut
+//! back to there; until that works, nothing is written. So no record ever follows a torn one.
+
+use crate::tsdb::fs::disk::{Disk, DiskFile};
+use crate::tsdb::fs::fault;
+use crate::tsdb::wal::group::Group;
+use crate::tsdb::wal::page::{append_record, fits, padding_at};
+use crate::tsdb::wal::segment::{list_segments, segment_path};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Writes the log's segments.
+#[derive(Debug)]
+pub struct LogWriter {
+    dir: PathBuf,
+    disk: Arc<dyn Disk>,
+    segment_size: u64,
+    number: u32,
+    file: Arc<dyn DiskFile>,
+    /// Bytes of completed writes in the current segment.
+    len: u64,
+    /// A failed write may have left bytes behind `len`.
+    torn: bool,
+    finished: Vec<Arc<dyn DiskFile>>,
+    buffer: Vec<u8>,
+}
+
+impl LogWriter {
+    /// Begins a new segment of at most `segment_size` bytes behind those in `dir`, which is made where there is none.
+    ///
+    /// # Errors
+    /// What the file system fails with.
+    pub fn begin(dir: PathBuf, segment_size: u64, disk: Arc<dyn Disk>) -> io::Result<Self> {
+        disk.create_dir_all(&dir)?;
+        let last = list_segments(&dir).map_err(io::Error::other)?.last().map(|segment| segment.number);
+        let number = last.map_or(0, |last| last + 1);
+        let file = create(&*disk, &dir, number)?;
+        Ok(Self {
+            dir,
+            disk,
+            segment_size,
+            number,
+            file,
+            len: 0,
+            torn: false,
+            finished: Vec::new(),
+            buffer: Vec::new(),
+        })
+    }
+
+    /// The number of the current segment.
+    #[must_use]
+    pub fn segment(&self) -> u32 {
+        self.number
+    }
+
+    /// The current segment's file.
+    #[must_use]
+    pub fn file(&self) -> Arc<dyn DiskFile> {
+        Arc::clone(&self.file)
+    }
+
+    /// Segments that were finished since the last call and want a sync.
+    #[must_use]
+    pub fn take_finished(&mut self) -> Vec<Arc<dyn DiskFile>> {
+        std::mem::take(&mut self.finished)
+    }
+
+    /// Writes what of `group` is not written yet.
+    ///
+    /// # Errors
+    /// What the file system fails with. `group` then knows what was written before; a later call goes on there.
+    pub fn write(&mut self, group: &mut Group) -> io::Result<()> {
+        self.mend()?;
+        while !group.is_done() {
+            self.buffer.clear();
+            let mut taken = 0;
+            for record in group.unwritten() {
+                let at = self.len + self.buffer.len() as u64;
+                if at > 0 && !fits(at, self.segment_size, record.data.len()) {
+                    break;
+                }
+                append_record(&mut self.buffer, at, record.data, record.compression);
+                taken += 1;
+            }
+            let is_full = taken < group.unwritten().len();
+            if is_full {
+                self.pad();
+            }
+            self.append()?;
+            group.written(taken);
+            if is_full {
+                self.next_segment()?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Fills the last page, so that the segment ends as a Prometheus that stops leaves it.
+    ///
+    /// # Errors
+    /// What the file system fails with.
+    pub fn finish(&mut self) -> io::Result<()> {
+        self.mend()?;
+        self.buffer.clear();
+        self.pad();
+        self.append()
+    }
+
+    /// Cuts off what a failed write left.
+    ///
+    /// # Errors
+    /// What the file system fails with; nothing may be written before this has worked.
+    pub fn mend(&mut self) -> io::Result<()> {
+        if self.torn {
+            self.file.set_len(self.len)?;
+            self.torn = false;
+        }
+        Ok(())
+    }
+
+    /// Fills the page in which the buffer ends.
+    fn pad(&mut self) {
+        let end = self.len + self.buffer.len() as u64;
+        self.buffer.resize(self.buffer.len() + padding_at(end), 0);
+    }
+
+    fn append(&mut self) -> io::Result<()> {
+        if self.buffer.is_empty() {
+            return Ok(());
+        }
+        fault::point("wal.before_write");
+        self.torn = true;
+        self.file.append(&self.buffer)?;
+        self.torn = false;
+        fault::point("wal.after_write");
+        self.len += self.buffer.len() as u64;
+        Ok(())
+    }
+
+    fn next_segment(&mut self) -> io::Result<()> {
+        fault::point("wal.segment_roll");
+        let file = create(&*self.disk, &self.dir, self.number + 1)?;
+        self.finished.push(std::mem::replace(&mut self.file, file));
+        self.number += 1;
+        self.len = 0;
+        Ok(())
+    }
+}
+
+/// A new, empty segment, its name on disk.
+fn create(disk: &dyn Disk, dir: &Path, number: u32) -> io::Result<Arc<dyn DiskFile>> {
+    let path = segment_path(dir, number);
+    let file = match disk.create_new(&path) {
+        // An earlier try got so far and no further.
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            let file = disk.open_append(&path)?;
+            if !file.is_empty()? {
+                return Err(error);
+            }
+            file
+        }
+        created => created?,
+    };
+    disk.sync_dir(dir)?;
+    Ok(file)
+}

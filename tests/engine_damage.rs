@@ -1,0 +1,154 @@
+//! A log cut at every byte of its last page, and with one bit flipped anywhere: the start never panics, never returns a wrong value, loses
+//! only the damaged record and what stood after it, and says so.
+
+use narthex::model::labels::LabelsBuilder;
+use narthex::model::matcher::{MatchKind, Matcher};
+use narthex::model::sample::Sample;
+use narthex::model::time::TimeRange;
+use narthex::tsdb::db::Db;
+use narthex::tsdb::db::open::OpenReport;
+use narthex::tsdb::db::options::DbOptions;
+use narthex::tsdb::wal::compression::Compression;
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+const PAGE: usize = 32 * 1024;
+const START: i64 = 1_700_000_000_000;
+
+type Stored = BTreeMap<String, Vec<(i64, u64)>>;
+
+fn options(dir: &Path, compression: Compression) -> DbOptions {
+    let mut options = DbOptions::new(dir.to_owned());
+    options.wal_compression = compression;
+    options.wal_segment_size = 2 * PAGE as u64;
+    options
+}
+
+fn open(dir: &Path) -> (Db, OpenReport) {
+    let db = Db::open(options(dir, Compression::Snappy)).unwrap();
+    let report = db.replay().unwrap();
+    (db, report)
+}
+
+fn everything(db: &Db) -> Stored {
+    let all = Matcher::new(MatchKind::NotEqual, "__name__", "").unwrap();
+    db.select(&[all], TimeRange::ALL)
+        .unwrap()
+        .map(|series| {
+            let series = series.unwrap();
+            let samples = series.samples(TimeRange::ALL).map(|s| s.map(|s| (s.t, s.v.to_bits())).unwrap()).collect();
+            (series.labels().to_string(), samples)
+        })
+        .collect()
+}
+
+/// A directory with a log of `requests` requests on 20 series, no full chunk, ended without a clean stop.
+fn written(compression: Compression, requests: i64) -> (tempfile::TempDir, Stored) {
+    let dir = tempfile::tempdir().unwrap();
+    let db = Db::open(options(dir.path(), compression)).unwrap();
+    db.replay().unwrap();
+    for request in 0..requests {
+        let mut appender = db.appender().unwrap();
+        for series in 0..20 {
+            let number = format!("{series:03}");
+            let labels =
+                LabelsBuilder::from_iter([("__name__", "damaged"), ("number", number.as_str())]).build().unwrap();
+            let value = f64::from_bits((request as u64 * 0x9e37_79b9_7f4a_7c15) ^ series);
+            let sample = Sample::new(START + request * 1000, value);
+            appender.append(&labels, std::iter::once(sample), |_, _| panic!("refused")).unwrap();
+        }
+        appender.commit().unwrap();
+    }
+    let stored = everything(&db);
+    drop(db);
+    (dir, stored)
+}
+
+fn copy_dir(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        if entry.metadata().unwrap().is_dir() {
+            copy_dir(&entry.path(), &target);
+        } else {
+            fs::copy(entry.path(), &target).unwrap();
+        }
+    }
+}
+
+fn segments(dir: &Path) -> Vec<PathBuf> {
+    let mut files: Vec<_> = fs::read_dir(dir.join("wal")).unwrap().map(|e| e.unwrap().path()).collect();
+    files.retain(|file| file.metadata().unwrap().len() > 0);
+    files.sort();
+    files
+}
+
+/// Every sample of `read` was stored, and of each series only the newest are missing.
+fn assert_prefix(read: &Stored, stored: &Stored, what: &str) {
+    for (series, samples) in read {
+        let all = stored.get(series).unwrap_or_else(|| panic!("{what}: unknown series {series}"));
+        assert_eq!(samples, &all[..samples.len()], "{what}: {series}");
+    }
+}
+
+fn count(stored: &Stored) -> usize {
+    stored.values().map(Vec::len).sum()
+}
+
+#[test]
+fn a_log_cut_at_any_byte_of_its_last_page_keeps_all_before_the_cut() {
+    let (dir, stored) = written(Compression::None, 100);
+    let last = segments(dir.path()).pop().unwrap();
+    let bytes = fs::read(&last).unwrap();
+    let first_cut = (bytes.len() - 1) / PAGE * PAGE;
+    let mut kept_before = 0;
+    for cut in (first_cut..bytes.len()).step_by(if cfg!(debug_assertions) { 97 } else { 1 }) {
+        fs::write(&last, &bytes[..cut]).unwrap();
+        let scratch = tempfile::tempdir().unwrap();
+        copy_dir(dir.path(), scratch.path());
+        let (db, _) = open(scratch.path());
+        let read = everything(&db);
+        assert_prefix(&read, &stored, &format!("cut at {cut}"));
+        assert!(count(&read) >= kept_before, "cut at {cut}: {} samples, {kept_before} at an earlier cut", count(&read));
+        kept_before = count(&read);
+    }
+    // The last cut leaves out one byte of the last request, and nothing else.
+    assert_eq!(count(&stored) - kept_before, 20);
+}
+
+#[test]
+fn one_flipped_bit_anywhere_costs_only_what_stands_at_and_after_it() {
+    for compression in [Compression::None, Compression::Snappy, Compression::Zstd] {
+        let (dir, stored) = written(compression, 40);
+        let files = segments(dir.path());
+        for file in &files {
+            let bytes = fs::read(file).unwrap();
+            for position in 0..bytes.len() {
+                let bit = (position * 7 + 3) % 8;
+                let mut damaged = bytes.clone();
+                damaged[position] ^= 1 << bit;
+                let scratch = tempfile::tempdir().unwrap();
+                copy_dir(dir.path(), scratch.path());
+                fs::write(scratch.path().join("wal").join(file.file_name().unwrap()), &damaged).unwrap();
+                let what = format!("{compression:?}, {}, bit {bit} of byte {position}", file.display());
+                let (db, report) = open(scratch.path());
+                let read = everything(&db);
+                assert_prefix(&read, &stored, &what);
+                let lost = count(&read) < count(&stored);
+                assert!(
+                    !lost || report.repaired.is_some() || report.replay.newer_records > 0,
+                    "{what}: lost without a word"
+                );
+                drop(db);
+                // What was repaired stays so.
+                if position % 101 == 0 {
+                    let (db, again) = open(scratch.path());
+                    assert!(again.repaired.is_none(), "{what}: repaired twice");
+                    assert_eq!(everything(&db), read, "{what}");
+                }
+            }
+        }
+    }
+}
