@@ -15,6 +15,8 @@ use crate::server::listener::{ConnectionLimits, Drained, Listener};
 use crate::server::router;
 use crate::tsdb::db::Db;
 use crate::tsdb::db::open::{OpenError, ReplayError};
+use crate::tsdb::fs::fault;
+use crate::tsdb::fs::fault::FaultError;
 use crate::tsdb::wal::error::WalError;
 use std::io::Write;
 use std::net::SocketAddr;
@@ -70,6 +72,10 @@ pub fn run(flags: &ServeFlags, meaningless: &[&str]) -> ExitCode {
         let given: Vec<String> = meaningless.iter().map(|flag| format!("--{flag}")).collect();
         tracing::warn!(flags = given.join(" "), "flags of Prometheus that mean nothing here are ignored");
     }
+    if let Err(error) = arm_fail_points() {
+        tracing::error!(%error, "narthex ends");
+        return ExitCode::FAILURE;
+    }
     let served = runtime(flags).map_err(ServeError::System).and_then(|runtime| {
         let served = runtime.block_on(serve(flags));
         // Not waited for: a replay that was interrupted, or requests that took longer than the time to drain.
@@ -82,6 +88,22 @@ pub fn run(flags: &ServeFlags, meaningless: &[&str]) -> ExitCode {
             tracing::error!(%error, "narthex ends");
             ExitCode::FAILURE
         }
+    }
+}
+
+/// Arms the fail points that a test asks for in the environment.
+fn arm_fail_points() -> Result<(), FaultError> {
+    match std::env::var(fault::VARIABLE) {
+        Ok(text) if !text.is_empty() => {
+            fault::arm_from(&text)?;
+            tracing::warn!(
+                points = text,
+                "fail points are armed by {}: this process is for tests only",
+                fault::VARIABLE
+            );
+            Ok(())
+        }
+        _ => Ok(()),
     }
 }
 

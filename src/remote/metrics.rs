@@ -71,6 +71,8 @@ pub struct ReadMetrics {
     pub queries: Gauge,
     /// Samples sent in answers.
     pub samples: Counter,
+    /// Chunks left out of answers.
+    pub unreadable_chunks: Counter,
 }
 
 impl ReadMetrics {
@@ -82,6 +84,10 @@ impl ReadMetrics {
                 "The current number of remote read queries that are either in execution or queued on the handler.",
             ),
             samples: registry.counter("narthex_remote_read_samples_total", "Samples sent in answers to remote reads."),
+            unreadable_chunks: registry.counter(
+                "narthex_read_unreadable_chunks_total",
+                "Chunks left out of answers because this version can't decode them (native histograms, newer encodings).",
+            ),
         }
     }
 }

@@ -4,8 +4,8 @@
 //! bytes, and the bits of each value are kept (-0 too, which proto3's own encoders leave out). What is in memory is the
 //! compressed answer and one series. Blocks its thread; the same for HTTP and, later, gRPC.
 
-use crate::model::matcher::{MatchKind, Matcher};
 use crate::model::matcher::error::MatcherError;
+use crate::model::matcher::{MatchKind, Matcher};
 use crate::model::sample::Sample;
 use crate::model::time::TimeRange;
 use crate::remote::packed::{BlockWriter, Gap, TooLong};
@@ -110,6 +110,8 @@ pub struct Answer {
     pub pieces: Vec<Bytes>,
     /// Samples in it.
     pub samples: u64,
+    /// Chunks that this version can't decode (native histograms, newer encodings of floats) and that are left out.
+    pub unreadable_chunks: u64,
 }
 
 /// Reads a request.
@@ -148,12 +150,20 @@ pub fn answer(
     limits: ReadLimits,
     more: &mut dyn FnMut(usize) -> Result<(), Stop>,
 ) -> Result<Answer, ReadError> {
-    let mut answering = Answering { block: BlockWriter::default(), series: Vec::new(), limits, samples: 0, known: 0, more };
+    let mut answering = Answering {
+        block: BlockWriter::default(),
+        series: Vec::new(),
+        limits,
+        samples: 0,
+        unreadable_chunks: 0,
+        known: 0,
+        more,
+    };
     for query in &request.queries {
         answering.query(db, query)?;
     }
-    let samples = answering.samples;
-    Ok(Answer { pieces: answering.block.finish()?, samples })
+    let Answering { block, samples, unreadable_chunks, .. } = answering;
+    Ok(Answer { pieces: block.finish()?, samples, unreadable_chunks })
 }
 
 /// The matchers of a query.
@@ -181,6 +191,7 @@ struct Answering<'a> {
     series: Vec<u8>,
     limits: ReadLimits,
     samples: u64,
+    unreadable_chunks: u64,
     /// Bytes that were told to `more`.
     known: usize,
     more: &'a mut dyn FnMut(usize) -> Result<(), Stop>,
@@ -195,7 +206,9 @@ impl Answering<'_> {
         let mut left = self.limits.samples.unwrap_or(u64::MAX);
         for series in db.select(&matchers, range)? {
             let series = series?;
-            self.add_series(series.labels.as_packed(), series.samples(), &mut left)?;
+            let samples = series.samples(range);
+            self.unreadable_chunks += samples.unreadable_chunks() as u64;
+            self.add_series(series.labels().as_packed(), samples, &mut left)?;
         }
         let len = self.block.content_len() - start;
         self.block.fill(result, &header(RESULTS_KEY, len));
@@ -216,9 +229,8 @@ impl Answering<'_> {
         for sample in samples {
             let sample = sample?;
             empty = false;
-            *left = left
-                .checked_sub(1)
-                .ok_or_else(|| ReadError::SampleLimit(self.limits.samples.unwrap_or(u64::MAX)))?;
+            *left =
+                left.checked_sub(1).ok_or_else(|| ReadError::SampleLimit(self.limits.samples.unwrap_or(u64::MAX)))?;
             self.samples += 1;
             put_sample(&mut self.series, sample);
             if self.series.len() >= SERIES_BYTES {

@@ -58,7 +58,9 @@ impl Reservation {
     pub fn extend(&mut self, bytes: usize) -> Result<(), BudgetUsedUp> {
         let ByteBudget { taken, limit } = &self.budget;
         taken
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |taken| taken.checked_add(bytes).filter(|sum| sum <= limit))
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |taken| {
+                taken.checked_add(bytes).filter(|sum| sum <= limit)
+            })
             .map_err(|_| BudgetUsedUp)?;
         self.bytes += bytes;
         Ok(())

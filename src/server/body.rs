@@ -181,7 +181,10 @@ mod tests {
     }
 
     fn in_pieces(pieces: &[&'static str]) -> Pieces {
-        Pieces::new(pieces.iter().map(|piece| Bytes::from_static(piece.as_bytes())).collect(), ByteBudget::new(0).reserve())
+        Pieces::new(
+            pieces.iter().map(|piece| Bytes::from_static(piece.as_bytes())).collect(),
+            ByteBudget::new(0).reserve(),
+        )
     }
 
     #[tokio::test]

@@ -133,8 +133,8 @@ impl Lines<'_> {
             for series in db.select(matchers, wanted.range)? {
                 let series = series?;
                 // Several selectors may choose a series; the first one writes it.
-                if !wanted.selectors[..at].iter().any(|earlier| satisfies(&series.labels, earlier)) {
-                    self.series(&series.labels, series.samples())?;
+                if !wanted.selectors[..at].iter().any(|earlier| satisfies(series.labels(), earlier)) {
+                    self.series(series.labels(), series.samples(wanted.range))?;
                 }
             }
         }
@@ -161,7 +161,8 @@ impl Lines<'_> {
         self.text.push_str("{\"metric\":{");
         for (i, (name, value)) in labels.iter().enumerate() {
             let separator = if i == 0 { "" } else { "," };
-            let _ = write!(self.text, "{separator}{}:{}", serde_json::Value::from(name), serde_json::Value::from(value));
+            let _ =
+                write!(self.text, "{separator}{}:{}", serde_json::Value::from(name), serde_json::Value::from(value));
         }
         self.text.push_str("},\"values\":[");
         for (i, sample) in samples.iter().enumerate() {

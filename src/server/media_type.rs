@@ -95,7 +95,9 @@ mod tests {
 
     #[test]
     fn what_is_no_media_type_is_refused() {
-        for text in ["", "a", "a/", "/b", "a b/c", "a/b;proto", "a/b;proto=", "a/b; pro to=x", "a/b;x=\"y", "a/b; x=y z"] {
+        for text in
+            ["", "a", "a/", "/b", "a b/c", "a/b;proto", "a/b;proto=", "a/b; pro to=x", "a/b;x=\"y", "a/b; x=y z"]
+        {
             assert_eq!(MediaType::parse(text), None, "{text}");
         }
     }

@@ -8,6 +8,7 @@ use crate::server::body::{BodyLimits, Pieces};
 use crate::server::context::SharedContext;
 use crate::server::ingest;
 use crate::server::refused::Refused;
+use crate::tsdb::query::source::QueryError;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::header::{CONTENT_ENCODING, CONTENT_TYPE};
@@ -37,6 +38,7 @@ pub(crate) async fn read(State(context): State<SharedContext>, request: Request)
     match answered {
         Ok((answer, reservation)) => {
             context.read_metrics.samples.inc_by(answer.samples);
+            context.read_metrics.unreadable_chunks.inc_by(answer.unreadable_chunks);
             let headers = [(CONTENT_TYPE, "application/x-protobuf"), (CONTENT_ENCODING, "snappy")];
             (headers, Body::new(Pieces::new(answer.pieces, reservation))).into_response()
         }
@@ -82,7 +84,8 @@ impl From<ReadError> for Refused {
         match error {
             ReadError::TooLarge { .. } => Self::TooLarge(text),
             ReadError::Stopped(_) => Self::Unavailable(text),
-            ReadError::Query(_) => {
+            ReadError::Query(QueryError::TooManySamples { .. }) => Self::BadData(text),
+            ReadError::Query(QueryError::Damaged(_)) => {
                 tracing::error!(error = text, "a read failed");
                 Self::Fault(text)
             }

@@ -15,10 +15,12 @@ use crate::remote::write::WriteError;
 use crate::server::admission::{BudgetUsedUp, GateFull};
 use crate::server::body::BodyError;
 use crate::server::grpc::details;
+use crate::tsdb::wal::error::WalError;
 use axum::http::header::{CONNECTION, RETRY_AFTER};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use std::hash::{BuildHasher, RandomState};
+use std::io;
 use tonic::{Code, Status};
 
 /// Why a request was not done, or not wholly.
@@ -91,9 +93,16 @@ impl From<WriteError> for Refused {
                 Self::TooLarge(text)
             }
             WriteError::Unavailable(_) => Self::Unavailable(text),
-            WriteError::Log(_) => Self::Fault(text),
+            // A full disk is a mode, not a fault: when space returns the log goes on, and a repeat is safe in any case.
+            WriteError::Log(WalError::Write(cause)) if is_full_disk(&cause) => Self::Unavailable(text),
+            WriteError::Log(WalError::Closed) => Self::Unavailable(text),
+            WriteError::Log(WalError::Write(_) | WalError::Sync(_)) => Self::Fault(text),
         }
     }
+}
+
+fn is_full_disk(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 
 impl From<BodyError> for Refused {
