@@ -11,7 +11,7 @@ use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::registry::LookupSpan;
 
 /// Starts logging. Call once.
-pub fn start(flags: &LogFlags) {
+pub(crate) fn start(flags: &LogFlags) {
     let level = match flags.level {
         LogLevel::Debug => Level::DEBUG,
         LogLevel::Info => Level::INFO,

@@ -1,4 +1,6 @@
 //! The program: from the command line to a running server and its orderly end.
 
-pub mod logging;
+mod banner;
+mod logging;
 pub mod serve;
+mod setup;

@@ -1,26 +1,40 @@
-//! `narthex serve`: bind, open, listen, replay, say that it is ready, wait for the signal, drain, close.
+//! `narthex serve`: bind, lock, listen, replay, say that it is ready, wait for the signal, drain, close.
 //!
 //! The sockets are bound before anything else is touched, so that a port in use costs nothing. The listener answers
-//! health and progress while the log is replayed on a blocking thread.
+//! health and progress while the log is replayed on a blocking thread. A first SIGTERM or SIGINT drains; a second one ends the
+//! process where it stands, which costs nothing that was acknowledged.
 
-use crate::config::flags::{ServeFlags, WebFlags};
-use crate::metrics::process::Process;
-use crate::metrics::registry::Registry;
-use crate::server::context::Context;
-use crate::server::http_metrics::HttpMetrics;
-use crate::server::lifecycle::{Lifecycle, Phase};
-use crate::server::listener::{ConnectionLimits, ConnectionMetrics, Listener};
+use crate::app::{banner, logging, setup};
+use crate::config::file;
+use crate::config::file::FileError;
+use crate::config::flags::{ServeFlags, VERSION, WebFlags};
+use crate::server::context::SharedContext;
+use crate::server::grpc::health;
+use crate::server::lifecycle::Phase;
+use crate::server::listener::{ConnectionLimits, Drained, Listener};
 use crate::server::router;
+use crate::tsdb::db::Db;
+use crate::tsdb::db::open::{OpenError, ReplayError};
+use crate::tsdb::fs::fault;
+use crate::tsdb::fs::fault::FaultError;
+use crate::tsdb::wal::error::WalError;
+use std::io::Write;
+use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::runtime::Runtime;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
+use tokio::task::{JoinError, JoinHandle};
 
-/// Why the server could not start.
+/// Blocking threads besides those that store requests: reads, exports, the replay, the close.
+const OTHER_BLOCKING_THREADS: usize = 64;
+
+/// Why the server could not run to an orderly end.
 #[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    /// The address can't be listened on.
+pub enum ServeError {
+    /// An address can't be listened on.
     #[error("can't listen on --web.listen-address={address}: {source}")]
     Bind {
         /// As it was given.
@@ -33,65 +47,163 @@ pub enum StartError {
     System(#[from] std::io::Error),
     /// The configuration file can't be used.
     #[error(transparent)]
-    Config(#[from] crate::config::file::FileError),
+    Config(#[from] FileError),
+    /// The data directory can't be used.
+    #[error("can't open --storage.tsdb.path: {0}")]
+    Open(#[from] OpenError),
+    /// What is in the data directory can't be used.
+    #[error("can't replay --storage.tsdb.path: {0}")]
+    Replay(#[from] ReplayError),
+    /// A thread of our own broke.
+    #[error("a task of the server broke: {0}")]
+    Broken(#[from] JoinError),
+    /// The last bytes could not be written.
+    #[error("can't close the database: {0}")]
+    Close(#[from] WalError),
+    /// A second signal came before everything was done.
+    #[error("stopped by a second signal before everything was done")]
+    Impatient,
 }
 
 /// Runs the server until it is told to stop; the exit code is 0 only after an orderly end.
 pub fn run(flags: &ServeFlags, meaningless: &[&str]) -> ExitCode {
-    crate::app::logging::start(&flags.log);
+    logging::start(&flags.log);
     if !meaningless.is_empty() {
-        tracing::warn!(flags = meaningless.join(","), "flags of Prometheus that have no meaning here are ignored");
+        let given: Vec<String> = meaningless.iter().map(|flag| format!("--{flag}")).collect();
+        tracing::warn!(flags = given.join(" "), "flags of Prometheus that mean nothing here are ignored");
     }
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(error) => return failed(&StartError::System(error)),
-    };
-    match runtime.block_on(serve(flags)) {
+    if let Err(error) = arm_fail_points() {
+        tracing::error!(%error, "narthex ends");
+        return ExitCode::FAILURE;
+    }
+    let served = runtime(flags).map_err(ServeError::System).and_then(|runtime| {
+        let served = runtime.block_on(serve(flags));
+        // Not waited for: a replay that was interrupted, or requests that took longer than the time to drain.
+        runtime.shutdown_background();
+        served
+    });
+    match served {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => failed(&error),
+        Err(error) => {
+            tracing::error!(%error, "narthex ends");
+            ExitCode::FAILURE
+        }
     }
 }
 
-fn failed(error: &StartError) -> ExitCode {
-    tracing::error!(%error, "narthex can't run");
-    ExitCode::FAILURE
+/// Arms the fail points that a test asks for in the environment.
+fn arm_fail_points() -> Result<(), FaultError> {
+    match std::env::var(fault::VARIABLE) {
+        Ok(text) if !text.is_empty() => {
+            fault::arm_from(&text)?;
+            tracing::warn!(
+                points = text,
+                "fail points are armed by {}: this process is for tests only",
+                fault::VARIABLE
+            );
+            Ok(())
+        }
+        _ => Ok(()),
+    }
 }
 
-async fn serve(flags: &ServeFlags) -> Result<(), StartError> {
+fn runtime(flags: &ServeFlags) -> std::io::Result<Runtime> {
+    let threads = setup::writes_at_once(&flags.write).saturating_add(OTHER_BLOCKING_THREADS);
+    tokio::runtime::Builder::new_multi_thread().enable_all().max_blocking_threads(threads).build()
+}
+
+async fn serve(flags: &ServeFlags) -> Result<(), ServeError> {
+    tracing::info!(version = VERSION, "narthex starts");
     if let Some(path) = &flags.config_file {
-        crate::config::file::load(path)?;
+        file::load(path)?;
     }
+    let mut signals = Signals::new()?;
     let sockets = bind(&flags.web).await?;
-    let mut registry = Registry::new();
-    registry.collector(Process);
-    let http_metrics = HttpMetrics::register(&mut registry);
-    let metrics = ConnectionMetrics::register(&mut registry);
-    let context = Arc::new(Context { lifecycle: Lifecycle::starting(), http_metrics, registry });
-    let listener = Listener {
-        sockets,
-        router: router::routes(context.clone()),
-        limits: ConnectionLimits::from(&flags.web),
-        metrics,
-    };
+    let addresses: Vec<SocketAddr> = sockets.iter().map(TcpListener::local_addr).collect::<Result<_, _>>()?;
+    let db = Arc::new(Db::open(setup::db_options(&flags.storage))?);
+    let (context, metrics) = setup::context(flags, db.clone());
+    let (keeper, health) = health::service().await;
+    tokio::spawn(keeper.follow(context.clone()));
+    let router = router::routes(context.clone(), health);
+    let listener = Listener { sockets, router, limits: ConnectionLimits::from(&flags.web), metrics };
     let (stop, stopped) = watch::channel(false);
-    let running = tokio::spawn(listener.run(stopped));
-    context.lifecycle.advance(Phase::Ready);
-    let (mut term, mut int) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-    tokio::select! { _ = term.recv() => {}, _ = int.recv() => {} }
+    let listening = tokio::spawn(listener.run(stopped));
+    tracing::info!(addresses = ?addresses, "listening; the log is replayed now");
+
+    let replaying = tokio::task::spawn_blocking({
+        let db = db.clone();
+        move || db.replay()
+    });
+    tokio::select! {
+        replayed = replaying => {
+            replayed??;
+            context.lifecycle.advance(Phase::Ready);
+            announce(flags, &addresses);
+            signals.next().await;
+        }
+        () = signals.next() => tracing::warn!("told to stop during the replay, which is given up"),
+    }
+
+    tokio::select! {
+        ended = end(context, stop, listening) => ended,
+        () = signals.next() => Err(ServeError::Impatient),
+    }
+}
+
+/// Drains and closes.
+async fn end(
+    context: SharedContext,
+    stop: watch::Sender<bool>,
+    listening: JoinHandle<Drained>,
+) -> Result<(), ServeError> {
+    tracing::info!("told to stop: no new requests, those under way are finished");
     context.lifecycle.advance(Phase::Draining);
+    // The receiver is the listener, which may have ended.
     let _ = stop.send(true);
-    let _ = running.await;
+    if listening.await? == Drained::CutOff {
+        tracing::warn!("some requests were not finished within --web.shutdown-timeout and are cut off");
+    }
+    tokio::task::spawn_blocking(move || context.db.close()).await??;
+    tracing::info!("narthex has ended in order");
     Ok(())
 }
 
+/// Says on standard output that the server is ready, and how to use it.
+fn announce(flags: &ServeFlags, addresses: &[SocketAddr]) {
+    let directory = std::path::absolute(&flags.storage.path).unwrap_or_else(|_| flags.storage.path.clone());
+    let text = banner::text(flags, addresses, &directory);
+    // Nobody may be there to read it.
+    let _ = std::io::stdout().write_all(text.as_bytes()).and_then(|()| std::io::stdout().flush());
+    tracing::info!("ready for requests");
+}
+
 /// Binds every address that was asked for.
-async fn bind(flags: &WebFlags) -> Result<Vec<TcpListener>, StartError> {
+async fn bind(flags: &WebFlags) -> Result<Vec<TcpListener>, ServeError> {
     let mut sockets = Vec::new();
     for address in &flags.listen_address {
         let socket = TcpListener::bind((address.host.as_str(), address.port))
             .await
-            .map_err(|source| StartError::Bind { address: address.to_string(), source })?;
+            .map_err(|source| ServeError::Bind { address: address.to_string(), source })?;
         sockets.push(socket);
     }
     Ok(sockets)
+}
+
+/// The signals that mean "stop".
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn new() -> std::io::Result<Self> {
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
 }

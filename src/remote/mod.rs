@@ -1,8 +1,23 @@
 //! The remote protocols: wire messages on one side, appender and querier on the other.
 //!
 //! No HTTP and no gRPC: the edge hands over bytes and gets back what became of them.
+//!
+//! | file        | what                                                             |
+//! |-------------|------------------------------------------------------------------|
+//! | [`write`]   | stores a write request                                           |
+//! | [`reader`]  | finds series and samples in a write request, in place            |
+//! | [`refusal`] | what was not stored and why                                      |
+//! | [`read`]    | answers a read request with samples                              |
+//! | [`packed`]  | a snappy block that is written piece by piece                    |
+//! | [`pb`]      | the messages as prost has them: the schema, and the cold paths   |
+//! | [`metrics`] | what is counted                                                  |
 
+pub mod metrics;
+pub mod packed;
 pub mod pb;
 pub mod protobuf;
+pub mod read;
 pub mod reader;
+pub mod refusal;
 mod schema;
+pub mod write;

@@ -1,15 +1,37 @@
 //! What every handler shares.
 
 use crate::metrics::registry::Registry;
+use crate::remote::metrics::ReadMetrics;
+use crate::remote::read::ReadLimits;
+use crate::remote::write::Writer;
+use crate::server::admission::Gate;
+use crate::server::body::BodyLimits;
 use crate::server::http_metrics::HttpMetrics;
 use crate::server::lifecycle::Lifecycle;
+use crate::tsdb::db::Db;
 use std::sync::Arc;
 
 /// The parts that handlers use; one for the whole process.
 #[derive(Debug)]
 pub struct Context {
+    /// The data.
+    pub db: Arc<Db>,
     /// Starting, ready or draining.
     pub lifecycle: Lifecycle,
+    /// Stores write requests.
+    pub writer: Writer,
+    /// Write requests at work and waiting.
+    pub write_gate: Gate,
+    /// Largest body of a write request over HTTP, as it is sent.
+    pub max_write_body: usize,
+    /// How much a read may answer.
+    pub read_limits: ReadLimits,
+    /// Reads and exports at work.
+    pub read_gate: Gate,
+    /// Counters of reads.
+    pub read_metrics: ReadMetrics,
+    /// Time for a body and where its memory comes from; the size is that of the default, each surface has its own.
+    pub body_limits: BodyLimits,
     /// Counters of requests.
     pub http_metrics: HttpMetrics,
     /// All metrics of the process.

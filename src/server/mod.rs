@@ -2,12 +2,41 @@
 //!
 //! Everything here is asynchronous and cheap; whatever costs processor time or touches the disk crosses over to a
 //! blocking thread, by way of a gate that bounds how many do so at once.
+//!
+//! | file             | what                                                          |
+//! |------------------|---------------------------------------------------------------|
+//! | [`listener`]     | accepts connections, bounds and drains them                   |
+//! | [`connection`]   | gives up a silent connection                                  |
+//! | [`router`]       | which path is answered by whom                                |
+//! | [`context`]      | what every handler shares                                     |
+//! | [`lifecycle`]    | starting, ready, draining                                     |
+//! | [`admission`]    | bytes in flight, requests at work and waiting                 |
+//! | [`body`]         | bodies, bounded in size, time and memory                      |
+//! | [`refused`]      | the answer contract: errors as statuses of HTTP and gRPC      |
+//! | [`ingest`]       | stores a write request from either                            |
+//! | [`write`]        | remote write over HTTP                                        |
+//! | [`read`]         | remote read over HTTP                                         |
+//! | [`export`]       | samples as JSON lines                                         |
+//! | [`status`]       | health, readiness, metrics, build                             |
+//! | [`grpc`]         | the services of gRPC                                          |
+//! | [`http_metrics`] | what is counted of every request                              |
+//! | [`media_type`], [`selector`], [`time_text`] | texts in headers and parameters    |
 
+pub mod admission;
+pub mod body;
 pub mod connection;
 pub mod context;
+mod export;
 pub mod grpc;
 pub mod http_metrics;
+mod ingest;
 pub mod lifecycle;
 pub mod listener;
+mod media_type;
+mod read;
+pub mod refused;
 pub mod router;
-pub mod status;
+mod selector;
+mod status;
+mod time_text;
+mod write;

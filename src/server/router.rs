@@ -2,24 +2,31 @@
 
 use crate::server::context::SharedContext;
 use crate::server::grpc;
-use crate::server::http_metrics;
-use crate::server::status;
-use axum::Router;
+use crate::server::refused::Refused;
+use crate::server::{export, http_metrics, read, status, write};
 use axum::extract::Request;
 use axum::http::StatusCode;
-use axum::middleware;
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{any, get, post};
+use axum::{Router, middleware};
+use tonic::Status;
+use tonic_health::pb::health_server::{Health, HealthServer};
 
-/// Everything that narthex answers.
-pub fn routes(context: SharedContext) -> Router {
+/// Everything that narthex answers; `health` is gRPC's health service.
+pub fn routes<H: Health>(context: SharedContext, health: HealthServer<H>) -> Router {
     let measure = middleware::from_fn_with_state(context.http_metrics.clone(), http_metrics::measure);
     Router::new()
         .route("/", get(status::landing))
         .route("/-/healthy", get(status::healthy))
         .route("/-/ready", get(status::ready))
         .route("/metrics", get(status::metrics))
+        .route("/api/v1/write", post(write::write))
+        .route("/api/v1/read", post(read::read))
+        .route("/api/v1/export", get(export::export))
         .route("/api/v1/status/buildinfo", get(status::build_info))
+        .route("/api/v1/status/walreplay", get(status::wal_replay))
+        .route(grpc::write::WRITE_V1, any(grpc::write::write_v1))
+        .route_service("/grpc.health.v1.Health/{*method}", health)
         .fallback(unknown)
         .layer(measure)
         .with_state(context)
@@ -28,18 +35,14 @@ pub fn routes(context: SharedContext) -> Router {
 /// Answers every request of a connection beyond the limit.
 pub(crate) fn busy() -> Router {
     Router::new().fallback(|request: Request| async move {
-        if grpc::is_grpc(&request) {
-            grpc::refuse(tonic::Code::Unavailable, "too many connections")
-        } else {
-            let headers = [("retry-after", "2"), ("connection", "close")];
-            (StatusCode::SERVICE_UNAVAILABLE, headers, "too many connections\n").into_response()
-        }
+        let refused = Refused::Unavailable("too many connections".to_owned());
+        if grpc::is_grpc(&request) { grpc::refuse(refused.into_grpc()) } else { refused.into_http_and_close() }
     })
 }
 
 async fn unknown(request: Request) -> Response {
     if grpc::is_grpc(&request) {
-        grpc::refuse(tonic::Code::Unimplemented, "no such method")
+        grpc::refuse(Status::unimplemented("no such method"))
     } else {
         (StatusCode::NOT_FOUND, format!("nothing is served at {}\n", request.uri().path())).into_response()
     }

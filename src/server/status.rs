@@ -4,6 +4,7 @@ use crate::config::flags::VERSION;
 use crate::metrics::text::Format;
 use crate::server::context::SharedContext;
 use crate::server::lifecycle::Phase;
+use crate::tsdb::db::DbHealth;
 use axum::extract::State;
 use axum::http::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, VARY};
 use axum::http::{HeaderMap, StatusCode};
@@ -12,10 +13,18 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use serde::Serialize;
 use std::io::Write;
+use std::sync::atomic::Ordering;
 
-/// `GET /-/healthy`: whether the process should go on; also while it replays its log.
-pub(crate) async fn healthy() -> &'static str {
-    "narthex is healthy.\n"
+/// `GET /-/healthy`: whether the process should go on; also while it replays its log, and while it is read-only. Only what
+/// a restart would cure is unhealthy.
+pub(crate) async fn healthy(State(context): State<SharedContext>) -> (StatusCode, String) {
+    match context.db.health() {
+        DbHealth::Good => (StatusCode::OK, "narthex is healthy.\n".to_owned()),
+        DbHealth::ReadOnly(cause) => (StatusCode::OK, format!("narthex is read-only: {cause}\n")),
+        DbHealth::Broken(cause) => {
+            (StatusCode::SERVICE_UNAVAILABLE, format!("narthex takes no writes until a restart: {cause}\n"))
+        }
+    }
 }
 
 /// `GET /-/ready`: whether reads and writes are answered.
@@ -52,6 +61,16 @@ pub(crate) async fn build_info() -> Response {
     })
 }
 
+/// `GET /api/v1/status/walreplay`, in Prometheus's form: numbers of log segments.
+pub(crate) async fn wal_replay(State(context): State<SharedContext>) -> Response {
+    let progress = context.db.replay_progress();
+    success(&WalReplay {
+        min: progress.min.load(Ordering::Relaxed),
+        max: progress.max.load(Ordering::Relaxed),
+        current: progress.current.load(Ordering::Relaxed),
+    })
+}
+
 /// `GET /`: what this is and where things are.
 pub(crate) async fn landing() -> Html<String> {
     Html(format!(
@@ -79,6 +98,13 @@ fn success(data: &impl Serialize) -> Response {
 struct Success<'a, T> {
     status: &'static str,
     data: &'a T,
+}
+
+#[derive(Serialize)]
+struct WalReplay {
+    min: i64,
+    max: i64,
+    current: i64,
 }
 
 /// The fields are Prometheus's, also those that have no meaning here.

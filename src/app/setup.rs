@@ -1,0 +1,115 @@
+//! From flags to parts: the database's options and what the handlers share.
+
+use crate::config::flags::{ServeFlags, StorageFlags, VERSION, WalCompression, WalSync, WriteFlags};
+use crate::metrics::process::Process;
+use crate::metrics::registry::Registry;
+use crate::remote::metrics::{ReadMetrics, WriteMetrics};
+use crate::remote::read::ReadLimits;
+use crate::remote::reader::CountLimits;
+use crate::remote::write::{LabelLimits, WriteLimits, Writer};
+use crate::server::admission::{ByteBudget, Gate, Queue};
+use crate::server::body::BodyLimits;
+use crate::server::context::{Context, SharedContext};
+use crate::server::http_metrics::HttpMetrics;
+use crate::server::lifecycle::Lifecycle;
+use crate::server::listener::ConnectionMetrics;
+use crate::tsdb::db::Db;
+use crate::tsdb::db::options::DbOptions;
+use crate::tsdb::wal::commit::SyncMode;
+use crate::tsdb::wal::compression::Compression;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How long a write may wait for its turn; a sender gives up after 30 s by default.
+const WRITE_PATIENCE: Duration = Duration::from_secs(10);
+/// How many reads may wait for each that is answered, and for how long.
+const READS_WAITING: usize = 4;
+const READ_PATIENCE: Duration = Duration::from_secs(5);
+
+/// What the database is opened with.
+pub(crate) fn db_options(flags: &StorageFlags) -> DbOptions {
+    DbOptions {
+        wal_compression: match flags.effective_wal_compression() {
+            WalCompression::None => Compression::None,
+            WalCompression::Snappy => Compression::Snappy,
+            WalCompression::Zstd => Compression::Zstd,
+        },
+        wal_segment_size: flags.wal_segment_size.0,
+        wal_sync: match flags.wal_sync {
+            WalSync::Os => SyncMode::Os,
+            WalSync::Interval => SyncMode::Interval(flags.wal_sync_interval),
+            WalSync::Always => SyncMode::Always,
+        },
+        chunk_range_ms: millis(flags.min_block_duration),
+        max_series: limit(flags.max_active_series),
+        ..DbOptions::new(flags.path.clone())
+    }
+}
+
+/// Write requests that are stored at once.
+pub(crate) fn writes_at_once(flags: &WriteFlags) -> usize {
+    match flags.concurrent_limit {
+        0 => 16.max(4 * std::thread::available_parallelism().map_or(1, usize::from)),
+        limit => usize::try_from(limit).unwrap_or(usize::MAX),
+    }
+}
+
+/// What all handlers share, and what the listener counts.
+pub(crate) fn context(flags: &ServeFlags, db: Arc<Db>) -> (SharedContext, ConnectionMetrics) {
+    let mut registry = Registry::new();
+    registry.collector(Process);
+    registry.info(
+        "narthex_build_info",
+        "Version and commit of narthex.",
+        &[("version", env!("CARGO_PKG_VERSION").to_owned()), ("revision", env!("NARTHEX_COMMIT").to_owned())],
+    );
+    let connections = ConnectionMetrics::register(&mut registry);
+    let budget = ByteBudget::new(flags.web.max_bytes_in_flight.as_usize());
+    budget.register(&mut registry);
+    let reads_at_once = limit(flags.read.concurrent_limit);
+    let read_queue = Queue { places: reads_at_once.saturating_mul(READS_WAITING), patience: READ_PATIENCE };
+    let write_queue = Queue { places: limit(flags.write.queue_limit.max(1)), patience: WRITE_PATIENCE };
+    let context = Context {
+        db,
+        lifecycle: Lifecycle::starting(),
+        writer: Writer::new(write_limits(&flags.write), WriteMetrics::register(&mut registry)),
+        write_gate: Gate::new(writes_at_once(&flags.write), write_queue),
+        max_write_body: flags.write.max_body_size.as_usize(),
+        read_limits: ReadLimits {
+            samples: Some(flags.read.sample_limit).filter(|limit| *limit > 0),
+            answer_bytes: flags.read.max_answer_size.as_usize(),
+        },
+        read_gate: Gate::new(reads_at_once, read_queue),
+        read_metrics: ReadMetrics::register(&mut registry),
+        body_limits: BodyLimits { size: flags.write.max_body_size.as_usize(), time: flags.web.read_timeout, budget },
+        http_metrics: HttpMetrics::register(&mut registry),
+        registry,
+    };
+    tracing::debug!(version = VERSION, "parts are set up");
+    (Arc::new(context), connections)
+}
+
+fn write_limits(flags: &WriteFlags) -> WriteLimits {
+    WriteLimits {
+        decoded_bytes: flags.max_decoded_size.as_usize(),
+        counts: CountLimits { series: flags.max_series, samples: flags.max_samples },
+        labels: LabelLimits {
+            count: limit(flags.max_labels),
+            name_bytes: flags.max_label_name_size.as_usize(),
+            value_bytes: flags.max_label_value_size.as_usize(),
+        },
+        max_future_ms: millis(flags.max_future),
+    }
+}
+
+/// A limit of which 0 means that there is none.
+fn limit(flag: u64) -> usize {
+    match flag {
+        0 => usize::MAX,
+        limit => usize::try_from(limit).unwrap_or(usize::MAX),
+    }
+}
+
+fn millis(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}

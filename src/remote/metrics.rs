@@ -1,0 +1,93 @@
+//! What is counted of writes and reads, under Prometheus's names where it has them.
+
+use crate::metrics::registry::{Counter, Gauge, Registry};
+use crate::remote::refusal::Reason;
+use crate::remote::write::Outcome;
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::family::Family;
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ReasonLabel {
+    reason: &'static str,
+}
+
+/// Counters of writes; shared by cloning.
+#[derive(Debug, Clone)]
+pub struct WriteMetrics {
+    samples: Counter,
+    refused: [Counter; Reason::ALL.len()],
+    invalid_labels: Counter,
+    without_metadata: Counter,
+    metadata: Counter,
+}
+
+impl WriteMetrics {
+    /// Registers the counters.
+    pub fn register(registry: &mut Registry) -> Self {
+        let refused: Family<ReasonLabel, Counter> = registry.family(
+            "narthex_remote_write_refused_samples_total",
+            "Samples, histograms and exemplars that were not stored, by reason.",
+            Family::default(),
+        );
+        Self {
+            samples: registry.counter(
+                "narthex_remote_write_samples_total",
+                "Samples that remote write stored, repeated ones included.",
+            ),
+            refused: Reason::ALL.map(|reason| refused.get_or_create_owned(&ReasonLabel { reason: reason.label() })),
+            invalid_labels: registry.counter(
+                "prometheus_api_remote_write_invalid_labels_samples_total",
+                "The total number of received remote write samples which were rejected due to invalid labels.",
+            ),
+            without_metadata: registry.counter(
+                "prometheus_api_remote_write_without_metadata_appended_samples_total",
+                "The total number of received remote write samples which were ingested without corresponding metadata.",
+            ),
+            metadata: registry.counter(
+                "narthex_remote_write_metadata_dropped_total",
+                "Entries of metadata in remote write 1.0 requests, which this version does not keep.",
+            ),
+        }
+    }
+
+    pub(crate) fn count(&self, outcome: &Outcome, metadata: u64) {
+        self.samples.inc_by(outcome.samples);
+        self.without_metadata.inc_by(outcome.samples);
+        self.metadata.inc_by(metadata);
+        if outcome.refusals.is_empty() {
+            return;
+        }
+        self.invalid_labels.inc_by(outcome.refusals.count(Reason::BadLabels));
+        for (reason, counter) in Reason::ALL.into_iter().zip(&self.refused) {
+            counter.inc_by(outcome.refusals.count(reason));
+        }
+    }
+}
+
+/// Counters of reads; shared by cloning.
+#[derive(Debug, Clone)]
+pub struct ReadMetrics {
+    /// Reads that are being answered or wait for it.
+    pub queries: Gauge,
+    /// Samples sent in answers.
+    pub samples: Counter,
+    /// Chunks left out of answers.
+    pub unreadable_chunks: Counter,
+}
+
+impl ReadMetrics {
+    /// Registers the counters.
+    pub fn register(registry: &mut Registry) -> Self {
+        Self {
+            queries: registry.gauge(
+                "prometheus_remote_read_handler_queries",
+                "The current number of remote read queries that are either in execution or queued on the handler.",
+            ),
+            samples: registry.counter("narthex_remote_read_samples_total", "Samples sent in answers to remote reads."),
+            unreadable_chunks: registry.counter(
+                "narthex_read_unreadable_chunks_total",
+                "Chunks left out of answers because this version can't decode them (native histograms, newer encodings).",
+            ),
+        }
+    }
+}

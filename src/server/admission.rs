@@ -1,0 +1,192 @@
+//! How much is let in at once: bytes in flight, and requests at work or waiting.
+//!
+//! Both say no at once rather than let a client wait without bound; no means 503, and a sender repeats.
+
+use crate::metrics::registry::Registry;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+/// Memory for all bodies and answers together. Shared by cloning.
+#[derive(Clone, Debug)]
+pub struct ByteBudget {
+    taken: Arc<AtomicUsize>,
+    limit: usize,
+}
+
+/// Bytes that are taken from the budget, and given back when this is dropped.
+#[derive(Debug)]
+pub struct Reservation {
+    budget: ByteBudget,
+    bytes: usize,
+}
+
+/// The budget is used up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("too many bytes in flight")]
+pub struct BudgetUsedUp;
+
+impl ByteBudget {
+    /// A budget of `limit` bytes.
+    #[must_use]
+    pub fn new(limit: usize) -> Self {
+        Self { taken: Arc::default(), limit }
+    }
+
+    /// Registers how much is taken.
+    pub fn register(&self, registry: &mut Registry) {
+        let (taken, limit) = (self.taken.clone(), self.limit);
+        registry.gauge_fn("narthex_bytes_in_flight", "Bytes of request bodies and answers in memory.", move || {
+            taken.load(Ordering::Relaxed) as f64
+        });
+        registry.gauge_fn("narthex_bytes_in_flight_limit", "Value of --web.max-bytes-in-flight.", move || limit as f64);
+    }
+
+    /// A reservation of nothing, to be extended.
+    #[must_use]
+    pub fn reserve(&self) -> Reservation {
+        Reservation { budget: self.clone(), bytes: 0 }
+    }
+}
+
+impl Reservation {
+    /// Takes `bytes` more.
+    ///
+    /// # Errors
+    /// [`BudgetUsedUp`]; nothing more is taken then.
+    pub fn extend(&mut self, bytes: usize) -> Result<(), BudgetUsedUp> {
+        let ByteBudget { taken, limit } = &self.budget;
+        taken
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |taken| {
+                taken.checked_add(bytes).filter(|sum| sum <= limit)
+            })
+            .map_err(|_| BudgetUsedUp)?;
+        self.bytes += bytes;
+        Ok(())
+    }
+}
+
+impl Drop for Reservation {
+    fn drop(&mut self) {
+        self.budget.taken.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
+}
+
+/// So many at work, so many waiting for their turn.
+#[derive(Debug)]
+pub struct Gate {
+    at_work: Arc<Semaphore>,
+    waiting: AtomicUsize,
+    queue: Queue,
+}
+
+/// How many may wait before a gate, and for how long.
+#[derive(Clone, Copy, Debug)]
+pub struct Queue {
+    /// Requests.
+    pub places: usize,
+    /// Time for each.
+    pub patience: Duration,
+}
+
+/// As many wait already as may, or it took too long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("too many requests at once")]
+pub struct GateFull;
+
+impl Gate {
+    /// A gate for `at_work` requests.
+    #[must_use]
+    pub fn new(at_work: usize, queue: Queue) -> Self {
+        let at_work = Arc::new(Semaphore::new(at_work.min(Semaphore::MAX_PERMITS)));
+        Self { at_work, waiting: AtomicUsize::new(0), queue }
+    }
+
+    /// Goes through, at once or when it is this request's turn; the permit is for as long as it works.
+    ///
+    /// # Errors
+    /// [`GateFull`].
+    pub async fn enter(&self) -> Result<OwnedSemaphorePermit, GateFull> {
+        if let Ok(permit) = self.at_work.clone().try_acquire_owned() {
+            return Ok(permit);
+        }
+        let _place = Place::take(self).ok_or(GateFull)?;
+        match tokio::time::timeout(self.queue.patience, self.at_work.clone().acquire_owned()).await {
+            Ok(Ok(permit)) => Ok(permit),
+            _ => Err(GateFull),
+        }
+    }
+}
+
+/// A place before the gate, given up also by a client that goes away.
+struct Place<'a>(&'a Gate);
+
+impl<'a> Place<'a> {
+    fn take(gate: &'a Gate) -> Option<Self> {
+        let place = Self(gate);
+        // Counted first, so that the drop gives back what was taken also where it was too much.
+        (gate.waiting.fetch_add(1, Ordering::Relaxed) < gate.queue.places).then_some(place)
+    }
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        self.0.waiting.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{BudgetUsedUp, ByteBudget, Gate, GateFull, Queue};
+    use std::sync::atomic::Ordering;
+    use std::task::Poll;
+    use std::time::Duration;
+
+    #[test]
+    fn a_budget_gets_back_what_was_taken() {
+        let budget = ByteBudget::new(10);
+        let mut first = budget.reserve();
+        first.extend(4).unwrap();
+        first.extend(4).unwrap();
+        let mut second = budget.reserve();
+        assert_eq!(second.extend(3), Err(BudgetUsedUp));
+        second.extend(2).unwrap();
+        drop(first);
+        second.extend(8).unwrap();
+        drop(second);
+        assert_eq!(budget.taken.load(Ordering::Relaxed), 0);
+    }
+
+    #[tokio::test]
+    async fn beyond_those_at_work_and_those_waiting_nobody_is_let_in() {
+        let gate = Gate::new(1, Queue { places: 1, patience: Duration::from_secs(60) });
+        let at_work = gate.enter().await.unwrap();
+        let mut waiting = Box::pin(gate.enter());
+        assert!(now(&mut waiting).await.is_none());
+        assert!(matches!(gate.enter().await, Err(GateFull)));
+        drop(waiting);
+        assert_eq!(gate.waiting.load(Ordering::Relaxed), 0);
+        let mut waiting = Box::pin(gate.enter());
+        assert!(now(&mut waiting).await.is_none());
+        drop(at_work);
+        waiting.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn nobody_waits_for_ever() {
+        let gate = Gate::new(1, Queue { places: 1, patience: Duration::from_millis(20) });
+        let _at_work = gate.enter().await.unwrap();
+        assert!(matches!(gate.enter().await, Err(GateFull)));
+        assert_eq!(gate.waiting.load(Ordering::Relaxed), 0);
+    }
+
+    /// What a future is ready with now.
+    async fn now<F: Future + Unpin>(future: &mut F) -> Option<F::Output> {
+        std::future::poll_fn(|cx| match std::pin::Pin::new(&mut *future).poll(cx) {
+            Poll::Ready(output) => Poll::Ready(Some(output)),
+            Poll::Pending => Poll::Ready(None),
+        })
+        .await
+    }
+}

@@ -1,0 +1,221 @@
+//! Bodies: one that arrives is bounded in size, time and memory; one that leaves is a list of pieces.
+
+use crate::server::admission::{BudgetUsedUp, ByteBudget, Reservation};
+use bytes::{Bytes, BytesMut};
+use http_body::{Body, Frame, SizeHint};
+use http_body_util::BodyExt;
+use std::collections::VecDeque;
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+use tokio::time::Sleep;
+
+/// A body that says its length gets that much memory at once, up to this; beyond, memory comes with the bytes.
+const EAGER_BYTES: u64 = 1 << 20;
+
+/// Why a body did not arrive.
+#[derive(Debug, thiserror::Error)]
+pub enum BodyError {
+    /// It is larger than it may be.
+    #[error("the body is larger than {0} bytes")]
+    TooLarge(usize),
+    /// It took too long.
+    #[error("the body did not arrive within {0:?}")]
+    TooSlow(Duration),
+    /// There is no memory for it now.
+    #[error(transparent)]
+    NoMemory(#[from] BudgetUsedUp),
+    /// The connection broke.
+    #[error("the body broke off: {0}")]
+    Broken(Box<dyn std::error::Error + Send + Sync>),
+}
+
+/// The bounds of a body.
+#[derive(Debug, Clone)]
+pub struct BodyLimits {
+    /// Bytes.
+    pub size: usize,
+    /// Time from the head of the request to the last byte.
+    pub time: Duration,
+    /// Where its memory comes from.
+    pub budget: ByteBudget,
+}
+
+/// A whole body and the memory that is reserved for it.
+#[derive(Debug)]
+pub struct Collected {
+    /// The body.
+    pub bytes: Bytes,
+    /// Its memory.
+    pub reservation: Reservation,
+}
+
+/// Reads a whole body.
+///
+/// # Errors
+/// [`BodyError`]; a body that says it is too large is refused before any of it is read.
+pub async fn collect<B>(body: B, limits: BodyLimits) -> Result<Collected, BodyError>
+where
+    B: Body<Data = Bytes> + Unpin,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    let declared = body.size_hint().lower();
+    if declared > limits.size as u64 {
+        return Err(BodyError::TooLarge(limits.size));
+    }
+    let mut body = LimitedBody::new(body, limits);
+    let mut bytes = BytesMut::with_capacity(declared.min(EAGER_BYTES) as usize);
+    while let Some(frame) = body.frame().await {
+        if let Ok(data) = frame?.into_data() {
+            bytes.extend_from_slice(&data);
+        }
+    }
+    Ok(Collected { bytes: bytes.freeze(), reservation: body.reservation })
+}
+
+/// A body that fails where it leaves its bounds. Its memory is reserved as it arrives, as long as this lives.
+#[derive(Debug)]
+pub(crate) struct LimitedBody<B> {
+    body: B,
+    left: usize,
+    size: usize,
+    time: Duration,
+    timer: Pin<Box<Sleep>>,
+    reservation: Reservation,
+}
+
+impl<B> LimitedBody<B> {
+    pub(crate) fn new(body: B, limits: BodyLimits) -> Self {
+        Self {
+            body,
+            left: limits.size,
+            size: limits.size,
+            time: limits.time,
+            timer: Box::pin(tokio::time::sleep(limits.time)),
+            reservation: limits.budget.reserve(),
+        }
+    }
+
+    fn take(&mut self, bytes: usize) -> Result<(), BodyError> {
+        self.left = self.left.checked_sub(bytes).ok_or(BodyError::TooLarge(self.size))?;
+        Ok(self.reservation.extend(bytes)?)
+    }
+}
+
+impl<B> Body for LimitedBody<B>
+where
+    B: Body<Data = Bytes> + Unpin,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let frame = match Pin::new(&mut self.body).poll_frame(cx) {
+            Poll::Ready(Some(Ok(frame))) => frame,
+            Poll::Ready(Some(Err(error))) => return Poll::Ready(Some(Err(BodyError::Broken(error.into())))),
+            Poll::Ready(None) => return Poll::Ready(None),
+            Poll::Pending => {
+                ready!(self.timer.as_mut().poll(cx));
+                return Poll::Ready(Some(Err(BodyError::TooSlow(self.time))));
+            }
+        };
+        let taken = frame.data_ref().map_or(Ok(()), |data| self.take(data.len()));
+        Poll::Ready(Some(taken.map(|()| frame)))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+/// A body that is a list of pieces; its memory is given back when it is sent or given up.
+#[derive(Debug)]
+pub(crate) struct Pieces {
+    pieces: VecDeque<Bytes>,
+    left: u64,
+    _reservation: Reservation,
+}
+
+impl Pieces {
+    pub(crate) fn new(pieces: Vec<Bytes>, reservation: Reservation) -> Self {
+        let left = pieces.iter().map(|piece| piece.len() as u64).sum();
+        Self { pieces: pieces.into(), left, _reservation: reservation }
+    }
+}
+
+impl Body for Pieces {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        let piece = self.pieces.pop_front();
+        self.left -= piece.as_ref().map_or(0, |piece| piece.len() as u64);
+        Poll::Ready(piece.map(|piece| Ok(Frame::data(piece))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.pieces.is_empty()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.left)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{BodyError, BodyLimits, Pieces, collect};
+    use crate::server::admission::ByteBudget;
+    use bytes::Bytes;
+    use http_body_util::{BodyExt, Full};
+    use std::time::Duration;
+
+    fn limits(size: usize, budget: usize) -> BodyLimits {
+        BodyLimits { size, time: Duration::from_millis(50), budget: ByteBudget::new(budget) }
+    }
+
+    fn in_pieces(pieces: &[&'static str]) -> Pieces {
+        Pieces::new(
+            pieces.iter().map(|piece| Bytes::from_static(piece.as_bytes())).collect(),
+            ByteBudget::new(0).reserve(),
+        )
+    }
+
+    #[tokio::test]
+    async fn a_body_within_its_bounds_arrives_whole() {
+        let collected = collect(in_pieces(&["ab", "", "cde"]), limits(5, 5)).await.unwrap();
+        assert_eq!(collected.bytes, "abcde");
+    }
+
+    #[tokio::test]
+    async fn a_body_beyond_its_bounds_is_refused() {
+        assert!(matches!(collect(Full::from("abc"), limits(2, 9)).await, Err(BodyError::TooLarge(2))));
+        assert!(matches!(collect(in_pieces(&["ab", "c"]), limits(9, 2)).await, Err(BodyError::NoMemory(_))));
+        // A sender that stays silent.
+        let (_sender, silent) = http_body_util::channel::Channel::<Bytes>::new(1);
+        assert!(matches!(collect(silent, limits(9, 9)).await, Err(BodyError::TooSlow(_))));
+    }
+
+    #[tokio::test]
+    async fn a_body_without_a_length_is_cut_off_at_its_limit() {
+        let (mut sender, unsized_body) = http_body_util::channel::Channel::<Bytes>::new(4);
+        for _ in 0..3 {
+            sender.send_data(Bytes::from_static(b"ab")).await.unwrap();
+        }
+        drop(sender);
+        assert!(matches!(collect(unsized_body, limits(5, 9)).await, Err(BodyError::TooLarge(5))));
+    }
+
+    #[tokio::test]
+    async fn pieces_leave_in_order_with_their_length() {
+        let pieces = in_pieces(&["ab", "cde"]);
+        assert_eq!(http_body::Body::size_hint(&pieces).exact(), Some(5));
+        assert_eq!(pieces.collect().await.unwrap().to_bytes(), "abcde");
+    }
+}

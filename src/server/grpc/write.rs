@@ -1,0 +1,74 @@
+//! `narthex.v1.Write`: remote write over gRPC.
+
+use crate::remote::pb::narthex_v1::WriteResponse;
+use crate::remote::write::Packing;
+use crate::server::body::{BodyError, BodyLimits, LimitedBody};
+use crate::server::context::SharedContext;
+use crate::server::grpc;
+use crate::server::grpc::raw_codec::RawCodec;
+use crate::server::ingest;
+use crate::server::refused::Refused;
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::http::HeaderValue;
+use axum::response::Response;
+use bytes::Bytes;
+use http_body_util::BodyExt;
+use std::future::Future;
+use std::pin::Pin;
+use tonic::server::{Grpc, UnaryService};
+use tonic::{Code, Status};
+
+/// The service's name, for health.
+pub(crate) const SERVICE: &str = "narthex.v1.Write";
+/// The path of its only method so far.
+pub(crate) const WRITE_V1: &str = "/narthex.v1.Write/WriteV1";
+
+/// Key, flag and length in front of a message.
+const FRAME_HEADER: usize = 5;
+
+/// Answers `WriteV1`.
+pub(crate) async fn write_v1(State(context): State<SharedContext>, request: Request) -> Response {
+    if !grpc::is_grpc(&request) {
+        return Refused::Unsupported("this path is a method of gRPC".to_owned()).into_http();
+    }
+    if let Err(refused) = ingest::admit(&context) {
+        return grpc::refuse(refused.into_grpc());
+    }
+    let size = context.writer.limits().decoded_bytes;
+    let limits = BodyLimits { size: size.saturating_add(FRAME_HEADER), ..context.body_limits.clone() };
+    let request = request.map(|body| LimitedBody::new(body, limits).map_err(body_status));
+    let mut grpc = Grpc::new(RawCodec::<WriteResponse>::default()).max_decoding_message_size(size);
+    let mut response = grpc.unary(WriteV1(context), request).await;
+    // tonic says of a message over its limit that it is out of range; here the status for that is another.
+    if response.headers().get("grpc-status").is_some_and(|status| status == "11") {
+        response.headers_mut().insert("grpc-status", HeaderValue::from(Code::ResourceExhausted as i32));
+    }
+    response.map(Body::new)
+}
+
+fn body_status(error: BodyError) -> Status {
+    Refused::from(error).into_grpc()
+}
+
+/// One call.
+struct WriteV1(SharedContext);
+
+impl UnaryService<Bytes> for WriteV1 {
+    type Response = WriteResponse;
+    type Future = Pin<Box<dyn Future<Output = Result<tonic::Response<WriteResponse>, Status>> + Send>>;
+
+    fn call(&mut self, request: tonic::Request<Bytes>) -> Self::Future {
+        let context = self.0.clone();
+        Box::pin(async move {
+            let reservation = context.body_limits.budget.reserve();
+            let stored = ingest::store(&context, request.into_inner(), Packing::Plain, reservation).await;
+            let outcome = stored.map_err(Refused::into_grpc)?;
+            if outcome.refusals.is_empty() {
+                Ok(tonic::Response::new(WriteResponse { samples: outcome.samples, histograms: 0, exemplars: 0 }))
+            } else {
+                Err(ingest::partly(&outcome).into_grpc())
+            }
+        })
+    }
+}

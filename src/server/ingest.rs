@@ -1,0 +1,62 @@
+//! Storing a request that came over HTTP or gRPC: in through the gate, over to a blocking thread, and back with what became of it.
+
+use crate::remote::write::{Outcome, Packing};
+use crate::server::admission::Reservation;
+use crate::server::context::SharedContext;
+use crate::server::lifecycle::Phase;
+use crate::server::refused::Refused;
+use bytes::Bytes;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// Whether requests are taken at all; to be asked before a body is read.
+///
+/// # Errors
+/// [`Refused::Unavailable`] while the server starts or stops.
+pub(crate) fn admit(context: &SharedContext) -> Result<(), Refused> {
+    match context.lifecycle.phase() {
+        Phase::Ready => Ok(()),
+        Phase::Starting => Err(Refused::Unavailable("narthex is starting: it replays its log".to_owned())),
+        Phase::Draining => Err(Refused::Unavailable("narthex is stopping".to_owned())),
+    }
+}
+
+/// Stores a request of remote write 1.0.
+///
+/// # Errors
+/// [`Refused`] where it was not done; what was refused of a request that was done is in the outcome.
+pub(crate) async fn store(
+    context: &SharedContext,
+    body: Bytes,
+    packing: Packing,
+    mut reservation: Reservation,
+) -> Result<Outcome, Refused> {
+    let unpacked = context.writer.unpacked_len(&body, packing)?;
+    if packing != Packing::Plain {
+        reservation.extend(unpacked)?;
+    }
+    let permit = context.write_gate.enter().await?;
+    let shared = context.clone();
+    let storing = tokio::task::spawn_blocking(move || {
+        // The permit and the memory are held until the work is done, also where the client has gone.
+        let _held = (permit, reservation);
+        shared.writer.store(&shared.db, &body, packing, now_ms())
+    });
+    match storing.await {
+        Ok(result) => Ok(result?),
+        Err(error) => {
+            tracing::error!(%error, "storing a request failed");
+            Err(Refused::Fault("storing the request failed".to_owned()))
+        }
+    }
+}
+
+/// The answer to a request of which not all was stored.
+pub(crate) fn partly(outcome: &Outcome) -> Refused {
+    Refused::BadData(format!("{} samples stored; refused: {}", outcome.samples, outcome.refusals))
+}
+
+/// Milliseconds since the Unix epoch.
+pub(crate) fn now_ms() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}

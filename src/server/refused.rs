@@ -1,0 +1,130 @@
+//! The answer contract: what a request that is not wholly done is answered, over HTTP and over gRPC.
+//!
+//! | variant         | HTTP                    | gRPC                           | a sender should        |
+//! |-----------------|-------------------------|--------------------------------|------------------------|
+//! | `BadData`       | 400                     | INVALID_ARGUMENT + BadRequest  | not repeat             |
+//! | `Unsupported`   | 415                     | UNIMPLEMENTED                  | ask in another way     |
+//! | `TooLarge`      | 413                     | RESOURCE_EXHAUSTED             | send less              |
+//! | `Unavailable`   | 503 + Retry-After       | UNAVAILABLE + RetryInfo        | repeat a little later  |
+//! | `Fault`         | 500                     | INTERNAL                       | repeat; that is safe   |
+//!
+//! Never 409 or 429, never 5xx for bad data: Prometheus drops data on 429, and repeats on 5xx for ever.
+
+use crate::remote::reader;
+use crate::remote::write::WriteError;
+use crate::server::admission::{BudgetUsedUp, GateFull};
+use crate::server::body::BodyError;
+use crate::server::grpc::details;
+use crate::tsdb::wal::error::WalError;
+use axum::http::header::{CONNECTION, RETRY_AFTER};
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use std::hash::{BuildHasher, RandomState};
+use std::io;
+use tonic::{Code, Status};
+
+/// Why a request was not done, or not wholly.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Refused {
+    /// It will never be taken as it is; what is good of it may be stored.
+    BadData(String),
+    /// Its type or encoding is not known.
+    Unsupported(String),
+    /// It is over a limit of size; nothing is stored.
+    TooLarge(String),
+    /// Nothing is taken now; nothing is stored.
+    Unavailable(String),
+    /// Something broke here; what is stored is not known.
+    Fault(String),
+}
+
+impl Refused {
+    /// As an answer over HTTP.
+    #[must_use]
+    pub fn into_http(self) -> Response {
+        let (status, text) = match self {
+            Self::BadData(text) => (StatusCode::BAD_REQUEST, text),
+            Self::Unsupported(text) => (StatusCode::UNSUPPORTED_MEDIA_TYPE, text),
+            Self::TooLarge(text) => (StatusCode::PAYLOAD_TOO_LARGE, text),
+            Self::Unavailable(text) => (StatusCode::SERVICE_UNAVAILABLE, text),
+            Self::Fault(text) => (StatusCode::INTERNAL_SERVER_ERROR, text),
+        };
+        let mut response = (status, text + "\n").into_response();
+        if status == StatusCode::SERVICE_UNAVAILABLE {
+            response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(retry_seconds()));
+        }
+        response
+    }
+
+    /// As a status of gRPC, with the details that gRPC's clients know.
+    #[must_use]
+    pub fn into_grpc(self) -> Status {
+        match self {
+            Self::BadData(text) => details::bad_request(&text),
+            Self::Unsupported(text) => Status::new(Code::Unimplemented, text),
+            Self::TooLarge(text) => Status::new(Code::ResourceExhausted, text),
+            Self::Unavailable(text) => details::retry_later(&text, retry_seconds()),
+            Self::Fault(text) => Status::new(Code::Internal, text),
+        }
+    }
+
+    /// As an answer over HTTP to a request whose body was not read to its end.
+    #[must_use]
+    pub fn into_http_and_close(self) -> Response {
+        let mut response = self.into_http();
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        response
+    }
+}
+
+/// Whole seconds from 1 to 5, so that senders that were refused together don't come back together.
+fn retry_seconds() -> u64 {
+    1 + RandomState::new().hash_one(0u8) % 5
+}
+
+impl From<WriteError> for Refused {
+    fn from(error: WriteError) -> Self {
+        let text = error.to_string();
+        match error {
+            WriteError::NotSnappy(_) | WriteError::Request(reader::ReadError::Malformed(_)) => Self::BadData(text),
+            WriteError::OtherPacking(_) => Self::Unsupported(text),
+            WriteError::TooLarge { .. }
+            | WriteError::Request(reader::ReadError::TooManySeries(_) | reader::ReadError::TooManySamples(_)) => {
+                Self::TooLarge(text)
+            }
+            WriteError::Unavailable(_) => Self::Unavailable(text),
+            // A full disk is a mode, not a fault: when space returns the log goes on, and a repeat is safe in any case.
+            WriteError::Log(WalError::Write(cause)) if is_full_disk(&cause) => Self::Unavailable(text),
+            WriteError::Log(WalError::Closed) => Self::Unavailable(text),
+            WriteError::Log(WalError::Write(_) | WalError::Sync(_)) => Self::Fault(text),
+        }
+    }
+}
+
+fn is_full_disk(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+}
+
+impl From<BodyError> for Refused {
+    fn from(error: BodyError) -> Self {
+        let text = error.to_string();
+        match error {
+            BodyError::TooLarge(_) => Self::TooLarge(text),
+            // Not the sender's fault: on 408 a Prometheus would drop the data.
+            BodyError::TooSlow(_) | BodyError::NoMemory(_) => Self::Unavailable(text),
+            BodyError::Broken(_) => Self::BadData(text),
+        }
+    }
+}
+
+impl From<BudgetUsedUp> for Refused {
+    fn from(error: BudgetUsedUp) -> Self {
+        Self::Unavailable(error.to_string())
+    }
+}
+
+impl From<GateFull> for Refused {
+    fn from(error: GateFull) -> Self {
+        Self::Unavailable(error.to_string())
+    }
+}

@@ -1,0 +1,255 @@
+//! Series selectors as PromQL writes them: `up{job="node", path=~"/a.*"}`, `{"a name with dots", x!=""}`.
+//!
+//! Source: the grammar of Prometheus's `promql/parser`; strings as in its `util/strutil/quote.go`.
+
+use crate::model::labels::METRIC_NAME;
+use crate::model::matcher::error::MatcherError;
+use crate::model::matcher::{MatchKind, Matcher};
+
+/// Why a text is no selector.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum SelectorError {
+    /// Something else stands where something should be.
+    #[error("expected {expected} at byte {offset} of the selector")]
+    Syntax {
+        /// What should be there.
+        expected: &'static str,
+        /// Where, in bytes.
+        offset: usize,
+    },
+    /// A matcher that can't be.
+    #[error(transparent)]
+    Matcher(#[from] MatcherError),
+    /// It would select everything.
+    #[error("a selector needs a matcher that does not match the empty value")]
+    Everything,
+}
+
+/// Reads a selector.
+///
+/// # Errors
+/// [`SelectorError`].
+pub(crate) fn parse(text: &str) -> Result<Vec<Matcher>, SelectorError> {
+    let mut parser = Parser { text, at: 0 };
+    let mut matchers = Vec::new();
+    parser.blanks();
+    if let Some(name) = parser.identifier(|b| b == b':') {
+        matchers.push(Matcher::new(MatchKind::Equal, METRIC_NAME, name)?);
+    }
+    parser.blanks();
+    if matchers.is_empty() || !parser.is_at_end() {
+        parser.expect("{", "{")?;
+        parser.braces(&mut matchers)?;
+    }
+    parser.blanks();
+    if !parser.is_at_end() {
+        return Err(parser.error("the end"));
+    }
+    if matchers.iter().all(|matcher| matcher.matches("")) {
+        return Err(SelectorError::Everything);
+    }
+    Ok(matchers)
+}
+
+struct Parser<'a> {
+    text: &'a str,
+    at: usize,
+}
+
+impl<'a> Parser<'a> {
+    fn rest(&self) -> &'a str {
+        &self.text[self.at..]
+    }
+
+    fn is_at_end(&self) -> bool {
+        self.rest().is_empty()
+    }
+
+    fn error(&self, expected: &'static str) -> SelectorError {
+        SelectorError::Syntax { expected, offset: self.at }
+    }
+
+    fn blanks(&mut self) {
+        self.at = self.text.len() - self.rest().trim_start_matches([' ', '\t', '\n', '\r']).len();
+    }
+
+    fn take(&mut self, token: &str) -> bool {
+        let found = self.rest().starts_with(token);
+        if found {
+            self.at += token.len();
+        }
+        found
+    }
+
+    fn expect(&mut self, token: &str, expected: &'static str) -> Result<(), SelectorError> {
+        if self.take(token) { Ok(()) } else { Err(self.error(expected)) }
+    }
+
+    /// What follows the opening brace, up to the closing one.
+    fn braces(&mut self, matchers: &mut Vec<Matcher>) -> Result<(), SelectorError> {
+        loop {
+            self.blanks();
+            if self.take("}") {
+                return Ok(());
+            }
+            matchers.push(self.matcher()?);
+            self.blanks();
+            if !self.take(",") {
+                return self.expect("}", ", or }");
+            }
+        }
+    }
+
+    fn matcher(&mut self) -> Result<Matcher, SelectorError> {
+        let (name, quoted) = match self.identifier(|_| false) {
+            Some(name) => (name.to_owned(), false),
+            None => (self.string("a label name")?, true),
+        };
+        self.blanks();
+        let kind = match () {
+            () if self.take("=~") => MatchKind::Regex,
+            () if self.take("!~") => MatchKind::NotRegex,
+            () if self.take("!=") => MatchKind::NotEqual,
+            () if self.take("=") => MatchKind::Equal,
+            // A name alone, in quotes, is that of the metric.
+            () if quoted => return Ok(Matcher::new(MatchKind::Equal, METRIC_NAME, name)?),
+            () => return Err(self.error("=, !=, =~ or !~")),
+        };
+        self.blanks();
+        let value = self.string("a value in quotes")?;
+        Ok(Matcher::new(kind, name, value)?)
+    }
+
+    /// `[a-zA-Z_][a-zA-Z0-9_]*`, with `also` for bytes that are letters too.
+    fn identifier(&mut self, also: fn(u8) -> bool) -> Option<&'a str> {
+        let rest = self.rest();
+        let len = rest.bytes().take_while(|&b| b.is_ascii_alphanumeric() || b == b'_' || also(b)).count();
+        if len == 0 || rest.as_bytes()[0].is_ascii_digit() {
+            return None;
+        }
+        self.at += len;
+        Some(&rest[..len])
+    }
+
+    /// A string in quotes, with Go's escapes; in backquotes without any.
+    fn string(&mut self, expected: &'static str) -> Result<String, SelectorError> {
+        let Some(quote @ ('"' | '\'' | '`')) = self.rest().chars().next() else {
+            return Err(self.error(expected));
+        };
+        self.at += 1;
+        let mut value = Vec::new();
+        loop {
+            let Some(c) = self.rest().chars().next() else {
+                return Err(self.error("the closing quote"));
+            };
+            self.at += c.len_utf8();
+            match c {
+                _ if c == quote => return String::from_utf8(value).map_err(|_| self.error("valid UTF-8")),
+                '\\' if quote != '`' => self.escape(&mut value)?,
+                _ => value.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes()),
+            }
+        }
+    }
+
+    /// What follows a backslash.
+    fn escape(&mut self, value: &mut Vec<u8>) -> Result<(), SelectorError> {
+        let Some(c) = self.rest().chars().next() else {
+            return Err(self.error("an escape"));
+        };
+        self.at += c.len_utf8();
+        match c {
+            'a' => value.push(0x07),
+            'b' => value.push(0x08),
+            'f' => value.push(0x0c),
+            'n' => value.push(b'\n'),
+            'r' => value.push(b'\r'),
+            't' => value.push(b'\t'),
+            'v' => value.push(0x0b),
+            '\\' | '\'' | '"' => value.push(c as u8),
+            'x' => value.push(self.digits(2, 16)? as u8),
+            '0'..='7' => {
+                self.at -= 1;
+                let byte = self.digits(3, 8)?;
+                value.push(u8::try_from(byte).map_err(|_| self.error("an octal byte"))?);
+            }
+            'u' | 'U' => {
+                let code = self.digits(if c == 'u' { 4 } else { 8 }, 16)?;
+                let c = char::from_u32(code).ok_or_else(|| self.error("a Unicode character"))?;
+                value.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
+            }
+            _ => return Err(self.error("a known escape")),
+        }
+        Ok(())
+    }
+
+    fn digits(&mut self, count: usize, radix: u32) -> Result<u32, SelectorError> {
+        let digits = self.rest().get(..count).filter(|digits| digits.chars().all(|c| c.is_digit(radix)));
+        let number = digits.and_then(|digits| u32::from_str_radix(digits, radix).ok());
+        let number = number.ok_or_else(|| self.error("digits"))?;
+        self.at += count;
+        Ok(number)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{SelectorError, parse};
+    use crate::model::matcher::MatchKind::{Equal, NotEqual, NotRegex, Regex};
+    use crate::model::matcher::{MatchKind, Matcher};
+
+    fn read(text: &str) -> Vec<(MatchKind, String, String)> {
+        let parts = |m: &Matcher| (m.kind(), m.name().to_owned(), m.value().to_owned());
+        parse(text).unwrap_or_else(|error| panic!("{text}: {error}")).iter().map(parts).collect()
+    }
+
+    fn one(kind: MatchKind, name: &str, value: &str) -> (MatchKind, String, String) {
+        (kind, name.to_owned(), value.to_owned())
+    }
+
+    #[test]
+    fn selectors_read_as_promql_reads_them() {
+        assert_eq!(read("up"), [one(Equal, "__name__", "up")]);
+        assert_eq!(read(" job:up:sum { } "), [one(Equal, "__name__", "job:up:sum")]);
+        assert_eq!(
+            read(r#"up{a="1",b!='2', c =~ "x.*" ,d!~`\d`,}"#),
+            [
+                one(Equal, "__name__", "up"),
+                one(Equal, "a", "1"),
+                one(NotEqual, "b", "2"),
+                one(Regex, "c", "x.*"),
+                one(NotRegex, "d", r"\d")
+            ]
+        );
+        assert_eq!(read(r#"{"a.b", "c d"="é"}"#), [one(Equal, "__name__", "a.b"), one(Equal, "c d", "é")]);
+        assert_eq!(read(r#"{a="\n\x41\101\u00e9\"\\"}"#), [one(Equal, "a", "\nAAé\"\\")]);
+    }
+
+    #[test]
+    fn what_is_no_selector_is_refused() {
+        for text in [
+            "",
+            "{",
+            "{}",
+            "up{",
+            "up{a}",
+            "up{a=}",
+            "up{a=1}",
+            "up{a=\"1\"",
+            "up{a=\"1\"} x",
+            "1up",
+            "up{a:b=\"1\"}",
+            "{a=\"\\q\"}",
+            "{a=\"\\xff\"}",
+            "{a=\"x}",
+            "up{,}",
+            "up up",
+            "{a=~\"(\"}",
+            "{a=\"\"}",
+            "{a=\"\\777\"}",
+            "{a=\"\\",
+        ] {
+            assert!(parse(text).is_err(), "{text}");
+        }
+        assert!(matches!(parse("{a=~\".*\"}"), Err(SelectorError::Everything)));
+    }
+}
