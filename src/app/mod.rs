@@ -4,3 +4,6 @@ mod banner;
 mod logging;
 pub mod serve;
 mod setup;
+
+#[cfg(test)]
+mod contract_tests;
