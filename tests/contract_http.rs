@@ -38,7 +38,6 @@ fn a_wrong_method_type_or_encoding_is_refused() {
     let v2_blank = ("Content-Type", "application/x-protobuf; proto=io.prometheus.write.v2.Request");
     let v1 = ("Content-Type", "application/x-protobuf; proto=prometheus.WriteRequest");
     let table = [
-        ("no type", "POST", vec![SNAPPY], 415),
         ("JSON", "POST", vec![("Content-Type", "application/json"), SNAPPY], 415),
         ("remote write 2.0", "POST", vec![v2, SNAPPY], 415),
         ("remote write 2.0 with a blank", "POST", vec![v2_blank, SNAPPY], 415),
@@ -47,6 +46,7 @@ fn a_wrong_method_type_or_encoding_is_refused() {
         ("two encodings", "POST", vec![PROTOBUF, ("Content-Encoding", "snappy, gzip")], 415),
         ("GET", "GET", vec![PROTOBUF, SNAPPY], 405),
         ("PUT", "PUT", vec![PROTOBUF, SNAPPY], 405),
+        ("neither type nor encoding, as Prometheus takes it", "POST", vec![], 204),
         ("the message's full name", "POST", vec![v1, SNAPPY], 204),
         (
             "names in other letters",

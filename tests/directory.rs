@@ -35,16 +35,11 @@ impl End {
     }
 }
 
-fn holds(server: &Server, expected: &Samples, what: &str) {
-    let returned = server.remote().read_all();
-    returned.assert_equals(&expected.without_negative_zero(), what);
-}
-
 /// Debian's Prometheus on a copy of a directory: it says nothing bad and answers with the samples.
 fn prometheus_agrees(data: &Path, expected: &Samples, what: &str) {
     let copy = dir::copy_to_temp(data);
     let server = Launch::prometheus(copy.path(), "").start();
-    holds(&server, expected, what);
+    server.assert_holds(expected, what);
     says_nothing_bad(&server.kill(), what);
 }
 
@@ -64,7 +59,7 @@ fn what_narthex_wrote_is_read_by_promtool_and_by_prometheus() {
         let data = place.path().join("data");
         let narthex = Launch::narthex(&data).flag(format!("--storage.tsdb.wal-compression-type={compression}")).start();
         narthex.remote().write_all(&sent);
-        holds(&narthex, &sent, &what);
+        narthex.assert_holds(&sent, &what);
         end.of(narthex);
 
         dump::dump(&data).with_one_nan().assert_equals(&sent.with_one_nan(), &format!("promtool, {what}"));
@@ -87,10 +82,10 @@ fn both_programs_write_to_one_directory_in_turn() {
         let is_narthex = number % 2 == 0;
         let server = if is_narthex { Launch::narthex(&data).start() } else { Launch::prometheus(&data, "").start() };
         let what = format!("turn {number}");
-        holds(&server, &expected, &format!("{what}, before"));
+        server.assert_holds(&expected, &format!("{what}, before"));
         server.remote().write_all(&part);
         expected.add_all(&part);
-        holds(&server, &expected, &format!("{what}, after"));
+        server.assert_holds(&expected, &format!("{what}, after"));
         end.of(server);
     }
     // The stale markers stand a little behind the end of the span.
@@ -107,10 +102,10 @@ fn what_prometheus_wrote_is_read_by_narthex() {
         let data = place.path().join("data");
         let prometheus = Launch::prometheus(&data, "").start();
         prometheus.remote().write_all(&sent);
-        holds(&prometheus, &sent, "prometheus");
+        prometheus.assert_holds(&sent, "prometheus");
         end.of(prometheus);
         let narthex = Launch::narthex(&data).start();
-        holds(&narthex, &sent, &format!("narthex after {end:?}"));
+        narthex.assert_holds(&sent, &format!("narthex after {end:?}"));
         narthex.stop();
     }
 }
@@ -130,7 +125,7 @@ fn compacted_by_prometheus(data: &Path, sent: &Samples, end: End) {
         Metrics::of(&prometheus.http).sum("prometheus_tsdb_checkpoint_creations_total") >= Some(1.0),
         "no checkpoint"
     );
-    holds(&prometheus, sent, "prometheus with blocks");
+    prometheus.assert_holds(sent, "prometheus with blocks");
     end.of(prometheus);
 }
 
@@ -150,7 +145,7 @@ fn what_prometheus_left_behind_a_checkpoint_is_read_by_narthex() {
         assert!(expected.count() > 1_000, "only {} samples in the head", expected.count());
         let narthex = Launch::narthex(&data).start();
         let returned = narthex.remote().read_all().from(begin);
-        returned.assert_equals(&expected.without_negative_zero(), &format!("narthex after {end:?}"));
+        returned.assert_equals(&expected, &format!("narthex after {end:?}"));
         narthex.stop();
         prometheus_agrees(&data, &sent, "prometheus after narthex");
     }
@@ -182,7 +177,7 @@ fn a_second_narthex_is_refused_and_the_first_goes_on() {
     assert!(said.contains("lock") && said.contains(&data.display().to_string()), "{said}");
     let sent = data::assorted(HOUR / 4);
     first.remote().write_all(&sent);
-    holds(&first, &sent, "the first narthex");
+    first.assert_holds(&sent, "the first narthex");
 }
 
 #[test]

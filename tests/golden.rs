@@ -6,19 +6,21 @@
 mod support;
 
 use support::launch::Launch;
-use support::{dir, golden};
+use support::{dir, export, golden};
 
 /// Reads a case through the real binary, and once more after a restart on what it left behind.
 fn is_read_as_by_prometheus(case: &str) {
     let place = dir::temp();
     let data = golden::unpack(case, place.path());
     let head_begin = golden::newest_block_end(&data).unwrap_or(i64::MIN);
-    let expected = golden::expected_floats(case).from(head_begin).without_negative_zero();
+    let expected = golden::expected_floats(case).from(head_begin);
     assert!(expected.count() > 0, "{case} has nothing to compare");
     for time in ["first", "second"] {
         let server = Launch::narthex(&data).start();
         let returned = server.remote().read_all().from(head_begin);
         returned.assert_equals(&expected, &format!("{case}, {time} start"));
+        let exported = export::export_all(&server.http).from(head_begin);
+        exported.assert_equals(&expected, &format!("{case}, exported at the {time} start"));
         server.stop();
     }
 }

@@ -22,6 +22,7 @@ use support::good::GoodWrites;
 use support::launch::{Launch, Server};
 use support::remote::{MAX_TIME, MIN_TIME};
 use support::samples::Samples;
+use support::wait::wait_until;
 use support::wire::{Matcher, TimeSeries, WriteRequest};
 
 /// `narthex.v1.WriteResponse`.
@@ -79,8 +80,11 @@ fn start() -> (tempfile::TempDir, Server, Client) {
 #[test]
 fn a_ready_server_is_serving() {
     let (_place, _server, client) = start();
-    assert_eq!(client.health("").expect("an answer"), ServingStatus::Serving);
-    assert_eq!(client.health("narthex.v1.Write").expect("an answer"), ServingStatus::Serving);
+    for service in ["", "narthex.v1.Write"] {
+        wait_until("the service to be serving", || {
+            client.health(service).expect("an answer") == ServingStatus::Serving
+        });
+    }
     assert_eq!(client.health("narthex.v1.Nothing").expect_err("no such service").code(), Code::NotFound);
 }
 

@@ -1,7 +1,7 @@
 //! Matchers: conditions on the value of one label, as a selector or a remote-read request states them.
 //!
 //! A label that a series does not have counts as having the empty value. Regular expressions are those of
-//! Prometheus: RE2 syntax as Go has it (see [`re2`]), matched against the whole value, `.` matching a newline too.
+//! Prometheus: RE2 syntax as Go has it (`re2` lists where it differs from Rust's), matched against the whole value, `.` matching a newline too.
 //!
 //! Pure values without lock; cloning is cheap and clones share the compiled expression. Every expression is bounded in
 //! size when it is made, and matching takes time linear in the value and memory that does not depend on it.

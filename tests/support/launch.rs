@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicU16, Ordering};
 use super::http::Http;
 use super::program::Program;
 use super::remote::Remote;
+use super::samples::Samples;
 use super::wait::wait_until;
 
 /// What is to be started; built by one of the constructors and refined by [`Launch::flag`] and [`Launch::env`].
@@ -20,6 +21,7 @@ pub(crate) struct Launch {
     environment: Vec<(String, String)>,
     port: u16,
     ready_path: &'static str,
+    keeps_negative_zero: bool,
 }
 
 impl Launch {
@@ -37,6 +39,7 @@ impl Launch {
             environment: Vec::new(),
             port,
             ready_path: "/-/ready",
+            keeps_negative_zero: true,
         }
     }
 
@@ -61,6 +64,7 @@ impl Launch {
             environment: Vec::new(),
             port,
             ready_path: "/-/ready",
+            keeps_negative_zero: false,
         }
     }
 
@@ -74,6 +78,7 @@ impl Launch {
             environment: Vec::new(),
             port,
             ready_path: "/metrics",
+            keeps_negative_zero: false,
         }
     }
 
@@ -107,7 +112,12 @@ impl Launch {
         let mut command = Command::new(&self.program);
         command.args(&self.arguments).envs(self.environment);
         let http = Http::new(self.port);
-        Server { program: Program::spawn(self.name, command), http, ready_path: self.ready_path }
+        Server {
+            program: Program::spawn(self.name, command),
+            http,
+            ready_path: self.ready_path,
+            keeps_negative_zero: self.keeps_negative_zero,
+        }
     }
 
     /// Starts it and waits until it is ready.
@@ -132,12 +142,24 @@ pub(crate) struct Server {
     /// Its port.
     pub(crate) http: Http,
     ready_path: &'static str,
+    /// Prometheus's answer to a remote read has 0 for -0.
+    keeps_negative_zero: bool,
 }
 
 impl Server {
     /// Its remote-write and remote-read side.
     pub(crate) fn remote(&self) -> Remote {
         Remote::new(self.http.clone())
+    }
+
+    /// Panics with the first differences unless its remote read gives exactly these samples.
+    pub(crate) fn assert_holds(&self, expected: &Samples, what: &str) {
+        let returned = self.remote().read_all();
+        if self.keeps_negative_zero {
+            returned.assert_equals(expected, what);
+        } else {
+            returned.assert_equals(&expected.without_negative_zero(), what);
+        }
     }
 
     /// Waits until it answers as ready; panics if it ends before.

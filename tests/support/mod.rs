@@ -10,6 +10,7 @@ pub(crate) mod damage;
 pub(crate) mod data;
 pub(crate) mod dir;
 pub(crate) mod dump;
+pub(crate) mod export;
 pub(crate) mod golden;
 pub(crate) mod good;
 pub(crate) mod http;

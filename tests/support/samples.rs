@@ -14,7 +14,7 @@ pub(crate) struct Samples {
     series: BTreeMap<LabelSet, BTreeMap<i64, u64>>,
 }
 
-/// The bits of -0, which remote read as SAMPLES turns into 0: a proto3 sender leaves both out.
+/// The bits of -0, which Prometheus's remote read turns into 0: its proto3 encoder leaves both out.
 const NEGATIVE_ZERO: u64 = 1 << 63;
 
 impl Samples {
@@ -94,7 +94,7 @@ impl Samples {
         self.iter().map(|(_, t, _)| t).max()
     }
 
-    /// Every -0 as 0: what is left of a set where it passed through SAMPLES.
+    /// Every -0 as 0: what is left of a set where it passed through Prometheus's remote read.
     pub(crate) fn without_negative_zero(&self) -> Samples {
         self.map_bits(|bits| if bits == NEGATIVE_ZERO { 0 } else { bits })
     }

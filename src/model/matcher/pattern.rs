@@ -51,9 +51,11 @@ impl Pattern {
 
     pub(super) fn matches(&self, value: &str) -> bool {
         match &*self.0 {
-            Plan::Set(set) => set.binary_search_by(|member| member.as_str().cmp(value)).is_ok(),
+            Plan::Set(set) => contains(set, value),
             Plan::Glob(glob) => glob.matches(value),
-            Plan::Engine { regex, prefix } => value.starts_with(prefix.as_str()) && regex.is_match(value.as_bytes()),
+            Plan::Engine { regex, prefix } => {
+                (prefix.is_empty() || value.starts_with(prefix.as_str())) && regex.is_match(value.as_bytes())
+            }
         }
     }
 
@@ -76,6 +78,15 @@ impl Pattern {
     pub(super) fn names_every_value(&self) -> bool {
         matches!(&*self.0, Plan::Glob(glob) if glob.names_every_value())
     }
+}
+
+/// Whether a sorted set has the value. The empty one is never compared with; `glob` says why.
+fn contains(set: &[String], value: &str) -> bool {
+    let has_empty = set.first().is_some_and(String::is_empty);
+    if value.is_empty() {
+        return has_empty;
+    }
+    set[usize::from(has_empty)..].binary_search_by(|member| member.as_str().cmp(value)).is_ok()
 }
 
 fn compile(hir: Hir) -> Result<Regex, MatcherError> {

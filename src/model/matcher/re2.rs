@@ -36,13 +36,15 @@ mod escape;
 mod frame;
 mod input;
 pub(super) mod limits;
+mod repeat;
 mod unicode;
 
 use crate::model::matcher::error::{MatcherError, SyntaxError};
 use frame::{Frame, Piece};
 use input::Input;
-use limits::{Budget, MAX_DEPTH, MAX_REPEAT};
-use regex_syntax::hir::{Dot, Hir, HirKind, Look, Repetition};
+use limits::{Budget, MAX_DEPTH};
+use regex_syntax::hir::{Dot, Hir, Look};
+use repeat::Count;
 
 /// Reads an expression. Captures are dropped, since only the fact of a match is wanted; greediness is dropped too.
 pub(super) fn parse(pattern: &str) -> Result<Hir, MatcherError> {
@@ -186,13 +188,11 @@ impl Parser<'_> {
         let Some(piece) = self.frame.pop() else {
             return Err(start.error(SyntaxError::MissingRepeatArgument));
         };
-        let repeats = count.factor().saturating_mul(piece.repeats);
-        if count.counted && repeats > MAX_REPEAT {
-            return Err(start.error(SyntaxError::RepeatSize));
-        }
         self.budget.node()?;
-        let hir = count.repeat(piece.hir);
-        self.frame.push(Piece { hir, repeats: if count.max == Some(0) { 1 } else { repeats } });
+        let Some(repeated) = count.repeat(piece) else {
+            return Err(start.error(SyntaxError::RepeatSize));
+        };
+        self.frame.push(repeated);
         Ok(true)
     }
 
@@ -255,65 +255,5 @@ impl Parser<'_> {
         self.flags = flags;
         self.frame.push(group);
         Ok(())
-    }
-}
-
-/// What stands in a repetition operator.
-struct Count {
-    min: u32,
-    max: Option<u32>,
-    /// Whether it was written with braces.
-    counted: bool,
-}
-
-impl Count {
-    /// Reads an operator; `None`, with nothing read, for a `{` that is literal text.
-    fn read(input: &mut Input<'_>) -> Result<Option<Self>, MatcherError> {
-        let start = input.clone();
-        let (min, max) = match input.bump() {
-            Some('*') => (0, None),
-            Some('+') => (1, None),
-            Some('?') => (0, Some(1)),
-            _ => {
-                let Some((min, max)) = Self::read_braces(input) else {
-                    *input = start;
-                    return Ok(None);
-                };
-                if min > MAX_REPEAT || max.is_some_and(|max| max > MAX_REPEAT || max < min) {
-                    return Err(start.error(SyntaxError::RepeatSize));
-                }
-                return Ok(Some(Self { min, max, counted: true }));
-            }
-        };
-        Ok(Some(Self { min, max, counted: false }))
-    }
-
-    fn read_braces(input: &mut Input<'_>) -> Option<(u32, Option<u32>)> {
-        let min = input.number()?;
-        let max = if !input.eat(",") {
-            Some(min)
-        } else if input.peek() == Some('}') {
-            None
-        } else {
-            Some(input.number()?)
-        };
-        input.eat("}").then_some((min, max))
-    }
-
-    fn repeat(&self, hir: Hir) -> Hir {
-        match (hir.kind(), self.min, self.max) {
-            // The printer of `regex-syntax` would write `(a+)?` as the lazy `a+?`, which is another language.
-            (HirKind::Repetition(inner), 0, Some(1)) if inner.min == 0 => hir,
-            (HirKind::Repetition(_), 0, Some(1)) => Hir::alternation(vec![hir, Hir::empty()]),
-            (_, min, max) => Hir::repetition(Repetition { min, max, greedy: true, sub: Box::new(hir) }),
-        }
-    }
-
-    /// By how much this multiplies what it repeats.
-    fn factor(&self) -> u32 {
-        match (self.counted, self.max) {
-            (false, _) => 1,
-            (true, max) => max.unwrap_or(self.min).max(u32::from(max != Some(0))),
-        }
     }
 }

@@ -138,7 +138,7 @@ fn go_answers_the_same() {
             }
         }
     }
-    assert!(rows > 500, "{rows}");
+    assert!(rows > 1300, "{rows}");
     assert!(wrong.is_empty(), "{} of {rows} rows:\n{}", wrong.len(), wrong.join("\n"));
 }
 

@@ -12,7 +12,7 @@
 //! Lock: one `RwLock` over everything, taken inside and never while the caller's code waits for anything. A series is
 //! added with all its labels in one hold, so no reader sees half of one. Whatever may take long (a walk over a million
 //! values, a copy of a long list, a removal) is done in slices with the lock let go between them; a hold costs about
-//! [`SLICE`] steps. `removal` is taken before `index` and only serialises removals.
+//! `SLICE` steps. `removal` is taken before `index` and only serialises removals.
 //!
 //! So a reader sees every series that was added before it began and is not removed; one added while it runs may be
 //! seen or not, and one removed while it runs may be in the answer, even where a negative matcher excludes it. References
@@ -190,7 +190,7 @@ impl Index {
         let start = after.map_or(Bound::Included(prefix), Bound::Excluded);
         let values = self.names.get(name)?.range::<str, _>((start, Bound::Unbounded));
         let mut cost = 0;
-        for (value, list) in values.take_while(|(value, _)| value.starts_with(prefix)) {
+        for (value, list) in values.take_while(|(value, _)| prefix.is_empty() || value.starts_with(prefix)) {
             visit(value, list);
             cost += VALUE_COST + value.len() + list.len().min(LONG_LIST);
             if cost >= SLICE {

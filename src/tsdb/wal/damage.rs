@@ -27,10 +27,10 @@ pub struct Damage {
 /// Whether damage is the end of what was written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Extent {
-    /// The last record of the file is incomplete, zeroed or otherwise half written, and nothing readable stands behind
-    /// it: what a crash leaves.
+    /// The last record of the file is incomplete, zeroed or otherwise half written, and no other begins behind it: what a
+    /// crash leaves.
     TornTail,
-    /// Complete fragments stand behind it, or the record itself is complete and yet makes no sense.
+    /// Another record begins behind it, or the record itself is complete and yet makes no sense.
     Middle,
 }
 
@@ -46,6 +46,9 @@ pub enum DamageReason {
     /// A fragment whose record has no beginning, or a beginning within another record.
     #[error("fragment out of order")]
     OutOfOrder,
+    /// A fragment whose record goes on in the next page and that does not fill its own, or that adds nothing to its record.
+    #[error("fragment shorter than any that is written")]
+    BrokenOff,
     /// Fragments of one record that say different things about its compression.
     #[error("fragments of one record differ in compression")]
     MixedCompression,
@@ -67,7 +70,7 @@ impl DamageReason {
     /// Whether a write that was cut off can leave this behind. What has a right checksum was written whole.
     #[must_use]
     pub fn can_be_torn(&self) -> bool {
-        matches!(self, Self::Unfinished | Self::Slot(_))
+        matches!(self, Self::Unfinished | Self::BrokenOff | Self::Slot(_))
     }
 }
 

@@ -3,13 +3,14 @@
 //! A [`SegmentReader`] reads one file (or any bytes) from its beginning: checks every fragment, joins fragments to records,
 //! decompresses them. It accepts what Prometheus accepts: zeros to the end of a page, a last page that is cut short, empty
 //! records (passed over). At the first damage it ends, says where the last good record ended, and whether what stands there looks
-//! like a torn write: nothing readable behind it, neither in the rest of the page nor at the beginning of a later one.
+//! like a torn write: no other record begins behind it.
 //!
 //! Invariant: what is handed out is what was written, as far as the checksums reach. They cover data, not the headers
 //! (`page.rs`). A flipped bit in a length makes the checksum wrong. One in a type byte is noticed as an unknown type, a fragment
 //! out of order, a page that should be empty and is not, or by decompressing and decoding strictly; except:
 //! * one of the three unused bits, or zstd's bit beside snappy's: it changes nothing;
-//! * the bit that makes an empty record of the first zero behind the last record: it changes nothing;
+//! * the bit that makes an empty record of the first zero behind the last record: it changes nothing. (The same bytes are left
+//!   of a record of which all but the very first one was zeroed: that is not noticed.)
 //! * a compression bit of a record of one fragment, where the bytes decompress and decode both ways. Compressed bytes begin
 //!   with their length (snappy) or a magic number (zstd), which are not record types ([`crate::tsdb::wal::record::kind`]), so the one way
 //!   left is an uncompressed record that happens to be a whole snappy block and then a record: not for any real one known.
@@ -178,6 +179,10 @@ impl<R: Read> SegmentReader<R> {
                 self.joined.clear();
             }
             let len = data.len();
+            let fills_page = HEADER_SIZE + len == room;
+            if (!role.ends_record() && !fills_page) || (begun.is_some() && len == 0) {
+                return Err(self.torn_or_damage(start, DamageReason::BrokenOff));
+            }
             if self.joined.len() + len > MAX_RECORD_BYTES {
                 return Err(self.torn_or_damage(start, DamageReason::TooLong));
             }
@@ -217,7 +222,7 @@ impl<R: Read> SegmentReader<R> {
     fn torn_or_damage(&mut self, offset: u64, reason: DamageReason) -> ReadError {
         let extent = match reason.can_be_torn() {
             false => Extent::Middle,
-            true => match self.source.anything_readable_behind() {
+            true => match self.source.another_record_behind() {
                 Ok(true) => Extent::Middle,
                 Ok(false) => Extent::TornTail,
                 Err(source) => return self.io_error(source),
@@ -296,30 +301,35 @@ impl<R: Read> Source<R> {
         start..self.at
     }
 
-    /// Whether a fragment with data stands anywhere behind the place in its page, or at the beginning of a later page.
-    fn anything_readable_behind(&mut self) -> io::Result<bool> {
-        let has_data = |rest: &[u8]| {
-            // The room does not matter: a fragment that is cut short is not readable.
-            matches!(read_slot(rest, PAGE_SIZE), Ok(Slot::Fragment(fragment)) if !fragment.data.is_empty())
-        };
+    /// Whether a further record begins behind the place: anywhere in its page, or among the fragments with which a later page begins.
+    fn another_record_behind(&mut self) -> io::Result<bool> {
         if self.load()?.is_none() {
             return Ok(false);
         }
         let page = self.rest();
-        let behind = (1..page.len()).any(|i| page[i] & 0b111 != 0 && has_data(&page[i..]));
-        if behind {
+        if (1..page.len()).any(|i| record_begins_in(&page[i..])) {
             return Ok(true);
         }
-        let len = page.len();
-        self.skip(len);
+        self.skip(page.len());
         while self.load()?.is_some() {
             let page = self.rest();
-            if has_data(page) {
+            if record_begins_in(page) {
                 return Ok(true);
             }
-            let len = page.len();
-            self.skip(len);
+            self.skip(page.len());
         }
         Ok(false)
     }
+}
+
+/// Whether good fragments stand from the beginning of `rest` on, of which one begins a record.
+fn record_begins_in(mut rest: &[u8]) -> bool {
+    // The room does not matter: a fragment that is cut short is not a good one.
+    while let Ok(Slot::Fragment(Fragment { role, data, .. })) = read_slot(rest, PAGE_SIZE) {
+        if role.begins_record() && !data.is_empty() {
+            return true;
+        }
+        rest = rest.get(HEADER_SIZE + data.len()..).unwrap_or_default();
+    }
+    false
 }
