@@ -66,7 +66,7 @@ impl Edge {
         let line = ["narthex", "serve", path.as_str()].into_iter().chain(flags.iter().copied());
         let Command::Serve(flags) = Cli::parse_from(line).command;
         let db = Arc::new(Db::open(setup::db_options(&flags.storage)).unwrap());
-        let (context, _) = setup::context(&flags, db);
+        let context = setup::parts(&flags, db).context;
         let (keeper, service) = health::service().await;
         tokio::spawn(keeper.follow(context.clone()));
         Self { router: router::routes(context.clone(), service), context, _dir: dir }

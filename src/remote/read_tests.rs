@@ -80,12 +80,15 @@ fn asked(db: &Db, request: &pb::ReadRequest, limits: ReadLimits) -> Result<pb::R
     answer(db, request, limits, &mut |_| Ok(())).map(|answer| unpack(&answer.pieces.concat()))
 }
 
+/// Labels, and times with the bits of values.
+type FloatSeries = (Vec<pb::Label>, Vec<(i64, u64)>);
+
 /// Labels and samples, sorted, as Prometheus need not do; the sign of -0 is left out, which its encoder drops.
-fn floats(response: &pb::ReadResponse) -> Vec<Vec<(Vec<pb::Label>, Vec<(i64, u64)>)>> {
+fn floats(response: &pb::ReadResponse) -> Vec<Vec<FloatSeries>> {
     let bits = |sample: &pb::Sample| (sample.timestamp, if sample.value == 0.0 { 0 } else { sample.value.to_bits() });
     let series = |result: &pb::QueryResult| {
         let with_samples = result.timeseries.iter().filter(|series| !series.samples.is_empty());
-        let mut all: Vec<(_, Vec<_>)> =
+        let mut all: Vec<FloatSeries> =
             with_samples.map(|series| (series.labels.clone(), series.samples.iter().map(bits).collect())).collect();
         all.sort_by_key(|(labels, _)| labels.iter().map(|l| (l.name.clone(), l.value.clone())).collect::<Vec<_>>());
         all
