@@ -137,15 +137,15 @@ fn a_full_disk_is_said_nothing_is_lost_and_writes_go_on_by_themselves_when_there
     let wal = open(dir.path(), &disk, SyncMode::Os).unwrap();
     commit(&wal, 0, BIG).unwrap();
     disk.set_free_bytes(Some(1000));
-    assert!(matches!(commit(&wal, 1, BIG), Err(WalError::Write(_))));
+    assert!(matches!(commit(&wal, 1, BIG), Err(WalError::NoSpace(_))));
     // A request that was under way when the disk filled.
-    assert!(matches!(commit(&wal, 2, BIG), Err(WalError::Write(_))));
-    assert!(matches!(wal.admit(), Health::Failing(_)));
+    assert!(matches!(commit(&wal, 2, BIG), Err(WalError::NoSpace(_))));
+    assert!(matches!(wal.admit(), Health::NoSpace(_)));
     assert_eq!(logged(dir.path()), [0], "cut back to the last complete write");
     wait_for_retry();
-    assert!(matches!(wal.admit(), Health::Failing(cause) if cause.contains("No space left")));
+    assert!(matches!(wal.admit(), Health::NoSpace(cause) if cause.contains("No space left")));
     disk.set_free_bytes(None);
-    assert!(matches!(wal.admit(), Health::Failing(_)), "not tried more than once a second");
+    assert!(matches!(wal.admit(), Health::NoSpace(_)), "not tried more than once a second");
     wait_for_retry();
     assert_eq!(wal.admit(), Health::Good);
     commit(&wal, 3, BIG).unwrap();
@@ -159,12 +159,12 @@ fn nothing_is_written_behind_a_torn_record_that_could_not_be_cut_off() {
     let wal = open(dir.path(), &disk, SyncMode::Os).unwrap();
     commit(&wal, 0, BIG).unwrap();
     disk.fail_with_no_space(Call::Append, 1);
-    disk.fail_with_eio(Call::SetLen, 1);
+    disk.fail_with_no_space(Call::SetLen, 1);
     assert!(commit(&wal, 1, BIG).is_err());
     wait_for_retry();
-    disk.fail_with_eio(Call::SetLen, 1);
+    disk.fail_with_no_space(Call::SetLen, 1);
     let appends = disk.calls(Call::Append);
-    assert!(matches!(wal.admit(), Health::Failing(_)));
+    assert!(matches!(wal.admit(), Health::NoSpace(_)));
     assert_eq!(disk.calls(Call::Append), appends, "the cut comes before the next write");
     wait_for_retry();
     assert_eq!(wal.admit(), Health::Good);
@@ -174,19 +174,51 @@ fn nothing_is_written_behind_a_torn_record_that_could_not_be_cut_off() {
 
 #[test]
 fn a_segment_that_can_not_be_begun_costs_nothing() {
-    for call in [Call::Create, Call::SyncDir] {
+    let dir = tempfile::tempdir().unwrap();
+    let disk = CrashDisk::new();
+    let wal = open(dir.path(), &disk, SyncMode::Os).unwrap();
+    disk.fail_with_no_space(Call::Create, 1);
+    let failed: Vec<_> = (0..40).filter(|number| commit(&wal, *number, BIG).is_err()).collect();
+    assert!(!failed.is_empty(), "no roll");
+    wait_for_retry();
+    assert_eq!(wal.admit(), Health::Good);
+    commit(&wal, 40, BIG).unwrap();
+    assert_eq!(logged(dir.path()), (0..=40).collect::<Vec<_>>());
+    assert!(list_segments(&dir.path().join("wal")).unwrap().len() > 3);
+}
+
+#[test]
+fn any_failure_but_a_full_disk_ends_all_writes_until_a_restart() {
+    for call in [Call::Append, Call::Create, Call::SyncDir] {
         let dir = tempfile::tempdir().unwrap();
         let disk = CrashDisk::new();
         let wal = open(dir.path(), &disk, SyncMode::Os).unwrap();
-        disk.fail_with_no_space(call, 1);
-        let failed: Vec<_> = (0..40).filter(|number| commit(&wal, *number, BIG).is_err()).collect();
-        assert!(!failed.is_empty(), "{call:?}: no roll");
+        commit(&wal, 0, BIG).unwrap();
+        disk.fail_with_eio(call, 1);
+        let first_failed = (1..40).find(|number| commit(&wal, *number, BIG).is_err()).expect("no failure");
         wait_for_retry();
-        assert_eq!(wal.admit(), Health::Good);
-        commit(&wal, 40, BIG).unwrap();
-        assert_eq!(logged(dir.path()), (0..=40).collect::<Vec<_>>(), "{call:?}");
-        assert!(list_segments(&dir.path().join("wal")).unwrap().len() > 3);
+        assert!(matches!(wal.admit(), Health::Broken(_)), "{call:?}");
+        assert!(
+            matches!(wal.wait(wal.position()), Err(WalError::Broken(_))),
+            "{call:?}: nothing is acknowledged any more"
+        );
+        let before = logged(dir.path());
+        assert_eq!(before[..first_failed as usize], (0..first_failed).collect::<Vec<_>>());
+        drop(wal);
+        let wal = open(dir.path(), &disk, SyncMode::Os).unwrap();
+        commit(&wal, 100, 1).unwrap();
+        assert_eq!(logged(dir.path()), [before, vec![100]].concat(), "{call:?}: a restart goes on");
     }
+}
+
+#[test]
+fn a_new_log_begins_behind_a_checkpoint_that_has_no_segments_left() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::create_dir_all(dir.path().join("wal/checkpoint.00000007")).unwrap();
+    let wal = open(dir.path(), &CrashDisk::new(), SyncMode::Os).unwrap();
+    commit(&wal, 0, 1).unwrap();
+    let numbers: Vec<_> = list_segments(&dir.path().join("wal")).unwrap().iter().map(|s| s.number).collect();
+    assert_eq!(numbers, [8]);
 }
 
 #[test]
@@ -196,12 +228,12 @@ fn after_a_failed_sync_nothing_is_acknowledged_or_written_and_all_before_it_can_
     let wal = open(dir.path(), &disk, SyncMode::Always).unwrap();
     commit(&wal, 0, BIG).unwrap();
     disk.fail_with_eio(Call::Sync, 1);
-    assert!(matches!(commit(&wal, 1, BIG), Err(WalError::Sync(_))));
+    assert!(matches!(commit(&wal, 1, BIG), Err(WalError::Broken(_))));
     let appends = disk.calls(Call::Append);
-    assert!(matches!(commit(&wal, 2, BIG), Err(WalError::Sync(_))));
+    assert!(matches!(commit(&wal, 2, BIG), Err(WalError::Broken(_))));
     wait_for_retry();
-    assert!(matches!(wal.admit(), Health::Poisoned(_)));
-    assert!(matches!(wal.close(), Err(WalError::Sync(_))));
+    assert!(matches!(wal.admit(), Health::Broken(_)));
+    assert!(matches!(wal.close(), Err(WalError::Broken(_))));
     assert_eq!(disk.calls(Call::Append), appends, "no write after the failed sync");
     assert_eq!(logged(dir.path()).first(), Some(&0));
 }
@@ -214,13 +246,13 @@ fn a_failed_sync_in_the_background_ends_writes_too() {
     disk.fail_with_eio(Call::Sync, 1);
     commit(&wal, 0, 1).unwrap();
     for _ in 0..1000 {
-        if matches!(wal.health(), Health::Poisoned(_)) {
+        if matches!(wal.health(), Health::Broken(_)) {
             break;
         }
         thread::sleep(Duration::from_millis(5));
     }
-    assert!(matches!(wal.health(), Health::Poisoned(cause) if cause.contains("sync")));
-    assert!(matches!(commit(&wal, 1, 1), Err(WalError::Sync(_))));
+    assert!(matches!(wal.health(), Health::Broken(cause) if cause.contains("os error 5")));
+    assert!(matches!(commit(&wal, 1, 1), Err(WalError::Broken(_))));
     assert_eq!(logged(dir.path()), [0]);
 }
 
