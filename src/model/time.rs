@@ -25,9 +25,22 @@ impl TimeRange {
         self.mint <= t && t <= self.maxt
     }
 
-    /// Whether the two ranges share a millisecond.
+    /// Whether the two ranges share a millisecond; an empty one shares none.
     #[must_use]
     pub fn overlaps(&self, other: Self) -> bool {
-        self.mint <= other.maxt && other.mint <= self.maxt
+        self.mint.max(other.mint) <= self.maxt.min(other.maxt)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::TimeRange;
+
+    #[test]
+    fn an_empty_range_overlaps_nothing_not_even_what_is_around_it() {
+        let wide = TimeRange::new(0, 100);
+        assert!(wide.overlaps(TimeRange::new(100, 200)) && wide.overlaps(TimeRange::new(-5, 0)));
+        assert!(!wide.overlaps(TimeRange::new(101, 200)));
+        assert!(!wide.overlaps(TimeRange::new(60, 40)) && !TimeRange::new(60, 40).overlaps(wide));
     }
 }

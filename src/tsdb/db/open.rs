@@ -2,7 +2,8 @@
 
 use crate::tsdb::block::meta::{BlockMeta, MetaError, block_folders};
 use crate::tsdb::chunk::cut::CutPolicy;
-use crate::tsdb::chunk::head_chunks::{HeadChunkMeta, HeadChunks, HeadChunksError, SetAside};
+use crate::tsdb::chunk::head_chunks::error::HeadChunksError;
+use crate::tsdb::chunk::head_chunks::{HeadChunkMeta, HeadChunks, SetAside};
 use crate::tsdb::db::lock::{DirLock, LockError};
 use crate::tsdb::db::options::DbOptions;
 use crate::tsdb::db::{Db, Engine};

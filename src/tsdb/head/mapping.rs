@@ -8,7 +8,9 @@
 //! damage). The mutex here is held from picking the chunks to noting where they are.
 
 use crate::model::refs::HeadChunkRef;
-use crate::tsdb::chunk::head_chunks::{HeadChunk, HeadChunks, HeadChunksError, NewChunk};
+use crate::tsdb::chunk::head_chunks::error::HeadChunksError;
+use crate::tsdb::chunk::head_chunks::format::NewChunk;
+use crate::tsdb::chunk::head_chunks::{HeadChunk, HeadChunks};
 use crate::tsdb::chunk::mapped_chunk::MappedChunk;
 use crate::tsdb::head::Head;
 use crate::tsdb::head::series::{SealedChunk, Series};

@@ -7,7 +7,7 @@
 use crate::model::matcher::Matcher;
 use crate::model::time::TimeRange;
 use crate::tsdb::chunk::Encoding;
-use crate::tsdb::chunk::head_chunks::HeadChunksError;
+use crate::tsdb::chunk::head_chunks::error::HeadChunksError;
 use crate::tsdb::chunk::mapped_chunk::MappedChunk;
 use crate::tsdb::head::Head;
 use crate::tsdb::head::series::Series;
@@ -70,4 +70,54 @@ fn snapshot(series: &Series, range: TimeRange) -> Snapshot {
         in_memory.push(Chunk { mint: open.mint, maxt, encoding: Encoding::Xor, data: ChunkData::new(bytes) });
     }
     Snapshot { mapped, in_memory }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::model::labels::{Labels, LabelsBuilder};
+    use crate::model::sample::Sample;
+    use crate::tsdb::chunk::cut::CutPolicy;
+    use crate::tsdb::chunk::head_chunks::HeadChunks;
+    use crate::tsdb::fs::os_disk::OsDisk;
+    use crate::tsdb::head::append::HeadAppender;
+    use crate::tsdb::head::{Head, HeadOptions};
+    use crate::tsdb::query::conformance;
+    use crate::tsdb::wal::commit::{SyncMode, Wal, WalOptions};
+    use crate::tsdb::wal::compression::Compression;
+    use std::collections::BTreeMap;
+    use std::path::Path;
+    use std::sync::Arc;
+
+    fn head_and_log(dir: &Path) -> (Head, Wal) {
+        let policy = CutPolicy { chunk_range_ms: 7_200_000, samples_per_chunk: 10 };
+        let (files, _) = HeadChunks::open(&dir.join("chunks_head")).unwrap();
+        let head = Head::new(HeadOptions { policy, max_series: usize::MAX, min_valid_time: i64::MIN }, files);
+        let wal = Wal::open(WalOptions {
+            dir: dir.join("wal"),
+            segment_size: 1 << 20,
+            compression: Compression::None,
+            sync: SyncMode::Os,
+            disk: Arc::new(OsDisk),
+        });
+        (head, wal.unwrap())
+    }
+
+    fn labels(name: &str, zone: &str) -> Labels {
+        LabelsBuilder::from_iter([("__name__", name), ("zone", zone)]).build().unwrap()
+    }
+
+    #[test]
+    fn the_head_answers_as_every_source_must() {
+        let dir = tempfile::tempdir().unwrap();
+        let (head, wal) = head_and_log(dir.path());
+        let mut expected: BTreeMap<Labels, Vec<Sample>> = BTreeMap::new();
+        for (name, zone, count) in [("up", "a", 1), ("up", "b", 35), ("down", "", 12), ("other", "a", 100)] {
+            let samples: Vec<_> = (0..count).map(|i| Sample::new(1_000_000 + i * 15_000, i as f64)).collect();
+            let mut appender = HeadAppender::new(&head, &wal);
+            appender.append(&labels(name, zone), samples.iter().copied(), |_, _| panic!("refused")).unwrap();
+            appender.commit().unwrap();
+            expected.insert(labels(name, zone), samples);
+        }
+        conformance::check(&head, &expected);
+    }
 }

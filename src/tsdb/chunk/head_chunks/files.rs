@@ -3,14 +3,21 @@
 //! Invariant: the numbers of the files follow each other without a gap, in the directory as in [`Files`], whenever a process ends:
 //! files go away from one end only.
 
+use crate::tsdb::chunk::head_chunks::error::HeadChunksError;
 use crate::tsdb::chunk::head_chunks::format::{self, FILE_HEADER, Fault, Record};
-use crate::tsdb::chunk::head_chunks::{HeadChunksError, Opened};
 use crate::tsdb::fs::mmap::MappedFile;
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+/// What opening the directory found.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct Opened {
+    /// The last file, removed because it was created but never written to.
+    pub removed_empty: Option<PathBuf>,
+}
 
 /// A mapped file.
 #[derive(Debug, Clone)]

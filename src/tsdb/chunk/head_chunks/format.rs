@@ -16,7 +16,6 @@
 
 use crate::model::refs::SeriesRef;
 use crate::tsdb::chunk::Encoding;
-use crate::tsdb::chunk::head_chunks::NewChunk;
 use crate::tsdb::chunk::mapped_chunk::MAX_SPAN_MS;
 use crate::tsdb::encoding::checksum::castagnoli;
 use std::ops::Range;
@@ -37,6 +36,21 @@ pub(super) const PREALLOCATED: usize = 128 << 10;
 const RECORD_START: usize = 24;
 const CRC: usize = 4;
 const LATE: u8 = 0x80;
+
+/// A chunk to be written.
+#[derive(Clone, Copy, Debug)]
+pub struct NewChunk<'a> {
+    /// The series that it belongs to; not 0.
+    pub series: SeriesRef,
+    /// Time of its first sample, ms.
+    pub mint: i64,
+    /// Time of its last sample, ms.
+    pub maxt: i64,
+    /// How `bytes` are encoded.
+    pub encoding: Encoding,
+    /// The encoded samples.
+    pub bytes: &'a [u8],
+}
 
 /// What is wrong with the bytes of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

@@ -3,6 +3,7 @@
 //! | file           | what                                            |
 //! |----------------|-------------------------------------------------|
 //! | [`mod@format`] | the bytes of a file                             |
+//! | [`error`]      | what can go wrong                               |
 //! | `files`        | which files there are: found, opened, set aside |
 //! | `writer`       | the file that grows                             |
 //!
@@ -17,36 +18,22 @@
 //! Locks, in the order in which they are taken: the writer's mutex, held for a write; the list of files, held for a
 //! look-up or a change of one entry. Reading takes the list only.
 
-mod files;
+pub mod error;
+pub mod files;
 pub mod format;
 mod writer;
 
 use crate::model::refs::{HeadChunkRef, SeriesRef};
 use crate::tsdb::chunk::Encoding;
-use crate::tsdb::chunk::head_chunks::files::{ChunkFile, Files};
-use crate::tsdb::chunk::head_chunks::format::{FILE_HEADER, Fault, MAX_FILE, Record};
+use crate::tsdb::chunk::head_chunks::error::{Damage, HeadChunksError};
+use crate::tsdb::chunk::head_chunks::files::{ChunkFile, Files, Opened};
+use crate::tsdb::chunk::head_chunks::format::{FILE_HEADER, Fault, MAX_FILE, NewChunk, Record};
 use crate::tsdb::chunk::head_chunks::writer::Writer;
 use crate::tsdb::fs::mmap::MappedFile;
 use parking_lot::{Mutex, RwLock};
-use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-
-/// A chunk to be written.
-#[derive(Clone, Copy, Debug)]
-pub struct NewChunk<'a> {
-    /// The series that it belongs to; not 0.
-    pub series: SeriesRef,
-    /// Time of its first sample, ms.
-    pub mint: i64,
-    /// Time of its last sample, ms.
-    pub maxt: i64,
-    /// How `bytes` are encoded.
-    pub encoding: Encoding,
-    /// The encoded samples.
-    pub bytes: &'a [u8],
-}
 
 /// What is known of a stored chunk without decoding it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,85 +75,6 @@ impl AsRef<[u8]> for HeadChunk {
     fn as_ref(&self) -> &[u8] {
         &self.file.bytes()[self.data.clone()]
     }
-}
-
-/// Bytes of a file that are not what they should be.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{path}: at byte {offset}: {fault}", path = path.display())]
-pub struct Damage {
-    /// The file.
-    pub path: PathBuf,
-    /// Where in it the header or the record begins.
-    pub offset: u64,
-    /// What is wrong.
-    pub fault: Fault,
-}
-
-/// Why `chunks_head/` could not be read or written.
-#[derive(Debug, thiserror::Error)]
-pub enum HeadChunksError {
-    /// A step on a file or directory failed.
-    #[error("{path}: {step}: {source}", path = path.display())]
-    Io {
-        /// What was tried.
-        step: &'static str,
-        /// The file or directory.
-        path: PathBuf,
-        /// Why it failed.
-        source: io::Error,
-    },
-    /// A write failed; none of its chunks is referred to, the next one goes to the same place.
-    #[error("{path}: write at byte {offset}: {source}", path = path.display())]
-    Write {
-        /// The file.
-        path: PathBuf,
-        /// Where in it.
-        offset: u64,
-        /// Why it failed.
-        source: io::Error,
-    },
-    /// A file could not be brought to the disk; what reached it is unknown.
-    #[error("{path}: sync: {source}", path = path.display())]
-    Sync {
-        /// The file.
-        path: PathBuf,
-        /// Why it failed.
-        source: io::Error,
-    },
-    /// A file between two others is missing; which samples were in it can't be known.
-    #[error("{before} is followed by {after}: a file between them is missing", before = before.display(), after = after.display())]
-    Gap {
-        /// The last file before the gap.
-        before: PathBuf,
-        /// The first file after it.
-        after: PathBuf,
-    },
-    /// What a reference points at is not a whole chunk.
-    #[error(transparent)]
-    Damaged(#[from] Damage),
-    /// A reference to a file that is not there (any more).
-    #[error("{dir}: no file {number:06}", dir = dir.display())]
-    NoFile {
-        /// `chunks_head/`.
-        dir: PathBuf,
-        /// The number in the reference.
-        number: u32,
-    },
-    /// A chunk that no file can hold, or that is of no series.
-    #[error("chunk of {bytes} bytes of series {series} can't be stored")]
-    Unstorable {
-        /// Its series.
-        series: u64,
-        /// Its size.
-        bytes: usize,
-    },
-}
-
-/// What [`HeadChunks::open`] found.
-#[derive(Debug, Default, Clone, PartialEq, Eq)]
-pub struct Opened {
-    /// The last file, removed because it was created but never written to.
-    pub removed_empty: Option<PathBuf>,
 }
 
 /// What [`HeadChunks::for_each`] went through.

@@ -1,7 +1,8 @@
 //! Tests of head-chunk files: those of Prometheus, and what becomes of damaged and unwritable ones.
 
-use super::format::{FILE_HEADER, FILE_HEADER_BYTES, Fault, MAX_FILE, PREALLOCATED};
-use super::{HeadChunkMeta, HeadChunks, HeadChunksError, NewChunk, Walked};
+use super::error::HeadChunksError;
+use super::format::{FILE_HEADER, FILE_HEADER_BYTES, Fault, MAX_FILE, NewChunk, PREALLOCATED};
+use super::{HeadChunkMeta, HeadChunks, Walked};
 use crate::model::refs::{HeadChunkRef, SeriesRef};
 use crate::model::sample::Sample;
 use crate::tsdb::chunk::Encoding;

@@ -7,9 +7,9 @@
 //! Runs under the mutex of [`super::HeadChunks`].
 
 use crate::model::refs::HeadChunkRef;
+use crate::tsdb::chunk::head_chunks::error::HeadChunksError;
 use crate::tsdb::chunk::head_chunks::files::{ChunkFile, Files, failed, remove, sync_dir};
-use crate::tsdb::chunk::head_chunks::format::{FILE_HEADER, FILE_HEADER_BYTES, MAX_FILE, PREALLOCATED};
-use crate::tsdb::chunk::head_chunks::{HeadChunksError, NewChunk};
+use crate::tsdb::chunk::head_chunks::format::{FILE_HEADER, FILE_HEADER_BYTES, MAX_FILE, NewChunk, PREALLOCATED};
 use crate::tsdb::fs::fault;
 use crate::tsdb::fs::mmap::MappedFile;
 use parking_lot::RwLock;
