@@ -1,6 +1,10 @@
 //! The program: from the command line to a running server and its orderly end.
 
 mod banner;
+mod engine_metrics;
 mod logging;
 pub mod serve;
 mod setup;
+
+#[cfg(test)]
+mod contract_tests;

@@ -4,6 +4,7 @@
 //! health and progress while the log is replayed on a blocking thread. A first SIGTERM or SIGINT drains; a second one ends the
 //! process where it stands, which costs nothing that was acknowledged.
 
+use crate::app::setup::Parts;
 use crate::app::{banner, logging, setup};
 use crate::config::file;
 use crate::config::file::FileError;
@@ -121,11 +122,11 @@ async fn serve(flags: &ServeFlags) -> Result<(), ServeError> {
     let sockets = bind(&flags.web).await?;
     let addresses: Vec<SocketAddr> = sockets.iter().map(TcpListener::local_addr).collect::<Result<_, _>>()?;
     let db = Arc::new(Db::open(setup::db_options(&flags.storage))?);
-    let (context, metrics) = setup::context(flags, db.clone());
+    let Parts { context, connections, replay } = setup::parts(flags, db.clone());
     let (keeper, health) = health::service().await;
     tokio::spawn(keeper.follow(context.clone()));
     let router = router::routes(context.clone(), health);
-    let listener = Listener { sockets, router, limits: ConnectionLimits::from(&flags.web), metrics };
+    let listener = Listener { sockets, router, limits: ConnectionLimits::from(&flags.web), metrics: connections };
     let (stop, stopped) = watch::channel(false);
     let listening = tokio::spawn(listener.run(stopped));
     tracing::info!(addresses = ?addresses, "listening; the log is replayed now");
@@ -136,7 +137,7 @@ async fn serve(flags: &ServeFlags) -> Result<(), ServeError> {
     });
     tokio::select! {
         replayed = replaying => {
-            replayed??;
+            replay.observe(&replayed??);
             context.lifecycle.advance(Phase::Ready);
             announce(flags, &addresses);
             signals.next().await;

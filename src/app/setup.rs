@@ -1,6 +1,8 @@
 //! From flags to parts: the database's options and what the handlers share.
 
-use crate::config::flags::{ServeFlags, StorageFlags, VERSION, WalCompression, WalSync, WriteFlags};
+use crate::app::engine_metrics;
+use crate::app::engine_metrics::ReplayMetrics;
+use crate::config::flags::{ServeFlags, StorageFlags, WalCompression, WalSync, WriteFlags};
 use crate::metrics::process::Process;
 use crate::metrics::registry::Registry;
 use crate::remote::metrics::{ReadMetrics, WriteMetrics};
@@ -11,7 +13,7 @@ use crate::server::admission::{ByteBudget, Gate, Queue};
 use crate::server::body::BodyLimits;
 use crate::server::context::{Context, SharedContext};
 use crate::server::http_metrics::HttpMetrics;
-use crate::server::lifecycle::Lifecycle;
+use crate::server::lifecycle::{Lifecycle, Phase};
 use crate::server::listener::ConnectionMetrics;
 use crate::tsdb::db::Db;
 use crate::tsdb::db::options::DbOptions;
@@ -54,9 +56,26 @@ pub(crate) fn writes_at_once(flags: &WriteFlags) -> usize {
     }
 }
 
-/// What all handlers share, and what the listener counts.
-pub(crate) fn context(flags: &ServeFlags, db: Arc<Db>) -> (SharedContext, ConnectionMetrics) {
+/// The parts of a server.
+#[derive(Debug)]
+pub(crate) struct Parts {
+    /// What all handlers share.
+    pub(crate) context: SharedContext,
+    /// What the listener counts.
+    pub(crate) connections: ConnectionMetrics,
+    /// What a replay leaves to be shown.
+    pub(crate) replay: ReplayMetrics,
+}
+
+/// Makes the parts.
+pub(crate) fn parts(flags: &ServeFlags, db: Arc<Db>) -> Parts {
     let mut registry = Registry::new();
+    let lifecycle = Arc::new(Lifecycle::starting());
+    let replay = engine_metrics::register(&mut registry, &db);
+    let ready = lifecycle.clone();
+    registry.gauge_fn("prometheus_ready", "Whether startup was completed and requests are answered.", move || {
+        f64::from(u8::from(ready.phase() == Phase::Ready))
+    });
     registry.collector(Process);
     registry.info(
         "narthex_build_info",
@@ -71,7 +90,7 @@ pub(crate) fn context(flags: &ServeFlags, db: Arc<Db>) -> (SharedContext, Connec
     let write_queue = Queue { places: limit(flags.write.queue_limit.max(1)), patience: WRITE_PATIENCE };
     let context = Context {
         db,
-        lifecycle: Lifecycle::starting(),
+        lifecycle,
         writer: Writer::new(write_limits(&flags.write), WriteMetrics::register(&mut registry)),
         write_gate: Gate::new(writes_at_once(&flags.write), write_queue),
         max_write_body: flags.write.max_body_size.as_usize(),
@@ -85,8 +104,7 @@ pub(crate) fn context(flags: &ServeFlags, db: Arc<Db>) -> (SharedContext, Connec
         http_metrics: HttpMetrics::register(&mut registry),
         registry,
     };
-    tracing::debug!(version = VERSION, "parts are set up");
-    (Arc::new(context), connections)
+    Parts { context: Arc::new(context), connections, replay }
 }
 
 fn write_limits(flags: &WriteFlags) -> WriteLimits {

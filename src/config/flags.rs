@@ -76,7 +76,7 @@ pub struct StorageFlags {
     /// The same as --storage.tsdb.wal-compression=false.
     #[arg(long = "no-storage.tsdb.wal-compression", hide = true)]
     pub no_wal_compression: bool,
-    /// How the write-ahead log is compressed. zstd is read by Prometheus from 2.49 on.
+    /// How the write-ahead log is compressed. Older versions of Prometheus can't read zstd.
     #[arg(long = "storage.tsdb.wal-compression-type", value_enum, value_name = "TYPE", default_value_t = WalCompression::Snappy)]
     pub wal_compression_type: WalCompression,
     /// Size at which a file of the write-ahead log ends; at least 64KB, at most 256MB, a multiple of 32KB.

@@ -66,12 +66,23 @@ impl Registry {
 
     /// A counter whose value is asked for when it is read; the name ends in `_total`.
     pub fn counter_fn(&mut self, name: &str, help: &str, value: impl Fn() -> f64 + Send + Sync + 'static) {
-        self.function(family_name(name), help, MetricType::Counter, Box::new(value));
+        self.labelled_counter_fn(name, help, &[], value);
+    }
+
+    /// The same with labels.
+    pub fn labelled_counter_fn(
+        &mut self,
+        name: &str,
+        help: &str,
+        labels: &'static [(&'static str, &'static str)],
+        value: impl Fn() -> f64 + Send + Sync + 'static,
+    ) {
+        self.function(family_name(name), help, labels, MetricType::Counter, Box::new(value));
     }
 
     /// A gauge whose value is asked for when it is read.
     pub fn gauge_fn(&mut self, name: &str, help: &str, value: impl Fn() -> f64 + Send + Sync + 'static) {
-        self.function(name, help, MetricType::Gauge, Box::new(value));
+        self.function(name, help, &[], MetricType::Gauge, Box::new(value));
     }
 
     /// A gauge that is always 1 and says something by its labels.
@@ -100,11 +111,16 @@ impl Registry {
         }
     }
 
-    fn function(&mut self, name: &str, help: &str, kind: MetricType, value: Box<dyn Fn() -> f64 + Send + Sync>) {
+    fn function(&mut self, name: &str, help: &str, labels: Labels, kind: MetricType, value: Value) {
         let help = format!("{}.", help_text(help));
-        self.collector(Function { name: name.to_owned(), help, kind, value });
+        self.collector(Function { name: name.to_owned(), help, labels, kind, value });
     }
 }
+
+/// Names and values of labels.
+type Labels = &'static [(&'static str, &'static str)];
+/// Asked for the value whenever the metric is read.
+type Value = Box<dyn Fn() -> f64 + Send + Sync>;
 
 /// The encoder puts `_total` behind the name of a counter by itself.
 fn family_name(name: &str) -> &str {
@@ -120,8 +136,9 @@ fn help_text(help: &str) -> &str {
 struct Function {
     name: String,
     help: String,
+    labels: Labels,
     kind: MetricType,
-    value: Box<dyn Fn() -> f64 + Send + Sync>,
+    value: Value,
 }
 
 impl fmt::Debug for Function {
@@ -132,7 +149,9 @@ impl fmt::Debug for Function {
 
 impl Collector for Function {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        let metric = encoder.encode_descriptor(&self.name, &self.help, None, self.kind)?;
+        let mut metric = encoder.encode_descriptor(&self.name, &self.help, None, self.kind)?;
+        // A family without labels would be written with empty braces.
+        let metric = if self.labels.is_empty() { metric } else { metric.encode_family(&self.labels)? };
         match self.kind {
             MetricType::Counter => ConstCounter::new((self.value)()).encode(metric),
             _ => ConstGauge::new((self.value)()).encode(metric),
@@ -151,6 +170,7 @@ mod tests {
         registry.counter("a_things_total", "Things.").inc_by(3);
         registry.gauge("b_now", "Now.").set(-2);
         registry.counter_fn("c_seconds_total", "Seconds.", || 1.5);
+        registry.labelled_counter_fn("g_total", "Things.", &[("type", "float")], || 7.0);
         registry.gauge_fn("d_now", "Now.", || 0.25);
         registry.histogram("e_seconds", "Durations.", &[1.0]).observe(0.5);
         registry.info("f_info", "Build.", &[("version", "1".into())]);
@@ -160,6 +180,7 @@ mod tests {
             "a_things_total 3",
             "b_now -2",
             "c_seconds_total 1.5",
+            "g_total{type=\"float\"} 7.0",
             "d_now 0.25",
             "e_seconds_bucket{le=\"1.0\"} 1",
             "e_seconds_bucket{le=\"+Inf\"} 1",

@@ -11,11 +11,20 @@ struct ReasonLabel {
     reason: &'static str,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct TypeLabel {
+    r#type: &'static str,
+}
+
+const FLOAT: TypeLabel = TypeLabel { r#type: "float" };
+
 /// Counters of writes; shared by cloning.
 #[derive(Debug, Clone)]
 pub struct WriteMetrics {
     samples: Counter,
     refused: [Counter; Reason::ALL.len()],
+    /// Prometheus's own counters for some of the reasons.
+    prometheus_refused: [(Reason, Counter); 3],
     invalid_labels: Counter,
     without_metadata: Counter,
     metadata: Counter,
@@ -29,7 +38,28 @@ impl WriteMetrics {
             "Samples, histograms and exemplars that were not stored, by reason.",
             Family::default(),
         );
+        let mut of_floats = |name, help| {
+            registry.family::<TypeLabel, Counter, _>(name, help, Family::default()).get_or_create_owned(&FLOAT)
+        };
+        let prometheus_refused = [
+            (
+                Reason::OutOfOrder,
+                of_floats("prometheus_tsdb_out_of_order_samples_total", "Samples refused as out of order."),
+            ),
+            (
+                Reason::OutOfBounds,
+                of_floats("prometheus_tsdb_out_of_bound_samples_total", "Samples refused as out of bounds."),
+            ),
+            (
+                Reason::TooOld,
+                of_floats(
+                    "prometheus_tsdb_too_old_samples_total",
+                    "Samples refused as older than the out-of-order window.",
+                ),
+            ),
+        ];
         Self {
+            prometheus_refused,
             samples: registry.counter(
                 "narthex_remote_write_samples_total",
                 "Samples that remote write stored, repeated ones included.",
@@ -56,6 +86,9 @@ impl WriteMetrics {
         self.metadata.inc_by(metadata);
         if outcome.refusals.is_empty() {
             return;
+        }
+        for (reason, counter) in &self.prometheus_refused {
+            counter.inc_by(outcome.refusals.count(*reason));
         }
         self.invalid_labels.inc_by(outcome.refusals.count(Reason::BadLabels));
         for (reason, counter) in Reason::ALL.into_iter().zip(&self.refused) {

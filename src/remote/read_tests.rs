@@ -1,1 +1,197 @@
+//! Answers to reads, held against those of Prometheus 3.14 to the same requests over the same data.
 
+use super::{ReadError, ReadLimits, SERIES_BYTES, Stop, TIMESERIES_KEY, answer, decode_request, header, put_sample};
+use crate::metrics::registry::Registry;
+use crate::model::sample::Sample;
+use crate::remote::metrics::WriteMetrics;
+use crate::remote::pb::prometheus as pb;
+use crate::remote::reader::CountLimits;
+use crate::remote::write::{LabelLimits, Packing, WriteLimits, Writer};
+use crate::tsdb::db::Db;
+use crate::tsdb::db::options::DbOptions;
+use flate2::read::GzDecoder;
+use prost::Message;
+use std::io::Read;
+use tempfile::TempDir;
+
+const UNLIMITED: ReadLimits = ReadLimits { samples: None, answer_bytes: usize::MAX };
+
+fn golden(file: &str) -> Vec<u8> {
+    std::fs::read(format!("{}/tests/golden/wire/read/{file}", env!("CARGO_MANIFEST_DIR"))).unwrap()
+}
+
+fn db_with(timeseries: Vec<pb::TimeSeries>) -> (Db, TempDir) {
+    let dir = tempfile::tempdir().unwrap();
+    let db = Db::open(DbOptions::new(dir.path().to_owned())).unwrap();
+    db.replay().unwrap();
+    let limits = WriteLimits {
+        decoded_bytes: usize::MAX,
+        counts: CountLimits { series: u64::MAX, samples: u64::MAX },
+        labels: LabelLimits { count: 100, name_bytes: 1000, value_bytes: 1000 },
+        max_future_ms: i64::MAX,
+    };
+    let writer = Writer::new(limits, WriteMetrics::register(&mut Registry::new()));
+    let outcome = writer.store(&db, &encode(&timeseries), Packing::Plain, 0).unwrap();
+    assert!(outcome.refusals.is_empty(), "{}", outcome.refusals);
+    (db, dir)
+}
+
+/// A write request; by hand, because prost drops the sign of -0.
+fn encode(timeseries: &[pb::TimeSeries]) -> Vec<u8> {
+    let mut request = Vec::new();
+    for series in timeseries {
+        let mut fields = pb::TimeSeries { labels: series.labels.clone(), ..Default::default() }.encode_to_vec();
+        series.samples.iter().for_each(|sample| put_sample(&mut fields, Sample::new(sample.timestamp, sample.value)));
+        request.extend(header(TIMESERIES_KEY, fields.len() as u64));
+        request.extend(fields);
+    }
+    request
+}
+
+/// The float samples of the known data set.
+fn known_data() -> Vec<pb::TimeSeries> {
+    let mut text = String::new();
+    GzDecoder::new(&golden("known-data.txt.gz")[..]).read_to_string(&mut text).unwrap();
+    let mut all: Vec<pb::TimeSeries> = Vec::new();
+    for line in text.lines() {
+        let line: serde_json::Value = serde_json::from_str(line).unwrap();
+        if let Some(labels) = line["labels"].as_object() {
+            let label = |(name, value): (&String, &serde_json::Value)| pb::Label {
+                name: name.clone(),
+                value: value.as_str().unwrap().to_owned(),
+            };
+            all.push(pb::TimeSeries { labels: labels.iter().map(label).collect(), ..Default::default() });
+        } else if let Some(bits) = line["v"].as_str() {
+            let value = f64::from_bits(u64::from_str_radix(bits, 16).unwrap());
+            let timestamp = line["t"].as_i64().unwrap();
+            all.last_mut().unwrap().samples.push(pb::Sample { value, timestamp });
+        }
+    }
+    all.retain(|series| !series.samples.is_empty());
+    assert!(all.len() > 5);
+    all
+}
+
+fn unpack(pieces: &[u8]) -> pb::ReadResponse {
+    pb::ReadResponse::decode(&snap::raw::Decoder::new().decompress_vec(pieces).unwrap()[..]).unwrap()
+}
+
+fn asked(db: &Db, request: &pb::ReadRequest, limits: ReadLimits) -> Result<pb::ReadResponse, ReadError> {
+    answer(db, request, limits, &mut |_| Ok(())).map(|answer| unpack(&answer.pieces.concat()))
+}
+
+/// Labels, and times with the bits of values.
+type FloatSeries = (Vec<pb::Label>, Vec<(i64, u64)>);
+
+/// Labels and samples, sorted, as Prometheus need not do; the sign of -0 is left out, which its encoder drops.
+fn floats(response: &pb::ReadResponse) -> Vec<Vec<FloatSeries>> {
+    let bits = |sample: &pb::Sample| (sample.timestamp, if sample.value == 0.0 { 0 } else { sample.value.to_bits() });
+    let series = |result: &pb::QueryResult| {
+        let with_samples = result.timeseries.iter().filter(|series| !series.samples.is_empty());
+        let mut all: Vec<FloatSeries> =
+            with_samples.map(|series| (series.labels.clone(), series.samples.iter().map(bits).collect())).collect();
+        all.sort_by_key(|(labels, _)| labels.iter().map(|l| (l.name.clone(), l.value.clone())).collect::<Vec<_>>());
+        all
+    };
+    response.results.iter().map(series).collect()
+}
+
+fn everything() -> pb::ReadRequest {
+    let matcher = pb::LabelMatcher { r#type: 2, name: "__name__".into(), value: ".+".into() };
+    let query =
+        pb::Query { start_timestamp_ms: i64::MIN, end_timestamp_ms: i64::MAX, matchers: vec![matcher], hints: None };
+    pb::ReadRequest { queries: vec![query], accepted_response_types: Vec::new() }
+}
+
+#[test]
+fn answers_are_those_of_prometheus() {
+    let (db, _dir) = db_with(known_data());
+    let mut compared = 0;
+    for number in ["10", "12", "14", "16"] {
+        let request = decode_request(&golden(&format!("{number}.request.body"))).unwrap();
+        let ours = asked(&db, &request, UNLIMITED).unwrap();
+        let theirs = unpack(&golden(&format!("{number}.response.body")));
+        assert_eq!(floats(&ours), floats(&theirs), "{number}");
+        compared += floats(&ours).concat().len();
+    }
+    assert_eq!(compared, 8);
+}
+
+#[test]
+fn the_answer_keeps_the_bits_of_every_value() {
+    let known = known_data();
+    let (db, _dir) = db_with(known.clone());
+    let response = asked(&db, &everything(), UNLIMITED).unwrap();
+    let bits =
+        |series: &pb::TimeSeries| series.samples.iter().map(|s| (s.timestamp, s.value.to_bits())).collect::<Vec<_>>();
+    let ours = &response.results[0].timeseries;
+    assert_eq!(ours.iter().map(bits).collect::<Vec<_>>(), known.iter().map(bits).collect::<Vec<_>>());
+    assert!(ours.iter().flat_map(bits).any(|(_, bits)| bits == (-0.0f64).to_bits()), "the data has a -0");
+}
+
+#[test]
+fn a_client_that_prefers_streams_gets_samples_and_one_that_takes_nothing_else_an_error() {
+    let request = decode_request(&golden("00.request.body")).unwrap();
+    assert!(request.accepted_response_types.contains(&1));
+    assert!(matches!(decode_request(&golden("17.request.body")), Err(ReadError::ResponseType(_))));
+}
+
+#[test]
+fn a_long_series_is_answered_in_parts_and_reads_as_one() {
+    let samples = |count: i64| -> Vec<_> {
+        (0..count).map(|i| pb::Sample { timestamp: i * 1000, value: i as f64 * 0.1 }).collect()
+    };
+    let label = |value: &str| vec![pb::Label { name: "__name__".into(), value: value.into() }];
+    let long = SERIES_BYTES as i64 / 8;
+    let all: Vec<_> = [("a", 3), ("b", long), ("c", 3)]
+        .map(|(name, count)| pb::TimeSeries { labels: label(name), samples: samples(count), ..Default::default() })
+        .into();
+    let (db, _dir) = db_with(all.clone());
+    let response = asked(&db, &everything(), UNLIMITED).unwrap();
+    assert_eq!(response.results[0].timeseries, all);
+
+    let few = ReadLimits { samples: Some(long as u64), ..UNLIMITED };
+    assert!(matches!(asked(&db, &everything(), few), Err(ReadError::SampleLimit(_))));
+    let small = ReadLimits { answer_bytes: 10_000, ..UNLIMITED };
+    assert!(matches!(asked(&db, &everything(), small), Err(ReadError::AnswerLimit(10_000))));
+    let mut left = 2;
+    let stopped = answer(&db, &everything(), UNLIMITED, &mut |_| {
+        left -= 1;
+        if left == 0 { Err(Stop::Gone) } else { Ok(()) }
+    });
+    assert!(matches!(stopped, Err(ReadError::Stopped(Stop::Gone))));
+}
+
+#[test]
+fn the_memory_of_an_answer_is_told() {
+    let (db, _dir) = db_with(known_data());
+    let mut told = 0;
+    let answer = answer(&db, &everything(), UNLIMITED, &mut |bytes| {
+        told += bytes;
+        Ok(())
+    })
+    .unwrap();
+    // The last piece is not flushed yet when the last series is.
+    assert!(told <= answer.pieces.concat().len());
+}
+
+#[test]
+fn bad_requests_are_told_apart() {
+    let (db, _dir) = db_with(Vec::new());
+    let with_matcher = |kind: i32, value: &str| {
+        let mut request = everything();
+        request.queries[0].matchers[0] = pb::LabelMatcher { r#type: kind, name: "a".into(), value: value.into() };
+        asked(&db, &request, UNLIMITED)
+    };
+    assert!(matches!(with_matcher(2, "("), Err(ReadError::Matcher(_))));
+    assert!(matches!(with_matcher(9, "x"), Err(ReadError::MatcherType(9))));
+    let bomb = "((((a{1,100}){1,100}){1,100}){1,100})";
+    assert!(matches!(with_matcher(2, bomb), Err(ReadError::Matcher(_))));
+    assert!(matches!(decode_request(b""), Err(ReadError::NotSnappy(_))));
+    assert!(matches!(decode_request(b"\x05\x00"), Err(ReadError::NotSnappy(_))));
+    assert!(matches!(decode_request(b"\xff\xff\xff\xff\x0f"), Err(ReadError::TooLarge { .. })));
+    let packed = |bytes: &[u8]| snap::raw::Encoder::new().compress_vec(bytes).unwrap();
+    assert!(matches!(decode_request(&packed(b"\xff")), Err(ReadError::Malformed(_))));
+    let many = pb::ReadRequest { queries: vec![pb::Query::default(); 1001], accepted_response_types: Vec::new() };
+    assert!(matches!(decode_request(&packed(&many.encode_to_vec())), Err(ReadError::TooMany { .. })));
+}

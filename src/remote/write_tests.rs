@@ -1,1 +1,279 @@
+//! What becomes of the samples of a request.
 
+use super::{LabelLimits, Outcome, Packing, WriteError, WriteLimits, Writer};
+use crate::metrics::registry::Registry;
+use crate::metrics::text::Format;
+use crate::model::matcher::{MatchKind, Matcher};
+use crate::model::time::TimeRange;
+use crate::remote::metrics::WriteMetrics;
+use crate::remote::pb::prometheus as pb;
+use crate::remote::reader::{CountLimits, ReadError};
+use crate::remote::refusal::Reason;
+use crate::tsdb::db::Db;
+use crate::tsdb::db::appender::Unavailable;
+use crate::tsdb::db::options::DbOptions;
+use prost::Message;
+use tempfile::TempDir;
+
+const NOW: i64 = 1_762_300_800_000;
+
+struct Bench {
+    db: Db,
+    writer: Writer,
+    registry: Registry,
+    _dir: TempDir,
+}
+
+fn limits() -> WriteLimits {
+    WriteLimits {
+        decoded_bytes: 1 << 20,
+        counts: CountLimits { series: 1000, samples: 10_000 },
+        labels: LabelLimits { count: 10, name_bytes: 20, value_bytes: 1000 },
+        max_future_ms: 600_000,
+    }
+}
+
+fn bench_with(change: impl FnOnce(&mut DbOptions)) -> Bench {
+    let dir = tempfile::tempdir().unwrap();
+    let mut options = DbOptions::new(dir.path().to_owned());
+    change(&mut options);
+    let db = Db::open(options).unwrap();
+    db.replay().unwrap();
+    let mut registry = Registry::new();
+    let writer = Writer::new(limits(), WriteMetrics::register(&mut registry));
+    Bench { db, writer, registry, _dir: dir }
+}
+
+fn bench() -> Bench {
+    bench_with(|_| {})
+}
+
+fn series(labels: &[(&str, &str)], samples: &[(i64, f64)]) -> pb::TimeSeries {
+    let label = |(name, value): &(&str, &str)| pb::Label { name: (*name).to_owned(), value: (*value).to_owned() };
+    pb::TimeSeries {
+        labels: labels.iter().map(label).collect(),
+        samples: samples.iter().map(|&(timestamp, value)| pb::Sample { value, timestamp }).collect(),
+        ..Default::default()
+    }
+}
+
+fn packed(request: &[u8]) -> Vec<u8> {
+    snap::raw::Encoder::new().compress_vec(request).unwrap()
+}
+
+impl Bench {
+    fn write(&self, timeseries: Vec<pb::TimeSeries>) -> Outcome {
+        let request = pb::WriteRequest { timeseries, metadata: Vec::new() };
+        self.writer.store(&self.db, &packed(&request.encode_to_vec()), Packing::SnappyBlock, NOW).unwrap()
+    }
+
+    fn refused(&self, body: &[u8]) -> WriteError {
+        self.writer.store(&self.db, body, Packing::SnappyBlock, NOW).unwrap_err()
+    }
+
+    /// Everything that is stored, as text and bits.
+    fn stored(&self) -> Vec<(String, Vec<(i64, u64)>)> {
+        let all = [Matcher::new(MatchKind::NotEqual, "__name__", "").unwrap()];
+        let series = self.db.select(&all, TimeRange::ALL).unwrap().map(|series| {
+            let series = series.unwrap();
+            let samples = series.samples(TimeRange::ALL).map(|sample| sample.unwrap());
+            (series.labels().to_string(), samples.map(|sample| (sample.t, sample.v.to_bits())).collect())
+        });
+        series.collect()
+    }
+}
+
+#[test]
+fn samples_are_stored_bit_for_bit_and_a_repeated_request_is_fine() {
+    let bench = bench();
+    let stale = f64::from_bits(0x7ff0_0000_0000_0002);
+    let special = [(NOW, f64::NAN), (NOW + 2, f64::INFINITY), (NOW + 3, stale), (NOW + 4, 1.5)];
+    for _ in 0..2 {
+        let outcome = bench.write(vec![series(&[("__name__", "a"), ("job", "x")], &special)]);
+        assert_eq!(outcome.samples, 4);
+        assert!(outcome.refusals.is_empty(), "{}", outcome.refusals);
+    }
+    let bits = special.map(|(t, v)| (t, v.to_bits())).to_vec();
+    assert_eq!(bench.stored(), [("{__name__=\"a\", job=\"x\"}".to_owned(), bits)]);
+}
+
+#[test]
+fn unsorted_labels_and_empty_values_lead_to_the_one_series() {
+    let bench = bench();
+    let outcome = bench.write(vec![
+        series(&[("__name__", "a"), ("job", "x")], &[(NOW, 1.0)]),
+        series(&[("job", "x"), ("__name__", "a"), ("zone", "")], &[(NOW + 1, 2.0)]),
+        series(&[("__name__", "a"), ("job", "x")], &[(NOW + 2, 3.0)]),
+    ]);
+    assert_eq!(outcome.samples, 3);
+    assert_eq!(bench.stored().len(), 1);
+    assert_eq!(bench.stored()[0].1.len(), 3);
+}
+
+#[test]
+fn labels_in_several_places_of_a_series_are_one_set() {
+    let bench = bench();
+    let field = |series: pb::TimeSeries| series.encode_to_vec();
+    let split = [field(series(&[("__name__", "a")], &[(NOW, 1.0)])), field(series(&[("job", "x")], &[(NOW + 1, 2.0)]))]
+        .concat();
+    let mut request = vec![0x0a, split.len() as u8];
+    request.extend_from_slice(&split);
+    let outcome = bench.writer.store(&bench.db, &request, Packing::Plain, NOW).unwrap();
+    assert_eq!(outcome.samples, 2);
+    assert_eq!(bench.stored()[0].0, "{__name__=\"a\", job=\"x\"}");
+}
+
+#[test]
+fn what_is_good_is_stored_and_what_is_bad_is_counted_by_reason() {
+    let bench = bench();
+    bench.write(vec![series(&[("__name__", "a")], &[(NOW, 1.0)])]);
+    let outcome = bench.write(vec![
+        series(&[("__name__", "a")], &[(NOW, 2.0), (NOW - 1, 1.0), (NOW + 600_000, 1.0), (NOW + 600_001, 1.0)]),
+        series(&[("job", "x")], &[(NOW, 1.0), (NOW + 1, 1.0)]),
+        series(&[("__name__", "a"), ("", "x")], &[(NOW, 1.0)]),
+        series(&[("__name__", "a"), ("b", "x"), ("b", "y")], &[(NOW, 1.0)]),
+        series(&[], &[(NOW, 1.0)]),
+        series(&[("__name__", "b")], &[(NOW, 1.0)]),
+    ]);
+    assert_eq!(outcome.samples, 2);
+    let count = |reason| outcome.refusals.count(reason);
+    assert_eq!(count(Reason::DuplicateTimestamp), 1);
+    assert_eq!(count(Reason::OutOfOrder), 1);
+    assert_eq!(count(Reason::TooFarAhead), 1);
+    assert_eq!(count(Reason::BadLabels), 5);
+    assert_eq!(outcome.refusals.named().len(), 5);
+    let text = outcome.refusals.to_string();
+    for part in ["no metric name", "empty label name", "repeated label name", "no labels", "1 out of order"] {
+        assert!(text.contains(part), "{part} in {text}");
+    }
+    let metrics = bench.registry.encode(Format::Classic);
+    assert!(metrics.contains("narthex_remote_write_refused_samples_total{reason=\"invalid_labels\"} 5\n"), "{metrics}");
+    assert!(metrics.contains("narthex_remote_write_samples_total 3\n"), "{metrics}");
+}
+
+#[test]
+fn labels_over_a_limit_are_refused() {
+    let bench = bench();
+    let (name, value) = ("n".repeat(21), "v".repeat(1001));
+    let many: Vec<String> = (0..10).map(|i| format!("l{i}")).collect();
+    let mut too_many = vec![("__name__", "a")];
+    too_many.extend(many.iter().map(|name| (name.as_str(), "x")));
+    let outcome = bench.write(vec![
+        series(&[("__name__", "a"), (&name, "x")], &[(NOW, 1.0)]),
+        series(&[("__name__", "a"), ("b", &value)], &[(NOW, 1.0)]),
+        series(&too_many, &[(NOW, 1.0)]),
+    ]);
+    assert_eq!((outcome.samples, outcome.refusals.count(Reason::BadLabels)), (0, 3));
+    assert!(bench.stored().is_empty());
+}
+
+#[test]
+fn a_series_over_the_limit_of_active_series_is_refused() {
+    let bench = bench_with(|options| options.max_series = 1);
+    let outcome =
+        bench.write(vec![series(&[("__name__", "a")], &[(NOW, 1.0)]), series(&[("__name__", "b")], &[(NOW, 1.0)])]);
+    assert_eq!((outcome.samples, outcome.refusals.count(Reason::SeriesLimit)), (1, 1));
+}
+
+#[test]
+fn histograms_and_exemplars_are_refused_and_metadata_is_counted() {
+    let bench = bench();
+    let mut with_all = series(&[("__name__", "a")], &[(NOW, 1.0)]);
+    with_all.histograms = vec![pb::Histogram::default(); 2];
+    with_all.exemplars = vec![pb::Exemplar::default()];
+    let request = pb::WriteRequest { timeseries: vec![with_all], metadata: vec![pb::MetricMetadata::default(); 3] };
+    let outcome = bench.writer.store(&bench.db, &request.encode_to_vec(), Packing::Plain, NOW).unwrap();
+    assert_eq!(outcome.samples, 1);
+    assert_eq!((outcome.refusals.count(Reason::Histogram), outcome.refusals.count(Reason::Exemplar)), (2, 1));
+    let metrics = bench.registry.encode(Format::Classic);
+    assert!(metrics.contains("narthex_remote_write_metadata_dropped_total 3\n"), "{metrics}");
+    // Metadata alone is what a Prometheus sends every minute.
+    let alone = pb::WriteRequest { timeseries: Vec::new(), metadata: request.metadata };
+    let outcome = bench.writer.store(&bench.db, &alone.encode_to_vec(), Packing::Plain, NOW).unwrap();
+    assert!(outcome.refusals.is_empty());
+}
+
+#[test]
+fn a_body_that_is_not_a_request_stores_nothing() {
+    let bench = bench();
+    let request = pb::WriteRequest {
+        timeseries: (0..20).map(|i| series(&[("__name__", "a")], &[(NOW + i, 1.0)])).collect(),
+        metadata: Vec::new(),
+    }
+    .encode_to_vec();
+    let body = packed(&request);
+    for cut in 0..body.len() {
+        assert!(matches!(bench.refused(&body[..cut]), WriteError::NotSnappy(_)), "cut at {cut}");
+    }
+    let cut_request = packed(&request[..request.len() - 1]);
+    assert!(matches!(bench.refused(&cut_request), WriteError::Request(ReadError::Malformed(_))));
+    assert!(bench.stored().is_empty());
+}
+
+#[test]
+fn a_body_of_another_packing_is_told_apart() {
+    let bench = bench();
+    for (body, name) in [
+        (&b"\x1f\x8b\x08\x00\x00\x00\x00\x00"[..], "gzip"),
+        (b"\x28\xb5\x2f\xfd\x04\x00\x01\x00", "zstd"),
+        (b"\xff\x06\x00\x00sNaPpY\x01\x05", "in snappy's framing format"),
+    ] {
+        match bench.refused(body) {
+            WriteError::OtherPacking(found) => assert_eq!(found, name),
+            other => panic!("{name}: {other:?}"),
+        }
+    }
+}
+
+#[test]
+fn a_request_over_a_limit_is_refused_before_anything_is_stored() {
+    let bench = bench();
+    // Declares 4 GiB less one, and one byte more than is taken.
+    for declared in [&b"\xff\xff\xff\xff\x0f"[..], b"\x81\x80\x40"] {
+        assert!(matches!(bench.refused(declared), WriteError::TooLarge { limit: 1_048_576, .. }));
+    }
+    let many_series = (0..1001).map(|_| series(&[("__name__", "a")], &[(NOW, 1.0)])).collect();
+    let body = pb::WriteRequest { timeseries: many_series, metadata: Vec::new() }.encode_to_vec();
+    assert!(matches!(bench.refused(&packed(&body)), WriteError::Request(ReadError::TooManySeries(1000))));
+    let many_samples: Vec<_> = (0..10_001).map(|i| (NOW + i, 1.0)).collect();
+    let body = pb::WriteRequest { timeseries: vec![series(&[("__name__", "a")], &many_samples)], metadata: Vec::new() };
+    assert!(matches!(
+        bench.refused(&packed(&body.encode_to_vec())),
+        WriteError::Request(ReadError::TooManySamples(10_000))
+    ));
+    assert!(bench.stored().is_empty());
+}
+
+#[test]
+fn a_database_that_is_not_ready_takes_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let db = Db::open(DbOptions::new(dir.path().to_owned())).unwrap();
+    let writer = Writer::new(limits(), WriteMetrics::register(&mut Registry::new()));
+    let refused = writer.store(&db, &[], Packing::Plain, NOW).unwrap_err();
+    assert!(matches!(refused, WriteError::Unavailable(Unavailable::Replaying)), "{refused:?}");
+    db.replay().unwrap();
+    writer.store(&db, &[], Packing::Plain, NOW).unwrap();
+    db.close().unwrap();
+    let refused = writer.store(&db, &[], Packing::Plain, NOW).unwrap_err();
+    assert!(matches!(refused, WriteError::Unavailable(Unavailable::Closing)), "{refused:?}");
+}
+
+#[test]
+fn recorded_requests_of_a_real_sender_are_stored() {
+    let bench = bench();
+    let mut samples = 0;
+    for number in ["00", "01", "02", "03", "21", "22"] {
+        let path = format!("{}/tests/golden/wire/rw1/{number}.body", env!("CARGO_MANIFEST_DIR"));
+        // Recorded at some other time.
+        let body = std::fs::read(path).unwrap();
+        let outcome = bench.writer.store(&bench.db, &body, Packing::SnappyBlock, i64::MAX).unwrap();
+        samples += outcome.samples;
+        let others = outcome.refusals.count(Reason::Histogram) + outcome.refusals.count(Reason::Exemplar);
+        let all: u64 = Reason::ALL.into_iter().map(|reason| outcome.refusals.count(reason)).sum();
+        assert_eq!(all, others, "{number}: {}", outcome.refusals);
+    }
+    let stored: usize = bench.stored().iter().map(|(_, samples)| samples.len()).sum();
+    assert!(samples > 0);
+    // One request is there twice: the retry after a 503.
+    assert!(stored as u64 <= samples && stored > 0, "{stored} of {samples}");
+}

@@ -170,7 +170,7 @@ mod tests {
         let mut waiting = Box::pin(gate.enter());
         assert!(now(&mut waiting).await.is_none());
         drop(at_work);
-        waiting.await.unwrap();
+        drop(waiting.await.unwrap());
     }
 
     #[tokio::test]

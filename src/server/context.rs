@@ -17,7 +17,7 @@ pub struct Context {
     /// The data.
     pub db: Arc<Db>,
     /// Starting, ready or draining.
-    pub lifecycle: Lifecycle,
+    pub lifecycle: Arc<Lifecycle>,
     /// Stores write requests.
     pub writer: Writer,
     /// Write requests at work and waiting.

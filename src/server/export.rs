@@ -14,6 +14,7 @@ use crate::model::matcher::Matcher;
 use crate::model::sample::Sample;
 use crate::model::time::TimeRange;
 use crate::server::admission::GateFull;
+use crate::server::body::Received;
 use crate::server::context::SharedContext;
 use crate::server::ingest;
 use crate::server::refused::Refused;
@@ -26,10 +27,7 @@ use axum::extract::{Query, State};
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
-use http_body::Frame;
 use std::fmt::Write as _;
-use std::pin::Pin;
-use std::task::{Context, Poll};
 use tokio::sync::mpsc;
 
 /// Samples in one line.
@@ -80,7 +78,7 @@ pub(crate) async fn export(
             let _ = sender.blocking_send(Err(error));
         }
     });
-    ([(CONTENT_TYPE, "application/x-ndjson")], Body::new(Received(receiver))).into_response()
+    ([(CONTENT_TYPE, "application/x-ndjson")], Body::new(Received::from(receiver))).into_response()
 }
 
 fn wanted(parameters: &[(String, String)]) -> Result<Wanted, Refused> {
@@ -201,18 +199,6 @@ fn push_number(text: &mut String, sample: &Sample) {
         text.push_str("\"NaN\"");
     } else {
         text.push_str(if value > 0.0 { "\"+Inf\"" } else { "\"-Inf\"" });
-    }
-}
-
-/// A body of what a channel gives; an error breaks it off.
-struct Received(mpsc::Receiver<Result<Bytes, QueryError>>);
-
-impl http_body::Body for Received {
-    type Data = Bytes;
-    type Error = QueryError;
-
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, QueryError>>> {
-        self.0.poll_recv(cx).map(|received| received.map(|piece| piece.map(Frame::data)))
     }
 }
 

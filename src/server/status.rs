@@ -39,8 +39,12 @@ pub(crate) async fn ready(State(context): State<SharedContext>) -> (StatusCode, 
 /// `GET /metrics`: narthex's own metrics, as text, compressed for a client that takes it.
 pub(crate) async fn metrics(State(context): State<SharedContext>, headers: HeaderMap) -> Response {
     let format = Format::accepted(header(&headers, ACCEPT.as_str()));
-    let text = context.registry.encode(format);
     let content_type = (CONTENT_TYPE, format.content_type());
+    // Some metrics look into files, which may take its time.
+    let encoded = tokio::task::spawn_blocking(move || context.registry.encode(format)).await;
+    let Ok(text) = encoded else {
+        return StatusCode::INTERNAL_SERVER_ERROR.into_response();
+    };
     if accepts_gzip(header(&headers, ACCEPT_ENCODING.as_str()))
         && let Ok(packed) = gzip(text.as_bytes())
     {

@@ -1,0 +1,215 @@
+//! The engine's counters under the names that Prometheus gives them, so that its dashboards and alerts apply.
+//!
+//! The engine counts in plain atomics and knows no names; they are read here when somebody asks for `/metrics`. Before the replay
+//! has ended the head and the log are not there yet: everything is 0 then.
+
+use crate::metrics::registry::{Counter, Gauge, Registry};
+use crate::tsdb::db::open::OpenReport;
+use crate::tsdb::db::{Db, DbHealth};
+use crate::tsdb::head::Head;
+use crate::tsdb::wal::commit::Wal;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+const FLOAT: &[(&str, &str)] = &[("type", "float")];
+
+/// What a replay leaves to be shown.
+#[derive(Debug)]
+pub(crate) struct ReplayMetrics {
+    duration_ms: Arc<AtomicU64>,
+    corruptions: Counter,
+    unknown_refs: Counter,
+    blocks: Gauge,
+}
+
+impl ReplayMetrics {
+    /// Shows what a replay found.
+    pub(crate) fn observe(&self, report: &OpenReport) {
+        let millis = u64::try_from(report.took.as_millis()).unwrap_or(u64::MAX);
+        self.duration_ms.store(millis, Ordering::Relaxed);
+        self.corruptions.inc_by(u64::from(report.repaired.is_some()));
+        self.unknown_refs.inc_by(report.replay.unknown_refs);
+        self.blocks.set(i64::try_from(report.blocks).unwrap_or(i64::MAX));
+    }
+}
+
+/// Registers everything about the engine.
+pub(crate) fn register(registry: &mut Registry, db: &Arc<Db>) -> ReplayMetrics {
+    register_head(registry, db);
+    register_times(registry, db);
+    register_log(registry, db);
+    let health = db.clone();
+    registry.gauge_fn(
+        "narthex_tsdb_writable",
+        "Whether writes are taken: 0 while the log can't be written.",
+        move || {
+            if health.is_ready() && health.health() == DbHealth::Good { 1.0 } else { 0.0 }
+        },
+    );
+    let duration_ms = Arc::new(AtomicU64::new(0));
+    let shown = duration_ms.clone();
+    registry.gauge_fn(
+        "prometheus_tsdb_data_replay_duration_seconds",
+        "Time taken to replay the data on disk.",
+        move || Duration::from_millis(shown.load(Ordering::Relaxed)).as_secs_f64(),
+    );
+    ReplayMetrics {
+        duration_ms,
+        corruptions: registry.counter("prometheus_tsdb_wal_corruptions_total", "Total number of WAL corruptions."),
+        unknown_refs: registry.counter(
+            "prometheus_tsdb_wal_replay_unknown_refs_total",
+            "Total number of unknown series references encountered during WAL replay.",
+        ),
+        blocks: registry.gauge(
+            "narthex_tsdb_blocks_not_read",
+            "Blocks in the data directory, which this version keeps and does not read.",
+        ),
+    }
+}
+
+fn register_head(registry: &mut Registry, db: &Arc<Db>) {
+    let head = |value: fn(&Head) -> f64| {
+        let db = db.clone();
+        move || db.head().map_or(0.0, value)
+    };
+    registry.gauge_fn(
+        "prometheus_tsdb_head_series",
+        "Total number of series in the head block.",
+        head(|head| head.series_count() as f64),
+    );
+    registry.counter_fn(
+        "prometheus_tsdb_head_series_created_total",
+        "Total number of series created in the head.",
+        head(|head| count(&head.stats().series_created)),
+    );
+    registry.gauge_fn(
+        "prometheus_tsdb_head_chunks",
+        "Total number of chunks in the head block.",
+        head(|head| count(&head.stats().chunks_created)),
+    );
+    registry.counter_fn(
+        "prometheus_tsdb_head_chunks_created_total",
+        "Total number of chunks created in the head.",
+        head(|head| count(&head.stats().chunks_created)),
+    );
+    registry.counter_fn(
+        "prometheus_tsdb_mmap_chunks_total",
+        "Total number of chunks that were memory-mapped.",
+        head(|head| count(&head.stats().chunks_mapped)),
+    );
+    registry.counter_fn(
+        "narthex_tsdb_head_chunk_write_failures_total",
+        "Writes to chunks_head that failed; they are tried again.",
+        head(|head| count(&head.stats().chunk_write_failures)),
+    );
+    registry.labelled_counter_fn(
+        "prometheus_tsdb_head_samples_appended_total",
+        "Total number of appended samples.",
+        FLOAT,
+        head(|head| count(&head.stats().samples_appended)),
+    );
+    registry.gauge_fn(
+        "prometheus_tsdb_head_chunks_storage_size_bytes",
+        "Size of the chunks_head directory.",
+        head(|head| head.chunk_files().size().unwrap_or(0) as f64),
+    );
+}
+
+/// An empty head has the times that Prometheus shows for one.
+fn register_times(registry: &mut Registry, db: &Arc<Db>) {
+    let time = |value: fn(&Head) -> f64| {
+        let db = db.clone();
+        move || db.head().map_or(0.0, value)
+    };
+    let min: fn(&Head) -> f64 = |head| head.times().min().unwrap_or(i64::MAX) as f64;
+    let max: fn(&Head) -> f64 = |head| head.times().max().unwrap_or(i64::MIN) as f64;
+    let min_seconds: fn(&Head) -> f64 = |head| head.times().min().unwrap_or(i64::MAX) as f64 / 1000.0;
+    let max_seconds: fn(&Head) -> f64 = |head| head.times().max().unwrap_or(i64::MIN) as f64 / 1000.0;
+    let help = "Minimum time bound of the head block, milliseconds.";
+    registry.gauge_fn("prometheus_tsdb_head_min_time", help, time(min));
+    let help = "Maximum timestamp of the head block, milliseconds.";
+    registry.gauge_fn("prometheus_tsdb_head_max_time", help, time(max));
+    registry.gauge_fn(
+        "prometheus_tsdb_head_min_time_seconds",
+        "Minimum time bound of the head block.",
+        time(min_seconds),
+    );
+    registry.gauge_fn(
+        "prometheus_tsdb_head_max_time_seconds",
+        "Maximum timestamp of the head block.",
+        time(max_seconds),
+    );
+    let help = "Lowest timestamp value stored in the database, milliseconds.";
+    registry.gauge_fn("prometheus_tsdb_lowest_timestamp", help, time(min));
+    let help = "Lowest timestamp value stored in the database.";
+    registry.gauge_fn("prometheus_tsdb_lowest_timestamp_seconds", help, time(min_seconds));
+}
+
+fn register_log(registry: &mut Registry, db: &Arc<Db>) {
+    let log = |value: fn(&Wal) -> f64| {
+        let db = db.clone();
+        move || db.wal().map_or(0.0, value)
+    };
+    registry.gauge_fn(
+        "prometheus_tsdb_wal_segment_current",
+        "Write log segment index that TSDB is currently writing to.",
+        log(|wal| count(&wal.stats().segment)),
+    );
+    registry.counter_fn(
+        "prometheus_tsdb_wal_writes_failed_total",
+        "Total number of write log writes that failed.",
+        log(|wal| count(&wal.stats().write_failures)),
+    );
+    // Prometheus has a summary of this name; its sum and count are what can be computed with.
+    registry.gauge_fn(
+        "prometheus_tsdb_wal_fsync_duration_seconds_sum",
+        "Duration of write log fsync, the sum.",
+        log(|wal| count(&wal.stats().sync_nanos) / 1e9),
+    );
+    registry.gauge_fn(
+        "prometheus_tsdb_wal_fsync_duration_seconds_count",
+        "Duration of write log fsync, how many.",
+        log(|wal| count(&wal.stats().syncs)),
+    );
+    registry.counter_fn(
+        "narthex_tsdb_wal_sync_failures_total",
+        "Syncs of the write log that failed; no writes until a restart.",
+        log(|wal| count(&wal.stats().sync_failures)),
+    );
+    registry.counter_fn(
+        "narthex_tsdb_wal_records_total",
+        "Records written to the write log.",
+        log(|wal| count(&wal.stats().records)),
+    );
+    registry.counter_fn(
+        "narthex_tsdb_wal_record_bytes_total",
+        "Bytes of records written to the write log, after compression.",
+        log(|wal| count(&wal.stats().record_bytes)),
+    );
+    registry.counter_fn(
+        "narthex_tsdb_wal_writes_total",
+        "Groups written to the write log: each holds the records of all requests that waited.",
+        log(|wal| count(&wal.stats().writes)),
+    );
+    let dir = db.options().dir.join("wal");
+    registry.gauge_fn("prometheus_tsdb_wal_storage_size_bytes", "Size of the write log directory.", move || {
+        folder_size(&dir) as f64
+    });
+}
+
+fn count(counter: &AtomicU64) -> f64 {
+    counter.load(Ordering::Relaxed) as f64
+}
+
+/// Bytes of the files in a folder and in the folders in it (checkpoints).
+fn folder_size(dir: &Path) -> u64 {
+    let Ok(entries) = std::fs::read_dir(dir) else { return 0 };
+    let sizes = entries.flatten().map(|entry| match entry.metadata() {
+        Ok(metadata) if metadata.is_dir() => folder_size(&entry.path()),
+        Ok(metadata) => metadata.len(),
+        Err(_) => 0,
+    });
+    sizes.sum()
+}
