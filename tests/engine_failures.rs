@@ -1,0 +1,98 @@
+//! The database on a disk that fails: what a sender is told holds, what it repeats is not lost, reads go on.
+
+use narthex::model::labels::{Labels, LabelsBuilder};
+use narthex::model::matcher::{MatchKind, Matcher};
+use narthex::model::sample::Sample;
+use narthex::model::time::TimeRange;
+use narthex::tsdb::db::appender::Unavailable;
+use narthex::tsdb::db::options::DbOptions;
+use narthex::tsdb::db::{Db, DbHealth};
+use narthex::tsdb::fs::crash_disk::{Call, CrashDisk};
+use narthex::tsdb::wal::commit::SyncMode;
+use narthex::tsdb::wal::error::WalError;
+use std::path::Path;
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+fn open(dir: &Path, disk: &CrashDisk, sync: SyncMode) -> Db {
+    let mut options = DbOptions::new(dir.to_owned());
+    options.disk = Arc::new(disk.clone());
+    options.wal_sync = sync;
+    let db = Db::open(options).unwrap();
+    db.replay().unwrap();
+    db
+}
+
+fn labels(name: &str) -> Labels {
+    LabelsBuilder::from_iter([("__name__", name)]).build().unwrap()
+}
+
+fn append(db: &Db, name: &str, t: i64) -> Result<u64, WalError> {
+    let mut appender = db.appender().expect("writes are taken");
+    appender.append(&labels(name), std::iter::once(Sample::new(t, t as f64)), |_, why| panic!("{why:?}")).unwrap();
+    appender.commit().map(|committed| committed.samples)
+}
+
+fn read(db: &Db, name: &str) -> Vec<i64> {
+    let named = Matcher::new(MatchKind::Equal, "__name__", name).unwrap();
+    let set = db.select(&[named], TimeRange::ALL).unwrap();
+    set.flat_map(|series| series.unwrap().samples(TimeRange::ALL).map(|s| s.unwrap().t).collect::<Vec<_>>()).collect()
+}
+
+#[test]
+fn a_repeat_of_a_request_that_failed_on_a_full_disk_is_stored_and_survives() {
+    let dir = tempfile::tempdir().unwrap();
+    let disk = CrashDisk::new();
+    let db = open(dir.path(), &disk, SyncMode::Always);
+    append(&db, "before", 1000).unwrap();
+    disk.set_free_bytes(Some(3));
+    assert!(matches!(append(&db, "failed", 1000), Err(WalError::NoSpace(_))));
+    assert!(matches!(db.appender(), Err(Unavailable::ReadOnly(cause)) if cause.contains("No space left")));
+    assert!(matches!(db.health(), DbHealth::ReadOnly(_)));
+    assert_eq!(read(&db, "before"), [1000], "reads go on");
+    disk.set_free_bytes(None);
+    thread::sleep(Duration::from_millis(1050));
+    // The head has the sample already; it must be in the log before that counts as stored.
+    assert_eq!(append(&db, "failed", 1000).unwrap(), 1);
+    assert_eq!(db.health(), DbHealth::Good);
+    append(&db, "failed", 2000).unwrap();
+    drop(db);
+    disk.crash().unwrap();
+    let db = open(dir.path(), &CrashDisk::new(), SyncMode::Always);
+    assert_eq!(read(&db, "before"), [1000]);
+    assert_eq!(read(&db, "failed"), [1000, 2000]);
+}
+
+#[test]
+fn after_a_failed_sync_reads_go_on_and_writes_wait_for_a_restart() {
+    let dir = tempfile::tempdir().unwrap();
+    let disk = CrashDisk::new();
+    let db = open(dir.path(), &disk, SyncMode::Always);
+    append(&db, "before", 1000).unwrap();
+    disk.fail_with_eio(Call::Sync, 1);
+    assert!(matches!(append(&db, "failed", 1000), Err(WalError::Broken(_))));
+    thread::sleep(Duration::from_millis(1050));
+    assert!(matches!(db.appender(), Err(Unavailable::Broken(_))));
+    assert!(matches!(db.health(), DbHealth::Broken(_)));
+    assert_eq!(read(&db, "before"), [1000]);
+    assert!(db.close().is_err());
+    drop(db);
+    let db = open(dir.path(), &disk, SyncMode::Always);
+    assert_eq!(read(&db, "before"), [1000]);
+    append(&db, "failed", 1000).unwrap();
+    assert_eq!(read(&db, "failed"), [1000]);
+}
+
+#[test]
+fn with_always_the_power_may_go_after_an_acknowledgement() {
+    let dir = tempfile::tempdir().unwrap();
+    let disk = CrashDisk::new();
+    let db = open(dir.path(), &disk, SyncMode::Always);
+    for t in 1..=500 {
+        append(&db, "power", t).unwrap();
+    }
+    disk.crash().unwrap();
+    drop(db);
+    assert_eq!(read(&open(dir.path(), &CrashDisk::new(), SyncMode::Always), "power"), (1..=500).collect::<Vec<_>>());
+}
