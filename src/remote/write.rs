@@ -7,8 +7,10 @@
 use crate::model::labels::{LabelError, Labels, LabelsBuilder, METRIC_NAME};
 use crate::model::sample::Sample;
 use crate::remote::metrics::WriteMetrics;
-use crate::remote::reader::{CountLimits, ReadError, RequestIndex, Series};
+use crate::remote::outcome::Outcome;
+use crate::remote::reader::{CountLimits, ReadError, RequestIndex};
 use crate::remote::refusal::{Reason, Refusals, SeriesRefusals};
+use crate::remote::series::Series;
 use crate::tsdb::db::Db;
 use crate::tsdb::db::appender::{Appender, Unavailable};
 use crate::tsdb::wal::error::WalError;
@@ -49,15 +51,6 @@ pub enum Packing {
     Plain,
     /// As a snappy block (HTTP).
     SnappyBlock,
-}
-
-/// What became of a request that was one.
-#[derive(Debug, Clone)]
-pub struct Outcome {
-    /// Samples that are stored, those included that were stored before.
-    pub samples: u64,
-    /// What is not stored.
-    pub refusals: Refusals,
 }
 
 /// Why nothing of a request was stored, or it is not known what.
