@@ -211,10 +211,11 @@ impl Storing<'_> {
         }
         let refused = SeriesRefusals::default();
         let reject = |sample: Sample, rejection| refused.note(Reason::from(rejection), sample.t);
-        let samples = || self.timely(series, &refused);
-        let samples_of_known = samples();
-        let known =
-            series.packed_labels().is_some_and(|packed| self.appender.append_known(packed, samples_of_known, reject));
+        let samples = self.timely(series, &refused);
+        let known = match series.packed_labels() {
+            Some(packed) => self.appender.append_known(packed, samples, reject),
+            None => false,
+        };
         if !known {
             let labels = match canonical(series, &self.labels) {
                 Ok(labels) => labels,
