@@ -248,6 +248,22 @@ fn of_a_partly_bad_request_the_good_is_stored_and_the_bad_counted_and_named() {
 }
 
 #[test]
+fn new_series_over_the_limit_are_refused_and_known_ones_go_on() {
+    let place = dir::temp();
+    let server = Launch::narthex(&place.path().join("data")).flag("--storage.tsdb.max-active-series=3").start();
+    let good = GoodWrites::default();
+    good.one_more(&server, "nothing");
+    let many: Vec<String> = (0..5).map(|number| format!("s{number}")).collect();
+    let many = many.iter().map(|name| series(&[("__name__", name)], &[(BEGIN, 1.0)])).collect();
+    let answer = server.remote().write(&WriteRequest { timeseries: many });
+    assert_eq!(answer.status, 400, "{}", answer.text());
+    assert!(answer.text().contains("s2") && answer.text().contains("limit"), "{}", answer.text());
+    good.one_more(&server, "too many series");
+    let first = [series(&[("__name__", "s0")], &[(BEGIN, 1.0)]), series(&[("__name__", "s1")], &[(BEGIN, 1.0)])];
+    stored_is(&server, &first, "after too many series");
+}
+
+#[test]
 fn what_can_not_be_stored_yet_is_not_dropped_without_a_word() {
     let mut with_histogram = series(&[("__name__", "histogram")], &[]).encode_to_vec();
     // Field 4 of a series: a histogram with a count of 0, a sum of 0, and a time.

@@ -9,6 +9,7 @@ use support::dir;
 use support::good::GoodWrites;
 use support::launch::{Launch, Server};
 use support::remote::{MAX_TIME, READ, WRITE, WRITE_HEADERS};
+use support::wait::wait_until;
 use support::wire::{Matcher, Query, ReadRequest, WriteRequest};
 
 const PROTOBUF: (&str, &str) = ("Content-Type", "application/x-protobuf");
@@ -98,6 +99,33 @@ fn a_body_over_the_limit_is_refused_before_it_is_read() {
     let answer = server.http.post(WRITE, &WRITE_HEADERS, &bomb);
     assert_eq!(answer.status, 413, "much out of little: {}", answer.text());
     good.one_more(&server, "a bomb");
+}
+
+#[test]
+fn more_writes_at_once_than_the_limit_are_asked_to_come_back() {
+    let place = dir::temp();
+    let marker = place.path().join("marker");
+    let server = Launch::narthex(&place.path().join("data"))
+        .flag("--storage.remote.write-concurrent-limit=1")
+        .flag("--storage.remote.write-queue-limit=1")
+        .env("NARTHEX_FAULT_POINTS", format!("wal.before_write=pause:{}", marker.display()))
+        .start();
+    let remote = server.remote();
+    std::thread::scope(|scope| {
+        // One is being stored and held there, another one waits for its turn: there is no room for a third.
+        let held = scope.spawn(|| remote.write(&small_request()).status);
+        wait_until("a write to be held", || marker.exists());
+        let others: Vec<_> = (0..2).map(|_| scope.spawn(|| remote.write(&small_request()))).collect();
+        wait_until("a write to be turned away", || others.iter().any(std::thread::ScopedJoinHandle::is_finished));
+        std::fs::remove_file(&marker).expect("the marker can be removed");
+        let others: Vec<_> = others.into_iter().map(|other| other.join().expect("no panic")).collect();
+        let refused = others.iter().find(|answer| answer.status == 503).expect("one is turned away");
+        let seconds: u32 = refused.header("retry-after").expect("a time to wait").parse().expect("whole seconds");
+        assert!((1..=5).contains(&seconds), "Retry-After is {seconds}");
+        assert!(others.iter().any(|answer| answer.status == 204), "the one that waited is stored");
+        assert_eq!(held.join().expect("no panic"), 204);
+    });
+    GoodWrites::default().one_more(&server, "overload");
 }
 
 #[test]

@@ -78,7 +78,11 @@ impl Written {
         assert!(lost.count() == 0, "{what}: lost although it stood before: {lost:?}");
         let corruptions = Metrics::of(&server.http).sum("prometheus_tsdb_wal_corruptions_total");
         let log = self.take_another(server, &returned, what);
-        Said { corruptions: corruptions.expect("the metric is there"), lines: Said::lines_about(path, &log) }
+        Said {
+            corruptions: corruptions.expect("the metric is there"),
+            lines: Said::lines_about(path, &log),
+            lost: self.sent.count() - returned.count(),
+        }
     }
 
     /// After the repair it goes on as ever: a write is taken and read. What the server printed.
@@ -93,11 +97,13 @@ impl Written {
     }
 }
 
-/// What narthex said of the damage: in its metric, and by the segment's name in its log, as a warning or worse.
+/// What narthex said of the damage: in its metric, and by the segment's name in its log, as a warning or worse; and the number
+/// of samples that are missing.
 #[derive(Debug)]
 struct Said {
     corruptions: f64,
     lines: usize,
+    lost: usize,
 }
 
 impl Said {
@@ -158,6 +164,8 @@ fn a_log_with_one_flipped_bit_gives_what_stood_before() {
         let bit = rng.random_range(0..8);
         let what = format!("bit {bit} of byte {offset} of segment {segment} flipped");
         let said = written.read_damaged(segment, offset, |path| damage::flip(path, offset, bit), &what);
-        assert!(said.anything(), "{what}: {said:?}");
+        // A bit of the type byte may be one that has no meaning; then nothing is missing, and there is nothing to say.
+        let may_be_silent = damage::is_type_byte(&dir::segments(written.place.path())[segment], offset);
+        assert!(said.anything() || (may_be_silent && said.lost == 0), "{what}: {said:?}");
     }
 }

@@ -53,14 +53,21 @@ fn says_nothing_bad(log: &str, what: &str) {
 fn what_narthex_wrote_is_read_by_promtool_and_by_prometheus() {
     let sent = data::assorted(IN_HEAD);
     assert!(sent.count() > 5_000);
-    for (compression, end) in [("snappy", End::Stop), ("snappy", End::Kill), ("none", End::Kill)] {
+    // Segments of a usual size, and many small ones.
+    let ways = [("snappy", "128MB", End::Stop), ("snappy", "64KB", End::Kill), ("none", "64KB", End::Stop)];
+    for (compression, segment, end) in ways {
         let what = format!("compression {compression}, {end:?}");
         let place = dir::temp();
         let data = place.path().join("data");
-        let narthex = Launch::narthex(&data).flag(format!("--storage.tsdb.wal-compression-type={compression}")).start();
+        let narthex = Launch::narthex(&data)
+            .flag(format!("--storage.tsdb.wal-compression-type={compression}"))
+            .flag(format!("--storage.tsdb.wal-segment-size={segment}"))
+            .start();
         narthex.remote().write_all(&sent);
         narthex.assert_holds(&sent, &what);
         end.of(narthex);
+        assert!(has_entry(&data.join("chunks_head"), "0"), "no head chunks, {what}");
+        assert_eq!(dir::segments(&data).len() > 1, segment == "64KB", "{what}");
 
         dump::dump(&data).with_one_nan().assert_equals(&sent.with_one_nan(), &format!("promtool, {what}"));
         prometheus_agrees(&data, &sent, &format!("prometheus, {what}"));

@@ -8,10 +8,57 @@ use narthex::model::time::TimeRange;
 use narthex::tsdb::db::Db;
 use narthex::tsdb::db::open::OpenReport;
 use narthex::tsdb::db::options::DbOptions;
+use narthex::tsdb::fs::disk::{Disk, DiskFile};
+use narthex::tsdb::fs::os_disk::OsDisk;
 use narthex::tsdb::wal::compression::Compression;
 use std::collections::BTreeMap;
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// A disk whose syncs do nothing: thousands of starts would wait for them, and what they promise is tested elsewhere.
+#[derive(Debug)]
+struct UnsyncedDisk(OsDisk);
+
+#[derive(Debug)]
+struct UnsyncedFile(Arc<dyn DiskFile>);
+
+impl Disk for UnsyncedDisk {
+    fn create_new(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
+        Ok(Arc::new(UnsyncedFile(self.0.create_new(path)?)))
+    }
+    fn open_append(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
+        Ok(Arc::new(UnsyncedFile(self.0.open_append(path)?)))
+    }
+    fn create_dir_all(&self, path: &Path) -> io::Result<()> {
+        fs::create_dir_all(path)
+    }
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.0.rename(from, to)
+    }
+    fn remove_file(&self, path: &Path) -> io::Result<()> {
+        self.0.remove_file(path)
+    }
+    fn sync_dir(&self, _: &Path) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl DiskFile for UnsyncedFile {
+    fn append(&self, bytes: &[u8]) -> io::Result<()> {
+        self.0.append(bytes)
+    }
+    fn sync(&self) -> io::Result<()> {
+        Ok(())
+    }
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        self.0.set_len(len)
+    }
+    fn len(&self) -> io::Result<u64> {
+        self.0.len()
+    }
+}
 
 const PAGE: usize = 32 * 1024;
 const START: i64 = 1_700_000_000_000;
@@ -22,6 +69,8 @@ fn options(dir: &Path, compression: Compression) -> DbOptions {
     let mut options = DbOptions::new(dir.to_owned());
     options.wal_compression = compression;
     options.wal_segment_size = 2 * PAGE as u64;
+    options.replay_workers = 1;
+    options.disk = Arc::new(UnsyncedDisk(OsDisk));
     options
 }
 
@@ -104,7 +153,7 @@ fn a_log_cut_at_any_byte_of_its_last_page_keeps_all_before_the_cut() {
     let bytes = fs::read(&last).unwrap();
     let first_cut = (bytes.len() - 1) / PAGE * PAGE;
     let mut kept_before = 0;
-    for cut in (first_cut..bytes.len()).step_by(if cfg!(debug_assertions) { 97 } else { 1 }) {
+    for cut in first_cut..bytes.len() {
         fs::write(&last, &bytes[..cut]).unwrap();
         let scratch = tempfile::tempdir().unwrap();
         copy_dir(dir.path(), scratch.path());
@@ -121,11 +170,13 @@ fn a_log_cut_at_any_byte_of_its_last_page_keeps_all_before_the_cut() {
 #[test]
 fn one_flipped_bit_anywhere_costs_only_what_stands_at_and_after_it() {
     for compression in [Compression::None, Compression::Snappy, Compression::Zstd] {
-        let (dir, stored) = written(compression, 40);
+        let (dir, stored) = written(compression, 25);
         let files = segments(dir.path());
         for file in &files {
             let bytes = fs::read(file).unwrap();
-            for position in 0..bytes.len() {
+            // Compressed records are all alike to the reader: a third of their bytes will do.
+            let step = if compression == Compression::None { 1 } else { 3 };
+            for position in (0..bytes.len()).step_by(step) {
                 let bit = (position * 7 + 3) % 8;
                 let mut damaged = bytes.clone();
                 damaged[position] ^= 1 << bit;

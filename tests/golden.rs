@@ -69,3 +69,13 @@ fn the_head_behind_blocks_and_a_checkpoint_after_a_clean_stop() {
 fn the_head_behind_blocks_and_a_checkpoint_after_a_kill() {
     is_read_as_by_prometheus("blocks-killed-after-compaction");
 }
+
+#[test]
+fn the_floats_of_a_log_with_every_type_of_record() {
+    is_read_as_by_prometheus("all-types-killed");
+}
+
+#[test]
+fn the_floats_of_a_log_with_start_timestamps() {
+    is_read_as_by_prometheus("start-timestamps");
+}

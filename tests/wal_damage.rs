@@ -144,10 +144,10 @@ fn a_flipped_bit_anywhere_leaves_the_records_before_it_and_alters_none() {
         bytes.resize(bytes.len() + padding_at(bytes.len() as u64), 0);
         let mut unnoticed = 0;
         for byte in 0..bytes.len() {
-            // Where a record begins all of its header, elsewhere one bit of every fifth byte.
+            // Where a record begins all of its header, elsewhere one bit of every tenth byte.
             let behind = written.ends.iter().rev().find(|&&end| end <= byte).copied().unwrap_or(0);
             let in_header = byte - behind < HEADER_SIZE || byte % PAGE_SIZE < HEADER_SIZE;
-            for bit in (0..8).filter(|bit| in_header || byte % 40 == 5 * bit) {
+            for bit in (0..8).filter(|bit| in_header || byte % 80 == 10 * bit) {
                 bytes[byte] ^= 1 << bit;
                 let (records, damage) = replay(&bytes);
                 bytes[byte] ^= 1 << bit;

@@ -174,9 +174,9 @@ fn register_log(registry: &mut Registry, db: &Arc<Db>) {
         log(|wal| count(&wal.stats().syncs)),
     );
     registry.counter_fn(
-        "narthex_tsdb_wal_sync_failures_total",
-        "Syncs of the write log that failed; no writes until a restart.",
-        log(|wal| count(&wal.stats().sync_failures)),
+        "narthex_tsdb_wal_failures_total",
+        "Failures of the write log that ended all writes until a restart.",
+        log(|wal| count(&wal.stats().failures)),
     );
     registry.counter_fn(
         "narthex_tsdb_wal_records_total",

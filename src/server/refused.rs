@@ -20,7 +20,6 @@ use axum::http::header::{CONNECTION, RETRY_AFTER};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use std::hash::{BuildHasher, RandomState};
-use std::io;
 use tonic::{Code, Status};
 
 /// Why a request was not done, or not wholly.
@@ -94,15 +93,10 @@ impl From<WriteError> for Refused {
             }
             WriteError::Unavailable(_) => Self::Unavailable(text),
             // A full disk is a mode, not a fault: when space returns the log goes on, and a repeat is safe in any case.
-            WriteError::Log(WalError::Write(cause)) if is_full_disk(&cause) => Self::Unavailable(text),
-            WriteError::Log(WalError::Closed) => Self::Unavailable(text),
-            WriteError::Log(WalError::Write(_) | WalError::Sync(_)) => Self::Fault(text),
+            WriteError::Log(WalError::NoSpace(_) | WalError::Closed) => Self::Unavailable(text),
+            WriteError::Log(WalError::Broken(_) | WalError::Begin(_)) => Self::Fault(text),
         }
     }
-}
-
-fn is_full_disk(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 
 impl From<BodyError> for Refused {

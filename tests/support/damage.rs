@@ -41,11 +41,17 @@ pub(crate) fn append(file: &Path, bytes: &[u8]) {
     file.write_all(bytes).expect("the bytes can be written");
 }
 
-/// Where the records of a segment begin and end.
-pub(crate) fn records(segment: &Path) -> Vec<Range<u64>> {
+/// A fragment of a record.
+struct Fragment {
+    bytes: Range<u64>,
+    begins_record: bool,
+}
+
+/// The fragments of a segment.
+fn fragments(segment: &Path) -> Vec<Fragment> {
     let bytes = std::fs::read(segment).expect("the segment can be read");
     let page = usize::try_from(PAGE).expect("a page fits into memory");
-    let mut records: Vec<Range<u64>> = Vec::new();
+    let mut fragments = Vec::new();
     let mut at = 0;
     while at + HEADER <= bytes.len() {
         let room = page - at % page;
@@ -56,10 +62,24 @@ pub(crate) fn records(segment: &Path) -> Vec<Range<u64>> {
         }
         let begin = at as u64;
         at += HEADER + usize::from(u16::from_be_bytes([bytes[at + 1], bytes[at + 2]]));
+        fragments.push(Fragment { bytes: begin..at as u64, begins_record: kind != MIDDLE && kind != LAST });
+    }
+    fragments
+}
+
+/// Where the records of a segment begin and end.
+pub(crate) fn records(segment: &Path) -> Vec<Range<u64>> {
+    let mut records: Vec<Range<u64>> = Vec::new();
+    for fragment in fragments(segment) {
         match records.last_mut() {
-            Some(record) if kind == MIDDLE || kind == LAST => record.end = at as u64,
-            _ => records.push(begin..at as u64),
+            Some(record) if !fragment.begins_record => record.end = fragment.bytes.end,
+            _ => records.push(fragment.bytes),
         }
     }
     records
+}
+
+/// Whether a byte of a segment is the type of a fragment, which no checksum covers.
+pub(crate) fn is_type_byte(segment: &Path, offset: u64) -> bool {
+    fragments(segment).iter().any(|fragment| fragment.bytes.start == offset)
 }

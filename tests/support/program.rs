@@ -4,6 +4,7 @@ use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
+use std::time::Instant;
 
 use super::wait::wait_for;
 
@@ -42,12 +43,14 @@ impl Program {
         self.child.try_wait().expect("a child can be asked").is_none()
     }
 
-    /// SIGKILL, then waits for the end.
-    pub(crate) fn kill(&mut self) {
+    /// SIGKILL, then waits for the end; when the signal had been sent.
+    pub(crate) fn kill(&mut self) -> Instant {
         // A process that ended before is no error here.
         let _ = self.child.kill();
+        let killed = Instant::now();
         self.child.wait().expect("a killed child can be waited for");
         self.drain_output();
+        killed
     }
 
     /// Sends a signal, named as in `TERM`, and returns at once.

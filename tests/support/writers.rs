@@ -48,6 +48,7 @@ pub(crate) struct Writer {
 
 struct Unanswered {
     request: WriteRequest,
+    may_be_refused: bool,
     begun: Instant,
 }
 
@@ -76,7 +77,7 @@ impl Writer {
             traffic.ledger.sending(&request);
             let begun = Instant::now();
             let Ok(answer) = remote.try_write(&request) else {
-                self.unanswered = Some(Unanswered { request, begun });
+                self.unanswered = Some(Unanswered { request, may_be_refused, begun });
                 return;
             };
             match answer.status {
@@ -93,11 +94,12 @@ impl Writer {
         if let Some(before) = self.unanswered.take()
             && self.rng.random_bool(0.5)
         {
-            let contested = before.request.timeseries.len() == 1;
-            return (before.request, contested);
+            return (before.request, before.may_be_refused);
         }
-        if self.rng.random_bool(0.1) {
-            return (self.contested(traffic), true);
+        match self.rng.random_range(0..10) {
+            0 => return (self.contested(traffic), true),
+            1 | 2 => return (WriteRequest { timeseries: vec![shared(traffic)] }, false),
+            _ => {}
         }
         self.round += 1;
         let mut timeseries: Vec<TimeSeries> = (0..OWN_SERIES).map(|number| self.own(number)).collect();

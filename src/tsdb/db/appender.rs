@@ -36,8 +36,8 @@ impl<'a> Appender<'a> {
     pub(super) fn new(head: &'a Head, wal: &'a Wal) -> Result<Self, Unavailable> {
         match wal.admit() {
             Health::Good => Ok(Self { inner: HeadAppender::new(head, wal) }),
-            Health::Failing(cause) => Err(Unavailable::ReadOnly(cause)),
-            Health::Poisoned(cause) => Err(Unavailable::Broken(cause)),
+            Health::NoSpace(cause) => Err(Unavailable::ReadOnly(cause)),
+            Health::Broken(cause) => Err(Unavailable::Broken(cause)),
         }
     }
 

@@ -85,8 +85,8 @@ impl Db {
     pub fn health(&self) -> DbHealth {
         match self.engine.get().map(|engine| engine.wal.health()) {
             None | Some(Health::Good) => DbHealth::Good,
-            Some(Health::Failing(cause)) => DbHealth::ReadOnly(cause),
-            Some(Health::Poisoned(cause)) => DbHealth::Broken(cause),
+            Some(Health::NoSpace(cause)) => DbHealth::ReadOnly(cause),
+            Some(Health::Broken(cause)) => DbHealth::Broken(cause),
         }
     }
 

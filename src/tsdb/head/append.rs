@@ -151,7 +151,7 @@ impl<'a> HeadAppender<'a> {
         let position = self.enqueue();
         self.wal.wait(position)?;
         let sealed = std::mem::take(&mut self.sealed);
-        self.head.map_sealed(&sealed);
+        self.head.mapping.map_sealed(&sealed, &self.head.stats);
         Ok(Committed { samples: self.tally.appended + self.tally.repeated })
     }
 
@@ -256,7 +256,7 @@ impl<'a> HeadAppender<'a> {
             return value_at(&chunk.bytes, t);
         }
         let chunk = state.mapped.at(t)?;
-        let data = self.head.read_mapped(chunk).ok()?;
+        let data = self.head.mapping.read(chunk).ok()?;
         value_at(data.as_ref(), t)
     }
 

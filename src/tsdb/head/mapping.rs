@@ -12,8 +12,8 @@ use crate::tsdb::chunk::head_chunks::error::HeadChunksError;
 use crate::tsdb::chunk::head_chunks::format::NewChunk;
 use crate::tsdb::chunk::head_chunks::{HeadChunk, HeadChunks};
 use crate::tsdb::chunk::mapped_chunk::MappedChunk;
-use crate::tsdb::head::Head;
 use crate::tsdb::head::series::{SealedChunk, Series};
+use crate::tsdb::head::stats::HeadStats;
 use parking_lot::Mutex;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -44,24 +44,22 @@ impl Mapping {
     pub fn files(&self) -> &HeadChunks {
         &self.files
     }
-}
 
-impl Head {
     /// Writes the sealed chunks of these series, whose records are in the log, to `chunks_head/`.
-    pub fn map_sealed(&self, sealed: &[Arc<Series>]) {
+    pub fn map_sealed(&self, sealed: &[Arc<Series>], stats: &HeadStats) {
         if sealed.is_empty() {
             return;
         }
-        let mut waiting = self.mapping.waiting.lock();
+        let mut waiting = self.waiting.lock();
         let mut series = std::mem::take(&mut *waiting);
         series.extend(sealed.iter().cloned());
         series.sort_unstable_by_key(|series| series.reference);
         series.dedup_by_key(|series| series.reference);
         let picked: Vec<Picked> = series.into_iter().filter_map(pick).collect();
         let chunks: Vec<NewChunk<'_>> = picked.iter().flat_map(Picked::new_chunks).collect();
-        match self.mapping.files.write(&chunks) {
+        match self.files.write(&chunks) {
             Ok(places) => {
-                self.stats.chunks_mapped.fetch_add(places.len() as u64, Ordering::Relaxed);
+                stats.chunks_mapped.fetch_add(places.len() as u64, Ordering::Relaxed);
                 let mut places = places.into_iter();
                 for one in &picked {
                     one.place(&mut places);
@@ -69,7 +67,7 @@ impl Head {
             }
             Err(error) => {
                 tracing::error!(%error, chunks = chunks.len(), "can't write chunks of the head, they stay in memory");
-                self.stats.chunk_write_failures.fetch_add(1, Ordering::Relaxed);
+                stats.chunk_write_failures.fetch_add(1, Ordering::Relaxed);
                 *waiting = picked.into_iter().map(|one| one.series).collect();
             }
         }
@@ -79,8 +77,8 @@ impl Head {
     ///
     /// # Errors
     /// [`HeadChunksError`] where the file is damaged.
-    pub(crate) fn read_mapped(&self, chunk: &MappedChunk) -> Result<HeadChunk, HeadChunksError> {
-        self.mapping.files.read(chunk.at())
+    pub fn read(&self, chunk: &MappedChunk) -> Result<HeadChunk, HeadChunksError> {
+        self.files.read(chunk.at())
     }
 }
 

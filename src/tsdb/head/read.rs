@@ -42,7 +42,7 @@ impl Head {
     }
 
     fn pin(&self, mapped: &MappedChunk) -> Result<Chunk, HeadChunksError> {
-        let data = self.read_mapped(mapped)?;
+        let data = self.mapping.read(mapped)?;
         let encoding = data.encoding();
         Ok(Chunk { mint: mapped.mint(), maxt: mapped.maxt(), encoding, data: ChunkData::new(data) })
     }

@@ -358,7 +358,7 @@ impl<'a> Worker<'a> {
                 Work::Chunks(series, chunks) => self.chunks(series, chunks),
                 Work::Samples(samples) => samples.into_iter().for_each(|sample| self.sample(sample)),
             }
-            self.head.map_sealed(&self.sealed);
+            self.head.mapping.map_sealed(&self.sealed, &self.head.stats);
             self.sealed.clear();
         }
         self.done
@@ -375,7 +375,7 @@ impl<'a> Worker<'a> {
             state.seal();
             if !state.sealed().is_empty() {
                 drop(state);
-                self.head.map_sealed(std::slice::from_ref(&series));
+                self.head.mapping.map_sealed(std::slice::from_ref(&series), &self.head.stats);
                 state = series.state.lock();
             }
             self.done.see(first.mint());

@@ -6,17 +6,17 @@
 //! ```
 //!
 //! The order of the queue is the order of the log. [`Wal::enqueue`] never fails: what the head has accepted must reach the log, or a
-//! repeat of the request, which the head would find stored already, would be acknowledged without being logged. So when a write fails,
-//! the records stay at the front of the queue, those who wait are told, and no new request is admitted ([`Wal::admit`]) until
-//! a write has succeeded. After a failed sync nothing is written until a restart: the kernel may have dropped pages that
-//! it reported as written once.
+//! repeat of the request, which the head would find stored already, would be acknowledged without being logged. So when there is no
+//! space, the records stay at the front of the queue, those who wait are told, and no new request is admitted ([`Wal::admit`])
+//! until a write has succeeded. After a failed sync, or a write that failed for another reason, nothing is written or acknowledged
+//! until a restart: the kernel may have dropped pages that it reported as written once.
 //!
 //! Locks: the queue's mutex is held for copying records and changing states; the writer's only by the leader, over its write.
 
 use crate::tsdb::fs::disk::{Disk, DiskFile};
 use crate::tsdb::wal::batch::Batch;
 use crate::tsdb::wal::compression::Compression;
-use crate::tsdb::wal::error::WalError;
+use crate::tsdb::wal::error::{BeginError, WalError, WriteError};
 use crate::tsdb::wal::group::Group;
 use crate::tsdb::wal::stats::WalStats;
 use crate::tsdb::wal::writer::LogWriter;
@@ -68,10 +68,10 @@ pub struct LogPosition(u64);
 pub enum Health {
     /// As far as is known.
     Good,
-    /// The last write failed, with this cause; another try is made about every second.
-    Failing(String),
-    /// A sync failed, with this cause: no writes until a restart.
-    Poisoned(String),
+    /// There was no space for the last write; another try is made about every second.
+    NoSpace(String),
+    /// A sync failed, or a write for another reason than space: no writes until a restart.
+    Broken(String),
 }
 
 /// The log of one directory, open for writing. Shared by all requests.
@@ -111,15 +111,15 @@ struct Queue {
 #[derive(Debug)]
 enum State {
     Good,
-    Failing { cause: Arc<io::Error>, next_try: Instant },
-    Poisoned { cause: Arc<io::Error> },
+    NoSpace { cause: Arc<io::Error>, next_try: Instant },
+    Broken { cause: Arc<io::Error> },
 }
 
 impl Wal {
     /// Begins a new segment behind those that are there.
     ///
     /// # Errors
-    /// [`WalError::Write`] where it can't be made.
+    /// [`WalError::Begin`] where it can't be made.
     pub fn open(options: WalOptions) -> Result<Self, WalError> {
         let writer = LogWriter::begin(options.dir, options.segment_size, options.disk)?;
         let start = LogPosition(0);
@@ -146,7 +146,8 @@ impl Wal {
         let syncer = thread::Builder::new().name("wal-sync".into()).spawn({
             let shared = Arc::clone(&shared);
             move || shared.run_syncer()
-        })?;
+        });
+        let syncer = syncer.map_err(BeginError::from)?;
         Ok(Self { shared, syncer: Mutex::new(Some(syncer)) })
     }
 
@@ -173,14 +174,18 @@ impl Wal {
         let shared = &*self.shared;
         let mut queue = shared.queue.lock();
         loop {
+            // Once it is broken nothing is acknowledged, not even what was written before: it may be gone after a restart.
+            if let State::Broken { cause } = &queue.state {
+                return Err(WalError::Broken(Arc::clone(cause)));
+            }
             if shared.is_done(&queue, position) {
                 return Ok(());
             }
-            match &queue.state {
-                State::Good if queue.closing => return Err(WalError::Closed),
-                State::Good => {}
-                State::Failing { cause, .. } => return Err(WalError::Write(Arc::clone(cause))),
-                State::Poisoned { cause } => return Err(WalError::Sync(Arc::clone(cause))),
+            if let State::NoSpace { cause, .. } = &queue.state {
+                return Err(WalError::NoSpace(Arc::clone(cause)));
+            }
+            if queue.closing {
+                return Err(WalError::Closed);
             }
             if queue.has_leader {
                 shared.changed.wait(&mut queue);
@@ -194,8 +199,8 @@ impl Wal {
     pub fn admit(&self) -> Health {
         let queue = self.shared.queue.lock();
         let may_try = match &queue.state {
-            State::Failing { next_try, .. } => !queue.has_leader && Instant::now() >= *next_try,
-            State::Good | State::Poisoned { .. } => false,
+            State::NoSpace { next_try, .. } => !queue.has_leader && Instant::now() >= *next_try,
+            State::Good | State::Broken { .. } => false,
         };
         let queue = if may_try { self.shared.lead(queue) } else { queue };
         queue.state.health()
@@ -224,16 +229,16 @@ impl Wal {
         while queue.has_leader {
             shared.changed.wait(&mut queue);
         }
-        if let State::Poisoned { cause } = &queue.state {
-            return Err(WalError::Sync(Arc::clone(cause)));
-        }
+        queue.state.check()?;
         queue = shared.lead(queue);
-        if let State::Failing { cause, .. } = &queue.state {
-            return Err(WalError::Write(Arc::clone(cause)));
-        }
+        queue.state.check()?;
         drop(queue);
-        shared.writer.lock().finish()?;
-        shared.sync_files().map_err(|error| WalError::Sync(Arc::new(error)))
+        let finished = shared.writer.lock().finish();
+        let finished = finished.and_then(|()| shared.sync_files().map_err(WriteError::Broken));
+        finished.map_err(|error| match error {
+            WriteError::NoSpace(error) => WalError::NoSpace(Arc::new(error)),
+            WriteError::Broken(error) => WalError::Broken(Arc::new(error)),
+        })
     }
 
     fn stop_syncer(&self) {
@@ -254,11 +259,19 @@ impl Drop for Wal {
 }
 
 impl State {
+    fn check(&self) -> Result<(), WalError> {
+        match self {
+            Self::Good => Ok(()),
+            Self::NoSpace { cause, .. } => Err(WalError::NoSpace(Arc::clone(cause))),
+            Self::Broken { cause } => Err(WalError::Broken(Arc::clone(cause))),
+        }
+    }
+
     fn health(&self) -> Health {
         match self {
             Self::Good => Health::Good,
-            Self::Failing { cause, .. } => Health::Failing(format!("the log can't be written: {cause}")),
-            Self::Poisoned { cause } => Health::Poisoned(format!("a sync of the log failed: {cause}")),
+            Self::NoSpace { cause, .. } => Health::NoSpace(format!("the log can't be written: {cause}")),
+            Self::Broken { cause } => Health::Broken(format!("the log failed: {cause}")),
         }
     }
 }
@@ -275,49 +288,46 @@ impl Shared {
         let spare = std::mem::take(&mut queue.spare);
         let mut group = std::mem::replace(&mut queue.group, spare);
         drop(queue);
-        let written = self.write(&mut group);
-        let synced = match &written {
-            Ok(()) if self.sync == SyncMode::Always => self.sync_files(),
-            _ => Ok(()),
-        };
+        let mut outcome = self.write(&mut group);
+        if outcome.is_ok() && self.sync == SyncMode::Always {
+            outcome = self.sync_files().map_err(WriteError::Broken);
+        }
         let mut queue = self.queue.lock();
         queue.has_leader = false;
-        match written {
+        match outcome {
             Ok(()) => {
                 queue.written = upto;
-                if matches!(queue.state, State::Failing { .. }) {
+                if self.sync == SyncMode::Always {
+                    queue.synced = upto;
+                }
+                if matches!(queue.state, State::NoSpace { .. }) {
                     tracing::info!("the log can be written again");
                     queue.state = State::Good;
                 }
                 group.clear(KEEP_BYTES);
                 queue.spare = group;
             }
-            Err(error) => {
-                self.stats.write_failures.fetch_add(1, Ordering::Relaxed);
-                tracing::error!(%error, "can't write the log: read-only until a write succeeds");
+            Err(WriteError::NoSpace(error)) => {
                 let mut later = std::mem::replace(&mut queue.group, group);
                 queue.group.append(&mut later);
-                queue.state = State::Failing { cause: Arc::new(error), next_try: Instant::now() + RETRY_INTERVAL };
+                self.out_of_space(&mut queue.state, error);
             }
-        }
-        match synced {
-            Ok(()) if self.sync == SyncMode::Always => queue.synced = queue.written,
-            Ok(()) => {}
-            Err(error) => queue.state = self.poisoned(error),
+            Err(WriteError::Broken(error)) => self.broken(&mut queue.state, error),
         }
         self.changed.notify_all();
         queue
     }
 
-    fn write(&self, group: &mut Group) -> io::Result<()> {
+    fn write(&self, group: &mut Group) -> Result<(), WriteError> {
         let mut writer = self.writer.lock();
-        let written = writer.write(group);
-        if written.is_err() {
-            // Cut back at once, so that also a kill finds no torn record; where that fails, the next write does it first.
-            if let Err(error) = writer.mend() {
-                tracing::error!(%error, "can't cut the log back to its last complete write");
-            }
-            return written;
+        if let Err(error) = writer.write(group) {
+            self.stats.write_failures.fetch_add(1, Ordering::Relaxed);
+            // Cut back at once, so that also a kill finds no torn record; where space lacks even for that, the next write
+            // does it first.
+            return match (error, writer.mend()) {
+                (_, Err(WriteError::Broken(error))) => Err(WriteError::Broken(error)),
+                (error, _) => Err(error),
+            };
         }
         self.stats.records.fetch_add(group.record_count() as u64, Ordering::Relaxed);
         self.stats.record_bytes.fetch_add(group.byte_len() as u64, Ordering::Relaxed);
@@ -342,10 +352,18 @@ impl Shared {
         synced
     }
 
-    fn poisoned(&self, error: io::Error) -> State {
-        self.stats.sync_failures.fetch_add(1, Ordering::Relaxed);
-        tracing::error!(%error, "a sync of the log failed: no writes until a restart");
-        State::Poisoned { cause: Arc::new(error) }
+    fn out_of_space(&self, state: &mut State, error: io::Error) {
+        if let State::Broken { .. } = state {
+            return;
+        }
+        tracing::error!(%error, "no space for the log: read-only until a write succeeds");
+        *state = State::NoSpace { cause: Arc::new(error), next_try: Instant::now() + RETRY_INTERVAL };
+    }
+
+    fn broken(&self, state: &mut State, error: io::Error) {
+        self.stats.failures.fetch_add(1, Ordering::Relaxed);
+        tracing::error!(%error, "the log failed: no writes until a restart");
+        *state = State::Broken { cause: Arc::new(error) };
     }
 
     /// The work of the syncing thread, until the log closes.
@@ -358,7 +376,7 @@ impl Shared {
         while !queue.closing {
             let tick = Instant::now() + interval;
             while !queue.closing && !self.closing.wait_until(&mut queue, tick).timed_out() {}
-            if queue.closing || self.sync == SyncMode::Always || matches!(queue.state, State::Poisoned { .. }) {
+            if queue.closing || self.sync == SyncMode::Always || matches!(queue.state, State::Broken { .. }) {
                 continue;
             }
             let upto = queue.written;
@@ -374,7 +392,7 @@ impl Shared {
             match synced {
                 Ok(()) => queue.synced = upto,
                 Err(error) => {
-                    queue.state = self.poisoned(error);
+                    self.broken(&mut queue.state, error);
                     self.changed.notify_all();
                 }
             }

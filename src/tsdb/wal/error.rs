@@ -1,24 +1,65 @@
 //! Why the log was not written.
 
+use crate::tsdb::wal::checkpoint::CheckpointError;
 use std::io;
 use std::sync::Arc;
 
 /// Why records are not, or may not be, in the log.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum WalError {
-    /// A write failed. It is tried again before anything new is accepted.
+    /// There is no space. The write is tried again before anything new is accepted.
     #[error("the log can't be written: {0}")]
-    Write(Arc<io::Error>),
-    /// A sync failed. Nothing is written until a restart.
-    #[error("a sync of the log failed, no writes until a restart: {0}")]
-    Sync(Arc<io::Error>),
+    NoSpace(Arc<io::Error>),
+    /// A sync failed, or a write for another reason than space. Nothing is written until a restart.
+    #[error("the log failed, no writes until a restart: {0}")]
+    Broken(Arc<io::Error>),
+    /// The log can't be begun.
+    #[error("the log can't be begun: {0}")]
+    Begin(#[from] BeginError),
     /// The log is closed.
     #[error("the log is closed")]
     Closed,
 }
 
-impl From<io::Error> for WalError {
+/// Why a log can't be begun.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum BeginError {
+    /// The file system refused.
+    #[error("{0}")]
+    Io(Arc<io::Error>),
+    /// Its checkpoints can't be told, or its segments have a gap.
+    #[error("{0}")]
+    Listing(Arc<CheckpointError>),
+}
+
+impl From<io::Error> for BeginError {
     fn from(error: io::Error) -> Self {
-        Self::Write(Arc::new(error))
+        Self::Io(Arc::new(error))
+    }
+}
+
+impl From<CheckpointError> for BeginError {
+    fn from(error: CheckpointError) -> Self {
+        Self::Listing(Arc::new(error))
+    }
+}
+
+/// Why records were not written, for whoever decides what comes next.
+#[derive(Debug)]
+pub enum WriteError {
+    /// There is no space: it can be tried again.
+    NoSpace(io::Error),
+    /// What is on the disk is not known: nothing may be written any more.
+    Broken(io::Error),
+}
+
+impl WriteError {
+    /// What the failure of a write or a cut means.
+    #[must_use]
+    pub fn of_write(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::NoSpace(error),
+            _ => Self::Broken(error),
+        }
     }
 }

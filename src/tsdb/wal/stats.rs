@@ -14,14 +14,14 @@ pub struct WalStats {
     pub record_bytes: AtomicU64,
     /// Groups written: each holds the records of all requests that waited.
     pub writes: AtomicU64,
-    /// Writes that failed.
+    /// Writes that failed, for want of space or otherwise.
     pub write_failures: AtomicU64,
     /// Syncs, failed ones included.
     pub syncs: AtomicU64,
     /// Time spent in syncs, in nanoseconds.
     pub sync_nanos: AtomicU64,
-    /// Syncs that failed.
-    pub sync_failures: AtomicU64,
+    /// Failures that ended all writes.
+    pub failures: AtomicU64,
 }
 
 impl WalStats {

@@ -8,6 +8,8 @@
 
 use crate::tsdb::fs::disk::{Disk, DiskFile};
 use crate::tsdb::fs::fault;
+use crate::tsdb::wal::checkpoint::{CheckpointError, last_checkpoint};
+use crate::tsdb::wal::error::{BeginError, WriteError};
 use crate::tsdb::wal::group::Group;
 use crate::tsdb::wal::page::{append_record, fits, padding_at};
 use crate::tsdb::wal::segment::{list_segments, segment_path};
@@ -35,12 +37,16 @@ impl LogWriter {
     /// Begins a new segment of at most `segment_size` bytes behind those in `dir`, which is made where there is none.
     ///
     /// # Errors
-    /// What the file system fails with.
-    pub fn begin(dir: PathBuf, segment_size: u64, disk: Arc<dyn Disk>) -> io::Result<Self> {
+    /// [`BeginError`].
+    pub fn begin(dir: PathBuf, segment_size: u64, disk: Arc<dyn Disk>) -> Result<Self, BeginError> {
         disk.create_dir_all(&dir)?;
-        let last = list_segments(&dir).map_err(io::Error::other)?.last().map(|segment| segment.number);
-        let number = last.map_or(0, |last| last + 1);
-        let file = create(&*disk, &dir, number)?;
+        // A segment that a checkpoint stands for is never read again: the new one comes after both.
+        let last_segment = list_segments(&dir).map_err(CheckpointError::from)?.last().map(|segment| segment.number);
+        let checkpoint = last_checkpoint(&dir)?.map(|checkpoint| checkpoint.number);
+        let number = last_segment.max(checkpoint).map_or(0, |last| last + 1);
+        let file = create(&*disk, &dir, number).map_err(|error| match error {
+            WriteError::NoSpace(error) | WriteError::Broken(error) => error,
+        })?;
         Ok(Self {
             dir,
             disk,
@@ -75,8 +81,8 @@ impl LogWriter {
     /// Writes what of `group` is not written yet.
     ///
     /// # Errors
-    /// What the file system fails with. `group` then knows what was written before; a later call goes on there.
-    pub fn write(&mut self, group: &mut Group) -> io::Result<()> {
+    /// [`WriteError`]. `group` then knows what was written before; a later call goes on there.
+    pub fn write(&mut self, group: &mut Group) -> Result<(), WriteError> {
         self.mend()?;
         while !group.is_done() {
             self.buffer.clear();
@@ -105,8 +111,8 @@ impl LogWriter {
     /// Fills the last page, so that the segment ends as a Prometheus that stops leaves it.
     ///
     /// # Errors
-    /// What the file system fails with.
-    pub fn finish(&mut self) -> io::Result<()> {
+    /// [`WriteError`].
+    pub fn finish(&mut self) -> Result<(), WriteError> {
         self.mend()?;
         self.buffer.clear();
         self.pad();
@@ -116,10 +122,10 @@ impl LogWriter {
     /// Cuts off what a failed write left.
     ///
     /// # Errors
-    /// What the file system fails with; nothing may be written before this has worked.
-    pub fn mend(&mut self) -> io::Result<()> {
+    /// [`WriteError`]; nothing may be written before this has worked.
+    pub fn mend(&mut self) -> Result<(), WriteError> {
         if self.torn {
-            self.file.set_len(self.len)?;
+            self.file.set_len(self.len).map_err(WriteError::of_write)?;
             self.torn = false;
         }
         Ok(())
@@ -131,20 +137,20 @@ impl LogWriter {
         self.buffer.resize(self.buffer.len() + padding_at(end), 0);
     }
 
-    fn append(&mut self) -> io::Result<()> {
+    fn append(&mut self) -> Result<(), WriteError> {
         if self.buffer.is_empty() {
             return Ok(());
         }
         fault::point("wal.before_write");
         self.torn = true;
-        self.file.append(&self.buffer)?;
+        self.file.append(&self.buffer).map_err(WriteError::of_write)?;
         self.torn = false;
         fault::point("wal.after_write");
         self.len += self.buffer.len() as u64;
         Ok(())
     }
 
-    fn next_segment(&mut self) -> io::Result<()> {
+    fn next_segment(&mut self) -> Result<(), WriteError> {
         fault::point("wal.segment_roll");
         let file = create(&*self.disk, &self.dir, self.number + 1)?;
         self.finished.push(std::mem::replace(&mut self.file, file));
@@ -155,19 +161,19 @@ impl LogWriter {
 }
 
 /// A new, empty segment, its name on disk.
-fn create(disk: &dyn Disk, dir: &Path, number: u32) -> io::Result<Arc<dyn DiskFile>> {
-    let path = segment_path(dir, number);
-    let file = match disk.create_new(&path) {
-        // An earlier try got so far and no further.
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-            let file = disk.open_append(&path)?;
-            if !file.is_empty()? {
-                return Err(error);
-            }
-            file
-        }
-        created => created?,
-    };
-    disk.sync_dir(dir)?;
+fn create(disk: &dyn Disk, dir: &Path, number: u32) -> Result<Arc<dyn DiskFile>, WriteError> {
+    let file = create_or_open_empty(disk, &segment_path(dir, number)).map_err(WriteError::of_write)?;
+    disk.sync_dir(dir).map_err(WriteError::Broken)?;
     Ok(file)
+}
+
+/// A new file, or one that an earlier try made without getting any further.
+fn create_or_open_empty(disk: &dyn Disk, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
+    match disk.create_new(path) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            let file = disk.open_append(path)?;
+            if file.is_empty()? { Ok(file) } else { Err(error) }
+        }
+        created => created,
+    }
 }

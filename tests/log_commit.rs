@@ -1,0 +1,292 @@
+//! Group commit on a disk that fails and forgets: what is acknowledged is in the log, in order and once; what can't be logged is
+//! said; a failed write heals, a failed sync ends all writes.
+
+use narthex::model::refs::SeriesRef;
+use narthex::model::sample::Sample;
+use narthex::tsdb::fs::crash_disk::{Call, CrashDisk};
+use narthex::tsdb::wal::batch::Batch;
+use narthex::tsdb::wal::commit::{Health, SyncMode, Wal, WalOptions};
+use narthex::tsdb::wal::compression::Compression;
+use narthex::tsdb::wal::error::WalError;
+use narthex::tsdb::wal::reader::{ReadError, SegmentReader};
+use narthex::tsdb::wal::record::samples::SamplesDecoder;
+use narthex::tsdb::wal::segment::list_segments;
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::sync::{Arc, Barrier, Mutex};
+use std::thread;
+use std::time::Duration;
+
+/// The smallest segments: a roll every few records of [`BIG`] samples.
+const SEGMENT: u64 = 64 * 1024;
+const BIG: i64 = 800;
+
+fn open(dir: &Path, disk: &CrashDisk, sync: SyncMode) -> Result<Wal, WalError> {
+    Wal::open(WalOptions {
+        dir: dir.join("wal"),
+        segment_size: SEGMENT,
+        compression: Compression::None,
+        sync,
+        disk: Arc::new(disk.clone()),
+    })
+}
+
+/// A batch of `count` samples of series `number`; the first one's time is `number` too.
+fn batch(number: i64, count: i64) -> Batch {
+    let mut batch = Batch::default();
+    for i in 0..count {
+        batch.push_sample(SeriesRef(number as u64 + 1), Sample::new(number + i, i as f64));
+    }
+    batch
+}
+
+fn commit(wal: &Wal, number: i64, count: i64) -> Result<(), WalError> {
+    let position = wal.enqueue(&mut batch(number, count));
+    wal.wait(position)
+}
+
+/// The numbers of the batches in the log, in its order; a torn tail ends a segment.
+fn logged(dir: &Path) -> Vec<i64> {
+    let mut numbers = Vec::new();
+    for segment in list_segments(&dir.join("wal")).unwrap() {
+        let mut reader = SegmentReader::open(segment).unwrap();
+        loop {
+            match reader.next_record() {
+                Ok(Some(record)) => {
+                    let samples: Vec<_> = SamplesDecoder::new(record).unwrap().map(Result::unwrap).collect();
+                    assert!(samples.iter().zip(0..).all(|(s, i)| s.sample.v == i as f64), "a record was altered");
+                    numbers.push(samples[0].sample.t);
+                }
+                Ok(None) => break,
+                Err(ReadError::Damaged(_)) => break,
+                Err(error) => panic!("{error}"),
+            }
+        }
+    }
+    numbers
+}
+
+fn wait_for_retry() {
+    thread::sleep(Duration::from_millis(1050));
+}
+
+#[test]
+fn with_always_an_acknowledged_batch_is_on_the_disk_wherever_the_power_goes() {
+    for changes in [1, 2, 3, 5, 8, 13, 21, 34, 55, 89, 144] {
+        let dir = tempfile::tempdir().unwrap();
+        let disk = CrashDisk::new();
+        let acknowledged = Mutex::new(BTreeSet::new());
+        disk.set_power(changes);
+        if let Ok(wal) = open(dir.path(), &disk, SyncMode::Always) {
+            thread::scope(|scope| {
+                for writer in 0..4 {
+                    let (wal, acknowledged) = (&wal, &acknowledged);
+                    scope.spawn(move || {
+                        for i in 0..20 {
+                            let number = writer * 100 + i;
+                            if commit(wal, number, BIG).is_ok() {
+                                acknowledged.lock().unwrap().insert(number);
+                            }
+                        }
+                    });
+                }
+            });
+        }
+        disk.crash().unwrap();
+        let acknowledged = acknowledged.into_inner().unwrap();
+        if !acknowledged.is_empty() {
+            let logged: BTreeSet<_> = logged(dir.path()).into_iter().collect();
+            assert!(
+                acknowledged.is_subset(&logged),
+                "power gone after {changes} changes: {acknowledged:?}, {logged:?}"
+            );
+        }
+        assert!(changes < 100 || !acknowledged.is_empty(), "nothing was acknowledged at all");
+    }
+}
+
+#[test]
+fn waiters_share_a_sync() {
+    const WAITERS: i64 = 16;
+    let dir = tempfile::tempdir().unwrap();
+    let disk = CrashDisk::new();
+    let wal = open(dir.path(), &disk, SyncMode::Always).unwrap();
+    disk.set_sync_delay(Duration::from_millis(50));
+    let before = disk.calls(Call::Sync);
+    let barrier = Barrier::new(WAITERS as usize);
+    thread::scope(|scope| {
+        for number in 0..WAITERS {
+            let (wal, barrier) = (&wal, &barrier);
+            scope.spawn(move || {
+                barrier.wait();
+                commit(wal, number, 1).unwrap();
+            });
+        }
+    });
+    let syncs = disk.calls(Call::Sync) - before;
+    assert!((1..WAITERS as u64).contains(&syncs), "{syncs} syncs for {WAITERS} waiters");
+    disk.crash().unwrap();
+    let logged: BTreeSet<_> = logged(dir.path()).into_iter().collect();
+    assert_eq!(logged, (0..WAITERS).collect());
+}
+
+#[test]
+fn a_full_disk_is_said_nothing_is_lost_and_writes_go_on_by_themselves_when_there_is_space() {
+    let dir = tempfile::tempdir().unwrap();
+    let disk = CrashDisk::new();
+    let wal = open(dir.path(), &disk, SyncMode::Os).unwrap();
+    commit(&wal, 0, BIG).unwrap();
+    disk.set_free_bytes(Some(1000));
+    assert!(matches!(commit(&wal, 1, BIG), Err(WalError::NoSpace(_))));
+    // A request that was under way when the disk filled.
+    assert!(matches!(commit(&wal, 2, BIG), Err(WalError::NoSpace(_))));
+    assert!(matches!(wal.admit(), Health::NoSpace(_)));
+    assert_eq!(logged(dir.path()), [0], "cut back to the last complete write");
+    wait_for_retry();
+    assert!(matches!(wal.admit(), Health::NoSpace(cause) if cause.contains("No space left")));
+    disk.set_free_bytes(None);
+    assert!(matches!(wal.admit(), Health::NoSpace(_)), "not tried more than once a second");
+    wait_for_retry();
+    assert_eq!(wal.admit(), Health::Good);
+    commit(&wal, 3, BIG).unwrap();
+    assert_eq!(logged(dir.path()), [0, 1, 2, 3], "in order, and each once");
+}
+
+#[test]
+fn nothing_is_written_behind_a_torn_record_that_could_not_be_cut_off() {
+    let dir = tempfile::tempdir().unwrap();
+    let disk = CrashDisk::new();
+    let wal = open(dir.path(), &disk, SyncMode::Os).unwrap();
+    commit(&wal, 0, BIG).unwrap();
+    disk.fail_with_no_space(Call::Append, 1);
+    disk.fail_with_no_space(Call::SetLen, 1);
+    assert!(commit(&wal, 1, BIG).is_err());
+    wait_for_retry();
+    disk.fail_with_no_space(Call::SetLen, 1);
+    let appends = disk.calls(Call::Append);
+    assert!(matches!(wal.admit(), Health::NoSpace(_)));
+    assert_eq!(disk.calls(Call::Append), appends, "the cut comes before the next write");
+    wait_for_retry();
+    assert_eq!(wal.admit(), Health::Good);
+    commit(&wal, 2, BIG).unwrap();
+    assert_eq!(logged(dir.path()), [0, 1, 2]);
+}
+
+#[test]
+fn a_segment_that_can_not_be_begun_costs_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let disk = CrashDisk::new();
+    let wal = open(dir.path(), &disk, SyncMode::Os).unwrap();
+    disk.fail_with_no_space(Call::Create, 1);
+    let failed: Vec<_> = (0..40).filter(|number| commit(&wal, *number, BIG).is_err()).collect();
+    assert!(!failed.is_empty(), "no roll");
+    wait_for_retry();
+    assert_eq!(wal.admit(), Health::Good);
+    commit(&wal, 40, BIG).unwrap();
+    assert_eq!(logged(dir.path()), (0..=40).collect::<Vec<_>>());
+    assert!(list_segments(&dir.path().join("wal")).unwrap().len() > 3);
+}
+
+#[test]
+fn any_failure_but_a_full_disk_ends_all_writes_until_a_restart() {
+    for call in [Call::Append, Call::Create, Call::SyncDir] {
+        let dir = tempfile::tempdir().unwrap();
+        let disk = CrashDisk::new();
+        let wal = open(dir.path(), &disk, SyncMode::Os).unwrap();
+        commit(&wal, 0, BIG).unwrap();
+        disk.fail_with_eio(call, 1);
+        let first_failed = (1..40).find(|number| commit(&wal, *number, BIG).is_err()).expect("no failure");
+        wait_for_retry();
+        assert!(matches!(wal.admit(), Health::Broken(_)), "{call:?}");
+        assert!(
+            matches!(wal.wait(wal.position()), Err(WalError::Broken(_))),
+            "{call:?}: nothing is acknowledged any more"
+        );
+        let before = logged(dir.path());
+        assert_eq!(before[..first_failed as usize], (0..first_failed).collect::<Vec<_>>());
+        drop(wal);
+        let wal = open(dir.path(), &disk, SyncMode::Os).unwrap();
+        commit(&wal, 100, 1).unwrap();
+        assert_eq!(logged(dir.path()), [before, vec![100]].concat(), "{call:?}: a restart goes on");
+    }
+}
+
+#[test]
+fn a_new_log_begins_behind_a_checkpoint_that_has_no_segments_left() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::create_dir_all(dir.path().join("wal/checkpoint.00000007")).unwrap();
+    let wal = open(dir.path(), &CrashDisk::new(), SyncMode::Os).unwrap();
+    commit(&wal, 0, 1).unwrap();
+    let numbers: Vec<_> = list_segments(&dir.path().join("wal")).unwrap().iter().map(|s| s.number).collect();
+    assert_eq!(numbers, [8]);
+}
+
+#[test]
+fn after_a_failed_sync_nothing_is_acknowledged_or_written_and_all_before_it_can_be_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let disk = CrashDisk::new();
+    let wal = open(dir.path(), &disk, SyncMode::Always).unwrap();
+    commit(&wal, 0, BIG).unwrap();
+    disk.fail_with_eio(Call::Sync, 1);
+    assert!(matches!(commit(&wal, 1, BIG), Err(WalError::Broken(_))));
+    let appends = disk.calls(Call::Append);
+    assert!(matches!(commit(&wal, 2, BIG), Err(WalError::Broken(_))));
+    wait_for_retry();
+    assert!(matches!(wal.admit(), Health::Broken(_)));
+    assert!(matches!(wal.close(), Err(WalError::Broken(_))));
+    assert_eq!(disk.calls(Call::Append), appends, "no write after the failed sync");
+    assert_eq!(logged(dir.path()).first(), Some(&0));
+}
+
+#[test]
+fn a_failed_sync_in_the_background_ends_writes_too() {
+    let dir = tempfile::tempdir().unwrap();
+    let disk = CrashDisk::new();
+    let wal = open(dir.path(), &disk, SyncMode::Interval(Duration::from_millis(10))).unwrap();
+    disk.fail_with_eio(Call::Sync, 1);
+    commit(&wal, 0, 1).unwrap();
+    for _ in 0..1000 {
+        if matches!(wal.health(), Health::Broken(_)) {
+            break;
+        }
+        thread::sleep(Duration::from_millis(5));
+    }
+    assert!(matches!(wal.health(), Health::Broken(cause) if cause.contains("os error 5")));
+    assert!(matches!(commit(&wal, 1, 1), Err(WalError::Broken(_))));
+    assert_eq!(logged(dir.path()), [0]);
+}
+
+#[test]
+fn a_clean_stop_leaves_a_log_that_ends_with_a_full_page_and_is_on_the_disk() {
+    let dir = tempfile::tempdir().unwrap();
+    let disk = CrashDisk::new();
+    let wal = open(dir.path(), &disk, SyncMode::Os).unwrap();
+    (0..10).for_each(|number| commit(&wal, number, BIG).unwrap());
+    wal.enqueue(&mut batch(10, 1));
+    wal.close().unwrap();
+    drop(wal);
+    disk.crash().unwrap();
+    assert_eq!(logged(dir.path()), (0..=10).collect::<Vec<_>>());
+    for segment in list_segments(&dir.path().join("wal")).unwrap() {
+        let len = segment.path.metadata().unwrap().len();
+        assert!(len > 0 && len.is_multiple_of(32 * 1024), "{}: {len}", segment.path.display());
+    }
+}
+
+#[test]
+fn an_interval_sync_brings_what_was_written_to_the_disk() {
+    let dir = tempfile::tempdir().unwrap();
+    let disk = CrashDisk::new();
+    let wal = open(dir.path(), &disk, SyncMode::Interval(Duration::from_millis(10))).unwrap();
+    (0..5).for_each(|number| commit(&wal, number, BIG).unwrap());
+    let synced = disk.calls(Call::Sync);
+    for _ in 0..1000 {
+        if disk.calls(Call::Sync) >= synced + 2 {
+            break;
+        }
+        commit(&wal, 100, 1).unwrap();
+        thread::sleep(Duration::from_millis(5));
+    }
+    disk.crash().unwrap();
+    assert_eq!(logged(dir.path())[..5], [0, 1, 2, 3, 4]);
+}
