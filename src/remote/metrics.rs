@@ -1,8 +1,8 @@
 //! What is counted of writes and reads, under Prometheus's names where it has them.
 
 use crate::metrics::registry::{Counter, Gauge, Registry};
+use crate::remote::outcome::Outcome;
 use crate::remote::refusal::Reason;
-use crate::remote::write::Outcome;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::family::Family;
 

@@ -4,8 +4,10 @@
 //!
 //! | file        | what                                                             |
 //! |-------------|------------------------------------------------------------------|
-//! | [`write`]   | stores a write request                                           |
+//! | [`mod@write`] | stores a write request                                           |
 //! | [`reader`]  | finds series and samples in a write request, in place            |
+//! | [`series`]  | one series of a write request, in place                          |
+//! | [`outcome`] | what became of a write request                                   |
 //! | [`refusal`] | what was not stored and why                                      |
 //! | [`read`]    | answers a read request with samples                              |
 //! | [`packed`]  | a snappy block that is written piece by piece                    |
@@ -13,6 +15,7 @@
 //! | [`metrics`] | what is counted                                                  |
 
 pub mod metrics;
+pub mod outcome;
 pub mod packed;
 pub mod pb;
 pub mod protobuf;
@@ -20,4 +23,5 @@ pub mod read;
 pub mod reader;
 pub mod refusal;
 mod schema;
+pub mod series;
 pub mod write;

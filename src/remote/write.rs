@@ -7,8 +7,10 @@
 use crate::model::labels::{LabelError, Labels, LabelsBuilder, METRIC_NAME};
 use crate::model::sample::Sample;
 use crate::remote::metrics::WriteMetrics;
-use crate::remote::reader::{CountLimits, ReadError, RequestIndex, Series};
+use crate::remote::outcome::Outcome;
+use crate::remote::reader::{CountLimits, ReadError, RequestIndex};
 use crate::remote::refusal::{Reason, Refusals, SeriesRefusals};
+use crate::remote::series::Series;
 use crate::tsdb::db::Db;
 use crate::tsdb::db::appender::{Appender, Unavailable};
 use crate::tsdb::wal::error::WalError;
@@ -49,15 +51,6 @@ pub enum Packing {
     Plain,
     /// As a snappy block (HTTP).
     SnappyBlock,
-}
-
-/// What became of a request that was one.
-#[derive(Debug, Clone)]
-pub struct Outcome {
-    /// Samples that are stored, those included that were stored before.
-    pub samples: u64,
-    /// What is not stored.
-    pub refusals: Refusals,
 }
 
 /// Why nothing of a request was stored, or it is not known what.
@@ -218,10 +211,11 @@ impl Storing<'_> {
         }
         let refused = SeriesRefusals::default();
         let reject = |sample: Sample, rejection| refused.note(Reason::from(rejection), sample.t);
-        let samples = || self.timely(series, &refused);
-        let samples_of_known = samples();
-        let known =
-            series.packed_labels().is_some_and(|packed| self.appender.append_known(packed, samples_of_known, reject));
+        let samples = self.timely(series, &refused);
+        let known = match series.packed_labels() {
+            Some(packed) => self.appender.append_known(packed, samples, reject),
+            None => false,
+        };
         if !known {
             let labels = match canonical(series, &self.labels) {
                 Ok(labels) => labels,

@@ -1,11 +1,12 @@
 //! What becomes of the samples of a request.
 
-use super::{LabelLimits, Outcome, Packing, WriteError, WriteLimits, Writer};
+use super::{LabelLimits, Packing, WriteError, WriteLimits, Writer};
 use crate::metrics::registry::Registry;
 use crate::metrics::text::Format;
 use crate::model::matcher::{MatchKind, Matcher};
 use crate::model::time::TimeRange;
 use crate::remote::metrics::WriteMetrics;
+use crate::remote::outcome::Outcome;
 use crate::remote::pb::prometheus as pb;
 use crate::remote::reader::{CountLimits, ReadError};
 use crate::remote::refusal::Reason;

@@ -1,6 +1,7 @@
 //! Storing a request that came over HTTP or gRPC: in through the gate, over to a blocking thread, and back with what became of it.
 
-use crate::remote::write::{Outcome, Packing};
+use crate::remote::outcome::Outcome;
+use crate::remote::write::Packing;
 use crate::server::admission::Reservation;
 use crate::server::context::SharedContext;
 use crate::server::lifecycle::Phase;

@@ -222,3 +222,7 @@ impl Acceptor {
         builder
     }
 }
+
+#[cfg(test)]
+#[path = "listener_tests.rs"]
+mod tests;

@@ -13,14 +13,16 @@
 //! | [`admission`]    | bytes in flight, requests at work and waiting                 |
 //! | [`body`]         | bodies, bounded in size, time and memory                      |
 //! | [`refused`]      | the answer contract: errors as statuses of HTTP and gRPC      |
-//! | [`ingest`]       | stores a write request from either                            |
-//! | [`write`]        | remote write over HTTP                                        |
-//! | [`read`]         | remote read over HTTP                                         |
-//! | [`export`]       | samples as JSON lines                                         |
-//! | [`status`]       | health, readiness, metrics, build                             |
+//! | `ingest`         | stores a write request from either                            |
+//! | `write`          | remote write over HTTP                                        |
+//! | `read`           | remote read over HTTP                                         |
+//! | `export`         | samples as JSON lines                                         |
+//! | `status`         | health, readiness, metrics, build                             |
 //! | [`grpc`]         | the services of gRPC                                          |
 //! | [`http_metrics`] | what is counted of every request                              |
-//! | [`media_type`], [`selector`], [`time_text`] | texts in headers and parameters    |
+//! | `media_type`     | `Content-Type`                                                |
+//! | `selector`       | series selectors as PromQL writes them                        |
+//! | `time_text`      | times in parameters                                           |
 
 pub mod admission;
 pub mod body;

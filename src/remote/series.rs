@@ -1,0 +1,211 @@
+//! One series of a write request, seen in place: its labels as bytes or one by one, its samples as they are decoded.
+//!
+//! A view is only made of a request that [`crate::remote::reader`] has checked, so nothing here can fail: where it would, it ends.
+
+use crate::model::sample::Sample;
+use crate::remote::protobuf::{Cursor, DecodeError, Key, MAX_DEPTH, WireType};
+
+/// Field numbers of `prometheus.TimeSeries`.
+pub(crate) const LABELS: u32 = 1;
+pub(crate) const SAMPLES: u32 = 2;
+pub(crate) const EXEMPLARS: u32 = 3;
+pub(crate) const HISTOGRAMS: u32 = 4;
+/// Field numbers of `Label` and `Sample`.
+const NAME: u32 = 1;
+const VALUE: u32 = 2;
+const SAMPLE_VALUE: u32 = 1;
+const SAMPLE_TIMESTAMP: u32 = 2;
+
+/// The keys of some of those fields, as bytes.
+pub(crate) const LABELS_KEY: u8 = (LABELS << 3) as u8 | 2;
+pub(crate) const SAMPLES_KEY: u8 = (SAMPLES << 3) as u8 | 2;
+const SAMPLE_VALUE_KEY: u8 = (SAMPLE_VALUE << 3) as u8 | 1;
+const SAMPLE_TIMESTAMP_KEY: u8 = (SAMPLE_TIMESTAMP << 3) as u8;
+
+/// How deep a series, and a label or sample, stands in the request.
+pub(crate) const SERIES_LEVEL: u32 = 1;
+pub(crate) const FIELD_LEVEL: u32 = 2;
+
+/// Where one series lies in the body, and what it has. A body is shorter than 2^32 bytes.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct SeriesSpan {
+    pub(crate) start: u32,
+    pub(crate) end: u32,
+    /// The first run of label fields.
+    pub(crate) labels_start: u32,
+    pub(crate) labels_end: u32,
+    pub(crate) samples: u32,
+    pub(crate) exemplars: u32,
+    pub(crate) histograms: u32,
+    /// Whether there are labels outside of that run.
+    pub(crate) labels_split: bool,
+}
+
+/// A sample as every sender writes it, and how many bytes it takes with its key.
+pub(crate) struct UsualSample {
+    pub(crate) sample: Sample,
+    pub(crate) len: usize,
+}
+
+/// Decodes a sample (with its key) that is written as usual: value, timestamp, nothing else.
+#[inline]
+pub(crate) fn usual_sample(bytes: &[u8]) -> Option<UsualSample> {
+    let len = *bytes.get(1)?;
+    let fields = bytes.get(2..2 + usize::from(len))?;
+    let (head, timestamp) = fields.split_first_chunk::<10>()?;
+    let [SAMPLE_VALUE_KEY, value @ .., SAMPLE_TIMESTAMP_KEY] = head else { return None };
+    let value: [u8; 8] = *value.first_chunk()?;
+    // Up to nine bytes, of which only the last is below 0x80, are a varint without any doubt.
+    let (&last, others) = timestamp.split_last()?;
+    if last >= 0x80 || others.len() > 8 {
+        return None;
+    }
+    let mut t = u64::from(last) << (7 * others.len());
+    for (i, &byte) in others.iter().enumerate() {
+        if byte < 0x80 {
+            return None;
+        }
+        t |= u64::from(byte & 0x7f) << (7 * i);
+    }
+    let sample = Sample::new(t as i64, f64::from_bits(u64::from_le_bytes(value)));
+    Some(UsualSample { sample, len: 2 + usize::from(len) })
+}
+
+/// Decodes a sample however it is written.
+pub(crate) fn decode_sample(mut message: Cursor<'_>) -> Result<Sample, DecodeError> {
+    let mut sample = Sample::new(0, 0.0);
+    while !message.is_at_end() {
+        let key = message.key()?;
+        match key.field {
+            SAMPLE_VALUE => {
+                message.expect(key, WireType::Fixed64)?;
+                sample.v = f64::from_bits(message.fixed64()?);
+            }
+            SAMPLE_TIMESTAMP => {
+                message.expect(key, WireType::Varint)?;
+                sample.t = message.varint()? as i64;
+            }
+            _ => message.skip_value(key, MAX_DEPTH - FIELD_LEVEL)?,
+        }
+    }
+    Ok(sample)
+}
+
+/// A view of one series of a checked request.
+#[derive(Debug, Clone, Copy)]
+pub struct Series<'a> {
+    body: &'a [u8],
+    span: SeriesSpan,
+}
+
+impl<'a> Series<'a> {
+    /// The series at `span` of a checked request.
+    pub(crate) fn new(body: &'a [u8], span: SeriesSpan) -> Self {
+        Self { body, span }
+    }
+
+    /// All labels as they stand in the body, or `None` where they stand in several places.
+    #[must_use]
+    pub fn packed_labels(&self) -> Option<&'a [u8]> {
+        let SeriesSpan { labels_start, labels_end, labels_split, .. } = self.span;
+        if labels_split { None } else { self.body.get(labels_start as usize..labels_end as usize) }
+    }
+
+    /// The labels one by one, in the order of the body: as they are, also empty and repeated ones.
+    pub fn labels(&self) -> impl Iterator<Item = (&'a str, &'a str)> + use<'a> {
+        let mut fields = self.fields(self.span.start);
+        std::iter::from_fn(move || fields.find(LABELS).map(decode_label))
+    }
+
+    /// The samples in the order of the body.
+    #[must_use]
+    pub fn samples(&self) -> Samples<'a> {
+        // Most often they begin where the labels end; labels in several places are rare enough to begin at the start.
+        let start = if self.span.labels_start == self.span.start { self.span.labels_end } else { self.span.start };
+        Samples { fields: self.fields(start), left: self.span.samples }
+    }
+
+    /// How many exemplars the series has.
+    #[must_use]
+    pub fn exemplars(&self) -> u32 {
+        self.span.exemplars
+    }
+
+    /// How many native histograms the series has.
+    #[must_use]
+    pub fn histograms(&self) -> u32 {
+        self.span.histograms
+    }
+
+    fn fields(&self, start: u32) -> Fields<'a> {
+        Fields { cursor: Cursor::within(self.body, start as usize, self.span.end as usize) }
+    }
+}
+
+/// The name and value of a checked label; the last of each wins.
+fn decode_label(mut message: Cursor<'_>) -> (&str, &str) {
+    let (mut name, mut value) = ("", "");
+    while !message.is_at_end() {
+        let Ok(key) = message.key() else { break };
+        let text = match key.field {
+            NAME => &mut name,
+            VALUE => &mut value,
+            _ => match message.skip_value(key, MAX_DEPTH - FIELD_LEVEL) {
+                Ok(()) => continue,
+                Err(_) => break,
+            },
+        };
+        let Ok(found) = message.string() else { break };
+        *text = found;
+    }
+    (name, value)
+}
+
+/// The fields of a checked series.
+#[derive(Debug, Clone)]
+struct Fields<'a> {
+    cursor: Cursor<'a>,
+}
+
+impl<'a> Fields<'a> {
+    /// The next message that is a value of `field`. The series was checked, so an error can only be its end.
+    fn find(&mut self, field: u32) -> Option<Cursor<'a>> {
+        while !self.cursor.is_at_end() {
+            let key: Key = self.cursor.key().ok()?;
+            if key.field == field {
+                return self.cursor.message().ok();
+            }
+            self.cursor.skip_value(key, MAX_DEPTH - SERIES_LEVEL).ok()?;
+        }
+        None
+    }
+}
+
+/// The samples of a series, decoded where they stand.
+#[derive(Debug, Clone)]
+pub struct Samples<'a> {
+    fields: Fields<'a>,
+    left: u32,
+}
+
+impl Iterator for Samples<'_> {
+    type Item = Sample;
+
+    #[inline]
+    fn next(&mut self) -> Option<Sample> {
+        self.left = self.left.checked_sub(1)?;
+        if let rest @ [SAMPLES_KEY, ..] = self.fields.cursor.rest()
+            && let Some(usual) = usual_sample(rest)
+        {
+            self.fields.cursor.skip(usual.len);
+            return Some(usual.sample);
+        }
+        self.fields.find(SAMPLES).and_then(|message| decode_sample(message).ok())
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (self.left as usize, Some(self.left as usize))
+    }
+}
+
+impl ExactSizeIterator for Samples<'_> {}

@@ -1,0 +1,128 @@
+//! The accept loop over real sockets.
+
+use super::{ConnectionLimits, ConnectionMetrics, Drained, Listener};
+use crate::metrics::registry::Registry;
+use axum::Router;
+use axum::routing::get;
+use std::net::SocketAddr;
+use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+struct Running {
+    address: SocketAddr,
+    stop: watch::Sender<bool>,
+    listening: JoinHandle<Drained>,
+}
+
+/// A server that answers `/now` at once and `/late` after 300 ms.
+async fn run(max_connections: usize, drain_timeout: Duration) -> Running {
+    let late = || async {
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        "late"
+    };
+    let router = Router::new().route("/now", get(|| async { "now" })).route("/late", get(late));
+    let socket = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = socket.local_addr().unwrap();
+    let limits = ConnectionLimits {
+        max_connections,
+        idle_timeout: Duration::from_millis(500),
+        max_concurrent_streams: 10,
+        drain_timeout,
+    };
+    let metrics = ConnectionMetrics::register(&mut Registry::new());
+    let (stop, stopped) = watch::channel(false);
+    let listener = Listener { sockets: vec![socket], router, limits, metrics };
+    Running { address, stop, listening: tokio::spawn(listener.run(stopped)) }
+}
+
+impl Running {
+    async fn connect(&self) -> TcpStream {
+        TcpStream::connect(self.address).await.unwrap()
+    }
+}
+
+async fn ask(stream: &mut TcpStream, path: &str) {
+    stream.write_all(format!("GET {path} HTTP/1.1\r\nhost: x\r\n\r\n").as_bytes()).await.unwrap();
+}
+
+/// What the server says until `end` or until it closes the connection.
+async fn hear(stream: &mut TcpStream, end: &str) -> String {
+    let mut heard = Vec::new();
+    while !String::from_utf8_lossy(&heard).ends_with(end) {
+        match stream.read_buf(&mut heard).await {
+            Ok(0) | Err(_) => break,
+            Ok(_) => {}
+        }
+    }
+    String::from_utf8_lossy(&heard).into_owned()
+}
+
+#[tokio::test]
+async fn a_connection_beyond_the_limit_hears_503_and_the_next_one_is_served() {
+    let server = run(1, Duration::from_secs(5)).await;
+    let mut first = server.connect().await;
+    ask(&mut first, "/now").await;
+    assert!(hear(&mut first, "now").await.starts_with("HTTP/1.1 200"));
+    let mut second = server.connect().await;
+    ask(&mut second, "/now").await;
+    let heard = hear(&mut second, "too many connections\n").await;
+    assert!(heard.starts_with("HTTP/1.1 503") && heard.contains("retry-after: "), "{heard}");
+    drop(first);
+    for _ in 0..50 {
+        let mut third = server.connect().await;
+        ask(&mut third, "/now").await;
+        if hear(&mut third, "\n").await.starts_with("HTTP/1.1 200") {
+            return;
+        }
+    }
+    panic!("the place of a closed connection is never free again");
+}
+
+#[tokio::test]
+async fn a_request_under_way_is_finished_and_new_connections_are_refused() {
+    let server = run(10, Duration::from_secs(5)).await;
+    let mut client = server.connect().await;
+    let mut idle = server.connect().await;
+    ask(&mut client, "/late").await;
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    server.stop.send(true).unwrap();
+    assert!(hear(&mut client, "late").await.starts_with("HTTP/1.1 200"));
+    assert_eq!(hear(&mut idle, "never").await, "");
+    assert_eq!(server.listening.await.unwrap(), Drained::Completely);
+    assert!(TcpStream::connect(server.address).await.is_err());
+}
+
+#[tokio::test]
+async fn a_request_that_takes_too_long_is_cut_off() {
+    let server = run(10, Duration::from_millis(50)).await;
+    let mut client = server.connect().await;
+    ask(&mut client, "/late").await;
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    server.stop.send(true).unwrap();
+    assert_eq!(server.listening.await.unwrap(), Drained::CutOff);
+}
+
+#[tokio::test]
+async fn a_connection_that_says_nothing_or_half_a_request_is_closed() {
+    let server = run(10, Duration::from_secs(5)).await;
+    for start in ["", "GET /now HT", "GET /now HTTP/1.1\r\nhost: x\r\n"] {
+        let mut client = server.connect().await;
+        client.write_all(start.as_bytes()).await.unwrap();
+        let heard = tokio::time::timeout(Duration::from_secs(5), hear(&mut client, "never")).await.unwrap();
+        assert!(!heard.starts_with("HTTP/1.1 200"), "{heard}");
+    }
+}
+
+#[tokio::test]
+async fn http_2_is_spoken_on_the_same_port() {
+    let server = run(10, Duration::from_secs(5)).await;
+    let mut client = server.connect().await;
+    // The preface of HTTP/2 and an empty SETTINGS frame.
+    client.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").await.unwrap();
+    let mut head = [0; 9];
+    client.read_exact(&mut head).await.unwrap();
+    assert_eq!(head[3], 4, "the server begins with SETTINGS: {head:?}");
+}
