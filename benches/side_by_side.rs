@@ -62,10 +62,13 @@ struct Plan {
     prometheus: String,
 }
 
+/// How a server is started: its working directory and port.
+type Launcher<'a> = Box<dyn Fn(&Path, u16) -> Command + 'a>;
+
 /// A server under test.
 struct Target<'a> {
     name: &'a str,
-    command: Box<dyn Fn(&Path, u16) -> Command + 'a>,
+    command: Launcher<'a>,
 }
 
 /// What was measured of one server.
@@ -214,10 +217,9 @@ fn wait_until_ready(target: &Target<'_>, server: &mut Child, port: u16) {
         if let Ok(mut stream) = TcpStream::connect(("127.0.0.1", port)) {
             let request = "GET /-/ready HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
             let mut answer = String::new();
-            if stream.write_all(request.as_bytes()).is_ok() && stream.read_to_string(&mut answer).is_ok() {
-                if answer.starts_with("HTTP/1.1 200") {
-                    return;
-                }
+            let asked = stream.write_all(request.as_bytes()).and_then(|()| stream.read_to_string(&mut answer));
+            if asked.is_ok() && answer.starts_with("HTTP/1.1 200") {
+                return;
             }
         }
         thread::sleep(Duration::from_millis(5));

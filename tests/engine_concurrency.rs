@@ -1,6 +1,8 @@
 //! Many appenders at once, on series of their own and on the same ones: the log must have every acknowledged sample, in the order
 //! in which the head took it.
 
+#![expect(clippy::unwrap_used, reason = "a test that can't go on has failed")]
+
 use narthex::model::labels::{Labels, LabelsBuilder};
 use narthex::model::matcher::{MatchKind, Matcher};
 use narthex::model::sample::Sample;

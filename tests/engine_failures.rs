@@ -1,5 +1,7 @@
 //! The database on a disk that fails: what a sender is told holds, what it repeats is not lost, reads go on.
 
+#![expect(clippy::unwrap_used, reason = "a test that can't go on has failed")]
+
 use narthex::model::labels::{Labels, LabelsBuilder};
 use narthex::model::matcher::{MatchKind, Matcher};
 use narthex::model::sample::Sample;

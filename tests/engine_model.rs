@@ -1,5 +1,7 @@
 //! The database against a plain model: whatever is appended, refused, repeated, and over restarts.
 
+#![expect(clippy::unwrap_used, reason = "a test that can't go on has failed")]
+
 use narthex::model::labels::{Labels, LabelsBuilder};
 use narthex::model::sample::Sample;
 use narthex::model::time::TimeRange;

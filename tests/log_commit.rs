@@ -1,6 +1,8 @@
 //! Group commit on a disk that fails and forgets: what is acknowledged is in the log, in order and once; what can't be logged is
 //! said; a failed write heals, a failed sync ends all writes.
 
+#![expect(clippy::unwrap_used, reason = "a test that can't go on has failed")]
+
 use narthex::model::refs::SeriesRef;
 use narthex::model::sample::Sample;
 use narthex::tsdb::fs::crash_disk::{Call, CrashDisk};

@@ -1,7 +1,7 @@
 //! One series of the head: its labels, its open chunk, and where its full chunks are.
 //!
 //! A sample enters the open chunk. A chunk that is full is *sealed*: its bytes stay in memory, in order, until the log has
-//! been written and they are in `chunks_head/`; from then on only a [`MappedChunk`] of them is kept.
+//! been written and they are in `chunks_head/`; from then on only a [`crate::tsdb::chunk::mapped_chunk::MappedChunk`] of them is kept.
 //!
 //! Invariant: mapped, sealed and open chunks follow each other in time without overlap; every timestamp is
 //! greater than the one before. All of it is guarded by the mutex in [`Series::state`], held for one series and for microseconds.
@@ -36,7 +36,8 @@ pub struct Series {
 pub struct SeriesState {
     /// The chunk that takes the next sample; `None` until the first sample and after a replay that found only full chunks.
     pub open: Option<OpenChunk>,
-    /// Full chunks that are not yet in `chunks_head/`, oldest first. Boxed because it is empty nearly always.
+    /// Full chunks that are not yet in `chunks_head/`, oldest first.
+    #[expect(clippy::box_collection, reason = "it is empty nearly always: 8 bytes instead of 24 in every series")]
     sealed: Option<Box<Vec<SealedChunk>>>,
     /// Full chunks in `chunks_head/`, oldest first.
     pub mapped: MappedChunks,

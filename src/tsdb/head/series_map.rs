@@ -17,12 +17,15 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 const SHARDS: usize = 256;
 
+type LabelShard = RwLock<HashTable<Arc<Series>>>;
+type RefShard = RwLock<HashMap<SeriesRef, Arc<Series>>>;
+
 /// The series of the head.
 #[derive(Debug)]
 pub struct SeriesMap {
     hasher: RandomState,
-    by_labels: Box<[RwLock<HashTable<Arc<Series>>>]>,
-    by_ref: Box<[RwLock<HashMap<SeriesRef, Arc<Series>>>]>,
+    by_labels: Box<[LabelShard]>,
+    by_ref: Box<[RefShard]>,
     len: AtomicUsize,
 }
 
@@ -100,12 +103,12 @@ impl SeriesMap {
         self.len() == 0
     }
 
-    fn label_shard(&self, hash: u64) -> &RwLock<HashTable<Arc<Series>>> {
+    fn label_shard(&self, hash: u64) -> &LabelShard {
         // The table inside a shard uses the low and the highest bits; these lie between.
         &self.by_labels[(hash >> 40) as usize % SHARDS]
     }
 
-    fn ref_shard(&self, reference: SeriesRef) -> &RwLock<HashMap<SeriesRef, Arc<Series>>> {
+    fn ref_shard(&self, reference: SeriesRef) -> &RefShard {
         &self.by_ref[reference.0 as usize % SHARDS]
     }
 }

@@ -1,6 +1,6 @@
 //! Which head-chunk files there are: finding and opening them, checking one, moving damaged ones away.
 //!
-//! Invariant: the numbers of the files follow each other without a gap, in the directory as in [`Files`], whenever a process ends:
+//! Invariant: the numbers of the files follow each other without a gap, in the directory as in `Files`, whenever a process ends:
 //! files go away from one end only.
 
 use crate::tsdb::chunk::head_chunks::error::HeadChunksError;
