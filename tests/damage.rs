@@ -77,7 +77,7 @@ impl Written {
         let lost = self.before(segment, offset).beyond(&returned);
         assert!(lost.count() == 0, "{what}: lost although it stood before: {lost:?}");
         let corruptions = Metrics::of(&server.http).sum("prometheus_tsdb_wal_corruptions_total");
-        let log = self.take_another(server, &returned, what);
+        let log = self.take_another(server, copy.path(), &returned, what);
         Said {
             corruptions: corruptions.expect("the metric is there"),
             lines: Said::lines_about(path, &log),
@@ -85,15 +85,23 @@ impl Written {
         }
     }
 
-    /// After the repair it goes on as ever: a write is taken and read. What the server printed.
-    fn take_another(&self, server: Server, found: &Samples, what: &str) -> String {
+    /// After the repair it goes on as ever: a write is taken, and is there after a restart with what was found, which repairs nothing
+    /// any more. What the server printed before that.
+    fn take_another(&self, server: Server, data: &Path, found: &Samples, what: &str) -> String {
         let newest = self.sent.max_time().expect("samples were sent");
         let another = WriteRequest::one(&[("__name__", "another")], &[(newest + 1, 1.0)]);
         server.remote().write_ok(&another);
         let mut expected = found.clone();
         expected.add_request(&another);
-        server.remote().read_all().assert_equals(&expected, &format!("{what}, with another sample"));
-        server.kill()
+        server.assert_holds(&expected, &format!("{what}, with another sample"));
+        let log = server.kill();
+
+        let server = Launch::narthex(data).start();
+        server.assert_holds(&expected, &format!("{what}, after another start"));
+        let corruptions = Metrics::of(&server.http).sum("prometheus_tsdb_wal_corruptions_total");
+        assert_eq!(corruptions, Some(0.0), "{what}, after another start");
+        server.stop();
+        log
     }
 }
 
