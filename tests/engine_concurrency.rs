@@ -3,10 +3,12 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that can't go on has failed")]
 
+#[path = "support/engine.rs"]
+mod engine;
+
+use engine::everything;
 use narthex::model::labels::{Labels, LabelsBuilder};
-use narthex::model::matcher::{MatchKind, Matcher};
 use narthex::model::sample::Sample;
-use narthex::model::time::TimeRange;
 use narthex::tsdb::db::Db;
 use narthex::tsdb::db::options::DbOptions;
 use std::collections::BTreeMap;
@@ -30,18 +32,6 @@ fn open(dir: &Path) -> Db {
 fn labels(name: &str, number: usize) -> Labels {
     let number = number.to_string();
     LabelsBuilder::from_iter([("__name__", name), ("number", number.as_str())]).build().unwrap()
-}
-
-fn everything(db: &Db) -> BTreeMap<String, Vec<(i64, u64)>> {
-    let all = Matcher::new(MatchKind::NotEqual, "__name__", "").unwrap();
-    db.select(&[all], TimeRange::ALL)
-        .unwrap()
-        .map(|series| {
-            let series = series.unwrap();
-            let samples = series.samples(TimeRange::ALL).map(|s| s.map(|s| (s.t, s.v.to_bits())).unwrap()).collect();
-            (series.labels().to_string(), samples)
-        })
-        .collect()
 }
 
 #[test]

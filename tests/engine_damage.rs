@@ -3,17 +3,18 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that can't go on has failed")]
 
+#[path = "support/engine.rs"]
+mod engine;
+
+use engine::{Stored, everything};
 use narthex::model::labels::LabelsBuilder;
-use narthex::model::matcher::{MatchKind, Matcher};
 use narthex::model::sample::Sample;
-use narthex::model::time::TimeRange;
 use narthex::tsdb::db::Db;
 use narthex::tsdb::db::open::OpenReport;
 use narthex::tsdb::db::options::DbOptions;
 use narthex::tsdb::fs::disk::{Disk, DiskFile};
 use narthex::tsdb::fs::os_disk::OsDisk;
 use narthex::tsdb::wal::compression::Compression;
-use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -65,8 +66,6 @@ impl DiskFile for UnsyncedFile {
 const PAGE: usize = 32 * 1024;
 const START: i64 = 1_700_000_000_000;
 
-type Stored = BTreeMap<String, Vec<(i64, u64)>>;
-
 fn options(dir: &Path, compression: Compression) -> DbOptions {
     let mut options = DbOptions::new(dir.to_owned());
     options.wal_compression = compression;
@@ -80,18 +79,6 @@ fn open(dir: &Path) -> (Db, OpenReport) {
     let db = Db::open(options(dir, Compression::Snappy)).unwrap();
     let report = db.replay().unwrap();
     (db, report)
-}
-
-fn everything(db: &Db) -> Stored {
-    let all = Matcher::new(MatchKind::NotEqual, "__name__", "").unwrap();
-    db.select(&[all], TimeRange::ALL)
-        .unwrap()
-        .map(|series| {
-            let series = series.unwrap();
-            let samples = series.samples(TimeRange::ALL).map(|s| s.map(|s| (s.t, s.v.to_bits())).unwrap()).collect();
-            (series.labels().to_string(), samples)
-        })
-        .collect()
 }
 
 /// A directory with a log of `requests` requests on 20 series, no full chunk, ended without a clean stop.

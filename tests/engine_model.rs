@@ -2,6 +2,10 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that can't go on has failed")]
 
+#[path = "support/engine.rs"]
+mod engine;
+
+use engine::everything;
 use narthex::model::labels::{Labels, LabelsBuilder};
 use narthex::model::sample::Sample;
 use narthex::model::time::TimeRange;
@@ -36,18 +40,6 @@ fn append(db: &Db, series: u8, samples: &[Sample]) -> Vec<(Sample, Rejection)> {
     appender.append(&labels(series), samples.iter().copied(), |sample, why| refused.push((sample, why))).unwrap();
     appender.commit().unwrap();
     refused
-}
-
-fn everything(db: &Db) -> BTreeMap<String, Vec<(i64, u64)>> {
-    let all =
-        narthex::model::matcher::Matcher::new(narthex::model::matcher::MatchKind::Regex, "__name__", ".+").unwrap();
-    let set = db.select(&[all], TimeRange::ALL).unwrap();
-    set.map(|series| {
-        let series = series.unwrap();
-        let samples = series.samples(TimeRange::ALL).map(|s| s.map(|s| (s.t, s.v.to_bits())).unwrap()).collect();
-        (series.labels().to_string(), samples)
-    })
-    .collect()
 }
 
 /// What the database should hold, told in the simplest way.
