@@ -8,12 +8,16 @@ use narthex::tsdb::encoding::checksum::castagnoli;
 use narthex::tsdb::wal::damage::{Damage, Extent};
 use narthex::tsdb::wal::page::{HEADER_SIZE, PAGE_SIZE};
 use narthex::tsdb::wal::reader::{ReadError, SegmentReader};
+use std::iter::repeat;
 
 /// The most pages that a script makes.
 const SCRIPT_PAGES: usize = 4;
 
 /// In a script: the fragment is to fill its page. (In a segment the bit means nothing.)
 const FILL: u8 = 0x20;
+
+/// What it is filled with: no fragment begins with it, so that looking for one behind damage is quick.
+const FILLER: u8 = 7;
 
 /// Records beyond this are counted but not decoded: a few bytes of zstd can make very many.
 const DECODED: usize = 1 << 20;
@@ -94,7 +98,8 @@ fn sealed(data: &[u8]) -> Vec<u8> {
     segment
 }
 
-/// A segment after a script of steps: a type byte, a length, as many bytes of data.
+/// A segment after a script of steps: a type byte, a length, as many bytes of data. Zeros are few: to look for a record behind
+/// damage takes time quadratic in them.
 fn laid_out(mut script: &[u8]) -> Vec<u8> {
     let mut segment = Vec::new();
     while let [kind, len, rest @ ..] = script {
@@ -104,13 +109,13 @@ fn laid_out(mut script: &[u8]) -> Vec<u8> {
         }
         let (content, behind) = rest.split_at(rest.len().min(usize::from(*len)));
         script = behind;
-        if room < HEADER_SIZE + content.len() || kind & 7 == 0 {
+        if room < HEADER_SIZE + content.len() {
             segment.resize(segment.len() + room, 0);
             continue;
         }
         let content = match kind & FILL {
             0 => content.to_vec(),
-            _ => content.iter().chain([&0; 1]).copied().cycle().take(room - HEADER_SIZE).collect(),
+            _ => content.iter().copied().chain(repeat(FILLER)).take(room - HEADER_SIZE).collect(),
         };
         segment.push(*kind);
         segment.extend_from_slice(&(content.len() as u16).to_be_bytes());
