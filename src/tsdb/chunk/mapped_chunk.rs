@@ -94,6 +94,18 @@ impl MappedChunks {
         self.chunks.push(chunk);
     }
 
+    /// Adds chunks, themselves oldest first and without overlap, wherever their times belong; `false`, and nothing
+    /// done, where one overlaps a chunk that is there.
+    pub fn merge(&mut self, chunks: &[MappedChunk]) -> bool {
+        let mut all: Vec<MappedChunk> = self.chunks.iter().chain(chunks).copied().collect();
+        all.sort_by_key(MappedChunk::mint);
+        if all.windows(2).any(|pair| pair[1].mint() <= pair[0].maxt()) {
+            return false;
+        }
+        self.chunks = all;
+        true
+    }
+
     /// The newest one.
     #[must_use]
     pub fn last(&self) -> Option<&MappedChunk> {
@@ -161,6 +173,16 @@ mod tests {
             list.push(chunk(n * 10, n * 10 + 9));
             assert!(list.allocated_bytes() <= 32 * n as usize, "{} bytes for {n} chunks", list.allocated_bytes());
         }
+    }
+
+    #[test]
+    fn chunks_merge_where_their_times_belong_or_not_at_all() {
+        let mut list = MappedChunks::default();
+        [chunk(0, 9), chunk(40, 49)].into_iter().for_each(|one| list.push(one));
+        assert!(!list.merge(&[chunk(20, 29), chunk(30, 40)]));
+        assert_eq!(list.len(), 2);
+        assert!(list.merge(&[chunk(20, 29), chunk(60, 69)]));
+        assert_eq!(list.iter().map(MappedChunk::mint).collect::<Vec<_>>(), [0, 20, 40, 60]);
     }
 
     #[test]

@@ -135,7 +135,10 @@ impl Db {
             }
             engine.wal.close()
         });
-        self.lock.lock().take();
+        // Without an engine a replay may be at work still: the lock then ends with the process.
+        if self.engine.get().is_some() {
+            self.lock.lock().take();
+        }
         closed
     }
 }

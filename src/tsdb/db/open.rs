@@ -175,6 +175,12 @@ impl Db {
         let after = checkpoint.as_ref().map(|checkpoint| checkpoint.number);
         let segments = list_segments(wal_dir)?;
         files.extend(segments.into_iter().filter(|segment| after.is_none_or(|after| segment.number > after)));
+        if let (Some(after), Some(first)) = (after, files.get(checkpoint_files))
+            && first.number != after + 1
+        {
+            let missing = u64::from(after) + 1;
+            return Err(SegmentError::Gap { dir: wal_dir.to_owned(), missing, next: first.number }.into());
+        }
         if let (Some(first), Some(last)) = (files.get(checkpoint_files), files.last()) {
             self.progress.min.store(i64::from(first.number), Ordering::Relaxed);
             self.progress.max.store(i64::from(last.number), Ordering::Relaxed);
@@ -194,8 +200,16 @@ impl Db {
     }
 }
 
+/// What the blocks say of themselves; one that does not is reported and passed over, as Prometheus does.
 fn block_metas(dir: &Path) -> Result<Vec<BlockMeta>, MetaError> {
-    block_folders(dir)?.iter().map(|folder| BlockMeta::read(folder)).collect()
+    let read = |folder: &PathBuf| {
+        BlockMeta::read(folder)
+            .inspect_err(
+                |error| tracing::warn!(%error, "a folder with a block's name has no usable meta.json: passed over"),
+            )
+            .ok()
+    };
+    Ok(block_folders(dir)?.iter().filter_map(read).collect())
 }
 
 impl OpenReport {
@@ -215,6 +229,13 @@ impl OpenReport {
             tracing::warn!(
                 entries = replay.unknown_refs,
                 "the log has samples of series that it does not name: passed over"
+            );
+        }
+        if replay.chunks_passed_over > 0 || replay.chunk_overlaps > 0 {
+            tracing::warn!(
+                chunks = replay.chunks_passed_over,
+                series_replaced = replay.chunk_overlaps,
+                "chunk files have chunks that can't follow what is there: their samples come from the log"
             );
         }
         if replay.entries_not_served > 0 {

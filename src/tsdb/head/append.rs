@@ -12,6 +12,7 @@
 use crate::model::labels::Labels;
 use crate::model::refs::SeriesRef;
 use crate::model::sample::Sample;
+use crate::tsdb::chunk::Encoding;
 use crate::tsdb::chunk::xor::XorIter;
 use crate::tsdb::head::Head;
 use crate::tsdb::head::in_flight::BatchId;
@@ -255,7 +256,7 @@ impl<'a> HeadAppender<'a> {
         if let Some(chunk) = state.sealed().iter().rev().find(|chunk| chunk.mint <= t) {
             return value_at(&chunk.bytes, t);
         }
-        let chunk = state.mapped.at(t)?;
+        let chunk = state.mapped.at(t).filter(|chunk| chunk.encoding() == Encoding::Xor)?;
         let data = self.head.mapping.read(chunk).ok()?;
         value_at(data.as_ref(), t)
     }

@@ -41,6 +41,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// How many idle log batches are kept for the next requests.
 const SPARE_BATCHES: usize = 64;
 
+/// A batch that has grown beyond this is not kept.
+const SPARE_BATCH_BYTES: usize = 2 << 20;
+
 /// The head.
 #[derive(Debug)]
 pub struct Head {
@@ -133,7 +136,7 @@ impl Head {
 
     fn keep_spare_batch(&self, batch: Batch) {
         let mut spare = self.spare_batches.lock();
-        if spare.len() < SPARE_BATCHES {
+        if spare.len() < SPARE_BATCHES && batch.allocated_bytes() <= SPARE_BATCH_BYTES {
             spare.push(batch);
         }
     }

@@ -13,6 +13,7 @@
 use crate::model::labels::Labels;
 use crate::model::refs::SeriesRef;
 use crate::model::sample::Sample;
+use crate::tsdb::chunk::Encoding;
 use crate::tsdb::chunk::head_chunks::HeadChunkMeta;
 use crate::tsdb::chunk::mapped_chunk::MappedChunk;
 use crate::tsdb::fs::fault;
@@ -67,8 +68,10 @@ pub struct ReplayReport {
     pub unknown_refs: u64,
     /// Full chunks of `chunks_head/` whose series no record names.
     pub orphaned_chunks: u64,
-    /// Full chunks that do not follow those before them; their samples come from the log.
+    /// Full chunks that do not follow those before them, or that this version can't read; their samples come from the log.
     pub chunks_passed_over: u64,
+    /// Series whose full chunks under a second reference replaced what was there.
+    pub chunk_overlaps: u64,
     /// Entries of kinds that this version keeps in the log but does not serve: histograms, exemplars, metadata, deletions, late samples.
     pub entries_not_served: u64,
     /// Records of a type newer than this version.
@@ -99,7 +102,7 @@ pub struct Replayed {
 #[derive(Debug, Default)]
 struct FoundChunks {
     chunks: Vec<MappedChunk>,
-    /// A chunk did not follow the one before it: it and all later ones were left out.
+    /// A chunk did not follow the one before it, or is unreadable: it and all later ones were left out.
     broken: bool,
 }
 
@@ -135,6 +138,7 @@ struct WorkDone {
     covered: u64,
     unknown: u64,
     chunks_passed_over: u64,
+    chunk_overlaps: u64,
     min_time: i64,
     max_time: i64,
 }
@@ -185,7 +189,9 @@ impl<'a> Replay<'a> {
             self.report.entries_not_served += 1;
         } else if chunk.maxt >= self.head.times.min_valid() {
             let found = self.chunks.entry(chunk.series).or_default();
-            found.broken |= found.chunks.last().is_some_and(|last| chunk.mint <= last.maxt());
+            // Chunks of floats that this version can't decode must not hide the log's samples.
+            found.broken |=
+                chunk.encoding == Encoding::Xor2 || found.chunks.last().is_some_and(|last| chunk.mint <= last.maxt());
             if found.broken {
                 self.report.chunks_passed_over += 1;
             } else {
@@ -196,7 +202,8 @@ impl<'a> Replay<'a> {
     }
 
     fn file(&mut self, file: &Segment, workers: &mut Workers<'_>, progress: &ReplayProgress) -> Result<(), ReadError> {
-        progress.current.store(i64::from(file.number), Ordering::Relaxed);
+        // The files of a checkpoint have numbers of their own, below those of the log.
+        progress.current.fetch_max(i64::from(file.number), Ordering::Relaxed);
         let started = Instant::now();
         let mut reader = SegmentReader::open(file.clone())?;
         while let Some(record) = reader.next_record()? {
@@ -252,6 +259,11 @@ impl<'a> Replay<'a> {
     fn series(&mut self, reference: SeriesRef, labels: &Labels, workers: &mut Workers<'_>) {
         let head = self.head;
         head.reserve_ref(reference);
+        if head.series.get_by_ref(reference).is_some_and(|known| known.labels != *labels) {
+            // One reference for two series: what follows can belong to one of them only.
+            self.report.unknown_refs += 1;
+            return;
+        }
         let Ok(entry) = head.series.get_or_create(labels, |hash, labels| {
             Ok::<_, Infallible>(Series::new(reference, hash, labels, BatchId::NONE))
         });
@@ -335,6 +347,7 @@ impl<'scope> Workers<'scope> {
                     report.samples_covered += done.covered;
                     report.unknown_refs += done.unknown;
                     report.chunks_passed_over += done.chunks_passed_over;
+                    report.chunk_overlaps += done.chunk_overlaps;
                     head.times.include(done.min_time, done.max_time);
                 }
                 Err(panic) => std::panic::resume_unwind(panic),
@@ -367,21 +380,26 @@ impl<'a> Worker<'a> {
     /// Gives a series the full chunks that were found for its reference.
     fn chunks(&mut self, series: Arc<Series>, chunks: Vec<MappedChunk>) {
         let (Some(first), Some(last)) = (chunks.first(), chunks.last()) else { return };
+        self.done.see(first.mint());
+        self.done.see(last.maxt());
         let mut state = series.state.lock();
-        if state.max_time().is_some_and(|max_time| first.mint() <= max_time) {
-            // Under a second reference, and not after what is there: the log has their samples too, so they are left out.
+        if state.max_time().is_some_and(|max_time| max_time < first.mint()) && state.in_memory_since().is_some() {
+            state.seal();
+            drop(state);
+            self.head.mapping.map_sealed(std::slice::from_ref(&series), &self.head.stats);
+            state = series.state.lock();
+        }
+        if !state.sealed().is_empty() {
+            // What is older could not be written (the disk is full): these come from the log, which has them all.
             self.done.chunks_passed_over += chunks.len() as u64;
         } else {
-            state.seal();
-            if !state.sealed().is_empty() {
-                drop(state);
-                self.head.mapping.map_sealed(std::slice::from_ref(&series), &self.head.stats);
-                state = series.state.lock();
+            let is_free = state.in_memory_since().is_none_or(|since| last.maxt() < since);
+            if !is_free || !state.mapped.merge(&chunks) {
+                // Under a second reference the series was made anew: as Prometheus has it, the log goes on from its chunks.
+                state.replace_by(&chunks);
+                self.done.chunk_overlaps += 1;
             }
-            self.done.see(first.mint());
-            self.done.see(last.maxt());
             self.head.stats.chunks_created.fetch_add(chunks.len() as u64, Ordering::Relaxed);
-            chunks.into_iter().for_each(|chunk| state.mapped.push(chunk));
         }
         drop(state);
         self.series.insert(series.reference, series);

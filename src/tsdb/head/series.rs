@@ -11,7 +11,7 @@ use crate::model::refs::SeriesRef;
 use crate::model::sample::Sample;
 use crate::tsdb::chunk::Encoding;
 use crate::tsdb::chunk::cut::{ChunkWindow, CutPolicy};
-use crate::tsdb::chunk::mapped_chunk::MappedChunks;
+use crate::tsdb::chunk::mapped_chunk::{MappedChunk, MappedChunks};
 use crate::tsdb::chunk::xor::XorChunk;
 use crate::tsdb::fs::fault;
 use crate::tsdb::head::in_flight::BatchId;
@@ -113,6 +113,20 @@ impl SeriesState {
     #[must_use]
     pub fn sealed(&self) -> &[SealedChunk] {
         self.sealed.as_deref().map_or(&[], Vec::as_slice)
+    }
+
+    /// Time of the oldest sample that is not in a mapped chunk, ms.
+    #[must_use]
+    pub fn in_memory_since(&self) -> Option<i64> {
+        self.sealed().first().map(|chunk| chunk.mint).or(self.open.as_ref().map(|open| open.mint))
+    }
+
+    /// Forgets all samples and has these mapped chunks instead.
+    pub fn replace_by(&mut self, chunks: &[MappedChunk]) {
+        self.open = None;
+        self.sealed = None;
+        self.mapped = MappedChunks::default();
+        chunks.iter().for_each(|chunk| self.mapped.push(*chunk));
     }
 
     /// Appends a sample that is newer than [`Self::max_time`], cutting a new chunk where `policy` wants one.

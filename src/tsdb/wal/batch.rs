@@ -15,8 +15,6 @@ use crate::tsdb::wal::record::series::{begin_series, put_series};
 
 /// A record is ended when it has reached this many bytes.
 const RECORD_BYTES: usize = 1 << 20;
-/// A batch that grew beyond this gives its memory back.
-const KEEP_BYTES: usize = 4 << 20;
 
 /// Series and samples on their way to the log.
 #[derive(Debug, Default)]
@@ -71,7 +69,12 @@ impl Batch {
             start = end;
         }
         self.ended.clear();
-        self.ended.shrink_to(KEEP_BYTES);
+    }
+
+    /// How much memory its buffers take, in bytes: what keeping it for another request costs.
+    #[must_use]
+    pub fn allocated_bytes(&self) -> usize {
+        self.series.capacity() + self.samples.capacity() + self.ended.capacity() + self.sealed.allocated_bytes()
     }
 
     /// The records that are ready for the log, to be taken out of it.

@@ -229,7 +229,9 @@ impl Wal {
         while queue.has_leader {
             shared.changed.wait(&mut queue);
         }
-        queue.state.check()?;
+        if let State::Broken { cause } = &queue.state {
+            return Err(WalError::Broken(Arc::clone(cause)));
+        }
         queue = shared.lead(queue);
         queue.state.check()?;
         drop(queue);

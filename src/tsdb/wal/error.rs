@@ -62,4 +62,17 @@ impl WriteError {
             _ => Self::Broken(error),
         }
     }
+
+    /// What the failure to make a segment, or to sync the directory with its name, means. Nothing was written yet, so a lack
+    /// of open files or of memory passes like a lack of space.
+    #[must_use]
+    pub fn of_open(error: io::Error) -> Self {
+        const ENOMEM: i32 = 12;
+        const ENFILE: i32 = 23;
+        const EMFILE: i32 = 24;
+        match error.raw_os_error() {
+            Some(ENOMEM | ENFILE | EMFILE) => Self::NoSpace(error),
+            _ => Self::of_write(error),
+        }
+    }
 }

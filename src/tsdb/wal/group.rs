@@ -76,6 +76,12 @@ impl Group {
         self.bytes.len()
     }
 
+    /// How much memory its buffers take, in bytes.
+    #[must_use]
+    pub fn allocated_bytes(&self) -> usize {
+        self.bytes.capacity() + self.records.capacity() * size_of::<Span>()
+    }
+
     /// Empties it; buffers are kept up to `keep` bytes.
     pub fn clear(&mut self, keep: usize) {
         self.bytes.clear();

@@ -308,7 +308,7 @@ impl<R: Read> Source<R> {
         }
         let page = self.rest();
         // Most of a page that is not full is zeros: no look behind each of them.
-        if (1..page.len()).any(|i| page[i] != 0 && record_begins_in(&page[i..])) {
+        if (1..page.len()).any(|i| page[i] & 0b111 != 0 && record_begins_in(&page[i..])) {
             return Ok(true);
         }
         self.skip(page.len());

@@ -17,6 +17,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+/// A write ends when it has reached this many bytes; what is left of the group goes into the next one.
+const WRITE_BYTES: usize = 8 << 20;
+
 /// Writes the log's segments.
 #[derive(Debug)]
 pub struct LogWriter {
@@ -87,15 +90,16 @@ impl LogWriter {
         while !group.is_done() {
             self.buffer.clear();
             let mut taken = 0;
+            let mut is_full = false;
             for record in group.unwritten() {
                 let at = self.len + self.buffer.len() as u64;
-                if at > 0 && !fits(at, self.segment_size, record.data.len()) {
+                is_full = at > 0 && !fits(at, self.segment_size, record.data.len());
+                if is_full || self.buffer.len() >= WRITE_BYTES {
                     break;
                 }
                 append_record(&mut self.buffer, at, record.data, record.compression);
                 taken += 1;
             }
-            let is_full = taken < group.unwritten().len();
             if is_full {
                 self.pad();
             }
@@ -147,6 +151,8 @@ impl LogWriter {
         self.torn = false;
         fault::point("wal.after_write");
         self.len += self.buffer.len() as u64;
+        self.buffer.clear();
+        self.buffer.shrink_to(WRITE_BYTES);
         Ok(())
     }
 
@@ -162,8 +168,8 @@ impl LogWriter {
 
 /// A new, empty segment, its name on disk.
 fn create(disk: &dyn Disk, dir: &Path, number: u32) -> Result<Arc<dyn DiskFile>, WriteError> {
-    let file = create_or_open_empty(disk, &segment_path(dir, number)).map_err(WriteError::of_write)?;
-    disk.sync_dir(dir).map_err(WriteError::Broken)?;
+    let file = create_or_open_empty(disk, &segment_path(dir, number)).map_err(WriteError::of_open)?;
+    disk.sync_dir(dir).map_err(WriteError::of_open)?;
     Ok(file)
 }
 
