@@ -1,0 +1,65 @@
+//! Storing samples of series that are known takes no memory per sample, per series or per label: counted by an allocator that counts.
+
+use allocation_counter::measure;
+use narthex::metrics::registry::Registry;
+use narthex::remote::metrics::WriteMetrics;
+use narthex::remote::reader::CountLimits;
+use narthex::remote::write::Packing;
+use narthex::remote::write::{LabelLimits, WriteLimits, Writer};
+use narthex::tsdb::db::Db;
+use narthex::tsdb::db::options::DbOptions;
+use prost::Message;
+
+#[path = "support/wire.rs"]
+#[expect(dead_code, reason = "other tests use the rest")]
+mod wire;
+
+const SERIES: usize = 2000;
+const START: i64 = 1_700_000_000_000;
+
+/// One sample of each series, as a sender packs it.
+fn request(round: i64) -> Vec<u8> {
+    let timeseries = (0..SERIES)
+        .map(|series| wire::TimeSeries {
+            labels: [("__name__", "known"), ("instance", "host:9100"), ("series", &series.to_string())]
+                .map(|(name, value)| wire::Label { name: name.into(), value: value.into() })
+                .into(),
+            samples: vec![wire::Sample { bits: Some(42.0f64.to_bits()), timestamp: START + round * 15_000 }],
+            ..Default::default()
+        })
+        .collect();
+    let message = wire::WriteRequest { timeseries, ..Default::default() }.encode_to_vec();
+    snap::raw::Encoder::new().compress_vec(&message).expect("a small message")
+}
+
+#[test]
+fn a_request_for_known_series_allocates_no_more_for_2000_series_than_for_a_few() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let db = Db::open(DbOptions::new(dir.path().to_owned())).expect("the directory is free");
+    db.replay().expect("an empty directory");
+    let limits = WriteLimits {
+        decoded_bytes: 64 << 20,
+        counts: CountLimits { series: 200_000, samples: 2_000_000 },
+        labels: LabelLimits { count: 256, name_bytes: 4096, value_bytes: 4096 },
+        max_future_ms: 600_000,
+    };
+    let writer = Writer::new(limits, WriteMetrics::register(&mut Registry::new()));
+    let store = |round| {
+        let body = request(round);
+        let mut stored = 0;
+        let counted = measure(|| {
+            let outcome = writer.store(&db, &body, Packing::SnappyBlock, START + 3_600_000);
+            stored = outcome.expect("a good request").samples;
+        });
+        assert_eq!(stored, SERIES as u64);
+        counted.count_total
+    };
+    // The first rounds make the series and let the buffers grow; equal values take two bits a sample, so no chunk grows then.
+    let first = store(0);
+    assert!(first > SERIES as u64, "{first} allocations for new series: does the counter count?");
+    (1..10).for_each(|round| _ = store(round));
+    for round in 10..40 {
+        let allocations = store(round);
+        assert!(allocations <= 16, "{allocations} allocations in round {round}");
+    }
+}
