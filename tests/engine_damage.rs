@@ -150,7 +150,7 @@ fn count(stored: &Stored) -> usize {
 
 #[test]
 fn a_log_cut_at_any_byte_of_its_last_page_keeps_all_before_the_cut() {
-    let (dir, stored) = written(Compression::None, 100);
+    let (dir, stored) = written(Compression::None, 120);
     let last = segments(dir.path()).pop().unwrap();
     let bytes = fs::read(&last).unwrap();
     let first_cut = (bytes.len() - 1) / PAGE * PAGE;

@@ -1,0 +1,93 @@
+//! Any bytes as files of `chunks_head/`: what is handed out reads back, what is damaged is set aside, and a second start agrees.
+//!
+//! The bytes stand in the directory twice: as 000001 with magic number and checksums put right, as 000002 as they are.
+
+use narthex::tsdb::chunk::Encoding;
+use narthex::tsdb::chunk::head_chunks::{HeadChunkMeta, HeadChunks, Walked};
+use narthex::tsdb::chunk::mapped_chunk::MAX_SPAN_MS;
+use narthex::tsdb::chunk::xor::XorIter;
+use narthex::tsdb::encoding::checksum::castagnoli;
+use std::fs;
+use std::path::Path;
+
+/// Magic number, version 1, padding.
+const HEADER: [u8; 8] = [0x01, 0x30, 0xbc, 0x91, 1, 0, 0, 0];
+
+/// Series, mint, maxt: all zero where the content ends.
+const TIMES_END: usize = 24;
+
+/// Panics where a start on such files does not keep what is whole or drops what it did not report.
+pub(crate) fn check(data: &[u8]) {
+    let place = tempfile::tempdir().expect("a temporary directory");
+    let (dir, quarantine) = (place.path().join("chunks_head"), place.path().join("quarantine"));
+    fs::create_dir(&dir).expect("a directory");
+    let written = [("000001", sealed(data)), ("000002", data.to_vec())];
+    for (name, bytes) in &written {
+        fs::write(dir.join(name), bytes).expect("a file");
+    }
+
+    let (chunks, walked) = walk(&dir, &quarantine);
+    if let Some(set_aside) = &walked.damage {
+        let damaged = written.iter().find(|(name, _)| set_aside.damage.path == dir.join(name));
+        let (_, bytes) = damaged.expect("the damage is in a file that was there");
+        assert!(set_aside.damage.offset <= bytes.len() as u64);
+        let moved = set_aside.moved_to.last().expect("the damaged file was moved");
+        assert_eq!(&fs::read(moved).expect("it is where it was moved to"), bytes);
+        assert!(!set_aside.damage.path.exists());
+    }
+    let (chunks_again, walked_again) = walk(&dir, &quarantine);
+    assert_eq!(chunks_again, chunks);
+    assert_eq!(walked_again, Walked { damage: None, ..walked });
+}
+
+/// Opens the directory, goes through it and reads back every chunk.
+fn walk(dir: &Path, quarantine: &Path) -> (Vec<(HeadChunkMeta, Vec<u8>)>, Walked) {
+    let (mut chunks, _) = HeadChunks::open(dir).expect("two files in a row");
+    let mut found = Vec::new();
+    let walked = chunks.for_each(quarantine, |meta| found.push(meta)).expect("files can be moved");
+    assert_eq!(walked.chunks, found.len() as u64);
+    let read = |meta: HeadChunkMeta| {
+        assert!(meta.series.0 != 0 && meta.samples != 0);
+        assert!(meta.maxt.checked_sub(meta.mint).is_some_and(|span| (0..=MAX_SPAN_MS as i64).contains(&span)));
+        let chunk = chunks.read(meta.at).expect("what is handed out reads back");
+        assert_eq!(chunk.encoding(), meta.encoding);
+        if meta.encoding == Encoding::Xor {
+            let samples = XorIter::new(chunk.as_ref()).take_while(Result::is_ok).count();
+            assert!(samples <= usize::from(meta.samples));
+        }
+        (meta, chunk.as_ref().to_vec())
+    };
+    (found.into_iter().map(read).collect(), walked)
+}
+
+/// The bytes with the magic number in front, and with the checksum of every record that ends within them.
+fn sealed(data: &[u8]) -> Vec<u8> {
+    let mut file = data.to_vec();
+    file.resize(file.len().max(HEADER.len()), 0);
+    file[..HEADER.len()].copy_from_slice(&HEADER);
+    let mut start = HEADER.len();
+    while let Some(sum_at) = chunk_end(&file[start..]).map(|end| start + end) {
+        let sum = castagnoli(&file[start..sum_at]).to_be_bytes();
+        let Some(place) = file.get_mut(sum_at..sum_at + sum.len()) else { break };
+        place.copy_from_slice(&sum);
+        start = sum_at + sum.len();
+    }
+    file
+}
+
+/// Where the chunk of the first record ends; `None` where there is no record, or only the beginning of one.
+fn chunk_end(records: &[u8]) -> Option<usize> {
+    if records.get(..TIMES_END)?.iter().all(|&byte| byte == 0) {
+        return None;
+    }
+    let length = records.get(TIMES_END + 1..)?;
+    let mut chunk = 0;
+    for (i, byte) in length.iter().take(5).enumerate() {
+        chunk |= usize::from(byte & 0x7f) << (7 * i);
+        if *byte < 0x80 {
+            let end = TIMES_END + 1 + i + 1 + chunk;
+            return (end <= records.len()).then_some(end);
+        }
+    }
+    None
+}

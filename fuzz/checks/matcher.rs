@@ -1,0 +1,71 @@
+//! Any text as a regular expression: it is refused, or it answers alike by every way that a matcher can be asked.
+//!
+//! The input is the expression and, after a zero byte, a value to try. The short cuts of a matcher (set, prefix, text with
+//! gaps) are compared with each other, and for simple expressions with the `regex` crate.
+
+use narthex::model::matcher::{MatchKind, Matcher};
+
+/// Panics where a matcher contradicts itself.
+pub(crate) fn check(data: &[u8]) {
+    let text = String::from_utf8_lossy(data);
+    let (pattern, value) = text.split_once('\0').unwrap_or((&text, ""));
+    let matcher = match (Matcher::new(MatchKind::Regex, "name", pattern), not(pattern)) {
+        (Ok(matcher), Ok(negative)) => {
+            for value in values(&matcher, pattern, value) {
+                answers(&matcher, &negative, &value);
+            }
+            matcher
+        }
+        (Err(error), Err(negative)) => return assert_eq!(error, negative),
+        (positive, negative) => panic!("{positive:?} but {negative:?}"),
+    };
+    if is_simple(pattern) {
+        as_the_regex_crate(&matcher, pattern, value);
+    }
+}
+
+fn not(pattern: &str) -> Result<Matcher, narthex::model::matcher::error::MatcherError> {
+    Matcher::new(MatchKind::NotRegex, "name", pattern)
+}
+
+/// Values that are likely to make a difference.
+fn values(matcher: &Matcher, pattern: &str, value: &str) -> Vec<String> {
+    let mut values = vec![String::new(), value.to_owned(), pattern.to_owned(), format!("{pattern}\n"), "a".to_owned()];
+    if let Some(prefix) = matcher.prefix() {
+        values.extend([prefix.to_owned(), format!("{prefix}{value}"), format!("{value}{prefix}")]);
+    }
+    let set = matcher.set_matches().unwrap_or_default();
+    values.extend(set.iter().take(20).flat_map(|member| [member.clone(), format!("{member}{value}x")]));
+    values
+}
+
+fn answers(matcher: &Matcher, negative: &Matcher, value: &str) {
+    let matches = matcher.matches(value);
+    assert_eq!(negative.matches(value), !matches, "{value:?}");
+    assert_eq!(matcher.clone().matches(value), matches);
+    if value.is_empty() {
+        assert_eq!((matcher.matches_empty(), negative.matches_empty()), (matches, !matches));
+    }
+    if let Some(set) = matcher.set_matches() {
+        assert!(set.is_sorted());
+        assert_eq!(set.iter().any(|member| member == value), matches, "{value:?} and the set {set:?}");
+    }
+    if matches && let Some(prefix) = matcher.prefix() {
+        assert!(value.starts_with(prefix), "{value:?} without the prefix {prefix:?}");
+    }
+    if matcher.names_every_value() && !value.is_empty() {
+        assert!(matches, "{value:?}");
+    }
+}
+
+/// Whether RE2's syntax and that of the `regex` crate mean the same by it.
+fn is_simple(pattern: &str) -> bool {
+    pattern.chars().all(|c| c.is_alphanumeric() || "_-:/,=.|*+()?".contains(c)) && !pattern.contains("(?")
+}
+
+fn as_the_regex_crate(matcher: &Matcher, pattern: &str, value: &str) {
+    let Ok(regex) = regex::Regex::new(&format!("^(?s:{pattern})$")) else { return };
+    for value in values(matcher, pattern, value) {
+        assert_eq!(matcher.matches(&value), regex.is_match(&value), "{value:?}");
+    }
+}

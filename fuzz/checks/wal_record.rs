@@ -1,0 +1,97 @@
+//! Any bytes as a record of the log: every decoder gives entries or an error, and what it gives survives being written again.
+
+use narthex::model::refs::SeriesRef;
+use narthex::model::sample::Sample;
+use narthex::tsdb::wal::record::error::DecodeError;
+use narthex::tsdb::wal::record::exemplars::decode_exemplars;
+use narthex::tsdb::wal::record::histograms::{decode_float_histograms, decode_histograms};
+use narthex::tsdb::wal::record::kind::RecordKind;
+use narthex::tsdb::wal::record::metadata::decode_metadata;
+use narthex::tsdb::wal::record::mmap_markers::decode_mmap_markers;
+use narthex::tsdb::wal::record::samples::{RefSample, SamplesDecoder, encode_samples};
+use narthex::tsdb::wal::record::series::{RefSeries, SeriesDecoder, encode_series};
+use narthex::tsdb::wal::record::tombstones::decode_tombstones;
+
+/// Panics where a decoder takes a record of another kind, gives more than the bytes can hold or what can't be written again.
+pub(crate) fn check(record: &[u8]) {
+    let found = RecordKind::of(record);
+    let own = |kinds: &[RecordKind]| kinds.contains(&found);
+    judged(own(&[RecordKind::Series]), found, series(record));
+    judged(own(&[RecordKind::Samples, RecordKind::SamplesV2]), found, samples(record));
+    // Each with the bytes that its smallest entry takes.
+    let rest = [
+        (own(&[RecordKind::Tombstones]), 10, decode_tombstones(record).map(|all| all.len())),
+        (own(&[RecordKind::Exemplars]), 11, decode_exemplars(record).map(|all| all.len())),
+        (own(&[RecordKind::MmapMarkers]), 16, decode_mmap_markers(record).map(|all| all.len())),
+        (own(&[RecordKind::Metadata]), 3, decode_metadata(record).map(|all| all.len())),
+        (own(&HISTOGRAMS), 26, decode_histograms(record).map(|all| all.len())),
+        (own(&FLOAT_HISTOGRAMS), 40, decode_float_histograms(record).map(|all| all.len())),
+    ];
+    for (own, least, entries) in rest {
+        assert!(entries.as_ref().map_or(0, |entries| entries * least) <= record.len());
+        judged(own, found, entries.map(drop));
+    }
+}
+
+const HISTOGRAMS: [RecordKind; 3] = [RecordKind::Histograms, RecordKind::CustomHistograms, RecordKind::HistogramsV2];
+const FLOAT_HISTOGRAMS: [RecordKind; 3] =
+    [RecordKind::FloatHistograms, RecordKind::CustomFloatHistograms, RecordKind::FloatHistogramsV2];
+
+/// A decoder refuses a foreign kind as such, and only that.
+fn judged(own: bool, found: RecordKind, outcome: Result<(), DecodeError>) {
+    let foreign = matches!(&outcome, Err(DecodeError::WrongKind { found: named, .. }) if *named == found);
+    assert_eq!(foreign, !own, "{found}: {outcome:?}");
+}
+
+fn series(record: &[u8]) -> Result<(), DecodeError> {
+    let decoded = all_series(record)?;
+    let mut written = Vec::new();
+    encode_series(&mut written, decoded.iter().map(|entry| (entry.series, &entry.labels)));
+    assert!(decoded.iter().all(|entry| entry.series.0 != 0 && !entry.labels.is_empty()));
+    assert_eq!(all_series(&written).as_ref(), Ok(&decoded));
+    Ok(())
+}
+
+fn all_series(record: &[u8]) -> Result<Vec<RefSeries>, DecodeError> {
+    ends_at_the_first_error(SeriesDecoder::new(record)?, record.len() / 13)
+}
+
+fn samples(record: &[u8]) -> Result<(), DecodeError> {
+    let decoded = all_samples(record)?;
+    let floats = |decoded: &[RefSample]| decoded.iter().map(|entry| (entry.series, entry.sample)).collect();
+    let floats: Vec<(SeriesRef, Sample)> = floats(&decoded);
+    let mut written = Vec::new();
+    encode_samples(&mut written, floats.iter().copied());
+    let again = all_samples(&written)?;
+    assert!(again.iter().map(|entry| (entry.series, entry.sample)).eq(floats));
+    assert!(again.iter().all(|entry| entry.start == 0));
+    if RecordKind::of(record) == RecordKind::Samples {
+        assert_eq!(again, decoded);
+    }
+    Ok(())
+}
+
+fn all_samples(record: &[u8]) -> Result<Vec<RefSample>, DecodeError> {
+    let decoder = SamplesDecoder::new(record)?;
+    let at_most = decoder.at_most();
+    ends_at_the_first_error(decoder, at_most)
+}
+
+/// Takes all entries; there are no more than `at_most`, and none after an error.
+fn ends_at_the_first_error<T>(
+    mut decoder: impl Iterator<Item = Result<T, DecodeError>>,
+    at_most: usize,
+) -> Result<Vec<T>, DecodeError> {
+    let mut entries = Vec::new();
+    while let Some(entry) = decoder.next() {
+        match entry {
+            Ok(entry) => entries.push(entry),
+            Err(error) => {
+                assert!(decoder.next().is_none());
+                return Err(error);
+            }
+        }
+    }
+    assert!(entries.len() <= at_most, "{} entries where {at_most} are the most", entries.len());
+    Ok(entries)
+}
