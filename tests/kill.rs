@@ -9,6 +9,7 @@ mod support;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
+use narthex::tsdb::fs::fault::ALL;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use tempfile::TempDir;
@@ -217,4 +218,11 @@ fn acknowledged_samples_survive_kills_in_the_repair_of_a_torn_tail() {
         campaign.live_in_replay_until("replay.repair", 1..2);
     }
     campaign.finish();
+}
+
+#[test]
+fn every_fault_point_has_a_kill_here() {
+    let tests = include_str!("kill.rs");
+    let dead: Vec<&str> = ALL.into_iter().filter(|point| !tests.contains(&format!("\"{point}\""))).collect();
+    assert!(dead.is_empty(), "nothing is killed at {dead:?}");
 }

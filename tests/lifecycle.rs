@@ -33,7 +33,10 @@ fn held_at(launch: Launch, point: &str, marker: PathBuf) -> (Launch, PathBuf) {
 #[test]
 fn version_and_help_are_for_people() {
     let (ok, version) = narthex_prints(&["--version"]);
-    assert!(ok && version.starts_with("narthex ") && version.contains(env!("CARGO_PKG_VERSION")), "{version}");
+    assert!(
+        ok && version.starts_with(concat!("narthex ", env!("CARGO_PKG_VERSION"))) && version.contains("commit"),
+        "{version}"
+    );
     let (ok, help) = narthex_prints(&["--help"]);
     assert!(ok && help.contains("serve"), "{help}");
     let (ok, help) = narthex_prints(&["serve", "--help"]);

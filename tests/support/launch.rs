@@ -2,16 +2,19 @@
 //!
 //! Each listens on a loopback port of its own and is given everything by flags; no service of the system is used.
 
+use std::collections::BTreeSet;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
-use std::sync::atomic::{AtomicU16, Ordering};
+use std::sync::Mutex;
+
+use rand::RngExt;
 
 use super::http::Http;
 use super::program::Program;
 use super::remote::Remote;
 use super::samples::Samples;
-use super::wait::wait_until;
+use super::wait::{wait_for, wait_until};
 
 /// What is to be started; built by one of the constructors and refined by [`Launch::flag`] and [`Launch::env`].
 pub(crate) struct Launch {
@@ -188,18 +191,13 @@ impl Server {
 /// Below the range from which Linux takes the ports of outgoing connections, so that none of these lands on it.
 const PORTS: std::ops::Range<u16> = 12_000..32_000;
 
-/// A loopback port that nobody listens on; each call gives another one.
+/// A loopback port that nobody listens on; each call gives another one, and by chance, so that test programs that run side by side
+/// do not walk into each other.
 pub(crate) fn free_port() -> u16 {
-    static NEXT: AtomicU16 = AtomicU16::new(0);
-    // Test binaries that run side by side begin in different places.
-    let start = std::process::id() % u32::from(PORTS.end - PORTS.start);
-    for _ in PORTS {
-        let step = u32::from(NEXT.fetch_add(1, Ordering::Relaxed)) + start * 7;
-        let offset = u16::try_from(step % u32::from(PORTS.end - PORTS.start)).expect("an offset within the range");
-        let port = PORTS.start + offset;
-        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
-            return port;
-        }
-    }
-    panic!("no free port on the loopback interface");
+    static GIVEN: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
+    wait_for("a free port on the loopback interface", || {
+        let port = rand::rng().random_range(PORTS);
+        let is_new = GIVEN.lock().expect("nothing panics with it").insert(port);
+        (is_new && TcpListener::bind(("127.0.0.1", port)).is_ok()).then_some(port)
+    })
 }
