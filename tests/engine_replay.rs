@@ -150,11 +150,3 @@ fn a_segment_that_is_missing_behind_the_checkpoint_stops_the_start_by_name() {
     let error = db.replay().expect_err("segment 4 is missing").to_string();
     assert!(error.contains("segment 00000004 is missing before 00000005"), "{error}");
 }
-
-#[test]
-fn every_fail_point_is_held_by_a_kill_test() {
-    let kills = include_str!("kill.rs");
-    for name in narthex::tsdb::fs::fault::ALL {
-        assert!(kills.contains(&format!("\"{name}\"")), "no test kills at {name}");
-    }
-}

@@ -2,7 +2,8 @@
 //!
 //! It happens on the thread of the request that sealed them, after its log write: a chunk file must never hold a series that
 //! the log does not know. One call writes all its chunks with one write. Where the write fails the chunks stay in memory and
-//! are tried again with the next ones: the log has their samples.
+//! are tried again with the next ones: the log has their samples. (After a failed log write they stay until their series is cut
+//! again.)
 //!
 //! Invariant: the chunks of one series reach the files in the order of their time (Prometheus takes anything else for
 //! damage). The mutex here is held from picking the chunks to noting where they are.
@@ -51,6 +52,7 @@ impl Mapping {
             return;
         }
         let mut waiting = self.waiting.lock();
+        let has_failed_before = !waiting.is_empty();
         let mut series = std::mem::take(&mut *waiting);
         series.extend(sealed.iter().cloned());
         series.sort_unstable_by_key(|series| series.reference);
@@ -66,7 +68,9 @@ impl Mapping {
                 }
             }
             Err(error) => {
-                tracing::error!(%error, chunks = chunks.len(), "can't write chunks of the head, they stay in memory");
+                if !has_failed_before {
+                    tracing::error!(%error, chunks = chunks.len(), "can't write chunks of the head: they stay in memory");
+                }
                 stats.chunk_write_failures.fetch_add(1, Ordering::Relaxed);
                 *waiting = picked.into_iter().map(|one| one.series).collect();
             }

@@ -4,7 +4,8 @@
 //! been written and they are in `chunks_head/`; from then on only a [`crate::tsdb::chunk::mapped_chunk::MappedChunk`] of them is kept.
 //!
 //! Invariant: mapped, sealed and open chunks follow each other in time without overlap; every timestamp is
-//! greater than the one before. All of it is guarded by the mutex in [`Series::state`], held for one series and for microseconds.
+//! greater than the one before. All of it is guarded by the mutex in [`Series::state`], held for one series, for microseconds; longer only while a
+//! sender repeats many old samples of one series, each of which is looked up.
 
 use crate::model::labels::Labels;
 use crate::model::refs::SeriesRef;

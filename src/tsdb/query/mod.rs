@@ -1,6 +1,5 @@
 //! Reading: which series match, which of their chunks are wanted, and their samples as one ordered stream.
 
-pub mod budget;
 #[cfg(test)]
 pub(crate) mod conformance;
 #[cfg(test)]

@@ -34,7 +34,7 @@ pub enum Compression {
     /// The block format of snappy.
     #[default]
     Snappy,
-    /// Zstandard. Prometheus before 3.0 skips such records without a word.
+    /// Zstandard. Older Prometheus (2.42 does) skip such records without a word.
     Zstd,
 }
 

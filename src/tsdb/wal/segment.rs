@@ -15,10 +15,6 @@ use crate::tsdb::wal::page::PAGE_SIZE;
 /// The size at which Prometheus begins a new segment, in bytes: 128 MiB.
 pub const DEFAULT_SEGMENT_SIZE: u64 = 128 << 20;
 
-/// The smallest and largest size that Prometheus takes on its command line, in bytes: 10 MiB and 256 MiB. The log itself
-/// takes any whole number of pages.
-pub const FLAG_SEGMENT_SIZES: std::ops::RangeInclusive<u64> = 10 << 20..=256 << 20;
-
 /// A segment's file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Segment {

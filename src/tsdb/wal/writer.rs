@@ -12,7 +12,7 @@ use crate::tsdb::wal::checkpoint::{CheckpointError, last_checkpoint};
 use crate::tsdb::wal::error::{BeginError, WriteError};
 use crate::tsdb::wal::group::Group;
 use crate::tsdb::wal::page::{append_record, fits, padding_at};
-use crate::tsdb::wal::segment::{list_segments, segment_path};
+use crate::tsdb::wal::segment::{check_segment_size, list_segments, segment_path};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -42,6 +42,7 @@ impl LogWriter {
     /// # Errors
     /// [`BeginError`].
     pub fn begin(dir: PathBuf, segment_size: u64, disk: Arc<dyn Disk>) -> Result<Self, BeginError> {
+        check_segment_size(segment_size).map_err(CheckpointError::from)?;
         disk.create_dir_all(&dir)?;
         // A segment that a checkpoint stands for is never read again: the new one comes after both.
         let last_segment = list_segments(&dir).map_err(CheckpointError::from)?.last().map(|segment| segment.number);
