@@ -79,3 +79,13 @@ fn the_floats_of_a_log_with_every_type_of_record() {
 fn the_floats_of_a_log_with_start_timestamps() {
     is_read_as_by_prometheus("start-timestamps");
 }
+
+#[test]
+fn floats_whose_full_chunks_are_of_a_newer_encoding_come_from_the_log() {
+    is_read_as_by_prometheus("xor2");
+}
+
+#[test]
+fn floats_of_both_encodings_in_one_directory() {
+    is_read_as_by_prometheus("xor2-switched");
+}

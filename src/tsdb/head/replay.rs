@@ -108,9 +108,9 @@ struct FoundChunks {
 
 /// What a worker gets.
 enum Work {
-    /// A series without full chunks.
+    /// A series that the log names for the first time.
     Series(Arc<Series>),
-    /// A series and the full chunks that were written under one of its references.
+    /// A series that is known and the full chunks that were written under one of its references.
     Chunks(Arc<Series>, Vec<MappedChunk>),
     Samples(Vec<LogSample>),
 }
@@ -274,10 +274,11 @@ impl<'a> Replay<'a> {
         } else if series.reference != reference {
             self.aliases.insert(reference, series.reference);
         }
+        if entry.created {
+            workers.send(series.reference, Work::Series(Arc::clone(&series)));
+        }
         if let Some(found) = self.chunks.remove(&reference) {
-            workers.send(series.reference, Work::Chunks(Arc::clone(&series), found.chunks));
-        } else if entry.created {
-            workers.send(series.reference, Work::Series(series));
+            workers.send(series.reference, Work::Chunks(series, found.chunks));
         }
     }
 
@@ -368,7 +369,7 @@ impl<'a> Worker<'a> {
                 Work::Series(series) => {
                     self.series.insert(series.reference, series);
                 }
-                Work::Chunks(series, chunks) => self.chunks(series, chunks),
+                Work::Chunks(series, chunks) => self.chunks(&series, &chunks),
                 Work::Samples(samples) => samples.into_iter().for_each(|sample| self.sample(sample)),
             }
             self.head.mapping.map_sealed(&self.sealed, &self.head.stats);
@@ -378,7 +379,7 @@ impl<'a> Worker<'a> {
     }
 
     /// Gives a series the full chunks that were found for its reference.
-    fn chunks(&mut self, series: Arc<Series>, chunks: Vec<MappedChunk>) {
+    fn chunks(&mut self, series: &Arc<Series>, chunks: &[MappedChunk]) {
         let (Some(first), Some(last)) = (chunks.first(), chunks.last()) else { return };
         self.done.see(first.mint());
         self.done.see(last.maxt());
@@ -386,7 +387,7 @@ impl<'a> Worker<'a> {
         if state.max_time().is_some_and(|max_time| max_time < first.mint()) && state.in_memory_since().is_some() {
             state.seal();
             drop(state);
-            self.head.mapping.map_sealed(std::slice::from_ref(&series), &self.head.stats);
+            self.head.mapping.map_sealed(std::slice::from_ref(series), &self.head.stats);
             state = series.state.lock();
         }
         if !state.sealed().is_empty() {
@@ -394,15 +395,13 @@ impl<'a> Worker<'a> {
             self.done.chunks_passed_over += chunks.len() as u64;
         } else {
             let is_free = state.in_memory_since().is_none_or(|since| last.maxt() < since);
-            if !is_free || !state.mapped.merge(&chunks) {
+            if !is_free || !state.mapped.merge(chunks) {
                 // Under a second reference the series was made anew: as Prometheus has it, the log goes on from its chunks.
-                state.replace_by(&chunks);
+                state.replace_by(chunks);
                 self.done.chunk_overlaps += 1;
             }
             self.head.stats.chunks_created.fetch_add(chunks.len() as u64, Ordering::Relaxed);
         }
-        drop(state);
-        self.series.insert(series.reference, series);
     }
 
     fn sample(&mut self, LogSample { series, sample }: LogSample) {

@@ -18,6 +18,7 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Arc;
+use std::thread;
 
 /// A write buffer larger than this is given back after the write.
 const KEPT_BUFFER: usize = 1 << 20;
@@ -99,11 +100,8 @@ impl Writer {
         files: &RwLock<Files>,
         len: usize,
     ) -> Result<&mut Current, HeadChunksError> {
-        if let Some(full) = self.current.take_if(|current| self.cut_at_next_write || current.end + len > MAX_FILE)
-            && let Err(error) = sync_file(&full.path, &full.file)
-        {
-            self.current = Some(full);
-            return Err(error);
+        if let Some(full) = self.current.take_if(|current| self.cut_at_next_write || current.end + len > MAX_FILE) {
+            sync_in_background(full);
         }
         match self.current.take() {
             Some(current) => Ok(self.current.insert(current)),
@@ -193,6 +191,18 @@ fn fitting(chunks: &[NewChunk<'_>]) -> usize {
         total <= MAX_FILE
     };
     chunks.iter().take_while(fit).count().max(1)
+}
+
+/// Brings a full file to the disk while writes go on in the next one. A failure costs nothing: the log has its samples.
+fn sync_in_background(full: Current) {
+    let sync = move || {
+        if let Err(error) = sync_file(&full.path, &full.file) {
+            tracing::warn!(%error, "can't sync a full chunk file; its samples are in the log");
+        }
+    };
+    if let Err(error) = thread::Builder::new().name("chunks-sync".into()).spawn(sync) {
+        tracing::warn!(%error, "no thread to sync a full chunk file; its samples are in the log");
+    }
 }
 
 /// Brings a file to the disk.
