@@ -37,8 +37,9 @@ impl End {
 
 /// Debian's Prometheus on a copy of a directory: it says nothing bad and answers with the samples.
 fn prometheus_agrees(data: &Path, expected: &Samples, what: &str) {
-    let copy = dir::copy_to_temp(data);
-    let server = Launch::prometheus(copy.path(), "").start();
+    let (_place, copy) = fresh_directory();
+    dir::copy(data, &copy);
+    let server = Launch::prometheus(&copy, "").start();
     server.assert_holds(expected, what);
     says_nothing_bad(&server.kill(), what);
 }

@@ -9,20 +9,21 @@ pub(crate) fn temp() -> TempDir {
     tempfile::Builder::new().prefix("narthex-test-").tempdir().expect("a temporary directory can be made")
 }
 
-/// A copy of a directory with everything below it, except what only belongs to the process that had it open.
+/// A copy of a data directory in a temporary place of its own.
 pub(crate) fn copy_to_temp(from: &Path) -> TempDir {
-    let copy = temp();
-    copy_below(from, copy.path());
-    copy
+    let place = temp();
+    copy(from, place.path());
+    place
 }
 
-fn copy_below(from: &Path, to: &Path) {
+/// Copies a data directory with everything below it, except what only belongs to the process that had it open.
+pub(crate) fn copy(from: &Path, to: &Path) {
     std::fs::create_dir_all(to).expect("a directory can be made");
     for entry in std::fs::read_dir(from).unwrap_or_else(|error| panic!("{}: {error}", from.display())) {
         let entry = entry.expect("an entry can be read");
         let target = to.join(entry.file_name());
         if entry.file_type().expect("an entry has a type").is_dir() {
-            copy_below(&entry.path(), &target);
+            copy(&entry.path(), &target);
         } else if entry.file_name() != "lock" && entry.file_name() != "queries.active" {
             std::fs::copy(entry.path(), target).expect("a file can be copied");
         }
