@@ -8,3 +8,7 @@ mod setup;
 
 #[cfg(test)]
 mod contract_tests;
+#[cfg(test)]
+mod edge;
+#[cfg(test)]
+mod surface_tests;

@@ -10,7 +10,7 @@ use crate::remote::read::ReadLimits;
 use crate::remote::reader::CountLimits;
 use crate::remote::write::{LabelLimits, WriteLimits, Writer};
 use crate::server::admission::{ByteBudget, Gate, Queue};
-use crate::server::body::BodyLimits;
+use crate::server::body::{AnswerLimits, BodyLimits};
 use crate::server::context::{Context, SharedContext};
 use crate::server::http_metrics::HttpMetrics;
 use crate::server::lifecycle::{Lifecycle, Phase};
@@ -83,8 +83,11 @@ pub(crate) fn parts(flags: &ServeFlags, db: Arc<Db>) -> Parts {
         &[("version", env!("CARGO_PKG_VERSION").to_owned()), ("revision", env!("NARTHEX_COMMIT").to_owned())],
     );
     let connections = ConnectionMetrics::register(&mut registry);
-    let budget = ByteBudget::new(flags.web.max_bytes_in_flight.as_usize());
-    budget.register(&mut registry);
+    // A budget for each, so that readers who take much or take it slowly never keep a write out.
+    let half = flags.web.max_bytes_in_flight.as_usize() / 2;
+    let (bodies, answers) = (ByteBudget::new(half), ByteBudget::new(half));
+    bodies.register(&mut registry, "narthex_bytes_in_flight", "request bodies");
+    answers.register(&mut registry, "narthex_answer_bytes_in_flight", "answers to remote reads");
     let reads_at_once = limit(flags.read.concurrent_limit);
     let read_queue = Queue { places: reads_at_once.saturating_mul(READS_WAITING), patience: READ_PATIENCE };
     let write_queue = Queue { places: limit(flags.write.queue_limit.max(1)), patience: WRITE_PATIENCE };
@@ -96,11 +99,16 @@ pub(crate) fn parts(flags: &ServeFlags, db: Arc<Db>) -> Parts {
         max_write_body: flags.write.max_body_size.as_usize(),
         read_limits: ReadLimits {
             samples: Some(flags.read.sample_limit).filter(|limit| *limit > 0),
-            answer_bytes: flags.read.max_answer_size.as_usize(),
+            answer_bytes: flags.read.max_answer_size.as_usize().min(half),
         },
         read_gate: Gate::new(reads_at_once, read_queue),
         read_metrics: ReadMetrics::register(&mut registry),
-        body_limits: BodyLimits { size: flags.write.max_body_size.as_usize(), time: flags.web.read_timeout, budget },
+        body_limits: BodyLimits {
+            size: flags.write.max_body_size.as_usize(),
+            time: flags.web.read_timeout,
+            budget: bodies,
+        },
+        answer_limits: AnswerLimits { time: flags.web.read_timeout, budget: answers },
         http_metrics: HttpMetrics::register(&mut registry),
         registry,
     };

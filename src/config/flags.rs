@@ -66,8 +66,8 @@ pub struct StorageFlags {
     /// --storage.tsdb.wal-sync-interval; always: nothing that was acknowledged. A killed process costs nothing in any mode.
     #[arg(long = "storage.tsdb.wal-sync", value_enum, value_name = "MODE", default_value_t = WalSync::Interval)]
     pub wal_sync: WalSync,
-    /// How often the log is synced in mode interval.
-    #[arg(long = "storage.tsdb.wal-sync-interval", value_name = "DURATION", default_value = "1s", value_parser = units::duration)]
+    /// How often the log is synced in mode interval; at least 1ms.
+    #[arg(long = "storage.tsdb.wal-sync-interval", value_name = "DURATION", default_value = "1s", value_parser = sync_interval)]
     pub wal_sync_interval: Duration,
     /// Compress the write-ahead log (true or false).
     #[arg(long = "storage.tsdb.wal-compression", value_name = "BOOL", default_value = "true", default_missing_value = "true",
@@ -108,8 +108,8 @@ pub struct WriteFlags {
     /// Largest request body, as it is sent.
     #[arg(long = "storage.remote.write-max-body-size", value_name = "SIZE", default_value = "32MB", value_parser = message_size)]
     pub max_body_size: Bytes,
-    /// Largest request after decompression.
-    #[arg(long = "storage.remote.write-max-decoded-size", value_name = "SIZE", default_value = "64MB", value_parser = message_size)]
+    /// Largest request after decompression; at most 256MB.
+    #[arg(long = "storage.remote.write-max-decoded-size", value_name = "SIZE", default_value = "64MB", value_parser = decoded_size)]
     pub max_decoded_size: Bytes,
     /// Most series in one request.
     #[arg(long = "storage.remote.write-max-series", value_name = "COUNT", default_value = "200000", value_parser = units::count)]
@@ -144,7 +144,7 @@ pub struct ReadFlags {
     /// Reads that are answered at once; beyond, the answer is 503. 0: no limit.
     #[arg(id = "read_concurrent_limit", long = "storage.remote.read-concurrent-limit", value_name = "COUNT", default_value = "10", value_parser = units::count)]
     pub concurrent_limit: u64,
-    /// Largest answer, compressed.
+    /// Largest answer, compressed; at most half of --web.max-bytes-in-flight.
     #[arg(long = "storage.remote.read-max-answer-size", value_name = "SIZE", default_value = "128MB", value_parser = message_size)]
     pub max_answer_size: Bytes,
 }
@@ -159,10 +159,10 @@ pub struct WebFlags {
     /// Most connections at once; beyond, the answer is 503.
     #[arg(long = "web.max-connections", value_name = "COUNT", default_value = "512", value_parser = positive_count)]
     pub max_connections: u64,
-    /// How long a request may take to arrive, and a connection may be idle.
+    /// How long a request may take to arrive and its answer to be taken, and a connection may be idle.
     #[arg(long = "web.read-timeout", value_name = "DURATION", default_value = "5m", value_parser = positive_duration)]
     pub read_timeout: Duration,
-    /// Memory for all request bodies and answers together; beyond, the answer is 503.
+    /// Memory for all request bodies and answers together, half for each; beyond, the answer is 503.
     #[arg(long = "web.max-bytes-in-flight", value_name = "SIZE", default_value = "256MB", value_parser = message_size)]
     pub max_bytes_in_flight: Bytes,
     /// Streams at once on one HTTP/2 connection.
@@ -242,9 +242,25 @@ fn message_size(text: &str) -> Result<Bytes, String> {
     if (1..1 << 31).contains(&size.0) { Ok(size) } else { Err("it must be more than 0 and less than 2GB".to_owned()) }
 }
 
+/// What is stored of a request goes to the log in records that are larger than it, and the log reads none of more than 512 MiB.
+fn decoded_size(text: &str) -> Result<Bytes, String> {
+    let size = units::bytes(text)?;
+    if (1..=256 << 20).contains(&size.0) {
+        Ok(size)
+    } else {
+        Err("it must be more than 0 and at most 256MB".to_owned())
+    }
+}
+
 fn positive_count(text: &str) -> Result<u64, String> {
     let count = units::count(text)?;
     if (1..=1 << 20).contains(&count) { Ok(count) } else { Err("it must be from 1 to 1048576".to_owned()) }
+}
+
+/// The sync thread sleeps that long between two looks.
+fn sync_interval(text: &str) -> Result<Duration, String> {
+    let interval = units::duration(text)?;
+    if interval < Duration::from_millis(1) { Err("it must be at least 1ms".to_owned()) } else { Ok(interval) }
 }
 
 fn positive_duration(text: &str) -> Result<Duration, String> {
@@ -285,6 +301,20 @@ mod tests {
         }
         let on = ["--storage.tsdb.wal-compression", "--storage.tsdb.wal-compression-type=zstd"];
         assert_eq!(serve(&on).unwrap().storage.effective_wal_compression(), WalCompression::Zstd);
+    }
+
+    #[test]
+    fn a_sync_interval_that_would_spin_is_refused() {
+        let error = serve(&["--storage.tsdb.wal-sync-interval=0"]).unwrap_err();
+        assert!(error.contains("--storage.tsdb.wal-sync-interval") && error.contains("at least 1ms"), "{error}");
+        assert!(serve(&["--storage.tsdb.wal-sync-interval=1ms"]).is_ok());
+    }
+
+    #[test]
+    fn a_request_that_could_make_too_large_a_log_record_is_refused() {
+        let error = serve(&["--storage.remote.write-max-decoded-size=257MB"]).unwrap_err();
+        assert!(error.contains("write-max-decoded-size") && error.contains("at most 256MB"), "{error}");
+        assert!(serve(&["--storage.remote.write-max-decoded-size=256MB"]).is_ok());
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! Flags of Prometheus that narthex does not have: some mean nothing here and are accepted with one warning, so that a
 //! user's habits and chart values carry over; others ask for something that is not built yet and are refused by name.
 
+use self::Shape::{Switch, Value};
+use self::Verdict::{Meaningless, NotBuilt};
 use std::ffi::OsString;
 
 /// What is to be done with a foreign flag.
@@ -18,9 +20,6 @@ enum Shape {
     Switch,
     Value,
 }
-
-use Shape::{Switch, Value};
-use Verdict::{Meaningless, NotBuilt};
 
 const FOREIGN: &[(&str, Shape, Verdict)] = &[
     ("agent", Switch, NotBuilt),
@@ -103,7 +102,7 @@ pub fn sift(arguments: impl IntoIterator<Item = OsString>) -> Result<Sifted, Not
     let mut sifted = Sifted { own: Vec::new(), meaningless: Vec::new() };
     let mut arguments = arguments.into_iter();
     while let Some(argument) = arguments.next() {
-        let Some((name, shape, verdict, has_value)) = argument.to_str().and_then(lookup) else {
+        let Some(Found { name, shape, verdict, has_value }) = argument.to_str().and_then(lookup) else {
             sifted.own.push(argument);
             continue;
         };
@@ -120,8 +119,19 @@ pub fn sift(arguments: impl IntoIterator<Item = OsString>) -> Result<Sifted, Not
     Ok(sifted)
 }
 
+/// A foreign flag on the command line.
+#[derive(Debug)]
+struct Found {
+    /// Without dashes.
+    name: &'static str,
+    shape: Shape,
+    verdict: Verdict,
+    /// Whether its value is in the same argument.
+    has_value: bool,
+}
+
 /// Finds `--name`, `--name=value` or `--no-name` in the table.
-fn lookup(argument: &str) -> Option<(&'static str, Shape, Verdict, bool)> {
+fn lookup(argument: &str) -> Option<Found> {
     let flag = argument.strip_prefix("--")?;
     let (name, has_value) = match flag.split_once('=') {
         Some((name, _)) => (name, true),
@@ -131,7 +141,7 @@ fn lookup(argument: &str) -> Option<(&'static str, Shape, Verdict, bool)> {
     FOREIGN
         .iter()
         .find(|(foreign, shape, _)| *foreign == name || (*shape == Switch && *foreign == positive))
-        .map(|(foreign, shape, verdict)| (*foreign, *shape, *verdict, has_value))
+        .map(|&(name, shape, verdict)| Found { name, shape, verdict, has_value })
 }
 
 #[cfg(test)]

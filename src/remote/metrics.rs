@@ -100,15 +100,31 @@ impl WriteMetrics {
 /// Counters of reads; shared by cloning.
 #[derive(Debug, Clone)]
 pub struct ReadMetrics {
-    /// Reads that are being answered or wait for it.
-    pub queries: Gauge,
+    queries: Gauge,
     /// Samples sent in answers.
     pub samples: Counter,
     /// Chunks left out of answers.
     pub unreadable_chunks: Counter,
 }
 
+/// A read that is being answered or waits for it; it is counted as long as this lives, also where its client goes away.
+#[derive(Debug)]
+pub struct ReadUnderWay(Gauge);
+
+impl Drop for ReadUnderWay {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
+
 impl ReadMetrics {
+    /// Counts a read that begins.
+    #[must_use]
+    pub fn begin(&self) -> ReadUnderWay {
+        self.queries.inc();
+        ReadUnderWay(self.queries.clone())
+    }
+
     /// Registers the counters.
     pub fn register(registry: &mut Registry) -> Self {
         Self {

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// Memory for all bodies and answers together. Shared by cloning.
+/// Memory for all bodies, or for all answers. Shared by cloning.
 #[derive(Clone, Debug)]
 pub struct ByteBudget {
     taken: Arc<AtomicUsize>,
@@ -34,13 +34,13 @@ impl ByteBudget {
         Self { taken: Arc::default(), limit }
     }
 
-    /// Registers how much is taken.
-    pub fn register(&self, registry: &mut Registry) {
+    /// Registers how much is taken, of what and under which name.
+    pub fn register(&self, registry: &mut Registry, name: &str, what: &str) {
         let (taken, limit) = (self.taken.clone(), self.limit);
-        registry.gauge_fn("narthex_bytes_in_flight", "Bytes of request bodies and answers in memory.", move || {
-            taken.load(Ordering::Relaxed) as f64
-        });
-        registry.gauge_fn("narthex_bytes_in_flight_limit", "Value of --web.max-bytes-in-flight.", move || limit as f64);
+        let help = format!("Bytes of {what} in memory.");
+        registry.gauge_fn(name, &help, move || taken.load(Ordering::Relaxed) as f64);
+        let help = format!("Most bytes of {what} in memory: half of --web.max-bytes-in-flight.");
+        registry.gauge_fn(&format!("{name}_limit"), &help, move || limit as f64);
     }
 
     /// A reservation of nothing, to be extended.

@@ -4,12 +4,14 @@ use crate::server::admission::{BudgetUsedUp, ByteBudget, Reservation};
 use bytes::{Bytes, BytesMut};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt;
+use parking_lot::Mutex;
 use std::collections::VecDeque;
-use std::convert::Infallible;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
 use tokio::time::Sleep;
 
 /// A body that says its length gets that much memory at once, up to this; beyond, memory comes with the bytes.
@@ -38,6 +40,15 @@ pub struct BodyLimits {
     /// Bytes.
     pub size: usize,
     /// Time from the head of the request to the last byte.
+    pub time: Duration,
+    /// Where its memory comes from.
+    pub budget: ByteBudget,
+}
+
+/// The bounds of an answer.
+#[derive(Debug, Clone)]
+pub struct AnswerLimits {
+    /// Time from the first to the last byte that the client takes.
     pub time: Duration,
     /// Where its memory comes from.
     pub budget: ByteBudget,
@@ -135,33 +146,68 @@ where
     }
 }
 
-/// A body that is a list of pieces; its memory is given back when it is sent or given up.
+/// The client did not take an answer in time.
+#[derive(Debug, thiserror::Error)]
+#[error("the answer was not taken within {0:?}")]
+pub(crate) struct NotTaken(Duration);
+
+/// A body that is a list of pieces; its memory is given back when it is sent or given up, or when its time is over.
 #[derive(Debug)]
 pub(crate) struct Pieces {
-    pieces: VecDeque<Bytes>,
+    /// `None` when the time is over. The lock is held only to take something out.
+    unsent: Arc<Mutex<Option<Unsent>>>,
     left: u64,
+    time: Duration,
+    /// Nobody asks for the next piece while a client reads nothing, so that the time is kept beside.
+    timer: JoinHandle<()>,
+}
+
+#[derive(Debug)]
+struct Unsent {
+    pieces: VecDeque<Bytes>,
     _reservation: Reservation,
 }
 
 impl Pieces {
-    pub(crate) fn new(pieces: Vec<Bytes>, reservation: Reservation) -> Self {
+    /// To be called on a runtime.
+    pub(crate) fn new(pieces: Vec<Bytes>, reservation: Reservation, time: Duration) -> Self {
         let left = pieces.iter().map(|piece| piece.len() as u64).sum();
-        Self { pieces: pieces.into(), left, _reservation: reservation }
+        let unsent = Unsent { pieces: pieces.into(), _reservation: reservation };
+        let unsent = Arc::new(Mutex::new(Some(unsent)));
+        let timer = tokio::spawn({
+            let unsent = unsent.clone();
+            async move {
+                tokio::time::sleep(time).await;
+                drop(unsent.lock().take());
+            }
+        });
+        Self { unsent, left, time, timer }
+    }
+}
+
+impl Drop for Pieces {
+    fn drop(&mut self) {
+        self.timer.abort();
+        // The timer's task has its share until it is next run.
+        drop(self.unsent.lock().take());
     }
 }
 
 impl Body for Pieces {
     type Data = Bytes;
-    type Error = Infallible;
+    type Error = NotTaken;
 
-    fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        let piece = self.pieces.pop_front();
+    fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, NotTaken>>> {
+        if self.left == 0 {
+            return Poll::Ready(None);
+        }
+        let piece = self.unsent.lock().as_mut().map(|unsent| unsent.pieces.pop_front().unwrap_or_default());
         self.left -= piece.as_ref().map_or(0, |piece| piece.len() as u64);
-        Poll::Ready(piece.map(|piece| Ok(Frame::data(piece))))
+        Poll::Ready(Some(piece.map(Frame::data).ok_or(NotTaken(self.time))))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.pieces.is_empty()
+        self.left == 0
     }
 
     fn size_hint(&self) -> SizeHint {
@@ -206,6 +252,7 @@ mod tests {
         Pieces::new(
             pieces.iter().map(|piece| Bytes::from_static(piece.as_bytes())).collect(),
             ByteBudget::new(0).reserve(),
+            Duration::from_secs(60),
         )
     }
 
@@ -239,5 +286,19 @@ mod tests {
         let pieces = in_pieces(&["ab", "cde"]);
         assert_eq!(http_body::Body::size_hint(&pieces).exact(), Some(5));
         assert_eq!(pieces.collect().await.unwrap().to_bytes(), "abcde");
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_is_not_taken_in_time_gives_its_memory_back_and_breaks_off() {
+        let budget = ByteBudget::new(6);
+        let mut reservation = budget.reserve();
+        reservation.extend(6).unwrap();
+        let bytes = vec![Bytes::from_static(b"abc"), Bytes::from_static(b"def")];
+        let mut pieces = Pieces::new(bytes, reservation, Duration::from_millis(20));
+        assert_eq!(pieces.frame().await.unwrap().unwrap().into_data().unwrap(), "abc");
+        assert!(budget.reserve().extend(1).is_err());
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        budget.reserve().extend(6).unwrap();
+        assert!(pieces.frame().await.unwrap().is_err());
     }
 }

@@ -1,5 +1,6 @@
-//! A connection that gives up when nothing moves: no first byte soon after it was accepted, or neither a byte read nor
-//! written for the idle timeout.
+//! A connection that gives up when nothing moves: no first byte soon after it was accepted, neither a byte read nor
+//! written for the idle timeout, or a client that in this time does not take all that is offered to it at once (64 KiB or so), so
+//! that one which takes a byte now and then holds nothing for ever.
 //!
 //! Runs under the task of its connection; the timer is touched only when the connection would have to wait.
 
@@ -19,13 +20,15 @@ pub(crate) struct IdleLimited<S> {
     stream: S,
     idle: Duration,
     deadline: Instant,
+    /// By when the client has to have taken what it could not take at once.
+    backlog: Option<Instant>,
     timer: Pin<Box<Sleep>>,
 }
 
 impl<S> IdleLimited<S> {
     pub(crate) fn new(stream: S, idle: Duration) -> Self {
         let deadline = Instant::now() + FIRST_BYTE_TIMEOUT.min(idle);
-        Self { stream, idle, deadline, timer: Box::pin(tokio::time::sleep_until(deadline)) }
+        Self { stream, idle, deadline, backlog: None, timer: Box::pin(tokio::time::sleep_until(deadline)) }
     }
 
     fn moved(&mut self) {
@@ -36,11 +39,12 @@ impl<S> IdleLimited<S> {
     fn poll_silence(&mut self, cx: &mut Context<'_>) -> Poll<io::Error> {
         loop {
             ready!(self.timer.as_mut().poll(cx));
-            if Instant::now() >= self.deadline {
+            let deadline = self.backlog.map_or(self.deadline, |backlog| backlog.min(self.deadline));
+            if Instant::now() >= deadline {
                 return Poll::Ready(io::Error::new(io::ErrorKind::TimedOut, "connection idle for too long"));
             }
             // Something moved since the timer was set.
-            self.timer.as_mut().reset(self.deadline);
+            self.timer.as_mut().reset(deadline);
         }
     }
 }
@@ -61,13 +65,26 @@ impl<S: AsyncRead + Unpin> AsyncRead for IdleLimited<S> {
 }
 
 impl<S: AsyncWrite + Unpin> IdleLimited<S> {
-    fn written(&mut self, cx: &mut Context<'_>, result: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+    /// Notes what became of a write of `offered` bytes.
+    fn written(
+        &mut self,
+        cx: &mut Context<'_>,
+        offered: usize,
+        result: Poll<io::Result<usize>>,
+    ) -> Poll<io::Result<usize>> {
         match result {
             Poll::Ready(result) => {
                 self.moved();
+                if result.as_ref().is_ok_and(|written| *written >= offered) {
+                    self.backlog = None;
+                }
                 Poll::Ready(result)
             }
-            Poll::Pending => self.poll_silence(cx).map(Err),
+            Poll::Pending => {
+                // Never earlier than the timer stands, which is therefore early enough.
+                self.backlog.get_or_insert(Instant::now() + self.idle);
+                self.poll_silence(cx).map(Err)
+            }
         }
     }
 }
@@ -75,7 +92,7 @@ impl<S: AsyncWrite + Unpin> IdleLimited<S> {
 impl<S: AsyncWrite + Unpin> AsyncWrite for IdleLimited<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let result = Pin::new(&mut self.stream).poll_write(cx, buf);
-        self.written(cx, result)
+        self.written(cx, buf.len(), result)
     }
 
     fn poll_write_vectored(
@@ -84,7 +101,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for IdleLimited<S> {
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let result = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
-        self.written(cx, result)
+        self.written(cx, bufs.iter().map(|buf| buf.len()).sum(), result)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -130,5 +147,20 @@ mod tests {
         let mut server = IdleLimited::new(server, IDLE);
         let error = server.write_all(&[0; 1000]).await.unwrap_err();
         assert_eq!(error.kind(), std::io::ErrorKind::TimedOut);
+    }
+
+    #[tokio::test]
+    async fn a_client_that_reads_a_byte_now_and_then_is_given_up() {
+        let (mut client, server) = tokio::io::duplex(64);
+        let mut server = IdleLimited::new(server, IDLE);
+        let writing = tokio::spawn(async move { server.write_all(&[0; 1000]).await });
+        let started = Instant::now();
+        while !writing.is_finished() && started.elapsed() < IDLE * 10 {
+            tokio::time::sleep(IDLE / 10).await;
+            // The server may have closed it by now.
+            let _ = client.read_u8().await;
+        }
+        assert_eq!(writing.await.unwrap().unwrap_err().kind(), std::io::ErrorKind::TimedOut);
+        assert!(started.elapsed() >= IDLE && started.elapsed() < IDLE * 10);
     }
 }

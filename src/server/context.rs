@@ -5,7 +5,7 @@ use crate::remote::metrics::ReadMetrics;
 use crate::remote::read::ReadLimits;
 use crate::remote::write::Writer;
 use crate::server::admission::Gate;
-use crate::server::body::BodyLimits;
+use crate::server::body::{AnswerLimits, BodyLimits};
 use crate::server::http_metrics::HttpMetrics;
 use crate::server::lifecycle::Lifecycle;
 use crate::tsdb::db::Db;
@@ -32,6 +32,8 @@ pub struct Context {
     pub read_metrics: ReadMetrics,
     /// Time for a body and where its memory comes from; the size is that of the default, each surface has its own.
     pub body_limits: BodyLimits,
+    /// Time for an answer and where its memory comes from.
+    pub answer_limits: AnswerLimits,
     /// Counters of requests.
     pub http_metrics: HttpMetrics,
     /// All metrics of the process.

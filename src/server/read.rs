@@ -29,18 +29,18 @@ pub(crate) async fn read(State(context): State<SharedContext>, request: Request)
         Ok(collected) => collected,
         Err(error) => return Refused::from(error).into_http_and_close(),
     };
-    context.read_metrics.queries.inc();
+    let under_way = context.read_metrics.begin();
     let answered = match context.read_gate.enter().await {
         Ok(permit) => answer(&context, collected.bytes, permit).await,
         Err(GateFull) => Err(Refused::Unavailable("too many reads at once".to_owned())),
     };
-    context.read_metrics.queries.dec();
+    drop(under_way);
     match answered {
         Ok((answer, reservation)) => {
             context.read_metrics.samples.inc_by(answer.samples);
             context.read_metrics.unreadable_chunks.inc_by(answer.unreadable_chunks);
             let headers = [(CONTENT_TYPE, "application/x-protobuf"), (CONTENT_ENCODING, "snappy")];
-            (headers, Body::new(Pieces::new(answer.pieces, reservation))).into_response()
+            (headers, Body::new(Pieces::new(answer.pieces, reservation, context.answer_limits.time))).into_response()
         }
         Err(refused) => refused.into_http(),
     }
@@ -57,7 +57,7 @@ async fn answer(
     let (alive, waiting) = oneshot::channel::<()>();
     let answering = tokio::task::spawn_blocking(move || {
         let _held = permit;
-        let mut reservation = shared.body_limits.budget.reserve();
+        let mut reservation = shared.answer_limits.budget.reserve();
         let request = read::decode_request(&body)?;
         let answer = read::answer(&shared.db, &request, shared.read_limits, &mut |bytes| {
             if alive.is_closed() {

@@ -1,7 +1,8 @@
 //! gRPC's health service: per service, serving or not.
 //!
 //! The whole (the empty name) and each service serve once the log is replayed and until the server drains; the services that
-//! write also only while writes are taken.
+//! write also only while writes are taken. A client that watches hears of each change; when the server drains, its stream ends soon
+//! after the last one, so that nobody who watches holds up the drain.
 
 use crate::server::context::SharedContext;
 use crate::server::grpc::write;
@@ -42,9 +43,23 @@ impl HealthKeeper {
                 told = now;
             }
             if phase == Phase::Draining {
-                return;
+                break;
             }
             tokio::time::sleep(INTERVAL).await;
+        }
+        drop(context);
+        self.end_watches().await;
+    }
+
+    /// Ends the streams of those who watch, for as long as the process lives: one may have begun while the others were ended.
+    async fn end_watches(mut self) {
+        loop {
+            tokio::time::sleep(INTERVAL).await;
+            // A stream ends when its service is forgotten; who asks once is still told.
+            for service in ["", write::SERVICE] {
+                self.reporter.clear_service_status(service).await;
+            }
+            self.tell(false, false).await;
         }
     }
 

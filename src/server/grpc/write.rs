@@ -60,9 +60,13 @@ impl UnaryService<Bytes> for WriteV1 {
 
     fn call(&mut self, request: tonic::Request<Bytes>) -> Self::Future {
         let context = self.0.clone();
+        let message = request.into_inner();
+        // The body, with the memory that was reserved while it arrived, is gone by now; the message needs as much until it is stored.
+        let mut reservation = context.body_limits.budget.reserve();
+        let reserved = reservation.extend(message.len());
         Box::pin(async move {
-            let reservation = context.body_limits.budget.reserve();
-            let stored = ingest::store(&context, request.into_inner(), Packing::Plain, reservation).await;
+            reserved.map_err(|error| Refused::from(error).into_grpc())?;
+            let stored = ingest::store(&context, message, Packing::Plain, reservation).await;
             let outcome = stored.map_err(Refused::into_grpc)?;
             if outcome.refusals.is_empty() {
                 Ok(tonic::Response::new(WriteResponse { samples: outcome.samples, histograms: 0, exemplars: 0 }))

@@ -1,0 +1,185 @@
+//! For tests: the edge as a client sees it, over a database in a directory of its own, without sockets.
+
+use crate::app::setup;
+use crate::config::flags::{Cli, Command};
+use crate::remote::pb::prometheus as pb;
+use crate::server::context::SharedContext;
+use crate::server::grpc::health;
+use crate::server::lifecycle::Phase;
+use crate::server::router;
+use crate::tsdb::db::Db;
+use crate::tsdb::db::options::DbOptions;
+use crate::tsdb::fs::disk::Disk;
+use crate::tsdb::fs::os_disk::OsDisk;
+use axum::Router;
+use axum::body::Body;
+use axum::http::{HeaderMap, Request, StatusCode};
+use bytes::Bytes;
+use clap::Parser;
+use http_body_util::BodyExt;
+use prost::Message;
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+use tempfile::TempDir;
+use tower::ServiceExt;
+
+pub(crate) struct Edge {
+    pub(crate) router: Router,
+    pub(crate) context: SharedContext,
+    _dir: TempDir,
+}
+
+/// What a client got.
+pub(crate) struct Got {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
+    pub(crate) trailers: HeaderMap,
+}
+
+impl Got {
+    pub(crate) fn text(&self) -> &str {
+        std::str::from_utf8(&self.body).unwrap()
+    }
+
+    pub(crate) fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
+    }
+
+    /// The status of gRPC, from the trailers or, where there is no body, the headers.
+    pub(crate) fn grpc_status(&self) -> &str {
+        let found = self.trailers.get("grpc-status").or_else(|| self.headers.get("grpc-status"));
+        found.map_or("", |value| value.to_str().unwrap())
+    }
+
+    /// UNAVAILABLE, with a RetryInfo in its details.
+    pub(crate) fn assert_grpc_retry_later(&self) {
+        assert_eq!(self.grpc_status(), "14", "{:?}", self.headers);
+        // "RetryInfo" is in the type of the detail; base64 of it depends on where it begins.
+        let details = self.headers.get("grpc-status-details-bin").unwrap().to_str().unwrap();
+        assert!(["UmV0cnlJbmZv", "JldHJ5SW5mb", "SZXRyeUluZm"].iter().any(|part| details.contains(part)), "{details}");
+    }
+
+    pub(crate) fn assert_retry_later(&self) {
+        assert_eq!(self.status, StatusCode::SERVICE_UNAVAILABLE, "{}", self.text());
+        let seconds: u64 = self.header("retry-after").parse().unwrap();
+        assert!((1..=5).contains(&seconds), "{seconds}");
+    }
+}
+
+impl Edge {
+    /// An edge that is still starting.
+    pub(crate) async fn starting(flags: &[&str]) -> Self {
+        Self::starting_on(Arc::new(OsDisk), flags).await
+    }
+
+    async fn starting_on(disk: Arc<dyn Disk>, flags: &[&str]) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let path = format!("--storage.tsdb.path={}", dir.path().display());
+        let line = ["narthex", "serve", path.as_str()].into_iter().chain(flags.iter().copied());
+        let Command::Serve(flags) = Cli::parse_from(line).command;
+        let db = Arc::new(Db::open(DbOptions { disk, ..setup::db_options(&flags.storage) }).unwrap());
+        let context = setup::parts(&flags, db).context;
+        let (keeper, service) = health::service().await;
+        tokio::spawn(keeper.follow(context.clone()));
+        Self { router: router::routes(context.clone(), service), context, _dir: dir }
+    }
+
+    /// An edge that takes requests.
+    pub(crate) async fn ready(flags: &[&str]) -> Self {
+        Self::ready_on(Arc::new(OsDisk), flags).await
+    }
+
+    /// The same, over a database that writes through `disk`.
+    pub(crate) async fn ready_on(disk: Arc<dyn Disk>, flags: &[&str]) -> Self {
+        let edge = Self::starting_on(disk, flags).await;
+        edge.context.db.replay().unwrap();
+        edge.context.lifecycle.advance(Phase::Ready);
+        edge
+    }
+
+    pub(crate) async fn send(&self, request: Request<Body>) -> Got {
+        let (head, body) = self.router.clone().oneshot(request).await.unwrap().into_parts();
+        let collected = body.collect().await.unwrap();
+        let trailers = collected.trailers().cloned().unwrap_or_default();
+        Got { status: head.status, headers: head.headers, body: collected.to_bytes(), trailers }
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Got {
+        self.send(Request::get(path).body(Body::empty()).unwrap()).await
+    }
+
+    pub(crate) async fn write(&self, body: impl Into<Body>) -> Got {
+        self.write_as("application/x-protobuf", "snappy", body).await
+    }
+
+    pub(crate) async fn write_as(&self, content_type: &str, encoding: &str, body: impl Into<Body>) -> Got {
+        let request = Request::post("/api/v1/write")
+            .header("content-type", content_type)
+            .header("content-encoding", encoding)
+            .body(body.into())
+            .unwrap();
+        self.send(request).await
+    }
+
+    pub(crate) async fn read(&self, request: &pb::ReadRequest) -> Got {
+        self.send(Request::post("/api/v1/read").body(pack(&request.encode_to_vec()).into()).unwrap()).await
+    }
+
+    pub(crate) async fn grpc(&self, path: &str, message: &[u8]) -> Got {
+        let got = self.send(grpc_request(path, message)).await;
+        assert_eq!(got.status, StatusCode::OK);
+        got
+    }
+
+    pub(crate) async fn write_v1(&self, message: &[u8]) -> Got {
+        self.grpc("/narthex.v1.Write/WriteV1", message).await
+    }
+}
+
+pub(crate) fn now_ms() -> i64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis() as i64
+}
+
+pub(crate) fn pack(bytes: &[u8]) -> Vec<u8> {
+    snap::raw::Encoder::new().compress_vec(bytes).unwrap()
+}
+
+pub(crate) fn series(name: &str, samples: &[(i64, f64)]) -> pb::TimeSeries {
+    pb::TimeSeries {
+        labels: vec![pb::Label { name: "__name__".into(), value: name.into() }],
+        samples: samples.iter().map(|&(timestamp, value)| pb::Sample { value, timestamp }).collect(),
+        ..Default::default()
+    }
+}
+
+pub(crate) fn request(timeseries: Vec<pb::TimeSeries>) -> Vec<u8> {
+    pb::WriteRequest { timeseries, metadata: Vec::new() }.encode_to_vec()
+}
+
+pub(crate) fn good() -> Vec<u8> {
+    request(vec![series("good", &[(now_ms(), 1.0)])])
+}
+
+/// One good sample and, for each of these reasons, a bad one: out of order, duplicate, far ahead, bad labels.
+pub(crate) fn partly_bad() -> Vec<u8> {
+    let now = now_ms();
+    request(vec![
+        series("mixed", &[(now, 1.0), (now - 1, 1.0), (now, 2.0), (now + 3_600_000, 1.0)]),
+        series("", &[(now, 1.0)]),
+    ])
+}
+
+pub(crate) fn everything() -> pb::ReadRequest {
+    let matcher = pb::LabelMatcher { r#type: 1, name: "__name__".into(), value: String::new() };
+    let query = pb::Query { start_timestamp_ms: 0, end_timestamp_ms: i64::MAX, matchers: vec![matcher], hints: None };
+    pb::ReadRequest { queries: vec![query], accepted_response_types: Vec::new() }
+}
+
+pub(crate) fn grpc_request(path: &str, message: &[u8]) -> Request<Body> {
+    let mut frame = vec![0];
+    frame.extend((message.len() as u32).to_be_bytes());
+    frame.extend(message);
+    let request = Request::post(path).header("content-type", "application/grpc").header("te", "trailers");
+    request.body(frame.into()).unwrap()
+}

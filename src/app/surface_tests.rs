@@ -1,0 +1,174 @@
+//! Reads, exports, health, readiness and metrics, as a client sees them.
+
+use crate::app::edge::{Edge, everything, good, grpc_request, now_ms, pack, request, series};
+use crate::remote::pb::prometheus as pb;
+use crate::server::lifecycle::Phase;
+use axum::body::Body;
+use axum::http::{Request, StatusCode};
+use http_body_util::BodyExt;
+use prost::Message;
+use std::time::Duration;
+use tonic_health::pb::health_check_response::ServingStatus;
+use tower::ServiceExt;
+
+#[tokio::test]
+async fn a_wrong_method_is_405_and_a_wrong_path_404() {
+    let edge = Edge::ready(&[]).await;
+    let got = edge.get("/api/v1/write").await;
+    assert_eq!((got.status, got.header("allow")), (StatusCode::METHOD_NOT_ALLOWED, "POST"));
+    let got = edge.send(Request::post("/metrics").body(Body::empty()).unwrap()).await;
+    assert_eq!((got.status, got.header("allow")), (StatusCode::METHOD_NOT_ALLOWED, "GET,HEAD"));
+    assert_eq!(edge.get("/api/v1/nothing").await.status, StatusCode::NOT_FOUND);
+    assert_eq!(edge.grpc("/nothing.Here/At", b"").await.grpc_status(), "12");
+}
+
+#[tokio::test]
+async fn a_read_answers_what_was_written() {
+    let edge = Edge::ready(&[]).await;
+    let now = now_ms();
+    let written = vec![series("a", &[(now, 1.0), (now + 1, f64::INFINITY)]), series("b", &[(now, -2.5)])];
+    assert_eq!(edge.write(pack(&request(written.clone()))).await.status, StatusCode::NO_CONTENT);
+    let got = edge.read(&everything()).await;
+    assert_eq!(got.status, StatusCode::OK);
+    assert_eq!((got.header("content-type"), got.header("content-encoding")), ("application/x-protobuf", "snappy"));
+    let unpacked = snap::raw::Decoder::new().decompress_vec(&got.body).unwrap();
+    let response = pb::ReadResponse::decode(&unpacked[..]).unwrap();
+    assert_eq!(response.results[0].timeseries, written);
+}
+
+#[tokio::test]
+async fn bad_reads_are_400_and_too_many_at_once_503() {
+    let edge = Edge::ready(&["--storage.remote.read-sample-limit=1", "--storage.remote.read-concurrent-limit=1"]).await;
+    let now = now_ms();
+    edge.write(pack(&request(vec![series("a", &[(now, 1.0), (now + 1, 1.0)])]))).await;
+    let mut regex = everything();
+    regex.queries[0].matchers[0] = pb::LabelMatcher { r#type: 2, name: "a".into(), value: "(".into() };
+    let mut streamed = everything();
+    streamed.accepted_response_types = vec![1];
+    for bad in [everything(), regex, streamed] {
+        let got = edge.read(&bad).await;
+        assert_eq!(got.status, StatusCode::BAD_REQUEST);
+        assert!(!got.text().is_empty());
+    }
+    let _at_work = edge.context.read_gate.enter().await.unwrap();
+    let waiting: Vec<_> = (0..4)
+        .map(|_| {
+            let context = edge.context.clone();
+            tokio::spawn(async move { context.read_gate.enter().await.map(drop) })
+        })
+        .collect();
+    tokio::task::yield_now().await;
+    edge.read(&everything()).await.assert_retry_later();
+    waiting.iter().for_each(tokio::task::JoinHandle::abort);
+}
+
+#[tokio::test]
+async fn an_export_is_json_lines() {
+    let edge = Edge::ready(&[]).await;
+    let now = now_ms();
+    edge.write(pack(&request(vec![series("a", &[(now, 1.5), (now + 1, f64::NAN)]), series("b", &[(now, 1e300)])])))
+        .await;
+    let got = edge.get("/api/v1/export?match[]=a&match[]={__name__=~%22a|b%22}").await;
+    assert_eq!((got.status, got.header("content-type")), (StatusCode::OK, "application/x-ndjson"));
+    let lines: Vec<serde_json::Value> = got.text().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(lines.len(), 2);
+    assert_eq!(lines[0]["metric"]["__name__"], "a");
+    assert_eq!(lines[0]["values"], serde_json::json!([1.5, "NaN"]));
+    assert_eq!(lines[1]["timestamps"], serde_json::json!([now]));
+    let got = edge.get(&format!("/api/v1/export?match[]=a&values=bits&end={}", now / 1000 + 1)).await;
+    assert!(got.text().contains("\"3ff8000000000000\""), "{}", got.text());
+    for bad in ["", "?match[]={", "?match[]=a&start=x", "?match[]=a&nothing=1"] {
+        assert_eq!(edge.get(&format!("/api/v1/export{bad}")).await.status, StatusCode::BAD_REQUEST, "{bad}");
+    }
+}
+
+#[tokio::test]
+async fn a_starting_server_is_healthy_and_not_ready() {
+    let edge = Edge::starting(&[]).await;
+    assert_eq!(edge.get("/-/healthy").await.status, StatusCode::OK);
+    assert_eq!(edge.get("/-/ready").await.status, StatusCode::SERVICE_UNAVAILABLE);
+    let got = edge.get("/api/v1/status/walreplay").await;
+    assert_eq!(got.text(), r#"{"status":"success","data":{"min":0,"max":0,"current":0}}"#);
+    edge.context.db.replay().unwrap();
+    edge.context.lifecycle.advance(Phase::Ready);
+    assert_eq!(edge.get("/-/ready").await.status, StatusCode::OK);
+    edge.context.lifecycle.advance(Phase::Draining);
+    assert_eq!(edge.get("/-/ready").await.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(edge.get("/-/healthy").await.status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn metrics_count_requests_and_are_compressed_for_who_takes_it() {
+    let edge = Edge::ready(&[]).await;
+    edge.write(pack(&good())).await;
+    let got = edge.get("/metrics").await;
+    let line = "prometheus_http_requests_total{handler=\"/api/v1/write\",code=\"204\"} 1\n";
+    assert!(got.text().contains(line), "{}", got.text());
+    assert!(got.text().contains("narthex_bytes_in_flight 0"), "{}", got.text());
+    let packed =
+        edge.send(Request::get("/metrics").header("accept-encoding", "gzip").body(Body::empty()).unwrap()).await;
+    assert_eq!(packed.header("content-encoding"), "gzip");
+    let mut text = String::new();
+    std::io::Read::read_to_string(&mut flate2::read::GzDecoder::new(&packed.body[..]), &mut text).unwrap();
+    assert!(text.contains(line));
+}
+
+#[tokio::test]
+async fn grpc_health_is_that_of_each_service() {
+    let edge = Edge::starting(&[]).await;
+    let asked = async |service: &str| {
+        let request = tonic_health::pb::HealthCheckRequest { service: service.to_owned() };
+        let got = edge.grpc("/grpc.health.v1.Health/Check", &request.encode_to_vec()).await;
+        tonic_health::pb::HealthCheckResponse::decode(&got.body[5..]).unwrap().status()
+    };
+    for service in ["", "narthex.v1.Write"] {
+        assert_eq!(asked(service).await, ServingStatus::NotServing);
+    }
+    edge.context.db.replay().unwrap();
+    edge.context.lifecycle.advance(Phase::Ready);
+    let changes = async |status: ServingStatus| {
+        for _ in 0..100 {
+            if asked("narthex.v1.Write").await == status && asked("").await == status {
+                return true;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        false
+    };
+    assert!(changes(ServingStatus::Serving).await);
+    edge.context.lifecycle.advance(Phase::Draining);
+    assert!(changes(ServingStatus::NotServing).await);
+}
+
+#[tokio::test]
+async fn a_watch_of_health_hears_of_the_drain_and_ends() {
+    let edge = Edge::ready(&[]).await;
+    let message = tonic_health::pb::HealthCheckRequest { service: "narthex.v1.Write".to_owned() }.encode_to_vec();
+    let mut body =
+        edge.router.clone().oneshot(grpc_request("/grpc.health.v1.Health/Watch", &message)).await.unwrap().into_body();
+    edge.context.lifecycle.advance(Phase::Draining);
+    let watching = async {
+        let mut last = None;
+        while let Some(frame) = body.frame().await {
+            if let Ok(data) = frame.unwrap().into_data() {
+                last = Some(tonic_health::pb::HealthCheckResponse::decode(&data[5..]).unwrap().status());
+            }
+        }
+        last
+    };
+    let last = tokio::time::timeout(Duration::from_secs(5), watching).await.unwrap();
+    assert_eq!(last, Some(ServingStatus::NotServing));
+}
+
+#[tokio::test]
+async fn a_read_whose_client_goes_away_is_no_longer_counted() {
+    let edge = Edge::ready(&["--storage.remote.read-concurrent-limit=1"]).await;
+    let _at_work = edge.context.read_gate.enter().await.unwrap();
+    let text = async || edge.get("/metrics").await.text().to_owned();
+    {
+        let wanted = everything();
+        let waiting = edge.read(&wanted);
+        assert!(tokio::time::timeout(Duration::from_millis(50), waiting).await.is_err());
+    }
+    assert!(text().await.contains("prometheus_remote_read_handler_queries 0\n"), "{}", text().await);
+}
