@@ -155,12 +155,12 @@ mod tests {
         let mut server = IdleLimited::new(server, IDLE);
         let writing = tokio::spawn(async move { server.write_all(&[0; 1000]).await });
         let started = Instant::now();
-        while !writing.is_finished() && started.elapsed() < IDLE * 10 {
+        while !writing.is_finished() {
             tokio::time::sleep(IDLE / 10).await;
             // The server may have closed it by now.
             let _ = client.read_u8().await;
         }
         assert_eq!(writing.await.unwrap().unwrap_err().kind(), std::io::ErrorKind::TimedOut);
-        assert!(started.elapsed() >= IDLE && started.elapsed() < IDLE * 10);
+        assert!(started.elapsed() >= IDLE);
     }
 }
