@@ -11,4 +11,6 @@ mod contract_tests;
 #[cfg(test)]
 mod edge;
 #[cfg(test)]
+mod fault_tests;
+#[cfg(test)]
 mod surface_tests;

@@ -29,9 +29,6 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::{JoinError, JoinHandle};
 
-/// Blocking threads besides those that store requests: reads, exports, the replay, the close.
-const OTHER_BLOCKING_THREADS: usize = 64;
-
 /// Why the server could not run to an orderly end.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
@@ -109,7 +106,7 @@ fn arm_fail_points() -> Result<(), FaultError> {
 }
 
 fn runtime(flags: &ServeFlags) -> std::io::Result<Runtime> {
-    let threads = setup::writes_at_once(&flags.write).saturating_add(OTHER_BLOCKING_THREADS);
+    let threads = setup::blocking_threads(flags);
     tokio::runtime::Builder::new_multi_thread().enable_all().max_blocking_threads(threads).build()
 }
 

@@ -28,6 +28,13 @@ const WRITE_PATIENCE: Duration = Duration::from_secs(10);
 const READS_WAITING: usize = 4;
 const READ_PATIENCE: Duration = Duration::from_secs(5);
 
+/// Exports that are made at once; they go at the pace of their clients, so that they have places of their own.
+const EXPORTS_AT_ONCE: usize = 4;
+/// Blocking threads for what takes but a moment or is done once: encoding the metrics, the replay, the close.
+const OTHER_BLOCKING_THREADS: usize = 16;
+/// Blocking threads where a limit is so high, or reads have none, that there is no telling how many are needed.
+const MAX_BLOCKING_THREADS: usize = 1 << 15;
+
 /// What the database is opened with.
 pub(crate) fn db_options(flags: &StorageFlags) -> DbOptions {
     DbOptions {
@@ -54,6 +61,14 @@ pub(crate) fn writes_at_once(flags: &WriteFlags) -> usize {
         0 => 16.max(4 * std::thread::available_parallelism().map_or(1, usize::from)),
         limit => usize::try_from(limit).unwrap_or(usize::MAX),
     }
+}
+
+/// Blocking threads for all that may want one at once, so that a write which is let in never waits for one.
+pub(crate) fn blocking_threads(flags: &ServeFlags) -> usize {
+    writes_at_once(&flags.write)
+        .saturating_add(limit(flags.read.concurrent_limit))
+        .saturating_add(EXPORTS_AT_ONCE + OTHER_BLOCKING_THREADS)
+        .min(MAX_BLOCKING_THREADS)
 }
 
 /// The parts of a server.
@@ -89,6 +104,7 @@ pub(crate) fn parts(flags: &ServeFlags, db: Arc<Db>) -> Parts {
     bodies.register(&mut registry, "narthex_bytes_in_flight", "request bodies");
     answers.register(&mut registry, "narthex_answer_bytes_in_flight", "answers to remote reads");
     let reads_at_once = limit(flags.read.concurrent_limit);
+    let export_queue = Queue { places: EXPORTS_AT_ONCE, patience: READ_PATIENCE };
     let read_queue = Queue { places: reads_at_once.saturating_mul(READS_WAITING), patience: READ_PATIENCE };
     let write_queue = Queue { places: limit(flags.write.queue_limit.max(1)), patience: WRITE_PATIENCE };
     let context = Context {
@@ -102,6 +118,7 @@ pub(crate) fn parts(flags: &ServeFlags, db: Arc<Db>) -> Parts {
             answer_bytes: flags.read.max_answer_size.as_usize().min(half),
         },
         read_gate: Gate::new(reads_at_once, read_queue),
+        export_gate: Gate::new(EXPORTS_AT_ONCE, export_queue),
         read_metrics: ReadMetrics::register(&mut registry),
         body_limits: BodyLimits {
             size: flags.write.max_body_size.as_usize(),
@@ -138,4 +155,24 @@ fn limit(flag: u64) -> usize {
 
 fn millis(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{EXPORTS_AT_ONCE, blocking_threads};
+    use crate::config::flags::{Cli, Command, ServeFlags};
+    use clap::Parser;
+
+    fn flags(read_limit: &str) -> ServeFlags {
+        let read_limit = format!("--storage.remote.read-concurrent-limit={read_limit}");
+        let line = ["narthex", "serve", "--storage.remote.write-concurrent-limit=50", &read_limit];
+        let Command::Serve(flags) = Cli::parse_from(line).command;
+        *flags
+    }
+
+    #[test]
+    fn there_is_a_blocking_thread_for_every_write_while_reads_and_exports_hold_theirs() {
+        assert!(blocking_threads(&flags("200")) > 50 + 200 + EXPORTS_AT_ONCE);
+        assert!((50..1 << 16).contains(&blocking_threads(&flags("0"))));
+    }
 }

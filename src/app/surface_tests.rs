@@ -172,3 +172,23 @@ async fn a_read_whose_client_goes_away_is_no_longer_counted() {
     }
     assert!(text().await.contains("prometheus_remote_read_handler_queries 0\n"), "{}", text().await);
 }
+
+#[tokio::test]
+async fn an_export_that_is_not_taken_in_time_gives_its_place_back_and_breaks_off() {
+    let edge = Edge::ready(&["--web.read-timeout=200ms"]).await;
+    let now = now_ms();
+    let many: Vec<_> = (0..50_000).map(|i| (now + i, i as f64)).collect();
+    edge.write(pack(&request(vec![series("many", &many)]))).await;
+    let asked = Request::get("/api/v1/export?match[]=many").body(Body::empty()).unwrap();
+    let untaken = edge.router.clone().oneshot(asked).await.unwrap().into_body();
+    assert_eq!(edge.context.export_gate.at_work(), 1);
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    assert_eq!(edge.context.export_gate.at_work(), 1, "more than a client has to take ahead");
+    let freed = async {
+        while edge.context.export_gate.at_work() > 0 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(5), freed).await.unwrap();
+    assert!(untaken.collect().await.is_err());
+}

@@ -134,7 +134,7 @@ pub struct WriteFlags {
     pub queue_limit: u64,
 }
 
-/// Flags of remote read and export.
+/// Flags of remote read.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Remote read")]
 pub struct ReadFlags {

@@ -76,6 +76,7 @@ impl Drop for Reservation {
 /// So many at work, so many waiting for their turn.
 #[derive(Debug)]
 pub struct Gate {
+    size: usize,
     at_work: Arc<Semaphore>,
     waiting: AtomicUsize,
     queue: Queue,
@@ -99,8 +100,14 @@ impl Gate {
     /// A gate for `at_work` requests.
     #[must_use]
     pub fn new(at_work: usize, queue: Queue) -> Self {
-        let at_work = Arc::new(Semaphore::new(at_work.min(Semaphore::MAX_PERMITS)));
-        Self { at_work, waiting: AtomicUsize::new(0), queue }
+        let size = at_work.min(Semaphore::MAX_PERMITS);
+        Self { size, at_work: Arc::new(Semaphore::new(size)), waiting: AtomicUsize::new(0), queue }
+    }
+
+    /// How many are at work now.
+    #[must_use]
+    pub fn at_work(&self) -> usize {
+        self.size - self.at_work.available_permits()
     }
 
     /// Goes through, at once or when it is this request's turn; the permit is for as long as it works.

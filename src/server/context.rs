@@ -26,8 +26,10 @@ pub struct Context {
     pub max_write_body: usize,
     /// How much a read may answer.
     pub read_limits: ReadLimits,
-    /// Reads and exports at work.
+    /// Reads at work and waiting.
     pub read_gate: Gate,
+    /// Exports at work and waiting.
+    pub export_gate: Gate,
     /// Counters of reads.
     pub read_metrics: ReadMetrics,
     /// Time for a body and where its memory comes from; the size is that of the default, each surface has its own.

@@ -7,7 +7,7 @@
 //! Timestamps are milliseconds. A finite value is the shortest number that reads back to the same bits. `"+Inf"`, `"-Inf"`,
 //! `"NaN"` and `"StaleNaN"` (the mark of a series' end) are strings, as JSON has no numbers for them. With `values=bits` every
 //! value is a string of 16 hexadecimal digits, so that also the payload of a NaN is exact. A long series takes several lines.
-//! A fault after the answer began breaks the connection off: what ended properly is whole.
+//! A fault after the answer began breaks the connection off, and so does a client that is too slow: what ended properly is whole.
 
 use crate::model::labels::Labels;
 use crate::model::matcher::Matcher;
@@ -28,7 +28,11 @@ use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use std::fmt::Write as _;
+use std::time::{Duration, Instant};
+use tokio::runtime::Handle;
 use tokio::sync::mpsc;
+use tokio::sync::mpsc::error::SendTimeoutError;
+use tokio::task::JoinError;
 
 /// Samples in one line.
 const LINE_SAMPLES: usize = 4096;
@@ -36,6 +40,8 @@ const LINE_SAMPLES: usize = 4096;
 const PIECE_BYTES: usize = 64 << 10;
 /// Pieces that wait for a slow client.
 const PIECES_AHEAD: usize = 4;
+/// How long a client may leave the next piece untaken; the whole has the time of any answer.
+const PIECE_TIMEOUT: Duration = Duration::from_secs(30);
 /// Selectors in one request.
 const MAX_SELECTORS: usize = 100;
 
@@ -64,19 +70,32 @@ pub(crate) async fn export(
         Ok(wanted) => wanted,
         Err(refused) => return refused.into_http(),
     };
-    let permit = match context.read_gate.enter().await {
+    let permit = match context.export_gate.enter().await {
         Ok(permit) => permit,
-        Err(GateFull) => return Refused::Unavailable("too many reads at once".to_owned()).into_http(),
+        Err(GateFull) => return Refused::Unavailable("too many exports at once".to_owned()).into_http(),
     };
     let (sender, receiver) = mpsc::channel(PIECES_AHEAD);
-    tokio::task::spawn_blocking(move || {
+    let pieces = PieceSender {
+        sender: sender.clone(),
+        runtime: Handle::current(),
+        deadline: Instant::now() + context.answer_limits.time,
+    };
+    let exporting = tokio::task::spawn_blocking(move || {
         let _held = permit;
-        let mut lines = Lines { text: String::new(), values: wanted.values, sender: &sender };
-        if let Err(Ended::Failed(error)) = lines.all(&context.db, &wanted) {
-            tracing::error!(%error, "an export failed");
-            // Nobody may be there to hear it.
-            let _ = sender.blocking_send(Err(error));
-        }
+        let mut lines = Lines { text: String::new(), values: wanted.values, unreadable_chunks: 0, pieces };
+        let ended = lines.all(&context.db, &wanted);
+        context.read_metrics.unreadable_chunks.inc_by(lines.unreadable_chunks);
+        ended
+    });
+    tokio::spawn(async move {
+        let error = match exporting.await {
+            Ok(Ok(()) | Err(ExportError::Gone)) => return,
+            Ok(Err(error)) => error,
+            Err(error) => ExportError::Broken(error),
+        };
+        tracing::error!(%error, "an export failed");
+        // Takes a place only once the client has taken what was sent before, which no longer holds up anything.
+        let _ = sender.send(Err(error)).await;
     });
     ([(CONTENT_TYPE, "application/x-ndjson")], Body::new(Received::from(receiver))).into_response()
 }
@@ -104,35 +123,60 @@ fn wanted(parameters: &[(String, String)]) -> Result<Wanted, Refused> {
     }
 }
 
-/// Why the lines end.
-enum Ended {
+/// Why the lines end before the last one.
+#[derive(Debug, thiserror::Error)]
+enum ExportError {
     /// The data can't be read.
-    Failed(QueryError),
+    #[error(transparent)]
+    Query(#[from] QueryError),
     /// The client has gone.
+    #[error("the client has gone")]
     Gone,
+    /// The client takes too little of it.
+    #[error("the client did not take the export in time")]
+    TooSlow,
+    /// The thread that makes it broke.
+    #[error("making the export broke: {0}")]
+    Broken(JoinError),
 }
 
-impl From<QueryError> for Ended {
-    fn from(error: QueryError) -> Self {
-        Self::Failed(error)
+/// Sends pieces from a blocking thread, which a slow client holds for no longer than the time it has.
+struct PieceSender {
+    sender: mpsc::Sender<Result<Bytes, ExportError>>,
+    runtime: Handle,
+    /// By when the last piece has to be on its way.
+    deadline: Instant,
+}
+
+impl PieceSender {
+    fn send(&self, piece: Bytes) -> Result<(), ExportError> {
+        let time = PIECE_TIMEOUT.min(self.deadline.saturating_duration_since(Instant::now()));
+        match self.runtime.block_on(async { self.sender.send_timeout(Ok(piece), time).await }) {
+            Ok(()) => Ok(()),
+            Err(SendTimeoutError::Closed(_)) => Err(ExportError::Gone),
+            Err(SendTimeoutError::Timeout(_)) => Err(ExportError::TooSlow),
+        }
     }
 }
 
 /// Writes lines and sends them in pieces.
-struct Lines<'a> {
+struct Lines {
     text: String,
     values: Values,
-    sender: &'a mpsc::Sender<Result<Bytes, QueryError>>,
+    unreadable_chunks: u64,
+    pieces: PieceSender,
 }
 
-impl Lines<'_> {
-    fn all(&mut self, db: &Db, wanted: &Wanted) -> Result<(), Ended> {
+impl Lines {
+    fn all(&mut self, db: &Db, wanted: &Wanted) -> Result<(), ExportError> {
         for (at, matchers) in wanted.selectors.iter().enumerate() {
             for series in db.select(matchers, wanted.range)? {
                 let series = series?;
                 // Several selectors may choose a series; the first one writes it.
                 if !wanted.selectors[..at].iter().any(|earlier| satisfies(series.labels(), earlier)) {
-                    self.series(series.labels(), series.samples(wanted.range))?;
+                    let samples = series.samples(wanted.range);
+                    self.unreadable_chunks += samples.unreadable_chunks() as u64;
+                    self.series(series.labels(), samples)?;
                 }
             }
         }
@@ -143,7 +187,7 @@ impl Lines<'_> {
         &mut self,
         labels: &Labels,
         samples: impl Iterator<Item = Result<Sample, QueryError>>,
-    ) -> Result<(), Ended> {
+    ) -> Result<(), ExportError> {
         let mut line = Vec::new();
         for sample in samples {
             line.push(sample?);
@@ -155,7 +199,7 @@ impl Lines<'_> {
         if line.is_empty() { Ok(()) } else { self.line(labels, &line) }
     }
 
-    fn line(&mut self, labels: &Labels, samples: &[Sample]) -> Result<(), Ended> {
+    fn line(&mut self, labels: &Labels, samples: &[Sample]) -> Result<(), ExportError> {
         self.text.push_str("{\"metric\":{");
         for (i, (name, value)) in labels.iter().enumerate() {
             let separator = if i == 0 { "" } else { "," };
@@ -178,9 +222,9 @@ impl Lines<'_> {
         if self.text.len() >= PIECE_BYTES { self.send() } else { Ok(()) }
     }
 
-    fn send(&mut self) -> Result<(), Ended> {
+    fn send(&mut self) -> Result<(), ExportError> {
         let piece = std::mem::take(&mut self.text);
-        self.sender.blocking_send(Ok(piece.into())).map_err(|_| Ended::Gone)
+        self.pieces.send(piece.into())
     }
 }
 

@@ -1,0 +1,93 @@
+//! The answer contract of a storage that fails, is full or holds as many series as it may.
+
+use crate::app::edge::{Edge, everything, good, now_ms, pack, request, series};
+use crate::tsdb::fs::crash_disk::{Call, CrashDisk};
+use axum::http::StatusCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How a fault shows in the first request that meets it.
+#[derive(Clone, Copy)]
+enum First {
+    Http,
+    Grpc,
+}
+
+/// A sample after that of `good`, also within the same millisecond; one that is stored already would not be written again.
+fn later() -> Vec<u8> {
+    request(vec![series("good", &[(now_ms() + 1000, 2.0)])])
+}
+
+async fn a_fault_is_told(call: Call, first: First) {
+    let disk = CrashDisk::new();
+    let edge = Edge::ready_on(Arc::new(disk.clone()), &["--storage.tsdb.wal-sync=always"]).await;
+    assert_eq!(edge.write(pack(&good())).await.status, StatusCode::NO_CONTENT);
+    assert_eq!(edge.get("/-/healthy").await.status, StatusCode::OK);
+    disk.fail_with_eio(call, 1);
+    match first {
+        First::Http => {
+            let got = edge.write(pack(&later())).await;
+            assert_eq!(got.status, StatusCode::INTERNAL_SERVER_ERROR, "{}", got.text());
+        }
+        First::Grpc => assert_eq!(edge.write_v1(&later()).await.grpc_status(), "13"),
+    }
+    let healthy = edge.get("/-/healthy").await;
+    assert_eq!(healthy.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert!(healthy.text().contains("restart"), "{}", healthy.text());
+    assert_eq!(edge.get("/-/ready").await.status, StatusCode::OK);
+    assert_eq!(edge.read(&everything()).await.status, StatusCode::OK);
+    assert!(edge.get("/api/v1/export?match[]=good").await.text().contains("\"good\""));
+    edge.write(pack(&good())).await.assert_retry_later();
+    edge.write_v1(&good()).await.assert_grpc_retry_later();
+}
+
+#[tokio::test]
+async fn a_failed_append_is_500_then_503_and_unhealthy_while_reads_go_on() {
+    a_fault_is_told(Call::Append, First::Http).await;
+}
+
+#[tokio::test]
+async fn a_failed_sync_is_internal_then_unavailable_and_unhealthy_while_reads_go_on() {
+    a_fault_is_told(Call::Sync, First::Grpc).await;
+}
+
+#[tokio::test]
+async fn a_full_disk_is_503_until_there_is_space_again_and_a_repeat_is_204() {
+    let disk = CrashDisk::new();
+    let edge = Edge::ready_on(Arc::new(disk.clone()), &[]).await;
+    assert_eq!(edge.write(pack(&good())).await.status, StatusCode::NO_CONTENT);
+    disk.set_free_bytes(Some(0));
+    let repeated = later();
+    edge.write_v1(&repeated).await.assert_grpc_retry_later();
+    edge.write(pack(&repeated)).await.assert_retry_later();
+    assert_eq!(edge.get("/-/ready").await.status, StatusCode::OK);
+    let healthy = edge.get("/-/healthy").await;
+    assert_eq!(healthy.status, StatusCode::OK);
+    assert!(healthy.text().contains("read-only") && healthy.text().contains("space"), "{}", healthy.text());
+    assert_eq!(edge.read(&everything()).await.status, StatusCode::OK);
+
+    disk.set_free_bytes(None);
+    // A try is made once a second at most.
+    let mut got = edge.write(pack(&repeated)).await;
+    for _ in 0..50 {
+        if got.status == StatusCode::NO_CONTENT {
+            break;
+        }
+        got.assert_retry_later();
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        got = edge.write(pack(&repeated)).await;
+    }
+    assert_eq!(got.status, StatusCode::NO_CONTENT);
+    assert_eq!(edge.write_v1(&repeated).await.grpc_status(), "0");
+    assert_eq!(edge.get("/-/healthy").await.text(), "narthex is healthy.\n");
+}
+
+#[tokio::test]
+async fn a_series_beyond_the_limit_is_400_or_invalid_argument_and_known_ones_go_on() {
+    let edge = Edge::ready(&["--storage.tsdb.max-active-series=1"]).await;
+    assert_eq!(edge.write(pack(&good())).await.status, StatusCode::NO_CONTENT);
+    let other = request(vec![series("other", &[(now_ms(), 1.0)])]);
+    assert_eq!(edge.write(pack(&other)).await.status, StatusCode::BAD_REQUEST);
+    assert_eq!(edge.write_v1(&other).await.grpc_status(), "3");
+    assert_eq!(edge.write_v1(&good()).await.grpc_status(), "0");
+}
