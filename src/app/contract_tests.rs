@@ -156,9 +156,12 @@ async fn messages_over_grpc_are_counted_until_they_are_stored() {
         })
         .collect();
     let held = format!("narthex_bytes_in_flight {}", 3 * message.len());
-    while !edge.get("/metrics").await.text().contains(&held) {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    let all_wait = async {
+        while !edge.get("/metrics").await.text().contains(&held) {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(5), all_wait).await.expect("the messages that wait are counted");
     let got = edge.write_v1(&message).await;
     got.assert_grpc_retry_later();
     assert!(got.header("grpc-message").contains("bytes"), "{:?}", got.headers);

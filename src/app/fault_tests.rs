@@ -4,7 +4,7 @@ use crate::app::edge::{Edge, everything, good, now_ms, pack, request, series};
 use crate::tsdb::fs::crash_disk::{Call, CrashDisk};
 use axum::http::StatusCode;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How a fault shows in the first request that meets it.
 #[derive(Clone, Copy)]
@@ -65,9 +65,13 @@ async fn a_full_disk_is_503_until_there_is_space_again_and_a_repeat_is_204() {
     assert_eq!(healthy.status, StatusCode::OK);
     assert!(healthy.text().contains("read-only") && healthy.text().contains("space"), "{}", healthy.text());
     assert_eq!(edge.read(&everything()).await.status, StatusCode::OK);
+    let (started, tries) = (Instant::now(), disk.calls(Call::Append));
+    for _ in 0..20 {
+        edge.write(pack(&repeated)).await.assert_retry_later();
+    }
+    assert!(disk.calls(Call::Append) - tries <= 1 + started.elapsed().as_secs(), "a try is made once a second at most");
 
     disk.set_free_bytes(None);
-    // A try is made once a second at most.
     let mut got = edge.write(pack(&repeated)).await;
     for _ in 0..50 {
         if got.status == StatusCode::NO_CONTENT {

@@ -1,14 +1,20 @@
 //! Reads, exports, health, readiness and metrics, as a client sees them.
 
 use crate::app::edge::{Edge, everything, good, grpc_request, now_ms, pack, request, series};
+use crate::metrics::registry::Registry;
 use crate::remote::pb::prometheus as pb;
 use crate::server::lifecycle::Phase;
+use crate::server::listener::{ConnectionLimits, ConnectionMetrics, Drained, Listener};
 use axum::body::Body;
 use axum::http::{Request, StatusCode};
 use http_body_util::BodyExt;
 use prost::Message;
 use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tonic::transport::Endpoint;
 use tonic_health::pb::health_check_response::ServingStatus;
+use tonic_health::pb::health_client::HealthClient;
 use tower::ServiceExt;
 
 #[tokio::test]
@@ -191,4 +197,29 @@ async fn an_export_that_is_not_taken_in_time_gives_its_place_back_and_breaks_off
     };
     tokio::time::timeout(Duration::from_secs(5), freed).await.unwrap();
     assert!(untaken.collect().await.is_err());
+}
+
+#[tokio::test]
+async fn an_open_watch_of_health_does_not_hold_up_the_drain() {
+    let edge = Edge::ready(&[]).await;
+    let socket = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = socket.local_addr().unwrap();
+    let limits = ConnectionLimits {
+        max_connections: 10,
+        idle_timeout: Duration::from_secs(300),
+        max_concurrent_streams: 10,
+        drain_timeout: Duration::from_secs(60),
+    };
+    let metrics = ConnectionMetrics::register(&mut Registry::new());
+    let (stop, stopped) = watch::channel(false);
+    let listener = Listener { sockets: vec![socket], router: edge.router.clone(), limits, metrics };
+    let listening = tokio::spawn(listener.run(stopped));
+    let mut client =
+        HealthClient::new(Endpoint::from_shared(format!("http://{address}")).unwrap().connect().await.unwrap());
+    let watched = client.watch(tonic_health::pb::HealthCheckRequest::default()).await.unwrap();
+    edge.context.lifecycle.advance(Phase::Draining);
+    stop.send(true).unwrap();
+    let drained = tokio::time::timeout(Duration::from_secs(5), listening).await.unwrap().unwrap();
+    assert_eq!(drained, Drained::Completely);
+    drop(watched);
 }
