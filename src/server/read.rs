@@ -84,7 +84,6 @@ impl From<ReadError> for Refused {
         match error {
             ReadError::TooLarge { .. } => Self::TooLarge(text),
             ReadError::Stopped(_) => Self::Unavailable(text),
-            ReadError::Query(QueryError::TooManySamples { .. }) => Self::BadData(text),
             ReadError::Query(QueryError::Damaged(_)) => {
                 tracing::error!(error = text, "a read failed");
                 Self::Fault(text)

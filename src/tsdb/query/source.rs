@@ -85,10 +85,4 @@ pub enum QueryError {
     /// Stored data that can't be read; the text names file and offset.
     #[error("damaged data: {0}")]
     Damaged(String),
-    /// The answer would have more samples than the caller allows.
-    #[error("the answer has more than {limit} samples")]
-    TooManySamples {
-        /// The caller's limit.
-        limit: u64,
-    },
 }
