@@ -4,6 +4,7 @@
 
 pub mod exemplar;
 pub mod histogram;
+pub mod intervals;
 pub mod labels;
 pub mod matcher;
 pub mod metadata;

@@ -44,7 +44,7 @@ impl Head {
     fn pin(&self, mapped: &MappedChunk) -> Result<Chunk, HeadChunksError> {
         let data = self.mapping.read(mapped)?;
         let encoding = data.encoding();
-        Ok(Chunk { mint: mapped.mint(), maxt: mapped.maxt(), encoding, data: ChunkData::new(data) })
+        Ok(Chunk { mint: mapped.mint(), maxt: mapped.maxt(), encoding, data: ChunkData::new(data), deleted: None })
     }
 }
 
@@ -61,13 +61,15 @@ fn snapshot(series: &Series, range: TimeRange) -> Snapshot {
             maxt: chunk.maxt,
             encoding: chunk.encoding,
             data: ChunkData::new(Arc::clone(&chunk.bytes)),
+            deleted: None,
         })
         .collect();
     if let (Some(open), Some(maxt)) = (&state.open, state.max_time())
         && wanted(open.mint, maxt)
     {
         let bytes: Arc<[u8]> = open.chunk.bytes().into();
-        in_memory.push(Chunk { mint: open.mint, maxt, encoding: Encoding::Xor, data: ChunkData::new(bytes) });
+        let data = ChunkData::new(bytes);
+        in_memory.push(Chunk { mint: open.mint, maxt, encoding: Encoding::Xor, data, deleted: None });
     }
     Snapshot { mapped, in_memory }
 }

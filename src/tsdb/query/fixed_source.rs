@@ -35,6 +35,7 @@ pub(super) fn chunk(samples: &[Sample]) -> Chunk {
         maxt: time(samples.last()),
         encoding: Encoding::Xor,
         data: ChunkData::new(chunk.into_bytes()),
+        deleted: None,
     }
 }
 

@@ -6,6 +6,7 @@
 //!
 //! Every source passes the tests of `conformance`.
 
+use crate::model::intervals::Intervals;
 use crate::model::labels::Labels;
 use crate::model::matcher::Matcher;
 use crate::model::time::TimeRange;
@@ -46,6 +47,8 @@ pub struct Chunk {
     pub encoding: Encoding,
     /// The encoded samples, without the header and checksum of any file.
     pub data: ChunkData,
+    /// Samples at these times are deleted: they are in `data`, and no reader gets them.
+    pub deleted: Option<Arc<Intervals>>,
 }
 
 impl Chunk {
