@@ -38,7 +38,8 @@ fn append(db: &Db, name: &str, t: i64) -> Result<u64, WalError> {
 
 fn read(db: &Db, name: &str) -> Vec<i64> {
     let named = Matcher::new(MatchKind::Equal, "__name__", name).unwrap();
-    let set = db.select(&[named], TimeRange::ALL).unwrap();
+    let querier = db.querier();
+    let set = querier.select(&[named], TimeRange::ALL).unwrap();
     set.flat_map(|series| series.unwrap().samples(TimeRange::ALL).map(|s| s.unwrap().t).collect::<Vec<_>>()).collect()
 }
 

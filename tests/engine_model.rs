@@ -152,7 +152,8 @@ fn a_read_of_a_range_has_exactly_the_samples_of_the_range() {
         let range = TimeRange::new(mint, maxt);
         let all =
             narthex::model::matcher::Matcher::new(narthex::model::matcher::MatchKind::Equal, "job", "model").unwrap();
-        let read: Vec<Sample> = db
+        let querier = db.querier();
+        let read: Vec<Sample> = querier
             .select(&[all], range)
             .unwrap()
             .flat_map(|s| s.unwrap().samples(range).collect::<Vec<_>>())

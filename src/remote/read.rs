@@ -204,7 +204,8 @@ impl Answering<'_> {
         let result = self.block.gap();
         let start = self.block.content_len();
         let mut left = self.limits.samples.unwrap_or(u64::MAX);
-        for series in db.select(&matchers, range)? {
+        let querier = db.querier();
+        for series in querier.select(&matchers, range)? {
             let series = series?;
             let samples = series.samples(range);
             self.unreadable_chunks += samples.unreadable_chunks() as u64;

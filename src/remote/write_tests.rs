@@ -75,7 +75,8 @@ impl Bench {
     /// Everything that is stored, as text and bits.
     fn stored(&self) -> Vec<(String, Vec<(i64, u64)>)> {
         let all = [Matcher::new(MatchKind::NotEqual, "__name__", "").unwrap()];
-        let series = self.db.select(&all, TimeRange::ALL).unwrap().map(|series| {
+        let querier = self.db.querier();
+        let series = querier.select(&all, TimeRange::ALL).unwrap().map(|series| {
             let series = series.unwrap();
             let samples = series.samples(TimeRange::ALL).map(|sample| sample.unwrap());
             (series.labels().to_string(), samples.map(|sample| (sample.t, sample.v.to_bits())).collect())

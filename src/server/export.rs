@@ -169,8 +169,9 @@ struct Lines {
 
 impl Lines {
     fn all(&mut self, db: &Db, wanted: &Wanted) -> Result<(), ExportError> {
+        let querier = db.querier();
         for (at, matchers) in wanted.selectors.iter().enumerate() {
-            for series in db.select(matchers, wanted.range)? {
+            for series in querier.select(matchers, wanted.range)? {
                 let series = series?;
                 // Several selectors may choose a series; the first one writes it.
                 if !wanted.selectors[..at].iter().any(|earlier| satisfies(series.labels(), earlier)) {

@@ -13,7 +13,8 @@ pub(crate) type Stored = BTreeMap<String, Vec<(i64, u64)>>;
 /// Every sample that the database answers with.
 pub(crate) fn everything(db: &Db) -> Stored {
     let all = Matcher::new(MatchKind::NotEqual, "__name__", "").unwrap();
-    db.select(&[all], TimeRange::ALL)
+    db.querier()
+        .select(&[all], TimeRange::ALL)
         .unwrap()
         .map(|series| {
             let series = series.unwrap();

@@ -7,6 +7,7 @@
 //! | [`lock`]      | one process per directory                               |
 //! | [`open`]      | from a locked directory to a ready one                  |
 //! | [`appender`]  | samples in                                              |
+//! | [`querier`]   | samples out                                             |
 //!
 //! A [`Db`] is shared by all threads. [`Db::open`] only takes the lock, so that status pages can be served at once;
 //! [`Db::replay`] then makes it ready. Every call blocks its thread; none needs an async runtime.
@@ -15,16 +16,14 @@ pub mod appender;
 pub mod lock;
 pub mod open;
 pub mod options;
+pub mod querier;
 
-use crate::model::matcher::Matcher;
-use crate::model::time::TimeRange;
 use crate::tsdb::db::appender::{Appender, Unavailable};
 use crate::tsdb::db::lock::DirLock;
 use crate::tsdb::db::options::DbOptions;
+use crate::tsdb::db::querier::Querier;
 use crate::tsdb::head::Head;
 use crate::tsdb::head::replay::ReplayProgress;
-use crate::tsdb::query::select::{SeriesSet, select};
-use crate::tsdb::query::source::{BlockSource, QueryError};
 use crate::tsdb::wal::commit::{Health, Wal};
 use crate::tsdb::wal::error::WalError;
 use parking_lot::Mutex;
@@ -102,13 +101,10 @@ impl Db {
         Appender::new(&engine.head, &engine.wal)
     }
 
-    /// The series that satisfy every matcher, sorted by labels, with their samples in `range`. Empty until the database is ready.
-    ///
-    /// # Errors
-    /// [`QueryError`] where stored data can't be read.
-    pub fn select(&self, matchers: &[Matcher], range: TimeRange) -> Result<SeriesSet<'_>, QueryError> {
-        let sources: Vec<&dyn BlockSource> = self.engine.get().map(|engine| &engine.head as _).into_iter().collect();
-        select(&sources, matchers, range)
+    /// A view of everything that is stored, for one query. Empty until the database is ready.
+    #[must_use]
+    pub fn querier(&self) -> Querier<'_> {
+        Querier { head: self.head() }
     }
 
     /// The head, once the database is ready; for status pages and metrics.
