@@ -334,6 +334,33 @@ fn prometheus_starts_on_a_snapshot_of_narthex() {
 
 #[test]
 #[ignore = "needs Debian's prometheus: run tests/run"]
+fn each_program_starts_from_the_head_snapshot_of_the_other() {
+    let feature = "--enable-feature=memory-snapshot-on-shutdown";
+    let sent = data::assorted(4 * TURN);
+    let place = Place::new();
+    let mut expected = Samples::new();
+    for (turn, outline) in OUTLINES.iter().enumerate().take(4) {
+        let is_narthex = turn % 2 == 0;
+        let launch = if is_narthex { Launch::narthex(&place.data) } else { Launch::prometheus(&place.data, "") };
+        let what = format!("turn {turn}, narthex: {is_narthex}");
+        let server = launch.flag(feature).start();
+        server.assert_holds(&expected, &format!("{what}, from the other's snapshot"));
+        assert_eq!(Metrics::of(&server.http).sum("prometheus_tsdb_snapshot_replay_error_total"), Some(0.0), "{what}");
+        let part = of_turn(&sent, turn);
+        feed(&server, &part);
+        expected.add_all(&part);
+        blocks::wait_for_outline(&place.data, outline);
+        server.assert_holds(&expected, &what);
+        says_nothing_bad(&server.stop(), &what);
+        let snapshots = blocks::names(&place.data).into_iter().filter(|name| name.starts_with("chunk_snapshot."));
+        assert_eq!(snapshots.count(), 1, "{what}");
+        // Whoever does not take the snapshot reads the log.
+        prometheus_agrees(&place.data, &expected, &format!("{what}, without the snapshot"));
+    }
+}
+
+#[test]
+#[ignore = "needs Debian's prometheus: run tests/run"]
 fn data_older_than_the_default_retention_stays_until_a_retention_is_given() {
     let old = archive("old", BEGIN - 20 * DAY, BEGIN - 19 * DAY);
     let place = Place::new();

@@ -26,13 +26,13 @@ use support::wait::wait_until;
 use support::wire::{Label, Sample, TimeSeries, WriteRequest};
 use support::{blocks, dir};
 
-const SENDERS: usize = 4;
+const SENDERS: usize = 8;
 
 /// Milliseconds of data from a request to the next.
 const STEP: i64 = 120_000;
 
 /// Series that belong to one sender.
-const OWN_SERIES: usize = 6;
+const OWN_SERIES: usize = 4;
 
 /// So many requests more are answered while the work is held.
 const WHILE_HELD: usize = 40;
@@ -54,7 +54,7 @@ struct Ticks {
 
 impl Clock {
     /// Ticks between the oldest request under way and the newest.
-    const LEAD: i64 = 10;
+    const LEAD: i64 = 16;
 
     fn begin(&self) -> i64 {
         loop {
@@ -162,10 +162,10 @@ impl Campaign {
         self.launch().env("NARTHEX_FAULT_POINTS", setting)
     }
 
-    /// Lets all senders write until `moment` returns, then kills; at least one request was under way.
-    fn live(&self, server: Server, moment: impl FnOnce(&Server)) {
+    /// Lets all senders write until `moment` returns, then kills. Whether a request was under way.
+    fn live(&self, server: Server, moment: impl FnOnce(&Server)) -> bool {
         let remote = server.remote();
-        let counts = std::thread::scope(|scope| {
+        std::thread::scope(|scope| {
             // Dropped where `moment` panics, so that the senders end.
             let mut server = server;
             let sender = |id| {
@@ -177,8 +177,12 @@ impl Campaign {
             let killed = server.program.kill();
             let unanswered = senders.into_iter().map(|sender| sender.join().expect("a sender ends"));
             unanswered.filter(|begun| *begun < killed).count() > 0
-        });
-        assert!(counts, "no request was under way at the kill");
+        })
+    }
+
+    /// The same where it must be so.
+    fn live_until_killed_amid_requests(&self, server: Server, moment: impl FnOnce(&Server)) {
+        assert!(self.live(server, moment), "no request was under way at the kill");
     }
 
     /// Lets all senders write until the process ends itself at a fault point.
@@ -244,7 +248,8 @@ fn survives_at(point: &str) {
         let campaign = Campaign::new(&[]);
         match end {
             End::Killed => {
-                campaign.live(campaign.launch_held_at(point, at).start(), |server| campaign.hold(server, point))
+                let server = campaign.launch_held_at(point, at).start();
+                campaign.live_until_killed_amid_requests(server, |server| campaign.hold(server, point));
             }
             End::Exited => campaign.live_until_exit(point, at),
         }
@@ -312,11 +317,13 @@ fn what_retention_removes_is_gone_for_good_and_nothing_else() {
         let campaign = Campaign::new(&["--storage.tsdb.retention.time=10h"]);
         let point = "retention.delete";
         match end {
-            End::Killed => campaign.live(campaign.launch_held_at(point, 1).start(), |server| {
-                wait_for_file(&campaign.marker(point));
-                campaign.traffic.wait_for_answers(WHILE_HELD);
-                see_what_is_kept(&campaign, &server.remote());
-            }),
+            End::Killed => {
+                campaign.live_until_killed_amid_requests(campaign.launch_held_at(point, 1).start(), |server| {
+                    wait_for_file(&campaign.marker(point));
+                    campaign.traffic.wait_for_answers(WHILE_HELD);
+                    see_what_is_kept(&campaign, &server.remote());
+                })
+            }
             End::Exited => campaign.live_until_exit(point, 1),
         }
         for time in ["after that", "once more"] {
@@ -365,7 +372,7 @@ fn a_snapshot_holds_up_nothing_and_is_whole_or_not_there() {
         };
         let mut server = launch.start();
         if let End::Killed = end {
-            campaign.live(server, |server| {
+            campaign.live_until_killed_amid_requests(server, |server| {
                 wait_for_metric(server, "prometheus_tsdb_head_truncations_total", 2.0);
                 ask_for_snapshot(server);
                 campaign.hold(server, point);
@@ -448,7 +455,7 @@ fn a_deletion_holds_up_nothing_and_is_whole_in_each_block_or_not_there() {
         let point = "tombstones.write";
         let campaign = with_two_blocks();
         if let End::Killed = end {
-            campaign.live(campaign.launch_held_at(point, at).start(), |server| {
+            campaign.live_until_killed_amid_requests(campaign.launch_held_at(point, at).start(), |server| {
                 ask_for_deletion(server);
                 wait_for_file(&campaign.marker(point));
                 campaign.traffic.wait_for_answers(WHILE_HELD);
@@ -491,7 +498,7 @@ fn a_clean_up_of_deletions_holds_up_nothing_and_brings_nothing_back() {
         let http = server.http.clone();
         std::thread::spawn(move || Admin::of(&http).try_clean_tombstones().map(drop));
         wait_for_file(&campaign.marker(point));
-        campaign.live(server, |server| {
+        campaign.live_until_killed_amid_requests(server, |server| {
             for _ in 0..2 {
                 campaign.traffic.wait_for_answers(WHILE_HELD);
                 see_it_deleted(&campaign, &server.remote(), &format!("held, {what}"));
