@@ -61,11 +61,6 @@ fn an_index_of_prometheus_is_sound_and_written_again_it_is_the_same_file() {
             write_again(&index, &again);
             let (theirs, ours) = (std::fs::read(block.join("index")), std::fs::read(&again));
             assert!(theirs.expect("theirs") == ours.expect("ours"), "{case}: {}", block.display());
-            println!(
-                "{case}: {} empty symbol: {}",
-                block.display(),
-                index.symbols().any(|symbol| symbol.is_ok_and(str::is_empty))
-            );
             seen += 1;
         }
     }

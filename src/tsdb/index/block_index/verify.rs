@@ -141,6 +141,9 @@ impl<'a> Verification<'a> {
             if name <= last_name {
                 return Err(found(Fault::Order("label names of a series")));
             }
+            if value.is_empty() {
+                return Err(found(Fault::Labels(format!("label {name:?} has no value"))));
+            }
             last_name = name;
             self.pairs.add(label_hash(name, value), series);
             Ok(())
