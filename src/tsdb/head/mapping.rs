@@ -77,6 +77,11 @@ impl Mapping {
         }
     }
 
+    /// Until the guard is dropped no chunk changes its place.
+    pub fn pause(&self) -> impl Sized + '_ {
+        self.waiting.lock()
+    }
+
     /// The bytes of a mapped chunk, pinned.
     ///
     /// # Errors
