@@ -40,7 +40,9 @@ impl BlockError {
 impl From<FileError> for BlockError {
     fn from(error: FileError) -> Self {
         match error.source.kind() {
-            ErrorKind::NotFound | ErrorKind::NotADirectory | ErrorKind::IsADirectory => Self::Damaged(error.to_string()),
+            ErrorKind::NotFound | ErrorKind::NotADirectory | ErrorKind::IsADirectory => {
+                Self::Damaged(error.to_string())
+            }
             _ => Self::Io(error),
         }
     }

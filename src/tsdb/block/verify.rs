@@ -72,9 +72,8 @@ impl Block {
 
     fn hold_against_meta(&self, facts: &BlockFacts) -> Result<(), BlockError> {
         let meta = self.meta();
-        let wrong = |what: String| {
-            Err(BlockError::Damaged(format!("{}: {what}", self.dir().join(meta::NAME).display())))
-        };
+        let wrong =
+            |what: String| Err(BlockError::Damaged(format!("{}: {what}", self.dir().join(meta::NAME).display())));
         if let Some(times) = facts.times.filter(|times| !holds(&meta, *times)) {
             let (mint, maxt) = (times.mint, times.maxt);
             return wrong(format!("times are {}..{}, of chunks {mint}..={maxt}", meta.min_time, meta.max_time));
