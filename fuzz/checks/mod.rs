@@ -5,9 +5,11 @@
 //! (and, for files, a temporary directory), so a finding can be repeated from its bytes alone.
 
 pub(crate) mod block_index;
+pub(crate) mod chunk_segment;
 pub(crate) mod head_chunks;
 pub(crate) mod matcher;
 pub(crate) mod messages;
+pub(crate) mod tombstones;
 pub(crate) mod wal_reader;
 pub(crate) mod wal_record;
 pub(crate) mod write_request;
