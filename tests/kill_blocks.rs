@@ -140,7 +140,8 @@ struct Campaign {
 
 impl Campaign {
     fn new(flags: &[&str]) -> Campaign {
-        let flags = [admin::ENABLE, "--storage.tsdb.wal-segment-size=64KB"].iter().chain(flags);
+        let flags =
+            [admin::ENABLE, "--web.enable-lifecycle", "--storage.tsdb.wal-segment-size=64KB"].iter().chain(flags);
         let flags = flags.map(|&flag| flag.to_owned()).collect();
         Campaign { place: dir::temp(), flags, traffic: Traffic::default() }
     }
@@ -200,7 +201,7 @@ impl Campaign {
         assert_eq!(status.code(), Some(EXIT_CODE), "{point}");
     }
 
-    /// The work reaches the point; while it is held there, writes are answered and reads see them.
+    /// The work reaches the point; while it is held there, writes are answered, reads see them, and a reload is carried out.
     fn hold(&self, server: &Server, point: &str) {
         wait_for_file(&self.marker(point));
         for _ in 0..2 {
@@ -209,6 +210,8 @@ impl Campaign {
             assert!(unseen.count() == 0, "acknowledged and not seen while held at {point}: {unseen:?}");
             self.traffic.wait_for_answers(WHILE_HELD);
         }
+        let reloaded = server.http.post("/-/reload", &[], b"");
+        assert_eq!(reloaded.status, 200, "a reload while held at {point}: {}", reloaded.text());
         assert!(self.marker(point).exists(), "the work was not held at {point}");
     }
 

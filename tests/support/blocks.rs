@@ -108,7 +108,10 @@ pub(crate) fn assert_no_leftovers(data: &Path, what: &str) {
 /// What [`assert_no_leftovers`] finds.
 pub(crate) fn leftovers(data: &Path) -> Vec<String> {
     let mut found = Vec::new();
-    for folder in [data.to_owned(), data.join("wal"), data.join("chunks_head"), data.join("snapshots")] {
+    let blocks = blocks(data);
+    let mut folders = ["", "wal", "chunks_head", "snapshots"].map(|name| data.join(name)).to_vec();
+    folders.extend(blocks.iter().map(|block| block.path.clone()));
+    for folder in folders {
         for entry in std::fs::read_dir(&folder).into_iter().flatten().filter_map(Result::ok) {
             let name = entry.file_name().to_string_lossy().into_owned();
             if name.contains(".tmp") || (is_ulid(&name) && !entry.path().join("meta.json").exists()) {
@@ -116,7 +119,6 @@ pub(crate) fn leftovers(data: &Path) -> Vec<String> {
             }
         }
     }
-    let blocks = blocks(data);
     let parents: Vec<String> = blocks.iter().flat_map(Block::parents).collect();
     found.extend(blocks.iter().filter(|block| parents.contains(&block.ulid)).map(|block| block.ulid.clone()));
     found
