@@ -3,6 +3,7 @@
 mod banner;
 mod engine_metrics;
 mod logging;
+mod reload;
 pub mod serve;
 mod setup;
 
