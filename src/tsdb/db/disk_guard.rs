@@ -100,6 +100,7 @@ pub struct DiskGuard {
     looking: Mutex<Look>,
     /// Why no write is taken; what everybody reads.
     cause: RwLock<Option<String>>,
+    chunk_failures: AtomicU64,
     free: AtomicU64,
     reserve_bytes: AtomicU64,
 }
@@ -118,6 +119,7 @@ impl DiskGuard {
             reserve,
             looking: Mutex::new(Look { state: State::Enough, last: None }),
             cause: RwLock::new(None),
+            chunk_failures: AtomicU64::new(0),
             free: AtomicU64::new(0),
             reserve_bytes: AtomicU64::new(0),
         }
@@ -150,6 +152,13 @@ impl DiskGuard {
         // The next who asks looks at once.
         look.last = None;
         self.publish(&look.state);
+    }
+
+    /// To be told how often the head could not write chunks for want of space; one more than before counts as having met a full disk.
+    pub fn met_by_chunks(&self, failures: u64, now: Instant) {
+        if failures > self.chunk_failures.fetch_max(failures, Ordering::Relaxed) {
+            self.met("the files of the head's chunks", &io::ErrorKind::StorageFull.into(), now);
+        }
     }
 
     /// Free bytes at the last look.
@@ -266,7 +275,14 @@ mod tests {
         assert_eq!(guard.check(&disk, dir, begin), None);
         guard.met("a block", &io::ErrorKind::StorageFull.into(), begin);
         assert!(guard.check(&disk, dir, begin + Duration::from_millis(1)).unwrap().contains("a block"));
-        assert_eq!(guard.check(&disk, dir, begin + FULL_PAUSE + LOOK_INTERVAL), None);
+        let later = begin + FULL_PAUSE + LOOK_INTERVAL;
+        assert_eq!(guard.check(&disk, dir, later), None);
+        guard.met_by_chunks(0, later);
+        assert_eq!(guard.check(&disk, dir, later), None);
+        guard.met_by_chunks(2, later);
+        assert!(guard.check(&disk, dir, later).unwrap().contains("chunks"));
+        guard.met_by_chunks(2, later + FULL_PAUSE);
+        assert_eq!(guard.check(&disk, dir, later + FULL_PAUSE), None, "the same failure is met once");
     }
 
     proptest! {

@@ -113,7 +113,12 @@ impl Db {
 
     /// Looks at the free space where the last look is a second old; why no write is taken, if so.
     pub fn check_disk(&self) -> Option<String> {
-        self.disk_guard.check(&*self.options.disk, &self.options.dir, Instant::now())
+        let now = Instant::now();
+        if let Some(engine) = self.engine.get() {
+            let failures = engine.head.stats().chunk_writes_without_space.load(Ordering::Relaxed);
+            self.disk_guard.met_by_chunks(failures, now);
+        }
+        self.disk_guard.check(&*self.options.disk, &self.options.dir, now)
     }
 
     /// The watch over the free space, to be told where a write other than the log's met a full disk.

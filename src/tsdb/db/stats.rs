@@ -73,6 +73,8 @@ pub struct DbStats {
     /// How long they took.
     pub stale_compactions: Durations,
 
+    /// Series in the head whose last sample marks their end.
+    pub head_stale_series: AtomicU64,
     /// Truncations of the head.
     pub head_truncations: AtomicU64,
     /// Those that failed.
@@ -124,6 +126,7 @@ impl Default for DbStats {
             stale_compactions_triggered: zero(),
             stale_compactions_failed: zero(),
             stale_compactions: Durations::default(),
+            head_stale_series: zero(),
             head_truncations: zero(),
             head_truncations_failed: zero(),
             head_compaction_held: zero(),

@@ -15,4 +15,6 @@ pub struct HeadStats {
     pub chunks_mapped: AtomicU64,
     /// Writes to `chunks_head/` that failed; the chunks stay in memory and are tried again.
     pub chunk_write_failures: AtomicU64,
+    /// Those of them for which there was no space.
+    pub chunk_writes_without_space: AtomicU64,
 }
