@@ -150,8 +150,6 @@ impl Collector for HistogramFunction {
         let mut metric = encoder.encode_descriptor(&self.name, &self.help, None, MetricType::Histogram)?;
         let Distribution { sum, buckets } = (self.state)();
         let count = buckets.iter().map(|(_, count)| count).sum();
-        // The encoder takes the largest number for infinity.
-        let buckets: Vec<(f64, u64)> = buckets.into_iter().map(|(bound, count)| (bound.min(f64::MAX), count)).collect();
         metric.encode_histogram::<NoLabelSet>(sum, count, &buckets, None)
     }
 }
