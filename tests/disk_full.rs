@@ -28,6 +28,8 @@ const SERIES: usize = 60;
 /// Between two samples of a series, ms: a chunk is full after half an hour of data.
 const STEP: i64 = 15_000;
 const SAMPLES: i64 = 10;
+/// No sender gets further ahead of another, in steps: what is an hour late is refused.
+const LEAD: i64 = 100;
 
 /// A small file system, unmounted when dropped.
 struct SmallDisk {
@@ -104,7 +106,12 @@ impl Ingest {
     /// One sender: repeats what is refused, until it is told to stop or the server is gone.
     fn send(&self, sender: usize, server: &support::remote::Remote) {
         while !self.stop.load(Ordering::SeqCst) {
-            let request = request(sender, self.at[sender].load(Ordering::SeqCst));
+            let at = self.at[sender].load(Ordering::SeqCst);
+            if self.at.iter().any(|other| other.load(Ordering::SeqCst) + LEAD < at) {
+                std::thread::sleep(Duration::from_millis(1));
+                continue;
+            }
+            let request = request(sender, at);
             self.ledger.sending(&request);
             let Ok(answer) = server.try_write(&request) else { return };
             match answer.status {
