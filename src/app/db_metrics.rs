@@ -114,11 +114,6 @@ const GAUGES: &[Number] = &[
         &stats.head_stale_series
     }),
     (
-        "narthex_tsdb_retention_held",
-        "Whether retention deletes nothing, as the directory had older data at the start and nobody has chosen a retention.",
-        |stats| &stats.retention_held,
-    ),
-    (
         "narthex_tsdb_head_compaction_held",
         "Whether no blocks are made of the head, as its log has samples that this version does not serve.",
         |stats| &stats.head_compaction_held,
@@ -182,6 +177,7 @@ pub(crate) fn register(registry: &mut Registry, db: &Arc<Db>) {
         registry.histogram_fn(name, help, move || distribution(buckets(db.stats())));
     }
     register_settings(registry, db);
+    register_hold(registry, db);
     register_disk(registry, db);
 }
 
@@ -202,6 +198,12 @@ fn register_settings(registry: &mut Registry, db: &Arc<Db>) {
     let help = "Max percentage of total storage space to be retained in the tsdb blocks, configured 0 means disabled.";
     registry
         .gauge_fn("prometheus_tsdb_retention_limit_percentage", help, move || shown.settings().retention.percentage);
+}
+
+fn register_hold(registry: &mut Registry, db: &Arc<Db>) {
+    let shown = db.clone();
+    let help = "Whether retention deletes nothing, as the directory had older data at the start and nobody has chosen a retention.";
+    registry.gauge_fn("narthex_tsdb_retention_held", help, move || f64::from(u8::from(shown.retention_is_held())));
 }
 
 fn register_disk(registry: &mut Registry, db: &Arc<Db>) {

@@ -25,7 +25,6 @@ use std::io::Write;
 use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -178,12 +177,13 @@ async fn end(
 fn announce(flags: &ServeFlags, addresses: &[SocketAddr], db: &Db) {
     let directory = std::path::absolute(&flags.storage.path).unwrap_or_else(|_| flags.storage.path.clone());
     let retention = db.settings().retention;
-    let retention = if db.stats().retention_held.load(Ordering::Relaxed) == 0 {
-        banner::retention(&retention)
+    let retention = if db.retention_is_held() {
+        tracing::warn!(
+            "the directory has data older than the default retention: nothing is deleted until a retention is set, by flag or in the configuration file"
+        );
+        banner::held_retention(&retention)
     } else {
-        let text = banner::held_retention(&retention);
-        tracing::warn!(retention = text, "the directory has older data: retention deletes nothing");
-        text
+        banner::retention(&retention)
     };
     let text = banner::text(flags, &Holds { addresses, directory: &directory, retention: &retention });
     // Nobody may be there to read it.

@@ -61,6 +61,12 @@ impl Db {
         *self.settings.read()
     }
 
+    /// Whether nothing is deleted for its age or size, as the directory had older data at the start and nobody has chosen a retention.
+    #[must_use]
+    pub fn retention_is_held(&self) -> bool {
+        self.retention_hold.holds(self.settings().retention.origin)
+    }
+
     fn check_ready(&self) -> Result<(), MaintenanceError> {
         if self.is_ready() { Ok(()) } else { Err(MaintenanceError::NotReady) }
     }

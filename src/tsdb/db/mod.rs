@@ -37,6 +37,7 @@ use crate::tsdb::db::disk_guard::DiskGuard;
 use crate::tsdb::db::lock::DirLock;
 use crate::tsdb::db::options::DbOptions;
 use crate::tsdb::db::querier::Querier;
+use crate::tsdb::db::retention_hold::RetentionHold;
 use crate::tsdb::db::settings::Settings;
 use crate::tsdb::db::stats::DbStats;
 use crate::tsdb::head::Head;
@@ -54,6 +55,7 @@ pub struct Db {
     options: DbOptions,
     settings: RwLock<Settings>,
     disk_guard: DiskGuard,
+    retention_hold: RetentionHold,
     stats: DbStats,
     progress: ReplayProgress,
     /// Set once, when the replay has ended.

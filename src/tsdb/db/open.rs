@@ -7,6 +7,7 @@ use crate::tsdb::chunk::head_chunks::{HeadChunkMeta, HeadChunks, SetAside};
 use crate::tsdb::db::disk_guard::DiskGuard;
 use crate::tsdb::db::lock::{DirLock, LockError};
 use crate::tsdb::db::options::DbOptions;
+use crate::tsdb::db::retention_hold::RetentionHold;
 use crate::tsdb::db::stats::DbStats;
 use crate::tsdb::db::{Db, Engine};
 use crate::tsdb::head::replay::{Replay, ReplayProgress, ReplayReport, Replayed};
@@ -102,6 +103,7 @@ impl Db {
         Ok(Self {
             settings: RwLock::new(options.settings),
             disk_guard: DiskGuard::new(options.disk_reserve),
+            retention_hold: RetentionHold::default(),
             stats: DbStats::default(),
             options,
             progress: ReplayProgress::default(),
@@ -134,6 +136,9 @@ impl Db {
         })?;
         let report = OpenReport { replay, repaired, blocks: blocks.len(), took: started.elapsed() };
         report.log(&head);
+        let ends = blocks.iter().map(|block| block.max_time);
+        let newest = ends.clone().chain(head.times().max()).max().unwrap_or(i64::MIN);
+        self.retention_hold.look(ends, newest);
         // A second replay of the same Db finds the engine set, and changes nothing.
         let _ = self.engine.set(Engine { head, wal });
         Ok(report)

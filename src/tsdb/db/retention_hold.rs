@@ -1,9 +1,11 @@
 //! Whether retention waits for the operator's word.
 //!
 //! Who takes a directory over may have kept years in it. As long as nobody has chosen a retention, the default of 15 days deletes nothing
-//! from a directory that had clearly more at the start. Pure; the caller asks once per start, when the blocks are known.
+//! from a directory that had clearly more at the start: also not where a retention was chosen for a while and is no longer.
+//! The decision is pure; [`RetentionHold`] keeps what the start has found.
 
-use crate::tsdb::db::settings::RetentionOrigin;
+use crate::tsdb::db::settings::{DEFAULT_RETENTION_MS, RetentionOrigin};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// What lies at most that far behind the retention is what the program itself leaves until the next look: no sign of older data.
 const LEEWAY_MS: i64 = 24 * 3_600_000;
@@ -27,9 +29,29 @@ pub fn retention_is_held(
     max_times.into_iter().any(|max_time| max_time < kept_from)
 }
 
+/// What the start found.
+#[derive(Debug, Default)]
+pub struct RetentionHold {
+    has_older_data: AtomicBool,
+}
+
+impl RetentionHold {
+    /// To be called once per start, when the ends of the blocks and of the newest data are known and before anything is deleted.
+    pub fn look(&self, max_times: impl IntoIterator<Item = i64>, newest: i64) {
+        let older = retention_is_held(max_times, newest, DEFAULT_RETENTION_MS, RetentionOrigin::Default);
+        self.has_older_data.store(older, Ordering::Release);
+    }
+
+    /// Whether nothing is to be deleted as long as the retention comes from there.
+    #[must_use]
+    pub fn holds(&self, origin: RetentionOrigin) -> bool {
+        origin == RetentionOrigin::Default && self.has_older_data.load(Ordering::Acquire)
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::retention_is_held;
+    use super::{RetentionHold, retention_is_held};
     use crate::tsdb::db::settings::RetentionOrigin::{Chosen, Default};
     use proptest::prelude::{any, proptest};
 
@@ -53,6 +75,14 @@ mod tests {
         assert!(retention_is_held([0], 3 * DAY + 1, 2 * DAY, Default));
         assert!(!retention_is_held([], i64::MIN, 15 * DAY, Default));
         assert!(!retention_is_held([i64::MIN], i64::MAX, 0, Default), "no limit of time deletes nothing");
+    }
+
+    #[test]
+    fn what_the_start_found_holds_whenever_nobody_has_chosen() {
+        let hold = RetentionHold::default();
+        assert!(!hold.holds(Default));
+        hold.look([0, 100 * DAY], 100 * DAY);
+        assert!(hold.holds(Default) && !hold.holds(Chosen) && hold.holds(Default));
     }
 
     proptest! {

@@ -61,8 +61,6 @@ pub struct DbStats {
     pub time_retentions: AtomicU64,
     /// Blocks that went because there was too much.
     pub size_retentions: AtomicU64,
-    /// 1 while retention waits for somebody to choose one.
-    pub retention_held: AtomicU64,
 
     /// Clean-ups of tombstones.
     pub tombstone_cleanups: Durations,
@@ -121,7 +119,6 @@ impl Default for DbStats {
             reload_failures: zero(),
             time_retentions: zero(),
             size_retentions: zero(),
-            retention_held: zero(),
             tombstone_cleanups: Durations::default(),
             stale_compactions_triggered: zero(),
             stale_compactions_failed: zero(),
