@@ -12,14 +12,16 @@ pub(crate) type Stored = BTreeMap<String, Vec<(i64, u64)>>;
 
 /// Every sample that the database answers with.
 pub(crate) fn everything(db: &Db) -> Stored {
-    let all = Matcher::new(MatchKind::NotEqual, "__name__", "").unwrap();
-    db.querier()
-        .select(&[all], TimeRange::ALL)
-        .unwrap()
-        .map(|series| {
-            let series = series.unwrap();
-            let samples = series.samples(TimeRange::ALL).map(|s| s.map(|s| (s.t, s.v.to_bits())).unwrap()).collect();
-            (series.labels().to_string(), samples)
-        })
-        .collect()
+    stored(db, &[Matcher::new(MatchKind::NotEqual, "__name__", "").unwrap()], TimeRange::ALL)
+}
+
+/// What the database answers to one query; series without samples are left out.
+pub(crate) fn stored(db: &Db, matchers: &[Matcher], range: TimeRange) -> Stored {
+    let querier = db.querier();
+    let series = querier.select(matchers, range).unwrap().map(|series| {
+        let series = series.unwrap();
+        let samples = series.samples(range).map(|s| s.map(|s| (s.t, s.v.to_bits())).unwrap()).collect::<Vec<_>>();
+        (series.labels().to_string(), samples)
+    });
+    series.filter(|(_, samples)| !samples.is_empty()).collect()
 }

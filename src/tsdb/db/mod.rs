@@ -8,6 +8,7 @@
 //! | [`open`]      | from a locked directory to a ready one                  |
 //! | [`appender`]  | samples in                                              |
 //! | [`querier`]   | samples out                                             |
+//! | [`uploads`]   | which blocks somebody still wants to upload             |
 //!
 //! A [`Db`] is shared by all threads. [`Db::open`] only takes the lock, so that status pages can be served at once;
 //! [`Db::replay`] then makes it ready. Every call blocks its thread; none needs an async runtime.
@@ -17,6 +18,7 @@ pub mod lock;
 pub mod open;
 pub mod options;
 pub mod querier;
+pub mod uploads;
 
 use crate::tsdb::db::appender::{Appender, Unavailable};
 use crate::tsdb::db::lock::DirLock;
