@@ -8,10 +8,12 @@
 //! | [`groups`]      | runs of blocks: those that overlap, those of one aligned range             |
 //! | [`retention`]   | which blocks are too old or too many, pure                                 |
 //! | [`lineage`]     | what a merged block says of its descent, pure                              |
+//! | [`merge`]       | several sources as one stream of series, chunks taken over or encoded anew |
 
 pub mod facts;
 pub mod groups;
 pub mod lineage;
+pub mod merge;
 pub mod plan;
 pub mod ranges;
 pub mod retention;

@@ -13,8 +13,8 @@
 //!    first block that is not large ends the search; where its tombstones are as many as its series it is written anew.
 //!
 //! Ours: a run or range with a block that is held back, because this version could not merge it, is passed over; and
-//! where uploads are waited for, blocks count up to the first (by ULID) of the head's that is not uploaded, as with
-//! `--storage.tsdb.delay-compact-file.path` of Prometheus.
+//! blocks count only up to the first (by ULID) that waits to be uploaded, as with `--storage.tsdb.delay-compact-file.path` of
+//! Prometheus: merges go from old to new, without gaps.
 
 use crate::tsdb::compact::facts::BlockFacts;
 use crate::tsdb::compact::groups::{aligned, overlapping};
@@ -47,14 +47,14 @@ pub enum Reason {
 pub struct Exclusions {
     /// Could not be merged by this version, and so will not be tried again.
     pub held: BTreeSet<Ulid>,
-    /// Where uploads are waited for: all blocks that have been uploaded.
-    pub uploaded: Option<BTreeSet<Ulid>>,
+    /// To be uploaded as they are first; nothing with a name behind the first of them is touched either.
+    pub waiting: BTreeSet<Ulid>,
 }
 
 /// The next merge, or `None` where there is nothing to do. The order of `blocks` has no meaning.
 #[must_use]
 pub fn plan(blocks: &[BlockFacts], ranges: &Ranges, exclusions: &Exclusions) -> Option<Plan> {
-    let counted = counted(blocks, exclusions.uploaded.as_ref());
+    let counted = counted(blocks, &exclusions.waiting);
     let of_class = |class| counted.iter().copied().filter(move |block| Class::of(block) == class).collect::<Vec<_>>();
     [Class::Whole, Class::StaleSeries, Class::SelectedSeries]
         .into_iter()
@@ -80,13 +80,11 @@ impl Class {
 }
 
 /// The blocks that planning looks at, by their `mint`.
-fn counted<'a>(blocks: &'a [BlockFacts], uploaded: Option<&BTreeSet<Ulid>>) -> Vec<&'a BlockFacts> {
+fn counted<'a>(blocks: &'a [BlockFacts], waiting: &BTreeSet<Ulid>) -> Vec<&'a BlockFacts> {
     let mut counted: Vec<_> = blocks.iter().filter(|block| !block.deletable).collect();
     counted.sort_by_key(|block| block.ulid);
-    if let Some(uploaded) = uploaded {
-        let waits = |block: &&BlockFacts| block.level <= 1 && !uploaded.contains(&block.ulid);
-        counted.truncate(counted.iter().position(waits).unwrap_or(counted.len()));
-    }
+    let first = counted.iter().position(|block| waiting.contains(&block.ulid));
+    counted.truncate(first.unwrap_or(counted.len()));
     counted.sort_by_key(|block| block.mint);
     counted
 }

@@ -134,7 +134,7 @@ fn blocks_of_a_part_of_the_series_are_merged_among_their_like_only() {
 #[test]
 fn blocks_that_are_held_back_or_to_be_deleted_are_left_alone_with_what_goes_with_them() {
     let without = |blocks: &[BlockFacts], held: &[u128]| {
-        let exclusions = Exclusions { held: held.iter().map(|&n| ulid(n)).collect(), uploaded: None };
+        let exclusions = Exclusions { held: held.iter().map(|&n| ulid(n)).collect(), waiting: BTreeSet::new() };
         plan(blocks, &ranges(), &exclusions)
     };
     let two_runs = blocks(&[(0, 10), (9, 20), (30, 40), (39, 50)]);
@@ -151,17 +151,13 @@ fn blocks_that_are_held_back_or_to_be_deleted_are_left_alone_with_what_goes_with
 }
 
 #[test]
-fn where_uploads_are_waited_for_blocks_count_up_to_the_first_that_waits() {
+fn blocks_count_up_to_the_first_that_waits_to_be_uploaded() {
     let blocks = blocks(&[(0, 20), (20, 40), (40, 60), (60, 80), (80, 100)]);
-    let with = |uploaded: &[u128]| {
-        let uploaded = Some(uploaded.iter().map(|&n| ulid(n)).collect::<BTreeSet<_>>());
-        plan(&blocks, &ranges(), &Exclusions { held: BTreeSet::new(), uploaded }).map_or(0, |plan| plan.blocks.len())
+    let with = |waiting: &[u128]| {
+        let exclusions = Exclusions { held: BTreeSet::new(), waiting: waiting.iter().map(|&n| ulid(n)).collect() };
+        plan(&blocks, &ranges(), &exclusions).map_or(0, |plan| plan.blocks.len())
     };
-    assert_eq!((with(&[]), with(&[1, 2, 3]), with(&[1, 2, 3, 4]), with(&[2, 3, 4, 5])), (0, 0, 3, 0));
-    let mut merged = blocks.clone();
-    merged.iter_mut().for_each(|block| block.level = 2);
-    let none = Exclusions { held: BTreeSet::new(), uploaded: Some(BTreeSet::new()) };
-    assert_eq!(plan(&merged, &ranges(), &none).unwrap().blocks.len(), 3);
+    assert_eq!((with(&[]), with(&[5]), with(&[4]), with(&[1]), with(&[2, 5])), (3, 3, 0, 0, 0));
 }
 
 #[test]
@@ -252,7 +248,7 @@ proptest! {
 
     #[test]
     fn the_order_of_the_blocks_and_what_is_excluded_do_not_show(blocks in any_blocks(), held in proptest::collection::btree_set(1u128..25, 0..6)) {
-        let exclusions = Exclusions { held: held.into_iter().map(ulid).collect(), uploaded: None };
+        let exclusions = Exclusions { held: held.into_iter().map(ulid).collect(), waiting: BTreeSet::new() };
         let planned = plan(&blocks, &ranges(), &exclusions);
         let reversed: Vec<_> = blocks.iter().rev().cloned().collect();
         prop_assert_eq!(&planned, &plan(&reversed, &ranges(), &exclusions));
