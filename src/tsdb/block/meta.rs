@@ -1,57 +1,146 @@
 //! `meta.json`: what a block says of itself.
 //!
-//! A block is a folder named by a ULID (26 characters of Crockford's base 32). Fields and meaning are those of `BlockMeta` in
-//! `tsdb/block.go` of Prometheus; only those that are needed are read, the file is never written here.
+//! A block is a folder named by a [`BlockUlid`]. Fields, their order, and which are left out when they are empty, are those of `BlockMeta` in
+//! `tsdb/block.go` of Prometheus; what it writes is written again byte for byte:
+//!
+//! ```text
+//! {ulid, minTime, maxTime,                      ms; the end is not included
+//!  stats: {numSamples?, numFloatSamples?, numHistogramSamples?, numSeries?, numChunks?, numTombstones?},
+//!  compaction: {level, sources?, deletable?, parents? [{ulid, minTime, maxTime}], failed?, hints?},
+//!  version: 1}                                  indented by a tab a level, no newline at the end
+//! ```
+//!
+//! Other programs add fields (Thanos: `thanos`); they are kept, behind those that are known. Nothing in the file is protected by a
+//! checksum: what can be held against something else is, when the block is opened or verified.
 
-use serde::Deserialize;
+use crate::tsdb::block::ulid::BlockUlid;
+use crate::tsdb::fs::durable::{FileError, replace_file};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 use std::fs;
 use std::path::{Path, PathBuf};
 
+/// The file's name in the block's folder.
+pub const NAME: &str = "meta.json";
+
+/// The only version of the file that there ever was.
+pub const VERSION: u32 = 1;
+
 /// The hint of a block made of late samples only: it says nothing of the times that the head may still take.
-const FROM_OUT_OF_ORDER: &str = "from-out-of-order";
+pub const FROM_OUT_OF_ORDER: &str = "from-out-of-order";
+
+/// The hint of a block made of series that no longer get samples.
+pub const FROM_STALE_SERIES: &str = "from-stale-series";
 
 /// What a block says of itself.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct BlockMeta {
     /// The name of its folder.
-    pub ulid: String,
+    pub ulid: BlockUlid,
     /// Time from which it may have samples, ms.
-    #[serde(rename = "minTime")]
     pub min_time: i64,
     /// Time before which its samples end, ms; not included.
-    #[serde(rename = "maxTime")]
     pub max_time: i64,
+    /// How much is in it.
+    #[serde(default)]
+    pub stats: BlockStats,
     /// How it came about.
     #[serde(default)]
     pub compaction: Compaction,
+    /// The version of the file, [`VERSION`].
+    pub version: u32,
+    /// Fields of other programs.
+    #[serde(flatten)]
+    pub other: Map<String, Value>,
+}
+
+/// How much is in a block.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct BlockStats {
+    /// Samples of all types.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub num_samples: u64,
+    /// Float samples; 0 also in blocks of older programs, which did not count them.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub num_float_samples: u64,
+    /// Native histograms; 0 also in blocks of older programs.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub num_histogram_samples: u64,
+    /// Series.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub num_series: u64,
+    /// Chunks.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub num_chunks: u64,
+    /// Deleted ranges of all series.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub num_tombstones: u64,
+    /// Fields of other programs.
+    #[serde(flatten)]
+    pub other: Map<String, Value>,
 }
 
 /// How a block came about.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Compaction {
-    /// Words by which compactions tell each other what to mind.
-    #[serde(default)]
-    pub hints: Option<Vec<String>>,
+    /// 1 for a block of the head, one more than its highest parent for any other.
+    pub level: u32,
+    /// The blocks of level 1 that are in it.
+    #[serde(skip_serializing_if = "Vec::is_empty", deserialize_with = "null_is_empty")]
+    pub sources: Vec<BlockUlid>,
+    /// Whether a compaction found no sample in it, so that it may go.
+    #[serde(skip_serializing_if = "is_false")]
+    pub deletable: bool,
+    /// The blocks that it was made of, and replaces.
+    #[serde(skip_serializing_if = "Vec::is_empty", deserialize_with = "null_is_empty")]
+    pub parents: Vec<BlockDesc>,
+    /// Whether a compaction of it failed.
+    #[serde(skip_serializing_if = "is_false")]
+    pub failed: bool,
+    /// Words by which compactions tell each other what to mind, sorted.
+    #[serde(skip_serializing_if = "Vec::is_empty", deserialize_with = "null_is_empty")]
+    pub hints: Vec<String>,
+    /// Fields of other programs.
+    #[serde(flatten)]
+    pub other: Map<String, Value>,
 }
 
-/// Why the blocks of a directory can't be listed.
+/// A block that another one was made of.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct BlockDesc {
+    /// Its name.
+    pub ulid: BlockUlid,
+    /// Time from which it had samples, ms.
+    pub min_time: i64,
+    /// Time before which its samples ended, ms.
+    pub max_time: i64,
+}
+
+/// Why a `meta.json` can't be read or written.
 #[derive(Debug, thiserror::Error)]
 pub enum MetaError {
     /// The file system refused.
-    #[error("{path}: {source}")]
-    Io {
-        /// What was read.
-        path: PathBuf,
-        /// Why it failed.
-        source: std::io::Error,
-    },
+    #[error(transparent)]
+    Io(#[from] FileError),
     /// Not the JSON of a block.
-    #[error("{path}: not a block's meta.json: {source}")]
+    #[error("{path}: not a block's meta.json: {source}", path = path.display())]
     Malformed {
-        /// What was read.
+        /// The file.
         path: PathBuf,
         /// Where it is wrong.
         source: serde_json::Error,
+    },
+    /// Another version of the file than the one that is known.
+    #[error("{path}: version {version} of a block's meta.json", path = path.display())]
+    Version {
+        /// The file.
+        path: PathBuf,
+        /// The version that it names.
+        version: u32,
     },
 }
 
@@ -59,17 +148,55 @@ impl BlockMeta {
     /// Whether the block came from the head's ordinary samples, so that the head must not take its times again.
     #[must_use]
     pub fn is_in_order(&self) -> bool {
-        !self.compaction.hints.iter().flatten().any(|hint| hint == FROM_OUT_OF_ORDER)
+        !self.compaction.hints.iter().any(|hint| hint == FROM_OUT_OF_ORDER)
+    }
+
+    /// The short form, by which a block names its parents.
+    #[must_use]
+    pub fn desc(&self) -> BlockDesc {
+        BlockDesc { ulid: self.ulid, min_time: self.min_time, max_time: self.max_time }
     }
 
     /// Reads the `meta.json` of the block in `folder`.
     ///
     /// # Errors
-    /// [`MetaError`] where it is missing or malformed.
+    /// [`MetaError`] where it is missing, malformed, or of another version.
     pub fn read(folder: &Path) -> Result<Self, MetaError> {
-        let path = folder.join("meta.json");
-        let text = fs::read(&path).map_err(|source| MetaError::Io { path: path.clone(), source })?;
-        serde_json::from_slice(&text).map_err(|source| MetaError::Malformed { path, source })
+        let path = folder.join(NAME);
+        let text = fs::read(&path).map_err(FileError::of("read", &path))?;
+        let meta: Self =
+            serde_json::from_slice(&text).map_err(|source| MetaError::Malformed { path: path.clone(), source })?;
+        if meta.version != VERSION {
+            return Err(MetaError::Version { path, version: meta.version });
+        }
+        Ok(meta)
+    }
+
+    /// Puts it into `folder`, durably, in place of the one that is there. Returns its length in bytes.
+    ///
+    /// # Errors
+    /// [`MetaError::Io`] of the step that failed.
+    pub fn write(&self, folder: &Path) -> Result<u64, MetaError> {
+        let path = folder.join(NAME);
+        let text = self.to_json().map_err(|source| MetaError::Malformed { path: path.clone(), source })?;
+        replace_file(&path, &text)?;
+        Ok(text.len() as u64)
+    }
+
+    fn to_json(&self) -> Result<Vec<u8>, serde_json::Error> {
+        let mut text = Vec::new();
+        let indented = serde_json::ser::PrettyFormatter::with_indent(b"\t");
+        self.serialize(&mut serde_json::Serializer::with_formatter(&mut text, indented))?;
+        Ok(text)
+    }
+}
+
+impl Compaction {
+    /// Adds a hint, unless it is there.
+    pub fn add_hint(&mut self, hint: &str) {
+        if let Err(place) = self.hints.binary_search_by(|own| own.as_str().cmp(hint)) {
+            self.hints.insert(place, hint.to_owned());
+        }
     }
 }
 
@@ -78,11 +205,10 @@ impl BlockMeta {
 /// # Errors
 /// [`MetaError::Io`] where the directory can't be listed.
 pub fn block_folders(dir: &Path) -> Result<Vec<PathBuf>, MetaError> {
-    let failed = |source| MetaError::Io { path: dir.to_owned(), source };
     let mut folders = Vec::new();
-    for entry in fs::read_dir(dir).map_err(failed)? {
-        let path = entry.map_err(failed)?.path();
-        if path.is_dir() && path.file_name().and_then(|name| name.to_str()).is_some_and(is_ulid) {
+    for entry in fs::read_dir(dir).map_err(FileError::of("list", dir))? {
+        let path = entry.map_err(FileError::of("list", dir))?.path();
+        if path.is_dir() && folder_ulid(&path).is_some() {
             folders.push(path);
         }
     }
@@ -90,28 +216,82 @@ pub fn block_folders(dir: &Path) -> Result<Vec<PathBuf>, MetaError> {
     Ok(folders)
 }
 
-fn is_ulid(name: &str) -> bool {
-    name.len() == 26
-        && name.as_bytes()[0] <= b'7'
-        && name.bytes().all(|b| b.is_ascii_digit() || (b.is_ascii_uppercase() && !b"ILOU".contains(&b)))
+/// The block's name that a folder bears; `None` where it bears another.
+#[must_use]
+pub fn folder_ulid(folder: &Path) -> Option<BlockUlid> {
+    folder.file_name()?.to_str()?.parse().ok()
+}
+
+/// Go writes and reads a list that was never made as `null`.
+fn null_is_empty<'de, D: serde::Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Vec<T>, D::Error> {
+    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
+fn is_false(flag: &bool) -> bool {
+    !flag
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{BlockMeta, block_folders};
+    use super::{BlockMeta, FROM_OUT_OF_ORDER, FROM_STALE_SERIES, MetaError, block_folders};
     use std::fs;
+
+    fn parse(fields: &str) -> BlockMeta {
+        let text = format!(r#"{{"ulid":"01M82CTXRBSZKSA9A0ZWVPK1T0","minTime":1,"maxTime":2{fields},"version":1}}"#);
+        serde_json::from_str(&text).unwrap()
+    }
 
     #[test]
     fn blocks_of_late_samples_are_told_apart() {
-        let meta = |hints: &str| -> BlockMeta {
-            let text = format!(
-                r#"{{"ulid":"01M82CTXRBSZKSA9A0ZWVPK1T0","minTime":1,"maxTime":2,"compaction":{{"level":1{hints}}},"version":1}}"#
-            );
-            serde_json::from_str(&text).unwrap()
+        assert!(parse("").is_in_order());
+        assert!(parse(r#","compaction":{"level":1,"hints":null}"#).is_in_order());
+        assert!(parse(r#","compaction":{"level":1,"hints":["from-stale-series"]}"#).is_in_order());
+        assert!(!parse(r#","compaction":{"level":1,"hints":["from-out-of-order"]}"#).is_in_order());
+    }
+
+    #[test]
+    fn hints_are_sorted_and_come_once() {
+        let mut compaction = parse("").compaction;
+        for hint in [FROM_STALE_SERIES, FROM_OUT_OF_ORDER, FROM_STALE_SERIES] {
+            compaction.add_hint(hint);
+        }
+        assert_eq!(compaction.hints, [FROM_OUT_OF_ORDER, FROM_STALE_SERIES]);
+    }
+
+    #[test]
+    fn empty_fields_are_left_out_and_those_of_other_programs_kept() {
+        let dir = tempfile::tempdir().unwrap();
+        let text = "{\n\t\"ulid\": \"01M82CTXRBSZKSA9A0ZWVPK1T0\",\n\t\"minTime\": -7,\n\t\"maxTime\": 2,\n\t\"stats\": {},\n\
+                    \t\"compaction\": {\n\t\t\"level\": 1,\n\t\t\"deletable\": true,\n\t\t\"failed\": true,\n\t\t\"hints\": [\n\
+                    \t\t\t\"from-out-of-order\"\n\t\t],\n\t\t\"more\": 5\n\t},\n\t\"version\": 1,\n\t\"thanos\": {\n\
+                    \t\t\"downsample\": {\n\t\t\t\"resolution\": 0\n\t\t},\n\t\t\"labels\": {\n\t\t\t\"a\": \"b\"\n\t\t}\n\t}\n}";
+        fs::write(dir.path().join("meta.json"), text).unwrap();
+        let meta = BlockMeta::read(dir.path()).unwrap();
+        assert_eq!((meta.min_time, meta.stats.num_samples, meta.compaction.deletable), (-7, 0, true));
+        assert_eq!(meta.write(dir.path()).unwrap(), text.len() as u64);
+        assert_eq!(fs::read_to_string(dir.path().join("meta.json")).unwrap(), text);
+    }
+
+    #[test]
+    fn another_version_and_what_is_no_json_are_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let read = |text: &str| {
+            fs::write(dir.path().join("meta.json"), text).unwrap();
+            BlockMeta::read(dir.path())
         };
-        assert!(meta("").is_in_order());
-        assert!(meta(r#","hints":["from-stale-series"]"#).is_in_order());
-        assert!(!meta(r#","hints":["from-out-of-order"]"#).is_in_order());
+        let text = r#"{"ulid":"01M82CTXRBSZKSA9A0ZWVPK1T0","minTime":1,"maxTime":2,"version":2}"#;
+        assert!(matches!(read(text), Err(MetaError::Version { version: 2, .. })));
+        for text in ["", "{}", &text.replace("01M", "o1m"), &text.replace(":1", ":\"1\""), &text[..70]] {
+            assert!(matches!(read(text), Err(MetaError::Malformed { .. })), "{text}");
+        }
+        fs::remove_file(dir.path().join("meta.json")).unwrap();
+        assert!(matches!(BlockMeta::read(dir.path()), Err(MetaError::Io(_))));
     }
 
     #[test]

@@ -1,3 +1,9 @@
-//! Blocks: the immutable folders of past hours. This version reads of them only [`meta`], to know which times are theirs.
+//! Blocks: the immutable folders of past hours.
+//!
+//! | file         | what                                                                    |
+//! |--------------|-------------------------------------------------------------------------|
+//! | [`ulid`]     | their names                                                             |
+//! | [`meta`]     | `meta.json`: what a block says of itself                                |
 
 pub mod meta;
+pub mod ulid;

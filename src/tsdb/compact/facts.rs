@@ -1,12 +1,13 @@
 //! What planning knows of a block: the part of its `meta.json` on which decisions rest. Pure values, no files.
 
-use ulid::Ulid;
+use crate::tsdb::block::meta::BlockMeta;
+use crate::tsdb::block::ulid::BlockUlid;
 
 /// A block, as [`super::plan`] and [`super::lineage`] see it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BlockFacts {
     /// Its name.
-    pub ulid: Ulid,
+    pub ulid: BlockUlid,
     /// Time from which it may have samples, ms.
     pub mint: i64,
     /// Time before which its samples end, ms; not included.
@@ -24,7 +25,32 @@ pub struct BlockFacts {
     /// The words by which compactions tell each other what to mind.
     pub hints: Hints,
     /// The blocks of the head that went into it.
-    pub sources: Vec<Ulid>,
+    pub sources: Vec<BlockUlid>,
+}
+
+impl BlockFacts {
+    /// Those of the block with this `meta.json`.
+    #[must_use]
+    pub fn of(meta: &BlockMeta) -> Self {
+        Self {
+            ulid: meta.ulid,
+            mint: meta.min_time,
+            maxt: meta.max_time,
+            level: meta.compaction.level,
+            series: meta.stats.num_series,
+            tombstones: meta.stats.num_tombstones,
+            failed: meta.compaction.failed,
+            deletable: meta.compaction.deletable,
+            hints: Hints::from_words(meta.compaction.hints.iter().map(String::as_str)),
+            sources: meta.compaction.sources.clone(),
+        }
+    }
+
+    /// Whether the head's times up to the block's end are all in blocks: not where it holds late samples or some series only.
+    #[must_use]
+    pub fn is_whole_head(&self) -> bool {
+        self.hints == Hints::default()
+    }
 }
 
 /// The hints of a block, by their meaning. Words that are not known are dropped in a merge, as Prometheus drops them.

@@ -1,9 +1,10 @@
 //! What a new block says of its descent: level, sources, parents, hints. Pure; the rules are those of `tsdb/compact.go` of
 //! Prometheus, and its `meta.json` carries the outcome.
 
+use crate::tsdb::block::meta::{BlockDesc, Compaction};
+use crate::tsdb::block::ulid::BlockUlid;
 use crate::tsdb::compact::facts::{BlockFacts, Hints};
 use std::collections::BTreeSet;
-use ulid::Ulid;
 
 /// The part of a block's `meta.json` that tells where it comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,37 +16,38 @@ pub struct Lineage {
     /// How many merges lie behind it, counted from 1 for a block of the head.
     pub level: u32,
     /// The blocks of the head that went into it, rising, each once.
-    pub sources: Vec<Ulid>,
+    pub sources: Vec<BlockUlid>,
     /// The blocks that it stands for.
-    pub parents: Vec<Parent>,
+    pub parents: Vec<BlockDesc>,
     /// What later compactions are to mind.
     pub hints: Hints,
-}
-
-/// A block in whose place another has come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Parent {
-    /// Its name.
-    pub ulid: Ulid,
-    /// Time from which it could have samples, ms.
-    pub mint: i64,
-    /// Time before which its samples ended, ms; not included.
-    pub maxt: i64,
 }
 
 impl Lineage {
     /// That of a block made of the head: `[mint, maxt)`, in ms.
     #[must_use]
-    pub fn of_head(ulid: Ulid, mint: i64, maxt: i64, hints: Hints) -> Self {
+    pub fn of_head(ulid: BlockUlid, mint: i64, maxt: i64, hints: Hints) -> Self {
         Self { mint, maxt, level: 1, sources: vec![ulid], parents: Vec::new(), hints }
     }
 
     /// That of a block that was written anew to be rid of its tombstones, on demand: it begins as a block of the head does.
     /// (Where the plan has a block written anew, that is a merge of one.)
     #[must_use]
-    pub fn of_rewritten(ulid: Ulid, block: &BlockFacts) -> Self {
-        let parents = vec![Parent::of(block)];
+    pub fn of_rewritten(ulid: BlockUlid, block: &BlockFacts) -> Self {
+        let parents = vec![desc(block)];
         Self { mint: block.mint, maxt: block.maxt, level: 1, sources: vec![ulid], parents, hints: block.hints }
+    }
+
+    /// As it stands in `meta.json`.
+    #[must_use]
+    pub fn compaction(&self) -> Compaction {
+        Compaction {
+            level: self.level,
+            sources: self.sources.clone(),
+            parents: self.parents.clone(),
+            hints: self.hints.words().map(str::to_owned).collect(),
+            ..Compaction::default()
+        }
     }
 
     /// That of the block merged from these; `None` where there are none.
@@ -54,13 +56,13 @@ impl Lineage {
     /// those, and where it did, dropping the hint would lose what the log still has to give.
     #[must_use]
     pub fn of_merged(blocks: &[BlockFacts]) -> Option<Self> {
-        let sources: BTreeSet<Ulid> = blocks.iter().flat_map(|block| block.sources.iter().copied()).collect();
+        let sources: BTreeSet<BlockUlid> = blocks.iter().flat_map(|block| block.sources.iter().copied()).collect();
         Some(Self {
             mint: blocks.iter().map(|block| block.mint).min()?,
             maxt: blocks.iter().map(|block| block.maxt).max()?,
             level: blocks.iter().map(|block| block.level).max()?.saturating_add(1),
             sources: sources.into_iter().collect(),
-            parents: blocks.iter().map(Parent::of).collect(),
+            parents: blocks.iter().map(desc).collect(),
             hints: Hints {
                 out_of_order: blocks.iter().all(|block| block.hints.out_of_order),
                 stale_series: blocks.iter().any(|block| block.hints.stale_series),
@@ -70,15 +72,14 @@ impl Lineage {
     }
 }
 
-impl Parent {
-    fn of(block: &BlockFacts) -> Self {
-        Self { ulid: block.ulid, mint: block.mint, maxt: block.maxt }
-    }
+fn desc(block: &BlockFacts) -> BlockDesc {
+    BlockDesc { ulid: block.ulid, min_time: block.mint, max_time: block.maxt }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Lineage, Parent};
+    use super::Lineage;
+    use crate::tsdb::block::meta::BlockDesc;
     use crate::tsdb::compact::facts::{BlockFacts, Hints};
     use crate::tsdb::compact::plan::tests::{block, ulid};
 
@@ -90,7 +91,7 @@ mod tests {
             BlockFacts { level: 3, sources: vec![ulid(5), ulid(10)], ..block(300, 500, 2500) },
         ];
         let merged = Lineage::of_merged(&parents).unwrap();
-        let parent = |n, mint, maxt| Parent { ulid: ulid(n), mint, maxt };
+        let parent = |n, min_time, max_time| BlockDesc { ulid: ulid(n), min_time, max_time };
         assert_eq!(
             merged,
             Lineage {
@@ -133,6 +134,9 @@ mod tests {
         let old = BlockFacts { level: 4, sources: vec![ulid(1), ulid(2)], hints, ..block(9, 20, 80) };
         let new = Lineage::of_rewritten(ulid(11), &old);
         assert_eq!((new.mint, new.maxt, new.level, new.hints), (20, 80, 1, hints));
-        assert_eq!((new.sources, new.parents), (vec![ulid(11)], vec![Parent { ulid: ulid(9), mint: 20, maxt: 80 }]));
+        assert_eq!(
+            (new.sources, new.parents),
+            (vec![ulid(11)], vec![BlockDesc { ulid: ulid(9), min_time: 20, max_time: 80 }])
+        );
     }
 }

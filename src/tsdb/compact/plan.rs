@@ -16,11 +16,11 @@
 //! blocks count only up to the first (by ULID) that waits to be uploaded, as with `--storage.tsdb.delay-compact-file.path` of
 //! Prometheus: merges go from old to new, without gaps.
 
+use crate::tsdb::block::ulid::BlockUlid;
 use crate::tsdb::compact::facts::BlockFacts;
 use crate::tsdb::compact::groups::{aligned, overlapping};
 use crate::tsdb::compact::ranges::Ranges;
 use std::collections::BTreeSet;
-use ulid::Ulid;
 
 /// Blocks to be merged into one, or one to be written anew.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,7 +28,7 @@ pub struct Plan {
     /// Why.
     pub reason: Reason,
     /// The blocks, by their `mint`; never none.
-    pub blocks: Vec<Ulid>,
+    pub blocks: Vec<BlockUlid>,
 }
 
 /// Why blocks are merged.
@@ -46,9 +46,9 @@ pub enum Reason {
 #[derive(Clone, Debug, Default)]
 pub struct Exclusions {
     /// Could not be merged by this version, and so will not be tried again.
-    pub held: BTreeSet<Ulid>,
+    pub held: BTreeSet<BlockUlid>,
     /// To be uploaded as they are first; nothing with a name behind the first of them is touched either.
-    pub waiting: BTreeSet<Ulid>,
+    pub waiting: BTreeSet<BlockUlid>,
 }
 
 /// The next merge, or `None` where there is nothing to do. The order of `blocks` has no meaning.
@@ -80,7 +80,7 @@ impl Class {
 }
 
 /// The blocks that planning looks at, by their `mint`.
-fn counted<'a>(blocks: &'a [BlockFacts], waiting: &BTreeSet<Ulid>) -> Vec<&'a BlockFacts> {
+fn counted<'a>(blocks: &'a [BlockFacts], waiting: &BTreeSet<BlockUlid>) -> Vec<&'a BlockFacts> {
     let mut counted: Vec<_> = blocks.iter().filter(|block| !block.deletable).collect();
     counted.sort_by_key(|block| block.ulid);
     let first = counted.iter().position(|block| waiting.contains(&block.ulid));
@@ -89,7 +89,7 @@ fn counted<'a>(blocks: &'a [BlockFacts], waiting: &BTreeSet<Ulid>) -> Vec<&'a Bl
     counted
 }
 
-fn plan_class(blocks: &[&BlockFacts], ranges: &Ranges, held: &BTreeSet<Ulid>) -> Option<Plan> {
+fn plan_class(blocks: &[&BlockFacts], ranges: &Ranges, held: &BTreeSet<BlockUlid>) -> Option<Plan> {
     let free = |group: &Vec<&BlockFacts>| !group.iter().any(|block| held.contains(&block.ulid));
     if let Some(run) = overlapping(blocks).into_iter().find(free) {
         return Some(Plan::new(Reason::Overlap, &run));
@@ -119,7 +119,7 @@ fn next_level<'a>(blocks: &[&'a BlockFacts], ranges: &Ranges) -> impl Iterator<I
 }
 
 /// The block that is worth writing anew for its tombstones.
-fn deleted<'a>(blocks: &[&'a BlockFacts], ranges: &Ranges, held: &BTreeSet<Ulid>) -> Option<&'a BlockFacts> {
+fn deleted<'a>(blocks: &[&'a BlockFacts], ranges: &Ranges, held: &BTreeSet<BlockUlid>) -> Option<&'a BlockFacts> {
     for &block in blocks.iter().rev() {
         let is_large = i128::from(block.maxt) - i128::from(block.mint) >= i128::from(ranges.large());
         let is_due = if is_large {

@@ -7,13 +7,13 @@
 //! - **Size**: log, late log, head chunks and scratch first, then block by block; the first with which the sum is above the limit
 //!   goes, and all behind it, be it the newest.
 
-use ulid::Ulid;
+use crate::tsdb::block::ulid::BlockUlid;
 
 /// What retention knows of a block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StoredBlock {
     /// Its name.
-    pub ulid: Ulid,
+    pub ulid: BlockUlid,
     /// Time before which its samples end, ms; not included.
     pub maxt: i64,
     /// What it takes of the disk, bytes.
@@ -44,7 +44,7 @@ pub struct Space {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Expired {
     /// Its name.
-    pub ulid: Ulid,
+    pub ulid: BlockUlid,
     /// Why.
     pub cause: Cause,
 }
@@ -108,16 +108,24 @@ fn first_over(blocks: &[StoredBlock], policy: &RetentionPolicy, space: Space) ->
 #[cfg(test)]
 mod tests {
     use super::{Cause, Expired, RetentionPolicy, Space, StoredBlock, expired};
+    use crate::tsdb::block::ulid::BlockUlid;
     use proptest::prelude::{any, prop_assert, prop_assert_eq, proptest};
-    use ulid::Ulid;
 
     fn blocks(maxt_and_bytes: &[(i64, u64)]) -> Vec<StoredBlock> {
-        let block = |((maxt, bytes), n): (&(i64, u64), u128)| StoredBlock { ulid: Ulid(n), maxt: *maxt, bytes: *bytes };
+        let block = |((maxt, bytes), n): (&(i64, u64), u128)| StoredBlock {
+            ulid: BlockUlid::from_parts(0, n),
+            maxt: *maxt,
+            bytes: *bytes,
+        };
         maxt_and_bytes.iter().zip(1..).map(block).collect()
     }
 
+    fn number(name: BlockUlid) -> u128 {
+        (0..50).find(|&n| BlockUlid::from_parts(0, n) == name).unwrap()
+    }
+
     fn gone(blocks: &[StoredBlock], policy: RetentionPolicy, space: Space) -> Vec<(u128, Cause)> {
-        expired(blocks, &policy, space).into_iter().map(|Expired { ulid, cause }| (ulid.0, cause)).collect()
+        expired(blocks, &policy, space).into_iter().map(|Expired { ulid, cause }| (number(ulid), cause)).collect()
     }
 
     #[test]

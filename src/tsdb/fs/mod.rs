@@ -2,6 +2,7 @@
 
 pub mod crash_disk;
 pub mod disk;
+pub mod durable;
 pub mod fault;
 pub mod mmap;
 pub mod os_disk;
