@@ -9,4 +9,5 @@ pub mod fs;
 pub mod head;
 pub mod index;
 pub mod query;
+pub mod tombstones;
 pub mod wal;

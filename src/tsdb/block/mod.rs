@@ -4,6 +4,8 @@
 //! |--------------|-------------------------------------------------------------------------|
 //! | [`ulid`]     | their names                                                             |
 //! | [`meta`]     | `meta.json`: what a block says of itself                                |
+//! | [`segments`] | `chunks/000001` and on: the chunks                                      |
 
 pub mod meta;
+pub mod segments;
 pub mod ulid;

@@ -1,0 +1,37 @@
+//! What can go wrong with segment files, with file and offset.
+
+use crate::tsdb::block::segments::format::Fault;
+use crate::tsdb::fs::durable::FileError;
+use std::path::PathBuf;
+
+/// Why chunks can't be written or read.
+#[derive(Debug, thiserror::Error)]
+pub enum SegmentsError {
+    /// The file system refused.
+    #[error(transparent)]
+    Io(#[from] FileError),
+    /// Bytes of a file that are not what they should be.
+    #[error("{path}: at byte {offset}: {fault}", path = path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// Where in it the header or the chunk begins.
+        offset: u64,
+        /// What is wrong.
+        fault: Fault,
+    },
+    /// A file that the numbers of the others, or a reference, call for.
+    #[error("{path}: missing", path = path.display())]
+    Missing {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A chunk that no segment can hold.
+    #[error("{path}: chunk of {bytes} bytes can't be stored", path = path.display())]
+    Unstorable {
+        /// The folder of the segments.
+        path: PathBuf,
+        /// The chunk's size.
+        bytes: usize,
+    },
+}

@@ -1,0 +1,106 @@
+//! What is deleted of series but still stored: for each series a set of times.
+//!
+//! | file       | what                                                     |
+//! |------------|----------------------------------------------------------|
+//! | this       | the set in memory                                        |
+//! | [`format`] | its bytes in a block's file `tombstones`                 |
+//! | [`file`]   | that file: read, replaced                                |
+//!
+//! A series is a plain number here: of a block it is the [`crate::model::refs::BlockSeriesRef`], of the head the
+//! [`crate::model::refs::SeriesRef`]. No lock: whoever shares a set puts it behind an `Arc`, which makes copies of it cheap for readers.
+
+pub mod file;
+pub mod format;
+
+use crate::model::intervals::Intervals;
+use crate::model::time::TimeRange;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// Deleted times by series. No set in it is empty.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tombstones(BTreeMap<u64, Arc<Intervals>>);
+
+impl Tombstones {
+    /// Adds the times of `range` for a series; an empty one adds nothing.
+    pub fn add(&mut self, series: u64, range: TimeRange) {
+        if range.mint <= range.maxt {
+            Arc::make_mut(self.0.entry(series).or_default()).add(range);
+        }
+    }
+
+    /// Forgets what is deleted of a series.
+    pub fn remove(&mut self, series: u64) {
+        self.0.remove(&series);
+    }
+
+    /// Forgets every deleted range that ends before `t`.
+    pub fn truncate_before(&mut self, t: i64) {
+        self.0.retain(|_, intervals| {
+            if intervals.iter().any(|range| range.maxt < t) {
+                *intervals = Arc::new(intervals.iter().filter(|range| range.maxt >= t).copied().collect());
+            }
+            !intervals.is_empty()
+        });
+    }
+
+    /// The deleted times of a series; `None` where there are none.
+    #[must_use]
+    pub fn get(&self, series: u64) -> Option<&Arc<Intervals>> {
+        self.0.get(&series)
+    }
+
+    /// The series, rising, with their deleted times.
+    pub fn iter(&self) -> impl Iterator<Item = (u64, &Arc<Intervals>)> {
+        self.0.iter().map(|(&series, intervals)| (series, intervals))
+    }
+
+    /// Whether nothing is deleted.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// How many ranges there are, of all series.
+    #[must_use]
+    pub fn total(&self) -> u64 {
+        self.0.values().map(|intervals| intervals.iter().len() as u64).sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Tombstones;
+    use crate::model::time::TimeRange;
+    use std::sync::Arc;
+
+    #[test]
+    fn ranges_of_one_series_are_joined_and_those_of_others_left_alone() {
+        let mut set = Tombstones::default();
+        for (series, mint, maxt) in [(7, 10, 19), (3, 0, 5), (7, 30, 40), (7, 20, 29), (9, 5, 4)] {
+            set.add(series, TimeRange::new(mint, maxt));
+        }
+        let found: Vec<_> =
+            set.iter().map(|(series, times)| (series, times.iter().copied().collect::<Vec<_>>())).collect();
+        assert_eq!(found, [(3, vec![TimeRange::new(0, 5)]), (7, vec![TimeRange::new(10, 40)])]);
+        assert_eq!((set.total(), set.get(9).is_none()), (2, true));
+        set.remove(3);
+        set.remove(7);
+        assert!(set.is_empty());
+    }
+
+    #[test]
+    fn what_ends_before_a_time_is_forgotten_and_the_rest_kept_whole() {
+        let mut set = Tombstones::default();
+        for (series, mint, maxt) in [(1, 0, 9), (1, 20, 29), (2, 0, 9), (3, 0, 10)] {
+            set.add(series, TimeRange::new(mint, maxt));
+        }
+        let reader = set.clone();
+        let untouched = Arc::clone(set.get(3).unwrap());
+        set.truncate_before(10);
+        assert_eq!(set.iter().map(|(series, _)| series).collect::<Vec<_>>(), [1, 3]);
+        assert_eq!(set.get(1).unwrap().iter().collect::<Vec<_>>(), [&TimeRange::new(20, 29)]);
+        assert!(Arc::ptr_eq(&untouched, set.get(3).unwrap()));
+        assert_eq!(reader.total(), 4);
+    }
+}
