@@ -40,6 +40,12 @@ impl ChunkWindow {
         Self { next_at: range_end(mint, policy.chunk_range_ms) }
     }
 
+    /// The window of a chunk that takes no sample at or after `t` ms.
+    #[must_use]
+    pub fn ending_at(t: i64) -> Self {
+        Self { next_at: t }
+    }
+
     /// Whether a sample at `t` ms begins a new chunk instead of going into `chunk`, which has samples, the first at `mint`.
     ///
     /// To be asked once for each sample that is appended: the answer for one of them also moves the window's end.

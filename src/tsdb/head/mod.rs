@@ -10,12 +10,14 @@
 //! | [`mapping`]     | sealed chunks into `chunks_head/`                                |
 //! | [`read`]        | samples out: the head as a [`crate::tsdb::query::source::BlockSource`] |
 //! | [`replay`]      | the head rebuilt from `chunks_head/`, checkpoint and log         |
+//! | [`chunk_snapshot`] | the head written at a clean stop, for a start without replay |
 //! | [`stats`]       | counters                                                         |
 //!
 //! Locks, in the order in which they are taken: [`mapping`]'s mutex, then one series' mutex. The shards of the series map and
 //! of the inverted index are held for a look-up only, never together with a series' mutex.
 
 pub mod append;
+pub mod chunk_snapshot;
 pub mod in_flight;
 pub mod mapping;
 pub mod read;
@@ -30,12 +32,14 @@ use crate::tsdb::chunk::cut::CutPolicy;
 use crate::tsdb::chunk::head_chunks::HeadChunks;
 use crate::tsdb::head::in_flight::InFlight;
 use crate::tsdb::head::mapping::Mapping;
+use crate::tsdb::head::series::Series;
 use crate::tsdb::head::series_map::SeriesMap;
 use crate::tsdb::head::stats::HeadStats;
 use crate::tsdb::head::times::Times;
 use crate::tsdb::index::mem_postings::MemPostings;
 use crate::tsdb::wal::batch::Batch;
 use parking_lot::Mutex;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// How many idle log batches are kept for the next requests.
@@ -106,6 +110,12 @@ impl Head {
     #[must_use]
     pub fn series_count(&self) -> usize {
         self.series.len()
+    }
+
+    /// All series, in no order.
+    #[must_use]
+    pub fn all_series(&self) -> Vec<Arc<Series>> {
+        self.series.all()
     }
 
     /// The index of its labels.

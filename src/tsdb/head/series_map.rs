@@ -91,6 +91,16 @@ impl SeriesMap {
         Ok(Entry { series, created: true })
     }
 
+    /// All series, in no order; a shard is locked at a time.
+    #[must_use]
+    pub fn all(&self) -> Vec<Arc<Series>> {
+        let mut all = Vec::with_capacity(self.len());
+        for shard in &self.by_ref {
+            all.extend(shard.read().values().cloned());
+        }
+        all
+    }
+
     /// How many series there are.
     #[must_use]
     pub fn len(&self) -> usize {

@@ -11,7 +11,7 @@ use crate::tsdb::encoding::byte_reader::{ByteReader, put_uvarint, put_uvarint_by
 use crate::tsdb::wal::record::error::DecodeError;
 
 /// Appends a label set.
-pub(super) fn put_labels(out: &mut Vec<u8>, labels: &Labels) {
+pub fn put_labels(out: &mut Vec<u8>, labels: &Labels) {
     put_uvarint(out, labels.len() as u64);
     for (name, value) in labels.iter() {
         put_uvarint_bytes(out, name.as_bytes());
@@ -20,7 +20,10 @@ pub(super) fn put_labels(out: &mut Vec<u8>, labels: &Labels) {
 }
 
 /// Reads a label set; `None` where it has no labels.
-pub(super) fn read_labels(reader: &mut ByteReader<'_>) -> Result<Option<Labels>, DecodeError> {
+///
+/// # Errors
+/// [`DecodeError`] where the bytes are none.
+pub fn read_labels(reader: &mut ByteReader<'_>) -> Result<Option<Labels>, DecodeError> {
     // A label takes at least the two bytes of its lengths.
     let count = reader.count(2)?;
     let mut builder = LabelsBuilder::new();

@@ -20,7 +20,7 @@ pub mod error;
 pub mod exemplars;
 pub mod histograms;
 pub mod kind;
-mod label_set;
+pub mod label_set;
 pub mod metadata;
 pub mod mmap_markers;
 pub mod samples;

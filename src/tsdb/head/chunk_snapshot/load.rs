@@ -1,0 +1,220 @@
+//! Loading a snapshot into an empty head: one thread reads the records, several make series of them.
+
+use crate::model::refs::SeriesRef;
+use crate::tsdb::chunk::Encoding;
+use crate::tsdb::chunk::cut::ChunkWindow;
+use crate::tsdb::chunk::head_chunks::HeadChunkMeta;
+use crate::tsdb::chunk::mapped_chunk::MappedChunk;
+use crate::tsdb::chunk::xor::{ChunkError, XorChunk, XorIter};
+use crate::tsdb::encoding::byte_reader::{ByteError, ByteReader};
+use crate::tsdb::head::Head;
+use crate::tsdb::head::chunk_snapshot::ChunkSnapshot;
+use crate::tsdb::head::chunk_snapshot::record::{
+    EXEMPLARS, RecordError, SERIES, SnapshotChunk, SnapshotSeries, TOMBSTONES, read_series,
+};
+use crate::tsdb::head::in_flight::BatchId;
+use crate::tsdb::head::series::{OpenChunk, Series};
+use crate::tsdb::wal::reader::{ReadError, SegmentReader};
+use crate::tsdb::wal::segment::{SegmentError, list_segments};
+use crossbeam_channel::Receiver;
+use std::collections::HashMap;
+use std::convert::Infallible;
+use std::sync::atomic::Ordering;
+use std::thread;
+
+/// Bytes of records that a thread gets at once, and how many such lots may wait.
+const LOT_BYTES: usize = 256 << 10;
+const WAITING_LOTS: usize = 4;
+
+/// Why a snapshot can't be used: the log is to be replayed instead, into a new head.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// Its files don't follow each other.
+    #[error(transparent)]
+    Segments(#[from] SegmentError),
+    /// Its files are damaged.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// A record of it can't be used.
+    #[error(transparent)]
+    Record(#[from] RecordError),
+    /// The tombstones end early.
+    #[error("tombstones: {0}")]
+    Tombstones(ByteError),
+    /// A chunk is damaged.
+    #[error("the open chunk of series {}: {source}", .series.0)]
+    Chunk {
+        /// Which series.
+        series: SeriesRef,
+        /// Where.
+        source: ChunkError,
+    },
+    /// A chunk does not have the times that are stated for it.
+    #[error("the open chunk of series {} has other times than stated", .0.0)]
+    Times(SeriesRef),
+    /// The chunks of a series don't follow each other.
+    #[error("the chunks of series {} overlap", .0.0)]
+    Overlap(SeriesRef),
+    /// A series comes twice.
+    #[error("series {} comes twice", .0.0)]
+    Twice(SeriesRef),
+    /// A record of a type that is not known.
+    #[error("a record of type {0}")]
+    UnknownType(u8),
+}
+
+/// What a snapshot had.
+#[derive(Debug, Default)]
+pub struct Loaded {
+    /// How many series.
+    pub series: usize,
+    /// Its tombstones, encoded as the tombstones file of a block; `None` where there is no such record.
+    pub tombstones: Option<Vec<u8>>,
+    /// Exemplar records, which are passed over.
+    pub exemplar_records: usize,
+}
+
+/// Loads `snapshot` into the empty `head`; `chunks` is what `chunks_head/` holds.
+///
+/// # Errors
+/// [`LoadError`]; the head has a part of it then and is to be thrown away.
+pub fn load_snapshot(
+    snapshot: &ChunkSnapshot,
+    head: &Head,
+    chunks: Vec<HeadChunkMeta>,
+    workers: usize,
+) -> Result<Loaded, LoadError> {
+    let chunks = by_series(head, chunks)?;
+    thread::scope(|scope| {
+        let (sender, lots) = crossbeam_channel::bounded::<Lot>(WAITING_LOTS);
+        let makers: Vec<_> = (0..workers.max(1))
+            .map(|_| {
+                let (lots, chunks) = (lots.clone(), &chunks);
+                scope.spawn(move || make_series(head, chunks, &lots))
+            })
+            .collect();
+        drop(lots);
+        let mut loaded = Loaded::default();
+        let read = read_records(snapshot, &mut loaded, |lot| {
+            // Where a maker has failed, its error is the one that counts.
+            let _ = sender.send(lot);
+        });
+        drop(sender);
+        for maker in makers {
+            loaded.series += maker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+        }
+        read.map(|()| loaded)
+    })
+}
+
+/// Records of series, one behind the other.
+#[derive(Default)]
+struct Lot {
+    bytes: Vec<u8>,
+    ends: Vec<usize>,
+}
+
+fn read_records(snapshot: &ChunkSnapshot, loaded: &mut Loaded, mut send: impl FnMut(Lot)) -> Result<(), LoadError> {
+    let mut lot = Lot::default();
+    for segment in list_segments(&snapshot.path)? {
+        let mut reader = SegmentReader::open(segment)?;
+        while let Some(record) = reader.next_record()? {
+            match record.first() {
+                Some(&SERIES) => {
+                    lot.bytes.extend_from_slice(record);
+                    lot.ends.push(lot.bytes.len());
+                    if lot.bytes.len() >= LOT_BYTES {
+                        send(std::mem::take(&mut lot));
+                    }
+                }
+                Some(&TOMBSTONES) => {
+                    let encoded = ByteReader::new(&record[1..]).uvarint_bytes().map_err(LoadError::Tombstones)?;
+                    loaded.tombstones = Some(encoded.to_vec());
+                }
+                Some(&EXEMPLARS) => loaded.exemplar_records += 1,
+                other => return Err(LoadError::UnknownType(other.copied().unwrap_or_default())),
+            }
+        }
+    }
+    send(lot);
+    Ok(())
+}
+
+/// The full chunks of each series, oldest first.
+fn by_series(head: &Head, chunks: Vec<HeadChunkMeta>) -> Result<HashMap<SeriesRef, Vec<MappedChunk>>, LoadError> {
+    let mut found: HashMap<SeriesRef, Vec<MappedChunk>> = HashMap::new();
+    for chunk in chunks {
+        head.reserve_ref(chunk.series);
+        if chunk.out_of_order || chunk.maxt < head.times.min_valid() {
+            continue;
+        }
+        let all = found.entry(chunk.series).or_default();
+        if all.last().is_some_and(|last| chunk.mint <= last.maxt()) {
+            return Err(LoadError::Overlap(chunk.series));
+        }
+        all.push(MappedChunk::new(chunk.at, chunk.mint, chunk.maxt, chunk.samples, chunk.encoding));
+    }
+    Ok(found)
+}
+
+/// Makes series of the records that come; ends with the first error.
+fn make_series(
+    head: &Head,
+    chunks: &HashMap<SeriesRef, Vec<MappedChunk>>,
+    lots: &Receiver<Lot>,
+) -> Result<usize, LoadError> {
+    let mut count = 0;
+    for lot in lots {
+        let mut begin = 0;
+        for end in lot.ends {
+            let series = read_series(&lot.bytes[begin..end])?;
+            let mapped = chunks.get(&series.reference).map_or(&[][..], Vec::as_slice);
+            add_series(head, series, mapped)?;
+            begin = end;
+            count += 1;
+        }
+    }
+    Ok(count)
+}
+
+fn add_series(head: &Head, found: SnapshotSeries<'_>, mapped: &[MappedChunk]) -> Result<(), LoadError> {
+    let reference = found.reference;
+    head.reserve_ref(reference);
+    let Ok(entry) = head.series.get_or_create(&found.labels, |hash, labels| {
+        Ok::<_, Infallible>(Series::new(reference, hash, labels, BatchId::NONE))
+    });
+    if !entry.created {
+        return Err(LoadError::Twice(reference));
+    }
+    head.postings.add(reference, &entry.series.labels);
+    head.stats.series_created.fetch_add(1, Ordering::Relaxed);
+    let open = found.open.filter(|chunk| chunk.maxt >= head.times.min_valid());
+    if let (Some(open), Some(last)) = (&open, mapped.last())
+        && open.mint <= last.maxt()
+    {
+        return Err(LoadError::Overlap(reference));
+    }
+    let begin = mapped.first().map(MappedChunk::mint).or(open.map(|chunk| chunk.mint));
+    let end = open.map(|chunk| chunk.maxt).or(mapped.last().map(MappedChunk::maxt));
+    if let (Some(begin), Some(end)) = (begin, end) {
+        head.times.include(begin, end);
+    }
+    head.stats.chunks_created.fetch_add((mapped.len() + usize::from(open.is_some())) as u64, Ordering::Relaxed);
+    let mut state = entry.series.state.lock();
+    mapped.iter().for_each(|chunk| state.mapped.push(*chunk));
+    state.open = open.map(|chunk| open_chunk(reference, chunk)).transpose()?;
+    Ok(())
+}
+
+/// The chunk as it was; as in Prometheus, the next sample begins a new one.
+fn open_chunk(series: SeriesRef, found: SnapshotChunk<'_>) -> Result<OpenChunk, LoadError> {
+    if found.encoding != Encoding::Xor {
+        return Err(RecordError::Encoding(found.encoding as u8).into());
+    }
+    let chunk = XorChunk::resume(found.bytes).map_err(|source| LoadError::Chunk { series, source })?;
+    let first = XorIter::new(chunk.bytes()).next().and_then(Result::ok);
+    if first.map(|first| first.t) != Some(found.mint) || chunk.last().map(|last| last.t) != Some(found.maxt) {
+        return Err(LoadError::Times(series));
+    }
+    Ok(OpenChunk { chunk, mint: found.mint, window: ChunkWindow::ending_at(found.maxt) })
+}

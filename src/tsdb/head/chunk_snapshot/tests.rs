@@ -1,0 +1,148 @@
+//! What is written is loaded, names are understood, damage makes a snapshot useless and nothing worse.
+
+use super::load::{LoadError, load_snapshot};
+use super::write::{SnapshotOptions, WriteSnapshotError, write_snapshot};
+use super::{LogEnd, last_snapshot, remove_snapshots};
+use crate::model::labels::LabelsBuilder;
+use crate::model::matcher::{MatchKind, Matcher};
+use crate::model::sample::Sample;
+use crate::model::time::TimeRange;
+use crate::tsdb::chunk::cut::CutPolicy;
+use crate::tsdb::chunk::head_chunks::HeadChunks;
+use crate::tsdb::fs::os_disk::OsDisk;
+use crate::tsdb::head::append::HeadAppender;
+use crate::tsdb::head::{Head, HeadOptions};
+use crate::tsdb::query::select::select;
+use crate::tsdb::wal::commit::{SyncMode, Wal, WalOptions};
+use crate::tsdb::wal::compression::Compression;
+use std::path::Path;
+use std::sync::Arc;
+
+const UPTO: LogEnd = LogEnd { segment: 3, offset: 4096 };
+
+fn open_head(dir: &Path) -> (Head, Vec<crate::tsdb::chunk::head_chunks::HeadChunkMeta>) {
+    let (mut files, _) = HeadChunks::open(&dir.join("chunks_head")).unwrap();
+    let mut chunks = Vec::new();
+    files.for_each(&dir.join("quarantine"), |chunk| chunks.push(chunk)).unwrap();
+    let policy = CutPolicy { chunk_range_ms: 7_200_000, samples_per_chunk: 10 };
+    (Head::new(HeadOptions { policy, max_series: usize::MAX, min_valid_time: i64::MIN }, files), chunks)
+}
+
+/// 30 series of up to 100 samples, appended and logged.
+fn filled_head(dir: &Path) -> Head {
+    head_of(dir, 30)
+}
+
+fn head_of(dir: &Path, series: i64) -> Head {
+    let (head, _) = open_head(dir);
+    let wal = Wal::open(WalOptions {
+        dir: dir.join("wal"),
+        segment_size: 1 << 20,
+        compression: Compression::None,
+        sync: SyncMode::Os,
+        disk: Arc::new(OsDisk),
+    });
+    let wal = wal.unwrap();
+    for series in 0..series {
+        let labels = LabelsBuilder::from_iter([("__name__", "up"), ("i", &series.to_string())]).build().unwrap();
+        let samples = (0..=series * 3).map(|i| Sample::new(1_000_000 + i * 1000, (i * series) as f64 / 7.0));
+        let mut appender = HeadAppender::new(&head, &wal);
+        appender.append(&labels, samples, |_, why| panic!("{why:?}")).unwrap();
+        appender.commit().unwrap();
+    }
+    wal.close().unwrap();
+    head
+}
+
+fn options(dir: &Path) -> SnapshotOptions {
+    let disk = Arc::new(OsDisk);
+    SnapshotOptions { dir: dir.to_owned(), upto: UPTO, compression: Compression::Snappy, segment_size: 64 << 10, disk }
+}
+
+fn content(head: &Head) -> Vec<(String, Vec<(i64, u64)>)> {
+    let all = [Matcher::new(MatchKind::NotEqual, "__name__", "").unwrap()];
+    let series = select(&[head], &all, TimeRange::ALL).unwrap().map(|series| {
+        let series = series.unwrap();
+        let samples = series.samples(TimeRange::ALL).map(|sample| sample.map(|s| (s.t, s.v.to_bits())).unwrap());
+        (series.labels().to_string(), samples.collect())
+    });
+    series.collect()
+}
+
+#[test]
+fn a_snapshot_holds_the_head_to_the_last_bit_and_appends_go_on_in_a_new_chunk() {
+    let dir = tempfile::tempdir().unwrap();
+    let head = filled_head(dir.path());
+    assert_eq!(write_snapshot(&head, b"stones", &options(dir.path())).unwrap(), 30);
+    let expected = content(&head);
+    let times = (head.times().min(), head.times().max());
+    drop(head);
+    let snapshot = last_snapshot(dir.path()).unwrap().unwrap();
+    assert_eq!((snapshot.upto, snapshot.path), (UPTO, dir.path().join("chunk_snapshot.000003.0000004096")));
+    for workers in [1, 3] {
+        let (again, chunks) = open_head(dir.path());
+        let snapshot = last_snapshot(dir.path()).unwrap().unwrap();
+        let loaded = load_snapshot(&snapshot, &again, chunks, workers).unwrap();
+        assert_eq!((loaded.series, loaded.tombstones.as_deref()), (30, Some(&b"stones"[..])));
+        assert_eq!(content(&again), expected);
+        assert_eq!((again.times().min(), again.times().max()), times);
+        assert_eq!(again.next_ref().0, 31);
+    }
+}
+
+#[test]
+fn a_newer_snapshot_replaces_the_older_one_and_unfinished_ones_go() {
+    let dir = tempfile::tempdir().unwrap();
+    let head = filled_head(dir.path());
+    write_snapshot(&head, b"", &options(dir.path())).unwrap();
+    std::fs::create_dir(dir.path().join("chunk_snapshot.000009.0000000000.tmp")).unwrap();
+    std::fs::create_dir(dir.path().join("chunk_snapshot.x.1")).unwrap();
+    let later = LogEnd { segment: 4, offset: 0 };
+    write_snapshot(&head, b"", &SnapshotOptions { upto: later, ..options(dir.path()) }).unwrap();
+    assert_eq!(last_snapshot(dir.path()).unwrap().unwrap().upto, later);
+    let mut names: Vec<_> =
+        std::fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    assert_eq!(names, ["chunk_snapshot.000004.0000000000", "chunk_snapshot.x.1", "chunks_head", "wal"]);
+    remove_snapshots(dir.path(), |_| true).unwrap();
+    assert_eq!(last_snapshot(dir.path()).unwrap(), None);
+}
+
+#[test]
+fn full_chunks_that_are_in_memory_only_leave_no_snapshot() {
+    let dir = tempfile::tempdir().unwrap();
+    let head = filled_head(dir.path());
+    head.all_series()[0].state.lock().seal();
+    let refused = write_snapshot(&head, b"", &options(dir.path()));
+    assert!(matches!(refused, Err(WriteSnapshotError::SealedChunks)), "{refused:?}");
+    assert_eq!(last_snapshot(dir.path()).unwrap(), None);
+    assert!(!dir.path().join("chunk_snapshot.000003.0000004096.tmp").exists());
+}
+
+#[test]
+fn a_damaged_snapshot_is_an_error_or_holds_the_same_at_every_flipped_byte() {
+    let dir = tempfile::tempdir().unwrap();
+    let head = head_of(dir.path(), 8);
+    let uncompressed = SnapshotOptions { compression: Compression::None, ..options(dir.path()) };
+    write_snapshot(&head, b"stones", &uncompressed).unwrap();
+    let expected = content(&head);
+    drop(head);
+    let snapshot = last_snapshot(dir.path()).unwrap().unwrap();
+    let file = snapshot.path.join("00000000");
+    let bytes = std::fs::read(&file).unwrap();
+    let mut errors = 0;
+    // Behind the last record there are only zeros, up to the end of the page.
+    let end = bytes.iter().rposition(|byte| *byte != 0).unwrap() + 8;
+    for at in 0..end {
+        let mut flipped = bytes.clone();
+        flipped[at] ^= 1 << (at % 8);
+        std::fs::write(&file, flipped).unwrap();
+        let (again, chunks) = open_head(dir.path());
+        match load_snapshot(&snapshot, &again, chunks, 1) {
+            Ok(loaded) => assert_eq!((loaded.series, content(&again)), (8, expected.clone()), "byte {at}"),
+            Err(LoadError::Read(_) | LoadError::UnknownType(_)) => errors += 1,
+            Err(error) => panic!("byte {at}: {error}"),
+        }
+    }
+    assert!(errors > end / 2, "{errors} of {end}");
+}
