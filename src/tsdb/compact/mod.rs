@@ -9,7 +9,11 @@
 //! | [`retention`]   | which blocks are too old or too many, pure                                 |
 //! | [`lineage`]     | what a merged block says of its descent, pure                              |
 //! | [`merge`]       | several sources as one stream of series, chunks taken over or encoded anew |
+//! | [`write`]       | that stream as a new block                                                 |
+//! | [`blocks`]      | blocks merged, or written anew                                             |
+//! | [`stats`]       | counters of what was written                                               |
 
+pub mod blocks;
 pub mod facts;
 pub mod groups;
 pub mod lineage;
@@ -17,3 +21,5 @@ pub mod merge;
 pub mod plan;
 pub mod ranges;
 pub mod retention;
+pub mod stats;
+pub mod write;

@@ -8,12 +8,14 @@
 //! | [`open`]      | from a locked directory to a ready one                  |
 //! | [`appender`]  | samples in                                              |
 //! | [`querier`]   | samples out                                             |
+//! | [`blocks`]    | the blocks that are open                                |
 //! | [`uploads`]   | which blocks somebody still wants to upload             |
 //!
 //! A [`Db`] is shared by all threads. [`Db::open`] only takes the lock, so that status pages can be served at once;
 //! [`Db::replay`] then makes it ready. Every call blocks its thread; none needs an async runtime.
 
 pub mod appender;
+pub mod blocks;
 pub mod lock;
 pub mod open;
 pub mod options;

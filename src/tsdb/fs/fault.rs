@@ -26,7 +26,10 @@ pub const VARIABLE: &str = "NARTHEX_FAULT_POINTS";
 pub const EXIT_CODE: i32 = 86;
 
 /// All points, by name.
-pub const ALL: [&str; 7] = [
+pub const ALL: [&str; 10] = [
+    "compact.before_delete",
+    "compact.write",
+    "retention.delete",
     "wal.segment_roll",
     "wal.before_write",
     "wal.after_write",
