@@ -1,11 +1,27 @@
 //! Blocks: the immutable folders of past hours.
 //!
-//! | file         | what                                                                    |
-//! |--------------|-------------------------------------------------------------------------|
-//! | [`ulid`]     | their names                                                             |
-//! | [`meta`]     | `meta.json`: what a block says of itself                                |
-//! | [`segments`] | `chunks/000001` and on: the chunks                                      |
+//! | file         | what                                                                         |
+//! |--------------|------------------------------------------------------------------------------|
+//! | [`ulid`]     | their names                                                                  |
+//! | [`meta`]     | `meta.json`: what a block says of itself                                     |
+//! | [`segments`] | `chunks/000001` and on: the chunks                                           |
+//! | [`writer`]   | writes a block                                                               |
+//! | [`open`]     | an open block                                                                |
+//! | [`read`]     | its series, chunks and labels                                                |
+//! | [`delete`]   | deleting from it                                                             |
+//! | [`link`]     | a snapshot of it                                                             |
+//! | [`verify`]   | the deep check, and what no check sees                                       |
+//! | [`error`]    | what can go wrong                                                            |
+//!
+//! The index is [`crate::tsdb::index::block_index`], the tombstones are [`crate::tsdb::tombstones`].
 
+pub mod delete;
+pub mod error;
+pub mod link;
 pub mod meta;
+pub mod open;
+pub mod read;
 pub mod segments;
 pub mod ulid;
+pub mod verify;
+pub mod writer;

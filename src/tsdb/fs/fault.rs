@@ -26,10 +26,7 @@ pub const VARIABLE: &str = "NARTHEX_FAULT_POINTS";
 pub const EXIT_CODE: i32 = 86;
 
 /// All points, by name.
-pub const ALL: [&str; 10] = [
-    "compact.before_delete",
-    "compact.write",
-    "retention.delete",
+pub const ALL: [&str; 14] = [
     "wal.segment_roll",
     "wal.before_write",
     "wal.after_write",
@@ -37,6 +34,13 @@ pub const ALL: [&str; 10] = [
     "head_chunks.write",
     "replay.record",
     "replay.repair",
+    "block.write",
+    "block.before_rename",
+    "block.after_rename",
+    "tombstones.write",
+    "compact.write",
+    "compact.before_delete",
+    "retention.delete",
 ];
 
 static ARMED: AtomicBool = AtomicBool::new(false);

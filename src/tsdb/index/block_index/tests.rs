@@ -1,0 +1,1 @@
+//! An index written, read, damaged.
