@@ -17,11 +17,15 @@
 
 pub mod delete;
 pub mod error;
+#[cfg(test)]
+pub(crate) mod fixture;
 pub mod link;
 pub mod meta;
 pub mod open;
 pub mod read;
 pub mod segments;
+#[cfg(test)]
+mod tests;
 pub mod ulid;
 pub mod verify;
 pub mod writer;

@@ -24,7 +24,6 @@ pub struct Block {
     pub(super) dir: PathBuf,
     pub(super) index: IndexReader,
     pub(super) chunks: SegmentReader,
-    index_bytes: u64,
     /// Held by whoever replaces files of the block, or links them.
     pub(super) changing: Mutex<()>,
     current: RwLock<Arc<Current>>,
@@ -47,13 +46,10 @@ impl Block {
     /// [`BlockError::Damaged`] where a file is missing or wrong, [`BlockError::Io`] where the system refused.
     pub fn open(dir: &Path) -> Result<Self, BlockError> {
         let current = read_current(dir)?;
-        let index_path = dir.join(INDEX);
-        let index_bytes = fs::metadata(&index_path).map_err(FileError::of("look up", &index_path))?.len();
         Ok(Self {
             dir: dir.to_owned(),
-            index: IndexReader::open(&index_path)?,
+            index: IndexReader::open(&dir.join(INDEX))?,
             chunks: SegmentReader::open(&dir.join(segments::NAME))?,
-            index_bytes,
             changing: Mutex::new(()),
             current: RwLock::new(Arc::new(current)),
         })
@@ -81,7 +77,7 @@ impl Block {
     #[must_use]
     pub fn size_bytes(&self) -> u64 {
         let current = self.current();
-        self.chunks.size_bytes() + self.index_bytes + current.tombstones_bytes + current.meta_bytes
+        self.chunks.size_bytes() + self.index.size() + current.tombstones_bytes + current.meta_bytes
     }
 
     pub(super) fn current(&self) -> Arc<Current> {

@@ -27,12 +27,15 @@ impl BlockSource for Block {
 }
 
 impl Block {
+    /// The names and values of all labels, rising, each once; possibly the empty text among them.
+    pub fn symbols(&self) -> impl Iterator<Item = Result<&str, BlockError>> {
+        self.index.symbols().map(|symbol| Ok(symbol?))
+    }
+
     /// All names of labels, sorted. Those of series that are wholly deleted are among them until the block is written anew.
-    ///
-    /// # Errors
-    /// [`BlockError::Damaged`].
-    pub fn label_names(&self) -> Result<Vec<String>, BlockError> {
-        Ok(self.index.label_names()?)
+    #[must_use]
+    pub fn label_names(&self) -> Vec<String> {
+        self.index.label_names()
     }
 
     /// All values of a label, sorted; as [`Self::label_names`] for what is deleted.
