@@ -9,6 +9,7 @@
 //! | [`open`]      | from a locked directory to a ready one                  |
 //! | [`appender`]  | samples in                                              |
 //! | [`querier`]   | samples out                                             |
+//! | [`blocks`]    | the blocks that are open                                |
 //! | [`uploads`]   | which blocks somebody still wants to upload             |
 //! | [`maintenance_api`] | what an operator orders: delete, clean up, snapshot |
 //! | [`retention_hold`] | whether retention waits for the operator's word    |
@@ -20,6 +21,7 @@
 //! [`Db::replay`] then makes it ready. Every call blocks its thread; none needs an async runtime.
 
 pub mod appender;
+pub mod blocks;
 pub mod disk_guard;
 pub mod error;
 pub mod lock;
