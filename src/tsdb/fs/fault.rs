@@ -26,7 +26,7 @@ pub const VARIABLE: &str = "NARTHEX_FAULT_POINTS";
 pub const EXIT_CODE: i32 = 86;
 
 /// All points, by name.
-pub const ALL: [&str; 7] = [
+pub const ALL: [&str; 11] = [
     "wal.segment_roll",
     "wal.before_write",
     "wal.after_write",
@@ -34,6 +34,10 @@ pub const ALL: [&str; 7] = [
     "head_chunks.write",
     "replay.record",
     "replay.repair",
+    "checkpoint.write",
+    "checkpoint.before_rename",
+    "checkpoint.after_rename",
+    "wal.truncate",
 ];
 
 static ARMED: AtomicBool = AtomicBool::new(false);
