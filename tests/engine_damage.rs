@@ -43,6 +43,9 @@ impl Disk for UnsyncedDisk {
     fn remove_file(&self, path: &Path) -> io::Result<()> {
         self.0.remove_file(path)
     }
+    fn remove_dir_all(&self, path: &Path) -> io::Result<()> {
+        self.0.remove_dir_all(path)
+    }
     fn sync_dir(&self, _: &Path) -> io::Result<()> {
         Ok(())
     }

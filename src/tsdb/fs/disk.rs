@@ -31,7 +31,7 @@ pub trait Disk: Send + Sync + Debug {
     /// What the system says.
     fn create_dir_all(&self, path: &Path) -> io::Result<()>;
 
-    /// Gives a file another name, in place of whatever has it.
+    /// Gives a file or directory another name, in place of a file that has it.
     ///
     /// # Errors
     /// What the system says; `CrossesDevices` where the two names lie in different file systems.
@@ -42,6 +42,12 @@ pub trait Disk: Send + Sync + Debug {
     /// # Errors
     /// What the system says.
     fn remove_file(&self, path: &Path) -> io::Result<()>;
+
+    /// Removes a directory and what is in it. A crash may leave any part of it.
+    ///
+    /// # Errors
+    /// What the system says.
+    fn remove_dir_all(&self, path: &Path) -> io::Result<()>;
 
     /// Makes durable which files a directory has.
     ///
