@@ -1,6 +1,6 @@
 //! Merging blocks, and writing one anew: what a plan asks for, done.
 
-use crate::tsdb::block::meta::MetaError;
+use crate::tsdb::block::error::BlockError;
 use crate::tsdb::block::open::Block;
 use crate::tsdb::block::ulid::BlockUlid;
 use crate::tsdb::compact::facts::BlockFacts;
@@ -63,17 +63,12 @@ pub fn rewrite_block(target: Target<'_>, block: &Arc<Block>, watch: &Watch<'_>) 
     write_from(target, &lineage, std::slice::from_ref(block), watch)
 }
 
-/// Notes in the blocks themselves that nothing is left of them, so that also a start after a crash removes them.
+/// Notes in blocks of which nothing is left that they can go, so that also a start after a crash removes them all.
 ///
 /// # Errors
-/// [`MetaError`] of the first that can't be changed.
-pub fn mark_deletable(blocks: &[Arc<Block>]) -> Result<(), MetaError> {
-    for block in blocks {
-        let mut meta = (*block.meta()).clone();
-        meta.compaction.deletable = true;
-        meta.write(block.dir())?;
-    }
-    Ok(())
+/// [`BlockError`] of the first that can't be changed.
+pub fn mark_deletable(blocks: &[Arc<Block>]) -> Result<(), BlockError> {
+    blocks.iter().try_for_each(|block| block.mark_deletable())
 }
 
 fn write_from(

@@ -166,3 +166,25 @@ fn a_block_that_is_written_anew_begins_at_level_1_with_its_old_self_as_parent() 
     assert_eq!(meta.compaction.parents[0].ulid, ulid(1));
     assert_eq!(samples(&[new]), samples(&[old]));
 }
+
+#[test]
+fn what_is_deleted_of_a_block_is_gone_from_what_is_made_of_it_and_all_of_it_if_nothing_is_left() {
+    let dir = tempfile::tempdir().unwrap();
+    let old = write_head_block(dir.path(), 1, (0, 300), &source(&["x", "y"], 0..300, 1.0)).unwrap();
+    let other = write_head_block(dir.path(), 2, (250, 400), &source(&["x"], 250..400, 2.0)).unwrap();
+    let only = |value: &str| [Matcher::new(MatchKind::Equal, "a", value).unwrap()];
+    assert_eq!(old.delete(&only("x"), TimeRange::new(40, 260)).unwrap(), 1);
+    assert_eq!(old.delete(&only("y"), TimeRange::ALL).unwrap(), 1);
+    let blocks = [Arc::clone(&old), other];
+    let left = samples(&blocks);
+    assert_eq!(left.keys().collect::<Vec<_>>(), [&labels("x")]);
+    let times: Vec<i64> = left[&labels("x")].iter().map(|sample| sample.t).collect();
+    assert_eq!(times, (0..40).chain(250..400).collect::<Vec<_>>(), "the other block's samples stay");
+    assert!(merge_quietly(dir.path(), 3, &blocks).unwrap());
+    let merged = Arc::new(Block::open(&dir.path().join(ulid(3).to_string())).unwrap());
+    assert_eq!((samples(std::slice::from_ref(&merged)), merged.meta().stats.num_tombstones), (left, 0));
+    assert_eq!(merged.label_values("a").unwrap(), ["x"], "a deleted name leaves the lists");
+    assert_eq!(old.delete(&only("x"), TimeRange::ALL).unwrap(), 1);
+    assert!(!merge_quietly(dir.path(), 4, &[old]).unwrap());
+    assert_eq!(names(dir.path()).len(), 3);
+}

@@ -72,6 +72,13 @@ impl BlockSet {
         blocks.cloned().collect()
     }
 
+    /// The blocks of these names, in their order; those that are not there are left out.
+    #[must_use]
+    pub fn named(&self, names: &[BlockUlid]) -> Vec<Arc<Block>> {
+        let list = self.list();
+        names.iter().filter_map(|name| list.iter().find(|block| block.meta().ulid == *name).cloned()).collect()
+    }
+
     /// What planning knows of the blocks.
     #[must_use]
     pub fn facts(&self) -> Vec<BlockFacts> {

@@ -3,11 +3,14 @@
 use super::load::LoadReport;
 use super::{BlockSet, folder};
 use crate::model::labels::Labels;
+use crate::model::matcher::{MatchKind, Matcher};
 use crate::model::sample::Sample;
 use crate::model::time::TimeRange;
 use crate::tsdb::block::meta::FROM_STALE_SERIES;
 use crate::tsdb::block::open::Block;
 use crate::tsdb::compact::blocks::mark_deletable;
+use crate::tsdb::compact::plan::{Exclusions, plan};
+use crate::tsdb::compact::ranges::Ranges;
 use crate::tsdb::compact::write::tests::{merge_quietly, samples, source, ulid, write_head_block};
 use std::collections::BTreeMap;
 use std::fs;
@@ -218,4 +221,41 @@ fn blocks_of_a_part_of_the_head_say_nothing_of_how_far_the_head_is_in_blocks() {
     assert_eq!(set.whole_until(), None);
     set.load().unwrap();
     assert_eq!((numbers(&set), set.whole_until()), (vec![1, 2], Some(100)));
+}
+
+#[test]
+fn plans_that_are_carried_out_change_no_sample_and_survive_a_restart() {
+    let dir = tempfile::tempdir().unwrap();
+    let set = set(dir.path());
+    let every = Matcher::new(MatchKind::Equal, "a", "y").unwrap();
+    for (n, mint) in (1..).zip((0..1500).step_by(100)) {
+        // Some reach into the next range, some have deletions, one is all deleted.
+        let block = make(dir.path(), n, mint, mint + if n % 5 == 0 { 130 } else { 100 });
+        if n % 3 == 0 {
+            block.delete(std::slice::from_ref(&every), TimeRange::new(mint, mint + 40)).unwrap();
+        }
+        if n == 7 {
+            block.delete(&[Matcher::new(MatchKind::Regex, "a", ".+").unwrap()], TimeRange::ALL).unwrap();
+        }
+        set.add(block);
+    }
+    let (ranges, before) = (Ranges::exponential(100, 900), data(&set));
+    let mut name = 20;
+    while let Some(plan) = plan(&set.facts(), &ranges, &Exclusions::default()) {
+        let blocks = set.named(&plan.blocks);
+        assert_eq!(blocks.len(), plan.blocks.len());
+        let child = if merge_quietly(dir.path(), name, &blocks).unwrap() {
+            Some(Arc::new(Block::open(&folder::path_of(dir.path(), ulid(name))).unwrap()))
+        } else {
+            mark_deletable(&blocks).unwrap();
+            None
+        };
+        set.replace(&plan.blocks, child).unwrap();
+        assert_eq!(data(&set), before, "{plan:?}");
+        name += 1;
+    }
+    assert!((21..30).contains(&name) && set.list().len() < 6, "{name} {}", set.list().len());
+    let again = super::tests::set(dir.path());
+    assert_eq!(again.load().unwrap(), LoadReport { served: set.list().len(), ..LoadReport::default() });
+    assert_eq!(data(&again), before);
 }
