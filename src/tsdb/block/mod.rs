@@ -4,6 +4,7 @@
 //! |--------------|------------------------------------------------------------------------------|
 //! | [`ulid`]     | their names                                                                  |
 //! | [`meta`]     | `meta.json`: what a block says of itself                                     |
+//! | [`mark`]     | notes of compactions in it                                                   |
 //! | [`segments`] | `chunks/000001` and on: the chunks                                           |
 //! | [`writer`]   | writes a block                                                               |
 //! | [`open`]     | an open block                                                                |
@@ -20,6 +21,7 @@ pub mod error;
 #[cfg(test)]
 pub(crate) mod fixture;
 pub mod link;
+pub mod mark;
 pub mod meta;
 pub mod open;
 pub mod read;

@@ -21,4 +21,6 @@ pub struct HeadStats {
     pub chunks_removed: AtomicU64,
     /// Gauge: series whose newest sample is a stale marker.
     pub stale_series: AtomicI64,
+    /// Those of them for which there was no space.
+    pub chunk_writes_without_space: AtomicU64,
 }
