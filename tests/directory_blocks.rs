@@ -119,6 +119,18 @@ fn prometheus_agrees(data: &Path, expected: &Samples, what: &str) {
     says_nothing_bad(&server.kill(), what);
 }
 
+/// Waits until a Prometheus has loaded the blocks that lie there and its head begins behind them: before that, one of its reads may
+/// find neither the new block nor what it was made of.
+fn prometheus_settles(server: &Server, data: &Path) {
+    wait_until("prometheus to have loaded its blocks", || {
+        let blocks = blocks::blocks(data);
+        let newest = blocks.iter().map(blocks::Block::end).max().unwrap_or(0);
+        let metrics = Metrics::of(&server.http);
+        let is_loaded = metrics.sum("prometheus_tsdb_blocks_loaded") == Some(blocks.len() as f64);
+        is_loaded && metrics.sum("prometheus_tsdb_head_min_time") >= Some(newest as f64)
+    });
+}
+
 /// All of promtool's commands that read a directory give what is expected of it.
 fn promtool_agrees(data: &Path, expected: &Samples, what: &str) {
     blocks::assert_counts(data, expected, what);
@@ -147,6 +159,7 @@ fn blocks_of_narthex_are_read_by_promtool_and_read_and_compacted_by_prometheus()
         prometheus.assert_holds(&fed, &format!("prometheus on what was left by {what}"));
         feed(&prometheus, &of_turn(&sent, 2));
         blocks::wait_for_outline(&copy.data, OUTLINES[2]);
+        prometheus_settles(&prometheus, &copy.data);
         prometheus.assert_holds(&sent, &format!("prometheus, having compacted what was left by {what}"));
         says_nothing_bad(&prometheus.kill(), &what);
 
@@ -178,6 +191,9 @@ fn both_programs_compact_one_directory_in_turn() {
             feed(&server, &part);
             expected.add_all(&part);
             blocks::wait_for_outline(&place.data, OUTLINES[turn]);
+            if !is_narthex {
+                prometheus_settles(&server, &place.data);
+            }
             server.assert_holds(&expected, &format!("{what}, after"));
             says_nothing_bad(&end.of(server), &what);
             promtool_agrees(&place.data, &expected, &what);
@@ -350,6 +366,9 @@ fn each_program_starts_from_the_head_snapshot_of_the_other() {
         feed(&server, &part);
         expected.add_all(&part);
         blocks::wait_for_outline(&place.data, outline);
+        if !is_narthex {
+            prometheus_settles(&server, &place.data);
+        }
         server.assert_holds(&expected, &what);
         says_nothing_bad(&server.stop(), &what);
         let snapshots = blocks::names(&place.data).into_iter().filter(|name| name.starts_with("chunk_snapshot."));
