@@ -12,7 +12,7 @@ use narthex::model::sample::Sample;
 use narthex::tsdb::db::Db;
 use narthex::tsdb::db::open::OpenReport;
 use narthex::tsdb::db::options::DbOptions;
-use narthex::tsdb::fs::disk::{Disk, DiskFile};
+use narthex::tsdb::fs::disk::{Disk, DiskFile, Space};
 use narthex::tsdb::fs::os_disk::OsDisk;
 use narthex::tsdb::wal::compression::Compression;
 use std::fs;
@@ -43,8 +43,14 @@ impl Disk for UnsyncedDisk {
     fn remove_file(&self, path: &Path) -> io::Result<()> {
         self.0.remove_file(path)
     }
+    fn remove_dir_all(&self, path: &Path) -> io::Result<()> {
+        self.0.remove_dir_all(path)
+    }
     fn sync_dir(&self, _: &Path) -> io::Result<()> {
         Ok(())
+    }
+    fn space(&self, path: &Path) -> io::Result<Space> {
+        self.0.space(path)
     }
 }
 

@@ -16,7 +16,8 @@ struct Target {
     check: fn(&[u8]),
 }
 
-const TARGETS: [Target; 8] = [
+const TARGETS: [Target; 9] = [
+    Target { name: "block_index", check: checks::block_index::check },
     Target { name: "write_request", check: checks::write_request::check },
     Target { name: "wal_reader", check: checks::wal_reader::check },
     Target { name: "wal_record", check: checks::wal_record::check },

@@ -4,6 +4,7 @@
 //! stable toolchain. A function returns if its property holds and panics if not; it looks at nothing but its argument
 //! (and, for files, a temporary directory), so a finding can be repeated from its bytes alone.
 
+pub(crate) mod block_index;
 pub(crate) mod chunk_segment;
 pub(crate) mod head_chunks;
 pub(crate) mod matcher;

@@ -1,7 +1,7 @@
 //! An open block: its parts, mapped, and what may change of it.
 //!
 //! Index and chunks never change. Tombstones and `meta.json` do, when something is deleted: both files are replaced, and what readers see
-//! ([`Current`]) is exchanged as a whole. Two locks: `changing`, held for a whole deletion or snapshot, and the one around `current`, held to
+//! (`Current`) is exchanged as a whole. Two locks: `changing`, held for a whole deletion or snapshot, and the one around `current`, held to
 //! take or exchange it; nobody takes the first while holding the second.
 
 use crate::tsdb::block::error::BlockError;

@@ -4,8 +4,11 @@ use crate::tsdb::block::meta::{BlockMeta, MetaError, block_folders};
 use crate::tsdb::chunk::cut::CutPolicy;
 use crate::tsdb::chunk::head_chunks::error::HeadChunksError;
 use crate::tsdb::chunk::head_chunks::{HeadChunkMeta, HeadChunks, SetAside};
+use crate::tsdb::db::disk_guard::DiskGuard;
 use crate::tsdb::db::lock::{DirLock, LockError};
 use crate::tsdb::db::options::DbOptions;
+use crate::tsdb::db::retention_hold::RetentionHold;
+use crate::tsdb::db::stats::DbStats;
 use crate::tsdb::db::{Db, Engine};
 use crate::tsdb::head::replay::{Replay, ReplayProgress, ReplayReport, Replayed};
 use crate::tsdb::head::{Head, HeadOptions};
@@ -16,7 +19,7 @@ use crate::tsdb::wal::error::WalError;
 use crate::tsdb::wal::reader::ReadError;
 use crate::tsdb::wal::repair::{RepairError, Repaired, repair};
 use crate::tsdb::wal::segment::{SegmentError, list_segments};
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -98,6 +101,10 @@ impl Db {
         fs::create_dir_all(&options.dir).map_err(failed)?;
         let lock = DirLock::acquire(&options.dir)?;
         Ok(Self {
+            settings: RwLock::new(options.settings),
+            disk_guard: DiskGuard::new(options.disk_reserve),
+            retention_hold: RetentionHold::default(),
+            stats: DbStats::default(),
             options,
             progress: ReplayProgress::default(),
             engine: OnceLock::new(),
@@ -129,6 +136,9 @@ impl Db {
         })?;
         let report = OpenReport { replay, repaired, blocks: blocks.len(), took: started.elapsed() };
         report.log(&head);
+        let ends = blocks.iter().map(|block| block.max_time);
+        let newest = ends.clone().chain(head.times().max()).max().unwrap_or(i64::MIN);
+        self.retention_hold.look(ends, newest);
         // A second replay of the same Db finds the engine set, and changes nothing.
         let _ = self.engine.set(Engine { head, wal });
         Ok(report)

@@ -6,7 +6,10 @@
 //! * a renamed file has its new name only if the new directory was synced since, and still its old one unless the old directory was:
 //!   who syncs the old one alone loses the file; a removed file is back unless its directory was synced since.
 //!
-//! Directories themselves are durable at once. Files must be changed through the disk alone. Usable from any thread; one lock.
+//! Directories themselves are made durable at once; removed and renamed ones are like files. A removed one that comes back has what
+//! was durable in it. One is renamed only after it was synced itself: what a crash leaves of names in it otherwise is not told here.
+//!
+//! Files must be changed through the disk alone. Usable from any thread; one lock.
 
 use std::collections::HashMap;
 use std::io;
@@ -14,11 +17,13 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use crate::tsdb::fs::disk::{Disk, DiskFile};
+use crate::tsdb::fs::disk::{Disk, DiskFile, Space};
 use crate::tsdb::fs::os_disk::OsDisk;
 
 const EIO: i32 = 5;
 const ENOSPC: i32 = 28;
+/// The size of the file system; all of it is free unless somebody says otherwise.
+const SIZE: u64 = 1 << 50;
 
 /// See the module's doc. Clones are the same disk.
 #[derive(Clone, Debug, Default)]
@@ -68,6 +73,7 @@ enum NameChange {
     Created { path: PathBuf },
     Renamed { from: PathBuf, to: PathBuf, old_synced: bool, new_synced: bool },
     Removed { path: PathBuf, bytes: Vec<u8> },
+    RemovedDir { path: PathBuf, files: Vec<(PathBuf, Vec<u8>)> },
 }
 
 impl CrashDisk {
@@ -93,7 +99,7 @@ impl CrashDisk {
         self.fail(call, nth, ENOSPC);
     }
 
-    /// From now on appends take `bytes` bytes altogether, then fail with ENOSPC; `None` for no end.
+    /// From now on so many bytes are free: appends take them altogether, then fail with ENOSPC; `None` for no end.
     pub fn set_free_bytes(&self, bytes: Option<u64>) {
         self.lock().free_bytes = bytes;
     }
@@ -156,6 +162,20 @@ impl State {
         }
     }
 
+    /// Changes of names in the directory `path` that are not durable yet, taken out, newest first.
+    fn take_names_in(&mut self, path: &Path) -> Vec<NameChange> {
+        let (inside, other) = std::mem::take(&mut self.names).into_iter().partition(|change| change.is_in(path));
+        self.names = other;
+        let mut inside: Vec<_> = inside;
+        inside.reverse();
+        inside
+    }
+
+    /// What of the files in the directory `path` is durable, taken out, by name.
+    fn take_files_in(&mut self, path: &Path) -> Vec<(PathBuf, Durable)> {
+        self.files.extract_if(|file, _| file.parent() == Some(path)).collect()
+    }
+
     /// What of `path` is durable; a file not seen before is wholly so.
     fn durable(&mut self, path: &Path) -> io::Result<&mut Durable> {
         if !self.files.contains_key(path) {
@@ -180,7 +200,9 @@ impl NameChange {
     /// Notes that the directory `dir` was synced; whether the change is now durable.
     fn synced(&mut self, dir: &Path) -> bool {
         match self {
-            Self::Created { path } | Self::Removed { path, .. } => path.parent() == Some(dir),
+            Self::Created { path } | Self::Removed { path, .. } | Self::RemovedDir { path, .. } => {
+                path.parent() == Some(dir)
+            }
             Self::Renamed { from, to, old_synced, new_synced } => {
                 *old_synced |= from.parent() == Some(dir);
                 *new_synced |= to.parent() == Some(dir);
@@ -189,8 +211,21 @@ impl NameChange {
         }
     }
 
+    fn is_in(&self, dir: &Path) -> bool {
+        match self {
+            Self::Created { path } | Self::Removed { path, .. } | Self::RemovedDir { path, .. } => {
+                path.starts_with(dir)
+            }
+            Self::Renamed { from, to, .. } => from.starts_with(dir) || to.starts_with(dir),
+        }
+    }
+
     fn undo(self) -> io::Result<()> {
         match self {
+            Self::RemovedDir { path, files } => {
+                std::fs::create_dir_all(path)?;
+                files.iter().try_for_each(|(path, bytes)| std::fs::write(path, bytes))
+            }
             Self::Created { path } => std::fs::remove_file(path),
             Self::Removed { path, bytes } => std::fs::write(path, bytes),
             Self::Renamed { to, old_synced: true, .. } => std::fs::remove_file(to),
@@ -225,13 +260,24 @@ impl Disk for CrashDisk {
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         let mut state = self.lock();
         state.spend_power()?;
-        state.durable(from)?;
         if to.exists() {
             return Err(io::Error::other("this double does not replace files"));
         }
-        OsDisk.rename(from, to)?;
-        if let Some(durable) = state.files.remove(from) {
-            state.files.insert(to.to_owned(), durable);
+        if from.is_dir() {
+            // The directory's own name changes in the one above it.
+            if state.names.iter().any(|change| change.is_in(from)) {
+                return Err(io::Error::other("a directory must be synced before it is renamed"));
+            }
+            OsDisk.rename(from, to)?;
+            for (file, durable) in state.take_files_in(from) {
+                state.files.insert(to.join(file.file_name().unwrap_or_default()), durable);
+            }
+        } else {
+            state.durable(from)?;
+            OsDisk.rename(from, to)?;
+            if let Some(durable) = state.files.remove(from) {
+                state.files.insert(to.to_owned(), durable);
+            }
         }
         let (from, to) = (from.to_owned(), to.to_owned());
         state.names.push(NameChange::Renamed { from, to, old_synced: false, new_synced: false });
@@ -250,11 +296,32 @@ impl Disk for CrashDisk {
         Ok(())
     }
 
+    fn remove_dir_all(&self, path: &Path) -> io::Result<()> {
+        let mut state = self.lock();
+        state.spend_power()?;
+        for (file, durable) in state.take_files_in(path) {
+            durable.restore(&file)?;
+        }
+        state.take_names_in(path).into_iter().try_for_each(NameChange::undo)?;
+        let mut files = Vec::new();
+        for entry in std::fs::read_dir(path)? {
+            let file = entry?.path();
+            files.push((file.clone(), std::fs::read(file)?));
+        }
+        OsDisk.remove_dir_all(path)?;
+        state.names.push(NameChange::RemovedDir { path: path.to_owned(), files });
+        Ok(())
+    }
+
     fn sync_dir(&self, path: &Path) -> io::Result<()> {
         let mut state = self.lock();
         state.call(Call::SyncDir)?;
         state.names.retain_mut(|change| !change.synced(path));
         Ok(())
+    }
+
+    fn space(&self, _path: &Path) -> io::Result<Space> {
+        Ok(Space { free: self.lock().free_bytes.unwrap_or(SIZE), total: SIZE })
     }
 }
 
@@ -371,6 +438,39 @@ mod tests {
             disk.crash().unwrap();
             assert_eq!((old.join("f").exists(), new.join("f").exists()), expected);
             assert_eq!(old.join("removed").exists(), !sync_old);
+        }
+    }
+
+    #[test]
+    fn directories_come_back_as_they_were_durable_unless_the_one_above_was_synced() {
+        for synced in [false, true] {
+            let root = tempfile::tempdir().unwrap();
+            let (made, renamed, gone) =
+                (root.path().join("made"), root.path().join("renamed"), root.path().join("gone"));
+            std::fs::create_dir(&gone).unwrap();
+            std::fs::write(gone.join("old"), b"old").unwrap();
+            let disk = CrashDisk::new();
+            disk.create_dir_all(&made).unwrap();
+            let file = disk.create_new(&made.join("f")).unwrap();
+            file.append(b"1").unwrap();
+            file.sync().unwrap();
+            file.append(b"2").unwrap();
+            assert!(disk.rename(&made, &renamed).is_err(), "a name in it is not durable");
+            disk.sync_dir(&made).unwrap();
+            disk.rename(&made, &renamed).unwrap();
+            let lost = disk.create_new(&gone.join("new")).unwrap();
+            lost.append(b"x").unwrap();
+            disk.remove_dir_all(&gone).unwrap();
+            if synced {
+                disk.sync_dir(root.path()).unwrap();
+            }
+            disk.crash().unwrap();
+            assert_eq!((made.exists(), renamed.exists(), gone.exists()), (!synced, synced, !synced));
+            assert_eq!(std::fs::read(if synced { renamed } else { made }.join("f")).unwrap(), b"1");
+            if !synced {
+                assert_eq!(std::fs::read(gone.join("old")).unwrap(), b"old");
+                assert!(!gone.join("new").exists());
+            }
         }
     }
 

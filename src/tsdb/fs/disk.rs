@@ -31,7 +31,7 @@ pub trait Disk: Send + Sync + Debug {
     /// What the system says.
     fn create_dir_all(&self, path: &Path) -> io::Result<()>;
 
-    /// Gives a file another name, in place of whatever has it.
+    /// Gives a file or directory another name, in place of a file that has it.
     ///
     /// # Errors
     /// What the system says; `CrossesDevices` where the two names lie in different file systems.
@@ -43,11 +43,32 @@ pub trait Disk: Send + Sync + Debug {
     /// What the system says.
     fn remove_file(&self, path: &Path) -> io::Result<()>;
 
+    /// Removes a directory and what is in it. A crash may leave any part of it.
+    ///
+    /// # Errors
+    /// What the system says.
+    fn remove_dir_all(&self, path: &Path) -> io::Result<()>;
+
     /// Makes durable which files a directory has.
     ///
     /// # Errors
     /// What the system says.
     fn sync_dir(&self, path: &Path) -> io::Result<()>;
+
+    /// How much space the file system of `path` has.
+    ///
+    /// # Errors
+    /// What the system says.
+    fn space(&self, path: &Path) -> io::Result<Space>;
+}
+
+/// The space of a file system, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Space {
+    /// What can still be written without being root.
+    pub free: u64,
+    /// All of it, whoever has it.
+    pub total: u64,
 }
 
 /// A file that is only appended to and cut. Usable by several threads at once: one may sync while another appends.

@@ -26,7 +26,7 @@ pub const VARIABLE: &str = "NARTHEX_FAULT_POINTS";
 pub const EXIT_CODE: i32 = 86;
 
 /// All points, by name.
-pub const ALL: [&str; 14] = [
+pub const ALL: [&str; 20] = [
     "wal.segment_roll",
     "wal.before_write",
     "wal.after_write",
@@ -41,6 +41,12 @@ pub const ALL: [&str; 14] = [
     "compact.write",
     "compact.before_delete",
     "retention.delete",
+    "checkpoint.write",
+    "checkpoint.before_rename",
+    "checkpoint.after_rename",
+    "wal.truncate",
+    "head.before_truncate",
+    "snapshot.write",
 ];
 
 static ARMED: AtomicBool = AtomicBool::new(false);

@@ -44,6 +44,17 @@ impl Times {
         self.max.fetch_max(max, Ordering::Relaxed);
     }
 
+    /// Nothing before `time` is taken from now on, but by requests that have begun; ms.
+    pub fn raise_min_valid(&self, time: i64) {
+        self.min_valid.fetch_max(time, Ordering::Relaxed);
+    }
+
+    /// The head begins at `time` now: what was before is in a block; ms.
+    pub fn set_min(&self, time: i64) {
+        self.min.store(time, Ordering::Relaxed);
+        self.max.fetch_max(time, Ordering::Relaxed);
+    }
+
     /// The oldest time that is taken now, ms; `None` while the head is empty.
     pub fn append_bound(&self, chunk_range_ms: i64) -> Option<i64> {
         self.max().map(|max| self.min_valid().max(max.saturating_sub(chunk_range_ms / 2)))

@@ -1,17 +1,20 @@
-//! What one request adds to the log: new series and samples, encoded as they come, compressed when the batch is sealed.
+//! What one request adds to the log: new series, samples and deletions, encoded as they come, compressed when the batch is sealed.
 //!
-//! Samples are encoded straight into the record, so nothing is kept twice. A batch holds its series before its samples; a
-//! long one becomes several records. Buffers are kept when a batch is used again.
+//! Samples are encoded straight into the record, so nothing is kept twice. A batch holds its series before its samples and those
+//! before its deletions; a long one becomes several records. Buffers are kept when a batch is used again.
 //!
-//! Invariant: in the log, the series records of a batch stand before all of its samples that were pushed after them.
+//! Invariant: in the log, the series records of a batch stand before all of its samples that were pushed after them, and deletions
+//! behind all that was pushed before them.
 
 use crate::model::labels::Labels;
 use crate::model::refs::SeriesRef;
 use crate::model::sample::Sample;
+use crate::model::time::TimeRange;
 use crate::tsdb::wal::compression::{Compression, Compressor};
 use crate::tsdb::wal::group::Group;
 use crate::tsdb::wal::record::samples::{SampleBase, begin_samples, put_sample};
 use crate::tsdb::wal::record::series::{begin_series, put_series};
+use crate::tsdb::wal::record::tombstones::{RefTombstone, begin_tombstones, put_tombstone};
 
 /// A record is ended when it has reached this many bytes.
 const RECORD_BYTES: usize = 1 << 20;
@@ -21,6 +24,7 @@ const RECORD_BYTES: usize = 1 << 20;
 pub struct Batch {
     series: Vec<u8>,
     samples: Vec<u8>,
+    tombstones: Vec<u8>,
     base: SampleBase,
     /// Ended records, one after the other, and where each ends.
     ended: Vec<u8>,
@@ -33,7 +37,7 @@ impl Batch {
     /// Whether it holds nothing.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.series.is_empty() && self.samples.is_empty() && self.ended.is_empty()
+        self.series.is_empty() && self.samples.is_empty() && self.tombstones.is_empty() && self.ended.is_empty()
     }
 
     /// Adds a series that is new to the log.
@@ -59,6 +63,19 @@ impl Batch {
         }
     }
 
+    /// Adds times in which a series' samples are deleted; the series is in the log or in this batch.
+    pub fn push_tombstones(&mut self, series: SeriesRef, ranges: &[TimeRange]) {
+        for &range in ranges {
+            if self.tombstones.is_empty() {
+                begin_tombstones(&mut self.tombstones);
+            }
+            put_tombstone(&mut self.tombstones, RefTombstone { series, range });
+            if self.tombstones.len() >= RECORD_BYTES {
+                self.end_records();
+            }
+        }
+    }
+
     /// Compresses what it holds; the records then stand in [`Self::sealed`].
     pub fn seal(&mut self, compression: Compression) {
         self.end_records();
@@ -74,7 +91,8 @@ impl Batch {
     /// How much memory its buffers take, in bytes: what keeping it for another request costs.
     #[must_use]
     pub fn allocated_bytes(&self) -> usize {
-        self.series.capacity() + self.samples.capacity() + self.ended.capacity() + self.sealed.allocated_bytes()
+        let records = [&self.series, &self.samples, &self.tombstones, &self.ended];
+        records.iter().map(|record| record.capacity()).sum::<usize>() + self.sealed.allocated_bytes()
     }
 
     /// The records that are ready for the log, to be taken out of it.
@@ -83,7 +101,7 @@ impl Batch {
     }
 
     fn end_records(&mut self) {
-        for record in [&mut self.series, &mut self.samples] {
+        for record in [&mut self.series, &mut self.samples, &mut self.tombstones] {
             if !record.is_empty() {
                 self.ended.append(record);
                 self.ends.push(self.ended.len());

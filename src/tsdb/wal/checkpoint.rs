@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! wal/checkpoint.00000041/00000000 …   stands for the segments up to and with 41, read before 00000042 …
-//! wal/checkpoint.00000041.tmp/         one that was never finished: nobody reads it
+//! wal/checkpoint.00000041.tmp/         one that is not finished, or never was: nobody reads it
 //! ```
 //!
 //! A checkpoint's segments have the same format as the log's. Damage in one stops the start, it is never cut: that would
@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use crate::tsdb::wal::segment::{Segment, SegmentError, list_segments};
 
 const PREFIX: &str = "checkpoint.";
+const UNFINISHED_SUFFIX: &str = ".tmp";
 
 /// A finished checkpoint.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,32 +45,77 @@ impl Checkpoint {
     }
 }
 
+/// Where the checkpoint that stands for the segments up to `number` has its place in the log's directory `dir`.
+#[must_use]
+pub fn checkpoint_path(dir: &Path, number: u32) -> PathBuf {
+    dir.join(format!("{PREFIX}{number:08}"))
+}
+
+/// Where that checkpoint is written before it has its place.
+#[must_use]
+pub fn unfinished_path(dir: &Path, number: u32) -> PathBuf {
+    dir.join(format!("{PREFIX}{number:08}{UNFINISHED_SUFFIX}"))
+}
+
 /// The newest finished checkpoint in the log's directory `dir`, or `None` where there is none.
 ///
 /// # Errors
 /// [`CheckpointError`].
 pub fn last_checkpoint(dir: &Path) -> Result<Option<Checkpoint>, CheckpointError> {
+    Ok(list_checkpoints(dir)?.pop())
+}
+
+/// The finished checkpoints in the log's directory `dir`, by number.
+///
+/// # Errors
+/// [`CheckpointError`].
+pub fn list_checkpoints(dir: &Path) -> Result<Vec<Checkpoint>, CheckpointError> {
+    let mut checkpoints = Vec::new();
+    for path in folders(dir)? {
+        let rest = name_behind_prefix(&path).unwrap_or_default();
+        let digits = !rest.is_empty() && rest.bytes().all(|b| b.is_ascii_digit());
+        if let Some(number) = digits.then(|| rest.parse().ok()).flatten() {
+            checkpoints.push(Checkpoint { number, path });
+        }
+    }
+    checkpoints.sort_by_key(|checkpoint| checkpoint.number);
+    Ok(checkpoints)
+}
+
+/// The directories of checkpoints in the log's directory `dir` that were never finished, of any number.
+///
+/// # Errors
+/// [`CheckpointError`].
+pub fn list_unfinished(dir: &Path) -> Result<Vec<PathBuf>, CheckpointError> {
+    let mut unfinished = folders(dir)?;
+    unfinished.retain(|path| name_behind_prefix(path).is_some_and(|rest| rest.ends_with(UNFINISHED_SUFFIX)));
+    Ok(unfinished)
+}
+
+/// Whatever has a checkpoint's name.
+fn folders(dir: &Path) -> Result<Vec<PathBuf>, CheckpointError> {
     let io_error = |source| SegmentError::Io { path: dir.to_owned(), source };
-    let mut last: Option<Checkpoint> = None;
+    let mut folders = Vec::new();
     for entry in std::fs::read_dir(dir).map_err(io_error)? {
         let path = entry.map_err(io_error)?.path();
-        let name = path.file_name().and_then(|name| name.to_str());
-        let Some(rest) = name.and_then(|name| name.strip_prefix(PREFIX)) else { continue };
+        if name_behind_prefix(&path).is_none() {
+            continue;
+        }
         if !path.is_dir() {
             return Err(CheckpointError::NotADirectory(path));
         }
-        let digits = !rest.is_empty() && rest.bytes().all(|b| b.is_ascii_digit());
-        let Some(number) = digits.then(|| rest.parse().ok()).flatten() else { continue };
-        if last.as_ref().is_none_or(|last| last.number < number) {
-            last = Some(Checkpoint { number, path });
-        }
+        folders.push(path);
     }
-    Ok(last)
+    Ok(folders)
+}
+
+fn name_behind_prefix(path: &Path) -> Option<&str> {
+    path.file_name()?.to_str()?.strip_prefix(PREFIX)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{CheckpointError, last_checkpoint};
+    use super::{CheckpointError, checkpoint_path, last_checkpoint, list_unfinished, unfinished_path};
 
     #[test]
     fn the_newest_finished_checkpoint_is_found() {
@@ -81,6 +127,8 @@ mod tests {
         }
         let last = last_checkpoint(dir.path()).unwrap().unwrap();
         assert_eq!((last.number, last.path), (11, dir.path().join("checkpoint.000011")));
+        assert_eq!(list_unfinished(dir.path()).unwrap(), [unfinished_path(dir.path(), 99)]);
+        assert_eq!(checkpoint_path(dir.path(), 7), dir.path().join("checkpoint.00000007"));
         std::fs::write(dir.path().join("checkpoint.00000100"), b"").unwrap();
         assert!(matches!(last_checkpoint(dir.path()), Err(CheckpointError::NotADirectory(_))));
     }

@@ -84,8 +84,7 @@ pub struct Wal {
 
 #[derive(Debug)]
 struct Shared {
-    compression: Compression,
-    sync: SyncMode,
+    options: WalOptions,
     queue: Mutex<Queue>,
     /// Told of every change of what is written or synced, of the state and of the leader.
     changed: Condvar,
@@ -121,7 +120,7 @@ impl Wal {
     /// # Errors
     /// [`WalError::Begin`] where it can't be made.
     pub fn open(options: WalOptions) -> Result<Self, WalError> {
-        let writer = LogWriter::begin(options.dir, options.segment_size, options.disk)?;
+        let writer = LogWriter::begin(options.dir.clone(), options.segment_size, Arc::clone(&options.disk))?;
         let start = LogPosition(0);
         let queue = Queue {
             group: Group::default(),
@@ -134,8 +133,7 @@ impl Wal {
             closing: false,
         };
         let shared = Arc::new(Shared {
-            compression: options.compression,
-            sync: options.sync,
+            options,
             queue: Mutex::new(queue),
             changed: Condvar::new(),
             closing: Condvar::new(),
@@ -153,7 +151,7 @@ impl Wal {
 
     /// Puts the records of `batch` into the queue and empties it. Never fails; whether they are logged says [`Self::wait`].
     pub fn enqueue(&self, batch: &mut Batch) -> LogPosition {
-        batch.seal(self.shared.compression);
+        batch.seal(self.shared.options.compression);
         let mut queue = self.shared.queue.lock();
         queue.group.append(batch.sealed());
         queue.enqueued.0 += 1;
@@ -210,6 +208,44 @@ impl Wal {
     #[must_use]
     pub fn health(&self) -> Health {
         self.shared.queue.lock().state.health()
+    }
+
+    /// Writes what is queued, then begins a new segment; the one before is synced. The new one's number.
+    ///
+    /// # Errors
+    /// [`WalError`]. Where there was no space the log is as it was, and goes on as it would have.
+    pub fn next_segment(&self) -> Result<u32, WalError> {
+        let shared = &*self.shared;
+        let mut queue = shared.queue.lock();
+        while queue.has_leader {
+            shared.changed.wait(&mut queue);
+        }
+        queue.state.check()?;
+        if queue.closing {
+            return Err(WalError::Closed);
+        }
+        queue = shared.lead(queue);
+        queue.state.check()?;
+        drop(queue);
+        let rolled = shared.roll().and_then(|segment| {
+            shared.sync_finished().map_err(WriteError::Broken)?;
+            Ok(segment)
+        });
+        rolled.map_err(|error| match error {
+            WriteError::NoSpace(error) => WalError::NoSpace(Arc::new(error)),
+            WriteError::Broken(error) => {
+                let cause = Arc::new(error);
+                shared.broken(&mut shared.queue.lock().state, Arc::clone(&cause));
+                shared.changed.notify_all();
+                WalError::Broken(cause)
+            }
+        })
+    }
+
+    /// What it was opened with.
+    #[must_use]
+    pub fn options(&self) -> &WalOptions {
+        &self.shared.options
     }
 
     /// Its counters.
@@ -280,7 +316,7 @@ impl State {
 
 impl Shared {
     fn is_done(&self, queue: &Queue, position: LogPosition) -> bool {
-        position <= if self.sync == SyncMode::Always { queue.synced } else { queue.written }
+        position <= if self.options.sync == SyncMode::Always { queue.synced } else { queue.written }
     }
 
     /// Writes all that is queued, and syncs it in mode `always`. There is no other leader.
@@ -291,7 +327,7 @@ impl Shared {
         let mut group = std::mem::replace(&mut queue.group, spare);
         drop(queue);
         let mut outcome = self.write(&mut group);
-        if outcome.is_ok() && self.sync == SyncMode::Always {
+        if outcome.is_ok() && self.options.sync == SyncMode::Always {
             outcome = self.sync_files().map_err(WriteError::Broken);
         }
         let mut queue = self.queue.lock();
@@ -299,7 +335,7 @@ impl Shared {
         match outcome {
             Ok(()) => {
                 queue.written = upto;
-                if self.sync == SyncMode::Always {
+                if self.options.sync == SyncMode::Always {
                     queue.synced = upto;
                 }
                 if matches!(queue.state, State::NoSpace { .. }) {
@@ -314,7 +350,7 @@ impl Shared {
                 queue.group.append(&mut later);
                 self.out_of_space(&mut queue.state, error);
             }
-            Err(WriteError::Broken(error)) => self.broken(&mut queue.state, error),
+            Err(WriteError::Broken(error)) => self.broken(&mut queue.state, Arc::new(error)),
         }
         self.changed.notify_all();
         queue
@@ -336,6 +372,19 @@ impl Shared {
         self.stats.writes.fetch_add(1, Ordering::Relaxed);
         self.stats.segment.store(u64::from(writer.segment()), Ordering::Relaxed);
         Ok(())
+    }
+
+    fn roll(&self) -> Result<u32, WriteError> {
+        let mut writer = self.writer.lock();
+        if let Err(error) = writer.roll() {
+            // As after a failed write: what was padded by halves goes at once.
+            return match (error, writer.mend()) {
+                (_, Err(WriteError::Broken(error))) => Err(WriteError::Broken(error)),
+                (error, _) => Err(error),
+            };
+        }
+        self.stats.segment.store(u64::from(writer.segment()), Ordering::Relaxed);
+        Ok(writer.segment())
     }
 
     /// Syncs finished segments, then the current one.
@@ -362,15 +411,15 @@ impl Shared {
         *state = State::NoSpace { cause: Arc::new(error), next_try: Instant::now() + RETRY_INTERVAL };
     }
 
-    fn broken(&self, state: &mut State, error: io::Error) {
+    fn broken(&self, state: &mut State, cause: Arc<io::Error>) {
         self.stats.failures.fetch_add(1, Ordering::Relaxed);
-        tracing::error!(%error, "the log failed: no writes until a restart");
-        *state = State::Broken { cause: Arc::new(error) };
+        tracing::error!(error = %cause, "the log failed: no writes until a restart");
+        *state = State::Broken { cause };
     }
 
     /// The work of the syncing thread, until the log closes.
     fn run_syncer(&self) {
-        let interval = match self.sync {
+        let interval = match self.options.sync {
             SyncMode::Interval(interval) => interval,
             SyncMode::Os | SyncMode::Always => Duration::from_secs(1),
         };
@@ -378,7 +427,7 @@ impl Shared {
         while !queue.closing {
             let tick = Instant::now() + interval;
             while !queue.closing && !self.closing.wait_until(&mut queue, tick).timed_out() {}
-            if queue.closing || self.sync == SyncMode::Always || matches!(queue.state, State::Broken { .. }) {
+            if queue.closing || self.options.sync == SyncMode::Always || matches!(queue.state, State::Broken { .. }) {
                 continue;
             }
             let upto = queue.written;
@@ -386,7 +435,7 @@ impl Shared {
                 continue;
             }
             drop(queue);
-            let synced = match self.sync {
+            let synced = match self.options.sync {
                 SyncMode::Os => self.sync_finished(),
                 SyncMode::Interval(_) | SyncMode::Always => self.sync_files(),
             };
@@ -394,7 +443,7 @@ impl Shared {
             match synced {
                 Ok(()) => queue.synced = upto,
                 Err(error) => {
-                    self.broken(&mut queue.state, error);
+                    self.broken(&mut queue.state, Arc::new(error));
                     self.changed.notify_all();
                 }
             }

@@ -7,6 +7,9 @@
 //! | `page.rs`        | how records stand in a file: pages and fragments             |
 //! | `segment.rs`     | the files and their names                                    |
 //! | `checkpoint.rs`  | the directory that stands for segments that are gone         |
+//! | `checkpoint_rules.rs`  | what of a record a new checkpoint keeps                |
+//! | `checkpoint_writer.rs` | making one out of segments                             |
+//! | `truncation.rs`  | a checkpoint made, what it stands for removed                |
 //! | `reader.rs`      | reading a file record by record, up to the first damage      |
 //! | `damage.rs`      | what is wrong, where, and whether it looks like a torn write |
 //! | `repair.rs`      | keeping what stands before the damage, setting aside the rest|
@@ -23,6 +26,8 @@
 
 pub mod batch;
 pub mod checkpoint;
+pub mod checkpoint_rules;
+pub mod checkpoint_writer;
 pub mod commit;
 pub mod compression;
 pub mod damage;
@@ -34,4 +39,5 @@ pub mod record;
 pub mod repair;
 pub mod segment;
 pub mod stats;
+pub mod truncation;
 pub mod writer;

@@ -124,6 +124,15 @@ impl LogWriter {
         self.append()
     }
 
+    /// Ends the current segment as [`Self::finish`] does and begins the next one, also where the current one is empty.
+    ///
+    /// # Errors
+    /// [`WriteError`]; a later call tries it again.
+    pub fn roll(&mut self) -> Result<(), WriteError> {
+        self.finish()?;
+        self.next_segment()
+    }
+
     /// Cuts off what a failed write left.
     ///
     /// # Errors

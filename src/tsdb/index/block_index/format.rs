@@ -122,10 +122,11 @@ impl Toc {
         }
     }
 
-    /// Where the part that begins at `start` ends in a file of `file_len` bytes: where the next one begins.
-    pub(super) fn end_of(&self, start: u64, file_len: usize) -> u64 {
+    /// Where the series end in a file of `file_len` bytes: where the next part begins.
+    pub(super) fn series_end(&self, file_len: usize) -> u64 {
         let toc = file_len.saturating_sub(TOC_LEN) as u64;
-        self.offsets().into_iter().filter(|offset| *offset > start).fold(toc, u64::min)
+        let others = [self.label_indices, self.label_indices_table, self.postings, self.postings_table];
+        others.into_iter().filter(|offset| *offset >= self.series).fold(toc, u64::min)
     }
 
     fn offsets(&self) -> [u64; 6] {

@@ -138,7 +138,7 @@ impl IndexReader {
     /// The file up to the end of the series.
     pub(super) fn entries(&self) -> &[u8] {
         let bytes = self.bytes();
-        let end = self.toc.end_of(self.toc.series, bytes.len());
+        let end = self.toc.series_end(bytes.len());
         &bytes[..bytes.len().min(end as usize)]
     }
 

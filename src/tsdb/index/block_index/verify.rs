@@ -107,7 +107,7 @@ impl<'a> Verification<'a> {
         let mut offset = self.index.toc.series;
         let mut chunks = Vec::new();
         loop {
-            let start = offset.next_multiple_of(align).min(file.len() as u64);
+            let start = offset.checked_next_multiple_of(align).unwrap_or(offset).min(file.len() as u64);
             if file.get(offset as usize..start as usize).is_none_or(|zeros| zeros.iter().any(|byte| *byte != 0)) {
                 return Err(FaultAt { offset, fault: Fault::Disagree("alignment and the bytes before a series") });
             }
@@ -140,6 +140,9 @@ impl<'a> Verification<'a> {
             let (name, value) = (symbols.get(file, label.name)?, symbols.get(file, label.value)?);
             if name <= last_name {
                 return Err(found(Fault::Order("label names of a series")));
+            }
+            if value.is_empty() {
+                return Err(found(Fault::Labels(format!("label {name:?} has no value"))));
             }
             last_name = name;
             self.pairs.add(label_hash(name, value), series);

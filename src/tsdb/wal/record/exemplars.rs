@@ -10,10 +10,10 @@
 
 use crate::model::exemplar::Exemplar;
 use crate::model::refs::SeriesRef;
-use crate::tsdb::encoding::byte_reader::ByteReader;
+use crate::tsdb::encoding::byte_reader::{ByteReader, put_be_i64, put_be_u64, put_uvarint, put_varint};
 use crate::tsdb::wal::record::error::DecodeError;
 use crate::tsdb::wal::record::kind::RecordKind;
-use crate::tsdb::wal::record::label_set::read_labels;
+use crate::tsdb::wal::record::label_set::{put_labels, read_labels};
 
 /// An exemplar of a series.
 #[derive(Clone, Debug, PartialEq)]
@@ -22,6 +22,24 @@ pub struct RefExemplar {
     pub series: SeriesRef,
     /// The exemplar.
     pub exemplar: Exemplar,
+}
+
+/// Appends a whole exemplar record to `out`: exactly Prometheus's bytes.
+pub fn encode_exemplars<'a>(out: &mut Vec<u8>, exemplars: impl IntoIterator<Item = &'a RefExemplar>) {
+    out.push(RecordKind::Exemplars.as_byte());
+    let mut exemplars = exemplars.into_iter().peekable();
+    let Some(&first) = exemplars.peek() else { return };
+    put_be_u64(out, first.series.0);
+    put_be_i64(out, first.exemplar.t);
+    for RefExemplar { series, exemplar } in exemplars {
+        put_varint(out, series.0.wrapping_sub(first.series.0) as i64);
+        put_varint(out, exemplar.t.wrapping_sub(first.exemplar.t));
+        put_be_u64(out, exemplar.v.to_bits());
+        match &exemplar.labels {
+            Some(labels) => put_labels(out, labels),
+            None => put_uvarint(out, 0),
+        }
+    }
 }
 
 /// Decodes an exemplar record.
@@ -51,7 +69,11 @@ pub fn decode_exemplars(record: &[u8]) -> Result<Vec<RefExemplar>, DecodeError> 
 
 #[cfg(test)]
 mod tests {
-    use super::decode_exemplars;
+    use super::{RefExemplar, decode_exemplars, encode_exemplars};
+    use crate::model::exemplar::Exemplar;
+    use crate::model::labels::LabelsBuilder;
+    use crate::model::refs::SeriesRef;
+    use proptest::prelude::{any, prop_assert_eq, proptest};
 
     #[test]
     fn labels_may_be_missing_and_a_cut_entry_is_an_error() {
@@ -66,5 +88,27 @@ mod tests {
         assert_eq!(decoded.len(), 2);
         assert!(decode_exemplars(&record[..record.len() - 1]).is_err());
         assert_eq!(decode_exemplars(b"\x04").unwrap(), []);
+    }
+    proptest! {
+        #[test]
+        fn what_is_encoded_is_decoded_bit_for_bit(
+            entries in proptest::collection::vec(
+                (any::<u64>(), any::<i64>(), any::<u64>(), proptest::collection::btree_map(".{1,8}", ".{1,8}", 0..3)),
+                0..12,
+            ),
+        ) {
+            let entries: Vec<_> = entries
+                .iter()
+                .map(|(n, t, v, labels)| {
+                    let mut pairs: LabelsBuilder<'_> = labels.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect();
+                    let labels = pairs.build().ok();
+                    let exemplar = Exemplar { t: *t, v: f64::from_bits(*v), labels };
+                    RefExemplar { series: SeriesRef(*n), exemplar }
+                })
+                .collect();
+            let mut record = Vec::new();
+            encode_exemplars(&mut record, &entries);
+            prop_assert_eq!(decode_exemplars(&record).unwrap(), entries);
+        }
     }
 }

@@ -68,6 +68,27 @@ impl RecordKind {
         }
     }
 
+    /// The first byte of such a record.
+    #[must_use]
+    pub fn as_byte(self) -> u8 {
+        match self {
+            Self::Series => 1,
+            Self::Samples => 2,
+            Self::Tombstones => 3,
+            Self::Exemplars => 4,
+            Self::MmapMarkers => 5,
+            Self::Metadata => 6,
+            Self::Histograms => 7,
+            Self::FloatHistograms => 8,
+            Self::CustomHistograms => 9,
+            Self::CustomFloatHistograms => 10,
+            Self::SamplesV2 => 11,
+            Self::HistogramsV2 => 12,
+            Self::FloatHistogramsV2 => 13,
+            Self::Unknown(byte) => byte,
+        }
+    }
+
     /// Whether an unknown kind is to be skipped and reported, as one that a newer Prometheus may have written. All other
     /// unknown kinds are damage. Prometheus itself skips both without a word.
     #[must_use]
@@ -100,6 +121,13 @@ impl fmt::Display for RecordKind {
 #[cfg(test)]
 mod tests {
     use super::RecordKind;
+
+    #[test]
+    fn a_kind_has_one_byte_and_a_byte_one_kind() {
+        for byte in 0..=255 {
+            assert_eq!(RecordKind::of(&[byte]).as_byte(), byte);
+        }
+    }
 
     #[test]
     fn only_kinds_close_behind_the_newest_known_may_be_newer() {

@@ -12,7 +12,7 @@
 
 use crate::model::metadata::{Metadata, MetricType};
 use crate::model::refs::SeriesRef;
-use crate::tsdb::encoding::byte_reader::ByteReader;
+use crate::tsdb::encoding::byte_reader::{ByteReader, put_uvarint, put_uvarint_bytes};
 use crate::tsdb::wal::record::error::DecodeError;
 use crate::tsdb::wal::record::kind::RecordKind;
 
@@ -23,6 +23,29 @@ pub struct RefMetadata {
     pub series: SeriesRef,
     /// What is known of it.
     pub metadata: Metadata,
+}
+
+/// Begins a metadata record at the end of `out`.
+pub fn begin_metadata(out: &mut Vec<u8>) {
+    out.push(RecordKind::Metadata.as_byte());
+}
+
+/// Appends a series' metadata to the record that was begun.
+pub fn put_metadata(out: &mut Vec<u8>, series: SeriesRef, metadata: &Metadata) {
+    put_uvarint(out, series.0);
+    out.push(type_byte(metadata.metric_type));
+    let fields = [("UNIT", &metadata.unit), ("HELP", &metadata.help)];
+    put_uvarint(out, fields.len() as u64);
+    for (name, value) in fields {
+        put_uvarint_bytes(out, name.as_bytes());
+        put_uvarint_bytes(out, value.as_bytes());
+    }
+}
+
+/// Appends a whole metadata record to `out`: exactly Prometheus's bytes.
+pub fn encode_metadata<'a>(out: &mut Vec<u8>, entries: impl IntoIterator<Item = &'a RefMetadata>) {
+    begin_metadata(out);
+    entries.into_iter().for_each(|entry| put_metadata(out, entry.series, &entry.metadata));
 }
 
 /// Decodes a metadata record.
@@ -66,10 +89,25 @@ fn metric_type(byte: u8) -> MetricType {
     }
 }
 
+fn type_byte(metric_type: MetricType) -> u8 {
+    match metric_type {
+        MetricType::Unknown => 0,
+        MetricType::Counter => 1,
+        MetricType::Gauge => 2,
+        MetricType::Histogram => 3,
+        MetricType::GaugeHistogram => 4,
+        MetricType::Summary => 5,
+        MetricType::Info => 6,
+        MetricType::Stateset => 7,
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::decode_metadata;
+    use super::{RefMetadata, decode_metadata, encode_metadata, metric_type};
     use crate::model::metadata::{Metadata, MetricType};
+    use crate::model::refs::SeriesRef;
+    use proptest::prelude::{any, prop_assert_eq, proptest};
 
     #[test]
     fn unknown_fields_are_read_over_and_a_cut_entry_is_an_error() {
@@ -80,5 +118,22 @@ mod tests {
         assert_eq!((decoded[1].series.0, &decoded[1].metadata), (1, &Metadata::default()));
         assert!(decode_metadata(&record[..record.len() - 1]).is_err());
         assert!(decode_metadata(b"\x06\x01\x01\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01").is_err());
+    }
+    proptest! {
+        #[test]
+        fn what_is_encoded_is_decoded(
+            entries in proptest::collection::vec((any::<u64>(), 0u8..8, ".{0,6}", ".{0,20}"), 0..12),
+        ) {
+            let entries: Vec<_> = entries
+                .into_iter()
+                .map(|(n, byte, unit, help)| {
+                    let metadata = Metadata { metric_type: metric_type(byte), unit, help };
+                    RefMetadata { series: SeriesRef(n), metadata }
+                })
+                .collect();
+            let mut record = Vec::new();
+            encode_metadata(&mut record, &entries);
+            prop_assert_eq!(decode_metadata(&record).unwrap(), entries);
+        }
     }
 }

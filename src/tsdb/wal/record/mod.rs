@@ -6,18 +6,19 @@
 //! | byte   | kind                     | file             | written here |
 //! |--------|--------------------------|------------------|--------------|
 //! | 1      | series                   | `series.rs`      | yes          |
-//! | 2, 11  | samples, with start time | `samples.rs`     | 2            |
-//! | 3      | tombstones               | `tombstones.rs`  | no           |
-//! | 4      | exemplars                | `exemplars.rs`   | no           |
+//! | 2, 11  | samples, with start time | `samples.rs`     | yes          |
+//! | 3      | tombstones               | `tombstones.rs`  | yes          |
+//! | 4      | exemplars                | `exemplars.rs`   | checkpoints  |
 //! | 5      | m-map markers (WBL only) | `mmap_markers.rs`| no           |
-//! | 6      | metadata                 | `metadata.rs`    | no           |
-//! | 7..=10, 12, 13 | histograms       | `histograms.rs`  | no           |
+//! | 6      | metadata                 | `metadata.rs`    | checkpoints  |
+//! | 7..=10, 12, 13 | histograms       | `histograms.rs`, `histogram_encoder.rs` | checkpoints |
 //!
 //! Decoders take a whole record as the reader hands it out (decompressed), trust no length in it, and allocate at most in
 //! proportion to its bytes. Source: `tsdb/record` of Prometheus 3.14, the authority where `wal.md` lags behind.
 
 pub mod error;
 pub mod exemplars;
+pub mod histogram_encoder;
 pub mod histograms;
 pub mod kind;
 pub mod label_set;

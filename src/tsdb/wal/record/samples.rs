@@ -66,6 +66,16 @@ pub fn encode_samples(out: &mut Vec<u8>, samples: impl IntoIterator<Item = (Seri
     samples.for_each(|(series, sample)| put_sample(out, base, series, sample));
 }
 
+/// Appends a whole sample record with start timestamps (type 11) to `out`: exactly Prometheus's bytes.
+pub fn encode_samples_v2(out: &mut Vec<u8>, samples: impl IntoIterator<Item = RefSample>) {
+    out.push(RecordKind::SamplesV2.as_byte());
+    let mut times = None;
+    for RefSample { series, start, sample } in samples {
+        StartTimes::write(&mut times, out, Entry { series, t: sample.t, start });
+        put_be_u64(out, sample.v.to_bits());
+    }
+}
+
 /// Reads a sample record of either type entry by entry, allocating nothing. After an error it yields nothing more.
 #[derive(Debug)]
 pub struct SamplesDecoder<'a> {
@@ -136,6 +146,7 @@ impl Iterator for SamplesDecoder<'_> {
 }
 
 /// The head of an entry of a V2 record.
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Entry {
     pub(super) series: SeriesRef,
     pub(super) t: i64,
@@ -169,11 +180,34 @@ impl StartTimes {
         };
         Ok(Entry { series: SeriesRef(times.previous_ref), t, start: times.previous_start })
     }
+
+    /// Appends the head of the next entry; `times` is `None` before the first.
+    pub(super) fn write(times: &mut Option<Self>, out: &mut Vec<u8>, entry: Entry) {
+        let Entry { series: SeriesRef(series), t, start } = entry;
+        let Some(times) = times else {
+            put_varint(out, series as i64);
+            put_varint(out, t);
+            put_varint(out, start);
+            *times = Some(Self { first_time: t, first_start: start, previous_ref: series, previous_start: start });
+            return;
+        };
+        put_varint(out, series.wrapping_sub(times.previous_ref) as i64);
+        put_varint(out, t.wrapping_sub(times.first_time));
+        if start == 0 {
+            out.push(0);
+        } else if start == times.previous_start {
+            out.push(1);
+        } else {
+            out.push(2);
+            put_varint(out, start.wrapping_sub(times.first_start));
+        }
+        (times.previous_ref, times.previous_start) = (series, start);
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{RefSample, SamplesDecoder, encode_samples};
+    use super::{RefSample, SamplesDecoder, encode_samples, encode_samples_v2};
     use crate::model::refs::SeriesRef;
     use crate::model::sample::{STALE_NAN_BITS, Sample};
     use crate::tsdb::encoding::byte_reader::ByteError;
@@ -204,6 +238,11 @@ mod tests {
         assert_eq!(decoded.iter().map(|s| s.start).collect::<Vec<_>>(), [5, 5, 0, 0, 7, 7]);
         assert_eq!(decoded.iter().map(|s| s.series.0).collect::<Vec<_>>(), [1, 2, 3, 4, 5, 6]);
         assert_eq!(decoded.iter().map(|s| s.sample.t).collect::<Vec<_>>(), [10, 11, 11, 11, 11, 11]);
+        let mut encoded = Vec::new();
+        encode_samples_v2(&mut encoded, decoded);
+        // The entry at 34 has no start, as the one before; Prometheus then writes "none" again and not "the same".
+        record[36] = 0;
+        assert_eq!(encoded, record);
     }
 
     #[test]
@@ -231,6 +270,24 @@ mod tests {
             let expected: Vec<_> =
                 samples.iter().map(|&(series, sample)| RefSample { series, start: 0, sample }).collect();
             prop_assert_eq!(decoded, expected);
+        }
+
+        #[test]
+        fn what_is_encoded_with_starts_is_decoded_bit_for_bit(
+            samples in proptest::collection::vec((any::<u64>(), any::<i64>(), any::<u64>(), 0i64..3), 0..50),
+        ) {
+            let samples: Vec<_> = samples
+                .iter()
+                .map(|&(n, t, v, start)| RefSample {
+                    series: SeriesRef(n),
+                    start: start.wrapping_mul(i64::MAX / 2 + 7),
+                    sample: Sample::new(t, f64::from_bits(v)),
+                })
+                .collect();
+            let mut record = Vec::new();
+            encode_samples_v2(&mut record, samples.iter().copied());
+            let decoded: Vec<_> = SamplesDecoder::new(&record).unwrap().map(Result::unwrap).collect();
+            prop_assert_eq!(decoded, samples);
         }
 
         #[test]

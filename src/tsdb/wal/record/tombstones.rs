@@ -10,7 +10,7 @@
 
 use crate::model::refs::SeriesRef;
 use crate::model::time::TimeRange;
-use crate::tsdb::encoding::byte_reader::ByteReader;
+use crate::tsdb::encoding::byte_reader::{ByteReader, put_be_u64, put_varint};
 use crate::tsdb::wal::record::error::DecodeError;
 use crate::tsdb::wal::record::kind::RecordKind;
 
@@ -21,6 +21,24 @@ pub struct RefTombstone {
     pub series: SeriesRef,
     /// The deleted time.
     pub range: TimeRange,
+}
+
+/// Begins a tombstone record at the end of `out`.
+pub fn begin_tombstones(out: &mut Vec<u8>) {
+    out.push(RecordKind::Tombstones.as_byte());
+}
+
+/// Appends a tombstone to the record that was begun.
+pub fn put_tombstone(out: &mut Vec<u8>, tombstone: RefTombstone) {
+    put_be_u64(out, tombstone.series.0);
+    put_varint(out, tombstone.range.mint);
+    put_varint(out, tombstone.range.maxt);
+}
+
+/// Appends a whole tombstone record to `out`: exactly Prometheus's bytes.
+pub fn encode_tombstones(out: &mut Vec<u8>, tombstones: impl IntoIterator<Item = RefTombstone>) {
+    begin_tombstones(out);
+    tombstones.into_iter().for_each(|tombstone| put_tombstone(out, tombstone));
 }
 
 /// Decodes a tombstone record.
@@ -44,17 +62,35 @@ pub fn decode_tombstones(record: &[u8]) -> Result<Vec<RefTombstone>, DecodeError
 
 #[cfg(test)]
 mod tests {
-    use super::{RefTombstone, decode_tombstones};
+    use super::{RefTombstone, decode_tombstones, encode_tombstones};
     use crate::model::refs::SeriesRef;
     use crate::model::time::TimeRange;
+    use proptest::prelude::{any, prop_assert_eq, proptest};
 
     #[test]
     fn entries_are_read_to_the_end_and_a_cut_one_is_an_error() {
         let record = b"\x03\0\0\0\0\0\0\0\x02\x01\x04";
         let expected = RefTombstone { series: SeriesRef(2), range: TimeRange::new(-1, 2) };
         assert_eq!(decode_tombstones(record).unwrap(), [expected]);
+        let mut encoded = Vec::new();
+        encode_tombstones(&mut encoded, [expected]);
+        assert_eq!(encoded, record);
         assert!(decode_tombstones(&record[..10]).is_err());
         assert!(decode_tombstones(b"\x04").is_err());
         assert!(decode_tombstones(b"").is_err());
+    }
+    proptest! {
+        #[test]
+        fn what_is_encoded_is_decoded(
+            entries in proptest::collection::vec((any::<u64>(), any::<i64>(), any::<i64>()), 0..20),
+        ) {
+            let entries: Vec<_> = entries
+                .iter()
+                .map(|&(n, mint, maxt)| RefTombstone { series: SeriesRef(n), range: TimeRange::new(mint, maxt) })
+                .collect();
+            let mut record = Vec::new();
+            encode_tombstones(&mut record, entries.iter().copied());
+            prop_assert_eq!(decode_tombstones(&record).unwrap(), entries);
+        }
     }
 }

@@ -16,8 +16,8 @@ use crate::tsdb::index::block_index::format::{POSTINGS_ALIGN, SERIES_ALIGN};
 use std::collections::BTreeMap;
 use std::io;
 
-/// So many postings are gathered in one walk, or as many as there are series.
-const AT_ONCE: u64 = 4 << 20;
+/// So many postings are gathered in one walk, or as many as there are series. Few in tests, so that there are many walks.
+const AT_ONCE: u64 = if cfg!(test) { 8 } else { 4 << 20 };
 /// References are encoded in pieces of so many.
 const PIECE: usize = 4 << 10;
 
