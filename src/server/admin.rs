@@ -12,6 +12,7 @@ use crate::server::body;
 use crate::server::body::BodyLimits;
 use crate::server::context::SharedContext;
 use crate::server::control::Access;
+use crate::server::ingest::now_ms;
 use crate::server::media_type::MediaType;
 use crate::server::selector;
 use crate::server::time_text;
@@ -55,7 +56,7 @@ pub(crate) async fn snapshot(State(context): State<SharedContext>, request: Requ
         Err(error) => return error.into_response(),
     };
     tracing::info!(?parts, "told to take a snapshot");
-    match carry_out(context, move |db| db.snapshot(parts)).await {
+    match carry_out(context, move |db| db.snapshot(parts, now_ms())).await {
         Ok(name) => api::success(&Snapshot { name }),
         Err(error) => error.into_response(),
     }

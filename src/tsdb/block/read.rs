@@ -12,21 +12,43 @@ use crate::tsdb::block::open::Block;
 use crate::tsdb::index::block_index::entry::IndexChunk;
 use crate::tsdb::query::source::{BlockSource, Chunk, ChunkData, ChunkSeries, ChunkSeriesSet, QueryError};
 use crate::tsdb::tombstones::Tombstones;
+use std::ops::Deref;
 use std::sync::Arc;
 
 impl BlockSource for Block {
     fn select(&self, matchers: &[Matcher], range: TimeRange) -> Result<ChunkSeriesSet<'_>, QueryError> {
-        let refs = self.index.select(matchers).map_err(|error| as_query_error(error.into()))?;
-        let tombstones = self.tombstones();
-        let mut last: Option<Labels> = None;
-        Ok(Box::new(refs.into_iter().filter_map(move |at| {
-            let series = self.chunks_of(at, range, &tombstones).and_then(|series| self.rising(&mut last, series));
-            series.map_err(as_query_error).transpose()
-        })))
+        series_of(self, matchers, range)
     }
 }
 
+/// The series of a block that is borrowed, or held by what reads it.
+fn series_of<'a>(
+    block: impl Deref<Target = Block> + Send + 'a,
+    matchers: &[Matcher],
+    range: TimeRange,
+) -> Result<ChunkSeriesSet<'a>, QueryError> {
+    let refs = block.index.select(matchers).map_err(|error| as_query_error(error.into()))?;
+    let tombstones = block.tombstones();
+    let mut last: Option<Labels> = None;
+    Ok(Box::new(refs.into_iter().filter_map(move |at| {
+        let series = block.chunks_of(at, range, &tombstones).and_then(|series| block.rising(&mut last, series));
+        series.map_err(as_query_error).transpose()
+    })))
+}
+
 impl Block {
+    /// As [`BlockSource::select`]; the answer keeps the block, whatever becomes of it meanwhile.
+    ///
+    /// # Errors
+    /// [`QueryError`] where the index can't be read.
+    pub fn select_pinned(
+        self: Arc<Self>,
+        matchers: &[Matcher],
+        range: TimeRange,
+    ) -> Result<ChunkSeriesSet<'static>, QueryError> {
+        series_of(self, matchers, range)
+    }
+
     /// The names and values of all labels, rising, each once; possibly the empty text among them.
     pub fn symbols(&self) -> impl Iterator<Item = Result<&str, BlockError>> {
         self.index.symbols().map(|symbol| Ok(symbol?))

@@ -137,6 +137,7 @@ fn a_deletion_is_seen_at_once_and_after_a_start_and_not_by_readers_before_it() {
         samples.retain(|one| !(1_100_000..=1_204_999).contains(&one.t) && !(first && one.t == 1_000_000));
     }
     for block in [&block, &Block::open(&dir).unwrap()] {
+        conformance::check(block, &model);
         assert_eq!(read(block).unwrap(), bits(&model));
         assert_eq!((block.meta().stats.num_tombstones, block.tombstones().total()), (3, 3));
         let lengths = files(&dir).iter().map(|path| fs::metadata(path).unwrap().len()).sum::<u64>();

@@ -9,7 +9,7 @@
 //! | [`retention`]   | which blocks are too old or too many, pure                                 |
 //! | [`lineage`]     | what a merged block says of its descent, pure                              |
 //! | [`merge`]       | several sources as one stream of series, chunks taken over or encoded anew |
-//! | [`write`]       | that stream as a new block                                                 |
+//! | [`mod@write`]   | that stream as a new block                                                 |
 //! | [`blocks`]      | blocks merged, or written anew                                             |
 //! | [`stats`]       | counters of what was written                                               |
 

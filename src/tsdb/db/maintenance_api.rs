@@ -2,9 +2,20 @@
 
 use crate::model::matcher::Matcher;
 use crate::model::time::TimeRange;
-use crate::tsdb::db::Db;
+use crate::tsdb::block::open::Block;
+use crate::tsdb::block::ulid::BlockUlid;
+use crate::tsdb::compact::blocks::{Target, rewrite_block};
+use crate::tsdb::compact::merge::recode::FloatEncoding;
 use crate::tsdb::db::error::MaintenanceError;
-use crate::tsdb::db::settings::Settings;
+use crate::tsdb::db::maintenance::opened;
+use crate::tsdb::db::settings::{self, Settings};
+use crate::tsdb::db::{Db, Engine};
+use crate::tsdb::head::deletion::{Deletion, Stone};
+use crate::tsdb::wal::batch::Batch;
+use crate::tsdb::wal::commit::Health;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 /// What goes into a snapshot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,9 +33,35 @@ impl Db {
     /// # Errors
     /// [`MaintenanceError`]; a part may have been deleted then, and to repeat it is safe.
     pub fn delete(&self, selectors: &[Vec<Matcher>], range: TimeRange) -> Result<(), MaintenanceError> {
-        let _ = (selectors, range);
-        self.check_ready()?;
-        Err(MaintenanceError::Unavailable("deletion is not built yet"))
+        let engine = self.engine.get().ok_or(MaintenanceError::NotReady)?;
+        if let Some(cause) = self.check_disk() {
+            return Err(MaintenanceError::ReadOnly(cause));
+        }
+        let _turn = engine.turns.take_for_order();
+        for matchers in selectors {
+            for block in engine.blocks.overlapping(range) {
+                block.delete(matchers, range).map_err(|error| self.failed("delete from a block", &error))?;
+            }
+            let deletion = Deletion::new(&engine.head);
+            let stones = deletion.find(matchers, range);
+            self.log_deletion(engine, &stones)?;
+            deletion.apply(&stones);
+        }
+        Ok(())
+    }
+
+    fn log_deletion(&self, engine: &Engine, stones: &[Stone]) -> Result<(), MaintenanceError> {
+        if stones.is_empty() {
+            return Ok(());
+        }
+        match engine.wal.admit() {
+            Health::Good => {}
+            Health::NoSpace(cause) | Health::Broken(cause) => return Err(MaintenanceError::ReadOnly(cause)),
+        }
+        let mut batch = Batch::default();
+        stones.iter().for_each(|stone| batch.push_tombstones(stone.series, &[stone.range]));
+        let position = engine.wal.enqueue(&mut batch);
+        engine.wal.wait(position).map_err(|error| self.failed("log a deletion", &error))
     }
 
     /// Rewrites every block of which something is deleted without it.
@@ -32,18 +69,39 @@ impl Db {
     /// # Errors
     /// [`MaintenanceError`]; blocks that were rewritten before stay so.
     pub fn clean_tombstones(&self) -> Result<(), MaintenanceError> {
-        self.check_ready()?;
-        Err(MaintenanceError::Unavailable("cleaning tombstones is not built yet"))
+        let engine = self.engine.get().ok_or(MaintenanceError::NotReady)?;
+        let turn = engine.turns.take_for_order();
+        let begun = Instant::now();
+        let deleted = engine.blocks.list();
+        let mut cleaned = Ok(());
+        for block in deleted.iter().filter(|block| !block.tombstones().is_empty()) {
+            if self.closing.load(Ordering::Acquire) {
+                return Err(MaintenanceError::NotReady);
+            }
+            // Others can be cleaned also where one can't.
+            cleaned = cleaned.and(self.clean_block(engine, block));
+        }
+        drop(turn);
+        self.stats.tombstone_cleanups.observe(begun.elapsed());
+        self.publish_blocks();
+        cleaned
     }
 
-    /// Makes a copy of the database below `snapshots/` that a database or a Prometheus can be started on; the name of its folder.
-    ///
-    /// # Errors
-    /// [`MaintenanceError`]; nothing is left of the copy then.
-    pub fn snapshot(&self, parts: SnapshotParts) -> Result<String, MaintenanceError> {
-        let _ = parts;
-        self.check_ready()?;
-        Err(MaintenanceError::Unavailable("snapshots are not built yet"))
+    fn clean_block(&self, engine: &Engine, block: &Arc<Block>) -> Result<(), MaintenanceError> {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let now_ms = u64::try_from(now.as_millis()).unwrap_or_default();
+        let ulid = BlockUlid::new(now_ms).map_err(|error| self.failed("name a block", &error))?;
+        let target = Target { dir: &self.options.dir, ulid, floats: self.float_encoding() };
+        let written = rewrite_block(target, block, &self.watch(engine, &self.closing, &|_| {}));
+        let child = if written.map_err(|error| self.failed("clean a block", &error))? {
+            let child = opened(&self.options.dir, ulid).map_err(|error| self.failed("open a cleaned block", &error))?;
+            Some(Arc::new(child))
+        } else {
+            block.mark_deletable().map_err(|error| self.failed("mark an empty block", &error))?;
+            None
+        };
+        let replaced = engine.blocks.replace(&[block.meta().ulid], child);
+        replaced.map_err(|error| self.failed("remove a block that was cleaned", &error))
     }
 
     /// Takes other settings; whatever is under way ends with the old ones.
@@ -67,7 +125,10 @@ impl Db {
         self.retention_hold.holds(self.settings().retention.origin)
     }
 
-    fn check_ready(&self) -> Result<(), MaintenanceError> {
-        if self.is_ready() { Ok(()) } else { Err(MaintenanceError::NotReady) }
+    pub(super) fn float_encoding(&self) -> FloatEncoding {
+        match self.settings().float_encoding {
+            settings::FloatEncoding::Xor => FloatEncoding::Xor,
+            settings::FloatEncoding::Xor2 => FloatEncoding::Xor2,
+        }
     }
 }

@@ -11,7 +11,10 @@
 //! | [`querier`]   | samples out                                             |
 //! | [`blocks`]    | the blocks that are open                                |
 //! | [`uploads`]   | which blocks somebody still wants to upload             |
+//! | [`maintenance`] | what the database does by itself: compaction, retention |
 //! | [`maintenance_api`] | what an operator orders: delete, clean up, snapshot |
+//! | [`snapshot`]  | a copy of the database                                  |
+//! | [`head_snapshot`] | the head written at a clean stop, loaded at a start |
 //! | [`retention_hold`] | whether retention waits for the operator's word    |
 //! | [`disk_guard`] | read-only before the disk is full                      |
 //! | [`stats`]     | what is counted of compaction and the like              |
@@ -24,19 +27,26 @@ pub mod appender;
 pub mod blocks;
 pub mod disk_guard;
 pub mod error;
+pub mod head_snapshot;
 pub mod lock;
+pub mod maintenance;
 pub mod maintenance_api;
 pub mod open;
 pub mod options;
 pub mod querier;
 pub mod retention_hold;
 pub mod settings;
+pub mod snapshot;
 pub mod stats;
 pub mod uploads;
 
+use crate::tsdb::compact::stats::CompactStats;
 use crate::tsdb::db::appender::{Appender, Unavailable};
+use crate::tsdb::db::blocks::{BlockList, BlockSet};
 use crate::tsdb::db::disk_guard::DiskGuard;
 use crate::tsdb::db::lock::DirLock;
+use crate::tsdb::db::maintenance::background::Bell;
+use crate::tsdb::db::maintenance::turn::Turns;
 use crate::tsdb::db::options::DbOptions;
 use crate::tsdb::db::querier::Querier;
 use crate::tsdb::db::retention_hold::RetentionHold;
@@ -63,6 +73,7 @@ pub struct Db {
     /// Set once, when the replay has ended.
     engine: OnceLock<Engine>,
     closing: AtomicBool,
+    bell: Bell,
     /// Given up by [`Db::close`].
     lock: Mutex<Option<DirLock>>,
 }
@@ -72,6 +83,12 @@ pub struct Db {
 struct Engine {
     head: Head,
     wal: Wal,
+    blocks: BlockSet,
+    turns: Turns,
+    /// What was written to blocks.
+    written: CompactStats,
+    /// Whether the head makes no blocks, as the log has native histograms of its time that this version can't put into one.
+    is_head_held: bool,
 }
 
 /// Whether the database does its work.
@@ -154,19 +171,31 @@ impl Db {
                 Health::Broken(cause) => Unavailable::Broken(cause),
             });
         }
-        Appender::new(&engine.head, &engine.wal)
+        Appender::new(self, &engine.head, &engine.wal)
     }
 
     /// A view of everything that is stored, for one query. Empty until the database is ready.
     #[must_use]
     pub fn querier(&self) -> Querier<'_> {
-        Querier { head: self.head() }
+        Querier::new(self.engine.get())
     }
 
     /// The head, once the database is ready; for status pages and metrics.
     #[must_use]
     pub fn head(&self) -> Option<&Head> {
         self.engine.get().map(|engine| &engine.head)
+    }
+
+    /// The blocks, by their first time; none before the database is ready.
+    #[must_use]
+    pub fn blocks(&self) -> BlockList {
+        self.engine.get().map(|engine| engine.blocks.list()).unwrap_or_default()
+    }
+
+    /// What was written to blocks since the start, once the database is ready.
+    #[must_use]
+    pub fn written_to_blocks(&self) -> Option<&CompactStats> {
+        self.engine.get().map(|engine| &engine.written)
     }
 
     /// The log, once the database is ready; for status pages and metrics.
@@ -181,11 +210,17 @@ impl Db {
     /// [`WalError`] where the last bytes of the log could not be written.
     pub fn close(&self) -> Result<(), WalError> {
         self.closing.store(true, Ordering::Release);
+        self.bell.ring();
         let closed = self.engine.get().map_or(Ok(()), |engine| {
+            engine.turns.end();
+            // What is under way stops soon; it leaves nothing behind.
+            let _turn = engine.turns.take();
             if let Err(error) = engine.head.chunk_files().sync() {
                 tracing::warn!(%error, "can't sync the chunks of the head; the log has their samples");
             }
-            engine.wal.close()
+            engine.wal.close()?;
+            self.snapshot_head(engine);
+            Ok(())
         });
         // Without an engine a replay may be at work still: the lock then ends with the process.
         if self.engine.get().is_some() {

@@ -13,6 +13,7 @@
 //! | [`chunk_snapshot`] | the head written at a clean stop, for a start without replay |
 //! | [`truncation`]  | what blocks have goes: chunks, series                            |
 //! | [`deletion`]    | samples that are deleted while they are still here               |
+//! | [`symbols`]     | the strings of its labels, for a block                           |
 //! | [`stats`]       | counters                                                         |
 //!
 //! Locks, in the order in which they are taken: [`mapping`]'s mutex, then one series' mutex. The shards of the series map and
@@ -28,6 +29,7 @@ pub mod replay;
 pub mod series;
 pub mod series_map;
 pub mod stats;
+pub mod symbols;
 pub mod times;
 pub mod truncation;
 
@@ -172,6 +174,23 @@ impl Head {
     #[must_use]
     pub fn chunk_files(&self) -> &HeadChunks {
         self.mapping.files()
+    }
+
+    /// The greatest reference that was given out or found on disk; 0 before the first.
+    #[must_use]
+    pub fn last_ref(&self) -> SeriesRef {
+        SeriesRef(self.last_ref.load(Ordering::Relaxed))
+    }
+
+    /// Takes over what a snapshot says is deleted. Its references are not given out again, whether they are of series or not.
+    pub fn restore_tombstones(&self, found: &Tombstones) {
+        let mut own = self.tombstones.write();
+        for (series, intervals) in found.iter() {
+            self.reserve_ref(SeriesRef(series));
+            if self.series.get_by_ref(SeriesRef(series)).is_some() {
+                intervals.iter().for_each(|range| own.add(series, *range));
+            }
+        }
     }
 
     /// A reference that was never given out before.

@@ -96,6 +96,15 @@ impl Head {
         series
     }
 
+    /// These series, in the order in which they are given, with their chunks that overlap `range`.
+    pub fn series_set<'a>(
+        &'a self,
+        series: impl Iterator<Item = &'a Arc<Series>> + Send + 'a,
+        range: TimeRange,
+    ) -> ChunkSeriesSet<'a> {
+        Box::new(series.filter_map(move |series| self.chunks_of(series, range).transpose()))
+    }
+
     /// The chunks of a series that overlap `range`; `None` where there are none.
     fn chunks_of(&self, series: &Arc<Series>, range: TimeRange) -> Result<Option<ChunkSeries>, QueryError> {
         let snapshot = snapshot(series, range);

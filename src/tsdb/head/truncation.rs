@@ -73,6 +73,12 @@ impl<'a> Truncation<'a> {
         self.head.in_flight.wait_for_earlier();
     }
 
+    /// Time of the oldest sample that is there, ms: every series is asked.
+    #[must_use]
+    pub fn oldest(&self) -> Option<i64> {
+        self.head.series.shards().flatten().filter_map(|series| series.state.lock().min_time()).min()
+    }
+
     /// Drops everything that ends before `mint` (ms), which a block has.
     ///
     /// # Errors

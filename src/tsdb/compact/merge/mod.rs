@@ -2,8 +2,8 @@
 //!
 //! | file          | what                                                        |
 //! |---------------|-------------------------------------------------------------|
-//! | [`runs`]      | which chunks can be taken over as they are, pure            |
-//! | [`recode`]    | the others' samples as new chunks                           |
+//! | [`mod@runs`]  | which chunks can be taken over as they are, pure            |
+//! | [`mod@recode`] | the others' samples as new chunks                           |
 //! | [`symbols`]   | the strings of several sources as one sorted list           |
 //!
 //! A chunk that stands alone is handed on byte for byte, whatever its encoding; one that several sources have alike, once.

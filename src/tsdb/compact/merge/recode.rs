@@ -18,7 +18,7 @@ pub enum FloatEncoding {
     /// What every Prometheus reads.
     #[default]
     Xor,
-    /// The newer scheme.
+    /// The newer scheme. This version has no encoder for it: chunks that are encoded anew become [`Self::Xor`].
     Xor2,
 }
 

@@ -16,7 +16,8 @@ pub fn superseded(blocks: &[&BlockMeta]) -> BTreeSet<BlockUlid> {
 }
 
 /// Those that a block that is there was made of, by what it says of them: for blocks that themselves can't be read.
-pub fn parents<'a>(blocks: &[&'a BlockMeta]) -> BTreeSet<BlockUlid> {
+#[must_use]
+pub fn parents(blocks: &[&BlockMeta]) -> BTreeSet<BlockUlid> {
     blocks.iter().flat_map(|block| block.compaction.parents.iter().map(|parent| parent.ulid)).collect()
 }
 
