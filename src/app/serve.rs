@@ -13,6 +13,7 @@ use crate::config::flags::{ServeFlags, VERSION, WebFlags};
 use crate::config::settings;
 use crate::server::context::SharedContext;
 use crate::server::grpc::health;
+use crate::server::ingest::now_ms;
 use crate::server::lifecycle::Phase;
 use crate::server::listener::{ConnectionLimits, Drained, Listener};
 use crate::server::router;
@@ -143,6 +144,7 @@ async fn serve(flags: &ServeFlags) -> Result<(), ServeError> {
         replayed = replaying => {
             replay.observe(&replayed??);
             context.lifecycle.advance(Phase::Ready);
+            keep_in_order(&db)?;
             announce(flags, &addresses, &db);
             stops.next().await;
         }
@@ -153,6 +155,13 @@ async fn serve(flags: &ServeFlags) -> Result<(), ServeError> {
         ended = end(context, stop, listening) => ended,
         () = stops.next() => Err(ServeError::Impatient),
     }
+}
+
+/// Starts the thread that compacts; it ends when the database is closed.
+fn keep_in_order(db: &Arc<Db>) -> std::io::Result<()> {
+    let db = db.clone();
+    let thread = std::thread::Builder::new().name("maintenance".to_owned());
+    thread.spawn(move || db.run_maintenance(now_ms)).map(drop)
 }
 
 /// Drains and closes.

@@ -38,7 +38,7 @@ pub mod control;
 mod export;
 pub mod grpc;
 pub mod http_metrics;
-mod ingest;
+pub(crate) mod ingest;
 pub mod lifecycle;
 mod lifecycle_api;
 pub mod listener;

@@ -31,6 +31,9 @@ impl<'a> Deletion<'a> {
     }
 
     /// What would have to be deleted so that no sample of the matching series in `range` is left of those that are there now.
+    ///
+    /// Waits until the log's queue has all that was found, so that a record of the deletion stands behind the series that it names: a replay
+    /// passes over what refers to a series it does not know yet. Whoever calls has no appender at work.
     #[must_use]
     pub fn find(&self, matchers: &[Matcher], range: TimeRange) -> Vec<Stone> {
         let refs = self.head.postings.select(matchers);
@@ -40,7 +43,11 @@ impl<'a> Deletion<'a> {
             let range = TimeRange::new(range.mint.max(state.min_time()?), range.maxt.min(state.max_time()?));
             (range.mint <= range.maxt).then_some(Stone { series, range })
         };
-        refs.into_iter().filter_map(stone).collect()
+        let stones: Vec<Stone> = refs.into_iter().filter_map(stone).collect();
+        if !stones.is_empty() {
+            self.head.in_flight.wait_for_earlier();
+        }
+        stones
     }
 
     /// Notes what the log has a record of: from now on no reader sees it.

@@ -113,7 +113,8 @@ impl Head {
             match self.pin(mapped) {
                 Ok(chunk) => chunks.push(chunk),
                 // Its file went because a block has it: who reads over that knows where to look.
-                Err(HeadChunksError::NoFile { .. }) if mapped.maxt() < self.truncated_before() => {}
+                Err(HeadChunksError::NoFile { .. })
+                    if mapped.maxt() < self.truncated_before() || series.state.lock().is_dead => {}
                 Err(error) => return Err(QueryError::Damaged(error.to_string())),
             }
         }

@@ -87,6 +87,7 @@ impl<'a> Truncation<'a> {
         let head = self.head;
         head.drops.fetch_add(1, Ordering::SeqCst);
         head.truncated_before.fetch_max(mint, Ordering::SeqCst);
+        head.times.watch_min();
         let mut walk = Walk { dropped: Dropped::default(), min_time: i64::MAX, first_file: u32::MAX, dead: Vec::new() };
         for shard in head.series.shards() {
             let _no_chunk_moves = head.mapping.pause();

@@ -248,6 +248,22 @@ fn deleted_samples_are_not_seen_and_later_ones_at_the_same_time_of_others_are() 
 }
 
 #[test]
+fn a_deletion_is_logged_behind_the_series_that_it_names() {
+    let dir = tempfile::tempdir().unwrap();
+    let (head, wal) = head_and_log(dir.path());
+    let mut appender = HeadAppender::new(&head, &wal);
+    appender.append(&labels("a"), std::iter::once(Sample::new(BEGIN, 1.0)), |_, _| panic!("refused")).unwrap();
+    let named = [Matcher::new(MatchKind::Equal, "__name__", "a").unwrap()];
+    let (done, is_done) = std::sync::mpsc::channel();
+    thread::scope(|scope| {
+        scope.spawn(|| done.send(Deletion::new(&head).find(&named, TimeRange::ALL)).unwrap());
+        assert!(is_done.recv_timeout(std::time::Duration::from_millis(50)).is_err());
+        appender.commit().unwrap();
+        assert_eq!(is_done.recv().unwrap(), [Stone { series: SeriesRef(1), range: TimeRange::new(BEGIN, BEGIN) }]);
+    });
+}
+
+#[test]
 fn a_stale_series_is_collected_unless_it_has_come_back() {
     let dir = tempfile::tempdir().unwrap();
     let (head, wal) = head_and_log(dir.path());
