@@ -381,7 +381,8 @@ fn each_program_starts_from_the_head_snapshot_of_the_other() {
 #[test]
 #[ignore = "needs Debian's prometheus: run tests/run"]
 fn data_older_than_the_default_retention_stays_until_a_retention_is_given() {
-    let old = archive("old", BEGIN - 20 * DAY, BEGIN - 19 * DAY);
+    let mut old = archive("old", BEGIN - 20 * DAY, BEGIN - 19 * DAY);
+    old.add_all(&archive("old", BEGIN - DAY, BEGIN - DAY / 2));
     let place = Place::new();
     promtool::create_blocks(&old, &place.data);
     let narthex = Launch::narthex(&place.data).start();
