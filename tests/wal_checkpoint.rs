@@ -520,6 +520,16 @@ fn a_power_cut_at_any_step_leaves_all_that_is_needed() {
 }
 
 #[test]
+fn a_checkpoint_that_is_made_is_on_the_disk() {
+    let log = Log::with_segments(6);
+    let before = read_log(&log.dir);
+    write_checkpoint(&CheckpointJob { last: 3, ..job(&log.dir, &all, &log.disk) }).unwrap();
+    log.disk.crash().unwrap();
+    assert_eq!(last_checkpoint(&log.dir).unwrap().unwrap().number, 3);
+    assert_needed(&log.dir, &before, i64::MIN, &all, "after a power cut");
+}
+
+#[test]
 fn a_full_disk_costs_a_checkpoint_but_not_the_log() {
     for call in [Call::Append, Call::Create, Call::SyncDir] {
         let mut failures = 0;
