@@ -12,7 +12,7 @@ use narthex::model::sample::Sample;
 use narthex::tsdb::db::Db;
 use narthex::tsdb::db::open::OpenReport;
 use narthex::tsdb::db::options::DbOptions;
-use narthex::tsdb::fs::disk::{Disk, DiskFile};
+use narthex::tsdb::fs::disk::{Disk, DiskFile, Space};
 use narthex::tsdb::fs::os_disk::OsDisk;
 use narthex::tsdb::wal::compression::Compression;
 use std::fs;
@@ -48,6 +48,9 @@ impl Disk for UnsyncedDisk {
     }
     fn sync_dir(&self, _: &Path) -> io::Result<()> {
         Ok(())
+    }
+    fn space(&self, path: &Path) -> io::Result<Space> {
+        self.0.space(path)
     }
 }
 

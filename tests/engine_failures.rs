@@ -7,6 +7,7 @@ use narthex::model::matcher::{MatchKind, Matcher};
 use narthex::model::sample::Sample;
 use narthex::model::time::TimeRange;
 use narthex::tsdb::db::appender::Unavailable;
+use narthex::tsdb::db::disk_guard::Reserve;
 use narthex::tsdb::db::options::DbOptions;
 use narthex::tsdb::db::{Db, DbHealth};
 use narthex::tsdb::fs::crash_disk::{Call, CrashDisk};
@@ -15,7 +16,7 @@ use narthex::tsdb::wal::error::WalError;
 use std::path::Path;
 use std::sync::Arc;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 fn open(dir: &Path, disk: &CrashDisk, sync: SyncMode) -> Db {
     let mut options = DbOptions::new(dir.to_owned());
@@ -65,6 +66,52 @@ fn a_repeat_of_a_request_that_failed_on_a_full_disk_is_stored_and_survives() {
     let db = open(dir.path(), &CrashDisk::new(), SyncMode::Always);
     assert_eq!(read(&db, "before"), [1000]);
     assert_eq!(read(&db, "failed"), [1000, 2000]);
+}
+
+#[test]
+fn below_the_reserve_nothing_is_appended_until_there_is_clearly_more_space() {
+    let dir = tempfile::tempdir().unwrap();
+    let disk = CrashDisk::new();
+    let mut options = DbOptions::new(dir.path().to_owned());
+    options.disk = Arc::new(disk.clone());
+    options.disk_reserve = Reserve::Bytes(1 << 20);
+    let db = Db::open(options).unwrap();
+    db.replay().unwrap();
+    append(&db, "before", 1000).unwrap();
+    let looked = || thread::sleep(Duration::from_millis(1050));
+    disk.set_free_bytes(Some((1 << 20) - 1));
+    looked();
+    let writes = disk.calls(Call::Append);
+    let refused = db.appender().map(drop).unwrap_err();
+    assert!(matches!(&refused, Unavailable::ReadOnly(cause) if cause.contains("1048575 bytes are free")), "{refused}");
+    assert!(matches!(db.health(), DbHealth::ReadOnly(_)));
+    assert_eq!(disk.calls(Call::Append), writes, "the log is left alone");
+    assert_eq!(read(&db, "before"), [1000], "reads go on");
+    disk.set_free_bytes(Some((1 << 20) + (1 << 17)));
+    looked();
+    assert!(db.appender().is_err(), "not yet clearly above the reserve");
+    disk.set_free_bytes(Some((1 << 20) + (1 << 18)));
+    looked();
+    append(&db, "before", 2000).unwrap();
+    assert_eq!(db.health(), DbHealth::Good);
+}
+
+#[test]
+fn a_full_disk_met_elsewhere_stops_writes_for_a_while() {
+    let dir = tempfile::tempdir().unwrap();
+    let disk = CrashDisk::new();
+    let db = open(dir.path(), &disk, SyncMode::Always);
+    append(&db, "one", 1000).unwrap();
+    db.disk_guard().met("a checkpoint", &std::io::ErrorKind::StorageFull.into(), Instant::now());
+    let refused = db.appender().map(drop).unwrap_err();
+    assert!(matches!(&refused, Unavailable::ReadOnly(cause) if cause.contains("a checkpoint")), "{refused}");
+    let begun = Instant::now();
+    while db.appender().is_err() {
+        assert!(begun.elapsed() < Duration::from_secs(30));
+        thread::sleep(Duration::from_millis(100));
+    }
+    assert!(begun.elapsed() > Duration::from_secs(4), "it is not tried again at once");
+    append(&db, "one", 2000).unwrap();
 }
 
 #[test]

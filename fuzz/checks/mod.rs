@@ -4,9 +4,12 @@
 //! stable toolchain. A function returns if its property holds and panics if not; it looks at nothing but its argument
 //! (and, for files, a temporary directory), so a finding can be repeated from its bytes alone.
 
+pub(crate) mod block_index;
+pub(crate) mod chunk_segment;
 pub(crate) mod head_chunks;
 pub(crate) mod matcher;
 pub(crate) mod messages;
+pub(crate) mod tombstones;
 pub(crate) mod wal_reader;
 pub(crate) mod wal_record;
 pub(crate) mod write_request;

@@ -2,14 +2,26 @@
 
 use crate::config::flags::{ServeFlags, VERSION, WalSync};
 use crate::config::units;
+use crate::tsdb::db::settings::{Retention, RetentionOrigin};
 use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::path::Path;
+use std::time::Duration;
 
-/// The text; `addresses` are those that were bound.
-pub(crate) fn text(flags: &ServeFlags, addresses: &[SocketAddr], directory: &Path) -> String {
+/// What holds in this run.
+pub(crate) struct Holds<'a> {
+    /// Those that were bound.
+    pub(crate) addresses: &'a [SocketAddr],
+    pub(crate) directory: &'a Path,
+    /// What is kept, in words.
+    pub(crate) retention: &'a str,
+}
+
+/// The text.
+pub(crate) fn text(flags: &ServeFlags, holds: &Holds<'_>) -> String {
+    let Holds { addresses, directory, retention } = holds;
     let mut text = format!("\nnarthex {VERSION} is ready\n\n");
-    for address in addresses {
+    for address in *addresses {
         let place = place(*address);
         let _ = write!(
             text,
@@ -39,13 +51,44 @@ pub(crate) fn text(flags: &ServeFlags, addresses: &[SocketAddr], directory: &Pat
     let _ = write!(
         text,
         "  directory      {}\n  \
-           retention      none in this version: nothing is deleted\n  \
+           retention      {retention}\n  \
            out of order   no window in this version: samples older than their series' newest are refused\n  \
            log sync       {sync}\n  \
            access         no authentication, no TLS: whoever reaches the port can read and write\n\n",
         directory.display()
     );
     text
+}
+
+/// What is kept.
+pub(crate) fn retention(retention: &Retention) -> String {
+    let mut limits = Vec::new();
+    if retention.time_ms > 0 {
+        let chosen = match retention.origin {
+            RetentionOrigin::Default => " (the default)",
+            RetentionOrigin::Chosen => "",
+        };
+        limits.push(format!("{}{chosen}", time(retention)));
+    }
+    if retention.percentage > 0.0 {
+        limits.push(format!("{}% of the disk", retention.percentage));
+    } else if retention.bytes > 0 {
+        limits.push(format!("{} bytes", retention.bytes));
+    }
+    if limits.is_empty() { "no limit: nothing is deleted".to_owned() } else { limits.join(", ") }
+}
+
+/// What is kept while retention waits for the operator's word.
+pub(crate) fn held_retention(retention: &Retention) -> String {
+    format!(
+        "everything, for now: the directory has data older than the default of {}, which deletes nothing until\n                 \
+         you set --storage.tsdb.retention.time (or storage.tsdb.retention in the configuration file)",
+        time(retention)
+    )
+}
+
+fn time(retention: &Retention) -> String {
+    units::display(Duration::from_millis(retention.time_ms.unsigned_abs()))
 }
 
 /// An address that a client on this machine can use.
@@ -55,21 +98,36 @@ fn place(address: SocketAddr) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::text;
+    use super::{Holds, held_retention, retention, text};
     use crate::config::flags::{Cli, Command};
+    use crate::tsdb::db::settings::{Retention, RetentionOrigin};
     use clap::Parser;
     use std::path::Path;
 
     #[test]
+    fn the_retention_is_said_in_words() {
+        let of = |time_ms, bytes, percentage, origin| retention(&Retention { time_ms, bytes, percentage, origin });
+        assert_eq!(retention(&Retention::default()), "15d (the default)");
+        assert_eq!(of(3_600_000, 1024, 0.0, RetentionOrigin::Chosen), "1h, 1024 bytes");
+        assert_eq!(of(0, 1024, 80.0, RetentionOrigin::Chosen), "80% of the disk");
+        assert_eq!(of(0, 0, 0.0, RetentionOrigin::Chosen), "no limit: nothing is deleted");
+        let held = held_retention(&Retention::default());
+        assert!(held.contains("15d") && held.contains("--storage.tsdb.retention.time"), "{held}");
+    }
+
+    #[test]
     fn the_banner_names_urls_directory_sync_and_the_absence_of_auth() {
         let Command::Serve(flags) = Cli::parse_from(["narthex", "serve"]).command;
-        let text = text(&flags, &["0.0.0.0:9201".parse().unwrap(), "[::1]:7".parse().unwrap()], Path::new("/data"));
+        let text = {
+            let addresses = ["0.0.0.0:9201".parse().unwrap(), "[::1]:7".parse().unwrap()];
+            text(&flags, &Holds { addresses: &addresses, directory: Path::new("/data"), retention: "15d" })
+        };
         for part in [
             "http://localhost:9201/api/v1/write",
             "http://[::1]:7/api/v1/read",
             "\nremote_write:\n  - url: http://localhost:9201/api/v1/write\nremote_read:\n",
             "directory      /data\n",
-            "retention      none",
+            "retention      15d\n",
             "interval: a power cut may cost the last 1s",
             "no authentication",
         ] {

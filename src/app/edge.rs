@@ -1,7 +1,11 @@
 //! For tests: the edge as a client sees it, over a database in a directory of its own, without sockets.
 
+use crate::app::reload::Reloader;
 use crate::app::setup;
+use crate::app::setup::Parts;
+use crate::config::file::ConfigFile;
 use crate::config::flags::{Cli, Command};
+use crate::config::settings;
 use crate::remote::pb::prometheus as pb;
 use crate::server::context::SharedContext;
 use crate::server::grpc::health;
@@ -21,6 +25,7 @@ use prost::Message;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 use tempfile::TempDir;
+use tokio::signal::unix::{SignalKind, signal};
 use tower::ServiceExt;
 
 pub(crate) struct Edge {
@@ -78,8 +83,12 @@ impl Edge {
         let path = format!("--storage.tsdb.path={}", dir.path().display());
         let line = ["narthex", "serve", path.as_str()].into_iter().chain(flags.iter().copied());
         let Command::Serve(flags) = Cli::parse_from(line).command;
-        let db = Arc::new(Db::open(DbOptions { disk, ..setup::db_options(&flags.storage) }).unwrap());
-        let context = setup::parts(&flags, db).context;
+        let settings = settings::at_start(&flags.storage, &ConfigFile::default());
+        let db = Arc::new(Db::open(DbOptions { disk, ..setup::db_options(&flags.storage, settings) }).unwrap());
+        let encoding = settings.float_encoding;
+        let Parts { context, orders, reload, .. } = setup::parts(&flags, db.clone());
+        let reloader = Reloader { flags: Arc::new(*flags), db, metrics: reload, encoding };
+        tokio::spawn(reloader.follow(orders.reload, signal(SignalKind::hangup()).unwrap()));
         let (keeper, service) = health::service().await;
         tokio::spawn(keeper.follow(context.clone()));
         Self { router: router::routes(context.clone(), service), context, _dir: dir }
@@ -103,6 +112,10 @@ impl Edge {
         let collected = body.collect().await.unwrap();
         let trailers = collected.trailers().cloned().unwrap_or_default();
         Got { status: head.status, headers: head.headers, body: collected.to_bytes(), trailers }
+    }
+
+    pub(crate) async fn post(&self, path: &str) -> Got {
+        self.send(Request::post(path).body(Body::empty()).unwrap()).await
     }
 
     pub(crate) async fn get(&self, path: &str) -> Got {

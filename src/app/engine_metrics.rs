@@ -3,6 +3,7 @@
 //! The engine counts in plain atomics and knows no names; they are read here when somebody asks for `/metrics`. Before the replay
 //! has ended the head and the log are not there yet: everything is 0 then.
 
+use crate::app::db_metrics;
 use crate::metrics::registry::{Counter, Gauge, Registry};
 use crate::tsdb::db::open::OpenReport;
 use crate::tsdb::db::{Db, DbHealth};
@@ -40,10 +41,11 @@ pub(crate) fn register(registry: &mut Registry, db: &Arc<Db>) -> ReplayMetrics {
     register_head(registry, db);
     register_times(registry, db);
     register_log(registry, db);
+    db_metrics::register(registry, db);
     let health = db.clone();
     registry.gauge_fn(
         "narthex_tsdb_writable",
-        "Whether writes are taken: 0 while the log can't be written.",
+        "Whether writes are taken: 0 while the log can't be written or too little space is free.",
         move || {
             if health.is_ready() && health.health() == DbHealth::Good { 1.0 } else { 0.0 }
         },
@@ -141,10 +143,18 @@ fn register_times(registry: &mut Registry, db: &Arc<Db>) {
         "Maximum timestamp of the head block.",
         time(max_seconds),
     );
+    let lowest = db.clone();
     let help = "Lowest timestamp value stored in the database, milliseconds.";
-    registry.gauge_fn("prometheus_tsdb_lowest_timestamp", help, time(min));
+    registry.gauge_fn("prometheus_tsdb_lowest_timestamp", help, move || lowest_time(&lowest) as f64);
+    let lowest = db.clone();
     let help = "Lowest timestamp value stored in the database.";
-    registry.gauge_fn("prometheus_tsdb_lowest_timestamp_seconds", help, time(min_seconds));
+    registry.gauge_fn("prometheus_tsdb_lowest_timestamp_seconds", help, move || lowest_time(&lowest) as f64 / 1000.0);
+}
+
+/// That of the blocks or of the head, ms; 0 until the database is ready.
+fn lowest_time(db: &Db) -> i64 {
+    let of_head = |head: &Head| head.times().min().unwrap_or(i64::MAX);
+    db.head().map_or(0, |head| of_head(head).min(db.stats().blocks_min_time.load(Ordering::Relaxed)))
 }
 
 fn register_log(registry: &mut Registry, db: &Arc<Db>) {

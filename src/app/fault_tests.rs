@@ -87,6 +87,45 @@ async fn a_full_disk_is_503_until_there_is_space_again_and_a_repeat_is_204() {
 }
 
 #[tokio::test]
+async fn below_the_reserve_writes_are_503_with_the_figures_and_come_back_by_themselves() {
+    let disk = CrashDisk::new();
+    let edge = Edge::ready_on(Arc::new(disk.clone()), &["--storage.tsdb.disk-reserve=1MB"]).await;
+    assert_eq!(edge.write(pack(&good())).await.status, StatusCode::NO_CONTENT);
+    let refused = async || edge.write(pack(&later())).await.status == StatusCode::SERVICE_UNAVAILABLE;
+    // Plenty for the log, but less than the reserve.
+    disk.set_free_bytes(Some(900_000));
+    within_seconds(&refused).await;
+    let got = edge.write(pack(&later())).await;
+    got.assert_retry_later();
+    assert!(got.text().contains("are free, the reserve is 1048576"), "{}", got.text());
+    edge.write_v1(&later()).await.assert_grpc_retry_later();
+    assert_eq!(edge.get("/-/ready").await.status, StatusCode::OK);
+    let healthy = edge.get("/-/healthy").await;
+    assert_eq!(healthy.status, StatusCode::OK);
+    assert!(healthy.text().contains("read-only") && healthy.text().contains("reserve"), "{}", healthy.text());
+    assert_eq!(edge.read(&everything()).await.status, StatusCode::OK);
+    assert!(edge.get("/metrics").await.text().contains("\nnarthex_tsdb_writable 0"));
+
+    // Above the reserve, but not by a quarter of it.
+    disk.set_free_bytes(Some(1_200_000));
+    tokio::time::sleep(Duration::from_millis(1500)).await;
+    edge.write(pack(&later())).await.assert_retry_later();
+    disk.set_free_bytes(Some(2_000_000));
+    within_seconds(&async || edge.write(pack(&later())).await.status == StatusCode::NO_CONTENT).await;
+    assert_eq!(edge.get("/-/healthy").await.text(), "narthex is healthy.\n");
+}
+
+async fn within_seconds(holds: &impl AsyncFn() -> bool) {
+    for _ in 0..200 {
+        if holds().await {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    panic!("it does not come to hold");
+}
+
+#[tokio::test]
 async fn a_series_beyond_the_limit_is_400_or_invalid_argument_and_known_ones_go_on() {
     let edge = Edge::ready(&["--storage.tsdb.max-active-series=1"]).await;
     assert_eq!(edge.write(pack(&good())).await.status, StatusCode::NO_CONTENT);

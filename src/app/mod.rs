@@ -1,11 +1,15 @@
 //! The program: from the command line to a running server and its orderly end.
 
 mod banner;
+mod db_metrics;
 mod engine_metrics;
 mod logging;
+mod reload;
 pub mod serve;
 mod setup;
 
+#[cfg(test)]
+mod admin_tests;
 #[cfg(test)]
 mod contract_tests;
 #[cfg(test)]

@@ -1,16 +1,19 @@
-//! `narthex serve`: bind, lock, listen, replay, say that it is ready, wait for the signal, drain, close.
+//! `narthex serve`: bind, lock, listen, replay, say that it is ready, wait for the signal (or `/-/quit`), drain, close.
 //!
 //! The sockets are bound before anything else is touched, so that a port in use costs nothing. The listener answers
 //! health and progress while the log is replayed on a blocking thread. A first SIGTERM or SIGINT drains; a second one ends the
 //! process where it stands, which costs nothing that was acknowledged.
 
+use crate::app::banner::Holds;
+use crate::app::reload::{ConfigError, Reloader};
 use crate::app::setup::Parts;
-use crate::app::{banner, logging, setup};
+use crate::app::{banner, logging, reload, setup};
 use crate::config::file;
-use crate::config::file::FileError;
 use crate::config::flags::{ServeFlags, VERSION, WebFlags};
+use crate::config::settings;
 use crate::server::context::SharedContext;
 use crate::server::grpc::health;
+use crate::server::ingest::now_ms;
 use crate::server::lifecycle::Phase;
 use crate::server::listener::{ConnectionLimits, Drained, Listener};
 use crate::server::router;
@@ -26,7 +29,7 @@ use std::sync::Arc;
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinError, JoinHandle};
 
 /// Why the server could not run to an orderly end.
@@ -43,9 +46,9 @@ pub enum ServeError {
     /// The runtime or the signal handlers could not be set up.
     #[error("can't start: {0}")]
     System(#[from] std::io::Error),
-    /// The configuration file can't be used.
+    /// The configuration can't be used.
     #[error(transparent)]
-    Config(#[from] FileError),
+    Config(#[from] ConfigError),
     /// The data directory can't be used.
     #[error("can't open --storage.tsdb.path: {0}")]
     Open(#[from] OpenError),
@@ -112,14 +115,19 @@ fn runtime(flags: &ServeFlags) -> std::io::Result<Runtime> {
 
 async fn serve(flags: &ServeFlags) -> Result<(), ServeError> {
     tracing::info!(version = VERSION, "narthex starts");
-    if let Some(path) = &flags.config_file {
-        file::load(path)?;
-    }
-    let mut signals = Signals::new()?;
+    let file = flags.config_file.as_deref().map(file::load).transpose().map_err(ConfigError::File)?.unwrap_or_default();
+    let settings = settings::at_start(&flags.storage, &file);
+    let hangup = signal(SignalKind::hangup())?;
+    let signals = Signals::new()?;
     let sockets = bind(&flags.web).await?;
     let addresses: Vec<SocketAddr> = sockets.iter().map(TcpListener::local_addr).collect::<Result<_, _>>()?;
-    let db = Arc::new(Db::open(setup::db_options(&flags.storage))?);
-    let Parts { context, connections, replay } = setup::parts(flags, db.clone());
+    let db = Arc::new(Db::open(setup::db_options(&flags.storage, settings))?);
+    reload::check(&settings, &db)?;
+    let Parts { orders, reload, context, connections, replay } = setup::parts(flags, db.clone());
+    let encoding = settings.float_encoding;
+    let reloader = Reloader { flags: Arc::new(flags.clone()), db: db.clone(), metrics: reload, encoding };
+    tokio::spawn(reloader.follow(orders.reload, hangup));
+    let mut stops = Stops { signals, quit: orders.stop };
     let (keeper, health) = health::service().await;
     tokio::spawn(keeper.follow(context.clone()));
     let router = router::routes(context.clone(), health);
@@ -136,16 +144,24 @@ async fn serve(flags: &ServeFlags) -> Result<(), ServeError> {
         replayed = replaying => {
             replay.observe(&replayed??);
             context.lifecycle.advance(Phase::Ready);
-            announce(flags, &addresses);
-            signals.next().await;
+            keep_in_order(&db)?;
+            announce(flags, &addresses, &db);
+            stops.next().await;
         }
-        () = signals.next() => tracing::warn!("told to stop during the replay, which is given up"),
+        () = stops.next() => tracing::warn!("told to stop during the replay, which is given up"),
     }
 
     tokio::select! {
         ended = end(context, stop, listening) => ended,
-        () = signals.next() => Err(ServeError::Impatient),
+        () = stops.next() => Err(ServeError::Impatient),
     }
+}
+
+/// Starts the thread that compacts; it ends when the database is closed.
+fn keep_in_order(db: &Arc<Db>) -> std::io::Result<()> {
+    let db = db.clone();
+    let thread = std::thread::Builder::new().name("maintenance".to_owned());
+    thread.spawn(move || db.run_maintenance(now_ms)).map(drop)
 }
 
 /// Drains and closes.
@@ -167,9 +183,18 @@ async fn end(
 }
 
 /// Says on standard output that the server is ready, and how to use it.
-fn announce(flags: &ServeFlags, addresses: &[SocketAddr]) {
+fn announce(flags: &ServeFlags, addresses: &[SocketAddr], db: &Db) {
     let directory = std::path::absolute(&flags.storage.path).unwrap_or_else(|_| flags.storage.path.clone());
-    let text = banner::text(flags, addresses, &directory);
+    let retention = db.settings().retention;
+    let retention = if db.retention_is_held() {
+        tracing::warn!(
+            "the directory has data older than the default retention: nothing is deleted until a retention is set, by flag or in the configuration file"
+        );
+        banner::held_retention(&retention)
+    } else {
+        banner::retention(&retention)
+    };
+    let text = banner::text(flags, &Holds { addresses, directory: &directory, retention: &retention });
     // Nobody may be there to read it.
     let _ = std::io::stdout().write_all(text.as_bytes()).and_then(|()| std::io::stdout().flush());
     tracing::info!("ready for requests");
@@ -202,6 +227,21 @@ impl Signals {
         tokio::select! {
             _ = self.terminate.recv() => {}
             _ = self.interrupt.recv() => {}
+        }
+    }
+}
+
+/// Everything that means "stop": a signal, or a request.
+struct Stops {
+    signals: Signals,
+    quit: mpsc::Receiver<()>,
+}
+
+impl Stops {
+    async fn next(&mut self) {
+        tokio::select! {
+            () = self.signals.next() => {}
+            Some(()) = self.quit.recv() => {}
         }
     }
 }

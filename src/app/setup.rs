@@ -2,7 +2,8 @@
 
 use crate::app::engine_metrics;
 use crate::app::engine_metrics::ReplayMetrics;
-use crate::config::flags::{ServeFlags, StorageFlags, WalCompression, WalSync, WriteFlags};
+use crate::app::reload::ReloadMetrics;
+use crate::config::flags::{Feature, ServeFlags, StorageFlags, WalCompression, WalSync, WriteFlags};
 use crate::metrics::process::Process;
 use crate::metrics::registry::Registry;
 use crate::remote::metrics::{ReadMetrics, WriteMetrics};
@@ -12,11 +13,15 @@ use crate::remote::write::{LabelLimits, WriteLimits, Writer};
 use crate::server::admission::{ByteBudget, Gate, Queue};
 use crate::server::body::{AnswerLimits, BodyLimits};
 use crate::server::context::{Context, SharedContext};
+use crate::server::control;
+use crate::server::control::{Access, ControlPair, Orders};
 use crate::server::http_metrics::HttpMetrics;
 use crate::server::lifecycle::{Lifecycle, Phase};
 use crate::server::listener::ConnectionMetrics;
 use crate::tsdb::db::Db;
-use crate::tsdb::db::options::DbOptions;
+use crate::tsdb::db::disk_guard::Reserve;
+use crate::tsdb::db::options::{DbOptions, HeadAtStop};
+use crate::tsdb::db::settings::Settings;
 use crate::tsdb::wal::commit::SyncMode;
 use crate::tsdb::wal::compression::Compression;
 use std::sync::Arc;
@@ -30,13 +35,16 @@ const READ_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Exports that are made at once; they go at the pace of their clients, so that they have places of their own.
 const EXPORTS_AT_ONCE: usize = 4;
+/// How many orders of the admin API may wait for the one that is carried out, and for how long: a clean-up may take its time.
+const ORDERS_WAITING: usize = 8;
+const ORDER_PATIENCE: Duration = Duration::from_secs(600);
 /// Blocking threads for what takes but a moment or is done once: encoding the metrics, the replay, the close.
 const OTHER_BLOCKING_THREADS: usize = 16;
 /// Blocking threads where a limit is so high, or reads have none, that there is no telling how many are needed.
 const MAX_BLOCKING_THREADS: usize = 1 << 15;
 
 /// What the database is opened with.
-pub(crate) fn db_options(flags: &StorageFlags) -> DbOptions {
+pub(crate) fn db_options(flags: &StorageFlags, settings: Settings) -> DbOptions {
     DbOptions {
         wal_compression: match flags.effective_wal_compression() {
             WalCompression::None => Compression::None,
@@ -51,6 +59,16 @@ pub(crate) fn db_options(flags: &StorageFlags) -> DbOptions {
         },
         chunk_range_ms: millis(flags.min_block_duration),
         max_series: limit(flags.max_active_series),
+        // 0 is what Prometheus takes for "not given".
+        max_block_range_ms: flags.max_block_duration.map(millis).filter(|range| *range > 0),
+        uploads_file: flags.delay_compact_file.clone().filter(|path| !path.as_os_str().is_empty()),
+        head_at_stop: if flags.features.contains(&Feature::MemorySnapshotOnShutdown) {
+            HeadAtStop::Snapshot
+        } else {
+            HeadAtStop::InLog
+        },
+        disk_reserve: flags.disk_reserve.map_or(Reserve::Default, |size| Reserve::Bytes(size.0)),
+        settings,
         ..DbOptions::new(flags.path.clone())
     }
 }
@@ -74,6 +92,10 @@ pub(crate) fn blocking_threads(flags: &ServeFlags) -> usize {
 /// The parts of a server.
 #[derive(Debug)]
 pub(crate) struct Parts {
+    /// What requests order.
+    pub(crate) orders: Orders,
+    /// What is shown of reloads.
+    pub(crate) reload: ReloadMetrics,
     /// What all handlers share.
     pub(crate) context: SharedContext,
     /// What the listener counts.
@@ -86,6 +108,7 @@ pub(crate) struct Parts {
 pub(crate) fn parts(flags: &ServeFlags, db: Arc<Db>) -> Parts {
     let mut registry = Registry::new();
     let lifecycle = Arc::new(Lifecycle::starting());
+    let reload = ReloadMetrics::register(&mut registry);
     let replay = engine_metrics::register(&mut registry, &db);
     let ready = lifecycle.clone();
     registry.gauge_fn("prometheus_ready", "Whether startup was completed and requests are answered.", move || {
@@ -107,7 +130,12 @@ pub(crate) fn parts(flags: &ServeFlags, db: Arc<Db>) -> Parts {
     let export_queue = Queue { places: EXPORTS_AT_ONCE, patience: READ_PATIENCE };
     let read_queue = Queue { places: reads_at_once.saturating_mul(READS_WAITING), patience: READ_PATIENCE };
     let write_queue = Queue { places: limit(flags.write.queue_limit.max(1)), patience: WRITE_PATIENCE };
+    let ControlPair { control, orders } =
+        control::pair(access(flags.web.enable_admin_api), access(flags.web.enable_lifecycle));
+    let admin_queue = Queue { places: ORDERS_WAITING, patience: ORDER_PATIENCE };
     let context = Context {
+        control,
+        admin_gate: Gate::new(1, admin_queue),
         db,
         lifecycle,
         writer: Writer::new(write_limits(&flags.write), WriteMetrics::register(&mut registry)),
@@ -129,7 +157,7 @@ pub(crate) fn parts(flags: &ServeFlags, db: Arc<Db>) -> Parts {
         http_metrics: HttpMetrics::register(&mut registry),
         registry,
     };
-    Parts { context: Arc::new(context), connections, replay }
+    Parts { orders, reload, context: Arc::new(context), connections, replay }
 }
 
 fn write_limits(flags: &WriteFlags) -> WriteLimits {
@@ -143,6 +171,10 @@ fn write_limits(flags: &WriteFlags) -> WriteLimits {
         },
         max_future_ms: millis(flags.max_future),
     }
+}
+
+fn access(is_on: bool) -> Access {
+    if is_on { Access::On } else { Access::Off }
 }
 
 /// A limit of which 0 means that there is none.

@@ -1,10 +1,14 @@
 //! The configuration file: Prometheus's YAML, read strictly.
 //!
-//! So far the section `storage` is known. Any other section, and any field whose feature is not built yet, is an error
+//! So far the section `storage` is known: of `storage.tsdb` the `retention`, `stale_series_compaction_threshold` and `chunk_encoding`. Any other section, and any field whose feature is not built yet, is an error
 //! that names it: a setting is never ignored.
 
+use crate::config::units;
+use crate::config::units::Bytes;
+use crate::tsdb::db::settings::FloatEncoding;
 use serde::Deserialize;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// Sections of Prometheus's configuration, to tell "not yet" from "no such thing".
 const PROMETHEUS_SECTIONS: [&str; 11] = [
@@ -24,8 +28,30 @@ const PROMETHEUS_SECTIONS: [&str; 11] = [
 /// What the file says.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct ConfigFile {
-    /// Nothing can be set in this version: what is accepted equals the default.
-    _private: (),
+    /// The section `storage.tsdb`.
+    pub tsdb: TsdbSection,
+}
+
+/// What the file says of the database.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct TsdbSection {
+    /// Where it is there, it replaces the flags as a whole.
+    pub retention: Option<RetentionSection>,
+    /// Share of stale series, 0 to 1; 0 for never.
+    pub stale_series_threshold: f64,
+    /// Where it is named.
+    pub float_encoding: Option<FloatEncoding>,
+}
+
+/// What the file says of the retention; 0 is no limit.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct RetentionSection {
+    /// How long samples are kept.
+    pub time: Duration,
+    /// How large the directory may become.
+    pub size: Bytes,
+    /// The same as a percentage of the file system, 0 to 100.
+    pub percentage: f64,
 }
 
 /// Why a configuration file can't be used.
@@ -87,7 +113,32 @@ struct Tsdb {
     out_of_order_time_window: Option<String>,
     stale_series_compaction_threshold: Option<f64>,
     chunk_encoding: Option<ChunkEncoding>,
-    retention: Option<serde_yaml_ng::Value>,
+    retention: Option<Retention>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Retention {
+    time: Option<Text>,
+    size: Option<Text>,
+    percentage: Option<f64>,
+}
+
+/// Text that looks like a number is still text to Prometheus.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum Text {
+    Text(String),
+    Number(serde_yaml_ng::Number),
+}
+
+impl Text {
+    fn into_string(self) -> String {
+        match self {
+            Self::Text(text) => text,
+            Self::Number(number) => number.to_string(),
+        }
+    }
 }
 
 #[derive(Debug, Deserialize)]
@@ -107,14 +158,66 @@ fn parse(text: &str) -> Result<ConfigFile, Problem> {
         return Err(problem);
     }
     let file: Option<File> = serde_yaml_ng::from_str(text).map_err(|error| yaml_problem(&error))?;
-    if let Some(field) = file.unwrap_or_default().storage.and_then(|storage| unbuilt_field(&storage)) {
-        let name = field.rsplit('.').next().unwrap_or(field);
-        return Err(Problem {
-            line: line_of(text, name),
-            message: format!("{field} is not supported by this version of narthex; leave it out"),
-        });
+    let Some(storage) = file.unwrap_or_default().storage else {
+        return Ok(ConfigFile::default());
+    };
+    if let Some(field) = unbuilt_field(&storage) {
+        return Err(wrong_field(text, field, "is not supported by this version of narthex; leave it out"));
     }
-    Ok(ConfigFile::default())
+    let tsdb = storage.tsdb.map(|tsdb| tsdb_section(text, tsdb)).transpose()?;
+    Ok(ConfigFile { tsdb: tsdb.unwrap_or_default() })
+}
+
+/// The bounds are Prometheus's, and a share of stale series that can't be is refused besides.
+fn tsdb_section(text: &str, section: Tsdb) -> Result<TsdbSection, Problem> {
+    let threshold = section.stale_series_compaction_threshold.unwrap_or(0.0);
+    if !(0.0..=1.0).contains(&threshold) {
+        let field = "storage.tsdb.stale_series_compaction_threshold";
+        return Err(wrong_field(text, field, &format!("must be from 0 to 1, not {threshold}")));
+    }
+    let floats = section.chunk_encoding.and_then(|encoding| encoding.floats).unwrap_or_default();
+    let float_encoding = match floats.as_str() {
+        "" => None,
+        "xor" => Some(FloatEncoding::Xor),
+        "xor2" => Some(FloatEncoding::Xor2),
+        other => {
+            let field = "storage.tsdb.chunk_encoding.floats";
+            return Err(wrong_field(text, field, &format!("is either xor or xor2, or left out; it is {other:?}")));
+        }
+    };
+    let retention = section.retention.map(|section| retention_section(text, section)).transpose()?;
+    Ok(TsdbSection { retention, stale_series_threshold: threshold, float_encoding })
+}
+
+fn retention_section(text: &str, section: Retention) -> Result<RetentionSection, Problem> {
+    let wrong = |field: &str, why: &str| wrong_field(text, &format!("storage.tsdb.retention.{field}"), why);
+    let time = match section.time.map(Text::into_string) {
+        Some(time) => units::duration(&time).map_err(|error| wrong("time", &format!("can't be: {error}")))?,
+        None => Duration::ZERO,
+    };
+    let size = match section.size.map(Text::into_string) {
+        Some(size) if size.starts_with('-') => {
+            return Err(wrong("size", &format!("can't be less than 0; it is {size}")));
+        }
+        Some(size) => units::bytes_with_unit(&size).map_err(|error| wrong("size", &format!("can't be: {error}")))?,
+        None => Bytes(0),
+    };
+    let percentage = section.percentage.unwrap_or(0.0);
+    if !(0.0..=100.0).contains(&percentage) {
+        return Err(wrong("percentage", &format!("must be from 0 to 100, not {percentage}")));
+    }
+    Ok(RetentionSection { time, size, percentage })
+}
+
+fn wrong_field(text: &str, field: &str, why: &str) -> Problem {
+    let name = field.rsplit('.').next().unwrap_or(field);
+    Problem { line: line_of(text, name), message: format!("{field} {why}") }
+}
+
+/// The file of a text that is right, for the tests of others.
+#[cfg(test)]
+pub(crate) fn parse_for_tests(text: &str) -> ConfigFile {
+    parse(text).unwrap_or_else(|problem| panic!("{problem:?} in {text}"))
 }
 
 /// A top-level name other than `storage`.
@@ -140,26 +243,16 @@ fn unknown_section(text: &str) -> Result<Option<Problem>, Problem> {
 
 /// The first field that asks for something this version does not do.
 fn unbuilt_field(storage: &Storage) -> Option<&'static str> {
-    if let Some(tsdb) = &storage.tsdb {
-        if tsdb.out_of_order_time_window.as_deref().is_some_and(|window| !is_zero_duration(window)) {
-            return Some("storage.tsdb.out_of_order_time_window");
-        }
-        if tsdb.stale_series_compaction_threshold.is_some_and(|threshold| threshold != 0.0) {
-            return Some("storage.tsdb.stale_series_compaction_threshold");
-        }
-        if tsdb.chunk_encoding.as_ref().and_then(|encoding| encoding.floats.as_deref()).is_some_and(|e| e != "xor") {
-            return Some("storage.tsdb.chunk_encoding.floats");
-        }
-        if tsdb.retention.is_some() {
-            return Some("storage.tsdb.retention");
-        }
+    let window = storage.tsdb.as_ref().and_then(|tsdb| tsdb.out_of_order_time_window.as_deref());
+    if window.is_some_and(|window| !is_zero_duration(window)) {
+        return Some("storage.tsdb.out_of_order_time_window");
     }
     let exemplars = storage.exemplars.as_ref().and_then(|exemplars| exemplars.max_exemplars);
     exemplars.is_some_and(|max| max > 0).then_some("storage.exemplars.max_exemplars")
 }
 
 fn is_zero_duration(text: &str) -> bool {
-    crate::config::units::duration(text).is_ok_and(|duration| duration.is_zero())
+    units::duration(text).is_ok_and(|duration| duration.is_zero())
 }
 
 fn yaml_problem(error: &serde_yaml_ng::Error) -> Problem {
@@ -176,7 +269,10 @@ fn line_of(text: &str, name: &str) -> Option<usize> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Problem, parse};
+    use super::{Problem, RetentionSection, TsdbSection, parse};
+    use crate::config::units::Bytes;
+    use crate::tsdb::db::settings::FloatEncoding;
+    use std::time::Duration;
 
     fn problem(text: &str) -> Problem {
         parse(text).unwrap_err()
@@ -199,6 +295,47 @@ mod tests {
         let window = problem("storage:\n  tsdb:\n    out_of_order_time_window: 30m\n");
         assert_eq!(window.line, Some(3));
         assert!(window.message.contains("storage.tsdb.out_of_order_time_window"), "{window:?}");
+    }
+
+    #[test]
+    fn the_settings_of_the_database_are_read() {
+        let text = "storage:\n  tsdb:\n    stale_series_compaction_threshold: 0.25\n    chunk_encoding:\n      floats: xor2\n    \
+                    retention:\n      time: 30d\n      size: 1.5GB\n      percentage: 80\n";
+        let retention =
+            RetentionSection { time: Duration::from_secs(30 * 86_400), size: Bytes(3 << 29), percentage: 80.0 };
+        assert_eq!(
+            parse(text).unwrap().tsdb,
+            TsdbSection {
+                retention: Some(retention),
+                stale_series_threshold: 0.25,
+                float_encoding: Some(FloatEncoding::Xor2)
+            }
+        );
+        assert_eq!(
+            parse("storage: {tsdb: {retention: {time: 0, size: 0}}}").unwrap().tsdb.retention,
+            Some(RetentionSection::default())
+        );
+    }
+
+    #[test]
+    fn settings_that_can_not_be_are_named_with_their_line() {
+        for (section, field) in [
+            ("retention: {size: -1GB}", "storage.tsdb.retention.size"),
+            ("retention: {size: 1024}", "storage.tsdb.retention.size"),
+            ("retention: {time: 15}", "storage.tsdb.retention.time"),
+            ("retention: {percentage: 100.5}", "storage.tsdb.retention.percentage"),
+            ("retention: {percentage: -1}", "storage.tsdb.retention.percentage"),
+            ("retention: {percentage: .nan}", "storage.tsdb.retention.percentage"),
+            ("stale_series_compaction_threshold: 1.5", "storage.tsdb.stale_series_compaction_threshold"),
+            ("chunk_encoding: {floats: gorilla}", "storage.tsdb.chunk_encoding.floats"),
+        ] {
+            let name = field.rsplit('.').next().unwrap();
+            let found =
+                problem(&format!("storage:\n  tsdb:\n    {section}\n").replace('{', "\n      ").replace('}', ""));
+            assert!(found.message.starts_with(field), "{found:?}");
+            assert_eq!(found.line, Some(if section.contains('{') { 4 } else { 3 }), "{name}");
+        }
+        assert!(problem("storage: {tsdb: {retention: {days: 3}}}").message.contains("days"));
     }
 
     #[test]

@@ -83,8 +83,28 @@ pub struct StorageFlags {
     #[arg(long = "storage.tsdb.wal-segment-size", value_name = "SIZE", default_value = "128MB", value_parser = segment_size)]
     pub wal_segment_size: Bytes,
     /// Time span of a block; for tests.
-    #[arg(long = "storage.tsdb.min-block-duration", value_name = "DURATION", default_value = "2h", value_parser = units::duration, hide = true)]
+    #[arg(long = "storage.tsdb.min-block-duration", value_name = "DURATION", default_value = "2h", value_parser = positive_duration, hide = true)]
     pub min_block_duration: Duration,
+    /// Longest time span of a block; for tests. Without it a tenth of the retention, at most 31d.
+    #[arg(long = "storage.tsdb.max-block-duration", value_name = "DURATION", value_parser = units::duration, hide = true)]
+    pub max_block_duration: Option<Duration>,
+    /// How long samples are kept. Without this flag and --storage.tsdb.retention.size 15d, as long as that deletes nothing from a
+    /// directory that had older data. storage.tsdb.retention in the configuration file goes before both.
+    #[arg(long = "storage.tsdb.retention.time", value_name = "DURATION", value_parser = units::duration)]
+    pub retention_time: Option<Duration>,
+    /// How large the data directory may become (512MB; a unit is needed); the oldest blocks go first.
+    #[arg(long = "storage.tsdb.retention.size", value_name = "SIZE", value_parser = units::bytes_with_unit)]
+    pub retention_size: Option<Bytes>,
+    /// A JSON file that lists uploaded blocks, such as that of Thanos's sidecar: blocks that are not in it are not compacted yet.
+    #[arg(long = "storage.tsdb.delay-compact-file.path", value_name = "PATH")]
+    pub delay_compact_file: Option<PathBuf>,
+    /// Space that must stay free on the disk: below it writes are refused until a quarter more is free. 0: none. Without it 1GB, or 2%
+    /// of a file system smaller than 50GB.
+    #[arg(long = "storage.tsdb.disk-reserve", value_name = "SIZE", value_parser = units::bytes)]
+    pub disk_reserve: Option<Bytes>,
+    /// What is not on by default, separated by commas.
+    #[arg(long = "enable-feature", value_enum, value_name = "NAME", value_delimiter = ',')]
+    pub features: Vec<Feature>,
     /// Series that may be in memory at once; new ones beyond are refused. 0: no limit.
     #[arg(long = "storage.tsdb.max-active-series", value_name = "COUNT", default_value = "10000000", value_parser = units::count)]
     pub max_active_series: u64,
@@ -168,6 +188,18 @@ pub struct WebFlags {
     /// Streams at once on one HTTP/2 connection.
     #[arg(long = "web.max-concurrent-streams", value_name = "COUNT", default_value = "128", value_parser = positive_count)]
     pub max_concurrent_streams: u64,
+    /// Let HTTP requests delete series, clean up after that, and take snapshots.
+    #[arg(long = "web.enable-admin-api", overrides_with = "no_enable_admin_api")]
+    pub enable_admin_api: bool,
+    /// The opposite of --web.enable-admin-api.
+    #[arg(long = "no-web.enable-admin-api", hide = true, overrides_with = "enable_admin_api")]
+    pub no_enable_admin_api: bool,
+    /// Let HTTP requests reload the configuration and stop the server.
+    #[arg(long = "web.enable-lifecycle", overrides_with = "no_enable_lifecycle")]
+    pub enable_lifecycle: bool,
+    /// The opposite of --web.enable-lifecycle.
+    #[arg(long = "no-web.enable-lifecycle", hide = true, overrides_with = "enable_lifecycle")]
+    pub no_enable_lifecycle: bool,
     /// How long requests under way may take to finish at shutdown.
     #[arg(long = "web.shutdown-timeout", value_name = "DURATION", default_value = "30s", value_parser = units::duration)]
     pub shutdown_timeout: Duration,
@@ -183,6 +215,16 @@ pub struct LogFlags {
     /// How messages are written.
     #[arg(long = "log.format", value_enum, value_name = "FORMAT", default_value_t = LogFormat::Logfmt)]
     pub format: LogFormat,
+}
+
+/// What is not on by default, under Prometheus's names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Feature {
+    /// Write the head down at a clean stop, so that the next start need not read the log.
+    MemorySnapshotOnShutdown,
+    /// Write chunks of floats in the newer, smaller encoding.
+    #[value(name = "xor2-encoding")]
+    Xor2Encoding,
 }
 
 /// When the write-ahead log is synced to the disk.
@@ -270,7 +312,7 @@ fn positive_duration(text: &str) -> Result<Duration, String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Cli, Command, ServeFlags, WalCompression};
+    use super::{Cli, Command, Feature, ServeFlags, WalCompression};
     use clap::{CommandFactory, Parser};
 
     fn serve(flags: &[&str]) -> Result<ServeFlags, String> {
@@ -315,6 +357,27 @@ mod tests {
         let error = serve(&["--storage.remote.write-max-decoded-size=257MB"]).unwrap_err();
         assert!(error.contains("write-max-decoded-size") && error.contains("at most 256MB"), "{error}");
         assert!(serve(&["--storage.remote.write-max-decoded-size=256MB"]).is_ok());
+    }
+
+    #[test]
+    fn the_flags_of_retention_and_administration_are_prometheus_s() {
+        let flags = serve(&[]).unwrap();
+        assert_eq!((flags.storage.retention_time, flags.storage.retention_size), (None, None));
+        assert!(!flags.web.enable_admin_api && !flags.web.enable_lifecycle);
+        let flags = serve(&["--web.enable-admin-api", "--web.enable-lifecycle", "--no-web.enable-lifecycle"]).unwrap();
+        assert!(flags.web.enable_admin_api && !flags.web.enable_lifecycle);
+        let features = serve(&["--enable-feature=memory-snapshot-on-shutdown,xor2-encoding"]).unwrap().storage.features;
+        assert_eq!(features, [Feature::MemorySnapshotOnShutdown, Feature::Xor2Encoding]);
+        for wrong in [
+            "--enable-feature=exemplar-storage",
+            "--storage.tsdb.retention.size=1024",
+            "--storage.tsdb.retention.size=-1GB",
+            "--storage.tsdb.retention.time=15",
+            "--storage.tsdb.min-block-duration=0",
+        ] {
+            let error = serve(&[wrong]).unwrap_err();
+            assert!(error.contains(wrong.split_once('=').unwrap().0), "{error}");
+        }
     }
 
     #[test]

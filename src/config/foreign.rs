@@ -32,7 +32,6 @@ const FOREIGN: &[(&str, Shape, Verdict)] = &[
     ("auto-gomemlimit.refresh-interval", Value, Meaningless),
     ("config.auto-reload", Switch, NotBuilt),
     ("config.auto-reload-interval", Value, NotBuilt),
-    ("enable-feature", Value, NotBuilt),
     ("query.lookback-delta", Value, Meaningless),
     ("query.max-concurrency", Value, Meaningless),
     ("query.max-samples", Value, Meaningless),
@@ -50,16 +49,11 @@ const FOREIGN: &[(&str, Shape, Verdict)] = &[
     ("storage.tsdb.allow-overlapping-blocks", Switch, Meaningless),
     ("storage.tsdb.allow-overlapping-compaction", Switch, NotBuilt),
     ("storage.tsdb.block-reload-interval", Value, NotBuilt),
-    ("storage.tsdb.delay-compact-file.path", Value, NotBuilt),
     ("storage.tsdb.delayed-compaction.max-percent", Value, NotBuilt),
     ("storage.tsdb.head-chunks-write-queue-size", Value, Meaningless),
     ("storage.tsdb.max-block-chunk-segment-size", Value, NotBuilt),
-    ("storage.tsdb.max-block-duration", Value, Meaningless),
     ("storage.tsdb.no-lockfile", Switch, Meaningless),
     ("storage.tsdb.retention", Value, NotBuilt),
-    ("storage.tsdb.retention.percentage", Value, NotBuilt),
-    ("storage.tsdb.retention.size", Value, NotBuilt),
-    ("storage.tsdb.retention.time", Value, NotBuilt),
     ("storage.tsdb.samples-per-chunk", Value, NotBuilt),
     // Older versions of Prometheus have it; here the lock is always taken.
     ("storage.tsdb.use-lockfile", Switch, Meaningless),
@@ -67,8 +61,6 @@ const FOREIGN: &[(&str, Shape, Verdict)] = &[
     ("web.console.libraries", Value, Meaningless),
     ("web.console.templates", Value, Meaningless),
     ("web.cors.origin", Value, Meaningless),
-    ("web.enable-admin-api", Switch, NotBuilt),
-    ("web.enable-lifecycle", Switch, NotBuilt),
     ("web.enable-otlp-receiver", Switch, NotBuilt),
     ("web.enable-remote-write-receiver", Switch, Meaningless),
     ("web.external-url", Value, NotBuilt),
@@ -164,10 +156,7 @@ mod tests {
 
     #[test]
     fn flags_that_promise_something_are_refused_by_name() {
-        assert_eq!(
-            sift(line("serve --storage.tsdb.retention.time=15d")),
-            Err(NotBuiltYet("storage.tsdb.retention.time"))
-        );
+        assert_eq!(sift(line("serve --web.config.file=web.yml")), Err(NotBuiltYet("web.config.file")));
         assert_eq!(sift(line("serve --no-scrape.adjust-timestamps")), Err(NotBuiltYet("scrape.adjust-timestamps")));
     }
 }

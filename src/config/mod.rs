@@ -7,4 +7,5 @@ pub mod address;
 pub mod file;
 pub mod flags;
 pub mod foreign;
+pub mod settings;
 pub mod units;

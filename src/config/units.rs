@@ -32,7 +32,7 @@ const SIZE_UNITS: [(&str, u32); 14] = [
 ];
 
 /// A number of bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Bytes(pub u64);
 
 impl Bytes {
@@ -84,6 +84,29 @@ pub fn bytes(text: &str) -> Result<Bytes, String> {
     number.checked_mul(1 << shift).map(Bytes).ok_or_else(wrong)
 }
 
+/// Reads a size as Prometheus reads those of its retention: parts such as `1GB512MB` or `1.5TB`, each with its unit; `0` needs none.
+///
+/// # Errors
+/// A text that says what is wrong.
+pub fn bytes_with_unit(text: &str) -> Result<Bytes, String> {
+    let wrong = || format!("{text:?} is not a size with a unit; write for example 512MB, 1.5TB or 0");
+    if text == "0" {
+        return Ok(Bytes(0));
+    }
+    let (mut rest, mut total) = (text, 0f64);
+    while !rest.is_empty() {
+        let digits = rest.bytes().take_while(|b| b.is_ascii_digit() || *b == b'.').count();
+        let number: f64 = rest[..digits].parse().map_err(|_| wrong())?;
+        let name_len = rest[digits..].bytes().take_while(u8::is_ascii_alphabetic).count();
+        let name = &rest[digits..digits + name_len];
+        let (_, shift) = SIZE_UNITS.iter().find(|(unit, _)| !unit.is_empty() && *unit == name).ok_or_else(wrong)?;
+        total += number * (1u64 << shift) as f64;
+        rest = &rest[digits + name_len..];
+    }
+    // Prometheus keeps sizes in 63 bits.
+    if text.is_empty() || total >= i64::MAX as f64 { Err(wrong()) } else { Ok(Bytes(total as u64)) }
+}
+
 /// Reads a count such as `1000` or `5e7`.
 ///
 /// # Errors
@@ -122,7 +145,7 @@ pub fn display(duration: Duration) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Bytes, bytes, count, display, duration};
+    use super::{Bytes, bytes, bytes_with_unit, count, display, duration};
     use std::time::Duration;
 
     #[test]
@@ -143,6 +166,16 @@ mod tests {
         assert_eq!(bytes("77"), Ok(Bytes(77)));
         for wrong in ["", "MB", "1XB", "-1MB", "16EB", "1mb"] {
             assert!(bytes(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn sizes_of_a_retention_have_units_and_may_have_fractions_and_parts() {
+        assert_eq!(bytes_with_unit("0"), Ok(Bytes(0)));
+        assert_eq!(bytes_with_unit("1.5GB"), Ok(Bytes(3 << 29)));
+        assert_eq!(bytes_with_unit("1GB512MiB"), Ok(Bytes(3 << 29)));
+        for wrong in ["", "1024", "-1GB", "GB", "1 GB", "1.2.3GB", "9EB", "1gb"] {
+            assert!(bytes_with_unit(wrong).is_err(), "{wrong}");
         }
     }
 

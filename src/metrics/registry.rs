@@ -5,7 +5,7 @@
 
 use crate::metrics::text::{Format, to_classic};
 use prometheus_client::collector::Collector;
-use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric};
+use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric, NoLabelSet};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::family::{Family, MetricConstructor};
@@ -85,6 +85,12 @@ impl Registry {
         self.function(name, help, &[], MetricType::Gauge, Box::new(value));
     }
 
+    /// A histogram whose state is asked for when it is read.
+    pub fn histogram_fn(&mut self, name: &str, help: &str, state: impl Fn() -> Distribution + Send + Sync + 'static) {
+        let help = format!("{}.", help_text(help));
+        self.collector(HistogramFunction { name: name.to_owned(), help, state: Box::new(state) });
+    }
+
     /// A gauge that is always 1 and says something by its labels.
     pub fn info(&mut self, name: &str, help: &str, labels: &[(&'static str, String)]) {
         let family = Family::<Vec<(&'static str, String)>, Gauge>::default();
@@ -114,6 +120,37 @@ impl Registry {
     fn function(&mut self, name: &str, help: &str, labels: Labels, kind: MetricType, value: Value) {
         let help = format!("{}.", help_text(help));
         self.collector(Function { name: name.to_owned(), help, labels, kind, value });
+    }
+}
+
+/// The state of a histogram.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Distribution {
+    /// All that was observed.
+    pub sum: f64,
+    /// Upper bounds, rising, the last infinite, and how many were in each bucket alone.
+    pub buckets: Vec<(f64, u64)>,
+}
+
+/// A histogram that is a function.
+struct HistogramFunction {
+    name: String,
+    help: String,
+    state: Box<dyn Fn() -> Distribution + Send + Sync>,
+}
+
+impl fmt::Debug for HistogramFunction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HistogramFunction").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+impl Collector for HistogramFunction {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let mut metric = encoder.encode_descriptor(&self.name, &self.help, None, MetricType::Histogram)?;
+        let Distribution { sum, buckets } = (self.state)();
+        let count = buckets.iter().map(|(_, count)| count).sum();
+        metric.encode_histogram::<NoLabelSet>(sum, count, &buckets, None)
     }
 }
 
@@ -161,7 +198,7 @@ impl Collector for Function {
 
 #[cfg(test)]
 mod tests {
-    use super::Registry;
+    use super::{Distribution, Registry};
     use crate::metrics::text::Format;
 
     #[test]
@@ -173,6 +210,8 @@ mod tests {
         registry.labelled_counter_fn("g_total", "Things.", &[("type", "float")], || 7.0);
         registry.gauge_fn("d_now", "Now.", || 0.25);
         registry.histogram("e_seconds", "Durations.", &[1.0]).observe(0.5);
+        let state = || Distribution { sum: 4.5, buckets: vec![(2.0, 1), (4.0, 1), (f64::INFINITY, 1)] };
+        registry.histogram_fn("h_seconds", "Durations.", state);
         registry.info("f_info", "Build.", &[("version", "1".into())]);
         let open = registry.encode(Format::OpenMetrics);
         let classic = registry.encode(Format::Classic);
@@ -184,6 +223,10 @@ mod tests {
             "d_now 0.25",
             "e_seconds_bucket{le=\"1.0\"} 1",
             "e_seconds_bucket{le=\"+Inf\"} 1",
+            "h_seconds_bucket{le=\"4.0\"} 2",
+            "h_seconds_bucket{le=\"+Inf\"} 3",
+            "h_seconds_sum 4.5",
+            "h_seconds_count 3",
             "f_info{version=\"1\"} 1",
         ] {
             assert!(open.lines().any(|l| l == line), "{line} in {open}");

@@ -6,6 +6,7 @@ use crate::remote::read::ReadLimits;
 use crate::remote::write::Writer;
 use crate::server::admission::Gate;
 use crate::server::body::{AnswerLimits, BodyLimits};
+use crate::server::control::Control;
 use crate::server::http_metrics::HttpMetrics;
 use crate::server::lifecycle::Lifecycle;
 use crate::tsdb::db::Db;
@@ -30,6 +31,10 @@ pub struct Context {
     pub read_gate: Gate,
     /// Exports at work and waiting.
     pub export_gate: Gate,
+    /// Orders to the database: one at work, others waiting.
+    pub admin_gate: Gate,
+    /// What requests may order.
+    pub control: Control,
     /// Counters of reads.
     pub read_metrics: ReadMetrics,
     /// Time for a body and where its memory comes from; the size is that of the default, each surface has its own.

@@ -7,6 +7,7 @@
 //! |------------------|---------------------------------------------------------------|
 //! | [`listener`]     | accepts connections, bounds and drains them                   |
 //! | [`connection`]   | gives up a silent connection                                  |
+//! | [`control`]      | what requests may order of the process                        |
 //! | [`router`]       | which path is answered by whom                                |
 //! | [`context`]      | what every handler shares                                     |
 //! | [`lifecycle`]    | starting, ready, draining                                     |
@@ -17,6 +18,9 @@
 //! | `write`          | remote write over HTTP                                        |
 //! | `read`           | remote read over HTTP                                         |
 //! | `export`         | samples as JSON lines                                         |
+//! | `admin`          | delete, clean up, snapshot                                    |
+//! | `lifecycle_api`  | reload and quit                                               |
+//! | `api`            | the envelope of Prometheus's HTTP API                         |
 //! | `status`         | health, readiness, metrics, build                             |
 //! | [`grpc`]         | the services of gRPC                                          |
 //! | [`http_metrics`] | what is counted of every request                              |
@@ -24,15 +28,19 @@
 //! | `selector`       | series selectors as PromQL writes them                        |
 //! | `time_text`      | times in parameters                                           |
 
+mod admin;
 pub mod admission;
+mod api;
 pub mod body;
 pub mod connection;
 pub mod context;
+pub mod control;
 mod export;
 pub mod grpc;
 pub mod http_metrics;
-mod ingest;
+pub(crate) mod ingest;
 pub mod lifecycle;
+mod lifecycle_api;
 pub mod listener;
 mod media_type;
 mod read;

@@ -3,7 +3,7 @@
 use crate::server::context::SharedContext;
 use crate::server::grpc;
 use crate::server::refused::Refused;
-use crate::server::{export, http_metrics, read, status, write};
+use crate::server::{admin, export, http_metrics, lifecycle_api, read, status, write};
 use axum::extract::Request;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
@@ -19,10 +19,18 @@ pub fn routes<H: Health>(context: SharedContext, health: HealthServer<H>) -> Rou
         .route("/", get(status::landing))
         .route("/-/healthy", get(status::healthy))
         .route("/-/ready", get(status::ready))
+        .route(
+            "/-/reload",
+            post(lifecycle_api::reload).put(lifecycle_api::reload).fallback(lifecycle_api::other_method),
+        )
+        .route("/-/quit", post(lifecycle_api::quit).put(lifecycle_api::quit).fallback(lifecycle_api::other_method))
         .route("/metrics", get(status::metrics))
         .route("/api/v1/write", post(write::write))
         .route("/api/v1/read", post(read::read))
         .route("/api/v1/export", get(export::export))
+        .route("/api/v1/admin/tsdb/delete_series", post(admin::delete_series).put(admin::delete_series))
+        .route("/api/v1/admin/tsdb/clean_tombstones", post(admin::clean_tombstones).put(admin::clean_tombstones))
+        .route("/api/v1/admin/tsdb/snapshot", post(admin::snapshot).put(admin::snapshot))
         .route("/api/v1/status/buildinfo", get(status::build_info))
         .route("/api/v1/status/walreplay", get(status::wal_replay))
         .route(grpc::write::WRITE_V1, any(grpc::write::write_v1))

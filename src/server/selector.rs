@@ -25,11 +25,23 @@ pub(crate) enum SelectorError {
     Everything,
 }
 
-/// Reads a selector.
+/// Reads a selector that must not select everything.
 ///
 /// # Errors
 /// [`SelectorError`].
 pub(crate) fn parse(text: &str) -> Result<Vec<Matcher>, SelectorError> {
+    let matchers = parse_any(text)?;
+    if matchers.iter().all(|matcher| matcher.matches("")) {
+        return Err(SelectorError::Everything);
+    }
+    Ok(matchers)
+}
+
+/// Reads any selector, also one that selects everything.
+///
+/// # Errors
+/// [`SelectorError`].
+pub(crate) fn parse_any(text: &str) -> Result<Vec<Matcher>, SelectorError> {
     let mut parser = Parser { text, at: 0 };
     let mut matchers = Vec::new();
     parser.blanks();
@@ -44,9 +56,6 @@ pub(crate) fn parse(text: &str) -> Result<Vec<Matcher>, SelectorError> {
     parser.blanks();
     if !parser.is_at_end() {
         return Err(parser.error("the end"));
-    }
-    if matchers.iter().all(|matcher| matcher.matches("")) {
-        return Err(SelectorError::Everything);
     }
     Ok(matchers)
 }

@@ -2,6 +2,7 @@
 
 use crate::config::flags::VERSION;
 use crate::metrics::text::Format;
+use crate::server::api::success;
 use crate::server::context::SharedContext;
 use crate::server::lifecycle::Phase;
 use crate::tsdb::db::DbHealth;
@@ -88,20 +89,6 @@ pub(crate) async fn landing() -> Html<String> {
          <li><a href=\"/api/v1/status/buildinfo\">/api/v1/status/buildinfo</a>, \
          <a href=\"/api/v1/status/walreplay\">/api/v1/status/walreplay</a></li>\n</ul>\n</body></html>\n"
     ))
-}
-
-/// An answer in the form of Prometheus's HTTP API.
-fn success(data: &impl Serialize) -> Response {
-    match serde_json::to_string(&Success { status: "success", data }) {
-        Ok(text) => ([(CONTENT_TYPE, "application/json")], text).into_response(),
-        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")).into_response(),
-    }
-}
-
-#[derive(Serialize)]
-struct Success<'a, T> {
-    status: &'static str,
-    data: &'a T,
 }
 
 #[derive(Serialize)]

@@ -32,6 +32,9 @@ pub const FROM_OUT_OF_ORDER: &str = "from-out-of-order";
 /// The hint of a block made of series that no longer get samples.
 pub const FROM_STALE_SERIES: &str = "from-stale-series";
 
+/// The hint of a block made of chosen series of the head.
+pub const FROM_SELECTED_SERIES: &str = "from-selected-series";
+
 /// What a block says of itself.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -145,10 +148,12 @@ pub enum MetaError {
 }
 
 impl BlockMeta {
-    /// Whether the block came from the head's ordinary samples, so that the head must not take its times again.
+    /// Whether the block has all that the head had up to its end, so that the head must not take its times again. Late samples and
+    /// single series that were taken out of the head early say nothing of that.
     #[must_use]
     pub fn is_in_order(&self) -> bool {
-        !self.compaction.hints.iter().any(|hint| hint == FROM_OUT_OF_ORDER)
+        let partial = [FROM_OUT_OF_ORDER, FROM_STALE_SERIES, FROM_SELECTED_SERIES];
+        !self.compaction.hints.iter().any(|hint| partial.contains(&hint.as_str()))
     }
 
     /// The short form, by which a block names its parents.
@@ -248,10 +253,11 @@ mod tests {
     }
 
     #[test]
-    fn blocks_of_late_samples_are_told_apart() {
+    fn blocks_of_late_samples_or_of_some_series_are_told_apart() {
         assert!(parse("").is_in_order());
         assert!(parse(r#","compaction":{"level":1,"hints":null}"#).is_in_order());
-        assert!(parse(r#","compaction":{"level":1,"hints":["from-stale-series"]}"#).is_in_order());
+        assert!(!parse(r#","compaction":{"level":1,"hints":["from-stale-series"]}"#).is_in_order());
+        assert!(!parse(r#","compaction":{"level":1,"hints":["from-selected-series"]}"#).is_in_order());
         assert!(!parse(r#","compaction":{"level":1,"hints":["from-out-of-order"]}"#).is_in_order());
     }
 

@@ -2,6 +2,7 @@
 
 use crate::model::labels::Labels;
 use crate::model::sample::Sample;
+use crate::tsdb::db::Db;
 use crate::tsdb::head::Head;
 use crate::tsdb::head::append::{Committed, HeadAppender, Rejection, SeriesLimitReached};
 use crate::tsdb::wal::commit::{Health, Wal};
@@ -12,6 +13,7 @@ use crate::tsdb::wal::error::WalError;
 /// What was appended reaches the log also without a commit; only [`Appender::commit`] says whether it did.
 #[derive(Debug)]
 pub struct Appender<'a> {
+    db: &'a Db,
     inner: HeadAppender<'a>,
 }
 
@@ -33,9 +35,9 @@ pub enum Unavailable {
 }
 
 impl<'a> Appender<'a> {
-    pub(super) fn new(head: &'a Head, wal: &'a Wal) -> Result<Self, Unavailable> {
+    pub(super) fn new(db: &'a Db, head: &'a Head, wal: &'a Wal) -> Result<Self, Unavailable> {
         match wal.admit() {
-            Health::Good => Ok(Self { inner: HeadAppender::new(head, wal) }),
+            Health::Good => Ok(Self { db, inner: HeadAppender::new(head, wal) }),
             Health::NoSpace(cause) => Err(Unavailable::ReadOnly(cause)),
             Health::Broken(cause) => Err(Unavailable::Broken(cause)),
         }
@@ -69,6 +71,8 @@ impl<'a> Appender<'a> {
     /// # Errors
     /// [`WalError`] where it does not: whether the samples survive a restart is unknown, repeating the request is safe.
     pub fn commit(self) -> Result<Committed, WalError> {
-        self.inner.commit()
+        let committed = self.inner.commit();
+        self.db.call_if_due();
+        committed
     }
 }

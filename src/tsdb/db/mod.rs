@@ -4,42 +4,76 @@
 //! | file          | what                                                    |
 //! |---------------|---------------------------------------------------------|
 //! | [`options`]   | what a database is opened with                          |
+//! | [`settings`]  | what of it can be changed later                         |
 //! | [`lock`]      | one process per directory                               |
 //! | [`open`]      | from a locked directory to a ready one                  |
 //! | [`appender`]  | samples in                                              |
 //! | [`querier`]   | samples out                                             |
+//! | [`blocks`]    | the blocks that are open                                |
 //! | [`uploads`]   | which blocks somebody still wants to upload             |
+//! | [`maintenance`] | what the database does by itself: compaction, retention |
+//! | [`maintenance_api`] | what an operator orders: delete, clean up, snapshot |
+//! | [`snapshot`]  | a copy of the database                                  |
+//! | [`head_snapshot`] | the head written at a clean stop, loaded at a start |
+//! | [`retention_hold`] | whether retention waits for the operator's word    |
+//! | [`disk_guard`] | read-only before the disk is full                      |
+//! | [`stats`]     | what is counted of compaction and the like              |
+//! | [`error`]     | why an order was not carried out                        |
 //!
 //! A [`Db`] is shared by all threads. [`Db::open`] only takes the lock, so that status pages can be served at once;
 //! [`Db::replay`] then makes it ready. Every call blocks its thread; none needs an async runtime.
 
 pub mod appender;
+pub mod blocks;
+pub mod disk_guard;
+pub mod error;
+pub mod head_snapshot;
 pub mod lock;
+pub mod maintenance;
+pub mod maintenance_api;
 pub mod open;
 pub mod options;
 pub mod querier;
+pub mod retention_hold;
+pub mod settings;
+pub mod snapshot;
+pub mod stats;
 pub mod uploads;
 
+use crate::tsdb::compact::stats::CompactStats;
 use crate::tsdb::db::appender::{Appender, Unavailable};
+use crate::tsdb::db::blocks::{BlockList, BlockSet};
+use crate::tsdb::db::disk_guard::DiskGuard;
 use crate::tsdb::db::lock::DirLock;
+use crate::tsdb::db::maintenance::background::Bell;
+use crate::tsdb::db::maintenance::turn::Turns;
 use crate::tsdb::db::options::DbOptions;
 use crate::tsdb::db::querier::Querier;
+use crate::tsdb::db::retention_hold::RetentionHold;
+use crate::tsdb::db::settings::Settings;
+use crate::tsdb::db::stats::DbStats;
 use crate::tsdb::head::Head;
 use crate::tsdb::head::replay::ReplayProgress;
 use crate::tsdb::wal::commit::{Health, Wal};
 use crate::tsdb::wal::error::WalError;
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
 
 /// A data directory in use.
 #[derive(Debug)]
 pub struct Db {
     options: DbOptions,
+    settings: RwLock<Settings>,
+    disk_guard: DiskGuard,
+    retention_hold: RetentionHold,
+    stats: DbStats,
     progress: ReplayProgress,
     /// Set once, when the replay has ended.
     engine: OnceLock<Engine>,
     closing: AtomicBool,
+    bell: Bell,
     /// Given up by [`Db::close`].
     lock: Mutex<Option<DirLock>>,
 }
@@ -49,6 +83,12 @@ pub struct Db {
 struct Engine {
     head: Head,
     wal: Wal,
+    blocks: BlockSet,
+    turns: Turns,
+    /// What was written to blocks.
+    written: CompactStats,
+    /// Whether the head makes no blocks, as the log has native histograms of its time that this version can't put into one.
+    is_head_held: bool,
 }
 
 /// Whether the database does its work.
@@ -85,10 +125,33 @@ impl Db {
     #[must_use]
     pub fn health(&self) -> DbHealth {
         match self.engine.get().map(|engine| engine.wal.health()) {
-            None | Some(Health::Good) => DbHealth::Good,
+            None => DbHealth::Good,
+            Some(Health::Good) => self.check_disk().map_or(DbHealth::Good, DbHealth::ReadOnly),
             Some(Health::NoSpace(cause)) => DbHealth::ReadOnly(cause),
             Some(Health::Broken(cause)) => DbHealth::Broken(cause),
         }
+    }
+
+    /// Looks at the free space where the last look is a second old; why no write is taken, if so.
+    pub fn check_disk(&self) -> Option<String> {
+        let now = Instant::now();
+        if let Some(engine) = self.engine.get() {
+            let failures = engine.head.stats().chunk_writes_without_space.load(Ordering::Relaxed);
+            self.disk_guard.met_by_chunks(failures, now);
+        }
+        self.disk_guard.check(&*self.options.disk, &self.options.dir, now)
+    }
+
+    /// The watch over the free space, to be told where a write other than the log's met a full disk.
+    #[must_use]
+    pub fn disk_guard(&self) -> &DiskGuard {
+        &self.disk_guard
+    }
+
+    /// What is counted of compaction, retention and the like.
+    #[must_use]
+    pub fn stats(&self) -> &DbStats {
+        &self.stats
     }
 
     /// An appender for one request.
@@ -100,19 +163,39 @@ impl Db {
             return Err(Unavailable::Closing);
         }
         let engine = self.engine.get().ok_or(Unavailable::Replaying)?;
-        Appender::new(&engine.head, &engine.wal)
+        if let Some(cause) = self.check_disk() {
+            // The log tries again only in `Appender::new`: below the reserve not at all.
+            return Err(match engine.wal.health() {
+                Health::Good => Unavailable::ReadOnly(cause),
+                Health::NoSpace(cause) => Unavailable::ReadOnly(cause),
+                Health::Broken(cause) => Unavailable::Broken(cause),
+            });
+        }
+        Appender::new(self, &engine.head, &engine.wal)
     }
 
     /// A view of everything that is stored, for one query. Empty until the database is ready.
     #[must_use]
     pub fn querier(&self) -> Querier<'_> {
-        Querier { head: self.head() }
+        Querier::new(self.engine.get())
     }
 
     /// The head, once the database is ready; for status pages and metrics.
     #[must_use]
     pub fn head(&self) -> Option<&Head> {
         self.engine.get().map(|engine| &engine.head)
+    }
+
+    /// The blocks, by their first time; none before the database is ready.
+    #[must_use]
+    pub fn blocks(&self) -> BlockList {
+        self.engine.get().map(|engine| engine.blocks.list()).unwrap_or_default()
+    }
+
+    /// What was written to blocks since the start, once the database is ready.
+    #[must_use]
+    pub fn written_to_blocks(&self) -> Option<&CompactStats> {
+        self.engine.get().map(|engine| &engine.written)
     }
 
     /// The log, once the database is ready; for status pages and metrics.
@@ -127,11 +210,17 @@ impl Db {
     /// [`WalError`] where the last bytes of the log could not be written.
     pub fn close(&self) -> Result<(), WalError> {
         self.closing.store(true, Ordering::Release);
+        self.bell.ring();
         let closed = self.engine.get().map_or(Ok(()), |engine| {
+            engine.turns.end();
+            // What is under way stops soon; it leaves nothing behind.
+            let _turn = engine.turns.take();
             if let Err(error) = engine.head.chunk_files().sync() {
                 tracing::warn!(%error, "can't sync the chunks of the head; the log has their samples");
             }
-            engine.wal.close()
+            engine.wal.close()?;
+            self.snapshot_head(engine);
+            Ok(())
         });
         // Without an engine a replay may be at work still: the lock then ends with the process.
         if self.engine.get().is_some() {

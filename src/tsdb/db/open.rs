@@ -1,13 +1,22 @@
 //! From a data directory to a ready database: lock, blocks' times, `chunks_head/`, checkpoint, log, repair, a new segment.
 
-use crate::tsdb::block::meta::{BlockMeta, MetaError, block_folders};
 use crate::tsdb::chunk::cut::CutPolicy;
 use crate::tsdb::chunk::head_chunks::error::HeadChunksError;
 use crate::tsdb::chunk::head_chunks::{HeadChunkMeta, HeadChunks, SetAside};
+use crate::tsdb::compact::stats::CompactStats;
+use crate::tsdb::db::blocks::BlockSet;
+use crate::tsdb::db::blocks::load::LoadError;
+use crate::tsdb::db::disk_guard::DiskGuard;
 use crate::tsdb::db::lock::{DirLock, LockError};
+use crate::tsdb::db::maintenance::background::Bell;
+use crate::tsdb::db::maintenance::turn::Turns;
 use crate::tsdb::db::options::DbOptions;
+use crate::tsdb::db::retention_hold::RetentionHold;
+use crate::tsdb::db::snapshot;
+use crate::tsdb::db::stats::DbStats;
 use crate::tsdb::db::{Db, Engine};
 use crate::tsdb::head::replay::{Replay, ReplayProgress, ReplayReport, Replayed};
+use crate::tsdb::head::truncation::Truncation;
 use crate::tsdb::head::{Head, HeadOptions};
 use crate::tsdb::wal::checkpoint::{CheckpointError, last_checkpoint};
 use crate::tsdb::wal::commit::{Wal, WalOptions};
@@ -16,7 +25,7 @@ use crate::tsdb::wal::error::WalError;
 use crate::tsdb::wal::reader::ReadError;
 use crate::tsdb::wal::repair::{RepairError, Repaired, repair};
 use crate::tsdb::wal::segment::{SegmentError, list_segments};
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -44,9 +53,9 @@ pub enum OpenError {
 /// Why a database can't be made ready.
 #[derive(Debug, thiserror::Error)]
 pub enum ReplayError {
-    /// A block can't be identified.
+    /// The blocks can't be told.
     #[error(transparent)]
-    Block(#[from] MetaError),
+    Blocks(#[from] LoadError),
     /// The files of full chunks can't be used.
     #[error(transparent)]
     Chunks(#[from] HeadChunksError),
@@ -98,10 +107,15 @@ impl Db {
         fs::create_dir_all(&options.dir).map_err(failed)?;
         let lock = DirLock::acquire(&options.dir)?;
         Ok(Self {
+            settings: RwLock::new(options.settings),
+            disk_guard: DiskGuard::new(options.disk_reserve),
+            retention_hold: RetentionHold::default(),
+            stats: DbStats::default(),
             options,
             progress: ReplayProgress::default(),
             engine: OnceLock::new(),
             closing: AtomicBool::new(false),
+            bell: Bell::default(),
             lock: Mutex::new(Some(lock)),
         })
     }
@@ -114,12 +128,17 @@ impl Db {
         let started = Instant::now();
         let dir = &self.options.dir;
         let quarantine = dir.join("quarantine");
-        let blocks = block_metas(dir)?;
-        let min_valid = blocks.iter().filter(|block| block.is_in_order()).map(|block| block.max_time).max();
-        let (head, chunks) = self.open_head(min_valid.unwrap_or(i64::MIN), &quarantine)?;
+        snapshot::remove_unfinished(dir);
+        let blocks = BlockSet::new(dir, &quarantine);
+        blocks.load()?;
+        let min_valid = blocks.whole_until().unwrap_or(i64::MIN);
         let wal_dir = dir.join("wal");
         self.options.disk.create_dir_all(&wal_dir)?;
-        let (replay, repaired) = self.replay_log(&head, chunks, &wal_dir, &quarantine)?;
+        let Filled { head, replay, repaired } = self.fill_head(min_valid, &wal_dir, &quarantine)?;
+        if min_valid > i64::MIN {
+            // What blocks have is not needed, nor are series that have nothing else.
+            Truncation::new(&head).drop_before(min_valid)?;
+        }
         let wal = Wal::open(WalOptions {
             dir: wal_dir,
             segment_size: self.options.wal_segment_size,
@@ -127,11 +146,33 @@ impl Db {
             sync: self.options.wal_sync,
             disk: Arc::clone(&self.options.disk),
         })?;
-        let report = OpenReport { replay, repaired, blocks: blocks.len(), took: started.elapsed() };
+        let report = OpenReport { replay, repaired, blocks: blocks.list().len(), took: started.elapsed() };
         report.log(&head);
+        let ends: Vec<i64> = blocks.stored().iter().map(|block| block.maxt).collect();
+        let newest = ends.iter().copied().chain(head.times().max()).max().unwrap_or(i64::MIN);
+        self.retention_hold.look(ends, newest);
+        let is_head_held = report.replay.histograms_not_served > 0;
+        self.stats.head_compaction_held.store(u64::from(is_head_held), Ordering::Relaxed);
+        let turns = Turns::default();
+        turns.take().memory.log_truncated = Some(min_valid);
+        let written = CompactStats::default();
         // A second replay of the same Db finds the engine set, and changes nothing.
-        let _ = self.engine.set(Engine { head, wal });
+        let _ = self.engine.set(Engine { head, wal, blocks, turns, written, is_head_held });
+        self.publish_blocks();
         Ok(report)
+    }
+
+    /// The head, from its snapshot or from the log.
+    fn fill_head(&self, min_valid: i64, wal_dir: &Path, quarantine: &Path) -> Result<Filled, ReplayError> {
+        if let Some(snapshot) = self.usable_snapshot() {
+            let (head, chunks) = self.open_head(min_valid, quarantine)?;
+            if self.load_head(&snapshot, &head, chunks) {
+                return Ok(Filled { head, replay: ReplayReport::default(), repaired: None });
+            }
+        }
+        let (head, chunks) = self.open_head(min_valid, quarantine)?;
+        let (replay, repaired) = self.replay_log(&head, chunks, wal_dir, quarantine)?;
+        Ok(Filled { head, replay, repaired })
     }
 
     fn open_head(&self, min_valid_time: i64, quarantine: &Path) -> Result<(Head, Vec<HeadChunkMeta>), ReplayError> {
@@ -200,16 +241,11 @@ impl Db {
     }
 }
 
-/// What the blocks say of themselves; one that does not is reported and passed over, as Prometheus does.
-fn block_metas(dir: &Path) -> Result<Vec<BlockMeta>, MetaError> {
-    let read = |folder: &PathBuf| {
-        BlockMeta::read(folder)
-            .inspect_err(
-                |error| tracing::warn!(%error, "a folder with a block's name has no usable meta.json: passed over"),
-            )
-            .ok()
-    };
-    Ok(block_folders(dir)?.iter().filter_map(read).collect())
+/// A head with everything that the directory has of it.
+struct Filled {
+    head: Head,
+    replay: ReplayReport,
+    repaired: Option<Repaired>,
 }
 
 impl OpenReport {
@@ -241,13 +277,13 @@ impl OpenReport {
         if replay.entries_not_served > 0 {
             tracing::warn!(
                 entries = replay.entries_not_served,
-                "the log has histograms, exemplars, metadata, deletions or late samples: they stay in it, this version does not serve them"
+                "the log has exemplars, metadata or late samples: this version does not serve them"
             );
         }
-        if self.blocks > 0 {
-            tracing::warn!(
-                blocks = self.blocks,
-                "the directory has blocks: they are kept, this version does not read them"
+        if replay.histograms_not_served > 0 {
+            tracing::error!(
+                histograms = replay.histograms_not_served,
+                "the log has native histograms that this version can't put into blocks: they stay in the log, which grows, and no blocks are made of the head"
             );
         }
         tracing::info!(

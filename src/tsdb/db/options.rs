@@ -1,5 +1,7 @@
 //! What a database is opened with.
 
+use crate::tsdb::db::disk_guard::Reserve;
+use crate::tsdb::db::settings::Settings;
 use crate::tsdb::fs::disk::Disk;
 use crate::tsdb::fs::os_disk::OsDisk;
 use crate::tsdb::wal::commit::SyncMode;
@@ -27,8 +29,27 @@ pub struct DbOptions {
     pub max_series: usize,
     /// Threads that rebuild series during a replay.
     pub replay_workers: usize,
+    /// Longest block that compaction makes, ms; `None`: as the retention says.
+    pub max_block_range_ms: Option<i64>,
+    /// A list of uploaded blocks: others are not compacted yet.
+    pub uploads_file: Option<PathBuf>,
+    /// What becomes of the head at a clean stop.
+    pub head_at_stop: HeadAtStop,
+    /// Space that must stay free for writes to be taken.
+    pub disk_reserve: Reserve,
+    /// What can be changed later; these hold first.
+    pub settings: Settings,
     /// Through which durable writes go.
     pub disk: Arc<dyn Disk>,
+}
+
+/// What becomes of the head at a clean stop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HeadAtStop {
+    /// The next start reads the log.
+    InLog,
+    /// It is written down as it is, so that the next start need not read the log.
+    Snapshot,
 }
 
 impl DbOptions {
@@ -44,6 +65,11 @@ impl DbOptions {
             samples_per_chunk: 120,
             max_series: usize::MAX,
             replay_workers: std::thread::available_parallelism().map_or(1, usize::from),
+            max_block_range_ms: None,
+            uploads_file: None,
+            head_at_stop: HeadAtStop::InLog,
+            disk_reserve: Reserve::Default,
+            settings: Settings::default(),
             disk: Arc::new(OsDisk),
         }
     }

@@ -1,28 +1,100 @@
 //! Reading: one consistent view of head and blocks.
 //!
-//! A querier pins what it reads: it holds no lock, delays no compaction, and what is removed meanwhile stays readable for it.
+//! A querier pins what it reads: it holds no lock, delays no compaction, and what is removed meanwhile stays readable for it. Blocks are pinned
+//! first, then the series of the head are picked; if a piece of the head became a block in between, both are done anew. From then on the head
+//! may lose more: what a series has lost when its turn comes is looked up in the blocks of that moment.
 
-use crate::model::matcher::Matcher;
+use crate::model::labels::Labels;
+use crate::model::matcher::{MatchKind, Matcher};
 use crate::model::time::TimeRange;
-use crate::tsdb::head::Head;
-use crate::tsdb::query::select::{SeriesSet, select};
-use crate::tsdb::query::source::{BlockSource, QueryError};
+use crate::tsdb::block::open::Block;
+use crate::tsdb::db::Engine;
+use crate::tsdb::head::read::{HeadReader, Missed};
+use crate::tsdb::query::select::{SeriesSet, merge};
+use crate::tsdb::query::source::{BlockSource, Chunk, ChunkSeriesSet, QueryError};
+use std::collections::BTreeSet;
+use std::sync::Arc;
 
-/// A view of the database that was taken at one moment; made by [`crate::tsdb::db::Db::querier`].
+/// A view of the database; made by [`crate::tsdb::db::Db::querier`].
 ///
-/// It has everything that was acknowledged before.
+/// Each selection has everything that was acknowledged before it began.
 #[derive(Debug)]
 pub struct Querier<'a> {
-    pub(super) head: Option<&'a Head>,
+    engine: Option<&'a Engine>,
 }
 
-impl Querier<'_> {
+impl<'a> Querier<'a> {
+    pub(super) fn new(engine: Option<&'a Engine>) -> Self {
+        Self { engine }
+    }
+
     /// The series that satisfy every matcher, sorted by labels, with their samples in `range`. Empty until the database is ready.
     ///
     /// # Errors
     /// [`QueryError`] where stored data can't be read.
-    pub fn select(&self, matchers: &[Matcher], range: TimeRange) -> Result<SeriesSet<'_>, QueryError> {
-        let sources: Vec<&dyn BlockSource> = self.head.into_iter().map(|head| head as _).collect();
-        select(&sources, matchers, range)
+    pub fn select(&self, matchers: &[Matcher], range: TimeRange) -> Result<SeriesSet<'a>, QueryError> {
+        let Some(engine) = self.engine else { return merge(Vec::new()) };
+        loop {
+            let drops = engine.head.drops();
+            let head = HeadReader::new(&engine.head, missed(engine));
+            let blocks = engine.blocks.overlapping(range);
+            let from_head = head.into_series(matchers, range);
+            if engine.head.drops() != drops {
+                continue;
+            }
+            let mut sets =
+                blocks.into_iter().map(|block| block.select_pinned(matchers, range)).collect::<Result<Vec<_>, _>>()?;
+            sets.push(from_head);
+            return merge(sets);
+        }
     }
+
+    /// The names of the labels of everything that is stored, sorted.
+    #[must_use]
+    pub fn label_names(&self) -> Vec<String> {
+        let Some(engine) = self.engine else { return Vec::new() };
+        let mut names: BTreeSet<String> = engine.head.postings().label_names().into_iter().collect();
+        engine.blocks.list().iter().for_each(|block| names.extend(block.label_names()));
+        names.into_iter().collect()
+    }
+
+    /// The values of a label in everything that is stored, sorted.
+    ///
+    /// # Errors
+    /// [`QueryError`] where a block can't be read.
+    pub fn label_values(&self, name: &str) -> Result<Vec<String>, QueryError> {
+        let Some(engine) = self.engine else { return Ok(Vec::new()) };
+        let mut values: BTreeSet<String> = engine.head.postings().label_values(name).into_iter().collect();
+        for block in engine.blocks.list().iter() {
+            values.extend(block.label_values(name).map_err(|error| QueryError::Damaged(error.to_string()))?);
+        }
+        Ok(values.into_iter().collect())
+    }
+}
+
+/// What a series has in the blocks of the moment in which it is asked for.
+fn missed(engine: &Engine) -> Missed<'_> {
+    Box::new(|labels, range| {
+        let mut chunks: Vec<Chunk> = Vec::new();
+        for block in engine.blocks.overlapping(range) {
+            chunks.extend(chunks_of(&block, labels, range)?);
+        }
+        chunks.sort_by_key(|chunk| chunk.mint);
+        Ok(chunks)
+    })
+}
+
+fn chunks_of(block: &Arc<Block>, labels: &Labels, range: TimeRange) -> Result<Vec<Chunk>, QueryError> {
+    let equal = |(name, value): (&str, &str)| Matcher::new(MatchKind::Equal, name, value);
+    let matchers = labels.iter().map(equal).collect::<Result<Vec<_>, _>>();
+    let matchers = matchers.map_err(|error| QueryError::Damaged(error.to_string()))?;
+    let series: ChunkSeriesSet<'_> = block.select(&matchers, range)?;
+    for one in series {
+        let one = one?;
+        // Others may have these labels and more.
+        if one.labels == *labels {
+            return Ok(one.chunks);
+        }
+    }
+    Ok(Vec::new())
 }

@@ -27,6 +27,12 @@ impl Castagnoli {
         self.0 = crc32c::crc32c_append(self.0, piece);
     }
 
+    /// The checksum of these pieces and then the `len` bytes that `next` is the checksum of.
+    #[must_use]
+    pub fn followed_by(self, next: Self, len: u64) -> Self {
+        Self(crc32c::crc32c_combine(self.0, next.0, len as usize))
+    }
+
     /// The checksum of all pieces so far.
     #[must_use]
     pub fn finish(self) -> u32 {
@@ -54,5 +60,16 @@ mod tests {
         sum.update(b"56789");
         assert_eq!(sum.finish(), castagnoli(b"123456789"));
         assert_eq!(sum.finish(), 0xe306_9283);
+    }
+
+    #[test]
+    fn checksums_of_two_halves_give_that_of_the_whole() {
+        let of = |bytes: &[u8]| {
+            let mut sum = Castagnoli::new();
+            sum.update(bytes);
+            sum
+        };
+        assert_eq!(of(b"1234").followed_by(of(b"56789"), 5).finish(), castagnoli(b"123456789"));
+        assert_eq!(of(b"1234").followed_by(of(b""), 0).finish(), castagnoli(b"1234"));
     }
 }

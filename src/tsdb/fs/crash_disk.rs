@@ -17,11 +17,13 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use crate::tsdb::fs::disk::{Disk, DiskFile};
+use crate::tsdb::fs::disk::{Disk, DiskFile, Space};
 use crate::tsdb::fs::os_disk::OsDisk;
 
 const EIO: i32 = 5;
 const ENOSPC: i32 = 28;
+/// The size of the file system; all of it is free unless somebody says otherwise.
+const SIZE: u64 = 1 << 50;
 
 /// See the module's doc. Clones are the same disk.
 #[derive(Clone, Debug, Default)]
@@ -97,7 +99,7 @@ impl CrashDisk {
         self.fail(call, nth, ENOSPC);
     }
 
-    /// From now on appends take `bytes` bytes altogether, then fail with ENOSPC; `None` for no end.
+    /// From now on so many bytes are free: appends take them altogether, then fail with ENOSPC; `None` for no end.
     pub fn set_free_bytes(&self, bytes: Option<u64>) {
         self.lock().free_bytes = bytes;
     }
@@ -316,6 +318,10 @@ impl Disk for CrashDisk {
         state.call(Call::SyncDir)?;
         state.names.retain_mut(|change| !change.synced(path));
         Ok(())
+    }
+
+    fn space(&self, _path: &Path) -> io::Result<Space> {
+        Ok(Space { free: self.lock().free_bytes.unwrap_or(SIZE), total: SIZE })
     }
 }
 

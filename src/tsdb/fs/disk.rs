@@ -54,6 +54,21 @@ pub trait Disk: Send + Sync + Debug {
     /// # Errors
     /// What the system says.
     fn sync_dir(&self, path: &Path) -> io::Result<()>;
+
+    /// How much space the file system of `path` has.
+    ///
+    /// # Errors
+    /// What the system says.
+    fn space(&self, path: &Path) -> io::Result<Space>;
+}
+
+/// The space of a file system, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Space {
+    /// What can still be written without being root.
+    pub free: u64,
+    /// All of it, whoever has it.
+    pub total: u64,
 }
 
 /// A file that is only appended to and cut. Usable by several threads at once: one may sync while another appends.

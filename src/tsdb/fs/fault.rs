@@ -26,7 +26,7 @@ pub const VARIABLE: &str = "NARTHEX_FAULT_POINTS";
 pub const EXIT_CODE: i32 = 86;
 
 /// All points, by name.
-pub const ALL: [&str; 11] = [
+pub const ALL: [&str; 20] = [
     "wal.segment_roll",
     "wal.before_write",
     "wal.after_write",
@@ -34,10 +34,19 @@ pub const ALL: [&str; 11] = [
     "head_chunks.write",
     "replay.record",
     "replay.repair",
+    "block.write",
+    "block.before_rename",
+    "block.after_rename",
+    "tombstones.write",
+    "compact.write",
+    "compact.before_delete",
+    "retention.delete",
     "checkpoint.write",
     "checkpoint.before_rename",
     "checkpoint.after_rename",
     "wal.truncate",
+    "head.before_truncate",
+    "snapshot.write",
 ];
 
 static ARMED: AtomicBool = AtomicBool::new(false);

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::tsdb::fs::disk::{Disk, DiskFile};
+use crate::tsdb::fs::disk::{Disk, DiskFile, Space};
 
 /// The file system as it is.
 #[derive(Clone, Copy, Debug, Default)]
@@ -50,6 +50,14 @@ impl Disk for OsDisk {
     fn sync_dir(&self, path: &Path) -> io::Result<()> {
         File::open(path)?.sync_all()
     }
+
+    fn space(&self, path: &Path) -> io::Result<Space> {
+        let found = rustix::fs::statvfs(path)?;
+        Ok(Space {
+            free: found.f_bavail.saturating_mul(found.f_frsize),
+            total: found.f_blocks.saturating_mul(found.f_frsize),
+        })
+    }
 }
 
 #[derive(Debug)]
@@ -78,6 +86,14 @@ impl DiskFile for OsFile {
 mod tests {
     use super::OsDisk;
     use crate::tsdb::fs::disk::Disk;
+
+    #[test]
+    fn a_file_system_has_space_and_a_path_that_is_not_there_none() {
+        let dir = tempfile::tempdir().unwrap();
+        let space = OsDisk.space(dir.path()).unwrap();
+        assert!(space.total > 0 && space.free <= space.total, "{space:?}");
+        assert!(OsDisk.space(&dir.path().join("nothing")).is_err());
+    }
 
     #[test]
     fn appends_go_to_the_end_also_after_a_cut() {

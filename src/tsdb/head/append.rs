@@ -79,13 +79,18 @@ struct Tally {
     repeated: u64,
     min_time: i64,
     max_time: i64,
+    /// Series that became stale less those that came back.
+    stale: i64,
 }
 
 impl Default for Tally {
     fn default() -> Self {
-        Self { appended: 0, repeated: 0, min_time: i64::MAX, max_time: i64::MIN }
+        Self { appended: 0, repeated: 0, min_time: i64::MAX, max_time: i64::MIN, stale: 0 }
     }
 }
+
+/// A series was collected before any of these samples was looked at.
+struct Collected<I>(I);
 
 /// What becomes of one sample.
 enum Verdict {
@@ -113,8 +118,7 @@ impl<'a> HeadAppender<'a> {
         mut reject: impl FnMut(Sample, Rejection),
     ) -> bool {
         let Some(series) = self.head.series.get(packed) else { return false };
-        self.append_to(&series, samples, &mut reject);
-        true
+        self.append_to(&series, samples, &mut reject).is_ok()
     }
 
     /// Appends to the series with these labels, which is created where there is none and a sample of it is accepted.
@@ -129,8 +133,10 @@ impl<'a> HeadAppender<'a> {
         mut reject: impl FnMut(Sample, Rejection),
     ) -> Result<(), SeriesLimitReached> {
         if let Some(series) = self.head.series.get(labels.as_packed()) {
-            self.append_to(&series, samples, &mut reject);
-            return Ok(());
+            match self.append_to(&series, samples, &mut reject) {
+                Ok(()) => return Ok(()),
+                Err(Collected(unread)) => samples = unread,
+            }
         }
         let first = loop {
             let Some(sample) = samples.next() else { return Ok(()) };
@@ -139,9 +145,16 @@ impl<'a> HeadAppender<'a> {
             }
             reject(sample, Rejection::OutOfBounds);
         };
-        let series = self.create_series(labels)?;
-        self.append_to(&series, std::iter::once(first).chain(samples), &mut reject);
-        Ok(())
+        let mut samples = std::iter::once(first).chain(samples);
+        loop {
+            let series = self.create_series(labels)?;
+            match self.append_to(&series, samples, &mut reject) {
+                Ok(()) => return Ok(()),
+                // It is on its way out of the map: a moment later there is room for a new one.
+                Err(Collected(unread)) => samples = unread,
+            }
+            std::thread::yield_now();
+        }
     }
 
     /// Logs what was accepted, and returns when the log holds it as the sync mode promises.
@@ -174,13 +187,17 @@ impl<'a> HeadAppender<'a> {
         Ok(entry.series)
     }
 
-    fn append_to(
+    /// Appends to a series, unless it was collected meanwhile.
+    fn append_to<I: Iterator<Item = Sample>>(
         &mut self,
         series: &Arc<Series>,
-        samples: impl Iterator<Item = Sample>,
+        samples: I,
         reject: &mut impl FnMut(Sample, Rejection),
-    ) {
+    ) -> Result<(), Collected<I>> {
         let mut state = self.lock(series);
+        if state.is_dead {
+            return Err(Collected(samples));
+        }
         let mut sealed = false;
         for sample in samples {
             match self.judge(&state, sample) {
@@ -192,6 +209,7 @@ impl<'a> HeadAppender<'a> {
         if sealed {
             self.sealed.push(Arc::clone(series));
         }
+        Ok(())
     }
 
     /// Locks the series once no other batch in flight has touched it.
@@ -216,6 +234,7 @@ impl<'a> HeadAppender<'a> {
         self.batch.push_sample(reference, sample);
         state.touched_by = self.batch_id;
         self.tally.appended += 1;
+        self.tally.stale += i64::from(sample.is_stale()) - i64::from(state.is_stale());
         self.tally.min_time = self.tally.min_time.min(sample.t);
         self.tally.max_time = self.tally.max_time.max(sample.t);
         match state.push(sample, &self.head.policy) {
@@ -269,6 +288,9 @@ impl<'a> HeadAppender<'a> {
         self.head.keep_spare_batch(std::mem::take(&mut self.batch));
         self.head.times.include(self.tally.min_time, self.tally.max_time);
         self.head.stats.samples_appended.fetch_add(self.tally.appended, Ordering::Relaxed);
+        if self.tally.stale != 0 {
+            self.head.stats.stale_series.fetch_add(self.tally.stale, Ordering::Relaxed);
+        }
         position
     }
 }

@@ -8,6 +8,9 @@
 //!
 //! Invariant: a batch never waits while it holds unlogged samples; so no two batches wait for each other.
 //!
+//! A request keeps its slot over several batches, and judges samples by what was valid when it began. Who closes a range of times waits
+//! until all requests that began before have ended ([`InFlight::wait_for_earlier`]).
+//!
 //! A [`BatchId`] is a slot number (low 8 bits) and a generation that is never used again. Whether a batch is in flight is one
 //! load of its slot. 0 is no batch.
 
@@ -42,12 +45,14 @@ pub struct InFlight {
 struct State {
     free: Vec<u8>,
     generation: u64,
+    /// For each slot the generation in which its request began; 0 where there is none.
+    begun: Box<[u64]>,
 }
 
 impl Default for InFlight {
     fn default() -> Self {
         let slots = (0..SLOTS).map(|_| AtomicU64::new(0)).collect();
-        let state = State { free: (0..=u8::MAX).collect(), generation: 0 };
+        let state = State { free: (0..=u8::MAX).collect(), generation: 0, begun: vec![0; SLOTS].into() };
         Self { slots, state: Mutex::new(state), changed: Condvar::new() }
     }
 }
@@ -58,7 +63,9 @@ impl InFlight {
         let mut state = self.state.lock();
         loop {
             if let Some(slot) = state.free.pop() {
-                return self.publish(&mut state, slot);
+                let batch = self.publish(&mut state, slot);
+                state.begun[usize::from(slot)] = state.generation;
+                return batch;
             }
             self.changed.wait(&mut state);
         }
@@ -76,6 +83,7 @@ impl InFlight {
     pub fn end(&self, batch: BatchId) {
         let mut state = self.state.lock();
         self.slots[batch.slot()].store(0, Ordering::Release);
+        state.begun[batch.slot()] = 0;
         state.free.push(batch.slot() as u8);
         self.changed.notify_all();
     }
@@ -89,6 +97,15 @@ impl InFlight {
     pub fn wait_for(&self, batch: BatchId) {
         let mut state = self.state.lock();
         while self.contains(batch) {
+            self.changed.wait(&mut state);
+        }
+    }
+
+    /// Returns when every request that has begun before this call has put all its samples into the log's queue.
+    pub fn wait_for_earlier(&self) {
+        let mut state = self.state.lock();
+        let now = state.generation;
+        while state.begun.iter().any(|begun| (1..=now).contains(begun)) {
             self.changed.wait(&mut state);
         }
     }
@@ -134,6 +151,26 @@ mod tests {
             assert!(is_done.recv_timeout(std::time::Duration::from_millis(20)).is_err());
             in_flight.end(other);
             is_done.recv().unwrap();
+        });
+    }
+
+    #[test]
+    fn earlier_requests_are_waited_for_whatever_their_batch_and_later_ones_are_not() {
+        let in_flight = InFlight::default();
+        let early = in_flight.begin();
+        let (done, is_done) = mpsc::channel();
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                in_flight.wait_for_earlier();
+                done.send(()).unwrap();
+            });
+            assert!(is_done.recv_timeout(std::time::Duration::from_millis(20)).is_err());
+            let late = in_flight.begin();
+            let early = in_flight.renew(early);
+            assert!(is_done.recv_timeout(std::time::Duration::from_millis(20)).is_err());
+            in_flight.end(early);
+            is_done.recv().unwrap();
+            in_flight.end(late);
         });
     }
 

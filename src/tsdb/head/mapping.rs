@@ -72,9 +72,15 @@ impl Mapping {
                     tracing::error!(%error, chunks = chunks.len(), "can't write chunks of the head: they stay in memory");
                 }
                 stats.chunk_write_failures.fetch_add(1, Ordering::Relaxed);
+                stats.chunk_writes_without_space.fetch_add(u64::from(error.is_no_space()), Ordering::Relaxed);
                 *waiting = picked.into_iter().map(|one| one.series).collect();
             }
         }
+    }
+
+    /// Until the guard is dropped no chunk changes its place.
+    pub fn pause(&self) -> impl Sized + '_ {
+        self.waiting.lock()
     }
 
     /// The bytes of a mapped chunk, pinned.

@@ -11,6 +11,9 @@
 //! | [`read`]        | samples out: the head as a [`crate::tsdb::query::source::BlockSource`] |
 //! | [`replay`]      | the head rebuilt from `chunks_head/`, checkpoint and log         |
 //! | [`chunk_snapshot`] | the head written at a clean stop, for a start without replay |
+//! | [`truncation`]  | what blocks have goes: chunks, series                            |
+//! | [`deletion`]    | samples that are deleted while they are still here               |
+//! | [`symbols`]     | the strings of its labels, for a block                           |
 //! | [`stats`]       | counters                                                         |
 //!
 //! Locks, in the order in which they are taken: [`mapping`]'s mutex, then one series' mutex. The shards of the series map and
@@ -18,6 +21,7 @@
 
 pub mod append;
 pub mod chunk_snapshot;
+pub mod deletion;
 pub mod in_flight;
 pub mod mapping;
 pub mod read;
@@ -25,7 +29,9 @@ pub mod replay;
 pub mod series;
 pub mod series_map;
 pub mod stats;
+pub mod symbols;
 pub mod times;
+pub mod truncation;
 
 use crate::model::refs::SeriesRef;
 use crate::tsdb::chunk::cut::CutPolicy;
@@ -37,10 +43,12 @@ use crate::tsdb::head::series_map::SeriesMap;
 use crate::tsdb::head::stats::HeadStats;
 use crate::tsdb::head::times::Times;
 use crate::tsdb::index::mem_postings::MemPostings;
+use crate::tsdb::tombstones::Tombstones;
 use crate::tsdb::wal::batch::Batch;
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
+use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 /// How many idle log batches are kept for the next requests.
 const SPARE_BATCHES: usize = 64;
@@ -63,6 +71,14 @@ pub struct Head {
     last_ref: AtomicU64,
     spare_batches: Mutex<Vec<Batch>>,
     stats: HeadStats,
+    /// What ends before this time (ms) is in a block, and perhaps not here any more.
+    truncated_before: AtomicI64,
+    /// How often chunks were about to be dropped because blocks have them.
+    drops: AtomicU64,
+    /// What is deleted of series that are here.
+    tombstones: RwLock<Tombstones>,
+    /// Series that were collected, each with the time (ms) until which the log has samples of it.
+    collected: Mutex<HashMap<SeriesRef, i64>>,
 }
 
 /// What a head is made of.
@@ -91,6 +107,10 @@ impl Head {
             last_ref: AtomicU64::new(0),
             spare_batches: Mutex::default(),
             stats: HeadStats::default(),
+            truncated_before: AtomicI64::new(i64::MIN),
+            drops: AtomicU64::new(0),
+            tombstones: RwLock::default(),
+            collected: Mutex::default(),
         }
     }
 
@@ -124,10 +144,53 @@ impl Head {
         &self.postings
     }
 
+    /// What is deleted of its series, as it stands.
+    #[must_use]
+    pub fn tombstones(&self) -> Tombstones {
+        self.tombstones.read().clone()
+    }
+
+    /// What ends before this time is in a block, and perhaps not here any more; ms.
+    #[must_use]
+    pub fn truncated_before(&self) -> i64 {
+        self.truncated_before.load(Ordering::SeqCst)
+    }
+
+    /// A number that changes before anything is dropped because blocks have it. Whoever picks blocks, then series of the head, and finds
+    /// it unchanged has missed nothing in between.
+    #[must_use]
+    pub fn drops(&self) -> u64 {
+        self.drops.load(Ordering::SeqCst)
+    }
+
+    /// Whether it has so much that its first `chunk_range_ms` should become a block.
+    #[must_use]
+    pub fn is_compactable(&self) -> bool {
+        let (Some(min), Some(max)) = (self.times.min(), self.times.max()) else { return false };
+        max.saturating_sub(min) > self.policy.chunk_range_ms / 2 * 3
+    }
+
     /// Its files of full chunks.
     #[must_use]
     pub fn chunk_files(&self) -> &HeadChunks {
         self.mapping.files()
+    }
+
+    /// The greatest reference that was given out or found on disk; 0 before the first.
+    #[must_use]
+    pub fn last_ref(&self) -> SeriesRef {
+        SeriesRef(self.last_ref.load(Ordering::Relaxed))
+    }
+
+    /// Takes over what a snapshot says is deleted. Its references are not given out again, whether they are of series or not.
+    pub fn restore_tombstones(&self, found: &Tombstones) {
+        let mut own = self.tombstones.write();
+        for (series, intervals) in found.iter() {
+            self.reserve_ref(SeriesRef(series));
+            if self.series.get_by_ref(SeriesRef(series)).is_some() {
+                intervals.iter().for_each(|range| own.add(series, *range));
+            }
+        }
     }
 
     /// A reference that was never given out before.

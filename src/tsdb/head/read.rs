@@ -3,7 +3,12 @@
 //! The matching series are picked and sorted first; each is looked into when its turn comes, under its own mutex, for as long as it takes
 //! to note its chunks and to copy the open one (at most a kilobyte or so). Mapped chunks are pinned, not copied. So a
 //! read sees of every series a prefix in the order of time, all that was acknowledged before it began included.
+//!
+//! While a long query goes from series to series, the beginning of the head may become a block, and its chunks go. Nobody waits for the other:
+//! the query notes up to where the head was truncated when it began ([`HeadReader`]); where that has moved when a series' turn has come, it asks
+//! whoever made the reader for the chunks of that series which it missed.
 
+use crate::model::labels::Labels;
 use crate::model::matcher::Matcher;
 use crate::model::time::TimeRange;
 use crate::tsdb::chunk::Encoding;
@@ -20,31 +25,121 @@ struct Snapshot {
     in_memory: Vec<Chunk>,
 }
 
+/// The chunks of a series in a range of time that are not in the head any more.
+pub type Missed<'a> = Box<dyn Fn(&Labels, TimeRange) -> Result<Vec<Chunk>, QueryError> + Send + 'a>;
+
+/// The head as it is seen by one query.
+pub struct HeadReader<'a> {
+    head: &'a Head,
+    truncated_before: i64,
+    missed: Missed<'a>,
+}
+
+impl<'a> HeadReader<'a> {
+    /// A reader that sees the head as it begins now. `missed` gives what goes from it afterwards, for any series that was in it.
+    #[must_use]
+    pub fn new(head: &'a Head, missed: Missed<'a>) -> Self {
+        Self { head, truncated_before: head.truncated_before(), missed }
+    }
+
+    /// Up to where the head was truncated when the reader was made, ms.
+    #[must_use]
+    pub fn truncated_before(&self) -> i64 {
+        self.truncated_before
+    }
+
+    /// The matching series with their chunks, as [`BlockSource::select`] has it, for as long as the head lives.
+    #[must_use]
+    pub fn into_series(self, matchers: &[Matcher], range: TimeRange) -> ChunkSeriesSet<'a> {
+        let series = self.head.sorted_series(matchers);
+        Box::new(series.into_iter().filter_map(move |series| self.chunks_of(&series, range).transpose()))
+    }
+
+    fn chunks_of(&self, series: &Arc<Series>, range: TimeRange) -> Result<Option<ChunkSeries>, QueryError> {
+        let found = self.head.chunks_of(series, range)?;
+        // Asked after the chunks were noted: whoever drops some says so first.
+        let truncated_before = self.head.truncated_before();
+        let lost = if series.state.lock().is_dead {
+            range
+        } else {
+            TimeRange::new(range.mint.max(self.truncated_before), range.maxt.min(truncated_before.saturating_sub(1)))
+        };
+        if lost.mint > lost.maxt {
+            return Ok(found);
+        }
+        let mut chunks = (self.missed)(&series.labels, lost)?;
+        chunks.extend(found.into_iter().flat_map(|series| series.chunks));
+        Ok((!chunks.is_empty()).then(|| ChunkSeries { labels: series.labels.clone(), chunks }))
+    }
+}
+
 impl BlockSource for Head {
     fn select(&self, matchers: &[Matcher], range: TimeRange) -> Result<ChunkSeriesSet<'_>, QueryError> {
-        let refs = self.postings.select(matchers);
-        let mut series: Vec<_> = refs.into_iter().filter_map(|one| self.series.get_by_ref(one)).collect();
-        series.sort_unstable_by(|a, b| a.labels.cmp(&b.labels));
+        let series = self.sorted_series(matchers);
         Ok(Box::new(series.into_iter().filter_map(move |series| self.chunks_of(&series, range).transpose())))
     }
 }
 
 impl Head {
+    fn sorted_series(&self, matchers: &[Matcher]) -> Vec<Arc<Series>> {
+        let refs = self.postings.select(matchers);
+        let mut series: Vec<_> = refs.into_iter().filter_map(|one| self.series.get_by_ref(one)).collect();
+        series.sort_unstable_by(|a, b| a.labels.cmp(&b.labels));
+        // Of a series that was collected and came back both may be found; the newer one has the greater reference.
+        series.dedup_by(|later, kept| {
+            let is_same = later.labels == kept.labels;
+            if is_same && later.reference > kept.reference {
+                std::mem::swap(later, kept);
+            }
+            is_same
+        });
+        series
+    }
+
+    /// These series, in the order in which they are given, with their chunks that overlap `range`.
+    pub fn series_set<'a>(
+        &'a self,
+        series: impl Iterator<Item = &'a Arc<Series>> + Send + 'a,
+        range: TimeRange,
+    ) -> ChunkSeriesSet<'a> {
+        Box::new(series.filter_map(move |series| self.chunks_of(series, range).transpose()))
+    }
+
     /// The chunks of a series that overlap `range`; `None` where there are none.
     fn chunks_of(&self, series: &Arc<Series>, range: TimeRange) -> Result<Option<ChunkSeries>, QueryError> {
         let snapshot = snapshot(series, range);
         let mut chunks = Vec::with_capacity(snapshot.mapped.len() + snapshot.in_memory.len());
         for mapped in &snapshot.mapped {
-            chunks.push(self.pin(mapped).map_err(|error| QueryError::Damaged(error.to_string()))?);
+            match self.pin(mapped) {
+                Ok(chunk) => chunks.push(chunk),
+                // Its file went because a block has it: who reads over that knows where to look.
+                Err(HeadChunksError::NoFile { .. })
+                    if mapped.maxt() < self.truncated_before() || series.state.lock().is_dead => {}
+                Err(error) => return Err(QueryError::Damaged(error.to_string())),
+            }
         }
         chunks.extend(snapshot.in_memory);
+        self.mark_deleted(series, &mut chunks);
         Ok((!chunks.is_empty()).then(|| ChunkSeries { labels: series.labels.clone(), chunks }))
+    }
+
+    /// Notes in the chunks what is deleted of them, and leaves out those of which nothing is left.
+    fn mark_deleted(&self, series: &Series, chunks: &mut Vec<Chunk>) {
+        let Some(deleted) = self.tombstones.read().get(series.reference.0).map(Arc::clone) else { return };
+        chunks.retain_mut(|chunk| {
+            let times = TimeRange::new(chunk.mint, chunk.maxt);
+            if deleted.overlaps(times) {
+                chunk.deleted = Some(Arc::clone(&deleted));
+            }
+            !deleted.covers(times)
+        });
     }
 
     fn pin(&self, mapped: &MappedChunk) -> Result<Chunk, HeadChunksError> {
         let data = self.mapping.read(mapped)?;
         let encoding = data.encoding();
-        Ok(Chunk { mint: mapped.mint(), maxt: mapped.maxt(), encoding, data: ChunkData::new(data), deleted: None })
+        let data = ChunkData::new(data);
+        Ok(Chunk { mint: mapped.mint(), maxt: mapped.maxt(), encoding, data, deleted: None })
     }
 }
 

@@ -8,11 +8,15 @@
 //! - two references can stand for one set of labels: the later one is an alias;
 //! - a series record always stands before what refers to it; what refers to no known series is counted and passed over.
 //!
+//! - a tombstone over all of time means that the series was collected there: a later record with its labels begins another series;
+//! - a collected series and an alias are named by a checkpoint as long as the log has samples of them.
+//!
 //! Damage ends the replay at the last record before it; what to do with the rest is the caller's ([`Replayed::damage`]).
 
 use crate::model::labels::Labels;
 use crate::model::refs::SeriesRef;
 use crate::model::sample::Sample;
+use crate::model::time::TimeRange;
 use crate::tsdb::chunk::Encoding;
 use crate::tsdb::chunk::head_chunks::HeadChunkMeta;
 use crate::tsdb::chunk::mapped_chunk::MappedChunk;
@@ -20,6 +24,7 @@ use crate::tsdb::fs::fault;
 use crate::tsdb::head::Head;
 use crate::tsdb::head::in_flight::BatchId;
 use crate::tsdb::head::series::{Pushed, Series};
+use crate::tsdb::head::truncation::Truncation;
 use crate::tsdb::wal::damage::DamageReason;
 use crate::tsdb::wal::reader::{ReadError, SegmentReader};
 use crate::tsdb::wal::record::exemplars::decode_exemplars;
@@ -29,7 +34,7 @@ use crate::tsdb::wal::record::metadata::decode_metadata;
 use crate::tsdb::wal::record::mmap_markers::decode_mmap_markers;
 use crate::tsdb::wal::record::samples::{RefSample, SamplesDecoder};
 use crate::tsdb::wal::record::series::SeriesDecoder;
-use crate::tsdb::wal::record::tombstones::decode_tombstones;
+use crate::tsdb::wal::record::tombstones::{RefTombstone, decode_tombstones};
 use crate::tsdb::wal::segment::Segment;
 use crossbeam_channel::{Receiver, Sender};
 use hashbrown::HashMap;
@@ -72,7 +77,9 @@ pub struct ReplayReport {
     pub chunks_passed_over: u64,
     /// Series whose full chunks under a second reference replaced what was there.
     pub chunk_overlaps: u64,
-    /// Entries of kinds that this version keeps in the log but does not serve: histograms, exemplars, metadata, deletions, late samples.
+    /// Native histograms of the head's time, which this version keeps in the log but does not serve.
+    pub histograms_not_served: u64,
+    /// Entries of other kinds that this version keeps in the log but does not serve: exemplars, metadata, late samples.
     pub entries_not_served: u64,
     /// Records of a type newer than this version.
     pub newer_records: u64,
@@ -113,6 +120,8 @@ enum Work {
     /// A series that is known and the full chunks that were written under one of its references.
     Chunks(Arc<Series>, Vec<MappedChunk>),
     Samples(Vec<LogSample>),
+    /// A series that was collected at this place of the log.
+    Collected(Arc<Series>),
 }
 
 /// Rebuilds the series whose references fall to it.
@@ -141,6 +150,9 @@ struct WorkDone {
     chunk_overlaps: u64,
     min_time: i64,
     max_time: i64,
+    collected: Vec<Arc<Series>>,
+    /// Series that became stale less those that came back.
+    stale: i64,
 }
 
 /// The workers of one pass over the log.
@@ -177,6 +189,8 @@ impl<'a> Replay<'a> {
             let mut workers = Workers::start(scope, head, workers.max(1));
             let damage = files.iter().find_map(|file| self.file(file, &mut workers, progress).err());
             workers.finish(head, &mut self.report);
+            let end = head.times.max().unwrap_or(i64::MAX);
+            head.collected.lock().extend(self.aliases.keys().map(|alias| (*alias, end)));
             damage
         });
         self.report.orphaned_chunks = self.chunks.values().map(|found| found.chunks.len() as u64).sum();
@@ -234,16 +248,18 @@ impl<'a> Replay<'a> {
             }
             RecordKind::Tombstones => {
                 let stones = decode_tombstones(record)?;
-                stones.iter().for_each(|stone| self.head.reserve_ref(stone.series));
-                stones.len()
+                stones.iter().for_each(|stone| self.tombstone(stone, workers));
+                0
             }
             RecordKind::Exemplars => decode_exemplars(record)?.len(),
             RecordKind::Metadata => decode_metadata(record)?.len(),
             RecordKind::Histograms | RecordKind::CustomHistograms | RecordKind::HistogramsV2 => {
-                decode_histograms(record)?.len()
+                self.histograms(decode_histograms(record)?.iter().map(|one| one.t));
+                0
             }
             RecordKind::FloatHistograms | RecordKind::CustomFloatHistograms | RecordKind::FloatHistogramsV2 => {
-                decode_float_histograms(record)?.len()
+                self.histograms(decode_float_histograms(record)?.iter().map(|one| one.t));
+                0
             }
             RecordKind::MmapMarkers => decode_mmap_markers(record)?.len(),
             kind if kind.is_plausibly_newer() => {
@@ -254,6 +270,29 @@ impl<'a> Replay<'a> {
         };
         self.report.entries_not_served += not_served as u64;
         Ok(())
+    }
+
+    fn histograms(&mut self, times: impl Iterator<Item = i64>) {
+        let min_valid = self.head.times.min_valid();
+        self.report.histograms_not_served += times.filter(|t| *t >= min_valid).count() as u64;
+    }
+
+    fn tombstone(&mut self, stone: &RefTombstone, workers: &mut Workers<'_>) {
+        let head = self.head;
+        head.reserve_ref(stone.series);
+        let reference = self.aliases.get(&stone.series).copied().unwrap_or(stone.series);
+        let series = head.series.get_by_ref(reference);
+        if stone.range == TimeRange::ALL {
+            if let Some(series) = series {
+                head.series.unlink_labels(&series);
+                workers.send(reference, Work::Collected(series));
+            }
+        } else if stone.range.maxt >= head.times.min_valid() {
+            match series {
+                Some(_) => head.tombstones.write().add(reference.0, stone.range),
+                None => self.report.unknown_refs += 1,
+            }
+        }
     }
 
     fn series(&mut self, reference: SeriesRef, labels: &Labels, workers: &mut Workers<'_>) {
@@ -350,6 +389,8 @@ impl<'scope> Workers<'scope> {
                     report.chunks_passed_over += done.chunks_passed_over;
                     report.chunk_overlaps += done.chunk_overlaps;
                     head.times.include(done.min_time, done.max_time);
+                    head.stats.stale_series.fetch_add(done.stale, Ordering::Relaxed);
+                    Truncation::new(head).forget(&done.collected, done.max_time);
                 }
                 Err(panic) => std::panic::resume_unwind(panic),
             }
@@ -370,6 +411,7 @@ impl<'a> Worker<'a> {
                     self.series.insert(series.reference, series);
                 }
                 Work::Chunks(series, chunks) => self.chunks(&series, &chunks),
+                Work::Collected(series) => self.collect(series),
                 Work::Samples(samples) => samples.into_iter().for_each(|sample| self.sample(sample)),
             }
             self.head.mapping.map_sealed(&self.sealed, &self.head.stats);
@@ -404,6 +446,17 @@ impl<'a> Worker<'a> {
         }
     }
 
+    fn collect(&mut self, series: Arc<Series>) {
+        let mut state = series.state.lock();
+        state.is_dead = true;
+        self.done.stale -= i64::from(state.is_stale());
+        state.drop_before(i64::MAX);
+        drop(state);
+        self.series.remove(&series.reference);
+        self.head.series.remove(&series);
+        self.done.collected.push(series);
+    }
+
     fn sample(&mut self, LogSample { series, sample }: LogSample) {
         let Some(series) = self.series.get(&series) else {
             self.done.unknown += 1;
@@ -414,6 +467,7 @@ impl<'a> Worker<'a> {
             self.done.covered += 1;
             return;
         }
+        self.done.stale += i64::from(sample.is_stale()) - i64::from(state.is_stale());
         let pushed = state.push(sample, &self.head.policy);
         drop(state);
         match pushed {

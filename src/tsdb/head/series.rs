@@ -44,6 +44,8 @@ pub struct SeriesState {
     pub mapped: MappedChunks,
     /// The batch that touched the series last; while it is in flight, its samples (and a new series' record) are not in the log.
     pub touched_by: BatchId,
+    /// Whether the series was collected: it takes no more samples, its labels are those of another series from now on.
+    pub is_dead: bool,
 }
 
 /// The chunk that grows.
@@ -87,7 +89,8 @@ impl Series {
     /// A series without samples, created by the batch `touched_by`.
     #[must_use]
     pub fn new(reference: SeriesRef, hash: u64, labels: Labels, touched_by: BatchId) -> Self {
-        let state = SeriesState { open: None, sealed: None, mapped: MappedChunks::default(), touched_by };
+        let state =
+            SeriesState { open: None, sealed: None, mapped: MappedChunks::default(), touched_by, is_dead: false };
         Self { reference, hash, labels, state: Mutex::new(state) }
     }
 }
@@ -110,6 +113,13 @@ impl SeriesState {
         self.open.as_ref().and_then(|open| open.chunk.last())
     }
 
+    /// Whether the newest sample is a stale marker; not known, and `false`, where there is no open chunk.
+    #[inline]
+    #[must_use]
+    pub fn is_stale(&self) -> bool {
+        self.last_open_sample().is_some_and(|last| last.is_stale())
+    }
+
     /// Full chunks that are still in memory, oldest first.
     #[must_use]
     pub fn sealed(&self) -> &[SealedChunk] {
@@ -128,6 +138,33 @@ impl SeriesState {
         self.sealed = None;
         self.mapped = MappedChunks::default();
         chunks.iter().for_each(|chunk| self.mapped.push(*chunk));
+    }
+
+    /// Time of the oldest sample, ms; `None` for a series without samples.
+    #[must_use]
+    pub fn min_time(&self) -> Option<i64> {
+        self.mapped.iter().next().map(MappedChunk::mint).or_else(|| self.in_memory_since())
+    }
+
+    /// Forgets the chunks that end before `mint` ms, and gives how many they were.
+    pub fn drop_before(&mut self, mint: i64) -> usize {
+        let mut dropped = self.mapped.drop_before(mint);
+        let old = self.sealed().iter().take_while(|chunk| chunk.maxt < mint).count();
+        if old > 0 {
+            self.forget_sealed(old);
+            dropped += old;
+        }
+        let is_old = |open: &OpenChunk| open.chunk.last().is_none_or(|last| last.t < mint);
+        if self.open.take_if(|open| is_old(open)).is_some() {
+            dropped += 1;
+        }
+        dropped
+    }
+
+    /// Whether there is no chunk.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.open.is_none() && self.sealed.is_none() && self.mapped.is_empty()
     }
 
     /// Appends a sample that is newer than [`Self::max_time`], cutting a new chunk where `policy` wants one.

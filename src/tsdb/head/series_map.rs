@@ -91,13 +91,32 @@ impl SeriesMap {
         Ok(Entry { series, created: true })
     }
 
+    /// Takes a series out of both maps. Whoever calls has marked it as dead.
+    pub fn remove(&self, series: &Series) {
+        self.unlink_labels(series);
+        if self.ref_shard(series.reference).write().remove(&series.reference).is_some() {
+            self.len.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Makes the labels of a series free for another one; by its reference it is still found.
+    pub fn unlink_labels(&self, series: &Series) {
+        let mut shard = self.label_shard(series.hash).write();
+        if let Ok(entry) = shard.find_entry(series.hash, |one| one.reference == series.reference) {
+            entry.remove();
+        }
+    }
+
+    /// The series shard by shard, for a walk over all of them; each shard is locked for copying its list.
+    pub fn shards(&self) -> impl Iterator<Item = Vec<Arc<Series>>> {
+        self.by_ref.iter().map(|shard| shard.read().values().cloned().collect())
+    }
+
     /// All series, in no order; a shard is locked at a time.
     #[must_use]
     pub fn all(&self) -> Vec<Arc<Series>> {
         let mut all = Vec::with_capacity(self.len());
-        for shard in &self.by_ref {
-            all.extend(shard.read().values().cloned());
-        }
+        self.shards().for_each(|shard| all.extend(shard));
         all
     }
 

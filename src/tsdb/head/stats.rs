@@ -1,6 +1,6 @@
 //! What the head counts. The names under which Prometheus shows these stand where they are registered.
 
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicI64, AtomicU64};
 
 /// Counters of the head; each only grows, but for the gauges that say so.
 #[derive(Debug, Default)]
@@ -15,4 +15,12 @@ pub struct HeadStats {
     pub chunks_mapped: AtomicU64,
     /// Writes to `chunks_head/` that failed; the chunks stay in memory and are tried again.
     pub chunk_write_failures: AtomicU64,
+    /// Series that were collected.
+    pub series_removed: AtomicU64,
+    /// Chunks that were dropped because a block has them.
+    pub chunks_removed: AtomicU64,
+    /// Gauge: series whose newest sample is a stale marker.
+    pub stale_series: AtomicI64,
+    /// Those of them for which there was no space.
+    pub chunk_writes_without_space: AtomicU64,
 }

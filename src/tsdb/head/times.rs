@@ -14,13 +14,20 @@ pub struct Times {
     max: AtomicI64,
     /// Samples before this time belong to blocks.
     min_valid: AtomicI64,
+    /// The oldest sample that came since [`Times::watch_min`], for [`Times::set_min`]; `i64::MAX` where none did.
+    min_since_watch: AtomicI64,
 }
 
 impl Times {
     /// The times of an empty head that takes nothing before `min_valid`.
     #[must_use]
     pub fn new(min_valid: i64) -> Self {
-        Self { min: AtomicI64::new(i64::MAX), max: AtomicI64::new(i64::MIN), min_valid: AtomicI64::new(min_valid) }
+        Self {
+            min: AtomicI64::new(i64::MAX),
+            max: AtomicI64::new(i64::MIN),
+            min_valid: AtomicI64::new(min_valid),
+            min_since_watch: AtomicI64::new(i64::MAX),
+        }
     }
 
     /// Time of the oldest sample, ms; `None` for an empty head.
@@ -40,8 +47,28 @@ impl Times {
 
     /// Widens the span to the given times; those of an empty set (`i64::MAX`, `i64::MIN`) change nothing.
     pub fn include(&self, min: i64, max: i64) {
-        self.min.fetch_min(min, Ordering::Relaxed);
+        // In this order, for `set_min`.
+        self.min_since_watch.fetch_min(min, Ordering::SeqCst);
+        self.min.fetch_min(min, Ordering::SeqCst);
         self.max.fetch_max(max, Ordering::Relaxed);
+    }
+
+    /// Nothing before `time` is taken from now on, but by requests that have begun; ms.
+    pub fn raise_min_valid(&self, time: i64) {
+        self.min_valid.fetch_max(time, Ordering::Relaxed);
+    }
+
+    /// From now on samples that come are noted, until [`Self::set_min`] tells where the head begins.
+    pub fn watch_min(&self) {
+        self.min_since_watch.store(i64::MAX, Ordering::SeqCst);
+    }
+
+    /// The head begins at `time` now (ms), or at an older sample that came since [`Self::watch_min`]: what was before is in a block.
+    pub fn set_min(&self, time: i64) {
+        self.min.store(time, Ordering::SeqCst);
+        // Whoever lowered the time that was just overwritten had told this one first.
+        self.min.fetch_min(self.min_since_watch.load(Ordering::SeqCst), Ordering::SeqCst);
+        self.max.fetch_max(time, Ordering::Relaxed);
     }
 
     /// The oldest time that is taken now, ms; `None` while the head is empty.
@@ -91,5 +118,18 @@ mod tests {
         times.include(i64::MAX, i64::MIN);
         times.include(8_000_000, 9_000_000);
         assert_eq!(times.append_bound(RANGE), Some(9_000_000 - RANGE / 2));
+    }
+
+    #[test]
+    fn the_beginning_is_not_set_behind_a_sample_that_came_meanwhile() {
+        let times = Times::new(i64::MIN);
+        times.include(1_000_000, 9_000_000);
+        times.watch_min();
+        times.include(3_000_000, 3_000_000);
+        times.set_min(5_000_000);
+        assert_eq!(times.min(), Some(3_000_000));
+        times.watch_min();
+        times.set_min(5_000_000);
+        assert_eq!((times.min(), times.max()), (Some(5_000_000), Some(9_000_000)));
     }
 }

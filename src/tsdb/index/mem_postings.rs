@@ -109,6 +109,15 @@ impl MemPostings {
         values
     }
 
+    /// At most `most` values of a label behind `after`, sorted.
+    #[must_use]
+    pub fn values_after(&self, name: &str, after: Option<&str>, most: usize) -> Vec<String> {
+        let index = self.index.read();
+        let Some(values) = index.names.get(name) else { return Vec::new() };
+        let after = after.map_or(Bound::Unbounded, Bound::Excluded);
+        values.range::<str, _>((after, Bound::Unbounded)).take(most).map(|(value, _)| String::from(&**value)).collect()
+    }
+
     /// The series that have the label, rising.
     #[must_use]
     pub fn postings(&self, name: &str, value: &str) -> Vec<SeriesRef> {

@@ -1,4 +1,6 @@
-//! The inverted index: which series have which label. Here the head's; blocks will have theirs on disk.
+//! The inverted index: which series have which label. The head's is in memory, a block's in a file.
 
+pub mod block_index;
+mod condition;
 pub mod mem_postings;
 mod postings;

@@ -40,13 +40,13 @@ pub(super) struct Marks {
 }
 
 impl Marks {
-    pub(super) fn none(candidates: &[SeriesRef]) -> Self {
+    pub(super) fn none<R>(candidates: &[R]) -> Self {
         Self { words: vec![0; candidates.len().div_ceil(64)] }
     }
 
     /// Marks the candidates that are in `list`. `offset` is where `candidates` begins in the whole slice. Time grows
     /// with the shorter of the two, and only by the logarithm with the longer.
-    pub(super) fn mark(&mut self, offset: usize, candidates: &[SeriesRef], list: &[SeriesRef]) {
+    pub(super) fn mark<R: Copy + Ord>(&mut self, offset: usize, candidates: &[R], list: &[R]) {
         let (mut at, mut place) = (0, 0);
         while at < candidates.len() && place < list.len() {
             at = gallop(candidates, at, list[place]);
@@ -59,15 +59,15 @@ impl Marks {
         }
     }
 
-    pub(super) fn keep_marked(&self, candidates: &mut Vec<SeriesRef>) {
+    pub(super) fn keep_marked<R>(&self, candidates: &mut Vec<R>) {
         self.retain(candidates, true);
     }
 
-    pub(super) fn drop_marked(&self, candidates: &mut Vec<SeriesRef>) {
+    pub(super) fn drop_marked<R>(&self, candidates: &mut Vec<R>) {
         self.retain(candidates, false);
     }
 
-    fn retain(&self, candidates: &mut Vec<SeriesRef>, marked: bool) {
+    fn retain<R>(&self, candidates: &mut Vec<R>, marked: bool) {
         let mut at = 0;
         candidates.retain(|_| {
             let keep = (self.words[at / 64] >> (at % 64) & 1 == 1) == marked;
@@ -78,7 +78,7 @@ impl Marks {
 }
 
 /// The first place at or after `from` whose reference is not below `target`.
-fn gallop(list: &[SeriesRef], from: usize, target: SeriesRef) -> usize {
+fn gallop<R: Copy + Ord>(list: &[R], from: usize, target: R) -> usize {
     let (mut low, mut step) = (from, 1);
     while list.get(low + step - 1).is_some_and(|series| *series < target) {
         low += step;

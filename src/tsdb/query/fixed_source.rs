@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 
 /// Series and the chunks of each.
 #[derive(Debug, Clone, Default)]
-pub(super) struct FixedSource(pub(super) BTreeMap<Labels, Vec<Chunk>>);
+pub(crate) struct FixedSource(pub(crate) BTreeMap<Labels, Vec<Chunk>>);
 
 impl BlockSource for FixedSource {
     fn select(&self, matchers: &[Matcher], range: TimeRange) -> Result<ChunkSeriesSet<'_>, QueryError> {
@@ -26,7 +26,7 @@ impl BlockSource for FixedSource {
 }
 
 /// A chunk of these samples, which rise.
-pub(super) fn chunk(samples: &[Sample]) -> Chunk {
+pub(crate) fn chunk(samples: &[Sample]) -> Chunk {
     let mut chunk = XorChunk::new();
     samples.iter().for_each(|sample| chunk.append(sample.t, sample.v));
     let time = |sample: Option<&Sample>| sample.map_or(0, |sample| sample.t);
@@ -40,6 +40,6 @@ pub(super) fn chunk(samples: &[Sample]) -> Chunk {
 }
 
 /// The label set `{a="…"}`.
-pub(super) fn labels(value: &str) -> Labels {
+pub(crate) fn labels(value: &str) -> Labels {
     [("a", value)].into_iter().collect::<LabelsBuilder<'_>>().build().unwrap()
 }

@@ -3,7 +3,7 @@
 #[cfg(test)]
 pub(crate) mod conformance;
 #[cfg(test)]
-mod fixed_source;
+pub(crate) mod fixed_source;
 pub mod samples;
 pub mod select;
 pub mod source;

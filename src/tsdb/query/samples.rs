@@ -4,6 +4,7 @@
 //! overlap. Of samples at the same time the one of the later chunk wins, "later" meaning the order in which the chunks
 //! were given: the sources in their order, and each source's chunks in its order.
 
+use crate::model::intervals::Intervals;
 use crate::model::labels::Labels;
 use crate::model::sample::Sample;
 use crate::model::time::TimeRange;
@@ -81,6 +82,7 @@ struct OpenChunk<'a> {
     /// The sample that comes next.
     head: Sample,
     rest: XorIter<'a>,
+    deleted: Option<&'a Intervals>,
     rank: usize,
 }
 
@@ -139,7 +141,7 @@ impl<'a> SampleIter<'a> {
             if winner.is_none_or(|(rank, _)| rank < open.rank) {
                 winner = Some((open.rank, open.head));
             }
-            match read(&mut open.rest, self.labels)? {
+            match read(&mut open.rest, open.deleted, self.labels)? {
                 Some(sample) if sample.t <= t => return Err(self.damaged("its times do not rise")),
                 Some(sample) => {
                     open.head = sample;
@@ -159,11 +161,12 @@ impl<'a> SampleIter<'a> {
             return Ok(());
         }
         let mut rest = XorIter::new(chunk.data.bytes());
-        if let Some(head) = read(&mut rest, self.labels)? {
+        let deleted = chunk.deleted.as_deref();
+        if let Some(head) = read(&mut rest, deleted, self.labels)? {
             if head.t < chunk.mint {
                 return Err(self.damaged("it begins before the time that is stated for it"));
             }
-            self.open.push(OpenChunk { head, rest, rank: ranked.rank });
+            self.open.push(OpenChunk { head, rest, deleted, rank: ranked.rank });
         }
         Ok(())
     }
@@ -173,8 +176,11 @@ impl<'a> SampleIter<'a> {
     }
 }
 
-fn read(samples: &mut XorIter<'_>, labels: &Labels) -> Result<Option<Sample>, QueryError> {
-    samples.next().transpose().map_err(|error| QueryError::Damaged(format!("a chunk of {labels}: {error}")))
+/// The next sample that is not deleted.
+fn read(samples: &mut XorIter<'_>, deleted: Option<&Intervals>, labels: &Labels) -> Result<Option<Sample>, QueryError> {
+    let is_kept = |sample: &Sample| deleted.is_none_or(|deleted| !deleted.contains(sample.t));
+    let next = samples.find(|sample| sample.as_ref().map_or(true, is_kept));
+    next.transpose().map_err(|error| QueryError::Damaged(format!("a chunk of {labels}: {error}")))
 }
 
 #[cfg(test)]

@@ -22,9 +22,18 @@ pub fn select<'a>(
     matchers: &[Matcher],
     range: TimeRange,
 ) -> Result<SeriesSet<'a>, QueryError> {
-    let mut heads = BinaryHeap::with_capacity(sources.len());
-    for (source, block) in sources.iter().enumerate() {
-        let mut rest = block.select(matchers, range)?;
+    merge(sources.iter().map(|source| source.select(matchers, range)).collect::<Result<_, _>>()?)
+}
+
+/// The series of several answers as one.
+///
+/// Where two have a sample at the same time, the later one in `sets` wins.
+///
+/// # Errors
+/// [`QueryError`] where the first series of one can't be read.
+pub fn merge(sets: Vec<ChunkSeriesSet<'_>>) -> Result<SeriesSet<'_>, QueryError> {
+    let mut heads = BinaryHeap::with_capacity(sets.len());
+    for (source, mut rest) in sets.into_iter().enumerate() {
         if let Some(series) = rest.next().transpose()? {
             heads.push(Reverse(Head { series, source, rest }));
         }

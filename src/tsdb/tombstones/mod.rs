@@ -1,10 +1,10 @@
 //! What is deleted of series but still stored: for each series a set of times.
 //!
-//! | file       | what                                                     |
-//! |------------|----------------------------------------------------------|
-//! | this       | the set in memory                                        |
-//! | [`format`] | its bytes in a block's file `tombstones`                 |
-//! | [`file`]   | that file: read, replaced                                |
+//! | file           | what                                                 |
+//! |----------------|------------------------------------------------------|
+//! | this           | the set in memory                                    |
+//! | [`mod@format`] | its bytes in a block's file `tombstones`             |
+//! | [`file`]       | that file: read, replaced                            |
 //!
 //! A series is a plain number here: of a block it is the [`crate::model::refs::BlockSeriesRef`], of the head the
 //! [`crate::model::refs::SeriesRef`]. No lock: whoever shares a set puts it behind an `Arc`, which makes copies of it cheap for readers.

@@ -1,11 +1,11 @@
 //! The folder `chunks/` of a block: its chunks, in numbered segment files.
 //!
-//! | file         | what                                              |
-//! |--------------|---------------------------------------------------|
-//! | [`format`]   | the bytes of a file                               |
-//! | [`error`]    | what can go wrong                                 |
-//! | [`writer`]   | writes the files of a new block                   |
-//! | [`reader`]   | hands out chunks of files that are mapped         |
+//! | file           | what                                            |
+//! |----------------|-------------------------------------------------|
+//! | [`mod@format`] | the bytes of a file                             |
+//! | [`error`]      | what can go wrong                               |
+//! | [`writer`]     | writes the files of a new block                 |
+//! | [`reader`]     | hands out chunks of files that are mapped       |
 //!
 //! A segment is complete and synced before its block gets its name, and never changes afterwards.
 

@@ -3,7 +3,7 @@
 //! A segment is cut where Prometheus cuts it: the chunks of a series are weighed together, each with the longest length field that there
 //! is, so that files come out byte for byte alike. A segment is preallocated there, all 512 MiB of it, and cut to its length in
 //! the end; not here: on a disk that is nearly full that takes the room that the log needs, and fails although a few
-//! kilobytes are to be written. Bytes go out in pieces of [`BUFFER`], so that the file system places them well all the same.
+//! kilobytes are to be written. Bytes go out in pieces of a megabyte, so that the file system places them well all the same.
 //!
 //! One thread; nothing is durable before [`SegmentWriter::finish`] returned.
 

@@ -203,6 +203,7 @@ fn add_series(head: &Head, found: SnapshotSeries<'_>, mapped: &[MappedChunk]) ->
     let mut state = entry.series.state.lock();
     mapped.iter().for_each(|chunk| state.mapped.push(*chunk));
     state.open = open.map(|chunk| open_chunk(reference, chunk)).transpose()?;
+    head.stats.stale_series.fetch_add(i64::from(state.is_stale()), Ordering::Relaxed);
     Ok(())
 }
 

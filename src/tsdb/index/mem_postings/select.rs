@@ -1,10 +1,7 @@
 //! Which series satisfy a list of matchers.
 //!
-//! An absent label has the empty value. So a matcher that refuses the empty value needs the label: its series are
-//! those of the values that it accepts. One that accepts the empty value takes away the series of the values that it
-//! refuses. The cheapest of the first kind gives the candidates, everything else narrows them down; where there is none
-//! the candidates are all series. The idea of the two kinds is that of `PostingsForMatchers` in Prometheus's
-//! `tsdb/querier.go`.
+//! A condition keeps the series of some values or drops them (see `condition`). The cheapest that keeps gives the
+//! candidates, everything else narrows them down; where there is none the candidates are all series.
 //!
 //! Values that a matcher names are looked up; only a matcher that names none walks over the values of its label, or
 //! over those with its prefix. Memory: the candidates, 8 bytes each, and a bit for each of them.
@@ -12,6 +9,7 @@
 use super::{LONG_LIST, MemPostings, SLICE};
 use crate::model::matcher::Matcher;
 use crate::model::refs::SeriesRef;
+use crate::tsdb::index::condition::{Condition, ValueSet};
 use crate::tsdb::index::postings::Marks;
 
 impl MemPostings {
@@ -115,47 +113,5 @@ impl MemPostings {
             ValueSet::Every => self.scan(condition.name, "", visit_short),
         }
         long
-    }
-}
-
-/// What a matcher asks of the index.
-struct Condition<'m> {
-    name: &'m str,
-    /// Whether the series of `values` are kept, and no others; or they are dropped, and no others.
-    keeps: bool,
-    values: ValueSet<'m>,
-}
-
-/// Some of the values of a label.
-enum ValueSet<'m> {
-    Listed(&'m [String]),
-    /// Those that begin with `prefix` and that the matcher accepts (to keep) or refuses (to drop).
-    Tested {
-        prefix: &'m str,
-        matcher: &'m Matcher,
-    },
-    Every,
-}
-
-impl<'m> Condition<'m> {
-    /// `None` for a matcher that every series satisfies.
-    fn of(matcher: &'m Matcher) -> Option<Self> {
-        let keeps = !matcher.matches_empty();
-        // Whether `values` are those that the matcher's value or expression names, or all but those.
-        let named = keeps != matcher.is_negative();
-        let values = match (matcher.set_matches(), named) {
-            (Some(set), true) => ValueSet::Listed(set),
-            (Some([only]), false) if only.is_empty() => ValueSet::Every,
-            _ if matcher.names_every_value() && !named => {
-                // All but every value: to keep none, or to drop none.
-                return keeps.then_some(Self { name: matcher.name(), keeps, values: ValueSet::Listed(&[]) });
-            }
-            _ if matcher.names_every_value() => ValueSet::Every,
-            _ => {
-                let prefix = if named { matcher.prefix().unwrap_or_default() } else { "" };
-                ValueSet::Tested { prefix, matcher }
-            }
-        };
-        Some(Self { name: matcher.name(), keeps, values })
     }
 }

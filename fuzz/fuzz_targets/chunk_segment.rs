@@ -1,0 +1,9 @@
+//! Fuzzes a segment of a block's chunks; the property stands in `checks/chunk_segment.rs`.
+
+#![no_main]
+
+#[allow(dead_code, reason = "a target uses one of the checks")]
+#[path = "../checks/mod.rs"]
+mod checks;
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| checks::chunk_segment::check(data));

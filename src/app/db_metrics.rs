@@ -1,0 +1,219 @@
+//! What the database counts of its upkeep (compaction, retention, truncation, checkpoints, the disk), under Prometheus's names where it
+//! has one.
+
+use crate::metrics::registry::{Distribution, Registry};
+use crate::tsdb::db::Db;
+use crate::tsdb::db::stats::{Buckets, DbStats, Durations};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// A name, what it means and where it stands.
+type Number = (&'static str, &'static str, fn(&DbStats) -> &AtomicU64);
+
+const COUNTERS: &[Number] = &[
+    (
+        "prometheus_tsdb_compactions_triggered_total",
+        "Total number of triggered compactions for the partition.",
+        |stats| &stats.compactions_triggered,
+    ),
+    (
+        "prometheus_tsdb_compactions_skipped_total",
+        "Total number of skipped compactions due to disabled auto compaction.",
+        |stats| &stats.compactions_skipped,
+    ),
+    (
+        "prometheus_tsdb_compactions_total",
+        "Total number of compactions that were executed for the partition.",
+        |stats| &stats.compactions,
+    ),
+    (
+        "prometheus_tsdb_compactions_failed_total",
+        "Total number of compactions that failed for the partition.",
+        |stats| &stats.compactions_failed,
+    ),
+    (
+        "prometheus_tsdb_vertical_compactions_total",
+        "Total number of compactions done on overlapping blocks.",
+        |stats| &stats.vertical_compactions,
+    ),
+    ("narthex_tsdb_compaction_samples_total", "Samples that compactions have written.", |stats| {
+        &stats.compaction_samples
+    }),
+    ("narthex_tsdb_blocks_quarantined_total", "Damaged blocks that were set aside.", |stats| &stats.blocks_quarantined),
+    ("prometheus_tsdb_reloads_total", "Number of times the database reloaded block data from disk.", |stats| {
+        &stats.reloads
+    }),
+    (
+        "prometheus_tsdb_reloads_failures_total",
+        "Number of times the database failed to reload block data from disk.",
+        |stats| &stats.reload_failures,
+    ),
+    (
+        "prometheus_tsdb_time_retentions_total",
+        "The number of times that blocks were deleted because the maximum time limit was exceeded.",
+        |stats| &stats.time_retentions,
+    ),
+    (
+        "prometheus_tsdb_size_retentions_total",
+        "The number of times that blocks were deleted because the maximum number of bytes was exceeded.",
+        |stats| &stats.size_retentions,
+    ),
+    (
+        "prometheus_tsdb_stale_series_compactions_triggered_total",
+        "Total number of triggered stale series compactions.",
+        |stats| &stats.stale_compactions_triggered,
+    ),
+    (
+        "prometheus_tsdb_stale_series_compactions_failed_total",
+        "Total number of stale series compactions that failed.",
+        |stats| &stats.stale_compactions_failed,
+    ),
+    ("prometheus_tsdb_head_truncations_total", "Total number of head truncations attempted.", |stats| {
+        &stats.head_truncations
+    }),
+    ("prometheus_tsdb_head_truncations_failed_total", "Total number of head truncations that failed.", |stats| {
+        &stats.head_truncations_failed
+    }),
+    ("prometheus_tsdb_checkpoint_creations_total", "Total number of checkpoint creations attempted.", |stats| {
+        &stats.checkpoints
+    }),
+    (
+        "prometheus_tsdb_checkpoint_creations_failed_total",
+        "Total number of checkpoint creations that failed.",
+        |stats| &stats.checkpoints_failed,
+    ),
+    ("prometheus_tsdb_checkpoint_deletions_total", "Total number of checkpoint deletions attempted.", |stats| {
+        &stats.checkpoint_deletions
+    }),
+    (
+        "prometheus_tsdb_checkpoint_deletions_failed_total",
+        "Total number of checkpoint deletions that failed.",
+        |stats| &stats.checkpoint_deletions_failed,
+    ),
+    ("prometheus_tsdb_snapshot_replay_error_total", "Total number snapshot replays that failed.", |stats| {
+        &stats.snapshot_replay_errors
+    }),
+];
+
+const GAUGES: &[Number] = &[
+    (
+        "prometheus_tsdb_compaction_populating_block",
+        "Set to 1 when a block is currently being written to the disk.",
+        |stats| &stats.populating_block,
+    ),
+    ("prometheus_tsdb_blocks_loaded", "Number of currently loaded data blocks.", |stats| &stats.blocks_loaded),
+    (
+        "prometheus_tsdb_storage_blocks_bytes",
+        "The number of bytes that are currently used for local storage by all blocks.",
+        |stats| &stats.blocks_bytes,
+    ),
+    ("prometheus_tsdb_symbol_table_size_bytes", "Size of symbol table in memory for loaded blocks.", |stats| {
+        &stats.symbol_table_bytes
+    }),
+    ("prometheus_tsdb_head_stale_series", "Total number of stale series in the head block.", |stats| {
+        &stats.head_stale_series
+    }),
+    (
+        "narthex_tsdb_head_compaction_held",
+        "Whether no blocks are made of the head, as its log has samples that this version does not serve.",
+        |stats| &stats.head_compaction_held,
+    ),
+];
+
+/// A name, what it means and where it stands.
+type Times = (&'static str, &'static str, fn(&DbStats) -> &Durations);
+
+/// Prometheus has summaries or histograms of these names; sum and count are what can be computed with.
+const DURATIONS: &[Times] = &[
+    ("prometheus_tsdb_tombstone_cleanup_seconds", "The time taken to recompact blocks to remove tombstones", |stats| {
+        &stats.tombstone_cleanups
+    }),
+    ("prometheus_tsdb_stale_series_compaction_duration_seconds", "Duration of stale series compaction runs", |stats| {
+        &stats.stale_compactions
+    }),
+    ("prometheus_tsdb_head_gc_duration_seconds", "Runtime of garbage collection in the head block", |stats| {
+        &stats.head_gcs
+    }),
+    ("prometheus_tsdb_wal_truncate_duration_seconds", "Duration of WAL truncation", |stats| &stats.wal_truncations),
+];
+
+/// A name, what it means and where it stands.
+type Spread = (&'static str, &'static str, fn(&DbStats) -> &Buckets);
+
+const HISTOGRAMS: &[Spread] = &[
+    ("prometheus_tsdb_compaction_duration_seconds", "Duration of compaction runs.", |stats| &stats.compaction_seconds),
+    ("prometheus_tsdb_compaction_chunk_samples", "Final number of samples on their first compaction.", |stats| {
+        &stats.compaction_chunk_samples
+    }),
+    ("prometheus_tsdb_compaction_chunk_size_bytes", "Final size of chunks on their first compaction.", |stats| {
+        &stats.compaction_chunk_bytes
+    }),
+    (
+        "prometheus_tsdb_compaction_chunk_range_seconds",
+        "Final time range of chunks on their first compaction.",
+        |stats| &stats.compaction_chunk_seconds,
+    ),
+];
+
+/// Registers all of it.
+pub(crate) fn register(registry: &mut Registry, db: &Arc<Db>) {
+    for &(name, help, number) in COUNTERS {
+        let db = db.clone();
+        registry.counter_fn(name, help, move || number(db.stats()).load(Ordering::Relaxed) as f64);
+    }
+    for &(name, help, number) in GAUGES {
+        let db = db.clone();
+        registry.gauge_fn(name, help, move || number(db.stats()).load(Ordering::Relaxed) as f64);
+    }
+    for &(name, help, times) in DURATIONS {
+        let (sum, count) = (db.clone(), db.clone());
+        registry.gauge_fn(&format!("{name}_sum"), &format!("{help}, the sum."), move || times(sum.stats()).seconds());
+        registry.gauge_fn(&format!("{name}_count"), &format!("{help}, how many."), move || {
+            times(count.stats()).count() as f64
+        });
+    }
+    for &(name, help, buckets) in HISTOGRAMS {
+        let db = db.clone();
+        registry.histogram_fn(name, help, move || distribution(buckets(db.stats())));
+    }
+    register_settings(registry, db);
+    register_hold(registry, db);
+    register_disk(registry, db);
+}
+
+fn distribution(buckets: &Buckets) -> Distribution {
+    Distribution { sum: buckets.sum(), buckets: buckets.buckets().map(|bucket| (bucket.bound, bucket.count)).collect() }
+}
+
+fn register_settings(registry: &mut Registry, db: &Arc<Db>) {
+    let shown = db.clone();
+    let help = "How long to retain samples in storage.";
+    registry.gauge_fn("prometheus_tsdb_retention_limit_seconds", help, move || {
+        shown.settings().retention.time_ms as f64 / 1000.0
+    });
+    let shown = db.clone();
+    let help = "Max number of bytes to be retained in the tsdb blocks, configured 0 means disabled.";
+    registry.gauge_fn("prometheus_tsdb_retention_limit_bytes", help, move || shown.settings().retention.bytes as f64);
+    let shown = db.clone();
+    let help = "Max percentage of total storage space to be retained in the tsdb blocks, configured 0 means disabled.";
+    registry
+        .gauge_fn("prometheus_tsdb_retention_limit_percentage", help, move || shown.settings().retention.percentage);
+}
+
+fn register_hold(registry: &mut Registry, db: &Arc<Db>) {
+    let shown = db.clone();
+    let help = "Whether retention deletes nothing, as the directory had older data at the start and nobody has chosen a retention.";
+    registry.gauge_fn("narthex_tsdb_retention_held", help, move || f64::from(u8::from(shown.retention_is_held())));
+}
+
+fn register_disk(registry: &mut Registry, db: &Arc<Db>) {
+    let shown = db.clone();
+    registry.gauge_fn("narthex_tsdb_disk_free_bytes", "Free space on the disk of the data directory.", move || {
+        // Looks again where nobody has of late.
+        shown.check_disk();
+        shown.disk_guard().free_bytes() as f64
+    });
+    let shown = db.clone();
+    let help = "Free space below which no writes are taken.";
+    registry.gauge_fn("narthex_tsdb_disk_reserve_bytes", help, move || shown.disk_guard().reserve_bytes() as f64);
+}

@@ -1,0 +1,144 @@
+//! Reading the configuration file again, told by SIGHUP or by a request, while everything goes on.
+//!
+//! A file that is wrong changes nothing and is reported: in the log, by the metrics and to who asked. One reload at a time, on a
+//! blocking thread.
+
+use crate::config::file;
+use crate::config::file::FileError;
+use crate::config::flags::ServeFlags;
+use crate::config::settings;
+use crate::metrics::registry::{Gauge, Registry};
+use crate::server::control::Reload;
+use crate::tsdb::db::Db;
+use crate::tsdb::db::error::MaintenanceError;
+use crate::tsdb::db::settings::{FloatEncoding, Settings};
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+use tokio::signal::unix::Signal;
+use tokio::sync::mpsc;
+
+/// Why a configuration is not used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file can't be read or says something that can't be.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// A share of a disk whose size can't be told.
+    #[error(
+        "storage.tsdb.retention.percentage can't be used: the size of the file system of {path} can't be told: {why}"
+    )]
+    Percentage {
+        /// The data directory.
+        path: PathBuf,
+        /// Why not.
+        why: io::Error,
+    },
+    /// The database does not take it.
+    #[error("the configuration can't be applied: {0}")]
+    Apply(#[from] MaintenanceError),
+}
+
+/// The metrics that Prometheus has of its configuration.
+#[derive(Debug, Clone)]
+pub(crate) struct ReloadMetrics {
+    successful: Gauge,
+    success_seconds: Gauge,
+}
+
+impl ReloadMetrics {
+    /// Registers them; the configuration of the start has been read by then.
+    pub(crate) fn register(registry: &mut Registry) -> Self {
+        let metrics = Self {
+            successful: registry.gauge(
+                "prometheus_config_last_reload_successful",
+                "Whether the last configuration reload attempt was successful.",
+            ),
+            success_seconds: registry.gauge(
+                "prometheus_config_last_reload_success_timestamp_seconds",
+                "Timestamp of the last successful configuration reload.",
+            ),
+        };
+        metrics.succeeded();
+        metrics
+    }
+
+    fn succeeded(&self) {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        self.success_seconds.set(i64::try_from(since.as_secs()).unwrap_or(i64::MAX));
+        self.successful.set(1);
+    }
+}
+
+/// Reloads the configuration.
+#[derive(Debug)]
+pub(crate) struct Reloader {
+    pub(crate) flags: Arc<ServeFlags>,
+    pub(crate) db: Arc<Db>,
+    pub(crate) metrics: ReloadMetrics,
+    /// That of the start, which a file falls back to that names none.
+    pub(crate) encoding: FloatEncoding,
+}
+
+impl Reloader {
+    /// Reloads whenever somebody asks, or the process gets `hangup`.
+    pub(crate) async fn follow(self, mut asked: mpsc::Receiver<Reload>, mut hangup: Signal) {
+        let reloader = Arc::new(self);
+        loop {
+            let asker = tokio::select! {
+                Some(()) = hangup.recv() => None,
+                Some(asker) = asked.recv() => Some(asker),
+                else => return,
+            };
+            let working = tokio::task::spawn_blocking({
+                let reloader = reloader.clone();
+                move || reloader.reload()
+            });
+            let outcome = working.await.unwrap_or_else(|error| Err(error.to_string()));
+            if let Some(asker) = asker {
+                // Who asked may have gone.
+                let _ = asker.send(outcome);
+            }
+        }
+    }
+
+    fn reload(&self) -> Result<(), String> {
+        let done = self.try_reload();
+        match &done {
+            Ok(()) => {
+                self.metrics.succeeded();
+                tracing::info!(settings = ?self.db.settings(), "the configuration was reloaded");
+            }
+            Err(error) => {
+                self.metrics.successful.set(0);
+                tracing::error!(%error, "the configuration was not reloaded: the old one holds");
+            }
+        }
+        done.map_err(|error| error.to_string())
+    }
+
+    fn try_reload(&self) -> Result<(), ConfigError> {
+        let file = self.flags.config_file.as_deref().map(file::load).transpose()?.unwrap_or_default();
+        let settings = settings::at_reload(&self.flags.storage, &file, self.encoding);
+        check(&settings, &self.db)?;
+        Ok(self.db.apply(settings)?)
+    }
+}
+
+/// Whether settings can hold on this machine; warns of what is meant otherwise than it looks.
+pub(crate) fn check(settings: &Settings, db: &Db) -> Result<(), ConfigError> {
+    let retention = &settings.retention;
+    if retention.percentage == 0.0 {
+        return Ok(());
+    }
+    if retention.bytes > 0 {
+        tracing::warn!("storage.tsdb.retention.size means nothing beside storage.tsdb.retention.percentage");
+    }
+    let path = &db.options().dir;
+    let known = db.options().disk.space(path).and_then(|space| match space.total {
+        0 => Err(io::Error::other("it says that it has no bytes")),
+        _ => Ok(()),
+    });
+    known.map_err(|why| ConfigError::Percentage { path: path.clone(), why })
+}

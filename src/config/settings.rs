@@ -1,0 +1,108 @@
+//! From flags and configuration file to the database's changeable settings, by Prometheus's rules.
+//!
+//! A section `storage.tsdb.retention` in the file replaces the flags as a whole: what it leaves out is then no limit. Without it the
+//! flags hold, and without these a retention of 15 days, which counts as chosen by nobody. A percentage makes the size void.
+//! A `chunk_encoding.floats` that the file leaves out is what it was at the start. Pure.
+
+use crate::config::file::ConfigFile;
+use crate::config::flags::{Feature, StorageFlags};
+use crate::tsdb::db::settings::{DEFAULT_RETENTION_MS, FloatEncoding, Retention, RetentionOrigin, Settings};
+use std::time::Duration;
+
+/// The settings at the start.
+#[must_use]
+pub fn at_start(flags: &StorageFlags, file: &ConfigFile) -> Settings {
+    let by_feature =
+        if flags.features.contains(&Feature::Xor2Encoding) { FloatEncoding::Xor2 } else { FloatEncoding::Xor };
+    at_reload(flags, file, by_feature)
+}
+
+/// The settings after the file was read again; `encoding` is that of the start.
+#[must_use]
+pub fn at_reload(flags: &StorageFlags, file: &ConfigFile, encoding: FloatEncoding) -> Settings {
+    Settings {
+        retention: retention(flags, file),
+        stale_series_threshold: file.tsdb.stale_series_threshold,
+        float_encoding: file.tsdb.float_encoding.unwrap_or(encoding),
+    }
+}
+
+fn retention(flags: &StorageFlags, file: &ConfigFile) -> Retention {
+    if let Some(section) = &file.tsdb.retention {
+        return Retention {
+            time_ms: millis(section.time),
+            bytes: section.size.0,
+            percentage: section.percentage,
+            origin: RetentionOrigin::Chosen,
+        };
+    }
+    let time_ms = flags.retention_time.map_or(0, millis);
+    let bytes = flags.retention_size.map_or(0, |size| size.0);
+    let (time_ms, origin) = match (time_ms, bytes) {
+        (0, 0) => (DEFAULT_RETENTION_MS, RetentionOrigin::Default),
+        _ => (time_ms, RetentionOrigin::Chosen),
+    };
+    Retention { time_ms, bytes, percentage: 0.0, origin }
+}
+
+fn millis(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{at_reload, at_start};
+    use crate::config::file;
+    use crate::config::flags::{Cli, Command, StorageFlags};
+    use crate::tsdb::db::settings::{FloatEncoding, Retention, RetentionOrigin};
+    use clap::Parser;
+
+    const HOUR: i64 = 3_600_000;
+
+    fn flags(given: &[&str]) -> StorageFlags {
+        let Command::Serve(flags) = Cli::parse_from(["narthex", "serve"].iter().chain(given)).command;
+        flags.storage
+    }
+
+    fn retention(given: &[&str], file: &str) -> Retention {
+        at_start(&flags(given), &file::parse_for_tests(file)).retention
+    }
+
+    fn chosen(time_ms: i64, bytes: u64, percentage: f64) -> Retention {
+        Retention { time_ms, bytes, percentage, origin: RetentionOrigin::Chosen }
+    }
+
+    #[test]
+    fn without_a_word_fifteen_days_hold_and_nobody_chose_them() {
+        let default = Retention { time_ms: 360 * HOUR, bytes: 0, percentage: 0.0, origin: RetentionOrigin::Default };
+        assert_eq!(retention(&[], ""), default);
+        assert_eq!(retention(&["--storage.tsdb.retention.time=0"], "storage: {tsdb: {retention: }}"), default);
+    }
+
+    #[test]
+    fn flags_choose_and_a_size_alone_is_no_limit_of_time() {
+        assert_eq!(retention(&["--storage.tsdb.retention.time=2d"], ""), chosen(48 * HOUR, 0, 0.0));
+        assert_eq!(retention(&["--storage.tsdb.retention.size=1GB"], ""), chosen(0, 1 << 30, 0.0));
+    }
+
+    #[test]
+    fn the_section_of_the_file_replaces_the_flags_as_a_whole() {
+        let flags = ["--storage.tsdb.retention.time=2d", "--storage.tsdb.retention.size=1GB"];
+        let file = |section: &str| retention(&flags, &format!("storage:\n  tsdb:\n    retention: {section}\n"));
+        assert_eq!(file("{size: 5MB}"), chosen(0, 5 << 20, 0.0));
+        assert_eq!(file("{time: 1h, percentage: 12.5}"), chosen(HOUR, 0, 12.5));
+        assert_eq!(file("{}"), chosen(0, 0, 0.0));
+        assert_eq!(retention(&flags, "storage: {tsdb: {}}"), chosen(48 * HOUR, 1 << 30, 0.0));
+    }
+
+    #[test]
+    fn the_encoding_that_a_file_leaves_out_is_that_of_the_start() {
+        let none = file::parse_for_tests("");
+        let xor = file::parse_for_tests("storage: {tsdb: {chunk_encoding: {floats: xor}}}");
+        let flags_xor2 = flags(&["--enable-feature=xor2-encoding"]);
+        assert_eq!(at_start(&flags_xor2, &none).float_encoding, FloatEncoding::Xor2);
+        assert_eq!(at_start(&flags_xor2, &xor).float_encoding, FloatEncoding::Xor);
+        assert_eq!(at_reload(&flags(&[]), &none, FloatEncoding::Xor2).float_encoding, FloatEncoding::Xor2);
+        assert_eq!(at_start(&flags(&[]), &none).float_encoding, FloatEncoding::Xor);
+    }
+}

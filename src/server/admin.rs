@@ -1,0 +1,214 @@
+//! `POST` or `PUT /api/v1/admin/tsdb/…`: delete series, clean up after that, take a snapshot; as Prometheus has them.
+//!
+//! Only with `--web.enable-admin-api`. Parameters stand in the path's query or in a form. One order is carried out at a time, on a
+//! blocking thread and to its end, also where the client has gone.
+
+use crate::model::matcher::Matcher;
+use crate::model::time::TimeRange;
+use crate::server::admission::GateFull;
+use crate::server::api;
+use crate::server::api::ApiError;
+use crate::server::body;
+use crate::server::body::BodyLimits;
+use crate::server::context::SharedContext;
+use crate::server::control::Access;
+use crate::server::ingest::now_ms;
+use crate::server::media_type::MediaType;
+use crate::server::selector;
+use crate::server::time_text;
+use crate::tsdb::db::Db;
+use crate::tsdb::db::error::MaintenanceError;
+use crate::tsdb::db::maintenance_api::SnapshotParts;
+use axum::extract::{Request, State};
+use axum::http::StatusCode;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+
+/// A form is no larger.
+const MAX_FORM_BYTES: usize = 10 << 20;
+/// Selectors in one request.
+const MAX_SELECTORS: usize = 1000;
+
+/// `delete_series?match[]=…&start=…&end=…`.
+pub(crate) async fn delete_series(State(context): State<SharedContext>, request: Request) -> Response {
+    let wanted = match parameters(&context, request).await.and_then(|parameters| deletion(&parameters)) {
+        Ok(wanted) => wanted,
+        Err(error) => return error.into_response(),
+    };
+    tracing::info!(selectors = ?wanted.selectors, range = ?wanted.range, "told to delete series");
+    no_content(carry_out(context, move |db| db.delete(&wanted.selectors, wanted.range)).await)
+}
+
+/// `clean_tombstones`.
+pub(crate) async fn clean_tombstones(State(context): State<SharedContext>, request: Request) -> Response {
+    if let Err(error) = parameters(&context, request).await {
+        return error.into_response();
+    }
+    tracing::info!("told to clean up after deletions");
+    no_content(carry_out(context, Db::clean_tombstones).await)
+}
+
+/// `snapshot?skip_head=…`.
+pub(crate) async fn snapshot(State(context): State<SharedContext>, request: Request) -> Response {
+    let parts = match parameters(&context, request).await.and_then(|parameters| snapshot_parts(&parameters)) {
+        Ok(parts) => parts,
+        Err(error) => return error.into_response(),
+    };
+    tracing::info!(?parts, "told to take a snapshot");
+    match carry_out(context, move |db| db.snapshot(parts, now_ms())).await {
+        Ok(name) => api::success(&Snapshot { name }),
+        Err(error) => error.into_response(),
+    }
+}
+
+/// What is to be deleted.
+#[derive(Debug)]
+struct Deletion {
+    selectors: Vec<Vec<Matcher>>,
+    range: TimeRange,
+}
+
+#[derive(Serialize)]
+struct Snapshot {
+    name: String,
+}
+
+/// A parameter of a request.
+type Parameter = (String, String);
+
+/// The parameters of a request that is let in; those of a form go before those of the query.
+async fn parameters(context: &SharedContext, request: Request) -> Result<Vec<Parameter>, ApiError> {
+    if context.control.admin == Access::Off {
+        return Err(ApiError::Disabled("the admin API is switched off; see --web.enable-admin-api".to_owned()));
+    }
+    let query = request.uri().query().unwrap_or_default().to_owned();
+    let content_type = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let is_form =
+        content_type.and_then(MediaType::parse).is_some_and(|kind| kind.essence == "application/x-www-form-urlencoded");
+    let mut parameters = Vec::new();
+    if is_form {
+        let limits = BodyLimits { size: MAX_FORM_BYTES, ..context.body_limits.clone() };
+        let form = body::collect(request.into_body(), limits).await;
+        let form = form.map_err(|error| ApiError::BadData(format!("can't read the form: {error}")))?;
+        parameters.extend(form_urlencoded::parse(&form.bytes).into_owned());
+    }
+    parameters.extend(form_urlencoded::parse(query.as_bytes()).into_owned());
+    Ok(parameters)
+}
+
+/// The first value of a parameter, where it has one that is not empty.
+fn value<'a>(parameters: &'a [Parameter], name: &str) -> Option<&'a str> {
+    let found = parameters.iter().find(|(given, _)| given == name);
+    found.map(|(_, value)| value.as_str()).filter(|value| !value.is_empty())
+}
+
+fn invalid(name: &str, error: impl std::fmt::Display) -> ApiError {
+    ApiError::BadData(format!("invalid parameter {name:?}: {error}"))
+}
+
+fn deletion(parameters: &[Parameter]) -> Result<Deletion, ApiError> {
+    let texts: Vec<&str> =
+        parameters.iter().filter(|(name, _)| name == "match[]").map(|(_, value)| value.as_str()).collect();
+    if texts.is_empty() {
+        return Err(ApiError::BadData("no match[] parameter provided".to_owned()));
+    }
+    if texts.len() > MAX_SELECTORS {
+        return Err(ApiError::BadData(format!("more than {MAX_SELECTORS} selectors")));
+    }
+    let time = |name: &str, default: i64| match value(parameters, name) {
+        Some(text) => time_text::millis(text).map_err(|error| invalid(name, error)),
+        None => Ok(default),
+    };
+    let range = TimeRange::new(time("start", TimeRange::ALL.mint)?, time("end", TimeRange::ALL.maxt)?);
+    let selectors = texts.iter().map(|text| selector::parse_any(text)).collect::<Result<Vec<_>, _>>();
+    Ok(Deletion { selectors: selectors.map_err(|error| invalid("match[]", error))?, range })
+}
+
+fn snapshot_parts(parameters: &[Parameter]) -> Result<SnapshotParts, ApiError> {
+    match value(parameters, "skip_head") {
+        None | Some("0" | "f" | "F" | "false" | "False" | "FALSE") => Ok(SnapshotParts::BlocksAndHead),
+        Some("1" | "t" | "T" | "true" | "True" | "TRUE") => Ok(SnapshotParts::Blocks),
+        Some(other) => Err(invalid("skip_head", format!("{other:?} is neither true nor false"))),
+    }
+}
+
+/// Waits for the turn and works on a blocking thread.
+async fn carry_out<T: Send + 'static>(
+    context: SharedContext,
+    work: impl FnOnce(&Db) -> Result<T, MaintenanceError> + Send + 'static,
+) -> Result<T, ApiError> {
+    let permit = context.admin_gate.enter().await;
+    let permit = permit.map_err(|GateFull| ApiError::Unavailable("another order is being carried out".to_owned()))?;
+    let working = tokio::task::spawn_blocking(move || {
+        let _held = permit;
+        work(&context.db)
+    });
+    match working.await {
+        Ok(Ok(done)) => Ok(done),
+        Ok(Err(error)) => {
+            tracing::error!(%error, "an order of the admin API failed");
+            Err(ApiError::from(error))
+        }
+        Err(error) => {
+            tracing::error!(%error, "an order of the admin API broke");
+            Err(ApiError::Internal("carrying it out broke".to_owned()))
+        }
+    }
+}
+
+impl From<MaintenanceError> for ApiError {
+    fn from(error: MaintenanceError) -> Self {
+        let text = error.to_string();
+        match error {
+            MaintenanceError::NotReady | MaintenanceError::ReadOnly(_) => Self::Unavailable(text),
+            MaintenanceError::Unavailable(_) | MaintenanceError::Io { .. } | MaintenanceError::Failed(_) => {
+                Self::Internal(text)
+            }
+        }
+    }
+}
+
+fn no_content(done: Result<(), ApiError>) -> Response {
+    match done {
+        Ok(()) => StatusCode::NO_CONTENT.into_response(),
+        Err(error) => error.into_response(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{ApiError, deletion, snapshot_parts};
+    use crate::model::time::TimeRange;
+    use crate::tsdb::db::maintenance_api::SnapshotParts;
+
+    fn parameters(query: &str) -> Vec<(String, String)> {
+        form_urlencoded::parse(query.as_bytes()).into_owned().collect()
+    }
+
+    #[test]
+    fn a_deletion_has_selectors_and_by_default_all_times() {
+        let found = deletion(&parameters("match[]=up&match%5B%5D={job=\"a\"}")).unwrap();
+        assert_eq!((found.selectors.len(), found.range), (2, TimeRange::ALL));
+        let found = deletion(&parameters("match[]={__name__=~\".*\"}&start=1.5&end=2025-11-05T00:00:00Z")).unwrap();
+        assert_eq!(found.range, TimeRange::new(1500, 1_762_300_800_000));
+        for (query, part) in [
+            ("", "match[]"),
+            ("match=up", "match[]"),
+            ("match[]={", "match[]"),
+            ("match[]=up&start=x", "start"),
+            ("match[]=up&end=x", "end"),
+        ] {
+            let error = deletion(&parameters(query)).unwrap_err();
+            assert!(matches!(&error, ApiError::BadData(text) if text.contains(part)), "{query}: {error:?}");
+        }
+    }
+
+    #[test]
+    fn a_snapshot_has_the_head_unless_it_is_skipped() {
+        assert_eq!(snapshot_parts(&parameters("")), Ok(SnapshotParts::BlocksAndHead));
+        assert_eq!(snapshot_parts(&parameters("skip_head=false")), Ok(SnapshotParts::BlocksAndHead));
+        assert_eq!(snapshot_parts(&parameters("skip_head=1")), Ok(SnapshotParts::Blocks));
+        assert!(snapshot_parts(&parameters("skip_head=yes")).is_err());
+    }
+}

@@ -1,0 +1,62 @@
+//! Blocks for tests: given series and samples, written by the real writer.
+
+use crate::model::labels::{Labels, LabelsBuilder};
+use crate::model::sample::Sample;
+use crate::tsdb::block::meta::{BlockMeta, Compaction};
+use crate::tsdb::block::ulid::BlockUlid;
+use crate::tsdb::block::writer::{BlockWriter, NewBlock};
+use crate::tsdb::chunk::Encoding;
+use crate::tsdb::chunk::xor::XorChunk;
+use crate::tsdb::query::source::{Chunk, ChunkData};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+/// Series with their samples.
+pub(crate) type Model = BTreeMap<Labels, Vec<Sample>>;
+
+/// A label set.
+pub(crate) fn labels(pairs: &[(&str, &str)]) -> Labels {
+    pairs.iter().copied().collect::<LabelsBuilder<'_>>().build().unwrap()
+}
+
+/// Three series with up to 35 samples from 1000000 to 1340000 ms, every 10 s.
+pub(crate) fn example() -> Model {
+    let series = [
+        (&[("__name__", "up"), ("zone", "a")][..], 35),
+        (&[("__name__", "up"), ("zone", "é")], 12),
+        (&[("job", "x")], 1),
+    ];
+    let samples = |count| (0..count).map(|i| Sample::new(1_000_000 + 10_000 * i, i as f64)).collect();
+    series.into_iter().map(|(pairs, count)| (labels(pairs), samples(count))).collect()
+}
+
+/// A chunk of these samples, which rise.
+pub(crate) fn chunk(samples: &[Sample]) -> Chunk {
+    let mut chunk = XorChunk::new();
+    samples.iter().for_each(|sample| chunk.append(sample.t, sample.v));
+    let (mint, maxt) = (samples.first().unwrap().t, samples.last().unwrap().t);
+    Chunk { mint, maxt, encoding: Encoding::Xor, data: ChunkData::new(chunk.into_bytes()), deleted: None }
+}
+
+/// A writer that has all that a block with these series needs, in chunks of 10 samples.
+pub(crate) fn filled(parent: &Path, ulid: BlockUlid, model: &Model) -> BlockWriter {
+    let mut writer = BlockWriter::create(parent, ulid).unwrap();
+    let symbols: BTreeSet<&str> = model.keys().flat_map(Labels::iter).flat_map(|(name, value)| [name, value]).collect();
+    symbols.into_iter().for_each(|symbol| writer.add_symbol(symbol).unwrap());
+    for (labels, samples) in model {
+        writer.add_series(labels, &samples.chunks(10).map(chunk).collect::<Vec<_>>()).unwrap();
+    }
+    writer
+}
+
+/// What a block of the head says of itself.
+pub(crate) fn of_head(ulid: BlockUlid, min_time: i64, max_time: i64) -> NewBlock {
+    NewBlock { min_time, max_time, compaction: Compaction { level: 1, sources: vec![ulid], ..Compaction::default() } }
+}
+
+/// Writes a block of 0 to 2000000 ms; gives its folder.
+pub(crate) fn write(parent: &Path, model: &Model) -> PathBuf {
+    let ulid = BlockUlid::new(2_000_000).unwrap();
+    let meta: BlockMeta = filled(parent, ulid, model).finish(of_head(ulid, 0, 2_000_000)).unwrap().unwrap();
+    parent.join(meta.ulid.to_string())
+}

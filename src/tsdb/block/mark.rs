@@ -1,0 +1,36 @@
+//! What compactions note in a block's `meta.json`: that nothing is left of it, or that merging it failed.
+//!
+//! Under the lock of deletions, so that neither undoes the other.
+
+use crate::tsdb::block::error::BlockError;
+use crate::tsdb::block::meta::Compaction;
+use crate::tsdb::block::open::{Block, Current};
+use std::sync::Arc;
+
+impl Block {
+    /// Notes durably that nothing is left of it, so that also a start after a crash removes it.
+    ///
+    /// # Errors
+    /// [`BlockError::Io`] where the file can't be replaced.
+    pub fn mark_deletable(&self) -> Result<(), BlockError> {
+        self.note(|compaction| compaction.deletable = true)
+    }
+
+    /// Notes durably that merging it failed, so that neither we nor Prometheus merge its range by level again. For failures that lie
+    /// in the block, not for a full disk or the wish to stop.
+    ///
+    /// # Errors
+    /// [`BlockError::Io`] where the file can't be replaced.
+    pub fn mark_failed(&self) -> Result<(), BlockError> {
+        self.note(|compaction| compaction.failed = true)
+    }
+
+    fn note(&self, change: impl FnOnce(&mut Compaction)) -> Result<(), BlockError> {
+        let _changing = self.changing.lock();
+        let mut next = Current::clone(&self.current());
+        change(&mut Arc::make_mut(&mut next.meta).compaction);
+        next.meta_bytes = next.meta.write(&self.dir)?;
+        self.exchange(next);
+        Ok(())
+    }
+}

@@ -1,0 +1,273 @@
+//! Writing a block, reading it, deleting from it, linking it, and what its deep check sees.
+
+use crate::model::labels::Labels;
+use crate::model::matcher::{MatchKind, Matcher};
+use crate::model::time::TimeRange;
+use crate::tsdb::block::error::BlockError;
+use crate::tsdb::block::fixture::{self, Model, chunk, example, filled, labels, of_head};
+use crate::tsdb::block::meta::BlockMeta;
+use crate::tsdb::block::open::Block;
+use crate::tsdb::block::ulid::BlockUlid;
+use crate::tsdb::block::writer::BlockWriter;
+use crate::tsdb::chunk::xor::XorIter;
+use crate::tsdb::query::conformance;
+use crate::tsdb::query::source::{BlockSource, QueryError};
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+fn everything() -> [Matcher; 1] {
+    [Matcher::new(MatchKind::Equal, "no_such_label", "").unwrap()]
+}
+
+fn zone(value: &str) -> [Matcher; 1] {
+    [Matcher::new(MatchKind::Equal, "zone", value).unwrap()]
+}
+
+/// Every sample that a block gives out, in bits.
+fn read(block: &Block) -> Result<BTreeMap<Labels, Vec<(i64, u64)>>, QueryError> {
+    let mut found = BTreeMap::new();
+    for series in block.select(&everything(), TimeRange::ALL)? {
+        let series = series?;
+        let mut samples = Vec::new();
+        for chunk in &series.chunks {
+            let kept = |t| chunk.deleted.as_ref().is_none_or(|deleted| !deleted.contains(t));
+            let all = XorIter::new(chunk.data.bytes()).map(|sample| sample.unwrap());
+            samples.extend(all.filter(|sample| kept(sample.t)).map(|sample| (sample.t, sample.v.to_bits())));
+        }
+        found.insert(series.labels, samples);
+    }
+    Ok(found)
+}
+
+fn bits(model: &Model) -> BTreeMap<Labels, Vec<(i64, u64)>> {
+    let samples =
+        |samples: &Vec<_>| samples.iter().map(|one: &crate::model::sample::Sample| (one.t, one.v.to_bits())).collect();
+    model.iter().map(|(labels, list)| (labels.clone(), samples(list))).collect()
+}
+
+/// The files below a folder.
+fn files(dir: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() { found.extend(files(&path)) } else { found.push(path) }
+    }
+    found.sort();
+    found
+}
+
+#[test]
+fn a_block_answers_as_every_source_must() {
+    let place = tempfile::tempdir().unwrap();
+    let block = Block::open(&fixture::write(place.path(), &example())).unwrap();
+    conformance::check(&block, &example());
+    let facts = block.verify().unwrap();
+    assert_eq!((facts.series, facts.chunks, facts.stored_chunks, facts.float_samples), (3, 7, 7, 48));
+    assert_eq!(facts.times, Some(TimeRange::new(1_000_000, 1_340_000)));
+    assert_eq!(block.label_names(), ["__name__", "job", "zone"]);
+    assert_eq!(block.label_values("zone").unwrap(), ["a", "é"]);
+    assert_eq!(
+        block.symbols().collect::<Result<Vec<_>, _>>().unwrap(),
+        ["__name__", "a", "job", "up", "x", "zone", "é"]
+    );
+    let lengths = files(block.dir()).iter().map(|path| fs::metadata(path).unwrap().len()).sum::<u64>();
+    assert_eq!(block.size_bytes(), lengths);
+}
+
+#[test]
+fn a_writer_counts_what_it_writes_and_leaves_four_files() {
+    let place = tempfile::tempdir().unwrap();
+    let dir = fixture::write(place.path(), &example());
+    let meta = BlockMeta::read(&dir).unwrap();
+    let stats = &meta.stats;
+    assert_eq!((stats.num_series, stats.num_chunks, stats.num_samples, stats.num_float_samples), (3, 7, 48, 48));
+    assert_eq!((stats.num_histogram_samples, stats.num_tombstones, meta.compaction.sources.len()), (0, 0, 1));
+    let names: Vec<_> = files(&dir).iter().map(|path| path.strip_prefix(&dir).unwrap().to_owned()).collect();
+    assert_eq!(names, ["chunks/000001", "index", "meta.json", "tombstones"].map(PathBuf::from));
+    assert_eq!(fs::read_dir(place.path()).unwrap().count(), 1);
+}
+
+#[test]
+fn an_unfinished_or_empty_block_leaves_nothing() {
+    let place = tempfile::tempdir().unwrap();
+    let ulid = BlockUlid::new(5).unwrap();
+    let writer = filled(place.path(), ulid, &example());
+    assert!(place.path().join(format!("{ulid}.tmp-for-creation")).exists());
+    drop(writer);
+    assert_eq!(fs::read_dir(place.path()).unwrap().count(), 0);
+    let mut writer = filled(place.path(), ulid, &Model::new());
+    writer.add_series(&labels(&[("a", "b")]), &[]).unwrap();
+    assert_eq!(writer.finish(of_head(ulid, 0, 1)).unwrap(), None);
+    assert_eq!(fs::read_dir(place.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn what_can_not_stand_in_a_block_is_refused() {
+    let place = tempfile::tempdir().unwrap();
+    let (model, ulid) = (example(), BlockUlid::new(5).unwrap());
+    let refused = |result: Result<(), BlockError>| assert!(matches!(result, Err(BlockError::Refused(_))), "{result:?}");
+    let samples = model.values().next().unwrap();
+    let deleted = crate::tsdb::query::source::Chunk { deleted: Some(Arc::default()), ..chunk(samples) };
+    refused(filled(place.path(), ulid, &model).add_series(&labels(&[("zone", "é")]), &[deleted]));
+    refused(filled(place.path(), ulid, &model).add_series(&labels(&[("zone", "none")]), &[chunk(samples)]));
+    refused(filled(place.path(), ulid, &model).add_series(model.keys().next().unwrap(), &[chunk(samples)]));
+    refused(
+        filled(place.path(), ulid, &model).add_series(&labels(&[("zone", "é")]), &[chunk(samples), chunk(samples)]),
+    );
+    refused(filled(place.path(), ulid, &model).add_symbol("zzz"));
+    fs::create_dir(place.path().join(ulid.to_string())).unwrap();
+    assert!(matches!(BlockWriter::create(place.path(), ulid), Err(BlockError::Exists { .. })));
+}
+
+#[test]
+fn a_deletion_is_seen_at_once_and_after_a_start_and_not_by_readers_before_it() {
+    let place = tempfile::tempdir().unwrap();
+    let mut model = example();
+    let dir = fixture::write(place.path(), &model);
+    let block = Block::open(&dir).unwrap();
+    let before = block.select(&everything(), TimeRange::ALL).unwrap();
+    assert_eq!(block.delete(&zone("a"), TimeRange::new(0, 1_004_999)).unwrap(), 1);
+    assert_eq!(block.delete(&everything(), TimeRange::new(1_100_000, 1_204_999)).unwrap(), 2);
+    assert_eq!(block.delete(&zone("none"), TimeRange::ALL).unwrap() + block.delete(&[], TimeRange::ALL).unwrap(), 0);
+    assert!(before.map(|series| series.unwrap()).flat_map(|series| series.chunks).all(|chunk| chunk.deleted.is_none()));
+    for (labels, samples) in &mut model {
+        let first = labels.get("zone") == Some("a");
+        samples.retain(|one| !(1_100_000..=1_204_999).contains(&one.t) && !(first && one.t == 1_000_000));
+    }
+    for block in [&block, &Block::open(&dir).unwrap()] {
+        conformance::check(block, &model);
+        assert_eq!(read(block).unwrap(), bits(&model));
+        assert_eq!((block.meta().stats.num_tombstones, block.tombstones().total()), (3, 3));
+        let lengths = files(&dir).iter().map(|path| fs::metadata(path).unwrap().len()).sum::<u64>();
+        assert_eq!(block.size_bytes(), lengths);
+        block.verify().unwrap();
+    }
+    assert_eq!(BlockMeta::read(&dir).unwrap(), *block.meta());
+}
+
+#[test]
+fn a_series_that_is_deleted_as_a_whole_is_left_out_and_its_labels_are_not() {
+    let place = tempfile::tempdir().unwrap();
+    let block = Block::open(&fixture::write(place.path(), &example())).unwrap();
+    block.delete(&zone("é"), TimeRange::ALL).unwrap();
+    let model = example().into_iter().filter(|(labels, _)| labels.get("zone") != Some("é")).collect();
+    conformance::check(&block, &model);
+    assert_eq!(block.label_values("zone").unwrap(), ["a", "é"]);
+    let part = block.tombstones().iter().next().map(|(_, times)| times.iter().copied().collect::<Vec<_>>());
+    assert_eq!(part, Some(vec![TimeRange::new(1_000_000, 1_110_000)]));
+}
+
+#[test]
+fn a_snapshot_keeps_what_it_had() {
+    let place = tempfile::tempdir().unwrap();
+    let snapshots = place.path().join("snapshots");
+    fs::create_dir(&snapshots).unwrap();
+    let block = Block::open(&fixture::write(place.path(), &example())).unwrap();
+    block.delete(&zone("é"), TimeRange::ALL).unwrap();
+    let linked = Block::open(&block.link_to(&snapshots).unwrap()).unwrap();
+    let before = read(&block).unwrap();
+    block.delete(&everything(), TimeRange::ALL).unwrap();
+    assert_eq!((read(&block).unwrap().len(), read(&linked).unwrap()), (0, before));
+    let again = Block::open(linked.dir()).unwrap();
+    assert_eq!((again.tombstones(), again.meta()), (linked.tombstones(), linked.meta()));
+    assert!(matches!(block.link_to(&snapshots), Err(BlockError::Io(_))));
+}
+
+#[test]
+fn a_missing_file_is_damage_unless_it_is_the_tombstones() {
+    for name in ["index", "meta.json", "chunks/000001", "chunks", "tombstones"] {
+        let place = tempfile::tempdir().unwrap();
+        let dir = fixture::write(place.path(), &example());
+        let path = dir.join(name);
+        if path.is_dir() {
+            fs::remove_dir_all(path).unwrap()
+        } else {
+            fs::remove_file(path).unwrap()
+        }
+        match Block::open(&dir).and_then(|block| block.verify()) {
+            Ok(_) => assert_eq!(name, "tombstones"),
+            Err(error) => assert!(error.is_damage(), "{name}: {error}"),
+        }
+    }
+}
+
+#[test]
+fn every_changed_byte_is_noticed_or_harmless() {
+    let place = tempfile::tempdir().unwrap();
+    let dir = fixture::write(place.path(), &example());
+    let block = Block::open(&dir).unwrap();
+    block.delete(&zone("a"), TimeRange::new(1_015_000, 1_034_000)).unwrap();
+    let expected = read(&block).unwrap();
+    drop(block);
+    for path in files(&dir) {
+        let whole = fs::read(&path).unwrap();
+        let mut unseen = Vec::new();
+        for at in 0..whole.len() {
+            for change in [1 << (at % 8), 0xff, 0x80] {
+                let mut changed = whole.clone();
+                changed[at] ^= change;
+                // Replaced, not changed in place: a mapping may still be there.
+                fs::remove_file(&path).unwrap();
+                fs::write(&path, changed).unwrap();
+                let what = || format!("{} with byte {at} changed by {change:#x}", path.display());
+                let Ok(block) = Block::open(&dir) else { continue };
+                match read(&block) {
+                    Ok(found) => assert_eq!(found, expected, "{}", what()),
+                    Err(error) => drop(error),
+                }
+                if let Ok(facts) = block.verify() {
+                    assert_eq!((facts.series, facts.chunks, facts.float_samples), (3, 7, 48), "{}", what());
+                    unseen.push(at);
+                }
+            }
+        }
+        fs::remove_file(&path).unwrap();
+        fs::write(&path, &whole).unwrap();
+        unseen.dedup();
+        println!("{}: {} of {} bytes are not checked", path.display(), unseen.len(), whole.len());
+        match path.file_name().unwrap().to_str().unwrap() {
+            "000001" => assert_eq!(unseen, [5, 6, 7]),
+            "tombstones" => assert!(unseen.is_empty()),
+            _ => {}
+        }
+    }
+}
+
+#[test]
+fn every_field_of_the_meta_is_held_against_what_there_is() {
+    let place = tempfile::tempdir().unwrap();
+    let dir = fixture::write(place.path(), &example());
+    let text = fs::read_to_string(dir.join("meta.json")).unwrap();
+    let outcome = |from: &str, to: &str| {
+        assert_eq!(text.matches(from).count(), 1, "{from} in {text}");
+        fs::write(dir.join("meta.json"), text.replacen(from, to, 1)).unwrap();
+        Block::open(&dir).and_then(|block| block.verify()).is_ok()
+    };
+    let wrong = [
+        ("\"ulid\": \"0", "\"ulid\": \"1"),
+        ("\"version\": 1", "\"version\": 2"),
+        ("\"minTime\": 0", "\"minTime\": 2000000"),
+        ("\"minTime\": 0", "\"minTime\": 1000001"),
+        ("\"maxTime\": 2000000", "\"maxTime\": 1340000"),
+        ("\"numSamples\": 48", "\"numSamples\": 47"),
+        ("\"numFloatSamples\": 48", "\"numFloatSamples\": 49"),
+        ("\"numSeries\": 3", "\"numSeries\": 4"),
+        ("\"numChunks\": 7", "\"numChunks\": 8"),
+        ("\"numSeries\"", "\"numHistogramSamples\": 1, \"numSeries\""),
+    ];
+    for (from, to) in wrong {
+        assert!(!outcome(from, to), "{to}");
+    }
+    let unseen = [
+        ("\"minTime\": 0", "\"minTime\": 1000000"),
+        ("\"maxTime\": 2000000", "\"maxTime\": 1340001"),
+        ("\"numFloatSamples\": 48,", ""),
+        ("\"numSeries\"", "\"numTombstones\": 9, \"numSeries\""),
+        ("\"level\": 1", "\"level\": 2"),
+    ];
+    for (from, to) in unseen {
+        assert!(outcome(from, to), "{to}");
+    }
+}

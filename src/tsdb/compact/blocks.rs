@@ -1,0 +1,98 @@
+//! Merging blocks, and writing one anew: what a plan asks for, done.
+
+use crate::tsdb::block::error::BlockError;
+use crate::tsdb::block::open::Block;
+use crate::tsdb::block::ulid::BlockUlid;
+use crate::tsdb::compact::facts::BlockFacts;
+use crate::tsdb::compact::lineage::Lineage;
+use crate::tsdb::compact::merge::MergeError;
+use crate::tsdb::compact::merge::recode::FloatEncoding;
+use crate::tsdb::compact::write::{BlockPlan, Source, Watch, WriteError, write_block};
+use crate::tsdb::query::source::QueryError;
+use std::borrow::Cow;
+use std::path::Path;
+use std::sync::Arc;
+
+/// Where the outcome goes, and how.
+#[derive(Clone, Copy, Debug)]
+pub struct Target<'a> {
+    /// The data directory.
+    pub dir: &'a Path,
+    /// The name of the new block.
+    pub ulid: BlockUlid,
+    /// How floats of chunks that overlap are encoded anew.
+    pub floats: FloatEncoding,
+}
+
+/// Why blocks were not merged. They are as they were.
+#[derive(Debug, thiserror::Error)]
+pub enum CompactError {
+    /// There were no blocks.
+    #[error("no block to merge")]
+    Nothing,
+    /// A block has a chunk that would have to be encoded anew, and this version can't: it is to be held back from now on.
+    #[error("block {block}: {source}")]
+    Held {
+        /// The block.
+        block: BlockUlid,
+        /// Which chunk.
+        source: Box<MergeError>,
+    },
+    /// Anything else.
+    #[error(transparent)]
+    Write(#[from] WriteError),
+}
+
+/// Writes the block that holds what `blocks` hold, given in the order of their times. `false` where nothing is left of them, so that
+/// there is no new block and the old ones can go.
+///
+/// # Errors
+/// [`CompactError`].
+pub fn merge_blocks(target: Target<'_>, blocks: &[Arc<Block>], watch: &Watch<'_>) -> Result<bool, CompactError> {
+    let facts: Vec<BlockFacts> = blocks.iter().map(|block| BlockFacts::of(&block.meta())).collect();
+    let lineage = Lineage::of_merged(&facts).ok_or(CompactError::Nothing)?;
+    write_from(target, &lineage, blocks, watch)
+}
+
+/// Writes a block anew without what is deleted of it, on demand; else as [`merge_blocks`].
+///
+/// # Errors
+/// [`CompactError`].
+pub fn rewrite_block(target: Target<'_>, block: &Arc<Block>, watch: &Watch<'_>) -> Result<bool, CompactError> {
+    let lineage = Lineage::of_rewritten(target.ulid, &BlockFacts::of(&block.meta()));
+    write_from(target, &lineage, std::slice::from_ref(block), watch)
+}
+
+/// Notes in blocks of which nothing is left that they can go, so that also a start after a crash removes them all.
+///
+/// # Errors
+/// [`BlockError`] of the first that can't be changed.
+pub fn mark_deletable(blocks: &[Arc<Block>]) -> Result<(), BlockError> {
+    blocks.iter().try_for_each(|block| block.mark_deletable())
+}
+
+fn write_from(
+    target: Target<'_>,
+    lineage: &Lineage,
+    blocks: &[Arc<Block>],
+    watch: &Watch<'_>,
+) -> Result<bool, CompactError> {
+    let plan = BlockPlan { dir: target.dir, ulid: target.ulid, lineage, floats: target.floats };
+    let sources = blocks.iter().map(|block| source(block)).collect();
+    match write_block(plan, sources, watch) {
+        Ok(written) => Ok(written.is_some()),
+        Err(WriteError::Merge(error @ MergeError::Opaque { source_number, .. })) => match blocks.get(source_number) {
+            Some(block) => Err(CompactError::Held { block: block.meta().ulid, source: Box::new(error) }),
+            None => Err(WriteError::Merge(error).into()),
+        },
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn source(block: &Block) -> Source<'_> {
+    let symbols = block.symbols().map(|symbol| match symbol {
+        Ok(symbol) => Ok(Cow::Borrowed(symbol)),
+        Err(error) => Err(QueryError::Damaged(error.to_string())),
+    });
+    Source { series: block, symbols: Box::new(symbols) }
+}

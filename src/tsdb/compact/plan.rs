@@ -1,0 +1,148 @@
+//! Which blocks to merge next: a pure function of what is known of them.
+//!
+//! The rules are those of `tsdb/compact.go` of Prometheus, tried in this order; one call plans one merge:
+//!
+//! 1. **Classes apart.** Blocks made of a part of the head's series (hints from-stale-series, from-selected-series) are only
+//!    merged among their like: mixed in, the outcome would claim times that the head still holds. Ordinary blocks come
+//!    first, so that they never wait. Blocks of late samples are ordinary: they are there to be merged.
+//! 2. **Overlapping blocks**, the oldest run of them, the newest block included.
+//! 3. **By level.** The newest block is left, so that it can be copied away while it is whole. Of the others, those that lie in
+//!    one aligned range of the next length up are merged, shortest length and oldest first, once they fill the range or
+//!    a block behind it shows that nothing more comes. A range with a failed block is passed over.
+//! 4. **Tombstones.** From the newest large block back, one with tombstones for more than 5 % of its series is written anew. The
+//!    first block that is not large ends the search; where its tombstones are as many as its series it is written anew.
+//!
+//! Ours: a run or range with a block that is held back, because this version could not merge it, is passed over; and
+//! blocks count only up to the first (by ULID) that waits to be uploaded, as with `--storage.tsdb.delay-compact-file.path` of
+//! Prometheus: merges go from old to new, without gaps.
+
+use crate::tsdb::block::ulid::BlockUlid;
+use crate::tsdb::compact::facts::BlockFacts;
+use crate::tsdb::compact::groups::{aligned, overlapping};
+use crate::tsdb::compact::ranges::Ranges;
+use std::collections::BTreeSet;
+
+/// Blocks to be merged into one, or one to be written anew.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Plan {
+    /// Why.
+    pub reason: Reason,
+    /// The blocks, by their `mint`; never none.
+    pub blocks: Vec<BlockUlid>,
+}
+
+/// Why blocks are merged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reason {
+    /// They overlap.
+    Overlap,
+    /// Together they make a block of the next length.
+    Level,
+    /// Much of the one block is deleted.
+    Tombstones,
+}
+
+/// Blocks that are not to be touched now.
+#[derive(Clone, Debug, Default)]
+pub struct Exclusions {
+    /// Could not be merged by this version, and so will not be tried again.
+    pub held: BTreeSet<BlockUlid>,
+    /// To be uploaded as they are first; nothing with a name behind the first of them is touched either.
+    pub waiting: BTreeSet<BlockUlid>,
+}
+
+/// The next merge, or `None` where there is nothing to do. The order of `blocks` has no meaning.
+#[must_use]
+pub fn plan(blocks: &[BlockFacts], ranges: &Ranges, exclusions: &Exclusions) -> Option<Plan> {
+    let counted = counted(blocks, &exclusions.waiting);
+    let of_class = |class| counted.iter().copied().filter(move |block| Class::of(block) == class).collect::<Vec<_>>();
+    [Class::Whole, Class::StaleSeries, Class::SelectedSeries]
+        .into_iter()
+        .find_map(|class| plan_class(&of_class(class), ranges, &exclusions.held))
+}
+
+/// Which blocks may be merged with each other.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Class {
+    Whole,
+    StaleSeries,
+    SelectedSeries,
+}
+
+impl Class {
+    fn of(block: &BlockFacts) -> Self {
+        match (block.hints.stale_series, block.hints.selected_series) {
+            (true, _) => Self::StaleSeries,
+            (_, true) => Self::SelectedSeries,
+            _ => Self::Whole,
+        }
+    }
+}
+
+/// The blocks that planning looks at, by their `mint`.
+fn counted<'a>(blocks: &'a [BlockFacts], waiting: &BTreeSet<BlockUlid>) -> Vec<&'a BlockFacts> {
+    let mut counted: Vec<_> = blocks.iter().filter(|block| !block.deletable).collect();
+    counted.sort_by_key(|block| block.ulid);
+    let first = counted.iter().position(|block| waiting.contains(&block.ulid));
+    counted.truncate(first.unwrap_or(counted.len()));
+    counted.sort_by_key(|block| block.mint);
+    counted
+}
+
+fn plan_class(blocks: &[&BlockFacts], ranges: &Ranges, held: &BTreeSet<BlockUlid>) -> Option<Plan> {
+    let free = |group: &Vec<&BlockFacts>| !group.iter().any(|block| held.contains(&block.ulid));
+    if let Some(run) = overlapping(blocks).into_iter().find(free) {
+        return Some(Plan::new(Reason::Overlap, &run));
+    }
+    let (_, older) = blocks.split_last()?;
+    if let Some(group) = next_level(older, ranges).find(free) {
+        return Some(Plan::new(Reason::Level, &group));
+    }
+    deleted(older, ranges, held).map(|block| Plan::new(Reason::Tombstones, &[block]))
+}
+
+/// The groups that are complete, shortest range and oldest first.
+fn next_level<'a>(blocks: &[&'a BlockFacts], ranges: &Ranges) -> impl Iterator<Item = Vec<&'a BlockFacts>> {
+    let newest_mint = blocks.last().map_or(i64::MIN, |block| block.mint);
+    let complete = move |group: &Vec<&BlockFacts>, length: i64| {
+        let (Some(first), Some(last)) = (group.first(), group.last()) else { return false };
+        let filled = i128::from(last.maxt) - i128::from(first.mint) == i128::from(length);
+        group.len() > 1 && (filled || last.maxt <= newest_mint) && !group.iter().any(|block| block.failed)
+    };
+    let groups =
+        ranges.levels().flat_map(|length| aligned(blocks, length).into_iter().map(move |group| (group, length)));
+    groups
+        .filter(move |(group, length)| complete(group, *length))
+        .map(|(group, _)| group)
+        .collect::<Vec<_>>()
+        .into_iter()
+}
+
+/// The block that is worth writing anew for its tombstones.
+fn deleted<'a>(blocks: &[&'a BlockFacts], ranges: &Ranges, held: &BTreeSet<BlockUlid>) -> Option<&'a BlockFacts> {
+    for &block in blocks.iter().rev() {
+        let is_large = i128::from(block.maxt) - i128::from(block.mint) >= i128::from(ranges.large());
+        let is_due = if is_large {
+            // In floats, as Prometheus weighs it.
+            block.tombstones as f64 / (block.series as f64 + 1.0) > 0.05
+        } else {
+            block.tombstones > 0 && block.tombstones >= block.series
+        };
+        if is_due && !held.contains(&block.ulid) {
+            return Some(block);
+        }
+        if !is_large {
+            return None;
+        }
+    }
+    None
+}
+
+impl Plan {
+    fn new(reason: Reason, blocks: &[&BlockFacts]) -> Self {
+        Self { reason, blocks: blocks.iter().map(|block| block.ulid).collect() }
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests;

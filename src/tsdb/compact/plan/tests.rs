@@ -1,0 +1,262 @@
+//! Planning: cases of the field, then what must hold for any blocks.
+
+use super::{Exclusions, Plan, Reason, plan};
+use crate::tsdb::block::ulid::BlockUlid;
+use crate::tsdb::compact::facts::{BlockFacts, Hints};
+use crate::tsdb::compact::lineage::Lineage;
+use crate::tsdb::compact::ranges::Ranges;
+use proptest::prelude::{Just, Strategy, prop_assert, prop_assert_eq, prop_oneof, proptest};
+use std::collections::BTreeSet;
+
+pub(in crate::tsdb::compact) fn ulid(n: u128) -> BlockUlid {
+    BlockUlid::from_parts(0, n)
+}
+
+/// The number that a name was made of.
+fn number(name: BlockUlid) -> u128 {
+    (0..2000).find(|&n| ulid(n) == name).unwrap()
+}
+
+/// A block of the head that covers `[mint, maxt)`.
+pub(in crate::tsdb::compact) fn block(n: u128, mint: i64, maxt: i64) -> BlockFacts {
+    BlockFacts {
+        ulid: ulid(n),
+        mint,
+        maxt,
+        level: 1,
+        series: 0,
+        tombstones: 0,
+        failed: false,
+        deletable: false,
+        hints: Hints::default(),
+        sources: vec![ulid(n)],
+    }
+}
+
+/// Blocks numbered from 1.
+fn blocks(ranges: &[(i64, i64)]) -> Vec<BlockFacts> {
+    ranges.iter().zip(1..).map(|(&(mint, maxt), n)| block(n, mint, maxt)).collect()
+}
+
+/// 20, 60, 180, 540, 1620.
+fn ranges() -> Ranges {
+    Ranges::exponential(20, 1620)
+}
+
+fn planned(blocks: &[BlockFacts]) -> Vec<u128> {
+    let plan = plan(blocks, &ranges(), &Exclusions::default());
+    plan.map_or(Vec::new(), |plan| plan.blocks.into_iter().map(number).collect())
+}
+
+#[test]
+fn a_range_is_merged_once_a_block_behind_it_is_there() {
+    assert!(planned(&[]).is_empty());
+    assert!(planned(&blocks(&[(0, 20)])).is_empty());
+    assert!(planned(&blocks(&[(0, 20), (20, 40), (40, 60)])).is_empty());
+    assert_eq!(planned(&blocks(&[(0, 20), (20, 40), (40, 60), (60, 80)])), [1, 2, 3]);
+    assert_eq!(planned(&blocks(&[(0, 20), (20, 40), (40, 60), (60, 120), (120, 180)])), [1, 2, 3]);
+}
+
+#[test]
+fn a_gap_in_a_range_does_not_hold_it_back_forever() {
+    assert!(planned(&blocks(&[(0, 20), (20, 40), (60, 80)])).is_empty());
+    assert_eq!(planned(&blocks(&[(0, 20), (20, 40), (60, 80), (80, 100)])), [1, 2]);
+    assert_eq!(planned(&blocks(&[(20, 40), (60, 120), (960, 980), (120, 180), (720, 960)])), [1, 2, 4]);
+}
+
+#[test]
+fn the_newest_block_is_that_of_the_latest_time_not_of_the_latest_name() {
+    assert_eq!(planned(&blocks(&[(0, 360), (540, 560), (360, 420), (420, 540)])), [3, 4]);
+}
+
+#[test]
+fn overlapping_blocks_come_first_the_newest_included() {
+    assert_eq!(planned(&blocks(&[(0, 20), (19, 40), (40, 60)])), [1, 2]);
+    assert_eq!(planned(&blocks(&[(0, 20), (20, 40), (30, 50)])), [2, 3]);
+    assert_eq!(planned(&blocks(&[(0, 20), (10, 40), (30, 50)])), [1, 2, 3]);
+    assert_eq!(planned(&blocks(&[(0, 360), (340, 560), (360, 420), (420, 540)])), [1, 2, 3, 4]);
+    assert_eq!(planned(&blocks(&[(0, 10), (9, 20), (30, 40), (39, 50)])), [1, 2]);
+    let late = Hints { out_of_order: true, ..Hints::default() };
+    assert_eq!(planned(&[block(1, 0, 20), BlockFacts { hints: late, ..block(2, 0, 20) }, block(3, 20, 40)]), [1, 2]);
+}
+
+#[test]
+fn a_range_with_a_failed_block_is_passed_over() {
+    let cases: [&[(i64, i64)]; 3] = [
+        &[(0, 20), (20, 40), (40, 60), (60, 80)],
+        &[(0, 20), (20, 40), (60, 80), (80, 100)],
+        &[(0, 20), (20, 40), (40, 60), (60, 120), (120, 180), (180, 200)],
+    ];
+    for times in cases {
+        let mut blocks = blocks(times);
+        assert!(!planned(&blocks).is_empty());
+        blocks[1].failed = true;
+        assert!(planned(&blocks).is_empty(), "{times:?}");
+    }
+}
+
+#[test]
+fn large_blocks_with_many_tombstones_are_written_anew() {
+    let deleted = |n, mint, maxt, tombstones, series| BlockFacts { tombstones, series, ..block(n, mint, maxt) };
+    assert!(planned(&[deleted(1, 0, 540, 3, 10)]).is_empty(), "it is the newest");
+    assert_eq!(planned(&[deleted(1, 0, 540, 3, 10), block(2, 540, 560)]), [1]);
+    assert!(planned(&[deleted(1, 0, 540, 5, 99), block(2, 540, 560)]).is_empty(), "5 % exactly");
+    assert!(planned(&[deleted(1, 0, 60, 3, 10), block(2, 60, 80)]).is_empty(), "too small");
+    assert_eq!(planned(&[deleted(1, 0, 60, 10, 10), block(2, 60, 80)]), [1], "small, and all of it deleted");
+    assert!(planned(&[deleted(1, 0, 540, 0, 0), block(2, 540, 560)]).is_empty(), "nothing deleted");
+    let small_between = [deleted(1, 0, 540, 9, 10), deleted(2, 540, 600, 1, 10), block(3, 600, 620)];
+    assert!(planned(&small_between).is_empty(), "a small block ends the search");
+    let both = [deleted(1, 0, 540, 9, 10), deleted(2, 540, 1080, 9, 10), block(3, 1080, 1100)];
+    assert_eq!(planned(&both), [2], "newest first");
+}
+
+#[test]
+fn blocks_of_a_part_of_the_series_are_merged_among_their_like_only() {
+    let stale = |n, mint, maxt| {
+        let hints = Hints { stale_series: true, ..Hints::default() };
+        BlockFacts { hints, ..block(n, mint, maxt) }
+    };
+    let selected = |n, mint, maxt| {
+        let hints = Hints { selected_series: true, ..Hints::default() };
+        BlockFacts { hints, ..block(n, mint, maxt) }
+    };
+    let whole_first =
+        [block(1, 0, 20), stale(2, 0, 20), block(3, 20, 40), block(4, 40, 60), block(5, 60, 80), selected(6, 0, 80)];
+    assert_eq!(planned(&whole_first), [1, 3, 4]);
+    let then_stale = [
+        block(1, 0, 20),
+        stale(2, 0, 20),
+        stale(3, 20, 40),
+        stale(4, 40, 60),
+        stale(5, 60, 80),
+        selected(6, 0, 20),
+        selected(7, 10, 20),
+    ];
+    assert_eq!(planned(&then_stale), [2, 3, 4]);
+    assert_eq!(planned(&[block(1, 0, 20), stale(2, 0, 20), selected(3, 0, 20), selected(4, 10, 20)]), [3, 4]);
+}
+
+#[test]
+fn blocks_that_are_held_back_or_to_be_deleted_are_left_alone_with_what_goes_with_them() {
+    let without = |blocks: &[BlockFacts], held: &[u128]| {
+        let exclusions = Exclusions { held: held.iter().map(|&n| ulid(n)).collect(), waiting: BTreeSet::new() };
+        plan(blocks, &ranges(), &exclusions)
+    };
+    let two_runs = blocks(&[(0, 10), (9, 20), (30, 40), (39, 50)]);
+    assert_eq!(without(&two_runs, &[2]), Some(Plan { reason: Reason::Overlap, blocks: vec![ulid(3), ulid(4)] }));
+    let levels = blocks(&[(0, 20), (20, 40), (40, 60), (60, 80), (80, 100), (100, 120), (120, 140)]);
+    let second = Plan { reason: Reason::Level, blocks: vec![ulid(4), ulid(5), ulid(6)] };
+    assert_eq!(without(&levels, &[1]), Some(second));
+    assert_eq!(without(&levels, &[1, 6]), None);
+    let large = [BlockFacts { tombstones: 9, series: 9, ..block(1, 0, 540) }, block(2, 540, 560)];
+    assert_eq!(without(&large, &[]).unwrap().reason, Reason::Tombstones);
+    assert_eq!(without(&large, &[1]), None);
+    let going = [block(1, 0, 20), BlockFacts { deletable: true, ..block(2, 10, 20) }];
+    assert_eq!(without(&going, &[]), None);
+}
+
+#[test]
+fn blocks_count_up_to_the_first_that_waits_to_be_uploaded() {
+    let blocks = blocks(&[(0, 20), (20, 40), (40, 60), (60, 80), (80, 100)]);
+    let with = |waiting: &[u128]| {
+        let exclusions = Exclusions { held: BTreeSet::new(), waiting: waiting.iter().map(|&n| ulid(n)).collect() };
+        plan(&blocks, &ranges(), &exclusions).map_or(0, |plan| plan.blocks.len())
+    };
+    assert_eq!((with(&[]), with(&[5]), with(&[4]), with(&[1]), with(&[2, 5])), (3, 3, 0, 0, 0));
+}
+
+#[test]
+fn with_a_single_range_only_overlaps_are_merged() {
+    let single = Ranges::exponential(20, 20);
+    let apart = blocks(&[(0, 20), (20, 40), (40, 60), (60, 80)]);
+    assert_eq!(plan(&apart, &single, &Exclusions::default()), None);
+    assert!(plan(&blocks(&[(0, 20), (10, 20)]), &single, &Exclusions::default()).is_some());
+}
+
+fn any_hints() -> impl Strategy<Value = Hints> {
+    let late = Hints { out_of_order: true, ..Hints::default() };
+    let stale = Hints { stale_series: true, ..Hints::default() };
+    let selected = Hints { selected_series: true, ..Hints::default() };
+    prop_oneof![6 => Just(Hints::default()), 1 => Just(late), 1 => Just(stale), 1 => Just(selected)]
+}
+
+fn any_block() -> impl Strategy<Value = BlockFacts> {
+    let times = prop_oneof![
+        4 => (-30i64..90).prop_map(|n| (20 * n, 20)),
+        2 => (-10i64..30).prop_map(|n| (60 * n, 60)),
+        1 => (-600i64..1800, 1i64..700),
+        1 => prop_oneof![Just((i64::MIN, 10)), Just((i64::MAX - 10, 10)), Just((i64::MIN, i64::MAX))],
+    ];
+    (times, any_hints(), 0u64..20, 0u64..4, 0..10, 0..20).prop_map(|((mint, span), hints, series, tombstones, f, d)| {
+        let facts = block(0, mint, mint.saturating_add(span));
+        BlockFacts { hints, series, tombstones, failed: f == 0, deletable: d == 0, ..facts }
+    })
+}
+
+fn any_blocks() -> impl Strategy<Value = Vec<BlockFacts>> {
+    proptest::collection::vec(any_block(), 0..24).prop_map(|mut blocks| {
+        blocks.iter_mut().zip(1..).for_each(|(block, n)| block.ulid = ulid(n));
+        blocks
+    })
+}
+
+/// The blocks after a merge: what it writes is new, and has no tombstones.
+fn carry_out(blocks: &mut Vec<BlockFacts>, plan: &Plan, name: u128) {
+    let (merged, mut left): (Vec<_>, Vec<_>) = blocks.drain(..).partition(|block| plan.blocks.contains(&block.ulid));
+    let lineage = Lineage::of_merged(&merged).unwrap();
+    let facts = block(name, lineage.mint, lineage.maxt);
+    let series = merged.iter().map(|block| block.series).max().unwrap();
+    left.push(BlockFacts { level: lineage.level, hints: lineage.hints, sources: lineage.sources, series, ..facts });
+    *blocks = left;
+}
+
+proptest! {
+    #[test]
+    fn plans_come_to_an_end_with_no_overlap_left(mut blocks in any_blocks()) {
+        let most = 2 * blocks.len();
+        let mut steps = 0;
+        while let Some(plan) = plan(&blocks, &ranges(), &Exclusions::default()) {
+            steps += 1;
+            prop_assert!(steps <= most, "no end");
+            carry_out(&mut blocks, &plan, 1000 + steps as u128);
+        }
+        let mut whole: Vec<_> = blocks.iter().filter(|block| !block.deletable && !block.hints.stale_series && !block.hints.selected_series).collect();
+        whole.sort_by_key(|block| block.mint);
+        prop_assert!(whole.windows(2).all(|pair| pair[0].maxt <= pair[1].mint));
+    }
+
+    #[test]
+    fn a_plan_is_a_run_of_blocks_of_one_class(blocks in any_blocks()) {
+        let Some(plan) = plan(&blocks, &ranges(), &Exclusions::default()) else { return Ok(()) };
+        let chosen: Vec<_> = plan.blocks.iter().map(|ulid| blocks.iter().find(|block| block.ulid == *ulid).unwrap()).collect();
+        prop_assert!(chosen.is_sorted_by_key(|block| block.mint) && chosen.iter().all(|block| !block.deletable));
+        let class = |block: &BlockFacts| (block.hints.stale_series, block.hints.selected_series);
+        prop_assert!(chosen.iter().all(|block| class(block) == class(chosen[0])));
+        let (mint, maxt) = (chosen[0].mint, chosen.iter().map(|block| block.maxt).max().unwrap());
+        // Whatever else of the class lies within the run is part of it.
+        let like = |block: &&BlockFacts| class(block) == class(chosen[0]) && !block.deletable;
+        let within = blocks.iter().filter(like).filter(|block| mint <= block.mint && block.maxt <= maxt && block.mint < maxt);
+        prop_assert_eq!(within.count(), chosen.len());
+        let newest = blocks.iter().filter(like).map(|block| block.mint).max().unwrap();
+        match plan.reason {
+            Reason::Overlap => prop_assert!(chosen.len() > 1),
+            Reason::Level => {
+                prop_assert!(chosen.len() > 1 && chosen.iter().all(|block| !block.failed && block.mint < newest));
+                prop_assert!(i128::from(maxt) - i128::from(mint) <= i128::from(ranges().longest()));
+                prop_assert!(chosen.windows(2).all(|pair| pair[0].maxt <= pair[1].mint), "overlaps come first");
+            }
+            Reason::Tombstones => {
+                prop_assert!(chosen.len() == 1 && chosen[0].tombstones > 0 && chosen[0].mint < newest);
+            }
+        }
+    }
+
+    #[test]
+    fn the_order_of_the_blocks_and_what_is_excluded_do_not_show(blocks in any_blocks(), held in proptest::collection::btree_set(1u128..25, 0..6)) {
+        let exclusions = Exclusions { held: held.into_iter().map(ulid).collect(), waiting: BTreeSet::new() };
+        let planned = plan(&blocks, &ranges(), &exclusions);
+        let reversed: Vec<_> = blocks.iter().rev().cloned().collect();
+        prop_assert_eq!(&planned, &plan(&reversed, &ranges(), &exclusions));
+        prop_assert!(planned.is_none_or(|plan| plan.blocks.iter().all(|block| !exclusions.held.contains(block))));
+    }
+}

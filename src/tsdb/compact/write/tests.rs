@@ -1,0 +1,190 @@
+//! Blocks written from sources and from blocks, read back.
+
+use super::{BlockPlan, Source, Watch, WriteError, write_block};
+use crate::model::labels::Labels;
+use crate::model::matcher::{MatchKind, Matcher};
+use crate::model::sample::Sample;
+use crate::model::time::TimeRange;
+use crate::tsdb::block::open::Block;
+use crate::tsdb::block::ulid::BlockUlid;
+use crate::tsdb::chunk::Encoding;
+use crate::tsdb::compact::blocks::{CompactError, Target, merge_blocks, rewrite_block};
+use crate::tsdb::compact::facts::Hints;
+use crate::tsdb::compact::lineage::Lineage;
+use crate::tsdb::compact::merge::recode::FloatEncoding;
+use crate::tsdb::compact::stats::CompactStats;
+use crate::tsdb::query::fixed_source::{FixedSource, chunk, labels};
+use crate::tsdb::query::select::select;
+use crate::tsdb::query::source::{BlockSource, Chunk, ChunkData};
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+pub(crate) fn ulid(n: u128) -> BlockUlid {
+    BlockUlid::from_parts(0, n)
+}
+
+/// A source with one series for each name, which has a sample of the value `v` at each of `times`.
+pub(crate) fn source(names: &[&str], times: std::ops::Range<i64>, v: f64) -> FixedSource {
+    let samples: Vec<Sample> = times.map(|t| Sample::new(t, v)).collect();
+    let chunks: Vec<Chunk> = samples.chunks(100).map(chunk).collect();
+    FixedSource(names.iter().map(|name| (labels(name), chunks.clone())).collect())
+}
+
+/// Writes a block of a source as one of the head is written; `[mint, maxt)`.
+pub(crate) fn write_head_block(dir: &Path, n: u128, times: (i64, i64), from: &FixedSource) -> Option<Arc<Block>> {
+    let lineage = Lineage::of_head(ulid(n), times.0, times.1, Hints::default());
+    write_with(dir, n, &lineage, from, &AtomicBool::new(false)).unwrap();
+    Block::open(&dir.join(ulid(n).to_string())).ok().map(Arc::new)
+}
+
+fn write_with(
+    dir: &Path,
+    n: u128,
+    lineage: &Lineage,
+    from: &FixedSource,
+    stop: &AtomicBool,
+) -> Result<bool, WriteError> {
+    let plan = BlockPlan { dir, ulid: ulid(n), lineage, floats: FloatEncoding::Xor };
+    let strings: BTreeSet<String> =
+        from.0.keys().flat_map(Labels::iter).flat_map(|(a, b)| [a.to_owned(), b.to_owned()]).collect();
+    let symbols = Box::new(strings.into_iter().map(|one| Ok(Cow::Owned(one))));
+    let watch = Watch { stats: &CompactStats::default(), stop, on_chunk: &|_| {} };
+    Ok(write_block(plan, vec![Source { series: from, symbols }], &watch)?.is_some())
+}
+
+/// All samples of some blocks, the later over the earlier.
+pub(crate) fn samples(blocks: &[Arc<Block>]) -> BTreeMap<Labels, Vec<Sample>> {
+    let sources: Vec<&dyn BlockSource> = blocks.iter().map(|block| &**block as &dyn BlockSource).collect();
+    let every = Matcher::new(MatchKind::Regex, "a", ".*").unwrap();
+    let series = select(&sources, &[every], TimeRange::ALL).unwrap().map(|series| series.unwrap());
+    series
+        .map(|one| (one.labels().clone(), one.samples(TimeRange::ALL).map(|sample| sample.unwrap()).collect()))
+        .collect()
+}
+
+pub(crate) fn target(dir: &Path, n: u128) -> Target<'_> {
+    Target { dir, ulid: ulid(n), floats: FloatEncoding::Xor }
+}
+
+/// Merges blocks while nobody watches.
+pub(crate) fn merge_quietly(dir: &Path, n: u128, blocks: &[Arc<Block>]) -> Result<bool, CompactError> {
+    let watch = Watch { stats: &CompactStats::default(), stop: &AtomicBool::new(false), on_chunk: &|_| {} };
+    merge_blocks(target(dir, n), blocks, &watch)
+}
+
+fn names(dir: &Path) -> Vec<String> {
+    let mut names: Vec<String> =
+        fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn a_merged_block_has_the_samples_of_all_and_names_its_parents() {
+    let dir = tempfile::tempdir().unwrap();
+    let blocks = [
+        write_head_block(dir.path(), 1, (0, 300), &source(&["x", "y"], 0..300, 1.0)).unwrap(),
+        write_head_block(dir.path(), 2, (150, 400), &source(&["y", "z"], 150..400, 2.0)).unwrap(),
+    ];
+    let (stats, chunks) = (CompactStats::default(), AtomicU64::new(0));
+    let count = |_: &Chunk| {
+        chunks.fetch_add(1, Ordering::Relaxed);
+    };
+    let watch = Watch { stats: &stats, stop: &AtomicBool::new(false), on_chunk: &count };
+    assert!(merge_blocks(target(dir.path(), 3), &blocks, &watch).unwrap());
+    let merged = Block::open(&dir.path().join(ulid(3).to_string())).unwrap();
+    let meta = merged.meta();
+    assert_eq!((meta.min_time, meta.max_time, meta.compaction.level), (0, 400, 2));
+    assert_eq!(meta.compaction.sources, [ulid(1), ulid(2)]);
+    assert_eq!(meta.compaction.parents.iter().map(|parent| parent.ulid).collect::<Vec<_>>(), [ulid(1), ulid(2)]);
+    assert_eq!(meta.stats.num_series, 3);
+    assert_eq!(samples(&[Arc::new(merged)]), samples(&blocks));
+    let symbols = Block::open(&dir.path().join(ulid(3).to_string())).unwrap();
+    let symbols: Vec<String> = symbols.symbols().map(|symbol| symbol.unwrap().to_owned()).collect();
+    assert!(["a", "x", "y", "z"].iter().all(|one| symbols.contains(&(*one).to_owned())), "{symbols:?}");
+    let counted = [&stats.series, &stats.samples, &stats.chunks].map(|counter| counter.load(Ordering::Relaxed));
+    assert_eq!(counted, [3, 300 + 400 + 250, chunks.load(Ordering::Relaxed)]);
+}
+
+#[test]
+fn what_lies_outside_the_times_of_the_block_is_left_out() {
+    let dir = tempfile::tempdir().unwrap();
+    let block = write_head_block(dir.path(), 1, (50, 120), &source(&["x"], 0..300, 1.0)).unwrap();
+    let times: Vec<i64> = samples(&[block])[&labels("x")].iter().map(|sample| sample.t).collect();
+    assert_eq!(times, (50..120).collect::<Vec<_>>());
+}
+
+#[test]
+fn where_nothing_is_left_there_is_no_block_and_no_leftover() {
+    let dir = tempfile::tempdir().unwrap();
+    assert!(write_head_block(dir.path(), 1, (500, 600), &source(&["x"], 0..300, 1.0)).is_none());
+    assert!(write_head_block(dir.path(), 2, (i64::MIN, i64::MIN), &source(&["x"], 0..300, 1.0)).is_none());
+    assert!(names(dir.path()).is_empty());
+    assert!(matches!(merge_quietly(dir.path(), 3, &[]), Err(CompactError::Nothing)));
+}
+
+#[test]
+fn a_wish_to_stop_ends_the_writing_and_leaves_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let lineage = Lineage::of_head(ulid(1), 0, 300, Hints::default());
+    let stopped = write_with(dir.path(), 1, &lineage, &source(&["x"], 0..300, 1.0), &AtomicBool::new(true));
+    assert!(matches!(stopped, Err(WriteError::Stopped)));
+    assert!(names(dir.path()).is_empty());
+}
+
+#[test]
+fn a_block_that_this_version_cannot_merge_is_named_and_nothing_written() {
+    let dir = tempfile::tempdir().unwrap();
+    let histogram =
+        Chunk { mint: 50, maxt: 60, encoding: Encoding::Histogram, data: ChunkData::new([0, 2, 7]), deleted: None };
+    let opaque = FixedSource(BTreeMap::from([(labels("x"), vec![histogram])]));
+    let blocks = [
+        write_head_block(dir.path(), 1, (0, 100), &source(&["w", "x"], 0..100, 1.0)).unwrap(),
+        write_head_block(dir.path(), 2, (0, 100), &opaque).unwrap(),
+    ];
+    let error = merge_quietly(dir.path(), 3, &blocks).unwrap_err();
+    assert!(matches!(error, CompactError::Held { block, .. } if block == ulid(2)), "{error}");
+    assert!(error.to_string().contains(&ulid(2).to_string()), "{error}");
+    assert_eq!(names(dir.path()), [ulid(1).to_string(), ulid(2).to_string()]);
+    // Alone it goes through as it is.
+    assert!(merge_quietly(dir.path(), 4, &blocks[1..]).unwrap());
+}
+
+#[test]
+fn a_block_that_is_written_anew_begins_at_level_1_with_its_old_self_as_parent() {
+    let dir = tempfile::tempdir().unwrap();
+    let old = write_head_block(dir.path(), 1, (0, 300), &source(&["x", "y"], 0..300, 1.0)).unwrap();
+    let watch = Watch { stats: &CompactStats::default(), stop: &AtomicBool::new(false), on_chunk: &|_| {} };
+    assert!(rewrite_block(target(dir.path(), 2), &old, &watch).unwrap());
+    let new = Arc::new(Block::open(&dir.path().join(ulid(2).to_string())).unwrap());
+    let meta = new.meta();
+    assert_eq!((meta.compaction.level, &meta.compaction.sources[..]), (1, &[ulid(2)][..]));
+    assert_eq!(meta.compaction.parents[0].ulid, ulid(1));
+    assert_eq!(samples(&[new]), samples(&[old]));
+}
+
+#[test]
+fn what_is_deleted_of_a_block_is_gone_from_what_is_made_of_it_and_all_of_it_if_nothing_is_left() {
+    let dir = tempfile::tempdir().unwrap();
+    let old = write_head_block(dir.path(), 1, (0, 300), &source(&["x", "y"], 0..300, 1.0)).unwrap();
+    let other = write_head_block(dir.path(), 2, (250, 400), &source(&["x"], 250..400, 2.0)).unwrap();
+    let only = |value: &str| [Matcher::new(MatchKind::Equal, "a", value).unwrap()];
+    assert_eq!(old.delete(&only("x"), TimeRange::new(40, 260)).unwrap(), 1);
+    assert_eq!(old.delete(&only("y"), TimeRange::ALL).unwrap(), 1);
+    let blocks = [Arc::clone(&old), other];
+    let left = samples(&blocks);
+    assert_eq!(left.keys().collect::<Vec<_>>(), [&labels("x")]);
+    let times: Vec<i64> = left[&labels("x")].iter().map(|sample| sample.t).collect();
+    assert_eq!(times, (0..40).chain(250..400).collect::<Vec<_>>(), "the other block's samples stay");
+    assert!(merge_quietly(dir.path(), 3, &blocks).unwrap());
+    let merged = Arc::new(Block::open(&dir.path().join(ulid(3).to_string())).unwrap());
+    assert_eq!((samples(std::slice::from_ref(&merged)), merged.meta().stats.num_tombstones), (left, 0));
+    assert_eq!(merged.label_values("a").unwrap(), ["x"], "a deleted name leaves the lists");
+    assert_eq!(old.delete(&only("x"), TimeRange::ALL).unwrap(), 1);
+    assert!(!merge_quietly(dir.path(), 4, &[old]).unwrap());
+    assert_eq!(names(dir.path()).len(), 3);
+}

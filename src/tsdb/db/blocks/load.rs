@@ -1,0 +1,128 @@
+//! From a directory to the blocks that are served: at the start, and again when somebody may have put blocks into it.
+//!
+//! Leftovers of what was not finished go first (only at the start: later they may be somebody's work under way). Then every folder with
+//! a block's name is opened. Blocks that others were made of, and those that a compaction found empty, are removed. One that is damaged
+//! is removed where a readable block was made of it, else at the start set aside, later left where it is: it may be a copy under way.
+
+use super::superseded::{parents, superseded};
+use super::{BlockSet, folder, sort};
+use crate::tsdb::block::error::BlockError;
+use crate::tsdb::block::open::Block;
+use crate::tsdb::block::ulid::BlockUlid;
+use crate::tsdb::fs::durable::FileError;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+/// What a look at the directory changed.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct LoadReport {
+    /// Blocks that are served.
+    pub served: usize,
+    /// Blocks that were removed, because another was made of them or nothing is in them.
+    pub removed: Vec<BlockUlid>,
+    /// Blocks that are damaged and not served.
+    pub damaged: Vec<BlockUlid>,
+}
+
+/// Why the blocks of a directory can't be told. Nothing is served that was not before.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// A step on the directory failed.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// A block can't be opened, and that is not for damage.
+    #[error("block {ulid}: {source}")]
+    Open {
+        /// Its name.
+        ulid: BlockUlid,
+        /// Why it failed.
+        source: Box<BlockError>,
+    },
+}
+
+/// What becomes of damaged blocks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Damaged {
+    SetAside,
+    Left,
+}
+
+impl BlockSet {
+    /// Opens the blocks of the directory, at the start.
+    ///
+    /// # Errors
+    /// [`LoadError`].
+    pub fn load(&self) -> Result<LoadReport, LoadError> {
+        let _changing = self.changing.lock();
+        folder::remove_leftovers(&folder::look(&self.dir)?.leftovers)?;
+        self.refresh(Damaged::SetAside)
+    }
+
+    /// Looks for blocks that were put into the directory, or taken out of it, by somebody else.
+    ///
+    /// # Errors
+    /// [`LoadError`]; the blocks that were served still are.
+    pub fn reload(&self) -> Result<LoadReport, LoadError> {
+        let _changing = self.changing.lock();
+        self.refresh(Damaged::Left)
+    }
+
+    fn refresh(&self, damaged: Damaged) -> Result<LoadReport, LoadError> {
+        let Opened { mut blocks, broken } = self.open_all()?;
+        let metas: Vec<_> = blocks.iter().map(|block| block.meta()).collect();
+        let metas: Vec<_> = metas.iter().map(|meta| &**meta).collect();
+        let mut going = superseded(&metas);
+        going.extend(metas.iter().filter(|meta| meta.compaction.deletable).map(|meta| meta.ulid));
+        let replaced = parents(&metas);
+        blocks.retain(|block| !going.contains(&block.meta().ulid));
+        sort(&mut blocks);
+        let mut report = LoadReport { served: blocks.len(), ..LoadReport::default() };
+        *self.list.write() = Arc::new(blocks);
+        for (ulid, cause) in broken {
+            if replaced.contains(&ulid) {
+                going.insert(ulid);
+                continue;
+            }
+            match damaged {
+                Damaged::SetAside => drop(self.quarantine(ulid, &cause)?),
+                Damaged::Left => tracing::error!(block = %ulid, cause, "a block in the directory can't be read"),
+            }
+            report.damaged.push(ulid);
+        }
+        report.removed = self.remove_all(going)?;
+        Ok(report)
+    }
+
+    fn remove_all(&self, blocks: BTreeSet<BlockUlid>) -> Result<Vec<BlockUlid>, FileError> {
+        for block in &blocks {
+            folder::remove(&self.dir, *block)?;
+            tracing::info!(%block, "removed a block that another one replaces");
+        }
+        Ok(blocks.into_iter().collect())
+    }
+
+    /// Opens what is in the directory and not open yet.
+    fn open_all(&self) -> Result<Opened, LoadError> {
+        let old = self.list();
+        let mut opened = Opened::default();
+        for ulid in folder::look(&self.dir)?.blocks {
+            if let Some(block) = old.iter().find(|block| block.meta().ulid == ulid) {
+                opened.blocks.push(Arc::clone(block));
+                continue;
+            }
+            match Block::open(&folder::path_of(&self.dir, ulid)) {
+                Ok(block) => opened.blocks.push(Arc::new(block)),
+                Err(source) if source.is_damage() => opened.broken.push((ulid, source.to_string())),
+                Err(source) => return Err(LoadError::Open { ulid, source: Box::new(source) }),
+            }
+        }
+        Ok(opened)
+    }
+}
+
+#[derive(Default)]
+struct Opened {
+    blocks: Vec<Arc<Block>>,
+    /// With what is wrong with each.
+    broken: Vec<(BlockUlid, String)>,
+}

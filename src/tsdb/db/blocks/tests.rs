@@ -1,0 +1,261 @@
+//! Directories as starts, crashes and other programs leave them.
+
+use super::load::LoadReport;
+use super::{BlockSet, folder};
+use crate::model::labels::Labels;
+use crate::model::matcher::{MatchKind, Matcher};
+use crate::model::sample::Sample;
+use crate::model::time::TimeRange;
+use crate::tsdb::block::meta::FROM_STALE_SERIES;
+use crate::tsdb::block::open::Block;
+use crate::tsdb::compact::blocks::mark_deletable;
+use crate::tsdb::compact::plan::{Exclusions, plan};
+use crate::tsdb::compact::ranges::Ranges;
+use crate::tsdb::compact::write::tests::{merge_quietly, samples, source, ulid, write_head_block};
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+
+type Data = BTreeMap<Labels, Vec<Sample>>;
+
+fn set(dir: &Path) -> BlockSet {
+    BlockSet::new(dir, &dir.join("quarantine"))
+}
+
+fn data(set: &BlockSet) -> Data {
+    samples(&set.list())
+}
+
+fn make(dir: &Path, n: u128, mint: i64, maxt: i64) -> Arc<Block> {
+    write_head_block(dir, n, (mint, maxt), &source(&["x", "y"], mint..maxt, n as f64)).unwrap()
+}
+
+fn numbers(set: &BlockSet) -> Vec<u128> {
+    let list = set.list();
+    list.iter().map(|block| (0..100).find(|n| ulid(*n) == block.meta().ulid).unwrap()).collect()
+}
+
+fn names(dir: &Path) -> Vec<String> {
+    let mut names: Vec<String> =
+        fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
+/// Makes the index of a block unreadable.
+fn damage(dir: &Path, n: u128) {
+    fs::write(dir.join(ulid(n).to_string()).join("index"), "no index").unwrap();
+}
+
+#[test]
+fn a_start_serves_the_blocks_by_their_times_and_clears_what_was_not_finished() {
+    let dir = tempfile::tempdir().unwrap();
+    for (n, mint) in [(1, 200), (2, 0), (3, 100)] {
+        make(dir.path(), n, mint, mint + 100);
+    }
+    for suffix in [".tmp-for-creation", ".tmp-for-deletion", ".tmp"] {
+        fs::create_dir(dir.path().join(format!("{}{suffix}", ulid(9)))).unwrap();
+    }
+    let set = set(dir.path());
+    assert_eq!(set.load().unwrap(), LoadReport { served: 3, ..LoadReport::default() });
+    assert_eq!(numbers(&set), [2, 3, 1]);
+    assert_eq!(names(dir.path()), [1, 2, 3].map(|n| ulid(n).to_string()));
+    assert_eq!(set.overlapping(TimeRange::new(100, 199)).len(), 1, "the end is not included");
+    assert_eq!(set.overlapping(TimeRange::new(99, 200)).len(), 3);
+    assert!(set.overlapping(TimeRange::new(150, 120)).is_empty());
+    assert_eq!((set.facts().len(), set.stored().len(), set.whole_until()), (3, 3, Some(300)));
+    assert_eq!(set.size_bytes(), set.stored().iter().map(|block| block.bytes).sum::<u64>());
+}
+
+#[test]
+fn every_step_of_a_merge_leaves_a_directory_with_the_same_data() {
+    for crash_after in 0..7 {
+        let dir = tempfile::tempdir().unwrap();
+        let parents = [make(dir.path(), 1, 0, 150), make(dir.path(), 2, 100, 200)];
+        make(dir.path(), 3, 200, 300);
+        let before = set(dir.path());
+        before.load().unwrap();
+        let before = data(&before);
+        let half_written = dir.path().join(format!("{}.tmp-for-creation", ulid(4)));
+        fs::create_dir(&half_written).unwrap();
+        fs::write(half_written.join("index"), "half").unwrap();
+        let mut steps = vec![];
+        let parent_files = |n: u128| dir.path().join(format!("{}.tmp-for-deletion/index", ulid(n)));
+        let path = dir.path();
+        steps.push(Box::new(|| {
+            fs::remove_dir_all(&half_written).unwrap();
+            assert!(merge_quietly(path, 4, &parents).unwrap());
+        }) as Box<dyn Fn()>);
+        for n in [1, 2] {
+            steps.push(Box::new(move || assert!(folder::retire(path, ulid(n)).unwrap().is_some())));
+            steps.push(Box::new(move || fs::remove_file(parent_files(n)).unwrap()));
+        }
+        steps.push(Box::new(|| folder::remove_leftovers(&folder::look(path).unwrap().leftovers).unwrap()));
+        steps.iter().take(crash_after).for_each(|step| step());
+        let after = set(path);
+        after.load().unwrap();
+        assert_eq!(data(&after), before, "after {crash_after} steps");
+        let left: &[u128] = if crash_after == 0 { &[1, 2, 3] } else { &[4, 3] };
+        assert_eq!(numbers(&after), left, "after {crash_after} steps");
+        assert_eq!(names(path).len(), left.len(), "after {crash_after} steps");
+    }
+}
+
+#[test]
+fn a_merged_block_takes_the_place_of_its_parents_and_readers_go_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let parents = [make(dir.path(), 1, 0, 150), make(dir.path(), 2, 100, 200)];
+    let set = set(dir.path());
+    set.load().unwrap();
+    let (held, before) = (set.list(), data(&set));
+    assert!(merge_quietly(dir.path(), 4, &parents).unwrap());
+    let child = Arc::new(Block::open(&folder::path_of(dir.path(), ulid(4))).unwrap());
+    set.replace(&[ulid(1), ulid(2)], Some(child)).unwrap();
+    assert_eq!((numbers(&set), data(&set)), (vec![4], before.clone()));
+    assert_eq!(names(dir.path()), [ulid(4).to_string()]);
+    assert_eq!(samples(&held), before);
+}
+
+#[test]
+fn blocks_of_which_nothing_is_left_go_now_or_at_the_next_start() {
+    let dir = tempfile::tempdir().unwrap();
+    let empty = [make(dir.path(), 1, 0, 100), make(dir.path(), 2, 100, 200)];
+    make(dir.path(), 3, 200, 300);
+    let first = set(dir.path());
+    first.load().unwrap();
+    mark_deletable(&empty).unwrap();
+    assert_eq!(set(dir.path()).load().unwrap().removed, [ulid(1), ulid(2)]);
+    first.replace(&[ulid(1), ulid(2)], None).unwrap();
+    assert_eq!((numbers(&first), names(dir.path()).len()), (vec![3], 1));
+}
+
+#[test]
+fn a_damaged_block_is_set_aside_and_the_rest_serves() {
+    let dir = tempfile::tempdir().unwrap();
+    for n in [1, 2, 3] {
+        make(dir.path(), n, 100 * n as i64, 100 * n as i64 + 100);
+    }
+    damage(dir.path(), 2);
+    let set = set(dir.path());
+    let report = set.load().unwrap();
+    assert_eq!(report, LoadReport { served: 2, damaged: vec![ulid(2)], ..LoadReport::default() });
+    assert_eq!((numbers(&set), set.set_aside_total()), (vec![1, 3], 1));
+    let kept = dir.path().join("quarantine").join(format!("block-{}", ulid(2)));
+    assert_eq!(fs::read_to_string(kept.join("index")).unwrap(), "no index");
+    assert_eq!(set.reload().unwrap(), LoadReport { served: 2, ..LoadReport::default() });
+    let path = set.set_aside(ulid(3), "found by a check").unwrap();
+    assert!(path.join("meta.json").exists());
+    assert_eq!((numbers(&set), set.set_aside_total()), (vec![1], 2));
+    fs::create_dir(dir.path().join(ulid(7).to_string())).unwrap();
+    assert_eq!(super::tests::set(dir.path()).load().unwrap().damaged, [ulid(7)], "a folder without meta.json");
+}
+
+#[test]
+fn a_damaged_block_that_a_readable_one_was_made_of_is_removed() {
+    let dir = tempfile::tempdir().unwrap();
+    let parents = [make(dir.path(), 1, 0, 100), make(dir.path(), 2, 100, 200)];
+    assert!(merge_quietly(dir.path(), 3, &parents).unwrap());
+    damage(dir.path(), 1);
+    let set = set(dir.path());
+    let report = set.load().unwrap();
+    assert_eq!(report, LoadReport { served: 1, removed: vec![ulid(1), ulid(2)], damaged: vec![] });
+    assert_eq!(names(dir.path()), [ulid(3).to_string()]);
+}
+
+#[test]
+fn parents_stay_where_the_block_made_of_them_is_damaged() {
+    let dir = tempfile::tempdir().unwrap();
+    let parents = [make(dir.path(), 1, 0, 100), make(dir.path(), 2, 100, 200)];
+    assert!(merge_quietly(dir.path(), 3, &parents).unwrap());
+    damage(dir.path(), 3);
+    let set = set(dir.path());
+    assert_eq!(set.load().unwrap().damaged, [ulid(3)]);
+    assert_eq!((numbers(&set), data(&set)), (vec![1, 2], samples(&parents)));
+}
+
+#[test]
+fn a_look_at_the_directory_finds_what_others_put_there_and_touches_no_work_under_way() {
+    let dir = tempfile::tempdir().unwrap();
+    make(dir.path(), 1, 0, 100);
+    let set = set(dir.path());
+    set.load().unwrap();
+    let first = Arc::clone(&set.list()[0]);
+    make(dir.path(), 2, 100, 200);
+    make(dir.path(), 3, 200, 300);
+    damage(dir.path(), 3);
+    let under_way = dir.path().join(format!("{}.tmp-for-creation", ulid(4)));
+    fs::create_dir(&under_way).unwrap();
+    let report = set.reload().unwrap();
+    assert_eq!(report, LoadReport { served: 2, damaged: vec![ulid(3)], ..LoadReport::default() });
+    assert_eq!((numbers(&set), set.set_aside_total()), (vec![1, 2], 0));
+    assert!(Arc::ptr_eq(&first, &set.list()[0]), "what is open stays open");
+    assert!(under_way.exists() && dir.path().join(ulid(3).to_string()).exists());
+    fs::remove_dir_all(dir.path().join(ulid(1).to_string())).unwrap();
+    assert_eq!(set.reload().unwrap().served, 1);
+    assert_eq!(numbers(&set), [2]);
+}
+
+#[test]
+fn expired_blocks_go_and_a_block_added_twice_is_shown_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let set = set(dir.path());
+    let block = make(dir.path(), 1, 0, 100);
+    set.add(Arc::clone(&block));
+    set.add(block);
+    set.add(make(dir.path(), 2, 100, 200));
+    assert_eq!(numbers(&set), [1, 2]);
+    set.remove(&[ulid(1), ulid(8)]).unwrap();
+    assert_eq!((numbers(&set), names(dir.path())), (vec![2], vec![ulid(2).to_string()]));
+}
+
+#[test]
+fn blocks_of_a_part_of_the_head_say_nothing_of_how_far_the_head_is_in_blocks() {
+    let dir = tempfile::tempdir().unwrap();
+    make(dir.path(), 1, 0, 100);
+    let stale = make(dir.path(), 2, 100, 200);
+    let mut meta = (*stale.meta()).clone();
+    meta.compaction.add_hint(FROM_STALE_SERIES);
+    meta.write(stale.dir()).unwrap();
+    let set = set(dir.path());
+    assert_eq!(set.whole_until(), None);
+    set.load().unwrap();
+    assert_eq!((numbers(&set), set.whole_until()), (vec![1, 2], Some(100)));
+}
+
+#[test]
+fn plans_that_are_carried_out_change_no_sample_and_survive_a_restart() {
+    let dir = tempfile::tempdir().unwrap();
+    let set = set(dir.path());
+    let every = Matcher::new(MatchKind::Equal, "a", "y").unwrap();
+    for (n, mint) in (1..).zip((0..1500).step_by(100)) {
+        // Some reach into the next range, some have deletions, one is all deleted.
+        let block = make(dir.path(), n, mint, mint + if n % 5 == 0 { 130 } else { 100 });
+        if n % 3 == 0 {
+            block.delete(std::slice::from_ref(&every), TimeRange::new(mint, mint + 40)).unwrap();
+        }
+        if n == 7 {
+            block.delete(&[Matcher::new(MatchKind::Regex, "a", ".+").unwrap()], TimeRange::ALL).unwrap();
+        }
+        set.add(block);
+    }
+    let (ranges, before) = (Ranges::exponential(100, 900), data(&set));
+    let mut name = 20;
+    while let Some(plan) = plan(&set.facts(), &ranges, &Exclusions::default()) {
+        let blocks = set.named(&plan.blocks);
+        assert_eq!(blocks.len(), plan.blocks.len());
+        let child = if merge_quietly(dir.path(), name, &blocks).unwrap() {
+            Some(Arc::new(Block::open(&folder::path_of(dir.path(), ulid(name))).unwrap()))
+        } else {
+            mark_deletable(&blocks).unwrap();
+            None
+        };
+        set.replace(&plan.blocks, child).unwrap();
+        assert_eq!(data(&set), before, "{plan:?}");
+        name += 1;
+    }
+    assert!((21..30).contains(&name) && set.list().len() < 6, "{name} {}", set.list().len());
+    let again = super::tests::set(dir.path());
+    assert_eq!(again.load().unwrap(), LoadReport { served: set.list().len(), ..LoadReport::default() });
+    assert_eq!(data(&again), before);
+}

@@ -1,0 +1,102 @@
+//! The head written down at a clean stop, where the options ask for it, and loaded at the next start instead of a replay.
+
+use crate::model::time::TimeRange;
+use crate::tsdb::chunk::head_chunks::HeadChunkMeta;
+use crate::tsdb::db::options::HeadAtStop;
+use crate::tsdb::db::{Db, Engine};
+use crate::tsdb::head::Head;
+use crate::tsdb::head::chunk_snapshot::load::load_snapshot;
+use crate::tsdb::head::chunk_snapshot::write::{SnapshotOptions, write_snapshot};
+use crate::tsdb::head::chunk_snapshot::{ChunkSnapshot, LogEnd, last_snapshot};
+use crate::tsdb::tombstones::format;
+use crate::tsdb::wal::segment::list_segments;
+use std::error::Error;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+/// A tombstone that deletes nothing: it only says that its reference was given out.
+const NOTHING: TimeRange = TimeRange { mint: i64::MIN, maxt: i64::MIN };
+
+impl Db {
+    /// Writes the head down, if that is asked for. A failure costs the next start its time, and nothing else.
+    pub(super) fn snapshot_head(&self, engine: &Engine) {
+        if self.options.head_at_stop != HeadAtStop::Snapshot || engine.is_head_held {
+            return;
+        }
+        let begun = Instant::now();
+        match self.write_head(engine) {
+            Ok(series) => {
+                tracing::info!(series, took = ?begun.elapsed(), "the head is written down for the next start")
+            }
+            Err(error) => tracing::warn!(%error, "can't write the head down: the next start replays the log"),
+        }
+    }
+
+    fn write_head(&self, engine: &Engine) -> Result<usize, Box<dyn Error>> {
+        let options = &self.options;
+        let upto = log_end(&options.dir.join("wal"))?.ok_or("the log has no segment")?;
+        let mut tombstones = engine.head.tombstones();
+        tombstones.add(engine.head.last_ref().0, NOTHING);
+        let snapshot = SnapshotOptions {
+            dir: options.dir.clone(),
+            upto,
+            compression: options.wal_compression,
+            segment_size: options.wal_segment_size,
+            disk: Arc::clone(&options.disk),
+        };
+        Ok(write_snapshot(&engine.head, &format::encode(&tombstones), &snapshot)?)
+    }
+
+    /// The snapshot that stands for the whole log, if there is one and the options want it.
+    pub(super) fn usable_snapshot(&self) -> Option<ChunkSnapshot> {
+        if self.options.head_at_stop != HeadAtStop::Snapshot {
+            return None;
+        }
+        let found = last_snapshot(&self.options.dir)
+            .inspect_err(|error| tracing::warn!(%error, "can't look for a snapshot of the head"));
+        let snapshot = found.ok().flatten()?;
+        let end = log_end(&self.options.dir.join("wal")).ok().flatten();
+        if end != Some(snapshot.upto) {
+            tracing::info!(path = %snapshot.path.display(), "a snapshot of the head is older than the log, and not used");
+            return None;
+        }
+        Some(snapshot)
+    }
+
+    /// Fills an empty head from a snapshot; `false` where that failed and the head is to be thrown away.
+    pub(super) fn load_head(&self, snapshot: &ChunkSnapshot, head: &Head, chunks: Vec<HeadChunkMeta>) -> bool {
+        let begun = Instant::now();
+        let loaded = load_snapshot(snapshot, head, chunks, self.options.replay_workers).map_err(Box::<dyn Error>::from);
+        let done = loaded.and_then(|loaded| {
+            if let Some(encoded) = &loaded.tombstones {
+                let tombstones = format::decode(encoded).map_err(|fault| fault.to_string())?;
+                head.restore_tombstones(&tombstones);
+            }
+            Ok(loaded.series)
+        });
+        match done {
+            Ok(series) => {
+                tracing::info!(series, took = ?begun.elapsed(), "the head is loaded from its snapshot");
+                true
+            }
+            Err(error) => {
+                tracing::warn!(path = %snapshot.path.display(), %error, "a snapshot of the head can't be used: the log is replayed");
+                self.stats.snapshot_replay_errors.fetch_add(1, Ordering::Relaxed);
+                false
+            }
+        }
+    }
+}
+
+/// The last segment of the log that has anything, and how long it is.
+fn log_end(dir: &Path) -> Result<Option<LogEnd>, Box<dyn Error>> {
+    for segment in list_segments(dir)?.into_iter().rev() {
+        let offset = std::fs::metadata(&segment.path)?.len();
+        if offset > 0 {
+            return Ok(Some(LogEnd { segment: segment.number, offset }));
+        }
+    }
+    Ok(None)
+}

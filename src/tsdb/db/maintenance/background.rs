@@ -1,0 +1,76 @@
+//! The thread that keeps the database in order: a round a minute, and one at once when the head has grown long enough.
+
+use crate::tsdb::db::Db;
+use parking_lot::{Condvar, Mutex};
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+/// A round comes at the latest after this time.
+const INTERVAL: Duration = Duration::from_secs(60);
+/// After a failure the next round waits, each time twice as long.
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+
+/// By which the thread is called.
+#[derive(Debug, Default)]
+pub struct Bell {
+    has_rung: Mutex<bool>,
+    changed: Condvar,
+}
+
+impl Bell {
+    /// Calls for a round now.
+    pub fn ring(&self) {
+        *self.has_rung.lock() = true;
+        self.changed.notify_all();
+    }
+
+    /// Returns when somebody has rung, or at the end of the time.
+    fn wait(&self, time: Duration) {
+        let until = Instant::now() + time;
+        let mut has_rung = self.has_rung.lock();
+        while !*has_rung && !self.changed.wait_until(&mut has_rung, until).timed_out() {}
+        *has_rung = false;
+    }
+}
+
+impl Db {
+    /// Keeps the database in order until it is closed; blocks its thread. `now_ms` is asked for the time, ms since the epoch.
+    pub fn run_maintenance(&self, now_ms: impl Fn() -> i64) {
+        let mut pause = Duration::ZERO;
+        while !self.closing.load(Ordering::Acquire) {
+            let done = if self.is_ready() { self.maintain(now_ms()) } else { Ok(()) };
+            pause = match done {
+                Ok(()) => Duration::ZERO,
+                Err(_) => (pause * 2).clamp(FIRST_PAUSE, LONGEST_PAUSE),
+            };
+            if pause.is_zero() {
+                self.bell.wait(INTERVAL);
+            } else {
+                self.sleep(pause);
+            }
+        }
+    }
+
+    /// Calls for a round where the head has grown long enough.
+    pub(in crate::tsdb::db) fn call_if_due(&self) {
+        if let Some(engine) = self.engine.get()
+            && !engine.is_head_held
+            && engine.head.is_compactable()
+        {
+            self.bell.ring();
+        }
+    }
+
+    /// Sleeps whatever is called for, but not beyond the end.
+    fn sleep(&self, time: Duration) {
+        let until = Instant::now() + time;
+        while !self.closing.load(Ordering::Acquire) {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return;
+            }
+            self.bell.wait(left.min(Duration::from_millis(200)));
+        }
+    }
+}

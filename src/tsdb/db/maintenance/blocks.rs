@@ -1,0 +1,111 @@
+//! Blocks become larger blocks, as long as a plan says so and nobody wants something more urgent.
+
+use crate::tsdb::block::open::Block;
+use crate::tsdb::compact::blocks::{CompactError, Target, mark_deletable, merge_blocks};
+use crate::tsdb::compact::plan::{Exclusions, Plan, Reason, plan};
+use crate::tsdb::compact::ranges::{Ranges, longest_block};
+use crate::tsdb::compact::write::WriteError;
+use crate::tsdb::db::blocks::folder;
+use crate::tsdb::db::error::MaintenanceError;
+use crate::tsdb::db::maintenance::{Round, is_stopped, opened};
+use crate::tsdb::db::uploads::Uploads;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+/// After a failure the same blocks are left alone for so long, ms.
+const RETRY_MS: i64 = 3_600_000;
+
+impl Round<'_> {
+    /// Merges blocks until nothing is due. Gives way to an order, and to a head that has grown long.
+    pub(super) fn compact_blocks(&mut self) -> Result<(), MaintenanceError> {
+        let mut first_error = Ok(());
+        while !self.turn.is_wanted() && !self.is_closing() && !self.is_head_due() {
+            let Some(plan) = self.plan() else { break };
+            let blocks = self.engine.blocks.named(&plan.blocks);
+            if let Some(needed) = self.missing_space(&blocks) {
+                tracing::warn!(needed, "too little space to merge blocks: left for later");
+                self.db.stats.compactions_skipped.fetch_add(1, Ordering::Relaxed);
+                break;
+            }
+            match self.carry_out(&plan, &blocks) {
+                Ok(()) => {}
+                Err(CompactError::Write(error)) if is_stopped(&error) => break,
+                Err(CompactError::Held { block, source }) => {
+                    tracing::warn!(%block, %source, "blocks are left as they are: this version can't merge them");
+                    self.turn.memory.held.insert(block);
+                }
+                Err(error) => {
+                    self.db.stats.compactions_failed.fetch_add(1, Ordering::Relaxed);
+                    let retry = self.now_ms.saturating_add(RETRY_MS);
+                    self.turn.memory.failed.extend(plan.blocks.iter().map(|block| (*block, retry)));
+                    let failed = self.failed("merge blocks", &error);
+                    first_error = first_error.and(Err(failed));
+                }
+            }
+        }
+        first_error
+    }
+
+    fn is_head_due(&self) -> bool {
+        !self.engine.is_head_held && self.engine.head.is_compactable()
+    }
+
+    fn plan(&mut self) -> Option<Plan> {
+        let options = &self.db.options;
+        let facts = self.engine.blocks.facts();
+        let now = self.now_ms;
+        let memory = &mut *self.turn.memory;
+        memory.failed.retain(|_, retry| *retry > now);
+        memory.held.retain(|held| facts.iter().any(|block| block.ulid == *held));
+        let uploads = Uploads::read(options.uploads_file.as_deref());
+        let waits = facts.iter().filter(|block| uploads.holds_back(&block.ulid.to_string(), block.level));
+        let exclusions = Exclusions {
+            held: memory.held.iter().chain(memory.failed.keys()).copied().collect(),
+            waiting: waits.map(|block| block.ulid).collect(),
+        };
+        let longest = options.max_block_range_ms.unwrap_or_else(|| {
+            let retention = self.db.settings().retention.time_ms;
+            longest_block((retention > 0).then_some(retention))
+        });
+        plan(&facts, &Ranges::exponential(options.chunk_range_ms, longest), &exclusions)
+    }
+
+    /// What a merge needs beyond the space that is free, bytes; `None` where there is enough, or that is not known.
+    fn missing_space(&self, blocks: &[Arc<Block>]) -> Option<u64> {
+        let needed = blocks.iter().map(|block| block.size_bytes()).sum::<u64>();
+        let space = self.db.options.disk.space(&self.db.options.dir).ok()?;
+        let reserve = self.db.options.disk_reserve.bytes(space.total);
+        (space.free < needed.saturating_add(reserve)).then_some(needed)
+    }
+
+    fn carry_out(&self, plan: &Plan, blocks: &[Arc<Block>]) -> Result<(), CompactError> {
+        let (db, engine) = (self.db, self.engine);
+        let begun = Instant::now();
+        let ulid = self.new_ulid().map_err(|_| CompactError::Nothing)?;
+        let target = Target { dir: &db.options.dir, ulid, floats: self.floats() };
+        let is_written = merge_blocks(target, blocks, &db.watch(engine, self.turn.give_way(), &|_| {}))?;
+        let child = if is_written {
+            let child = opened(&db.options.dir, ulid).inspect_err(|_| {
+                // Its parents are all there still.
+                if let Err(error) = folder::remove(&db.options.dir, ulid) {
+                    tracing::warn!(%error, block = %ulid, "can't remove a block that can't be opened");
+                }
+            });
+            Some(Arc::new(child.map_err(WriteError::Write)?))
+        } else {
+            mark_deletable(blocks).map_err(WriteError::Write)?;
+            None
+        };
+        if let Err(error) = engine.blocks.replace(&plan.blocks, child) {
+            self.failed("remove blocks that were merged", &error);
+        }
+        db.stats.compactions.fetch_add(1, Ordering::Relaxed);
+        if plan.reason == Reason::Overlap {
+            db.stats.vertical_compactions.fetch_add(1, Ordering::Relaxed);
+        }
+        db.stats.compaction_seconds.observe(begun.elapsed().as_secs_f64());
+        tracing::info!(reason = ?plan.reason, blocks = plan.blocks.len(), into = %ulid, took = ?begun.elapsed(), "blocks are merged");
+        Ok(())
+    }
+}

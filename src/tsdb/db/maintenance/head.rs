@@ -1,0 +1,100 @@
+//! The beginning of the head becomes a block of its own range, as soon as the head spans one and a half.
+//!
+//! [`crate::tsdb::head::truncation`] tells the order of the steps and why nothing is lost between them.
+
+use crate::tsdb::block::ulid::BlockUlid;
+use crate::tsdb::compact::facts::Hints;
+use crate::tsdb::compact::lineage::Lineage;
+use crate::tsdb::compact::write::{BlockPlan, Source, write_block};
+use crate::tsdb::db::blocks::folder;
+use crate::tsdb::db::error::MaintenanceError;
+use crate::tsdb::db::maintenance::{Round, head_source, is_stopped, opened};
+use crate::tsdb::fs::fault;
+use crate::tsdb::head::truncation::Truncation;
+use crate::tsdb::query::source::QueryError;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+impl Round<'_> {
+    /// Makes blocks of the head until it is short enough.
+    pub(super) fn compact_head(&mut self) -> Result<(), MaintenanceError> {
+        if self.engine.is_head_held {
+            return Ok(());
+        }
+        while self.engine.head.is_compactable() && !self.is_closing() {
+            let begun = Instant::now();
+            self.turn.memory.head_compacted_at = Some(self.now_ms);
+            let compacted = self.compact_head_once();
+            let counter =
+                if compacted.is_ok() { &self.db.stats.compactions } else { &self.db.stats.compactions_failed };
+            counter.fetch_add(1, Ordering::Relaxed);
+            compacted?;
+            self.db.stats.compaction_seconds.observe(begun.elapsed().as_secs_f64());
+        }
+        Ok(())
+    }
+
+    fn compact_head_once(&self) -> Result<(), MaintenanceError> {
+        let (db, head) = (self.db, &self.engine.head);
+        let range = db.options.chunk_range_ms;
+        let Some(begin) = head.times().min() else { return Ok(()) };
+        let end = (begin.div_euclid(range) * range).saturating_add(range);
+        let truncation = Truncation::new(head);
+        truncation.close(end);
+        // Nobody adds to it any more: this is where it begins.
+        let begin = truncation.oldest().unwrap_or(begin).min(begin);
+        let lineage = |ulid| Lineage::of_head(ulid, begin, end, Hints::default());
+        self.write_head_block(lineage, || head_source(head, head))?;
+        fault::point("head.before_truncate");
+        let gc = Instant::now();
+        let dropped = truncation.drop_before(end).map_err(|error| {
+            db.stats.head_truncations_failed.fetch_add(1, Ordering::Relaxed);
+            self.failed("remove old chunk files of the head", &error)
+        })?;
+        db.stats.head_gcs.observe(gc.elapsed());
+        db.stats.head_truncations.fetch_add(1, Ordering::Relaxed);
+        tracing::info!(
+            begin,
+            end,
+            chunks = dropped.chunks,
+            series = dropped.series,
+            "the head's beginning is a block now"
+        );
+        Ok(())
+    }
+
+    /// Writes a block of the head and shows it to readers; `false` where there was nothing for it.
+    pub(super) fn write_head_block<'s>(
+        &self,
+        lineage: impl FnOnce(BlockUlid) -> Lineage,
+        source: impl FnOnce() -> Result<Source<'s>, QueryError>,
+    ) -> Result<bool, MaintenanceError> {
+        let (db, engine) = (self.db, self.engine);
+        let ulid = self.new_ulid()?;
+        let lineage = lineage(ulid);
+        let source = source().map_err(|error| self.failed("read the head", &error))?;
+        let plan = BlockPlan { dir: &db.options.dir, ulid, lineage: &lineage, floats: self.floats() };
+        let observe = |chunk: &_| db.observe_chunk(chunk);
+        db.stats.populating_block.store(1, Ordering::Relaxed);
+        let written = write_block(plan, vec![source], &db.watch(engine, &db.closing, &observe));
+        db.stats.populating_block.store(0, Ordering::Relaxed);
+        match written {
+            Ok(None) => return Ok(false),
+            Ok(Some(_)) => {}
+            Err(error) if is_stopped(&error) => return Err(MaintenanceError::NotReady),
+            Err(error) => return Err(self.failed("write a block of the head", &error)),
+        }
+        match opened(&db.options.dir, ulid) {
+            Ok(block) => engine.blocks.add(Arc::new(block)),
+            Err(error) => {
+                // The head has it all: another try writes another block.
+                if let Err(error) = folder::remove(&db.options.dir, ulid) {
+                    tracing::warn!(%error, block = %ulid, "can't remove a block that can't be opened");
+                }
+                return Err(self.failed("open a block of the head", &error));
+            }
+        }
+        Ok(true)
+    }
+}

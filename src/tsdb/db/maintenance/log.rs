@@ -1,0 +1,53 @@
+//! The log loses what blocks have: its older part becomes a checkpoint.
+
+use crate::tsdb::db::error::MaintenanceError;
+use crate::tsdb::db::maintenance::Round;
+use crate::tsdb::head::truncation::Truncation;
+use crate::tsdb::wal::checkpoint_rules::HistogramRecords;
+use crate::tsdb::wal::truncation::{Removal, Truncation as LogTruncation};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+impl Round<'_> {
+    /// Truncates the log where the head was truncated since the last time.
+    pub(super) fn truncate_log(&mut self) -> Result<(), MaintenanceError> {
+        let (db, head) = (self.db, &self.engine.head);
+        let mint = head.truncated_before();
+        if self.turn.memory.log_truncated.is_none_or(|done| done >= mint) {
+            return Ok(());
+        }
+        let series = Truncation::new(head);
+        let keep = |one| series.keeps(one, mint);
+        let truncation = LogTruncation { mint, keep: &keep, histograms: HistogramRecords::ByTime };
+        db.stats.checkpoints.fetch_add(1, Ordering::Relaxed);
+        let done = truncation.run(&self.engine.wal).map_err(|error| {
+            db.stats.checkpoints_failed.fetch_add(1, Ordering::Relaxed);
+            self.failed("truncate the log", &error)
+        })?;
+        self.turn.memory.log_truncated = Some(mint);
+        db.stats.wal_truncations.observe(done.took);
+        match &done.part {
+            None => {
+                // The log was too short to make one.
+                db.stats.checkpoints.fetch_sub(1, Ordering::Relaxed);
+            }
+            Some(part) => {
+                series.log_begins_at(mint);
+                self.note("segments of the log", &part.segments, None);
+                db.stats.checkpoint_deletions.fetch_add(1, Ordering::Relaxed);
+                self.note("old checkpoints", &part.checkpoints, Some(&db.stats.checkpoint_deletions_failed));
+                tracing::info!(last_segment = part.last, took = ?done.took, "the log begins with a new checkpoint");
+            }
+        }
+        Ok(())
+    }
+
+    /// What could not be removed is ignored by readers, and goes the next time.
+    fn note(&self, what: &'static str, removal: &Removal, failures: Option<&AtomicU64>) {
+        if let Some(error) = &removal.error {
+            tracing::warn!(%error, "can't remove all {what}; the next truncation tries again");
+            if let Some(failures) = failures {
+                failures.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+    }
+}

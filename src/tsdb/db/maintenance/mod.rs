@@ -1,0 +1,178 @@
+//! What the database does by itself: blocks of the head, a shorter log, larger blocks, and none that are too old.
+//!
+//! | file           | what                                                    |
+//! |----------------|---------------------------------------------------------|
+//! | [`turn`]       | one piece of work on blocks at a time, orders first     |
+//! | [`head`]       | the beginning of the head becomes a block               |
+//! | [`stale`]      | series that have ended become a block early             |
+//! | [`log`]        | the log loses what blocks have                          |
+//! | [`blocks`]     | blocks become larger blocks                             |
+//! | [`retention`]  | blocks that are too old or too many go                  |
+//! | [`background`] | the thread that does all this                           |
+//!
+//! A round ([`Db::maintain`]) does what is due, the most urgent first: head, log, retention, blocks. Each step leaves the directory such that a
+//! start after a crash finds every sample once (in blocks or log), and what fails is tried again in a later round. A failure with blocks holds
+//! up neither head nor log; a head that can't be written as a block keeps its log.
+//!
+//! No request waits for a round: writes and reads take none of its locks.
+
+pub mod background;
+pub mod blocks;
+pub mod head;
+pub mod log;
+pub mod retention;
+pub mod stale;
+pub mod turn;
+
+use crate::tsdb::block::error::BlockError;
+use crate::tsdb::block::open::Block;
+use crate::tsdb::block::segments::format::num_samples;
+use crate::tsdb::block::ulid::BlockUlid;
+use crate::tsdb::compact::merge::recode::FloatEncoding;
+use crate::tsdb::compact::merge::symbols::{MergedSymbols, Symbols};
+use crate::tsdb::compact::write::{Source, Watch, WriteError};
+use crate::tsdb::db::blocks::folder;
+use crate::tsdb::db::error::MaintenanceError;
+use crate::tsdb::db::maintenance::turn::Turn;
+use crate::tsdb::db::{Db, Engine};
+use crate::tsdb::head::Head;
+use crate::tsdb::head::symbols::symbols;
+use crate::tsdb::query::source::{BlockSource, Chunk, QueryError};
+use std::borrow::Cow;
+use std::error::Error;
+use std::io;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+/// A round of work.
+pub(super) struct Round<'a> {
+    db: &'a Db,
+    engine: &'a Engine,
+    turn: Turn<'a>,
+    now_ms: i64,
+}
+
+impl Db {
+    /// Does what is due now; `now_ms` only names the blocks that are made. Waits while other work on blocks is under way.
+    ///
+    /// # Errors
+    /// [`MaintenanceError`], the first of those that came up; what did not fail was done.
+    pub fn maintain(&self, now_ms: i64) -> Result<(), MaintenanceError> {
+        let engine = self.engine.get().ok_or(MaintenanceError::NotReady)?;
+        let round = Round { db: self, engine, turn: engine.turns.take(), now_ms };
+        let done = round.run();
+        self.publish_blocks();
+        done
+    }
+}
+
+impl Round<'_> {
+    fn run(mut self) -> Result<(), MaintenanceError> {
+        self.db.stats.compactions_triggered.fetch_add(1, Ordering::Relaxed);
+        let looked = self.look_at_directory();
+        let head = self.compact_head();
+        let log = self.truncate_log();
+        let stale = self.compact_stale();
+        let expired = self.apply_retention();
+        let blocks = self.compact_blocks();
+        let again = self.apply_retention();
+        looked.and(head).and(log).and(stale).and(expired).and(blocks).and(again)
+    }
+
+    /// Blocks that somebody else has put into the directory are taken in.
+    fn look_at_directory(&self) -> Result<(), MaintenanceError> {
+        self.db.stats.reloads.fetch_add(1, Ordering::Relaxed);
+        self.engine.blocks.reload().map(drop).map_err(|error| {
+            self.db.stats.reload_failures.fetch_add(1, Ordering::Relaxed);
+            self.failed("look at the blocks", &error)
+        })
+    }
+
+    fn is_closing(&self) -> bool {
+        self.db.closing.load(Ordering::Acquire)
+    }
+
+    fn floats(&self) -> FloatEncoding {
+        self.db.float_encoding()
+    }
+
+    fn new_ulid(&self) -> Result<BlockUlid, MaintenanceError> {
+        let now = u64::try_from(self.now_ms).unwrap_or_default();
+        BlockUlid::new(now).map_err(|error| self.failed("name a block", &error))
+    }
+
+    /// Reports a failure; one for want of space makes the database read-only.
+    fn failed(&self, what: &'static str, error: &(dyn Error + 'static)) -> MaintenanceError {
+        self.db.failed(what, error)
+    }
+}
+
+impl Db {
+    /// Reports a failure of work on blocks; one for want of space makes the database read-only.
+    pub(super) fn failed(&self, what: &'static str, error: &(dyn Error + 'static)) -> MaintenanceError {
+        if let Some(io) = io_error(error) {
+            self.disk_guard.met(what, io, Instant::now());
+        }
+        tracing::error!(%error, "can't {what}");
+        MaintenanceError::Failed(format!("can't {what}: {error}"))
+    }
+
+    /// Takes down what the blocks are now, for the metrics.
+    pub(super) fn publish_blocks(&self) {
+        let Some(engine) = self.engine.get() else { return };
+        let list = engine.blocks.list();
+        let stats = &self.stats;
+        stats.blocks_loaded.store(list.len() as u64, Ordering::Relaxed);
+        stats.blocks_bytes.store(engine.blocks.size_bytes(), Ordering::Relaxed);
+        stats.blocks_quarantined.store(engine.blocks.set_aside_total(), Ordering::Relaxed);
+        let begin = list.iter().map(|block| block.meta().min_time).min().unwrap_or(i64::MAX);
+        stats.blocks_min_time.store(begin, Ordering::Relaxed);
+    }
+
+    /// Counts what is written to blocks, until `stop` is set.
+    pub(super) fn watch<'a>(
+        &'a self,
+        engine: &'a Engine,
+        stop: &'a AtomicBool,
+        on_chunk: &'a dyn Fn(&Chunk),
+    ) -> Watch<'a> {
+        Watch { stats: &engine.written, stop, on_chunk }
+    }
+
+    /// Observes a chunk that is written to a block for the first time.
+    pub(super) fn observe_chunk(&self, chunk: &Chunk) {
+        let bytes = chunk.data.bytes();
+        self.stats.compaction_chunk_bytes.observe(bytes.len() as f64);
+        self.stats.compaction_chunk_samples.observe(f64::from(num_samples(chunk.encoding, bytes)));
+        self.stats.compaction_chunk_seconds.observe(chunk.maxt.saturating_sub(chunk.mint) as f64 / 1000.0);
+    }
+}
+
+/// `series`, all of which are the head's, as a source of a block.
+pub(super) fn head_source<'a>(head: &'a Head, series: &'a dyn BlockSource) -> Result<Source<'a>, QueryError> {
+    let lists = symbols(head).map(|list| -> Symbols<'a> { Box::new(list.map(|one| Ok(Cow::Owned(one)))) });
+    Ok(Source { series, symbols: Box::new(MergedSymbols::new(lists.collect())?) })
+}
+
+/// Whether the wish to stop is all that went wrong.
+pub(super) fn is_stopped(error: &WriteError) -> bool {
+    matches!(error, WriteError::Stopped)
+}
+
+/// Opens a block that was just written.
+pub(super) fn opened(dir: &Path, ulid: BlockUlid) -> Result<Block, BlockError> {
+    Block::open(&folder::path_of(dir, ulid))
+}
+
+/// The error of the system that lies behind another one.
+fn io_error<'e>(error: &'e (dyn Error + 'static)) -> Option<&'e io::Error> {
+    let mut error = Some(error);
+    while let Some(one) = error {
+        if let Some(io) = one.downcast_ref::<io::Error>() {
+            return Some(io);
+        }
+        error = one.source();
+    }
+    None
+}

@@ -1,0 +1,91 @@
+//! Series that have ended leave the head early, where they are many: their samples become blocks with a hint, one for each range of time.
+//!
+//! Off unless `stale_series_compaction_threshold` is set: a Prometheus older than the hint would take such a block for the head's whole past.
+
+use crate::model::matcher::Matcher;
+use crate::model::time::TimeRange;
+use crate::tsdb::compact::facts::Hints;
+use crate::tsdb::compact::lineage::Lineage;
+use crate::tsdb::db::error::MaintenanceError;
+use crate::tsdb::db::maintenance::{Round, head_source};
+use crate::tsdb::head::Head;
+use crate::tsdb::head::truncation::{StaleSeries, Truncation};
+use crate::tsdb::query::source::{BlockSource, ChunkSeriesSet, QueryError};
+use crate::tsdb::wal::batch::Batch;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+/// Where the next compaction of the head comes within this time, ms, it is not worth it.
+const SOON_MS: i64 = 10 * 60_000;
+
+/// Chosen series of the head.
+struct Chosen<'a> {
+    head: &'a Head,
+    /// By labels.
+    series: &'a [StaleSeries],
+}
+
+impl BlockSource for Chosen<'_> {
+    /// All of them, whatever the matchers: only whole blocks are made of it.
+    fn select(&self, _: &[Matcher], range: TimeRange) -> Result<ChunkSeriesSet<'_>, QueryError> {
+        Ok(self.head.series_set(self.series.iter().map(|one| &one.series), range))
+    }
+}
+
+impl Round<'_> {
+    pub(super) fn compact_stale(&mut self) -> Result<(), MaintenanceError> {
+        let (db, head) = (self.db, &self.engine.head);
+        let stale = head.stats().stale_series.load(Ordering::Relaxed).max(0);
+        db.stats.head_stale_series.store(stale.unsigned_abs(), Ordering::Relaxed);
+        let (threshold, all) = (db.settings().stale_series_threshold, head.series_count());
+        let is_due = threshold > 0.0 && all > 0 && stale as f64 / all as f64 >= threshold;
+        if !is_due || self.engine.is_head_held || self.is_head_compacted_soon() || self.is_closing() {
+            return Ok(());
+        }
+        db.stats.stale_compactions_triggered.fetch_add(1, Ordering::Relaxed);
+        let begun = Instant::now();
+        let done = self.compact_stale_now();
+        match &done {
+            Ok(collected) => {
+                db.stats.stale_compactions.observe(begun.elapsed());
+                tracing::info!(series = collected, took = ?begun.elapsed(), "stale series have left the head");
+            }
+            Err(_) => _ = db.stats.stale_compactions_failed.fetch_add(1, Ordering::Relaxed),
+        }
+        done.map(drop)
+    }
+
+    fn is_head_compacted_soon(&self) -> bool {
+        let range = self.db.options.chunk_range_ms;
+        self.turn
+            .memory
+            .head_compacted_at
+            .is_some_and(|at| self.now_ms.saturating_add(SOON_MS) > at.saturating_add(range))
+    }
+
+    fn compact_stale_now(&self) -> Result<usize, MaintenanceError> {
+        let (head, wal) = (&self.engine.head, &self.engine.wal);
+        let range = self.db.options.chunk_range_ms;
+        let truncation = Truncation::new(head);
+        let mut series = truncation.stale_series();
+        series.sort_unstable_by(|a, b| a.series.labels.cmp(&b.series.labels));
+        let Some(end) = series.iter().map(|one| one.end).max() else { return Ok(0) };
+        let Some(begin) = head.times().min() else { return Ok(0) };
+        let chosen = Chosen { head, series: &series };
+        let hints = Hints { stale_series: true, ..Hints::default() };
+        let mut mint = begin.div_euclid(range) * range;
+        while mint <= end {
+            let lineage = |ulid| Lineage::of_head(ulid, mint, mint.saturating_add(range), hints);
+            self.write_head_block(lineage, || head_source(head, &chosen))?;
+            mint = mint.saturating_add(range);
+        }
+        let mut batch = Batch::default();
+        let collected = truncation.collect_stale(&series, |refs| {
+            refs.iter().for_each(|one| batch.push_tombstones(*one, &[TimeRange::ALL]));
+            wal.enqueue(&mut batch);
+        });
+        // What is not in the log after a crash comes back into the head, beside its block.
+        wal.wait(wal.position()).map_err(|error| self.failed("log the series that were collected", &error))?;
+        Ok(collected)
+    }
+}

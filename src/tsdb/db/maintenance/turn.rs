@@ -1,0 +1,101 @@
+//! One piece of work on blocks at a time. What an operator orders does not wait for a long compaction: that gives way and begins anew later.
+
+use crate::tsdb::block::ulid::BlockUlid;
+use parking_lot::{Mutex, MutexGuard};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+/// Who may work on blocks.
+#[derive(Debug, Default)]
+pub struct Turns {
+    memory: Mutex<Memory>,
+    waiting: AtomicUsize,
+    /// Set where a compaction of blocks is to stop: an order waits, or the process ends.
+    give_way: AtomicBool,
+}
+
+/// What is remembered from one round to the next.
+#[derive(Debug, Default)]
+pub struct Memory {
+    /// Blocks that this version can't merge.
+    pub held: BTreeSet<BlockUlid>,
+    /// Blocks whose merging has failed, each with the time (ms) before which it is not tried again.
+    pub failed: BTreeMap<BlockUlid, i64>,
+    /// Up to where the log was last truncated, ms.
+    pub log_truncated: Option<i64>,
+    /// When the head was last compacted, ms.
+    pub head_compacted_at: Option<i64>,
+}
+
+/// The right to work on blocks, until dropped.
+#[derive(Debug)]
+pub struct Turn<'a> {
+    /// What is remembered.
+    pub memory: MutexGuard<'a, Memory>,
+    turns: &'a Turns,
+}
+
+impl Turns {
+    /// Waits for what is under way.
+    pub fn take(&self) -> Turn<'_> {
+        Turn { memory: self.memory.lock(), turns: self }
+    }
+
+    /// The same for an order: compactions of blocks give way.
+    pub fn take_for_order(&self) -> Turn<'_> {
+        self.waiting.fetch_add(1, Ordering::SeqCst);
+        self.give_way.store(true, Ordering::SeqCst);
+        let turn = self.take();
+        self.waiting.fetch_sub(1, Ordering::SeqCst);
+        turn
+    }
+
+    /// Lets compactions of blocks end soon and not begin again.
+    pub fn end(&self) {
+        self.waiting.fetch_add(1, Ordering::SeqCst);
+        self.give_way.store(true, Ordering::SeqCst);
+    }
+}
+
+impl Turn<'_> {
+    /// Set as soon as somebody else wants the turn.
+    #[must_use]
+    pub fn give_way(&self) -> &AtomicBool {
+        // Whoever set it before has its turn now, or waits on: then it is set again.
+        self.turns.give_way.store(self.turns.waiting.load(Ordering::SeqCst) > 0, Ordering::SeqCst);
+        &self.turns.give_way
+    }
+
+    /// Whether somebody else wants the turn.
+    #[must_use]
+    pub fn is_wanted(&self) -> bool {
+        self.turns.waiting.load(Ordering::SeqCst) > 0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Turns;
+    use std::sync::atomic::Ordering;
+    use std::thread;
+
+    #[test]
+    fn an_order_asks_the_one_at_work_to_give_way_and_a_round_does_not() {
+        let turns = Turns::default();
+        let turn = turns.take();
+        assert!(!turn.give_way().load(Ordering::SeqCst));
+        thread::scope(|scope| {
+            let order = scope.spawn(|| drop(turns.take_for_order()));
+            while !turn.is_wanted() {
+                thread::yield_now();
+            }
+            assert!(turn.give_way().load(Ordering::SeqCst));
+            drop(turn);
+            order.join().unwrap();
+        });
+        let turn = turns.take();
+        assert!(!turn.is_wanted() && !turn.give_way().load(Ordering::SeqCst));
+        turns.end();
+        assert!(turn.is_wanted() && turn.give_way().load(Ordering::SeqCst));
+    }
+}

@@ -1,0 +1,134 @@
+//! What an operator orders: delete, clean up, take a snapshot, change the settings.
+
+use crate::model::matcher::Matcher;
+use crate::model::time::TimeRange;
+use crate::tsdb::block::open::Block;
+use crate::tsdb::block::ulid::BlockUlid;
+use crate::tsdb::compact::blocks::{Target, rewrite_block};
+use crate::tsdb::compact::merge::recode::FloatEncoding;
+use crate::tsdb::db::error::MaintenanceError;
+use crate::tsdb::db::maintenance::opened;
+use crate::tsdb::db::settings::{self, Settings};
+use crate::tsdb::db::{Db, Engine};
+use crate::tsdb::head::deletion::{Deletion, Stone};
+use crate::tsdb::wal::batch::Batch;
+use crate::tsdb::wal::commit::Health;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+/// What goes into a snapshot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SnapshotParts {
+    /// The blocks, and the head as one more.
+    BlocksAndHead,
+    /// The blocks alone.
+    Blocks,
+}
+
+impl Db {
+    /// Deletes the samples in `range` of every series that satisfies all matchers of one of `selectors`. They are gone for readers and
+    /// after a restart when this returns; their space comes back with a compaction.
+    ///
+    /// # Errors
+    /// [`MaintenanceError`]; a part may have been deleted then, and to repeat it is safe.
+    pub fn delete(&self, selectors: &[Vec<Matcher>], range: TimeRange) -> Result<(), MaintenanceError> {
+        let engine = self.engine.get().ok_or(MaintenanceError::NotReady)?;
+        if let Some(cause) = self.check_disk() {
+            return Err(MaintenanceError::ReadOnly(cause));
+        }
+        let _turn = engine.turns.take_for_order();
+        for matchers in selectors {
+            for block in engine.blocks.overlapping(range) {
+                block.delete(matchers, range).map_err(|error| self.failed("delete from a block", &error))?;
+            }
+            let deletion = Deletion::new(&engine.head);
+            let stones = deletion.find(matchers, range);
+            self.log_deletion(engine, &stones)?;
+            deletion.apply(&stones);
+        }
+        Ok(())
+    }
+
+    fn log_deletion(&self, engine: &Engine, stones: &[Stone]) -> Result<(), MaintenanceError> {
+        if stones.is_empty() {
+            return Ok(());
+        }
+        match engine.wal.admit() {
+            Health::Good => {}
+            Health::NoSpace(cause) | Health::Broken(cause) => return Err(MaintenanceError::ReadOnly(cause)),
+        }
+        let mut batch = Batch::default();
+        stones.iter().for_each(|stone| batch.push_tombstones(stone.series, &[stone.range]));
+        let position = engine.wal.enqueue(&mut batch);
+        engine.wal.wait(position).map_err(|error| self.failed("log a deletion", &error))
+    }
+
+    /// Rewrites every block of which something is deleted without it.
+    ///
+    /// # Errors
+    /// [`MaintenanceError`]; blocks that were rewritten before stay so.
+    pub fn clean_tombstones(&self) -> Result<(), MaintenanceError> {
+        let engine = self.engine.get().ok_or(MaintenanceError::NotReady)?;
+        let turn = engine.turns.take_for_order();
+        let begun = Instant::now();
+        let deleted = engine.blocks.list();
+        let mut cleaned = Ok(());
+        for block in deleted.iter().filter(|block| !block.tombstones().is_empty()) {
+            if self.closing.load(Ordering::Acquire) {
+                return Err(MaintenanceError::NotReady);
+            }
+            // Others can be cleaned also where one can't.
+            cleaned = cleaned.and(self.clean_block(engine, block));
+        }
+        drop(turn);
+        self.stats.tombstone_cleanups.observe(begun.elapsed());
+        self.publish_blocks();
+        cleaned
+    }
+
+    fn clean_block(&self, engine: &Engine, block: &Arc<Block>) -> Result<(), MaintenanceError> {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let now_ms = u64::try_from(now.as_millis()).unwrap_or_default();
+        let ulid = BlockUlid::new(now_ms).map_err(|error| self.failed("name a block", &error))?;
+        let target = Target { dir: &self.options.dir, ulid, floats: self.float_encoding() };
+        let written = rewrite_block(target, block, &self.watch(engine, &self.closing, &|_| {}));
+        let child = if written.map_err(|error| self.failed("clean a block", &error))? {
+            let child = opened(&self.options.dir, ulid).map_err(|error| self.failed("open a cleaned block", &error))?;
+            Some(Arc::new(child))
+        } else {
+            block.mark_deletable().map_err(|error| self.failed("mark an empty block", &error))?;
+            None
+        };
+        let replaced = engine.blocks.replace(&[block.meta().ulid], child);
+        replaced.map_err(|error| self.failed("remove a block that was cleaned", &error))
+    }
+
+    /// Takes other settings; whatever is under way ends with the old ones.
+    ///
+    /// # Errors
+    /// [`MaintenanceError`] where they can't hold; then the old ones do.
+    pub fn apply(&self, settings: Settings) -> Result<(), MaintenanceError> {
+        *self.settings.write() = settings;
+        Ok(())
+    }
+
+    /// The settings of this moment.
+    #[must_use]
+    pub fn settings(&self) -> Settings {
+        *self.settings.read()
+    }
+
+    /// Whether nothing is deleted for its age or size, as the directory had older data at the start and nobody has chosen a retention.
+    #[must_use]
+    pub fn retention_is_held(&self) -> bool {
+        self.retention_hold.holds(self.settings().retention.origin)
+    }
+
+    pub(super) fn float_encoding(&self) -> FloatEncoding {
+        match self.settings().float_encoding {
+            settings::FloatEncoding::Xor => FloatEncoding::Xor,
+            settings::FloatEncoding::Xor2 => FloatEncoding::Xor2,
+        }
+    }
+}

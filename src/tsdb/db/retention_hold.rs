@@ -1,0 +1,102 @@
+//! Whether retention waits for the operator's word.
+//!
+//! Who takes a directory over may have kept years in it. As long as nobody has chosen a retention, the default of 15 days deletes nothing
+//! from a directory that had clearly more at the start: also not where a retention was chosen for a while and is no longer.
+//! The decision is pure; [`RetentionHold`] keeps what the start has found.
+
+use crate::tsdb::db::settings::{DEFAULT_RETENTION_MS, RetentionOrigin};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// What lies at most that far behind the retention is what the program itself leaves until the next look: no sign of older data.
+const LEEWAY_MS: i64 = 24 * 3_600_000;
+
+/// Whether nothing is to be deleted: nobody has chosen the retention, and a block ends more than a tenth of it, and more than a day,
+/// before what it would keep.
+///
+/// `max_times` are the ends of all blocks and `newest` that of the newest data (the head's included), ms.
+#[must_use]
+pub fn retention_is_held(
+    max_times: impl IntoIterator<Item = i64>,
+    newest: i64,
+    retention_ms: i64,
+    origin: RetentionOrigin,
+) -> bool {
+    if origin == RetentionOrigin::Chosen || retention_ms <= 0 {
+        return false;
+    }
+    let leeway = LEEWAY_MS.max(retention_ms / 10);
+    let kept_from = newest.saturating_sub(retention_ms).saturating_sub(leeway);
+    max_times.into_iter().any(|max_time| max_time < kept_from)
+}
+
+/// What the start found.
+#[derive(Debug, Default)]
+pub struct RetentionHold {
+    has_older_data: AtomicBool,
+}
+
+impl RetentionHold {
+    /// To be called once per start, when the ends of the blocks and of the newest data are known and before anything is deleted.
+    pub fn look(&self, max_times: impl IntoIterator<Item = i64>, newest: i64) {
+        let older = retention_is_held(max_times, newest, DEFAULT_RETENTION_MS, RetentionOrigin::Default);
+        self.has_older_data.store(older, Ordering::Release);
+    }
+
+    /// Whether nothing is to be deleted as long as the retention comes from there.
+    #[must_use]
+    pub fn holds(&self, origin: RetentionOrigin) -> bool {
+        origin == RetentionOrigin::Default && self.has_older_data.load(Ordering::Acquire)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{RetentionHold, retention_is_held};
+    use crate::tsdb::db::settings::RetentionOrigin::{Chosen, Default};
+    use proptest::prelude::{any, proptest};
+
+    const DAY: i64 = 24 * 3_600_000;
+
+    #[test]
+    fn older_data_holds_the_default_retention_and_not_a_chosen_one() {
+        let newest = 400 * DAY;
+        let held = |age: i64, origin| retention_is_held([newest, newest - age], newest, 15 * DAY, origin);
+        assert!(held(300 * DAY, Default));
+        assert!(!held(300 * DAY, Chosen));
+        assert!(!held(14 * DAY, Default), "nothing would be deleted");
+        assert!(!held(16 * DAY, Default), "a run of our own leaves that much");
+        assert!(!held(33 * DAY / 2, Default), "exactly the leeway of a tenth");
+        assert!(held(33 * DAY / 2 + 1, Default));
+    }
+
+    #[test]
+    fn a_short_retention_has_a_leeway_of_a_day_and_an_empty_directory_holds_nothing() {
+        assert!(!retention_is_held([0], 3 * DAY, 2 * DAY, Default));
+        assert!(retention_is_held([0], 3 * DAY + 1, 2 * DAY, Default));
+        assert!(!retention_is_held([], i64::MIN, 15 * DAY, Default));
+        assert!(!retention_is_held([i64::MIN], i64::MAX, 0, Default), "no limit of time deletes nothing");
+    }
+
+    #[test]
+    fn what_the_start_found_holds_whenever_nobody_has_chosen() {
+        let hold = RetentionHold::default();
+        assert!(!hold.holds(Default));
+        hold.look([0, 100 * DAY], 100 * DAY);
+        assert!(hold.holds(Default) && !hold.holds(Chosen) && hold.holds(Default));
+    }
+
+    proptest! {
+        #[test]
+        fn no_times_overflow(times: Vec<i64>, newest: i64, retention: i64) {
+            let held = retention_is_held(times.iter().copied(), newest, retention, Default);
+            assert!(!held || times.iter().any(|&time| time < newest));
+        }
+
+        #[test]
+        fn one_more_block_never_frees(times: Vec<i64>, more: i64, newest in any::<i64>()) {
+            let before = retention_is_held(times.iter().copied(), newest, 15 * DAY, Default);
+            let after = retention_is_held(times.iter().copied().chain([more]), newest, 15 * DAY, Default);
+            assert!(after || !before);
+        }
+    }
+}

@@ -1,0 +1,61 @@
+//! What can be changed while a database runs: plain values, taken at the start and again at every reload.
+//!
+//! What is fixed for a database's life is in [`crate::tsdb::db::options`]. Whoever needs a setting asks for it when it is used
+//! (`Db::settings`) and keeps no copy.
+
+/// The changeable settings of a database.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Settings {
+    /// How long and how much is kept.
+    pub retention: Retention,
+    /// Share of stale series in the head, 0 to 1, from which they are compacted early; 0 for never.
+    pub stale_series_threshold: f64,
+    /// In which encoding new chunks of floats are written.
+    pub float_encoding: FloatEncoding,
+}
+
+/// What is kept. A limit of 0 is none.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Retention {
+    /// A block goes once all of it lies that far behind the newest data, ms.
+    pub time_ms: i64,
+    /// The oldest blocks go where the directory is larger, bytes.
+    pub bytes: u64,
+    /// The same as a percentage of the file system, 0 to 100; where it is given, `bytes` means nothing.
+    pub percentage: f64,
+    /// Whether somebody chose it.
+    pub origin: RetentionOrigin,
+}
+
+/// Where a retention comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RetentionOrigin {
+    /// Nobody said anything.
+    Default,
+    /// A flag or the configuration file.
+    Chosen,
+}
+
+/// How chunks of floats are encoded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FloatEncoding {
+    /// What every Prometheus reads.
+    Xor,
+    /// Smaller; only newer ones read it.
+    Xor2,
+}
+
+/// 15 days.
+pub const DEFAULT_RETENTION_MS: i64 = 15 * 24 * 3_600_000;
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { retention: Retention::default(), stale_series_threshold: 0.0, float_encoding: FloatEncoding::Xor }
+    }
+}
+
+impl Default for Retention {
+    fn default() -> Self {
+        Self { time_ms: DEFAULT_RETENTION_MS, bytes: 0, percentage: 0.0, origin: RetentionOrigin::Default }
+    }
+}

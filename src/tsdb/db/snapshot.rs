@@ -1,0 +1,132 @@
+//! A copy of the whole database in a moment, below `snapshots/`: links to the blocks' files, and the head as one more block.
+//!
+//! ```text
+//! snapshots/20251105T000000Z-3f7a92c41b08d65e/            what `Db::snapshot` names
+//! snapshots/20251105T000000Z-3f7a92c41b08d65e.tmp/        one that was not finished: removed at the next start
+//! ```
+//!
+//! Copied elsewhere, or as it stands, it is a data directory for narthex or Prometheus.
+
+use crate::tsdb::block::ulid::BlockUlid;
+use crate::tsdb::compact::facts::Hints;
+use crate::tsdb::compact::lineage::Lineage;
+use crate::tsdb::compact::write::{BlockPlan, write_block};
+use crate::tsdb::db::error::MaintenanceError;
+use crate::tsdb::db::maintenance::head_source;
+use crate::tsdb::db::maintenance_api::SnapshotParts;
+use crate::tsdb::db::{Db, Engine};
+use crate::tsdb::fs::durable::{FileError, sync_dir};
+use crate::tsdb::fs::fault;
+use std::error::Error;
+use std::fs;
+use std::path::Path;
+
+const FOLDER: &str = "snapshots";
+const UNFINISHED: &str = ".tmp";
+
+impl Db {
+    /// Makes a copy of the database below `snapshots/` that a database or a Prometheus can be started on; the name of its folder. `now_ms` is
+    /// the time that its name says.
+    ///
+    /// # Errors
+    /// [`MaintenanceError`]; nothing is left of the copy then.
+    pub fn snapshot(&self, parts: SnapshotParts, now_ms: i64) -> Result<String, MaintenanceError> {
+        let engine = self.engine.get().ok_or(MaintenanceError::NotReady)?;
+        let _turn = engine.turns.take_for_order();
+        let name = snapshot_name(now_ms).map_err(|error| self.failed("name a snapshot", &error))?;
+        let place = self.options.dir.join(FOLDER);
+        let unfinished = place.join(format!("{name}{UNFINISHED}"));
+        let made = self.fill_snapshot(engine, parts, &unfinished, now_ms).and_then(|()| {
+            fs::rename(&unfinished, place.join(&name)).map_err(FileError::of("rename", &unfinished))?;
+            Ok(sync_dir(&place)?)
+        });
+        match made {
+            Ok(()) => Ok(name),
+            Err(error) => {
+                if let Err(error) = fs::remove_dir_all(&unfinished) {
+                    tracing::warn!(%error, path = %unfinished.display(), "can't remove an unfinished snapshot");
+                }
+                Err(self.failed("make a snapshot", &*error))
+            }
+        }
+    }
+
+    fn fill_snapshot(
+        &self,
+        engine: &Engine,
+        parts: SnapshotParts,
+        folder: &Path,
+        now_ms: i64,
+    ) -> Result<(), Box<dyn Error>> {
+        fs::create_dir_all(folder).map_err(FileError::of("create", folder))?;
+        for block in engine.blocks.list().iter() {
+            fault::point("snapshot.write");
+            block.link_to(folder)?;
+        }
+        let times = engine.head.times();
+        let (SnapshotParts::BlocksAndHead, Some(begin), Some(end)) = (parts, times.min(), times.max()) else {
+            return Ok(sync_dir(folder)?);
+        };
+        fault::point("snapshot.write");
+        let ulid = BlockUlid::new(u64::try_from(now_ms).unwrap_or_default())?;
+        let lineage = Lineage::of_head(ulid, begin, end.saturating_add(1), Hints::default());
+        let plan = BlockPlan { dir: folder, ulid, lineage: &lineage, floats: self.float_encoding() };
+        let source = head_source(&engine.head, &engine.head)?;
+        write_block(plan, vec![source], &self.watch(engine, &self.closing, &|_| {}))?;
+        Ok(())
+    }
+}
+
+/// Removes what was left of unfinished snapshots of the data directory `dir`.
+pub(super) fn remove_unfinished(dir: &Path) {
+    let Ok(entries) = fs::read_dir(dir.join(FOLDER)) else { return };
+    let unfinished = entries.flatten().map(|entry| entry.path());
+    for path in unfinished.filter(|path| path.to_str().is_some_and(|path| path.ends_with(UNFINISHED))) {
+        match fs::remove_dir_all(&path) {
+            Ok(()) => tracing::info!(path = %path.display(), "removed an unfinished snapshot"),
+            Err(error) => tracing::warn!(%error, path = %path.display(), "can't remove an unfinished snapshot"),
+        }
+    }
+}
+
+/// As Prometheus names them: the time in UTC and a random number.
+fn snapshot_name(now_ms: i64) -> std::io::Result<String> {
+    let mut random = [0; 8];
+    getrandom::fill(&mut random)?;
+    Ok(format!("{}-{:016x}", compact_utc(now_ms.div_euclid(1000)), u64::from_be_bytes(random) >> 1))
+}
+
+/// `YYYYMMDDThhmmssZ` of seconds since the epoch.
+fn compact_utc(seconds: i64) -> String {
+    let (days, second) = (seconds.div_euclid(86_400), seconds.rem_euclid(86_400));
+    // Years that begin in March end with the leap day; 400 of them have 146097 days. Day 0 of the count is 0000-03-01.
+    let day = days + 719_468;
+    let (era, of_era) = (day.div_euclid(146_097), day.rem_euclid(146_097));
+    let year_of_era = (of_era - of_era / 1_460 + of_era / 36_524 - of_era / 146_096) / 365;
+    let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let from_march = (5 * of_year + 2) / 153;
+    let (month, year) = if from_march < 10 { (from_march + 3, 0) } else { (from_march - 9, 1) };
+    let (year, date) = (era * 400 + year_of_era + year, of_year - (153 * from_march + 2) / 5 + 1);
+    format!("{year:04}{month:02}{date:02}T{:02}{:02}{:02}Z", second / 3600, second / 60 % 60, second % 60)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{compact_utc, snapshot_name};
+
+    #[test]
+    fn times_are_written_in_utc() {
+        for (seconds, text) in [
+            (0, "19700101T000000Z"),
+            (-1, "19691231T235959Z"),
+            (951_782_400, "20000229T000000Z"),
+            (951_868_799, "20000229T235959Z"),
+            (1_762_300_800, "20251105T000000Z"),
+            (1_798_761_599, "20261231T235959Z"),
+            (4_107_542_400, "21000301T000000Z"),
+        ] {
+            assert_eq!(compact_utc(seconds), text, "{seconds}");
+        }
+        assert_eq!(snapshot_name(1_762_300_800_999).unwrap().len(), "20251105T000000Z-".len() + 16);
+    }
+}

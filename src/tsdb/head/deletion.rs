@@ -1,0 +1,60 @@
+//! Deleting samples that are still in the head: noted by series, skipped by readers, left out of the next block.
+//!
+//! Only what is there is deleted: the range is cut to the times that each series has, so that a sample which comes later is never hidden.
+//! The log gets a record of it before it is noted, so that a restart knows it as well.
+
+use crate::model::matcher::Matcher;
+use crate::model::refs::SeriesRef;
+use crate::model::time::TimeRange;
+use crate::tsdb::head::Head;
+
+/// Times to delete of one series.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stone {
+    /// The series.
+    pub series: SeriesRef,
+    /// Its times, ms, both ends included.
+    pub range: TimeRange,
+}
+
+/// Deletes from the head.
+#[derive(Debug)]
+pub struct Deletion<'a> {
+    head: &'a Head,
+}
+
+impl<'a> Deletion<'a> {
+    /// From this head.
+    #[must_use]
+    pub fn new(head: &'a Head) -> Self {
+        Self { head }
+    }
+
+    /// What would have to be deleted so that no sample of the matching series in `range` is left of those that are there now.
+    ///
+    /// Waits until the log's queue has all that was found, so that a record of the deletion stands behind the series that it names: a replay
+    /// passes over what refers to a series it does not know yet. Whoever calls has no appender at work.
+    #[must_use]
+    pub fn find(&self, matchers: &[Matcher], range: TimeRange) -> Vec<Stone> {
+        let refs = self.head.postings.select(matchers);
+        let stone = |series: SeriesRef| {
+            let found = self.head.series.get_by_ref(series)?;
+            let state = found.state.lock();
+            let range = TimeRange::new(range.mint.max(state.min_time()?), range.maxt.min(state.max_time()?));
+            (range.mint <= range.maxt).then_some(Stone { series, range })
+        };
+        let stones: Vec<Stone> = refs.into_iter().filter_map(stone).collect();
+        if !stones.is_empty() {
+            self.head.in_flight.wait_for_earlier();
+        }
+        stones
+    }
+
+    /// Notes what the log has a record of: from now on no reader sees it.
+    pub fn apply(&self, stones: &[Stone]) {
+        let mut tombstones = self.head.tombstones.write();
+        for Stone { series, range } in stones {
+            tombstones.add(series.0, *range);
+        }
+    }
+}

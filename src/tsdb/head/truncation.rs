@@ -1,0 +1,211 @@
+//! The head gets rid of what a block has: its chunks, the series that had nothing else, what was deleted of them.
+//!
+//! The order in which the database makes a block of the head's beginning:
+//!
+//! 1. [`Truncation::close`]: samples before the end of the block are no longer taken, and all requests that might still bring some are
+//!    waited for. What is in that range does not change any more.
+//! 2. The block is written, synced, renamed, opened, and queries see it.
+//! 3. [`Truncation::drop_before`]: the head's new beginning is made known first, so that a query that finds chunks missing knows where they are
+//!    ([`crate::tsdb::head::read`]); then the series are gone through, a shard at a time.
+//! 4. The log is truncated; [`Truncation::keeps`] says which series its checkpoint must still name.
+//!
+//! A series without chunks is collected, unless a request that touched it is in flight. It is marked as dead under its mutex; a request that had
+//! found it before sees the mark and makes a new series. Its samples are in the log as long as the segments that hold them, and a replay can use
+//! them only where the log names the series: so a collected series is remembered until the log begins behind it.
+//!
+//! Locks: the mapping's mutex for the time of a shard, and in it one series' mutex at a time.
+
+use crate::model::refs::SeriesRef;
+use crate::tsdb::chunk::head_chunks::error::HeadChunksError;
+use crate::tsdb::head::Head;
+use crate::tsdb::head::series::Series;
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+/// Stale series that are collected at once.
+const STALE_LOT: usize = 1024;
+
+/// Makes room in the head.
+#[derive(Debug)]
+pub struct Truncation<'a> {
+    head: &'a Head,
+}
+
+/// What was dropped.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Dropped {
+    /// Chunks.
+    pub chunks: u64,
+    /// Series that were collected.
+    pub series: u64,
+}
+
+/// A series that has ended, for the time being.
+#[derive(Debug, Clone)]
+pub struct StaleSeries {
+    /// The series.
+    pub series: Arc<Series>,
+    /// Time of its stale marker, ms.
+    pub end: i64,
+}
+
+/// What a walk over the series found besides.
+struct Walk {
+    dropped: Dropped,
+    /// Time of the oldest sample that is left, ms.
+    min_time: i64,
+    /// The lowest number of a chunk file that is still needed.
+    first_file: u32,
+    dead: Vec<Arc<Series>>,
+}
+
+impl<'a> Truncation<'a> {
+    /// Of this head.
+    #[must_use]
+    pub fn new(head: &'a Head) -> Self {
+        Self { head }
+    }
+
+    /// Takes no more samples before `end` (ms) and returns when nobody can append any. Waits only for requests that have begun.
+    pub fn close(&self, end: i64) {
+        self.head.times.raise_min_valid(end);
+        self.head.in_flight.wait_for_earlier();
+    }
+
+    /// Time of the oldest sample that is there, ms: every series is asked.
+    #[must_use]
+    pub fn oldest(&self) -> Option<i64> {
+        self.head.series.shards().flatten().filter_map(|series| series.state.lock().min_time()).min()
+    }
+
+    /// Drops everything that ends before `mint` (ms), which a block has.
+    ///
+    /// # Errors
+    /// [`HeadChunksError`] where files of full chunks that nobody needs could not be removed; they go the next time.
+    pub fn drop_before(&self, mint: i64) -> Result<Dropped, HeadChunksError> {
+        let head = self.head;
+        head.drops.fetch_add(1, Ordering::SeqCst);
+        head.truncated_before.fetch_max(mint, Ordering::SeqCst);
+        head.times.watch_min();
+        let mut walk = Walk { dropped: Dropped::default(), min_time: i64::MAX, first_file: u32::MAX, dead: Vec::new() };
+        for shard in head.series.shards() {
+            let _no_chunk_moves = head.mapping.pause();
+            shard.into_iter().for_each(|series| self.drop_of_series(series, mint, &mut walk));
+        }
+        let begin = if walk.min_time == i64::MAX { mint } else { walk.min_time.max(mint) };
+        // As Prometheus has it: the head begins at its oldest sample, but not so late that what it still takes would lie before.
+        let taken = head.times.append_bound(head.policy.chunk_range_ms).unwrap_or(begin);
+        head.times.set_min(begin.min(taken.max(mint)));
+        self.forget(&walk.dead, begin);
+        head.tombstones.write().truncate_before(mint);
+        head.stats.chunks_removed.fetch_add(walk.dropped.chunks, Ordering::Relaxed);
+        head.mapping.files().truncate_before(walk.first_file)?;
+        Ok(walk.dropped)
+    }
+
+    /// The series whose newest sample is a stale marker, each with the time of that marker. What is in memory of them does not change until
+    /// [`Self::collect_stale`], or they are left alone there.
+    #[must_use]
+    pub fn stale_series(&self) -> Vec<StaleSeries> {
+        let stale = |series: Arc<Series>| {
+            let state = series.state.lock();
+            let end = state.max_time().filter(|_| state.is_stale() && !state.is_dead)?;
+            drop(state);
+            Some(StaleSeries { series, end })
+        };
+        self.head.series.shards().flatten().filter_map(stale).collect()
+    }
+
+    /// Collects series that blocks have up to their end, unless they got samples since, and gives how many.
+    ///
+    /// `log` is to put tombstones into the log's queue that delete all there is of a reference; only then another series can get the labels.
+    /// So a replay, which finds the old samples, the tombstone, and perhaps a new series with the same labels, does the same in the same order.
+    pub fn collect_stale(&self, stale: &[StaleSeries], mut log: impl FnMut(&[SeriesRef])) -> usize {
+        let head = self.head;
+        head.drops.fetch_add(1, Ordering::SeqCst);
+        let (mut dead, mut chunks, mut end) = (Vec::new(), 0, i64::MIN);
+        for lot in stale.chunks(STALE_LOT) {
+            let _no_chunk_moves = head.mapping.pause();
+            let first = dead.len();
+            for StaleSeries { series, end: noted } in lot {
+                let mut state = series.state.lock();
+                let is_unchanged = state.max_time() == Some(*noted) && state.is_stale();
+                if is_unchanged && !state.is_dead && !head.in_flight.contains(state.touched_by) {
+                    state.is_dead = true;
+                    chunks += state.drop_before(i64::MAX) as u64;
+                    end = end.max(*noted);
+                    dead.push(Arc::clone(series));
+                }
+            }
+            let collected: Vec<SeriesRef> = dead[first..].iter().map(|series| series.reference).collect();
+            if !collected.is_empty() {
+                log(&collected);
+                dead[first..].iter().for_each(|series| head.series.remove(series));
+            }
+        }
+        head.stats.chunks_removed.fetch_add(chunks, Ordering::Relaxed);
+        head.stats.stale_series.fetch_sub(dead.len() as i64, Ordering::Relaxed);
+        self.forget(&dead, end);
+        dead.len()
+    }
+
+    /// Whether the log's checkpoint must keep naming a series: it is in the head, or was until `mint` (ms) or later.
+    #[must_use]
+    pub fn keeps(&self, series: SeriesRef, mint: i64) -> bool {
+        self.head.series.get_by_ref(series).is_some()
+            || self.head.collected.lock().get(&series).is_some_and(|until| *until >= mint)
+    }
+
+    /// Forgets the collected series that the log has no more samples of, now that it begins at `mint` (ms).
+    pub fn log_begins_at(&self, mint: i64) {
+        self.head.collected.lock().retain(|_, until| *until >= mint);
+    }
+
+    fn drop_of_series(&self, series: Arc<Series>, mint: i64, walk: &mut Walk) {
+        let head = self.head;
+        let mut state = series.state.lock();
+        let was_stale = state.is_stale();
+        walk.dropped.chunks += state.drop_before(mint) as u64;
+        if was_stale && !state.is_stale() {
+            head.stats.stale_series.fetch_sub(1, Ordering::Relaxed);
+        }
+        if let Some(chunk) = state.mapped.iter().next() {
+            walk.first_file = walk.first_file.min(chunk.at().file());
+        }
+        if let Some(min_time) = state.min_time() {
+            walk.min_time = walk.min_time.min(min_time);
+        } else if !state.is_dead && !head.in_flight.contains(state.touched_by) {
+            state.is_dead = true;
+            drop(state);
+            head.series.remove(&series);
+            walk.dropped.series += 1;
+            walk.dead.push(series);
+        }
+    }
+
+    /// Takes dead series out of the index and notes until when the log has samples of them.
+    pub(super) fn forget(&self, dead: &[Arc<Series>], until: i64) {
+        if dead.is_empty() {
+            return;
+        }
+        let head = self.head;
+        let refs: HashSet<SeriesRef> = dead.iter().map(|series| series.reference).collect();
+        let mut collected = head.collected.lock();
+        for series in &refs {
+            let noted = collected.entry(*series).or_insert(until);
+            *noted = until.max(*noted);
+        }
+        drop(collected);
+        head.postings.remove(&|series| refs.contains(&series), dead.iter().flat_map(|series| series.labels.iter()));
+        let mut tombstones = head.tombstones.write();
+        if !tombstones.is_empty() {
+            refs.iter().for_each(|series| tombstones.remove(series.0));
+        }
+        drop(tombstones);
+        head.stats.series_removed.fetch_add(refs.len() as u64, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,171 @@
+//! The index of a block, opened for reading.
+//!
+//! The file is mapped. Opening it reads its table of contents, symbols and postings offset table whole and checks their checksums; entries of
+//! series and posting lists are checked as they are read. In memory are places (half a byte a symbol, an eighth of one a
+//! label) and label names. No bytes whatever make it panic or allocate more than the file is long.
+//!
+//! Not changed once open; any number of threads.
+
+use super::entry::{IndexChunk, RawEntry, SeriesEntry};
+use super::error::{Fault, FaultAt, IndexError};
+use super::format::{Toc, Version};
+use super::label_table::LabelTable;
+use super::postings;
+use super::symbols::SymbolPlaces;
+use crate::model::labels::{Labels, LabelsBuilder};
+use crate::model::refs::BlockSeriesRef;
+use crate::tsdb::fs::mmap::MappedFile;
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// An open index.
+#[derive(Debug)]
+pub struct IndexReader {
+    path: PathBuf,
+    file: MappedFile,
+    pub(super) version: Version,
+    pub(super) toc: Toc,
+    pub(super) symbols: SymbolPlaces,
+    pub(super) labels: LabelTable,
+}
+
+impl IndexReader {
+    /// Opens the file, of version 1, 2 or 3.
+    ///
+    /// # Errors
+    /// [`IndexError::Io`] and [`IndexError::Damaged`].
+    pub fn open(path: &Path) -> Result<Self, IndexError> {
+        let failed = |step| move |source: io::Error| IndexError::Io { step, path: path.to_owned(), source };
+        let file = File::open(path).map_err(failed("open"))?;
+        let file = MappedFile::whole(&file).map_err(failed("map"))?;
+        Self::read(path, file).map_err(|fault| fault.in_file(path))
+    }
+
+    fn read(path: &Path, file: MappedFile) -> Result<Self, FaultAt> {
+        let bytes = file.bytes();
+        let version = Version::read(bytes)?;
+        let toc = Toc::read(bytes)?;
+        let symbols = SymbolPlaces::open(bytes, version, toc.symbols)?;
+        let labels = LabelTable::open(bytes, version, toc.postings_table)?;
+        Ok(Self { path: path.to_owned(), version, toc, symbols, labels, file })
+    }
+
+    /// The file.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The size of the file, bytes.
+    #[must_use]
+    pub fn size(&self) -> u64 {
+        self.bytes().len() as u64
+    }
+
+    /// All symbols, rising.
+    pub fn symbols(&self) -> impl Iterator<Item = Result<&str, IndexError>> {
+        self.symbols.iter(self.bytes()).map(|symbol| symbol.map_err(|fault| self.located(fault)))
+    }
+
+    /// A series, its entry checked.
+    ///
+    /// # Errors
+    /// [`IndexError::Damaged`]; also for a reference that [`IndexReader::select`] did not give.
+    pub fn series(&self, series: BlockSeriesRef) -> Result<SeriesEntry, IndexError> {
+        let mut chunks = Vec::new();
+        let labels = self.read_series(series, &mut chunks)?;
+        Ok(SeriesEntry { labels, chunks })
+    }
+
+    /// The same, with the chunks put in place of those in `chunks`.
+    ///
+    /// # Errors
+    /// As [`IndexReader::series`].
+    pub fn read_series(&self, series: BlockSeriesRef, chunks: &mut Vec<IndexChunk>) -> Result<Labels, IndexError> {
+        chunks.clear();
+        self.decode(series, chunks).map_err(|fault| self.located(fault))
+    }
+
+    /// Every series, rising by reference, which is rising by labels.
+    ///
+    /// # Errors
+    /// [`IndexError::Damaged`].
+    pub fn all_series(&self) -> Result<Vec<BlockSeriesRef>, IndexError> {
+        let mut all = Vec::new();
+        self.read_list("", "", &mut all)?;
+        Ok(all)
+    }
+
+    /// The series that have the label, rising.
+    ///
+    /// # Errors
+    /// [`IndexError::Damaged`].
+    pub fn postings(&self, name: &str, value: &str) -> Result<Vec<BlockSeriesRef>, IndexError> {
+        let mut list = Vec::new();
+        if !name.is_empty() {
+            self.read_list(name, value, &mut list)?;
+        }
+        Ok(list)
+    }
+
+    /// The names of all labels, rising.
+    #[must_use]
+    pub fn label_names(&self) -> Vec<String> {
+        self.labels.names().map(str::to_owned).collect()
+    }
+
+    /// The values of a label, rising; none for a label that no series has.
+    ///
+    /// # Errors
+    /// [`IndexError::Damaged`].
+    pub fn label_values(&self, name: &str) -> Result<Vec<String>, IndexError> {
+        if name.is_empty() {
+            return Ok(Vec::new());
+        }
+        let values = self.labels.values(self.bytes(), name, "");
+        values.map(|value| value.map(|value| value.value.to_owned()).map_err(|fault| self.located(fault))).collect()
+    }
+
+    pub(super) fn bytes(&self) -> &[u8] {
+        self.file.bytes()
+    }
+
+    pub(super) fn located(&self, fault: FaultAt) -> IndexError {
+        fault.in_file(&self.path)
+    }
+
+    /// The file up to the end of the series.
+    pub(super) fn entries(&self) -> &[u8] {
+        let bytes = self.bytes();
+        let end = self.toc.series_end(bytes.len());
+        &bytes[..bytes.len().min(end as usize)]
+    }
+
+    pub(super) fn decode(&self, series: BlockSeriesRef, chunks: &mut Vec<IndexChunk>) -> Result<Labels, FaultAt> {
+        let offset = u64::from(series.0) * self.version.series_align();
+        if offset < self.toc.series {
+            return Err(FaultAt {
+                offset,
+                fault: Fault::Unexpected { what: "series reference", found: series.0.into() },
+            });
+        }
+        let entry = RawEntry::checked(self.entries(), offset as usize)?;
+        let mut builder = LabelsBuilder::new();
+        let rest = entry.labels(|label| -> Result<(), FaultAt> {
+            builder.add(self.symbols.get(self.bytes(), label.name)?, self.symbols.get(self.bytes(), label.value)?);
+            Ok(())
+        })?;
+        entry.chunks(rest, chunks)?;
+        builder.build().map_err(|error| FaultAt { offset, fault: Fault::Labels(error.to_string()) })
+    }
+
+    fn read_list(&self, name: &str, value: &str, list: &mut Vec<BlockSeriesRef>) -> Result<(), IndexError> {
+        let read = || match self.labels.find(self.bytes(), name, value)? {
+            Some(offset) => postings::read(self.bytes(), offset, list).map(drop),
+            None => Ok(()),
+        };
+        let mut read = read;
+        read().map_err(|fault| self.located(fault))
+    }
+}

@@ -1,0 +1,227 @@
+//! An index written and read, against a plain model.
+
+mod damage;
+mod measure;
+mod v1;
+
+use super::entry::{IndexChunk, SeriesEntry};
+use super::error::{IndexError, Refusal};
+use super::reader::IndexReader;
+use super::writer::IndexWriter;
+use crate::model::labels::{Labels, LabelsBuilder};
+use crate::model::matcher::{MatchKind, Matcher};
+use crate::model::refs::BlockChunkRef;
+use proptest::prelude::{Just, Strategy, any, prop_assert_eq, prop_oneof, proptest};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+/// A folder for the file of an index.
+struct Place(tempfile::TempDir);
+
+impl Place {
+    fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    fn file(&self) -> PathBuf {
+        self.0.path().join("index")
+    }
+}
+
+fn labels(pairs: &[(&str, &str)]) -> Labels {
+    pairs.iter().copied().collect::<LabelsBuilder<'_>>().build().unwrap()
+}
+
+fn matcher(kind: MatchKind, name: &str, value: &str) -> Matcher {
+    Matcher::new(kind, name, value).unwrap()
+}
+
+fn chunk(at: u64, mint: i64, maxt: i64) -> IndexChunk {
+    IndexChunk { at: BlockChunkRef(at), mint, maxt }
+}
+
+fn symbols(series: &[SeriesEntry]) -> BTreeSet<String> {
+    let labels = series.iter().flat_map(|entry| entry.labels.iter());
+    labels.flat_map(|(name, value)| [name.to_owned(), value.to_owned()]).collect()
+}
+
+fn write(path: &Path, series: &[SeriesEntry]) {
+    let mut writer = IndexWriter::create(path).unwrap();
+    let symbols = symbols(series);
+    symbols.iter().for_each(|symbol| writer.add_symbol(symbol).unwrap());
+    series.iter().for_each(|entry| writer.add_series(&entry.labels, &entry.chunks).unwrap());
+    let size = writer.finish().unwrap();
+    assert_eq!(size.bytes, std::fs::metadata(path).unwrap().len());
+    assert_eq!((size.symbols, size.series), (symbols.len() as u64, series.len() as u64));
+    assert_eq!(size.chunks, series.iter().map(|entry| entry.chunks.len() as u64).sum::<u64>());
+    assert_eq!(std::fs::read_dir(path.parent().unwrap()).unwrap().count(), 1);
+}
+
+/// All that can be asked of an index which holds `series`.
+fn assert_holds(index: &IndexReader, series: &[SeriesEntry]) {
+    let refs = index.all_series().unwrap();
+    let read: Vec<SeriesEntry> = refs.iter().map(|series| index.series(*series).unwrap()).collect();
+    assert_eq!(read, series);
+    assert!(refs.is_sorted_by(|a, b| a < b));
+    let read: Vec<&str> = index.symbols().map(Result::unwrap).collect();
+    assert_eq!(read, symbols(series).iter().map(String::as_str).collect::<Vec<_>>());
+    let mut values: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    for (name, value) in series.iter().flat_map(|entry| entry.labels.iter()) {
+        values.entry(name).or_default().insert(value);
+    }
+    assert_eq!(index.label_names(), values.keys().copied().collect::<Vec<_>>());
+    for (name, values) in &values {
+        assert_eq!(index.label_values(name).unwrap(), values.iter().copied().collect::<Vec<_>>());
+        for value in values {
+            let having = series.iter().zip(&refs).filter(|(entry, _)| entry.labels.get(name) == Some(value));
+            assert_eq!(index.postings(name, value).unwrap(), having.map(|(_, series)| *series).collect::<Vec<_>>());
+        }
+    }
+    let facts = index.verify().unwrap();
+    assert_eq!((facts.series, facts.symbols), (series.len() as u64, symbols(series).len() as u64));
+    let chunks = || series.iter().flat_map(|entry| &entry.chunks);
+    assert_eq!(facts.chunks, chunks().count() as u64);
+    assert_eq!(facts.labels, series.iter().map(|entry| entry.labels.len() as u64).sum::<u64>());
+    assert_eq!(facts.mint, chunks().map(|chunk| chunk.mint).min().unwrap_or(i64::MAX));
+    assert_eq!(facts.maxt, chunks().map(|chunk| chunk.maxt).max().unwrap_or(i64::MIN));
+}
+
+fn assert_selects(index: &IndexReader, series: &[SeriesEntry], matchers: &[Matcher]) {
+    let satisfied = |labels: &Labels| {
+        matchers.iter().all(|matcher| matcher.matches(labels.get(matcher.name()).unwrap_or_default()))
+    };
+    let expected: Vec<Labels> = series
+        .iter()
+        .map(|entry| entry.labels.clone())
+        .filter(|labels| !matchers.is_empty() && satisfied(labels))
+        .collect();
+    let selected = index.select(matchers).unwrap();
+    let found: Vec<Labels> = selected.iter().map(|series| index.series(*series).unwrap().labels).collect();
+    assert_eq!(found, expected, "{matchers:?}");
+}
+
+fn refusal(result: Result<(), IndexError>) -> Refusal {
+    match result {
+        Err(IndexError::Refused { refusal, .. }) => refusal,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn any_matcher() -> impl Strategy<Value = Matcher> {
+    let kind = prop_oneof![
+        Just(MatchKind::Equal),
+        Just(MatchKind::NotEqual),
+        Just(MatchKind::Regex),
+        Just(MatchKind::NotRegex)
+    ];
+    let values = [
+        "", "v1", "v2", "w1", "zz", ".*", ".+", "v.*", "v.+", "v1|w2", "|v1", "|v.*", "v[0-9]*", "(v1)?", "(?i)V1",
+        ".*2",
+    ];
+    (kind, "[abcz]|", proptest::sample::select(values.to_vec()))
+        .prop_map(|(kind, name, value)| matcher(kind, &name, value))
+}
+
+fn any_series() -> impl Strategy<Value = Vec<SeriesEntry>> {
+    let labels = proptest::collection::btree_map("[abc]", "[vw][1-3]{1,3}|é", 1..4).prop_map(|map| {
+        map.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect::<LabelsBuilder<'_>>().build().unwrap()
+    });
+    let times = proptest::collection::btree_set(any::<i64>(), 0..9);
+    let series = proptest::collection::btree_map(labels, (times, 0..1u64 << 33), 0..90);
+    series.prop_map(|map| {
+        let mut place = 0;
+        let entry = |(labels, (times, step)): (Labels, (BTreeSet<i64>, u64))| {
+            let times: Vec<i64> = times.into_iter().collect();
+            let chunks = times.chunks_exact(2).map(|times| {
+                place += step;
+                chunk(place, times[0], times[1])
+            });
+            SeriesEntry { labels, chunks: chunks.collect() }
+        };
+        map.into_iter().map(entry).collect()
+    })
+}
+
+proptest! {
+    #[test]
+    fn what_is_written_is_read_and_selected(
+        series in any_series(),
+        selections in proptest::collection::vec(proptest::collection::vec(any_matcher(), 0..4), 1..10),
+    ) {
+        let place = Place::new();
+        write(&place.file(), &series);
+        let index = IndexReader::open(&place.file()).unwrap();
+        assert_holds(&index, &series);
+        selections.iter().for_each(|matchers| assert_selects(&index, &series, matchers));
+        prop_assert_eq!(index.size(), std::fs::metadata(place.file()).unwrap().len());
+    }
+}
+
+#[test]
+fn an_index_of_nothing_is_an_index() {
+    let place = Place::new();
+    IndexWriter::create(&place.file()).unwrap().finish().unwrap();
+    let index = IndexReader::open(&place.file()).unwrap();
+    assert_holds(&index, &[]);
+    assert_selects(&index, &[], &[matcher(MatchKind::NotEqual, "a", "b")]);
+    assert_eq!((index.label_values("a").unwrap().len(), index.postings("", "").unwrap().len()), (0, 0));
+}
+
+#[test]
+fn values_are_found_across_the_kept_places() {
+    let place = Place::new();
+    let series = |nth: usize| SeriesEntry {
+        labels: labels(&[
+            ("job", "x"),
+            ("pod", &format!("p{nth:04}")),
+            (if nth % 2 == 0 { "even" } else { "odd" }, "1"),
+        ]),
+        chunks: vec![chunk(nth as u64, 0, nth as i64)],
+    };
+    let mut series: Vec<SeriesEntry> = (0..400).map(series).collect();
+    series.sort_by(|a, b| a.labels.cmp(&b.labels));
+    let places = series.iter_mut().enumerate();
+    places.for_each(|(nth, entry)| entry.chunks[0].at = BlockChunkRef(nth as u64));
+    write(&place.file(), &series);
+    let index = IndexReader::open(&place.file()).unwrap();
+    assert_holds(&index, &series);
+    for (kind, name, value) in [
+        (MatchKind::Regex, "pod", "p00(01|32|63|64|99)"),
+        (MatchKind::Regex, "pod", "p01.*"),
+        (MatchKind::Regex, "pod", "p.*7"),
+        (MatchKind::NotRegex, "pod", "p.*7"),
+        (MatchKind::Equal, "pod", "p0400"),
+        (MatchKind::Equal, "pod", "a"),
+        (MatchKind::NotEqual, "even", ""),
+    ] {
+        assert_selects(&index, &series, &[matcher(kind, name, value)]);
+        assert_selects(&index, &series, &[matcher(kind, name, value), matcher(MatchKind::Equal, "odd", "1")]);
+    }
+}
+
+#[test]
+fn what_is_out_of_order_or_unknown_is_refused_and_leaves_the_writer_usable() {
+    let place = Place::new();
+    let mut writer = IndexWriter::create(&place.file()).unwrap();
+    ["", "a", "b", "c"].iter().for_each(|symbol| writer.add_symbol(symbol).unwrap());
+    assert_eq!(refusal(writer.add_symbol("c")), Refusal::SymbolOrder("c".into()));
+    assert_eq!(refusal(writer.add_symbol("")), Refusal::SymbolOrder("".into()));
+    let (first, second) = (labels(&[("a", "b")]), labels(&[("a", "c")]));
+    writer.add_series(&first, &[chunk(8, 0, 5), chunk(20, 6, 6)]).unwrap();
+    assert_eq!(refusal(writer.add_symbol("d")), Refusal::LateSymbol("d".into()));
+    assert_eq!(refusal(writer.add_series(&first, &[])), Refusal::SeriesOrder("{a=\"b\"}".into()));
+    assert_eq!(refusal(writer.add_series(&labels(&[("a", "d")]), &[])), Refusal::UnknownSymbol("d".into()));
+    let series = || "{a=\"c\"}".to_owned();
+    let early = Refusal::ChunkPlace { series: series(), chunk: 19 };
+    assert_eq!(refusal(writer.add_series(&second, &[chunk(19, 0, 1)])), early);
+    let overlap = Refusal::ChunkOrder { series: series(), mint: 1, maxt: 2 };
+    assert_eq!(refusal(writer.add_series(&second, &[chunk(20, 0, 1), chunk(21, 1, 2)])), overlap);
+    let reversed = Refusal::ChunkOrder { series: series(), mint: 1, maxt: 0 };
+    assert_eq!(refusal(writer.add_series(&second, &[chunk(20, 1, 0)])), reversed);
+    writer.add_series(&second, &[chunk(20, i64::MIN, i64::MAX)]).unwrap();
+    writer.finish().unwrap();
+    let index = IndexReader::open(&place.file()).unwrap();
+    let facts = index.verify().unwrap();
+    assert_eq!((facts.series, facts.chunks, facts.mint, facts.maxt), (2, 3, i64::MIN, i64::MAX));
+    assert_eq!(index.symbols().map(Result::unwrap).collect::<Vec<_>>(), ["", "a", "b", "c"]);
+}

@@ -1,0 +1,219 @@
+//! A walk over an index that checks all that can be checked.
+//!
+//! What no check can see, because nothing that is read depends on it: bytes between posting lists, and in an old file those of label
+//! indices beyond their checksums. Of versions 2 and 3 each reads as the other.
+//!
+//! That lists and entries say the same is seen by a sum over all pairs of a label and a series, of 64-bit hashes, computed from
+//! the lists and from the entries: no memory is needed for it, and a difference hides only by chance.
+
+use super::entry::{IndexChunk, RawEntry};
+use super::error::{Fault, FaultAt, IndexError};
+use super::format::Section;
+use super::label_table::LabelTable;
+use super::postings;
+use super::reader::IndexReader;
+use super::symbols::SymbolPlaces;
+use crate::model::labels::Labels;
+use crate::model::refs::BlockSeriesRef;
+use crate::tsdb::encoding::byte_reader::ByteReader;
+use foldhash::quality::FixedState;
+use std::hash::BuildHasher;
+
+/// What a sound index holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct IndexFacts {
+    /// Symbols.
+    pub symbols: u64,
+    /// Series.
+    pub series: u64,
+    /// Chunks of all series.
+    pub chunks: u64,
+    /// Labels of all series.
+    pub labels: u64,
+    /// The first time of any chunk, ms; `i64::MAX` where there is none.
+    pub mint: i64,
+    /// The last time of any chunk, ms; `i64::MIN` where there is none.
+    pub maxt: i64,
+}
+
+impl IndexReader {
+    /// Reads everything and checks it: every checksum, that things rise that have to, that zeros stand before entries, that references name
+    /// entries, that lists and entries say the same.
+    ///
+    /// # Errors
+    /// [`IndexError::Damaged`] with the first thing that is wrong.
+    pub fn verify(&self) -> Result<IndexFacts, IndexError> {
+        Verification::of(self).map_err(|fault| self.located(fault))
+    }
+}
+
+/// What was seen so far.
+struct Verification<'a> {
+    index: &'a IndexReader,
+    facts: IndexFacts,
+    pairs: PairSum,
+    refs: Vec<BlockSeriesRef>,
+    last_labels: Option<Labels>,
+    last_chunk: u64,
+}
+
+/// A sum over pairs of a label and a series, in any order.
+#[derive(Default, PartialEq, Eq)]
+struct PairSum {
+    sum: u64,
+    count: u64,
+}
+
+impl PairSum {
+    fn add(&mut self, label: u64, series: BlockSeriesRef) {
+        self.sum = self.sum.wrapping_add(STATE.hash_one((label, series)));
+        self.count += 1;
+    }
+}
+
+const STATE: FixedState = FixedState::with_seed(0);
+
+fn label_hash(name: &str, value: &str) -> u64 {
+    STATE.hash_one((name, value))
+}
+
+impl<'a> Verification<'a> {
+    fn of(index: &'a IndexReader) -> Result<IndexFacts, FaultAt> {
+        let facts = IndexFacts { symbols: 0, series: 0, chunks: 0, labels: 0, mint: i64::MAX, maxt: i64::MIN };
+        let (pairs, refs) = (PairSum::default(), Vec::new());
+        let mut seen = Self { index, facts, pairs, refs, last_labels: None, last_chunk: 0 };
+        seen.tables()?;
+        seen.entries()?;
+        seen.lists()?;
+        seen.label_indices()?;
+        seen.facts.series = seen.refs.len() as u64;
+        seen.facts.labels = seen.pairs.count;
+        Ok(seen.facts)
+    }
+
+    /// The parts that were checked when the file was opened, once more as they are now.
+    fn tables(&mut self) -> Result<(), FaultAt> {
+        let (index, bytes) = (self.index, self.index.bytes());
+        SymbolPlaces::open(bytes, index.version, index.toc.symbols)?;
+        LabelTable::open(bytes, index.version, index.toc.postings_table)?;
+        index.symbols.iter(bytes).try_for_each(|symbol| symbol.map(drop))?;
+        self.facts.symbols = index.symbols.count() as u64;
+        Ok(())
+    }
+
+    fn entries(&mut self) -> Result<(), FaultAt> {
+        let align = self.index.version.series_align();
+        let file = self.index.entries();
+        let mut offset = self.index.toc.series;
+        let mut chunks = Vec::new();
+        loop {
+            let start = offset.checked_next_multiple_of(align).unwrap_or(offset).min(file.len() as u64);
+            if file.get(offset as usize..start as usize).is_none_or(|zeros| zeros.iter().any(|byte| *byte != 0)) {
+                return Err(FaultAt { offset, fault: Fault::Disagree("alignment and the bytes before a series") });
+            }
+            if start >= file.len() as u64 {
+                return Ok(());
+            }
+            let Ok(series) = u32::try_from(start / align).map(BlockSeriesRef) else {
+                return Err(FaultAt {
+                    offset: start,
+                    fault: Fault::Unexpected { what: "offset of a series", found: start },
+                });
+            };
+            let entry = RawEntry::checked(file, start as usize)?;
+            self.entry(series, &entry, start, &mut chunks)?;
+            offset = entry.end() as u64;
+        }
+    }
+
+    fn entry(
+        &mut self,
+        series: BlockSeriesRef,
+        entry: &RawEntry<'_>,
+        offset: u64,
+        chunks: &mut Vec<IndexChunk>,
+    ) -> Result<(), FaultAt> {
+        let found = |fault| FaultAt { offset, fault };
+        let (file, symbols) = (self.index.bytes(), &self.index.symbols);
+        let mut last_name = "";
+        entry.labels(|label| -> Result<(), FaultAt> {
+            let (name, value) = (symbols.get(file, label.name)?, symbols.get(file, label.value)?);
+            if name <= last_name {
+                return Err(found(Fault::Order("label names of a series")));
+            }
+            if value.is_empty() {
+                return Err(found(Fault::Labels(format!("label {name:?} has no value"))));
+            }
+            last_name = name;
+            self.pairs.add(label_hash(name, value), series);
+            Ok(())
+        })?;
+        chunks.clear();
+        let labels = self.index.decode(series, chunks)?;
+        if self.last_labels.as_ref().is_some_and(|last| *last >= labels) {
+            return Err(found(Fault::Order("series")));
+        }
+        self.last_labels = Some(labels);
+        self.refs.push(series);
+        self.chunks(chunks).map_err(found)
+    }
+
+    fn chunks(&mut self, chunks: &[IndexChunk]) -> Result<(), Fault> {
+        let mut last = None;
+        for chunk in chunks {
+            if chunk.maxt < chunk.mint || last.is_some_and(|last| chunk.mint <= last) {
+                return Err(Fault::Order("times of chunks"));
+            }
+            if chunk.at.0 < self.last_chunk {
+                return Err(Fault::Order("places of chunks"));
+            }
+            (last, self.last_chunk) = (Some(chunk.maxt), chunk.at.0);
+            self.facts.mint = self.facts.mint.min(chunk.mint);
+            self.facts.maxt = self.facts.maxt.max(chunk.maxt);
+        }
+        self.facts.chunks += chunks.len() as u64;
+        Ok(())
+    }
+
+    fn lists(&mut self) -> Result<(), FaultAt> {
+        let table = self.index.toc.postings_table;
+        let found = |what| FaultAt { offset: table, fault: Fault::Disagree(what) };
+        let file = self.index.bytes();
+        let mut pairs = PairSum::default();
+        let mut list = Vec::new();
+        for name in self.index.labels.names() {
+            for value in self.index.labels.values(file, name, "") {
+                let value = value?;
+                list.clear();
+                postings::read(file, value.list, &mut list)?;
+                let label = label_hash(name, value.value);
+                list.iter().for_each(|series| pairs.add(label, *series));
+            }
+        }
+        if pairs != self.pairs {
+            return Err(found("posting lists and series"));
+        }
+        list.clear();
+        let all = self.index.labels.find(file, "", "")?.ok_or_else(|| found("the list of all series and series"))?;
+        postings::read(file, all, &mut list)?;
+        if list == self.refs { Ok(()) } else { Err(found("the list of all series and series")) }
+    }
+
+    /// Checksums of what only old files have.
+    fn label_indices(&self) -> Result<(), FaultAt> {
+        let (file, toc) = (self.index.bytes(), &self.index.toc);
+        if toc.label_indices_table == 0 || toc.label_indices_table == toc.postings_table {
+            return Ok(());
+        }
+        let table = Section::checked(file, toc.label_indices_table)?;
+        let at = |error| FaultAt::new(table.start, error);
+        let mut reader = ByteReader::new(table.bytes);
+        for _ in 0..reader.be_u32().map_err(at)? {
+            for _ in 0..reader.count(1).map_err(at)? {
+                reader.uvarint_bytes().map_err(at)?;
+            }
+            Section::checked(file, reader.uvarint().map_err(at)?)?;
+        }
+        Ok(())
+    }
+}
