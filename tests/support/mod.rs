@@ -18,6 +18,7 @@ pub(crate) mod good;
 pub(crate) mod http;
 pub(crate) mod launch;
 pub(crate) mod ledger;
+pub(crate) mod log_entries;
 pub(crate) mod metrics;
 pub(crate) mod program;
 pub(crate) mod promtool;
