@@ -40,6 +40,7 @@ const COUNTERS: &[Number] = &[
         &stats.compaction_samples
     }),
     ("narthex_tsdb_blocks_quarantined_total", "Damaged blocks that were set aside.", |stats| &stats.blocks_quarantined),
+    ("narthex_tsdb_blocks_verified_total", "Blocks that were checked from end to end.", |stats| &stats.blocks_verified),
     ("prometheus_tsdb_reloads_total", "Number of times the database reloaded block data from disk.", |stats| {
         &stats.reloads
     }),
@@ -101,6 +102,9 @@ const GAUGES: &[Number] = &[
         "Set to 1 when a block is currently being written to the disk.",
         |stats| &stats.populating_block,
     ),
+    ("narthex_tsdb_blocks_damaged", "Blocks that are served and were found damaged; the log names them.", |stats| {
+        &stats.blocks_damaged
+    }),
     ("prometheus_tsdb_blocks_loaded", "Number of currently loaded data blocks.", |stats| &stats.blocks_loaded),
     (
         "prometheus_tsdb_storage_blocks_bytes",

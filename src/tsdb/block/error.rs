@@ -20,6 +20,9 @@ pub enum BlockError {
     /// What was given can't stand in a block; another attempt with the same ends the same.
     #[error("can't be written into a block: {0}")]
     Refused(String),
+    /// Whoever asked did not want to wait for the end.
+    #[error("stopped before the end")]
+    Stopped,
     /// There is a block of that name.
     #[error("{path}: exists already", path = path.display())]
     Exists {

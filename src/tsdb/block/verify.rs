@@ -49,16 +49,31 @@ impl Block {
     /// # Errors
     /// [`BlockError::Damaged`] with the first thing that is wrong.
     pub fn verify(&self) -> Result<BlockFacts, BlockError> {
+        self.verify_while(&|| true)
+    }
+
+    /// The same, as long as `go_on`, which is asked again and again, says yes.
+    ///
+    /// # Errors
+    /// [`BlockError::Damaged`] as [`Self::verify`]; [`BlockError::Stopped`] where `go_on` said no.
+    pub fn verify_while(&self, go_on: &dyn Fn() -> bool) -> Result<BlockFacts, BlockError> {
+        let check = || if go_on() { Ok(()) } else { Err(BlockError::Stopped) };
+        check()?;
         self.index.verify()?;
         let mut facts = BlockFacts {
             series: 0,
             chunks: 0,
-            stored_chunks: self.chunks.verify()?.chunks,
+            stored_chunks: 0,
             float_samples: 0,
             histogram_samples: 0,
             times: None,
         };
+        for number in 0..self.chunks.segment_count() {
+            check()?;
+            facts.stored_chunks += self.chunks.verify_segment(number)?.chunks;
+        }
         for at in self.index.all_series()? {
+            check()?;
             facts.series += 1;
             for one in &self.index.series(at)?.chunks {
                 let chunk = self.chunk(one)?;

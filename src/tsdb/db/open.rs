@@ -1,5 +1,6 @@
 //! From a data directory to a ready database: lock, blocks' times, `chunks_head/`, checkpoint, log, repair, a new segment.
 
+use crate::tsdb::block::ulid::BlockUlid;
 use crate::tsdb::chunk::cut::CutPolicy;
 use crate::tsdb::chunk::head_chunks::error::HeadChunksError;
 use crate::tsdb::chunk::head_chunks::{HeadChunkMeta, HeadChunks, SetAside};
@@ -34,6 +35,9 @@ use std::sync::Arc;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
+
+/// A block that is larger is not read whole at the start, bytes.
+const CHECKED_AT_START: u64 = 64 << 20;
 
 /// Why a directory can't be opened.
 #[derive(Debug, thiserror::Error)]
@@ -132,6 +136,7 @@ impl Db {
         snapshot::remove_unfinished(dir);
         let blocks = BlockSet::new(dir, &quarantine);
         blocks.load()?;
+        let verified = check_newest(&blocks)?;
         let min_valid = blocks.whole_until().unwrap_or(i64::MIN);
         let wal_dir = dir.join("wal");
         self.options.disk.create_dir_all(&wal_dir)?;
@@ -156,6 +161,7 @@ impl Db {
         self.stats.head_compaction_held.store(u64::from(is_head_held), Ordering::Relaxed);
         let turns = Turns::default();
         turns.take().memory.log_truncated = Some(min_valid);
+        turns.take().memory.verified.extend(verified);
         let written = CompactStats::default();
         // A second replay of the same Db finds the engine set, and changes nothing.
         let _ = self.engine.set(Engine { head, wal, blocks, turns, written, is_head_held });
@@ -239,6 +245,27 @@ impl Db {
         }
         let repaired = repair(&*self.options.disk, wal_dir, quarantine, &damage)?;
         Ok((report, Some(repaired)))
+    }
+}
+
+/// Reads the block that decides where the head begins from end to end, unless that takes long, and returns its name. A damaged one is
+/// set aside, before samples of its time that the log may still have are left out for it; then the one before decides.
+fn check_newest(blocks: &BlockSet) -> Result<Option<BlockUlid>, ReplayError> {
+    loop {
+        let Some(block) = blocks.newest_whole().filter(|block| block.size_bytes() <= CHECKED_AT_START) else {
+            return Ok(None);
+        };
+        let ulid = block.meta().ulid;
+        match block.verify() {
+            Ok(_) => return Ok(Some(ulid)),
+            Err(error) if error.is_damage() => {
+                blocks.set_aside(ulid, &error.to_string()).map_err(LoadError::from)?;
+            }
+            Err(error) => {
+                tracing::warn!(block = %ulid, %error, "can't check the newest block");
+                return Ok(None);
+            }
+        }
     }
 }
 

@@ -46,6 +46,10 @@ pub struct DbStats {
     pub blocks_loaded: AtomicU64,
     /// Blocks that were set aside as damaged, in this process's life.
     pub blocks_quarantined: AtomicU64,
+    /// Blocks that were checked from end to end.
+    pub blocks_verified: AtomicU64,
+    /// Blocks that are served and were found damaged.
+    pub blocks_damaged: AtomicU64,
     /// Bytes of all blocks.
     pub blocks_bytes: AtomicU64,
     /// Bytes of their symbol tables that are in memory.
@@ -112,6 +116,8 @@ impl Default for DbStats {
             compaction_chunk_seconds: Buckets::new(&CHUNK_SECONDS_BOUNDS),
             blocks_loaded: zero(),
             blocks_quarantined: zero(),
+            blocks_verified: zero(),
+            blocks_damaged: zero(),
             blocks_bytes: zero(),
             symbol_table_bytes: zero(),
             blocks_min_time: AtomicI64::new(i64::MAX),

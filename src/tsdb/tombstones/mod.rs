@@ -4,7 +4,7 @@
 //! |----------------|------------------------------------------------------|
 //! | this           | the set in memory                                    |
 //! | [`mod@format`] | its bytes in a block's file `tombstones`             |
-//! | [`file`]       | that file: read, replaced                            |
+//! | [`mod@file`]   | that file: read, replaced                            |
 //!
 //! A series is a plain number here: of a block it is the [`crate::model::refs::BlockSeriesRef`], of the head the
 //! [`crate::model::refs::SeriesRef`]. No lock: whoever shares a set puts it behind an `Arc`, which makes copies of it cheap for readers.

@@ -86,14 +86,31 @@ impl SegmentReader {
     /// # Errors
     /// [`SegmentsError::Damaged`] where something is not a whole chunk.
     pub fn verify(&self) -> Result<SegmentFacts, SegmentsError> {
+        (0..self.segments.len()).try_fold(SegmentFacts::default(), |mut facts, number| {
+            facts.chunks += self.verify_segment(number)?.chunks;
+            Ok(facts)
+        })
+    }
+
+    /// How many segments there are.
+    #[must_use]
+    pub fn segment_count(&self) -> usize {
+        self.segments.len()
+    }
+
+    /// The same as [`Self::verify`] of the segment at this place, the first one at 0. Nothing is wrong with one that is not there.
+    ///
+    /// # Errors
+    /// [`SegmentsError::Damaged`].
+    pub fn verify_segment(&self, number: usize) -> Result<SegmentFacts, SegmentsError> {
         let mut facts = SegmentFacts::default();
-        for (file, number) in self.segments.iter().zip(0u32..) {
-            let mut at = FILE_HEADER.len();
-            while at < file.bytes().len() {
-                let place = BlockChunkRef::new(number, u32::try_from(at).unwrap_or(u32::MAX));
-                at = locate(file.bytes(), at).map_err(|fault| self.damaged(place, fault))?.end;
-                facts.chunks += 1;
-            }
+        let Some(file) = self.segments.get(number) else { return Ok(facts) };
+        let mut at = FILE_HEADER.len();
+        while at < file.bytes().len() {
+            let offset = u32::try_from(at).unwrap_or(u32::MAX);
+            let place = BlockChunkRef::new(u32::try_from(number).unwrap_or(u32::MAX), offset);
+            at = locate(file.bytes(), at).map_err(|fault| self.damaged(place, fault))?.end;
+            facts.chunks += 1;
         }
         Ok(facts)
     }

@@ -105,7 +105,15 @@ impl BlockSet {
     /// samples and of a part of the series do not count.
     #[must_use]
     pub fn whole_until(&self) -> Option<i64> {
-        self.facts().iter().filter(|block| block.is_whole_head()).map(|block| block.maxt).max()
+        self.newest_whole().map(|block| block.meta().max_time)
+    }
+
+    /// The block that decides [`Self::whole_until`].
+    #[must_use]
+    pub fn newest_whole(&self) -> Option<Arc<Block>> {
+        let list = self.list();
+        let whole = list.iter().filter(|block| BlockFacts::of(&block.meta()).is_whole_head());
+        whole.max_by_key(|block| block.meta().max_time).cloned()
     }
 
     /// How many blocks were set aside since the process began.

@@ -6,8 +6,9 @@ use crate::tsdb::compact::plan::{Exclusions, Plan, Reason, plan};
 use crate::tsdb::compact::ranges::{Ranges, longest_block};
 use crate::tsdb::compact::write::WriteError;
 use crate::tsdb::db::blocks::folder;
+use crate::tsdb::db::disk_guard::is_full;
 use crate::tsdb::db::error::MaintenanceError;
-use crate::tsdb::db::maintenance::{Round, is_stopped, opened};
+use crate::tsdb::db::maintenance::{Round, io_error, is_stopped, opened};
 use crate::tsdb::db::uploads::Uploads;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -37,10 +38,14 @@ impl Round<'_> {
                 }
                 Err(error) => {
                     self.db.stats.compactions_failed.fetch_add(1, Ordering::Relaxed);
-                    let retry = self.now_ms.saturating_add(RETRY_MS);
-                    self.turn.memory.failed.extend(plan.blocks.iter().map(|block| (*block, retry)));
                     let failed = self.failed("merge blocks", &error);
                     first_error = first_error.and(Err(failed));
+                    if io_error(&error).is_some_and(is_full) {
+                        // Nothing is wrong with these blocks: as soon as there is space they are merged.
+                        break;
+                    }
+                    let retry = self.now_ms.saturating_add(RETRY_MS);
+                    self.turn.memory.failed.extend(plan.blocks.iter().map(|block| (*block, retry)));
                 }
             }
         }

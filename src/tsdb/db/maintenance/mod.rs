@@ -8,6 +8,7 @@
 //! | [`log`]        | the log loses what blocks have                          |
 //! | [`blocks`]     | blocks become larger blocks                             |
 //! | [`retention`]  | blocks that are too old or too many go                  |
+//! | [`verify`]     | blocks are checked from end to end, one a round         |
 //! | [`background`] | the thread that does all this                           |
 //! | [`bell`]       | by which it is called                                   |
 //!
@@ -25,6 +26,7 @@ pub mod log;
 pub mod retention;
 pub mod stale;
 pub mod turn;
+pub mod verify;
 
 use crate::tsdb::block::error::BlockError;
 use crate::tsdb::block::open::Block;
@@ -80,6 +82,7 @@ impl Round<'_> {
         let expired = self.apply_retention();
         let blocks = self.compact_blocks();
         let again = self.apply_retention();
+        self.verify_a_block();
         looked.and(head).and(log).and(stale).and(expired).and(blocks).and(again)
     }
 

@@ -21,6 +21,10 @@ pub struct Memory {
     pub held: BTreeSet<BlockUlid>,
     /// Blocks whose merging has failed, each with the time (ms) before which it is not tried again.
     pub failed: BTreeMap<BlockUlid, i64>,
+    /// Blocks that were checked from end to end since the start.
+    pub verified: BTreeSet<BlockUlid>,
+    /// Those of them that are damaged.
+    pub damaged: BTreeSet<BlockUlid>,
     /// Up to where the log was last truncated, ms.
     pub log_truncated: Option<i64>,
     /// When the head was last compacted, ms.

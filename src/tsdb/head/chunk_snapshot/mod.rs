@@ -14,7 +14,7 @@
 //! | file          | what                                |
 //! |---------------|-------------------------------------|
 //! | [`record`]    | the bytes of a record               |
-//! | [`write()`]   | from the head to a folder           |
+//! | [`mod@write`] | from the head to a folder           |
 //! | [`load`]      | from a folder to the head           |
 
 pub mod load;

@@ -174,7 +174,7 @@ fn values_are_found_across_the_kept_places() {
         labels: labels(&[
             ("job", "x"),
             ("pod", &format!("p{nth:04}")),
-            (if nth % 2 == 0 { "even" } else { "odd" }, "1"),
+            (if nth.is_multiple_of(2) { "even" } else { "odd" }, "1"),
         ]),
         chunks: vec![chunk(nth as u64, 0, nth as i64)],
     };

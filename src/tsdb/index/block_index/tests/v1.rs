@@ -54,7 +54,8 @@ fn encode(series: &[SeriesEntry]) -> Vec<u8> {
         .values()
         .map(|list| {
             let mut body = Vec::new();
-            list.iter().fold(put_be_u32(&mut body, list.len() as u32), |(), at| put_be_u32(&mut body, *at));
+            put_be_u32(&mut body, list.len() as u32);
+            list.iter().for_each(|at| put_be_u32(&mut body, *at));
             put_section(&mut file, &body)
         })
         .collect();
