@@ -20,7 +20,7 @@ use crate::tsdb::db::stats::DbStats;
 use crate::tsdb::head::replay::{Replay, ReplayProgress, ReplayReport, Replayed};
 use crate::tsdb::head::truncation::Truncation;
 use crate::tsdb::head::{Head, HeadOptions};
-use crate::tsdb::wal::checkpoint::{CheckpointError, last_checkpoint};
+use crate::tsdb::wal::checkpoint::{CheckpointError, last_checkpoint, list_unfinished};
 use crate::tsdb::wal::commit::{Wal, WalOptions};
 use crate::tsdb::wal::damage::Damage;
 use crate::tsdb::wal::error::WalError;
@@ -140,6 +140,7 @@ impl Db {
         let min_valid = blocks.whole_until().unwrap_or(i64::MIN);
         let wal_dir = dir.join("wal");
         self.options.disk.create_dir_all(&wal_dir)?;
+        self.remove_unfinished_checkpoints(&wal_dir);
         let Filled { head, replay, repaired } = self.fill_head(min_valid, &wal_dir, &quarantine)?;
         if min_valid > i64::MIN {
             // What blocks have is not needed, nor are series that have nothing else.
@@ -157,6 +158,11 @@ impl Db {
         let ends: Vec<i64> = blocks.stored().iter().map(|block| block.maxt).collect();
         let newest = ends.iter().copied().chain(head.times().max()).max().unwrap_or(i64::MIN);
         self.retention_hold.look(ends, newest);
+        if self.retention_is_held() {
+            tracing::warn!(
+                "retention deletes nothing: the directory has data older than the default of 15 days, and nobody has chosen a retention"
+            );
+        }
         let is_head_held = report.replay.histograms_not_served > 0;
         self.stats.head_compaction_held.store(u64::from(is_head_held), Ordering::Relaxed);
         let turns = Turns::default();
@@ -167,6 +173,16 @@ impl Db {
         let _ = self.engine.set(Engine { head, wal, blocks, turns, written, is_head_held });
         self.publish_blocks();
         Ok(report)
+    }
+
+    /// What a crash left of a checkpoint that was not finished; nobody reads it.
+    fn remove_unfinished_checkpoints(&self, wal_dir: &Path) {
+        for path in list_unfinished(wal_dir).unwrap_or_default() {
+            match self.options.disk.remove_dir_all(&path) {
+                Ok(()) => tracing::info!(path = %path.display(), "removed an unfinished checkpoint"),
+                Err(error) => tracing::warn!(path = %path.display(), %error, "can't remove an unfinished checkpoint"),
+            }
+        }
     }
 
     /// The head, from its snapshot or from the log.
