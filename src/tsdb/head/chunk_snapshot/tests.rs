@@ -8,6 +8,7 @@ use crate::model::matcher::{MatchKind, Matcher};
 use crate::model::sample::Sample;
 use crate::model::time::TimeRange;
 use crate::tsdb::chunk::cut::CutPolicy;
+use crate::tsdb::chunk::float_chunk::FloatEncoding;
 use crate::tsdb::chunk::head_chunks::HeadChunks;
 use crate::tsdb::fs::os_disk::OsDisk;
 use crate::tsdb::head::append::HeadAppender;
@@ -25,7 +26,18 @@ fn open_head(dir: &Path) -> (Head, Vec<crate::tsdb::chunk::head_chunks::HeadChun
     let mut chunks = Vec::new();
     files.for_each(&dir.join("quarantine"), |chunk| chunks.push(chunk)).unwrap();
     let policy = CutPolicy { chunk_range_ms: 7_200_000, samples_per_chunk: 10 };
-    (Head::new(HeadOptions { policy, max_series: usize::MAX, min_valid_time: i64::MIN }, files), chunks)
+    (
+        Head::new(
+            HeadOptions {
+                policy,
+                max_series: usize::MAX,
+                min_valid_time: i64::MIN,
+                float_encoding: FloatEncoding::Xor,
+            },
+            files,
+        ),
+        chunks,
+    )
 }
 
 /// 30 series of up to 100 samples, appended and logged.
