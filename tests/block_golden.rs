@@ -13,8 +13,7 @@ use narthex::model::time::TimeRange;
 use narthex::tsdb::block::meta::{BlockMeta, block_folders};
 use narthex::tsdb::block::open::Block;
 use narthex::tsdb::block::writer::{BlockWriter, NewBlock};
-use narthex::tsdb::chunk::Encoding;
-use narthex::tsdb::chunk::xor::XorIter;
+use narthex::tsdb::chunk::float_chunk::{FloatChunk, FloatEncoding, FloatIter};
 use narthex::tsdb::query::source::{BlockSource, ChunkSeries};
 use narthex::tsdb::tombstones::format::{decode, encode};
 use support::samples::{LabelSet, Samples};
@@ -31,9 +30,6 @@ const CASES: [(&str, usize); 7] = [
     ("xor2-switched", 2),
 ];
 
-/// The cases whose floats are all in XOR chunks.
-const XOR_CASES: [&str; 4] = ["blocks-clean", "blocks-killed-after-compaction", "deletes", "snapshot-admin"];
-
 fn blocks(data: &Path) -> Vec<PathBuf> {
     block_folders(data).expect("the data directory can be listed")
 }
@@ -44,15 +40,33 @@ fn everything(block: &Block) -> Vec<ChunkSeries> {
     answer.map(|series| series.expect("the block can be read")).collect()
 }
 
-/// The floats of XOR chunks that are not deleted.
-fn add_floats(series: &ChunkSeries, samples: &mut Samples) {
-    let labels: LabelSet = series.labels.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
-    for chunk in series.chunks.iter().filter(|chunk| chunk.encoding == Encoding::Xor) {
-        for sample in XorIter::new(chunk.data.bytes()) {
-            let sample = sample.expect("a whole chunk");
-            if chunk.deleted.as_ref().is_none_or(|deleted| !deleted.contains(sample.t)) {
-                samples.add(&labels, sample.t, sample.v.to_bits());
+/// Floats, and the start times of those that have one as bits of the same integer.
+#[derive(Default)]
+struct Floats {
+    values: Samples,
+    starts: Samples,
+}
+
+impl Floats {
+    /// Adds the floats that are not deleted. Their chunks, encoded again, are the same byte for byte.
+    fn add(&mut self, series: &ChunkSeries) {
+        let labels: LabelSet = series.labels.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+        for chunk in &series.chunks {
+            let Some(encoding) = FloatEncoding::of(chunk.encoding) else { continue };
+            let mut again = FloatChunk::new(encoding);
+            let mut stored = FloatIter::new(encoding, chunk.data.bytes());
+            while let Some(sample) = stored.next() {
+                let (sample, start) = (sample.expect("a whole chunk"), stored.start());
+                again.append_with_start(start, sample.t, sample.v);
+                if chunk.deleted.as_ref().is_some_and(|deleted| deleted.contains(sample.t)) {
+                    continue;
+                }
+                self.values.add(&labels, sample.t, sample.v.to_bits());
+                if start != 0 {
+                    self.starts.add(&labels, sample.t, start as u64);
+                }
             }
+            assert!(again.bytes() == chunk.data.bytes(), "a chunk of {}", series.labels);
         }
     }
 }
@@ -75,17 +89,20 @@ fn every_block_passes_the_deep_check() {
 
 #[test]
 fn floats_are_those_that_prometheus_reads() {
-    for case in XOR_CASES {
+    for (case, _) in CASES {
         let place = dir::temp();
-        let (mut found, mut expected) = (Samples::new(), Samples::new());
+        let (mut found, mut expected) = (Floats::default(), Floats::default());
         for folder in blocks(&golden::unpack(case, place.path())) {
             let block = Block::open(&folder).expect("a whole block");
             let meta = block.meta();
-            expected.add_all(&golden::expected_floats(case).between(meta.min_time, meta.max_time));
-            everything(&block).iter().for_each(|series| add_floats(series, &mut found));
+            expected.values.add_all(&golden::expected_floats(case).between(meta.min_time, meta.max_time));
+            expected.starts.add_all(&golden::expected_starts(case).between(meta.min_time, meta.max_time));
+            everything(&block).iter().for_each(|series| found.add(series));
         }
-        assert!(expected.count() > 1000, "{case}");
-        found.assert_equals(&expected, case);
+        assert!(expected.values.count() > 1000, "{case}");
+        assert!((expected.starts.count() > 1000) == (case == "start-timestamps"), "{case}");
+        found.values.assert_equals(&expected.values, case);
+        found.starts.assert_equals(&expected.starts, &format!("{case}, start times"));
     }
 }
 

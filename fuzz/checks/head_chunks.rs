@@ -2,9 +2,9 @@
 //!
 //! The bytes stand in the directory twice: as 000001 with magic number and checksums put right, as 000002 as they are.
 
+use narthex::tsdb::chunk::float_chunk::{FloatEncoding, FloatIter};
 use narthex::tsdb::chunk::head_chunks::{HeadChunkMeta, HeadChunks, Walked};
 use narthex::tsdb::chunk::mapped_chunk::MAX_SPAN_MS;
-use narthex::tsdb::chunk::float_chunk::{FloatEncoding, FloatIter};
 use narthex::tsdb::encoding::checksum::castagnoli;
 use std::fs;
 use std::path::Path;
