@@ -14,6 +14,7 @@ use narthex::tsdb::block::meta::{BlockMeta, block_folders};
 use narthex::tsdb::block::open::Block;
 use narthex::tsdb::block::writer::{BlockWriter, NewBlock};
 use narthex::tsdb::chunk::float_chunk::{FloatChunk, FloatEncoding, FloatIter};
+use narthex::tsdb::chunk::head_chunks::HeadChunks;
 use narthex::tsdb::query::source::{BlockSource, ChunkSeries};
 use narthex::tsdb::tombstones::format::{decode, encode};
 use support::samples::{LabelSet, Samples};
@@ -103,6 +104,32 @@ fn floats_are_those_that_prometheus_reads() {
         assert!((expected.starts.count() > 1000) == (case == "start-timestamps"), "{case}");
         found.values.assert_equals(&expected.values, case);
         found.starts.assert_equals(&expected.starts, &format!("{case}, start times"));
+    }
+}
+
+#[test]
+fn full_chunks_of_the_head_are_encoded_again_byte_for_byte() {
+    for case in ["xor2", "xor2-switched", "start-timestamps"] {
+        let place = dir::temp();
+        let folder = golden::unpack(case, place.path()).join("chunks_head");
+        let (mut files, _) = HeadChunks::open(&folder).expect("a whole folder");
+        let mut found = Vec::new();
+        files.for_each(place.path(), |chunk| found.push(chunk)).expect("whole files");
+        let mut of_xor2 = 0;
+        for meta in found {
+            let Some(encoding) = FloatEncoding::of(meta.encoding) else { continue };
+            let chunk = files.read(meta.at).expect("a whole chunk");
+            let mut again = FloatChunk::new(encoding);
+            let mut stored = FloatIter::new(encoding, chunk.as_ref());
+            while let Some(sample) = stored.next() {
+                let sample = sample.expect("a whole chunk");
+                again.append_with_start(stored.start(), sample.t, sample.v);
+            }
+            assert!(again.bytes() == chunk.as_ref(), "{case}: {meta:?}");
+            assert_eq!((again.num_samples(), again.last().map(|last| last.t)), (meta.samples, Some(meta.maxt)));
+            of_xor2 += usize::from(encoding == FloatEncoding::Xor2);
+        }
+        assert!(of_xor2 > 0, "{case}");
     }
 }
 

@@ -211,3 +211,31 @@ impl SeriesState {
         self.open = Some(OpenChunk { chunk, mint: sample.t, window: ChunkWindow::starting_at(policy, sample.t) });
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Pushed, Series};
+    use crate::model::labels::LabelsBuilder;
+    use crate::model::refs::SeriesRef;
+    use crate::model::sample::Sample;
+    use crate::tsdb::chunk::Encoding;
+    use crate::tsdb::chunk::cut::CutPolicy;
+    use crate::tsdb::chunk::float_chunk::FloatEncoding;
+    use crate::tsdb::head::in_flight::BatchId;
+
+    #[test]
+    fn another_encoding_is_that_of_the_next_chunk() {
+        let labels = LabelsBuilder::from_iter([("a", "b")]).build().unwrap();
+        let series = Series::new(SeriesRef(1), 0, labels, BatchId::NONE);
+        let policy = CutPolicy { chunk_range_ms: 1_000, samples_per_chunk: 120 };
+        let mut state = series.state.lock();
+        let mut push = |t, encoding| state.push(Sample::new(t, 1.0), &policy, encoding);
+        assert_eq!(push(0, FloatEncoding::Xor), Pushed::IntoFirstChunk);
+        assert_eq!(push(500, FloatEncoding::Xor2), Pushed::IntoOpenChunk);
+        assert_eq!(push(1_000, FloatEncoding::Xor2), Pushed::AfterSeal);
+        assert_eq!(push(1_500, FloatEncoding::Xor), Pushed::IntoOpenChunk);
+        assert_eq!(push(2_000, FloatEncoding::Xor), Pushed::AfterSeal);
+        let sealed: Vec<_> = state.sealed().iter().map(|chunk| (chunk.encoding, chunk.samples)).collect();
+        assert_eq!(sealed, [(Encoding::Xor, 2), (Encoding::Xor2, 2)]);
+    }
+}

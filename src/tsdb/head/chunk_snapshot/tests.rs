@@ -40,7 +40,7 @@ fn open_head(dir: &Path) -> (Head, Vec<crate::tsdb::chunk::head_chunks::HeadChun
     )
 }
 
-/// 30 series of up to 100 samples, appended and logged.
+/// 30 series of up to 100 samples, every third XOR2, appended and logged.
 fn filled_head(dir: &Path) -> Head {
     head_of(dir, 30)
 }
@@ -56,6 +56,7 @@ fn head_of(dir: &Path, series: i64) -> Head {
     });
     let wal = wal.unwrap();
     for series in 0..series {
+        head.set_float_encoding(if series % 3 == 0 { FloatEncoding::Xor2 } else { FloatEncoding::Xor });
         let labels = LabelsBuilder::from_iter([("__name__", "up"), ("i", &series.to_string())]).build().unwrap();
         let samples = (0..=series * 3).map(|i| Sample::new(1_000_000 + i * 1000, (i * series) as f64 / 7.0));
         let mut appender = HeadAppender::new(&head, &wal);
