@@ -59,17 +59,6 @@ fn each_float(case: &str, mut show: impl FnMut(&LabelSet, i64, &Value)) {
     }
 }
 
-/// The end of the newest block in a data directory, by its `meta.json`: where the head begins.
-pub(crate) fn newest_block_end(data: &Path) -> Option<i64> {
-    let entries = std::fs::read_dir(data).expect("the data directory can be listed");
-    let ends = entries.filter_map(|entry| {
-        let meta = std::fs::read(entry.expect("an entry can be read").path().join("meta.json")).ok()?;
-        let meta: Value = serde_json::from_slice(&meta).expect("meta.json is JSON");
-        Some(meta["maxTime"].as_i64().expect("a block has an end"))
-    });
-    ends.max()
-}
-
 fn label((name, value): (&String, &Value)) -> (String, String) {
     (name.clone(), value.as_str().expect("a label's value is a string").to_owned())
 }

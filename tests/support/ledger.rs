@@ -2,7 +2,7 @@
 
 use std::sync::{Mutex, MutexGuard};
 
-use super::samples::Samples;
+use super::samples::{LabelSet, Samples};
 use super::wire::WriteRequest;
 
 /// The account of one data directory, kept across kills; shared by all writers.
@@ -42,6 +42,11 @@ impl Ledger {
     /// Everything acknowledged so far, for a read that begins now.
     pub(crate) fn acknowledged_so_far(&self) -> Samples {
         self.state().acknowledged.clone()
+    }
+
+    /// Whether a sample of that series and time was sent; its bits are not looked at.
+    pub(crate) fn was_sent(&self, labels: &LabelSet, t: i64) -> bool {
+        self.state().sent.get(labels, t).is_some()
     }
 
     /// Panics unless everything acknowledged was returned with its exact bits and nothing that was not sent, or was refused.

@@ -6,6 +6,8 @@
 
 #![allow(dead_code, reason = "every test file uses the part that it needs")]
 
+pub(crate) mod admin;
+pub(crate) mod blocks;
 pub(crate) mod damage;
 pub(crate) mod data;
 pub(crate) mod dir;
@@ -16,8 +18,10 @@ pub(crate) mod good;
 pub(crate) mod http;
 pub(crate) mod launch;
 pub(crate) mod ledger;
+pub(crate) mod log_entries;
 pub(crate) mod metrics;
 pub(crate) mod program;
+pub(crate) mod promtool;
 pub(crate) mod remote;
 pub(crate) mod samples;
 pub(crate) mod seed;

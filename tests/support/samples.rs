@@ -82,8 +82,13 @@ impl Samples {
 
     /// Only the samples from `begin` on and before `end`.
     pub(crate) fn between(&self, begin: i64, end: i64) -> Samples {
+        self.filter(|_, at| begin <= at && at < end)
+    }
+
+    /// Only those of which `keep` says so by their series and time.
+    pub(crate) fn filter(&self, keep: impl Fn(&LabelSet, i64) -> bool) -> Samples {
         let mut part = Samples::new();
-        for (labels, at, bits) in self.iter().filter(|&(_, at, _)| begin <= at && at < end) {
+        for (labels, at, bits) in self.iter().filter(|&(labels, at, _)| keep(labels, at)) {
             part.add(labels, at, bits);
         }
         part

@@ -2,10 +2,10 @@
 
 use crate::model::labels::Labels;
 use crate::model::sample::Sample;
-use crate::tsdb::db::Db;
-use crate::tsdb::head::Head;
+use crate::tsdb::db::engine::Engine;
+use crate::tsdb::db::maintenance::bell::Bell;
 use crate::tsdb::head::append::{Committed, HeadAppender, Rejection, SeriesLimitReached};
-use crate::tsdb::wal::commit::{Health, Wal};
+use crate::tsdb::wal::commit::Health;
 use crate::tsdb::wal::error::WalError;
 
 /// Takes the samples of one request; see [`crate::tsdb::head::append`] for how they are judged.
@@ -13,7 +13,8 @@ use crate::tsdb::wal::error::WalError;
 /// What was appended reaches the log also without a commit; only [`Appender::commit`] says whether it did.
 #[derive(Debug)]
 pub struct Appender<'a> {
-    db: &'a Db,
+    engine: &'a Engine,
+    bell: &'a Bell,
     inner: HeadAppender<'a>,
 }
 
@@ -35,9 +36,9 @@ pub enum Unavailable {
 }
 
 impl<'a> Appender<'a> {
-    pub(super) fn new(db: &'a Db, head: &'a Head, wal: &'a Wal) -> Result<Self, Unavailable> {
-        match wal.admit() {
-            Health::Good => Ok(Self { db, inner: HeadAppender::new(head, wal) }),
+    pub(super) fn new(engine: &'a Engine, bell: &'a Bell) -> Result<Self, Unavailable> {
+        match engine.wal.admit() {
+            Health::Good => Ok(Self { engine, bell, inner: HeadAppender::new(&engine.head, &engine.wal) }),
             Health::NoSpace(cause) => Err(Unavailable::ReadOnly(cause)),
             Health::Broken(cause) => Err(Unavailable::Broken(cause)),
         }
@@ -72,7 +73,9 @@ impl<'a> Appender<'a> {
     /// [`WalError`] where it does not: whether the samples survive a restart is unknown, repeating the request is safe.
     pub fn commit(self) -> Result<Committed, WalError> {
         let committed = self.inner.commit();
-        self.db.call_if_due();
+        if self.engine.is_head_due() {
+            self.bell.ring();
+        }
         committed
     }
 }

@@ -16,6 +16,7 @@
 //! | [`snapshot`]  | a copy of the database                                  |
 //! | [`head_snapshot`] | the head written at a clean stop, loaded at a start |
 //! | [`retention_hold`] | whether retention waits for the operator's word    |
+//! | `engine`      | the parts of a database that is ready                   |
 //! | [`disk_guard`] | read-only before the disk is full                      |
 //! | [`stats`]     | what is counted of compaction and the like              |
 //! | [`error`]     | why an order was not carried out                        |
@@ -26,6 +27,7 @@
 pub mod appender;
 pub mod blocks;
 pub mod disk_guard;
+mod engine;
 pub mod error;
 pub mod head_snapshot;
 pub mod lock;
@@ -42,11 +44,11 @@ pub mod uploads;
 
 use crate::tsdb::compact::stats::CompactStats;
 use crate::tsdb::db::appender::{Appender, Unavailable};
-use crate::tsdb::db::blocks::{BlockList, BlockSet};
+use crate::tsdb::db::blocks::BlockList;
 use crate::tsdb::db::disk_guard::DiskGuard;
+use crate::tsdb::db::engine::Engine;
 use crate::tsdb::db::lock::DirLock;
-use crate::tsdb::db::maintenance::background::Bell;
-use crate::tsdb::db::maintenance::turn::Turns;
+use crate::tsdb::db::maintenance::bell::Bell;
 use crate::tsdb::db::options::DbOptions;
 use crate::tsdb::db::querier::Querier;
 use crate::tsdb::db::retention_hold::RetentionHold;
@@ -76,19 +78,6 @@ pub struct Db {
     bell: Bell,
     /// Given up by [`Db::close`].
     lock: Mutex<Option<DirLock>>,
-}
-
-/// The running parts.
-#[derive(Debug)]
-struct Engine {
-    head: Head,
-    wal: Wal,
-    blocks: BlockSet,
-    turns: Turns,
-    /// What was written to blocks.
-    written: CompactStats,
-    /// Whether the head makes no blocks, as the log has native histograms of its time that this version can't put into one.
-    is_head_held: bool,
 }
 
 /// Whether the database does its work.
@@ -171,7 +160,7 @@ impl Db {
                 Health::Broken(cause) => Unavailable::Broken(cause),
             });
         }
-        Appender::new(self, &engine.head, &engine.wal)
+        Appender::new(engine, &self.bell)
     }
 
     /// A view of everything that is stored, for one query. Empty until the database is ready.

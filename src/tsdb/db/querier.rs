@@ -8,7 +8,7 @@ use crate::model::labels::Labels;
 use crate::model::matcher::{MatchKind, Matcher};
 use crate::model::time::TimeRange;
 use crate::tsdb::block::open::Block;
-use crate::tsdb::db::Engine;
+use crate::tsdb::db::engine::Engine;
 use crate::tsdb::head::read::{HeadReader, Missed};
 use crate::tsdb::query::select::{SeriesSet, merge};
 use crate::tsdb::query::source::{BlockSource, Chunk, ChunkSeriesSet, QueryError};

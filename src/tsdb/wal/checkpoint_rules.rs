@@ -14,7 +14,9 @@
 //! stay. Start timestamps stay with their samples.
 //!
 //! Histograms that have no place in blocks yet stay whatever their time ([`HistogramRecords::All`]); with them the series that
-//! they belong to, and all tombstones of these, since a deletion that is forgotten would bring old histograms back.
+//! they belong to, and all tombstones of these, since a deletion that is forgotten would bring old histograms back. For that the
+//! log is looked through beforehand, the segments behind the checkpoint too: this version writes no histograms, so that the one
+//! being written has none.
 //!
 //! No disk, no locks.
 

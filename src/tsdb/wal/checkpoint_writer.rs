@@ -128,8 +128,15 @@ pub fn write_checkpoint(job: &CheckpointJob<'_>) -> Result<CheckpointStats, Chec
     Ok(stats)
 }
 
-/// The segments that it is made from, in their order.
-fn sources(job: &CheckpointJob<'_>) -> Result<Vec<Segment>, CheckpointWriteError> {
+/// What is read for a checkpoint.
+struct Sources {
+    /// The segments that it is made from, in their order.
+    segments: Vec<Segment>,
+    /// Those behind them, but for the last one, which may be written just now.
+    behind: Vec<Segment>,
+}
+
+fn sources(job: &CheckpointJob<'_>) -> Result<Sources, CheckpointWriteError> {
     let mut sources = Vec::new();
     let mut first = job.first;
     if let Some(before) = last_checkpoint(job.dir)? {
@@ -144,14 +151,16 @@ fn sources(job: &CheckpointJob<'_>) -> Result<Vec<Segment>, CheckpointWriteError
         sources = before.segments().map_err(CheckpointError::from)?;
     }
     let mut segments = list_segments(job.dir).map_err(CheckpointError::from)?;
-    segments.retain(|segment| (first..=job.last).contains(&segment.number));
+    let mut behind = segments.split_off(segments.partition_point(|segment| segment.number <= job.last));
+    behind.pop();
+    segments.retain(|segment| segment.number >= first);
     for number in first..=job.last {
         if segments.get((number - first) as usize).is_none_or(|segment| segment.number != number) {
             return Err(CheckpointWriteError::Missing { dir: job.dir.to_owned(), missing: number });
         }
     }
     sources.append(&mut segments);
-    Ok(sources)
+    Ok(Sources { segments: sources, behind })
 }
 
 fn remove_unfinished(job: &CheckpointJob<'_>) -> Result<(), CheckpointWriteError> {
@@ -166,13 +175,15 @@ fn remove_unfinished(job: &CheckpointJob<'_>) -> Result<(), CheckpointWriteError
 }
 
 /// Writes what stays of `sources` to the directory `path` and makes it durable there.
-fn fill(job: &CheckpointJob<'_>, sources: &[Segment], path: &Path) -> Result<CheckpointStats, CheckpointWriteError> {
+fn fill(job: &CheckpointJob<'_>, sources: &Sources, path: &Path) -> Result<CheckpointStats, CheckpointWriteError> {
     let mut sieve = Sieve::new(job.mint, job.keep, job.histograms);
     if sieve.looks_ahead() {
-        for_each_record(sources, |record| Ok(sieve.foresee(record).map_err(DamageReason::Record).into()))?;
+        for segments in [&sources.segments, &sources.behind] {
+            for_each_record(segments, |record| Ok(sieve.foresee(record).map_err(DamageReason::Record).into()))?;
+        }
     }
     let mut output = Output::begin(job, path)?;
-    for_each_record(sources, |record| match sieve.sift(record) {
+    for_each_record(&sources.segments, |record| match sieve.sift(record) {
         Ok(stays) => stays.map_or(Ok(()), |record| output.push(record)).map(|()| Verdict::Good),
         Err(reason) => Ok(Verdict::Damaged(reason)),
     })?;
@@ -196,10 +207,10 @@ impl From<Result<(), DamageReason>> for Verdict {
 }
 
 fn for_each_record(
-    sources: &[Segment],
+    segments: &[Segment],
     mut take: impl FnMut(&[u8]) -> Result<Verdict, CheckpointWriteError>,
 ) -> Result<(), CheckpointWriteError> {
-    for segment in sources {
+    for segment in segments {
         let mut reader = SegmentReader::open(segment.clone())?;
         while let Some(record) = reader.next_record()? {
             if let Verdict::Damaged(reason) = take(record)? {

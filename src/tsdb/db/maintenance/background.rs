@@ -1,7 +1,6 @@
 //! The thread that keeps the database in order: a round a minute, and one at once when the head has grown long enough.
 
 use crate::tsdb::db::Db;
-use parking_lot::{Condvar, Mutex};
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
@@ -10,29 +9,6 @@ const INTERVAL: Duration = Duration::from_secs(60);
 /// After a failure the next round waits, each time twice as long.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
-
-/// By which the thread is called.
-#[derive(Debug, Default)]
-pub struct Bell {
-    has_rung: Mutex<bool>,
-    changed: Condvar,
-}
-
-impl Bell {
-    /// Calls for a round now.
-    pub fn ring(&self) {
-        *self.has_rung.lock() = true;
-        self.changed.notify_all();
-    }
-
-    /// Returns when somebody has rung, or at the end of the time.
-    fn wait(&self, time: Duration) {
-        let until = Instant::now() + time;
-        let mut has_rung = self.has_rung.lock();
-        while !*has_rung && !self.changed.wait_until(&mut has_rung, until).timed_out() {}
-        *has_rung = false;
-    }
-}
 
 impl Db {
     /// Keeps the database in order until it is closed; blocks its thread. `now_ms` is asked for the time, ms since the epoch.
@@ -49,16 +25,6 @@ impl Db {
             } else {
                 self.sleep(pause);
             }
-        }
-    }
-
-    /// Calls for a round where the head has grown long enough.
-    pub(in crate::tsdb::db) fn call_if_due(&self) {
-        if let Some(engine) = self.engine.get()
-            && !engine.is_head_held
-            && engine.head.is_compactable()
-        {
-            self.bell.ring();
         }
     }
 

@@ -9,6 +9,7 @@
 //! | [`blocks`]     | blocks become larger blocks                             |
 //! | [`retention`]  | blocks that are too old or too many go                  |
 //! | [`background`] | the thread that does all this                           |
+//! | [`bell`]       | by which it is called                                   |
 //!
 //! A round ([`Db::maintain`]) does what is due, the most urgent first: head, log, retention, blocks. Each step leaves the directory such that a
 //! start after a crash finds every sample once (in blocks or log), and what fails is tried again in a later round. A failure with blocks holds
@@ -17,6 +18,7 @@
 //! No request waits for a round: writes and reads take none of its locks.
 
 pub mod background;
+pub mod bell;
 pub mod blocks;
 pub mod head;
 pub mod log;
@@ -31,10 +33,11 @@ use crate::tsdb::block::ulid::BlockUlid;
 use crate::tsdb::chunk::float_chunk::FloatEncoding;
 use crate::tsdb::compact::merge::symbols::{MergedSymbols, Symbols};
 use crate::tsdb::compact::write::{Source, Watch, WriteError};
+use crate::tsdb::db::Db;
 use crate::tsdb::db::blocks::folder;
+use crate::tsdb::db::engine::Engine;
 use crate::tsdb::db::error::MaintenanceError;
 use crate::tsdb::db::maintenance::turn::Turn;
-use crate::tsdb::db::{Db, Engine};
 use crate::tsdb::head::Head;
 use crate::tsdb::head::symbols::symbols;
 use crate::tsdb::query::source::{BlockSource, Chunk, QueryError};

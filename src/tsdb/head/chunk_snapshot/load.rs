@@ -68,7 +68,7 @@ pub enum LoadError {
 pub struct Loaded {
     /// How many series.
     pub series: usize,
-    /// Its tombstones, encoded as the tombstones file of a block; `None` where there is no such record.
+    /// Its tombstones, version and entries of the tombstones file of a block; `None` where there is no such record.
     pub tombstones: Option<Vec<u8>>,
     /// Exemplar records, which are passed over.
     pub exemplar_records: usize,

@@ -53,7 +53,7 @@ pub enum WriteSnapshotError {
 
 /// Writes a snapshot of `head`, to which nobody appends any more, and removes the older ones; gives the number of series.
 ///
-/// `tombstones` is what is deleted of it, encoded as the tombstones file of a block.
+/// `tombstones` is what is deleted of it, version and entries of the tombstones file of a block.
 ///
 /// # Errors
 /// [`WriteSnapshotError`]; nothing is left of it then.

@@ -1,0 +1,146 @@
+//! The entries of a log, one by one, and which of them a checkpoint is to keep: the plain statement of the rules that the engine
+//! applies to whole records.
+//!
+//! An entry is compared by the bytes of a record that holds it alone, so that NaNs and signs count.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use narthex::model::refs::SeriesRef;
+use narthex::tsdb::wal::checkpoint::last_checkpoint;
+use narthex::tsdb::wal::checkpoint_rules::HistogramRecords;
+use narthex::tsdb::wal::reader::SegmentReader;
+use narthex::tsdb::wal::record::exemplars::{decode_exemplars, encode_exemplars};
+use narthex::tsdb::wal::record::histogram_encoder::{HistogramLayout, encode_float_histograms, encode_histograms};
+use narthex::tsdb::wal::record::histograms::{decode_float_histograms, decode_histograms};
+use narthex::tsdb::wal::record::kind::RecordKind;
+use narthex::tsdb::wal::record::metadata::{decode_metadata, encode_metadata};
+use narthex::tsdb::wal::record::samples::{SamplesDecoder, encode_samples, encode_samples_v2};
+use narthex::tsdb::wal::record::series::{SeriesDecoder, encode_series};
+use narthex::tsdb::wal::record::tombstones::{decode_tombstones, encode_tombstones};
+use narthex::tsdb::wal::segment::list_segments;
+
+/// An entry of a record.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct LogEntry {
+    pub(crate) kind: RecordKind,
+    pub(crate) series: SeriesRef,
+    /// The sample's time, or the end of the deleted time; 0 where there is none.
+    pub(crate) t: i64,
+    /// A record that holds this entry alone.
+    pub(crate) record: Vec<u8>,
+}
+
+impl LogEntry {
+    pub(crate) fn is_histogram(&self) -> bool {
+        HistogramLayout::of(self.kind).is_some()
+    }
+}
+
+/// The entries of the last checkpoint and of all segments behind it.
+pub(crate) fn read_log(wal: &Path) -> Vec<LogEntry> {
+    read_records(wal).iter().flat_map(|record| entries_of(record)).collect()
+}
+
+/// The records of the last checkpoint and of all segments behind it.
+pub(crate) fn read_records(wal: &Path) -> Vec<Vec<u8>> {
+    let checkpoint = last_checkpoint(wal).expect("checkpoints can be told");
+    let after = checkpoint.as_ref().map_or(0, |checkpoint| checkpoint.number + 1);
+    let mut segments = checkpoint.map_or(Vec::new(), |last| last.segments().expect("its segments can be told"));
+    segments.extend(list_segments(wal).expect("segments can be told").into_iter().filter(|s| s.number >= after));
+    let mut records = Vec::new();
+    for segment in segments {
+        let mut reader = SegmentReader::open(segment).expect("a segment opens");
+        while let Some(record) = reader.next_record().expect("a record can be read") {
+            records.push(record.to_vec());
+        }
+    }
+    records
+}
+
+/// The entries of a record; one of a kind that is not known is an entry as a whole.
+pub(crate) fn entries_of(record: &[u8]) -> Vec<LogEntry> {
+    const GOOD: &str = "a record decodes";
+    let kind = RecordKind::of(record);
+    let mut entries = Vec::new();
+    let mut entry = |series: SeriesRef, t: i64, encode: &dyn Fn(&mut Vec<u8>)| {
+        let mut record = Vec::new();
+        encode(&mut record);
+        entries.push(LogEntry { kind, series, t, record });
+    };
+    match kind {
+        RecordKind::Series => SeriesDecoder::new(record).expect(GOOD).for_each(|one| {
+            let one = one.expect(GOOD);
+            entry(one.series, 0, &|out| encode_series(out, [(one.series, &one.labels)]));
+        }),
+        RecordKind::Samples | RecordKind::SamplesV2 => SamplesDecoder::new(record).expect(GOOD).for_each(|one| {
+            let one = one.expect(GOOD);
+            entry(one.series, one.sample.t, &|out| match kind {
+                RecordKind::Samples => encode_samples(out, [(one.series, one.sample)]),
+                _ => encode_samples_v2(out, [one]),
+            });
+        }),
+        RecordKind::Tombstones => decode_tombstones(record).expect(GOOD).into_iter().for_each(|one| {
+            entry(one.series, one.range.maxt, &|out| encode_tombstones(out, [one]));
+        }),
+        RecordKind::Exemplars => decode_exemplars(record).expect(GOOD).into_iter().for_each(|one| {
+            entry(one.series, one.exemplar.t, &|out| encode_exemplars(out, [&one]));
+        }),
+        RecordKind::Metadata => decode_metadata(record).expect(GOOD).into_iter().for_each(|one| {
+            entry(one.series, 0, &|out| encode_metadata(out, [&one]));
+        }),
+        RecordKind::Histograms | RecordKind::CustomHistograms | RecordKind::HistogramsV2 => {
+            let layout = HistogramLayout::of(kind).expect("it holds histograms");
+            decode_histograms(record).expect(GOOD).into_iter().for_each(|one| {
+                entry(one.series, one.t, &|out| encode_histograms(out, layout, std::slice::from_ref(&one)));
+            });
+        }
+        RecordKind::FloatHistograms | RecordKind::CustomFloatHistograms | RecordKind::FloatHistogramsV2 => {
+            let layout = HistogramLayout::of(kind).expect("it holds histograms");
+            decode_float_histograms(record).expect(GOOD).into_iter().for_each(|one| {
+                entry(one.series, one.t, &|out| encode_float_histograms(out, layout, std::slice::from_ref(&one)));
+            });
+        }
+        RecordKind::MmapMarkers | RecordKind::Unknown(_) => {
+            entries.push(LogEntry { kind, series: SeriesRef(0), t: 0, record: record.to_vec() });
+        }
+    }
+    entries
+}
+
+/// What is to stay of `entries`, in order: metadata last, the others as they came.
+pub(crate) fn staying(
+    entries: &[LogEntry],
+    mint: i64,
+    keep: &dyn Fn(SeriesRef) -> bool,
+    histograms: HistogramRecords,
+) -> Vec<LogEntry> {
+    let all_histograms = histograms == HistogramRecords::All;
+    let with_histograms: BTreeSet<SeriesRef> = match histograms {
+        HistogramRecords::All => entries.iter().filter(|e| e.is_histogram()).map(|e| e.series).collect(),
+        HistogramRecords::ByTime => BTreeSet::new(),
+    };
+    let mut metadata = BTreeMap::new();
+    let mut stay = Vec::new();
+    for entry in entries {
+        let held = with_histograms.contains(&entry.series);
+        let stays = match entry.kind {
+            RecordKind::Series => keep(entry.series) || held,
+            RecordKind::Tombstones => held || (keep(entry.series) && entry.t >= mint),
+            RecordKind::Metadata => {
+                if keep(entry.series) || held {
+                    metadata.insert(entry.series, entry.clone());
+                }
+                false
+            }
+            RecordKind::MmapMarkers => false,
+            RecordKind::Unknown(_) => true,
+            _ => entry.t >= mint || (entry.is_histogram() && all_histograms),
+        };
+        if stays {
+            stay.push(entry.clone());
+        }
+    }
+    stay.extend(metadata.into_values());
+    stay
+}
