@@ -4,13 +4,13 @@ use crate::model::matcher::Matcher;
 use crate::model::time::TimeRange;
 use crate::tsdb::block::open::Block;
 use crate::tsdb::block::ulid::BlockUlid;
+use crate::tsdb::chunk::float_chunk::FloatEncoding;
 use crate::tsdb::compact::blocks::{Target, rewrite_block};
-use crate::tsdb::compact::merge::recode::FloatEncoding;
 use crate::tsdb::db::Db;
 use crate::tsdb::db::engine::Engine;
 use crate::tsdb::db::error::MaintenanceError;
 use crate::tsdb::db::maintenance::opened;
-use crate::tsdb::db::settings::{self, Settings};
+use crate::tsdb::db::settings::Settings;
 use crate::tsdb::head::deletion::{Deletion, Stone};
 use crate::tsdb::wal::batch::Batch;
 use crate::tsdb::wal::commit::Health;
@@ -111,6 +111,9 @@ impl Db {
     /// [`MaintenanceError`] where they can't hold; then the old ones do.
     pub fn apply(&self, settings: Settings) -> Result<(), MaintenanceError> {
         *self.settings.write() = settings;
+        if let Some(engine) = self.engine.get() {
+            engine.head.set_float_encoding(settings.float_encoding);
+        }
         Ok(())
     }
 
@@ -127,9 +130,6 @@ impl Db {
     }
 
     pub(super) fn float_encoding(&self) -> FloatEncoding {
-        match self.settings().float_encoding {
-            settings::FloatEncoding::Xor => FloatEncoding::Xor,
-            settings::FloatEncoding::Xor2 => FloatEncoding::Xor2,
-        }
+        self.settings().float_encoding
     }
 }

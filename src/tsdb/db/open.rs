@@ -218,7 +218,12 @@ impl Db {
                 "chunks of encodings newer than this version: passed over"
             );
         }
-        let options = HeadOptions { policy, max_series: self.options.max_series, min_valid_time };
+        let options = HeadOptions {
+            policy,
+            max_series: self.options.max_series,
+            min_valid_time,
+            float_encoding: self.settings().float_encoding,
+        };
         Ok((Head::new(options, files), chunks))
     }
 

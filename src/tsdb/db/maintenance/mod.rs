@@ -32,7 +32,7 @@ use crate::tsdb::block::error::BlockError;
 use crate::tsdb::block::open::Block;
 use crate::tsdb::block::segments::format::num_samples;
 use crate::tsdb::block::ulid::BlockUlid;
-use crate::tsdb::compact::merge::recode::FloatEncoding;
+use crate::tsdb::chunk::float_chunk::FloatEncoding;
 use crate::tsdb::compact::merge::symbols::{MergedSymbols, Symbols};
 use crate::tsdb::compact::write::{Source, Watch, WriteError};
 use crate::tsdb::db::Db;
