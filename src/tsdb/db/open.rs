@@ -171,6 +171,8 @@ impl Db {
         let written = CompactStats::default();
         // A second replay of the same Db finds the engine set, and changes nothing.
         let _ = self.engine.set(Engine { head, wal, blocks, turns, written, is_head_held });
+        // Settings may have been applied meanwhile.
+        let _ = self.apply(self.settings());
         self.publish_blocks();
         Ok(report)
     }
