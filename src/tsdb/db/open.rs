@@ -19,7 +19,7 @@ use crate::tsdb::db::stats::DbStats;
 use crate::tsdb::head::replay::{Replay, ReplayProgress, ReplayReport, Replayed};
 use crate::tsdb::head::truncation::Truncation;
 use crate::tsdb::head::{Head, HeadOptions};
-use crate::tsdb::wal::checkpoint::{CheckpointError, last_checkpoint};
+use crate::tsdb::wal::checkpoint::{CheckpointError, last_checkpoint, list_unfinished};
 use crate::tsdb::wal::commit::{Wal, WalOptions};
 use crate::tsdb::wal::damage::Damage;
 use crate::tsdb::wal::error::WalError;
@@ -135,6 +135,9 @@ impl Db {
         let min_valid = blocks.whole_until().unwrap_or(i64::MIN);
         let wal_dir = dir.join("wal");
         self.options.disk.create_dir_all(&wal_dir)?;
+        for unfinished in list_unfinished(&wal_dir)? {
+            self.options.disk.remove_dir_all(&unfinished)?;
+        }
         let Filled { head, replay, repaired } = self.fill_head(min_valid, &wal_dir, &quarantine)?;
         if min_valid > i64::MIN {
             // What blocks have is not needed, nor are series that have nothing else.
