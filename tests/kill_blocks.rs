@@ -9,8 +9,10 @@ mod support;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
-use std::time::Instant;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::thread::Scope;
+use std::time::{Duration, Instant};
 
 use rand::RngExt;
 use tempfile::TempDir;
@@ -41,21 +43,17 @@ const WHILE_HELD: usize = 40;
 const EXIT_CODE: i32 = 86;
 
 /// The time of the requests; none gets far ahead of one that is under way, which would then be too old.
+#[derive(Default)]
 struct Clock {
     state: Mutex<Times>,
-    step: AtomicI64,
+    is_slow: AtomicBool,
+    is_ahead: AtomicBool,
 }
 
 #[derive(Default)]
 struct Times {
     next: i64,
     under_way: BTreeSet<i64>,
-}
-
-impl Default for Clock {
-    fn default() -> Clock {
-        Clock { state: Mutex::default(), step: AtomicI64::new(STEP) }
-    }
 }
 
 impl Clock {
@@ -68,7 +66,7 @@ impl Clock {
             let mut times = self.state.lock().expect("no sender panicked");
             let time = times.next;
             if times.under_way.first().is_none_or(|first| time < first + Clock::LEAD) {
-                times.next += self.step.load(Ordering::SeqCst);
+                times.next += self.step();
                 times.under_way.insert(time);
                 return time;
             }
@@ -81,13 +79,25 @@ impl Clock {
         self.state.lock().expect("no sender panicked").under_way.remove(&time);
     }
 
+    fn step(&self) -> i64 {
+        let is_slow = self.is_slow.load(Ordering::SeqCst) || self.is_ahead.load(Ordering::SeqCst);
+        if is_slow { STEP / 100 } else { STEP }
+    }
+
     /// From now on the work on blocks has pauses, in which an order has its turn.
     fn slow_down(&self) {
-        self.step.store(STEP / 100, Ordering::SeqCst);
+        self.is_slow.store(true, Ordering::SeqCst);
     }
 
     fn speed_up(&self) {
-        self.step.store(STEP, Ordering::SeqCst);
+        self.is_slow.store(false, Ordering::SeqCst);
+    }
+
+    /// Lets time run slower where it is hours ahead of the newest block: else the work on the head would never come to its end.
+    fn wait_for_blocks(&self, data: &Path) {
+        let newest = blocks::blocks(data).iter().map(|block| block.end() - BEGIN).max().unwrap_or(0);
+        let next = self.state.lock().expect("no sender panicked").next;
+        self.is_ahead.store(next - newest > 5 * HOUR, Ordering::SeqCst);
     }
 }
 
@@ -190,8 +200,10 @@ impl Campaign {
                 scope.spawn(move || self.traffic.send(id, &remote))
             };
             let senders: Vec<_> = (0..SENDERS).map(sender).collect();
+            let guard = self.guard(scope);
             moment(&server);
             let killed = server.program.kill();
+            drop(guard);
             let unanswered = senders.into_iter().map(|sender| sender.join().expect("a sender ends"));
             unanswered.filter(|begun| *begun < killed).count() > 0
         })
@@ -207,9 +219,21 @@ impl Campaign {
                 let remote = remote.clone();
                 scope.spawn(move || self.traffic.send(id, &remote));
             }
+            let _guard = self.guard(scope);
             server.program.wait_exit()
         });
         assert_eq!(status.code(), Some(EXIT_CODE), "{point}");
+    }
+
+    /// Holds the time of the senders to what the blocks can follow, until dropped.
+    fn guard<'scope>(&'scope self, scope: &'scope Scope<'scope, '_>) -> Sender<()> {
+        let (guard, ended) = channel();
+        scope.spawn(move || {
+            while ended.recv_timeout(Duration::from_millis(10)) == Err(RecvTimeoutError::Timeout) {
+                self.traffic.clock.wait_for_blocks(&self.data());
+            }
+        });
+        guard
     }
 
     /// The work reaches the point; while it is held there, writes are answered, reads see them, and a reload is carried out.
