@@ -60,14 +60,8 @@ impl Block {
         let check = || if go_on() { Ok(()) } else { Err(BlockError::Stopped) };
         check()?;
         self.index.verify()?;
-        let mut facts = BlockFacts {
-            series: 0,
-            chunks: 0,
-            stored_chunks: 0,
-            float_samples: 0,
-            histogram_samples: 0,
-            times: None,
-        };
+        let mut facts =
+            BlockFacts { series: 0, chunks: 0, stored_chunks: 0, float_samples: 0, histogram_samples: 0, times: None };
         for number in 0..self.chunks.segment_count() {
             check()?;
             facts.stored_chunks += self.chunks.verify_segment(number)?.chunks;
