@@ -2,6 +2,8 @@
 
 mod support;
 
+use support::admin::{Admin, ENABLE};
+use support::data::{BEGIN, HOUR, assorted};
 use support::dir;
 use support::http::Answer;
 use support::launch::{Launch, Server};
@@ -75,4 +77,38 @@ fn what_is_switched_off_is_answered_as_prometheus_answers_it() {
 #[ignore = "needs Debian's prometheus: run tests/run"]
 fn orders_that_can_not_be_are_answered_as_prometheus_answers_them() {
     assert_alike(&["--web.enable-lifecycle", "--web.enable-admin-api"], &ORDERS);
+}
+
+/// Statuses and types of deletion, clean-up and snapshot, the names of the snapshots, and what is left.
+fn carry_out(server: &Server, data: &std::path::Path) -> Vec<(u16, String, String)> {
+    let samples = assorted(HOUR / 2);
+    server.remote().write_all(&samples);
+    let admin = Admin::of(&server.http);
+    let mut kinds = Vec::new();
+    let deleted = admin.try_delete("{__name__=~\".+\"}", BEGIN, BEGIN + HOUR / 4).expect("a deletion is answered");
+    kinds.push(kind(&deleted));
+    kinds.push(kind(&admin.try_clean_tombstones().expect("a clean-up is answered")));
+    for path in ["/api/v1/admin/tsdb/snapshot", "/api/v1/admin/tsdb/snapshot?skip_head=true"] {
+        let answer = send(server, "POST", path);
+        let json = answer.json();
+        let name = json["data"]["name"].as_str().expect("a snapshot has a name");
+        assert!(data.join("snapshots").join(name).is_dir(), "{path}: there is no {name}");
+        assert_eq!(name.len(), "20251105T000000Z-0000000000000000".len(), "{name}");
+        assert!(name.as_bytes()[8] == b'T' && name.as_bytes()[15] == b'Z' && name.as_bytes()[16] == b'-', "{name}");
+        kinds.push(kind(&answer));
+    }
+    server.assert_holds(&samples.from(BEGIN + HOUR / 4 + 1), "after a deletion");
+    kinds
+}
+
+#[test]
+#[ignore = "needs Debian's prometheus: run tests/run"]
+fn orders_are_carried_out_and_answered_as_prometheus_answers_them() {
+    let place = dir::temp();
+    let data = |name: &str| place.path().join(name);
+    let prometheus = Launch::prometheus(&data("prometheus"), "global: {}\n").flag(ENABLE).start();
+    let narthex = Launch::narthex(&data("narthex")).flag(ENABLE).start();
+    let ours = carry_out(&narthex, &data("narthex"));
+    assert_eq!(ours, carry_out(&prometheus, &data("prometheus")));
+    assert_eq!(ours.iter().map(|(status, ..)| *status).collect::<Vec<_>>(), [204, 204, 200, 200]);
 }

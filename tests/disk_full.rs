@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 
-use support::data::BEGIN;
+use support::data::{BEGIN, HOUR};
 use support::dir;
 use support::launch::{Launch, Server};
 use support::ledger::Ledger;
@@ -30,6 +30,8 @@ const STEP: i64 = 15_000;
 const SAMPLES: i64 = 10;
 /// No sender gets further ahead of another, in steps: what is an hour late is refused.
 const LEAD: i64 = 100;
+/// After each request, so that a case ends long before the disk is full by itself.
+const PACE: Duration = Duration::from_millis(25);
 
 /// A small file system, unmounted when dropped.
 struct SmallDisk {
@@ -119,6 +121,7 @@ impl Ingest {
                     self.ledger.acknowledged(&request);
                     self.at[sender].fetch_add(SAMPLES, Ordering::SeqCst);
                     self.taken.fetch_add(1, Ordering::SeqCst);
+                    std::thread::sleep(PACE);
                 }
                 503 => {
                     let seconds: u64 = answer
@@ -172,7 +175,24 @@ struct Case {
     leave: u64,
     /// The disk fills while the server is held there; by default whenever it comes.
     at_point: Option<&'static str>,
+    /// What an earlier life does, before anything goes wrong.
+    before: Before,
+    /// What the upkeep must have brought about in the end, beside the samples.
+    achieved: fn(&Server, &Path) -> bool,
 }
+
+/// What an earlier life does.
+enum Before {
+    /// There is none.
+    Nothing,
+    /// It makes this many blocks of the head, each of an hour, that the next life merges.
+    Blocks(i64),
+}
+
+const USUAL: Case = Case { flags: &[], leave: 0, at_point: None, before: Before::Nothing, achieved: |_, _| true };
+
+/// The head becomes a block every hour of data.
+const HOURLY: &str = "--storage.tsdb.min-block-duration=1h";
 
 impl Case {
     fn launch(&self, disk: &SmallDisk) -> Launch {
@@ -184,6 +204,7 @@ impl Case {
     fn run(&self) {
         let disk = SmallDisk::mount("64m");
         let ingest = Ingest::default();
+        self.live_before(&disk, &ingest);
         let mut server = match self.at_point {
             None => self.launch(&disk).start(),
             Some(point) => {
@@ -207,10 +228,36 @@ impl Case {
             wait_until("the server to be writable", || {
                 Metrics::of(&server.http).sum("narthex_tsdb_writable") == Some(1.0)
             });
+            wait_until("what was interrupted to be completed", || (self.achieved)(&server, &disk.data()));
+            let lost = ingest.ledger.acknowledged_so_far().beyond(&server.remote().read_all());
+            assert!(lost.count() == 0, "acknowledged and not read: {lost:?}");
             server.program.kill();
         });
         let server = self.launch(&disk).start();
         ingest.ledger.check(&server.remote().read_all(), "after a full disk and a kill");
+        assert_no_leftovers(&disk.data());
+        server.stop();
+    }
+
+    /// The life before the story.
+    fn live_before(&self, disk: &SmallDisk, ingest: &Ingest) {
+        let Before::Blocks(blocks) = self.before else { return };
+        let server = self.launch(disk).flag("--storage.tsdb.max-block-duration=1h").start();
+        let remote = server.remote();
+        // One and a half hours stay in the head.
+        let end = (blocks * HOUR + 3 * HOUR / 2) / STEP;
+        for at in (0..end).step_by(SAMPLES as usize) {
+            for sender in 0..SENDERS {
+                let request = request(sender, at);
+                ingest.ledger.sending(&request);
+                remote.write_ok(&request);
+                ingest.ledger.acknowledged(&request);
+                ingest.at[sender].store(at + SAMPLES, Ordering::SeqCst);
+            }
+        }
+        wait_until("blocks of the head", || {
+            Metrics::of(&server.http).sum("prometheus_tsdb_blocks_loaded") >= Some(blocks as f64)
+        });
         server.stop();
     }
 
@@ -240,6 +287,31 @@ fn marker(disk: &SmallDisk) -> PathBuf {
     disk.place.path().join("held")
 }
 
+/// What was not finished is gone.
+fn assert_no_leftovers(data: &Path) {
+    for folder in [data.to_owned(), data.join("wal")] {
+        let names = std::fs::read_dir(&folder).expect("the folder can be listed");
+        let names = names.map(|entry| entry.expect("an entry can be read").file_name().into_string().expect("UTF-8"));
+        let left: Vec<String> = names.filter(|name| name.contains(".tmp")).collect();
+        assert!(left.is_empty(), "{}: {left:?}", folder.display());
+    }
+}
+
+/// Levels of the blocks in a directory.
+fn levels(data: &Path) -> Vec<u64> {
+    let entries = std::fs::read_dir(data).expect("the directory can be listed");
+    let metas = entries.map(|entry| entry.expect("an entry can be read").path().join("meta.json"));
+    // A block that goes meanwhile is none; nor is one that is not finished.
+    let metas = metas.filter(|path| !path.to_string_lossy().contains(".tmp"));
+    let texts = metas.filter_map(|path| std::fs::read_to_string(path).ok());
+    texts
+        .filter_map(|text| {
+            let meta: serde_json::Value = serde_json::from_str(&text).expect("a meta.json is JSON");
+            meta["compaction"]["level"].as_u64()
+        })
+        .collect()
+}
+
 /// Takes no writes, but is alive and ready, answers what it has, and says why.
 fn read_only(server: &Server, ingest: &Ingest) {
     assert_eq!(server.http.get("/-/ready").status, 200);
@@ -255,28 +327,66 @@ fn read_only(server: &Server, ingest: &Ingest) {
 
 #[test]
 fn below_the_reserve_writes_wait_and_reads_go_on() {
-    Case { flags: &["--storage.tsdb.disk-reserve=16MB"], leave: 12 << 20, at_point: None }.run();
+    Case { flags: &["--storage.tsdb.disk-reserve=16MB"], leave: 12 << 20, ..USUAL }.run();
 }
 
 #[test]
 fn with_the_last_byte_taken_writes_wait_and_reads_go_on() {
-    Case { flags: &["--storage.tsdb.disk-reserve=0"], leave: 0, at_point: None }.run();
+    Case { flags: &["--storage.tsdb.disk-reserve=0"], ..USUAL }.run();
 }
 
 #[test]
 fn with_the_last_byte_taken_and_each_write_synced_as_well() {
-    Case { flags: &["--storage.tsdb.disk-reserve=0", "--storage.tsdb.wal-sync=always"], leave: 0, at_point: None }
-        .run();
+    Case { flags: &["--storage.tsdb.disk-reserve=0", "--storage.tsdb.wal-sync=always"], ..USUAL }.run();
 }
 
 #[test]
 fn a_disk_that_fills_while_the_log_begins_a_new_segment() {
-    Case { flags: &["--storage.tsdb.disk-reserve=0"], leave: 0, at_point: Some("wal.segment_roll") }.run();
+    Case { flags: &["--storage.tsdb.disk-reserve=0"], at_point: Some("wal.segment_roll"), ..USUAL }.run();
 }
 
 #[test]
 fn a_disk_that_fills_while_full_chunks_are_written() {
-    Case { flags: &["--storage.tsdb.disk-reserve=0"], leave: 0, at_point: Some("head_chunks.write") }.run();
+    Case { flags: &["--storage.tsdb.disk-reserve=0"], at_point: Some("head_chunks.write"), ..USUAL }.run();
+}
+
+#[test]
+fn a_disk_that_fills_while_the_head_becomes_a_block() {
+    Case {
+        flags: &["--storage.tsdb.disk-reserve=0", HOURLY],
+        at_point: Some("block.write"),
+        achieved: |_, data| !levels(data).is_empty(),
+        ..USUAL
+    }
+    .run();
+}
+
+#[test]
+fn a_disk_that_fills_while_a_checkpoint_is_written() {
+    Case {
+        flags: &["--storage.tsdb.disk-reserve=0", HOURLY],
+        at_point: Some("checkpoint.write"),
+        achieved: |server, _| {
+            let metrics = Metrics::of(&server.http);
+            let begun = metrics.sum("prometheus_tsdb_checkpoint_creations_total");
+            let failed = metrics.sum("prometheus_tsdb_checkpoint_creations_failed_total");
+            begun > failed
+        },
+        ..USUAL
+    }
+    .run();
+}
+
+#[test]
+fn a_disk_that_fills_while_blocks_are_merged() {
+    Case {
+        flags: &["--storage.tsdb.disk-reserve=0", HOURLY],
+        at_point: Some("compact.write"),
+        before: Before::Blocks(4),
+        achieved: |_, data| levels(data).into_iter().any(|level| level > 1),
+        ..USUAL
+    }
+    .run();
 }
 
 #[test]
