@@ -97,6 +97,9 @@ impl Db {
         let child = if written.map_err(|error| self.failed("clean a block", &error))? {
             let child = opened(&self.options.dir, ulid).map_err(|error| self.failed("open a cleaned block", &error))?;
             Some(Arc::new(child))
+        } else if engine.blocks.newest_whole().is_some_and(|newest| newest.meta().ulid == block.meta().ulid) {
+            // It goes with the next block: until then only its time keeps a start from taking its samples out of the log again.
+            return Ok(());
         } else {
             block.mark_deletable().map_err(|error| self.failed("mark an empty block", &error))?;
             None
