@@ -190,17 +190,18 @@ impl Db {
     /// The head, from its snapshot or from the log.
     fn fill_head(&self, min_valid: i64, wal_dir: &Path, quarantine: &Path) -> Result<Filled, ReplayError> {
         if let Some(snapshot) = self.usable_snapshot() {
-            let (head, chunks) = self.open_head(min_valid, quarantine)?;
-            if self.load_head(&snapshot, &head, chunks) {
+            let OpenedHead { head, chunks, is_whole } = self.open_head(min_valid, quarantine)?;
+            // Full chunks that can't be read are in the log alone: the snapshot does not have them.
+            if is_whole && self.load_head(&snapshot, &head, chunks) {
                 return Ok(Filled { head, replay: ReplayReport::default(), repaired: None });
             }
         }
-        let (head, chunks) = self.open_head(min_valid, quarantine)?;
+        let OpenedHead { head, chunks, .. } = self.open_head(min_valid, quarantine)?;
         let (replay, repaired) = self.replay_log(&head, chunks, wal_dir, quarantine)?;
         Ok(Filled { head, replay, repaired })
     }
 
-    fn open_head(&self, min_valid_time: i64, quarantine: &Path) -> Result<(Head, Vec<HeadChunkMeta>), ReplayError> {
+    fn open_head(&self, min_valid_time: i64, quarantine: &Path) -> Result<OpenedHead, ReplayError> {
         let policy = CutPolicy {
             chunk_range_ms: self.options.chunk_range_ms,
             samples_per_chunk: self.options.samples_per_chunk,
@@ -211,6 +212,7 @@ impl Db {
         }
         let mut chunks = Vec::new();
         let walked = files.for_each(quarantine, |chunk| chunks.push(chunk))?;
+        let is_whole = walked.damage.is_none() && walked.unknown_encodings == 0;
         if let Some(SetAside { damage, moved_to }) = walked.damage {
             tracing::warn!(%damage, ?moved_to, "chunk files are damaged: set aside, their samples come from the log");
         }
@@ -226,7 +228,7 @@ impl Db {
             min_valid_time,
             float_encoding: self.settings().float_encoding,
         };
-        Ok((Head::new(options, files), chunks))
+        Ok(OpenedHead { head: Head::new(options, files), chunks, is_whole })
     }
 
     /// Replays checkpoint and segments; cuts the log off where it is damaged.
@@ -290,6 +292,14 @@ fn check_newest(blocks: &BlockSet) -> Result<Option<BlockUlid>, ReplayError> {
             }
         }
     }
+}
+
+/// An empty head, and the full chunks that it is to have.
+struct OpenedHead {
+    head: Head,
+    chunks: Vec<HeadChunkMeta>,
+    /// Whether all chunks that there were could be read.
+    is_whole: bool,
 }
 
 /// A head with everything that the directory has of it.

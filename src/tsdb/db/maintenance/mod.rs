@@ -66,6 +66,9 @@ impl Db {
     pub fn maintain(&self, now_ms: i64) -> Result<(), MaintenanceError> {
         let engine = self.engine.get().ok_or(MaintenanceError::NotReady)?;
         let round = Round { db: self, engine, turn: engine.turns.take(), now_ms };
+        if round.is_closing() {
+            return Err(MaintenanceError::NotReady);
+        }
         let done = round.run();
         self.publish_blocks();
         done
