@@ -154,8 +154,11 @@ const HISTOGRAMS: &[Spread] = &[
     ),
 ];
 
+/// A name, what it means and how it is read.
+type Written = (&'static str, &'static str, fn(&CompactStats) -> f64);
+
 /// What compactions have written, also those that came to nothing; with the seconds they took it is their throughput.
-const WRITTEN: &[(&str, &str, fn(&CompactStats) -> f64)] = &[
+const WRITTEN: &[Written] = &[
     ("narthex_tsdb_compaction_series_total", "Series that compactions have written.", |stats| read(&stats.series)),
     ("narthex_tsdb_compaction_chunks_total", "Chunks that compactions have written.", |stats| read(&stats.chunks)),
     ("narthex_tsdb_compaction_samples_total", "Samples that compactions have written.", |stats| read(&stats.samples)),
