@@ -34,7 +34,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// A block that is larger is not read whole at the start, bytes.
 const CHECKED_AT_START: u64 = 64 << 20;
@@ -157,7 +157,8 @@ impl Db {
         report.log(&head);
         let ends: Vec<i64> = blocks.stored().iter().map(|block| block.maxt).collect();
         let newest = ends.iter().copied().chain(head.times().max()).max().unwrap_or(i64::MIN);
-        self.retention_hold.look(ends, newest);
+        // Against the clock as well: where everything is old, the first new samples must not cost all of it.
+        self.retention_hold.look(ends, newest.max(now_ms()));
         if self.retention_is_held() {
             tracing::warn!(
                 "retention deletes nothing: the directory has data older than the default of 15 days, and nobody has chosen a retention"
@@ -300,6 +301,12 @@ struct OpenedHead {
     chunks: Vec<HeadChunkMeta>,
     /// Whether all chunks that there were could be read.
     is_whole: bool,
+}
+
+/// The time, ms since the epoch.
+fn now_ms() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
 
 /// A head with everything that the directory has of it.

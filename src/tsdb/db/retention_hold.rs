@@ -13,7 +13,7 @@ const LEEWAY_MS: i64 = 24 * 3_600_000;
 /// Whether nothing is to be deleted: nobody has chosen the retention, and a block ends more than a tenth of it, and more than a day,
 /// before what it would keep.
 ///
-/// `max_times` are the ends of all blocks and `newest` that of the newest data (the head's included), ms.
+/// `max_times` are the ends of all blocks; `newest` is the end of the newest data (the head's included), or the present where that is later; ms.
 #[must_use]
 pub fn retention_is_held(
     max_times: impl IntoIterator<Item = i64>,
