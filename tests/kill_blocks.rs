@@ -39,6 +39,9 @@ const OWN_SERIES: usize = 4;
 /// So many requests more are answered while the work is held.
 const WHILE_HELD: usize = 40;
 
+/// The time of a starved run goes beyond the 15 days of the default.
+const KEEP_ALL: &str = "--storage.tsdb.retention.time=10y";
+
 /// The code with which a fault point ends the process.
 const EXIT_CODE: i32 = 86;
 
@@ -295,7 +298,7 @@ fn survives_at(point: &str) {
 
 /// Whether the end came amid requests.
 fn survives_once(point: &str, at: u32, end: End) -> bool {
-    let campaign = Campaign::new(&[]);
+    let campaign = Campaign::new(&[KEEP_ALL]);
     let counts = match end {
         End::Killed => {
             let server = campaign.launch_held_at(point, at).start();
@@ -418,7 +421,7 @@ fn a_snapshot_holds_up_nothing_and_is_whole_or_not_there() {
     for (at, end) in [(1, End::Killed), (2, End::Killed), (1, End::Exited)] {
         let what = format!("{end:?} at snapshot.write@{at}");
         let point = "snapshot.write";
-        let campaign = Campaign::new(&[]);
+        let campaign = Campaign::new(&[KEEP_ALL]);
         let launch = match end {
             End::Killed => campaign.launch_held_at(point, at),
             End::Exited => campaign.launch().env("NARTHEX_FAULT_POINTS", format!("{point}@{at}=exit")),
@@ -497,7 +500,7 @@ fn see_it_deleted(campaign: &Campaign, remote: &Remote, what: &str) {
 
 /// A directory with the blocks in which is to be deleted, and no level-2 block yet.
 fn with_two_blocks() -> Campaign {
-    let campaign = Campaign::new(&["--storage.tsdb.max-block-duration=2h"]);
+    let campaign = Campaign::new(&[KEEP_ALL, "--storage.tsdb.max-block-duration=2h"]);
     let server = campaign.launch().start();
     campaign.live(server, |server| wait_for_metric(server, "prometheus_tsdb_head_truncations_total", 2.0));
     campaign.traffic.clock.slow_down();
