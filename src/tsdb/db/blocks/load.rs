@@ -12,6 +12,7 @@ use crate::tsdb::block::ulid::BlockUlid;
 use crate::tsdb::fs::durable::FileError;
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 /// What a look at the directory changed.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -89,7 +90,9 @@ impl BlockSet {
             }
             report.damaged.push(ulid);
         }
-        report.removed = self.remove_all(going)?;
+        let removed = self.remove_all(going);
+        self.has_parents.store(removed.is_err(), Ordering::Relaxed);
+        report.removed = removed?;
         Ok(report)
     }
 

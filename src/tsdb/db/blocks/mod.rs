@@ -27,7 +27,7 @@ use crate::tsdb::fs::fault;
 use parking_lot::{Mutex, RwLock};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 /// Blocks, by their `min_time`.
 pub type BlockList = Arc<Vec<Arc<Block>>>;
@@ -40,6 +40,8 @@ pub struct BlockSet {
     list: RwLock<BlockList>,
     changing: Mutex<()>,
     set_aside: AtomicU64,
+    /// Whether blocks that others replace are still in the directory.
+    has_parents: AtomicBool,
 }
 
 impl BlockSet {
@@ -52,6 +54,7 @@ impl BlockSet {
             list: RwLock::default(),
             changing: Mutex::new(()),
             set_aside: AtomicU64::new(0),
+            has_parents: AtomicBool::new(false),
         }
     }
 
@@ -144,7 +147,16 @@ impl BlockSet {
         let _changing = self.changing.lock();
         self.exchange(parents, child);
         fault::point("compact.before_delete");
-        parents.iter().try_for_each(|parent| folder::remove(&self.dir, *parent))
+        let removed = parents.iter().try_for_each(|parent| folder::remove(&self.dir, *parent));
+        self.has_parents.fetch_or(removed.is_err(), Ordering::Relaxed);
+        removed
+    }
+
+    /// Whether blocks that others replace could not be removed. Only the block made of them says that they do not count: until they are gone it
+    /// must not be merged or removed itself.
+    #[must_use]
+    pub fn has_parents(&self) -> bool {
+        self.has_parents.load(Ordering::Relaxed)
     }
 
     /// Removes blocks that have expired, from the list and from the disk. Those that are not there are passed over.

@@ -21,7 +21,11 @@ impl Round<'_> {
     /// Merges blocks until nothing is due. Gives way to an order, and to a head that has grown long.
     pub(super) fn compact_blocks(&mut self) -> Result<(), MaintenanceError> {
         let mut first_error = Ok(());
-        while !self.turn.is_wanted() && !self.is_closing() && !self.engine.is_head_due() {
+        while !self.turn.is_wanted()
+            && !self.is_closing()
+            && !self.engine.is_head_due()
+            && !self.engine.blocks.has_parents()
+        {
             let Some(plan) = self.plan() else { break };
             let blocks = self.engine.blocks.named(&plan.blocks);
             if let Some(needed) = self.missing_space(&blocks) {
