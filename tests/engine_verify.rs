@@ -1,7 +1,5 @@
 //! Damage in stored blocks is found before somebody reads what it has hit.
 
-#![expect(clippy::unwrap_used, reason = "a test that can't go on has failed")]
-
 #[path = "support/engine.rs"]
 mod engine;
 #[path = "support/life.rs"]
