@@ -1,10 +1,10 @@
-//! What a sample costs in an XOR chunk: appended to it, read out of it. Times are per chunk of 120 samples; criterion's
+//! What a sample costs in an XOR or XOR2 chunk: appended to it, read out of it. Times are per chunk of 120 samples; criterion's
 //! throughput line gives samples per second.
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use narthex::model::sample::Sample;
 use narthex::tsdb::chunk::cut::{ChunkWindow, CutPolicy};
-use narthex::tsdb::chunk::xor::{XorChunk, XorIter};
+use narthex::tsdb::chunk::float_chunk::{FloatChunk, FloatEncoding, FloatIter};
 use std::hint::black_box;
 
 const SAMPLES: i64 = 120;
@@ -35,8 +35,10 @@ fn shapes() -> [(&'static str, Vec<Sample>); 4] {
     [("constant", constant), ("counter", counter), ("gauge", gauge), ("jittered", jittered)]
 }
 
-fn encode(samples: &[Sample]) -> XorChunk {
-    let mut chunk = XorChunk::new();
+const ENCODINGS: [(&str, FloatEncoding); 2] = [("", FloatEncoding::Xor), ("xor2/", FloatEncoding::Xor2)];
+
+fn encode(encoding: FloatEncoding, samples: &[Sample]) -> FloatChunk {
+    let mut chunk = FloatChunk::new(encoding);
     for sample in samples {
         chunk.append(sample.t, sample.v);
     }
@@ -46,12 +48,14 @@ fn encode(samples: &[Sample]) -> XorChunk {
 fn append(c: &mut Criterion) {
     let mut group = c.benchmark_group("append");
     group.throughput(Throughput::Elements(SAMPLES as u64));
-    for (name, samples) in shapes() {
-        group.bench_function(name, |b| b.iter(|| encode(black_box(&samples))));
+    for (prefix, encoding) in ENCODINGS {
+        for (name, samples) in shapes() {
+            group.bench_function(format!("{prefix}{name}"), |b| b.iter(|| encode(encoding, black_box(&samples))));
+        }
     }
     // One sample to each of many open chunks in turn, as requests do it, with the question whether to cut.
     let (_, samples) = shapes().into_iter().nth(1).unwrap_or_default();
-    let open = || (XorChunk::new(), ChunkWindow::starting_at(&POLICY, samples[0].t));
+    let open = || (FloatChunk::new(FloatEncoding::Xor), ChunkWindow::starting_at(&POLICY, samples[0].t));
     group.throughput(Throughput::Elements(SAMPLES as u64 * 10_000));
     group.bench_function("counter, 10000 series in turn", |b| {
         b.iter_batched_ref(
@@ -73,14 +77,16 @@ fn append(c: &mut Criterion) {
 fn iterate(c: &mut Criterion) {
     let mut group = c.benchmark_group("iterate");
     group.throughput(Throughput::Elements(SAMPLES as u64));
-    for (name, samples) in shapes() {
-        let chunk = encode(&samples).into_bytes();
-        group.bench_function(name, |b| {
-            b.iter(|| {
-                let samples = XorIter::new(black_box(&chunk)).map_while(Result::ok);
-                samples.fold((0, 0.0), |(t, v), sample| (t ^ sample.t, v + sample.v))
+    for (prefix, encoding) in ENCODINGS {
+        for (name, samples) in shapes() {
+            let chunk = encode(encoding, &samples).into_bytes();
+            group.bench_function(format!("{prefix}{name}"), |b| {
+                b.iter(|| {
+                    let samples = FloatIter::new(encoding, black_box(&chunk)).map_while(Result::ok);
+                    samples.fold((0, 0.0), |(t, v), sample| (t ^ sample.t, v + sample.v))
+                });
             });
-        });
+        }
     }
     group.finish();
 }

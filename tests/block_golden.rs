@@ -13,8 +13,8 @@ use narthex::model::time::TimeRange;
 use narthex::tsdb::block::meta::{BlockMeta, block_folders};
 use narthex::tsdb::block::open::Block;
 use narthex::tsdb::block::writer::{BlockWriter, NewBlock};
-use narthex::tsdb::chunk::Encoding;
-use narthex::tsdb::chunk::xor::XorIter;
+use narthex::tsdb::chunk::float_chunk::{FloatChunk, FloatEncoding, FloatIter};
+use narthex::tsdb::chunk::head_chunks::HeadChunks;
 use narthex::tsdb::query::source::{BlockSource, ChunkSeries};
 use narthex::tsdb::tombstones::format::{decode, encode};
 use support::samples::{LabelSet, Samples};
@@ -31,9 +31,6 @@ const CASES: [(&str, usize); 7] = [
     ("xor2-switched", 2),
 ];
 
-/// The cases whose floats are all in XOR chunks.
-const XOR_CASES: [&str; 4] = ["blocks-clean", "blocks-killed-after-compaction", "deletes", "snapshot-admin"];
-
 fn blocks(data: &Path) -> Vec<PathBuf> {
     block_folders(data).expect("the data directory can be listed")
 }
@@ -44,15 +41,33 @@ fn everything(block: &Block) -> Vec<ChunkSeries> {
     answer.map(|series| series.expect("the block can be read")).collect()
 }
 
-/// The floats of XOR chunks that are not deleted.
-fn add_floats(series: &ChunkSeries, samples: &mut Samples) {
-    let labels: LabelSet = series.labels.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
-    for chunk in series.chunks.iter().filter(|chunk| chunk.encoding == Encoding::Xor) {
-        for sample in XorIter::new(chunk.data.bytes()) {
-            let sample = sample.expect("a whole chunk");
-            if chunk.deleted.as_ref().is_none_or(|deleted| !deleted.contains(sample.t)) {
-                samples.add(&labels, sample.t, sample.v.to_bits());
+/// Floats, and the start times of those that have one as bits of the same integer.
+#[derive(Default)]
+struct Floats {
+    values: Samples,
+    starts: Samples,
+}
+
+impl Floats {
+    /// Adds the floats that are not deleted. Their chunks, encoded again, are the same byte for byte.
+    fn add(&mut self, series: &ChunkSeries) {
+        let labels: LabelSet = series.labels.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+        for chunk in &series.chunks {
+            let Some(encoding) = FloatEncoding::of(chunk.encoding) else { continue };
+            let mut again = FloatChunk::new(encoding);
+            let mut stored = FloatIter::new(encoding, chunk.data.bytes());
+            while let Some(sample) = stored.next() {
+                let (sample, start) = (sample.expect("a whole chunk"), stored.start());
+                again.append_with_start(start, sample.t, sample.v);
+                if chunk.deleted.as_ref().is_some_and(|deleted| deleted.contains(sample.t)) {
+                    continue;
+                }
+                self.values.add(&labels, sample.t, sample.v.to_bits());
+                if start != 0 {
+                    self.starts.add(&labels, sample.t, start as u64);
+                }
             }
+            assert!(again.bytes() == chunk.data.bytes(), "a chunk of {}", series.labels);
         }
     }
 }
@@ -75,17 +90,46 @@ fn every_block_passes_the_deep_check() {
 
 #[test]
 fn floats_are_those_that_prometheus_reads() {
-    for case in XOR_CASES {
+    for (case, _) in CASES {
         let place = dir::temp();
-        let (mut found, mut expected) = (Samples::new(), Samples::new());
+        let (mut found, mut expected) = (Floats::default(), Floats::default());
         for folder in blocks(&golden::unpack(case, place.path())) {
             let block = Block::open(&folder).expect("a whole block");
             let meta = block.meta();
-            expected.add_all(&golden::expected_floats(case).between(meta.min_time, meta.max_time));
-            everything(&block).iter().for_each(|series| add_floats(series, &mut found));
+            expected.values.add_all(&golden::expected_floats(case).between(meta.min_time, meta.max_time));
+            expected.starts.add_all(&golden::expected_starts(case).between(meta.min_time, meta.max_time));
+            everything(&block).iter().for_each(|series| found.add(series));
         }
-        assert!(expected.count() > 1000, "{case}");
-        found.assert_equals(&expected, case);
+        assert!(expected.values.count() > 1000, "{case}");
+        assert!((expected.starts.count() > 1000) == (case == "start-timestamps"), "{case}");
+        found.values.assert_equals(&expected.values, case);
+        found.starts.assert_equals(&expected.starts, &format!("{case}, start times"));
+    }
+}
+
+#[test]
+fn full_chunks_of_the_head_are_encoded_again_byte_for_byte() {
+    for case in ["xor2", "xor2-switched", "start-timestamps"] {
+        let place = dir::temp();
+        let folder = golden::unpack(case, place.path()).join("chunks_head");
+        let (mut files, _) = HeadChunks::open(&folder).expect("a whole folder");
+        let mut found = Vec::new();
+        files.for_each(place.path(), |chunk| found.push(chunk)).expect("whole files");
+        let mut of_xor2 = 0;
+        for meta in found {
+            let Some(encoding) = FloatEncoding::of(meta.encoding) else { continue };
+            let chunk = files.read(meta.at).expect("a whole chunk");
+            let mut again = FloatChunk::new(encoding);
+            let mut stored = FloatIter::new(encoding, chunk.as_ref());
+            while let Some(sample) = stored.next() {
+                let sample = sample.expect("a whole chunk");
+                again.append_with_start(stored.start(), sample.t, sample.v);
+            }
+            assert!(again.bytes() == chunk.as_ref(), "{case}: {meta:?}");
+            assert_eq!((again.num_samples(), again.last().map(|last| last.t)), (meta.samples, Some(meta.maxt)));
+            of_xor2 += usize::from(encoding == FloatEncoding::Xor2);
+        }
+        assert!(of_xor2 > 0, "{case}");
     }
 }
 

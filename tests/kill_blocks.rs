@@ -9,8 +9,10 @@ mod support;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Instant;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::thread::Scope;
+use std::time::{Duration, Instant};
 
 use rand::RngExt;
 use tempfile::TempDir;
@@ -37,41 +39,68 @@ const OWN_SERIES: usize = 4;
 /// So many requests more are answered while the work is held.
 const WHILE_HELD: usize = 40;
 
+/// The time of a starved run goes beyond the 15 days of the default.
+const KEEP_ALL: &str = "--storage.tsdb.retention.time=10y";
+
 /// The code with which a fault point ends the process.
 const EXIT_CODE: i32 = 86;
 
 /// The time of the requests; none gets far ahead of one that is under way, which would then be too old.
 #[derive(Default)]
 struct Clock {
-    state: Mutex<Ticks>,
+    state: Mutex<Times>,
+    is_slow: AtomicBool,
+    is_ahead: AtomicBool,
 }
 
 #[derive(Default)]
-struct Ticks {
+struct Times {
     next: i64,
     under_way: BTreeSet<i64>,
 }
 
 impl Clock {
-    /// Ticks between the oldest request under way and the newest.
-    const LEAD: i64 = 16;
+    /// Milliseconds between the oldest request under way and the newest.
+    const LEAD: i64 = HOUR / 2;
 
+    /// The time of a request, after [`BEGIN`].
     fn begin(&self) -> i64 {
         loop {
-            let mut ticks = self.state.lock().expect("no sender panicked");
-            let tick = ticks.next;
-            if ticks.under_way.first().is_none_or(|first| tick < first + Clock::LEAD) {
-                ticks.next += 1;
-                ticks.under_way.insert(tick);
-                return tick;
+            let mut times = self.state.lock().expect("no sender panicked");
+            let time = times.next;
+            if times.under_way.first().is_none_or(|first| time < first + Clock::LEAD) {
+                times.next += self.step();
+                times.under_way.insert(time);
+                return time;
             }
-            drop(ticks);
+            drop(times);
             std::thread::yield_now();
         }
     }
 
-    fn end(&self, tick: i64) {
-        self.state.lock().expect("no sender panicked").under_way.remove(&tick);
+    fn end(&self, time: i64) {
+        self.state.lock().expect("no sender panicked").under_way.remove(&time);
+    }
+
+    fn step(&self) -> i64 {
+        let is_slow = self.is_slow.load(Ordering::SeqCst) || self.is_ahead.load(Ordering::SeqCst);
+        if is_slow { STEP / 100 } else { STEP }
+    }
+
+    /// From now on the work on blocks has pauses, in which an order has its turn.
+    fn slow_down(&self) {
+        self.is_slow.store(true, Ordering::SeqCst);
+    }
+
+    fn speed_up(&self) {
+        self.is_slow.store(false, Ordering::SeqCst);
+    }
+
+    /// Lets time run slower where it is hours ahead of the newest block: else the work on the head would never come to its end.
+    fn wait_for_blocks(&self, data: &Path) {
+        let newest = blocks::blocks(data).iter().map(|block| block.end() - BEGIN).max().unwrap_or(0);
+        let next = self.state.lock().expect("no sender panicked").next;
+        self.is_ahead.store(next - newest > 5 * HOUR, Ordering::SeqCst);
     }
 }
 
@@ -87,14 +116,14 @@ impl Traffic {
     /// Writes until no answer comes; when the request that got none was begun.
     fn send(&self, sender: usize, remote: &Remote) -> Instant {
         loop {
-            let tick = self.clock.begin();
-            let request = request(sender, tick);
+            let time = self.clock.begin();
+            let request = request(sender, time);
             self.ledger.sending(&request);
             let begun = Instant::now();
             let answer = remote.try_write(&request);
-            self.clock.end(tick);
+            self.clock.end(time);
             let Ok(answer) = answer else { return begun };
-            assert_eq!(answer.status, 204, "a good write at {tick} was answered: {}", answer.text());
+            assert_eq!(answer.status, 204, "a good write at {time} was answered: {}", answer.text());
             self.ledger.acknowledged(&request);
             self.answered.fetch_add(1, Ordering::SeqCst);
         }
@@ -108,8 +137,8 @@ impl Traffic {
 }
 
 /// A sample of each of a sender's series, and one of a series that is there only once.
-fn request(sender: usize, tick: i64) -> WriteRequest {
-    let sample = || Sample { bits: Some(rand::rng().random::<u64>() & !(1 << 63) | 1), timestamp: BEGIN + tick * STEP };
+fn request(sender: usize, time: i64) -> WriteRequest {
+    let sample = || Sample { bits: Some(rand::rng().random::<u64>() & !(1 << 63) | 1), timestamp: BEGIN + time };
     let series = |labels: &[(&str, &str)]| TimeSeries {
         labels: labels.iter().map(|&(name, value)| Label { name: name.to_owned(), value: value.to_owned() }).collect(),
         samples: vec![sample()],
@@ -118,7 +147,7 @@ fn request(sender: usize, tick: i64) -> WriteRequest {
         series(&[("__name__", "own"), ("number", &number.to_string()), ("sender", &sender.to_string())])
     };
     let mut timeseries: Vec<TimeSeries> = (0..OWN_SERIES).map(own).collect();
-    timeseries.push(series(&[("__name__", "once"), ("tick", &tick.to_string())]));
+    timeseries.push(series(&[("__name__", "once"), ("time", &time.to_string())]));
     WriteRequest { timeseries }
 }
 
@@ -174,16 +203,13 @@ impl Campaign {
                 scope.spawn(move || self.traffic.send(id, &remote))
             };
             let senders: Vec<_> = (0..SENDERS).map(sender).collect();
+            let guard = self.guard(scope);
             moment(&server);
             let killed = server.program.kill();
+            drop(guard);
             let unanswered = senders.into_iter().map(|sender| sender.join().expect("a sender ends"));
             unanswered.filter(|begun| *begun < killed).count() > 0
         })
-    }
-
-    /// The same where it must be so.
-    fn live_until_killed_amid_requests(&self, server: Server, moment: impl FnOnce(&Server)) {
-        assert!(self.live(server, moment), "no request was under way at the kill");
     }
 
     /// Lets all senders write until the process ends itself at a fault point.
@@ -196,9 +222,21 @@ impl Campaign {
                 let remote = remote.clone();
                 scope.spawn(move || self.traffic.send(id, &remote));
             }
+            let _guard = self.guard(scope);
             server.program.wait_exit()
         });
         assert_eq!(status.code(), Some(EXIT_CODE), "{point}");
+    }
+
+    /// Holds the time of the senders to what the blocks can follow, until dropped.
+    fn guard<'scope>(&'scope self, scope: &'scope Scope<'scope, '_>) -> Sender<()> {
+        let (guard, ended) = channel();
+        scope.spawn(move || {
+            while ended.recv_timeout(Duration::from_millis(10)) == Err(RecvTimeoutError::Timeout) {
+                self.traffic.clock.wait_for_blocks(&self.data());
+            }
+        });
+        guard
     }
 
     /// The work reaches the point; while it is held there, writes are answered, reads see them, and a reload is carried out.
@@ -219,12 +257,18 @@ impl Campaign {
     fn start_and_check(&self, what: &str) -> Server {
         let server = self.launch().start();
         self.traffic.ledger.check(&server.remote().read_all(), what);
-        blocks::assert_no_leftovers(&self.data(), what);
+        self.wait_for_no_leftovers(what);
         server
+    }
+
+    /// What was left half-done is gone; the work that is under way after the start comes to its end.
+    fn wait_for_no_leftovers(&self, what: &str) {
+        wait_until(&format!("nothing half-done to be left, {what}"), || blocks::leftovers(&self.data()).is_empty());
     }
 
     /// The head is compacted again after all this, and a clean end.
     fn finish(&self, what: &str) {
+        self.traffic.clock.speed_up();
         let server = self.start_and_check(what);
         self.live(server, |server| {
             wait_for_metric(server, "prometheus_tsdb_head_truncations_total", 2.0);
@@ -247,17 +291,26 @@ fn wait_for_metric(server: &Server, name: &str, least: f64) {
 /// Directories that end at a point of the work that writes set off: at its first time, and at a later one.
 fn survives_at(point: &str) {
     for (at, end) in [(1, End::Killed), (2, End::Exited), (3, End::Killed)] {
-        let what = format!("{end:?} at {point}@{at}");
-        let campaign = Campaign::new(&[]);
-        match end {
-            End::Killed => {
-                let server = campaign.launch_held_at(point, at).start();
-                campaign.live_until_killed_amid_requests(server, |server| campaign.hold(server, point));
-            }
-            End::Exited => campaign.live_until_exit(point, at),
-        }
-        campaign.finish(&what);
+        // Only a kill amid requests counts.
+        while !survives_once(point, at, end) {}
     }
+}
+
+/// Whether the end came amid requests.
+fn survives_once(point: &str, at: u32, end: End) -> bool {
+    let campaign = Campaign::new(&[KEEP_ALL]);
+    let counts = match end {
+        End::Killed => {
+            let server = campaign.launch_held_at(point, at).start();
+            campaign.live(server, |server| campaign.hold(server, point))
+        }
+        End::Exited => {
+            campaign.live_until_exit(point, at);
+            true
+        }
+    };
+    campaign.finish(&format!("{end:?} at {point}@{at}"));
+    counts
 }
 
 #[test]
@@ -321,11 +374,11 @@ fn what_retention_removes_is_gone_for_good_and_nothing_else() {
         let point = "retention.delete";
         match end {
             End::Killed => {
-                campaign.live_until_killed_amid_requests(campaign.launch_held_at(point, 1).start(), |server| {
+                campaign.live(campaign.launch_held_at(point, 1).start(), |server| {
                     wait_for_file(&campaign.marker(point));
                     campaign.traffic.wait_for_answers(WHILE_HELD);
                     see_what_is_kept(&campaign, &server.remote());
-                })
+                });
             }
             End::Exited => campaign.live_until_exit(point, 1),
         }
@@ -335,7 +388,7 @@ fn what_retention_removes_is_gone_for_good_and_nothing_else() {
             let begin = oldest_kept(&campaign.data());
             let risen = server.remote().read_all().filter(|_, t| t < begin);
             assert!(risen.count() == 0, "{what}, {time}: older than every block: {risen:?}");
-            blocks::assert_no_leftovers(&campaign.data(), &what);
+            campaign.wait_for_no_leftovers(&what);
             campaign.live(server, |server| wait_for_metric(server, "prometheus_tsdb_time_retentions_total", 1.0));
         }
         let server = campaign.launch().start();
@@ -368,15 +421,16 @@ fn a_snapshot_holds_up_nothing_and_is_whole_or_not_there() {
     for (at, end) in [(1, End::Killed), (2, End::Killed), (1, End::Exited)] {
         let what = format!("{end:?} at snapshot.write@{at}");
         let point = "snapshot.write";
-        let campaign = Campaign::new(&[]);
+        let campaign = Campaign::new(&[KEEP_ALL]);
         let launch = match end {
             End::Killed => campaign.launch_held_at(point, at),
             End::Exited => campaign.launch().env("NARTHEX_FAULT_POINTS", format!("{point}@{at}=exit")),
         };
         let mut server = launch.start();
         if let End::Killed = end {
-            campaign.live_until_killed_amid_requests(server, |server| {
+            campaign.live(server, |server| {
                 wait_for_metric(server, "prometheus_tsdb_head_truncations_total", 2.0);
+                campaign.traffic.clock.slow_down();
                 ask_for_snapshot(server);
                 campaign.hold(server, point);
             });
@@ -405,9 +459,9 @@ fn ask_for_snapshot(server: &Server) {
 
 /// A request that counts as acknowledged, as its caller sees to it.
 fn acknowledged_one(campaign: &Campaign) -> WriteRequest {
-    let tick = campaign.traffic.clock.begin();
-    let request = request(0, tick);
-    campaign.traffic.clock.end(tick);
+    let time = campaign.traffic.clock.begin();
+    let request = request(0, time);
+    campaign.traffic.clock.end(time);
     campaign.traffic.ledger.sending(&request);
     campaign.traffic.ledger.acknowledged(&request);
     request
@@ -423,31 +477,33 @@ fn is_deleted(labels: &LabelSet, t: i64) -> bool {
 }
 
 /// Everything else is there; of what was to be deleted either all or nothing is in each block.
-fn see_all_or_none(campaign: &Campaign, returned: &Samples, what: &str) {
+fn see_all_or_none(campaign: &Campaign, remote: &Remote, what: &str) -> Samples {
     let acknowledged = campaign.traffic.ledger.acknowledged_so_far();
-    let lost = acknowledged.filter(|labels, t| !is_deleted(labels, t)).beyond(returned);
+    let returned = remote.read_all();
+    let lost = acknowledged.filter(|labels, t| !is_deleted(labels, t)).beyond(&returned);
     assert!(lost.count() == 0, "{what}: acknowledged and lost: {lost:?}");
     for begin in [BEGIN, BEGIN + 2 * HOUR] {
         let part = acknowledged.between(begin, begin + 2 * HOUR).filter(is_deleted);
-        let rest = part.beyond(returned).count();
+        let rest = part.beyond(&returned).count();
         assert!(rest == 0 || rest == part.count(), "{what}: {rest} of {} are gone", part.count());
     }
     let foreign = returned.filter(|labels, t| !campaign.traffic.ledger.was_sent(labels, t));
     assert!(foreign.count() == 0, "{what}: never sent: {foreign:?}");
+    returned
 }
 
 fn see_it_deleted(campaign: &Campaign, remote: &Remote, what: &str) {
-    let returned = remote.read_all();
-    see_all_or_none(campaign, &returned, what);
+    let returned = see_all_or_none(campaign, remote, what);
     let back = returned.filter(is_deleted);
     assert!(back.count() == 0, "{what}: deleted, yet there: {back:?}");
 }
 
 /// A directory with the blocks in which is to be deleted, and no level-2 block yet.
 fn with_two_blocks() -> Campaign {
-    let campaign = Campaign::new(&["--storage.tsdb.max-block-duration=2h"]);
+    let campaign = Campaign::new(&[KEEP_ALL, "--storage.tsdb.max-block-duration=2h"]);
     let server = campaign.launch().start();
     campaign.live(server, |server| wait_for_metric(server, "prometheus_tsdb_head_truncations_total", 2.0));
+    campaign.traffic.clock.slow_down();
     campaign
 }
 
@@ -458,11 +514,11 @@ fn a_deletion_holds_up_nothing_and_is_whole_in_each_block_or_not_there() {
         let point = "tombstones.write";
         let campaign = with_two_blocks();
         if let End::Killed = end {
-            campaign.live_until_killed_amid_requests(campaign.launch_held_at(point, at).start(), |server| {
+            campaign.live(campaign.launch_held_at(point, at).start(), |server| {
                 ask_for_deletion(server);
                 wait_for_file(&campaign.marker(point));
                 campaign.traffic.wait_for_answers(WHILE_HELD);
-                see_all_or_none(&campaign, &server.remote().read_all(), &format!("held, {what}"));
+                see_all_or_none(&campaign, &server.remote(), &format!("held, {what}"));
                 campaign.traffic.wait_for_answers(WHILE_HELD);
             });
         } else {
@@ -471,8 +527,8 @@ fn a_deletion_holds_up_nothing_and_is_whole_in_each_block_or_not_there() {
             assert_eq!(server.program.wait_exit().code(), Some(EXIT_CODE), "{what}");
         }
         let server = campaign.launch().start();
-        see_all_or_none(&campaign, &server.remote().read_all(), &what);
-        blocks::assert_no_leftovers(&campaign.data(), &what);
+        see_all_or_none(&campaign, &server.remote(), &what);
+        campaign.wait_for_no_leftovers(&what);
         // An answered one holds, over a kill too.
         Admin::of(&server.http).delete(DELETED, BEGIN, DELETED_TO);
         see_it_deleted(&campaign, &server.remote(), &what);
@@ -501,7 +557,7 @@ fn a_clean_up_of_deletions_holds_up_nothing_and_brings_nothing_back() {
         let http = server.http.clone();
         std::thread::spawn(move || Admin::of(&http).try_clean_tombstones().map(drop));
         wait_for_file(&campaign.marker(point));
-        campaign.live_until_killed_amid_requests(server, |server| {
+        campaign.live(server, |server| {
             for _ in 0..2 {
                 campaign.traffic.wait_for_answers(WHILE_HELD);
                 see_it_deleted(&campaign, &server.remote(), &format!("held, {what}"));
@@ -509,12 +565,12 @@ fn a_clean_up_of_deletions_holds_up_nothing_and_brings_nothing_back() {
         });
         let server = campaign.launch().start();
         see_it_deleted(&campaign, &server.remote(), &what);
-        blocks::assert_no_leftovers(&campaign.data(), &what);
+        campaign.wait_for_no_leftovers(&what);
         Admin::of(&server.http).clean_tombstones();
         see_it_deleted(&campaign, &server.remote(), &format!("{what}, cleaned"));
         let has_tombstones = |block: &blocks::Block| block.stat("numTombstones") > 0;
         assert!(!blocks::blocks(&campaign.data()).iter().any(has_tombstones), "{what}: blocks still have tombstones");
         server.stop();
-        blocks::assert_no_leftovers(&campaign.data(), &what);
+        campaign.wait_for_no_leftovers(&what);
     }
 }

@@ -3,8 +3,7 @@
 //! The bytes are read twice: as they are, and with magic number and checksums put right.
 
 use narthex::tsdb::block::segments::format::{FILE_HEADER, Located, check_header, locate, num_samples, put_chunk};
-use narthex::tsdb::chunk::Encoding;
-use narthex::tsdb::chunk::xor::XorIter;
+use narthex::tsdb::chunk::float_chunk::{FloatEncoding, FloatIter};
 use narthex::tsdb::encoding::checksum::castagnoli;
 
 /// Panics where a chunk is handed out that is not whole, or does not survive.
@@ -36,8 +35,8 @@ fn holds(file: &[u8], at: usize, chunk: &Located) {
     assert!(at < chunk.data.start && chunk.data.end + 4 == chunk.end && chunk.end <= file.len());
     let data = &file[chunk.data.clone()];
     let samples = num_samples(chunk.encoding, data);
-    if chunk.encoding == Encoding::Xor {
-        assert!(XorIter::new(data).take_while(Result::is_ok).count() <= usize::from(samples));
+    if let Some(encoding) = FloatEncoding::of(chunk.encoding) {
+        assert!(FloatIter::new(encoding, data).take_while(Result::is_ok).count() <= usize::from(samples));
     }
     let mut again = FILE_HEADER.to_vec();
     put_chunk(&mut again, chunk.encoding, data);

@@ -2,10 +2,9 @@
 //!
 //! The bytes stand in the directory twice: as 000001 with magic number and checksums put right, as 000002 as they are.
 
-use narthex::tsdb::chunk::Encoding;
+use narthex::tsdb::chunk::float_chunk::{FloatEncoding, FloatIter};
 use narthex::tsdb::chunk::head_chunks::{HeadChunkMeta, HeadChunks, Walked};
 use narthex::tsdb::chunk::mapped_chunk::MAX_SPAN_MS;
-use narthex::tsdb::chunk::xor::XorIter;
 use narthex::tsdb::encoding::checksum::castagnoli;
 use std::fs;
 use std::path::Path;
@@ -51,8 +50,8 @@ fn walk(dir: &Path, quarantine: &Path) -> (Vec<(HeadChunkMeta, Vec<u8>)>, Walked
         assert!(meta.maxt.checked_sub(meta.mint).is_some_and(|span| (0..=MAX_SPAN_MS as i64).contains(&span)));
         let chunk = chunks.read(meta.at).expect("what is handed out reads back");
         assert_eq!(chunk.encoding(), meta.encoding);
-        if meta.encoding == Encoding::Xor {
-            let samples = XorIter::new(chunk.as_ref()).take_while(Result::is_ok).count();
+        if let Some(encoding) = FloatEncoding::of(meta.encoding) {
+            let samples = FloatIter::new(encoding, chunk.as_ref()).take_while(Result::is_ok).count();
             assert!(samples <= usize::from(meta.samples));
         }
         (meta, chunk.as_ref().to_vec())

@@ -13,4 +13,5 @@ pub(crate) mod tombstones;
 pub(crate) mod wal_reader;
 pub(crate) mod wal_record;
 pub(crate) mod write_request;
+pub(crate) mod xor2_chunk;
 pub(crate) mod xor_chunk;

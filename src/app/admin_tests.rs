@@ -1,7 +1,8 @@
 //! The interfaces for operators: reload, quit, deletion, snapshot, as a client sees them.
 
 use crate::app::edge::{Edge, Got};
-use crate::tsdb::db::settings::{FloatEncoding, RetentionOrigin};
+use crate::tsdb::chunk::float_chunk::FloatEncoding;
+use crate::tsdb::db::settings::RetentionOrigin;
 use axum::body::Body;
 use axum::http::{Request, StatusCode};
 use serde_json::Value;

@@ -2,6 +2,7 @@
 //! has one.
 
 use crate::metrics::registry::{Distribution, Registry};
+use crate::tsdb::compact::stats::CompactStats;
 use crate::tsdb::db::Db;
 use crate::tsdb::db::stats::{Buckets, DbStats, Durations};
 use std::sync::Arc;
@@ -36,9 +37,6 @@ const COUNTERS: &[Number] = &[
         "Total number of compactions done on overlapping blocks.",
         |stats| &stats.vertical_compactions,
     ),
-    ("narthex_tsdb_compaction_samples_total", "Samples that compactions have written.", |stats| {
-        &stats.compaction_samples
-    }),
     ("narthex_tsdb_blocks_quarantined_total", "Damaged blocks that were set aside.", |stats| &stats.blocks_quarantined),
     ("narthex_tsdb_blocks_verified_total", "Blocks that were checked from end to end.", |stats| &stats.blocks_verified),
     ("prometheus_tsdb_reloads_total", "Number of times the database reloaded block data from disk.", |stats| {
@@ -114,9 +112,6 @@ const GAUGES: &[Number] = &[
     ("prometheus_tsdb_symbol_table_size_bytes", "Size of symbol table in memory for loaded blocks.", |stats| {
         &stats.symbol_table_bytes
     }),
-    ("prometheus_tsdb_head_stale_series", "Total number of stale series in the head block.", |stats| {
-        &stats.head_stale_series
-    }),
     (
         "narthex_tsdb_head_compaction_held",
         "Whether no blocks are made of the head, as its log has samples that this version does not serve.",
@@ -159,8 +154,29 @@ const HISTOGRAMS: &[Spread] = &[
     ),
 ];
 
+/// What compactions have written, also those that came to nothing; with the seconds they took it is their throughput.
+const WRITTEN: &[(&str, &str, fn(&CompactStats) -> f64)] = &[
+    ("narthex_tsdb_compaction_series_total", "Series that compactions have written.", |stats| read(&stats.series)),
+    ("narthex_tsdb_compaction_chunks_total", "Chunks that compactions have written.", |stats| read(&stats.chunks)),
+    ("narthex_tsdb_compaction_samples_total", "Samples that compactions have written.", |stats| read(&stats.samples)),
+    ("narthex_tsdb_compaction_bytes_total", "Bytes of chunks that compactions have written.", |stats| {
+        read(&stats.bytes)
+    }),
+    ("narthex_tsdb_compaction_seconds_total", "Time that compactions took to write blocks.", |stats| {
+        read(&stats.micros) / 1e6
+    }),
+];
+
+fn read(counter: &AtomicU64) -> f64 {
+    counter.load(Ordering::Relaxed) as f64
+}
+
 /// Registers all of it.
 pub(crate) fn register(registry: &mut Registry, db: &Arc<Db>) {
+    for &(name, help, number) in WRITTEN {
+        let db = db.clone();
+        registry.counter_fn(name, help, move || db.written_to_blocks().map_or(0.0, number));
+    }
     for &(name, help, number) in COUNTERS {
         let db = db.clone();
         registry.counter_fn(name, help, move || number(db.stats()).load(Ordering::Relaxed) as f64);

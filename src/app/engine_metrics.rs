@@ -4,7 +4,7 @@
 //! has ended the head and the log are not there yet: everything is 0 then.
 
 use crate::app::db_metrics;
-use crate::metrics::registry::{Counter, Gauge, Registry};
+use crate::metrics::registry::{Counter, Registry};
 use crate::tsdb::db::open::OpenReport;
 use crate::tsdb::db::{Db, DbHealth};
 use crate::tsdb::head::Head;
@@ -22,7 +22,6 @@ pub(crate) struct ReplayMetrics {
     duration_ms: Arc<AtomicU64>,
     corruptions: Counter,
     unknown_refs: Counter,
-    blocks: Gauge,
 }
 
 impl ReplayMetrics {
@@ -32,7 +31,6 @@ impl ReplayMetrics {
         self.duration_ms.store(millis, Ordering::Relaxed);
         self.corruptions.inc_by(u64::from(report.repaired.is_some()));
         self.unknown_refs.inc_by(report.replay.unknown_refs);
-        self.blocks.set(i64::try_from(report.blocks).unwrap_or(i64::MAX));
     }
 }
 
@@ -64,10 +62,6 @@ pub(crate) fn register(registry: &mut Registry, db: &Arc<Db>) -> ReplayMetrics {
             "prometheus_tsdb_wal_replay_unknown_refs_total",
             "Total number of unknown series references encountered during WAL replay.",
         ),
-        blocks: registry.gauge(
-            "narthex_tsdb_blocks_not_read",
-            "Blocks in the data directory, which this version keeps and does not read.",
-        ),
     }
 }
 
@@ -89,7 +83,22 @@ fn register_head(registry: &mut Registry, db: &Arc<Db>) {
     registry.gauge_fn(
         "prometheus_tsdb_head_chunks",
         "Total number of chunks in the head block.",
-        head(|head| count(&head.stats().chunks_created)),
+        head(|head| (count(&head.stats().chunks_created) - count(&head.stats().chunks_removed)).max(0.0)),
+    );
+    registry.counter_fn(
+        "prometheus_tsdb_head_chunks_removed_total",
+        "Total number of chunks removed in the head.",
+        head(|head| count(&head.stats().chunks_removed)),
+    );
+    registry.counter_fn(
+        "prometheus_tsdb_head_series_removed_total",
+        "Total number of series removed in the head.",
+        head(|head| count(&head.stats().series_removed)),
+    );
+    registry.gauge_fn(
+        "prometheus_tsdb_head_stale_series",
+        "Total number of stale series in the head block.",
+        head(|head| head.stats().stale_series.load(Ordering::Relaxed).max(0) as f64),
     );
     registry.counter_fn(
         "prometheus_tsdb_head_chunks_created_total",

@@ -5,7 +5,7 @@
 
 use crate::config::units;
 use crate::config::units::Bytes;
-use crate::tsdb::db::settings::FloatEncoding;
+use crate::tsdb::chunk::float_chunk::FloatEncoding;
 use serde::Deserialize;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -271,7 +271,7 @@ fn line_of(text: &str, name: &str) -> Option<usize> {
 mod tests {
     use super::{Problem, RetentionSection, TsdbSection, parse};
     use crate::config::units::Bytes;
-    use crate::tsdb::db::settings::FloatEncoding;
+    use crate::tsdb::chunk::float_chunk::FloatEncoding;
     use std::time::Duration;
 
     fn problem(text: &str) -> Problem {

@@ -6,7 +6,8 @@
 
 use crate::config::file::ConfigFile;
 use crate::config::flags::{Feature, StorageFlags};
-use crate::tsdb::db::settings::{DEFAULT_RETENTION_MS, FloatEncoding, Retention, RetentionOrigin, Settings};
+use crate::tsdb::chunk::float_chunk::FloatEncoding;
+use crate::tsdb::db::settings::{DEFAULT_RETENTION_MS, Retention, RetentionOrigin, Settings};
 use std::time::Duration;
 
 /// The settings at the start.
@@ -54,7 +55,8 @@ mod tests {
     use super::{at_reload, at_start};
     use crate::config::file;
     use crate::config::flags::{Cli, Command, StorageFlags};
-    use crate::tsdb::db::settings::{FloatEncoding, Retention, RetentionOrigin};
+    use crate::tsdb::chunk::float_chunk::FloatEncoding;
+    use crate::tsdb::db::settings::{Retention, RetentionOrigin};
     use clap::Parser;
 
     const HOUR: i64 = 3_600_000;

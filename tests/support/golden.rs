@@ -25,6 +25,27 @@ pub(crate) fn unpack(case: &str, place: &Path) -> PathBuf {
 /// The float samples that Prometheus 3.14.0 reads from a case.
 pub(crate) fn expected_floats(case: &str) -> Samples {
     let mut samples = Samples::new();
+    each_float(case, |labels, t, value| {
+        let hex = value["v"].as_str().expect("a value is a string");
+        samples.add(labels, t, u64::from_str_radix(hex, 16).expect("a value is hex"));
+    });
+    assert!(samples.count() > 0, "{case} has no float sample");
+    samples
+}
+
+/// The start times, as bits of the same integer, of the float samples that have one.
+pub(crate) fn expected_starts(case: &str) -> Samples {
+    let mut starts = Samples::new();
+    each_float(case, |labels, t, value| {
+        if let Some(start) = value.get("st") {
+            starts.add(labels, t, start.as_i64().expect("a start time is a number") as u64);
+        }
+    });
+    starts
+}
+
+/// Shows every float sample with its labels and its time.
+fn each_float(case: &str, mut show: impl FnMut(&LabelSet, i64, &Value)) {
     let mut labels = LabelSet::new();
     for line in BufReader::new(open_gz(&folder(case).join("expected.txt.gz"))).lines() {
         let line = line.expect("the file unpacks");
@@ -32,13 +53,10 @@ pub(crate) fn expected_floats(case: &str) -> Samples {
         if let Some(given) = value.get("labels") {
             labels = given.as_object().expect("labels are an object").iter().map(label).collect();
             labels.sort();
-        } else if let Some(hex) = value.get("v") {
-            let bits = u64::from_str_radix(hex.as_str().expect("a value is a string"), 16).expect("a value is hex");
-            samples.add(&labels, value["t"].as_i64().expect("a time is a number"), bits);
+        } else if value.get("v").is_some() {
+            show(&labels, value["t"].as_i64().expect("a time is a number"), &value);
         }
     }
-    assert!(samples.count() > 0, "{case} has no float sample");
-    samples
 }
 
 fn label((name, value): (&String, &Value)) -> (String, String) {

@@ -22,7 +22,7 @@ use crate::tsdb::block::meta::{self, BlockMeta, BlockStats};
 use crate::tsdb::block::open::Block;
 use crate::tsdb::block::segments::format::num_samples;
 use crate::tsdb::chunk::Encoding;
-use crate::tsdb::chunk::xor::XorIter;
+use crate::tsdb::chunk::float_chunk::{FloatEncoding, FloatIter};
 use crate::tsdb::index::block_index::entry::IndexChunk;
 use crate::tsdb::query::source::Chunk;
 
@@ -137,11 +137,11 @@ fn check_samples(chunk: &Chunk) -> Result<(), String> {
     if num_samples(chunk.encoding, chunk.data.bytes()) == 0 {
         return Err("no samples".to_owned());
     }
-    if chunk.encoding != Encoding::Xor {
+    let Some(encoding) = FloatEncoding::of(chunk.encoding) else {
         return Ok(());
-    }
+    };
     let mut last = None;
-    for sample in XorIter::new(chunk.data.bytes()) {
+    for sample in FloatIter::new(encoding, chunk.data.bytes()) {
         let t = sample.map_err(|error| error.to_string())?.t;
         if last.is_some_and(|last| t <= last) {
             return Err(format!("time {t} does not rise"));

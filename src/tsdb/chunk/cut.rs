@@ -10,7 +10,7 @@
 //!
 //! Not decided here: whether a sample is in order. The caller has judged that before.
 
-use crate::tsdb::chunk::xor::XorChunk;
+use crate::tsdb::chunk::float_chunk::FloatChunk;
 
 /// A chunk of more bytes than this takes no more samples.
 ///
@@ -51,7 +51,7 @@ impl ChunkWindow {
     /// To be asked once for each sample that is appended: the answer for one of them also moves the window's end.
     #[inline]
     #[must_use]
-    pub fn must_cut(&mut self, policy: &CutPolicy, chunk: &XorChunk, mint: i64, t: i64) -> bool {
+    pub fn must_cut(&mut self, policy: &CutPolicy, chunk: &FloatChunk, mint: i64, t: i64) -> bool {
         if chunk.num_bytes() > MAX_BYTES_BEFORE_APPEND {
             return true;
         }
@@ -84,7 +84,7 @@ fn even_end(mint: i64, maxt: i64, end: i64) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::{ChunkWindow, CutPolicy, range_end};
-    use crate::tsdb::chunk::xor::XorChunk;
+    use crate::tsdb::chunk::float_chunk::{FloatChunk, FloatEncoding};
     use proptest::prelude::{Just, Strategy, prop_assert, prop_assert_eq, prop_oneof, proptest};
 
     const POLICY: CutPolicy = CutPolicy { chunk_range_ms: 7_200_000, samples_per_chunk: 120 };
@@ -92,14 +92,14 @@ mod tests {
     /// The times of the chunks into which samples with these times and values fall.
     fn chunks(policy: &CutPolicy, samples: impl IntoIterator<Item = (i64, f64)>) -> Vec<Vec<i64>> {
         let mut chunks: Vec<Vec<i64>> = Vec::new();
-        let mut open: Option<(XorChunk, ChunkWindow)> = None;
+        let mut open: Option<(FloatChunk, ChunkWindow)> = None;
         for (t, v) in samples {
             let mint = chunks.last().map_or(t, |chunk| chunk[0]);
             let cut = open.as_mut().is_none_or(|(chunk, window)| window.must_cut(policy, chunk, mint, t));
             if cut {
                 chunks.push(Vec::new());
             }
-            let fresh = || (XorChunk::new(), ChunkWindow::starting_at(policy, t));
+            let fresh = || (FloatChunk::new(FloatEncoding::Xor), ChunkWindow::starting_at(policy, t));
             let (chunk, _) = if cut { open.insert(fresh()) } else { open.get_or_insert_with(fresh) };
             chunk.append(t, v);
             chunks.last_mut().unwrap().push(t);
@@ -162,7 +162,7 @@ mod tests {
         let noise: Vec<_> = noise.collect();
         let lengths = lengths(&CutPolicy { samples_per_chunk: 1000, ..POLICY }, noise.iter().copied());
         assert!(lengths[0] > 100 && lengths[0] < 128, "{lengths:?}");
-        let mut chunk = XorChunk::new();
+        let mut chunk = FloatChunk::new(FloatEncoding::Xor);
         noise[..lengths[0] - 1].iter().for_each(|&(t, v)| chunk.append(t, v));
         assert!(chunk.num_bytes() <= 1005);
         chunk.append(noise[lengths[0] - 1].0, noise[lengths[0] - 1].1);

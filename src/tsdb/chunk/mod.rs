@@ -1,9 +1,11 @@
 //! Chunks: runs of samples of one series, encoded; where they are cut; the files of the head's full chunks.
 
 pub mod cut;
+pub mod float_chunk;
 pub mod head_chunks;
 pub mod mapped_chunk;
 pub mod xor;
+pub mod xor2;
 
 /// How a chunk's bytes are encoded. The numbers stand on disk (`tsdb/chunkenc/chunk.go` of Prometheus).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

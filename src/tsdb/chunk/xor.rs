@@ -62,31 +62,32 @@ pub enum ChunkError {
 
 /// Which bits of a value's exclusive or are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Window {
+pub(super) struct Window {
     /// Zeros before it, or [`NO_WINDOW`].
-    leading: u8,
+    pub(super) leading: u8,
     /// Zeros after it.
-    trailing: u8,
+    pub(super) trailing: u8,
 }
 
 impl Window {
-    const NONE: Self = Self { leading: NO_WINDOW, trailing: 0 };
+    /// No window: no value of the chunk has changed yet.
+    pub(super) const NONE: Self = Self { leading: NO_WINDOW, trailing: 0 };
 
     /// The window that fits `xor`, not 0, best. The format has 5 bits for the leading zeros.
     #[inline]
-    fn around(xor: u64) -> Self {
+    pub(super) fn around(xor: u64) -> Self {
         Self { leading: xor.leading_zeros().min(31) as u8, trailing: xor.trailing_zeros() as u8 }
     }
 
     /// Whether this window holds all of what fits into `other`. No window, whose `leading` is larger than any, holds nothing.
     #[inline]
-    fn holds(self, other: Self) -> bool {
+    pub(super) fn holds(self, other: Self) -> bool {
         other.leading >= self.leading && other.trailing >= self.trailing
     }
 
     /// Number of bits in it.
     #[inline]
-    fn width(self) -> u32 {
+    pub(super) fn width(self) -> u32 {
         64 - u32::from(self.leading) - u32::from(self.trailing)
     }
 }

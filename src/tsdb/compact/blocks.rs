@@ -3,10 +3,10 @@
 use crate::tsdb::block::error::BlockError;
 use crate::tsdb::block::open::Block;
 use crate::tsdb::block::ulid::BlockUlid;
+use crate::tsdb::chunk::float_chunk::FloatEncoding;
 use crate::tsdb::compact::facts::BlockFacts;
 use crate::tsdb::compact::lineage::Lineage;
 use crate::tsdb::compact::merge::MergeError;
-use crate::tsdb::compact::merge::recode::FloatEncoding;
 use crate::tsdb::compact::write::{BlockPlan, Source, Watch, WriteError, write_block};
 use crate::tsdb::query::source::QueryError;
 use std::borrow::Cow;

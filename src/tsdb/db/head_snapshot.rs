@@ -47,7 +47,7 @@ impl Db {
             segment_size: options.wal_segment_size,
             disk: Arc::clone(&options.disk),
         };
-        Ok(write_snapshot(&engine.head, &format::encode(&tombstones), &snapshot)?)
+        Ok(write_snapshot(&engine.head, &format::encode_bare(&tombstones), &snapshot)?)
     }
 
     /// The snapshot that stands for the whole log, if there is one and the options want it.
@@ -72,7 +72,7 @@ impl Db {
         let loaded = load_snapshot(snapshot, head, chunks, self.options.replay_workers).map_err(Box::<dyn Error>::from);
         let done = loaded.and_then(|loaded| {
             if let Some(encoded) = &loaded.tombstones {
-                let tombstones = format::decode(encoded).map_err(|fault| fault.to_string())?;
+                let tombstones = format::decode_bare(encoded).map_err(|fault| fault.to_string())?;
                 head.restore_tombstones(&tombstones);
             }
             Ok(loaded.series)

@@ -4,13 +4,15 @@ use crate::model::matcher::Matcher;
 use crate::model::time::TimeRange;
 use crate::tsdb::block::open::Block;
 use crate::tsdb::block::ulid::BlockUlid;
+use crate::tsdb::chunk::float_chunk::FloatEncoding;
 use crate::tsdb::compact::blocks::{Target, rewrite_block};
-use crate::tsdb::compact::merge::recode::FloatEncoding;
 use crate::tsdb::db::Db;
+use crate::tsdb::db::blocks::folder;
 use crate::tsdb::db::engine::Engine;
 use crate::tsdb::db::error::MaintenanceError;
 use crate::tsdb::db::maintenance::opened;
-use crate::tsdb::db::settings::{self, Settings};
+use crate::tsdb::db::maintenance::turn::Turn;
+use crate::tsdb::db::settings::Settings;
 use crate::tsdb::head::deletion::{Deletion, Stone};
 use crate::tsdb::wal::batch::Batch;
 use crate::tsdb::wal::commit::Health;
@@ -38,7 +40,7 @@ impl Db {
         if let Some(cause) = self.check_disk() {
             return Err(MaintenanceError::ReadOnly(cause));
         }
-        let _turn = engine.turns.take_for_order();
+        let _turn = self.take_turn(engine)?;
         for matchers in selectors {
             for block in engine.blocks.overlapping(range) {
                 block.delete(matchers, range).map_err(|error| self.failed("delete from a block", &error))?;
@@ -49,6 +51,12 @@ impl Db {
             deletion.apply(&stones);
         }
         Ok(())
+    }
+
+    /// Waits for the turn of an order; none begins once the database is closed, as the directory may be another's then.
+    pub(super) fn take_turn<'e>(&self, engine: &'e Engine) -> Result<Turn<'e>, MaintenanceError> {
+        let turn = engine.turns.take_for_order();
+        if self.closing.load(Ordering::Acquire) { Err(MaintenanceError::NotReady) } else { Ok(turn) }
     }
 
     fn log_deletion(&self, engine: &Engine, stones: &[Stone]) -> Result<(), MaintenanceError> {
@@ -71,18 +79,17 @@ impl Db {
     /// [`MaintenanceError`]; blocks that were rewritten before stay so.
     pub fn clean_tombstones(&self) -> Result<(), MaintenanceError> {
         let engine = self.engine.get().ok_or(MaintenanceError::NotReady)?;
-        let turn = engine.turns.take_for_order();
         let begun = Instant::now();
-        let deleted = engine.blocks.list();
         let mut cleaned = Ok(());
-        for block in deleted.iter().filter(|block| !block.tombstones().is_empty()) {
-            if self.closing.load(Ordering::Acquire) {
-                return Err(MaintenanceError::NotReady);
+        let names: Vec<BlockUlid> = engine.blocks.list().iter().map(|block| block.meta().ulid).collect();
+        for name in names {
+            // A turn for each: the head does not wait until all are done.
+            let _turn = self.take_turn(engine)?;
+            for block in engine.blocks.named(&[name]).iter().filter(|block| !block.tombstones().is_empty()) {
+                // Others can be cleaned also where one can't.
+                cleaned = cleaned.and(self.clean_block(engine, block));
             }
-            // Others can be cleaned also where one can't.
-            cleaned = cleaned.and(self.clean_block(engine, block));
         }
-        drop(turn);
         self.stats.tombstone_cleanups.observe(begun.elapsed());
         self.publish_blocks();
         cleaned
@@ -95,10 +102,15 @@ impl Db {
         let target = Target { dir: &self.options.dir, ulid, floats: self.float_encoding() };
         let written = rewrite_block(target, block, &self.watch(engine, &self.closing, &|_| {}));
         let child = if written.map_err(|error| self.failed("clean a block", &error))? {
-            let child = opened(&self.options.dir, ulid).map_err(|error| self.failed("open a cleaned block", &error))?;
+            let child = opened(&self.options.dir, ulid).map_err(|error| {
+                // Its parent is there still, and may yet lose more.
+                if let Err(error) = folder::remove(&self.options.dir, ulid) {
+                    tracing::warn!(%error, block = %ulid, "can't remove a block that can't be opened");
+                }
+                self.failed("open a cleaned block", &error)
+            })?;
             Some(Arc::new(child))
-        } else if engine.blocks.newest_whole().is_some_and(|newest| newest.meta().ulid == block.meta().ulid) {
-            // It goes with the next block: until then only its time keeps a start from taking its samples out of the log again.
+        } else if engine.blocks.bound_the_head(&[block.meta().ulid]) {
             return Ok(());
         } else {
             block.mark_deletable().map_err(|error| self.failed("mark an empty block", &error))?;
@@ -114,6 +126,9 @@ impl Db {
     /// [`MaintenanceError`] where they can't hold; then the old ones do.
     pub fn apply(&self, settings: Settings) -> Result<(), MaintenanceError> {
         *self.settings.write() = settings;
+        if let Some(engine) = self.engine.get() {
+            engine.head.set_float_encoding(settings.float_encoding);
+        }
         Ok(())
     }
 
@@ -130,9 +145,6 @@ impl Db {
     }
 
     pub(super) fn float_encoding(&self) -> FloatEncoding {
-        match self.settings().float_encoding {
-            settings::FloatEncoding::Xor => FloatEncoding::Xor,
-            settings::FloatEncoding::Xor2 => FloatEncoding::Xor2,
-        }
+        self.settings().float_encoding
     }
 }

@@ -204,11 +204,13 @@ impl Db {
             engine.turns.end();
             // What is under way stops soon; it leaves nothing behind.
             let _turn = engine.turns.take();
-            if let Err(error) = engine.head.chunk_files().sync() {
-                tracing::warn!(%error, "can't sync the chunks of the head; the log has their samples");
-            }
+            let synced = engine.head.chunk_files().sync();
             engine.wal.close()?;
-            self.snapshot_head(engine);
+            match synced {
+                // A snapshot stands beside the full chunks: without them it would hide what the log has.
+                Ok(()) => self.snapshot_head(engine),
+                Err(error) => tracing::warn!(%error, "can't sync the chunks of the head; the log has their samples"),
+            }
             Ok(())
         });
         // Without an engine a replay may be at work still: the lock then ends with the process.

@@ -20,7 +20,7 @@ use crate::tsdb::db::stats::DbStats;
 use crate::tsdb::head::replay::{Replay, ReplayProgress, ReplayReport, Replayed};
 use crate::tsdb::head::truncation::Truncation;
 use crate::tsdb::head::{Head, HeadOptions};
-use crate::tsdb::wal::checkpoint::{CheckpointError, last_checkpoint};
+use crate::tsdb::wal::checkpoint::{CheckpointError, last_checkpoint, list_unfinished};
 use crate::tsdb::wal::commit::{Wal, WalOptions};
 use crate::tsdb::wal::damage::Damage;
 use crate::tsdb::wal::error::WalError;
@@ -140,6 +140,7 @@ impl Db {
         let min_valid = blocks.whole_until().unwrap_or(i64::MIN);
         let wal_dir = dir.join("wal");
         self.options.disk.create_dir_all(&wal_dir)?;
+        self.remove_unfinished_checkpoints(&wal_dir);
         let Filled { head, replay, repaired } = self.fill_head(min_valid, &wal_dir, &quarantine)?;
         if min_valid > i64::MIN {
             // What blocks have is not needed, nor are series that have nothing else.
@@ -157,6 +158,11 @@ impl Db {
         let ends: Vec<i64> = blocks.stored().iter().map(|block| block.maxt).collect();
         let newest = ends.iter().copied().chain(head.times().max()).max().unwrap_or(i64::MIN);
         self.retention_hold.look(ends, newest);
+        if self.retention_is_held() {
+            tracing::warn!(
+                "retention deletes nothing: the directory has data older than the default of 15 days, and nobody has chosen a retention"
+            );
+        }
         let is_head_held = report.replay.histograms_not_served > 0;
         self.stats.head_compaction_held.store(u64::from(is_head_held), Ordering::Relaxed);
         let turns = Turns::default();
@@ -165,24 +171,37 @@ impl Db {
         let written = CompactStats::default();
         // A second replay of the same Db finds the engine set, and changes nothing.
         let _ = self.engine.set(Engine { head, wal, blocks, turns, written, is_head_held });
+        // Settings may have been applied meanwhile.
+        let _ = self.apply(self.settings());
         self.publish_blocks();
         Ok(report)
+    }
+
+    /// What a crash left of a checkpoint that was not finished; nobody reads it.
+    fn remove_unfinished_checkpoints(&self, wal_dir: &Path) {
+        for path in list_unfinished(wal_dir).unwrap_or_default() {
+            match self.options.disk.remove_dir_all(&path) {
+                Ok(()) => tracing::info!(path = %path.display(), "removed an unfinished checkpoint"),
+                Err(error) => tracing::warn!(path = %path.display(), %error, "can't remove an unfinished checkpoint"),
+            }
+        }
     }
 
     /// The head, from its snapshot or from the log.
     fn fill_head(&self, min_valid: i64, wal_dir: &Path, quarantine: &Path) -> Result<Filled, ReplayError> {
         if let Some(snapshot) = self.usable_snapshot() {
-            let (head, chunks) = self.open_head(min_valid, quarantine)?;
-            if self.load_head(&snapshot, &head, chunks) {
+            let OpenedHead { head, chunks, is_whole } = self.open_head(min_valid, quarantine)?;
+            // Full chunks that can't be read are in the log alone: the snapshot does not have them.
+            if is_whole && self.load_head(&snapshot, &head, chunks) {
                 return Ok(Filled { head, replay: ReplayReport::default(), repaired: None });
             }
         }
-        let (head, chunks) = self.open_head(min_valid, quarantine)?;
+        let OpenedHead { head, chunks, .. } = self.open_head(min_valid, quarantine)?;
         let (replay, repaired) = self.replay_log(&head, chunks, wal_dir, quarantine)?;
         Ok(Filled { head, replay, repaired })
     }
 
-    fn open_head(&self, min_valid_time: i64, quarantine: &Path) -> Result<(Head, Vec<HeadChunkMeta>), ReplayError> {
+    fn open_head(&self, min_valid_time: i64, quarantine: &Path) -> Result<OpenedHead, ReplayError> {
         let policy = CutPolicy {
             chunk_range_ms: self.options.chunk_range_ms,
             samples_per_chunk: self.options.samples_per_chunk,
@@ -193,6 +212,7 @@ impl Db {
         }
         let mut chunks = Vec::new();
         let walked = files.for_each(quarantine, |chunk| chunks.push(chunk))?;
+        let is_whole = walked.damage.is_none() && walked.unknown_encodings == 0;
         if let Some(SetAside { damage, moved_to }) = walked.damage {
             tracing::warn!(%damage, ?moved_to, "chunk files are damaged: set aside, their samples come from the log");
         }
@@ -202,8 +222,13 @@ impl Db {
                 "chunks of encodings newer than this version: passed over"
             );
         }
-        let options = HeadOptions { policy, max_series: self.options.max_series, min_valid_time };
-        Ok((Head::new(options, files), chunks))
+        let options = HeadOptions {
+            policy,
+            max_series: self.options.max_series,
+            min_valid_time,
+            float_encoding: self.settings().float_encoding,
+        };
+        Ok(OpenedHead { head: Head::new(options, files), chunks, is_whole })
     }
 
     /// Replays checkpoint and segments; cuts the log off where it is damaged.
@@ -267,6 +292,14 @@ fn check_newest(blocks: &BlockSet) -> Result<Option<BlockUlid>, ReplayError> {
             }
         }
     }
+}
+
+/// An empty head, and the full chunks that it is to have.
+struct OpenedHead {
+    head: Head,
+    chunks: Vec<HeadChunkMeta>,
+    /// Whether all chunks that there were could be read.
+    is_whole: bool,
 }
 
 /// A head with everything that the directory has of it.

@@ -3,6 +3,8 @@
 //! What is fixed for a database's life is in [`crate::tsdb::db::options`]. Whoever needs a setting asks for it when it is used
 //! (`Db::settings`) and keeps no copy.
 
+use crate::tsdb::chunk::float_chunk::FloatEncoding;
+
 /// The changeable settings of a database.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Settings {
@@ -34,15 +36,6 @@ pub enum RetentionOrigin {
     Default,
     /// A flag or the configuration file.
     Chosen,
-}
-
-/// How chunks of floats are encoded.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum FloatEncoding {
-    /// What every Prometheus reads.
-    Xor,
-    /// Smaller; only newer ones read it.
-    Xor2,
 }
 
 /// 15 days.

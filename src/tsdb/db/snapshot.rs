@@ -33,7 +33,7 @@ impl Db {
     /// [`MaintenanceError`]; nothing is left of the copy then.
     pub fn snapshot(&self, parts: SnapshotParts, now_ms: i64) -> Result<String, MaintenanceError> {
         let engine = self.engine.get().ok_or(MaintenanceError::NotReady)?;
-        let _turn = engine.turns.take_for_order();
+        let _turn = self.take_turn(engine)?;
         let name = snapshot_name(now_ms).map_err(|error| self.failed("name a snapshot", &error))?;
         let place = self.options.dir.join(FOLDER);
         let unfinished = place.join(format!("{name}{UNFINISHED}"));

@@ -31,8 +31,6 @@ pub struct DbStats {
     pub vertical_compactions: AtomicU64,
     /// 1 while a block is written.
     pub populating_block: AtomicU64,
-    /// Samples that compactions have written.
-    pub compaction_samples: AtomicU64,
     /// How long compactions took, s.
     pub compaction_seconds: Buckets,
     /// Samples of each chunk, when it is first written to a block.
@@ -75,8 +73,6 @@ pub struct DbStats {
     /// How long they took.
     pub stale_compactions: Durations,
 
-    /// Series in the head whose last sample marks their end.
-    pub head_stale_series: AtomicU64,
     /// Truncations of the head.
     pub head_truncations: AtomicU64,
     /// Those that failed.
@@ -109,7 +105,6 @@ impl Default for DbStats {
             compactions_failed: zero(),
             vertical_compactions: zero(),
             populating_block: zero(),
-            compaction_samples: zero(),
             compaction_seconds: Buckets::new(&COMPACTION_SECONDS_BOUNDS),
             compaction_chunk_samples: Buckets::new(&CHUNK_SAMPLES_BOUNDS),
             compaction_chunk_bytes: Buckets::new(&CHUNK_BYTES_BOUNDS),
@@ -129,7 +124,6 @@ impl Default for DbStats {
             stale_compactions_triggered: zero(),
             stale_compactions_failed: zero(),
             stale_compactions: Durations::default(),
-            head_stale_series: zero(),
             head_truncations: zero(),
             head_truncations_failed: zero(),
             head_compaction_held: zero(),

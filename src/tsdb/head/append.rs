@@ -13,7 +13,7 @@ use crate::model::labels::Labels;
 use crate::model::refs::SeriesRef;
 use crate::model::sample::Sample;
 use crate::tsdb::chunk::Encoding;
-use crate::tsdb::chunk::xor::XorIter;
+use crate::tsdb::chunk::float_chunk::{FloatEncoding, FloatIter};
 use crate::tsdb::head::Head;
 use crate::tsdb::head::in_flight::BatchId;
 use crate::tsdb::head::series::{Pushed, Series, SeriesState};
@@ -237,7 +237,7 @@ impl<'a> HeadAppender<'a> {
         self.tally.stale += i64::from(sample.is_stale()) - i64::from(state.is_stale());
         self.tally.min_time = self.tally.min_time.min(sample.t);
         self.tally.max_time = self.tally.max_time.max(sample.t);
-        match state.push(sample, &self.head.policy) {
+        match state.push(sample, &self.head.policy, self.head.float_encoding()) {
             Pushed::IntoOpenChunk => return false,
             Pushed::IntoFirstChunk | Pushed::AfterSeal => {}
         }
@@ -270,14 +270,14 @@ impl<'a> HeadAppender<'a> {
             return Some(last.v);
         }
         if let Some(open) = state.open.as_ref().filter(|open| open.mint <= t) {
-            return value_at(open.chunk.bytes(), t);
+            return value_at(open.chunk.encoding().into(), open.chunk.bytes(), t);
         }
         if let Some(chunk) = state.sealed().iter().rev().find(|chunk| chunk.mint <= t) {
-            return value_at(&chunk.bytes, t);
+            return value_at(chunk.encoding, &chunk.bytes, t);
         }
-        let chunk = state.mapped.at(t).filter(|chunk| chunk.encoding() == Encoding::Xor)?;
+        let chunk = state.mapped.at(t)?;
         let data = self.head.mapping.read(chunk).ok()?;
-        value_at(data.as_ref(), t)
+        value_at(chunk.encoding(), data.as_ref(), t)
     }
 
     /// Sends what is not logged yet to the log's queue and ends the batch.
@@ -303,7 +303,8 @@ impl Drop for HeadAppender<'_> {
     }
 }
 
-/// The value of the sample at `t` in an XOR chunk.
-fn value_at(chunk: &[u8], t: i64) -> Option<f64> {
-    XorIter::new(chunk).map_while(Result::ok).take_while(|sample| sample.t <= t).find(|s| s.t == t).map(|s| s.v)
+/// The value of the sample at `t` in a chunk; `None` also where it is one of histograms.
+fn value_at(encoding: Encoding, chunk: &[u8], t: i64) -> Option<f64> {
+    let samples = FloatIter::new(FloatEncoding::of(encoding)?, chunk);
+    samples.map_while(Result::ok).take_while(|sample| sample.t <= t).find(|s| s.t == t).map(|s| s.v)
 }

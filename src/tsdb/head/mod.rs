@@ -35,6 +35,7 @@ pub mod truncation;
 
 use crate::model::refs::SeriesRef;
 use crate::tsdb::chunk::cut::CutPolicy;
+use crate::tsdb::chunk::float_chunk::FloatEncoding;
 use crate::tsdb::chunk::head_chunks::HeadChunks;
 use crate::tsdb::head::in_flight::InFlight;
 use crate::tsdb::head::mapping::Mapping;
@@ -48,7 +49,7 @@ use crate::tsdb::wal::batch::Batch;
 use parking_lot::{Mutex, RwLock};
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 
 /// How many idle log batches are kept for the next requests.
 const SPARE_BATCHES: usize = 64;
@@ -65,6 +66,8 @@ pub struct Head {
     in_flight: InFlight,
     mapping: Mapping,
     policy: CutPolicy,
+    /// Whether new chunks are XOR2.
+    writes_xor2: AtomicBool,
     /// No more series than this are created by appends.
     max_series: usize,
     /// The greatest reference given out or found on disk.
@@ -90,6 +93,8 @@ pub struct HeadOptions {
     pub max_series: usize,
     /// Samples before this time (ms) belong to blocks: neither taken nor replayed.
     pub min_valid_time: i64,
+    /// How new chunks are encoded.
+    pub float_encoding: FloatEncoding,
 }
 
 impl Head {
@@ -103,6 +108,7 @@ impl Head {
             in_flight: InFlight::default(),
             mapping: Mapping::new(chunks),
             policy: options.policy,
+            writes_xor2: AtomicBool::new(options.float_encoding == FloatEncoding::Xor2),
             max_series: options.max_series,
             last_ref: AtomicU64::new(0),
             spare_batches: Mutex::default(),
@@ -191,6 +197,18 @@ impl Head {
                 intervals.iter().for_each(|range| own.add(series, *range));
             }
         }
+    }
+
+    /// How new chunks are encoded.
+    #[inline]
+    #[must_use]
+    pub fn float_encoding(&self) -> FloatEncoding {
+        if self.writes_xor2.load(Ordering::Relaxed) { FloatEncoding::Xor2 } else { FloatEncoding::Xor }
+    }
+
+    /// Encodes new chunks so from now on; an open chunk goes on as it began.
+    pub fn set_float_encoding(&self, encoding: FloatEncoding) {
+        self.writes_xor2.store(encoding == FloatEncoding::Xor2, Ordering::Relaxed);
     }
 
     /// A reference that was never given out before.

@@ -17,7 +17,6 @@ use crate::model::labels::Labels;
 use crate::model::refs::SeriesRef;
 use crate::model::sample::Sample;
 use crate::model::time::TimeRange;
-use crate::tsdb::chunk::Encoding;
 use crate::tsdb::chunk::head_chunks::HeadChunkMeta;
 use crate::tsdb::chunk::mapped_chunk::MappedChunk;
 use crate::tsdb::fs::fault;
@@ -203,9 +202,7 @@ impl<'a> Replay<'a> {
             self.report.entries_not_served += 1;
         } else if chunk.maxt >= self.head.times.min_valid() {
             let found = self.chunks.entry(chunk.series).or_default();
-            // Chunks of floats that this version can't decode must not hide the log's samples.
-            found.broken |=
-                chunk.encoding == Encoding::Xor2 || found.chunks.last().is_some_and(|last| chunk.mint <= last.maxt());
+            found.broken |= found.chunks.last().is_some_and(|last| chunk.mint <= last.maxt());
             if found.broken {
                 self.report.chunks_passed_over += 1;
             } else {
@@ -468,7 +465,7 @@ impl<'a> Worker<'a> {
             return;
         }
         self.done.stale += i64::from(sample.is_stale()) - i64::from(state.is_stale());
-        let pushed = state.push(sample, &self.head.policy);
+        let pushed = state.push(sample, &self.head.policy, self.head.float_encoding());
         drop(state);
         match pushed {
             Pushed::IntoOpenChunk => {}

@@ -12,8 +12,8 @@ use crate::model::refs::SeriesRef;
 use crate::model::sample::Sample;
 use crate::tsdb::chunk::Encoding;
 use crate::tsdb::chunk::cut::{ChunkWindow, CutPolicy};
+use crate::tsdb::chunk::float_chunk::{FloatChunk, FloatEncoding};
 use crate::tsdb::chunk::mapped_chunk::{MappedChunk, MappedChunks};
-use crate::tsdb::chunk::xor::XorChunk;
 use crate::tsdb::fs::fault;
 use crate::tsdb::head::in_flight::BatchId;
 use parking_lot::Mutex;
@@ -52,7 +52,7 @@ pub struct SeriesState {
 #[derive(Debug)]
 pub struct OpenChunk {
     /// Its samples.
-    pub chunk: XorChunk,
+    pub chunk: FloatChunk,
     /// Time of its first sample, ms.
     pub mint: i64,
     /// Where it must end at the latest.
@@ -168,17 +168,19 @@ impl SeriesState {
     }
 
     /// Appends a sample that is newer than [`Self::max_time`], cutting a new chunk where `policy` wants one.
-    pub fn push(&mut self, sample: Sample, policy: &CutPolicy) -> Pushed {
+    ///
+    /// `encoding` is that of a new chunk: as in Prometheus, the open chunk goes on as it began.
+    pub fn push(&mut self, sample: Sample, policy: &CutPolicy, encoding: FloatEncoding) -> Pushed {
         if let Some(open) = &mut self.open {
             if !open.window.must_cut(policy, &open.chunk, open.mint, sample.t) {
                 open.chunk.append(sample.t, sample.v);
                 return Pushed::IntoOpenChunk;
             }
             self.seal();
-            self.begin_chunk(sample, policy);
+            self.begin_chunk(sample, policy, encoding);
             return Pushed::AfterSeal;
         }
-        self.begin_chunk(sample, policy);
+        self.begin_chunk(sample, policy, encoding);
         Pushed::IntoFirstChunk
     }
 
@@ -199,13 +201,41 @@ impl SeriesState {
         let maxt = open.chunk.last().map_or(open.mint, |last| last.t);
         let samples = open.chunk.num_samples();
         let bytes = open.chunk.bytes().into();
-        let sealed = SealedChunk { mint: open.mint, maxt, samples, encoding: Encoding::Xor, bytes };
+        let sealed = SealedChunk { mint: open.mint, maxt, samples, encoding: open.chunk.encoding().into(), bytes };
         self.sealed.get_or_insert_default().push(sealed);
     }
 
-    fn begin_chunk(&mut self, sample: Sample, policy: &CutPolicy) {
-        let mut chunk = XorChunk::new();
+    fn begin_chunk(&mut self, sample: Sample, policy: &CutPolicy, encoding: FloatEncoding) {
+        let mut chunk = FloatChunk::new(encoding);
         chunk.append(sample.t, sample.v);
         self.open = Some(OpenChunk { chunk, mint: sample.t, window: ChunkWindow::starting_at(policy, sample.t) });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Pushed, Series};
+    use crate::model::labels::LabelsBuilder;
+    use crate::model::refs::SeriesRef;
+    use crate::model::sample::Sample;
+    use crate::tsdb::chunk::Encoding;
+    use crate::tsdb::chunk::cut::CutPolicy;
+    use crate::tsdb::chunk::float_chunk::FloatEncoding;
+    use crate::tsdb::head::in_flight::BatchId;
+
+    #[test]
+    fn another_encoding_is_that_of_the_next_chunk() {
+        let labels = LabelsBuilder::from_iter([("a", "b")]).build().unwrap();
+        let series = Series::new(SeriesRef(1), 0, labels, BatchId::NONE);
+        let policy = CutPolicy { chunk_range_ms: 1_000, samples_per_chunk: 120 };
+        let mut state = series.state.lock();
+        let mut push = |t, encoding| state.push(Sample::new(t, 1.0), &policy, encoding);
+        assert_eq!(push(0, FloatEncoding::Xor), Pushed::IntoFirstChunk);
+        assert_eq!(push(500, FloatEncoding::Xor2), Pushed::IntoOpenChunk);
+        assert_eq!(push(1_000, FloatEncoding::Xor2), Pushed::AfterSeal);
+        assert_eq!(push(1_500, FloatEncoding::Xor), Pushed::IntoOpenChunk);
+        assert_eq!(push(2_000, FloatEncoding::Xor), Pushed::AfterSeal);
+        let sealed: Vec<_> = state.sealed().iter().map(|chunk| (chunk.encoding, chunk.samples)).collect();
+        assert_eq!(sealed, [(Encoding::Xor, 2), (Encoding::Xor2, 2)]);
     }
 }

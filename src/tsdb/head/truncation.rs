@@ -98,7 +98,8 @@ impl<'a> Truncation<'a> {
         let taken = head.times.append_bound(head.policy.chunk_range_ms).unwrap_or(begin);
         head.times.set_min(begin.min(taken.max(mint)));
         self.forget(&walk.dead, begin);
-        head.tombstones.write().truncate_before(mint);
+        // A chunk may reach across: what is deleted of its beginning stays so.
+        head.tombstones.write().truncate_before(mint.min(walk.min_time));
         head.stats.chunks_removed.fetch_add(walk.dropped.chunks, Ordering::Relaxed);
         head.mapping.files().truncate_before(walk.first_file)?;
         Ok(walk.dropped)

@@ -8,8 +8,7 @@ use crate::model::intervals::Intervals;
 use crate::model::labels::Labels;
 use crate::model::sample::Sample;
 use crate::model::time::TimeRange;
-use crate::tsdb::chunk::Encoding;
-use crate::tsdb::chunk::xor::XorIter;
+use crate::tsdb::chunk::float_chunk::{FloatEncoding, FloatIter};
 use crate::tsdb::query::source::{Chunk, ChunkSeries, QueryError};
 
 /// One series and its chunks from all sources.
@@ -58,14 +57,9 @@ impl Series {
     #[must_use]
     pub fn samples(&self, range: TimeRange) -> SampleIter<'_> {
         let wanted = self.chunks().filter(|chunk| chunk.overlaps(range));
-        let unreadable_chunks = wanted.filter(|chunk| !is_readable(chunk.encoding)).count();
-        SampleIter { labels: &self.labels, range, unread: &self.chunks, open: Vec::new(), unreadable_chunks }
+        let unreadable_chunks = wanted.filter(|chunk| FloatEncoding::of(chunk.encoding).is_none()).count();
+        SampleIter { labels: &self.labels, range, unread: &self.chunks, open: Vec::new(), unreadable_chunks, start: 0 }
     }
-}
-
-/// Whether this version can decode a chunk.
-fn is_readable(encoding: Encoding) -> bool {
-    encoding == Encoding::Xor
 }
 
 /// The samples of a series in a range; made by [`Series::samples`]. After an error it ends.
@@ -76,12 +70,16 @@ pub struct SampleIter<'a> {
     /// The chunks being decoded; more than one only where they overlap.
     open: Vec<OpenChunk<'a>>,
     unreadable_chunks: usize,
+    /// The start time of the sample given last, ms.
+    start: i64,
 }
 
 struct OpenChunk<'a> {
     /// The sample that comes next.
     head: Sample,
-    rest: XorIter<'a>,
+    /// Its start time, ms.
+    start: i64,
+    rest: FloatIter<'a>,
     deleted: Option<&'a Intervals>,
     rank: usize,
 }
@@ -108,11 +106,16 @@ impl Iterator for SampleIter<'_> {
 }
 
 impl<'a> SampleIter<'a> {
-    /// How many chunks of the range are left out because this version can't decode them (native histograms, newer
-    /// float encodings). Known from the start.
+    /// How many chunks of the range are left out because this version can't decode them (native histograms). Known from the start.
     #[must_use]
     pub fn unreadable_chunks(&self) -> usize {
         self.unreadable_chunks
+    }
+
+    /// When the counter began that the sample given last is of, ms; 0 where that is not known.
+    #[must_use]
+    pub fn start(&self) -> i64 {
+        self.start
     }
 
     fn end(&mut self) {
@@ -140,11 +143,13 @@ impl<'a> SampleIter<'a> {
             }
             if winner.is_none_or(|(rank, _)| rank < open.rank) {
                 winner = Some((open.rank, open.head));
+                self.start = open.start;
             }
             match read(&mut open.rest, open.deleted, self.labels)? {
                 Some(sample) if sample.t <= t => return Err(self.damaged("its times do not rise")),
                 Some(sample) => {
                     open.head = sample;
+                    open.start = open.rest.start();
                     at += 1;
                 }
                 None => {
@@ -157,16 +162,17 @@ impl<'a> SampleIter<'a> {
 
     fn open(&mut self, ranked: &'a RankedChunk) -> Result<(), QueryError> {
         let chunk = &ranked.chunk;
-        if !is_readable(chunk.encoding) || !chunk.overlaps(self.range) {
+        let Some(encoding) = FloatEncoding::of(chunk.encoding).filter(|_| chunk.overlaps(self.range)) else {
             return Ok(());
-        }
-        let mut rest = XorIter::new(chunk.data.bytes());
+        };
+        let mut rest = FloatIter::new(encoding, chunk.data.bytes());
         let deleted = chunk.deleted.as_deref();
         if let Some(head) = read(&mut rest, deleted, self.labels)? {
             if head.t < chunk.mint {
                 return Err(self.damaged("it begins before the time that is stated for it"));
             }
-            self.open.push(OpenChunk { head, rest, deleted, rank: ranked.rank });
+            let start = rest.start();
+            self.open.push(OpenChunk { head, start, rest, deleted, rank: ranked.rank });
         }
         Ok(())
     }
@@ -177,7 +183,11 @@ impl<'a> SampleIter<'a> {
 }
 
 /// The next sample that is not deleted.
-fn read(samples: &mut XorIter<'_>, deleted: Option<&Intervals>, labels: &Labels) -> Result<Option<Sample>, QueryError> {
+fn read(
+    samples: &mut FloatIter<'_>,
+    deleted: Option<&Intervals>,
+    labels: &Labels,
+) -> Result<Option<Sample>, QueryError> {
     let is_kept = |sample: &Sample| deleted.is_none_or(|deleted| !deleted.contains(sample.t));
     let next = samples.find(|sample| sample.as_ref().map_or(true, is_kept));
     next.transpose().map_err(|error| QueryError::Damaged(format!("a chunk of {labels}: {error}")))

@@ -52,16 +52,40 @@ pub fn encode(tombstones: &Tombstones) -> Vec<u8> {
     let mut bytes = Vec::new();
     put_be_u32(&mut bytes, MAGIC);
     bytes.push(VERSION);
-    for (series, intervals) in tombstones.iter() {
-        for range in intervals.iter() {
-            put_uvarint(&mut bytes, series);
-            put_varint(&mut bytes, range.mint);
-            put_varint(&mut bytes, range.maxt);
-        }
-    }
+    put_entries(&mut bytes, tombstones);
     let sum = castagnoli(&bytes[HEADER..]);
     put_be_u32(&mut bytes, sum);
     bytes
+}
+
+/// Version and entries alone, as a snapshot of the head has them: what stands around them has the checksum.
+#[must_use]
+pub fn encode_bare(tombstones: &Tombstones) -> Vec<u8> {
+    let mut bytes = vec![VERSION];
+    put_entries(&mut bytes, tombstones);
+    bytes
+}
+
+fn put_entries(bytes: &mut Vec<u8>, tombstones: &Tombstones) {
+    for (series, intervals) in tombstones.iter() {
+        for range in intervals.iter() {
+            put_uvarint(bytes, series);
+            put_varint(bytes, range.mint);
+            put_varint(bytes, range.maxt);
+        }
+    }
+}
+
+/// Reads version and entries alone.
+///
+/// # Errors
+/// [`Fault`] where they are not that.
+pub fn decode_bare(bytes: &[u8]) -> Result<Tombstones, Fault> {
+    match bytes.split_first() {
+        None => Err(Fault::FileLength(0)),
+        Some((&VERSION, entries)) => read_entries(entries),
+        Some((&version, _)) => Err(Fault::Version(version)),
+    }
 }
 
 /// Reads the bytes of a whole file.
@@ -83,6 +107,10 @@ pub fn decode(bytes: &[u8]) -> Result<Tombstones, Fault> {
     if stored != computed {
         return Err(Fault::Checksum { stored, computed });
     }
+    read_entries(entries)
+}
+
+fn read_entries(entries: &[u8]) -> Result<Tombstones, Fault> {
     let mut tombstones = Tombstones::default();
     let mut reader = ByteReader::new(entries);
     while !reader.is_empty() {
@@ -94,11 +122,22 @@ pub fn decode(bytes: &[u8]) -> Result<Tombstones, Fault> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Fault, decode, encode};
+    use super::{Fault, decode, decode_bare, encode, encode_bare};
     use crate::model::time::TimeRange;
     use crate::tsdb::encoding::checksum::castagnoli;
     use crate::tsdb::tombstones::Tombstones;
     use proptest::prelude::{any, prop_assert_eq, proptest};
+
+    #[test]
+    fn a_snapshot_has_version_and_entries_and_no_more() {
+        assert_eq!(encode_bare(&Tombstones::default()), [1]);
+        let bare = encode_bare(&example());
+        assert_eq!(bare, encode(&example())[4..][..bare.len()]);
+        assert_eq!(decode_bare(&bare), Ok(example()));
+        assert_eq!(decode_bare(&encode(&example())[1..]), Err(Fault::Version(0x30)));
+        assert_eq!(decode_bare(&[]), Err(Fault::FileLength(0)));
+        assert!(matches!(decode_bare(&bare[..bare.len() - 1]), Err(Fault::Entry(_))));
+    }
 
     fn example() -> Tombstones {
         let mut set = Tombstones::default();

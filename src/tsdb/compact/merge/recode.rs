@@ -1,26 +1,15 @@
 //! Samples of chunks that can't be taken over as they are, as new chunks.
 //!
-//! A new chunk has at most 120 samples, as where Prometheus encodes anew (`storage/series.go`).
+//! A new chunk has at most 120 samples, as where Prometheus encodes anew (`storage/series.go`). Where start times are known it is
+//! XOR2, which alone has a place for them.
 
-use crate::model::sample::Sample;
 use crate::model::time::TimeRange;
-use crate::tsdb::chunk::Encoding;
-use crate::tsdb::chunk::xor::XorChunk;
+use crate::tsdb::chunk::float_chunk::{FloatChunk, FloatEncoding};
 use crate::tsdb::query::samples::Series;
 use crate::tsdb::query::source::{Chunk, ChunkData, QueryError};
 
 /// A new chunk takes no more samples than this.
-pub const MAX_SAMPLES: usize = 120;
-
-/// How floats are encoded.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum FloatEncoding {
-    /// What every Prometheus reads.
-    #[default]
-    Xor,
-    /// The newer scheme. This version has no encoder for it: chunks that are encoded anew become [`Self::Xor`].
-    Xor2,
-}
+pub const MAX_SAMPLES: u16 = 120;
 
 /// Encodes the samples of `series` in `times` anew, behind the chunks that are there.
 ///
@@ -32,31 +21,42 @@ pub fn recode(
     encoding: FloatEncoding,
     chunks: &mut Vec<Chunk>,
 ) -> Result<(), QueryError> {
-    let stored = series.samples(times);
+    let mut stored = series.samples(times);
     if stored.unreadable_chunks() > 0 {
         return Err(QueryError::Damaged(format!("a chunk of {} is left unread", series.labels())));
     }
-    let mut samples = Vec::with_capacity(MAX_SAMPLES);
-    for sample in stored {
-        samples.push(sample?);
-        if samples.len() == MAX_SAMPLES {
-            chunks.extend(chunk(&samples, encoding));
-            samples.clear();
+    let mut open: Option<OpenChunk> = None;
+    while let Some(sample) = stored.next() {
+        let (sample, start) = (sample?, stored.start());
+        if open.as_ref().is_some_and(|open| !open.takes(start)) {
+            chunks.extend(open.take().and_then(OpenChunk::finish));
         }
+        let fresh = || {
+            let encoding = if start == 0 { encoding } else { FloatEncoding::Xor2 };
+            OpenChunk { mint: sample.t, chunk: FloatChunk::new(encoding) }
+        };
+        open.get_or_insert_with(fresh).chunk.append_with_start(start, sample.t, sample.v);
     }
-    chunks.extend(chunk(&samples, encoding));
+    chunks.extend(open.and_then(OpenChunk::finish));
     Ok(())
 }
 
-/// A chunk of these samples; `None` where there are none.
-fn chunk(samples: &[Sample], encoding: FloatEncoding) -> Option<Chunk> {
-    let (first, last) = (samples.first()?, samples.last()?);
-    let (encoding, data) = match encoding {
-        FloatEncoding::Xor | FloatEncoding::Xor2 => {
-            let mut chunk = XorChunk::new();
-            samples.iter().for_each(|sample| chunk.append(sample.t, sample.v));
-            (Encoding::Xor, ChunkData::new(chunk.into_bytes()))
-        }
-    };
-    Some(Chunk { mint: first.t, maxt: last.t, encoding, data, deleted: None })
+/// A new chunk that is being filled.
+struct OpenChunk {
+    mint: i64,
+    chunk: FloatChunk,
+}
+
+impl OpenChunk {
+    /// Whether a sample with this start time fits in.
+    fn takes(&self, start: i64) -> bool {
+        self.chunk.num_samples() < MAX_SAMPLES && (start == 0 || self.chunk.encoding() == FloatEncoding::Xor2)
+    }
+
+    /// The chunk; `None` where it has no samples.
+    fn finish(self) -> Option<Chunk> {
+        let (mint, maxt) = (self.mint, self.chunk.last()?.t);
+        let encoding = self.chunk.encoding().into();
+        Some(Chunk { mint, maxt, encoding, data: ChunkData::new(self.chunk.into_bytes()), deleted: None })
+    }
 }

@@ -4,8 +4,7 @@
 //! Neighbours that are all encoded anew, into the same encoding, become one run, so that its chunks are full.
 
 use crate::model::time::TimeRange;
-use crate::tsdb::chunk::Encoding;
-use crate::tsdb::compact::merge::recode::FloatEncoding;
+use crate::tsdb::chunk::float_chunk::FloatEncoding;
 use crate::tsdb::query::source::Chunk;
 
 /// A part of a series.
@@ -71,7 +70,7 @@ impl<'a> Group<'a> {
         {
             return Run::AsIs(Chunk { deleted: None, ..chunk.clone() });
         }
-        if let Some(&chunk) = self.chunks.iter().find(|chunk| chunk.encoding != Encoding::Xor) {
+        if let Some(&chunk) = self.chunks.iter().find(|chunk| FloatEncoding::of(chunk.encoding).is_none()) {
             return Run::Opaque(chunk.clone());
         }
         let encoding = if self.chunks.len() > 1 { overlapping } else { FloatEncoding::Xor };

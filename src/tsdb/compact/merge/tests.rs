@@ -1,13 +1,13 @@
 //! Merging against a plain model, sample by sample, and the cases that a model does not see.
 
-use super::recode::{FloatEncoding, MAX_SAMPLES};
+use super::recode::MAX_SAMPLES;
 use super::{Merge, MergeError, MergeInput};
 use crate::model::intervals::Intervals;
 use crate::model::labels::Labels;
 use crate::model::sample::Sample;
 use crate::model::time::TimeRange;
 use crate::tsdb::chunk::Encoding;
-use crate::tsdb::chunk::xor::XorIter;
+use crate::tsdb::chunk::float_chunk::{FloatChunk, FloatEncoding, FloatIter};
 use crate::tsdb::query::fixed_source::{FixedSource, chunk, labels};
 use crate::tsdb::query::source::{BlockSource, Chunk, ChunkData, ChunkSeries};
 use proptest::prelude::{Just, Strategy, prop_assert, prop_assert_eq, prop_oneof, proptest};
@@ -30,7 +30,15 @@ fn merge(sources: &[FixedSource], range: TimeRange) -> Result<Vec<ChunkSeries>, 
 }
 
 fn decoded(chunk: &Chunk) -> Vec<Sample> {
-    XorIter::new(chunk.data.bytes()).map(|sample| sample.unwrap()).collect()
+    let encoding = FloatEncoding::of(chunk.encoding).unwrap();
+    FloatIter::new(encoding, chunk.data.bytes()).map(|sample| sample.unwrap()).collect()
+}
+
+/// XOR2 with this start time.
+fn xor2_chunk(samples: &[Sample], start: i64) -> Chunk {
+    let mut encoded = FloatChunk::new(FloatEncoding::Xor2);
+    samples.iter().for_each(|sample| encoded.append_with_start(start, sample.t, sample.v));
+    Chunk { encoding: Encoding::Xor2, data: ChunkData::new(encoded.into_bytes()), ..chunk(samples) }
 }
 
 fn deleted(chunk: Chunk, mint: i64, maxt: i64) -> Chunk {
@@ -105,6 +113,26 @@ fn a_chunk_that_cannot_be_decoded_but_must_be_is_an_error_that_names_its_source(
         assert!(matches!(error, MergeError::Opaque { source_number: 1, encoding: Encoding::Histogram, .. }), "{error}");
         assert!(error.to_string().contains(r#"{a="x"}"#), "{error}");
     }
+}
+
+#[test]
+fn what_is_encoded_anew_is_xor2_where_that_is_wanted_or_start_times_are_known() {
+    let encodings = |chunks: Vec<Chunk>, floats| {
+        let (one, other) = (source(chunks), source(vec![chunk(&run(5..7, 2.0))]));
+        let sources: Vec<&dyn BlockSource> = vec![&one, &other];
+        let merged: Result<Vec<_>, _> =
+            Merge::new(MergeInput { sources, range: TimeRange::ALL, floats }).unwrap().collect();
+        let chunks = merged.unwrap().remove(0).chunks;
+        assert_eq!(chunks.iter().map(|chunk| decoded(chunk).len()).sum::<usize>(), 10);
+        chunks.iter().map(|chunk| (chunk.encoding, decoded(chunk).len())).collect::<Vec<_>>()
+    };
+    let plain = || vec![xor2_chunk(&run(0..10, 1.0), 0)];
+    assert_eq!(encodings(plain(), FloatEncoding::Xor), [(Encoding::Xor, 10)]);
+    assert_eq!(encodings(plain(), FloatEncoding::Xor2), [(Encoding::Xor2, 10)]);
+    let started = vec![xor2_chunk(&run(0..10, 1.0), -7)];
+    assert_eq!(encodings(started, FloatEncoding::Xor), [(Encoding::Xor2, 10)]);
+    let from_6 = vec![chunk(&run(0..6, 1.0)), xor2_chunk(&run(6..10, 1.0), -7)];
+    assert_eq!(encodings(from_6, FloatEncoding::Xor), [(Encoding::Xor, 7), (Encoding::Xor2, 3)]);
 }
 
 #[test]
@@ -188,7 +216,7 @@ proptest! {
             for chunk in &series.chunks {
                 let samples = decoded(chunk);
                 let is_old = stored.iter().any(|old| old.data.bytes() == chunk.data.bytes());
-                prop_assert!(chunk.deleted.is_none() && (is_old || samples.len() <= MAX_SAMPLES));
+                prop_assert!(chunk.deleted.is_none() && (is_old || samples.len() <= usize::from(MAX_SAMPLES)));
                 prop_assert_eq!(samples.first().map(|one| one.t), Some(chunk.mint));
                 prop_assert_eq!(samples.last().map(|one| one.t), Some(chunk.maxt));
                 let series = found.entry(series.labels.clone()).or_default();

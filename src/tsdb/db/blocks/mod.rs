@@ -116,6 +116,14 @@ impl BlockSet {
         whole.max_by_key(|block| block.meta().max_time).cloned()
     }
 
+    /// Whether without these blocks [`Self::whole_until`] would fall: a start would then take from the log what they have, and what was deleted
+    /// of them. So a block of which nothing is left stays until another one ends behind it.
+    #[must_use]
+    pub fn bound_the_head(&self, blocks: &[BlockUlid]) -> bool {
+        let others = self.facts().into_iter().filter(|block| block.is_whole_head() && !blocks.contains(&block.ulid));
+        others.map(|block| block.maxt).max() < self.whole_until()
+    }
+
     /// How many blocks were set aside since the process began.
     #[must_use]
     pub fn set_aside_total(&self) -> u64 {

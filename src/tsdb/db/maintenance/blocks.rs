@@ -80,7 +80,7 @@ impl Round<'_> {
         (space.free < needed.saturating_add(reserve)).then_some(needed)
     }
 
-    fn carry_out(&self, plan: &Plan, blocks: &[Arc<Block>]) -> Result<(), CompactError> {
+    fn carry_out(&mut self, plan: &Plan, blocks: &[Arc<Block>]) -> Result<(), CompactError> {
         let (db, engine) = (self.db, self.engine);
         let begun = Instant::now();
         let mut going = blocks.to_vec();
@@ -95,6 +95,10 @@ impl Round<'_> {
                 }
             });
             Some(Arc::new(child.map_err(WriteError::Write)?))
+        } else if engine.blocks.bound_the_head(&plan.blocks) {
+            let retry = self.now_ms.saturating_add(RETRY_MS);
+            self.turn.memory.failed.extend(plan.blocks.iter().map(|block| (*block, retry)));
+            return Ok(());
         } else {
             // The newest one stays, with all of it deleted, until the next: see `Db::clean_tombstones`.
             let newest = engine.blocks.newest_whole().map(|block| block.meta().ulid);

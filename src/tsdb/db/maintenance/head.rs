@@ -22,7 +22,7 @@ impl Round<'_> {
         if self.engine.is_head_held {
             return Ok(());
         }
-        while self.engine.head.is_compactable() && !self.is_closing() {
+        while self.engine.head.is_compactable() && !self.turn.is_wanted() && !self.is_closing() {
             let begun = Instant::now();
             self.turn.memory.head_compacted_at = Some(self.now_ms);
             let compacted = self.compact_head_once();
@@ -31,6 +31,8 @@ impl Round<'_> {
             counter.fetch_add(1, Ordering::Relaxed);
             compacted?;
             self.db.stats.compaction_seconds.observe(begun.elapsed().as_secs_f64());
+            // Where the head grows as fast as it is compacted, the log must not wait for its end. A failure is tried again there.
+            drop(self.truncate_log());
         }
         Ok(())
     }

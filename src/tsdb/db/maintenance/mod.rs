@@ -32,7 +32,7 @@ use crate::tsdb::block::error::BlockError;
 use crate::tsdb::block::open::Block;
 use crate::tsdb::block::segments::format::num_samples;
 use crate::tsdb::block::ulid::BlockUlid;
-use crate::tsdb::compact::merge::recode::FloatEncoding;
+use crate::tsdb::chunk::float_chunk::FloatEncoding;
 use crate::tsdb::compact::merge::symbols::{MergedSymbols, Symbols};
 use crate::tsdb::compact::write::{Source, Watch, WriteError};
 use crate::tsdb::db::Db;
@@ -66,6 +66,9 @@ impl Db {
     pub fn maintain(&self, now_ms: i64) -> Result<(), MaintenanceError> {
         let engine = self.engine.get().ok_or(MaintenanceError::NotReady)?;
         let round = Round { db: self, engine, turn: engine.turns.take(), now_ms };
+        if round.is_closing() {
+            return Err(MaintenanceError::NotReady);
+        }
         let done = round.run();
         self.publish_blocks();
         done

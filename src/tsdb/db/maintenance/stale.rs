@@ -36,7 +36,6 @@ impl Round<'_> {
     pub(super) fn compact_stale(&mut self) -> Result<(), MaintenanceError> {
         let (db, head) = (self.db, &self.engine.head);
         let stale = head.stats().stale_series.load(Ordering::Relaxed).max(0);
-        db.stats.head_stale_series.store(stale.unsigned_abs(), Ordering::Relaxed);
         let (threshold, all) = (db.settings().stale_series_threshold, head.series_count());
         let is_due = threshold > 0.0 && all > 0 && stale as f64 / all as f64 >= threshold;
         if !is_due || self.engine.is_head_held || self.is_head_compacted_soon() || self.is_closing() {

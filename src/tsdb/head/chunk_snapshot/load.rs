@@ -1,11 +1,11 @@
 //! Loading a snapshot into an empty head: one thread reads the records, several make series of them.
 
 use crate::model::refs::SeriesRef;
-use crate::tsdb::chunk::Encoding;
 use crate::tsdb::chunk::cut::ChunkWindow;
+use crate::tsdb::chunk::float_chunk::{FloatChunk, FloatEncoding, FloatIter};
 use crate::tsdb::chunk::head_chunks::HeadChunkMeta;
 use crate::tsdb::chunk::mapped_chunk::MappedChunk;
-use crate::tsdb::chunk::xor::{ChunkError, XorChunk, XorIter};
+use crate::tsdb::chunk::xor::ChunkError;
 use crate::tsdb::encoding::byte_reader::{ByteError, ByteReader};
 use crate::tsdb::head::Head;
 use crate::tsdb::head::chunk_snapshot::ChunkSnapshot;
@@ -68,7 +68,7 @@ pub enum LoadError {
 pub struct Loaded {
     /// How many series.
     pub series: usize,
-    /// Its tombstones, encoded as the tombstones file of a block; `None` where there is no such record.
+    /// Its tombstones, version and entries of the tombstones file of a block; `None` where there is no such record.
     pub tombstones: Option<Vec<u8>>,
     /// Exemplar records, which are passed over.
     pub exemplar_records: usize,
@@ -209,11 +209,11 @@ fn add_series(head: &Head, found: SnapshotSeries<'_>, mapped: &[MappedChunk]) ->
 
 /// The chunk as it was; as in Prometheus, the next sample begins a new one.
 fn open_chunk(series: SeriesRef, found: SnapshotChunk<'_>) -> Result<OpenChunk, LoadError> {
-    if found.encoding != Encoding::Xor {
+    let Some(encoding) = FloatEncoding::of(found.encoding) else {
         return Err(RecordError::Encoding(found.encoding as u8).into());
-    }
-    let chunk = XorChunk::resume(found.bytes).map_err(|source| LoadError::Chunk { series, source })?;
-    let first = XorIter::new(chunk.bytes()).next().and_then(Result::ok);
+    };
+    let chunk = FloatChunk::resume(encoding, found.bytes).map_err(|source| LoadError::Chunk { series, source })?;
+    let first = FloatIter::new(encoding, chunk.bytes()).next().and_then(Result::ok);
     if first.map(|first| first.t) != Some(found.mint) || chunk.last().map(|last| last.t) != Some(found.maxt) {
         return Err(LoadError::Times(series));
     }

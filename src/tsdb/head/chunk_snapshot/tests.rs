@@ -8,6 +8,7 @@ use crate::model::matcher::{MatchKind, Matcher};
 use crate::model::sample::Sample;
 use crate::model::time::TimeRange;
 use crate::tsdb::chunk::cut::CutPolicy;
+use crate::tsdb::chunk::float_chunk::FloatEncoding;
 use crate::tsdb::chunk::head_chunks::HeadChunks;
 use crate::tsdb::fs::os_disk::OsDisk;
 use crate::tsdb::head::append::HeadAppender;
@@ -25,10 +26,21 @@ fn open_head(dir: &Path) -> (Head, Vec<crate::tsdb::chunk::head_chunks::HeadChun
     let mut chunks = Vec::new();
     files.for_each(&dir.join("quarantine"), |chunk| chunks.push(chunk)).unwrap();
     let policy = CutPolicy { chunk_range_ms: 7_200_000, samples_per_chunk: 10 };
-    (Head::new(HeadOptions { policy, max_series: usize::MAX, min_valid_time: i64::MIN }, files), chunks)
+    (
+        Head::new(
+            HeadOptions {
+                policy,
+                max_series: usize::MAX,
+                min_valid_time: i64::MIN,
+                float_encoding: FloatEncoding::Xor,
+            },
+            files,
+        ),
+        chunks,
+    )
 }
 
-/// 30 series of up to 100 samples, appended and logged.
+/// 30 series of up to 100 samples, every third XOR2, appended and logged.
 fn filled_head(dir: &Path) -> Head {
     head_of(dir, 30)
 }
@@ -44,6 +56,7 @@ fn head_of(dir: &Path, series: i64) -> Head {
     });
     let wal = wal.unwrap();
     for series in 0..series {
+        head.set_float_encoding(if series % 3 == 0 { FloatEncoding::Xor2 } else { FloatEncoding::Xor });
         let labels = LabelsBuilder::from_iter([("__name__", "up"), ("i", &series.to_string())]).build().unwrap();
         let samples = (0..=series * 3).map(|i| Sample::new(1_000_000 + i * 1000, (i * series) as f64 / 7.0));
         let mut appender = HeadAppender::new(&head, &wal);

@@ -1,6 +1,5 @@
 //! Writing a snapshot: the series, the tombstones, then sync and rename.
 
-use crate::tsdb::chunk::Encoding;
 use crate::tsdb::encoding::byte_reader::put_uvarint_bytes;
 use crate::tsdb::fs::disk::Disk;
 use crate::tsdb::head::Head;
@@ -54,7 +53,7 @@ pub enum WriteSnapshotError {
 
 /// Writes a snapshot of `head`, to which nobody appends any more, and removes the older ones; gives the number of series.
 ///
-/// `tombstones` is what is deleted of it, encoded as the tombstones file of a block.
+/// `tombstones` is what is deleted of it, version and entries of the tombstones file of a block.
 ///
 /// # Errors
 /// [`WriteSnapshotError`]; nothing is left of it then.
@@ -117,8 +116,8 @@ fn encode(series: &Series, record: &mut Vec<u8>) -> Result<(), WriteSnapshotErro
     }
     let open = state.open.as_ref().and_then(|open| {
         let last = open.chunk.last()?;
-        let bytes = open.chunk.bytes();
-        Some(SnapshotChunk { mint: open.mint, maxt: last.t, encoding: Encoding::Xor, bytes, last_value: last.v })
+        let (encoding, bytes) = (open.chunk.encoding().into(), open.chunk.bytes());
+        Some(SnapshotChunk { mint: open.mint, maxt: last.t, encoding, bytes, last_value: last.v })
     });
     put_series(record, series.reference, &series.labels, open);
     Ok(())

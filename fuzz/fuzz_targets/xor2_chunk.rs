@@ -1,0 +1,9 @@
+//! Fuzzes an XOR2 chunk; the property stands in `checks/xor2_chunk.rs`.
+
+#![no_main]
+
+#[allow(dead_code, reason = "a target uses one of the checks")]
+#[path = "../checks/mod.rs"]
+mod checks;
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| checks::xor2_chunk::check(data));

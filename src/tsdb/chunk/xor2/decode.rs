@@ -1,0 +1,253 @@
+//! The samples of an XOR2 chunk, one after another. Reads any bytes: at most as many samples as the header promises, up to the
+//! first fault. The format stands in the module above.
+
+use crate::model::sample::{STALE_NAN_BITS, Sample};
+use crate::tsdb::chunk::xor::{ChunkError, Window};
+use crate::tsdb::chunk::xor2::{FIRST_HAS_START, HEADER, LAST_START_CHANGE, START_CHANGE_WIDTHS};
+use crate::tsdb::encoding::bits::BitReader;
+
+/// The samples of an XOR2 chunk; the first error is the last item.
+#[derive(Clone, Debug)]
+pub struct Xor2Iter<'a> {
+    pub(super) bits: BitReader<'a>,
+    pub(super) t: i64,
+    /// Bits of the value last read.
+    pub(super) v: u64,
+    /// Bits of the newest value that is no stale marker.
+    pub(super) baseline: u64,
+    pub(super) step: u64,
+    pub(super) start: i64,
+    /// Time of the sample before less its start, from the first change of start on.
+    pub(super) start_distance: i64,
+    pub(super) window: Window,
+    pub(super) read: u16,
+    total: u16,
+    /// The header's third byte.
+    pub(super) starts: u8,
+}
+
+impl<'a> Xor2Iter<'a> {
+    /// Reads the chunk `bytes`; whatever follows its last sample is not looked at.
+    #[must_use]
+    pub fn new(bytes: &'a [u8]) -> Self {
+        // Without a header there is one sample to come, which fails.
+        let (total, starts, data) = match bytes.split_first_chunk::<HEADER>() {
+            Some((&[high, low, starts], data)) => (u16::from_be_bytes([high, low]), starts, data),
+            None => (1, 0, &bytes[..0]),
+        };
+        Self {
+            bits: BitReader::new(data),
+            t: 0,
+            v: 0,
+            baseline: 0,
+            step: 0,
+            start: 0,
+            start_distance: 0,
+            window: Window::NONE,
+            read: 0,
+            total,
+            starts,
+        }
+    }
+
+    /// The start time, ms, that belongs to the sample given last; 0 where none is known.
+    #[inline]
+    #[must_use]
+    pub fn start(&self) -> i64 {
+        self.start
+    }
+
+    #[cold]
+    fn read_first(&mut self) -> Result<(), ChunkError> {
+        self.t = self.read_zigzag()?;
+        self.v = self.bits.read(64);
+        if self.v != STALE_NAN_BITS {
+            self.baseline = self.v;
+        }
+        if self.starts & FIRST_HAS_START != 0 {
+            self.start = self.t.wrapping_sub(self.read_zigzag()?);
+        }
+        Ok(())
+    }
+
+    #[cold]
+    fn read_second(&mut self) -> Result<(), ChunkError> {
+        self.step = self.read_varint()?;
+        self.t = self.t.wrapping_add(self.step as i64);
+        self.read_value(self.bits.peek())
+    }
+
+    #[inline]
+    fn read_following(&mut self) -> Result<(), ChunkError> {
+        let mut ahead = self.bits.peek();
+        let form = ahead.leading_ones();
+        match form {
+            2 => ahead = self.take_step_change(ahead, 3, 13),
+            3 => ahead = self.take_step_change(ahead, 4, 20),
+            4 => {
+                self.bits.skip(5);
+                self.step = self.step.wrapping_add(self.bits.read(64));
+                ahead = self.bits.peek();
+            }
+            _ => {}
+        }
+        self.t = self.t.wrapping_add(self.step as i64);
+        match form {
+            0 => {
+                self.bits.skip(1);
+                self.v = self.baseline;
+                Ok(())
+            }
+            1 => self.read_changed_value(ahead << 2),
+            2..=4 => self.read_value(ahead),
+            _ => {
+                self.bits.skip(5);
+                self.v = STALE_NAN_BITS;
+                Ok(())
+            }
+        }
+    }
+
+    /// Takes `code` bits and then the `n` bits of a change of step, and gives what is left of `ahead`: at least 33 bits.
+    #[inline]
+    fn take_step_change(&mut self, ahead: u64, code: u32, n: u32) -> u64 {
+        let change = (ahead << code) as i64 >> (64 - n);
+        self.step = self.step.wrapping_add(change as u64);
+        self.bits.skip(code + n);
+        ahead << (code + n)
+    }
+
+    /// Reads the value whose first 14 bits or more stand in `ahead`.
+    #[inline]
+    fn read_value(&mut self, ahead: u64) -> Result<(), ChunkError> {
+        match ahead.leading_ones() {
+            0 => {
+                self.bits.skip(1);
+                self.v = self.baseline;
+            }
+            1 => {
+                self.bits.skip(2);
+                self.read_in_window();
+            }
+            2 => {
+                self.bits.skip(3);
+                return self.read_in_new_window(ahead << 3);
+            }
+            _ => {
+                self.bits.skip(3);
+                self.v = STALE_NAN_BITS;
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads, after `10`, the value whose first 12 bits or more stand in `ahead`.
+    #[inline]
+    fn read_changed_value(&mut self, ahead: u64) -> Result<(), ChunkError> {
+        self.bits.skip(3);
+        if ahead >> 63 == 0 {
+            self.read_in_window();
+            return Ok(());
+        }
+        self.read_in_new_window(ahead << 1)
+    }
+
+    #[inline]
+    fn read_in_new_window(&mut self, ahead: u64) -> Result<(), ChunkError> {
+        self.bits.skip(11);
+        let leading = (ahead >> 59) as u8;
+        let width = ((ahead >> 53) as u8 & 63).wrapping_sub(1) % 64 + 1;
+        if leading + width > 64 {
+            return Err(ChunkError::BadWindow { sample: self.read, leading, width });
+        }
+        self.window = Window { leading, trailing: 64 - leading - width };
+        self.read_in_window();
+        Ok(())
+    }
+
+    #[inline]
+    fn read_in_window(&mut self) {
+        // Prometheus's appender, continued before any value changed, writes all 64 bits without a window.
+        let window = if self.window == Window::NONE { Window { leading: 0, trailing: 0 } } else { self.window };
+        self.baseline ^= self.bits.read(window.width()) << window.trailing;
+        self.v = self.baseline;
+    }
+
+    /// Reads the start time behind a sample that has one; `before` is the time of the sample before.
+    #[inline]
+    fn read_start(&mut self, before: i64) {
+        let first = u16::from(self.starts & LAST_START_CHANGE);
+        if first == 0 || self.read < first {
+            return;
+        }
+        let change = self.read_start_change();
+        self.start_distance = if self.read == first { change } else { self.start_distance.wrapping_add(change) };
+        self.start = before.wrapping_sub(self.start_distance);
+    }
+
+    fn read_start_change(&mut self) -> i64 {
+        let ones = self.bits.peek().leading_ones().min(8);
+        if ones == 0 {
+            self.bits.skip(1);
+            return 0;
+        }
+        let Some(&width) = START_CHANGE_WIDTHS.get(ones as usize - 1) else {
+            self.bits.skip(8);
+            return self.bits.read(64) as i64;
+        };
+        self.bits.skip(ones + 1);
+        let raw = self.bits.read(width);
+        // The range is -(2^(n-1) - 1)..=2^(n-1), not that of two's complement.
+        let negative = raw > 1 << (width - 1);
+        raw.wrapping_sub(u64::from(negative) << width) as i64
+    }
+
+    fn read_zigzag(&mut self) -> Result<i64, ChunkError> {
+        let zigzag = self.read_varint()?;
+        Ok((zigzag >> 1) as i64 ^ -((zigzag & 1) as i64))
+    }
+
+    fn read_varint(&mut self) -> Result<u64, ChunkError> {
+        let mut value = 0;
+        for shift in (0..64).step_by(7) {
+            let byte = self.bits.read(8);
+            if shift == 63 && byte > 1 {
+                break;
+            }
+            value |= (byte & 0x7f) << shift;
+            if byte < 0x80 {
+                return Ok(value);
+            }
+        }
+        Err(ChunkError::TimeTooLong { sample: self.read })
+    }
+}
+
+impl Iterator for Xor2Iter<'_> {
+    type Item = Result<Sample, ChunkError>;
+
+    #[inline]
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.read == self.total {
+            return None;
+        }
+        let before = self.t;
+        let outcome = match self.read {
+            0 => self.read_first(),
+            1 => self.read_second(),
+            _ => self.read_following(),
+        };
+        self.read_start(before);
+        let outcome = if self.bits.overran() { Err(ChunkError::Truncated { sample: self.read }) } else { outcome };
+        if let Err(error) = outcome {
+            self.total = self.read;
+            return Some(Err(error));
+        }
+        self.read += 1;
+        Some(Ok(Sample::new(self.t, f64::from_bits(self.v))))
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (0, Some(usize::from(self.total - self.read)))
+    }
+}

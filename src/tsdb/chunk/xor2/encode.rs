@@ -1,0 +1,304 @@
+//! An XOR2 chunk that grows. The format stands in the module above.
+
+use crate::model::sample::{STALE_NAN_BITS, Sample};
+use crate::tsdb::chunk::xor::{ChunkError, Window};
+use crate::tsdb::chunk::xor2::decode::Xor2Iter;
+use crate::tsdb::chunk::xor2::{FIRST_HAS_START, HEADER, LAST_START_CHANGE, START_CHANGE_WIDTHS};
+use crate::tsdb::encoding::bits::BitSink;
+
+/// An open XOR2 chunk: samples are appended to it, its bytes are at every moment a whole chunk.
+#[derive(Clone)]
+pub struct Xor2Chunk {
+    /// The chunk, and room to grow into.
+    buffer: Box<[u8]>,
+    /// Time of the last sample, ms.
+    t: i64,
+    /// Bits of the last value.
+    v: u64,
+    /// Bits of the newest value that is no stale marker.
+    baseline: u64,
+    /// Step from the last but one to the last sample, ms, wrapped.
+    step: u64,
+    /// The last sample's start, ms.
+    start: i64,
+    /// What the last start was written as, from the first change of start on.
+    start_distance: i64,
+    /// Length of the chunk in bits, header included.
+    len: u32,
+    samples: u16,
+    window: Window,
+    /// The header's third byte.
+    starts: u8,
+}
+
+impl Xor2Chunk {
+    /// A chunk without samples.
+    #[must_use]
+    pub fn new() -> Self {
+        let mut chunk = Self {
+            buffer: Box::default(),
+            t: 0,
+            v: 0,
+            baseline: 0,
+            step: 0,
+            start: 0,
+            start_distance: 0,
+            len: 0,
+            samples: 0,
+            window: Window::NONE,
+            starts: 0,
+        };
+        chunk.sink().push(0, 8 * HEADER as u32);
+        chunk
+    }
+
+    /// Continues a chunk that was begun elsewhere; bytes after its last sample are dropped.
+    ///
+    /// The outcome is as if the chunk had never been interrupted, with the exception that Prometheus makes of XOR chunks too:
+    /// see [`crate::tsdb::chunk::xor::XorChunk::resume`].
+    ///
+    /// # Errors
+    /// [`ChunkError`] where the bytes are not a whole chunk.
+    pub fn resume(bytes: &[u8]) -> Result<Self, ChunkError> {
+        let mut iter = Xor2Iter::new(bytes);
+        for sample in &mut iter {
+            sample?;
+        }
+        let end = 8 * HEADER + iter.bits.position();
+        let mut kept = bytes[..end.div_ceil(8)].to_vec();
+        if let Some(last) = kept.last_mut().filter(|_| !end.is_multiple_of(8)) {
+            *last &= 0xff << (8 - end % 8);
+        }
+        Ok(Self {
+            buffer: kept.into(),
+            t: iter.t,
+            v: iter.v,
+            baseline: iter.baseline,
+            step: iter.step,
+            start: iter.start,
+            start_distance: iter.start_distance,
+            len: end as u32,
+            samples: iter.read,
+            window: iter.window,
+            starts: iter.starts,
+        })
+    }
+
+    /// Appends a sample of which no start is known.
+    #[inline]
+    pub fn append(&mut self, t: i64, v: f64) {
+        self.append_with_start(0, t, v);
+    }
+
+    /// Appends a sample whose counter began at `start` ms; 0 where that is not known.
+    ///
+    /// A chunk of 65535 samples takes no more, as with XOR chunks.
+    #[inline]
+    pub fn append_with_start(&mut self, start: i64, t: i64, v: f64) {
+        debug_assert!(self.samples < u16::MAX);
+        let bits = v.to_bits();
+        match self.samples {
+            0 => self.push_first(start, t, bits),
+            1 => self.push_second(t, bits),
+            u16::MAX => return,
+            _ => self.push_following(t, bits),
+        }
+        if self.samples > 0 {
+            self.push_start(start);
+        }
+        self.start = start;
+        self.t = t;
+        self.v = bits;
+        if bits != STALE_NAN_BITS {
+            self.baseline = bits;
+        }
+        self.samples += 1;
+        let [high, low] = self.samples.to_be_bytes();
+        let starts = self.starts;
+        if let Some(header) = self.buffer.first_chunk_mut::<HEADER>() {
+            *header = [high, low, starts];
+        }
+    }
+
+    /// How many samples are in it.
+    #[inline]
+    #[must_use]
+    pub fn num_samples(&self) -> u16 {
+        self.samples
+    }
+
+    /// The chunk as it stands: whole, as Prometheus would have it.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        &self.buffer[..self.num_bytes()]
+    }
+
+    /// The length of [`Self::bytes`].
+    #[inline]
+    #[must_use]
+    pub fn num_bytes(&self) -> usize {
+        self.len.div_ceil(8) as usize
+    }
+
+    /// How many bytes the chunk holds allocated.
+    #[must_use]
+    pub fn allocated_bytes(&self) -> usize {
+        self.buffer.len()
+    }
+
+    /// The last sample.
+    #[inline]
+    #[must_use]
+    pub fn last(&self) -> Option<Sample> {
+        (self.samples > 0).then(|| Sample::new(self.t, f64::from_bits(self.v)))
+    }
+
+    /// The bytes of the chunk, and no more allocated than they take.
+    #[must_use]
+    pub fn into_bytes(self) -> Box<[u8]> {
+        let len = self.num_bytes();
+        let mut bytes = self.buffer.into_vec();
+        bytes.truncate(len);
+        bytes.into_boxed_slice()
+    }
+
+    #[inline]
+    fn sink(&mut self) -> BitSink<'_> {
+        BitSink { buffer: &mut self.buffer, len: &mut self.len }
+    }
+
+    #[cold]
+    fn push_first(&mut self, start: i64, t: i64, bits: u64) {
+        self.push_zigzag(t);
+        self.sink().push(bits, 64);
+        if start != 0 {
+            self.push_zigzag(t.wrapping_sub(start));
+            self.starts = FIRST_HAS_START;
+        }
+    }
+
+    #[cold]
+    fn push_second(&mut self, t: i64, bits: u64) {
+        self.step = t.wrapping_sub(self.t) as u64;
+        self.push_varint(self.step);
+        self.push_value(bits);
+    }
+
+    #[inline]
+    fn push_following(&mut self, t: i64, bits: u64) {
+        let step = t.wrapping_sub(self.t) as u64;
+        let d = step.wrapping_sub(self.step) as i64;
+        self.step = step;
+        match d {
+            0 if bits == self.baseline => return self.sink().push_zeros(1),
+            0 if bits == STALE_NAN_BITS => return self.sink().push(0b11111, 5),
+            0 => return self.push_in_window(bits, Codes { same: (0b100, 3), new: (0b101, 3) }),
+            -4096..=4095 => self.sink().push(0b110 << 13 | d as u64 & 0x1fff, 16),
+            -524_288..=524_287 => self.sink().push(0b1110 << 20 | d as u64 & 0xf_ffff, 24),
+            _ => {
+                self.sink().push(0b11110, 5);
+                self.sink().push(d as u64, 64);
+            }
+        }
+        self.push_value(bits);
+    }
+
+    #[inline]
+    fn push_value(&mut self, bits: u64) {
+        if bits == self.baseline {
+            self.sink().push_zeros(1);
+        } else if bits == STALE_NAN_BITS {
+            self.sink().push(0b111, 3);
+        } else {
+            self.push_in_window(bits, Codes { same: (0b10, 2), new: (0b110, 3) });
+        }
+    }
+
+    /// Writes a value that differs from the one before.
+    #[inline]
+    fn push_in_window(&mut self, bits: u64, codes: Codes) {
+        let xor = bits ^ self.baseline;
+        let best = Window::around(xor);
+        if self.window.holds(best) {
+            let (width, significant) = (self.window.width(), xor >> self.window.trailing);
+            return self.push_pair(codes.same, (significant, width));
+        }
+        self.window = best;
+        let (code, n) = codes.new;
+        let width = best.width();
+        let control = code << 11 | u64::from(best.leading) << 6 | u64::from(width & 63);
+        self.push_pair((control, n + 11), (xor >> best.trailing, width));
+    }
+
+    /// Writes two values, as one where they fit into a word.
+    #[inline]
+    fn push_pair(&mut self, (first, n): (u64, u32), (second, m): (u64, u32)) {
+        if n + m <= 64 {
+            self.sink().push(first << m | second, n + m);
+        } else {
+            self.sink().push(first, n);
+            self.sink().push(second, m);
+        }
+    }
+
+    /// Writes, behind a sample that is not the first, its start where it has to be said.
+    #[inline]
+    fn push_start(&mut self, start: i64) {
+        let distance = self.t.wrapping_sub(start);
+        if self.starts & LAST_START_CHANGE != 0 {
+            self.push_start_change(distance.wrapping_sub(self.start_distance));
+        } else if start != self.start || self.samples == u16::from(LAST_START_CHANGE) {
+            self.starts |= self.samples as u8;
+            self.push_start_change(distance);
+        } else {
+            return;
+        }
+        self.start_distance = distance;
+    }
+
+    fn push_start_change(&mut self, change: i64) {
+        if change == 0 {
+            return self.sink().push_zeros(1);
+        }
+        for (ones, width) in (1..).zip(START_CHANGE_WIDTHS) {
+            let half = 1 << (width - 1);
+            if (1 - half..=half).contains(&change) {
+                let code = (1 << (ones + 1)) - 2;
+                return self.sink().push(code << width | change as u64 & ((1 << width) - 1), ones + 1 + width);
+            }
+        }
+        self.sink().push(0xff, 8);
+        self.sink().push(change as u64, 64);
+    }
+
+    fn push_zigzag(&mut self, value: i64) {
+        self.push_varint(((value << 1) ^ (value >> 63)) as u64);
+    }
+
+    fn push_varint(&mut self, mut value: u64) {
+        while value >= 0x80 {
+            self.sink().push(value & 0x7f | 0x80, 8);
+            value >>= 7;
+        }
+        self.sink().push(value, 8);
+    }
+}
+
+/// What stands before the bits of a value: a code and its width, in the window of the one before and before a new window.
+#[derive(Clone, Copy)]
+struct Codes {
+    same: (u64, u32),
+    new: (u64, u32),
+}
+
+impl Default for Xor2Chunk {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl std::fmt::Debug for Xor2Chunk {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Xor2Chunk({} samples, {} bytes)", self.samples, self.num_bytes())
+    }
+}

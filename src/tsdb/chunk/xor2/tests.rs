@@ -1,0 +1,177 @@
+//! Tests of XOR2 chunks: Prometheus's own bytes, and properties.
+
+use super::decode::Xor2Iter;
+use super::encode::Xor2Chunk;
+use crate::model::sample::{STALE_NAN_BITS, Sample};
+use crate::tsdb::chunk::xor::ChunkError;
+use proptest::prelude::{Just, Strategy, any, prop_assert, prop_assert_eq, prop_oneof, proptest};
+
+/// Chunks that Prometheus's code made; the file says how.
+const GOLDEN: &str = include_str!("../../../../tests/golden/xor2-chunks/chunks.txt");
+
+/// A sample and when its counter began.
+type Started = (i64, Sample);
+
+struct Golden {
+    name: &'static str,
+    samples: Vec<Started>,
+    bytes: Vec<u8>,
+}
+
+fn golden() -> Vec<Golden> {
+    let mut chunks: Vec<Golden> = Vec::new();
+    for line in GOLDEN.lines().filter(|line| !line.starts_with('#')) {
+        let words: Vec<&'static str> = line.split(' ').collect();
+        match (&words[..], chunks.last_mut()) {
+            (["chunk", name], _) => chunks.push(Golden { name, samples: Vec::new(), bytes: Vec::new() }),
+            (["bytes", hex], Some(chunk)) => {
+                let pairs = (0..hex.len()).step_by(2);
+                chunk.bytes = pairs.map(|i| u8::from_str_radix(&hex[i..i + 2], 16).unwrap()).collect();
+            }
+            ([start, t, v], Some(chunk)) => {
+                let v = f64::from_bits(u64::from_str_radix(v, 16).unwrap());
+                chunk.samples.push((start.parse().unwrap(), Sample::new(t.parse().unwrap(), v)));
+            }
+            _ => panic!("{line}"),
+        }
+    }
+    chunks
+}
+
+fn encode(samples: &[Started]) -> Xor2Chunk {
+    let mut chunk = Xor2Chunk::new();
+    samples.iter().for_each(|(start, sample)| chunk.append_with_start(*start, sample.t, sample.v));
+    chunk
+}
+
+fn decode(bytes: &[u8]) -> Result<Vec<Started>, ChunkError> {
+    let mut iter = Xor2Iter::new(bytes);
+    let mut samples = Vec::new();
+    while let Some(sample) = iter.next() {
+        samples.push((iter.start(), sample?));
+    }
+    Ok(samples)
+}
+
+/// Times that come as scrapes do, jump, or lie at the ends of what there is; values and starts of every kind.
+fn samples(max: usize) -> impl Strategy<Value = Vec<Started>> {
+    let step = prop_oneof![
+        6 => Just(15_000),
+        3 => 14_900..15_100i64,
+        2 => -600_000..600_000i64,
+        1 => any::<i64>(),
+        1 => prop_oneof![Just(i64::MIN), Just(i64::MAX), Just(0), Just(-1)],
+    ];
+    let value = prop_oneof![
+        4 => Just(None),
+        3 => (0..1000u32).prop_map(|n| Some(f64::from(n).to_bits())),
+        2 => any::<u64>().prop_map(Some),
+        2 => (0..64u32).prop_map(|n| Some(1 << n)),
+        2 => Just(Some(STALE_NAN_BITS)),
+        1 => prop_oneof![Just(0x7ff8_0000_0000_0123), Just((-0.0f64).to_bits())].prop_map(Some),
+    ];
+    let first = prop_oneof![Just(1_762_300_800_000i64), any::<i64>(), Just(i64::MIN), Just(i64::MAX), Just(0)];
+    let start = prop_oneof![60 => Just(None), 1 => (-300i64..300).prop_map(Some), 1 => any::<i64>().prop_map(Some)];
+    (first, proptest::collection::vec((step, value, start), 0..max)).prop_map(|(first, steps)| {
+        let (mut t, mut bits, mut begun) = (first, 0, 0);
+        let mut next = |(step, value, start): (i64, Option<u64>, Option<i64>)| {
+            t = t.wrapping_add(step);
+            bits = value.unwrap_or(bits);
+            begun = start.map_or(begun, |start| t.wrapping_add(start));
+            (begun, Sample::new(t, f64::from_bits(bits)))
+        };
+        steps.into_iter().map(&mut next).collect()
+    })
+}
+
+#[test]
+fn chunks_of_prometheus_are_read_and_written_byte_for_byte() {
+    let chunks = golden();
+    assert_eq!(chunks.len(), 27);
+    for Golden { name, samples, bytes } in chunks {
+        assert_eq!(decode(&bytes).as_ref(), Ok(&samples), "{name}");
+        // Where Prometheus's appender was interrupted it writes longer windows; ours goes on as if it had not been.
+        if name != "resumed-before-any-change" {
+            assert_eq!(encode(&samples).bytes(), bytes, "{name}");
+        }
+    }
+}
+
+#[test]
+fn a_chunk_is_whole_after_every_sample() {
+    for Golden { name, samples, .. } in golden() {
+        let mut chunk = Xor2Chunk::new();
+        assert_eq!((chunk.bytes(), chunk.last()), (&[0, 0, 0][..], None));
+        for (i, (start, sample)) in samples.iter().enumerate() {
+            chunk.append_with_start(*start, sample.t, sample.v);
+            assert_eq!(decode(chunk.bytes()).as_deref(), Ok(&samples[..=i]), "{name}");
+            assert_eq!(chunk.last(), Some(*sample));
+            assert_eq!(usize::from(chunk.num_samples()), i + 1);
+        }
+        assert_eq!(&*chunk.clone().into_bytes(), chunk.bytes());
+    }
+}
+
+#[test]
+fn a_chunk_cut_short_anywhere_is_an_error_after_its_whole_samples() {
+    for Golden { name, samples, bytes } in golden().into_iter().filter(|chunk| !chunk.samples.is_empty()) {
+        for len in 0..bytes.len() {
+            let mut iter = Xor2Iter::new(&bytes[..len]);
+            let good: Vec<_> = iter.by_ref().take_while(Result::is_ok).map(Result::unwrap).collect();
+            assert!(good.iter().eq(samples[..good.len()].iter().map(|(_, sample)| sample)), "{name}");
+            assert!(good.len() < samples.len(), "{name}: {len} bytes");
+            assert_eq!(iter.next(), None, "{name}");
+            assert!(Xor2Chunk::resume(&bytes[..len]).is_err(), "{name}");
+        }
+    }
+}
+
+#[test]
+fn faults_are_named() {
+    assert_eq!(decode(&[]), Err(ChunkError::Truncated { sample: 0 }));
+    assert_eq!(decode(&[0, 0]), Err(ChunkError::Truncated { sample: 0 }));
+    assert_eq!(decode(&[0xff; 30]), Err(ChunkError::TimeTooLong { sample: 0 }));
+    // Two samples: t = 0, v = 0; step 0 and a new window of 31 leading zeros and 63 bits.
+    let window = [0, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0b1101_1111, 0xff, 0xff, 0, 0, 0, 0, 0, 0, 0, 0];
+    assert_eq!(decode(&window), Err(ChunkError::BadWindow { sample: 1, leading: 31, width: 63 }));
+}
+
+proptest! {
+    #[test]
+    fn what_is_appended_is_read_bit_for_bit(samples in samples(300)) {
+        let chunk = encode(&samples);
+        prop_assert_eq!(decode(chunk.bytes()), Ok(samples));
+    }
+
+    #[test]
+    fn a_chunk_resumed_anywhere_is_as_if_never_interrupted(
+        samples in samples(160), at in any::<proptest::sample::Index>(), garbage in any::<[u8; 4]>(),
+    ) {
+        let whole = encode(&samples);
+        let (before, after) = samples.split_at(at.index(samples.len() + 1));
+        let mut bytes = encode(before).bytes().to_vec();
+        bytes.extend(garbage);
+        let mut chunk = Xor2Chunk::resume(&bytes).unwrap();
+        prop_assert_eq!(chunk.last(), before.last().map(|(_, sample)| *sample));
+        after.iter().for_each(|(start, sample)| chunk.append_with_start(*start, sample.t, sample.v));
+        prop_assert_eq!(chunk.bytes(), whole.bytes());
+    }
+
+    #[test]
+    fn any_bytes_give_a_bounded_number_of_samples(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+        let items: Vec<_> = Xor2Iter::new(&bytes).collect();
+        prop_assert!(items.len() <= bytes.len() * 8 + 1);
+        prop_assert!(items.iter().rev().skip(1).all(Result::is_ok));
+        if let Ok(chunk) = Xor2Chunk::resume(&bytes) {
+            prop_assert_eq!(usize::from(chunk.num_samples()), items.len());
+        }
+    }
+
+    #[test]
+    fn a_flipped_bit_never_makes_the_reader_fail_otherwise(samples in samples(60), at in any::<proptest::sample::Index>()) {
+        let mut bytes = encode(&samples).bytes().to_vec();
+        let bit = at.index(bytes.len() * 8);
+        bytes[bit / 8] ^= 1 << (bit % 8);
+        prop_assert!(Xor2Iter::new(&bytes).count() <= bytes.len() * 8 + 1);
+    }
+}
