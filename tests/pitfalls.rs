@@ -58,6 +58,26 @@ fn deleted_series_cost_the_others_nothing() {
     life.restart();
 }
 
+/// The same where nothing is left for a block: its range is cut off the head without one.
+#[test]
+fn what_is_deleted_before_there_is_a_block_of_it_does_not_come_back() {
+    let mut life = Life::new(|_| {});
+    let crowd = crowd();
+    let crowd = names(&crowd);
+    for round in 0..4 {
+        let begin = BEGIN + round * RANGE;
+        life.put(&crowd, minutes(begin, begin + RANGE));
+        crowd.iter().for_each(|name| life.delete(name, TimeRange::ALL));
+        life.put(&crowd, [begin + RANGE - 1]);
+        crowd.iter().for_each(|name| life.delete(name, TimeRange::new(begin, begin + RANGE - 1)));
+        life.maintain();
+        life.restart();
+    }
+    life.put(&crowd, minutes(BEGIN + 4 * RANGE, BEGIN + 7 * RANGE));
+    life.maintain();
+    life.restart();
+}
+
 /// prometheus#19016, for samples in order: a restart between the block of the head and the truncation of head and log.
 #[test]
 fn a_restart_between_block_and_truncation_loses_and_doubles_nothing() {

@@ -87,7 +87,6 @@ impl Round<'_> {
     fn carry_out(&mut self, plan: &Plan, blocks: &[Arc<Block>]) -> Result<(), CompactError> {
         let (db, engine) = (self.db, self.engine);
         let begun = Instant::now();
-        let mut going = blocks.to_vec();
         let ulid = self.new_ulid().map_err(|_| CompactError::Nothing)?;
         let target = Target { dir: &db.options.dir, ulid, floats: self.floats() };
         let is_written = merge_blocks(target, blocks, &db.watch(engine, self.turn.give_way(), &|_| {}))?;
@@ -104,17 +103,10 @@ impl Round<'_> {
             self.turn.memory.failed.extend(plan.blocks.iter().map(|block| (*block, retry)));
             return Ok(());
         } else {
-            // The newest one stays, with all of it deleted, until the next: see `Db::clean_tombstones`.
-            let newest = engine.blocks.newest_whole().map(|block| block.meta().ulid);
-            going.retain(|block| Some(block.meta().ulid) != newest);
-            if going.is_empty() {
-                return Err(CompactError::Nothing);
-            }
-            mark_deletable(&going).map_err(WriteError::Write)?;
+            mark_deletable(blocks).map_err(WriteError::Write)?;
             None
         };
-        let going: Vec<_> = going.iter().map(|block| block.meta().ulid).collect();
-        if let Err(error) = engine.blocks.replace(&going, child) {
+        if let Err(error) = engine.blocks.replace(&plan.blocks, child) {
             self.failed("remove blocks that were merged", &error);
         }
         db.stats.compactions.fetch_add(1, Ordering::Relaxed);
