@@ -24,13 +24,18 @@ use crate::tsdb::fs::fault::FaultError;
 use crate::tsdb::wal::error::WalError;
 use std::io::Write;
 use std::net::SocketAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinError, JoinHandle};
+
+/// Maintenance rests so long after a panic.
+const AFTER_PANIC: Duration = Duration::from_secs(60);
 
 /// Why the server could not run to an orderly end.
 #[derive(Debug, thiserror::Error)]
@@ -161,7 +166,14 @@ async fn serve(flags: &ServeFlags) -> Result<(), ServeError> {
 fn keep_in_order(db: &Arc<Db>) -> std::io::Result<()> {
     let db = db.clone();
     let thread = std::thread::Builder::new().name("maintenance".to_owned());
-    thread.spawn(move || db.run_maintenance(now_ms)).map(drop)
+    let work = move || {
+        // A panic is a mistake of ours; without this thread the head would grow until the machine is full.
+        while catch_unwind(AssertUnwindSafe(|| db.run_maintenance(now_ms))).is_err() {
+            tracing::error!("a round of maintenance broke; another one follows");
+            std::thread::sleep(AFTER_PANIC);
+        }
+    };
+    thread.spawn(work).map(drop)
 }
 
 /// Drains and closes.
