@@ -109,7 +109,7 @@ fn floats_are_those_that_prometheus_reads() {
 
 #[test]
 fn full_chunks_of_the_head_are_encoded_again_byte_for_byte() {
-    for case in ["xor2", "xor2-switched", "start-timestamps"] {
+    for case in ["xor2", "xor2-switched"] {
         let place = dir::temp();
         let folder = golden::unpack(case, place.path()).join("chunks_head");
         let (mut files, _) = HeadChunks::open(&folder).expect("a whole folder");

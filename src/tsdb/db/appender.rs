@@ -4,6 +4,7 @@ use crate::model::labels::Labels;
 use crate::model::sample::Sample;
 use crate::tsdb::db::engine::Engine;
 use crate::tsdb::db::maintenance::bell::Bell;
+use crate::tsdb::db::repeats::Repeats;
 use crate::tsdb::head::append::{Committed, HeadAppender, Rejection, SeriesLimitReached};
 use crate::tsdb::wal::commit::Health;
 use crate::tsdb::wal::error::WalError;
@@ -16,6 +17,9 @@ pub struct Appender<'a> {
     engine: &'a Engine,
     bell: &'a Bell,
     inner: HeadAppender<'a>,
+    /// Samples of the series at hand that are older than the head takes.
+    old: Vec<Sample>,
+    repeats: Repeats<'a>,
 }
 
 /// Why no write is taken now.
@@ -38,7 +42,13 @@ pub enum Unavailable {
 impl<'a> Appender<'a> {
     pub(super) fn new(engine: &'a Engine, bell: &'a Bell) -> Result<Self, Unavailable> {
         match engine.wal.admit() {
-            Health::Good => Ok(Self { engine, bell, inner: HeadAppender::new(&engine.head, &engine.wal) }),
+            Health::Good => Ok(Self {
+                engine,
+                bell,
+                inner: HeadAppender::new(&engine.head, &engine.wal),
+                old: Vec::new(),
+                repeats: Repeats::new(&engine.blocks),
+            }),
             Health::NoSpace(cause) => Err(Unavailable::ReadOnly(cause)),
             Health::Broken(cause) => Err(Unavailable::Broken(cause)),
         }
@@ -49,9 +59,21 @@ impl<'a> Appender<'a> {
         &mut self,
         packed: &[u8],
         samples: impl Iterator<Item = Sample>,
-        reject: impl FnMut(Sample, Rejection),
+        mut reject: impl FnMut(Sample, Rejection),
     ) -> bool {
-        self.inner.append_known(packed, samples, reject)
+        let old = &mut self.old;
+        let is_known = self.inner.append_known(packed, samples, |sample, why| match why {
+            Rejection::OutOfBounds => old.push(sample),
+            _ => reject(sample, why),
+        });
+        if !old.is_empty() {
+            match self.engine.head.labels_of(packed) {
+                Some(labels) => self.repeats.judge(&labels, old, &mut reject),
+                None => old.iter().for_each(|sample| reject(*sample, Rejection::OutOfBounds)),
+            }
+            old.clear();
+        }
+        is_known
     }
 
     /// Appends to the series with these labels, which is created where there is none.
@@ -62,9 +84,18 @@ impl<'a> Appender<'a> {
         &mut self,
         labels: &Labels,
         samples: impl Iterator<Item = Sample>,
-        reject: impl FnMut(Sample, Rejection),
+        mut reject: impl FnMut(Sample, Rejection),
     ) -> Result<(), SeriesLimitReached> {
-        self.inner.append(labels, samples, reject)
+        let old = &mut self.old;
+        let done = self.inner.append(labels, samples, |sample, why| match why {
+            Rejection::OutOfBounds => old.push(sample),
+            _ => reject(sample, why),
+        });
+        if !old.is_empty() {
+            self.repeats.judge(labels, old, &mut reject);
+            old.clear();
+        }
+        done
     }
 
     /// Returns when the log holds what was appended, as the sync mode promises.
@@ -72,7 +103,8 @@ impl<'a> Appender<'a> {
     /// # Errors
     /// [`WalError`] where it does not: whether the samples survive a restart is unknown, repeating the request is safe.
     pub fn commit(self) -> Result<Committed, WalError> {
-        let committed = self.inner.commit();
+        let repeated = self.repeats.found();
+        let committed = self.inner.commit().map(|head| Committed { samples: head.samples + repeated });
         if self.engine.is_head_due() {
             self.bell.ring();
         }

@@ -9,6 +9,8 @@
 //! | [`open`]      | from a locked directory to a ready one                  |
 //! | [`appender`]  | samples in                                              |
 //! | [`querier`]   | samples out                                             |
+//! | `lookup`      | one series of one block                                 |
+//! | `repeats`     | old samples that are stored already                     |
 //! | [`blocks`]    | the blocks that are open                                |
 //! | [`uploads`]   | which blocks somebody still wants to upload             |
 //! | [`maintenance`] | what the database does by itself: compaction, retention |
@@ -31,11 +33,13 @@ mod engine;
 pub mod error;
 pub mod head_snapshot;
 pub mod lock;
+mod lookup;
 pub mod maintenance;
 pub mod maintenance_api;
 pub mod open;
 pub mod options;
 pub mod querier;
+mod repeats;
 pub mod retention_hold;
 pub mod settings;
 pub mod snapshot;

@@ -161,7 +161,7 @@ impl Db {
         self.retention_hold.look(ends, newest.max(now_ms()));
         if self.retention_is_held() {
             tracing::warn!(
-                "retention deletes nothing: the directory has data older than the default of 15 days, and nobody has chosen a retention"
+                "retention deletes nothing until a retention is set: the directory has data older than the default of 15 days"
             );
         }
         let is_head_held = report.replay.histograms_not_served > 0;

@@ -4,16 +4,14 @@
 //! first, then the series of the head are picked; if a piece of the head became a block in between, both are done anew. From then on the head
 //! may lose more: what a series has lost when its turn comes is looked up in the blocks of that moment.
 
-use crate::model::labels::Labels;
-use crate::model::matcher::{MatchKind, Matcher};
+use crate::model::matcher::Matcher;
 use crate::model::time::TimeRange;
-use crate::tsdb::block::open::Block;
 use crate::tsdb::db::engine::Engine;
+use crate::tsdb::db::lookup::chunks_of;
 use crate::tsdb::head::read::{HeadReader, Missed};
 use crate::tsdb::query::select::{SeriesSet, merge};
-use crate::tsdb::query::source::{BlockSource, Chunk, ChunkSeriesSet, QueryError};
+use crate::tsdb::query::source::{Chunk, QueryError};
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
 /// A view of the database; made by [`crate::tsdb::db::Db::querier`].
 ///
@@ -82,19 +80,4 @@ fn missed(engine: &Engine) -> Missed<'_> {
         chunks.sort_by_key(|chunk| chunk.mint);
         Ok(chunks)
     })
-}
-
-fn chunks_of(block: &Arc<Block>, labels: &Labels, range: TimeRange) -> Result<Vec<Chunk>, QueryError> {
-    let equal = |(name, value): (&str, &str)| Matcher::new(MatchKind::Equal, name, value);
-    let matchers = labels.iter().map(equal).collect::<Result<Vec<_>, _>>();
-    let matchers = matchers.map_err(|error| QueryError::Damaged(error.to_string()))?;
-    let series: ChunkSeriesSet<'_> = block.select(&matchers, range)?;
-    for one in series {
-        let one = one?;
-        // Others may have these labels and more.
-        if one.labels == *labels {
-            return Ok(one.chunks);
-        }
-    }
-    Ok(Vec::new())
 }

@@ -33,6 +33,7 @@ pub mod symbols;
 pub mod times;
 pub mod truncation;
 
+use crate::model::labels::Labels;
 use crate::model::refs::SeriesRef;
 use crate::tsdb::chunk::cut::CutPolicy;
 use crate::tsdb::chunk::float_chunk::FloatEncoding;
@@ -136,6 +137,12 @@ impl Head {
     #[must_use]
     pub fn series_count(&self) -> usize {
         self.series.len()
+    }
+
+    /// The labels that have exactly these bytes, where there is such a series.
+    #[must_use]
+    pub fn labels_of(&self, packed: &[u8]) -> Option<Labels> {
+        self.series.get(packed).map(|series| series.labels.clone())
     }
 
     /// All series, in no order.

@@ -1,0 +1,61 @@
+//! Samples that are too old for the head, but stored already: a sender repeats a request whose samples have become a block.
+//!
+//! Repeating a stored request is never an error. The head knows its own samples; these are looked for in the blocks, chunk by chunk, outside of every
+//! lock. How many are looked for in one request is limited: beyond, and where a block can't be read, they count as too old.
+
+use crate::model::labels::Labels;
+use crate::model::sample::Sample;
+use crate::model::time::TimeRange;
+use crate::tsdb::db::blocks::BlockSet;
+use crate::tsdb::db::lookup::chunks_of;
+use crate::tsdb::head::append::Rejection;
+use crate::tsdb::query::samples::Series;
+use crate::tsdb::query::source::{ChunkSeries, QueryError};
+
+/// No more samples than this are looked for in one request.
+const MOST: usize = 20_000;
+
+/// Looks for the old samples of one request.
+#[derive(Debug)]
+pub(super) struct Repeats<'a> {
+    blocks: &'a BlockSet,
+    left: usize,
+    found: u64,
+}
+
+impl<'a> Repeats<'a> {
+    pub(super) fn new(blocks: &'a BlockSet) -> Self {
+        Self { blocks, left: MOST, found: 0 }
+    }
+
+    /// How many were found.
+    pub(super) fn found(&self) -> u64 {
+        self.found
+    }
+
+    /// Rejects those of these samples that are not stored in a block.
+    pub(super) fn judge(&mut self, labels: &Labels, old: &[Sample], reject: &mut impl FnMut(Sample, Rejection)) {
+        for sample in old {
+            let is_looked_for = self.left > 0;
+            self.left = self.left.saturating_sub(1);
+            if is_looked_for && self.is_stored(labels, *sample).unwrap_or(false) {
+                self.found += 1;
+            } else {
+                reject(*sample, Rejection::OutOfBounds);
+            }
+        }
+    }
+
+    fn is_stored(&self, labels: &Labels, sample: Sample) -> Result<bool, QueryError> {
+        let moment = TimeRange::new(sample.t, sample.t);
+        for block in self.blocks.overlapping(moment) {
+            let chunks = chunks_of(&block, labels, moment)?;
+            let series = Series::new(ChunkSeries { labels: labels.clone(), chunks });
+            let stored = series.samples(moment).next().transpose()?;
+            if stored.is_some_and(|stored| stored.v.to_bits() == sample.v.to_bits()) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+}
