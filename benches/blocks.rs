@@ -26,6 +26,8 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 const MINUTE_MS: i64 = 60_000;
 const RANGE_MS: i64 = 120 * MINUTE_MS;
+/// Samples of each series of the large head.
+const HEAD_ROUNDS: usize = 12;
 const MIB: f64 = 1_048_576.0;
 const ONLY_SMALL_BLOCKS: &[&str] = &["--storage.tsdb.min-block-duration=2h", "--storage.tsdb.max-block-duration=2h"];
 
@@ -85,18 +87,20 @@ fn compact_head(plan: &Plan) {
     let mut server = launch(&target, dir.path(), port);
     wait_until_ready(&target, &mut server, port);
     let start = aligned_start(200);
-    // 5-minute steps: 36 samples and three hours, one less than what begins a compaction.
-    let step = 5 * MINUTE_MS;
-    for round in 0..36 {
+    // Three hours less a step: a moment later begins a compaction.
+    let step = 15 * MINUTE_MS;
+    for round in 0..HEAD_ROUNDS {
         send(&[requests(series, |series| time_series(series, round, step, start))], 4, port);
     }
-    let small = requests(rig::SERIES_PER_REQUEST, |series| time_series(series, 36, step, start));
-    let last = start + 37 * step;
+    let small = requests(rig::SERIES_PER_REQUEST, |series| time_series(series, HEAD_ROUNDS, step, start));
+    let last = start + (HEAD_ROUNDS as i64 + 1) * step;
     let done = AtomicBool::new(false);
     let (work, slowest, calm) = thread::scope(|scope| {
         let writer = scope.spawn(|| {
             let mut connection = Connection::open(port);
-            let calm = (0..50).map(|round| write_small(&mut connection, round, start + 36 * step - MINUTE_MS)).max();
+            let calm = (0..50)
+                .map(|round| write_small(&mut connection, round, start + HEAD_ROUNDS as i64 * step - MINUTE_MS))
+                .max();
             connection.post(&small[0]);
             let mut slowest = Duration::ZERO;
             let mut round = 0;
@@ -115,7 +119,7 @@ fn compact_head(plan: &Plan) {
         let (slowest, calm) = writer.join().expect("the writer goes on");
         (work, slowest, calm)
     });
-    println!("head compaction of {series} series, 36 samples each");
+    println!("head compaction of {series} series, {HEAD_ROUNDS} samples each");
     println!(
         "  {:.2} s of its own count, {:.2} s until the memory was given back",
         metric(port, "prometheus_tsdb_compaction_duration_seconds_sum"),

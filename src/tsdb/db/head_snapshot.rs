@@ -58,8 +58,7 @@ impl Db {
         let found = last_snapshot(&self.options.dir)
             .inspect_err(|error| tracing::warn!(%error, "can't look for a snapshot of the head"));
         let snapshot = found.ok().flatten()?;
-        let end = log_end(&self.options.dir.join("wal")).ok().flatten();
-        if end != Some(snapshot.upto) {
+        if !ends_at(&self.options.dir.join("wal"), snapshot.upto).unwrap_or(false) {
             tracing::info!(path = %snapshot.path.display(), "a snapshot of the head is older than the log, and not used");
             return None;
         }
@@ -91,13 +90,42 @@ impl Db {
     }
 }
 
-/// The last segment of the log that has anything, and how long it is.
+/// The last segment of the log, and how long it is.
 fn log_end(dir: &Path) -> Result<Option<LogEnd>, Box<dyn Error>> {
-    for segment in list_segments(dir)?.into_iter().rev() {
-        let offset = std::fs::metadata(&segment.path)?.len();
-        if offset > 0 {
-            return Ok(Some(LogEnd { segment: segment.number, offset }));
+    let Some(last) = list_segments(dir)?.pop() else { return Ok(None) };
+    Ok(Some(LogEnd { segment: last.number, offset: std::fs::metadata(&last.path)?.len() }))
+}
+
+/// Whether the log ends at `upto`: its segment is there and as long, and nothing is in those behind it.
+fn ends_at(dir: &Path, upto: LogEnd) -> Result<bool, Box<dyn Error>> {
+    let mut is_there = false;
+    for segment in list_segments(dir)? {
+        let length = std::fs::metadata(&segment.path)?.len();
+        is_there |= segment.number == upto.segment && length == upto.offset;
+        if segment.number > upto.segment && length > 0 {
+            return Ok(false);
         }
     }
-    Ok(None)
+    Ok(is_there)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{ends_at, log_end};
+    use crate::tsdb::head::chunk_snapshot::LogEnd;
+    use crate::tsdb::wal::segment::segment_path;
+
+    #[test]
+    fn a_snapshot_stands_for_a_log_that_has_nothing_behind_it() {
+        let dir = tempfile::tempdir().unwrap();
+        assert_eq!(log_end(dir.path()).unwrap(), None);
+        for (number, length) in [(3, 70), (4, 50), (5, 0), (6, 0)] {
+            std::fs::write(segment_path(dir.path(), number), vec![0; length]).unwrap();
+        }
+        let end = |segment, offset| LogEnd { segment, offset };
+        assert_eq!(log_end(dir.path()).unwrap(), Some(end(6, 0)));
+        let stands = |segment, offset| ends_at(dir.path(), end(segment, offset)).unwrap();
+        assert!(stands(6, 0) && stands(5, 0) && stands(4, 50));
+        assert!(!stands(4, 49) && !stands(3, 70) && !stands(7, 0));
+    }
 }
