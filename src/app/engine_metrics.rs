@@ -7,9 +7,9 @@ use crate::app::db_metrics;
 use crate::metrics::registry::{Counter, Registry};
 use crate::tsdb::db::open::OpenReport;
 use crate::tsdb::db::{Db, DbHealth};
+use crate::tsdb::fs::size::folder_size;
 use crate::tsdb::head::Head;
 use crate::tsdb::wal::commit::Wal;
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -220,15 +220,4 @@ fn register_log(registry: &mut Registry, db: &Arc<Db>) {
 
 fn count(counter: &AtomicU64) -> f64 {
     counter.load(Ordering::Relaxed) as f64
-}
-
-/// Bytes of the files in a folder and in the folders in it (checkpoints).
-fn folder_size(dir: &Path) -> u64 {
-    let Ok(entries) = std::fs::read_dir(dir) else { return 0 };
-    let sizes = entries.flatten().map(|entry| match entry.metadata() {
-        Ok(metadata) if metadata.is_dir() => folder_size(&entry.path()),
-        Ok(metadata) => metadata.len(),
-        Err(_) => 0,
-    });
-    sizes.sum()
 }

@@ -11,3 +11,4 @@ pub mod metadata;
 pub mod refs;
 pub mod sample;
 pub mod time;
+pub mod value;

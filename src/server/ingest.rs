@@ -6,8 +6,8 @@ use crate::server::admission::Reservation;
 use crate::server::context::SharedContext;
 use crate::server::lifecycle::Phase;
 use crate::server::refused::Refused;
+use crate::tsdb::db::clock::now_ms;
 use bytes::Bytes;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Whether requests are taken at all; to be asked before a body is read.
 ///
@@ -54,10 +54,4 @@ pub(crate) async fn store(
 /// The answer to a request of which not all was stored.
 pub(crate) fn partly(outcome: &Outcome) -> Refused {
     Refused::BadData(format!("{} samples stored; refused: {}", outcome.samples, outcome.refusals))
-}
-
-/// Milliseconds since the Unix epoch.
-pub(crate) fn now_ms() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }

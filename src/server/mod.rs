@@ -38,7 +38,7 @@ pub mod control;
 mod export;
 pub mod grpc;
 pub mod http_metrics;
-pub(crate) mod ingest;
+mod ingest;
 pub mod lifecycle;
 mod lifecycle_api;
 pub mod listener;

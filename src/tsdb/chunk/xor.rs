@@ -25,7 +25,7 @@
 //! first fault. Neither holds a lock; a reader of an open chunk copies the bytes first.
 
 use crate::model::sample::Sample;
-use crate::tsdb::encoding::bits::{BitReader, BitSink};
+use crate::tsdb::encoding::bits::{BitReader, BitSink, cut_off};
 
 /// Length in bytes of the header: the number of samples.
 const HEADER: usize = 2;
@@ -131,12 +131,8 @@ impl XorChunk {
             sample?;
         }
         let end = 8 * HEADER + iter.bits.position();
-        let mut kept = bytes[..end.div_ceil(8)].to_vec();
-        if let Some(last) = kept.last_mut().filter(|_| !end.is_multiple_of(8)) {
-            *last &= 0xff << (8 - end % 8);
-        }
         Ok(Self {
-            buffer: kept.into(),
+            buffer: cut_off(bytes, end),
             t: iter.t,
             v: iter.v,
             step: iter.step,
@@ -218,15 +214,15 @@ impl XorChunk {
 
     #[cold]
     fn push_first(&mut self, t: i64, bits: u64) {
-        let zigzag = (t << 1) ^ (t >> 63);
-        self.push_varint(zigzag as u64);
+        self.sink().push_varint(t);
         self.sink().push(bits, 64);
     }
 
     #[cold]
     fn push_second(&mut self, t: i64, bits: u64) {
         self.step = t.wrapping_sub(self.t) as u64;
-        self.push_varint(self.step);
+        let step = self.step;
+        self.sink().push_uvarint(step);
         self.push_value(bits, 0, 0);
     }
 
@@ -277,14 +273,6 @@ impl XorChunk {
             self.sink().push(second, m);
         }
     }
-
-    fn push_varint(&mut self, mut value: u64) {
-        while value >= 0x80 {
-            self.sink().push(value & 0x7f | 0x80, 8);
-            value >>= 7;
-        }
-        self.sink().push(value, 8);
-    }
 }
 
 impl Default for XorChunk {
@@ -325,15 +313,14 @@ impl<'a> XorIter<'a> {
 
     #[cold]
     fn read_first(&mut self) -> Result<(), ChunkError> {
-        let zigzag = self.read_varint()?;
-        self.t = (zigzag >> 1) as i64 ^ -((zigzag & 1) as i64);
+        self.t = self.bits.varint().ok_or(ChunkError::TimeTooLong { sample: self.read })?;
         self.v = self.bits.read(64);
         Ok(())
     }
 
     #[cold]
     fn read_second(&mut self) -> Result<(), ChunkError> {
-        self.step = self.read_varint()?;
+        self.step = self.bits.uvarint().ok_or(ChunkError::TimeTooLong { sample: self.read })?;
         self.t = self.t.wrapping_add(self.step as i64);
         self.read_value(self.bits.peek())
     }
@@ -398,21 +385,6 @@ impl<'a> XorIter<'a> {
         }
         self.v ^= self.bits.read(self.window.width()) << self.window.trailing;
         Ok(())
-    }
-
-    fn read_varint(&mut self) -> Result<u64, ChunkError> {
-        let mut value = 0;
-        for shift in (0..64).step_by(7) {
-            let byte = self.bits.read(8);
-            if shift == 63 && byte > 1 {
-                break;
-            }
-            value |= (byte & 0x7f) << shift;
-            if byte < 0x80 {
-                return Ok(value);
-            }
-        }
-        Err(ChunkError::TimeTooLong { sample: self.read })
     }
 }
 

@@ -4,10 +4,9 @@ use crate::model::matcher::Matcher;
 use crate::model::time::TimeRange;
 use crate::tsdb::block::open::Block;
 use crate::tsdb::block::ulid::BlockUlid;
-use crate::tsdb::chunk::float_chunk::FloatEncoding;
 use crate::tsdb::compact::blocks::{Target, rewrite_block};
 use crate::tsdb::db::Db;
-use crate::tsdb::db::blocks::folder;
+use crate::tsdb::db::clock::now_ms;
 use crate::tsdb::db::engine::Engine;
 use crate::tsdb::db::error::MaintenanceError;
 use crate::tsdb::db::maintenance::opened;
@@ -18,7 +17,7 @@ use crate::tsdb::wal::batch::Batch;
 use crate::tsdb::wal::commit::Health;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::Instant;
 
 /// What goes into a snapshot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -96,20 +95,11 @@ impl Db {
     }
 
     fn clean_block(&self, engine: &Engine, block: &Arc<Block>) -> Result<(), MaintenanceError> {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let now_ms = u64::try_from(now.as_millis()).unwrap_or_default();
-        let ulid = BlockUlid::new(now_ms).map_err(|error| self.failed("name a block", &error))?;
-        let target = Target { dir: &self.options.dir, ulid, floats: self.float_encoding() };
+        let ulid = BlockUlid::new(now_ms().unsigned_abs()).map_err(|error| self.failed("name a block", &error))?;
+        let target = Target { dir: &self.options.dir, ulid, floats: self.settings().float_encoding };
         let written = rewrite_block(target, block, &self.watch(engine, &self.closing, &|_| {}));
         let child = if written.map_err(|error| self.failed("clean a block", &error))? {
-            let child = opened(&self.options.dir, ulid).map_err(|error| {
-                // Its parent is there still, and may yet lose more.
-                if let Err(error) = folder::remove(&self.options.dir, ulid) {
-                    tracing::warn!(%error, block = %ulid, "can't remove a block that can't be opened");
-                }
-                self.failed("open a cleaned block", &error)
-            })?;
-            Some(Arc::new(child))
+            Some(opened(&self.options.dir, ulid).map_err(|error| self.failed("open a cleaned block", &error))?)
         } else if engine.blocks.bound_the_head(&[block.meta().ulid]) {
             return Ok(());
         } else {
@@ -142,9 +132,5 @@ impl Db {
     #[must_use]
     pub fn retention_is_held(&self) -> bool {
         self.retention_hold.holds(self.settings().retention.origin)
-    }
-
-    pub(super) fn float_encoding(&self) -> FloatEncoding {
-        self.settings().float_encoding
     }
 }

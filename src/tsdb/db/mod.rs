@@ -12,6 +12,7 @@
 //! | `lookup`      | one series of one block                                 |
 //! | `repeats`     | old samples that are stored already                     |
 //! | [`blocks`]    | the blocks that are open                                |
+//! | [`clock`]     | the time                                                |
 //! | [`uploads`]   | which blocks somebody still wants to upload             |
 //! | [`maintenance`] | what the database does by itself: compaction, retention |
 //! | [`maintenance_api`] | what an operator orders: delete, clean up, snapshot |
@@ -28,6 +29,7 @@
 
 pub mod appender;
 pub mod blocks;
+pub mod clock;
 pub mod disk_guard;
 mod engine;
 pub mod error;

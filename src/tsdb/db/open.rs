@@ -8,6 +8,7 @@ use crate::tsdb::compact::stats::CompactStats;
 use crate::tsdb::db::Db;
 use crate::tsdb::db::blocks::BlockSet;
 use crate::tsdb::db::blocks::load::LoadError;
+use crate::tsdb::db::clock::now_ms;
 use crate::tsdb::db::disk_guard::DiskGuard;
 use crate::tsdb::db::engine::Engine;
 use crate::tsdb::db::lock::{DirLock, LockError};
@@ -34,7 +35,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 /// A block that is larger is not read whole at the start, bytes.
 const CHECKED_AT_START: u64 = 64 << 20;
@@ -301,12 +302,6 @@ struct OpenedHead {
     chunks: Vec<HeadChunkMeta>,
     /// Whether all chunks that there were could be read.
     is_whole: bool,
-}
-
-/// The time, ms since the epoch.
-fn now_ms() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
 
 /// A head with everything that the directory has of it.

@@ -71,7 +71,7 @@ impl Db {
         fault::point("snapshot.write");
         let ulid = BlockUlid::new(u64::try_from(now_ms).unwrap_or_default())?;
         let lineage = Lineage::of_head(ulid, begin, end.saturating_add(1), Hints::default());
-        let plan = BlockPlan { dir: folder, ulid, lineage: &lineage, floats: self.float_encoding() };
+        let plan = BlockPlan { dir: folder, ulid, lineage: &lineage, floats: self.settings().float_encoding };
         let source = head_source(&engine.head, &engine.head)?;
         write_block(plan, vec![source], &self.watch(engine, &self.closing, &|_| {}))?;
         Ok(())

@@ -49,6 +49,30 @@ impl BitSink<'_> {
             grow(self.buffer, used + WINDOW);
         }
     }
+
+    /// Appends an unsigned varint: groups of seven bits, the lowest first, each but the last with a 1 before it.
+    pub fn push_uvarint(&mut self, mut value: u64) {
+        while value >= 0x80 {
+            self.push(value & 0x7f | 0x80, 8);
+            value >>= 7;
+        }
+        self.push(value, 8);
+    }
+
+    /// Appends a signed varint: zigzag, then as [`Self::push_uvarint`].
+    pub fn push_varint(&mut self, value: i64) {
+        self.push_uvarint(((value << 1) ^ (value >> 63)) as u64);
+    }
+}
+
+/// The first `end` bits of `bytes`, which has them, as the buffer of a stream that goes on there.
+#[must_use]
+pub fn cut_off(bytes: &[u8], end: usize) -> Box<[u8]> {
+    let mut kept = bytes[..end.div_ceil(8)].to_vec();
+    if let Some(last) = kept.last_mut().filter(|_| !end.is_multiple_of(8)) {
+        *last &= 0xff << (8 - end % 8);
+    }
+    kept.into()
 }
 
 /// Makes `buffer` at least `needed` bytes long, by a quarter or 32 bytes more: many buffers exist and few get full.
@@ -133,6 +157,28 @@ impl<'a> BitReader<'a> {
         let low = self.peek() >> (96 - n);
         self.skip(n - 32);
         high << (n - 32) | low
+    }
+
+    /// Takes an unsigned varint; `None` where it has more than 64 bits.
+    pub fn uvarint(&mut self) -> Option<u64> {
+        let mut value = 0;
+        for shift in (0..64).step_by(7) {
+            let byte = self.read(8);
+            if shift == 63 && byte > 1 {
+                break;
+            }
+            value |= (byte & 0x7f) << shift;
+            if byte < 0x80 {
+                return Some(value);
+            }
+        }
+        None
+    }
+
+    /// Takes a signed varint; `None` where it has more than 64 bits.
+    pub fn varint(&mut self) -> Option<i64> {
+        let zigzag = self.uvarint()?;
+        Some((zigzag >> 1) as i64 ^ -((zigzag & 1) as i64))
     }
 }
 

@@ -6,3 +6,4 @@ pub mod durable;
 pub mod fault;
 pub mod mmap;
 pub mod os_disk;
+pub mod size;

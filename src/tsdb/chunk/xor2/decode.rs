@@ -72,7 +72,7 @@ impl<'a> Xor2Iter<'a> {
 
     #[cold]
     fn read_second(&mut self) -> Result<(), ChunkError> {
-        self.step = self.read_varint()?;
+        self.step = self.bits.uvarint().ok_or(ChunkError::TimeTooLong { sample: self.read })?;
         self.t = self.t.wrapping_add(self.step as i64);
         self.read_value(self.bits.peek())
     }
@@ -203,23 +203,7 @@ impl<'a> Xor2Iter<'a> {
     }
 
     fn read_zigzag(&mut self) -> Result<i64, ChunkError> {
-        let zigzag = self.read_varint()?;
-        Ok((zigzag >> 1) as i64 ^ -((zigzag & 1) as i64))
-    }
-
-    fn read_varint(&mut self) -> Result<u64, ChunkError> {
-        let mut value = 0;
-        for shift in (0..64).step_by(7) {
-            let byte = self.bits.read(8);
-            if shift == 63 && byte > 1 {
-                break;
-            }
-            value |= (byte & 0x7f) << shift;
-            if byte < 0x80 {
-                return Ok(value);
-            }
-        }
-        Err(ChunkError::TimeTooLong { sample: self.read })
+        self.bits.varint().ok_or(ChunkError::TimeTooLong { sample: self.read })
     }
 }
 

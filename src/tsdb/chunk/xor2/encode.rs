@@ -4,7 +4,7 @@ use crate::model::sample::{STALE_NAN_BITS, Sample};
 use crate::tsdb::chunk::xor::{ChunkError, Window};
 use crate::tsdb::chunk::xor2::decode::Xor2Iter;
 use crate::tsdb::chunk::xor2::{FIRST_HAS_START, HEADER, LAST_START_CHANGE, START_CHANGE_WIDTHS};
-use crate::tsdb::encoding::bits::BitSink;
+use crate::tsdb::encoding::bits::{BitSink, cut_off};
 
 /// An open XOR2 chunk: samples are appended to it, its bytes are at every moment a whole chunk.
 #[derive(Clone)]
@@ -65,12 +65,8 @@ impl Xor2Chunk {
             sample?;
         }
         let end = 8 * HEADER + iter.bits.position();
-        let mut kept = bytes[..end.div_ceil(8)].to_vec();
-        if let Some(last) = kept.last_mut().filter(|_| !end.is_multiple_of(8)) {
-            *last &= 0xff << (8 - end % 8);
-        }
         Ok(Self {
-            buffer: kept.into(),
+            buffer: cut_off(bytes, end),
             t: iter.t,
             v: iter.v,
             baseline: iter.baseline,
@@ -169,10 +165,10 @@ impl Xor2Chunk {
 
     #[cold]
     fn push_first(&mut self, start: i64, t: i64, bits: u64) {
-        self.push_zigzag(t);
+        self.sink().push_varint(t);
         self.sink().push(bits, 64);
         if start != 0 {
-            self.push_zigzag(t.wrapping_sub(start));
+            self.sink().push_varint(t.wrapping_sub(start));
             self.starts = FIRST_HAS_START;
         }
     }
@@ -180,7 +176,8 @@ impl Xor2Chunk {
     #[cold]
     fn push_second(&mut self, t: i64, bits: u64) {
         self.step = t.wrapping_sub(self.t) as u64;
-        self.push_varint(self.step);
+        let step = self.step;
+        self.sink().push_uvarint(step);
         self.push_value(bits);
     }
 
@@ -269,18 +266,6 @@ impl Xor2Chunk {
         }
         self.sink().push(0xff, 8);
         self.sink().push(change as u64, 64);
-    }
-
-    fn push_zigzag(&mut self, value: i64) {
-        self.push_varint(((value << 1) ^ (value >> 63)) as u64);
-    }
-
-    fn push_varint(&mut self, mut value: u64) {
-        while value >= 0x80 {
-            self.sink().push(value & 0x7f | 0x80, 8);
-            value >>= 7;
-        }
-        self.sink().push(value, 8);
     }
 }
 

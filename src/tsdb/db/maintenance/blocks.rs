@@ -5,7 +5,6 @@ use crate::tsdb::compact::blocks::{CompactError, Target, mark_deletable, merge_b
 use crate::tsdb::compact::plan::{Exclusions, Plan, Reason, plan};
 use crate::tsdb::compact::ranges::{Ranges, longest_block};
 use crate::tsdb::compact::write::WriteError;
-use crate::tsdb::db::blocks::folder;
 use crate::tsdb::db::disk_guard::is_full;
 use crate::tsdb::db::error::MaintenanceError;
 use crate::tsdb::db::maintenance::{Round, io_error, is_stopped, opened};
@@ -48,12 +47,17 @@ impl Round<'_> {
                         // Nothing is wrong with these blocks: as soon as there is space they are merged.
                         break;
                     }
-                    let retry = self.now_ms.saturating_add(RETRY_MS);
-                    self.turn.memory.failed.extend(plan.blocks.iter().map(|block| (*block, retry)));
+                    self.leave_alone(&plan);
                 }
             }
         }
         first_error
+    }
+
+    /// Does not try these blocks again for a while.
+    fn leave_alone(&mut self, plan: &Plan) {
+        let retry = self.now_ms.saturating_add(RETRY_MS);
+        self.turn.memory.failed.extend(plan.blocks.iter().map(|block| (*block, retry)));
     }
 
     fn plan(&mut self) -> Option<Plan> {
@@ -88,19 +92,12 @@ impl Round<'_> {
         let (db, engine) = (self.db, self.engine);
         let begun = Instant::now();
         let ulid = self.new_ulid().map_err(|_| CompactError::Nothing)?;
-        let target = Target { dir: &db.options.dir, ulid, floats: self.floats() };
+        let target = Target { dir: &db.options.dir, ulid, floats: db.settings().float_encoding };
         let is_written = merge_blocks(target, blocks, &db.watch(engine, self.turn.give_way(), &|_| {}))?;
         let child = if is_written {
-            let child = opened(&db.options.dir, ulid).inspect_err(|_| {
-                // Its parents are all there still.
-                if let Err(error) = folder::remove(&db.options.dir, ulid) {
-                    tracing::warn!(%error, block = %ulid, "can't remove a block that can't be opened");
-                }
-            });
-            Some(Arc::new(child.map_err(WriteError::Write)?))
+            Some(opened(&db.options.dir, ulid).map_err(WriteError::Write)?)
         } else if engine.blocks.bound_the_head(&plan.blocks) {
-            let retry = self.now_ms.saturating_add(RETRY_MS);
-            self.turn.memory.failed.extend(plan.blocks.iter().map(|block| (*block, retry)));
+            self.leave_alone(plan);
             return Ok(());
         } else {
             mark_deletable(blocks).map_err(WriteError::Write)?;

@@ -6,23 +6,18 @@ use crate::tsdb::block::ulid::BlockUlid;
 use crate::tsdb::compact::facts::Hints;
 use crate::tsdb::compact::lineage::Lineage;
 use crate::tsdb::compact::write::{BlockPlan, Source, write_block};
-use crate::tsdb::db::blocks::folder;
 use crate::tsdb::db::error::MaintenanceError;
 use crate::tsdb::db::maintenance::{Round, head_source, is_stopped, opened};
 use crate::tsdb::fs::fault;
 use crate::tsdb::head::truncation::Truncation;
 use crate::tsdb::query::source::QueryError;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 impl Round<'_> {
     /// Makes blocks of the head until it is short enough.
     pub(super) fn compact_head(&mut self) -> Result<(), MaintenanceError> {
-        if self.engine.is_head_held {
-            return Ok(());
-        }
-        while self.engine.head.is_compactable() && !self.turn.is_wanted() && !self.is_closing() {
+        while self.engine.is_head_due() && !self.turn.is_wanted() && !self.is_closing() {
             let begun = Instant::now();
             self.turn.memory.head_compacted_at = Some(self.now_ms);
             let compacted = self.compact_head_once();
@@ -76,7 +71,7 @@ impl Round<'_> {
         let ulid = self.new_ulid()?;
         let lineage = lineage(ulid);
         let source = source().map_err(|error| self.failed("read the head", &error))?;
-        let plan = BlockPlan { dir: &db.options.dir, ulid, lineage: &lineage, floats: self.floats() };
+        let plan = BlockPlan { dir: &db.options.dir, ulid, lineage: &lineage, floats: db.settings().float_encoding };
         let observe = |chunk: &_| db.observe_chunk(chunk);
         db.stats.populating_block.store(1, Ordering::Relaxed);
         let written = write_block(plan, vec![source], &db.watch(engine, &db.closing, &observe));
@@ -87,16 +82,8 @@ impl Round<'_> {
             Err(error) if is_stopped(&error) => return Err(MaintenanceError::NotReady),
             Err(error) => return Err(self.failed("write a block of the head", &error)),
         }
-        match opened(&db.options.dir, ulid) {
-            Ok(block) => engine.blocks.add(Arc::new(block)),
-            Err(error) => {
-                // The head has it all: another try writes another block.
-                if let Err(error) = folder::remove(&db.options.dir, ulid) {
-                    tracing::warn!(%error, block = %ulid, "can't remove a block that can't be opened");
-                }
-                return Err(self.failed("open a block of the head", &error));
-            }
-        }
+        let block = opened(&db.options.dir, ulid).map_err(|error| self.failed("open a block of the head", &error))?;
+        engine.blocks.add(block);
         Ok(true)
     }
 }

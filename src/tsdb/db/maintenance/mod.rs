@@ -32,7 +32,6 @@ use crate::tsdb::block::error::BlockError;
 use crate::tsdb::block::open::Block;
 use crate::tsdb::block::segments::format::num_samples;
 use crate::tsdb::block::ulid::BlockUlid;
-use crate::tsdb::chunk::float_chunk::FloatEncoding;
 use crate::tsdb::compact::merge::symbols::{MergedSymbols, Symbols};
 use crate::tsdb::compact::write::{Source, Watch, WriteError};
 use crate::tsdb::db::Db;
@@ -47,6 +46,7 @@ use std::borrow::Cow;
 use std::error::Error;
 use std::io;
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
@@ -100,10 +100,6 @@ impl Round<'_> {
 
     fn is_closing(&self) -> bool {
         self.db.closing.load(Ordering::Acquire)
-    }
-
-    fn floats(&self) -> FloatEncoding {
-        self.db.float_encoding()
     }
 
     fn new_ulid(&self) -> Result<BlockUlid, MaintenanceError> {
@@ -169,9 +165,13 @@ pub(super) fn is_stopped(error: &WriteError) -> bool {
     matches!(error, WriteError::Stopped)
 }
 
-/// Opens a block that was just written.
-pub(super) fn opened(dir: &Path, ulid: BlockUlid) -> Result<Block, BlockError> {
-    Block::open(&folder::path_of(dir, ulid))
+/// Opens a block that was just written. Where that fails it is removed: what it was made of is there still, and may yet lose more.
+pub(super) fn opened(dir: &Path, ulid: BlockUlid) -> Result<Arc<Block>, BlockError> {
+    Block::open(&folder::path_of(dir, ulid)).map(Arc::new).inspect_err(|_| {
+        if let Err(error) = folder::remove(dir, ulid) {
+            tracing::warn!(%error, block = %ulid, "can't remove a block that can't be opened");
+        }
+    })
 }
 
 /// The error of the system that lies behind another one.

@@ -3,6 +3,7 @@
 use crate::tsdb::compact::retention::{Cause, RetentionPolicy, Space, expired};
 use crate::tsdb::db::error::MaintenanceError;
 use crate::tsdb::db::maintenance::Round;
+use crate::tsdb::fs::size::folder_size;
 use std::path::Path;
 use std::sync::atomic::Ordering;
 
@@ -53,17 +54,6 @@ fn beside_blocks(dir: &Path) -> u64 {
     };
     let counted = entries.flatten().filter(|entry| entry.file_name().to_str().is_some_and(counts));
     counted.map(|entry| folder_size(&entry.path())).sum()
-}
-
-/// Bytes of all files below a folder.
-pub(super) fn folder_size(dir: &Path) -> u64 {
-    let Ok(entries) = std::fs::read_dir(dir) else { return 0 };
-    let sizes = entries.flatten().map(|entry| match entry.metadata() {
-        Ok(metadata) if metadata.is_dir() => folder_size(&entry.path()),
-        Ok(metadata) => metadata.len(),
-        Err(_) => 0,
-    });
-    sizes.sum()
 }
 
 #[cfg(test)]

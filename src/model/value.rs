@@ -1,0 +1,78 @@
+//! What a series can have at one time: a float or a native histogram, and when its count began.
+
+use crate::model::histogram::{FloatHistogram, Histogram};
+use crate::model::sample::{STALE_NAN_BITS, Sample};
+
+/// A value of a series.
+#[derive(Clone, Debug)]
+pub enum Value {
+    /// A float; its bits count.
+    Float(f64),
+    /// A native histogram whose counts are whole numbers.
+    Histogram(Box<Histogram>),
+    /// A native histogram whose counts are floats.
+    FloatHistogram(Box<FloatHistogram>),
+}
+
+/// Which variant of [`Value`] a value is. A chunk holds values of one kind only.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ValueKind {
+    /// [`Value::Float`].
+    Float,
+    /// [`Value::Histogram`].
+    Histogram,
+    /// [`Value::FloatHistogram`].
+    FloatHistogram,
+}
+
+/// A value at a time: what is appended, stored and read.
+#[derive(Clone, Debug)]
+pub struct Point {
+    /// When the count began that the value is of, in milliseconds since the Unix epoch; 0 where that is not known.
+    pub start: i64,
+    /// Milliseconds since the Unix epoch.
+    pub t: i64,
+    /// The value.
+    pub value: Value,
+}
+
+impl Value {
+    /// Its kind.
+    #[inline]
+    #[must_use]
+    pub fn kind(&self) -> ValueKind {
+        match self {
+            Self::Float(_) => ValueKind::Float,
+            Self::Histogram(_) => ValueKind::Histogram,
+            Self::FloatHistogram(_) => ValueKind::FloatHistogram,
+        }
+    }
+
+    /// Whether this is the marker of a series' end. A histogram is one by its sum.
+    #[inline]
+    #[must_use]
+    pub fn is_stale(&self) -> bool {
+        let bits = match self {
+            Self::Float(v) => v.to_bits(),
+            Self::Histogram(histogram) => histogram.sum.to_bits(),
+            Self::FloatHistogram(histogram) => histogram.sum.to_bits(),
+        };
+        bits == STALE_NAN_BITS
+    }
+}
+
+impl Point {
+    /// A point of which no start is known.
+    #[inline]
+    #[must_use]
+    pub fn new(t: i64, value: Value) -> Self {
+        Self { start: 0, t, value }
+    }
+}
+
+impl From<Sample> for Point {
+    #[inline]
+    fn from(sample: Sample) -> Self {
+        Self::new(sample.t, Value::Float(sample.v))
+    }
+}
