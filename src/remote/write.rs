@@ -5,7 +5,7 @@
 //! For series that are known nothing is allocated: buffers come from a pool and labels stay where they are.
 
 use crate::model::labels::{LabelError, Labels, LabelsBuilder, METRIC_NAME};
-use crate::model::sample::Sample;
+use crate::model::value::Point;
 use crate::remote::metrics::WriteMetrics;
 use crate::remote::outcome::Outcome;
 use crate::remote::reader::{CountLimits, ReadError, RequestIndex};
@@ -210,7 +210,7 @@ impl Storing<'_> {
             return;
         }
         let refused = SeriesRefusals::default();
-        let reject = |sample: Sample, rejection| refused.note(Reason::from(rejection), sample.t);
+        let reject = |point: Point, rejection| refused.note(Reason::from(rejection), point.t);
         let samples = self.timely(series, &refused);
         let known = match series.packed_labels() {
             Some(packed) => self.appender.append_known(packed, samples, reject),
@@ -230,12 +230,12 @@ impl Storing<'_> {
     }
 
     /// The samples of a series that are not too far ahead; the others are noted.
-    fn timely<'s>(&self, series: &Series<'s>, refused: &'s SeriesRefusals) -> impl Iterator<Item = Sample> + use<'s> {
+    fn timely<'s>(&self, series: &Series<'s>, refused: &'s SeriesRefusals) -> impl Iterator<Item = Point> + use<'s> {
         let latest = self.latest;
-        series.samples().filter(move |sample| {
-            let timely = sample.t <= latest;
+        series.samples().map(Point::from).filter(move |point| {
+            let timely = point.t <= latest;
             if !timely {
-                refused.note(Reason::TooFarAhead, sample.t);
+                refused.note(Reason::TooFarAhead, point.t);
             }
             timely
         })

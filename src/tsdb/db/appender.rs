@@ -1,7 +1,7 @@
 //! The appender that the rest of the program sees: admission in front of the head's.
 
 use crate::model::labels::Labels;
-use crate::model::sample::Sample;
+use crate::model::value::Point;
 use crate::tsdb::db::engine::Engine;
 use crate::tsdb::db::maintenance::bell::Bell;
 use crate::tsdb::db::repeats::Repeats;
@@ -17,8 +17,8 @@ pub struct Appender<'a> {
     engine: &'a Engine,
     bell: &'a Bell,
     inner: HeadAppender<'a>,
-    /// Samples of the series at hand that are older than the head takes.
-    old: Vec<Sample>,
+    /// Points of the series at hand that are older than the head takes.
+    old: Vec<Point>,
     repeats: Repeats<'a>,
 }
 
@@ -58,20 +58,19 @@ impl<'a> Appender<'a> {
     pub fn append_known(
         &mut self,
         packed: &[u8],
-        samples: impl Iterator<Item = Sample>,
-        mut reject: impl FnMut(Sample, Rejection),
+        points: impl Iterator<Item = Point>,
+        mut reject: impl FnMut(Point, Rejection),
     ) -> bool {
         let old = &mut self.old;
-        let is_known = self.inner.append_known(packed, samples, |sample, why| match why {
-            Rejection::OutOfBounds => old.push(sample),
-            _ => reject(sample, why),
+        let is_known = self.inner.append_known(packed, points, |point, why| match why {
+            Rejection::OutOfBounds => old.push(point),
+            _ => reject(point, why),
         });
         if !old.is_empty() {
             match self.engine.head.labels_of(packed) {
                 Some(labels) => self.repeats.judge(&labels, old, &mut reject),
-                None => old.iter().for_each(|sample| reject(*sample, Rejection::OutOfBounds)),
+                None => old.drain(..).for_each(|point| reject(point, Rejection::OutOfBounds)),
             }
-            old.clear();
         }
         is_known
     }
@@ -83,17 +82,16 @@ impl<'a> Appender<'a> {
     pub fn append(
         &mut self,
         labels: &Labels,
-        samples: impl Iterator<Item = Sample>,
-        mut reject: impl FnMut(Sample, Rejection),
+        points: impl Iterator<Item = Point>,
+        mut reject: impl FnMut(Point, Rejection),
     ) -> Result<(), SeriesLimitReached> {
         let old = &mut self.old;
-        let done = self.inner.append(labels, samples, |sample, why| match why {
-            Rejection::OutOfBounds => old.push(sample),
-            _ => reject(sample, why),
+        let done = self.inner.append(labels, points, |point, why| match why {
+            Rejection::OutOfBounds => old.push(point),
+            _ => reject(point, why),
         });
         if !old.is_empty() {
             self.repeats.judge(labels, old, &mut reject);
-            old.clear();
         }
         done
     }

@@ -17,6 +17,7 @@ use crate::model::labels::Labels;
 use crate::model::refs::SeriesRef;
 use crate::model::sample::Sample;
 use crate::model::time::TimeRange;
+use crate::model::value::Point;
 use crate::tsdb::chunk::head_chunks::HeadChunkMeta;
 use crate::tsdb::chunk::mapped_chunk::MappedChunk;
 use crate::tsdb::fs::fault;
@@ -465,7 +466,7 @@ impl<'a> Worker<'a> {
             return;
         }
         self.done.stale += i64::from(sample.is_stale()) - i64::from(state.is_stale());
-        let pushed = state.push(sample, &self.head.policy, self.head.float_encoding());
+        let pushed = state.push(&Point::from(sample), &self.head.policy, self.head.float_encoding());
         drop(state);
         match pushed {
             Pushed::IntoOpenChunk => {}

@@ -7,6 +7,7 @@ use crate::model::labels::LabelsBuilder;
 use crate::model::matcher::{MatchKind, Matcher};
 use crate::model::sample::Sample;
 use crate::model::time::TimeRange;
+use crate::model::value::Point;
 use crate::tsdb::chunk::cut::CutPolicy;
 use crate::tsdb::chunk::float_chunk::FloatEncoding;
 use crate::tsdb::chunk::head_chunks::HeadChunks;
@@ -60,7 +61,7 @@ fn head_of(dir: &Path, series: i64) -> Head {
         let labels = LabelsBuilder::from_iter([("__name__", "up"), ("i", &series.to_string())]).build().unwrap();
         let samples = (0..=series * 3).map(|i| Sample::new(1_000_000 + i * 1000, (i * series) as f64 / 7.0));
         let mut appender = HeadAppender::new(&head, &wal);
-        appender.append(&labels, samples, |_, why| panic!("{why:?}")).unwrap();
+        appender.append(&labels, samples.map(Point::from), |_, why| panic!("{why:?}")).unwrap();
         appender.commit().unwrap();
     }
     wal.close().unwrap();
