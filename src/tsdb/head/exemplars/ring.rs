@@ -130,7 +130,8 @@ impl Ring {
     /// The exemplars of a series in `range`, by time.
     pub(super) fn of_series(&self, series: &Labels, range: TimeRange) -> Vec<Exemplar> {
         let Some(list) = self.series.get(series) else { return Vec::new() };
-        let begin = list.partition_point(|number| self.slots.get(*number).is_some_and(|slot| slot.exemplar.t < range.mint));
+        let begin =
+            list.partition_point(|number| self.slots.get(*number).is_some_and(|slot| slot.exemplar.t < range.mint));
         let found = list.range(begin..).filter_map(|number| self.slots.get(*number));
         found.map(|slot| &slot.exemplar).take_while(|exemplar| exemplar.t <= range.maxt).cloned().collect()
     }
