@@ -9,9 +9,10 @@
 //!
 //! Invariant: what the head accepted reaches the log's queue, also when the appender is dropped.
 
+mod exemplars;
+
 use crate::model::labels::Labels;
 use crate::model::refs::SeriesRef;
-use crate::model::sample::Sample;
 use crate::model::value::{Point, Value};
 use crate::tsdb::chunk::Encoding;
 use crate::tsdb::chunk::float_chunk::{FloatEncoding, FloatIter};
@@ -51,6 +52,8 @@ pub struct SeriesLimitReached {
 pub struct Committed {
     /// Samples that are stored now, those included that were stored before with the same value.
     pub samples: u64,
+    /// Exemplars, in the same way.
+    pub exemplars: u64,
 }
 
 /// Takes the samples of one request.
@@ -78,6 +81,8 @@ struct Bounds {
 struct Tally {
     appended: u64,
     repeated: u64,
+    /// Exemplars that are stored, repeated ones included.
+    exemplars: u64,
     min_time: i64,
     max_time: i64,
     /// Series that became stale less those that came back.
@@ -86,7 +91,7 @@ struct Tally {
 
 impl Default for Tally {
     fn default() -> Self {
-        Self { appended: 0, repeated: 0, min_time: i64::MAX, max_time: i64::MIN, stale: 0 }
+        Self { appended: 0, repeated: 0, exemplars: 0, min_time: i64::MAX, max_time: i64::MIN, stale: 0 }
     }
 }
 
@@ -167,7 +172,7 @@ impl<'a> HeadAppender<'a> {
         self.wal.wait(position)?;
         let sealed = std::mem::take(&mut self.sealed);
         self.head.mapping.map_sealed(&sealed, &self.head.stats);
-        Ok(Committed { samples: self.tally.appended + self.tally.repeated })
+        Ok(Committed { samples: self.tally.appended + self.tally.repeated, exemplars: self.tally.exemplars })
     }
 
     fn create_series(&mut self, labels: &Labels) -> Result<Arc<Series>, SeriesLimitReached> {
@@ -232,7 +237,7 @@ impl<'a> HeadAppender<'a> {
 
     /// Stores an accepted point; whether a chunk was sealed before it.
     fn push(&mut self, reference: SeriesRef, state: &mut SeriesState, point: &Point) -> bool {
-        self.log(reference, point);
+        self.batch.push_point(reference, point);
         state.touched_by = self.batch_id;
         self.tally.appended += 1;
         self.tally.stale += i64::from(point.value.is_stale()) - i64::from(state.is_stale());
@@ -244,14 +249,6 @@ impl<'a> HeadAppender<'a> {
         }
         self.head.stats.chunks_created.fetch_add(1, Ordering::Relaxed);
         !state.sealed().is_empty()
-    }
-
-    /// Adds a point to the log's batch.
-    #[inline]
-    fn log(&mut self, reference: SeriesRef, point: &Point) {
-        if let Value::Float(v) = point.value {
-            self.batch.push_sample(reference, Sample::new(point.t, v));
-        }
     }
 
     fn judge(&mut self, state: &SeriesState, point: &Point) -> Verdict {
