@@ -43,7 +43,7 @@ fn the_highest_schema_leaves_the_bucket_up_to_one_and_the_one_above() {
     };
     histogram.limit_resolution().unwrap();
     assert_eq!(histogram.positive_spans, spans(&[(0, 2)]));
-    assert_eq!(histogram.positive_buckets, [3.5, 3.0]);
+    assert_eq!(histogram.positive_buckets, [3.0, 3.5]);
 }
 
 #[test]
