@@ -26,9 +26,10 @@ fn request(round: i64) -> Vec<u8> {
                 .map(|(name, value)| wire::Label { name: name.into(), value: value.into() })
                 .into(),
             samples: vec![wire::Sample { bits: Some(42.0f64.to_bits()), timestamp: START + round * 15_000 }],
+            ..Default::default()
         })
         .collect();
-    let message = wire::WriteRequest { timeseries }.encode_to_vec();
+    let message = wire::WriteRequest { timeseries, ..Default::default() }.encode_to_vec();
     snap::raw::Encoder::new().compress_vec(&message).expect("a small message")
 }
 

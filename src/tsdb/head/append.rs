@@ -13,7 +13,6 @@ pub mod metadata;
 
 use crate::model::labels::Labels;
 use crate::model::refs::SeriesRef;
-use crate::model::sample::Sample;
 use crate::model::value::{Point, Value};
 use crate::tsdb::chunk::Encoding;
 use crate::tsdb::chunk::float_chunk::{FloatEncoding, FloatIter};
@@ -241,7 +240,7 @@ impl<'a> HeadAppender<'a> {
 
     /// Stores an accepted point; whether a chunk was sealed before it.
     fn push(&mut self, reference: SeriesRef, state: &mut SeriesState, point: &Point) -> bool {
-        self.log(reference, point);
+        self.batch.push_point(reference, point);
         state.touched_by = self.batch_id;
         self.tally.appended += 1;
         self.tally.stale += i64::from(point.value.is_stale()) - i64::from(state.is_stale());
@@ -253,14 +252,6 @@ impl<'a> HeadAppender<'a> {
         }
         self.head.stats.chunks_created.fetch_add(1, Ordering::Relaxed);
         !state.sealed().is_empty()
-    }
-
-    /// Adds a point to the log's batch.
-    #[inline]
-    fn log(&mut self, reference: SeriesRef, point: &Point) {
-        if let Value::Float(v) = point.value {
-            self.batch.push_sample(reference, Sample::new(point.t, v));
-        }
     }
 
     fn judge(&mut self, state: &SeriesState, point: &Point) -> Verdict {
