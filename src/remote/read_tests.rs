@@ -3,11 +3,12 @@
 use super::{ReadError, ReadLimits, SERIES_BYTES, Stop, TIMESERIES_KEY, answer, decode_request, header, put_sample};
 use crate::metrics::registry::Registry;
 use crate::model::sample::Sample;
+use crate::remote::limits::{LabelLimits, WriteLimits};
 use crate::remote::metadata::MetadataLimits;
 use crate::remote::metrics::WriteMetrics;
 use crate::remote::pb::prometheus as pb;
 use crate::remote::reader::CountLimits;
-use crate::remote::write::{LabelLimits, Packing, WriteLimits, Writer};
+use crate::remote::write::{Packing, Writer};
 use crate::tsdb::db::Db;
 use crate::tsdb::db::options::DbOptions;
 use flate2::read::GzDecoder;

@@ -1,16 +1,17 @@
 //! What becomes of the samples of a request.
 
-use super::{LabelLimits, Packing, WriteError, WriteLimits, Writer};
+use super::{Packing, WriteError, Writer};
 use crate::metrics::registry::Registry;
 use crate::metrics::text::Format;
 use crate::model::matcher::{MatchKind, Matcher};
 use crate::model::time::TimeRange;
+use crate::remote::limits::{LabelLimits, WriteLimits};
 use crate::remote::metadata::MetadataLimits;
 use crate::remote::metrics::WriteMetrics;
 use crate::remote::outcome::Outcome;
 use crate::remote::pb::prometheus as pb;
 use crate::remote::reader::{CountLimits, ReadError};
-use crate::remote::refusal::Reason;
+use crate::remote::reason::Reason;
 use crate::tsdb::db::Db;
 use crate::tsdb::db::appender::Unavailable;
 use crate::tsdb::db::options::DbOptions;
