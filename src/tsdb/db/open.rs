@@ -260,7 +260,7 @@ impl Db {
             self.progress.min.store(i64::from(first.number), Ordering::Relaxed);
             self.progress.max.store(i64::from(last.number), Ordering::Relaxed);
         }
-        let Replayed { report, damage } =
+        let Replayed { report, damage, .. } =
             Replay::new(head, chunks).run(&files, self.options.replay_workers, &self.progress);
         let damage = match damage {
             None => return Ok((report, None)),

@@ -3,6 +3,8 @@
 //! A sample enters the open chunk. A chunk that is full is *sealed*: its bytes stay in memory, in order, until the log has
 //! been written and they are in `chunks_head/`; from then on only a [`crate::tsdb::chunk::mapped_chunk::MappedChunk`] of them is kept.
 //!
+//! Late points have chunks of their own ([`crate::tsdb::head::ooo`]).
+//!
 //! Invariant: mapped, sealed and open chunks follow each other in time without overlap; every timestamp is
 //! greater than the one before. All of it is guarded by the mutex in [`Series::state`], held for one series, for microseconds; longer only while a
 //! sender repeats many old samples of one series, each of which is looked up.
@@ -18,6 +20,7 @@ use crate::tsdb::chunk::float_chunk::{FloatChunk, FloatEncoding};
 use crate::tsdb::chunk::mapped_chunk::{MappedChunk, MappedChunks};
 use crate::tsdb::fs::fault;
 use crate::tsdb::head::in_flight::BatchId;
+use crate::tsdb::head::ooo::state::OutOfOrder;
 use parking_lot::Mutex;
 use std::sync::Arc;
 
@@ -44,6 +47,8 @@ pub struct SeriesState {
     sealed: Option<Box<Vec<SealedChunk>>>,
     /// Full chunks in `chunks_head/`, oldest first.
     pub mapped: MappedChunks,
+    /// Its late points, where it has some.
+    pub late: Option<Box<OutOfOrder>>,
     /// The batch that touched the series last; while it is in flight, its samples (and a new series' record) are not in the log.
     pub touched_by: BatchId,
     /// Its type, unit and help text, where these are known.
@@ -97,6 +102,7 @@ impl Series {
             open: None,
             sealed: None,
             mapped: MappedChunks::default(),
+            late: None,
             touched_by,
             metadata: None,
             is_dead: false,
@@ -106,7 +112,7 @@ impl Series {
 }
 
 impl SeriesState {
-    /// Time of the newest sample, ms; `None` for a series without samples.
+    /// Time of the newest sample in order, ms; `None` for a series without samples.
     #[must_use]
     pub fn max_time(&self) -> Option<i64> {
         self.open
@@ -150,13 +156,13 @@ impl SeriesState {
         chunks.iter().for_each(|chunk| self.mapped.push(*chunk));
     }
 
-    /// Time of the oldest sample, ms; `None` for a series without samples.
+    /// Time of the oldest sample in order, ms; `None` for a series without samples.
     #[must_use]
     pub fn min_time(&self) -> Option<i64> {
         self.mapped.iter().next().map(MappedChunk::mint).or_else(|| self.in_memory_since())
     }
 
-    /// Forgets the chunks that end before `mint` ms, and gives how many they were.
+    /// Forgets the chunks in order that end before `mint` ms, and gives how many they were.
     pub fn drop_before(&mut self, mint: i64) -> usize {
         let mut dropped = self.mapped.drop_before(mint);
         let old = self.sealed().iter().take_while(|chunk| chunk.maxt < mint).count();
@@ -174,7 +180,7 @@ impl SeriesState {
     /// Whether there is no chunk.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.open.is_none() && self.sealed.is_none() && self.mapped.is_empty()
+        self.open.is_none() && self.sealed.is_none() && self.mapped.is_empty() && self.late.is_none()
     }
 
     /// Appends a point that is newer than [`Self::max_time`], cutting a new chunk where `policy` wants one.
@@ -239,6 +245,7 @@ mod tests {
     use crate::tsdb::chunk::cut::CutPolicy;
     use crate::tsdb::chunk::float_chunk::FloatEncoding;
     use crate::tsdb::head::in_flight::BatchId;
+    use crate::tsdb::head::ooo::state::OutOfOrder;
 
     #[test]
     fn another_encoding_is_that_of_the_next_chunk() {
