@@ -14,6 +14,8 @@ pub struct Settings {
     pub stale_series_threshold: f64,
     /// In which encoding new chunks of floats are written.
     pub float_encoding: FloatEncoding,
+    /// How far behind the newest sample of the head a sample may be that is older than the newest of its series, ms; 0 for none.
+    pub out_of_order_window_ms: i64,
 }
 
 /// What is kept. A limit of 0 is none.
@@ -43,7 +45,12 @@ pub const DEFAULT_RETENTION_MS: i64 = 15 * 24 * 3_600_000;
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { retention: Retention::default(), stale_series_threshold: 0.0, float_encoding: FloatEncoding::Xor }
+        Self {
+            retention: Retention::default(),
+            stale_series_threshold: 0.0,
+            float_encoding: FloatEncoding::Xor,
+            out_of_order_window_ms: 0,
+        }
     }
 }
 
