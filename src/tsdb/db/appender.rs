@@ -100,6 +100,16 @@ impl<'a> Appender<'a> {
         done
     }
 
+    /// Appends exemplars to the series whose labels have exactly these bytes; its samples come first.
+    pub fn append_exemplars(
+        &mut self,
+        packed: &[u8],
+        exemplars: impl Iterator<Item = Exemplar>,
+        reject: impl FnMut(Exemplar, ExemplarRejection),
+    ) {
+        self.inner.append_exemplars(packed, exemplars, reject);
+    }
+
     /// Sets the metadata of the series whose labels have exactly these bytes; `false`, and nothing done, where there is none.
     pub fn set_metadata(&mut self, packed: &[u8], metadata: &Metadata) -> bool {
         self.inner.set_metadata(packed, metadata)
@@ -111,16 +121,6 @@ impl<'a> Appender<'a> {
     /// [`FamilyError`].
     pub fn set_family_metadata(&mut self, family: &str, metadata: &Metadata) -> Result<(), FamilyError> {
         self.inner.set_family_metadata(family, metadata)
-    }
-
-    /// Appends exemplars to the series whose labels have exactly these bytes; its samples come first.
-    pub fn append_exemplars(
-        &mut self,
-        packed: &[u8],
-        exemplars: impl Iterator<Item = Exemplar>,
-        reject: impl FnMut(Exemplar, ExemplarRejection),
-    ) {
-        self.inner.append_exemplars(packed, exemplars, reject);
     }
 
     /// Returns when the log holds what was appended, as the sync mode promises.

@@ -90,8 +90,8 @@ pub struct Head {
     tombstones: RwLock<Tombstones>,
     /// Series that were collected, each with the time (ms) until which the log has samples of it.
     collected: Mutex<HashMap<SeriesRef, i64>>,
-    metadata: HeadMetadata,
     exemplars: Exemplars,
+    metadata: HeadMetadata,
 }
 
 /// What a head is made of.
@@ -127,8 +127,8 @@ impl Head {
             drops: AtomicU64::new(0),
             tombstones: RwLock::default(),
             collected: Mutex::default(),
-            metadata: HeadMetadata::default(),
             exemplars: Exemplars::default(),
+            metadata: HeadMetadata::default(),
         }
     }
 

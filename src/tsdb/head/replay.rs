@@ -235,14 +235,6 @@ impl<'a> Replay<'a> {
         self.report.histograms_not_served += times.filter(|t| *t >= min_valid).count() as u64;
     }
 
-    fn metadata(&mut self, entry: &RefMetadata) {
-        let series = self.aliases.get(&entry.series).copied().unwrap_or(entry.series);
-        self.report.metadata += 1;
-        if !self.head.restore_metadata(series, &entry.metadata) {
-            self.report.metadata_unknown += 1;
-        }
-    }
-
     /// One that the ring refuses was refused when it was written, too, or would be by the size and the window of today.
     fn exemplar(&mut self, RefExemplar { series, exemplar }: RefExemplar) {
         if exemplar.t < self.head.times.min_valid() {
@@ -252,6 +244,14 @@ impl<'a> Replay<'a> {
         match self.head.series.get_by_ref(series) {
             Some(series) => _ = self.head.exemplars.add(&series.labels, &exemplar),
             None => self.report.unknown_refs += 1,
+        }
+    }
+
+    fn metadata(&mut self, entry: &RefMetadata) {
+        let series = self.aliases.get(&entry.series).copied().unwrap_or(entry.series);
+        self.report.metadata += 1;
+        if !self.head.restore_metadata(series, &entry.metadata) {
+            self.report.metadata_unknown += 1;
         }
     }
 
