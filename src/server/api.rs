@@ -34,6 +34,11 @@ pub(crate) fn json_of(body: Body) -> Response {
     ([(CONTENT_TYPE, HeaderValue::from_static("application/json"))], body).into_response()
 }
 
+/// The text of an answer with data, to be sent by who has made it.
+pub(crate) fn encode_success(data: &impl Serialize) -> serde_json::Result<Vec<u8>> {
+    serde_json::to_vec(&Success { status: "success", data })
+}
+
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let (status, error_type, error) = match self {

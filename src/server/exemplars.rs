@@ -30,8 +30,8 @@ use std::fmt::Write as _;
 
 /// Answers the request.
 pub(crate) async fn query_exemplars(State(context): State<SharedContext>, request: Request) -> Response {
-    if let Err(refused) = ingest::admit(&context) {
-        return refused.into_http_and_close();
+    if ingest::admit(&context).is_err() {
+        return ApiError::Unavailable("Service Unavailable".to_owned()).into_response();
     }
     let wanted = parameters::read(&context, request).await.and_then(|parameters| wanted(&parameters));
     let wanted = match wanted {

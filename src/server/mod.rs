@@ -20,6 +20,7 @@
 //! | `export`         | samples as JSON lines                                         |
 //! | `exemplars`      | exemplars of what an expression selects                       |
 //! | `admin`          | delete, clean up, snapshot                                    |
+//! | `metadata`       | type, help and unit of metrics                                |
 //! | `lifecycle_api`  | reload and quit                                               |
 //! | `api`            | the envelope of Prometheus's HTTP API                         |
 //! | `status`         | health, readiness, metrics, build                             |
@@ -48,6 +49,7 @@ pub mod lifecycle;
 mod lifecycle_api;
 pub mod listener;
 mod media_type;
+mod metadata;
 mod parameters;
 mod read;
 pub mod refused;

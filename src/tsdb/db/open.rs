@@ -342,7 +342,7 @@ impl OpenReport {
         if replay.entries_not_served > 0 {
             tracing::warn!(
                 entries = replay.entries_not_served,
-                "the log has metadata or late samples: this version does not serve them"
+                "the log has late samples: this version does not serve them"
             );
         }
         if replay.histograms_not_served > 0 {

@@ -8,6 +8,7 @@
 //! sender repeats many old samples of one series, each of which is looked up.
 
 use crate::model::labels::Labels;
+use crate::model::metadata::Metadata;
 use crate::model::refs::SeriesRef;
 use crate::model::sample::Sample;
 use crate::model::value::{Point, Value};
@@ -45,6 +46,8 @@ pub struct SeriesState {
     pub mapped: MappedChunks,
     /// The batch that touched the series last; while it is in flight, its samples (and a new series' record) are not in the log.
     pub touched_by: BatchId,
+    /// Its type, unit and help text, where these are known.
+    pub metadata: Option<Arc<Metadata>>,
     /// Whether the series was collected: it takes no more samples, its labels are those of another series from now on.
     pub is_dead: bool,
 }
@@ -90,8 +93,14 @@ impl Series {
     /// A series without samples, created by the batch `touched_by`.
     #[must_use]
     pub fn new(reference: SeriesRef, hash: u64, labels: Labels, touched_by: BatchId) -> Self {
-        let state =
-            SeriesState { open: None, sealed: None, mapped: MappedChunks::default(), touched_by, is_dead: false };
+        let state = SeriesState {
+            open: None,
+            sealed: None,
+            mapped: MappedChunks::default(),
+            touched_by,
+            metadata: None,
+            is_dead: false,
+        };
         Self { reference, hash, labels, state: Mutex::new(state) }
     }
 }
