@@ -9,6 +9,7 @@ use crate::config::file::ConfigFile;
 use crate::config::flags::{Feature, StorageFlags};
 use crate::tsdb::chunk::float_chunk::FloatEncoding;
 use crate::tsdb::db::settings::{DEFAULT_RETENTION_MS, Retention, RetentionOrigin, Settings};
+use crate::tsdb::head::exemplars::DEFAULT_MAX_EXEMPLARS;
 use std::time::Duration;
 
 /// The out-of-order window where none is named.
@@ -30,6 +31,7 @@ pub fn at_reload(flags: &StorageFlags, file: &ConfigFile, encoding: FloatEncodin
         stale_series_threshold: file.tsdb.stale_series_threshold,
         float_encoding: file.tsdb.float_encoding.unwrap_or(encoding),
         out_of_order_window_ms: millis(file.tsdb.out_of_order_window.unwrap_or(DEFAULT_OUT_OF_ORDER_WINDOW)),
+        max_exemplars: file.max_exemplars.unwrap_or(DEFAULT_MAX_EXEMPLARS),
     }
 }
 
@@ -108,6 +110,13 @@ mod tests {
         assert_eq!(window(""), 2 * HOUR);
         assert_eq!(window("storage: {tsdb: {out_of_order_time_window: 30m}}"), HOUR / 2);
         assert_eq!(window("storage: {tsdb: {out_of_order_time_window: 0s}}"), 0);
+    }
+
+    #[test]
+    fn a_hundred_thousand_exemplars_are_kept_unless_the_file_says_otherwise() {
+        let max = |text: &str| at_start(&flags(&[]), &file::parse_for_tests(text)).max_exemplars;
+        assert_eq!(max(""), 100_000);
+        assert_eq!(max("storage: {exemplars: {max_exemplars: 0}}"), 0);
     }
 
     #[test]

@@ -122,6 +122,7 @@ impl Db {
         *self.settings.write() = settings;
         if let Some(engine) = self.engine.get() {
             engine.head.set_float_encoding(settings.float_encoding);
+            engine.head.exemplars().configure(settings.exemplars());
         }
         Ok(())
     }
@@ -130,7 +131,8 @@ impl Db {
     fn begin_late_log(&self, engine: &Engine, window_ms: i64) -> Result<(), MaintenanceError> {
         let _one_at_a_time = self.settings.write();
         if window_ms > 0 && engine.wbl.get().is_none() {
-            let wbl = late_log::open(&self.options).map_err(|error| self.failed("begin the out-of-order log", &error))?;
+            let wbl =
+                late_log::open(&self.options).map_err(|error| self.failed("begin the out-of-order log", &error))?;
             let _ = engine.wbl.set(wbl);
         }
         Ok(())
