@@ -2,6 +2,7 @@
 
 use allocation_counter::measure;
 use narthex::metrics::registry::Registry;
+use narthex::remote::metadata::MetadataLimits;
 use narthex::remote::metrics::WriteMetrics;
 use narthex::remote::reader::CountLimits;
 use narthex::remote::write::Packing;
@@ -25,9 +26,10 @@ fn request(round: i64) -> Vec<u8> {
                 .map(|(name, value)| wire::Label { name: name.into(), value: value.into() })
                 .into(),
             samples: vec![wire::Sample { bits: Some(42.0f64.to_bits()), timestamp: START + round * 15_000 }],
+            ..Default::default()
         })
         .collect();
-    let message = wire::WriteRequest { timeseries }.encode_to_vec();
+    let message = wire::WriteRequest { timeseries, ..Default::default() }.encode_to_vec();
     snap::raw::Encoder::new().compress_vec(&message).expect("a small message")
 }
 
@@ -40,6 +42,7 @@ fn a_request_for_known_series_allocates_no_more_for_2000_series_than_for_a_few()
         decoded_bytes: 64 << 20,
         counts: CountLimits { series: 200_000, samples: 2_000_000 },
         labels: LabelLimits { count: 256, name_bytes: 4096, value_bytes: 4096 },
+        metadata: MetadataLimits { name_bytes: 4096, text_bytes: 4096 },
         max_future_ms: 600_000,
     };
     let writer = Writer::new(limits, WriteMetrics::register(&mut Registry::new()));

@@ -32,7 +32,7 @@ fn bytes(what: &'static str, body: Vec<u8>, status: u16) -> Row {
 
 /// A row with series, refused for the reason given; the answer names the first of them.
 fn refused(what: &'static str, says: &[&'static str], timeseries: Vec<TimeSeries>) -> Row {
-    Row { what, body: WriteRequest { timeseries }.body(), status: 400, says: says.to_vec() }
+    Row { what, body: WriteRequest { timeseries, ..WriteRequest::default() }.body(), status: 400, says: says.to_vec() }
 }
 
 fn series(labels: &[(&str, &str)], samples: &[(i64, f64)]) -> TimeSeries {
@@ -78,7 +78,7 @@ fn stored(server: &Server) -> Samples {
 
 fn stored_is(server: &Server, expected: &[TimeSeries], what: &str) {
     let mut samples = Samples::new();
-    samples.add_request(&WriteRequest { timeseries: expected.to_vec() });
+    samples.add_request(&WriteRequest { timeseries: expected.to_vec(), ..WriteRequest::default() });
     stored(server).assert_equals(&samples, what);
 }
 
@@ -113,7 +113,7 @@ fn bytes_that_are_no_request_are_refused_whole() {
         bytes("a length beyond the body", snappy(&[0x0a, 0xff, 0xff, 0xff, 0xff, 0x07]), 400),
     ]);
     stored_is(&server, &[], "after bytes that are no request");
-    let empty = server.remote().write(&WriteRequest { timeseries: Vec::new() });
+    let empty = server.remote().write(&WriteRequest { timeseries: Vec::new(), ..WriteRequest::default() });
     assert_eq!(empty.status, 204, "a request without series");
 }
 
@@ -157,7 +157,7 @@ fn labels_in_any_order_and_empty_values_lead_to_one_series() {
 
     // Several entries of equal labels in one request are one series as well.
     let parts = vec![series(ways[0], &[(BEGIN + 10, 1.0)]), series(ways[2], &[(BEGIN + 11, 2.0)])];
-    server.remote().write_ok(&WriteRequest { timeseries: parts });
+    server.remote().write_ok(&WriteRequest { timeseries: parts, ..WriteRequest::default() });
     let longer = [all.as_slice(), &[(BEGIN + 10, 1.0), (BEGIN + 11, 2.0)]].concat();
     stored_is(&server, &[series(ways[0], &longer)], "two entries of one series");
 }
@@ -170,8 +170,8 @@ fn every_float_is_stored_with_its_bits() {
     let bits: Vec<u64> = plain.iter().map(|value| value.to_bits()).chain(payloads).collect();
     let samples = (0..).zip(&bits).map(|(number, &bits)| Sample { bits: Some(bits), timestamp: BEGIN + number });
     let labels = vec![Label { name: "__name__".into(), value: "floats".into() }];
-    let odd = TimeSeries { labels, samples: samples.collect() };
-    server.remote().write_ok(&WriteRequest { timeseries: vec![odd.clone()] });
+    let odd = TimeSeries { labels, samples: samples.collect(), ..TimeSeries::default() };
+    server.remote().write_ok(&WriteRequest { timeseries: vec![odd.clone()], ..WriteRequest::default() });
     stored_is(&server, &[odd], "odd floats");
 }
 
@@ -191,7 +191,7 @@ fn samples_far_away_in_time_are_refused_with_the_reason() {
     stored_is(&server, &[], "after times far away");
     let soon = now() + HOUR / 12;
     let near = series(&[("__name__", "near")], &[(soon, 1.0)]);
-    server.remote().write_ok(&WriteRequest { timeseries: vec![near] });
+    server.remote().write_ok(&WriteRequest { timeseries: vec![near], ..WriteRequest::default() });
 }
 
 #[test]
@@ -227,14 +227,14 @@ fn a_sample_against_what_is_stored_is_judged_by_time_and_bits() {
 fn of_a_partly_bad_request_the_good_is_stored_and_the_bad_counted_and_named() {
     let server = run(Vec::new());
     let known = series(&[("__name__", "known")], &[(BEGIN, 1.0), (BEGIN + 10, 2.0)]);
-    server.remote().write_ok(&WriteRequest { timeseries: vec![known] });
+    server.remote().write_ok(&WriteRequest { timeseries: vec![known], ..WriteRequest::default() });
 
     let mixed = vec![
         series(&[("__name__", "known")], &[(BEGIN, 9.0), (BEGIN + 5, 9.0), (BEGIN + 20, 3.0)]),
         series(&[("a", "nameless")], &[(BEGIN, 1.0), (BEGIN + 1, 1.0)]),
         series(&[("__name__", "new")], &[(BEGIN, 1.0), (BEGIN, 1.0), (BEGIN, 2.0), (BEGIN + 1, 3.0)]),
     ];
-    let answer = server.remote().write(&WriteRequest { timeseries: mixed });
+    let answer = server.remote().write(&WriteRequest { timeseries: mixed, ..WriteRequest::default() });
     let text = answer.text();
     assert_eq!(answer.status, 400, "{text}");
     for part in ["duplicate", "out of order", "known", "nameless", "new"] {
@@ -255,7 +255,7 @@ fn new_series_over_the_limit_are_refused_and_known_ones_go_on() {
     good.one_more(&server, "nothing");
     let many: Vec<String> = (0..5).map(|number| format!("s{number}")).collect();
     let many = many.iter().map(|name| series(&[("__name__", name)], &[(BEGIN, 1.0)])).collect();
-    let answer = server.remote().write(&WriteRequest { timeseries: many });
+    let answer = server.remote().write(&WriteRequest { timeseries: many, ..WriteRequest::default() });
     assert_eq!(answer.status, 400, "{}", answer.text());
     assert!(answer.text().contains("s2") && answer.text().contains("limit"), "{}", answer.text());
     good.one_more(&server, "too many series");

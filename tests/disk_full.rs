@@ -162,9 +162,10 @@ fn request(sender: usize, at: i64) -> WriteRequest {
                 pair("sender", sender.to_string()),
             ],
             samples: (at..at + SAMPLES).map(sample).collect(),
+            ..TimeSeries::default()
         }
     };
-    WriteRequest { timeseries: (0..SERIES).map(series).collect() }
+    WriteRequest { timeseries: (0..SERIES).map(series).collect(), ..WriteRequest::default() }
 }
 
 /// How a disk fills.

@@ -58,7 +58,7 @@ fn every_acknowledged_sample_of_racing_appenders_is_there_after_a_restart() {
                         let t = clock.fetch_add(1, Ordering::Relaxed);
                         let sample = Sample::new(t, t as f64);
                         let mut refused = false;
-                        appender.append(&one, std::iter::once(sample), |_, _| refused = true).unwrap();
+                        appender.append(&one, std::iter::once(sample.into()), |_, _| refused = true).unwrap();
                         if !refused {
                             taken.push((one.to_string(), sample));
                         }
@@ -92,7 +92,7 @@ fn a_read_during_writes_sees_all_that_was_acknowledged_before_and_of_each_series
             for i in 1..=5000 {
                 let mut appender = db.appender().unwrap();
                 let sample = Sample::new(start + i, i as f64);
-                appender.append(&labels("read_while_written", 0), std::iter::once(sample), |_, _| {}).unwrap();
+                appender.append(&labels("read_while_written", 0), std::iter::once(sample.into()), |_, _| {}).unwrap();
                 appender.commit().unwrap();
                 newest.store(i, Ordering::Release);
             }
@@ -115,10 +115,10 @@ fn an_appender_that_is_dropped_without_a_commit_still_reaches_the_log() {
     let dir = tempfile::tempdir().unwrap();
     let db = open(dir.path());
     let mut appender = db.appender().unwrap();
-    appender.append(&labels("dropped", 0), std::iter::once(Sample::new(1_000_000, 1.0)), |_, _| {}).unwrap();
+    appender.append(&labels("dropped", 0), std::iter::once(Sample::new(1_000_000, 1.0).into()), |_, _| {}).unwrap();
     drop(appender);
     let mut appender = db.appender().unwrap();
-    appender.append(&labels("dropped", 0), std::iter::once(Sample::new(1_000_001, 2.0)), |_, _| {}).unwrap();
+    appender.append(&labels("dropped", 0), std::iter::once(Sample::new(1_000_001, 2.0).into()), |_, _| {}).unwrap();
     appender.commit().unwrap();
     let before = everything(&db);
     drop(db);

@@ -100,7 +100,7 @@ fn written(compression: Compression, requests: i64) -> (tempfile::TempDir, Store
                 LabelsBuilder::from_iter([("__name__", "damaged"), ("number", number.as_str())]).build().unwrap();
             let value = f64::from_bits((request as u64 * 0x9e37_79b9_7f4a_7c15) ^ series);
             let sample = Sample::new(START + request * 1000, value);
-            appender.append(&labels, std::iter::once(sample), |_, _| panic!("refused")).unwrap();
+            appender.append(&labels, std::iter::once(sample.into()), |_, _| panic!("refused")).unwrap();
         }
         appender.commit().unwrap();
     }

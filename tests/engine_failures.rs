@@ -33,7 +33,9 @@ fn labels(name: &str) -> Labels {
 
 fn append(db: &Db, name: &str, t: i64) -> Result<u64, WalError> {
     let mut appender = db.appender().expect("writes are taken");
-    appender.append(&labels(name), std::iter::once(Sample::new(t, t as f64)), |_, why| panic!("{why:?}")).unwrap();
+    appender
+        .append(&labels(name), std::iter::once(Sample::new(t, t as f64).into()), |_, why| panic!("{why:?}"))
+        .unwrap();
     appender.commit().map(|committed| committed.samples)
 }
 

@@ -9,6 +9,7 @@ use engine::everything;
 use narthex::model::labels::{Labels, LabelsBuilder};
 use narthex::model::sample::Sample;
 use narthex::model::time::TimeRange;
+use narthex::model::value::{Point, Value};
 use narthex::tsdb::db::Db;
 use narthex::tsdb::db::options::DbOptions;
 use narthex::tsdb::head::append::Rejection;
@@ -37,7 +38,12 @@ fn labels(series: u8) -> Labels {
 fn append(db: &Db, series: u8, samples: &[Sample]) -> Vec<(Sample, Rejection)> {
     let mut refused = Vec::new();
     let mut appender = db.appender().unwrap();
-    appender.append(&labels(series), samples.iter().copied(), |sample, why| refused.push((sample, why))).unwrap();
+    appender
+        .append(&labels(series), samples.iter().copied().map(Point::from), |point, why| {
+            let Value::Float(v) = point.value else { panic!("{point:?} was never sent") };
+            refused.push((Sample::new(point.t, v), why));
+        })
+        .unwrap();
     appender.commit().unwrap();
     refused
 }
@@ -189,7 +195,7 @@ fn over_the_limit_no_series_is_made_and_known_ones_go_on() {
         assert!(append(&db, series, &[Sample::new(HOUR, 1.0)]).is_empty());
     }
     let mut appender = db.appender().unwrap();
-    let refused = appender.append(&labels(3), std::iter::once(Sample::new(HOUR, 1.0)), |_, _| {});
+    let refused = appender.append(&labels(3), std::iter::once(Sample::new(HOUR, 1.0).into()), |_, _| {});
     assert_eq!(refused.unwrap_err().limit, 2);
     appender.commit().unwrap();
     assert!(append(&db, 2, &[Sample::new(HOUR + 1, 2.0)]).is_empty());
@@ -228,6 +234,10 @@ fn a_request_that_is_repeated_after_its_samples_became_a_block_is_stored_and_ano
     assert_eq!(append(&db, 3, &samples[..1]), [(samples[0], Rejection::OutOfBounds)], "another series has none there");
     let mut appender = db.appender().unwrap();
     let known = labels(1);
-    assert!(appender.append_known(known.as_packed(), samples[..50].iter().copied(), |_, why| panic!("{why:?}")));
+    assert!(
+        appender.append_known(known.as_packed(), samples[..50].iter().copied().map(Point::from), |_, why| panic!(
+            "{why:?}"
+        ))
+    );
     assert_eq!(appender.commit().unwrap().samples, 50);
 }

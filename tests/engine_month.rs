@@ -129,8 +129,8 @@ impl Month {
             if let Some(v) = sample {
                 let series = &mut self.live[number];
                 appender
-                    .append(&series.labels, std::iter::once(Sample::new(at, v)), |sample, why| {
-                        panic!("{sample:?} {why:?}")
+                    .append(&series.labels, std::iter::once(Sample::new(at, v).into()), |point, why| {
+                        panic!("{point:?} {why:?}")
                     })
                     .unwrap();
                 series.samples.push((at, v.to_bits()));

@@ -38,7 +38,7 @@ fn write(db: &Db, hours: std::ops::Range<i64>) {
             let name = if series % 3 == 0 { format!("s{series}_{generation}") } else { format!("s{series}") };
             let labels = LabelsBuilder::from_iter([("__name__", name.as_str()), ("job", "x")]).build().unwrap();
             let sample = Sample::new(t + series, (t % 997) as f64);
-            appender.append(&labels, std::iter::once(sample), |_, why| panic!("{why:?}")).unwrap();
+            appender.append(&labels, std::iter::once(sample.into()), |_, why| panic!("{why:?}")).unwrap();
         }
         appender.commit().unwrap();
     }

@@ -8,6 +8,7 @@ use engine::everything;
 use narthex::model::labels::{Labels, LabelsBuilder};
 use narthex::model::refs::SeriesRef;
 use narthex::model::sample::Sample;
+use narthex::model::value::Point;
 use narthex::tsdb::chunk::Encoding;
 use narthex::tsdb::chunk::head_chunks::HeadChunks;
 use narthex::tsdb::chunk::head_chunks::format::NewChunk;
@@ -42,7 +43,9 @@ fn samples(numbers: std::ops::Range<i64>) -> Vec<Sample> {
 
 fn append(db: &Db, numbers: std::ops::Range<i64>) {
     let mut appender = db.appender().expect("writes are taken");
-    appender.append(&labels(), samples(numbers).into_iter(), |_, why| panic!("{why:?}")).expect("no limit");
+    appender
+        .append(&labels(), samples(numbers).into_iter().map(Point::from), |_, why| panic!("{why:?}"))
+        .expect("no limit");
     appender.commit().expect("a good disk");
 }
 

@@ -11,6 +11,7 @@ use narthex::model::labels::LabelsBuilder;
 use narthex::model::matcher::{MatchKind, Matcher};
 use narthex::model::sample::Sample;
 use narthex::model::time::TimeRange;
+use narthex::model::value::Point;
 use narthex::tsdb::db::Db;
 use narthex::tsdb::db::maintenance_api::SnapshotParts;
 use narthex::tsdb::db::options::{DbOptions, HeadAtStop};
@@ -34,7 +35,7 @@ fn append(db: &Db, hours: i64) {
     let labels = LabelsBuilder::from_iter([("__name__", "up")]).build().unwrap();
     let samples = (0..hours * 60).map(|minute| Sample::new(BEGIN + minute * MINUTE, minute as f64));
     let mut appender = db.appender().unwrap();
-    appender.append(&labels, samples, |_, why| panic!("{why:?}")).unwrap();
+    appender.append(&labels, samples.map(Point::from), |_, why| panic!("{why:?}")).unwrap();
     appender.commit().unwrap();
 }
 

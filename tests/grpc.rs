@@ -96,6 +96,7 @@ fn what_is_written_over_grpc_is_read_over_http() {
             TimeSeries::new(&[("__name__", "grpc"), ("n", "1")], &[(BEGIN, 1.0), (BEGIN + 1, f64::INFINITY)]),
             TimeSeries::new(&[("n", "2"), ("__name__", "grpc")], &[(BEGIN, 2.0)]),
         ],
+        ..WriteRequest::default()
     };
     assert_eq!(client.write(request.clone()).expect("all is stored"), 3);
     assert_eq!(client.write(request.clone()).expect("a repeat is stored"), 3);

@@ -142,13 +142,14 @@ fn request(sender: usize, time: i64) -> WriteRequest {
     let series = |labels: &[(&str, &str)]| TimeSeries {
         labels: labels.iter().map(|&(name, value)| Label { name: name.to_owned(), value: value.to_owned() }).collect(),
         samples: vec![sample()],
+        ..TimeSeries::default()
     };
     let own = |number: usize| {
         series(&[("__name__", "own"), ("number", &number.to_string()), ("sender", &sender.to_string())])
     };
     let mut timeseries: Vec<TimeSeries> = (0..OWN_SERIES).map(own).collect();
     timeseries.push(series(&[("__name__", "once"), ("time", &time.to_string())]));
-    WriteRequest { timeseries }
+    WriteRequest { timeseries, ..WriteRequest::default() }
 }
 
 /// How a life ends at a fault point.

@@ -211,8 +211,10 @@ fn what_a_start_accepts_of_a_damaged_log_a_checkpoint_accepts() {
         for t in minutes(BEGIN + 11 * HOUR, BEGIN + 16 * HOUR) {
             let mut appender = db.appender().unwrap();
             for name in &crowd {
-                let reject = |sample, why| panic!("{sample:?} {why:?}");
-                appender.append(&labels(name), std::iter::once(Sample::new(t, random.random())), reject).unwrap();
+                let reject = |point, why| panic!("{point:?} {why:?}");
+                appender
+                    .append(&labels(name), std::iter::once(Sample::new(t, random.random()).into()), reject)
+                    .unwrap();
             }
             appender.commit().unwrap();
         }

@@ -146,6 +146,9 @@ pub struct WriteFlags {
     /// Longest label value of a new series.
     #[arg(long = "storage.remote.write-max-label-value-size", value_name = "SIZE", default_value = "128KB", value_parser = units::bytes)]
     pub max_label_value_size: Bytes,
+    /// Longest unit and help text, together, of a metric family.
+    #[arg(long = "storage.remote.write-max-metadata-size", value_name = "SIZE", default_value = "8KB", value_parser = units::bytes)]
+    pub max_metadata_size: Bytes,
     /// Requests that are being stored at once. 0: four for each processor, at least 16.
     #[arg(long = "storage.remote.write-concurrent-limit", value_name = "COUNT", default_value = "0", value_parser = units::count)]
     pub concurrent_limit: u64,
@@ -225,6 +228,8 @@ pub enum Feature {
     /// Write chunks of floats in the newer, smaller encoding.
     #[value(name = "xor2-encoding")]
     Xor2Encoding,
+    /// Changes nothing: exemplars are always kept, as many as `storage.exemplars.max_exemplars` says.
+    ExemplarStorage,
 }
 
 /// When the write-ahead log is synced to the disk.
@@ -366,10 +371,11 @@ mod tests {
         assert!(!flags.web.enable_admin_api && !flags.web.enable_lifecycle);
         let flags = serve(&["--web.enable-admin-api", "--web.enable-lifecycle", "--no-web.enable-lifecycle"]).unwrap();
         assert!(flags.web.enable_admin_api && !flags.web.enable_lifecycle);
-        let features = serve(&["--enable-feature=memory-snapshot-on-shutdown,xor2-encoding"]).unwrap().storage.features;
-        assert_eq!(features, [Feature::MemorySnapshotOnShutdown, Feature::Xor2Encoding]);
+        let features = serve(&["--enable-feature=memory-snapshot-on-shutdown,xor2-encoding,exemplar-storage"]);
+        let expected = [Feature::MemorySnapshotOnShutdown, Feature::Xor2Encoding, Feature::ExemplarStorage];
+        assert_eq!(features.unwrap().storage.features, expected);
         for wrong in [
-            "--enable-feature=exemplar-storage",
+            "--enable-feature=no-such-feature",
             "--storage.tsdb.retention.size=1024",
             "--storage.tsdb.retention.size=-1GB",
             "--storage.tsdb.retention.time=15",

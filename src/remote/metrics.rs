@@ -35,7 +35,7 @@ impl WriteMetrics {
     pub fn register(registry: &mut Registry) -> Self {
         let refused: Family<ReasonLabel, Counter> = registry.family(
             "narthex_remote_write_refused_samples_total",
-            "Samples, histograms and exemplars that were not stored, by reason.",
+            "Samples, histograms, exemplars and entries of metadata that were not stored, by reason.",
             Family::default(),
         );
         let mut of_floats = |name, help| {
@@ -74,16 +74,16 @@ impl WriteMetrics {
                 "The total number of received remote write samples which were ingested without corresponding metadata.",
             ),
             metadata: registry.counter(
-                "narthex_remote_write_metadata_dropped_total",
-                "Entries of metadata in remote write 1.0 requests, which this version does not keep.",
+                "narthex_remote_write_metadata_total",
+                "Entries of metadata that remote write 1.0 requests had, each of a metric family; repeated and refused ones included.",
             ),
         }
     }
 
-    pub(crate) fn count(&self, outcome: &Outcome, metadata: u64) {
+    pub(crate) fn count(&self, outcome: &Outcome, families: u64) {
         self.samples.inc_by(outcome.samples);
         self.without_metadata.inc_by(outcome.samples);
-        self.metadata.inc_by(metadata);
+        self.metadata.inc_by(families);
         if outcome.refusals.is_empty() {
             return;
         }
@@ -101,10 +101,8 @@ impl WriteMetrics {
 #[derive(Debug, Clone)]
 pub struct ReadMetrics {
     queries: Gauge,
-    /// Samples sent in answers.
+    /// Samples and histograms sent in answers.
     pub samples: Counter,
-    /// Chunks left out of answers.
-    pub unreadable_chunks: Counter,
 }
 
 /// A read that is being answered or waits for it; it is counted as long as this lives, also where its client goes away.
@@ -132,10 +130,9 @@ impl ReadMetrics {
                 "prometheus_remote_read_handler_queries",
                 "The current number of remote read queries that are either in execution or queued on the handler.",
             ),
-            samples: registry.counter("narthex_remote_read_samples_total", "Samples sent in answers to remote reads."),
-            unreadable_chunks: registry.counter(
-                "narthex_read_unreadable_chunks_total",
-                "Chunks left out of answers because this version can't decode them (native histograms, newer encodings).",
+            samples: registry.counter(
+                "narthex_remote_read_samples_total",
+                "Samples and histograms sent in answers to remote reads.",
             ),
         }
     }

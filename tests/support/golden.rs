@@ -1,14 +1,15 @@
 //! The golden directories: data that Prometheus 3.14.0 wrote, and every sample that it reads from them.
 //!
-//! `tests/golden/README.md` describes the files. Only float samples are compared here.
+//! `tests/golden/README.md` describes the files.
 
 use std::fs::File;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 
 use flate2::read::GzDecoder;
 use serde_json::Value;
 
+use super::points::{PlainHistogram, PointValue, Points};
 use super::samples::{LabelSet, Samples};
 
 /// The folder of a case.
@@ -22,6 +23,17 @@ pub(crate) fn unpack(case: &str, place: &Path) -> PathBuf {
     place.join("data")
 }
 
+/// The text of a file of a case, which may be there packed, with `.gz` behind its name.
+pub(crate) fn text(case: &str, name: &str) -> String {
+    let path = folder(case).join(name);
+    std::fs::read_to_string(&path).unwrap_or_else(|_| {
+        let mut text = String::new();
+        let packed = folder(case).join(format!("{name}.gz"));
+        open_gz(&packed).read_to_string(&mut text).expect("the file unpacks");
+        text
+    })
+}
+
 /// The float samples that Prometheus 3.14.0 reads from a case.
 pub(crate) fn expected_floats(case: &str) -> Samples {
     let mut samples = Samples::new();
@@ -31,6 +43,23 @@ pub(crate) fn expected_floats(case: &str) -> Samples {
     });
     assert!(samples.count() > 0, "{case} has no float sample");
     samples
+}
+
+/// The values of every kind that Prometheus 3.14.0 reads from a case.
+pub(crate) fn expected(case: &str) -> Points {
+    let mut points = Points::new();
+    each(case, |labels, t, value| {
+        let value = match value.get("h") {
+            Some(histogram) => PointValue::Histogram(Box::new(PlainHistogram::from_golden(histogram))),
+            None => {
+                let hex = value["v"].as_str().expect("a value is a string");
+                PointValue::Float(u64::from_str_radix(hex, 16).expect("a value is hex"))
+            }
+        };
+        points.add(labels, t, value);
+    });
+    assert!(points.count() > 0, "{case} has no sample");
+    points
 }
 
 /// The start times, as bits of the same integer, of the float samples that have one.
@@ -46,6 +75,15 @@ pub(crate) fn expected_starts(case: &str) -> Samples {
 
 /// Shows every float sample with its labels and its time.
 fn each_float(case: &str, mut show: impl FnMut(&LabelSet, i64, &Value)) {
+    each(case, |labels, t, value| {
+        if value.get("v").is_some() {
+            show(labels, t, value);
+        }
+    });
+}
+
+/// Shows every sample with its labels and its time.
+fn each(case: &str, mut show: impl FnMut(&LabelSet, i64, &Value)) {
     let mut labels = LabelSet::new();
     for line in BufReader::new(open_gz(&folder(case).join("expected.txt.gz"))).lines() {
         let line = line.expect("the file unpacks");
@@ -53,7 +91,7 @@ fn each_float(case: &str, mut show: impl FnMut(&LabelSet, i64, &Value)) {
         if let Some(given) = value.get("labels") {
             labels = given.as_object().expect("labels are an object").iter().map(label).collect();
             labels.sort();
-        } else if value.get("v").is_some() {
+        } else {
             show(&labels, value["t"].as_i64().expect("a time is a number"), &value);
         }
     }

@@ -111,7 +111,7 @@ impl Life {
             for name in names {
                 let labels = labels(name);
                 let reject = |sample, why| panic!("{name}: {sample:?} {why:?}");
-                appender.append(&labels, std::iter::once(Sample::new(t, v)), reject).unwrap();
+                appender.append(&labels, std::iter::once(Sample::new(t, v).into()), reject).unwrap();
                 self.model.entry(labels.to_string()).or_default().push((t, v.to_bits()));
             }
             appender.commit().unwrap();

@@ -20,6 +20,7 @@ pub(crate) mod launch;
 pub(crate) mod ledger;
 pub(crate) mod log_entries;
 pub(crate) mod metrics;
+pub(crate) mod points;
 pub(crate) mod program;
 pub(crate) mod promtool;
 pub(crate) mod remote;

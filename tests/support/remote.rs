@@ -3,6 +3,7 @@
 use prost::Message;
 
 use super::http::{Answer, Http};
+use super::points::Points;
 use super::samples::{Samples, label_set};
 use super::wire::{Matcher, Query, ReadRequest, ReadResponse, WriteRequest, snappy};
 
@@ -90,6 +91,24 @@ impl Remote {
             }
         }
         samples
+    }
+
+    /// The values of every kind that match, from `start` to `end`, both included.
+    pub(crate) fn read_points(&self, matchers: &[Matcher], start: i64, end: i64) -> Points {
+        let mut points = Points::new();
+        for series in &self.query(matchers, start, end).results[0].timeseries {
+            let is_rising = |times: Vec<i64>| times.windows(2).all(|pair| pair[0] < pair[1]);
+            let floats = series.samples.iter().map(|sample| sample.timestamp).collect();
+            let histograms = series.histograms.iter().map(|histogram| histogram.timestamp).collect();
+            assert!(is_rising(floats) && is_rising(histograms), "{:?} is not in the order of time", series.labels);
+            points.add_series(series);
+        }
+        points
+    }
+
+    /// Every value of any kind that has a metric name, whenever it was.
+    pub(crate) fn read_all_points(&self) -> Points {
+        self.read_points(&[Matcher::regex("__name__", ".+")], MIN_TIME, MAX_TIME)
     }
 
     /// Everything that has a metric name, whenever it was.

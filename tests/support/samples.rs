@@ -155,8 +155,9 @@ impl Samples {
         let requests = slots.into_values().map(|series| WriteRequest {
             timeseries: series
                 .into_iter()
-                .map(|(labels, samples)| TimeSeries { labels: wire_labels(labels), samples })
+                .map(|(labels, samples)| TimeSeries { labels: wire_labels(labels), samples, ..TimeSeries::default() })
                 .collect(),
+            ..WriteRequest::default()
         });
         requests.collect()
     }

@@ -98,13 +98,13 @@ impl Writer {
         }
         match self.rng.random_range(0..10) {
             0 => return (self.contested(traffic), true),
-            1 | 2 => return (WriteRequest { timeseries: vec![shared(traffic)] }, false),
+            1 | 2 => return (WriteRequest { timeseries: vec![shared(traffic)], ..WriteRequest::default() }, false),
             _ => {}
         }
         self.round += 1;
         let mut timeseries: Vec<TimeSeries> = (0..OWN_SERIES).map(|number| self.own(number)).collect();
         timeseries.extend([self.fresh("a"), self.fresh("b"), shared(traffic)]);
-        (WriteRequest { timeseries }, false)
+        (WriteRequest { timeseries, ..WriteRequest::default() }, false)
     }
 
     fn now(&self) -> i64 {
@@ -137,7 +137,7 @@ impl Writer {
     fn contested(&mut self, traffic: &Traffic) -> WriteRequest {
         let timestamp = BEGIN + traffic.contested.fetch_add(1, Ordering::SeqCst) * 10;
         let sample = Sample { bits: Some(self.bits()), timestamp };
-        WriteRequest { timeseries: vec![series(&[("__name__", "contested")], vec![sample])] }
+        WriteRequest { timeseries: vec![series(&[("__name__", "contested")], vec![sample])], ..WriteRequest::default() }
     }
 }
 
@@ -154,5 +154,5 @@ fn series(labels: &[(&str, &str)], samples: Vec<Sample>) -> TimeSeries {
     let mut labels: Vec<Label> =
         labels.iter().map(|(name, value)| Label { name: (*name).to_owned(), value: (*value).to_owned() }).collect();
     labels.sort_by(|a, b| a.name.cmp(&b.name));
-    TimeSeries { labels, samples }
+    TimeSeries { labels, samples, ..TimeSeries::default() }
 }

@@ -1,11 +1,15 @@
 //! The appender that the rest of the program sees: admission in front of the head's.
 
+use crate::model::exemplar::Exemplar;
 use crate::model::labels::Labels;
-use crate::model::sample::Sample;
+use crate::model::metadata::Metadata;
+use crate::model::value::Point;
 use crate::tsdb::db::engine::Engine;
 use crate::tsdb::db::maintenance::bell::Bell;
 use crate::tsdb::db::repeats::Repeats;
+use crate::tsdb::head::append::metadata::FamilyError;
 use crate::tsdb::head::append::{Committed, HeadAppender, Rejection, SeriesLimitReached};
+use crate::tsdb::head::exemplars::ExemplarRejection;
 use crate::tsdb::wal::commit::Health;
 use crate::tsdb::wal::error::WalError;
 
@@ -17,8 +21,8 @@ pub struct Appender<'a> {
     engine: &'a Engine,
     bell: &'a Bell,
     inner: HeadAppender<'a>,
-    /// Samples of the series at hand that are older than the head takes.
-    old: Vec<Sample>,
+    /// Points of the series at hand that are older than the head takes.
+    old: Vec<Point>,
     repeats: Repeats<'a>,
 }
 
@@ -58,20 +62,19 @@ impl<'a> Appender<'a> {
     pub fn append_known(
         &mut self,
         packed: &[u8],
-        samples: impl Iterator<Item = Sample>,
-        mut reject: impl FnMut(Sample, Rejection),
+        points: impl Iterator<Item = Point>,
+        mut reject: impl FnMut(Point, Rejection),
     ) -> bool {
         let old = &mut self.old;
-        let is_known = self.inner.append_known(packed, samples, |sample, why| match why {
-            Rejection::OutOfBounds => old.push(sample),
-            _ => reject(sample, why),
+        let is_known = self.inner.append_known(packed, points, |point, why| match why {
+            Rejection::OutOfBounds => old.push(point),
+            _ => reject(point, why),
         });
         if !old.is_empty() {
             match self.engine.head.labels_of(packed) {
                 Some(labels) => self.repeats.judge(&labels, old, &mut reject),
-                None => old.iter().for_each(|sample| reject(*sample, Rejection::OutOfBounds)),
+                None => old.drain(..).for_each(|point| reject(point, Rejection::OutOfBounds)),
             }
-            old.clear();
         }
         is_known
     }
@@ -83,19 +86,41 @@ impl<'a> Appender<'a> {
     pub fn append(
         &mut self,
         labels: &Labels,
-        samples: impl Iterator<Item = Sample>,
-        mut reject: impl FnMut(Sample, Rejection),
+        points: impl Iterator<Item = Point>,
+        mut reject: impl FnMut(Point, Rejection),
     ) -> Result<(), SeriesLimitReached> {
         let old = &mut self.old;
-        let done = self.inner.append(labels, samples, |sample, why| match why {
-            Rejection::OutOfBounds => old.push(sample),
-            _ => reject(sample, why),
+        let done = self.inner.append(labels, points, |point, why| match why {
+            Rejection::OutOfBounds => old.push(point),
+            _ => reject(point, why),
         });
         if !old.is_empty() {
             self.repeats.judge(labels, old, &mut reject);
-            old.clear();
         }
         done
+    }
+
+    /// Appends exemplars to the series whose labels have exactly these bytes; its samples come first.
+    pub fn append_exemplars(
+        &mut self,
+        packed: &[u8],
+        exemplars: impl Iterator<Item = Exemplar>,
+        reject: impl FnMut(Exemplar, ExemplarRejection),
+    ) {
+        self.inner.append_exemplars(packed, exemplars, reject);
+    }
+
+    /// Sets the metadata of the series whose labels have exactly these bytes; `false`, and nothing done, where there is none.
+    pub fn set_metadata(&mut self, packed: &[u8], metadata: &Metadata) -> bool {
+        self.inner.set_metadata(packed, metadata)
+    }
+
+    /// Sets the metadata of a metric family: of its series, and of those that are yet to come.
+    ///
+    /// # Errors
+    /// [`FamilyError`].
+    pub fn set_family_metadata(&mut self, family: &str, metadata: &Metadata) -> Result<(), FamilyError> {
+        self.inner.set_family_metadata(family, metadata)
     }
 
     /// Returns when the log holds what was appended, as the sync mode promises.
@@ -104,7 +129,7 @@ impl<'a> Appender<'a> {
     /// [`WalError`] where it does not: whether the samples survive a restart is unknown, repeating the request is safe.
     pub fn commit(self) -> Result<Committed, WalError> {
         let repeated = self.repeats.found();
-        let committed = self.inner.commit().map(|head| Committed { samples: head.samples + repeated });
+        let committed = self.inner.commit().map(|head| Committed { samples: head.samples + repeated, ..head });
         if self.engine.is_head_due() {
             self.bell.ring();
         }

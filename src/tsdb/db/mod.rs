@@ -9,6 +9,7 @@
 //! | [`open`]      | from a locked directory to a ready one                  |
 //! | [`appender`]  | samples in                                              |
 //! | [`querier`]   | samples out                                             |
+//! | [`metadata`]  | type, unit and help text of metrics                     |
 //! | `lookup`      | one series of one block                                 |
 //! | `repeats`     | old samples that are stored already                     |
 //! | [`blocks`]    | the blocks that are open                                |
@@ -38,6 +39,7 @@ pub mod lock;
 mod lookup;
 pub mod maintenance;
 pub mod maintenance_api;
+pub mod metadata;
 pub mod open;
 pub mod options;
 pub mod querier;

@@ -230,7 +230,9 @@ impl Db {
             min_valid_time,
             float_encoding: self.settings().float_encoding,
         };
-        Ok(OpenedHead { head: Head::new(options, files), chunks, is_whole })
+        let head = Head::new(options, files);
+        head.exemplars().configure(self.settings().exemplars());
+        Ok(OpenedHead { head, chunks, is_whole })
     }
 
     /// Replays checkpoint and segments; cuts the log off where it is damaged.
@@ -340,7 +342,7 @@ impl OpenReport {
         if replay.entries_not_served > 0 {
             tracing::warn!(
                 entries = replay.entries_not_served,
-                "the log has exemplars, metadata or late samples: this version does not serve them"
+                "the log has late samples: this version does not serve them"
             );
         }
         if replay.histograms_not_served > 0 {
@@ -352,6 +354,7 @@ impl OpenReport {
         tracing::info!(
             series = head.series_count(),
             samples = replay.samples,
+            exemplars = head.exemplars().counts().exemplars,
             samples_in_chunks = replay.samples_covered,
             samples_in_blocks = replay.samples_before_head,
             orphaned_chunks = replay.orphaned_chunks,

@@ -4,8 +4,8 @@
 //! lock. How many are looked for in one request is limited: beyond, and where a block can't be read, they count as too old.
 
 use crate::model::labels::Labels;
-use crate::model::sample::Sample;
 use crate::model::time::TimeRange;
+use crate::model::value::{Point, Value};
 use crate::tsdb::db::blocks::BlockSet;
 use crate::tsdb::db::lookup::chunks_of;
 use crate::tsdb::head::append::Rejection;
@@ -33,26 +33,27 @@ impl<'a> Repeats<'a> {
         self.found
     }
 
-    /// Rejects those of these samples that are not stored in a block.
-    pub(super) fn judge(&mut self, labels: &Labels, old: &[Sample], reject: &mut impl FnMut(Sample, Rejection)) {
-        for sample in old {
+    /// Rejects those of these points that are not stored in a block; none of them is left.
+    pub(super) fn judge(&mut self, labels: &Labels, old: &mut Vec<Point>, reject: &mut impl FnMut(Point, Rejection)) {
+        for point in old.drain(..) {
             let is_looked_for = self.left > 0;
             self.left = self.left.saturating_sub(1);
-            if is_looked_for && self.is_stored(labels, *sample).unwrap_or(false) {
+            if is_looked_for && self.is_stored(labels, &point).unwrap_or(false) {
                 self.found += 1;
             } else {
-                reject(*sample, Rejection::OutOfBounds);
+                reject(point, Rejection::OutOfBounds);
             }
         }
     }
 
-    fn is_stored(&self, labels: &Labels, sample: Sample) -> Result<bool, QueryError> {
-        let moment = TimeRange::new(sample.t, sample.t);
+    fn is_stored(&self, labels: &Labels, point: &Point) -> Result<bool, QueryError> {
+        let moment = TimeRange::new(point.t, point.t);
         for block in self.blocks.overlapping(moment) {
             let chunks = chunks_of(&block, labels, moment)?;
             let series = Series::new(ChunkSeries { labels: labels.clone(), chunks });
             let stored = series.samples(moment).next().transpose()?;
-            if stored.is_some_and(|stored| stored.v.to_bits() == sample.v.to_bits()) {
+            let is_same = |v: f64| matches!(point.value, Value::Float(own) if own.to_bits() == v.to_bits());
+            if stored.is_some_and(|stored| is_same(stored.v)) {
                 return Ok(true);
             }
         }

@@ -1,4 +1,4 @@
-//! Appending: the one way by which samples enter the head, used by one request at a time on one thread.
+//! Appending: the one way by which points enter the head, used by one request at a time on one thread.
 //!
 //! For each series of a request: find it by the bytes of its labels, lock it, judge and push its samples, and write those that
 //! were accepted into the request's own log batch. [`HeadAppender::commit`] sends the batch to the log, waits for it as the sync mode
@@ -9,9 +9,12 @@
 //!
 //! Invariant: what the head accepted reaches the log's queue, also when the appender is dropped.
 
+mod exemplars;
+pub mod metadata;
+
 use crate::model::labels::Labels;
 use crate::model::refs::SeriesRef;
-use crate::model::sample::Sample;
+use crate::model::value::{Point, Value};
 use crate::tsdb::chunk::Encoding;
 use crate::tsdb::chunk::float_chunk::{FloatEncoding, FloatIter};
 use crate::tsdb::head::Head;
@@ -50,6 +53,8 @@ pub struct SeriesLimitReached {
 pub struct Committed {
     /// Samples that are stored now, those included that were stored before with the same value.
     pub samples: u64,
+    /// Exemplars, in the same way.
+    pub exemplars: u64,
 }
 
 /// Takes the samples of one request.
@@ -77,6 +82,8 @@ struct Bounds {
 struct Tally {
     appended: u64,
     repeated: u64,
+    /// Exemplars that are stored, repeated ones included.
+    exemplars: u64,
     min_time: i64,
     max_time: i64,
     /// Series that became stale less those that came back.
@@ -85,7 +92,7 @@ struct Tally {
 
 impl Default for Tally {
     fn default() -> Self {
-        Self { appended: 0, repeated: 0, min_time: i64::MAX, max_time: i64::MIN, stale: 0 }
+        Self { appended: 0, repeated: 0, exemplars: 0, min_time: i64::MAX, max_time: i64::MIN, stale: 0 }
     }
 }
 
@@ -114,44 +121,44 @@ impl<'a> HeadAppender<'a> {
     pub fn append_known(
         &mut self,
         packed: &[u8],
-        samples: impl Iterator<Item = Sample>,
-        mut reject: impl FnMut(Sample, Rejection),
+        points: impl Iterator<Item = Point>,
+        mut reject: impl FnMut(Point, Rejection),
     ) -> bool {
         let Some(series) = self.head.series.get(packed) else { return false };
-        self.append_to(&series, samples, &mut reject).is_ok()
+        self.append_to(&series, points, &mut reject).is_ok()
     }
 
     /// Appends to the series with these labels, which is created where there is none and a sample of it is accepted.
     ///
     /// # Errors
     /// [`SeriesLimitReached`] where a series would have to be created; samples that were judged before are rejected one by
-    /// one, `samples` is left where the new series would have begun.
+    /// one, `points` is left where the new series would have begun.
     pub fn append(
         &mut self,
         labels: &Labels,
-        mut samples: impl Iterator<Item = Sample>,
-        mut reject: impl FnMut(Sample, Rejection),
+        mut points: impl Iterator<Item = Point>,
+        mut reject: impl FnMut(Point, Rejection),
     ) -> Result<(), SeriesLimitReached> {
         if let Some(series) = self.head.series.get(labels.as_packed()) {
-            match self.append_to(&series, samples, &mut reject) {
+            match self.append_to(&series, points, &mut reject) {
                 Ok(()) => return Ok(()),
-                Err(Collected(unread)) => samples = unread,
+                Err(Collected(unread)) => points = unread,
             }
         }
         let first = loop {
-            let Some(sample) = samples.next() else { return Ok(()) };
-            if sample.t >= self.min_valid(sample.t) {
-                break sample;
+            let Some(point) = points.next() else { return Ok(()) };
+            if point.t >= self.min_valid(point.t) {
+                break point;
             }
-            reject(sample, Rejection::OutOfBounds);
+            reject(point, Rejection::OutOfBounds);
         };
-        let mut samples = std::iter::once(first).chain(samples);
+        let mut points = std::iter::once(first).chain(points);
         loop {
             let series = self.create_series(labels)?;
-            match self.append_to(&series, samples, &mut reject) {
+            match self.append_to(&series, points, &mut reject) {
                 Ok(()) => return Ok(()),
                 // It is on its way out of the map: a moment later there is room for a new one.
-                Err(Collected(unread)) => samples = unread,
+                Err(Collected(unread)) => points = unread,
             }
             std::thread::yield_now();
         }
@@ -166,7 +173,7 @@ impl<'a> HeadAppender<'a> {
         self.wal.wait(position)?;
         let sealed = std::mem::take(&mut self.sealed);
         self.head.mapping.map_sealed(&sealed, &self.head.stats);
-        Ok(Committed { samples: self.tally.appended + self.tally.repeated })
+        Ok(Committed { samples: self.tally.appended + self.tally.repeated, exemplars: self.tally.exemplars })
     }
 
     fn create_series(&mut self, labels: &Labels) -> Result<Arc<Series>, SeriesLimitReached> {
@@ -183,27 +190,28 @@ impl<'a> HeadAppender<'a> {
             self.batch.push_series(reference, &entry.series.labels);
             head.postings.add(reference, &entry.series.labels);
             head.stats.series_created.fetch_add(1, Ordering::Relaxed);
+            self.give_metadata(&entry.series);
         }
         Ok(entry.series)
     }
 
     /// Appends to a series, unless it was collected meanwhile.
-    fn append_to<I: Iterator<Item = Sample>>(
+    fn append_to<I: Iterator<Item = Point>>(
         &mut self,
         series: &Arc<Series>,
-        samples: I,
-        reject: &mut impl FnMut(Sample, Rejection),
+        points: I,
+        reject: &mut impl FnMut(Point, Rejection),
     ) -> Result<(), Collected<I>> {
         let mut state = self.lock(series);
         if state.is_dead {
-            return Err(Collected(samples));
+            return Err(Collected(points));
         }
         let mut sealed = false;
-        for sample in samples {
-            match self.judge(&state, sample) {
-                Verdict::Append => sealed |= self.push(series.reference, &mut state, sample),
+        for point in points {
+            match self.judge(&state, &point) {
+                Verdict::Append => sealed |= self.push(series.reference, &mut state, &point),
                 Verdict::AlreadyStored => self.tally.repeated += 1,
-                Verdict::Reject(why) => reject(sample, why),
+                Verdict::Reject(why) => reject(point, why),
             }
         }
         if sealed {
@@ -222,22 +230,28 @@ impl<'a> HeadAppender<'a> {
             }
             drop(state);
             if !self.batch.is_empty() {
-                self.wal.enqueue(&mut self.batch);
-                self.batch_id = self.head.in_flight.renew(self.batch_id);
+                self.log_so_far();
             }
             self.head.in_flight.wait_for(other);
         }
     }
 
-    /// Stores an accepted sample; whether a chunk was sealed before it.
-    fn push(&mut self, reference: SeriesRef, state: &mut SeriesState, sample: Sample) -> bool {
-        self.batch.push_sample(reference, sample);
+    /// Sends what is not logged yet to the log's queue and begins another batch.
+    fn log_so_far(&mut self) -> LogPosition {
+        let position = self.wal.enqueue(&mut self.batch);
+        self.batch_id = self.head.in_flight.renew(self.batch_id);
+        position
+    }
+
+    /// Stores an accepted point; whether a chunk was sealed before it.
+    fn push(&mut self, reference: SeriesRef, state: &mut SeriesState, point: &Point) -> bool {
+        self.batch.push_point(reference, point);
         state.touched_by = self.batch_id;
         self.tally.appended += 1;
-        self.tally.stale += i64::from(sample.is_stale()) - i64::from(state.is_stale());
-        self.tally.min_time = self.tally.min_time.min(sample.t);
-        self.tally.max_time = self.tally.max_time.max(sample.t);
-        match state.push(sample, &self.head.policy, self.head.float_encoding()) {
+        self.tally.stale += i64::from(point.value.is_stale()) - i64::from(state.is_stale());
+        self.tally.min_time = self.tally.min_time.min(point.t);
+        self.tally.max_time = self.tally.max_time.max(point.t);
+        match state.push(point, &self.head.policy, self.head.float_encoding()) {
             Pushed::IntoOpenChunk => return false,
             Pushed::IntoFirstChunk | Pushed::AfterSeal => {}
         }
@@ -245,15 +259,15 @@ impl<'a> HeadAppender<'a> {
         !state.sealed().is_empty()
     }
 
-    fn judge(&mut self, state: &SeriesState, sample: Sample) -> Verdict {
-        let min_valid = self.min_valid(sample.t);
-        if sample.t >= min_valid && state.max_time().is_none_or(|max_time| sample.t > max_time) {
+    fn judge(&mut self, state: &SeriesState, point: &Point) -> Verdict {
+        let min_valid = self.min_valid(point.t);
+        if point.t >= min_valid && state.max_time().is_none_or(|max_time| point.t > max_time) {
             return Verdict::Append;
         }
-        match self.stored_value(state, sample.t) {
-            Some(stored) if stored.to_bits() == sample.v.to_bits() => Verdict::AlreadyStored,
+        match self.stored_value(state, point.t) {
+            Some(stored) if is_same(stored, &point.value) => Verdict::AlreadyStored,
             Some(_) => Verdict::Reject(Rejection::DuplicateTimestamp),
-            None if sample.t < min_valid => Verdict::Reject(Rejection::OutOfBounds),
+            None if point.t < min_valid => Verdict::Reject(Rejection::OutOfBounds),
             None => Verdict::Reject(Rejection::OutOfOrder),
         }
     }
@@ -301,6 +315,10 @@ impl Drop for HeadAppender<'_> {
             self.enqueue();
         }
     }
+}
+
+fn is_same(stored: f64, value: &Value) -> bool {
+    matches!(value, Value::Float(v) if v.to_bits() == stored.to_bits())
 }
 
 /// The value of the sample at `t` in a chunk; `None` also where it is one of histograms.

@@ -5,6 +5,7 @@
 //! | [`series`]      | one series: open, sealed and mapped chunks                       |
 //! | [`series_map`]  | all series, by labels and by reference                           |
 //! | [`append`]      | samples in: judged, pushed, logged                               |
+//! | [`metadata`]    | type, unit and help text of series                               |
 //! | [`in_flight`]   | keeps the log in the order of acceptance                         |
 //! | [`times`]       | what times the head spans and takes                              |
 //! | [`mapping`]     | sealed chunks into `chunks_head/`                                |
@@ -13,17 +14,20 @@
 //! | [`chunk_snapshot`] | the head written at a clean stop, for a start without replay |
 //! | [`truncation`]  | what blocks have goes: chunks, series                            |
 //! | [`deletion`]    | samples that are deleted while they are still here               |
+//! | [`exemplars`]   | observations that point at a trace, a bounded number of them     |
 //! | [`symbols`]     | the strings of its labels, for a block                           |
 //! | [`stats`]       | counters                                                         |
 //!
 //! Locks, in the order in which they are taken: [`mapping`]'s mutex, then one series' mutex. The shards of the series map and
-//! of the inverted index are held for a look-up only, never together with a series' mutex.
+//! of the inverted index are held for a look-up only, never together with a series' mutex. That of the [`exemplars`] is the last.
 
 pub mod append;
 pub mod chunk_snapshot;
 pub mod deletion;
+pub mod exemplars;
 pub mod in_flight;
 pub mod mapping;
+pub mod metadata;
 pub mod read;
 pub mod replay;
 pub mod series;
@@ -34,12 +38,15 @@ pub mod times;
 pub mod truncation;
 
 use crate::model::labels::Labels;
+use crate::model::metadata::Metadata;
 use crate::model::refs::SeriesRef;
 use crate::tsdb::chunk::cut::CutPolicy;
 use crate::tsdb::chunk::float_chunk::FloatEncoding;
 use crate::tsdb::chunk::head_chunks::HeadChunks;
+use crate::tsdb::head::exemplars::Exemplars;
 use crate::tsdb::head::in_flight::InFlight;
 use crate::tsdb::head::mapping::Mapping;
+use crate::tsdb::head::metadata::HeadMetadata;
 use crate::tsdb::head::series::Series;
 use crate::tsdb::head::series_map::SeriesMap;
 use crate::tsdb::head::stats::HeadStats;
@@ -83,6 +90,8 @@ pub struct Head {
     tombstones: RwLock<Tombstones>,
     /// Series that were collected, each with the time (ms) until which the log has samples of it.
     collected: Mutex<HashMap<SeriesRef, i64>>,
+    exemplars: Exemplars,
+    metadata: HeadMetadata,
 }
 
 /// What a head is made of.
@@ -118,6 +127,8 @@ impl Head {
             drops: AtomicU64::new(0),
             tombstones: RwLock::default(),
             collected: Mutex::default(),
+            exemplars: Exemplars::default(),
+            metadata: HeadMetadata::default(),
         }
     }
 
@@ -131,6 +142,12 @@ impl Head {
     #[must_use]
     pub fn stats(&self) -> &HeadStats {
         &self.stats
+    }
+
+    /// Its exemplars.
+    #[must_use]
+    pub fn exemplars(&self) -> &Exemplars {
+        &self.exemplars
     }
 
     /// How many series it has.
@@ -149,6 +166,12 @@ impl Head {
     #[must_use]
     pub fn all_series(&self) -> Vec<Arc<Series>> {
         self.series.all()
+    }
+
+    /// What it knows of metadata beside that of each series.
+    #[must_use]
+    pub fn metadata(&self) -> &HeadMetadata {
+        &self.metadata
     }
 
     /// The index of its labels.
@@ -204,6 +227,13 @@ impl Head {
                 intervals.iter().for_each(|range| own.add(series, *range));
             }
         }
+    }
+
+    /// Sets what the log has of a series' metadata; whether there is such a series.
+    pub fn restore_metadata(&self, series: SeriesRef, metadata: &Metadata) -> bool {
+        let Some(series) = self.series.get_by_ref(series) else { return false };
+        series.state.lock().metadata = Some(self.metadata.pool.share(metadata));
+        true
     }
 
     /// How new chunks are encoded.

@@ -172,6 +172,7 @@ fn snapshot(series: &Series, range: TimeRange) -> Snapshot {
 mod tests {
     use crate::model::labels::{Labels, LabelsBuilder};
     use crate::model::sample::Sample;
+    use crate::model::value::Point;
     use crate::tsdb::chunk::cut::CutPolicy;
     use crate::tsdb::chunk::float_chunk::FloatEncoding;
     use crate::tsdb::chunk::head_chunks::HeadChunks;
@@ -219,7 +220,9 @@ mod tests {
         for (name, zone, count) in [("up", "a", 1), ("up", "b", 35), ("down", "", 12), ("other", "a", 100)] {
             let samples: Vec<_> = (0..count).map(|i| Sample::new(1_000_000 + i * 15_000, i as f64)).collect();
             let mut appender = HeadAppender::new(&head, &wal);
-            appender.append(&labels(name, zone), samples.iter().copied(), |_, _| panic!("refused")).unwrap();
+            appender
+                .append(&labels(name, zone), samples.iter().copied().map(Point::from), |_, _| panic!("refused"))
+                .unwrap();
             appender.commit().unwrap();
             expected.insert(labels(name, zone), samples);
         }

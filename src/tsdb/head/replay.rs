@@ -1,7 +1,7 @@
 //! The head rebuilt from disk: the full chunks of `chunks_head/`, then the checkpoint, then the log's segments.
 //!
-//! One thread reads and decodes; samples go to workers by series reference, so that each series is rebuilt by one thread in the
-//! order of the log. Full chunks go back to `chunks_head/` as they fill, so memory stays that of a running head.
+//! One thread reads and decodes; points go to workers by series reference ([`workers`]), so that each series is rebuilt by one thread
+//! ([`worker`]) in the order of the log. Full chunks go back to `chunks_head/` as they fill, so memory stays that of a running head.
 //!
 //! Facts of the format that decide here (`tsdb/head_wal.go` of Prometheus):
 //! - chunks in `chunks_head/` hold samples that the log has too: log samples up to a series' last such chunk are passed over;
@@ -13,40 +13,39 @@
 //!
 //! Damage ends the replay at the last record before it; what to do with the rest is the caller's ([`Replayed::damage`]).
 
+mod worker;
+mod workers;
+
 use crate::model::labels::Labels;
 use crate::model::refs::SeriesRef;
-use crate::model::sample::Sample;
 use crate::model::time::TimeRange;
+use crate::model::value::{Point, Value};
 use crate::tsdb::chunk::head_chunks::HeadChunkMeta;
 use crate::tsdb::chunk::mapped_chunk::MappedChunk;
 use crate::tsdb::fs::fault;
 use crate::tsdb::head::Head;
 use crate::tsdb::head::in_flight::BatchId;
-use crate::tsdb::head::series::{Pushed, Series};
+use crate::tsdb::head::replay::worker::{LogPoint, Work, WorkDone};
+use crate::tsdb::head::replay::workers::Workers;
+use crate::tsdb::head::series::Series;
 use crate::tsdb::head::truncation::Truncation;
 use crate::tsdb::wal::damage::DamageReason;
 use crate::tsdb::wal::reader::{ReadError, SegmentReader};
-use crate::tsdb::wal::record::exemplars::decode_exemplars;
+use crate::tsdb::wal::record::exemplars::{RefExemplar, decode_exemplars};
 use crate::tsdb::wal::record::histograms::{decode_float_histograms, decode_histograms};
 use crate::tsdb::wal::record::kind::RecordKind;
-use crate::tsdb::wal::record::metadata::decode_metadata;
+use crate::tsdb::wal::record::metadata::{RefMetadata, decode_metadata};
 use crate::tsdb::wal::record::mmap_markers::decode_mmap_markers;
 use crate::tsdb::wal::record::samples::{RefSample, SamplesDecoder};
 use crate::tsdb::wal::record::series::SeriesDecoder;
 use crate::tsdb::wal::record::tombstones::{RefTombstone, decode_tombstones};
 use crate::tsdb::wal::segment::Segment;
-use crossbeam_channel::{Receiver, Sender};
 use hashbrown::HashMap;
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::thread::{self, Scope, ScopedJoinHandle};
+use std::thread;
 use std::time::Instant;
-
-/// Samples are handed to a worker in lots of this size.
-const LOT: usize = 4096;
-/// Lots that may wait for one worker.
-const QUEUED_LOTS: usize = 16;
 
 /// How far a replay is, as `/api/v1/status/walreplay` shows it: numbers of segments.
 #[derive(Debug, Default)]
@@ -78,7 +77,11 @@ pub struct ReplayReport {
     pub chunk_overlaps: u64,
     /// Native histograms of the head's time, which this version keeps in the log but does not serve.
     pub histograms_not_served: u64,
-    /// Entries of other kinds that this version keeps in the log but does not serve: exemplars, metadata, late samples.
+    /// Entries of metadata.
+    pub metadata: u64,
+    /// Those of them of series that are gone.
+    pub metadata_unknown: u64,
+    /// Entries of other kinds that this version keeps in the log but does not serve: late samples.
     pub entries_not_served: u64,
     /// Records of a type newer than this version.
     pub newer_records: u64,
@@ -112,55 +115,6 @@ struct FoundChunks {
     broken: bool,
 }
 
-/// What a worker gets.
-enum Work {
-    /// A series that the log names for the first time.
-    Series(Arc<Series>),
-    /// A series that is known and the full chunks that were written under one of its references.
-    Chunks(Arc<Series>, Vec<MappedChunk>),
-    Samples(Vec<LogSample>),
-    /// A series that was collected at this place of the log.
-    Collected(Arc<Series>),
-}
-
-/// Rebuilds the series whose references fall to it.
-struct Worker<'a> {
-    head: &'a Head,
-    series: HashMap<SeriesRef, Arc<Series>>,
-    /// Series with sealed chunks, since the last lot.
-    sealed: Vec<Arc<Series>>,
-    done: WorkDone,
-}
-
-/// A sample as the log has it.
-#[derive(Clone, Copy)]
-struct LogSample {
-    series: SeriesRef,
-    sample: Sample,
-}
-
-/// What a worker did.
-#[derive(Default)]
-struct WorkDone {
-    samples: u64,
-    covered: u64,
-    unknown: u64,
-    chunks_passed_over: u64,
-    chunk_overlaps: u64,
-    min_time: i64,
-    max_time: i64,
-    collected: Vec<Arc<Series>>,
-    /// Series that became stale less those that came back.
-    stale: i64,
-}
-
-/// The workers of one pass over the log.
-struct Workers<'scope> {
-    inputs: Vec<Sender<Work>>,
-    lots: Vec<Vec<LogSample>>,
-    threads: Vec<ScopedJoinHandle<'scope, WorkDone>>,
-}
-
 impl<'a> Replay<'a> {
     /// A replay into the empty `head`; `chunks` is what `chunks_head/` holds.
     #[must_use]
@@ -187,7 +141,7 @@ impl<'a> Replay<'a> {
         let damage = thread::scope(|scope| {
             let mut workers = Workers::start(scope, head, workers.max(1));
             let damage = files.iter().find_map(|file| self.file(file, &mut workers, progress).err());
-            workers.finish(head, &mut self.report);
+            workers.finish().into_iter().for_each(|done| self.take(done));
             let end = head.times.max().unwrap_or(i64::MAX);
             head.collected.lock().extend(self.aliases.keys().map(|alias| (*alias, end)));
             damage
@@ -239,7 +193,7 @@ impl<'a> Replay<'a> {
                 let mut samples = std::mem::take(&mut self.samples);
                 samples.clear();
                 SamplesDecoder::new(record)?.try_for_each(|sample| sample.map(|sample| samples.push(sample)))?;
-                samples.iter().for_each(|one| self.sample(one.series, one.sample, workers));
+                samples.iter().for_each(|one| self.point(one.series, float(one), workers));
                 self.samples = samples;
                 0
             }
@@ -248,8 +202,15 @@ impl<'a> Replay<'a> {
                 stones.iter().for_each(|stone| self.tombstone(stone, workers));
                 0
             }
-            RecordKind::Exemplars => decode_exemplars(record)?.len(),
-            RecordKind::Metadata => decode_metadata(record)?.len(),
+            RecordKind::Exemplars => {
+                decode_exemplars(record)?.into_iter().for_each(|one| self.exemplar(one));
+                0
+            }
+            RecordKind::Metadata => {
+                let entries = decode_metadata(record)?;
+                entries.iter().for_each(|entry| self.metadata(entry));
+                0
+            }
             RecordKind::Histograms | RecordKind::CustomHistograms | RecordKind::HistogramsV2 => {
                 self.histograms(decode_histograms(record)?.iter().map(|one| one.t));
                 0
@@ -272,6 +233,26 @@ impl<'a> Replay<'a> {
     fn histograms(&mut self, times: impl Iterator<Item = i64>) {
         let min_valid = self.head.times.min_valid();
         self.report.histograms_not_served += times.filter(|t| *t >= min_valid).count() as u64;
+    }
+
+    /// One that the ring refuses was refused when it was written, too, or would be by the size and the window of today.
+    fn exemplar(&mut self, RefExemplar { series, exemplar }: RefExemplar) {
+        if exemplar.t < self.head.times.min_valid() {
+            return;
+        }
+        let series = self.aliases.get(&series).copied().unwrap_or(series);
+        match self.head.series.get_by_ref(series) {
+            Some(series) => _ = self.head.exemplars.add(&series.labels, &exemplar),
+            None => self.report.unknown_refs += 1,
+        }
+    }
+
+    fn metadata(&mut self, entry: &RefMetadata) {
+        let series = self.aliases.get(&entry.series).copied().unwrap_or(entry.series);
+        self.report.metadata += 1;
+        if !self.head.restore_metadata(series, &entry.metadata) {
+            self.report.metadata_unknown += 1;
+        }
     }
 
     fn tombstone(&mut self, stone: &RefTombstone, workers: &mut Workers<'_>) {
@@ -318,171 +299,31 @@ impl<'a> Replay<'a> {
         }
     }
 
-    fn sample(&mut self, reference: SeriesRef, sample: Sample, workers: &mut Workers<'_>) {
-        if sample.t < self.head.times.min_valid() {
+    fn point(&mut self, reference: SeriesRef, point: Point, workers: &mut Workers<'_>) {
+        if point.t < self.head.times.min_valid() {
             self.report.samples_before_head += 1;
             return;
         }
         let series = self.aliases.get(&reference).copied().unwrap_or(reference);
-        workers.sample(LogSample { series, sample });
+        workers.point(LogPoint { series, point });
+    }
+
+    /// Adds up what a worker did.
+    fn take(&mut self, done: WorkDone) {
+        let (head, report) = (self.head, &mut self.report);
+        report.samples += done.samples;
+        report.samples_covered += done.covered;
+        report.unknown_refs += done.unknown;
+        report.chunks_passed_over += done.chunks_passed_over;
+        report.chunk_overlaps += done.chunk_overlaps;
+        head.times.include(done.min_time, done.max_time);
+        head.stats.stale_series.fetch_add(done.stale, Ordering::Relaxed);
+        Truncation::new(head).forget(&done.collected, done.max_time);
     }
 }
 
-impl<'scope> Workers<'scope> {
-    fn start<'env>(scope: &'scope Scope<'scope, 'env>, head: &'env Head, count: usize) -> Self {
-        let mut workers = Self { inputs: Vec::new(), lots: Vec::new(), threads: Vec::new() };
-        for _ in 0..count {
-            let (input, work) = crossbeam_channel::bounded(QUEUED_LOTS);
-            workers.inputs.push(input);
-            workers.lots.push(Vec::with_capacity(LOT));
-            workers.threads.push(scope.spawn(move || Worker::new(head).run(&work)));
-        }
-        workers
-    }
-
-    fn index(&self, series: SeriesRef) -> usize {
-        (series.0 % self.inputs.len() as u64) as usize
-    }
-
-    fn sample(&mut self, sample: LogSample) {
-        let index = self.index(sample.series);
-        self.lots[index].push(sample);
-        if self.lots[index].len() == LOT {
-            self.send_lot(index);
-        }
-    }
-
-    /// Sends `work` on `series` behind the samples that stand before it in the log.
-    fn send(&mut self, series: SeriesRef, work: Work) {
-        let index = self.index(series);
-        self.send_lot(index);
-        self.deliver(index, work);
-    }
-
-    fn send_lot(&mut self, index: usize) {
-        if !self.lots[index].is_empty() {
-            let lot = std::mem::replace(&mut self.lots[index], Vec::with_capacity(LOT));
-            self.deliver(index, Work::Samples(lot));
-        }
-    }
-
-    fn deliver(&self, index: usize, work: Work) {
-        // A worker ends only when its input does; if it panicked, `finish` says so.
-        let _ = self.inputs[index].send(work);
-    }
-
-    /// Waits for all work to be done.
-    fn finish(mut self, head: &Head, report: &mut ReplayReport) {
-        for index in 0..self.inputs.len() {
-            self.send_lot(index);
-        }
-        self.inputs.clear();
-        for thread in self.threads {
-            match thread.join() {
-                Ok(done) => {
-                    report.samples += done.samples;
-                    report.samples_covered += done.covered;
-                    report.unknown_refs += done.unknown;
-                    report.chunks_passed_over += done.chunks_passed_over;
-                    report.chunk_overlaps += done.chunk_overlaps;
-                    head.times.include(done.min_time, done.max_time);
-                    head.stats.stale_series.fetch_add(done.stale, Ordering::Relaxed);
-                    Truncation::new(head).forget(&done.collected, done.max_time);
-                }
-                Err(panic) => std::panic::resume_unwind(panic),
-            }
-        }
-    }
-}
-
-impl<'a> Worker<'a> {
-    fn new(head: &'a Head) -> Self {
-        let done = WorkDone { min_time: i64::MAX, max_time: i64::MIN, ..WorkDone::default() };
-        Self { head, series: HashMap::new(), sealed: Vec::new(), done }
-    }
-
-    fn run(mut self, work: &Receiver<Work>) -> WorkDone {
-        for work in work {
-            match work {
-                Work::Series(series) => {
-                    self.series.insert(series.reference, series);
-                }
-                Work::Chunks(series, chunks) => self.chunks(&series, &chunks),
-                Work::Collected(series) => self.collect(series),
-                Work::Samples(samples) => samples.into_iter().for_each(|sample| self.sample(sample)),
-            }
-            self.head.mapping.map_sealed(&self.sealed, &self.head.stats);
-            self.sealed.clear();
-        }
-        self.done
-    }
-
-    /// Gives a series the full chunks that were found for its reference.
-    fn chunks(&mut self, series: &Arc<Series>, chunks: &[MappedChunk]) {
-        let (Some(first), Some(last)) = (chunks.first(), chunks.last()) else { return };
-        self.done.see(first.mint());
-        self.done.see(last.maxt());
-        let mut state = series.state.lock();
-        if state.max_time().is_some_and(|max_time| max_time < first.mint()) && state.in_memory_since().is_some() {
-            state.seal();
-            drop(state);
-            self.head.mapping.map_sealed(std::slice::from_ref(series), &self.head.stats);
-            state = series.state.lock();
-        }
-        if !state.sealed().is_empty() {
-            // What is older could not be written (the disk is full): these come from the log, which has them all.
-            self.done.chunks_passed_over += chunks.len() as u64;
-        } else {
-            let is_free = state.in_memory_since().is_none_or(|since| last.maxt() < since);
-            if !is_free || !state.mapped.merge(chunks) {
-                // Under a second reference the series was made anew: as Prometheus has it, the log goes on from its chunks.
-                state.replace_by(chunks);
-                self.done.chunk_overlaps += 1;
-            }
-            self.head.stats.chunks_created.fetch_add(chunks.len() as u64, Ordering::Relaxed);
-        }
-    }
-
-    fn collect(&mut self, series: Arc<Series>) {
-        let mut state = series.state.lock();
-        state.is_dead = true;
-        self.done.stale -= i64::from(state.is_stale());
-        state.drop_before(i64::MAX);
-        drop(state);
-        self.series.remove(&series.reference);
-        self.head.series.remove(&series);
-        self.done.collected.push(series);
-    }
-
-    fn sample(&mut self, LogSample { series, sample }: LogSample) {
-        let Some(series) = self.series.get(&series) else {
-            self.done.unknown += 1;
-            return;
-        };
-        let mut state = series.state.lock();
-        if state.max_time().is_some_and(|max_time| sample.t <= max_time) {
-            self.done.covered += 1;
-            return;
-        }
-        self.done.stale += i64::from(sample.is_stale()) - i64::from(state.is_stale());
-        let pushed = state.push(sample, &self.head.policy, self.head.float_encoding());
-        drop(state);
-        match pushed {
-            Pushed::IntoOpenChunk => {}
-            Pushed::IntoFirstChunk => _ = self.head.stats.chunks_created.fetch_add(1, Ordering::Relaxed),
-            Pushed::AfterSeal => {
-                self.head.stats.chunks_created.fetch_add(1, Ordering::Relaxed);
-                self.sealed.push(Arc::clone(series));
-            }
-        }
-        self.done.samples += 1;
-        self.done.see(sample.t);
-    }
-}
-
-impl WorkDone {
-    fn see(&mut self, t: i64) {
-        self.min_time = self.min_time.min(t);
-        self.max_time = self.max_time.max(t);
-    }
+/// A float as the log has it.
+#[inline]
+fn float(one: &RefSample) -> Point {
+    Point { start: one.start, t: one.sample.t, value: Value::Float(one.sample.v) }
 }

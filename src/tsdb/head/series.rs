@@ -8,8 +8,10 @@
 //! sender repeats many old samples of one series, each of which is looked up.
 
 use crate::model::labels::Labels;
+use crate::model::metadata::Metadata;
 use crate::model::refs::SeriesRef;
 use crate::model::sample::Sample;
+use crate::model::value::{Point, Value};
 use crate::tsdb::chunk::Encoding;
 use crate::tsdb::chunk::cut::{ChunkWindow, CutPolicy};
 use crate::tsdb::chunk::float_chunk::{FloatChunk, FloatEncoding};
@@ -44,6 +46,8 @@ pub struct SeriesState {
     pub mapped: MappedChunks,
     /// The batch that touched the series last; while it is in flight, its samples (and a new series' record) are not in the log.
     pub touched_by: BatchId,
+    /// Its type, unit and help text, where these are known.
+    pub metadata: Option<Arc<Metadata>>,
     /// Whether the series was collected: it takes no more samples, its labels are those of another series from now on.
     pub is_dead: bool,
 }
@@ -89,8 +93,14 @@ impl Series {
     /// A series without samples, created by the batch `touched_by`.
     #[must_use]
     pub fn new(reference: SeriesRef, hash: u64, labels: Labels, touched_by: BatchId) -> Self {
-        let state =
-            SeriesState { open: None, sealed: None, mapped: MappedChunks::default(), touched_by, is_dead: false };
+        let state = SeriesState {
+            open: None,
+            sealed: None,
+            mapped: MappedChunks::default(),
+            touched_by,
+            metadata: None,
+            is_dead: false,
+        };
         Self { reference, hash, labels, state: Mutex::new(state) }
     }
 }
@@ -167,20 +177,20 @@ impl SeriesState {
         self.open.is_none() && self.sealed.is_none() && self.mapped.is_empty()
     }
 
-    /// Appends a sample that is newer than [`Self::max_time`], cutting a new chunk where `policy` wants one.
+    /// Appends a point that is newer than [`Self::max_time`], cutting a new chunk where `policy` wants one.
     ///
     /// `encoding` is that of a new chunk: as in Prometheus, the open chunk goes on as it began.
-    pub fn push(&mut self, sample: Sample, policy: &CutPolicy, encoding: FloatEncoding) -> Pushed {
+    pub fn push(&mut self, point: &Point, policy: &CutPolicy, encoding: FloatEncoding) -> Pushed {
         if let Some(open) = &mut self.open {
-            if !open.window.must_cut(policy, &open.chunk, open.mint, sample.t) {
-                open.chunk.append(sample.t, sample.v);
+            if !open.window.must_cut(policy, &open.chunk, open.mint, point.t) {
+                append(&mut open.chunk, point);
                 return Pushed::IntoOpenChunk;
             }
             self.seal();
-            self.begin_chunk(sample, policy, encoding);
+            self.begin_chunk(point, policy, encoding);
             return Pushed::AfterSeal;
         }
-        self.begin_chunk(sample, policy, encoding);
+        self.begin_chunk(point, policy, encoding);
         Pushed::IntoFirstChunk
     }
 
@@ -205,10 +215,17 @@ impl SeriesState {
         self.sealed.get_or_insert_default().push(sealed);
     }
 
-    fn begin_chunk(&mut self, sample: Sample, policy: &CutPolicy, encoding: FloatEncoding) {
+    fn begin_chunk(&mut self, point: &Point, policy: &CutPolicy, encoding: FloatEncoding) {
         let mut chunk = FloatChunk::new(encoding);
-        chunk.append(sample.t, sample.v);
-        self.open = Some(OpenChunk { chunk, mint: sample.t, window: ChunkWindow::starting_at(policy, sample.t) });
+        append(&mut chunk, point);
+        self.open = Some(OpenChunk { chunk, mint: point.t, window: ChunkWindow::starting_at(policy, point.t) });
+    }
+}
+
+#[inline]
+fn append(chunk: &mut FloatChunk, point: &Point) {
+    if let Value::Float(v) = point.value {
+        chunk.append_with_start(point.start, point.t, v);
     }
 }
 
@@ -229,7 +246,7 @@ mod tests {
         let series = Series::new(SeriesRef(1), 0, labels, BatchId::NONE);
         let policy = CutPolicy { chunk_range_ms: 1_000, samples_per_chunk: 120 };
         let mut state = series.state.lock();
-        let mut push = |t, encoding| state.push(Sample::new(t, 1.0), &policy, encoding);
+        let mut push = |t, encoding| state.push(&Sample::new(t, 1.0).into(), &policy, encoding);
         assert_eq!(push(0, FloatEncoding::Xor), Pushed::IntoFirstChunk);
         assert_eq!(push(500, FloatEncoding::Xor2), Pushed::IntoOpenChunk);
         assert_eq!(push(1_000, FloatEncoding::Xor2), Pushed::AfterSeal);

@@ -21,6 +21,7 @@
 //! No disk, no locks.
 
 use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
 
 use crate::model::metadata::Metadata;
 use crate::model::refs::SeriesRef;
@@ -80,7 +81,9 @@ pub struct Sieve<'a> {
     histograms: HistogramRecords,
     /// Series of histograms, with [`HistogramRecords::All`].
     with_histograms: HashSet<SeriesRef>,
-    metadata: BTreeMap<SeriesRef, Metadata>,
+    metadata: BTreeMap<SeriesRef, Arc<Metadata>>,
+    /// The values in there, each once: thousands of series have the same.
+    shared: HashSet<Arc<Metadata>>,
     stats: CheckpointStats,
     /// The record made last.
     made: Vec<u8>,
@@ -97,6 +100,7 @@ impl<'a> Sieve<'a> {
             histograms,
             with_histograms: HashSet::new(),
             metadata: BTreeMap::new(),
+            shared: HashSet::new(),
             stats: CheckpointStats::default(),
             made: Vec::new(),
         }
@@ -233,12 +237,23 @@ impl<'a> Sieve<'a> {
         for entry in decode_metadata(record)? {
             self.stats.metadata.total += 1;
             // As Prometheus counts: dropped is what gives nothing of its own.
-            let known = self.keeps(entry.series).then(|| self.metadata.insert(entry.series, entry.metadata));
+            let stays = self.keeps(entry.series);
+            let shared = stays.then(|| self.share(entry.metadata));
+            let known = shared.map(|metadata| self.metadata.insert(entry.series, metadata));
             if !matches!(known, Some(None)) {
                 self.stats.metadata.dropped += 1;
             }
         }
         Ok(())
+    }
+
+    fn share(&mut self, metadata: Metadata) -> Arc<Metadata> {
+        if let Some(shared) = self.shared.get(&metadata) {
+            return Arc::clone(shared);
+        }
+        let shared = Arc::new(metadata);
+        self.shared.insert(Arc::clone(&shared));
+        shared
     }
 }
 

@@ -55,8 +55,8 @@ fn append(head: &Head, wal: &Wal, name: &str, sample: Sample) -> Result<(), Reje
     let mut refused = Ok(());
     let mut appender = HeadAppender::new(head, wal);
     let labels = labels(name);
-    if !appender.append_known(labels.as_packed(), std::iter::once(sample), |_, why| refused = Err(why)) {
-        appender.append(&labels, std::iter::once(sample), |_, why| refused = Err(why)).unwrap();
+    if !appender.append_known(labels.as_packed(), std::iter::once(sample.into()), |_, why| refused = Err(why)) {
+        appender.append(&labels, std::iter::once(sample.into()), |_, why| refused = Err(why)).unwrap();
     }
     appender.commit().unwrap();
     refused
@@ -256,7 +256,7 @@ fn a_deletion_is_logged_behind_the_series_that_it_names() {
     let dir = tempfile::tempdir().unwrap();
     let (head, wal) = head_and_log(dir.path());
     let mut appender = HeadAppender::new(&head, &wal);
-    appender.append(&labels("a"), std::iter::once(Sample::new(BEGIN, 1.0)), |_, _| panic!("refused")).unwrap();
+    appender.append(&labels("a"), std::iter::once(Sample::new(BEGIN, 1.0).into()), |_, _| panic!("refused")).unwrap();
     let named = [Matcher::new(MatchKind::Equal, "__name__", "a").unwrap()];
     let (done, is_done) = std::sync::mpsc::channel();
     thread::scope(|scope| {

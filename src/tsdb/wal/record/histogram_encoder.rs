@@ -75,7 +75,8 @@ fn encode<H>(out: &mut Vec<u8>, kind: RecordKind, entries: &[RefHistogram<H>], p
     }
 }
 
-fn put_histogram(out: &mut Vec<u8>, histogram: &Histogram) {
+/// Appends an integer histogram as it stands in a record.
+pub(super) fn put_histogram(out: &mut Vec<u8>, histogram: &Histogram) {
     put_head(out, histogram.reset_hint, histogram.schema, histogram.zero_threshold);
     put_uvarint(out, histogram.zero_count);
     put_uvarint(out, histogram.count);
@@ -89,7 +90,8 @@ fn put_histogram(out: &mut Vec<u8>, histogram: &Histogram) {
     }
 }
 
-fn put_float_histogram(out: &mut Vec<u8>, histogram: &FloatHistogram) {
+/// Appends a float histogram as it stands in a record.
+pub(super) fn put_float_histogram(out: &mut Vec<u8>, histogram: &FloatHistogram) {
     put_head(out, histogram.reset_hint, histogram.schema, histogram.zero_threshold);
     put_f64(out, &histogram.zero_count);
     put_f64(out, &histogram.count);

@@ -7,7 +7,7 @@
 //! ```
 
 use crate::model::refs::{HeadChunkRef, SeriesRef};
-use crate::tsdb::encoding::byte_reader::ByteReader;
+use crate::tsdb::encoding::byte_reader::{ByteReader, put_be_u32, put_be_u64};
 use crate::tsdb::wal::record::error::DecodeError;
 use crate::tsdb::wal::record::kind::RecordKind;
 
@@ -18,6 +18,18 @@ pub struct RefMmapMarker {
     pub series: SeriesRef,
     /// Where its chunk is.
     pub chunk: HeadChunkRef,
+}
+
+/// Begins an m-map marker record at the end of `out`.
+pub fn begin_mmap_markers(out: &mut Vec<u8>) {
+    out.push(RecordKind::MmapMarkers.as_byte());
+}
+
+/// Appends a marker to the record that was begun.
+pub fn put_mmap_marker(out: &mut Vec<u8>, marker: RefMmapMarker) {
+    put_be_u64(out, marker.series.0);
+    put_be_u32(out, marker.chunk.file());
+    put_be_u32(out, marker.chunk.offset());
 }
 
 /// Decodes an m-map marker record.
@@ -41,12 +53,16 @@ pub fn decode_mmap_markers(record: &[u8]) -> Result<Vec<RefMmapMarker>, DecodeEr
 
 #[cfg(test)]
 mod tests {
-    use super::decode_mmap_markers;
+    use super::{begin_mmap_markers, decode_mmap_markers, put_mmap_marker};
 
     #[test]
     fn file_and_offset_are_told_apart_and_a_cut_entry_is_an_error() {
         let record = b"\x05\0\0\0\0\0\0\0\x02\0\0\0\x03\0\0\0\x08";
         let decoded = decode_mmap_markers(record).unwrap();
+        let mut again = Vec::new();
+        begin_mmap_markers(&mut again);
+        decoded.iter().for_each(|marker| put_mmap_marker(&mut again, *marker));
+        assert_eq!(again, record);
         assert_eq!((decoded[0].series.0, decoded[0].chunk.file(), decoded[0].chunk.offset()), (2, 3, 8));
         assert!(decode_mmap_markers(&record[..16]).is_err());
         assert_eq!(decode_mmap_markers(b"\x05").unwrap(), []);

@@ -8,10 +8,12 @@
 //! | 1      | series                   | `series.rs`      | yes          |
 //! | 2, 11  | samples, with start time | `samples.rs`     | yes          |
 //! | 3      | tombstones               | `tombstones.rs`  | yes          |
-//! | 4      | exemplars                | `exemplars.rs`   | checkpoints  |
-//! | 5      | m-map markers (WBL only) | `mmap_markers.rs`| no           |
-//! | 6      | metadata                 | `metadata.rs`    | checkpoints  |
-//! | 7..=10, 12, 13 | histograms       | `histograms.rs`, `histogram_encoder.rs` | checkpoints |
+//! | 4      | exemplars                | `exemplars.rs`   | yes          |
+//! | 5      | m-map markers (WBL only) | `mmap_markers.rs`| yes          |
+//! | 6      | metadata                 | `metadata.rs`    | yes          |
+//! | 7..=10, 12, 13 | histograms       | `histograms.rs`, `histogram_encoder.rs` | yes |
+//!
+//! `open_record.rs` writes records whose entries come one by one.
 //!
 //! Decoders take a whole record as the reader hands it out (decompressed), trust no length in it, and allocate at most in
 //! proportion to its bytes. Source: `tsdb/record` of Prometheus 3.14, the authority where `wal.md` lags behind.
@@ -24,6 +26,7 @@ pub mod kind;
 pub mod label_set;
 pub mod metadata;
 pub mod mmap_markers;
+pub mod open_record;
 pub mod samples;
 pub mod series;
 pub mod tombstones;

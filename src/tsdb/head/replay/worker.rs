@@ -1,0 +1,145 @@
+//! Rebuilds the series whose references fall to it, in the order of the log: one thread of a replay.
+
+use crate::model::refs::SeriesRef;
+use crate::model::value::Point;
+use crate::tsdb::chunk::mapped_chunk::MappedChunk;
+use crate::tsdb::head::Head;
+use crate::tsdb::head::series::{Pushed, Series};
+use crossbeam_channel::Receiver;
+use hashbrown::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+/// What a worker gets.
+pub(super) enum Work {
+    /// A series that the log names for the first time.
+    Series(Arc<Series>),
+    /// A series that is known and the full chunks that were written under one of its references.
+    Chunks(Arc<Series>, Vec<MappedChunk>),
+    /// Points, in the order of the log.
+    Points(Vec<LogPoint>),
+    /// A series that was collected at this place of the log.
+    Collected(Arc<Series>),
+}
+
+/// Rebuilds the series whose references fall to it.
+pub(super) struct Worker<'a> {
+    head: &'a Head,
+    series: HashMap<SeriesRef, Arc<Series>>,
+    /// Series with sealed chunks, since the last lot.
+    sealed: Vec<Arc<Series>>,
+    done: WorkDone,
+}
+
+/// A point as the log has it.
+pub(super) struct LogPoint {
+    pub(super) series: SeriesRef,
+    pub(super) point: Point,
+}
+
+/// What a worker did.
+#[derive(Default)]
+pub(super) struct WorkDone {
+    pub(super) samples: u64,
+    pub(super) covered: u64,
+    pub(super) unknown: u64,
+    pub(super) chunks_passed_over: u64,
+    pub(super) chunk_overlaps: u64,
+    pub(super) min_time: i64,
+    pub(super) max_time: i64,
+    pub(super) collected: Vec<Arc<Series>>,
+    /// Series that became stale less those that came back.
+    pub(super) stale: i64,
+}
+
+impl<'a> Worker<'a> {
+    pub(super) fn new(head: &'a Head) -> Self {
+        let done = WorkDone { min_time: i64::MAX, max_time: i64::MIN, ..WorkDone::default() };
+        Self { head, series: HashMap::new(), sealed: Vec::new(), done }
+    }
+
+    pub(super) fn run(mut self, work: &Receiver<Work>) -> WorkDone {
+        for work in work {
+            match work {
+                Work::Series(series) => {
+                    self.series.insert(series.reference, series);
+                }
+                Work::Chunks(series, chunks) => self.chunks(&series, &chunks),
+                Work::Collected(series) => self.collect(series),
+                Work::Points(points) => points.into_iter().for_each(|point| self.point(point)),
+            }
+            self.head.mapping.map_sealed(&self.sealed, &self.head.stats);
+            self.sealed.clear();
+        }
+        self.done
+    }
+
+    /// Gives a series the full chunks that were found for its reference.
+    fn chunks(&mut self, series: &Arc<Series>, chunks: &[MappedChunk]) {
+        let (Some(first), Some(last)) = (chunks.first(), chunks.last()) else { return };
+        self.done.see(first.mint());
+        self.done.see(last.maxt());
+        let mut state = series.state.lock();
+        if state.max_time().is_some_and(|max_time| max_time < first.mint()) && state.in_memory_since().is_some() {
+            state.seal();
+            drop(state);
+            self.head.mapping.map_sealed(std::slice::from_ref(series), &self.head.stats);
+            state = series.state.lock();
+        }
+        if !state.sealed().is_empty() {
+            // What is older could not be written (the disk is full): these come from the log, which has them all.
+            self.done.chunks_passed_over += chunks.len() as u64;
+        } else {
+            let is_free = state.in_memory_since().is_none_or(|since| last.maxt() < since);
+            if !is_free || !state.mapped.merge(chunks) {
+                // Under a second reference the series was made anew: as Prometheus has it, the log goes on from its chunks.
+                state.replace_by(chunks);
+                self.done.chunk_overlaps += 1;
+            }
+            self.head.stats.chunks_created.fetch_add(chunks.len() as u64, Ordering::Relaxed);
+        }
+    }
+
+    fn collect(&mut self, series: Arc<Series>) {
+        let mut state = series.state.lock();
+        state.is_dead = true;
+        self.done.stale -= i64::from(state.is_stale());
+        state.drop_before(i64::MAX);
+        drop(state);
+        self.series.remove(&series.reference);
+        self.head.series.remove(&series);
+        self.done.collected.push(series);
+    }
+
+    fn point(&mut self, LogPoint { series, point }: LogPoint) {
+        let Some(series) = self.series.get(&series) else {
+            self.done.unknown += 1;
+            return;
+        };
+        let mut state = series.state.lock();
+        if state.max_time().is_some_and(|max_time| point.t <= max_time) {
+            self.done.covered += 1;
+            return;
+        }
+        self.done.stale += i64::from(point.value.is_stale()) - i64::from(state.is_stale());
+        let pushed = state.push(&point, &self.head.policy, self.head.float_encoding());
+        drop(state);
+        match pushed {
+            Pushed::IntoOpenChunk => {}
+            Pushed::IntoFirstChunk => _ = self.head.stats.chunks_created.fetch_add(1, Ordering::Relaxed),
+            Pushed::AfterSeal => {
+                self.head.stats.chunks_created.fetch_add(1, Ordering::Relaxed);
+                self.sealed.push(Arc::clone(series));
+            }
+        }
+        self.done.samples += 1;
+        self.done.see(point.t);
+    }
+}
+
+impl WorkDone {
+    fn see(&mut self, t: i64) {
+        self.min_time = self.min_time.min(t);
+        self.max_time = self.max_time.max(t);
+    }
+}
