@@ -225,6 +225,10 @@ pub enum Feature {
     /// Write chunks of floats in the newer, smaller encoding.
     #[value(name = "xor2-encoding")]
     Xor2Encoding,
+    /// Store when the count of a sample began, where its sender says so; chunks of floats must be xor2 for it.
+    StStorage,
+    /// Write chunks of native histograms in the encodings that have a place for it.
+    HistogramsStEncoding,
 }
 
 /// When the write-ahead log is synced to the disk.

@@ -1,6 +1,6 @@
 //! One series of the head: its labels, its open chunk, and where its full chunks are.
 //!
-//! A sample enters the open chunk. A chunk that is full is *sealed*: its bytes stay in memory, in order, until the log has
+//! A point enters the open chunk, which holds points of one kind; one that it can't take begins another. A chunk that is full is *sealed*: its bytes stay in memory, in order, until the log has
 //! been written and they are in `chunks_head/`; from then on only a [`crate::tsdb::chunk::mapped_chunk::MappedChunk`] of them is kept.
 //!
 //! Invariant: mapped, sealed and open chunks follow each other in time without overlap; every timestamp is
@@ -9,14 +9,17 @@
 
 use crate::model::labels::Labels;
 use crate::model::refs::SeriesRef;
-use crate::model::sample::Sample;
-use crate::model::value::{Point, Value};
+use crate::model::histogram::{FloatHistogram, Histogram};
+use crate::model::value::{Point, Value, ValueKind};
 use crate::tsdb::chunk::Encoding;
+use crate::tsdb::chunk::any_chunk::{AnyChunk, Appended, ChunkEncodings};
 use crate::tsdb::chunk::cut::{ChunkWindow, CutPolicy};
-use crate::tsdb::chunk::float_chunk::{FloatChunk, FloatEncoding};
+use crate::tsdb::chunk::float_chunk::FloatEncoding;
 use crate::tsdb::chunk::mapped_chunk::{MappedChunk, MappedChunks};
 use crate::tsdb::fs::fault;
 use crate::tsdb::head::in_flight::BatchId;
+use crate::tsdb::wal::record::kind::RecordKind;
+use crate::tsdb::wal::record::open_record::StartRecords;
 use parking_lot::Mutex;
 use std::sync::Arc;
 
@@ -45,6 +48,8 @@ pub struct SeriesState {
     pub mapped: MappedChunks,
     /// The batch that touched the series last; while it is in flight, its samples (and a new series' record) are not in the log.
     pub touched_by: BatchId,
+    /// The kind of record into which the series' last point went, [`RecordKind::Series`] before the first; of use while that batch is in flight.
+    pub logged_as: RecordKind,
     /// Whether the series was collected: it takes no more samples, its labels are those of another series from now on.
     pub is_dead: bool,
 }
@@ -53,7 +58,7 @@ pub struct SeriesState {
 #[derive(Debug)]
 pub struct OpenChunk {
     /// Its samples.
-    pub chunk: FloatChunk,
+    pub chunk: AnyChunk,
     /// Time of its first sample, ms.
     pub mint: i64,
     /// Where it must end at the latest.
@@ -75,6 +80,17 @@ pub struct SealedChunk {
     pub bytes: Arc<[u8]>,
 }
 
+/// How chunks are made.
+#[derive(Debug, Clone, Copy)]
+pub struct ChunkRules {
+    /// Where they are cut.
+    pub policy: CutPolicy,
+    /// How new ones are encoded.
+    pub encodings: ChunkEncodings,
+    /// Whether start timestamps are kept: then every chunk must have a place for them that can.
+    pub starts: StartRecords,
+}
+
 /// Whether a sample began a new chunk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Pushed {
@@ -90,8 +106,14 @@ impl Series {
     /// A series without samples, created by the batch `touched_by`.
     #[must_use]
     pub fn new(reference: SeriesRef, hash: u64, labels: Labels, touched_by: BatchId) -> Self {
-        let state =
-            SeriesState { open: None, sealed: None, mapped: MappedChunks::default(), touched_by, is_dead: false };
+        let state = SeriesState {
+            open: None,
+            sealed: None,
+            mapped: MappedChunks::default(),
+            touched_by,
+            logged_as: RecordKind::Series,
+            is_dead: false,
+        };
         Self { reference, hash, labels, state: Mutex::new(state) }
     }
 }
@@ -102,23 +124,44 @@ impl SeriesState {
     pub fn max_time(&self) -> Option<i64> {
         self.open
             .as_ref()
-            .and_then(|open| open.chunk.last())
-            .map(|last| last.t)
+            .and_then(|open| open.chunk.last_t())
             .or_else(|| self.sealed().last().map(|chunk| chunk.maxt))
             .or_else(|| self.mapped.last().map(|chunk| chunk.maxt()))
     }
 
-    /// The newest sample where it is at hand in the open chunk.
+    /// Of which kind the newest point is.
     #[must_use]
-    pub fn last_open_sample(&self) -> Option<Sample> {
-        self.open.as_ref().and_then(|open| open.chunk.last())
+    pub fn newest_kind(&self) -> Option<ValueKind> {
+        let open = self.open.as_ref().map(|open| open.chunk.encoding());
+        let newest = open.or_else(|| self.sealed().last().map(|chunk| chunk.encoding));
+        newest.or_else(|| self.mapped.last().map(MappedChunk::encoding)).map(Encoding::value_kind)
+    }
+
+    /// The point as this series has it: the marker of a series' end comes as a float, and is of the kind of what it ends.
+    #[inline]
+    #[must_use]
+    pub fn adapt(&self, point: Point) -> Point {
+        match point.value {
+            Value::Float(sum) if point.value.is_stale() => Point { value: self.stale_marker(sum), ..point },
+            _ => point,
+        }
+    }
+
+    fn stale_marker(&self, sum: f64) -> Value {
+        match self.newest_kind() {
+            None | Some(ValueKind::Float) => Value::Float(sum),
+            Some(ValueKind::Histogram) => Value::Histogram(Box::new(Histogram { sum, ..Histogram::default() })),
+            Some(ValueKind::FloatHistogram) => {
+                Value::FloatHistogram(Box::new(FloatHistogram { sum, ..FloatHistogram::default() }))
+            }
+        }
     }
 
     /// Whether the newest sample is a stale marker; not known, and `false`, where there is no open chunk.
     #[inline]
     #[must_use]
     pub fn is_stale(&self) -> bool {
-        self.last_open_sample().is_some_and(|last| last.is_stale())
+        self.open.as_ref().is_some_and(|open| open.chunk.is_stale())
     }
 
     /// Full chunks that are still in memory, oldest first.
@@ -155,7 +198,7 @@ impl SeriesState {
             self.forget_sealed(old);
             dropped += old;
         }
-        let is_old = |open: &OpenChunk| open.chunk.last().is_none_or(|last| last.t < mint);
+        let is_old = |open: &OpenChunk| open.chunk.last_t().is_none_or(|last| last < mint);
         if self.open.take_if(|open| is_old(open)).is_some() {
             dropped += 1;
         }
@@ -168,21 +211,19 @@ impl SeriesState {
         self.open.is_none() && self.sealed.is_none() && self.mapped.is_empty()
     }
 
-    /// Appends a point that is newer than [`Self::max_time`], cutting a new chunk where `policy` wants one.
-    ///
-    /// `encoding` is that of a new chunk: as in Prometheus, the open chunk goes on as it began.
-    pub fn push(&mut self, point: &Point, policy: &CutPolicy, encoding: FloatEncoding) -> Pushed {
-        if let Some(open) = &mut self.open {
-            if !open.window.must_cut(policy, &open.chunk, open.mint, point.t) {
-                append(&mut open.chunk, point);
-                return Pushed::IntoOpenChunk;
-            }
-            self.seal();
-            self.begin_chunk(point, policy, encoding);
-            return Pushed::AfterSeal;
+    /// Appends a point that is newer than [`Self::max_time`], cutting a new chunk where the rules or the open chunk want one.
+    pub fn push(&mut self, point: &Point, rules: &ChunkRules) -> Pushed {
+        let Some(open) = &mut self.open else {
+            self.open = Some(OpenChunk::begin(point, rules, None));
+            return Pushed::IntoFirstChunk;
+        };
+        if open.takes(point, rules) && open.chunk.append(point) != Appended::NotTaken {
+            return Pushed::IntoOpenChunk;
         }
-        self.begin_chunk(point, policy, encoding);
-        Pushed::IntoFirstChunk
+        let next = OpenChunk::begin(point, rules, Some(&open.chunk));
+        self.seal();
+        self.open = Some(next);
+        Pushed::AfterSeal
     }
 
     /// Drops the `count` oldest sealed chunks, now in `chunks_head/`.
@@ -199,24 +240,35 @@ impl SeriesState {
     pub fn seal(&mut self) {
         let Some(open) = self.open.take() else { return };
         fault::point("head.chunk_cut");
-        let maxt = open.chunk.last().map_or(open.mint, |last| last.t);
+        let maxt = open.chunk.last_t().unwrap_or(open.mint);
         let samples = open.chunk.num_samples();
         let bytes = open.chunk.bytes().into();
-        let sealed = SealedChunk { mint: open.mint, maxt, samples, encoding: open.chunk.encoding().into(), bytes };
+        let sealed = SealedChunk { mint: open.mint, maxt, samples, encoding: open.chunk.encoding(), bytes };
         self.sealed.get_or_insert_default().push(sealed);
-    }
-
-    fn begin_chunk(&mut self, point: &Point, policy: &CutPolicy, encoding: FloatEncoding) {
-        let mut chunk = FloatChunk::new(encoding);
-        append(&mut chunk, point);
-        self.open = Some(OpenChunk { chunk, mint: point.t, window: ChunkWindow::starting_at(policy, point.t) });
     }
 }
 
+impl OpenChunk {
+    /// A chunk with a first point; `before` is the one that the series had before it.
+    fn begin(point: &Point, rules: &ChunkRules, before: Option<&AnyChunk>) -> Self {
+        let chunk = AnyChunk::begin(rules.encodings, point, before);
+        Self { chunk, mint: point.t, window: ChunkWindow::starting_at(&rules.policy, point.t) }
+    }
+
+    /// Whether the rules let it go on with this point. To be asked once for each.
+    #[inline]
+    fn takes(&mut self, point: &Point, rules: &ChunkRules) -> bool {
+        !is_outdated(&self.chunk, rules) && !self.window.must_cut(&rules.policy, &self.chunk, self.mint, point.t)
+    }
+}
+
+/// Whether a chunk is of an encoding that can't go on. As in Prometheus a chunk of floats goes on as it began, unless its successors
+/// keep starts.
 #[inline]
-fn append(chunk: &mut FloatChunk, point: &Point) {
-    if let Value::Float(v) = point.value {
-        chunk.append_with_start(point.start, point.t, v);
+fn is_outdated(chunk: &AnyChunk, rules: &ChunkRules) -> bool {
+    match chunk {
+        AnyChunk::Float(chunk) => rules.starts == StartRecords::V2 && chunk.encoding() != rules.encodings.floats,
+        AnyChunk::Histogram(_) | AnyChunk::FloatHistogram(_) => chunk.encoding().keeps_starts() != (rules.encodings.histogram_starts == HistogramStarts::Kept),
     }
 }
 
@@ -230,6 +282,8 @@ mod tests {
     use crate::tsdb::chunk::cut::CutPolicy;
     use crate::tsdb::chunk::float_chunk::FloatEncoding;
     use crate::tsdb::head::in_flight::BatchId;
+use crate::tsdb::wal::record::kind::RecordKind;
+use crate::tsdb::wal::record::open_record::StartRecords;
 
     #[test]
     fn another_encoding_is_that_of_the_next_chunk() {

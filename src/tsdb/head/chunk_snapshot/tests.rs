@@ -29,12 +29,7 @@ fn open_head(dir: &Path) -> (Head, Vec<crate::tsdb::chunk::head_chunks::HeadChun
     let policy = CutPolicy { chunk_range_ms: 7_200_000, samples_per_chunk: 10 };
     (
         Head::new(
-            HeadOptions {
-                policy,
-                max_series: usize::MAX,
-                min_valid_time: i64::MIN,
-                float_encoding: FloatEncoding::Xor,
-            },
+            HeadOptions { policy, ..HeadOptions::default() },
             files,
         ),
         chunks,
