@@ -1,11 +1,13 @@
 //! The appender that the rest of the program sees: admission in front of the head's.
 
+use crate::model::exemplar::Exemplar;
 use crate::model::labels::Labels;
 use crate::model::value::Point;
 use crate::tsdb::db::engine::Engine;
 use crate::tsdb::db::maintenance::bell::Bell;
 use crate::tsdb::db::repeats::Repeats;
 use crate::tsdb::head::append::{Committed, HeadAppender, Rejection, SeriesLimitReached};
+use crate::tsdb::head::exemplars::ExemplarRejection;
 use crate::tsdb::wal::commit::Health;
 use crate::tsdb::wal::error::WalError;
 
@@ -96,13 +98,23 @@ impl<'a> Appender<'a> {
         done
     }
 
+    /// Appends exemplars to the series whose labels have exactly these bytes; its samples come first.
+    pub fn append_exemplars(
+        &mut self,
+        packed: &[u8],
+        exemplars: impl Iterator<Item = Exemplar>,
+        reject: impl FnMut(Exemplar, ExemplarRejection),
+    ) {
+        self.inner.append_exemplars(packed, exemplars, reject);
+    }
+
     /// Returns when the log holds what was appended, as the sync mode promises.
     ///
     /// # Errors
     /// [`WalError`] where it does not: whether the samples survive a restart is unknown, repeating the request is safe.
     pub fn commit(self) -> Result<Committed, WalError> {
         let repeated = self.repeats.found();
-        let committed = self.inner.commit().map(|head| Committed { samples: head.samples + repeated });
+        let committed = self.inner.commit().map(|head| Committed { samples: head.samples + repeated, ..head });
         if self.engine.is_head_due() {
             self.bell.ring();
         }

@@ -343,7 +343,7 @@ impl OpenReport {
         if replay.entries_not_served > 0 {
             tracing::warn!(
                 entries = replay.entries_not_served,
-                "the log has exemplars, metadata or late samples: this version does not serve them"
+                "the log has metadata or late samples: this version does not serve them"
             );
         }
         if replay.bad_histograms > 0 {
@@ -355,6 +355,7 @@ impl OpenReport {
         tracing::info!(
             series = head.series_count(),
             samples = replay.samples,
+            exemplars = head.exemplars().counts().exemplars,
             samples_in_chunks = replay.samples_covered,
             samples_in_blocks = replay.samples_before_head,
             orphaned_chunks = replay.orphaned_chunks,

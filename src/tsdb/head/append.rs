@@ -9,6 +9,8 @@
 //!
 //! Invariant: what the head accepted reaches the log's queue, also when the appender is dropped.
 
+mod exemplars;
+
 use crate::model::labels::Labels;
 use crate::model::refs::SeriesRef;
 use crate::model::value::{Point, Value};
@@ -52,6 +54,8 @@ pub struct SeriesLimitReached {
 pub struct Committed {
     /// Samples that are stored now, those included that were stored before with the same value.
     pub samples: u64,
+    /// Exemplars, in the same way.
+    pub exemplars: u64,
 }
 
 /// Takes the samples of one request.
@@ -79,6 +83,8 @@ struct Bounds {
 struct Tally {
     appended: u64,
     repeated: u64,
+    /// Exemplars that are stored, repeated ones included.
+    exemplars: u64,
     min_time: i64,
     max_time: i64,
     /// Series that became stale less those that came back.
@@ -87,7 +93,7 @@ struct Tally {
 
 impl Default for Tally {
     fn default() -> Self {
-        Self { appended: 0, repeated: 0, min_time: i64::MAX, max_time: i64::MIN, stale: 0 }
+        Self { appended: 0, repeated: 0, exemplars: 0, min_time: i64::MAX, max_time: i64::MIN, stale: 0 }
     }
 }
 
@@ -168,7 +174,7 @@ impl<'a> HeadAppender<'a> {
         self.wal.wait(position)?;
         let sealed = std::mem::take(&mut self.sealed);
         self.head.mapping.map_sealed(&sealed, &self.head.stats);
-        Ok(Committed { samples: self.tally.appended + self.tally.repeated })
+        Ok(Committed { samples: self.tally.appended + self.tally.repeated, exemplars: self.tally.exemplars })
     }
 
     fn create_series(&mut self, labels: &Labels) -> Result<Arc<Series>, SeriesLimitReached> {

@@ -13,15 +13,17 @@
 //! | [`chunk_snapshot`] | the head written at a clean stop, for a start without replay |
 //! | [`truncation`]  | what blocks have goes: chunks, series                            |
 //! | [`deletion`]    | samples that are deleted while they are still here               |
+//! | [`exemplars`]   | observations that point at a trace, a bounded number of them     |
 //! | [`symbols`]     | the strings of its labels, for a block                           |
 //! | [`stats`]       | counters                                                         |
 //!
 //! Locks, in the order in which they are taken: [`mapping`]'s mutex, then one series' mutex. The shards of the series map and
-//! of the inverted index are held for a look-up only, never together with a series' mutex.
+//! of the inverted index are held for a look-up only, never together with a series' mutex. That of the [`exemplars`] is the last.
 
 pub mod append;
 pub mod chunk_snapshot;
 pub mod deletion;
+pub mod exemplars;
 pub mod in_flight;
 pub mod mapping;
 pub mod read;
@@ -39,6 +41,7 @@ use crate::tsdb::chunk::any_chunk::{ChunkEncodings, HistogramStarts};
 use crate::tsdb::chunk::cut::CutPolicy;
 use crate::tsdb::chunk::float_chunk::FloatEncoding;
 use crate::tsdb::chunk::head_chunks::HeadChunks;
+use crate::tsdb::head::exemplars::Exemplars;
 use crate::tsdb::head::in_flight::InFlight;
 use crate::tsdb::head::mapping::Mapping;
 use crate::tsdb::head::series::{ChunkRules, Series};
@@ -87,6 +90,7 @@ pub struct Head {
     tombstones: RwLock<Tombstones>,
     /// Series that were collected, each with the time (ms) until which the log has samples of it.
     collected: Mutex<HashMap<SeriesRef, i64>>,
+    exemplars: Exemplars,
 }
 
 /// What a head is made of.
@@ -139,6 +143,7 @@ impl Head {
             drops: AtomicU64::new(0),
             tombstones: RwLock::default(),
             collected: Mutex::default(),
+            exemplars: Exemplars::default(),
         }
     }
 
@@ -152,6 +157,12 @@ impl Head {
     #[must_use]
     pub fn stats(&self) -> &HeadStats {
         &self.stats
+    }
+
+    /// Its exemplars.
+    #[must_use]
+    pub fn exemplars(&self) -> &Exemplars {
+        &self.exemplars
     }
 
     /// How many series it has.

@@ -31,7 +31,7 @@ use crate::tsdb::head::series::Series;
 use crate::tsdb::head::truncation::Truncation;
 use crate::tsdb::wal::damage::DamageReason;
 use crate::tsdb::wal::reader::{ReadError, SegmentReader};
-use crate::tsdb::wal::record::exemplars::decode_exemplars;
+use crate::tsdb::wal::record::exemplars::{RefExemplar, decode_exemplars};
 use crate::tsdb::wal::record::histograms::{RefHistogram, decode_float_histograms, decode_histograms};
 use crate::tsdb::wal::record::kind::RecordKind;
 use crate::tsdb::wal::record::metadata::decode_metadata;
@@ -77,7 +77,7 @@ pub struct ReplayReport {
     pub chunk_overlaps: u64,
     /// Native histograms that contradict themselves, or of a schema that is not known, passed over.
     pub bad_histograms: u64,
-    /// Entries of other kinds that this version keeps in the log but does not serve: exemplars, metadata, late samples.
+    /// Entries of other kinds that this version keeps in the log but does not serve: metadata, late samples.
     pub entries_not_served: u64,
     /// Records of a type newer than this version.
     pub newer_records: u64,
@@ -198,7 +198,10 @@ impl<'a> Replay<'a> {
                 stones.iter().for_each(|stone| self.tombstone(stone, workers));
                 0
             }
-            RecordKind::Exemplars => decode_exemplars(record)?.len(),
+            RecordKind::Exemplars => {
+                decode_exemplars(record)?.into_iter().for_each(|one| self.exemplar(one));
+                0
+            }
             RecordKind::Metadata => decode_metadata(record)?.len(),
             RecordKind::Histograms | RecordKind::CustomHistograms | RecordKind::HistogramsV2 => {
                 let histograms = decode_histograms(record)?;
@@ -224,6 +227,18 @@ impl<'a> Replay<'a> {
     fn histogram<H>(&mut self, one: RefHistogram<H>, value: fn(Box<H>) -> Value, workers: &mut Workers<'_>) {
         let point = Point { start: one.start, t: one.t, value: value(Box::new(one.histogram)) };
         self.point(one.series, point, workers);
+    }
+
+    /// One that the ring refuses was refused when it was written, too, or would be by the size and the window of today.
+    fn exemplar(&mut self, RefExemplar { series, exemplar }: RefExemplar) {
+        if exemplar.t < self.head.times.min_valid() {
+            return;
+        }
+        let series = self.aliases.get(&series).copied().unwrap_or(series);
+        match self.head.series.get_by_ref(series) {
+            Some(series) => _ = self.head.exemplars.add(&series.labels, &exemplar),
+            None => self.report.unknown_refs += 1,
+        }
     }
 
     fn tombstone(&mut self, stone: &RefTombstone, workers: &mut Workers<'_>) {

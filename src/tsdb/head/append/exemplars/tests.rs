@@ -1,0 +1,164 @@
+//! Exemplars in the ring and in the log, in the same order, and back after a replay.
+
+use crate::model::exemplar::Exemplar;
+use crate::model::labels::{Labels, LabelsBuilder};
+use crate::model::sample::Sample;
+use crate::model::time::TimeRange;
+use crate::model::value::Point;
+use crate::tsdb::chunk::cut::CutPolicy;
+use crate::tsdb::chunk::float_chunk::FloatEncoding;
+use crate::tsdb::chunk::head_chunks::HeadChunks;
+use crate::tsdb::fs::os_disk::OsDisk;
+use crate::tsdb::head::append::{Committed, HeadAppender};
+use crate::tsdb::head::exemplars::ExemplarRejection::{OutOfOrder, SwitchedOff, UnknownSeries};
+use crate::tsdb::head::exemplars::{ExemplarOptions, ExemplarRejection, SeriesExemplar};
+use crate::tsdb::head::replay::{Replay, ReplayProgress};
+use crate::tsdb::head::{Head, HeadOptions};
+use crate::tsdb::wal::commit::{SyncMode, Wal, WalOptions};
+use crate::tsdb::wal::compression::Compression;
+use crate::tsdb::wal::reader::SegmentReader;
+use crate::tsdb::wal::segment::list_segments;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::thread;
+
+fn head(dir: &Path, min_valid_time: i64) -> Head {
+    let (files, _) = HeadChunks::open(&dir.join("chunks_head")).unwrap();
+    let policy = CutPolicy { chunk_range_ms: 7_200_000, samples_per_chunk: 120 };
+    let float_encoding = FloatEncoding::Xor;
+    Head::new(HeadOptions { policy, max_series: usize::MAX, min_valid_time, float_encoding }, files)
+}
+
+fn wal(dir: &Path) -> Wal {
+    let options = WalOptions {
+        dir: dir.join("wal"),
+        segment_size: 1 << 20,
+        compression: Compression::None,
+        sync: SyncMode::Os,
+        disk: Arc::new(OsDisk),
+    };
+    Wal::open(options).unwrap()
+}
+
+fn up(instance: &str) -> Labels {
+    LabelsBuilder::from_iter([("__name__", "up"), ("instance", instance)]).build().unwrap()
+}
+
+fn at(t: i64) -> Exemplar {
+    let trace = format!("{t:x}");
+    Exemplar { t, v: t as f64, labels: LabelsBuilder::from_iter([("trace_id", trace.as_str())]).build().ok() }
+}
+
+/// A request with a sample of the series and exemplars of these times; what was refused.
+fn request(head: &Head, wal: &Wal, series: &Labels, times: &[i64]) -> (Committed, Vec<(i64, ExemplarRejection)>) {
+    let mut refused = Vec::new();
+    let mut appender = HeadAppender::new(head, wal);
+    let sample = Point::from(Sample::new(1_000_000, 1.0));
+    appender.append(series, std::iter::once(sample), |_, why| panic!("{why:?}")).unwrap();
+    let exemplars = times.iter().map(|t| at(*t));
+    appender.append_exemplars(series.as_packed(), exemplars, |one, why| refused.push((one.t, why)));
+    (appender.commit().unwrap(), refused)
+}
+
+fn replayed(dir: &Path, min_valid_time: i64, out_of_order_window_ms: i64) -> Head {
+    let head = head(dir, min_valid_time);
+    head.exemplars().configure(ExemplarOptions { max: 100_000, out_of_order_window_ms });
+    let files = list_segments(&dir.join("wal")).unwrap();
+    let done = Replay::new(&head, Vec::new()).run(&files, 2, &ReplayProgress::default());
+    assert!(done.damage.is_none(), "{:?}", done.damage);
+    assert_eq!(done.report.unknown_refs, 0);
+    head
+}
+
+fn record_types(dir: &Path) -> Vec<u8> {
+    let mut types = Vec::new();
+    for segment in list_segments(&dir.join("wal")).unwrap() {
+        let mut reader = SegmentReader::open(segment).unwrap();
+        while let Some(record) = reader.next_record().unwrap() {
+            types.push(record[0]);
+        }
+    }
+    types
+}
+
+fn times_of(all: &[SeriesExemplar], series: &Labels) -> Vec<i64> {
+    all.iter().filter(|one| one.labels == *series).map(|one| one.exemplar.t).collect()
+}
+
+#[test]
+fn exemplars_stand_behind_their_series_and_samples_and_repeats_are_not_logged_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let (head, wal) = (head(dir.path(), i64::MIN), wal(dir.path()));
+    let (first, refused) = request(&head, &wal, &up("a"), &[10, 20, 20, 5]);
+    assert_eq!((first.samples, first.exemplars, refused), (1, 3, vec![(5, OutOfOrder)]));
+    let (again, refused) = request(&head, &wal, &up("a"), &[10, 20]);
+    assert_eq!((again.samples, again.exemplars, refused), (1, 2, vec![]));
+    wal.close().unwrap();
+    assert_eq!(record_types(dir.path()), [1, 2, 4]);
+}
+
+#[test]
+fn exemplars_of_an_unknown_series_are_refused_and_so_are_all_where_none_are_kept() {
+    let dir = tempfile::tempdir().unwrap();
+    let (head, wal) = (head(dir.path(), i64::MIN), wal(dir.path()));
+    let mut refused = Vec::new();
+    let mut appender = HeadAppender::new(&head, &wal);
+    appender.append_exemplars(up("a").as_packed(), [at(1)].into_iter(), |one, why| refused.push((one.t, why)));
+    assert_eq!((appender.commit().unwrap().exemplars, refused), (0, vec![(1, UnknownSeries)]));
+    head.exemplars().configure(ExemplarOptions { max: 0, out_of_order_window_ms: 0 });
+    let (done, refused) = request(&head, &wal, &up("a"), &[7]);
+    assert_eq!((done.samples, done.exemplars, refused), (1, 0, vec![(7, SwitchedOff)]));
+    wal.close().unwrap();
+    assert_eq!(record_types(dir.path()), [1, 2]);
+}
+
+#[test]
+fn a_replay_brings_back_what_was_kept_but_not_what_is_older_than_the_head() {
+    let dir = tempfile::tempdir().unwrap();
+    let (first, log) = (head(dir.path(), i64::MIN), wal(dir.path()));
+    first.exemplars().configure(ExemplarOptions { max: 100, out_of_order_window_ms: 50 });
+    request(&first, &log, &up("a"), &[10, 40, 30]);
+    request(&first, &log, &up("b"), &[15, 25]);
+    log.close().unwrap();
+    let again = replayed(dir.path(), i64::MIN, 0);
+    // Its window is none: what came late is refused now.
+    assert_eq!(times_of(&again.exemplars().arrivals(), &up("a")), [10, 40]);
+    let all = replayed(dir.path(), 20, 50).exemplars().arrivals();
+    assert_eq!((times_of(&all, &up("a")), times_of(&all, &up("b"))), (vec![40, 30], vec![25]));
+}
+
+#[test]
+fn requests_at_once_reach_the_log_in_the_order_of_the_ring() {
+    let dir = tempfile::tempdir().unwrap();
+    let (head, log, clock) = (head(dir.path(), i64::MIN), wal(dir.path()), AtomicI64::new(0));
+    let series = [up("a"), up("b"), up("c")];
+    thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                for _ in 0..300 {
+                    let t = clock.fetch_add(1, Ordering::Relaxed);
+                    let mut appender = HeadAppender::new(&head, &log);
+                    for series in &series {
+                        let sample = Point::from(Sample::new(1_000_000, 1.0));
+                        appender.append(series, std::iter::once(sample), |_, why| panic!("{why:?}")).unwrap();
+                        appender.append_exemplars(series.as_packed(), [at(t)].into_iter(), |_, why| {
+                            assert_eq!(why, OutOfOrder);
+                        });
+                    }
+                    appender.commit().unwrap();
+                }
+            });
+        }
+    });
+    log.close().unwrap();
+    let (before, after) = (head.exemplars(), replayed(dir.path(), i64::MIN, 0));
+    for series in &series {
+        let kept = times_of(&before.arrivals(), series);
+        assert!(kept.len() > 300 && kept.is_sorted(), "{} of {series}", kept.len());
+        assert_eq!(times_of(&after.exemplars().arrivals(), series), kept);
+    }
+    let everything = [vec![]];
+    assert_eq!(after.exemplars().select(&everything, TimeRange::ALL), before.select(&everything, TimeRange::ALL));
+    assert_eq!(after.exemplars().out_of_order(), 0);
+}
