@@ -15,7 +15,7 @@ use crate::model::labels::Labels;
 use crate::model::refs::SeriesRef;
 use crate::model::value::{Point, Value};
 use crate::tsdb::chunk::Encoding;
-use crate::tsdb::chunk::any_iter::AnyIter;
+use crate::tsdb::chunk::any_chunk::AnyIter;
 use crate::tsdb::head::Head;
 use crate::tsdb::head::in_flight::BatchId;
 use crate::tsdb::head::series::{Pushed, Series, SeriesState};

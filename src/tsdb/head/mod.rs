@@ -277,3 +277,6 @@ impl Head {
         }
     }
 }
+
+#[cfg(test)]
+mod kinds_tests;

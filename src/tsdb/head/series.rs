@@ -12,9 +12,8 @@ use crate::model::refs::SeriesRef;
 use crate::model::histogram::{FloatHistogram, Histogram};
 use crate::model::value::{Point, Value, ValueKind};
 use crate::tsdb::chunk::Encoding;
-use crate::tsdb::chunk::any_chunk::{AnyChunk, Appended, ChunkEncodings};
+use crate::tsdb::chunk::any_chunk::{AnyChunk, Appended, ChunkEncodings, HistogramStarts};
 use crate::tsdb::chunk::cut::{ChunkWindow, CutPolicy};
-use crate::tsdb::chunk::float_chunk::FloatEncoding;
 use crate::tsdb::chunk::mapped_chunk::{MappedChunk, MappedChunks};
 use crate::tsdb::fs::fault;
 use crate::tsdb::head::in_flight::BatchId;
@@ -268,36 +267,57 @@ impl OpenChunk {
 fn is_outdated(chunk: &AnyChunk, rules: &ChunkRules) -> bool {
     match chunk {
         AnyChunk::Float(chunk) => rules.starts == StartRecords::V2 && chunk.encoding() != rules.encodings.floats,
-        AnyChunk::Histogram(_) | AnyChunk::FloatHistogram(_) => chunk.encoding().keeps_starts() != (rules.encodings.histogram_starts == HistogramStarts::Kept),
+        AnyChunk::Histogram(_) | AnyChunk::FloatHistogram(_) => {
+            chunk.encoding().keeps_starts() != (rules.encodings.histogram_starts == HistogramStarts::Kept)
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Pushed, Series};
+    use super::{ChunkRules, Pushed, Series};
     use crate::model::labels::LabelsBuilder;
     use crate::model::refs::SeriesRef;
     use crate::model::sample::Sample;
     use crate::tsdb::chunk::Encoding;
+    use crate::tsdb::chunk::any_chunk::ChunkEncodings;
     use crate::tsdb::chunk::cut::CutPolicy;
     use crate::tsdb::chunk::float_chunk::FloatEncoding;
     use crate::tsdb::head::in_flight::BatchId;
 use crate::tsdb::wal::record::kind::RecordKind;
 use crate::tsdb::wal::record::open_record::StartRecords;
 
-    #[test]
-    fn another_encoding_is_that_of_the_next_chunk() {
+    fn rules(floats: FloatEncoding, starts: StartRecords) -> ChunkRules {
+        let encodings = ChunkEncodings { floats, ..ChunkEncodings::default() };
+        ChunkRules { policy: CutPolicy { chunk_range_ms: 1_000, samples_per_chunk: 120 }, encodings, starts }
+    }
+
+    /// What became of floats at these times, each appended by rules of its own, and the full chunks that they made.
+    fn push_all(floats: [(i64, FloatEncoding); 5], starts: StartRecords) -> (Vec<Pushed>, Vec<(Encoding, u16)>) {
         let labels = LabelsBuilder::from_iter([("a", "b")]).build().unwrap();
         let series = Series::new(SeriesRef(1), 0, labels, BatchId::NONE);
-        let policy = CutPolicy { chunk_range_ms: 1_000, samples_per_chunk: 120 };
         let mut state = series.state.lock();
-        let mut push = |t, encoding| state.push(&Sample::new(t, 1.0).into(), &policy, encoding);
-        assert_eq!(push(0, FloatEncoding::Xor), Pushed::IntoFirstChunk);
-        assert_eq!(push(500, FloatEncoding::Xor2), Pushed::IntoOpenChunk);
-        assert_eq!(push(1_000, FloatEncoding::Xor2), Pushed::AfterSeal);
-        assert_eq!(push(1_500, FloatEncoding::Xor), Pushed::IntoOpenChunk);
-        assert_eq!(push(2_000, FloatEncoding::Xor), Pushed::AfterSeal);
-        let sealed: Vec<_> = state.sealed().iter().map(|chunk| (chunk.encoding, chunk.samples)).collect();
+        let pushed = floats.map(|(t, encoding)| state.push(&Sample::new(t, 1.0).into(), &rules(encoding, starts)));
+        (pushed.to_vec(), state.sealed().iter().map(|chunk| (chunk.encoding, chunk.samples)).collect())
+    }
+
+    #[test]
+    fn another_encoding_is_that_of_the_next_chunk() {
+        use FloatEncoding::{Xor, Xor2};
+        use Pushed::{AfterSeal, IntoFirstChunk, IntoOpenChunk};
+        let floats = [(0, Xor), (500, Xor2), (1_000, Xor2), (1_500, Xor), (2_000, Xor)];
+        let (pushed, sealed) = push_all(floats, StartRecords::V1);
+        assert_eq!(pushed, [IntoFirstChunk, IntoOpenChunk, AfterSeal, IntoOpenChunk, AfterSeal]);
         assert_eq!(sealed, [(Encoding::Xor, 2), (Encoding::Xor2, 2)]);
+    }
+
+    #[test]
+    fn where_starts_are_kept_a_chunk_without_place_for_them_ends_at_once() {
+        use FloatEncoding::{Xor, Xor2};
+        use Pushed::{AfterSeal, IntoFirstChunk, IntoOpenChunk};
+        let floats = [(0, Xor), (100, Xor2), (200, Xor2), (300, Xor2), (400, Xor2)];
+        let (pushed, sealed) = push_all(floats, StartRecords::V2);
+        assert_eq!(pushed, [IntoFirstChunk, AfterSeal, IntoOpenChunk, IntoOpenChunk, IntoOpenChunk]);
+        assert_eq!(sealed, [(Encoding::Xor, 1)]);
     }
 }

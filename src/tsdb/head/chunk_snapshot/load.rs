@@ -2,7 +2,7 @@
 
 use crate::model::refs::SeriesRef;
 use crate::tsdb::chunk::any_chunk::AnyChunk;
-use crate::tsdb::chunk::any_iter::AnyIter;
+use crate::tsdb::chunk::any_chunk::AnyIter;
 use crate::tsdb::chunk::cut::ChunkWindow;
 use crate::tsdb::chunk::head_chunks::HeadChunkMeta;
 use crate::tsdb::chunk::mapped_chunk::MappedChunk;
