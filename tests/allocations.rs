@@ -2,6 +2,7 @@
 
 use allocation_counter::measure;
 use narthex::metrics::registry::Registry;
+use narthex::remote::metadata::MetadataLimits;
 use narthex::remote::metrics::WriteMetrics;
 use narthex::remote::reader::CountLimits;
 use narthex::remote::write::Packing;
@@ -41,6 +42,7 @@ fn a_request_for_known_series_allocates_no_more_for_2000_series_than_for_a_few()
         decoded_bytes: 64 << 20,
         counts: CountLimits { series: 200_000, samples: 2_000_000 },
         labels: LabelLimits { count: 256, name_bytes: 4096, value_bytes: 4096 },
+        metadata: MetadataLimits { name_bytes: 4096, text_bytes: 4096 },
         max_future_ms: 600_000,
     };
     let writer = Writer::new(limits, WriteMetrics::register(&mut Registry::new()));

@@ -50,7 +50,7 @@ fn borrowed(index: &mut RequestIndex, body: &[u8]) -> Option<Content> {
             histograms: series.histograms() as usize,
         }
     });
-    Some(Content { series: series.collect(), metadata: index.metadata() })
+    Some(Content { series: series.collect(), metadata: index.metadata(body).count() as u64 })
 }
 
 /// The request as prost sees it.

@@ -6,6 +6,7 @@ use crate::app::reload::ReloadMetrics;
 use crate::config::flags::{Feature, ServeFlags, StorageFlags, WalCompression, WalSync, WriteFlags};
 use crate::metrics::process::Process;
 use crate::metrics::registry::Registry;
+use crate::remote::metadata::MetadataLimits;
 use crate::remote::metrics::{ReadMetrics, WriteMetrics};
 use crate::remote::read::ReadLimits;
 use crate::remote::reader::CountLimits;
@@ -176,6 +177,10 @@ fn write_limits(flags: &WriteFlags) -> WriteLimits {
             count: limit(flags.max_labels),
             name_bytes: flags.max_label_name_size.as_usize(),
             value_bytes: flags.max_label_value_size.as_usize(),
+        },
+        metadata: MetadataLimits {
+            name_bytes: flags.max_label_value_size.as_usize(),
+            text_bytes: flags.max_metadata_size.as_usize(),
         },
         max_future_ms: millis(flags.max_future),
     }

@@ -146,6 +146,9 @@ pub struct WriteFlags {
     /// Longest label value of a new series.
     #[arg(long = "storage.remote.write-max-label-value-size", value_name = "SIZE", default_value = "128KB", value_parser = units::bytes)]
     pub max_label_value_size: Bytes,
+    /// Longest unit and help text, together, of a metric family.
+    #[arg(long = "storage.remote.write-max-metadata-size", value_name = "SIZE", default_value = "8KB", value_parser = units::bytes)]
+    pub max_metadata_size: Bytes,
     /// Requests that are being stored at once. 0: four for each processor, at least 16.
     #[arg(long = "storage.remote.write-concurrent-limit", value_name = "COUNT", default_value = "0", value_parser = units::count)]
     pub concurrent_limit: u64,

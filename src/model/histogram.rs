@@ -3,7 +3,12 @@
 //! A histogram's buckets are a sparse list: *spans* say which bucket indices are present, the bucket lists hold one count
 //! for each index of the spans, in order. Source: `model/histogram` of Prometheus.
 //!
-//! Invariant: none; these are values as they were read. Whoever stores or answers them validates them.
+//! Invariant: none; these are values as they were read. Whoever takes them in validates them.
+
+pub mod buckets;
+pub mod reduce;
+pub mod same;
+pub mod validate;
 
 /// The schema of histograms with custom buckets.
 pub const CUSTOM_BUCKETS_SCHEMA: i32 = -53;

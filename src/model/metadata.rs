@@ -1,7 +1,7 @@
 //! Metadata: the type, unit and help text of a metric.
 
 /// The type of a metric.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub enum MetricType {
     /// Not known.
     #[default]
@@ -23,7 +23,7 @@ pub enum MetricType {
 }
 
 /// What is known of a metric beside its samples.
-#[derive(Clone, Debug, PartialEq, Eq, Default)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Default)]
 pub struct Metadata {
     /// Its type.
     pub metric_type: MetricType,
@@ -31,4 +31,21 @@ pub struct Metadata {
     pub unit: String,
     /// Its help text, or empty.
     pub help: String,
+}
+
+impl MetricType {
+    /// Its name in Prometheus's texts and APIs.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Unknown => "unknown",
+            Self::Counter => "counter",
+            Self::Gauge => "gauge",
+            Self::Histogram => "histogram",
+            Self::GaugeHistogram => "gaugehistogram",
+            Self::Summary => "summary",
+            Self::Info => "info",
+            Self::Stateset => "stateset",
+        }
+    }
 }

@@ -8,6 +8,7 @@ pub mod intervals;
 pub mod labels;
 pub mod matcher;
 pub mod metadata;
+pub mod metric_family;
 pub mod refs;
 pub mod sample;
 pub mod time;

@@ -1,5 +1,6 @@
 //! What a series can have at one time: a float or a native histogram, and when its count began.
 
+use crate::model::histogram::validate::InvalidHistogram;
 use crate::model::histogram::{FloatHistogram, Histogram};
 use crate::model::sample::{STALE_NAN_BITS, Sample};
 
@@ -58,6 +59,40 @@ impl Value {
             Self::FloatHistogram(histogram) => histogram.sum.to_bits(),
         };
         bits == STALE_NAN_BITS
+    }
+
+    /// Whether both say the same, however their buckets are laid out: what is stored of a value is the same as the value.
+    /// Floats are by their bits; stale markers of one kind are.
+    #[must_use]
+    pub fn is_same(&self, other: &Self) -> bool {
+        if self.is_stale() && other.is_stale() {
+            return self.kind() == other.kind();
+        }
+        match (self, other) {
+            (Self::Float(a), Self::Float(b)) => a.to_bits() == b.to_bits(),
+            (Self::Histogram(a), Self::Histogram(b)) => a.is_same(b),
+            (Self::FloatHistogram(a), Self::FloatHistogram(b)) => a.is_same(b),
+            _ => false,
+        }
+    }
+
+    /// Makes it one that can be stored, as Prometheus does with what it takes in: histograms of a resolution over the
+    /// highest that is stored are merged to that. Floats are taken as they are.
+    ///
+    /// # Errors
+    /// A histogram that cannot be stored, and why.
+    pub fn make_storable(&mut self) -> Result<(), InvalidHistogram> {
+        match self {
+            Self::Float(_) => Ok(()),
+            Self::Histogram(histogram) => {
+                histogram.limit_resolution()?;
+                histogram.validate()
+            }
+            Self::FloatHistogram(histogram) => {
+                histogram.limit_resolution()?;
+                histogram.validate()
+            }
+        }
     }
 }
 

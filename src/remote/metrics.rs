@@ -35,7 +35,7 @@ impl WriteMetrics {
     pub fn register(registry: &mut Registry) -> Self {
         let refused: Family<ReasonLabel, Counter> = registry.family(
             "narthex_remote_write_refused_samples_total",
-            "Samples, histograms and exemplars that were not stored, by reason.",
+            "Samples, histograms, exemplars and entries of metadata that were not stored, by reason.",
             Family::default(),
         );
         let mut of_floats = |name, help| {
@@ -74,16 +74,16 @@ impl WriteMetrics {
                 "The total number of received remote write samples which were ingested without corresponding metadata.",
             ),
             metadata: registry.counter(
-                "narthex_remote_write_metadata_dropped_total",
-                "Entries of metadata in remote write 1.0 requests, which this version does not keep.",
+                "narthex_remote_write_metadata_total",
+                "Entries of metadata that remote write 1.0 requests had, each of a metric family; repeated and refused ones included.",
             ),
         }
     }
 
-    pub(crate) fn count(&self, outcome: &Outcome, metadata: u64) {
+    pub(crate) fn count(&self, outcome: &Outcome, families: u64) {
         self.samples.inc_by(outcome.samples);
         self.without_metadata.inc_by(outcome.samples);
-        self.metadata.inc_by(metadata);
+        self.metadata.inc_by(families);
         if outcome.refusals.is_empty() {
             return;
         }

@@ -7,6 +7,7 @@
 //! | [`mod@write`] | stores a write request                                           |
 //! | [`reader`]  | finds series and samples in a write request, in place            |
 //! | [`series`]  | one series of a write request, in place                          |
+//! | [`metadata`] | the metadata of a write request, in place                       |
 //! | [`outcome`] | what became of a write request                                   |
 //! | [`refusal`] | what was not stored and why                                      |
 //! | [`read`]    | answers a read request with samples                              |
@@ -14,6 +15,7 @@
 //! | [`pb`]      | the messages as prost has them: the schema, and the cold paths   |
 //! | [`metrics`] | what is counted                                                  |
 
+pub mod metadata;
 pub mod metrics;
 pub mod outcome;
 pub mod packed;

@@ -3,6 +3,7 @@
 use super::{ReadError, ReadLimits, SERIES_BYTES, Stop, TIMESERIES_KEY, answer, decode_request, header, put_sample};
 use crate::metrics::registry::Registry;
 use crate::model::sample::Sample;
+use crate::remote::metadata::MetadataLimits;
 use crate::remote::metrics::WriteMetrics;
 use crate::remote::pb::prometheus as pb;
 use crate::remote::reader::CountLimits;
@@ -28,6 +29,7 @@ fn db_with(timeseries: Vec<pb::TimeSeries>) -> (Db, TempDir) {
         decoded_bytes: usize::MAX,
         counts: CountLimits { series: u64::MAX, samples: u64::MAX },
         labels: LabelLimits { count: 100, name_bytes: 1000, value_bytes: 1000 },
+        metadata: MetadataLimits { name_bytes: 1000, text_bytes: 1000 },
         max_future_ms: i64::MAX,
     };
     let writer = Writer::new(limits, WriteMetrics::register(&mut Registry::new()));

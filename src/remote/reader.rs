@@ -9,6 +9,8 @@
 //! places of a series, lengths with more bytes than needed. All of it is read; but the labels of a series are offered as
 //! one run of bytes only where they stand together, which is how every known sender writes them.
 
+use crate::remote::metadata;
+use crate::remote::metadata::FamilyMetadata;
 use crate::remote::protobuf::{Cursor, DecodeError, MAX_DEPTH, WireType};
 use crate::remote::schema;
 use crate::remote::series::{
@@ -52,7 +54,7 @@ pub enum ReadError {
 pub struct RequestIndex {
     series: Vec<SeriesSpan>,
     samples: u64,
-    metadata: u64,
+    has_metadata: bool,
 }
 
 impl RequestIndex {
@@ -69,7 +71,7 @@ impl RequestIndex {
     pub fn read(&mut self, body: &[u8], limits: CountLimits) -> Result<(), ReadError> {
         self.series.clear();
         self.samples = 0;
-        self.metadata = 0;
+        self.has_metadata = false;
         if u32::try_from(body.len()).is_err() {
             return Err(DecodeError { what: "more than 4 GiB", offset: 0 }.into());
         }
@@ -92,7 +94,7 @@ impl RequestIndex {
                 METADATA => {
                     request.expect(key, WireType::Length)?;
                     schema::METADATA.check(request.message()?, 1)?;
-                    self.metadata += 1;
+                    self.has_metadata = true;
                 }
                 _ => request.skip_value(key, MAX_DEPTH)?,
             }
@@ -105,10 +107,10 @@ impl RequestIndex {
         self.series.iter().map(move |span| Series::new(body, *span))
     }
 
-    /// How many entries of metadata the request has.
-    #[must_use]
-    pub fn metadata(&self) -> u64 {
-        self.metadata
+    /// What the request says of metric families; `body` must be the bytes that were read.
+    pub fn metadata<'a>(&self, body: &'a [u8]) -> impl Iterator<Item = FamilyMetadata<'a>> + use<'a> {
+        // Where there is none, it is known without a walk.
+        metadata::entries(if self.has_metadata { body } else { &[] }, METADATA)
     }
 
     /// Bytes that the index keeps for the next request.

@@ -2,6 +2,7 @@
 
 use super::{CountLimits, ReadError, RequestIndex};
 use crate::model::sample::Sample;
+use crate::remote::metadata::FamilyMetadata;
 use crate::remote::pb::prometheus as pb;
 use proptest::prelude::{Just, Strategy, any, prop, prop_assert_eq, prop_oneof, proptest};
 use prost::Message;
@@ -12,7 +13,7 @@ const NO_LIMITS: CountLimits = CountLimits { series: u64::MAX, samples: u64::MAX
 #[derive(Debug, PartialEq)]
 struct Content {
     series: Vec<SeriesContent>,
-    metadata: u64,
+    metadata: Vec<(i32, String, String, String)>,
 }
 
 #[derive(Debug, PartialEq)]
@@ -42,7 +43,7 @@ fn borrowed(body: &[u8]) -> Option<Content> {
             histograms: series.histograms(),
         }
     });
-    Some(Content { series: series.collect(), metadata: index.metadata() })
+    Some(Content { series: series.collect(), metadata: index.metadata(body).map(family).collect() })
 }
 
 fn by_prost(body: &[u8]) -> Option<Content> {
@@ -53,7 +54,15 @@ fn by_prost(body: &[u8]) -> Option<Content> {
         exemplars: series.exemplars.len() as u32,
         histograms: series.histograms.len() as u32,
     });
-    Some(Content { series: series.collect(), metadata: request.metadata.len() as u64 })
+    let metadata = request.metadata.into_iter().map(|entry| {
+        let metric_type = pb::metric_metadata::MetricType::try_from(entry.r#type).unwrap_or_default() as i32;
+        (metric_type, entry.metric_family_name, entry.help, entry.unit)
+    });
+    Some(Content { series: series.collect(), metadata: metadata.collect() })
+}
+
+fn family(entry: FamilyMetadata<'_>) -> (i32, String, String, String) {
+    (entry.metric_type as i32, entry.family.to_owned(), entry.help.to_owned(), entry.unit.to_owned())
 }
 
 fn text() -> impl Strategy<Value = String> {
@@ -104,11 +113,12 @@ fn series() -> impl Strategy<Value = pb::TimeSeries> {
 }
 
 fn request() -> impl Strategy<Value = pb::WriteRequest> {
-    let metadata = (any::<i32>(), text(), text()).prop_map(|(kind, name, help)| pb::MetricMetadata {
+    let kind = prop_oneof![3 => 0..9i32, 1 => any::<i32>()];
+    let metadata = (kind, text(), text(), text()).prop_map(|(kind, name, help, unit)| pb::MetricMetadata {
         r#type: kind,
         metric_family_name: name,
         help,
-        unit: String::new(),
+        unit,
     });
     (prop::collection::vec(series(), 0..4), prop::collection::vec(metadata, 0..2))
         .prop_map(|(timeseries, metadata)| pb::WriteRequest { timeseries, metadata })
@@ -292,7 +302,7 @@ fn recorded_requests_of_a_real_sender_read_as_prost_reads_them() {
         kinds.0 += content.series.iter().map(|series| series.samples.len()).sum::<usize>();
         kinds.1 += content.series.iter().map(|series| series.exemplars).sum::<u32>();
         kinds.2 += content.series.iter().map(|series| series.histograms).sum::<u32>();
-        kinds.3 += content.metadata;
+        kinds.3 += content.metadata.len() as u64;
         for cut in 0..body.len() {
             assert_eq!(borrowed(&body[..cut]).is_some(), by_prost(&body[..cut]).is_some(), "{number} cut at {cut}");
         }

@@ -31,11 +31,13 @@ pub enum Reason {
     Histogram,
     /// An exemplar.
     Exemplar,
+    /// What is said of a metric family: too long, or of too many.
+    Metadata,
 }
 
 impl Reason {
     /// All of them, in the order in which they are counted.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::OutOfOrder,
         Self::OutOfBounds,
         Self::TooOld,
@@ -45,6 +47,7 @@ impl Reason {
         Self::SeriesLimit,
         Self::Histogram,
         Self::Exemplar,
+        Self::Metadata,
     ];
 
     /// The value of the label `reason`.
@@ -60,6 +63,7 @@ impl Reason {
             Self::SeriesLimit => "series_limit",
             Self::Histogram => "native_histogram",
             Self::Exemplar => "exemplar",
+            Self::Metadata => "metadata",
         }
     }
 }
@@ -76,6 +80,7 @@ impl fmt::Display for Reason {
             Self::SeriesLimit => "over the limit of active series",
             Self::Histogram => "native histograms are not stored by this version",
             Self::Exemplar => "exemplars are not stored by this version",
+            Self::Metadata => "entries of metadata",
         })
     }
 }

@@ -6,6 +6,7 @@
 
 use crate::model::labels::{LabelError, Labels, LabelsBuilder, METRIC_NAME};
 use crate::model::value::Point;
+use crate::remote::metadata::{FamilyMetadata, MetadataLimits};
 use crate::remote::metrics::WriteMetrics;
 use crate::remote::outcome::Outcome;
 use crate::remote::reader::{CountLimits, ReadError, RequestIndex};
@@ -13,8 +14,10 @@ use crate::remote::refusal::{Reason, Refusals, SeriesRefusals};
 use crate::remote::series::Series;
 use crate::tsdb::db::Db;
 use crate::tsdb::db::appender::{Appender, Unavailable};
+use crate::tsdb::head::append::metadata::FamilyError;
 use crate::tsdb::wal::error::WalError;
 use parking_lot::Mutex;
+use std::fmt;
 
 /// Buffers that are kept for later requests, and how large each may be.
 const POOLED_BUFFERS: usize = 32;
@@ -29,6 +32,8 @@ pub struct WriteLimits {
     pub counts: CountLimits,
     /// Labels of a series that is not known.
     pub labels: LabelLimits,
+    /// Metadata of a metric family.
+    pub metadata: MetadataLimits,
     /// How far ahead of the clock a sample may be, ms.
     pub max_future_ms: i64,
 }
@@ -149,9 +154,14 @@ impl Writer {
         for series in index.series(body) {
             storing.store(&series);
         }
+        let mut families = 0;
+        for entry in index.metadata(body) {
+            families += 1;
+            storing.store_metadata(entry, &self.limits.metadata)?;
+        }
         let Storing { appender, outcome, .. } = storing;
         appender.commit()?;
-        self.metrics.count(&outcome, index.metadata());
+        self.metrics.count(&outcome, families);
         Ok(outcome)
     }
 
@@ -227,6 +237,23 @@ impl Storing<'_> {
             }
         }
         self.outcome.samples += count - self.outcome.refusals.add_series(&refused, series.labels());
+    }
+
+    /// Stores what is said of a metric family.
+    ///
+    /// # Errors
+    /// Where the log can't be written.
+    fn store_metadata(&mut self, entry: FamilyMetadata<'_>, limits: &MetadataLimits) -> Result<(), WalError> {
+        let refused: &dyn fmt::Display = match entry.to_metadata(limits) {
+            Ok(metadata) => match self.appender.set_family_metadata(entry.family, &metadata) {
+                Ok(()) => return Ok(()),
+                Err(FamilyError::Log(error)) => return Err(error),
+                Err(FamilyError::Limit(limit)) => &{ limit },
+            },
+            Err(bad) => &{ bad },
+        };
+        self.outcome.refusals.add(Reason::Metadata, 1, std::iter::once((METRIC_NAME, entry.family)), refused);
+        Ok(())
     }
 
     /// The samples of a series that are not too far ahead; the others are noted.

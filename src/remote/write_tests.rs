@@ -5,6 +5,7 @@ use crate::metrics::registry::Registry;
 use crate::metrics::text::Format;
 use crate::model::matcher::{MatchKind, Matcher};
 use crate::model::time::TimeRange;
+use crate::remote::metadata::MetadataLimits;
 use crate::remote::metrics::WriteMetrics;
 use crate::remote::outcome::Outcome;
 use crate::remote::pb::prometheus as pb;
@@ -13,6 +14,7 @@ use crate::remote::refusal::Reason;
 use crate::tsdb::db::Db;
 use crate::tsdb::db::appender::Unavailable;
 use crate::tsdb::db::options::DbOptions;
+use crate::tsdb::head::metadata::list::all;
 use prost::Message;
 use tempfile::TempDir;
 
@@ -30,6 +32,7 @@ fn limits() -> WriteLimits {
         decoded_bytes: 1 << 20,
         counts: CountLimits { series: 1000, samples: 10_000 },
         labels: LabelLimits { count: 10, name_bytes: 20, value_bytes: 1000 },
+        metadata: MetadataLimits { name_bytes: 30, text_bytes: 100 },
         max_future_ms: 600_000,
     }
 }
@@ -56,6 +59,10 @@ fn series(labels: &[(&str, &str)], samples: &[(i64, f64)]) -> pb::TimeSeries {
         samples: samples.iter().map(|&(timestamp, value)| pb::Sample { value, timestamp }).collect(),
         ..Default::default()
     }
+}
+
+fn family(name: &str, help: &str) -> pb::MetricMetadata {
+    pb::MetricMetadata { metric_family_name: name.to_owned(), help: help.to_owned(), ..Default::default() }
 }
 
 fn packed(request: &[u8]) -> Vec<u8> {
@@ -178,21 +185,39 @@ fn a_series_over_the_limit_of_active_series_is_refused() {
 }
 
 #[test]
-fn histograms_and_exemplars_are_refused_and_metadata_is_counted() {
+fn histograms_and_exemplars_are_refused_and_metadata_is_kept() {
     let bench = bench();
     let mut with_all = series(&[("__name__", "a")], &[(NOW, 1.0)]);
     with_all.histograms = vec![pb::Histogram::default(); 2];
     with_all.exemplars = vec![pb::Exemplar::default()];
-    let request = pb::WriteRequest { timeseries: vec![with_all], metadata: vec![pb::MetricMetadata::default(); 3] };
+    let request = pb::WriteRequest { timeseries: vec![with_all], metadata: vec![family("a", "help"); 3] };
     let outcome = bench.writer.store(&bench.db, &request.encode_to_vec(), Packing::Plain, NOW).unwrap();
     assert_eq!(outcome.samples, 1);
     assert_eq!((outcome.refusals.count(Reason::Histogram), outcome.refusals.count(Reason::Exemplar)), (2, 1));
     let metrics = bench.registry.encode(Format::Classic);
-    assert!(metrics.contains("narthex_remote_write_metadata_dropped_total 3\n"), "{metrics}");
+    assert!(metrics.contains("narthex_remote_write_metadata_total 3\n"), "{metrics}");
     // Metadata alone is what a Prometheus sends every minute.
     let alone = pb::WriteRequest { timeseries: Vec::new(), metadata: request.metadata };
     let outcome = bench.writer.store(&bench.db, &alone.encode_to_vec(), Packing::Plain, NOW).unwrap();
     assert!(outcome.refusals.is_empty());
+    let kept = all(bench.db.head().unwrap());
+    assert_eq!(kept["a"].iter().map(|metadata| metadata.help.as_str()).collect::<Vec<_>>(), ["help"]);
+}
+
+#[test]
+fn metadata_that_is_not_kept_is_said_and_the_rest_is_kept() {
+    let bench = bench();
+    bench.write(vec![series(&[("__name__", "good")], &[(NOW, 1.0)])]);
+    let metadata = vec![family("", "no name"), family("good", "help"), family("long", &"x".repeat(101))];
+    let request = pb::WriteRequest { timeseries: Vec::new(), metadata };
+    let outcome = bench.writer.store(&bench.db, &request.encode_to_vec(), Packing::Plain, NOW).unwrap();
+    assert_eq!(outcome.refusals.count(Reason::Metadata), 2);
+    assert_eq!(
+        outcome.refusals.to_string(),
+        "2 entries of metadata; {__name__=\"\"} (metadata without the name of a metric family); \
+         {__name__=\"long\"} (unit and help text of 101 bytes, the limit is 100)"
+    );
+    assert_eq!(all(bench.db.head().unwrap()).into_keys().collect::<Vec<_>>(), ["good"]);
 }
 
 #[test]

@@ -23,6 +23,11 @@ pub(crate) fn success(data: &impl Serialize) -> Response {
     json(StatusCode::OK, &Success { status: "success", data })
 }
 
+/// The text of an answer with data, to be sent by who has made it.
+pub(crate) fn encode_success(data: &impl Serialize) -> serde_json::Result<Vec<u8>> {
+    serde_json::to_vec(&Success { status: "success", data })
+}
+
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let (status, error_type, error) = match self {

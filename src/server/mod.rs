@@ -19,6 +19,7 @@
 //! | `read`           | remote read over HTTP                                         |
 //! | `export`         | samples as JSON lines                                         |
 //! | `admin`          | delete, clean up, snapshot                                    |
+//! | `metadata`       | type, help and unit of metrics                                |
 //! | `lifecycle_api`  | reload and quit                                               |
 //! | `api`            | the envelope of Prometheus's HTTP API                         |
 //! | `status`         | health, readiness, metrics, build                             |
@@ -43,6 +44,7 @@ pub mod lifecycle;
 mod lifecycle_api;
 pub mod listener;
 mod media_type;
+mod metadata;
 mod read;
 pub mod refused;
 pub mod router;

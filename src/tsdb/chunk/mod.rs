@@ -1,9 +1,12 @@
 //! Chunks: runs of samples of one series, encoded; where they are cut; the files of the head's full chunks.
 
+pub mod any_chunk;
 pub mod cut;
 pub mod float_chunk;
 pub mod head_chunks;
+pub mod histogram;
 pub mod mapped_chunk;
+mod varbit;
 pub mod xor;
 pub mod xor2;
 

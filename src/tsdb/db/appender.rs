@@ -2,10 +2,12 @@
 
 use crate::model::exemplar::Exemplar;
 use crate::model::labels::Labels;
+use crate::model::metadata::Metadata;
 use crate::model::value::Point;
 use crate::tsdb::db::engine::Engine;
 use crate::tsdb::db::maintenance::bell::Bell;
 use crate::tsdb::db::repeats::Repeats;
+use crate::tsdb::head::append::metadata::FamilyError;
 use crate::tsdb::head::append::{Committed, HeadAppender, Rejection, SeriesLimitReached};
 use crate::tsdb::head::exemplars::ExemplarRejection;
 use crate::tsdb::wal::commit::Health;
@@ -106,6 +108,19 @@ impl<'a> Appender<'a> {
         reject: impl FnMut(Exemplar, ExemplarRejection),
     ) {
         self.inner.append_exemplars(packed, exemplars, reject);
+    }
+
+    /// Sets the metadata of the series whose labels have exactly these bytes; `false`, and nothing done, where there is none.
+    pub fn set_metadata(&mut self, packed: &[u8], metadata: &Metadata) -> bool {
+        self.inner.set_metadata(packed, metadata)
+    }
+
+    /// Sets the metadata of a metric family: of its series, and of those that are yet to come.
+    ///
+    /// # Errors
+    /// [`FamilyError`].
+    pub fn set_family_metadata(&mut self, family: &str, metadata: &Metadata) -> Result<(), FamilyError> {
+        self.inner.set_family_metadata(family, metadata)
     }
 
     /// Returns when the log holds what was appended, as the sync mode promises.

@@ -9,6 +9,7 @@
 //! | [`open`]      | from a locked directory to a ready one                  |
 //! | [`appender`]  | samples in                                              |
 //! | [`querier`]   | samples out                                             |
+//! | [`metadata`]  | type, unit and help text of metrics                     |
 //! | `lookup`      | one series of one block                                 |
 //! | `repeats`     | old samples that are stored already                     |
 //! | [`blocks`]    | the blocks that are open                                |
@@ -39,6 +40,7 @@ mod lookup;
 pub mod maintenance;
 pub mod maintenance_api;
 pub mod open;
+pub mod metadata;
 pub mod options;
 pub mod querier;
 mod repeats;

@@ -343,7 +343,7 @@ impl OpenReport {
         if replay.entries_not_served > 0 {
             tracing::warn!(
                 entries = replay.entries_not_served,
-                "the log has metadata or late samples: this version does not serve them"
+                "the log has late samples: this version does not serve them"
             );
         }
         if replay.bad_histograms > 0 {

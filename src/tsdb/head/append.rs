@@ -10,6 +10,7 @@
 //! Invariant: what the head accepted reaches the log's queue, also when the appender is dropped.
 
 mod exemplars;
+pub mod metadata;
 
 use crate::model::labels::Labels;
 use crate::model::refs::SeriesRef;
@@ -191,6 +192,7 @@ impl<'a> HeadAppender<'a> {
             self.batch.push_series(reference, &entry.series.labels);
             head.postings.add(reference, &entry.series.labels);
             head.stats.series_created.fetch_add(1, Ordering::Relaxed);
+            self.give_metadata(&entry.series);
         }
         Ok(entry.series)
     }
@@ -231,11 +233,17 @@ impl<'a> HeadAppender<'a> {
             }
             drop(state);
             if !self.batch.is_empty() {
-                self.wal.enqueue(&mut self.batch);
-                self.batch_id = self.head.in_flight.renew(self.batch_id);
+                self.log_so_far();
             }
             self.head.in_flight.wait_for(other);
         }
+    }
+
+    /// Sends what is not logged yet to the log's queue and begins another batch.
+    fn log_so_far(&mut self) -> LogPosition {
+        let position = self.wal.enqueue(&mut self.batch);
+        self.batch_id = self.head.in_flight.renew(self.batch_id);
+        position
     }
 
     /// Stores an accepted point; whether a chunk was sealed before it.

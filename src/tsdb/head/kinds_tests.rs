@@ -117,7 +117,7 @@ impl Store {
             for chunk in found.unwrap().chunks {
                 encodings.push(chunk.encoding);
                 let read = points.len();
-                points.extend(AnyIter::new(chunk.encoding, chunk.data.as_ref()).map(Result::unwrap));
+                points.extend(AnyIter::new(chunk.encoding, chunk.data.bytes()).map(Result::unwrap));
                 let times = (points.get(read).map(|first| first.t), points.last().map(|last| last.t));
                 assert_eq!(times, (Some(chunk.mint), Some(chunk.maxt)));
             }

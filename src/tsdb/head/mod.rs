@@ -5,6 +5,7 @@
 //! | [`series`]      | one series: open, sealed and mapped chunks                       |
 //! | [`series_map`]  | all series, by labels and by reference                           |
 //! | [`append`]      | samples in: judged, pushed, logged                               |
+//! | [`metadata`]    | type, unit and help text of series                               |
 //! | [`in_flight`]   | keeps the log in the order of acceptance                         |
 //! | [`times`]       | what times the head spans and takes                              |
 //! | [`mapping`]     | sealed chunks into `chunks_head/`                                |
@@ -26,6 +27,7 @@ pub mod deletion;
 pub mod exemplars;
 pub mod in_flight;
 pub mod mapping;
+pub mod metadata;
 pub mod read;
 pub mod replay;
 pub mod series;
@@ -36,6 +38,7 @@ pub mod times;
 pub mod truncation;
 
 use crate::model::labels::Labels;
+use crate::model::metadata::Metadata;
 use crate::model::refs::SeriesRef;
 use crate::tsdb::chunk::any_chunk::{ChunkEncodings, HistogramStarts};
 use crate::tsdb::chunk::cut::CutPolicy;
@@ -44,6 +47,7 @@ use crate::tsdb::chunk::head_chunks::HeadChunks;
 use crate::tsdb::head::exemplars::Exemplars;
 use crate::tsdb::head::in_flight::InFlight;
 use crate::tsdb::head::mapping::Mapping;
+use crate::tsdb::head::metadata::HeadMetadata;
 use crate::tsdb::head::series::{ChunkRules, Series};
 use crate::tsdb::head::series_map::SeriesMap;
 use crate::tsdb::head::stats::HeadStats;
@@ -91,6 +95,7 @@ pub struct Head {
     /// Series that were collected, each with the time (ms) until which the log has samples of it.
     collected: Mutex<HashMap<SeriesRef, i64>>,
     exemplars: Exemplars,
+    metadata: HeadMetadata,
 }
 
 /// What a head is made of.
@@ -144,6 +149,7 @@ impl Head {
             tombstones: RwLock::default(),
             collected: Mutex::default(),
             exemplars: Exemplars::default(),
+            metadata: HeadMetadata::default(),
         }
     }
 
@@ -181,6 +187,12 @@ impl Head {
     #[must_use]
     pub fn all_series(&self) -> Vec<Arc<Series>> {
         self.series.all()
+    }
+
+    /// What it knows of metadata beside that of each series.
+    #[must_use]
+    pub fn metadata(&self) -> &HeadMetadata {
+        &self.metadata
     }
 
     /// The index of its labels.
@@ -238,13 +250,20 @@ impl Head {
         }
     }
 
+    /// Sets what the log has of a series' metadata; whether there is such a series.
+    pub fn restore_metadata(&self, series: SeriesRef, metadata: &Metadata) -> bool {
+        let Some(series) = self.series.get_by_ref(series) else { return false };
+        series.state.lock().metadata = Some(self.metadata.pool.share(metadata));
+        true
+    }
+
     /// How new chunks are made.
     #[inline]
     #[must_use]
     pub fn chunk_rules(&self) -> ChunkRules {
         let floats = if self.writes_xor2.load(Ordering::Relaxed) { FloatEncoding::Xor2 } else { FloatEncoding::Xor };
         let encodings = ChunkEncodings { floats, histogram_starts: self.histogram_starts };
-        ChunkRules { policy: self.policy, encodings, starts: self.starts }
+        ChunkRules { policy: self.policy, encodings }
     }
 
     /// Encodes new chunks of floats so from now on; an open chunk goes on as it began.

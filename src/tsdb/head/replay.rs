@@ -34,7 +34,7 @@ use crate::tsdb::wal::reader::{ReadError, SegmentReader};
 use crate::tsdb::wal::record::exemplars::{RefExemplar, decode_exemplars};
 use crate::tsdb::wal::record::histograms::{RefHistogram, decode_float_histograms, decode_histograms};
 use crate::tsdb::wal::record::kind::RecordKind;
-use crate::tsdb::wal::record::metadata::decode_metadata;
+use crate::tsdb::wal::record::metadata::{RefMetadata, decode_metadata};
 use crate::tsdb::wal::record::mmap_markers::decode_mmap_markers;
 use crate::tsdb::wal::record::samples::{RefSample, SamplesDecoder};
 use crate::tsdb::wal::record::series::SeriesDecoder;
@@ -77,7 +77,11 @@ pub struct ReplayReport {
     pub chunk_overlaps: u64,
     /// Native histograms that contradict themselves, or of a schema that is not known, passed over.
     pub bad_histograms: u64,
-    /// Entries of other kinds that this version keeps in the log but does not serve: metadata, late samples.
+    /// Entries of metadata.
+    pub metadata: u64,
+    /// Those of them of series that are gone.
+    pub metadata_unknown: u64,
+    /// Entries of other kinds that this version keeps in the log but does not serve: late samples.
     pub entries_not_served: u64,
     /// Records of a type newer than this version.
     pub newer_records: u64,
@@ -202,7 +206,11 @@ impl<'a> Replay<'a> {
                 decode_exemplars(record)?.into_iter().for_each(|one| self.exemplar(one));
                 0
             }
-            RecordKind::Metadata => decode_metadata(record)?.len(),
+            RecordKind::Metadata => {
+                let entries = decode_metadata(record)?;
+                entries.iter().for_each(|entry| self.metadata(entry));
+                0
+            }
             RecordKind::Histograms | RecordKind::CustomHistograms | RecordKind::HistogramsV2 => {
                 let histograms = decode_histograms(record)?;
                 histograms.into_iter().for_each(|one| self.histogram(one, Value::Histogram, workers));
@@ -238,6 +246,14 @@ impl<'a> Replay<'a> {
         match self.head.series.get_by_ref(series) {
             Some(series) => _ = self.head.exemplars.add(&series.labels, &exemplar),
             None => self.report.unknown_refs += 1,
+        }
+    }
+
+    fn metadata(&mut self, entry: &RefMetadata) {
+        let series = self.aliases.get(&entry.series).copied().unwrap_or(entry.series);
+        self.report.metadata += 1;
+        if !self.head.restore_metadata(series, &entry.metadata) {
+            self.report.metadata_unknown += 1;
         }
     }
 

@@ -8,17 +8,18 @@
 //! sender repeats many old samples of one series, each of which is looked up.
 
 use crate::model::labels::Labels;
+use crate::model::metadata::Metadata;
 use crate::model::refs::SeriesRef;
 use crate::model::histogram::{FloatHistogram, Histogram};
 use crate::model::value::{Point, Value, ValueKind};
 use crate::tsdb::chunk::Encoding;
-use crate::tsdb::chunk::any_chunk::{AnyChunk, Appended, ChunkEncodings, HistogramStarts};
-use crate::tsdb::chunk::cut::{ChunkWindow, CutPolicy};
+use crate::tsdb::chunk::any_chunk::{AnyChunk, ChunkEncodings};
+use crate::tsdb::chunk::cut::{ChunkWindow, CutPolicy, OpenEnd};
+use crate::tsdb::chunk::histogram::append::Appended;
 use crate::tsdb::chunk::mapped_chunk::{MappedChunk, MappedChunks};
 use crate::tsdb::fs::fault;
 use crate::tsdb::head::in_flight::BatchId;
 use crate::tsdb::wal::record::kind::RecordKind;
-use crate::tsdb::wal::record::open_record::StartRecords;
 use parking_lot::Mutex;
 use std::sync::Arc;
 
@@ -49,6 +50,8 @@ pub struct SeriesState {
     pub touched_by: BatchId,
     /// The kind of record into which the series' last point went, [`RecordKind::Series`] before the first; of use while that batch is in flight.
     pub logged_as: RecordKind,
+    /// Its type, unit and help text, where these are known.
+    pub metadata: Option<Arc<Metadata>>,
     /// Whether the series was collected: it takes no more samples, its labels are those of another series from now on.
     pub is_dead: bool,
 }
@@ -86,8 +89,6 @@ pub struct ChunkRules {
     pub policy: CutPolicy,
     /// How new ones are encoded.
     pub encodings: ChunkEncodings,
-    /// Whether start timestamps are kept: then every chunk must have a place for them that can.
-    pub starts: StartRecords,
 }
 
 /// Whether a sample began a new chunk.
@@ -111,6 +112,7 @@ impl Series {
             mapped: MappedChunks::default(),
             touched_by,
             logged_as: RecordKind::Series,
+            metadata: None,
             is_dead: false,
         };
         Self { reference, hash, labels, state: Mutex::new(state) }
@@ -133,7 +135,7 @@ impl SeriesState {
     pub fn newest_kind(&self) -> Option<ValueKind> {
         let open = self.open.as_ref().map(|open| open.chunk.encoding());
         let newest = open.or_else(|| self.sealed().last().map(|chunk| chunk.encoding));
-        newest.or_else(|| self.mapped.last().map(MappedChunk::encoding)).map(Encoding::value_kind)
+        newest.or_else(|| self.mapped.last().map(MappedChunk::encoding)).map(Encoding::kind)
     }
 
     /// The point as this series has it: the marker of a series' end comes as a float, and is of the kind of what it ends.
@@ -216,10 +218,15 @@ impl SeriesState {
             self.open = Some(OpenChunk::begin(point, rules, None));
             return Pushed::IntoFirstChunk;
         };
-        if open.takes(point, rules) && open.chunk.append(point) != Appended::NotTaken {
+        let end = OpenEnd { chunk: &open.chunk, mint: open.mint };
+        let has_ended = open.window.ends_before(&rules.policy, rules.encodings, end, point);
+        if !has_ended && open.chunk.append(point) != Appended::NotTaken {
             return Pushed::IntoOpenChunk;
         }
-        let next = OpenChunk::begin(point, rules, Some(&open.chunk));
+        let mut next = OpenChunk::begin(point, rules, Some(&open.chunk));
+        if !has_ended {
+            next.window = open.window.starting_after_refusal(&rules.policy, point.t);
+        }
         self.seal();
         self.open = Some(next);
         Pushed::AfterSeal
@@ -253,71 +260,49 @@ impl OpenChunk {
         let chunk = AnyChunk::begin(rules.encodings, point, before);
         Self { chunk, mint: point.t, window: ChunkWindow::starting_at(&rules.policy, point.t) }
     }
-
-    /// Whether the rules let it go on with this point. To be asked once for each.
-    #[inline]
-    fn takes(&mut self, point: &Point, rules: &ChunkRules) -> bool {
-        !is_outdated(&self.chunk, rules) && !self.window.must_cut(&rules.policy, &self.chunk, self.mint, point.t)
-    }
-}
-
-/// Whether a chunk is of an encoding that can't go on. As in Prometheus a chunk of floats goes on as it began, unless its successors
-/// keep starts.
-#[inline]
-fn is_outdated(chunk: &AnyChunk, rules: &ChunkRules) -> bool {
-    match chunk {
-        AnyChunk::Float(chunk) => rules.starts == StartRecords::V2 && chunk.encoding() != rules.encodings.floats,
-        AnyChunk::Histogram(_) | AnyChunk::FloatHistogram(_) => {
-            chunk.encoding().keeps_starts() != (rules.encodings.histogram_starts == HistogramStarts::Kept)
-        }
-    }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::Pushed::{AfterSeal, IntoFirstChunk, IntoOpenChunk};
     use super::{ChunkRules, Pushed, Series};
     use crate::model::labels::LabelsBuilder;
     use crate::model::refs::SeriesRef;
-    use crate::model::sample::Sample;
+    use crate::model::value::{Point, Value};
     use crate::tsdb::chunk::Encoding;
     use crate::tsdb::chunk::any_chunk::ChunkEncodings;
     use crate::tsdb::chunk::cut::CutPolicy;
     use crate::tsdb::chunk::float_chunk::FloatEncoding;
+    use crate::tsdb::chunk::float_chunk::FloatEncoding::{Xor, Xor2};
     use crate::tsdb::head::in_flight::BatchId;
 use crate::tsdb::wal::record::kind::RecordKind;
 use crate::tsdb::wal::record::open_record::StartRecords;
 
-    fn rules(floats: FloatEncoding, starts: StartRecords) -> ChunkRules {
-        let encodings = ChunkEncodings { floats, ..ChunkEncodings::default() };
-        ChunkRules { policy: CutPolicy { chunk_range_ms: 1_000, samples_per_chunk: 120 }, encodings, starts }
-    }
-
-    /// What became of floats at these times, each appended by rules of its own, and the full chunks that they made.
-    fn push_all(floats: [(i64, FloatEncoding); 5], starts: StartRecords) -> (Vec<Pushed>, Vec<(Encoding, u16)>) {
+    /// What became of floats at these times, each with a start and appended by rules of its own, and the full chunks that they made.
+    fn push_all<const N: usize>(floats: [(i64, i64, FloatEncoding); N]) -> (Vec<Pushed>, Vec<(Encoding, u16)>) {
         let labels = LabelsBuilder::from_iter([("a", "b")]).build().unwrap();
         let series = Series::new(SeriesRef(1), 0, labels, BatchId::NONE);
         let mut state = series.state.lock();
-        let pushed = floats.map(|(t, encoding)| state.push(&Sample::new(t, 1.0).into(), &rules(encoding, starts)));
+        let pushed = floats.map(|(t, start, floats)| {
+            let encodings = ChunkEncodings { floats, ..ChunkEncodings::default() };
+            let policy = CutPolicy { chunk_range_ms: 1_000, samples_per_chunk: 120 };
+            state.push(&Point { start, t, value: Value::Float(1.0) }, &ChunkRules { policy, encodings })
+        });
         (pushed.to_vec(), state.sealed().iter().map(|chunk| (chunk.encoding, chunk.samples)).collect())
     }
 
     #[test]
     fn another_encoding_is_that_of_the_next_chunk() {
-        use FloatEncoding::{Xor, Xor2};
-        use Pushed::{AfterSeal, IntoFirstChunk, IntoOpenChunk};
-        let floats = [(0, Xor), (500, Xor2), (1_000, Xor2), (1_500, Xor), (2_000, Xor)];
-        let (pushed, sealed) = push_all(floats, StartRecords::V1);
+        let (pushed, sealed) =
+            push_all([(0, 0, Xor), (500, 0, Xor2), (1_000, 0, Xor2), (1_500, 0, Xor), (2_000, 0, Xor)]);
         assert_eq!(pushed, [IntoFirstChunk, IntoOpenChunk, AfterSeal, IntoOpenChunk, AfterSeal]);
         assert_eq!(sealed, [(Encoding::Xor, 2), (Encoding::Xor2, 2)]);
     }
 
     #[test]
-    fn where_starts_are_kept_a_chunk_without_place_for_them_ends_at_once() {
-        use FloatEncoding::{Xor, Xor2};
-        use Pushed::{AfterSeal, IntoFirstChunk, IntoOpenChunk};
-        let floats = [(0, Xor), (100, Xor2), (200, Xor2), (300, Xor2), (400, Xor2)];
-        let (pushed, sealed) = push_all(floats, StartRecords::V2);
-        assert_eq!(pushed, [IntoFirstChunk, AfterSeal, IntoOpenChunk, IntoOpenChunk, IntoOpenChunk]);
-        assert_eq!(sealed, [(Encoding::Xor, 1)]);
+    fn a_start_that_can_be_kept_does_not_go_into_a_chunk_without_place_for_it() {
+        let (pushed, sealed) = push_all([(0, 0, Xor), (100, 0, Xor2), (200, 7, Xor2), (300, 7, Xor)]);
+        assert_eq!(pushed, [IntoFirstChunk, IntoOpenChunk, AfterSeal, IntoOpenChunk]);
+        assert_eq!(sealed, [(Encoding::Xor, 2)]);
     }
 }

@@ -7,6 +7,8 @@ use std::sync::atomic::{AtomicI64, AtomicU64};
 pub struct HeadStats {
     /// Samples appended by requests.
     pub samples_appended: AtomicU64,
+    /// Series that got other metadata than they had, by requests.
+    pub metadata_updates: AtomicU64,
     /// Series created, by requests and by replay.
     pub series_created: AtomicU64,
     /// Chunks begun or found on disk.

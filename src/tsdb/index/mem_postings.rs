@@ -124,6 +124,12 @@ impl MemPostings {
         self.copy(|index| index.list(name, value))
     }
 
+    /// Whether any series has the label.
+    #[must_use]
+    pub fn contains(&self, name: &str, value: &str) -> bool {
+        !self.index.read().list(name, value).is_empty()
+    }
+
     /// Every series, rising.
     #[must_use]
     pub fn all(&self) -> Vec<SeriesRef> {

@@ -15,7 +15,8 @@
 //!
 //! No disk, no locks.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
 
 use crate::model::metadata::Metadata;
 use crate::model::refs::SeriesRef;
@@ -63,7 +64,9 @@ pub struct CheckpointStats {
 pub struct Sieve<'a> {
     mint: i64,
     keep: &'a dyn Fn(SeriesRef) -> bool,
-    metadata: BTreeMap<SeriesRef, Metadata>,
+    metadata: BTreeMap<SeriesRef, Arc<Metadata>>,
+    /// The values in there, each once: thousands of series have the same.
+    shared: HashSet<Arc<Metadata>>,
     stats: CheckpointStats,
     /// The record made last.
     made: Vec<u8>,
@@ -78,6 +81,7 @@ impl<'a> Sieve<'a> {
             mint,
             keep,
             metadata: BTreeMap::new(),
+            shared: HashSet::new(),
             stats: CheckpointStats::default(),
             made: Vec::new(),
         }
@@ -180,12 +184,23 @@ impl<'a> Sieve<'a> {
         for entry in decode_metadata(record)? {
             self.stats.metadata.total += 1;
             // As Prometheus counts: dropped is what gives nothing of its own.
-            let known = self.keeps(entry.series).then(|| self.metadata.insert(entry.series, entry.metadata));
+            let stays = self.keeps(entry.series);
+            let shared = stays.then(|| self.share(entry.metadata));
+            let known = shared.map(|metadata| self.metadata.insert(entry.series, metadata));
             if !matches!(known, Some(None)) {
                 self.stats.metadata.dropped += 1;
             }
         }
         Ok(())
+    }
+
+    fn share(&mut self, metadata: Metadata) -> Arc<Metadata> {
+        if let Some(shared) = self.shared.get(&metadata) {
+            return Arc::clone(shared);
+        }
+        let shared = Arc::new(metadata);
+        self.shared.insert(Arc::clone(&shared));
+        shared
     }
 }
 

@@ -125,7 +125,7 @@ fn read_chunk<'a>(reader: &mut ByteReader<'a>) -> Result<SnapshotChunk<'a>, Reco
     let byte = reader.u8()?;
     let encoding = Encoding::from_byte(byte).ok_or(RecordError::Encoding(byte))?;
     let bytes = reader.uvarint_bytes()?;
-    let last = match encoding.value_kind() {
+    let last = match encoding.kind() {
         ValueKind::Float => {
             reader.bytes(UNUSED_OF_FLOATS)?;
             Value::Float(reader.be_f64()?)
@@ -183,7 +183,7 @@ mod tests {
     fn a_series_of_histograms_reads_back_with_its_last_one() {
         for (record, kind) in of_every_kind().iter().zip([Encoding::Xor2, Encoding::Histogram, Encoding::FloatHistogramSt]) {
             let open = read_series(record).unwrap().open.unwrap();
-            assert_eq!((open.encoding, open.last.kind()), (kind, kind.value_kind()));
+            assert_eq!((open.encoding, open.last.kind()), (kind, kind.kind()));
             let sum = match open.last {
                 Value::Float(v) => v,
                 Value::Histogram(histogram) => histogram.sum,

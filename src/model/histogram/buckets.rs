@@ -1,0 +1,161 @@
+//! The buckets of a histogram one by one, each with its index and its count.
+//!
+//! Indices are wider than the format's 32 bits, so that no spans, however they were made, wrap around.
+
+use crate::model::histogram::{FloatHistogram, Histogram, Span};
+use std::slice::Iter;
+
+/// One bucket.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Bucket<C> {
+    /// Which one: of the schema's buckets of this sign, or of the custom ones.
+    pub index: i64,
+    /// Its observations, those of other buckets not included.
+    pub count: C,
+}
+
+/// The indices that spans name, in order. A span can name four billion of them.
+#[derive(Debug, Clone)]
+pub struct Indices<'a> {
+    spans: Iter<'a, Span>,
+    next: i64,
+    left: u32,
+}
+
+/// Buckets of a [`Histogram`]. Counts of deltas that make no sense wrap around; [`Histogram::validate`] refuses those.
+#[derive(Debug, Clone)]
+pub struct IntBuckets<'a> {
+    indices: Indices<'a>,
+    deltas: Iter<'a, i64>,
+    count: i64,
+}
+
+/// Buckets of a [`FloatHistogram`].
+#[derive(Debug, Clone)]
+pub struct FloatBuckets<'a> {
+    indices: Indices<'a>,
+    counts: Iter<'a, f64>,
+}
+
+impl Histogram {
+    /// The positive buckets, empty ones that spans name included; as many as both spans and counts have.
+    #[must_use]
+    pub fn positive(&self) -> IntBuckets<'_> {
+        IntBuckets::new(&self.positive_spans, &self.positive_buckets)
+    }
+
+    /// The negative buckets, in the same way.
+    #[must_use]
+    pub fn negative(&self) -> IntBuckets<'_> {
+        IntBuckets::new(&self.negative_spans, &self.negative_buckets)
+    }
+}
+
+impl FloatHistogram {
+    /// As [`Histogram::positive`].
+    #[must_use]
+    pub fn positive(&self) -> FloatBuckets<'_> {
+        FloatBuckets::new(&self.positive_spans, &self.positive_buckets)
+    }
+
+    /// As [`Histogram::negative`].
+    #[must_use]
+    pub fn negative(&self) -> FloatBuckets<'_> {
+        FloatBuckets::new(&self.negative_spans, &self.negative_buckets)
+    }
+}
+
+impl<'a> Indices<'a> {
+    /// The indices of `spans`.
+    #[must_use]
+    pub fn new(spans: &'a [Span]) -> Self {
+        Self { spans: spans.iter(), next: 0, left: 0 }
+    }
+}
+
+impl Iterator for Indices<'_> {
+    type Item = i64;
+
+    fn next(&mut self) -> Option<i64> {
+        while self.left == 0 {
+            let span = self.spans.next()?;
+            self.next += i64::from(span.offset);
+            self.left = span.length;
+        }
+        self.left -= 1;
+        let index = self.next;
+        self.next += 1;
+        Some(index)
+    }
+}
+
+impl<'a> IntBuckets<'a> {
+    pub(super) fn new(spans: &'a [Span], deltas: &'a [i64]) -> Self {
+        Self { indices: Indices::new(spans), deltas: deltas.iter(), count: 0 }
+    }
+}
+
+impl Iterator for IntBuckets<'_> {
+    type Item = Bucket<i64>;
+
+    fn next(&mut self) -> Option<Bucket<i64>> {
+        self.count = self.count.wrapping_add(*self.deltas.next()?);
+        Some(Bucket { index: self.indices.next()?, count: self.count })
+    }
+}
+
+impl<'a> FloatBuckets<'a> {
+    pub(super) fn new(spans: &'a [Span], counts: &'a [f64]) -> Self {
+        Self { indices: Indices::new(spans), counts: counts.iter() }
+    }
+}
+
+impl Iterator for FloatBuckets<'_> {
+    type Item = Bucket<f64>;
+
+    fn next(&mut self) -> Option<Bucket<f64>> {
+        let count = *self.counts.next()?;
+        Some(Bucket { index: self.indices.next()?, count })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Bucket, Indices};
+    use crate::model::histogram::{FloatHistogram, Histogram, Span};
+
+    fn spans(spans: &[(i32, u32)]) -> Vec<Span> {
+        spans.iter().map(|&(offset, length)| Span { offset, length }).collect()
+    }
+
+    #[test]
+    fn buckets_have_the_indices_of_their_spans() {
+        let positive_spans = spans(&[(-3, 2), (0, 0), (1, 1), (2, 0), (3, 2)]);
+        let integer = Histogram {
+            positive_spans: positive_spans.clone(),
+            positive_buckets: vec![1, 1, -2, 5, 0],
+            ..Default::default()
+        };
+        let found: Vec<_> = integer.positive().map(|bucket| (bucket.index, bucket.count)).collect();
+        assert_eq!(found, [(-3, 1), (-2, 2), (0, 0), (6, 5), (7, 5)]);
+        let float =
+            FloatHistogram { negative_spans: positive_spans, negative_buckets: vec![0.5, 2.0], ..Default::default() };
+        let found: Vec<_> = float.negative().collect();
+        assert_eq!(found, [Bucket { index: -3, count: 0.5 }, Bucket { index: -2, count: 2.0 }]);
+        assert_eq!(float.positive().count(), 0);
+    }
+
+    #[test]
+    fn indices_beyond_32_bits_do_not_wrap() {
+        let spans = spans(&[(i32::MAX, 1), (i32::MAX, 1)]);
+        assert_eq!(Indices::new(&spans).collect::<Vec<_>>(), [i64::from(i32::MAX), 2 * i64::from(i32::MAX) + 1]);
+    }
+
+    #[test]
+    fn counts_without_spans_and_spans_without_counts_end_it() {
+        let more_counts = Histogram { positive_buckets: vec![i64::MAX, i64::MAX], ..Default::default() };
+        assert_eq!(more_counts.positive().count(), 0);
+        let more_spans = Histogram { positive_spans: spans(&[(0, u32::MAX)]), ..Default::default() };
+        assert_eq!(more_spans.positive().count(), 0);
+    }
+}

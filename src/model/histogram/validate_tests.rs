@@ -1,0 +1,219 @@
+//! Which histograms can be stored.
+
+use super::{InvalidHistogram, Side};
+use crate::model::histogram::{CUSTOM_BUCKETS_SCHEMA, FloatHistogram, Histogram, Span};
+use crate::model::value::Value;
+use proptest::prelude::{any, prop, proptest};
+
+const INFINITE: f64 = f64::INFINITY;
+
+fn spans(spans: &[(i32, u32)]) -> Vec<Span> {
+    spans.iter().map(|&(offset, length)| Span { offset, length }).collect()
+}
+
+fn integer() -> Histogram {
+    Histogram {
+        zero_count: 1,
+        count: 12,
+        sum: 7.5,
+        positive_spans: spans(&[(-5, 1), (0, 0), (2, 2)]),
+        positive_buckets: vec![3, -2, 2],
+        negative_spans: spans(&[(0, 2)]),
+        negative_buckets: vec![4, -4],
+        ..Default::default()
+    }
+}
+
+fn float() -> FloatHistogram {
+    FloatHistogram {
+        zero_count: 0.5,
+        count: 1.0,
+        sum: 7.5,
+        positive_spans: spans(&[(-5, 1), (2, 2)]),
+        positive_buckets: vec![3.0, 1.0, f64::NAN],
+        negative_spans: spans(&[(0, 1)]),
+        negative_buckets: vec![0.25],
+        ..Default::default()
+    }
+}
+
+fn custom() -> Histogram {
+    Histogram {
+        schema: CUSTOM_BUCKETS_SCHEMA,
+        count: 6,
+        sum: 7.5,
+        positive_spans: spans(&[(0, 1), (1, 2)]),
+        positive_buckets: vec![1, 1, 1],
+        custom_values: vec![f64::NEG_INFINITY, 1.0, 2.5],
+        ..Default::default()
+    }
+}
+
+fn integer_with(change: impl FnOnce(&mut Histogram)) -> Result<(), InvalidHistogram> {
+    let mut histogram = integer();
+    change(&mut histogram);
+    histogram.validate()
+}
+
+fn float_with(change: impl FnOnce(&mut FloatHistogram)) -> Result<(), InvalidHistogram> {
+    let mut histogram = float();
+    change(&mut histogram);
+    histogram.validate()
+}
+
+/// The same change to an integer histogram and to a float one with its buckets.
+fn custom_with(change: impl FnOnce(&mut Histogram)) -> Result<(), InvalidHistogram> {
+    let mut histogram = custom();
+    change(&mut histogram);
+    let float = FloatHistogram {
+        schema: histogram.schema,
+        zero_threshold: histogram.zero_threshold,
+        zero_count: histogram.zero_count as f64,
+        count: histogram.count as f64,
+        positive_spans: histogram.positive_spans.clone(),
+        positive_buckets: histogram.positive_buckets.iter().map(|&count| count as f64).collect(),
+        negative_spans: histogram.negative_spans.clone(),
+        negative_buckets: histogram.negative_buckets.iter().map(|&count| count as f64).collect(),
+        custom_values: histogram.custom_values.clone(),
+        ..Default::default()
+    };
+    let judged = histogram.validate();
+    assert_eq!(float.validate(), judged);
+    judged
+}
+
+#[test]
+fn sound_histograms_can_be_stored() {
+    assert_eq!(integer_with(|_| {}), Ok(()));
+    assert_eq!(float_with(|_| {}), Ok(()));
+    assert_eq!(custom_with(|_| {}), Ok(()));
+    assert_eq!(Histogram::default().validate(), Ok(()));
+    assert_eq!(FloatHistogram::default().validate(), Ok(()));
+    for schema in -4..=8 {
+        assert_eq!(integer_with(|histogram| histogram.schema = schema), Ok(()));
+    }
+}
+
+#[test]
+fn schemas_that_are_not_stored_are_refused() {
+    for schema in [i32::MIN, -54, -52, -9, -5, 9, 52, 53, i32::MAX] {
+        assert_eq!(integer_with(|histogram| histogram.schema = schema), Err(InvalidHistogram::Schema(schema)));
+        assert_eq!(float_with(|histogram| histogram.schema = schema), Err(InvalidHistogram::Schema(schema)));
+    }
+}
+
+#[test]
+fn schemas_of_a_higher_resolution_can_be_made_storable() {
+    for (schema, is_storable) in [(8, true), (9, true), (52, true), (53, false), (-5, false), (-9, false)] {
+        let mut value = Value::Histogram(Box::new(Histogram { schema, ..integer() }));
+        assert_eq!(value.make_storable().is_ok(), is_storable, "schema {schema}");
+        let mut value = Value::FloatHistogram(Box::new(FloatHistogram { schema, ..float() }));
+        assert_eq!(value.make_storable().is_ok(), is_storable, "schema {schema}");
+    }
+    assert_eq!(Value::Float(f64::NAN).make_storable(), Ok(()));
+}
+
+#[test]
+fn spans_go_forward_and_name_the_buckets_that_are_there() {
+    let (side, other) = (Side::Positive, Side::Negative);
+    let refused = integer_with(|histogram| histogram.positive_spans[2].offset = -1);
+    assert_eq!(refused, Err(InvalidHistogram::SpanOffset { side, number: 3, offset: -1 }));
+    let refused = integer_with(|histogram| histogram.positive_spans[2].length = 3);
+    assert_eq!(refused, Err(InvalidHistogram::BucketNumber { side, named: 4, present: 3 }));
+    let refused = float_with(|histogram| histogram.negative_buckets.push(0.0));
+    assert_eq!(refused, Err(InvalidHistogram::BucketNumber { side: other, named: 1, present: 2 }));
+    let refused = float_with(|histogram| histogram.negative_spans[0].offset = i32::MAX);
+    assert_eq!(refused, Err(InvalidHistogram::BucketIndex { side: other }));
+}
+
+#[test]
+fn no_count_is_negative() {
+    let (side, other) = (Side::Positive, Side::Negative);
+    let refused = integer_with(|histogram| histogram.positive_buckets[1] = -4);
+    assert_eq!(refused, Err(InvalidHistogram::NegativeBucket { side, number: 2, count: -1.0 }));
+    let refused = integer_with(|histogram| histogram.negative_buckets = vec![i64::MAX, 1]);
+    assert!(matches!(refused, Err(InvalidHistogram::NegativeBucket { side: Side::Negative, number: 2, .. })));
+    let refused = float_with(|histogram| histogram.negative_buckets[0] = -0.5);
+    assert_eq!(refused, Err(InvalidHistogram::NegativeBucket { side: other, number: 1, count: -0.5 }));
+    let refused = float_with(|histogram| histogram.zero_count = -1.0);
+    assert_eq!(refused, Err(InvalidHistogram::NegativeZeroBucket(-1.0)));
+    assert_eq!(float_with(|histogram| histogram.count = -1.0), Err(InvalidHistogram::NegativeCount(-1.0)));
+}
+
+#[test]
+fn whole_counts_add_up_but_for_observations_that_are_no_number() {
+    let mismatch = |count| Err(InvalidHistogram::Count { buckets: 12, count });
+    assert_eq!(integer_with(|histogram| histogram.count = 13), mismatch(13));
+    assert_eq!(integer_with(|histogram| histogram.count = 11), mismatch(11));
+    let not_a_number = |count| integer_with(|histogram| (histogram.count, histogram.sum) = (count, f64::NAN));
+    assert_eq!(not_a_number(13), Ok(()));
+    assert_eq!(not_a_number(12), Ok(()));
+    assert_eq!(not_a_number(11), mismatch(11));
+    // Infinite sums come of numbers.
+    assert_eq!(integer_with(|histogram| (histogram.count, histogram.sum) = (13, INFINITE)), mismatch(13));
+    // Float counts are rounded, so they are not compared.
+    assert_eq!(float_with(|histogram| histogram.count = 0.0), Ok(()));
+}
+
+#[test]
+fn custom_bounds_are_finite_and_rise() {
+    for bounds in [vec![1.0, 1.0, 2.0], vec![2.0, 1.0, 3.0], vec![1.0, f64::NAN, 2.0], vec![1.0, 2.0, INFINITE]] {
+        assert_eq!(custom_with(|histogram| histogram.custom_values = bounds), Err(InvalidHistogram::CustomBounds));
+    }
+    for bound in [f64::NAN, INFINITE] {
+        let refused = custom_with(|histogram| histogram.custom_values = vec![bound]);
+        assert_eq!(refused, Err(InvalidHistogram::CustomBounds));
+    }
+}
+
+#[test]
+fn custom_buckets_lie_within_their_bounds() {
+    let refused = custom_with(|histogram| histogram.custom_values.truncate(2));
+    assert_eq!(refused, Err(InvalidHistogram::TooFewCustomBounds { reach: 4, bounds: 2 }));
+    let side = Side::Positive;
+    let refused = custom_with(|histogram| histogram.positive_spans[0].offset = -1);
+    assert_eq!(refused, Err(InvalidHistogram::SpanOffset { side, number: 1, offset: -1 }));
+}
+
+#[test]
+fn custom_buckets_are_positive_ones_only() {
+    let changes: [fn(&mut Histogram); 2] =
+        [|histogram| histogram.zero_count = 1, |histogram| histogram.zero_threshold = 1.0];
+    for change in changes {
+        assert_eq!(custom_with(change), Err(InvalidHistogram::CustomZeroBucket));
+    }
+    let changes: [fn(&mut Histogram); 2] =
+        [|histogram| histogram.negative_spans = spans(&[(0, 0)]), |histogram| histogram.negative_buckets = vec![1]];
+    for change in changes {
+        assert_eq!(custom_with(change), Err(InvalidHistogram::CustomNegativeBuckets));
+    }
+    let refused = integer_with(|histogram| histogram.custom_values = vec![1.0]);
+    assert_eq!(refused, Err(InvalidHistogram::ExponentialCustomBounds(0)));
+}
+
+proptest! {
+    #[test]
+    fn any_histogram_is_judged_without_a_panic(
+        schema in prop::sample::select(vec![-53, -9, -4, 0, 8, 9, 30, 52]),
+        lists in any::<(Vec<(i32, u32)>, Vec<(i32, u32)>)>(),
+        buckets in any::<(Vec<i64>, Vec<i64>)>(),
+        counts in any::<(u64, u64)>(),
+        custom_values in any::<Vec<f64>>(),
+    ) {
+        let histogram = Histogram {
+            schema,
+            zero_count: counts.0,
+            count: counts.1,
+            positive_spans: spans(&lists.0),
+            negative_spans: spans(&lists.1),
+            positive_buckets: buckets.0,
+            negative_buckets: buckets.1,
+            custom_values,
+            ..Default::default()
+        };
+        let mut value = Value::Histogram(Box::new(histogram.clone()));
+        let _ = value.make_storable();
+        assert!(value.is_same(&value));
+        assert!(histogram.is_same(&histogram));
+    }
+}

@@ -1,0 +1,161 @@
+//! Appending metadata: of one series, or of a whole metric family, as remote write 1.0 sends it.
+//!
+//! What a series has already is not logged again. A record of metadata stands behind that of its series, and in the order in which the
+//! series got it: a series is locked as for samples, once no other batch in flight has touched it.
+//!
+//! A family that is new or has changed is a walk over its series, which may be many: what is to be logged goes to the log in pieces, and
+//! series that other requests are at work with come last, so that neither waits for the other longer than for a piece.
+//! A family that comes unchanged is one look-up: all its series have its metadata, as a series gets it when it is created
+//! ([`HeadAppender::give_metadata`]) and the walk begins after the family was made known.
+
+use crate::model::labels::METRIC_NAME;
+use crate::model::metadata::{Metadata, MetricType};
+use crate::model::metric_family::series_names;
+use crate::tsdb::head::Head;
+use crate::tsdb::head::append::HeadAppender;
+use crate::tsdb::head::metadata::families::{FamilyLimitReached, Learned};
+use crate::tsdb::head::series::{Series, SeriesState};
+use crate::tsdb::wal::error::WalError;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+/// Entries go to the log when there are so many bytes of them.
+const PIECE_BYTES: usize = 256 << 10;
+/// So many pieces may be on their way to the log before they are waited for.
+const PIECES_AHEAD: usize = 16;
+
+/// Why a family's metadata is not stored.
+#[derive(Debug, thiserror::Error)]
+pub enum FamilyError {
+    /// There are too many families.
+    #[error(transparent)]
+    Limit(#[from] FamilyLimitReached),
+    /// The log could not be written: some series have it.
+    #[error("the write-ahead log failed: {0}")]
+    Log(#[from] WalError),
+}
+
+/// What is on its way to the log.
+#[derive(Default)]
+struct Pieces {
+    bytes: usize,
+    ahead: usize,
+}
+
+impl HeadAppender<'_> {
+    /// Sets the metadata of the series whose labels have exactly these bytes. `false`, and nothing done, where there is none.
+    pub fn set_metadata(&mut self, packed: &[u8], metadata: &Metadata) -> bool {
+        let Some(series) = self.head.series.get(packed) else { return false };
+        let mut state = self.lock(&series);
+        if state.is_dead {
+            return false;
+        }
+        if state.metadata.as_deref() != Some(metadata) {
+            self.set(&series, &mut state, self.head.metadata.pool.share(metadata));
+        }
+        true
+    }
+
+    /// Sets the metadata of a metric family: of its series, and of those that are yet to come.
+    ///
+    /// # Errors
+    /// [`FamilyError`].
+    pub fn set_family_metadata(&mut self, family: &str, metadata: &Metadata) -> Result<(), FamilyError> {
+        match learn(self.head, family, metadata)? {
+            Learned::Nothing => Ok(()),
+            Learned::Changed => self.hand_out(family, metadata.metric_type).inspect_err(|_| {
+                // Some series do not have it: it must count as new when it comes again.
+                self.head.metadata.families.forget(family);
+            }),
+        }
+    }
+
+    /// Gives a series that this request has created the metadata that is remembered for it.
+    pub(super) fn give_metadata(&mut self, series: &Series) {
+        let Some(metadata) = series.labels.get(METRIC_NAME).and_then(|name| self.head.metadata.families.of_series(name))
+        else {
+            return;
+        };
+        let mut state = series.state.lock();
+        self.set(series, &mut state, metadata);
+    }
+
+    fn set(&mut self, series: &Series, state: &mut SeriesState, metadata: Arc<Metadata>) {
+        self.batch.push_metadata(series.reference, &metadata);
+        self.head.stats.metadata_updates.fetch_add(1, Ordering::Relaxed);
+        state.touched_by = self.batch_id;
+        state.metadata = Some(metadata);
+    }
+
+    /// Gives the series of a family what is remembered for them.
+    fn hand_out(&mut self, family: &str, metric_type: MetricType) -> Result<(), FamilyError> {
+        let head = self.head;
+        let mut pieces = Pieces::default();
+        for name in series_names(family, metric_type) {
+            let mut busy = Vec::new();
+            for reference in head.postings.postings(METRIC_NAME, &name) {
+                let Some(series) = head.series.get_by_ref(reference) else { continue };
+                let state = series.state.lock();
+                if state.touched_by != self.batch_id && head.in_flight.contains(state.touched_by) {
+                    drop(state);
+                    busy.push(series);
+                } else {
+                    self.update(&series, state, &name, &mut pieces);
+                    self.send(&mut pieces)?;
+                }
+            }
+            for series in busy {
+                let state = self.lock(&series);
+                self.update(&series, state, &name, &mut pieces);
+                self.send(&mut pieces)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives a series what stands for its name at this moment, which may be newer than what is being handed out.
+    fn update(
+        &mut self,
+        series: &Series,
+        mut state: parking_lot::MutexGuard<'_, SeriesState>,
+        name: &str,
+        pieces: &mut Pieces,
+    ) {
+        if let Some(metadata) = self.head.metadata.families.of_series(name)
+            && !state.is_dead
+            && state.metadata.as_ref() != Some(&metadata)
+        {
+            pieces.bytes += metadata.unit.len() + metadata.help.len() + 32;
+            self.set(series, &mut state, metadata);
+        }
+    }
+
+    /// Sends what has become a piece to the log, and waits for it where many are on their way.
+    fn send(&mut self, pieces: &mut Pieces) -> Result<(), WalError> {
+        if pieces.bytes < PIECE_BYTES {
+            return Ok(());
+        }
+        pieces.bytes = 0;
+        pieces.ahead += 1;
+        let position = self.log_so_far();
+        if pieces.ahead >= PIECES_AHEAD {
+            pieces.ahead = 0;
+            self.wal.wait(position)?;
+        }
+        Ok(())
+    }
+}
+
+/// Makes a family known; where there are too many, those without series give way.
+fn learn(head: &Head, family: &str, metadata: &Metadata) -> Result<Learned, FamilyLimitReached> {
+    let (families, pool) = (&head.metadata.families, &head.metadata.pool);
+    families.learn(pool, family, metadata).or_else(|full| {
+        if !families.is_sweep_due() {
+            return Err(full);
+        }
+        families.forget_unless(|name, metric_type| {
+            series_names(name, metric_type).any(|name| head.postings.contains(METRIC_NAME, &name))
+        });
+        families.learn(pool, family, metadata)
+    })
+}

@@ -1,0 +1,72 @@
+//! Values of metadata that are shared: thousands of series have the same type, unit and help text.
+//!
+//! Lock: a mutex of its own, a leaf, held for one look-up; now and then for a walk over all values.
+
+use crate::model::metadata::Metadata;
+use hashbrown::HashSet;
+use parking_lot::Mutex;
+use std::sync::Arc;
+
+/// Below this many values nothing is looked for that could go.
+const FEW: usize = 1024;
+
+/// Each value once.
+#[derive(Debug, Default)]
+pub struct MetadataPool {
+    values: Mutex<Values>,
+}
+
+#[derive(Debug, Default)]
+struct Values {
+    shared: HashSet<Arc<Metadata>>,
+    /// How many there were that are in use, when that was last looked for.
+    in_use: usize,
+}
+
+impl MetadataPool {
+    /// The shared value that equals this one.
+    #[must_use]
+    pub fn share(&self, metadata: &Metadata) -> Arc<Metadata> {
+        let mut values = self.values.lock();
+        if let Some(shared) = values.shared.get(metadata) {
+            return Arc::clone(shared);
+        }
+        if values.shared.len() >= FEW.max(2 * values.in_use) {
+            values.shared.retain(|shared| Arc::strong_count(shared) > 1);
+            values.in_use = values.shared.len();
+        }
+        let shared = Arc::new(metadata.clone());
+        values.shared.insert(Arc::clone(&shared));
+        shared
+    }
+
+    /// How many values there are, those included that are no longer in use and not yet gone.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.values.lock().shared.len()
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{FEW, MetadataPool};
+    use crate::model::metadata::Metadata;
+    use std::sync::Arc;
+
+    #[test]
+    fn equal_values_are_one_and_unused_ones_go() {
+        let pool = MetadataPool::default();
+        let with = |help: usize| Metadata { help: help.to_string(), ..Metadata::default() };
+        let kept: Vec<_> = (0..10).map(|help| pool.share(&with(help))).collect();
+        (0..10).for_each(|help| assert!(Arc::ptr_eq(&kept[help], &pool.share(&with(help)))));
+        (10..10 * FEW).for_each(|help| drop(pool.share(&with(help))));
+        assert!((10..=FEW).contains(&pool.len()), "{}", pool.len());
+        (0..10).for_each(|help| assert!(Arc::ptr_eq(&kept[help], &pool.share(&with(help)))));
+    }
+}
