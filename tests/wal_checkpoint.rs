@@ -101,8 +101,7 @@ fn of_golden_logs_stays_what_the_rules_say() {
             for keep in [all, odd] {
                 let place = tempfile::tempdir().unwrap();
                 let wal = golden::unpack(case, place.path()).join("wal");
-                let stats =
-                    write_checkpoint(&CheckpointJob { mint, ..job(&wal, &keep, &CrashDisk::new()) });
+                let stats = write_checkpoint(&CheckpointJob { mint, ..job(&wal, &keep, &CrashDisk::new()) });
                 let stats = stats.unwrap();
                 let expected = staying(&before, mint, &keep);
                 let what = format!("{case} from {mint}");
@@ -435,8 +434,7 @@ fn requests_are_logged_while_the_log_is_truncated() {
     log.disk.set_sync_delay(std::time::Duration::from_millis(2));
     let wal = &log.wal;
     let truncated = std::thread::scope(|scope| {
-        let truncating =
-            scope.spawn(|| Truncation { mint, keep: &keep }.run(wal));
+        let truncating = scope.spawn(|| Truncation { mint, keep: &keep }.run(wal));
         for number in 0..50 {
             let mut batch = Batch::default();
             batch.push_sample(SeriesRef(log.next as u64), Sample::new(1_000_000 + number, 1.0));

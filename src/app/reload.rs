@@ -38,7 +38,9 @@ pub enum ConfigError {
         why: io::Error,
     },
     /// Start timestamps are to be kept in chunks that have no place for them.
-    #[error("storage.tsdb.chunk_encoding.floats must be xor2 with --enable-feature=st-storage: xor has no place for start timestamps")]
+    #[error(
+        "storage.tsdb.chunk_encoding.floats must be xor2 with --enable-feature=st-storage: xor has no place for start timestamps"
+    )]
     StartsInXor,
     /// The database does not take it.
     #[error("the configuration can't be applied: {0}")]

@@ -240,8 +240,13 @@ impl Model {
 #[derive(Debug, Clone)]
 enum Step {
     /// Steps in time, kinds and layouts of points of a series.
-    Append { series: u8, points: Vec<(i64, u8, u8)> },
-    Restart { with_snapshot: bool },
+    Append {
+        series: u8,
+        points: Vec<(i64, u8, u8)>,
+    },
+    Restart {
+        with_snapshot: bool,
+    },
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
@@ -491,7 +496,10 @@ fn a_histogram_that_is_none_is_passed_over_in_a_replay_and_the_others_are_there(
         batch.push_point(reference, &Point::new(t, Value::Histogram(Box::new(histogram))));
     }
     // Of the highest resolution but for what is stored: it is stored at that.
-    batch.push_point(reference, &Point::new(BEGIN + 9, Value::Histogram(Box::new(Histogram { schema: 9, ..integer(6, 3) }))));
+    batch.push_point(
+        reference,
+        &Point::new(BEGIN + 9, Value::Histogram(Box::new(Histogram { schema: 9, ..integer(6, 3) }))),
+    );
     store.wal.wait(store.wal.enqueue(&mut batch)).unwrap();
     store.close(dir.path(), false);
     let store = open(dir.path(), options());

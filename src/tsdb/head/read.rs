@@ -188,10 +188,7 @@ mod tests {
     fn head_and_log(dir: &Path) -> (Head, Wal) {
         let policy = CutPolicy { chunk_range_ms: 7_200_000, samples_per_chunk: 10 };
         let (files, _) = HeadChunks::open(&dir.join("chunks_head")).unwrap();
-        let head = Head::new(
-            HeadOptions { policy, ..HeadOptions::default() },
-            files,
-        );
+        let head = Head::new(HeadOptions { policy, ..HeadOptions::default() }, files);
         let wal = Wal::open(WalOptions {
             dir: dir.join("wal"),
             segment_size: 1 << 20,

@@ -7,10 +7,10 @@
 //! greater than the one before. All of it is guarded by the mutex in [`Series::state`], held for one series, for microseconds; longer only while a
 //! sender repeats many old samples of one series, each of which is looked up.
 
+use crate::model::histogram::{FloatHistogram, Histogram};
 use crate::model::labels::Labels;
 use crate::model::metadata::Metadata;
 use crate::model::refs::SeriesRef;
-use crate::model::histogram::{FloatHistogram, Histogram};
 use crate::model::value::{Point, Value, ValueKind};
 use crate::tsdb::chunk::Encoding;
 use crate::tsdb::chunk::any_chunk::{AnyChunk, ChunkEncodings};
@@ -275,8 +275,6 @@ mod tests {
     use crate::tsdb::chunk::float_chunk::FloatEncoding;
     use crate::tsdb::chunk::float_chunk::FloatEncoding::{Xor, Xor2};
     use crate::tsdb::head::in_flight::BatchId;
-use crate::tsdb::wal::record::kind::RecordKind;
-use crate::tsdb::wal::record::open_record::StartRecords;
 
     /// What became of floats at these times, each with a start and appended by rules of its own, and the full chunks that they made.
     fn push_all<const N: usize>(floats: [(i64, i64, FloatEncoding); N]) -> (Vec<Pushed>, Vec<(Encoding, u16)>) {

@@ -176,7 +176,8 @@ impl<'a> Sieve<'a> {
     }
 
     fn float_histograms<'r>(&'r mut self, record: &'r [u8]) -> Sifted<'r> {
-        let stay = Stay::of(decode_float_histograms(record)?, |entry| entry.t >= self.mint).counted(&mut self.stats.samples);
+        let stay =
+            Stay::of(decode_float_histograms(record)?, |entry| entry.t >= self.mint).counted(&mut self.stats.samples);
         Ok(stay.record(record, &mut self.made, |out, entries| encode_float_histograms(out, layout_of(record), entries)))
     }
 

@@ -181,7 +181,9 @@ mod tests {
 
     #[test]
     fn a_series_of_histograms_reads_back_with_its_last_one() {
-        for (record, kind) in of_every_kind().iter().zip([Encoding::Xor2, Encoding::Histogram, Encoding::FloatHistogramSt]) {
+        for (record, kind) in
+            of_every_kind().iter().zip([Encoding::Xor2, Encoding::Histogram, Encoding::FloatHistogramSt])
+        {
             let open = read_series(record).unwrap().open.unwrap();
             assert_eq!((open.encoding, open.last.kind()), (kind, kind.kind()));
             let sum = match open.last {

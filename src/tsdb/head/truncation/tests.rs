@@ -32,10 +32,7 @@ type Content = BTreeMap<String, BTreeMap<i64, u64>>;
 fn head_and_log(dir: &Path) -> (Head, Wal) {
     let policy = CutPolicy { chunk_range_ms: RANGE, samples_per_chunk: 8 };
     let (files, _) = HeadChunks::open(&dir.join("chunks_head")).unwrap();
-    let head = Head::new(
-        HeadOptions { policy, ..HeadOptions::default() },
-        files,
-    );
+    let head = Head::new(HeadOptions { policy, ..HeadOptions::default() }, files);
     let wal = Wal::open(WalOptions {
         dir: dir.join("wal"),
         segment_size: 1 << 20,
