@@ -79,7 +79,8 @@ impl HeadAppender<'_> {
 
     /// Gives a series that this request has created the metadata that is remembered for it.
     pub(super) fn give_metadata(&mut self, series: &Series) {
-        let Some(metadata) = series.labels.get(METRIC_NAME).and_then(|name| self.head.metadata.families.of_series(name))
+        let Some(metadata) =
+            series.labels.get(METRIC_NAME).and_then(|name| self.head.metadata.families.of_series(name))
         else {
             return;
         };

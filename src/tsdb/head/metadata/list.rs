@@ -15,13 +15,8 @@ use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 /// The types with suffixes.
-const COMPOUND: [MetricType; 5] = [
-    MetricType::Counter,
-    MetricType::Histogram,
-    MetricType::GaugeHistogram,
-    MetricType::Summary,
-    MetricType::Info,
-];
+const COMPOUND: [MetricType; 5] =
+    [MetricType::Counter, MetricType::Histogram, MetricType::GaugeHistogram, MetricType::Summary, MetricType::Info];
 
 /// Families by name, of each the different values that its series have, in a fixed order.
 pub type FamilyList = BTreeMap<String, Vec<Arc<Metadata>>>;
