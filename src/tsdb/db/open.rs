@@ -230,7 +230,9 @@ impl Db {
             min_valid_time,
             float_encoding: self.settings().float_encoding,
         };
-        Ok(OpenedHead { head: Head::new(options, files), chunks, is_whole })
+        let head = Head::new(options, files);
+        head.exemplars().configure(self.settings().exemplars());
+        Ok(OpenedHead { head, chunks, is_whole })
     }
 
     /// Replays checkpoint and segments; cuts the log off where it is damaged.
