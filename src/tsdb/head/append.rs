@@ -26,6 +26,8 @@ use crate::tsdb::head::series::{Pushed, Series, SeriesState};
 use crate::tsdb::wal::batch::Batch;
 use crate::tsdb::wal::commit::{LogPosition, Wal};
 use crate::tsdb::wal::error::WalError;
+use crate::tsdb::wal::record::kind::RecordKind;
+use crate::tsdb::wal::record::open_record::{StartRecords, kind_of};
 use parking_lot::MutexGuard;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -242,6 +244,7 @@ impl<'a> HeadAppender<'a> {
         }
         let mut sealed = false;
         for point in points {
+            let point = self.normal(&state, point);
             match self.judge(&state, &point) {
                 Verdict::Append => sealed |= self.push(series.reference, &mut state, &point),
                 Verdict::Insert => self.insert(series.reference, &mut state, point),
@@ -281,18 +284,38 @@ impl<'a> HeadAppender<'a> {
 
     /// Stores an accepted point; whether a chunk was sealed before it.
     fn push(&mut self, reference: SeriesRef, state: &mut SeriesState, point: &Point) -> bool {
-        self.batch.push_point(reference, point);
-        state.touched_by = self.batch_id;
+        self.log(reference, state, point);
         self.tally.appended += 1;
         self.tally.stale += i64::from(point.value.is_stale()) - i64::from(state.is_stale());
         self.tally.min_time = self.tally.min_time.min(point.t);
         self.tally.max_time = self.tally.max_time.max(point.t);
-        match state.push(point, &self.head.policy, self.head.float_encoding()) {
+        match state.push(point, &self.head.chunk_rules()) {
             Pushed::IntoOpenChunk => return false,
             Pushed::IntoFirstChunk | Pushed::AfterSeal => {}
         }
         self.head.stats.chunks_created.fetch_add(1, Ordering::Relaxed);
         !state.sealed().is_empty()
+    }
+
+    /// The point as it is stored: without a start where none is kept, the marker of an end of the kind that ends.
+    #[inline]
+    fn normal(&self, state: &SeriesState, mut point: Point) -> Point {
+        if self.head.starts == StartRecords::V1 {
+            point.start = 0;
+        }
+        state.adapt(point)
+    }
+
+    /// Adds a point to the log's batch. Points of a series that go into records of different kinds stand in the order in which they came.
+    #[inline]
+    fn log(&mut self, reference: SeriesRef, state: &mut SeriesState, point: &Point) {
+        let kind = kind_of(&point.value, self.head.starts);
+        if state.touched_by == self.batch_id && state.logged_as != kind && state.logged_as != RecordKind::Series {
+            self.batch.end_records();
+        }
+        state.touched_by = self.batch_id;
+        state.logged_as = kind;
+        self.batch.push_point(reference, point);
     }
 
     fn judge(&mut self, state: &SeriesState, point: &Point) -> Verdict {
@@ -302,7 +325,7 @@ impl<'a> HeadAppender<'a> {
             return Verdict::Append;
         }
         match self.stored_value(state, point.t) {
-            Some(stored) if stored.is_same(&point.value) => Verdict::AlreadyStored,
+            Some(stored) if is_repeated(&stored, &point.value) => Verdict::AlreadyStored,
             Some(_) => Verdict::Reject(Rejection::DuplicateTimestamp),
             None if is_next => Verdict::Append,
             None if bounds.takes_late(point.t) => Verdict::Insert,
@@ -335,11 +358,11 @@ impl<'a> HeadAppender<'a> {
     }
 
     fn value_in_order(&self, state: &SeriesState, t: i64) -> Option<Value> {
-        if let Some(last) = state.last_open_sample().filter(|last| last.t == t) {
-            return Some(Value::Float(last.v));
+        if let Some(open) = state.open.as_ref().filter(|open| open.chunk.last_t() == Some(t)) {
+            return open.chunk.last_point().map(|last| last.value);
         }
         if let Some(open) = state.open.as_ref().filter(|open| open.mint <= t) {
-            return value_at(open.chunk.encoding().into(), open.chunk.bytes(), t);
+            return value_at(open.chunk.encoding(), open.chunk.bytes(), t);
         }
         if let Some(chunk) = state.sealed().iter().rev().find(|chunk| chunk.mint <= t) {
             return value_at(chunk.encoding, &chunk.bytes, t);
@@ -385,4 +408,9 @@ impl Drop for HeadAppender<'_> {
             self.enqueue();
         }
     }
+}
+
+/// Whether `value` is what is stored already. The marker of an end is, whatever kind it became when it was stored.
+fn is_repeated(stored: &Value, value: &Value) -> bool {
+    stored.is_same(value) || stored.is_stale() && value.is_stale()
 }

@@ -14,7 +14,7 @@ use crate::model::labels::Labels;
 use crate::model::matcher::Matcher;
 use crate::model::refs::HeadChunkRef;
 use crate::model::time::TimeRange;
-use crate::tsdb::chunk::float_chunk::FloatEncoding;
+use crate::tsdb::chunk::any_chunk::ChunkEncodings;
 use crate::tsdb::chunk::head_chunks::error::HeadChunksError;
 use crate::tsdb::chunk::mapped_chunk::MappedChunk;
 use crate::tsdb::head::Head;
@@ -134,7 +134,7 @@ impl Head {
         range: TimeRange,
         wanted: Wanted,
     ) -> Result<Option<ChunkSeries>, QueryError> {
-        let snapshot = Snapshot::of(series, range, wanted, self.float_encoding());
+        let snapshot = Snapshot::of(series, range, wanted, self.chunk_rules().encodings);
         let mut chunks = Vec::with_capacity(snapshot.mapped.len() + snapshot.in_memory.len());
         let is_dead = || series.state.lock().is_dead;
         for mapped in &snapshot.mapped {
@@ -184,14 +184,14 @@ fn has_late(series: &Series, chunk: &MappedChunk) -> bool {
 }
 
 impl Snapshot {
-    fn of(series: &Series, range: TimeRange, which: Wanted, encoding: FloatEncoding) -> Self {
+    fn of(series: &Series, range: TimeRange, which: Wanted, encodings: ChunkEncodings) -> Self {
         let state = series.state.lock();
         let mut snapshot = Self::default();
         if which == Wanted::All || which == Wanted::InOrder {
             snapshot.add_in_order(&state, range);
         }
         if let (Some(late), true) = (&state.late, which != Wanted::InOrder) {
-            snapshot.add_late(late, range, which, encoding);
+            snapshot.add_late(late, range, which, encodings);
         }
         snapshot
     }
@@ -211,19 +211,19 @@ impl Snapshot {
             && wanted(open.mint, maxt)
         {
             let bytes: Arc<[u8]> = open.chunk.bytes().into();
-            let (encoding, data) = (open.chunk.encoding().into(), ChunkData::new(bytes));
+            let (encoding, data) = (open.chunk.encoding(), ChunkData::new(bytes));
             self.in_memory.push(Chunk { mint: open.mint, maxt, encoding, data, deleted: None });
         }
     }
 
-    fn add_late(&mut self, late: &OutOfOrder, range: TimeRange, which: Wanted, encoding: FloatEncoding) {
+    fn add_late(&mut self, late: &OutOfOrder, range: TimeRange, which: Wanted, encodings: ChunkEncodings) {
         let mapped = late.mapped.overlapping(range);
         if let Wanted::LateUpTo(last) = which {
             self.late_mapped.extend(mapped.filter(|chunk| chunk.at() <= last));
             return;
         }
         self.late_mapped.extend(mapped);
-        let open = encode(late.open.points(), encoding).into_iter();
+        let open = encode(late.open.points(), encodings).into_iter();
         let open = open.filter(|chunk| range.overlaps(TimeRange::new(chunk.mint, chunk.maxt)));
         self.late_in_memory.extend(open.map(|chunk| Chunk {
             mint: chunk.mint,
@@ -241,7 +241,6 @@ mod tests {
     use crate::model::sample::Sample;
     use crate::model::value::Point;
     use crate::tsdb::chunk::cut::CutPolicy;
-    use crate::tsdb::chunk::float_chunk::FloatEncoding;
     use crate::tsdb::chunk::head_chunks::HeadChunks;
     use crate::tsdb::fs::os_disk::OsDisk;
     use crate::tsdb::head::append::HeadAppender;
@@ -256,15 +255,7 @@ mod tests {
     fn head_and_log(dir: &Path) -> (Head, Wal) {
         let policy = CutPolicy { chunk_range_ms: 7_200_000, samples_per_chunk: 10 };
         let (files, _) = HeadChunks::open(&dir.join("chunks_head")).unwrap();
-        let head = Head::new(
-            HeadOptions {
-                policy,
-                max_series: usize::MAX,
-                min_valid_time: i64::MIN,
-                float_encoding: FloatEncoding::Xor,
-            },
-            files,
-        );
+        let head = Head::new(HeadOptions { policy, ..HeadOptions::default() }, files);
         let wal = Wal::open(WalOptions {
             dir: dir.join("wal"),
             segment_size: 1 << 20,

@@ -6,7 +6,7 @@ use crate::model::refs::{HeadChunkRef, SeriesRef};
 use crate::model::time::TimeRange;
 use crate::model::value::{Point, Value};
 use crate::tsdb::chunk::Encoding;
-use crate::tsdb::chunk::float_chunk::{FloatEncoding, FloatIter};
+use crate::tsdb::chunk::any_chunk::AnyIter;
 use crate::tsdb::chunk::head_chunks::error::HeadChunksError;
 use crate::tsdb::chunk::head_chunks::format::NewChunk;
 use crate::tsdb::chunk::mapped_chunk::MappedChunk;
@@ -25,7 +25,7 @@ impl Head {
         series: SeriesRef,
         late: &mut OutOfOrder,
     ) -> Result<Vec<HeadChunkRef>, HeadChunksError> {
-        let chunks = encode(late.open.points(), self.float_encoding());
+        let chunks = encode(late.open.points(), self.chunk_rules().encodings);
         let new: Vec<NewChunk<'_>> = chunks.iter().map(|chunk| chunk.as_new(series)).collect();
         let places = self.mapping.files().write(&new).inspect_err(|error| self.note_failure(error))?;
         for (chunk, at) in chunks.iter().zip(&places) {
@@ -85,12 +85,11 @@ impl Head {
 
 /// The value at `t` in a chunk.
 pub(in crate::tsdb::head) fn value_at(encoding: Encoding, chunk: &[u8], t: i64) -> Option<Value> {
-    let samples = FloatIter::new(FloatEncoding::of(encoding)?, chunk).map_while(Result::ok);
-    samples.take_while(|sample| sample.t <= t).find(|sample| sample.t == t).map(|sample| Value::Float(sample.v))
+    let points = AnyIter::new(encoding, chunk).map_while(Result::ok);
+    points.take_while(|point| point.t <= t).find(|point| point.t == t).map(|point| point.value)
 }
 
 /// The points of a chunk, up to where it is damaged.
 fn points(encoding: Encoding, chunk: &[u8]) -> Vec<Point> {
-    let Some(encoding) = FloatEncoding::of(encoding) else { return Vec::new() };
-    FloatIter::new(encoding, chunk).map_while(Result::ok).map(Point::from).collect()
+    AnyIter::new(encoding, chunk).map_while(Result::ok).collect()
 }

@@ -7,7 +7,6 @@ use crate::model::sample::Sample;
 use crate::model::time::TimeRange;
 use crate::model::value::Point;
 use crate::tsdb::chunk::cut::CutPolicy;
-use crate::tsdb::chunk::float_chunk::FloatEncoding;
 use crate::tsdb::chunk::head_chunks::HeadChunks;
 use crate::tsdb::fs::os_disk::OsDisk;
 use crate::tsdb::head::append::late::Logs;
@@ -53,9 +52,7 @@ impl Store {
         files.for_each(&dir.join("quarantine"), |chunk| chunks.push(chunk)).unwrap();
         let options = HeadOptions {
             policy: CutPolicy { chunk_range_ms: 2 * HOUR, samples_per_chunk: 10 },
-            max_series: usize::MAX,
-            min_valid_time: i64::MIN,
-            float_encoding: FloatEncoding::Xor,
+            ..HeadOptions::default()
         };
         let head = Head::new(options, files);
         head.set_out_of_order_window(WINDOW);
