@@ -43,6 +43,8 @@ pub struct LateReplayReport {
     pub markers: u64,
     /// Points and markers that refer to no known series.
     pub unknown_refs: u64,
+    /// Native histograms that contradict themselves, or of a schema that is not known, passed over.
+    pub bad_histograms: u64,
     /// Records of a type newer than this version, or that do not belong into a WBL.
     pub other_records: u64,
 }
@@ -146,7 +148,12 @@ impl<'a> LateReplay<'a> {
 
     fn histograms<H>(&mut self, found: Vec<RefHistogram<H>>, value: impl Fn(H) -> Value) {
         for RefHistogram { series, start, t, histogram } in found {
-            self.point(series, Point { start, t, value: value(histogram) });
+            let mut point = Point { start, t, value: value(histogram) };
+            if point.value.make_storable().is_ok() {
+                self.point(series, point);
+            } else {
+                self.report.bad_histograms += 1;
+            }
         }
     }
 
