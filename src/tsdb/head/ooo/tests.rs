@@ -1,11 +1,12 @@
 //! Late samples from the appender to readers, over restarts, against a plain model.
 
+use crate::model::histogram::{FloatHistogram, Histogram, Span};
 use crate::model::labels::{Labels, LabelsBuilder};
 use crate::model::matcher::{MatchKind, Matcher};
 use crate::model::refs::{HeadChunkRef, SeriesRef};
 use crate::model::sample::Sample;
 use crate::model::time::TimeRange;
-use crate::model::value::Point;
+use crate::model::value::{Point, Value};
 use crate::tsdb::chunk::cut::CutPolicy;
 use crate::tsdb::chunk::head_chunks::HeadChunks;
 use crate::tsdb::fs::os_disk::OsDisk;
@@ -14,9 +15,11 @@ use crate::tsdb::head::append::{HeadAppender, Rejection};
 use crate::tsdb::head::ooo::chunk::CHUNK_POINTS;
 use crate::tsdb::head::ooo::replay::{LateReplay, LateReplayReport};
 use crate::tsdb::head::ooo::source::{InOrder, OutOfOrderSource};
+use crate::tsdb::head::read::{HeadReader, Missed};
 use crate::tsdb::head::replay::{Replay, ReplayProgress};
 use crate::tsdb::head::truncation::Truncation;
 use crate::tsdb::head::{Head, HeadOptions};
+use crate::tsdb::query::conformance;
 use crate::tsdb::query::select::select;
 use crate::tsdb::query::source::BlockSource;
 use crate::tsdb::wal::commit::{SyncMode, Wal, WalOptions};
@@ -26,11 +29,13 @@ use crate::tsdb::wal::record::kind::RecordKind;
 use crate::tsdb::wal::record::mmap_markers::decode_mmap_markers;
 use crate::tsdb::wal::record::samples::SamplesDecoder;
 use crate::tsdb::wal::segment::list_segments;
-use proptest::prelude::{Just, ProptestConfig, Strategy, prop_assert_eq, prop_oneof, proptest};
-use std::collections::BTreeMap;
+use proptest::prelude::{Just, ProptestConfig, Strategy, prop_assert, prop_assert_eq, prop_oneof, proptest};
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
 
 const HOUR: i64 = 3_600_000;
 const WINDOW: i64 = HOUR / 2;
@@ -85,11 +90,15 @@ impl Store {
 
     /// Appends samples of one series in one request, and gives what was refused.
     fn append(&self, series: &str, samples: &[Sample]) -> Vec<(i64, Rejection)> {
+        self.append_points(series, samples.iter().map(|sample| Point::from(*sample)).collect())
+    }
+
+    fn append_points(&self, series: &str, points: Vec<Point>) -> Vec<(i64, Rejection)> {
+        let count = points.len();
         let mut refused = Vec::new();
         let mut appender = self.appender();
-        let points = samples.iter().map(|sample| Point::from(*sample));
-        appender.append(&labels(series), points, |point, why| refused.push((point.t, why))).unwrap();
-        assert_eq!(appender.commit().unwrap().samples as usize, samples.len() - refused.len());
+        appender.append(&labels(series), points.into_iter(), |point, why| refused.push((point.t, why))).unwrap();
+        assert_eq!(appender.commit().unwrap().samples as usize, count - refused.len());
         refused
     }
 
@@ -352,23 +361,175 @@ fn a_stale_series_with_late_samples_is_not_collected() {
     assert_eq!(store.head.series_count(), 1);
 }
 
+#[test]
+fn a_reader_that_began_before_asks_for_what_was_dropped() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path());
+    store.append("x", &samples((0..20).rev()));
+    let asked = AtomicUsize::new(0);
+    let missed: Missed<'_> = Box::new(|found, range| {
+        assert_eq!((found, range), (&labels("x"), TimeRange::ALL));
+        asked.fetch_add(1, Ordering::Relaxed);
+        Ok(Vec::new())
+    });
+    let matchers = [Matcher::new(MatchKind::NotEqual, "a", "").unwrap()];
+    let series = HeadReader::new(&store.head, missed).into_series(&matchers, TimeRange::ALL);
+    let source = OutOfOrderSource::prepare(&store.head).unwrap();
+    Truncation::new(&store.head).drop_out_of_order(&source).unwrap();
+    assert_eq!(series.count(), 1);
+    assert_eq!(asked.into_inner(), 1);
+}
+
+#[test]
+fn late_samples_are_answered_as_by_every_source() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path());
+    let (mut all, mut in_order, mut late) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+    for (series, count) in [("x", 100), ("y", 33), ("z", 1)] {
+        let (early, newer) = (samples((0..count).map(|i| i * 7 % 101)), samples(50..60));
+        let newest = samples([WINDOW]);
+        store.append(series, &newer);
+        store.append(series, &newest);
+        let early: Vec<Sample> = early.into_iter().filter(|sample| !newer.contains(sample)).collect();
+        assert_eq!(store.append(series, &early), []);
+        let sorted = |parts: &[&[Sample]]| {
+            let mut samples = parts.concat();
+            samples.sort_by_key(|sample| sample.t);
+            samples
+        };
+        all.insert(labels(series), sorted(&[&newer, &newest, &early]));
+        in_order.insert(labels(series), sorted(&[&newer, &newest]));
+        late.insert(labels(series), sorted(&[&early]));
+    }
+    conformance::check_overlapping(&store.head, &all);
+    conformance::check(&InOrder(&store.head), &in_order);
+    conformance::check_overlapping(&OutOfOrderSource::prepare(&store.head).unwrap(), &late);
+}
+
+#[test]
+fn a_chunk_that_can_t_be_written_stays_in_memory_and_is_tried_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path());
+    store.append("x", &samples([WINDOW]));
+    let chunks = dir.path().join("chunks_head");
+    fs::remove_dir_all(&chunks).unwrap();
+    assert_eq!(store.append("x", &samples((0..40).rev())), []);
+    assert_eq!(store.open_points(), 40);
+    assert!(OutOfOrderSource::prepare(&store.head).is_err());
+    assert_eq!(store.read(), answer("x", samples((0..40).chain([WINDOW]))));
+    fs::create_dir_all(&chunks).unwrap();
+    assert_eq!(store.append("x", &samples(40..64)), []);
+    assert_eq!(store.open_points(), 0);
+    assert_eq!(store.read(), answer("x", samples((0..64).chain([WINDOW]))));
+    drop(store);
+    assert_eq!(Store::open(dir.path()).read(), answer("x", samples((0..64).chain([WINDOW]))));
+}
+
+#[test]
+fn nothing_is_lost_while_late_samples_come_and_become_blocks() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path());
+    for series in ["0", "1", "2"] {
+        store.append(series, &samples([WINDOW]));
+    }
+    let rounds = 40;
+    let mut found: BTreeMap<Labels, BTreeMap<i64, u64>> = BTreeMap::new();
+    let mut take = |answer: BTreeMap<Labels, Vec<(i64, u64)>>| {
+        answer.into_iter().for_each(|(labels, samples)| found.entry(labels).or_default().extend(samples));
+    };
+    let running = AtomicUsize::new(3);
+    thread::scope(|scope| {
+        for writer in 0..3i64 {
+            let (store, running) = (&store, &running);
+            scope.spawn(move || {
+                for round in 0..rounds {
+                    // Every writer writes to every series, at times of its own.
+                    for series in 0..3 {
+                        let times = (0..11).map(|i| 3 * ((round * 11 + i) * 7 % 997) + writer);
+                        assert_eq!(store.append(&series.to_string(), &samples(times)), []);
+                    }
+                }
+                running.fetch_sub(1, Ordering::SeqCst);
+            });
+        }
+        loop {
+            let is_last = running.load(Ordering::SeqCst) == 0;
+            let source = OutOfOrderSource::prepare(&store.head).unwrap();
+            take(read(&source));
+            Truncation::new(&store.head).drop_out_of_order(&source).unwrap();
+            if is_last {
+                break;
+            }
+        }
+    });
+    take(store.read());
+    let times: BTreeSet<i64> = (0..3)
+        .flat_map(|writer| (0..rounds * 11).map(move |n| START + 3 * (n * 7 % 997) + writer))
+        .chain([START + WINDOW])
+        .collect();
+    for series in ["0", "1", "2"] {
+        assert!(found[&labels(series)].keys().eq(times.iter()), "series {series}");
+    }
+}
+
 /// What happens to a store.
 #[derive(Clone, Debug)]
 enum Step {
-    /// Samples of one series in one request: time and value of each.
-    Append(u8, Vec<(i64, i64)>),
+    /// Points of one series in one request: time and value of each.
+    Append(u8, Vec<(i64, u8)>),
     Restart,
     /// All files of full chunks are lost.
     LoseChunks,
 }
 
 fn step() -> impl Strategy<Value = Step> {
-    let samples = proptest::collection::vec((0..WINDOW / 1_000, 0i64..3), 1..60);
+    let points = proptest::collection::vec((0..WINDOW / 1_000, 0u8..6), 1..60);
+    // Runs of one kind as well.
+    let floats = proptest::collection::vec((0..WINDOW / 1_000, (0u8..2).prop_map(|v| v * 3)), 1..60);
     prop_oneof![
-        20 => (0u8..3, samples).prop_map(|(series, samples)| Step::Append(series, samples)),
+        10 => (0u8..3, points).prop_map(|(series, points)| Step::Append(series, points)),
+        10 => (0u8..3, floats).prop_map(|(series, points)| Step::Append(series, points)),
         2 => Just(Step::Restart),
         1 => Just(Step::LoseChunks),
     ]
+}
+
+/// A value of one of the three kinds.
+fn value(v: u8) -> Value {
+    let span = Span { offset: i32::from(v) - 3, length: 1 };
+    match v % 3 {
+        0 => Value::Float(f64::from(v)),
+        1 => Value::Histogram(Box::new(Histogram {
+            count: u64::from(v) + 1,
+            sum: f64::from(v),
+            positive_spans: vec![span],
+            positive_buckets: vec![i64::from(v) + 1],
+            ..Histogram::default()
+        })),
+        _ => Value::FloatHistogram(Box::new(FloatHistogram {
+            count: f64::from(v) + 0.5,
+            sum: f64::from(v),
+            negative_spans: vec![span],
+            negative_buckets: vec![f64::from(v) + 0.5],
+            ..FloatHistogram::default()
+        })),
+    }
+}
+
+/// Whether a source has exactly these points.
+fn holds(source: &dyn BlockSource, model: &BTreeMap<u8, BTreeMap<i64, u8>>) -> bool {
+    let matchers = [Matcher::new(MatchKind::NotEqual, "a", "").unwrap()];
+    let found: Vec<_> = select(&[source], &matchers, TimeRange::ALL).unwrap().map(|series| series.unwrap()).collect();
+    found.len() == model.len()
+        && found.iter().zip(model).all(|(series, (name, held))| {
+            let points: Vec<Point> = series.points(TimeRange::ALL).map(|point| point.unwrap()).collect();
+            *series.labels() == labels(&name.to_string())
+                && points.len() == held.len()
+                && points
+                    .iter()
+                    .zip(held)
+                    .all(|(point, (t, v))| point.t == START + t && point.value.is_same(&value(*v)))
+        })
 }
 
 proptest! {
@@ -378,7 +539,7 @@ proptest! {
     fn a_store_holds_what_it_took_whatever_the_order(steps in proptest::collection::vec(step(), 1..40)) {
         let dir = tempfile::tempdir().unwrap();
         let mut store = Store::open(dir.path());
-        let mut model: BTreeMap<u8, BTreeMap<i64, i64>> = BTreeMap::new();
+        let mut model: BTreeMap<u8, BTreeMap<i64, u8>> = BTreeMap::new();
         for step in steps {
             match step {
                 Step::Append(series, found) => {
@@ -389,8 +550,8 @@ proptest! {
                             expected.push((START + t, Rejection::DuplicateTimestamp));
                         }
                     }
-                    let found: Vec<Sample> = found.into_iter().map(|(t, v)| sample(t, v)).collect();
-                    prop_assert_eq!(store.append(&series.to_string(), &found), expected);
+                    let points = found.into_iter().map(|(t, v)| Point::new(START + t, value(v))).collect();
+                    prop_assert_eq!(store.append_points(&series.to_string(), points), expected);
                 }
                 Step::Restart => {
                     drop(store);
@@ -402,14 +563,7 @@ proptest! {
                     store = Store::open(dir.path());
                 }
             }
-            let all: BTreeMap<Labels, Vec<(i64, u64)>> = model
-                .iter()
-                .map(|(series, held)| {
-                    let samples = held.iter().map(|(t, v)| (START + t, (*v as f64).to_bits())).collect();
-                    (labels(&series.to_string()), samples)
-                })
-                .collect();
-            prop_assert_eq!(store.read(), all);
+            prop_assert!(holds(&store.head, &model));
             prop_assert_eq!(store.late.unknown_refs, 0);
         }
     }
