@@ -16,13 +16,15 @@
 //! | [`outcome`] | what became of a write request                                   |
 //! | [`reason`]  | why something of it was not stored                               |
 //! | [`refusal`] | what was not stored and why                                      |
-//! | [`read`]    | answers a read request with samples                              |
+//! | [`read`]    | answers a read request with samples and histograms               |
+//! | `histogram_encoder` | histograms as messages                                   |
 //! | [`packed`]  | a snappy block that is written piece by piece                    |
 //! | [`pb`]      | the messages as prost has them: the schema, and the cold paths   |
 //! | [`metrics`] | what is counted                                                  |
 
 pub mod exemplar;
 pub mod histogram;
+mod histogram_encoder;
 mod label;
 pub mod limits;
 pub mod metadata;

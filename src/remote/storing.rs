@@ -182,3 +182,7 @@ fn canonical(series: &Series<'_>, limits: &LabelLimits) -> Result<Labels, BadLab
     let labels = builder.build()?;
     if labels.get(METRIC_NAME).is_none() { Err(BadLabels::NoMetricName) } else { Ok(labels) }
 }
+
+#[cfg(test)]
+#[path = "storing_tests.rs"]
+mod tests;

@@ -84,6 +84,7 @@ pub(crate) async fn landing() -> Html<String> {
          <li><code>POST /api/v1/write</code>: remote write</li>\n\
          <li><code>POST /api/v1/read</code>: remote read</li>\n\
          <li><code>GET /api/v1/export?match[]=up</code>: samples as JSON lines</li>\n\
+         <li><a href=\"/api/v1/metadata\">/api/v1/metadata</a>: types, units and help texts</li>\n\
          <li><a href=\"/metrics\">/metrics</a></li>\n\
          <li><a href=\"/-/healthy\">/-/healthy</a>, <a href=\"/-/ready\">/-/ready</a></li>\n\
          <li><a href=\"/api/v1/status/buildinfo\">/api/v1/status/buildinfo</a>, \

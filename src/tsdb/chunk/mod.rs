@@ -1,11 +1,16 @@
 //! Chunks: runs of samples of one series, encoded; where they are cut; the files of the head's full chunks.
 
+pub mod any_chunk;
 pub mod cut;
 pub mod float_chunk;
 pub mod head_chunks;
+pub mod histogram;
 pub mod mapped_chunk;
+mod varbit;
 pub mod xor;
 pub mod xor2;
+
+use crate::model::value::ValueKind;
 
 /// How a chunk's bytes are encoded. The numbers stand on disk (`tsdb/chunkenc/chunk.go` of Prometheus).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,6 +31,17 @@ pub enum Encoding {
 }
 
 impl Encoding {
+    /// What the samples of such a chunk are.
+    #[inline]
+    #[must_use]
+    pub fn kind(self) -> ValueKind {
+        match self {
+            Self::Xor | Self::Xor2 => ValueKind::Float,
+            Self::Histogram | Self::HistogramSt => ValueKind::Histogram,
+            Self::FloatHistogram | Self::FloatHistogramSt => ValueKind::FloatHistogram,
+        }
+    }
+
     /// The encoding with that number on disk, or `None` where there is none.
     #[must_use]
     pub fn from_byte(byte: u8) -> Option<Self> {

@@ -58,6 +58,12 @@ pub enum ChunkError {
         /// Number of significant bits as read.
         width: u8,
     },
+    /// Histograms of a schema that is not known.
+    #[error("histograms have the unknown schema {schema}")]
+    UnknownSchema {
+        /// As read.
+        schema: i32,
+    },
 }
 
 /// Which bits of a value's exclusive or are written.

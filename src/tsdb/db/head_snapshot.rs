@@ -9,8 +9,10 @@ use crate::tsdb::head::Head;
 use crate::tsdb::head::chunk_snapshot::load::load_snapshot;
 use crate::tsdb::head::chunk_snapshot::write::{SnapshotOptions, write_snapshot};
 use crate::tsdb::head::chunk_snapshot::{ChunkSnapshot, LogEnd, last_snapshot};
+use crate::tsdb::head::metadata::restore::restore_metadata;
 use crate::tsdb::tombstones::format;
-use crate::tsdb::wal::segment::list_segments;
+use crate::tsdb::wal::checkpoint::last_checkpoint;
+use crate::tsdb::wal::segment::{Segment, list_segments};
 use std::error::Error;
 use std::path::Path;
 use std::sync::Arc;
@@ -23,7 +25,7 @@ const NOTHING: TimeRange = TimeRange { mint: i64::MIN, maxt: i64::MIN };
 impl Db {
     /// Writes the head down, if that is asked for. A failure costs the next start its time, and nothing else.
     pub(super) fn snapshot_head(&self, engine: &Engine) {
-        if self.options.head_at_stop != HeadAtStop::Snapshot || engine.is_head_held {
+        if self.options.head_at_stop != HeadAtStop::Snapshot {
             return;
         }
         let begun = Instant::now();
@@ -65,6 +67,19 @@ impl Db {
         Some(snapshot)
     }
 
+    /// Sets the metadata of a head from a snapshot, which has none, from the log. What is not found comes again from its senders.
+    fn restore_metadata(&self, head: &Head) {
+        let begun = Instant::now();
+        let restored = match log_files(&self.options.dir.join("wal")) {
+            Ok(files) => restore_metadata(head, &files),
+            Err(error) => return tracing::warn!(%error, "can't read the metadata of the series from the log"),
+        };
+        if let Some(error) = restored.damage {
+            tracing::warn!(%error, "can't read all metadata of the series from the log");
+        }
+        tracing::info!(entries = restored.entries, took = ?begun.elapsed(), "metadata is read from the log");
+    }
+
     /// Fills an empty head from a snapshot; `false` where that failed and the head is to be thrown away.
     pub(super) fn load_head(&self, snapshot: &ChunkSnapshot, head: &Head, chunks: Vec<HeadChunkMeta>) -> bool {
         let begun = Instant::now();
@@ -78,6 +93,7 @@ impl Db {
         });
         match done {
             Ok(series) => {
+                self.restore_metadata(head);
                 tracing::info!(series, took = ?begun.elapsed(), "the head is loaded from its snapshot");
                 true
             }
@@ -88,6 +104,15 @@ impl Db {
             }
         }
     }
+}
+
+/// The files of the log: those of its checkpoint, then the segments behind it.
+fn log_files(dir: &Path) -> Result<Vec<Segment>, Box<dyn Error>> {
+    let checkpoint = last_checkpoint(dir)?;
+    let mut files = checkpoint.as_ref().map_or(Ok(Vec::new()), |checkpoint| checkpoint.segments())?;
+    let after = checkpoint.map(|checkpoint| checkpoint.number);
+    files.extend(list_segments(dir)?.into_iter().filter(|segment| after.is_none_or(|after| segment.number > after)));
+    Ok(files)
 }
 
 /// The last segment of the log, and how long it is.

@@ -111,6 +111,12 @@ impl<'a> BitReader<'a> {
         self.at
     }
 
+    /// How many bits are left to be read.
+    #[must_use]
+    pub fn left(&self) -> usize {
+        (self.bytes.len() * 8).saturating_sub(self.at)
+    }
+
     /// Whether more bits were taken than there are.
     #[inline]
     #[must_use]

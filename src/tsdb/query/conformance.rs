@@ -11,6 +11,16 @@ use std::collections::{BTreeMap, BTreeSet};
 /// Asserts that `source` holds exactly these series and samples and answers as [`BlockSource`] promises. Give it a few
 /// series with some labels that not all of them have; its work grows with series × labels.
 pub(crate) fn check(source: &dyn BlockSource, expected: &BTreeMap<Labels, Vec<Sample>>) {
+    check_overlapping(source, expected);
+    for series in source.select(&[all()], TimeRange::ALL).unwrap() {
+        let series = series.unwrap();
+        let apart = series.chunks.is_sorted_by(|a, b| a.mint <= a.maxt && a.maxt < b.mint);
+        assert!(apart, "chunks of {} overlap", series.labels);
+    }
+}
+
+/// As [`check`], of a source whose chunks may overlap.
+pub(crate) fn check_overlapping(source: &dyn BlockSource, expected: &BTreeMap<Labels, Vec<Sample>>) {
     let selectors = selectors(expected);
     for range in ranges(expected) {
         for matchers in &selectors {
@@ -29,9 +39,12 @@ fn check_source(source: &dyn BlockSource, matchers: &[Matcher], range: TimeRange
         assert!(satisfies(&series.labels, matchers), "{} is selected: {}", series.labels, what());
         assert!(!series.chunks.is_empty(), "{} has no chunk: {}", series.labels, what());
         assert!(series.chunks.iter().all(|chunk| chunk.overlaps(range)), "{}: {}", series.labels, what());
-        let apart = series.chunks.is_sorted_by(|a, b| a.mint <= a.maxt && a.maxt < b.mint);
-        assert!(apart, "chunks of {} overlap: {}", series.labels, what());
     }
+}
+
+/// Selects every series.
+fn all() -> Matcher {
+    Matcher::new(MatchKind::Equal, "no_such_label", "").unwrap()
 }
 
 fn check_samples(

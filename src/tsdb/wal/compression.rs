@@ -39,6 +39,24 @@ pub enum Compression {
 }
 
 impl Compression {
+    /// The first byte of what became `data`, where that can be seen without decompressing it.
+    #[must_use]
+    pub fn first_byte(self, data: &[u8]) -> Option<u8> {
+        match self {
+            Self::None => data.first().copied(),
+            Self::Snappy => {
+                // The length, a varint; then the first element, which is a literal: there is nothing to copy yet.
+                let length = data.iter().take(5).position(|byte| *byte < 0x80)? + 1;
+                let tag = *data.get(length)?;
+                // Of a long literal the length less one stands in one to four bytes behind the tag.
+                let further = usize::from(tag >> 2).saturating_sub(59);
+                let is_literal = tag & 0b11 == 0;
+                data.get(length + 1 + further).copied().filter(|_| is_literal)
+            }
+            Self::Zstd => None,
+        }
+    }
+
     /// The flag in a fragment's type byte.
     #[must_use]
     pub fn flag(self) -> u8 {
@@ -286,6 +304,8 @@ mod tests {
                     let mut out = Vec::new();
                     let how = compressor.append(record, &mut out);
                     prop_assert!(out.len() <= record.len());
+                    let seen = how.first_byte(&out);
+                    prop_assert_eq!(seen, record.first().copied().filter(|_| how != Compression::Zstd));
                     prop_assert_eq!(&decompress(&mut decompressor, how, &out).unwrap(), record);
                 }
             }
@@ -295,7 +315,10 @@ mod tests {
         fn no_bytes_panic(data in proptest::collection::vec(any::<u8>(), 0..400)) {
             let mut decompressor = Decompressor::new();
             for compression in ALL {
-                let _ = decompress(&mut decompressor, compression, &data);
+                let seen = compression.first_byte(&data);
+                if let Ok(whole) = decompress(&mut decompressor, compression, &data) {
+                    prop_assert!(seen.is_none() || seen == whole.first().copied());
+                }
             }
         }
     }

@@ -25,6 +25,7 @@ use std::path::PathBuf;
 use crate::tsdb::wal::compression::{Compression, Decompressor, MAX_RECORD_BYTES};
 use crate::tsdb::wal::damage::{Damage, DamageReason, Extent};
 use crate::tsdb::wal::page::{Fragment, HEADER_SIZE, PAGE_SIZE, Slot, page_offset, read_slot};
+use crate::tsdb::wal::record::kind::RecordKind;
 use crate::tsdb::wal::segment::Segment;
 
 /// How many pages are read at once.
@@ -105,11 +106,23 @@ impl<R: Read> SegmentReader<R> {
     /// # Errors
     /// [`ReadError`].
     pub fn next_record(&mut self) -> Result<Option<&[u8]>, ReadError> {
-        let Some((place, compression)) = self.next_place()? else { return Ok(None) };
-        let data = match &place {
-            Place::Page(range) => self.source.buffer.get(range.clone()).unwrap_or_default(),
-            Place::Joined => &self.joined,
+        self.next_record_of(|_| true)
+    }
+
+    /// The next record of a wanted kind, as [`Self::next_record`] has it. Others are passed over, most of them without being
+    /// decompressed; that they could be is then not known.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub fn next_record_of(&mut self, wanted: impl Fn(RecordKind) -> bool) -> Result<Option<&[u8]>, ReadError> {
+        let (place, compression) = loop {
+            let Some((place, compression)) = self.next_place()? else { return Ok(None) };
+            let first = compression.first_byte(place.data(&self.source.buffer, &self.joined));
+            if first.is_none_or(|first| wanted(RecordKind::of(&[first]))) {
+                break (place, compression);
+            }
         };
+        let data = place.data(&self.source.buffer, &self.joined);
         if compression == Compression::None {
             return Ok(Some(data));
         }
@@ -242,6 +255,15 @@ enum Place {
     Page(Range<usize>),
     /// Joined from several fragments.
     Joined,
+}
+
+impl Place {
+    fn data<'a>(&self, pages: &'a [u8], joined: &'a [u8]) -> &'a [u8] {
+        match self {
+            Self::Page(range) => pages.get(range.clone()).unwrap_or_default(),
+            Self::Joined => joined,
+        }
+    }
 }
 
 /// Reads whole pages ahead and keeps a place in them.

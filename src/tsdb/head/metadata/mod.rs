@@ -5,6 +5,7 @@
 //! | [`pool`]     | each value is in memory once, however many series have it           |
 //! | [`families`] | what was sent for whole metric families, for series yet to come     |
 //! | [`list`]     | the metadata of all series, by metric family                        |
+//! | [`restore`]  | from the log alone, beside a snapshot of the head                   |
 //!
 //! A series holds its metadata itself ([`crate::tsdb::head::series::SeriesState::metadata`]): a pointer, `None` where there is none. It is
 //! set by appends (`append/metadata.rs`), which log it, and by replay; it goes with its series. Metadata has no time and is in no block.
@@ -15,6 +16,7 @@
 pub mod families;
 pub mod list;
 pub mod pool;
+pub mod restore;
 
 use crate::tsdb::head::metadata::families::Families;
 use crate::tsdb::head::metadata::pool::MetadataPool;

@@ -1,0 +1,173 @@
+//! `GET /api/v1/metadata?metric=…&limit=…&limit_per_metric=…`: type, help and unit of metric families, in Prometheus's form.
+//!
+//! ```text
+//! {"status":"success","data":{"up":[{"type":"gauge","unit":"","help":"…"}]}}
+//! ```
+//!
+//! Prometheus shows what its targets expose at the moment; this is what the series of the last hours have. Families come in the
+//! order of their names, so a limit always gives the same ones; with `limit=0` none, with a negative one all.
+
+use crate::model::metadata::Metadata;
+use crate::server::admission::{GateFull, Reservation};
+use crate::server::api;
+use crate::server::api::ApiError;
+use crate::server::body::Pieces;
+use crate::server::context::SharedContext;
+use crate::server::ingest;
+use crate::tsdb::head::metadata::list::FamilyList;
+use axum::body::Body;
+use axum::extract::{Query, State};
+use axum::http::header::CONTENT_TYPE;
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use std::collections::BTreeMap;
+
+/// What JSON adds to the texts of an entry, and escapes to a byte, roughly.
+const ENTRY_BYTES: usize = 64;
+
+/// What is asked for.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Wanted {
+    metric: Option<String>,
+    families: Option<usize>,
+    per_family: Option<usize>,
+}
+
+#[derive(Serialize)]
+struct Entry<'a> {
+    r#type: &'static str,
+    unit: &'a str,
+    help: &'a str,
+}
+
+/// Answers the request.
+pub(crate) async fn metadata(
+    State(context): State<SharedContext>,
+    Query(parameters): Query<Vec<(String, String)>>,
+) -> Response {
+    match answer(&context, &parameters).await {
+        Ok((text, reservation)) => {
+            let pieces = Pieces::new(vec![text.into()], reservation, context.answer_limits.time);
+            ([(CONTENT_TYPE, "application/json")], Body::new(pieces)).into_response()
+        }
+        Err(error) => error.into_response(),
+    }
+}
+
+async fn answer(context: &SharedContext, parameters: &[(String, String)]) -> Result<(Vec<u8>, Reservation), ApiError> {
+    if ingest::admit(context).is_err() {
+        return Err(ApiError::Unavailable("Service Unavailable".to_owned()));
+    }
+    let wanted = wanted(parameters)?;
+    let permit = context.read_gate.enter().await;
+    let permit = permit.map_err(|GateFull| ApiError::Unavailable("too many reads at once".to_owned()))?;
+    let shared = context.clone();
+    let answering = tokio::task::spawn_blocking(move || {
+        let _held = permit;
+        let mut families = shared.db.metadata(wanted.metric.as_deref());
+        limit(&mut families, &wanted);
+        let mut reservation = shared.answer_limits.budget.reserve();
+        let busy = |_| ApiError::Unavailable("too many answers at once".to_owned());
+        reservation.extend(size_of_answer(&families)).map_err(busy)?;
+        let text = encode(&families).map_err(|error| ApiError::Internal(error.to_string()))?;
+        Ok((text, reservation))
+    });
+    answering.await.unwrap_or_else(|error| {
+        tracing::error!(%error, "listing metadata broke");
+        Err(ApiError::Internal("listing metadata broke".to_owned()))
+    })
+}
+
+fn wanted(parameters: &[(String, String)]) -> Result<Wanted, ApiError> {
+    // As in Prometheus, the first value counts, and an empty one is none.
+    let value = |name: &str| {
+        let found = parameters.iter().find(|(given, _)| given == name);
+        found.map(|(_, value)| value.as_str()).filter(|value| !value.is_empty())
+    };
+    let number = |name: &str| match value(name).map(str::parse::<i64>) {
+        None => Ok(-1),
+        Some(Ok(number)) => Ok(number),
+        Some(Err(_)) => Err(ApiError::BadData(format!("{name} must be a number"))),
+    };
+    let families = usize::try_from(number("limit")?).ok();
+    let per_family = usize::try_from(number("limit_per_metric")?).ok().filter(|limit| *limit > 0);
+    Ok(Wanted { metric: value("metric").map(str::to_owned), families, per_family })
+}
+
+fn limit(families: &mut FamilyList, wanted: &Wanted) {
+    if let Some(limit) = wanted.families
+        && let Some(beyond) = families.keys().nth(limit).cloned()
+    {
+        drop(families.split_off(&beyond));
+    }
+    if let Some(limit) = wanted.per_family {
+        families.values_mut().for_each(|values| values.truncate(limit));
+    }
+}
+
+fn size_of_answer(families: &FamilyList) -> usize {
+    let of_entry = |entry: &Metadata| entry.unit.len() + entry.help.len() + ENTRY_BYTES;
+    let of_family =
+        |values: &Vec<_>| values.iter().map(|entry: &std::sync::Arc<Metadata>| of_entry(entry)).sum::<usize>();
+    families.iter().map(|(name, values)| name.len() + of_family(values)).sum()
+}
+
+fn encode(families: &FamilyList) -> serde_json::Result<Vec<u8>> {
+    let entries = families.iter().map(|(name, values)| {
+        let entries = values.iter().map(|entry| Entry {
+            r#type: entry.metric_type.as_str(),
+            unit: &entry.unit,
+            help: &entry.help,
+        });
+        (name.as_str(), entries.collect())
+    });
+    api::encode_success(&entries.collect::<BTreeMap<&str, Vec<Entry<'_>>>>())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Wanted, encode, limit, wanted};
+    use crate::model::metadata::{Metadata, MetricType};
+    use crate::server::api::ApiError;
+    use crate::tsdb::head::metadata::list::FamilyList;
+    use std::sync::Arc;
+
+    fn parse(query: &str) -> Result<Wanted, ApiError> {
+        wanted(&form_urlencoded::parse(query.as_bytes()).into_owned().collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn limits_are_those_of_prometheus() {
+        assert_eq!(parse(""), Ok(Wanted::default()));
+        assert_eq!(parse("metric=&limit=&limit_per_metric="), Ok(Wanted::default()));
+        assert_eq!(parse("limit=-5&limit_per_metric=0"), Ok(Wanted::default()));
+        let wanted = Wanted { metric: Some("up".into()), families: Some(0), per_family: Some(2) };
+        assert_eq!(parse("metric=up&limit=0&limit_per_metric=2"), Ok(wanted));
+        let error = |name| Err(ApiError::BadData(format!("{name} must be a number")));
+        assert_eq!(parse("limit=x"), error("limit"));
+        assert_eq!(parse("limit_per_metric=1.5"), error("limit_per_metric"));
+    }
+
+    #[test]
+    fn an_answer_has_the_first_families_and_the_first_values_of_each() {
+        let entry = |help: &str| {
+            Arc::new(Metadata { metric_type: MetricType::GaugeHistogram, unit: "s".into(), help: help.into() })
+        };
+        let all = FamilyList::from([
+            ("a".to_owned(), vec![entry("1"), entry("<2>")]),
+            ("b".to_owned(), vec![entry("3")]),
+            ("c".to_owned(), vec![entry("4")]),
+        ]);
+        let limited = |families, per_family| {
+            let mut list = all.clone();
+            limit(&mut list, &Wanted { metric: None, families, per_family });
+            String::from_utf8(encode(&list).unwrap()).unwrap()
+        };
+        assert_eq!(limited(Some(0), None), r#"{"status":"success","data":{}}"#);
+        assert_eq!(limited(None, None), limited(Some(3), Some(2)));
+        assert_eq!(
+            limited(Some(2), Some(1)),
+            r#"{"status":"success","data":{"a":[{"type":"gaugehistogram","unit":"s","help":"1"}],"b":[{"type":"gaugehistogram","unit":"s","help":"3"}]}}"#
+        );
+    }
+}

@@ -1,0 +1,70 @@
+//! Metadata for a head that was loaded from a snapshot: snapshots have none, the log has.
+//!
+//! Prometheus starts without it then, and writes it to its log again as it comes. Here the checkpoint and the log are read once more,
+//! but only records of metadata and of series are decompressed and decoded (the kind of a record can be seen before that): it takes as
+//! long as reading the files. Damage ends it with what was found before; nothing is repaired, as nothing else is wanted of the log.
+
+use crate::model::refs::SeriesRef;
+use crate::tsdb::head::Head;
+use crate::tsdb::wal::reader::{ReadError, SegmentReader};
+use crate::tsdb::wal::record::error::DecodeError;
+use crate::tsdb::wal::record::kind::RecordKind;
+use crate::tsdb::wal::record::metadata::decode_metadata;
+use crate::tsdb::wal::record::series::SeriesDecoder;
+use crate::tsdb::wal::segment::Segment;
+use std::collections::HashMap;
+
+/// What was found.
+#[derive(Debug, Default)]
+pub struct Restored {
+    /// Entries of series that are there.
+    pub entries: u64,
+    /// Where it ended early.
+    pub damage: Option<ReadError>,
+}
+
+/// Sets the metadata of the head's series from these files: those of the checkpoint, then the segments of the log.
+#[must_use]
+pub fn restore_metadata(head: &Head, files: &[Segment]) -> Restored {
+    let mut restore = Restore { head, aliases: HashMap::new(), entries: 0 };
+    let damage = files.iter().find_map(|file| restore.file(file).err());
+    Restored { entries: restore.entries, damage }
+}
+
+struct Restore<'a> {
+    head: &'a Head,
+    /// References by which the log has called a series before.
+    aliases: HashMap<SeriesRef, SeriesRef>,
+    entries: u64,
+}
+
+impl Restore<'_> {
+    fn file(&mut self, file: &Segment) -> Result<(), ReadError> {
+        let mut reader = SegmentReader::open(file.clone())?;
+        let wanted = |kind| matches!(kind, RecordKind::Series | RecordKind::Metadata);
+        while let Some(record) = reader.next_record_of(wanted)? {
+            if let Err(error) = self.record(record) {
+                return Err(ReadError::Damaged(Box::new(reader.reject(error.into()))));
+            }
+        }
+        Ok(())
+    }
+
+    fn record(&mut self, record: &[u8]) -> Result<(), DecodeError> {
+        if RecordKind::of(record) == RecordKind::Series {
+            for series in SeriesDecoder::new(record)? {
+                let series = series?;
+                let known = self.head.series.get(series.labels.as_packed());
+                if let Some(known) = known.filter(|known| known.reference != series.series) {
+                    self.aliases.insert(series.series, known.reference);
+                }
+            }
+            return Ok(());
+        }
+        for entry in decode_metadata(record)? {
+            let series = self.aliases.get(&entry.series).copied().unwrap_or(entry.series);
+            self.entries += u64::from(self.head.restore_metadata(series, &entry.metadata));
+        }
+        Ok(())
+    }
+}
