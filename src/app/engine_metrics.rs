@@ -4,6 +4,7 @@
 //! has ended the head and the log are not there yet: everything is 0 then.
 
 use crate::app::db_metrics;
+use crate::app::exemplar_metrics;
 use crate::metrics::registry::{Counter, Registry};
 use crate::tsdb::db::open::OpenReport;
 use crate::tsdb::db::{Db, DbHealth};
@@ -40,6 +41,7 @@ pub(crate) fn register(registry: &mut Registry, db: &Arc<Db>) -> ReplayMetrics {
     register_times(registry, db);
     register_log(registry, db);
     db_metrics::register(registry, db);
+    exemplar_metrics::register(registry, db);
     let health = db.clone();
     registry.gauge_fn(
         "narthex_tsdb_writable",
@@ -211,6 +213,26 @@ fn register_log(registry: &mut Registry, db: &Arc<Db>) {
         "narthex_tsdb_wal_writes_total",
         "Groups written to the write log: each holds the records of all requests that waited.",
         log(|wal| count(&wal.stats().writes)),
+    );
+    let late_log = |value: fn(&Wal) -> f64| {
+        let db = db.clone();
+        move || db.wbl().map_or(0.0, value)
+    };
+    registry.gauge_fn(
+        "prometheus_tsdb_out_of_order_wbl_segment_current",
+        "Out-of-order write log segment index that TSDB is currently writing to.",
+        late_log(|wbl| count(&wbl.stats().segment)),
+    );
+    registry.counter_fn(
+        "prometheus_tsdb_out_of_order_wbl_writes_failed_total",
+        "Total number of out-of-order write log writes that failed.",
+        late_log(|wbl| count(&wbl.stats().write_failures)),
+    );
+    let dir = db.options().dir.join("wbl");
+    registry.gauge_fn(
+        "prometheus_tsdb_out_of_order_wbl_storage_size_bytes",
+        "Size of the out-of-order write log directory.",
+        move || folder_size(&dir) as f64,
     );
     let dir = db.options().dir.join("wal");
     registry.gauge_fn("prometheus_tsdb_wal_storage_size_bytes", "Size of the write log directory.", move || {

@@ -107,7 +107,8 @@ fn limit(families: &mut FamilyList, wanted: &Wanted) {
 
 fn size_of_answer(families: &FamilyList) -> usize {
     let of_entry = |entry: &Metadata| entry.unit.len() + entry.help.len() + ENTRY_BYTES;
-    let of_family = |values: &Vec<_>| values.iter().map(|entry: &std::sync::Arc<Metadata>| of_entry(entry)).sum::<usize>();
+    let of_family =
+        |values: &Vec<_>| values.iter().map(|entry: &std::sync::Arc<Metadata>| of_entry(entry)).sum::<usize>();
     families.iter().map(|(name, values)| name.len() + of_family(values)).sum()
 }
 

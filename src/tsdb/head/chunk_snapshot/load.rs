@@ -1,20 +1,23 @@
 //! Loading a snapshot into an empty head: one thread reads the records, several make series of them.
 
 use crate::model::refs::SeriesRef;
+use crate::tsdb::chunk::any_chunk::AnyChunk;
+use crate::tsdb::chunk::any_chunk::AnyIter;
 use crate::tsdb::chunk::cut::ChunkWindow;
-use crate::tsdb::chunk::float_chunk::{FloatChunk, FloatEncoding, FloatIter};
 use crate::tsdb::chunk::head_chunks::HeadChunkMeta;
 use crate::tsdb::chunk::mapped_chunk::MappedChunk;
 use crate::tsdb::chunk::xor::ChunkError;
 use crate::tsdb::encoding::byte_reader::{ByteError, ByteReader};
 use crate::tsdb::head::Head;
 use crate::tsdb::head::chunk_snapshot::ChunkSnapshot;
+use crate::tsdb::head::chunk_snapshot::exemplars::{exemplars_of, restore_exemplars};
 use crate::tsdb::head::chunk_snapshot::record::{
     EXEMPLARS, RecordError, SERIES, SnapshotChunk, SnapshotSeries, TOMBSTONES, read_series,
 };
 use crate::tsdb::head::in_flight::BatchId;
 use crate::tsdb::head::series::{OpenChunk, Series};
 use crate::tsdb::wal::reader::{ReadError, SegmentReader};
+use crate::tsdb::wal::record::exemplars::RefExemplar;
 use crate::tsdb::wal::segment::{SegmentError, list_segments};
 use crossbeam_channel::Receiver;
 use std::collections::HashMap;
@@ -70,8 +73,8 @@ pub struct Loaded {
     pub series: usize,
     /// Its tombstones, version and entries of the tombstones file of a block; `None` where there is no such record.
     pub tombstones: Option<Vec<u8>>,
-    /// Exemplar records, which are passed over.
-    pub exemplar_records: usize,
+    /// How many exemplars.
+    pub exemplars: usize,
 }
 
 /// Loads `snapshot` into the empty `head`; `chunks` is what `chunks_head/` holds.
@@ -94,8 +97,8 @@ pub fn load_snapshot(
             })
             .collect();
         drop(lots);
-        let mut loaded = Loaded::default();
-        let read = read_records(snapshot, &mut loaded, |lot| {
+        let (mut loaded, mut exemplars) = (Loaded::default(), Vec::new());
+        let read = read_records(snapshot, &mut loaded, &mut exemplars, |lot| {
             // Where a maker has failed, its error is the one that counts.
             let _ = sender.send(lot);
         });
@@ -103,7 +106,10 @@ pub fn load_snapshot(
         for maker in makers {
             loaded.series += maker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
         }
-        read.map(|()| loaded)
+        read?;
+        // All series are there now.
+        loaded.exemplars = restore_exemplars(head, &exemplars);
+        Ok(loaded)
     })
 }
 
@@ -114,7 +120,12 @@ struct Lot {
     ends: Vec<usize>,
 }
 
-fn read_records(snapshot: &ChunkSnapshot, loaded: &mut Loaded, mut send: impl FnMut(Lot)) -> Result<(), LoadError> {
+fn read_records(
+    snapshot: &ChunkSnapshot,
+    loaded: &mut Loaded,
+    exemplars: &mut Vec<RefExemplar>,
+    mut send: impl FnMut(Lot),
+) -> Result<(), LoadError> {
     let mut lot = Lot::default();
     for segment in list_segments(&snapshot.path)? {
         let mut reader = SegmentReader::open(segment)?;
@@ -131,7 +142,7 @@ fn read_records(snapshot: &ChunkSnapshot, loaded: &mut Loaded, mut send: impl Fn
                     let encoded = ByteReader::new(&record[1..]).uvarint_bytes().map_err(LoadError::Tombstones)?;
                     loaded.tombstones = Some(encoded.to_vec());
                 }
-                Some(&EXEMPLARS) => loaded.exemplar_records += 1,
+                Some(&EXEMPLARS) => exemplars.extend(exemplars_of(record).map_err(RecordError::from)?),
                 other => return Err(LoadError::UnknownType(other.copied().unwrap_or_default())),
             }
         }
@@ -194,8 +205,8 @@ fn add_series(head: &Head, found: SnapshotSeries<'_>, mapped: &[MappedChunk]) ->
     {
         return Err(LoadError::Overlap(reference));
     }
-    let begin = mapped.first().map(MappedChunk::mint).or(open.map(|chunk| chunk.mint));
-    let end = open.map(|chunk| chunk.maxt).or(mapped.last().map(MappedChunk::maxt));
+    let begin = mapped.first().map(MappedChunk::mint).or(open.as_ref().map(|chunk| chunk.mint));
+    let end = open.as_ref().map(|chunk| chunk.maxt).or(mapped.last().map(MappedChunk::maxt));
     if let (Some(begin), Some(end)) = (begin, end) {
         head.times.include(begin, end);
     }
@@ -209,12 +220,9 @@ fn add_series(head: &Head, found: SnapshotSeries<'_>, mapped: &[MappedChunk]) ->
 
 /// The chunk as it was; as in Prometheus, the next sample begins a new one.
 fn open_chunk(series: SeriesRef, found: SnapshotChunk<'_>) -> Result<OpenChunk, LoadError> {
-    let Some(encoding) = FloatEncoding::of(found.encoding) else {
-        return Err(RecordError::Encoding(found.encoding as u8).into());
-    };
-    let chunk = FloatChunk::resume(encoding, found.bytes).map_err(|source| LoadError::Chunk { series, source })?;
-    let first = FloatIter::new(encoding, chunk.bytes()).next().and_then(Result::ok);
-    if first.map(|first| first.t) != Some(found.mint) || chunk.last().map(|last| last.t) != Some(found.maxt) {
+    let chunk = AnyChunk::resume(found.encoding, found.bytes).map_err(|source| LoadError::Chunk { series, source })?;
+    let first = AnyIter::new(found.encoding, chunk.bytes()).next().and_then(Result::ok);
+    if first.map(|first| first.t) != Some(found.mint) || chunk.last_t() != Some(found.maxt) {
         return Err(LoadError::Times(series));
     }
     Ok(OpenChunk { chunk, mint: found.mint, window: ChunkWindow::ending_at(found.maxt) })
