@@ -172,6 +172,31 @@ pub(crate) fn any_points() -> impl Strategy<Value = Vec<Point>> {
     })
 }
 
+/// Points of every kind, one kind after the other, the same for the same seed; none is a stale marker or has a start.
+pub(crate) fn some_points(seed: u64) -> Vec<Point> {
+    let kinds = [
+        Kind::Float,
+        Kind::Counter { schema: 3, is_float: false },
+        Kind::Counter { schema: CUSTOM_BUCKETS_SCHEMA, is_float: false },
+        Kind::Counter { schema: 0, is_float: true },
+        Kind::Gauge { schema: 8, is_float: false },
+        Kind::Gauge { schema: CUSTOM_BUCKETS_SCHEMA, is_float: true },
+        Kind::Float,
+    ];
+    let mut numbers = Numbers(seed | 1);
+    let mut points = Vec::new();
+    for kind in kinds {
+        let mut buckets = BTreeMap::from([(1, 2u64)]);
+        for _ in 0..6 {
+            let value =
+                std::iter::repeat_with(|| value(kind, &mut buckets, &mut numbers)).find(|value| !value.is_stale());
+            let t = 1_000_000 + 15_000 * points.len() as i64;
+            points.extend(value.map(|value| Point::new(t, value)));
+        }
+    }
+    points
+}
+
 fn value(kind: Kind, buckets: &mut BTreeMap<i32, u64>, numbers: &mut Numbers) -> Value {
     let is_stale = numbers.below(25) == 0;
     let (schema, is_float, is_gauge) = match kind {
