@@ -4,6 +4,7 @@
 //! has ended the head and the log are not there yet: everything is 0 then.
 
 use crate::app::db_metrics;
+use crate::app::exemplar_metrics;
 use crate::metrics::registry::{Counter, Registry};
 use crate::tsdb::db::open::OpenReport;
 use crate::tsdb::db::{Db, DbHealth};
@@ -40,6 +41,7 @@ pub(crate) fn register(registry: &mut Registry, db: &Arc<Db>) -> ReplayMetrics {
     register_times(registry, db);
     register_log(registry, db);
     db_metrics::register(registry, db);
+    exemplar_metrics::register(registry, db);
     let health = db.clone();
     registry.gauge_fn(
         "narthex_tsdb_writable",

@@ -3,6 +3,7 @@
 mod banner;
 mod db_metrics;
 mod engine_metrics;
+mod exemplar_metrics;
 mod logging;
 mod reload;
 pub mod serve;

@@ -1,6 +1,6 @@
 //! The configuration file: Prometheus's YAML, read strictly.
 //!
-//! So far the section `storage` is known: of `storage.tsdb` the `retention`, `stale_series_compaction_threshold` and `chunk_encoding`. Any other section, and any field whose feature is not built yet, is an error
+//! So far the section `storage` is known: of `storage.tsdb` the `retention`, `stale_series_compaction_threshold` and `chunk_encoding`, and `storage.exemplars`. Any other section, and any field whose feature is not built yet, is an error
 //! that names it: a setting is never ignored.
 
 use crate::config::units;
@@ -30,6 +30,8 @@ const PROMETHEUS_SECTIONS: [&str; 11] = [
 pub struct ConfigFile {
     /// The section `storage.tsdb`.
     pub tsdb: TsdbSection,
+    /// `storage.exemplars.max_exemplars`: how many exemplars are kept, where it is named; 0 for none.
+    pub max_exemplars: Option<usize>,
 }
 
 /// What the file says of the database.
@@ -165,7 +167,10 @@ fn parse(text: &str) -> Result<ConfigFile, Problem> {
         return Err(wrong_field(text, field, "is not supported by this version of narthex; leave it out"));
     }
     let tsdb = storage.tsdb.map(|tsdb| tsdb_section(text, tsdb)).transpose()?;
-    Ok(ConfigFile { tsdb: tsdb.unwrap_or_default() })
+    let max_exemplars = storage.exemplars.and_then(|section| section.max_exemplars);
+    // As in Prometheus, less than none is none.
+    let max_exemplars = max_exemplars.map(|max| usize::try_from(max.max(0)).unwrap_or(usize::MAX));
+    Ok(ConfigFile { tsdb: tsdb.unwrap_or_default(), max_exemplars })
 }
 
 /// The bounds are Prometheus's, and a share of stale series that can't be is refused besides.
@@ -244,11 +249,8 @@ fn unknown_section(text: &str) -> Result<Option<Problem>, Problem> {
 /// The first field that asks for something this version does not do.
 fn unbuilt_field(storage: &Storage) -> Option<&'static str> {
     let window = storage.tsdb.as_ref().and_then(|tsdb| tsdb.out_of_order_time_window.as_deref());
-    if window.is_some_and(|window| !is_zero_duration(window)) {
-        return Some("storage.tsdb.out_of_order_time_window");
-    }
-    let exemplars = storage.exemplars.as_ref().and_then(|exemplars| exemplars.max_exemplars);
-    exemplars.is_some_and(|max| max > 0).then_some("storage.exemplars.max_exemplars")
+    let is_wanted = window.is_some_and(|window| !is_zero_duration(window));
+    is_wanted.then_some("storage.tsdb.out_of_order_time_window")
 }
 
 fn is_zero_duration(text: &str) -> bool {
@@ -315,6 +317,16 @@ mod tests {
             parse("storage: {tsdb: {retention: {time: 0, size: 0}}}").unwrap().tsdb.retention,
             Some(RetentionSection::default())
         );
+    }
+
+    #[test]
+    fn the_number_of_exemplars_is_read_and_less_than_none_is_none() {
+        let max = |section: &str| parse(&format!("storage: {{exemplars: {section}}}")).unwrap().max_exemplars;
+        assert_eq!(max("{max_exemplars: 5000}"), Some(5000));
+        assert_eq!(max("{max_exemplars: -1}"), Some(0));
+        assert_eq!((max("{}"), max("")), (None, None));
+        assert!(problem("storage: {exemplars: {max_exemplars: many}}").line.is_some());
+        assert!(problem("storage: {exemplars: {max: 1}}").message.contains("max"));
     }
 
     #[test]

@@ -232,6 +232,8 @@ pub enum Feature {
     StStorage,
     /// Write chunks of native histograms in the encodings that have a place for it.
     HistogramsStEncoding,
+    /// Changes nothing: exemplars are always kept, as many as `storage.exemplars.max_exemplars` says.
+    ExemplarStorage,
 }
 
 /// When the write-ahead log is synced to the disk.
@@ -373,10 +375,11 @@ mod tests {
         assert!(!flags.web.enable_admin_api && !flags.web.enable_lifecycle);
         let flags = serve(&["--web.enable-admin-api", "--web.enable-lifecycle", "--no-web.enable-lifecycle"]).unwrap();
         assert!(flags.web.enable_admin_api && !flags.web.enable_lifecycle);
-        let features = serve(&["--enable-feature=memory-snapshot-on-shutdown,xor2-encoding"]).unwrap().storage.features;
-        assert_eq!(features, [Feature::MemorySnapshotOnShutdown, Feature::Xor2Encoding]);
+        let features = serve(&["--enable-feature=memory-snapshot-on-shutdown,xor2-encoding,exemplar-storage"]);
+        let expected = [Feature::MemorySnapshotOnShutdown, Feature::Xor2Encoding, Feature::ExemplarStorage];
+        assert_eq!(features.unwrap().storage.features, expected);
         for wrong in [
-            "--enable-feature=exemplar-storage",
+            "--enable-feature=no-such-feature",
             "--storage.tsdb.retention.size=1024",
             "--storage.tsdb.retention.size=-1GB",
             "--storage.tsdb.retention.time=15",

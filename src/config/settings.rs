@@ -8,6 +8,7 @@ use crate::config::file::ConfigFile;
 use crate::config::flags::{Feature, StorageFlags};
 use crate::tsdb::chunk::float_chunk::FloatEncoding;
 use crate::tsdb::db::settings::{DEFAULT_RETENTION_MS, Retention, RetentionOrigin, Settings};
+use crate::tsdb::head::exemplars::DEFAULT_MAX_EXEMPLARS;
 use std::time::Duration;
 
 /// The settings at the start.
@@ -25,6 +26,7 @@ pub fn at_reload(flags: &StorageFlags, file: &ConfigFile, encoding: FloatEncodin
         retention: retention(flags, file),
         stale_series_threshold: file.tsdb.stale_series_threshold,
         float_encoding: file.tsdb.float_encoding.unwrap_or(encoding),
+        max_exemplars: file.max_exemplars.unwrap_or(DEFAULT_MAX_EXEMPLARS),
     }
 }
 
@@ -95,6 +97,13 @@ mod tests {
         assert_eq!(file("{time: 1h, percentage: 12.5}"), chosen(HOUR, 0, 12.5));
         assert_eq!(file("{}"), chosen(0, 0, 0.0));
         assert_eq!(retention(&flags, "storage: {tsdb: {}}"), chosen(48 * HOUR, 1 << 30, 0.0));
+    }
+
+    #[test]
+    fn a_hundred_thousand_exemplars_are_kept_unless_the_file_says_otherwise() {
+        let max = |text: &str| at_start(&flags(&[]), &file::parse_for_tests(text)).max_exemplars;
+        assert_eq!(max(""), 100_000);
+        assert_eq!(max("storage: {exemplars: {max_exemplars: 0}}"), 0);
     }
 
     #[test]

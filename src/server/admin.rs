@@ -8,25 +8,20 @@ use crate::model::time::TimeRange;
 use crate::server::admission::GateFull;
 use crate::server::api;
 use crate::server::api::ApiError;
-use crate::server::body;
-use crate::server::body::BodyLimits;
 use crate::server::context::SharedContext;
 use crate::server::control::Access;
-use crate::server::media_type::MediaType;
+use crate::server::parameters;
+use crate::server::parameters::{Parameter, invalid, value};
 use crate::server::selector;
-use crate::server::time_text;
 use crate::tsdb::db::Db;
 use crate::tsdb::db::clock::now_ms;
 use crate::tsdb::db::error::MaintenanceError;
 use crate::tsdb::db::maintenance_api::SnapshotParts;
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
-use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
-/// A form is no larger.
-const MAX_FORM_BYTES: usize = 10 << 20;
 /// Selectors in one request.
 const MAX_SELECTORS: usize = 1000;
 
@@ -74,37 +69,12 @@ struct Snapshot {
     name: String,
 }
 
-/// A parameter of a request.
-type Parameter = (String, String);
-
-/// The parameters of a request that is let in; those of a form go before those of the query.
+/// The parameters of a request that is let in.
 async fn parameters(context: &SharedContext, request: Request) -> Result<Vec<Parameter>, ApiError> {
     if context.control.admin == Access::Off {
         return Err(ApiError::Disabled("the admin API is switched off; see --web.enable-admin-api".to_owned()));
     }
-    let query = request.uri().query().unwrap_or_default().to_owned();
-    let content_type = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    let is_form =
-        content_type.and_then(MediaType::parse).is_some_and(|kind| kind.essence == "application/x-www-form-urlencoded");
-    let mut parameters = Vec::new();
-    if is_form {
-        let limits = BodyLimits { size: MAX_FORM_BYTES, ..context.body_limits.clone() };
-        let form = body::collect(request.into_body(), limits).await;
-        let form = form.map_err(|error| ApiError::BadData(format!("can't read the form: {error}")))?;
-        parameters.extend(form_urlencoded::parse(&form.bytes).into_owned());
-    }
-    parameters.extend(form_urlencoded::parse(query.as_bytes()).into_owned());
-    Ok(parameters)
-}
-
-/// The first value of a parameter, where it has one that is not empty.
-fn value<'a>(parameters: &'a [Parameter], name: &str) -> Option<&'a str> {
-    let found = parameters.iter().find(|(given, _)| given == name);
-    found.map(|(_, value)| value.as_str()).filter(|value| !value.is_empty())
-}
-
-fn invalid(name: &str, error: impl std::fmt::Display) -> ApiError {
-    ApiError::BadData(format!("invalid parameter {name:?}: {error}"))
+    parameters::read(context, request).await
 }
 
 fn deletion(parameters: &[Parameter]) -> Result<Deletion, ApiError> {
@@ -116,11 +86,7 @@ fn deletion(parameters: &[Parameter]) -> Result<Deletion, ApiError> {
     if texts.len() > MAX_SELECTORS {
         return Err(ApiError::BadData(format!("more than {MAX_SELECTORS} selectors")));
     }
-    let time = |name: &str, default: i64| match value(parameters, name) {
-        Some(text) => time_text::millis(text).map_err(|error| invalid(name, error)),
-        None => Ok(default),
-    };
-    let range = TimeRange::new(time("start", TimeRange::ALL.mint)?, time("end", TimeRange::ALL.maxt)?);
+    let range = parameters::range(parameters)?;
     let selectors = texts.iter().map(|text| selector::parse_any(text)).collect::<Result<Vec<_>, _>>();
     Ok(Deletion { selectors: selectors.map_err(|error| invalid("match[]", error))?, range })
 }

@@ -1,5 +1,6 @@
 //! The envelope of Prometheus's HTTP API: `{"status":"success","data":…}`, `{"status":"error","errorType":…,"error":…}`.
 
+use axum::body::Body;
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
@@ -21,6 +22,16 @@ pub(crate) enum ApiError {
 /// An answer with data.
 pub(crate) fn success(data: &impl Serialize) -> Response {
     json(StatusCode::OK, &Success { status: "success", data })
+}
+
+/// An answer that has none.
+pub(crate) fn success_without_data() -> Response {
+    json_of(Body::from("{\"status\":\"success\"}"))
+}
+
+/// An answer whose whole text is `body`.
+pub(crate) fn json_of(body: Body) -> Response {
+    ([(CONTENT_TYPE, HeaderValue::from_static("application/json"))], body).into_response()
 }
 
 /// The text of an answer with data, to be sent by who has made it.

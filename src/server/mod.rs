@@ -18,6 +18,7 @@
 //! | `write`          | remote write over HTTP                                        |
 //! | `read`           | remote read over HTTP                                         |
 //! | `export`         | samples as JSON lines                                         |
+//! | `exemplars`      | exemplars of what an expression selects                       |
 //! | `admin`          | delete, clean up, snapshot                                    |
 //! | `metadata`       | type, help and unit of metrics                                |
 //! | `lifecycle_api`  | reload and quit                                               |
@@ -25,8 +26,10 @@
 //! | `status`         | health, readiness, metrics, build                             |
 //! | [`grpc`]         | the services of gRPC                                          |
 //! | [`http_metrics`] | what is counted of every request                              |
+//! | `parameters`     | parameters of the HTTP API                                    |
 //! | `media_type`     | `Content-Type`                                                |
 //! | `selector`       | series selectors as PromQL writes them                        |
+//! | `expression`     | the selectors of a PromQL expression                          |
 //! | `time_text`      | times in parameters                                           |
 
 mod admin;
@@ -36,7 +39,9 @@ pub mod body;
 pub mod connection;
 pub mod context;
 pub mod control;
+mod exemplars;
 mod export;
+mod expression;
 pub mod grpc;
 pub mod http_metrics;
 mod ingest;
@@ -45,6 +50,7 @@ mod lifecycle_api;
 pub mod listener;
 mod media_type;
 mod metadata;
+mod parameters;
 mod read;
 pub mod refused;
 pub mod router;

@@ -3,7 +3,7 @@
 use crate::server::context::SharedContext;
 use crate::server::grpc;
 use crate::server::refused::Refused;
-use crate::server::{admin, export, http_metrics, lifecycle_api, metadata, read, status, write};
+use crate::server::{admin, exemplars, export, http_metrics, lifecycle_api, metadata, read, status, write};
 use axum::extract::Request;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
@@ -28,6 +28,7 @@ pub fn routes<H: Health>(context: SharedContext, health: HealthServer<H>) -> Rou
         .route("/api/v1/write", post(write::write))
         .route("/api/v1/read", post(read::read))
         .route("/api/v1/export", get(export::export))
+        .route("/api/v1/query_exemplars", get(exemplars::query_exemplars).post(exemplars::query_exemplars))
         .route("/api/v1/metadata", get(metadata::metadata))
         .route("/api/v1/admin/tsdb/delete_series", post(admin::delete_series).put(admin::delete_series))
         .route("/api/v1/admin/tsdb/clean_tombstones", post(admin::clean_tombstones).put(admin::clean_tombstones))

@@ -10,7 +10,7 @@ use crate::model::matcher::{MatchKind, Matcher};
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum SelectorError {
     /// Something else stands where something should be.
-    #[error("expected {expected} at byte {offset} of the selector")]
+    #[error("expected {expected} at byte {offset}")]
     Syntax {
         /// What should be there.
         expected: &'static str,
@@ -30,11 +30,7 @@ pub(crate) enum SelectorError {
 /// # Errors
 /// [`SelectorError`].
 pub(crate) fn parse(text: &str) -> Result<Vec<Matcher>, SelectorError> {
-    let matchers = parse_any(text)?;
-    if matchers.iter().all(|matcher| matcher.matches("")) {
-        return Err(SelectorError::Everything);
-    }
-    Ok(matchers)
+    narrow(parse_any(text)?)
 }
 
 /// Reads any selector, also one that selects everything.
@@ -42,17 +38,8 @@ pub(crate) fn parse(text: &str) -> Result<Vec<Matcher>, SelectorError> {
 /// # Errors
 /// [`SelectorError`].
 pub(crate) fn parse_any(text: &str) -> Result<Vec<Matcher>, SelectorError> {
-    let mut parser = Parser { text, at: 0 };
-    let mut matchers = Vec::new();
-    parser.blanks();
-    if let Some(name) = parser.identifier(|b| b == b':') {
-        matchers.push(Matcher::new(MatchKind::Equal, METRIC_NAME, name)?);
-    }
-    parser.blanks();
-    if matchers.is_empty() || !parser.is_at_end() {
-        parser.expect("{", "{")?;
-        parser.braces(&mut matchers)?;
-    }
+    let mut parser = Parser::new(text);
+    let matchers = parser.selector()?;
     parser.blanks();
     if !parser.is_at_end() {
         return Err(parser.error("the end"));
@@ -60,29 +47,66 @@ pub(crate) fn parse_any(text: &str) -> Result<Vec<Matcher>, SelectorError> {
     Ok(matchers)
 }
 
-struct Parser<'a> {
+/// The matchers, unless they would select everything.
+///
+/// # Errors
+/// [`SelectorError::Everything`].
+pub(super) fn narrow(matchers: Vec<Matcher>) -> Result<Vec<Matcher>, SelectorError> {
+    if matchers.iter().all(|matcher| matcher.matches("")) { Err(SelectorError::Everything) } else { Ok(matchers) }
+}
+
+/// Reads a text piece by piece.
+#[derive(Debug)]
+pub(super) struct Parser<'a> {
     text: &'a str,
-    at: usize,
+    pub(super) at: usize,
 }
 
 impl<'a> Parser<'a> {
-    fn rest(&self) -> &'a str {
+    pub(super) fn new(text: &'a str) -> Self {
+        Self { text, at: 0 }
+    }
+
+    /// A selector: a name, matchers in braces, or both.
+    pub(super) fn selector(&mut self) -> Result<Vec<Matcher>, SelectorError> {
+        let mut matchers = Vec::new();
+        self.blanks();
+        if let Some(name) = self.identifier(|b| b == b':') {
+            matchers.push(Matcher::new(MatchKind::Equal, METRIC_NAME, name)?);
+        }
+        self.blanks();
+        if matchers.is_empty() || self.rest().starts_with('{') {
+            self.expect("{", "{")?;
+            self.braces(&mut matchers)?;
+        }
+        Ok(matchers)
+    }
+
+    pub(super) fn rest(&self) -> &'a str {
         &self.text[self.at..]
     }
 
-    fn is_at_end(&self) -> bool {
+    pub(super) fn is_at_end(&self) -> bool {
         self.rest().is_empty()
     }
 
-    fn error(&self, expected: &'static str) -> SelectorError {
+    pub(super) fn error(&self, expected: &'static str) -> SelectorError {
         SelectorError::Syntax { expected, offset: self.at }
     }
 
-    fn blanks(&mut self) {
-        self.at = self.text.len() - self.rest().trim_start_matches([' ', '\t', '\n', '\r']).len();
+    /// Goes over blanks, and comments from `#` to the end of the line.
+    pub(super) fn blanks(&mut self) {
+        loop {
+            let rest = self.rest().trim_start_matches([' ', '\t', '\n', '\r']);
+            let comment = if rest.starts_with('#') { rest.find('\n').unwrap_or(rest.len()) } else { 0 };
+            self.at = self.text.len() - rest.len() + comment;
+            if comment == 0 {
+                return;
+            }
+        }
     }
 
-    fn take(&mut self, token: &str) -> bool {
+    pub(super) fn take(&mut self, token: &str) -> bool {
         let found = self.rest().starts_with(token);
         if found {
             self.at += token.len();
@@ -90,7 +114,7 @@ impl<'a> Parser<'a> {
         found
     }
 
-    fn expect(&mut self, token: &str, expected: &'static str) -> Result<(), SelectorError> {
+    pub(super) fn expect(&mut self, token: &str, expected: &'static str) -> Result<(), SelectorError> {
         if self.take(token) { Ok(()) } else { Err(self.error(expected)) }
     }
 
@@ -130,7 +154,7 @@ impl<'a> Parser<'a> {
     }
 
     /// `[a-zA-Z_][a-zA-Z0-9_]*`, with `also` for bytes that are letters too.
-    fn identifier(&mut self, also: fn(u8) -> bool) -> Option<&'a str> {
+    pub(super) fn identifier(&mut self, also: fn(u8) -> bool) -> Option<&'a str> {
         let rest = self.rest();
         let len = rest.bytes().take_while(|&b| b.is_ascii_alphanumeric() || b == b'_' || also(b)).count();
         if len == 0 || rest.as_bytes()[0].is_ascii_digit() {
@@ -141,7 +165,7 @@ impl<'a> Parser<'a> {
     }
 
     /// A string in quotes, with Go's escapes; in backquotes without any.
-    fn string(&mut self, expected: &'static str) -> Result<String, SelectorError> {
+    pub(super) fn string(&mut self, expected: &'static str) -> Result<String, SelectorError> {
         let Some(quote @ ('"' | '\'' | '`')) = self.rest().chars().next() else {
             return Err(self.error(expected));
         };
@@ -230,6 +254,7 @@ mod tests {
             ]
         );
         assert_eq!(read(r#"{"a.b", "c d"="é"}"#), [one(Equal, "__name__", "a.b"), one(Equal, "c d", "é")]);
+        assert_eq!(read("up # a name\n{ # none\n}#"), [one(Equal, "__name__", "up")]);
         assert_eq!(read(r#"{a="\n\x41\101\u00e9\"\\"}"#), [one(Equal, "a", "\nAAé\"\\")]);
     }
 

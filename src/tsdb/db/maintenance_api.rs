@@ -118,6 +118,7 @@ impl Db {
         *self.settings.write() = settings;
         if let Some(engine) = self.engine.get() {
             engine.head.set_float_encoding(settings.float_encoding);
+            engine.head.exemplars().configure(settings.exemplars());
         }
         Ok(())
     }

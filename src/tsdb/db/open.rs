@@ -233,7 +233,9 @@ impl Db {
             },
             starts: self.options.starts,
         };
-        Ok(OpenedHead { head: Head::new(options, files), chunks, is_whole })
+        let head = Head::new(options, files);
+        head.exemplars().configure(self.settings().exemplars());
+        Ok(OpenedHead { head, chunks, is_whole })
     }
 
     /// Replays checkpoint and segments; cuts the log off where it is damaged.

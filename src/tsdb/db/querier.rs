@@ -8,6 +8,7 @@ use crate::model::matcher::Matcher;
 use crate::model::time::TimeRange;
 use crate::tsdb::db::engine::Engine;
 use crate::tsdb::db::lookup::chunks_of;
+use crate::tsdb::head::exemplars::SeriesExemplars;
 use crate::tsdb::head::read::{HeadReader, Missed};
 use crate::tsdb::query::select::{SeriesSet, merge};
 use crate::tsdb::query::source::{Chunk, QueryError};
@@ -45,6 +46,12 @@ impl<'a> Querier<'a> {
             sets.push(from_head);
             return merge(sets);
         }
+    }
+
+    /// The exemplars in `range` of every series that satisfies all matchers of one of `selectors`, series sorted by labels.
+    #[must_use]
+    pub fn exemplars(&self, selectors: &[Vec<Matcher>], range: TimeRange) -> Vec<SeriesExemplars> {
+        self.engine.map(|engine| engine.head.exemplars().select(selectors, range)).unwrap_or_default()
     }
 
     /// The names of the labels of everything that is stored, sorted.

@@ -4,6 +4,7 @@
 //! (`Db::settings`) and keeps no copy.
 
 use crate::tsdb::chunk::float_chunk::FloatEncoding;
+use crate::tsdb::head::exemplars::{DEFAULT_MAX_EXEMPLARS, ExemplarOptions};
 
 /// The changeable settings of a database.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -14,6 +15,16 @@ pub struct Settings {
     pub stale_series_threshold: f64,
     /// In which encoding new chunks of floats are written.
     pub float_encoding: FloatEncoding,
+    /// How many exemplars are kept; 0: none.
+    pub max_exemplars: usize,
+}
+
+impl Settings {
+    /// How exemplars are kept.
+    #[must_use]
+    pub fn exemplars(&self) -> ExemplarOptions {
+        ExemplarOptions { max: self.max_exemplars, out_of_order_window_ms: 0 }
+    }
 }
 
 /// What is kept. A limit of 0 is none.
@@ -43,7 +54,12 @@ pub const DEFAULT_RETENTION_MS: i64 = 15 * 24 * 3_600_000;
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { retention: Retention::default(), stale_series_threshold: 0.0, float_encoding: FloatEncoding::Xor }
+        Self {
+            retention: Retention::default(),
+            stale_series_threshold: 0.0,
+            float_encoding: FloatEncoding::Xor,
+            max_exemplars: DEFAULT_MAX_EXEMPLARS,
+        }
     }
 }
 

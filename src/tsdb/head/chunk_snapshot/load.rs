@@ -10,12 +10,14 @@ use crate::tsdb::chunk::xor::ChunkError;
 use crate::tsdb::encoding::byte_reader::{ByteError, ByteReader};
 use crate::tsdb::head::Head;
 use crate::tsdb::head::chunk_snapshot::ChunkSnapshot;
+use crate::tsdb::head::chunk_snapshot::exemplars::{exemplars_of, restore_exemplars};
 use crate::tsdb::head::chunk_snapshot::record::{
     EXEMPLARS, RecordError, SERIES, SnapshotChunk, SnapshotSeries, TOMBSTONES, read_series,
 };
 use crate::tsdb::head::in_flight::BatchId;
 use crate::tsdb::head::series::{OpenChunk, Series};
 use crate::tsdb::wal::reader::{ReadError, SegmentReader};
+use crate::tsdb::wal::record::exemplars::RefExemplar;
 use crate::tsdb::wal::segment::{SegmentError, list_segments};
 use crossbeam_channel::Receiver;
 use std::collections::HashMap;
@@ -71,8 +73,8 @@ pub struct Loaded {
     pub series: usize,
     /// Its tombstones, version and entries of the tombstones file of a block; `None` where there is no such record.
     pub tombstones: Option<Vec<u8>>,
-    /// Exemplar records, which are passed over.
-    pub exemplar_records: usize,
+    /// How many exemplars.
+    pub exemplars: usize,
 }
 
 /// Loads `snapshot` into the empty `head`; `chunks` is what `chunks_head/` holds.
@@ -95,8 +97,8 @@ pub fn load_snapshot(
             })
             .collect();
         drop(lots);
-        let mut loaded = Loaded::default();
-        let read = read_records(snapshot, &mut loaded, |lot| {
+        let (mut loaded, mut exemplars) = (Loaded::default(), Vec::new());
+        let read = read_records(snapshot, &mut loaded, &mut exemplars, |lot| {
             // Where a maker has failed, its error is the one that counts.
             let _ = sender.send(lot);
         });
@@ -104,7 +106,10 @@ pub fn load_snapshot(
         for maker in makers {
             loaded.series += maker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
         }
-        read.map(|()| loaded)
+        read?;
+        // All series are there now.
+        loaded.exemplars = restore_exemplars(head, &exemplars);
+        Ok(loaded)
     })
 }
 
@@ -115,7 +120,12 @@ struct Lot {
     ends: Vec<usize>,
 }
 
-fn read_records(snapshot: &ChunkSnapshot, loaded: &mut Loaded, mut send: impl FnMut(Lot)) -> Result<(), LoadError> {
+fn read_records(
+    snapshot: &ChunkSnapshot,
+    loaded: &mut Loaded,
+    exemplars: &mut Vec<RefExemplar>,
+    mut send: impl FnMut(Lot),
+) -> Result<(), LoadError> {
     let mut lot = Lot::default();
     for segment in list_segments(&snapshot.path)? {
         let mut reader = SegmentReader::open(segment)?;
@@ -132,7 +142,7 @@ fn read_records(snapshot: &ChunkSnapshot, loaded: &mut Loaded, mut send: impl Fn
                     let encoded = ByteReader::new(&record[1..]).uvarint_bytes().map_err(LoadError::Tombstones)?;
                     loaded.tombstones = Some(encoded.to_vec());
                 }
-                Some(&EXEMPLARS) => loaded.exemplar_records += 1,
+                Some(&EXEMPLARS) => exemplars.extend(exemplars_of(record).map_err(RecordError::from)?),
                 other => return Err(LoadError::UnknownType(other.copied().unwrap_or_default())),
             }
         }

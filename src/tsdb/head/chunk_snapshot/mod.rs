@@ -15,8 +15,10 @@
 //! |---------------|-------------------------------------|
 //! | [`record`]    | the bytes of a record               |
 //! | [`mod@write`] | from the head to a folder           |
+//! | `exemplars`   | the exemplars of both directions    |
 //! | [`load`]      | from a folder to the head           |
 
+mod exemplars;
 pub mod load;
 pub mod record;
 pub mod write;

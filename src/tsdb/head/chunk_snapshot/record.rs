@@ -15,7 +15,10 @@
 //! ┌────────┬───────────────┬─────────────────────────────────────────────────┐
 //! │ 2 <8b> │ len <uvarint> │ version and entries of a block's tombstone file │
 //! └────────┴───────────────┴─────────────────────────────────────────────────┘
-//! exemplars, 3: as in the WAL behind its type byte; this version keeps none.
+//! exemplars, any number:
+//! ┌────────┬────────────────────────────────────────┐
+//! │ 3 <8b> │ as in the WAL behind its own type byte │
+//! └────────┴────────────────────────────────────────┘
 //! ```
 //!
 //! Numbers are big endian. Source: `tsdb/docs/format/memory_snapshot.md` and `tsdb/head_wal.go` of Prometheus 3.

@@ -3,6 +3,7 @@
 use super::load::{LoadError, load_snapshot};
 use super::write::{SnapshotOptions, WriteSnapshotError, write_snapshot};
 use super::{LogEnd, last_snapshot, remove_snapshots};
+use crate::model::exemplar::Exemplar;
 use crate::model::labels::LabelsBuilder;
 use crate::model::matcher::{MatchKind, Matcher};
 use crate::model::sample::Sample;
@@ -51,6 +52,8 @@ fn head_of(dir: &Path, series: i64) -> Head {
         let samples = (0..=series * 3).map(|i| Sample::new(1_000_000 + i * 1000, (i * series) as f64 / 7.0));
         let mut appender = HeadAppender::new(&head, &wal);
         appender.append(&labels, samples.map(Point::from), |_, why| panic!("{why:?}")).unwrap();
+        let exemplar = Exemplar { t: series, v: 0.5, labels: (series % 2 == 0).then(|| labels.clone()) };
+        appender.append_exemplars(labels.as_packed(), [exemplar].into_iter(), |_, why| panic!("{why:?}"));
         appender.commit().unwrap();
     }
     wal.close().unwrap();
@@ -79,6 +82,7 @@ fn a_snapshot_holds_the_head_to_the_last_bit_and_appends_go_on_in_a_new_chunk() 
     assert_eq!(write_snapshot(&head, b"stones", &options(dir.path())).unwrap(), 30);
     let expected = content(&head);
     let times = (head.times().min(), head.times().max());
+    let exemplars = head.exemplars().arrivals();
     drop(head);
     let snapshot = last_snapshot(dir.path()).unwrap().unwrap();
     assert_eq!((snapshot.upto, snapshot.path), (UPTO, dir.path().join("chunk_snapshot.000003.0000004096")));
@@ -88,6 +92,7 @@ fn a_snapshot_holds_the_head_to_the_last_bit_and_appends_go_on_in_a_new_chunk() 
         let loaded = load_snapshot(&snapshot, &again, chunks, workers).unwrap();
         assert_eq!((loaded.series, loaded.tombstones.as_deref()), (30, Some(&b"stones"[..])));
         assert_eq!(content(&again), expected);
+        assert_eq!((loaded.exemplars, again.exemplars().arrivals()), (30, exemplars.clone()));
         assert_eq!((again.times().min(), again.times().max()), times);
         assert_eq!(again.next_ref().0, 31);
     }

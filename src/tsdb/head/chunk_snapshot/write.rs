@@ -1,8 +1,9 @@
-//! Writing a snapshot: the series, the tombstones, then sync and rename.
+//! Writing a snapshot: the series, the tombstones, the exemplars, then sync and rename.
 
 use crate::tsdb::encoding::byte_reader::put_uvarint_bytes;
 use crate::tsdb::fs::disk::Disk;
 use crate::tsdb::head::Head;
+use crate::tsdb::head::chunk_snapshot::exemplars::exemplar_records;
 use crate::tsdb::head::chunk_snapshot::record::{SnapshotChunk, TOMBSTONES, put_series};
 use crate::tsdb::head::chunk_snapshot::{LogEnd, folder_name, remove_snapshots};
 use crate::tsdb::head::series::Series;
@@ -102,6 +103,7 @@ fn write_folder(
     record.push(TOMBSTONES);
     put_uvarint_bytes(&mut record, tombstones);
     group.push(&mut compressor, &record);
+    exemplar_records(head).iter().for_each(|record| group.push(&mut compressor, record));
     writer.write(&mut group).and_then(|()| writer.finish()).map_err(failed)?;
     let files = writer.take_finished().into_iter().chain([writer.file()]);
     let synced = files.into_iter().try_for_each(|file| file.sync()).and_then(|()| options.disk.sync_dir(folder));

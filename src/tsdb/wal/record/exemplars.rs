@@ -27,6 +27,11 @@ pub struct RefExemplar {
 /// Appends a whole exemplar record to `out`: exactly Prometheus's bytes.
 pub fn encode_exemplars<'a>(out: &mut Vec<u8>, exemplars: impl IntoIterator<Item = &'a RefExemplar>) {
     out.push(RecordKind::Exemplars.as_byte());
+    put_exemplars(out, exemplars);
+}
+
+/// Appends what stands behind the type byte of an exemplar record.
+pub fn put_exemplars<'a>(out: &mut Vec<u8>, exemplars: impl IntoIterator<Item = &'a RefExemplar>) {
     let mut exemplars = exemplars.into_iter().peekable();
     let Some(&first) = exemplars.peek() else { return };
     put_be_u64(out, first.series.0);
@@ -51,7 +56,15 @@ pub fn decode_exemplars(record: &[u8]) -> Result<Vec<RefExemplar>, DecodeError> 
     if found != RecordKind::Exemplars {
         return Err(DecodeError::WrongKind { expected: RecordKind::Exemplars, found });
     }
-    let mut reader = ByteReader::new(&record[1..]);
+    read_exemplars(&record[1..])
+}
+
+/// Decodes what stands behind the type byte of an exemplar record.
+///
+/// # Errors
+/// [`DecodeError`] where it ends within an entry or has labels that are no label set.
+pub fn read_exemplars(entries: &[u8]) -> Result<Vec<RefExemplar>, DecodeError> {
+    let mut reader = ByteReader::new(entries);
     let mut exemplars = Vec::new();
     if reader.is_empty() {
         return Ok(exemplars);

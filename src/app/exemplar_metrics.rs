@@ -1,0 +1,57 @@
+//! What there is of exemplars, under Prometheus's names.
+
+use crate::metrics::registry::Registry;
+use crate::tsdb::db::Db;
+use crate::tsdb::head::exemplars::Exemplars;
+use std::sync::Arc;
+
+/// A name, what it means and how it is read.
+type Number = (&'static str, &'static str, fn(&Exemplars) -> f64);
+
+const COUNTERS: &[Number] = &[
+    ("prometheus_tsdb_exemplar_exemplars_appended_total", "Total number of appended exemplars.", |exemplars| {
+        exemplars.appended() as f64
+    }),
+    (
+        "prometheus_tsdb_exemplar_out_of_order_exemplars_total",
+        "Total number of out of order exemplar ingestion failed attempts.",
+        |exemplars| exemplars.out_of_order() as f64,
+    ),
+];
+
+const GAUGES: &[Number] = &[
+    (
+        "prometheus_tsdb_exemplar_exemplars_in_storage",
+        "Number of exemplars currently in circular storage.",
+        |exemplars| exemplars.counts().exemplars as f64,
+    ),
+    (
+        "prometheus_tsdb_exemplar_series_with_exemplars_in_storage",
+        "Number of series with exemplars currently in circular storage.",
+        |exemplars| exemplars.counts().series as f64,
+    ),
+    (
+        "prometheus_tsdb_exemplar_last_exemplars_timestamp_seconds",
+        "The timestamp of the exemplar that came first of those in circular storage: how far back they reach.",
+        |exemplars| exemplars.counts().oldest_time.unwrap_or(0) as f64 / 1000.0,
+    ),
+    (
+        "prometheus_tsdb_exemplar_max_exemplars",
+        "Total number of exemplars the exemplar storage can store, resizeable.",
+        |exemplars| exemplars.counts().max as f64,
+    ),
+];
+
+/// Registers all of it.
+pub(crate) fn register(registry: &mut Registry, db: &Arc<Db>) {
+    let reader = |number: fn(&Exemplars) -> f64| {
+        let db = db.clone();
+        move || db.head().map_or(0.0, |head| number(head.exemplars()))
+    };
+    for &(name, help, number) in COUNTERS {
+        registry.counter_fn(name, help, reader(number));
+    }
+    for &(name, help, number) in GAUGES {
+        registry.gauge_fn(name, help, reader(number));
+    }
+}

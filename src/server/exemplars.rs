@@ -1,0 +1,241 @@
+//! `GET` or `POST /api/v1/query_exemplars?query=…&start=…&end=…`: the exemplars of the series that an expression selects.
+//!
+//! ```text
+//! {"status":"success","data":[
+//!   {"seriesLabels":{"__name__":"up","job":"node"},
+//!    "exemplars":[{"labels":{"trace_id":"4bf9"},"value":"0.5","timestamp":1762300800.123}]}]}
+//! ```
+//!
+//! Series are sorted by their labels, exemplars by time. As in Prometheus an expression without a selector is answered without data. The whole
+//! answer is made in memory, which comes from the same budget as that of reads.
+
+use crate::model::labels::Labels;
+use crate::model::matcher::Matcher;
+use crate::model::time::TimeRange;
+use crate::server::admission::{BudgetUsedUp, GateFull, Reservation};
+use crate::server::api;
+use crate::server::api::ApiError;
+use crate::server::body::Pieces;
+use crate::server::context::SharedContext;
+use crate::server::expression;
+use crate::server::ingest;
+use crate::server::parameters;
+use crate::server::parameters::Parameter;
+use crate::tsdb::head::exemplars::SeriesExemplars;
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::response::IntoResponse;
+use axum::response::Response;
+use std::fmt::Write as _;
+
+/// Answers the request.
+pub(crate) async fn query_exemplars(State(context): State<SharedContext>, request: Request) -> Response {
+    if ingest::admit(&context).is_err() {
+        return ApiError::Unavailable("Service Unavailable".to_owned()).into_response();
+    }
+    let wanted = parameters::read(&context, request).await.and_then(|parameters| wanted(&parameters));
+    let wanted = match wanted {
+        Ok(wanted) if wanted.selectors.is_empty() => return api::success_without_data(),
+        Ok(wanted) => wanted,
+        Err(error) => return error.into_response(),
+    };
+    let time = context.answer_limits.time;
+    match answer(context, wanted).await {
+        Ok(Answer { text, reservation }) => api::json_of(Body::new(Pieces::new(vec![text.into()], reservation, time))),
+        Err(error) => error.into_response(),
+    }
+}
+
+/// What is asked for.
+#[derive(Debug)]
+struct Wanted {
+    selectors: Vec<Vec<Matcher>>,
+    range: TimeRange,
+}
+
+/// An answer and its memory.
+struct Answer {
+    text: String,
+    reservation: Reservation,
+}
+
+fn wanted(parameters: &[Parameter]) -> Result<Wanted, ApiError> {
+    let range = parameters::range(parameters)?;
+    if range.maxt < range.mint {
+        return Err(ApiError::BadData("end timestamp must not be before start timestamp".to_owned()));
+    }
+    let query = parameters::value(parameters, "query").unwrap_or_default();
+    let selectors = expression::selectors(query).map_err(|error| parameters::invalid("query", error))?;
+    Ok(Wanted { selectors, range })
+}
+
+/// Waits for the turn and makes the answer on a blocking thread.
+async fn answer(context: SharedContext, wanted: Wanted) -> Result<Answer, ApiError> {
+    let permit = context.read_gate.enter().await;
+    let permit = permit.map_err(|GateFull| ApiError::Unavailable("too many reads at once".to_owned()))?;
+    let answering = tokio::task::spawn_blocking(move || {
+        let _held = permit;
+        let found = context.db.querier().exemplars(&wanted.selectors, wanted.range);
+        let mut reservation = context.answer_limits.budget.reserve();
+        let text = answer_text(&found, &mut |bytes| reservation.extend(bytes))?;
+        Ok::<_, BudgetUsedUp>(Answer { text, reservation })
+    });
+    match answering.await {
+        Ok(answered) => answered.map_err(|error| ApiError::Unavailable(error.to_string())),
+        Err(error) => {
+            tracing::error!(%error, "a query for exemplars broke");
+            Err(ApiError::Internal("answering the query broke".to_owned()))
+        }
+    }
+}
+
+/// The whole answer; `reserve` is asked for its memory as it grows.
+fn answer_text<E>(found: &[SeriesExemplars], reserve: &mut dyn FnMut(usize) -> Result<(), E>) -> Result<String, E> {
+    let mut text = String::from("{\"status\":\"success\",\"data\":[");
+    let mut reserved = 0;
+    for (at, series) in found.iter().enumerate() {
+        text.push_str(if at == 0 { "{\"seriesLabels\":" } else { ",{\"seriesLabels\":" });
+        push_labels(&mut text, Some(&series.labels));
+        text.push_str(",\"exemplars\":[");
+        for (at, exemplar) in series.exemplars.iter().enumerate() {
+            text.push_str(if at == 0 { "{\"labels\":" } else { ",{\"labels\":" });
+            push_labels(&mut text, exemplar.labels.as_ref());
+            text.push_str(",\"value\":\"");
+            push_float(&mut text, exemplar.v);
+            text.push_str("\",\"timestamp\":");
+            push_seconds(&mut text, exemplar.t);
+            text.push('}');
+        }
+        text.push_str("]}");
+        reserve(text.len() - reserved)?;
+        reserved = text.len();
+    }
+    text.push_str("]}");
+    Ok(text)
+}
+
+fn push_labels(text: &mut String, labels: Option<&Labels>) {
+    text.push('{');
+    for (at, (name, value)) in labels.iter().flat_map(|labels| labels.iter()).enumerate() {
+        let comma = if at == 0 { "" } else { "," };
+        let _ = write!(text, "{comma}{}:{}", serde_json::Value::from(name), serde_json::Value::from(value));
+    }
+    text.push('}');
+}
+
+/// The shortest decimal number that reads back, with an exponent where Prometheus's API has one.
+fn push_float(text: &mut String, v: f64) {
+    let size = v.abs();
+    if v.is_infinite() {
+        text.push_str(if v > 0.0 { "+Inf" } else { "-Inf" });
+    } else if size == 0.0 || v.is_nan() || (1e-6..1e21).contains(&size) {
+        let _ = write!(text, "{v}");
+    } else {
+        let short = format!("{v:e}");
+        let (digits, exponent) = short.split_once('e').unwrap_or((&short, "0"));
+        let (sign, exponent) = exponent.strip_prefix('-').map_or(('+', exponent), |rest| ('-', rest));
+        let _ = write!(text, "{digits}e{sign}{exponent:0>2}");
+    }
+}
+
+/// Milliseconds as seconds.
+fn push_seconds(text: &mut String, ms: i64) {
+    let sign = if ms < 0 { "-" } else { "" };
+    let (seconds, rest) = (ms.unsigned_abs() / 1000, ms.unsigned_abs() % 1000);
+    let _ = write!(text, "{sign}{seconds}");
+    if rest != 0 {
+        let _ = write!(text, ".{rest:03}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{answer_text, push_float, push_seconds, wanted};
+    use crate::model::exemplar::Exemplar;
+    use crate::model::labels::{Labels, LabelsBuilder};
+    use crate::model::time::TimeRange;
+    use crate::server::api::ApiError;
+    use crate::server::parameters::Parameter;
+    use crate::tsdb::head::exemplars::SeriesExemplars;
+    use std::convert::Infallible;
+
+    fn labels(pairs: &[(&str, &str)]) -> Labels {
+        pairs.iter().copied().collect::<LabelsBuilder<'_>>().build().unwrap()
+    }
+
+    fn text_of(found: &[SeriesExemplars]) -> String {
+        let mut reserved = 0;
+        let Ok(text) = answer_text(found, &mut |bytes| {
+            reserved += bytes;
+            Ok::<_, Infallible>(())
+        });
+        assert!(text.len() - reserved <= 2 || found.is_empty(), "{reserved} of {}", text.len());
+        text
+    }
+
+    #[test]
+    fn an_answer_is_prometheuss_to_the_letter() {
+        let exemplar = |t, v, labels| Exemplar { t, v, labels };
+        let found = [
+            SeriesExemplars {
+                labels: labels(&[("__name__", "a\n<b>\"é"), ("job", "x")]),
+                exemplars: vec![
+                    exemplar(1_762_300_800_000, 0.5, Some(labels(&[("trace_id", "1"), ("span_id", "2")]))),
+                    exemplar(1_762_300_800_020, 1e21, None),
+                ],
+            },
+            SeriesExemplars { labels: labels(&[("b", "c")]), exemplars: vec![exemplar(-1500, -0.0, None)] },
+        ];
+        let expected = concat!(
+            r#"{"status":"success","data":[{"seriesLabels":{"__name__":"a\n<b>\"é","job":"x"},"exemplars":["#,
+            r#"{"labels":{"span_id":"2","trace_id":"1"},"value":"0.5","timestamp":1762300800},"#,
+            r#"{"labels":{},"value":"1e+21","timestamp":1762300800.020}]},"#,
+            r#"{"seriesLabels":{"b":"c"},"exemplars":[{"labels":{},"value":"-0","timestamp":-1.500}]}]}"#,
+        );
+        assert_eq!(text_of(&found), expected);
+        assert_eq!(text_of(&[]), r#"{"status":"success","data":[]}"#);
+    }
+
+    #[test]
+    fn numbers_are_written_as_go_writes_them() {
+        let float = |v| {
+            let mut text = String::new();
+            push_float(&mut text, v);
+            text
+        };
+        let written = [1.0, 123_456_789.125, 1e20, 1e21, -2.5e-7, 1e-6, f64::NAN, f64::INFINITY, -5e-324, 1.5e300];
+        let expected = [
+            "1",
+            "123456789.125",
+            "100000000000000000000",
+            "1e+21",
+            "-2.5e-07",
+            "0.000001",
+            "NaN",
+            "+Inf",
+            "-5e-324",
+            "1.5e+300",
+        ];
+        assert_eq!(written.map(float), expected);
+        let mut text = String::new();
+        push_seconds(&mut text, i64::MIN);
+        assert_eq!(text, "-9223372036854775.808");
+    }
+
+    #[test]
+    fn a_request_has_an_expression_and_by_default_all_times() {
+        let parse = |query: &str| -> Vec<Parameter> { form_urlencoded::parse(query.as_bytes()).into_owned().collect() };
+        let found = wanted(&parse("query=rate(a[5m])+%2B+b&end=12.5")).unwrap();
+        assert_eq!((found.selectors.len(), found.range), (2, TimeRange::new(i64::MIN, 12_500)));
+        for (query, part) in [
+            ("query=", "query"),
+            ("query=up{", "query"),
+            ("query={}", "matcher"),
+            ("query=up&start=x", "start"),
+            ("query=up&start=2&end=1", "before"),
+        ] {
+            let error = wanted(&parse(query)).unwrap_err();
+            assert!(matches!(&error, ApiError::BadData(text) if text.contains(part)), "{query}: {error:?}");
+        }
+    }
+}
