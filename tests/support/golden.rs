@@ -23,6 +23,13 @@ pub(crate) fn unpack(case: &str, place: &Path) -> PathBuf {
     place.join("data")
 }
 
+/// A file of a case that is JSON.
+pub(crate) fn json(case: &str, file: &str) -> Value {
+    let path = folder(case).join(file);
+    let text = std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    serde_json::from_slice(&text).expect("the file is JSON")
+}
+
 /// The float samples that Prometheus 3.14.0 reads from a case.
 pub(crate) fn expected_floats(case: &str) -> Samples {
     let mut samples = Samples::new();
