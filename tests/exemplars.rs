@@ -15,7 +15,7 @@ const ALL: &str = "/api/v1/query_exemplars?query=%7B__name__%3D~%22.%2B%22%7D";
 fn has_the_exemplars_of_prometheus(case: &str, count: f64) {
     let place = dir::temp();
     let data = golden::unpack(case, place.path());
-    let expected = golden::json(case, "exemplars.json");
+    let expected: Value = serde_json::from_str(&golden::text(case, "exemplars.json")).expect("the file is JSON");
     for time in ["first", "second"] {
         let server =
             Launch::narthex(&data).flag("--enable-feature=memory-snapshot-on-shutdown,exemplar-storage").start();

@@ -101,10 +101,8 @@ impl WriteMetrics {
 #[derive(Debug, Clone)]
 pub struct ReadMetrics {
     queries: Gauge,
-    /// Samples sent in answers.
+    /// Samples and histograms sent in answers.
     pub samples: Counter,
-    /// Chunks left out of answers.
-    pub unreadable_chunks: Counter,
 }
 
 /// A read that is being answered or waits for it; it is counted as long as this lives, also where its client goes away.
@@ -132,10 +130,9 @@ impl ReadMetrics {
                 "prometheus_remote_read_handler_queries",
                 "The current number of remote read queries that are either in execution or queued on the handler.",
             ),
-            samples: registry.counter("narthex_remote_read_samples_total", "Samples sent in answers to remote reads."),
-            unreadable_chunks: registry.counter(
-                "narthex_read_unreadable_chunks_total",
-                "Chunks left out of answers because this version can't decode them (native histograms, newer encodings).",
+            samples: registry.counter(
+                "narthex_remote_read_samples_total",
+                "Samples and histograms sent in answers to remote reads.",
             ),
         }
     }

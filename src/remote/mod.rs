@@ -10,11 +10,13 @@
 //! | [`metadata`] | the metadata of a write request, in place                       |
 //! | [`outcome`] | what became of a write request                                   |
 //! | [`refusal`] | what was not stored and why                                      |
-//! | [`read`]    | answers a read request with samples                              |
+//! | [`read`]    | answers a read request with samples and histograms               |
+//! | `histogram_encoder` | histograms as messages                                   |
 //! | [`packed`]  | a snappy block that is written piece by piece                    |
 //! | [`pb`]      | the messages as prost has them: the schema, and the cold paths   |
 //! | [`metrics`] | what is counted                                                  |
 
+mod histogram_encoder;
 pub mod metadata;
 pub mod metrics;
 pub mod outcome;

@@ -1,13 +1,16 @@
-//! Answering a remote read with SAMPLES: from the bytes of a request to the pieces of a compressed answer.
+//! Answering a remote read with SAMPLES (floats and native histograms): from the bytes of a request to the pieces of a compressed answer.
 //!
 //! The answer is encoded by hand while the series are read: labels are already in the form of the wire, a sample is a few
-//! bytes, and the bits of each value are kept (-0 too, which proto3's own encoders leave out). What is in memory is the
+//! bytes, and the bits of each value are kept (-0 too, which proto3's own encoders leave out). Samples and histograms of a series stand in
+//! the order of time, which for a decoder is that of two lists. What is in memory is the
 //! compressed answer and one series. Blocks its thread; the same for HTTP and, later, gRPC.
 
 use crate::model::matcher::error::MatcherError;
 use crate::model::matcher::{MatchKind, Matcher};
 use crate::model::sample::Sample;
 use crate::model::time::TimeRange;
+use crate::model::value::{Point, Value};
+use crate::remote::histogram_encoder::HistogramEncoder;
 use crate::remote::packed::{BlockWriter, Gap, TooLong};
 use crate::remote::pb::prometheus as pb;
 use crate::remote::pb::prometheus::label_matcher::Type;
@@ -26,10 +29,11 @@ const MAX_MATCHERS: usize = 1000;
 /// A series is kept whole up to this size; a longer one goes to the answer in parts.
 const SERIES_BYTES: usize = 1 << 20;
 
-/// Keys of fields with a length: `results` of ReadResponse, `timeseries` of QueryResult, `samples` of TimeSeries.
+/// Keys of fields with a length: `results` of ReadResponse, `timeseries` of QueryResult, `samples` and `histograms` of TimeSeries.
 const RESULTS_KEY: u8 = 0x0a;
 const TIMESERIES_KEY: u8 = 0x0a;
 const SAMPLES_KEY: u8 = 0x12;
+const HISTOGRAMS_KEY: u8 = 0x22;
 /// Keys of Sample: `value` (64 bits) and `timestamp` (varint).
 const VALUE_KEY: u8 = 0x09;
 const TIMESTAMP_KEY: u8 = 0x10;
@@ -37,7 +41,7 @@ const TIMESTAMP_KEY: u8 = 0x10;
 /// How much an answer may be.
 #[derive(Debug, Clone, Copy)]
 pub struct ReadLimits {
-    /// Samples of one query; `None` for no limit.
+    /// Samples and histograms of one query; `None` for no limit.
     pub samples: Option<u64>,
     /// Bytes of the whole answer, compressed.
     pub answer_bytes: usize,
@@ -108,10 +112,8 @@ pub enum ReadError {
 pub struct Answer {
     /// A snappy block of `prometheus.ReadResponse`, in pieces.
     pub pieces: Vec<Bytes>,
-    /// Samples in it.
+    /// Samples and histograms in it.
     pub samples: u64,
-    /// Chunks that this version can't decode (native histograms, newer encodings of floats) and that are left out.
-    pub unreadable_chunks: u64,
 }
 
 /// Reads a request.
@@ -153,17 +155,17 @@ pub fn answer(
     let mut answering = Answering {
         block: BlockWriter::default(),
         series: Vec::new(),
+        histograms: HistogramEncoder::default(),
         limits,
         samples: 0,
-        unreadable_chunks: 0,
         known: 0,
         more,
     };
     for query in &request.queries {
         answering.query(db, query)?;
     }
-    let Answering { block, samples, unreadable_chunks, .. } = answering;
-    Ok(Answer { pieces: block.finish()?, samples, unreadable_chunks })
+    let Answering { block, samples, .. } = answering;
+    Ok(Answer { pieces: block.finish()?, samples })
 }
 
 /// The matchers of a query.
@@ -189,9 +191,9 @@ struct Answering<'a> {
     block: BlockWriter,
     /// The fields of the series that is being read, as far as they are not in the block yet.
     series: Vec<u8>,
+    histograms: HistogramEncoder,
     limits: ReadLimits,
     samples: u64,
-    unreadable_chunks: u64,
     /// Bytes that were told to `more`.
     known: usize,
     more: &'a mut dyn FnMut(usize) -> Result<(), Stop>,
@@ -207,33 +209,31 @@ impl Answering<'_> {
         let querier = db.querier();
         for series in querier.select(&matchers, range)? {
             let series = series?;
-            let samples = series.samples(range);
-            self.unreadable_chunks += samples.unreadable_chunks() as u64;
-            self.add_series(series.labels().as_packed(), samples, &mut left)?;
+            self.add_series(series.labels().as_packed(), series.points(range), &mut left)?;
         }
         let len = self.block.content_len() - start;
         self.block.fill(result, &header(RESULTS_KEY, len));
         Ok(())
     }
 
-    /// Adds a series, if it has samples.
+    /// Adds a series, if it has points.
     fn add_series(
         &mut self,
         packed_labels: &[u8],
-        samples: impl Iterator<Item = Result<Sample, QueryError>>,
+        points: impl Iterator<Item = Result<Point, QueryError>>,
         left: &mut u64,
     ) -> Result<(), ReadError> {
         self.series.clear();
         self.series.extend_from_slice(packed_labels);
         let mut parts: Option<Parts> = None;
         let mut empty = true;
-        for sample in samples {
-            let sample = sample?;
+        for point in points {
+            let point = point?;
             empty = false;
             *left =
                 left.checked_sub(1).ok_or_else(|| ReadError::SampleLimit(self.limits.samples.unwrap_or(u64::MAX)))?;
             self.samples += 1;
-            put_sample(&mut self.series, sample);
+            self.put_point(&point);
             if self.series.len() >= SERIES_BYTES {
                 let block = &mut self.block;
                 parts.get_or_insert_with(|| Parts { header: block.gap(), start: block.content_len() });
@@ -253,6 +253,17 @@ impl Answering<'_> {
             }
         }
         Ok(())
+    }
+
+    fn put_point(&mut self, point: &Point) {
+        let message = match &point.value {
+            Value::Float(v) => return put_sample(&mut self.series, Sample::new(point.t, *v)),
+            Value::Histogram(histogram) => self.histograms.integer(point.t, histogram),
+            Value::FloatHistogram(histogram) => self.histograms.float(point.t, histogram),
+        };
+        self.series.push(HISTOGRAMS_KEY);
+        encode_varint(message.len() as u64, &mut self.series);
+        self.series.extend_from_slice(message);
     }
 
     fn flush_series(&mut self) -> Result<(), ReadError> {

@@ -1,4 +1,4 @@
-//! `GET /api/v1/export?match[]=…&start=…&end=…`: samples as JSON lines, for people with curl.
+//! `GET /api/v1/export?match[]=…&start=…&end=…`: samples and histograms as JSON lines, for people with curl.
 //!
 //! ```text
 //! {"metric":{"__name__":"up","job":"node"},"values":[1,0.5,"NaN"],"timestamps":[1762300800000,1762300815000,1762300830000]}
@@ -7,15 +7,24 @@
 //! Timestamps are milliseconds. A finite value is the shortest number that reads back to the same bits. `"+Inf"`, `"-Inf"`,
 //! `"NaN"` and `"StaleNaN"` (the mark of a series' end) are strings, as JSON has no numbers for them. With `values=bits` every
 //! value is a string of 16 hexadecimal digits, so that also the payload of a NaN is exact. A long series takes several lines.
+//!
+//! Where a line has native histograms, they stand in `histograms` (see [`histogram`] for the forms; a stale marker is `"StaleNaN"`) and
+//! their times in `histogram_timestamps`. Where the start of a count is known, `starts` and `histogram_starts` have
+//! one for each value, in milliseconds, 0 for an unknown one.
+//!
 //! A fault after the answer began breaks the connection off, and so does a client that is too slow: what ended properly is whole.
+
+mod histogram;
+mod line;
 
 use crate::model::labels::Labels;
 use crate::model::matcher::Matcher;
-use crate::model::sample::Sample;
 use crate::model::time::TimeRange;
+use crate::model::value::Point;
 use crate::server::admission::GateFull;
 use crate::server::body::Received;
 use crate::server::context::SharedContext;
+use crate::server::export::line::{Line, Values};
 use crate::server::ingest;
 use crate::server::refused::Refused;
 use crate::server::selector;
@@ -27,15 +36,12 @@ use axum::extract::{Query, State};
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
-use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::SendTimeoutError;
 use tokio::task::JoinError;
 
-/// Samples in one line.
-const LINE_SAMPLES: usize = 4096;
 /// Text that is gathered before it is sent.
 const PIECE_BYTES: usize = 64 << 10;
 /// Pieces that wait for a slow client.
@@ -52,13 +58,6 @@ struct Wanted {
     selectors: Vec<Vec<Matcher>>,
     range: TimeRange,
     values: Values,
-}
-
-/// How values are written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Values {
-    Numbers,
-    Bits,
 }
 
 /// Answers the request.
@@ -82,10 +81,7 @@ pub(crate) async fn export(
     };
     let exporting = tokio::task::spawn_blocking(move || {
         let _held = permit;
-        let mut lines = Lines { text: String::new(), values: wanted.values, unreadable_chunks: 0, pieces };
-        let ended = lines.all(&context.db, &wanted);
-        context.read_metrics.unreadable_chunks.inc_by(lines.unreadable_chunks);
-        ended
+        Lines { text: String::new(), values: wanted.values, pieces }.all(&context.db, &wanted)
     });
     tokio::spawn(async move {
         let error = match exporting.await {
@@ -163,7 +159,6 @@ impl PieceSender {
 struct Lines {
     text: String,
     values: Values,
-    unreadable_chunks: u64,
     pieces: PieceSender,
 }
 
@@ -175,9 +170,7 @@ impl Lines {
                 let series = series?;
                 // Several selectors may choose a series; the first one writes it.
                 if !wanted.selectors[..at].iter().any(|earlier| satisfies(series.labels(), earlier)) {
-                    let samples = series.samples(wanted.range);
-                    self.unreadable_chunks += samples.unreadable_chunks() as u64;
-                    self.series(series.labels(), samples)?;
+                    self.series(series.labels(), series.points(wanted.range))?;
                 }
             }
         }
@@ -187,39 +180,20 @@ impl Lines {
     fn series(
         &mut self,
         labels: &Labels,
-        samples: impl Iterator<Item = Result<Sample, QueryError>>,
+        points: impl Iterator<Item = Result<Point, QueryError>>,
     ) -> Result<(), ExportError> {
-        let mut line = Vec::new();
-        for sample in samples {
-            line.push(sample?);
-            if line.len() == LINE_SAMPLES {
-                self.line(labels, &line)?;
-                line.clear();
+        let mut line = Line::default();
+        for point in points {
+            line.push(point?);
+            if line.is_full() {
+                self.line(labels, &mut line)?;
             }
         }
-        if line.is_empty() { Ok(()) } else { self.line(labels, &line) }
+        if line.is_empty() { Ok(()) } else { self.line(labels, &mut line) }
     }
 
-    fn line(&mut self, labels: &Labels, samples: &[Sample]) -> Result<(), ExportError> {
-        self.text.push_str("{\"metric\":{");
-        for (i, (name, value)) in labels.iter().enumerate() {
-            let separator = if i == 0 { "" } else { "," };
-            let _ =
-                write!(self.text, "{separator}{}:{}", serde_json::Value::from(name), serde_json::Value::from(value));
-        }
-        self.text.push_str("},\"values\":[");
-        for (i, sample) in samples.iter().enumerate() {
-            self.text.push_str(if i == 0 { "" } else { "," });
-            match self.values {
-                Values::Numbers => push_number(&mut self.text, sample),
-                Values::Bits => drop(write!(self.text, "\"{:016x}\"", sample.v.to_bits())),
-            }
-        }
-        self.text.push_str("],\"timestamps\":[");
-        for (i, sample) in samples.iter().enumerate() {
-            let _ = write!(self.text, "{}{}", if i == 0 { "" } else { "," }, sample.t);
-        }
-        self.text.push_str("]}\n");
+    fn line(&mut self, labels: &Labels, line: &mut Line) -> Result<(), ExportError> {
+        line.write(labels, self.values, &mut self.text);
         if self.text.len() >= PIECE_BYTES { self.send() } else { Ok(()) }
     }
 
@@ -231,40 +205,4 @@ impl Lines {
 
 fn satisfies(labels: &Labels, matchers: &[Matcher]) -> bool {
     matchers.iter().all(|matcher| matcher.matches(labels.get(matcher.name()).unwrap_or_default()))
-}
-
-fn push_number(text: &mut String, sample: &Sample) {
-    let value = sample.v;
-    if value.is_finite() {
-        // serde_json writes the shortest form that reads back, with an exponent where that is shorter, and -0.0.
-        let _ = write!(text, "{}", serde_json::Value::from(value));
-    } else if sample.is_stale() {
-        text.push_str("\"StaleNaN\"");
-    } else if value.is_nan() {
-        text.push_str("\"NaN\"");
-    } else {
-        text.push_str(if value > 0.0 { "\"+Inf\"" } else { "\"-Inf\"" });
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::push_number;
-    use crate::model::sample::{STALE_NAN_BITS, Sample};
-
-    #[test]
-    fn a_finite_value_reads_back_to_the_same_bits_and_others_are_named() {
-        let text = |v: f64| {
-            let mut text = String::new();
-            push_number(&mut text, &Sample::new(0, v));
-            text
-        };
-        for v in [0.0, -0.0, 0.1, 1.0 / 3.0, 1e300, -5e-324, 9_007_199_254_740_993.0, f64::MAX] {
-            assert_eq!(text(v).parse::<f64>().unwrap().to_bits(), v.to_bits(), "{}", text(v));
-        }
-        assert_eq!(text(f64::INFINITY), "\"+Inf\"");
-        assert_eq!(text(f64::NEG_INFINITY), "\"-Inf\"");
-        assert_eq!(text(f64::NAN), "\"NaN\"");
-        assert_eq!(text(f64::from_bits(STALE_NAN_BITS)), "\"StaleNaN\"");
-    }
 }

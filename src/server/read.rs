@@ -38,7 +38,6 @@ pub(crate) async fn read(State(context): State<SharedContext>, request: Request)
     match answered {
         Ok((answer, reservation)) => {
             context.read_metrics.samples.inc_by(answer.samples);
-            context.read_metrics.unreadable_chunks.inc_by(answer.unreadable_chunks);
             let headers = [(CONTENT_TYPE, "application/x-protobuf"), (CONTENT_ENCODING, "snappy")];
             (headers, Body::new(Pieces::new(answer.pieces, reservation, context.answer_limits.time))).into_response()
         }

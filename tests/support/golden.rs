@@ -3,7 +3,7 @@
 //! `tests/golden/README.md` describes the files.
 
 use std::fs::File;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 
 use flate2::read::GzDecoder;
@@ -23,11 +23,15 @@ pub(crate) fn unpack(case: &str, place: &Path) -> PathBuf {
     place.join("data")
 }
 
-/// A file of a case that is JSON.
-pub(crate) fn json(case: &str, file: &str) -> Value {
-    let path = folder(case).join(file);
-    let text = std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-    serde_json::from_slice(&text).expect("the file is JSON")
+/// The text of a file of a case, which may be there packed, with `.gz` behind its name.
+pub(crate) fn text(case: &str, name: &str) -> String {
+    let path = folder(case).join(name);
+    std::fs::read_to_string(&path).unwrap_or_else(|_| {
+        let mut text = String::new();
+        let packed = folder(case).join(format!("{name}.gz"));
+        open_gz(&packed).read_to_string(&mut text).expect("the file unpacks");
+        text
+    })
 }
 
 /// The float samples that Prometheus 3.14.0 reads from a case.

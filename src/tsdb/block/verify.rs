@@ -6,7 +6,7 @@
 //! | a byte of a segment's magic or version | one right value each, when the block is opened                        |
 //! | a byte of the tombstones               | checksum; magic and version when the block is opened                  |
 //! | a byte of the index                    | see [`crate::tsdb::index::block_index::verify`]                       |
-//! | times of a chunk in the index          | float samples lie within them and rise                                |
+//! | times of a chunk in the index          | its samples lie within them and rise                                  |
 //! | `ulid`                                 | the folder's name, when the block is opened                           |
 //! | `version`                              | 1, when the block is opened                                           |
 //! | `minTime`, `maxTime`                   | one is before the other; every chunk lies between them                |
@@ -14,7 +14,7 @@
 //!
 //! Not seen, because nothing else says it: the padding behind a segment's header; `minTime` and `maxTime` where they leave more room than the
 //! chunks need; all of `compaction` (level, sources, parents, hints: a wrong one costs a compaction too many or too few);
-//! `numTombstones` (the file is counted instead); the samples of chunks that this version can't decode, beyond their number.
+//! `numTombstones` (the file is counted instead).
 
 use crate::model::time::TimeRange;
 use crate::tsdb::block::error::BlockError;
@@ -22,7 +22,7 @@ use crate::tsdb::block::meta::{self, BlockMeta, BlockStats};
 use crate::tsdb::block::open::Block;
 use crate::tsdb::block::segments::format::num_samples;
 use crate::tsdb::chunk::Encoding;
-use crate::tsdb::chunk::float_chunk::{FloatEncoding, FloatIter};
+use crate::tsdb::chunk::any_chunk::AnyIter;
 use crate::tsdb::index::block_index::entry::IndexChunk;
 use crate::tsdb::query::source::Chunk;
 
@@ -137,12 +137,9 @@ fn check_samples(chunk: &Chunk) -> Result<(), String> {
     if num_samples(chunk.encoding, chunk.data.bytes()) == 0 {
         return Err("no samples".to_owned());
     }
-    let Some(encoding) = FloatEncoding::of(chunk.encoding) else {
-        return Ok(());
-    };
     let mut last = None;
-    for sample in FloatIter::new(encoding, chunk.data.bytes()) {
-        let t = sample.map_err(|error| error.to_string())?.t;
+    for point in AnyIter::new(chunk.encoding, chunk.data.bytes()) {
+        let t = point.map_err(|error| error.to_string())?.t;
         if last.is_some_and(|last| t <= last) {
             return Err(format!("time {t} does not rise"));
         }

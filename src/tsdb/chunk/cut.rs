@@ -1,21 +1,40 @@
-//! Where a chunk of floats ends and the next one begins: a function of values, without state of its own but one time per chunk.
+//! Where a chunk ends and the next one begins: a function of values, without state of its own but a time and a bit for each chunk.
 //!
-//! The rules and their order are those of Prometheus (`appendPreprocessor`, `computeChunkEndTime` in `tsdb/head_append.go`,
-//! `rangeForTimestamp` in `tsdb/db.go`), so that the same samples make the same chunks:
+//! The rules and their order are those of Prometheus (`appendPreprocessor`, `histogramsAppendPreprocessor`, `computeChunkEndTime` in
+//! `tsdb/head_append.go`, `rangeForTimestamp` in `tsdb/db.go`), so that the same samples make the same chunks. Of floats:
 //!
 //! 1. The chunk has more than 1005 bytes: another sample (at most 19 bytes) might bring it over 1024.
 //! 2. At a quarter of the wanted samples the chunk's end is set anew, so that at the rate seen so far the rest of the chunk
 //!    range falls into chunks of equal length.
 //! 3. The sample is at or after the chunk's end, or the chunk has twice the wanted samples.
 //!
-//! Not decided here: whether a sample is in order. The caller has judged that before.
+//! Of histograms, which differ more in size than in number:
+//!
+//! 1. At a quarter of 1024 bytes the chunk's end is set anew, once.
+//! 2. The sample is at or after the chunk's end, or the chunk has 2048 bytes; but a chunk with less than ten samples goes on to the end of
+//!    the chunk range.
+//!
+//! Not decided here: whether a sample is in order, and whether new chunks are to be encoded otherwise; the caller has judged that before. Nor
+//! whether the chunk can take the sample, which is another reason for a new one: see [`AnyChunk::append`].
 
+use crate::model::value::ValueKind;
+use crate::tsdb::chunk::any_chunk::AnyChunk;
 use crate::tsdb::chunk::float_chunk::FloatChunk;
 
 /// A chunk of more bytes than this takes no more samples.
 ///
 /// Source: `MaxBytesPerXORChunkBeforeAppend` in `tsdb/chunkenc/chunk.go` of Prometheus: 1024 less the largest sample.
 const MAX_BYTES_BEFORE_APPEND: usize = 1024 - 19;
+
+/// How many bytes a chunk of histograms should have; it never begins another sample with twice as many, unless it has few.
+///
+/// Source: `TargetBytesPerHistogramChunk` in `tsdb/chunkenc/chunk.go` of Prometheus.
+const HISTOGRAM_CHUNK_BYTES: usize = 1024;
+
+/// A chunk of histograms that has less samples ends at the end of the chunk range only.
+///
+/// Source: `MinSamplesPerHistogramChunk` in `tsdb/chunkenc/chunk.go` of Prometheus.
+const LEAST_HISTOGRAMS: u16 = 10;
 
 /// What chunks should be like.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,19 +50,80 @@ pub struct CutPolicy {
 pub struct ChunkWindow {
     /// A sample at or after this time, ms, begins a new chunk.
     next_at: i64,
+    /// Whether that is an end worked out from the bytes of a chunk of histograms.
+    is_worked_out: bool,
+}
+
+/// What counts for whether a chunk, which has samples, must end.
+pub trait Filled {
+    /// What its samples are.
+    fn kind(&self) -> ValueKind;
+    /// How many bytes it has.
+    fn num_bytes(&self) -> usize;
+    /// How many samples it has.
+    fn num_samples(&self) -> u16;
+    /// Time of the last one, ms.
+    fn last_t(&self) -> Option<i64>;
+}
+
+impl Filled for FloatChunk {
+    fn kind(&self) -> ValueKind {
+        ValueKind::Float
+    }
+
+    fn num_bytes(&self) -> usize {
+        self.num_bytes()
+    }
+
+    fn num_samples(&self) -> u16 {
+        self.num_samples()
+    }
+
+    fn last_t(&self) -> Option<i64> {
+        self.last().map(|last| last.t)
+    }
+}
+
+impl Filled for AnyChunk {
+    #[inline]
+    fn kind(&self) -> ValueKind {
+        self.kind()
+    }
+
+    #[inline]
+    fn num_bytes(&self) -> usize {
+        self.num_bytes()
+    }
+
+    #[inline]
+    fn num_samples(&self) -> u16 {
+        self.num_samples()
+    }
+
+    #[inline]
+    fn last_t(&self) -> Option<i64> {
+        self.last_t()
+    }
 }
 
 impl ChunkWindow {
     /// The window of a chunk whose first sample is at `mint` ms.
     #[must_use]
     pub fn starting_at(policy: &CutPolicy, mint: i64) -> Self {
-        Self { next_at: range_end(mint, policy.chunk_range_ms) }
+        Self { next_at: range_end(mint, policy.chunk_range_ms), is_worked_out: false }
+    }
+
+    /// The window of a chunk whose first sample, at `mint` ms, is a histogram that the chunk of this window, which was not to end yet, could not
+    /// take. As in Prometheus its end is not set anew where that of the other was.
+    #[must_use]
+    pub fn starting_after_refusal(&self, policy: &CutPolicy, mint: i64) -> Self {
+        Self { is_worked_out: self.is_worked_out, ..Self::starting_at(policy, mint) }
     }
 
     /// The window of a chunk that takes no sample at or after `t` ms.
     #[must_use]
     pub fn ending_at(t: i64) -> Self {
-        Self { next_at: t }
+        Self { next_at: t, is_worked_out: false }
     }
 
     /// Whether a sample at `t` ms begins a new chunk instead of going into `chunk`, which has samples, the first at `mint`.
@@ -51,16 +131,31 @@ impl ChunkWindow {
     /// To be asked once for each sample that is appended: the answer for one of them also moves the window's end.
     #[inline]
     #[must_use]
-    pub fn must_cut(&mut self, policy: &CutPolicy, chunk: &FloatChunk, mint: i64, t: i64) -> bool {
+    pub fn must_cut(&mut self, policy: &CutPolicy, chunk: &impl Filled, mint: i64, t: i64) -> bool {
+        if chunk.kind() != ValueKind::Float {
+            return self.must_cut_histograms(policy, chunk, mint, t);
+        }
         if chunk.num_bytes() > MAX_BYTES_BEFORE_APPEND {
             return true;
         }
         let samples = chunk.num_samples();
         if samples == policy.samples_per_chunk / 4 {
-            let maxt = chunk.last().map_or(mint, |last| last.t);
-            self.next_at = even_end(mint, maxt, self.next_at);
+            self.next_at = even_end(mint, chunk.last_t().unwrap_or(mint), self.next_at, 4.0);
         }
         t >= self.next_at || samples >= policy.samples_per_chunk.saturating_mul(2)
+    }
+
+    fn must_cut_histograms(&mut self, policy: &CutPolicy, chunk: &impl Filled, mint: i64, t: i64) -> bool {
+        let bytes = chunk.num_bytes();
+        // An end that was not worked out is that of the chunk range, or was set: that a chunk has few samples does not put it off.
+        let last_end = if self.is_worked_out { range_end(mint, policy.chunk_range_ms) } else { self.next_at };
+        if !self.is_worked_out && bytes >= HISTOGRAM_CHUNK_BYTES / 4 {
+            let parts = HISTOGRAM_CHUNK_BYTES as f64 / bytes as f64;
+            self.next_at = even_end(mint, chunk.last_t().unwrap_or(mint), self.next_at, parts);
+            self.is_worked_out = true;
+        }
+        (t >= self.next_at || bytes >= 2 * HISTOGRAM_CHUNK_BYTES)
+            && (chunk.num_samples() >= LEAST_HISTOGRAMS || t >= last_end)
     }
 }
 
@@ -71,10 +166,10 @@ fn range_end(t: i64, width: i64) -> i64 {
     (t / width).wrapping_mul(width).wrapping_add(width)
 }
 
-/// The end of a chunk from `mint` to `maxt` that is a quarter full, so that chunks of its length divide the time up to `end` evenly.
-fn even_end(mint: i64, maxt: i64, end: i64) -> i64 {
+/// The end of a chunk from `mint` to `maxt`, of which `parts` are a full one, so that chunks of its length divide the time up to `end` evenly.
+fn even_end(mint: i64, maxt: i64, end: i64, parts: f64) -> i64 {
     let rest = end.wrapping_sub(mint) as f64;
-    let chunks = rest / (maxt.wrapping_sub(mint).wrapping_add(1) as f64 * 4.0);
+    let chunks = rest / (maxt.wrapping_sub(mint).wrapping_add(1) as f64 * parts);
     if chunks <= 1.0 {
         return end;
     }

@@ -10,6 +10,8 @@ mod varbit;
 pub mod xor;
 pub mod xor2;
 
+use crate::model::value::ValueKind;
+
 /// How a chunk's bytes are encoded. The numbers stand on disk (`tsdb/chunkenc/chunk.go` of Prometheus).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
@@ -29,6 +31,17 @@ pub enum Encoding {
 }
 
 impl Encoding {
+    /// What the samples of such a chunk are.
+    #[inline]
+    #[must_use]
+    pub fn kind(self) -> ValueKind {
+        match self {
+            Self::Xor | Self::Xor2 => ValueKind::Float,
+            Self::Histogram | Self::HistogramSt => ValueKind::Histogram,
+            Self::FloatHistogram | Self::FloatHistogramSt => ValueKind::FloatHistogram,
+        }
+    }
+
     /// The encoding with that number on disk, or `None` where there is none.
     #[must_use]
     pub fn from_byte(byte: u8) -> Option<Self> {

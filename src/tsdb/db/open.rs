@@ -11,6 +11,7 @@ use crate::tsdb::db::blocks::load::LoadError;
 use crate::tsdb::db::clock::now_ms;
 use crate::tsdb::db::disk_guard::DiskGuard;
 use crate::tsdb::db::engine::Engine;
+use crate::tsdb::db::late_log;
 use crate::tsdb::db::lock::{DirLock, LockError};
 use crate::tsdb::db::maintenance::bell::Bell;
 use crate::tsdb::db::maintenance::turn::Turns;
@@ -171,8 +172,12 @@ impl Db {
         turns.take().memory.log_truncated = Some(min_valid);
         turns.take().memory.verified.extend(verified);
         let written = CompactStats::default();
+        let wbl = OnceLock::new();
+        if late_log::is_there(&self.options) {
+            let _ = wbl.set(late_log::open(&self.options)?);
+        }
         // A second replay of the same Db finds the engine set, and changes nothing.
-        let _ = self.engine.set(Engine { head, wal, blocks, turns, written, is_head_held });
+        let _ = self.engine.set(Engine { head, wal, wbl, blocks, turns, written, is_head_held });
         // Settings may have been applied meanwhile.
         let _ = self.apply(self.settings());
         self.publish_blocks();

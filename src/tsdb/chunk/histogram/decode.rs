@@ -7,7 +7,7 @@ use crate::tsdb::chunk::histogram::header::{self, Form, Header};
 use crate::tsdb::chunk::histogram::layout::{Layout, bucket_count};
 use crate::tsdb::chunk::histogram::number::{BadWindow, Number, Real, Whole};
 use crate::tsdb::chunk::histogram::starts::{Place, Starts};
-use crate::tsdb::chunk::histogram::value::{ChunkValue, Numbers};
+use crate::tsdb::chunk::histogram::value::{ChunkValue, Numbers, Plain, View};
 use crate::tsdb::chunk::xor::ChunkError;
 use crate::tsdb::encoding::bits::BitReader;
 
@@ -75,6 +75,21 @@ impl<'a, V: ChunkValue> HistogramIter<'a, V> {
         let numbers = self.numbers.as_ref()?;
         let value = V::build(&self.layout, numbers, hint_of(self.header.reset, self.read));
         Some(Point { start: self.starts.start, t: numbers.t.value, value: value.boxed() })
+    }
+
+    /// A look at it, but for its buckets.
+    pub(super) fn view(&self) -> Option<View<'_, Plain<V>>> {
+        let numbers = self.numbers.as_ref()?;
+        Some(View {
+            reset_hint: self.header.reset,
+            schema: self.layout.schema,
+            zero_threshold: self.layout.zero_threshold,
+            zero_count: numbers.zero_count.plain(),
+            count: numbers.count.plain(),
+            sum: numbers.sum.plain(),
+            custom_values: &self.layout.custom_values,
+            ..View::default()
+        })
     }
 
     fn read_sample(&mut self) -> Result<(), ChunkError> {

@@ -42,9 +42,12 @@
 //!
 //! [`decode`] reads, [`encode`] writes; neither holds a lock.
 
+pub mod append;
 pub mod decode;
+pub mod encode;
 pub mod header;
 pub mod layout;
 pub mod number;
+mod spans;
 mod starts;
 pub mod value;

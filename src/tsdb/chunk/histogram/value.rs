@@ -13,6 +13,9 @@ pub trait ChunkValue: Default + Sized {
     /// Its counts.
     type Number: Number;
 
+    /// What a chunk that follows one of gauges says of counter resets.
+    const RESET_AFTER_GAUGES: CounterResetHint;
+
     /// Its encoding in that form.
     fn encoding(form: Form) -> Encoding;
 
@@ -30,7 +33,7 @@ pub trait ChunkValue: Default + Sized {
 pub type Plain<V> = <<V as ChunkValue>::Number as Number>::Plain;
 
 /// A histogram of any kind.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct View<'a, P> {
     /// As [`Histogram::reset_hint`].
     pub reset_hint: CounterResetHint,
@@ -53,12 +56,55 @@ pub struct View<'a, P> {
 }
 
 /// Buckets on one side of zero.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Buckets<'a, P> {
     /// Which ones.
     pub spans: &'a [Span],
     /// One number for each, as the histogram lists them.
     pub listed: &'a [P],
+}
+
+impl<P: Copy + Default> View<'_, P> {
+    /// Whether it is a stale marker.
+    #[must_use]
+    pub fn is_stale(&self) -> bool {
+        self.sum.to_bits() == STALE_NAN_BITS
+    }
+
+    /// Calls `f` with the histogram as a chunk can hold it: a stale marker without anything else, and as many buckets as the spans say.
+    pub(super) fn with_sound<R>(&self, f: impl FnOnce(&View<'_, P>) -> R) -> R {
+        if self.is_stale() {
+            return f(&View { reset_hint: self.reset_hint, sum: self.sum, ..View::default() });
+        }
+        if self.positive.is_sound() && self.negative.is_sound() {
+            return f(self);
+        }
+        let (positive, negative) = (self.positive.sound_spans(), self.negative.sound_spans());
+        f(&View { positive: self.positive.cut_to(&positive), negative: self.negative.cut_to(&negative), ..*self })
+    }
+}
+
+impl<'a, P> Buckets<'a, P> {
+    fn is_sound(&self) -> bool {
+        bucket_count(self.spans) == self.listed.len()
+    }
+
+    /// The spans as far as there are numbers for their buckets.
+    fn sound_spans(&self) -> Vec<Span> {
+        let mut left = self.listed.len();
+        let mut spans = self.spans.to_vec();
+        for span in &mut spans {
+            let length = left.min(span.length as usize);
+            *span = Span { length: length as u32, ..*span };
+            left -= length;
+        }
+        spans
+    }
+
+    /// These buckets alone.
+    fn cut_to(&self, spans: &'a [Span]) -> Self {
+        Self { spans, listed: &self.listed[..bucket_count(spans).min(self.listed.len())] }
+    }
 }
 
 /// The numbers of the newest sample that was written or read.
@@ -103,6 +149,8 @@ pub(super) fn plain<N: Number>(numbers: &[N]) -> Vec<N::Plain> {
 
 impl ChunkValue for Histogram {
     type Number = Whole;
+
+    const RESET_AFTER_GAUGES: CounterResetHint = CounterResetHint::NotReset;
 
     fn encoding(form: Form) -> Encoding {
         match form {
@@ -151,6 +199,8 @@ impl ChunkValue for Histogram {
 
 impl ChunkValue for FloatHistogram {
     type Number = Real;
+
+    const RESET_AFTER_GAUGES: CounterResetHint = CounterResetHint::Unknown;
 
     fn encoding(form: Form) -> Encoding {
         match form {

@@ -149,6 +149,13 @@ impl Xor2Chunk {
         (self.samples > 0).then(|| Sample::new(self.t, f64::from_bits(self.v)))
     }
 
+    /// When the last sample's counter began, ms; 0 where that is not known.
+    #[inline]
+    #[must_use]
+    pub fn last_start(&self) -> i64 {
+        self.start
+    }
+
     /// The bytes of the chunk, and no more allocated than they take.
     #[must_use]
     pub fn into_bytes(self) -> Box<[u8]> {

@@ -4,6 +4,7 @@
 //! XOR2, which alone has a place for them.
 
 use crate::model::time::TimeRange;
+use crate::model::value::{Point, Value};
 use crate::tsdb::chunk::float_chunk::{FloatChunk, FloatEncoding};
 use crate::tsdb::query::samples::Series;
 use crate::tsdb::query::source::{Chunk, ChunkData, QueryError};
@@ -21,21 +22,19 @@ pub fn recode(
     encoding: FloatEncoding,
     chunks: &mut Vec<Chunk>,
 ) -> Result<(), QueryError> {
-    let mut stored = series.samples(times);
-    if stored.unreadable_chunks() > 0 {
-        return Err(QueryError::Damaged(format!("a chunk of {} is left unread", series.labels())));
-    }
     let mut open: Option<OpenChunk> = None;
-    while let Some(sample) = stored.next() {
-        let (sample, start) = (sample?, stored.start());
+    for point in series.points(times) {
+        let Point { start, t, value: Value::Float(v) } = point? else {
+            return Err(QueryError::Damaged(format!("a chunk of {} is not one of floats", series.labels())));
+        };
         if open.as_ref().is_some_and(|open| !open.takes(start)) {
             chunks.extend(open.take().and_then(OpenChunk::finish));
         }
         let fresh = || {
             let encoding = if start == 0 { encoding } else { FloatEncoding::Xor2 };
-            OpenChunk { mint: sample.t, chunk: FloatChunk::new(encoding) }
+            OpenChunk { mint: t, chunk: FloatChunk::new(encoding) }
         };
-        open.get_or_insert_with(fresh).chunk.append_with_start(start, sample.t, sample.v);
+        open.get_or_insert_with(fresh).chunk.append_with_start(start, t, v);
     }
     chunks.extend(open.and_then(OpenChunk::finish));
     Ok(())

@@ -16,6 +16,7 @@ use crate::tsdb::head::append::HeadAppender;
 use crate::tsdb::head::metadata::families::{FamilyLimitReached, Learned};
 use crate::tsdb::head::series::{Series, SeriesState};
 use crate::tsdb::wal::error::WalError;
+use parking_lot::MutexGuard;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -40,6 +41,12 @@ pub enum FamilyError {
 struct Pieces {
     bytes: usize,
     ahead: usize,
+}
+
+/// A name that series of a family have.
+struct Part<'n> {
+    family: &'n str,
+    name: &'n str,
 }
 
 impl HeadAppender<'_> {
@@ -101,28 +108,28 @@ impl HeadAppender<'_> {
                     drop(state);
                     busy.push(series);
                 } else {
-                    self.update(&series, state, &name, &mut pieces);
+                    self.update(&series, state, &Part { family, name: &name }, &mut pieces);
                     self.send(&mut pieces)?;
                 }
             }
             for series in busy {
                 let state = self.lock(&series);
-                self.update(&series, state, &name, &mut pieces);
+                self.update(&series, state, &Part { family, name: &name }, &mut pieces);
                 self.send(&mut pieces)?;
             }
         }
         Ok(())
     }
 
-    /// Gives a series what stands for its name at this moment, which may be newer than what is being handed out.
+    /// Gives a series what stands for its family at this moment, which may be newer than what is being handed out.
     fn update(
         &mut self,
         series: &Series,
-        mut state: parking_lot::MutexGuard<'_, SeriesState>,
-        name: &str,
+        mut state: MutexGuard<'_, SeriesState>,
+        part: &Part<'_>,
         pieces: &mut Pieces,
     ) {
-        if let Some(metadata) = self.head.metadata.families.of_series(name)
+        if let Some(metadata) = self.head.metadata.families.of_series_in(part.name, part.family)
             && !state.is_dead
             && state.metadata.as_ref() != Some(&metadata)
         {

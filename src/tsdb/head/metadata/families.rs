@@ -108,6 +108,18 @@ impl Families {
         family.map(|family| Arc::clone(&family.metadata))
     }
 
+    /// What a series of this name gets of this family; `None` where another one stands for it.
+    #[must_use]
+    pub fn of_series_in(&self, name: &str, family: &str) -> Option<Arc<Metadata>> {
+        let table = self.table.read();
+        if name != family && table.families.contains_key(name) {
+            return None;
+        }
+        let family_of_it = table.families.get(family)?;
+        let is_of_it = name == family || is_part(name, family, family_of_it.metadata.metric_type);
+        is_of_it.then(|| Arc::clone(&family_of_it.metadata))
+    }
+
     /// The name of the family that a series with metadata of this type is of, as far as can be told.
     #[must_use]
     pub fn name_of<'n>(&self, series: &'n str, metric_type: MetricType) -> &'n str {

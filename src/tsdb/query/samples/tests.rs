@@ -33,28 +33,14 @@ fn of_two_samples_at_one_time_the_later_sources_stands() {
 }
 
 #[test]
-fn chunks_that_this_version_cannot_read_are_left_out_and_counted() {
-    let histogram = Chunk { encoding: Encoding::Histogram, ..chunk(&run(&[(4, 1.0), (6, 1.0)])) };
-    let newer = Chunk { encoding: Encoding::HistogramSt, ..chunk(&run(&[(7, 1.0)])) };
-    let mixed = series(vec![chunk(&run(&[(1, 1.0)])), histogram, newer, chunk(&run(&[(9, 9.0)]))]);
-    assert_eq!(read(&mixed, TimeRange::ALL).unwrap(), run(&[(1, 1.0), (9, 9.0)]));
-    assert_eq!(mixed.samples(TimeRange::ALL).unreadable_chunks(), 2);
-    assert_eq!(mixed.samples(TimeRange::new(5, 6)).unreadable_chunks(), 1);
-    assert_eq!(mixed.samples(TimeRange::new(1, 3)).unreadable_chunks(), 0);
-}
-
-#[test]
 fn chunks_of_both_encodings_are_read_with_their_start_times() {
     let mut newer = FloatChunk::new(FloatEncoding::Xor2);
     [(4, 40), (4, 50), (7, 60)].iter().for_each(|&(start, t)| newer.append_with_start(start, t, 1.0));
     let data = ChunkData::new(newer.into_bytes());
     let newer = Chunk { mint: 40, maxt: 60, encoding: Encoding::Xor2, data, deleted: None };
     let mixed = series(vec![chunk(&run(&[(1, 1.0), (55, 2.0)])), newer, chunk(&run(&[(60, 3.0), (61, 3.0)]))]);
-    let mut samples = mixed.samples(TimeRange::ALL);
-    let mut read = Vec::new();
-    while let Some(sample) = samples.next() {
-        read.push((sample.unwrap().t, samples.start()));
-    }
+    let points = mixed.points(TimeRange::ALL).map(|point| point.unwrap());
+    let read: Vec<_> = points.map(|point| (point.t, point.start)).collect();
     assert_eq!(read, [(1, 0), (40, 4), (50, 4), (55, 0), (60, 0), (61, 0)]);
 }
 

@@ -1,0 +1,296 @@
+//! Native histograms as JSON: for people as Prometheus's query API has them, or with every field exact.
+//!
+//! ```text
+//! numbers  {"count":"42","sum":"34593.34","buckets":[[3,"-0.25","0.25","3"],[0,"0.25","0.5","12"]]}
+//! bits     {"float":false,"schema":0,"zero_threshold":"3fd0000000000000","zero_count":3,"count":15,"sum":"40e0e42ae147ae14",
+//!           "positive_spans":[[-1,1]],"positive_buckets":[12],"negative_spans":[],"negative_buckets":[],"custom_values":[],
+//!           "reset_hint":"unknown"}
+//! ```
+//!
+//! For people a bucket is `[which ends belong to it, lower end, upper end, count]`: 0 the upper, 1 the lower, 2 neither, 3 both; empty
+//! buckets are left out. Ends of exponential buckets are computed, so their last digit may differ from Prometheus's.
+//! Exact fields are those that are stored, bucket counts made absolute; where the counts are floats they are bits, too.
+
+use crate::model::histogram::{CUSTOM_BUCKETS_SCHEMA, CounterResetHint, FloatHistogram, Histogram, Span};
+use std::fmt::{Display, Write as _};
+
+/// Writes a histogram for people.
+pub(super) fn push_numbers(text: &mut String, histogram: &FloatHistogram) {
+    let (count, sum) = (Decimal(histogram.count), Decimal(histogram.sum));
+    let _ = write!(text, "{{\"count\":\"{count}\",\"sum\":\"{sum}\"");
+    let filled = buckets(histogram).into_iter().filter(|bucket| bucket.count != 0.0);
+    let mut separator = ",\"buckets\":[";
+    for Bucket { ends, lower, upper, count } in filled {
+        let (lower, upper, count) = (Decimal(lower), Decimal(upper), Decimal(count));
+        let _ = write!(text, "{separator}[{ends},\"{lower}\",\"{upper}\",\"{count}\"]");
+        separator = ",";
+    }
+    text.push_str(if separator == "," { "]}" } else { "}" });
+}
+
+/// Writes every field of a histogram of whole numbers.
+pub(super) fn push_integer_bits(text: &mut String, histogram: &Histogram) {
+    let counts = Counts {
+        is_float: false,
+        zero_count: histogram.zero_count.to_string(),
+        count: histogram.count.to_string(),
+        positive: list(absolute(&histogram.positive_buckets)),
+        negative: list(absolute(&histogram.negative_buckets)),
+    };
+    push_fields(text, &frame_of(histogram), &counts);
+}
+
+/// Writes every field of a histogram of floats.
+pub(super) fn push_float_bits(text: &mut String, histogram: &FloatHistogram) {
+    let counts = Counts {
+        is_float: true,
+        zero_count: bits(&histogram.zero_count),
+        count: bits(&histogram.count),
+        positive: list(histogram.positive_buckets.iter().map(bits)),
+        negative: list(histogram.negative_buckets.iter().map(bits)),
+    };
+    push_fields(text, histogram, &counts);
+}
+
+/// The same histogram with counts that are floats, as Prometheus's query API has it.
+pub(super) fn to_float(histogram: &Histogram) -> FloatHistogram {
+    let floats = |deltas: &[i64]| absolute(deltas).map(|count| count as f64).collect();
+    FloatHistogram {
+        zero_count: histogram.zero_count as f64,
+        count: histogram.count as f64,
+        positive_buckets: floats(&histogram.positive_buckets),
+        negative_buckets: floats(&histogram.negative_buckets),
+        ..frame_of(histogram)
+    }
+}
+
+/// All of a histogram but its counts.
+fn frame_of(histogram: &Histogram) -> FloatHistogram {
+    FloatHistogram {
+        reset_hint: histogram.reset_hint,
+        schema: histogram.schema,
+        zero_threshold: histogram.zero_threshold,
+        sum: histogram.sum,
+        positive_spans: histogram.positive_spans.clone(),
+        negative_spans: histogram.negative_spans.clone(),
+        custom_values: histogram.custom_values.clone(),
+        ..FloatHistogram::default()
+    }
+}
+
+/// The counts of a histogram, as text.
+struct Counts {
+    is_float: bool,
+    zero_count: String,
+    count: String,
+    positive: String,
+    negative: String,
+}
+
+fn push_fields(text: &mut String, frame: &FloatHistogram, counts: &Counts) {
+    let spans = |spans: &[Span]| list(spans.iter().map(|span| format!("[{},{}]", span.offset, span.length)));
+    let hint = match frame.reset_hint {
+        CounterResetHint::Unknown => "unknown",
+        CounterResetHint::Reset => "yes",
+        CounterResetHint::NotReset => "no",
+        CounterResetHint::Gauge => "gauge",
+    };
+    let Counts { is_float, zero_count, count, positive, negative } = counts;
+    let (threshold, sum) = (bits(&frame.zero_threshold), bits(&frame.sum));
+    let _ = write!(text, "{{\"float\":{is_float},\"schema\":{},\"zero_threshold\":{threshold}", frame.schema);
+    let _ = write!(text, ",\"zero_count\":{zero_count},\"count\":{count},\"sum\":{sum}");
+    let _ = write!(text, ",\"positive_spans\":{},\"positive_buckets\":{positive}", spans(&frame.positive_spans));
+    let _ = write!(text, ",\"negative_spans\":{},\"negative_buckets\":{negative}", spans(&frame.negative_spans));
+    let custom_values = list(frame.custom_values.iter().map(bits));
+    let _ = write!(text, ",\"custom_values\":{custom_values},\"reset_hint\":\"{hint}\"}}");
+}
+
+fn list<T: Display>(items: impl Iterator<Item = T>) -> String {
+    let mut text = String::from("[");
+    for (i, item) in items.enumerate() {
+        let _ = write!(text, "{}{item}", if i == 0 { "" } else { "," });
+    }
+    text.push(']');
+    text
+}
+
+fn bits(value: &f64) -> String {
+    format!("\"{:016x}\"", value.to_bits())
+}
+
+/// The counts that differ by these deltas, the first one from 0.
+fn absolute(deltas: &[i64]) -> impl Iterator<Item = i64> {
+    deltas.iter().scan(0i64, |count, delta| {
+        *count = count.wrapping_add(*delta);
+        Some(*count)
+    })
+}
+
+/// A bucket as people see it.
+struct Bucket {
+    ends: u8,
+    lower: f64,
+    upper: f64,
+    count: f64,
+}
+
+/// The buckets, from the lowest one up. Source: `model/histogram` of Prometheus.
+fn buckets(histogram: &FloatHistogram) -> Vec<Bucket> {
+    let is_custom = histogram.schema == CUSTOM_BUCKETS_SCHEMA;
+    let threshold = histogram.zero_threshold;
+    // An end between the zero bucket's is where that one ends.
+    let beside_zero = |end: f64| if end > 0.0 && end < threshold { threshold } else { end };
+    let positive = placed(&histogram.positive_spans, &histogram.positive_buckets).map(|(index, count)| {
+        if is_custom {
+            let end = |index: i64| custom_end(&histogram.custom_values, index);
+            return Bucket { ends: if index == 0 { 3 } else { 0 }, lower: end(index - 1), upper: end(index), count };
+        }
+        let lower = beside_zero(exponential_end(histogram.schema, index - 1));
+        Bucket { ends: 0, lower, upper: exponential_end(histogram.schema, index), count }
+    });
+    let mut all: Vec<Bucket> = placed(&histogram.negative_spans, &histogram.negative_buckets)
+        .map(|(index, count)| {
+            let upper = -beside_zero(exponential_end(histogram.schema, index - 1));
+            Bucket { ends: 1, lower: -exponential_end(histogram.schema, index), upper, count }
+        })
+        .collect();
+    all.reverse();
+    if histogram.zero_count > 0.0 {
+        all.push(Bucket { ends: 3, lower: -threshold, upper: threshold, count: histogram.zero_count });
+    }
+    all.extend(positive);
+    all
+}
+
+/// Each count with the index of its bucket.
+fn placed(spans: &[Span], counts: &[f64]) -> impl Iterator<Item = (i64, f64)> {
+    let indices = spans.iter().scan(0i64, |next, span| {
+        let first = *next + i64::from(span.offset);
+        *next = first + i64::from(span.length);
+        Some(first..*next)
+    });
+    indices.flatten().zip(counts.iter().copied())
+}
+
+/// The upper end of a custom bucket.
+fn custom_end(bounds: &[f64], index: i64) -> f64 {
+    match usize::try_from(index) {
+        Ok(index) => bounds.get(index).copied().unwrap_or(f64::INFINITY),
+        Err(_) => f64::NEG_INFINITY,
+    }
+}
+
+/// The upper end of an exponential bucket: 2^(index / 2^schema). The last one before that of infinity ends with the largest number.
+fn exponential_end(schema: i32, index: i64) -> f64 {
+    let exponent = index as f64 * (-f64::from(schema)).exp2();
+    if exponent == 1024.0 { f64::MAX } else { exponent.exp2() }
+}
+
+/// A number in the shortest form that reads back, with an exponent where Prometheus has one.
+struct Decimal(f64);
+
+impl Display for Decimal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let size = self.0.abs();
+        if self.0.is_nan() {
+            f.write_str("NaN")
+        } else if self.0.is_infinite() {
+            f.write_str(if self.0 > 0.0 { "+Inf" } else { "-Inf" })
+        } else if size == 0.0 || (1e-6..1e21).contains(&size) {
+            write!(f, "{}", self.0)
+        } else {
+            let text = format!("{:e}", self.0);
+            let (digits, exponent) = text.split_once('e').unwrap_or((&text, "0"));
+            let (sign, exponent) = exponent.strip_prefix('-').map_or(('+', exponent), |exponent| ('-', exponent));
+            write!(f, "{digits}e{sign}{exponent:0>2}")
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Decimal, exponential_end, push_float_bits, push_integer_bits, push_numbers, to_float};
+    use crate::model::histogram::{CUSTOM_BUCKETS_SCHEMA, CounterResetHint, FloatHistogram, Histogram, Span};
+    use crate::model::sample::STALE_NAN_BITS;
+
+    fn example() -> Histogram {
+        Histogram {
+            zero_threshold: 0.25,
+            zero_count: 3,
+            count: 42,
+            sum: 34593.34,
+            positive_spans: vec![Span { offset: -1, length: 2 }, Span { offset: 1, length: 1 }],
+            positive_buckets: vec![12, 9, -15],
+            negative_spans: vec![Span { offset: -2, length: 3 }],
+            negative_buckets: vec![1, -1, 5],
+            ..Histogram::default()
+        }
+    }
+
+    fn numbers(histogram: &FloatHistogram) -> String {
+        let mut text = String::new();
+        push_numbers(&mut text, histogram);
+        text
+    }
+
+    #[test]
+    fn a_histogram_for_people_is_as_in_prometheus_query_api() {
+        let expected = r#"{"count":"42","sum":"34593.34","buckets":[[1,"-1","-0.5","5"],[1,"-0.25","-0.25","1"],[3,"-0.25","0.25","3"],[0,"0.25","0.5","12"],[0,"0.5","1","21"],[0,"2","4","6"]]}"#;
+        assert_eq!(numbers(&to_float(&example())), expected);
+        let custom = FloatHistogram {
+            schema: CUSTOM_BUCKETS_SCHEMA,
+            count: 4.5,
+            sum: f64::NAN,
+            positive_spans: vec![Span { offset: 0, length: 3 }],
+            positive_buckets: vec![1.0, 0.5, 3.0],
+            custom_values: vec![-5.0, 1e-7],
+            ..FloatHistogram::default()
+        };
+        let expected = r#"{"count":"4.5","sum":"NaN","buckets":[[3,"-Inf","-5","1"],[0,"-5","1e-07","0.5"],[0,"1e-07","+Inf","3"]]}"#;
+        assert_eq!(numbers(&custom), expected);
+        assert_eq!(numbers(&FloatHistogram::default()), r#"{"count":"0","sum":"0"}"#);
+    }
+
+    #[test]
+    fn in_bits_every_field_is_exact() {
+        let mut text = String::new();
+        push_integer_bits(&mut text, &example());
+        let json: serde_json::Value = serde_json::from_str(&text).unwrap();
+        let expected = serde_json::json!({
+            "float": false, "schema": 0, "zero_threshold": "3fd0000000000000", "zero_count": 3, "count": 42,
+            "sum": "40e0e42ae147ae14", "positive_spans": [[-1, 2], [1, 1]], "positive_buckets": [12, 21, 6],
+            "negative_spans": [[-2, 3]], "negative_buckets": [1, 0, 5], "custom_values": [], "reset_hint": "unknown",
+        });
+        assert_eq!(json, expected);
+        let mut text = String::new();
+        let stale = FloatHistogram {
+            reset_hint: CounterResetHint::Gauge,
+            sum: f64::from_bits(STALE_NAN_BITS),
+            count: 1.0,
+            ..FloatHistogram::default()
+        };
+        push_float_bits(&mut text, &stale);
+        let json: serde_json::Value = serde_json::from_str(&text).unwrap();
+        let fields = ["float", "sum", "count", "zero_count", "reset_hint"].map(|name| json[name].clone());
+        let expected = serde_json::json!([true, "7ff0000000000002", "3ff0000000000000", "0000000000000000", "gauge"]);
+        assert_eq!(serde_json::Value::from(fields.to_vec()), expected);
+    }
+
+    #[test]
+    fn ends_reach_from_nothing_to_the_largest_number_and_beyond() {
+        assert_eq!([-4, 0, 3, 8].map(|schema| exponential_end(schema, 0)), [1.0; 4]);
+        assert_eq!(
+            (exponential_end(-4, 1), exponential_end(1, 3), exponential_end(2, -8)),
+            (65536.0, 8.0f64.sqrt(), 0.25)
+        );
+        assert_eq!((exponential_end(0, 1024), exponential_end(3, 8192)), (f64::MAX, f64::MAX));
+        assert_eq!((exponential_end(0, 1025), exponential_end(-4, 65)), (f64::INFINITY, f64::INFINITY));
+        assert_eq!((exponential_end(0, -1074), exponential_end(0, i64::MIN)), (5e-324, 0.0));
+    }
+
+    #[test]
+    fn numbers_have_exponents_where_prometheus_writes_them() {
+        let texts = [1e21, 1e20, -1.5e-7, 1e-6, 0.1, -0.0, f64::INFINITY].map(|v| Decimal(v).to_string());
+        assert_eq!(texts, ["1e+21", "100000000000000000000", "-1.5e-07", "0.000001", "0.1", "-0", "+Inf"]);
+    }
+}
