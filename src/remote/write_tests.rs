@@ -304,3 +304,32 @@ fn recorded_requests_of_a_real_sender_are_stored() {
     // One request is there twice: the retry after a 503.
     assert!(stored as u64 <= samples && stored > 0, "{stored} of {samples}");
 }
+
+#[test]
+fn recorded_metadata_of_a_real_sender_is_kept_for_the_series_that_came_after_it() {
+    let bench = bench();
+    let golden = format!("{}/tests/golden/wire/rw1", env!("CARGO_MANIFEST_DIR"));
+    for number in ["00", "02", "21"] {
+        let body = std::fs::read(format!("{golden}/{number}.body")).unwrap();
+        bench.writer.store(&bench.db, &body, Packing::SnappyBlock, i64::MAX).unwrap();
+    }
+    let text = std::fs::read_to_string(format!("{golden}/00.json")).unwrap();
+    let recorded: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let sent = recorded["decoded"]["metadata"].as_array().unwrap();
+    let kept = all(bench.db.head().unwrap());
+    for (family, values) in &kept {
+        let sent = sent.iter().find(|entry| entry["metric_family_name"] == family.as_str()).unwrap();
+        let [value] = &values[..] else { panic!("{family}: {values:?}") };
+        assert_eq!(sent["type"].as_u64(), Some(value.metric_type as u64), "{family}");
+        assert_eq!(
+            (sent["help"].as_str(), sent["unit"].as_str()),
+            (Some(&*value.help), Some(&*value.unit)),
+            "{family}"
+        );
+    }
+    let has = |family: &str| kept.contains_key(family);
+    assert!(
+        ["golden_wire_gauge", "golden_wire_seconds", "golden_wire_summary", "golden_wire_total"].into_iter().all(has)
+    );
+    assert!(has("golden_wire_untyped") && !has("up"), "{:?}", kept.keys());
+}

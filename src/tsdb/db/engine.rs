@@ -18,8 +18,6 @@ pub(super) struct Engine {
     pub(super) turns: Turns,
     /// What was written to blocks.
     pub(super) written: CompactStats,
-    /// Whether the head makes no blocks, as the log has native histograms of its time that this version can't put into one.
-    pub(super) is_head_held: bool,
 }
 
 impl Engine {
@@ -35,7 +33,7 @@ impl Engine {
 
     /// Whether the head's beginning should become a block.
     pub(super) fn is_head_due(&self) -> bool {
-        !self.is_head_held && self.head.is_compactable()
+        self.head.is_compactable()
     }
 }
 
