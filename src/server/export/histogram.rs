@@ -195,9 +195,7 @@ impl Display for Decimal {
 #[cfg(test)]
 mod tests {
     use super::{Decimal, exponential_end, push_float_bits, push_integer_bits, push_numbers, to_float};
-    use crate::model::histogram::buckets;
-use crate::model::histogram::buckets::IntBuckets;
-use crate::model::histogram::{CUSTOM_BUCKETS_SCHEMA, CounterResetHint, FloatHistogram, Histogram, Span};
+    use crate::model::histogram::{CUSTOM_BUCKETS_SCHEMA, CounterResetHint, FloatHistogram, Histogram, Span};
     use crate::model::sample::STALE_NAN_BITS;
 
     fn example() -> Histogram {

@@ -14,7 +14,7 @@ use crate::model::refs::SeriesRef;
 use crate::model::value::{Point, Value, ValueKind};
 use crate::tsdb::chunk::Encoding;
 use crate::tsdb::chunk::any_chunk::{AnyChunk, ChunkEncodings};
-use crate::tsdb::chunk::cut::{ChunkWindow, CutPolicy, OpenEnd};
+use crate::tsdb::chunk::cut::{ChunkWindow, CutPolicy};
 use crate::tsdb::chunk::histogram::append::Appended;
 use crate::tsdb::chunk::mapped_chunk::{MappedChunk, MappedChunks};
 use crate::tsdb::fs::fault;
@@ -218,8 +218,8 @@ impl SeriesState {
             self.open = Some(OpenChunk::begin(point, rules, None));
             return Pushed::IntoFirstChunk;
         };
-        let end = OpenEnd { chunk: &open.chunk, mint: open.mint };
-        let has_ended = open.window.ends_before(&rules.policy, rules.encodings, end, point);
+        let has_ended = is_encoded_otherwise(&open.chunk, rules.encodings, point)
+            || open.window.must_cut(&rules.policy, &open.chunk, open.mint, point.t);
         if !has_ended && open.chunk.append(point) != Appended::NotTaken {
             return Pushed::IntoOpenChunk;
         }
@@ -260,6 +260,18 @@ impl OpenChunk {
         let chunk = AnyChunk::begin(rules.encodings, point, before);
         Self { chunk, mint: point.t, window: ChunkWindow::starting_at(&rules.policy, point.t) }
     }
+}
+
+/// Whether a point is not to go into the open chunk for its encoding: a float goes on in the one that was begun, unless that has no place for
+/// its start.
+#[inline]
+fn is_encoded_otherwise(open: &AnyChunk, encodings: ChunkEncodings, point: &Point) -> bool {
+    let (encoding, kind) = (open.encoding(), point.value.kind());
+    if kind != ValueKind::Float {
+        return encoding != encodings.of(kind);
+    }
+    let wants_start = point.start != 0 && encoding == Encoding::Xor && encodings.of(kind) == Encoding::Xor2;
+    encoding.kind() != kind || wants_start
 }
 
 #[cfg(test)]
