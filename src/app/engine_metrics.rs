@@ -224,6 +224,26 @@ fn register_log(registry: &mut Registry, db: &Arc<Db>) {
         "Groups written to the write log: each holds the records of all requests that waited.",
         log(|wal| count(&wal.stats().writes)),
     );
+    let late_log = |value: fn(&Wal) -> f64| {
+        let db = db.clone();
+        move || db.wbl().map_or(0.0, value)
+    };
+    registry.gauge_fn(
+        "prometheus_tsdb_out_of_order_wbl_segment_current",
+        "Out-of-order write log segment index that TSDB is currently writing to.",
+        late_log(|wbl| count(&wbl.stats().segment)),
+    );
+    registry.counter_fn(
+        "prometheus_tsdb_out_of_order_wbl_writes_failed_total",
+        "Total number of out-of-order write log writes that failed.",
+        late_log(|wbl| count(&wbl.stats().write_failures)),
+    );
+    let dir = db.options().dir.join("wbl");
+    registry.gauge_fn(
+        "prometheus_tsdb_out_of_order_wbl_storage_size_bytes",
+        "Size of the out-of-order write log directory.",
+        move || folder_size(&dir) as f64,
+    );
     let dir = db.options().dir.join("wal");
     registry.gauge_fn("prometheus_tsdb_wal_storage_size_bytes", "Size of the write log directory.", move || {
         folder_size(&dir) as f64

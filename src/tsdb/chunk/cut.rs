@@ -4,26 +4,21 @@
 //! `tsdb/head_append.go`, `rangeForTimestamp` in `tsdb/db.go`), so that the same samples make the same chunks. Of floats:
 //!
 //! 1. The chunk has more than 1005 bytes: another sample (at most 19 bytes) might bring it over 1024.
-//! 2. The sample has a start time, and new chunks would keep it, but this one can't.
-//! 3. At a quarter of the wanted samples the chunk's end is set anew, so that at the rate seen so far the rest of the chunk
+//! 2. At a quarter of the wanted samples the chunk's end is set anew, so that at the rate seen so far the rest of the chunk
 //!    range falls into chunks of equal length.
-//! 4. The sample is at or after the chunk's end, or the chunk has twice the wanted samples.
+//! 3. The sample is at or after the chunk's end, or the chunk has twice the wanted samples.
 //!
 //! Of histograms, which differ more in size than in number:
 //!
-//! 1. The chunk has another encoding than a new one would have.
-//! 2. At a quarter of 1024 bytes the chunk's end is set anew, once.
-//! 3. The sample is at or after the chunk's end, or the chunk has 2048 bytes; but a chunk with less than ten samples goes on to the end of
+//! 1. At a quarter of 1024 bytes the chunk's end is set anew, once.
+//! 2. The sample is at or after the chunk's end, or the chunk has 2048 bytes; but a chunk with less than ten samples goes on to the end of
 //!    the chunk range.
 //!
-//! Any chunk ends where the kind of value changes. A histogram may besides be one that the chunk can't take: see
-//! [`crate::tsdb::chunk::histogram::append`].
-//!
-//! Not decided here: whether a sample is in order. The caller has judged that before.
+//! Not decided here: whether a sample is in order, and whether new chunks are to be encoded otherwise; the caller has judged that before. Nor
+//! whether the chunk can take the sample, which is another reason for a new one: see [`AnyChunk::append`].
 
-use crate::model::value::{Point, ValueKind};
-use crate::tsdb::chunk::Encoding;
-use crate::tsdb::chunk::any_chunk::{AnyChunk, ChunkEncodings};
+use crate::model::value::ValueKind;
+use crate::tsdb::chunk::any_chunk::AnyChunk;
 use crate::tsdb::chunk::float_chunk::FloatChunk;
 
 /// A chunk of more bytes than this takes no more samples.
@@ -59,13 +54,56 @@ pub struct ChunkWindow {
     is_worked_out: bool,
 }
 
-/// A chunk that may have to end.
-#[derive(Clone, Copy, Debug)]
-pub struct OpenEnd<'a> {
-    /// The chunk.
-    pub chunk: &'a AnyChunk,
-    /// Time of its first sample, ms.
-    pub mint: i64,
+/// What counts for whether a chunk, which has samples, must end.
+pub trait Filled {
+    /// What its samples are.
+    fn kind(&self) -> ValueKind;
+    /// How many bytes it has.
+    fn num_bytes(&self) -> usize;
+    /// How many samples it has.
+    fn num_samples(&self) -> u16;
+    /// Time of the last one, ms.
+    fn last_t(&self) -> Option<i64>;
+}
+
+impl Filled for FloatChunk {
+    fn kind(&self) -> ValueKind {
+        ValueKind::Float
+    }
+
+    fn num_bytes(&self) -> usize {
+        self.num_bytes()
+    }
+
+    fn num_samples(&self) -> u16 {
+        self.num_samples()
+    }
+
+    fn last_t(&self) -> Option<i64> {
+        self.last().map(|last| last.t)
+    }
+}
+
+impl Filled for AnyChunk {
+    #[inline]
+    fn kind(&self) -> ValueKind {
+        self.kind()
+    }
+
+    #[inline]
+    fn num_bytes(&self) -> usize {
+        self.num_bytes()
+    }
+
+    #[inline]
+    fn num_samples(&self) -> u16 {
+        self.num_samples()
+    }
+
+    #[inline]
+    fn last_t(&self) -> Option<i64> {
+        self.last_t()
+    }
 }
 
 impl ChunkWindow {
@@ -93,58 +131,31 @@ impl ChunkWindow {
     /// To be asked once for each sample that is appended: the answer for one of them also moves the window's end.
     #[inline]
     #[must_use]
-    pub fn must_cut(&mut self, policy: &CutPolicy, chunk: &FloatChunk, mint: i64, t: i64) -> bool {
-        chunk.num_bytes() > MAX_BYTES_BEFORE_APPEND
-            || self.ends_by_samples(policy, chunk.num_samples(), mint, chunk.last().map_or(mint, |last| last.t), t)
-    }
-
-    /// Whether `point` begins a new chunk, encoded by `encodings`, instead of going into the open one.
-    ///
-    /// To be asked once for each point that is appended: the answer for one of them also moves the window's end.
-    #[inline]
-    #[must_use]
-    pub fn ends_before(
-        &mut self,
-        policy: &CutPolicy,
-        encodings: ChunkEncodings,
-        open: OpenEnd<'_>,
-        point: &Point,
-    ) -> bool {
-        let (encoding, kind) = (open.chunk.encoding(), point.value.kind());
-        if kind != ValueKind::Float {
-            return encoding != encodings.of(kind) || self.ends_by_bytes(policy, open, point.t);
+    pub fn must_cut(&mut self, policy: &CutPolicy, chunk: &impl Filled, mint: i64, t: i64) -> bool {
+        if chunk.kind() != ValueKind::Float {
+            return self.must_cut_histograms(policy, chunk, mint, t);
         }
-        if encoding.kind() != kind || open.chunk.num_bytes() > MAX_BYTES_BEFORE_APPEND {
+        if chunk.num_bytes() > MAX_BYTES_BEFORE_APPEND {
             return true;
         }
-        if point.start != 0 && encoding == Encoding::Xor && encodings.of(kind) == Encoding::Xor2 {
-            return true;
-        }
-        let maxt = open.chunk.last_t().unwrap_or(open.mint);
-        self.ends_by_samples(policy, open.chunk.num_samples(), open.mint, maxt, point.t)
-    }
-
-    /// Rules 3 and 4 of floats.
-    #[inline]
-    fn ends_by_samples(&mut self, policy: &CutPolicy, samples: u16, mint: i64, maxt: i64, t: i64) -> bool {
+        let samples = chunk.num_samples();
         if samples == policy.samples_per_chunk / 4 {
-            self.next_at = even_end(mint, maxt, self.next_at, 4.0);
+            self.next_at = even_end(mint, chunk.last_t().unwrap_or(mint), self.next_at, 4.0);
         }
         t >= self.next_at || samples >= policy.samples_per_chunk.saturating_mul(2)
     }
 
-    /// Rules 2 and 3 of histograms.
-    fn ends_by_bytes(&mut self, policy: &CutPolicy, open: OpenEnd<'_>, t: i64) -> bool {
-        let bytes = open.chunk.num_bytes();
-        // Where the end was not worked out it is that of the chunk range, or one that was set: few samples do not put it off.
-        let last_end = if self.is_worked_out { range_end(open.mint, policy.chunk_range_ms) } else { self.next_at };
+    fn must_cut_histograms(&mut self, policy: &CutPolicy, chunk: &impl Filled, mint: i64, t: i64) -> bool {
+        let bytes = chunk.num_bytes();
+        // An end that was not worked out is that of the chunk range, or was set: that a chunk has few samples does not put it off.
+        let last_end = if self.is_worked_out { range_end(mint, policy.chunk_range_ms) } else { self.next_at };
         if !self.is_worked_out && bytes >= HISTOGRAM_CHUNK_BYTES / 4 {
-            let maxt = open.chunk.last_t().unwrap_or(open.mint);
-            let share = HISTOGRAM_CHUNK_BYTES as f64 / bytes as f64;
-            *self = Self { next_at: even_end(open.mint, maxt, self.next_at, share), is_worked_out: true };
+            let parts = HISTOGRAM_CHUNK_BYTES as f64 / bytes as f64;
+            self.next_at = even_end(mint, chunk.last_t().unwrap_or(mint), self.next_at, parts);
+            self.is_worked_out = true;
         }
         (t >= self.next_at || bytes >= 2 * HISTOGRAM_CHUNK_BYTES)
-            && (open.chunk.num_samples() >= LEAST_HISTOGRAMS || t >= last_end)
+            && (chunk.num_samples() >= LEAST_HISTOGRAMS || t >= last_end)
     }
 }
 

@@ -45,7 +45,7 @@ pub enum Unavailable {
 
 impl<'a> Appender<'a> {
     pub(super) fn new(engine: &'a Engine, bell: &'a Bell) -> Result<Self, Unavailable> {
-        match engine.wal.admit() {
+        match engine.admit() {
             Health::Good => Ok(Self {
                 engine,
                 bell,

@@ -1,6 +1,7 @@
 //! From a data directory to a ready database: lock, blocks' times, `chunks_head/`, checkpoint, log, repair, a new segment.
 
 use crate::tsdb::block::ulid::BlockUlid;
+use crate::tsdb::chunk::any_chunk::ChunkEncodings;
 use crate::tsdb::chunk::cut::CutPolicy;
 use crate::tsdb::chunk::head_chunks::error::HeadChunksError;
 use crate::tsdb::chunk::head_chunks::{HeadChunkMeta, HeadChunks, SetAside};
@@ -11,6 +12,7 @@ use crate::tsdb::db::blocks::load::LoadError;
 use crate::tsdb::db::clock::now_ms;
 use crate::tsdb::db::disk_guard::DiskGuard;
 use crate::tsdb::db::engine::Engine;
+use crate::tsdb::db::late_log;
 use crate::tsdb::db::lock::{DirLock, LockError};
 use crate::tsdb::db::maintenance::bell::Bell;
 use crate::tsdb::db::maintenance::turn::Turns;
@@ -165,14 +167,16 @@ impl Db {
                 "retention deletes nothing until a retention is set: the directory has data older than the default of 15 days"
             );
         }
-        let is_head_held = report.replay.histograms_not_served > 0;
-        self.stats.head_compaction_held.store(u64::from(is_head_held), Ordering::Relaxed);
         let turns = Turns::default();
         turns.take().memory.log_truncated = Some(min_valid);
         turns.take().memory.verified.extend(verified);
         let written = CompactStats::default();
+        let wbl = OnceLock::new();
+        if late_log::is_there(&self.options) {
+            let _ = wbl.set(late_log::open(&self.options)?);
+        }
         // A second replay of the same Db finds the engine set, and changes nothing.
-        let _ = self.engine.set(Engine { head, wal, blocks, turns, written, is_head_held });
+        let _ = self.engine.set(Engine { head, wal, wbl, blocks, turns, written });
         // Settings may have been applied meanwhile.
         let _ = self.apply(self.settings());
         self.publish_blocks();
@@ -228,7 +232,11 @@ impl Db {
             policy,
             max_series: self.options.max_series,
             min_valid_time,
-            float_encoding: self.settings().float_encoding,
+            encodings: ChunkEncodings {
+                floats: self.settings().float_encoding,
+                histogram_starts: self.options.histogram_starts,
+            },
+            starts: self.options.starts,
         };
         let head = Head::new(options, files);
         head.exemplars().configure(self.settings().exemplars());
@@ -345,10 +353,10 @@ impl OpenReport {
                 "the log has late samples: this version does not serve them"
             );
         }
-        if replay.histograms_not_served > 0 {
-            tracing::error!(
-                histograms = replay.histograms_not_served,
-                "the log has native histograms that this version can't put into blocks: they stay in the log, which grows, and no blocks are made of the head"
+        if replay.bad_histograms > 0 {
+            tracing::warn!(
+                histograms = replay.bad_histograms,
+                "the log has native histograms that are none, or of a schema newer than this version: passed over"
             );
         }
         tracing::info!(

@@ -51,12 +51,16 @@ impl<'a> Repeats<'a> {
         for block in self.blocks.overlapping(moment) {
             let chunks = chunks_of(&block, labels, moment)?;
             let series = Series::new(ChunkSeries { labels: labels.clone(), chunks });
-            let stored = series.samples(moment).next().transpose()?;
-            let is_same = |v: f64| matches!(point.value, Value::Float(own) if own.to_bits() == v.to_bits());
-            if stored.is_some_and(|stored| is_same(stored.v)) {
+            let stored = series.points(moment).next().transpose()?;
+            if stored.is_some_and(|stored| is_repeat(&stored.value, &point.value)) {
                 return Ok(true);
             }
         }
         Ok(false)
     }
+}
+
+/// Whether a value was sent again. A stale marker comes as a float and is stored as the histograms before it are.
+fn is_repeat(stored: &Value, sent: &Value) -> bool {
+    stored.is_same(sent) || stored.is_stale() && sent.is_stale()
 }

@@ -16,13 +16,15 @@ use crate::model::labels::Labels;
 use crate::model::refs::SeriesRef;
 use crate::model::value::{Point, Value};
 use crate::tsdb::chunk::Encoding;
-use crate::tsdb::chunk::float_chunk::{FloatEncoding, FloatIter};
+use crate::tsdb::chunk::any_chunk::AnyIter;
 use crate::tsdb::head::Head;
 use crate::tsdb::head::in_flight::BatchId;
 use crate::tsdb::head::series::{Pushed, Series, SeriesState};
 use crate::tsdb::wal::batch::Batch;
 use crate::tsdb::wal::commit::{LogPosition, Wal};
 use crate::tsdb::wal::error::WalError;
+use crate::tsdb::wal::record::kind::RecordKind;
+use crate::tsdb::wal::record::open_record::{StartRecords, kind_of};
 use parking_lot::MutexGuard;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -208,6 +210,7 @@ impl<'a> HeadAppender<'a> {
         }
         let mut sealed = false;
         for point in points {
+            let point = self.normal(&state, point);
             match self.judge(&state, &point) {
                 Verdict::Append => sealed |= self.push(series.reference, &mut state, &point),
                 Verdict::AlreadyStored => self.tally.repeated += 1,
@@ -245,18 +248,38 @@ impl<'a> HeadAppender<'a> {
 
     /// Stores an accepted point; whether a chunk was sealed before it.
     fn push(&mut self, reference: SeriesRef, state: &mut SeriesState, point: &Point) -> bool {
-        self.batch.push_point(reference, point);
-        state.touched_by = self.batch_id;
+        self.log(reference, state, point);
         self.tally.appended += 1;
         self.tally.stale += i64::from(point.value.is_stale()) - i64::from(state.is_stale());
         self.tally.min_time = self.tally.min_time.min(point.t);
         self.tally.max_time = self.tally.max_time.max(point.t);
-        match state.push(point, &self.head.policy, self.head.float_encoding()) {
+        match state.push(point, &self.head.chunk_rules()) {
             Pushed::IntoOpenChunk => return false,
             Pushed::IntoFirstChunk | Pushed::AfterSeal => {}
         }
         self.head.stats.chunks_created.fetch_add(1, Ordering::Relaxed);
         !state.sealed().is_empty()
+    }
+
+    /// The point as it is stored: without a start where none is kept, the marker of an end of the kind that ends.
+    #[inline]
+    fn normal(&self, state: &SeriesState, mut point: Point) -> Point {
+        if self.head.starts == StartRecords::V1 {
+            point.start = 0;
+        }
+        state.adapt(point)
+    }
+
+    /// Adds a point to the log's batch. Points of a series that go into records of different kinds stand in the order in which they came.
+    #[inline]
+    fn log(&mut self, reference: SeriesRef, state: &mut SeriesState, point: &Point) {
+        let kind = kind_of(&point.value, self.head.starts);
+        if state.touched_by == self.batch_id && state.logged_as != kind && state.logged_as != RecordKind::Series {
+            self.batch.end_records();
+        }
+        state.touched_by = self.batch_id;
+        state.logged_as = kind;
+        self.batch.push_point(reference, point);
     }
 
     fn judge(&mut self, state: &SeriesState, point: &Point) -> Verdict {
@@ -265,7 +288,7 @@ impl<'a> HeadAppender<'a> {
             return Verdict::Append;
         }
         match self.stored_value(state, point.t) {
-            Some(stored) if is_same(stored, &point.value) => Verdict::AlreadyStored,
+            Some(stored) if is_repeated(&stored, &point.value) => Verdict::AlreadyStored,
             Some(_) => Verdict::Reject(Rejection::DuplicateTimestamp),
             None if point.t < min_valid => Verdict::Reject(Rejection::OutOfBounds),
             None => Verdict::Reject(Rejection::OutOfOrder),
@@ -278,13 +301,13 @@ impl<'a> HeadAppender<'a> {
         *self.bounds.min_valid.get_or_insert_with(|| head.times.begin_at(first, head.policy.chunk_range_ms))
     }
 
-    /// The float that is stored at `t`, looked up in the chunk that covers it.
-    fn stored_value(&self, state: &SeriesState, t: i64) -> Option<f64> {
-        if let Some(last) = state.last_open_sample().filter(|last| last.t == t) {
-            return Some(last.v);
+    /// The value that is stored at `t`, looked up in the chunk that covers it.
+    fn stored_value(&self, state: &SeriesState, t: i64) -> Option<Value> {
+        if let Some(open) = state.open.as_ref().filter(|open| open.chunk.last_t() == Some(t)) {
+            return open.chunk.last_point().map(|last| last.value);
         }
         if let Some(open) = state.open.as_ref().filter(|open| open.mint <= t) {
-            return value_at(open.chunk.encoding().into(), open.chunk.bytes(), t);
+            return value_at(open.chunk.encoding(), open.chunk.bytes(), t);
         }
         if let Some(chunk) = state.sealed().iter().rev().find(|chunk| chunk.mint <= t) {
             return value_at(chunk.encoding, &chunk.bytes, t);
@@ -317,12 +340,13 @@ impl Drop for HeadAppender<'_> {
     }
 }
 
-fn is_same(stored: f64, value: &Value) -> bool {
-    matches!(value, Value::Float(v) if v.to_bits() == stored.to_bits())
+/// Whether `value` is what is stored already. The marker of an end is, whatever kind it became when it was stored.
+fn is_repeated(stored: &Value, value: &Value) -> bool {
+    stored.is_same(value) || stored.is_stale() && value.is_stale()
 }
 
-/// The value of the sample at `t` in a chunk; `None` also where it is one of histograms.
-fn value_at(encoding: Encoding, chunk: &[u8], t: i64) -> Option<f64> {
-    let samples = FloatIter::new(FloatEncoding::of(encoding)?, chunk);
-    samples.map_while(Result::ok).take_while(|sample| sample.t <= t).find(|s| s.t == t).map(|s| s.v)
+/// The value of the point at `t` in a chunk.
+fn value_at(encoding: Encoding, chunk: &[u8], t: i64) -> Option<Value> {
+    let points = AnyIter::new(encoding, chunk);
+    points.map_while(Result::ok).take_while(|point| point.t <= t).find(|point| point.t == t).map(|point| point.value)
 }

@@ -163,7 +163,7 @@ fn snapshot(series: &Series, range: TimeRange) -> Snapshot {
     {
         let bytes: Arc<[u8]> = open.chunk.bytes().into();
         let data = ChunkData::new(bytes);
-        in_memory.push(Chunk { mint: open.mint, maxt, encoding: open.chunk.encoding().into(), data, deleted: None });
+        in_memory.push(Chunk { mint: open.mint, maxt, encoding: open.chunk.encoding(), data, deleted: None });
     }
     Snapshot { mapped, in_memory }
 }
@@ -174,7 +174,6 @@ mod tests {
     use crate::model::sample::Sample;
     use crate::model::value::Point;
     use crate::tsdb::chunk::cut::CutPolicy;
-    use crate::tsdb::chunk::float_chunk::FloatEncoding;
     use crate::tsdb::chunk::head_chunks::HeadChunks;
     use crate::tsdb::fs::os_disk::OsDisk;
     use crate::tsdb::head::append::HeadAppender;
@@ -189,15 +188,7 @@ mod tests {
     fn head_and_log(dir: &Path) -> (Head, Wal) {
         let policy = CutPolicy { chunk_range_ms: 7_200_000, samples_per_chunk: 10 };
         let (files, _) = HeadChunks::open(&dir.join("chunks_head")).unwrap();
-        let head = Head::new(
-            HeadOptions {
-                policy,
-                max_series: usize::MAX,
-                min_valid_time: i64::MIN,
-                float_encoding: FloatEncoding::Xor,
-            },
-            files,
-        );
+        let head = Head::new(HeadOptions { policy, ..HeadOptions::default() }, files);
         let wal = Wal::open(WalOptions {
             dir: dir.join("wal"),
             segment_size: 1 << 20,

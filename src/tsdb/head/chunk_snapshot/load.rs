@@ -1,8 +1,9 @@
 //! Loading a snapshot into an empty head: one thread reads the records, several make series of them.
 
 use crate::model::refs::SeriesRef;
+use crate::tsdb::chunk::any_chunk::AnyChunk;
+use crate::tsdb::chunk::any_chunk::AnyIter;
 use crate::tsdb::chunk::cut::ChunkWindow;
-use crate::tsdb::chunk::float_chunk::{FloatChunk, FloatEncoding, FloatIter};
 use crate::tsdb::chunk::head_chunks::HeadChunkMeta;
 use crate::tsdb::chunk::mapped_chunk::MappedChunk;
 use crate::tsdb::chunk::xor::ChunkError;
@@ -204,8 +205,8 @@ fn add_series(head: &Head, found: SnapshotSeries<'_>, mapped: &[MappedChunk]) ->
     {
         return Err(LoadError::Overlap(reference));
     }
-    let begin = mapped.first().map(MappedChunk::mint).or(open.map(|chunk| chunk.mint));
-    let end = open.map(|chunk| chunk.maxt).or(mapped.last().map(MappedChunk::maxt));
+    let begin = mapped.first().map(MappedChunk::mint).or(open.as_ref().map(|chunk| chunk.mint));
+    let end = open.as_ref().map(|chunk| chunk.maxt).or(mapped.last().map(MappedChunk::maxt));
     if let (Some(begin), Some(end)) = (begin, end) {
         head.times.include(begin, end);
     }
@@ -219,12 +220,9 @@ fn add_series(head: &Head, found: SnapshotSeries<'_>, mapped: &[MappedChunk]) ->
 
 /// The chunk as it was; as in Prometheus, the next sample begins a new one.
 fn open_chunk(series: SeriesRef, found: SnapshotChunk<'_>) -> Result<OpenChunk, LoadError> {
-    let Some(encoding) = FloatEncoding::of(found.encoding) else {
-        return Err(RecordError::Encoding(found.encoding as u8).into());
-    };
-    let chunk = FloatChunk::resume(encoding, found.bytes).map_err(|source| LoadError::Chunk { series, source })?;
-    let first = FloatIter::new(encoding, chunk.bytes()).next().and_then(Result::ok);
-    if first.map(|first| first.t) != Some(found.mint) || chunk.last().map(|last| last.t) != Some(found.maxt) {
+    let chunk = AnyChunk::resume(found.encoding, found.bytes).map_err(|source| LoadError::Chunk { series, source })?;
+    let first = AnyIter::new(found.encoding, chunk.bytes()).next().and_then(Result::ok);
+    if first.map(|first| first.t) != Some(found.mint) || chunk.last_t() != Some(found.maxt) {
         return Err(LoadError::Times(series));
     }
     Ok(OpenChunk { chunk, mint: found.mint, window: ChunkWindow::ending_at(found.maxt) })
