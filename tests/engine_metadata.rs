@@ -78,7 +78,8 @@ fn expected(case: &str) -> Texts {
     let list: serde_json::Value = serde_json::from_str(&golden::text(case, "metadata.json")).unwrap();
     let text = |value: &serde_json::Value| value.as_str().unwrap().to_owned();
     let entries = list["last_per_series"].as_array().unwrap().iter().map(|entry| {
-        let pairs = entry["labels"].as_object().unwrap().iter().map(|(name, value)| (name.as_str(), value.as_str().unwrap()));
+        let pairs =
+            entry["labels"].as_object().unwrap().iter().map(|(name, value)| (name.as_str(), value.as_str().unwrap()));
         let labels = LabelsBuilder::from_iter(pairs).build().unwrap();
         (labels.to_string(), (text(&entry["type"]), text(&entry["unit"]), text(&entry["help"])))
     });
@@ -193,7 +194,8 @@ fn metadata_stays_behind_a_checkpoint_and_beside_a_snapshot_of_the_head() {
     assert!(!appender.set_metadata(labels("nothing").as_packed(), &Metadata::default()));
     appender.commit().unwrap();
     set_family(life.db(), "up", &metadata(MetricType::Gauge, "new"));
-    let expected = BTreeMap::from([("a_total", "of one series"), ("up", "new")].map(|(a, b)| (a.to_owned(), b.to_owned())));
+    let expected =
+        BTreeMap::from([("a_total", "of one series"), ("up", "new")].map(|(a, b)| (a.to_owned(), b.to_owned())));
     for round in 0..4 {
         life.maintain();
         assert!(life.checkpoint().is_some());
@@ -320,11 +322,8 @@ fn run(steps: &[Step]) {
                 changes.clear();
             }
         }
-        let expected: BTreeMap<String, String> = model
-            .series
-            .iter()
-            .filter_map(|(name, text)| Some(((*name).to_owned(), text.clone()?)))
-            .collect();
+        let expected: BTreeMap<String, String> =
+            model.series.iter().filter_map(|(name, text)| Some(((*name).to_owned(), text.clone()?))).collect();
         assert_eq!(helps(life.db()), expected, "after step {at} of {steps:?}");
     }
 }
