@@ -103,18 +103,21 @@ fn exemplar(message: &messages::Exemplar) -> Result<Exemplar, LabelError> {
 
 /// What is stored of a histogram.
 fn histogram(message: messages::Histogram) -> Result<Stored, String> {
-    let (spans, lists) = ([&message.positive_spans, &message.negative_spans], [
-        message.positive_deltas.len(),
-        message.negative_deltas.len(),
-        message.positive_counts.len(),
-        message.negative_counts.len(),
-        message.custom_values.len(),
-    ]);
+    let (spans, lists) = (
+        [&message.positive_spans, &message.negative_spans],
+        [
+            message.positive_deltas.len(),
+            message.negative_deltas.len(),
+            message.positive_counts.len(),
+            message.negative_counts.len(),
+            message.custom_values.len(),
+        ],
+    );
     if spans.iter().any(|list| list.len() > MAX_LIST) || lists.iter().any(|len| *len > MAX_LIST) {
         return Err(BadHistogram::TooLong.to_string());
     }
-    let [positive_spans, negative_spans] = spans
-        .map(|list| list.iter().map(|span| Span { offset: span.offset, length: span.length }).collect::<Vec<_>>());
+    let [positive_spans, negative_spans] =
+        spans.map(|list| list.iter().map(|span| Span { offset: span.offset, length: span.length }).collect::<Vec<_>>());
     let reset_hint = CounterResetHint::from_byte(message.reset_hint as u8).unwrap_or_default();
     let mut value = match message.count {
         Some(Count::Float(count)) => Value::FloatHistogram(Box::new(FloatHistogram {
