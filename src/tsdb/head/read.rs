@@ -245,6 +245,7 @@ mod tests {
     use crate::tsdb::fs::os_disk::OsDisk;
     use crate::tsdb::head::append::HeadAppender;
     use crate::tsdb::head::{Head, HeadOptions};
+    use crate::tsdb::query::any_points::some_points;
     use crate::tsdb::query::conformance;
     use crate::tsdb::wal::commit::{SyncMode, Wal, WalOptions};
     use crate::tsdb::wal::compression::Compression;
@@ -285,5 +286,21 @@ mod tests {
             expected.insert(labels(name, zone), samples);
         }
         conformance::check(&head, &expected);
+    }
+
+    #[test]
+    fn the_head_answers_as_every_source_must_whatever_the_kind_of_value() {
+        let dir = tempfile::tempdir().unwrap();
+        let (head, wal) = head_and_log(dir.path());
+        let mut expected: BTreeMap<Labels, Vec<Point>> = BTreeMap::new();
+        for (name, zone, seed) in [("up", "a", 1), ("up", "b", 2), ("down", "", 3)] {
+            let points = some_points(seed);
+            let mut appender = HeadAppender::new(&head, &wal);
+            let refuse = |point, why| panic!("{point:?} is refused: {why:?}");
+            appender.append(&labels(name, zone), points.iter().cloned(), refuse).unwrap();
+            appender.commit().unwrap();
+            expected.insert(labels(name, zone), points);
+        }
+        conformance::check_points(&head, &expected);
     }
 }

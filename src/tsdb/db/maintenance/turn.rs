@@ -17,8 +17,6 @@ pub struct Turns {
 /// What is remembered from one round to the next.
 #[derive(Debug, Default)]
 pub struct Memory {
-    /// Blocks that this version can't merge.
-    pub held: BTreeSet<BlockUlid>,
     /// Blocks whose merging has failed, each with the time (ms) before which it is not tried again.
     pub failed: BTreeMap<BlockUlid, i64>,
     /// Blocks that were checked from end to end since the start.
