@@ -4,7 +4,7 @@
 //! were accepted into the request's own log batch. [`HeadAppender::commit`] sends the batch to the log, waits for it as the sync mode
 //! wants, and moves the chunks that became full to `chunks_head/`.
 //!
-//! A sample that is late goes another way, where the window allows it ([`late`]).
+//! A sample that is late goes another way, where the window allows it ([`crate::tsdb::head::ooo`]).
 //!
 //! A sample is judged as Prometheus does it, against bounds taken when the appender was made, except that a sample equal to
 //! one that is stored, the newest or an older one, counts as stored: repeating a request is never an error.
@@ -12,15 +12,15 @@
 //! Invariant: what the head accepted reaches the log's queue, also when the appender is dropped.
 
 mod exemplars;
-pub mod late;
+mod late;
 pub mod metadata;
 
 use crate::model::labels::Labels;
 use crate::model::refs::SeriesRef;
 use crate::model::value::{Point, Value};
 use crate::tsdb::head::Head;
-use crate::tsdb::head::append::late::{LateLog, Logs};
 use crate::tsdb::head::in_flight::BatchId;
+use crate::tsdb::head::ooo::log::{LateLog, Logs};
 use crate::tsdb::head::ooo::store::value_at;
 use crate::tsdb::head::series::{Pushed, Series, SeriesState};
 use crate::tsdb::wal::batch::Batch;

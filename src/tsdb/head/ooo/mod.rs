@@ -8,6 +8,8 @@
 //! | file           | what                                                             |
 //! |----------------|------------------------------------------------------------------|
 //! | [`window`]     | how late a sample may be, and which times late samples have      |
+//! | [`setting`]    | that as a setting of the head                                    |
+//! | [`log`]        | what a request has for the WBL                                   |
 //! | [`chunk`]      | the open chunk: points, sorted                                   |
 //! | [`encode`]     | points as chunks of bytes                                        |
 //! | [`mapped`]     | the chunks in `chunks_head/`: they overlap                       |
@@ -24,8 +26,10 @@
 
 pub mod chunk;
 pub mod encode;
+pub mod log;
 pub mod mapped;
 pub mod replay;
+pub mod setting;
 pub mod source;
 pub mod state;
 pub mod store;

@@ -1,7 +1,6 @@
 //! How late a sample may be, and the times that late samples have in the head.
 
 use crate::model::time::TimeRange;
-use crate::tsdb::head::Head;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 /// The window and what came within it.
@@ -29,45 +28,22 @@ impl Window {
         Some(self.length.load(Ordering::Relaxed)).filter(|length| *length > 0)
     }
 
+    /// Sets how late a sample may be, ms.
+    pub(in crate::tsdb::head) fn set_length(&self, length_ms: i64) {
+        self.length.store(length_ms.max(0), Ordering::Relaxed);
+    }
+
+    /// From the oldest to the newest late sample that there ever was.
+    pub(in crate::tsdb::head) fn times(&self) -> Option<TimeRange> {
+        let (min, max) = (self.min.load(Ordering::Relaxed), self.max.load(Ordering::Relaxed));
+        (min <= max).then(|| TimeRange::new(min, max))
+    }
+
     /// Widens the times; those of an empty set (`i64::MAX`, `i64::MIN`) change nothing.
     pub(in crate::tsdb::head) fn include(&self, min: i64, max: i64) {
         if min <= max {
             self.min.fetch_min(min, Ordering::Relaxed);
             self.max.fetch_max(max, Ordering::Relaxed);
         }
-    }
-}
-
-impl Head {
-    /// How late a sample may be, counted from the newest of the head, ms; 0 where a sample must be newer than those of its series.
-    #[must_use]
-    pub fn out_of_order_window(&self) -> i64 {
-        self.window.length().unwrap_or(0)
-    }
-
-    /// Sets how late a sample may be (ms), for requests that begin from now on. What has come late before stays.
-    pub fn set_out_of_order_window(&self, length_ms: i64) {
-        self.window.length.store(length_ms.max(0), Ordering::Relaxed);
-    }
-
-    /// The times of all late samples that this head ever had, ms; `None` where it had none: then there are none to be made blocks of.
-    #[must_use]
-    pub fn out_of_order_times(&self) -> Option<TimeRange> {
-        let (min, max) = (self.window.min.load(Ordering::Relaxed), self.window.max.load(Ordering::Relaxed));
-        (min <= max).then(|| TimeRange::new(min, max))
-    }
-
-    /// A number that changes before late samples are dropped because blocks have them.
-    #[must_use]
-    pub fn late_drops(&self) -> u64 {
-        self.window.drops.load(Ordering::SeqCst)
-    }
-
-    /// The oldest late sample that is taken now, ms; `None` where none is.
-    ///
-    /// Counted from the newest sample, as Prometheus does it; while there is none, from where the blocks end.
-    pub(in crate::tsdb::head) fn takes_late_since(&self) -> Option<i64> {
-        let newest = self.times.max().unwrap_or(self.times.min_valid());
-        self.window.length().map(|length| newest.saturating_sub(length))
     }
 }
