@@ -4,6 +4,8 @@
 
 mod support;
 
+use std::collections::BTreeMap;
+
 use serde_json::Value as Json;
 use tempfile::TempDir;
 
@@ -135,23 +137,81 @@ impl Bench {
     }
 }
 
-/// Of each series the exemplars: time, bits of the value, labels.
-fn stored_exemplars(server: &Server) -> Vec<(LabelSet, Vec<(i64, u64, LabelSet)>)> {
+/// An exemplar, its value by the bits.
+#[derive(Debug, PartialEq)]
+struct FoundExemplar {
+    t: i64,
+    bits: u64,
+    labels: LabelSet,
+}
+
+type Exemplars = BTreeMap<LabelSet, Vec<FoundExemplar>>;
+
+/// Labels as a JSON object has them.
+fn set(json: &Json) -> LabelSet {
+    let pairs = json.as_object().expect("labels").iter();
+    pairs.map(|(name, value)| (name.clone(), value.as_str().expect("a text").to_owned())).collect()
+}
+
+fn stored_exemplars(server: &Server) -> Exemplars {
     let query = "/api/v1/query_exemplars?query=%7B__name__%3D~%22.%2B%22%7D&start=0&end=9999999999";
     let answer = server.http.get(query).json();
     assert_eq!(answer["status"], "success", "{answer}");
-    let set = |json: &Json| -> LabelSet {
-        let pairs = json.as_object().expect("labels").iter();
-        pairs.map(|(name, value)| (name.clone(), value.as_str().expect("a text").to_owned())).collect()
-    };
     let one = |json: &Json| {
         let value: f64 = json["value"].as_str().expect("a text").parse().expect("a number");
         let t = (json["timestamp"].as_f64().expect("seconds") * 1000.0).round() as i64;
-        (t, value.to_bits(), set(&json["labels"]))
+        FoundExemplar { t, bits: value.to_bits(), labels: set(&json["labels"]) }
     };
     let series = answer["data"].as_array().expect("a list").iter();
     let of = |series: &Json| series["exemplars"].as_array().expect("a list").iter().map(one).collect();
     series.map(|series| (set(&series["seriesLabels"]), of(series))).collect()
+}
+
+/// What recorded requests had.
+#[derive(Default)]
+struct Recorded {
+    points: Points,
+    exemplars: Exemplars,
+}
+
+impl Recorded {
+    fn add(&mut self, series: &Json) {
+        let hex = |json: &Json| u64::from_str_radix(json.as_str().expect("bits"), 16).expect("bits");
+        let time = |json: &Json| json["t"].as_i64().expect("a time");
+        let entries = |name: &str| series[name].as_array().into_iter().flatten();
+        let labels = set(&series["labels"]);
+        for sample in entries("samples") {
+            let (t, bits) = (time(sample), hex(&sample["v"]));
+            let value = match self.points.last_before(&labels, t) {
+                // A series of histograms ends with a histogram, though the marker is sent as a float.
+                Some(PointValue::Histogram(before)) if bits == STALE => {
+                    PointValue::Histogram(Box::new(PlainHistogram {
+                        float: before.float,
+                        sum: STALE,
+                        ..PlainHistogram::default()
+                    }))
+                }
+                _ => PointValue::Float(bits),
+            };
+            self.points.add(&labels, t, value);
+        }
+        for entry in entries("histograms") {
+            let value = PointValue::Histogram(Box::new(PlainHistogram::from_golden(&entry["h"])));
+            self.points.add(&labels, time(entry), value);
+        }
+        for entry in entries("exemplars") {
+            let found = FoundExemplar { t: time(entry), bits: hex(&entry["v"]), labels: set(&entry["labels"]) };
+            let all = self.exemplars.entry(labels.clone()).or_default();
+            if !all.contains(&found) {
+                all.push(found);
+            }
+        }
+    }
+
+    fn is_all_of(&self, server: &Server, what: &str) {
+        server.remote().read_all_points().assert_equals(&self.points, what);
+        assert_eq!(stored_exemplars(server), self.exemplars, "{what}");
+    }
 }
 
 #[test]
@@ -273,12 +333,12 @@ fn exemplars_are_stored_repeated_and_refused_as_the_contract_says() {
         &["1 invalid labels (exemplars)"],
     );
     bench.refused("an unknown series", vec![exemplars("new", vec![exemplar(BEGIN, "6")])], &["series without samples"]);
-    let set = |name: &str, value: &str| vec![(name.to_owned(), value.to_owned())];
-    let of = |t, trace| (t, 0.25_f64.to_bits(), set("trace_id", trace));
-    let expected = vec![
-        (set("__name__", "a"), vec![of(BEGIN, "1"), of(BEGIN + 1, "2"), of(BEGIN + 2, "5")]),
-        (set("__name__", "h"), vec![of(BEGIN, "3"), of(BEGIN + 9, "4")]),
-    ];
+    let pair = |name: &str, value: &str| vec![(name.to_owned(), value.to_owned())];
+    let of = |t, trace| FoundExemplar { t, bits: 0.25_f64.to_bits(), labels: pair("trace_id", trace) };
+    let expected = BTreeMap::from([
+        (pair("__name__", "a"), vec![of(BEGIN, "1"), of(BEGIN + 1, "2"), of(BEGIN + 2, "5")]),
+        (pair("__name__", "h"), vec![of(BEGIN, "3"), of(BEGIN + 9, "4")]),
+    ]);
     assert_eq!(stored_exemplars(&bench.server), expected);
     let points = [floats("a", &[(BEGIN, 1.0), (BEGIN + 2, 2.0)]), histograms("h", vec![integer(BEGIN, 7)])];
     bench.holds(&points, "points beside exemplars");
@@ -347,58 +407,19 @@ fn recorded_requests_of_a_real_sender_come_back_whole() {
     // They may be ahead of this machine's clock.
     let launch = || Launch::narthex(&place.path().join("data")).flag("--storage.remote.write-max-future=100y");
     let server = launch().start();
-    let mut expected = Points::new();
-    let mut of_exemplars = std::collections::BTreeMap::<LabelSet, Vec<(i64, u64, LabelSet)>>::new();
+    let mut expected = Recorded::default();
     for number in RECORDED {
         let body = std::fs::read(golden::folder("wire/rw1").join(format!("{number}.body"))).expect("a recorded body");
         let answer = server.http.post(WRITE, &WRITE_HEADERS, &body);
         assert_eq!(answer.status, 204, "request {number}: {}", answer.text());
         let recorded: Json = serde_json::from_str(&golden::text("wire/rw1", &format!("{number}.json"))).expect("JSON");
-        for series in recorded["decoded"]["timeseries"].as_array().into_iter().flatten() {
-            let set = |json: &Json| -> LabelSet {
-                let pairs = json.as_object().expect("labels").iter();
-                pairs.map(|(name, value)| (name.clone(), value.as_str().expect("a text").to_owned())).collect()
-            };
-            let hex = |json: &Json| u64::from_str_radix(json.as_str().expect("bits"), 16).expect("bits");
-            let labels = set(&series["labels"]);
-            for sample in series["samples"].as_array().into_iter().flatten() {
-                let t = sample["t"].as_i64().expect("a time");
-                let bits = hex(&sample["v"]);
-                let before = expected.last_before(&labels, t);
-                let value = match before {
-                    // A series of histograms ends with a histogram, though the marker is sent as a float.
-                    Some(PointValue::Histogram(before)) if bits == STALE => {
-                        PointValue::Histogram(Box::new(PlainHistogram {
-                            float: before.float,
-                            sum: STALE,
-                            ..PlainHistogram::default()
-                        }))
-                    }
-                    _ => PointValue::Float(bits),
-                };
-                expected.add(&labels, t, value);
-            }
-            for entry in series["histograms"].as_array().into_iter().flatten() {
-                let value = PointValue::Histogram(Box::new(PlainHistogram::from_golden(&entry["h"])));
-                expected.add(&labels, entry["t"].as_i64().expect("a time"), value);
-            }
-            for entry in series["exemplars"].as_array().into_iter().flatten() {
-                let found = (entry["t"].as_i64().expect("a time"), hex(&entry["v"]), set(&entry["labels"]));
-                let all = of_exemplars.entry(labels.clone()).or_default();
-                if !all.contains(&found) {
-                    all.push(found);
-                }
-            }
-        }
+        recorded["decoded"]["timeseries"].as_array().into_iter().flatten().for_each(|series| expected.add(series));
     }
-    assert!(expected.count() > 70 && expected.histogram_count() >= 6, "{expected:?}");
-    let of_exemplars: Vec<_> = of_exemplars.into_iter().collect();
-    server.remote().read_all_points().assert_equals(&expected, "recorded requests");
-    assert_eq!(stored_exemplars(&server), of_exemplars);
+    let points = &expected.points;
+    assert!(points.count() > 70 && points.histogram_count() >= 6 && expected.exemplars.len() == 3, "{points:?}");
+    expected.is_all_of(&server, "recorded requests");
     server.kill();
-    let server = launch().start();
-    server.remote().read_all_points().assert_equals(&expected, "recorded requests after a kill");
-    assert_eq!(stored_exemplars(&server), of_exemplars);
+    expected.is_all_of(&launch().start(), "recorded requests after a kill");
 }
 
 #[test]
