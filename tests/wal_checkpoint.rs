@@ -16,7 +16,7 @@ use narthex::tsdb::fs::crash_disk::{Call, CrashDisk};
 use narthex::tsdb::fs::fault;
 use narthex::tsdb::wal::batch::Batch;
 use narthex::tsdb::wal::checkpoint::{last_checkpoint, list_checkpoints, unfinished_path};
-use narthex::tsdb::wal::checkpoint_rules::{CheckpointStats, HistogramRecords};
+use narthex::tsdb::wal::checkpoint_rules::CheckpointStats;
 use narthex::tsdb::wal::checkpoint_writer::{CheckpointJob, CheckpointWriteError, write_checkpoint};
 use narthex::tsdb::wal::commit::{Health, SyncMode, Wal, WalOptions};
 use narthex::tsdb::wal::compression::{Compression, Compressor};
@@ -41,7 +41,6 @@ use support::golden;
 use support::log_entries::{LogEntry, entries_of, read_log, read_records, staying};
 
 const SEGMENT: u64 = 64 * 1024;
-const BOTH: [HistogramRecords; 2] = [HistogramRecords::ByTime, HistogramRecords::All];
 
 fn job<'a>(wal: &'a Path, keep: &'a dyn Fn(SeriesRef) -> bool, disk: &CrashDisk) -> CheckpointJob<'a> {
     let segments = list_segments(wal).unwrap();
@@ -51,7 +50,6 @@ fn job<'a>(wal: &'a Path, keep: &'a dyn Fn(SeriesRef) -> bool, disk: &CrashDisk)
         last: segments.last().unwrap().number,
         mint: i64::MIN,
         keep,
-        histograms: HistogramRecords::ByTime,
         compression: Compression::Snappy,
         segment_size: SEGMENT,
         disk: Arc::new(disk.clone()),
@@ -99,15 +97,14 @@ fn of_golden_logs_stays_what_the_rules_say() {
         let mut times: Vec<_> = before.iter().filter(|e| e.t != 0).map(|entry| entry.t).collect();
         times.sort_unstable();
         let middle = times[times.len() / 2];
-        for (mint, histograms) in [i64::MIN, middle, i64::MAX].iter().flat_map(|m| BOTH.map(|h| (*m, h))) {
+        for mint in [i64::MIN, middle, i64::MAX] {
             for keep in [all, odd] {
                 let place = tempfile::tempdir().unwrap();
                 let wal = golden::unpack(case, place.path()).join("wal");
-                let stats =
-                    write_checkpoint(&CheckpointJob { mint, histograms, ..job(&wal, &keep, &CrashDisk::new()) });
+                let stats = write_checkpoint(&CheckpointJob { mint, ..job(&wal, &keep, &CrashDisk::new()) });
                 let stats = stats.unwrap();
-                let expected = staying(&before, mint, &keep, histograms);
-                let what = format!("{case} from {mint}, {histograms:?}");
+                let expected = staying(&before, mint, &keep);
+                let what = format!("{case} from {mint}");
                 assert_same(&read_log(&wal), &expected, &what);
                 assert_counts(stats, &before, &expected, &what);
             }
@@ -265,35 +262,17 @@ proptest! {
         parts in [proptest::collection::vec(records(), 1..4), proptest::collection::vec(records(), 1..3)],
         mints in (-1i64..101).prop_flat_map(|first| (Just(first), first..102)),
         kept in proptest::collection::btree_set(1..=SERIES, 0..SERIES as usize),
-        all_histograms in any::<bool>(),
     ) {
         let place = tempfile::tempdir().unwrap();
         let wal = place.path().join("wal");
         let disk = CrashDisk::new();
-        let histograms = BOTH[usize::from(all_histograms)];
         let keep = |series: SeriesRef| kept.contains(&series.0);
         for (part, mint) in parts.iter().zip([mints.0, mints.1]) {
             part.iter().for_each(|records| write_segment(&wal, records, &disk));
-            let expected = staying(&read_log(&wal), mint, &keep, histograms);
-            write_checkpoint(&CheckpointJob { mint, histograms, ..job(&wal, &keep, &disk) }).unwrap();
+            let expected = staying(&read_log(&wal), mint, &keep);
+            write_checkpoint(&CheckpointJob { mint, ..job(&wal, &keep, &disk) }).unwrap();
             prop_assert_eq!(read_log(&wal), expected);
         }
-    }
-}
-
-#[test]
-fn a_series_whose_histograms_stand_behind_the_checkpoint_stays_with_all_histograms() {
-    for histograms in BOTH {
-        let place = tempfile::tempdir().unwrap();
-        let wal = place.path().join("wal");
-        let disk = CrashDisk::new();
-        for one in [record(1, &[(1, 0, 0), (2, 0, 0)]), record(7, &[(2, 5, 1)]), record(2, &[(1, 7, 1)])] {
-            write_segment(&wal, &[one], &disk);
-        }
-        write_checkpoint(&CheckpointJob { last: 0, histograms, ..job(&wal, &|_| false, &disk) }).unwrap();
-        let named: Vec<_> =
-            read_log(&wal).iter().filter(|e| e.kind == RecordKind::Series).map(|e| e.series.0).collect();
-        assert_eq!(named, if histograms == HistogramRecords::All { vec![2] } else { vec![] });
     }
 }
 
@@ -354,7 +333,7 @@ impl Log {
     }
 
     fn truncate(&self) -> Result<Truncated, TruncateError> {
-        Truncation { mint: self.mint(), keep: &self.keep(), histograms: HistogramRecords::ByTime }.run(&self.wal)
+        Truncation { mint: self.mint(), keep: &self.keep() }.run(&self.wal)
     }
 }
 
@@ -379,7 +358,7 @@ fn assert_needed(dir: &Path, before: &[LogEntry], mint: i64, keep: &dyn Fn(Serie
         })
     };
     let (found_counts, before_counts) = (count(&found), count(before));
-    for (entry, times) in count(&staying(before, mint, keep, HistogramRecords::ByTime)) {
+    for (entry, times) in count(&staying(before, mint, keep)) {
         assert_eq!(found_counts.get(&entry), Some(&times), "{what}: {entry:?}");
     }
     for (entry, times) in &found_counts {
@@ -455,8 +434,7 @@ fn requests_are_logged_while_the_log_is_truncated() {
     log.disk.set_sync_delay(std::time::Duration::from_millis(2));
     let wal = &log.wal;
     let truncated = std::thread::scope(|scope| {
-        let truncating =
-            scope.spawn(|| Truncation { mint, keep: &keep, histograms: HistogramRecords::ByTime }.run(wal));
+        let truncating = scope.spawn(|| Truncation { mint, keep: &keep }.run(wal));
         for number in 0..50 {
             let mut batch = Batch::default();
             batch.push_sample(SeriesRef(log.next as u64), Sample::new(1_000_000 + number, 1.0));
@@ -470,7 +448,7 @@ fn requests_are_logged_while_the_log_is_truncated() {
     let late: Vec<_> = read_log(&log.dir).into_iter().filter(|entry| entry.t >= 1_000_000).map(|e| e.t).collect();
     assert_eq!(late, (1_000_000..1_000_050).collect::<Vec<_>>());
     let old: Vec<_> = read_log(&log.dir);
-    for entry in staying(&before, mint, &keep, HistogramRecords::ByTime) {
+    for entry in staying(&before, mint, &keep) {
         assert!(old.contains(&entry), "{entry:?}");
     }
 }
@@ -588,11 +566,9 @@ fn damage_is_named_and_nothing_changes() {
         let wal = place.path().join(reason);
         let disk = CrashDisk::new();
         write_segment(&wal, &[record(1, &[(1, 0, 0)]), bad.to_vec()], &disk);
-        for histograms in BOTH {
-            let error = write_checkpoint(&CheckpointJob { histograms, ..job(&wal, &all, &disk) }).unwrap_err();
-            assert!(error.is_damage() && error.to_string().contains(reason), "{error}");
-            assert_eq!(names(&wal), ["00000000".to_owned()].into());
-        }
+        let error = write_checkpoint(&job(&wal, &all, &disk)).unwrap_err();
+        assert!(error.is_damage() && error.to_string().contains(reason), "{error}");
+        assert_eq!(names(&wal), ["00000000".to_owned()].into());
     }
 }
 

@@ -15,11 +15,14 @@ pub(crate) struct Holds<'a> {
     pub(crate) directory: &'a Path,
     /// What is kept, in words.
     pub(crate) retention: &'a str,
+    /// How late a sample may be, ms; 0 for not at all.
+    pub(crate) out_of_order_window_ms: i64,
 }
 
 /// The text.
 pub(crate) fn text(flags: &ServeFlags, holds: &Holds<'_>) -> String {
-    let Holds { addresses, directory, retention } = holds;
+    let Holds { addresses, directory, retention, .. } = holds;
+    let window = window(holds.out_of_order_window_ms);
     let mut text = format!("\nnarthex {VERSION} is ready\n\n");
     for address in *addresses {
         let place = place(*address);
@@ -52,12 +55,20 @@ pub(crate) fn text(flags: &ServeFlags, holds: &Holds<'_>) -> String {
         text,
         "  directory      {}\n  \
            retention      {retention}\n  \
-           out of order   no window in this version: samples older than their series' newest are refused\n  \
+           out of order   {window}\n  \
            log sync       {sync}\n  \
            access         no authentication, no TLS: whoever reaches the port can read and write\n\n",
         directory.display()
     );
     text
+}
+
+/// How late samples may be.
+fn window(window_ms: i64) -> String {
+    match u64::try_from(window_ms) {
+        Ok(0) | Err(_) => "samples older than their series' newest are refused".to_owned(),
+        Ok(window) => format!("samples are taken up to {} late", units::display(Duration::from_millis(window))),
+    }
 }
 
 /// What is kept.
@@ -120,7 +131,8 @@ mod tests {
         let Command::Serve(flags) = Cli::parse_from(["narthex", "serve"]).command;
         let text = {
             let addresses = ["0.0.0.0:9201".parse().unwrap(), "[::1]:7".parse().unwrap()];
-            text(&flags, &Holds { addresses: &addresses, directory: Path::new("/data"), retention: "15d" })
+            let (directory, out_of_order_window_ms) = (Path::new("/data"), 7_200_000);
+            text(&flags, &Holds { addresses: &addresses, directory, retention: "15d", out_of_order_window_ms })
         };
         for part in [
             "http://localhost:9201/api/v1/write",
@@ -128,6 +140,7 @@ mod tests {
             "\nremote_write:\n  - url: http://localhost:9201/api/v1/write\nremote_read:\n",
             "directory      /data\n",
             "retention      15d\n",
+            "out of order   samples are taken up to 2h late\n",
             "interval: a power cut may cost the last 1s",
             "no authentication",
         ] {

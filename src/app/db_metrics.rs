@@ -112,11 +112,6 @@ const GAUGES: &[Number] = &[
     ("prometheus_tsdb_symbol_table_size_bytes", "Size of symbol table in memory for loaded blocks.", |stats| {
         &stats.symbol_table_bytes
     }),
-    (
-        "narthex_tsdb_head_compaction_held",
-        "Whether no blocks are made of the head, as its log has samples that this version does not serve.",
-        |stats| &stats.head_compaction_held,
-    ),
 ];
 
 /// A name, what it means and where it stands.

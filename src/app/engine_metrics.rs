@@ -31,7 +31,7 @@ impl ReplayMetrics {
         let millis = u64::try_from(report.took.as_millis()).unwrap_or(u64::MAX);
         self.duration_ms.store(millis, Ordering::Relaxed);
         self.corruptions.inc_by(u64::from(report.repaired.is_some()));
-        self.unknown_refs.inc_by(report.replay.unknown_refs);
+        self.unknown_refs.inc_by(report.replay.unknown_refs + report.replay.metadata_unknown);
     }
 }
 
@@ -124,6 +124,16 @@ fn register_head(registry: &mut Registry, db: &Arc<Db>) {
         head(|head| count(&head.stats().samples_appended)),
     );
     registry.gauge_fn(
+        "narthex_tsdb_head_metric_families",
+        "Metric families of which metadata is remembered for series yet to come.",
+        head(|head| head.metadata().families.len() as f64),
+    );
+    registry.counter_fn(
+        "narthex_tsdb_head_metadata_updates_total",
+        "Series that got new metadata: type, unit or help text.",
+        head(|head| count(&head.stats().metadata_updates)),
+    );
+    registry.gauge_fn(
         "prometheus_tsdb_head_chunks_storage_size_bytes",
         "Size of the chunks_head directory.",
         head(|head| head.chunk_files().size().unwrap_or(0) as f64),
@@ -213,6 +223,26 @@ fn register_log(registry: &mut Registry, db: &Arc<Db>) {
         "narthex_tsdb_wal_writes_total",
         "Groups written to the write log: each holds the records of all requests that waited.",
         log(|wal| count(&wal.stats().writes)),
+    );
+    let late_log = |value: fn(&Wal) -> f64| {
+        let db = db.clone();
+        move || db.wbl().map_or(0.0, value)
+    };
+    registry.gauge_fn(
+        "prometheus_tsdb_out_of_order_wbl_segment_current",
+        "Out-of-order write log segment index that TSDB is currently writing to.",
+        late_log(|wbl| count(&wbl.stats().segment)),
+    );
+    registry.counter_fn(
+        "prometheus_tsdb_out_of_order_wbl_writes_failed_total",
+        "Total number of out-of-order write log writes that failed.",
+        late_log(|wbl| count(&wbl.stats().write_failures)),
+    );
+    let dir = db.options().dir.join("wbl");
+    registry.gauge_fn(
+        "prometheus_tsdb_out_of_order_wbl_storage_size_bytes",
+        "Size of the out-of-order write log directory.",
+        move || folder_size(&dir) as f64,
     );
     let dir = db.options().dir.join("wal");
     registry.gauge_fn("prometheus_tsdb_wal_storage_size_bytes", "Size of the write log directory.", move || {

@@ -13,6 +13,7 @@ use crate::tsdb::chunk::float_chunk::FloatEncoding;
 use crate::tsdb::db::Db;
 use crate::tsdb::db::error::MaintenanceError;
 use crate::tsdb::db::settings::Settings;
+use crate::tsdb::wal::record::open_record::StartRecords;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -36,6 +37,11 @@ pub enum ConfigError {
         /// Why not.
         why: io::Error,
     },
+    /// Start timestamps are to be kept in chunks that have no place for them.
+    #[error(
+        "storage.tsdb.chunk_encoding.floats must be xor2 with --enable-feature=st-storage: xor has no place for start timestamps"
+    )]
+    StartsInXor,
     /// The database does not take it.
     #[error("the configuration can't be applied: {0}")]
     Apply(#[from] MaintenanceError),
@@ -129,6 +135,9 @@ impl Reloader {
 
 /// Whether settings can hold on this machine; warns of what is meant otherwise than it looks.
 pub(crate) fn check(settings: &Settings, db: &Db) -> Result<(), ConfigError> {
+    if db.options().starts == StartRecords::V2 && settings.float_encoding == FloatEncoding::Xor {
+        return Err(ConfigError::StartsInXor);
+    }
     let retention = &settings.retention;
     if retention.percentage == 0.0 {
         return Ok(());

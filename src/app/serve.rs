@@ -206,7 +206,9 @@ fn announce(flags: &ServeFlags, addresses: &[SocketAddr], db: &Db) {
     } else {
         banner::retention(&retention)
     };
-    let text = banner::text(flags, &Holds { addresses, directory: &directory, retention: &retention });
+    let out_of_order_window_ms = db.settings().out_of_order_window_ms;
+    let holds = Holds { addresses, directory: &directory, retention: &retention, out_of_order_window_ms };
+    let text = banner::text(flags, &holds);
     // Nobody may be there to read it.
     let _ = std::io::stdout().write_all(text.as_bytes()).and_then(|()| std::io::stdout().flush());
     tracing::info!("ready for requests");

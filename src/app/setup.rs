@@ -6,11 +6,12 @@ use crate::app::reload::ReloadMetrics;
 use crate::config::flags::{Feature, ServeFlags, StorageFlags, WalCompression, WalSync, WriteFlags};
 use crate::metrics::process::Process;
 use crate::metrics::registry::Registry;
+use crate::remote::limits::{LabelLimits, WriteLimits};
 use crate::remote::metadata::MetadataLimits;
 use crate::remote::metrics::{ReadMetrics, WriteMetrics};
 use crate::remote::read::ReadLimits;
 use crate::remote::reader::CountLimits;
-use crate::remote::write::{LabelLimits, WriteLimits, Writer};
+use crate::remote::write::Writer;
 use crate::server::admission::{ByteBudget, Gate, Queue};
 use crate::server::body::{AnswerLimits, BodyLimits};
 use crate::server::context::{Context, SharedContext};
@@ -19,12 +20,14 @@ use crate::server::control::{Access, ControlPair, Orders};
 use crate::server::http_metrics::HttpMetrics;
 use crate::server::lifecycle::{Lifecycle, Phase};
 use crate::server::listener::ConnectionMetrics;
+use crate::tsdb::chunk::any_chunk::HistogramStarts;
 use crate::tsdb::db::Db;
 use crate::tsdb::db::disk_guard::Reserve;
 use crate::tsdb::db::options::{DbOptions, HeadAtStop};
 use crate::tsdb::db::settings::Settings;
 use crate::tsdb::wal::commit::SyncMode;
 use crate::tsdb::wal::compression::Compression;
+use crate::tsdb::wal::record::open_record::StartRecords;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -67,6 +70,12 @@ pub(crate) fn db_options(flags: &StorageFlags, settings: Settings) -> DbOptions 
             HeadAtStop::Snapshot
         } else {
             HeadAtStop::InLog
+        },
+        starts: if flags.features.contains(&Feature::StStorage) { StartRecords::V2 } else { StartRecords::V1 },
+        histogram_starts: if flags.features.contains(&Feature::HistogramsStEncoding) {
+            HistogramStarts::Kept
+        } else {
+            HistogramStarts::Dropped
         },
         disk_reserve: flags.disk_reserve.map_or(Reserve::Default, |size| Reserve::Bytes(size.0)),
         settings,

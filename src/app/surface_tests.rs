@@ -69,6 +69,45 @@ async fn bad_reads_are_400_and_too_many_at_once_503() {
 }
 
 #[tokio::test]
+async fn metadata_is_answered_in_the_form_of_prometheus() {
+    let edge = Edge::ready(&[]).await;
+    let family = |name: &str, kind: i32, help: &str| pb::MetricMetadata {
+        r#type: kind,
+        metric_family_name: name.to_owned(),
+        help: help.to_owned(),
+        unit: String::new(),
+    };
+    let mut written = request(vec![series("a", &[(now_ms(), 1.0)]), series("b_bucket", &[(now_ms(), 1.0)])]);
+    let entries = pb::WriteRequest {
+        timeseries: Vec::new(),
+        metadata: vec![family("a", 2, "\"quoted\""), family("b", 3, ""), family("no_series", 2, "")],
+    };
+    written.extend(entries.encode_to_vec());
+    assert_eq!(edge.write(pack(&written)).await.status, StatusCode::NO_CONTENT);
+    let a = r#""a":[{"type":"gauge","unit":"","help":"\"quoted\""}]"#;
+    let b = r#""b":[{"type":"histogram","unit":"","help":""}]"#;
+    for (query, data) in [
+        ("", format!("{a},{b}")),
+        ("?metric=b", b.to_owned()),
+        ("?metric=b_bucket", String::new()),
+        ("?limit=1", a.to_owned()),
+        ("?limit=0", String::new()),
+        ("?limit=-1&limit_per_metric=1", format!("{a},{b}")),
+    ] {
+        let got = edge.get(&format!("/api/v1/metadata{query}")).await;
+        assert_eq!((got.status, got.header("content-type")), (StatusCode::OK, "application/json"));
+        assert_eq!(got.text(), format!("{{\"status\":\"success\",\"data\":{{{data}}}}}"), "{query}");
+    }
+    let got = edge.get("/api/v1/metadata?limit=many").await;
+    assert_eq!(got.status, StatusCode::BAD_REQUEST);
+    assert_eq!(got.text(), r#"{"status":"error","errorType":"bad_data","error":"limit must be a number"}"#);
+    assert_eq!(edge.post("/api/v1/metadata").await.status, StatusCode::METHOD_NOT_ALLOWED);
+    let got = Edge::starting(&[]).await.get("/api/v1/metadata").await;
+    assert_eq!(got.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert!(got.text().contains("\"errorType\":\"unavailable\""), "{}", got.text());
+}
+
+#[tokio::test]
 async fn an_export_is_json_lines() {
     let edge = Edge::ready(&[]).await;
     let now = now_ms();

@@ -1,6 +1,7 @@
 //! The configuration file: Prometheus's YAML, read strictly.
 //!
-//! So far the section `storage` is known: of `storage.tsdb` the `retention`, `stale_series_compaction_threshold` and `chunk_encoding`, and `storage.exemplars`. Any other section, and any field whose feature is not built yet, is an error
+//! So far the section `storage` is known: of `storage.tsdb` the `retention`, `out_of_order_time_window`, `stale_series_compaction_threshold`
+//! and `chunk_encoding`, and `storage.exemplars`. Any other section, and any field that is not known, is an error
 //! that names it: a setting is never ignored.
 
 use crate::config::units;
@@ -43,6 +44,8 @@ pub struct TsdbSection {
     pub stale_series_threshold: f64,
     /// Where it is named.
     pub float_encoding: Option<FloatEncoding>,
+    /// How late a sample may be, where it is named; zero for not at all.
+    pub out_of_order_window: Option<Duration>,
 }
 
 /// What the file says of the retention; 0 is no limit.
@@ -112,7 +115,7 @@ struct Storage {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Tsdb {
-    out_of_order_time_window: Option<String>,
+    out_of_order_time_window: Option<Text>,
     stale_series_compaction_threshold: Option<f64>,
     chunk_encoding: Option<ChunkEncoding>,
     retention: Option<Retention>,
@@ -163,9 +166,6 @@ fn parse(text: &str) -> Result<ConfigFile, Problem> {
     let Some(storage) = file.unwrap_or_default().storage else {
         return Ok(ConfigFile::default());
     };
-    if let Some(field) = unbuilt_field(&storage) {
-        return Err(wrong_field(text, field, "is not supported by this version of narthex; leave it out"));
-    }
     let tsdb = storage.tsdb.map(|tsdb| tsdb_section(text, tsdb)).transpose()?;
     let max_exemplars = storage.exemplars.and_then(|section| section.max_exemplars);
     // As in Prometheus, less than none is none.
@@ -190,8 +190,14 @@ fn tsdb_section(text: &str, section: Tsdb) -> Result<TsdbSection, Problem> {
             return Err(wrong_field(text, field, &format!("is either xor or xor2, or left out; it is {other:?}")));
         }
     };
+    let out_of_order_window = match section.out_of_order_time_window.map(Text::into_string) {
+        Some(window) => Some(units::duration(&window).map_err(|error| {
+            wrong_field(text, "storage.tsdb.out_of_order_time_window", &format!("can't be: {error}"))
+        })?),
+        None => None,
+    };
     let retention = section.retention.map(|section| retention_section(text, section)).transpose()?;
-    Ok(TsdbSection { retention, stale_series_threshold: threshold, float_encoding })
+    Ok(TsdbSection { retention, stale_series_threshold: threshold, float_encoding, out_of_order_window })
 }
 
 fn retention_section(text: &str, section: Retention) -> Result<RetentionSection, Problem> {
@@ -246,17 +252,6 @@ fn unknown_section(text: &str) -> Result<Option<Problem>, Problem> {
     }))
 }
 
-/// The first field that asks for something this version does not do.
-fn unbuilt_field(storage: &Storage) -> Option<&'static str> {
-    let window = storage.tsdb.as_ref().and_then(|tsdb| tsdb.out_of_order_time_window.as_deref());
-    let is_wanted = window.is_some_and(|window| !is_zero_duration(window));
-    is_wanted.then_some("storage.tsdb.out_of_order_time_window")
-}
-
-fn is_zero_duration(text: &str) -> bool {
-    units::duration(text).is_ok_and(|duration| duration.is_zero())
-}
-
 fn yaml_problem(error: &serde_yaml_ng::Error) -> Problem {
     let line = error.location().map(|location| location.line());
     Problem { line, message: error.to_string() }
@@ -294,14 +289,11 @@ mod tests {
         let global = problem("storage:\nglobal:\n  scrape_interval: 1s\n");
         assert_eq!(global.line, Some(2));
         assert!(global.message.contains("section global is not supported"), "{global:?}");
-        let window = problem("storage:\n  tsdb:\n    out_of_order_time_window: 30m\n");
-        assert_eq!(window.line, Some(3));
-        assert!(window.message.contains("storage.tsdb.out_of_order_time_window"), "{window:?}");
     }
 
     #[test]
     fn the_settings_of_the_database_are_read() {
-        let text = "storage:\n  tsdb:\n    stale_series_compaction_threshold: 0.25\n    chunk_encoding:\n      floats: xor2\n    \
+        let text = "storage:\n  tsdb:\n    out_of_order_time_window: 90m\n    stale_series_compaction_threshold: 0.25\n    chunk_encoding:\n      floats: xor2\n    \
                     retention:\n      time: 30d\n      size: 1.5GB\n      percentage: 80\n";
         let retention =
             RetentionSection { time: Duration::from_secs(30 * 86_400), size: Bytes(3 << 29), percentage: 80.0 };
@@ -310,7 +302,8 @@ mod tests {
             TsdbSection {
                 retention: Some(retention),
                 stale_series_threshold: 0.25,
-                float_encoding: Some(FloatEncoding::Xor2)
+                float_encoding: Some(FloatEncoding::Xor2),
+                out_of_order_window: Some(Duration::from_secs(90 * 60)),
             }
         );
         assert_eq!(
@@ -339,6 +332,8 @@ mod tests {
             ("retention: {percentage: -1}", "storage.tsdb.retention.percentage"),
             ("retention: {percentage: .nan}", "storage.tsdb.retention.percentage"),
             ("stale_series_compaction_threshold: 1.5", "storage.tsdb.stale_series_compaction_threshold"),
+            ("out_of_order_time_window: soon", "storage.tsdb.out_of_order_time_window"),
+            ("out_of_order_time_window: -1h", "storage.tsdb.out_of_order_time_window"),
             ("chunk_encoding: {floats: gorilla}", "storage.tsdb.chunk_encoding.floats"),
         ] {
             let name = field.rsplit('.').next().unwrap();

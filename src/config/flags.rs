@@ -230,6 +230,10 @@ pub enum Feature {
     Xor2Encoding,
     /// Changes nothing: exemplars are always kept, as many as `storage.exemplars.max_exemplars` says.
     ExemplarStorage,
+    /// Store when the count of a sample began, where its sender says so; chunks of floats must be xor2 for it.
+    StStorage,
+    /// Write chunks of native histograms in the encodings that have a place for it.
+    HistogramsStEncoding,
 }
 
 /// When the write-ahead log is synced to the disk.

@@ -2,7 +2,8 @@
 //!
 //! A section `storage.tsdb.retention` in the file replaces the flags as a whole: what it leaves out is then no limit. Without it the
 //! flags hold, and without these a retention of 15 days, which counts as chosen by nobody. A percentage makes the size void.
-//! A `chunk_encoding.floats` that the file leaves out is what it was at the start. Pure.
+//! A `chunk_encoding.floats` that the file leaves out is what it was at the start. An `out_of_order_time_window` that it leaves out is two
+//! hours, not 0 as in Prometheus: a backend with several senders has one that lags. Pure.
 
 use crate::config::file::ConfigFile;
 use crate::config::flags::{Feature, StorageFlags};
@@ -10,6 +11,9 @@ use crate::tsdb::chunk::float_chunk::FloatEncoding;
 use crate::tsdb::db::settings::{DEFAULT_RETENTION_MS, Retention, RetentionOrigin, Settings};
 use crate::tsdb::head::exemplars::DEFAULT_MAX_EXEMPLARS;
 use std::time::Duration;
+
+/// The out-of-order window where none is named.
+pub const DEFAULT_OUT_OF_ORDER_WINDOW: Duration = Duration::from_secs(2 * 3600);
 
 /// The settings at the start.
 #[must_use]
@@ -26,6 +30,7 @@ pub fn at_reload(flags: &StorageFlags, file: &ConfigFile, encoding: FloatEncodin
         retention: retention(flags, file),
         stale_series_threshold: file.tsdb.stale_series_threshold,
         float_encoding: file.tsdb.float_encoding.unwrap_or(encoding),
+        out_of_order_window_ms: millis(file.tsdb.out_of_order_window.unwrap_or(DEFAULT_OUT_OF_ORDER_WINDOW)),
         max_exemplars: file.max_exemplars.unwrap_or(DEFAULT_MAX_EXEMPLARS),
     }
 }
@@ -97,6 +102,14 @@ mod tests {
         assert_eq!(file("{time: 1h, percentage: 12.5}"), chosen(HOUR, 0, 12.5));
         assert_eq!(file("{}"), chosen(0, 0, 0.0));
         assert_eq!(retention(&flags, "storage: {tsdb: {}}"), chosen(48 * HOUR, 1 << 30, 0.0));
+    }
+
+    #[test]
+    fn late_samples_are_taken_for_two_hours_or_as_the_file_says() {
+        let window = |file: &str| at_start(&flags(&[]), &file::parse_for_tests(file)).out_of_order_window_ms;
+        assert_eq!(window(""), 2 * HOUR);
+        assert_eq!(window("storage: {tsdb: {out_of_order_time_window: 30m}}"), HOUR / 2);
+        assert_eq!(window("storage: {tsdb: {out_of_order_time_window: 0s}}"), 0);
     }
 
     #[test]

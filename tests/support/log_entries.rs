@@ -3,12 +3,11 @@
 //!
 //! An entry is compared by the bytes of a record that holds it alone, so that NaNs and signs count.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use narthex::model::refs::SeriesRef;
 use narthex::tsdb::wal::checkpoint::last_checkpoint;
-use narthex::tsdb::wal::checkpoint_rules::HistogramRecords;
 use narthex::tsdb::wal::reader::SegmentReader;
 use narthex::tsdb::wal::record::exemplars::{decode_exemplars, encode_exemplars};
 use narthex::tsdb::wal::record::histogram_encoder::{HistogramLayout, encode_float_histograms, encode_histograms};
@@ -109,33 +108,22 @@ pub(crate) fn entries_of(record: &[u8]) -> Vec<LogEntry> {
 }
 
 /// What is to stay of `entries`, in order: metadata last, the others as they came.
-pub(crate) fn staying(
-    entries: &[LogEntry],
-    mint: i64,
-    keep: &dyn Fn(SeriesRef) -> bool,
-    histograms: HistogramRecords,
-) -> Vec<LogEntry> {
-    let all_histograms = histograms == HistogramRecords::All;
-    let with_histograms: BTreeSet<SeriesRef> = match histograms {
-        HistogramRecords::All => entries.iter().filter(|e| e.is_histogram()).map(|e| e.series).collect(),
-        HistogramRecords::ByTime => BTreeSet::new(),
-    };
+pub(crate) fn staying(entries: &[LogEntry], mint: i64, keep: &dyn Fn(SeriesRef) -> bool) -> Vec<LogEntry> {
     let mut metadata = BTreeMap::new();
     let mut stay = Vec::new();
     for entry in entries {
-        let held = with_histograms.contains(&entry.series);
         let stays = match entry.kind {
-            RecordKind::Series => keep(entry.series) || held,
-            RecordKind::Tombstones => held || (keep(entry.series) && entry.t >= mint),
+            RecordKind::Series => keep(entry.series),
+            RecordKind::Tombstones => keep(entry.series) && entry.t >= mint,
             RecordKind::Metadata => {
-                if keep(entry.series) || held {
+                if keep(entry.series) {
                     metadata.insert(entry.series, entry.clone());
                 }
                 false
             }
             RecordKind::MmapMarkers => false,
             RecordKind::Unknown(_) => true,
-            _ => entry.t >= mint || (entry.is_histogram() && all_histograms),
+            _ => entry.t >= mint,
         };
         if stays {
             stay.push(entry.clone());

@@ -11,6 +11,8 @@
 //! buckets are left out. Ends of exponential buckets are computed, so their last digit may differ from Prometheus's.
 //! Exact fields are those that are stored, bucket counts made absolute; where the counts are floats they are bits, too.
 
+use crate::model::histogram::buckets;
+use crate::model::histogram::buckets::IntBuckets;
 use crate::model::histogram::{CUSTOM_BUCKETS_SCHEMA, CounterResetHint, FloatHistogram, Histogram, Span};
 use std::fmt::{Display, Write as _};
 
@@ -18,7 +20,7 @@ use std::fmt::{Display, Write as _};
 pub(super) fn push_numbers(text: &mut String, histogram: &FloatHistogram) {
     let (count, sum) = (Decimal(histogram.count), Decimal(histogram.sum));
     let _ = write!(text, "{{\"count\":\"{count}\",\"sum\":\"{sum}\"");
-    let filled = buckets(histogram).into_iter().filter(|bucket| bucket.count != 0.0);
+    let filled = all_buckets(histogram).into_iter().filter(|bucket| bucket.count != 0.0);
     let mut separator = ",\"buckets\":[";
     for Bucket { ends, lower, upper, count } in filled {
         let (lower, upper, count) = (Decimal(lower), Decimal(upper), Decimal(count));
@@ -34,8 +36,8 @@ pub(super) fn push_integer_bits(text: &mut String, histogram: &Histogram) {
         is_float: false,
         zero_count: histogram.zero_count.to_string(),
         count: histogram.count.to_string(),
-        positive: list(absolute(&histogram.positive_buckets)),
-        negative: list(absolute(&histogram.negative_buckets)),
+        positive: list(histogram.positive().map(|bucket| bucket.count)),
+        negative: list(histogram.negative().map(|bucket| bucket.count)),
     };
     push_fields(text, &frame_of(histogram), &counts);
 }
@@ -54,12 +56,12 @@ pub(super) fn push_float_bits(text: &mut String, histogram: &FloatHistogram) {
 
 /// The same histogram with counts that are floats, as Prometheus's query API has it.
 pub(super) fn to_float(histogram: &Histogram) -> FloatHistogram {
-    let floats = |deltas: &[i64]| absolute(deltas).map(|count| count as f64).collect();
+    let floats = |buckets: IntBuckets<'_>| buckets.map(|bucket| bucket.count as f64).collect();
     FloatHistogram {
         zero_count: histogram.zero_count as f64,
         count: histogram.count as f64,
-        positive_buckets: floats(&histogram.positive_buckets),
-        negative_buckets: floats(&histogram.negative_buckets),
+        positive_buckets: floats(histogram.positive()),
+        negative_buckets: floats(histogram.negative()),
         ..frame_of(histogram)
     }
 }
@@ -118,14 +120,6 @@ fn bits(value: &f64) -> String {
     format!("\"{:016x}\"", value.to_bits())
 }
 
-/// The counts that differ by these deltas, the first one from 0.
-fn absolute(deltas: &[i64]) -> impl Iterator<Item = i64> {
-    deltas.iter().scan(0i64, |count, delta| {
-        *count = count.wrapping_add(*delta);
-        Some(*count)
-    })
-}
-
 /// A bucket as people see it.
 struct Bucket {
     ends: u8,
@@ -135,12 +129,12 @@ struct Bucket {
 }
 
 /// The buckets, from the lowest one up. Source: `model/histogram` of Prometheus.
-fn buckets(histogram: &FloatHistogram) -> Vec<Bucket> {
+fn all_buckets(histogram: &FloatHistogram) -> Vec<Bucket> {
     let is_custom = histogram.schema == CUSTOM_BUCKETS_SCHEMA;
     let threshold = histogram.zero_threshold;
     // An end between the zero bucket's is where that one ends.
     let beside_zero = |end: f64| if end > 0.0 && end < threshold { threshold } else { end };
-    let positive = placed(&histogram.positive_spans, &histogram.positive_buckets).map(|(index, count)| {
+    let positive = histogram.positive().map(|buckets::Bucket { index, count }| {
         if is_custom {
             let end = |index: i64| custom_end(&histogram.custom_values, index);
             return Bucket { ends: if index == 0 { 3 } else { 0 }, lower: end(index - 1), upper: end(index), count };
@@ -148,8 +142,9 @@ fn buckets(histogram: &FloatHistogram) -> Vec<Bucket> {
         let lower = beside_zero(exponential_end(histogram.schema, index - 1));
         Bucket { ends: 0, lower, upper: exponential_end(histogram.schema, index), count }
     });
-    let mut all: Vec<Bucket> = placed(&histogram.negative_spans, &histogram.negative_buckets)
-        .map(|(index, count)| {
+    let mut all: Vec<Bucket> = histogram
+        .negative()
+        .map(|buckets::Bucket { index, count }| {
             let upper = -beside_zero(exponential_end(histogram.schema, index - 1));
             Bucket { ends: 1, lower: -exponential_end(histogram.schema, index), upper, count }
         })
@@ -160,16 +155,6 @@ fn buckets(histogram: &FloatHistogram) -> Vec<Bucket> {
     }
     all.extend(positive);
     all
-}
-
-/// Each count with the index of its bucket.
-fn placed(spans: &[Span], counts: &[f64]) -> impl Iterator<Item = (i64, f64)> {
-    let indices = spans.iter().scan(0i64, |next, span| {
-        let first = *next + i64::from(span.offset);
-        *next = first + i64::from(span.length);
-        Some(first..*next)
-    });
-    indices.flatten().zip(counts.iter().copied())
 }
 
 /// The upper end of a custom bucket.

@@ -1,9 +1,9 @@
 //! A line of an export: points of one series as a JSON object.
 
-use super::histogram::{push_float_bits, push_integer_bits, push_numbers, to_float};
 use crate::model::labels::Labels;
 use crate::model::sample::Sample;
 use crate::model::value::{Point, Value};
+use crate::server::export::histogram::{push_float_bits, push_integer_bits, push_numbers, to_float};
 use std::fmt::Write as _;
 
 /// Numbers in one line: a float is one, a histogram as many as it has buckets and one more.

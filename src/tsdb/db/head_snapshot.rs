@@ -25,7 +25,7 @@ const NOTHING: TimeRange = TimeRange { mint: i64::MIN, maxt: i64::MIN };
 impl Db {
     /// Writes the head down, if that is asked for. A failure costs the next start its time, and nothing else.
     pub(super) fn snapshot_head(&self, engine: &Engine) {
-        if self.options.head_at_stop != HeadAtStop::Snapshot || engine.is_head_held {
+        if self.options.head_at_stop != HeadAtStop::Snapshot {
             return;
         }
         let begun = Instant::now();

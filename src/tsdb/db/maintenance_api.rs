@@ -9,6 +9,7 @@ use crate::tsdb::db::Db;
 use crate::tsdb::db::clock::now_ms;
 use crate::tsdb::db::engine::Engine;
 use crate::tsdb::db::error::MaintenanceError;
+use crate::tsdb::db::late_log;
 use crate::tsdb::db::maintenance::opened;
 use crate::tsdb::db::maintenance::turn::Turn;
 use crate::tsdb::db::settings::Settings;
@@ -110,15 +111,30 @@ impl Db {
         replaced.map_err(|error| self.failed("remove a block that was cleaned", &error))
     }
 
-    /// Takes other settings; whatever is under way ends with the old ones.
+    /// Takes other settings; whatever is under way ends with the old ones. The log of out-of-order samples is begun where a window is set for the first time.
     ///
     /// # Errors
     /// [`MaintenanceError`] where they can't hold; then the old ones do.
     pub fn apply(&self, settings: Settings) -> Result<(), MaintenanceError> {
+        if let Some(engine) = self.engine.get() {
+            self.begin_late_log(engine, settings.out_of_order_window_ms)?;
+        }
         *self.settings.write() = settings;
         if let Some(engine) = self.engine.get() {
             engine.head.set_float_encoding(settings.float_encoding);
+            engine.head.set_out_of_order_window(settings.out_of_order_window_ms);
             engine.head.exemplars().configure(settings.exemplars());
+        }
+        Ok(())
+    }
+
+    /// Makes sure that late samples can be logged before any is taken.
+    fn begin_late_log(&self, engine: &Engine, window_ms: i64) -> Result<(), MaintenanceError> {
+        let _one_at_a_time = self.settings.write();
+        if window_ms > 0 && engine.wbl.get().is_none() {
+            let wbl =
+                late_log::open(&self.options).map_err(|error| self.failed("begin the out-of-order log", &error))?;
+            let _ = engine.wbl.set(wbl);
         }
         Ok(())
     }

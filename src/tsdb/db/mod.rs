@@ -11,6 +11,7 @@
 //! | [`querier`]   | samples out                                             |
 //! | [`metadata`]  | type, unit and help text of metrics                     |
 //! | `lookup`      | one series of one block                                 |
+//! | [`rejections`] | samples refused for their time, counted              |
 //! | `repeats`     | old samples that are stored already                     |
 //! | [`blocks`]    | the blocks that are open                                |
 //! | [`clock`]     | the time                                                |
@@ -35,6 +36,7 @@ pub mod disk_guard;
 mod engine;
 pub mod error;
 pub mod head_snapshot;
+pub mod late_log;
 pub mod lock;
 mod lookup;
 pub mod maintenance;
@@ -43,6 +45,7 @@ pub mod metadata;
 pub mod open;
 pub mod options;
 pub mod querier;
+pub mod rejections;
 mod repeats;
 pub mod retention_hold;
 pub mod settings;
@@ -59,6 +62,7 @@ use crate::tsdb::db::lock::DirLock;
 use crate::tsdb::db::maintenance::bell::Bell;
 use crate::tsdb::db::options::DbOptions;
 use crate::tsdb::db::querier::Querier;
+use crate::tsdb::db::rejections::Rejections;
 use crate::tsdb::db::retention_hold::RetentionHold;
 use crate::tsdb::db::settings::Settings;
 use crate::tsdb::db::stats::DbStats;
@@ -121,7 +125,7 @@ impl Db {
     /// Whether writes are taken, and if not, why.
     #[must_use]
     pub fn health(&self) -> DbHealth {
-        match self.engine.get().map(|engine| engine.wal.health()) {
+        match self.engine.get().map(Engine::log_health) {
             None => DbHealth::Good,
             Some(Health::Good) => self.check_disk().map_or(DbHealth::Good, DbHealth::ReadOnly),
             Some(Health::NoSpace(cause)) => DbHealth::ReadOnly(cause),
@@ -162,7 +166,7 @@ impl Db {
         let engine = self.engine.get().ok_or(Unavailable::Replaying)?;
         if let Some(cause) = self.check_disk() {
             // The log tries again only in `Appender::new`: below the reserve not at all.
-            return Err(match engine.wal.health() {
+            return Err(match engine.log_health() {
                 Health::Good => Unavailable::ReadOnly(cause),
                 Health::NoSpace(cause) => Unavailable::ReadOnly(cause),
                 Health::Broken(cause) => Unavailable::Broken(cause),
@@ -201,6 +205,18 @@ impl Db {
         self.engine.get().map(|engine| &engine.wal)
     }
 
+    /// The log of out-of-order samples, once there is one; for status pages and metrics.
+    #[must_use]
+    pub fn wbl(&self) -> Option<&Wal> {
+        self.engine.get().and_then(|engine| engine.wbl.get())
+    }
+
+    /// How many samples were refused for their time, once the database is ready.
+    #[must_use]
+    pub fn rejections(&self) -> Option<&Rejections> {
+        self.engine.get().map(|engine| &engine.rejections)
+    }
+
     /// Takes no more writes, brings the log and the full chunks to the disk, and gives the directory free.
     ///
     /// # Errors
@@ -214,6 +230,7 @@ impl Db {
             let _turn = engine.turns.take();
             let synced = engine.head.chunk_files().sync();
             engine.wal.close()?;
+            engine.wbl.get().map_or(Ok(()), Wal::close)?;
             match synced {
                 // A snapshot stands beside the full chunks: without them it would hide what the log has.
                 Ok(()) => self.snapshot_head(engine),

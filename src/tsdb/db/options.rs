@@ -1,11 +1,13 @@
 //! What a database is opened with.
 
+use crate::tsdb::chunk::any_chunk::HistogramStarts;
 use crate::tsdb::db::disk_guard::Reserve;
 use crate::tsdb::db::settings::Settings;
 use crate::tsdb::fs::disk::Disk;
 use crate::tsdb::fs::os_disk::OsDisk;
 use crate::tsdb::wal::commit::SyncMode;
 use crate::tsdb::wal::compression::Compression;
+use crate::tsdb::wal::record::open_record::StartRecords;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -35,6 +37,10 @@ pub struct DbOptions {
     pub uploads_file: Option<PathBuf>,
     /// What becomes of the head at a clean stop.
     pub head_at_stop: HeadAtStop,
+    /// Whether start timestamps of what is appended are kept. Chunks of floats must then be XOR2.
+    pub starts: StartRecords,
+    /// Whether new chunks of histograms have a place for them.
+    pub histogram_starts: HistogramStarts,
     /// Space that must stay free for writes to be taken.
     pub disk_reserve: Reserve,
     /// What can be changed later; these hold first.
@@ -68,6 +74,8 @@ impl DbOptions {
             max_block_range_ms: None,
             uploads_file: None,
             head_at_stop: HeadAtStop::InLog,
+            starts: StartRecords::V1,
+            histogram_starts: HistogramStarts::Dropped,
             disk_reserve: Reserve::Default,
             settings: Settings::default(),
             disk: Arc::new(OsDisk),

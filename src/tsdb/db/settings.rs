@@ -15,6 +15,8 @@ pub struct Settings {
     pub stale_series_threshold: f64,
     /// In which encoding new chunks of floats are written.
     pub float_encoding: FloatEncoding,
+    /// How far behind the newest sample of the head a sample may be that is older than the newest of its series, ms; 0 for none.
+    pub out_of_order_window_ms: i64,
     /// How many exemplars are kept; 0: none.
     pub max_exemplars: usize,
 }
@@ -23,7 +25,7 @@ impl Settings {
     /// How exemplars are kept.
     #[must_use]
     pub fn exemplars(&self) -> ExemplarOptions {
-        ExemplarOptions { max: self.max_exemplars, out_of_order_window_ms: 0 }
+        ExemplarOptions { max: self.max_exemplars, out_of_order_window_ms: self.out_of_order_window_ms }
     }
 }
 
@@ -58,6 +60,7 @@ impl Default for Settings {
             retention: Retention::default(),
             stale_series_threshold: 0.0,
             float_encoding: FloatEncoding::Xor,
+            out_of_order_window_ms: 0,
             max_exemplars: DEFAULT_MAX_EXEMPLARS,
         }
     }

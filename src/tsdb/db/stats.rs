@@ -21,7 +21,7 @@ pub const COMPACTION_SECONDS_BOUNDS: [f64; 14] =
 pub struct DbStats {
     /// Compactions of head or blocks that a look for work asked for.
     pub compactions_triggered: AtomicU64,
-    /// Looks for work that were passed over, as compaction is switched off or held.
+    /// Looks for work that were passed over, as compaction is switched off.
     pub compactions_skipped: AtomicU64,
     /// Compactions that were carried out.
     pub compactions: AtomicU64,
@@ -77,8 +77,6 @@ pub struct DbStats {
     pub head_truncations: AtomicU64,
     /// Those that failed.
     pub head_truncations_failed: AtomicU64,
-    /// 1 while head compaction is held, as it would cut off what the log has and the head does not serve.
-    pub head_compaction_held: AtomicU64,
     /// Removals of what is no longer in use from the head.
     pub head_gcs: Durations,
     /// Truncations of the log.
@@ -126,7 +124,6 @@ impl Default for DbStats {
             stale_compactions: Durations::default(),
             head_truncations: zero(),
             head_truncations_failed: zero(),
-            head_compaction_held: zero(),
             head_gcs: Durations::default(),
             wal_truncations: Durations::default(),
             checkpoints: zero(),

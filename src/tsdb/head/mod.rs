@@ -14,6 +14,7 @@
 //! | [`chunk_snapshot`] | the head written at a clean stop, for a start without replay |
 //! | [`truncation`]  | what blocks have goes: chunks, series                            |
 //! | [`deletion`]    | samples that are deleted while they are still here               |
+//! | [`ooo`]         | samples that come late                                           |
 //! | [`exemplars`]   | observations that point at a trace, a bounded number of them     |
 //! | [`symbols`]     | the strings of its labels, for a block                           |
 //! | [`stats`]       | counters                                                         |
@@ -28,6 +29,7 @@ pub mod exemplars;
 pub mod in_flight;
 pub mod mapping;
 pub mod metadata;
+pub mod ooo;
 pub mod read;
 pub mod replay;
 pub mod series;
@@ -40,6 +42,7 @@ pub mod truncation;
 use crate::model::labels::Labels;
 use crate::model::metadata::Metadata;
 use crate::model::refs::SeriesRef;
+use crate::tsdb::chunk::any_chunk::{ChunkEncodings, HistogramStarts};
 use crate::tsdb::chunk::cut::CutPolicy;
 use crate::tsdb::chunk::float_chunk::FloatEncoding;
 use crate::tsdb::chunk::head_chunks::HeadChunks;
@@ -47,13 +50,15 @@ use crate::tsdb::head::exemplars::Exemplars;
 use crate::tsdb::head::in_flight::InFlight;
 use crate::tsdb::head::mapping::Mapping;
 use crate::tsdb::head::metadata::HeadMetadata;
-use crate::tsdb::head::series::Series;
+use crate::tsdb::head::ooo::window::Window;
+use crate::tsdb::head::series::{ChunkRules, Series};
 use crate::tsdb::head::series_map::SeriesMap;
 use crate::tsdb::head::stats::HeadStats;
 use crate::tsdb::head::times::Times;
 use crate::tsdb::index::mem_postings::MemPostings;
 use crate::tsdb::tombstones::Tombstones;
 use crate::tsdb::wal::batch::Batch;
+use crate::tsdb::wal::record::open_record::StartRecords;
 use parking_lot::{Mutex, RwLock};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -74,8 +79,10 @@ pub struct Head {
     in_flight: InFlight,
     mapping: Mapping,
     policy: CutPolicy,
-    /// Whether new chunks are XOR2.
+    /// Whether new chunks of floats are XOR2.
     writes_xor2: AtomicBool,
+    histogram_starts: HistogramStarts,
+    starts: StartRecords,
     /// No more series than this are created by appends.
     max_series: usize,
     /// The greatest reference given out or found on disk.
@@ -92,6 +99,7 @@ pub struct Head {
     collected: Mutex<HashMap<SeriesRef, i64>>,
     exemplars: Exemplars,
     metadata: HeadMetadata,
+    window: Window,
 }
 
 /// What a head is made of.
@@ -104,7 +112,22 @@ pub struct HeadOptions {
     /// Samples before this time (ms) belong to blocks: neither taken nor replayed.
     pub min_valid_time: i64,
     /// How new chunks are encoded.
-    pub float_encoding: FloatEncoding,
+    pub encodings: ChunkEncodings,
+    /// Whether start timestamps of what is appended are kept, and so logged.
+    pub starts: StartRecords,
+}
+
+impl Default for HeadOptions {
+    /// Prometheus's defaults, without bounds.
+    fn default() -> Self {
+        Self {
+            policy: CutPolicy { chunk_range_ms: 7_200_000, samples_per_chunk: 120 },
+            max_series: usize::MAX,
+            min_valid_time: i64::MIN,
+            encodings: ChunkEncodings::default(),
+            starts: StartRecords::default(),
+        }
+    }
 }
 
 impl Head {
@@ -118,7 +141,9 @@ impl Head {
             in_flight: InFlight::default(),
             mapping: Mapping::new(chunks),
             policy: options.policy,
-            writes_xor2: AtomicBool::new(options.float_encoding == FloatEncoding::Xor2),
+            writes_xor2: AtomicBool::new(options.encodings.floats == FloatEncoding::Xor2),
+            histogram_starts: options.encodings.histogram_starts,
+            starts: options.starts,
             max_series: options.max_series,
             last_ref: AtomicU64::new(0),
             spare_batches: Mutex::default(),
@@ -129,6 +154,7 @@ impl Head {
             collected: Mutex::default(),
             exemplars: Exemplars::default(),
             metadata: HeadMetadata::default(),
+            window: Window::default(),
         }
     }
 
@@ -236,14 +262,16 @@ impl Head {
         true
     }
 
-    /// How new chunks are encoded.
+    /// How new chunks are made.
     #[inline]
     #[must_use]
-    pub fn float_encoding(&self) -> FloatEncoding {
-        if self.writes_xor2.load(Ordering::Relaxed) { FloatEncoding::Xor2 } else { FloatEncoding::Xor }
+    pub fn chunk_rules(&self) -> ChunkRules {
+        let floats = if self.writes_xor2.load(Ordering::Relaxed) { FloatEncoding::Xor2 } else { FloatEncoding::Xor };
+        let encodings = ChunkEncodings { floats, histogram_starts: self.histogram_starts };
+        ChunkRules { policy: self.policy, encodings }
     }
 
-    /// Encodes new chunks so from now on; an open chunk goes on as it began.
+    /// Encodes new chunks of floats so from now on; an open chunk goes on as it began.
     pub fn set_float_encoding(&self, encoding: FloatEncoding) {
         self.writes_xor2.store(encoding == FloatEncoding::Xor2, Ordering::Relaxed);
     }
@@ -259,7 +287,11 @@ impl Head {
     }
 
     fn spare_batch(&self) -> Batch {
-        self.spare_batches.lock().pop().unwrap_or_default()
+        self.spare_batches.lock().pop().unwrap_or_else(|| {
+            let mut batch = Batch::default();
+            batch.write_starts(self.starts);
+            batch
+        })
     }
 
     fn keep_spare_batch(&self, batch: Batch) {
@@ -269,3 +301,6 @@ impl Head {
         }
     }
 }
+
+#[cfg(test)]
+mod kinds_tests;

@@ -32,7 +32,7 @@ use crate::tsdb::head::truncation::Truncation;
 use crate::tsdb::wal::damage::DamageReason;
 use crate::tsdb::wal::reader::{ReadError, SegmentReader};
 use crate::tsdb::wal::record::exemplars::{RefExemplar, decode_exemplars};
-use crate::tsdb::wal::record::histograms::{decode_float_histograms, decode_histograms};
+use crate::tsdb::wal::record::histograms::{RefHistogram, decode_float_histograms, decode_histograms};
 use crate::tsdb::wal::record::kind::RecordKind;
 use crate::tsdb::wal::record::metadata::{RefMetadata, decode_metadata};
 use crate::tsdb::wal::record::mmap_markers::decode_mmap_markers;
@@ -75,8 +75,8 @@ pub struct ReplayReport {
     pub chunks_passed_over: u64,
     /// Series whose full chunks under a second reference replaced what was there.
     pub chunk_overlaps: u64,
-    /// Native histograms of the head's time, which this version keeps in the log but does not serve.
-    pub histograms_not_served: u64,
+    /// Native histograms that contradict themselves, or of a schema that is not known, passed over.
+    pub bad_histograms: u64,
     /// Entries of metadata.
     pub metadata: u64,
     /// Those of them of series that are gone.
@@ -105,6 +105,8 @@ pub struct Replayed {
     pub report: ReplayReport,
     /// The damage before which it stopped.
     pub damage: Option<ReadError>,
+    /// Second references of series, each with the one that the head has.
+    pub aliases: HashMap<SeriesRef, SeriesRef>,
 }
 
 /// The full chunks of one reference, in the order of the files.
@@ -147,14 +149,13 @@ impl<'a> Replay<'a> {
             damage
         });
         self.report.orphaned_chunks = self.chunks.values().map(|found| found.chunks.len() as u64).sum();
-        Replayed { report: self.report, damage }
+        Replayed { report: self.report, damage, aliases: self.aliases }
     }
 
     fn add_chunk(&mut self, chunk: HeadChunkMeta) {
         self.head.reserve_ref(chunk.series);
-        if chunk.out_of_order {
-            self.report.entries_not_served += 1;
-        } else if chunk.maxt >= self.head.times.min_valid() {
+        // Chunks of late samples are for the replay of the WBL.
+        if !chunk.out_of_order && chunk.maxt >= self.head.times.min_valid() {
             let found = self.chunks.entry(chunk.series).or_default();
             found.broken |= found.chunks.last().is_some_and(|last| chunk.mint <= last.maxt());
             if found.broken {
@@ -212,11 +213,13 @@ impl<'a> Replay<'a> {
                 0
             }
             RecordKind::Histograms | RecordKind::CustomHistograms | RecordKind::HistogramsV2 => {
-                self.histograms(decode_histograms(record)?.iter().map(|one| one.t));
+                let histograms = decode_histograms(record)?;
+                histograms.into_iter().for_each(|one| self.histogram(one, Value::Histogram, workers));
                 0
             }
             RecordKind::FloatHistograms | RecordKind::CustomFloatHistograms | RecordKind::FloatHistogramsV2 => {
-                self.histograms(decode_float_histograms(record)?.iter().map(|one| one.t));
+                let histograms = decode_float_histograms(record)?;
+                histograms.into_iter().for_each(|one| self.histogram(one, Value::FloatHistogram, workers));
                 0
             }
             RecordKind::MmapMarkers => decode_mmap_markers(record)?.len(),
@@ -230,9 +233,9 @@ impl<'a> Replay<'a> {
         Ok(())
     }
 
-    fn histograms(&mut self, times: impl Iterator<Item = i64>) {
-        let min_valid = self.head.times.min_valid();
-        self.report.histograms_not_served += times.filter(|t| *t >= min_valid).count() as u64;
+    fn histogram<H>(&mut self, one: RefHistogram<H>, value: fn(Box<H>) -> Value, workers: &mut Workers<'_>) {
+        let point = Point { start: one.start, t: one.t, value: value(Box::new(one.histogram)) };
+        self.point(one.series, point, workers);
     }
 
     /// One that the ring refuses was refused when it was written, too, or would be by the size and the window of today.
@@ -314,6 +317,7 @@ impl<'a> Replay<'a> {
         report.samples += done.samples;
         report.samples_covered += done.covered;
         report.unknown_refs += done.unknown;
+        report.bad_histograms += done.bad_histograms;
         report.chunks_passed_over += done.chunks_passed_over;
         report.chunk_overlaps += done.chunk_overlaps;
         head.times.include(done.min_time, done.max_time);

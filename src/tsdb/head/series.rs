@@ -1,23 +1,28 @@
 //! One series of the head: its labels, its open chunk, and where its full chunks are.
 //!
-//! A sample enters the open chunk. A chunk that is full is *sealed*: its bytes stay in memory, in order, until the log has
+//! A point enters the open chunk, which holds points of one kind; one that it can't take begins another. A chunk that is full is *sealed*: its bytes stay in memory, in order, until the log has
 //! been written and they are in `chunks_head/`; from then on only a [`crate::tsdb::chunk::mapped_chunk::MappedChunk`] of them is kept.
+//!
+//! Late points have chunks of their own ([`crate::tsdb::head::ooo`]).
 //!
 //! Invariant: mapped, sealed and open chunks follow each other in time without overlap; every timestamp is
 //! greater than the one before. All of it is guarded by the mutex in [`Series::state`], held for one series, for microseconds; longer only while a
 //! sender repeats many old samples of one series, each of which is looked up.
 
+use crate::model::histogram::{FloatHistogram, Histogram};
 use crate::model::labels::Labels;
 use crate::model::metadata::Metadata;
 use crate::model::refs::SeriesRef;
-use crate::model::sample::Sample;
-use crate::model::value::{Point, Value};
+use crate::model::value::{Point, Value, ValueKind};
 use crate::tsdb::chunk::Encoding;
+use crate::tsdb::chunk::any_chunk::{AnyChunk, ChunkEncodings};
 use crate::tsdb::chunk::cut::{ChunkWindow, CutPolicy};
-use crate::tsdb::chunk::float_chunk::{FloatChunk, FloatEncoding};
+use crate::tsdb::chunk::histogram::append::Appended;
 use crate::tsdb::chunk::mapped_chunk::{MappedChunk, MappedChunks};
 use crate::tsdb::fs::fault;
 use crate::tsdb::head::in_flight::BatchId;
+use crate::tsdb::head::ooo::state::OutOfOrder;
+use crate::tsdb::wal::record::kind::RecordKind;
 use parking_lot::Mutex;
 use std::sync::Arc;
 
@@ -44,8 +49,12 @@ pub struct SeriesState {
     sealed: Option<Box<Vec<SealedChunk>>>,
     /// Full chunks in `chunks_head/`, oldest first.
     pub mapped: MappedChunks,
+    /// Its late points, where it has some.
+    pub late: Option<Box<OutOfOrder>>,
     /// The batch that touched the series last; while it is in flight, its samples (and a new series' record) are not in the log.
     pub touched_by: BatchId,
+    /// The kind of record into which the series' last point went, [`RecordKind::Series`] before the first; of use while that batch is in flight.
+    pub logged_as: RecordKind,
     /// Its type, unit and help text, where these are known.
     pub metadata: Option<Arc<Metadata>>,
     /// Whether the series was collected: it takes no more samples, its labels are those of another series from now on.
@@ -56,7 +65,7 @@ pub struct SeriesState {
 #[derive(Debug)]
 pub struct OpenChunk {
     /// Its samples.
-    pub chunk: FloatChunk,
+    pub chunk: AnyChunk,
     /// Time of its first sample, ms.
     pub mint: i64,
     /// Where it must end at the latest.
@@ -78,6 +87,15 @@ pub struct SealedChunk {
     pub bytes: Arc<[u8]>,
 }
 
+/// How chunks are made.
+#[derive(Debug, Clone, Copy)]
+pub struct ChunkRules {
+    /// Where they are cut.
+    pub policy: CutPolicy,
+    /// How new ones are encoded.
+    pub encodings: ChunkEncodings,
+}
+
 /// Whether a sample began a new chunk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Pushed {
@@ -97,7 +115,9 @@ impl Series {
             open: None,
             sealed: None,
             mapped: MappedChunks::default(),
+            late: None,
             touched_by,
+            logged_as: RecordKind::Series,
             metadata: None,
             is_dead: false,
         };
@@ -106,28 +126,49 @@ impl Series {
 }
 
 impl SeriesState {
-    /// Time of the newest sample, ms; `None` for a series without samples.
+    /// Time of the newest sample in order, ms; `None` for a series without samples.
     #[must_use]
     pub fn max_time(&self) -> Option<i64> {
         self.open
             .as_ref()
-            .and_then(|open| open.chunk.last())
-            .map(|last| last.t)
+            .and_then(|open| open.chunk.last_t())
             .or_else(|| self.sealed().last().map(|chunk| chunk.maxt))
             .or_else(|| self.mapped.last().map(|chunk| chunk.maxt()))
     }
 
-    /// The newest sample where it is at hand in the open chunk.
+    /// Of which kind the newest point is.
     #[must_use]
-    pub fn last_open_sample(&self) -> Option<Sample> {
-        self.open.as_ref().and_then(|open| open.chunk.last())
+    pub fn newest_kind(&self) -> Option<ValueKind> {
+        let open = self.open.as_ref().map(|open| open.chunk.encoding());
+        let newest = open.or_else(|| self.sealed().last().map(|chunk| chunk.encoding));
+        newest.or_else(|| self.mapped.last().map(MappedChunk::encoding)).map(Encoding::kind)
+    }
+
+    /// The point as this series has it: the marker of a series' end comes as a float, and is of the kind of what it ends.
+    #[inline]
+    #[must_use]
+    pub fn adapt(&self, point: Point) -> Point {
+        match point.value {
+            Value::Float(sum) if point.value.is_stale() => Point { value: self.stale_marker(sum), ..point },
+            _ => point,
+        }
+    }
+
+    fn stale_marker(&self, sum: f64) -> Value {
+        match self.newest_kind() {
+            None | Some(ValueKind::Float) => Value::Float(sum),
+            Some(ValueKind::Histogram) => Value::Histogram(Box::new(Histogram { sum, ..Histogram::default() })),
+            Some(ValueKind::FloatHistogram) => {
+                Value::FloatHistogram(Box::new(FloatHistogram { sum, ..FloatHistogram::default() }))
+            }
+        }
     }
 
     /// Whether the newest sample is a stale marker; not known, and `false`, where there is no open chunk.
     #[inline]
     #[must_use]
     pub fn is_stale(&self) -> bool {
-        self.last_open_sample().is_some_and(|last| last.is_stale())
+        self.open.as_ref().is_some_and(|open| open.chunk.is_stale())
     }
 
     /// Full chunks that are still in memory, oldest first.
@@ -150,13 +191,13 @@ impl SeriesState {
         chunks.iter().for_each(|chunk| self.mapped.push(*chunk));
     }
 
-    /// Time of the oldest sample, ms; `None` for a series without samples.
+    /// Time of the oldest sample in order, ms; `None` for a series without samples.
     #[must_use]
     pub fn min_time(&self) -> Option<i64> {
         self.mapped.iter().next().map(MappedChunk::mint).or_else(|| self.in_memory_since())
     }
 
-    /// Forgets the chunks that end before `mint` ms, and gives how many they were.
+    /// Forgets the chunks in order that end before `mint` ms, and gives how many they were.
     pub fn drop_before(&mut self, mint: i64) -> usize {
         let mut dropped = self.mapped.drop_before(mint);
         let old = self.sealed().iter().take_while(|chunk| chunk.maxt < mint).count();
@@ -164,7 +205,7 @@ impl SeriesState {
             self.forget_sealed(old);
             dropped += old;
         }
-        let is_old = |open: &OpenChunk| open.chunk.last().is_none_or(|last| last.t < mint);
+        let is_old = |open: &OpenChunk| open.chunk.last_t().is_none_or(|last| last < mint);
         if self.open.take_if(|open| is_old(open)).is_some() {
             dropped += 1;
         }
@@ -174,24 +215,27 @@ impl SeriesState {
     /// Whether there is no chunk.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.open.is_none() && self.sealed.is_none() && self.mapped.is_empty()
+        self.open.is_none() && self.sealed.is_none() && self.mapped.is_empty() && self.late.is_none()
     }
 
-    /// Appends a point that is newer than [`Self::max_time`], cutting a new chunk where `policy` wants one.
-    ///
-    /// `encoding` is that of a new chunk: as in Prometheus, the open chunk goes on as it began.
-    pub fn push(&mut self, point: &Point, policy: &CutPolicy, encoding: FloatEncoding) -> Pushed {
-        if let Some(open) = &mut self.open {
-            if !open.window.must_cut(policy, &open.chunk, open.mint, point.t) {
-                append(&mut open.chunk, point);
-                return Pushed::IntoOpenChunk;
-            }
-            self.seal();
-            self.begin_chunk(point, policy, encoding);
-            return Pushed::AfterSeal;
+    /// Appends a point that is newer than [`Self::max_time`], cutting a new chunk where the rules or the open chunk want one.
+    pub fn push(&mut self, point: &Point, rules: &ChunkRules) -> Pushed {
+        let Some(open) = &mut self.open else {
+            self.open = Some(OpenChunk::begin(point, rules, None));
+            return Pushed::IntoFirstChunk;
+        };
+        let has_ended = is_encoded_otherwise(&open.chunk, rules.encodings, point)
+            || open.window.must_cut(&rules.policy, &open.chunk, open.mint, point.t);
+        if !has_ended && open.chunk.append(point) != Appended::NotTaken {
+            return Pushed::IntoOpenChunk;
         }
-        self.begin_chunk(point, policy, encoding);
-        Pushed::IntoFirstChunk
+        let mut next = OpenChunk::begin(point, rules, Some(&open.chunk));
+        if !has_ended {
+            next.window = open.window.starting_after_refusal(&rules.policy, point.t);
+        }
+        self.seal();
+        self.open = Some(next);
+        Pushed::AfterSeal
     }
 
     /// Drops the `count` oldest sealed chunks, now in `chunks_head/`.
@@ -208,51 +252,73 @@ impl SeriesState {
     pub fn seal(&mut self) {
         let Some(open) = self.open.take() else { return };
         fault::point("head.chunk_cut");
-        let maxt = open.chunk.last().map_or(open.mint, |last| last.t);
+        let maxt = open.chunk.last_t().unwrap_or(open.mint);
         let samples = open.chunk.num_samples();
         let bytes = open.chunk.bytes().into();
-        let sealed = SealedChunk { mint: open.mint, maxt, samples, encoding: open.chunk.encoding().into(), bytes };
+        let sealed = SealedChunk { mint: open.mint, maxt, samples, encoding: open.chunk.encoding(), bytes };
         self.sealed.get_or_insert_default().push(sealed);
-    }
-
-    fn begin_chunk(&mut self, point: &Point, policy: &CutPolicy, encoding: FloatEncoding) {
-        let mut chunk = FloatChunk::new(encoding);
-        append(&mut chunk, point);
-        self.open = Some(OpenChunk { chunk, mint: point.t, window: ChunkWindow::starting_at(policy, point.t) });
     }
 }
 
-#[inline]
-fn append(chunk: &mut FloatChunk, point: &Point) {
-    if let Value::Float(v) = point.value {
-        chunk.append_with_start(point.start, point.t, v);
+impl OpenChunk {
+    /// A chunk with a first point; `before` is the one that the series had before it.
+    fn begin(point: &Point, rules: &ChunkRules, before: Option<&AnyChunk>) -> Self {
+        let chunk = AnyChunk::begin(rules.encodings, point, before);
+        Self { chunk, mint: point.t, window: ChunkWindow::starting_at(&rules.policy, point.t) }
     }
+}
+
+/// Whether a point is not to go into the open chunk for its encoding: a float goes on in the one that was begun, unless that has no place for
+/// its start.
+#[inline]
+fn is_encoded_otherwise(open: &AnyChunk, encodings: ChunkEncodings, point: &Point) -> bool {
+    let (encoding, kind) = (open.encoding(), point.value.kind());
+    if kind != ValueKind::Float {
+        return encoding != encodings.of(kind);
+    }
+    let wants_start = point.start != 0 && encoding == Encoding::Xor && encodings.of(kind) == Encoding::Xor2;
+    encoding.kind() != kind || wants_start
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Pushed, Series};
+    use super::Pushed::{AfterSeal, IntoFirstChunk, IntoOpenChunk};
+    use super::{ChunkRules, Pushed, Series};
     use crate::model::labels::LabelsBuilder;
     use crate::model::refs::SeriesRef;
-    use crate::model::sample::Sample;
+    use crate::model::value::{Point, Value};
     use crate::tsdb::chunk::Encoding;
+    use crate::tsdb::chunk::any_chunk::ChunkEncodings;
     use crate::tsdb::chunk::cut::CutPolicy;
     use crate::tsdb::chunk::float_chunk::FloatEncoding;
+    use crate::tsdb::chunk::float_chunk::FloatEncoding::{Xor, Xor2};
     use crate::tsdb::head::in_flight::BatchId;
+
+    /// What became of floats at these times, each with a start and appended by rules of its own, and the full chunks that they made.
+    fn push_all<const N: usize>(floats: [(i64, i64, FloatEncoding); N]) -> (Vec<Pushed>, Vec<(Encoding, u16)>) {
+        let labels = LabelsBuilder::from_iter([("a", "b")]).build().unwrap();
+        let series = Series::new(SeriesRef(1), 0, labels, BatchId::NONE);
+        let mut state = series.state.lock();
+        let pushed = floats.map(|(t, start, floats)| {
+            let encodings = ChunkEncodings { floats, ..ChunkEncodings::default() };
+            let policy = CutPolicy { chunk_range_ms: 1_000, samples_per_chunk: 120 };
+            state.push(&Point { start, t, value: Value::Float(1.0) }, &ChunkRules { policy, encodings })
+        });
+        (pushed.to_vec(), state.sealed().iter().map(|chunk| (chunk.encoding, chunk.samples)).collect())
+    }
 
     #[test]
     fn another_encoding_is_that_of_the_next_chunk() {
-        let labels = LabelsBuilder::from_iter([("a", "b")]).build().unwrap();
-        let series = Series::new(SeriesRef(1), 0, labels, BatchId::NONE);
-        let policy = CutPolicy { chunk_range_ms: 1_000, samples_per_chunk: 120 };
-        let mut state = series.state.lock();
-        let mut push = |t, encoding| state.push(&Sample::new(t, 1.0).into(), &policy, encoding);
-        assert_eq!(push(0, FloatEncoding::Xor), Pushed::IntoFirstChunk);
-        assert_eq!(push(500, FloatEncoding::Xor2), Pushed::IntoOpenChunk);
-        assert_eq!(push(1_000, FloatEncoding::Xor2), Pushed::AfterSeal);
-        assert_eq!(push(1_500, FloatEncoding::Xor), Pushed::IntoOpenChunk);
-        assert_eq!(push(2_000, FloatEncoding::Xor), Pushed::AfterSeal);
-        let sealed: Vec<_> = state.sealed().iter().map(|chunk| (chunk.encoding, chunk.samples)).collect();
+        let (pushed, sealed) =
+            push_all([(0, 0, Xor), (500, 0, Xor2), (1_000, 0, Xor2), (1_500, 0, Xor), (2_000, 0, Xor)]);
+        assert_eq!(pushed, [IntoFirstChunk, IntoOpenChunk, AfterSeal, IntoOpenChunk, AfterSeal]);
         assert_eq!(sealed, [(Encoding::Xor, 2), (Encoding::Xor2, 2)]);
+    }
+
+    #[test]
+    fn a_start_that_can_be_kept_does_not_go_into_a_chunk_without_place_for_it() {
+        let (pushed, sealed) = push_all([(0, 0, Xor), (100, 0, Xor2), (200, 7, Xor2), (300, 7, Xor)]);
+        assert_eq!(pushed, [IntoFirstChunk, IntoOpenChunk, AfterSeal, IntoOpenChunk]);
+        assert_eq!(sealed, [(Encoding::Xor, 2)]);
     }
 }

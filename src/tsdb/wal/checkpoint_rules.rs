@@ -3,7 +3,7 @@
 //! | kind                | stays                                                                        |
 //! |---------------------|------------------------------------------------------------------------------|
 //! | series              | of kept series                                                               |
-//! | samples, histograms | not older than `mint`; see [`HistogramRecords`]                              |
+//! | samples, histograms | not older than `mint`                                                        |
 //! | tombstones          | of kept series, the deleted time not all before `mint`                       |
 //! | exemplars           | not older than `mint`                                                        |
 //! | metadata            | the latest of each kept series, at the end of the checkpoint                 |
@@ -12,11 +12,6 @@
 //!
 //! A record of which everything stays, stays as it is. Otherwise it becomes a record of the same type with the entries that
 //! stay. Start timestamps stay with their samples.
-//!
-//! Histograms that have no place in blocks yet stay whatever their time ([`HistogramRecords::All`]); with them the series that
-//! they belong to, and all tombstones of these, since a deletion that is forgotten would bring old histograms back. For that the
-//! log is looked through beforehand, the segments behind the checkpoint too: this version writes no histograms, so that the one
-//! being written has none.
 //!
 //! No disk, no locks.
 
@@ -38,15 +33,6 @@ use crate::tsdb::wal::record::tombstones::{RefTombstone, decode_tombstones, enco
 
 /// A record of metadata is ended when it has reached this many bytes.
 const METADATA_RECORD_BYTES: usize = 1 << 20;
-
-/// Which histograms a checkpoint keeps.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum HistogramRecords {
-    /// Those not older than `mint`, as with samples.
-    ByTime,
-    /// All of them, and the series that they belong to: for as long as blocks can't hold them.
-    All,
-}
 
 /// Entries that were looked at.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -78,9 +64,6 @@ pub struct CheckpointStats {
 pub struct Sieve<'a> {
     mint: i64,
     keep: &'a dyn Fn(SeriesRef) -> bool,
-    histograms: HistogramRecords,
-    /// Series of histograms, with [`HistogramRecords::All`].
-    with_histograms: HashSet<SeriesRef>,
     metadata: BTreeMap<SeriesRef, Arc<Metadata>>,
     /// The values in there, each once: thousands of series have the same.
     shared: HashSet<Arc<Metadata>>,
@@ -93,40 +76,15 @@ impl<'a> Sieve<'a> {
     /// A sieve that keeps what is not older than `mint` (in milliseconds) and the series of which `keep` says so. What `keep`
     /// says must not change.
     #[must_use]
-    pub fn new(mint: i64, keep: &'a dyn Fn(SeriesRef) -> bool, histograms: HistogramRecords) -> Self {
+    pub fn new(mint: i64, keep: &'a dyn Fn(SeriesRef) -> bool) -> Self {
         Self {
             mint,
             keep,
-            histograms,
-            with_histograms: HashSet::new(),
             metadata: BTreeMap::new(),
             shared: HashSet::new(),
             stats: CheckpointStats::default(),
             made: Vec::new(),
         }
-    }
-
-    /// Whether all records must be shown to [`Self::foresee`] before the first is sifted.
-    #[must_use]
-    pub fn looks_ahead(&self) -> bool {
-        self.histograms == HistogramRecords::All
-    }
-
-    /// Learns from a record which series will have to stay.
-    ///
-    /// # Errors
-    /// [`DecodeError`] where it does not decode.
-    pub fn foresee(&mut self, record: &[u8]) -> Result<(), DecodeError> {
-        match RecordKind::of(record) {
-            RecordKind::Histograms | RecordKind::CustomHistograms | RecordKind::HistogramsV2 => {
-                self.with_histograms.extend(decode_histograms(record)?.iter().map(|entry| entry.series));
-            }
-            RecordKind::FloatHistograms | RecordKind::CustomFloatHistograms | RecordKind::FloatHistogramsV2 => {
-                self.with_histograms.extend(decode_float_histograms(record)?.iter().map(|entry| entry.series));
-            }
-            _ => {}
-        }
-        Ok(())
     }
 
     /// What stays of a record: the record itself or a shorter one, or `None` where nothing does or it comes later.
@@ -176,7 +134,7 @@ impl<'a> Sieve<'a> {
     }
 
     fn keeps(&self, series: SeriesRef) -> bool {
-        (self.keep)(series) || self.with_histograms.contains(&series)
+        (self.keep)(series)
     }
 
     fn series<'r>(&'r mut self, record: &'r [u8]) -> Sifted<'r> {
@@ -201,9 +159,7 @@ impl<'a> Sieve<'a> {
     }
 
     fn tombstones<'r>(&'r mut self, record: &'r [u8]) -> Sifted<'r> {
-        let stays = |entry: &RefTombstone| {
-            self.with_histograms.contains(&entry.series) || (entry.range.maxt >= self.mint && (self.keep)(entry.series))
-        };
+        let stays = |entry: &RefTombstone| entry.range.maxt >= self.mint && self.keeps(entry.series);
         let stay = Stay::of(decode_tombstones(record)?, stays).counted(&mut self.stats.tombstones);
         Ok(stay.record(record, &mut self.made, |out, entries| encode_tombstones(out, entries.iter().copied())))
     }
@@ -215,22 +171,14 @@ impl<'a> Sieve<'a> {
     }
 
     fn histograms<'r>(&'r mut self, record: &'r [u8]) -> Sifted<'r> {
-        let mint = self.histograms_mint();
-        let stay = Stay::of(decode_histograms(record)?, |entry| entry.t >= mint).counted(&mut self.stats.samples);
+        let stay = Stay::of(decode_histograms(record)?, |entry| entry.t >= self.mint).counted(&mut self.stats.samples);
         Ok(stay.record(record, &mut self.made, |out, entries| encode_histograms(out, layout_of(record), entries)))
     }
 
     fn float_histograms<'r>(&'r mut self, record: &'r [u8]) -> Sifted<'r> {
-        let mint = self.histograms_mint();
-        let stay = Stay::of(decode_float_histograms(record)?, |entry| entry.t >= mint).counted(&mut self.stats.samples);
+        let stay =
+            Stay::of(decode_float_histograms(record)?, |entry| entry.t >= self.mint).counted(&mut self.stats.samples);
         Ok(stay.record(record, &mut self.made, |out, entries| encode_float_histograms(out, layout_of(record), entries)))
-    }
-
-    fn histograms_mint(&self) -> i64 {
-        match self.histograms {
-            HistogramRecords::ByTime => self.mint,
-            HistogramRecords::All => i64::MIN,
-        }
     }
 
     fn metadata(&mut self, record: &[u8]) -> Result<(), DecodeError> {

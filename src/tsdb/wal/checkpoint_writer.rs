@@ -23,7 +23,7 @@ use crate::tsdb::fs::fault;
 use crate::tsdb::wal::checkpoint::{
     CheckpointError, checkpoint_path, last_checkpoint, list_unfinished, unfinished_path,
 };
-use crate::tsdb::wal::checkpoint_rules::{CheckpointStats, HistogramRecords, Sieve};
+use crate::tsdb::wal::checkpoint_rules::{CheckpointStats, Sieve};
 use crate::tsdb::wal::compression::{Compression, Compressor};
 use crate::tsdb::wal::damage::DamageReason;
 use crate::tsdb::wal::error::{BeginError, WriteError};
@@ -47,8 +47,6 @@ pub struct CheckpointJob<'a> {
     pub mint: i64,
     /// Which series stay. For each the answer must be the same throughout.
     pub keep: &'a dyn Fn(SeriesRef) -> bool,
-    /// Which histograms stay.
-    pub histograms: HistogramRecords,
     /// How its records are compressed.
     pub compression: Compression,
     /// Largest size of its segments in bytes.
@@ -128,15 +126,8 @@ pub fn write_checkpoint(job: &CheckpointJob<'_>) -> Result<CheckpointStats, Chec
     Ok(stats)
 }
 
-/// What is read for a checkpoint.
-struct Sources {
-    /// The segments that it is made from, in their order.
-    segments: Vec<Segment>,
-    /// Those behind them, but for the last one, which may be written just now.
-    behind: Vec<Segment>,
-}
-
-fn sources(job: &CheckpointJob<'_>) -> Result<Sources, CheckpointWriteError> {
+/// The segments that it is made from, in their order.
+fn sources(job: &CheckpointJob<'_>) -> Result<Vec<Segment>, CheckpointWriteError> {
     let mut sources = Vec::new();
     let mut first = job.first;
     if let Some(before) = last_checkpoint(job.dir)? {
@@ -151,16 +142,14 @@ fn sources(job: &CheckpointJob<'_>) -> Result<Sources, CheckpointWriteError> {
         sources = before.segments().map_err(CheckpointError::from)?;
     }
     let mut segments = list_segments(job.dir).map_err(CheckpointError::from)?;
-    let mut behind = segments.split_off(segments.partition_point(|segment| segment.number <= job.last));
-    behind.pop();
-    segments.retain(|segment| segment.number >= first);
+    segments.retain(|segment| (first..=job.last).contains(&segment.number));
     for number in first..=job.last {
         if segments.get((number - first) as usize).is_none_or(|segment| segment.number != number) {
             return Err(CheckpointWriteError::Missing { dir: job.dir.to_owned(), missing: number });
         }
     }
     sources.append(&mut segments);
-    Ok(Sources { segments: sources, behind })
+    Ok(sources)
 }
 
 fn remove_unfinished(job: &CheckpointJob<'_>) -> Result<(), CheckpointWriteError> {
@@ -175,15 +164,10 @@ fn remove_unfinished(job: &CheckpointJob<'_>) -> Result<(), CheckpointWriteError
 }
 
 /// Writes what stays of `sources` to the directory `path` and makes it durable there.
-fn fill(job: &CheckpointJob<'_>, sources: &Sources, path: &Path) -> Result<CheckpointStats, CheckpointWriteError> {
-    let mut sieve = Sieve::new(job.mint, job.keep, job.histograms);
-    if sieve.looks_ahead() {
-        for segments in [&sources.segments, &sources.behind] {
-            for_each_record(segments, |record| Ok(sieve.foresee(record).map_err(DamageReason::Record).into()))?;
-        }
-    }
+fn fill(job: &CheckpointJob<'_>, sources: &[Segment], path: &Path) -> Result<CheckpointStats, CheckpointWriteError> {
+    let mut sieve = Sieve::new(job.mint, job.keep);
     let mut output = Output::begin(job, path)?;
-    for_each_record(&sources.segments, |record| match sieve.sift(record) {
+    for_each_record(sources, |record| match sieve.sift(record) {
         Ok(stays) => stays.map_or(Ok(()), |record| output.push(record)).map(|()| Verdict::Good),
         Err(reason) => Ok(Verdict::Damaged(reason)),
     })?;
@@ -198,12 +182,6 @@ fn fill(job: &CheckpointJob<'_>, sources: &Sources, path: &Path) -> Result<Check
 enum Verdict {
     Good,
     Damaged(DamageReason),
-}
-
-impl From<Result<(), DamageReason>> for Verdict {
-    fn from(result: Result<(), DamageReason>) -> Self {
-        result.map_or_else(Self::Damaged, |()| Self::Good)
-    }
 }
 
 fn for_each_record(

@@ -18,7 +18,7 @@ use crate::model::refs::SeriesRef;
 use crate::tsdb::fs::disk::Disk;
 use crate::tsdb::fs::fault;
 use crate::tsdb::wal::checkpoint::{CheckpointError, last_checkpoint, list_checkpoints};
-use crate::tsdb::wal::checkpoint_rules::{CheckpointStats, HistogramRecords};
+use crate::tsdb::wal::checkpoint_rules::CheckpointStats;
 use crate::tsdb::wal::checkpoint_writer::{CheckpointJob, CheckpointWriteError, write_checkpoint};
 use crate::tsdb::wal::commit::Wal;
 use crate::tsdb::wal::error::WalError;
@@ -30,8 +30,6 @@ pub struct Truncation<'a> {
     pub mint: i64,
     /// Which series are still needed. For each the answer must be the same throughout.
     pub keep: &'a dyn Fn(SeriesRef) -> bool,
-    /// Which histograms are still needed.
-    pub histograms: HistogramRecords,
 }
 
 /// What a truncation did.
@@ -136,7 +134,6 @@ impl Truncation<'_> {
                 last,
                 mint: self.mint,
                 keep: self.keep,
-                histograms: self.histograms,
                 compression: options.compression,
                 segment_size: options.segment_size,
                 disk: Arc::clone(disk),

@@ -3,7 +3,6 @@
 use crate::tsdb::db::error::MaintenanceError;
 use crate::tsdb::db::maintenance::Round;
 use crate::tsdb::head::truncation::Truncation;
-use crate::tsdb::wal::checkpoint_rules::HistogramRecords;
 use crate::tsdb::wal::truncation::{Removal, Truncation as LogTruncation};
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -17,7 +16,7 @@ impl Round<'_> {
         }
         let series = Truncation::new(head);
         let keep = |one| series.keeps(one, mint);
-        let truncation = LogTruncation { mint, keep: &keep, histograms: HistogramRecords::ByTime };
+        let truncation = LogTruncation { mint, keep: &keep };
         db.stats.checkpoints.fetch_add(1, Ordering::Relaxed);
         let done = truncation.run(&self.engine.wal).map_err(|error| {
             db.stats.checkpoints_failed.fetch_add(1, Ordering::Relaxed);
@@ -42,7 +41,7 @@ impl Round<'_> {
     }
 
     /// What could not be removed is ignored by readers, and goes the next time.
-    fn note(&self, what: &'static str, removal: &Removal, failures: Option<&AtomicU64>) {
+    pub(super) fn note(&self, what: &'static str, removal: &Removal, failures: Option<&AtomicU64>) {
         if let Some(error) = &removal.error {
             tracing::warn!(%error, "can't remove all {what}; the next truncation tries again");
             if let Some(failures) = failures {

@@ -38,7 +38,7 @@ impl Round<'_> {
         let stale = head.stats().stale_series.load(Ordering::Relaxed).max(0);
         let (threshold, all) = (db.settings().stale_series_threshold, head.series_count());
         let is_due = threshold > 0.0 && all > 0 && stale as f64 / all as f64 >= threshold;
-        if !is_due || self.engine.is_head_held || self.is_head_compacted_soon() || self.is_closing() {
+        if !is_due || self.is_head_compacted_soon() || self.is_closing() {
             return Ok(());
         }
         db.stats.stale_compactions_triggered.fetch_add(1, Ordering::Relaxed);

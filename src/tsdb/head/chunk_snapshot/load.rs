@@ -1,8 +1,9 @@
 //! Loading a snapshot into an empty head: one thread reads the records, several make series of them.
 
 use crate::model::refs::SeriesRef;
+use crate::tsdb::chunk::any_chunk::AnyChunk;
+use crate::tsdb::chunk::any_chunk::AnyIter;
 use crate::tsdb::chunk::cut::ChunkWindow;
-use crate::tsdb::chunk::float_chunk::{FloatChunk, FloatEncoding, FloatIter};
 use crate::tsdb::chunk::head_chunks::HeadChunkMeta;
 use crate::tsdb::chunk::mapped_chunk::MappedChunk;
 use crate::tsdb::chunk::xor::ChunkError;
@@ -107,9 +108,18 @@ pub fn load_snapshot(
         }
         read?;
         // All series are there now.
+        index(head);
         loaded.exemplars = restore_exemplars(head, &exemplars);
         Ok(loaded)
     })
+}
+
+/// Puts all series into the inverted index, by rising references: in the order in which they come, which is none, each would go
+/// somewhere into the middle of its lists, and the time would grow with the square of their length.
+fn index(head: &Head) {
+    let mut all = head.all_series();
+    all.sort_unstable_by_key(|series| series.reference);
+    all.iter().for_each(|series| head.postings.add(series.reference, &series.labels));
 }
 
 /// Records of series, one behind the other.
@@ -196,7 +206,6 @@ fn add_series(head: &Head, found: SnapshotSeries<'_>, mapped: &[MappedChunk]) ->
     if !entry.created {
         return Err(LoadError::Twice(reference));
     }
-    head.postings.add(reference, &entry.series.labels);
     head.stats.series_created.fetch_add(1, Ordering::Relaxed);
     let open = found.open.filter(|chunk| chunk.maxt >= head.times.min_valid());
     if let (Some(open), Some(last)) = (&open, mapped.last())
@@ -204,8 +213,8 @@ fn add_series(head: &Head, found: SnapshotSeries<'_>, mapped: &[MappedChunk]) ->
     {
         return Err(LoadError::Overlap(reference));
     }
-    let begin = mapped.first().map(MappedChunk::mint).or(open.map(|chunk| chunk.mint));
-    let end = open.map(|chunk| chunk.maxt).or(mapped.last().map(MappedChunk::maxt));
+    let begin = mapped.first().map(MappedChunk::mint).or(open.as_ref().map(|chunk| chunk.mint));
+    let end = open.as_ref().map(|chunk| chunk.maxt).or(mapped.last().map(MappedChunk::maxt));
     if let (Some(begin), Some(end)) = (begin, end) {
         head.times.include(begin, end);
     }
@@ -219,12 +228,9 @@ fn add_series(head: &Head, found: SnapshotSeries<'_>, mapped: &[MappedChunk]) ->
 
 /// The chunk as it was; as in Prometheus, the next sample begins a new one.
 fn open_chunk(series: SeriesRef, found: SnapshotChunk<'_>) -> Result<OpenChunk, LoadError> {
-    let Some(encoding) = FloatEncoding::of(found.encoding) else {
-        return Err(RecordError::Encoding(found.encoding as u8).into());
-    };
-    let chunk = FloatChunk::resume(encoding, found.bytes).map_err(|source| LoadError::Chunk { series, source })?;
-    let first = FloatIter::new(encoding, chunk.bytes()).next().and_then(Result::ok);
-    if first.map(|first| first.t) != Some(found.mint) || chunk.last().map(|last| last.t) != Some(found.maxt) {
+    let chunk = AnyChunk::resume(found.encoding, found.bytes).map_err(|source| LoadError::Chunk { series, source })?;
+    let first = AnyIter::new(found.encoding, chunk.bytes()).next().and_then(Result::ok);
+    if first.map(|first| first.t) != Some(found.mint) || chunk.last_t() != Some(found.maxt) {
         return Err(LoadError::Times(series));
     }
     Ok(OpenChunk { chunk, mint: found.mint, window: ChunkWindow::ending_at(found.maxt) })

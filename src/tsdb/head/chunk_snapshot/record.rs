@@ -5,10 +5,12 @@
 //! ┌────────┬────────────┬────────────────────┬─────────────┬──────────────────┐
 //! │ 1 <8b> │ ref <64b>  │ labels, as in WAL  │ 0 <64b>     │ 0 or 1 <uvarint> │
 //! └────────┴────────────┴────────────────────┴─────────────┴──────────────────┘
-//!   and behind a 1, the open chunk; of floats:
-//! ┌────────────┬────────────┬───────────────┬───────────────┬───────────────┬───────────────┬───────────────────┬──────────────────┐
-//! │ mint <64b> │ maxt <64b> │ encoding <8b> │ len <uvarint> │ chunk <bytes> │ 3 × 128 bits  │ not used <64b>    │ last value <64b> │
-//! └────────────┴────────────┴───────────────┴───────────────┴───────────────┴───────────────┴───────────────────┴──────────────────┘
+//!   and behind a 1, the open chunk:
+//! ┌────────────┬────────────┬───────────────┬───────────────┬───────────────┬────────────┐
+//! │ mint <64b> │ maxt <64b> │ encoding <8b> │ len <uvarint> │ chunk <bytes> │ last value │
+//! └────────────┴────────────┴───────────────┴───────────────┴───────────────┴────────────┘
+//!   last value of floats:     3 × 128 bits and 64 bits, not used; the value <64b>
+//!   of histograms:            the histogram, as in WAL
 //! tombstones, one:
 //! ┌────────┬───────────────┬─────────────────────────────────────────────────┐
 //! │ 2 <8b> │ len <uvarint> │ version and entries of a block's tombstone file │
@@ -23,11 +25,14 @@
 
 use crate::model::labels::Labels;
 use crate::model::refs::SeriesRef;
+use crate::model::value::{Value, ValueKind};
 use crate::tsdb::chunk::Encoding;
 use crate::tsdb::encoding::byte_reader::{
     ByteError, ByteReader, put_be_i64, put_be_u64, put_uvarint, put_uvarint_bytes,
 };
 use crate::tsdb::wal::record::error::DecodeError;
+use crate::tsdb::wal::record::histogram_encoder::{put_float_histogram, put_histogram};
+use crate::tsdb::wal::record::histograms::{read_float_histogram, read_histogram};
 use crate::tsdb::wal::record::label_set::{put_labels, read_labels};
 
 /// The type byte of a series.
@@ -37,11 +42,11 @@ pub(super) const TOMBSTONES: u8 = 2;
 /// The type byte of exemplars.
 pub(super) const EXEMPLARS: u8 = 3;
 
-/// Older versions kept the last four samples of a chunk here; of these only the last value is used.
-const OLD_SAMPLES: usize = 3;
+/// Older versions kept the last four samples of a chunk of floats; of these only the last value is used. Bytes before it.
+const UNUSED_OF_FLOATS: usize = 3 * 16 + 8;
 
 /// A series as a snapshot has it.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub(super) struct SnapshotSeries<'a> {
     pub(super) reference: SeriesRef,
     pub(super) labels: Labels,
@@ -49,15 +54,15 @@ pub(super) struct SnapshotSeries<'a> {
 }
 
 /// The chunk of a series that was still growing.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone)]
 pub(super) struct SnapshotChunk<'a> {
     /// Time of its first and last sample, ms.
     pub(super) mint: i64,
     pub(super) maxt: i64,
     pub(super) encoding: Encoding,
     pub(super) bytes: &'a [u8],
-    /// The value of its last sample.
-    pub(super) last_value: f64,
+    /// The value of its last sample, of the kind that the encoding says.
+    pub(super) last: Value,
 }
 
 /// Why a record can't be used.
@@ -72,8 +77,8 @@ pub enum RecordError {
     /// A series without a label or with the reference 0.
     #[error("a series without labels or reference")]
     NoSeries,
-    /// A chunk of a kind that this version can't hold in the head.
-    #[error("a chunk of encoding {0}, which this version can't continue")]
+    /// A chunk of an encoding that is not known.
+    #[error("a chunk of the unknown encoding {0}")]
     Encoding(u8),
     /// Something follows where the record should end.
     #[error("{0} bytes too many")]
@@ -81,7 +86,7 @@ pub enum RecordError {
 }
 
 /// Appends the record of a series.
-pub(super) fn put_series(out: &mut Vec<u8>, reference: SeriesRef, labels: &Labels, open: Option<SnapshotChunk<'_>>) {
+pub(super) fn put_series(out: &mut Vec<u8>, reference: SeriesRef, labels: &Labels, open: Option<&SnapshotChunk<'_>>) {
     out.push(SERIES);
     put_be_u64(out, reference.0);
     put_labels(out, labels);
@@ -95,12 +100,14 @@ pub(super) fn put_series(out: &mut Vec<u8>, reference: SeriesRef, labels: &Label
     put_be_i64(out, chunk.maxt);
     out.push(chunk.encoding as u8);
     put_uvarint_bytes(out, chunk.bytes);
-    for _ in 0..OLD_SAMPLES {
-        put_be_i64(out, 0);
-        put_be_u64(out, 0);
+    match &chunk.last {
+        Value::Float(v) => {
+            out.resize(out.len() + UNUSED_OF_FLOATS, 0);
+            put_be_u64(out, v.to_bits());
+        }
+        Value::Histogram(histogram) => put_histogram(out, histogram),
+        Value::FloatHistogram(histogram) => put_float_histogram(out, histogram),
     }
-    put_be_i64(out, 0);
-    put_be_u64(out, chunk.last_value.to_bits());
 }
 
 /// Reads the record of a series.
@@ -119,54 +126,90 @@ pub(super) fn read_series(record: &[u8]) -> Result<SnapshotSeries<'_>, RecordErr
 fn read_chunk<'a>(reader: &mut ByteReader<'a>) -> Result<SnapshotChunk<'a>, RecordError> {
     let (mint, maxt) = (reader.be_i64()?, reader.be_i64()?);
     let byte = reader.u8()?;
-    let encoding = Encoding::from_byte(byte).filter(|encoding| matches!(encoding, Encoding::Xor | Encoding::Xor2));
-    let encoding = encoding.ok_or(RecordError::Encoding(byte))?;
+    let encoding = Encoding::from_byte(byte).ok_or(RecordError::Encoding(byte))?;
     let bytes = reader.uvarint_bytes()?;
-    reader.bytes(OLD_SAMPLES * 16 + 8)?;
-    Ok(SnapshotChunk { mint, maxt, encoding, bytes, last_value: reader.be_f64()? })
+    let last = match encoding.kind() {
+        ValueKind::Float => {
+            reader.bytes(UNUSED_OF_FLOATS)?;
+            Value::Float(reader.be_f64()?)
+        }
+        ValueKind::Histogram => Value::Histogram(Box::new(read_histogram(reader)?)),
+        ValueKind::FloatHistogram => Value::FloatHistogram(Box::new(read_float_histogram(reader)?)),
+    };
+    Ok(SnapshotChunk { mint, maxt, encoding, bytes, last })
 }
 
 #[cfg(test)]
 mod tests {
     use super::{RecordError, SnapshotChunk, put_series, read_series};
+    use crate::model::histogram::{FloatHistogram, Histogram};
     use crate::model::labels::LabelsBuilder;
     use crate::model::refs::SeriesRef;
+    use crate::model::value::Value;
     use crate::tsdb::chunk::Encoding;
 
-    fn record(encoding: Encoding) -> Vec<u8> {
+    fn record(encoding: Encoding, last: Value) -> Vec<u8> {
         let labels = LabelsBuilder::from_iter([("__name__", "up"), ("job", "x")]).build().unwrap();
-        let chunk = SnapshotChunk { mint: -5, maxt: 7, encoding, bytes: b"chunk", last_value: -0.0 };
+        let chunk = SnapshotChunk { mint: -5, maxt: 7, encoding, bytes: b"chunk", last };
         let mut out = Vec::new();
-        put_series(&mut out, SeriesRef(9), &labels, Some(chunk));
+        put_series(&mut out, SeriesRef(9), &labels, Some(&chunk));
         out
+    }
+
+    fn of_every_kind() -> [Vec<u8>; 3] {
+        let histogram = Histogram { count: 4, zero_count: 4, sum: 1.5, ..Histogram::default() };
+        let float = FloatHistogram { count: 4.5, zero_count: 4.5, sum: 1.5, ..FloatHistogram::default() };
+        [
+            record(Encoding::Xor2, Value::Float(-0.0)),
+            record(Encoding::Histogram, Value::Histogram(Box::new(histogram))),
+            record(Encoding::FloatHistogramSt, Value::FloatHistogram(Box::new(float))),
+        ]
     }
 
     #[test]
     fn a_series_reads_back_with_and_without_a_chunk() {
-        let record = record(Encoding::Xor);
+        let record = record(Encoding::Xor, Value::Float(-0.0));
         let series = read_series(&record).unwrap();
         assert_eq!(
             (series.reference, series.labels.to_string().as_str()),
             (SeriesRef(9), "{__name__=\"up\", job=\"x\"}")
         );
         let open = series.open.unwrap();
-        assert_eq!(
-            (open.mint, open.maxt, open.bytes, open.last_value.to_bits()),
-            (-5, 7, &b"chunk"[..], (-0.0_f64).to_bits())
-        );
+        assert_eq!((open.mint, open.maxt, open.bytes), (-5, 7, &b"chunk"[..]));
+        assert!(open.last.is_same(&Value::Float(-0.0)));
         let mut bare = Vec::new();
         put_series(&mut bare, SeriesRef(9), &series.labels, None);
-        assert_eq!(read_series(&bare).unwrap().open, None);
+        assert!(read_series(&bare).unwrap().open.is_none());
     }
 
     #[test]
-    fn what_is_cut_off_or_too_long_or_can_t_be_continued_is_an_error() {
-        let whole = record(Encoding::Xor2);
-        for len in 0..whole.len() {
-            assert!(read_series(&whole[..len]).is_err(), "{len}");
+    fn a_series_of_histograms_reads_back_with_its_last_one() {
+        for (record, kind) in
+            of_every_kind().iter().zip([Encoding::Xor2, Encoding::Histogram, Encoding::FloatHistogramSt])
+        {
+            let open = read_series(record).unwrap().open.unwrap();
+            assert_eq!((open.encoding, open.last.kind()), (kind, kind.kind()));
+            let sum = match open.last {
+                Value::Float(v) => v,
+                Value::Histogram(histogram) => histogram.sum,
+                Value::FloatHistogram(histogram) => histogram.sum,
+            };
+            assert_eq!(sum, if kind == Encoding::Xor2 { -0.0 } else { 1.5 });
         }
-        let longer = [&whole[..], &[0]].concat();
-        assert!(matches!(read_series(&longer), Err(RecordError::Surplus(1))));
-        assert!(matches!(read_series(&record(Encoding::Histogram)), Err(RecordError::Encoding(2))));
+    }
+
+    #[test]
+    fn what_is_cut_off_or_too_long_or_unknown_is_an_error() {
+        for whole in of_every_kind() {
+            for len in 0..whole.len() {
+                assert!(read_series(&whole[..len]).is_err(), "{len}");
+            }
+            let longer = [&whole[..], &[0]].concat();
+            assert!(matches!(read_series(&longer), Err(RecordError::Surplus(1))));
+        }
+        let mut unknown = record(Encoding::Xor, Value::Float(0.0));
+        let at = unknown.windows(2).position(|pair| pair == [Encoding::Xor as u8, 5]).unwrap();
+        unknown[at] = 99;
+        assert!(matches!(read_series(&unknown), Err(RecordError::Encoding(99))));
     }
 }

@@ -28,18 +28,7 @@ fn open_head(dir: &Path) -> (Head, Vec<crate::tsdb::chunk::head_chunks::HeadChun
     let mut chunks = Vec::new();
     files.for_each(&dir.join("quarantine"), |chunk| chunks.push(chunk)).unwrap();
     let policy = CutPolicy { chunk_range_ms: 7_200_000, samples_per_chunk: 10 };
-    (
-        Head::new(
-            HeadOptions {
-                policy,
-                max_series: usize::MAX,
-                min_valid_time: i64::MIN,
-                float_encoding: FloatEncoding::Xor,
-            },
-            files,
-        ),
-        chunks,
-    )
+    (Head::new(HeadOptions { policy, ..HeadOptions::default() }, files), chunks)
 }
 
 /// 30 series of up to 100 samples, every third XOR2, appended and logged.

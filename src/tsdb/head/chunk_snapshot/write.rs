@@ -117,10 +117,10 @@ fn encode(series: &Series, record: &mut Vec<u8>) -> Result<(), WriteSnapshotErro
         return Err(WriteSnapshotError::SealedChunks);
     }
     let open = state.open.as_ref().and_then(|open| {
-        let last = open.chunk.last()?;
-        let (encoding, bytes) = (open.chunk.encoding().into(), open.chunk.bytes());
-        Some(SnapshotChunk { mint: open.mint, maxt: last.t, encoding, bytes, last_value: last.v })
+        let last = open.chunk.last_point()?;
+        let (encoding, bytes) = (open.chunk.encoding(), open.chunk.bytes());
+        Some(SnapshotChunk { mint: open.mint, maxt: last.t, encoding, bytes, last: last.value })
     });
-    put_series(record, series.reference, &series.labels, open);
+    put_series(record, series.reference, &series.labels, open.as_ref());
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! Rebuilds the series whose references fall to it, in the order of the log: one thread of a replay.
 
 use crate::model::refs::SeriesRef;
-use crate::model::value::Point;
+use crate::model::value::{Point, Value};
 use crate::tsdb::chunk::mapped_chunk::MappedChunk;
 use crate::tsdb::head::Head;
 use crate::tsdb::head::series::{Pushed, Series};
@@ -43,6 +43,7 @@ pub(super) struct WorkDone {
     pub(super) samples: u64,
     pub(super) covered: u64,
     pub(super) unknown: u64,
+    pub(super) bad_histograms: u64,
     pub(super) chunks_passed_over: u64,
     pub(super) chunk_overlaps: u64,
     pub(super) min_time: i64,
@@ -111,7 +112,7 @@ impl<'a> Worker<'a> {
         self.done.collected.push(series);
     }
 
-    fn point(&mut self, LogPoint { series, point }: LogPoint) {
+    fn point(&mut self, LogPoint { series, mut point }: LogPoint) {
         let Some(series) = self.series.get(&series) else {
             self.done.unknown += 1;
             return;
@@ -121,8 +122,13 @@ impl<'a> Worker<'a> {
             self.done.covered += 1;
             return;
         }
+        if !matches!(point.value, Value::Float(_)) && point.value.make_storable().is_err() {
+            self.done.bad_histograms += 1;
+            return;
+        }
+        let point = state.adapt(point);
         self.done.stale += i64::from(point.value.is_stale()) - i64::from(state.is_stale());
-        let pushed = state.push(&point, &self.head.policy, self.head.float_encoding());
+        let pushed = state.push(&point, &self.head.chunk_rules());
         drop(state);
         match pushed {
             Pushed::IntoOpenChunk => {}

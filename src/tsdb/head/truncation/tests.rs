@@ -7,7 +7,6 @@ use crate::model::refs::SeriesRef;
 use crate::model::sample::{STALE_NAN_BITS, Sample};
 use crate::model::time::TimeRange;
 use crate::tsdb::chunk::cut::CutPolicy;
-use crate::tsdb::chunk::float_chunk::FloatEncoding;
 use crate::tsdb::chunk::head_chunks::HeadChunks;
 use crate::tsdb::fs::os_disk::OsDisk;
 use crate::tsdb::head::append::{HeadAppender, Rejection};
@@ -33,10 +32,7 @@ type Content = BTreeMap<String, BTreeMap<i64, u64>>;
 fn head_and_log(dir: &Path) -> (Head, Wal) {
     let policy = CutPolicy { chunk_range_ms: RANGE, samples_per_chunk: 8 };
     let (files, _) = HeadChunks::open(&dir.join("chunks_head")).unwrap();
-    let head = Head::new(
-        HeadOptions { policy, max_series: usize::MAX, min_valid_time: i64::MIN, float_encoding: FloatEncoding::Xor },
-        files,
-    );
+    let head = Head::new(HeadOptions { policy, ..HeadOptions::default() }, files);
     let wal = Wal::open(WalOptions {
         dir: dir.join("wal"),
         segment_size: 1 << 20,

@@ -76,7 +76,7 @@ fn encode<H>(out: &mut Vec<u8>, kind: RecordKind, entries: &[RefHistogram<H>], p
 }
 
 /// Appends an integer histogram as it stands in a record.
-pub(super) fn put_histogram(out: &mut Vec<u8>, histogram: &Histogram) {
+pub fn put_histogram(out: &mut Vec<u8>, histogram: &Histogram) {
     put_head(out, histogram.reset_hint, histogram.schema, histogram.zero_threshold);
     put_uvarint(out, histogram.zero_count);
     put_uvarint(out, histogram.count);
@@ -91,7 +91,7 @@ pub(super) fn put_histogram(out: &mut Vec<u8>, histogram: &Histogram) {
 }
 
 /// Appends a float histogram as it stands in a record.
-pub(super) fn put_float_histogram(out: &mut Vec<u8>, histogram: &FloatHistogram) {
+pub fn put_float_histogram(out: &mut Vec<u8>, histogram: &FloatHistogram) {
     put_head(out, histogram.reset_hint, histogram.schema, histogram.zero_threshold);
     put_f64(out, &histogram.zero_count);
     put_f64(out, &histogram.count);

@@ -98,7 +98,11 @@ fn decode_v2<H>(entries: &[u8], read: Read<H>) -> Result<Vec<RefHistogram<H>>, D
     Ok(histograms)
 }
 
-fn read_histogram(reader: &mut ByteReader<'_>) -> Result<Histogram, DecodeError> {
+/// Reads an integer histogram as it stands in a record.
+///
+/// # Errors
+/// [`DecodeError`] where it ends early or is none.
+pub fn read_histogram(reader: &mut ByteReader<'_>) -> Result<Histogram, DecodeError> {
     let (reset_hint, schema) = (read_reset_hint(reader)?, read_schema(reader)?);
     Ok(Histogram {
         reset_hint,
@@ -115,7 +119,11 @@ fn read_histogram(reader: &mut ByteReader<'_>) -> Result<Histogram, DecodeError>
     })
 }
 
-fn read_float_histogram(reader: &mut ByteReader<'_>) -> Result<FloatHistogram, DecodeError> {
+/// As [`read_histogram`], a float one.
+///
+/// # Errors
+/// As there.
+pub fn read_float_histogram(reader: &mut ByteReader<'_>) -> Result<FloatHistogram, DecodeError> {
     let (reset_hint, schema) = (read_reset_hint(reader)?, read_schema(reader)?);
     Ok(FloatHistogram {
         reset_hint,

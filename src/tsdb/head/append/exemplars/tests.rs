@@ -6,7 +6,6 @@ use crate::model::sample::Sample;
 use crate::model::time::TimeRange;
 use crate::model::value::Point;
 use crate::tsdb::chunk::cut::CutPolicy;
-use crate::tsdb::chunk::float_chunk::FloatEncoding;
 use crate::tsdb::chunk::head_chunks::HeadChunks;
 use crate::tsdb::fs::os_disk::OsDisk;
 use crate::tsdb::head::append::{Committed, HeadAppender};
@@ -26,8 +25,7 @@ use std::thread;
 fn head(dir: &Path, min_valid_time: i64) -> Head {
     let (files, _) = HeadChunks::open(&dir.join("chunks_head")).unwrap();
     let policy = CutPolicy { chunk_range_ms: 7_200_000, samples_per_chunk: 120 };
-    let float_encoding = FloatEncoding::Xor;
-    Head::new(HeadOptions { policy, max_series: usize::MAX, min_valid_time, float_encoding }, files)
+    Head::new(HeadOptions { policy, min_valid_time, ..HeadOptions::default() }, files)
 }
 
 fn wal(dir: &Path) -> Wal {

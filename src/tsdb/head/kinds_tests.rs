@@ -1,0 +1,510 @@
+//! Points of every kind in one head: what was taken is there, in the order and of the kind in which it came, also after restarts.
+
+use super::append::{HeadAppender, Rejection};
+use super::chunk_snapshot::load::load_snapshot;
+use super::chunk_snapshot::write::{SnapshotOptions, write_snapshot};
+use super::chunk_snapshot::{LogEnd, last_snapshot};
+use super::replay::{Replay, ReplayProgress, ReplayReport};
+use super::{Head, HeadOptions};
+use crate::model::histogram::{CUSTOM_BUCKETS_SCHEMA, CounterResetHint, FloatHistogram, Histogram, Span};
+use crate::model::labels::{Labels, LabelsBuilder};
+use crate::model::matcher::{MatchKind, Matcher};
+use crate::model::refs::SeriesRef;
+use crate::model::sample::STALE_NAN_BITS;
+use crate::model::time::TimeRange;
+use crate::model::value::{Point, Value};
+use crate::tsdb::chunk::Encoding;
+use crate::tsdb::chunk::any_chunk::{AnyIter, ChunkEncodings, HistogramStarts};
+use crate::tsdb::chunk::cut::CutPolicy;
+use crate::tsdb::chunk::float_chunk::FloatEncoding;
+use crate::tsdb::chunk::head_chunks::HeadChunks;
+use crate::tsdb::fs::os_disk::OsDisk;
+use crate::tsdb::query::source::BlockSource;
+use crate::tsdb::wal::batch::Batch;
+use crate::tsdb::wal::commit::{SyncMode, Wal, WalOptions};
+use crate::tsdb::wal::compression::Compression;
+use crate::tsdb::wal::reader::SegmentReader;
+use crate::tsdb::wal::record::histograms::{decode_float_histograms, decode_histograms};
+use crate::tsdb::wal::record::kind::RecordKind;
+use crate::tsdb::wal::record::open_record::StartRecords;
+use crate::tsdb::wal::record::samples::SamplesDecoder;
+use crate::tsdb::wal::segment::list_segments;
+use proptest::prelude::{Strategy, any, prop_assert, prop_assert_eq, prop_oneof, proptest};
+use proptest::test_runner::Config;
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+const BEGIN: i64 = 10_000_000;
+
+/// A head with its log.
+struct Store {
+    head: Head,
+    wal: Wal,
+    report: ReplayReport,
+}
+
+fn options() -> HeadOptions {
+    let policy = CutPolicy { chunk_range_ms: 1_000_000, samples_per_chunk: 8 };
+    HeadOptions { policy, ..HeadOptions::default() }
+}
+
+fn with_starts() -> HeadOptions {
+    let encodings = ChunkEncodings { floats: FloatEncoding::Xor2, histogram_starts: HistogramStarts::Kept };
+    HeadOptions { encodings, starts: StartRecords::V2, ..options() }
+}
+
+/// What the directory has: from a snapshot, if there is one, or the log.
+fn open(dir: &Path, options: HeadOptions) -> Store {
+    let (mut files, _) = HeadChunks::open(&dir.join("chunks_head")).unwrap();
+    let mut chunks = Vec::new();
+    files.for_each(&dir.join("quarantine"), |chunk| chunks.push(chunk)).unwrap();
+    let head = Head::new(options, files);
+    let mut report = ReplayReport::default();
+    if let Some(snapshot) = last_snapshot(dir).unwrap() {
+        load_snapshot(&snapshot, &head, chunks, 2).unwrap();
+        std::fs::remove_dir_all(snapshot.path).unwrap();
+    } else {
+        std::fs::create_dir_all(dir.join("wal")).unwrap();
+        let segments = list_segments(&dir.join("wal")).unwrap();
+        let replayed = Replay::new(&head, chunks).run(&segments, 2, &ReplayProgress::default());
+        assert!(replayed.damage.is_none(), "{:?}", replayed.damage);
+        report = replayed.report;
+    }
+    let wal = Wal::open(WalOptions {
+        dir: dir.join("wal"),
+        segment_size: 1 << 20,
+        compression: Compression::None,
+        sync: SyncMode::Os,
+        disk: Arc::new(OsDisk),
+    });
+    Store { head, wal: wal.unwrap(), report }
+}
+
+impl Store {
+    /// Ends it, as a clean stop that leaves a snapshot, or without one.
+    fn close(self, dir: &Path, with_snapshot: bool) {
+        self.wal.close().unwrap();
+        self.head.chunk_files().sync().unwrap();
+        if with_snapshot {
+            let options = SnapshotOptions {
+                dir: dir.to_owned(),
+                upto: LogEnd { segment: 0, offset: 0 },
+                compression: Compression::Snappy,
+                segment_size: 64 << 10,
+                disk: Arc::new(OsDisk),
+            };
+            write_snapshot(&self.head, b"", &options).unwrap();
+        }
+    }
+
+    /// Appends in one request and gives what was refused.
+    fn append(&self, series: u8, points: &[Point]) -> Vec<(i64, Rejection)> {
+        let mut refused = Vec::new();
+        let mut appender = HeadAppender::new(&self.head, &self.wal);
+        appender.append(&labels(series), points.iter().cloned(), |point, why| refused.push((point.t, why))).unwrap();
+        appender.commit().unwrap();
+        refused
+    }
+
+    /// Every point of a series, and the encodings of its chunks.
+    fn content(&self, series: u8) -> (Vec<Point>, Vec<Encoding>) {
+        let name = format!("series_{series}");
+        let matcher = Matcher::new(MatchKind::Equal, "__name__", &name).unwrap();
+        let (mut points, mut encodings) = (Vec::new(), Vec::new());
+        for found in self.head.select(&[matcher], TimeRange::ALL).unwrap() {
+            for chunk in found.unwrap().chunks {
+                encodings.push(chunk.encoding);
+                let read = points.len();
+                points.extend(AnyIter::new(chunk.encoding, chunk.data.bytes()).map(Result::unwrap));
+                let times = (points.get(read).map(|first| first.t), points.last().map(|last| last.t));
+                assert_eq!(times, (Some(chunk.mint), Some(chunk.maxt)));
+            }
+        }
+        (points, encodings)
+    }
+
+    fn stale_series(&self) -> i64 {
+        self.head.stats().stale_series.load(Ordering::Relaxed)
+    }
+}
+
+fn labels(series: u8) -> Labels {
+    let name = format!("series_{series}");
+    LabelsBuilder::from_iter([("__name__", name.as_str()), ("job", "kinds")]).build().unwrap()
+}
+
+fn integer(base: i64, layout: u8) -> Histogram {
+    let spans: &[(i32, u32)] = match layout % 4 {
+        0 => &[(0, 2)],
+        1 => &[(0, 2), (1, 1)],
+        2 => &[(-3, 1), (3, 2), (1, 1)],
+        _ => &[],
+    };
+    let buckets: i64 = spans.iter().map(|span| i64::from(span.1)).sum();
+    let custom = layout % 8 == 5;
+    Histogram {
+        schema: if custom { CUSTOM_BUCKETS_SCHEMA } else { i32::from(layout / 8 % 3) },
+        reset_hint: if layout % 16 == 9 { CounterResetHint::Gauge } else { CounterResetHint::Unknown },
+        zero_count: if custom { 0 } else { 3 },
+        count: (buckets * base) as u64 + if custom { 0 } else { 3 },
+        sum: base as f64 * 1.5,
+        positive_spans: spans.iter().map(|&(offset, length)| Span { offset, length }).collect(),
+        positive_buckets: (0..buckets).map(|n| if n == 0 { base } else { 0 }).collect(),
+        custom_values: if custom { vec![0.5, 1.0, 2.5, 10.0] } else { Vec::new() },
+        ..Histogram::default()
+    }
+}
+
+fn float(base: i64, layout: u8) -> FloatHistogram {
+    let integer = integer(base, layout);
+    FloatHistogram {
+        schema: integer.schema,
+        reset_hint: integer.reset_hint,
+        zero_count: integer.zero_count as f64,
+        count: integer.count as f64,
+        sum: integer.sum,
+        positive_buckets: vec![base as f64; integer.positive_buckets.len()],
+        positive_spans: integer.positive_spans,
+        custom_values: integer.custom_values,
+        ..FloatHistogram::default()
+    }
+}
+
+fn stale() -> Value {
+    Value::Float(f64::from_bits(STALE_NAN_BITS))
+}
+
+/// One of many values, always the same one for the same numbers.
+fn value(kind: u8, t: i64, layout: u8) -> Value {
+    let base = 1 + (t / 1000) % 37;
+    match kind {
+        0 => Value::Float(base as f64),
+        1 => stale(),
+        2 => Value::Histogram(Box::new(integer(base, layout))),
+        _ => Value::FloatHistogram(Box::new(float(base, layout))),
+    }
+}
+
+/// What should be there, told in the simplest way.
+#[derive(Default)]
+struct Model {
+    series: BTreeMap<u8, BTreeMap<i64, Value>>,
+    newest: Option<i64>,
+}
+
+impl Model {
+    fn append(&mut self, series: u8, points: &[Point]) -> Vec<(i64, Rejection)> {
+        let mut refused = Vec::new();
+        let mut bound = self.newest.map(|newest| newest - 500_000);
+        for Point { t, value, .. } in points {
+            let bound = *bound.get_or_insert(t - 500_000);
+            let stored = self.series.entry(series).or_default();
+            let newest = stored.last_key_value();
+            let value = match newest {
+                Some((_, Value::Histogram(_))) if value.is_stale() => {
+                    let sum = f64::from_bits(STALE_NAN_BITS);
+                    Value::Histogram(Box::new(Histogram { sum, ..Histogram::default() }))
+                }
+                Some((_, Value::FloatHistogram(_))) if value.is_stale() => {
+                    let sum = f64::from_bits(STALE_NAN_BITS);
+                    Value::FloatHistogram(Box::new(FloatHistogram { sum, ..FloatHistogram::default() }))
+                }
+                _ => value.clone(),
+            };
+            let newest = newest.map(|(t, _)| *t);
+            match stored.get(t) {
+                Some(stored) if stored.is_same(&value) || stored.is_stale() && value.is_stale() => {}
+                Some(_) => refused.push((*t, Rejection::DuplicateTimestamp)),
+                None if *t < bound => refused.push((*t, Rejection::OutOfBounds)),
+                None if newest.is_some_and(|newest| *t < newest) => refused.push((*t, Rejection::OutOfOrder)),
+                None => {
+                    stored.insert(*t, value);
+                    self.newest = self.newest.max(Some(*t));
+                }
+            }
+        }
+        if self.series.get(&series).is_some_and(BTreeMap::is_empty) {
+            self.series.remove(&series);
+        }
+        refused
+    }
+
+    fn stale(&self) -> i64 {
+        let newest = self.series.values().filter_map(|points| points.last_key_value());
+        newest.filter(|(_, value)| value.is_stale()).count() as i64
+    }
+}
+
+#[derive(Debug, Clone)]
+enum Step {
+    /// Steps in time, kinds and layouts of points of a series.
+    Append {
+        series: u8,
+        points: Vec<(i64, u8, u8)>,
+    },
+    Restart {
+        with_snapshot: bool,
+    },
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    // Long runs of a kind and a layout, so that chunks grow, and changes.
+    let run = (0u8..4, any::<u8>(), 1usize..30).prop_flat_map(|(kind, layout, count)| {
+        let by = prop_oneof![9 => 1_000..3_000i64, 1 => -20_000..=0i64, 1 => 100_000..400_000i64];
+        let layouts = prop_oneof![12 => proptest::strategy::Just(layout), 1 => any::<u8>()];
+        proptest::collection::vec((by, proptest::strategy::Just(kind), layouts), count)
+    });
+    let points = proptest::collection::vec(run, 1..4).prop_map(|runs| runs.concat());
+    let append = (0u8..3, points).prop_map(|(series, points)| Step::Append { series, points });
+    let restart = any::<bool>().prop_map(|with_snapshot| Step::Restart { with_snapshot });
+    proptest::collection::vec(prop_oneof![6 => append, 1 => restart], 1..14)
+}
+
+proptest! {
+    #![proptest_config(Config { cases: 60, failure_persistence: None, ..Config::default() })]
+
+    #[test]
+    fn what_was_taken_is_there_and_of_its_kind_also_after_restarts(steps in steps()) {
+        let dir = tempfile::tempdir().unwrap();
+        let (mut store, mut model, mut now) = (open(dir.path(), options()), Model::default(), BEGIN);
+        for step in steps.into_iter().chain([Step::Restart { with_snapshot: false }]) {
+            match step {
+                Step::Append { series, points } => {
+                    let points: Vec<Point> = points.into_iter().map(|(by, kind, layout)| {
+                        let t = now + by;
+                        now = now.max(t);
+                        Point::new(t, value(kind, t, layout))
+                    }).collect();
+                    prop_assert_eq!(store.append(series, &points), model.append(series, &points));
+                    prop_assert!(store.append(series, &points).iter().all(|one| model.append(series, &points).contains(one)));
+                }
+                Step::Restart { with_snapshot } => {
+                    store.close(dir.path(), with_snapshot);
+                    store = open(dir.path(), options());
+                }
+            }
+            for (series, expected) in &model.series {
+                let (found, _) = store.content(*series);
+                prop_assert_eq!(found.len(), expected.len());
+                for (found, (t, expected)) in found.iter().zip(expected) {
+                    prop_assert_eq!(found.t, *t);
+                    prop_assert!(found.value.is_same(expected), "{:?} for {:?} at {}", found.value, expected, t);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn stale_series_of_every_kind_are_counted() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut store = open(dir.path(), options());
+    let mut model = Model::default();
+    for (series, kind) in [(0, 0), (1, 2), (2, 3)] {
+        let points = [Point::new(BEGIN, value(kind, BEGIN, 1)), Point::new(BEGIN + 1, stale())];
+        assert_eq!(store.append(series, &points), model.append(series, &points));
+        assert_eq!((store.stale_series(), model.stale()), (i64::from(series) + 1, i64::from(series) + 1));
+    }
+    for with_snapshot in [false, true] {
+        store.close(dir.path(), with_snapshot);
+        store = open(dir.path(), options());
+        assert_eq!(store.stale_series(), 3, "snapshot: {with_snapshot}");
+    }
+    store.append(1, &[Point::new(BEGIN + 2, value(2, BEGIN, 1))]);
+    assert_eq!(store.stale_series(), 2);
+}
+
+#[test]
+fn a_stale_marker_is_of_the_kind_that_it_ends_when_it_comes_and_when_a_foreign_log_is_replayed() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path(), options());
+    for (series, kind) in [(0, 2), (1, 3)] {
+        // The second one's histogram is in a full chunk on the disk when the marker comes.
+        store.append(series, &[Point::new(BEGIN, value(kind, BEGIN, 1))]);
+        store.append(series + 2, &[Point::new(BEGIN, value(kind, BEGIN, 1))]);
+        assert_eq!(store.append(series, &[Point::new(BEGIN + 1, stale())]), []);
+        // Once more, and once more when the series has gone on as another kind.
+        assert_eq!(store.append(series, &[Point::new(BEGIN + 1, stale())]), []);
+    }
+    // As Prometheus's scraper logs it: a float.
+    for (reference, series) in store.head.all_series().iter().map(|one| (one.reference, one.labels.clone())) {
+        if [labels(2), labels(3)].contains(&series) {
+            let mut batch = Batch::default();
+            batch.push_point(reference, &Point::new(BEGIN + 1, stale()));
+            store.wal.wait(store.wal.enqueue(&mut batch)).unwrap();
+        }
+    }
+    store.close(dir.path(), false);
+    let store = open(dir.path(), options());
+    for series in 0..4 {
+        let (points, encodings) = store.content(series);
+        let kind = if series % 2 == 0 { Encoding::Histogram } else { Encoding::FloatHistogram };
+        assert_eq!((points.len(), encodings), (2, vec![kind]), "series {series}");
+        assert!(points[1].value.is_stale());
+    }
+    assert_eq!(store.stale_series(), 4);
+    assert_eq!(store.append(0, &[Point::new(BEGIN + 2, Value::Float(1.0)), Point::new(BEGIN + 1, stale())]), []);
+}
+
+#[test]
+fn a_histogram_that_comes_again_is_stored_already_wherever_it_is_and_another_is_a_duplicate() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path(), options());
+    for kind in [2, 3] {
+        let points: Vec<_> = (0..400).map(|i| BEGIN + i * 1_000).map(|t| Point::new(t, value(kind, t, 2))).collect();
+        assert_eq!(store.append(kind, &points), []);
+        let (stored, encodings) = store.content(kind);
+        assert!(stored.len() == 400 && encodings.len() > 3, "{encodings:?}");
+        let series = store.head.all_series().into_iter().find(|one| one.labels == labels(kind)).unwrap();
+        assert!(series.state.lock().mapped.iter().count() >= 3, "full chunks are on the disk");
+        assert_eq!(store.append(kind, &points), [], "each is stored");
+        let mut others = points.clone();
+        others.iter_mut().for_each(|point| point.value = value(kind, point.t + 1_000, 2));
+        let expected: Vec<_> = points.iter().map(|point| (point.t, Rejection::DuplicateTimestamp)).collect();
+        assert_eq!(store.append(kind, &others), expected);
+        let floats: Vec<_> = points.iter().map(|point| Point::new(point.t, Value::Float(1.0))).collect();
+        assert_eq!(store.append(kind, &floats), expected);
+        let between = Point::new(points[3].t + 1, points[3].value.clone());
+        assert_eq!(store.append(kind, &[between]), [(points[3].t + 1, Rejection::OutOfOrder)]);
+    }
+}
+
+/// The log's points in their order: series, time, kind of record.
+fn logged(dir: &Path) -> Vec<(SeriesRef, i64, RecordKind)> {
+    let mut logged = Vec::new();
+    for segment in list_segments(&dir.join("wal")).unwrap() {
+        let mut reader = SegmentReader::open(segment).unwrap();
+        while let Some(record) = reader.next_record().unwrap() {
+            let kind = RecordKind::of(record);
+            match kind {
+                RecordKind::Samples | RecordKind::SamplesV2 => {
+                    let samples = SamplesDecoder::new(record).unwrap().map(Result::unwrap);
+                    logged.extend(samples.map(|one| (one.series, one.sample.t, kind)));
+                }
+                RecordKind::Histograms | RecordKind::CustomHistograms | RecordKind::HistogramsV2 => {
+                    logged.extend(decode_histograms(record).unwrap().iter().map(|one| (one.series, one.t, kind)));
+                }
+                RecordKind::FloatHistograms | RecordKind::CustomFloatHistograms | RecordKind::FloatHistogramsV2 => {
+                    logged.extend(decode_float_histograms(record).unwrap().iter().map(|one| (one.series, one.t, kind)));
+                }
+                _ => {}
+            }
+        }
+    }
+    logged
+}
+
+#[test]
+fn the_log_has_the_points_of_a_series_in_their_order_whatever_their_kinds() {
+    for (options, kinds) in [(options(), 5), (with_starts(), 3)] {
+        let dir = tempfile::tempdir().unwrap();
+        let store = open(dir.path(), options);
+        let mut appender = HeadAppender::new(&store.head, &store.wal);
+        // Layout 5 is one of custom buckets: its records are others.
+        let alternating = [(0, 0), (2, 1), (2, 5), (3, 1), (1, 0), (0, 0), (3, 5), (2, 5), (2, 1), (0, 0), (3, 1)];
+        for series in 0..3u8 {
+            let points = alternating.iter().enumerate().map(|(i, &(kind, layout))| {
+                let t = BEGIN + 1_000 * i as i64 + i64::from(series);
+                Point::new(t, value(kind, t, layout))
+            });
+            appender.append(&labels(series), points, |_, why| panic!("{why:?}")).unwrap();
+        }
+        appender.commit().unwrap();
+        store.close(dir.path(), false);
+        let logged = logged(dir.path());
+        let mut found: Vec<_> = logged.iter().map(|(_, _, kind)| *kind).collect();
+        found.sort_unstable();
+        found.dedup();
+        assert_eq!(found.len(), kinds, "{found:?}");
+        let mut newest: BTreeMap<SeriesRef, Vec<i64>> = BTreeMap::new();
+        logged.iter().for_each(|(series, t, _)| newest.entry(*series).or_default().push(*t));
+        assert_eq!(newest.len(), 3);
+        assert!(newest.values().all(|times| times.len() == alternating.len() && times.is_sorted()), "{newest:?}");
+    }
+}
+
+#[test]
+fn points_of_one_kind_go_into_one_record() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path(), options());
+    for round in 0..3 {
+        let mut appender = HeadAppender::new(&store.head, &store.wal);
+        for series in 0..30u8 {
+            let t = BEGIN + round * 1_000;
+            let points = std::iter::once(Point::new(t, value([0, 2, 3][usize::from(series) % 3], t, 1)));
+            appender.append(&labels(series), points, |_, why| panic!("{why:?}")).unwrap();
+        }
+        appender.commit().unwrap();
+    }
+    store.close(dir.path(), false);
+    let kinds: Vec<_> = logged(dir.path()).chunk_by(|a, b| a.2 == b.2).map(|run| (run[0].2, run.len())).collect();
+    let one = [(RecordKind::Samples, 10), (RecordKind::Histograms, 10), (RecordKind::FloatHistograms, 10)];
+    assert_eq!(kinds, [one; 3].concat());
+}
+
+#[test]
+fn starts_are_kept_through_log_and_snapshot_where_that_was_asked_for_and_dropped_elsewhere() {
+    let starts = |store: &Store, series| store.content(series).0.iter().map(|point| point.start).collect::<Vec<_>>();
+    for with_snapshot in [false, true] {
+        let dir = tempfile::tempdir().unwrap();
+        let store = open(dir.path(), with_starts());
+        let expected: Vec<i64> = (0..20).map(|i| if i < 3 { 0 } else { BEGIN - 5_000 + i / 7 * 1_000 }).collect();
+        for (series, kind) in [(0, 0), (1, 2), (2, 3)] {
+            let points: Vec<_> = (0..20)
+                .zip(&expected)
+                .map(|(i, start)| (BEGIN + i * 1_000, *start))
+                .map(|(t, start)| Point { start, t, value: value(kind, t, 1) })
+                .collect();
+            assert_eq!(store.append(series, &points), []);
+            assert_eq!(starts(&store, series), expected, "kind {kind}");
+        }
+        store.close(dir.path(), with_snapshot);
+        let store = open(dir.path(), with_starts());
+        for series in 0..3 {
+            assert_eq!(starts(&store, series), expected, "series {series}, snapshot: {with_snapshot}");
+        }
+        store.close(dir.path(), false);
+        // Chunks that have no place for them: as in Prometheus, the replay leaves them out.
+        std::fs::remove_dir_all(dir.path().join("chunks_head")).unwrap();
+        let store = open(dir.path(), options());
+        for series in 0..3 {
+            assert_eq!(starts(&store, series), [0; 20]);
+        }
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let encodings = ChunkEncodings { floats: FloatEncoding::Xor2, histogram_starts: HistogramStarts::Kept };
+    let store = open(dir.path(), HeadOptions { encodings, ..options() });
+    for (series, kind) in [(0, 0), (1, 2), (2, 3)] {
+        store.append(series, &[Point { start: 5, t: BEGIN, value: value(kind, BEGIN, 1) }]);
+        assert_eq!(starts(&store, series), [0]);
+    }
+}
+
+#[test]
+fn a_histogram_that_is_none_is_passed_over_in_a_replay_and_the_others_are_there() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path(), options());
+    store.append(0, &[Point::new(BEGIN, value(2, BEGIN, 1))]);
+    let reference = store.head.all_series()[0].reference;
+    let mut batch = Batch::default();
+    let broken = Histogram { positive_buckets: vec![1, 2, 3], ..integer(4, 1) };
+    let unknown = Histogram { schema: 99, ..integer(4, 1) };
+    for (i, histogram) in [integer(4, 1), broken, unknown, integer(5, 1)].into_iter().enumerate() {
+        let t = BEGIN + 1 + i as i64;
+        batch.push_point(reference, &Point::new(t, Value::Histogram(Box::new(histogram))));
+    }
+    // Of the highest resolution but for what is stored: it is stored at that.
+    batch.push_point(
+        reference,
+        &Point::new(BEGIN + 9, Value::Histogram(Box::new(Histogram { schema: 9, ..integer(6, 3) }))),
+    );
+    store.wal.wait(store.wal.enqueue(&mut batch)).unwrap();
+    store.close(dir.path(), false);
+    let store = open(dir.path(), options());
+    let (points, _) = store.content(0);
+    assert_eq!(points.iter().map(|point| point.t - BEGIN).collect::<Vec<_>>(), [0, 1, 4, 9]);
+    assert!(matches!(&points[3].value, Value::Histogram(histogram) if histogram.schema == 8));
+    assert_eq!((store.report.bad_histograms, store.report.samples), (2, 4));
+}
