@@ -6,11 +6,12 @@ use crate::model::histogram::{CounterResetHint, FloatHistogram, Histogram, Span}
 use crate::model::labels::LabelsBuilder;
 use crate::model::sample::Sample;
 use crate::model::value::{Point, Value};
+use crate::remote::limits::{LabelLimits, WriteLimits};
 use crate::remote::metadata::MetadataLimits;
 use crate::remote::metrics::WriteMetrics;
 use crate::remote::pb::prometheus as pb;
 use crate::remote::reader::CountLimits;
-use crate::remote::write::{LabelLimits, Packing, WriteLimits, Writer};
+use crate::remote::write::{Packing, Writer};
 use crate::tsdb::db::Db;
 use crate::tsdb::db::options::DbOptions;
 use flate2::read::GzDecoder;

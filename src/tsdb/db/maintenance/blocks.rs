@@ -64,8 +64,13 @@ impl Round<'_> {
         memory.failed.retain(|_, retry| *retry > now);
         let uploads = Uploads::read(options.uploads_file.as_deref());
         let waits = facts.iter().filter(|block| uploads.holds_back(&block.ulid.to_string(), block.level));
+        // Of times that the head still has: a merge with other blocks would take the hint off a block of late samples, and the next start would
+        // believe that all of these times is in blocks.
+        let whole_until = self.engine.blocks.whole_until().unwrap_or(i64::MAX);
+        let early = facts.iter().filter(|block| block.hints.out_of_order && block.maxt > whole_until);
+        let early = early.map(|block| block.ulid);
         let exclusions = Exclusions {
-            left_alone: memory.failed.keys().copied().collect(),
+            left_alone: memory.failed.keys().copied().chain(early).collect(),
             waiting: waits.map(|block| block.ulid).collect(),
         };
         let longest = options.max_block_range_ms.unwrap_or_else(|| {
