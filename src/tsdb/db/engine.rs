@@ -5,7 +5,7 @@ use crate::tsdb::db::blocks::BlockSet;
 use crate::tsdb::db::maintenance::turn::Turns;
 use crate::tsdb::db::rejections::Rejections;
 use crate::tsdb::head::Head;
-use crate::tsdb::head::append::late::Logs;
+use crate::tsdb::head::ooo::log::Logs;
 use crate::tsdb::wal::commit::{Health, Wal};
 use std::sync::OnceLock;
 
