@@ -2,11 +2,12 @@
 
 use allocation_counter::measure;
 use narthex::metrics::registry::Registry;
+use narthex::remote::limits::{LabelLimits, WriteLimits};
 use narthex::remote::metadata::MetadataLimits;
 use narthex::remote::metrics::WriteMetrics;
 use narthex::remote::reader::CountLimits;
 use narthex::remote::write::Packing;
-use narthex::remote::write::{LabelLimits, WriteLimits, Writer};
+use narthex::remote::write::Writer;
 use narthex::tsdb::db::Db;
 use narthex::tsdb::db::options::DbOptions;
 use prost::Message;

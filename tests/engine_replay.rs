@@ -82,7 +82,14 @@ fn write_two_references(dir: &Path) {
         let (mint, maxt) = (samples[0].t, samples[samples.len() - 1].t);
         let bytes = chunk.bytes();
         chunks
-            .write(&[NewChunk { series: SeriesRef(9), mint, maxt, encoding: Encoding::Xor, bytes }])
+            .write(&[NewChunk {
+                series: SeriesRef(9),
+                mint,
+                maxt,
+                encoding: Encoding::Xor,
+                out_of_order: false,
+                bytes,
+            }])
             .expect("a good disk");
     }
 }

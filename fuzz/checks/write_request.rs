@@ -1,7 +1,12 @@
 //! Any bytes as the body of a write request: the borrowed reader takes and refuses them exactly as prost does, and reads the same.
 
-use super::messages;
+use super::messages::{self, Count, ZeroCount};
+use narthex::model::exemplar::Exemplar;
+use narthex::model::histogram::{CounterResetHint, FloatHistogram, Histogram, Span};
+use narthex::model::labels::{LabelError, LabelsBuilder};
 use narthex::model::sample::Sample;
+use narthex::model::value::Value;
+use narthex::remote::histogram::{BadHistogram, MAX_LIST};
 use narthex::remote::reader::{CountLimits, RequestIndex};
 use prost::Message;
 
@@ -18,8 +23,19 @@ struct Content {
 struct Series {
     labels: Vec<(String, String)>,
     samples: Vec<Sample>,
-    exemplars: usize,
-    histograms: usize,
+    exemplars: Vec<Result<Exemplar, LabelError>>,
+    histograms: Vec<Result<Stored, String>>,
+}
+
+/// A histogram that can be stored: its time, whether its counts are floats, its reset hint and schema, and all numbers by their bits.
+#[derive(Debug, PartialEq)]
+struct Stored {
+    t: i64,
+    is_float: bool,
+    reset_hint: CounterResetHint,
+    schema: i32,
+    spans: [Vec<Span>; 2],
+    numbers: Vec<u64>,
 }
 
 /// Panics where the two differ.
@@ -37,6 +53,8 @@ fn borrowed(index: &mut RequestIndex, body: &[u8]) -> Option<Content> {
     index.read(body, NO_LIMITS).ok()?;
     let series = index.series(body).map(|series| {
         assert_eq!(series.samples().len(), series.samples().count());
+        assert_eq!(series.exemplars().len(), series.exemplars().count());
+        assert_eq!(series.histograms().len(), series.histograms().count());
         if let Some(packed) = series.packed_labels() {
             // The run, taken alone as the fields of a series, has the same labels and nothing else.
             let alone = messages::TimeSeries::decode(packed).expect("a run of labels is a series");
@@ -46,8 +64,14 @@ fn borrowed(index: &mut RequestIndex, body: &[u8]) -> Option<Content> {
         Series {
             labels: series.labels().map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
             samples: series.samples().collect(),
-            exemplars: series.exemplars() as usize,
-            histograms: series.histograms() as usize,
+            exemplars: series.exemplars().map(|exemplar| exemplar.map_err(|refused| refused.why)).collect(),
+            histograms: series
+                .histograms()
+                .map(|histogram| match histogram {
+                    Ok(point) => Ok(stored(point.t, &point.value)),
+                    Err(refused) => Err(refused.why.to_string()),
+                })
+                .collect(),
         }
     });
     Some(Content { series: series.collect(), metadata: index.metadata(body).count() as u64 })
@@ -60,16 +84,108 @@ fn by_prost(body: &[u8]) -> Option<Content> {
     let series = request.timeseries.into_iter().map(|series| Series {
         labels: series.labels.into_iter().map(|label| (label.name, label.value)).collect(),
         samples: series.samples.iter().map(sample).collect(),
-        exemplars: series.exemplars.len(),
-        histograms: series.histograms.len(),
+        exemplars: series.exemplars.iter().map(exemplar).collect(),
+        histograms: series.histograms.into_iter().map(histogram).collect(),
     });
     Some(Content { series: series.collect(), metadata: request.metadata.len() as u64 })
+}
+
+/// An exemplar as it is kept.
+fn exemplar(message: &messages::Exemplar) -> Result<Exemplar, LabelError> {
+    let pairs = message.labels.iter().map(|label| (&*label.name, &*label.value));
+    let labels = match pairs.collect::<LabelsBuilder<'_>>().build() {
+        Ok(labels) => Some(labels),
+        Err(LabelError::Empty) => None,
+        Err(error) => return Err(error),
+    };
+    Ok(Exemplar { t: message.timestamp, v: message.value, labels })
+}
+
+/// What is stored of a histogram.
+fn histogram(message: messages::Histogram) -> Result<Stored, String> {
+    let (spans, lists) = (
+        [&message.positive_spans, &message.negative_spans],
+        [
+            message.positive_deltas.len(),
+            message.negative_deltas.len(),
+            message.positive_counts.len(),
+            message.negative_counts.len(),
+            message.custom_values.len(),
+        ],
+    );
+    if spans.iter().any(|list| list.len() > MAX_LIST) || lists.iter().any(|len| *len > MAX_LIST) {
+        return Err(BadHistogram::TooLong.to_string());
+    }
+    let [positive_spans, negative_spans] =
+        spans.map(|list| list.iter().map(|span| Span { offset: span.offset, length: span.length }).collect::<Vec<_>>());
+    let reset_hint = CounterResetHint::from_byte(message.reset_hint as u8).unwrap_or_default();
+    let mut value = match message.count {
+        Some(Count::Float(count)) => Value::FloatHistogram(Box::new(FloatHistogram {
+            reset_hint,
+            schema: message.schema,
+            zero_threshold: message.zero_threshold,
+            zero_count: if let Some(ZeroCount::Float(count)) = message.zero_count { count } else { 0.0 },
+            count,
+            sum: message.sum,
+            positive_spans,
+            negative_spans,
+            positive_buckets: message.positive_counts,
+            negative_buckets: message.negative_counts,
+            custom_values: message.custom_values,
+        })),
+        count => Value::Histogram(Box::new(Histogram {
+            reset_hint,
+            schema: message.schema,
+            zero_threshold: message.zero_threshold,
+            zero_count: if let Some(ZeroCount::Int(count)) = message.zero_count { count } else { 0 },
+            count: if let Some(Count::Int(count)) = count { count } else { 0 },
+            sum: message.sum,
+            positive_spans,
+            negative_spans,
+            positive_buckets: message.positive_deltas,
+            negative_buckets: message.negative_deltas,
+            custom_values: message.custom_values,
+        })),
+    };
+    value.make_storable().map_err(|why| why.to_string())?;
+    Ok(stored(message.timestamp, &value))
+}
+
+/// A histogram in a form that can be compared.
+fn stored(t: i64, value: &Value) -> Stored {
+    match value {
+        Value::Float(_) => panic!("a float among histograms"),
+        Value::Histogram(h) => Stored {
+            t,
+            is_float: false,
+            reset_hint: h.reset_hint,
+            schema: h.schema,
+            spans: [h.positive_spans.clone(), h.negative_spans.clone()],
+            numbers: [h.zero_threshold.to_bits(), h.zero_count, h.count, h.sum.to_bits()]
+                .into_iter()
+                .chain(h.positive_buckets.iter().chain(&h.negative_buckets).map(|delta| *delta as u64))
+                .chain(h.custom_values.iter().map(|bound| bound.to_bits()))
+                .collect(),
+        },
+        Value::FloatHistogram(h) => Stored {
+            t,
+            is_float: true,
+            reset_hint: h.reset_hint,
+            schema: h.schema,
+            spans: [h.positive_spans.clone(), h.negative_spans.clone()],
+            numbers: [h.zero_threshold, h.zero_count, h.count, h.sum]
+                .iter()
+                .chain(h.positive_buckets.iter().chain(&h.negative_buckets).chain(&h.custom_values))
+                .map(|number| number.to_bits())
+                .collect(),
+        },
+    }
 }
 
 /// A request is taken with limits that it just keeps, and refused with any lower one.
 fn limits_hold(index: &mut RequestIndex, body: &[u8], content: Option<&Content>) {
     let Some(Content { series, .. }) = content else { return };
-    let values = |series: &Series| series.samples.len() + series.exemplars + series.histograms;
+    let values = |series: &Series| series.samples.len() + series.exemplars.len() + series.histograms.len();
     let (series, samples) = (series.len() as u64, series.iter().map(values).sum::<usize>() as u64);
     assert_eq!(index.read(body, CountLimits { series, samples }), Ok(()));
     if let Some(series) = series.checked_sub(1) {

@@ -31,7 +31,7 @@ impl ReplayMetrics {
         let millis = u64::try_from(report.took.as_millis()).unwrap_or(u64::MAX);
         self.duration_ms.store(millis, Ordering::Relaxed);
         self.corruptions.inc_by(u64::from(report.repaired.is_some()));
-        self.unknown_refs.inc_by(report.replay.unknown_refs);
+        self.unknown_refs.inc_by(report.replay.unknown_refs + report.replay.metadata_unknown);
     }
 }
 
@@ -122,6 +122,16 @@ fn register_head(registry: &mut Registry, db: &Arc<Db>) {
         "Total number of appended samples.",
         FLOAT,
         head(|head| count(&head.stats().samples_appended)),
+    );
+    registry.gauge_fn(
+        "narthex_tsdb_head_metric_families",
+        "Metric families of which metadata is remembered for series yet to come.",
+        head(|head| head.metadata().families.len() as f64),
+    );
+    registry.counter_fn(
+        "narthex_tsdb_head_metadata_updates_total",
+        "Series that got new metadata: type, unit or help text.",
+        head(|head| count(&head.stats().metadata_updates)),
     );
     registry.gauge_fn(
         "prometheus_tsdb_head_chunks_storage_size_bytes",

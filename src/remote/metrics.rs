@@ -2,7 +2,7 @@
 
 use crate::metrics::registry::{Counter, Gauge, Registry};
 use crate::remote::outcome::Outcome;
-use crate::remote::refusal::Reason;
+use crate::remote::reason::{Kind, Reason};
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::family::Family;
 
@@ -16,15 +16,20 @@ struct TypeLabel {
     r#type: &'static str,
 }
 
-const FLOAT: TypeLabel = TypeLabel { r#type: "float" };
+/// What Prometheus counts by type, and how it calls that.
+const TYPES: [(Kind, TypeLabel); 2] =
+    [(Kind::Sample, TypeLabel { r#type: "float" }), (Kind::Histogram, TypeLabel { r#type: "histogram" })];
 
 /// Counters of writes; shared by cloning.
 #[derive(Debug, Clone)]
 pub struct WriteMetrics {
     samples: Counter,
+    histograms: Counter,
+    exemplars: Counter,
+    exemplars_ignored: Counter,
     refused: [Counter; Reason::ALL.len()],
-    /// Prometheus's own counters for some of the reasons.
-    prometheus_refused: [(Reason, Counter); 3],
+    /// Prometheus's own counters for some of the reasons, in the order of [`TYPES`].
+    prometheus_refused: [(Reason, [Counter; TYPES.len()]); 3],
     invalid_labels: Counter,
     without_metadata: Counter,
     metadata: Counter,
@@ -38,21 +43,22 @@ impl WriteMetrics {
             "Samples, histograms, exemplars and entries of metadata that were not stored, by reason.",
             Family::default(),
         );
-        let mut of_floats = |name, help| {
-            registry.family::<TypeLabel, Counter, _>(name, help, Family::default()).get_or_create_owned(&FLOAT)
+        let mut by_type = |name, help| {
+            let family = registry.family::<TypeLabel, Counter, _>(name, help, Family::default());
+            TYPES.map(|(_, label)| family.get_or_create_owned(&label))
         };
         let prometheus_refused = [
             (
                 Reason::OutOfOrder,
-                of_floats("prometheus_tsdb_out_of_order_samples_total", "Samples refused as out of order."),
+                by_type("prometheus_tsdb_out_of_order_samples_total", "Samples refused as out of order."),
             ),
             (
                 Reason::OutOfBounds,
-                of_floats("prometheus_tsdb_out_of_bound_samples_total", "Samples refused as out of bounds."),
+                by_type("prometheus_tsdb_out_of_bound_samples_total", "Samples refused as out of bounds."),
             ),
             (
                 Reason::TooOld,
-                of_floats(
+                by_type(
                     "prometheus_tsdb_too_old_samples_total",
                     "Samples refused as older than the out-of-order window.",
                 ),
@@ -63,6 +69,18 @@ impl WriteMetrics {
             samples: registry.counter(
                 "narthex_remote_write_samples_total",
                 "Samples that remote write stored, repeated ones included.",
+            ),
+            histograms: registry.counter(
+                "narthex_remote_write_histograms_total",
+                "Native histograms that remote write stored, repeated ones included.",
+            ),
+            exemplars: registry.counter(
+                "narthex_remote_write_exemplars_total",
+                "Exemplars that remote write stored, repeated ones included.",
+            ),
+            exemplars_ignored: registry.counter(
+                "narthex_remote_write_exemplars_ignored_total",
+                "Exemplars that came while the configuration wants none.",
             ),
             refused: Reason::ALL.map(|reason| refused.get_or_create_owned(&ReasonLabel { reason: reason.label() })),
             invalid_labels: registry.counter(
@@ -82,15 +100,22 @@ impl WriteMetrics {
 
     pub(crate) fn count(&self, outcome: &Outcome, families: u64) {
         self.samples.inc_by(outcome.samples);
-        self.without_metadata.inc_by(outcome.samples);
+        self.histograms.inc_by(outcome.histograms);
+        self.exemplars.inc_by(outcome.exemplars);
+        self.exemplars_ignored.inc_by(outcome.exemplars_ignored);
+        self.without_metadata.inc_by(outcome.samples + outcome.histograms);
         self.metadata.inc_by(families);
         if outcome.refusals.is_empty() {
             return;
         }
-        for (reason, counter) in &self.prometheus_refused {
-            counter.inc_by(outcome.refusals.count(*reason));
+        for (reason, counters) in &self.prometheus_refused {
+            for ((kind, _), counter) in TYPES.iter().zip(counters) {
+                counter.inc_by(outcome.refusals.count_of(*kind, *reason));
+            }
         }
-        self.invalid_labels.inc_by(outcome.refusals.count(Reason::BadLabels));
+        for (kind, _) in TYPES {
+            self.invalid_labels.inc_by(outcome.refusals.count_of(kind, Reason::BadLabels));
+        }
         for (reason, counter) in Reason::ALL.into_iter().zip(&self.refused) {
             counter.inc_by(outcome.refusals.count(reason));
         }

@@ -2,11 +2,17 @@
 
 use crate::remote::refusal::Refusals;
 
-/// How much is stored, and what is not.
-#[derive(Debug, Clone)]
+/// How much is stored, and what is not. What was stored before counts as stored.
+#[derive(Debug, Clone, Default)]
 pub struct Outcome {
-    /// Samples that are stored, those included that were stored before.
+    /// Float samples that are stored.
     pub samples: u64,
+    /// Native histograms that are stored.
+    pub histograms: u64,
+    /// Exemplars that are stored.
+    pub exemplars: u64,
+    /// Exemplars that are not, as whoever runs narthex wants none: their sender need not hear of it.
+    pub exemplars_ignored: u64,
     /// What is not stored.
     pub refusals: Refusals,
 }

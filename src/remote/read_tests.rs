@@ -2,12 +2,16 @@
 
 use super::{ReadError, ReadLimits, SERIES_BYTES, Stop, TIMESERIES_KEY, answer, decode_request, header, put_sample};
 use crate::metrics::registry::Registry;
+use crate::model::histogram::{CounterResetHint, FloatHistogram, Histogram, Span};
+use crate::model::labels::LabelsBuilder;
 use crate::model::sample::Sample;
+use crate::model::value::{Point, Value};
+use crate::remote::limits::{LabelLimits, WriteLimits};
 use crate::remote::metadata::MetadataLimits;
 use crate::remote::metrics::WriteMetrics;
 use crate::remote::pb::prometheus as pb;
 use crate::remote::reader::CountLimits;
-use crate::remote::write::{LabelLimits, Packing, WriteLimits, Writer};
+use crate::remote::write::{Packing, Writer};
 use crate::tsdb::db::Db;
 use crate::tsdb::db::options::DbOptions;
 use flate2::read::GzDecoder;
@@ -50,13 +54,84 @@ fn encode(timeseries: &[pb::TimeSeries]) -> Vec<u8> {
     request
 }
 
-/// The float samples of the known data set.
-fn known_data() -> Vec<pb::TimeSeries> {
+fn known_lines() -> Vec<serde_json::Value> {
     let mut text = String::new();
     GzDecoder::new(&golden("known-data.txt.gz")[..]).read_to_string(&mut text).unwrap();
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+/// A database with the known data set, native histograms included.
+fn known_db() -> (Db, TempDir) {
+    let (db, dir) = db_with(known_data());
+    let mut labels = None;
+    for line in known_lines() {
+        if let Some(pairs) = line["labels"].as_object() {
+            let pairs = pairs.iter().map(|(name, value)| (name.as_str(), value.as_str().unwrap()));
+            labels = Some(LabelsBuilder::from_iter(pairs).build().unwrap());
+        } else if line["h"].is_object() {
+            let mut appender = db.appender().unwrap();
+            let point = Point::new(line["t"].as_i64().unwrap(), known_histogram(&line["h"]));
+            let refuse = |point, why| panic!("{point:?} is refused: {why:?}");
+            appender.append(labels.as_ref().unwrap(), std::iter::once(point), refuse).unwrap();
+            appender.commit().unwrap();
+        }
+    }
+    (db, dir)
+}
+
+fn known_histogram(h: &serde_json::Value) -> Value {
+    let list = |name: &str| h[name].as_array().unwrap().clone();
+    let bits = |value: &serde_json::Value| f64::from_bits(u64::from_str_radix(value.as_str().unwrap(), 16).unwrap());
+    let spans = |name: &str| -> Vec<Span> {
+        let span = |span: &serde_json::Value| Span {
+            offset: span[0].as_i64().unwrap() as i32,
+            length: span[1].as_u64().unwrap() as u32,
+        };
+        list(name).iter().map(span).collect()
+    };
+    let frame = FloatHistogram {
+        reset_hint: if h["reset_hint"] == "gauge" { CounterResetHint::Gauge } else { CounterResetHint::Unknown },
+        schema: h["schema"].as_i64().unwrap() as i32,
+        zero_threshold: bits(&h["zero_threshold"]),
+        sum: bits(&h["sum"]),
+        positive_spans: spans("positive_spans"),
+        negative_spans: spans("negative_spans"),
+        custom_values: list("custom_values").iter().map(bits).collect(),
+        ..FloatHistogram::default()
+    };
+    if h["float"] == true {
+        let floats = |name: &str| list(name).iter().map(bits).collect();
+        return Value::FloatHistogram(Box::new(FloatHistogram {
+            zero_count: bits(&h["zero_count"]),
+            count: bits(&h["count"]),
+            positive_buckets: floats("positive_buckets"),
+            negative_buckets: floats("negative_buckets"),
+            ..frame
+        }));
+    }
+    let deltas = |name: &str| {
+        let counts: Vec<i64> = list(name).iter().map(|count| count.as_i64().unwrap()).collect();
+        counts.iter().scan(0, |before, count| Some(count - std::mem::replace(before, *count))).collect()
+    };
+    Value::Histogram(Box::new(Histogram {
+        reset_hint: frame.reset_hint,
+        schema: frame.schema,
+        zero_threshold: frame.zero_threshold,
+        zero_count: h["zero_count"].as_u64().unwrap(),
+        count: h["count"].as_u64().unwrap(),
+        sum: frame.sum,
+        positive_spans: frame.positive_spans,
+        negative_spans: frame.negative_spans,
+        positive_buckets: deltas("positive_buckets"),
+        negative_buckets: deltas("negative_buckets"),
+        custom_values: frame.custom_values,
+    }))
+}
+
+/// The float samples of the known data set.
+fn known_data() -> Vec<pb::TimeSeries> {
     let mut all: Vec<pb::TimeSeries> = Vec::new();
-    for line in text.lines() {
-        let line: serde_json::Value = serde_json::from_str(line).unwrap();
+    for line in known_lines() {
         if let Some(labels) = line["labels"].as_object() {
             let label = |(name, value): (&String, &serde_json::Value)| pb::Label {
                 name: name.clone(),
@@ -82,17 +157,12 @@ fn asked(db: &Db, request: &pb::ReadRequest, limits: ReadLimits) -> Result<pb::R
     answer(db, request, limits, &mut |_| Ok(())).map(|answer| unpack(&answer.pieces.concat()))
 }
 
-/// Labels, and times with the bits of values.
-type FloatSeries = (Vec<pb::Label>, Vec<(i64, u64)>);
-
-/// Labels and samples, sorted, as Prometheus need not do; the sign of -0 is left out, which its encoder drops.
-fn floats(response: &pb::ReadResponse) -> Vec<Vec<FloatSeries>> {
-    let bits = |sample: &pb::Sample| (sample.timestamp, if sample.value == 0.0 { 0 } else { sample.value.to_bits() });
+/// The series of each result, sorted, as Prometheus need not do; -0 as 0, as its encoder drops the sign.
+fn sorted(response: &pb::ReadResponse) -> Vec<Vec<pb::TimeSeries>> {
     let series = |result: &pb::QueryResult| {
-        let with_samples = result.timeseries.iter().filter(|series| !series.samples.is_empty());
-        let mut all: Vec<FloatSeries> =
-            with_samples.map(|series| (series.labels.clone(), series.samples.iter().map(bits).collect())).collect();
-        all.sort_by_key(|(labels, _)| labels.iter().map(|l| (l.name.clone(), l.value.clone())).collect::<Vec<_>>());
+        let mut all = result.timeseries.clone();
+        all.sort_by_key(|series| series.labels.iter().map(|l| (l.name.clone(), l.value.clone())).collect::<Vec<_>>());
+        all.iter_mut().flat_map(|series| &mut series.samples).for_each(|sample| sample.value += 0.0);
         all
     };
     response.results.iter().map(series).collect()
@@ -107,16 +177,30 @@ fn everything() -> pb::ReadRequest {
 
 #[test]
 fn answers_are_those_of_prometheus() {
-    let (db, _dir) = db_with(known_data());
-    let mut compared = 0;
+    let (db, _dir) = known_db();
+    let mut histograms = 0;
     for number in ["10", "12", "14", "16"] {
         let request = decode_request(&golden(&format!("{number}.request.body"))).unwrap();
-        let ours = asked(&db, &request, UNLIMITED).unwrap();
-        let theirs = unpack(&golden(&format!("{number}.response.body")));
-        assert_eq!(floats(&ours), floats(&theirs), "{number}");
-        compared += floats(&ours).concat().len();
+        let ours = sorted(&asked(&db, &request, UNLIMITED).unwrap());
+        let theirs = sorted(&unpack(&golden(&format!("{number}.response.body"))));
+        // By their text, in which a NaN is equal to itself.
+        for (ours, theirs) in ours.iter().flatten().zip(theirs.iter().flatten()) {
+            assert_eq!(format!("{ours:?}"), format!("{theirs:?}"), "{number}");
+        }
+        assert_eq!(ours.iter().map(Vec::len).collect::<Vec<_>>(), theirs.iter().map(Vec::len).collect::<Vec<_>>());
+        histograms += ours.iter().flatten().map(|series| series.histograms.len()).sum::<usize>();
     }
-    assert_eq!(compared, 8);
+    assert!(histograms > 400, "{histograms}");
+}
+
+#[test]
+fn histograms_count_as_samples_where_they_are_limited() {
+    let (db, _dir) = known_db();
+    let all = answer(&db, &everything(), UNLIMITED, &mut |_| Ok(())).unwrap().samples;
+    assert_eq!(all as usize, known_lines().iter().filter(|line| line["labels"].is_null()).count());
+    let limit = |samples| ReadLimits { samples: Some(samples), ..UNLIMITED };
+    assert!(asked(&db, &everything(), limit(all)).is_ok());
+    assert!(matches!(asked(&db, &everything(), limit(all - 1)), Err(ReadError::SampleLimit(_))));
 }
 
 #[test]

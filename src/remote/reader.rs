@@ -12,10 +12,9 @@
 use crate::remote::metadata;
 use crate::remote::metadata::FamilyMetadata;
 use crate::remote::protobuf::{Cursor, DecodeError, MAX_DEPTH, WireType};
-use crate::remote::schema;
+use crate::remote::schema::{self, FIELD_LEVEL, SERIES_LEVEL};
 use crate::remote::series::{
-    EXEMPLARS, FIELD_LEVEL, HISTOGRAMS, LABELS, LABELS_KEY, SAMPLES, SAMPLES_KEY, SERIES_LEVEL, Series, SeriesSpan,
-    decode_sample, usual_sample,
+    EXEMPLARS, HISTOGRAMS, LABELS, LABELS_KEY, SAMPLES, SAMPLES_KEY, Series, SeriesSpan, decode_sample, usual_sample,
 };
 
 /// Field numbers of `prometheus.WriteRequest`.
@@ -54,6 +53,7 @@ pub enum ReadError {
 pub struct RequestIndex {
     series: Vec<SeriesSpan>,
     samples: u64,
+    has_exemplars: bool,
     has_metadata: bool,
 }
 
@@ -71,6 +71,7 @@ impl RequestIndex {
     pub fn read(&mut self, body: &[u8], limits: CountLimits) -> Result<(), ReadError> {
         self.series.clear();
         self.samples = 0;
+        self.has_exemplars = false;
         self.has_metadata = false;
         if u32::try_from(body.len()).is_err() {
             return Err(DecodeError { what: "more than 4 GiB", offset: 0 }.into());
@@ -83,6 +84,7 @@ impl RequestIndex {
                     request.expect(key, WireType::Length)?;
                     let span = SeriesSpan::read(body, request.message()?)?;
                     self.samples += u64::from(span.samples) + u64::from(span.exemplars) + u64::from(span.histograms);
+                    self.has_exemplars |= span.exemplars > 0;
                     self.series.push(span);
                     if self.series.len() as u64 > limits.series {
                         return Err(ReadError::TooManySeries(limits.series));
@@ -105,6 +107,12 @@ impl RequestIndex {
     /// The series of the request that was read; `body` must be the same bytes.
     pub fn series<'a>(&'a self, body: &'a [u8]) -> impl ExactSizeIterator<Item = Series<'a>> {
         self.series.iter().map(move |span| Series::new(body, *span))
+    }
+
+    /// Whether any series of the request has an exemplar.
+    #[must_use]
+    pub fn has_exemplars(&self) -> bool {
+        self.has_exemplars
     }
 
     /// What the request says of metric families; `body` must be the bytes that were read.

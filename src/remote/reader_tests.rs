@@ -1,7 +1,12 @@
 //! The borrowed reader is equal to prost: the same bytes are accepted, and they mean the same.
 
 use super::{CountLimits, ReadError, RequestIndex};
+use crate::model::exemplar::Exemplar;
+use crate::model::histogram::{CounterResetHint, FloatHistogram, Histogram, Span};
+use crate::model::labels::{LabelError, LabelsBuilder};
 use crate::model::sample::Sample;
+use crate::model::value::{Point, Value};
+use crate::remote::histogram::{BadHistogram, MAX_LIST, RefusedHistogram};
 use crate::remote::metadata::FamilyMetadata;
 use crate::remote::pb::prometheus as pb;
 use proptest::prelude::{Just, Strategy, any, prop, prop_assert_eq, prop_oneof, proptest};
@@ -20,16 +25,129 @@ struct Content {
 struct SeriesContent {
     labels: Vec<(String, String)>,
     samples: Vec<Sample>,
-    exemplars: u32,
-    histograms: u32,
+    exemplars: Vec<Result<Exemplar, LabelError>>,
+    histograms: Vec<(i64, Result<Plain, BadHistogram>)>,
+}
+
+/// A histogram by the bits of its floats.
+#[derive(Debug, PartialEq)]
+struct Plain {
+    is_float: bool,
+    reset_hint: CounterResetHint,
+    schema: i32,
+    /// Zero threshold and count, count, sum, custom values.
+    numbers: Vec<u64>,
+    spans: [Vec<Span>; 2],
+    buckets: [Vec<u64>; 2],
+}
+
+fn plain(value: &Value) -> Plain {
+    match value {
+        Value::Float(v) => panic!("{v} is no histogram"),
+        Value::Histogram(h) => Plain {
+            is_float: false,
+            reset_hint: h.reset_hint,
+            schema: h.schema,
+            numbers: [h.zero_threshold.to_bits(), h.zero_count, h.count, h.sum.to_bits()]
+                .into_iter()
+                .chain(h.custom_values.iter().map(|value| value.to_bits()))
+                .collect(),
+            spans: [h.positive_spans.clone(), h.negative_spans.clone()],
+            buckets: [&h.positive_buckets, &h.negative_buckets].map(|list| list.iter().map(|&b| b as u64).collect()),
+        },
+        Value::FloatHistogram(h) => Plain {
+            is_float: true,
+            reset_hint: h.reset_hint,
+            schema: h.schema,
+            numbers: [h.zero_threshold, h.zero_count, h.count, h.sum]
+                .iter()
+                .chain(&h.custom_values)
+                .map(|value| value.to_bits())
+                .collect(),
+            spans: [h.positive_spans.clone(), h.negative_spans.clone()],
+            buckets: [&h.positive_buckets, &h.negative_buckets].map(|list| list.iter().map(|b| b.to_bits()).collect()),
+        },
+    }
+}
+
+/// What becomes of a histogram that prost has decoded.
+fn histogram_of(message: pb::Histogram) -> (i64, Result<Plain, BadHistogram>) {
+    use pb::histogram::{Count, ZeroCount};
+    let reset_hint = CounterResetHint::from_byte(message.reset_hint as u8).unwrap_or_default();
+    let spans =
+        |list: Vec<pb::BucketSpan>| list.iter().map(|span| Span { offset: span.offset, length: span.length }).collect();
+    let (schema, zero_threshold, sum) = (message.schema, message.zero_threshold, message.sum);
+    let (positive_spans, negative_spans) = (spans(message.positive_spans), spans(message.negative_spans));
+    let custom_values = message.custom_values;
+    let mut value = if let Some(Count::CountFloat(count)) = message.count {
+        let zero_count = if let Some(ZeroCount::ZeroCountFloat(count)) = message.zero_count { count } else { 0.0 };
+        Value::FloatHistogram(Box::new(FloatHistogram {
+            reset_hint,
+            schema,
+            zero_threshold,
+            zero_count,
+            count,
+            sum,
+            positive_spans,
+            negative_spans,
+            positive_buckets: message.positive_counts,
+            negative_buckets: message.negative_counts,
+            custom_values,
+        }))
+    } else {
+        let count = if let Some(Count::CountInt(count)) = message.count { count } else { 0 };
+        let zero_count = if let Some(ZeroCount::ZeroCountInt(count)) = message.zero_count { count } else { 0 };
+        Value::Histogram(Box::new(Histogram {
+            reset_hint,
+            schema,
+            zero_threshold,
+            zero_count,
+            count,
+            sum,
+            positive_spans,
+            negative_spans,
+            positive_buckets: message.positive_deltas,
+            negative_buckets: message.negative_deltas,
+            custom_values,
+        }))
+    };
+    let judged = value.make_storable().map_err(BadHistogram::from);
+    // Errors with a NaN in them are not equal to themselves.
+    (message.timestamp, judged.map(|()| plain(&value)).map_err(comparable))
+}
+
+fn comparable(bad: BadHistogram) -> BadHistogram {
+    use crate::model::histogram::validate::InvalidHistogram as Invalid;
+    match bad {
+        BadHistogram::Invalid(Invalid::NegativeBucket { side, number, .. }) => {
+            Invalid::NegativeBucket { side, number, count: -1.0 }.into()
+        }
+        other => other,
+    }
+}
+
+fn exemplar_of(message: &pb::Exemplar) -> Result<Exemplar, LabelError> {
+    let pairs = message.labels.iter().map(|label| (label.name.as_str(), label.value.as_str()));
+    let labels = match pairs.collect::<LabelsBuilder<'_>>().build() {
+        Ok(labels) => Some(labels),
+        Err(LabelError::Empty) => None,
+        Err(error) => return Err(error),
+    };
+    Ok(Exemplar { t: message.timestamp, v: message.value, labels })
 }
 
 fn borrowed(body: &[u8]) -> Option<Content> {
     let mut index = RequestIndex::new();
     index.read(body, NO_LIMITS).ok()?;
     let own = |text: &str| text.to_owned();
+    let found = |histogram: Result<Point, RefusedHistogram>| match histogram {
+        Ok(point) => (point.t, Ok(plain(&point.value))),
+        Err(bad) => (bad.t, Err(comparable(bad.why))),
+    };
     let series = index.series(body).map(|series| {
         assert_eq!(series.samples().len(), series.samples().count());
+        assert_eq!(series.histograms().len(), series.histograms().count());
+        assert_eq!(series.exemplars().len(), series.exemplars().count());
         if let Some(packed) = series.packed_labels() {
             // The run, taken alone as the fields of a series, has the same labels.
             let alone = pb::TimeSeries::decode(packed).unwrap();
@@ -39,8 +157,8 @@ fn borrowed(body: &[u8]) -> Option<Content> {
         SeriesContent {
             labels: series.labels().map(|(name, value)| (own(name), own(value))).collect(),
             samples: series.samples().collect(),
-            exemplars: series.exemplars(),
-            histograms: series.histograms(),
+            exemplars: series.exemplars().map(|exemplar| exemplar.map_err(|bad| bad.why)).collect(),
+            histograms: series.histograms().map(found).collect(),
         }
     });
     Some(Content { series: series.collect(), metadata: index.metadata(body).map(family).collect() })
@@ -51,8 +169,8 @@ fn by_prost(body: &[u8]) -> Option<Content> {
     let series = request.timeseries.into_iter().map(|series| SeriesContent {
         labels: series.labels.into_iter().map(|label| (label.name, label.value)).collect(),
         samples: series.samples.iter().map(|sample| Sample::new(sample.timestamp, sample.value)).collect(),
-        exemplars: series.exemplars.len() as u32,
-        histograms: series.histograms.len() as u32,
+        exemplars: series.exemplars.iter().map(exemplar_of).collect(),
+        histograms: series.histograms.into_iter().map(histogram_of).collect(),
     });
     let metadata = request.metadata.into_iter().map(|entry| {
         let metric_type = pb::metric_metadata::MetricType::try_from(entry.r#type).unwrap_or_default() as i32;
@@ -79,17 +197,85 @@ fn sample() -> impl Strategy<Value = pb::Sample> {
     (value, timestamp).prop_map(|(value, timestamp)| pb::Sample { value, timestamp })
 }
 
-fn histogram() -> impl Strategy<Value = pb::Histogram> {
-    (any::<(i64, i32, u64)>(), prop::collection::vec(any::<i64>(), 0..4), prop::collection::vec(any::<f64>(), 0..4))
-        .prop_map(|((timestamp, schema, count), positive_deltas, custom_values)| pb::Histogram {
-            timestamp,
-            schema,
-            count: Some(pb::histogram::Count::CountInt(count)),
-            positive_spans: vec![pb::BucketSpan { offset: schema, length: 3 }],
-            positive_deltas,
-            custom_values,
-            ..Default::default()
+/// Any fields at all.
+fn any_histogram() -> impl Strategy<Value = pb::Histogram> {
+    use pb::histogram::{Count, ZeroCount};
+    let count = prop_oneof![
+        Just(None),
+        any::<u64>().prop_map(|count| Some(Count::CountInt(count))),
+        any::<f64>().prop_map(|count| Some(Count::CountFloat(count))),
+    ];
+    let zero_count = prop_oneof![
+        Just(None),
+        any::<u64>().prop_map(|count| Some(ZeroCount::ZeroCountInt(count))),
+        any::<f64>().prop_map(|count| Some(ZeroCount::ZeroCountFloat(count))),
+    ];
+    let spans = || {
+        let span = any::<(i32, u32)>().prop_map(|(offset, length)| pb::BucketSpan { offset, length });
+        prop::collection::vec(span, 0..3)
+    };
+    let deltas = || prop::collection::vec(any::<i64>(), 0..4);
+    let counts = || prop::collection::vec(any::<f64>(), 0..4);
+    (
+        (count, zero_count, any::<(i64, i32, i32)>(), any::<(f64, f64)>()),
+        (spans(), deltas(), counts()),
+        (spans(), deltas(), counts()),
+        counts(),
+    )
+        .prop_map(|(numbers, positive, negative, custom_values)| {
+            let (count, zero_count, (timestamp, schema, reset_hint), (sum, zero_threshold)) = numbers;
+            pb::Histogram {
+                count,
+                zero_count,
+                timestamp,
+                schema,
+                reset_hint,
+                sum,
+                zero_threshold,
+                positive_spans: positive.0,
+                positive_deltas: positive.1,
+                positive_counts: positive.2,
+                negative_spans: negative.0,
+                negative_deltas: negative.1,
+                negative_counts: negative.2,
+                custom_values,
+            }
         })
+}
+
+/// One that is stored: buckets from `offset` on with these counts.
+fn sound_histogram() -> impl Strategy<Value = pb::Histogram> {
+    use pb::histogram::{Count, ZeroCount};
+    let numbers = (any::<bool>(), -4..=12i32, -1000..1000i32, 0..4i32, any::<i64>());
+    (numbers, prop::collection::vec(0..1000u32, 0..6)).prop_map(|(numbers, counts)| {
+        let (is_float, schema, offset, reset_hint, timestamp) = numbers;
+        let total: u32 = counts.iter().sum();
+        let spans = vec![pb::BucketSpan { offset, length: counts.len() as u32 }];
+        let common = pb::Histogram { schema, reset_hint, timestamp, positive_spans: spans, ..Default::default() };
+        if is_float {
+            return pb::Histogram {
+                count: Some(Count::CountFloat(total.into())),
+                zero_count: Some(ZeroCount::ZeroCountFloat(0.5)),
+                positive_counts: counts.iter().map(|&count| count.into()).collect(),
+                ..common
+            };
+        }
+        let before = std::iter::once(&0).chain(&counts);
+        pb::Histogram {
+            count: Some(Count::CountInt(u64::from(total) + 3)),
+            zero_count: Some(ZeroCount::ZeroCountInt(3)),
+            positive_deltas: counts
+                .iter()
+                .zip(before)
+                .map(|(&now, &before)| i64::from(now) - i64::from(before))
+                .collect(),
+            ..common
+        }
+    })
+}
+
+fn histogram() -> impl Strategy<Value = pb::Histogram> {
+    prop_oneof![any_histogram(), sound_histogram()]
 }
 
 fn series() -> impl Strategy<Value = pb::TimeSeries> {
@@ -223,6 +409,42 @@ fn framed(field: u8, content: &[u8]) -> Vec<u8> {
     bytes
 }
 
+/// A field of a histogram, in one of the forms that it may have, now and then in one that it may not have.
+fn histogram_field() -> impl Strategy<Value = Vec<u8>> {
+    let varint = |number: u8, value: u64| {
+        let mut field = Vec::new();
+        prost::encoding::encode_varint(u64::from(number) << 3, &mut field);
+        prost::encoding::encode_varint(value, &mut field);
+        field
+    };
+    let double = |number: u8, value: f64| {
+        let mut field = Vec::new();
+        prost::encoding::encode_varint(u64::from(number) << 3 | 1, &mut field);
+        field.extend_from_slice(&value.to_le_bytes());
+        field
+    };
+    let varints = prop::sample::select(vec![1u8, 4, 6, 9, 12, 14, 15]);
+    let doubles = prop::sample::select(vec![2u8, 3, 5, 7, 10, 13, 16]);
+    let small = prop_oneof![3 => 0..40u64, 1 => any::<u64>()];
+    let floats = prop_oneof![3 => 0..40u32, 1 => Just(u32::MAX)].prop_map(f64::from);
+    prop_oneof![
+        4 => (varints, small.clone()).prop_map(move |(number, value)| varint(number, value)),
+        4 => (doubles, floats.clone()).prop_map(move |(number, value)| double(number, value)),
+        1 => (1..17u8, small.clone()).prop_map(move |(number, value)| varint(number, value)),
+        2 => (prop::sample::select(vec![9u8, 12]), prop::collection::vec(small.clone(), 0..4)).prop_map(|(number, values)| {
+            let mut packed = Vec::new();
+            values.iter().for_each(|value| prost::encoding::encode_varint(*value, &mut packed));
+            framed(number, &packed)
+        }),
+        2 => (prop::sample::select(vec![10u8, 13]), prop::collection::vec(floats, 0..4)).prop_map(|(number, values)| {
+            framed(number, &values.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<_>>())
+        }),
+        4 => (prop::sample::select(vec![8u8, 11]), prop::collection::vec((1..4u8, small), 0..4)).prop_map(
+            move |(number, fields)| framed(number, &fields.iter().flat_map(|(field, value)| varint(*field, *value)).collect::<Vec<_>>())
+        ),
+    ]
+}
+
 proptest! {
     #![proptest_config(proptest::prelude::ProptestConfig::with_cases(2000))]
 
@@ -249,6 +471,14 @@ proptest! {
         for body in [series.clone(), framed(1, &series), [framed(1, &series), framed(1, &series)].concat()] {
             prop_assert_eq!(borrowed(&body), by_prost(&body), "{:02x?}", body);
         }
+    }
+
+    #[test]
+    fn fields_of_histograms_in_any_order_and_form_read_as_prost_reads_them(
+        fields in prop::collection::vec(histogram_field(), 0..12),
+    ) {
+        let body = framed(1, &framed(4, &fields.concat()));
+        prop_assert_eq!(borrowed(&body), by_prost(&body), "{:02x?}", body);
     }
 
     #[test]
@@ -292,6 +522,30 @@ fn a_request_over_a_limit_is_refused_before_it_is_indexed_whole() {
 }
 
 #[test]
+fn a_list_that_is_too_long_is_not_decoded() {
+    let spans = framed(11, &[]).repeat(MAX_LIST);
+    let deltas = framed(12, &vec![0; MAX_LIST]);
+    let counts = framed(13, &vec![0; 8 * MAX_LIST]);
+    for (fields, too_long) in [
+        (spans.clone(), false),
+        ([spans, framed(11, &[])].concat(), true),
+        ([deltas.clone(), vec![0x60, 0]].concat(), true),
+        ([vec![0x60, 0], deltas].concat(), true),
+        ([counts.clone(), counts].concat(), true),
+    ] {
+        let body = framed(1, &framed(4, &[vec![0x78, 7], fields].concat()));
+        let mut index = RequestIndex::new();
+        index.read(&body, NO_LIMITS).unwrap();
+        let found: Vec<_> = index.series(&body).next().unwrap().histograms().collect();
+        match &found[..] {
+            [Ok(point)] => assert!(!too_long && point.t == 7),
+            [Err(bad)] => assert!(too_long && *bad == RefusedHistogram { t: 7, why: BadHistogram::TooLong }),
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[test]
 fn recorded_requests_of_a_real_sender_read_as_prost_reads_them() {
     let mut kinds = (0, 0, 0, 0);
     for number in ["00", "01", "02", "03", "21", "22"] {
@@ -300,8 +554,8 @@ fn recorded_requests_of_a_real_sender_read_as_prost_reads_them() {
         let content = borrowed(&body).unwrap();
         assert_eq!(Some(&content), by_prost(&body).as_ref());
         kinds.0 += content.series.iter().map(|series| series.samples.len()).sum::<usize>();
-        kinds.1 += content.series.iter().map(|series| series.exemplars).sum::<u32>();
-        kinds.2 += content.series.iter().map(|series| series.histograms).sum::<u32>();
+        kinds.1 += content.series.iter().map(|series| series.exemplars.len()).sum::<usize>();
+        kinds.2 += content.series.iter().map(|series| series.histograms.len()).sum::<usize>();
         kinds.3 += content.metadata.len() as u64;
         for cut in 0..body.len() {
             assert_eq!(borrowed(&body[..cut]).is_some(), by_prost(&body[..cut]).is_some(), "{number} cut at {cut}");

@@ -1,6 +1,7 @@
 //! What of a request was not stored, and why: counts by reason and the first few series by name.
 
-use crate::tsdb::head::append::Rejection;
+use crate::remote::histogram::{BadHistogram, RefusedHistogram};
+use crate::remote::reason::{Kind, Reason};
 use std::cell::Cell;
 use std::fmt;
 
@@ -9,107 +10,57 @@ const NAMED_SERIES: usize = 5;
 /// Longest text for one of them, bytes.
 const NAME_BYTES: usize = 300;
 
-/// Why something was not stored, and never will be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
-pub enum Reason {
-    /// Older than the newest sample of its series.
-    OutOfOrder,
-    /// Older than anything that is still taken.
-    OutOfBounds,
-    /// Older than the out-of-order window.
-    TooOld,
-    /// Another value is stored at that time.
-    DuplicateTimestamp,
-    /// Too far ahead of the clock.
-    TooFarAhead,
-    /// The labels don't name a series, or are over a limit.
-    BadLabels,
-    /// The series would be one too many.
-    SeriesLimit,
-    /// A native histogram.
-    Histogram,
-    /// An exemplar.
-    Exemplar,
-    /// What is said of a metric family: too long, or of too many.
-    Metadata,
-}
-
-impl Reason {
-    /// All of them, in the order in which they are counted.
-    pub const ALL: [Self; 10] = [
-        Self::OutOfOrder,
-        Self::OutOfBounds,
-        Self::TooOld,
-        Self::DuplicateTimestamp,
-        Self::TooFarAhead,
-        Self::BadLabels,
-        Self::SeriesLimit,
-        Self::Histogram,
-        Self::Exemplar,
-        Self::Metadata,
-    ];
-
-    /// The value of the label `reason`.
-    #[must_use]
-    pub fn label(self) -> &'static str {
-        match self {
-            Self::OutOfOrder => "out_of_order",
-            Self::OutOfBounds => "out_of_bounds",
-            Self::TooOld => "too_old",
-            Self::DuplicateTimestamp => "duplicate_timestamp",
-            Self::TooFarAhead => "too_far_in_future",
-            Self::BadLabels => "invalid_labels",
-            Self::SeriesLimit => "series_limit",
-            Self::Histogram => "native_histogram",
-            Self::Exemplar => "exemplar",
-            Self::Metadata => "metadata",
-        }
-    }
-}
-
-impl fmt::Display for Reason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::OutOfOrder => "out of order",
-            Self::OutOfBounds => "out of bounds",
-            Self::TooOld => "too old",
-            Self::DuplicateTimestamp => "duplicate timestamp with another value",
-            Self::TooFarAhead => "too far in the future",
-            Self::BadLabels => "invalid labels",
-            Self::SeriesLimit => "over the limit of active series",
-            Self::Histogram => "native histograms are not stored by this version",
-            Self::Exemplar => "exemplars are not stored by this version",
-            Self::Metadata => "entries of metadata",
-        })
-    }
-}
-
-impl From<Rejection> for Reason {
-    fn from(rejection: Rejection) -> Self {
-        match rejection {
-            Rejection::DuplicateTimestamp => Self::DuplicateTimestamp,
-            Rejection::OutOfOrder => Self::OutOfOrder,
-            Rejection::OutOfBounds => Self::OutOfBounds,
-            Rejection::TooOld => Self::TooOld,
-        }
-    }
-}
-
-/// What of one series was refused. Shared between closures, therefore cells; costs nothing where nothing is refused.
-#[derive(Debug, Default)]
+/// What of one kind of one series was refused. Shared between closures, therefore cells; costs nothing where nothing is refused.
+#[derive(Debug)]
 pub(crate) struct SeriesRefusals {
+    kind: Kind,
     counts: [Cell<u64>; Reason::ALL.len()],
-    first: Cell<Option<(Reason, i64)>>,
+    first: Cell<Option<First>>,
+}
+
+/// The first refusal.
+#[derive(Debug, Clone, Copy)]
+struct First {
+    reason: Reason,
+    t: i64,
+    cause: Option<BadHistogram>,
 }
 
 impl SeriesRefusals {
-    /// Counts a sample at `t`.
+    /// None yet, of things of this kind.
+    pub(crate) fn new(kind: Kind) -> Self {
+        Self { kind, counts: Default::default(), first: Cell::default() }
+    }
+
+    /// What they are of.
+    pub(crate) fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// Counts a thing at `t`.
     pub(crate) fn note(&self, reason: Reason, t: i64) {
-        let count = &self.counts[reason as usize];
+        self.note_first(First { reason, t, cause: None });
+    }
+
+    /// Counts a histogram that is none.
+    pub(crate) fn note_histogram(&self, bad: RefusedHistogram) {
+        self.note_first(First { reason: Reason::InvalidHistogram, t: bad.t, cause: Some(bad.why) });
+    }
+
+    /// Whether `t` is not after `latest`; it is counted where it is.
+    #[inline]
+    pub(crate) fn is_timely(&self, t: i64, latest: i64) -> bool {
+        if t > latest {
+            self.note(Reason::TooFarAhead, t);
+        }
+        t <= latest
+    }
+
+    fn note_first(&self, found: First) {
+        let count = &self.counts[found.reason as usize];
         count.set(count.get() + 1);
         if self.first.get().is_none() {
-            self.first.set(Some((reason, t)));
+            self.first.set(Some(found));
         }
     }
 
@@ -118,10 +69,23 @@ impl SeriesRefusals {
     }
 }
 
+/// `out of order, timestamp 5` or `exemplar out of order, timestamp 5`
+impl fmt::Display for SeriesRefusals {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Some(First { reason, t, cause }) = self.first.get() else { return Ok(()) };
+        match (self.kind, cause) {
+            (Kind::Sample, _) => write!(f, "{reason}, timestamp {t}"),
+            (_, Some(cause)) => write!(f, "{reason}: {cause}, timestamp {t}"),
+            (kind, None) => write!(f, "{kind} {reason}, timestamp {t}"),
+        }
+    }
+}
+
 /// What of a request was refused.
 #[derive(Debug, Default, Clone)]
 pub struct Refusals {
-    counts: [u64; Reason::ALL.len()],
+    /// By kind and reason.
+    counts: [[u64; Reason::ALL.len()]; Kind::ALL.len()],
     named: Vec<String>,
     series: u64,
 }
@@ -130,13 +94,19 @@ impl Refusals {
     /// Whether everything was stored.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.counts.iter().all(|count| *count == 0)
+        self.series == 0
     }
 
-    /// How many samples, histograms and exemplars were refused for this reason.
+    /// How many things of any kind were refused for this reason.
     #[must_use]
     pub fn count(&self, reason: Reason) -> u64 {
-        self.counts[reason as usize]
+        Kind::ALL.into_iter().map(|kind| self.count_of(kind, reason)).sum()
+    }
+
+    /// How many things of one kind were.
+    #[must_use]
+    pub fn count_of(&self, kind: Kind, reason: Reason) -> u64 {
+        self.counts[kind as usize][reason as usize]
     }
 
     /// The first few series of which something was refused, each with the reason.
@@ -145,32 +115,26 @@ impl Refusals {
         &self.named
     }
 
-    /// Takes over what was refused of one series; says how many samples that were.
+    /// Takes over what was refused of one series; says how many things that were.
     pub(crate) fn add_series<'a>(
         &mut self,
         refused: &SeriesRefusals,
         labels: impl Iterator<Item = (&'a str, &'a str)>,
     ) -> u64 {
-        let Some((reason, t)) = refused.first.get() else {
+        if refused.first.get().is_none() {
             return 0;
-        };
-        for (total, count) in self.counts.iter_mut().zip(&refused.counts) {
+        }
+        for (total, count) in self.counts[refused.kind as usize].iter_mut().zip(&refused.counts) {
             *total += count.get();
         }
-        self.name(labels, &format_args!("{reason}, timestamp {t}"));
+        self.name(labels, refused);
         refused.total()
     }
 
-    /// Counts `count` things of one series, all for one reason.
-    pub(crate) fn add<'a>(
-        &mut self,
-        reason: Reason,
-        count: u64,
-        labels: impl Iterator<Item = (&'a str, &'a str)>,
-        detail: &dyn fmt::Display,
-    ) {
-        self.counts[reason as usize] += count;
-        self.name(labels, detail);
+    /// Counts `count` things of one kind and series, all for one reason.
+    pub(crate) fn add_all<'a>(&mut self, things: Refused<'_>, labels: impl Iterator<Item = (&'a str, &'a str)>) {
+        self.counts[things.kind as usize][things.reason as usize] += things.count;
+        self.name(labels, things.detail);
     }
 
     fn name<'a>(&mut self, labels: impl Iterator<Item = (&'a str, &'a str)>, detail: &dyn fmt::Display) {
@@ -181,17 +145,31 @@ impl Refusals {
     }
 }
 
-/// `2 out of order, 1 invalid labels; {…} (out of order, timestamp 5); …`
+/// Things that are refused together.
+pub(crate) struct Refused<'a> {
+    pub(crate) kind: Kind,
+    pub(crate) reason: Reason,
+    pub(crate) count: u64,
+    /// The reason in more words.
+    pub(crate) detail: &'a dyn fmt::Display,
+}
+
+/// `2 out of order, 1 invalid labels, 3 out of order (exemplars); {…} (out of order, timestamp 5); …`
 impl fmt::Display for Refusals {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut separator = "";
-        for reason in Reason::ALL {
-            match self.count(reason) {
-                0 => {}
-                count => {
-                    write!(f, "{separator}{count} {reason}")?;
-                    separator = ", ";
+        for (kind, suffix) in [
+            (Kind::Sample, ""),
+            (Kind::Histogram, " (histograms)"),
+            (Kind::Exemplar, " (exemplars)"),
+            (Kind::Metadata, ""),
+        ] {
+            for reason in Reason::ALL {
+                match self.count_of(kind, reason) {
+                    0 => continue,
+                    count => write!(f, "{separator}{count} {reason}{suffix}")?,
                 }
+                separator = ", ";
             }
         }
         for name in &self.named {
@@ -234,29 +212,40 @@ fn cut_at(text: &str) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use super::{NAME_BYTES, NAMED_SERIES, Reason, Refusals, SeriesRefusals, describe};
+    use super::{Kind, NAME_BYTES, NAMED_SERIES, Reason, Refusals, Refused, SeriesRefusals, describe};
+    use crate::model::histogram::validate::InvalidHistogram;
+    use crate::remote::histogram::RefusedHistogram;
 
     #[test]
     fn refusals_are_counted_by_reason_and_name_the_first_series() {
         let mut refusals = Refusals::default();
         assert!(refusals.is_empty());
         let labels = || [("__name__", "up"), ("job", "a\"b")].into_iter();
-        let series = SeriesRefusals::default();
-        series.note(Reason::OutOfOrder, 5);
-        series.note(Reason::DuplicateTimestamp, 7);
-        assert_eq!(refusals.add_series(&series, labels()), 2);
-        refusals.add(Reason::Histogram, 3, labels(), &Reason::Histogram);
+        let floats = SeriesRefusals::new(Kind::Sample);
+        floats.note(Reason::OutOfOrder, 5);
+        floats.note(Reason::DuplicateTimestamp, 7);
+        assert_eq!(refusals.add_series(&floats, labels()), 2);
+        let histograms = SeriesRefusals::new(Kind::Histogram);
+        histograms.note_histogram(RefusedHistogram { t: 9, why: InvalidHistogram::Schema(99).into() });
+        assert_eq!(refusals.add_series(&histograms, [].into_iter()), 1);
+        let exemplars = SeriesRefusals::new(Kind::Exemplar);
+        assert!(exemplars.is_timely(11, 11) && !exemplars.is_timely(12, 11));
+        assert_eq!(refusals.add_series(&exemplars, [].into_iter()), 1);
         assert_eq!(
             refusals.to_string(),
-            "1 out of order, 1 duplicate timestamp with another value, 3 native histograms are not stored by this version; \
+            "1 out of order, 1 duplicate timestamp with another value, 1 invalid histogram (histograms), \
+             1 too far in the future (exemplars); \
              {__name__=\"up\", job=\"a\\\"b\"} (out of order, timestamp 5); \
-             {__name__=\"up\", job=\"a\\\"b\"} (native histograms are not stored by this version)"
+             {} (invalid histogram: schema 99 is not known (exponential ones are -4 to 8, custom buckets have -53), timestamp 9); \
+             {} (exemplar too far in the future, timestamp 12)"
         );
         for _ in 0..10 {
-            refusals.add(Reason::BadLabels, 1, labels(), &"no labels");
+            let bad = Refused { kind: Kind::Histogram, reason: Reason::BadLabels, count: 2, detail: &"no labels" };
+            refusals.add_all(bad, labels());
         }
+        assert_eq!((refusals.count(Reason::BadLabels), refusals.count_of(Kind::Sample, Reason::BadLabels)), (20, 0));
         assert_eq!(refusals.named().len(), NAMED_SERIES);
-        assert!(refusals.to_string().ends_with("; and 7 more series"), "{refusals}");
+        assert!(refusals.to_string().ends_with("; and 8 more series"), "{refusals}");
     }
 
     #[test]

@@ -1,9 +1,13 @@
-//! Checks the messages of a write request that this version does not store: exemplars, histograms, metadata.
+//! Checks the messages of a write request: labels of unusual form, exemplars, histograms, metadata.
 //!
-//! Whether a request is one at all is decided for the whole of it, so these are walked as strictly as what is stored. The
+//! Whether a request is one at all is decided for the whole of it before anything of it is stored. The
 //! tables say of each known field what it is; they follow `proto/prometheus/types.proto`.
 
 use crate::remote::protobuf::{Cursor, DecodeError, MAX_DEPTH, WireType};
+
+/// How deep a series, and a label, sample, exemplar or histogram, stands in the request.
+pub(crate) const SERIES_LEVEL: u32 = 1;
+pub(crate) const FIELD_LEVEL: u32 = 2;
 
 /// What a known field of a message holds.
 #[derive(Debug, Clone, Copy)]

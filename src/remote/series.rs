@@ -1,18 +1,22 @@
-//! One series of a write request, seen in place: its labels as bytes or one by one, its samples as they are decoded.
+//! One series of a write request, seen in place: its labels as bytes or one by one, its samples, histograms and exemplars as they are decoded.
 //!
 //! A view is only made of a request that [`crate::remote::reader`] has checked, so nothing here can fail: where it would, it ends.
 
+use crate::model::exemplar::Exemplar;
 use crate::model::sample::Sample;
+use crate::model::value::Point;
+use crate::remote::exemplar::{RefusedExemplar, decode_exemplar};
+use crate::remote::histogram::{RefusedHistogram, storable_histogram};
+use crate::remote::label::decode_label;
 use crate::remote::protobuf::{Cursor, DecodeError, Key, MAX_DEPTH, WireType};
+use crate::remote::schema::{FIELD_LEVEL, SERIES_LEVEL};
 
 /// Field numbers of `prometheus.TimeSeries`.
 pub(crate) const LABELS: u32 = 1;
 pub(crate) const SAMPLES: u32 = 2;
 pub(crate) const EXEMPLARS: u32 = 3;
 pub(crate) const HISTOGRAMS: u32 = 4;
-/// Field numbers of `Label` and `Sample`.
-const NAME: u32 = 1;
-const VALUE: u32 = 2;
+/// Field numbers of `Sample`.
 const SAMPLE_VALUE: u32 = 1;
 const SAMPLE_TIMESTAMP: u32 = 2;
 
@@ -21,10 +25,6 @@ pub(crate) const LABELS_KEY: u8 = (LABELS << 3) as u8 | 2;
 pub(crate) const SAMPLES_KEY: u8 = (SAMPLES << 3) as u8 | 2;
 const SAMPLE_VALUE_KEY: u8 = (SAMPLE_VALUE << 3) as u8 | 1;
 const SAMPLE_TIMESTAMP_KEY: u8 = (SAMPLE_TIMESTAMP << 3) as u8;
-
-/// How deep a series, and a label or sample, stands in the request.
-pub(crate) const SERIES_LEVEL: u32 = 1;
-pub(crate) const FIELD_LEVEL: u32 = 2;
 
 /// Where one series lies in the body, and what it has. A body is shorter than 2^32 bytes.
 #[derive(Debug, Clone, Copy)]
@@ -125,40 +125,21 @@ impl<'a> Series<'a> {
         Samples { fields: self.fields(start), left: self.span.samples }
     }
 
-    /// How many exemplars the series has.
+    /// The native histograms in the order of the body, each one made storable or refused.
     #[must_use]
-    pub fn exemplars(&self) -> u32 {
-        self.span.exemplars
+    pub fn histograms(&self) -> Histograms<'a> {
+        Histograms { fields: self.fields(self.span.start), left: self.span.histograms }
     }
 
-    /// How many native histograms the series has.
+    /// The exemplars in the order of the body.
     #[must_use]
-    pub fn histograms(&self) -> u32 {
-        self.span.histograms
+    pub fn exemplars(&self) -> Exemplars<'a> {
+        Exemplars { fields: self.fields(self.span.start), left: self.span.exemplars }
     }
 
     fn fields(&self, start: u32) -> Fields<'a> {
         Fields { cursor: Cursor::within(self.body, start as usize, self.span.end as usize) }
     }
-}
-
-/// The name and value of a checked label; the last of each wins.
-fn decode_label(mut message: Cursor<'_>) -> (&str, &str) {
-    let (mut name, mut value) = ("", "");
-    while !message.is_at_end() {
-        let Ok(key) = message.key() else { break };
-        let text = match key.field {
-            NAME => &mut name,
-            VALUE => &mut value,
-            _ => match message.skip_value(key, MAX_DEPTH - FIELD_LEVEL) {
-                Ok(()) => continue,
-                Err(_) => break,
-            },
-        };
-        let Ok(found) = message.string() else { break };
-        *text = found;
-    }
-    (name, value)
 }
 
 /// The fields of a checked series.
@@ -209,3 +190,47 @@ impl Iterator for Samples<'_> {
 }
 
 impl ExactSizeIterator for Samples<'_> {}
+
+/// The native histograms of a series, decoded where they stand.
+#[derive(Debug, Clone)]
+pub struct Histograms<'a> {
+    fields: Fields<'a>,
+    left: u32,
+}
+
+impl Iterator for Histograms<'_> {
+    type Item = Result<Point, RefusedHistogram>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.left = self.left.checked_sub(1)?;
+        self.fields.find(HISTOGRAMS).and_then(storable_histogram)
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (self.left as usize, Some(self.left as usize))
+    }
+}
+
+impl ExactSizeIterator for Histograms<'_> {}
+
+/// The exemplars of a series, decoded where they stand.
+#[derive(Debug, Clone)]
+pub struct Exemplars<'a> {
+    fields: Fields<'a>,
+    left: u32,
+}
+
+impl Iterator for Exemplars<'_> {
+    type Item = Result<Exemplar, RefusedExemplar>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.left = self.left.checked_sub(1)?;
+        self.fields.find(EXEMPLARS).and_then(decode_exemplar)
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (self.left as usize, Some(self.left as usize))
+    }
+}
+
+impl ExactSizeIterator for Exemplars<'_> {}

@@ -2,52 +2,21 @@
 //!
 //! Blocks its thread (it waits for the log), knows no clock (the time is an argument), and is the same for HTTP and gRPC. Nothing
 //! is stored of a request that is over a limit or not a request; of any other, what is good is stored and the rest is said.
-//! For series that are known nothing is allocated: buffers come from a pool and labels stay where they are.
+//! For floats of series that are known nothing is allocated: buffers come from a pool and labels stay where they are.
 
-use crate::model::labels::{LabelError, Labels, LabelsBuilder, METRIC_NAME};
-use crate::model::value::Point;
-use crate::remote::metadata::{FamilyMetadata, MetadataLimits};
+use crate::remote::limits::WriteLimits;
 use crate::remote::metrics::WriteMetrics;
 use crate::remote::outcome::Outcome;
-use crate::remote::reader::{CountLimits, ReadError, RequestIndex};
-use crate::remote::refusal::{Reason, Refusals, SeriesRefusals};
-use crate::remote::series::Series;
+use crate::remote::reader::{ReadError, RequestIndex};
+use crate::remote::storing::Storing;
 use crate::tsdb::db::Db;
-use crate::tsdb::db::appender::{Appender, Unavailable};
-use crate::tsdb::head::append::metadata::FamilyError;
+use crate::tsdb::db::appender::Unavailable;
 use crate::tsdb::wal::error::WalError;
 use parking_lot::Mutex;
-use std::fmt;
 
 /// Buffers that are kept for later requests, and how large each may be.
 const POOLED_BUFFERS: usize = 32;
 const POOLED_BYTES: usize = 2 << 20;
-
-/// How much is taken.
-#[derive(Debug, Clone, Copy)]
-pub struct WriteLimits {
-    /// Bytes of a request after decompression.
-    pub decoded_bytes: usize,
-    /// Series and samples of a request.
-    pub counts: CountLimits,
-    /// Labels of a series that is not known.
-    pub labels: LabelLimits,
-    /// Metadata of a metric family.
-    pub metadata: MetadataLimits,
-    /// How far ahead of the clock a sample may be, ms.
-    pub max_future_ms: i64,
-}
-
-/// How large the labels of a new series may be.
-#[derive(Debug, Clone, Copy)]
-pub struct LabelLimits {
-    /// How many labels.
-    pub count: usize,
-    /// Bytes of a name.
-    pub name_bytes: usize,
-    /// Bytes of a value.
-    pub value_bytes: usize,
-}
 
 /// How the bytes of a body are packed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -145,22 +114,20 @@ impl Writer {
     }
 
     fn store_request(&self, db: &Db, body: &[u8], index: &RequestIndex, now_ms: i64) -> Result<Outcome, WriteError> {
-        let mut storing = Storing {
-            appender: db.appender()?,
-            latest: now_ms.saturating_add(self.limits.max_future_ms),
-            labels: self.limits.labels,
-            outcome: Outcome { samples: 0, refusals: Refusals::default() },
-        };
+        let mut storing = Storing::new(db.appender()?, &self.limits, now_ms);
         for series in index.series(body) {
-            storing.store(&series);
+            storing.store_points(&series);
+        }
+        // Behind all points: an exemplar may stand in front of the series that it is of.
+        if index.has_exemplars() {
+            index.series(body).for_each(|series| storing.store_exemplars(&series));
         }
         let mut families = 0;
         for entry in index.metadata(body) {
             families += 1;
-            storing.store_metadata(entry, &self.limits.metadata)?;
+            storing.store_metadata(entry)?;
         }
-        let Storing { appender, outcome, .. } = storing;
-        appender.commit()?;
+        let outcome = storing.commit()?;
         self.metrics.count(&outcome, families);
         Ok(outcome)
     }
@@ -201,116 +168,6 @@ fn not_snappy(body: &[u8], error: snap::Error) -> WriteError {
         Some((_, name)) => WriteError::OtherPacking(name),
         None => WriteError::NotSnappy(error),
     }
-}
-
-/// A request while it is stored.
-struct Storing<'a> {
-    appender: Appender<'a>,
-    /// The last timestamp that is not too far ahead.
-    latest: i64,
-    labels: LabelLimits,
-    outcome: Outcome,
-}
-
-impl Storing<'_> {
-    fn store(&mut self, series: &Series<'_>) {
-        self.refuse_unsupported(series);
-        let count = series.samples().len() as u64;
-        if count == 0 {
-            return;
-        }
-        let refused = SeriesRefusals::default();
-        let reject = |point: Point, rejection| refused.note(Reason::from(rejection), point.t);
-        let samples = self.timely(series, &refused);
-        let known = match series.packed_labels() {
-            Some(packed) => self.appender.append_known(packed, samples, reject),
-            None => false,
-        };
-        if !known {
-            let labels = match canonical(series, &self.labels) {
-                Ok(labels) => labels,
-                Err(error) => return self.outcome.refusals.add(Reason::BadLabels, count, series.labels(), &error),
-            };
-            let samples = self.timely(series, &refused);
-            if let Err(error) = self.appender.append(&labels, samples, reject) {
-                return self.outcome.refusals.add(Reason::SeriesLimit, count, series.labels(), &error);
-            }
-        }
-        self.outcome.samples += count - self.outcome.refusals.add_series(&refused, series.labels());
-    }
-
-    /// Stores what is said of a metric family.
-    ///
-    /// # Errors
-    /// Where the log can't be written.
-    fn store_metadata(&mut self, entry: FamilyMetadata<'_>, limits: &MetadataLimits) -> Result<(), WalError> {
-        let refused: &dyn fmt::Display = match entry.to_metadata(limits) {
-            Ok(metadata) => match self.appender.set_family_metadata(entry.family, &metadata) {
-                Ok(()) => return Ok(()),
-                Err(FamilyError::Log(error)) => return Err(error),
-                Err(FamilyError::Limit(limit)) => &{ limit },
-            },
-            Err(bad) => &{ bad },
-        };
-        self.outcome.refusals.add(Reason::Metadata, 1, std::iter::once((METRIC_NAME, entry.family)), refused);
-        Ok(())
-    }
-
-    /// The samples of a series that are not too far ahead; the others are noted.
-    fn timely<'s>(&self, series: &Series<'s>, refused: &'s SeriesRefusals) -> impl Iterator<Item = Point> + use<'s> {
-        let latest = self.latest;
-        series.samples().map(Point::from).filter(move |point| {
-            let timely = point.t <= latest;
-            if !timely {
-                refused.note(Reason::TooFarAhead, point.t);
-            }
-            timely
-        })
-    }
-
-    /// Says what of the series this version has no place for.
-    fn refuse_unsupported(&mut self, series: &Series<'_>) {
-        for (reason, count) in [(Reason::Histogram, series.histograms()), (Reason::Exemplar, series.exemplars())] {
-            if count > 0 {
-                self.outcome.refusals.add(reason, u64::from(count), series.labels(), &reason);
-            }
-        }
-    }
-}
-
-/// Why labels don't name a series.
-#[derive(Debug, thiserror::Error)]
-enum BadLabels {
-    #[error(transparent)]
-    NotASet(#[from] LabelError),
-    #[error("no metric name")]
-    NoMetricName,
-    #[error("{0} labels, the limit is {1}")]
-    TooMany(usize, usize),
-    #[error("label name of {0} bytes, the limit is {1}")]
-    LongName(usize, usize),
-    #[error("label value of {0} bytes, the limit is {1}")]
-    LongValue(usize, usize),
-}
-
-/// The label set that the labels of a series mean, in whatever order and form they were sent.
-fn canonical(series: &Series<'_>, limits: &LabelLimits) -> Result<Labels, BadLabels> {
-    let count = series.labels().count();
-    if count > limits.count {
-        return Err(BadLabels::TooMany(count, limits.count));
-    }
-    let mut builder = LabelsBuilder::new();
-    for (name, value) in series.labels() {
-        if name.len() > limits.name_bytes {
-            return Err(BadLabels::LongName(name.len(), limits.name_bytes));
-        }
-        if value.len() > limits.value_bytes {
-            return Err(BadLabels::LongValue(value.len(), limits.value_bytes));
-        }
-        builder.add(name, value);
-    }
-    let labels = builder.build()?;
-    if labels.get(METRIC_NAME).is_none() { Err(BadLabels::NoMetricName) } else { Ok(labels) }
 }
 
 #[cfg(test)]

@@ -1,16 +1,17 @@
 //! What becomes of the samples of a request.
 
-use super::{LabelLimits, Packing, WriteError, WriteLimits, Writer};
+use super::{Packing, WriteError, Writer};
 use crate::metrics::registry::Registry;
 use crate::metrics::text::Format;
 use crate::model::matcher::{MatchKind, Matcher};
 use crate::model::time::TimeRange;
+use crate::remote::limits::{LabelLimits, WriteLimits};
 use crate::remote::metadata::MetadataLimits;
 use crate::remote::metrics::WriteMetrics;
 use crate::remote::outcome::Outcome;
 use crate::remote::pb::prometheus as pb;
 use crate::remote::reader::{CountLimits, ReadError};
-use crate::remote::refusal::Reason;
+use crate::remote::reason::Reason;
 use crate::tsdb::db::Db;
 use crate::tsdb::db::appender::Unavailable;
 use crate::tsdb::db::options::DbOptions;
@@ -185,15 +186,12 @@ fn a_series_over_the_limit_of_active_series_is_refused() {
 }
 
 #[test]
-fn histograms_and_exemplars_are_refused_and_metadata_is_kept() {
+fn metadata_is_kept() {
     let bench = bench();
-    let mut with_all = series(&[("__name__", "a")], &[(NOW, 1.0)]);
-    with_all.histograms = vec![pb::Histogram::default(); 2];
-    with_all.exemplars = vec![pb::Exemplar::default()];
-    let request = pb::WriteRequest { timeseries: vec![with_all], metadata: vec![family("a", "help"); 3] };
+    let with_sample = series(&[("__name__", "a")], &[(NOW, 1.0)]);
+    let request = pb::WriteRequest { timeseries: vec![with_sample], metadata: vec![family("a", "help"); 3] };
     let outcome = bench.writer.store(&bench.db, &request.encode_to_vec(), Packing::Plain, NOW).unwrap();
     assert_eq!(outcome.samples, 1);
-    assert_eq!((outcome.refusals.count(Reason::Histogram), outcome.refusals.count(Reason::Exemplar)), (2, 1));
     let metrics = bench.registry.encode(Format::Classic);
     assert!(metrics.contains("narthex_remote_write_metadata_total 3\n"), "{metrics}");
     // Metadata alone is what a Prometheus sends every minute.
@@ -283,26 +281,6 @@ fn a_database_that_is_not_ready_takes_nothing() {
     db.close().unwrap();
     let refused = writer.store(&db, &[], Packing::Plain, NOW).unwrap_err();
     assert!(matches!(refused, WriteError::Unavailable(Unavailable::Closing)), "{refused:?}");
-}
-
-#[test]
-fn recorded_requests_of_a_real_sender_are_stored() {
-    let bench = bench();
-    let mut samples = 0;
-    for number in ["00", "01", "02", "03", "21", "22"] {
-        let path = format!("{}/tests/golden/wire/rw1/{number}.body", env!("CARGO_MANIFEST_DIR"));
-        // Recorded at some other time.
-        let body = std::fs::read(path).unwrap();
-        let outcome = bench.writer.store(&bench.db, &body, Packing::SnappyBlock, i64::MAX).unwrap();
-        samples += outcome.samples;
-        let others = outcome.refusals.count(Reason::Histogram) + outcome.refusals.count(Reason::Exemplar);
-        let all: u64 = Reason::ALL.into_iter().map(|reason| outcome.refusals.count(reason)).sum();
-        assert_eq!(all, others, "{number}: {}", outcome.refusals);
-    }
-    let stored: usize = bench.stored().iter().map(|(_, samples)| samples.len()).sum();
-    assert!(samples > 0);
-    // One request is there twice: the retry after a 503.
-    assert!(stored as u64 <= samples && stored > 0, "{stored} of {samples}");
 }
 
 #[test]

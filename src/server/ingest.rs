@@ -53,5 +53,11 @@ pub(crate) async fn store(
 
 /// The answer to a request of which not all was stored.
 pub(crate) fn partly(outcome: &Outcome) -> Refused {
-    Refused::BadData(format!("{} samples stored; refused: {}", outcome.samples, outcome.refusals))
+    let mut text = format!("{} samples", outcome.samples);
+    for (count, what) in [(outcome.histograms, "histograms"), (outcome.exemplars, "exemplars")] {
+        if count > 0 {
+            text.push_str(&format!(", {count} {what}"));
+        }
+    }
+    Refused::BadData(format!("{text} stored; refused: {}", outcome.refusals))
 }

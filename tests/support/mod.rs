@@ -13,6 +13,7 @@ pub(crate) mod data;
 pub(crate) mod dir;
 pub(crate) mod dump;
 pub(crate) mod export;
+pub(crate) mod exposer;
 pub(crate) mod golden;
 pub(crate) mod good;
 pub(crate) mod http;

@@ -211,6 +211,11 @@ impl Points {
         self.series.get(labels)?.get(&t)
     }
 
+    /// The newest value of a series before a time.
+    pub(crate) fn last_before(&self, labels: &LabelSet, t: i64) -> Option<&PointValue> {
+        self.series.get(labels)?.range(..t).next_back().map(|(_, value)| value)
+    }
+
     /// The label sets.
     pub(crate) fn label_sets(&self) -> impl Iterator<Item = &LabelSet> {
         self.series.keys()

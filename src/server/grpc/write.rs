@@ -1,5 +1,6 @@
 //! `narthex.v1.Write`: remote write over gRPC.
 
+use crate::remote::outcome::Outcome;
 use crate::remote::pb::narthex_v1::WriteResponse;
 use crate::remote::write::Packing;
 use crate::server::body::{BodyError, BodyLimits, LimitedBody};
@@ -69,7 +70,8 @@ impl UnaryService<Bytes> for WriteV1 {
             let stored = ingest::store(&context, message, Packing::Plain, reservation).await;
             let outcome = stored.map_err(Refused::into_grpc)?;
             if outcome.refusals.is_empty() {
-                Ok(tonic::Response::new(WriteResponse { samples: outcome.samples, histograms: 0, exemplars: 0 }))
+                let Outcome { samples, histograms, exemplars, .. } = outcome;
+                Ok(tonic::Response::new(WriteResponse { samples, histograms, exemplars }))
             } else {
                 Err(ingest::partly(&outcome).into_grpc())
             }

@@ -3,6 +3,7 @@
 use crate::model::labels::Labels;
 use crate::model::matcher::{MatchKind, Matcher};
 use crate::model::time::TimeRange;
+use crate::model::value::Point;
 use crate::tsdb::block::error::BlockError;
 use crate::tsdb::block::fixture::{self, Model, chunk, example, filled, labels, of_head};
 use crate::tsdb::block::meta::BlockMeta;
@@ -10,6 +11,7 @@ use crate::tsdb::block::open::Block;
 use crate::tsdb::block::ulid::BlockUlid;
 use crate::tsdb::block::writer::BlockWriter;
 use crate::tsdb::chunk::xor::XorIter;
+use crate::tsdb::query::any_points::{self, some_points};
 use crate::tsdb::query::conformance;
 use crate::tsdb::query::source::{BlockSource, QueryError};
 use std::collections::BTreeMap;
@@ -74,6 +76,26 @@ fn a_block_answers_as_every_source_must() {
     );
     let lengths = files(block.dir()).iter().map(|path| fs::metadata(path).unwrap().len()).sum::<u64>();
     assert_eq!(block.size_bytes(), lengths);
+}
+
+#[test]
+fn a_block_answers_as_every_source_must_whatever_the_kind_of_value() {
+    let place = tempfile::tempdir().unwrap();
+    let series = [labels(&[("__name__", "up"), ("zone", "a")]), labels(&[("__name__", "up"), ("zone", "é")])];
+    let model: BTreeMap<Labels, Vec<Point>> =
+        series.into_iter().zip(1u64..).map(|(l, n)| (l, some_points(n))).collect();
+    let ulid = BlockUlid::new(2_000_000).unwrap();
+    let mut writer = BlockWriter::create(place.path(), ulid).unwrap();
+    ["__name__", "a", "up", "zone", "é"].iter().for_each(|symbol| writer.add_symbol(symbol).unwrap());
+    for (labels, points) in &model {
+        writer.add_series(labels, &any_points::chunks(points, any_points::PLAIN, 4)).unwrap();
+    }
+    let meta = writer.finish(of_head(ulid, 0, 2_000_000)).unwrap().unwrap();
+    let block = Block::open(&place.path().join(meta.ulid.to_string())).unwrap();
+    conformance::check_points(&block, &model);
+    let facts = block.verify().unwrap();
+    assert_eq!((facts.float_samples, facts.histogram_samples), (24, 60));
+    assert_eq!((meta.stats.num_float_samples, meta.stats.num_histogram_samples), (24, 60));
 }
 
 #[test]

@@ -6,7 +6,6 @@ use crate::tsdb::block::ulid::BlockUlid;
 use crate::tsdb::chunk::float_chunk::FloatEncoding;
 use crate::tsdb::compact::facts::BlockFacts;
 use crate::tsdb::compact::lineage::Lineage;
-use crate::tsdb::compact::merge::MergeError;
 use crate::tsdb::compact::write::{BlockPlan, Source, Watch, WriteError, write_block};
 use crate::tsdb::query::source::QueryError;
 use std::borrow::Cow;
@@ -30,14 +29,6 @@ pub enum CompactError {
     /// There were no blocks.
     #[error("no block to merge")]
     Nothing,
-    /// A block has a chunk that would have to be encoded anew, and this version can't: it is to be held back from now on.
-    #[error("block {block}: {source}")]
-    Held {
-        /// The block.
-        block: BlockUlid,
-        /// Which chunk.
-        source: Box<MergeError>,
-    },
     /// Anything else.
     #[error(transparent)]
     Write(#[from] WriteError),
@@ -79,14 +70,7 @@ fn write_from(
 ) -> Result<bool, CompactError> {
     let plan = BlockPlan { dir: target.dir, ulid: target.ulid, lineage, floats: target.floats };
     let sources = blocks.iter().map(|block| source(block)).collect();
-    match write_block(plan, sources, watch) {
-        Ok(written) => Ok(written.is_some()),
-        Err(WriteError::Merge(error @ MergeError::Opaque { source_number, .. })) => match blocks.get(source_number) {
-            Some(block) => Err(CompactError::Held { block: block.meta().ulid, source: Box::new(error) }),
-            None => Err(WriteError::Merge(error).into()),
-        },
-        Err(error) => Err(error.into()),
-    }
+    Ok(write_block(plan, sources, watch)?.is_some())
 }
 
 fn source(block: &Block) -> Source<'_> {

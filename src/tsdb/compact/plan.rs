@@ -12,7 +12,7 @@
 //! 4. **Tombstones.** From the newest large block back, one with tombstones for more than 5 % of its series is written anew. The
 //!    first block that is not large ends the search; where its tombstones are as many as its series it is written anew.
 //!
-//! Ours: a run or range with a block that is held back, because this version could not merge it, is passed over; and
+//! Ours: a run or range with a block that is left alone, because a merge of it failed a while ago, is passed over; and
 //! blocks count only up to the first (by ULID) that waits to be uploaded, as with `--storage.tsdb.delay-compact-file.path` of
 //! Prometheus: merges go from old to new, without gaps.
 
@@ -45,8 +45,8 @@ pub enum Reason {
 /// Blocks that are not to be touched now.
 #[derive(Clone, Debug, Default)]
 pub struct Exclusions {
-    /// Could not be merged by this version, and so will not be tried again.
-    pub held: BTreeSet<BlockUlid>,
+    /// A merge of them failed a while ago: they are not tried again now.
+    pub left_alone: BTreeSet<BlockUlid>,
     /// To be uploaded as they are first; nothing with a name behind the first of them is touched either.
     pub waiting: BTreeSet<BlockUlid>,
 }
@@ -58,7 +58,7 @@ pub fn plan(blocks: &[BlockFacts], ranges: &Ranges, exclusions: &Exclusions) -> 
     let of_class = |class| counted.iter().copied().filter(move |block| Class::of(block) == class).collect::<Vec<_>>();
     [Class::Whole, Class::StaleSeries, Class::SelectedSeries]
         .into_iter()
-        .find_map(|class| plan_class(&of_class(class), ranges, &exclusions.held))
+        .find_map(|class| plan_class(&of_class(class), ranges, &exclusions.left_alone))
 }
 
 /// Which blocks may be merged with each other.
@@ -89,8 +89,8 @@ fn counted<'a>(blocks: &'a [BlockFacts], waiting: &BTreeSet<BlockUlid>) -> Vec<&
     counted
 }
 
-fn plan_class(blocks: &[&BlockFacts], ranges: &Ranges, held: &BTreeSet<BlockUlid>) -> Option<Plan> {
-    let free = |group: &Vec<&BlockFacts>| !group.iter().any(|block| held.contains(&block.ulid));
+fn plan_class(blocks: &[&BlockFacts], ranges: &Ranges, left_alone: &BTreeSet<BlockUlid>) -> Option<Plan> {
+    let free = |group: &Vec<&BlockFacts>| !group.iter().any(|block| left_alone.contains(&block.ulid));
     if let Some(run) = overlapping(blocks).into_iter().find(free) {
         return Some(Plan::new(Reason::Overlap, &run));
     }
@@ -98,7 +98,7 @@ fn plan_class(blocks: &[&BlockFacts], ranges: &Ranges, held: &BTreeSet<BlockUlid
     if let Some(group) = next_level(older, ranges).find(free) {
         return Some(Plan::new(Reason::Level, &group));
     }
-    deleted(older, ranges, held).map(|block| Plan::new(Reason::Tombstones, &[block]))
+    deleted(older, ranges, left_alone).map(|block| Plan::new(Reason::Tombstones, &[block]))
 }
 
 /// The groups that are complete, shortest range and oldest first.
@@ -119,7 +119,7 @@ fn next_level<'a>(blocks: &[&'a BlockFacts], ranges: &Ranges) -> impl Iterator<I
 }
 
 /// The block that is worth writing anew for its tombstones.
-fn deleted<'a>(blocks: &[&'a BlockFacts], ranges: &Ranges, held: &BTreeSet<BlockUlid>) -> Option<&'a BlockFacts> {
+fn deleted<'a>(blocks: &[&'a BlockFacts], ranges: &Ranges, left_alone: &BTreeSet<BlockUlid>) -> Option<&'a BlockFacts> {
     for &block in blocks.iter().rev() {
         let is_large = i128::from(block.maxt) - i128::from(block.mint) >= i128::from(ranges.large());
         let is_due = if is_large {
@@ -128,7 +128,7 @@ fn deleted<'a>(blocks: &[&'a BlockFacts], ranges: &Ranges, held: &BTreeSet<Block
         } else {
             block.tombstones > 0 && block.tombstones >= block.series
         };
-        if is_due && !held.contains(&block.ulid) {
+        if is_due && !left_alone.contains(&block.ulid) {
             return Some(block);
         }
         if !is_large {

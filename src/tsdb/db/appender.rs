@@ -6,6 +6,7 @@ use crate::model::metadata::Metadata;
 use crate::model::value::Point;
 use crate::tsdb::db::engine::Engine;
 use crate::tsdb::db::maintenance::bell::Bell;
+use crate::tsdb::db::rejections::Rejections;
 use crate::tsdb::db::repeats::Repeats;
 use crate::tsdb::head::append::metadata::FamilyError;
 use crate::tsdb::head::append::{Committed, HeadAppender, Rejection, SeriesLimitReached};
@@ -21,8 +22,9 @@ pub struct Appender<'a> {
     engine: &'a Engine,
     bell: &'a Bell,
     inner: HeadAppender<'a>,
-    /// Points of the series at hand that are older than the head takes.
+    /// Points of the series at hand that are older than the head takes, and why they are not taken: of all for one reason.
     old: Vec<Point>,
+    too_old: Rejection,
     repeats: Repeats<'a>,
 }
 
@@ -49,8 +51,9 @@ impl<'a> Appender<'a> {
             Health::Good => Ok(Self {
                 engine,
                 bell,
-                inner: HeadAppender::new(&engine.head, &engine.wal),
+                inner: HeadAppender::new(&engine.head, engine.logs()),
                 old: Vec::new(),
+                too_old: Rejection::OutOfBounds,
                 repeats: Repeats::new(&engine.blocks),
             }),
             Health::NoSpace(cause) => Err(Unavailable::ReadOnly(cause)),
@@ -65,15 +68,20 @@ impl<'a> Appender<'a> {
         points: impl Iterator<Item = Point>,
         mut reject: impl FnMut(Point, Rejection),
     ) -> bool {
-        let old = &mut self.old;
+        let mut reject = counted(&self.engine.rejections, &mut reject);
+        let (old, too_old) = (&mut self.old, &mut self.too_old);
         let is_known = self.inner.append_known(packed, points, |point, why| match why {
-            Rejection::OutOfBounds => old.push(point),
+            Rejection::OutOfBounds | Rejection::TooOld => {
+                *too_old = why;
+                old.push(point);
+            }
             _ => reject(point, why),
         });
         if !old.is_empty() {
+            let mut reject = |point| reject(point, *too_old);
             match self.engine.head.labels_of(packed) {
                 Some(labels) => self.repeats.judge(&labels, old, &mut reject),
-                None => old.drain(..).for_each(|point| reject(point, Rejection::OutOfBounds)),
+                None => old.drain(..).for_each(reject),
             }
         }
         is_known
@@ -89,13 +97,17 @@ impl<'a> Appender<'a> {
         points: impl Iterator<Item = Point>,
         mut reject: impl FnMut(Point, Rejection),
     ) -> Result<(), SeriesLimitReached> {
-        let old = &mut self.old;
+        let mut reject = counted(&self.engine.rejections, &mut reject);
+        let (old, too_old) = (&mut self.old, &mut self.too_old);
         let done = self.inner.append(labels, points, |point, why| match why {
-            Rejection::OutOfBounds => old.push(point),
+            Rejection::OutOfBounds | Rejection::TooOld => {
+                *too_old = why;
+                old.push(point);
+            }
             _ => reject(point, why),
         });
         if !old.is_empty() {
-            self.repeats.judge(labels, old, &mut reject);
+            self.repeats.judge(labels, old, &mut |point| reject(point, *too_old));
         }
         done
     }
@@ -134,5 +146,16 @@ impl<'a> Appender<'a> {
             self.bell.ring();
         }
         committed
+    }
+}
+
+/// Counts what is refused.
+fn counted<'a>(
+    rejections: &'a Rejections,
+    reject: &'a mut impl FnMut(Point, Rejection),
+) -> impl FnMut(Point, Rejection) + 'a {
+    |point, why| {
+        rejections.note(point.value.kind(), why);
+        reject(point, why);
     }
 }

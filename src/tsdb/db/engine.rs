@@ -3,7 +3,9 @@
 use crate::tsdb::compact::stats::CompactStats;
 use crate::tsdb::db::blocks::BlockSet;
 use crate::tsdb::db::maintenance::turn::Turns;
+use crate::tsdb::db::rejections::Rejections;
 use crate::tsdb::head::Head;
+use crate::tsdb::head::append::late::Logs;
 use crate::tsdb::wal::commit::{Health, Wal};
 use std::sync::OnceLock;
 
@@ -16,6 +18,8 @@ pub(super) struct Engine {
     pub(super) wbl: OnceLock<Wal>,
     pub(super) blocks: BlockSet,
     pub(super) turns: Turns,
+    /// What was refused.
+    pub(super) rejections: Rejections,
     /// What was written to blocks.
     pub(super) written: CompactStats,
 }
@@ -29,6 +33,11 @@ impl Engine {
     /// Whether a new request may append, as [`Wal::admit`] says of both logs.
     pub(super) fn admit(&self) -> Health {
         worse(self.wal.admit(), self.wbl.get().map_or(Health::Good, Wal::admit))
+    }
+
+    /// Both logs.
+    pub(super) fn logs(&self) -> Logs<'_> {
+        Logs { wal: &self.wal, wbl: self.wbl.get() }
     }
 
     /// Whether the head's beginning should become a block.

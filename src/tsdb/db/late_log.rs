@@ -1,12 +1,65 @@
 //! The log of out-of-order samples, `wbl/`: written as the write-ahead log is, and as safe. It is there from the moment on when an
-//! out-of-order window is set; a directory that brings one keeps it.
+//! out-of-order window is set; a directory that brings one keeps it, and its samples are served whether or not a window is set.
+//!
+//! Damage is dealt with as in the write-ahead log: what stands before it is kept, what stands behind it is set aside.
 
+use crate::model::refs::SeriesRef;
+use crate::tsdb::chunk::head_chunks::HeadChunkMeta;
 use crate::tsdb::db::options::DbOptions;
+use crate::tsdb::head::Head;
+use crate::tsdb::head::ooo::replay::{LateReplay, LateReplayReport, LateReplayed};
+use crate::tsdb::head::replay::ReplayProgress;
 use crate::tsdb::wal::commit::{Wal, WalOptions};
 use crate::tsdb::wal::error::WalError;
-use crate::tsdb::wal::segment::list_segments;
-use std::path::PathBuf;
+use crate::tsdb::wal::reader::ReadError;
+use crate::tsdb::wal::repair::{RepairError, Repaired, repair};
+use crate::tsdb::wal::segment::{SegmentError, list_segments};
+use hashbrown::HashMap;
+use std::io;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+/// Why the log can't be used.
+#[derive(Debug, thiserror::Error)]
+pub enum LateLogError {
+    /// Its folder can't be made.
+    #[error("{path}: {source}")]
+    Folder {
+        /// Which.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// Its files don't follow each other.
+    #[error(transparent)]
+    Segments(#[from] SegmentError),
+    /// A file of it can't be read.
+    #[error(transparent)]
+    Read(ReadError),
+    /// The damaged rest of it could not be set aside.
+    #[error(transparent)]
+    Repair(#[from] RepairError),
+    /// It can't be begun.
+    #[error(transparent)]
+    Begin(#[from] WalError),
+}
+
+/// What a start found of late samples.
+#[derive(Debug, Default)]
+pub struct LateFound {
+    /// What was read.
+    pub report: LateReplayReport,
+    /// The damage that was cut off or set aside.
+    pub repaired: Option<Repaired>,
+}
+
+impl LateFound {
+    /// Whether late samples belong to series that the head does not know.
+    #[must_use]
+    pub fn has_unknown_series(&self) -> bool {
+        self.report.unknown_refs > 0 || self.report.orphaned_chunks > 0
+    }
+}
 
 /// Where it is.
 pub(super) fn dir(options: &DbOptions) -> PathBuf {
@@ -21,13 +74,42 @@ pub(super) fn is_there(options: &DbOptions) -> bool {
 /// Begins a new segment of it.
 ///
 /// # Errors
-/// [`WalError::Begin`] where it can't be made.
-pub(super) fn open(options: &DbOptions) -> Result<Wal, WalError> {
-    Wal::open(WalOptions {
-        dir: dir(options),
-        segment_size: options.wal_segment_size,
-        compression: options.wal_compression,
-        sync: options.wal_sync,
-        disk: Arc::clone(&options.disk),
-    })
+/// [`LateLogError`] where it can't be made.
+pub(super) fn open(options: &DbOptions) -> Result<Wal, LateLogError> {
+    let dir = dir(options);
+    options.disk.create_dir_all(&dir).map_err(|source| LateLogError::Folder { path: dir.clone(), source })?;
+    let (segment_size, compression) = (options.wal_segment_size, options.wal_compression);
+    let (sync, disk) = (options.wal_sync, Arc::clone(&options.disk));
+    Ok(Wal::open(WalOptions { dir, segment_size, compression, sync, disk })?)
+}
+
+/// A head whose series are known, and what belongs to it.
+pub(super) struct Known<'a> {
+    pub(super) head: &'a Head,
+    /// What `chunks_head/` holds of late samples.
+    pub(super) chunks: &'a [HeadChunkMeta],
+    /// Second references of series.
+    pub(super) aliases: HashMap<SeriesRef, SeriesRef>,
+}
+
+/// Gives the series of a head their late samples, and cuts the log off where it is damaged.
+///
+/// # Errors
+/// [`LateLogError`].
+pub(super) fn replay(
+    options: &DbOptions,
+    known: Known<'_>,
+    progress: &ReplayProgress,
+    quarantine: &Path,
+) -> Result<LateFound, LateLogError> {
+    let dir = dir(options);
+    let files = if dir.is_dir() { list_segments(&dir)? } else { Vec::new() };
+    let LateReplayed { report, damage } =
+        LateReplay::new(known.head, known.chunks, known.aliases).run(&files, progress);
+    let repaired = match damage {
+        None => None,
+        Some(ReadError::Damaged(damage)) => Some(repair(&*options.disk, &dir, quarantine, &damage)?),
+        Some(error) => return Err(LateLogError::Read(error)),
+    };
+    Ok(LateFound { report, repaired })
 }

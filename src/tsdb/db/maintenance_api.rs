@@ -122,6 +122,7 @@ impl Db {
         *self.settings.write() = settings;
         if let Some(engine) = self.engine.get() {
             engine.head.set_float_encoding(settings.float_encoding);
+            engine.head.set_out_of_order_window(settings.out_of_order_window_ms);
             engine.head.exemplars().configure(settings.exemplars());
         }
         Ok(())

@@ -11,6 +11,7 @@
 //! | [`querier`]   | samples out                                             |
 //! | [`metadata`]  | type, unit and help text of metrics                     |
 //! | `lookup`      | one series of one block                                 |
+//! | [`rejections`] | samples refused for their time, counted              |
 //! | `repeats`     | old samples that are stored already                     |
 //! | [`blocks`]    | the blocks that are open                                |
 //! | [`clock`]     | the time                                                |
@@ -35,7 +36,7 @@ pub mod disk_guard;
 mod engine;
 pub mod error;
 pub mod head_snapshot;
-mod late_log;
+pub mod late_log;
 pub mod lock;
 mod lookup;
 pub mod maintenance;
@@ -44,6 +45,7 @@ pub mod metadata;
 pub mod open;
 pub mod options;
 pub mod querier;
+pub mod rejections;
 mod repeats;
 pub mod retention_hold;
 pub mod settings;
@@ -60,6 +62,7 @@ use crate::tsdb::db::lock::DirLock;
 use crate::tsdb::db::maintenance::bell::Bell;
 use crate::tsdb::db::options::DbOptions;
 use crate::tsdb::db::querier::Querier;
+use crate::tsdb::db::rejections::Rejections;
 use crate::tsdb::db::retention_hold::RetentionHold;
 use crate::tsdb::db::settings::Settings;
 use crate::tsdb::db::stats::DbStats;
@@ -206,6 +209,12 @@ impl Db {
     #[must_use]
     pub fn wbl(&self) -> Option<&Wal> {
         self.engine.get().and_then(|engine| engine.wbl.get())
+    }
+
+    /// How many samples were refused for their time, once the database is ready.
+    #[must_use]
+    pub fn rejections(&self) -> Option<&Rejections> {
+        self.engine.get().map(|engine| &engine.rejections)
     }
 
     /// Takes no more writes, brings the log and the full chunks to the disk, and gives the directory free.

@@ -1,5 +1,6 @@
 //! From a data directory to a ready database: lock, blocks' times, `chunks_head/`, checkpoint, log, repair, a new segment.
 
+use crate::model::refs::SeriesRef;
 use crate::tsdb::block::ulid::BlockUlid;
 use crate::tsdb::chunk::any_chunk::ChunkEncodings;
 use crate::tsdb::chunk::cut::CutPolicy;
@@ -13,10 +14,12 @@ use crate::tsdb::db::clock::now_ms;
 use crate::tsdb::db::disk_guard::DiskGuard;
 use crate::tsdb::db::engine::Engine;
 use crate::tsdb::db::late_log;
+use crate::tsdb::db::late_log::{Known, LateFound, LateLogError};
 use crate::tsdb::db::lock::{DirLock, LockError};
 use crate::tsdb::db::maintenance::bell::Bell;
 use crate::tsdb::db::maintenance::turn::Turns;
 use crate::tsdb::db::options::DbOptions;
+use crate::tsdb::db::rejections::Rejections;
 use crate::tsdb::db::retention_hold::RetentionHold;
 use crate::tsdb::db::snapshot;
 use crate::tsdb::db::stats::DbStats;
@@ -30,6 +33,7 @@ use crate::tsdb::wal::error::WalError;
 use crate::tsdb::wal::reader::ReadError;
 use crate::tsdb::wal::repair::{RepairError, Repaired, repair};
 use crate::tsdb::wal::segment::{SegmentError, list_segments};
+use hashbrown::HashMap;
 use parking_lot::{Mutex, RwLock};
 use std::fs;
 use std::io;
@@ -84,6 +88,9 @@ pub enum ReplayError {
     /// The damaged rest of the log could not be set aside.
     #[error(transparent)]
     Repair(#[from] RepairError),
+    /// The log of out-of-order samples can't be used.
+    #[error(transparent)]
+    Late(#[from] LateLogError),
     /// The log can't be begun.
     #[error(transparent)]
     Wal(#[from] WalError),
@@ -99,6 +106,8 @@ pub struct OpenReport {
     pub replay: ReplayReport,
     /// The damage that was cut off or set aside.
     pub repaired: Option<Repaired>,
+    /// The same of late samples.
+    pub late: LateFound,
     /// Blocks that are in the directory.
     pub blocks: usize,
     /// How long it took.
@@ -144,7 +153,7 @@ impl Db {
         let wal_dir = dir.join("wal");
         self.options.disk.create_dir_all(&wal_dir)?;
         self.remove_unfinished_checkpoints(&wal_dir);
-        let Filled { head, replay, repaired } = self.fill_head(min_valid, &wal_dir, &quarantine)?;
+        let Filled { head, replay, repaired, late } = self.fill_head(min_valid, &wal_dir, &quarantine)?;
         if min_valid > i64::MIN {
             // What blocks have is not needed, nor are series that have nothing else.
             Truncation::new(&head).drop_before(min_valid)?;
@@ -156,7 +165,7 @@ impl Db {
             sync: self.options.wal_sync,
             disk: Arc::clone(&self.options.disk),
         })?;
-        let report = OpenReport { replay, repaired, blocks: blocks.list().len(), took: started.elapsed() };
+        let report = OpenReport { replay, repaired, late, blocks: blocks.list().len(), took: started.elapsed() };
         report.log(&head);
         let ends: Vec<i64> = blocks.stored().iter().map(|block| block.maxt).collect();
         let newest = ends.iter().copied().chain(head.times().max()).max().unwrap_or(i64::MIN);
@@ -172,11 +181,11 @@ impl Db {
         turns.take().memory.verified.extend(verified);
         let written = CompactStats::default();
         let wbl = OnceLock::new();
-        if late_log::is_there(&self.options) {
+        if self.settings().out_of_order_window_ms > 0 || late_log::is_there(&self.options) {
             let _ = wbl.set(late_log::open(&self.options)?);
         }
         // A second replay of the same Db finds the engine set, and changes nothing.
-        let _ = self.engine.set(Engine { head, wal, wbl, blocks, turns, written });
+        let _ = self.engine.set(Engine { head, wal, wbl, blocks, turns, rejections: Rejections::default(), written });
         // Settings may have been applied meanwhile.
         let _ = self.apply(self.settings());
         self.publish_blocks();
@@ -195,16 +204,28 @@ impl Db {
 
     /// The head, from its snapshot or from the log.
     fn fill_head(&self, min_valid: i64, wal_dir: &Path, quarantine: &Path) -> Result<Filled, ReplayError> {
+        let mut repaired_late = None;
         if let Some(snapshot) = self.usable_snapshot() {
             let OpenedHead { head, chunks, is_whole } = self.open_head(min_valid, quarantine)?;
             // Full chunks that can't be read are in the log alone: the snapshot does not have them.
+            let late_chunks = late_of(&chunks);
             if is_whole && self.load_head(&snapshot, &head, chunks) {
-                return Ok(Filled { head, replay: ReplayReport::default(), repaired: None });
+                let known = Known { head: &head, chunks: &late_chunks, aliases: HashMap::new() };
+                let late = late_log::replay(&self.options, known, &self.progress, quarantine)?;
+                // A snapshot has no second references, by which the log of late samples may name a series: the other log knows them.
+                if !late.has_unknown_series() {
+                    return Ok(Filled { head, replay: ReplayReport::default(), repaired: None, late });
+                }
+                repaired_late = late.repaired;
             }
         }
         let OpenedHead { head, chunks, .. } = self.open_head(min_valid, quarantine)?;
-        let (replay, repaired) = self.replay_log(&head, chunks, wal_dir, quarantine)?;
-        Ok(Filled { head, replay, repaired })
+        let late_chunks = late_of(&chunks);
+        let ReplayedLog { report: replay, repaired, aliases } = self.replay_log(&head, chunks, wal_dir, quarantine)?;
+        let known = Known { head: &head, chunks: &late_chunks, aliases };
+        let mut late = late_log::replay(&self.options, known, &self.progress, quarantine)?;
+        late.repaired = late.repaired.or(repaired_late);
+        Ok(Filled { head, replay, repaired, late })
     }
 
     fn open_head(&self, min_valid_time: i64, quarantine: &Path) -> Result<OpenedHead, ReplayError> {
@@ -240,6 +261,7 @@ impl Db {
         };
         let head = Head::new(options, files);
         head.exemplars().configure(self.settings().exemplars());
+        head.set_out_of_order_window(self.settings().out_of_order_window_ms);
         Ok(OpenedHead { head, chunks, is_whole })
     }
 
@@ -250,7 +272,7 @@ impl Db {
         chunks: Vec<HeadChunkMeta>,
         wal_dir: &Path,
         quarantine: &Path,
-    ) -> Result<(ReplayReport, Option<Repaired>), ReplayError> {
+    ) -> Result<ReplayedLog, ReplayError> {
         let checkpoint = last_checkpoint(wal_dir)?;
         let mut files = Vec::new();
         if let Some(checkpoint) = &checkpoint {
@@ -270,10 +292,10 @@ impl Db {
             self.progress.min.store(i64::from(first.number), Ordering::Relaxed);
             self.progress.max.store(i64::from(last.number), Ordering::Relaxed);
         }
-        let Replayed { report, damage } =
+        let Replayed { report, damage, aliases } =
             Replay::new(head, chunks).run(&files, self.options.replay_workers, &self.progress);
         let damage = match damage {
-            None => return Ok((report, None)),
+            None => return Ok(ReplayedLog { report, repaired: None, aliases }),
             Some(ReadError::Damaged(damage)) => damage,
             Some(error) => return Err(ReplayError::Read(error)),
         };
@@ -281,7 +303,7 @@ impl Db {
             return Err(ReplayError::Checkpoint(damage));
         }
         let repaired = repair(&*self.options.disk, wal_dir, quarantine, &damage)?;
-        Ok((report, Some(repaired)))
+        Ok(ReplayedLog { report, repaired: Some(repaired), aliases })
     }
 }
 
@@ -319,15 +341,49 @@ struct Filled {
     head: Head,
     replay: ReplayReport,
     repaired: Option<Repaired>,
+    late: LateFound,
+}
+
+/// What the replay of the log found.
+struct ReplayedLog {
+    report: ReplayReport,
+    repaired: Option<Repaired>,
+    /// Second references of series.
+    aliases: HashMap<SeriesRef, SeriesRef>,
+}
+
+/// Those of the chunks that have late samples.
+fn late_of(chunks: &[HeadChunkMeta]) -> Vec<HeadChunkMeta> {
+    chunks.iter().filter(|chunk| chunk.out_of_order).copied().collect()
 }
 
 impl OpenReport {
+    /// Tells the operator of late samples.
+    fn log_late(&self) {
+        let LateFound { report, repaired } = &self.late;
+        if let Some(repaired) = repaired {
+            tracing::warn!(%repaired, "the log of late samples was damaged");
+        }
+        if report.unknown_refs > 0 || report.bad_histograms > 0 || report.other_records > 0 {
+            tracing::warn!(
+                unknown_series = report.unknown_refs,
+                bad_histograms = report.bad_histograms,
+                other_records = report.other_records,
+                "the log of late samples has what can't be used: passed over"
+            );
+        }
+        if report.chunks > 0 || report.points > 0 {
+            tracing::info!(chunks = report.chunks, samples_in_log = report.points, "late samples are there");
+        }
+    }
+
     /// Tells the operator.
     fn log(&self, head: &Head) {
         let replay = &self.replay;
         if let Some(repaired) = &self.repaired {
             tracing::warn!(%repaired, "the log was damaged");
         }
+        self.log_late();
         if replay.newer_records > 0 {
             tracing::warn!(
                 records = replay.newer_records,
@@ -345,12 +401,6 @@ impl OpenReport {
                 chunks = replay.chunks_passed_over,
                 series_replaced = replay.chunk_overlaps,
                 "chunk files have chunks that can't follow what is there: their samples come from the log"
-            );
-        }
-        if replay.entries_not_served > 0 {
-            tracing::warn!(
-                entries = replay.entries_not_served,
-                "the log has late samples: this version does not serve them"
             );
         }
         if replay.bad_histograms > 0 {

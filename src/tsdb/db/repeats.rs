@@ -8,7 +8,6 @@ use crate::model::time::TimeRange;
 use crate::model::value::{Point, Value};
 use crate::tsdb::db::blocks::BlockSet;
 use crate::tsdb::db::lookup::chunks_of;
-use crate::tsdb::head::append::Rejection;
 use crate::tsdb::query::samples::Series;
 use crate::tsdb::query::source::{ChunkSeries, QueryError};
 
@@ -34,14 +33,14 @@ impl<'a> Repeats<'a> {
     }
 
     /// Rejects those of these points that are not stored in a block; none of them is left.
-    pub(super) fn judge(&mut self, labels: &Labels, old: &mut Vec<Point>, reject: &mut impl FnMut(Point, Rejection)) {
+    pub(super) fn judge(&mut self, labels: &Labels, old: &mut Vec<Point>, reject: &mut impl FnMut(Point)) {
         for point in old.drain(..) {
             let is_looked_for = self.left > 0;
             self.left = self.left.saturating_sub(1);
             if is_looked_for && self.is_stored(labels, &point).unwrap_or(false) {
                 self.found += 1;
             } else {
-                reject(point, Rejection::OutOfBounds);
+                reject(point);
             }
         }
     }

@@ -18,6 +18,7 @@ use crate::tsdb::db::maintenance::head_source;
 use crate::tsdb::db::maintenance_api::SnapshotParts;
 use crate::tsdb::fs::durable::{FileError, sync_dir};
 use crate::tsdb::fs::fault;
+use crate::tsdb::head::ooo::source::{InOrder, OutOfOrderSource};
 use std::error::Error;
 use std::fs;
 use std::path::Path;
@@ -72,8 +73,28 @@ impl Db {
         let ulid = BlockUlid::new(u64::try_from(now_ms).unwrap_or_default())?;
         let lineage = Lineage::of_head(ulid, begin, end.saturating_add(1), Hints::default());
         let plan = BlockPlan { dir: folder, ulid, lineage: &lineage, floats: self.settings().float_encoding };
-        let source = head_source(&engine.head, &engine.head)?;
+        let in_order = InOrder(&engine.head);
+        let source = head_source(&engine.head, &in_order)?;
         write_block(plan, vec![source], &self.watch(engine, &self.closing, &|_| {}))?;
+        self.write_late(engine, folder, now_ms)
+    }
+
+    /// Late samples are blocks of their own, as they would become.
+    fn write_late(&self, engine: &Engine, folder: &Path, now_ms: i64) -> Result<(), Box<dyn Error>> {
+        let late = OutOfOrderSource::prepare(&engine.head)?;
+        let Some(times) = late.times() else { return Ok(()) };
+        let range = self.options.chunk_range_ms;
+        let hints = Hints { out_of_order: true, ..Hints::default() };
+        let mut mint = times.mint.div_euclid(range).saturating_mul(range);
+        while mint <= times.maxt && mint < i64::MAX {
+            let maxt = mint.saturating_add(range);
+            let ulid = BlockUlid::new(u64::try_from(now_ms).unwrap_or_default())?;
+            let lineage = Lineage::of_head(ulid, mint, maxt, hints);
+            let plan = BlockPlan { dir: folder, ulid, lineage: &lineage, floats: self.settings().float_encoding };
+            let source = head_source(&engine.head, &late)?;
+            write_block(plan, vec![source], &self.watch(engine, &self.closing, &|_| {}))?;
+            mint = maxt;
+        }
         Ok(())
     }
 }

@@ -26,13 +26,14 @@ pub const VARIABLE: &str = "NARTHEX_FAULT_POINTS";
 pub const EXIT_CODE: i32 = 86;
 
 /// All points, by name.
-pub const ALL: [&str; 20] = [
+pub const ALL: [&str; 24] = [
     "wal.segment_roll",
     "wal.before_write",
     "wal.after_write",
     "head.chunk_cut",
     "head_chunks.write",
     "replay.record",
+    "replay.late_record",
     "replay.repair",
     "block.write",
     "block.before_rename",
@@ -46,6 +47,9 @@ pub const ALL: [&str; 20] = [
     "checkpoint.after_rename",
     "wal.truncate",
     "head.before_truncate",
+    "ooo.before_block",
+    "ooo.after_block",
+    "ooo.before_wbl_truncate",
     "snapshot.write",
 ];
 

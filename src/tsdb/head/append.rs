@@ -4,21 +4,24 @@
 //! were accepted into the request's own log batch. [`HeadAppender::commit`] sends the batch to the log, waits for it as the sync mode
 //! wants, and moves the chunks that became full to `chunks_head/`.
 //!
+//! A sample that is late goes another way, where the window allows it ([`crate::tsdb::head::ooo`]).
+//!
 //! A sample is judged as Prometheus does it, against bounds taken when the appender was made, except that a sample equal to
 //! one that is stored, the newest or an older one, counts as stored: repeating a request is never an error.
 //!
 //! Invariant: what the head accepted reaches the log's queue, also when the appender is dropped.
 
 mod exemplars;
+mod late;
 pub mod metadata;
 
 use crate::model::labels::Labels;
 use crate::model::refs::SeriesRef;
 use crate::model::value::{Point, Value};
-use crate::tsdb::chunk::Encoding;
-use crate::tsdb::chunk::any_chunk::AnyIter;
 use crate::tsdb::head::Head;
 use crate::tsdb::head::in_flight::BatchId;
+use crate::tsdb::head::ooo::log::{LateLog, Logs};
+use crate::tsdb::head::ooo::store::value_at;
 use crate::tsdb::head::series::{Pushed, Series, SeriesState};
 use crate::tsdb::wal::batch::Batch;
 use crate::tsdb::wal::commit::{LogPosition, Wal};
@@ -66,17 +69,30 @@ pub struct HeadAppender<'a> {
     wal: &'a Wal,
     batch: Batch,
     batch_id: BatchId,
-    bounds: Bounds,
+    bounds: Option<Bounds>,
+    /// Late points; `None` where there is no log of them.
+    late: Option<LateLog<'a>>,
+    /// The first series that this request created.
+    first_created: Option<SeriesRef>,
     /// Series of which this request sealed a chunk.
     sealed: Vec<Arc<Series>>,
     tally: Tally,
 }
 
-/// Which times are taken, as it was when the request began.
+/// Which times are taken, as it was when the request began, or at its first sample if the head had none at all.
 #[derive(Clone, Copy, Debug)]
 struct Bounds {
-    /// ms; `None` while the head has no sample at all: the first one decides.
-    min_valid: Option<i64>,
+    /// In order, ms.
+    min_valid: i64,
+    /// Out of order, ms; `None` where none is taken.
+    late_since: Option<i64>,
+}
+
+/// What an answer waits for.
+#[derive(Clone, Copy, Debug)]
+struct Positions {
+    wal: LogPosition,
+    wbl: Option<LogPosition>,
 }
 
 /// What happened since the last visit to the head's shared counters.
@@ -104,17 +120,31 @@ struct Collected<I>(I);
 /// What becomes of one sample.
 enum Verdict {
     Append,
+    Insert,
     AlreadyStored,
     Reject(Rejection),
 }
 
 impl<'a> HeadAppender<'a> {
-    /// An appender to `head` that logs to `wal`. Waits while 256 others are at work.
+    /// An appender to `head` that logs to `logs`. Waits while 256 others are at work.
     #[must_use]
-    pub fn new(head: &'a Head, wal: &'a Wal) -> Self {
+    pub fn new(head: &'a Head, logs: impl Into<Logs<'a>>) -> Self {
+        let Logs { wal, wbl } = logs.into();
         let batch_id = head.in_flight.begin();
-        let bounds = Bounds { min_valid: head.times.append_bound(head.policy.chunk_range_ms) };
-        Self { head, wal, batch: head.spare_batch(), batch_id, bounds, sealed: Vec::new(), tally: Tally::default() }
+        let late = wbl.map(LateLog::new);
+        let min_valid = head.times.append_bound(head.policy.chunk_range_ms);
+        let late_since = late.as_ref().and_then(|_| head.takes_late_since());
+        Self {
+            head,
+            wal,
+            batch: head.spare_batch(),
+            batch_id,
+            bounds: min_valid.map(|min_valid| Bounds { min_valid, late_since }),
+            late,
+            first_created: None,
+            sealed: Vec::new(),
+            tally: Tally::default(),
+        }
     }
 
     /// Appends to the series whose labels have exactly these bytes. `false`, and nothing done, where there is none.
@@ -149,10 +179,10 @@ impl<'a> HeadAppender<'a> {
         }
         let first = loop {
             let Some(point) = points.next() else { return Ok(()) };
-            if point.t >= self.min_valid(point.t) {
-                break point;
+            match self.bounds(point.t).refuse(point.t) {
+                None => break point,
+                Some(why) => reject(point, why),
             }
-            reject(point, Rejection::OutOfBounds);
         };
         let mut points = std::iter::once(first).chain(points);
         loop {
@@ -171,10 +201,13 @@ impl<'a> HeadAppender<'a> {
     /// # Errors
     /// [`WalError`] where the log could not be written: the samples are in memory, whether they survive is unknown.
     pub fn commit(mut self) -> Result<Committed, WalError> {
-        let position = self.enqueue();
-        self.wal.wait(position)?;
+        let positions = self.enqueue();
+        self.wal.wait(positions.wal)?;
         let sealed = std::mem::take(&mut self.sealed);
         self.head.mapping.map_sealed(&sealed, &self.head.stats);
+        if let (Some(late), Some(position)) = (&self.late, positions.wbl) {
+            late.wbl().wait(position)?;
+        }
         Ok(Committed { samples: self.tally.appended + self.tally.repeated, exemplars: self.tally.exemplars })
     }
 
@@ -189,6 +222,7 @@ impl<'a> HeadAppender<'a> {
         })?;
         if entry.created {
             let reference = entry.series.reference;
+            self.first_created.get_or_insert(reference);
             self.batch.push_series(reference, &entry.series.labels);
             head.postings.add(reference, &entry.series.labels);
             head.stats.series_created.fetch_add(1, Ordering::Relaxed);
@@ -213,7 +247,8 @@ impl<'a> HeadAppender<'a> {
             let point = self.normal(&state, point);
             match self.judge(&state, &point) {
                 Verdict::Append => sealed |= self.push(series.reference, &mut state, &point),
-                Verdict::AlreadyStored => self.tally.repeated += 1,
+                Verdict::Insert => self.insert(series.reference, &mut state, point),
+                Verdict::AlreadyStored => self.repeated(&state),
                 Verdict::Reject(why) => reject(point, why),
             }
         }
@@ -232,7 +267,7 @@ impl<'a> HeadAppender<'a> {
                 return state;
             }
             drop(state);
-            if !self.batch.is_empty() {
+            if !self.batch.is_empty() || self.late.as_ref().is_some_and(LateLog::has_unlogged) {
                 self.log_so_far();
             }
             self.head.in_flight.wait_for(other);
@@ -242,6 +277,7 @@ impl<'a> HeadAppender<'a> {
     /// Sends what is not logged yet to the log's queue and begins another batch.
     fn log_so_far(&mut self) -> LogPosition {
         let position = self.wal.enqueue(&mut self.batch);
+        self.late.as_mut().and_then(LateLog::enqueue);
         self.batch_id = self.head.in_flight.renew(self.batch_id);
         position
     }
@@ -283,26 +319,45 @@ impl<'a> HeadAppender<'a> {
     }
 
     fn judge(&mut self, state: &SeriesState, point: &Point) -> Verdict {
-        let min_valid = self.min_valid(point.t);
-        if point.t >= min_valid && state.max_time().is_none_or(|max_time| point.t > max_time) {
+        let bounds = self.bounds(point.t);
+        let is_next = point.t >= bounds.min_valid && state.max_time().is_none_or(|max_time| point.t > max_time);
+        if is_next && state.late.as_ref().is_none_or(|late| !late.reaches(point.t)) {
             return Verdict::Append;
         }
         match self.stored_value(state, point.t) {
             Some(stored) if is_repeated(&stored, &point.value) => Verdict::AlreadyStored,
             Some(_) => Verdict::Reject(Rejection::DuplicateTimestamp),
-            None if point.t < min_valid => Verdict::Reject(Rejection::OutOfBounds),
-            None => Verdict::Reject(Rejection::OutOfOrder),
+            None if is_next => Verdict::Append,
+            None if bounds.takes_late(point.t) => Verdict::Insert,
+            None if bounds.late_since.is_some() => Verdict::Reject(Rejection::TooOld),
+            None => Verdict::Reject(bounds.refuse(point.t).unwrap_or(Rejection::OutOfOrder)),
         }
     }
 
-    /// The oldest time that is taken, ms; on an empty head `first` sets it.
-    fn min_valid(&mut self, first: i64) -> i64 {
-        let head = self.head;
-        *self.bounds.min_valid.get_or_insert_with(|| head.times.begin_at(first, head.policy.chunk_range_ms))
+    /// What is stored already counts as stored; but the answer waits until it is logged.
+    fn repeated(&mut self, state: &SeriesState) {
+        self.tally.repeated += 1;
+        if let (Some(late), Some(_)) = (&mut self.late, &state.late) {
+            late.wait_for_others();
+        }
     }
 
-    /// The value that is stored at `t`, looked up in the chunk that covers it.
+    /// Which times are taken; on an empty head a sample at `first` decides.
+    fn bounds(&mut self, first: i64) -> Bounds {
+        let (head, late) = (self.head, &self.late);
+        *self.bounds.get_or_insert_with(|| {
+            let min_valid = head.times.begin_at(first, head.policy.chunk_range_ms);
+            Bounds { min_valid, late_since: late.as_ref().and_then(|_| head.takes_late_since()) }
+        })
+    }
+
+    /// The value that is stored at `t`, looked up in the chunks that cover it.
     fn stored_value(&self, state: &SeriesState, t: i64) -> Option<Value> {
+        let late = state.late.as_deref().and_then(|late| self.head.late_value(late, t));
+        late.or_else(|| self.value_in_order(state, t))
+    }
+
+    fn value_in_order(&self, state: &SeriesState, t: i64) -> Option<Value> {
         if let Some(open) = state.open.as_ref().filter(|open| open.chunk.last_t() == Some(t)) {
             return open.chunk.last_point().map(|last| last.value);
         }
@@ -318,8 +373,10 @@ impl<'a> HeadAppender<'a> {
     }
 
     /// Sends what is not logged yet to the log's queue and ends the batch.
-    fn enqueue(&mut self) -> LogPosition {
-        let position = if self.batch.is_empty() { self.wal.position() } else { self.wal.enqueue(&mut self.batch) };
+    fn enqueue(&mut self) -> Positions {
+        let wal = if self.batch.is_empty() { self.wal.position() } else { self.wal.enqueue(&mut self.batch) };
+        let wbl = self.late.as_mut().and_then(LateLog::enqueue);
+        self.count_late();
         self.head.in_flight.end(self.batch_id);
         self.batch_id = BatchId::NONE;
         self.head.keep_spare_batch(std::mem::take(&mut self.batch));
@@ -328,7 +385,20 @@ impl<'a> HeadAppender<'a> {
         if self.tally.stale != 0 {
             self.head.stats.stale_series.fetch_add(self.tally.stale, Ordering::Relaxed);
         }
-        position
+        Positions { wal, wbl }
+    }
+}
+
+impl Bounds {
+    /// Whether a sample at `t` ms may come late.
+    fn takes_late(&self, t: i64) -> bool {
+        self.late_since.is_some_and(|since| t >= since)
+    }
+
+    /// Why no sample at `t` ms is taken, whatever its series has.
+    fn refuse(&self, t: i64) -> Option<Rejection> {
+        let is_taken = t >= self.min_valid || self.takes_late(t);
+        (!is_taken).then_some(if self.late_since.is_some() { Rejection::TooOld } else { Rejection::OutOfBounds })
     }
 }
 
@@ -343,10 +413,4 @@ impl Drop for HeadAppender<'_> {
 /// Whether `value` is what is stored already. The marker of an end is, whatever kind it became when it was stored.
 fn is_repeated(stored: &Value, value: &Value) -> bool {
     stored.is_same(value) || stored.is_stale() && value.is_stale()
-}
-
-/// The value of the point at `t` in a chunk.
-fn value_at(encoding: Encoding, chunk: &[u8], t: i64) -> Option<Value> {
-    let points = AnyIter::new(encoding, chunk);
-    points.map_while(Result::ok).take_while(|point| point.t <= t).find(|point| point.t == t).map(|point| point.value)
 }

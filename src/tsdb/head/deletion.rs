@@ -40,7 +40,10 @@ impl<'a> Deletion<'a> {
         let stone = |series: SeriesRef| {
             let found = self.head.series.get_by_ref(series)?;
             let state = found.state.lock();
-            let range = TimeRange::new(range.mint.max(state.min_time()?), range.maxt.min(state.max_time()?));
+            let late = state.late.as_ref().and_then(|late| late.times());
+            let min = state.min_time().into_iter().chain(late.map(|late| late.mint)).min()?;
+            let max = state.max_time().into_iter().chain(late.map(|late| late.maxt)).max()?;
+            let range = TimeRange::new(range.mint.max(min), range.maxt.min(max));
             (range.mint <= range.maxt).then_some(Stone { series, range })
         };
         let stones: Vec<Stone> = refs.into_iter().filter_map(stone).collect();

@@ -105,6 +105,7 @@ impl Picked {
             mint: chunk.mint,
             maxt: chunk.maxt,
             encoding: chunk.encoding,
+            out_of_order: false,
             bytes: &chunk.bytes,
         })
     }

@@ -14,6 +14,7 @@
 //! | [`chunk_snapshot`] | the head written at a clean stop, for a start without replay |
 //! | [`truncation`]  | what blocks have goes: chunks, series                            |
 //! | [`deletion`]    | samples that are deleted while they are still here               |
+//! | [`ooo`]         | samples that come late                                           |
 //! | [`exemplars`]   | observations that point at a trace, a bounded number of them     |
 //! | [`symbols`]     | the strings of its labels, for a block                           |
 //! | [`stats`]       | counters                                                         |
@@ -28,6 +29,7 @@ pub mod exemplars;
 pub mod in_flight;
 pub mod mapping;
 pub mod metadata;
+pub mod ooo;
 pub mod read;
 pub mod replay;
 pub mod series;
@@ -48,6 +50,7 @@ use crate::tsdb::head::exemplars::Exemplars;
 use crate::tsdb::head::in_flight::InFlight;
 use crate::tsdb::head::mapping::Mapping;
 use crate::tsdb::head::metadata::HeadMetadata;
+use crate::tsdb::head::ooo::window::Window;
 use crate::tsdb::head::series::{ChunkRules, Series};
 use crate::tsdb::head::series_map::SeriesMap;
 use crate::tsdb::head::stats::HeadStats;
@@ -96,6 +99,7 @@ pub struct Head {
     collected: Mutex<HashMap<SeriesRef, i64>>,
     exemplars: Exemplars,
     metadata: HeadMetadata,
+    window: Window,
 }
 
 /// What a head is made of.
@@ -150,6 +154,7 @@ impl Head {
             collected: Mutex::default(),
             exemplars: Exemplars::default(),
             metadata: HeadMetadata::default(),
+            window: Window::default(),
         }
     }
 

@@ -4,24 +4,44 @@
 //! to note its chunks and to copy the open one (at most a kilobyte or so). Mapped chunks are pinned, not copied. So a
 //! read sees of every series a prefix in the order of time, all that was acknowledged before it began included.
 //!
+//! Chunks of late points stand behind those in order and may overlap them: at equal times the late value wins.
+//!
 //! While a long query goes from series to series, the beginning of the head may become a block, and its chunks go. Nobody waits for the other:
 //! the query notes up to where the head was truncated when it began ([`HeadReader`]); where that has moved when a series' turn has come, it asks
 //! whoever made the reader for the chunks of that series which it missed.
 
 use crate::model::labels::Labels;
 use crate::model::matcher::Matcher;
+use crate::model::refs::HeadChunkRef;
 use crate::model::time::TimeRange;
+use crate::tsdb::chunk::any_chunk::ChunkEncodings;
 use crate::tsdb::chunk::head_chunks::error::HeadChunksError;
 use crate::tsdb::chunk::mapped_chunk::MappedChunk;
 use crate::tsdb::head::Head;
-use crate::tsdb::head::series::Series;
+use crate::tsdb::head::ooo::encode::encode;
+use crate::tsdb::head::ooo::state::OutOfOrder;
+use crate::tsdb::head::series::{Series, SeriesState};
 use crate::tsdb::query::source::{BlockSource, Chunk, ChunkData, ChunkSeries, ChunkSeriesSet, QueryError};
 use std::sync::Arc;
 
 /// The chunks of a series as they were at one moment.
+#[derive(Default)]
 struct Snapshot {
     mapped: Vec<MappedChunk>,
     in_memory: Vec<Chunk>,
+    late_mapped: Vec<MappedChunk>,
+    late_in_memory: Vec<Chunk>,
+}
+
+/// Which chunks of a series are read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Wanted {
+    /// All.
+    All,
+    /// Those of samples that came in order.
+    InOrder,
+    /// Those of samples that came late, as far as they are in `chunks_head/` up to this place.
+    LateUpTo(HeadChunkRef),
 }
 
 /// The chunks of a series in a range of time that are not in the head any more.
@@ -31,6 +51,7 @@ pub type Missed<'a> = Box<dyn Fn(&Labels, TimeRange) -> Result<Vec<Chunk>, Query
 pub struct HeadReader<'a> {
     head: &'a Head,
     truncated_before: i64,
+    late_drops: u64,
     missed: Missed<'a>,
 }
 
@@ -38,7 +59,7 @@ impl<'a> HeadReader<'a> {
     /// A reader that sees the head as it begins now. `missed` gives what goes from it afterwards, for any series that was in it.
     #[must_use]
     pub fn new(head: &'a Head, missed: Missed<'a>) -> Self {
-        Self { head, truncated_before: head.truncated_before(), missed }
+        Self { head, truncated_before: head.truncated_before(), late_drops: head.late_drops(), missed }
     }
 
     /// Up to where the head was truncated when the reader was made, ms.
@@ -55,10 +76,10 @@ impl<'a> HeadReader<'a> {
     }
 
     fn chunks_of(&self, series: &Arc<Series>, range: TimeRange) -> Result<Option<ChunkSeries>, QueryError> {
-        let found = self.head.chunks_of(series, range)?;
+        let found = self.head.chunks_of(series, range, Wanted::All)?;
         // Asked after the chunks were noted: whoever drops some says so first.
         let truncated_before = self.head.truncated_before();
-        let lost = if series.state.lock().is_dead {
+        let lost = if series.state.lock().is_dead || self.head.late_drops() != self.late_drops {
             range
         } else {
             TimeRange::new(range.mint.max(self.truncated_before), range.maxt.min(truncated_before.saturating_sub(1)))
@@ -75,12 +96,14 @@ impl<'a> HeadReader<'a> {
 impl BlockSource for Head {
     fn select(&self, matchers: &[Matcher], range: TimeRange) -> Result<ChunkSeriesSet<'_>, QueryError> {
         let series = self.sorted_series(matchers);
-        Ok(Box::new(series.into_iter().filter_map(move |series| self.chunks_of(&series, range).transpose())))
+        Ok(Box::new(
+            series.into_iter().filter_map(move |series| self.chunks_of(&series, range, Wanted::All).transpose()),
+        ))
     }
 }
 
 impl Head {
-    fn sorted_series(&self, matchers: &[Matcher]) -> Vec<Arc<Series>> {
+    pub(super) fn sorted_series(&self, matchers: &[Matcher]) -> Vec<Arc<Series>> {
         let refs = self.postings.select(matchers);
         let mut series: Vec<_> = refs.into_iter().filter_map(|one| self.series.get_by_ref(one)).collect();
         series.sort_unstable_by(|a, b| a.labels.cmp(&b.labels));
@@ -95,29 +118,42 @@ impl Head {
         series
     }
 
-    /// These series, in the order in which they are given, with their chunks that overlap `range`.
+    /// These series, in the order in which they are given, with their chunks in order that overlap `range`.
     pub fn series_set<'a>(
         &'a self,
         series: impl Iterator<Item = &'a Arc<Series>> + Send + 'a,
         range: TimeRange,
     ) -> ChunkSeriesSet<'a> {
-        Box::new(series.filter_map(move |series| self.chunks_of(series, range).transpose()))
+        Box::new(series.filter_map(move |series| self.chunks_of(series, range, Wanted::InOrder).transpose()))
     }
 
     /// The chunks of a series that overlap `range`; `None` where there are none.
-    fn chunks_of(&self, series: &Arc<Series>, range: TimeRange) -> Result<Option<ChunkSeries>, QueryError> {
-        let snapshot = snapshot(series, range);
+    pub(super) fn chunks_of(
+        &self,
+        series: &Arc<Series>,
+        range: TimeRange,
+        wanted: Wanted,
+    ) -> Result<Option<ChunkSeries>, QueryError> {
+        let snapshot = Snapshot::of(series, range, wanted, self.chunk_rules().encodings);
         let mut chunks = Vec::with_capacity(snapshot.mapped.len() + snapshot.in_memory.len());
+        let is_dead = || series.state.lock().is_dead;
         for mapped in &snapshot.mapped {
             match self.pin(mapped) {
                 Ok(chunk) => chunks.push(chunk),
                 // Its file went because a block has it: who reads over that knows where to look.
-                Err(HeadChunksError::NoFile { .. })
-                    if mapped.maxt() < self.truncated_before() || series.state.lock().is_dead => {}
+                Err(HeadChunksError::NoFile { .. }) if mapped.maxt() < self.truncated_before() || is_dead() => {}
                 Err(error) => return Err(QueryError::Damaged(error.to_string())),
             }
         }
         chunks.extend(snapshot.in_memory);
+        for mapped in &snapshot.late_mapped {
+            match self.pin(mapped) {
+                Ok(chunk) => chunks.push(chunk),
+                Err(HeadChunksError::NoFile { .. }) if !has_late(series, mapped) => {}
+                Err(error) => return Err(QueryError::Damaged(error.to_string())),
+            }
+        }
+        chunks.extend(snapshot.late_in_memory);
         self.mark_deleted(series, &mut chunks);
         Ok((!chunks.is_empty()).then(|| ChunkSeries { labels: series.labels.clone(), chunks }))
     }
@@ -142,30 +178,61 @@ impl Head {
     }
 }
 
-fn snapshot(series: &Series, range: TimeRange) -> Snapshot {
-    let state = series.state.lock();
-    let wanted = |mint, maxt| range.overlaps(TimeRange::new(mint, maxt));
-    let mapped = state.mapped.iter().filter(|chunk| wanted(chunk.mint(), chunk.maxt())).copied().collect();
-    let mut in_memory: Vec<_> = state
-        .sealed()
-        .iter()
-        .filter(|chunk| wanted(chunk.mint, chunk.maxt))
-        .map(|chunk| Chunk {
+/// Whether a chunk of late points is still there.
+fn has_late(series: &Series, chunk: &MappedChunk) -> bool {
+    series.state.lock().late.as_ref().is_some_and(|late| late.mapped.get(chunk.at()).is_some())
+}
+
+impl Snapshot {
+    fn of(series: &Series, range: TimeRange, which: Wanted, encodings: ChunkEncodings) -> Self {
+        let state = series.state.lock();
+        let mut snapshot = Self::default();
+        if which == Wanted::All || which == Wanted::InOrder {
+            snapshot.add_in_order(&state, range);
+        }
+        if let (Some(late), true) = (&state.late, which != Wanted::InOrder) {
+            snapshot.add_late(late, range, which, encodings);
+        }
+        snapshot
+    }
+
+    fn add_in_order(&mut self, state: &SeriesState, range: TimeRange) {
+        let wanted = |mint, maxt| range.overlaps(TimeRange::new(mint, maxt));
+        self.mapped.extend(state.mapped.iter().filter(|chunk| wanted(chunk.mint(), chunk.maxt())));
+        let sealed = state.sealed().iter().filter(|chunk| wanted(chunk.mint, chunk.maxt));
+        self.in_memory.extend(sealed.map(|chunk| Chunk {
             mint: chunk.mint,
             maxt: chunk.maxt,
             encoding: chunk.encoding,
             data: ChunkData::new(Arc::clone(&chunk.bytes)),
             deleted: None,
-        })
-        .collect();
-    if let (Some(open), Some(maxt)) = (&state.open, state.max_time())
-        && wanted(open.mint, maxt)
-    {
-        let bytes: Arc<[u8]> = open.chunk.bytes().into();
-        let data = ChunkData::new(bytes);
-        in_memory.push(Chunk { mint: open.mint, maxt, encoding: open.chunk.encoding(), data, deleted: None });
+        }));
+        if let (Some(open), Some(maxt)) = (&state.open, state.max_time())
+            && wanted(open.mint, maxt)
+        {
+            let bytes: Arc<[u8]> = open.chunk.bytes().into();
+            let (encoding, data) = (open.chunk.encoding(), ChunkData::new(bytes));
+            self.in_memory.push(Chunk { mint: open.mint, maxt, encoding, data, deleted: None });
+        }
     }
-    Snapshot { mapped, in_memory }
+
+    fn add_late(&mut self, late: &OutOfOrder, range: TimeRange, which: Wanted, encodings: ChunkEncodings) {
+        let mapped = late.mapped.overlapping(range);
+        if let Wanted::LateUpTo(last) = which {
+            self.late_mapped.extend(mapped.filter(|chunk| chunk.at() <= last));
+            return;
+        }
+        self.late_mapped.extend(mapped);
+        let open = encode(late.open.points(), encodings).into_iter();
+        let open = open.filter(|chunk| range.overlaps(TimeRange::new(chunk.mint, chunk.maxt)));
+        self.late_in_memory.extend(open.map(|chunk| Chunk {
+            mint: chunk.mint,
+            maxt: chunk.maxt,
+            encoding: chunk.encoding,
+            data: ChunkData::new(chunk.bytes),
+            deleted: None,
+        }));
+    }
 }
 
 #[cfg(test)]
@@ -178,6 +245,7 @@ mod tests {
     use crate::tsdb::fs::os_disk::OsDisk;
     use crate::tsdb::head::append::HeadAppender;
     use crate::tsdb::head::{Head, HeadOptions};
+    use crate::tsdb::query::any_points::some_points;
     use crate::tsdb::query::conformance;
     use crate::tsdb::wal::commit::{SyncMode, Wal, WalOptions};
     use crate::tsdb::wal::compression::Compression;
@@ -218,5 +286,21 @@ mod tests {
             expected.insert(labels(name, zone), samples);
         }
         conformance::check(&head, &expected);
+    }
+
+    #[test]
+    fn the_head_answers_as_every_source_must_whatever_the_kind_of_value() {
+        let dir = tempfile::tempdir().unwrap();
+        let (head, wal) = head_and_log(dir.path());
+        let mut expected: BTreeMap<Labels, Vec<Point>> = BTreeMap::new();
+        for (name, zone, seed) in [("up", "a", 1), ("up", "b", 2), ("down", "", 3)] {
+            let points = some_points(seed);
+            let mut appender = HeadAppender::new(&head, &wal);
+            let refuse = |point, why| panic!("{point:?} is refused: {why:?}");
+            appender.append(&labels(name, zone), points.iter().cloned(), refuse).unwrap();
+            appender.commit().unwrap();
+            expected.insert(labels(name, zone), points);
+        }
+        conformance::check_points(&head, &expected);
     }
 }

@@ -105,6 +105,8 @@ pub struct Replayed {
     pub report: ReplayReport,
     /// The damage before which it stopped.
     pub damage: Option<ReadError>,
+    /// Second references of series, each with the one that the head has.
+    pub aliases: HashMap<SeriesRef, SeriesRef>,
 }
 
 /// The full chunks of one reference, in the order of the files.
@@ -147,14 +149,13 @@ impl<'a> Replay<'a> {
             damage
         });
         self.report.orphaned_chunks = self.chunks.values().map(|found| found.chunks.len() as u64).sum();
-        Replayed { report: self.report, damage }
+        Replayed { report: self.report, damage, aliases: self.aliases }
     }
 
     fn add_chunk(&mut self, chunk: HeadChunkMeta) {
         self.head.reserve_ref(chunk.series);
-        if chunk.out_of_order {
-            self.report.entries_not_served += 1;
-        } else if chunk.maxt >= self.head.times.min_valid() {
+        // Chunks of late samples are for the replay of the WBL.
+        if !chunk.out_of_order && chunk.maxt >= self.head.times.min_valid() {
             let found = self.chunks.entry(chunk.series).or_default();
             found.broken |= found.chunks.last().is_some_and(|last| chunk.mint <= last.maxt());
             if found.broken {

@@ -3,6 +3,8 @@
 //! A point enters the open chunk, which holds points of one kind; one that it can't take begins another. A chunk that is full is *sealed*: its bytes stay in memory, in order, until the log has
 //! been written and they are in `chunks_head/`; from then on only a [`crate::tsdb::chunk::mapped_chunk::MappedChunk`] of them is kept.
 //!
+//! Late points have chunks of their own ([`crate::tsdb::head::ooo`]).
+//!
 //! Invariant: mapped, sealed and open chunks follow each other in time without overlap; every timestamp is
 //! greater than the one before. All of it is guarded by the mutex in [`Series::state`], held for one series, for microseconds; longer only while a
 //! sender repeats many old samples of one series, each of which is looked up.
@@ -19,6 +21,7 @@ use crate::tsdb::chunk::histogram::append::Appended;
 use crate::tsdb::chunk::mapped_chunk::{MappedChunk, MappedChunks};
 use crate::tsdb::fs::fault;
 use crate::tsdb::head::in_flight::BatchId;
+use crate::tsdb::head::ooo::state::OutOfOrder;
 use crate::tsdb::wal::record::kind::RecordKind;
 use parking_lot::Mutex;
 use std::sync::Arc;
@@ -46,6 +49,8 @@ pub struct SeriesState {
     sealed: Option<Box<Vec<SealedChunk>>>,
     /// Full chunks in `chunks_head/`, oldest first.
     pub mapped: MappedChunks,
+    /// Its late points, where it has some.
+    pub late: Option<Box<OutOfOrder>>,
     /// The batch that touched the series last; while it is in flight, its samples (and a new series' record) are not in the log.
     pub touched_by: BatchId,
     /// The kind of record into which the series' last point went, [`RecordKind::Series`] before the first; of use while that batch is in flight.
@@ -110,6 +115,7 @@ impl Series {
             open: None,
             sealed: None,
             mapped: MappedChunks::default(),
+            late: None,
             touched_by,
             logged_as: RecordKind::Series,
             metadata: None,
@@ -120,7 +126,7 @@ impl Series {
 }
 
 impl SeriesState {
-    /// Time of the newest sample, ms; `None` for a series without samples.
+    /// Time of the newest sample in order, ms; `None` for a series without samples.
     #[must_use]
     pub fn max_time(&self) -> Option<i64> {
         self.open
@@ -185,13 +191,13 @@ impl SeriesState {
         chunks.iter().for_each(|chunk| self.mapped.push(*chunk));
     }
 
-    /// Time of the oldest sample, ms; `None` for a series without samples.
+    /// Time of the oldest sample in order, ms; `None` for a series without samples.
     #[must_use]
     pub fn min_time(&self) -> Option<i64> {
         self.mapped.iter().next().map(MappedChunk::mint).or_else(|| self.in_memory_since())
     }
 
-    /// Forgets the chunks that end before `mint` ms, and gives how many they were.
+    /// Forgets the chunks in order that end before `mint` ms, and gives how many they were.
     pub fn drop_before(&mut self, mint: i64) -> usize {
         let mut dropped = self.mapped.drop_before(mint);
         let old = self.sealed().iter().take_while(|chunk| chunk.maxt < mint).count();
@@ -209,7 +215,7 @@ impl SeriesState {
     /// Whether there is no chunk.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.open.is_none() && self.sealed.is_none() && self.mapped.is_empty()
+        self.open.is_none() && self.sealed.is_none() && self.mapped.is_empty() && self.late.is_none()
     }
 
     /// Appends a point that is newer than [`Self::max_time`], cutting a new chunk where the rules or the open chunk want one.

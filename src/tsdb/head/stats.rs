@@ -17,6 +17,12 @@ pub struct HeadStats {
     pub chunks_mapped: AtomicU64,
     /// Writes to `chunks_head/` that failed; the chunks stay in memory and are tried again.
     pub chunk_write_failures: AtomicU64,
+    /// Floats that came late and were appended.
+    pub late_floats: AtomicU64,
+    /// Native histograms that came late and were appended.
+    pub late_histograms: AtomicU64,
+    /// Chunks of late samples that were written to `chunks_head/`.
+    pub late_chunks_written: AtomicU64,
     /// Series that were collected.
     pub series_removed: AtomicU64,
     /// Chunks that were dropped because a block has them.

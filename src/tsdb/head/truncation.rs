@@ -13,11 +13,15 @@
 //! found it before sees the mark and makes a new series. Its samples are in the log as long as the segments that hold them, and a replay can use
 //! them only where the log names the series: so a collected series is remembered until the log begins behind it.
 //!
+//! Late samples go by themselves: what [`OutOfOrderSource`] has made blocks of is dropped by [`Truncation::drop_out_of_order`]. As long as a series
+//! has some, it stays.
+//!
 //! Locks: the mapping's mutex for the time of a shard, and in it one series' mutex at a time.
 
 use crate::model::refs::SeriesRef;
 use crate::tsdb::chunk::head_chunks::error::HeadChunksError;
 use crate::tsdb::head::Head;
+use crate::tsdb::head::ooo::source::OutOfOrderSource;
 use crate::tsdb::head::series::Series;
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -53,8 +57,10 @@ pub struct StaleSeries {
 /// What a walk over the series found besides.
 struct Walk {
     dropped: Dropped,
-    /// Time of the oldest sample that is left, ms.
+    /// Time of the oldest sample in order that is left, ms.
     min_time: i64,
+    /// Time of the oldest late one, ms.
+    min_late: i64,
     /// The lowest number of a chunk file that is still needed.
     first_file: u32,
     dead: Vec<Arc<Series>>,
@@ -88,30 +94,60 @@ impl<'a> Truncation<'a> {
         head.drops.fetch_add(1, Ordering::SeqCst);
         head.truncated_before.fetch_max(mint, Ordering::SeqCst);
         head.times.watch_min();
-        let mut walk = Walk { dropped: Dropped::default(), min_time: i64::MAX, first_file: u32::MAX, dead: Vec::new() };
-        for shard in head.series.shards() {
-            let _no_chunk_moves = head.mapping.pause();
-            shard.into_iter().for_each(|series| self.drop_of_series(series, mint, &mut walk));
-        }
+        let walk = self.walk(mint);
         let begin = if walk.min_time == i64::MAX { mint } else { walk.min_time.max(mint) };
         // As Prometheus has it: the head begins at its oldest sample, but not so late that what it still takes would lie before.
         let taken = head.times.append_bound(head.policy.chunk_range_ms).unwrap_or(begin);
         head.times.set_min(begin.min(taken.max(mint)));
         self.forget(&walk.dead, begin);
         // A chunk may reach across: what is deleted of its beginning stays so.
-        head.tombstones.write().truncate_before(mint.min(walk.min_time));
+        head.tombstones.write().truncate_before(mint.min(walk.min_time).min(walk.min_late));
         head.stats.chunks_removed.fetch_add(walk.dropped.chunks, Ordering::Relaxed);
         head.mapping.files().truncate_before(walk.first_file)?;
         Ok(walk.dropped)
     }
 
-    /// The series whose newest sample is a stale marker, each with the time of that marker. What is in memory of them does not change until
+    /// Drops the chunks of late samples that `made` has, which are in blocks now.
+    ///
+    /// # Errors
+    /// [`HeadChunksError`] as for [`Self::drop_before`].
+    pub fn drop_out_of_order(&self, made: &OutOfOrderSource<'_>) -> Result<Dropped, HeadChunksError> {
+        let head = self.head;
+        head.drops.fetch_add(1, Ordering::SeqCst);
+        head.window.drops.fetch_add(1, Ordering::SeqCst);
+        let chunks = made.forget_chunks();
+        let mint = head.truncated_before();
+        let mut walk = self.walk(mint);
+        walk.dropped.chunks += chunks;
+        // The log has no later samples of series without any in order than those before this time.
+        self.forget(&walk.dead, mint.max(head.times.min().unwrap_or(mint)));
+        head.stats.chunks_removed.fetch_add(walk.dropped.chunks, Ordering::Relaxed);
+        head.mapping.files().truncate_before(walk.first_file)?;
+        Ok(walk.dropped)
+    }
+
+    /// Goes through all series, drops what ends before `mint` (ms), and takes those out of the map that have nothing left.
+    fn walk(&self, mint: i64) -> Walk {
+        let head = self.head;
+        // A chunk that is written while the series are gone through is in this file or a later one.
+        let first_file = head.mapping.files().writes_from();
+        let (min_time, min_late) = (i64::MAX, i64::MAX);
+        let mut walk = Walk { dropped: Dropped::default(), min_time, min_late, first_file, dead: Vec::new() };
+        for shard in head.series.shards() {
+            let _no_chunk_moves = head.mapping.pause();
+            shard.into_iter().for_each(|series| self.drop_of_series(series, mint, &mut walk));
+        }
+        walk
+    }
+
+    /// The series whose newest sample is a stale marker, each with the time of that marker, but not those that have late samples. What is in memory of them does not change until
     /// [`Self::collect_stale`], or they are left alone there.
     #[must_use]
     pub fn stale_series(&self) -> Vec<StaleSeries> {
         let stale = |series: Arc<Series>| {
             let state = series.state.lock();
-            let end = state.max_time().filter(|_| state.is_stale() && !state.is_dead)?;
+            let is_wanted = state.is_stale() && state.late.is_none() && !state.is_dead;
+            let end = state.max_time().filter(|_| is_wanted)?;
             drop(state);
             Some(StaleSeries { series, end })
         };
@@ -131,7 +167,7 @@ impl<'a> Truncation<'a> {
             let first = dead.len();
             for StaleSeries { series, end: noted } in lot {
                 let mut state = series.state.lock();
-                let is_unchanged = state.max_time() == Some(*noted) && state.is_stale();
+                let is_unchanged = state.max_time() == Some(*noted) && state.is_stale() && state.late.is_none();
                 if is_unchanged && !state.is_dead && !head.in_flight.contains(state.touched_by) {
                     state.is_dead = true;
                     chunks += state.drop_before(i64::MAX) as u64;
@@ -174,9 +210,13 @@ impl<'a> Truncation<'a> {
         if let Some(chunk) = state.mapped.iter().next() {
             walk.first_file = walk.first_file.min(chunk.at().file());
         }
+        if let Some(late) = &state.late {
+            walk.first_file = walk.first_file.min(late.mapped.first_file().unwrap_or(u32::MAX));
+            walk.min_late = walk.min_late.min(late.times().map_or(i64::MAX, |times| times.mint));
+        }
         if let Some(min_time) = state.min_time() {
             walk.min_time = walk.min_time.min(min_time);
-        } else if !state.is_dead && !head.in_flight.contains(state.touched_by) {
+        } else if state.late.is_none() && !state.is_dead && !head.in_flight.contains(state.touched_by) {
             state.is_dead = true;
             drop(state);
             head.series.remove(&series);

@@ -1,9 +1,11 @@
-//! The tests that every [`BlockSource`] must pass: matchers of all kinds × ranges, against the samples it should hold.
+//! The tests that every [`BlockSource`] must pass: matchers of all kinds × ranges, against the points it should hold.
 
 use crate::model::labels::Labels;
 use crate::model::matcher::{MatchKind, Matcher};
 use crate::model::sample::Sample;
 use crate::model::time::TimeRange;
+use crate::model::value::{Point, Value};
+use crate::tsdb::query::any_points::assert_same;
 use crate::tsdb::query::select::select;
 use crate::tsdb::query::source::{BlockSource, ChunkSeries};
 use std::collections::{BTreeMap, BTreeSet};
@@ -11,11 +13,27 @@ use std::collections::{BTreeMap, BTreeSet};
 /// Asserts that `source` holds exactly these series and samples and answers as [`BlockSource`] promises. Give it a few
 /// series with some labels that not all of them have; its work grows with series × labels.
 pub(crate) fn check(source: &dyn BlockSource, expected: &BTreeMap<Labels, Vec<Sample>>) {
+    check_overlapping(source, expected);
+    for series in source.select(&[all()], TimeRange::ALL).unwrap() {
+        let series = series.unwrap();
+        let apart = series.chunks.is_sorted_by(|a, b| a.mint <= a.maxt && a.maxt < b.mint);
+        assert!(apart, "chunks of {} overlap", series.labels);
+    }
+}
+
+/// As [`check`], of a source whose chunks may overlap.
+pub(crate) fn check_overlapping(source: &dyn BlockSource, expected: &BTreeMap<Labels, Vec<Sample>>) {
+    let points = |samples: &Vec<Sample>| samples.iter().copied().map(Point::from).collect();
+    check_points(source, &expected.iter().map(|(labels, samples)| (labels.clone(), points(samples))).collect());
+}
+
+/// The same for points of every kind.
+pub(crate) fn check_points(source: &dyn BlockSource, expected: &BTreeMap<Labels, Vec<Point>>) {
     let selectors = selectors(expected);
     for range in ranges(expected) {
         for matchers in &selectors {
             check_source(source, matchers, range);
-            check_samples(source, expected, matchers, range);
+            check_answer(source, expected, matchers, range);
         }
     }
 }
@@ -29,34 +47,46 @@ fn check_source(source: &dyn BlockSource, matchers: &[Matcher], range: TimeRange
         assert!(satisfies(&series.labels, matchers), "{} is selected: {}", series.labels, what());
         assert!(!series.chunks.is_empty(), "{} has no chunk: {}", series.labels, what());
         assert!(series.chunks.iter().all(|chunk| chunk.overlaps(range)), "{}: {}", series.labels, what());
-        let apart = series.chunks.is_sorted_by(|a, b| a.mint <= a.maxt && a.maxt < b.mint);
-        assert!(apart, "chunks of {} overlap: {}", series.labels, what());
     }
 }
 
-fn check_samples(
+/// Selects every series.
+fn all() -> Matcher {
+    Matcher::new(MatchKind::Equal, "no_such_label", "").unwrap()
+}
+
+fn check_answer(
     source: &dyn BlockSource,
-    expected: &BTreeMap<Labels, Vec<Sample>>,
+    expected: &BTreeMap<Labels, Vec<Point>>,
     matchers: &[Matcher],
     range: TimeRange,
 ) {
-    let mut found: BTreeMap<Labels, Vec<Sample>> = BTreeMap::new();
+    let mut found: BTreeMap<Labels, Vec<Point>> = BTreeMap::new();
     for series in select(&[source], matchers, range).unwrap() {
         let series = series.unwrap();
-        let samples: Vec<Sample> = series.samples(range).map(|sample| sample.unwrap()).collect();
+        let points: Vec<Point> = series.points(range).map(|point| point.unwrap()).collect();
         for chunk in series.chunks() {
-            let all = series.samples(TimeRange::new(chunk.mint, chunk.maxt)).count();
+            let all = series.points(TimeRange::new(chunk.mint, chunk.maxt)).count();
             assert!(all > 0, "a chunk of {} has no sample between its own times", series.labels());
         }
-        if !samples.is_empty() {
-            found.insert(series.labels().clone(), samples);
+        let floats = points.iter().filter_map(|point| match point.value {
+            Value::Float(v) => Some(Sample::new(point.t, v)),
+            _ => None,
+        });
+        let samples: Vec<Sample> = series.samples(range).map(|sample| sample.unwrap()).collect();
+        assert_eq!(samples, floats.collect::<Vec<_>>(), "the floats of {}", series.labels());
+        if !points.is_empty() {
+            found.insert(series.labels().clone(), points);
         }
     }
-    let wanted = expected.iter().filter(|(labels, _)| satisfies(labels, matchers)).filter_map(|(labels, samples)| {
-        let samples: Vec<Sample> = samples.iter().copied().filter(|sample| range.contains(sample.t)).collect();
-        (!samples.is_empty()).then(|| (labels.clone(), samples))
+    let wanted = expected.iter().filter(|(labels, _)| satisfies(labels, matchers)).filter_map(|(labels, points)| {
+        let points: Vec<Point> = points.iter().filter(|point| range.contains(point.t)).cloned().collect();
+        (!points.is_empty()).then(|| (labels.clone(), points))
     });
-    assert_eq!(found, wanted.collect(), "{matchers:?} in {range:?}");
+    let wanted: BTreeMap<Labels, Vec<Point>> = wanted.collect();
+    let names = |all: &BTreeMap<Labels, Vec<Point>>| all.keys().cloned().collect::<Vec<_>>();
+    assert_eq!(names(&found), names(&wanted), "{matchers:?} in {range:?}");
+    found.values().zip(wanted.values()).for_each(|(found, wanted)| assert_same(found, wanted));
 }
 
 fn satisfies(labels: &Labels, matchers: &[Matcher]) -> bool {
@@ -65,8 +95,8 @@ fn satisfies(labels: &Labels, matchers: &[Matcher]) -> bool {
 }
 
 /// Everything, nothing, and ranges that begin or end at, before and after samples.
-fn ranges(expected: &BTreeMap<Labels, Vec<Sample>>) -> Vec<TimeRange> {
-    let times: BTreeSet<i64> = expected.values().flatten().map(|sample| sample.t).collect();
+fn ranges(expected: &BTreeMap<Labels, Vec<Point>>) -> Vec<TimeRange> {
+    let times: BTreeSet<i64> = expected.values().flatten().map(|point| point.t).collect();
     let mut ranges = vec![TimeRange::ALL, TimeRange::new(1, 0), TimeRange::new(i64::MAX, i64::MIN)];
     let times: Vec<i64> = times.into_iter().collect();
     if let (Some(&first), Some(&last)) = (times.first(), times.last()) {
@@ -88,7 +118,7 @@ fn ranges(expected: &BTreeMap<Labels, Vec<Sample>>) -> Vec<TimeRange> {
 }
 
 /// Matchers of all kinds on every label and on one that is not there, alone and together.
-fn selectors(expected: &BTreeMap<Labels, Vec<Sample>>) -> Vec<Vec<Matcher>> {
+fn selectors(expected: &BTreeMap<Labels, Vec<Point>>) -> Vec<Vec<Matcher>> {
     let mut values: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::from([("no_such_label", BTreeSet::from(["x"]))]);
     for (name, value) in expected.keys().flat_map(Labels::iter) {
         values.entry(name).or_default().insert(value);
@@ -157,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    #[should_panic(expected = "left == right")]
+    #[should_panic(expected = "is not Some")]
     fn a_missing_chunk_is_found() {
         let (mut source, model) = example();
         source.0.values_mut().for_each(|chunks| drop(chunks.remove(1)));

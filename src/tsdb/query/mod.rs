@@ -1,5 +1,7 @@
-//! Reading: which series match, which of their chunks are wanted, and their samples as one ordered stream.
+//! Reading: which series match, which of their chunks are wanted, and their points as one ordered stream.
 
+#[cfg(test)]
+pub(crate) mod any_points;
 #[cfg(test)]
 pub(crate) mod conformance;
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! What a query reads from: the seam that the head and every block implement.
 //!
-//! A source answers with series sorted by their labels; each series lists its chunks in the order of their time. A chunk
+//! A source answers with series sorted by their labels; each series lists its chunks in the order of their time (late ones of the head last). A chunk
 //! is bytes that stay valid as long as the [`ChunkData`] lives (shared memory, or a pinned mapped file): no lock is
 //! held while it is read. The answer is lazy, and its matchers are the source's own by then: it borrows the source alone.
 //!
@@ -32,7 +32,8 @@ pub type ChunkSeriesSet<'a> = Box<dyn Iterator<Item = Result<ChunkSeries, QueryE
 pub struct ChunkSeries {
     /// The labels of the series.
     pub labels: Labels,
-    /// Its chunks, sorted by `mint`; of one source they do not overlap.
+    /// Its chunks. Those of a block and those of samples that came in order are sorted by `mint` and do not overlap; behind them stand those of
+    /// late samples, which may overlap anything. Where two have a sample at the same time, the later one in this list wins.
     pub chunks: Vec<Chunk>,
 }
 

@@ -48,6 +48,8 @@ pub struct NewChunk<'a> {
     pub maxt: i64,
     /// How `bytes` are encoded.
     pub encoding: Encoding,
+    /// Whether its samples came late.
+    pub out_of_order: bool,
     /// The encoded samples.
     pub bytes: &'a [u8],
 }
@@ -125,7 +127,7 @@ impl NewChunk<'_> {
         out.extend_from_slice(&self.series.0.to_be_bytes());
         out.extend_from_slice(&self.mint.to_be_bytes());
         out.extend_from_slice(&self.maxt.to_be_bytes());
-        out.push(self.encoding as u8);
+        out.push(self.encoding as u8 | if self.out_of_order { LATE } else { 0 });
         let mut length = self.bytes.len();
         while length >= 0x80 {
             out.push(length as u8 | 0x80);

@@ -208,6 +208,12 @@ impl HeadChunks {
         Ok(old.len())
     }
 
+    /// The number of a file such that nothing is written to one before it from now on.
+    #[must_use]
+    pub fn writes_from(&self) -> u32 {
+        self.writer.lock().writes_from()
+    }
+
     /// How many bytes the files take, as `prometheus_tsdb_head_chunks_storage_size_bytes` counts them.
     ///
     /// # Errors

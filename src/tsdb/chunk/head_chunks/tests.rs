@@ -90,7 +90,7 @@ impl Owned {
 
     fn as_new(&self) -> NewChunk<'_> {
         let Self { series, mint, maxt, ref bytes } = *self;
-        NewChunk { series: SeriesRef(series), mint, maxt, encoding: Encoding::Xor, bytes }
+        NewChunk { series: SeriesRef(series), mint, maxt, encoding: Encoding::Xor, out_of_order: false, bytes }
     }
 
     fn is(&self, (meta, bytes): &Stored) -> bool {

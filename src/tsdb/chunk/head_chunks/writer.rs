@@ -88,6 +88,14 @@ impl Writer {
         Some(self.last_number)
     }
 
+    /// The number of the file that the next write goes to, unless it has no room.
+    pub(super) fn writes_from(&self) -> u32 {
+        match &self.current {
+            Some(current) if !self.cut_at_next_write => current.number,
+            _ => self.last_number.saturating_add(1),
+        }
+    }
+
     /// The file that is written to.
     pub(super) fn current_file(&self) -> Option<(Arc<Path>, Arc<File>)> {
         self.current.as_ref().map(|current| (Arc::clone(&current.path), Arc::clone(&current.file)))

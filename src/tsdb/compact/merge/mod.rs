@@ -3,11 +3,11 @@
 //! | file          | what                                                        |
 //! |---------------|-------------------------------------------------------------|
 //! | [`mod@runs`]  | which chunks can be taken over as they are, pure            |
-//! | [`mod@recode`] | the others' samples as new chunks                           |
+//! | [`mod@recode`] | the others' points as new chunks                            |
 //! | [`symbols`]   | the strings of several sources as one sorted list           |
 //!
 //! A chunk that stands alone is handed on byte for byte, whatever its encoding; one that several sources have alike, once.
-//! Where chunks overlap, or a deletion or the end of the range touches one, the samples are encoded anew. Of samples at
+//! Where chunks overlap, or a deletion or the end of the range touches one, the points are encoded anew. Of points at
 //! the same time the one of the later source stands, as for queries. A series of which nothing is left is left out.
 //!
 //! Lazy: of each source one series is held. No lock, and nothing is written here.
@@ -16,22 +16,20 @@ pub mod recode;
 pub mod runs;
 pub mod symbols;
 
-use crate::model::labels::Labels;
 use crate::model::matcher::error::MatcherError;
 use crate::model::matcher::{MatchKind, Matcher};
 use crate::model::time::TimeRange;
-use crate::tsdb::chunk::Encoding;
 use crate::tsdb::chunk::float_chunk::FloatEncoding;
 use crate::tsdb::compact::merge::recode::recode;
 use crate::tsdb::compact::merge::runs::{Run, runs};
 use crate::tsdb::query::samples::Series;
 use crate::tsdb::query::select::{SeriesSet, select};
-use crate::tsdb::query::source::{BlockSource, Chunk, ChunkSeries, QueryError};
+use crate::tsdb::query::source::{BlockSource, ChunkSeries, QueryError};
 
 /// What is merged, and how.
 #[derive(Clone)]
 pub struct MergeInput<'a> {
-    /// The sources; of samples at the same time the later source's stands.
+    /// The sources; of points at the same time the later source's stands.
     pub sources: Vec<&'a dyn BlockSource>,
     /// The times that are wanted, both ends included.
     pub range: TimeRange,
@@ -45,22 +43,6 @@ pub enum MergeError {
     /// A source can't be read.
     #[error(transparent)]
     Source(#[from] QueryError),
-    /// A chunk would have to be encoded anew, and this version can't decode it.
-    #[error(
-        "a chunk of {labels} from {mint} to {maxt} has encoding {encoding:?}, which this version can't encode anew"
-    )]
-    Opaque {
-        /// The number of the source that has it.
-        source_number: usize,
-        /// The series.
-        labels: Labels,
-        /// How the chunk is encoded.
-        encoding: Encoding,
-        /// Time of its first sample, ms.
-        mint: i64,
-        /// Time of its last sample, ms.
-        maxt: i64,
-    },
     /// The condition that all series satisfy could not be made.
     #[error("can't select all series: {0}")]
     Matcher(#[from] MatcherError),
@@ -112,31 +94,10 @@ fn merged(series: &Series, input: &MergeInput<'_>) -> Result<ChunkSeries, MergeE
     for run in runs(series.chunks(), input.range, input.floats) {
         match run {
             Run::AsIs(chunk) => chunks.push(chunk),
-            Run::Anew { times, encoding } => recode(series, times, encoding, &mut chunks)?,
-            Run::Opaque(chunk) => {
-                return Err(MergeError::Opaque {
-                    source_number: source_of(&chunk, series.labels(), input),
-                    labels: series.labels().clone(),
-                    encoding: chunk.encoding,
-                    mint: chunk.mint,
-                    maxt: chunk.maxt,
-                });
-            }
+            Run::Anew(run) => recode(series, run, &mut chunks)?,
         }
     }
     Ok(ChunkSeries { labels: series.labels().clone(), chunks })
-}
-
-/// Which source has the chunk, found by asking each for the series. Only asked for an error; 0 where none owns up.
-fn source_of(chunk: &Chunk, labels: &Labels, input: &MergeInput<'_>) -> usize {
-    let matchers: Vec<Matcher> =
-        labels.iter().filter_map(|(name, value)| Matcher::new(MatchKind::Equal, name, value).ok()).collect();
-    let has_it = |source: &&dyn BlockSource| {
-        let series = source.select(&matchers, input.range).into_iter().flatten().map_while(Result::ok);
-        let mut chunks = series.filter(|series| series.labels == *labels).flat_map(|series| series.chunks);
-        chunks.any(|own| (own.mint, own.maxt, own.encoding) == (chunk.mint, chunk.maxt, chunk.encoding))
-    };
-    input.sources.iter().position(has_it).unwrap_or(0)
 }
 
 #[cfg(test)]

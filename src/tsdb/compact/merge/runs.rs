@@ -1,9 +1,11 @@
 //! Which chunks of a series can be taken over as they are, and which are to be encoded anew. Pure.
 //!
 //! Chunks come in the order of their `mint`. Those that overlap belong together; a chunk that is there twice counts once.
-//! Neighbours that are all encoded anew, into the same encoding, become one run, so that its chunks are full.
+//! Neighbours that are all encoded anew, into the same encodings, become one run, so that its chunks are full.
 
 use crate::model::time::TimeRange;
+use crate::tsdb::chunk::Encoding;
+use crate::tsdb::chunk::any_chunk::{ChunkEncodings, HistogramStarts};
 use crate::tsdb::chunk::float_chunk::FloatEncoding;
 use crate::tsdb::query::source::Chunk;
 
@@ -12,25 +14,27 @@ use crate::tsdb::query::source::Chunk;
 pub enum Run {
     /// One chunk, to be taken over.
     AsIs(Chunk),
-    /// Samples to be encoded anew.
-    Anew {
-        /// The times, both ends included, that hold these samples and no chunk of another run.
-        times: TimeRange,
-        /// Into what.
-        encoding: FloatEncoding,
-    },
-    /// A chunk that would have to be encoded anew, and that this version can't decode.
-    Opaque(Chunk),
+    /// Points to be encoded anew.
+    Anew(Anew),
 }
 
-/// The runs of a series within `range`, in the order of time; `overlapping` is the encoding of what overlaps.
+/// Points that are to be encoded anew.
+#[derive(Clone, Copy, Debug)]
+pub struct Anew {
+    /// The times, both ends included, that hold these points and no chunk of another run.
+    pub times: TimeRange,
+    /// Into what, where no start times are known; where some are, into what has a place for them.
+    pub encodings: ChunkEncodings,
+}
+
+/// The runs of a series within `range`, in the order of time; `overlapping` is the encoding of floats that overlap.
 #[must_use]
 pub fn runs<'a>(chunks: impl Iterator<Item = &'a Chunk>, range: TimeRange, overlapping: FloatEncoding) -> Vec<Run> {
     let mut runs: Vec<Run> = Vec::new();
     for group in groups(chunks.filter(|chunk| chunk.overlaps(range))) {
         match (group.run(range, overlapping), runs.last_mut()) {
-            (Run::Anew { times, encoding }, Some(Run::Anew { times: open, encoding: same })) if encoding == *same => {
-                open.maxt = times.maxt;
+            (Run::Anew(next), Some(Run::Anew(open))) if next.encodings == open.encodings => {
+                open.times.maxt = next.times.maxt;
             }
             (run, _) => runs.push(run),
         }
@@ -65,17 +69,22 @@ impl<'a> Group<'a> {
     }
 
     fn run(&self, range: TimeRange, overlapping: FloatEncoding) -> Run {
-        if let [chunk] = self.chunks[..]
-            && is_whole(chunk, range)
-        {
-            return Run::AsIs(Chunk { deleted: None, ..chunk.clone() });
-        }
-        if let Some(&chunk) = self.chunks.iter().find(|chunk| FloatEncoding::of(chunk.encoding).is_none()) {
-            return Run::Opaque(chunk.clone());
-        }
-        let encoding = if self.chunks.len() > 1 { overlapping } else { FloatEncoding::Xor };
+        let encodings = match self.chunks[..] {
+            [chunk] if is_whole(chunk, range) => return Run::AsIs(Chunk { deleted: None, ..chunk.clone() }),
+            [chunk] => same_encodings(chunk.encoding),
+            _ => ChunkEncodings { floats: overlapping, histogram_starts: HistogramStarts::Dropped },
+        };
         let times = TimeRange::new(self.times.mint.max(range.mint), self.times.maxt.min(range.maxt));
-        Run::Anew { times, encoding }
+        Run::Anew(Anew { times, encodings })
+    }
+}
+
+/// Those by which the points of such a chunk become such a chunk again.
+fn same_encodings(encoding: Encoding) -> ChunkEncodings {
+    let has_starts = matches!(encoding, Encoding::HistogramSt | Encoding::FloatHistogramSt);
+    ChunkEncodings {
+        floats: FloatEncoding::of(encoding).unwrap_or_default(),
+        histogram_starts: if has_starts { HistogramStarts::Kept } else { HistogramStarts::Dropped },
     }
 }
 

@@ -1,20 +1,23 @@
-//! Merging against a plain model, sample by sample, and the cases that a model does not see.
+//! Merging against a plain model, point by point, and the cases that a model does not see.
 
 use super::recode::MAX_SAMPLES;
 use super::{Merge, MergeError, MergeInput};
+use crate::model::histogram::{CounterResetHint, Histogram};
 use crate::model::intervals::Intervals;
 use crate::model::labels::Labels;
 use crate::model::sample::Sample;
 use crate::model::time::TimeRange;
+use crate::model::value::{Point, Value};
 use crate::tsdb::chunk::Encoding;
 use crate::tsdb::chunk::float_chunk::{FloatChunk, FloatEncoding, FloatIter};
+use crate::tsdb::query::any_points::{self, PLAIN, WITH_STARTS, any_points, assert_same, chunks, histogram};
 use crate::tsdb::query::fixed_source::{FixedSource, chunk, labels};
 use crate::tsdb::query::source::{BlockSource, Chunk, ChunkData, ChunkSeries};
-use proptest::prelude::{Just, Strategy, prop_assert, prop_assert_eq, prop_oneof, proptest};
+use proptest::prelude::{Strategy, any, prop_assert, prop_assert_eq, proptest};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-type Model = BTreeMap<Labels, BTreeMap<i64, u64>>;
+type Model = BTreeMap<Labels, BTreeMap<i64, Point>>;
 
 fn source(chunks: Vec<Chunk>) -> FixedSource {
     FixedSource(BTreeMap::from([(labels("x"), chunks)]))
@@ -46,14 +49,15 @@ fn deleted(chunk: Chunk, mint: i64, maxt: i64) -> Chunk {
     Chunk { deleted: Some(Arc::new(deleted)), ..chunk }
 }
 
-fn histogram(mint: i64, maxt: i64) -> Chunk {
+/// A chunk that can't be decoded.
+fn opaque(mint: i64, maxt: i64) -> Chunk {
     Chunk { mint, maxt, encoding: Encoding::Histogram, data: ChunkData::new([0, 1, 7]), deleted: None }
 }
 
 #[test]
 fn a_chunk_that_stands_alone_is_handed_on_as_it_is_also_one_that_cannot_be_decoded() {
-    let newer = Chunk { encoding: Encoding::Xor2, data: ChunkData::new([0, 3, 9]), ..histogram(240, 249) };
-    let chunks = vec![chunk(&run(0..200, 1.5)), histogram(200, 210), histogram(211, 211)];
+    let newer = Chunk { encoding: Encoding::Xor2, data: ChunkData::new([0, 3, 9]), ..opaque(240, 249) };
+    let chunks = vec![chunk(&run(0..200, 1.5)), opaque(200, 210), opaque(211, 211)];
     let merged = merge(&[source(vec![newer.clone()]), source(chunks.clone())], TimeRange::new(0, 249)).unwrap();
     assert_eq!(merged.len(), 1);
     assert_eq!(merged[0].chunks.len(), 4);
@@ -68,8 +72,8 @@ fn equal_chunks_of_several_sources_come_once_as_they_are() {
     let long = chunk(&run(0..200, 2.5));
     let shared = [
         source(vec![long.clone()]),
-        source(vec![long.clone(), histogram(300, 310)]),
-        source(vec![long, histogram(300, 310)]),
+        source(vec![long.clone(), opaque(300, 310)]),
+        source(vec![long, opaque(300, 310)]),
     ];
     let merged = merge(&shared, TimeRange::ALL).unwrap();
     assert_eq!(merged[0].chunks.iter().map(|chunk| chunk.data.bytes().len() > 3).collect::<Vec<_>>(), [true, false]);
@@ -103,16 +107,114 @@ fn what_the_range_or_a_deletion_cuts_is_encoded_anew_and_a_series_without_a_samp
 }
 
 #[test]
-fn a_chunk_that_cannot_be_decoded_but_must_be_is_an_error_that_names_its_source() {
+fn a_damaged_chunk_that_is_to_be_encoded_anew_is_an_error_that_names_the_series() {
     let float = || chunk(&run(0..10, 1.0));
-    let overlapping = [source(vec![float()]), source(vec![histogram(9, 20)])];
-    let touched = [source(vec![float()]), source(vec![deleted(histogram(10, 20), 12, 13)])];
-    let cut = [source(vec![float()]), source(vec![histogram(10, 40)])];
+    let overlapping = [source(vec![float()]), source(vec![opaque(9, 20)])];
+    let touched = [source(vec![float()]), source(vec![deleted(opaque(10, 20), 12, 13)])];
+    let cut = [source(vec![float()]), source(vec![opaque(10, 40)])];
     for sources in [overlapping, touched, cut] {
         let error = merge(&sources, TimeRange::new(0, 30)).unwrap_err();
-        assert!(matches!(error, MergeError::Opaque { source_number: 1, encoding: Encoding::Histogram, .. }), "{error}");
+        assert!(matches!(error, MergeError::Source(_)), "{error}");
         assert!(error.to_string().contains(r#"{a="x"}"#), "{error}");
     }
+}
+
+/// A counter histogram that has counted `count` observations in each of two buckets.
+fn counter(t: i64, count: u64) -> Point {
+    Point::new(t, Value::Histogram(Box::new(histogram(0, &[(1, count), (2, count)].into(), &[].into()))))
+}
+
+fn gauge(t: i64) -> Point {
+    let histogram = histogram(3, &[(t as i32 % 7, 5)].into(), &[].into());
+    Point::new(t, Value::Histogram(Box::new(Histogram { reset_hint: CounterResetHint::Gauge, ..histogram })))
+}
+
+/// Times and encodings of the merged chunks, and all points.
+fn merged_points(sources: &[FixedSource], range: TimeRange) -> (Vec<(i64, i64, Encoding)>, Vec<Point>) {
+    let chunks = merge(sources, range).unwrap().remove(0).chunks;
+    let shape = chunks.iter().map(|chunk| (chunk.mint, chunk.maxt, chunk.encoding)).collect();
+    (shape, chunks.iter().flat_map(any_points::decoded).collect())
+}
+
+#[test]
+fn histograms_that_overlap_are_encoded_anew_and_cut_where_the_counter_was_reset_and_at_120() {
+    // Counts rise to 149, begin again at 1, and rise again; two sources have every second one each.
+    let all: Vec<Point> = (0..300).map(|t| counter(t, t as u64 % 150 + 1)).collect();
+    let half = |odd: i64| {
+        let own: Vec<Point> = all.iter().filter(|point| point.t % 2 == odd).cloned().collect();
+        source(chunks(&own, PLAIN, 60))
+    };
+    let (shape, points) = merged_points(&[half(0), half(1)], TimeRange::ALL);
+    let times: Vec<(i64, i64)> = shape.iter().map(|(mint, maxt, _)| (*mint, *maxt)).collect();
+    assert_eq!(times, [(0, 119), (120, 149), (150, 269), (270, 299)]);
+    assert!(shape.iter().all(|(_, _, encoding)| *encoding == Encoding::Histogram));
+    assert_same(&points, &all);
+}
+
+#[test]
+fn where_the_kind_changes_in_what_is_encoded_anew_a_chunk_ends() {
+    let float = |t: i64| Point::new(t, Value::Float(0.5));
+    let floats = |t: i64| match counter(t, 7).value {
+        Value::Histogram(histogram) => Value::FloatHistogram(Box::new(any_points::with_floats(&histogram))),
+        other => other,
+    };
+    let all = [
+        float(1),
+        float(2),
+        counter(3, 1),
+        counter(4, 2),
+        Point::new(5, floats(5)),
+        gauge(6),
+        gauge(7),
+        counter(8, 9),
+        float(9),
+    ];
+    let overlapping = source(
+        chunks(&[counter(0, 1), float(10)], PLAIN, 120).into_iter().map(|chunk| Chunk { maxt: 10, ..chunk }).collect(),
+    );
+    let (shape, points) = merged_points(&[overlapping, source(chunks(&all, PLAIN, 120))], TimeRange::new(1, 9));
+    use Encoding::{FloatHistogram, Histogram, Xor};
+    assert_eq!(
+        shape,
+        [(1, 2, Xor), (3, 4, Histogram), (5, 5, FloatHistogram), (6, 7, Histogram), (8, 8, Histogram), (9, 9, Xor)]
+    );
+    assert_same(&points, &all);
+}
+
+#[test]
+fn what_a_deletion_leaves_of_histograms_keeps_its_encoding_also_without_start_times() {
+    let all: Vec<Point> =
+        (0..20).map(|t| Point { start: if t == 3 { 1 } else { 0 }, ..counter(t, t as u64) }).collect();
+    let with_place = chunks(&all, WITH_STARTS, 120);
+    assert_eq!(with_place.len(), 1);
+    let touched = with_place.into_iter().map(|chunk| deleted(chunk, 2, 4)).collect();
+    let (shape, points) = merged_points(&[source(touched)], TimeRange::ALL);
+    assert_eq!(shape, [(0, 19, Encoding::HistogramSt)]);
+    assert_same(&points, &all.iter().filter(|point| !(2..5).contains(&point.t)).cloned().collect::<Vec<_>>());
+}
+
+#[test]
+fn start_times_of_histograms_that_overlap_are_kept() {
+    let all: Vec<Point> =
+        (0..20).map(|t| Point { start: if t >= 10 { 5 } else { 0 }, ..counter(t, t as u64) }).collect();
+    let half = |odd: i64| {
+        let own: Vec<Point> = all.iter().filter(|point| point.t % 2 == odd).cloned().collect();
+        source(chunks(&own, WITH_STARTS, 120))
+    };
+    let (shape, points) = merged_points(&[half(0), half(1)], TimeRange::ALL);
+    assert_eq!(shape, [(0, 9, Encoding::Histogram), (10, 19, Encoding::HistogramSt)]);
+    assert_same(&points, &all);
+}
+
+#[test]
+fn a_gauge_stays_one_and_its_falling_counts_make_no_new_chunk() {
+    let all: Vec<Point> = (0..50).map(gauge).collect();
+    let whole = chunks(&all, PLAIN, 120);
+    assert_eq!(whole.len(), 1);
+    let touched = whole.into_iter().map(|chunk| deleted(chunk, 7, 7)).collect();
+    let (shape, points) = merged_points(&[source(touched)], TimeRange::new(2, 100));
+    assert_eq!(shape, [(2, 49, Encoding::Histogram)]);
+    assert_same(&points, &all.iter().filter(|point| point.t >= 2 && point.t != 7).cloned().collect::<Vec<_>>());
 }
 
 #[test]
@@ -146,32 +248,20 @@ fn after_an_error_nothing_comes() {
     assert!(merge.next().is_none());
 }
 
-/// Chunks of rising samples, apart from each other; some with a deletion.
+/// Chunks of points of every kind, apart from each other; some with a deletion.
 fn any_chunks() -> impl Strategy<Value = Vec<Chunk>> {
-    let step = prop_oneof![3 => Just(1i64), 2 => 2i64..6, 1 => 6i64..40];
-    let samples = proptest::collection::vec((step, 0u8..4), 1..150);
-    let runs = proptest::collection::vec((samples, 0i64..60, 0..5), 0..5);
-    (runs, -20i64..200).prop_map(|(runs, mut t)| {
-        let mut chunks = Vec::new();
-        for (steps, gap, hole) in runs {
-            t += gap;
-            let samples: Vec<Sample> = steps
-                .into_iter()
-                .map(|(step, v)| {
-                    t += step;
-                    Sample::new(t, f64::from(v))
-                })
-                .collect();
-            let own = chunk(&samples);
-            let (mint, maxt) = (own.mint, own.maxt);
-            let third = (maxt - mint) / 3;
-            chunks.push(match hole {
-                0 if maxt > mint => deleted(own, mint + third, maxt - third - 1),
-                1 if maxt > mint => deleted(own, mint - 5, mint + third),
-                _ => own,
-            });
+    let holes = proptest::collection::vec((0usize..20, any::<bool>()), 0..3);
+    (any_points(), 1u16..200, any::<bool>(), holes).prop_map(|(points, most, has_starts, holes)| {
+        let mut own = chunks(&points, if has_starts { WITH_STARTS } else { PLAIN }, most);
+        for (at, is_at_start) in holes {
+            let Some(chunk) = own.get_mut(at) else { continue };
+            let third = (chunk.maxt - chunk.mint) / 3;
+            *chunk = match is_at_start {
+                true => deleted(chunk.clone(), chunk.mint - 5, chunk.mint + third),
+                false => deleted(chunk.clone(), chunk.mint + third, chunk.maxt - third - 1),
+            };
         }
-        chunks
+        own
     })
 }
 
@@ -188,9 +278,9 @@ fn model(sources: &[FixedSource], range: TimeRange) -> Model {
     for (labels, chunks) in sources.iter().flat_map(|source| &source.0) {
         for chunk in chunks {
             let is_deleted = |t| chunk.deleted.as_ref().is_some_and(|deleted| deleted.contains(t));
-            let kept = decoded(chunk).into_iter().filter(|one| range.contains(one.t) && !is_deleted(one.t));
-            for sample in kept {
-                model.entry(labels.clone()).or_default().insert(sample.t, sample.v.to_bits());
+            let kept = any_points::decoded(chunk).into_iter().filter(|one| range.contains(one.t) && !is_deleted(one.t));
+            for point in kept {
+                model.entry(labels.clone()).or_default().insert(point.t, point);
             }
         }
     }
@@ -210,19 +300,22 @@ proptest! {
         let merged = merge(&sources, range).unwrap();
         prop_assert!(merged.is_sorted_by(|a, b| a.labels < b.labels));
         let stored: Vec<&Chunk> = sources.iter().flat_map(|source| source.0.values().flatten()).collect();
-        let mut found = Model::new();
+        let mut found: BTreeMap<Labels, Vec<Point>> = BTreeMap::new();
         for series in &merged {
             prop_assert!(series.chunks.is_sorted_by(|a, b| a.maxt < b.mint), "they overlap");
             for chunk in &series.chunks {
-                let samples = decoded(chunk);
+                let points = any_points::decoded(chunk);
                 let is_old = stored.iter().any(|old| old.data.bytes() == chunk.data.bytes());
-                prop_assert!(chunk.deleted.is_none() && (is_old || samples.len() <= usize::from(MAX_SAMPLES)));
-                prop_assert_eq!(samples.first().map(|one| one.t), Some(chunk.mint));
-                prop_assert_eq!(samples.last().map(|one| one.t), Some(chunk.maxt));
-                let series = found.entry(series.labels.clone()).or_default();
-                series.extend(samples.iter().map(|one| (one.t, one.v.to_bits())));
+                prop_assert!(chunk.deleted.is_none() && (is_old || points.len() <= usize::from(MAX_SAMPLES)));
+                prop_assert_eq!(points.first().map(|one| one.t), Some(chunk.mint));
+                prop_assert_eq!(points.last().map(|one| one.t), Some(chunk.maxt));
+                found.entry(series.labels.clone()).or_default().extend(points);
             }
         }
-        prop_assert_eq!(found, model(&sources, range));
+        let model = model(&sources, range);
+        prop_assert!(found.keys().eq(model.keys()));
+        for (found, model) in found.values().zip(model.into_values()) {
+            assert_same(found, &model.into_values().collect::<Vec<_>>());
+        }
     }
 }

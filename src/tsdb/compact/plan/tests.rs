@@ -137,9 +137,10 @@ fn blocks_of_a_part_of_the_series_are_merged_among_their_like_only() {
 }
 
 #[test]
-fn blocks_that_are_held_back_or_to_be_deleted_are_left_alone_with_what_goes_with_them() {
-    let without = |blocks: &[BlockFacts], held: &[u128]| {
-        let exclusions = Exclusions { held: held.iter().map(|&n| ulid(n)).collect(), waiting: BTreeSet::new() };
+fn blocks_that_are_left_alone_or_to_be_deleted_are_passed_over_with_what_goes_with_them() {
+    let without = |blocks: &[BlockFacts], left_alone: &[u128]| {
+        let exclusions =
+            Exclusions { left_alone: left_alone.iter().map(|&n| ulid(n)).collect(), waiting: BTreeSet::new() };
         plan(blocks, &ranges(), &exclusions)
     };
     let two_runs = blocks(&[(0, 10), (9, 20), (30, 40), (39, 50)]);
@@ -159,7 +160,8 @@ fn blocks_that_are_held_back_or_to_be_deleted_are_left_alone_with_what_goes_with
 fn blocks_count_up_to_the_first_that_waits_to_be_uploaded() {
     let blocks = blocks(&[(0, 20), (20, 40), (40, 60), (60, 80), (80, 100)]);
     let with = |waiting: &[u128]| {
-        let exclusions = Exclusions { held: BTreeSet::new(), waiting: waiting.iter().map(|&n| ulid(n)).collect() };
+        let exclusions =
+            Exclusions { left_alone: BTreeSet::new(), waiting: waiting.iter().map(|&n| ulid(n)).collect() };
         plan(&blocks, &ranges(), &exclusions).map_or(0, |plan| plan.blocks.len())
     };
     assert_eq!((with(&[]), with(&[5]), with(&[4]), with(&[1]), with(&[2, 5])), (3, 3, 0, 0, 0));
@@ -252,11 +254,11 @@ proptest! {
     }
 
     #[test]
-    fn the_order_of_the_blocks_and_what_is_excluded_do_not_show(blocks in any_blocks(), held in proptest::collection::btree_set(1u128..25, 0..6)) {
-        let exclusions = Exclusions { held: held.into_iter().map(ulid).collect(), waiting: BTreeSet::new() };
+    fn the_order_of_the_blocks_and_what_is_excluded_do_not_show(blocks in any_blocks(), left_alone in proptest::collection::btree_set(1u128..25, 0..6)) {
+        let exclusions = Exclusions { left_alone: left_alone.into_iter().map(ulid).collect(), waiting: BTreeSet::new() };
         let planned = plan(&blocks, &ranges(), &exclusions);
         let reversed: Vec<_> = blocks.iter().rev().cloned().collect();
         prop_assert_eq!(&planned, &plan(&reversed, &ranges(), &exclusions));
-        prop_assert!(planned.is_none_or(|plan| plan.blocks.iter().all(|block| !exclusions.held.contains(block))));
+        prop_assert!(planned.is_none_or(|plan| plan.blocks.iter().all(|block| !exclusions.left_alone.contains(block))));
     }
 }

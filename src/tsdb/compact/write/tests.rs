@@ -5,6 +5,7 @@ use crate::model::labels::Labels;
 use crate::model::matcher::{MatchKind, Matcher};
 use crate::model::sample::Sample;
 use crate::model::time::TimeRange;
+use crate::model::value::{Point, Value};
 use crate::tsdb::block::open::Block;
 use crate::tsdb::block::ulid::BlockUlid;
 use crate::tsdb::chunk::Encoding;
@@ -13,6 +14,7 @@ use crate::tsdb::compact::blocks::{CompactError, Target, merge_blocks, rewrite_b
 use crate::tsdb::compact::facts::Hints;
 use crate::tsdb::compact::lineage::Lineage;
 use crate::tsdb::compact::stats::CompactStats;
+use crate::tsdb::query::any_points;
 use crate::tsdb::query::fixed_source::{FixedSource, chunk, labels};
 use crate::tsdb::query::select::select;
 use crate::tsdb::query::source::{BlockSource, Chunk, ChunkData};
@@ -137,21 +139,49 @@ fn a_wish_to_stop_ends_the_writing_and_leaves_nothing() {
 }
 
 #[test]
-fn a_block_that_this_version_cannot_merge_is_named_and_nothing_written() {
+fn blocks_of_which_one_is_damaged_are_not_merged_and_nothing_is_written() {
     let dir = tempfile::tempdir().unwrap();
     let histogram =
         Chunk { mint: 50, maxt: 60, encoding: Encoding::Histogram, data: ChunkData::new([0, 2, 7]), deleted: None };
-    let opaque = FixedSource(BTreeMap::from([(labels("x"), vec![histogram])]));
+    let damaged = FixedSource(BTreeMap::from([(labels("x"), vec![histogram])]));
     let blocks = [
         write_head_block(dir.path(), 1, (0, 100), &source(&["w", "x"], 0..100, 1.0)).unwrap(),
-        write_head_block(dir.path(), 2, (0, 100), &opaque).unwrap(),
+        write_head_block(dir.path(), 2, (0, 100), &damaged).unwrap(),
     ];
     let error = merge_quietly(dir.path(), 3, &blocks).unwrap_err();
-    assert!(matches!(error, CompactError::Held { block, .. } if block == ulid(2)), "{error}");
-    assert!(error.to_string().contains(&ulid(2).to_string()), "{error}");
+    assert!(error.to_string().contains(&labels("x").to_string()), "{error}");
     assert_eq!(names(dir.path()), [ulid(1).to_string(), ulid(2).to_string()]);
-    // Alone it goes through as it is.
+    // Alone it goes through as it is, and is found by who looks into it.
     assert!(merge_quietly(dir.path(), 4, &blocks[1..]).unwrap());
+    assert!(Block::open(&dir.path().join(ulid(4).to_string())).unwrap().verify().is_err());
+}
+
+#[test]
+fn histograms_of_blocks_that_overlap_are_merged_and_counted() {
+    let dir = tempfile::tempdir().unwrap();
+    let point = |t: i64| {
+        let histogram = any_points::histogram(0, &[(1, t as u64), (t as i32 / 10, 3)].into(), &[].into());
+        Point::new(t, Value::Histogram(Box::new(histogram)))
+    };
+    let of = |times: &mut dyn Iterator<Item = i64>| {
+        let points: Vec<Point> = times.map(point).collect();
+        FixedSource(BTreeMap::from([(labels("x"), any_points::chunks(&points, any_points::PLAIN, 120))]))
+    };
+    let blocks = [
+        write_head_block(dir.path(), 1, (0, 100), &of(&mut (1..100).step_by(2))).unwrap(),
+        write_head_block(dir.path(), 2, (0, 100), &of(&mut (2..100).step_by(3))).unwrap(),
+        write_head_block(dir.path(), 3, (0, 100), &source(&["x"], 90..100, 1.0)).unwrap(),
+    ];
+    assert!(merge_quietly(dir.path(), 4, &blocks).unwrap());
+    let merged = Block::open(&dir.path().join(ulid(4).to_string())).unwrap();
+    let facts = merged.verify().unwrap();
+    assert_eq!((facts.histogram_samples, facts.float_samples), (60, 10));
+    let every = [Matcher::new(MatchKind::Equal, "a", "x").unwrap()];
+    let series = select(&[&merged], &every, TimeRange::ALL).unwrap().next().unwrap().unwrap();
+    let found: Vec<Point> = series.points(TimeRange::ALL).map(|point| point.unwrap()).collect();
+    let times = (1..90).filter(|t| t % 2 == 1 || t % 3 == 2);
+    let expected = times.map(point).chain((90..100).map(|t| Sample::new(t, 1.0).into()));
+    any_points::assert_same(&found, &expected.collect::<Vec<_>>());
 }
 
 #[test]

@@ -35,10 +35,6 @@ impl Round<'_> {
             match self.carry_out(&plan, &blocks) {
                 Ok(()) => {}
                 Err(CompactError::Write(error)) if is_stopped(&error) => break,
-                Err(CompactError::Held { block, source }) => {
-                    tracing::warn!(%block, %source, "blocks are left as they are: this version can't merge them");
-                    self.turn.memory.held.insert(block);
-                }
                 Err(error) => {
                     self.db.stats.compactions_failed.fetch_add(1, Ordering::Relaxed);
                     let failed = self.failed("merge blocks", &error);
@@ -66,11 +62,15 @@ impl Round<'_> {
         let now = self.now_ms;
         let memory = &mut *self.turn.memory;
         memory.failed.retain(|_, retry| *retry > now);
-        memory.held.retain(|held| facts.iter().any(|block| block.ulid == *held));
         let uploads = Uploads::read(options.uploads_file.as_deref());
         let waits = facts.iter().filter(|block| uploads.holds_back(&block.ulid.to_string(), block.level));
+        // Of times that the head still has: a merge with other blocks would take the hint off a block of late samples, and the next start would
+        // believe that all of these times is in blocks.
+        let whole_until = self.engine.blocks.whole_until().unwrap_or(i64::MAX);
+        let early = facts.iter().filter(|block| block.hints.out_of_order && block.maxt > whole_until);
+        let early = early.map(|block| block.ulid);
         let exclusions = Exclusions {
-            held: memory.held.iter().chain(memory.failed.keys()).copied().collect(),
+            left_alone: memory.failed.keys().copied().chain(early).collect(),
             waiting: waits.map(|block| block.ulid).collect(),
         };
         let longest = options.max_block_range_ms.unwrap_or_else(|| {

@@ -9,6 +9,7 @@ use crate::tsdb::compact::write::{BlockPlan, Source, write_block};
 use crate::tsdb::db::error::MaintenanceError;
 use crate::tsdb::db::maintenance::{Round, head_source, is_stopped, opened};
 use crate::tsdb::fs::fault;
+use crate::tsdb::head::ooo::source::InOrder;
 use crate::tsdb::head::truncation::Truncation;
 use crate::tsdb::query::source::QueryError;
 use std::sync::atomic::Ordering;
@@ -21,11 +22,14 @@ impl Round<'_> {
             let begun = Instant::now();
             self.turn.memory.head_compacted_at = Some(self.now_ms);
             let compacted = self.compact_head_once();
+            self.turn.memory.late_is_due = true;
             let counter =
                 if compacted.is_ok() { &self.db.stats.compactions } else { &self.db.stats.compactions_failed };
             counter.fetch_add(1, Ordering::Relaxed);
             compacted?;
             self.db.stats.compaction_seconds.observe(begun.elapsed().as_secs_f64());
+            // Their log must not wait either; and it ends before the other log may forget series that it names.
+            drop(self.compact_late());
             // Where the head grows as fast as it is compacted, the log must not wait for its end. A failure is tried again there.
             drop(self.truncate_log());
         }
@@ -42,7 +46,8 @@ impl Round<'_> {
         // Nobody adds to it any more: this is where it begins.
         let begin = truncation.oldest().unwrap_or(begin).min(begin);
         let lineage = |ulid| Lineage::of_head(ulid, begin, end, Hints::default());
-        self.write_head_block(lineage, || head_source(head, head))?;
+        let in_order = InOrder(head);
+        self.write_head_block(lineage, || head_source(head, &in_order))?;
         fault::point("head.before_truncate");
         let gc = Instant::now();
         let dropped = truncation.drop_before(end).map_err(|error| {
@@ -61,12 +66,12 @@ impl Round<'_> {
         Ok(())
     }
 
-    /// Writes a block of the head and shows it to readers; `false` where there was nothing for it.
+    /// Writes a block of the head and shows it to readers; its name, or `None` where there was nothing for it.
     pub(super) fn write_head_block<'s>(
         &self,
         lineage: impl FnOnce(BlockUlid) -> Lineage,
         source: impl FnOnce() -> Result<Source<'s>, QueryError>,
-    ) -> Result<bool, MaintenanceError> {
+    ) -> Result<Option<BlockUlid>, MaintenanceError> {
         let (db, engine) = (self.db, self.engine);
         let ulid = self.new_ulid()?;
         let lineage = lineage(ulid);
@@ -77,13 +82,13 @@ impl Round<'_> {
         let written = write_block(plan, vec![source], &db.watch(engine, &db.closing, &observe));
         db.stats.populating_block.store(0, Ordering::Relaxed);
         match written {
-            Ok(None) => return Ok(false),
+            Ok(None) => return Ok(None),
             Ok(Some(_)) => {}
             Err(error) if is_stopped(&error) => return Err(MaintenanceError::NotReady),
             Err(error) => return Err(self.failed("write a block of the head", &error)),
         }
         let block = opened(&db.options.dir, ulid).map_err(|error| self.failed("open a block of the head", &error))?;
         engine.blocks.add(block);
-        Ok(true)
+        Ok(Some(ulid))
     }
 }

@@ -41,7 +41,7 @@ impl Round<'_> {
     }
 
     /// What could not be removed is ignored by readers, and goes the next time.
-    fn note(&self, what: &'static str, removal: &Removal, failures: Option<&AtomicU64>) {
+    pub(super) fn note(&self, what: &'static str, removal: &Removal, failures: Option<&AtomicU64>) {
         if let Some(error) = &removal.error {
             tracing::warn!(%error, "can't remove all {what}; the next truncation tries again");
             if let Some(failures) = failures {

@@ -4,6 +4,7 @@
 //! |----------------|---------------------------------------------------------|
 //! | [`turn`]       | one piece of work on blocks at a time, orders first     |
 //! | [`head`]       | the beginning of the head becomes a block               |
+//! | [`late`]       | samples that came late become blocks of their own      |
 //! | [`stale`]      | series that have ended become a block early             |
 //! | [`log`]        | the log loses what blocks have                          |
 //! | [`blocks`]     | blocks become larger blocks                             |
@@ -12,7 +13,7 @@
 //! | [`background`] | the thread that does all this                           |
 //! | [`bell`]       | by which it is called                                   |
 //!
-//! A round ([`Db::maintain`]) does what is due, the most urgent first: head, log, retention, blocks. Each step leaves the directory such that a
+//! A round ([`Db::maintain`]) does what is due, the most urgent first: head, late samples, log, retention, blocks. Each step leaves the directory such that a
 //! start after a crash finds every sample once (in blocks or log), and what fails is tried again in a later round. A failure with blocks holds
 //! up neither head nor log; a head that can't be written as a block keeps its log.
 //!
@@ -22,6 +23,7 @@ pub mod background;
 pub mod bell;
 pub mod blocks;
 pub mod head;
+pub mod late;
 pub mod log;
 pub mod retention;
 pub mod stale;
@@ -80,13 +82,14 @@ impl Round<'_> {
         self.db.stats.compactions_triggered.fetch_add(1, Ordering::Relaxed);
         let looked = self.look_at_directory();
         let head = self.compact_head();
+        let late = self.compact_late();
         let log = self.truncate_log();
         let stale = self.compact_stale();
         let expired = self.apply_retention();
         let blocks = self.compact_blocks();
         let again = self.apply_retention();
         self.verify_a_block();
-        looked.and(head).and(log).and(stale).and(expired).and(blocks).and(again)
+        looked.and(head).and(late).and(log).and(stale).and(expired).and(blocks).and(again)
     }
 
     /// Blocks that somebody else has put into the directory are taken in.

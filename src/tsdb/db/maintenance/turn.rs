@@ -17,8 +17,6 @@ pub struct Turns {
 /// What is remembered from one round to the next.
 #[derive(Debug, Default)]
 pub struct Memory {
-    /// Blocks that this version can't merge.
-    pub held: BTreeSet<BlockUlid>,
     /// Blocks whose merging has failed, each with the time (ms) before which it is not tried again.
     pub failed: BTreeMap<BlockUlid, i64>,
     /// Blocks that were checked from end to end since the start.
@@ -27,6 +25,10 @@ pub struct Memory {
     pub damaged: BTreeSet<BlockUlid>,
     /// Up to where the log was last truncated, ms.
     pub log_truncated: Option<i64>,
+    /// Whether the head was compacted and its late samples were not yet.
+    pub late_is_due: bool,
+    /// How many late samples the head had been given when they were last compacted.
+    pub late_compacted: Option<u64>,
     /// When the head was last compacted, ms.
     pub head_compacted_at: Option<i64>,
 }

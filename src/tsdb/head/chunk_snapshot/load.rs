@@ -108,9 +108,18 @@ pub fn load_snapshot(
         }
         read?;
         // All series are there now.
+        index(head);
         loaded.exemplars = restore_exemplars(head, &exemplars);
         Ok(loaded)
     })
+}
+
+/// Puts all series into the inverted index, by rising references: in the order in which they come, which is none, each would go
+/// somewhere into the middle of its lists, and the time would grow with the square of their length.
+fn index(head: &Head) {
+    let mut all = head.all_series();
+    all.sort_unstable_by_key(|series| series.reference);
+    all.iter().for_each(|series| head.postings.add(series.reference, &series.labels));
 }
 
 /// Records of series, one behind the other.
@@ -197,7 +206,6 @@ fn add_series(head: &Head, found: SnapshotSeries<'_>, mapped: &[MappedChunk]) ->
     if !entry.created {
         return Err(LoadError::Twice(reference));
     }
-    head.postings.add(reference, &entry.series.labels);
     head.stats.series_created.fetch_add(1, Ordering::Relaxed);
     let open = found.open.filter(|chunk| chunk.maxt >= head.times.min_valid());
     if let (Some(open), Some(last)) = (&open, mapped.last())

@@ -1,0 +1,121 @@
+//! Why something of a request is not stored, and what it is.
+
+use crate::tsdb::head::append::Rejection;
+use std::fmt;
+
+/// What a request has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Kind {
+    /// A float sample.
+    Sample,
+    /// A native histogram.
+    Histogram,
+    /// An exemplar.
+    Exemplar,
+    /// What is said of a metric family.
+    Metadata,
+}
+
+impl Kind {
+    /// All of them, in the order in which they are counted.
+    pub const ALL: [Self; 4] = [Self::Sample, Self::Histogram, Self::Exemplar, Self::Metadata];
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Sample => "sample",
+            Self::Histogram => "histogram",
+            Self::Exemplar => "exemplar",
+            Self::Metadata => "metadata",
+        })
+    }
+}
+
+/// Why something was not stored, and never will be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Reason {
+    /// Older than the newest sample of its series.
+    OutOfOrder,
+    /// Older than anything that is still taken.
+    OutOfBounds,
+    /// Older than the out-of-order window.
+    TooOld,
+    /// Another value is stored at that time.
+    DuplicateTimestamp,
+    /// Too far ahead of the clock.
+    TooFarAhead,
+    /// The labels don't name a series, or are over a limit.
+    BadLabels,
+    /// The series would be one too many.
+    SeriesLimit,
+    /// A native histogram that is none.
+    InvalidHistogram,
+    /// An exemplar of a series that is not there.
+    UnknownSeries,
+    /// What is said of a metric family: too long, or of too many.
+    Metadata,
+}
+
+impl Reason {
+    /// All of them, in the order in which they are counted.
+    pub const ALL: [Self; 10] = [
+        Self::OutOfOrder,
+        Self::OutOfBounds,
+        Self::TooOld,
+        Self::DuplicateTimestamp,
+        Self::TooFarAhead,
+        Self::BadLabels,
+        Self::SeriesLimit,
+        Self::InvalidHistogram,
+        Self::UnknownSeries,
+        Self::Metadata,
+    ];
+
+    /// The value of the label `reason`.
+    #[must_use]
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::OutOfOrder => "out_of_order",
+            Self::OutOfBounds => "out_of_bounds",
+            Self::TooOld => "too_old",
+            Self::DuplicateTimestamp => "duplicate_timestamp",
+            Self::TooFarAhead => "too_far_in_future",
+            Self::BadLabels => "invalid_labels",
+            Self::SeriesLimit => "series_limit",
+            Self::InvalidHistogram => "invalid_histogram",
+            Self::UnknownSeries => "unknown_series",
+            Self::Metadata => "metadata",
+        }
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::OutOfOrder => "out of order",
+            Self::OutOfBounds => "out of bounds",
+            Self::TooOld => "too old",
+            Self::DuplicateTimestamp => "duplicate timestamp with another value",
+            Self::TooFarAhead => "too far in the future",
+            Self::BadLabels => "invalid labels",
+            Self::SeriesLimit => "over the limit of active series",
+            Self::InvalidHistogram => "invalid histogram",
+            Self::UnknownSeries => "of a series without samples",
+            Self::Metadata => "entries of metadata",
+        })
+    }
+}
+
+impl From<Rejection> for Reason {
+    fn from(rejection: Rejection) -> Self {
+        match rejection {
+            Rejection::DuplicateTimestamp => Self::DuplicateTimestamp,
+            Rejection::OutOfOrder => Self::OutOfOrder,
+            Rejection::OutOfBounds => Self::OutOfBounds,
+            Rejection::TooOld => Self::TooOld,
+        }
+    }
+}

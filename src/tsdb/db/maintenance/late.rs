@@ -1,0 +1,114 @@
+//! Samples that came late become blocks of their own, one for each range of time, with the hint from-out-of-order (`compactOOOHead` of
+//! Prometheus). Compaction then merges them with the blocks that they overlap.
+//!
+//! ```text
+//! new segment of the WBL ▶ all open chunks to chunks_head/ ▶ blocks ▶ those chunks dropped ▶ older segments of the WBL removed
+//! ```
+//!
+//! A crash between two steps leaves late samples in blocks and in chunks or log: they are made blocks of again, and merging keeps one of each.
+//! Due after each compaction of the head, and once where no window is set: what came late under another setting, or another program, goes.
+//! A failure is tried again in the next round, and holds up nothing else.
+
+use crate::tsdb::block::ulid::BlockUlid;
+use crate::tsdb::compact::facts::Hints;
+use crate::tsdb::compact::lineage::Lineage;
+use crate::tsdb::db::error::MaintenanceError;
+use crate::tsdb::db::maintenance::{Round, head_source};
+use crate::tsdb::fs::fault;
+use crate::tsdb::head::ooo::source::OutOfOrderSource;
+use crate::tsdb::head::truncation::Truncation;
+use crate::tsdb::wal::truncation::remove_segments;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+/// The hint of blocks of late samples.
+const LATE: Hints = Hints { out_of_order: true, stale_series: false, selected_series: false };
+
+impl Round<'_> {
+    /// Makes blocks of late samples where that is due.
+    pub(super) fn compact_late(&mut self) -> Result<(), MaintenanceError> {
+        let head = &self.engine.head;
+        let stats = head.stats();
+        let taken = stats.late_floats.load(Ordering::Relaxed) + stats.late_histograms.load(Ordering::Relaxed);
+        let is_new = self.turn.memory.late_compacted != Some(taken);
+        let is_due = self.turn.memory.late_is_due || head.out_of_order_window() == 0;
+        if !is_due || !is_new || self.is_closing() {
+            return Ok(());
+        }
+        let counters = &self.db.stats;
+        match self.compact_late_now() {
+            Ok(blocks) => {
+                self.turn.memory.late_is_due = false;
+                self.turn.memory.late_compacted = Some(taken);
+                counters.compactions.fetch_add(blocks, Ordering::Relaxed);
+                Ok(())
+            }
+            Err(error) => {
+                counters.compactions_failed.fetch_add(1, Ordering::Relaxed);
+                Err(error)
+            }
+        }
+    }
+
+    /// How many blocks were made.
+    fn compact_late_now(&self) -> Result<u64, MaintenanceError> {
+        let (begun, head) = (Instant::now(), &self.engine.head);
+        let next = match self.engine.wbl.get() {
+            Some(wbl) => Some(wbl.next_segment().map_err(|error| self.failed("begin a segment of the WBL", &error))?),
+            None => None,
+        };
+        let source =
+            OutOfOrderSource::prepare(head).map_err(|error| self.failed("write chunks of late samples", &error))?;
+        let mut blocks = Vec::new();
+        if let Err(error) = self.write_late_blocks(&source, &mut blocks) {
+            // What they have is in the head still.
+            if let Err(error) = self.engine.blocks.remove(&blocks) {
+                tracing::warn!(%error, "can't remove blocks of late samples that would be there twice");
+            }
+            return Err(error);
+        }
+        fault::point("ooo.after_block");
+        let dropped = Truncation::new(head)
+            .drop_out_of_order(&source)
+            .map_err(|error| self.failed("remove old chunk files of the head", &error))?;
+        fault::point("ooo.before_wbl_truncate");
+        self.truncate_wbl(next);
+        if !blocks.is_empty() {
+            self.db.stats.compaction_seconds.observe(begun.elapsed().as_secs_f64());
+            let (series, chunks) = (source.series_count(), dropped.chunks);
+            tracing::info!(blocks = blocks.len(), series, chunks, took = ?begun.elapsed(), "late samples are blocks now");
+        }
+        Ok(blocks.len() as u64)
+    }
+
+    fn write_late_blocks(
+        &self,
+        source: &OutOfOrderSource<'_>,
+        blocks: &mut Vec<BlockUlid>,
+    ) -> Result<(), MaintenanceError> {
+        let Some(times) = source.times() else { return Ok(()) };
+        let range = self.db.options.chunk_range_ms;
+        let mut mint = times.mint.div_euclid(range).saturating_mul(range);
+        while mint <= times.maxt {
+            fault::point("ooo.before_block");
+            let maxt = mint.saturating_add(range);
+            let lineage = |ulid| Lineage::of_head(ulid, mint, maxt, LATE);
+            blocks.extend(self.write_head_block(lineage, || head_source(&self.engine.head, source))?);
+            if maxt == i64::MAX {
+                break;
+            }
+            mint = maxt;
+        }
+        Ok(())
+    }
+
+    /// What blocks have is no longer needed in the WBL. What can't be removed is read again at the next start, and goes the next time.
+    fn truncate_wbl(&self, next: Option<u32>) {
+        let last = next.and_then(|next| next.checked_sub(1));
+        if let (Some(wbl), Some(last)) = (self.engine.wbl.get(), last) {
+            let options = wbl.options();
+            let removal = remove_segments(&options.dir, last, &*options.disk);
+            self.note("segments of the WBL", &removal, None);
+        }
+    }
+}

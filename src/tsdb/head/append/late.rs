@@ -1,0 +1,43 @@
+//! Points that come late: into the series' open chunk of late points, and into a batch for the WBL.
+//!
+//! The WBL is written by the same rule as the WAL: under the mutex of the series, once no other batch in flight has touched it; whatever goes to
+//! the queue of the WAL so far goes to that of the WBL right behind it, and the answer waits for both. So the WBL has the late points of a series
+//! in the order in which they were taken, and those who repeat a point wait until it is logged.
+//!
+//! A chunk that is full is written at once, and its m-map marker stands behind its last point. A chunk file must not have a series that the log
+//! does not know: the chunks of series that this request created wait for later points.
+
+use crate::model::refs::SeriesRef;
+use crate::model::value::Point;
+use crate::tsdb::head::append::HeadAppender;
+use crate::tsdb::head::series::SeriesState;
+use std::sync::atomic::Ordering;
+
+impl HeadAppender<'_> {
+    /// Stores a late point that was accepted.
+    pub(super) fn insert(&mut self, series: SeriesRef, state: &mut SeriesState, point: Point) {
+        let head = self.head;
+        let Some(log) = &mut self.late else { return };
+        log.push(series, &point, || head.spare_batch());
+        state.touched_by = self.batch_id;
+        self.tally.appended += 1;
+        let late = state.late.get_or_insert_default();
+        late.insert(point);
+        if late.open.is_due() && self.first_created.is_none_or(|first| series < first) {
+            // Where that fails the points stay in memory, and are tried again with the next ones: the WBL has them.
+            log.push_markers(series, head.write_late(series, late).unwrap_or_default());
+        }
+    }
+
+    /// Adds what came late to the counters of the head.
+    pub(super) fn count_late(&mut self) {
+        let Some(log) = &mut self.late else { return };
+        let (stats, tally) = (&self.head.stats, log.tally());
+        stats.late_floats.fetch_add(tally.floats, Ordering::Relaxed);
+        stats.late_histograms.fetch_add(tally.histograms, Ordering::Relaxed);
+        self.head.window.include(tally.min_time, tally.max_time);
+        if let Some(batch) = log.take_batch() {
+            self.head.keep_spare_batch(batch);
+        }
+    }
+}

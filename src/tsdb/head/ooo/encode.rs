@@ -1,0 +1,143 @@
+//! Late points as chunks of bytes: one chunk for each run of one kind, and a new one where a histogram can't follow the one before
+//! (`ToEncodedChunks` in `tsdb/ooo_head.go` of Prometheus). Pure.
+
+use crate::model::refs::SeriesRef;
+use crate::model::value::Point;
+use crate::tsdb::chunk::Encoding;
+use crate::tsdb::chunk::any_chunk::{AnyChunk, ChunkEncodings};
+use crate::tsdb::chunk::head_chunks::format::NewChunk;
+use crate::tsdb::chunk::histogram::append::Appended;
+
+/// No chunk has more points. An open chunk has more only if it could not be written for a while.
+const MOST_POINTS: u16 = 120;
+
+/// A chunk of late points.
+#[derive(Clone, Debug)]
+pub struct EncodedChunk {
+    /// Time of its first point, ms.
+    pub mint: i64,
+    /// Time of its last point, ms.
+    pub maxt: i64,
+    /// How many points there are.
+    pub samples: u16,
+    /// How `bytes` are encoded.
+    pub encoding: Encoding,
+    /// The encoded points.
+    pub bytes: Box<[u8]>,
+}
+
+impl EncodedChunk {
+    /// As it is written for `series`.
+    #[must_use]
+    pub fn as_new(&self, series: SeriesRef) -> NewChunk<'_> {
+        let Self { mint, maxt, encoding, ref bytes, .. } = *self;
+        NewChunk { series, mint, maxt, encoding, out_of_order: true, bytes }
+    }
+}
+
+/// Encodes points, which are sorted by time and have each time once.
+#[must_use]
+pub fn encode(points: &[Point], encodings: ChunkEncodings) -> Vec<EncodedChunk> {
+    let mut done = Vec::with_capacity(1);
+    let mut open: Option<Open> = None;
+    for point in points {
+        let is_taken = open.as_mut().is_some_and(|open| open.append(point));
+        if !is_taken {
+            let before = open.take();
+            open = Some(Open::begin(encodings, point, before.as_ref()));
+            done.extend(before.map(Open::end));
+        }
+    }
+    done.extend(open.map(Open::end));
+    done
+}
+
+/// The chunk that grows.
+struct Open {
+    chunk: AnyChunk,
+    mint: i64,
+    maxt: i64,
+}
+
+impl Open {
+    fn begin(encodings: ChunkEncodings, point: &Point, before: Option<&Self>) -> Self {
+        let chunk = AnyChunk::begin(encodings, point, before.map(|before| &before.chunk));
+        Self { chunk, mint: point.t, maxt: point.t }
+    }
+
+    /// Whether the chunk takes the point.
+    fn append(&mut self, point: &Point) -> bool {
+        let is_full = self.chunk.num_samples() >= MOST_POINTS;
+        if is_full || self.chunk.append(point) == Appended::NotTaken {
+            return false;
+        }
+        self.maxt = point.t;
+        true
+    }
+
+    fn end(self) -> EncodedChunk {
+        let (samples, encoding) = (self.chunk.num_samples(), self.chunk.encoding());
+        EncodedChunk { mint: self.mint, maxt: self.maxt, samples, encoding, bytes: self.chunk.into_bytes() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{EncodedChunk, MOST_POINTS, encode};
+    use crate::model::histogram::{FloatHistogram, Histogram, Span};
+    use crate::model::value::{Point, Value};
+    use crate::tsdb::chunk::Encoding::{self, FloatHistogram as Float, Histogram as Whole, Xor};
+    use crate::tsdb::chunk::any_chunk::{AnyIter, ChunkEncodings};
+
+    fn histogram(count: u64, buckets: u32) -> Value {
+        let positive_buckets = (0..buckets).map(|nth| if nth == 0 { count as i64 } else { 0 }).collect();
+        Value::Histogram(Box::new(Histogram {
+            count: count * u64::from(buckets),
+            sum: 1.5,
+            positive_spans: vec![Span { offset: 0, length: buckets }],
+            positive_buckets,
+            ..Histogram::default()
+        }))
+    }
+
+    /// Encodes values, one a second, checks that they come back, and gives what the chunks are.
+    fn chunks(values: Vec<Value>) -> Vec<(Encoding, i64, i64, u16)> {
+        let points: Vec<Point> = (0..).zip(values).map(|(t, value)| Point::new(t, value)).collect();
+        let chunks = encode(&points, ChunkEncodings::default());
+        let decoded = |chunk: &EncodedChunk| AnyIter::new(chunk.encoding, &chunk.bytes).collect::<Result<Vec<_>, _>>();
+        let decoded: Vec<Point> = chunks.iter().flat_map(|chunk| decoded(chunk).unwrap()).collect();
+        assert_eq!(decoded.len(), points.len());
+        assert!(points.iter().zip(&decoded).all(|(a, b)| a.t == b.t && a.value.is_same(&b.value)), "{decoded:?}");
+        chunks.iter().map(|chunk| (chunk.encoding, chunk.mint, chunk.maxt, chunk.samples)).collect()
+    }
+
+    #[test]
+    fn a_chunk_has_a_run_of_one_kind() {
+        let float_histogram =
+            Value::FloatHistogram(Box::new(FloatHistogram { count: 0.5, ..FloatHistogram::default() }));
+        let values = vec![
+            Value::Float(1.0),
+            Value::Float(2.0),
+            histogram(1, 2),
+            histogram(2, 2),
+            float_histogram,
+            Value::Float(3.0),
+        ];
+        assert_eq!(chunks(values), [(Xor, 0, 1, 2), (Whole, 2, 3, 2), (Float, 4, 4, 1), (Xor, 5, 5, 1)]);
+    }
+
+    #[test]
+    fn a_histogram_that_can_t_follow_begins_a_chunk_and_one_with_more_buckets_does_not() {
+        assert_eq!(
+            chunks(vec![histogram(5, 1), histogram(6, 3), histogram(2, 3)]),
+            [(Whole, 0, 1, 2), (Whole, 2, 2, 1)]
+        );
+    }
+
+    #[test]
+    fn what_could_not_be_written_for_long_becomes_several_chunks() {
+        let most = i64::from(MOST_POINTS);
+        let values = (0..most + 1).map(|v| Value::Float(v as f64)).collect();
+        assert_eq!(chunks(values), [(Xor, 0, most - 1, MOST_POINTS), (Xor, most, most, 1)]);
+    }
+}

@@ -1,0 +1,205 @@
+//! Late samples after a restart: the chunks of `chunks_head/` that have the out-of-order bit, then the files of `wbl/`.
+//!
+//! Runs after the replay of the log (or the load of a snapshot), which knows the series, and before anything is dropped from the head. On one
+//! thread, in the order of the WBL.
+//!
+//! A marker says that the points before it are in a chunk. It is not taken at its word: the chunk may be another one than it was, after a crash
+//! that cost the file. The points that the chunk really has are forgotten, the others stay. One that names no chunk which was found is passed
+//! over, but for the zero marker of Prometheus: it stands where a series begins a chunk, and asks all that is there. At the end no point is kept
+//! in memory that a chunk has. So the WBL can be read twice, or from an earlier place than necessary.
+//!
+//! References of the WBL are never given out again, even those of series that the log does not know: a crash can keep late samples of a series
+//! whose record was lost, none of them acknowledged.
+
+use crate::model::refs::{HeadChunkRef, SeriesRef};
+use crate::model::value::{Point, Value};
+use crate::tsdb::chunk::head_chunks::HeadChunkMeta;
+use crate::tsdb::chunk::mapped_chunk::MappedChunk;
+use crate::tsdb::fs::fault;
+use crate::tsdb::head::Head;
+use crate::tsdb::head::replay::ReplayProgress;
+use crate::tsdb::head::series::Series;
+use crate::tsdb::wal::damage::DamageReason;
+use crate::tsdb::wal::reader::{ReadError, SegmentReader};
+use crate::tsdb::wal::record::histograms::{RefHistogram, decode_float_histograms, decode_histograms};
+use crate::tsdb::wal::record::kind::RecordKind;
+use crate::tsdb::wal::record::mmap_markers::{RefMmapMarker, decode_mmap_markers};
+use crate::tsdb::wal::record::samples::SamplesDecoder;
+use crate::tsdb::wal::segment::Segment;
+use hashbrown::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+/// What a replay of late samples found.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct LateReplayReport {
+    /// Chunks of late samples in `chunks_head/`.
+    pub chunks: u64,
+    /// Those of them whose series no record names.
+    pub orphaned_chunks: u64,
+    /// Points that the WBL has.
+    pub points: u64,
+    /// Markers.
+    pub markers: u64,
+    /// Points and markers that refer to no known series.
+    pub unknown_refs: u64,
+    /// Native histograms that contradict themselves, or of a schema that is not known, passed over.
+    pub bad_histograms: u64,
+    /// Records of a type newer than this version, or that do not belong into a WBL.
+    pub other_records: u64,
+}
+
+/// How a replay of late samples ended.
+#[derive(Debug)]
+pub struct LateReplayed {
+    /// What was found.
+    pub report: LateReplayReport,
+    /// The damage before which it stopped.
+    pub damage: Option<ReadError>,
+}
+
+/// Gives the series of a head their late samples.
+#[derive(Debug)]
+pub struct LateReplay<'a> {
+    head: &'a Head,
+    aliases: HashMap<SeriesRef, SeriesRef>,
+    /// The series that the WBL names.
+    series: HashMap<SeriesRef, Arc<Series>>,
+    report: LateReplayReport,
+}
+
+impl<'a> LateReplay<'a> {
+    /// Gives the series of `head` the late ones of `chunks`, which `chunks_head/` holds; `aliases` are second references of series.
+    #[must_use]
+    pub fn new(head: &'a Head, chunks: &[HeadChunkMeta], aliases: HashMap<SeriesRef, SeriesRef>) -> Self {
+        let report = LateReplayReport::default();
+        let mut replay = Self { head, aliases, series: HashMap::new(), report };
+        chunks.iter().filter(|chunk| chunk.out_of_order).for_each(|chunk| replay.attach(chunk));
+        replay
+    }
+
+    /// Replays the files of the WBL in this order. Ends at the first damage, with everything before it replayed.
+    #[must_use]
+    pub fn run(mut self, files: &[Segment], progress: &ReplayProgress) -> LateReplayed {
+        let damage = files.iter().find_map(|file| self.file(file, progress).err());
+        for series in self.series.values() {
+            let mut state = series.state.lock();
+            if let Some(late) = &mut state.late {
+                self.head.forget_all_stored(late);
+                if let Some(times) = late.times() {
+                    self.head.window.include(times.mint, times.maxt);
+                }
+            }
+        }
+        LateReplayed { report: self.report, damage }
+    }
+
+    fn attach(&mut self, chunk: &HeadChunkMeta) {
+        self.head.reserve_ref(chunk.series);
+        self.report.chunks += 1;
+        let Some(series) = self.known(chunk.series) else {
+            self.report.orphaned_chunks += 1;
+            return;
+        };
+        let mapped = MappedChunk::new(chunk.at, chunk.mint, chunk.maxt, chunk.samples, chunk.encoding);
+        series.state.lock().late.get_or_insert_default().attach(mapped);
+        self.head.window.include(chunk.mint, chunk.maxt);
+        self.head.stats.chunks_created.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn file(&mut self, file: &Segment, progress: &ReplayProgress) -> Result<(), ReadError> {
+        progress.current.store(i64::from(file.number), Ordering::Relaxed);
+        let mut reader = SegmentReader::open(file.clone())?;
+        while let Some(record) = reader.next_record()? {
+            fault::point("replay.late_record");
+            if let Err(reason) = self.record(record) {
+                return Err(ReadError::Damaged(Box::new(reader.reject(reason))));
+            }
+        }
+        tracing::info!(file = %file.path.display(), "file of the WBL replayed");
+        Ok(())
+    }
+
+    /// Takes in a whole record, or nothing of it where it does not decode.
+    fn record(&mut self, record: &[u8]) -> Result<(), DamageReason> {
+        match RecordKind::of(record) {
+            RecordKind::Samples | RecordKind::SamplesV2 => {
+                let samples = SamplesDecoder::new(record)?.collect::<Result<Vec<_>, _>>()?;
+                for one in samples {
+                    let value = Value::Float(one.sample.v);
+                    self.point(one.series, Point { start: one.start, t: one.sample.t, value });
+                }
+            }
+            RecordKind::Histograms | RecordKind::CustomHistograms | RecordKind::HistogramsV2 => {
+                self.histograms(decode_histograms(record)?, |histogram| Value::Histogram(Box::new(histogram)));
+            }
+            RecordKind::FloatHistograms | RecordKind::CustomFloatHistograms | RecordKind::FloatHistogramsV2 => {
+                let value = |histogram| Value::FloatHistogram(Box::new(histogram));
+                self.histograms(decode_float_histograms(record)?, value);
+            }
+            RecordKind::MmapMarkers => decode_mmap_markers(record)?.into_iter().for_each(|marker| self.marker(marker)),
+            RecordKind::Unknown(byte) if !RecordKind::of(record).is_plausibly_newer() => {
+                return Err(DamageReason::UnknownKind(byte));
+            }
+            _ => self.report.other_records += 1,
+        }
+        Ok(())
+    }
+
+    fn histograms<H>(&mut self, found: Vec<RefHistogram<H>>, value: impl Fn(H) -> Value) {
+        for RefHistogram { series, start, t, histogram } in found {
+            let mut point = Point { start, t, value: value(histogram) };
+            if point.value.make_storable().is_ok() {
+                self.point(series, point);
+            } else {
+                self.report.bad_histograms += 1;
+            }
+        }
+    }
+
+    fn point(&mut self, series: SeriesRef, point: Point) {
+        self.report.points += 1;
+        let Some(series) = self.named(series) else { return };
+        let mut state = series.state.lock();
+        let late = state.late.get_or_insert_default();
+        late.insert(point);
+        if late.open.is_due() {
+            self.head.forget_all_stored(late);
+            if late.open.is_due() {
+                // Where that fails they stay in memory.
+                let _ = self.head.write_late(series.reference, late);
+            }
+        }
+    }
+
+    fn marker(&mut self, RefMmapMarker { series, chunk }: RefMmapMarker) {
+        self.report.markers += 1;
+        let Some(series) = self.named(series) else { return };
+        let mut state = series.state.lock();
+        let Some(late) = &mut state.late else { return };
+        if chunk == HeadChunkRef::new(0, 0) {
+            self.head.forget_all_stored(late);
+        } else if let Some(stored) = late.mapped.get(chunk).copied() {
+            self.head.forget_stored(late, &stored);
+        }
+    }
+
+    /// The series that the WBL refers to so.
+    fn named(&mut self, reference: SeriesRef) -> Option<Arc<Series>> {
+        if let Some(series) = self.series.get(&reference) {
+            return Some(Arc::clone(series));
+        }
+        self.head.reserve_ref(reference);
+        let series = self.known(reference);
+        match &series {
+            Some(series) => _ = self.series.insert(reference, Arc::clone(series)),
+            None => self.report.unknown_refs += 1,
+        }
+        series
+    }
+
+    fn known(&self, reference: SeriesRef) -> Option<Arc<Series>> {
+        let reference = self.aliases.get(&reference).copied().unwrap_or(reference);
+        self.head.series.get_by_ref(reference)
+    }
+}

@@ -1,0 +1,110 @@
+//! The head for those who make blocks of it: what came in order and what came late, each by itself.
+//!
+//! [`InOrder`] has chunks without overlap. [`OutOfOrderSource`] has the late points that were there when it was prepared: all of them are in
+//! `chunks_head/` then, and of each series it notes the last chunk. So what comes meanwhile is neither in its blocks nor dropped with them.
+//!
+//! The order in which the database makes blocks of late samples: a new segment of the WBL; [`OutOfOrderSource::prepare`]; blocks, one for each
+//! range of times, seen by queries; [`crate::tsdb::head::truncation::Truncation::drop_out_of_order`]; the segments of the WBL before the new one go.
+
+use crate::model::matcher::Matcher;
+use crate::model::refs::HeadChunkRef;
+use crate::model::time::TimeRange;
+use crate::tsdb::chunk::head_chunks::error::HeadChunksError;
+use crate::tsdb::head::Head;
+use crate::tsdb::head::read::Wanted;
+use crate::tsdb::head::series::Series;
+use crate::tsdb::query::source::{BlockSource, ChunkSeriesSet, QueryError};
+use std::sync::Arc;
+
+/// What came in order.
+#[derive(Clone, Copy, Debug)]
+pub struct InOrder<'a>(pub &'a Head);
+
+impl BlockSource for InOrder<'_> {
+    fn select(&self, matchers: &[Matcher], range: TimeRange) -> Result<ChunkSeriesSet<'_>, QueryError> {
+        let Self(head) = *self;
+        let series = head.sorted_series(matchers);
+        Ok(Box::new(
+            series.into_iter().filter_map(move |series| head.chunks_of(&series, range, Wanted::InOrder).transpose()),
+        ))
+    }
+}
+
+/// The late samples of a moment.
+#[derive(Debug)]
+pub struct OutOfOrderSource<'a> {
+    head: &'a Head,
+    /// Sorted by labels.
+    series: Vec<Prepared>,
+    times: Option<TimeRange>,
+}
+
+/// A series with late samples.
+#[derive(Debug)]
+struct Prepared {
+    series: Arc<Series>,
+    /// The last chunk that belongs to the source.
+    last: HeadChunkRef,
+}
+
+impl<'a> OutOfOrderSource<'a> {
+    /// Writes all open chunks of late points to `chunks_head/`, and notes the chunks of each series.
+    ///
+    /// # Errors
+    /// [`HeadChunksError`] where a chunk could not be written: its points are in memory and in the WBL, of which nothing may be removed then.
+    pub fn prepare(head: &'a Head) -> Result<Self, HeadChunksError> {
+        let mut source = Self { head, series: Vec::new(), times: None };
+        for series in head.series.shards().flatten() {
+            let mut state = series.state.lock();
+            let Some(late) = &mut state.late else { continue };
+            if !late.open.is_empty() {
+                head.write_late(series.reference, late)?;
+            }
+            let (Some(last), Some(times)) = (late.mapped.last().map(|last| last.at()), late.times()) else { continue };
+            let all = source.times.unwrap_or(times);
+            source.times = Some(TimeRange::new(all.mint.min(times.mint), all.maxt.max(times.maxt)));
+            drop(state);
+            source.series.push(Prepared { series, last });
+        }
+        source.series.sort_unstable_by(|a, b| a.series.labels.cmp(&b.series.labels));
+        Ok(source)
+    }
+
+    /// From the oldest to the newest late sample; `None` where there is none.
+    #[must_use]
+    pub fn times(&self) -> Option<TimeRange> {
+        self.times
+    }
+
+    /// How many series it has.
+    #[must_use]
+    pub fn series_count(&self) -> usize {
+        self.series.len()
+    }
+
+    /// Forgets the chunks that it has, and gives how many they were.
+    pub(in crate::tsdb::head) fn forget_chunks(&self) -> u64 {
+        let mut chunks = 0;
+        for Prepared { series, last } in &self.series {
+            let mut state = series.state.lock();
+            if let Some(late) = &mut state.late {
+                chunks += late.mapped.drop_up_to(*last) as u64;
+                if late.is_empty() {
+                    state.late = None;
+                }
+            }
+        }
+        chunks
+    }
+}
+
+impl BlockSource for OutOfOrderSource<'_> {
+    fn select(&self, matchers: &[Matcher], range: TimeRange) -> Result<ChunkSeriesSet<'_>, QueryError> {
+        let (matchers, head) = (matchers.to_vec(), self.head);
+        Ok(Box::new(self.series.iter().filter_map(move |Prepared { series, last }| {
+            let matches = |matcher: &Matcher| matcher.matches(series.labels.get(matcher.name()).unwrap_or_default());
+            let is_selected = !matchers.is_empty() && matchers.iter().all(matches);
+            is_selected.then(|| head.chunks_of(series, range, Wanted::LateUpTo(*last)).transpose()).flatten()
+        })))
+    }
+}

@@ -1,0 +1,60 @@
+//! What a series has of late points: an open chunk, and chunks that are in `chunks_head/`.
+//!
+//! Only series that have some carry it. Guarded by the mutex of the series.
+
+use crate::model::time::TimeRange;
+use crate::model::value::Point;
+use crate::tsdb::chunk::mapped_chunk::MappedChunk;
+use crate::tsdb::head::ooo::chunk::OutOfOrderChunk;
+use crate::tsdb::head::ooo::mapped::OutOfOrderChunks;
+
+/// The late points of a series.
+#[derive(Debug)]
+pub struct OutOfOrder {
+    /// Those that came last.
+    pub open: OutOfOrderChunk,
+    /// The chunks that were full.
+    pub mapped: OutOfOrderChunks,
+    /// No point is newer than this, ms: asked at every sample in order.
+    newest: i64,
+}
+
+impl Default for OutOfOrder {
+    fn default() -> Self {
+        Self { open: OutOfOrderChunk::default(), mapped: OutOfOrderChunks::default(), newest: i64::MIN }
+    }
+}
+
+impl OutOfOrder {
+    /// Puts a point into the open chunk; `false`, and nothing done, where one of its time is there.
+    pub fn insert(&mut self, point: Point) -> bool {
+        self.newest = self.newest.max(point.t);
+        self.open.insert(point)
+    }
+
+    /// Adds a chunk that was found in `chunks_head/`.
+    pub fn attach(&mut self, chunk: MappedChunk) {
+        self.newest = self.newest.max(chunk.maxt());
+        self.mapped.add(chunk);
+    }
+
+    /// Whether there may be a point at `t` ms or later.
+    #[must_use]
+    pub fn reaches(&self, t: i64) -> bool {
+        t <= self.newest
+    }
+
+    /// From its oldest to its newest point.
+    #[must_use]
+    pub fn times(&self) -> Option<TimeRange> {
+        let min = self.mapped.iter().map(MappedChunk::mint).chain(self.open.min_time()).min()?;
+        let max = self.mapped.iter().map(MappedChunk::maxt).chain(self.open.max_time()).max()?;
+        Some(TimeRange::new(min, max))
+    }
+
+    /// Whether there is no point.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.open.is_empty() && self.mapped.is_empty()
+    }
+}

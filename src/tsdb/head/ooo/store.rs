@@ -1,0 +1,95 @@
+//! Writing open chunks of late points to `chunks_head/`, and finding what is stored at a time.
+//!
+//! Both under the mutex of the series; the mutex of the chunk files is taken within, for the write.
+
+use crate::model::refs::{HeadChunkRef, SeriesRef};
+use crate::model::time::TimeRange;
+use crate::model::value::{Point, Value};
+use crate::tsdb::chunk::Encoding;
+use crate::tsdb::chunk::any_chunk::AnyIter;
+use crate::tsdb::chunk::head_chunks::error::HeadChunksError;
+use crate::tsdb::chunk::head_chunks::format::NewChunk;
+use crate::tsdb::chunk::mapped_chunk::MappedChunk;
+use crate::tsdb::head::Head;
+use crate::tsdb::head::ooo::encode::encode;
+use crate::tsdb::head::ooo::state::OutOfOrder;
+use std::sync::atomic::Ordering;
+
+impl Head {
+    /// Writes the open chunk of late points, and gives where its chunks are. It is empty then.
+    ///
+    /// # Errors
+    /// [`HeadChunksError`]: the points stay where they are, and the failure is counted.
+    pub(in crate::tsdb::head) fn write_late(
+        &self,
+        series: SeriesRef,
+        late: &mut OutOfOrder,
+    ) -> Result<Vec<HeadChunkRef>, HeadChunksError> {
+        let chunks = encode(late.open.points(), self.chunk_rules().encodings);
+        let new: Vec<NewChunk<'_>> = chunks.iter().map(|chunk| chunk.as_new(series)).collect();
+        let places = self.mapping.files().write(&new).inspect_err(|error| self.note_failure(error))?;
+        for (chunk, at) in chunks.iter().zip(&places) {
+            late.mapped.push(MappedChunk::new(*at, chunk.mint, chunk.maxt, chunk.samples, chunk.encoding));
+        }
+        late.open.clear();
+        self.stats.late_chunks_written.fetch_add(places.len() as u64, Ordering::Relaxed);
+        self.stats.chunks_created.fetch_add(places.len() as u64, Ordering::Relaxed);
+        self.stats.chunks_mapped.fetch_add(places.len() as u64, Ordering::Relaxed);
+        Ok(places)
+    }
+
+    fn note_failure(&self, error: &HeadChunksError) {
+        let before = self.stats.chunk_write_failures.fetch_add(1, Ordering::Relaxed);
+        self.stats.chunk_writes_without_space.fetch_add(u64::from(error.is_no_space()), Ordering::Relaxed);
+        if before.is_multiple_of(1000) {
+            tracing::error!(%error, "can't write a chunk of late samples: it stays in memory");
+        }
+    }
+
+    /// The value that came late for `t` ms, of several the newest.
+    pub(in crate::tsdb::head) fn late_value(&self, late: &OutOfOrder, t: i64) -> Option<Value> {
+        if let Some(point) = late.open.at(t) {
+            return Some(point.value.clone());
+        }
+        let covering: Vec<&MappedChunk> = late.mapped.overlapping(TimeRange::new(t, t)).collect();
+        covering.into_iter().rev().find_map(|chunk| {
+            let data = self.mapping.read(chunk).ok()?;
+            value_at(chunk.encoding(), data.as_ref(), t)
+        })
+    }
+
+    /// Forgets the points of the open chunk that `stored`, one of its chunks, has as well.
+    pub(in crate::tsdb::head) fn forget_stored(&self, late: &mut OutOfOrder, stored: &MappedChunk) {
+        let Ok(data) = self.mapping.read(stored) else { return };
+        let (mint, maxt) = (stored.mint(), stored.maxt());
+        if late.open.min_time().is_none_or(|min| min > maxt) || late.open.max_time().is_none_or(|max| max < mint) {
+            return;
+        }
+        let stored = points(stored.encoding(), data.as_ref());
+        late.open.forget(|point| {
+            let found = stored.binary_search_by_key(&point.t, |stored| stored.t).ok();
+            found.is_some_and(|at| stored[at].value.is_same(&point.value))
+        });
+    }
+
+    /// Forgets the points of the open chunk that any chunk in `chunks_head/` has as well.
+    pub(in crate::tsdb::head) fn forget_all_stored(&self, late: &mut OutOfOrder) {
+        let Some(times) = late.open.min_time().zip(late.open.max_time()) else { return };
+        let overlapping: Vec<MappedChunk> =
+            late.mapped.overlapping(TimeRange::new(times.0, times.1)).copied().collect();
+        for chunk in &overlapping {
+            self.forget_stored(late, chunk);
+        }
+    }
+}
+
+/// The value at `t` in a chunk.
+pub(in crate::tsdb::head) fn value_at(encoding: Encoding, chunk: &[u8], t: i64) -> Option<Value> {
+    let points = AnyIter::new(encoding, chunk).map_while(Result::ok);
+    points.take_while(|point| point.t <= t).find(|point| point.t == t).map(|point| point.value)
+}
+
+/// The points of a chunk, up to where it is damaged.
+fn points(encoding: Encoding, chunk: &[u8]) -> Vec<Point> {
+    AnyIter::new(encoding, chunk).map_while(Result::ok).collect()
+}

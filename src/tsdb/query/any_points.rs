@@ -1,0 +1,242 @@
+//! Points of every kind for tests: made up, as chunks, and compared.
+
+use crate::model::histogram::{CUSTOM_BUCKETS_SCHEMA, CounterResetHint, FloatHistogram, Histogram, Span};
+use crate::model::sample::STALE_NAN_BITS;
+use crate::model::value::{Point, Value};
+use crate::tsdb::chunk::any_chunk::{AnyChunk, AnyIter, ChunkEncodings, HistogramStarts};
+use crate::tsdb::chunk::float_chunk::FloatEncoding;
+use crate::tsdb::chunk::histogram::append::Appended;
+use crate::tsdb::query::source::{Chunk, ChunkData};
+use proptest::prelude::{Just, Strategy, any, prop_oneof};
+use std::collections::BTreeMap;
+
+/// What Prometheus writes without any flag.
+pub(crate) const PLAIN: ChunkEncodings =
+    ChunkEncodings { floats: FloatEncoding::Xor, histogram_starts: HistogramStarts::Dropped };
+/// With a place for start times.
+pub(crate) const WITH_STARTS: ChunkEncodings =
+    ChunkEncodings { floats: FloatEncoding::Xor2, histogram_starts: HistogramStarts::Kept };
+
+/// These points, which rise, as chunks of at most `most`.
+pub(crate) fn chunks(points: &[Point], encodings: ChunkEncodings, most: u16) -> Vec<Chunk> {
+    let mut chunks: Vec<(i64, AnyChunk)> = Vec::new();
+    for point in points {
+        if let Some((_, open)) = chunks.last_mut()
+            && open.num_samples() < most
+            && !matches!(open.append(point), Appended::NotTaken)
+        {
+            continue;
+        }
+        let before = chunks.last().map(|(_, chunk)| chunk);
+        let chunk = AnyChunk::begin(encodings, point, before);
+        chunks.push((point.t, chunk));
+    }
+    let chunk = |(mint, chunk): (i64, AnyChunk)| {
+        let (maxt, encoding) = (chunk.last_t().unwrap(), chunk.encoding());
+        Chunk { mint, maxt, encoding, data: ChunkData::new(chunk.into_bytes()), deleted: None }
+    };
+    chunks.into_iter().map(chunk).collect()
+}
+
+/// The points of a chunk.
+pub(crate) fn decoded(chunk: &Chunk) -> Vec<Point> {
+    AnyIter::new(chunk.encoding, chunk.data.bytes()).map(|point| point.unwrap()).collect()
+}
+
+/// Asserts that these are the same points, whatever is said of counter resets.
+#[track_caller]
+pub(crate) fn assert_same(found: &[Point], expected: &[Point]) {
+    let is_same = |a: &Point, b: &Point| (a.start, a.t) == (b.start, b.t) && a.value.is_same(&b.value);
+    let equal = found.iter().zip(expected).take_while(|(a, b)| is_same(a, b)).count();
+    let lengths = (found.len(), expected.len());
+    assert!(
+        lengths == (equal, equal),
+        "point {equal} of {lengths:?}: {:?} is not {:?}",
+        found.get(equal),
+        expected.get(equal)
+    );
+}
+
+/// An integer histogram with these buckets.
+pub(crate) fn histogram(schema: i32, positive: &BTreeMap<i32, u64>, negative: &BTreeMap<i32, u64>) -> Histogram {
+    let zero_count = 1 + positive.values().sum::<u64>() / 4;
+    let custom_values = if schema == CUSTOM_BUCKETS_SCHEMA { vec![0.5, 1.0, 2.5, 5.0, 10.0] } else { Vec::new() };
+    let is_custom = !custom_values.is_empty();
+    let (positive_spans, positive_buckets) = (spans(positive), deltas(positive));
+    let (negative_spans, negative_buckets) =
+        if is_custom { Default::default() } else { (spans(negative), deltas(negative)) };
+    let negative_count = if is_custom { 0 } else { negative.values().sum::<u64>() };
+    let zero_count = if is_custom { 0 } else { zero_count };
+    Histogram {
+        schema,
+        zero_threshold: if is_custom { 0.0 } else { 0.001 },
+        zero_count,
+        count: zero_count + negative_count + positive.values().sum::<u64>(),
+        sum: positive.iter().map(|(index, count)| f64::from(*index) * *count as f64 * 0.37).sum(),
+        positive_spans,
+        positive_buckets,
+        negative_spans,
+        negative_buckets,
+        custom_values,
+        reset_hint: CounterResetHint::Unknown,
+    }
+}
+
+/// The same with counts that are no whole numbers.
+pub(crate) fn with_floats(histogram: &Histogram) -> FloatHistogram {
+    let counts = |deltas: &[i64]| {
+        let mut count = 0;
+        let absolute = deltas.iter().map(|delta| {
+            count += delta;
+            count as f64 * 1.25
+        });
+        absolute.collect()
+    };
+    FloatHistogram {
+        reset_hint: histogram.reset_hint,
+        schema: histogram.schema,
+        zero_threshold: histogram.zero_threshold,
+        zero_count: histogram.zero_count as f64 * 1.25,
+        count: histogram.count as f64 * 1.25,
+        sum: histogram.sum,
+        positive_spans: histogram.positive_spans.clone(),
+        negative_spans: histogram.negative_spans.clone(),
+        positive_buckets: counts(&histogram.positive_buckets),
+        negative_buckets: counts(&histogram.negative_buckets),
+        custom_values: histogram.custom_values.clone(),
+    }
+}
+
+fn spans(buckets: &BTreeMap<i32, u64>) -> Vec<Span> {
+    let mut spans: Vec<Span> = Vec::new();
+    let mut next = 0;
+    for &index in buckets.keys() {
+        match spans.last_mut() {
+            Some(span) if index == next => span.length += 1,
+            _ => spans.push(Span { offset: index - next, length: 1 }),
+        }
+        next = index + 1;
+    }
+    spans
+}
+
+fn deltas(buckets: &BTreeMap<i32, u64>) -> Vec<i64> {
+    let before = std::iter::once(0).chain(buckets.values().copied());
+    buckets.values().zip(before).map(|(count, before)| *count as i64 - before as i64).collect()
+}
+
+/// What a part of a series is made of.
+#[derive(Clone, Copy, Debug)]
+enum Kind {
+    Float,
+    Counter { schema: i32, is_float: bool },
+    Gauge { schema: i32, is_float: bool },
+}
+
+/// A part of a series.
+#[derive(Clone, Debug)]
+struct Part {
+    kind: Kind,
+    has_starts: bool,
+    seed: u64,
+    steps: Vec<i64>,
+}
+
+fn any_part() -> impl Strategy<Value = Part> {
+    let schema = || prop_oneof![Just(0), Just(3), Just(8), Just(-4), Just(CUSTOM_BUCKETS_SCHEMA)];
+    let kind = prop_oneof![
+        2 => Just(Kind::Float),
+        3 => (schema(), any::<bool>()).prop_map(|(schema, is_float)| Kind::Counter { schema, is_float }),
+        1 => (schema(), any::<bool>()).prop_map(|(schema, is_float)| Kind::Gauge { schema, is_float }),
+    ];
+    let step = prop_oneof![3 => Just(1i64), 2 => 2i64..6, 1 => 6i64..30];
+    (kind, proptest::bool::weighted(0.2), any::<u64>(), proptest::collection::vec(step, 1..60))
+        .prop_map(|(kind, has_starts, seed, steps)| Part { kind, has_starts, seed, steps })
+}
+
+/// Points of a series whose kind of value changes, which rise: counters with resets and new buckets, gauges, custom buckets, stale
+/// markers, start times.
+pub(crate) fn any_points() -> impl Strategy<Value = Vec<Point>> {
+    (proptest::collection::vec(any_part(), 0..5), 0i64..200).prop_map(|(parts, mut t)| {
+        let mut points = Vec::new();
+        for part in parts {
+            let mut numbers = Numbers(part.seed | 1);
+            let mut buckets = BTreeMap::from([(1, 2u64)]);
+            for step in &part.steps {
+                t += step;
+                let start = if part.has_starts { t - 50 - (numbers.below(2) as i64) } else { 0 };
+                points.push(Point { start, t, value: value(part.kind, &mut buckets, &mut numbers) });
+            }
+        }
+        points
+    })
+}
+
+/// Points of every kind, one kind after the other, the same for the same seed; none is a stale marker or has a start.
+pub(crate) fn some_points(seed: u64) -> Vec<Point> {
+    let kinds = [
+        Kind::Float,
+        Kind::Counter { schema: 3, is_float: false },
+        Kind::Counter { schema: CUSTOM_BUCKETS_SCHEMA, is_float: false },
+        Kind::Counter { schema: 0, is_float: true },
+        Kind::Gauge { schema: 8, is_float: false },
+        Kind::Gauge { schema: CUSTOM_BUCKETS_SCHEMA, is_float: true },
+        Kind::Float,
+    ];
+    let mut numbers = Numbers(seed | 1);
+    let mut points = Vec::new();
+    for kind in kinds {
+        let mut buckets = BTreeMap::from([(1, 2u64)]);
+        for _ in 0..6 {
+            let value =
+                std::iter::repeat_with(|| value(kind, &mut buckets, &mut numbers)).find(|value| !value.is_stale());
+            let t = 1_000_000 + 15_000 * points.len() as i64;
+            points.extend(value.map(|value| Point::new(t, value)));
+        }
+    }
+    points
+}
+
+fn value(kind: Kind, buckets: &mut BTreeMap<i32, u64>, numbers: &mut Numbers) -> Value {
+    let is_stale = numbers.below(25) == 0;
+    let (schema, is_float, is_gauge) = match kind {
+        Kind::Float if is_stale => return Value::Float(f64::from_bits(STALE_NAN_BITS)),
+        Kind::Float => return Value::Float(numbers.below(1000) as f64 * 0.5),
+        Kind::Counter { schema, is_float } => (schema, is_float, false),
+        Kind::Gauge { schema, is_float } => (schema, is_float, true),
+    };
+    let is_reset = numbers.below(20) == 0;
+    let most = if schema == CUSTOM_BUCKETS_SCHEMA { 6 } else { 40 };
+    if is_gauge || is_reset {
+        buckets.clear();
+    }
+    for _ in 0..=numbers.below(3) {
+        *buckets.entry(numbers.below(most) as i32).or_default() += 1 + numbers.below(100);
+    }
+    let negative = buckets.iter().filter(|(index, _)| *index % 5 == 0).map(|(index, count)| (*index, *count)).collect();
+    let mut histogram = if is_stale {
+        Histogram { sum: f64::from_bits(STALE_NAN_BITS), ..Histogram::default() }
+    } else {
+        histogram(schema, buckets, &negative)
+    };
+    if is_gauge && !is_stale {
+        histogram.reset_hint = CounterResetHint::Gauge;
+    }
+    if is_float {
+        Value::FloatHistogram(Box::new(with_floats(&histogram)))
+    } else {
+        Value::Histogram(Box::new(histogram))
+    }
+}
+
+/// Numbers that look like chance.
+struct Numbers(u64);
+
+impl Numbers {
+    fn below(&mut self, end: u64) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 >> 8) % end
+    }
+}
