@@ -260,9 +260,9 @@ fn exemplars_are_stored_repeated_and_refused_as_the_contract_says() {
     bench.accepted(&with_exemplars, "the same exemplars");
     bench.accepted(&request(vec![exemplars("h", vec![exemplar(BEGIN + 9, "4")])]), "exemplars alone");
     bench.refused(
-        "an older exemplar",
+        "an exemplar older than the window",
         vec![
-            exemplars("a", vec![exemplar(BEGIN - 1, "0"), exemplar(BEGIN + 2, "5")]),
+            exemplars("a", vec![exemplar(BEGIN - 3 * HOUR, "0"), exemplar(BEGIN + 2, "5")]),
             floats("a", &[(BEGIN + 2, 2.0)]),
         ],
         &["1 out of order (exemplars)", "__name__=\"a\""],

@@ -267,7 +267,7 @@ fn a_stale_marker_ends_a_histogram_series_as_a_histogram() {
 fn exemplars_are_stored_wherever_in_the_request_they_stand_and_repeats_are_fine() {
     let bench = bench();
     let request = || {
-        let empty = pb::Exemplar { labels: Vec::new(), value: -0.0, timestamp: NOW };
+        let empty = pb::Exemplar { labels: Vec::new(), value: 0.75, timestamp: NOW };
         vec![
             exemplars("a", vec![exemplar(NOW, "1"), exemplar(NOW + 1, "2")]),
             sample("a", NOW, 1.0),
@@ -287,7 +287,7 @@ fn exemplars_are_stored_wherever_in_the_request_they_stand_and_repeats_are_fine(
         labels: trace.map(|id| [("trace_id", id)].into_iter().collect::<LabelsBuilder<'_>>().build().unwrap()),
     };
     assert_eq!(found["{__name__=\"a\"}"], [of(NOW, 0.5, Some("1")), of(NOW + 1, 0.5, Some("2"))]);
-    assert_eq!(found["{__name__=\"h\"}"], [of(NOW, -0.0, None), of(NOW + 5, 0.5, Some("3"))]);
+    assert_eq!(found["{__name__=\"h\"}"], [of(NOW, 0.75, None), of(NOW + 5, 0.5, Some("3"))]);
 }
 
 #[test]
