@@ -22,8 +22,8 @@ use narthex::tsdb::chunk::histogram::append::Appended;
 use narthex::tsdb::query::source::BlockSource;
 use support::{dir, golden};
 
-/// The cases with histograms, and how many chunks of each encoding, by its number, their blocks and heads have.
-const CASES: [&str; 10] = [
+/// The cases with blocks or head chunks that hold histograms.
+const CASES: [&str; 12] = [
     "all-types-killed",
     "blocks-killed-after-compaction",
     "deletes",
@@ -34,6 +34,8 @@ const CASES: [&str; 10] = [
     "snapshot-admin",
     "snapshot-on-shutdown",
     "start-timestamps",
+    "xor2",
+    "xor2-switched",
 ];
 
 /// A chunk as it was found.

@@ -152,7 +152,9 @@ fn check(case: &str) -> (usize, usize) {
     let every = Matcher::new(MatchKind::Equal, "no_such_label", "").expect("it is a matcher");
     let middle = i64::midpoint(whole.meta().min_time, whole.meta().max_time);
     let hole = TimeRange::new(middle - 1_234_567, middle - 123_456);
-    blocks.iter().for_each(|block| drop(block.delete(std::slice::from_ref(&every), hole).expect("it can be deleted")));
+    for block in &blocks {
+        block.delete(std::slice::from_ref(&every), hole).expect("it can be deleted");
+    }
     let rest = merged(&data, &blocks, 2);
     rest.verify().unwrap_or_else(|error| panic!("{case}, in part: {error}"));
     let rest = held(&[rest]);

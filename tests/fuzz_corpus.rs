@@ -16,13 +16,14 @@ struct Target {
     check: fn(&[u8]),
 }
 
-const TARGETS: [Target; 10] = [
+const TARGETS: [Target; 11] = [
     Target { name: "block_index", check: checks::block_index::check },
     Target { name: "write_request", check: checks::write_request::check },
     Target { name: "wal_reader", check: checks::wal_reader::check },
     Target { name: "wal_record", check: checks::wal_record::check },
     Target { name: "xor_chunk", check: checks::xor_chunk::check },
     Target { name: "xor2_chunk", check: checks::xor2_chunk::check },
+    Target { name: "histogram_chunk", check: checks::histogram_chunk::check },
     Target { name: "head_chunks", check: checks::head_chunks::check },
     Target { name: "matcher", check: checks::matcher::check },
     Target { name: "tombstones", check: checks::tombstones::check },

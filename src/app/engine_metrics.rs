@@ -5,6 +5,7 @@
 
 use crate::app::db_metrics;
 use crate::app::exemplar_metrics;
+use crate::app::late_metrics;
 use crate::metrics::registry::{Counter, Registry};
 use crate::tsdb::db::open::OpenReport;
 use crate::tsdb::db::{Db, DbHealth};
@@ -23,6 +24,7 @@ pub(crate) struct ReplayMetrics {
     duration_ms: Arc<AtomicU64>,
     corruptions: Counter,
     unknown_refs: Counter,
+    late_unknown_refs: Counter,
 }
 
 impl ReplayMetrics {
@@ -30,7 +32,8 @@ impl ReplayMetrics {
     pub(crate) fn observe(&self, report: &OpenReport) {
         let millis = u64::try_from(report.took.as_millis()).unwrap_or(u64::MAX);
         self.duration_ms.store(millis, Ordering::Relaxed);
-        self.corruptions.inc_by(u64::from(report.repaired.is_some()));
+        self.corruptions.inc_by(u64::from(report.repaired.is_some()) + u64::from(report.late.repaired.is_some()));
+        late_metrics::observe(&self.late_unknown_refs, &report.late);
         self.unknown_refs.inc_by(report.replay.unknown_refs + report.replay.metadata_unknown);
     }
 }
@@ -59,6 +62,7 @@ pub(crate) fn register(registry: &mut Registry, db: &Arc<Db>) -> ReplayMetrics {
     );
     ReplayMetrics {
         duration_ms,
+        late_unknown_refs: late_metrics::register(registry, db),
         corruptions: registry.counter("prometheus_tsdb_wal_corruptions_total", "Total number of WAL corruptions."),
         unknown_refs: registry.counter(
             "prometheus_tsdb_wal_replay_unknown_refs_total",

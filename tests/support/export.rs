@@ -1,16 +1,22 @@
-//! narthex's `/api/v1/export` with `values=bits`: samples as JSON lines, every value as its 64 bits.
+//! narthex's `/api/v1/export` with `values=bits`: values of every kind as JSON lines, every number exact.
 
 use serde_json::Value;
 
 use super::http::Http;
+use super::points::{PlainHistogram, PointValue, Points};
 use super::samples::{LabelSet, Samples};
 
-/// Everything that has a metric name.
+/// All floats of everything that has a metric name.
 pub(crate) fn export_all(http: &Http) -> Samples {
+    export_points(http).floats()
+}
+
+/// Everything that has a metric name.
+pub(crate) fn export_points(http: &Http) -> Points {
     // {__name__=~".+"}
     let answer = http.get("/api/v1/export?values=bits&match[]=%7B__name__%3D~%22.%2B%22%7D");
     assert_eq!(answer.status, 200, "{}", answer.text());
-    let mut samples = Samples::new();
+    let mut points = Points::new();
     for line in answer.text().lines() {
         let line: Value = serde_json::from_str(line).expect("a line is JSON");
         let metric = line["metric"].as_object().expect("a metric is an object");
@@ -19,13 +25,23 @@ pub(crate) fn export_all(http: &Http) -> Samples {
             .map(|(name, value)| (name.clone(), value.as_str().expect("a label's value").to_owned()))
             .collect();
         labels.sort();
-        let list = |name: &str| line[name].as_array().unwrap_or_else(|| panic!("no {name} in {line}"));
-        let (times, values) = (list("timestamps"), list("values"));
-        assert_eq!(times.len(), values.len(), "as many times as values");
-        for (t, value) in times.iter().zip(values) {
+        for (t, value) in timed(&line, "values", "timestamps") {
             let bits = u64::from_str_radix(value.as_str().expect("bits are text"), 16).expect("bits are hexadecimal");
-            samples.add(&labels, t.as_i64().expect("a time is a number"), bits);
+            points.add(&labels, t, PointValue::Float(bits));
+        }
+        if line.get("histograms").is_some() {
+            for (t, value) in timed(&line, "histograms", "histogram_timestamps") {
+                points.add(&labels, t, PointValue::Histogram(Box::new(PlainHistogram::from_golden(value))));
+            }
         }
     }
-    samples
+    points
+}
+
+/// The values of a list, each with its time.
+fn timed<'a>(line: &'a Value, values: &str, times: &str) -> impl Iterator<Item = (i64, &'a Value)> {
+    let list = |name: &str| line[name].as_array().unwrap_or_else(|| panic!("no {name} in {line}"));
+    let (times, values) = (list(times), list(values));
+    assert_eq!(times.len(), values.len(), "as many times as values");
+    times.iter().map(|t| t.as_i64().expect("a time is a number")).zip(values)
 }

@@ -73,6 +73,17 @@ pub(crate) fn expected_starts(case: &str) -> Samples {
     starts
 }
 
+/// The same of values of every kind.
+pub(crate) fn expected_starts_of_every_kind(case: &str) -> Samples {
+    let mut starts = Samples::new();
+    each(case, |labels, t, value| {
+        if let Some(start) = value.get("st") {
+            starts.add(labels, t, start.as_i64().expect("a start time is a number") as u64);
+        }
+    });
+    starts
+}
+
 /// Shows every float sample with its labels and its time.
 fn each_float(case: &str, mut show: impl FnMut(&LabelSet, i64, &Value)) {
     each(case, |labels, t, value| {

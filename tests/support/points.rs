@@ -143,7 +143,7 @@ impl PlainHistogram {
     }
 
     /// A stale marker says nothing but that.
-    fn normal(self) -> PlainHistogram {
+    pub(crate) fn normal(self) -> PlainHistogram {
         if self.sum == STALE {
             PlainHistogram { float: self.float, sum: STALE, ..PlainHistogram::default() }
         } else {

@@ -391,3 +391,44 @@ impl Iterator for AnyIter<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{AnyChunk, AnyIter, ChunkEncodings};
+    use crate::model::value::{Point, Value};
+    use crate::tsdb::chunk::Encoding;
+    use crate::tsdb::chunk::float_chunk::{FloatChunk, FloatEncoding};
+    use crate::tsdb::chunk::histogram::append::Appended;
+    use crate::tsdb::chunk::xor::ChunkError;
+
+    #[test]
+    fn an_open_chunk_is_as_small_as_one_of_floats() {
+        assert_eq!((size_of::<AnyChunk>(), size_of::<FloatChunk>()), (48, 48));
+    }
+
+    #[test]
+    fn floats_keep_their_start_where_the_encoding_has_a_place_for_it() {
+        for floats in [FloatEncoding::Xor, FloatEncoding::Xor2] {
+            let encodings = ChunkEncodings { floats, ..ChunkEncodings::default() };
+            let point = |t| Point { start: t - 5, t, value: Value::Float(t as f64) };
+            let mut chunk = AnyChunk::begin(encodings, &point(10), None);
+            assert_eq!([chunk.append(&point(20)), chunk.append(&point(30))], [Appended::Done; 2]);
+            assert_eq!((chunk.encoding(), chunk.num_samples(), chunk.last_t()), (floats.into(), 3, Some(30)));
+            let start = if floats == FloatEncoding::Xor { 0 } else { 25 };
+            assert_eq!(chunk.last_point().map(|last| last.start), Some(start));
+            let read: Vec<Point> = AnyIter::new(floats.into(), chunk.bytes()).map(Result::unwrap).collect();
+            assert_eq!(read.iter().map(|point| point.t).collect::<Vec<_>>(), [10, 20, 30]);
+            assert_eq!(read[2].start, start);
+            assert_eq!(AnyChunk::resume(floats.into(), chunk.bytes()).unwrap().bytes(), chunk.bytes());
+            assert_eq!(&*chunk.clone().into_bytes(), chunk.bytes());
+        }
+    }
+
+    #[test]
+    fn a_chunk_without_samples_is_not_continued() {
+        for encoding in (1..=6).filter_map(Encoding::from_byte) {
+            assert_eq!(AnyIter::new(encoding, &[0, 0, 0]).count(), 0);
+            assert_eq!(AnyChunk::resume(encoding, &[0, 0, 0]).err(), Some(ChunkError::Truncated { sample: 0 }));
+        }
+    }
+}

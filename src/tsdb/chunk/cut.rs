@@ -179,7 +179,11 @@ fn even_end(mint: i64, maxt: i64, end: i64, parts: f64) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::{ChunkWindow, CutPolicy, range_end};
+    use crate::model::histogram::{CounterResetHint, Histogram, Span};
+    use crate::model::value::{Point, Value};
+    use crate::tsdb::chunk::any_chunk::{AnyChunk, ChunkEncodings};
     use crate::tsdb::chunk::float_chunk::{FloatChunk, FloatEncoding};
+    use crate::tsdb::chunk::histogram::append::Appended;
     use proptest::prelude::{Just, Strategy, prop_assert, prop_assert_eq, prop_oneof, proptest};
 
     const POLICY: CutPolicy = CutPolicy { chunk_range_ms: 7_200_000, samples_per_chunk: 120 };
@@ -262,6 +266,59 @@ mod tests {
         assert!(chunk.num_bytes() <= 1005);
         chunk.append(noise[lengths[0] - 1].0, noise[lengths[0] - 1].1);
         assert!((1006..=1024).contains(&chunk.num_bytes()));
+    }
+
+    /// A histogram with `buckets` buckets, each of which has a count that `seed` makes hard to tell.
+    fn histogram(t: i64, buckets: u32, seed: u64) -> Point {
+        let number = |i: u32| (u64::from(i) + 1).wrapping_mul(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15)) >> 44;
+        let value = Histogram {
+            reset_hint: CounterResetHint::Gauge,
+            positive_spans: vec![Span { offset: 0, length: buckets }],
+            positive_buckets: (0..buckets).map(|i| number(i) as i64).collect(),
+            ..Histogram::default()
+        };
+        Point::new(t, Value::Histogram(Box::new(value)))
+    }
+
+    /// How many samples each chunk has into which these fall, and its bytes.
+    fn histogram_chunks(points: impl IntoIterator<Item = Point>) -> Vec<(u16, usize)> {
+        let mut chunks = Vec::new();
+        let mut open: Option<(AnyChunk, ChunkWindow, i64)> = None;
+        for point in points {
+            let cut = open.as_mut().is_none_or(|(chunk, window, mint)| window.must_cut(&POLICY, chunk, *mint, point.t));
+            if cut {
+                chunks.extend(open.take().map(|(chunk, ..)| (chunk.num_samples(), chunk.num_bytes())));
+                let chunk = AnyChunk::begin(ChunkEncodings::default(), &point, None);
+                open = Some((chunk, ChunkWindow::starting_at(&POLICY, point.t), point.t));
+            } else if let Some((chunk, ..)) = &mut open {
+                assert_eq!(chunk.append(&point), Appended::Done);
+            }
+        }
+        chunks.extend(open.map(|(chunk, ..)| (chunk.num_samples(), chunk.num_bytes())));
+        chunks
+    }
+
+    #[test]
+    fn histograms_of_one_size_fill_chunks_of_about_1024_bytes_evenly() {
+        let chunks = histogram_chunks((0..960).map(|i| histogram(i * 15_000, 8, 1 + i as u64)));
+        assert!(chunks.len() > 10);
+        let whole = &chunks[..chunks.len() - 1];
+        assert!(whole.iter().all(|(_, bytes)| (800..1100).contains(bytes)), "{chunks:?}");
+        assert!(whole.iter().all(|(samples, _)| samples.abs_diff(whole[0].0) <= 5), "{chunks:?}");
+    }
+
+    #[test]
+    fn a_chunk_of_large_histograms_has_ten_of_them_unless_the_range_ends() {
+        let chunks = histogram_chunks((0..35).map(|i| histogram(i * 15_000, 400, 1 + i as u64)));
+        assert_eq!(chunks.iter().map(|(samples, _)| *samples).collect::<Vec<_>>(), [10, 10, 10, 5]);
+        let late = histogram_chunks((0..14).map(|i| histogram(7_200_000 - 45_000 + i * 15_000, 400, 1 + i as u64)));
+        assert_eq!(late.iter().map(|(samples, _)| *samples).collect::<Vec<_>>(), [3, 10, 1]);
+    }
+
+    #[test]
+    fn a_chunk_of_histograms_that_get_larger_ends_at_2048_bytes() {
+        let chunks = histogram_chunks((0..400).map(|i| histogram(i * 15_000, 60, if i < 100 { 0 } else { i as u64 })));
+        assert!(chunks[0].0 > 100 && (2048..2400).contains(&chunks[0].1), "{chunks:?}");
     }
 
     #[test]

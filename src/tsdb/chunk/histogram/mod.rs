@@ -51,3 +51,6 @@ pub mod number;
 mod spans;
 mod starts;
 pub mod value;
+
+#[cfg(test)]
+mod tests;

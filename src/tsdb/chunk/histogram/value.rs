@@ -22,7 +22,8 @@ pub trait ChunkValue: Default + Sized {
     /// A look at it.
     fn view(&self) -> View<'_, Plain<Self>>;
 
-    /// The histogram with this layout and these numbers.
+    /// The histogram with this layout and these numbers. What has a higher resolution than is stored, as a later Prometheus may write it, gets the highest
+    /// that is.
     fn build(layout: &Layout, numbers: &Numbers<Self::Number>, reset_hint: CounterResetHint) -> Self;
 
     /// It as a value of a series.
@@ -177,7 +178,7 @@ impl ChunkValue for Histogram {
         if numbers.is_stale() {
             return Self { sum: numbers.sum.plain(), ..Self::default() };
         }
-        Self {
+        let mut histogram = Self {
             reset_hint,
             schema: layout.schema,
             zero_threshold: layout.zero_threshold,
@@ -189,7 +190,10 @@ impl ChunkValue for Histogram {
             positive_buckets: plain(numbers.positive(layout)),
             negative_buckets: plain(numbers.negative(layout)),
             custom_values: layout.custom_values.clone(),
-        }
+        };
+        // Where the spans are those of no histogram it stays as it is.
+        let _ = histogram.limit_resolution();
+        histogram
     }
 
     fn boxed(self) -> Value {
@@ -227,7 +231,7 @@ impl ChunkValue for FloatHistogram {
         if numbers.is_stale() {
             return Self { sum: numbers.sum.plain(), ..Self::default() };
         }
-        Self {
+        let mut histogram = Self {
             reset_hint,
             schema: layout.schema,
             zero_threshold: layout.zero_threshold,
@@ -239,7 +243,10 @@ impl ChunkValue for FloatHistogram {
             positive_buckets: plain(numbers.positive(layout)),
             negative_buckets: plain(numbers.negative(layout)),
             custom_values: layout.custom_values.clone(),
-        }
+        };
+        // Where the spans are those of no histogram it stays as it is.
+        let _ = histogram.limit_resolution();
+        histogram
     }
 
     fn boxed(self) -> Value {

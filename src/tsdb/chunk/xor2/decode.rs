@@ -2,8 +2,9 @@
 //! first fault. The format stands in the module above.
 
 use crate::model::sample::{STALE_NAN_BITS, Sample};
+use crate::tsdb::chunk::varbit;
 use crate::tsdb::chunk::xor::{ChunkError, Window};
-use crate::tsdb::chunk::xor2::{FIRST_HAS_START, HEADER, LAST_START_CHANGE, START_CHANGE_WIDTHS};
+use crate::tsdb::chunk::xor2::{FIRST_HAS_START, HEADER, LAST_START_CHANGE};
 use crate::tsdb::encoding::bits::BitReader;
 
 /// The samples of an XOR2 chunk; the first error is the last item.
@@ -180,26 +181,9 @@ impl<'a> Xor2Iter<'a> {
         if first == 0 || self.read < first {
             return;
         }
-        let change = self.read_start_change();
+        let change = varbit::read_signed(&mut self.bits);
         self.start_distance = if self.read == first { change } else { self.start_distance.wrapping_add(change) };
         self.start = before.wrapping_sub(self.start_distance);
-    }
-
-    fn read_start_change(&mut self) -> i64 {
-        let ones = self.bits.peek().leading_ones().min(8);
-        if ones == 0 {
-            self.bits.skip(1);
-            return 0;
-        }
-        let Some(&width) = START_CHANGE_WIDTHS.get(ones as usize - 1) else {
-            self.bits.skip(8);
-            return self.bits.read(64) as i64;
-        };
-        self.bits.skip(ones + 1);
-        let raw = self.bits.read(width);
-        // The range is -(2^(n-1) - 1)..=2^(n-1), not that of two's complement.
-        let negative = raw > 1 << (width - 1);
-        raw.wrapping_sub(u64::from(negative) << width) as i64
     }
 
     fn read_zigzag(&mut self) -> Result<i64, ChunkError> {

@@ -1,9 +1,10 @@
 //! An XOR2 chunk that grows. The format stands in the module above.
 
 use crate::model::sample::{STALE_NAN_BITS, Sample};
+use crate::tsdb::chunk::varbit;
 use crate::tsdb::chunk::xor::{ChunkError, Window};
 use crate::tsdb::chunk::xor2::decode::Xor2Iter;
-use crate::tsdb::chunk::xor2::{FIRST_HAS_START, HEADER, LAST_START_CHANGE, START_CHANGE_WIDTHS};
+use crate::tsdb::chunk::xor2::{FIRST_HAS_START, HEADER, LAST_START_CHANGE};
 use crate::tsdb::encoding::bits::{BitSink, cut_off};
 
 /// An open XOR2 chunk: samples are appended to it, its bytes are at every moment a whole chunk.
@@ -250,29 +251,15 @@ impl Xor2Chunk {
     fn push_start(&mut self, start: i64) {
         let distance = self.t.wrapping_sub(start);
         if self.starts & LAST_START_CHANGE != 0 {
-            self.push_start_change(distance.wrapping_sub(self.start_distance));
+            let change = distance.wrapping_sub(self.start_distance);
+            varbit::push_signed(&mut self.sink(), change);
         } else if start != self.start || self.samples == u16::from(LAST_START_CHANGE) {
             self.starts |= self.samples as u8;
-            self.push_start_change(distance);
+            varbit::push_signed(&mut self.sink(), distance);
         } else {
             return;
         }
         self.start_distance = distance;
-    }
-
-    fn push_start_change(&mut self, change: i64) {
-        if change == 0 {
-            return self.sink().push_zeros(1);
-        }
-        for (ones, width) in (1..).zip(START_CHANGE_WIDTHS) {
-            let half = 1 << (width - 1);
-            if (1 - half..=half).contains(&change) {
-                let code = (1 << (ones + 1)) - 2;
-                return self.sink().push(code << width | change as u64 & ((1 << width) - 1), ones + 1 + width);
-            }
-        }
-        self.sink().push(0xff, 8);
-        self.sink().push(change as u64, 64);
     }
 }
 

@@ -28,15 +28,8 @@
 //! Start times: 0 where none is known. The high bit of the header's byte says whether the first sample has one; the low seven
 //! bits are the number `c` of the first sample whose start differs from that before it, and 0 while there is none. Sample 127
 //! counts as such in any case, since seven bits count no further. Sample `c` is followed by the time of the sample before it less its
-//! start, every sample after `c` by the change of that difference:
-//!
-//! ```text
-//! 0                  0                 111110   + 18 bits   -131071..=131072
-//! 10    + 3 bits     -3..=4            1111110  + 25 bits   -16777215..=16777216
-//! 110   + 6 bits     -31..=32          11111110 + 56 bits   -(2^55 - 1)..=2^55
-//! 1110  + 9 bits     -255..=256        11111111 + 64 bits   any other
-//! 11110 + 12 bits    -2047..=2048
-//! ```
+//! start, every sample after `c` by the change of that difference, both as signed numbers of
+//! [`crate::tsdb::chunk::varbit`].
 //!
 //! Times wrap as Go's integers do. [`encode`] writes, [`decode`] reads; neither holds a lock.
 
@@ -54,6 +47,3 @@ const FIRST_HAS_START: u8 = 0x80;
 
 /// The greatest number of a sample that fits beside [`FIRST_HAS_START`].
 const LAST_START_CHANGE: u8 = 0x7f;
-
-/// The forms of a change of start but the first and the last: how many bits follow as many ones as its place, from 1, and a zero.
-const START_CHANGE_WIDTHS: [u32; 7] = [3, 6, 9, 12, 18, 25, 56];

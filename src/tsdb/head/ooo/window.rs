@@ -12,7 +12,7 @@ pub struct Window {
     min: AtomicI64,
     max: AtomicI64,
     /// How often chunks of late samples were about to be dropped because blocks have them.
-    pub(in crate::tsdb::head) drops: AtomicU64,
+    pub drops: AtomicU64,
 }
 
 impl Default for Window {
@@ -24,23 +24,23 @@ impl Default for Window {
 
 impl Window {
     /// How late a sample may be, ms; `None` where none may.
-    pub(in crate::tsdb::head) fn length(&self) -> Option<i64> {
+    pub fn length(&self) -> Option<i64> {
         Some(self.length.load(Ordering::Relaxed)).filter(|length| *length > 0)
     }
 
     /// Sets how late a sample may be, ms.
-    pub(in crate::tsdb::head) fn set_length(&self, length_ms: i64) {
+    pub fn set_length(&self, length_ms: i64) {
         self.length.store(length_ms.max(0), Ordering::Relaxed);
     }
 
     /// From the oldest to the newest late sample that there ever was.
-    pub(in crate::tsdb::head) fn times(&self) -> Option<TimeRange> {
+    pub fn times(&self) -> Option<TimeRange> {
         let (min, max) = (self.min.load(Ordering::Relaxed), self.max.load(Ordering::Relaxed));
         (min <= max).then(|| TimeRange::new(min, max))
     }
 
     /// Widens the times; those of an empty set (`i64::MAX`, `i64::MIN`) change nothing.
-    pub(in crate::tsdb::head) fn include(&self, min: i64, max: i64) {
+    pub fn include(&self, min: i64, max: i64) {
         if min <= max {
             self.min.fetch_min(min, Ordering::Relaxed);
             self.max.fetch_max(max, Ordering::Relaxed);

@@ -1,0 +1,76 @@
+//! Samples that came late, taken and refused, and their log, under Prometheus's names.
+
+use crate::metrics::registry::{Counter, Registry};
+use crate::model::value::ValueKind;
+use crate::tsdb::db::Db;
+use crate::tsdb::db::late_log::LateFound;
+use crate::tsdb::head::append::Rejection;
+use crate::tsdb::head::stats::HeadStats;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+const FLOAT: &[(&str, &str)] = &[("type", "float")];
+const HISTOGRAM: &[(&str, &str)] = &[("type", "histogram")];
+
+/// A name, what it means and which samples are counted.
+type Refused = (&'static str, &'static str, Rejection);
+
+const REFUSED: &[Refused] = &[
+    (
+        "prometheus_tsdb_out_of_order_samples_total",
+        "Total number of out of order samples ingestion failed attempts due to out of order being disabled.",
+        Rejection::OutOfOrder,
+    ),
+    (
+        "prometheus_tsdb_out_of_bound_samples_total",
+        "Total number of out of bound samples ingestion failed attempts with out of order support disabled.",
+        Rejection::OutOfBounds,
+    ),
+    (
+        "prometheus_tsdb_too_old_samples_total",
+        "Total number of out of order samples ingestion failed attempts with out of support enabled, but sample outside of time window.",
+        Rejection::TooOld,
+    ),
+];
+
+/// Registers all of it; the counter of unknown references that a replay leaves.
+pub(crate) fn register(registry: &mut Registry, db: &Arc<Db>) -> Counter {
+    for &(name, help, why) in REFUSED {
+        for (labels, kind) in [(FLOAT, ValueKind::Float), (HISTOGRAM, ValueKind::Histogram)] {
+            let db = db.clone();
+            registry.labelled_counter_fn(name, help, labels, move || {
+                db.rejections().map_or(0.0, |rejections| rejections.count(kind, why) as f64)
+            });
+        }
+    }
+    let (floats, histograms) = (|stats: &HeadStats| read(&stats.late_floats), |stats: &HeadStats| {
+        read(&stats.late_histograms)
+    });
+    register_appended(registry, db, FLOAT, floats);
+    register_appended(registry, db, HISTOGRAM, histograms);
+    registry.counter(
+        "prometheus_tsdb_wbl_replay_unknown_refs_total",
+        "Total number of unknown series references encountered during WBL replay.",
+    )
+}
+
+/// Shows what a replay found.
+pub(crate) fn observe(unknown_refs: &Counter, found: &LateFound) {
+    unknown_refs.inc_by(found.report.unknown_refs);
+}
+
+fn register_appended(
+    registry: &mut Registry,
+    db: &Arc<Db>,
+    labels: &'static [(&'static str, &'static str)],
+    number: fn(&HeadStats) -> f64,
+) {
+    let (name, help) =
+        ("prometheus_tsdb_head_out_of_order_samples_appended_total", "Total number of appended out of order samples.");
+    let db = db.clone();
+    registry.labelled_counter_fn(name, help, labels, move || db.head().map_or(0.0, |head| number(head.stats())));
+}
+
+fn read(counter: &AtomicU64) -> f64 {
+    counter.load(Ordering::Relaxed) as f64
+}

@@ -1,0 +1,529 @@
+//! Chunks of histograms against a plain model: what is appended is read back, and a new chunk begins where the rules say and nowhere else.
+
+use crate::model::histogram::{CUSTOM_BUCKETS_SCHEMA, CounterResetHint, FloatHistogram, Histogram, Span};
+use crate::model::sample::STALE_NAN_BITS;
+use crate::model::value::{Point, Value, ValueKind};
+use crate::tsdb::chunk::Encoding;
+use crate::tsdb::chunk::any_chunk::{AnyChunk, AnyIter, ChunkEncodings, HistogramStarts};
+use crate::tsdb::chunk::histogram::append::Appended;
+use crate::tsdb::chunk::xor::ChunkError;
+use proptest::prelude::{Just, Strategy, any, prop_assert, prop_assert_eq, prop_oneof, proptest};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// A histogram in the plainest form; counts are whole or halves.
+#[derive(Clone, Debug, Default, PartialEq)]
+struct Plain {
+    positive: BTreeMap<i32, u32>,
+    negative: BTreeMap<i32, u32>,
+    zero: u32,
+    schema: i32,
+    threshold: f64,
+    bounds: Vec<f64>,
+    hint: CounterResetHint,
+    is_stale: bool,
+    start: i64,
+    /// Whether its spans are cut into more than are needed.
+    is_split: bool,
+}
+
+/// What happens from one histogram of a series to the next.
+#[derive(Clone, Debug)]
+struct Step {
+    positive: Vec<(i32, u32)>,
+    negative: Vec<(i32, u32)>,
+    zero: u32,
+    change: Change,
+    start: i64,
+    is_split: bool,
+    /// Whether buckets that are empty are left out.
+    sheds: bool,
+}
+
+#[derive(Clone, Debug)]
+enum Change {
+    None,
+    Falls,
+    FallsInOneBucket,
+    SaysReset,
+    Stale,
+    Gauge(bool),
+    Schema(i32),
+    Threshold(f64),
+    Bounds(Vec<f64>),
+}
+
+impl Plain {
+    fn after(&self, step: &Step) -> Self {
+        let mut next = Self { is_stale: false, start: step.start, is_split: step.is_split, ..self.clone() };
+        if next.hint != CounterResetHint::Gauge {
+            next.hint = CounterResetHint::Unknown;
+        }
+        match &step.change {
+            Change::None => {}
+            Change::Falls => (next.positive, next.negative, next.zero) = Default::default(),
+            Change::FallsInOneBucket => next.positive.values_mut().take(1).for_each(|count| *count = 0),
+            Change::SaysReset if next.hint == CounterResetHint::Gauge => {}
+            Change::SaysReset => next.hint = CounterResetHint::Reset,
+            Change::Stale => next.is_stale = true,
+            Change::Gauge(true) => next.hint = CounterResetHint::Gauge,
+            Change::Gauge(false) => next.hint = CounterResetHint::NotReset,
+            Change::Schema(schema) => next.schema = *schema,
+            Change::Threshold(threshold) => next.threshold = *threshold,
+            Change::Bounds(bounds) => (next.schema, next.bounds) = (CUSTOM_BUCKETS_SCHEMA, bounds.clone()),
+        }
+        if next.schema != CUSTOM_BUCKETS_SCHEMA {
+            next.bounds.clear();
+        }
+        next.zero += step.zero;
+        step.positive.iter().for_each(|&(index, count)| *next.positive.entry(index).or_default() += count);
+        step.negative.iter().for_each(|&(index, count)| *next.negative.entry(index).or_default() += count);
+        if step.sheds {
+            next.positive.retain(|_, count| *count > 0);
+            next.negative.retain(|_, count| *count > 0);
+        }
+        next
+    }
+
+    fn is_gauge(&self) -> bool {
+        self.hint == CounterResetHint::Gauge
+    }
+
+    fn count(&self) -> u32 {
+        self.zero + self.positive.values().sum::<u32>() + self.negative.values().sum::<u32>()
+    }
+
+    /// Whether a chunk that ends with this histogram can take `next`.
+    fn goes_on_with(&self, next: &Self) -> bool {
+        if self.is_gauge() != next.is_gauge() || next.hint == CounterResetHint::Reset {
+            return false;
+        }
+        if next.is_stale || self.is_stale {
+            return next.is_stale;
+        }
+        let layouts = |plain: &Self| (plain.schema, plain.threshold.to_bits(), plain.bounds.clone());
+        let falls = |before: &BTreeMap<i32, u32>, now: &BTreeMap<i32, u32>| {
+            before.iter().any(|(index, count)| now.get(index).is_none_or(|now| now < count) && *count > 0)
+        };
+        let has_reset = self.count() > next.count()
+            || self.zero > next.zero
+            || falls(&self.positive, &next.positive)
+            || falls(&self.negative, &next.negative);
+        layouts(self) == layouts(next) && (next.is_gauge() || !has_reset)
+    }
+
+    fn spans(&self, buckets: &BTreeMap<i32, u32>) -> Vec<Span> {
+        let mut spans: Vec<Span> = Vec::new();
+        let mut next = 0;
+        for &index in buckets.keys() {
+            match spans.last_mut() {
+                Some(span) if index == next && !self.is_split => span.length += 1,
+                _ => spans.push(Span { offset: index - next, length: 1 }),
+            }
+            next = index + 1;
+        }
+        if self.is_split {
+            spans.insert(spans.len() / 2, Span { offset: 0, length: 0 });
+        }
+        spans
+    }
+
+    fn value(&self, kind: ValueKind) -> Value {
+        let sum = if self.is_stale { f64::from_bits(STALE_NAN_BITS) } else { f64::from(self.count()) * 0.7 };
+        let half = |count: &u32| f64::from(*count) / 2.0;
+        let deltas = |buckets: &BTreeMap<i32, u32>| {
+            let mut before = 0;
+            buckets.values().map(|&count| i64::from(count) - std::mem::replace(&mut before, i64::from(count))).collect()
+        };
+        match kind {
+            ValueKind::Histogram => Value::Histogram(Box::new(Histogram {
+                reset_hint: self.hint,
+                schema: self.schema,
+                zero_threshold: self.threshold,
+                zero_count: self.zero.into(),
+                count: self.count().into(),
+                sum,
+                positive_spans: self.spans(&self.positive),
+                negative_spans: self.spans(&self.negative),
+                positive_buckets: deltas(&self.positive),
+                negative_buckets: deltas(&self.negative),
+                custom_values: self.bounds.clone(),
+            })),
+            _ => Value::FloatHistogram(Box::new(FloatHistogram {
+                reset_hint: self.hint,
+                schema: self.schema,
+                zero_threshold: self.threshold,
+                zero_count: half(&self.zero),
+                count: half(&self.count()),
+                sum,
+                positive_spans: self.spans(&self.positive),
+                negative_spans: self.spans(&self.negative),
+                positive_buckets: self.positive.values().map(half).collect(),
+                negative_buckets: self.negative.values().map(half).collect(),
+                custom_values: self.bounds.clone(),
+            })),
+        }
+    }
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let buckets = || proptest::collection::vec((-8..8i32, prop_oneof![3 => 0..3u32, 1 => 0..100_000u32]), 0..4);
+    let change = prop_oneof![
+        30 => Just(Change::None),
+        1 => Just(Change::Falls),
+        1 => Just(Change::FallsInOneBucket),
+        1 => Just(Change::SaysReset),
+        2 => Just(Change::Stale),
+        1 => any::<bool>().prop_map(Change::Gauge),
+        1 => (-4..=8i32).prop_map(Change::Schema),
+        1 => prop_oneof![Just(0.0), Just(0.001), Just(2f64.powi(-128))].prop_map(Change::Threshold),
+        1 => proptest::collection::vec((0..9000u32).prop_map(|n| f64::from(n) / 128.0), 0..5).prop_map(Change::Bounds),
+    ];
+    let start = prop_oneof![4 => Just(0i64), 2 => Just(77), 1 => -1000..1000i64];
+    let step =
+        (buckets(), buckets(), 0..3u32, change, start, proptest::bool::weighted(0.1), proptest::bool::weighted(0.2))
+            .prop_map(|(positive, negative, zero, change, start, is_split, sheds)| Step {
+                positive,
+                negative,
+                zero,
+                change,
+                start,
+                is_split,
+                sheds,
+            });
+    proptest::collection::vec(step, 1..60)
+}
+
+/// A chunk as it should be.
+struct Model {
+    chunk: AnyChunk,
+    sent: Vec<(Plain, Point)>,
+    keys: [BTreeSet<i32>; 2],
+}
+
+fn keys(plain: &Plain) -> [BTreeSet<i32>; 2] {
+    if plain.is_stale {
+        return Default::default();
+    }
+    [plain.positive.keys().copied().collect(), plain.negative.keys().copied().collect()]
+}
+
+impl Model {
+    fn begin(encodings: ChunkEncodings, plain: Plain, point: Point, before: Option<&Self>) -> Self {
+        let chunk = AnyChunk::begin(encodings, &point, before.map(|before| &before.chunk));
+        Self { chunk, keys: keys(&plain), sent: vec![(plain, point)] }
+    }
+
+    /// Appends where the rules say so; `false` where a new chunk has to begin.
+    fn append(&mut self, plain: &Plain, point: &Point) -> bool {
+        let appended = self.chunk.append(point);
+        if !self.sent[self.sent.len() - 1].0.goes_on_with(plain) {
+            assert_eq!(appended, Appended::NotTaken, "{plain:?}");
+            return false;
+        }
+        let new = keys(plain);
+        let adds = (0..2).any(|side| !new[side].is_subset(&self.keys[side]));
+        assert_eq!(appended, if adds { Appended::Rewritten } else { Appended::Done }, "{plain:?}");
+        new.into_iter().zip(&mut self.keys).for_each(|(new, keys)| keys.extend(new));
+        self.sent.push((plain.clone(), point.clone()));
+        true
+    }
+
+    fn holds(&self, starts: HistogramStarts) {
+        let read: Vec<Point> =
+            AnyIter::new(self.chunk.encoding(), self.chunk.bytes()).collect::<Result<_, _>>().expect("a whole chunk");
+        assert_eq!(read.len(), self.sent.len());
+        assert_eq!(usize::from(self.chunk.num_samples()), read.len());
+        for (i, (read, (plain, sent))) in read.iter().zip(&self.sent).enumerate() {
+            assert!(read.value.is_same(&sent.value) || gauge_marker(plain, read), "{read:?}\n{sent:?}");
+            let start = if starts == HistogramStarts::Kept { sent.start } else { 0 };
+            assert_eq!((read.t, read.start), (sent.t, start), "sample {i}");
+            let hint = match (plain.is_stale, plain.is_gauge()) {
+                (true, _) => CounterResetHint::Unknown,
+                (_, true) => CounterResetHint::Gauge,
+                _ if i == 0 => CounterResetHint::Unknown,
+                _ => CounterResetHint::NotReset,
+            };
+            assert_eq!(hint_of(&read.value), hint, "sample {i}");
+        }
+        let last = self.chunk.last_point().expect("it has samples");
+        assert_eq!(format!("{last:?}"), format!("{:?}", read[read.len() - 1]));
+        assert_eq!(self.chunk.is_stale(), last.value.is_stale());
+        let resumed = AnyChunk::resume(self.chunk.encoding(), self.chunk.bytes()).expect("a whole chunk");
+        assert_eq!(resumed.bytes(), self.chunk.bytes());
+    }
+}
+
+fn gauge_marker(plain: &Plain, read: &Point) -> bool {
+    plain.is_stale && read.value.is_stale()
+}
+
+fn hint_of(value: &Value) -> CounterResetHint {
+    match value {
+        Value::Float(_) => CounterResetHint::Unknown,
+        Value::Histogram(histogram) => histogram.reset_hint,
+        Value::FloatHistogram(histogram) => histogram.reset_hint,
+    }
+}
+
+fn kinds() -> impl Strategy<Value = ValueKind> {
+    prop_oneof![Just(ValueKind::Histogram), Just(ValueKind::FloatHistogram)]
+}
+
+fn starts() -> impl Strategy<Value = HistogramStarts> {
+    prop_oneof![Just(HistogramStarts::Dropped), Just(HistogramStarts::Kept)]
+}
+
+/// A histogram whose fields are anything, with these spans.
+fn anything(spans: Vec<Span>) -> impl Strategy<Value = (Histogram, FloatHistogram)> {
+    let number = || prop_oneof![any::<i64>(), -3..4i64, Just(i64::MIN), Just(i64::MAX)];
+    let buckets: usize = spans.iter().map(|span| span.length as usize).sum();
+    let float = || any::<u64>().prop_map(f64::from_bits).prop_filter("no marker", |x| x.to_bits() != STALE_NAN_BITS);
+    let floats = proptest::collection::vec(float(), 2 * buckets + 3);
+    (proptest::collection::vec(number(), 2 * buckets), any::<u64>(), any::<u64>(), floats).prop_map(
+        move |(deltas, count, zero_count, floats)| {
+            let whole = Histogram {
+                reset_hint: CounterResetHint::Gauge,
+                schema: 3,
+                zero_threshold: 0.25,
+                zero_count,
+                count,
+                sum: floats[0],
+                positive_spans: spans.clone(),
+                negative_spans: spans.clone(),
+                positive_buckets: deltas[..buckets].to_vec(),
+                negative_buckets: deltas[buckets..].to_vec(),
+                custom_values: Vec::new(),
+            };
+            let real = FloatHistogram {
+                reset_hint: CounterResetHint::Gauge,
+                schema: 3,
+                zero_threshold: 0.25,
+                zero_count: floats[1],
+                count: floats[2],
+                sum: floats[0],
+                positive_spans: spans.clone(),
+                negative_spans: spans.clone(),
+                positive_buckets: floats[3..3 + buckets].to_vec(),
+                negative_buckets: floats[3 + buckets..].to_vec(),
+                custom_values: Vec::new(),
+            };
+            (whole, real)
+        },
+    )
+}
+
+/// Chunks as damage tests need them: some samples, more buckets on the way.
+fn example(kind: ValueKind, histogram_starts: HistogramStarts) -> AnyChunk {
+    let encodings = ChunkEncodings { histogram_starts, ..ChunkEncodings::default() };
+    let mut plain = Plain { positive: [(1, 5), (2, 7)].into(), threshold: 0.001, start: 50, ..Plain::default() };
+    let mut chunk = AnyChunk::begin(encodings, &Point { start: 50, t: 1000, value: plain.value(kind) }, None);
+    for i in 0..12 {
+        *plain.positive.entry(i / 2).or_default() += 3 + i as u32;
+        *plain.negative.entry(-i / 3).or_default() += 1000;
+        let point = Point { start: 50 + i64::from(i / 4), t: 1000 + 15 * i64::from(i + 1), value: plain.value(kind) };
+        assert_ne!(chunk.append(&point), Appended::NotTaken);
+    }
+    chunk
+}
+
+const KINDS: [ValueKind; 2] = [ValueKind::Histogram, ValueKind::FloatHistogram];
+const STARTS: [HistogramStarts; 2] = [HistogramStarts::Dropped, HistogramStarts::Kept];
+
+#[test]
+fn damaged_bytes_give_values_or_an_error() {
+    for (kind, starts) in KINDS.into_iter().flat_map(|kind| STARTS.map(|starts| (kind, starts))) {
+        let chunk = example(kind, starts);
+        let encoding = chunk.encoding();
+        for len in 0..chunk.num_bytes() {
+            let read: Vec<_> = AnyIter::new(encoding, &chunk.bytes()[..len]).collect();
+            assert!(matches!(read.last(), Some(Err(ChunkError::Truncated { .. }))), "{len} of {chunk:?}");
+            assert!(AnyChunk::resume(encoding, &chunk.bytes()[..len]).is_err());
+        }
+        for at in 0..chunk.num_bytes() {
+            for flip in [1, 2, 4, 8, 16, 32, 64, 128, 255] {
+                let mut bytes = chunk.bytes().to_vec();
+                bytes[at] ^= flip;
+                let count = AnyIter::new(encoding, &bytes).count();
+                assert!(count <= 8 * bytes.len(), "{count} samples");
+                if let Ok(mut resumed) = AnyChunk::resume(encoding, &bytes) {
+                    resumed.append(&chunk.last_point().unwrap());
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_chunk_takes_as_many_samples_as_its_header_counts() {
+    let marker = Plain { is_stale: true, ..Plain::default() }.value(ValueKind::Histogram);
+    for (histogram_starts, most) in [(HistogramStarts::Dropped, 65_535), (HistogramStarts::Kept, 16_383)] {
+        let encodings = ChunkEncodings { histogram_starts, ..ChunkEncodings::default() };
+        let point = |t: i64| Point { start: t / 1000, t, value: marker.clone() };
+        let mut chunk = AnyChunk::begin(encodings, &point(0), None);
+        let taken = (1..70_000).take_while(|&t| chunk.append(&point(t)) != Appended::NotTaken).count() + 1;
+        assert_eq!((taken, usize::from(chunk.num_samples())), (most, most));
+        let starts: Vec<i64> =
+            AnyIter::new(chunk.encoding(), chunk.bytes()).map(|point| point.unwrap().start).collect();
+        let kept = |t: i64| if histogram_starts == HistogramStarts::Kept { t / 1000 } else { 0 };
+        assert!(starts.into_iter().eq((0..most as i64).map(kept)));
+    }
+}
+
+#[test]
+fn what_a_header_says_of_resets_follows_from_the_chunk_before() {
+    use CounterResetHint::{Gauge, NotReset, Reset, Unknown};
+    let base = Plain { positive: [(1, 5)].into(), zero: 3, ..Plain::default() };
+    let header = |kind, before: Option<&Plain>, now: &Plain| {
+        let point = |plain: &Plain| Point::new(0, plain.value(kind));
+        let before = before.map(|before| AnyChunk::begin(ChunkEncodings::default(), &point(before), None));
+        let chunk = AnyChunk::begin(ChunkEncodings::default(), &point(now), before.as_ref());
+        [Unknown, NotReset, Reset, Gauge][usize::from(chunk.bytes()[2] >> 6)]
+    };
+    let grown = Plain { positive: [(1, 5), (4, 1)].into(), ..base.clone() };
+    let fallen = Plain { positive: [(1, 4)].into(), ..base.clone() };
+    let gauge = Plain { hint: Gauge, ..base.clone() };
+    let said = Plain { hint: Reset, ..base.clone() };
+    let other = Plain { schema: 2, ..base.clone() };
+    let stale = Plain { is_stale: true, ..base.clone() };
+    for kind in KINDS {
+        assert_eq!(
+            [header(kind, None, &base), header(kind, None, &said), header(kind, None, &gauge)],
+            [Unknown, Reset, Gauge]
+        );
+        let after_base =
+            [&base, &grown, &fallen, &gauge, &said, &other, &stale].map(|now| header(kind, Some(&base), now));
+        assert_eq!(after_base, [NotReset, NotReset, Reset, Gauge, Reset, Unknown, NotReset], "{kind:?}");
+        assert_eq!(header(kind, Some(&stale), &base), Unknown);
+        let after_gauge = if kind == ValueKind::Histogram { NotReset } else { Unknown };
+        assert_eq!([header(kind, Some(&gauge), &base), header(kind, Some(&gauge), &said)], [after_gauge, Reset]);
+    }
+}
+
+#[test]
+fn a_chunk_of_another_kind_takes_nothing() {
+    let plain = Plain { positive: [(1, 5)].into(), ..Plain::default() };
+    let points = [
+        Point::new(0, Value::Float(1.0)),
+        Point::new(0, plain.value(ValueKind::Histogram)),
+        Point::new(0, plain.value(ValueKind::FloatHistogram)),
+    ];
+    for (i, first) in points.iter().enumerate() {
+        for (j, second) in points.iter().enumerate() {
+            let mut chunk = AnyChunk::begin(ChunkEncodings::default(), first, None);
+            assert_eq!(chunk.append(second) == Appended::Done, i == j, "{first:?} {second:?}");
+        }
+    }
+}
+
+#[test]
+fn a_histogram_of_a_schema_over_8_is_read_at_8() {
+    let value = Plain { positive: [(1, 5), (2, 1), (33, 2)].into(), schema: 12, ..Plain::default() }
+        .value(ValueKind::Histogram);
+    let chunk = AnyChunk::begin(ChunkEncodings::default(), &Point::new(7, value), None);
+    let expected =
+        Plain { positive: [(1, 6), (3, 2)].into(), schema: 8, ..Plain::default() }.value(ValueKind::Histogram);
+    let read = AnyIter::new(Encoding::Histogram, chunk.bytes()).next().unwrap().unwrap();
+    assert!(read.value.is_same(&expected), "{read:?}");
+}
+
+proptest! {
+    #[test]
+    fn what_is_appended_is_read_and_chunks_begin_by_the_rules(steps in steps(), kind in kinds(), histogram_starts in starts()) {
+        let encodings = ChunkEncodings { histogram_starts, ..ChunkEncodings::default() };
+        let mut plain = Plain::default();
+        let mut open: Option<Model> = None;
+        for (i, step) in steps.iter().enumerate() {
+            plain = plain.after(step);
+            let t = 1_762_300_800_000 + 15_000 * i as i64 + i64::from(step.zero);
+            let point = Point { start: plain.start, t, value: plain.value(kind) };
+            if open.as_mut().is_none_or(|open| !open.append(&plain, &point)) {
+                open.iter().for_each(|open| open.holds(histogram_starts));
+                open = Some(Model::begin(encodings, plain.clone(), point, open.as_ref()));
+            }
+        }
+        open.iter().for_each(|open| open.holds(histogram_starts));
+    }
+
+    #[test]
+    fn any_numbers_are_read_bit_for_bit(
+        values in proptest::collection::vec(
+            anything(vec![Span { offset: -2, length: 2 }, Span { offset: 5, length: 3 }]), 1..20,
+        ),
+        times in proptest::collection::vec((any::<i64>(), any::<i64>()), 20),
+        with_starts in starts(), at in any::<proptest::sample::Index>(),
+    ) {
+        let encodings = ChunkEncodings { histogram_starts: with_starts, ..ChunkEncodings::default() };
+        let start = |start| if with_starts == HistogramStarts::Kept { start } else { 0 };
+        for kind in KINDS {
+            let points: Vec<Point> = values.iter().zip(&times).map(|((whole, real), &(began, t))| {
+                let value = match kind {
+                    ValueKind::Histogram => Value::Histogram(Box::new(whole.clone())),
+                    _ => Value::FloatHistogram(Box::new(real.clone())),
+                };
+                Point { start: start(began), t, value }
+            }).collect();
+            let mut chunk = AnyChunk::begin(encodings, &points[0], None);
+            let resumed_at = at.index(points.len());
+            for (i, point) in points.iter().enumerate().skip(1) {
+                if i == resumed_at {
+                    chunk = AnyChunk::resume(chunk.encoding(), chunk.bytes()).unwrap();
+                }
+                prop_assert_eq!(chunk.append(point), Appended::Done);
+            }
+            let read: Vec<Point> = AnyIter::new(chunk.encoding(), chunk.bytes()).map(Result::unwrap).collect();
+            prop_assert_eq!(read.len(), points.len());
+            for (read, sent) in read.iter().zip(&points) {
+                prop_assert_eq!((read.t, read.start), (sent.t, sent.start));
+                prop_assert!(read.value.is_same(&sent.value), "{:?} {:?}", read, sent);
+            }
+        }
+    }
+
+    #[test]
+    fn histograms_that_no_one_should_send_do_no_harm(
+        spans in proptest::collection::vec((prop_oneof![-3..3i32, any::<i32>()], prop_oneof![0..4u32, any::<u32>()]), 0..4),
+        buckets in proptest::collection::vec(any::<i64>(), 0..8), schema in any::<i32>(), hint in 0..4u8,
+        with_starts in starts(),
+    ) {
+        let encodings = ChunkEncodings { histogram_starts: with_starts, ..ChunkEncodings::default() };
+        let reset_hint = CounterResetHint::from_byte(hint).unwrap();
+        let spans: Vec<Span> = spans.into_iter().map(|(offset, length)| Span { offset, length }).collect();
+        let whole = |n: usize| Value::Histogram(Box::new(Histogram {
+            reset_hint, schema,
+            positive_spans: spans[..n.min(spans.len())].to_vec(), positive_buckets: buckets.clone(),
+            negative_spans: spans.clone(), negative_buckets: buckets[..n.min(buckets.len())].to_vec(),
+            ..Histogram::default()
+        }));
+        let real = |n: usize| Value::FloatHistogram(Box::new(FloatHistogram {
+            reset_hint, schema,
+            positive_spans: spans[..n.min(spans.len())].to_vec(),
+            positive_buckets: buckets.iter().map(|&n| n as f64).collect(),
+            negative_spans: spans.clone(), custom_values: vec![f64::NAN, -0.0],
+            ..FloatHistogram::default()
+        }));
+        let makes: [&dyn Fn(usize) -> Value; 2] = [&whole, &real];
+        for make in makes {
+            let mut chunk = AnyChunk::begin(encodings, &Point::new(0, make(0)), None);
+            for n in 1..5 {
+                if chunk.append(&Point::new(n as i64, make(n))) == Appended::NotTaken {
+                    chunk = AnyChunk::begin(encodings, &Point::new(n as i64, make(n)), Some(&chunk));
+                }
+            }
+            let read = AnyIter::new(chunk.encoding(), chunk.bytes()).filter(Result::is_ok).count();
+            prop_assert!(read == usize::from(chunk.num_samples()) || !crate::model::histogram::is_known_schema(schema));
+        }
+    }
+
+    #[test]
+    fn any_bytes_give_a_bounded_number_of_samples(
+        bytes in proptest::collection::vec(any::<u8>(), 0..300), encoding in prop_oneof![Just(2u8), Just(3), Just(5), Just(6)],
+    ) {
+        let encoding = Encoding::from_byte(encoding).unwrap();
+        let items: Vec<_> = AnyIter::new(encoding, &bytes).collect();
+        prop_assert!(items.len() <= bytes.len() * 8 + 1);
+        prop_assert!(items.iter().rev().skip(1).all(Result::is_ok));
+        if let Ok(chunk) = AnyChunk::resume(encoding, &bytes) {
+            prop_assert_eq!(usize::from(chunk.num_samples()), items.len());
+        }
+    }
+}
