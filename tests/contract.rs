@@ -181,11 +181,11 @@ fn samples_far_away_in_time_are_refused_with_the_reason() {
     let server = run(vec![
         refused("an hour ahead", &["ahead", "future"], vec![series(&[("__name__", "ahead")], &[(later, 1.0)])]),
         refused("the last moment", &["end", "future"], vec![series(&[("__name__", "end")], &[(i64::MAX, 1.0)])]),
-        refused("ages before", &["ages", "bounds"], vec![series(&[("__name__", "ages")], &[(i64::MIN, 1.0)])]),
+        refused("ages before", &["ages", "too old"], vec![series(&[("__name__", "ages")], &[(i64::MIN, 1.0)])]),
         refused(
             "hours before what there is",
-            &["before", "bounds"],
-            vec![series(&[("__name__", "before")], &[(BEGIN - 2 * HOUR, 1.0)])],
+            &["before", "too old"],
+            vec![series(&[("__name__", "before")], &[(BEGIN - 3 * HOUR, 1.0)])],
         ),
     ]);
     stored_is(&server, &[], "after times far away");
@@ -211,7 +211,10 @@ fn a_sample_against_what_is_stored_is_judged_by_time_and_bits() {
         ("an older one once more", one(stored[299]), 204, ""),
         ("one of a full chunk once more", one(stored[5]), 204, ""),
         ("an older one with another value", one((stored[5].0, -1.0)), 400, "duplicate"),
-        ("between two older ones", one((stored[5].0 + 1, -1.0)), 400, "out of order"),
+        ("between two older ones", one((stored[5].0 + 1, -1.0)), 204, ""),
+        ("between them once more", one((stored[5].0 + 1, -1.0)), 204, ""),
+        ("between them with another value", one((stored[5].0 + 1, -2.0)), 400, "duplicate"),
+        ("older than the window", one((BEGIN - 2 * HOUR, -1.0)), 400, "too old"),
         ("all of it once more", WriteRequest::one(&labels, &stored), 204, ""),
     ];
     for (what, request, status, says) in table {
@@ -219,7 +222,7 @@ fn a_sample_against_what_is_stored_is_judged_by_time_and_bits() {
         assert_eq!(answer.status, status, "{what}: {}", answer.text());
         assert!(answer.text().contains(says), "{what}: {:?}", answer.text());
     }
-    let all = [stored.as_slice(), &[(BEGIN + 400_000, nan)]].concat();
+    let all = [stored.as_slice(), &[(stored[5].0 + 1, -1.0), (BEGIN + 400_000, nan)]].concat();
     stored_is(&server, &[series(&labels, &all)], "after repeats and conflicts");
 }
 
@@ -230,18 +233,18 @@ fn of_a_partly_bad_request_the_good_is_stored_and_the_bad_counted_and_named() {
     server.remote().write_ok(&WriteRequest { timeseries: vec![known], ..WriteRequest::default() });
 
     let mixed = vec![
-        series(&[("__name__", "known")], &[(BEGIN, 9.0), (BEGIN + 5, 9.0), (BEGIN + 20, 3.0)]),
+        series(&[("__name__", "known")], &[(BEGIN, 9.0), (BEGIN - 3 * HOUR, 9.0), (BEGIN + 5, 9.0), (BEGIN + 20, 3.0)]),
         series(&[("a", "nameless")], &[(BEGIN, 1.0), (BEGIN + 1, 1.0)]),
         series(&[("__name__", "new")], &[(BEGIN, 1.0), (BEGIN, 1.0), (BEGIN, 2.0), (BEGIN + 1, 3.0)]),
     ];
     let answer = server.remote().write(&WriteRequest { timeseries: mixed, ..WriteRequest::default() });
     let text = answer.text();
     assert_eq!(answer.status, 400, "{text}");
-    for part in ["duplicate", "out of order", "known", "nameless", "new"] {
+    for part in ["duplicate", "too old", "known", "nameless", "new"] {
         assert!(text.contains(part), "{part:?} is not in {text:?}");
     }
     let expected = [
-        series(&[("__name__", "known")], &[(BEGIN, 1.0), (BEGIN + 10, 2.0), (BEGIN + 20, 3.0)]),
+        series(&[("__name__", "known")], &[(BEGIN, 1.0), (BEGIN + 5, 9.0), (BEGIN + 10, 2.0), (BEGIN + 20, 3.0)]),
         series(&[("__name__", "new")], &[(BEGIN, 1.0), (BEGIN + 1, 3.0)]),
     ];
     stored_is(&server, &expected, "after a partly bad request");
@@ -261,21 +264,4 @@ fn new_series_over_the_limit_are_refused_and_known_ones_go_on() {
     good.one_more(&server, "too many series");
     let first = [series(&[("__name__", "s0")], &[(BEGIN, 1.0)]), series(&[("__name__", "s1")], &[(BEGIN, 1.0)])];
     stored_is(&server, &first, "after too many series");
-}
-
-#[test]
-fn what_can_not_be_stored_yet_is_not_dropped_without_a_word() {
-    let mut with_histogram = series(&[("__name__", "histogram")], &[]).encode_to_vec();
-    // Field 4 of a series: a histogram with a count of 0, a sum of 0, and a time.
-    with_histogram.extend([0x22, 0x05, 0x08, 0x00, 0x78, 0x80, 0x08]);
-    let mut request = vec![0x0a, u8::try_from(with_histogram.len()).expect("short")];
-    request.extend(&with_histogram);
-    request.extend(WriteRequest::one(&[("__name__", "float")], &[(BEGIN, 1.0)]).encode_to_vec());
-    let row = Row { what: "a histogram", body: snappy(&request), status: 400, says: vec!["histogram"] };
-    let server = run(vec![row]);
-    stored_is(&server, &[series(&[("__name__", "float")], &[(BEGIN, 1.0)])], "beside a histogram");
-
-    // A sender's metadata, which comes by itself every minute: the protocol lets a receiver ignore it.
-    let metadata = [0x1a, 0x07, 0x08, 0x01, 0x12, 0x03, b'a', b'b', b'c'];
-    assert_eq!(server.http.post(WRITE, &WRITE_HEADERS, &snappy(&metadata)).status, 204, "metadata alone");
 }

@@ -43,9 +43,8 @@ pub(crate) fn register(registry: &mut Registry, db: &Arc<Db>) -> Counter {
             });
         }
     }
-    let (floats, histograms) = (|stats: &HeadStats| read(&stats.late_floats), |stats: &HeadStats| {
-        read(&stats.late_histograms)
-    });
+    let (floats, histograms) =
+        (|stats: &HeadStats| read(&stats.late_floats), |stats: &HeadStats| read(&stats.late_histograms));
     register_appended(registry, db, FLOAT, floats);
     register_appended(registry, db, HISTOGRAM, histograms);
     registry.counter(
