@@ -5,11 +5,11 @@
 //! | file        | what                                                             |
 //! |-------------|------------------------------------------------------------------|
 //! | [`mod@write`] | stores a write request                                           |
-//! | [`storing`] | puts the parts of a write request into the appender              |
+//! | `storing`   | puts the parts of a write request into the appender              |
 //! | [`limits`]  | how much a write request may have                                |
 //! | [`reader`]  | finds series and samples in a write request, in place            |
 //! | [`series`]  | one series of a write request, in place                          |
-//! | [`label`]   | one label, in place                                              |
+//! | `label`     | one label, in place                                              |
 //! | [`histogram`] | one native histogram of a write request, as a value            |
 //! | [`exemplar`] | one exemplar of a write request, as a value                     |
 //! | [`metadata`] | the metadata of a write request, in place                       |
