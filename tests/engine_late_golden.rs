@@ -118,7 +118,7 @@ fn every_late_sample_of_a_killed_prometheus_is_there_and_still_after_a_second_st
     let expected = golden::expected("ooo-killed");
     for start in ["the first start", "the second start"] {
         let (head, report) = replayed(&data);
-        assert_eq!((report.orphaned_chunks, report.unknown_refs, report.bad_histograms), (0, 0, 0), "{start}");
+        assert_eq!((report.unknown_refs, report.bad_histograms), (0, 0), "{start}");
         assert!(report.markers == 129 && report.chunks >= 32, "{start}: {report:?}");
         let held = held(&head);
         held.filter(is_once).assert_equals(&expected.filter(is_once), start);

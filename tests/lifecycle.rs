@@ -154,7 +154,8 @@ fn sigint_lets_a_write_under_way_finish_and_exits_with_0() {
 #[test]
 fn metrics_have_prometheus_names_and_say_what_was_sent() {
     let (_place, data) = fresh();
-    let server = Launch::narthex(&data).start();
+    let strict = "storage:\n  tsdb:\n    out_of_order_time_window: 0s\n";
+    let server = Launch::narthex(&data).config(&data, strict).start();
     let sent = data::assorted(HOUR);
     server.remote().write_all(&sent);
     let oldest = sent.iter().map(|(_, t, _)| t).min().expect("there are samples");

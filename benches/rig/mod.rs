@@ -28,6 +28,37 @@ pub(crate) struct TimeSeries {
     pub(crate) labels: Vec<Label>,
     #[prost(message, repeated, tag = "2")]
     pub(crate) samples: Vec<Sample>,
+    #[prost(message, repeated, tag = "4")]
+    pub(crate) histograms: Vec<Histogram>,
+}
+
+/// An integer native histogram.
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct Histogram {
+    #[prost(uint64, optional, tag = "1")]
+    pub(crate) count: Option<u64>,
+    #[prost(double, tag = "3")]
+    pub(crate) sum: f64,
+    #[prost(sint32, tag = "4")]
+    pub(crate) schema: i32,
+    #[prost(double, tag = "5")]
+    pub(crate) zero_threshold: f64,
+    #[prost(uint64, optional, tag = "6")]
+    pub(crate) zero_count: Option<u64>,
+    #[prost(message, repeated, tag = "11")]
+    pub(crate) positive_spans: Vec<BucketSpan>,
+    #[prost(sint64, repeated, tag = "12")]
+    pub(crate) positive_deltas: Vec<i64>,
+    #[prost(int64, tag = "15")]
+    pub(crate) timestamp: i64,
+}
+
+#[derive(Clone, Copy, PartialEq, Message)]
+pub(crate) struct BucketSpan {
+    #[prost(sint32, tag = "1")]
+    pub(crate) offset: i32,
+    #[prost(uint32, tag = "2")]
+    pub(crate) length: u32,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -89,7 +120,7 @@ pub(crate) fn time_series(series: usize, round: usize, interval_ms: i64, start: 
     mixed ^= mixed >> 29;
     let value = (round as u64 * 1000 + mixed % 700) as f64;
     let timestamp = start + interval_ms * round as i64 + (series % 997) as i64;
-    TimeSeries { labels, samples: vec![Sample { value, timestamp }] }
+    TimeSeries { labels, samples: vec![Sample { value, timestamp }], histograms: Vec::new() }
 }
 
 /// narthex with flags.

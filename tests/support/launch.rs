@@ -91,6 +91,13 @@ impl Launch {
         self
     }
 
+    /// With a configuration file of this text, written beside the data directory `data`.
+    pub(crate) fn config(self, data: &Path, text: &str) -> Launch {
+        let file = data.with_extension("narthex.yml");
+        std::fs::write(&file, text).expect("a configuration file can be written");
+        self.flag(format!("--config.file={}", file.display()))
+    }
+
     /// Without an argument that was given before.
     pub(crate) fn without_flag(mut self, flag: &str) -> Launch {
         self.arguments.retain(|argument| argument != flag);

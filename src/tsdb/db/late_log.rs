@@ -57,7 +57,7 @@ impl LateFound {
     /// Whether late samples belong to series that the head does not know.
     #[must_use]
     pub fn has_unknown_series(&self) -> bool {
-        self.report.unknown_refs > 0 || self.report.orphaned_chunks > 0
+        self.report.unknown_refs > 0
     }
 }
 

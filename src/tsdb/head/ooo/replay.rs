@@ -3,6 +3,10 @@
 //! Runs after the replay of the log (or the load of a snapshot), which knows the series, and before anything is dropped from the head. On one
 //! thread, in the order of the WBL.
 //!
+//! A chunk is taken in where a marker names it. One that none names is superseded: blocks have it, as the part of the WBL with its marker went only
+//! then, or the WBL still has its points. To take it in would bring back what was deleted from those blocks. Where the WBL is damaged, markers may
+//! be missing, and all chunks are taken in.
+//!
 //! A marker says that the points before it are in a chunk. It is not taken at its word: the chunk may be another one than it was, after a crash
 //! that cost the file. The points that the chunk really has are forgotten, the others stay. One that names no chunk which was found is passed
 //! over, but for the zero marker of Prometheus: it stands where a series begins a chunk, and asks all that is there. At the end no point is kept
@@ -17,6 +21,7 @@ use crate::tsdb::chunk::head_chunks::HeadChunkMeta;
 use crate::tsdb::chunk::mapped_chunk::MappedChunk;
 use crate::tsdb::fs::fault;
 use crate::tsdb::head::Head;
+use crate::tsdb::head::ooo::state::OutOfOrder;
 use crate::tsdb::head::replay::ReplayProgress;
 use crate::tsdb::head::series::Series;
 use crate::tsdb::wal::damage::DamageReason;
@@ -33,10 +38,10 @@ use std::sync::atomic::Ordering;
 /// What a replay of late samples found.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct LateReplayReport {
-    /// Chunks of late samples in `chunks_head/`.
+    /// Chunks of late samples in `chunks_head/` that are needed.
     pub chunks: u64,
-    /// Those of them whose series no record names.
-    pub orphaned_chunks: u64,
+    /// Those that are not, or whose series no record names.
+    pub superseded_chunks: u64,
     /// Points that the WBL has.
     pub points: u64,
     /// Markers.
@@ -65,6 +70,8 @@ pub struct LateReplay<'a> {
     aliases: HashMap<SeriesRef, SeriesRef>,
     /// The series that the WBL names.
     series: HashMap<SeriesRef, Arc<Series>>,
+    /// The chunks that no marker has named yet.
+    unnamed: HashMap<HeadChunkRef, HeadChunkMeta>,
     report: LateReplayReport,
 }
 
@@ -72,16 +79,20 @@ impl<'a> LateReplay<'a> {
     /// Gives the series of `head` the late ones of `chunks`, which `chunks_head/` holds; `aliases` are second references of series.
     #[must_use]
     pub fn new(head: &'a Head, chunks: &[HeadChunkMeta], aliases: HashMap<SeriesRef, SeriesRef>) -> Self {
-        let report = LateReplayReport::default();
-        let mut replay = Self { head, aliases, series: HashMap::new(), report };
-        chunks.iter().filter(|chunk| chunk.out_of_order).for_each(|chunk| replay.attach(chunk));
-        replay
+        let late = chunks.iter().filter(|chunk| chunk.out_of_order);
+        late.clone().for_each(|chunk| head.reserve_ref(chunk.series));
+        let unnamed = late.map(|chunk| (chunk.at, *chunk)).collect();
+        Self { head, aliases, series: HashMap::new(), unnamed, report: LateReplayReport::default() }
     }
 
     /// Replays the files of the WBL in this order. Ends at the first damage, with everything before it replayed.
     #[must_use]
     pub fn run(mut self, files: &[Segment], progress: &ReplayProgress) -> LateReplayed {
         let damage = files.iter().find_map(|file| self.file(file, progress).err());
+        self.report.superseded_chunks = self.unnamed.len() as u64;
+        if damage.is_some() {
+            self.attach_all();
+        }
         for series in self.series.values() {
             let mut state = series.state.lock();
             if let Some(late) = &mut state.late {
@@ -94,15 +105,22 @@ impl<'a> LateReplay<'a> {
         LateReplayed { report: self.report, damage }
     }
 
-    fn attach(&mut self, chunk: &HeadChunkMeta) {
-        self.head.reserve_ref(chunk.series);
+    /// Takes in the chunks that no marker has named, of series that are known.
+    fn attach_all(&mut self) {
+        let mut chunks: Vec<HeadChunkMeta> = self.unnamed.drain().map(|(_, chunk)| chunk).collect();
+        chunks.sort_unstable_by_key(|chunk| chunk.at);
+        for chunk in chunks {
+            if let Some(series) = self.known(chunk.series) {
+                self.report.superseded_chunks -= 1;
+                self.attach(series.state.lock().late.get_or_insert_default(), &chunk);
+                self.series.insert(chunk.series, Arc::clone(&series));
+            }
+        }
+    }
+
+    fn attach(&mut self, late: &mut OutOfOrder, chunk: &HeadChunkMeta) {
         self.report.chunks += 1;
-        let Some(series) = self.known(chunk.series) else {
-            self.report.orphaned_chunks += 1;
-            return;
-        };
-        let mapped = MappedChunk::new(chunk.at, chunk.mint, chunk.maxt, chunk.samples, chunk.encoding);
-        series.state.lock().late.get_or_insert_default().attach(mapped);
+        late.attach(MappedChunk::new(chunk.at, chunk.mint, chunk.maxt, chunk.samples, chunk.encoding));
         self.head.window.include(chunk.mint, chunk.maxt);
         self.head.stats.chunks_created.fetch_add(1, Ordering::Relaxed);
     }
@@ -176,7 +194,10 @@ impl<'a> LateReplay<'a> {
         self.report.markers += 1;
         let Some(series) = self.named(series) else { return };
         let mut state = series.state.lock();
-        let Some(late) = &mut state.late else { return };
+        let late = state.late.get_or_insert_default();
+        if let Some(found) = self.unnamed.remove(&chunk) {
+            self.attach(late, &found);
+        }
         if chunk == HeadChunkRef::new(0, 0) {
             self.head.forget_all_stored(late);
         } else if let Some(stored) = late.mapped.get(chunk).copied() {
