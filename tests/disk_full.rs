@@ -230,12 +230,12 @@ impl Case {
                 Metrics::of(&server.http).sum("narthex_tsdb_writable") == Some(1.0)
             });
             wait_until("what was interrupted to be completed", || (self.achieved)(&server, &disk.data()));
-            let lost = ingest.ledger.acknowledged_so_far().beyond(&server.remote().read_all());
+            let lost = ingest.ledger.acknowledged_so_far().beyond(&server.remote().read_all_points());
             assert!(lost.count() == 0, "acknowledged and not read: {lost:?}");
             server.program.kill();
         });
         let server = self.launch(&disk).start();
-        ingest.ledger.check(&server.remote().read_all(), "after a full disk and a kill");
+        ingest.ledger.check(&server.remote().read_all_points(), "after a full disk and a kill");
         assert_no_leftovers(&disk.data());
         server.stop();
     }
@@ -322,7 +322,7 @@ fn read_only(server: &Server, ingest: &Ingest) {
     assert_eq!(Metrics::of(&server.http).sum("narthex_tsdb_writable"), Some(0.0));
     // What was acknowledged before the read began.
     let acknowledged = ingest.ledger.acknowledged_so_far();
-    let lost = acknowledged.beyond(&server.remote().read_all());
+    let lost = acknowledged.beyond(&server.remote().read_all_points());
     assert!(lost.count() == 0, "acknowledged and not read: {lost:?}");
 }
 

@@ -1,101 +1,46 @@
 //! Directories that Prometheus 3.14.0 wrote, Debian's version not being able to read some of them: narthex finds in them every
-//! float sample that 3.14.0 finds, in blocks and in the head, bit for bit, and no other.
+//! value that 3.14.0 finds, floats and native histograms, in blocks, in the head, late or not, bit for bit, and no other.
 //!
-//! `tests/golden/README.md` says how they were made. Native histograms are not compared. What was late when it was written and
-//! still lies in `wbl/` is not read yet: [`late_floats`] takes from that log which samples these are.
+//! `tests/golden/README.md` says how they were made.
 
 mod support;
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
-
-use narthex::tsdb::wal::reader::SegmentReader;
-use narthex::tsdb::wal::record::kind::RecordKind;
-use narthex::tsdb::wal::record::samples::SamplesDecoder;
-use narthex::tsdb::wal::record::series::SeriesDecoder;
-use narthex::tsdb::wal::segment::list_segments;
-
 use support::launch::Launch;
-use support::samples::{LabelSet, Samples};
+use support::points::{PointValue, Points};
+use support::samples::LabelSet;
 use support::{dir, export, golden};
 
 /// Reads a case through the real binary, and once more after a restart on what it left behind.
 fn is_read_as_by_prometheus(case: &str) {
     let place = dir::temp();
     let data = golden::unpack(case, place.path());
-    let expected = golden::expected_floats(case);
-    read_twice(&data, case, |returned, what| returned.assert_equals(&expected, what));
-}
-
-/// Starts narthex on a directory twice and shows what it reads and exports.
-fn read_twice(data: &Path, case: &str, check: impl Fn(&Samples, &str)) {
+    let expected = golden::expected(case);
     for time in ["first", "second"] {
-        let server = Launch::narthex(data).start();
-        check(&server.remote().read_all(), &format!("{case}, {time} start"));
-        check(&export::export_all(&server.http), &format!("{case}, exported at the {time} start"));
+        let server = Launch::narthex(&data).start();
+        let what = format!("{case}, {time} start");
+        with_late_values(&server.remote().read_all_points(), &expected).assert_equals(&expected, &what);
+        let mut exported = Points::new();
+        exported.add_floats(&export::export_all(&server.http));
+        let mut floats = Points::new();
+        floats.add_floats(&expected.floats());
+        with_late_values(&exported, &floats).assert_equals(&floats, &format!("{what}, exported"));
         server.stop();
     }
 }
 
-/// The same for a case with late samples, of which those that are in `wbl/` alone are left out.
-fn is_read_but_for_what_is_in_the_wbl(case: &str) -> usize {
-    let place = dir::temp();
-    let data = golden::unpack(case, place.path());
-    let late = late_floats(&data);
-    let is_late = |labels: &LabelSet, t: i64| late.contains(&(labels.clone(), t));
-    let expected = golden::expected_floats(case);
-    let required = expected.filter(|labels, t| !is_late(labels, t));
-    read_twice(&data, case, |returned, what| {
-        let returned = with_late_values(returned, &expected);
-        let missing = required.beyond(&returned);
-        assert!(missing.count() == 0, "{what}: missing {missing:?}");
-        returned.assert_within(&expected, what);
-    });
-    let left_out = expected.count() - required.count();
-    println!("{case}: {left_out} of {} floats are in wbl/ alone", expected.count());
-    left_out
-}
-
-/// The series and times of the floats that a directory's `wbl/` has.
-fn late_floats(data: &Path) -> BTreeSet<(LabelSet, i64)> {
-    let mut series = BTreeMap::new();
-    for record in records(&data.join("wal")).iter().filter(|record| RecordKind::of(record) == RecordKind::Series) {
-        for entry in SeriesDecoder::new(record).expect("it is a series record") {
-            let entry = entry.expect("the record is whole");
-            let labels: LabelSet =
-                entry.labels.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
-            series.insert(entry.series, labels);
-        }
-    }
-    let mut late = BTreeSet::new();
-    for record in records(&data.join("wbl")).iter().filter(|record| RecordKind::of(record) == RecordKind::Samples) {
-        for sample in SamplesDecoder::new(record).expect("it is a record of samples") {
-            let sample = sample.expect("the record is whole");
-            late.insert((series[&sample.series].clone(), sample.sample.t));
-        }
-    }
-    late
-}
-
-fn records(log: &Path) -> Vec<Vec<u8>> {
-    let mut records = Vec::new();
-    for segment in list_segments(log).expect("the log can be listed") {
-        let mut reader = SegmentReader::open(segment).expect("the segment can be opened");
-        while let Some(record) = reader.next_record().expect("the segment is whole") {
-            records.push(record.to_vec());
-        }
-    }
-    records
-}
-
 /// Of `golden_ooo_same_time` some samples were sent twice, late with 1000 more; either is right. The late one for both.
-fn with_late_values(returned: &Samples, expected: &Samples) -> Samples {
+fn with_late_values(returned: &Points, expected: &Points) -> Points {
     let same_time = [("__name__".to_owned(), "golden_ooo_same_time".to_owned())];
-    let mut changed = Samples::new();
-    for (labels, t, bits) in returned.iter() {
-        let late = (f64::from_bits(bits) + 1000.0).to_bits();
-        let is_other = labels.as_slice() == same_time.as_slice() && expected.get(labels, t) == Some(late);
-        changed.add(labels, t, if is_other { late } else { bits });
+    let late = |labels: &LabelSet, t: i64, value: &PointValue| match value {
+        PointValue::Float(bits) if labels.as_slice() == same_time.as_slice() => {
+            let late = PointValue::Float((f64::from_bits(*bits) + 1000.0).to_bits());
+            Some(late).filter(|late| expected.get(labels, t) == Some(late))
+        }
+        _ => None,
+    };
+    let mut changed = Points::new();
+    for (labels, t, value) in returned.iter() {
+        changed.add(labels, t, late(labels, t, value).unwrap_or_else(|| value.clone()));
     }
     changed
 }
@@ -141,17 +86,17 @@ fn blocks_a_checkpoint_and_the_head_after_a_clean_stop() {
 }
 
 #[test]
-fn the_floats_of_blocks_a_checkpoint_and_the_head_after_a_kill() {
+fn blocks_a_checkpoint_and_the_head_after_a_kill() {
     is_read_as_by_prometheus("blocks-killed-after-compaction");
 }
 
 #[test]
-fn the_floats_of_a_log_with_every_type_of_record() {
+fn a_log_with_every_type_of_record() {
     is_read_as_by_prometheus("all-types-killed");
 }
 
 #[test]
-fn the_floats_of_blocks_and_a_log_with_start_timestamps() {
+fn blocks_and_a_log_with_start_timestamps() {
     is_read_as_by_prometheus("start-timestamps");
 }
 
@@ -186,16 +131,21 @@ fn a_snapshot_of_the_head_at_a_clean_stop() {
 }
 
 #[test]
-fn late_floats_that_were_compacted() {
-    assert_eq!(is_read_but_for_what_is_in_the_wbl("ooo-compacted"), 0);
+fn late_samples_that_were_compacted() {
+    is_read_as_by_prometheus("ooo-compacted");
 }
 
 #[test]
-fn late_floats_in_blocks_that_overlap_others() {
-    assert_eq!(is_read_but_for_what_is_in_the_wbl("ooo-compacted-overlapping"), 0);
+fn late_samples_in_blocks_that_overlap_others() {
+    is_read_as_by_prometheus("ooo-compacted-overlapping");
 }
 
 #[test]
-fn what_was_in_order_beside_late_floats() {
-    assert!(is_read_but_for_what_is_in_the_wbl("ooo-killed") > 0);
+fn late_samples_in_their_log_and_in_chunks_of_the_head() {
+    is_read_as_by_prometheus("ooo-killed");
+}
+
+#[test]
+fn what_was_scraped_with_stale_markers_of_histograms() {
+    is_read_as_by_prometheus("scrape");
 }

@@ -62,7 +62,7 @@ impl Campaign {
 
     /// Everything acknowledged in all lives is there, and nothing that was not sent.
     fn check(&self, remote: &Remote) {
-        self.traffic.ledger.check(&remote.read_all(), &format!("after {} kills", self.kills));
+        self.traffic.ledger.check(&remote.read_all_points(), &format!("after {} kills", self.kills));
     }
 
     /// Lets all senders write until `moment` returns, then kills. Whether a request was under way: only then it is a kill that counts.
@@ -135,7 +135,7 @@ impl Campaign {
 /// A read that begins now sees everything that is acknowledged now.
 fn see_what_is_acknowledged(traffic: &Traffic, remote: &Remote) {
     let acknowledged = traffic.ledger.acknowledged_so_far();
-    let unseen = acknowledged.beyond(&remote.read_all());
+    let unseen = acknowledged.beyond(&remote.read_all_points());
     assert!(unseen.count() == 0, "acknowledged and not seen by a later read: {unseen:?}");
 }
 
@@ -154,7 +154,7 @@ fn acknowledged_samples_survive_kills_at_random_moments() {
         }
         acknowledged += campaign.finish();
     }
-    println!("{acknowledged} acknowledged samples were read back");
+    println!("{acknowledged} acknowledged values were read back");
     assert!(acknowledged >= 100_000, "only {acknowledged} samples were acknowledged");
 }
 

@@ -23,7 +23,8 @@ use support::launch::{Launch, Server};
 use support::ledger::Ledger;
 use support::metrics::Metrics;
 use support::remote::Remote;
-use support::samples::{LabelSet, Samples};
+use support::points::Points;
+use support::samples::LabelSet;
 use support::wait::wait_until;
 use support::wire::{Label, Sample, TimeSeries, WriteRequest};
 use support::{blocks, dir};
@@ -245,7 +246,7 @@ impl Campaign {
         wait_for_file(&self.marker(point));
         for _ in 0..2 {
             let acknowledged = self.traffic.ledger.acknowledged_so_far();
-            let unseen = acknowledged.beyond(&server.remote().read_all());
+            let unseen = acknowledged.beyond(&server.remote().read_all_points());
             assert!(unseen.count() == 0, "acknowledged and not seen while held at {point}: {unseen:?}");
             self.traffic.wait_for_answers(WHILE_HELD);
         }
@@ -257,7 +258,7 @@ impl Campaign {
     /// A start after which everything acknowledged is there, nothing that was not sent, and nothing half-done.
     fn start_and_check(&self, what: &str) -> Server {
         let server = self.launch().start();
-        self.traffic.ledger.check(&server.remote().read_all(), what);
+        self.traffic.ledger.check(&server.remote().read_all_points(), what);
         self.wait_for_no_leftovers(what);
         server
     }
@@ -387,7 +388,7 @@ fn what_retention_removes_is_gone_for_good_and_nothing_else() {
             let server = campaign.launch().start();
             see_what_is_kept(&campaign, &server.remote());
             let begin = oldest_kept(&campaign.data());
-            let risen = server.remote().read_all().filter(|_, t| t < begin);
+            let risen = server.remote().read_all_points().filter(|_, t| t < begin);
             assert!(risen.count() == 0, "{what}, {time}: older than every block: {risen:?}");
             campaign.wait_for_no_leftovers(&what);
             campaign.live(server, |server| wait_for_metric(server, "prometheus_tsdb_time_retentions_total", 1.0));
@@ -410,7 +411,7 @@ fn oldest_kept(data: &Path) -> i64 {
 fn see_what_is_kept(campaign: &Campaign, remote: &Remote) {
     let acknowledged = campaign.traffic.ledger.acknowledged_so_far();
     let newest = acknowledged.max_time().expect("something was acknowledged");
-    let returned = remote.read_all();
+    let returned = remote.read_all_points();
     let lost = acknowledged.from(newest - RETENTION).beyond(&returned);
     assert!(lost.count() == 0, "acknowledged, young and lost: {lost:?}");
     let foreign = returned.filter(|labels, t| !campaign.traffic.ledger.was_sent(labels, t));
@@ -446,7 +447,7 @@ fn a_snapshot_holds_up_nothing_and_is_whole_or_not_there() {
         let copy = dir::copy_to_temp(&campaign.data().join("snapshots").join(name));
         server.stop();
         let restored = Launch::narthex(copy.path()).start();
-        campaign.traffic.ledger.check(&restored.remote().read_all(), &format!("{what}, a snapshot after that"));
+        campaign.traffic.ledger.check(&restored.remote().read_all_points(), &format!("{what}, a snapshot after that"));
         drop(restored);
         campaign.finish(&what);
     }
@@ -478,9 +479,9 @@ fn is_deleted(labels: &LabelSet, t: i64) -> bool {
 }
 
 /// Everything else is there; of what was to be deleted either all or nothing is in each block.
-fn see_all_or_none(campaign: &Campaign, remote: &Remote, what: &str) -> Samples {
+fn see_all_or_none(campaign: &Campaign, remote: &Remote, what: &str) -> Points {
     let acknowledged = campaign.traffic.ledger.acknowledged_so_far();
-    let returned = remote.read_all();
+    let returned = remote.read_all_points();
     let lost = acknowledged.filter(|labels, t| !is_deleted(labels, t)).beyond(&returned);
     assert!(lost.count() == 0, "{what}: acknowledged and lost: {lost:?}");
     for begin in [BEGIN, BEGIN + 2 * HOUR] {

@@ -2,7 +2,8 @@
 
 use std::sync::{Mutex, MutexGuard};
 
-use super::samples::{LabelSet, Samples};
+use super::points::Points;
+use super::samples::LabelSet;
 use super::wire::WriteRequest;
 
 /// The account of one data directory, kept across kills; shared by all writers.
@@ -13,9 +14,9 @@ pub(crate) struct Ledger {
 
 #[derive(Default)]
 struct State {
-    sent: Samples,
-    acknowledged: Samples,
-    refused: Samples,
+    sent: Points,
+    acknowledged: Points,
+    refused: Points,
 }
 
 impl Ledger {
@@ -34,23 +35,23 @@ impl Ledger {
         self.state().refused.add_request(request);
     }
 
-    /// How many samples were acknowledged so far.
+    /// How many values were acknowledged so far.
     pub(crate) fn acknowledged_count(&self) -> usize {
         self.state().acknowledged.count()
     }
 
     /// Everything acknowledged so far, for a read that begins now.
-    pub(crate) fn acknowledged_so_far(&self) -> Samples {
+    pub(crate) fn acknowledged_so_far(&self) -> Points {
         self.state().acknowledged.clone()
     }
 
-    /// Whether a sample of that series and time was sent; its bits are not looked at.
+    /// Whether a value of that series and time was sent; what it is is not looked at.
     pub(crate) fn was_sent(&self, labels: &LabelSet, t: i64) -> bool {
         self.state().sent.get(labels, t).is_some()
     }
 
-    /// Panics unless everything acknowledged was returned with its exact bits and nothing that was not sent, or was refused.
-    pub(crate) fn check(&self, returned: &Samples, when: &str) {
+    /// Panics unless everything acknowledged was returned exactly and nothing that was not sent, or was refused.
+    pub(crate) fn check(&self, returned: &Points, when: &str) {
         let state = self.state();
         let lost = state.acknowledged.beyond(returned);
         assert!(lost.count() == 0, "{when}: acknowledged and lost: {lost:?}");

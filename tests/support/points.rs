@@ -50,6 +50,38 @@ pub(crate) struct PlainHistogram {
     pub(crate) custom: Vec<u64>,
 }
 
+/// A histogram that is a function of these two: of an integer, float, custom or gauge kind, its kind changing now and then, its counts growing.
+pub(crate) fn made(seed: u64, t: i64) -> PlainHistogram {
+    let minutes = (t / 60_000) as u64 + seed;
+    let kind = (minutes / 7 + seed) % 5;
+    let (float, custom, gauge) = (kind == 1 || kind == 4, kind >= 3, kind == 2);
+    let grown = t as u64 / 1000 % 100_000 + 1;
+    let count = |bucket: u64| {
+        let count = grown * (bucket + 1) + seed % 11;
+        let count = if gauge { count.wrapping_mul(0x9e37_79b9) % 1000 } else { count };
+        if float { (count as f64 + 0.25).to_bits() } else { count }
+    };
+    let indices = (0..3 + minutes % 4).map(|bucket| if custom { bucket as i64 } else { bucket as i64 * 2 - 3 });
+    let positive: BTreeMap<i64, u64> = indices.zip(0..).map(|(index, bucket)| (index, count(bucket))).collect();
+    let count = if float {
+        positive.values().map(|bits| f64::from_bits(*bits)).sum::<f64>().to_bits()
+    } else {
+        positive.values().sum()
+    };
+    PlainHistogram {
+        float,
+        gauge,
+        schema: if custom { CUSTOM } else { (minutes / 50 % 4) as i64 },
+        zero_threshold: if custom { 0 } else { 0.001f64.to_bits() },
+        zero_count: 0,
+        count,
+        sum: (grown as f64 * 0.5).to_bits(),
+        positive: positive.into_iter().filter(|(_, count)| *count != 0).collect(),
+        negative: BTreeMap::new(),
+        custom: if custom { (0..10).map(|bound| f64::from(bound).to_bits()).collect() } else { Vec::new() },
+    }
+}
+
 /// The values of many series by time in milliseconds.
 #[derive(Clone, Default, PartialEq)]
 pub(crate) struct Points {
@@ -228,6 +260,21 @@ impl Points {
             part.add(labels, t, value.clone());
         }
         part
+    }
+
+    /// Only the values at or after `t`.
+    pub(crate) fn from(&self, t: i64) -> Points {
+        self.between(t, i64::MAX)
+    }
+
+    /// Only the values from `begin` on and before `end`.
+    pub(crate) fn between(&self, begin: i64, end: i64) -> Points {
+        self.filter(|_, at| begin <= at && at < end)
+    }
+
+    /// The newest time.
+    pub(crate) fn max_time(&self) -> Option<i64> {
+        self.iter().map(|(_, t, _)| t).max()
     }
 
     /// The floats.

@@ -1,4 +1,5 @@
-//! Several senders at once, whose requests are made to meet: known series, new series all the time, and series that they share.
+//! Several senders at once, whose requests are made to meet: known series, new series all the time, series that they share, late samples,
+//! native histograms.
 //!
 //! A sender writes until it gets no answer, then keeps the unanswered request: in its next life it may repeat it, which must be
 //! taken whether or not it was stored.
@@ -11,6 +12,7 @@ use rand::{RngExt, SeedableRng};
 
 use super::data::BEGIN;
 use super::ledger::Ledger;
+use super::points::made;
 use super::remote::Remote;
 use super::wire::{Label, Sample, TimeSeries, WriteRequest};
 
@@ -20,6 +22,10 @@ const ROUND: i64 = 4_000;
 /// Series that belong to one sender alone, and their samples in one request.
 const OWN_SERIES: usize = 12;
 const OWN_SAMPLES: i64 = 4;
+
+/// Late samples of one request, and how late they are at most, milliseconds.
+const LATE_SAMPLES: usize = 6;
+const LATEST: i64 = 5_400_000;
 
 /// What the senders of one data directory share.
 #[derive(Default)]
@@ -104,6 +110,7 @@ impl Writer {
         self.round += 1;
         let mut timeseries: Vec<TimeSeries> = (0..OWN_SERIES).map(|number| self.own(number)).collect();
         timeseries.extend([self.fresh("a"), self.fresh("b"), shared(traffic)]);
+        timeseries.extend([self.late(), self.histograms("in order", 0), self.histograms("late", LATEST)]);
         (WriteRequest { timeseries, ..WriteRequest::default() }, false)
     }
 
@@ -131,6 +138,29 @@ impl Writer {
         let sample = Sample { bits: Some(self.bits()), timestamp: self.now() };
         let (round, writer) = (self.round.to_string(), self.id.to_string());
         series(&[("__name__", "fresh"), ("round", &round), ("which", which), ("writer", &writer)], vec![sample])
+    }
+
+    /// One sample in time and, before and behind it, others that are late.
+    fn late(&mut self) -> TimeSeries {
+        let now = self.now();
+        let times = [now].into_iter().chain((0..LATE_SAMPLES).map(|_| now - self.rng.random_range(1..LATEST)));
+        let mut times: Vec<i64> = times.collect();
+        times.rotate_left(self.rng.random_range(0..3));
+        let bits = |t: i64| (t as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) & !(1 << 63) | 1;
+        let samples = times.into_iter().map(|t| Sample { bits: Some(bits(t)), timestamp: t });
+        series(&[("__name__", "late"), ("writer", &self.id.to_string())], samples.collect())
+    }
+
+    /// Histograms of this time, or up to `latest` ms before.
+    fn histograms(&mut self, which: &str, latest: i64) -> TimeSeries {
+        let (id, now) = (self.id, self.now());
+        let mut times = vec![now];
+        if latest > 0 {
+            times.extend((0..2).map(|_| now - self.rng.random_range(1..latest)));
+        }
+        let labels = [("__name__", "histograms"), ("which", which), ("writer", &id.to_string())];
+        let histograms = times.into_iter().map(|t| made(id as u64, t).to_wire(t)).collect();
+        TimeSeries { histograms, ..series(&labels, Vec::new()) }
     }
 
     /// One sample of a series that all senders append to; who comes late is refused.
