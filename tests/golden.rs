@@ -1,22 +1,14 @@
 //! Directories that Prometheus 3.14.0 wrote, Debian's version not being able to read some of them: narthex finds in them every
 //! float sample that 3.14.0 finds, in blocks and in the head, bit for bit, and no other.
 //!
-//! `tests/golden/README.md` says how they were made. Native histograms are not compared. What was late when it was written and
-//! still lies in `wbl/` is not read yet: [`late_floats`] takes from that log which samples these are.
+//! `tests/golden/README.md` says how they were made. Native histograms are not compared.
 
 mod support;
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use narthex::tsdb::wal::reader::SegmentReader;
-use narthex::tsdb::wal::record::kind::RecordKind;
-use narthex::tsdb::wal::record::samples::SamplesDecoder;
-use narthex::tsdb::wal::record::series::SeriesDecoder;
-use narthex::tsdb::wal::segment::list_segments;
-
 use support::launch::Launch;
-use support::samples::{LabelSet, Samples};
+use support::samples::Samples;
 use support::{dir, export, golden};
 
 /// Reads a case through the real binary, and once more after a restart on what it left behind.
@@ -37,55 +29,12 @@ fn read_twice(data: &Path, case: &str, check: impl Fn(&Samples, &str)) {
     }
 }
 
-/// The same for a case with late samples, of which those that are in `wbl/` alone are left out.
-fn is_read_but_for_what_is_in_the_wbl(case: &str) -> usize {
+/// The same for a case with late samples.
+fn is_read_with_what_came_late(case: &str) {
     let place = dir::temp();
     let data = golden::unpack(case, place.path());
-    let late = late_floats(&data);
-    let is_late = |labels: &LabelSet, t: i64| late.contains(&(labels.clone(), t));
     let expected = golden::expected_floats(case);
-    let required = expected.filter(|labels, t| !is_late(labels, t));
-    read_twice(&data, case, |returned, what| {
-        let returned = with_late_values(returned, &expected);
-        let missing = required.beyond(&returned);
-        assert!(missing.count() == 0, "{what}: missing {missing:?}");
-        returned.assert_within(&expected, what);
-    });
-    let left_out = expected.count() - required.count();
-    println!("{case}: {left_out} of {} floats are in wbl/ alone", expected.count());
-    left_out
-}
-
-/// The series and times of the floats that a directory's `wbl/` has.
-fn late_floats(data: &Path) -> BTreeSet<(LabelSet, i64)> {
-    let mut series = BTreeMap::new();
-    for record in records(&data.join("wal")).iter().filter(|record| RecordKind::of(record) == RecordKind::Series) {
-        for entry in SeriesDecoder::new(record).expect("it is a series record") {
-            let entry = entry.expect("the record is whole");
-            let labels: LabelSet =
-                entry.labels.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
-            series.insert(entry.series, labels);
-        }
-    }
-    let mut late = BTreeSet::new();
-    for record in records(&data.join("wbl")).iter().filter(|record| RecordKind::of(record) == RecordKind::Samples) {
-        for sample in SamplesDecoder::new(record).expect("it is a record of samples") {
-            let sample = sample.expect("the record is whole");
-            late.insert((series[&sample.series].clone(), sample.sample.t));
-        }
-    }
-    late
-}
-
-fn records(log: &Path) -> Vec<Vec<u8>> {
-    let mut records = Vec::new();
-    for segment in list_segments(log).expect("the log can be listed") {
-        let mut reader = SegmentReader::open(segment).expect("the segment can be opened");
-        while let Some(record) = reader.next_record().expect("the segment is whole") {
-            records.push(record.to_vec());
-        }
-    }
-    records
+    read_twice(&data, case, |returned, what| with_late_values(returned, &expected).assert_equals(&expected, what));
 }
 
 /// Of `golden_ooo_same_time` some samples were sent twice, late with 1000 more; either is right. The late one for both.
@@ -187,15 +136,15 @@ fn a_snapshot_of_the_head_at_a_clean_stop() {
 
 #[test]
 fn late_floats_that_were_compacted() {
-    assert_eq!(is_read_but_for_what_is_in_the_wbl("ooo-compacted"), 0);
+    is_read_with_what_came_late("ooo-compacted");
 }
 
 #[test]
 fn late_floats_in_blocks_that_overlap_others() {
-    assert_eq!(is_read_but_for_what_is_in_the_wbl("ooo-compacted-overlapping"), 0);
+    is_read_with_what_came_late("ooo-compacted-overlapping");
 }
 
 #[test]
-fn what_was_in_order_beside_late_floats() {
-    assert!(is_read_but_for_what_is_in_the_wbl("ooo-killed") > 0);
+fn late_floats_in_their_log_and_in_head_chunks() {
+    is_read_with_what_came_late("ooo-killed");
 }
