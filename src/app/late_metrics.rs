@@ -1,6 +1,6 @@
 //! Samples that came late, taken and refused, and their log, under Prometheus's names.
 
-use crate::metrics::registry::{Counter, Registry};
+use crate::metrics::registry::{Counter, LabelledValue, Registry};
 use crate::model::value::ValueKind;
 use crate::tsdb::db::Db;
 use crate::tsdb::db::late_log::LateFound;
@@ -36,17 +36,26 @@ const REFUSED: &[Refused] = &[
 /// Registers all of it; the counter of unknown references that a replay leaves.
 pub(crate) fn register(registry: &mut Registry, db: &Arc<Db>) -> Counter {
     for &(name, help, why) in REFUSED {
-        for (labels, kind) in [(FLOAT, ValueKind::Float), (HISTOGRAM, ValueKind::Histogram)] {
+        let refused = |labels, kind| {
             let db = db.clone();
-            registry.labelled_counter_fn(name, help, labels, move || {
-                db.rejections().map_or(0.0, |rejections| rejections.count(kind, why) as f64)
-            });
-        }
+            let value = move || db.rejections().map_or(0.0, |rejections| rejections.count(kind, why) as f64);
+            LabelledValue { labels, value: Box::new(value) }
+        };
+        let counters = vec![refused(FLOAT, ValueKind::Float), refused(HISTOGRAM, ValueKind::Histogram)];
+        registry.counter_family_fn(name, help, counters);
     }
-    let (floats, histograms) =
-        (|stats: &HeadStats| read(&stats.late_floats), |stats: &HeadStats| read(&stats.late_histograms));
-    register_appended(registry, db, FLOAT, floats);
-    register_appended(registry, db, HISTOGRAM, histograms);
+    let appended = |labels, number: fn(&HeadStats) -> &AtomicU64| {
+        let db = db.clone();
+        let value = move || db.head().map_or(0.0, |head| number(head.stats()).load(Ordering::Relaxed) as f64);
+        LabelledValue { labels, value: Box::new(value) }
+    };
+    let counters =
+        vec![appended(FLOAT, |stats| &stats.late_floats), appended(HISTOGRAM, |stats| &stats.late_histograms)];
+    registry.counter_family_fn(
+        "prometheus_tsdb_head_out_of_order_samples_appended_total",
+        "Total number of appended out of order samples.",
+        counters,
+    );
     registry.counter(
         "prometheus_tsdb_wbl_replay_unknown_refs_total",
         "Total number of unknown series references encountered during WBL replay.",
@@ -56,20 +65,4 @@ pub(crate) fn register(registry: &mut Registry, db: &Arc<Db>) -> Counter {
 /// Shows what a replay found.
 pub(crate) fn observe(unknown_refs: &Counter, found: &LateFound) {
     unknown_refs.inc_by(found.report.unknown_refs);
-}
-
-fn register_appended(
-    registry: &mut Registry,
-    db: &Arc<Db>,
-    labels: &'static [(&'static str, &'static str)],
-    number: fn(&HeadStats) -> f64,
-) {
-    let (name, help) =
-        ("prometheus_tsdb_head_out_of_order_samples_appended_total", "Total number of appended out of order samples.");
-    let db = db.clone();
-    registry.labelled_counter_fn(name, help, labels, move || db.head().map_or(0.0, |head| number(head.stats())));
-}
-
-fn read(counter: &AtomicU64) -> f64 {
-    counter.load(Ordering::Relaxed) as f64
 }

@@ -80,6 +80,12 @@ impl Registry {
         self.function(family_name(name), help, labels, MetricType::Counter, Box::new(value));
     }
 
+    /// A counter for each of several sets of labels.
+    pub fn counter_family_fn(&mut self, name: &str, help: &str, counters: Vec<LabelledValue>) {
+        let (name, help) = (family_name(name).to_owned(), format!("{}.", help_text(help)));
+        self.collector(CounterFamily { name, help, counters });
+    }
+
     /// A gauge whose value is asked for when it is read.
     pub fn gauge_fn(&mut self, name: &str, help: &str, value: impl Fn() -> f64 + Send + Sync + 'static) {
         self.function(name, help, &[], MetricType::Gauge, Box::new(value));
@@ -154,6 +160,36 @@ impl Collector for HistogramFunction {
     }
 }
 
+/// A value with its labels.
+pub struct LabelledValue {
+    /// Names and values.
+    pub labels: &'static [(&'static str, &'static str)],
+    /// Asked for whenever the metric is read.
+    pub value: Box<dyn Fn() -> f64 + Send + Sync>,
+}
+
+/// Counters of one name that are functions.
+struct CounterFamily {
+    name: String,
+    help: String,
+    counters: Vec<LabelledValue>,
+}
+
+impl fmt::Debug for CounterFamily {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CounterFamily").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+impl Collector for CounterFamily {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let mut family = encoder.encode_descriptor(&self.name, &self.help, None, MetricType::Counter)?;
+        self.counters
+            .iter()
+            .try_for_each(|counter| ConstCounter::new((counter.value)()).encode(family.encode_family(&counter.labels)?))
+    }
+}
+
 /// Names and values of labels.
 type Labels = &'static [(&'static str, &'static str)];
 /// Asked for the value whenever the metric is read.
@@ -198,7 +234,7 @@ impl Collector for Function {
 
 #[cfg(test)]
 mod tests {
-    use super::{Distribution, Registry};
+    use super::{Distribution, LabelledValue, Registry};
     use crate::metrics::text::Format;
 
     #[test]
@@ -207,6 +243,9 @@ mod tests {
         registry.counter("a_things_total", "Things.").inc_by(3);
         registry.gauge("b_now", "Now.").set(-2);
         registry.counter_fn("c_seconds_total", "Seconds.", || 1.5);
+        let value = |labels, value: f64| LabelledValue { labels, value: Box::new(move || value) };
+        let both = vec![value(&[("type", "float")], 1.0), value(&[("type", "histogram")], 2.0)];
+        registry.counter_family_fn("family_total", "Several.", both);
         registry.labelled_counter_fn("g_total", "Things.", &[("type", "float")], || 7.0);
         registry.gauge_fn("d_now", "Now.", || 0.25);
         registry.histogram("e_seconds", "Durations.", &[1.0]).observe(0.5);
