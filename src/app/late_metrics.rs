@@ -1,10 +1,8 @@
-//! Samples that came late, taken and refused, and their log, under Prometheus's names.
+//! Samples that came late, under Prometheus's names.
 
 use crate::metrics::registry::{Counter, LabelledValue, Registry};
-use crate::model::value::ValueKind;
 use crate::tsdb::db::Db;
 use crate::tsdb::db::late_log::LateFound;
-use crate::tsdb::head::append::Rejection;
 use crate::tsdb::head::stats::HeadStats;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -12,38 +10,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 const FLOAT: &[(&str, &str)] = &[("type", "float")];
 const HISTOGRAM: &[(&str, &str)] = &[("type", "histogram")];
 
-/// A name, what it means and which samples are counted.
-type Refused = (&'static str, &'static str, Rejection);
-
-const REFUSED: &[Refused] = &[
-    (
-        "prometheus_tsdb_out_of_order_samples_total",
-        "Total number of out of order samples ingestion failed attempts due to out of order being disabled.",
-        Rejection::OutOfOrder,
-    ),
-    (
-        "prometheus_tsdb_out_of_bound_samples_total",
-        "Total number of out of bound samples ingestion failed attempts with out of order support disabled.",
-        Rejection::OutOfBounds,
-    ),
-    (
-        "prometheus_tsdb_too_old_samples_total",
-        "Total number of out of order samples ingestion failed attempts with out of support enabled, but sample outside of time window.",
-        Rejection::TooOld,
-    ),
-];
-
 /// Registers all of it; the counter of unknown references that a replay leaves.
 pub(crate) fn register(registry: &mut Registry, db: &Arc<Db>) -> Counter {
-    for &(name, help, why) in REFUSED {
-        let refused = |labels, kind| {
-            let db = db.clone();
-            let value = move || db.rejections().map_or(0.0, |rejections| rejections.count(kind, why) as f64);
-            LabelledValue { labels, value: Box::new(value) }
-        };
-        let counters = vec![refused(FLOAT, ValueKind::Float), refused(HISTOGRAM, ValueKind::Histogram)];
-        registry.counter_family_fn(name, help, counters);
-    }
     let appended = |labels, number: fn(&HeadStats) -> &AtomicU64| {
         let db = db.clone();
         let value = move || db.head().map_or(0.0, |head| number(head.stats()).load(Ordering::Relaxed) as f64);

@@ -6,7 +6,6 @@ use crate::model::metadata::Metadata;
 use crate::model::value::Point;
 use crate::tsdb::db::engine::Engine;
 use crate::tsdb::db::maintenance::bell::Bell;
-use crate::tsdb::db::rejections::Rejections;
 use crate::tsdb::db::repeats::Repeats;
 use crate::tsdb::head::append::metadata::FamilyError;
 use crate::tsdb::head::append::{Committed, HeadAppender, Rejection, SeriesLimitReached};
@@ -68,7 +67,6 @@ impl<'a> Appender<'a> {
         points: impl Iterator<Item = Point>,
         mut reject: impl FnMut(Point, Rejection),
     ) -> bool {
-        let mut reject = counted(&self.engine.rejections, &mut reject);
         let (old, too_old) = (&mut self.old, &mut self.too_old);
         let is_known = self.inner.append_known(packed, points, |point, why| match why {
             Rejection::OutOfBounds | Rejection::TooOld => {
@@ -97,7 +95,6 @@ impl<'a> Appender<'a> {
         points: impl Iterator<Item = Point>,
         mut reject: impl FnMut(Point, Rejection),
     ) -> Result<(), SeriesLimitReached> {
-        let mut reject = counted(&self.engine.rejections, &mut reject);
         let (old, too_old) = (&mut self.old, &mut self.too_old);
         let done = self.inner.append(labels, points, |point, why| match why {
             Rejection::OutOfBounds | Rejection::TooOld => {
@@ -146,16 +143,5 @@ impl<'a> Appender<'a> {
             self.bell.ring();
         }
         committed
-    }
-}
-
-/// Counts what is refused.
-fn counted<'a>(
-    rejections: &'a Rejections,
-    reject: &'a mut impl FnMut(Point, Rejection),
-) -> impl FnMut(Point, Rejection) + 'a {
-    |point, why| {
-        rejections.note(point.value.kind(), why);
-        reject(point, why);
     }
 }

@@ -3,7 +3,6 @@
 use crate::tsdb::compact::stats::CompactStats;
 use crate::tsdb::db::blocks::BlockSet;
 use crate::tsdb::db::maintenance::turn::Turns;
-use crate::tsdb::db::rejections::Rejections;
 use crate::tsdb::head::Head;
 use crate::tsdb::head::ooo::log::Logs;
 use crate::tsdb::wal::commit::{Health, Wal};
@@ -18,8 +17,6 @@ pub(super) struct Engine {
     pub(super) wbl: OnceLock<Wal>,
     pub(super) blocks: BlockSet,
     pub(super) turns: Turns,
-    /// What was refused.
-    pub(super) rejections: Rejections,
     /// What was written to blocks.
     pub(super) written: CompactStats,
 }

@@ -11,7 +11,6 @@
 //! | [`querier`]   | samples out                                             |
 //! | [`metadata`]  | type, unit and help text of metrics                     |
 //! | `lookup`      | one series of one block                                 |
-//! | [`rejections`] | samples refused for their time, counted              |
 //! | `repeats`     | old samples that are stored already                     |
 //! | [`blocks`]    | the blocks that are open                                |
 //! | [`clock`]     | the time                                                |
@@ -45,7 +44,6 @@ pub mod metadata;
 pub mod open;
 pub mod options;
 pub mod querier;
-pub mod rejections;
 mod repeats;
 pub mod retention_hold;
 pub mod settings;
@@ -62,7 +60,6 @@ use crate::tsdb::db::lock::DirLock;
 use crate::tsdb::db::maintenance::bell::Bell;
 use crate::tsdb::db::options::DbOptions;
 use crate::tsdb::db::querier::Querier;
-use crate::tsdb::db::rejections::Rejections;
 use crate::tsdb::db::retention_hold::RetentionHold;
 use crate::tsdb::db::settings::Settings;
 use crate::tsdb::db::stats::DbStats;
@@ -209,12 +206,6 @@ impl Db {
     #[must_use]
     pub fn wbl(&self) -> Option<&Wal> {
         self.engine.get().and_then(|engine| engine.wbl.get())
-    }
-
-    /// How many samples were refused for their time, once the database is ready.
-    #[must_use]
-    pub fn rejections(&self) -> Option<&Rejections> {
-        self.engine.get().map(|engine| &engine.rejections)
     }
 
     /// Takes no more writes, brings the log and the full chunks to the disk, and gives the directory free.

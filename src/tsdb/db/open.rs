@@ -19,7 +19,6 @@ use crate::tsdb::db::lock::{DirLock, LockError};
 use crate::tsdb::db::maintenance::bell::Bell;
 use crate::tsdb::db::maintenance::turn::Turns;
 use crate::tsdb::db::options::DbOptions;
-use crate::tsdb::db::rejections::Rejections;
 use crate::tsdb::db::retention_hold::RetentionHold;
 use crate::tsdb::db::snapshot;
 use crate::tsdb::db::stats::DbStats;
@@ -185,7 +184,7 @@ impl Db {
             let _ = wbl.set(late_log::open(&self.options)?);
         }
         // A second replay of the same Db finds the engine set, and changes nothing.
-        let _ = self.engine.set(Engine { head, wal, wbl, blocks, turns, rejections: Rejections::default(), written });
+        let _ = self.engine.set(Engine { head, wal, wbl, blocks, turns, written });
         // Settings may have been applied meanwhile.
         let _ = self.apply(self.settings());
         self.publish_blocks();
