@@ -44,8 +44,7 @@ fn open(dir: &Path, at_stop: HeadAtStop) -> Db {
     let mut options = DbOptions::new(dir.to_owned());
     options.wal_segment_size = 16 * 32 * 1024;
     options.head_at_stop = at_stop;
-    options.settings.retention =
-        Retention { time_ms: 0, bytes: 0, percentage: 0.0, origin: RetentionOrigin::Chosen };
+    options.settings.retention = Retention { time_ms: 0, bytes: 0, percentage: 0.0, origin: RetentionOrigin::Chosen };
     options.settings.out_of_order_window_ms = WINDOW;
     options.settings.max_exemplars = EXEMPLARS;
     let db = Db::open(options).unwrap();
@@ -146,7 +145,11 @@ fn histogram(kind: Kind, seed: u64, minutes: u64) -> Histogram {
         negative_spans,
         positive_buckets: differences(&counts),
         negative_buckets,
-        custom_values: if is_custom { (0..20 + seed % 3).map(|bound| bound as f64 * 0.5).collect() } else { Vec::new() },
+        custom_values: if is_custom {
+            (0..20 + seed % 3).map(|bound| bound as f64 * 0.5).collect()
+        } else {
+            Vec::new()
+        },
     }
 }
 
@@ -269,7 +272,9 @@ impl Month {
         let mut appender = db.appender().unwrap();
         let mut exemplars = Vec::new();
         let mut append = |labels: &Labels, point: Point| {
-            appender.append(labels, std::iter::once(point), |point, why| panic!("{labels}: {point:?} {why:?}")).unwrap();
+            appender
+                .append(labels, std::iter::once(point), |point, why| panic!("{labels}: {point:?} {why:?}"))
+                .unwrap();
         };
         for number in 0..SERIES {
             let at = self.now + (number as i64 * 251) % MINUTE;

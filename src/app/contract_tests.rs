@@ -4,6 +4,7 @@ use crate::app::edge::{Edge, everything, good, now_ms, pack, partly_bad, request
 use crate::remote::pb::narthex_v1::WriteResponse;
 use crate::server::body::Received;
 use crate::server::lifecycle::Phase;
+use crate::tsdb::db::settings::Settings;
 use axum::body::Body;
 use axum::http::{Request, StatusCode};
 use bytes::Bytes;
@@ -24,6 +25,8 @@ async fn all_stored_is_204_without_written_headers_and_ok_with_counts() {
 #[tokio::test]
 async fn what_is_good_is_stored_and_what_is_bad_is_400_or_invalid_argument_with_counts_and_names() {
     let edge = Edge::ready(&[]).await;
+    let strict = Settings { out_of_order_window_ms: 0, ..edge.context.db.settings() };
+    edge.context.db.apply(strict).unwrap();
     let body = partly_bad();
     let http = edge.write(pack(&body)).await;
     assert_eq!(http.status, StatusCode::BAD_REQUEST);

@@ -195,7 +195,11 @@ impl<'a> LateReplay<'a> {
         let Some(series) = self.named(series) else { return };
         let mut state = series.state.lock();
         let late = state.late.get_or_insert_default();
-        if let Some(found) = self.unnamed.remove(&chunk) {
+        // After the loss of a file another series' chunk may be there.
+        let is_its_own = |found: &HeadChunkMeta| self.resolved(found.series) == series.reference;
+        if self.unnamed.get(&chunk).is_some_and(is_its_own)
+            && let Some(found) = self.unnamed.remove(&chunk)
+        {
             self.attach(late, &found);
         }
         if chunk == HeadChunkRef::new(0, 0) {
@@ -220,7 +224,10 @@ impl<'a> LateReplay<'a> {
     }
 
     fn known(&self, reference: SeriesRef) -> Option<Arc<Series>> {
-        let reference = self.aliases.get(&reference).copied().unwrap_or(reference);
-        self.head.series.get_by_ref(reference)
+        self.head.series.get_by_ref(self.resolved(reference))
+    }
+
+    fn resolved(&self, reference: SeriesRef) -> SeriesRef {
+        self.aliases.get(&reference).copied().unwrap_or(reference)
     }
 }
