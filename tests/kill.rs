@@ -202,6 +202,8 @@ fn acknowledged_samples_survive_kills_in_a_replay() {
     for _ in 0..5 {
         campaign.live_until_any_moment();
         campaign.live_in_replay_until("replay.record", 1..30);
+        campaign.live_until_any_moment();
+        campaign.live_in_replay_until("replay.late_record", 1..10);
     }
     campaign.finish();
 }

@@ -18,7 +18,8 @@ pub(crate) fn check(input: &[u8]) {
     let resumed = match (AnyChunk::resume(encoding, bytes), error) {
         (Ok(resumed), None) => resumed,
         (Err(found), Some(error)) => return assert_eq!(found, error),
-        (Err(_), None) => return assert!(points.is_empty()),
+        // It has no sample, or the header names one behind the last for the first change of start: nothing can be added to it.
+        (Err(_), None) => return,
         (Ok(resumed), Some(error)) => panic!("{resumed:?} of bytes that end with {error:?}"),
     };
     // What is left of the bytes is what they began with, but for the bits after the last sample.

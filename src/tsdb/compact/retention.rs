@@ -3,7 +3,8 @@
 //! The comparisons are those of `tsdb/db.go` of Prometheus. Blocks are looked at from the newest end (`maxt`) back:
 //!
 //! - **Time**: the first block that ends at least the retention time before the newest one goes, and all behind it. The newest
-//!   *block* counts, not the clock: a directory that is opened after a year loses nothing by that.
+//!   *block* counts, not the clock: a directory that is opened after a year loses nothing by that. Blocks of late samples, or of some series,
+//!   do not count as the newest, other than in Prometheus: they can end hours after everything that is stored.
 //! - **Size**: log, late log, head chunks and scratch first, then block by block; the first with which the sum is above the limit
 //!   goes, and all behind it, be it the newest.
 
@@ -18,6 +19,8 @@ pub struct StoredBlock {
     pub maxt: i64,
     /// What it takes of the disk, bytes.
     pub bytes: u64,
+    /// Whether the head's times up to its end are all in blocks; see [`crate::tsdb::compact::facts::BlockFacts::is_whole_head`].
+    pub is_whole_head: bool,
 }
 
 /// How much may be kept.
@@ -86,7 +89,8 @@ pub fn expired(blocks: &[StoredBlock], policy: &RetentionPolicy, space: Space) -
 }
 
 fn first_too_old(blocks: &[StoredBlock], policy: &RetentionPolicy) -> usize {
-    let (Some(newest), Some(time)) = (blocks.first(), policy.time.filter(|time| *time > 0)) else {
+    let newest = blocks.iter().find(|block| block.is_whole_head).or(blocks.first());
+    let (Some(newest), Some(time)) = (newest, policy.time.filter(|time| *time > 0)) else {
         return blocks.len();
     };
     let is_old = |block: &StoredBlock| i128::from(newest.maxt) - i128::from(block.maxt) >= i128::from(time);
@@ -116,6 +120,7 @@ mod tests {
             ulid: BlockUlid::from_parts(0, n),
             maxt: *maxt,
             bytes: *bytes,
+            is_whole_head: true,
         };
         maxt_and_bytes.iter().zip(1..).map(block).collect()
     }
@@ -138,6 +143,16 @@ mod tests {
         assert_eq!(gone(&blocks, time(None), Space::default()), []);
         assert_eq!(gone(&blocks[..1], time(Some(1)), Space::default()), []);
         assert_eq!(gone(&[], time(Some(1)), Space::default()), []);
+    }
+
+    #[test]
+    fn a_block_of_late_samples_that_ends_later_makes_no_other_one_old() {
+        let mut blocks = blocks(&[(100, 1), (61, 1), (120, 1), (60, 1)]);
+        blocks[2].is_whole_head = false;
+        let policy = RetentionPolicy { time: Some(40), ..RetentionPolicy::default() };
+        assert_eq!(gone(&blocks, policy, Space::default()), [(4, Cause::Time)]);
+        blocks.iter_mut().for_each(|block| block.is_whole_head = false);
+        assert_eq!(gone(&blocks, policy, Space::default()), [(2, Cause::Time), (4, Cause::Time)]);
     }
 
     #[test]

@@ -36,6 +36,11 @@ impl Starts {
         Self { byte, ..Self::default() }
     }
 
+    /// The number of the sample from which on starts are written; 0 where none is, but perhaps that of the first.
+    pub(super) fn first_change(&self) -> u16 {
+        u16::from(self.byte & LAST_START_CHANGE)
+    }
+
     /// Writes the start of the sample at `place`, where it has to be said.
     pub(super) fn push(&mut self, sink: &mut BitSink<'_>, place: Place, start: i64) {
         if place.number == 0 {
@@ -51,7 +56,7 @@ impl Starts {
 
     fn push_following(&mut self, sink: &mut BitSink<'_>, place: Place, start: i64) {
         let distance = place.before.wrapping_sub(start);
-        if self.byte & LAST_START_CHANGE != 0 {
+        if self.first_change() != 0 {
             varbit::push_signed(sink, distance.wrapping_sub(self.distance));
         } else if start != self.start || place.number == u16::from(LAST_START_CHANGE) {
             self.byte |= place.number as u8;
@@ -70,7 +75,7 @@ impl Starts {
             }
             return Some(());
         }
-        let first = u16::from(self.byte & LAST_START_CHANGE);
+        let first = self.first_change();
         if first == 0 || place.number < first {
             return Some(());
         }

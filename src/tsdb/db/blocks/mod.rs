@@ -93,7 +93,8 @@ impl BlockSet {
     pub fn stored(&self) -> Vec<StoredBlock> {
         let stored = |block: &Arc<Block>| {
             let meta = block.meta();
-            StoredBlock { ulid: meta.ulid, maxt: meta.max_time, bytes: block.size_bytes() }
+            let is_whole_head = BlockFacts::of(&meta).is_whole_head();
+            StoredBlock { ulid: meta.ulid, maxt: meta.max_time, bytes: block.size_bytes(), is_whole_head }
         };
         self.list().iter().map(stored).collect()
     }
