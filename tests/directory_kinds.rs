@@ -21,6 +21,10 @@ const WINDOW: &str = "storage:\n  tsdb:\n    out_of_order_time_window: 2h\n";
 /// How late a late sample is.
 const LATENESS: i64 = 40 * MINUTE;
 const SERIES: usize = 6;
+/// The numbers of series of histograms; odd ones have float counts.
+const EVERY_HISTOGRAM: [usize; 4] = [0, 1, 2, 3];
+/// Debian's version leaves float histograms out of the checkpoints that it makes.
+const INTEGER_HISTOGRAMS: [usize; 2] = [0, 2];
 /// Minutes of data in one request.
 const REQUEST: i64 = 10;
 
@@ -63,7 +67,7 @@ fn histogram(number: usize, minute: i64) -> PlainHistogram {
 }
 
 /// What is sent in these minutes: all that is in time then, and the late ones of before.
-fn request(minutes: std::ops::Range<i64>) -> WriteRequest {
+fn request(minutes: std::ops::Range<i64>, histograms: &[usize]) -> WriteRequest {
     let mut timeseries = Vec::new();
     for number in 0..SERIES {
         let behind = minutes.clone().map(|minute| minute - LATENESS / MINUTE);
@@ -74,7 +78,7 @@ fn request(minutes: std::ops::Range<i64>) -> WriteRequest {
         let labels = wire_labels(&label_set("float", number));
         timeseries.push(TimeSeries { labels, samples, ..TimeSeries::default() });
     }
-    for number in 0..4 {
+    for &number in histograms {
         let histograms =
             minutes.clone().map(|minute| histogram(number, minute).to_wire(BEGIN + minute * MINUTE)).collect();
         let labels = wire_labels(&label_set("histogram", number));
@@ -84,9 +88,9 @@ fn request(minutes: std::ops::Range<i64>) -> WriteRequest {
 }
 
 /// Writes these minutes, and notes them.
-fn write(server: &Server, minutes: std::ops::Range<i64>, sent: &mut Points) {
+fn write(server: &Server, minutes: std::ops::Range<i64>, histograms: &[usize], sent: &mut Points) {
     for begin in minutes.clone().step_by(REQUEST as usize) {
-        let request = request(begin..(begin + REQUEST).min(minutes.end));
+        let request = request(begin..(begin + REQUEST).min(minutes.end), histograms);
         server.remote().write_ok(&request);
         sent.add_request(&request);
     }
@@ -150,7 +154,7 @@ fn late_samples_and_histograms_of_a_killed_narthex_are_read_by_prometheus() {
     // More late samples than one chunk takes, some in the WBL alone; all of it in the head, then with blocks.
     for (begin, end) in [(0, 150), (150, 400)] {
         let server = Launch::narthex(&data).start();
-        write(&server, begin..end, &mut sent);
+        write(&server, begin..end, &EVERY_HISTOGRAM, &mut sent);
         let appended = Metrics::of(&server.http).sum("prometheus_tsdb_head_out_of_order_samples_appended_total");
         assert!(appended.is_some_and(|late| late > 50.0), "{appended:?} late samples");
         narthex_agrees(&server, &sent, "narthex itself");
@@ -170,7 +174,7 @@ fn late_samples_and_histograms_of_a_killed_prometheus_are_read_by_narthex() {
     let data = place.path().join("data");
     let mut sent = Points::new();
     let server = prometheus(&data);
-    write(&server, 0..150, &mut sent);
+    write(&server, 0..150, &EVERY_HISTOGRAM, &mut sent);
     prometheus_agrees(&server, &sent, "prometheus itself");
     server.kill();
     for start in ["first", "second"] {
@@ -195,7 +199,7 @@ fn both_programs_take_late_samples_and_histograms_in_turn() {
         if turn > 0 {
             agrees(&server, &sent, &format!("turn {turn}, before"));
         }
-        write(&server, minutes, &mut sent);
+        write(&server, minutes, &INTEGER_HISTOGRAMS, &mut sent);
         agrees(&server, &sent, &format!("turn {turn}, after"));
         if turn % 3 == 0 {
             server.kill()
@@ -203,7 +207,7 @@ fn both_programs_take_late_samples_and_histograms_in_turn() {
             server.stop()
         };
     }
-    assert!(sent.histogram_count() == 4 * 7 * 60 && sent.count() > 3500, "{} values", sent.count());
+    assert!(sent.histogram_count() == 2 * 7 * 60 && sent.count() > 3000, "{} values", sent.count());
     let server = prometheus(&data);
     prometheus_agrees(&server, &sent, "prometheus in the end");
     server.kill();
