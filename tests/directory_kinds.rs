@@ -159,7 +159,7 @@ fn late_samples_and_histograms_of_a_killed_narthex_are_read_by_prometheus() {
         assert!(appended.is_some_and(|late| late > 50.0), "{appended:?} late samples");
         narthex_agrees(&server, &sent, "narthex itself");
         server.kill();
-        assert!(dir::segments(&data).len() > 0);
+        assert!(!dir::segments(&data).is_empty());
         let copy = dir::copy_to_temp(&data);
         let server = prometheus(copy.path());
         prometheus_agrees(&server, &sent, &format!("{end} minutes of narthex"));

@@ -1,7 +1,7 @@
 //! The head rebuilt from disk: the full chunks of `chunks_head/`, then the checkpoint, then the log's segments.
 //!
-//! One thread reads and decodes; points go to workers by series reference ([`workers`]), so that each series is rebuilt by one thread
-//! ([`worker`]) in the order of the log. Full chunks go back to `chunks_head/` as they fill, so memory stays that of a running head.
+//! One thread reads and decodes; points go to workers by series reference (`workers`), so that each series is rebuilt by one thread
+//! (`worker`) in the order of the log. Full chunks go back to `chunks_head/` as they fill, so memory stays that of a running head.
 //!
 //! Facts of the format that decide here (`tsdb/head_wal.go` of Prometheus):
 //! - chunks in `chunks_head/` hold samples that the log has too: log samples up to a series' last such chunk are passed over;

@@ -1,7 +1,7 @@
 //! A series of an answer, and its points as one stream in the order of time.
 //!
 //! Of points at the same time the one of the later chunk wins, "later" meaning the order in which the chunks were given: the
-//! sources in their order, and each source's chunks in its order. How chunks are merged stands in [`chain`].
+//! sources in their order, and each source's chunks in its order. How chunks are merged stands in `chain`.
 
 mod chain;
 

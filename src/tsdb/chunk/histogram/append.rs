@@ -14,7 +14,7 @@
 //! | has new buckets                                                   | the chunk is written anew       | as with counters    |
 //! | lacks (empty) buckets                                             | it gets them, empty             | it gets them, empty |
 //!
-//! The first that applies decides. What a new chunk's header then says is in [`HistogramChunk::reset_before`].
+//! The first that applies decides. What a new chunk's header then says is in `HistogramChunk::reset_before`.
 //!
 //! The new layout is the histogram's own where it lacks nothing, and else has the fewest spans. (Of counters only the side that lacks
 //! buckets is laid out anew, of gauges both.)

@@ -27,7 +27,7 @@
 //!         └──────┴───────┴────────────┴─────┴──────────────────────┴──────────────────────┘
 //! ```
 //!
-//! Whole numbers are varbits ([`crate::tsdb::chunk::varbit`]); those of the layout are unsigned but for offsets and the schema. In sample 0 the
+//! Whole numbers are varbits (`tsdb::chunk::varbit`); those of the layout are unsigned but for offsets and the schema. In sample 0 the
 //! time is signed, whole counts and the zero count are unsigned, buckets (differences to the bucket before) are signed, the sum and counts
 //! that are floats have 64 bits. From sample 1 on a time, a whole count and a bucket is the change of its step
 //! (its first step is a change from 0); sums and float counts are as the values of XOR chunks ([`crate::tsdb::chunk::xor`]), each with a window of its own.

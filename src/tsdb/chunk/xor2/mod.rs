@@ -29,7 +29,7 @@
 //! bits are the number `c` of the first sample whose start differs from that before it, and 0 while there is none. Sample 127
 //! counts as such in any case, since seven bits count no further. Sample `c` is followed by the time of the sample before it less its
 //! start, every sample after `c` by the change of that difference, both as signed numbers of
-//! [`crate::tsdb::chunk::varbit`].
+//! `tsdb::chunk::varbit`.
 //!
 //! Times wrap as Go's integers do. [`encode`] writes, [`decode`] reads; neither holds a lock.
 

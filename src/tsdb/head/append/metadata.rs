@@ -6,7 +6,7 @@
 //! A family that is new or has changed is a walk over its series, which may be many: what is to be logged goes to the log in pieces, and
 //! series that other requests are at work with come last, so that neither waits for the other longer than for a piece.
 //! A family that comes unchanged is one look-up: all its series have its metadata, as a series gets it when it is created
-//! ([`HeadAppender::give_metadata`]) and the walk begins after the family was made known.
+//! (`HeadAppender::give_metadata`) and the walk begins after the family was made known.
 
 use crate::model::labels::METRIC_NAME;
 use crate::model::metadata::{Metadata, MetricType};

@@ -3,7 +3,7 @@
 //!
 //! | file        | what                                              |
 //! |-------------|---------------------------------------------------|
-//! | [`ring`]    | what is taken, what goes, how it is found         |
+//! | `ring`    | what is taken, what goes, how it is found         |
 //!
 //! Exemplars come in by [`crate::tsdb::head::append`] and from the replay, and stay until newer ones need their place, also when their
 //! series has left the head.

@@ -7,7 +7,7 @@
 //! Senders may disagree, and one sender may have several texts of a family, as its targets are of different versions: they would
 //! take turns for ever, each turn a record for every series of the family. So a value that is new takes effect at once; one
 //! that the family had before takes effect when it comes twice without the one that stands in between. A family that has changed
-//! [`EARLIER`] times takes every value for such a one.
+//! `EARLIER` times takes every value for such a one.
 //!
 //! There are limits ([`MAX_FAMILIES`], [`MAX_FAMILY_BYTES`]): beyond them a new family is refused, also for the series that are there. When
 //! that happens, families of which no series is left go now and then.
