@@ -111,12 +111,12 @@ fn with_window(target: Target<'_>) -> Target<'_> {
 fn rounds(plan: &Plan, mix: Mix, start: i64) -> Vec<Vec<Vec<u8>>> {
     let sample = |series: usize, round: usize| time_series(series, round, INTERVAL_MS, start);
     let is_late = |series: usize, round: usize| {
-        mix == Mix::Late && (series + round) % 10 == 0 && round + LATE_ROUNDS < plan.rounds && round > 0
+        mix == Mix::Late && (series + round).is_multiple_of(10) && round + LATE_ROUNDS < plan.rounds && round > 0
     };
     let make = |round: usize| {
         move |series: usize| -> TimeSeries {
             let mut one = sample(series, round);
-            if mix == Mix::Histograms && series % 5 == 0 {
+            if mix == Mix::Histograms && series.is_multiple_of(5) {
                 one.histograms = one.samples.drain(..).map(|sample| histogram(sample.timestamp, round)).collect();
             }
             if is_late(series, round) {

@@ -127,7 +127,7 @@ fn histogram(kind: Kind, seed: u64, minutes: u64) -> Histogram {
     } else {
         vec![Span { offset: -2, length: 2 }, Span { offset: gap, length: buckets as u32 - 2 }]
     };
-    let (negative_spans, negative_buckets) = if is_custom || seed % 2 == 0 {
+    let (negative_spans, negative_buckets) = if is_custom || seed.is_multiple_of(2) {
         (Vec::new(), Vec::new())
     } else {
         (vec![Span { offset: 1, length: 1 }], vec![since_reset as i64])
