@@ -111,7 +111,7 @@ fn the_metadata_of_a_log_with_every_type_of_record() {
 
 #[test]
 fn the_metadata_of_a_checkpoint_and_a_log() {
-    is_read_as_by_prometheus("blocks-killed-after-compaction", HeadAtStop::InLog, 14);
+    is_read_as_by_prometheus("blocks-killed-after-compaction", HeadAtStop::InLog, 26);
 }
 
 #[test]

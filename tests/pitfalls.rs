@@ -14,14 +14,22 @@ mod seed;
 
 use engine::{everything, stored};
 use life::{BEGIN, FOREVER, HOUR, Life, MINUTE, copy_folder, damage_chunk, labels, minutes, named, size_of};
+use narthex::model::histogram::{Histogram, Span};
+use narthex::model::refs::SeriesRef;
 use narthex::model::sample::{STALE_NAN_BITS, Sample};
 use narthex::model::time::TimeRange;
+use narthex::model::value::{Point, Value, ValueKind};
 use narthex::tsdb::db::Db;
 use narthex::tsdb::db::open::ReplayError;
 use narthex::tsdb::db::options::DbOptions;
 use narthex::tsdb::db::settings::Retention;
+use narthex::tsdb::fs::os_disk::OsDisk;
+use narthex::tsdb::wal::batch::Batch;
+use narthex::tsdb::wal::commit::{SyncMode, Wal, WalOptions};
+use narthex::tsdb::wal::compression::Compression;
 use rand::RngExt;
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 /// Length of the first blocks.
@@ -389,4 +397,54 @@ fn a_block_of_stale_series_does_not_stand_for_the_head() {
 
 fn meta_text(block: &Path) -> String {
     std::fs::read_to_string(block.join("meta.json")).unwrap()
+}
+
+/// prometheus#19202: the end of a histogram's series, which a scraper logs as a float, became a float in a restart, and the data behind it wrong.
+#[test]
+fn the_end_of_a_histogram_is_one_of_its_kind_after_a_restart() {
+    let dir = tempfile::tempdir().unwrap();
+    let histogram = |count: u64| {
+        Value::Histogram(Box::new(Histogram {
+            count,
+            sum: count as f64,
+            positive_spans: vec![Span { offset: 0, length: 1 }],
+            positive_buckets: vec![count as i64],
+            ..Histogram::default()
+        }))
+    };
+    let wal = Wal::open(WalOptions {
+        dir: dir.path().join("wal"),
+        segment_size: 1 << 20,
+        compression: Compression::Snappy,
+        sync: SyncMode::Os,
+        disk: Arc::new(OsDisk),
+    });
+    let (wal, mut batch, series) = (wal.unwrap(), Batch::default(), SeriesRef(1));
+    batch.push_series(series, &labels("h"));
+    batch.push_point(series, &Point::new(BEGIN, histogram(5)));
+    batch.end_records();
+    batch.push_sample(series, Sample::new(BEGIN + MINUTE, f64::from_bits(STALE_NAN_BITS)));
+    batch.end_records();
+    batch.push_point(series, &Point::new(BEGIN + 2 * MINUTE, histogram(7)));
+    wal.wait(wal.enqueue(&mut batch)).unwrap();
+    wal.close().unwrap();
+    drop(wal);
+    for start in ["first", "second", "third"] {
+        let mut options = DbOptions::new(dir.path().to_owned());
+        options.settings.retention = FOREVER;
+        let db = Db::open(options).unwrap();
+        db.replay().unwrap();
+        let querier = db.querier();
+        let found: Vec<_> = querier.select(&[named("h")], TimeRange::ALL).unwrap().map(|one| one.unwrap()).collect();
+        let points: Vec<Point> = found[0].points(TimeRange::ALL).map(|point| point.unwrap()).collect();
+        assert_eq!(points.len(), 3, "{start} start");
+        assert!(points.iter().all(|point| point.value.kind() == ValueKind::Histogram), "{start} start: {points:?}");
+        assert!(points[0].value.is_same(&histogram(5)) && points[2].value.is_same(&histogram(7)), "{start} start");
+        assert!(points[1].value.is_stale(), "{start} start");
+        drop(found);
+        drop(querier);
+        if start == "second" {
+            db.close().unwrap();
+        }
+    }
 }

@@ -81,8 +81,6 @@ pub struct ReplayReport {
     pub metadata: u64,
     /// Those of them of series that are gone.
     pub metadata_unknown: u64,
-    /// Entries of other kinds that this version keeps in the log but does not serve: late samples.
-    pub entries_not_served: u64,
     /// Records of a type newer than this version.
     pub newer_records: u64,
 }
@@ -184,11 +182,10 @@ impl<'a> Replay<'a> {
 
     /// Takes in a whole record, or nothing of it where it does not decode.
     fn record(&mut self, record: &[u8], workers: &mut Workers<'_>) -> Result<(), DamageReason> {
-        let not_served = match RecordKind::of(record) {
+        match RecordKind::of(record) {
             RecordKind::Series => {
                 let series = SeriesDecoder::new(record)?.collect::<Result<Vec<_>, _>>()?;
                 series.iter().for_each(|one| self.series(one.series, &one.labels, workers));
-                0
             }
             RecordKind::Samples | RecordKind::SamplesV2 => {
                 let mut samples = std::mem::take(&mut self.samples);
@@ -196,40 +193,31 @@ impl<'a> Replay<'a> {
                 SamplesDecoder::new(record)?.try_for_each(|sample| sample.map(|sample| samples.push(sample)))?;
                 samples.iter().for_each(|one| self.point(one.series, float(one), workers));
                 self.samples = samples;
-                0
             }
             RecordKind::Tombstones => {
                 let stones = decode_tombstones(record)?;
                 stones.iter().for_each(|stone| self.tombstone(stone, workers));
-                0
             }
             RecordKind::Exemplars => {
                 decode_exemplars(record)?.into_iter().for_each(|one| self.exemplar(one));
-                0
             }
             RecordKind::Metadata => {
                 let entries = decode_metadata(record)?;
                 entries.iter().for_each(|entry| self.metadata(entry));
-                0
             }
             RecordKind::Histograms | RecordKind::CustomHistograms | RecordKind::HistogramsV2 => {
                 let histograms = decode_histograms(record)?;
                 histograms.into_iter().for_each(|one| self.histogram(one, Value::Histogram, workers));
-                0
             }
             RecordKind::FloatHistograms | RecordKind::CustomFloatHistograms | RecordKind::FloatHistogramsV2 => {
                 let histograms = decode_float_histograms(record)?;
                 histograms.into_iter().for_each(|one| self.histogram(one, Value::FloatHistogram, workers));
-                0
             }
-            RecordKind::MmapMarkers => decode_mmap_markers(record)?.len(),
-            kind if kind.is_plausibly_newer() => {
-                self.report.newer_records += 1;
-                0
-            }
+            // They belong into the WBL: here one says nothing.
+            RecordKind::MmapMarkers => drop(decode_mmap_markers(record)?),
+            kind if kind.is_plausibly_newer() => self.report.newer_records += 1,
             RecordKind::Unknown(byte) => return Err(DamageReason::UnknownKind(byte)),
-        };
-        self.report.entries_not_served += not_served as u64;
+        }
         Ok(())
     }
 
