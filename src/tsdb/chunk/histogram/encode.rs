@@ -91,8 +91,7 @@ impl<V: ChunkValue> HistogramChunk<V> {
         let samples = iter.read();
         let len = u32::try_from(end).map_err(|_| ChunkError::Truncated { sample: samples })?;
         let numbers = iter.numbers.ok_or(ChunkError::Truncated { sample: 0 })?;
-        if iter.starts.first_change() >= samples {
-            // The header speaks of a sample that is not there, and would do so of another one that comes.
+        if form == Form::WithStarts && !iter.starts.can_be_of(samples) {
             return Err(ChunkError::Truncated { sample: samples });
         }
         Ok(Self {

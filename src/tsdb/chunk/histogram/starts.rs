@@ -41,6 +41,12 @@ impl Starts {
         u16::from(self.byte & LAST_START_CHANGE)
     }
 
+    /// Whether a chunk of so many samples can say this. Where not, nothing can be added to it: the header would speak of another sample then.
+    pub(super) fn can_be_of(&self, samples: u16) -> bool {
+        let first = self.first_change();
+        first < samples && (first != 0 || samples <= u16::from(LAST_START_CHANGE))
+    }
+
     /// Writes the start of the sample at `place`, where it has to be said.
     pub(super) fn push(&mut self, sink: &mut BitSink<'_>, place: Place, start: i64) {
         if place.number == 0 {
