@@ -3,8 +3,10 @@
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use narthex::model::sample::Sample;
+use narthex::model::value::Point;
+use narthex::tsdb::chunk::any_chunk::{AnyChunk, ChunkEncodings};
 use narthex::tsdb::chunk::cut::{ChunkWindow, CutPolicy};
-use narthex::tsdb::chunk::float_chunk::{FloatChunk, FloatEncoding, FloatIter};
+use narthex::tsdb::chunk::float_chunk::{FloatEncoding, FloatIter};
 use std::hint::black_box;
 
 const SAMPLES: i64 = 120;
@@ -37,10 +39,11 @@ fn shapes() -> [(&'static str, Vec<Sample>); 4] {
 
 const ENCODINGS: [(&str, FloatEncoding); 2] = [("", FloatEncoding::Xor), ("xor2/", FloatEncoding::Xor2)];
 
-fn encode(encoding: FloatEncoding, samples: &[Sample]) -> FloatChunk {
-    let mut chunk = FloatChunk::new(encoding);
-    for sample in samples {
-        chunk.append(sample.t, sample.v);
+fn encode(floats: FloatEncoding, samples: &[Sample]) -> AnyChunk {
+    let encodings = ChunkEncodings { floats, ..ChunkEncodings::default() };
+    let mut chunk = AnyChunk::begin(encodings, &Point::from(samples[0]), None);
+    for sample in &samples[1..] {
+        chunk.append(&Point::from(*sample));
     }
     chunk
 }
@@ -55,16 +58,16 @@ fn append(c: &mut Criterion) {
     }
     // One sample to each of many open chunks in turn, as requests do it, with the question whether to cut.
     let (_, samples) = shapes().into_iter().nth(1).unwrap_or_default();
-    let open = || (FloatChunk::new(FloatEncoding::Xor), ChunkWindow::starting_at(&POLICY, samples[0].t));
-    group.throughput(Throughput::Elements(SAMPLES as u64 * 10_000));
+    let open = || (encode(FloatEncoding::Xor, &samples[..1]), ChunkWindow::starting_at(&POLICY, samples[0].t));
+    group.throughput(Throughput::Elements((SAMPLES as u64 - 1) * 10_000));
     group.bench_function("counter, 10000 series in turn", |b| {
         b.iter_batched_ref(
             || (0..10_000).map(|_| open()).collect::<Vec<_>>(),
             |series| {
-                for sample in &samples {
+                for sample in &samples[1..] {
                     for (chunk, window) in &mut *series {
                         black_box(window.must_cut(&POLICY, chunk, samples[0].t, sample.t));
-                        chunk.append(sample.t, sample.v);
+                        chunk.append(&Point::from(*sample));
                     }
                 }
             },

@@ -10,11 +10,14 @@ use std::path::{Path, PathBuf};
 
 use narthex::model::matcher::{MatchKind, Matcher};
 use narthex::model::time::TimeRange;
+use narthex::model::value::{Point, Value};
 use narthex::tsdb::block::meta::{BlockMeta, block_folders};
 use narthex::tsdb::block::open::Block;
 use narthex::tsdb::block::writer::{BlockWriter, NewBlock};
-use narthex::tsdb::chunk::float_chunk::{FloatChunk, FloatEncoding, FloatIter};
+use narthex::tsdb::chunk::any_chunk::{AnyChunk, ChunkEncodings};
+use narthex::tsdb::chunk::float_chunk::{FloatEncoding, FloatIter};
 use narthex::tsdb::chunk::head_chunks::HeadChunks;
+use narthex::tsdb::chunk::histogram::append::Appended;
 use narthex::tsdb::query::source::{BlockSource, ChunkSeries};
 use narthex::tsdb::tombstones::format::{decode, encode};
 use support::samples::{LabelSet, Samples};
@@ -42,6 +45,29 @@ fn everything(block: &Block) -> Vec<ChunkSeries> {
 }
 
 /// Floats, and the start times of those that have one as bits of the same integer.
+/// A chunk that is encoded again.
+struct Again {
+    encodings: ChunkEncodings,
+    chunk: Option<AnyChunk>,
+}
+
+impl Again {
+    fn new(floats: FloatEncoding) -> Again {
+        Again { encodings: ChunkEncodings { floats, ..ChunkEncodings::default() }, chunk: None }
+    }
+
+    fn append(&mut self, point: Point) {
+        match &mut self.chunk {
+            Some(chunk) => assert_eq!(chunk.append(&point), Appended::Done),
+            None => self.chunk = Some(AnyChunk::begin(self.encodings, &point, None)),
+        }
+    }
+
+    fn chunk(&self) -> &AnyChunk {
+        self.chunk.as_ref().expect("a chunk has samples")
+    }
+}
+
 #[derive(Default)]
 struct Floats {
     values: Samples,
@@ -54,11 +80,11 @@ impl Floats {
         let labels: LabelSet = series.labels.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
         for chunk in &series.chunks {
             let Some(encoding) = FloatEncoding::of(chunk.encoding) else { continue };
-            let mut again = FloatChunk::new(encoding);
+            let mut again = Again::new(encoding);
             let mut stored = FloatIter::new(encoding, chunk.data.bytes());
             while let Some(sample) = stored.next() {
                 let (sample, start) = (sample.expect("a whole chunk"), stored.start());
-                again.append_with_start(start, sample.t, sample.v);
+                again.append(Point { start, t: sample.t, value: Value::Float(sample.v) });
                 if chunk.deleted.as_ref().is_some_and(|deleted| deleted.contains(sample.t)) {
                     continue;
                 }
@@ -67,7 +93,7 @@ impl Floats {
                     self.starts.add(&labels, sample.t, start as u64);
                 }
             }
-            assert!(again.bytes() == chunk.data.bytes(), "a chunk of {}", series.labels);
+            assert!(again.chunk().bytes() == chunk.data.bytes(), "a chunk of {}", series.labels);
         }
     }
 }
@@ -119,14 +145,15 @@ fn full_chunks_of_the_head_are_encoded_again_byte_for_byte() {
         for meta in found {
             let Some(encoding) = FloatEncoding::of(meta.encoding) else { continue };
             let chunk = files.read(meta.at).expect("a whole chunk");
-            let mut again = FloatChunk::new(encoding);
+            let mut again = Again::new(encoding);
             let mut stored = FloatIter::new(encoding, chunk.as_ref());
             while let Some(sample) = stored.next() {
                 let sample = sample.expect("a whole chunk");
-                again.append_with_start(stored.start(), sample.t, sample.v);
+                again.append(Point { start: stored.start(), t: sample.t, value: Value::Float(sample.v) });
             }
+            let again = again.chunk();
             assert!(again.bytes() == chunk.as_ref(), "{case}: {meta:?}");
-            assert_eq!((again.num_samples(), again.last().map(|last| last.t)), (meta.samples, Some(meta.maxt)));
+            assert_eq!((again.num_samples(), again.last_t()), (meta.samples, Some(meta.maxt)));
             of_xor2 += usize::from(encoding == FloatEncoding::Xor2);
         }
         assert!(of_xor2 > 0, "{case}");

@@ -19,7 +19,6 @@
 
 use crate::model::value::ValueKind;
 use crate::tsdb::chunk::any_chunk::AnyChunk;
-use crate::tsdb::chunk::float_chunk::FloatChunk;
 
 /// A chunk of more bytes than this takes no more samples.
 ///
@@ -54,58 +53,6 @@ pub struct ChunkWindow {
     is_worked_out: bool,
 }
 
-/// What counts for whether a chunk, which has samples, must end.
-pub trait Filled {
-    /// What its samples are.
-    fn kind(&self) -> ValueKind;
-    /// How many bytes it has.
-    fn num_bytes(&self) -> usize;
-    /// How many samples it has.
-    fn num_samples(&self) -> u16;
-    /// Time of the last one, ms.
-    fn last_t(&self) -> Option<i64>;
-}
-
-impl Filled for FloatChunk {
-    fn kind(&self) -> ValueKind {
-        ValueKind::Float
-    }
-
-    fn num_bytes(&self) -> usize {
-        self.num_bytes()
-    }
-
-    fn num_samples(&self) -> u16 {
-        self.num_samples()
-    }
-
-    fn last_t(&self) -> Option<i64> {
-        self.last().map(|last| last.t)
-    }
-}
-
-impl Filled for AnyChunk {
-    #[inline]
-    fn kind(&self) -> ValueKind {
-        self.kind()
-    }
-
-    #[inline]
-    fn num_bytes(&self) -> usize {
-        self.num_bytes()
-    }
-
-    #[inline]
-    fn num_samples(&self) -> u16 {
-        self.num_samples()
-    }
-
-    #[inline]
-    fn last_t(&self) -> Option<i64> {
-        self.last_t()
-    }
-}
-
 impl ChunkWindow {
     /// The window of a chunk whose first sample is at `mint` ms.
     #[must_use]
@@ -131,7 +78,7 @@ impl ChunkWindow {
     /// To be asked once for each sample that is appended: the answer for one of them also moves the window's end.
     #[inline]
     #[must_use]
-    pub fn must_cut(&mut self, policy: &CutPolicy, chunk: &impl Filled, mint: i64, t: i64) -> bool {
+    pub fn must_cut(&mut self, policy: &CutPolicy, chunk: &AnyChunk, mint: i64, t: i64) -> bool {
         if chunk.kind() != ValueKind::Float {
             return self.must_cut_histograms(policy, chunk, mint, t);
         }
@@ -145,7 +92,7 @@ impl ChunkWindow {
         t >= self.next_at || samples >= policy.samples_per_chunk.saturating_mul(2)
     }
 
-    fn must_cut_histograms(&mut self, policy: &CutPolicy, chunk: &impl Filled, mint: i64, t: i64) -> bool {
+    fn must_cut_histograms(&mut self, policy: &CutPolicy, chunk: &AnyChunk, mint: i64, t: i64) -> bool {
         let bytes = chunk.num_bytes();
         // An end that was not worked out is that of the chunk range, or was set: that a chunk has few samples does not put it off.
         let last_end = if self.is_worked_out { range_end(mint, policy.chunk_range_ms) } else { self.next_at };
@@ -180,27 +127,36 @@ fn even_end(mint: i64, maxt: i64, end: i64, parts: f64) -> i64 {
 mod tests {
     use super::{ChunkWindow, CutPolicy, range_end};
     use crate::model::histogram::{CounterResetHint, Histogram, Span};
+    use crate::model::sample::Sample;
     use crate::model::value::{Point, Value};
     use crate::tsdb::chunk::any_chunk::{AnyChunk, ChunkEncodings};
-    use crate::tsdb::chunk::float_chunk::{FloatChunk, FloatEncoding};
     use crate::tsdb::chunk::histogram::append::Appended;
     use proptest::prelude::{Just, Strategy, prop_assert, prop_assert_eq, prop_oneof, proptest};
 
     const POLICY: CutPolicy = CutPolicy { chunk_range_ms: 7_200_000, samples_per_chunk: 120 };
 
+    fn float(t: i64, v: f64) -> Point {
+        Point::from(Sample::new(t, v))
+    }
+
+    /// A chunk with this sample.
+    fn begun(t: i64, v: f64) -> AnyChunk {
+        AnyChunk::begin(ChunkEncodings::default(), &float(t, v), None)
+    }
+
     /// The times of the chunks into which samples with these times and values fall.
     fn chunks(policy: &CutPolicy, samples: impl IntoIterator<Item = (i64, f64)>) -> Vec<Vec<i64>> {
         let mut chunks: Vec<Vec<i64>> = Vec::new();
-        let mut open: Option<(FloatChunk, ChunkWindow)> = None;
+        let mut open: Option<(AnyChunk, ChunkWindow)> = None;
         for (t, v) in samples {
             let mint = chunks.last().map_or(t, |chunk| chunk[0]);
             let cut = open.as_mut().is_none_or(|(chunk, window)| window.must_cut(policy, chunk, mint, t));
             if cut {
                 chunks.push(Vec::new());
+                open = Some((begun(t, v), ChunkWindow::starting_at(policy, t)));
+            } else {
+                open.as_mut().unwrap().0.append(&float(t, v));
             }
-            let fresh = || (FloatChunk::new(FloatEncoding::Xor), ChunkWindow::starting_at(policy, t));
-            let (chunk, _) = if cut { open.insert(fresh()) } else { open.get_or_insert_with(fresh) };
-            chunk.append(t, v);
             chunks.last_mut().unwrap().push(t);
         }
         chunks
@@ -261,10 +217,10 @@ mod tests {
         let noise: Vec<_> = noise.collect();
         let lengths = lengths(&CutPolicy { samples_per_chunk: 1000, ..POLICY }, noise.iter().copied());
         assert!(lengths[0] > 100 && lengths[0] < 128, "{lengths:?}");
-        let mut chunk = FloatChunk::new(FloatEncoding::Xor);
-        noise[..lengths[0] - 1].iter().for_each(|&(t, v)| chunk.append(t, v));
+        let mut chunk = begun(noise[0].0, noise[0].1);
+        noise[1..lengths[0] - 1].iter().for_each(|&(t, v)| assert_eq!(chunk.append(&float(t, v)), Appended::Done));
         assert!(chunk.num_bytes() <= 1005);
-        chunk.append(noise[lengths[0] - 1].0, noise[lengths[0] - 1].1);
+        chunk.append(&float(noise[lengths[0] - 1].0, noise[lengths[0] - 1].1));
         assert!((1006..=1024).contains(&chunk.num_bytes()));
     }
 

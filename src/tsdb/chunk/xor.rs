@@ -25,7 +25,7 @@
 //! first fault. Neither holds a lock; a reader of an open chunk copies the bytes first.
 
 use crate::model::sample::Sample;
-use crate::tsdb::encoding::bits::{BitReader, BitSink, cut_off};
+use crate::tsdb::encoding::bits::{BitReader, BitSink, cut_off, trimmed};
 
 /// Length in bytes of the header: the number of samples.
 const HEADER: usize = 2;
@@ -208,9 +208,7 @@ impl XorChunk {
     #[must_use]
     pub fn into_bytes(self) -> Box<[u8]> {
         let len = self.num_bytes();
-        let mut bytes = self.buffer.into_vec();
-        bytes.truncate(len);
-        bytes.into_boxed_slice()
+        trimmed(self.buffer, len)
     }
 
     #[inline]

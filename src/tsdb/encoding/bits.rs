@@ -75,6 +75,14 @@ pub fn cut_off(bytes: &[u8], end: usize) -> Box<[u8]> {
     kept.into()
 }
 
+/// The first `len` bytes of the buffer of a stream, and no more allocated than they take.
+#[must_use]
+pub fn trimmed(buffer: Box<[u8]>, len: usize) -> Box<[u8]> {
+    let mut bytes = buffer.into_vec();
+    bytes.truncate(len);
+    bytes.into_boxed_slice()
+}
+
 /// Makes `buffer` at least `needed` bytes long, by a quarter or 32 bytes more: many buffers exist and few get full.
 #[cold]
 fn grow(buffer: &mut Box<[u8]>, needed: usize) {

@@ -27,7 +27,7 @@ use crate::tsdb::wal::batch::Batch;
 use crate::tsdb::wal::commit::{LogPosition, Wal};
 use crate::tsdb::wal::error::WalError;
 use crate::tsdb::wal::record::kind::RecordKind;
-use crate::tsdb::wal::record::open_record::{StartRecords, kind_of};
+use crate::tsdb::wal::record::open_record::StartRecords;
 use parking_lot::MutexGuard;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -309,13 +309,13 @@ impl<'a> HeadAppender<'a> {
     /// Adds a point to the log's batch. Points of a series that go into records of different kinds stand in the order in which they came.
     #[inline]
     fn log(&mut self, reference: SeriesRef, state: &mut SeriesState, point: &Point) {
-        let kind = kind_of(&point.value, self.head.starts);
+        let kind = self.batch.kind_of(point);
         if state.touched_by == self.batch_id && state.logged_as != kind && state.logged_as != RecordKind::Series {
             self.batch.end_records();
         }
         state.touched_by = self.batch_id;
         state.logged_as = kind;
-        self.batch.push_point(reference, point);
+        self.batch.push_point_of(kind, reference, point);
     }
 
     fn judge(&mut self, state: &SeriesState, point: &Point) -> Verdict {

@@ -86,10 +86,23 @@ impl Batch {
         self.push_point(reference, &Point::from(sample));
     }
 
+    /// The kind of record that a point goes into.
+    #[inline]
+    #[must_use]
+    pub fn kind_of(&self, point: &Point) -> RecordKind {
+        kind_of(&point.value, self.starts)
+    }
+
     /// Adds a point of a series that is in the log or in this batch.
     #[inline]
     pub fn push_point(&mut self, reference: SeriesRef, point: &Point) {
-        let record = match kind_of(&point.value, self.starts) {
+        self.push_point_of(self.kind_of(point), reference, point);
+    }
+
+    /// The same, where [`Self::kind_of`] was asked before and said `kind`.
+    #[inline]
+    pub fn push_point_of(&mut self, kind: RecordKind, reference: SeriesRef, point: &Point) {
+        let record = match kind {
             RecordKind::Histograms | RecordKind::HistogramsV2 => HISTOGRAMS,
             RecordKind::CustomHistograms => CUSTOM_HISTOGRAMS,
             RecordKind::FloatHistograms | RecordKind::FloatHistogramsV2 => FLOAT_HISTOGRAMS,
@@ -99,7 +112,7 @@ impl Batch {
         if !self.open[MARKERS].is_empty() {
             self.end_records();
         }
-        self.open[record].push_point(self.starts, reference, point);
+        self.open[record].push_point(kind, reference, point);
         self.end_if_long(record);
     }
 

@@ -5,9 +5,10 @@ use super::format::{FILE_HEADER, FILE_HEADER_BYTES, Fault, MAX_FILE, NewChunk, P
 use super::{HeadChunkMeta, HeadChunks, Walked};
 use crate::model::refs::{HeadChunkRef, SeriesRef};
 use crate::model::sample::Sample;
+use crate::model::value::Point;
 use crate::tsdb::chunk::Encoding;
+use crate::tsdb::chunk::any_chunk::{AnyChunk, ChunkEncodings};
 use crate::tsdb::chunk::cut::{ChunkWindow, CutPolicy};
-use crate::tsdb::chunk::float_chunk::{FloatChunk, FloatEncoding};
 use crate::tsdb::chunk::xor::{XorChunk, XorIter};
 use crate::tsdb::encoding::checksum::castagnoli;
 use proptest::prelude::{ProptestConfig, any, prop_assert_eq, proptest};
@@ -168,20 +169,19 @@ fn chunks_are_cut_where_prometheus_cut_them() {
     let policy = CutPolicy { chunk_range_ms: 7_200_000, samples_per_chunk: 120 };
     let mut cuts = 0;
     for chunks in series.values() {
-        let mut open: Option<(FloatChunk, ChunkWindow, i64)> = None;
+        let mut open: Option<(AnyChunk, ChunkWindow, i64)> = None;
         for samples in chunks {
             for (i, sample) in samples.iter().enumerate() {
                 let asked = open.as_mut().map(|(chunk, window, mint)| window.must_cut(&policy, chunk, *mint, sample.t));
                 assert_eq!(asked.unwrap_or(true), i == 0, "at {}", sample.t);
+                let point = Point::from(*sample);
                 if i == 0 {
                     cuts += u32::from(open.is_some());
-                    open = Some((
-                        FloatChunk::new(FloatEncoding::Xor),
-                        ChunkWindow::starting_at(&policy, sample.t),
-                        sample.t,
-                    ));
+                    let chunk = AnyChunk::begin(ChunkEncodings::default(), &point, None);
+                    open = Some((chunk, ChunkWindow::starting_at(&policy, sample.t), sample.t));
+                } else {
+                    open.as_mut().unwrap().0.append(&point);
                 }
-                open.as_mut().unwrap().0.append(sample.t, sample.v);
             }
         }
     }

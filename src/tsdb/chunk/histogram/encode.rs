@@ -11,7 +11,7 @@ use crate::tsdb::chunk::histogram::number::{Number, Real, Whole};
 use crate::tsdb::chunk::histogram::starts::{Place, Starts};
 use crate::tsdb::chunk::histogram::value::{ChunkValue, Numbers, Plain, View};
 use crate::tsdb::chunk::xor::ChunkError;
-use crate::tsdb::encoding::bits::{BitSink, cut_off};
+use crate::tsdb::encoding::bits::{BitSink, cut_off, trimmed};
 
 /// A chunk of more bits takes no more samples: the next one could not be counted.
 const MOST_BITS: u32 = u32::MAX / 2;
@@ -145,9 +145,7 @@ impl<V: ChunkValue> HistogramChunk<V> {
     #[must_use]
     pub fn into_bytes(self) -> Box<[u8]> {
         let len = self.num_bytes();
-        let mut bytes = self.buffer.into_vec();
-        bytes.truncate(len);
-        bytes.into_boxed_slice()
+        trimmed(self.buffer, len)
     }
 
     /// Time of the last sample, ms.

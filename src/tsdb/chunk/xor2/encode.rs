@@ -5,7 +5,7 @@ use crate::tsdb::chunk::varbit;
 use crate::tsdb::chunk::xor::{ChunkError, Window};
 use crate::tsdb::chunk::xor2::decode::Xor2Iter;
 use crate::tsdb::chunk::xor2::{FIRST_HAS_START, HEADER, LAST_START_CHANGE};
-use crate::tsdb::encoding::bits::{BitSink, cut_off};
+use crate::tsdb::encoding::bits::{BitSink, cut_off, trimmed};
 
 /// An open XOR2 chunk: samples are appended to it, its bytes are at every moment a whole chunk.
 #[derive(Clone)]
@@ -161,9 +161,7 @@ impl Xor2Chunk {
     #[must_use]
     pub fn into_bytes(self) -> Box<[u8]> {
         let len = self.num_bytes();
-        let mut bytes = self.buffer.into_vec();
-        bytes.truncate(len);
-        bytes.into_boxed_slice()
+        trimmed(self.buffer, len)
     }
 
     #[inline]

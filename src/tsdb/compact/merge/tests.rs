@@ -9,7 +9,8 @@ use crate::model::sample::Sample;
 use crate::model::time::TimeRange;
 use crate::model::value::{Point, Value};
 use crate::tsdb::chunk::Encoding;
-use crate::tsdb::chunk::float_chunk::{FloatChunk, FloatEncoding, FloatIter};
+use crate::tsdb::chunk::float_chunk::{FloatEncoding, FloatIter};
+use crate::tsdb::chunk::xor2::encode::Xor2Chunk;
 use crate::tsdb::query::any_points::{self, PLAIN, WITH_STARTS, any_points, assert_same, chunks, histogram};
 use crate::tsdb::query::fixed_source::{FixedSource, chunk, labels};
 use crate::tsdb::query::source::{BlockSource, Chunk, ChunkData, ChunkSeries};
@@ -39,7 +40,7 @@ fn decoded(chunk: &Chunk) -> Vec<Sample> {
 
 /// XOR2 with this start time.
 fn xor2_chunk(samples: &[Sample], start: i64) -> Chunk {
-    let mut encoded = FloatChunk::new(FloatEncoding::Xor2);
+    let mut encoded = Xor2Chunk::default();
     samples.iter().for_each(|sample| encoded.append_with_start(start, sample.t, sample.v));
     Chunk { encoding: Encoding::Xor2, data: ChunkData::new(encoded.into_bytes()), ..chunk(samples) }
 }

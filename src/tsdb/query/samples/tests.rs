@@ -6,7 +6,7 @@ use crate::model::sample::{STALE_NAN_BITS, Sample};
 use crate::model::time::TimeRange;
 use crate::model::value::{Point, Value};
 use crate::tsdb::chunk::Encoding;
-use crate::tsdb::chunk::float_chunk::{FloatChunk, FloatEncoding};
+use crate::tsdb::chunk::xor2::encode::Xor2Chunk;
 use crate::tsdb::query::any_points::{PLAIN, WITH_STARTS, any_points, assert_same, chunks, histogram};
 use crate::tsdb::query::fixed_source::{chunk, labels};
 use crate::tsdb::query::source::{Chunk, ChunkData, ChunkSeries, QueryError};
@@ -40,7 +40,7 @@ fn of_two_samples_at_one_time_the_later_sources_stands() {
 
 #[test]
 fn floats_of_both_encodings_are_read_with_their_start_times() {
-    let mut newer = FloatChunk::new(FloatEncoding::Xor2);
+    let mut newer = Xor2Chunk::default();
     [(4, 40), (4, 50), (7, 60)].iter().for_each(|&(start, t)| newer.append_with_start(start, t, 1.0));
     let data = ChunkData::new(newer.into_bytes());
     let newer = Chunk { mint: 40, maxt: 60, encoding: Encoding::Xor2, data, deleted: None };

@@ -82,20 +82,19 @@ impl OpenRecord {
         &mut self.bytes
     }
 
-    /// Appends a point to a record of the kind that [`kind_of`] says for it.
+    /// Appends a point to a record of this kind, the one that [`kind_of`] says for it.
     #[inline]
-    pub fn push_point(&mut self, starts: StartRecords, series: SeriesRef, point: &Point) {
-        let begin = || kind_of(&point.value, starts);
-        match starts {
-            StartRecords::V1 => self.push_head(begin, series, point.t),
-            StartRecords::V2 => {
+    pub fn push_point(&mut self, kind: RecordKind, series: SeriesRef, point: &Point) {
+        match kind {
+            RecordKind::SamplesV2 | RecordKind::HistogramsV2 | RecordKind::FloatHistogramsV2 => {
                 if self.bytes.is_empty() {
-                    self.bytes.push(begin().as_byte());
+                    self.bytes.push(kind.as_byte());
                     self.times = None;
                 }
                 let entry = Entry { series, t: point.t, start: point.start };
                 StartTimes::write(&mut self.times, &mut self.bytes, entry);
             }
+            _ => self.push_head(kind, series, point.t),
         }
         match &point.value {
             Value::Float(v) => put_be_u64(&mut self.bytes, v.to_bits()),
@@ -106,7 +105,7 @@ impl OpenRecord {
 
     /// Appends an exemplar to a record of exemplars.
     pub fn push_exemplar(&mut self, series: SeriesRef, exemplar: &Exemplar) {
-        self.push_head(|| RecordKind::Exemplars, series, exemplar.t);
+        self.push_head(RecordKind::Exemplars, series, exemplar.t);
         put_be_u64(&mut self.bytes, exemplar.v.to_bits());
         match &exemplar.labels {
             Some(labels) => put_labels(&mut self.bytes, labels),
@@ -121,9 +120,9 @@ impl OpenRecord {
 
     /// The head of an entry whose numbers are relative to the first one's.
     #[inline]
-    fn push_head(&mut self, kind: impl FnOnce() -> RecordKind, series: SeriesRef, t: i64) {
+    fn push_head(&mut self, kind: RecordKind, series: SeriesRef, t: i64) {
         if self.bytes.is_empty() {
-            self.bytes.push(kind().as_byte());
+            self.bytes.push(kind.as_byte());
             put_be_u64(&mut self.bytes, series.0);
             put_be_i64(&mut self.bytes, t);
             (self.base_ref, self.base_time) = (series.0, t);
