@@ -1,9 +1,20 @@
 //! Compiles the `.proto` files (with protox, so nobody needs protoc) and notes the commit for `narthex --version`.
 
+use prost::Message;
 use std::path::Path;
 use std::process::Command;
 
-const PROTOS: [&str; 3] = ["prometheus/types.proto", "prometheus/remote.proto", "narthex/v1/write.proto"];
+const PROTOS: [&str; 5] = [
+    "prometheus/types.proto",
+    "prometheus/remote.proto",
+    "io/prometheus/write/v2/types.proto",
+    "narthex/v1/write.proto",
+    "narthex/v1/read.proto",
+];
+
+/// Made in the build's output folder: the modules of all packages, and the descriptors for gRPC reflection.
+const MODULES: &str = "messages.rs";
+const DESCRIPTORS: &str = "descriptors.bin";
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     compile_protos()?;
@@ -14,7 +25,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 fn compile_protos() -> Result<(), Box<dyn std::error::Error>> {
     println!("cargo::rerun-if-changed=proto");
     let descriptors = protox::compile(PROTOS, ["proto"])?;
-    prost_build::Config::new().compile_fds(descriptors)?;
+    let output = std::env::var_os("OUT_DIR").ok_or("no OUT_DIR")?;
+    std::fs::write(Path::new(&output).join(DESCRIPTORS), descriptors.encode_to_vec())?;
+    prost_build::Config::new().include_file(MODULES).compile_fds(descriptors)?;
     Ok(())
 }
 

@@ -1,7 +1,7 @@
 //! The answer contract of writes, row by row, over HTTP and over gRPC.
 
 use crate::app::edge::{Edge, everything, good, now_ms, pack, partly_bad, request, series};
-use crate::remote::pb::narthex_v1::WriteResponse;
+use crate::remote::pb::narthex::v1::WriteResponse;
 use crate::server::body::Received;
 use crate::server::lifecycle::Phase;
 use crate::tsdb::db::settings::Settings;

@@ -1,16 +1,11 @@
-//! The messages of the protocols, generated from `proto/` at build time.
+//! The messages of the protocols, generated from `proto/` at build time, in modules named after their packages.
 //!
-//! prost is the schema, and it decodes and encodes whatever is not hot: requests to read, answers over gRPC. A write
-//! request goes through [`crate::remote::reader`] instead.
+//! prost is the schema, and it decodes and encodes whatever is not hot: requests to read, answers over gRPC. Write
+//! requests go through [`crate::remote::reader`] and its like instead.
 
-/// Package `prometheus`: remote write 1.0 and remote read.
-#[allow(missing_docs, clippy::all, reason = "generated from proto/")]
-pub mod prometheus {
-    include!(concat!(env!("OUT_DIR"), "/prometheus.rs"));
-}
+#![allow(missing_docs, unreachable_pub, clippy::all, reason = "generated from proto/")]
 
-/// Package `narthex.v1`: narthex's own gRPC service.
-#[allow(missing_docs, clippy::all, reason = "generated from proto/")]
-pub mod narthex_v1 {
-    include!(concat!(env!("OUT_DIR"), "/narthex.v1.rs"));
-}
+include!(concat!(env!("OUT_DIR"), "/messages.rs"));
+
+/// All of them as a `google.protobuf.FileDescriptorSet`, for gRPC reflection.
+pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));

@@ -1,7 +1,7 @@
 //! `narthex.v1.Write`: remote write over gRPC.
 
 use crate::remote::outcome::Outcome;
-use crate::remote::pb::narthex_v1::WriteResponse;
+use crate::remote::pb::narthex::v1::WriteResponse;
 use crate::remote::write::Packing;
 use crate::server::body::{BodyError, BodyLimits, LimitedBody};
 use crate::server::context::SharedContext;
