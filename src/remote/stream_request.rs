@@ -7,7 +7,6 @@
 
 use crate::remote::protobuf::{Cursor, DecodeError, MAX_DEPTH, WireType};
 use bytes::Bytes;
-use std::ops::Range;
 
 /// Field numbers of `narthex.v1.WriteStreamRequest`.
 const SEQUENCE: u32 = 1;
