@@ -135,10 +135,10 @@ fn an_idle_stream_ends_with_unavailable_when_the_server_stops() {
         let mut stream = WriteStream::open(&server.http, AckWindow(1 << 20)).await.expect("a stream");
         stream.send(1, numbered(0)).await;
         assert_eq!(stream.acks.message().await.expect("an ack").expect("an ack").sequence, 1);
-        let stopping = std::thread::spawn(move || server.stop());
+        let stopping = tokio::task::spawn_blocking(move || server.stop());
         let status = stream.acks.message().await.expect_err("the stream ends");
         assert_eq!(status.code(), Code::Unavailable, "{status}");
-        let log = stopping.join().expect("a clean stop");
+        let log = stopping.await.expect("a clean stop");
         assert!(!log.contains("cut off"), "{log}");
     });
 }
