@@ -1,7 +1,7 @@
 //! Storing a request that came over HTTP or gRPC: in through the gate, over to a blocking thread, and back with what became of it.
 
 use crate::remote::outcome::Outcome;
-use crate::remote::write::Packing;
+use crate::remote::write::{Form, Packing};
 use crate::server::admission::Reservation;
 use crate::server::context::SharedContext;
 use crate::server::lifecycle::Phase;
@@ -21,18 +21,18 @@ pub(crate) fn admit(context: &SharedContext) -> Result<(), Refused> {
     }
 }
 
-/// Stores a request of remote write 1.0.
+/// Stores a write request.
 ///
 /// # Errors
 /// [`Refused`] where it was not done; what was refused of a request that was done is in the outcome.
 pub(crate) async fn store(
     context: &SharedContext,
     body: Bytes,
-    packing: Packing,
+    form: Form,
     mut reservation: Reservation,
 ) -> Result<Outcome, Refused> {
-    let unpacked = context.writer.unpacked_len(&body, packing)?;
-    if packing != Packing::Plain {
+    let unpacked = context.writer.unpacked_len(&body, form.packing)?;
+    if form.packing != Packing::Plain {
         reservation.extend(unpacked)?;
     }
     let permit = context.write_gate.enter().await?;
@@ -40,7 +40,7 @@ pub(crate) async fn store(
     let storing = tokio::task::spawn_blocking(move || {
         // The permit and the memory are held until the work is done, also where the client has gone.
         let _held = (permit, reservation);
-        shared.writer.store(&shared.db, &body, packing, now_ms())
+        shared.writer.store(&shared.db, &body, form, now_ms())
     });
     match storing.await {
         Ok(result) => Ok(result?),

@@ -2,7 +2,7 @@
 
 use crate::remote::outcome::Outcome;
 use crate::remote::pb::narthex::v1::WriteResponse;
-use crate::remote::write::Packing;
+use crate::remote::write::{Form, Packing, Version};
 use crate::server::body::{BodyError, BodyLimits, LimitedBody};
 use crate::server::context::SharedContext;
 use crate::server::grpc;
@@ -67,7 +67,8 @@ impl UnaryService<Bytes> for WriteV1 {
         let reserved = reservation.extend(message.len());
         Box::pin(async move {
             reserved.map_err(|error| Refused::from(error).into_grpc())?;
-            let stored = ingest::store(&context, message, Packing::Plain, reservation).await;
+            let form = Form { version: Version::V1, packing: Packing::Plain };
+            let stored = ingest::store(&context, message, form, reservation).await;
             let outcome = stored.map_err(Refused::into_grpc)?;
             if outcome.refusals.is_empty() {
                 let Outcome { samples, histograms, exemplars, .. } = outcome;
