@@ -23,6 +23,7 @@
 //! | `histogram_encoder` | histograms as messages                                   |
 //! | [`packed`]  | a snappy block that is written piece by piece                    |
 //! | [`pb`]      | the messages as prost has them: the schema, and the cold paths   |
+//! | [`stream_request`] | one message of a write stream, in place                  |
 //! | [`metrics`] | what is counted                                                  |
 
 pub mod bad_refs;
@@ -45,5 +46,6 @@ pub mod request_series;
 mod schema;
 pub mod series;
 mod storing;
+pub mod stream_request;
 pub mod v2;
 pub mod write;

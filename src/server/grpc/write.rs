@@ -1,11 +1,12 @@
-//! `narthex.v1.Write`: remote write over gRPC.
+//! `narthex.v1.Write`: remote write over gRPC, one request and one answer; see [`crate::server::grpc::write_stream`] for streams.
 
-use crate::remote::outcome::Outcome;
 use crate::remote::pb::narthex::v1::WriteResponse;
 use crate::remote::write::{Form, Packing, Version};
 use crate::server::body::{BodyError, BodyLimits, LimitedBody};
 use crate::server::context::SharedContext;
 use crate::server::grpc;
+use crate::server::grpc::messages::FRAME_HEADER;
+use crate::server::grpc::outcome;
 use crate::server::grpc::raw_codec::RawCodec;
 use crate::server::ingest;
 use crate::server::refused::Refused;
@@ -22,17 +23,22 @@ use tonic::{Code, Status};
 
 /// The service's name, for health.
 pub(crate) const SERVICE: &str = "narthex.v1.Write";
-/// The path of its only method so far.
+/// The paths of its methods.
 pub(crate) const WRITE_V1: &str = "/narthex.v1.Write/WriteV1";
-
-/// Key, flag and length in front of a message.
-const FRAME_HEADER: usize = 5;
+pub(crate) const WRITE_V2: &str = "/narthex.v1.Write/WriteV2";
+pub(crate) const WRITE_STREAM: &str = "/narthex.v1.Write/WriteStream";
 
 /// Answers `WriteV1`.
 pub(crate) async fn write_v1(State(context): State<SharedContext>, request: Request) -> Response {
-    if !grpc::is_grpc(&request) {
-        return Refused::Unsupported("this path is a method of gRPC".to_owned()).into_http();
-    }
+    write(context, request, Version::V1).await
+}
+
+/// Answers `WriteV2`.
+pub(crate) async fn write_v2(State(context): State<SharedContext>, request: Request) -> Response {
+    write(context, request, Version::V2).await
+}
+
+async fn write(context: SharedContext, request: Request, version: Version) -> Response {
     if let Err(refused) = ingest::admit(&context) {
         return grpc::refuse(refused.into_grpc());
     }
@@ -40,7 +46,7 @@ pub(crate) async fn write_v1(State(context): State<SharedContext>, request: Requ
     let limits = BodyLimits { size: size.saturating_add(FRAME_HEADER), ..context.body_limits.clone() };
     let request = request.map(|body| LimitedBody::new(body, limits).map_err(body_status));
     let mut grpc = Grpc::new(RawCodec::<WriteResponse>::default()).max_decoding_message_size(size);
-    let mut response = grpc.unary(WriteV1(context), request).await;
+    let mut response = grpc.unary(Write { context, version }, request).await;
     // tonic says of a message over its limit that it is out of range; here the status for that is another.
     if response.headers().get("grpc-status").is_some_and(|status| status == "11") {
         response.headers_mut().insert("grpc-status", HeaderValue::from(Code::ResourceExhausted as i32));
@@ -53,28 +59,30 @@ fn body_status(error: BodyError) -> Status {
 }
 
 /// One call.
-struct WriteV1(SharedContext);
+struct Write {
+    context: SharedContext,
+    version: Version,
+}
 
-impl UnaryService<Bytes> for WriteV1 {
+impl UnaryService<Bytes> for Write {
     type Response = WriteResponse;
     type Future = Pin<Box<dyn Future<Output = Result<tonic::Response<WriteResponse>, Status>> + Send>>;
 
     fn call(&mut self, request: tonic::Request<Bytes>) -> Self::Future {
-        let context = self.0.clone();
+        let (context, version) = (self.context.clone(), self.version);
         let message = request.into_inner();
         // The body, with the memory that was reserved while it arrived, is gone by now; the message needs as much until it is stored.
         let mut reservation = context.body_limits.budget.reserve();
         let reserved = reservation.extend(message.len());
         Box::pin(async move {
             reserved.map_err(|error| Refused::from(error).into_grpc())?;
-            let form = Form { version: Version::V1, packing: Packing::Plain };
+            let form = Form { version, packing: Packing::Plain };
             let stored = ingest::store(&context, message, form, reservation).await;
-            let outcome = stored.map_err(Refused::into_grpc)?;
-            if outcome.refusals.is_empty() {
-                let Outcome { samples, histograms, exemplars, .. } = outcome;
-                Ok(tonic::Response::new(WriteResponse { samples, histograms, exemplars }))
+            let stored = stored.map_err(Refused::into_grpc)?;
+            if stored.refusals.is_empty() {
+                Ok(tonic::Response::new(outcome::response(&stored)))
             } else {
-                Err(ingest::partly(&outcome).into_grpc())
+                Err(outcome::partly(&stored))
             }
         })
     }
