@@ -24,6 +24,7 @@
 //! | [`packed`]  | a snappy block that is written piece by piece                    |
 //! | [`plain`]   | a message that is written piece by piece                         |
 //! | [`pb`]      | the messages as prost has them: the schema, and the cold paths   |
+//! | [`stream_request`] | one message of a write stream, in place                  |
 //! | [`metrics`] | what is counted                                                  |
 
 pub mod answer_writer;
@@ -50,4 +51,5 @@ pub mod refusal;
 mod schema;
 pub mod series;
 mod storing;
+pub mod stream_request;
 pub mod write;
