@@ -63,12 +63,7 @@ struct Inside {
 }
 
 /// Stores a request that is through the gate.
-async fn store_inside(
-    context: &SharedContext,
-    body: Bytes,
-    form: Form,
-    inside: Inside,
-) -> Result<Outcome, Refused> {
+async fn store_inside(context: &SharedContext, body: Bytes, form: Form, inside: Inside) -> Result<Outcome, Refused> {
     let shared = context.clone();
     let storing = tokio::task::spawn_blocking(move || {
         // The permit and the memory are held until the work is done, also where the client has gone.
