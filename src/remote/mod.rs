@@ -18,6 +18,8 @@
 //! | [`refusal`] | what was not stored and why                                      |
 //! | [`read`]    | answers a read request with samples and histograms               |
 //! | `histogram_encoder` | histograms as messages                                   |
+//! | [`packing`] | how a body is packed                                             |
+//! | [`mod@unpack`] | undoes that, within bounds                                    |
 //! | [`packed`]  | a snappy block that is written piece by piece                    |
 //! | [`pb`]      | the messages as prost has them: the schema, and the cold paths   |
 //! | [`metrics`] | what is counted                                                  |
@@ -31,6 +33,7 @@ pub mod metadata;
 pub mod metrics;
 pub mod outcome;
 pub mod packed;
+pub mod packing;
 pub mod pb;
 pub mod protobuf;
 pub mod read;
@@ -40,4 +43,5 @@ pub mod refusal;
 mod schema;
 pub mod series;
 mod storing;
+pub mod unpack;
 pub mod write;
