@@ -22,6 +22,7 @@
 //! | [`mod@unpack`] | undoes that, within bounds                                    |
 //! | [`packed`]  | a snappy block that is written piece by piece                    |
 //! | [`pb`]      | the messages as prost has them: the schema, and the cold paths   |
+//! | [`stream_request`] | one message of a write stream, in place                  |
 //! | [`metrics`] | what is counted                                                  |
 
 pub mod exemplar;
@@ -44,4 +45,5 @@ mod schema;
 pub mod series;
 mod storing;
 pub mod unpack;
+pub mod stream_request;
 pub mod write;
