@@ -11,7 +11,8 @@ use crate::remote::metadata::MetadataLimits;
 use crate::remote::metrics::WriteMetrics;
 use crate::remote::pb::prometheus as pb;
 use crate::remote::reader::CountLimits;
-use crate::remote::write::{Packing, Writer};
+use crate::remote::packing::Packing;
+use crate::remote::write::{Form, Version, Writer};
 use crate::tsdb::db::Db;
 use crate::tsdb::db::options::DbOptions;
 use flate2::read::GzDecoder;
@@ -19,6 +20,7 @@ use prost::Message;
 use std::io::Read;
 use tempfile::TempDir;
 
+const PLAIN: Form = Form { version: Version::V1, packing: Packing::Plain };
 const UNLIMITED: ReadLimits = ReadLimits { samples: None, answer_bytes: usize::MAX };
 
 fn golden(file: &str) -> Vec<u8> {
@@ -37,7 +39,7 @@ fn db_with(timeseries: Vec<pb::TimeSeries>) -> (Db, TempDir) {
         max_future_ms: i64::MAX,
     };
     let writer = Writer::new(limits, WriteMetrics::register(&mut Registry::new()));
-    let outcome = writer.store(&db, &encode(&timeseries), Packing::Plain, 0).unwrap();
+    let outcome = writer.store(&db, &encode(&timeseries), PLAIN, 0).unwrap();
     assert!(outcome.refusals.is_empty(), "{}", outcome.refusals);
     (db, dir)
 }

@@ -6,6 +6,7 @@
 //! | file             | what                                                          |
 //! |------------------|---------------------------------------------------------------|
 //! | [`listener`]     | accepts connections, bounds and drains them                   |
+//! | `content_encoding` | which packing a body has                                  |
 //! | [`connection`]   | gives up a silent connection                                  |
 //! | [`control`]      | what requests may order of the process                        |
 //! | [`router`]       | which path is answered by whom                                |
@@ -40,6 +41,7 @@ pub mod body;
 pub mod connection;
 pub mod context;
 pub mod control;
+mod content_encoding;
 mod exemplars;
 mod export;
 mod expression;
