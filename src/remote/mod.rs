@@ -23,6 +23,8 @@
 //! | [`chunked`] | answers a read request with chunks, message by message           |
 //! | `histogram_encoder` | histograms as messages                                   |
 //! | [`answer_writer`] | where samples go: pieces                                   |
+//! | [`packing`] | how a body is packed                                             |
+//! | [`mod@unpack`] | undoes that, within bounds                                    |
 //! | [`packed`]  | a snappy block that is written piece by piece                    |
 //! | [`plain`]   | a message that is written piece by piece                         |
 //! | [`pb`]      | the messages as prost has them: the schema, and the cold paths   |
@@ -43,6 +45,7 @@ pub mod metadata;
 pub mod metrics;
 pub mod outcome;
 pub mod packed;
+pub mod packing;
 pub mod pb;
 pub mod plain;
 pub mod protobuf;
@@ -56,4 +59,5 @@ mod schema;
 pub mod series;
 mod storing;
 pub mod stream_request;
+pub mod unpack;
 pub mod write;
