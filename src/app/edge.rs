@@ -61,7 +61,9 @@ impl Got {
     pub(crate) fn assert_grpc_retry_later(&self) {
         assert_eq!(self.grpc_status(), "14", "{:?}", self.headers);
         // "RetryInfo" is in the type of the detail; base64 of it depends on where it begins.
-        let details = self.headers.get("grpc-status-details-bin").unwrap().to_str().unwrap();
+        let found =
+            |map: &HeaderMap| map.get("grpc-status-details-bin").map(|value| value.to_str().unwrap().to_owned());
+        let details = found(&self.trailers).or_else(|| found(&self.headers)).unwrap();
         assert!(["UmV0cnlJbmZv", "JldHJ5SW5mb", "SZXRyeUluZm"].iter().any(|part| details.contains(part)), "{details}");
     }
 

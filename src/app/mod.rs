@@ -19,4 +19,6 @@ mod edge;
 #[cfg(test)]
 mod fault_tests;
 #[cfg(test)]
+mod stream_tests;
+#[cfg(test)]
 mod surface_tests;

@@ -150,6 +150,7 @@ pub(crate) fn parts(flags: &ServeFlags, db: Arc<Db>) -> Parts {
         lifecycle,
         writer: Writer::new(write_limits(&flags.write), WriteMetrics::register(&mut registry)),
         write_gate: Gate::new(writes_at_once(&flags.write), write_queue),
+        stream_gate: Gate::new(limit(flags.grpc.max_streams), Queue { places: 0, patience: Duration::ZERO }),
         max_write_body: flags.write.max_body_size.as_usize(),
         read_limits: ReadLimits {
             samples: Some(flags.read.sample_limit).filter(|limit| *limit > 0),

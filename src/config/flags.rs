@@ -50,6 +50,9 @@ pub struct ServeFlags {
     /// The listener.
     #[command(flatten)]
     pub web: WebFlags,
+    /// gRPC.
+    #[command(flatten)]
+    pub grpc: GrpcFlags,
     /// The log.
     #[command(flatten)]
     pub log: LogFlags,
@@ -206,6 +209,15 @@ pub struct WebFlags {
     /// How long requests under way may take to finish at shutdown.
     #[arg(long = "web.shutdown-timeout", value_name = "DURATION", default_value = "30s", value_parser = units::duration)]
     pub shutdown_timeout: Duration,
+}
+
+/// Flags of gRPC, which is served at the addresses of the web.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "gRPC")]
+pub struct GrpcFlags {
+    /// Write streams at once; beyond, the answer is UNAVAILABLE. 0: no limit.
+    #[arg(id = "grpc_max_streams", long = "grpc.max-streams", value_name = "COUNT", default_value = "512", value_parser = units::count)]
+    pub max_streams: u64,
 }
 
 /// Flags of the log.

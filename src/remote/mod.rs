@@ -20,6 +20,7 @@
 //! | `histogram_encoder` | histograms as messages                                   |
 //! | [`packed`]  | a snappy block that is written piece by piece                    |
 //! | [`pb`]      | the messages as prost has them: the schema, and the cold paths   |
+//! | [`stream_request`] | one message of a write stream, in place                  |
 //! | [`metrics`] | what is counted                                                  |
 
 pub mod exemplar;
@@ -40,4 +41,5 @@ pub mod refusal;
 mod schema;
 pub mod series;
 mod storing;
+pub mod stream_request;
 pub mod write;

@@ -1,17 +1,20 @@
 //! How much is let in at once: bytes in flight, and requests at work or waiting.
 //!
-//! Both say no at once rather than let a client wait without bound; no means 503, and a sender repeats.
+//! Both say no at once rather than let a client wait without bound; no means 503, and a sender repeats. Only streams, of which there are few,
+//! wait for a while: they hold back their sender by that, and a quarter of the memory is left to those who can't wait.
 
 use crate::metrics::registry::Registry;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
 /// Memory for all bodies, or for all answers. Shared by cloning.
 #[derive(Clone, Debug)]
 pub struct ByteBudget {
     taken: Arc<AtomicUsize>,
+    released: Arc<Notify>,
     limit: usize,
 }
 
@@ -31,7 +34,7 @@ impl ByteBudget {
     /// A budget of `limit` bytes.
     #[must_use]
     pub fn new(limit: usize) -> Self {
-        Self { taken: Arc::default(), limit }
+        Self { taken: Arc::default(), released: Arc::default(), limit }
     }
 
     /// Registers how much is taken, of what and under which name.
@@ -56,10 +59,35 @@ impl Reservation {
     /// # Errors
     /// [`BudgetUsedUp`]; nothing more is taken then.
     pub fn extend(&mut self, bytes: usize) -> Result<(), BudgetUsedUp> {
-        let ByteBudget { taken, limit } = &self.budget;
-        taken
+        self.extend_up_to(bytes, self.budget.limit)
+    }
+
+    /// Takes `bytes` more as soon as that leaves a quarter of the budget to those who can't wait; only what is larger may have all of it.
+    ///
+    /// # Errors
+    /// [`BudgetUsedUp`] after `patience`; nothing more is taken then.
+    pub async fn extend_in_time(&mut self, bytes: usize, patience: Duration) -> Result<(), BudgetUsedUp> {
+        let ByteBudget { limit, released, .. } = self.budget.clone();
+        let most = (limit - limit / 4).max(self.bytes.saturating_add(bytes)).min(limit);
+        let extended = async {
+            loop {
+                let mut released = pin!(released.notified());
+                // From here on a release is heard of, so that none is missed after the try.
+                released.as_mut().enable();
+                if self.extend_up_to(bytes, most).is_ok() {
+                    return;
+                }
+                released.await;
+            }
+        };
+        tokio::time::timeout(patience, extended).await.map_err(|_| BudgetUsedUp)
+    }
+
+    fn extend_up_to(&mut self, bytes: usize, most: usize) -> Result<(), BudgetUsedUp> {
+        self.budget
+            .taken
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |taken| {
-                taken.checked_add(bytes).filter(|sum| sum <= limit)
+                taken.checked_add(bytes).filter(|sum| *sum <= most)
             })
             .map_err(|_| BudgetUsedUp)?;
         self.bytes += bytes;
@@ -69,7 +97,10 @@ impl Reservation {
 
 impl Drop for Reservation {
     fn drop(&mut self) {
-        self.budget.taken.fetch_sub(self.bytes, Ordering::Relaxed);
+        if self.bytes > 0 {
+            self.budget.taken.fetch_sub(self.bytes, Ordering::Relaxed);
+            self.budget.released.notify_waiters();
+        }
     }
 }
 
@@ -110,6 +141,17 @@ impl Gate {
         self.size - self.at_work.available_permits()
     }
 
+    /// Goes through without a place in the queue: for those whose number is bounded otherwise.
+    ///
+    /// # Errors
+    /// [`GateFull`] where it took too long.
+    pub async fn enter_without_place(&self) -> Result<OwnedSemaphorePermit, GateFull> {
+        match tokio::time::timeout(self.queue.patience, self.at_work.clone().acquire_owned()).await {
+            Ok(Ok(permit)) => Ok(permit),
+            _ => Err(GateFull),
+        }
+    }
+
     /// Goes through, at once or when it is this request's turn; the permit is for as long as it works.
     ///
     /// # Errors
@@ -119,10 +161,7 @@ impl Gate {
             return Ok(permit);
         }
         let _place = Place::take(self).ok_or(GateFull)?;
-        match tokio::time::timeout(self.queue.patience, self.at_work.clone().acquire_owned()).await {
-            Ok(Ok(permit)) => Ok(permit),
-            _ => Err(GateFull),
-        }
+        self.enter_without_place().await
     }
 }
 
@@ -163,6 +202,26 @@ mod tests {
         second.extend(8).unwrap();
         drop(second);
         assert_eq!(budget.taken.load(Ordering::Relaxed), 0);
+    }
+
+    #[tokio::test]
+    async fn who_can_wait_gets_what_is_given_back_and_leaves_a_quarter() {
+        let budget = ByteBudget::new(100);
+        let mut first = budget.reserve();
+        first.extend(70).unwrap();
+        let (mut second, mut third) = (budget.reserve(), budget.reserve());
+        second.extend_in_time(5, Duration::ZERO).await.unwrap();
+        assert_eq!(third.extend_in_time(1, Duration::from_millis(10)).await, Err(BudgetUsedUp));
+        budget.reserve().extend(25).unwrap();
+        let mut waiting = Box::pin(third.extend_in_time(80, Duration::from_secs(60)));
+        assert!(now(&mut waiting).await.is_none());
+        drop(first);
+        assert!(now(&mut waiting).await.is_none());
+        drop(second);
+        waiting.await.unwrap();
+        assert_eq!(budget.taken.load(Ordering::Relaxed), 80);
+        drop(third);
+        assert_eq!(budget.reserve().extend_in_time(101, Duration::from_millis(10)).await, Err(BudgetUsedUp));
     }
 
     #[tokio::test]

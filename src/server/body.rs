@@ -10,6 +10,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
+#[cfg(test)]
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::Sleep;
@@ -215,16 +216,19 @@ impl Body for Pieces {
     }
 }
 
-/// A body of what a channel gives; an error breaks it off.
+/// A body of what a channel gives, for tests; an error breaks it off.
+#[cfg(test)]
 #[derive(Debug)]
 pub(crate) struct Received<E>(mpsc::Receiver<Result<Bytes, E>>);
 
+#[cfg(test)]
 impl<E> From<mpsc::Receiver<Result<Bytes, E>>> for Received<E> {
     fn from(receiver: mpsc::Receiver<Result<Bytes, E>>) -> Self {
         Self(receiver)
     }
 }
 
+#[cfg(test)]
 impl<E> Body for Received<E> {
     type Data = Bytes;
     type Error = E;

@@ -23,6 +23,8 @@ pub struct Context {
     pub writer: Writer,
     /// Write requests at work and waiting.
     pub write_gate: Gate,
+    /// Write streams at once; none waits.
+    pub stream_gate: Gate,
     /// Largest body of a write request over HTTP, as it is sent.
     pub max_write_body: usize,
     /// How much a read may answer.

@@ -22,12 +22,12 @@ use crate::model::matcher::Matcher;
 use crate::model::time::TimeRange;
 use crate::model::value::Point;
 use crate::server::admission::GateFull;
-use crate::server::body::Received;
 use crate::server::context::SharedContext;
 use crate::server::export::line::{Line, Values};
 use crate::server::ingest;
 use crate::server::refused::Refused;
 use crate::server::selector;
+use crate::server::stream::{StreamError, StreamLimits, StreamSender, stream};
 use crate::server::time_text;
 use crate::tsdb::db::Db;
 use crate::tsdb::query::source::QueryError;
@@ -36,11 +36,7 @@ use axum::extract::{Query, State};
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
-use std::time::{Duration, Instant};
-use tokio::runtime::Handle;
-use tokio::sync::mpsc;
-use tokio::sync::mpsc::error::SendTimeoutError;
-use tokio::task::JoinError;
+use std::time::Duration;
 
 /// Text that is gathered before it is sent.
 const PIECE_BYTES: usize = 64 << 10;
@@ -73,27 +69,18 @@ pub(crate) async fn export(
         Ok(permit) => permit,
         Err(GateFull) => return Refused::Unavailable("too many exports at once".to_owned()).into_http(),
     };
-    let (sender, receiver) = mpsc::channel(PIECES_AHEAD);
-    let pieces = PieceSender {
-        sender: sender.clone(),
-        runtime: Handle::current(),
-        deadline: Instant::now() + context.answer_limits.time,
-    };
-    let exporting = tokio::task::spawn_blocking(move || {
+    let limits = StreamLimits { ahead: PIECES_AHEAD, piece: PIECE_TIMEOUT, whole: context.answer_limits.time };
+    let lines = stream(limits, move |pieces| {
         let _held = permit;
-        Lines { text: String::new(), values: wanted.values, pieces }.all(&context.db, &wanted)
+        let made = Lines { text: String::new(), values: wanted.values, pieces }.all(&context.db, &wanted);
+        if let Err(error) = &made
+            && !matches!(error, ExportError::Stopped(StreamError::Gone))
+        {
+            tracing::error!(%error, "an export failed");
+        }
+        made
     });
-    tokio::spawn(async move {
-        let error = match exporting.await {
-            Ok(Ok(()) | Err(ExportError::Gone)) => return,
-            Ok(Err(error)) => error,
-            Err(error) => ExportError::Broken(error),
-        };
-        tracing::error!(%error, "an export failed");
-        // Takes a place only once the client has taken what was sent before, which no longer holds up anything.
-        let _ = sender.send(Err(error)).await;
-    });
-    ([(CONTENT_TYPE, "application/x-ndjson")], Body::new(Received::from(receiver))).into_response()
+    ([(CONTENT_TYPE, "application/x-ndjson")], Body::new(lines)).into_response()
 }
 
 fn wanted(parameters: &[(String, String)]) -> Result<Wanted, Refused> {
@@ -125,49 +112,25 @@ enum ExportError {
     /// The data can't be read.
     #[error(transparent)]
     Query(#[from] QueryError),
-    /// The client has gone.
-    #[error("the client has gone")]
-    Gone,
-    /// The client takes too little of it.
-    #[error("the client did not take the export in time")]
-    TooSlow,
-    /// The thread that makes it broke.
-    #[error("making the export broke: {0}")]
-    Broken(JoinError),
-}
-
-/// Sends pieces from a blocking thread, which a slow client holds for no longer than the time it has.
-struct PieceSender {
-    sender: mpsc::Sender<Result<Bytes, ExportError>>,
-    runtime: Handle,
-    /// By when the last piece has to be on its way.
-    deadline: Instant,
-}
-
-impl PieceSender {
-    fn send(&self, piece: Bytes) -> Result<(), ExportError> {
-        let time = PIECE_TIMEOUT.min(self.deadline.saturating_duration_since(Instant::now()));
-        match self.runtime.block_on(async { self.sender.send_timeout(Ok(piece), time).await }) {
-            Ok(()) => Ok(()),
-            Err(SendTimeoutError::Closed(_)) => Err(ExportError::Gone),
-            Err(SendTimeoutError::Timeout(_)) => Err(ExportError::TooSlow),
-        }
-    }
+    /// Nobody takes the rest.
+    #[error(transparent)]
+    Stopped(#[from] StreamError),
 }
 
 /// Writes lines and sends them in pieces.
-struct Lines {
+struct Lines<'a> {
     text: String,
     values: Values,
-    pieces: PieceSender,
+    pieces: &'a StreamSender<Bytes, ExportError>,
 }
 
-impl Lines {
+impl Lines<'_> {
     fn all(&mut self, db: &Db, wanted: &Wanted) -> Result<(), ExportError> {
         let querier = db.querier();
         for (at, matchers) in wanted.selectors.iter().enumerate() {
             for series in querier.select(matchers, wanted.range)? {
                 let series = series?;
+                self.pieces.check()?;
                 // Several selectors may choose a series; the first one writes it.
                 if !wanted.selectors[..at].iter().any(|earlier| satisfies(series.labels(), earlier)) {
                     self.series(series.labels(), series.points(wanted.range))?;
@@ -199,7 +162,7 @@ impl Lines {
 
     fn send(&mut self) -> Result<(), ExportError> {
         let piece = std::mem::take(&mut self.text);
-        self.pieces.send(piece.into())
+        Ok(self.pieces.send(piece.into())?)
     }
 }
 

@@ -1,6 +1,7 @@
 //! Storing a request that came over HTTP or gRPC: in through the gate, over to a blocking thread, and back with what became of it.
 
 use crate::remote::outcome::Outcome;
+use crate::remote::stream_request::{StreamRequest, Version};
 use crate::remote::write::Packing;
 use crate::server::admission::Reservation;
 use crate::server::context::SharedContext;
@@ -8,6 +9,7 @@ use crate::server::lifecycle::Phase;
 use crate::server::refused::Refused;
 use crate::tsdb::db::clock::now_ms;
 use bytes::Bytes;
+use tokio::sync::OwnedSemaphorePermit;
 
 /// Whether requests are taken at all; to be asked before a body is read.
 ///
@@ -36,10 +38,44 @@ pub(crate) async fn store(
         reservation.extend(unpacked)?;
     }
     let permit = context.write_gate.enter().await?;
+    store_inside(context, body, packing, Inside { _permit: permit, _reservation: reservation }).await
+}
+
+/// Stores a request of a stream, which waits for its turn without a place in the queue: streams are few, and hold back their senders.
+///
+/// # Errors
+/// As [`store`].
+pub(crate) async fn store_streamed(
+    context: &SharedContext,
+    request: StreamRequest,
+    reservation: Reservation,
+) -> Result<Outcome, Refused> {
+    let packing = match request.version {
+        Version::V1 => Packing::Plain,
+        Version::V2 => return Err(Refused::Unsupported("remote write 2.0 is not known here".to_owned())),
+    };
+    context.writer.unpacked_len(&request.request, packing)?;
+    let permit = context.write_gate.enter_without_place().await?;
+    store_inside(context, request.request, packing, Inside { _permit: permit, _reservation: reservation }).await
+}
+
+/// What a request holds until it is stored.
+struct Inside {
+    _permit: OwnedSemaphorePermit,
+    _reservation: Reservation,
+}
+
+/// Stores a request that is through the gate.
+async fn store_inside(
+    context: &SharedContext,
+    body: Bytes,
+    packing: Packing,
+    inside: Inside,
+) -> Result<Outcome, Refused> {
     let shared = context.clone();
     let storing = tokio::task::spawn_blocking(move || {
         // The permit and the memory are held until the work is done, also where the client has gone.
-        let _held = (permit, reservation);
+        let _held = inside;
         shared.writer.store(&shared.db, &body, packing, now_ms())
     });
     match storing.await {

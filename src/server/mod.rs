@@ -13,6 +13,7 @@
 //! | [`lifecycle`]    | starting, ready, draining                                     |
 //! | [`admission`]    | bytes in flight, requests at work and waiting                 |
 //! | [`body`]         | bodies, bounded in size, time and memory                      |
+//! | `stream`         | an answer in pieces, from a blocking thread                   |
 //! | [`refused`]      | the answer contract: errors as statuses of HTTP and gRPC      |
 //! | `ingest`         | stores a write request from either                            |
 //! | `write`          | remote write over HTTP                                        |
@@ -56,5 +57,6 @@ pub mod refused;
 pub mod router;
 mod selector;
 mod status;
+mod stream;
 mod time_text;
 mod write;

@@ -55,6 +55,15 @@ impl Refused {
         response
     }
 
+    /// Whether a repeat would be refused as well.
+    #[must_use]
+    pub fn is_final(&self) -> bool {
+        match self {
+            Self::BadData(_) | Self::Unsupported(_) | Self::TooLarge(_) => true,
+            Self::Unavailable(_) | Self::Fault(_) => false,
+        }
+    }
+
     /// As a status of gRPC, with the details that gRPC's clients know.
     #[must_use]
     pub fn into_grpc(self) -> Status {

@@ -2,6 +2,7 @@
 
 use crate::server::context::SharedContext;
 use crate::server::grpc;
+use crate::server::grpc::reflection;
 use crate::server::refused::Refused;
 use crate::server::{admin, exemplars, export, http_metrics, lifecycle_api, metadata, read, status, write};
 use axum::extract::Request;
@@ -11,6 +12,26 @@ use axum::routing::{any, get, post};
 use axum::{Router, middleware};
 use tonic::Status;
 use tonic_health::pb::health_server::{Health, HealthServer};
+use tower::Layer;
+
+/// The methods of gRPC.
+fn grpc_routes<H: Health>(context: &SharedContext, health: HealthServer<H>) -> Router<SharedContext> {
+    let mut routes = Router::new()
+        .route(grpc::write::WRITE_V1, any(grpc::write::write_v1))
+        .route(grpc::write::WRITE_STREAM, any(grpc::write_stream::write_stream))
+        .route_service("/grpc.health.v1.Health/{*method}", health);
+    let draining = || middleware::from_fn_with_state(context.clone(), reflection::end_when_draining);
+    match (reflection::v1(), reflection::v1alpha()) {
+        (Ok(v1), Ok(v1alpha)) => {
+            routes = routes
+                .route_service(reflection::PATH_V1, draining().layer(v1))
+                .route_service(reflection::PATH_V1ALPHA, draining().layer(v1alpha));
+        }
+        // The build made them; a server without reflection is better than none.
+        (Err(error), _) | (_, Err(error)) => tracing::error!(%error, "no reflection over gRPC"),
+    }
+    routes.layer(middleware::from_fn(grpc::entry::enter))
+}
 
 /// Everything that narthex answers; `health` is gRPC's health service.
 pub fn routes<H: Health>(context: SharedContext, health: HealthServer<H>) -> Router {
@@ -35,8 +56,7 @@ pub fn routes<H: Health>(context: SharedContext, health: HealthServer<H>) -> Rou
         .route("/api/v1/admin/tsdb/snapshot", post(admin::snapshot).put(admin::snapshot))
         .route("/api/v1/status/buildinfo", get(status::build_info))
         .route("/api/v1/status/walreplay", get(status::wal_replay))
-        .route(grpc::write::WRITE_V1, any(grpc::write::write_v1))
-        .route_service("/grpc.health.v1.Health/{*method}", health)
+        .merge(grpc_routes(&context, health))
         .fallback(unknown)
         .layer(measure)
         .with_state(context)

@@ -4,8 +4,14 @@
 
 use bytes::Bytes;
 use prost::Message;
+use prost_types::{Any, Duration};
+use std::collections::BTreeMap;
 use tonic::{Code, Status};
 
+/// Whose reasons those of an [`ErrorInfo`] are.
+const DOMAIN: &str = "narthex";
+
+/// `google.rpc.Status`.
 #[derive(Clone, PartialEq, Message)]
 struct RpcStatus {
     #[prost(int32, tag = "1")]
@@ -16,28 +22,10 @@ struct RpcStatus {
     details: Vec<Any>,
 }
 
-/// `google.protobuf.Any`.
-#[derive(Clone, PartialEq, Message)]
-struct Any {
-    #[prost(string, tag = "1")]
-    type_url: String,
-    #[prost(bytes = "vec", tag = "2")]
-    value: Vec<u8>,
-}
-
 #[derive(Clone, PartialEq, Message)]
 struct RetryInfo {
     #[prost(message, optional, tag = "1")]
     retry_delay: Option<Duration>,
-}
-
-/// `google.protobuf.Duration`.
-#[derive(Clone, PartialEq, Message)]
-struct Duration {
-    #[prost(int64, tag = "1")]
-    seconds: i64,
-    #[prost(int32, tag = "2")]
-    nanos: i32,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -46,51 +34,142 @@ struct BadRequest {
     field_violations: Vec<FieldViolation>,
 }
 
+/// What is wrong with one field, or with several fields of one name.
 #[derive(Clone, PartialEq, Message)]
-struct FieldViolation {
+pub(crate) struct FieldViolation {
+    /// The path of the field.
     #[prost(string, tag = "1")]
-    field: String,
+    pub(crate) field: String,
+    /// For people.
     #[prost(string, tag = "2")]
-    description: String,
+    pub(crate) description: String,
+    /// For machines, in capitals; may be empty.
+    #[prost(string, tag = "3")]
+    pub(crate) reason: String,
+}
+
+/// Why a request was refused, for machines.
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct ErrorInfo {
+    #[prost(string, tag = "1")]
+    reason: String,
+    #[prost(string, tag = "2")]
+    domain: String,
+    #[prost(btree_map = "string, string", tag = "3")]
+    metadata: BTreeMap<String, String>,
+}
+
+impl ErrorInfo {
+    /// A reason in capitals, and what is known beside it.
+    pub(crate) fn new(reason: &str, metadata: impl IntoIterator<Item = (String, String)>) -> Self {
+        Self { reason: reason.to_owned(), domain: DOMAIN.to_owned(), metadata: metadata.into_iter().collect() }
+    }
+}
+
+/// A message that is a detail.
+trait Detail: Message {
+    const NAME: &'static str;
+}
+
+impl Detail for RetryInfo {
+    const NAME: &'static str = "RetryInfo";
+}
+
+impl Detail for BadRequest {
+    const NAME: &'static str = "BadRequest";
+}
+
+impl Detail for ErrorInfo {
+    const NAME: &'static str = "ErrorInfo";
 }
 
 /// UNAVAILABLE, with the time after which to come back.
 pub(crate) fn retry_later(message: &str, seconds: u64) -> Status {
-    let retry_delay = Some(Duration { seconds: seconds as i64, nanos: 0 });
-    with_detail(Code::Unavailable, message, "RetryInfo", &RetryInfo { retry_delay })
+    let retry_delay = Some(Duration { seconds: i64::try_from(seconds).unwrap_or(i64::MAX), nanos: 0 });
+    with_details(Code::Unavailable, message, vec![packed(&RetryInfo { retry_delay })])
 }
 
 /// INVALID_ARGUMENT; what is wrong stands in the message and once more in the details.
 pub(crate) fn bad_request(message: &str) -> Status {
-    let violation = FieldViolation { field: "timeseries".to_owned(), description: message.to_owned() };
-    with_detail(Code::InvalidArgument, message, "BadRequest", &BadRequest { field_violations: vec![violation] })
+    let violation = FieldViolation { description: message.to_owned(), ..FieldViolation::default() };
+    Violations { message, violations: vec![violation], info: None }.into_status()
 }
 
-fn with_detail(code: Code, message: &str, kind: &str, detail: &impl Message) -> Status {
-    let detail = Any { type_url: format!("type.googleapis.com/google.rpc.{kind}"), value: detail.encode_to_vec() };
-    let status = RpcStatus { code: code as i32, message: message.to_owned(), details: vec![detail] };
+/// A code with a reason for machines beside it.
+pub(crate) fn with_reason(code: Code, message: &str, reason: &str) -> Status {
+    with_details(code, message, vec![packed(&ErrorInfo::new(reason, []))])
+}
+
+/// All that is wrong with a request.
+pub(crate) struct Violations<'a> {
+    /// For people.
+    pub(crate) message: &'a str,
+    /// One by one.
+    pub(crate) violations: Vec<FieldViolation>,
+    /// The reason, and what else there is to say.
+    pub(crate) info: Option<ErrorInfo>,
+}
+
+impl Violations<'_> {
+    /// INVALID_ARGUMENT with all of it.
+    pub(crate) fn into_status(self) -> Status {
+        let bad = packed(&BadRequest { field_violations: self.violations });
+        let info = self.info.as_ref().map(packed);
+        with_details(Code::InvalidArgument, self.message, std::iter::once(bad).chain(info).collect())
+    }
+}
+
+fn packed<D: Detail>(detail: &D) -> Any {
+    Any { type_url: format!("type.googleapis.com/google.rpc.{}", D::NAME), value: detail.encode_to_vec() }
+}
+
+fn with_details(code: Code, message: &str, details: Vec<Any>) -> Status {
+    let status = RpcStatus { code: code as i32, message: message.to_owned(), details };
     Status::with_details(code, message, Bytes::from(status.encode_to_vec()))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{BadRequest, RetryInfo, RpcStatus, bad_request, retry_later};
+    use super::{BadRequest, Detail, ErrorInfo, FieldViolation, RetryInfo, RpcStatus, Violations};
+    use super::{bad_request, retry_later, with_reason};
     use prost::Message;
+    use tonic::{Code, Status};
+
+    fn details(status: &Status) -> RpcStatus {
+        let details = RpcStatus::decode(status.details()).unwrap();
+        assert_eq!((details.code, details.message.as_str()), (status.code() as i32, status.message()));
+        details
+    }
+
+    fn detail<D: Detail + Default>(status: &Status, at: usize) -> D {
+        let detail = &details(status).details[at];
+        assert_eq!(detail.type_url, format!("type.googleapis.com/google.rpc.{}", D::NAME));
+        D::decode(&detail.value[..]).unwrap()
+    }
 
     #[test]
     fn the_details_say_when_to_come_back() {
         let status = retry_later("busy", 3);
-        let details = RpcStatus::decode(status.details()).unwrap();
-        assert_eq!((details.code, details.message.as_str()), (14, "busy"));
-        assert_eq!(details.details[0].type_url, "type.googleapis.com/google.rpc.RetryInfo");
-        let info = RetryInfo::decode(&details.details[0].value[..]).unwrap();
-        assert_eq!(info.retry_delay.unwrap().seconds, 3);
+        assert_eq!((status.code(), status.message()), (Code::Unavailable, "busy"));
+        assert_eq!(detail::<RetryInfo>(&status, 0).retry_delay.unwrap().seconds, 3);
     }
 
     #[test]
     fn the_details_say_what_is_wrong() {
-        let details = RpcStatus::decode(bad_request("1 out of order").details()).unwrap();
-        let bad = BadRequest::decode(&details.details[0].value[..]).unwrap();
+        let bad: BadRequest = detail(&bad_request("1 out of order"), 0);
         assert_eq!(bad.field_violations[0].description, "1 out of order");
+        let violation = |field: &str| FieldViolation { field: field.to_owned(), ..Default::default() };
+        let info = Some(ErrorInfo::new("DATA_REFUSED", [("samples_stored".to_owned(), "7".to_owned())]));
+        let all = Violations { message: "two", violations: vec![violation("a"), violation("b")], info }.into_status();
+        assert_eq!(detail::<BadRequest>(&all, 0).field_violations.len(), 2);
+        let info: ErrorInfo = detail(&all, 1);
+        assert_eq!((info.reason.as_str(), info.domain.as_str()), ("DATA_REFUSED", "narthex"));
+        assert_eq!(info.metadata["samples_stored"], "7");
+    }
+
+    #[test]
+    fn the_details_say_why_a_stream_ended() {
+        let status = with_reason(Code::InvalidArgument, "sequence 1 after 2", "SEQUENCE");
+        assert_eq!(detail::<ErrorInfo>(&status, 0).reason, "SEQUENCE");
     }
 }

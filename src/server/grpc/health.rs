@@ -1,11 +1,11 @@
 //! gRPC's health service: per service, serving or not.
 //!
-//! The whole (the empty name) and each service serve once the log is replayed and until the server drains; the services that
+//! The whole (the empty name) and each service of [`SERVICES`] serve once the log is replayed and until the server drains; those that
 //! write also only while writes are taken. A client that watches hears of each change; when the server drains, its stream ends soon
 //! after the last one, so that nobody who watches holds up the drain.
 
 use crate::server::context::SharedContext;
-use crate::server::grpc::write;
+use crate::server::grpc::services::{SERVICES, Serves};
 use crate::server::lifecycle::Phase;
 use crate::tsdb::db::DbHealth;
 use std::time::Duration;
@@ -15,6 +15,8 @@ use tonic_health::server::HealthReporter;
 
 /// How soon a change is told.
 const INTERVAL: Duration = Duration::from_millis(250);
+/// The name of the whole.
+const WHOLE: &str = "";
 
 /// Tells the health service how things are.
 #[derive(Debug)]
@@ -22,24 +24,38 @@ pub struct HealthKeeper {
     reporter: HealthReporter,
 }
 
+/// How things are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// Nothing serves.
+    Down,
+    /// What only reads serves.
+    ReadOnly,
+    /// All serve.
+    Up,
+}
+
 /// The health service and who tells it; nothing serves yet.
 pub async fn service() -> (HealthKeeper, HealthServer<impl Health>) {
     let (reporter, server) = tonic_health::server::health_reporter();
     let keeper = HealthKeeper { reporter };
-    keeper.tell(false, false).await;
+    keeper.tell(State::Down).await;
     (keeper, server)
 }
 
 impl HealthKeeper {
     /// Follows the server through its life, until it drains.
     pub async fn follow(self, context: SharedContext) {
-        let mut told = (false, false);
+        let mut told = State::Down;
         loop {
             let phase = context.lifecycle.phase();
-            let reads = phase == Phase::Ready;
-            let now = (reads, reads && context.db.health() == DbHealth::Good);
+            let now = match (phase, context.db.health()) {
+                (Phase::Starting | Phase::Draining, _) => State::Down,
+                (Phase::Ready, DbHealth::Good) => State::Up,
+                (Phase::Ready, _) => State::ReadOnly,
+            };
             if now != told {
-                self.tell(now.0, now.1).await;
+                self.tell(now).await;
                 told = now;
             }
             if phase == Phase::Draining {
@@ -56,16 +72,22 @@ impl HealthKeeper {
         loop {
             tokio::time::sleep(INTERVAL).await;
             // A stream ends when its service is forgotten; who asks once is still told.
-            for service in ["", write::SERVICE] {
+            for service in std::iter::once(WHOLE).chain(SERVICES.map(|service| service.name)) {
                 self.reporter.clear_service_status(service).await;
             }
-            self.tell(false, false).await;
+            self.tell(State::Down).await;
         }
     }
 
-    async fn tell(&self, whole: bool, writes: bool) {
-        let status = |serving| if serving { ServingStatus::Serving } else { ServingStatus::NotServing };
-        self.reporter.set_service_status("", status(whole)).await;
-        self.reporter.set_service_status(write::SERVICE, status(writes)).await;
+    async fn tell(&self, state: State) {
+        let status = |serves: bool| if serves { ServingStatus::Serving } else { ServingStatus::NotServing };
+        self.reporter.set_service_status(WHOLE, status(state != State::Down)).await;
+        for service in SERVICES {
+            let serves = match service.serves {
+                Serves::WhenReady => state != State::Down,
+                Serves::WhenWritable => state == State::Up,
+            };
+            self.reporter.set_service_status(service.name, status(serves)).await;
+        }
     }
 }

@@ -1,15 +1,44 @@
 //! gRPC on the port of HTTP: a request is gRPC by its content type.
+//!
+//! | file             | what                                                              |
+//! |------------------|-------------------------------------------------------------------|
+//! | `entry`          | in front of every method: the content type, the client's deadline |
+//! | `services`       | which services there are                                          |
+//! | [`health`]       | which of them serve                                               |
+//! | `reflection`     | what they look like                                               |
+//! | `write`          | `narthex.v1.Write`: one request, one answer                       |
+//! | `write_stream`   | `narthex.v1.Write`: a stream of requests, each acknowledged       |
+//! | `read`           | `narthex.v1.Read`                                                 |
+//! | `outcome`        | what became of a write, as messages and statuses                  |
+//! | `details`        | the details of an error                                           |
+//! | `raw_codec`      | messages as bytes                                                 |
+//! | `messages`       | messages out of a body, as fast as there is room for them         |
+//! | `ending`         | a body that ends early                                            |
 
 pub(crate) mod details;
+mod ending;
+pub(crate) mod entry;
 pub mod health;
+mod messages;
+mod outcome;
 pub(crate) mod raw_codec;
+pub(crate) mod read;
+pub(crate) mod reflection;
+pub(crate) mod services;
 pub(crate) mod write;
+pub(crate) mod write_stream;
 
+use crate::server::grpc::raw_codec::ProstEncoder;
 use axum::body::Body;
 use axum::extract::Request;
+use axum::http::HeaderValue;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::Response;
+use prost::Message;
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
 use tonic::Status;
+use tonic::codec::EncodeBody;
 
 /// Whether a request came from a gRPC client.
 pub(crate) fn is_grpc(request: &Request) -> bool {
@@ -22,4 +51,13 @@ pub(crate) fn is_grpc(request: &Request) -> bool {
 /// A refusal as an answer.
 pub(crate) fn refuse(status: Status) -> Response {
     status.into_http::<tonic::body::Body>().map(Body::new)
+}
+
+/// An answer of what a channel gives; an error is its last word.
+pub(crate) fn stream_answer<T: Message + 'static>(answers: mpsc::Receiver<Result<T, Status>>) -> Response {
+    let messages = ReceiverStream::new(answers);
+    let body = EncodeBody::new_server(ProstEncoder::default(), messages, None, Default::default(), Some(usize::MAX));
+    let mut response = Response::new(Body::new(body));
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
+    response
 }

@@ -25,7 +25,7 @@ impl<T: Message + Send + 'static> Codec for RawCodec<T> {
     type Decoder = RawDecoder;
 
     fn encoder(&mut self) -> Self::Encoder {
-        ProstEncoder(PhantomData)
+        ProstEncoder::default()
     }
 
     fn decoder(&mut self) -> Self::Decoder {
@@ -49,6 +49,12 @@ impl Decoder for RawDecoder {
 /// Encodes the answer.
 #[derive(Debug)]
 pub(crate) struct ProstEncoder<T>(PhantomData<T>);
+
+impl<T> Default for ProstEncoder<T> {
+    fn default() -> Self {
+        Self(PhantomData)
+    }
+}
 
 impl<T: Message> Encoder for ProstEncoder<T> {
     type Item = T;

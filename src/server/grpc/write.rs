@@ -1,11 +1,12 @@
-//! `narthex.v1.Write`: remote write over gRPC.
+//! `narthex.v1.Write`: remote write over gRPC, one request and one answer; see [`crate::server::grpc::write_stream`] for streams.
 
-use crate::remote::outcome::Outcome;
 use crate::remote::pb::narthex::v1::WriteResponse;
 use crate::remote::write::Packing;
 use crate::server::body::{BodyError, BodyLimits, LimitedBody};
 use crate::server::context::SharedContext;
 use crate::server::grpc;
+use crate::server::grpc::messages::FRAME_HEADER;
+use crate::server::grpc::outcome;
 use crate::server::grpc::raw_codec::RawCodec;
 use crate::server::ingest;
 use crate::server::refused::Refused;
@@ -22,17 +23,12 @@ use tonic::{Code, Status};
 
 /// The service's name, for health.
 pub(crate) const SERVICE: &str = "narthex.v1.Write";
-/// The path of its only method so far.
+/// The paths of its methods.
 pub(crate) const WRITE_V1: &str = "/narthex.v1.Write/WriteV1";
-
-/// Key, flag and length in front of a message.
-const FRAME_HEADER: usize = 5;
+pub(crate) const WRITE_STREAM: &str = "/narthex.v1.Write/WriteStream";
 
 /// Answers `WriteV1`.
 pub(crate) async fn write_v1(State(context): State<SharedContext>, request: Request) -> Response {
-    if !grpc::is_grpc(&request) {
-        return Refused::Unsupported("this path is a method of gRPC".to_owned()).into_http();
-    }
     if let Err(refused) = ingest::admit(&context) {
         return grpc::refuse(refused.into_grpc());
     }
@@ -68,12 +64,11 @@ impl UnaryService<Bytes> for WriteV1 {
         Box::pin(async move {
             reserved.map_err(|error| Refused::from(error).into_grpc())?;
             let stored = ingest::store(&context, message, Packing::Plain, reservation).await;
-            let outcome = stored.map_err(Refused::into_grpc)?;
-            if outcome.refusals.is_empty() {
-                let Outcome { samples, histograms, exemplars, .. } = outcome;
-                Ok(tonic::Response::new(WriteResponse { samples, histograms, exemplars }))
+            let stored = stored.map_err(Refused::into_grpc)?;
+            if stored.refusals.is_empty() {
+                Ok(tonic::Response::new(outcome::response(&stored)))
             } else {
-                Err(ingest::partly(&outcome).into_grpc())
+                Err(outcome::partly(&stored))
             }
         })
     }

@@ -50,6 +50,16 @@ impl ChunkEncodings {
         }
     }
 
+    /// Those by which the points of such a chunk become such a chunk again.
+    #[must_use]
+    pub fn like(encoding: Encoding) -> Self {
+        let has_starts = matches!(encoding, Encoding::HistogramSt | Encoding::FloatHistogramSt);
+        Self {
+            floats: FloatEncoding::of(encoding).unwrap_or_default(),
+            histogram_starts: if has_starts { HistogramStarts::Kept } else { HistogramStarts::Dropped },
+        }
+    }
+
     fn form(self) -> Form {
         match self.histogram_starts {
             HistogramStarts::Dropped => Form::WithoutStarts,

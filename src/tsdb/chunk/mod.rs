@@ -6,6 +6,7 @@ pub mod float_chunk;
 pub mod head_chunks;
 pub mod histogram;
 pub mod mapped_chunk;
+pub mod recode;
 mod varbit;
 pub mod xor;
 pub mod xor2;

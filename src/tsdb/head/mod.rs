@@ -97,6 +97,8 @@ pub struct Head {
     tombstones: RwLock<Tombstones>,
     /// Series that were collected, each with the time (ms) until which the log has samples of it.
     collected: Mutex<HashMap<SeriesRef, i64>>,
+    /// Whether what is on disk knows some series under a second reference, which only the log says.
+    has_second_refs: AtomicBool,
     exemplars: Exemplars,
     metadata: HeadMetadata,
     window: Window,
@@ -152,6 +154,7 @@ impl Head {
             drops: AtomicU64::new(0),
             tombstones: RwLock::default(),
             collected: Mutex::default(),
+            has_second_refs: AtomicBool::new(false),
             exemplars: Exemplars::default(),
             metadata: HeadMetadata::default(),
             window: Window::default(),

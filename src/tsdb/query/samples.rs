@@ -4,6 +4,7 @@
 //! sources in their order, and each source's chunks in its order. How chunks are merged stands in `chain`.
 
 mod chain;
+pub mod groups;
 
 use crate::model::histogram::CounterResetHint;
 use crate::model::labels::Labels;
@@ -56,22 +57,13 @@ impl Series {
     /// point before it is of another chunk.
     #[must_use]
     pub fn points(&self, range: TimeRange) -> PointIter<'_> {
-        PointIter(self.merged(range))
+        PointIter::new(&self.labels, &self.chunks, range)
     }
 
     /// Those of [`Self::points`] that are floats.
     #[must_use]
     pub fn samples(&self, range: TimeRange) -> SampleIter<'_> {
-        SampleIter(self.merged(range))
-    }
-
-    fn merged(&self, range: TimeRange) -> Merged<'_> {
-        let mut wanted = self.chunks().filter(|chunk| chunk.overlaps(range));
-        if wanted.all(|chunk| FloatEncoding::of(chunk.encoding).is_some()) {
-            Merged::Floats(Chain::new(&self.labels, &self.chunks, range))
-        } else {
-            Merged::Any(Chain::new(&self.labels, &self.chunks, range))
-        }
+        SampleIter(Merged::new(&self.labels, &self.chunks, range))
     }
 }
 
@@ -85,6 +77,23 @@ pub struct SampleIter<'a>(Merged<'a>);
 enum Merged<'a> {
     Floats(Chain<'a, FloatIter<'a>>),
     Any(Chain<'a, AnyIter<'a>>),
+}
+
+impl<'a> Merged<'a> {
+    fn new(labels: &'a Labels, chunks: &'a [RankedChunk], range: TimeRange) -> Self {
+        let mut wanted = chunks.iter().filter(|ranked| ranked.chunk.overlaps(range));
+        if wanted.all(|ranked| FloatEncoding::of(ranked.chunk.encoding).is_some()) {
+            Self::Floats(Chain::new(labels, chunks, range))
+        } else {
+            Self::Any(Chain::new(labels, chunks, range))
+        }
+    }
+}
+
+impl<'a> PointIter<'a> {
+    fn new(labels: &'a Labels, chunks: &'a [RankedChunk], range: TimeRange) -> Self {
+        Self(Merged::new(labels, chunks, range))
+    }
 }
 
 impl Iterator for PointIter<'_> {

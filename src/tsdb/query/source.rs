@@ -58,6 +58,14 @@ impl Chunk {
     pub fn overlaps(&self, range: TimeRange) -> bool {
         range.mint <= range.maxt && range.overlaps(TimeRange::new(self.mint, self.maxt))
     }
+
+    /// Whether all of its samples are in the range, and none is deleted.
+    #[must_use]
+    pub fn is_whole(&self, range: TimeRange) -> bool {
+        let times = TimeRange::new(self.mint, self.maxt);
+        let is_touched = self.deleted.as_ref().is_some_and(|deleted| deleted.overlaps(times));
+        range.contains(self.mint) && range.contains(self.maxt) && !is_touched
+    }
 }
 
 /// The bytes of a chunk, kept alive by whatever owns them.

@@ -91,7 +91,7 @@ impl Iterator for Merge<'_> {
 
 fn merged(series: &Series, input: &MergeInput<'_>) -> Result<ChunkSeries, MergeError> {
     let mut chunks = Vec::new();
-    for run in runs(series.chunks(), input.range, input.floats) {
+    for run in runs(series, input.range, input.floats) {
         match run {
             Run::AsIs(chunk) => chunks.push(chunk),
             Run::Anew(run) => recode(series, run, &mut chunks)?,

@@ -1,6 +1,5 @@
 //! Merging against a plain model, point by point, and the cases that a model does not see.
 
-use super::recode::MAX_SAMPLES;
 use super::{Merge, MergeError, MergeInput};
 use crate::model::histogram::{CounterResetHint, Histogram};
 use crate::model::intervals::Intervals;
@@ -10,6 +9,7 @@ use crate::model::time::TimeRange;
 use crate::model::value::{Point, Value};
 use crate::tsdb::chunk::Encoding;
 use crate::tsdb::chunk::float_chunk::{FloatEncoding, FloatIter};
+use crate::tsdb::chunk::recode::MAX_SAMPLES;
 use crate::tsdb::chunk::xor2::encode::Xor2Chunk;
 use crate::tsdb::query::any_points::{self, PLAIN, WITH_STARTS, any_points, assert_same, chunks, histogram};
 use crate::tsdb::query::fixed_source::{FixedSource, chunk, labels};

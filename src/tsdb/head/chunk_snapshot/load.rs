@@ -61,6 +61,9 @@ pub enum LoadError {
     /// A series comes twice.
     #[error("series {} comes twice", .0.0)]
     Twice(SeriesRef),
+    /// A full chunk belongs to a series that the snapshot does not have.
+    #[error("chunks_head has a chunk of series {}, which is not in the snapshot", .0.0)]
+    UnknownSeries(SeriesRef),
     /// A record of a type that is not known.
     #[error("a record of type {0}")]
     UnknownType(u8),
@@ -107,7 +110,10 @@ pub fn load_snapshot(
             loaded.series += maker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
         }
         read?;
-        // All series are there now.
+        // All series are there now. What is under a reference that none of them has may be of one that had another before.
+        if let Some(unknown) = chunks.keys().find(|reference| head.series.get_by_ref(**reference).is_none()) {
+            return Err(LoadError::UnknownSeries(*unknown));
+        }
         index(head);
         loaded.exemplars = restore_exemplars(head, &exemplars);
         Ok(loaded)

@@ -6,6 +6,7 @@ use super::{LogEnd, last_snapshot, remove_snapshots};
 use crate::model::exemplar::Exemplar;
 use crate::model::labels::LabelsBuilder;
 use crate::model::matcher::{MatchKind, Matcher};
+use crate::model::refs::SeriesRef;
 use crate::model::sample::Sample;
 use crate::model::time::TimeRange;
 use crate::model::value::Point;
@@ -15,9 +16,12 @@ use crate::tsdb::chunk::head_chunks::HeadChunks;
 use crate::tsdb::fs::os_disk::OsDisk;
 use crate::tsdb::head::append::HeadAppender;
 use crate::tsdb::head::{Head, HeadOptions};
+use crate::tsdb::head::replay::{Replay, ReplayProgress};
 use crate::tsdb::query::select::select;
+use crate::tsdb::wal::batch::Batch;
 use crate::tsdb::wal::commit::{SyncMode, Wal, WalOptions};
 use crate::tsdb::wal::compression::Compression;
+use crate::tsdb::wal::segment::list_segments;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -38,14 +42,7 @@ fn filled_head(dir: &Path) -> Head {
 
 fn head_of(dir: &Path, series: i64) -> Head {
     let (head, _) = open_head(dir);
-    let wal = Wal::open(WalOptions {
-        dir: dir.join("wal"),
-        segment_size: 1 << 20,
-        compression: Compression::None,
-        sync: SyncMode::Os,
-        disk: Arc::new(OsDisk),
-    });
-    let wal = wal.unwrap();
+    let wal = open_log(dir);
     for series in 0..series {
         head.set_float_encoding(if series % 3 == 0 { FloatEncoding::Xor2 } else { FloatEncoding::Xor });
         let labels = LabelsBuilder::from_iter([("__name__", "up"), ("i", &series.to_string())]).build().unwrap();
@@ -58,6 +55,17 @@ fn head_of(dir: &Path, series: i64) -> Head {
     }
     wal.close().unwrap();
     head
+}
+
+fn open_log(dir: &Path) -> Wal {
+    let wal = Wal::open(WalOptions {
+        dir: dir.join("wal"),
+        segment_size: 1 << 20,
+        compression: Compression::None,
+        sync: SyncMode::Os,
+        disk: Arc::new(OsDisk),
+    });
+    wal.unwrap()
 }
 
 fn options(dir: &Path) -> SnapshotOptions {
@@ -125,6 +133,38 @@ fn full_chunks_that_are_in_memory_only_leave_no_snapshot() {
     assert!(matches!(refused, Err(WriteSnapshotError::SealedChunks)), "{refused:?}");
     assert_eq!(last_snapshot(dir.path()).unwrap(), None);
     assert!(!dir.path().join("chunk_snapshot.000003.0000004096.tmp").exists());
+}
+
+/// A series was collected, came back under another reference, and the process was killed: the log says that both are one series, and a
+/// snapshot could not say whose the chunks of the second are.
+#[test]
+fn a_series_with_two_references_leaves_no_snapshot() {
+    let dir = tempfile::tempdir().unwrap();
+    let (head, _) = open_head(dir.path());
+    let labels = LabelsBuilder::from_iter([("__name__", "up")]).build().unwrap();
+    let mut batch = Batch::default();
+    batch.push_series(SeriesRef(1), &labels);
+    batch.push_series(SeriesRef(7), &labels);
+    let wal = open_log(dir.path());
+    wal.wait(wal.enqueue(&mut batch)).unwrap();
+    wal.close().unwrap();
+    let segments = list_segments(&dir.path().join("wal")).unwrap();
+    let replayed = Replay::new(&head, Vec::new()).run(&segments, 1, &ReplayProgress::default());
+    assert_eq!(replayed.aliases.len(), 1);
+    let refused = write_snapshot(&head, b"", &options(dir.path()));
+    assert!(matches!(refused, Err(WriteSnapshotError::SecondReferences)), "{refused:?}");
+    assert_eq!(last_snapshot(dir.path()).unwrap(), None);
+}
+
+#[test]
+fn a_snapshot_without_the_series_of_a_full_chunk_is_not_used() {
+    let (more, less) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    drop(head_of(more.path(), 31));
+    write_snapshot(&head_of(less.path(), 30), b"", &options(more.path())).unwrap();
+    let snapshot = last_snapshot(more.path()).unwrap().unwrap();
+    let (again, chunks) = open_head(more.path());
+    let refused = load_snapshot(&snapshot, &again, chunks, 2);
+    assert!(matches!(refused, Err(LoadError::UnknownSeries(SeriesRef(31)))), "{refused:?}");
 }
 
 #[test]

@@ -1,93 +1,29 @@
 //! Late points as chunks of bytes: one chunk for each run of one kind, and a new one where a histogram can't follow the one before
 //! (`ToEncodedChunks` in `tsdb/ooo_head.go` of Prometheus). Pure.
 
-use crate::model::refs::SeriesRef;
 use crate::model::value::Point;
-use crate::tsdb::chunk::Encoding;
-use crate::tsdb::chunk::any_chunk::{AnyChunk, ChunkEncodings};
-use crate::tsdb::chunk::head_chunks::format::NewChunk;
-use crate::tsdb::chunk::histogram::append::Appended;
+use crate::tsdb::chunk::any_chunk::ChunkEncodings;
+use crate::tsdb::chunk::recode::{MAX_SAMPLES, RecodeRules, Recoded, Recoder, Starts};
 
-/// No chunk has more points. An open chunk has more only if it could not be written for a while.
-const MOST_POINTS: u16 = 120;
-
-/// A chunk of late points.
-#[derive(Clone, Debug)]
-pub struct EncodedChunk {
-    /// Time of its first point, ms.
-    pub mint: i64,
-    /// Time of its last point, ms.
-    pub maxt: i64,
-    /// How many points there are.
-    pub samples: u16,
-    /// How `bytes` are encoded.
-    pub encoding: Encoding,
-    /// The encoded points.
-    pub bytes: Box<[u8]>,
-}
-
-impl EncodedChunk {
-    /// As it is written for `series`.
-    #[must_use]
-    pub fn as_new(&self, series: SeriesRef) -> NewChunk<'_> {
-        let Self { mint, maxt, encoding, ref bytes, .. } = *self;
-        NewChunk { series, mint, maxt, encoding, out_of_order: true, bytes }
-    }
-}
-
-/// Encodes points, which are sorted by time and have each time once.
+/// Encodes points, which are sorted by time and have each time once. No chunk has more than 120 points; an open chunk has more only if it
+/// could not be written for a while.
 #[must_use]
-pub fn encode(points: &[Point], encodings: ChunkEncodings) -> Vec<EncodedChunk> {
+pub fn encode(points: &[Point], encodings: ChunkEncodings) -> Vec<Recoded> {
     let mut done = Vec::with_capacity(1);
-    let mut open: Option<Open> = None;
-    for point in points {
-        let is_taken = open.as_mut().is_some_and(|open| open.append(point));
-        if !is_taken {
-            let before = open.take();
-            open = Some(Open::begin(encodings, point, before.as_ref()));
-            done.extend(before.map(Open::end));
-        }
-    }
-    done.extend(open.map(Open::end));
+    let mut recoder = Recoder::new(RecodeRules { encodings, starts: Starts::Dropped, most: MAX_SAMPLES });
+    points.iter().for_each(|point| done.extend(recoder.push(point)));
+    done.extend(recoder.finish());
     done
-}
-
-/// The chunk that grows.
-struct Open {
-    chunk: AnyChunk,
-    mint: i64,
-    maxt: i64,
-}
-
-impl Open {
-    fn begin(encodings: ChunkEncodings, point: &Point, before: Option<&Self>) -> Self {
-        let chunk = AnyChunk::begin(encodings, point, before.map(|before| &before.chunk));
-        Self { chunk, mint: point.t, maxt: point.t }
-    }
-
-    /// Whether the chunk takes the point.
-    fn append(&mut self, point: &Point) -> bool {
-        let is_full = self.chunk.num_samples() >= MOST_POINTS;
-        if is_full || self.chunk.append(point) == Appended::NotTaken {
-            return false;
-        }
-        self.maxt = point.t;
-        true
-    }
-
-    fn end(self) -> EncodedChunk {
-        let (samples, encoding) = (self.chunk.num_samples(), self.chunk.encoding());
-        EncodedChunk { mint: self.mint, maxt: self.maxt, samples, encoding, bytes: self.chunk.into_bytes() }
-    }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{EncodedChunk, MOST_POINTS, encode};
+    use super::encode;
     use crate::model::histogram::{FloatHistogram, Histogram, Span};
     use crate::model::value::{Point, Value};
     use crate::tsdb::chunk::Encoding::{self, FloatHistogram as Float, Histogram as Whole, Xor};
     use crate::tsdb::chunk::any_chunk::{AnyIter, ChunkEncodings};
+    use crate::tsdb::chunk::recode::{MAX_SAMPLES, Recoded};
 
     fn histogram(count: u64, buckets: u32) -> Value {
         let positive_buckets = (0..buckets).map(|nth| if nth == 0 { count as i64 } else { 0 }).collect();
@@ -104,7 +40,7 @@ mod tests {
     fn chunks(values: Vec<Value>) -> Vec<(Encoding, i64, i64, u16)> {
         let points: Vec<Point> = (0..).zip(values).map(|(t, value)| Point::new(t, value)).collect();
         let chunks = encode(&points, ChunkEncodings::default());
-        let decoded = |chunk: &EncodedChunk| AnyIter::new(chunk.encoding, &chunk.bytes).collect::<Result<Vec<_>, _>>();
+        let decoded = |chunk: &Recoded| AnyIter::new(chunk.encoding, &chunk.bytes).collect::<Result<Vec<_>, _>>();
         let decoded: Vec<Point> = chunks.iter().flat_map(|chunk| decoded(chunk).unwrap()).collect();
         assert_eq!(decoded.len(), points.len());
         assert!(points.iter().zip(&decoded).all(|(a, b)| a.t == b.t && a.value.is_same(&b.value)), "{decoded:?}");
@@ -136,8 +72,8 @@ mod tests {
 
     #[test]
     fn what_could_not_be_written_for_long_becomes_several_chunks() {
-        let most = i64::from(MOST_POINTS);
+        let most = i64::from(MAX_SAMPLES);
         let values = (0..most + 1).map(|v| Value::Float(v as f64)).collect();
-        assert_eq!(chunks(values), [(Xor, 0, most - 1, MOST_POINTS), (Xor, most, most, 1)]);
+        assert_eq!(chunks(values), [(Xor, 0, most - 1, MAX_SAMPLES), (Xor, most, most, 1)]);
     }
 }

@@ -26,7 +26,7 @@ impl Head {
         late: &mut OutOfOrder,
     ) -> Result<Vec<HeadChunkRef>, HeadChunksError> {
         let chunks = encode(late.open.points(), self.chunk_rules().encodings);
-        let new: Vec<NewChunk<'_>> = chunks.iter().map(|chunk| chunk.as_new(series)).collect();
+        let new: Vec<NewChunk<'_>> = chunks.iter().map(|chunk| chunk.as_late(series)).collect();
         let places = self.mapping.files().write(&new).inspect_err(|error| self.note_failure(error))?;
         for (chunk, at) in chunks.iter().zip(&places) {
             late.mapped.push(MappedChunk::new(*at, chunk.mint, chunk.maxt, chunk.samples, chunk.encoding));

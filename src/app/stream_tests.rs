@@ -1,0 +1,269 @@
+//! Write streams over gRPC, without sockets: order, acks, how a stream ends, and what holds it back.
+
+use crate::app::edge::{Edge, Got, good, now_ms, partly_bad, request, series};
+use crate::remote::pb::narthex::v1::{WriteResponse, WriteStreamRequest, WriteStreamResponse, write_stream_request};
+use crate::remote::pb::prometheus as pb;
+use crate::server::body::Received;
+use crate::server::lifecycle::Phase;
+use axum::body::Body;
+use axum::http::Request;
+use bytes::Bytes;
+use http_body_util::BodyExt;
+use prost::Message;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::mpsc;
+use tower::ServiceExt;
+
+const PATH: &str = "/narthex.v1.Write/WriteStream";
+const EVERYTHING: &str = "/api/v1/export?match[]={__name__!=%22%22}";
+
+fn frame(message: &[u8]) -> Bytes {
+    [&[0][..], &(message.len() as u32).to_be_bytes(), message].concat().into()
+}
+
+/// A message with a request of remote write 1.0, given as bytes.
+fn v1(sequence: u64, request: &[u8]) -> Bytes {
+    let mut message = WriteStreamRequest { sequence, request: None }.encode_to_vec();
+    prost::encoding::encode_key(2, prost::encoding::WireType::LengthDelimited, &mut message);
+    prost::encoding::encode_varint(request.len() as u64, &mut message);
+    message.extend(request);
+    frame(&message)
+}
+
+fn one(sequence: u64) -> Bytes {
+    v1(sequence, &request(vec![series("one", &[(now_ms(), sequence as f64)])]))
+}
+
+fn call(body: Body) -> Request<Body> {
+    Request::post(PATH).header("content-type", "application/grpc").header("te", "trailers").body(body).unwrap()
+}
+
+async fn stream(edge: &Edge, frames: &[Bytes]) -> Got {
+    edge.send(call(frames.concat().into())).await
+}
+
+fn acks(mut body: &[u8]) -> Vec<WriteStreamResponse> {
+    let mut acks = Vec::new();
+    while let Some((head, rest)) = body.split_first_chunk::<5>() {
+        let len = u32::from_be_bytes([head[1], head[2], head[3], head[4]]) as usize;
+        acks.push(WriteStreamResponse::decode(&rest[..len]).unwrap());
+        body = &rest[len..];
+    }
+    acks
+}
+
+fn sequences(got: &Got) -> Vec<u64> {
+    acks(&got.body).iter().map(|ack| ack.sequence).collect()
+}
+
+#[tokio::test]
+async fn every_request_is_acknowledged_in_order_with_its_counts() {
+    let edge = Edge::ready(&[]).await;
+    let now = now_ms();
+    let two = request(vec![series("a", &[(now, 1.0)]), series("b", &[(now, 2.0)])]);
+    let none = frame(&{
+        let request = Some(write_stream_request::Request::V1(pb::WriteRequest::default()));
+        WriteStreamRequest { sequence: 7, request }.encode_to_vec()
+    });
+    let got = stream(&edge, &[v1(0, &two), v1(5, &good()), none, v1(u64::MAX, &two)]).await;
+    assert_eq!(got.grpc_status(), "0");
+    let stored: Vec<_> = acks(&got.body).into_iter().map(|ack| (ack.sequence, ack.stored, ack.refused)).collect();
+    let samples = |samples| Some(WriteResponse { samples, ..Default::default() });
+    assert_eq!(
+        stored,
+        [(0, samples(2), None), (5, samples(1), None), (7, samples(0), None), (u64::MAX, samples(2), None)]
+    );
+    assert_eq!(edge.get(EVERYTHING).await.text().lines().count(), 3);
+    assert!(edge.get("/metrics").await.text().contains("narthex_bytes_in_flight 0"));
+}
+
+#[tokio::test]
+async fn what_is_refused_for_good_is_said_in_the_ack_and_the_stream_goes_on() {
+    let edge = Edge::ready(&["--storage.remote.write-max-series=2"]).await;
+    let now = now_ms();
+    let three = request(["a", "b", "c"].map(|name| series(name, &[(now, 1.0)])).to_vec());
+    let got = stream(&edge, &[v1(1, &partly_bad()), v1(2, b"\x0a\xff"), v1(3, &three), v1(4, &good())]).await;
+    assert_eq!(got.grpc_status(), "0");
+    let acks = acks(&got.body);
+    let codes: Vec<_> = acks.iter().map(|ack| ack.refused.as_ref().map(|refused| refused.code)).collect();
+    assert_eq!(codes, [Some(3), Some(3), Some(8), None]);
+    assert_eq!(acks[0].stored.unwrap().samples, 2);
+    let refused = acks[0].refused.as_ref().unwrap();
+    assert!(refused.message.contains("mixed"), "{}", refused.message);
+    let counts: Vec<_> = refused.counts.iter().map(|c| (c.kind.as_str(), c.reason.as_str(), c.count)).collect();
+    assert_eq!(
+        counts,
+        [("sample", "duplicate_timestamp", 1), ("sample", "too_far_in_future", 1), ("sample", "invalid_labels", 1)]
+    );
+    assert_eq!(edge.get("/api/v1/export?match[]=good").await.text().lines().count(), 1);
+}
+
+#[tokio::test]
+async fn a_stream_ends_where_its_sender_breaks_the_rules_and_what_came_before_is_acknowledged() {
+    let edge = Edge::ready(&["--storage.remote.write-max-decoded-size=2KB"]).await;
+    let neither = frame(&WriteStreamRequest { sequence: 4, request: None }.encode_to_vec());
+    let both = frame(b"\x08\x04\x12\x00\x1a\x00");
+    let large = frame(&[0; 2100]);
+    let cut = Bytes::from_static(b"\0\0\0\x07\xd0abc");
+    for (what, bad, code, says) in [
+        ("a number again", one(3), "3", "3%20came%20after%203"),
+        ("a lower number", one(2), "3", "2%20came%20after%203"),
+        ("no request", neither, "3", "neither"),
+        ("two requests", both, "3", "more%20than%20one"),
+        ("no message", frame(b"\xff"), "3", "not%20a"),
+        ("a message that is cut off", cut, "3", "ends%20within"),
+        ("another protocol", Bytes::from_static(b"GET / HTTP/1.1\r\n"), "3", "begins"),
+        ("a packed message", Bytes::from_static(b"\x01\0\0\0\x01x"), "12", "compressed"),
+        ("a large message", large, "8", "limit"),
+    ] {
+        let got = stream(&edge, &[one(1), one(3), bad, one(9)]).await;
+        assert_eq!((sequences(&got), got.grpc_status()), (vec![1, 3], code), "{what}");
+        let message = got.trailers["grpc-message"].to_str().unwrap();
+        assert!(message.contains(says), "{what}: {message}");
+        assert_eq!(got.trailers.contains_key("grpc-status-details-bin"), code == "3", "{what}");
+        assert_eq!(stream(&edge, &[one(1)]).await.grpc_status(), "0", "after {what}");
+    }
+}
+
+#[tokio::test]
+async fn where_nothing_is_taken_a_stream_is_told_when_to_come_back() {
+    let edge = Edge::starting(&[]).await;
+    stream(&edge, &[one(1)]).await.assert_grpc_retry_later();
+    edge.context.db.replay().unwrap();
+    edge.context.lifecycle.advance(Phase::Ready);
+    assert_eq!(sequences(&stream(&edge, &[one(1)]).await), [1]);
+    edge.context.db.close().unwrap();
+    stream(&edge, &[one(1)]).await.assert_grpc_retry_later();
+    edge.context.lifecycle.advance(Phase::Draining);
+    stream(&edge, &[one(1)]).await.assert_grpc_retry_later();
+}
+
+#[tokio::test]
+async fn there_are_only_so_many_streams() {
+    let edge = Edge::ready(&["--grpc.max-streams=1"]).await;
+    let open = Open::on(&edge).await;
+    stream(&edge, &[one(1)]).await.assert_grpc_retry_later();
+    assert_eq!(open.end().await.grpc_status(), "0");
+    assert_eq!(sequences(&stream(&edge, &[one(1)]).await), [1]);
+}
+
+/// A stream into which a test puts frames one by one.
+struct Open {
+    frames: mpsc::Sender<Result<Bytes, std::io::Error>>,
+    answer: axum::response::Response,
+}
+
+impl Open {
+    async fn on(edge: &Edge) -> Self {
+        let (frames, receiver) = mpsc::channel(1);
+        let body = Body::new(Received::from(receiver));
+        let answer = edge.router.clone().oneshot(call(body)).await.unwrap();
+        Self { frames, answer }
+    }
+
+    async fn put(&self, frame: Bytes) {
+        self.frames.send(Ok(frame)).await.unwrap();
+    }
+
+    async fn ack(&mut self) -> u64 {
+        let data = self.answer.body_mut().frame().await.unwrap().unwrap().into_data().unwrap();
+        acks(&data)[0].sequence
+    }
+
+    /// Ends the client's side; the rest of the answer.
+    async fn end(self) -> Got {
+        drop(self.frames);
+        let (head, body) = self.answer.into_parts();
+        let collected = body.collect().await.unwrap();
+        let trailers = collected.trailers().cloned().unwrap_or_default();
+        Got { status: head.status, headers: head.headers, body: collected.to_bytes(), trailers }
+    }
+}
+
+#[tokio::test]
+async fn when_the_server_drains_what_was_read_is_acknowledged_and_the_stream_ends() {
+    let edge = Edge::ready(&["--storage.remote.write-concurrent-limit=1"]).await;
+    let (mut idle, busy) = (Open::on(&edge).await, Open::on(&edge).await);
+    idle.put(one(1)).await;
+    assert_eq!(idle.ack().await, 1);
+    let at_work = edge.context.write_gate.enter().await.unwrap();
+    busy.put(one(1)).await;
+    busy.put(one(2)).await;
+    // The channel has room again only when both were taken out of it.
+    busy.frames.reserve().await.map(drop).unwrap();
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    edge.context.lifecycle.advance(Phase::Draining);
+    let (head, body) = idle.answer.into_parts();
+    let collected = body.collect().await.unwrap();
+    assert_eq!(collected.trailers().unwrap()["grpc-status"], "14", "{head:?}");
+    drop(at_work);
+    let got = Open { frames: mpsc::channel(1).0, answer: busy.answer }.end().await;
+    assert_eq!((sequences(&got), got.grpc_status()), (vec![1, 2], "14"));
+    drop((idle.frames, busy.frames));
+}
+
+#[tokio::test]
+async fn a_client_that_takes_no_acks_is_not_read_from_and_holds_no_memory() {
+    let edge = Edge::ready(&[]).await;
+    let open = Open::on(&edge).await;
+    let mut taken = 0;
+    while open.frames.send_timeout(Ok(one(taken)), Duration::from_millis(300)).await.is_ok() {
+        taken += 1;
+        assert!(taken < 100, "everything is taken");
+    }
+    assert!(edge.get("/metrics").await.text().contains("narthex_bytes_in_flight 0"));
+    let got = open.end().await;
+    assert_eq!(got.grpc_status(), "0");
+    assert_eq!(sequences(&got), (0..taken).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn a_stream_waits_for_memory_instead_of_being_refused() {
+    let edge = Arc::new(Edge::ready(&["--web.max-bytes-in-flight=2000"]).await);
+    let mut others = edge.context.body_limits.budget.reserve();
+    others.extend(900).unwrap();
+    let streaming = tokio::spawn({
+        let edge = edge.clone();
+        async move { stream(&edge, &[one(1), one(2), one(3)]).await }
+    });
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    assert!(!streaming.is_finished());
+    drop(others);
+    let got = streaming.await.unwrap();
+    assert_eq!((sequences(&got), got.grpc_status()), (vec![1, 2, 3], "0"));
+}
+
+#[tokio::test]
+async fn a_client_that_goes_away_leaves_nothing_behind() {
+    let edge = Edge::ready(&["--grpc.max-streams=1"]).await;
+    for broken in [true, false] {
+        let mut open = Open::on(&edge).await;
+        open.put(one(1)).await;
+        assert_eq!(open.ack().await, 1);
+        open.put(one(2).slice(..9)).await;
+        if broken {
+            open.frames.send(Err(std::io::Error::other("reset"))).await.unwrap();
+        }
+        drop(open);
+        let freed = async {
+            while edge.context.stream_gate.at_work() > 0 {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(5), freed).await.expect("the place is free again");
+        assert!(edge.get("/metrics").await.text().contains("narthex_bytes_in_flight 0"));
+    }
+}
+
+#[tokio::test]
+async fn a_stream_ends_at_the_deadline_of_its_client() {
+    let edge = Edge::ready(&[]).await;
+    let (frames, receiver) = mpsc::channel::<Result<Bytes, std::io::Error>>(1);
+    let mut request = call(Body::new(Received::from(receiver)));
+    request.headers_mut().insert("grpc-timeout", "100m".parse().unwrap());
+    frames.send(Ok(one(1))).await.unwrap();
+    let got = edge.send(request).await;
+    assert_eq!((sequences(&got), got.grpc_status()), (vec![1], "4"));
+    drop(frames);
+}

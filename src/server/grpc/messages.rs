@@ -1,0 +1,167 @@
+//! The messages of a gRPC stream, one after another, taken from the body only as fast as there is room for them.
+//!
+//! ```text
+//! ┌──────────────┬───────────────────┬─────────┐
+//! │ packed: 0 <1>│ length <4, BE>    │ message │ …
+//! └──────────────┴───────────────────┴─────────┘
+//! ```
+//!
+//! tonic's own reader takes whatever comes; here the memory of a message is reserved before it is read. Where the budget is used up the
+//! body is left alone for a while, and HTTP/2's flow control holds back the sender. Between two messages nothing is reserved, so that an idle
+//! stream costs next to nothing and may be silent for as long as it likes. A message of up to [`EAGER_BYTES`] gets its memory at once; a larger
+//! one in steps, as it arrives: whoever announces much and sends nothing holds one step. Who holds memory and waits for more gives up
+//! after [`MessageLimits::patience`], so that two large messages never wait for each other for longer.
+
+use crate::server::admission::{BudgetUsedUp, ByteBudget, Reservation};
+use bytes::{Bytes, BytesMut};
+use http_body::Body;
+use http_body_util::BodyExt;
+use std::error::Error;
+use std::time::Duration;
+
+/// Flag and length in front of a message.
+pub(crate) const FRAME_HEADER: usize = 5;
+/// A message gets that much memory at once.
+const EAGER_BYTES: usize = 1 << 20;
+
+/// The bounds of the messages of a stream.
+#[derive(Debug, Clone)]
+pub(crate) struct MessageLimits {
+    /// Bytes of a message.
+    pub(crate) size: usize,
+    /// Time from the first to the last byte of a message.
+    pub(crate) time: Duration,
+    /// How long a message waits for memory.
+    pub(crate) patience: Duration,
+    /// Where its memory comes from.
+    pub(crate) budget: ByteBudget,
+}
+
+/// Why there is no next message.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum MessageError {
+    /// It is larger than it may be.
+    #[error("a message of {size} bytes, the limit is {limit}")]
+    TooLarge { size: usize, limit: usize },
+    /// It is packed in a way that is not known.
+    #[error("a message is compressed in a way that is not known")]
+    Packed,
+    /// What comes is no message.
+    #[error("a message begins with byte {0}")]
+    NoMessage(u8),
+    /// The stream ends within it.
+    #[error("the stream ends within a message")]
+    Cut,
+    /// It took too long.
+    #[error("a message did not arrive within {0:?}")]
+    TooSlow(Duration),
+    /// There was no memory for it.
+    #[error(transparent)]
+    NoMemory(#[from] BudgetUsedUp),
+    /// The connection broke.
+    #[error("the stream broke off: {0}")]
+    Broken(Box<dyn Error + Send + Sync>),
+}
+
+/// A message and the memory that is reserved for it.
+#[derive(Debug)]
+pub(crate) struct Message {
+    pub(crate) bytes: Bytes,
+    pub(crate) reservation: Reservation,
+}
+
+/// The messages of one body.
+#[derive(Debug)]
+pub(crate) struct Messages<B> {
+    body: B,
+    /// What arrived and belongs to no message yet: at most one frame of HTTP/2.
+    rest: Bytes,
+    limits: MessageLimits,
+}
+
+impl<B> Messages<B>
+where
+    B: Body<Data = Bytes> + Unpin,
+    B::Error: Into<Box<dyn Error + Send + Sync>>,
+{
+    pub(crate) fn new(body: B, limits: MessageLimits) -> Self {
+        Self { body, rest: Bytes::new(), limits }
+    }
+
+    /// The next message, or `None` where the stream has ended behind a message.
+    ///
+    /// # Errors
+    /// [`MessageError`]; there is no message behind it.
+    pub(crate) async fn next(&mut self) -> Result<Option<Message>, MessageError> {
+        while self.rest.is_empty() {
+            match self.more().await? {
+                Some(bytes) => self.rest = bytes,
+                None => return Ok(None),
+            }
+        }
+        let time = self.limits.time;
+        tokio::time::timeout(time, self.message()).await.map_err(|_| MessageError::TooSlow(time))?.map(Some)
+    }
+
+    async fn message(&mut self) -> Result<Message, MessageError> {
+        let mut reservation = self.limits.budget.reserve();
+        let header = self.take(FRAME_HEADER, &mut reservation).await?;
+        let &[packed, a, b, c, d] = &header[..] else { return Err(MessageError::Cut) };
+        match packed {
+            0 => {}
+            1 => return Err(MessageError::Packed),
+            other => return Err(MessageError::NoMessage(other)),
+        }
+        let size = u32::from_be_bytes([a, b, c, d]) as usize;
+        let limit = self.limits.size;
+        if size > limit {
+            return Err(MessageError::TooLarge { size, limit });
+        }
+        let bytes = self.take(size, &mut reservation).await?;
+        Ok(Message { bytes, reservation })
+    }
+
+    /// The next `len` bytes. What lies in one piece is not copied.
+    async fn take(&mut self, len: usize, reservation: &mut Reservation) -> Result<Bytes, MessageError> {
+        let patience = self.limits.patience;
+        let mut reserved = len.min(EAGER_BYTES);
+        reservation.extend_in_time(reserved, patience).await?;
+        if self.rest.len() >= len {
+            return Ok(self.rest.split_to(len));
+        }
+        let mut bytes = BytesMut::with_capacity(reserved);
+        loop {
+            let part = self.rest.split_to(self.rest.len().min(len - bytes.len()));
+            while bytes.len() + part.len() > reserved {
+                let step = EAGER_BYTES.min(len - reserved);
+                reservation.extend_in_time(step, patience).await?;
+                reserved += step;
+            }
+            bytes.extend_from_slice(&part);
+            if bytes.len() == len {
+                return Ok(bytes.freeze());
+            }
+            self.rest = self.more().await?.ok_or(MessageError::Cut)?;
+        }
+    }
+
+    /// The next piece of the body.
+    async fn more(&mut self) -> Result<Option<Bytes>, MessageError> {
+        loop {
+            match self.body.frame().await {
+                None => return Ok(None),
+                Some(Err(error)) => return Err(MessageError::Broken(error.into())),
+                // Trailers are the end of it, which is seen next.
+                Some(Ok(frame)) => {
+                    if let Ok(data) = frame.into_data() {
+                        return Ok(Some(data));
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "messages_tests.rs"]
+mod tests;

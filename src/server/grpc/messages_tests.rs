@@ -1,0 +1,133 @@
+//! Messages are put together from whatever pieces a body has, and their memory is reserved while they arrive.
+
+use super::{EAGER_BYTES, FRAME_HEADER, Message, MessageError, MessageLimits, Messages};
+use crate::server::admission::ByteBudget;
+use crate::server::body::Received;
+use bytes::Bytes;
+use std::time::Duration;
+use tokio::sync::mpsc;
+
+type Pieces = mpsc::Sender<Result<Bytes, std::io::Error>>;
+
+struct Given {
+    pieces: Pieces,
+    messages: Messages<Received<std::io::Error>>,
+    budget: ByteBudget,
+}
+
+fn given(size: usize, budget: usize) -> Given {
+    let (pieces, receiver) = mpsc::channel(1024);
+    let budget = ByteBudget::new(budget);
+    let patience = Duration::from_millis(50);
+    let limits = MessageLimits { size, time: Duration::from_millis(200), patience, budget: budget.clone() };
+    Given { pieces, messages: Messages::new(Received::from(receiver), limits), budget }
+}
+
+fn frame(message: &[u8]) -> Vec<u8> {
+    [&[0][..], &(message.len() as u32).to_be_bytes(), message].concat()
+}
+
+async fn give(pieces: &Pieces, bytes: impl Into<Bytes>) {
+    pieces.send(Ok(bytes.into())).await.unwrap();
+}
+
+impl Given {
+    fn end(&mut self) {
+        self.pieces = mpsc::channel(1).0;
+    }
+
+    async fn next(&mut self) -> Option<Message> {
+        self.messages.next().await.unwrap()
+    }
+
+    async fn refused(&mut self) -> MessageError {
+        self.messages.next().await.unwrap_err()
+    }
+}
+
+#[tokio::test]
+async fn messages_are_put_together_from_any_pieces() {
+    let sent: Vec<Vec<u8>> = [0, 1, 5, 200, 3].map(|len| (0..len).collect()).to_vec();
+    let stream: Vec<u8> = sent.iter().flat_map(|message| frame(message)).collect();
+    for size in [1, 2, 3, 7, 64, stream.len()] {
+        let mut given = given(200, 1000);
+        for piece in stream.chunks(size) {
+            give(&given.pieces, piece.to_vec()).await;
+        }
+        given.end();
+        for message in &sent {
+            assert_eq!(given.next().await.unwrap().bytes, message, "in pieces of {size}");
+        }
+        assert!(given.next().await.is_none());
+        given.budget.reserve().extend(1000).unwrap();
+    }
+}
+
+#[tokio::test]
+async fn what_is_no_message_is_refused() {
+    let whole = frame(b"abc");
+    for end in 1..whole.len() {
+        let mut given = given(9, 100);
+        give(&given.pieces, whole[..end].to_vec()).await;
+        given.end();
+        assert!(matches!(given.refused().await, MessageError::Cut), "cut at {end}");
+    }
+    let mut packed = given(9, 100);
+    give(&packed.pieces, &b"\x01\0\0\0\x01x"[..]).await;
+    assert!(matches!(packed.refused().await, MessageError::Packed));
+    let mut other = given(9, 100);
+    give(&other.pieces, &b"GET / HTTP/1.1"[..]).await;
+    assert!(matches!(other.refused().await, MessageError::NoMessage(b'G')));
+    let mut large = given(9, 100);
+    give(&large.pieces, &b"\0\xff\xff\xff\xff"[..]).await;
+    assert!(matches!(large.refused().await, MessageError::TooLarge { size: 0xffff_ffff, limit: 9 }));
+    let mut broken = given(9, 100);
+    broken.pieces.send(Err(std::io::Error::other("reset"))).await.unwrap();
+    assert!(matches!(broken.refused().await, MessageError::Broken(_)));
+}
+
+#[tokio::test]
+async fn silence_within_a_message_ends_and_silence_between_messages_does_not() {
+    let mut given = given(9, 100);
+    let silent = tokio::time::timeout(Duration::from_millis(400), given.messages.next()).await;
+    assert!(silent.is_err());
+    give(&given.pieces, frame(b"abc")).await;
+    assert_eq!(given.next().await.unwrap().bytes, "abc");
+    give(&given.pieces, frame(b"abc")[..7].to_vec()).await;
+    assert!(matches!(given.refused().await, MessageError::TooSlow(_)));
+    given.budget.reserve().extend(100).unwrap();
+}
+
+#[tokio::test]
+async fn a_message_waits_for_its_memory_and_not_for_ever() {
+    let mut given = given(60, 100);
+    let mut others = given.budget.reserve();
+    others.extend(60).unwrap();
+    give(&given.pieces, frame(&[7; 50])).await;
+    tokio::spawn(async move {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+        drop(others);
+    });
+    let message = given.next().await.unwrap();
+    assert_eq!(message.bytes.len(), 50);
+    give(&given.pieces, frame(&[7; 50])).await;
+    assert!(matches!(given.refused().await, MessageError::NoMemory(_)));
+    drop(message);
+    given.budget.reserve().extend(100).unwrap();
+}
+
+#[tokio::test]
+async fn a_large_message_holds_what_has_arrived() {
+    let size = 4 * EAGER_BYTES;
+    let mut given = given(size, 10 * EAGER_BYTES + FRAME_HEADER);
+    give(&given.pieces, [&[0][..], &(size as u32).to_be_bytes()].concat()).await;
+    give(&given.pieces, vec![1; EAGER_BYTES]).await;
+    let budget = given.budget.clone();
+    let room = async {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        budget.reserve().extend(9 * EAGER_BYTES)
+    };
+    let (message, room) = tokio::join!(given.messages.next(), room);
+    assert!(matches!(message, Err(MessageError::TooSlow(_))));
+    room.unwrap();
+}

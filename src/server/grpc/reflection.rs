@@ -1,0 +1,56 @@
+//! gRPC's reflection service, versions v1 and v1alpha: which services there are and what their messages look like.
+//!
+//! A client may leave its stream open: when the server drains, such a stream looks to the service as if the client had ended it.
+
+use crate::remote::pb;
+use crate::server::context::SharedContext;
+use crate::server::grpc::ending::Ending;
+use crate::server::grpc::services::SERVICES;
+use crate::server::lifecycle::Phase;
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::middleware::Next;
+use axum::response::Response;
+use tonic_reflection::server::v1::{ServerReflection, ServerReflectionServer};
+use tonic_reflection::server::{Builder, Error, v1alpha};
+
+/// The name of gRPC's health service.
+const HEALTH: &str = "grpc.health.v1.Health";
+
+/// Where the two versions are served.
+pub(crate) const PATH_V1: &str = "/grpc.reflection.v1.ServerReflection/{*method}";
+pub(crate) const PATH_V1ALPHA: &str = "/grpc.reflection.v1alpha.ServerReflection/{*method}";
+
+/// Version v1.
+///
+/// # Errors
+/// Where the descriptors that were made by the build are none.
+pub(crate) fn v1() -> Result<ServerReflectionServer<impl ServerReflection>, Error> {
+    offered().build_v1()
+}
+
+/// Version v1alpha, which older clients ask.
+///
+/// # Errors
+/// As [`v1`].
+pub(crate) fn v1alpha() -> Result<v1alpha::ServerReflectionServer<impl v1alpha::ServerReflection>, Error> {
+    offered().build_v1alpha()
+}
+
+/// What there is to be said.
+fn offered() -> Builder<'static> {
+    let builder = Builder::configure()
+        .register_encoded_file_descriptor_set(pb::DESCRIPTORS)
+        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+        .with_service_name(HEALTH);
+    SERVICES.iter().fold(builder, |builder, service| builder.with_service_name(service.name))
+}
+
+/// Ends requests when the server drains.
+pub(crate) async fn end_when_draining(State(context): State<SharedContext>, request: Request, next: Next) -> Response {
+    let draining = async move {
+        context.lifecycle.reached(Phase::Draining).await;
+        None
+    };
+    next.run(request.map(|body| Body::new(Ending::new(body, draining)))).await
+}

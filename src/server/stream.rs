@@ -1,0 +1,313 @@
+//! An answer in pieces, made on a blocking thread and taken by whoever sends them: a body of HTTP, or the messages of a gRPC call.
+//!
+//! ```text
+//!   blocking thread ── StreamSender::send ──▶ a few pieces ──▶ Stream (Body, or Stream of results) ──▶ client
+//! ```
+//!
+//! Invariants:
+//! - No more pieces wait than [`StreamLimits::ahead`]. A client that takes none for [`StreamLimits::piece`], or not all by the deadline, gets
+//!   no more: what waits is dropped at once, also where nobody polls the stream, and the maker's next [`StreamSender::send`] says so.
+//! - A stream that ended properly is whole: an error of the maker, a panic of it, and a deadline that is over are errors of the stream.
+//! - A client that is gone is told by the next `send`, and by [`StreamSender::check`] where a maker has nothing to send for long.
+//!
+//! The mutex guards the queue and is held only to take or put one piece.
+
+use bytes::Bytes;
+use http_body::{Body, Frame};
+use parking_lot::{Condvar, Mutex};
+use std::collections::VecDeque;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
+use tokio::task::JoinHandle;
+
+/// How much of a stream may wait, and for how long.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct StreamLimits {
+    /// Pieces that wait for a slow client.
+    pub(crate) ahead: usize,
+    /// How long a client may take none while there is no room for another.
+    pub(crate) piece: Duration,
+    /// Time for the whole.
+    pub(crate) whole: Duration,
+}
+
+/// Why a stream ended before its maker was done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum StreamError {
+    /// The client has gone.
+    #[error("the client has gone")]
+    Gone,
+    /// The client takes too little of it.
+    #[error("the client did not take the answer in time")]
+    TooSlow,
+    /// The thread that makes it broke.
+    #[error("making the answer broke")]
+    Broken,
+}
+
+/// Starts `make` on a blocking thread; its pieces come out of the stream. To be called on a runtime.
+pub(crate) fn stream<T, E, F>(limits: StreamLimits, make: F) -> Stream<T, E>
+where
+    T: Send + 'static,
+    E: From<StreamError> + Send + 'static,
+    F: FnOnce(&StreamSender<T, E>) -> Result<(), E> + Send + 'static,
+{
+    let shared = Arc::new(Shared { state: Mutex::new(State::default()), room: Condvar::new() });
+    let deadline = Instant::now() + limits.whole;
+    let sender = StreamSender { shared: Arc::clone(&shared), limits, deadline };
+    tokio::task::spawn_blocking(move || {
+        let made = make(&sender);
+        sender.shared.end(made);
+    });
+    // Nobody asks for the next piece while a client reads nothing, so that the time is kept beside.
+    let timer = tokio::spawn({
+        let shared = Arc::clone(&shared);
+        async move {
+            tokio::time::sleep_until(deadline.into()).await;
+            shared.give_up();
+        }
+    });
+    Stream { shared, timer }
+}
+
+/// What maker and taker share.
+struct Shared<T, E> {
+    state: Mutex<State<T, E>>,
+    /// There is room for a piece, or nobody wants one any more.
+    room: Condvar,
+}
+
+struct State<T, E> {
+    pieces: VecDeque<T>,
+    /// How it ended; what waits is taken before.
+    end: Option<Result<(), E>>,
+    /// Why nothing more is taken.
+    stopped: Option<StreamError>,
+    waker: Option<Waker>,
+}
+
+impl<T, E> Default for State<T, E> {
+    fn default() -> Self {
+        Self { pieces: VecDeque::new(), end: None, stopped: None, waker: None }
+    }
+}
+
+impl<T, E> State<T, E> {
+    fn wake(&mut self) {
+        if let Some(waker) = self.waker.take() {
+            waker.wake();
+        }
+    }
+}
+
+impl<T, E: From<StreamError>> Shared<T, E> {
+    /// The maker is done; only its first word on that counts.
+    fn end(&self, made: Result<(), E>) {
+        let mut state = self.state.lock();
+        state.end.get_or_insert(made);
+        state.wake();
+    }
+
+    /// Drops what waits: the client has not taken it in time.
+    fn give_up(&self) {
+        let mut state = self.state.lock();
+        if state.stopped.is_some() || (state.pieces.is_empty() && matches!(state.end, Some(Ok(())))) {
+            return;
+        }
+        state.stopped = Some(StreamError::TooSlow);
+        state.pieces = VecDeque::new();
+        state.end = Some(Err(StreamError::TooSlow.into()));
+        state.wake();
+        self.room.notify_all();
+    }
+}
+
+/// Sends pieces from a blocking thread, which a slow client holds for no longer than the time it has.
+pub(crate) struct StreamSender<T, E: From<StreamError>> {
+    shared: Arc<Shared<T, E>>,
+    limits: StreamLimits,
+    /// By when the last piece has to be on its way.
+    deadline: Instant,
+}
+
+impl<T, E: From<StreamError>> StreamSender<T, E> {
+    /// Sends a piece, when there is room for it.
+    pub(crate) fn send(&self, piece: T) -> Result<(), StreamError> {
+        let until = self.deadline.min(Instant::now() + self.limits.piece);
+        let mut state = self.shared.state.lock();
+        while state.stopped.is_none() && state.pieces.len() >= self.limits.ahead {
+            if self.shared.room.wait_until(&mut state, until).timed_out() && state.pieces.len() >= self.limits.ahead {
+                drop(state);
+                self.shared.give_up();
+                return Err(StreamError::TooSlow);
+            }
+        }
+        if let Some(stopped) = state.stopped {
+            return Err(stopped);
+        }
+        state.pieces.push_back(piece);
+        state.wake();
+        Ok(())
+    }
+
+    /// Whether there is still somebody who waits for more, to be asked by a maker that has nothing to send for long.
+    pub(crate) fn check(&self) -> Result<(), StreamError> {
+        self.shared.state.lock().stopped.map_or(Ok(()), Err)
+    }
+}
+
+impl<T, E: From<StreamError>> Drop for StreamSender<T, E> {
+    /// Where the maker has not said how it ended it broke.
+    fn drop(&mut self) {
+        self.shared.end(Err(StreamError::Broken.into()));
+    }
+}
+
+/// The pieces as they come; after an error it ends. When it is dropped the client has gone.
+pub(crate) struct Stream<T, E> {
+    shared: Arc<Shared<T, E>>,
+    timer: JoinHandle<()>,
+}
+
+impl<T, E> Stream<T, E> {
+    fn poll_piece(&self, cx: &mut Context<'_>) -> Poll<Option<Result<T, E>>> {
+        let mut state = self.shared.state.lock();
+        if let Some(piece) = state.pieces.pop_front() {
+            self.shared.room.notify_one();
+            return Poll::Ready(Some(Ok(piece)));
+        }
+        match state.end.replace(Ok(())) {
+            Some(Ok(())) => Poll::Ready(None),
+            Some(Err(error)) => Poll::Ready(Some(Err(error))),
+            None => {
+                state.end = None;
+                state.waker = Some(cx.waker().clone());
+                Poll::Pending
+            }
+        }
+    }
+}
+
+impl<T, E> Drop for Stream<T, E> {
+    fn drop(&mut self) {
+        self.timer.abort();
+        let mut state = self.shared.state.lock();
+        state.stopped = Some(StreamError::Gone);
+        state.pieces = VecDeque::new();
+        self.shared.room.notify_all();
+    }
+}
+
+impl<T, E> tokio_stream::Stream for Stream<T, E> {
+    type Item = Result<T, E>;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.poll_piece(cx)
+    }
+}
+
+impl<E> Body for Stream<Bytes, E> {
+    type Data = Bytes;
+    type Error = E;
+
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, E>>> {
+        self.poll_piece(cx).map(|piece| piece.map(|piece| piece.map(Frame::data)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Stream, StreamError, StreamLimits, stream};
+    use bytes::Bytes;
+    use http_body_util::BodyExt;
+    use std::sync::mpsc;
+    use std::time::Duration;
+    use tokio_stream::StreamExt;
+
+    const LIMITS: StreamLimits =
+        StreamLimits { ahead: 2, piece: Duration::from_secs(60), whole: Duration::from_secs(60) };
+
+    type Items = Vec<Result<u32, StreamError>>;
+
+    #[tokio::test]
+    async fn pieces_come_in_order_and_the_stream_ends_with_its_maker() {
+        let pieces = stream(LIMITS, |sender| (0..100).try_for_each(|n| sender.send(n)));
+        let items: Items = pieces.collect().await;
+        assert_eq!(items, (0..100).map(Ok).collect::<Items>());
+        let body: Stream<Bytes, StreamError> = stream(LIMITS, |sender| {
+            sender.send(Bytes::from_static(b"ab"))?;
+            sender.send(Bytes::from_static(b"cd"))
+        });
+        assert_eq!(BodyExt::collect(body).await.unwrap().to_bytes(), "abcd");
+    }
+
+    #[tokio::test]
+    async fn what_breaks_off_ends_in_an_error_behind_what_was_sent() {
+        let pieces = stream(LIMITS, |sender| {
+            sender.send(1)?;
+            Err(StreamError::Broken)
+        });
+        let items: Items = pieces.collect().await;
+        assert_eq!(items, [Ok(1), Err(StreamError::Broken)]);
+        let pieces = stream(LIMITS, |sender| {
+            sender.send(1)?;
+            panic!("on purpose")
+        });
+        let items: Items = pieces.collect().await;
+        assert_eq!(items, [Ok(1), Err(StreamError::Broken)]);
+    }
+
+    #[tokio::test]
+    async fn a_maker_hears_that_the_client_is_gone() {
+        let (tell, told) = mpsc::channel();
+        let mut pieces = stream(LIMITS, move |sender| {
+            let error = (0..).find_map(|n| sender.send(n).err()).unwrap();
+            tell.send((error, sender.check())).unwrap();
+            Err(error)
+        });
+        assert_eq!(pieces.next().await, Some(Ok(0)));
+        drop(pieces);
+        assert_eq!(told.recv().unwrap(), (StreamError::Gone, Err(StreamError::Gone)));
+    }
+
+    #[tokio::test]
+    async fn a_client_that_takes_nothing_holds_neither_maker_nor_pieces() {
+        let limits = StreamLimits { piece: Duration::from_millis(20), ..LIMITS };
+        let (tell, told) = mpsc::channel();
+        let piece = std::sync::Arc::new(());
+        let own = std::sync::Arc::clone(&piece);
+        let mut pieces = stream(limits, move |sender| {
+            let error = (0..).find_map(|_| sender.send(std::sync::Arc::clone(&own)).err()).unwrap();
+            drop(own);
+            tell.send(error).unwrap();
+            Err(error)
+        });
+        assert_eq!(told.recv().unwrap(), StreamError::TooSlow);
+        assert_eq!(std::sync::Arc::strong_count(&piece), 1, "what waited was dropped");
+        assert_eq!(pieces.next().await, Some(Err(StreamError::TooSlow)));
+        assert_eq!(pieces.next().await, None);
+    }
+
+    #[tokio::test]
+    async fn what_waits_when_the_time_of_the_whole_is_over_is_dropped_and_the_stream_breaks_off() {
+        let limits = StreamLimits { whole: Duration::from_millis(20), ..LIMITS };
+        let piece = std::sync::Arc::new(());
+        let own = std::sync::Arc::clone(&piece);
+        let mut pieces: Stream<_, StreamError> = stream(limits, move |sender| sender.send(own));
+        while std::sync::Arc::strong_count(&piece) > 1 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        assert_eq!(pieces.next().await, Some(Err(StreamError::TooSlow)));
+        assert_eq!(pieces.next().await, None);
+        // Also where the client waits for a maker that takes too long.
+        let mut pieces: Stream<(), StreamError> = stream(limits, move |sender| {
+            while sender.check().is_ok() {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            Ok(())
+        });
+        assert_eq!(pieces.next().await, Some(Err(StreamError::TooSlow)));
+    }
+}
