@@ -25,6 +25,7 @@ use crate::tsdb::db::Db;
 use crate::tsdb::db::disk_guard::Reserve;
 use crate::tsdb::db::options::{DbOptions, HeadAtStop};
 use crate::tsdb::db::settings::Settings;
+use crate::tsdb::query::encoded::Readable;
 use crate::tsdb::wal::commit::SyncMode;
 use crate::tsdb::wal::compression::Compression;
 use crate::tsdb::wal::record::open_record::StartRecords;
@@ -155,6 +156,8 @@ pub(crate) fn parts(flags: &ServeFlags, db: Arc<Db>) -> Parts {
         read_limits: ReadLimits {
             samples: Some(flags.read.sample_limit).filter(|limit| *limit > 0),
             answer_bytes: flags.read.max_answer_size.as_usize().min(half),
+            frame_bytes: flags.read.max_bytes_in_frame.as_usize(),
+            readable: if flags.read.raw_encodings { Readable::All } else { Readable::Classic },
         },
         read_gate: Gate::new(reads_at_once, read_queue),
         export_gate: Gate::new(EXPORTS_AT_ONCE, export_queue),

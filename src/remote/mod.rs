@@ -16,16 +16,24 @@
 //! | [`outcome`] | what became of a write request                                   |
 //! | [`reason`]  | why something of it was not stored                               |
 //! | [`refusal`] | what was not stored and why                                      |
+//! | [`read_request`] | a read request and what it asks for                         |
 //! | [`read`]    | answers a read request with samples and histograms               |
+//! | [`chunked`] | answers a read request with chunks, message by message           |
 //! | `histogram_encoder` | histograms as messages                                   |
+//! | [`answer_writer`] | where samples go: pieces                                   |
 //! | [`packed`]  | a snappy block that is written piece by piece                    |
+//! | [`plain`]   | a message that is written piece by piece                         |
 //! | [`pb`]      | the messages as prost has them: the schema, and the cold paths   |
 //! | [`stream_request`] | one message of a write stream, in place                  |
 //! | [`metrics`] | what is counted                                                  |
 
+pub mod answer_writer;
+pub mod chunked;
 pub mod exemplar;
 pub mod histogram;
 mod histogram_encoder;
+#[cfg(test)]
+mod known_data;
 mod label;
 pub mod limits;
 pub mod metadata;
@@ -33,8 +41,10 @@ pub mod metrics;
 pub mod outcome;
 pub mod packed;
 pub mod pb;
+pub mod plain;
 pub mod protobuf;
 pub mod read;
+pub mod read_request;
 pub mod reader;
 pub mod reason;
 pub mod refusal;

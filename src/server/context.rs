@@ -2,7 +2,7 @@
 
 use crate::metrics::registry::Registry;
 use crate::remote::metrics::ReadMetrics;
-use crate::remote::read::ReadLimits;
+use crate::remote::read::{ReadLimits, ReadSource};
 use crate::remote::write::Writer;
 use crate::server::admission::Gate;
 use crate::server::body::{AnswerLimits, BodyLimits};
@@ -47,6 +47,14 @@ pub struct Context {
     pub http_metrics: HttpMetrics,
     /// All metrics of the process.
     pub registry: Registry,
+}
+
+impl Context {
+    /// What reads are answered from.
+    #[must_use]
+    pub fn read_source(&self) -> ReadSource<'_> {
+        ReadSource { db: &self.db, limits: self.read_limits }
+    }
 }
 
 /// The context as handlers get it.
