@@ -281,12 +281,17 @@ def v2(Request, all_series):
 TYPES = ["unknown", "counter", "gauge", "histogram", "gaugehistogram", "summary", "info", "stateset"]
 
 
+def seconds(t):
+    """A time as Prometheus's JSON has it."""
+    return t / 1000 if t % 1000 else t // 1000
+
+
 def shown(all_series):
     """What the test must find of these series: by the export, and by the pages of exemplars and of metadata."""
     exemplars = []
     for series in all_series:
         if series.exemplars:
-            found = [{"labels": labels, "value": f"{value:g}", "timestamp": t / 1000} for t, value, labels in series.exemplars]
+            found = [{"labels": labels, "value": f"{value:g}", "timestamp": seconds(t)} for t, value, labels in series.exemplars]
             exemplars.append({"seriesLabels": series.labels, "exemplars": found})
     metadata = {}
     for series in all_series:
