@@ -6,6 +6,8 @@
 //! |-------------|------------------------------------------------------------------|
 //! | [`mod@write`] | stores a write request                                           |
 //! | `storing`   | puts the parts of a write request into the appender              |
+//! | [`request_series`] | one series of a request of any protocol: the seam to its readers |
+//! | [`bad_refs`] | why references of a 2.0 request are refused                     |
 //! | [`limits`]  | how much a write request may have                                |
 //! | [`reader`]  | finds series and samples in a write request, in place            |
 //! | [`series`]  | one series of a write request, in place                          |
@@ -28,6 +30,7 @@
 //! | [`metrics`] | what is counted                                                  |
 
 pub mod answer_writer;
+pub mod bad_refs;
 pub mod chunked;
 pub mod exemplar;
 pub mod histogram;
@@ -48,6 +51,7 @@ pub mod read_request;
 pub mod reader;
 pub mod reason;
 pub mod refusal;
+pub mod request_series;
 mod schema;
 pub mod series;
 mod storing;

@@ -7,6 +7,7 @@
 use crate::remote::limits::WriteLimits;
 use crate::remote::metrics::WriteMetrics;
 use crate::remote::outcome::Outcome;
+use crate::remote::protobuf::DecodeError;
 use crate::remote::reader::{ReadError, RequestIndex};
 use crate::remote::storing::Storing;
 use crate::tsdb::db::Db;
@@ -25,6 +26,24 @@ pub enum Packing {
     Plain,
     /// As a snappy block (HTTP).
     SnappyBlock,
+}
+
+/// Which message a request is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Version {
+    /// `prometheus.WriteRequest`: remote write 1.0.
+    V1,
+    /// `io.prometheus.write.v2.Request`: remote write 2.0.
+    V2,
+}
+
+/// What the bytes of a request are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Form {
+    /// The message.
+    pub version: Version,
+    /// How it is packed.
+    pub packing: Packing,
 }
 
 /// Why nothing of a request was stored, or it is not known what.
@@ -101,13 +120,19 @@ impl Writer {
     ///
     /// # Errors
     /// [`WriteError`]; except for [`WriteError::Log`] nothing was stored then.
-    pub fn store(&self, db: &Db, body: &[u8], packing: Packing, now_ms: i64) -> Result<Outcome, WriteError> {
-        let size = self.unpacked_len(body, packing)?;
+    pub fn store(&self, db: &Db, body: &[u8], form: Form, now_ms: i64) -> Result<Outcome, WriteError> {
+        let size = self.unpacked_len(body, form.packing)?;
         let mut buffers = self.pool.lock().pop().unwrap_or_default();
         let Buffers { decoded, index } = &mut buffers;
-        let result = unpack(body, packing, size, decoded).and_then(|request| {
-            index.read(request, self.limits.counts)?;
-            self.store_request(db, request, index, now_ms)
+        let result = unpack(body, form.packing, size, decoded).and_then(|request| match form.version {
+            Version::V1 => {
+                index.read(request, self.limits.counts)?;
+                self.store_request(db, request, index, now_ms)
+            }
+            Version::V2 => {
+                let what = "remote write 2.0 is not read yet";
+                Err(ReadError::Malformed(DecodeError { what, offset: 0 }).into())
+            }
         });
         self.give_back(buffers);
         result

@@ -2,7 +2,7 @@
 //!
 //! Type and encoding are judged first, then whether anything is taken now, then size; only then the body is read.
 
-use crate::remote::write::Packing;
+use crate::remote::write::{Form, Packing, Version};
 use crate::server::body;
 use crate::server::body::BodyLimits;
 use crate::server::context::SharedContext;
@@ -30,7 +30,8 @@ pub(crate) async fn write(State(context): State<SharedContext>, request: Request
         Ok(collected) => collected,
         Err(error) => return Refused::from(error).into_http_and_close(),
     };
-    match ingest::store(&context, collected.bytes, Packing::SnappyBlock, collected.reservation).await {
+    let form = Form { version: Version::V1, packing: Packing::SnappyBlock };
+    match ingest::store(&context, collected.bytes, form, collected.reservation).await {
         Ok(outcome) if outcome.refusals.is_empty() => {
             (StatusCode::NO_CONTENT, [(VERSION_HEADER, VERSION)]).into_response()
         }
