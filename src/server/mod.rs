@@ -39,6 +39,7 @@ mod admin;
 pub mod admission;
 mod api;
 pub mod body;
+pub mod configuration;
 pub mod connection;
 pub mod context;
 pub mod control;
