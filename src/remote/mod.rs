@@ -19,6 +19,7 @@
 //! | [`reason`]  | why something of it was not stored                               |
 //! | [`refusal`] | what was not stored and why                                      |
 //! | [`read_request`] | a read request and what it asks for                         |
+//! | [`external_labels`] | what is added to each series that is read     |
 //! | [`read`]    | answers a read request with samples and histograms               |
 //! | [`chunked`] | answers a read request with chunks, message by message           |
 //! | `histogram_encoder` | histograms as messages                                   |
@@ -35,6 +36,7 @@ pub mod answer_writer;
 pub mod bad_refs;
 pub mod chunked;
 pub mod exemplar;
+pub mod external_labels;
 pub mod histogram;
 mod histogram_encoder;
 #[cfg(test)]

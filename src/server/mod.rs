@@ -40,6 +40,7 @@ mod admin;
 pub mod admission;
 mod api;
 pub mod body;
+pub mod configuration;
 pub mod connection;
 mod content_encoding;
 pub mod context;
