@@ -26,3 +26,7 @@ mod grpc_tests;
 mod stream_tests;
 #[cfg(test)]
 mod surface_tests;
+#[cfg(test)]
+mod ways;
+#[cfg(test)]
+mod ways_tests;

@@ -49,9 +49,9 @@ async fn bad_reads_are_400_and_too_many_at_once_503() {
     edge.write(pack(&request(vec![series("a", &[(now, 1.0), (now + 1, 1.0)])]))).await;
     let mut regex = everything();
     regex.queries[0].matchers[0] = pb::LabelMatcher { r#type: 2, name: "a".into(), value: "(".into() };
-    let mut streamed = everything();
-    streamed.accepted_response_types = vec![1];
-    for bad in [everything(), regex, streamed] {
+    let mut unknown = everything();
+    unknown.accepted_response_types = vec![9];
+    for bad in [everything(), regex, unknown] {
         let got = edge.read(&bad).await;
         assert_eq!(got.status, StatusCode::BAD_REQUEST);
         assert!(!got.text().is_empty());
