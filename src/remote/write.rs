@@ -244,3 +244,7 @@ fn not_snappy(body: &[u8], error: snap::Error) -> WriteError {
 #[cfg(test)]
 #[path = "write_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "write_v2_tests.rs"]
+mod v2_tests;
