@@ -14,6 +14,7 @@ use crate::remote::reader::CountLimits;
 use crate::remote::write::Writer;
 use crate::server::admission::{ByteBudget, Gate, Queue};
 use crate::server::body::{AnswerLimits, BodyLimits};
+use crate::server::configuration::{Configuration, Loaded};
 use crate::server::context::{Context, SharedContext};
 use crate::server::control;
 use crate::server::control::{Access, ControlPair, Orders};
@@ -116,7 +117,7 @@ pub(crate) struct Parts {
 }
 
 /// Makes the parts.
-pub(crate) fn parts(flags: &ServeFlags, db: Arc<Db>) -> Parts {
+pub(crate) fn parts(flags: &ServeFlags, loaded: Loaded, db: Arc<Db>) -> Parts {
     let mut registry = Registry::new();
     let lifecycle = Arc::new(Lifecycle::starting());
     let reload = ReloadMetrics::register(&mut registry);
@@ -144,14 +145,17 @@ pub(crate) fn parts(flags: &ServeFlags, db: Arc<Db>) -> Parts {
     let ControlPair { control, orders } =
         control::pair(access(flags.web.enable_admin_api), access(flags.web.enable_lifecycle));
     let admin_queue = Queue { places: ORDERS_WAITING, patience: ORDER_PATIENCE };
+    let stream_gate = Gate::new(limit(flags.grpc.max_streams), Queue { places: 0, patience: Duration::ZERO });
+    stream_gate.register(&mut registry, "narthex_grpc_write_streams", "Write streams of gRPC");
     let context = Context {
         control,
+        configuration: Arc::new(Configuration::new(loaded)),
         admin_gate: Gate::new(1, admin_queue),
         db,
         lifecycle,
         writer: Writer::new(write_limits(&flags.write), WriteMetrics::register(&mut registry)),
         write_gate: Gate::new(writes_at_once(&flags.write), write_queue),
-        stream_gate: Gate::new(limit(flags.grpc.max_streams), Queue { places: 0, patience: Duration::ZERO }),
+        stream_gate,
         max_write_body: flags.write.max_body_size.as_usize(),
         read_limits: ReadLimits {
             samples: Some(flags.read.sample_limit).filter(|limit| *limit > 0),

@@ -1,6 +1,6 @@
 //! What becomes of a remote write 2.0 request.
 
-use super::{Form, Packing, Version, WriteError, Writer};
+use super::{Form, Version, WriteError, Writer};
 use crate::metrics::registry::Registry;
 use crate::metrics::text::Format;
 use crate::model::exemplar::Exemplar;
@@ -11,6 +11,7 @@ use crate::remote::limits::{LabelLimits, WriteLimits};
 use crate::remote::metadata::MetadataLimits;
 use crate::remote::metrics::WriteMetrics;
 use crate::remote::outcome::Outcome;
+use crate::remote::packing::Packing;
 use crate::remote::pb::io::prometheus::write::v2 as pb;
 use crate::remote::pb::prometheus as pb1;
 use crate::remote::reader::{CountLimits, ReadError};

@@ -3,15 +3,16 @@
 //! Type and encoding are judged first, then whether anything is taken now, then size; only then the body is read.
 
 use crate::remote::outcome::Outcome;
-use crate::remote::write::{Form, Packing, Version};
+use crate::remote::write::{Form, Version};
 use crate::server::body;
 use crate::server::body::BodyLimits;
+use crate::server::content_encoding;
 use crate::server::context::SharedContext;
 use crate::server::ingest;
 use crate::server::media_type::MediaType;
 use crate::server::refused::Refused;
 use axum::extract::{Request, State};
-use axum::http::header::{CONTENT_ENCODING, CONTENT_TYPE};
+use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 
@@ -52,7 +53,8 @@ pub(crate) async fn write(State(context): State<SharedContext>, request: Request
 
 /// Reads the body and stores it; otherwise the answer.
 async fn store(context: &SharedContext, request: Request, version: Version) -> Result<Outcome, Response> {
-    let judged = judge_encoding(request.headers()).and_then(|packing| ingest::admit(context).map(|()| packing));
+    let judged =
+        content_encoding::packing(request.headers()).and_then(|packing| ingest::admit(context).map(|()| packing));
     let packing = judged.map_err(Refused::into_http_and_close)?;
     let limits = BodyLimits { size: context.max_write_body, ..context.body_limits.clone() };
     let collected = body::collect(request.into_body(), limits).await;
@@ -79,16 +81,6 @@ fn judge_type(headers: &HeaderMap) -> Result<Version, Refused> {
     }
 }
 
-/// How the body is packed. Without an encoding it is taken for a snappy block, as Prometheus does.
-fn judge_encoding(headers: &HeaderMap) -> Result<Packing, Refused> {
-    match headers.get(CONTENT_ENCODING).filter(|value| !value.is_empty()) {
-        Some(given) if !given.as_bytes().eq_ignore_ascii_case(b"snappy") => {
-            Err(Refused::Unsupported(format!("content encoding {given:?} is not supported, only snappy is")))
-        }
-        _ => Ok(Packing::SnappyBlock),
-    }
-}
-
 fn version_text(version: Version) -> &'static str {
     match version {
         Version::V1 => "0.1.0",
@@ -111,7 +103,7 @@ fn written(version: Version, outcome: &Outcome) -> HeaderMap {
 
 #[cfg(test)]
 mod tests {
-    use super::{judge_encoding, judge_type};
+    use super::judge_type;
     use crate::remote::write::Version;
     use axum::http::{HeaderMap, HeaderValue};
 
@@ -152,15 +144,6 @@ mod tests {
             "application/x-protobuf;proto=io.prometheus.write.v2.Request x",
         ] {
             assert_eq!(version(content_type), None, "{content_type}");
-        }
-    }
-
-    #[test]
-    fn only_snappy_is_taken() {
-        assert!(judge_encoding(&HeaderMap::new()).is_ok());
-        assert!(judge_encoding(&headers("content-encoding", "Snappy")).is_ok());
-        for encoding in ["gzip", "identity", "zstd", "snappy, snappy", "x-snappy-framed"] {
-            assert!(judge_encoding(&headers("content-encoding", encoding)).is_err(), "{encoding}");
         }
     }
 }
