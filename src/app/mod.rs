@@ -15,6 +15,8 @@ mod admin_tests;
 #[cfg(test)]
 mod contract_tests;
 #[cfg(test)]
+mod contract_v2_tests;
+#[cfg(test)]
 mod edge;
 #[cfg(test)]
 mod fault_tests;

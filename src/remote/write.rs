@@ -224,3 +224,7 @@ struct RequestV2<'a> {
 #[cfg(test)]
 #[path = "write_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "write_v2_tests.rs"]
+mod v2_tests;
