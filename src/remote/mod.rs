@@ -6,6 +6,8 @@
 //! |-------------|------------------------------------------------------------------|
 //! | [`mod@write`] | stores a write request                                           |
 //! | `storing`   | puts the parts of a write request into the appender              |
+//! | [`request_series`] | one series of a request of any protocol: the seam to its readers |
+//! | [`bad_refs`] | why references of a 2.0 request are refused                     |
 //! | [`limits`]  | how much a write request may have                                |
 //! | [`reader`]  | finds series and samples in a write request, in place            |
 //! | [`series`]  | one series of a write request, in place                          |
@@ -17,10 +19,13 @@
 //! | [`reason`]  | why something of it was not stored                               |
 //! | [`refusal`] | what was not stored and why                                      |
 //! | [`read_request`] | a read request and what it asks for                         |
+//! | [`external_labels`] | what is added to each series that is read     |
 //! | [`read`]    | answers a read request with samples and histograms               |
 //! | [`chunked`] | answers a read request with chunks, message by message           |
 //! | `histogram_encoder` | histograms as messages                                   |
 //! | [`answer_writer`] | where samples go: pieces                                   |
+//! | [`packing`] | how a body is packed                                             |
+//! | [`mod@unpack`] | undoes that, within bounds                                    |
 //! | [`packed`]  | a snappy block that is written piece by piece                    |
 //! | [`plain`]   | a message that is written piece by piece                         |
 //! | [`pb`]      | the messages as prost has them: the schema, and the cold paths   |
@@ -28,8 +33,10 @@
 //! | [`metrics`] | what is counted                                                  |
 
 pub mod answer_writer;
+pub mod bad_refs;
 pub mod chunked;
 pub mod exemplar;
+pub mod external_labels;
 pub mod histogram;
 mod histogram_encoder;
 #[cfg(test)]
@@ -40,6 +47,7 @@ pub mod metadata;
 pub mod metrics;
 pub mod outcome;
 pub mod packed;
+pub mod packing;
 pub mod pb;
 pub mod plain;
 pub mod protobuf;
@@ -48,8 +56,10 @@ pub mod read_request;
 pub mod reader;
 pub mod reason;
 pub mod refusal;
+pub mod request_series;
 mod schema;
 pub mod series;
 mod storing;
 pub mod stream_request;
+pub mod unpack;
 pub mod write;
