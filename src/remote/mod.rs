@@ -48,6 +48,6 @@ pub mod request_series;
 mod schema;
 pub mod series;
 mod storing;
-pub mod unpack;
 pub mod stream_request;
+pub mod unpack;
 pub mod write;

@@ -1,8 +1,6 @@
 //! What becomes of the samples of a request.
 
 use super::{Form, Version, WriteError, Writer};
-use crate::remote::packing::Packing;
-use crate::remote::unpack::UnpackError;
 use crate::metrics::registry::Registry;
 use crate::metrics::text::Format;
 use crate::model::matcher::{MatchKind, Matcher};
@@ -11,9 +9,11 @@ use crate::remote::limits::{LabelLimits, WriteLimits};
 use crate::remote::metadata::MetadataLimits;
 use crate::remote::metrics::WriteMetrics;
 use crate::remote::outcome::Outcome;
+use crate::remote::packing::Packing;
 use crate::remote::pb::prometheus as pb;
 use crate::remote::reader::{CountLimits, ReadError};
 use crate::remote::reason::Reason;
+use crate::remote::unpack::UnpackError;
 use crate::tsdb::db::Db;
 use crate::tsdb::db::appender::Unavailable;
 use crate::tsdb::db::options::DbOptions;
@@ -232,7 +232,10 @@ fn a_body_that_is_not_a_request_stores_nothing() {
     .encode_to_vec();
     let body = packed(&request);
     for cut in 0..body.len() {
-        assert!(matches!(bench.refused(&body[..cut]), WriteError::Unpack(UnpackError::Malformed { .. })), "cut at {cut}");
+        assert!(
+            matches!(bench.refused(&body[..cut]), WriteError::Unpack(UnpackError::Malformed { .. })),
+            "cut at {cut}"
+        );
     }
     let cut_request = packed(&request[..request.len() - 1]);
     assert!(matches!(bench.refused(&cut_request), WriteError::Request(ReadError::Malformed(_))));

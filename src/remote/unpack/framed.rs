@@ -72,8 +72,15 @@ fn declared(body: &[u8]) -> Result<usize, UnpackError> {
 
 /// One chunk in place.
 enum Chunk<'a> {
-    Packed { checksum: u32, block: &'a [u8], size: usize },
-    Plain { checksum: u32, bytes: &'a [u8] },
+    Packed {
+        checksum: u32,
+        block: &'a [u8],
+        size: usize,
+    },
+    Plain {
+        checksum: u32,
+        bytes: &'a [u8],
+    },
     /// Nothing of the output.
     Nothing,
 }

@@ -84,12 +84,7 @@ impl Unpacker {
     ///
     /// # Errors
     /// [`UnpackError`].
-    pub fn unpack<'a>(
-        &'a mut self,
-        packing: Packing,
-        body: &'a [u8],
-        room: Room<'_>,
-    ) -> Result<&'a [u8], UnpackError> {
+    pub fn unpack<'a>(&'a mut self, packing: Packing, body: &'a [u8], room: Room<'_>) -> Result<&'a [u8], UnpackError> {
         judge(packing, body, room.limit)?;
         let mut output = Output { buffer: &mut self.buffer, len: 0, granted: 0, room };
         match packing {
@@ -103,18 +98,10 @@ impl Unpacker {
         Ok(&self.buffer[..len])
     }
 
-    /// The bytes that the last call of [`Unpacker::unpack`] gave for a body that was not plain, of which it said that there are `len`;
-    /// the buffer goes with them.
+    /// The `len` bytes that the last call of [`Unpacker::unpack`] gave for a body that was not plain.
     #[must_use]
-    pub fn take_output(&mut self, len: usize) -> Vec<u8> {
-        let mut output = std::mem::take(&mut self.buffer);
-        output.truncate(len);
-        output
-    }
-
-    /// A buffer for the next output, such as one that was taken before.
-    pub fn give_buffer(&mut self, buffer: Vec<u8>) {
-        self.buffer = buffer;
+    pub fn output(&self, len: usize) -> &[u8] {
+        self.buffer.get(..len).unwrap_or_default()
     }
 
     /// Bytes that it holds between two bodies.
@@ -139,9 +126,7 @@ pub fn judge(packing: Packing, body: &[u8], limit: usize) -> Result<(), UnpackEr
     judge_beginning(packing, body)?;
     let declared = match packing {
         Packing::Plain => body.len(),
-        Packing::SnappyBlock => {
-            snap::raw::decompress_len(body).map_err(|error| malformed(packing, error))?
-        }
+        Packing::SnappyBlock => snap::raw::decompress_len(body).map_err(|error| malformed(packing, error))?,
         Packing::SnappyFramed | Packing::Gzip => return Ok(()),
         Packing::Zstd => zstd_frames::declared(body).unwrap_or(0),
     };

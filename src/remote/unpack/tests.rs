@@ -169,7 +169,8 @@ fn where_there_is_no_memory_nothing_is_unpacked() {
 }
 
 fn content() -> impl Strategy<Value = Vec<u8>> {
-    let piece = (prop::collection::vec(any::<u8>(), 1..40), 1..3000usize).prop_map(|(bytes, times)| bytes.repeat(times));
+    let piece =
+        (prop::collection::vec(any::<u8>(), 1..40), 1..3000usize).prop_map(|(bytes, times)| bytes.repeat(times));
     prop::collection::vec(piece, 0..4).prop_map(|pieces| pieces.concat())
 }
 

@@ -41,7 +41,8 @@ impl ZstdDecoder {
         let mut rest = body;
         let mut window = 0;
         while !rest.is_empty() {
-            let len = zstd_safe::find_frame_compressed_size(rest).map_err(|code| bad(zstd_safe::get_error_name(code)))?;
+            let len =
+                zstd_safe::find_frame_compressed_size(rest).map_err(|code| bad(zstd_safe::get_error_name(code)))?;
             let (frame, behind) = rest.split_at_checked(len).ok_or_else(|| bad("it is cut off"))?;
             if !is_skippable(frame) {
                 context.reset(ResetDirective::SessionOnly).map_err(|code| bad(zstd_safe::get_error_name(code)))?;
