@@ -23,6 +23,8 @@ mod encoding_tests;
 #[cfg(test)]
 mod fault_tests;
 #[cfg(test)]
+mod grpc_tests;
+#[cfg(test)]
 mod stream_tests;
 #[cfg(test)]
 mod surface_tests;

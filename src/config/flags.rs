@@ -173,6 +173,13 @@ pub struct ReadFlags {
     /// Largest answer, compressed; at most half of --web.max-bytes-in-flight.
     #[arg(long = "storage.remote.read-max-answer-size", value_name = "SIZE", default_value = "128MB", value_parser = message_size)]
     pub max_answer_size: Bytes,
+    /// Largest message of a streamed answer, which ends when it is reached; at most 8MB.
+    #[arg(long = "storage.remote.read-max-bytes-in-frame", value_name = "SIZE", default_value = "1048576", value_parser = frame_size)]
+    pub max_bytes_in_frame: Bytes,
+    /// Send chunks of streamed answers in the encoding in which they are stored, also where that is one that only newer readers know (XOR2,
+    /// histograms with start times). Without it they are encoded anew in those that every reader knows.
+    #[arg(long = "storage.remote.read-raw-encodings")]
+    pub raw_encodings: bool,
 }
 
 /// Flags of the listener.
@@ -303,6 +310,12 @@ fn segment_size(text: &str) -> Result<Bytes, String> {
 fn message_size(text: &str) -> Result<Bytes, String> {
     let size = units::bytes(text)?;
     if (1..1 << 31).contains(&size.0) { Ok(size) } else { Err("it must be more than 0 and less than 2GB".to_owned()) }
+}
+
+/// A few of them are in memory for each streamed read.
+fn frame_size(text: &str) -> Result<Bytes, String> {
+    let size = units::bytes(text)?;
+    if (1..=8 << 20).contains(&size.0) { Ok(size) } else { Err("it must be more than 0 and at most 8MB".to_owned()) }
 }
 
 /// What is stored of a request goes to the log in records that are larger than it, and the log reads none of more than 512 MiB.

@@ -2,10 +2,9 @@
 
 use crate::remote::outcome::Outcome;
 use crate::remote::packing::Packing;
-use crate::remote::stream_request;
 use crate::remote::stream_request::StreamRequest;
 use crate::remote::unpack::NoRoom;
-use crate::remote::write::{Arrived, Form, Version};
+use crate::remote::write::{Arrived, Form};
 use crate::server::admission::Reservation;
 use crate::server::context::SharedContext;
 use crate::server::lifecycle::Phase;
@@ -50,11 +49,7 @@ pub(crate) async fn store_streamed(
     request: StreamRequest,
     reservation: Reservation,
 ) -> Result<Outcome, Refused> {
-    let version = match request.version {
-        stream_request::Version::V1 => Version::V1,
-        stream_request::Version::V2 => Version::V2,
-    };
-    let form = Form { version, packing: Packing::Plain };
+    let form = Form { version: request.version, packing: Packing::Plain };
     context.writer.judge(&request.request, form.packing)?;
     let permit = context.write_gate.enter_without_place().await?;
     store_inside(context, request.request, form, Inside { _permit: permit, reservation }).await

@@ -19,6 +19,8 @@
 //! | `ingest`         | stores a write request from either                            |
 //! | `write`          | remote write over HTTP                                        |
 //! | `read`           | remote read over HTTP                                         |
+//! | `read_turn`      | a read's place among those at work                            |
+//! | `streamed_read`  | remote read answered with chunks                              |
 //! | `export`         | samples as JSON lines                                         |
 //! | `exemplars`      | exemplars of what an expression selects                       |
 //! | `admin`          | delete, clean up, snapshot                                    |
@@ -38,6 +40,7 @@ mod admin;
 pub mod admission;
 mod api;
 pub mod body;
+pub mod configuration;
 pub mod connection;
 mod content_encoding;
 pub mod context;
@@ -55,10 +58,12 @@ mod media_type;
 mod metadata;
 mod parameters;
 mod read;
+mod read_turn;
 pub mod refused;
 pub mod router;
 mod selector;
 mod status;
 mod stream;
+mod streamed_read;
 mod time_text;
 mod write;
