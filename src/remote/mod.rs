@@ -19,6 +19,7 @@
 //! | [`read`]    | answers a read request with samples and histograms               |
 //! | `histogram_encoder` | histograms as messages                                   |
 //! | [`packed`]  | a snappy block that is written piece by piece                    |
+//! | [`thanos`]  | what a Thanos Receive router forwards                            |
 //! | [`pb`]      | the messages as prost has them: the schema, and the cold paths   |
 //! | [`stream_request`] | one message of a write stream, in place                  |
 //! | [`metrics`] | what is counted                                                  |
@@ -41,5 +42,6 @@ pub mod refusal;
 mod schema;
 pub mod series;
 mod storing;
+pub mod thanos;
 pub mod stream_request;
 pub mod write;

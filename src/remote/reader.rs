@@ -248,4 +248,4 @@ fn usual_label(bytes: &[u8]) -> Option<usize> {
 
 #[cfg(test)]
 #[path = "reader_tests.rs"]
-mod tests;
+pub(crate) mod tests;

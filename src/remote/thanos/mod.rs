@@ -9,5 +9,5 @@
 //! | `series`   | a series with that label, as it is stored                   |
 
 pub mod reader;
-mod series;
+
 pub mod tenant;
