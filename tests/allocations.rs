@@ -5,9 +5,9 @@ use narthex::metrics::registry::Registry;
 use narthex::remote::limits::{LabelLimits, WriteLimits};
 use narthex::remote::metadata::MetadataLimits;
 use narthex::remote::metrics::WriteMetrics;
+use narthex::remote::packing::Packing;
 use narthex::remote::reader::CountLimits;
-use narthex::remote::write::Packing;
-use narthex::remote::write::Writer;
+use narthex::remote::write::{Form, Version, Writer};
 use narthex::tsdb::db::Db;
 use narthex::tsdb::db::options::DbOptions;
 use prost::Message;
@@ -16,6 +16,7 @@ use prost::Message;
 #[expect(dead_code, reason = "other tests use the rest")]
 mod wire;
 
+const SNAPPY: Form = Form { version: Version::V1, packing: Packing::SnappyBlock };
 const SERIES: usize = 2000;
 const START: i64 = 1_700_000_000_000;
 
@@ -51,7 +52,7 @@ fn a_request_for_known_series_allocates_no_more_for_2000_series_than_for_a_few()
         let body = request(round);
         let mut stored = 0;
         let counted = measure(|| {
-            let outcome = writer.store(&db, &body, Packing::SnappyBlock, START + 3_600_000);
+            let outcome = writer.store(&db, &body, SNAPPY, START + 3_600_000);
             stored = outcome.expect("a good request").samples;
         });
         assert_eq!(stored, SERIES as u64);

@@ -10,6 +10,7 @@ pub(crate) mod head_chunks;
 pub(crate) mod histogram_chunk;
 pub(crate) mod matcher;
 pub(crate) mod messages;
+pub(crate) mod stream_request;
 pub(crate) mod tombstones;
 pub(crate) mod wal_reader;
 pub(crate) mod wal_record;

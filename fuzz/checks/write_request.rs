@@ -6,6 +6,7 @@ use narthex::model::histogram::{CounterResetHint, FloatHistogram, Histogram, Spa
 use narthex::model::labels::{LabelError, LabelsBuilder};
 use narthex::model::sample::Sample;
 use narthex::model::value::Value;
+use narthex::remote::exemplar::BadExemplar;
 use narthex::remote::histogram::{BadHistogram, MAX_LIST};
 use narthex::remote::reader::{CountLimits, RequestIndex};
 use prost::Message;
@@ -23,7 +24,7 @@ struct Content {
 struct Series {
     labels: Vec<(String, String)>,
     samples: Vec<Sample>,
-    exemplars: Vec<Result<Exemplar, LabelError>>,
+    exemplars: Vec<Result<Exemplar, BadExemplar>>,
     histograms: Vec<Result<Stored, String>>,
 }
 
@@ -91,12 +92,12 @@ fn by_prost(body: &[u8]) -> Option<Content> {
 }
 
 /// An exemplar as it is kept.
-fn exemplar(message: &messages::Exemplar) -> Result<Exemplar, LabelError> {
+fn exemplar(message: &messages::Exemplar) -> Result<Exemplar, BadExemplar> {
     let pairs = message.labels.iter().map(|label| (&*label.name, &*label.value));
     let labels = match pairs.collect::<LabelsBuilder<'_>>().build() {
         Ok(labels) => Some(labels),
         Err(LabelError::Empty) => None,
-        Err(error) => return Err(error),
+        Err(error) => return Err(error.into()),
     };
     Ok(Exemplar { t: message.timestamp, v: message.value, labels })
 }

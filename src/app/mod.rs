@@ -19,6 +19,8 @@ mod edge;
 #[cfg(test)]
 mod fault_tests;
 #[cfg(test)]
+mod grpc_tests;
+#[cfg(test)]
 mod stream_tests;
 #[cfg(test)]
 mod surface_tests;

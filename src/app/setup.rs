@@ -11,9 +11,11 @@ use crate::remote::metadata::MetadataLimits;
 use crate::remote::metrics::{ReadMetrics, WriteMetrics};
 use crate::remote::read::ReadLimits;
 use crate::remote::reader::CountLimits;
+use crate::remote::thanos::tenant::TenantLabel;
 use crate::remote::write::Writer;
 use crate::server::admission::{ByteBudget, Gate, Queue};
 use crate::server::body::{AnswerLimits, BodyLimits};
+use crate::server::configuration::{Configuration, Loaded};
 use crate::server::context::{Context, SharedContext};
 use crate::server::control;
 use crate::server::control::{Access, ControlPair, Orders};
@@ -25,6 +27,7 @@ use crate::tsdb::db::Db;
 use crate::tsdb::db::disk_guard::Reserve;
 use crate::tsdb::db::options::{DbOptions, HeadAtStop};
 use crate::tsdb::db::settings::Settings;
+use crate::tsdb::query::encoded::Readable;
 use crate::tsdb::wal::commit::SyncMode;
 use crate::tsdb::wal::compression::Compression;
 use crate::tsdb::wal::record::open_record::StartRecords;
@@ -115,7 +118,7 @@ pub(crate) struct Parts {
 }
 
 /// Makes the parts.
-pub(crate) fn parts(flags: &ServeFlags, db: Arc<Db>) -> Parts {
+pub(crate) fn parts(flags: &ServeFlags, loaded: Loaded, db: Arc<Db>) -> Parts {
     let mut registry = Registry::new();
     let lifecycle = Arc::new(Lifecycle::starting());
     let reload = ReloadMetrics::register(&mut registry);
@@ -145,16 +148,20 @@ pub(crate) fn parts(flags: &ServeFlags, db: Arc<Db>) -> Parts {
     let admin_queue = Queue { places: ORDERS_WAITING, patience: ORDER_PATIENCE };
     let context = Context {
         control,
+        configuration: Arc::new(Configuration::new(loaded)),
         admin_gate: Gate::new(1, admin_queue),
         db,
         lifecycle,
-        writer: Writer::new(write_limits(&flags.write), WriteMetrics::register(&mut registry)),
+        writer: Writer::new(write_limits(&flags.write), WriteMetrics::register(&mut registry))
+            .with_tenants(TenantLabel::new(&flags.thanos.tenant_label)),
         write_gate: Gate::new(writes_at_once(&flags.write), write_queue),
         stream_gate: Gate::new(limit(flags.grpc.max_streams), Queue { places: 0, patience: Duration::ZERO }),
         max_write_body: flags.write.max_body_size.as_usize(),
         read_limits: ReadLimits {
             samples: Some(flags.read.sample_limit).filter(|limit| *limit > 0),
             answer_bytes: flags.read.max_answer_size.as_usize().min(half),
+            frame_bytes: flags.read.max_bytes_in_frame.as_usize(),
+            readable: if flags.read.raw_encodings { Readable::All } else { Readable::Classic },
         },
         read_gate: Gate::new(reads_at_once, read_queue),
         export_gate: Gate::new(EXPORTS_AT_ONCE, export_queue),

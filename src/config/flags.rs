@@ -6,12 +6,16 @@
 use crate::config::address::ListenAddress;
 use crate::config::units;
 use crate::config::units::Bytes;
+use crate::model::labels::METRIC_NAME;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 use std::time::Duration;
 
 /// Version and commit, as `narthex --version` prints them.
 pub const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (commit ", env!("NARTHEX_COMMIT"), ")");
+
+/// Longest name of the label that is added for a tenant, bytes.
+const MAX_TENANT_LABEL_NAME: usize = 128;
 
 /// A storage backend for Prometheus: remote write and remote read in front of a Prometheus data directory.
 #[derive(Debug, Parser)]
@@ -53,6 +57,9 @@ pub struct ServeFlags {
     /// gRPC.
     #[command(flatten)]
     pub grpc: GrpcFlags,
+    /// Thanos's services.
+    #[command(flatten)]
+    pub thanos: ThanosFlags,
     /// The log.
     #[command(flatten)]
     pub log: LogFlags,
@@ -173,6 +180,13 @@ pub struct ReadFlags {
     /// Largest answer, compressed; at most half of --web.max-bytes-in-flight.
     #[arg(long = "storage.remote.read-max-answer-size", value_name = "SIZE", default_value = "128MB", value_parser = message_size)]
     pub max_answer_size: Bytes,
+    /// Largest message of a streamed answer, which ends when it is reached; at most 8MB.
+    #[arg(long = "storage.remote.read-max-bytes-in-frame", value_name = "SIZE", default_value = "1048576", value_parser = frame_size)]
+    pub max_bytes_in_frame: Bytes,
+    /// Send chunks of streamed answers in the encoding in which they are stored, also where that is one that only newer readers know (XOR2,
+    /// histograms with start times). Without it they are encoded anew in those that every reader knows.
+    #[arg(long = "storage.remote.read-raw-encodings")]
+    pub raw_encodings: bool,
 }
 
 /// Flags of the listener.
@@ -218,6 +232,15 @@ pub struct GrpcFlags {
     /// Write streams at once; beyond, the answer is UNAVAILABLE. 0: no limit.
     #[arg(id = "grpc_max_streams", long = "grpc.max-streams", value_name = "COUNT", default_value = "512", value_parser = units::count)]
     pub max_streams: u64,
+}
+
+/// Flags of Thanos's services.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Thanos")]
+pub struct ThanosFlags {
+    /// The label in which the tenant is kept that a Thanos Receive router names; empty: tenants are not kept apart.
+    #[arg(long = "thanos.tenant-label-name", value_name = "NAME", default_value = "tenant_id", value_parser = tenant_label)]
+    pub tenant_label: String,
 }
 
 /// Flags of the log.
@@ -305,6 +328,12 @@ fn message_size(text: &str) -> Result<Bytes, String> {
     if (1..1 << 31).contains(&size.0) { Ok(size) } else { Err("it must be more than 0 and less than 2GB".to_owned()) }
 }
 
+/// A few of them are in memory for each streamed read.
+fn frame_size(text: &str) -> Result<Bytes, String> {
+    let size = units::bytes(text)?;
+    if (1..=8 << 20).contains(&size.0) { Ok(size) } else { Err("it must be more than 0 and at most 8MB".to_owned()) }
+}
+
 /// What is stored of a request goes to the log in records that are larger than it, and the log reads none of more than 512 MiB.
 fn decoded_size(text: &str) -> Result<Bytes, String> {
     let size = units::bytes(text)?;
@@ -313,6 +342,17 @@ fn decoded_size(text: &str) -> Result<Bytes, String> {
     } else {
         Err("it must be more than 0 and at most 256MB".to_owned())
     }
+}
+
+/// A label that every series may be given: never the one that names the metric.
+fn tenant_label(text: &str) -> Result<String, String> {
+    if text == METRIC_NAME {
+        return Err("it must not be the label of the metric's name".to_owned());
+    }
+    if text.len() > MAX_TENANT_LABEL_NAME {
+        return Err(format!("it must have at most {MAX_TENANT_LABEL_NAME} bytes"));
+    }
+    Ok(text.to_owned())
 }
 
 fn positive_count(text: &str) -> Result<u64, String> {
@@ -399,6 +439,18 @@ mod tests {
         ] {
             let error = serve(&[wrong]).unwrap_err();
             assert!(error.contains(wrong.split_once('=').unwrap().0), "{error}");
+        }
+    }
+
+    #[test]
+    fn the_tenants_label_is_any_but_the_metrics_name() {
+        let name = |flag: &str| serve(&[flag]).map(|flags| flags.thanos.tenant_label);
+        assert_eq!(serve(&[]).unwrap().thanos.tenant_label, "tenant_id");
+        assert_eq!(name("--thanos.tenant-label-name=").unwrap(), "");
+        assert_eq!(name("--thanos.tenant-label-name=org").unwrap(), "org");
+        for wrong in ["__name__".to_owned(), "x".repeat(129)] {
+            let error = name(&format!("--thanos.tenant-label-name={wrong}")).unwrap_err();
+            assert!(error.contains("--thanos.tenant-label-name") && error.contains("must"), "{error}");
         }
     }
 

@@ -1,6 +1,7 @@
 //! What is counted of writes and reads, under Prometheus's names where it has them.
 
 use crate::metrics::registry::{Counter, Gauge, Registry};
+use crate::remote::chunked::Sent;
 use crate::remote::outcome::Outcome;
 use crate::remote::reason::{Kind, Reason};
 use prometheus_client::encoding::EncodeLabelSet;
@@ -128,6 +129,8 @@ pub struct ReadMetrics {
     queries: Gauge,
     /// Samples and histograms sent in answers.
     pub samples: Counter,
+    frames: Counter,
+    chunks: Counter,
 }
 
 /// A read that is being answered or waits for it; it is counted as long as this lives, also where its client goes away.
@@ -148,6 +151,12 @@ impl ReadMetrics {
         ReadUnderWay(self.queries.clone())
     }
 
+    /// Counts a streamed answer that was wholly made.
+    pub fn count(&self, sent: Sent) {
+        self.frames.inc_by(sent.frames);
+        self.chunks.inc_by(sent.chunks);
+    }
+
     /// Registers the counters.
     pub fn register(registry: &mut Registry) -> Self {
         Self {
@@ -159,6 +168,10 @@ impl ReadMetrics {
                 "narthex_remote_read_samples_total",
                 "Samples and histograms sent in answers to remote reads.",
             ),
+            frames: registry
+                .counter("narthex_remote_read_frames_total", "Messages of streamed answers to remote reads."),
+            chunks: registry
+                .counter("narthex_remote_read_chunks_total", "Chunks sent in streamed answers to remote reads."),
         }
     }
 }

@@ -12,21 +12,13 @@
 //!
 //! Source: <https://github.com/google/snappy/blob/main/format_description.txt>.
 
+use crate::remote::answer_writer::{AnswerWriter, Gap, TooLong};
 use bytes::Bytes;
 
 /// Snappy looks for repetitions within that many bytes.
 const PIECE_BYTES: usize = 64 << 10;
 /// What a block can say of its length.
 const MAX_BYTES: u64 = u32::MAX as u64;
-
-/// The content would be longer than a block can be.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("longer than the 4 GiB that a snappy block can hold")]
-pub struct TooLong;
-
-/// A place in the block whose content is not known yet.
-#[derive(Debug)]
-pub(crate) struct Gap(usize);
 
 /// Writes a block.
 #[derive(Debug, Default)]
@@ -40,9 +32,8 @@ pub(crate) struct BlockWriter {
     packed: usize,
 }
 
-impl BlockWriter {
-    /// Appends content.
-    pub(crate) fn write(&mut self, mut bytes: &[u8]) {
+impl AnswerWriter for BlockWriter {
+    fn write(&mut self, mut bytes: &[u8]) {
         self.content += bytes.len() as u64;
         while !bytes.is_empty() {
             let room = PIECE_BYTES - self.pending.len();
@@ -55,15 +46,13 @@ impl BlockWriter {
         }
     }
 
-    /// Leaves a gap here.
-    pub(crate) fn gap(&mut self) -> Gap {
+    fn gap(&mut self) -> Gap {
         self.flush();
         self.pieces.push(Bytes::new());
         Gap(self.pieces.len() - 1)
     }
 
-    /// Fills a gap; at most 60 bytes.
-    pub(crate) fn fill(&mut self, gap: Gap, bytes: &[u8]) {
+    fn fill(&mut self, gap: Gap, bytes: &[u8]) {
         debug_assert!((1..=60).contains(&bytes.len()));
         self.content += bytes.len() as u64;
         // A literal element: its length less one above the two bits of its tag, which are 0.
@@ -73,18 +62,15 @@ impl BlockWriter {
         self.pieces[gap.0] = piece.into();
     }
 
-    /// Bytes of content so far, gaps that are not filled left out.
-    pub(crate) fn content_len(&self) -> u64 {
+    fn content_len(&self) -> u64 {
         self.content
     }
 
-    /// Bytes of memory that the block takes so far.
-    pub(crate) fn packed_len(&self) -> usize {
+    fn written_len(&self) -> usize {
         self.packed
     }
 
-    /// The block, in pieces.
-    pub(crate) fn finish(mut self) -> Result<Vec<Bytes>, TooLong> {
+    fn finish(mut self) -> Result<Vec<Bytes>, TooLong> {
         if self.content > MAX_BYTES {
             return Err(TooLong);
         }
@@ -94,7 +80,9 @@ impl BlockWriter {
         self.pieces.insert(0, preamble.into());
         Ok(self.pieces)
     }
+}
 
+impl BlockWriter {
     fn flush(&mut self) {
         if self.pending.is_empty() {
             return;
@@ -113,6 +101,7 @@ impl BlockWriter {
 #[cfg(test)]
 mod tests {
     use super::{BlockWriter, PIECE_BYTES};
+    use crate::remote::answer_writer::AnswerWriter;
 
     #[test]
     fn a_block_of_many_pieces_and_gaps_is_read_by_any_decoder() {

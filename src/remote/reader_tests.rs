@@ -6,6 +6,7 @@ use crate::model::histogram::{CounterResetHint, FloatHistogram, Histogram, Span}
 use crate::model::labels::{LabelError, LabelsBuilder};
 use crate::model::sample::Sample;
 use crate::model::value::{Point, Value};
+use crate::remote::exemplar::BadExemplar;
 use crate::remote::histogram::{BadHistogram, MAX_LIST, RefusedHistogram};
 use crate::remote::metadata::FamilyMetadata;
 use crate::remote::pb::prometheus as pb;
@@ -25,7 +26,7 @@ struct Content {
 struct SeriesContent {
     labels: Vec<(String, String)>,
     samples: Vec<Sample>,
-    exemplars: Vec<Result<Exemplar, LabelError>>,
+    exemplars: Vec<Result<Exemplar, BadExemplar>>,
     histograms: Vec<(i64, Result<Plain, BadHistogram>)>,
 }
 
@@ -126,12 +127,12 @@ fn comparable(bad: BadHistogram) -> BadHistogram {
     }
 }
 
-fn exemplar_of(message: &pb::Exemplar) -> Result<Exemplar, LabelError> {
+fn exemplar_of(message: &pb::Exemplar) -> Result<Exemplar, BadExemplar> {
     let pairs = message.labels.iter().map(|label| (label.name.as_str(), label.value.as_str()));
     let labels = match pairs.collect::<LabelsBuilder<'_>>().build() {
         Ok(labels) => Some(labels),
         Err(LabelError::Empty) => None,
-        Err(error) => return Err(error),
+        Err(error) => return Err(error.into()),
     };
     Ok(Exemplar { t: message.timestamp, v: message.value, labels })
 }

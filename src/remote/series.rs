@@ -9,6 +9,7 @@ use crate::remote::exemplar::{RefusedExemplar, decode_exemplar};
 use crate::remote::histogram::{RefusedHistogram, storable_histogram};
 use crate::remote::label::decode_label;
 use crate::remote::protobuf::{Cursor, DecodeError, Key, MAX_DEPTH, WireType};
+use crate::remote::request_series::RequestSeries;
 use crate::remote::schema::{FIELD_LEVEL, SERIES_LEVEL};
 
 /// Field numbers of `prometheus.TimeSeries`.
@@ -139,6 +140,32 @@ impl<'a> Series<'a> {
 
     fn fields(&self, start: u32) -> Fields<'a> {
         Fields { cursor: Cursor::within(self.body, start as usize, self.span.end as usize) }
+    }
+}
+
+impl RequestSeries for Series<'_> {
+    #[inline]
+    fn packed_labels(&self) -> Option<&[u8]> {
+        Series::packed_labels(self)
+    }
+
+    fn labels(&self) -> impl Iterator<Item = (&str, &str)> {
+        Series::labels(self)
+    }
+
+    #[inline]
+    fn samples(&self) -> impl ExactSizeIterator<Item = Point> + Clone {
+        Series::samples(self).map(Point::from)
+    }
+
+    #[inline]
+    fn histograms(&self) -> impl ExactSizeIterator<Item = Result<Point, RefusedHistogram>> + Clone {
+        Series::histograms(self)
+    }
+
+    #[inline]
+    fn exemplars(&self) -> impl ExactSizeIterator<Item = Result<Exemplar, RefusedExemplar>> {
+        Series::exemplars(self)
     }
 }
 

@@ -5,12 +5,13 @@
 use crate::model::exemplar::Exemplar;
 use crate::model::labels::{LabelError, Labels, LabelsBuilder, METRIC_NAME};
 use crate::model::value::Point;
+use crate::remote::bad_refs::BadRefs;
 use crate::remote::limits::{LabelLimits, WriteLimits};
 use crate::remote::metadata::FamilyMetadata;
 use crate::remote::outcome::Outcome;
 use crate::remote::reason::{Kind, Reason};
 use crate::remote::refusal::{Refused, SeriesRefusals};
-use crate::remote::series::Series;
+use crate::remote::request_series::RequestSeries;
 use crate::tsdb::db::appender::Appender;
 use crate::tsdb::head::append::metadata::FamilyError;
 use crate::tsdb::head::exemplars::ExemplarRejection;
@@ -34,11 +35,11 @@ impl<'a> Storing<'a> {
     }
 
     /// Stores the samples and histograms of a series.
-    pub(crate) fn store_points(&mut self, series: &Series<'_>) {
+    pub(crate) fn store_points(&mut self, series: &impl RequestSeries) {
         let latest = self.latest;
         if series.samples().len() > 0 {
             let refused = SeriesRefusals::new(Kind::Sample);
-            let points = series.samples().map(Point::from).filter(|point| refused.is_timely(point.t, latest));
+            let points = series.samples().filter(|point| refused.is_timely(point.t, latest));
             self.outcome.samples += self.store(series, series.samples().len(), &refused, points);
         }
         if series.histograms().len() > 0 {
@@ -57,7 +58,7 @@ impl<'a> Storing<'a> {
     /// Stores points of one kind, which are `count` together with those that are noted on the way; says how many are stored.
     fn store(
         &mut self,
-        series: &Series<'_>,
+        series: &impl RequestSeries,
         count: usize,
         refused: &SeriesRefusals,
         points: impl Iterator<Item = Point> + Clone,
@@ -81,13 +82,13 @@ impl<'a> Storing<'a> {
     }
 
     /// Notes that nothing of these is stored, and says so.
-    fn refuse_all(&mut self, series: &Series<'_>, things: Refused<'_>) -> u64 {
+    fn refuse_all(&mut self, series: &impl RequestSeries, things: Refused<'_>) -> u64 {
         self.outcome.refusals.add_all(things, series.labels());
         0
     }
 
     /// Stores the exemplars of a series, which must be there.
-    pub(crate) fn store_exemplars(&mut self, series: &Series<'_>) {
+    pub(crate) fn store_exemplars(&mut self, series: &impl RequestSeries) {
         let count = series.exemplars().len() as u64;
         if count == 0 {
             return;
@@ -153,6 +154,8 @@ impl<'a> Storing<'a> {
 enum BadLabels {
     #[error(transparent)]
     NotASet(#[from] LabelError),
+    #[error(transparent)]
+    Refs(#[from] BadRefs),
     #[error("no metric name")]
     NoMetricName,
     #[error("{0} labels, the limit is {1}")]
@@ -164,7 +167,10 @@ enum BadLabels {
 }
 
 /// The label set that the labels of a series mean, in whatever order and form they were sent.
-fn canonical(series: &Series<'_>, limits: &LabelLimits) -> Result<Labels, BadLabels> {
+fn canonical(series: &impl RequestSeries, limits: &LabelLimits) -> Result<Labels, BadLabels> {
+    if let Some(bad) = series.bad_labels() {
+        return Err(bad.into());
+    }
     let count = series.labels().count();
     if count > limits.count {
         return Err(BadLabels::TooMany(count, limits.count));

@@ -6,6 +6,7 @@
 //! | file             | what                                                          |
 //! |------------------|---------------------------------------------------------------|
 //! | [`listener`]     | accepts connections, bounds and drains them                   |
+//! | `content_encoding` | which packing a body has                                  |
 //! | [`connection`]   | gives up a silent connection                                  |
 //! | [`control`]      | what requests may order of the process                        |
 //! | [`router`]       | which path is answered by whom                                |
@@ -18,6 +19,8 @@
 //! | `ingest`         | stores a write request from either                            |
 //! | `write`          | remote write over HTTP                                        |
 //! | `read`           | remote read over HTTP                                         |
+//! | `read_turn`      | a read's place among those at work                            |
+//! | `streamed_read`  | remote read answered with chunks                              |
 //! | `export`         | samples as JSON lines                                         |
 //! | `exemplars`      | exemplars of what an expression selects                       |
 //! | `admin`          | delete, clean up, snapshot                                    |
@@ -37,7 +40,9 @@ mod admin;
 pub mod admission;
 mod api;
 pub mod body;
+pub mod configuration;
 pub mod connection;
+mod content_encoding;
 pub mod context;
 pub mod control;
 mod exemplars;
@@ -53,10 +58,12 @@ mod media_type;
 mod metadata;
 mod parameters;
 mod read;
+mod read_turn;
 pub mod refused;
 pub mod router;
 mod selector;
 mod status;
 mod stream;
+mod streamed_read;
 mod time_text;
 mod write;

@@ -1,20 +1,26 @@
-//! `POST /api/v1/read`: remote read over HTTP, answered with SAMPLES.
+//! `POST /api/v1/read`: remote read over HTTP, answered with SAMPLES or, in [`crate::server::streamed_read`], with chunks.
 
+use crate::remote::pb::prometheus as pb;
+use crate::remote::pb::prometheus::read_request::ResponseType;
 use crate::remote::read;
-use crate::remote::read::{Answer, ReadError, Stop};
-use crate::server::admission::{GateFull, Reservation};
+use crate::remote::read::Answer;
+use crate::remote::read_request;
+use crate::remote::read_request::{ReadError, Stop};
+use crate::server::admission::Reservation;
 use crate::server::body;
 use crate::server::body::{BodyLimits, Pieces};
 use crate::server::context::SharedContext;
 use crate::server::ingest;
+use crate::server::read_turn::ReadTurn;
 use crate::server::refused::Refused;
+use crate::server::streamed_read;
 use crate::tsdb::query::source::QueryError;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
-use tokio::sync::{OwnedSemaphorePermit, oneshot};
+use tokio::sync::oneshot;
 
 /// Largest body of a request.
 const MAX_BODY: usize = 1 << 20;
@@ -29,52 +35,51 @@ pub(crate) async fn read(State(context): State<SharedContext>, request: Request)
         Ok(collected) => collected,
         Err(error) => return Refused::from(error).into_http_and_close(),
     };
-    let under_way = context.read_metrics.begin();
-    let answered = match context.read_gate.enter().await {
-        Ok(permit) => answer(&context, collected.bytes, permit).await,
-        Err(GateFull) => Err(Refused::Unavailable("too many reads at once".to_owned())),
-    };
-    drop(under_way);
-    match answered {
-        Ok((answer, reservation)) => {
-            context.read_metrics.samples.inc_by(answer.samples);
-            let headers = [(CONTENT_TYPE, "application/x-protobuf"), (CONTENT_ENCODING, "snappy")];
-            (headers, Body::new(Pieces::new(answer.pieces, reservation, context.answer_limits.time))).into_response()
-        }
-        Err(refused) => refused.into_http(),
+    answer(context, collected.bytes).await.unwrap_or_else(Refused::into_http)
+}
+
+async fn answer(context: SharedContext, body: Bytes) -> Result<Response, Refused> {
+    let turn = ReadTurn::take(&context).await?;
+    let request = blocking(move || read_request::decode_request(&body)).await?;
+    match read_request::response_type(&request)? {
+        ResponseType::Samples => samples(context, request, turn).await,
+        ResponseType::StreamedXorChunks => streamed_read::answer(context, request, turn).await,
     }
 }
 
 /// Makes the answer on a blocking thread, which stops soon after the client has gone.
-async fn answer(
-    context: &SharedContext,
-    body: Bytes,
-    permit: OwnedSemaphorePermit,
-) -> Result<(Answer, Reservation), Refused> {
+async fn samples(context: SharedContext, request: pb::ReadRequest, turn: ReadTurn) -> Result<Response, Refused> {
     let shared = context.clone();
     // Closed when this future is dropped, which is what happens when the client goes away.
     let (alive, waiting) = oneshot::channel::<()>();
-    let answering = tokio::task::spawn_blocking(move || {
-        let _held = permit;
+    let answered: Result<(Answer, Reservation), ReadError> = blocking(move || {
+        let _held = turn;
         let mut reservation = shared.answer_limits.budget.reserve();
-        let request = read::decode_request(&body)?;
-        let answer = read::answer(&shared.db, &request, shared.read_limits, &mut |bytes| {
+        let answer = read::answer(shared.read_source(), &request, &mut |bytes| {
             if alive.is_closed() {
                 return Err(Stop::Gone);
             }
             reservation.extend(bytes).map_err(|_| Stop::Busy)
         })?;
-        Ok::<_, ReadError>((answer, reservation))
-    });
-    let answered = answering.await;
+        Ok((answer, reservation))
+    })
+    .await;
     drop(waiting);
-    match answered {
-        Ok(answered) => Ok(answered?),
-        Err(error) => {
-            tracing::error!(%error, "answering a read failed");
-            Err(Refused::Fault("answering the read failed".to_owned()))
-        }
-    }
+    let (answer, reservation) = answered?;
+    context.read_metrics.samples.inc_by(answer.samples);
+    let headers = [(CONTENT_TYPE, "application/x-protobuf"), (CONTENT_ENCODING, "snappy")];
+    let body = Body::new(Pieces::new(answer.pieces, reservation, context.answer_limits.time));
+    Ok((headers, body).into_response())
+}
+
+/// Runs `work` on a blocking thread.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, ReadError> + Send + 'static,
+) -> Result<T, ReadError> {
+    tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| {
+        tracing::error!(%error, "answering a read failed");
+        Err(ReadError::Broken)
+    })
 }
 
 impl From<ReadError> for Refused {
@@ -87,6 +92,7 @@ impl From<ReadError> for Refused {
                 tracing::error!(error = text, "a read failed");
                 Self::Fault(text)
             }
+            ReadError::Broken => Self::Fault(text),
             ReadError::NotSnappy(_)
             | ReadError::Malformed(_)
             | ReadError::TooMany { .. }

@@ -172,6 +172,30 @@ pub(crate) struct Stream<T, E> {
 }
 
 impl<T, E> Stream<T, E> {
+    /// Waits for the first piece, which stays in the stream, or for an end without any.
+    ///
+    /// # Errors
+    /// What ended it where there is no piece: who answers with it can still say what failed.
+    pub(crate) async fn begun(&mut self) -> Result<(), E> {
+        std::future::poll_fn(|cx| {
+            let mut state = self.shared.state.lock();
+            if !state.pieces.is_empty() || matches!(state.end, Some(Ok(()))) {
+                return Poll::Ready(Ok(()));
+            }
+            match state.end.take() {
+                Some(Err(error)) => {
+                    state.end = Some(Ok(()));
+                    Poll::Ready(Err(error))
+                }
+                _ => {
+                    state.waker = Some(cx.waker().clone());
+                    Poll::Pending
+                }
+            }
+        })
+        .await
+    }
+
     fn poll_piece(&self, cx: &mut Context<'_>) -> Poll<Option<Result<T, E>>> {
         let mut state = self.shared.state.lock();
         if let Some(piece) = state.pieces.pop_front() {
@@ -257,6 +281,21 @@ mod tests {
         });
         let items: Items = pieces.collect().await;
         assert_eq!(items, [Ok(1), Err(StreamError::Broken)]);
+    }
+
+    #[tokio::test]
+    async fn what_fails_before_the_first_piece_can_be_told_and_nothing_is_lost_by_waiting() {
+        let mut pieces: Stream<u32, StreamError> = stream(LIMITS, |_| Err(StreamError::Broken));
+        assert_eq!(pieces.begun().await, Err(StreamError::Broken));
+        let mut pieces = stream(LIMITS, |sender| {
+            sender.send(7)?;
+            Err(StreamError::Broken)
+        });
+        assert_eq!(pieces.begun().await, Ok(()));
+        let items: Items = pieces.collect().await;
+        assert_eq!(items, [Ok(7), Err(StreamError::Broken)]);
+        let mut pieces: Stream<u32, StreamError> = stream(LIMITS, |_| Ok(()));
+        assert_eq!((pieces.begun().await, pieces.next().await), (Ok(()), None));
     }
 
     #[tokio::test]

@@ -16,9 +16,14 @@ pub(crate) fn export_points(http: &Http) -> Points {
     // {__name__=~".+"}
     let answer = http.get("/api/v1/export?values=bits&match[]=%7B__name__%3D~%22.%2B%22%7D");
     assert_eq!(answer.status, 200, "{}", answer.text());
+    let text = answer.text();
+    points_of_lines(text.lines().map(|line| serde_json::from_str(line).expect("a line is JSON")))
+}
+
+/// What lines of an export say.
+pub(crate) fn points_of_lines(lines: impl IntoIterator<Item = Value>) -> Points {
     let mut points = Points::new();
-    for line in answer.text().lines() {
-        let line: Value = serde_json::from_str(line).expect("a line is JSON");
+    for line in lines {
         let metric = line["metric"].as_object().expect("a metric is an object");
         let mut labels: LabelSet = metric
             .iter()

@@ -14,6 +14,7 @@ pub(crate) mod dir;
 pub(crate) mod dump;
 pub(crate) mod export;
 pub(crate) mod exposer;
+pub(crate) mod foreign;
 pub(crate) mod golden;
 pub(crate) mod good;
 pub(crate) mod http;

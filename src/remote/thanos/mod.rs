@@ -7,7 +7,9 @@
 //! | [`reader`] | finds the series and their tenants                          |
 //! | [`tenant`] | the tenant's label, among those of a series                 |
 //! | `series`   | a series with that label, as it is stored                   |
+//! | `storing`  | all series of a request into the database                   |
 
 pub mod reader;
-
+mod series;
+pub(crate) mod storing;
 pub mod tenant;

@@ -14,8 +14,9 @@ use axum::response::Response;
 use tonic_reflection::server::v1::{ServerReflection, ServerReflectionServer};
 use tonic_reflection::server::{Builder, Error, v1alpha};
 
-/// The name of gRPC's health service.
-const HEALTH: &str = "grpc.health.v1.Health";
+/// Services that are offered beside those of the list.
+const OTHERS: [&str; 3] =
+    ["grpc.health.v1.Health", "grpc.reflection.v1.ServerReflection", "grpc.reflection.v1alpha.ServerReflection"];
 
 /// Where the two versions are served.
 pub(crate) const PATH_V1: &str = "/grpc.reflection.v1.ServerReflection/{*method}";
@@ -40,10 +41,13 @@ pub(crate) fn v1alpha() -> Result<v1alpha::ServerReflectionServer<impl v1alpha::
 /// What there is to be said.
 fn offered() -> Builder<'static> {
     let builder = Builder::configure()
+        .include_reflection_service(false)
         .register_encoded_file_descriptor_set(pb::DESCRIPTORS)
         .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
-        .with_service_name(HEALTH);
-    SERVICES.iter().fold(builder, |builder, service| builder.with_service_name(service.name))
+        .register_encoded_file_descriptor_set(tonic_reflection::pb::v1::FILE_DESCRIPTOR_SET)
+        .register_encoded_file_descriptor_set(tonic_reflection::pb::v1alpha::FILE_DESCRIPTOR_SET);
+    let names = SERVICES.iter().map(|service| service.name).chain(OTHERS);
+    names.fold(builder, Builder::with_service_name)
 }
 
 /// Ends requests when the server drains.

@@ -1,7 +1,8 @@
 //! `narthex.v1.Write`: remote write over gRPC, one request and one answer; see [`crate::server::grpc::write_stream`] for streams.
 
+use crate::remote::packing::Packing;
 use crate::remote::pb::narthex::v1::WriteResponse;
-use crate::remote::write::Packing;
+use crate::remote::write::{Form, Version};
 use crate::server::body::{BodyError, BodyLimits, LimitedBody};
 use crate::server::context::SharedContext;
 use crate::server::grpc;
@@ -63,7 +64,8 @@ impl UnaryService<Bytes> for WriteV1 {
         let reserved = reservation.extend(message.len());
         Box::pin(async move {
             reserved.map_err(|error| Refused::from(error).into_grpc())?;
-            let stored = ingest::store(&context, message, Packing::Plain, reservation).await;
+            let form = Form { version: Version::V1, packing: Packing::Plain };
+            let stored = ingest::store(&context, message, form, reservation).await;
             let stored = stored.map_err(Refused::into_grpc)?;
             if stored.refusals.is_empty() {
                 Ok(tonic::Response::new(outcome::response(&stored)))

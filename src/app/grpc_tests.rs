@@ -1,0 +1,190 @@
+//! What holds of all of gRPC: which requests are gRPC, deadlines, details of errors, health, reflection.
+
+use crate::app::edge::{Edge, Got, good, grpc_request, partly_bad};
+use crate::server::body::Received;
+use crate::server::lifecycle::Phase;
+use crate::tsdb::db::settings::Settings;
+use axum::body::Body;
+use axum::http::{Request, StatusCode};
+use bytes::Bytes;
+use http_body_util::BodyExt;
+use prost::Message;
+use std::time::Duration;
+use tokio::sync::mpsc;
+use tonic::Status;
+use tonic_health::pb::health_check_response::ServingStatus;
+use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse};
+use tonic_reflection::pb::v1::server_reflection_request::MessageRequest;
+use tonic_reflection::pb::v1::server_reflection_response::MessageResponse;
+use tonic_reflection::pb::v1::{ServerReflectionRequest, ServerReflectionResponse};
+use tower::ServiceExt;
+
+const METHODS: [&str; 5] = [
+    "/narthex.v1.Write/WriteV1",
+    "/narthex.v1.Write/WriteStream",
+    "/grpc.health.v1.Health/Check",
+    "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
+    "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
+];
+const SERVICES: [&str; 2] = ["narthex.v1.Write", "narthex.v1.Read"];
+
+#[tokio::test]
+async fn what_is_not_grpc_is_415_at_every_method_and_an_unknown_method_unimplemented() {
+    let edge = Edge::ready(&[]).await;
+    for path in METHODS {
+        for content_type in ["application/x-protobuf", "application/grpc-web", "application/grpcx", ""] {
+            let request = Request::post(path).header("content-type", content_type).body(Body::from(good())).unwrap();
+            assert_eq!(edge.send(request).await.status, StatusCode::UNSUPPORTED_MEDIA_TYPE, "{path} {content_type}");
+        }
+    }
+    for path in
+        ["/narthex.v1.Write/WriteV9", "/narthex.v1.Nothing/At", "/grpc.health.v1.Health/Nothing", "/api/v1/write"]
+    {
+        let got = edge.send(grpc_request(path, b"")).await;
+        let is_http = path == "/api/v1/write";
+        assert_eq!(got.grpc_status(), if is_http { "" } else { "12" }, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn the_deadline_of_a_client_ends_its_request() {
+    let edge = Edge::ready(&["--storage.remote.write-concurrent-limit=1"]).await;
+    let at_work = edge.context.write_gate.enter().await.unwrap();
+    let with_timeout = |timeout: &str| {
+        let mut request = grpc_request("/narthex.v1.Write/WriteV1", &good());
+        request.headers_mut().insert("grpc-timeout", timeout.parse().unwrap());
+        request
+    };
+    assert_eq!(edge.send(with_timeout("20m")).await.grpc_status(), "4");
+    assert_eq!(edge.send(with_timeout("soon")).await.grpc_status(), "3");
+    drop(at_work);
+    assert_eq!(edge.send(with_timeout("20S")).await.grpc_status(), "0");
+    assert!(edge.get("/metrics").await.text().contains("narthex_bytes_in_flight 0"));
+}
+
+/// `google.rpc.Status` with its details, decoded as far as these tests look.
+#[derive(Clone, PartialEq, Message)]
+struct RpcStatus {
+    #[prost(message, repeated, tag = "3")]
+    details: Vec<prost_types::Any>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct BadRequest {
+    #[prost(message, repeated, tag = "1")]
+    violations: Vec<Violation>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct Violation {
+    #[prost(string, tag = "1")]
+    field: String,
+    #[prost(string, tag = "2")]
+    description: String,
+    #[prost(string, tag = "3")]
+    reason: String,
+}
+
+fn details(got: &Got) -> RpcStatus {
+    let headers = if got.trailers.contains_key("grpc-status") { &got.trailers } else { &got.headers };
+    RpcStatus::decode(Status::from_header_map(headers).unwrap().details()).unwrap()
+}
+
+#[tokio::test]
+async fn the_details_of_a_refusal_have_every_reason_and_what_is_stored() {
+    let edge = Edge::ready(&[]).await;
+    let strict = Settings { out_of_order_window_ms: 0, ..edge.context.db.settings() };
+    edge.context.db.apply(strict).unwrap();
+    let details = details(&edge.write_v1(&partly_bad()).await).details;
+    let kinds: Vec<_> = details.iter().map(|any| any.type_url.rsplit('.').next().unwrap()).collect();
+    assert_eq!(kinds, ["BadRequest", "ErrorInfo"]);
+    let bad = BadRequest::decode(&details[0].value[..]).unwrap();
+    let counted: Vec<_> = bad.violations.iter().filter(|v| !v.reason.is_empty()).collect();
+    let reasons: Vec<_> = counted.iter().map(|v| v.reason.as_str()).collect();
+    assert_eq!(reasons, ["OUT_OF_ORDER", "DUPLICATE_TIMESTAMP", "TOO_FAR_IN_FUTURE", "INVALID_LABELS"]);
+    assert!(counted.iter().all(|v| v.field == "timeseries.samples" && v.description.starts_with("1 ")), "{counted:?}");
+    assert!(bad.violations.iter().any(|v| v.field == "timeseries" && v.description.contains("mixed")));
+    let info = String::from_utf8_lossy(&details[1].value).into_owned();
+    assert!(info.contains("DATA_REFUSED") && info.contains("samples_stored"), "{info}");
+}
+
+async fn health(edge: &Edge, service: &str) -> ServingStatus {
+    let request = HealthCheckRequest { service: service.to_owned() };
+    let got = edge.grpc("/grpc.health.v1.Health/Check", &request.encode_to_vec()).await;
+    HealthCheckResponse::decode(&got.body[5..]).unwrap().status()
+}
+
+async fn wait_for_health(edge: &Edge, service: &str, status: ServingStatus) {
+    let told = async {
+        while health(edge, service).await != status {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), told).await.unwrap_or_else(|_| panic!("{service} is not {status:?}"));
+}
+
+#[tokio::test]
+async fn every_service_has_a_health_of_its_own() {
+    let edge = Edge::starting(&[]).await;
+    for service in SERVICES {
+        assert_eq!(health(&edge, service).await, ServingStatus::NotServing, "{service}");
+    }
+    edge.context.db.replay().unwrap();
+    edge.context.lifecycle.advance(Phase::Ready);
+    for service in SERVICES {
+        wait_for_health(&edge, service, ServingStatus::Serving).await;
+    }
+    edge.context.lifecycle.advance(Phase::Draining);
+    for service in SERVICES {
+        wait_for_health(&edge, service, ServingStatus::NotServing).await;
+    }
+}
+
+fn ask(request: MessageRequest) -> Vec<u8> {
+    ServerReflectionRequest { host: String::new(), message_request: Some(request) }.encode_to_vec()
+}
+
+/// The versions have the same messages.
+async fn reflected(edge: &Edge, path: &str, request: MessageRequest) -> MessageResponse {
+    let got = edge.grpc(path, &ask(request)).await;
+    assert_eq!(got.grpc_status(), "0", "{:?}", got.trailers);
+    ServerReflectionResponse::decode(&got.body[5..]).unwrap().message_response.unwrap()
+}
+
+#[tokio::test]
+async fn reflection_lists_the_services_and_describes_them() {
+    let edge = Edge::ready(&[]).await;
+    for path in &METHODS[3..] {
+        let MessageResponse::ListServicesResponse(list) =
+            reflected(&edge, path, MessageRequest::ListServices(String::new())).await
+        else {
+            panic!("no list");
+        };
+        let listed: Vec<_> = list.service.iter().map(|service| service.name.as_str()).collect();
+        for service in SERVICES {
+            assert!(listed.contains(&service), "{service} is not in {listed:?}");
+        }
+        for service in listed {
+            let asked = MessageRequest::FileContainingSymbol(service.to_owned());
+            let MessageResponse::FileDescriptorResponse(files) = reflected(&edge, path, asked).await else {
+                panic!("no file for {service}");
+            };
+            let bytes = &files.file_descriptor_proto[0][..];
+            let file = prost_types::FileDescriptorProto::decode(bytes).unwrap();
+            let names: Vec<_> = file.service.iter().map(|s| format!("{}.{}", file.package(), s.name())).collect();
+            assert!(names.iter().any(|name| name == service), "{service} is not in {names:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_open_reflection_ends_when_the_server_drains() {
+    let edge = Edge::ready(&[]).await;
+    let (_open, receiver) = mpsc::channel::<Result<Bytes, std::io::Error>>(1);
+    let mut request = grpc_request(METHODS[3], b"");
+    *request.body_mut() = Body::new(Received::from(receiver));
+    let answer = edge.router.clone().oneshot(request).await.unwrap();
+    edge.context.lifecycle.advance(Phase::Draining);
+    let ended = tokio::time::timeout(Duration::from_secs(10), answer.into_body().collect()).await;
+    assert!(ended.expect("it ends").is_ok());
+}

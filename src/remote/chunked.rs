@@ -1,0 +1,230 @@
+//! Answering a remote read with STREAMED_XOR_CHUNKS: the messages of the answer (`prometheus.ChunkedReadResponse`), one after the other.
+//!
+//! ```text
+//! over HTTP, and nothing else over gRPC than the message:
+//! ┌─────────────────┬──────────────────────────┬─────────┐
+//! │ length (varint) │ CRC-32C (4 bytes, BE)    │ message │ ...
+//! └─────────────────┴──────────────────────────┴─────────┘
+//! ```
+//!
+//! A message has chunks of one series. A series that is too large for one is split, its labels repeated, where Prometheus splits it
+//! (`StreamChunkedReadResponses` in `storage/remote/codec.go`): labels and chunks are counted, and a message ends when the chunks have used up
+//! what the labels left; so it has one chunk at least, and may be larger than the limit by a part of one. As with Prometheus, no more points are
+//! sent than are asked for: the chunks at both ends of the range are cut. A series without points is left out.
+//!
+//! In memory are the chunks of one message, most of them as pins on mapped files; their bytes are copied once, into the buffer of who sends
+//! them. Blocks its thread; the same for HTTP and gRPC.
+
+use crate::model::labels::Labels;
+use crate::remote::pb::prometheus as pb;
+use crate::remote::read::ReadSource;
+use crate::remote::read_request::{ReadError, Selection, Stop};
+use crate::tsdb::encoding::checksum::castagnoli;
+use crate::tsdb::query::encoded::EncodedChunk;
+use crate::tsdb::query::samples::Series;
+use bytes::Bytes;
+use prost::encoding::{encode_varint, encoded_len_varint};
+
+/// Keys of ChunkedReadResponse: `chunked_series`, `query_index`.
+const CHUNKED_SERIES_KEY: u8 = 0x0a;
+const QUERY_INDEX_KEY: u8 = 0x10;
+/// Key of ChunkedSeries: `chunks`. Its labels are packed as [`Labels`] has them.
+const CHUNKS_KEY: u8 = 0x12;
+/// Keys of Chunk: `min_time_ms`, `max_time_ms`, `type`, `data`.
+const MIN_TIME_KEY: u8 = 0x08;
+const MAX_TIME_KEY: u8 = 0x10;
+const TYPE_KEY: u8 = 0x18;
+const DATA_KEY: u8 = 0x22;
+/// Bytes of the checksum.
+const CHECKSUM_LEN: usize = 4;
+
+/// Who takes the messages of an answer.
+pub trait FrameSink {
+    /// Whether more is wanted; asked at each series, also where nothing of it is sent.
+    ///
+    /// # Errors
+    /// [`Stop`] ends the answer.
+    fn check(&mut self) -> Result<(), Stop>;
+
+    /// Takes a message.
+    ///
+    /// # Errors
+    /// [`Stop`] ends the answer.
+    fn frame(&mut self, frame: &Frame<'_>) -> Result<(), Stop>;
+}
+
+/// A message that is not encoded yet.
+#[derive(Debug)]
+pub struct Frame<'a> {
+    labels: &'a Labels,
+    chunks: &'a [EncodedChunk],
+    query_index: u64,
+    /// Bytes of its ChunkedSeries.
+    series_len: usize,
+}
+
+/// What was sent.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Sent {
+    /// Messages.
+    pub frames: u64,
+    /// Chunks in them.
+    pub chunks: u64,
+}
+
+/// Answers a request. Nothing is sent where one of its queries is wrong.
+///
+/// # Errors
+/// [`ReadError`]; where something was sent already the answer is cut off and must not look whole.
+pub fn answer_chunked(
+    source: ReadSource<'_>,
+    request: &pb::ReadRequest,
+    sink: &mut dyn FrameSink,
+) -> Result<Sent, ReadError> {
+    let select = |query| Selection::new(query, &source.external);
+    let selections = request.queries.iter().map(select).collect::<Result<Vec<_>, _>>()?;
+    let querier = source.db.querier();
+    let mut frames = Frames { source, sink, chunks: Vec::new(), query_index: 0, sent: Sent::default() };
+    for (query_index, selection) in (0..).zip(&selections) {
+        frames.query_index = query_index;
+        for series in querier.select(&selection.matchers, selection.range)? {
+            frames.sink.check()?;
+            frames.add(&series?, selection)?;
+        }
+    }
+    Ok(frames.sent)
+}
+
+/// An answer while it is made.
+struct Frames<'a> {
+    source: ReadSource<'a>,
+    sink: &'a mut dyn FrameSink,
+    /// Those of the next message.
+    chunks: Vec<EncodedChunk>,
+    query_index: u64,
+    sent: Sent,
+}
+
+impl Frames<'_> {
+    fn add(&mut self, series: &Series, selection: &Selection) -> Result<(), ReadError> {
+        let labels = &self.source.external.add(series.labels());
+        let limits = self.source.limits;
+        let most = limits.frame_bytes as i64 - labels_len(labels) as i64;
+        let mut left = most;
+        for chunk in series.encoded_within(selection.range, limits.readable) {
+            let chunk = chunk?;
+            left -= chunk_len(&chunk) as i64;
+            self.chunks.push(chunk);
+            if left <= 0 {
+                self.send(labels)?;
+                left = most;
+            }
+        }
+        if self.chunks.is_empty() { Ok(()) } else { self.send(labels) }
+    }
+
+    fn send(&mut self, labels: &Labels) -> Result<(), ReadError> {
+        self.sink.frame(&Frame::new(labels, &self.chunks, self.query_index))?;
+        self.sent.frames += 1;
+        self.sent.chunks += self.chunks.len() as u64;
+        self.chunks.clear();
+        Ok(())
+    }
+}
+
+impl<'a> Frame<'a> {
+    fn new(labels: &'a Labels, chunks: &'a [EncodedChunk], query_index: u64) -> Self {
+        let chunks_len: usize = chunks.iter().map(|chunk| field_len(chunk_len(chunk))).sum();
+        Self { labels, chunks, query_index, series_len: labels.as_packed().len() + chunks_len }
+    }
+
+    /// The length of the message.
+    #[must_use]
+    pub fn encoded_len(&self) -> usize {
+        field_len(self.series_len) + varint_field_len(self.query_index)
+    }
+
+    /// Appends the message.
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        out.reserve(self.encoded_len());
+        put_header(CHUNKED_SERIES_KEY, self.series_len, out);
+        out.extend_from_slice(self.labels.as_packed());
+        self.chunks.iter().for_each(|chunk| put_chunk(chunk, out));
+        put_varint(QUERY_INDEX_KEY, self.query_index, out);
+    }
+
+    /// Appends the message with its length and checksum before it, as it is sent over HTTP.
+    pub fn encode_delimited(&self, out: &mut Vec<u8>) {
+        encode_varint(self.encoded_len() as u64, out);
+        let checksum_at = out.len();
+        out.extend_from_slice(&[0; CHECKSUM_LEN]);
+        self.encode(out);
+        let (head, message) = out.split_at_mut(checksum_at + CHECKSUM_LEN);
+        head[checksum_at..].copy_from_slice(&castagnoli(message).to_be_bytes());
+    }
+
+    /// The message.
+    #[must_use]
+    pub fn to_bytes(&self) -> Bytes {
+        let mut message = Vec::with_capacity(self.encoded_len());
+        self.encode(&mut message);
+        message.into()
+    }
+}
+
+/// What Prometheus counts of labels: each as a message, without what stands before it.
+fn labels_len(labels: &Labels) -> usize {
+    let label = |(name, value): (&str, &str)| text_len(name) + text_len(value);
+    labels.iter().map(label).sum()
+}
+
+fn text_len(text: &str) -> usize {
+    if text.is_empty() { 0 } else { field_len(text.len()) }
+}
+
+/// The length of a field of so many bytes, its key of one byte included.
+fn field_len(len: usize) -> usize {
+    1 + encoded_len_varint(len as u64) + len
+}
+
+/// The length of a number with its key; 0 is left out.
+fn varint_field_len(value: u64) -> usize {
+    if value == 0 { 0 } else { 1 + encoded_len_varint(value) }
+}
+
+/// The length of a chunk as a message.
+fn chunk_len(chunk: &EncodedChunk) -> usize {
+    let data = chunk.data.bytes().len();
+    varint_field_len(chunk.mint as u64)
+        + varint_field_len(chunk.maxt as u64)
+        + varint_field_len(chunk.encoding as u64)
+        + if data == 0 { 0 } else { field_len(data) }
+}
+
+fn put_chunk(chunk: &EncodedChunk, out: &mut Vec<u8>) {
+    put_header(CHUNKS_KEY, chunk_len(chunk), out);
+    put_varint(MIN_TIME_KEY, chunk.mint as u64, out);
+    put_varint(MAX_TIME_KEY, chunk.maxt as u64, out);
+    put_varint(TYPE_KEY, chunk.encoding as u64, out);
+    let data = chunk.data.bytes();
+    if !data.is_empty() {
+        put_header(DATA_KEY, data.len(), out);
+        out.extend_from_slice(data);
+    }
+}
+
+fn put_header(key: u8, len: usize, out: &mut Vec<u8>) {
+    out.push(key);
+    encode_varint(len as u64, out);
+}
+
+fn put_varint(key: u8, value: u64, out: &mut Vec<u8>) {
+    if value != 0 {
+        out.push(key);
+        encode_varint(value, out);
+    }
+}
+
+#[cfg(test)]
+#[path = "chunked_tests.rs"]
+mod tests;

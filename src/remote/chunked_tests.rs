@@ -1,0 +1,173 @@
+//! Streamed answers, held against those of Prometheus 3.14 to the same requests over the same data.
+
+use super::{CHECKSUM_LEN, Frame, FrameSink, Sent, answer_chunked};
+use crate::model::labels::LabelsBuilder;
+use crate::model::sample::Sample;
+use crate::model::value::Point;
+use crate::remote::external_labels::ExternalLabels;
+use crate::remote::known_data::{db_with, golden, known_db};
+use crate::remote::pb::prometheus as pb;
+use crate::remote::read::{ReadLimits, ReadSource};
+use crate::remote::read_request::{ReadError, Stop, decode_request, response_type};
+use crate::tsdb::db::Db;
+use crate::tsdb::encoding::checksum::castagnoli;
+use crate::tsdb::query::encoded::Readable;
+use prost::Message;
+
+const LIMITS: ReadLimits =
+    ReadLimits { samples: Some(1), answer_bytes: 1, frame_bytes: 1 << 20, readable: Readable::Classic };
+
+/// Keeps what it gets, up to so many frames.
+struct Kept {
+    body: Vec<u8>,
+    left: usize,
+}
+
+impl FrameSink for Kept {
+    fn check(&mut self) -> Result<(), Stop> {
+        if self.left == 0 { Err(Stop::Gone) } else { Ok(()) }
+    }
+
+    fn frame(&mut self, frame: &Frame<'_>) -> Result<(), Stop> {
+        self.check()?;
+        self.left -= 1;
+        let before = self.body.len();
+        frame.encode_delimited(&mut self.body);
+        assert!(self.body[before..].ends_with(&frame.to_bytes()));
+        assert_eq!(frame.to_bytes().len(), frame.encoded_len());
+        Ok(())
+    }
+}
+
+fn asked(db: &Db, request: &pb::ReadRequest, limits: ReadLimits) -> (Result<Sent, ReadError>, Vec<u8>) {
+    let mut kept = Kept { body: Vec::new(), left: usize::MAX };
+    let sent = answer_chunked(ReadSource { db, external: ExternalLabels::default(), limits }, request, &mut kept);
+    (sent, kept.body)
+}
+
+/// The messages of a body, each checked.
+fn messages(mut body: &[u8]) -> Vec<pb::ChunkedReadResponse> {
+    let mut messages = Vec::new();
+    while !body.is_empty() {
+        let len = prost::encoding::decode_varint(&mut body).unwrap() as usize;
+        let (checksum, rest) = body.split_at(CHECKSUM_LEN);
+        let (message, rest) = rest.split_at(len);
+        assert_eq!(castagnoli(message).to_be_bytes(), checksum);
+        messages.push(pb::ChunkedReadResponse::decode(message).unwrap());
+        body = rest;
+    }
+    messages
+}
+
+fn everything(name: &str) -> pb::ReadRequest {
+    let matcher = pb::LabelMatcher { r#type: 2, name: "__name__".into(), value: name.into() };
+    let query =
+        pb::Query { start_timestamp_ms: i64::MIN, end_timestamp_ms: i64::MAX, matchers: vec![matcher], hints: None };
+    pb::ReadRequest { queries: vec![query], accepted_response_types: vec![1] }
+}
+
+#[test]
+fn answers_are_those_of_prometheus_byte_for_byte() {
+    let (db, _dir) = known_db();
+    let limits = ReadLimits { frame_bytes: 4096, ..LIMITS };
+    let mut streamed = 0;
+    for number in 0..17 {
+        let request = decode_request(&golden(&format!("{number:02}.request.body"))).unwrap();
+        if response_type(&request).unwrap() as i32 != 1 {
+            continue;
+        }
+        streamed += 1;
+        let (sent, body) = asked(&db, &request, limits);
+        let theirs = golden(&format!("{number:02}.response.body"));
+        let (ours, expected) = (messages(&body), messages(&theirs));
+        assert_eq!(sent.unwrap().frames as usize, expected.len(), "{number}");
+        for (ours, theirs) in ours.iter().zip(&expected) {
+            assert_eq!(ours, theirs, "{number}");
+        }
+        assert_eq!(body, theirs, "{number}");
+    }
+    assert_eq!(streamed, 13);
+}
+
+#[test]
+fn a_series_is_split_where_labels_and_chunks_have_used_up_a_frame() {
+    let samples = |count: i64| -> Vec<_> {
+        (0..count).map(|i| pb::Sample { timestamp: 1 + i * 1000, value: i as f64 * 0.1 }).collect()
+    };
+    let label = |name: &str, value: &str| pb::Label { name: name.into(), value: value.into() };
+    let labels = vec![label("__name__", "long"), label("a", &"x".repeat(300))];
+    let (db, _dir) =
+        db_with(vec![pb::TimeSeries { labels: labels.clone(), samples: samples(3000), ..Default::default() }]);
+    let whole = messages(&asked(&db, &everything("long"), LIMITS).1).remove(0).chunked_series.remove(0);
+    assert_eq!(whole.labels, labels);
+    assert!(whole.chunks.len() > 20);
+    let labels_len: usize = labels.iter().map(Message::encoded_len).sum();
+    for frame_bytes in [1, labels_len, labels_len + 1, 1000, 3000, 10_000] {
+        let split = messages(&asked(&db, &everything("long"), ReadLimits { frame_bytes, ..LIMITS }).1);
+        let most = frame_bytes as i64 - labels_len as i64;
+        for (at, frame) in split.iter().enumerate() {
+            assert_eq!(
+                (frame.query_index, frame.chunked_series.len(), &frame.chunked_series[0].labels),
+                (0, 1, &labels)
+            );
+            let sizes: Vec<i64> =
+                frame.chunked_series[0].chunks.iter().map(|chunk| chunk.encoded_len() as i64).collect();
+            let before_last: i64 = sizes.iter().rev().skip(1).sum();
+            assert!(sizes.len() == 1 || before_last < most, "a frame of {sizes:?} is too long for {most}");
+            let is_last = at + 1 == split.len();
+            assert!(is_last || sizes.iter().sum::<i64>() >= most, "a frame of {sizes:?} is too short for {most}");
+        }
+        let chunks: Vec<_> = split.into_iter().flat_map(|mut frame| frame.chunked_series.remove(0).chunks).collect();
+        assert_eq!(chunks, whole.chunks);
+    }
+}
+
+#[test]
+fn what_is_wrong_in_a_later_query_is_said_before_anything_is_sent() {
+    let (db, _dir) = known_db();
+    let mut request = everything(".+");
+    request.queries.push(pb::Query { ..everything("(").queries.remove(0) });
+    let (sent, body) = asked(&db, &request, LIMITS);
+    assert!(matches!(sent, Err(ReadError::Matcher(_))));
+    assert!(body.is_empty());
+}
+
+#[test]
+fn the_queries_of_a_request_are_told_apart_and_a_client_that_goes_ends_the_answer() {
+    let (db, _dir) = known_db();
+    let mut request = everything("golden_gauge");
+    request.queries.extend(everything("golden_counter_total").queries);
+    let (sent, body) = asked(&db, &request, LIMITS);
+    let found: Vec<_> = messages(&body).iter().map(|frame| frame.query_index).collect();
+    assert_eq!(found, [0, 1]);
+    assert_eq!(sent.unwrap(), Sent { frames: 2, chunks: 2 });
+    let mut few = Kept { body: Vec::new(), left: 3 };
+    let stopped = answer_chunked(
+        ReadSource { db: &db, external: ExternalLabels::default(), limits: LIMITS },
+        &everything(".+"),
+        &mut few,
+    );
+    assert!(matches!(stopped, Err(ReadError::Stopped(Stop::Gone))));
+    assert_eq!(messages(&few.body).len(), 3);
+}
+
+#[test]
+fn a_series_without_points_in_the_range_is_left_out_and_times_before_1970_are_kept() {
+    let (db, _dir) = db_with(Vec::new());
+    let labels = LabelsBuilder::from_iter([("__name__", "x")]).build().unwrap();
+    let mut appender = db.appender().unwrap();
+    let points = [-5, 0, 5_000].map(|t| Point::from(Sample::new(t, 1.5)));
+    appender.append(&labels, points.into_iter(), |_, why| panic!("refused: {why:?}")).unwrap();
+    appender.commit().unwrap();
+    let mut request = everything("x");
+    let chunks = |request: &pb::ReadRequest| -> Vec<(i64, i64)> {
+        let frames = messages(&asked(&db, request, LIMITS).1);
+        let chunks = frames.iter().flat_map(|frame| &frame.chunked_series[0].chunks);
+        chunks.map(|chunk| (chunk.min_time_ms, chunk.max_time_ms)).collect()
+    };
+    assert_eq!(chunks(&request), [(-5, 5_000)]);
+    (request.queries[0].start_timestamp_ms, request.queries[0].end_timestamp_ms) = (1, 4_999);
+    assert!(chunks(&request).is_empty());
+    (request.queries[0].start_timestamp_ms, request.queries[0].end_timestamp_ms) = (-5, 0);
+    assert_eq!(chunks(&request), [(-5, 0)]);
+}
