@@ -36,6 +36,14 @@ pub enum ReadError {
     TooMuchTenant(usize),
 }
 
+impl ReadError {
+    /// Whether it is no request at all, not one that is too large.
+    #[must_use]
+    pub fn is_malformed(&self) -> bool {
+        matches!(self, Self::Malformed(_))
+    }
+}
+
 /// How much one request may hold, over all tenants.
 #[derive(Debug, Clone, Copy)]
 pub struct TenantLimits {
