@@ -24,3 +24,5 @@ mod grpc_tests;
 mod stream_tests;
 #[cfg(test)]
 mod surface_tests;
+#[cfg(test)]
+mod thanos_write_tests;
