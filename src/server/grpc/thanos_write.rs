@@ -59,9 +59,13 @@ pub(crate) fn final_code(mut response: Response) -> Response {
 
 fn body_status(error: BodyError) -> Status {
     match error {
-        // Bytes that did not arrive are not wrong ones.
-        BodyError::Broken(_) => Refused::Unavailable(error.to_string()).into_router(),
-        other => Refused::from(other).into_router(),
+        BodyError::Broken(cause) => match Status::try_from_error(cause) {
+            // What inflates messages in front of this says it with a status of its own.
+            Ok(status) => status,
+            // Bytes that did not arrive are not wrong ones.
+            Err(cause) => Refused::Unavailable(BodyError::Broken(cause).to_string()).into_router(),
+        },
+        error => Refused::from(error).into_router(),
     }
 }
 
