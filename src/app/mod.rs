@@ -33,6 +33,8 @@ mod stream_tests;
 #[cfg(test)]
 mod surface_tests;
 #[cfg(test)]
+mod thanos_write_tests;
+#[cfg(test)]
 mod ways;
 #[cfg(test)]
 mod ways_tests;

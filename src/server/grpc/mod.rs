@@ -9,6 +9,7 @@
 //! | `write`          | `narthex.v1.Write`: one request, one answer                       |
 //! | `write_stream`   | `narthex.v1.Write`: a stream of requests, each acknowledged       |
 //! | `read`           | `narthex.v1.Read`                                                 |
+//! | `thanos_write`   | `thanos.WriteableStore`                                           |
 //! | `outcome`        | what became of a write, as messages and statuses                  |
 //! | `details`        | the details of an error                                           |
 //! | `compression`    | in front of every method: messages are plain behind it            |
@@ -37,6 +38,7 @@ pub(crate) mod reflection;
 pub(crate) mod services;
 mod status_body;
 mod steps;
+pub(crate) mod thanos_write;
 pub(crate) mod write;
 pub(crate) mod write_stream;
 
