@@ -97,7 +97,7 @@ fn exemplar(message: &messages::Exemplar) -> Result<Exemplar, BadExemplar> {
     let labels = match pairs.collect::<LabelsBuilder<'_>>().build() {
         Ok(labels) => Some(labels),
         Err(LabelError::Empty) => None,
-        Err(error.into()) => return Err(error),
+        Err(error) => return Err(error.into()),
     };
     Ok(Exemplar { t: message.timestamp, v: message.value, labels })
 }

@@ -7,6 +7,7 @@ use crate::config::file::ConfigFile;
 use crate::config::flags::{Cli, Command};
 use crate::config::settings;
 use crate::remote::pb::prometheus as pb;
+use crate::server::configuration::Loaded;
 use crate::server::context::SharedContext;
 use crate::server::grpc::health;
 use crate::server::lifecycle::Phase;
@@ -88,8 +89,14 @@ impl Edge {
         let settings = settings::at_start(&flags.storage, &ConfigFile::default());
         let db = Arc::new(Db::open(DbOptions { disk, ..setup::db_options(&flags.storage, settings) }).unwrap());
         let encoding = settings.float_encoding;
-        let Parts { context, orders, reload, .. } = setup::parts(&flags, db.clone());
-        let reloader = Reloader { flags: Arc::new(*flags), db, metrics: reload, encoding };
+        let Parts { context, orders, reload, .. } = setup::parts(&flags, Loaded::default(), db.clone());
+        let reloader = Reloader {
+            flags: Arc::new(*flags),
+            db,
+            metrics: reload,
+            configuration: context.configuration.clone(),
+            encoding,
+        };
         tokio::spawn(reloader.follow(orders.reload, signal(SignalKind::hangup()).unwrap()));
         let (keeper, service) = health::service().await;
         tokio::spawn(keeper.follow(context.clone()));

@@ -4,10 +4,13 @@
 //! blocking thread.
 
 use crate::config::file;
-use crate::config::file::FileError;
+use crate::config::file::{ConfigFile, FileError};
 use crate::config::flags::ServeFlags;
 use crate::config::settings;
 use crate::metrics::registry::{Gauge, Registry};
+use crate::model::labels::LabelError;
+use crate::remote::external_labels::ExternalLabels;
+use crate::server::configuration::{Configuration, Loaded};
 use crate::server::control::Reload;
 use crate::tsdb::chunk::float_chunk::FloatEncoding;
 use crate::tsdb::db::Db;
@@ -42,6 +45,9 @@ pub enum ConfigError {
         "storage.tsdb.chunk_encoding.floats must be xor2 with --enable-feature=st-storage: xor has no place for start timestamps"
     )]
     StartsInXor,
+    /// Labels that can't be.
+    #[error("global.external_labels can't be used: {0}")]
+    ExternalLabels(#[from] LabelError),
     /// The database does not take it.
     #[error("the configuration can't be applied: {0}")]
     Apply(#[from] MaintenanceError),
@@ -84,6 +90,7 @@ pub(crate) struct Reloader {
     pub(crate) flags: Arc<ServeFlags>,
     pub(crate) db: Arc<Db>,
     pub(crate) metrics: ReloadMetrics,
+    pub(crate) configuration: Arc<Configuration>,
     /// That of the start, which a file falls back to that names none.
     pub(crate) encoding: FloatEncoding,
 }
@@ -119,6 +126,7 @@ impl Reloader {
             }
             Err(error) => {
                 self.metrics.successful.set(0);
+                self.configuration.failed();
                 tracing::error!(%error, "the configuration was not reloaded: the old one holds");
             }
         }
@@ -129,8 +137,22 @@ impl Reloader {
         let file = self.flags.config_file.as_deref().map(file::load).transpose()?.unwrap_or_default();
         let settings = settings::at_reload(&self.flags.storage, &file, self.encoding);
         check(&settings, &self.db)?;
-        Ok(self.db.apply(settings)?)
+        let loaded = loaded(&file)?;
+        self.db.apply(settings)?;
+        self.configuration.replace(loaded);
+        Ok(())
     }
+}
+
+/// What handlers need of the file; warns of variables that it names and that are not there.
+pub(crate) fn loaded(file: &ConfigFile) -> Result<Loaded, ConfigError> {
+    for name in &file.empty_variables {
+        tracing::warn!(name, "an external label names a variable of the environment that is empty");
+    }
+    let shown_labels = file.external_labels.clone();
+    let external_labels =
+        ExternalLabels::new(shown_labels.iter().map(|(name, value)| (name.as_str(), value.as_str())))?;
+    Ok(Loaded { shown_labels, external_labels })
 }
 
 /// Whether settings can hold on this machine; warns of what is meant otherwise than it looks.

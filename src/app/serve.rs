@@ -128,9 +128,12 @@ async fn serve(flags: &ServeFlags) -> Result<(), ServeError> {
     let addresses: Vec<SocketAddr> = sockets.iter().map(TcpListener::local_addr).collect::<Result<_, _>>()?;
     let db = Arc::new(Db::open(setup::db_options(&flags.storage, settings))?);
     reload::check(&settings, &db)?;
-    let Parts { orders, reload, context, connections, replay } = setup::parts(flags, db.clone());
+    let loaded = reload::loaded(&file)?;
+    let Parts { orders, reload, context, connections, replay } = setup::parts(flags, loaded, db.clone());
     let encoding = settings.float_encoding;
-    let reloader = Reloader { flags: Arc::new(flags.clone()), db: db.clone(), metrics: reload, encoding };
+    let configuration = context.configuration.clone();
+    let reloader =
+        Reloader { flags: Arc::new(flags.clone()), db: db.clone(), metrics: reload, configuration, encoding };
     tokio::spawn(reloader.follow(orders.reload, hangup));
     let mut stops = Stops { signals, quit: orders.stop };
     let (keeper, health) = health::service().await;

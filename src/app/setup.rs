@@ -14,6 +14,7 @@ use crate::remote::reader::CountLimits;
 use crate::remote::write::Writer;
 use crate::server::admission::{ByteBudget, Gate, Queue};
 use crate::server::body::{AnswerLimits, BodyLimits};
+use crate::server::configuration::{Configuration, Loaded};
 use crate::server::context::{Context, SharedContext};
 use crate::server::control;
 use crate::server::control::{Access, ControlPair, Orders};
@@ -116,7 +117,7 @@ pub(crate) struct Parts {
 }
 
 /// Makes the parts.
-pub(crate) fn parts(flags: &ServeFlags, db: Arc<Db>) -> Parts {
+pub(crate) fn parts(flags: &ServeFlags, loaded: Loaded, db: Arc<Db>) -> Parts {
     let mut registry = Registry::new();
     let lifecycle = Arc::new(Lifecycle::starting());
     let reload = ReloadMetrics::register(&mut registry);
@@ -146,6 +147,7 @@ pub(crate) fn parts(flags: &ServeFlags, db: Arc<Db>) -> Parts {
     let admin_queue = Queue { places: ORDERS_WAITING, patience: ORDER_PATIENCE };
     let context = Context {
         control,
+        configuration: Arc::new(Configuration::new(loaded)),
         admin_gate: Gate::new(1, admin_queue),
         db,
         lifecycle,

@@ -1,13 +1,16 @@
 //! The configuration file: Prometheus's YAML, read strictly.
 //!
-//! So far the section `storage` is known: of `storage.tsdb` the `retention`, `out_of_order_time_window`, `stale_series_compaction_threshold`
-//! and `chunk_encoding`, and `storage.exemplars`. Any other section, and any field that is not known, is an error
+//! So far `global.external_labels` and the section `storage` are known: of `storage.tsdb` the `retention`, `out_of_order_time_window`, `stale_series_compaction_threshold`
+//! and `chunk_encoding`, and `storage.exemplars`. Values of external labels
+//! may name variables of the environment, see [`crate::config::expand`]. Any other section, and any field that is not known, is an error
 //! that names it: a setting is never ignored.
 
+use crate::config::expand::expand;
 use crate::config::units;
 use crate::config::units::Bytes;
 use crate::tsdb::chunk::float_chunk::FloatEncoding;
 use serde::Deserialize;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -26,6 +29,30 @@ const PROMETHEUS_SECTIONS: [&str; 11] = [
     "remote_read",
 ];
 
+/// Keys of Prometheus's section `global` that mean nothing here yet.
+const PROMETHEUS_GLOBALS: [&str; 20] = [
+    "scrape_interval",
+    "scrape_timeout",
+    "scrape_protocols",
+    "scrape_native_histograms",
+    "evaluation_interval",
+    "rule_query_offset",
+    "query_log_file",
+    "scrape_failure_log_file",
+    "body_size_limit",
+    "sample_limit",
+    "target_limit",
+    "label_limit",
+    "label_name_length_limit",
+    "label_value_length_limit",
+    "keep_dropped_targets",
+    "metric_name_validation_scheme",
+    "metric_name_escaping_scheme",
+    "convert_classic_histograms_to_nhcb",
+    "always_scrape_classic_histograms",
+    "extra_scrape_metrics",
+];
+
 /// What the file says.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct ConfigFile {
@@ -33,6 +60,10 @@ pub struct ConfigFile {
     pub tsdb: TsdbSection,
     /// `storage.exemplars.max_exemplars`: how many exemplars are kept, where it is named; 0 for none.
     pub max_exemplars: Option<usize>,
+    /// `global.external_labels`, variables put in; a value may be empty.
+    pub external_labels: BTreeMap<String, String>,
+    /// Variables of the environment that these name and that are empty or not set.
+    pub empty_variables: Vec<String>,
 }
 
 /// What the file says of the database.
@@ -88,7 +119,11 @@ pub enum FileError {
 /// [`FileError`] names the file and, where it can, the line.
 pub fn load(path: &Path) -> Result<ConfigFile, FileError> {
     let text = std::fs::read_to_string(path).map_err(|source| FileError::Read { path: path.to_owned(), source })?;
-    parse(&text).map_err(|Problem { line, message }| FileError::Invalid { path: path.to_owned(), line, message })
+    parse(&text, &|name| std::env::var(name).ok()).map_err(|Problem { line, message }| FileError::Invalid {
+        path: path.to_owned(),
+        line,
+        message,
+    })
 }
 
 /// Something wrong in the text.
@@ -101,8 +136,14 @@ struct Problem {
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct File {
-    #[serde(default)]
+    global: Option<Global>,
     storage: Option<Storage>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Global {
+    external_labels: Option<BTreeMap<String, String>>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -158,19 +199,29 @@ struct Exemplars {
     max_exemplars: Option<i64>,
 }
 
-fn parse(text: &str) -> Result<ConfigFile, Problem> {
+fn parse(text: &str, variable: &dyn Fn(&str) -> Option<String>) -> Result<ConfigFile, Problem> {
     if let Some(problem) = unknown_section(text)? {
         return Err(problem);
     }
     let file: Option<File> = serde_yaml_ng::from_str(text).map_err(|error| yaml_problem(&error))?;
-    let Some(storage) = file.unwrap_or_default().storage else {
-        return Ok(ConfigFile::default());
-    };
-    let tsdb = storage.tsdb.map(|tsdb| tsdb_section(text, tsdb)).transpose()?;
-    let max_exemplars = storage.exemplars.and_then(|section| section.max_exemplars);
-    // As in Prometheus, less than none is none.
-    let max_exemplars = max_exemplars.map(|max| usize::try_from(max.max(0)).unwrap_or(usize::MAX));
-    Ok(ConfigFile { tsdb: tsdb.unwrap_or_default(), max_exemplars })
+    let File { global, storage } = file.unwrap_or_default();
+    let mut config = ConfigFile::default();
+    let external_labels = global.and_then(|global| global.external_labels).unwrap_or_default();
+    for (name, value) in external_labels {
+        if name.is_empty() {
+            return Err(wrong_field(text, "global.external_labels", "can't be: \"\" is not a valid label name"));
+        }
+        let expanded = expand(&value, variable);
+        config.empty_variables.extend(expanded.empty);
+        config.external_labels.insert(name, expanded.text);
+    }
+    if let Some(storage) = storage {
+        config.tsdb = storage.tsdb.map(|tsdb| tsdb_section(text, tsdb)).transpose()?.unwrap_or_default();
+        let max_exemplars = storage.exemplars.and_then(|section| section.max_exemplars);
+        // As in Prometheus, less than none is none.
+        config.max_exemplars = max_exemplars.map(|max| usize::try_from(max.max(0)).unwrap_or(usize::MAX));
+    }
+    Ok(config)
 }
 
 /// The bounds are Prometheus's, and a share of stale series that can't be is refused besides.
@@ -228,20 +279,27 @@ fn wrong_field(text: &str, field: &str, why: &str) -> Problem {
 /// The file of a text that is right, for the tests of others.
 #[cfg(test)]
 pub(crate) fn parse_for_tests(text: &str) -> ConfigFile {
-    parse(text).unwrap_or_else(|problem| panic!("{problem:?} in {text}"))
+    parse(text, &|_| None).unwrap_or_else(|problem| panic!("{problem:?} in {text}"))
 }
 
-/// A top-level name other than `storage`.
+/// A top-level name other than `global` and `storage`, or one in `global` that is not built yet.
 fn unknown_section(text: &str) -> Result<Option<Problem>, Problem> {
     let value: serde_yaml_ng::Value = serde_yaml_ng::from_str(text).map_err(|error| yaml_problem(&error))?;
     let Some(sections) = value.as_mapping() else {
         return Ok(None);
     };
     let unknown = sections.keys().find_map(|key| match key.as_str() {
-        Some("storage") => None,
+        Some("global" | "storage") => None,
         Some(name) => Some(name.to_owned()),
         None => Some(format!("{key:?}")),
     });
+    let globals = sections.get("global").and_then(|global| global.as_mapping());
+    let mut names = globals.into_iter().flat_map(|globals| globals.keys()).filter_map(|key| key.as_str());
+    let global = names.find(|name| PROMETHEUS_GLOBALS.contains(name));
+    if let (None, Some(name)) = (&unknown, global) {
+        let message = format!("global.{name} is not supported by this version of narthex; leave it out");
+        return Ok(Some(Problem { line: line_of(text, name), message }));
+    }
     Ok(unknown.map(|name| Problem {
         line: line_of(text, &name),
         message: if PROMETHEUS_SECTIONS.contains(&name.as_str()) {
@@ -266,10 +324,14 @@ fn line_of(text: &str, name: &str) -> Option<usize> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Problem, RetentionSection, TsdbSection, parse};
+    use super::{ConfigFile, Problem, RetentionSection, TsdbSection};
     use crate::config::units::Bytes;
     use crate::tsdb::chunk::float_chunk::FloatEncoding;
     use std::time::Duration;
+
+    fn parse(text: &str) -> Result<ConfigFile, Problem> {
+        super::parse(text, &|name| (name == "HOST").then(|| "h1".to_owned()))
+    }
 
     fn problem(text: &str) -> Problem {
         parse(text).unwrap_err()
@@ -286,9 +348,37 @@ mod tests {
 
     #[test]
     fn what_is_not_built_yet_is_named_with_its_line() {
-        let global = problem("storage:\nglobal:\n  scrape_interval: 1s\n");
-        assert_eq!(global.line, Some(2));
-        assert!(global.message.contains("section global is not supported"), "{global:?}");
+        let section = problem("storage:\nscrape_configs: []\n");
+        assert_eq!(section.line, Some(2));
+        assert!(section.message.contains("section scrape_configs is not supported"), "{section:?}");
+        let global = problem("storage:\nglobal:\n  external_labels: {a: b}\n  scrape_interval: 1s\n");
+        assert_eq!(global.line, Some(4));
+        assert!(global.message.contains("global.scrape_interval is not supported"), "{global:?}");
+    }
+
+    #[test]
+    fn external_labels_are_texts_with_variables_put_in() {
+        let file = parse(
+            "global:\n  external_labels:\n    host: ${HOST}-x\n    gone: $NO\n    one: 1.10\n    yes: true\n    a.b: '~'\n",
+        )
+        .unwrap();
+        let labels: Vec<_> = file.external_labels.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        assert_eq!(labels, [("a.b", "~"), ("gone", ""), ("host", "h1-x"), ("one", "1.10"), ("yes", "true")]);
+        assert_eq!(file.empty_variables, ["NO"]);
+        assert!(parse("global:\n  external_labels:\n").unwrap().external_labels.is_empty());
+        assert!(parse("global:\n").unwrap().external_labels.is_empty());
+    }
+
+    #[test]
+    fn external_labels_that_can_not_be_are_refused() {
+        let nameless = problem("global:\n  external_labels:\n    '': x\n");
+        assert_eq!(nameless.line, Some(2));
+        assert!(nameless.message.starts_with("global.external_labels"), "{nameless:?}");
+        for wrong in ["{a: [b]}", "{a: 1, a: 2}", "text", "[a]"] {
+            let found = problem(&format!("global:\n  external_labels: {wrong}\n"));
+            assert!(found.line.is_some(), "{found:?}");
+        }
+        assert!(problem("global: {external_label: {a: b}}").message.contains("external_label"));
     }
 
     #[test]

@@ -4,6 +4,8 @@
 //! here except that the configuration file is read.
 
 pub mod address;
+pub mod effective;
+pub mod expand;
 pub mod file;
 pub mod flags;
 pub mod foreign;

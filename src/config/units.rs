@@ -143,9 +143,44 @@ pub fn display(duration: Duration) -> String {
     out
 }
 
+/// Writes a duration as Prometheus does: `15d`, `2w`, `1d12h`.
+#[must_use]
+pub fn model(duration: Duration) -> String {
+    let mut millis = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+    if millis == 0 {
+        return "0s".to_owned();
+    }
+    let mut out = String::new();
+    for (unit, length) in &DURATION_UNITS {
+        // 90d reads better than 12w6d.
+        let is_exact_only = matches!(*unit, "y" | "w");
+        if millis >= *length && (!is_exact_only || millis.is_multiple_of(*length)) {
+            out.push_str(&format!("{}{unit}", millis / length));
+            millis %= length;
+        }
+    }
+    out
+}
+
+/// Writes a size as Prometheus does: `512MiB`, `1GiB512MiB`, `0B`.
+#[must_use]
+pub fn model_bytes(Bytes(mut size): Bytes) -> String {
+    if size == 0 {
+        return "0B".to_owned();
+    }
+    let mut out = String::new();
+    for (unit, shift) in SIZE_UNITS.iter().rev().filter(|(unit, _)| *unit == "B" || unit.ends_with("iB")) {
+        if size >> shift > 0 {
+            out.push_str(&format!("{}{unit}", size >> shift));
+            size &= (1 << shift) - 1;
+        }
+    }
+    out
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{Bytes, bytes, bytes_with_unit, count, display, duration};
+    use super::{Bytes, bytes, bytes_with_unit, count, display, duration, model, model_bytes};
     use std::time::Duration;
 
     #[test]
@@ -185,6 +220,24 @@ mod tests {
         assert_eq!(count("0"), Ok(0));
         for wrong in ["", "-1", "1.5", "1e40", "NaN", "inf"] {
             assert!(count(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn durations_and_sizes_are_written_as_prometheus_writes_them() {
+        for (given, written) in [
+            ("0", "0s"),
+            ("120m", "2h"),
+            ("36h", "1d12h"),
+            ("14d", "2w"),
+            ("365d", "1y"),
+            ("15d", "15d"),
+            ("90061001ms", "1d1h1m1s1ms"),
+        ] {
+            assert_eq!(model(duration(given).unwrap()), written);
+        }
+        for (given, written) in [(0, "0B"), (512 << 20, "512MiB"), (3 << 29, "1GiB512MiB"), (1025, "1KiB1B")] {
+            assert_eq!(model_bytes(Bytes(given)), written);
         }
     }
 

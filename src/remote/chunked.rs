@@ -81,7 +81,8 @@ pub fn answer_chunked(
     request: &pb::ReadRequest,
     sink: &mut dyn FrameSink,
 ) -> Result<Sent, ReadError> {
-    let selections = request.queries.iter().map(Selection::new).collect::<Result<Vec<_>, _>>()?;
+    let select = |query| Selection::new(query, &source.external);
+    let selections = request.queries.iter().map(select).collect::<Result<Vec<_>, _>>()?;
     let querier = source.db.querier();
     let mut frames = Frames { source, sink, chunks: Vec::new(), query_index: 0, sent: Sent::default() };
     for (query_index, selection) in (0..).zip(&selections) {
@@ -106,7 +107,7 @@ struct Frames<'a> {
 
 impl Frames<'_> {
     fn add(&mut self, series: &Series, selection: &Selection) -> Result<(), ReadError> {
-        let labels = series.labels();
+        let labels = &self.source.external.add(series.labels());
         let limits = self.source.limits;
         let most = limits.frame_bytes as i64 - labels_len(labels) as i64;
         let mut left = most;

@@ -4,6 +4,7 @@ use super::{CHECKSUM_LEN, Frame, FrameSink, Sent, answer_chunked};
 use crate::model::labels::LabelsBuilder;
 use crate::model::sample::Sample;
 use crate::model::value::Point;
+use crate::remote::external_labels::ExternalLabels;
 use crate::remote::known_data::{db_with, golden, known_db};
 use crate::remote::pb::prometheus as pb;
 use crate::remote::read::{ReadLimits, ReadSource};
@@ -40,7 +41,7 @@ impl FrameSink for Kept {
 
 fn asked(db: &Db, request: &pb::ReadRequest, limits: ReadLimits) -> (Result<Sent, ReadError>, Vec<u8>) {
     let mut kept = Kept { body: Vec::new(), left: usize::MAX };
-    let sent = answer_chunked(ReadSource { db, limits }, request, &mut kept);
+    let sent = answer_chunked(ReadSource { db, external: ExternalLabels::default(), limits }, request, &mut kept);
     (sent, kept.body)
 }
 
@@ -141,7 +142,11 @@ fn the_queries_of_a_request_are_told_apart_and_a_client_that_goes_ends_the_answe
     assert_eq!(found, [0, 1]);
     assert_eq!(sent.unwrap(), Sent { frames: 2, chunks: 2 });
     let mut few = Kept { body: Vec::new(), left: 3 };
-    let stopped = answer_chunked(ReadSource { db: &db, limits: LIMITS }, &everything(".+"), &mut few);
+    let stopped = answer_chunked(
+        ReadSource { db: &db, external: ExternalLabels::default(), limits: LIMITS },
+        &everything(".+"),
+        &mut few,
+    );
     assert!(matches!(stopped, Err(ReadError::Stopped(Stop::Gone))));
     assert_eq!(messages(&few.body).len(), 3);
 }

@@ -19,10 +19,13 @@
 //! | [`reason`]  | why something of it was not stored                               |
 //! | [`refusal`] | what was not stored and why                                      |
 //! | [`read_request`] | a read request and what it asks for                         |
+//! | [`external_labels`] | what is added to each series that is read     |
 //! | [`read`]    | answers a read request with samples and histograms               |
 //! | [`chunked`] | answers a read request with chunks, message by message           |
 //! | `histogram_encoder` | histograms as messages                                   |
 //! | [`answer_writer`] | where samples go: pieces                                   |
+//! | [`packing`] | how a body is packed                                             |
+//! | [`mod@unpack`] | undoes that, within bounds                                    |
 //! | [`packed`]  | a snappy block that is written piece by piece                    |
 //! | [`plain`]   | a message that is written piece by piece                         |
 //! | [`pb`]      | the messages as prost has them: the schema, and the cold paths   |
@@ -33,6 +36,7 @@ pub mod answer_writer;
 pub mod bad_refs;
 pub mod chunked;
 pub mod exemplar;
+pub mod external_labels;
 pub mod histogram;
 mod histogram_encoder;
 #[cfg(test)]
@@ -43,6 +47,7 @@ pub mod metadata;
 pub mod metrics;
 pub mod outcome;
 pub mod packed;
+pub mod packing;
 pub mod pb;
 pub mod plain;
 pub mod protobuf;
@@ -56,4 +61,5 @@ mod schema;
 pub mod series;
 mod storing;
 pub mod stream_request;
+pub mod unpack;
 pub mod write;

@@ -8,6 +8,7 @@
 use crate::model::sample::Sample;
 use crate::model::value::{Point, Value};
 use crate::remote::answer_writer::{AnswerWriter, Gap};
+use crate::remote::external_labels::ExternalLabels;
 use crate::remote::histogram_encoder::HistogramEncoder;
 use crate::remote::packed::BlockWriter;
 use crate::remote::pb::prometheus as pb;
@@ -45,10 +46,12 @@ pub struct ReadLimits {
 }
 
 /// What answers are made of.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct ReadSource<'a> {
     /// The data.
     pub db: &'a Db,
+    /// What each series gets besides its own labels.
+    pub external: ExternalLabels,
     /// The bounds of the answer.
     pub limits: ReadLimits,
 }
@@ -122,14 +125,15 @@ struct Answering<'a, W> {
 
 impl<W: AnswerWriter> Answering<'_, W> {
     fn query(&mut self, query: &pb::Query) -> Result<(), ReadError> {
-        let Selection { matchers, range } = Selection::new(query)?;
+        let Selection { matchers, range } = Selection::new(query, &self.source.external)?;
         let result = self.writer.gap();
         let start = self.writer.content_len();
         let mut left = self.source.limits.samples.unwrap_or(u64::MAX);
         let querier = self.source.db.querier();
         for series in querier.select(&matchers, range)? {
             let series = series?;
-            self.add_series(series.labels().as_packed(), series.points(range), &mut left)?;
+            let labels = self.source.external.add(series.labels());
+            self.add_series(labels.as_packed(), series.points(range), &mut left)?;
         }
         let len = self.writer.content_len() - start;
         self.writer.fill(result, &header(RESULTS_KEY, len));

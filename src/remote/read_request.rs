@@ -8,6 +8,7 @@ use crate::model::matcher::error::MatcherError;
 use crate::model::matcher::{MatchKind, Matcher};
 use crate::model::time::TimeRange;
 use crate::remote::answer_writer::TooLong;
+use crate::remote::external_labels::ExternalLabels;
 use crate::remote::pb::prometheus as pb;
 use crate::remote::pb::prometheus::label_matcher::Type;
 use crate::remote::pb::prometheus::read_request::ResponseType;
@@ -146,17 +147,17 @@ pub fn response_type(request: &pb::ReadRequest) -> Result<ResponseType, ReadErro
 }
 
 impl Selection {
-    /// What a query asks for.
+    /// What a query asks for of what is stored.
     ///
     /// # Errors
     /// [`ReadError::MatcherType`], [`ReadError::Matcher`].
-    pub fn new(query: &pb::Query) -> Result<Self, ReadError> {
+    pub fn new(query: &pb::Query, external: &ExternalLabels) -> Result<Self, ReadError> {
         let whole = TimeRange::new(query.start_timestamp_ms, query.end_timestamp_ms);
         // Hints without times are none.
         let hints = query.hints.as_ref().filter(|hints| (hints.start_ms, hints.end_ms) != (0, 0));
         let range =
             hints.map_or(whole, |hints| TimeRange::new(whole.mint.max(hints.start_ms), whole.maxt.min(hints.end_ms)));
-        Ok(Self { matchers: matchers(&query.matchers)?, range })
+        Ok(Self { matchers: external.strip(matchers(&query.matchers)?)?, range })
     }
 }
 
@@ -188,6 +189,7 @@ fn listed(types: &[i32]) -> String {
 mod tests {
     use super::{ReadError, Selection, response_type};
     use crate::model::time::TimeRange;
+    use crate::remote::external_labels::ExternalLabels;
     use crate::remote::pb::prometheus as pb;
     use crate::remote::pb::prometheus::read_request::ResponseType;
 
@@ -216,7 +218,7 @@ mod tests {
         let range = |hints: Option<(i64, i64)>| {
             let hints = hints.map(|(start_ms, end_ms)| pb::ReadHints { start_ms, end_ms, ..Default::default() });
             let query = pb::Query { start_timestamp_ms: 100, end_timestamp_ms: 200, matchers: Vec::new(), hints };
-            Selection::new(&query).unwrap().range
+            Selection::new(&query, &ExternalLabels::default()).unwrap().range
         };
         assert_eq!(range(None), TimeRange::new(100, 200));
         assert_eq!(range(Some((0, 0))), TimeRange::new(100, 200));

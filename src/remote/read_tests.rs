@@ -1,6 +1,7 @@
 //! Answers to reads, held against those of Prometheus 3.14 to the same requests over the same data.
 
 use super::{ReadLimits, ReadSource, SERIES_BYTES, answer, answer_plain};
+use crate::remote::external_labels::ExternalLabels;
 use crate::remote::known_data::{db_with, golden, known_data, known_db, known_lines};
 use crate::remote::pb::prometheus as pb;
 use crate::remote::read_request::{ReadError, Stop, decode_request, parse_request};
@@ -16,7 +17,8 @@ fn unpack(pieces: &[u8]) -> pb::ReadResponse {
 }
 
 fn asked(db: &Db, request: &pb::ReadRequest, limits: ReadLimits) -> Result<pb::ReadResponse, ReadError> {
-    answer(ReadSource { db, limits }, request, &mut |_| Ok(())).map(|answer| unpack(&answer.pieces.concat()))
+    answer(ReadSource { db, external: ExternalLabels::default(), limits }, request, &mut |_| Ok(()))
+        .map(|answer| unpack(&answer.pieces.concat()))
 }
 
 /// What a histogram says: its buckets that are not empty, each in a span of its own, and no more of counter resets than whether it is a
@@ -92,7 +94,13 @@ fn answers_are_those_of_prometheus() {
 #[test]
 fn histograms_count_as_samples_where_they_are_limited() {
     let (db, _dir) = known_db();
-    let all = answer(ReadSource { db: &db, limits: UNLIMITED }, &everything(), &mut |_| Ok(())).unwrap().samples;
+    let all = answer(
+        ReadSource { db: &db, external: ExternalLabels::default(), limits: UNLIMITED },
+        &everything(),
+        &mut |_| Ok(()),
+    )
+    .unwrap()
+    .samples;
     assert_eq!(all as usize, known_lines().iter().filter(|line| line["labels"].is_null()).count());
     let limit = |samples| ReadLimits { samples: Some(samples), ..UNLIMITED };
     assert!(asked(&db, &everything(), limit(all)).is_ok());
@@ -114,9 +122,9 @@ fn the_answer_keeps_the_bits_of_every_value() {
 #[test]
 fn the_answer_that_is_not_compressed_is_the_same() {
     let (db, _dir) = known_db();
-    let source = ReadSource { db: &db, limits: UNLIMITED };
-    let block = answer(source, &everything(), &mut |_| Ok(())).unwrap();
-    let plain = answer_plain(source, &everything(), &mut |_| Ok(())).unwrap();
+    let source = ReadSource { db: &db, external: ExternalLabels::default(), limits: UNLIMITED };
+    let block = answer(source.clone(), &everything(), &mut |_| Ok(())).unwrap();
+    let plain = answer_plain(source.clone(), &everything(), &mut |_| Ok(())).unwrap();
     assert_eq!(plain.samples, block.samples);
     assert_eq!(plain.pieces.concat(), snap::raw::Decoder::new().decompress_vec(&block.pieces.concat()).unwrap());
     let small = ReadSource { limits: ReadLimits { answer_bytes: 1000, ..UNLIMITED }, ..source };
@@ -142,10 +150,14 @@ fn a_long_series_is_answered_in_parts_and_reads_as_one() {
     let small = ReadLimits { answer_bytes: 10_000, ..UNLIMITED };
     assert!(matches!(asked(&db, &everything(), small), Err(ReadError::AnswerLimit(10_000))));
     let mut left = 2;
-    let stopped = answer(ReadSource { db: &db, limits: UNLIMITED }, &everything(), &mut |_| {
-        left -= 1;
-        if left == 0 { Err(Stop::Gone) } else { Ok(()) }
-    });
+    let stopped = answer(
+        ReadSource { db: &db, external: ExternalLabels::default(), limits: UNLIMITED },
+        &everything(),
+        &mut |_| {
+            left -= 1;
+            if left == 0 { Err(Stop::Gone) } else { Ok(()) }
+        },
+    );
     assert!(matches!(stopped, Err(ReadError::Stopped(Stop::Gone))));
 }
 
@@ -153,10 +165,14 @@ fn a_long_series_is_answered_in_parts_and_reads_as_one() {
 fn the_memory_of_an_answer_is_told() {
     let (db, _dir) = db_with(known_data());
     let mut told = 0;
-    let answer = answer(ReadSource { db: &db, limits: UNLIMITED }, &everything(), &mut |bytes| {
-        told += bytes;
-        Ok(())
-    })
+    let answer = answer(
+        ReadSource { db: &db, external: ExternalLabels::default(), limits: UNLIMITED },
+        &everything(),
+        &mut |bytes| {
+            told += bytes;
+            Ok(())
+        },
+    )
     .unwrap();
     // The last piece is not flushed yet when the last series is.
     assert!(told <= answer.pieces.concat().len());

@@ -7,9 +7,12 @@
 use crate::remote::limits::WriteLimits;
 use crate::remote::metrics::WriteMetrics;
 use crate::remote::outcome::Outcome;
+use crate::remote::packing::Packing;
 use crate::remote::protobuf::DecodeError;
 use crate::remote::reader::{ReadError, RequestIndex};
 use crate::remote::storing::Storing;
+use crate::remote::unpack;
+use crate::remote::unpack::{NoRoom, Room, UnpackError, Unpacker};
 use crate::tsdb::db::Db;
 use crate::tsdb::db::appender::Unavailable;
 use crate::tsdb::wal::error::WalError;
@@ -18,15 +21,6 @@ use parking_lot::Mutex;
 /// Buffers that are kept for later requests, and how large each may be.
 const POOLED_BUFFERS: usize = 32;
 const POOLED_BYTES: usize = 2 << 20;
-
-/// How the bytes of a body are packed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Packing {
-    /// Not at all (gRPC).
-    Plain,
-    /// As a snappy block (HTTP).
-    SnappyBlock,
-}
 
 /// Which message a request is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,23 +40,23 @@ pub struct Form {
     pub packing: Packing,
 }
 
+/// A request as it came.
+#[derive(Debug, Clone, Copy)]
+pub struct Arrived<'a> {
+    /// Its bytes.
+    pub body: &'a [u8],
+    /// What they are.
+    pub form: Form,
+    /// When: milliseconds since the Unix epoch.
+    pub now_ms: i64,
+}
+
 /// Why nothing of a request was stored, or it is not known what.
 #[derive(Debug, thiserror::Error)]
 pub enum WriteError {
-    /// The body is not packed as was said.
-    #[error("the body is not a snappy block: {0}")]
-    NotSnappy(#[from] snap::Error),
-    /// The body can be seen to be packed in another way.
-    #[error("the body is {0}, not a snappy block")]
-    OtherPacking(&'static str),
-    /// It says that it is larger than a request may be.
-    #[error("the request has {size} bytes after decompression, the limit is {limit}")]
-    TooLarge {
-        /// Bytes, as the body declares them.
-        size: usize,
-        /// Bytes that are taken.
-        limit: usize,
-    },
+    /// The body can't be unpacked.
+    #[error(transparent)]
+    Unpack(#[from] UnpackError),
     /// It is not a request, or has too much in it.
     #[error(transparent)]
     Request(#[from] ReadError),
@@ -85,7 +79,7 @@ pub struct Writer {
 /// What a request needs while it is stored.
 #[derive(Debug, Default)]
 struct Buffers {
-    decoded: Vec<u8>,
+    unpacker: Unpacker,
     index: RequestIndex,
 }
 
@@ -102,18 +96,16 @@ impl Writer {
         &self.limits
     }
 
-    /// How many bytes the body will take when it is unpacked; to be asked before memory is set aside for it.
+    /// What can be said of a body before memory is taken for it.
     ///
     /// # Errors
-    /// [`WriteError::TooLarge`], or [`WriteError::NotSnappy`] where the body does not begin with a length.
-    pub fn unpacked_len(&self, body: &[u8], packing: Packing) -> Result<usize, WriteError> {
-        let size = match packing {
-            Packing::Plain => body.len(),
-            Packing::SnappyBlock if body.is_empty() => return Err(snap::Error::Empty.into()),
-            Packing::SnappyBlock => snap::raw::decompress_len(body).map_err(|error| not_snappy(body, error))?,
-        };
-        let limit = self.limits.decoded_bytes;
-        if size > limit { Err(WriteError::TooLarge { size, limit }) } else { Ok(size) }
+    /// [`WriteError::Unpack`] where it does not begin as it should, or declares more than a request may have.
+    pub fn judge(&self, body: &[u8], packing: Packing) -> Result<(), WriteError> {
+        // What writes nothing where it should write an empty message is no sender.
+        if body.is_empty() && packing != Packing::Plain {
+            return Err(UnpackError::Malformed { named: packing, why: "it is empty".to_owned() }.into());
+        }
+        Ok(unpack::judge(packing, body, self.limits.decoded_bytes)?)
     }
 
     /// Stores a request. `now_ms` is the time, in milliseconds since the Unix epoch.
@@ -121,10 +113,26 @@ impl Writer {
     /// # Errors
     /// [`WriteError`]; except for [`WriteError::Log`] nothing was stored then.
     pub fn store(&self, db: &Db, body: &[u8], form: Form, now_ms: i64) -> Result<Outcome, WriteError> {
-        let size = self.unpacked_len(body, form.packing)?;
+        self.store_within(db, Arrived { body, form, now_ms }, &mut |_| Ok(()))
+    }
+
+    /// The same, with the memory for what is unpacked asked for before it is taken.
+    ///
+    /// # Errors
+    /// [`WriteError`], as [`Writer::store`].
+    pub fn store_within(
+        &self,
+        db: &Db,
+        arrived: Arrived<'_>,
+        grant: &mut dyn FnMut(usize) -> Result<(), NoRoom>,
+    ) -> Result<Outcome, WriteError> {
+        let Arrived { body, form, now_ms } = arrived;
+        self.judge(body, form.packing)?;
+        let room = Room { limit: self.limits.decoded_bytes, grant };
         let mut buffers = self.pool.lock().pop().unwrap_or_default();
-        let Buffers { decoded, index } = &mut buffers;
-        let result = unpack(body, form.packing, size, decoded).and_then(|request| match form.version {
+        let Buffers { unpacker, index } = &mut buffers;
+        let unpacked = unpacker.unpack(form.packing, body, room).map_err(WriteError::from);
+        let result = unpacked.and_then(|request| match form.version {
             Version::V1 => {
                 index.read(request, self.limits.counts)?;
                 self.store_request(db, request, index, now_ms)
@@ -158,40 +166,12 @@ impl Writer {
     }
 
     fn give_back(&self, buffers: Buffers) {
-        if buffers.decoded.capacity() + buffers.index.kept_bytes() <= POOLED_BYTES {
+        if buffers.unpacker.kept_bytes() + buffers.index.kept_bytes() <= POOLED_BYTES {
             let mut pool = self.pool.lock();
             if pool.len() < POOLED_BUFFERS {
                 pool.push(buffers);
             }
         }
-    }
-}
-
-/// The request, which has `size` bytes, unpacked into the buffer if it is packed.
-fn unpack<'a>(body: &'a [u8], packing: Packing, size: usize, buffer: &'a mut Vec<u8>) -> Result<&'a [u8], WriteError> {
-    if packing == Packing::Plain {
-        return Ok(body);
-    }
-    // Only ever grown, so that what was used before is not cleared again.
-    if buffer.len() < size {
-        buffer.resize(size, 0);
-    }
-    let request = &mut buffer[..size];
-    snap::raw::Decoder::new().decompress(body, request).map_err(|error| not_snappy(body, error))?;
-    Ok(request)
-}
-
-/// Tells a body of another format from a damaged one. None of these can begin a snappy block: the first element would copy
-/// from before the start.
-fn not_snappy(body: &[u8], error: snap::Error) -> WriteError {
-    const OTHERS: [(&[u8], &str); 3] = [
-        (b"\x1f\x8b", "gzip"),
-        (b"\x28\xb5\x2f\xfd", "zstd"),
-        (b"\xff\x06\x00\x00sNaPpY", "in snappy's framing format"),
-    ];
-    match OTHERS.iter().find(|(magic, _)| body.starts_with(magic)) {
-        Some((_, name)) => WriteError::OtherPacking(name),
-        None => WriteError::NotSnappy(error),
     }
 }
 

@@ -1,6 +1,6 @@
 //! What becomes of the samples of a request.
 
-use super::{Form, Packing, Version, WriteError, Writer};
+use super::{Form, Version, WriteError, Writer};
 use crate::metrics::registry::Registry;
 use crate::metrics::text::Format;
 use crate::model::matcher::{MatchKind, Matcher};
@@ -9,9 +9,11 @@ use crate::remote::limits::{LabelLimits, WriteLimits};
 use crate::remote::metadata::MetadataLimits;
 use crate::remote::metrics::WriteMetrics;
 use crate::remote::outcome::Outcome;
+use crate::remote::packing::Packing;
 use crate::remote::pb::prometheus as pb;
 use crate::remote::reader::{CountLimits, ReadError};
 use crate::remote::reason::Reason;
+use crate::remote::unpack::UnpackError;
 use crate::tsdb::db::Db;
 use crate::tsdb::db::appender::Unavailable;
 use crate::tsdb::db::options::DbOptions;
@@ -230,7 +232,10 @@ fn a_body_that_is_not_a_request_stores_nothing() {
     .encode_to_vec();
     let body = packed(&request);
     for cut in 0..body.len() {
-        assert!(matches!(bench.refused(&body[..cut]), WriteError::NotSnappy(_)), "cut at {cut}");
+        assert!(
+            matches!(bench.refused(&body[..cut]), WriteError::Unpack(UnpackError::Malformed { .. })),
+            "cut at {cut}"
+        );
     }
     let cut_request = packed(&request[..request.len() - 1]);
     assert!(matches!(bench.refused(&cut_request), WriteError::Request(ReadError::Malformed(_))));
@@ -246,7 +251,7 @@ fn a_body_of_another_packing_is_told_apart() {
         (b"\xff\x06\x00\x00sNaPpY\x01\x05", "in snappy's framing format"),
     ] {
         match bench.refused(body) {
-            WriteError::OtherPacking(found) => assert_eq!(found, name),
+            WriteError::Unpack(UnpackError::Other { found, .. }) => assert_eq!(found, name),
             other => panic!("{name}: {other:?}"),
         }
     }
@@ -257,7 +262,7 @@ fn a_request_over_a_limit_is_refused_before_anything_is_stored() {
     let bench = bench();
     // Declares 4 GiB less one, and one byte more than is taken.
     for declared in [&b"\xff\xff\xff\xff\x0f"[..], b"\x81\x80\x40"] {
-        assert!(matches!(bench.refused(declared), WriteError::TooLarge { limit: 1_048_576, .. }));
+        assert!(matches!(bench.refused(declared), WriteError::Unpack(UnpackError::TooLarge { limit: 1_048_576 })));
     }
     let many_series = (0..1001).map(|_| series(&[("__name__", "a")], &[(NOW, 1.0)])).collect();
     let body = pb::WriteRequest { timeseries: many_series, metadata: Vec::new() }.encode_to_vec();

@@ -1,11 +1,13 @@
 //! What every handler shares.
 
 use crate::metrics::registry::Registry;
+use crate::remote::external_labels::ExternalLabels;
 use crate::remote::metrics::ReadMetrics;
 use crate::remote::read::{ReadLimits, ReadSource};
 use crate::remote::write::Writer;
 use crate::server::admission::Gate;
 use crate::server::body::{AnswerLimits, BodyLimits};
+use crate::server::configuration::Configuration;
 use crate::server::control::Control;
 use crate::server::http_metrics::HttpMetrics;
 use crate::server::lifecycle::Lifecycle;
@@ -17,6 +19,8 @@ use std::sync::Arc;
 pub struct Context {
     /// The data.
     pub db: Arc<Db>,
+    /// What the configuration file says beside the database's settings.
+    pub configuration: Arc<Configuration>,
     /// Starting, ready or draining.
     pub lifecycle: Arc<Lifecycle>,
     /// Stores write requests.
@@ -53,7 +57,13 @@ impl Context {
     /// What reads are answered from.
     #[must_use]
     pub fn read_source(&self) -> ReadSource<'_> {
-        ReadSource { db: &self.db, limits: self.read_limits }
+        ReadSource { db: &self.db, external: self.external_labels(), limits: self.read_limits }
+    }
+
+    /// What is added to series that are read; it follows reloads.
+    #[must_use]
+    pub fn external_labels(&self) -> ExternalLabels {
+        self.configuration.external_labels()
     }
 }
 

@@ -6,6 +6,7 @@
 //! | file             | what                                                          |
 //! |------------------|---------------------------------------------------------------|
 //! | [`listener`]     | accepts connections, bounds and drains them                   |
+//! | `content_encoding` | which packing a body has                                  |
 //! | [`connection`]   | gives up a silent connection                                  |
 //! | [`control`]      | what requests may order of the process                        |
 //! | [`router`]       | which path is answered by whom                                |
@@ -39,7 +40,9 @@ mod admin;
 pub mod admission;
 mod api;
 pub mod body;
+pub mod configuration;
 pub mod connection;
+mod content_encoding;
 pub mod context;
 pub mod control;
 mod exemplars;

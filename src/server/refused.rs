@@ -11,6 +11,7 @@
 //! Never 409 or 429, never 5xx for bad data: Prometheus drops data on 429, and repeats on 5xx for ever.
 
 use crate::remote::reader;
+use crate::remote::unpack::UnpackError;
 use crate::remote::write::WriteError;
 use crate::server::admission::{BudgetUsedUp, GateFull};
 use crate::server::body::BodyError;
@@ -94,16 +95,27 @@ impl From<WriteError> for Refused {
     fn from(error: WriteError) -> Self {
         let text = error.to_string();
         match error {
-            WriteError::NotSnappy(_) | WriteError::Request(reader::ReadError::Malformed(_)) => Self::BadData(text),
-            WriteError::OtherPacking(_) => Self::Unsupported(text),
-            WriteError::TooLarge { .. }
-            | WriteError::Request(reader::ReadError::TooManySeries(_) | reader::ReadError::TooManySamples(_)) => {
+            WriteError::Unpack(error) => error.into(),
+            WriteError::Request(reader::ReadError::Malformed(_)) => Self::BadData(text),
+            WriteError::Request(reader::ReadError::TooManySeries(_) | reader::ReadError::TooManySamples(_)) => {
                 Self::TooLarge(text)
             }
             WriteError::Unavailable(_) => Self::Unavailable(text),
             // A full disk is a mode, not a fault: when space returns the log goes on, and a repeat is safe in any case.
             WriteError::Log(WalError::NoSpace(_) | WalError::Closed) => Self::Unavailable(text),
             WriteError::Log(WalError::Broken(_) | WalError::Begin(_)) => Self::Fault(text),
+        }
+    }
+}
+
+impl From<UnpackError> for Refused {
+    fn from(error: UnpackError) -> Self {
+        let text = error.to_string();
+        match error {
+            UnpackError::Other { .. } => Self::Unsupported(text),
+            UnpackError::Malformed { .. } => Self::BadData(text),
+            UnpackError::TooLarge { .. } | UnpackError::Window => Self::TooLarge(text),
+            UnpackError::NoRoom(_) => Self::Unavailable(text),
         }
     }
 }

@@ -2,15 +2,16 @@
 //!
 //! Type and encoding are judged first, then whether anything is taken now, then size; only then the body is read.
 
-use crate::remote::write::{Form, Packing, Version};
+use crate::remote::write::{Form, Version};
 use crate::server::body;
 use crate::server::body::BodyLimits;
+use crate::server::content_encoding;
 use crate::server::context::SharedContext;
 use crate::server::ingest;
 use crate::server::media_type::MediaType;
 use crate::server::refused::Refused;
 use axum::extract::{Request, State};
-use axum::http::header::{CONTENT_ENCODING, CONTENT_TYPE};
+use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderMap, HeaderName, StatusCode};
 use axum::response::{IntoResponse, Response};
 
@@ -22,15 +23,17 @@ const VERSION: &str = "0.1.0";
 
 /// Answers the request.
 pub(crate) async fn write(State(context): State<SharedContext>, request: Request) -> Response {
-    if let Err(refused) = judge_type(request.headers()).and_then(|()| ingest::admit(&context)) {
-        return refused.into_http_and_close();
-    }
+    let judged = judge_type(request.headers()).and_then(|()| content_encoding::packing(request.headers()));
+    let packing = match judged.and_then(|packing| ingest::admit(&context).map(|()| packing)) {
+        Ok(packing) => packing,
+        Err(refused) => return refused.into_http_and_close(),
+    };
     let limits = BodyLimits { size: context.max_write_body, ..context.body_limits.clone() };
     let collected = match body::collect(request.into_body(), limits).await {
         Ok(collected) => collected,
         Err(error) => return Refused::from(error).into_http_and_close(),
     };
-    let form = Form { version: Version::V1, packing: Packing::SnappyBlock };
+    let form = Form { version: Version::V1, packing };
     match ingest::store(&context, collected.bytes, form, collected.reservation).await {
         Ok(outcome) if outcome.refusals.is_empty() => {
             (StatusCode::NO_CONTENT, [(VERSION_HEADER, VERSION)]).into_response()
@@ -43,8 +46,7 @@ pub(crate) async fn write(State(context): State<SharedContext>, request: Request
     }
 }
 
-/// Whether the body is of a type and encoding that are known. Without either header it is taken for what 1.0 has, as
-/// Prometheus does.
+/// Whether the body is of a type that is known. Without the header it is taken for what 1.0 has, as Prometheus does.
 fn judge_type(headers: &HeaderMap) -> Result<(), Refused> {
     let unsupported = |text: String| Err(Refused::Unsupported(text));
     if let Some(given) = headers.get(CONTENT_TYPE).filter(|value| !value.is_empty()) {
@@ -57,12 +59,7 @@ fn judge_type(headers: &HeaderMap) -> Result<(), Refused> {
             _ => return unsupported(format!("content type {given:?} is not supported, only {MEDIA_TYPE} is")),
         }
     }
-    match headers.get(CONTENT_ENCODING).filter(|value| !value.is_empty()) {
-        Some(given) if !given.as_bytes().eq_ignore_ascii_case(b"snappy") => {
-            unsupported(format!("content encoding {given:?} is not supported, only snappy is"))
-        }
-        _ => Ok(()),
-    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -70,18 +67,17 @@ mod tests {
     use super::judge_type;
     use axum::http::{HeaderMap, HeaderValue};
 
-    fn judged(content_type: &str, encoding: &str) -> bool {
+    fn judged(content_type: &str) -> bool {
         let mut headers = HeaderMap::new();
         headers.insert("content-type", HeaderValue::from_str(content_type).unwrap());
-        headers.insert("content-encoding", HeaderValue::from_str(encoding).unwrap());
         judge_type(&headers).is_ok()
     }
 
     #[test]
-    fn only_remote_write_1_in_snappy_is_taken() {
+    fn only_remote_write_1_is_taken() {
         assert!(judge_type(&HeaderMap::new()).is_ok());
-        assert!(judged("application/x-protobuf", "snappy"));
-        assert!(judged("application/x-protobuf; proto=prometheus.WriteRequest", "Snappy"));
+        assert!(judged("application/x-protobuf"));
+        assert!(judged("application/x-protobuf; proto=prometheus.WriteRequest"));
         for content_type in [
             "application/x-protobuf;proto=io.prometheus.write.v2.Request",
             "application/x-protobuf; proto=io.prometheus.write.v2.Request",
@@ -89,10 +85,7 @@ mod tests {
             "application/x-protobuf;proto",
             "text",
         ] {
-            assert!(!judged(content_type, "snappy"), "{content_type}");
-        }
-        for encoding in ["gzip", "identity", "zstd", "snappy, snappy", "x-snappy-framed"] {
-            assert!(!judged("application/x-protobuf", encoding), "{encoding}");
+            assert!(!judged(content_type), "{content_type}");
         }
     }
 }

@@ -1,7 +1,8 @@
 //! `narthex.v1.Write`: remote write over gRPC, one request and one answer; see [`crate::server::grpc::write_stream`] for streams.
 
+use crate::remote::packing::Packing;
 use crate::remote::pb::narthex::v1::WriteResponse;
-use crate::remote::write::{Form, Packing, Version};
+use crate::remote::write::{Form, Version};
 use crate::server::body::{BodyError, BodyLimits, LimitedBody};
 use crate::server::context::SharedContext;
 use crate::server::grpc;

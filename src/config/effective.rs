@@ -1,0 +1,124 @@
+//! The configuration as it holds, as `/api/v1/status/config` shows it: YAML in Prometheus's form, defaults and variables put in.
+//!
+//! What it says reads back as the same configuration. Pure.
+
+use crate::config::units;
+use crate::config::units::Bytes;
+use crate::tsdb::chunk::float_chunk::FloatEncoding;
+use crate::tsdb::db::settings::Settings;
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+#[derive(Serialize)]
+struct File<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    global: Option<Global<'a>>,
+    storage: Storage,
+}
+
+#[derive(Serialize)]
+struct Global<'a> {
+    external_labels: &'a BTreeMap<String, String>,
+}
+
+#[derive(Serialize)]
+struct Storage {
+    tsdb: Tsdb,
+    exemplars: Exemplars,
+}
+
+#[derive(Serialize)]
+struct Tsdb {
+    out_of_order_time_window: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stale_series_compaction_threshold: Option<f64>,
+    chunk_encoding: ChunkEncoding,
+    retention: Retention,
+}
+
+#[derive(Serialize)]
+struct ChunkEncoding {
+    floats: &'static str,
+}
+
+#[derive(Serialize)]
+struct Retention {
+    time: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    size: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    percentage: Option<f64>,
+}
+
+#[derive(Serialize)]
+struct Exemplars {
+    max_exemplars: usize,
+}
+
+/// The text.
+///
+/// # Errors
+/// None that is known of: all of it can be written as YAML.
+pub fn yaml(external_labels: &BTreeMap<String, String>, settings: &Settings) -> Result<String, serde_yaml_ng::Error> {
+    let duration = |ms: i64| units::model(Duration::from_millis(u64::try_from(ms).unwrap_or(0)));
+    let retention = &settings.retention;
+    serde_yaml_ng::to_string(&File {
+        global: Some(Global { external_labels }).filter(|global| !global.external_labels.is_empty()),
+        storage: Storage {
+            tsdb: Tsdb {
+                out_of_order_time_window: duration(settings.out_of_order_window_ms),
+                stale_series_compaction_threshold: Some(settings.stale_series_threshold).filter(|share| *share > 0.0),
+                chunk_encoding: ChunkEncoding {
+                    floats: match settings.float_encoding {
+                        FloatEncoding::Xor => "xor",
+                        FloatEncoding::Xor2 => "xor2",
+                    },
+                },
+                retention: Retention {
+                    time: duration(retention.time_ms),
+                    size: Some(retention.bytes).filter(|size| *size > 0).map(|size| units::model_bytes(Bytes(size))),
+                    percentage: Some(retention.percentage).filter(|share| *share > 0.0),
+                },
+            },
+            exemplars: Exemplars { max_exemplars: settings.max_exemplars },
+        },
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::yaml;
+    use crate::config::file;
+    use crate::config::flags::{Cli, Command};
+    use crate::config::settings::at_start;
+    use clap::Parser;
+
+    #[test]
+    fn what_holds_is_shown_and_reads_back() {
+        let Command::Serve(flags) = Cli::parse_from(["narthex", "serve"]).command;
+        for text in [
+            "",
+            "global: {external_labels: {cluster: a, n: '1', empty: '', odd: \"a: b\\n#\"}}",
+            "storage: {tsdb: {out_of_order_time_window: 90m, stale_series_compaction_threshold: 0.25, chunk_encoding: {floats: xor2}}}",
+            "storage: {tsdb: {retention: {time: 36h, size: 1536MB}}, exemplars: {max_exemplars: 0}}",
+            "storage: {tsdb: {retention: {percentage: 80}}}",
+        ] {
+            let file = file::parse_for_tests(text);
+            let settings = at_start(&flags.storage, &file);
+            let shown = yaml(&file.external_labels, &settings).unwrap();
+            let again = file::parse_for_tests(&shown);
+            let mut settings_again = at_start(&flags.storage, &again);
+            // A retention that is written down is chosen.
+            settings_again.retention.origin = settings.retention.origin;
+            assert_eq!(settings_again, settings, "{shown}");
+            assert_eq!(again.external_labels, file.external_labels, "{shown}");
+        }
+        let file = file::parse_for_tests("global: {external_labels: {cluster: a}}");
+        assert_eq!(
+            yaml(&file.external_labels, &at_start(&flags.storage, &file)).unwrap(),
+            "global:\n  external_labels:\n    cluster: a\nstorage:\n  tsdb:\n    out_of_order_time_window: 2h\n    \
+             chunk_encoding:\n      floats: xor\n    retention:\n      time: 15d\n  exemplars:\n    max_exemplars: 100000\n"
+        );
+    }
+}
