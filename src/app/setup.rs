@@ -145,6 +145,8 @@ pub(crate) fn parts(flags: &ServeFlags, loaded: Loaded, db: Arc<Db>) -> Parts {
     let ControlPair { control, orders } =
         control::pair(access(flags.web.enable_admin_api), access(flags.web.enable_lifecycle));
     let admin_queue = Queue { places: ORDERS_WAITING, patience: ORDER_PATIENCE };
+    let stream_gate = Gate::new(limit(flags.grpc.max_streams), Queue { places: 0, patience: Duration::ZERO });
+    stream_gate.register(&mut registry, "narthex_grpc_write_streams", "Write streams of gRPC");
     let context = Context {
         control,
         configuration: Arc::new(Configuration::new(loaded)),
@@ -153,7 +155,7 @@ pub(crate) fn parts(flags: &ServeFlags, loaded: Loaded, db: Arc<Db>) -> Parts {
         lifecycle,
         writer: Writer::new(write_limits(&flags.write), WriteMetrics::register(&mut registry)),
         write_gate: Gate::new(writes_at_once(&flags.write), write_queue),
-        stream_gate: Gate::new(limit(flags.grpc.max_streams), Queue { places: 0, patience: Duration::ZERO }),
+        stream_gate,
         max_write_body: flags.write.max_body_size.as_usize(),
         read_limits: ReadLimits {
             samples: Some(flags.read.sample_limit).filter(|limit| *limit > 0),

@@ -8,6 +8,7 @@ use crate::remote::bad_refs::BadRefs;
 use crate::remote::label::decode_label;
 use crate::remote::protobuf::{Cursor, DecodeError, MAX_DEPTH, WireType};
 use crate::remote::schema::FIELD_LEVEL;
+use crate::tsdb::head::exemplars::MAX_LABEL_CHARACTERS;
 
 /// Why the labels of an exemplar are none.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -18,6 +19,9 @@ pub enum BadExemplar {
     /// They can't be read.
     #[error(transparent)]
     Refs(#[from] BadRefs),
+    /// They are longer than any that is stored.
+    #[error("label length for exemplar exceeds maximum of {MAX_LABEL_CHARACTERS} UTF-8 characters")]
+    TooLong,
 }
 
 /// An exemplar whose labels are no set.

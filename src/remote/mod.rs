@@ -11,6 +11,7 @@
 //! | [`limits`]  | how much a write request may have                                |
 //! | [`reader`]  | finds series and samples in a write request, in place            |
 //! | [`series`]  | one series of a write request, in place                          |
+//! | [`v2`]      | the same of remote write 2.0                                     |
 //! | `label`     | one label, in place                                              |
 //! | [`histogram`] | one native histogram of a write request, as a value            |
 //! | [`exemplar`] | one exemplar of a write request, as a value                     |
@@ -62,4 +63,5 @@ pub mod series;
 mod storing;
 pub mod stream_request;
 pub mod unpack;
+pub mod v2;
 pub mod write;

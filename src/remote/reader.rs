@@ -40,12 +40,29 @@ pub enum ReadError {
     /// It is not the message, or not all of it.
     #[error("the body is not a prometheus.WriteRequest: {0}")]
     Malformed(#[from] DecodeError),
+    /// The same of the message of 2.0.
+    #[error("the body is not an io.prometheus.write.v2.Request: {0}")]
+    MalformedV2(DecodeError),
+    /// Too many texts (2.0).
+    #[error("the request has more than {0} symbols")]
+    TooManySymbols(u64),
+    /// Labels and metadata that are too long when they are written out (2.0).
+    #[error("the labels and metadata of all series of the request have more than {0} bytes")]
+    TooMuchText(usize),
     /// Too many series.
     #[error("the request has more than {0} series")]
     TooManySeries(u64),
     /// Too many samples.
     #[error("the request has more than {0} samples")]
     TooManySamples(u64),
+}
+
+impl ReadError {
+    /// Whether the body is no such message; otherwise it is one that has too much of something.
+    #[must_use]
+    pub fn is_malformed(&self) -> bool {
+        matches!(self, Self::Malformed(_) | Self::MalformedV2(_))
+    }
 }
 
 /// Where the parts of a request lie.

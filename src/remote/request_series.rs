@@ -5,22 +5,11 @@
 //! message is said where it is asked for.
 
 use crate::model::exemplar::Exemplar;
-use crate::model::metadata::MetricType;
+use crate::model::metadata::MetadataRef;
 use crate::model::value::Point;
 use crate::remote::bad_refs::BadRefs;
 use crate::remote::exemplar::RefusedExemplar;
 use crate::remote::histogram::RefusedHistogram;
-
-/// What a request says of the metric of a series.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct SeriesMetadata<'a> {
-    /// Its type; one that is not known is `Unknown`.
-    pub metric_type: MetricType,
-    /// Its help text, or empty.
-    pub help: &'a str,
-    /// Its unit, or empty.
-    pub unit: &'a str,
-}
 
 /// One series of a checked request.
 pub trait RequestSeries {
@@ -49,7 +38,7 @@ pub trait RequestSeries {
     ///
     /// # Errors
     /// [`BadRefs`] where its texts can't be read.
-    fn metadata(&self) -> Result<Option<SeriesMetadata<'_>>, BadRefs> {
+    fn metadata(&self) -> Result<Option<MetadataRef<'_>>, BadRefs> {
         Ok(None)
     }
 }

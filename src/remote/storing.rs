@@ -4,6 +4,7 @@
 
 use crate::model::exemplar::Exemplar;
 use crate::model::labels::{LabelError, Labels, LabelsBuilder, METRIC_NAME};
+use crate::model::metadata::MetadataRef;
 use crate::model::value::Point;
 use crate::remote::bad_refs::BadRefs;
 use crate::remote::limits::{LabelLimits, WriteLimits};
@@ -36,6 +37,19 @@ impl<'a> Storing<'a> {
 
     /// Stores the samples and histograms of a series.
     pub(crate) fn store_points(&mut self, series: &impl RequestSeries) {
+        let metadata = match series.metadata() {
+            Ok(metadata) => metadata,
+            Err(bad) => return self.refuse_points(series, &bad),
+        };
+        let before = self.outcome.samples + self.outcome.histograms;
+        self.store_values(series);
+        match metadata {
+            Some(metadata) => self.store_series_metadata(series, metadata),
+            None => self.outcome.without_metadata += self.outcome.samples + self.outcome.histograms - before,
+        }
+    }
+
+    fn store_values(&mut self, series: &impl RequestSeries) {
         let latest = self.latest;
         if series.samples().len() > 0 {
             let refused = SeriesRefusals::new(Kind::Sample);
@@ -52,6 +66,34 @@ impl<'a> Storing<'a> {
                 }
             });
             self.outcome.histograms += self.store(series, series.histograms().len(), &refused, points);
+        }
+    }
+
+    /// Notes that a series can't be read as its metadata can't be.
+    fn refuse_points(&mut self, series: &impl RequestSeries, bad: &BadRefs) {
+        for (kind, count) in [(Kind::Sample, series.samples().len()), (Kind::Histogram, series.histograms().len())] {
+            if count > 0 {
+                let count = count as u64;
+                let detail = &format!("metadata: {bad}");
+                self.refuse_all(series, Refused { kind, reason: Reason::BadLabels, count, detail });
+            }
+        }
+    }
+
+    /// Notes that a series has nothing to store.
+    pub(crate) fn refuse_empty(&mut self, series: &impl RequestSeries) {
+        let detail = &"no sample, histogram or exemplar";
+        self.refuse_all(series, Refused { kind: Kind::Sample, reason: Reason::NoSamples, count: 1, detail });
+    }
+
+    /// Stores the metadata of the series whose points were stored last.
+    fn store_series_metadata(&mut self, series: &impl RequestSeries, metadata: MetadataRef<'_>) {
+        match self.limits.metadata.check_text(&metadata) {
+            Ok(()) => self.appender.set_metadata_of_last(metadata),
+            Err(bad) => {
+                let entry = Refused { kind: Kind::Metadata, reason: Reason::Metadata, count: 1, detail: &bad };
+                self.refuse_all(series, entry);
+            }
         }
     }
 
@@ -92,6 +134,11 @@ impl<'a> Storing<'a> {
         let count = series.exemplars().len() as u64;
         if count == 0 {
             return;
+        }
+        if let Err(bad) = series.metadata() {
+            let detail = &format!("metadata: {bad}");
+            let all = Refused { kind: Kind::Exemplar, reason: Reason::BadLabels, count, detail };
+            return self.outcome.refusals.add_all(all, series.labels());
         }
         let labels = match canonical(series, &self.limits.labels) {
             Ok(labels) => labels,

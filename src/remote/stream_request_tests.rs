@@ -1,10 +1,11 @@
 //! A message of a write stream is read as prost reads it, except where prost would drop a request.
 
-use super::{StreamRequest, StreamRequestError, Version};
+use super::{StreamRequest, StreamRequestError};
 use crate::remote::pb::io::prometheus::write::v2;
 use crate::remote::pb::narthex::v1::WriteStreamRequest;
 use crate::remote::pb::narthex::v1::write_stream_request::Request;
 use crate::remote::pb::prometheus as v1;
+use crate::remote::write::Version;
 use bytes::Bytes;
 use proptest::collection::vec;
 use proptest::prelude::*;

@@ -1,4 +1,4 @@
-//! Storing a remote write 1.0 request: from the bytes of a body to what became of each sample.
+//! Storing a remote write request: from the bytes of a body to what became of each sample.
 //!
 //! Blocks its thread (it waits for the log), knows no clock (the time is an argument), and is the same for HTTP and gRPC. Nothing
 //! is stored of a request that is over a limit or not a request; of any other, what is good is stored and the rest is said.
@@ -8,11 +8,12 @@ use crate::remote::limits::WriteLimits;
 use crate::remote::metrics::WriteMetrics;
 use crate::remote::outcome::Outcome;
 use crate::remote::packing::Packing;
-use crate::remote::protobuf::DecodeError;
 use crate::remote::reader::{ReadError, RequestIndex};
 use crate::remote::storing::Storing;
 use crate::remote::unpack;
 use crate::remote::unpack::{NoRoom, Room, UnpackError, Unpacker};
+use crate::remote::v2;
+use crate::remote::v2::reader::Bounds;
 use crate::tsdb::db::Db;
 use crate::tsdb::db::appender::Unavailable;
 use crate::tsdb::wal::error::WalError;
@@ -81,6 +82,15 @@ pub struct Writer {
 struct Buffers {
     unpacker: Unpacker,
     index: RequestIndex,
+    v2: v2::reader::RequestIndex,
+    /// Labels of one series of a 2.0 request.
+    labels: Vec<u8>,
+}
+
+impl Buffers {
+    fn kept_bytes(&self) -> usize {
+        self.unpacker.kept_bytes() + self.index.kept_bytes() + self.v2.kept_bytes() + self.labels.capacity()
+    }
 }
 
 impl Writer {
@@ -130,7 +140,7 @@ impl Writer {
         self.judge(body, form.packing)?;
         let room = Room { limit: self.limits.decoded_bytes, grant };
         let mut buffers = self.pool.lock().pop().unwrap_or_default();
-        let Buffers { unpacker, index } = &mut buffers;
+        let Buffers { unpacker, index, v2, labels } = &mut buffers;
         let unpacked = unpacker.unpack(form.packing, body, room).map_err(WriteError::from);
         let result = unpacked.and_then(|request| match form.version {
             Version::V1 => {
@@ -138,8 +148,9 @@ impl Writer {
                 self.store_request(db, request, index, now_ms)
             }
             Version::V2 => {
-                let what = "remote write 2.0 is not read yet";
-                Err(ReadError::Malformed(DecodeError { what, offset: 0 }).into())
+                let bounds = Bounds { counts: self.limits.counts, text_bytes: self.limits.decoded_bytes };
+                v2.read(request, bounds)?;
+                self.store_request_v2(db, RequestV2 { body: request, index: v2 }, labels, now_ms)
             }
         });
         self.give_back(buffers);
@@ -165,14 +176,49 @@ impl Writer {
         Ok(outcome)
     }
 
+    fn store_request_v2(
+        &self,
+        db: &Db,
+        request: RequestV2<'_>,
+        labels: &mut Vec<u8>,
+        now_ms: i64,
+    ) -> Result<Outcome, WriteError> {
+        let RequestV2 { body, index } = request;
+        let mut storing = Storing::new(db.appender()?, &self.limits, now_ms);
+        for series in index.series(body) {
+            if series.is_empty() {
+                storing.refuse_empty(&series);
+            } else {
+                storing.store_points(&series.pack(labels));
+            }
+        }
+        // Behind all points, and alone: senders give an exemplar a series entry of its own.
+        if index.has_exemplars() {
+            index
+                .series(body)
+                .filter(v2::series::Series::has_exemplars)
+                .for_each(|series| storing.store_exemplars(&series));
+        }
+        let outcome = storing.commit()?;
+        self.metrics.count(&outcome, 0);
+        Ok(outcome)
+    }
+
     fn give_back(&self, buffers: Buffers) {
-        if buffers.unpacker.kept_bytes() + buffers.index.kept_bytes() <= POOLED_BYTES {
+        if buffers.kept_bytes() <= POOLED_BYTES {
             let mut pool = self.pool.lock();
             if pool.len() < POOLED_BUFFERS {
                 pool.push(buffers);
             }
         }
     }
+}
+
+/// A 2.0 request that was checked.
+#[derive(Clone, Copy)]
+struct RequestV2<'a> {
+    body: &'a [u8],
+    index: &'a v2::reader::RequestIndex,
 }
 
 #[cfg(test)]

@@ -135,6 +135,15 @@ impl Gate {
         Self { size, at_work: Arc::new(Semaphore::new(size)), waiting: AtomicUsize::new(0), queue }
     }
 
+    /// Registers how many are at work, what they are and under which name.
+    pub fn register(&self, registry: &mut Registry, name: &str, what: &str) {
+        let (size, at_work) = (self.size, self.at_work.clone());
+        let help = format!("{what} that are at work.");
+        registry.gauge_fn(name, &help, move || (size - at_work.available_permits()) as f64);
+        let help = format!("{what} that may be at work at once.");
+        registry.gauge_fn(&format!("{name}_limit"), &help, move || size as f64);
+    }
+
     /// How many are at work now.
     #[must_use]
     pub fn at_work(&self) -> usize {

@@ -10,7 +10,6 @@
 //!
 //! Never 409 or 429, never 5xx for bad data: Prometheus drops data on 429, and repeats on 5xx for ever.
 
-use crate::remote::reader;
 use crate::remote::unpack::UnpackError;
 use crate::remote::write::WriteError;
 use crate::server::admission::{BudgetUsedUp, GateFull};
@@ -96,10 +95,8 @@ impl From<WriteError> for Refused {
         let text = error.to_string();
         match error {
             WriteError::Unpack(error) => error.into(),
-            WriteError::Request(reader::ReadError::Malformed(_)) => Self::BadData(text),
-            WriteError::Request(reader::ReadError::TooManySeries(_) | reader::ReadError::TooManySamples(_)) => {
-                Self::TooLarge(text)
-            }
+            WriteError::Request(error) if error.is_malformed() => Self::BadData(text),
+            WriteError::Request(_) => Self::TooLarge(text),
             WriteError::Unavailable(_) => Self::Unavailable(text),
             // A full disk is a mode, not a fault: when space returns the log goes on, and a repeat is safe in any case.
             WriteError::Log(WalError::NoSpace(_) | WalError::Closed) => Self::Unavailable(text),

@@ -18,6 +18,7 @@ use tower::Layer;
 fn grpc_routes<H: Health>(context: &SharedContext, health: HealthServer<H>) -> Router<SharedContext> {
     let mut routes = Router::new()
         .route(grpc::write::WRITE_V1, any(grpc::write::write_v1))
+        .route(grpc::write::WRITE_V2, any(grpc::write::write_v2))
         .route(grpc::write::WRITE_STREAM, any(grpc::write_stream::write_stream))
         .route_service("/grpc.health.v1.Health/{*method}", health);
     let draining = || middleware::from_fn_with_state(context.clone(), reflection::end_when_draining);
