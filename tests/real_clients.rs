@@ -226,3 +226,47 @@ fn remote_write_1_is_taken_in_every_packing() {
 fn remote_write_2_is_taken_in_every_packing() {
     Bench::start(&[]).run_writer("http_write.py", &["2"], [840, 600, 12]);
 }
+
+#[test]
+#[ignore = "needs Python's gRPC: run tests/run"]
+fn both_versions_of_http_and_grpc_share_a_port() {
+    Bench::start(&[]).run_writer("mixed.py", &[], [5 * 80 * 30, 0, 0]);
+}
+
+#[test]
+#[ignore = "needs Python and Debian's prometheus: run tests/run"]
+fn streamed_chunks_are_those_of_debians_prometheus_byte_for_byte() {
+    const FRAME: &str = "--storage.remote.read-max-bytes-in-frame=4096";
+    let bench = Bench::start(&[FRAME]);
+    let port = free_port();
+    let mut client = bench.client("twins.py", &[&port.to_string(), "4096"]);
+    client.step("asked");
+    bench.server.stop();
+    let prometheus = Launch::prometheus(&bench.place.path().join("data"), "{}").port(port).flag(FRAME);
+    let prometheus = prometheus.flag("--enable-feature=native-histograms").start();
+    client.go_on();
+    let said = client.step("compared");
+    assert!(said["frames"].as_u64() > Some(9) && said["bytes"].as_u64() > Some(40_000), "{said}");
+    client.finish();
+    prometheus.stop();
+}
+
+#[test]
+#[ignore = "needs Python and Debian's prometheus: run tests/run"]
+fn debians_prometheus_asks_for_samples_when_it_reads() {
+    let place = dir::temp();
+    let mut client = Foreign::start("asked.py", &[]);
+    let port = client.step("listening")["port"].as_u64().expect("a port");
+    let config = format!("remote_read: [{{url: 'http://127.0.0.1:{port}/', read_recent: true}}]\n");
+    let prometheus = Launch::prometheus(&place.path().join("data"), &config).start();
+    assert_eq!(prometheus.http.get("/api/v1/query?query=up").json()["status"], "success");
+    client.go_on();
+    // No type at all means samples: what it is streamed it does not understand.
+    let types = client.step("asked")["types"].clone();
+    assert!(types.as_array().is_some_and(|requests| !requests.is_empty()), "it has asked for nothing");
+    for one in types.as_array().expect("a list") {
+        assert_eq!(one, &serde_json::json!([]), "{types}");
+    }
+    client.finish();
+    prometheus.stop();
+}
