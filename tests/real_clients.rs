@@ -270,3 +270,9 @@ fn debians_prometheus_asks_for_samples_when_it_reads() {
     client.finish();
     prometheus.stop();
 }
+
+#[test]
+#[ignore = "needs Python's gRPC: run tests/run"]
+fn routers_of_thanos_receive_old_and_new_write_their_tenants() {
+    Bench::start(&[]).run_writer("thanos_write.py", &[], [301_000, 800, 16]);
+}

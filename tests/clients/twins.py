@@ -17,7 +17,7 @@ EQ, RE, STREAMED = 0, 2, 1
 
 def data():
     """What a Prometheus of years ago knows: floats, and histograms of whole counts."""
-    everything = [made.floats("twin_total", 500, series=str(number), filler="x" * 50 * number) for number in range(8)]
+    everything = [made.floats("twin_total", 500, series=str(number), filler="x" * (50 * number + 1)) for number in range(8)]
     histogram = made.Series({"__name__": "twin_histogram"})
     histogram.histograms = [(BEGIN + number * 15_000, made.integer(number + 1)) for number in range(300)]
     return [*everything, histogram]
