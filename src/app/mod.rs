@@ -15,9 +15,13 @@ mod admin_tests;
 #[cfg(test)]
 mod contract_tests;
 #[cfg(test)]
+mod contract_v2_tests;
+#[cfg(test)]
 mod edge;
 #[cfg(test)]
 mod fault_tests;
+#[cfg(test)]
+mod grpc_read_tests;
 #[cfg(test)]
 mod grpc_tests;
 #[cfg(test)]
@@ -26,3 +30,7 @@ mod stream_tests;
 mod surface_tests;
 #[cfg(test)]
 mod thanos_write_tests;
+#[cfg(test)]
+mod ways;
+#[cfg(test)]
+mod ways_tests;

@@ -14,18 +14,20 @@
 //! | `details`        | the details of an error                                           |
 //! | `raw_codec`      | messages as bytes                                                 |
 //! | `messages`       | messages out of a body, as fast as there is room for them         |
+//! | `status_body`    | a body that ends with a status                                    |
 //! | `ending`         | a body that ends early                                            |
 
 pub(crate) mod details;
 mod ending;
 pub(crate) mod entry;
 pub mod health;
-mod messages;
+pub(crate) mod messages;
 mod outcome;
 pub(crate) mod raw_codec;
 pub(crate) mod read;
 pub(crate) mod reflection;
 pub(crate) mod services;
+mod status_body;
 pub(crate) mod thanos_write;
 pub(crate) mod write;
 pub(crate) mod write_stream;
@@ -36,6 +38,8 @@ use axum::extract::Request;
 use axum::http::HeaderValue;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::Response;
+use bytes::Bytes;
+use http_body::Body as HttpBody;
 use prost::Message;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
@@ -59,6 +63,15 @@ pub(crate) fn refuse(status: Status) -> Response {
 pub(crate) fn stream_answer<T: Message + 'static>(answers: mpsc::Receiver<Result<T, Status>>) -> Response {
     let messages = ReceiverStream::new(answers);
     let body = EncodeBody::new_server(ProstEncoder::default(), messages, None, Default::default(), Some(usize::MAX));
+    answer(body)
+}
+
+/// An answer with this body, which has messages and ends with a status.
+pub(crate) fn answer<B>(body: B) -> Response
+where
+    B: HttpBody<Data = Bytes> + Send + 'static,
+    B::Error: Into<axum::BoxError>,
+{
     let mut response = Response::new(Body::new(body));
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
     response
