@@ -34,7 +34,9 @@ fn grpc_routes<H: Health>(context: &SharedContext, health: HealthServer<H>) -> R
         // The build made them; a server without reflection is better than none.
         (Err(error), _) | (_, Err(error)) => tracing::error!(%error, "no reflection over gRPC"),
     }
-    routes.layer(middleware::from_fn(grpc::entry::enter))
+    routes
+        .layer(middleware::from_fn_with_state(context.clone(), grpc::compression::compress))
+        .layer(middleware::from_fn(grpc::entry::enter))
 }
 
 /// Everything that narthex answers; `health` is gRPC's health service.
