@@ -147,6 +147,8 @@ pub(crate) fn parts(flags: &ServeFlags, loaded: Loaded, db: Arc<Db>) -> Parts {
     let admin_queue = Queue { places: ORDERS_WAITING, patience: ORDER_PATIENCE };
     let context = Context {
         control,
+        corruptions: replay.corruptions.clone(),
+        flags: flags.shown.clone(),
         configuration: Arc::new(Configuration::new(loaded)),
         admin_gate: Gate::new(1, admin_queue),
         db,
