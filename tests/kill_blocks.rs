@@ -52,7 +52,6 @@ struct Clock {
     state: Mutex<Times>,
     is_slow: AtomicBool,
     is_ahead: AtomicBool,
-    is_far_ahead: AtomicBool,
 }
 
 #[derive(Default)]
@@ -67,7 +66,7 @@ impl Clock {
 
     /// The time of a request, after [`BEGIN`].
     fn begin(&self) -> i64 {
-        if self.is_far_ahead.load(Ordering::SeqCst) {
+        if self.is_ahead.load(Ordering::SeqCst) {
             // On a busy machine the senders leave the work on blocks no processor.
             std::thread::sleep(Duration::from_millis(20));
         }
@@ -109,7 +108,6 @@ impl Clock {
         let newest = blocks::blocks(data).iter().filter(is_of_head).map(|block| block.end() - BEGIN).max().unwrap_or(0);
         let next = self.state.lock().expect("no sender panicked").next;
         self.is_ahead.store(next - newest > 5 * HOUR, Ordering::SeqCst);
-        self.is_far_ahead.store(next - newest > 8 * HOUR, Ordering::SeqCst);
     }
 }
 

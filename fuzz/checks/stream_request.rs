@@ -4,7 +4,8 @@ use narthex::remote::pb::io::prometheus::write::v2;
 use narthex::remote::pb::narthex::v1::WriteStreamRequest;
 use narthex::remote::pb::narthex::v1::write_stream_request::Request;
 use narthex::remote::pb::prometheus as v1;
-use narthex::remote::stream_request::{StreamRequest, StreamRequestError, Version};
+use narthex::remote::stream_request::{StreamRequest, StreamRequestError};
+use narthex::remote::write::Version;
 use prost::Message;
 use prost::bytes::Bytes;
 

@@ -6,6 +6,7 @@ use narthex::model::histogram::{CounterResetHint, FloatHistogram, Histogram, Spa
 use narthex::model::labels::{LabelError, LabelsBuilder};
 use narthex::model::sample::Sample;
 use narthex::model::value::Value;
+use narthex::remote::exemplar::BadExemplar;
 use narthex::remote::histogram::{BadHistogram, MAX_LIST};
 use narthex::remote::reader::{CountLimits, RequestIndex};
 use prost::Message;
@@ -23,13 +24,13 @@ struct Content {
 struct Series {
     labels: Vec<(String, String)>,
     samples: Vec<Sample>,
-    exemplars: Vec<Result<Exemplar, LabelError>>,
+    exemplars: Vec<Result<Exemplar, BadExemplar>>,
     histograms: Vec<Result<Stored, String>>,
 }
 
 /// A histogram that can be stored: its time, whether its counts are floats, its reset hint and schema, and all numbers by their bits.
 #[derive(Debug, PartialEq)]
-struct Stored {
+pub(super) struct Stored {
     t: i64,
     is_float: bool,
     reset_hint: CounterResetHint,
@@ -91,18 +92,18 @@ fn by_prost(body: &[u8]) -> Option<Content> {
 }
 
 /// An exemplar as it is kept.
-fn exemplar(message: &messages::Exemplar) -> Result<Exemplar, LabelError> {
+fn exemplar(message: &messages::Exemplar) -> Result<Exemplar, BadExemplar> {
     let pairs = message.labels.iter().map(|label| (&*label.name, &*label.value));
     let labels = match pairs.collect::<LabelsBuilder<'_>>().build() {
         Ok(labels) => Some(labels),
         Err(LabelError::Empty) => None,
-        Err(error) => return Err(error),
+        Err(error) => return Err(error.into()),
     };
     Ok(Exemplar { t: message.timestamp, v: message.value, labels })
 }
 
 /// What is stored of a histogram.
-fn histogram(message: messages::Histogram) -> Result<Stored, String> {
+pub(super) fn histogram(message: messages::Histogram) -> Result<Stored, String> {
     let (spans, lists) = (
         [&message.positive_spans, &message.negative_spans],
         [
@@ -152,7 +153,7 @@ fn histogram(message: messages::Histogram) -> Result<Stored, String> {
 }
 
 /// A histogram in a form that can be compared.
-fn stored(t: i64, value: &Value) -> Stored {
+pub(super) fn stored(t: i64, value: &Value) -> Stored {
     match value {
         Value::Float(_) => panic!("a float among histograms"),
         Value::Histogram(h) => Stored {

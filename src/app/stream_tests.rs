@@ -143,6 +143,9 @@ async fn where_nothing_is_taken_a_stream_is_told_when_to_come_back() {
 async fn there_are_only_so_many_streams() {
     let edge = Edge::ready(&["--grpc.max-streams=1"]).await;
     let open = Open::on(&edge).await;
+    let metrics = edge.get("/metrics").await;
+    assert!(metrics.text().contains("narthex_grpc_write_streams 1.0\n"), "{}", metrics.text());
+    assert!(metrics.text().contains("narthex_grpc_write_streams_limit 1.0\n"), "{}", metrics.text());
     stream(&edge, &[one(1)]).await.assert_grpc_retry_later();
     assert_eq!(open.end().await.grpc_status(), "0");
     assert_eq!(sequences(&stream(&edge, &[one(1)]).await), [1]);

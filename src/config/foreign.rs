@@ -45,7 +45,6 @@ const FOREIGN: &[(&str, Shape, Verdict)] = &[
     ("scrape.timestamp-tolerance", Value, NotBuilt),
     ("storage.agent.path", Value, NotBuilt),
     ("storage.remote.flush-deadline", Value, Meaningless),
-    ("storage.remote.read-max-bytes-in-frame", Value, NotBuilt),
     ("storage.tsdb.allow-overlapping-blocks", Switch, Meaningless),
     ("storage.tsdb.allow-overlapping-compaction", Switch, NotBuilt),
     ("storage.tsdb.block-reload-interval", Value, NotBuilt),

@@ -33,6 +33,37 @@ pub struct Metadata {
     pub help: String,
 }
 
+/// The same, where it stands in a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct MetadataRef<'a> {
+    /// Its type.
+    pub metric_type: MetricType,
+    /// Its unit, or empty.
+    pub unit: &'a str,
+    /// Its help text, or empty.
+    pub help: &'a str,
+}
+
+impl MetadataRef<'_> {
+    /// Whether it says nothing.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// The metadata, to be kept.
+    #[must_use]
+    pub fn to_metadata(&self) -> Metadata {
+        Metadata { metric_type: self.metric_type, unit: self.unit.to_owned(), help: self.help.to_owned() }
+    }
+}
+
+impl PartialEq<MetadataRef<'_>> for Metadata {
+    fn eq(&self, other: &MetadataRef<'_>) -> bool {
+        self.metric_type == other.metric_type && self.unit == other.unit && self.help == other.help
+    }
+}
+
 impl MetricType {
     /// Its name in Prometheus's texts and APIs.
     #[must_use]

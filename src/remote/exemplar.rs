@@ -4,9 +4,25 @@
 
 use crate::model::exemplar::Exemplar;
 use crate::model::labels::{LabelError, LabelsBuilder};
+use crate::remote::bad_refs::BadRefs;
 use crate::remote::label::decode_label;
 use crate::remote::protobuf::{Cursor, DecodeError, MAX_DEPTH, WireType};
 use crate::remote::schema::FIELD_LEVEL;
+use crate::tsdb::head::exemplars::MAX_LABEL_CHARACTERS;
+
+/// Why the labels of an exemplar are none.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BadExemplar {
+    /// They are no set.
+    #[error(transparent)]
+    NotASet(#[from] LabelError),
+    /// They can't be read.
+    #[error(transparent)]
+    Refs(#[from] BadRefs),
+    /// They are longer than any that is stored.
+    #[error("label length for exemplar exceeds maximum of {MAX_LABEL_CHARACTERS} UTF-8 characters")]
+    TooLong,
+}
 
 /// An exemplar whose labels are no set.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,7 +30,7 @@ pub struct RefusedExemplar {
     /// Its timestamp, ms.
     pub t: i64,
     /// Why.
-    pub why: LabelError,
+    pub why: BadExemplar,
 }
 
 /// Decodes an exemplar. `None` for bytes that are no such message.
@@ -25,7 +41,7 @@ pub(crate) fn decode_exemplar(message: Cursor<'_>) -> Option<Result<Exemplar, Re
     Some(match labels.build() {
         Ok(labels) => Ok(Exemplar { t, v, labels: Some(labels) }),
         Err(LabelError::Empty) => Ok(Exemplar { t, v, labels: None }),
-        Err(why) => Err(RefusedExemplar { t, why }),
+        Err(why) => Err(RefusedExemplar { t, why: why.into() }),
     })
 }
 

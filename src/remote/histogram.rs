@@ -40,7 +40,15 @@ pub struct RefusedHistogram {
 
 /// Decodes a histogram and makes it one that can be stored. `None` for bytes that are no such message.
 pub(crate) fn storable_histogram(message: Cursor<'_>) -> Option<Result<Point, RefusedHistogram>> {
-    let mut found = Fields::default();
+    storable(message, Fields::default())
+}
+
+/// The same of a histogram of remote write 2.0: `io.prometheus.write.v2.Histogram`, which has a start timestamp beside.
+pub(crate) fn storable_histogram_v2(message: Cursor<'_>) -> Option<Result<Point, RefusedHistogram>> {
+    storable(message, Fields { start: Some(0), ..Fields::default() })
+}
+
+fn storable(message: Cursor<'_>, mut found: Fields) -> Option<Result<Point, RefusedHistogram>> {
     match found.read(message) {
         Ok(()) => {}
         Err(Stop::Damaged) => return None,
@@ -81,6 +89,8 @@ struct Fields {
     reset_hint: u8,
     timestamp: i64,
     custom_values: Vec<f64>,
+    /// `None` where the message has no such field: then it is not known, whatever it holds.
+    start: Option<i64>,
 }
 
 /// Why reading ends early.
@@ -116,6 +126,7 @@ impl Fields {
                 14 => self.reset_hint = varint(&mut message, key)? as u8,
                 15 => self.timestamp = varint(&mut message, key)? as i64,
                 16 => doubles(&mut message, key, &mut self.custom_values)?,
+                17 if self.start.is_some() => self.start = Some(varint(&mut message, key)? as i64),
                 _ => message.skip_value(key, MAX_DEPTH - FIELD_LEVEL)?,
             }
         }
@@ -153,7 +164,7 @@ impl Fields {
                 custom_values: self.custom_values,
             })),
         };
-        Point::new(t, value)
+        Point { start: self.start.unwrap_or_default(), t, value }
     }
 }
 

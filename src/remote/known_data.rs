@@ -8,16 +8,19 @@ use crate::model::value::{Point, Value};
 use crate::remote::limits::{LabelLimits, WriteLimits};
 use crate::remote::metadata::MetadataLimits;
 use crate::remote::metrics::WriteMetrics;
+use crate::remote::packing::Packing;
 use crate::remote::pb::prometheus as pb;
 use crate::remote::read::{TIMESERIES_KEY, header, put_sample};
 use crate::remote::reader::CountLimits;
-use crate::remote::write::{Packing, Writer};
+use crate::remote::write::{Form, Version, Writer};
 use crate::tsdb::db::Db;
 use crate::tsdb::db::options::DbOptions;
 use flate2::read::GzDecoder;
 use prost::Message;
 use std::io::Read;
 use tempfile::TempDir;
+
+const PLAIN: Form = Form { version: Version::V1, packing: Packing::Plain };
 
 pub(crate) fn golden(file: &str) -> Vec<u8> {
     std::fs::read(format!("{}/tests/golden/wire/read/{file}", env!("CARGO_MANIFEST_DIR"))).unwrap()
@@ -35,7 +38,7 @@ pub(crate) fn db_with(timeseries: Vec<pb::TimeSeries>) -> (Db, TempDir) {
         max_future_ms: i64::MAX,
     };
     let writer = Writer::new(limits, WriteMetrics::register(&mut Registry::new()));
-    let outcome = writer.store(&db, &encode(&timeseries), Packing::Plain, 0).unwrap();
+    let outcome = writer.store(&db, &encode(&timeseries), PLAIN, 0).unwrap();
     assert!(outcome.refusals.is_empty(), "{}", outcome.refusals);
     (db, dir)
 }

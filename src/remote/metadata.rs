@@ -3,7 +3,7 @@
 //! A view is only made of a request that [`crate::remote::reader`] has checked, so nothing here can fail: where it would, it ends.
 //! Requests have either series or metadata, as senders write them, so passing over the series costs nothing.
 
-use crate::model::metadata::{Metadata, MetricType};
+use crate::model::metadata::{Metadata, MetadataRef, MetricType};
 use crate::remote::protobuf::{Cursor, MAX_DEPTH};
 
 /// Field numbers of `prometheus.MetricMetadata`.
@@ -19,6 +19,14 @@ pub struct MetadataLimits {
     pub name_bytes: usize,
     /// Bytes of unit and help text together: a copy of both goes to the log for each series of the family.
     pub text_bytes: usize,
+}
+
+impl MetadataLimits {
+    /// Whether unit and help text may be stored.
+    pub(crate) fn check_text(&self, metadata: &MetadataRef<'_>) -> Result<(), BadMetadata> {
+        let bytes = metadata.unit.len() + metadata.help.len();
+        if bytes > self.text_bytes { Err(BadMetadata::LongText(bytes, self.text_bytes)) } else { Ok(()) }
+    }
 }
 
 /// Why an entry is not stored.
@@ -60,11 +68,10 @@ impl FamilyMetadata<'_> {
         if self.family.len() > limits.name_bytes {
             return Err(BadMetadata::LongName(self.family.len(), limits.name_bytes));
         }
-        let text_bytes = self.unit.len() + self.help.len();
-        if text_bytes > limits.text_bytes {
-            return Err(BadMetadata::LongText(text_bytes, limits.text_bytes));
-        }
-        Ok(Metadata { metric_type: self.metric_type, unit: self.unit.to_owned(), help: self.help.to_owned() })
+        let Self { metric_type, unit, help, .. } = self;
+        let metadata = MetadataRef { metric_type, unit, help };
+        limits.check_text(&metadata)?;
+        Ok(metadata.to_metadata())
     }
 }
 
@@ -106,8 +113,8 @@ fn read_field<'a>(message: &mut Cursor<'a>, entry: &mut FamilyMetadata<'a>) -> O
     Some(())
 }
 
-/// By the numbers of `prometheus.MetricMetadata.MetricType`, of which only the lower 32 bits count.
-fn metric_type(number: u64) -> MetricType {
+/// By the numbers of `prometheus.MetricMetadata.MetricType`, which are those of 2.0 too, and of which only the lower 32 bits count.
+pub(crate) fn metric_type(number: u64) -> MetricType {
     match number as u32 {
         1 => MetricType::Counter,
         2 => MetricType::Gauge,

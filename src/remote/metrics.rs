@@ -104,7 +104,7 @@ impl WriteMetrics {
         self.histograms.inc_by(outcome.histograms);
         self.exemplars.inc_by(outcome.exemplars);
         self.exemplars_ignored.inc_by(outcome.exemplars_ignored);
-        self.without_metadata.inc_by(outcome.samples + outcome.histograms);
+        self.without_metadata.inc_by(outcome.without_metadata);
         self.metadata.inc_by(families);
         if outcome.refusals.is_empty() {
             return;

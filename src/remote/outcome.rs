@@ -13,6 +13,8 @@ pub struct Outcome {
     pub exemplars: u64,
     /// Exemplars that are not, as whoever runs narthex wants none: their sender need not hear of it.
     pub exemplars_ignored: u64,
+    /// Samples and histograms that are stored and came without metadata.
+    pub without_metadata: u64,
     /// What is not stored.
     pub refusals: Refusals,
 }

@@ -57,11 +57,13 @@ pub enum Reason {
     UnknownSeries,
     /// What is said of a metric family: too long, or of too many.
     Metadata,
+    /// A series with nothing to store.
+    NoSamples,
 }
 
 impl Reason {
     /// All of them, in the order in which they are counted.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::OutOfOrder,
         Self::OutOfBounds,
         Self::TooOld,
@@ -72,6 +74,7 @@ impl Reason {
         Self::InvalidHistogram,
         Self::UnknownSeries,
         Self::Metadata,
+        Self::NoSamples,
     ];
 
     /// The value of the label `reason`.
@@ -88,6 +91,7 @@ impl Reason {
             Self::InvalidHistogram => "invalid_histogram",
             Self::UnknownSeries => "unknown_series",
             Self::Metadata => "metadata",
+            Self::NoSamples => "no_samples",
         }
     }
 }
@@ -105,6 +109,7 @@ impl fmt::Display for Reason {
             Self::InvalidHistogram => "invalid histogram",
             Self::UnknownSeries => "of a series without samples",
             Self::Metadata => "entries of metadata",
+            Self::NoSamples => "series without a sample, histogram or exemplar",
         })
     }
 }

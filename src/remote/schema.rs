@@ -1,7 +1,7 @@
 //! Checks the messages of a write request: labels of unusual form, exemplars, histograms, metadata.
 //!
 //! Whether a request is one at all is decided for the whole of it before anything of it is stored. The
-//! tables say of each known field what it is; they follow `proto/prometheus/types.proto`.
+//! tables say of each known field what it is; they follow `proto/prometheus/types.proto` and `proto/io/prometheus/write/v2/types.proto`.
 
 use crate::remote::protobuf::{Cursor, DecodeError, MAX_DEPTH, WireType};
 
@@ -35,26 +35,34 @@ pub(crate) static EXEMPLAR: Schema =
 
 static BUCKET_SPAN: Schema = Schema { fields: &[(1, Kind::Varint), (2, Kind::Varint)] };
 
-pub(crate) static HISTOGRAM: Schema = Schema {
-    fields: &[
-        (1, Kind::Varint),
-        (2, Kind::Double),
-        (3, Kind::Double),
-        (4, Kind::Varint),
-        (5, Kind::Double),
-        (6, Kind::Varint),
-        (7, Kind::Double),
-        (8, Kind::Message(&BUCKET_SPAN)),
-        (9, Kind::Varints),
-        (10, Kind::Doubles),
-        (11, Kind::Message(&BUCKET_SPAN)),
-        (12, Kind::Varints),
-        (13, Kind::Doubles),
-        (14, Kind::Varint),
-        (15, Kind::Varint),
-        (16, Kind::Doubles),
-    ],
-};
+/// Remote write 2.0 has one field more than 1.0.
+const HISTOGRAM_FIELDS: [(u32, Kind); 17] = [
+    (1, Kind::Varint),
+    (2, Kind::Double),
+    (3, Kind::Double),
+    (4, Kind::Varint),
+    (5, Kind::Double),
+    (6, Kind::Varint),
+    (7, Kind::Double),
+    (8, Kind::Message(&BUCKET_SPAN)),
+    (9, Kind::Varints),
+    (10, Kind::Doubles),
+    (11, Kind::Message(&BUCKET_SPAN)),
+    (12, Kind::Varints),
+    (13, Kind::Doubles),
+    (14, Kind::Varint),
+    (15, Kind::Varint),
+    (16, Kind::Doubles),
+    (17, Kind::Varint),
+];
+
+pub(crate) static HISTOGRAM: Schema = Schema { fields: HISTOGRAM_FIELDS.split_at(16).0 };
+
+pub(crate) static HISTOGRAM_V2: Schema = Schema { fields: &HISTOGRAM_FIELDS };
+
+pub(crate) static EXEMPLAR_V2: Schema = Schema { fields: &[(1, Kind::Varints), (2, Kind::Double), (3, Kind::Varint)] };
+
+pub(crate) static METADATA_V2: Schema = Schema { fields: &[(1, Kind::Varint), (3, Kind::Varint), (4, Kind::Varint)] };
 
 pub(crate) static METADATA: Schema =
     Schema { fields: &[(1, Kind::Varint), (2, Kind::Text), (4, Kind::Text), (5, Kind::Text)] };

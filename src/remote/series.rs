@@ -9,6 +9,7 @@ use crate::remote::exemplar::{RefusedExemplar, decode_exemplar};
 use crate::remote::histogram::{RefusedHistogram, storable_histogram};
 use crate::remote::label::decode_label;
 use crate::remote::protobuf::{Cursor, DecodeError, Key, MAX_DEPTH, WireType};
+use crate::remote::request_series::RequestSeries;
 use crate::remote::schema::{FIELD_LEVEL, SERIES_LEVEL};
 
 /// Field numbers of `prometheus.TimeSeries`.
@@ -71,8 +72,8 @@ pub(crate) fn usual_sample(bytes: &[u8]) -> Option<UsualSample> {
     Some(UsualSample { sample, len: 2 + usize::from(len) })
 }
 
-/// Decodes a sample however it is written.
-pub(crate) fn decode_sample(mut message: Cursor<'_>) -> Result<Sample, DecodeError> {
+/// Decodes a sample, which stands `level` messages deep, however it is written.
+pub(crate) fn decode_sample(mut message: Cursor<'_>, level: u32) -> Result<Sample, DecodeError> {
     let mut sample = Sample::new(0, 0.0);
     while !message.is_at_end() {
         let key = message.key()?;
@@ -85,7 +86,7 @@ pub(crate) fn decode_sample(mut message: Cursor<'_>) -> Result<Sample, DecodeErr
                 message.expect(key, WireType::Varint)?;
                 sample.t = message.varint()? as i64;
             }
-            _ => message.skip_value(key, MAX_DEPTH - FIELD_LEVEL)?,
+            _ => message.skip_value(key, MAX_DEPTH - level)?,
         }
     }
     Ok(sample)
@@ -142,6 +143,32 @@ impl<'a> Series<'a> {
     }
 }
 
+impl RequestSeries for Series<'_> {
+    #[inline]
+    fn packed_labels(&self) -> Option<&[u8]> {
+        Series::packed_labels(self)
+    }
+
+    fn labels(&self) -> impl Iterator<Item = (&str, &str)> {
+        Series::labels(self)
+    }
+
+    #[inline]
+    fn samples(&self) -> impl ExactSizeIterator<Item = Point> + Clone {
+        Series::samples(self).map(Point::from)
+    }
+
+    #[inline]
+    fn histograms(&self) -> impl ExactSizeIterator<Item = Result<Point, RefusedHistogram>> + Clone {
+        Series::histograms(self)
+    }
+
+    #[inline]
+    fn exemplars(&self) -> impl ExactSizeIterator<Item = Result<Exemplar, RefusedExemplar>> {
+        Series::exemplars(self)
+    }
+}
+
 /// The fields of a checked series.
 #[derive(Debug, Clone)]
 struct Fields<'a> {
@@ -181,7 +208,7 @@ impl Iterator for Samples<'_> {
             self.fields.cursor.skip(usual.len);
             return Some(usual.sample);
         }
-        self.fields.find(SAMPLES).and_then(|message| decode_sample(message).ok())
+        self.fields.find(SAMPLES).and_then(|message| decode_sample(message, FIELD_LEVEL).ok())
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {

@@ -4,13 +4,15 @@
 
 use crate::model::exemplar::Exemplar;
 use crate::model::labels::{LabelError, Labels, LabelsBuilder, METRIC_NAME};
+use crate::model::metadata::MetadataRef;
 use crate::model::value::Point;
+use crate::remote::bad_refs::BadRefs;
 use crate::remote::limits::{LabelLimits, WriteLimits};
 use crate::remote::metadata::FamilyMetadata;
 use crate::remote::outcome::Outcome;
 use crate::remote::reason::{Kind, Reason};
 use crate::remote::refusal::{Refused, SeriesRefusals};
-use crate::remote::series::Series;
+use crate::remote::request_series::RequestSeries;
 use crate::tsdb::db::appender::Appender;
 use crate::tsdb::head::append::metadata::FamilyError;
 use crate::tsdb::head::exemplars::ExemplarRejection;
@@ -34,11 +36,27 @@ impl<'a> Storing<'a> {
     }
 
     /// Stores the samples and histograms of a series.
-    pub(crate) fn store_points(&mut self, series: &Series<'_>) {
+    pub(crate) fn store_points(&mut self, series: &impl RequestSeries) {
+        let metadata = match series.metadata() {
+            Ok(metadata) => metadata,
+            Err(bad) => return self.refuse_points(series, &bad),
+        };
+        let before = self.outcome.samples + self.outcome.histograms;
+        self.store_values(series);
+        let stored = self.outcome.samples + self.outcome.histograms - before;
+        match metadata {
+            // Where nothing is stored, what was appended to last may be another series.
+            Some(metadata) if stored > 0 => self.store_series_metadata(series, metadata),
+            Some(_) => {}
+            None => self.outcome.without_metadata += stored,
+        }
+    }
+
+    fn store_values(&mut self, series: &impl RequestSeries) {
         let latest = self.latest;
         if series.samples().len() > 0 {
             let refused = SeriesRefusals::new(Kind::Sample);
-            let points = series.samples().map(Point::from).filter(|point| refused.is_timely(point.t, latest));
+            let points = series.samples().filter(|point| refused.is_timely(point.t, latest));
             self.outcome.samples += self.store(series, series.samples().len(), &refused, points);
         }
         if series.histograms().len() > 0 {
@@ -54,10 +72,38 @@ impl<'a> Storing<'a> {
         }
     }
 
+    /// Notes that a series can't be read as its metadata can't be.
+    fn refuse_points(&mut self, series: &impl RequestSeries, bad: &BadRefs) {
+        for (kind, count) in [(Kind::Sample, series.samples().len()), (Kind::Histogram, series.histograms().len())] {
+            if count > 0 {
+                let count = count as u64;
+                let detail = &format!("metadata: {bad}");
+                self.refuse_all(series, Refused { kind, reason: Reason::BadLabels, count, detail });
+            }
+        }
+    }
+
+    /// Notes that a series has nothing to store.
+    pub(crate) fn refuse_empty(&mut self, series: &impl RequestSeries) {
+        let detail = &"no sample, histogram or exemplar";
+        self.refuse_all(series, Refused { kind: Kind::Sample, reason: Reason::NoSamples, count: 1, detail });
+    }
+
+    /// Stores the metadata of the series whose points were stored last.
+    fn store_series_metadata(&mut self, series: &impl RequestSeries, metadata: MetadataRef<'_>) {
+        match self.limits.metadata.check_text(&metadata) {
+            Ok(()) => self.appender.set_metadata_of_last(metadata),
+            Err(bad) => {
+                let entry = Refused { kind: Kind::Metadata, reason: Reason::Metadata, count: 1, detail: &bad };
+                self.refuse_all(series, entry);
+            }
+        }
+    }
+
     /// Stores points of one kind, which are `count` together with those that are noted on the way; says how many are stored.
     fn store(
         &mut self,
-        series: &Series<'_>,
+        series: &impl RequestSeries,
         count: usize,
         refused: &SeriesRefusals,
         points: impl Iterator<Item = Point> + Clone,
@@ -81,16 +127,21 @@ impl<'a> Storing<'a> {
     }
 
     /// Notes that nothing of these is stored, and says so.
-    fn refuse_all(&mut self, series: &Series<'_>, things: Refused<'_>) -> u64 {
+    fn refuse_all(&mut self, series: &impl RequestSeries, things: Refused<'_>) -> u64 {
         self.outcome.refusals.add_all(things, series.labels());
         0
     }
 
     /// Stores the exemplars of a series, which must be there.
-    pub(crate) fn store_exemplars(&mut self, series: &Series<'_>) {
+    pub(crate) fn store_exemplars(&mut self, series: &impl RequestSeries) {
         let count = series.exemplars().len() as u64;
         if count == 0 {
             return;
+        }
+        if let Err(bad) = series.metadata() {
+            let detail = &format!("metadata: {bad}");
+            let all = Refused { kind: Kind::Exemplar, reason: Reason::BadLabels, count, detail };
+            return self.outcome.refusals.add_all(all, series.labels());
         }
         let labels = match canonical(series, &self.limits.labels) {
             Ok(labels) => labels,
@@ -153,6 +204,8 @@ impl<'a> Storing<'a> {
 enum BadLabels {
     #[error(transparent)]
     NotASet(#[from] LabelError),
+    #[error(transparent)]
+    Refs(#[from] BadRefs),
     #[error("no metric name")]
     NoMetricName,
     #[error("{0} labels, the limit is {1}")]
@@ -164,7 +217,10 @@ enum BadLabels {
 }
 
 /// The label set that the labels of a series mean, in whatever order and form they were sent.
-fn canonical(series: &Series<'_>, limits: &LabelLimits) -> Result<Labels, BadLabels> {
+fn canonical(series: &impl RequestSeries, limits: &LabelLimits) -> Result<Labels, BadLabels> {
+    if let Some(bad) = series.bad_labels() {
+        return Err(bad.into());
+    }
     let count = series.labels().count();
     if count > limits.count {
         return Err(BadLabels::TooMany(count, limits.count));

@@ -12,10 +12,11 @@ use crate::remote::limits::{LabelLimits, WriteLimits};
 use crate::remote::metadata::MetadataLimits;
 use crate::remote::metrics::WriteMetrics;
 use crate::remote::outcome::Outcome;
+use crate::remote::packing::Packing;
 use crate::remote::pb::prometheus as pb;
 use crate::remote::reader::{CountLimits, RequestIndex};
 use crate::remote::reason::{Kind, Reason};
-use crate::remote::write::{Packing, Writer};
+use crate::remote::write::{Form, Version, Writer};
 use crate::tsdb::db::Db;
 use crate::tsdb::db::options::DbOptions;
 use crate::tsdb::head::exemplars::ExemplarOptions;
@@ -23,6 +24,8 @@ use prost::Message;
 use std::collections::BTreeMap;
 use tempfile::TempDir;
 
+const PLAIN: Form = Form { version: Version::V1, packing: Packing::Plain };
+const SNAPPY: Form = Form { version: Version::V1, packing: Packing::SnappyBlock };
 const NOW: i64 = 1_762_300_800_000;
 
 struct Bench {
@@ -112,7 +115,7 @@ fn exemplar(timestamp: i64, trace: &str) -> pb::Exemplar {
 impl Bench {
     fn write(&self, timeseries: Vec<pb::TimeSeries>) -> Outcome {
         let request = pb::WriteRequest { timeseries, metadata: Vec::new() };
-        self.writer.store(&self.db, &request.encode_to_vec(), Packing::Plain, NOW).unwrap()
+        self.writer.store(&self.db, &request.encode_to_vec(), PLAIN, NOW).unwrap()
     }
 
     fn write_all(&self, timeseries: Vec<pb::TimeSeries>) -> Outcome {
@@ -350,7 +353,7 @@ fn recorded_requests_of_a_real_sender_are_stored_with_all_that_they_have() {
         let path = format!("{}/tests/golden/wire/rw1/{number}.body", env!("CARGO_MANIFEST_DIR"));
         let body = std::fs::read(path).unwrap();
         // Recorded at some other time. One request is there twice: the retry after a 503.
-        let outcome = bench.writer.store(&bench.db, &body, Packing::SnappyBlock, i64::MAX).unwrap();
+        let outcome = bench.writer.store(&bench.db, &body, SNAPPY, i64::MAX).unwrap();
         assert!(outcome.refusals.is_empty(), "{number}: {}", outcome.refusals);
         kinds.0 += outcome.samples;
         kinds.1 += outcome.histograms;

@@ -6,6 +6,7 @@
 //! empty request (`v1` or `v2` of no bytes) is a request.
 
 use crate::remote::protobuf::{Cursor, DecodeError, MAX_DEPTH, WireType};
+use crate::remote::write::Version;
 use bytes::Bytes;
 
 /// Field numbers of `narthex.v1.WriteStreamRequest`.
@@ -15,15 +16,6 @@ const V2: u32 = 3;
 
 /// The most bytes that a message has besides its request, as every sender writes it: two keys, the number, a length.
 pub const ENVELOPE_BYTES: usize = 2 + 10 + 5;
-
-/// The version of a request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Version {
-    /// `prometheus.WriteRequest`
-    V1,
-    /// `io.prometheus.write.v2.Request`
-    V2,
-}
 
 /// A message of a write stream.
 #[derive(Debug, Clone, PartialEq, Eq)]

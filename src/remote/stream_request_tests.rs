@@ -1,10 +1,11 @@
 //! A message of a write stream is read as prost reads it, except where prost would drop a request.
 
-use super::{StreamRequest, StreamRequestError, Version};
+use super::{StreamRequest, StreamRequestError};
 use crate::remote::pb::io::prometheus::write::v2;
 use crate::remote::pb::narthex::v1::WriteStreamRequest;
 use crate::remote::pb::narthex::v1::write_stream_request::Request;
 use crate::remote::pb::prometheus as v1;
+use crate::remote::write::Version;
 use bytes::Bytes;
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -102,6 +103,7 @@ fn assert_as_prost(bytes: &[u8]) {
             let request = match ours.version {
                 Version::V1 => v1::WriteRequest::decode(ours.request).map(Request::V1),
                 Version::V2 => v2::Request::decode(ours.request).map(Request::V2),
+                Version::Thanos => panic!("a stream has none of those"),
             };
             match (request, prosts) {
                 // As bytes, since a NaN is not equal to itself.

@@ -1,6 +1,6 @@
 //! What becomes of the samples of a request.
 
-use super::{Packing, WriteError, Writer};
+use super::{Form, Version, WriteError, Writer};
 use crate::metrics::registry::Registry;
 use crate::metrics::text::Format;
 use crate::model::matcher::{MatchKind, Matcher};
@@ -9,9 +9,11 @@ use crate::remote::limits::{LabelLimits, WriteLimits};
 use crate::remote::metadata::MetadataLimits;
 use crate::remote::metrics::WriteMetrics;
 use crate::remote::outcome::Outcome;
+use crate::remote::packing::Packing;
 use crate::remote::pb::prometheus as pb;
 use crate::remote::reader::{CountLimits, ReadError};
 use crate::remote::reason::Reason;
+use crate::remote::unpack::UnpackError;
 use crate::tsdb::db::Db;
 use crate::tsdb::db::appender::Unavailable;
 use crate::tsdb::db::options::DbOptions;
@@ -19,6 +21,8 @@ use crate::tsdb::head::metadata::list::all;
 use prost::Message;
 use tempfile::TempDir;
 
+const PLAIN: Form = Form { version: Version::V1, packing: Packing::Plain };
+const SNAPPY: Form = Form { version: Version::V1, packing: Packing::SnappyBlock };
 const NOW: i64 = 1_762_300_800_000;
 
 struct Bench {
@@ -73,11 +77,11 @@ fn packed(request: &[u8]) -> Vec<u8> {
 impl Bench {
     fn write(&self, timeseries: Vec<pb::TimeSeries>) -> Outcome {
         let request = pb::WriteRequest { timeseries, metadata: Vec::new() };
-        self.writer.store(&self.db, &packed(&request.encode_to_vec()), Packing::SnappyBlock, NOW).unwrap()
+        self.writer.store(&self.db, &packed(&request.encode_to_vec()), SNAPPY, NOW).unwrap()
     }
 
     fn refused(&self, body: &[u8]) -> WriteError {
-        self.writer.store(&self.db, body, Packing::SnappyBlock, NOW).unwrap_err()
+        self.writer.store(&self.db, body, SNAPPY, NOW).unwrap_err()
     }
 
     /// Everything that is stored, as text and bits.
@@ -128,7 +132,7 @@ fn labels_in_several_places_of_a_series_are_one_set() {
         .concat();
     let mut request = vec![0x0a, split.len() as u8];
     request.extend_from_slice(&split);
-    let outcome = bench.writer.store(&bench.db, &request, Packing::Plain, NOW).unwrap();
+    let outcome = bench.writer.store(&bench.db, &request, PLAIN, NOW).unwrap();
     assert_eq!(outcome.samples, 2);
     assert_eq!(bench.stored()[0].0, "{__name__=\"a\", job=\"x\"}");
 }
@@ -190,13 +194,13 @@ fn metadata_is_kept() {
     let bench = bench();
     let with_sample = series(&[("__name__", "a")], &[(NOW, 1.0)]);
     let request = pb::WriteRequest { timeseries: vec![with_sample], metadata: vec![family("a", "help"); 3] };
-    let outcome = bench.writer.store(&bench.db, &request.encode_to_vec(), Packing::Plain, NOW).unwrap();
+    let outcome = bench.writer.store(&bench.db, &request.encode_to_vec(), PLAIN, NOW).unwrap();
     assert_eq!(outcome.samples, 1);
     let metrics = bench.registry.encode(Format::Classic);
     assert!(metrics.contains("narthex_remote_write_metadata_total 3\n"), "{metrics}");
     // Metadata alone is what a Prometheus sends every minute.
     let alone = pb::WriteRequest { timeseries: Vec::new(), metadata: request.metadata };
-    let outcome = bench.writer.store(&bench.db, &alone.encode_to_vec(), Packing::Plain, NOW).unwrap();
+    let outcome = bench.writer.store(&bench.db, &alone.encode_to_vec(), PLAIN, NOW).unwrap();
     assert!(outcome.refusals.is_empty());
     let kept = all(bench.db.head().unwrap());
     assert_eq!(kept["a"].iter().map(|metadata| metadata.help.as_str()).collect::<Vec<_>>(), ["help"]);
@@ -208,7 +212,7 @@ fn metadata_that_is_not_kept_is_said_and_the_rest_is_kept() {
     bench.write(vec![series(&[("__name__", "good")], &[(NOW, 1.0)])]);
     let metadata = vec![family("", "no name"), family("good", "help"), family("long", &"x".repeat(101))];
     let request = pb::WriteRequest { timeseries: Vec::new(), metadata };
-    let outcome = bench.writer.store(&bench.db, &request.encode_to_vec(), Packing::Plain, NOW).unwrap();
+    let outcome = bench.writer.store(&bench.db, &request.encode_to_vec(), PLAIN, NOW).unwrap();
     assert_eq!(outcome.refusals.count(Reason::Metadata), 2);
     assert_eq!(
         outcome.refusals.to_string(),
@@ -228,7 +232,10 @@ fn a_body_that_is_not_a_request_stores_nothing() {
     .encode_to_vec();
     let body = packed(&request);
     for cut in 0..body.len() {
-        assert!(matches!(bench.refused(&body[..cut]), WriteError::NotSnappy(_)), "cut at {cut}");
+        assert!(
+            matches!(bench.refused(&body[..cut]), WriteError::Unpack(UnpackError::Malformed { .. })),
+            "cut at {cut}"
+        );
     }
     let cut_request = packed(&request[..request.len() - 1]);
     assert!(matches!(bench.refused(&cut_request), WriteError::Request(ReadError::Malformed(_))));
@@ -244,7 +251,7 @@ fn a_body_of_another_packing_is_told_apart() {
         (b"\xff\x06\x00\x00sNaPpY\x01\x05", "in snappy's framing format"),
     ] {
         match bench.refused(body) {
-            WriteError::OtherPacking(found) => assert_eq!(found, name),
+            WriteError::Unpack(UnpackError::Other { found, .. }) => assert_eq!(found, name),
             other => panic!("{name}: {other:?}"),
         }
     }
@@ -255,7 +262,7 @@ fn a_request_over_a_limit_is_refused_before_anything_is_stored() {
     let bench = bench();
     // Declares 4 GiB less one, and one byte more than is taken.
     for declared in [&b"\xff\xff\xff\xff\x0f"[..], b"\x81\x80\x40"] {
-        assert!(matches!(bench.refused(declared), WriteError::TooLarge { limit: 1_048_576, .. }));
+        assert!(matches!(bench.refused(declared), WriteError::Unpack(UnpackError::TooLarge { limit: 1_048_576 })));
     }
     let many_series = (0..1001).map(|_| series(&[("__name__", "a")], &[(NOW, 1.0)])).collect();
     let body = pb::WriteRequest { timeseries: many_series, metadata: Vec::new() }.encode_to_vec();
@@ -274,12 +281,12 @@ fn a_database_that_is_not_ready_takes_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let db = Db::open(DbOptions::new(dir.path().to_owned())).unwrap();
     let writer = Writer::new(limits(), WriteMetrics::register(&mut Registry::new()));
-    let refused = writer.store(&db, &[], Packing::Plain, NOW).unwrap_err();
+    let refused = writer.store(&db, &[], PLAIN, NOW).unwrap_err();
     assert!(matches!(refused, WriteError::Unavailable(Unavailable::Replaying)), "{refused:?}");
     db.replay().unwrap();
-    writer.store(&db, &[], Packing::Plain, NOW).unwrap();
+    writer.store(&db, &[], PLAIN, NOW).unwrap();
     db.close().unwrap();
-    let refused = writer.store(&db, &[], Packing::Plain, NOW).unwrap_err();
+    let refused = writer.store(&db, &[], PLAIN, NOW).unwrap_err();
     assert!(matches!(refused, WriteError::Unavailable(Unavailable::Closing)), "{refused:?}");
 }
 
@@ -289,7 +296,7 @@ fn recorded_metadata_of_a_real_sender_is_kept_for_the_series_that_came_after_it(
     let golden = format!("{}/tests/golden/wire/rw1", env!("CARGO_MANIFEST_DIR"));
     for number in ["00", "02", "21"] {
         let body = std::fs::read(format!("{golden}/{number}.body")).unwrap();
-        bench.writer.store(&bench.db, &body, Packing::SnappyBlock, i64::MAX).unwrap();
+        bench.writer.store(&bench.db, &body, SNAPPY, i64::MAX).unwrap();
     }
     let text = std::fs::read_to_string(format!("{golden}/00.json")).unwrap();
     let recorded: serde_json::Value = serde_json::from_str(&text).unwrap();

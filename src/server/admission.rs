@@ -83,6 +83,13 @@ impl Reservation {
         tokio::time::timeout(patience, extended).await.map_err(|_| BudgetUsedUp)
     }
 
+    /// Gives `bytes` of it back, or all of it where that is less.
+    pub fn shrink(&mut self, bytes: usize) {
+        let bytes = bytes.min(self.bytes);
+        self.bytes -= bytes;
+        drop(Self { budget: self.budget.clone(), bytes });
+    }
+
     fn extend_up_to(&mut self, bytes: usize, most: usize) -> Result<(), BudgetUsedUp> {
         self.budget
             .taken
@@ -133,6 +140,15 @@ impl Gate {
     pub fn new(at_work: usize, queue: Queue) -> Self {
         let size = at_work.min(Semaphore::MAX_PERMITS);
         Self { size, at_work: Arc::new(Semaphore::new(size)), waiting: AtomicUsize::new(0), queue }
+    }
+
+    /// Registers how many are at work, what they are and under which name.
+    pub fn register(&self, registry: &mut Registry, name: &str, what: &str) {
+        let (size, at_work) = (self.size, self.at_work.clone());
+        let help = format!("{what} that are at work.");
+        registry.gauge_fn(name, &help, move || (size - at_work.available_permits()) as f64);
+        let help = format!("{what} that may be at work at once.");
+        registry.gauge_fn(&format!("{name}_limit"), &help, move || size as f64);
     }
 
     /// How many are at work now.

@@ -1,8 +1,10 @@
 //! Storing a request that came over HTTP or gRPC: in through the gate, over to a blocking thread, and back with what became of it.
 
 use crate::remote::outcome::Outcome;
-use crate::remote::stream_request::{StreamRequest, Version};
-use crate::remote::write::Packing;
+use crate::remote::packing::Packing;
+use crate::remote::stream_request::StreamRequest;
+use crate::remote::unpack::NoRoom;
+use crate::remote::write::{Arrived, Form};
 use crate::server::admission::Reservation;
 use crate::server::context::SharedContext;
 use crate::server::lifecycle::Phase;
@@ -23,22 +25,19 @@ pub(crate) fn admit(context: &SharedContext) -> Result<(), Refused> {
     }
 }
 
-/// Stores a request of remote write 1.0.
+/// Stores a write request.
 ///
 /// # Errors
 /// [`Refused`] where it was not done; what was refused of a request that was done is in the outcome.
 pub(crate) async fn store(
     context: &SharedContext,
     body: Bytes,
-    packing: Packing,
-    mut reservation: Reservation,
+    form: Form,
+    reservation: Reservation,
 ) -> Result<Outcome, Refused> {
-    let unpacked = context.writer.unpacked_len(&body, packing)?;
-    if packing != Packing::Plain {
-        reservation.extend(unpacked)?;
-    }
+    context.writer.judge(&body, form.packing)?;
     let permit = context.write_gate.enter().await?;
-    store_inside(context, body, packing, Inside { _permit: permit, _reservation: reservation }).await
+    store_inside(context, body, form, Inside { _permit: permit, reservation }).await
 }
 
 /// Stores a request of a stream, which waits for its turn without a place in the queue: streams are few, and hold back their senders.
@@ -50,33 +49,30 @@ pub(crate) async fn store_streamed(
     request: StreamRequest,
     reservation: Reservation,
 ) -> Result<Outcome, Refused> {
-    let packing = match request.version {
-        Version::V1 => Packing::Plain,
-        Version::V2 => return Err(Refused::Unsupported("remote write 2.0 is not known here".to_owned())),
-    };
-    context.writer.unpacked_len(&request.request, packing)?;
+    let form = Form { version: request.version, packing: Packing::Plain };
+    context.writer.judge(&request.request, form.packing)?;
     let permit = context.write_gate.enter_without_place().await?;
-    store_inside(context, request.request, packing, Inside { _permit: permit, _reservation: reservation }).await
+    store_inside(context, request.request, form, Inside { _permit: permit, reservation }).await
 }
 
 /// What a request holds until it is stored.
 struct Inside {
     _permit: OwnedSemaphorePermit,
-    _reservation: Reservation,
+    reservation: Reservation,
 }
 
-/// Stores a request that is through the gate.
+/// Stores a request that is through the gate. What it takes when it is unpacked is added to what is reserved for it.
 async fn store_inside(
     context: &SharedContext,
     body: Bytes,
-    packing: Packing,
-    inside: Inside,
+    form: Form,
+    mut inside: Inside,
 ) -> Result<Outcome, Refused> {
     let shared = context.clone();
     let storing = tokio::task::spawn_blocking(move || {
         // The permit and the memory are held until the work is done, also where the client has gone.
-        let _held = inside;
-        shared.writer.store(&shared.db, &body, packing, now_ms())
+        let mut grant = |bytes| inside.reservation.extend(bytes).map_err(|_| NoRoom);
+        shared.writer.store_within(&shared.db, Arrived { body: &body, form, now_ms: now_ms() }, &mut grant)
     });
     match storing.await {
         Ok(result) => Ok(result?),

@@ -6,6 +6,7 @@
 //! | file             | what                                                          |
 //! |------------------|---------------------------------------------------------------|
 //! | [`listener`]     | accepts connections, bounds and drains them                   |
+//! | `content_encoding` | which packing a body has                                  |
 //! | [`connection`]   | gives up a silent connection                                  |
 //! | [`control`]      | what requests may order of the process                        |
 //! | [`router`]       | which path is answered by whom                                |
@@ -48,6 +49,7 @@ mod api;
 pub mod body;
 pub mod configuration;
 pub mod connection;
+mod content_encoding;
 pub mod context;
 pub mod control;
 mod exemplars;

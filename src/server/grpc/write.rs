@@ -1,7 +1,8 @@
 //! `narthex.v1.Write`: remote write over gRPC, one request and one answer; see [`crate::server::grpc::write_stream`] for streams.
 
+use crate::remote::packing::Packing;
 use crate::remote::pb::narthex::v1::WriteResponse;
-use crate::remote::write::Packing;
+use crate::remote::write::{Form, Version};
 use crate::server::body::{BodyError, BodyLimits, LimitedBody};
 use crate::server::context::SharedContext;
 use crate::server::grpc;
@@ -12,23 +13,32 @@ use crate::server::ingest;
 use crate::server::refused::Refused;
 use axum::body::Body;
 use axum::extract::{Request, State};
-use axum::http::HeaderValue;
 use axum::response::Response;
 use bytes::Bytes;
 use http_body_util::BodyExt;
 use std::future::Future;
 use std::pin::Pin;
+use tonic::Status;
 use tonic::server::{Grpc, UnaryService};
-use tonic::{Code, Status};
 
 /// The service's name, for health.
 pub(crate) const SERVICE: &str = "narthex.v1.Write";
 /// The paths of its methods.
 pub(crate) const WRITE_V1: &str = "/narthex.v1.Write/WriteV1";
+pub(crate) const WRITE_V2: &str = "/narthex.v1.Write/WriteV2";
 pub(crate) const WRITE_STREAM: &str = "/narthex.v1.Write/WriteStream";
 
 /// Answers `WriteV1`.
 pub(crate) async fn write_v1(State(context): State<SharedContext>, request: Request) -> Response {
+    write(context, request, Version::V1).await
+}
+
+/// Answers `WriteV2`.
+pub(crate) async fn write_v2(State(context): State<SharedContext>, request: Request) -> Response {
+    write(context, request, Version::V2).await
+}
+
+async fn write(context: SharedContext, request: Request, version: Version) -> Response {
     if let Err(refused) = ingest::admit(&context) {
         return grpc::refuse(refused.into_grpc());
     }
@@ -36,34 +46,40 @@ pub(crate) async fn write_v1(State(context): State<SharedContext>, request: Requ
     let limits = BodyLimits { size: size.saturating_add(FRAME_HEADER), ..context.body_limits.clone() };
     let request = request.map(|body| LimitedBody::new(body, limits).map_err(body_status));
     let mut grpc = Grpc::new(RawCodec::<WriteResponse>::default()).max_decoding_message_size(size);
-    let mut response = grpc.unary(WriteV1(context), request).await;
-    // tonic says of a message over its limit that it is out of range; here the status for that is another.
-    if response.headers().get("grpc-status").is_some_and(|status| status == "11") {
-        response.headers_mut().insert("grpc-status", HeaderValue::from(Code::ResourceExhausted as i32));
-    }
-    response.map(Body::new)
+    grpc.unary(Write { context, version }, request).await.map(Body::new)
 }
 
 fn body_status(error: BodyError) -> Status {
-    Refused::from(error).into_grpc()
+    match error {
+        // What inflates messages in front of this says it with a status of its own.
+        BodyError::Broken(cause) => match Status::try_from_error(cause) {
+            Ok(status) => status,
+            Err(cause) => Refused::from(BodyError::Broken(cause)).into_grpc(),
+        },
+        error => Refused::from(error).into_grpc(),
+    }
 }
 
 /// One call.
-struct WriteV1(SharedContext);
+struct Write {
+    context: SharedContext,
+    version: Version,
+}
 
-impl UnaryService<Bytes> for WriteV1 {
+impl UnaryService<Bytes> for Write {
     type Response = WriteResponse;
     type Future = Pin<Box<dyn Future<Output = Result<tonic::Response<WriteResponse>, Status>> + Send>>;
 
     fn call(&mut self, request: tonic::Request<Bytes>) -> Self::Future {
-        let context = self.0.clone();
+        let (context, version) = (self.context.clone(), self.version);
         let message = request.into_inner();
         // The body, with the memory that was reserved while it arrived, is gone by now; the message needs as much until it is stored.
         let mut reservation = context.body_limits.budget.reserve();
         let reserved = reservation.extend(message.len());
         Box::pin(async move {
             reserved.map_err(|error| Refused::from(error).into_grpc())?;
-            let stored = ingest::store(&context, message, Packing::Plain, reservation).await;
+            let form = Form { version, packing: Packing::Plain };
+            let stored = ingest::store(&context, message, form, reservation).await;
             let stored = stored.map_err(Refused::into_grpc)?;
             if stored.refusals.is_empty() {
                 Ok(tonic::Response::new(outcome::response(&stored)))

@@ -2,7 +2,7 @@
 
 use crate::model::exemplar::Exemplar;
 use crate::model::labels::Labels;
-use crate::model::metadata::Metadata;
+use crate::model::metadata::{Metadata, MetadataRef};
 use crate::model::value::Point;
 use crate::tsdb::db::engine::Engine;
 use crate::tsdb::db::maintenance::bell::Bell;
@@ -122,6 +122,11 @@ impl<'a> Appender<'a> {
     /// Sets the metadata of the series whose labels have exactly these bytes; `false`, and nothing done, where there is none.
     pub fn set_metadata(&mut self, packed: &[u8], metadata: &Metadata) -> bool {
         self.inner.set_metadata(packed, metadata)
+    }
+
+    /// Sets the metadata of the series that was appended to last; nothing is done where there is none, or where it has that metadata.
+    pub fn set_metadata_of_last(&mut self, metadata: MetadataRef<'_>) {
+        self.inner.set_metadata_of_last(metadata);
     }
 
     /// Sets the metadata of a metric family: of its series, and of those that are yet to come.

@@ -74,6 +74,8 @@ pub struct HeadAppender<'a> {
     late: Option<LateLog<'a>>,
     /// The first series that this request created.
     first_created: Option<SeriesRef>,
+    /// The series that was appended to last, if there is one.
+    last: Option<Arc<Series>>,
     /// Series of which this request sealed a chunk.
     sealed: Vec<Arc<Series>>,
     tally: Tally,
@@ -142,6 +144,7 @@ impl<'a> HeadAppender<'a> {
             bounds: min_valid.map(|min_valid| Bounds { min_valid, late_since }),
             late,
             first_created: None,
+            last: None,
             sealed: Vec::new(),
             tally: Tally::default(),
         }
@@ -156,8 +159,11 @@ impl<'a> HeadAppender<'a> {
         points: impl Iterator<Item = Point>,
         mut reject: impl FnMut(Point, Rejection),
     ) -> bool {
+        self.last = None;
         let Some(series) = self.head.series.get(packed) else { return false };
-        self.append_to(&series, points, &mut reject).is_ok()
+        let is_known = self.append_to(&series, points, &mut reject).is_ok();
+        self.last = is_known.then_some(series);
+        is_known
     }
 
     /// Appends to the series with these labels, which is created where there is none and a sample of it is accepted.
@@ -171,9 +177,13 @@ impl<'a> HeadAppender<'a> {
         mut points: impl Iterator<Item = Point>,
         mut reject: impl FnMut(Point, Rejection),
     ) -> Result<(), SeriesLimitReached> {
+        self.last = None;
         if let Some(series) = self.head.series.get(labels.as_packed()) {
             match self.append_to(&series, points, &mut reject) {
-                Ok(()) => return Ok(()),
+                Ok(()) => {
+                    self.last = Some(series);
+                    return Ok(());
+                }
                 Err(Collected(unread)) => points = unread,
             }
         }
@@ -188,7 +198,10 @@ impl<'a> HeadAppender<'a> {
         loop {
             let series = self.create_series(labels)?;
             match self.append_to(&series, points, &mut reject) {
-                Ok(()) => return Ok(()),
+                Ok(()) => {
+                    self.last = Some(series);
+                    return Ok(());
+                }
                 // It is on its way out of the map: a moment later there is room for a new one.
                 Err(Collected(unread)) => points = unread,
             }

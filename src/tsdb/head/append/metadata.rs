@@ -9,7 +9,7 @@
 //! (`HeadAppender::give_metadata`) and the walk begins after the family was made known.
 
 use crate::model::labels::METRIC_NAME;
-use crate::model::metadata::{Metadata, MetricType};
+use crate::model::metadata::{Metadata, MetadataRef, MetricType};
 use crate::model::metric_family::series_names;
 use crate::tsdb::head::Head;
 use crate::tsdb::head::append::HeadAppender;
@@ -61,6 +61,17 @@ impl HeadAppender<'_> {
             self.set(&series, &mut state, self.head.metadata.pool.share(metadata));
         }
         true
+    }
+
+    /// Sets the metadata of the series that was appended to last; nothing is done where there is none, or where it has that metadata.
+    pub fn set_metadata_of_last(&mut self, metadata: MetadataRef<'_>) {
+        let Some(series) = self.last.take() else { return };
+        let mut state = self.lock(&series);
+        if !state.is_dead && state.metadata.as_deref().is_none_or(|known| *known != metadata) {
+            self.set(&series, &mut state, self.head.metadata.pool.share(&metadata.to_metadata()));
+        }
+        drop(state);
+        self.last = Some(series);
     }
 
     /// Sets the metadata of a metric family: of its series, and of those that are yet to come.

@@ -1,0 +1,44 @@
+//! What a write request says of one series, in whatever protocol it came: the seam between the readers of requests and
+//! [`crate::remote::storing`].
+//!
+//! A reader checks a whole request before anything of it is stored, so nothing here can fail; what a sender got wrong within a sound
+//! message is said where it is asked for.
+
+use crate::model::exemplar::Exemplar;
+use crate::model::metadata::MetadataRef;
+use crate::model::value::Point;
+use crate::remote::bad_refs::BadRefs;
+use crate::remote::exemplar::RefusedExemplar;
+use crate::remote::histogram::RefusedHistogram;
+
+/// One series of a checked request.
+pub trait RequestSeries {
+    /// All labels in the form in which [`crate::model::labels::Labels`] keeps them, if they can be had without work; they
+    /// need not be canonical: a series that is known is found by equal bytes, any other by its labels one by one.
+    fn packed_labels(&self) -> Option<&[u8]>;
+
+    /// The labels one by one as they were sent, also empty and repeated ones.
+    fn labels(&self) -> impl Iterator<Item = (&str, &str)>;
+
+    /// Why the labels can't be read, where they can't; then [`RequestSeries::labels`] has what can be.
+    fn bad_labels(&self) -> Option<BadRefs> {
+        None
+    }
+
+    /// The floats, in the order of the request.
+    fn samples(&self) -> impl ExactSizeIterator<Item = Point> + Clone;
+
+    /// The native histograms in the order of the request, each one made storable or refused.
+    fn histograms(&self) -> impl ExactSizeIterator<Item = Result<Point, RefusedHistogram>> + Clone;
+
+    /// The exemplars, in the order of the request.
+    fn exemplars(&self) -> impl ExactSizeIterator<Item = Result<Exemplar, RefusedExemplar>>;
+
+    /// What is said of the metric; `None` where the protocol, or the sender, says it elsewhere or nowhere.
+    ///
+    /// # Errors
+    /// [`BadRefs`] where its texts can't be read.
+    fn metadata(&self) -> Result<Option<MetadataRef<'_>>, BadRefs> {
+        Ok(None)
+    }
+}

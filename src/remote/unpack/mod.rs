@@ -1,0 +1,241 @@
+//! Unpacking: the bytes of a body or message, inflated within bounds.
+//!
+//! ```text
+//! packing       begins with                  says its size            output never larger than
+//! snappy block  the size, a varint           yes                      22 times its bytes
+//! snappy framed ff 06 00 00 "sNaPpY"         each piece of 64 KiB     22 times its bytes
+//! zstd          28 b5 2f fd, or a frame      each frame, if it likes  32768 times its bytes
+//!               to be skipped: 5? 2a 4d 18
+//! gzip          1f 8b                        modulo 2^32, at the end  1032 times its bytes
+//! ```
+//!
+//! Invariant: nothing is allocated on the word of a length alone. A size that is declared is held against the limit and against what
+//! the bytes can hold at all; where none is declared the output grows in steps, each of them asked for before it is taken. No packing is
+//! guessed: bytes that can be seen not to begin as the named packing does are told apart from damaged ones.
+
+mod framed;
+mod gzip;
+mod zstd_frames;
+
+use crate::remote::packing::Packing;
+use crate::remote::unpack::zstd_frames::ZstdDecoder;
+
+/// The first step where no size is declared.
+const FIRST_STEP: usize = 64 << 10;
+/// More than a snappy block can make of one byte: a copy of three bytes yields at most 64.
+const SNAPPY_MAX_RATIO: usize = 22;
+
+/// Why something was not unpacked.
+#[derive(Debug, thiserror::Error)]
+pub enum UnpackError {
+    /// It can be seen to be packed in another way.
+    #[error("the body is {found}, not {named}")]
+    Other {
+        /// What it begins as.
+        found: &'static str,
+        /// What was said of it.
+        named: Packing,
+    },
+    /// It is damaged, or not packed as was said.
+    #[error("the body is not {named}: {why}")]
+    Malformed {
+        /// What was said of it.
+        named: Packing,
+        /// What is wrong.
+        why: String,
+    },
+    /// It is larger than it may be.
+    #[error("the request has more than {limit} bytes after decompression, which is the limit")]
+    TooLarge {
+        /// Bytes that are taken.
+        limit: usize,
+    },
+    /// To unpack it takes more memory than is given.
+    #[error("the window of a zstd frame is larger than {} bytes", zstd_frames::MAX_WINDOW)]
+    Window,
+    /// There is no memory for it now.
+    #[error(transparent)]
+    NoRoom(#[from] NoRoom),
+}
+
+/// There is no memory now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("too many bytes in flight")]
+pub struct NoRoom;
+
+/// What unpacking may take.
+pub struct Room<'a> {
+    /// Bytes of output.
+    pub limit: usize,
+    /// Asked for each step of memory before it is taken, in bytes.
+    pub grant: &'a mut dyn FnMut(usize) -> Result<(), NoRoom>,
+}
+
+/// Unpacks; its buffers are reused from one body to the next.
+#[derive(Default)]
+pub struct Unpacker {
+    snappy: snap::raw::Decoder,
+    zstd: ZstdDecoder,
+    buffer: Vec<u8>,
+}
+
+impl Unpacker {
+    /// The bytes that `body` holds; those of a plain body are its own.
+    ///
+    /// # Errors
+    /// [`UnpackError`].
+    pub fn unpack<'a>(&'a mut self, packing: Packing, body: &'a [u8], room: Room<'_>) -> Result<&'a [u8], UnpackError> {
+        judge(packing, body, room.limit)?;
+        let mut output = Output { buffer: &mut self.buffer, len: 0, granted: 0, room };
+        match packing {
+            Packing::Plain => return Ok(body),
+            Packing::SnappyBlock => snappy_block(&mut self.snappy, body, &mut output)?,
+            Packing::SnappyFramed => framed::unpack(&mut self.snappy, body, &mut output)?,
+            Packing::Zstd => self.zstd.unpack(body, &mut output)?,
+            Packing::Gzip => gzip::unpack(body, &mut output)?,
+        }
+        let len = output.len;
+        Ok(&self.buffer[..len])
+    }
+
+    /// The `len` bytes that the last call of [`Unpacker::unpack`] gave for a body that was not plain.
+    #[must_use]
+    pub fn output(&self, len: usize) -> &[u8] {
+        self.buffer.get(..len).unwrap_or_default()
+    }
+
+    /// Bytes that it holds between two bodies.
+    #[must_use]
+    pub fn kept_bytes(&self) -> usize {
+        self.buffer.capacity() + self.zstd.kept_bytes()
+    }
+}
+
+impl std::fmt::Debug for Unpacker {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Unpacker").field("kept_bytes", &self.kept_bytes()).finish_non_exhaustive()
+    }
+}
+
+/// What can be said of a body without unpacking it: that it begins as its packing does, and that it does not declare more than
+/// `limit` bytes.
+///
+/// # Errors
+/// [`UnpackError`].
+pub fn judge(packing: Packing, body: &[u8], limit: usize) -> Result<(), UnpackError> {
+    judge_beginning(packing, body)?;
+    let declared = match packing {
+        Packing::Plain => body.len(),
+        Packing::SnappyBlock => snap::raw::decompress_len(body).map_err(|error| malformed(packing, error))?,
+        Packing::SnappyFramed | Packing::Gzip => return Ok(()),
+        Packing::Zstd => zstd_frames::declared(body).unwrap_or(0),
+    };
+    if declared > limit { Err(UnpackError::TooLarge { limit }) } else { Ok(()) }
+}
+
+/// The packings by what they begin with, and what they are called where another was expected. None of these can begin a snappy
+/// block: the first element would copy from before the start.
+const BEGINNINGS: [(&[u8], Packing); 3] = [
+    (b"\x1f\x8b", Packing::Gzip),
+    (b"\x28\xb5\x2f\xfd", Packing::Zstd),
+    (framed::STREAM_IDENTIFIER, Packing::SnappyFramed),
+];
+
+fn judge_beginning(named: Packing, body: &[u8]) -> Result<(), UnpackError> {
+    let known = BEGINNINGS.iter().find(|(beginning, _)| body.starts_with(beginning)).map(|(_, packing)| *packing);
+    let own = BEGINNINGS.iter().find(|(_, packing)| *packing == named).map(|(beginning, _)| *beginning);
+    let begins_well = match own {
+        // Of what is cut off so early nothing can be seen.
+        Some(own) => body.starts_with(own) || own.starts_with(body) || zstd_frames::may_be_skipped(named, body),
+        None => named == Packing::Plain || known.is_none(),
+    };
+    if begins_well {
+        return Ok(());
+    }
+    Err(UnpackError::Other { found: known.map_or("something else", Packing::name), named })
+}
+
+fn malformed(named: Packing, why: impl std::fmt::Display) -> UnpackError {
+    UnpackError::Malformed { named, why: why.to_string() }
+}
+
+/// What is unpacked so far, and what it may still take.
+struct Output<'a, 'b> {
+    /// Only ever grown, so that what was used before is not cleared again.
+    buffer: &'a mut Vec<u8>,
+    /// The bytes of it that are output.
+    len: usize,
+    /// The bytes that were asked for.
+    granted: usize,
+    room: Room<'b>,
+}
+
+impl Output<'_, '_> {
+    /// Room for `more` bytes behind the output, to be filled and then counted with [`Output::fill`].
+    fn room_for(&mut self, more: usize) -> Result<&mut [u8], UnpackError> {
+        let size = self.len.saturating_add(more);
+        if size > self.room.limit {
+            return Err(UnpackError::TooLarge { limit: self.room.limit });
+        }
+        self.grow(size)?;
+        Ok(&mut self.buffer[self.len..size])
+    }
+
+    /// More room where it is not known how much there will be: twice what there was. It may reach a byte behind the limit, so that one can see
+    /// whether something comes there.
+    fn another_step(&mut self, first: usize) -> Result<&mut [u8], UnpackError> {
+        if self.len > self.room.limit {
+            return Err(UnpackError::TooLarge { limit: self.room.limit });
+        }
+        let size = self.len.saturating_mul(2).max(first).max(FIRST_STEP).min(self.room.limit.saturating_add(1));
+        self.grow(size)?;
+        Ok(&mut self.buffer[self.len..size])
+    }
+
+    fn grow(&mut self, size: usize) -> Result<(), NoRoom> {
+        if size > self.granted {
+            (self.room.grant)(size - self.granted)?;
+            self.granted = size;
+        }
+        if self.buffer.len() < size {
+            self.buffer.reserve_exact(size - self.buffer.len());
+            self.buffer.resize(size, 0);
+        }
+        Ok(())
+    }
+
+    /// Counts bytes that were written to the room.
+    fn fill(&mut self, bytes: usize) {
+        self.len += bytes;
+    }
+
+    /// The output is whole.
+    fn end(&self) -> Result<(), UnpackError> {
+        if self.len > self.room.limit { Err(UnpackError::TooLarge { limit: self.room.limit }) } else { Ok(()) }
+    }
+}
+
+/// One block as the output.
+fn snappy_block(
+    decoder: &mut snap::raw::Decoder,
+    block: &[u8],
+    output: &mut Output<'_, '_>,
+) -> Result<(), UnpackError> {
+    let bad = |why: &dyn std::fmt::Display| malformed(Packing::SnappyBlock, why);
+    if block.is_empty() {
+        return Err(bad(&snap::Error::Empty));
+    }
+    let size = snap::raw::decompress_len(block).map_err(|error| bad(&error))?;
+    // Before memory is taken for it.
+    if size > block.len().saturating_mul(SNAPPY_MAX_RATIO) && size <= output.room.limit {
+        return Err(bad(&"it declares more than it can hold"));
+    }
+    let place = output.room_for(size)?;
+    decoder.decompress(block, place).map_err(|error| bad(&error))?;
+    output.fill(size);
+    Ok(())
+}
+
+#[cfg(test)]
+#[path = "tests.rs"]
+mod tests;

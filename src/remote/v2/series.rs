@@ -1,0 +1,278 @@
+//! One series of a remote write 2.0 request, seen in place: its labels by reference, its samples, histograms and exemplars as they are decoded.
+//!
+//! A view is only made of a request that [`crate::remote::v2::reader`] has checked, so nothing here can fail but for references.
+
+use crate::model::exemplar::Exemplar;
+use crate::model::metadata::MetadataRef;
+use crate::model::value::Point;
+use crate::remote::bad_refs::BadRefs;
+use crate::remote::exemplar::RefusedExemplar;
+use crate::remote::histogram::{RefusedHistogram, storable_histogram_v2};
+use crate::remote::protobuf::{Cursor, MAX_DEPTH};
+use crate::remote::request_series::RequestSeries;
+use crate::remote::schema::SERIES_LEVEL;
+use crate::remote::v2::exemplar::decode_exemplar;
+use crate::remote::v2::metadata;
+use crate::remote::v2::pack::pack;
+use crate::remote::v2::refs::Refs;
+use crate::remote::v2::sample::{decode_sample, usual_sample};
+use crate::remote::v2::symbols::Symbols;
+
+/// Field numbers of `TimeSeries`; the first is in [`crate::remote::v2::refs`].
+pub(crate) const SAMPLES: u32 = 2;
+pub(crate) const HISTOGRAMS: u32 = 3;
+pub(crate) const EXEMPLARS: u32 = 4;
+pub(crate) const METADATA: u32 = 5;
+
+/// The key of samples, as a byte.
+pub(crate) const SAMPLES_KEY: u8 = 0x12;
+
+/// Where one series lies in the body, and what it has. A body is shorter than 2^32 bytes.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct SeriesSpan {
+    pub(crate) start: u32,
+    pub(crate) end: u32,
+    /// The first packed run of references, without its key and length.
+    pub(crate) refs_start: u32,
+    pub(crate) refs_end: u32,
+    /// All references.
+    pub(crate) refs: u32,
+    pub(crate) samples: u32,
+    pub(crate) histograms: u32,
+    pub(crate) exemplars: u32,
+    /// Whether there are references outside of that run.
+    pub(crate) refs_split: bool,
+    pub(crate) has_metadata: bool,
+}
+
+/// A view of one series of a checked request.
+#[derive(Debug, Clone, Copy)]
+pub struct Series<'a> {
+    body: &'a [u8],
+    symbols: &'a Symbols,
+    span: SeriesSpan,
+    packed: Option<&'a [u8]>,
+}
+
+impl<'a> Series<'a> {
+    /// The series at `span` of a checked request.
+    pub(crate) fn new(body: &'a [u8], symbols: &'a Symbols, span: SeriesSpan) -> Self {
+        Self { body, symbols, span, packed: None }
+    }
+
+    /// The same, with its labels put together in a buffer if they can be.
+    #[must_use]
+    pub fn pack<'b>(self, buffer: &'b mut Vec<u8>) -> Series<'b>
+    where
+        'a: 'b,
+    {
+        let packed = pack(buffer, self.body, self.symbols, self.refs()).then_some(&**buffer);
+        Series { packed, ..self }
+    }
+
+    /// Whether it has no sample, no histogram and no exemplar.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.span.samples == 0 && self.span.histograms == 0 && self.span.exemplars == 0
+    }
+
+    /// Whether it has exemplars.
+    #[must_use]
+    pub fn has_exemplars(&self) -> bool {
+        self.span.exemplars > 0
+    }
+
+    /// The references of its labels, as they were sent.
+    pub fn label_refs(&self) -> impl Iterator<Item = u32> + use<'a> {
+        self.refs()
+    }
+
+    /// Bytes that its labels and metadata have when they are written out.
+    pub(crate) fn text_bytes(&self) -> usize {
+        let labels: usize = self.refs().map(|reference| self.symbols.len_of(reference)).sum();
+        labels + self.metadata_fields().map_or(0, |fields| fields.text_bytes(self.symbols))
+    }
+
+    #[inline]
+    fn refs(&self) -> Refs<'a> {
+        if self.span.refs_split {
+            Refs::of_message(self.cursor(self.span.start), SERIES_LEVEL)
+        } else {
+            Refs::of_run(Cursor::within(self.body, self.span.refs_start as usize, self.span.refs_end as usize))
+        }
+    }
+
+    #[inline]
+    fn cursor(&self, start: u32) -> Cursor<'a> {
+        Cursor::within(self.body, start as usize, self.span.end as usize)
+    }
+
+    /// The messages that are values of `field`, of which there are `left`.
+    #[inline]
+    fn messages(&self, field: u32, left: u32) -> Messages<'a> {
+        // Most often everything else stands behind the references.
+        let is_usual = !self.span.refs_split && self.span.refs_start <= self.span.start + 3;
+        let start = if is_usual { self.span.refs_end.max(self.span.start) } else { self.span.start };
+        Messages { fields: self.cursor(start), field, left }
+    }
+
+    fn metadata_fields(&self) -> Option<metadata::Fields> {
+        if !self.span.has_metadata {
+            return None;
+        }
+        let mut found = metadata::Fields::default();
+        let mut messages = self.messages(METADATA, u32::MAX);
+        while let Some(message) = messages.find() {
+            found.merge(message);
+        }
+        Some(found)
+    }
+}
+
+impl RequestSeries for Series<'_> {
+    #[inline]
+    fn packed_labels(&self) -> Option<&[u8]> {
+        self.packed
+    }
+
+    fn labels(&self) -> impl Iterator<Item = (&str, &str)> {
+        let mut refs = self.refs();
+        std::iter::from_fn(move || {
+            let (name, value) = (refs.next()?, refs.next()?);
+            Some((self.symbols.text(self.body, name).ok()?, self.symbols.text(self.body, value).ok()?))
+        })
+    }
+
+    fn bad_labels(&self) -> Option<BadRefs> {
+        if self.span.refs % 2 == 1 {
+            return Some(BadRefs::Odd(self.span.refs as usize));
+        }
+        let symbols = self.symbols.len();
+        let outside = self.refs().find(|reference| *reference as usize >= symbols);
+        outside.map(|reference| BadRefs::Outside { reference, symbols })
+    }
+
+    #[inline]
+    fn samples(&self) -> impl ExactSizeIterator<Item = Point> + Clone {
+        Samples { messages: self.messages(SAMPLES, self.span.samples) }
+    }
+
+    fn histograms(&self) -> impl ExactSizeIterator<Item = Result<Point, RefusedHistogram>> + Clone {
+        Histograms { messages: self.messages(HISTOGRAMS, self.span.histograms) }
+    }
+
+    fn exemplars(&self) -> impl ExactSizeIterator<Item = Result<Exemplar, RefusedExemplar>> {
+        let (body, symbols) = (self.body, self.symbols);
+        Exemplars { body, symbols, messages: self.messages(EXEMPLARS, self.span.exemplars) }
+    }
+
+    fn metadata(&self) -> Result<Option<MetadataRef<'_>>, BadRefs> {
+        let Some(fields) = self.metadata_fields() else { return Ok(None) };
+        let found = fields.resolve(self.body, self.symbols)?;
+        Ok(if found.is_empty() { None } else { Some(found) })
+    }
+}
+
+/// The values of one field of a checked series, each a message.
+#[derive(Debug, Clone)]
+struct Messages<'a> {
+    fields: Cursor<'a>,
+    field: u32,
+    left: u32,
+}
+
+impl<'a> Messages<'a> {
+    /// Counts one; `None` where none is left.
+    #[inline]
+    fn take(&mut self) -> Option<()> {
+        self.left = self.left.checked_sub(1)?;
+        Some(())
+    }
+
+    /// The next one. The series was checked, so an error can only be its end.
+    fn find(&mut self) -> Option<Cursor<'a>> {
+        while !self.fields.is_at_end() {
+            let key = self.fields.key().ok()?;
+            if key.field == self.field {
+                return self.fields.message().ok();
+            }
+            self.fields.skip_value(key, MAX_DEPTH - SERIES_LEVEL).ok()?;
+        }
+        None
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (self.left as usize, Some(self.left as usize))
+    }
+}
+
+/// The samples of a series, decoded where they stand.
+#[derive(Debug, Clone)]
+struct Samples<'a> {
+    messages: Messages<'a>,
+}
+
+impl Iterator for Samples<'_> {
+    type Item = Point;
+
+    #[inline]
+    fn next(&mut self) -> Option<Point> {
+        self.messages.take()?;
+        if let rest @ [SAMPLES_KEY, ..] = self.messages.fields.rest()
+            && let Some(usual) = usual_sample(rest)
+        {
+            self.messages.fields.skip(usual.len);
+            return Some(usual.sample.into());
+        }
+        self.messages.find().and_then(|message| decode_sample(message).ok()).map(Point::from)
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        self.messages.size_hint()
+    }
+}
+
+impl ExactSizeIterator for Samples<'_> {}
+
+/// The native histograms of a series, decoded where they stand.
+#[derive(Debug, Clone)]
+struct Histograms<'a> {
+    messages: Messages<'a>,
+}
+
+impl Iterator for Histograms<'_> {
+    type Item = Result<Point, RefusedHistogram>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.messages.take()?;
+        self.messages.find().and_then(storable_histogram_v2)
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        self.messages.size_hint()
+    }
+}
+
+impl ExactSizeIterator for Histograms<'_> {}
+
+/// The exemplars of a series, decoded where they stand.
+struct Exemplars<'a> {
+    body: &'a [u8],
+    symbols: &'a Symbols,
+    messages: Messages<'a>,
+}
+
+impl Iterator for Exemplars<'_> {
+    type Item = Result<Exemplar, RefusedExemplar>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.messages.take()?;
+        self.messages.find().and_then(|message| decode_exemplar(self.body, self.symbols, message))
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        self.messages.size_hint()
+    }
+}
+
+impl ExactSizeIterator for Exemplars<'_> {}

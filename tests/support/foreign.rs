@@ -1,0 +1,106 @@
+//! Clients in Python, on stock packages: the programs in tests/clients, which know narthex only by its port and its .proto files.
+//!
+//! A program says in JSON lines what it has done and waits, where the test has something to do meanwhile, for a line to go on; it ends
+//! with success only if all its own checks held.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::wait::wait_for;
+
+/// Names the Python that has the packages; tests/run sets it.
+const PYTHON: &str = "NARTHEX_TEST_PYTHON";
+
+/// Longer than a program is silent on a slow, busy machine.
+const PATIENCE: Duration = Duration::from_secs(240);
+
+/// A running program.
+pub(crate) struct Foreign {
+    name: String,
+    child: Child,
+    input: ChildStdin,
+    lines: Receiver<String>,
+    errors: Option<JoinHandle<String>>,
+}
+
+impl Foreign {
+    /// Starts a program of tests/clients with these arguments.
+    pub(crate) fn start(program: &str, arguments: &[&str]) -> Foreign {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients").join(program);
+        let mut command = Command::new(python());
+        // What it compiles on its way is no part of the clone.
+        command.arg("-B").arg(path).args(arguments);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap_or_else(|error| panic!("cannot start {command:?}: {error}"));
+        let input = child.stdin.take().expect("stdin is piped");
+        let output = BufReader::new(child.stdout.take().expect("stdout is piped"));
+        let mut errors = child.stderr.take().expect("stderr is piped");
+        let (sender, lines) = channel();
+        std::thread::spawn(move || output.lines().map_while(Result::ok).try_for_each(|line| sender.send(line)));
+        let errors = std::thread::spawn(move || {
+            let mut text = Vec::new();
+            let _ = errors.read_to_end(&mut text);
+            String::from_utf8_lossy(&text).into_owned()
+        });
+        Foreign { name: program.to_owned(), child, input, lines, errors: Some(errors) }
+    }
+
+    /// Waits for the step of that name, which must be the next; what the program says of it.
+    pub(crate) fn step(&mut self, name: &str) -> Value {
+        let line = match self.lines.recv_timeout(PATIENCE) {
+            Ok(line) => line,
+            Err(RecvTimeoutError::Timeout) => panic!("{}: still waiting for {name:?} after {PATIENCE:?}", self.name),
+            Err(RecvTimeoutError::Disconnected) => self.fail(&format!("ended before {name:?}")),
+        };
+        let said: Value = serde_json::from_str(&line).unwrap_or_else(|error| panic!("{}: {error}: {line}", self.name));
+        assert_eq!(said["step"], name, "{}: {line}", self.name);
+        said
+    }
+
+    /// Lets it go on.
+    pub(crate) fn go_on(&mut self) {
+        if let Err(error) = self.input.write_all(b"{}\n") {
+            self.fail(&format!("does not listen ({error})"));
+        }
+    }
+
+    /// Waits for its end, which must come without another step, and be a success.
+    pub(crate) fn finish(mut self) {
+        match self.lines.recv_timeout(PATIENCE) {
+            Ok(line) => panic!("{}: not at its end: {line}", self.name),
+            Err(RecvTimeoutError::Timeout) => panic!("{}: still waiting for its end after {PATIENCE:?}", self.name),
+            Err(RecvTimeoutError::Disconnected) => {}
+        }
+        let what = format!("{} to end", self.name);
+        let status = wait_for(&what, || self.child.try_wait().expect("a child can be asked"));
+        if !status.success() {
+            self.fail(&format!("ended with {status}"));
+        }
+    }
+
+    /// Panics with what it wrote to standard error.
+    fn fail(&mut self, what: &str) -> ! {
+        let _ = self.child.kill();
+        let errors = self.errors.take().map(|errors| errors.join().expect("no reader panicked"));
+        panic!("{} {what}:\n{}", self.name, errors.unwrap_or_default());
+    }
+}
+
+impl Drop for Foreign {
+    fn drop(&mut self) {
+        // A program that ended before is no error here.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn python() -> PathBuf {
+    let path = std::env::var_os(PYTHON).map(PathBuf::from);
+    path.unwrap_or_else(|| panic!("{PYTHON} does not name a Python with the packages of tests/clients: run tests/run"))
+}
