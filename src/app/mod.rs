@@ -13,11 +13,15 @@ mod setup;
 #[cfg(test)]
 mod admin_tests;
 #[cfg(test)]
+mod compression_tests;
+#[cfg(test)]
 mod contract_tests;
 #[cfg(test)]
 mod contract_v2_tests;
 #[cfg(test)]
 mod edge;
+#[cfg(test)]
+mod encoding_tests;
 #[cfg(test)]
 mod fault_tests;
 #[cfg(test)]
@@ -28,6 +32,8 @@ mod grpc_tests;
 mod stream_tests;
 #[cfg(test)]
 mod surface_tests;
+#[cfg(test)]
+mod thanos_write_tests;
 #[cfg(test)]
 mod ways;
 #[cfg(test)]

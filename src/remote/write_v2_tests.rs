@@ -363,6 +363,23 @@ fn metadata_of_a_series_is_kept_and_costs_nothing_where_it_is_the_same() {
 }
 
 #[test]
+fn metadata_of_a_series_that_is_refused_goes_to_no_other() {
+    let bench = bench();
+    let outcome = bench.write(
+        &Sender::new()
+            .series(&A, samples(&[(NOW, 1.0)]))
+            .metadata(1, "help of a", "")
+            .series(&[("job", "x")], samples(&[(NOW, 1.0)]))
+            .metadata(2, "of no series", "")
+            .series(&[("__name__", "")], samples(&[(NOW, 1.0)]))
+            .metadata(2, "of no series", ""),
+    );
+    assert_eq!((outcome.samples, outcome.refusals.count(Reason::BadLabels)), (1, 2));
+    assert_eq!(all(bench.db.head().unwrap())["a"][0].help, "help of a");
+    assert_eq!(bench.metadata_updates(), 1);
+}
+
+#[test]
 fn metadata_over_its_limit_is_said_and_the_samples_are_stored() {
     let bench = bench();
     let sender = Sender::new().series(&A, samples(&[(NOW, 1.0)])).metadata(2, &"h".repeat(99), "s");

@@ -88,9 +88,19 @@ pub(crate) enum MessageError {
     Broken(Box<dyn Error + Send + Sync>),
 }
 
+/// What the first byte of a message says of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Flag {
+    /// It is as it is.
+    Plain,
+    /// It is packed as the request's headers say.
+    Packed,
+}
+
 /// A message and the memory that is reserved for it.
 #[derive(Debug)]
 pub(crate) struct Message {
+    pub(crate) flag: Flag,
     pub(crate) bytes: Bytes,
     pub(crate) reservation: Reservation,
 }
@@ -116,8 +126,19 @@ where
     /// The next message, or `None` where the stream has ended behind a message.
     ///
     /// # Errors
-    /// [`MessageError`]; there is no message behind it.
+    /// [`MessageError`], also for a packed message; there is no message behind it.
     pub(crate) async fn next(&mut self) -> Result<Option<Message>, MessageError> {
+        match self.next_of_any_flag().await? {
+            Some(Message { flag: Flag::Packed, .. }) => Err(MessageError::Packed),
+            message => Ok(message),
+        }
+    }
+
+    /// The same, also where it is packed.
+    ///
+    /// # Errors
+    /// [`MessageError`]; there is no message behind it.
+    pub(crate) async fn next_of_any_flag(&mut self) -> Result<Option<Message>, MessageError> {
         while self.rest.is_empty() {
             match self.more().await? {
                 Some(bytes) => self.rest = bytes,
@@ -132,18 +153,18 @@ where
         let mut reservation = self.limits.budget.reserve();
         let header = self.take(FRAME_HEADER, &mut reservation).await?;
         let &[packed, a, b, c, d] = &header[..] else { return Err(MessageError::Cut) };
-        match packed {
-            0 => {}
-            1 => return Err(MessageError::Packed),
+        let flag = match packed {
+            0 => Flag::Plain,
+            1 => Flag::Packed,
             other => return Err(MessageError::NoMessage(other)),
-        }
+        };
         let size = u32::from_be_bytes([a, b, c, d]) as usize;
         let limit = self.limits.size;
         if size > limit {
             return Err(MessageError::TooLarge { size, limit });
         }
         let bytes = self.take(size, &mut reservation).await?;
-        Ok(Message { bytes, reservation })
+        Ok(Message { flag, bytes, reservation })
     }
 
     /// The next `len` bytes. What lies in one piece is not copied.

@@ -9,17 +9,27 @@
 //! | `write`          | `narthex.v1.Write`: one request, one answer                       |
 //! | `write_stream`   | `narthex.v1.Write`: a stream of requests, each acknowledged       |
 //! | `read`           | `narthex.v1.Read`                                                 |
+//! | `thanos_write`   | `thanos.WriteableStore`                                           |
 //! | `outcome`        | what became of a write, as messages and statuses                  |
 //! | `details`        | the details of an error                                           |
+//! | `compression`    | in front of every method: messages are plain behind it            |
+//! | `encoding`       | the encodings of messages                                         |
+//! | `inflate`        | the messages of a request, inflated                               |
+//! | `deflate`        | the messages of an answer, compressed                             |
+//! | `steps`          | a body that is made step by step                                  |
 //! | `raw_codec`      | messages as bytes                                                 |
 //! | `messages`       | messages out of a body, as fast as there is room for them         |
 //! | `status_body`    | a body that ends with a status                                    |
 //! | `ending`         | a body that ends early                                            |
 
+pub(crate) mod compression;
+pub(crate) mod deflate;
 pub(crate) mod details;
+pub(crate) mod encoding;
 mod ending;
 pub(crate) mod entry;
 pub mod health;
+pub mod inflate;
 pub(crate) mod messages;
 mod outcome;
 pub(crate) mod raw_codec;
@@ -27,6 +37,8 @@ pub(crate) mod read;
 pub(crate) mod reflection;
 pub(crate) mod services;
 mod status_body;
+mod steps;
+pub(crate) mod thanos_write;
 pub(crate) mod write;
 pub(crate) mod write_stream;
 
