@@ -11,6 +11,7 @@ pub(crate) mod histogram_chunk;
 pub(crate) mod matcher;
 pub(crate) mod messages;
 pub(crate) mod messages_v2;
+pub(crate) mod read_request;
 pub(crate) mod stream_request;
 pub(crate) mod tombstones;
 pub(crate) mod wal_reader;
