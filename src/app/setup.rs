@@ -11,6 +11,7 @@ use crate::remote::metadata::MetadataLimits;
 use crate::remote::metrics::{ReadMetrics, WriteMetrics};
 use crate::remote::read::ReadLimits;
 use crate::remote::reader::CountLimits;
+use crate::remote::thanos::tenant::TenantLabel;
 use crate::remote::write::Writer;
 use crate::server::admission::{ByteBudget, Gate, Queue};
 use crate::server::body::{AnswerLimits, BodyLimits};
@@ -18,6 +19,7 @@ use crate::server::configuration::{Configuration, Loaded};
 use crate::server::context::{Context, SharedContext};
 use crate::server::control;
 use crate::server::control::{Access, ControlPair, Orders};
+use crate::server::grpc::inflate::Inflater;
 use crate::server::http_metrics::HttpMetrics;
 use crate::server::lifecycle::{Lifecycle, Phase};
 use crate::server::listener::ConnectionMetrics;
@@ -88,15 +90,20 @@ pub(crate) fn db_options(flags: &StorageFlags, settings: Settings) -> DbOptions 
 /// Write requests that are stored at once.
 pub(crate) fn writes_at_once(flags: &WriteFlags) -> usize {
     match flags.concurrent_limit {
-        0 => 16.max(4 * std::thread::available_parallelism().map_or(1, usize::from)),
+        0 => 16.max(4 * processors()),
         limit => usize::try_from(limit).unwrap_or(usize::MAX),
     }
+}
+
+fn processors() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
 }
 
 /// Blocking threads for all that may want one at once, so that a write which is let in never waits for one.
 pub(crate) fn blocking_threads(flags: &ServeFlags) -> usize {
     writes_at_once(&flags.write)
         .saturating_add(limit(flags.read.concurrent_limit))
+        .saturating_add(processors())
         .saturating_add(EXPORTS_AT_ONCE + OTHER_BLOCKING_THREADS)
         .min(MAX_BLOCKING_THREADS)
 }
@@ -153,9 +160,11 @@ pub(crate) fn parts(flags: &ServeFlags, loaded: Loaded, db: Arc<Db>) -> Parts {
         admin_gate: Gate::new(1, admin_queue),
         db,
         lifecycle,
-        writer: Writer::new(write_limits(&flags.write), WriteMetrics::register(&mut registry)),
+        writer: Writer::new(write_limits(&flags.write), WriteMetrics::register(&mut registry))
+            .with_tenants(TenantLabel::new(&flags.thanos.tenant_label)),
         write_gate: Gate::new(writes_at_once(&flags.write), write_queue),
         stream_gate,
+        inflater: Inflater::register(&mut registry, processors()),
         max_write_body: flags.write.max_body_size.as_usize(),
         read_limits: ReadLimits {
             samples: Some(flags.read.sample_limit).filter(|limit| *limit > 0),

@@ -83,6 +83,13 @@ impl Reservation {
         tokio::time::timeout(patience, extended).await.map_err(|_| BudgetUsedUp)
     }
 
+    /// Gives `bytes` of it back, or all of it where that is less.
+    pub fn shrink(&mut self, bytes: usize) {
+        let bytes = bytes.min(self.bytes);
+        self.bytes -= bytes;
+        drop(Self { budget: self.budget.clone(), bytes });
+    }
+
     fn extend_up_to(&mut self, bytes: usize, most: usize) -> Result<(), BudgetUsedUp> {
         self.budget
             .taken

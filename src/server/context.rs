@@ -9,6 +9,7 @@ use crate::server::admission::Gate;
 use crate::server::body::{AnswerLimits, BodyLimits};
 use crate::server::configuration::Configuration;
 use crate::server::control::Control;
+use crate::server::grpc::inflate::Inflater;
 use crate::server::http_metrics::HttpMetrics;
 use crate::server::lifecycle::Lifecycle;
 use crate::tsdb::db::Db;
@@ -29,6 +30,8 @@ pub struct Context {
     pub write_gate: Gate,
     /// Write streams at once; none waits.
     pub stream_gate: Gate,
+    /// Inflates messages of gRPC.
+    pub inflater: Inflater,
     /// Largest body of a write request over HTTP, as it is sent.
     pub max_write_body: usize,
     /// How much a read may answer.

@@ -98,18 +98,10 @@ impl Unpacker {
         Ok(&self.buffer[..len])
     }
 
-    /// The bytes that the last call of [`Unpacker::unpack`] gave for a body that was not plain, of which it said that there are `len`;
-    /// the buffer goes with them.
+    /// The `len` bytes that the last call of [`Unpacker::unpack`] gave for a body that was not plain.
     #[must_use]
-    pub fn take_output(&mut self, len: usize) -> Vec<u8> {
-        let mut output = std::mem::take(&mut self.buffer);
-        output.truncate(len);
-        output
-    }
-
-    /// A buffer for the next output, such as one that was taken before.
-    pub fn give_buffer(&mut self, buffer: Vec<u8>) {
-        self.buffer = buffer;
+    pub fn output(&self, len: usize) -> &[u8] {
+        self.buffer.get(..len).unwrap_or_default()
     }
 
     /// Bytes that it holds between two bodies.

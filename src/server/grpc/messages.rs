@@ -13,16 +13,41 @@
 //! after [`MessageLimits::patience`], so that two large messages never wait for each other for longer.
 
 use crate::server::admission::{BudgetUsedUp, ByteBudget, Reservation};
+use crate::server::body::BodyLimits;
+use crate::server::grpc::details;
+use crate::server::refused::Refused;
 use bytes::{Bytes, BytesMut};
 use http_body::Body;
 use http_body_util::BodyExt;
 use std::error::Error;
 use std::time::Duration;
+use tonic::{Code, Status};
 
 /// Flag and length in front of a message.
 pub(crate) const FRAME_HEADER: usize = 5;
 /// A message gets that much memory at once.
 const EAGER_BYTES: usize = 1 << 20;
+
+/// What stands in front of a message of so many bytes, of which there may be less than 2^32.
+pub(crate) fn header(len: usize) -> [u8; FRAME_HEADER] {
+    let [a, b, c, d] = (len as u32).to_be_bytes();
+    [0, a, b, c, d]
+}
+
+/// The only message of a request, within the time of a body; memory that is not there now is not waited for.
+///
+/// # Errors
+/// [`MessageError`], also where there is none.
+pub(crate) async fn only<B>(body: B, limits: BodyLimits) -> Result<Message, MessageError>
+where
+    B: Body<Data = Bytes> + Unpin,
+    B::Error: Into<Box<dyn Error + Send + Sync>>,
+{
+    let BodyLimits { size, time, budget } = limits;
+    let mut messages = Messages::new(body, MessageLimits { size, time, patience: Duration::ZERO, budget });
+    let message = tokio::time::timeout(time, messages.next()).await.map_err(|_| MessageError::TooSlow(time))??;
+    message.ok_or(MessageError::Cut)
+}
 
 /// The bounds of the messages of a stream.
 #[derive(Debug, Clone)]
@@ -63,9 +88,19 @@ pub(crate) enum MessageError {
     Broken(Box<dyn Error + Send + Sync>),
 }
 
+/// What the first byte of a message says of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Flag {
+    /// It is as it is.
+    Plain,
+    /// It is packed as the request's headers say.
+    Packed,
+}
+
 /// A message and the memory that is reserved for it.
 #[derive(Debug)]
 pub(crate) struct Message {
+    pub(crate) flag: Flag,
     pub(crate) bytes: Bytes,
     pub(crate) reservation: Reservation,
 }
@@ -91,8 +126,19 @@ where
     /// The next message, or `None` where the stream has ended behind a message.
     ///
     /// # Errors
-    /// [`MessageError`]; there is no message behind it.
+    /// [`MessageError`], also for a packed message; there is no message behind it.
     pub(crate) async fn next(&mut self) -> Result<Option<Message>, MessageError> {
+        match self.next_of_any_flag().await? {
+            Some(Message { flag: Flag::Packed, .. }) => Err(MessageError::Packed),
+            message => Ok(message),
+        }
+    }
+
+    /// The same, also where it is packed.
+    ///
+    /// # Errors
+    /// [`MessageError`]; there is no message behind it.
+    pub(crate) async fn next_of_any_flag(&mut self) -> Result<Option<Message>, MessageError> {
         while self.rest.is_empty() {
             match self.more().await? {
                 Some(bytes) => self.rest = bytes,
@@ -107,18 +153,18 @@ where
         let mut reservation = self.limits.budget.reserve();
         let header = self.take(FRAME_HEADER, &mut reservation).await?;
         let &[packed, a, b, c, d] = &header[..] else { return Err(MessageError::Cut) };
-        match packed {
-            0 => {}
-            1 => return Err(MessageError::Packed),
+        let flag = match packed {
+            0 => Flag::Plain,
+            1 => Flag::Packed,
             other => return Err(MessageError::NoMessage(other)),
-        }
+        };
         let size = u32::from_be_bytes([a, b, c, d]) as usize;
         let limit = self.limits.size;
         if size > limit {
             return Err(MessageError::TooLarge { size, limit });
         }
         let bytes = self.take(size, &mut reservation).await?;
-        Ok(Message { bytes, reservation })
+        Ok(Message { flag, bytes, reservation })
     }
 
     /// The next `len` bytes. What lies in one piece is not copied.
@@ -158,6 +204,22 @@ where
                     }
                 }
             }
+        }
+    }
+}
+
+impl From<MessageError> for Status {
+    fn from(error: MessageError) -> Self {
+        let text = error.to_string();
+        match error {
+            MessageError::TooLarge { .. } => Refused::TooLarge(text).into_grpc(),
+            MessageError::Packed => Refused::Unsupported(text).into_grpc(),
+            MessageError::NoMessage(_) | MessageError::Cut => {
+                details::with_reason(Code::InvalidArgument, &text, details::PROTOCOL_ERROR)
+            }
+            MessageError::TooSlow(_) | MessageError::NoMemory(_) => Refused::Unavailable(text).into_grpc(),
+            // What unpacks messages in front of this says it with a status of its own.
+            MessageError::Broken(cause) => Self::from_error(cause),
         }
     }
 }

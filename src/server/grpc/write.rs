@@ -13,14 +13,13 @@ use crate::server::ingest;
 use crate::server::refused::Refused;
 use axum::body::Body;
 use axum::extract::{Request, State};
-use axum::http::HeaderValue;
 use axum::response::Response;
 use bytes::Bytes;
 use http_body_util::BodyExt;
 use std::future::Future;
 use std::pin::Pin;
+use tonic::Status;
 use tonic::server::{Grpc, UnaryService};
-use tonic::{Code, Status};
 
 /// The service's name, for health.
 pub(crate) const SERVICE: &str = "narthex.v1.Write";
@@ -47,16 +46,18 @@ async fn write(context: SharedContext, request: Request, version: Version) -> Re
     let limits = BodyLimits { size: size.saturating_add(FRAME_HEADER), ..context.body_limits.clone() };
     let request = request.map(|body| LimitedBody::new(body, limits).map_err(body_status));
     let mut grpc = Grpc::new(RawCodec::<WriteResponse>::default()).max_decoding_message_size(size);
-    let mut response = grpc.unary(Write { context, version }, request).await;
-    // tonic says of a message over its limit that it is out of range; here the status for that is another.
-    if response.headers().get("grpc-status").is_some_and(|status| status == "11") {
-        response.headers_mut().insert("grpc-status", HeaderValue::from(Code::ResourceExhausted as i32));
-    }
-    response.map(Body::new)
+    grpc.unary(Write { context, version }, request).await.map(Body::new)
 }
 
 fn body_status(error: BodyError) -> Status {
-    Refused::from(error).into_grpc()
+    match error {
+        // What inflates messages in front of this says it with a status of its own.
+        BodyError::Broken(cause) => match Status::try_from_error(cause) {
+            Ok(status) => status,
+            Err(cause) => Refused::from(BodyError::Broken(cause)).into_grpc(),
+        },
+        error => Refused::from(error).into_grpc(),
+    }
 }
 
 /// One call.
