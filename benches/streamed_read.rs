@@ -106,18 +106,19 @@ fn measure(target: &Target<'_>, plan: &Plan, start: i64) {
         let samples = round * plan.samples..(round + 1) * plan.samples;
         send(&[requests(plan.series, |series| part(series, samples.clone(), start))], 2, port);
     }
+    let idle = Usage::of(&server).anonymous;
     let one = read(&server, port, 1);
     let queries = (plan.answer_mib as f64 * MIB / one.bytes).ceil().max(1.0) as usize;
     let read = read(&server, port, queries);
-    let grown = (read.anonymous_peak - read.anonymous_before) / MIB;
+    let grown = (one.anonymous_peak.max(read.anonymous_peak) - idle) / MIB;
     println!(
-        "{}: {:.0} MiB in {:.2} s: {:.0} MB/s; CPU {:.2} s; memory {:.1} MiB before, {grown:.1} MiB more at most",
+        "{}: {:.0} MiB in {:.2} s: {:.0} MB/s; CPU {:.2} s; memory {:.1} MiB when idle, {grown:.1} MiB more at most",
         target.name,
         read.bytes / MIB,
         read.seconds,
         read.bytes / 1e6 / read.seconds,
         read.cpu_seconds,
-        read.anonymous_before / MIB,
+        idle / MIB,
     );
     server.kill().expect("the server can be killed");
     server.wait().expect("the server ends");
@@ -140,7 +141,6 @@ struct Cost {
     bytes: f64,
     seconds: f64,
     cpu_seconds: f64,
-    anonymous_before: f64,
     anonymous_peak: f64,
 }
 
@@ -170,7 +170,6 @@ fn read(server: &Child, port: u16, queries: usize) -> Cost {
         bytes: bytes as f64,
         seconds: begun.elapsed().as_secs_f64(),
         cpu_seconds: Usage::of(server).cpu_seconds - before.cpu_seconds,
-        anonymous_before: before.anonymous,
         anonymous_peak,
     }
 }
