@@ -1,5 +1,9 @@
 //! Times as Prometheus's HTTP API takes them: seconds since the Unix epoch, or RFC 3339.
 
+/// How Prometheus's clients write "from the first time on" and "to the last", whose years have more than four digits.
+const FIRST: &str = "-292273086-05-16T16:47:06Z";
+const LAST: &str = "292277025-08-18T07:12:54.999999999Z";
+
 /// Reads a time as milliseconds since the Unix epoch.
 ///
 /// # Errors
@@ -11,7 +15,11 @@ pub(crate) fn millis(text: &str) -> Result<i64, String> {
         // Beyond 2^63 the conversion stops at the ends.
         return if millis.is_nan() { Err(wrong()) } else { Ok(millis as i64) };
     }
-    rfc3339(text).ok_or_else(wrong)
+    match text {
+        FIRST => Ok(i64::MIN),
+        LAST => Ok(i64::MAX),
+        _ => rfc3339(text).ok_or_else(wrong),
+    }
 }
 
 fn rfc3339(text: &str) -> Option<i64> {
@@ -89,6 +97,8 @@ mod tests {
         assert_eq!(millis("2025-11-05T01:00:00.5+01:00"), Ok(1_762_300_800_500));
         assert_eq!(millis("2024-02-29T23:59:59.9999Z"), Ok(1_709_251_199_999));
         assert_eq!(millis("1969-12-31T23:59:59Z"), Ok(-1000));
+        assert_eq!(millis("-292273086-05-16T16:47:06Z"), Ok(i64::MIN));
+        assert_eq!(millis("292277025-08-18T07:12:54.999999999Z"), Ok(i64::MAX));
     }
 
     #[test]
