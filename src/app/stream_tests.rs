@@ -10,6 +10,7 @@ use axum::http::Request;
 use bytes::Bytes;
 use http_body_util::BodyExt;
 use prost::Message;
+use std::io::Write;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -269,4 +270,24 @@ async fn a_stream_ends_at_the_deadline_of_its_client() {
     let got = edge.send(request).await;
     assert_eq!((sequences(&got), got.grpc_status()), (vec![1], "4"));
     drop(frames);
+}
+
+/// A frame whose message is gzip.
+fn packed(frame: &Bytes) -> Bytes {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+    encoder.write_all(&frame[5..]).unwrap();
+    let message = encoder.finish().unwrap();
+    [&[1][..], &(message.len() as u32).to_be_bytes(), &message].concat().into()
+}
+
+#[tokio::test]
+async fn packed_messages_are_taken_and_one_that_unpacks_to_too_much_ends_the_stream() {
+    let edge = Edge::ready(&["--storage.remote.write-max-decoded-size=2KB"]).await;
+    let bomb = v1(3, &vec![0; 1 << 20]);
+    let frames = [one(1), packed(&one(2)), packed(&bomb), one(4)];
+    let mut request = call(Body::from(frames.concat()));
+    request.headers_mut().insert("grpc-encoding", "gzip".parse().unwrap());
+    let got = edge.send(request).await;
+    assert_eq!((sequences(&got), got.grpc_status()), (vec![1, 2], "8"), "{:?}", got.trailers);
+    assert!(edge.get("/metrics").await.text().contains("narthex_bytes_in_flight 0"));
 }

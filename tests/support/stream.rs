@@ -130,7 +130,7 @@ pub(crate) fn numbered(number: u64) -> WriteRequest {
         let histograms = vec![made(which, begin).to_wire(begin)];
         timeseries.push(TimeSeries { histograms, ..TimeSeries::new(&labels, &[]) });
     }
-    if number % 7 == 0 {
+    if number.is_multiple_of(7) {
         timeseries.push(floats("stream_new", number));
     }
     WriteRequest { timeseries, ..WriteRequest::default() }
@@ -228,7 +228,7 @@ impl Resuming {
         let first = self.state.lock().expect("no sender panicked").unacknowledged.pop_front();
         assert_eq!(Some(ack.sequence), first, "acks come in the order of the requests, one for each");
         assert_eq!(ack.refused, None, "request {}", ack.sequence);
-        let expected = if ack.sequence % 7 == 0 { 28 } else { 24 };
+        let expected = if ack.sequence.is_multiple_of(7) { 28 } else { 24 };
         assert_eq!(ack.stored, Some(Stored { samples: expected, histograms: 2, exemplars: 1 }));
         self.acknowledged.fetch_add(1, Ordering::SeqCst);
     }
