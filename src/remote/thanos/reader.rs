@@ -1,7 +1,7 @@
 //! The borrowed reader of a router's request: finds series and tenants where they stand in the body.
 //!
 //! As in [`crate::remote::reader`], the whole request is checked, as strictly as prost does, before anything of it is stored, and a
-//! series is the same there and here. Routers up to 0.37 fill the fields `timeseries` and `tenant`, later ones only
+//! series is the same there and here. Older routers fill the fields `timeseries` and `tenant`, today's only
 //! `timeseriesTenantData`; a request with both is not expected, but what is in either is read.
 
 use crate::remote::protobuf::{Cursor, DecodeError, MAX_DEPTH, WireType};
