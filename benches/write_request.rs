@@ -168,7 +168,7 @@ fn store(c: &mut Criterion) {
                 pack(&make(timestamp))
             };
             let stored = |body: Vec<u8>| writer.store(&db, &body, form, START).map(|outcome| outcome.samples);
-            b.iter_batched(next, stored, BatchSize::PerIteration);
+            b.iter_batched(next, stored, BatchSize::NumIterations(50));
         });
     }
     group.finish();

@@ -1,5 +1,5 @@
 //! What a write request says of one series, in whatever protocol it came: the seam between the readers of requests and
-//! [`crate::remote::storing`].
+//! `remote::storing`.
 //!
 //! A reader checks a whole request before anything of it is stored, so nothing here can fail; what a sender got wrong within a sound
 //! message is said where it is asked for.
