@@ -262,7 +262,7 @@ fn both_versions_of_http_and_grpc_share_a_port() {
 
 #[test]
 #[ignore = "needs Python and Debian's prometheus: run tests/run"]
-fn streamed_chunks_are_those_of_debians_prometheus_byte_for_byte() {
+fn streamed_chunks_are_those_of_debians_prometheus_bit_for_bit() {
     const FRAME: &str = "--storage.remote.read-max-bytes-in-frame=4096";
     let bench = Bench::start(&[FRAME]);
     let port = free_port();
@@ -273,7 +273,7 @@ fn streamed_chunks_are_those_of_debians_prometheus_byte_for_byte() {
     let prometheus = prometheus.flag("--enable-feature=native-histograms").start();
     client.go_on();
     let said = client.step("compared");
-    assert!(said["frames"].as_u64() > Some(9) && said["bytes"].as_u64() > Some(40_000), "{said}");
+    assert!(said["frames"].as_u64() >= Some(9) && said["bytes"].as_u64() > Some(40_000), "{said}");
     client.finish();
     prometheus.stop();
 }
