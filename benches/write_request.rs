@@ -1,41 +1,98 @@
-//! How long it takes to read a write request in place, against decoding it with prost.
+//! How long it takes to read a write request in place, against decoding it with prost; and to store it, 2.0 against 1.0.
 //!
-//! The request is like those of a Prometheus server with default settings: 2000 series, one sample each, a dozen labels.
+//! The request is like those of a Prometheus server with default settings: 2000 series, one sample each, a dozen labels. Stored is what
+//! came as a snappy block, of series that are known; the sizes of both versions are printed.
 
-use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
+use narthex::metrics::registry::Registry;
+use narthex::remote::limits::{LabelLimits, WriteLimits};
+use narthex::remote::metadata::MetadataLimits;
+use narthex::remote::metrics::WriteMetrics;
+use narthex::remote::packing::Packing;
+use narthex::remote::pb::io::prometheus::write::v2;
 use narthex::remote::pb::prometheus as pb;
 use narthex::remote::reader::{CountLimits, RequestIndex};
+use narthex::remote::request_series::RequestSeries;
+use narthex::remote::v2::reader as v2_reader;
+use narthex::remote::write::{Form, Version, Writer};
+use narthex::tsdb::db::Db;
+use narthex::tsdb::db::options::DbOptions;
 use prost::Message;
+use std::collections::HashMap;
 use std::hint::black_box;
 
 const SERIES: usize = 2000;
+const START: i64 = 1_762_300_800_000;
 const LIMITS: CountLimits = CountLimits { series: u64::MAX, samples: u64::MAX };
 
-fn request() -> Vec<u8> {
-    let label = |name: &str, value: String| pb::Label { name: name.to_owned(), value };
+/// The labels of the series, by number.
+fn labels(i: usize) -> [(&'static str, String); 12] {
+    [
+        ("__name__", format!("container_network_receive_bytes_total_{}", i % 50)),
+        ("cluster", "eu-west-1-production".into()),
+        ("container", "application".into()),
+        ("endpoint", "https-metrics".into()),
+        ("id", format!("/kubepods/burstable/pod{i:032x}")),
+        ("instance", format!("10.0.{}.{}:10250", i / 250, i % 250)),
+        ("interface", "eth0".into()),
+        ("job", "kubelet".into()),
+        ("namespace", "monitoring".into()),
+        ("node", format!("ip-10-0-{}-{}.internal", i / 250, i % 250)),
+        ("pod", format!("application-7d9c5b8f6d-{i:05}")),
+        ("service", "kubelet".into()),
+    ]
+}
+
+fn request(timestamp: i64) -> Vec<u8> {
     let timeseries = (0..SERIES).map(|i| pb::TimeSeries {
-        labels: vec![
-            label("__name__", format!("container_network_receive_bytes_total_{}", i % 50)),
-            label("cluster", "eu-west-1-production".into()),
-            label("container", "application".into()),
-            label("endpoint", "https-metrics".into()),
-            label("id", format!("/kubepods/burstable/pod{i:032x}")),
-            label("instance", format!("10.0.{}.{}:10250", i / 250, i % 250)),
-            label("interface", "eth0".into()),
-            label("job", "kubelet".into()),
-            label("namespace", "monitoring".into()),
-            label("node", format!("ip-10-0-{}-{}.internal", i / 250, i % 250)),
-            label("pod", format!("application-7d9c5b8f6d-{i:05}")),
-            label("service", "kubelet".into()),
-        ],
-        samples: vec![pb::Sample { value: i as f64 * 1.5, timestamp: 1_762_300_800_000 }],
+        labels: labels(i).map(|(name, value)| pb::Label { name: name.to_owned(), value }).into(),
+        samples: vec![pb::Sample { value: i as f64 * 1.5, timestamp }],
         ..Default::default()
     });
     pb::WriteRequest { timeseries: timeseries.collect(), metadata: Vec::new() }.encode_to_vec()
 }
 
+/// The texts of a 2.0 request, each once.
+struct Symbols {
+    texts: Vec<String>,
+    places: HashMap<String, u32>,
+}
+
+impl Symbols {
+    fn place(&mut self, text: &str) -> u32 {
+        let next = self.texts.len() as u32;
+        *self.places.entry(text.to_owned()).or_insert_with(|| {
+            self.texts.push(text.to_owned());
+            next
+        })
+    }
+}
+
+/// The same, with a type and a help text of each series.
+fn request_v2(timestamp: i64) -> Vec<u8> {
+    let mut symbols = Symbols { texts: Vec::new(), places: HashMap::new() };
+    symbols.place("");
+    let mut timeseries = Vec::new();
+    for i in 0..SERIES {
+        let labels = labels(i);
+        let refs = labels.iter().flat_map(|(name, value)| [symbols.place(name), symbols.place(value)]).collect();
+        let help = format!("Cumulative count of bytes received, number {}.", i % 50);
+        timeseries.push(v2::TimeSeries {
+            labels_refs: refs,
+            samples: vec![v2::Sample { value: i as f64 * 1.5, timestamp, start_timestamp: 0 }],
+            metadata: Some(v2::Metadata { r#type: 1, help_ref: symbols.place(&help), unit_ref: 0 }),
+            ..Default::default()
+        });
+    }
+    v2::Request { symbols: symbols.texts, timeseries }.encode_to_vec()
+}
+
+fn pack(message: &[u8]) -> Vec<u8> {
+    snap::raw::Encoder::new().compress_vec(message).unwrap_or_default()
+}
+
 fn write_request(c: &mut Criterion) {
-    let body = request();
+    let body = request(START);
     let mut group = c.benchmark_group("write_request");
     group.throughput(Throughput::Elements(SERIES as u64));
     let mut index = RequestIndex::new();
@@ -56,5 +113,66 @@ fn write_request(c: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, write_request);
+fn write_request_v2(c: &mut Criterion) {
+    let body = request_v2(START);
+    let mut group = c.benchmark_group("write_request_v2");
+    group.throughput(Throughput::Elements(SERIES as u64));
+    let mut index = v2_reader::RequestIndex::new();
+    let bounds = v2_reader::Bounds { counts: LIMITS, text_bytes: usize::MAX };
+    group.bench_function("check", |b| b.iter(|| index.read(black_box(&body), bounds)));
+    let mut buffer = Vec::new();
+    group.bench_function("check and walk", |b| {
+        b.iter(|| {
+            let mut sum = 0;
+            if index.read(black_box(&body), bounds).is_ok() {
+                for series in index.series(&body) {
+                    let series = series.pack(&mut buffer);
+                    sum += series.packed_labels().map_or(0, <[u8]>::len) as i64;
+                    sum += series.samples().map(|sample| sample.t).sum::<i64>();
+                }
+            }
+            sum
+        });
+    });
+    group.bench_function("prost", |b| b.iter(|| v2::Request::decode(black_box(&body[..]))));
+    group.finish();
+}
+
+/// A request by the time of its samples.
+type Make = fn(i64) -> Vec<u8>;
+
+fn store(c: &mut Criterion) {
+    let mut group = c.benchmark_group("store");
+    group.throughput(Throughput::Elements(SERIES as u64));
+    for (name, version, make) in [("1.0", Version::V1, request as Make), ("2.0", Version::V2, request_v2)] {
+        let message = make(START);
+        println!("{name}: {} bytes, {} as a snappy block", message.len(), pack(&message).len());
+        let Ok(dir) = tempfile::tempdir() else { return };
+        let Ok(db) = Db::open(DbOptions::new(dir.path().to_owned())) else { return };
+        if db.replay().is_err() {
+            return;
+        }
+        let limits = WriteLimits {
+            decoded_bytes: 64 << 20,
+            counts: LIMITS,
+            labels: LabelLimits { count: 256, name_bytes: 4096, value_bytes: 4096 },
+            metadata: MetadataLimits { name_bytes: 4096, text_bytes: 4096 },
+            max_future_ms: i64::MAX,
+        };
+        let writer = Writer::new(limits, WriteMetrics::register(&mut Registry::new()));
+        let form = Form { version, packing: Packing::SnappyBlock };
+        let mut timestamp = START;
+        group.bench_function(name, |b| {
+            let next = || {
+                timestamp += 1000;
+                pack(&make(timestamp))
+            };
+            let stored = |body: Vec<u8>| writer.store(&db, &body, form, START).map(|outcome| outcome.samples);
+            b.iter_batched(next, stored, BatchSize::PerIteration);
+        });
+    }
+    group.finish();
+}
+
+criterion_group!(benches, write_request, write_request_v2, store);
 criterion_main!(benches);

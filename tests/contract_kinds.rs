@@ -19,8 +19,36 @@ use support::remote::{MAX_TIME, MIN_TIME, WRITE, WRITE_HEADERS};
 use support::samples::LabelSet;
 use support::wire::{BucketSpan, Exemplar, Histogram, Label, Matcher, Sample, TimeSeries, WriteRequest};
 
-/// The recorded requests; the second of them was answered 503 and sent again.
-const RECORDED: [&str; 6] = ["00", "01", "02", "03", "21", "22"];
+/// Recorded requests of one version; the second of them was answered 503 and sent again.
+struct Recording {
+    folder: &'static str,
+    numbers: [&'static str; 6],
+    headers: [(&'static str, &'static str); 3],
+    flags: &'static [&'static str],
+}
+
+/// The headers of remote write 2.0.
+const WRITE_HEADERS_V2: [(&str, &str); 3] = [
+    ("Content-Type", "application/x-protobuf;proto=io.prometheus.write.v2.Request"),
+    ("Content-Encoding", "snappy"),
+    ("X-Prometheus-Remote-Write-Version", "2.0.0"),
+];
+
+const RECORDED: [Recording; 3] = [
+    Recording { folder: "wire/rw1", numbers: ["00", "01", "02", "03", "21", "22"], headers: WRITE_HEADERS, flags: &[] },
+    Recording {
+        folder: "wire/rw2",
+        numbers: ["00", "01", "02", "03", "15", "16"],
+        headers: WRITE_HEADERS_V2,
+        flags: &[],
+    },
+    Recording {
+        folder: "wire/rw2-st",
+        numbers: ["00", "01", "02", "03", "15", "16"],
+        headers: WRITE_HEADERS_V2,
+        flags: &["--enable-feature=st-storage,xor2-encoding,histograms-st-encoding"],
+    },
+];
 
 fn labels(name: &str) -> Vec<Label> {
     vec![Label { name: "__name__".to_owned(), value: name.to_owned() }]
@@ -403,23 +431,32 @@ fn late_values_of_every_kind_are_taken_and_their_batch_may_be_retried() {
 
 #[test]
 fn recorded_requests_of_a_real_sender_come_back_whole() {
+    RECORDED.iter().for_each(come_back_whole);
+}
+
+fn come_back_whole(recording: &Recording) {
     let place = dir::temp();
     // They may be ahead of this machine's clock.
-    let launch = || Launch::narthex(&place.path().join("data")).flag("--storage.remote.write-max-future=100y");
+    let launch = || {
+        let flags = recording.flags.iter();
+        let launch = Launch::narthex(&place.path().join("data")).flag("--storage.remote.write-max-future=100y");
+        flags.fold(launch, |launch, flag| launch.flag(*flag))
+    };
     let server = launch().start();
     let mut expected = Recorded::default();
-    for number in RECORDED {
-        let body = std::fs::read(golden::folder("wire/rw1").join(format!("{number}.body"))).expect("a recorded body");
-        let answer = server.http.post(WRITE, &WRITE_HEADERS, &body);
-        assert_eq!(answer.status, 204, "request {number}: {}", answer.text());
-        let recorded: Json = serde_json::from_str(&golden::text("wire/rw1", &format!("{number}.json"))).expect("JSON");
+    let folder = recording.folder;
+    for number in recording.numbers {
+        let body = std::fs::read(golden::folder(folder).join(format!("{number}.body"))).expect("a recorded body");
+        let answer = server.http.post(WRITE, &recording.headers, &body);
+        assert_eq!(answer.status, 204, "{folder}, request {number}: {}", answer.text());
+        let recorded: Json = serde_json::from_str(&golden::text(folder, &format!("{number}.json"))).expect("JSON");
         recorded["decoded"]["timeseries"].as_array().into_iter().flatten().for_each(|series| expected.add(series));
     }
     let points = &expected.points;
     assert!(points.count() > 70 && points.histogram_count() >= 6 && expected.exemplars.len() == 3, "{points:?}");
-    expected.is_all_of(&server, "recorded requests");
+    expected.is_all_of(&server, folder);
     server.kill();
-    expected.is_all_of(&launch().start(), "recorded requests after a kill");
+    expected.is_all_of(&launch().start(), &format!("{folder} after a kill"));
 }
 
 #[test]

@@ -30,7 +30,7 @@ struct Series {
 
 /// A histogram that can be stored: its time, whether its counts are floats, its reset hint and schema, and all numbers by their bits.
 #[derive(Debug, PartialEq)]
-struct Stored {
+pub(super) struct Stored {
     t: i64,
     is_float: bool,
     reset_hint: CounterResetHint,
@@ -103,7 +103,7 @@ fn exemplar(message: &messages::Exemplar) -> Result<Exemplar, BadExemplar> {
 }
 
 /// What is stored of a histogram.
-fn histogram(message: messages::Histogram) -> Result<Stored, String> {
+pub(super) fn histogram(message: messages::Histogram) -> Result<Stored, String> {
     let (spans, lists) = (
         [&message.positive_spans, &message.negative_spans],
         [
@@ -153,7 +153,7 @@ fn histogram(message: messages::Histogram) -> Result<Stored, String> {
 }
 
 /// A histogram in a form that can be compared.
-fn stored(t: i64, value: &Value) -> Stored {
+pub(super) fn stored(t: i64, value: &Value) -> Stored {
     match value {
         Value::Float(_) => panic!("a float among histograms"),
         Value::Histogram(h) => Stored {

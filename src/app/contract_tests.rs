@@ -54,7 +54,7 @@ async fn all_bad_is_400_and_nothing_is_stored() {
 async fn an_unknown_type_or_encoding_is_415_or_unimplemented() {
     let edge = Edge::ready(&[]).await;
     for (content_type, encoding) in [
-        ("application/x-protobuf;proto=io.prometheus.write.v2.Request", "snappy"),
+        ("application/x-protobuf;proto=io.prometheus.write.v3.Request", "snappy"),
         ("application/json", "snappy"),
         ("application/x-protobuf", "gzip"),
     ] {

@@ -19,7 +19,9 @@ use tonic_reflection::pb::v1::server_reflection_response::MessageResponse;
 use tonic_reflection::pb::v1::{ServerReflectionRequest, ServerReflectionResponse};
 use tower::ServiceExt;
 
-const METHODS: [&str; 6] = [
+const METHODS: [&str; 8] = [
+    "/narthex.v1.Read/Read",
+    "/narthex.v1.Read/ReadChunks",
     "/narthex.v1.Write/WriteV1",
     "/narthex.v1.Write/WriteV2",
     "/narthex.v1.Write/WriteStream",
@@ -155,7 +157,7 @@ async fn reflected(edge: &Edge, path: &str, request: MessageRequest) -> MessageR
 #[tokio::test]
 async fn reflection_lists_the_services_and_describes_them() {
     let edge = Edge::ready(&[]).await;
-    for path in &METHODS[4..] {
+    for path in &METHODS[6..] {
         let MessageResponse::ListServicesResponse(list) =
             reflected(&edge, path, MessageRequest::ListServices(String::new())).await
         else {
@@ -182,7 +184,7 @@ async fn reflection_lists_the_services_and_describes_them() {
 async fn an_open_reflection_ends_when_the_server_drains() {
     let edge = Edge::ready(&[]).await;
     let (_open, receiver) = mpsc::channel::<Result<Bytes, std::io::Error>>(1);
-    let mut request = grpc_request(METHODS[4], b"");
+    let mut request = grpc_request(METHODS[6], b"");
     *request.body_mut() = Body::new(Received::from(receiver));
     let answer = edge.router.clone().oneshot(request).await.unwrap();
     edge.context.lifecycle.advance(Phase::Draining);

@@ -17,14 +17,24 @@ mod compression_tests;
 #[cfg(test)]
 mod contract_tests;
 #[cfg(test)]
+mod contract_v2_tests;
+#[cfg(test)]
 mod edge;
 #[cfg(test)]
 mod encoding_tests;
 #[cfg(test)]
 mod fault_tests;
 #[cfg(test)]
+mod grpc_read_tests;
+#[cfg(test)]
 mod grpc_tests;
 #[cfg(test)]
 mod stream_tests;
 #[cfg(test)]
 mod surface_tests;
+#[cfg(test)]
+mod thanos_write_tests;
+#[cfg(test)]
+mod ways;
+#[cfg(test)]
+mod ways_tests;

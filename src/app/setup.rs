@@ -11,6 +11,7 @@ use crate::remote::metadata::MetadataLimits;
 use crate::remote::metrics::{ReadMetrics, WriteMetrics};
 use crate::remote::read::ReadLimits;
 use crate::remote::reader::CountLimits;
+use crate::remote::thanos::tenant::TenantLabel;
 use crate::remote::write::Writer;
 use crate::server::admission::{ByteBudget, Gate, Queue};
 use crate::server::body::{AnswerLimits, BodyLimits};
@@ -159,7 +160,8 @@ pub(crate) fn parts(flags: &ServeFlags, loaded: Loaded, db: Arc<Db>) -> Parts {
         admin_gate: Gate::new(1, admin_queue),
         db,
         lifecycle,
-        writer: Writer::new(write_limits(&flags.write), WriteMetrics::register(&mut registry)),
+        writer: Writer::new(write_limits(&flags.write), WriteMetrics::register(&mut registry))
+            .with_tenants(TenantLabel::new(&flags.thanos.tenant_label)),
         write_gate: Gate::new(writes_at_once(&flags.write), write_queue),
         stream_gate,
         inflater: Inflater::register(&mut registry, processors()),

@@ -49,9 +49,14 @@ async fn bad_reads_are_400_and_too_many_at_once_503() {
     edge.write(pack(&request(vec![series("a", &[(now, 1.0), (now + 1, 1.0)])]))).await;
     let mut regex = everything();
     regex.queries[0].matchers[0] = pb::LabelMatcher { r#type: 2, name: "a".into(), value: "(".into() };
-    let mut streamed = everything();
-    streamed.accepted_response_types = vec![1];
-    for bad in [everything(), regex, streamed] {
+    let mut unknown = everything();
+    unknown.accepted_response_types = vec![9];
+    let streamed = pb::ReadRequest { accepted_response_types: vec![1, 0], ..everything() };
+    let bad_streamed = pb::ReadRequest { accepted_response_types: vec![1], ..regex.clone() };
+    let got = edge.read(&streamed).await;
+    assert_eq!(got.status, StatusCode::OK, "the limit of samples does not hold for chunks");
+    assert_eq!(got.header("content-type"), "application/x-streamed-protobuf; proto=prometheus.ChunkedReadResponse");
+    for bad in [everything(), regex, unknown, bad_streamed] {
         let got = edge.read(&bad).await;
         assert_eq!(got.status, StatusCode::BAD_REQUEST);
         assert!(!got.text().is_empty());
@@ -66,6 +71,15 @@ async fn bad_reads_are_400_and_too_many_at_once_503() {
     tokio::task::yield_now().await;
     edge.read(&everything()).await.assert_retry_later();
     waiting.iter().for_each(tokio::task::JoinHandle::abort);
+}
+
+#[tokio::test]
+async fn a_streamed_read_for_which_there_is_no_memory_is_503() {
+    let edge = Edge::ready(&["--web.max-bytes-in-flight=2MB"]).await;
+    edge.read(&pb::ReadRequest { accepted_response_types: vec![1], ..everything() }).await.assert_retry_later();
+    let edge = Edge::ready(&["--web.max-bytes-in-flight=2MB", "--storage.remote.read-max-bytes-in-frame=4KB"]).await;
+    let got = edge.read(&pb::ReadRequest { accepted_response_types: vec![1], ..everything() }).await;
+    assert_eq!((got.status, got.body.len()), (StatusCode::OK, 0));
 }
 
 #[tokio::test]

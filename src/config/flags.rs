@@ -6,12 +6,16 @@
 use crate::config::address::ListenAddress;
 use crate::config::units;
 use crate::config::units::Bytes;
+use crate::model::labels::METRIC_NAME;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 use std::time::Duration;
 
 /// Version and commit, as `narthex --version` prints them.
 pub const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (commit ", env!("NARTHEX_COMMIT"), ")");
+
+/// Longest name of the label that is added for a tenant, bytes.
+const MAX_TENANT_LABEL_NAME: usize = 128;
 
 /// A storage backend for Prometheus: remote write and remote read in front of a Prometheus data directory.
 #[derive(Debug, Parser)]
@@ -53,6 +57,9 @@ pub struct ServeFlags {
     /// gRPC.
     #[command(flatten)]
     pub grpc: GrpcFlags,
+    /// Thanos's services.
+    #[command(flatten)]
+    pub thanos: ThanosFlags,
     /// The log.
     #[command(flatten)]
     pub log: LogFlags,
@@ -227,6 +234,15 @@ pub struct GrpcFlags {
     pub max_streams: u64,
 }
 
+/// Flags of Thanos's services.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Thanos")]
+pub struct ThanosFlags {
+    /// The label in which the tenant is kept that a Thanos Receive router names; empty: tenants are not kept apart.
+    #[arg(long = "thanos.tenant-label-name", value_name = "NAME", default_value = "tenant_id", value_parser = tenant_label)]
+    pub tenant_label: String,
+}
+
 /// Flags of the log.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Log")]
@@ -328,6 +344,17 @@ fn decoded_size(text: &str) -> Result<Bytes, String> {
     }
 }
 
+/// A label that every series may be given: never the one that names the metric.
+fn tenant_label(text: &str) -> Result<String, String> {
+    if text == METRIC_NAME {
+        return Err("it must not be the label of the metric's name".to_owned());
+    }
+    if text.len() > MAX_TENANT_LABEL_NAME {
+        return Err(format!("it must have at most {MAX_TENANT_LABEL_NAME} bytes"));
+    }
+    Ok(text.to_owned())
+}
+
 fn positive_count(text: &str) -> Result<u64, String> {
     let count = units::count(text)?;
     if (1..=1 << 20).contains(&count) { Ok(count) } else { Err("it must be from 1 to 1048576".to_owned()) }
@@ -412,6 +439,18 @@ mod tests {
         ] {
             let error = serve(&[wrong]).unwrap_err();
             assert!(error.contains(wrong.split_once('=').unwrap().0), "{error}");
+        }
+    }
+
+    #[test]
+    fn the_tenants_label_is_any_but_the_metrics_name() {
+        let name = |flag: &str| serve(&[flag]).map(|flags| flags.thanos.tenant_label);
+        assert_eq!(serve(&[]).unwrap().thanos.tenant_label, "tenant_id");
+        assert_eq!(name("--thanos.tenant-label-name=").unwrap(), "");
+        assert_eq!(name("--thanos.tenant-label-name=org").unwrap(), "org");
+        for wrong in ["__name__".to_owned(), "x".repeat(129)] {
+            let error = name(&format!("--thanos.tenant-label-name={wrong}")).unwrap_err();
+            assert!(error.contains("--thanos.tenant-label-name") && error.contains("must"), "{error}");
         }
     }
 

@@ -29,6 +29,7 @@
 //! | [`mod@unpack`] | undoes that, within bounds                                    |
 //! | [`packed`]  | a snappy block that is written piece by piece                    |
 //! | [`plain`]   | a message that is written piece by piece                         |
+//! | [`thanos`]  | what a Thanos Receive router forwards                            |
 //! | [`pb`]      | the messages as prost has them: the schema, and the cold paths   |
 //! | [`stream_request`] | one message of a write stream, in place                  |
 //! | [`metrics`] | what is counted                                                  |
@@ -62,6 +63,7 @@ mod schema;
 pub mod series;
 mod storing;
 pub mod stream_request;
+pub mod thanos;
 pub mod unpack;
 pub mod v2;
 pub mod write;

@@ -12,7 +12,7 @@
 use crate::remote::metadata;
 use crate::remote::metadata::FamilyMetadata;
 use crate::remote::protobuf::{Cursor, DecodeError, MAX_DEPTH, WireType};
-use crate::remote::schema::{self, FIELD_LEVEL, SERIES_LEVEL};
+use crate::remote::schema::{self, SERIES_LEVEL};
 use crate::remote::series::{
     EXEMPLARS, HISTOGRAMS, LABELS, LABELS_KEY, SAMPLES, SAMPLES_KEY, Series, SeriesSpan, decode_sample, usual_sample,
 };
@@ -99,7 +99,7 @@ impl RequestIndex {
             match key.field {
                 TIMESERIES => {
                     request.expect(key, WireType::Length)?;
-                    let span = SeriesSpan::read(body, request.message()?)?;
+                    let span = SeriesSpan::read(body, request.message()?, SERIES_LEVEL)?;
                     self.samples += u64::from(span.samples) + u64::from(span.exemplars) + u64::from(span.histograms);
                     self.has_exemplars |= span.exemplars > 0;
                     self.series.push(span);
@@ -146,9 +146,9 @@ impl RequestIndex {
 }
 
 impl SeriesSpan {
-    /// Checks one series.
+    /// Checks one series that stands `level` messages deep.
     #[inline]
-    fn read(body: &[u8], mut series: Cursor<'_>) -> Result<Self, DecodeError> {
+    pub(crate) fn read(body: &[u8], mut series: Cursor<'_>, level: u32) -> Result<Self, DecodeError> {
         let start = series.offset() as u32;
         let mut span = Self {
             start,
@@ -164,7 +164,7 @@ impl SeriesSpan {
             let field_start = series.offset();
             match series.rest() {
                 [LABELS_KEY, ..] => {
-                    check_labels(body, &mut series)?;
+                    check_labels(body, &mut series, level + 1)?;
                     span.note_labels(field_start, series.offset());
                 }
                 rest @ [SAMPLES_KEY, ..] => {
@@ -173,40 +173,40 @@ impl SeriesSpan {
                         Some(sample) => series.skip(sample.len),
                         None => {
                             series.skip(1);
-                            decode_sample(series.message()?)?;
+                            decode_sample(series.message()?, level + 1)?;
                         }
                     }
                 }
-                _ => span.read_other(&mut series)?,
+                _ => span.read_other(&mut series, level)?,
             }
         }
         Ok(span)
     }
 
     /// Checks a field that is not a label or sample as every sender writes them.
-    fn read_other(&mut self, series: &mut Cursor<'_>) -> Result<(), DecodeError> {
+    fn read_other(&mut self, series: &mut Cursor<'_>, level: u32) -> Result<(), DecodeError> {
         let field_start = series.offset();
         let key = series.key()?;
         match key.field {
             LABELS..=HISTOGRAMS => series.expect(key, WireType::Length)?,
-            _ => return series.skip_value(key, MAX_DEPTH - SERIES_LEVEL),
+            _ => return series.skip_value(key, MAX_DEPTH - level),
         }
         let message = series.message()?;
         match key.field {
             LABELS => {
-                schema::LABEL.check(message, FIELD_LEVEL)?;
+                schema::LABEL.check(message, level + 1)?;
                 self.note_labels(field_start, series.offset());
             }
             SAMPLES => {
-                decode_sample(message)?;
+                decode_sample(message, level + 1)?;
                 self.samples += 1;
             }
             EXEMPLARS => {
-                schema::EXEMPLAR.check(message, FIELD_LEVEL)?;
+                schema::EXEMPLAR.check(message, level + 1)?;
                 self.exemplars += 1;
             }
             _ => {
-                schema::HISTOGRAM.check(message, FIELD_LEVEL)?;
+                schema::HISTOGRAM.check(message, level + 1)?;
                 self.histograms += 1;
             }
         }
@@ -226,16 +226,16 @@ impl SeriesSpan {
     }
 }
 
-/// Checks label fields as long as they follow each other.
+/// Checks label fields, which stand `level` messages deep, as long as they follow each other.
 #[inline]
-fn check_labels(body: &[u8], series: &mut Cursor<'_>) -> Result<(), DecodeError> {
+fn check_labels(body: &[u8], series: &mut Cursor<'_>, level: u32) -> Result<(), DecodeError> {
     let start = series.offset();
     while let [LABELS_KEY, rest @ ..] = series.rest() {
         match usual_label(rest) {
             Some(len) => series.skip(1 + len),
             None => {
                 series.skip(1);
-                schema::LABEL.check(series.message()?, FIELD_LEVEL)?;
+                schema::LABEL.check(series.message()?, level)?;
             }
         }
     }
@@ -246,7 +246,7 @@ fn check_labels(body: &[u8], series: &mut Cursor<'_>) -> Result<(), DecodeError>
     let mut again = Cursor::within(body, start, series.offset());
     while !again.is_at_end() {
         again.skip(1);
-        schema::LABEL.check(again.message()?, FIELD_LEVEL)?;
+        schema::LABEL.check(again.message()?, level)?;
     }
     Ok(())
 }
@@ -265,4 +265,4 @@ fn usual_label(bytes: &[u8]) -> Option<usize> {
 
 #[cfg(test)]
 #[path = "reader_tests.rs"]
-mod tests;
+pub(crate) mod tests;

@@ -184,7 +184,7 @@ fn family(entry: FamilyMetadata<'_>) -> (i32, String, String, String) {
     (entry.metric_type as i32, entry.family.to_owned(), entry.help.to_owned(), entry.unit.to_owned())
 }
 
-fn text() -> impl Strategy<Value = String> {
+pub(crate) fn text() -> impl Strategy<Value = String> {
     prop_oneof![4 => "[a-z_]{0,12}", 1 => ".{0,40}", 1 => "[a-zé]{100,300}"]
 }
 
@@ -279,7 +279,7 @@ fn histogram() -> impl Strategy<Value = pb::Histogram> {
     prop_oneof![any_histogram(), sound_histogram()]
 }
 
-fn series() -> impl Strategy<Value = pb::TimeSeries> {
+pub(crate) fn series() -> impl Strategy<Value = pb::TimeSeries> {
     let exemplar = (labels(), sample()).prop_map(|(labels, sample)| pb::Exemplar {
         labels,
         value: sample.value,
@@ -313,7 +313,7 @@ fn request() -> impl Strategy<Value = pb::WriteRequest> {
 
 /// Damage to a body.
 #[derive(Debug, Clone)]
-enum Mutation {
+pub(crate) enum Mutation {
     Set(usize, u8),
     Flip(usize, u32),
     Insert(usize, Vec<u8>),
@@ -323,7 +323,7 @@ enum Mutation {
     Copy(usize, usize, usize),
 }
 
-fn mutation() -> impl Strategy<Value = Mutation> {
+pub(crate) fn mutation() -> impl Strategy<Value = Mutation> {
     let at = any::<prop::sample::Index>().prop_map(|index| index.index(1 << 16));
     // Bytes that mean something: keys of known fields in right and wrong layouts, groups, ends of varints.
     let telling = prop_oneof![
@@ -361,7 +361,7 @@ fn mutation() -> impl Strategy<Value = Mutation> {
 }
 
 impl Mutation {
-    fn apply(&self, body: &mut Vec<u8>) {
+    pub(crate) fn apply(&self, body: &mut Vec<u8>) {
         if body.is_empty() {
             return;
         }
@@ -388,7 +388,7 @@ fn with(body: &[u8], at: usize, byte: u8) -> Vec<u8> {
 }
 
 /// A protobuf field with whatever inside, framed rightly: reaches places that damage alone does not.
-fn field() -> impl Strategy<Value = Vec<u8>> {
+pub(crate) fn field() -> impl Strategy<Value = Vec<u8>> {
     let scalar = prop_oneof![
         // A varint, a varint in more bytes than needed, 64 bits, 32 bits, an empty group.
         (1..6u8, 0..0x7fu8).prop_map(|(field, value)| vec![field << 3, value]),
@@ -403,7 +403,7 @@ fn field() -> impl Strategy<Value = Vec<u8>> {
     })
 }
 
-fn framed(field: u8, content: &[u8]) -> Vec<u8> {
+pub(crate) fn framed(field: u8, content: &[u8]) -> Vec<u8> {
     let mut bytes = vec![field << 3 | 2];
     prost::encoding::encode_varint(content.len() as u64, &mut bytes);
     bytes.extend_from_slice(content);

@@ -72,8 +72,8 @@ pub(crate) fn usual_sample(bytes: &[u8]) -> Option<UsualSample> {
     Some(UsualSample { sample, len: 2 + usize::from(len) })
 }
 
-/// Decodes a sample however it is written.
-pub(crate) fn decode_sample(mut message: Cursor<'_>) -> Result<Sample, DecodeError> {
+/// Decodes a sample, which stands `level` messages deep, however it is written.
+pub(crate) fn decode_sample(mut message: Cursor<'_>, level: u32) -> Result<Sample, DecodeError> {
     let mut sample = Sample::new(0, 0.0);
     while !message.is_at_end() {
         let key = message.key()?;
@@ -86,7 +86,7 @@ pub(crate) fn decode_sample(mut message: Cursor<'_>) -> Result<Sample, DecodeErr
                 message.expect(key, WireType::Varint)?;
                 sample.t = message.varint()? as i64;
             }
-            _ => message.skip_value(key, MAX_DEPTH - FIELD_LEVEL)?,
+            _ => message.skip_value(key, MAX_DEPTH - level)?,
         }
     }
     Ok(sample)
@@ -208,7 +208,7 @@ impl Iterator for Samples<'_> {
             self.fields.cursor.skip(usual.len);
             return Some(usual.sample);
         }
-        self.fields.find(SAMPLES).and_then(|message| decode_sample(message).ok())
+        self.fields.find(SAMPLES).and_then(|message| decode_sample(message, FIELD_LEVEL).ok())
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {

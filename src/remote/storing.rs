@@ -43,9 +43,12 @@ impl<'a> Storing<'a> {
         };
         let before = self.outcome.samples + self.outcome.histograms;
         self.store_values(series);
+        let stored = self.outcome.samples + self.outcome.histograms - before;
         match metadata {
-            Some(metadata) => self.store_series_metadata(series, metadata),
-            None => self.outcome.without_metadata += self.outcome.samples + self.outcome.histograms - before,
+            // Where nothing is stored, what was appended to last may be another series.
+            Some(metadata) if stored > 0 => self.store_series_metadata(series, metadata),
+            Some(_) => {}
+            None => self.outcome.without_metadata += stored,
         }
     }
 

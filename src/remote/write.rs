@@ -10,6 +10,10 @@ use crate::remote::outcome::Outcome;
 use crate::remote::packing::Packing;
 use crate::remote::reader::{ReadError, RequestIndex};
 use crate::remote::storing::Storing;
+use crate::remote::thanos;
+use crate::remote::thanos::reader::TenantLimits;
+use crate::remote::thanos::storing::TenantBuffers;
+use crate::remote::thanos::tenant::TenantLabel;
 use crate::remote::unpack;
 use crate::remote::unpack::{NoRoom, Room, UnpackError, Unpacker};
 use crate::remote::v2;
@@ -30,6 +34,8 @@ pub enum Version {
     V1,
     /// `io.prometheus.write.v2.Request`: remote write 2.0.
     V2,
+    /// `thanos.WriteRequest`: series with their tenants.
+    Thanos,
 }
 
 /// What the bytes of a request are.
@@ -61,6 +67,9 @@ pub enum WriteError {
     /// It is not a request, or has too much in it.
     #[error(transparent)]
     Request(#[from] ReadError),
+    /// The same, of a Thanos Receive router's.
+    #[error(transparent)]
+    Router(#[from] thanos::reader::ReadError),
     /// No write is taken now.
     #[error(transparent)]
     Unavailable(#[from] Unavailable),
@@ -74,6 +83,7 @@ pub enum WriteError {
 pub struct Writer {
     limits: WriteLimits,
     metrics: WriteMetrics,
+    tenants: TenantLabel,
     pool: Mutex<Vec<Buffers>>,
 }
 
@@ -85,19 +95,30 @@ struct Buffers {
     v2: v2::reader::RequestIndex,
     /// Labels of one series of a 2.0 request.
     labels: Vec<u8>,
+    tenants: TenantBuffers,
 }
 
 impl Buffers {
     fn kept_bytes(&self) -> usize {
-        self.unpacker.kept_bytes() + self.index.kept_bytes() + self.v2.kept_bytes() + self.labels.capacity()
+        let read = self.index.kept_bytes() + self.v2.kept_bytes() + self.tenants.kept_bytes();
+        self.unpacker.kept_bytes() + read + self.labels.capacity()
     }
 }
+
+/// What tenants' labels are named unless it is said: Thanos's own name for it.
+const TENANT_LABEL: &str = "tenant_id";
 
 impl Writer {
     /// A writer with these limits.
     #[must_use]
     pub fn new(limits: WriteLimits, metrics: WriteMetrics) -> Self {
-        Self { limits, metrics, pool: Mutex::default() }
+        Self { limits, metrics, tenants: TenantLabel::new(TENANT_LABEL), pool: Mutex::default() }
+    }
+
+    /// The same writer, that keeps tenants so.
+    #[must_use]
+    pub fn with_tenants(self, tenants: TenantLabel) -> Self {
+        Self { tenants, ..self }
     }
 
     /// The limits.
@@ -140,7 +161,7 @@ impl Writer {
         self.judge(body, form.packing)?;
         let room = Room { limit: self.limits.decoded_bytes, grant };
         let mut buffers = self.pool.lock().pop().unwrap_or_default();
-        let Buffers { unpacker, index, v2, labels } = &mut buffers;
+        let Buffers { unpacker, index, v2, labels, tenants } = &mut buffers;
         let unpacked = unpacker.unpack(form.packing, body, room).map_err(WriteError::from);
         let result = unpacked.and_then(|request| match form.version {
             Version::V1 => {
@@ -152,6 +173,7 @@ impl Writer {
                 v2.read(request, bounds)?;
                 self.store_request_v2(db, RequestV2 { body: request, index: v2 }, labels, now_ms)
             }
+            Version::Thanos => self.store_forwarded(db, request, tenants, now_ms),
         });
         self.give_back(buffers);
         result
@@ -204,6 +226,22 @@ impl Writer {
         Ok(outcome)
     }
 
+    fn store_forwarded(
+        &self,
+        db: &Db,
+        body: &[u8],
+        buffers: &mut TenantBuffers,
+        now_ms: i64,
+    ) -> Result<Outcome, WriteError> {
+        let WriteLimits { counts, decoded_bytes, .. } = self.limits;
+        buffers.read(body, TenantLimits { counts, tenant_bytes: decoded_bytes })?;
+        let mut storing = Storing::new(db.appender()?, &self.limits, now_ms);
+        buffers.store(body, &self.tenants, &mut storing);
+        let outcome = storing.commit()?;
+        self.metrics.count(&outcome, 0);
+        Ok(outcome)
+    }
+
     fn give_back(&self, buffers: Buffers) {
         if buffers.kept_bytes() <= POOLED_BYTES {
             let mut pool = self.pool.lock();
@@ -224,3 +262,7 @@ struct RequestV2<'a> {
 #[cfg(test)]
 #[path = "write_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "write_v2_tests.rs"]
+mod v2_tests;

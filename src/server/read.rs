@@ -3,7 +3,7 @@
 use crate::remote::pb::prometheus as pb;
 use crate::remote::pb::prometheus::read_request::ResponseType;
 use crate::remote::read;
-use crate::remote::read::Answer;
+use crate::remote::read::{Answer, ReadSource};
 use crate::remote::read_request;
 use crate::remote::read_request::{ReadError, Stop};
 use crate::server::admission::Reservation;
@@ -23,7 +23,7 @@ use bytes::Bytes;
 use tokio::sync::oneshot;
 
 /// Largest body of a request.
-const MAX_BODY: usize = 1 << 20;
+pub(crate) const MAX_BODY: usize = 1 << 20;
 
 /// Answers the request.
 pub(crate) async fn read(State(context): State<SharedContext>, request: Request) -> Response {
@@ -47,15 +47,31 @@ async fn answer(context: SharedContext, body: Bytes) -> Result<Response, Refused
     }
 }
 
-/// Makes the answer on a blocking thread, which stops soon after the client has gone.
 async fn samples(context: SharedContext, request: pb::ReadRequest, turn: ReadTurn) -> Result<Response, Refused> {
+    let (answer, reservation) = make(&context, request, turn, read::answer).await?;
+    let headers = [(CONTENT_TYPE, "application/x-protobuf"), (CONTENT_ENCODING, "snappy")];
+    let body = Body::new(Pieces::new(answer.pieces, reservation, context.answer_limits.time));
+    Ok((headers, body).into_response())
+}
+
+/// One of the ways to make an answer with samples.
+pub(crate) type Maker =
+    fn(ReadSource<'_>, &pb::ReadRequest, &mut dyn FnMut(usize) -> Result<(), Stop>) -> Result<Answer, ReadError>;
+
+/// Makes an answer with samples on a blocking thread, which stops soon after the client has gone.
+pub(crate) async fn make(
+    context: &SharedContext,
+    request: pb::ReadRequest,
+    turn: ReadTurn,
+    maker: Maker,
+) -> Result<(Answer, Reservation), ReadError> {
     let shared = context.clone();
     // Closed when this future is dropped, which is what happens when the client goes away.
     let (alive, waiting) = oneshot::channel::<()>();
     let answered: Result<(Answer, Reservation), ReadError> = blocking(move || {
         let _held = turn;
         let mut reservation = shared.answer_limits.budget.reserve();
-        let answer = read::answer(shared.read_source(), &request, &mut |bytes| {
+        let answer = maker(shared.read_source(), &request, &mut |bytes| {
             if alive.is_closed() {
                 return Err(Stop::Gone);
             }
@@ -67,13 +83,11 @@ async fn samples(context: SharedContext, request: pb::ReadRequest, turn: ReadTur
     drop(waiting);
     let (answer, reservation) = answered?;
     context.read_metrics.samples.inc_by(answer.samples);
-    let headers = [(CONTENT_TYPE, "application/x-protobuf"), (CONTENT_ENCODING, "snappy")];
-    let body = Body::new(Pieces::new(answer.pieces, reservation, context.answer_limits.time));
-    Ok((headers, body).into_response())
+    Ok((answer, reservation))
 }
 
 /// Runs `work` on a blocking thread.
-async fn blocking<T: Send + 'static>(
+pub(crate) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, ReadError> + Send + 'static,
 ) -> Result<T, ReadError> {
     tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| {

@@ -8,6 +8,10 @@
 //! | `Unavailable`   | 503 + Retry-After       | UNAVAILABLE + RetryInfo        | repeat a little later  |
 //! | `Fault`         | 500                     | INTERNAL                       | repeat; that is safe   |
 //!
+//! A Thanos Receive router knows fewer codes: it gives up on ALREADY_EXISTS only, and makes its sender repeat on any other. So it is told
+//! ALREADY_EXISTS wherever a repeat is in vain (`BadData`, `TooLarge`), UNAVAILABLE and INTERNAL as above, and UNIMPLEMENTED
+//! where someone has to change a setting and nothing should be lost until then.
+//!
 //! Never 409 or 429, never 5xx for bad data: Prometheus drops data on 429, and repeats on 5xx for ever.
 
 use crate::remote::unpack::UnpackError;
@@ -76,6 +80,15 @@ impl Refused {
         }
     }
 
+    /// As a status for a Thanos Receive router.
+    #[must_use]
+    pub fn into_router(self) -> Status {
+        match self {
+            Self::BadData(text) | Self::TooLarge(text) => Status::new(Code::AlreadyExists, text),
+            other => other.into_grpc(),
+        }
+    }
+
     /// As an answer over HTTP to a request whose body was not read to its end.
     #[must_use]
     pub fn into_http_and_close(self) -> Response {
@@ -97,6 +110,8 @@ impl From<WriteError> for Refused {
             WriteError::Unpack(error) => error.into(),
             WriteError::Request(error) if error.is_malformed() => Self::BadData(text),
             WriteError::Request(_) => Self::TooLarge(text),
+            WriteError::Router(error) if error.is_malformed() => Self::BadData(text),
+            WriteError::Router(_) => Self::TooLarge(text),
             WriteError::Unavailable(_) => Self::Unavailable(text),
             // A full disk is a mode, not a fault: when space returns the log goes on, and a repeat is safe in any case.
             WriteError::Log(WalError::NoSpace(_) | WalError::Closed) => Self::Unavailable(text),

@@ -20,6 +20,9 @@ fn grpc_routes<H: Health>(context: &SharedContext, health: HealthServer<H>) -> R
         .route(grpc::write::WRITE_V1, any(grpc::write::write_v1))
         .route(grpc::write::WRITE_V2, any(grpc::write::write_v2))
         .route(grpc::write::WRITE_STREAM, any(grpc::write_stream::write_stream))
+        .route(grpc::read::READ, any(grpc::read::read))
+        .route(grpc::read::READ_CHUNKS, any(grpc::read::read_chunks))
+        .route(grpc::thanos_write::REMOTE_WRITE, any(grpc::thanos_write::remote_write))
         .route_service("/grpc.health.v1.Health/{*method}", health);
     let draining = || middleware::from_fn_with_state(context.clone(), reflection::end_when_draining);
     match (reflection::v1(), reflection::v1alpha()) {

@@ -12,6 +12,7 @@ use crate::remote::pb::prometheus as pb;
 use crate::remote::read_request::{ReadError, Stop};
 use crate::server::admission::Reservation;
 use crate::server::context::{Context, SharedContext};
+use crate::server::grpc::messages;
 use crate::server::read_turn::ReadTurn;
 use crate::server::refused::Refused;
 use crate::server::stream::{Stream, StreamError, StreamLimits, StreamSender, stream};
@@ -71,10 +72,10 @@ pub(crate) async fn answer(
 /// How messages become pieces.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Framing {
-    /// With length and checksum, several in a piece.
+    /// With length and checksum, as over HTTP; several in a piece.
     Delimited,
-    /// Each by itself.
-    Messages,
+    /// As messages of gRPC, with flag and length; several in a piece.
+    Grpc,
 }
 
 /// The pieces of an answer, which is made while they are taken. To be called on a runtime.
@@ -136,13 +137,14 @@ impl FrameSink for Sink<'_> {
 
     fn frame(&mut self, frame: &Frame<'_>) -> Result<(), Stop> {
         match self.out.framing {
-            Framing::Messages => frame.encode(&mut self.buffer),
-            Framing::Delimited => {
-                frame.encode_delimited(&mut self.buffer);
-                if self.buffer.len() < PIECE_BYTES {
-                    return Ok(());
-                }
+            Framing::Delimited => frame.encode_delimited(&mut self.buffer),
+            Framing::Grpc => {
+                self.buffer.extend_from_slice(&messages::header(frame.encoded_len()));
+                frame.encode(&mut self.buffer);
             }
+        }
+        if self.buffer.len() < PIECE_BYTES {
+            return Ok(());
         }
         self.send()
     }

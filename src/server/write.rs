@@ -1,7 +1,8 @@
-//! `POST /api/v1/write`: remote write 1.0 over HTTP.
+//! `POST /api/v1/write`: remote write 1.0 and 2.0 over HTTP.
 //!
 //! Type and encoding are judged first, then whether anything is taken now, then size; only then the body is read.
 
+use crate::remote::outcome::Outcome;
 use crate::remote::write::{Form, Version};
 use crate::server::body;
 use crate::server::body::BodyLimits;
@@ -12,80 +13,137 @@ use crate::server::media_type::MediaType;
 use crate::server::refused::Refused;
 use axum::extract::{Request, State};
 use axum::http::header::CONTENT_TYPE;
-use axum::http::{HeaderMap, HeaderName, StatusCode};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 
 const MEDIA_TYPE: &str = "application/x-protobuf";
-const MESSAGE: &str = "prometheus.WriteRequest";
-/// The highest version of remote write that is understood.
+const MESSAGE_V1: &str = "prometheus.WriteRequest";
+const MESSAGE_V2: &str = "io.prometheus.write.v2.Request";
+
+/// The version of remote write that is answered.
 const VERSION_HEADER: HeaderName = HeaderName::from_static("x-prometheus-remote-write-version");
-const VERSION: &str = "0.1.0";
+
+/// What of a 2.0 request is stored. Answers to 1.0 have none of these: its senders misread them.
+const SAMPLES_WRITTEN: HeaderName = HeaderName::from_static("x-prometheus-remote-write-samples-written");
+const HISTOGRAMS_WRITTEN: HeaderName = HeaderName::from_static("x-prometheus-remote-write-histograms-written");
+const EXEMPLARS_WRITTEN: HeaderName = HeaderName::from_static("x-prometheus-remote-write-exemplars-written");
 
 /// Answers the request.
 pub(crate) async fn write(State(context): State<SharedContext>, request: Request) -> Response {
-    let judged = judge_type(request.headers()).and_then(|()| content_encoding::packing(request.headers()));
-    let packing = match judged.and_then(|packing| ingest::admit(&context).map(|()| packing)) {
-        Ok(packing) => packing,
+    let version = match judge_type(request.headers()) {
+        Ok(version) => version,
         Err(refused) => return refused.into_http_and_close(),
     };
-    let limits = BodyLimits { size: context.max_write_body, ..context.body_limits.clone() };
-    let collected = match body::collect(request.into_body(), limits).await {
-        Ok(collected) => collected,
-        Err(error) => return Refused::from(error).into_http_and_close(),
-    };
-    let form = Form { version: Version::V1, packing };
-    match ingest::store(&context, collected.bytes, form, collected.reservation).await {
+    let result = store(&context, request, version).await;
+    let nothing = Outcome::default();
+    let stored = written(version, result.as_ref().unwrap_or(&nothing));
+    let mut response = match result {
         Ok(outcome) if outcome.refusals.is_empty() => {
-            (StatusCode::NO_CONTENT, [(VERSION_HEADER, VERSION)]).into_response()
+            (StatusCode::NO_CONTENT, [(VERSION_HEADER, version_text(version))]).into_response()
         }
         Ok(outcome) => {
             tracing::debug!(refused = %outcome.refusals, "a write request was stored in part");
             ingest::partly(&outcome).into_http()
         }
-        Err(refused) => refused.into_http(),
+        Err(refused) => refused,
+    };
+    response.headers_mut().extend(stored);
+    response
+}
+
+/// Reads the body and stores it; otherwise the answer.
+async fn store(context: &SharedContext, request: Request, version: Version) -> Result<Outcome, Response> {
+    let judged =
+        content_encoding::packing(request.headers()).and_then(|packing| ingest::admit(context).map(|()| packing));
+    let packing = judged.map_err(Refused::into_http_and_close)?;
+    let limits = BodyLimits { size: context.max_write_body, ..context.body_limits.clone() };
+    let collected = body::collect(request.into_body(), limits).await;
+    let collected = collected.map_err(|error| Refused::from(error).into_http_and_close())?;
+    let form = Form { version, packing };
+    ingest::store(context, collected.bytes, form, collected.reservation).await.map_err(Refused::into_http)
+}
+
+/// Which message the body is. Without a type it is that of 1.0, as Prometheus has it.
+fn judge_type(headers: &HeaderMap) -> Result<Version, Refused> {
+    let Some(given) = headers.get(CONTENT_TYPE).filter(|value| !value.is_empty()) else { return Ok(Version::V1) };
+    let media_type = given.to_str().ok().and_then(MediaType::parse);
+    let Some(media_type) = media_type.filter(|media_type| media_type.essence == MEDIA_TYPE) else {
+        let text = format!("content type {given:?} is not supported, only {MEDIA_TYPE} is");
+        return Err(Refused::Unsupported(text));
+    };
+    match media_type.parameter("proto") {
+        None | Some(MESSAGE_V1) => Ok(Version::V1),
+        Some(MESSAGE_V2) => Ok(Version::V2),
+        Some(other) => {
+            let text = format!("message {other} is not supported, only {MESSAGE_V2} and {MESSAGE_V1} are");
+            Err(Refused::Unsupported(text))
+        }
     }
 }
 
-/// Whether the body is of a type that is known. Without the header it is taken for what 1.0 has, as Prometheus does.
-fn judge_type(headers: &HeaderMap) -> Result<(), Refused> {
-    let unsupported = |text: String| Err(Refused::Unsupported(text));
-    if let Some(given) = headers.get(CONTENT_TYPE).filter(|value| !value.is_empty()) {
-        let media_type = given.to_str().ok().and_then(MediaType::parse);
-        match media_type {
-            Some(media_type) if media_type.essence == MEDIA_TYPE => match media_type.parameter("proto") {
-                None | Some(MESSAGE) => {}
-                Some(other) => return unsupported(format!("message {other} is not supported, only {MESSAGE} is")),
-            },
-            _ => return unsupported(format!("content type {given:?} is not supported, only {MEDIA_TYPE} is")),
-        }
+fn version_text(version: Version) -> &'static str {
+    match version {
+        Version::V1 => "0.1.0",
+        Version::V2 => "2.0.0",
     }
-    Ok(())
+}
+
+/// The headers that say what is stored.
+fn written(version: Version, outcome: &Outcome) -> HeaderMap {
+    let counts = [
+        (SAMPLES_WRITTEN, outcome.samples),
+        (HISTOGRAMS_WRITTEN, outcome.histograms),
+        (EXEMPLARS_WRITTEN, outcome.exemplars),
+    ];
+    match version {
+        Version::V1 => HeaderMap::new(),
+        Version::V2 => counts.into_iter().map(|(name, count)| (name, HeaderValue::from(count))).collect(),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::judge_type;
+    use crate::remote::write::Version;
     use axum::http::{HeaderMap, HeaderValue};
 
-    fn judged(content_type: &str) -> bool {
-        let mut headers = HeaderMap::new();
-        headers.insert("content-type", HeaderValue::from_str(content_type).unwrap());
-        judge_type(&headers).is_ok()
+    fn headers(name: &'static str, value: &str) -> HeaderMap {
+        HeaderMap::from_iter([(axum::http::HeaderName::from_static(name), HeaderValue::from_str(value).unwrap())])
+    }
+
+    fn version(content_type: &str) -> Option<Version> {
+        judge_type(&headers("content-type", content_type)).ok()
     }
 
     #[test]
-    fn only_remote_write_1_is_taken() {
-        assert!(judge_type(&HeaderMap::new()).is_ok());
-        assert!(judged("application/x-protobuf"));
-        assert!(judged("application/x-protobuf; proto=prometheus.WriteRequest"));
+    fn the_type_says_which_version_a_request_is() {
+        assert_eq!(judge_type(&HeaderMap::new()), Ok(Version::V1));
+        for content_type in [
+            "",
+            "application/x-protobuf",
+            "application/x-protobuf; charset=utf-8",
+            "application/x-protobuf;proto=prometheus.WriteRequest",
+            "APPLICATION/x-protobuf; Proto=\"prometheus.WriteRequest\"",
+        ] {
+            assert_eq!(version(content_type), Some(Version::V1), "{content_type}");
+        }
         for content_type in [
             "application/x-protobuf;proto=io.prometheus.write.v2.Request",
-            "application/x-protobuf; proto=io.prometheus.write.v2.Request",
-            "application/json",
-            "application/x-protobuf;proto",
-            "text",
+            "application/x-protobuf ; charset=utf-8 ;\tproto=io.prometheus.write.v2.Request",
+            "application/x-protobuf; proto=\"io.prometheus.write.v2.Request\"",
         ] {
-            assert!(!judged(content_type), "{content_type}");
+            assert_eq!(version(content_type), Some(Version::V2), "{content_type}");
+        }
+        for content_type in [
+            "application/json",
+            "text",
+            "application/x-protobuf;proto",
+            "application/x-protobuf;proto=",
+            "application/x-protobuf;proto=io.prometheus.write.v3.Request",
+            "application/x-protobuf;proto=IO.prometheus.write.v2.Request",
+            "application/x-protobuf;proto=io.prometheus.write.v2.Request x",
+        ] {
+            assert_eq!(version(content_type), None, "{content_type}");
         }
     }
 }

@@ -6,6 +6,7 @@ Arguments: the port, how often the server is killed, and the versions of remote 
 import collections
 import sys
 import threading
+import time
 
 import grpc
 import made
@@ -101,25 +102,36 @@ class Resuming:
     def __init__(self, client, kills):
         self.client, self.kills = client, kills
         self.next, self.unacked = 1, collections.deque()
-        self.acked = self.breaks = self.repeated = 0
+        self.acked = self.breaks = self.refused = self.repeated = 0
+        # Whether the test was told that this stream is one to be broken.
+        self.under_way = False
         self.changed = threading.Condition()
 
     def run(self):
         while True:
-            stopped = threading.Event()
+            stopped, self.under_way = threading.Event(), False
             stream = self.client.open(self.requests(stopped), wait_for_ready=True)
             try:
                 self.take_acks(stream)
                 return
             except grpc.RpcError as error:
-                allowed = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.INTERNAL, grpc.StatusCode.UNKNOWN, grpc.StatusCode.CANCELLED)
-                if error.code() not in allowed or self.breaks == self.kills:
-                    raise
-                self.breaks += 1
+                self.judge(error)
             finally:
                 stopped.set()
                 with self.changed:
                     self.changed.notify_all()
+
+    def judge(self, error):
+        """A stream may break while the server is killed, and be refused while it is still starting."""
+        if error.code() not in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.INTERNAL, grpc.StatusCode.UNKNOWN, grpc.StatusCode.CANCELLED):
+            raise error
+        if self.under_way:
+            self.breaks += 1
+        elif self.refused == 1000:
+            raise error
+        else:
+            self.refused += 1
+            time.sleep(0.1)
 
     def requests(self, stopped):
         """First what has no ack, then more; after the last kill a few more and the end."""
@@ -142,7 +154,6 @@ class Resuming:
             yield self.client.item(number, numbered(number))
 
     def take_acks(self, stream):
-        told = self.breaks == self.kills
         got = 0
         for ack in stream:
             with self.changed:
@@ -152,8 +163,8 @@ class Resuming:
             equal(ack.HasField("refused"), False, f"whether something of {ack.sequence} is refused")
             self.acked += 1
             got += 1
-            if got >= BETWEEN and not told:
-                told = True
+            if got >= BETWEEN and not self.under_way and self.breaks < self.kills:
+                self.under_way = True
                 tell("under way")
 
 

@@ -13,11 +13,20 @@ pub(crate) fn export_all(http: &Http) -> Samples {
 
 /// Everything that has a metric name.
 pub(crate) fn export_points(http: &Http) -> Points {
+    points_of_lines(export_lines(http))
+}
+
+/// How many values there are in all lines of the export, also where one is there twice.
+pub(crate) fn exported_values(http: &Http) -> usize {
+    let count = |line: &Value, kind: &str| line[kind].as_array().map_or(0, Vec::len);
+    export_lines(http).iter().map(|line| count(line, "values") + count(line, "histograms")).sum()
+}
+
+fn export_lines(http: &Http) -> Vec<Value> {
     // {__name__=~".+"}
     let answer = http.get("/api/v1/export?values=bits&match[]=%7B__name__%3D~%22.%2B%22%7D");
     assert_eq!(answer.status, 200, "{}", answer.text());
-    let text = answer.text();
-    points_of_lines(text.lines().map(|line| serde_json::from_str(line).expect("a line is JSON")))
+    answer.text().lines().map(|line| serde_json::from_str(line).expect("a line is JSON")).collect()
 }
 
 /// What lines of an export say.

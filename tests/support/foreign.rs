@@ -12,7 +12,6 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::launch::Server;
 use super::wait::wait_for;
 
 /// Names the Python that has the packages; tests/run sets it.
@@ -31,13 +30,8 @@ pub(crate) struct Foreign {
 }
 
 impl Foreign {
-    /// Starts a program of tests/clients on a server.
-    pub(crate) fn start(program: &str, server: &Server) -> Foreign {
-        Foreign::start_with(program, &[&server.http.port().to_string()])
-    }
-
     /// Starts a program of tests/clients with these arguments.
-    pub(crate) fn start_with(program: &str, arguments: &[&str]) -> Foreign {
+    pub(crate) fn start(program: &str, arguments: &[&str]) -> Foreign {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients").join(program);
         let mut command = Command::new(python());
         // What it compiles on its way is no part of the clone.

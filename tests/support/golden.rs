@@ -12,6 +12,9 @@ use serde_json::Value;
 use super::points::{PlainHistogram, PointValue, Points};
 use super::samples::{LabelSet, Samples};
 
+/// The samples that Prometheus reads from a case.
+const EXPECTED: &str = "expected.txt.gz";
+
 /// The folder of a case.
 pub(crate) fn folder(case: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(case)
@@ -47,8 +50,13 @@ pub(crate) fn expected_floats(case: &str) -> Samples {
 
 /// The values of every kind that Prometheus 3.14.0 reads from a case.
 pub(crate) fn expected(case: &str) -> Points {
+    expected_in(case, EXPECTED)
+}
+
+/// The values of every kind in a file of a case.
+pub(crate) fn expected_in(case: &str, file: &str) -> Points {
     let mut points = Points::new();
-    each(case, |labels, t, value| {
+    each_in(case, file, |labels, t, value| {
         let value = match value.get("h") {
             Some(histogram) => PointValue::Histogram(Box::new(PlainHistogram::from_golden(histogram))),
             None => {
@@ -94,9 +102,13 @@ fn each_float(case: &str, mut show: impl FnMut(&LabelSet, i64, &Value)) {
 }
 
 /// Shows every sample with its labels and its time.
-fn each(case: &str, mut show: impl FnMut(&LabelSet, i64, &Value)) {
+fn each(case: &str, show: impl FnMut(&LabelSet, i64, &Value)) {
+    each_in(case, EXPECTED, show);
+}
+
+fn each_in(case: &str, file: &str, mut show: impl FnMut(&LabelSet, i64, &Value)) {
     let mut labels = LabelSet::new();
-    for line in BufReader::new(open_gz(&folder(case).join("expected.txt.gz"))).lines() {
+    for line in BufReader::new(open_gz(&folder(case).join(file))).lines() {
         let line = line.expect("the file unpacks");
         let value: Value = serde_json::from_str(&line).expect("a line is a JSON object");
         if let Some(given) = value.get("labels") {

@@ -29,6 +29,7 @@ pub(crate) mod remote;
 pub(crate) mod samples;
 pub(crate) mod seed;
 pub(crate) mod stream;
+pub(crate) mod streamed;
 pub(crate) mod wait;
 pub(crate) mod wire;
 pub(crate) mod writers;

@@ -11,6 +11,9 @@ use tonic::{Code, Status};
 /// Whose reasons those of an [`ErrorInfo`] are.
 const DOMAIN: &str = "narthex";
 
+/// The reason in the [`ErrorInfo`] of a request that does not keep to the rules of its method.
+pub(crate) const PROTOCOL_ERROR: &str = "PROTOCOL_ERROR";
+
 /// `google.rpc.Status`.
 #[derive(Clone, PartialEq, Message)]
 struct RpcStatus {

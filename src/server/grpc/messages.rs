@@ -13,16 +13,41 @@
 //! after [`MessageLimits::patience`], so that two large messages never wait for each other for longer.
 
 use crate::server::admission::{BudgetUsedUp, ByteBudget, Reservation};
+use crate::server::body::BodyLimits;
+use crate::server::grpc::details;
+use crate::server::refused::Refused;
 use bytes::{Bytes, BytesMut};
 use http_body::Body;
 use http_body_util::BodyExt;
 use std::error::Error;
 use std::time::Duration;
+use tonic::{Code, Status};
 
 /// Flag and length in front of a message.
 pub(crate) const FRAME_HEADER: usize = 5;
 /// A message gets that much memory at once.
 const EAGER_BYTES: usize = 1 << 20;
+
+/// What stands in front of a message of so many bytes, of which there may be less than 2^32.
+pub(crate) fn header(len: usize) -> [u8; FRAME_HEADER] {
+    let [a, b, c, d] = (len as u32).to_be_bytes();
+    [0, a, b, c, d]
+}
+
+/// The only message of a request, within the time of a body; memory that is not there now is not waited for.
+///
+/// # Errors
+/// [`MessageError`], also where there is none.
+pub(crate) async fn only<B>(body: B, limits: BodyLimits) -> Result<Message, MessageError>
+where
+    B: Body<Data = Bytes> + Unpin,
+    B::Error: Into<Box<dyn Error + Send + Sync>>,
+{
+    let BodyLimits { size, time, budget } = limits;
+    let mut messages = Messages::new(body, MessageLimits { size, time, patience: Duration::ZERO, budget });
+    let message = tokio::time::timeout(time, messages.next()).await.map_err(|_| MessageError::TooSlow(time))??;
+    message.ok_or(MessageError::Cut)
+}
 
 /// The bounds of the messages of a stream.
 #[derive(Debug, Clone)]
@@ -179,6 +204,22 @@ where
                     }
                 }
             }
+        }
+    }
+}
+
+impl From<MessageError> for Status {
+    fn from(error: MessageError) -> Self {
+        let text = error.to_string();
+        match error {
+            MessageError::TooLarge { .. } => Refused::TooLarge(text).into_grpc(),
+            MessageError::Packed => Refused::Unsupported(text).into_grpc(),
+            MessageError::NoMessage(_) | MessageError::Cut => {
+                details::with_reason(Code::InvalidArgument, &text, details::PROTOCOL_ERROR)
+            }
+            MessageError::TooSlow(_) | MessageError::NoMemory(_) => Refused::Unavailable(text).into_grpc(),
+            // What unpacks messages in front of this says it with a status of its own.
+            MessageError::Broken(cause) => Self::from_error(cause),
         }
     }
 }

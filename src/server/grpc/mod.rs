@@ -9,6 +9,7 @@
 //! | `write`          | `narthex.v1.Write`: one request, one answer                       |
 //! | `write_stream`   | `narthex.v1.Write`: a stream of requests, each acknowledged       |
 //! | `read`           | `narthex.v1.Read`                                                 |
+//! | `thanos_write`   | `thanos.WriteableStore`                                           |
 //! | `outcome`        | what became of a write, as messages and statuses                  |
 //! | `details`        | the details of an error                                           |
 //! | `compression`    | in front of every method: messages are plain behind it            |
@@ -18,6 +19,7 @@
 //! | `steps`          | a body that is made step by step                                  |
 //! | `raw_codec`      | messages as bytes                                                 |
 //! | `messages`       | messages out of a body, as fast as there is room for them         |
+//! | `status_body`    | a body that ends with a status                                    |
 //! | `ending`         | a body that ends early                                            |
 
 pub(crate) mod compression;
@@ -28,13 +30,15 @@ mod ending;
 pub(crate) mod entry;
 pub mod health;
 pub mod inflate;
-mod messages;
+pub(crate) mod messages;
 mod outcome;
 pub(crate) mod raw_codec;
 pub(crate) mod read;
 pub(crate) mod reflection;
 pub(crate) mod services;
+mod status_body;
 mod steps;
+pub(crate) mod thanos_write;
 pub(crate) mod write;
 pub(crate) mod write_stream;
 
@@ -44,6 +48,8 @@ use axum::extract::Request;
 use axum::http::HeaderValue;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::Response;
+use bytes::Bytes;
+use http_body::Body as HttpBody;
 use prost::Message;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
@@ -67,6 +73,15 @@ pub(crate) fn refuse(status: Status) -> Response {
 pub(crate) fn stream_answer<T: Message + 'static>(answers: mpsc::Receiver<Result<T, Status>>) -> Response {
     let messages = ReceiverStream::new(answers);
     let body = EncodeBody::new_server(ProstEncoder::default(), messages, None, Default::default(), Some(usize::MAX));
+    answer(body)
+}
+
+/// An answer with this body, which has messages and ends with a status.
+pub(crate) fn answer<B>(body: B) -> Response
+where
+    B: HttpBody<Data = Bytes> + Send + 'static,
+    B::Error: Into<axum::BoxError>,
+{
     let mut response = Response::new(Body::new(body));
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
     response

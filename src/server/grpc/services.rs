@@ -1,6 +1,6 @@
 //! The services that are offered: the one list that health and reflection go by.
 
-use crate::server::grpc::{read, write};
+use crate::server::grpc::{read, thanos_write, write};
 
 /// A service and what it needs to be of use.
 #[derive(Debug, Clone, Copy)]
@@ -21,7 +21,8 @@ pub(crate) enum Serves {
 }
 
 /// All of them, besides health and reflection.
-pub(crate) const SERVICES: [Service; 2] = [
+pub(crate) const SERVICES: [Service; 3] = [
     Service { name: write::SERVICE, serves: Serves::WhenWritable },
     Service { name: read::SERVICE, serves: Serves::WhenReady },
+    Service { name: thanos_write::SERVICE, serves: Serves::WhenWritable },
 ];

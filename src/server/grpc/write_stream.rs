@@ -32,7 +32,7 @@ use crate::server::admission::Reservation;
 use crate::server::context::SharedContext;
 use crate::server::grpc;
 use crate::server::grpc::details;
-use crate::server::grpc::messages::{MessageError, MessageLimits, Messages};
+use crate::server::grpc::messages::{MessageLimits, Messages};
 use crate::server::grpc::outcome;
 use crate::server::ingest;
 use crate::server::lifecycle::Phase;
@@ -51,8 +51,6 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const READ_AHEAD: usize = 1;
 /// Acks that wait for a client that takes them slowly; each has at most a few kilobytes.
 const ACKS_AHEAD: usize = 16;
-/// In the ErrorInfo of a stream whose sender broke the rules of the stream.
-const PROTOCOL_ERROR: &str = "STREAM_PROTOCOL";
 
 /// Answers `WriteStream`.
 pub(crate) async fn write_stream(State(context): State<SharedContext>, request: Request) -> Response {
@@ -152,25 +150,11 @@ fn not_rising(last: u64, sequence: u64) -> Status {
 }
 
 fn protocol_error(message: &str) -> Status {
-    details::with_reason(Code::InvalidArgument, message, PROTOCOL_ERROR)
+    details::with_reason(Code::InvalidArgument, message, details::PROTOCOL_ERROR)
 }
 
 impl From<StreamRequestError> for Status {
     fn from(error: StreamRequestError) -> Self {
         protocol_error(&error.to_string())
-    }
-}
-
-impl From<MessageError> for Status {
-    fn from(error: MessageError) -> Self {
-        let text = error.to_string();
-        match error {
-            MessageError::TooLarge { .. } => Refused::TooLarge(text).into_grpc(),
-            MessageError::Packed => Refused::Unsupported(text).into_grpc(),
-            MessageError::NoMessage(_) | MessageError::Cut => protocol_error(&text),
-            MessageError::TooSlow(_) | MessageError::NoMemory(_) => Refused::Unavailable(text).into_grpc(),
-            // What unpacks messages in front of this says it with a status of its own.
-            MessageError::Broken(cause) => Self::from_error(cause),
-        }
     }
 }

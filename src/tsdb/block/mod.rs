@@ -9,6 +9,7 @@
 //! | [`writer`]   | writes a block                                                               |
 //! | [`open`]     | an open block                                                                |
 //! | [`read`]     | its series, chunks and labels                                                |
+//! | `picked`     | the series that a read has picked, in little memory                          |
 //! | [`delete`]   | deleting from it                                                             |
 //! | [`link`]     | a snapshot of it                                                             |
 //! | [`verify`]   | the deep check, and what no check sees                                       |
@@ -24,6 +25,7 @@ pub mod link;
 pub mod mark;
 pub mod meta;
 pub mod open;
+mod picked;
 pub mod read;
 pub mod segments;
 #[cfg(test)]

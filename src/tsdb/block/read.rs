@@ -9,6 +9,7 @@ use crate::model::refs::BlockSeriesRef;
 use crate::model::time::TimeRange;
 use crate::tsdb::block::error::BlockError;
 use crate::tsdb::block::open::Block;
+use crate::tsdb::block::picked::Picked;
 use crate::tsdb::index::block_index::entry::IndexChunk;
 use crate::tsdb::query::source::{BlockSource, Chunk, ChunkData, ChunkSeries, ChunkSeriesSet, QueryError};
 use crate::tsdb::tombstones::Tombstones;
@@ -27,10 +28,10 @@ fn series_of<'a>(
     matchers: &[Matcher],
     range: TimeRange,
 ) -> Result<ChunkSeriesSet<'a>, QueryError> {
-    let refs = block.index.select(matchers).map_err(|error| as_query_error(error.into()))?;
+    let picked = Picked::new(&block.index.select(matchers).map_err(|error| as_query_error(error.into()))?);
     let tombstones = block.tombstones();
     let mut last: Option<Labels> = None;
-    Ok(Box::new(refs.into_iter().filter_map(move |at| {
+    Ok(Box::new(picked.filter_map(move |at| {
         let series = block.chunks_of(at, range, &tombstones).and_then(|series| block.rising(&mut last, series));
         series.map_err(as_query_error).transpose()
     })))

@@ -1,0 +1,199 @@
+//! What a large streamed remote read costs: how fast it comes, how much memory and processor time the server takes for it.
+//!
+//! ```text
+//! cargo bench --bench streamed_read -- [--stored-mib 64] [--answer-mib 1024] [--prometheus /usr/bin/prometheus]
+//! ```
+//!
+//! Both programs get the same samples, whose values have no pattern, so that a sample takes some nine bytes. Then one request asks for
+//! everything as often as it takes for the answer to have the wanted size; the client throws it away. Memory is anonymous memory, looked at every few
+//! milliseconds: pages of mapped files are the kernel's to drop.
+//!
+//! Prints figures; asserts nothing about them but that the answer came to its end.
+
+mod rig;
+
+use prost::Message;
+use rig::{Label, Sample, Target, TimeSeries, Usage, free_port, launch, requests, send, wait_until_ready};
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::process::Child;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+const MIB: f64 = 1_048_576.0;
+/// Samples of a series in one request.
+const SAMPLES: usize = 100;
+const ROUNDS: usize = 12;
+const INTERVAL_MS: i64 = 1000;
+/// What a sample takes, roughly.
+const SAMPLE_BYTES: usize = 9;
+/// How often memory is looked at.
+const LOOK: Duration = Duration::from_millis(5);
+
+#[derive(Clone, PartialEq, Message)]
+struct ReadRequest {
+    #[prost(message, repeated, tag = "1")]
+    queries: Vec<Query>,
+    #[prost(int32, repeated, tag = "2")]
+    accepted_response_types: Vec<i32>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct Query {
+    #[prost(int64, tag = "1")]
+    start: i64,
+    #[prost(int64, tag = "2")]
+    end: i64,
+    #[prost(message, repeated, tag = "3")]
+    matchers: Vec<Matcher>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct Matcher {
+    #[prost(int32, tag = "1")]
+    kind: i32,
+    #[prost(string, tag = "2")]
+    name: String,
+    #[prost(string, tag = "3")]
+    value: String,
+}
+
+/// What the command line asks for.
+struct Plan {
+    stored_mib: usize,
+    answer_mib: usize,
+    prometheus: String,
+}
+
+fn main() {
+    let plan = Plan::from_args();
+    let series = plan.stored_mib * (MIB as usize) / (SAMPLE_BYTES * SAMPLES * ROUNDS);
+    let length = INTERVAL_MS * (SAMPLES * ROUNDS) as i64;
+    let start = SystemTime::now().duration_since(UNIX_EPOCH).expect("a clock after 1970").as_millis() as i64 - length;
+    println!("{series} series of {} samples", SAMPLES * ROUNDS);
+    let flags = ["--web.read-timeout=1h", "--storage.remote.write-max-body-size=256MB"];
+    let targets = [rig::narthex(&flags), rig::prometheus(&plan.prometheus, &[])];
+    for target in targets.iter().filter(|target| target.name == "narthex" || !plan.prometheus.is_empty()) {
+        measure(target, &plan, series, start);
+    }
+}
+
+impl Plan {
+    fn from_args() -> Self {
+        let mut plan = Self { stored_mib: 64, answer_mib: 1024, prometheus: String::new() };
+        let mut args = std::env::args().skip(1).filter(|arg| arg != "--bench");
+        while let Some(flag) = args.next() {
+            let value = args.next().unwrap_or_else(|| panic!("{flag} wants a value"));
+            match flag.as_str() {
+                "--stored-mib" => plan.stored_mib = value.parse().expect("a number"),
+                "--answer-mib" => plan.answer_mib = value.parse().expect("a number"),
+                "--prometheus" => plan.prometheus = value,
+                other => panic!("unknown flag {other}"),
+            }
+        }
+        plan
+    }
+}
+
+fn measure(target: &Target<'_>, plan: &Plan, series: usize, start: i64) {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let port = free_port();
+    let mut server = launch(target, dir.path(), port);
+    wait_until_ready(target, &mut server, port);
+    for round in 0..ROUNDS {
+        send(&[requests(series, |series| part(series, round, start))], 2, port);
+    }
+    let one = read(&server, port, 1);
+    let queries = (plan.answer_mib as f64 * MIB / one.bytes).ceil().max(1.0) as usize;
+    let read = read(&server, port, queries);
+    let grown = (read.anonymous_peak - read.anonymous_before) / MIB;
+    println!(
+        "{}: {:.0} MiB in {:.2} s: {:.0} MB/s; CPU {:.2} s; memory {:.1} MiB before, {grown:.1} MiB more at most",
+        target.name,
+        read.bytes / MIB,
+        read.seconds,
+        read.bytes / 1e6 / read.seconds,
+        read.cpu_seconds,
+        read.anonymous_before / MIB,
+    );
+    server.kill().expect("the server can be killed");
+    server.wait().expect("the server ends");
+}
+
+/// The samples of a series in a round.
+fn part(series: usize, round: usize, start: i64) -> TimeSeries {
+    let label = |name: &str, value: String| Label { name: name.to_owned(), value };
+    let labels = vec![label("__name__", "streamed".into()), label("series", format!("{series:06}"))];
+    let sample = |nth: usize| {
+        let nth = round * SAMPLES + nth;
+        let mixed = ((series * 1_000_003 + nth) as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let timestamp = start + INTERVAL_MS * nth as i64;
+        Sample { value: f64::from_bits(0x3ff0_0000_0000_0000 | (mixed ^ mixed >> 29) >> 12), timestamp }
+    };
+    TimeSeries { labels, samples: (0..SAMPLES).map(sample).collect(), histograms: Vec::new() }
+}
+
+/// What a read cost.
+struct Cost {
+    bytes: f64,
+    seconds: f64,
+    cpu_seconds: f64,
+    anonymous_before: f64,
+    anonymous_peak: f64,
+}
+
+/// Asks for everything that many times over, and throws it away.
+fn read(server: &Child, port: u16, queries: usize) -> Cost {
+    let matcher = Matcher { kind: 2, name: "__name__".into(), value: ".+".into() };
+    let query = Query { start: 0, end: i64::MAX / 1000, matchers: vec![matcher] };
+    let request = ReadRequest { queries: vec![query; queries], accepted_response_types: vec![1] };
+    let body = snap::raw::Encoder::new().compress_vec(&request.encode_to_vec()).expect("a small request");
+    let before = Usage::of(server);
+    let is_done = AtomicBool::new(false);
+    let begun = Instant::now();
+    let (bytes, anonymous_peak) = thread::scope(|scope| {
+        let peak = scope.spawn(|| {
+            let mut peak = before.anonymous;
+            while !is_done.load(Ordering::Relaxed) {
+                peak = peak.max(Usage::of(server).anonymous);
+                thread::sleep(LOOK);
+            }
+            peak
+        });
+        let bytes = answer_of(port, &body);
+        is_done.store(true, Ordering::Relaxed);
+        (bytes, peak.join().expect("nothing panics there"))
+    });
+    Cost {
+        bytes: bytes as f64,
+        seconds: begun.elapsed().as_secs_f64(),
+        cpu_seconds: Usage::of(server).cpu_seconds - before.cpu_seconds,
+        anonymous_before: before.anonymous,
+        anonymous_peak,
+    }
+}
+
+/// The bytes of a whole answer, what HTTP adds included.
+fn answer_of(port: u16, body: &[u8]) -> usize {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).expect("the server listens");
+    let head = format!(
+        "POST /api/v1/read HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Type: application/x-protobuf\r\n\
+         Content-Encoding: snappy\r\nX-Prometheus-Remote-Read-Version: 0.1.0\r\nContent-Length: {}\r\n\r\n",
+        body.len()
+    );
+    stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(body)).expect("the server reads");
+    let mut buffer = vec![0; 1 << 20];
+    let (mut bytes, mut end) = (0, Vec::new());
+    loop {
+        let read = stream.read(&mut buffer).expect("the answer comes to its end");
+        if read == 0 {
+            break;
+        }
+        bytes += read;
+        end.extend_from_slice(&buffer[read.saturating_sub(5)..read]);
+        end.drain(..end.len().saturating_sub(5));
+    }
+    assert!(end.ends_with(b"0\r\n\r\n"), "the answer was cut off");
+    bytes
+}

@@ -1,0 +1,191 @@
+//! Any bytes as the body of a remote write 2.0 request: the borrowed reader takes and refuses them exactly as prost does, and reads the same.
+
+use super::messages_v2::{self as messages, Request};
+use super::write_request::{Stored, histogram, stored};
+use narthex::model::exemplar::Exemplar;
+use narthex::model::labels::{LabelError, LabelsBuilder};
+use narthex::model::value::Value;
+use narthex::remote::bad_refs::BadRefs;
+use narthex::remote::exemplar::BadExemplar;
+use narthex::remote::reader::{CountLimits, ReadError};
+use narthex::remote::request_series::RequestSeries;
+use narthex::remote::v2::reader::{Bounds, RequestIndex};
+use prost::Message;
+
+const NO_LIMITS: Bounds =
+    Bounds { counts: CountLimits { series: u64::MAX, samples: u64::MAX }, text_bytes: usize::MAX };
+
+/// Exemplars with more labels, or bytes of them, are refused unseen.
+const EXEMPLAR_LABELS: usize = 512;
+
+/// What both must agree on.
+#[derive(Debug, PartialEq)]
+struct Series {
+    labels: Result<Vec<(String, String)>, BadRefs>,
+    samples: Vec<Sample>,
+    exemplars: Vec<Result<Exemplar, BadExemplar>>,
+    histograms: Vec<Result<(i64, Stored), String>>,
+    metadata: Result<Option<Metadata>, BadRefs>,
+}
+
+#[derive(Debug, PartialEq)]
+struct Sample {
+    t: i64,
+    start: i64,
+    bits: u64,
+}
+
+#[derive(Debug, PartialEq)]
+struct Metadata {
+    kind: i32,
+    unit: String,
+    help: String,
+}
+
+/// Panics where the two differ.
+pub(crate) fn check(body: &[u8]) {
+    let mut index = RequestIndex::new();
+    let found = borrowed(&mut index, body);
+    assert_eq!(found, by_prost(body));
+    // The index is used again and again; what it held before must not show.
+    assert_eq!(borrowed(&mut index, body), found);
+    limits_hold(&mut index, body, found.as_deref());
+}
+
+/// The request as the borrowed reader sees it; `None` where it is refused.
+fn borrowed(index: &mut RequestIndex, body: &[u8]) -> Option<Vec<Series>> {
+    index.read(body, NO_LIMITS).ok()?;
+    let mut buffer = Vec::new();
+    let series = index.series(body).map(|series| {
+        let series = series.pack(&mut buffer);
+        let values = [series.samples().count(), series.histograms().count(), series.exemplars().count()];
+        assert_eq!(values, [series.samples().len(), series.histograms().len(), series.exemplars().len()]);
+        assert_eq!(values == [0; 3], series.is_empty());
+        let labels: Vec<_> = series.labels().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+        if let Some(packed) = series.packed_labels() {
+            let is_canonical = !labels.is_empty() && labels.windows(2).all(|pair| pair[0].0 < pair[1].0);
+            if is_canonical {
+                let built = series.labels().collect::<LabelsBuilder<'_>>().build();
+                assert_eq!(built.as_ref().map(|labels| labels.as_packed()), Ok(packed));
+            }
+        }
+        Series {
+            labels: series.bad_labels().map_or(Ok(labels), Err),
+            samples: series
+                .samples()
+                .map(|point| match point.value {
+                    Value::Float(v) => Sample { t: point.t, start: point.start, bits: v.to_bits() },
+                    other => panic!("{other:?} among floats"),
+                })
+                .collect(),
+            exemplars: series.exemplars().map(|exemplar| exemplar.map_err(|refused| refused.why)).collect(),
+            histograms: series
+                .histograms()
+                .map(|histogram| match histogram {
+                    Ok(point) => Ok((point.start, stored(point.t, &point.value))),
+                    Err(refused) => Err(refused.why.to_string()),
+                })
+                .collect(),
+            metadata: series.metadata().map(|found| {
+                found.map(|found| Metadata {
+                    kind: found.metric_type as i32,
+                    unit: found.unit.to_owned(),
+                    help: found.help.to_owned(),
+                })
+            }),
+        }
+    });
+    Some(series.collect())
+}
+
+/// The request as prost sees it.
+fn by_prost(body: &[u8]) -> Option<Vec<Series>> {
+    let Request { symbols, timeseries } = Request::decode(body).ok()?;
+    let sample =
+        |sample: messages::Sample| Sample { t: sample.timestamp, start: sample.start_timestamp, bits: sample.bits };
+    let series = timeseries.into_iter().map(|series| Series {
+        labels: pairs(&symbols, &series.labels_refs),
+        samples: series.samples.into_iter().map(sample).collect(),
+        exemplars: series.exemplars.iter().map(|message| exemplar(&symbols, message)).collect(),
+        histograms: series
+            .histograms
+            .into_iter()
+            .map(|message| {
+                let start = message.start_timestamp;
+                histogram(message.into_v1()).map(|stored| (start, stored))
+            })
+            .collect(),
+        metadata: series.metadata.map_or(Ok(None), |message| metadata(&symbols, &message)),
+    });
+    Some(series.collect())
+}
+
+fn text(symbols: &[String], reference: u32) -> Result<String, BadRefs> {
+    let outside = BadRefs::Outside { reference, symbols: symbols.len() };
+    symbols.get(reference as usize).cloned().ok_or(outside)
+}
+
+fn pairs(symbols: &[String], refs: &[u32]) -> Result<Vec<(String, String)>, BadRefs> {
+    if refs.len() % 2 == 1 {
+        return Err(BadRefs::Odd(refs.len()));
+    }
+    refs.chunks(2).map(|pair| Ok((text(symbols, pair[0])?, text(symbols, pair[1])?))).collect()
+}
+
+fn exemplar(symbols: &[String], message: &messages::Exemplar) -> Result<Exemplar, BadExemplar> {
+    let mut pairs = Vec::new();
+    let mut bytes = 0;
+    for pair in message.labels_refs.chunks(2) {
+        let [name, value] = pair else { return Err(BadRefs::Odd(2 * pairs.len() + 1).into()) };
+        let (name, value) = (text(symbols, *name)?, text(symbols, *value)?);
+        bytes += if value.is_empty() { 0 } else { name.len() + value.len() };
+        pairs.push((name, value));
+        if pairs.len() > EXEMPLAR_LABELS || bytes > EXEMPLAR_LABELS {
+            return Err(BadExemplar::TooLong);
+        }
+    }
+    let texts = pairs.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+    let labels = match texts.collect::<LabelsBuilder<'_>>().build() {
+        Ok(labels) => Some(labels),
+        Err(LabelError::Empty) => None,
+        Err(error) => return Err(error.into()),
+    };
+    Ok(Exemplar { t: message.timestamp, v: message.value, labels })
+}
+
+fn metadata(symbols: &[String], message: &messages::Metadata) -> Result<Option<Metadata>, BadRefs> {
+    let (unit, help) = (text(symbols, message.unit_ref)?, text(symbols, message.help_ref)?);
+    let kind = if (1..=7).contains(&message.kind) { message.kind } else { 0 };
+    let says_nothing = kind == 0 && unit.is_empty() && help.is_empty();
+    Ok(if says_nothing { None } else { Some(Metadata { kind, unit, help }) })
+}
+
+/// A request is taken with limits that it just keeps, and refused with any lower one.
+fn limits_hold(index: &mut RequestIndex, body: &[u8], content: Option<&[Series]>) {
+    let Some(found) = content else { return };
+    let values = |series: &Series| series.samples.len() + series.exemplars.len() + series.histograms.len();
+    let (series, samples) = (found.len() as u64, found.iter().map(values).sum::<usize>() as u64);
+    let with = |series, samples| Bounds { counts: CountLimits { series, samples }, ..NO_LIMITS };
+    match index.read(body, with(series, samples)) {
+        Ok(()) => {}
+        Err(ReadError::TooManySymbols(limit)) => assert_eq!(limit, 4096 + 16 * series),
+        Err(error) => panic!("{error}"),
+    }
+    if let Some(series) = series.checked_sub(1) {
+        assert!(index.read(body, with(series, samples)).is_err());
+    }
+    if let Some(samples) = samples.checked_sub(1) {
+        assert!(index.read(body, with(series, samples)).is_err());
+    }
+    // All references lead somewhere: then what they mean is known here too.
+    let mut bytes = 0;
+    for series in found {
+        let (Ok(labels), Ok(metadata)) = (&series.labels, &series.metadata) else { return };
+        bytes += labels.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>();
+        bytes += metadata.as_ref().map_or(0, |found| found.unit.len() + found.help.len());
+    }
+    assert_eq!(index.read(body, Bounds { text_bytes: bytes, ..NO_LIMITS }), Ok(()));
+    if let Some(bytes) = bytes.checked_sub(1) {
+        assert_eq!(index.read(body, Bounds { text_bytes: bytes, ..NO_LIMITS }), Err(ReadError::TooMuchText(bytes)));
+    }
+}

@@ -1,0 +1,9 @@
+//! Fuzzes the body of a read request; the property stands in `checks/read_request.rs`.
+
+#![no_main]
+
+#[allow(dead_code, reason = "a target uses one of the checks")]
+#[path = "../checks/mod.rs"]
+mod checks;
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| checks::read_request::check(data));

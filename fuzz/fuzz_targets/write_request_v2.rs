@@ -1,0 +1,9 @@
+//! Fuzzes the body of a remote write 2.0 request; the property stands in `checks/write_request_v2.rs`.
+
+#![no_main]
+
+#[allow(dead_code, reason = "a target uses one of the checks")]
+#[path = "../checks/mod.rs"]
+mod checks;
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| checks::write_request_v2::check(data));

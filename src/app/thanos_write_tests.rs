@@ -1,0 +1,113 @@
+//! The answer contract of `thanos.WriteableStore`: what a Receive router is told, row by row. It repeats on every code but OK and ALREADY_EXISTS.
+
+use crate::app::edge::{Edge, Got, now_ms, request, series};
+use crate::remote::pb::prometheus as pb;
+use crate::remote::pb::prometheus_copy::TimeSeries;
+use crate::remote::pb::thanos::{TimeSeriesTenantTuple, WriteRequest};
+use crate::server::lifecycle::Phase;
+use crate::tsdb::fs::crash_disk::{Call, CrashDisk};
+use prost::Message;
+use std::sync::Arc;
+
+/// The series of a request of remote write 1.0 as those of a tenant.
+fn of_tenant(tenant: &str, series: Vec<pb::TimeSeries>) -> Vec<u8> {
+    let timeseries = series.iter().map(|series| TimeSeries::decode(&*series.encode_to_vec()).unwrap()).collect();
+    let tuple = TimeSeriesTenantTuple { timeseries, tenant: tenant.to_owned() };
+    WriteRequest { timeseries_tenant_data: vec![tuple], replica: 1, ..Default::default() }.encode_to_vec()
+}
+
+fn good() -> Vec<u8> {
+    of_tenant("a", vec![series("good", &[(now_ms(), 1.0)])])
+}
+
+impl Edge {
+    async fn forward(&self, message: &[u8]) -> Got {
+        self.grpc("/thanos.WriteableStore/RemoteWrite", message).await
+    }
+}
+
+#[track_caller]
+fn assert_final(got: &Got, text: &str) {
+    assert_eq!(got.grpc_status(), "6", "{:?}", got.headers);
+    assert!(got.header("grpc-message").contains(text), "{:?}", got.headers);
+    assert!(!got.headers.contains_key("grpc-status-details-bin"), "{:?}", got.headers);
+}
+
+#[tokio::test]
+async fn all_stored_is_ok_and_so_is_a_repeat() {
+    let edge = Edge::ready(&[]).await;
+    let message = good();
+    for _ in 0..2 {
+        let got = edge.forward(&message).await;
+        assert_eq!((got.grpc_status(), &got.body[..]), ("0", &[0, 0, 0, 0, 0][..]));
+    }
+    assert_eq!(edge.forward(&[]).await.grpc_status(), "0");
+    let got = edge.get("/api/v1/export?match[]=good").await;
+    assert!(got.text().contains("\"tenant_id\":\"a\"") && got.text().contains("[1.0]"), "{}", got.text());
+}
+
+#[tokio::test]
+async fn data_that_is_refused_is_final_and_the_rest_is_stored() {
+    let edge = Edge::ready(&["--thanos.tenant-label-name=org"]).await;
+    let now = now_ms();
+    let message = of_tenant(
+        "a",
+        vec![
+            series("mixed", &[(now, 1.0), (now, 2.0), (now + 3_600_000, 1.0)]),
+            series("", &[(now, 1.0)]),
+            series("sound", &[(now, 1.0)]),
+        ],
+    );
+    let got = edge.forward(&message).await;
+    assert_final(&got, "2%20samples%20stored");
+    for part in ["1%20duplicate%20timestamp", "1%20too%20far%20in%20the%20future", "1%20invalid%20labels"] {
+        assert_final(&got, part);
+    }
+    let stored = edge.get("/api/v1/export?match[]={org=%22a%22}").await;
+    assert_eq!(stored.text().lines().count(), 2, "{}", stored.text());
+}
+
+#[tokio::test]
+async fn a_message_that_is_too_large_or_none_is_final() {
+    let edge = Edge::ready(&["--storage.remote.write-max-decoded-size=2KB"]).await;
+    let large = of_tenant("a", vec![series(&"x".repeat(2048), &[(now_ms(), 1.0)])]);
+    assert_final(&edge.forward(&large).await, "");
+    assert_final(&edge.forward(b"\x22\xff").await, "thanos.WriteRequest");
+    let many = vec![series("", &[(1, 1.0)]); 60];
+    assert_final(&edge.forward(&of_tenant(&"t".repeat(100), many)).await, "tenants");
+    let edge = Edge::ready(&["--storage.remote.write-max-series=1"]).await;
+    let two = vec![series("a", &[(1, 1.0)]), series("b", &[(1, 1.0)])];
+    assert_final(&edge.forward(&of_tenant("a", two)).await, "more%20than%201%20series");
+    assert_eq!(edge.forward(&good()).await.grpc_status(), "0");
+}
+
+#[tokio::test]
+async fn starting_draining_and_overload_are_unavailable() {
+    let edge = Edge::starting(&[]).await;
+    edge.forward(&good()).await.assert_grpc_retry_later();
+    edge.context.lifecycle.advance(Phase::Draining);
+    edge.forward(&good()).await.assert_grpc_retry_later();
+    let edge = Edge::ready(&["--web.max-bytes-in-flight=10"]).await;
+    edge.forward(&good()).await.assert_grpc_retry_later();
+}
+
+#[tokio::test]
+async fn a_fault_is_internal_and_a_full_disk_unavailable() {
+    let disk = CrashDisk::new();
+    let edge = Edge::ready_on(Arc::new(disk.clone()), &["--storage.tsdb.wal-sync=always"]).await;
+    disk.fail_with_eio(Call::Sync, 1);
+    assert_eq!(edge.forward(&good()).await.grpc_status(), "13");
+    let disk = CrashDisk::new();
+    let edge = Edge::ready_on(Arc::new(disk.clone()), &[]).await;
+    disk.set_free_bytes(Some(0));
+    edge.forward(&good()).await.assert_grpc_retry_later();
+}
+
+#[tokio::test]
+async fn a_request_without_a_tenant_is_stored_as_it_is() {
+    let edge = Edge::ready(&[]).await;
+    assert_eq!(edge.forward(&request(vec![series("plain", &[(now_ms(), 1.0)])])).await.grpc_status(), "0");
+    let got = edge.get("/api/v1/export?match[]=plain").await;
+    assert!(got.text().contains("\"plain\"") && !got.text().contains("tenant_id"), "{}", got.text());
+    assert_eq!(edge.grpc("/thanos.WriteableStore/Other", &good()).await.grpc_status(), "12");
+}

@@ -1,0 +1,75 @@
+//! The body of an answer that is encoded already: its bytes, then the status as trailers.
+
+use axum::http::HeaderMap;
+use bytes::Bytes;
+use http_body::{Body, Frame};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use tonic::Status;
+
+/// Bytes of whole messages, and the status: OK where they end, or the error that ended them.
+#[derive(Debug)]
+pub(crate) struct StatusBody<B> {
+    /// `None` when the status was given.
+    body: Option<B>,
+}
+
+impl<B> StatusBody<B> {
+    pub(crate) fn new(body: B) -> Self {
+        Self { body: Some(body) }
+    }
+}
+
+impl<B> Body for StatusBody<B>
+where
+    B: Body<Data = Bytes> + Unpin,
+    B::Error: Into<Status>,
+{
+    type Data = Bytes;
+    type Error = Status;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        let Some(body) = &mut self.body else { return Poll::Ready(None) };
+        let status = match ready!(Pin::new(body).poll_frame(cx)) {
+            Some(Ok(frame)) => return Poll::Ready(Some(Ok(frame))),
+            Some(Err(error)) => error.into(),
+            None => Status::ok(""),
+        };
+        self.body = None;
+        let mut trailers = HeaderMap::new();
+        Poll::Ready(Some(status.add_header(&mut trailers).map(|()| Frame::trailers(trailers))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_none()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::StatusBody;
+    use crate::server::body::Received;
+    use bytes::Bytes;
+    use http_body_util::BodyExt;
+    use tokio::sync::mpsc;
+    use tonic::Status;
+
+    async fn status_after(last: Option<Status>) -> String {
+        let (sender, receiver) = mpsc::channel(2);
+        sender.send(Ok(Bytes::from_static(b"abc"))).await.unwrap();
+        if let Some(error) = last {
+            sender.send(Err(error)).await.unwrap();
+        }
+        drop(sender);
+        let collected = StatusBody::new(Received::<Status>::from(receiver)).collect().await.unwrap();
+        let trailers = collected.trailers().cloned().unwrap();
+        assert_eq!(collected.to_bytes(), "abc");
+        trailers["grpc-status"].to_str().unwrap().to_owned()
+    }
+
+    #[tokio::test]
+    async fn what_ended_well_is_ok_and_what_broke_off_is_not() {
+        assert_eq!(status_after(None).await, "0");
+        assert_eq!(status_after(Some(Status::internal("broke"))).await, "13");
+    }
+}
