@@ -14,6 +14,7 @@ pub(crate) mod messages_v2;
 pub(crate) mod read_request;
 pub(crate) mod stream_request;
 pub(crate) mod tombstones;
+pub(crate) mod unpack;
 pub(crate) mod wal_reader;
 pub(crate) mod wal_record;
 pub(crate) mod write_request;
