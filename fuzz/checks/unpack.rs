@@ -56,7 +56,9 @@ fn agrees_with_others(packing: Packing, body: &[u8], found: &[u8]) {
     let mut theirs = Vec::new();
     let read = match packing {
         Packing::Plain => body.take(u64::MAX).read_to_end(&mut theirs),
-        Packing::SnappyBlock => return assert_eq!(snap::raw::Decoder::new().decompress_vec(body).ok().as_deref(), Some(found)),
+        Packing::SnappyBlock => {
+            return assert_eq!(snap::raw::Decoder::new().decompress_vec(body).ok().as_deref(), Some(found));
+        }
         Packing::SnappyFramed => snap::read::FrameDecoder::new(body).read_to_end(&mut theirs),
         Packing::Zstd if body.is_empty() => return assert!(found.is_empty()),
         Packing::Zstd => match zstd::stream::read::Decoder::new(body) {

@@ -83,7 +83,7 @@ fn judge_type(headers: &HeaderMap) -> Result<Version, Refused> {
 
 fn version_text(version: Version) -> &'static str {
     match version {
-        Version::V1 => "0.1.0",
+        Version::V1 | Version::Thanos => "0.1.0",
         Version::V2 => "2.0.0",
     }
 }
@@ -96,7 +96,7 @@ fn written(version: Version, outcome: &Outcome) -> HeaderMap {
         (EXEMPLARS_WRITTEN, outcome.exemplars),
     ];
     match version {
-        Version::V1 => HeaderMap::new(),
+        Version::V1 | Version::Thanos => HeaderMap::new(),
         Version::V2 => counts.into_iter().map(|(name, count)| (name, HeaderValue::from(count))).collect(),
     }
 }
