@@ -1,7 +1,7 @@
 //! What a large streamed remote read costs: how fast it comes, how much memory and processor time the server takes for it.
 //!
 //! ```text
-//! cargo bench --bench streamed_read -- [--stored-mib 64] [--answer-mib 1024] [--prometheus /usr/bin/prometheus]
+//! cargo bench --bench streamed_read -- [--series 6000] [--samples 100] [--rounds 12] [--answer-mib 1024] [--prometheus /usr/bin/prometheus]
 //! ```
 //!
 //! Both programs get the same samples, whose values have no pattern, so that a sample takes some nine bytes. Then one request asks for
@@ -16,18 +16,14 @@ use prost::Message;
 use rig::{Label, Sample, Target, TimeSeries, Usage, free_port, launch, requests, send, wait_until_ready};
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::ops::Range;
 use std::process::Child;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 const MIB: f64 = 1_048_576.0;
-/// Samples of a series in one request.
-const SAMPLES: usize = 100;
-const ROUNDS: usize = 12;
 const INTERVAL_MS: i64 = 1000;
-/// What a sample takes, roughly.
-const SAMPLE_BYTES: usize = 9;
 /// How often memory is looked at.
 const LOOK: Duration = Duration::from_millis(5);
 
@@ -61,32 +57,37 @@ struct Matcher {
 
 /// What the command line asks for.
 struct Plan {
-    stored_mib: usize,
+    series: usize,
+    /// Of a series in one request.
+    samples: usize,
+    /// How many such requests there are.
+    rounds: usize,
     answer_mib: usize,
     prometheus: String,
 }
 
 fn main() {
     let plan = Plan::from_args();
-    let series = plan.stored_mib * (MIB as usize) / (SAMPLE_BYTES * SAMPLES * ROUNDS);
-    let length = INTERVAL_MS * (SAMPLES * ROUNDS) as i64;
+    let length = INTERVAL_MS * (plan.samples * plan.rounds) as i64;
     let start = SystemTime::now().duration_since(UNIX_EPOCH).expect("a clock after 1970").as_millis() as i64 - length;
-    println!("{series} series of {} samples", SAMPLES * ROUNDS);
+    println!("{} series of {} samples", plan.series, plan.samples * plan.rounds);
     let flags = ["--web.read-timeout=1h", "--storage.remote.write-max-body-size=256MB"];
     let targets = [rig::narthex(&flags), rig::prometheus(&plan.prometheus, &[])];
     for target in targets.iter().filter(|target| target.name == "narthex" || !plan.prometheus.is_empty()) {
-        measure(target, &plan, series, start);
+        measure(target, &plan, start);
     }
 }
 
 impl Plan {
     fn from_args() -> Self {
-        let mut plan = Self { stored_mib: 64, answer_mib: 1024, prometheus: String::new() };
+        let mut plan = Self { series: 6000, samples: 100, rounds: 12, answer_mib: 1024, prometheus: String::new() };
         let mut args = std::env::args().skip(1).filter(|arg| arg != "--bench");
         while let Some(flag) = args.next() {
             let value = args.next().unwrap_or_else(|| panic!("{flag} wants a value"));
             match flag.as_str() {
-                "--stored-mib" => plan.stored_mib = value.parse().expect("a number"),
+                "--series" => plan.series = value.parse().expect("a number"),
+                "--samples" => plan.samples = value.parse().expect("a number"),
+                "--rounds" => plan.rounds = value.parse().expect("a number"),
                 "--answer-mib" => plan.answer_mib = value.parse().expect("a number"),
                 "--prometheus" => plan.prometheus = value,
                 other => panic!("unknown flag {other}"),
@@ -96,42 +97,43 @@ impl Plan {
     }
 }
 
-fn measure(target: &Target<'_>, plan: &Plan, series: usize, start: i64) {
+fn measure(target: &Target<'_>, plan: &Plan, start: i64) {
     let dir = tempfile::tempdir().expect("a temporary directory");
     let port = free_port();
     let mut server = launch(target, dir.path(), port);
     wait_until_ready(target, &mut server, port);
-    for round in 0..ROUNDS {
-        send(&[requests(series, |series| part(series, round, start))], 2, port);
+    for round in 0..plan.rounds {
+        let samples = round * plan.samples..(round + 1) * plan.samples;
+        send(&[requests(plan.series, |series| part(series, samples.clone(), start))], 2, port);
     }
+    let idle = Usage::of(&server).anonymous;
     let one = read(&server, port, 1);
     let queries = (plan.answer_mib as f64 * MIB / one.bytes).ceil().max(1.0) as usize;
     let read = read(&server, port, queries);
-    let grown = (read.anonymous_peak - read.anonymous_before) / MIB;
+    let grown = (one.anonymous_peak.max(read.anonymous_peak) - idle) / MIB;
     println!(
-        "{}: {:.0} MiB in {:.2} s: {:.0} MB/s; CPU {:.2} s; memory {:.1} MiB before, {grown:.1} MiB more at most",
+        "{}: {:.0} MiB in {:.2} s: {:.0} MB/s; CPU {:.2} s; memory {:.1} MiB when idle, {grown:.1} MiB more at most",
         target.name,
         read.bytes / MIB,
         read.seconds,
         read.bytes / 1e6 / read.seconds,
         read.cpu_seconds,
-        read.anonymous_before / MIB,
+        idle / MIB,
     );
     server.kill().expect("the server can be killed");
     server.wait().expect("the server ends");
 }
 
-/// The samples of a series in a round.
-fn part(series: usize, round: usize, start: i64) -> TimeSeries {
+/// Some samples of a series.
+fn part(series: usize, samples: Range<usize>, start: i64) -> TimeSeries {
     let label = |name: &str, value: String| Label { name: name.to_owned(), value };
     let labels = vec![label("__name__", "streamed".into()), label("series", format!("{series:06}"))];
     let sample = |nth: usize| {
-        let nth = round * SAMPLES + nth;
         let mixed = ((series * 1_000_003 + nth) as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         let timestamp = start + INTERVAL_MS * nth as i64;
         Sample { value: f64::from_bits(0x3ff0_0000_0000_0000 | (mixed ^ mixed >> 29) >> 12), timestamp }
     };
-    TimeSeries { labels, samples: (0..SAMPLES).map(sample).collect(), histograms: Vec::new() }
+    TimeSeries { labels, samples: samples.map(sample).collect(), histograms: Vec::new() }
 }
 
 /// What a read cost.
@@ -139,7 +141,6 @@ struct Cost {
     bytes: f64,
     seconds: f64,
     cpu_seconds: f64,
-    anonymous_before: f64,
     anonymous_peak: f64,
 }
 
@@ -169,7 +170,6 @@ fn read(server: &Child, port: u16, queries: usize) -> Cost {
         bytes: bytes as f64,
         seconds: begun.elapsed().as_secs_f64(),
         cpu_seconds: Usage::of(server).cpu_seconds - before.cpu_seconds,
-        anonymous_before: before.anonymous,
         anonymous_peak,
     }
 }

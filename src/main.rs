@@ -1,9 +1,8 @@
 //! The narthex binary: reads the command line and hands over to [`narthex::app`].
 
-use clap::Parser;
 use narthex::app::serve;
-use narthex::config::flags::{Cli, Command};
-use narthex::config::foreign;
+use narthex::config::flags::Command;
+use narthex::config::{foreign, shown};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
@@ -15,7 +14,8 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    match Cli::parse_from(sifted.own).command {
+    let cli = shown::parse(sifted.own).unwrap_or_else(|error| error.exit());
+    match cli.command {
         Command::Serve(flags) => serve::run(&flags, &sifted.meaningless),
     }
 }

@@ -24,6 +24,7 @@ use narthex::tsdb::db::open::ReplayError;
 use narthex::tsdb::db::options::DbOptions;
 use narthex::tsdb::db::settings::Retention;
 use narthex::tsdb::fs::os_disk::OsDisk;
+use narthex::tsdb::query::labels::LabelLimit;
 use narthex::tsdb::wal::batch::Batch;
 use narthex::tsdb::wal::commit::{SyncMode, Wal, WalOptions};
 use narthex::tsdb::wal::compression::Compression;
@@ -308,8 +309,8 @@ fn deleted_names_leave_the_lists_once_nothing_of_them_is_left() {
     let mut life = Life::new(|_| {});
     let lists = |life: &Life, name: &str| {
         let querier = life.db().querier();
-        querier.label_values("__name__").unwrap().contains(&name.to_owned())
-            || querier.label_values("only").unwrap().contains(&name.to_owned())
+        let values = |label: &str| querier.label_values(label, &[], TimeRange::ALL, LabelLimit::NONE).unwrap();
+        values("__name__").contains(&name.to_owned()) || values("only").contains(&name.to_owned())
     };
     life.put(&["kept", "in_block"], minutes(BEGIN, BEGIN + RANGE));
     life.put(&["kept", "in_head"], minutes(BEGIN + RANGE, BEGIN + 7 * HOUR / 2));

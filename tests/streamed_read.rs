@@ -238,7 +238,7 @@ fn memory_stays_small_however_large_the_answer() {
             break;
         }
     }
-    assert!(read.is_whole(), "the answer came to its end");
+    assert!(read.ends_whole(), "the answer came to its end");
     assert!(taken > 200 << 20, "{taken} bytes");
     assert!(most < idle + MEMORY, "{most} bytes, {idle} when idle");
 }
@@ -267,7 +267,7 @@ fn a_client_that_takes_nothing_is_cut_off_in_time_and_holds_no_memory() {
     wait_until("its memory to be given back", || {
         Metrics::of(&server.http).sum("narthex_answer_bytes_in_flight") == Some(0.0)
     });
-    assert!(!read.is_whole(), "what was cut off does not look whole");
+    assert!(!read.ends_whole(), "what was cut off does not look whole");
 }
 
 #[test]
@@ -300,7 +300,7 @@ fn a_fault_after_the_answer_began_breaks_it_off_and_before_it_is_a_status() {
     queries.extend(everything(i64::MIN, i64::MAX, 1).queries);
     let mut read = SlowRead::begin(&server.http, &ReadRequest { queries, accepted_response_types: vec![1] });
     assert!(read.take(64 << 10) > 0);
-    assert!(!read.is_whole(), "what was cut off does not look whole");
+    assert!(!read.ends_whole(), "what was cut off does not look whole");
 }
 
 #[test]

@@ -13,6 +13,7 @@ pub(crate) mod messages;
 pub(crate) mod messages_v2;
 pub(crate) mod read_request;
 pub(crate) mod stream_request;
+pub(crate) mod thanos_write_request;
 pub(crate) mod tombstones;
 pub(crate) mod unpack;
 pub(crate) mod wal_reader;

@@ -22,7 +22,7 @@ const FLOAT: &[(&str, &str)] = &[("type", "float")];
 #[derive(Debug)]
 pub(crate) struct ReplayMetrics {
     duration_ms: Arc<AtomicU64>,
-    corruptions: Counter,
+    pub(crate) corruptions: Counter,
     unknown_refs: Counter,
     late_unknown_refs: Counter,
 }

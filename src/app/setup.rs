@@ -168,6 +168,8 @@ pub(crate) fn parts(flags: &ServeFlags, loaded: Loaded, db: Arc<Db>) -> Parts {
     stream_gate.register(&mut registry, "narthex_grpc_write_streams", "Write streams of gRPC");
     let context = Context {
         control,
+        corruptions: replay.corruptions.clone(),
+        flags: flags.shown.clone(),
         configuration: Arc::new(Configuration::new(loaded)),
         admin_gate,
         db,

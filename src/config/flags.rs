@@ -8,6 +8,7 @@ use crate::config::units;
 use crate::config::units::Bytes;
 use crate::model::labels::METRIC_NAME;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -63,6 +64,9 @@ pub struct ServeFlags {
     /// The log.
     #[command(flatten)]
     pub log: LogFlags,
+    /// All of them as they are shown; filled by [`crate::config::shown::parse`].
+    #[arg(skip)]
+    pub shown: BTreeMap<String, String>,
 }
 
 /// Flags of the engine.

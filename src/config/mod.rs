@@ -10,4 +10,5 @@ pub mod file;
 pub mod flags;
 pub mod foreign;
 pub mod settings;
+pub mod shown;
 pub mod units;

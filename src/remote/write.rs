@@ -34,8 +34,6 @@ pub enum Version {
     V1,
     /// `io.prometheus.write.v2.Request`: remote write 2.0.
     V2,
-    /// `thanos.WriteRequest`: series with their tenants.
-    Thanos,
 }
 
 /// What the bytes of a request are.
@@ -161,7 +159,7 @@ impl Writer {
         self.judge(body, form.packing)?;
         let room = Room { limit: self.limits.decoded_bytes, grant };
         let mut buffers = self.pool.lock().pop().unwrap_or_default();
-        let Buffers { unpacker, index, v2, labels, tenants } = &mut buffers;
+        let Buffers { unpacker, index, v2, labels, .. } = &mut buffers;
         let unpacked = unpacker.unpack(form.packing, body, room).map_err(WriteError::from);
         let result = unpacked.and_then(|request| match form.version {
             Version::V1 => {
@@ -173,10 +171,37 @@ impl Writer {
                 v2.read(request, bounds)?;
                 self.store_request_v2(db, RequestV2 { body: request, index: v2 }, labels, now_ms)
             }
-            Version::Thanos => self.store_forwarded(db, request, tenants, now_ms),
         });
         self.give_back(buffers);
         result
+    }
+
+    /// Stores what a Thanos Receive router forwards, a `thanos.WriteRequest` as it is.
+    ///
+    /// # Errors
+    /// [`WriteError`], as [`Writer::store`].
+    pub fn store_forwarded(&self, db: &Db, message: &[u8], now_ms: i64) -> Result<Outcome, WriteError> {
+        self.judge(message, Packing::Plain)?;
+        let mut buffers = self.pool.lock().pop().unwrap_or_default();
+        let result = self.store_tenants(db, message, &mut buffers.tenants, now_ms);
+        self.give_back(buffers);
+        result
+    }
+
+    fn store_tenants(
+        &self,
+        db: &Db,
+        message: &[u8],
+        buffers: &mut TenantBuffers,
+        now_ms: i64,
+    ) -> Result<Outcome, WriteError> {
+        let WriteLimits { counts, decoded_bytes, .. } = self.limits;
+        buffers.read(message, TenantLimits { counts, tenant_bytes: decoded_bytes })?;
+        let mut storing = Storing::new(db.appender()?, &self.limits, now_ms);
+        buffers.store(message, &self.tenants, &mut storing);
+        let outcome = storing.commit()?;
+        self.metrics.count(&outcome, 0);
+        Ok(outcome)
     }
 
     fn store_request(&self, db: &Db, body: &[u8], index: &RequestIndex, now_ms: i64) -> Result<Outcome, WriteError> {
@@ -221,22 +246,6 @@ impl Writer {
                 .filter(v2::series::Series::has_exemplars)
                 .for_each(|series| storing.store_exemplars(&series));
         }
-        let outcome = storing.commit()?;
-        self.metrics.count(&outcome, 0);
-        Ok(outcome)
-    }
-
-    fn store_forwarded(
-        &self,
-        db: &Db,
-        body: &[u8],
-        buffers: &mut TenantBuffers,
-        now_ms: i64,
-    ) -> Result<Outcome, WriteError> {
-        let WriteLimits { counts, decoded_bytes, .. } = self.limits;
-        buffers.read(body, TenantLimits { counts, tenant_bytes: decoded_bytes })?;
-        let mut storing = Storing::new(db.appender()?, &self.limits, now_ms);
-        buffers.store(body, &self.tenants, &mut storing);
         let outcome = storing.commit()?;
         self.metrics.count(&outcome, 0);
         Ok(outcome)

@@ -30,14 +30,16 @@ pub struct LastReload {
 pub struct Configuration {
     loaded: RwLock<Loaded>,
     last: RwLock<LastReload>,
+    started: SystemTime,
 }
 
 impl Configuration {
     /// That of the start.
     #[must_use]
     pub fn new(loaded: Loaded) -> Self {
-        let last = LastReload { succeeded: true, at: SystemTime::now() };
-        Self { loaded: RwLock::new(loaded), last: RwLock::new(last) }
+        let started = SystemTime::now();
+        let last = LastReload { succeeded: true, at: started };
+        Self { loaded: RwLock::new(loaded), last: RwLock::new(last), started }
     }
 
     /// Another one holds from now on.
@@ -61,6 +63,12 @@ impl Configuration {
     #[must_use]
     pub fn shown_labels(&self) -> BTreeMap<String, String> {
         self.loaded.read().shown_labels.clone()
+    }
+
+    /// When that of the start was read.
+    #[must_use]
+    pub fn started(&self) -> SystemTime {
+        self.started
     }
 
     /// How it came to hold.

@@ -1,6 +1,6 @@
 //! What every handler shares.
 
-use crate::metrics::registry::Registry;
+use crate::metrics::registry::{Counter, Registry};
 use crate::remote::external_labels::ExternalLabels;
 use crate::remote::metrics::ReadMetrics;
 use crate::remote::read::{ReadLimits, ReadSource};
@@ -13,6 +13,7 @@ use crate::server::grpc::inflate::Inflater;
 use crate::server::http_metrics::HttpMetrics;
 use crate::server::lifecycle::Lifecycle;
 use crate::tsdb::db::Db;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,6 +22,8 @@ use std::time::Duration;
 pub struct Context {
     /// The data.
     pub db: Arc<Db>,
+    /// The flags as they are shown.
+    pub flags: BTreeMap<String, String>,
     /// What the configuration file says beside the database's settings.
     pub configuration: Arc<Configuration>,
     /// Starting, ready or draining.
@@ -55,6 +58,8 @@ pub struct Context {
     pub answer_limits: AnswerLimits,
     /// Counters of requests.
     pub http_metrics: HttpMetrics,
+    /// Damages of the log that the last start found.
+    pub corruptions: Counter,
     /// All metrics of the process.
     pub registry: Registry,
 }

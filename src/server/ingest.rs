@@ -4,9 +4,9 @@ use crate::remote::outcome::Outcome;
 use crate::remote::packing::Packing;
 use crate::remote::stream_request::StreamRequest;
 use crate::remote::unpack::NoRoom;
-use crate::remote::write::{Arrived, Form};
+use crate::remote::write::{Arrived, Form, WriteError};
 use crate::server::admission::Reservation;
-use crate::server::context::SharedContext;
+use crate::server::context::{Context, SharedContext};
 use crate::server::lifecycle::Phase;
 use crate::server::refused::Refused;
 use crate::tsdb::db::clock::now_ms;
@@ -37,7 +37,7 @@ pub(crate) async fn store(
 ) -> Result<Outcome, Refused> {
     context.writer.judge(&body, form.packing)?;
     let permit = context.write_gate.enter().await?;
-    store_inside(context, body, form, Inside { _permit: permit, reservation }).await
+    store_inside(context, Inside { _permit: permit, reservation }, in_form(body, form)).await
 }
 
 /// Stores a request of a stream, which waits for its turn without a place in the queue: streams are few, and hold back their senders.
@@ -52,7 +52,24 @@ pub(crate) async fn store_streamed(
     let form = Form { version: request.version, packing: Packing::Plain };
     context.writer.judge(&request.request, form.packing)?;
     let permit = context.write_gate.enter_without_place().await?;
-    store_inside(context, request.request, form, Inside { _permit: permit, reservation }).await
+    store_inside(context, Inside { _permit: permit, reservation }, in_form(request.request, form)).await
+}
+
+/// Stores what a Thanos Receive router forwards.
+///
+/// # Errors
+/// As [`store`].
+pub(crate) async fn store_forwarded(
+    context: &SharedContext,
+    message: Bytes,
+    reservation: Reservation,
+) -> Result<Outcome, Refused> {
+    context.writer.judge(&message, Packing::Plain)?;
+    let permit = context.write_gate.enter().await?;
+    let inside = Inside { _permit: permit, reservation };
+    let work =
+        move |context: &Context, _: &mut Reservation| context.writer.store_forwarded(&context.db, &message, now_ms());
+    store_inside(context, inside, work).await
 }
 
 /// What a request holds until it is stored.
@@ -61,19 +78,23 @@ struct Inside {
     reservation: Reservation,
 }
 
-/// Stores a request that is through the gate. What it takes when it is unpacked is added to what is reserved for it.
+/// How a request of remote write is stored. What it takes when it is unpacked is added to what is reserved for it.
+fn in_form(body: Bytes, form: Form) -> impl FnOnce(&Context, &mut Reservation) -> Result<Outcome, WriteError> + Send {
+    move |context, reservation| {
+        let mut grant = |bytes| reservation.extend(bytes).map_err(|_| NoRoom);
+        context.writer.store_within(&context.db, Arrived { body: &body, form, now_ms: now_ms() }, &mut grant)
+    }
+}
+
+/// Stores a request that is through the gate.
 async fn store_inside(
     context: &SharedContext,
-    body: Bytes,
-    form: Form,
     mut inside: Inside,
+    work: impl FnOnce(&Context, &mut Reservation) -> Result<Outcome, WriteError> + Send + 'static,
 ) -> Result<Outcome, Refused> {
     let shared = context.clone();
-    let storing = tokio::task::spawn_blocking(move || {
-        // The permit and the memory are held until the work is done, also where the client has gone.
-        let mut grant = |bytes| inside.reservation.extend(bytes).map_err(|_| NoRoom);
-        shared.writer.store_within(&shared.db, Arrived { body: &body, form, now_ms: now_ms() }, &mut grant)
-    });
+    // The permit and the memory are held until the work is done, also where the client has gone.
+    let storing = tokio::task::spawn_blocking(move || work(&shared, &mut inside.reservation));
     match storing.await {
         Ok(result) => Ok(result?),
         Err(error) => {

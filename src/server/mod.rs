@@ -25,6 +25,12 @@
 //! | `exemplars`      | exemplars of what an expression selects                       |
 //! | `admin`          | delete, clean up, snapshot                                    |
 //! | `metadata`       | type, help and unit of metrics                                |
+//! | `listing`        | what the lists of labels and series share                     |
+//! | `labels`         | names and values of labels                                    |
+//! | `series`         | label sets of series                                          |
+//! | `running`        | configuration, flags, what the process is at                  |
+//! | `absent`         | empty lists of what narthex does not have                     |
+//! | [`configuration`] | the configuration that holds                                 |
 //! | `lifecycle_api`  | reload and quit                                               |
 //! | `api`            | the envelope of Prometheus's HTTP API                         |
 //! | `status`         | health, readiness, metrics, build                             |
@@ -36,6 +42,7 @@
 //! | `expression`     | the selectors of a PromQL expression                          |
 //! | `time_text`      | times in parameters                                           |
 
+mod absent;
 mod admin;
 pub mod admission;
 mod api;
@@ -51,9 +58,11 @@ mod expression;
 pub mod grpc;
 pub mod http_metrics;
 mod ingest;
+mod labels;
 pub mod lifecycle;
 mod lifecycle_api;
 pub mod listener;
+mod listing;
 mod media_type;
 mod metadata;
 mod parameters;
@@ -61,7 +70,9 @@ mod read;
 mod read_turn;
 pub mod refused;
 pub mod router;
+mod running;
 mod selector;
+mod series;
 mod status;
 mod stream;
 mod streamed_read;

@@ -4,7 +4,10 @@ use crate::server::context::SharedContext;
 use crate::server::grpc;
 use crate::server::grpc::reflection;
 use crate::server::refused::Refused;
-use crate::server::{admin, exemplars, export, http_metrics, lifecycle_api, metadata, read, status, write};
+use crate::server::{
+    absent, admin, exemplars, export, http_metrics, labels, lifecycle_api, metadata, read, running, series, status,
+    write,
+};
 use axum::extract::Request;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
@@ -56,10 +59,20 @@ pub fn routes<H: Health>(context: SharedContext, health: HealthServer<H>) -> Rou
         .route("/api/v1/read", post(read::read))
         .route("/api/v1/export", get(export::export))
         .route("/api/v1/query_exemplars", get(exemplars::query_exemplars).post(exemplars::query_exemplars))
+        .route("/api/v1/labels", get(labels::label_names).post(labels::label_names))
+        .route("/api/v1/label/{name}/values", get(labels::label_values))
+        .route("/api/v1/series", get(series::series).post(series::series))
         .route("/api/v1/metadata", get(metadata::metadata))
         .route("/api/v1/admin/tsdb/delete_series", post(admin::delete_series).put(admin::delete_series))
         .route("/api/v1/admin/tsdb/clean_tombstones", post(admin::clean_tombstones).put(admin::clean_tombstones))
         .route("/api/v1/admin/tsdb/snapshot", post(admin::snapshot).put(admin::snapshot))
+        .route("/api/v1/rules", get(absent::rules))
+        .route("/api/v1/alerts", get(absent::alerts))
+        .route("/api/v1/targets", get(absent::targets))
+        .route("/api/v1/scrape_pools", get(absent::scrape_pools))
+        .route("/api/v1/status/config", get(running::config))
+        .route("/api/v1/status/flags", get(running::flags))
+        .route("/api/v1/status/runtimeinfo", get(running::runtime_info))
         .route("/api/v1/status/buildinfo", get(status::build_info))
         .route("/api/v1/status/walreplay", get(status::wal_replay))
         .merge(grpc_routes(&context, health))

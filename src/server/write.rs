@@ -82,10 +82,7 @@ fn judge_type(headers: &HeaderMap) -> Result<Version, Refused> {
 }
 
 fn version_text(version: Version) -> &'static str {
-    match version {
-        Version::V1 | Version::Thanos => "0.1.0",
-        Version::V2 => "2.0.0",
-    }
+    if version == Version::V2 { "2.0.0" } else { "0.1.0" }
 }
 
 /// The headers that say what is stored.
@@ -95,10 +92,8 @@ fn written(version: Version, outcome: &Outcome) -> HeaderMap {
         (HISTOGRAMS_WRITTEN, outcome.histograms),
         (EXEMPLARS_WRITTEN, outcome.exemplars),
     ];
-    match version {
-        Version::V1 | Version::Thanos => HeaderMap::new(),
-        Version::V2 => counts.into_iter().map(|(name, count)| (name, HeaderValue::from(count))).collect(),
-    }
+    let said = if version == Version::V2 { &counts[..] } else { &[] };
+    said.iter().map(|(name, count)| (name.clone(), HeaderValue::from(*count))).collect()
 }
 
 #[cfg(test)]

@@ -80,20 +80,37 @@ def delete(port, expected, selector, labels, begin, end):
         del series[t]
 
 
+def between(all_series, begin, end):
+    """What these series have from one time on and before another."""
+    def part(timed):
+        return [one for one in timed if begin <= one[0] < end]
+
+    return [made.Series(series.labels, part(series.floats), part(series.histograms)) for series in all_series]
+
+
 def main(port, most):
     reader = Reader(port, most)
     write = wire.Service(wire.connect(port), reader.pool, "narthex.v1.Write")
     Request = wire.message(reader.pool, "prometheus.WriteRequest")
-    everything, behind = data(), late()
-    for series in (everything, behind):
-        answer = wire.answer(write.WriteV1, made.v1(Request, series))
+    expected = Normal()
+
+    def store(series):
+        answer = wire.answer(write.WriteV1, made.v1(Request, series), wait_for_ready=True)
         equal((answer.samples, answer.histograms, answer.exemplars), made.totals(series), "what is stored")
-    expected = expected_of(everything + behind)
+        for labels, values in expected_of(series).items():
+            expected.setdefault(labels, {}).update(values)
+
+    # Less than what makes a block.
+    everything, split = data(), BEGIN + 5 * HOUR // 2
+    store(between(everything, 0, split))
     check(reader, expected, "in the head")
     tell("read from the head", values=expected.count())
     wait()
     check(reader, expected, "after a restart")
-    tell("read after a restart")
+    store(between(everything, split, FOREVER[1]))
+    store(late())
+    check(reader, expected, "while blocks are made")
+    tell("read after a restart", values=expected.count())
     wait()
     check(reader, expected, "in blocks")
     # A deletion ends inside chunks, in blocks and in the head.

@@ -34,10 +34,14 @@ def main(port):
         to_be_repeated(wire.refusal(call, wire.message(pool, name)()), name)
     Item = wire.message(pool, "narthex.v1.WriteStreamRequest")
     to_be_repeated(wire.refusal(write.WriteStream, iter([Item(sequence=1, v1={})])), "WriteStream")
+    router = wire.Service(channel, pool, "thanos.WriteableStore")
+    error = wire.refusal(router.RemoteWrite, wire.message(pool, "thanos.WriteRequest")())
+    equal(error.code(), grpc.StatusCode.UNAVAILABLE, "thanos.WriteableStore")
     read = wire.Service(channel, pool, "narthex.v1.Read")
     equal(len(wire.answer(read.Read, wire.message(pool, "prometheus.ReadRequest")()).results), 0, "results of no query")
     health = health_pb2_grpc.HealthStub(channel)
-    for service, expected in (("", SERVING), ("narthex.v1.Read", SERVING), ("narthex.v1.Write", NOT_SERVING)):
+    reads, writes = ("", "narthex.v1.Read"), ("narthex.v1.Write", "thanos.WriteableStore")
+    for service, expected in [(name, SERVING) for name in reads] + [(name, NOT_SERVING) for name in writes]:
         status = wire.answer(health.Check, health_pb2.HealthCheckRequest(service=service)).status
         equal(status, expected, f"the health of {service!r}")
 

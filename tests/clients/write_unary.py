@@ -17,11 +17,14 @@ def main(port, version):
     if version == 1:
         call, request = write.WriteV1, made.v1(wire.message(pool, "prometheus.WriteRequest"), series)
     else:
+        for one in series:
+            one.starts = {t: made.BEGIN - 5000 + number % 3 for number, (t, _) in enumerate(one.floats + one.histograms)}
         call, request = write.WriteV2, made.v2(wire.message(pool, "io.prometheus.write.v2.Request"), series)
     for time in ("first", "second"):
         answer = wire.answer(call, request)
         equal((answer.samples, answer.histograms, answer.exemplars), made.totals(series), f"what is stored the {time} time")
-    tell("written", **made.shown(series))
+    starts = [{"metric": one.labels, "starts": list(one.starts.values())} for one in series]
+    tell("written", starts=starts, **made.shown(series))
 
 
 main(int(sys.argv[1]), int(sys.argv[2]))

@@ -22,7 +22,8 @@ pub(crate) fn exported_values(http: &Http) -> usize {
     export_lines(http).iter().map(|line| count(line, "values") + count(line, "histograms")).sum()
 }
 
-fn export_lines(http: &Http) -> Vec<Value> {
+/// The lines of everything that has a metric name, as they come.
+pub(crate) fn export_lines(http: &Http) -> Vec<Value> {
     // {__name__=~".+"}
     let answer = http.get("/api/v1/export?values=bits&match[]=%7B__name__%3D~%22.%2B%22%7D");
     assert_eq!(answer.status, 200, "{}", answer.text());

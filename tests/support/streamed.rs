@@ -185,7 +185,7 @@ impl SlowRead {
     }
 
     /// Takes the rest; whether the answer came to its proper end, which is that of chunked encoding.
-    pub(crate) fn is_whole(mut self) -> bool {
+    pub(crate) fn ends_whole(mut self) -> bool {
         let mut rest = Vec::new();
         let ended = self.stream.read_to_end(&mut rest);
         ended.is_ok() && rest.ends_with(b"0\r\n\r\n")

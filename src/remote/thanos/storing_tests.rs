@@ -7,19 +7,17 @@ use crate::remote::limits::{LabelLimits, WriteLimits};
 use crate::remote::metadata::MetadataLimits;
 use crate::remote::metrics::WriteMetrics;
 use crate::remote::outcome::Outcome;
-use crate::remote::packing::Packing;
 use crate::remote::pb::prometheus_copy::{BucketSpan, Exemplar, Histogram, Sample, TimeSeries, histogram};
 use crate::remote::pb::thanos::{Label, TimeSeriesTenantTuple, WriteRequest};
 use crate::remote::reader::CountLimits;
 use crate::remote::reason::{Kind, Reason};
 use crate::remote::thanos::tenant::TenantLabel;
-use crate::remote::write::{Form, Version, Writer};
+use crate::remote::write::Writer;
 use crate::tsdb::db::Db;
 use crate::tsdb::db::options::DbOptions;
 use prost::Message;
 use tempfile::TempDir;
 
-const FORM: Form = Form { version: Version::Thanos, packing: Packing::Plain };
 const NOW: i64 = 1_762_300_800_000;
 
 struct Bench {
@@ -46,7 +44,7 @@ fn bench(tenant_label: &str) -> Bench {
 
 impl Bench {
     fn store(&self, request: &WriteRequest) -> Outcome {
-        self.writer.store(&self.db, &request.encode_to_vec(), FORM, NOW).unwrap()
+        self.writer.store_forwarded(&self.db, &request.encode_to_vec(), NOW).unwrap()
     }
 
     /// Every series and how many points it has.

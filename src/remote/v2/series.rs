@@ -82,11 +82,6 @@ impl<'a> Series<'a> {
         self.span.exemplars > 0
     }
 
-    /// The references of its labels, as they were sent.
-    pub fn label_refs(&self) -> impl Iterator<Item = u32> + use<'a> {
-        self.refs()
-    }
-
     /// Bytes that its labels and metadata have when they are written out.
     pub(crate) fn text_bytes(&self) -> usize {
         let labels: usize = self.refs().map(|reference| self.symbols.len_of(reference)).sum();

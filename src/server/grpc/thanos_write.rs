@@ -5,9 +5,7 @@
 //! be taken is ALREADY_EXISTS here, also where a message is over a limit: a repeat would come with the same bytes, and hold up
 //! all that its sender has behind it. See [`Refused::into_router`].
 
-use crate::remote::packing::Packing;
 use crate::remote::pb::thanos::WriteResponse;
-use crate::remote::write::{Form, Version};
 use crate::server::body::{BodyError, BodyLimits, LimitedBody};
 use crate::server::context::SharedContext;
 use crate::server::grpc;
@@ -84,8 +82,7 @@ impl UnaryService<Bytes> for RemoteWrite {
         let reserved = reservation.extend(message.len());
         Box::pin(async move {
             reserved.map_err(|error| Refused::from(error).into_router())?;
-            let form = Form { version: Version::Thanos, packing: Packing::Plain };
-            let stored = ingest::store(&context, message, form, reservation).await;
+            let stored = ingest::store_forwarded(&context, message, reservation).await;
             let stored = stored.map_err(Refused::into_router)?;
             if stored.refusals.is_empty() {
                 Ok(tonic::Response::new(WriteResponse {}))

@@ -21,6 +21,7 @@ pub mod delete;
 pub mod error;
 #[cfg(test)]
 pub(crate) mod fixture;
+mod labels;
 pub mod link;
 pub mod mark;
 pub mod meta;

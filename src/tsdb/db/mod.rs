@@ -51,6 +51,7 @@ pub mod snapshot;
 pub mod stats;
 pub mod uploads;
 
+use crate::tsdb::compact::ranges::longest_block;
 use crate::tsdb::compact::stats::CompactStats;
 use crate::tsdb::db::appender::{Appender, Unavailable};
 use crate::tsdb::db::blocks::BlockList;
@@ -105,6 +106,15 @@ impl Db {
     #[must_use]
     pub fn options(&self) -> &DbOptions {
         &self.options
+    }
+
+    /// Longest time span of a block, ms: as it was given, or a tenth of the retention.
+    #[must_use]
+    pub fn longest_block_ms(&self) -> i64 {
+        self.options.max_block_range_ms.unwrap_or_else(|| {
+            let retention = self.settings().retention.time_ms;
+            longest_block((retention > 0).then_some(retention))
+        })
     }
 
     /// How far the replay is.

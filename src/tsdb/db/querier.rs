@@ -10,9 +10,9 @@ use crate::tsdb::db::engine::Engine;
 use crate::tsdb::db::lookup::chunks_of;
 use crate::tsdb::head::exemplars::SeriesExemplars;
 use crate::tsdb::head::read::{HeadReader, Missed};
+use crate::tsdb::query::labels::{LabelError, LabelLimit, LabelSource, Texts};
 use crate::tsdb::query::select::{SeriesSet, merge};
 use crate::tsdb::query::source::{Chunk, QueryError};
-use std::collections::BTreeSet;
 
 /// A view of the database; made by [`crate::tsdb::db::Db::querier`].
 ///
@@ -54,26 +54,76 @@ impl<'a> Querier<'a> {
         self.engine.map(|engine| engine.head.exemplars().select(selectors, range)).unwrap_or_default()
     }
 
-    /// The names of the labels of everything that is stored, sorted.
-    #[must_use]
-    pub fn label_names(&self) -> Vec<String> {
-        let Some(engine) = self.engine else { return Vec::new() };
-        let mut names: BTreeSet<String> = engine.head.postings().label_names().into_iter().collect();
-        engine.blocks.list().iter().for_each(|block| names.extend(block.label_names()));
-        names.into_iter().collect()
-    }
-
-    /// The values of a label in everything that is stored, sorted.
+    /// The names of the labels of the series that satisfy every matcher, sorted; of everything where there is no matcher. As in Prometheus, what the
+    /// head has and the blocks that overlap `range` counts, also where it lies beside the range, or is deleted and not cleaned up yet.
     ///
     /// # Errors
-    /// [`QueryError`] where a block can't be read.
-    pub fn label_values(&self, name: &str) -> Result<Vec<String>, QueryError> {
-        let Some(engine) = self.engine else { return Ok(Vec::new()) };
-        let mut values: BTreeSet<String> = engine.head.postings().label_values(name).into_iter().collect();
-        for block in engine.blocks.list().iter() {
-            values.extend(block.label_values(name).map_err(|error| QueryError::Damaged(error.to_string()))?);
+    /// [`LabelError`] where a block can't be read, or the answer becomes too large.
+    pub fn label_names(
+        &self,
+        matchers: &[Matcher],
+        range: TimeRange,
+        limit: LabelLimit,
+    ) -> Result<Vec<String>, LabelError> {
+        let mut texts = Texts::new(limit);
+        self.offer_label_names(matchers, range, &mut texts)?;
+        Ok(texts.into_sorted())
+    }
+
+    /// The values of a label, chosen as [`Self::label_names`] does.
+    ///
+    /// # Errors
+    /// As [`Self::label_names`].
+    pub fn label_values(
+        &self,
+        name: &str,
+        matchers: &[Matcher],
+        range: TimeRange,
+        limit: LabelLimit,
+    ) -> Result<Vec<String>, LabelError> {
+        let mut texts = Texts::new(limit);
+        self.offer_label_values(name, matchers, range, &mut texts)?;
+        Ok(texts.into_sorted())
+    }
+
+    /// [`Self::label_names`], offered to an answer that others fill too.
+    ///
+    /// # Errors
+    /// As [`Self::label_names`].
+    pub fn offer_label_names(
+        &self,
+        matchers: &[Matcher],
+        range: TimeRange,
+        texts: &mut Texts<'_>,
+    ) -> Result<(), LabelError> {
+        self.ask(range, |source| source.label_names(matchers, texts))
+    }
+
+    /// [`Self::label_values`], offered to an answer that others fill too.
+    ///
+    /// # Errors
+    /// As [`Self::label_names`].
+    pub fn offer_label_values(
+        &self,
+        name: &str,
+        matchers: &[Matcher],
+        range: TimeRange,
+        texts: &mut Texts<'_>,
+    ) -> Result<(), LabelError> {
+        self.ask(range, |source| source.label_values(name, matchers, texts))
+    }
+
+    /// Asks the head, then the blocks: what has left the head by then is in a block.
+    fn ask(
+        &self,
+        range: TimeRange,
+        mut ask: impl FnMut(&dyn LabelSource) -> Result<(), LabelError>,
+    ) -> Result<(), LabelError> {
+        let Some(engine) = self.engine else { return Ok(()) };
+        if engine.head.overlaps(range) {
+            ask(&engine.head)?;
         }
-        Ok(values.into_iter().collect())
+        engine.blocks.overlapping(range).iter().try_for_each(|block| ask(&**block))
     }
 }
 

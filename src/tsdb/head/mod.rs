@@ -27,6 +27,7 @@ pub mod chunk_snapshot;
 pub mod deletion;
 pub mod exemplars;
 pub mod in_flight;
+pub mod labels;
 pub mod mapping;
 pub mod metadata;
 pub mod ooo;

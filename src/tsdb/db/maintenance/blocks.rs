@@ -3,7 +3,7 @@
 use crate::tsdb::block::open::Block;
 use crate::tsdb::compact::blocks::{CompactError, Target, mark_deletable, merge_blocks};
 use crate::tsdb::compact::plan::{Exclusions, Plan, Reason, plan};
-use crate::tsdb::compact::ranges::{Ranges, longest_block};
+use crate::tsdb::compact::ranges::Ranges;
 use crate::tsdb::compact::write::WriteError;
 use crate::tsdb::db::disk_guard::is_full;
 use crate::tsdb::db::error::MaintenanceError;
@@ -73,11 +73,7 @@ impl Round<'_> {
             left_alone: memory.failed.keys().copied().chain(early).collect(),
             waiting: waits.map(|block| block.ulid).collect(),
         };
-        let longest = options.max_block_range_ms.unwrap_or_else(|| {
-            let retention = self.db.settings().retention.time_ms;
-            longest_block((retention > 0).then_some(retention))
-        });
-        plan(&facts, &Ranges::exponential(options.chunk_range_ms, longest), &exclusions)
+        plan(&facts, &Ranges::exponential(options.chunk_range_ms, self.db.longest_block_ms()), &exclusions)
     }
 
     /// What a merge needs beyond the space that is free, bytes; `None` where there is enough, or that is not known.

@@ -120,11 +120,15 @@ impl IndexReader {
     /// # Errors
     /// [`IndexError::Damaged`].
     pub fn label_values(&self, name: &str) -> Result<Vec<String>, IndexError> {
-        if name.is_empty() {
-            return Ok(Vec::new());
-        }
-        let values = self.labels.values(self.bytes(), name, "");
-        values.map(|value| value.map(|value| value.value.to_owned()).map_err(|fault| self.located(fault))).collect()
+        self.values(name).map(|value| value.map(str::to_owned)).collect()
+    }
+
+    /// The values of a label, rising, read one by one; none for a label that no series has.
+    pub fn values(&self, name: &str) -> impl Iterator<Item = Result<&str, IndexError>> {
+        // The empty name stands for all series: no label.
+        let name = Some(name).filter(|name| !name.is_empty());
+        let values = name.into_iter().flat_map(|name| self.labels.values(self.bytes(), name, ""));
+        values.map(|value| value.map(|value| value.value).map_err(|fault| self.located(fault)))
     }
 
     pub(super) fn bytes(&self) -> &[u8] {

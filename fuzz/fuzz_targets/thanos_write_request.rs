@@ -1,0 +1,9 @@
+//! Fuzzes a message of a Thanos Receive router; the property stands in `checks/thanos_write_request.rs`.
+
+#![no_main]
+
+#[allow(dead_code, reason = "a target uses one of the checks")]
+#[path = "../checks/mod.rs"]
+mod checks;
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| checks::thanos_write_request::check(data));

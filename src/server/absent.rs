@@ -1,0 +1,26 @@
+//! What Prometheus's API lists and narthex does not have: rules, alerts, targets. The lists are empty, so that clients that ask for all of it,
+//! such as Thanos's sidecar, go on.
+
+use crate::server::api;
+use axum::response::Response;
+use serde_json::json;
+
+/// `GET /api/v1/rules`.
+pub(crate) async fn rules() -> Response {
+    api::success(&json!({"groups": []}))
+}
+
+/// `GET /api/v1/alerts`.
+pub(crate) async fn alerts() -> Response {
+    api::success(&json!({"alerts": []}))
+}
+
+/// `GET /api/v1/targets`.
+pub(crate) async fn targets() -> Response {
+    api::success(&json!({"activeTargets": [], "droppedTargets": [], "droppedTargetCounts": {}}))
+}
+
+/// `GET /api/v1/scrape_pools`.
+pub(crate) async fn scrape_pools() -> Response {
+    api::success(&json!({"scrapePools": []}))
+}

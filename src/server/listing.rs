@@ -1,0 +1,222 @@
+//! What the listings of Prometheus's API share: what is asked for, the turn and memory of an answer, and the text of a list.
+//!
+//! An answer is made on a blocking thread, which stops soon after the client has gone. Its whole text is in memory, which comes from the same budget
+//! as that of reads.
+
+use crate::model::matcher::Matcher;
+use crate::model::time::TimeRange;
+use crate::server::admission::{GateFull, Reservation};
+use crate::server::api;
+use crate::server::api::ApiError;
+use crate::server::body::Pieces;
+use crate::server::context::SharedContext;
+use crate::server::ingest;
+use crate::server::parameters;
+use crate::server::parameters::Parameter;
+use crate::server::selector;
+use axum::body::Body;
+use axum::extract::Request;
+use axum::response::{IntoResponse, Response};
+use std::fmt::Write as _;
+use tokio::sync::oneshot;
+
+/// Selectors in one request.
+const MAX_SELECTORS: usize = 1000;
+/// What Prometheus says of a list that was cut off.
+const TRUNCATED: &str = "results truncated due to limit";
+
+/// What is asked for.
+#[derive(Debug)]
+pub(crate) struct Wanted {
+    /// What satisfies all matchers of one of these.
+    pub(crate) selectors: Vec<Vec<Matcher>>,
+    pub(crate) range: TimeRange,
+    /// Most entries; `None` for all.
+    pub(crate) limit: Option<usize>,
+}
+
+impl Wanted {
+    /// Reads `match[]`, `start`, `end` and `limit`.
+    ///
+    /// # Errors
+    /// [`ApiError::BadData`].
+    pub(crate) fn of(parameters: &[Parameter]) -> Result<Self, ApiError> {
+        let limit = match parameters::value(parameters, "limit").map(str::parse::<i64>) {
+            None | Some(Ok(0)) => None,
+            Some(Ok(limit)) => {
+                let limit = usize::try_from(limit);
+                Some(limit.map_err(|_| parameters::invalid("limit", "limit must be non-negative"))?)
+            }
+            Some(Err(error)) => return Err(parameters::invalid("limit", error)),
+        };
+        let range = parameters::range(parameters)?;
+        let texts = parameters.iter().filter(|(name, _)| name == "match[]");
+        if texts.clone().count() > MAX_SELECTORS {
+            return Err(parameters::invalid("match[]", format!("more than {MAX_SELECTORS} selectors")));
+        }
+        let parse = |text: &str| selector::parse(text).map_err(|error| parameters::invalid("match[]", error));
+        let selectors = texts.map(|(_, text)| parse(text)).collect::<Result<_, _>>()?;
+        Ok(Self { selectors, range, limit })
+    }
+
+    /// The matchers of each selector; one without matchers where there is no selector.
+    pub(crate) fn sets(&self) -> Vec<&[Matcher]> {
+        if self.selectors.is_empty() { vec![&[]] } else { self.selectors.iter().map(Vec::as_slice).collect() }
+    }
+}
+
+/// An answer while it is made.
+#[derive(Debug)]
+pub(crate) struct Making {
+    reservation: Reservation,
+    alive: oneshot::Sender<()>,
+    text: String,
+    reserved: usize,
+    entries: usize,
+}
+
+impl Making {
+    fn begin(context: &SharedContext, alive: oneshot::Sender<()>) -> Self {
+        let text = String::from("{\"status\":\"success\",\"data\":[");
+        Self { reservation: context.answer_limits.budget.reserve(), alive, text, reserved: 0, entries: 0 }
+    }
+
+    /// Whether so many more bytes may be used.
+    pub(crate) fn memory(&mut self, bytes: usize) -> bool {
+        !self.alive.is_closed() && self.reservation.extend(bytes).is_ok()
+    }
+
+    /// Adds an entry, which `write` writes as JSON.
+    ///
+    /// # Errors
+    /// [`ApiError::Unavailable`].
+    pub(crate) fn entry(&mut self, write: impl FnOnce(&mut String)) -> Result<(), ApiError> {
+        if self.entries > 0 {
+            self.text.push(',');
+        }
+        self.entries += 1;
+        write(&mut self.text);
+        let more = self.text.len() - self.reserved;
+        self.reserved = self.text.len();
+        if self.memory(more) { Ok(()) } else { Err(ApiError::Unavailable("too many bytes in flight".to_owned())) }
+    }
+
+    /// How many entries there are.
+    pub(crate) fn entries(&self) -> usize {
+        self.entries
+    }
+
+    fn finish(mut self, end: End) -> Made {
+        self.text.push(']');
+        if end == End::Truncated {
+            let _ = write!(self.text, ",\"warnings\":[\"{TRUNCATED}\"]");
+        }
+        self.text.push('}');
+        Made { text: self.text, reservation: self.reservation }
+    }
+}
+
+/// How a list ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum End {
+    /// All is there.
+    Whole,
+    /// There would be more.
+    Truncated,
+}
+
+/// A finished answer and its memory.
+struct Made {
+    text: String,
+    reservation: Reservation,
+}
+
+/// Reads the parameters of a request, unless the server takes none now.
+///
+/// # Errors
+/// [`ApiError`].
+pub(crate) async fn parameters(context: &SharedContext, request: Request) -> Result<Vec<Parameter>, ApiError> {
+    if ingest::admit(context).is_err() {
+        return Err(ApiError::Unavailable("Service Unavailable".to_owned()));
+    }
+    parameters::read(context, request).await
+}
+
+/// Waits for the turn and makes an answer.
+pub(crate) async fn answer(
+    context: SharedContext,
+    make: impl FnOnce(&SharedContext, &mut Making) -> Result<End, ApiError> + Send + 'static,
+) -> Response {
+    let Ok(permit) = context.read_gate.enter().await.map_err(|GateFull| ()) else {
+        return ApiError::Unavailable("too many reads at once".to_owned()).into_response();
+    };
+    let time = context.answer_limits.time;
+    // Closed when this future is dropped, which is what happens when the client goes away.
+    let (alive, waiting) = oneshot::channel::<()>();
+    let answering = tokio::task::spawn_blocking(move || {
+        let _held = permit;
+        let mut making = Making::begin(&context, alive);
+        let end = make(&context, &mut making)?;
+        Ok::<_, ApiError>(making.finish(end))
+    });
+    let answered = answering.await;
+    drop(waiting);
+    match answered {
+        Ok(Ok(Made { text, reservation })) => {
+            api::json_of(Body::new(Pieces::new(vec![text.into()], reservation, time)))
+        }
+        Ok(Err(error)) => error.into_response(),
+        Err(error) => {
+            tracing::error!(%error, "a listing broke");
+            ApiError::Internal("making the list broke".to_owned()).into_response()
+        }
+    }
+}
+
+/// A text as Go's JSON writes those of a list: signs that mean something in HTML are escaped.
+pub(crate) fn push_text(out: &mut String, text: &str) {
+    for c in serde_json::Value::from(text).to_string().chars() {
+        match c {
+            '<' | '>' | '&' | '\u{2028}' | '\u{2029}' => {
+                let _ = write!(out, "\\u{:04x}", u32::from(c));
+            }
+            _ => out.push(c),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Wanted, push_text};
+    use crate::model::time::TimeRange;
+    use crate::server::api::ApiError;
+
+    fn parse(query: &str) -> Result<Wanted, ApiError> {
+        Wanted::of(&form_urlencoded::parse(query.as_bytes()).into_owned().collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn everything_is_wanted_unless_it_is_said() {
+        let wanted = parse("limit=0").unwrap();
+        assert_eq!((wanted.range, wanted.limit, wanted.sets().len()), (TimeRange::ALL, None, 1));
+        let wanted = parse("match[]=up&match%5B%5D={a=\"b\"}&start=1.5&end=2&limit=7").unwrap();
+        assert_eq!((wanted.range, wanted.limit), (TimeRange::new(1500, 2000), Some(7)));
+        assert_eq!(wanted.sets().iter().map(|set| set[0].name().to_owned()).collect::<Vec<_>>(), ["__name__", "a"]);
+    }
+
+    #[test]
+    fn what_can_not_be_is_bad_data() {
+        for query in ["limit=x", "limit=-1", "limit=1.5", "start=x", "end=x", "match[]=", "match[]={}", "match[]=up{"] {
+            let name = query.split('=').next().unwrap();
+            let error = parse(query).unwrap_err();
+            assert!(matches!(&error, ApiError::BadData(text) if text.contains(name)), "{query}: {error:?}");
+        }
+    }
+
+    #[test]
+    fn texts_are_written_as_go_writes_them() {
+        let mut out = String::new();
+        push_text(&mut out, "a<b>&\"c\"\n\u{1}é\u{2028}");
+        assert_eq!(out, r#""a\u003cb\u003e\u0026\"c\"\n\u0001é\u2028""#);
+    }
+}

@@ -1,0 +1,172 @@
+//! Names and values of labels, out of head and blocks, against a plain model.
+
+#![expect(clippy::unwrap_used, reason = "a test that can't go on has failed")]
+
+use narthex::model::labels::{Labels, LabelsBuilder};
+use narthex::model::matcher::{MatchKind, Matcher};
+use narthex::model::sample::Sample;
+use narthex::model::time::TimeRange;
+use narthex::model::value::Point;
+use narthex::tsdb::db::Db;
+use narthex::tsdb::db::options::DbOptions;
+use narthex::tsdb::query::labels::{LabelError, LabelLimit};
+use proptest::prelude::*;
+use std::collections::BTreeSet;
+
+const MINUTE: i64 = 60_000;
+const HOUR: i64 = 60 * MINUTE;
+/// 2025-11-05, 00:00 UTC.
+const BEGIN: i64 = 1_762_300_800_000;
+
+fn labels(pairs: &[(&str, &str)]) -> Labels {
+    LabelsBuilder::from_iter(pairs.iter().copied()).build().unwrap()
+}
+
+fn open(dir: &std::path::Path) -> Db {
+    let db = Db::open(DbOptions::new(dir.to_owned())).unwrap();
+    db.replay().unwrap();
+    db
+}
+
+fn append(db: &Db, labels: &Labels, times: impl Iterator<Item = i64>) {
+    let mut appender = db.appender().unwrap();
+    let points = times.map(|t| Point::from(Sample::new(t, 1.0)));
+    appender.append(labels, points, |point, why| panic!("{point:?}: {why:?}")).unwrap();
+    appender.commit().unwrap();
+}
+
+/// A series, and in which of three spans of two hours it has samples; the first two become blocks.
+#[derive(Debug, Clone)]
+struct Generated {
+    labels: Labels,
+    spans: [bool; 3],
+}
+
+fn series() -> impl Strategy<Value = Generated> {
+    let label = proptest::option::of("[a-c]{1,2}");
+    (label.clone(), label.clone(), label, "[m-o]", any::<[bool; 3]>()).prop_map(|(a, b, c, metric, spans)| {
+        let mut pairs = vec![("__name__", metric.as_str())];
+        let optional = [("a", &a), ("b", &b), ("c.d", &c)];
+        pairs.extend(optional.iter().filter_map(|(name, value)| Some((*name, value.as_deref()?))));
+        Generated { labels: labels(&pairs), spans }
+    })
+}
+
+fn matchers() -> impl Strategy<Value = Vec<Matcher>> {
+    let kinds = prop_oneof![
+        Just(MatchKind::Equal),
+        Just(MatchKind::NotEqual),
+        Just(MatchKind::Regex),
+        Just(MatchKind::NotRegex)
+    ];
+    let one =
+        (kinds, prop_oneof!["__name__", "a", "b", "c\\.d"], prop_oneof!["[a-c]{0,2}", "[m-o]", "a\\.\\*", "\\.\\+"]);
+    proptest::collection::vec(one, 0..4)
+        .prop_map(|all| all.into_iter().map(|(kind, name, value)| Matcher::new(kind, name, value).unwrap()).collect())
+}
+
+fn satisfies(labels: &Labels, matchers: &[Matcher]) -> bool {
+    matchers.iter().all(|matcher| matcher.matches(labels.get(matcher.name()).unwrap_or_default()))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+    #[test]
+    fn lists_are_those_of_a_plain_model(
+        all in proptest::collection::vec(series(), 1..12),
+        questions in proptest::collection::vec((matchers(), 0usize..6, 0usize..6, 0usize..8), 1..30),
+    ) {
+        let dir = tempfile::tempdir().unwrap();
+        let db = open(dir.path());
+        // So that every span is there, and each part answers for all of its time.
+        let keeper = labels(&[("__name__", "keeper")]);
+        for span in 0..3 {
+            let times = |step: i64| (0..12).map(move |i| BEGIN + span as i64 * 2 * HOUR + i * step);
+            append(&db, &keeper, times(10 * MINUTE));
+            for one in all.iter().filter(|one| one.spans[span]) {
+                let last = BEGIN + span as i64 * 2 * HOUR + 110 * MINUTE;
+                // Of equal labels the second finds its samples there.
+                append(&db, &one.labels, std::iter::once(last));
+            }
+        }
+        db.maintain(BEGIN + 6 * HOUR).unwrap();
+        prop_assert_eq!(db.blocks().len(), 2);
+        let querier = db.querier();
+        for (matchers, from, to, count) in questions {
+            let range = TimeRange::new(BEGIN + from as i64 * HOUR, BEGIN + to as i64 * HOUR);
+            // The third span is the head's. It begins with its first sample and ends with its last.
+            let touches = |span: usize| {
+                let begin = BEGIN + span as i64 * 2 * HOUR;
+                range.overlaps(TimeRange::new(begin, begin + 2 * HOUR - 1)) && (span < 2 || range.mint <= begin + 110 * MINUTE)
+            };
+            let in_reach: Vec<&Labels> = (0..3)
+                .filter(|span| touches(*span))
+                .flat_map(|span| all.iter().filter(move |one| one.spans[span]).map(|one| &one.labels).chain([&keeper]))
+                .filter(|labels| satisfies(labels, &matchers))
+                .collect();
+            let names: BTreeSet<&str> = in_reach.iter().flat_map(|labels| labels.iter().map(|(name, _)| name)).collect();
+            let limit = if count == 7 { LabelLimit::NONE } else { LabelLimit::first(count) };
+            let expected: Vec<&str> = names.into_iter().take(limit.count).collect();
+            prop_assert_eq!(querier.label_names(&matchers, range, limit).unwrap(), expected, "{:?} {:?}", &matchers, range);
+            for name in ["__name__", "a", "c.d", "none", ""] {
+                let values: BTreeSet<&str> = in_reach.iter().filter_map(|labels| labels.get(name)).collect();
+                let expected: Vec<&str> = values.into_iter().take(limit.count).collect();
+                let found = querier.label_values(name, &matchers, range, limit).unwrap();
+                prop_assert_eq!(found, expected, "{} {:?} {:?}", name, &matchers, range);
+            }
+        }
+    }
+}
+
+#[test]
+fn many_values_are_listed_in_pages_and_an_answer_has_its_bounds() {
+    let dir = tempfile::tempdir().unwrap();
+    let db = open(dir.path());
+    let value = |n: usize| format!("{n:05}");
+    for n in 0..2000 {
+        append(
+            &db,
+            &labels(&[("__name__", "up"), ("n", &value(n)), ("odd", ["no", "yes"][n % 2])]),
+            [BEGIN].into_iter(),
+        );
+    }
+    let querier = db.querier();
+    let list = |matchers: &[Matcher], limit| querier.label_values("n", matchers, TimeRange::ALL, limit);
+    assert_eq!(list(&[], LabelLimit::NONE).unwrap(), (0..2000).map(value).collect::<Vec<_>>());
+    assert_eq!(list(&[], LabelLimit::first(600)).unwrap(), (0..600).map(value).collect::<Vec<_>>());
+    let odd = [Matcher::new(MatchKind::Equal, "odd", "yes").unwrap()];
+    assert_eq!(list(&odd, LabelLimit::first(3)).unwrap(), [1, 3, 5].map(value));
+    let own = [Matcher::new(MatchKind::Regex, "n", "0.*7").unwrap()];
+    assert_eq!(list(&own, LabelLimit::first(2)).unwrap(), [7, 17].map(value));
+    let small = LabelLimit { bytes: 1000, ..LabelLimit::NONE };
+    assert!(matches!(list(&[], small), Err(LabelError::TooLarge(1000))));
+}
+
+#[test]
+fn what_moves_from_the_head_to_a_block_is_never_missing() {
+    let dir = tempfile::tempdir().unwrap();
+    let db = open(dir.path());
+    let all: Vec<String> = (0..300).map(|n| format!("gone_{n:03}")).collect();
+    for name in &all {
+        append(&db, &labels(&[("__name__", name)]), [BEGIN].into_iter());
+    }
+    append(&db, &labels(&[("__name__", "stays")]), (0..36).map(|i| BEGIN + i * 10 * MINUTE));
+    let done = std::sync::atomic::AtomicBool::new(false);
+    let mut rounds = 0;
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            db.maintain(BEGIN + 6 * HOUR).unwrap();
+            done.store(true, std::sync::atomic::Ordering::SeqCst);
+        });
+        loop {
+            let is_last = done.load(std::sync::atomic::Ordering::SeqCst);
+            let found = db.querier().label_values("__name__", &[], TimeRange::ALL, LabelLimit::NONE).unwrap();
+            assert_eq!(found.len(), all.len() + 1, "in round {rounds}");
+            rounds += 1;
+            if is_last {
+                return;
+            }
+        }
+    });
+    assert!(!db.blocks().is_empty());
+}
