@@ -2,7 +2,8 @@
 
 use flate2::read::MultiGzDecoder;
 use narthex::remote::packing::Packing;
-use narthex::remote::unpack::{NoRoom, Room, UnpackError, Unpacker};
+use narthex::remote::unpack::Unpacker;
+use narthex::remote::unpack::output::{NoRoom, Room, UnpackError};
 use std::io::Read;
 
 const PACKINGS: [Packing; 5] =

@@ -2,7 +2,8 @@
 
 use crate::app::edge::{Edge, Got, good, now_ms, request, series};
 use crate::remote::pb::narthex::v1::WriteResponse;
-use crate::remote::unpack::{Room, Unpacker};
+use crate::remote::unpack::Unpacker;
+use crate::remote::unpack::output::Room;
 use crate::server::body::Received;
 use crate::server::grpc::compression::limits;
 use crate::server::grpc::deflate::deflated;

@@ -5,7 +5,8 @@
 //! thread, so many at once as [`Inflater`] allows.
 
 use crate::metrics::registry::{Counter, Registry};
-use crate::remote::unpack::{NoRoom, Room, UnpackError, Unpacker};
+use crate::remote::unpack::Unpacker;
+use crate::remote::unpack::output::{NoRoom, Room, UnpackError};
 use crate::server::admission::Reservation;
 use crate::server::context::SharedContext;
 use crate::server::grpc::encoding::Encoding;
