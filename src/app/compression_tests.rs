@@ -208,7 +208,7 @@ proptest! {
                 }
                 drop(sender);
                 let limits = limits(&edge.context, WRITE_V1);
-                let body = inflated(Body::new(Received::from(receiver)), edge.context.clone(), encoding, limits);
+                let body = inflated(Body::new(Received::from(receiver)), edge.context.inflater.clone(), encoding, limits);
                 let collected = tokio::time::timeout(Duration::from_secs(60), body.collect()).await.unwrap();
                 let got = unframed(encoding, collected.unwrap().to_bytes());
                 prop_assert_eq!(got.into_iter().map(|(_, message)| message).collect::<Vec<_>>(), messages.clone());
