@@ -15,6 +15,7 @@ pub(crate) mod read_request;
 pub(crate) mod stream_request;
 pub(crate) mod thanos_write_request;
 pub(crate) mod tombstones;
+pub(crate) mod unpack;
 pub(crate) mod wal_reader;
 pub(crate) mod wal_record;
 pub(crate) mod write_request;

@@ -2,7 +2,8 @@
 
 use crate::app::edge::{Edge, Got, good, now_ms, request, series};
 use crate::remote::pb::narthex::v1::WriteResponse;
-use crate::remote::unpack::{Room, Unpacker};
+use crate::remote::unpack::Unpacker;
+use crate::remote::unpack::output::Room;
 use crate::server::body::Received;
 use crate::server::grpc::compression::limits;
 use crate::server::grpc::deflate::deflated;
@@ -207,7 +208,7 @@ proptest! {
                 }
                 drop(sender);
                 let limits = limits(&edge.context, WRITE_V1);
-                let body = inflated(Body::new(Received::from(receiver)), edge.context.clone(), encoding, limits);
+                let body = inflated(Body::new(Received::from(receiver)), edge.context.inflater.clone(), encoding, limits);
                 let collected = tokio::time::timeout(Duration::from_secs(60), body.collect()).await.unwrap();
                 let got = unframed(encoding, collected.unwrap().to_bytes());
                 prop_assert_eq!(got.into_iter().map(|(_, message)| message).collect::<Vec<_>>(), messages.clone());

@@ -3,7 +3,7 @@
 use crate::app::engine_metrics;
 use crate::app::engine_metrics::ReplayMetrics;
 use crate::app::reload::ReloadMetrics;
-use crate::config::flags::{Feature, ServeFlags, StorageFlags, WalCompression, WalSync, WriteFlags};
+use crate::config::flags::{Feature, ReadFlags, ServeFlags, StorageFlags, WalCompression, WalSync, WriteFlags};
 use crate::metrics::process::Process;
 use crate::metrics::registry::Registry;
 use crate::remote::limits::{LabelLimits, WriteLimits};
@@ -41,8 +41,6 @@ const WRITE_PATIENCE: Duration = Duration::from_secs(10);
 const READS_WAITING: usize = 4;
 const READ_PATIENCE: Duration = Duration::from_secs(5);
 
-/// Exports that are made at once; they go at the pace of their clients, so that they have places of their own.
-const EXPORTS_AT_ONCE: usize = 4;
 /// How many orders of the admin API may wait for the one that is carried out, and for how long: a clean-up may take its time.
 const ORDERS_WAITING: usize = 8;
 const ORDER_PATIENCE: Duration = Duration::from_secs(600);
@@ -95,6 +93,11 @@ pub(crate) fn writes_at_once(flags: &WriteFlags) -> usize {
     }
 }
 
+/// Exports that are made at once; they go at the pace of their clients, so that they have places of their own.
+fn exports_at_once(flags: &ReadFlags) -> usize {
+    usize::try_from(flags.export_concurrent_limit).unwrap_or(usize::MAX)
+}
+
 fn processors() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
@@ -104,7 +107,8 @@ pub(crate) fn blocking_threads(flags: &ServeFlags) -> usize {
     writes_at_once(&flags.write)
         .saturating_add(limit(flags.read.concurrent_limit))
         .saturating_add(processors())
-        .saturating_add(EXPORTS_AT_ONCE + OTHER_BLOCKING_THREADS)
+        .saturating_add(exports_at_once(&flags.read))
+        .saturating_add(OTHER_BLOCKING_THREADS)
         .min(MAX_BLOCKING_THREADS)
 }
 
@@ -146,25 +150,33 @@ pub(crate) fn parts(flags: &ServeFlags, loaded: Loaded, db: Arc<Db>) -> Parts {
     bodies.register(&mut registry, "narthex_bytes_in_flight", "request bodies");
     answers.register(&mut registry, "narthex_answer_bytes_in_flight", "answers to remote reads");
     let reads_at_once = limit(flags.read.concurrent_limit);
-    let export_queue = Queue { places: EXPORTS_AT_ONCE, patience: READ_PATIENCE };
+    let export_queue = Queue { places: exports_at_once(&flags.read), patience: READ_PATIENCE };
     let read_queue = Queue { places: reads_at_once.saturating_mul(READS_WAITING), patience: READ_PATIENCE };
     let write_queue = Queue { places: limit(flags.write.queue_limit.max(1)), patience: WRITE_PATIENCE };
     let ControlPair { control, orders } =
         control::pair(access(flags.web.enable_admin_api), access(flags.web.enable_lifecycle));
     let admin_queue = Queue { places: ORDERS_WAITING, patience: ORDER_PATIENCE };
     let stream_gate = Gate::new(limit(flags.grpc.max_streams), Queue { places: 0, patience: Duration::ZERO });
+    let admin_gate = Gate::new(1, admin_queue);
+    admin_gate.register(&mut registry, "narthex_admin_requests", "Orders of the admin API");
+    let write_gate = Gate::new(writes_at_once(&flags.write), write_queue);
+    write_gate.register(&mut registry, "narthex_write_requests", "Write requests");
+    let read_gate = Gate::new(reads_at_once, read_queue);
+    read_gate.register(&mut registry, "narthex_read_requests", "Reads");
+    let export_gate = Gate::new(exports_at_once(&flags.read), export_queue);
+    export_gate.register(&mut registry, "narthex_export_requests", "Exports");
     stream_gate.register(&mut registry, "narthex_grpc_write_streams", "Write streams of gRPC");
     let context = Context {
         control,
         corruptions: replay.corruptions.clone(),
         flags: flags.shown.clone(),
         configuration: Arc::new(Configuration::new(loaded)),
-        admin_gate: Gate::new(1, admin_queue),
+        admin_gate,
         db,
         lifecycle,
         writer: Writer::new(write_limits(&flags.write), WriteMetrics::register(&mut registry))
             .with_tenants(TenantLabel::new(&flags.thanos.tenant_label)),
-        write_gate: Gate::new(writes_at_once(&flags.write), write_queue),
+        write_gate,
         stream_gate,
         inflater: Inflater::register(&mut registry, processors()),
         max_write_body: flags.write.max_body_size.as_usize(),
@@ -174,8 +186,9 @@ pub(crate) fn parts(flags: &ServeFlags, loaded: Loaded, db: Arc<Db>) -> Parts {
             frame_bytes: flags.read.max_bytes_in_frame.as_usize(),
             readable: if flags.read.raw_encodings { Readable::All } else { Readable::Classic },
         },
-        read_gate: Gate::new(reads_at_once, read_queue),
-        export_gate: Gate::new(EXPORTS_AT_ONCE, export_queue),
+        read_gate,
+        export_gate,
+        query_timeout: flags.read.query_timeout,
         read_metrics: ReadMetrics::register(&mut registry),
         body_limits: BodyLimits {
             size: flags.write.max_body_size.as_usize(),
@@ -224,7 +237,7 @@ fn millis(duration: Duration) -> i64 {
 
 #[cfg(test)]
 mod tests {
-    use super::{EXPORTS_AT_ONCE, blocking_threads};
+    use super::blocking_threads;
     use crate::config::flags::{Cli, Command, ServeFlags};
     use clap::Parser;
 
@@ -237,7 +250,7 @@ mod tests {
 
     #[test]
     fn there_is_a_blocking_thread_for_every_write_while_reads_and_exports_hold_theirs() {
-        assert!(blocking_threads(&flags("200")) > 50 + 200 + EXPORTS_AT_ONCE);
+        assert!(blocking_threads(&flags("200")) > 50 + 200 + 4);
         assert!((50..1 << 16).contains(&blocking_threads(&flags("0"))));
     }
 }

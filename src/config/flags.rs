@@ -181,6 +181,13 @@ pub struct ReadFlags {
     /// Reads that are answered at once; beyond, the answer is 503. 0: no limit.
     #[arg(id = "read_concurrent_limit", long = "storage.remote.read-concurrent-limit", value_name = "COUNT", default_value = "10", value_parser = units::count)]
     pub concurrent_limit: u64,
+    /// How long it may take to work out the answer to a read; beyond, the answer is 503. One that is streamed has the time of
+    /// --web.read-timeout.
+    #[arg(long = "query.timeout", value_name = "DURATION", default_value = "2m", value_parser = positive_duration)]
+    pub query_timeout: Duration,
+    /// Exports that are made at once; as many more wait, beyond, the answer is 503.
+    #[arg(long = "web.export-concurrent-limit", value_name = "COUNT", default_value = "4", value_parser = positive_count)]
+    pub export_concurrent_limit: u64,
     /// Largest answer, compressed; at most half of --web.max-bytes-in-flight.
     #[arg(long = "storage.remote.read-max-answer-size", value_name = "SIZE", default_value = "128MB", value_parser = message_size)]
     pub max_answer_size: Bytes,

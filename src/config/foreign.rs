@@ -35,7 +35,6 @@ const FOREIGN: &[(&str, Shape, Verdict)] = &[
     ("query.lookback-delta", Value, Meaningless),
     ("query.max-concurrency", Value, Meaningless),
     ("query.max-samples", Value, Meaningless),
-    ("query.timeout", Value, Meaningless),
     ("rules.alert.for-grace-period", Value, Meaningless),
     ("rules.alert.for-outage-tolerance", Value, Meaningless),
     ("rules.alert.resend-delay", Value, Meaningless),
@@ -147,10 +146,13 @@ mod tests {
     #[test]
     fn flags_without_meaning_are_taken_out_with_their_values() {
         let given = "serve --web.console.templates /etc/c --web.enable-remote-write-receiver --log.level=debug \
-                     --query.timeout=2m --query.timeout=3m";
+                     --query.max-samples=2 --query.max-samples=3";
         let sifted = sift(line(given)).unwrap();
         assert_eq!(sifted.own, line("serve --log.level=debug"));
-        assert_eq!(sifted.meaningless, ["web.console.templates", "web.enable-remote-write-receiver", "query.timeout"]);
+        assert_eq!(
+            sifted.meaningless,
+            ["web.console.templates", "web.enable-remote-write-receiver", "query.max-samples"]
+        );
     }
 
     #[test]

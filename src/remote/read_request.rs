@@ -30,6 +30,9 @@ pub enum Stop {
     /// Nobody waits for the answer any more.
     #[error("the client is gone")]
     Gone,
+    /// It takes too long to work it out.
+    #[error("the read took longer than --query.timeout")]
+    TimeOver,
     /// Whoever waits for it takes too little of it.
     #[error("the client did not take the answer in time")]
     TooSlow,

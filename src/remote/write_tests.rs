@@ -13,7 +13,7 @@ use crate::remote::packing::Packing;
 use crate::remote::pb::prometheus as pb;
 use crate::remote::reader::{CountLimits, ReadError};
 use crate::remote::reason::Reason;
-use crate::remote::unpack::UnpackError;
+use crate::remote::unpack::output::UnpackError;
 use crate::tsdb::db::Db;
 use crate::tsdb::db::appender::Unavailable;
 use crate::tsdb::db::options::DbOptions;

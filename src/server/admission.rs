@@ -6,7 +6,7 @@
 use crate::metrics::registry::Registry;
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
@@ -116,7 +116,9 @@ impl Drop for Reservation {
 pub struct Gate {
     size: usize,
     at_work: Arc<Semaphore>,
-    waiting: AtomicUsize,
+    waiting: Arc<AtomicUsize>,
+    /// How many were not let in.
+    refused: Arc<AtomicU64>,
     queue: Queue,
 }
 
@@ -139,16 +141,22 @@ impl Gate {
     #[must_use]
     pub fn new(at_work: usize, queue: Queue) -> Self {
         let size = at_work.min(Semaphore::MAX_PERMITS);
-        Self { size, at_work: Arc::new(Semaphore::new(size)), waiting: AtomicUsize::new(0), queue }
+        Self { size, at_work: Arc::new(Semaphore::new(size)), waiting: Arc::default(), refused: Arc::default(), queue }
     }
 
-    /// Registers how many are at work, what they are and under which name.
+    /// Registers how many are at work, wait, and were refused, what they are and under which name.
     pub fn register(&self, registry: &mut Registry, name: &str, what: &str) {
         let (size, at_work) = (self.size, self.at_work.clone());
         let help = format!("{what} that are at work.");
         registry.gauge_fn(name, &help, move || (size - at_work.available_permits()) as f64);
         let help = format!("{what} that may be at work at once.");
         registry.gauge_fn(&format!("{name}_limit"), &help, move || size as f64);
+        let waiting = self.waiting.clone();
+        let help = format!("{what} that wait for their turn.");
+        registry.gauge_fn(&format!("{name}_waiting"), &help, move || waiting.load(Ordering::Relaxed) as f64);
+        let refused = self.refused.clone();
+        let help = format!("{what} that were refused because too many were at work or waited.");
+        registry.counter_fn(&format!("{name}_refused_total"), &help, move || refused.load(Ordering::Relaxed) as f64);
     }
 
     /// How many are at work now.
@@ -164,8 +172,13 @@ impl Gate {
     pub async fn enter_without_place(&self) -> Result<OwnedSemaphorePermit, GateFull> {
         match tokio::time::timeout(self.queue.patience, self.at_work.clone().acquire_owned()).await {
             Ok(Ok(permit)) => Ok(permit),
-            _ => Err(GateFull),
+            _ => Err(self.refuse()),
         }
+    }
+
+    fn refuse(&self) -> GateFull {
+        self.refused.fetch_add(1, Ordering::Relaxed);
+        GateFull
     }
 
     /// Goes through, at once or when it is this request's turn; the permit is for as long as it works.
@@ -176,7 +189,7 @@ impl Gate {
         if let Ok(permit) = self.at_work.clone().try_acquire_owned() {
             return Ok(permit);
         }
-        let _place = Place::take(self).ok_or(GateFull)?;
+        let _place = Place::take(self).ok_or_else(|| self.refuse())?;
         self.enter_without_place().await
     }
 }

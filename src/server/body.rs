@@ -81,6 +81,10 @@ where
     let mut bytes = BytesMut::with_capacity(declared.min(EAGER_BYTES) as usize);
     while let Some(frame) = body.frame().await {
         if let Ok(data) = frame?.into_data() {
+            // Once much has come, all that was declared at once: what is not written to costs nothing, and nothing is copied to grow.
+            if data.len() > bytes.capacity() - bytes.len() {
+                bytes.reserve((declared as usize).saturating_sub(bytes.len()).max(data.len()));
+            }
             bytes.extend_from_slice(&data);
         }
     }

@@ -15,6 +15,7 @@ use crate::server::lifecycle::Lifecycle;
 use crate::tsdb::db::Db;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// The parts that handlers use; one for the whole process.
 #[derive(Debug)]
@@ -41,6 +42,8 @@ pub struct Context {
     pub read_limits: ReadLimits,
     /// Reads at work and waiting.
     pub read_gate: Gate,
+    /// How long it may take to work out an answer.
+    pub query_timeout: Duration,
     /// Exports at work and waiting.
     pub export_gate: Gate,
     /// Orders to the database: one at work, others waiting.

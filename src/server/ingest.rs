@@ -3,7 +3,7 @@
 use crate::remote::outcome::Outcome;
 use crate::remote::packing::Packing;
 use crate::remote::stream_request::StreamRequest;
-use crate::remote::unpack::NoRoom;
+use crate::remote::unpack::output::NoRoom;
 use crate::remote::write::{Arrived, Form, WriteError};
 use crate::server::admission::Reservation;
 use crate::server::context::{Context, SharedContext};

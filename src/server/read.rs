@@ -20,6 +20,7 @@ use axum::extract::{Request, State};
 use axum::http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
+use std::time::Instant;
 use tokio::sync::oneshot;
 
 /// Largest body of a request.
@@ -66,6 +67,7 @@ pub(crate) async fn make(
     maker: Maker,
 ) -> Result<(Answer, Reservation), ReadError> {
     let shared = context.clone();
+    let deadline = Instant::now() + context.query_timeout;
     // Closed when this future is dropped, which is what happens when the client goes away.
     let (alive, waiting) = oneshot::channel::<()>();
     let answered: Result<(Answer, Reservation), ReadError> = blocking(move || {
@@ -74,6 +76,9 @@ pub(crate) async fn make(
         let answer = maker(shared.read_source(), &request, &mut |bytes| {
             if alive.is_closed() {
                 return Err(Stop::Gone);
+            }
+            if Instant::now() > deadline {
+                return Err(Stop::TimeOver);
             }
             reservation.extend(bytes).map_err(|_| Stop::Busy)
         })?;

@@ -14,7 +14,7 @@
 //!
 //! Never 409 or 429, never 5xx for bad data: Prometheus drops data on 429, and repeats on 5xx for ever.
 
-use crate::remote::unpack::UnpackError;
+use crate::remote::unpack::output::UnpackError;
 use crate::remote::write::WriteError;
 use crate::server::admission::{BudgetUsedUp, GateFull};
 use crate::server::body::BodyError;

@@ -14,7 +14,7 @@
 //! Source: `framing_format.txt` of snappy. A stream without a chunk is empty: Go's writer writes none where nothing was written to it.
 
 use crate::remote::packing::Packing;
-use crate::remote::unpack::{Output, SNAPPY_MAX_RATIO, UnpackError, malformed};
+use crate::remote::unpack::output::{Output, SNAPPY_MAX_RATIO, UnpackError, malformed};
 use crate::tsdb::encoding::checksum;
 
 /// How every stream begins.

@@ -1,7 +1,7 @@
 //! Gzip: one member after another, each with its checksum.
 
 use crate::remote::packing::Packing;
-use crate::remote::unpack::{Output, UnpackError, malformed};
+use crate::remote::unpack::output::{Output, UnpackError, malformed};
 use flate2::bufread::MultiGzDecoder;
 use std::io::Read;
 

@@ -1,5 +1,8 @@
-use super::{NoRoom, Room, UnpackError, Unpacker};
+//! Every packing comes back, holds its limit to the byte, and is refused where it is cut, damaged or another one.
+
+use super::Unpacker;
 use crate::remote::packing::Packing;
+use crate::remote::unpack::output::{NoRoom, Room, UnpackError};
 use proptest::prelude::{Strategy, any, prop, prop_assert, prop_assert_eq, proptest};
 use std::io::Write;
 

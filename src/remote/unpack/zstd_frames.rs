@@ -13,13 +13,10 @@
 //! window; any other through a window that the library allocates, bounded by [`MAX_WINDOW`].
 
 use crate::remote::packing::Packing;
-use crate::remote::unpack::{Output, UnpackError, malformed};
+use crate::remote::unpack::output::{MAX_WINDOW, MAX_WINDOW_LOG, Output, UnpackError, malformed};
 use zstd::zstd_safe;
 use zstd::zstd_safe::{DCtx, DParameter, InBuffer, OutBuffer, ResetDirective};
 
-/// The largest window that is allocated, bytes.
-pub(super) const MAX_WINDOW: usize = 1 << MAX_WINDOW_LOG;
-const MAX_WINDOW_LOG: u32 = 23;
 /// What a block holds at most, and the fewest bytes that it takes.
 const MAX_BLOCK: usize = 128 << 10;
 const MIN_BLOCK_BYTES: usize = 4;

@@ -42,7 +42,7 @@ pub(crate) async fn compress(State(context): State<SharedContext>, mut request: 
     request.headers_mut().remove(ACCEPT_ENCODING);
     if let Some(encoding) = own {
         let limits = limits(&context, request.uri().path());
-        request = request.map(|body| inflated(body, context.clone(), encoding, limits));
+        request = request.map(|body| inflated(body, context.inflater.clone(), encoding, limits));
     }
     let mut response = next.run(request).await;
     let status = response.headers().get(Status::GRPC_STATUS).cloned();

@@ -5,9 +5,9 @@
 //! thread, so many at once as [`Inflater`] allows.
 
 use crate::metrics::registry::{Counter, Registry};
-use crate::remote::unpack::{NoRoom, Room, UnpackError, Unpacker};
+use crate::remote::unpack::Unpacker;
+use crate::remote::unpack::output::{NoRoom, Room, UnpackError};
 use crate::server::admission::Reservation;
-use crate::server::context::SharedContext;
 use crate::server::grpc::encoding::Encoding;
 use crate::server::grpc::messages::{FRAME_HEADER, Flag, Message, MessageLimits, Messages};
 use crate::server::grpc::steps::{Running, Step, Steps};
@@ -40,8 +40,8 @@ struct EncodingLabel {
     encoding: &'static str,
 }
 
-/// What the bodies of all requests share.
-#[derive(Debug)]
+/// What the bodies of all requests share; by cloning.
+#[derive(Clone, Debug)]
 pub struct Inflater {
     pool: Arc<Mutex<Vec<Unpacker>>>,
     at_once: Arc<Semaphore>,
@@ -65,9 +65,9 @@ impl Inflater {
 }
 
 /// A body with plain messages.
-pub(crate) fn inflated(body: Body, context: SharedContext, encoding: Encoding, limits: MessageLimits) -> Body {
+pub(crate) fn inflated(body: Body, inflater: Inflater, encoding: Encoding, limits: MessageLimits) -> Body {
     let inflating =
-        Inflating { limits: limits.clone(), messages: Messages::new(body, limits), context, encoding, rest: None };
+        Inflating { limits: limits.clone(), messages: Messages::new(body, limits), inflater, encoding, rest: None };
     Body::new(Steps::new(inflating, next))
 }
 
@@ -75,7 +75,7 @@ pub(crate) fn inflated(body: Body, context: SharedContext, encoding: Encoding, l
 struct Inflating {
     messages: Messages<Body>,
     limits: MessageLimits,
-    context: SharedContext,
+    inflater: Inflater,
     encoding: Encoding,
     /// What is not handed on yet of a message whose header is on its way.
     rest: Option<Inflated>,
@@ -113,7 +113,7 @@ impl Inflating {
     }
 
     async fn inflate(&mut self, message: Message) -> Result<Inflated, Status> {
-        self.context.inflater.messages.get_or_create(&EncodingLabel { encoding: self.encoding.name() }).inc();
+        self.inflater.messages.get_or_create(&EncodingLabel { encoding: self.encoding.name() }).inc();
         let give_up = Instant::now() + self.limits.patience;
         loop {
             match self.attempt(&message).await {
@@ -132,7 +132,7 @@ impl Inflating {
             }
         }
         let work = self.work(message);
-        let permit = self.context.inflater.at_once.clone().acquire_owned().await;
+        let permit = self.inflater.at_once.clone().acquire_owned().await;
         let running = tokio::task::spawn_blocking(move || {
             let _held = permit;
             work.run(limit)
@@ -145,7 +145,7 @@ impl Inflating {
 
     fn work(&self, message: &Message) -> Work {
         Work {
-            pool: self.context.inflater.pool.clone(),
+            pool: self.inflater.pool.clone(),
             reservation: self.limits.budget.reserve(),
             encoding: self.encoding,
             packed: message.bytes.clone(),

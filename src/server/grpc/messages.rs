@@ -183,6 +183,10 @@ where
                 reservation.extend_in_time(step, patience).await?;
                 reserved += step;
             }
+            // Once much has come, the whole at once: what is not written to costs nothing, and nothing is copied to grow.
+            if part.len() > bytes.capacity() - bytes.len() {
+                bytes.reserve(len - bytes.len());
+            }
             bytes.extend_from_slice(&part);
             if bytes.len() == len {
                 return Ok(bytes.freeze());

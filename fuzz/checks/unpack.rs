@@ -1,0 +1,75 @@
+//! Any bytes behind a byte for the packing, as a packed body: unpacked within the limit and what was granted, or refused; twice the same.
+
+use flate2::read::MultiGzDecoder;
+use narthex::remote::packing::Packing;
+use narthex::remote::unpack::Unpacker;
+use narthex::remote::unpack::output::{NoRoom, Room, UnpackError};
+use std::io::Read;
+
+const PACKINGS: [Packing; 5] =
+    [Packing::Plain, Packing::SnappyBlock, Packing::SnappyFramed, Packing::Zstd, Packing::Gzip];
+/// Bytes of output.
+const LIMIT: usize = 100_000;
+/// Beside the output: the largest window of zstd, the tables of gzip, the byte behind the limit.
+const OVERHEAD: usize = (8 << 20) + (64 << 10) + 1;
+
+/// Panics where the property does not hold.
+pub(crate) fn check(input: &[u8]) {
+    let Some((packing, body)) = input.split_first() else { return };
+    let packing = PACKINGS[usize::from(*packing) % PACKINGS.len()];
+    let mut unpacker = Unpacker::default();
+    let found = unpack(&mut unpacker, packing, body, LIMIT + OVERHEAD);
+    // The buffers are used again and again; what they held before must not show.
+    assert_eq!(unpack(&mut unpacker, packing, body, LIMIT + OVERHEAD), found);
+    // With less memory it is the same or nothing.
+    let less = unpack(&mut unpacker, packing, body, 10_000);
+    assert!(less.is_none() || less == found);
+    if let Some(found) = found {
+        agrees_with_others(packing, body, &found);
+    }
+}
+
+fn unpack(unpacker: &mut Unpacker, packing: Packing, body: &[u8], memory: usize) -> Option<Vec<u8>> {
+    let mut granted = 0;
+    let mut grant = |bytes: usize| {
+        if granted + bytes > memory {
+            return Err(NoRoom);
+        }
+        granted += bytes;
+        Ok(())
+    };
+    match unpacker.unpack(packing, body, Room { limit: LIMIT, grant: &mut grant }) {
+        Ok(output) => {
+            assert!(output.len() <= LIMIT, "{} bytes of output", output.len());
+            assert!(packing == Packing::Plain || output.len() <= granted, "{granted} bytes were granted");
+            Some(output.to_vec())
+        }
+        Err(UnpackError::TooLarge { limit }) => {
+            assert_eq!(limit, LIMIT);
+            None
+        }
+        Err(_) => None,
+    }
+}
+
+/// The libraries by themselves give the same.
+fn agrees_with_others(packing: Packing, body: &[u8], found: &[u8]) {
+    let mut theirs = Vec::new();
+    let read = match packing {
+        Packing::Plain => body.take(u64::MAX).read_to_end(&mut theirs),
+        Packing::SnappyBlock => {
+            return assert_eq!(snap::raw::Decoder::new().decompress_vec(body).ok().as_deref(), Some(found));
+        }
+        Packing::SnappyFramed => snap::read::FrameDecoder::new(body).read_to_end(&mut theirs),
+        Packing::Zstd if body.is_empty() => return assert!(found.is_empty()),
+        Packing::Zstd => match zstd::stream::read::Decoder::new(body) {
+            Ok(mut decoder) => decoder.read_to_end(&mut theirs),
+            Err(error) => Err(error),
+        },
+        Packing::Gzip => MultiGzDecoder::new(body).read_to_end(&mut theirs),
+    };
+    // They skip other things than we do; where they take it, it is the same.
+    if read.is_ok() {
+        assert_eq!(theirs, found, "{packing}");
+    }
+}

@@ -1,0 +1,9 @@
+//! Fuzzes the unpacking of bodies; the property stands in `checks/unpack.rs`.
+
+#![no_main]
+
+#[allow(dead_code, reason = "a target uses one of the checks")]
+#[path = "../checks/mod.rs"]
+mod checks;
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| checks::unpack::check(data));
