@@ -4,13 +4,17 @@ use prost::Message;
 use std::path::Path;
 use std::process::Command;
 
-const PROTOS: [&str; 6] = [
+const PROTOS: [&str; 10] = [
     "prometheus/types.proto",
     "prometheus/remote.proto",
     "io/prometheus/write/v2/types.proto",
     "narthex/v1/write.proto",
     "narthex/v1/read.proto",
     "thanos/write.proto",
+    "thanos/store.proto",
+    "thanos/info.proto",
+    "thanos/exemplars.proto",
+    "thanos/metadata.proto",
 ];
 
 /// Made in the build's output folder: the modules of all packages, and the descriptors for gRPC reflection.

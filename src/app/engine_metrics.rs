@@ -170,16 +170,12 @@ fn register_times(registry: &mut Registry, db: &Arc<Db>) {
     );
     let lowest = db.clone();
     let help = "Lowest timestamp value stored in the database, milliseconds.";
-    registry.gauge_fn("prometheus_tsdb_lowest_timestamp", help, move || lowest_time(&lowest) as f64);
+    registry.gauge_fn("prometheus_tsdb_lowest_timestamp", help, move || lowest.min_time().unwrap_or_default() as f64);
     let lowest = db.clone();
     let help = "Lowest timestamp value stored in the database.";
-    registry.gauge_fn("prometheus_tsdb_lowest_timestamp_seconds", help, move || lowest_time(&lowest) as f64 / 1000.0);
-}
-
-/// That of the blocks or of the head, ms; 0 until the database is ready.
-fn lowest_time(db: &Db) -> i64 {
-    let of_head = |head: &Head| head.times().min().unwrap_or(i64::MAX);
-    db.head().map_or(0, |head| of_head(head).min(db.stats().blocks_min_time.load(Ordering::Relaxed)))
+    registry.gauge_fn("prometheus_tsdb_lowest_timestamp_seconds", help, move || {
+        lowest.min_time().unwrap_or_default() as f64 / 1000.0
+    });
 }
 
 fn register_log(registry: &mut Registry, db: &Arc<Db>) {

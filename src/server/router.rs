@@ -26,6 +26,12 @@ fn grpc_routes<H: Health>(context: &SharedContext, health: HealthServer<H>) -> R
         .route(grpc::read::READ, any(grpc::read::read))
         .route(grpc::read::READ_CHUNKS, any(grpc::read::read_chunks))
         .route(grpc::thanos_write::REMOTE_WRITE, any(grpc::thanos_write::remote_write))
+        .route(grpc::thanos_store::SERIES, any(grpc::thanos_store::series))
+        .route(grpc::thanos_store::LABEL_NAMES, any(grpc::thanos_store::label_names))
+        .route(grpc::thanos_store::LABEL_VALUES, any(grpc::thanos_store::label_values))
+        .route(grpc::thanos_info::INFO, any(grpc::thanos_info::info))
+        .route(grpc::thanos_exemplars::EXEMPLARS, any(grpc::thanos_exemplars::exemplars))
+        .route(grpc::thanos_exemplars::METRIC_METADATA, any(grpc::thanos_exemplars::metric_metadata))
         .route_service("/grpc.health.v1.Health/{*method}", health);
     let draining = || middleware::from_fn_with_state(context.clone(), reflection::end_when_draining);
     match (reflection::v1(), reflection::v1alpha()) {

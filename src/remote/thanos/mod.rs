@@ -1,4 +1,5 @@
-//! What a Thanos Receive router forwards: `thanos.WriteRequest`, read in place, each series with its tenant as a label.
+//! What Thanos writes and reads. A Receive router forwards `thanos.WriteRequest`, read in place, each series with its tenant as a label; a
+//! querier reads series, sorted by the labels that they have together with the external ones.
 //!
 //! One database holds all tenants. Which of its copies a router sends (`replica`) means nothing here and is not kept.
 //!
@@ -8,8 +9,14 @@
 //! | [`tenant`] | the tenant's label, among those of a series                 |
 //! | `series`   | a series with that label, as it is stored                   |
 //! | `storing`  | all series of a request into the database                   |
+//! | [`selection`] | what a request selects, and the names of what it gets    |
+//! | `order`    | series in the order of their new labels                     |
+//! | [`store`]  | the answer to a request for series                          |
 
+mod order;
 pub mod reader;
+pub mod selection;
 mod series;
+pub mod store;
 pub(crate) mod storing;
 pub mod tenant;

@@ -10,6 +10,11 @@
 //! | `write_stream`   | `narthex.v1.Write`: a stream of requests, each acknowledged       |
 //! | `read`           | `narthex.v1.Read`                                                 |
 //! | `thanos_write`   | `thanos.WriteableStore`                                           |
+//! | `thanos_store`   | `thanos.Store`                                                    |
+//! | `thanos_info`    | `thanos.info.Info`                                                |
+//! | `thanos_exemplars` | `thanos.Exemplars`, `thanos.Metadata`                           |
+//! | `thanos_read`    | what these have in common                                         |
+//! | `pieces_out`     | answers of several messages, made while they are taken            |
 //! | `outcome`        | what became of a write, as messages and statuses                  |
 //! | `details`        | the details of an error                                           |
 //! | `compression`    | in front of every method: messages are plain behind it            |
@@ -32,12 +37,17 @@ pub mod health;
 pub mod inflate;
 pub(crate) mod messages;
 mod outcome;
+pub(crate) mod pieces_out;
 pub(crate) mod raw_codec;
 pub(crate) mod read;
 pub(crate) mod reflection;
 pub(crate) mod services;
 mod status_body;
 mod steps;
+pub(crate) mod thanos_exemplars;
+pub(crate) mod thanos_info;
+mod thanos_read;
+pub(crate) mod thanos_store;
 pub(crate) mod thanos_write;
 pub(crate) mod write;
 pub(crate) mod write_stream;

@@ -1,6 +1,6 @@
 //! The services that are offered: the one list that health and reflection go by.
 
-use crate::server::grpc::{read, thanos_write, write};
+use crate::server::grpc::{read, thanos_exemplars, thanos_info, thanos_store, thanos_write, write};
 
 /// A service and what it needs to be of use.
 #[derive(Debug, Clone, Copy)]
@@ -21,8 +21,12 @@ pub(crate) enum Serves {
 }
 
 /// All of them, besides health and reflection.
-pub(crate) const SERVICES: [Service; 3] = [
+pub(crate) const SERVICES: [Service; 7] = [
     Service { name: write::SERVICE, serves: Serves::WhenWritable },
     Service { name: read::SERVICE, serves: Serves::WhenReady },
     Service { name: thanos_write::SERVICE, serves: Serves::WhenWritable },
+    Service { name: thanos_store::SERVICE, serves: Serves::WhenReady },
+    Service { name: thanos_info::SERVICE, serves: Serves::WhenReady },
+    Service { name: thanos_exemplars::EXEMPLARS_SERVICE, serves: Serves::WhenReady },
+    Service { name: thanos_exemplars::METADATA_SERVICE, serves: Serves::WhenReady },
 ];

@@ -194,6 +194,14 @@ impl Db {
         self.engine.get().map(|engine| &engine.head)
     }
 
+    /// Time of the oldest sample of head and blocks, ms; `None` where there is none, or the database is not ready.
+    #[must_use]
+    pub fn min_time(&self) -> Option<i64> {
+        let of_head = self.head()?.times().min().unwrap_or(i64::MAX);
+        let all = of_head.min(self.stats.blocks_min_time.load(Ordering::Relaxed));
+        (all < i64::MAX).then_some(all)
+    }
+
     /// The blocks, by their first time; none before the database is ready.
     #[must_use]
     pub fn blocks(&self) -> BlockList {

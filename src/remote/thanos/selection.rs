@@ -1,0 +1,222 @@
+//! What a request of Thanos selects: its matchers, held against the external labels, and its shard.
+//!
+//! Thanos asks for series as they are with their external labels. A matcher for one of those is decided at once, and does not go to the stored
+//! data; where it fails, nothing is selected. What is left must select something: no matcher at all is an error, as in Thanos's own stores.
+
+use crate::model::labels::{Labels, LabelsBuilder};
+use crate::model::matcher::Matcher;
+use crate::remote::external_labels::ExternalLabels;
+use crate::remote::pb::prometheus;
+use crate::remote::pb::thanos as pb;
+use crate::remote::read_request;
+use crate::remote::read_request::ReadError;
+use xxhash_rust::xxh64::xxh64;
+
+/// Most matchers, and other lists, of one request.
+const MAX_LIST: usize = 1000;
+
+/// What is selected of what is stored.
+#[derive(Debug, Clone)]
+pub enum Selected {
+    /// Nothing: an external label is not as wanted.
+    Nothing,
+    /// The series that satisfy all of these; there may be none of them.
+    Matching(Vec<Matcher>),
+}
+
+impl Selected {
+    /// What the matchers of a request select where series have these external labels.
+    ///
+    /// # Errors
+    /// [`ReadError`] for a matcher that can't be, or too many of them.
+    pub fn of(wire: &[pb::LabelMatcher], external: &ExternalLabels) -> Result<Self, ReadError> {
+        bounded(wire, "matchers")?;
+        let known = |matcher: &pb::LabelMatcher| prometheus::LabelMatcher {
+            r#type: matcher.r#type,
+            name: matcher.name.clone(),
+            value: matcher.value.clone(),
+        };
+        let wire: Vec<_> = wire.iter().map(known).collect();
+        Ok(Self::of_matchers(read_request::matchers(&wire)?, external))
+    }
+
+    /// The same of matchers that are understood already.
+    #[must_use]
+    pub fn of_matchers(matchers: Vec<Matcher>, external: &ExternalLabels) -> Self {
+        let mut left = Vec::with_capacity(matchers.len());
+        for matcher in matchers {
+            match external.labels().and_then(|labels| labels.get(matcher.name())) {
+                None => left.push(matcher),
+                Some(value) if matcher.matches(value) => {}
+                Some(_) => return Self::Nothing,
+            }
+        }
+        Self::Matching(left)
+    }
+}
+
+/// Refuses a list that is too long.
+pub(crate) fn bounded<T>(list: &[T], what: &'static str) -> Result<(), ReadError> {
+    if list.len() > MAX_LIST { Err(ReadError::TooMany { what, limit: MAX_LIST }) } else { Ok(()) }
+}
+
+/// The external labels of an answer: all but those that are not wanted, which go from the series too.
+#[derive(Debug, Clone)]
+pub struct Naming {
+    added: ExternalLabels,
+    removed: Vec<String>,
+}
+
+impl Naming {
+    /// Adds these labels and removes those of `without`.
+    #[must_use]
+    pub fn new(external: &ExternalLabels, without: &[String]) -> Self {
+        let kept = external.iter().filter(|(name, _)| !without.iter().any(|removed| removed == name));
+        // Of labels without a repeated or empty name a part has none either.
+        let added = ExternalLabels::new(kept).unwrap_or_default();
+        Self { added, removed: without.to_vec() }
+    }
+
+    /// What is added.
+    #[must_use]
+    pub fn added(&self) -> &ExternalLabels {
+        &self.added
+    }
+
+    /// The labels that a stored series must not have for its place among others to be known without them: those that are removed or replaced.
+    pub fn touched(&self) -> impl Iterator<Item = &str> {
+        self.removed.iter().map(String::as_str).chain(self.added.iter().map(|(name, _)| name))
+    }
+
+    /// A series' labels in the answer: an external label stands before its own of that name. `None` where none is left.
+    #[must_use]
+    pub fn of(&self, series: &Labels) -> Option<Labels> {
+        let is_touched = |name: &str| self.touched().any(|touched| touched == name);
+        let own = series.iter().filter(|(name, _)| !is_touched(name));
+        own.chain(self.added.iter()).collect::<LabelsBuilder<'_>>().build().ok()
+    }
+}
+
+impl Naming {
+    /// Labels with one of those that are added.
+    #[must_use]
+    pub(crate) fn with(&self, labels: &Labels, name: &str) -> Labels {
+        let added = self.added.iter().filter(|(added, _)| *added == name);
+        let all = labels.iter().chain(added).collect::<LabelsBuilder<'_>>().build();
+        all.unwrap_or_else(|_| labels.clone())
+    }
+}
+
+/// A part of all series, by the hash of some of their labels; the parts are those of Thanos (`pkg/store/storepb/shard_info.go`).
+#[derive(Debug, Clone)]
+pub struct Shard {
+    index: u64,
+    total: u64,
+    by: bool,
+    names: Vec<String>,
+    bytes: Vec<u8>,
+}
+
+impl Shard {
+    /// The shard that a request is for; `None` where it wants all series.
+    ///
+    /// # Errors
+    /// [`ReadError::TooMany`] where it names too many labels.
+    pub fn of(wire: Option<&pb::ShardInfo>) -> Result<Option<Self>, ReadError> {
+        let Some(wire) = wire.filter(|wire| wire.total_shards >= 1) else { return Ok(None) };
+        bounded(&wire.labels, "labels of a shard")?;
+        let (index, total) = (wire.shard_index as u64, wire.total_shards as u64);
+        Ok(Some(Self { index, total, by: wire.by, names: wire.labels.clone(), bytes: Vec::new() }))
+    }
+
+    /// Whether a series with these labels, as they are in the answer, is in it.
+    pub fn has(&mut self, labels: &Labels) -> bool {
+        self.bytes.clear();
+        for (name, value) in labels.iter() {
+            if self.names.iter().any(|named| named == name) == self.by {
+                for text in [name, value] {
+                    self.bytes.extend_from_slice(text.as_bytes());
+                    self.bytes.push(0xff);
+                }
+            }
+        }
+        xxh64(&self.bytes, 0) % self.total == self.index
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Naming, Selected, Shard};
+    use crate::model::labels::{Labels, LabelsBuilder};
+    use crate::remote::external_labels::ExternalLabels;
+    use crate::remote::pb::thanos as pb;
+
+    fn labels(pairs: &[(&str, &str)]) -> Labels {
+        pairs.iter().copied().collect::<LabelsBuilder<'_>>().build().unwrap()
+    }
+
+    fn external() -> ExternalLabels {
+        ExternalLabels::new([("cluster", "a"), ("replica", "r1")]).unwrap()
+    }
+
+    fn matcher(r#type: i32, name: &str, value: &str) -> pb::LabelMatcher {
+        pb::LabelMatcher { r#type, name: name.into(), value: value.into() }
+    }
+
+    #[test]
+    fn matchers_of_external_labels_are_decided_at_once() {
+        let of = |wire: &[pb::LabelMatcher]| Selected::of(wire, &external());
+        let left = |wire: &[pb::LabelMatcher]| match of(wire).unwrap() {
+            Selected::Nothing => None,
+            Selected::Matching(left) => Some(left.len()),
+        };
+        let up = || matcher(0, "__name__", "up");
+        assert_eq!(left(&[up(), matcher(0, "cluster", "a")]), Some(1));
+        assert_eq!(left(&[up(), matcher(2, "replica", "r.*"), matcher(3, "cluster", "b|c")]), Some(1));
+        assert_eq!(left(&[up(), matcher(1, "cluster", "a")]), None);
+        assert_eq!(left(&[matcher(0, "cluster", "a")]), Some(0));
+        assert!(of(&[matcher(7, "x", "y")]).is_err());
+        assert!(of(&[matcher(2, "x", "(")]).is_err());
+        assert!(of(&vec![up(); 1001]).is_err());
+    }
+
+    #[test]
+    fn external_labels_replace_those_of_a_series_and_unwanted_ones_go() {
+        let series = labels(&[("__name__", "up"), ("cluster", "own"), ("zone", "z")]);
+        let named = |without: &[&str]| {
+            let without: Vec<String> = without.iter().map(|name| (*name).to_owned()).collect();
+            Naming::new(&external(), &without).of(&series)
+        };
+        let expected = [("__name__", "up"), ("cluster", "a"), ("replica", "r1"), ("zone", "z")];
+        assert_eq!(named(&[]), Some(labels(&expected)));
+        assert_eq!(named(&["replica", "zone"]), Some(labels(&[("__name__", "up"), ("cluster", "a")])));
+        assert_eq!(named(&["replica", "zone", "cluster", "__name__"]), None);
+    }
+
+    #[test]
+    fn shards_are_those_of_thanos() {
+        let shard = |index, by, names: &[&str]| {
+            let labels = names.iter().map(|name| (*name).to_owned()).collect();
+            Shard::of(Some(&pb::ShardInfo { shard_index: index, total_shards: 3, by, labels })).unwrap().unwrap()
+        };
+        let all: Vec<Labels> =
+            (0..100).map(|i| labels(&[("a", &i.to_string()), ("b", &(i % 7).to_string())])).collect();
+        for (by, names) in [(true, &["b"][..]), (false, &["a"]), (false, &[])] {
+            let mut shards = [0, 1, 2].map(|index| shard(index, by, names));
+            for series in &all {
+                assert_eq!(shards.iter_mut().filter_map(|shard| shard.has(series).then_some(())).count(), 1);
+            }
+        }
+        // By `b`, or by all but `a`, is the same here.
+        for series in &all {
+            assert_eq!(shard(1, true, &["b"]).has(series), shard(1, false, &["a"]).has(series));
+        }
+        // Nothing to go by is hashed too: 0xef46db3751d8e999 % 3 is 1.
+        assert!(
+            (0..3)
+                .filter(|index| shard(*index, true, &[]).has(&all[0]))
+                .eq([0xef46_db37_51d8_e999_u64 as i128 % 3].into_iter().map(|index| index as i64))
+        );
+        assert!(Shard::of(Some(&pb::ShardInfo::default())).unwrap().is_none());
+    }
+}

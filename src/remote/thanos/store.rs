@@ -1,0 +1,316 @@
+//! Answering `thanos.Store/Series`: the messages of the answer (`thanos.SeriesResponse`), one after the other.
+//!
+//! A message has one series, or where the client wants batches so many of them. A series that is too large for a message goes on in the next
+//! one, with its labels again, as Thanos's own stores split it (`pkg/store/tsdb.go`). Chunks are untrimmed, and in encodings that every
+//! version of Thanos knows. Series are sorted by the labels of the answer, which is what a querier's merge goes by.
+//!
+//! In memory are the chunks of one message, most of them as pins on mapped files; their bytes are copied once, into the buffer of who sends
+//! them. Only where stored series have a label that the answer lacks or replaces are all gathered first, within a bound (see `order`).
+//! Blocks its thread.
+
+use crate::model::labels::Labels;
+use crate::model::matcher::Matcher;
+use crate::model::time::TimeRange;
+use crate::remote::pb::thanos as pb;
+use crate::remote::read::ReadSource;
+use crate::remote::read_request::{ReadError, Stop};
+use crate::remote::thanos::order::{Inserted, Named, sorted};
+use crate::remote::thanos::selection::{Naming, Selected, Shard, bounded};
+use crate::tsdb::chunk::Encoding;
+use crate::tsdb::query::encoded::{EncodedChunk, Readable};
+use crate::tsdb::query::labels::{LabelError, LabelLimit};
+use prost::encoding::{encode_varint, encoded_len_varint};
+
+/// A message ends when the chunks of its series have so many bytes.
+const MESSAGE_BYTES: usize = 1 << 20;
+/// Most series in a batch.
+const MAX_BATCH: i64 = 1000;
+/// Memory for series that are gathered to be sorted.
+const SORT_BYTES: usize = 48 << 20;
+
+/// Keys of SeriesResponse: `series`, `batch`; of SeriesBatch: `series`.
+const SERIES_KEY: u8 = 0x0a;
+const BATCH_KEY: u8 = 0x22;
+/// Key of Series: `chunks`. Its labels are packed as [`Labels`] has them.
+const CHUNKS_KEY: u8 = 0x12;
+/// Keys of AggrChunk: `min_time`, `max_time`, `raw`.
+const MIN_TIME_KEY: u8 = 0x08;
+const MAX_TIME_KEY: u8 = 0x10;
+const RAW_KEY: u8 = 0x1a;
+/// Keys of Chunk: `type`, `data`.
+const TYPE_KEY: u8 = 0x08;
+const DATA_KEY: u8 = 0x12;
+
+/// Why a request for series has no answer, or none that is whole.
+#[derive(Debug, thiserror::Error)]
+pub enum SeriesError {
+    /// As for any read.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// Nothing is left that would select anything.
+    #[error("no matchers specified (excluding external labels)")]
+    NoMatchers,
+}
+
+/// Who takes the messages of an answer.
+pub trait SeriesSink {
+    /// Whether more is wanted; asked at each series.
+    ///
+    /// # Errors
+    /// [`Stop`] ends the answer.
+    fn check(&mut self) -> Result<(), Stop>;
+
+    /// Takes a message.
+    ///
+    /// # Errors
+    /// [`Stop`] ends the answer.
+    fn message(&mut self, message: &SeriesMessage<'_>) -> Result<(), Stop>;
+}
+
+/// A message that is not encoded yet.
+#[derive(Debug)]
+pub struct SeriesMessage<'a> {
+    parts: &'a [Part],
+    is_batch: bool,
+}
+
+/// A series, or what of it goes into one message.
+#[derive(Debug)]
+struct Part {
+    labels: Labels,
+    chunks: Vec<EncodedChunk>,
+}
+
+/// Answers a request. Nothing is sent where it is wrong.
+///
+/// # Errors
+/// [`SeriesError`]; where something was sent already the answer is cut off and must not look whole.
+pub fn answer_series(
+    source: &ReadSource<'_>,
+    request: &pb::SeriesRequest,
+    sink: &mut dyn SeriesSink,
+) -> Result<(), SeriesError> {
+    bounded(&request.without_replica_labels, "labels to leave out")?;
+    let shard = Shard::of(request.shard_info.as_ref())?;
+    let matchers = match Selected::of(&request.matchers, &source.external)? {
+        Selected::Nothing => return Ok(()),
+        Selected::Matching(matchers) if matchers.is_empty() => return Err(SeriesError::NoMatchers),
+        Selected::Matching(matchers) => matchers,
+    };
+    let range = TimeRange::new(request.min_time, request.max_time);
+    let naming = Naming::new(&source.external, &request.without_replica_labels);
+    let mut answer = Answer {
+        sink,
+        shard,
+        range,
+        chunks: if request.skip_chunks { Chunks::Skipped } else { Chunks::Sent },
+        left: u64::try_from(request.limit).ok().filter(|limit| *limit > 0).unwrap_or(u64::MAX),
+        batch: request.response_batch_size.clamp(1, MAX_BATCH) as usize,
+        parts: Vec::new(),
+        bytes: 0,
+    };
+    for named in in_order(source, &Query { matchers, range }, &naming)? {
+        if !answer.add(&named?)? {
+            break;
+        }
+    }
+    Ok(answer.send()?)
+}
+
+/// What is selected.
+struct Query {
+    matchers: Vec<Matcher>,
+    range: TimeRange,
+}
+
+type NamedSeries<'a> = Box<dyn Iterator<Item = Result<Named, ReadError>> + 'a>;
+
+/// The series with their labels in the answer, sorted by those.
+fn in_order<'a>(source: &ReadSource<'a>, query: &Query, naming: &Naming) -> Result<NamedSeries<'a>, ReadError> {
+    let stored = source.db.querier().select(&query.matchers, query.range)?.map(|series| {
+        let series = series?;
+        Ok(Named { labels: series.labels().clone(), series })
+    });
+    // Asked after the series were picked: none of them is unknown to the labels then.
+    if has_touched(source, query, naming)? {
+        return Ok(Box::new(sorted(stored, naming, SORT_BYTES)?.into_iter().map(Ok)));
+    }
+    let mut series: NamedSeries<'a> = Box::new(stored);
+    for (name, _) in naming.added().iter() {
+        series = Box::new(Inserted::new(series, name, naming.clone()));
+    }
+    Ok(series)
+}
+
+/// Whether a stored series has a label that the answer lacks or replaces.
+fn has_touched(source: &ReadSource<'_>, query: &Query, naming: &Naming) -> Result<bool, ReadError> {
+    let querier = source.db.querier();
+    for name in naming.touched() {
+        let limit = LabelLimit { count: 1, bytes: SORT_BYTES };
+        match querier.label_values(name, &[], query.range, limit) {
+            Ok(values) if values.is_empty() => {}
+            Ok(_) | Err(LabelError::TooLarge(_) | LabelError::Busy) => return Ok(true),
+            Err(LabelError::Query(error)) => return Err(error.into()),
+        }
+    }
+    Ok(false)
+}
+
+/// Whether chunks are wanted.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Chunks {
+    Sent,
+    Skipped,
+}
+
+/// An answer while it is made.
+struct Answer<'a> {
+    sink: &'a mut dyn SeriesSink,
+    shard: Option<Shard>,
+    range: TimeRange,
+    chunks: Chunks,
+    /// So many series may follow.
+    left: u64,
+    batch: usize,
+    /// Those of the next message.
+    parts: Vec<Part>,
+    /// Of the chunks in it.
+    bytes: usize,
+}
+
+impl Answer<'_> {
+    /// Adds a series; `false` where no more are wanted.
+    fn add(&mut self, named: &Named) -> Result<bool, ReadError> {
+        self.sink.check()?;
+        if self.shard.as_mut().is_some_and(|shard| !shard.has(&named.labels)) {
+            return Ok(true);
+        }
+        if self.left == 0 {
+            return Ok(false);
+        }
+        self.left -= 1;
+        let mut part = Part { labels: named.labels.clone(), chunks: Vec::new() };
+        if self.chunks == Chunks::Skipped {
+            self.push(part)?;
+            return Ok(true);
+        }
+        let labels_bytes = part.labels.as_packed().len();
+        let mut bytes = labels_bytes;
+        for chunk in named.series.encoded(self.range, Readable::Classic) {
+            let chunk = chunk?;
+            if bytes >= MESSAGE_BYTES {
+                let full = Part { labels: part.labels.clone(), chunks: std::mem::take(&mut part.chunks) };
+                self.push(full)?;
+                self.send()?;
+                bytes = labels_bytes;
+            }
+            bytes += aggr_chunk_len(&chunk);
+            part.chunks.push(chunk);
+        }
+        if !part.chunks.is_empty() {
+            self.push(part)?;
+        }
+        Ok(true)
+    }
+
+    fn push(&mut self, part: Part) -> Result<(), ReadError> {
+        self.bytes += part.len();
+        self.parts.push(part);
+        if self.parts.len() >= self.batch || self.bytes >= MESSAGE_BYTES { self.send() } else { Ok(()) }
+    }
+
+    fn send(&mut self) -> Result<(), ReadError> {
+        if !self.parts.is_empty() {
+            self.sink.message(&SeriesMessage { parts: &self.parts, is_batch: self.batch > 1 })?;
+            self.parts.clear();
+            self.bytes = 0;
+        }
+        Ok(())
+    }
+}
+
+impl Part {
+    fn len(&self) -> usize {
+        let chunks = self.chunks.iter().map(|chunk| field_len(aggr_chunk_len(chunk)));
+        self.labels.as_packed().len() + chunks.sum::<usize>()
+    }
+
+    fn encode(&self, out: &mut Vec<u8>) {
+        put_header(out, SERIES_KEY, self.len());
+        out.extend_from_slice(self.labels.as_packed());
+        for chunk in &self.chunks {
+            put_chunk(out, chunk);
+        }
+    }
+}
+
+impl SeriesMessage<'_> {
+    /// Bytes of the message.
+    #[must_use]
+    pub fn encoded_len(&self) -> usize {
+        let series = self.series_len();
+        if self.is_batch { field_len(series) } else { series }
+    }
+
+    /// Appends the message.
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        if self.is_batch {
+            put_header(out, BATCH_KEY, self.series_len());
+        }
+        self.parts.iter().for_each(|part| part.encode(out));
+    }
+
+    fn series_len(&self) -> usize {
+        self.parts.iter().map(|part| field_len(part.len())).sum()
+    }
+}
+
+fn put_chunk(out: &mut Vec<u8>, chunk: &EncodedChunk) {
+    put_header(out, CHUNKS_KEY, aggr_chunk_len(chunk));
+    for (key, time) in [(MIN_TIME_KEY, chunk.mint), (MAX_TIME_KEY, chunk.maxt)] {
+        if time != 0 {
+            out.push(key);
+            encode_varint(time as u64, out);
+        }
+    }
+    put_header(out, RAW_KEY, raw_len(chunk));
+    if encoding(chunk.encoding) != pb::chunk::Encoding::Xor {
+        out.push(TYPE_KEY);
+        encode_varint(encoding(chunk.encoding) as u64, out);
+    }
+    put_header(out, DATA_KEY, chunk.data.bytes().len());
+    out.extend_from_slice(chunk.data.bytes());
+}
+
+fn aggr_chunk_len(chunk: &EncodedChunk) -> usize {
+    let time_len = |time: i64| if time == 0 { 0 } else { 1 + encoded_len_varint(time as u64) };
+    time_len(chunk.mint) + time_len(chunk.maxt) + field_len(raw_len(chunk))
+}
+
+fn raw_len(chunk: &EncodedChunk) -> usize {
+    let type_len = if encoding(chunk.encoding) == pb::chunk::Encoding::Xor { 0 } else { 2 };
+    type_len + field_len(chunk.data.bytes().len())
+}
+
+/// As Thanos numbers them; newer encodings do not come here.
+fn encoding(encoding: Encoding) -> pb::chunk::Encoding {
+    match encoding {
+        Encoding::Xor | Encoding::Xor2 => pb::chunk::Encoding::Xor,
+        Encoding::Histogram | Encoding::HistogramSt => pb::chunk::Encoding::Histogram,
+        Encoding::FloatHistogram | Encoding::FloatHistogramSt => pb::chunk::Encoding::FloatHistogram,
+    }
+}
+
+/// Key, length and `len` bytes.
+fn field_len(len: usize) -> usize {
+    1 + encoded_len_varint(len as u64) + len
+}
+
+fn put_header(out: &mut Vec<u8>, key: u8, len: usize) {
+    out.push(key);
+    encode_varint(len as u64, out);
+}
+
+#[cfg(test)]
+#[path = "store_tests.rs"]
+mod tests;

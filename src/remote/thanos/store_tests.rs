@@ -1,0 +1,172 @@
+//! Messages are those of the protocol, series come whole, in order, and as many as are wanted.
+
+use super::{SeriesError, SeriesMessage, SeriesSink, answer_series};
+use crate::model::labels::{Labels, LabelsBuilder};
+use crate::model::time::TimeRange;
+use crate::remote::external_labels::ExternalLabels;
+use crate::remote::known_data::known_db;
+use crate::remote::pb::thanos as pb;
+use crate::remote::pb::thanos::series_response::Result as Answered;
+use crate::remote::read::{ReadLimits, ReadSource};
+use crate::remote::read_request::Stop;
+use crate::tsdb::chunk::Encoding;
+use crate::tsdb::chunk::any_chunk::AnyIter;
+use crate::tsdb::db::Db;
+use crate::tsdb::query::encoded::Readable;
+use prost::Message;
+use std::collections::BTreeMap;
+
+#[derive(Default)]
+struct Taken(Vec<pb::SeriesResponse>);
+
+impl SeriesSink for Taken {
+    fn check(&mut self) -> Result<(), Stop> {
+        Ok(())
+    }
+
+    fn message(&mut self, message: &SeriesMessage<'_>) -> Result<(), Stop> {
+        let mut bytes = Vec::new();
+        message.encode(&mut bytes);
+        assert_eq!(bytes.len(), message.encoded_len());
+        self.0.push(pb::SeriesResponse::decode(&bytes[..]).unwrap());
+        Ok(())
+    }
+}
+
+impl Taken {
+    fn series(&self) -> Vec<pb::Series> {
+        let series = self.0.iter().flat_map(|message| match message.result.as_ref().unwrap() {
+            Answered::Series(series) => vec![series.clone()],
+            Answered::Batch(batch) => batch.series.clone(),
+            other => panic!("{other:?}"),
+        });
+        series.collect()
+    }
+}
+
+fn source<'a>(db: &'a Db, external: &[(&str, &str)]) -> ReadSource<'a> {
+    let limits =
+        ReadLimits { samples: None, answer_bytes: usize::MAX, frame_bytes: 1 << 20, readable: Readable::Classic };
+    ReadSource { db, external: ExternalLabels::new(external.iter().copied()).unwrap(), limits }
+}
+
+fn everything() -> pb::SeriesRequest {
+    let matcher = pb::LabelMatcher { r#type: 1, name: "__name__".into(), value: String::new() };
+    pb::SeriesRequest { min_time: i64::MIN, max_time: i64::MAX, matchers: vec![matcher], ..Default::default() }
+}
+
+fn asked(source: &ReadSource<'_>, request: &pb::SeriesRequest) -> Taken {
+    let mut taken = Taken::default();
+    answer_series(source, request, &mut taken).unwrap();
+    taken
+}
+
+fn labels(series: &pb::Series) -> Labels {
+    let pairs = series.labels.iter().map(|label| (label.name.as_str(), label.value.as_str()));
+    pairs.collect::<LabelsBuilder<'_>>().build().unwrap()
+}
+
+/// Times and the text of values of each series.
+type Points = BTreeMap<String, Vec<(i64, String)>>;
+
+fn points(all: &[pb::Series]) -> Points {
+    let mut points = Points::new();
+    for series in all {
+        let own = points.entry(labels(series).to_string()).or_default();
+        for chunk in &series.chunks {
+            let raw = chunk.raw.as_ref().unwrap();
+            let encoding = [Encoding::Xor, Encoding::Histogram, Encoding::FloatHistogram][raw.r#type as usize];
+            for point in AnyIter::new(encoding, &raw.data) {
+                let point = point.unwrap();
+                assert!((chunk.min_time..=chunk.max_time).contains(&point.t));
+                own.push((point.t, format!("{:?}", point.value)));
+            }
+        }
+        assert!(own.is_sorted_by_key(|(t, _)| *t));
+    }
+    points
+}
+
+fn stored(db: &Db, external: &ExternalLabels) -> Points {
+    let matchers = crate::remote::thanos::selection::Selected::of(&everything().matchers, &ExternalLabels::default());
+    let Ok(crate::remote::thanos::selection::Selected::Matching(matchers)) = matchers else { panic!("no matchers") };
+    let series = db.querier().select(&matchers, TimeRange::ALL).unwrap().map(|series| {
+        let series = series.unwrap();
+        let points = series.points(TimeRange::ALL).map(|point| point.unwrap());
+        let points = points.map(|point| (point.t, format!("{:?}", point.value)));
+        (external.add(series.labels()).to_string(), points.collect())
+    });
+    series.collect()
+}
+
+/// Without what depends on where chunks begin.
+fn without_hints(points: Points) -> Points {
+    let strip = |text: String| match (text.find("reset_hint"), text.contains("Gauge")) {
+        (Some(at), false) => {
+            let end = text[at..].find(',').map_or(text.len(), |len| at + len);
+            format!("{}{}", &text[..at], &text[end..])
+        }
+        _ => text,
+    };
+    points.into_iter().map(|(key, all)| (key, all.into_iter().map(|(t, v)| (t, strip(v))).collect())).collect()
+}
+
+#[test]
+fn every_point_of_every_kind_is_in_the_chunks() {
+    let (db, _dir) = known_db();
+    let external = [("cluster", "a"), ("replica", "0")];
+    let source = source(&db, &external);
+    let taken = asked(&source, &everything());
+    let series = taken.series();
+    assert!(series.len() > 10 && taken.0.len() == series.len());
+    assert!(series.iter().map(labels).is_sorted());
+    assert_eq!(without_hints(points(&series)), without_hints(stored(&db, &source.external)));
+    let batched = asked(&source, &pb::SeriesRequest { response_batch_size: 4, ..everything() });
+    assert_eq!(batched.series(), series);
+    assert!(batched.0.len() < series.len());
+}
+
+#[test]
+fn a_request_gets_what_it_asks_for_and_no_more() {
+    let (db, _dir) = known_db();
+    let source = source(&db, &[("cluster", "a"), ("replica", "0")]);
+    let all = asked(&source, &everything()).series();
+    let skipped = asked(&source, &pb::SeriesRequest { skip_chunks: true, ..everything() }).series();
+    assert_eq!(skipped.iter().map(labels).collect::<Vec<_>>(), all.iter().map(labels).collect::<Vec<_>>());
+    assert!(skipped.iter().all(|series| series.chunks.is_empty()));
+    assert_eq!(asked(&source, &pb::SeriesRequest { limit: 3, ..everything() }).series(), all[..3]);
+    let shards = (0..3).flat_map(|shard_index| {
+        let shard_info = Some(pb::ShardInfo { shard_index, total_shards: 3, by: false, labels: vec!["i".into()] });
+        asked(&source, &pb::SeriesRequest { shard_info, ..everything() }).series()
+    });
+    let mut shards: Vec<_> = shards.collect();
+    shards.sort_by_key(labels);
+    assert_eq!(shards, all);
+    let unreplicated = pb::SeriesRequest { without_replica_labels: vec!["replica".into()], ..everything() };
+    let series = asked(&source, &unreplicated).series();
+    assert_eq!(series.len(), all.len());
+    assert!(series.iter().all(|series| labels(series).get("replica").is_none()));
+    // `i` is a label of stored series: without it they change places.
+    let renamed = pb::SeriesRequest { without_replica_labels: vec!["i".into()], ..everything() };
+    let series = asked(&source, &renamed).series();
+    assert_eq!(series.len(), all.len());
+    assert!(series.iter().map(labels).is_sorted());
+}
+
+#[test]
+fn external_labels_decide_whether_there_is_an_answer() {
+    let (db, _dir) = known_db();
+    let source = source(&db, &[("cluster", "a")]);
+    let with = |matcher: (&str, &str)| {
+        let matcher = pb::LabelMatcher { r#type: 0, name: matcher.0.into(), value: matcher.1.into() };
+        let mut request = everything();
+        request.matchers.push(matcher);
+        asked(&source, &request).series().len()
+    };
+    assert!(with(("cluster", "a")) > 10);
+    assert_eq!(with(("cluster", "b")), 0);
+    let only = pb::LabelMatcher { r#type: 0, name: "cluster".into(), value: "a".into() };
+    let request = pb::SeriesRequest { matchers: vec![only], ..everything() };
+    let refused = answer_series(&source, &request, &mut Taken::default());
+    assert!(matches!(refused, Err(SeriesError::NoMatchers)), "{refused:?}");
+}
