@@ -85,7 +85,7 @@ impl MessagesOut<'_> {
     /// [`Stop`].
     pub(crate) fn send(&mut self, message: &impl Message) -> Result<(), Stop> {
         // A Vec grows, so that encoding can't fail.
-        self.push(message.encoded_len(), |buffer| drop(message.encode(buffer)))
+        self.push(message.encoded_len(), |buffer| _ = message.encode(buffer))
     }
 
     fn flush(&mut self) -> Result<(), Stop> {
