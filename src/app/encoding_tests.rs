@@ -6,6 +6,9 @@ use std::io::Write;
 
 const TYPE: &str = "application/x-protobuf";
 
+/// Packs a body.
+type Pack = fn(&[u8]) -> Vec<u8>;
+
 fn framed(bytes: &[u8]) -> Vec<u8> {
     let mut encoder = snap::write::FrameEncoder::new(Vec::new());
     encoder.write_all(bytes).unwrap();
@@ -33,7 +36,7 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
 #[tokio::test]
 async fn a_body_in_each_encoding_is_stored() {
     let edge = Edge::ready(&[]).await;
-    let packings: [(&str, fn(&[u8]) -> Vec<u8>); 4] =
+    let packings: [(&str, Pack); 4] =
         [("snappy", pack), ("x-snappy-framed", framed), ("zstd", zstd), ("ZSTD", zstd_undeclared)];
     for (at, (encoding, packed)) in packings.into_iter().enumerate() {
         let name = format!("stored{at}");
@@ -91,7 +94,7 @@ async fn a_body_that_inflates_over_the_limit_is_413_in_each_encoding_and_holds_n
 async fn a_damaged_body_is_400_and_one_without_memory_is_503() {
     let edge = Edge::ready(&["--web.max-bytes-in-flight=1MB"]).await;
     let large = request(vec![series(&"x".repeat(600_000), &[(now_ms(), 1.0)])]);
-    let packings: [(&str, fn(&[u8]) -> Vec<u8>); 3] = [("snappy", pack), ("x-snappy-framed", framed), ("zstd", zstd)];
+    let packings: [(&str, Pack); 3] = [("snappy", pack), ("x-snappy-framed", framed), ("zstd", zstd)];
     for (encoding, packed) in packings {
         let whole = packed(&good());
         let cut = edge.write_as(TYPE, encoding, whole[..whole.len() - 1].to_vec()).await;

@@ -22,9 +22,10 @@ use tokio::task::JoinSet;
 const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
 /// Largest head of a request, bytes.
 const MAX_HEADER_BYTES: usize = 64 << 10;
-/// How much of a body HTTP/2 lets a client send ahead, per stream and per connection.
-const STREAM_WINDOW: u32 = 1 << 20;
-const CONNECTION_WINDOW: u32 = 4 << 20;
+/// How much of a body HTTP/2 lets a client send ahead, per stream and per connection. This memory is not of the budget of bytes in flight: it
+/// is bounded by the number of connections.
+const STREAM_WINDOW: u32 = 256 << 10;
+const CONNECTION_WINDOW: u32 = 512 << 10;
 /// A silent HTTP/2 connection is asked for a sign of life this often.
 const PING_INTERVAL: Duration = Duration::from_secs(60);
 const PING_TIMEOUT: Duration = Duration::from_secs(20);
