@@ -1,6 +1,6 @@
 //! gRPC's health service: per service, serving or not.
 //!
-//! The whole (the empty name) and each service of [`SERVICES`] serve once the log is replayed and until the server drains; those that
+//! The whole (the empty name) and each service of `SERVICES` serve once the log is replayed and until the server drains; those that
 //! write also only while writes are taken. A client that watches hears of each change; when the server drains, its stream ends soon
 //! after the last one, so that nobody who watches holds up the drain.
 
