@@ -16,11 +16,12 @@ struct Target {
     check: fn(&[u8]),
 }
 
-const TARGETS: [Target; 16] = [
+const TARGETS: [Target; 17] = [
     Target { name: "block_index", check: checks::block_index::check },
     Target { name: "write_request", check: checks::write_request::check },
     Target { name: "write_request_v2", check: checks::write_request_v2::check },
     Target { name: "read_request", check: checks::read_request::check },
+    Target { name: "series_request", check: checks::series_request::check },
     Target { name: "stream_request", check: checks::stream_request::check },
     Target { name: "unpack", check: checks::unpack::check },
     Target { name: "thanos_write_request", check: checks::thanos_write_request::check },

@@ -172,7 +172,15 @@ fn a_server_without_space_tells_stock_grpc_to_come_back() {
 }
 
 /// The services that are for others than gRPC's own tools.
-const SERVICES: [&str; 3] = ["narthex.v1.Write", "narthex.v1.Read", "thanos.WriteableStore"];
+const SERVICES: [&str; 7] = [
+    "narthex.v1.Write",
+    "narthex.v1.Read",
+    "thanos.WriteableStore",
+    "thanos.Store",
+    "thanos.info.Info",
+    "thanos.Exemplars",
+    "thanos.Metadata",
+];
 
 #[test]
 #[ignore = "needs Python's gRPC: run tests/run"]
