@@ -20,7 +20,7 @@ use support::launch::{Launch, Server};
 use support::points::Points;
 use support::samples::LabelSet;
 use support::streamed::{Chunk, ChunkedReadResponse, ChunkedSeries, contents};
-use support::wire::{Exemplar, Label, Metadata, Sample, TimeSeries, WriteRequest};
+use support::wire::{Exemplar, Label, MetricMetadata, Sample, TimeSeries, WriteRequest};
 use support::{dir, golden};
 
 const KEEP_ALL: &str = "--storage.tsdb.retention.time=100y";
@@ -50,7 +50,8 @@ impl Query {
         let mut client = Grpc::new(self.channel.clone());
         self.runtime.block_on(async {
             client.ready().await.map_err(|error| Status::unavailable(error.to_string()))?;
-            let answer = client.server_streaming(Request::new(request), PathAndQuery::from_static(method), codec).await?;
+            let answer =
+                client.server_streaming(Request::new(request), PathAndQuery::from_static(method), codec).await?;
             let (mut messages, mut all) = (answer.into_inner(), Vec::new());
             while let Some(message) = messages.message().await? {
                 all.push(message);
@@ -155,7 +156,8 @@ fn the_answers_of_replicas_merge_as_a_query_merges_them() {
         let batched = query.series(pb::SeriesRequest { response_batch_size: 7, ..without.clone() });
         assert_eq!(batched, series);
         let shard = |shard_index| {
-            let shard_info = Some(pb::ShardInfo { shard_index, total_shards: 2, by: true, labels: vec!["__name__".into()] });
+            let shard_info =
+                Some(pb::ShardInfo { shard_index, total_shards: 2, by: true, labels: vec!["__name__".into()] });
             query.series(pb::SeriesRequest { shard_info, ..without.clone() })
         };
         let mut shards = [shard(0), shard(1)].concat();
@@ -194,8 +196,13 @@ fn labels_are_listed_with_the_external_ones() {
     }
     assert_eq!(names(&["replica"]).len(), all.len() - 1);
     let values = |label: &str, matchers: Vec<pb::LabelMatcher>| {
-        let request =
-            pb::LabelValuesRequest { label: label.into(), start: times.0, end: times.1, matchers, ..Default::default() };
+        let request = pb::LabelValuesRequest {
+            label: label.into(),
+            start: times.0,
+            end: times.1,
+            matchers,
+            ..Default::default()
+        };
         query.call::<_, pb::LabelValuesResponse>("/thanos.Store/LabelValues", request).map(|answer| answer.values)
     };
     let matcher = |name: &str, value: &str| pb::LabelMatcher { r#type: 0, name: name.into(), value: value.into() };
@@ -219,15 +226,21 @@ fn it_says_what_it_is_and_what_it_knows_besides_samples() {
     let data = place.path().join("data");
     std::fs::create_dir(&data).expect("a folder");
     let server = launch(&data, "r1").start();
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("it is later").as_millis() as i64;
+    let now =
+        std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("it is later").as_millis() as i64;
     let label = |name: &str, value: &str| Label { name: name.into(), value: value.into() };
     let series = TimeSeries {
         labels: vec![label("__name__", "seen_total"), label("job", "j")],
         samples: vec![Sample { bits: Some(1.5f64.to_bits()), timestamp: now }],
-        exemplars: vec![Exemplar { labels: vec![label("trace_id", "abc")], bits: Some(0.25f64.to_bits()), timestamp: now }],
+        exemplars: vec![Exemplar {
+            labels: vec![label("trace_id", "abc")],
+            bits: Some(0.25f64.to_bits()),
+            timestamp: now,
+        }],
         ..TimeSeries::default()
     };
-    let described = Metadata { kind: 1, family: "seen_total".into(), help: "How often.".into(), unit: "s".into() };
+    let described =
+        MetricMetadata { metric_type: 1, family: "seen_total".into(), help: "How often.".into(), unit: "s".into() };
     server.remote().write_ok(&WriteRequest { timeseries: vec![series], ..WriteRequest::default() });
     server.remote().write_ok(&WriteRequest { metadata: vec![described], ..WriteRequest::default() });
 
@@ -241,7 +254,8 @@ fn it_says_what_it_is_and_what_it_knows_besides_samples() {
     assert!(store.supports_sharding && store.supports_without_replica_labels && info.exemplars.is_some());
     assert!(info.metric_metadata.is_some() && info.rules.is_none() && info.targets.is_none() && info.query.is_none());
 
-    let request = |text: &str| pb::ExemplarsRequest { query: text.into(), start: 0, end: i64::MAX, ..Default::default() };
+    let request =
+        |text: &str| pb::ExemplarsRequest { query: text.into(), start: 0, end: i64::MAX, ..Default::default() };
     let exemplars: Vec<pb::ExemplarsResponse> =
         query.stream("/thanos.Exemplars/Exemplars", request("rate(seen_total{cluster=\"golden\"}[5m])")).expect("good");
     let Some(pb::exemplars_response::Result::Data(data)) = &exemplars[0].result else { panic!("{exemplars:?}") };

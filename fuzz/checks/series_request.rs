@@ -33,5 +33,9 @@ pub(crate) fn check(message: &[u8]) {
 }
 
 fn series() -> Option<Labels> {
-    [("__name__", "up"), ("cluster", "own"), ("job", "j"), ("zone", "é")].into_iter().collect::<LabelsBuilder<'_>>().build().ok()
+    [("__name__", "up"), ("cluster", "own"), ("job", "j"), ("zone", "é")]
+        .into_iter()
+        .collect::<LabelsBuilder<'_>>()
+        .build()
+        .ok()
 }
