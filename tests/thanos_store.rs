@@ -26,7 +26,7 @@ use support::{dir, golden};
 const KEEP_ALL: &str = "--storage.tsdb.retention.time=100y";
 const NEWER: &str = "--enable-feature=xor2-encoding,st-storage,histograms-st-encoding";
 
-/// A querier's side of one connection.
+/// A querier's side of one connection. To be dropped before the server is stopped, which else waits for its connection.
 struct Query {
     runtime: Runtime,
     channel: Channel,
@@ -167,6 +167,7 @@ fn the_answers_of_replicas_merge_as_a_query_merges_them() {
         assert_eq!(skipped.iter().map(labels).collect::<Vec<_>>(), series[..5].iter().map(labels).collect::<Vec<_>>());
         assert!(skipped.iter().all(|one| one.chunks.is_empty()));
         all.push(series);
+        drop(query);
         server.stop();
     }
     // Both have the same series under the same labels, so that a merge finds each twice, side by side.
@@ -217,6 +218,7 @@ fn labels_are_listed_with_the_external_ones() {
     assert_eq!(values("cluster", vec![matcher("__name__", "not_there")]).expect("a good request"), [""; 0]);
     assert_eq!(values("__name__", vec![matcher("cluster", "another")]).expect("a good request"), [""; 0]);
     assert_eq!(values("", Vec::new()).expect_err("no label").code(), Code::InvalidArgument);
+    drop(query);
     server.stop();
 }
 
@@ -272,6 +274,7 @@ fn it_says_what_it_is_and_what_it_knows_besides_samples() {
     let Some(pb::metric_metadata_response::Result::Metadata(found)) = &metadata[0].result else { panic!() };
     let meta = &found.metadata["seen_total"].metas[0];
     assert_eq!((meta.r#type.as_str(), meta.help.as_str(), meta.unit.as_str()), ("counter", "How often.", "s"));
+    drop(query);
     server.stop();
 }
 
@@ -295,5 +298,6 @@ fn a_wrong_request_is_told_so() {
     let status = query.stream::<_, pb::SeriesResponse>("/thanos.Store/Series", not_one).expect_err("no request");
     assert_eq!(status.code(), Code::InvalidArgument, "{status}");
     assert!(query.series(everything()).len() > 10, "a good one is answered still");
+    drop(query);
     server.stop();
 }
