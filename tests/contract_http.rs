@@ -35,13 +35,9 @@ fn a_wrong_method_type_or_encoding_is_refused() {
     let (_place, server) = start();
     let good = GoodWrites::default();
     let body = small_request().body();
-    let v2 = ("Content-Type", "application/x-protobuf;proto=io.prometheus.write.v2.Request");
-    let v2_blank = ("Content-Type", "application/x-protobuf; proto=io.prometheus.write.v2.Request");
     let v1 = ("Content-Type", "application/x-protobuf; proto=prometheus.WriteRequest");
     let table = [
         ("JSON", "POST", vec![("Content-Type", "application/json"), SNAPPY], 415),
-        ("remote write 2.0", "POST", vec![v2, SNAPPY], 415),
-        ("remote write 2.0 with a blank", "POST", vec![v2_blank, SNAPPY], 415),
         ("an unknown message", "POST", vec![("Content-Type", "application/x-protobuf;proto=x.Y"), SNAPPY], 415),
         ("gzip", "POST", vec![PROTOBUF, ("Content-Encoding", "gzip")], 415),
         ("two encodings", "POST", vec![PROTOBUF, ("Content-Encoding", "snappy, gzip")], 415),
