@@ -30,7 +30,7 @@ pub(crate) fn text(flags: &ServeFlags, holds: &Holds<'_>) -> String {
             text,
             "  remote write   http://{place}/api/v1/write\n  \
                remote read    http://{place}/api/v1/read\n  \
-               gRPC           {place} (narthex.v1.Write, grpc.health.v1.Health)\n  \
+               gRPC           {place} (narthex.v1, Thanos's services, health, reflection)\n  \
                metrics        http://{place}/metrics\n  \
                a look inside  curl -g 'http://{place}/api/v1/export?match[]=up'\n\n"
         );
