@@ -98,8 +98,6 @@ pub struct Head {
     tombstones: RwLock<Tombstones>,
     /// Series that were collected, each with the time (ms) until which the log has samples of it.
     collected: Mutex<HashMap<SeriesRef, i64>>,
-    /// Whether what is on disk knows some series under a second reference, which only the log says.
-    has_second_refs: AtomicBool,
     exemplars: Exemplars,
     metadata: HeadMetadata,
     window: Window,
@@ -155,7 +153,6 @@ impl Head {
             drops: AtomicU64::new(0),
             tombstones: RwLock::default(),
             collected: Mutex::default(),
-            has_second_refs: AtomicBool::new(false),
             exemplars: Exemplars::default(),
             metadata: HeadMetadata::default(),
             window: Window::default(),
@@ -220,6 +217,12 @@ impl Head {
     #[must_use]
     pub fn truncated_before(&self) -> i64 {
         self.truncated_before.load(Ordering::SeqCst)
+    }
+
+    /// Remembers references by which the log calls series that have another one here, as long as it has samples that are here.
+    fn remember_second_references<'a>(&self, aliases: impl Iterator<Item = &'a SeriesRef>) {
+        let end = self.times.max().unwrap_or(i64::MAX);
+        self.collected.lock().extend(aliases.map(|alias| (*alias, end)));
     }
 
     /// A number that changes before anything is dropped because blocks have it. Whoever picks blocks, then series of the head, and finds

@@ -142,9 +142,7 @@ impl<'a> Replay<'a> {
             let mut workers = Workers::start(scope, head, workers.max(1));
             let damage = files.iter().find_map(|file| self.file(file, &mut workers, progress).err());
             workers.finish().into_iter().for_each(|done| self.take(done));
-            let end = head.times.max().unwrap_or(i64::MAX);
-            head.has_second_refs.store(!self.aliases.is_empty(), Ordering::Relaxed);
-            head.collected.lock().extend(self.aliases.keys().map(|alias| (*alias, end)));
+            head.remember_second_references(self.aliases.keys());
             damage
         });
         self.report.orphaned_chunks = self.chunks.values().map(|found| found.chunks.len() as u64).sum();

@@ -14,7 +14,6 @@ use crate::tsdb::wal::writer::LogWriter;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 /// Records are written when there are so many bytes of them.
 const WRITE_BYTES: usize = 4 << 20;
@@ -40,9 +39,6 @@ pub enum WriteSnapshotError {
     /// Full chunks of a series could not be written to `chunks_head/`: a snapshot has no place for them.
     #[error("some full chunks are not in chunks_head")]
     SealedChunks,
-    /// Chunks of a series may stand under a reference that a snapshot has no place for: a start would not find them.
-    #[error("some series have a second reference, which only the log knows")]
-    SecondReferences,
     /// Its segment can't be begun.
     #[error(transparent)]
     Begin(#[from] BeginError),
@@ -63,9 +59,6 @@ pub enum WriteSnapshotError {
 /// # Errors
 /// [`WriteSnapshotError`]; nothing is left of it then.
 pub fn write_snapshot(head: &Head, tombstones: &[u8], options: &SnapshotOptions) -> Result<usize, WriteSnapshotError> {
-    if head.has_second_refs.load(Ordering::Relaxed) {
-        return Err(WriteSnapshotError::SecondReferences);
-    }
     let path = options.dir.join(folder_name(options.upto));
     let unfinished = options.dir.join(format!("{}.tmp", folder_name(options.upto)));
     let failed = |path: &Path| {

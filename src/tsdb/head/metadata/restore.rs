@@ -23,11 +23,13 @@ pub struct Restored {
     pub damage: Option<ReadError>,
 }
 
-/// Sets the metadata of the head's series from these files: those of the checkpoint, then the segments of the log.
+/// Sets the metadata of the head's series from these files: those of the checkpoint, then the segments of the log. Second references of series
+/// are remembered on the way, which a snapshot does not have either: a checkpoint must name them as long as the log has samples of them.
 #[must_use]
 pub fn restore_metadata(head: &Head, files: &[Segment]) -> Restored {
     let mut restore = Restore { head, aliases: HashMap::new(), entries: 0 };
     let damage = files.iter().find_map(|file| restore.file(file).err());
+    head.remember_second_references(restore.aliases.keys());
     Restored { entries: restore.entries, damage }
 }
 
