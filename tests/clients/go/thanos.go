@@ -7,6 +7,7 @@ import (
 	"io"
 	"math"
 	"slices"
+	"sync"
 
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/tsdb/chunkenc"
@@ -252,6 +253,7 @@ func compare(seen map[string][]float64, together bool) error {
 // sharded asks for the parts of a query that runs on several queriers: together they are the whole.
 func sharded(ctx context.Context, client storepb.StoreClient, end int64) error {
 	total := 0
+	buffers := sync.Pool{New: func() any { return &[]byte{} }}
 	for index := range 3 {
 		found, err := all(ctx, client, &storepb.SeriesRequest{
 			MinTime: begin, MaxTime: end, Matchers: matchers, SkipChunks: true,
@@ -264,7 +266,7 @@ func sharded(ctx context.Context, client storepb.StoreClient, end int64) error {
 			if len(one.Chunks) > 0 {
 				return errors.New("chunks although none are wanted")
 			}
-			matcher := (&storepb.ShardInfo{ShardIndex: int64(index), TotalShards: 3, By: true, Labels: []string{"replica", "tenant_id"}}).Matcher(nil)
+			matcher := (&storepb.ShardInfo{ShardIndex: int64(index), TotalShards: 3, By: true, Labels: []string{"replica", "tenant_id"}}).Matcher(&buffers)
 			if !matcher.MatchesZLabels(one.Labels) {
 				return fmt.Errorf("%v is not of shard %d", one.Labels, index)
 			}
