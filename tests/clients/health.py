@@ -20,7 +20,8 @@ def asked(service):
 def main(port, services):
     health = health_pb2_grpc.HealthStub(wire.connect(port))
     for service in ["", *services]:
-        equal(wire.answer(health.Check, asked(service)).status, Status.SERVING, f"the health of {service!r}")
+        status = wire.settled(lambda: wire.answer(health.Check, asked(service)).status, Status.SERVING)
+        equal(status, Status.SERVING, f"the health of {service!r}")
     error = wire.refusal(health.Check, asked("narthex.v1.Nothing"))
     equal(error.code(), grpc.StatusCode.NOT_FOUND, "the health of an unknown service")
     watches = {service: health.Watch(asked(service), timeout=wire.PATIENCE) for service in ["", *services]}

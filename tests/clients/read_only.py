@@ -40,9 +40,10 @@ def main(port):
     read = wire.Service(channel, pool, "narthex.v1.Read")
     equal(len(wire.answer(read.Read, wire.message(pool, "prometheus.ReadRequest")()).results), 0, "results of no query")
     health = health_pb2_grpc.HealthStub(channel)
-    reads, writes = ("", "narthex.v1.Read"), ("narthex.v1.Write", "thanos.WriteableStore")
+    reads, writes = ("", "narthex.v1.Read", "thanos.Store"), ("narthex.v1.Write", "thanos.WriteableStore")
     for service, expected in [(name, SERVING) for name in reads] + [(name, NOT_SERVING) for name in writes]:
-        status = wire.answer(health.Check, health_pb2.HealthCheckRequest(service=service)).status
+        request = health_pb2.HealthCheckRequest(service=service)
+        status = wire.settled(lambda: wire.answer(health.Check, request).status, expected)
         equal(status, expected, f"the health of {service!r}")
 
 

@@ -5,6 +5,7 @@ Calls are made by the descriptors alone, so that the same program runs on both.
 
 import pathlib
 import tempfile
+import time
 
 import grpc
 import grpc_tools
@@ -83,3 +84,11 @@ def refusal(call, *arguments, **options):
     except grpc.RpcError as error:
         return error
     raise AssertionError(f"answered, and not refused: {result}")
+
+
+def settled(ask, expected):
+    """What `ask` gives when it gives what is expected, or after a while: a server tells of a change of its health a moment after it."""
+    end = time.monotonic() + 10
+    while (found := ask()) != expected and time.monotonic() < end:
+        time.sleep(0.05)
+    return found

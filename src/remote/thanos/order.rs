@@ -14,7 +14,9 @@
 //! So a series is held back as long as such others come. Held back are series each of which begins as the one before, so there
 //! are no more of them than a series has labels: [`Inserted`] streams. One of these for each label that is added.
 //!
-//! A label that is removed or replaced may change every place. Then all series are gathered and sorted ([`sorted`]), within a bound.
+//! A label that is removed or replaced may change every place. Then all series are gathered and sorted ([`gather`]), within a bound: the labels of all,
+//! and the chunks (most often pins on mapped files) of as many as have room. The chunks of the others are looked up once more, series by
+//! series, when their turn comes.
 
 use crate::model::labels::Labels;
 use crate::remote::read_request::ReadError;
@@ -22,10 +24,11 @@ use crate::remote::thanos::selection::Naming;
 use crate::tsdb::query::samples::Series;
 use std::collections::VecDeque;
 
-/// What a series that is gathered costs in memory besides its labels and chunks, bytes, roughly; and what a chunk costs besides its bytes, which
-/// are most often mapped.
+/// What a series that is gathered costs in memory besides its labels and chunks, bytes, roughly; what a chunk costs besides its bytes, which are
+/// mapped; and the chunk of the head that grows, which is a copy.
 const SERIES_BYTES: usize = 200;
 const CHUNK_BYTES: usize = 120;
+const OPEN_CHUNK_BYTES: usize = 1024;
 
 /// A series with its labels in the answer.
 pub(crate) struct Named {
@@ -93,29 +96,75 @@ fn comes_before(later: &Labels, held: &Labels, name: &str) -> bool {
         && later.iter().nth(held.iter().count()).is_some_and(|(next, _)| next < name)
 }
 
-/// All series with their new labels, sorted by them; equal ones stand side by side.
+/// A series that was gathered.
+pub(crate) struct Gathered {
+    pub(crate) labels: Labels,
+    pub(crate) chunks: Kept,
+}
+
+/// What is kept of a series beside its labels in the answer.
+pub(crate) enum Kept {
+    /// All.
+    Series(Series),
+    /// Its own labels, to look it up by.
+    Labels(Labels),
+}
+
+/// Bounds of what is gathered, bytes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Room {
+    /// For all of it.
+    pub(crate) most: usize,
+    /// After so many only labels are kept.
+    pub(crate) with_chunks: usize,
+}
+
+/// All series that `wants` their new labels, sorted by them; equal ones stand side by side. `reserve` is asked for memory as it is taken.
 ///
 /// # Errors
-/// [`ReadError::AnswerLimit`] where they would take more than `most` bytes of memory; [`ReadError::Query`].
-pub(crate) fn sorted(
+/// [`ReadError::AnswerLimit`] where there is no room for all; [`ReadError::Query`]; what `wants` and `reserve` end with.
+pub(crate) fn gather(
     input: impl Iterator<Item = Result<Named, ReadError>>,
     naming: &Naming,
-    most: usize,
-) -> Result<Vec<Named>, ReadError> {
+    room: Room,
+    taker: &mut dyn Taker,
+) -> Result<Vec<Gathered>, ReadError> {
     let (mut all, mut bytes) = (Vec::new(), 0usize);
     for named in input {
-        let Named { labels, series } = named?;
-        bytes += SERIES_BYTES + labels.as_packed().len() * 2;
-        bytes += series.chunks().map(|chunk| CHUNK_BYTES + chunk.data.bytes().len()).sum::<usize>();
-        if bytes > most {
-            return Err(ReadError::AnswerLimit(most));
+        let Named { labels: stored, series } = named?;
+        let Some(labels) = naming.of(&stored) else { continue };
+        if !taker.wants(&labels)? {
+            continue;
         }
-        if let Some(labels) = naming.of(&labels) {
-            all.push(Named { labels, series });
+        let of_labels = SERIES_BYTES + labels.as_packed().len() + stored.as_packed().len();
+        let of_chunks = OPEN_CHUNK_BYTES + CHUNK_BYTES * series.chunks().len();
+        let keeps_chunks = bytes + of_labels + of_chunks <= room.with_chunks;
+        let more = if keeps_chunks { of_labels + of_chunks } else { of_labels };
+        bytes += more;
+        if bytes > room.most {
+            return Err(ReadError::AnswerLimit(room.most));
         }
+        taker.reserve(more)?;
+        let chunks = if keeps_chunks { Kept::Series(series) } else { Kept::Labels(stored) };
+        all.push(Gathered { labels, chunks });
     }
     all.sort_by(|a, b| a.labels.cmp(&b.labels));
     Ok(all)
+}
+
+/// Who takes what is gathered.
+pub(crate) trait Taker {
+    /// Whether a series with these labels is wanted.
+    ///
+    /// # Errors
+    /// Where nothing more is wanted at all.
+    fn wants(&mut self, labels: &Labels) -> Result<bool, ReadError>;
+
+    /// Sets memory aside.
+    ///
+    /// # Errors
+    /// Where there is none.
+    fn reserve(&mut self, bytes: usize) -> Result<(), ReadError>;
 }
 
 #[cfg(test)]

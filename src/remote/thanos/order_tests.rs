@@ -1,6 +1,6 @@
 //! Whatever series there are and whatever is added, they come out sorted, as if all had been gathered and sorted.
 
-use super::{Inserted, Named, sorted};
+use super::{Gathered, Inserted, Kept, Named, Room, Taker, gather};
 use crate::model::labels::{Labels, LabelsBuilder};
 use crate::remote::external_labels::ExternalLabels;
 use crate::remote::read_request::ReadError;
@@ -26,6 +26,35 @@ fn named(labels: &Labels) -> Result<Named, ReadError> {
     Ok(Named { labels: labels.clone(), series })
 }
 
+/// Takes all.
+struct All {
+    reserved: usize,
+}
+
+impl Taker for All {
+    fn wants(&mut self, _: &Labels) -> Result<bool, ReadError> {
+        Ok(true)
+    }
+
+    fn reserve(&mut self, bytes: usize) -> Result<(), ReadError> {
+        self.reserved += bytes;
+        Ok(())
+    }
+}
+
+fn sorted(all: &[Labels], naming: &Naming, room: Room) -> Result<Vec<Gathered>, ReadError> {
+    gather(all.iter().map(named), naming, room, &mut All { reserved: 0 })
+}
+
+fn own(gathered: &Gathered) -> &Labels {
+    match &gathered.chunks {
+        Kept::Series(series) => series.labels(),
+        Kept::Labels(labels) => labels,
+    }
+}
+
+const ROOM: Room = Room { most: usize::MAX, with_chunks: usize::MAX };
+
 proptest! {
     #[test]
     fn added_labels_leave_series_sorted(
@@ -45,9 +74,8 @@ proptest! {
         let got: Vec<Labels> = stream.map(|named| named.unwrap().labels).collect();
         prop_assert_eq!(&got, &expected);
         // Each is with its own series.
-        let again = sorted(stored.iter().map(named), &naming, usize::MAX).unwrap();
-        for named in again {
-            prop_assert_eq!(naming.of(named.series.labels()), Some(named.labels));
+        for gathered in sorted(&stored, &naming, ROOM).unwrap() {
+            prop_assert_eq!(naming.of(own(&gathered)), Some(gathered.labels));
         }
     }
 
@@ -57,9 +85,13 @@ proptest! {
         stored.sort();
         let external = ExternalLabels::new([("c", "new"), ("z", "z")]).unwrap();
         let naming = Naming::new(&external, &["a".to_owned()]);
-        let got = sorted(stored.iter().map(named), &naming, usize::MAX).unwrap();
-        prop_assert!(got.iter().is_sorted_by_key(|named| named.labels.clone()));
-        prop_assert_eq!(got.len(), stored.len());
+        for with_chunks in [0, 5_000, usize::MAX] {
+            let got = sorted(&stored, &naming, Room { most: usize::MAX, with_chunks }).unwrap();
+            prop_assert!(got.iter().is_sorted_by_key(|gathered| gathered.labels.clone()));
+            prop_assert_eq!(got.len(), stored.len());
+            let kept = got.iter().filter(|gathered| matches!(gathered.chunks, Kept::Series(_))).count();
+            prop_assert!(kept * 1024 <= with_chunks);
+        }
     }
 }
 
@@ -78,7 +110,12 @@ fn few_series_are_held_back() {
 #[test]
 fn what_would_take_too_much_memory_to_sort_is_refused() {
     let all: Vec<Labels> = (0..100).map(|i| labels(&[("a".into(), format!("{i:03}"))])).collect();
-    let naming = Naming::new(&ExternalLabels::default(), &["a".to_owned()]);
-    let refused = sorted(all.iter().map(named), &naming, 10_000).map(|all| all.len());
+    let naming = Naming::new(&ExternalLabels::new([("b", "c")]).unwrap(), &["a".to_owned()]);
+    let room = Room { most: 10_000, with_chunks: 5_000 };
+    let refused = sorted(&all, &naming, room).map(|all| all.len());
     assert!(matches!(refused, Err(ReadError::AnswerLimit(10_000))), "{refused:?}");
+    let mut taker = All { reserved: 0 };
+    let few = gather(all[..10].iter().map(named), &naming, room, &mut taker).unwrap();
+    assert_eq!(few.iter().filter(|gathered| matches!(gathered.chunks, Kept::Series(_))).count(), 4);
+    assert!((2000..10_000).contains(&taker.reserved), "{}", taker.reserved);
 }

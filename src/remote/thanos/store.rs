@@ -5,28 +5,29 @@
 //! version of Thanos knows. Series are sorted by the labels of the answer, which is what a querier's merge goes by.
 //!
 //! In memory are the chunks of one message, most of them as pins on mapped files; their bytes are copied once, into the buffer of who sends
-//! them. Only where stored series have a label that the answer lacks or replaces are all gathered first, within a bound (see `order`).
+//! them. Only where selected series have a label that the answer lacks or replaces are all gathered first, within a bound (see `order`).
 //! Blocks its thread.
 
 use crate::model::labels::Labels;
-use crate::model::matcher::Matcher;
+use crate::model::matcher::{MatchKind, Matcher};
 use crate::model::time::TimeRange;
 use crate::remote::pb::thanos as pb;
 use crate::remote::read::ReadSource;
 use crate::remote::read_request::{ReadError, Stop};
-use crate::remote::thanos::order::{Inserted, Named, sorted};
+use crate::remote::thanos::order::{Gathered, Inserted, Kept, Named, Room, Taker, gather};
 use crate::remote::thanos::selection::{Naming, Selected, Shard, bounded};
 use crate::tsdb::chunk::Encoding;
 use crate::tsdb::query::encoded::{EncodedChunk, Readable};
 use crate::tsdb::query::labels::{LabelError, LabelLimit};
+use crate::tsdb::query::samples::Series;
 use prost::encoding::{encode_varint, encoded_len_varint};
 
 /// A message ends when the chunks of its series have so many bytes.
 const MESSAGE_BYTES: usize = 1 << 20;
 /// Most series in a batch.
 const MAX_BATCH: i64 = 1000;
-/// Memory for series that are gathered to be sorted.
-const SORT_BYTES: usize = 48 << 20;
+/// Memory for series that are gathered to be sorted: for all of it, and for those with chunks.
+const SORT_ROOM: Room = Room { most: 48 << 20, with_chunks: 24 << 20 };
 
 /// Keys of SeriesResponse: `series`, `batch`; of SeriesBatch: `series`.
 const SERIES_KEY: u8 = 0x0a;
@@ -59,6 +60,12 @@ pub trait SeriesSink {
     /// # Errors
     /// [`Stop`] ends the answer.
     fn check(&mut self) -> Result<(), Stop>;
+
+    /// Sets memory aside until the answer is made.
+    ///
+    /// # Errors
+    /// [`Stop::Busy`] ends the answer.
+    fn reserve(&mut self, bytes: usize) -> Result<(), Stop>;
 
     /// Takes a message.
     ///
@@ -99,6 +106,7 @@ pub fn answer_series(
     };
     let range = TimeRange::new(request.min_time, request.max_time);
     let naming = Naming::new(&source.external, &request.without_replica_labels);
+    let query = Query { matchers, range };
     let mut answer = Answer {
         sink,
         shard,
@@ -109,10 +117,12 @@ pub fn answer_series(
         parts: Vec::new(),
         bytes: 0,
     };
-    for named in in_order(source, &Query { matchers, range }, &naming)? {
-        if !answer.add(&named?)? {
-            break;
-        }
+    let stored = stored(source, &query)?;
+    // Asked after the series were picked: none of them is unknown to the labels then.
+    if has_touched(source, &query, &naming)? {
+        answer.add_gathered(source, stored, &naming)?;
+    } else {
+        answer.add_streamed(stored, &naming)?;
     }
     Ok(answer.send()?)
 }
@@ -125,35 +135,45 @@ struct Query {
 
 type NamedSeries<'a> = Box<dyn Iterator<Item = Result<Named, ReadError>> + 'a>;
 
-/// The series with their labels in the answer, sorted by those.
-fn in_order<'a>(source: &ReadSource<'a>, query: &Query, naming: &Naming) -> Result<NamedSeries<'a>, ReadError> {
-    let stored = source.db.querier().select(&query.matchers, query.range)?.map(|series| {
+/// The series as they are stored.
+fn stored<'a>(source: &ReadSource<'a>, query: &Query) -> Result<NamedSeries<'a>, ReadError> {
+    Ok(Box::new(source.db.querier().select(&query.matchers, query.range)?.map(|series| {
         let series = series?;
         Ok(Named { labels: series.labels().clone(), series })
-    });
-    // Asked after the series were picked: none of them is unknown to the labels then.
-    if has_touched(source, query, naming)? {
-        return Ok(Box::new(sorted(stored, naming, SORT_BYTES)?.into_iter().map(Ok)));
-    }
-    let mut series: NamedSeries<'a> = Box::new(stored);
-    for (name, _) in naming.added().iter() {
-        series = Box::new(Inserted::new(series, name, naming.clone()));
-    }
-    Ok(series)
+    })))
 }
 
-/// Whether a stored series has a label that the answer lacks or replaces.
+/// Whether a selected series has a label that the answer lacks or replaces. That no series has it is known at once.
 fn has_touched(source: &ReadSource<'_>, query: &Query, naming: &Naming) -> Result<bool, ReadError> {
-    let querier = source.db.querier();
     for name in naming.touched() {
-        let limit = LabelLimit { count: 1, bytes: SORT_BYTES };
-        match querier.label_values(name, &[], query.range, limit) {
-            Ok(values) if values.is_empty() => {}
-            Ok(_) | Err(LabelError::TooLarge(_) | LabelError::Busy) => return Ok(true),
-            Err(LabelError::Query(error)) => return Err(error.into()),
+        if has_label(source, query, name, &[])? && has_label(source, query, name, &query.matchers)? {
+            return Ok(true);
         }
     }
     Ok(false)
+}
+
+fn has_label(source: &ReadSource<'_>, query: &Query, name: &str, matchers: &[Matcher]) -> Result<bool, ReadError> {
+    let limit = LabelLimit { count: 1, bytes: SORT_ROOM.most };
+    match source.db.querier().label_values(name, matchers, query.range, limit) {
+        Ok(values) => Ok(!values.is_empty()),
+        Err(LabelError::TooLarge(_) | LabelError::Busy) => Ok(true),
+        Err(LabelError::Query(error)) => Err(error.into()),
+    }
+}
+
+/// A series once more, by its own labels.
+fn look_up(source: &ReadSource<'_>, stored: &Labels, range: TimeRange) -> Result<Option<Series>, ReadError> {
+    let equal = |(name, value): (&str, &str)| Matcher::new(MatchKind::Equal, name, value);
+    let matchers = stored.iter().map(equal).collect::<Result<Vec<_>, _>>()?;
+    for series in source.db.querier().select(&matchers, range)? {
+        let series = series?;
+        // Others may have these labels and more.
+        if series.labels() == stored {
+            return Ok(Some(series));
+        }
+    }
+    Ok(None)
 }
 
 /// Whether chunks are wanted.
@@ -178,13 +198,57 @@ struct Answer<'a> {
     bytes: usize,
 }
 
+impl Taker for Answer<'_> {
+    fn wants(&mut self, labels: &Labels) -> Result<bool, ReadError> {
+        self.sink.check()?;
+        Ok(self.shard.as_mut().is_none_or(|shard| shard.has(labels)))
+    }
+
+    fn reserve(&mut self, bytes: usize) -> Result<(), ReadError> {
+        Ok(self.sink.reserve(bytes)?)
+    }
+}
+
 impl Answer<'_> {
+    /// Adds series as they come: their places are those of the stored ones, but for a few.
+    fn add_streamed(&mut self, stored: NamedSeries<'_>, naming: &Naming) -> Result<(), ReadError> {
+        let mut series = stored;
+        for (name, _) in naming.added().iter() {
+            series = Box::new(Inserted::new(series, name, naming.clone()));
+        }
+        for named in series {
+            let named = named?;
+            if self.wants(&named.labels)? && !self.add(&named)? {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds series when all are known.
+    fn add_gathered(
+        &mut self,
+        source: &ReadSource<'_>,
+        stored: NamedSeries<'_>,
+        naming: &Naming,
+    ) -> Result<(), ReadError> {
+        for Gathered { labels, chunks } in gather(stored, naming, SORT_ROOM, self)? {
+            self.sink.check()?;
+            let series = match chunks {
+                Kept::Series(series) => Some(series),
+                Kept::Labels(stored) => look_up(source, &stored, self.range)?,
+            };
+            if let Some(series) = series
+                && !self.add(&Named { labels, series })?
+            {
+                break;
+            }
+        }
+        Ok(())
+    }
+
     /// Adds a series; `false` where no more are wanted.
     fn add(&mut self, named: &Named) -> Result<bool, ReadError> {
-        self.sink.check()?;
-        if self.shard.as_mut().is_some_and(|shard| !shard.has(&named.labels)) {
-            return Ok(true);
-        }
         if self.left == 0 {
             return Ok(false);
         }

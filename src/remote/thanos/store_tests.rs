@@ -24,6 +24,10 @@ impl SeriesSink for Taken {
         Ok(())
     }
 
+    fn reserve(&mut self, _: usize) -> Result<(), Stop> {
+        Ok(())
+    }
+
     fn message(&mut self, message: &SeriesMessage<'_>) -> Result<(), Stop> {
         let mut bytes = Vec::new();
         message.encode(&mut bytes);
@@ -151,6 +155,21 @@ fn a_request_gets_what_it_asks_for_and_no_more() {
     let series = asked(&source, &renamed).series();
     assert_eq!(series.len(), all.len());
     assert!(series.iter().map(labels).is_sorted());
+    let points_of = |series: &[pb::Series]| series.iter().map(|one| one.chunks.len()).sum::<usize>();
+    assert_eq!(points_of(&series), points_of(&all));
+}
+
+#[test]
+fn a_series_is_found_again_by_its_labels() {
+    let (db, _dir) = known_db();
+    let source = source(&db, &[]);
+    let all = asked(&source, &everything()).series();
+    for one in &all {
+        let found = super::look_up(&source, &labels(one), TimeRange::ALL).unwrap().unwrap();
+        assert_eq!((found.labels(), found.chunks().len() > 0), (&labels(one), true));
+    }
+    let none = [("__name__", "not_there")].into_iter().collect::<LabelsBuilder<'_>>().build().unwrap();
+    assert!(super::look_up(&source, &none, TimeRange::ALL).unwrap().is_none());
 }
 
 #[test]

@@ -61,7 +61,9 @@ impl HealthKeeper {
             if phase == Phase::Draining {
                 break;
             }
-            tokio::time::sleep(INTERVAL).await;
+            let next = if phase == Phase::Starting { Phase::Ready } else { Phase::Draining };
+            // The state of the disk and the log is looked at; of a phase one hears at once.
+            let _ = tokio::time::timeout(INTERVAL, context.lifecycle.reached(next)).await;
         }
         drop(context);
         self.end_watches().await;

@@ -5,6 +5,7 @@
 //! stops at the next message or check.
 
 use crate::remote::read_request::Stop;
+use crate::server::admission::Reservation;
 use crate::server::context::SharedContext;
 use crate::server::grpc;
 use crate::server::grpc::messages;
@@ -57,6 +58,8 @@ impl From<CutOff> for Status {
 /// Where the messages of an answer go.
 pub(crate) struct MessagesOut<'a> {
     buffer: Vec<u8>,
+    /// For the pieces, and whatever the maker needs besides.
+    memory: Reservation,
     pieces: &'a StreamSender<Bytes, CutOff>,
 }
 
@@ -67,6 +70,14 @@ impl MessagesOut<'_> {
     /// [`Stop`].
     pub(crate) fn check(&self) -> Result<(), Stop> {
         self.pieces.check().map_err(as_stop)
+    }
+
+    /// Sets memory aside until the answer is made.
+    ///
+    /// # Errors
+    /// [`Stop::Busy`].
+    pub(crate) fn reserve(&mut self, bytes: usize) -> Result<(), Stop> {
+        self.memory.extend(bytes).map_err(|_| Stop::Busy)
     }
 
     /// Sends a message of `len` bytes that `encode` appends.
@@ -121,8 +132,7 @@ pub(crate) async fn answer(
     reserved.map_err(|error| Refused::from(error).into_grpc())?;
     let limits = StreamLimits { ahead: PIECES_AHEAD, piece: PIECE_TIMEOUT, whole: context.answer_limits.time };
     let mut pieces = stream(limits, move |pieces| {
-        let _held = memory;
-        let mut out = MessagesOut { buffer: Vec::new(), pieces };
+        let mut out = MessagesOut { buffer: Vec::new(), memory, pieces };
         make(&mut out)?;
         out.flush().map_err(|stop| CutOff::Refused(stopped(stop)))
     });

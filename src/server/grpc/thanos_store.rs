@@ -62,6 +62,10 @@ impl SeriesSink for MessagesOut<'_> {
         MessagesOut::check(self)
     }
 
+    fn reserve(&mut self, bytes: usize) -> Result<(), Stop> {
+        MessagesOut::reserve(self, bytes)
+    }
+
     fn message(&mut self, message: &SeriesMessage<'_>) -> Result<(), Stop> {
         self.push(message.encoded_len(), |buffer| message.encode(buffer))
     }
