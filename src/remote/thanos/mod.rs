@@ -11,12 +11,14 @@
 //! | `storing`  | all series of a request into the database                   |
 //! | [`selection`] | what a request selects, and the names of what it gets    |
 //! | `order`    | series in the order of their new labels                     |
+//! | [`series_message`] | messages of that answer                             |
 //! | [`store`]  | the answer to a request for series                          |
 
 mod order;
 pub mod reader;
 pub mod selection;
 mod series;
+pub mod series_message;
 pub mod store;
 pub(crate) mod storing;
 pub mod tenant;

@@ -1,6 +1,6 @@
 //! Messages are those of the protocol, series come whole, in order, and as many as are wanted.
 
-use super::{SeriesError, SeriesMessage, SeriesSink, answer_series};
+use super::{SeriesError, SeriesSink, answer_series};
 use crate::model::labels::{Labels, LabelsBuilder};
 use crate::model::time::TimeRange;
 use crate::remote::external_labels::ExternalLabels;
@@ -9,6 +9,7 @@ use crate::remote::pb::thanos as pb;
 use crate::remote::pb::thanos::series_response::Result as Answered;
 use crate::remote::read::{ReadLimits, ReadSource};
 use crate::remote::read_request::Stop;
+use crate::remote::thanos::series_message::SeriesMessage;
 use crate::tsdb::chunk::Encoding;
 use crate::tsdb::chunk::any_chunk::AnyIter;
 use crate::tsdb::db::Db;

@@ -1,0 +1,116 @@
+//! Messages of `thanos.SeriesResponse`, encoded by hand: labels are in the form of the wire already, and the bytes of a chunk are copied once.
+
+use crate::model::labels::Labels;
+use crate::remote::pb::thanos as pb;
+use crate::tsdb::chunk::Encoding;
+use crate::tsdb::query::encoded::EncodedChunk;
+use prost::encoding::{encode_varint, encoded_len_varint};
+
+/// Keys of SeriesResponse: `series`, `batch`; of SeriesBatch: `series`.
+const SERIES_KEY: u8 = 0x0a;
+const BATCH_KEY: u8 = 0x22;
+/// Key of Series: `chunks`. Its labels are packed as [`Labels`] has them.
+const CHUNKS_KEY: u8 = 0x12;
+/// Keys of AggrChunk: `min_time`, `max_time`, `raw`.
+const MIN_TIME_KEY: u8 = 0x08;
+const MAX_TIME_KEY: u8 = 0x10;
+const RAW_KEY: u8 = 0x1a;
+/// Keys of Chunk: `type`, `data`.
+const TYPE_KEY: u8 = 0x08;
+const DATA_KEY: u8 = 0x12;
+
+/// A message that is not encoded yet.
+#[derive(Debug)]
+pub struct SeriesMessage<'a> {
+    pub(super) parts: &'a [Part],
+    pub(super) is_batch: bool,
+}
+
+/// A series, or what of it goes into one message.
+#[derive(Debug)]
+pub(super) struct Part {
+    pub(super) labels: Labels,
+    pub(super) chunks: Vec<EncodedChunk>,
+}
+
+impl Part {
+    pub(super) fn len(&self) -> usize {
+        let chunks = self.chunks.iter().map(|chunk| field_len(aggr_chunk_len(chunk)));
+        self.labels.as_packed().len() + chunks.sum::<usize>()
+    }
+
+    fn encode(&self, out: &mut Vec<u8>) {
+        put_header(out, SERIES_KEY, self.len());
+        out.extend_from_slice(self.labels.as_packed());
+        for chunk in &self.chunks {
+            put_chunk(out, chunk);
+        }
+    }
+}
+
+impl SeriesMessage<'_> {
+    /// Bytes of the message.
+    #[must_use]
+    pub fn encoded_len(&self) -> usize {
+        let series = self.series_len();
+        if self.is_batch { field_len(series) } else { series }
+    }
+
+    /// Appends the message.
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        if self.is_batch {
+            put_header(out, BATCH_KEY, self.series_len());
+        }
+        self.parts.iter().for_each(|part| part.encode(out));
+    }
+
+    fn series_len(&self) -> usize {
+        self.parts.iter().map(|part| field_len(part.len())).sum()
+    }
+}
+
+fn put_chunk(out: &mut Vec<u8>, chunk: &EncodedChunk) {
+    put_header(out, CHUNKS_KEY, aggr_chunk_len(chunk));
+    for (key, time) in [(MIN_TIME_KEY, chunk.mint), (MAX_TIME_KEY, chunk.maxt)] {
+        if time != 0 {
+            out.push(key);
+            encode_varint(time as u64, out);
+        }
+    }
+    put_header(out, RAW_KEY, raw_len(chunk));
+    if encoding(chunk.encoding) != pb::chunk::Encoding::Xor {
+        out.push(TYPE_KEY);
+        encode_varint(encoding(chunk.encoding) as u64, out);
+    }
+    put_header(out, DATA_KEY, chunk.data.bytes().len());
+    out.extend_from_slice(chunk.data.bytes());
+}
+
+pub(super) fn aggr_chunk_len(chunk: &EncodedChunk) -> usize {
+    let time_len = |time: i64| if time == 0 { 0 } else { 1 + encoded_len_varint(time as u64) };
+    time_len(chunk.mint) + time_len(chunk.maxt) + field_len(raw_len(chunk))
+}
+
+fn raw_len(chunk: &EncodedChunk) -> usize {
+    let type_len = if encoding(chunk.encoding) == pb::chunk::Encoding::Xor { 0 } else { 2 };
+    type_len + field_len(chunk.data.bytes().len())
+}
+
+/// As Thanos numbers them; newer encodings do not come here.
+fn encoding(encoding: Encoding) -> pb::chunk::Encoding {
+    match encoding {
+        Encoding::Xor | Encoding::Xor2 => pb::chunk::Encoding::Xor,
+        Encoding::Histogram | Encoding::HistogramSt => pb::chunk::Encoding::Histogram,
+        Encoding::FloatHistogram | Encoding::FloatHistogramSt => pb::chunk::Encoding::FloatHistogram,
+    }
+}
+
+/// Key, length and `len` bytes.
+fn field_len(len: usize) -> usize {
+    1 + encoded_len_varint(len as u64) + len
+}
+
+fn put_header(out: &mut Vec<u8>, key: u8, len: usize) {
+    out.push(key);
+    encode_varint(len as u64, out);
+}
