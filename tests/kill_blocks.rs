@@ -52,6 +52,7 @@ struct Clock {
     state: Mutex<Times>,
     is_slow: AtomicBool,
     is_ahead: AtomicBool,
+    is_far_ahead: AtomicBool,
 }
 
 #[derive(Default)]
@@ -68,7 +69,8 @@ impl Clock {
     fn begin(&self) -> i64 {
         if self.is_ahead.load(Ordering::SeqCst) {
             // On a busy machine the senders leave the work on blocks no processor.
-            std::thread::sleep(Duration::from_millis(20));
+            let far = self.is_far_ahead.load(Ordering::SeqCst);
+            std::thread::sleep(Duration::from_millis(if far { 20 } else { 2 }));
         }
         loop {
             let mut times = self.state.lock().expect("no sender panicked");
@@ -108,6 +110,7 @@ impl Clock {
         let newest = blocks::blocks(data).iter().filter(is_of_head).map(|block| block.end() - BEGIN).max().unwrap_or(0);
         let next = self.state.lock().expect("no sender panicked").next;
         self.is_ahead.store(next - newest > 5 * HOUR, Ordering::SeqCst);
+        self.is_far_ahead.store(next - newest > 8 * HOUR, Ordering::SeqCst);
     }
 }
 
