@@ -67,11 +67,7 @@ impl Clock {
 
     /// The time of a request, after [`BEGIN`].
     fn begin(&self) -> i64 {
-        if self.is_ahead.load(Ordering::SeqCst) {
-            // On a busy machine the senders leave the work on blocks no processor.
-            let far = self.is_far_ahead.load(Ordering::SeqCst);
-            std::thread::sleep(Duration::from_millis(if far { 20 } else { 2 }));
-        }
+        std::thread::sleep(self.pause());
         loop {
             let mut times = self.state.lock().expect("no sender panicked");
             let time = times.next;
@@ -83,6 +79,13 @@ impl Clock {
             drop(times);
             std::thread::yield_now();
         }
+    }
+
+    /// On a busy machine the senders leave the work on blocks no processor, and an order no turn.
+    fn pause(&self) -> Duration {
+        let is_long = self.is_slow.load(Ordering::SeqCst) || self.is_far_ahead.load(Ordering::SeqCst);
+        let is_short = self.is_ahead.load(Ordering::SeqCst);
+        Duration::from_millis(if is_long { 20 } else { 2 * u64::from(is_short) })
     }
 
     fn end(&self, time: i64) {
