@@ -1,6 +1,6 @@
 //! The properties that hold for any bytes, one function for each kind of input.
 //!
-//! A fuzz target and `tests/fuzz_corpus.rs` call the same function, so an input that was found once stays tested on the
+//! A fuzz target and `tests/formats/fuzz_corpus.rs` call the same function, so an input that was found once stays tested on the
 //! stable toolchain. A function returns if its property holds and panics if not; it looks at nothing but its argument
 //! (and, for files, a temporary directory), so a finding can be repeated from its bytes alone.
 

@@ -1,9 +1,8 @@
 //! A database in the test's own process through its lives, beside a plain model of what it must hold.
 
-#![allow(dead_code, reason = "no test uses all of it")]
 #![expect(clippy::unwrap_used, reason = "a test that can't go on has failed")]
 
-use crate::engine::{Stored, everything};
+use super::engine::{Stored, everything};
 use narthex::model::labels::{Labels, LabelsBuilder};
 use narthex::model::matcher::{MatchKind, Matcher};
 use narthex::model::sample::Sample;

@@ -1,10 +1,11 @@
 //! What the integration tests share: programs under test and the oracles beside them, the wire, and sets of samples.
 //!
-//! Nothing here looks inside narthex: it is driven through its command line, its port and its data directory, and the
-//! messages in [`wire`] are written a second time by hand, so that a mistake in narthex's own cannot hide.
+//! The program is driven through its command line, its port and its data directory. The messages in [`wire`] are written
+//! a second time by hand, so that a mistake in narthex's own cannot hide. [`engine`] and [`life`] drive a database in
+//! the test's own process.
 //! What takes time is awaited until it is there, within a deadline; nothing is slept for.
 
-#![allow(dead_code, reason = "every test file uses the part that it needs")]
+#![allow(dead_code, reason = "every test binary uses the part that it needs")]
 
 pub(crate) mod admin;
 pub(crate) mod blocks;
@@ -12,6 +13,7 @@ pub(crate) mod damage;
 pub(crate) mod data;
 pub(crate) mod dir;
 pub(crate) mod dump;
+pub(crate) mod engine;
 pub(crate) mod export;
 pub(crate) mod exposer;
 pub(crate) mod foreign;
@@ -20,6 +22,7 @@ pub(crate) mod good;
 pub(crate) mod http;
 pub(crate) mod launch;
 pub(crate) mod ledger;
+pub(crate) mod life;
 pub(crate) mod log_entries;
 pub(crate) mod metrics;
 pub(crate) mod points;

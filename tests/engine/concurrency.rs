@@ -1,0 +1,123 @@
+//! Many appenders at once, on series of their own and on the same ones: the log must have every acknowledged sample, in the order
+//! in which the head took it.
+
+#![expect(clippy::unwrap_used, reason = "a test that can't go on has failed")]
+
+use crate::support::engine::everything;
+use narthex::model::labels::{Labels, LabelsBuilder};
+use narthex::model::sample::Sample;
+use narthex::tsdb::db::Db;
+use narthex::tsdb::db::options::DbOptions;
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::thread;
+
+const WRITERS: usize = 8;
+const REQUESTS: usize = 300;
+const SHARED_SERIES: usize = 5;
+
+fn open(dir: &Path) -> Db {
+    let mut options = DbOptions::new(dir.to_owned());
+    options.wal_segment_size = 4 * 32 * 1024;
+    let db = Db::open(options).unwrap();
+    db.replay().unwrap();
+    db
+}
+
+fn labels(name: &str, number: usize) -> Labels {
+    let number = number.to_string();
+    LabelsBuilder::from_iter([("__name__", name), ("number", number.as_str())]).build().unwrap()
+}
+
+#[test]
+fn every_acknowledged_sample_of_racing_appenders_is_there_after_a_restart() {
+    let dir = tempfile::tempdir().unwrap();
+    let db = open(dir.path());
+    let clock = AtomicI64::new(1_700_000_000_000);
+    let acknowledged: Mutex<BTreeMap<String, BTreeMap<i64, u64>>> = Mutex::default();
+    thread::scope(|scope| {
+        for writer in 0..WRITERS {
+            let (db, clock, acknowledged) = (&db, &clock, &acknowledged);
+            scope.spawn(move || {
+                for request in 0..REQUESTS {
+                    // Shared series in opposite orders, so that two requests meet each other's series; new series all the time.
+                    let mut wanted: Vec<_> = (0..SHARED_SERIES).map(|n| labels("shared", n)).collect();
+                    if writer % 2 == 1 {
+                        wanted.reverse();
+                    }
+                    wanted.push(labels("own", writer));
+                    wanted.push(labels("new_for_all", request));
+                    let mut appender = db.appender().unwrap();
+                    let mut taken = Vec::new();
+                    for one in wanted {
+                        let t = clock.fetch_add(1, Ordering::Relaxed);
+                        let sample = Sample::new(t, t as f64);
+                        let mut refused = false;
+                        appender.append(&one, std::iter::once(sample.into()), |_, _| refused = true).unwrap();
+                        if !refused {
+                            taken.push((one.to_string(), sample));
+                        }
+                    }
+                    appender.commit().unwrap();
+                    let mut acknowledged = acknowledged.lock().unwrap();
+                    for (series, sample) in taken {
+                        acknowledged.entry(series).or_default().insert(sample.t, sample.v.to_bits());
+                    }
+                }
+            });
+        }
+    });
+    let acknowledged: BTreeMap<String, Vec<(i64, u64)>> =
+        acknowledged.into_inner().unwrap().into_iter().map(|(s, samples)| (s, samples.into_iter().collect())).collect();
+    assert_eq!(acknowledged.len(), SHARED_SERIES + WRITERS + REQUESTS);
+    assert_eq!(everything(&db), acknowledged);
+    drop(db);
+    assert_eq!(everything(&open(dir.path())), acknowledged);
+}
+
+#[test]
+fn a_read_during_writes_sees_all_that_was_acknowledged_before_and_of_each_series_a_prefix() {
+    let dir = tempfile::tempdir().unwrap();
+    let db = open(dir.path());
+    let newest = AtomicI64::new(0);
+    let done = AtomicBool::new(false);
+    let start = 1_700_000_000_000;
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            for i in 1..=5000 {
+                let mut appender = db.appender().unwrap();
+                let sample = Sample::new(start + i, i as f64);
+                appender.append(&labels("read_while_written", 0), std::iter::once(sample.into()), |_, _| {}).unwrap();
+                appender.commit().unwrap();
+                newest.store(i, Ordering::Release);
+            }
+            done.store(true, Ordering::Release);
+        });
+        while !done.load(Ordering::Acquire) {
+            let at_least = newest.load(Ordering::Acquire);
+            let read = everything(&db).into_values().next().unwrap_or_default();
+            assert!(read.len() as i64 >= at_least, "{} samples read, {at_least} acknowledged", read.len());
+            for (i, (t, bits)) in (1..).zip(&read) {
+                assert_eq!((*t, *bits), (start + i, (i as f64).to_bits()));
+            }
+        }
+    });
+    assert_eq!(everything(&db).into_values().next().unwrap().len(), 5000);
+}
+
+#[test]
+fn an_appender_that_is_dropped_without_a_commit_still_reaches_the_log() {
+    let dir = tempfile::tempdir().unwrap();
+    let db = open(dir.path());
+    let mut appender = db.appender().unwrap();
+    appender.append(&labels("dropped", 0), std::iter::once(Sample::new(1_000_000, 1.0).into()), |_, _| {}).unwrap();
+    drop(appender);
+    let mut appender = db.appender().unwrap();
+    appender.append(&labels("dropped", 0), std::iter::once(Sample::new(1_000_001, 2.0).into()), |_, _| {}).unwrap();
+    appender.commit().unwrap();
+    let before = everything(&db);
+    drop(db);
+    assert_eq!(everything(&open(dir.path())), before);
+}

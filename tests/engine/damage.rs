@@ -1,0 +1,197 @@
+//! A log cut at every byte of its last page, and with one bit flipped anywhere: the start never panics, never returns a wrong value, loses
+//! only the damaged record and what stood after it, and says so.
+
+#![expect(clippy::unwrap_used, reason = "a test that can't go on has failed")]
+
+use crate::support::engine::{Stored, everything};
+use narthex::model::labels::LabelsBuilder;
+use narthex::model::sample::Sample;
+use narthex::tsdb::db::Db;
+use narthex::tsdb::db::open::OpenReport;
+use narthex::tsdb::db::options::DbOptions;
+use narthex::tsdb::fs::disk::{Disk, DiskFile, Space};
+use narthex::tsdb::fs::os_disk::OsDisk;
+use narthex::tsdb::wal::compression::Compression;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// A disk whose syncs do nothing: thousands of starts would wait for them, and what they promise is tested elsewhere.
+#[derive(Debug)]
+struct UnsyncedDisk(OsDisk);
+
+#[derive(Debug)]
+struct UnsyncedFile(Arc<dyn DiskFile>);
+
+impl Disk for UnsyncedDisk {
+    fn create_new(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
+        Ok(Arc::new(UnsyncedFile(self.0.create_new(path)?)))
+    }
+    fn open_append(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
+        Ok(Arc::new(UnsyncedFile(self.0.open_append(path)?)))
+    }
+    fn create_dir_all(&self, path: &Path) -> io::Result<()> {
+        fs::create_dir_all(path)
+    }
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.0.rename(from, to)
+    }
+    fn remove_file(&self, path: &Path) -> io::Result<()> {
+        self.0.remove_file(path)
+    }
+    fn remove_dir_all(&self, path: &Path) -> io::Result<()> {
+        self.0.remove_dir_all(path)
+    }
+    fn sync_dir(&self, _: &Path) -> io::Result<()> {
+        Ok(())
+    }
+    fn space(&self, path: &Path) -> io::Result<Space> {
+        self.0.space(path)
+    }
+}
+
+impl DiskFile for UnsyncedFile {
+    fn append(&self, bytes: &[u8]) -> io::Result<()> {
+        self.0.append(bytes)
+    }
+    fn sync(&self) -> io::Result<()> {
+        Ok(())
+    }
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        self.0.set_len(len)
+    }
+    fn len(&self) -> io::Result<u64> {
+        self.0.len()
+    }
+}
+
+const PAGE: usize = 32 * 1024;
+const START: i64 = 1_700_000_000_000;
+
+fn options(dir: &Path, compression: Compression) -> DbOptions {
+    let mut options = DbOptions::new(dir.to_owned());
+    options.wal_compression = compression;
+    options.wal_segment_size = 2 * PAGE as u64;
+    options.replay_workers = 1;
+    options.disk = Arc::new(UnsyncedDisk(OsDisk));
+    options
+}
+
+fn open(dir: &Path) -> (Db, OpenReport) {
+    let db = Db::open(options(dir, Compression::Snappy)).unwrap();
+    let report = db.replay().unwrap();
+    (db, report)
+}
+
+/// A directory with a log of `requests` requests on 20 series, no full chunk, ended without a clean stop.
+fn written(compression: Compression, requests: i64) -> (tempfile::TempDir, Stored) {
+    let dir = tempfile::tempdir().unwrap();
+    let db = Db::open(options(dir.path(), compression)).unwrap();
+    db.replay().unwrap();
+    for request in 0..requests {
+        let mut appender = db.appender().unwrap();
+        for series in 0..20 {
+            let number = format!("{series:03}");
+            let labels =
+                LabelsBuilder::from_iter([("__name__", "damaged"), ("number", number.as_str())]).build().unwrap();
+            let value = f64::from_bits((request as u64 * 0x9e37_79b9_7f4a_7c15) ^ series);
+            let sample = Sample::new(START + request * 1000, value);
+            appender.append(&labels, std::iter::once(sample.into()), |_, _| panic!("refused")).unwrap();
+        }
+        appender.commit().unwrap();
+    }
+    let stored = everything(&db);
+    drop(db);
+    (dir, stored)
+}
+
+fn copy_dir(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        if entry.metadata().unwrap().is_dir() {
+            copy_dir(&entry.path(), &target);
+        } else {
+            fs::copy(entry.path(), &target).unwrap();
+        }
+    }
+}
+
+fn segments(dir: &Path) -> Vec<PathBuf> {
+    let mut files: Vec<_> = fs::read_dir(dir.join("wal")).unwrap().map(|e| e.unwrap().path()).collect();
+    files.retain(|file| file.metadata().unwrap().len() > 0);
+    files.sort();
+    files
+}
+
+/// Every sample of `read` was stored, and of each series only the newest are missing.
+fn assert_prefix(read: &Stored, stored: &Stored, what: &str) {
+    for (series, samples) in read {
+        let all = stored.get(series).unwrap_or_else(|| panic!("{what}: unknown series {series}"));
+        assert_eq!(samples, &all[..samples.len()], "{what}: {series}");
+    }
+}
+
+fn count(stored: &Stored) -> usize {
+    stored.values().map(Vec::len).sum()
+}
+
+#[test]
+fn a_log_cut_at_any_byte_of_its_last_page_keeps_all_before_the_cut() {
+    let (dir, stored) = written(Compression::None, 120);
+    let last = segments(dir.path()).pop().unwrap();
+    let bytes = fs::read(&last).unwrap();
+    let first_cut = (bytes.len() - 1) / PAGE * PAGE;
+    let mut kept_before = 0;
+    for cut in first_cut..bytes.len() {
+        fs::write(&last, &bytes[..cut]).unwrap();
+        let scratch = tempfile::tempdir().unwrap();
+        copy_dir(dir.path(), scratch.path());
+        let (db, _) = open(scratch.path());
+        let read = everything(&db);
+        assert_prefix(&read, &stored, &format!("cut at {cut}"));
+        assert!(count(&read) >= kept_before, "cut at {cut}: {} samples, {kept_before} at an earlier cut", count(&read));
+        kept_before = count(&read);
+    }
+    // The last cut leaves out one byte of the last request, and nothing else.
+    assert_eq!(count(&stored) - kept_before, 20);
+}
+
+#[test]
+fn one_flipped_bit_anywhere_costs_only_what_stands_at_and_after_it() {
+    for compression in [Compression::None, Compression::Snappy, Compression::Zstd] {
+        let (dir, stored) = written(compression, 25);
+        let files = segments(dir.path());
+        for file in &files {
+            let bytes = fs::read(file).unwrap();
+            // Compressed records are all alike to the reader: a third of their bytes will do.
+            let step = if compression == Compression::None { 1 } else { 3 };
+            for position in (0..bytes.len()).step_by(step) {
+                let bit = (position * 7 + 3) % 8;
+                let mut damaged = bytes.clone();
+                damaged[position] ^= 1 << bit;
+                let scratch = tempfile::tempdir().unwrap();
+                copy_dir(dir.path(), scratch.path());
+                fs::write(scratch.path().join("wal").join(file.file_name().unwrap()), &damaged).unwrap();
+                let what = format!("{compression:?}, {}, bit {bit} of byte {position}", file.display());
+                let (db, report) = open(scratch.path());
+                let read = everything(&db);
+                assert_prefix(&read, &stored, &what);
+                let lost = count(&read) < count(&stored);
+                assert!(
+                    !lost || report.repaired.is_some() || report.replay.newer_records > 0,
+                    "{what}: lost without a word"
+                );
+                drop(db);
+                // What was repaired stays so.
+                if position % 101 == 0 {
+                    let (db, again) = open(scratch.path());
+                    assert!(again.repaired.is_none(), "{what}: repaired twice");
+                    assert_eq!(everything(&db), read, "{what}");
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,119 @@
+//! Exemplars in the running database: over crashes, clean stops with and without a snapshot of the head, compaction, and a ring
+//! that changes its size.
+
+#![expect(clippy::unwrap_used, reason = "a test that can't go on has failed")]
+
+use crate::support::life::{BEGIN, HOUR, Life, MINUTE, labels, minutes};
+use narthex::model::exemplar::Exemplar;
+use narthex::model::labels::LabelsBuilder;
+use narthex::model::matcher::{MatchKind, Matcher};
+use narthex::model::time::TimeRange;
+use narthex::tsdb::db::options::HeadAtStop;
+use narthex::tsdb::db::settings::Settings;
+use narthex::tsdb::head::exemplars::{ExemplarRejection, SeriesExemplars};
+
+const NAMES: [&str; 3] = ["a", "b", "c"];
+
+fn exemplar(t: i64) -> Exemplar {
+    let trace = format!("{t:x}");
+    Exemplar { t, v: t as f64 / 7.0, labels: LabelsBuilder::from_iter([("trace_id", trace.as_str())]).build().ok() }
+}
+
+/// One exemplar of each series at each time, in requests of their own; why any was refused.
+fn put(life: &Life, times: impl IntoIterator<Item = i64>) -> Vec<ExemplarRejection> {
+    let mut refused = Vec::new();
+    for t in times {
+        let mut appender = life.db().appender().unwrap();
+        for name in NAMES {
+            let exemplars = std::iter::once(exemplar(t));
+            appender.append_exemplars(labels(name).as_packed(), exemplars, |_, why| refused.push(why));
+        }
+        appender.commit().unwrap();
+    }
+    refused
+}
+
+fn all(life: &Life) -> Vec<SeriesExemplars> {
+    let any = [vec![Matcher::new(MatchKind::NotEqual, "__name__", "").unwrap()]];
+    life.db().querier().exemplars(&any, TimeRange::ALL)
+}
+
+fn expected(times: impl IntoIterator<Item = i64>) -> Vec<SeriesExemplars> {
+    let exemplars: Vec<Exemplar> = times.into_iter().map(exemplar).collect();
+    NAMES.map(|name| SeriesExemplars { labels: labels(name), exemplars: exemplars.clone() }).to_vec()
+}
+
+fn resize(life: &Life, max_exemplars: usize) {
+    life.db().apply(Settings { max_exemplars, ..life.db().settings() }).unwrap();
+}
+
+#[test]
+fn exemplars_are_there_after_a_crash_and_after_a_stop_with_and_without_a_snapshot() {
+    for head_at_stop in [HeadAtStop::InLog, HeadAtStop::Snapshot] {
+        let mut life = Life::new(|options| options.head_at_stop = head_at_stop);
+        life.put(&NAMES, minutes(BEGIN, BEGIN + HOUR));
+        assert_eq!(put(&life, minutes(BEGIN, BEGIN + HOUR)), []);
+        for round in 0..3 {
+            life.restart();
+            let next = BEGIN + HOUR + round * MINUTE;
+            assert_eq!(all(&life), expected(minutes(BEGIN, next)), "{head_at_stop:?}, round {round}");
+            // A sender that repeats itself is not refused and stores nothing twice.
+            assert_eq!(put(&life, [next - MINUTE, next]), []);
+            assert_eq!(all(&life), expected(minutes(BEGIN, next + MINUTE)));
+        }
+    }
+}
+
+#[test]
+fn exemplars_outlive_the_block_that_has_their_samples_until_a_restart() {
+    let mut life = Life::new(|_| ());
+    let times = || minutes(BEGIN, BEGIN + 5 * HOUR);
+    for t in times() {
+        life.put(&NAMES, [t]);
+        assert_eq!(put(&life, [t]), []);
+    }
+    life.maintain();
+    assert_eq!(life.blocks().len(), 1);
+    assert_eq!(all(&life), expected(times()));
+    life.restart();
+    // As in Prometheus: what is older than the head is not read back.
+    assert_eq!(all(&life), expected(times().filter(|t| *t >= BEGIN + 2 * HOUR)));
+    life.maintain();
+    life.restart();
+    assert_eq!(all(&life), expected(times().filter(|t| *t >= BEGIN + 2 * HOUR)));
+}
+
+#[test]
+fn a_ring_of_another_size_keeps_the_newest_and_one_of_none_takes_nothing() {
+    let mut life = Life::new(|options| options.settings.max_exemplars = 12);
+    life.put(&NAMES, [BEGIN]);
+    put(&life, (0..10).map(|i| BEGIN + i));
+    let newest = |from: i64| expected((from..10).map(|i| BEGIN + i));
+    assert_eq!(all(&life), newest(6));
+    resize(&life, 6);
+    assert_eq!(all(&life), newest(8));
+    resize(&life, 100);
+    assert_eq!(all(&life), newest(8));
+    // The log has the others; they come back where there is room for them.
+    life.restart_with(|options| options.settings.max_exemplars = 100);
+    assert_eq!(all(&life), newest(0));
+    resize(&life, 0);
+    assert_eq!(all(&life), []);
+    assert_eq!(put(&life, [BEGIN + 20]), [ExemplarRejection::SwitchedOff; 3]);
+    resize(&life, 100);
+    assert_eq!((put(&life, [BEGIN + 20]), all(&life)), (vec![], expected([BEGIN + 20])));
+}
+
+#[test]
+fn exemplars_of_a_series_that_was_collected_stay_and_those_for_it_are_refused() {
+    let mut life = Life::new(|_| ());
+    life.put(&NAMES, minutes(BEGIN, BEGIN + 10 * MINUTE));
+    assert_eq!(put(&life, [BEGIN]), []);
+    life.put(&["other"], minutes(BEGIN, BEGIN + 6 * HOUR));
+    life.maintain();
+    assert_eq!(life.db().head().unwrap().series_count(), 1);
+    assert_eq!(all(&life), expected([BEGIN]));
+    assert_eq!(put(&life, [BEGIN + MINUTE]), [ExemplarRejection::UnknownSeries; 3]);
+    life.restart();
+    assert_eq!(all(&life), []);
+}

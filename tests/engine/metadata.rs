@@ -1,0 +1,339 @@
+//! Metadata in the test's own process: what Prometheus wrote is read, whole families find their series, and all of it survives
+//! restarts, checkpoints, snapshots of the head, and turns of many appenders.
+
+#![expect(clippy::unwrap_used, reason = "a test that can't go on has failed")]
+
+use crate::support::golden;
+use crate::support::life::{BEGIN, HOUR, Life, labels, minutes};
+use narthex::model::labels::{Labels, LabelsBuilder};
+use narthex::model::metadata::{Metadata, MetricType};
+use narthex::model::sample::Sample;
+use narthex::model::value::Point;
+use narthex::tsdb::db::Db;
+use narthex::tsdb::db::options::{DbOptions, HeadAtStop};
+use proptest::prelude::{Strategy, any, prop, prop_oneof};
+use proptest::test_runner::{Config, TestRunner};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::sync::atomic::Ordering;
+
+/// Type, unit and help text by labels.
+type Texts = BTreeMap<String, (String, String, String)>;
+
+fn open(dir: &Path, head_at_stop: HeadAtStop) -> Db {
+    let mut options = DbOptions::new(dir.to_owned());
+    options.head_at_stop = head_at_stop;
+    let db = Db::open(options).unwrap();
+    db.replay().unwrap();
+    db
+}
+
+fn metadata(metric_type: MetricType, help: &str) -> Metadata {
+    Metadata { metric_type, unit: "s".to_owned(), help: help.to_owned() }
+}
+
+fn texts(metadata: &Metadata) -> (String, String, String) {
+    (metadata.metric_type.as_str().to_owned(), metadata.unit.clone(), metadata.help.clone())
+}
+
+/// What every series has.
+fn of_series(db: &Db) -> Texts {
+    let series = db.head().unwrap().all_series();
+    let known = series.iter().filter_map(|series| {
+        let state = series.state.lock();
+        state.metadata.as_ref().map(|metadata| (series.labels.to_string(), texts(metadata)))
+    });
+    known.collect()
+}
+
+/// The help text of each series that has one, by its name.
+fn helps(db: &Db) -> BTreeMap<String, String> {
+    let series = db.head().unwrap().all_series();
+    let known = series.iter().filter_map(|series| {
+        let state = series.state.lock();
+        let help = state.metadata.as_ref().map(|metadata| metadata.help.clone())?;
+        Some((series.labels.get("__name__").unwrap().to_owned(), help))
+    });
+    known.collect()
+}
+
+fn set_family(db: &Db, family: &str, metadata: &Metadata) {
+    let mut appender = db.appender().unwrap();
+    appender.set_family_metadata(family, metadata).unwrap();
+    appender.commit().unwrap();
+}
+
+fn updates(db: &Db) -> u64 {
+    db.head().unwrap().stats().metadata_updates.load(Ordering::Relaxed)
+}
+
+/// What the golden case says, by labels.
+fn expected(case: &str) -> Texts {
+    let list: serde_json::Value = serde_json::from_str(&golden::text(case, "metadata.json")).unwrap();
+    let text = |value: &serde_json::Value| value.as_str().unwrap().to_owned();
+    let entries = list["last_per_series"].as_array().unwrap().iter().map(|entry| {
+        let pairs =
+            entry["labels"].as_object().unwrap().iter().map(|(name, value)| (name.as_str(), value.as_str().unwrap()));
+        let labels = LabelsBuilder::from_iter(pairs).build().unwrap();
+        (labels.to_string(), (text(&entry["type"]), text(&entry["unit"]), text(&entry["help"])))
+    });
+    entries.collect()
+}
+
+fn is_read_as_by_prometheus(case: &str, head_at_stop: HeadAtStop, at_least: usize) {
+    let place = tempfile::tempdir().unwrap();
+    let data = golden::unpack(case, place.path());
+    let expected = expected(case);
+    for time in ["first", "second", "third"] {
+        let db = open(&data, head_at_stop);
+        let found = of_series(&db);
+        // A series of which only blocks have samples is not in the head.
+        let live: BTreeSet<String> = db.head().unwrap().all_series().iter().map(|one| one.labels.to_string()).collect();
+        let expected: Texts = expected.clone().into_iter().filter(|(labels, _)| live.contains(labels)).collect();
+        assert!(expected.len() >= at_least, "{case}: {} series are live", expected.len());
+        assert_eq!(found, expected, "{case}, {time} start");
+        if time == "second" {
+            db.close().unwrap();
+        }
+    }
+}
+
+#[test]
+fn the_metadata_of_a_log_with_every_type_of_record() {
+    is_read_as_by_prometheus("all-types-killed", HeadAtStop::InLog, 53);
+}
+
+#[test]
+fn the_metadata_of_a_checkpoint_and_a_log() {
+    is_read_as_by_prometheus("blocks-killed-after-compaction", HeadAtStop::InLog, 26);
+}
+
+#[test]
+fn the_metadata_of_logs_of_every_compression() {
+    is_read_as_by_prometheus("wal-zstd", HeadAtStop::InLog, 33);
+    is_read_as_by_prometheus("wal-uncompressed", HeadAtStop::InLog, 33);
+}
+
+#[test]
+fn the_metadata_beside_a_snapshot_of_the_head() {
+    is_read_as_by_prometheus("snapshot-on-shutdown", HeadAtStop::Snapshot, 32);
+    is_read_as_by_prometheus("snapshot-on-shutdown", HeadAtStop::InLog, 32);
+}
+
+#[test]
+fn a_family_reaches_its_series_and_those_that_come_later() {
+    let mut life = Life::new(|_| {});
+    life.put(&["a", "a_bucket", "a_sum", "other", "a_count", "a_total"], [BEGIN]);
+    set_family(life.db(), "a_count", &metadata(MetricType::Gauge, "own"));
+    set_family(life.db(), "a", &metadata(MetricType::Histogram, "help"));
+    let mut expected = BTreeMap::from([("a", "help"), ("a_bucket", "help"), ("a_sum", "help"), ("a_count", "own")]);
+    let owned = |map: &BTreeMap<&str, &str>| -> BTreeMap<String, String> {
+        map.iter().map(|(name, help)| ((*name).to_owned(), (*help).to_owned())).collect()
+    };
+    assert_eq!(helps(life.db()), owned(&expected));
+    set_family(life.db(), "b", &metadata(MetricType::Counter, "later"));
+    life.put(&["b_total", "b_count"], [BEGIN + 1]);
+    expected.insert("b_total", "later");
+    assert_eq!(helps(life.db()), owned(&expected));
+    let before = updates(life.db());
+    for _ in 0..3 {
+        set_family(life.db(), "a", &metadata(MetricType::Histogram, "help"));
+        set_family(life.db(), "b", &metadata(MetricType::Counter, "later"));
+    }
+    assert_eq!(updates(life.db()), before, "what is known already was logged again");
+    life.restart();
+    assert_eq!(helps(life.db()), owned(&expected));
+    // Families are not in the log: the first time after a start all series are looked at, and none has to be logged.
+    for _ in 0..2 {
+        set_family(life.db(), "a_count", &metadata(MetricType::Gauge, "own"));
+        set_family(life.db(), "a", &metadata(MetricType::Histogram, "help"));
+    }
+    assert_eq!(updates(life.db()), 0);
+}
+
+#[test]
+fn a_family_of_more_series_than_go_into_one_piece_of_the_log_is_whole() {
+    let mut life = Life::new(|_| {});
+    let names: Vec<Labels> = (0..5000)
+        .map(|i| LabelsBuilder::from_iter([("__name__", "many"), ("i", i.to_string().as_str())]).build().unwrap())
+        .collect();
+    let mut appender = life.db().appender().unwrap();
+    for labels in &names {
+        let points = std::iter::once(Point::from(Sample::new(BEGIN, 1.0)));
+        appender.append(labels, points, |_, why| panic!("{why:?}")).unwrap();
+    }
+    appender.commit().unwrap();
+    let long = metadata(MetricType::Gauge, &"h".repeat(4000));
+    set_family(life.db(), "many", &long);
+    life.end();
+    life.start();
+    let found = of_series(life.db());
+    assert_eq!(found.len(), 5000);
+    assert!(found.values().all(|texts| texts.2.len() == 4000));
+    assert_eq!(life.db().metadata(None).len(), 1);
+}
+
+#[test]
+fn metadata_stays_behind_a_checkpoint_and_beside_a_snapshot_of_the_head() {
+    let mut life = Life::new(|options| options.head_at_stop = HeadAtStop::Snapshot);
+    set_family(life.db(), "gone", &metadata(MetricType::Gauge, "of the past"));
+    set_family(life.db(), "up", &metadata(MetricType::Gauge, "old"));
+    life.put(&["gone"], minutes(BEGIN, BEGIN + HOUR));
+    // Others make the log long enough to be truncated.
+    let others: Vec<String> = (0..40).map(|i| format!("other_{i}")).collect();
+    let names: Vec<&str> = others.iter().map(String::as_str).chain(["up", "a_total"]).collect();
+    life.put(&names, minutes(BEGIN, BEGIN + 9 * HOUR));
+    let mut appender = life.db().appender().unwrap();
+    assert!(appender.set_metadata(labels("a_total").as_packed(), &metadata(MetricType::Counter, "of one series")));
+    assert!(!appender.set_metadata(labels("nothing").as_packed(), &Metadata::default()));
+    appender.commit().unwrap();
+    set_family(life.db(), "up", &metadata(MetricType::Gauge, "new"));
+    let expected =
+        BTreeMap::from([("a_total", "of one series"), ("up", "new")].map(|(a, b)| (a.to_owned(), b.to_owned())));
+    for round in 0..4 {
+        life.maintain();
+        assert!(life.checkpoint().is_some());
+        assert_eq!(helps(life.db()), expected, "round {round}");
+        life.restart();
+        assert_eq!(life.db().stats().snapshot_replay_errors.load(Ordering::Relaxed), 0);
+        assert_eq!(helps(life.db()), expected, "round {round}, after restarts");
+        let from = BEGIN + (9 + 2 * round) * HOUR;
+        life.put(&names, minutes(from, from + 2 * HOUR));
+    }
+}
+
+#[test]
+fn appenders_that_take_turns_leave_one_text_in_memory_and_in_the_log() {
+    let mut life = Life::new(|_| {});
+    std::thread::scope(|scope| {
+        for sender in 0..4 {
+            let db = life.db();
+            scope.spawn(move || {
+                for round in 0..300 {
+                    let mut appender = db.appender().unwrap();
+                    let (name, i) = (["f_sum", "f_count"][round % 2], (round % 50).to_string());
+                    let labels = LabelsBuilder::from_iter([("__name__", name), ("i", i.as_str())]).build().unwrap();
+                    let point = Point::from(Sample::new(BEGIN + round as i64 * 1000, f64::from(sender)));
+                    appender.append(&labels, std::iter::once(point), |_, _| {}).unwrap();
+                    let help = format!("{}", (round / 40 + sender as usize) % 7);
+                    appender.set_family_metadata("f", &metadata(MetricType::Summary, &help)).unwrap();
+                    appender.commit().unwrap();
+                }
+            });
+        }
+    });
+    let before = of_series(life.db());
+    assert_eq!(before.len(), 50);
+    assert_eq!(before.values().collect::<BTreeSet<_>>().len(), 1, "{before:?}");
+    life.end();
+    life.start();
+    assert_eq!(of_series(life.db()), before);
+}
+
+/// What a test of many steps does.
+#[derive(Debug, Clone)]
+enum Step {
+    Put(usize),
+    One(usize, u8),
+    Family(usize, u8),
+    Restart,
+}
+
+const NAMES: [&str; 6] = ["a", "a_count", "a_sum", "a_total", "b", "b_count"];
+
+/// A plain model: the texts of series, and of families since the start.
+#[derive(Default)]
+struct Model {
+    series: BTreeMap<&'static str, Option<String>>,
+    families: BTreeMap<&'static str, (MetricType, String)>,
+}
+
+impl Model {
+    fn of_family(&self, series: &str) -> Option<String> {
+        let own = self.families.get(series).map(|(_, help)| help.clone());
+        own.or_else(|| {
+            let (parent, suffix) = series.rsplit_once('_')?;
+            let (metric_type, help) = self.families.get(parent)?;
+            let suffixes: &[&str] = match metric_type {
+                MetricType::Summary => &["sum", "count"],
+                MetricType::Counter => &["total"],
+                _ => &[],
+            };
+            suffixes.contains(&suffix).then(|| help.clone())
+        })
+    }
+}
+
+/// A text that nobody sent before: what disagreeing senders do is tested beside the code.
+fn help(step: usize) -> String {
+    format!("text {step}")
+}
+
+fn metric_type(byte: u8) -> MetricType {
+    [MetricType::Summary, MetricType::Counter, MetricType::Gauge][usize::from(byte % 3)]
+}
+
+fn run(steps: &[Step]) {
+    let mut life = Life::new(|_| {});
+    let mut model = Model::default();
+    // A family takes a text that it has not had at once, a number of times.
+    let mut changes: BTreeMap<&str, usize> = BTreeMap::new();
+    for (at, step) in steps.iter().enumerate() {
+        match *step {
+            Step::Put(name) => {
+                life.put(&[NAMES[name]], [BEGIN + at as i64]);
+                let given = model.of_family(NAMES[name]);
+                model.series.entry(NAMES[name]).or_insert(given);
+            }
+            Step::One(name, byte) => {
+                let mut appender = life.db().appender().unwrap();
+                let is_known =
+                    appender.set_metadata(labels(NAMES[name]).as_packed(), &metadata(metric_type(byte), &help(at)));
+                appender.commit().unwrap();
+                assert_eq!(is_known, model.series.contains_key(NAMES[name]));
+                model.series.entry(NAMES[name]).and_modify(|text| *text = Some(help(at)));
+            }
+            Step::Family(name, byte) => {
+                let count = changes.entry(NAMES[name]).or_default();
+                *count += 1;
+                if *count > 8 {
+                    continue;
+                }
+                set_family(life.db(), NAMES[name], &metadata(metric_type(byte), &help(at)));
+                model.families.insert(NAMES[name], (metric_type(byte), help(at)));
+                let parts = ["", "_sum", "_count", "_total"].map(|suffix| format!("{}{suffix}", NAMES[name]));
+                for part in parts {
+                    let is_part = part == NAMES[name] || model.of_family(&part) == Some(help(at));
+                    if let Some((series, _)) = model.series.get_key_value(part.as_str()).filter(|_| is_part) {
+                        model.series.insert(series, Some(help(at)));
+                    }
+                }
+            }
+            Step::Restart => {
+                life.end();
+                life.start();
+                model.families.clear();
+                changes.clear();
+            }
+        }
+        let expected: BTreeMap<String, String> =
+            model.series.iter().filter_map(|(name, text)| Some(((*name).to_owned(), text.clone()?))).collect();
+        assert_eq!(helps(life.db()), expected, "after step {at} of {steps:?}");
+    }
+}
+
+#[test]
+fn series_have_what_a_plain_model_has() {
+    let step = prop_oneof![
+        4 => (0..NAMES.len()).prop_map(Step::Put),
+        2 => (0..NAMES.len(), any::<u8>()).prop_map(|(name, byte)| Step::One(name, byte)),
+        4 => (0..NAMES.len(), any::<u8>()).prop_map(|(name, byte)| Step::Family(name, byte)),
+        1 => proptest::prelude::Just(Step::Restart),
+    ];
+    let mut runner = TestRunner::new(Config { cases: 40, failure_persistence: None, ..Config::default() });
+    let done = runner.run(&prop::collection::vec(step, 1..40), |steps| {
+        run(&steps);
+        Ok(())
+    });
+    done.unwrap();
+}

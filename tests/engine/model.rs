@@ -1,0 +1,240 @@
+//! The database against a plain model: whatever is appended, refused, repeated, and over restarts.
+
+#![expect(clippy::unwrap_used, reason = "a test that can't go on has failed")]
+
+use crate::support::engine::everything;
+use narthex::model::labels::{Labels, LabelsBuilder};
+use narthex::model::sample::Sample;
+use narthex::model::time::TimeRange;
+use narthex::model::value::{Point, Value};
+use narthex::tsdb::db::Db;
+use narthex::tsdb::db::options::DbOptions;
+use narthex::tsdb::head::append::Rejection;
+use proptest::prelude::*;
+use std::collections::BTreeMap;
+use std::path::Path;
+
+const HOUR: i64 = 3_600_000;
+/// Half of the default block range: nothing older than this behind the newest sample is taken.
+const OPEN_SPAN: i64 = HOUR;
+
+fn open(dir: &Path, samples_per_chunk: u16) -> Db {
+    let mut options = DbOptions::new(dir.to_owned());
+    options.samples_per_chunk = samples_per_chunk;
+    options.wal_segment_size = 2 * 32 * 1024;
+    let db = Db::open(options).unwrap();
+    db.replay().unwrap();
+    db
+}
+
+fn labels(series: u8) -> Labels {
+    let name = format!("series_{series}");
+    LabelsBuilder::from_iter([("__name__", name.as_str()), ("job", "model")]).build().unwrap()
+}
+
+fn append(db: &Db, series: u8, samples: &[Sample]) -> Vec<(Sample, Rejection)> {
+    let mut refused = Vec::new();
+    let mut appender = db.appender().unwrap();
+    appender
+        .append(&labels(series), samples.iter().copied().map(Point::from), |point, why| {
+            let Value::Float(v) = point.value else { panic!("{point:?} was never sent") };
+            refused.push((Sample::new(point.t, v), why));
+        })
+        .unwrap();
+    appender.commit().unwrap();
+    refused
+}
+
+/// What the database should hold, told in the simplest way.
+#[derive(Default)]
+struct Model {
+    series: BTreeMap<u8, BTreeMap<i64, u64>>,
+    newest: Option<i64>,
+}
+
+impl Model {
+    fn append(&mut self, series: u8, samples: &[Sample]) -> Vec<(Sample, Rejection)> {
+        let mut refused = Vec::new();
+        let mut bound = self.newest.map(|newest| newest - OPEN_SPAN);
+        for sample in samples {
+            let bound = *bound.get_or_insert(sample.t - OPEN_SPAN);
+            let stored = self.series.entry(series).or_default();
+            let newest_of_series = stored.last_key_value().map(|(t, _)| *t);
+            match stored.get(&sample.t) {
+                Some(bits) if *bits == sample.v.to_bits() => continue,
+                Some(_) => refused.push((*sample, Rejection::DuplicateTimestamp)),
+                None if sample.t < bound => refused.push((*sample, Rejection::OutOfBounds)),
+                None if newest_of_series.is_some_and(|newest| sample.t < newest) => {
+                    refused.push((*sample, Rejection::OutOfOrder));
+                }
+                None => {
+                    stored.insert(sample.t, sample.v.to_bits());
+                    self.newest = self.newest.max(Some(sample.t));
+                }
+            }
+        }
+        refused
+    }
+
+    fn everything(&self) -> BTreeMap<String, Vec<(i64, u64)>> {
+        let filled = self.series.iter().filter(|(_, samples)| !samples.is_empty());
+        filled.map(|(s, samples)| (labels(*s).to_string(), samples.iter().map(|(t, v)| (*t, *v)).collect())).collect()
+    }
+}
+
+#[derive(Debug, Clone)]
+enum Step {
+    Append { series: u8, samples: Vec<(i64, u8)> },
+    Restart { clean: bool },
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let samples =
+        prop::collection::vec((prop_oneof![8 => 1..200_000i64, 1 => -3 * HOUR..HOUR, 1 => Just(0)], 0..4u8), 1..60);
+    let append = (0..6u8, samples).prop_map(|(series, samples)| Step::Append { series, samples });
+    prop::collection::vec(
+        prop_oneof![12 => append, 1 => any::<bool>().prop_map(|clean| Step::Restart { clean })],
+        1..40,
+    )
+}
+
+fn value(kind: u8, t: i64) -> f64 {
+    match kind {
+        0 => t as f64 * 0.37,
+        1 => f64::from_bits(narthex::model::sample::STALE_NAN_BITS),
+        2 => -0.0,
+        _ => f64::from_bits(0x7ff8_0000_0000_0123),
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(96))]
+
+    #[test]
+    fn what_was_taken_is_there_what_was_refused_is_said_also_after_restarts(steps in steps()) {
+        let dir = tempfile::tempdir().unwrap();
+        let mut db = open(dir.path(), 7);
+        let mut model = Model::default();
+        let mut now = 1_700_000_000_000i64;
+        for step in steps {
+            match step {
+                Step::Append { series, samples } => {
+                    let samples: Vec<_> = samples.iter().map(|(by, kind)| {
+                        let t = now + by;
+                        if *by > 0 {
+                            now = t;
+                        }
+                        Sample::new(t, value(*kind, t))
+                    }).collect();
+                    let (mut refused, mut expected) = (append(&db, series, &samples), model.append(series, &samples));
+                    // In which order they are refused means nothing.
+                    refused.sort_by_key(|(sample, why)| (sample.t, *why));
+                    expected.sort_by_key(|(sample, why)| (sample.t, *why));
+                    prop_assert_eq!(refused, expected);
+                }
+                Step::Restart { clean } => {
+                    if clean {
+                        db.close().unwrap();
+                    }
+                    drop(db);
+                    db = open(dir.path(), 7);
+                }
+            }
+            prop_assert_eq!(everything(&db), model.everything());
+        }
+        drop(db);
+        prop_assert_eq!(everything(&open(dir.path(), 7)), model.everything());
+    }
+}
+
+#[test]
+fn a_read_of_a_range_has_exactly_the_samples_of_the_range() {
+    let dir = tempfile::tempdir().unwrap();
+    let db = open(dir.path(), 120);
+    let samples: Vec<_> = (0..1000).map(|i| Sample::new(1_000_000 + i * 1000, i as f64)).collect();
+    assert!(append(&db, 1, &samples).is_empty());
+    for (mint, maxt) in
+        [(0, 999_999), (1_000_000, 1_000_000), (1_119_000, 1_121_500), (1_500_001, 1_500_999), (1_999_000, i64::MAX)]
+    {
+        let range = TimeRange::new(mint, maxt);
+        let all =
+            narthex::model::matcher::Matcher::new(narthex::model::matcher::MatchKind::Equal, "job", "model").unwrap();
+        let querier = db.querier();
+        let read: Vec<Sample> = querier
+            .select(&[all], range)
+            .unwrap()
+            .flat_map(|s| s.unwrap().samples(range).collect::<Vec<_>>())
+            .map(Result::unwrap)
+            .collect();
+        let expected: Vec<_> = samples.iter().copied().filter(|s| range.contains(s.t)).collect();
+        assert_eq!(read, expected, "{mint}..{maxt}");
+    }
+}
+
+#[test]
+fn no_series_is_made_for_samples_that_are_all_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let db = open(dir.path(), 120);
+    assert!(append(&db, 1, &[Sample::new(10 * HOUR, 1.0)]).is_empty());
+    let refused = append(&db, 2, &[Sample::new(HOUR, 1.0), Sample::new(2 * HOUR, 1.0)]);
+    assert_eq!(refused.iter().map(|(_, why)| *why).collect::<Vec<_>>(), [Rejection::OutOfBounds; 2]);
+    assert_eq!(db.head().unwrap().series_count(), 1);
+}
+
+#[test]
+fn over_the_limit_no_series_is_made_and_known_ones_go_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut options = DbOptions::new(dir.path().to_owned());
+    options.max_series = 2;
+    let db = Db::open(options).unwrap();
+    db.replay().unwrap();
+    for series in [1, 2] {
+        assert!(append(&db, series, &[Sample::new(HOUR, 1.0)]).is_empty());
+    }
+    let mut appender = db.appender().unwrap();
+    let refused = appender.append(&labels(3), std::iter::once(Sample::new(HOUR, 1.0).into()), |_, _| {});
+    assert_eq!(refused.unwrap_err().limit, 2);
+    appender.commit().unwrap();
+    assert!(append(&db, 2, &[Sample::new(HOUR + 1, 2.0)]).is_empty());
+    assert_eq!(everything(&db).len(), 2);
+}
+
+#[test]
+fn references_are_never_given_out_again() {
+    let dir = tempfile::tempdir().unwrap();
+    for run in 0..5u8 {
+        let db = open(dir.path(), 120);
+        assert!(append(&db, run, &[Sample::new(HOUR + i64::from(run), f64::from(run))]).is_empty());
+        assert_eq!(everything(&db).len(), usize::from(run) + 1);
+    }
+    let db = open(dir.path(), 120);
+    for (i, samples) in everything(&db).into_values().enumerate() {
+        assert_eq!(samples, [(HOUR + i as i64, (i as f64).to_bits())]);
+    }
+}
+
+#[test]
+fn a_request_that_is_repeated_after_its_samples_became_a_block_is_stored_and_another_value_is_not() {
+    let dir = tempfile::tempdir().unwrap();
+    let db = open(dir.path(), 120);
+    let start = 1_700_000_000_000 / (2 * HOUR) * (2 * HOUR);
+    let samples: Vec<_> = (0..240).map(|i| Sample::new(start + i * 60_000, i as f64)).collect();
+    for sample in &samples {
+        assert!(append(&db, 1, &[*sample]).is_empty());
+    }
+    db.maintain(start).unwrap();
+    assert_eq!(db.blocks().len(), 1);
+    assert!(append(&db, 1, &samples).is_empty(), "all of it is stored");
+    let other: Vec<_> = samples[..3].iter().map(|sample| Sample::new(sample.t, -1.0)).collect();
+    let refused: Vec<_> = other.iter().map(|sample| (*sample, Rejection::OutOfBounds)).collect();
+    assert_eq!(append(&db, 1, &other), refused);
+    assert_eq!(append(&db, 3, &samples[..1]), [(samples[0], Rejection::OutOfBounds)], "another series has none there");
+    let mut appender = db.appender().unwrap();
+    let known = labels(1);
+    assert!(
+        appender.append_known(known.as_packed(), samples[..50].iter().copied().map(Point::from), |_, why| panic!(
+            "{why:?}"
+        ))
+    );
+    assert_eq!(appender.commit().unwrap().samples, 50);
+}

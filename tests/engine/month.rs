@@ -1,0 +1,267 @@
+//! A month in the life of a database, in minutes of simulated time: series come and go, ranges are deleted, snapshots are taken, the
+//! process ends at random points, in order and not; head compaction, block compaction and clean-up run between. Whatever was appended and
+//! not deleted is there to the last bit, and nothing else, all along.
+
+#![expect(clippy::unwrap_used, reason = "a test that can't go on has failed")]
+
+use crate::support::engine::{Stored, everything, stored};
+use narthex::model::labels::{Labels, LabelsBuilder};
+use narthex::model::matcher::{MatchKind, Matcher};
+use narthex::model::sample::{STALE_NAN_BITS, Sample};
+use narthex::model::time::TimeRange;
+use narthex::tsdb::db::Db;
+use narthex::tsdb::db::maintenance_api::SnapshotParts;
+use narthex::tsdb::db::options::DbOptions;
+use narthex::tsdb::db::settings::{Retention, RetentionOrigin};
+use rand::RngExt;
+use rand::rngs::StdRng;
+use std::path::Path;
+
+const MINUTE: i64 = 60_000;
+const HOUR: i64 = 60 * MINUTE;
+const DAY: i64 = 24 * HOUR;
+/// 2025-11-05, 00:00 UTC.
+const BEGIN: i64 = 1_762_300_800_000;
+const SERIES: usize = 200;
+
+fn open(dir: &Path) -> Db {
+    let mut options = DbOptions::new(dir.to_owned());
+    options.wal_segment_size = 16 * 32 * 1024;
+    let forever = Retention { time_ms: 0, bytes: 0, percentage: 0.0, origin: RetentionOrigin::Chosen };
+    options.settings.retention = forever;
+    let db = Db::open(options).unwrap();
+    db.replay().unwrap();
+    db
+}
+
+/// One series of the model.
+struct Modelled {
+    labels: Labels,
+    text: String,
+    /// While it is sent, and when that changes next.
+    is_sent: bool,
+    changes_at: i64,
+    value: f64,
+    samples: Vec<(i64, u64)>,
+}
+
+impl Modelled {
+    fn new(number: usize, generation: usize, now: i64, random: &mut StdRng) -> Self {
+        let (name, instance) = (format!("metric_{}", number % 7), format!("host-{number}-{generation}"));
+        let labels =
+            [("__name__", name.as_str()), ("instance", &instance), ("job", "month"), ("shard", ["a", "b"][number % 2])];
+        let labels = LabelsBuilder::from_iter(labels).build().unwrap();
+        // Some live for minutes, some for weeks.
+        let longest = 4 * 10i64.pow(random.random_range(2..5));
+        let life = random.random_range(10..=longest) * MINUTE;
+        Self {
+            text: labels.to_string(),
+            labels,
+            is_sent: true,
+            changes_at: now + life,
+            value: 0.0,
+            samples: Vec::new(),
+        }
+    }
+
+    fn next_value(&mut self, random: &mut StdRng) -> f64 {
+        match random.random_range(0..100u32) {
+            0 => f64::from_bits(0x7ff8_0000_0000_0123),
+            1 => -0.0,
+            2 => f64::INFINITY,
+            3..30 => self.value,
+            30..70 => {
+                self.value += f64::from(random.random_range(0..50u32));
+                self.value
+            }
+            _ => {
+                self.value += random.random::<f64>() - 0.3;
+                self.value
+            }
+        }
+    }
+}
+
+struct Month {
+    random: StdRng,
+    now: i64,
+    live: Vec<Modelled>,
+    /// Series that were replaced by others; they never come back.
+    gone: Vec<Modelled>,
+    appended: u64,
+}
+
+impl Month {
+    fn new(random: StdRng) -> Self {
+        let mut own = Self { random, now: BEGIN, live: Vec::new(), gone: Vec::new(), appended: 0 };
+        own.live = (0..SERIES).map(|number| Modelled::new(number, 0, BEGIN, &mut own.random)).collect();
+        own
+    }
+
+    /// All samples of one minute, as one request.
+    fn minute(&mut self, db: &Db) {
+        let mut appender = db.appender().unwrap();
+        for number in 0..SERIES {
+            let at = self.now + (number as i64 * 251) % MINUTE;
+            let series = &mut self.live[number];
+            let mut sample = None;
+            if at >= series.changes_at {
+                if series.is_sent {
+                    sample = Some(f64::from_bits(STALE_NAN_BITS));
+                    series.is_sent = false;
+                    series.changes_at = at + self.random.random_range(1..300) * MINUTE;
+                } else if self.random.random_ratio(1, 2) {
+                    // It comes back.
+                    series.is_sent = true;
+                    series.changes_at = at + self.random.random_range(10..4000) * MINUTE;
+                } else {
+                    let next = Modelled::new(number, self.gone.len() + 1, at, &mut self.random);
+                    self.gone.push(std::mem::replace(series, next));
+                }
+            } else if series.is_sent {
+                sample = Some(series.next_value(&mut self.random));
+            }
+            if let Some(v) = sample {
+                let series = &mut self.live[number];
+                appender
+                    .append(&series.labels, std::iter::once(Sample::new(at, v).into()), |point, why| {
+                        panic!("{point:?} {why:?}")
+                    })
+                    .unwrap();
+                series.samples.push((at, v.to_bits()));
+                self.appended += 1;
+            }
+        }
+        appender.commit().unwrap();
+        self.now += MINUTE;
+    }
+
+    fn all(&self) -> impl Iterator<Item = &Modelled> {
+        self.live.iter().chain(&self.gone)
+    }
+
+    /// Deletes of a random choice of series a random range.
+    fn delete(&mut self, db: &Db) {
+        let (name, value) = match self.random.random_range(0..3u32) {
+            0 => ("__name__", format!("metric_{}", self.random.random_range(0..7u32))),
+            1 => ("instance", format!("host-{}-.*", self.random.random_range(0..SERIES))),
+            _ => ("instance", format!("host-[0-9]*{}-0", self.random.random_range(0..10u32))),
+        };
+        let matcher = Matcher::new(MatchKind::Regex, name, &value).unwrap();
+        let mint = self.random.random_range(BEGIN - HOUR..self.now + HOUR);
+        let longest = 10i64.pow(self.random.random_range(0..10));
+        let maxt = mint + self.random.random_range(0..=longest);
+        let range = TimeRange::new(mint, maxt);
+        db.delete(&[vec![matcher.clone()]], range).unwrap();
+        for series in self.live.iter_mut().chain(&mut self.gone) {
+            if matcher.matches(series.labels.get(name).unwrap_or_default()) {
+                series.samples.retain(|(t, _)| !range.contains(*t));
+            }
+        }
+    }
+
+    fn expected(&self, range: TimeRange, chosen: impl Fn(&Modelled) -> bool) -> Stored {
+        let within = |series: &Modelled| -> Vec<(i64, u64)> {
+            let begin = series.samples.partition_point(|(t, _)| *t < range.mint);
+            let end = series.samples.partition_point(|(t, _)| *t <= range.maxt);
+            series.samples[begin..end.max(begin)].to_vec()
+        };
+        let filled = self.all().filter(|series| chosen(series)).map(|series| (series.text.clone(), within(series)));
+        filled.filter(|(_, samples)| !samples.is_empty()).collect()
+    }
+
+    fn check_all(&self, db: &Db, when: &str) {
+        assert_same(&everything(db), &self.expected(TimeRange::ALL, |_| true), when);
+    }
+
+    /// A part of it: one metric, or all, over a random time.
+    fn check_part(&mut self, db: &Db, when: &str) {
+        let mint = self.random.random_range(BEGIN - HOUR..self.now);
+        let range = TimeRange::new(mint, mint + self.random.random_range(0..2 * DAY));
+        let name = format!("metric_{}", self.random.random_range(0..7u32));
+        let matcher = Matcher::new(MatchKind::Equal, "__name__", &name).unwrap();
+        let expected = self.expected(range, |series| series.labels.get("__name__") == Some(&name));
+        assert_same(&stored(db, &[matcher], range), &expected, &format!("{name} in {range:?}, {when}"));
+    }
+}
+
+/// Equal, or the first difference is told.
+fn assert_same(found: &Stored, expected: &Stored, when: &str) {
+    for (series, samples) in expected {
+        let Some(there) = found.get(series) else {
+            panic!("{series} with {} samples is missing, {when}", samples.len())
+        };
+        if there != samples {
+            let at = there.iter().zip(samples).position(|(a, b)| a != b).unwrap_or(there.len().min(samples.len()));
+            panic!(
+                "{series} has {} samples instead of {}; number {at} is {:?} instead of {:?}, {when}",
+                there.len(),
+                samples.len(),
+                there.get(at),
+                samples.get(at)
+            );
+        }
+    }
+    let surplus: Vec<_> = found.keys().filter(|series| !expected.contains_key(*series)).collect();
+    assert!(surplus.is_empty(), "{} series too many: {:?}, {when}", surplus.len(), surplus.first());
+}
+
+/// A snapshot holds what the database held.
+fn check_snapshot(month: &Month, db: &Db, dir: &Path, when: &str) {
+    let name = db.snapshot(SnapshotParts::BlocksAndHead, month.now).unwrap();
+    let taken = dir.join("snapshots").join(name);
+    let copy = open(&taken);
+    month.check_all(&copy, &format!("snapshot, {when}"));
+    drop(copy);
+    std::fs::remove_dir_all(taken).unwrap();
+}
+
+#[test]
+fn a_month_of_churn_deletes_and_restarts_loses_and_doubles_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut db = open(dir.path());
+    let mut month = Month::new(crate::support::seed::seeded("engine_month"));
+    let (mut restarts, mut snapshots, mut maintenance_in) = (0, 0, 30);
+    for minute in 0..30 * 24 * 60 {
+        month.minute(&db);
+        let when = format!("minute {minute}, {restarts} restarts");
+        maintenance_in -= 1;
+        if maintenance_in == 0 {
+            db.maintain(month.now).unwrap();
+            maintenance_in = month.random.random_range(1..240);
+        }
+        if month.random.random_ratio(1, 400) {
+            month.delete(&db);
+        }
+        if month.random.random_ratio(1, 4000) {
+            db.clean_tombstones().unwrap();
+        }
+        if month.random.random_ratio(1, 9000) {
+            check_snapshot(&month, &db, dir.path(), &when);
+            snapshots += 1;
+        }
+        if month.random.random_ratio(1, 500) || (restarts < 50 && minute > 42_500 && minute % 10 == 0) {
+            if month.random.random_ratio(1, 2) {
+                db.close().unwrap();
+            }
+            drop(db);
+            db = open(dir.path());
+            restarts += 1;
+            month.check_part(&db, &when);
+            if restarts % 16 == 0 {
+                month.check_all(&db, &when);
+            }
+        }
+    }
+    db.maintain(month.now).unwrap();
+    month.check_all(&db, "the end");
+    assert!(restarts >= 50, "{restarts} restarts");
+    let blocks = db.blocks().len();
+    assert!((4..40).contains(&blocks), "{blocks} blocks for a month");
+    println!(
+        "{} samples of {} series, {restarts} restarts, {snapshots} snapshots, {blocks} blocks",
+        month.appended,
+        month.all().count()
+    );
+    assert!(month.appended > 4_000_000, "{}", month.appended);
+}

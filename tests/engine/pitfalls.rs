@@ -1,0 +1,444 @@
+//! What has cost users of Prometheus data, each as a test of its own: the thread is named as repository#number.
+//!
+//! Only what touches blocks, the truncation of the log and what is deleted; what the log alone can lose is in `damage.rs`, a full
+//! disk in `tests/damage/disk_full.rs`.
+
+#![expect(clippy::unwrap_used, reason = "a test that can't go on has failed")]
+
+use crate::support::engine::{everything, stored};
+use crate::support::life::{
+    BEGIN, FOREVER, HOUR, Life, MINUTE, copy_folder, damage_chunk, labels, minutes, named, size_of,
+};
+use narthex::model::histogram::{Histogram, Span};
+use narthex::model::refs::SeriesRef;
+use narthex::model::sample::{STALE_NAN_BITS, Sample};
+use narthex::model::time::TimeRange;
+use narthex::model::value::{Point, Value, ValueKind};
+use narthex::tsdb::db::Db;
+use narthex::tsdb::db::open::ReplayError;
+use narthex::tsdb::db::options::DbOptions;
+use narthex::tsdb::db::settings::Retention;
+use narthex::tsdb::fs::os_disk::OsDisk;
+use narthex::tsdb::query::labels::LabelLimit;
+use narthex::tsdb::wal::batch::Batch;
+use narthex::tsdb::wal::commit::{SyncMode, Wal, WalOptions};
+use narthex::tsdb::wal::compression::Compression;
+use rand::RngExt;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+
+/// Length of the first blocks.
+const RANGE: i64 = 2 * HOUR;
+
+/// Series that make the log long enough for checkpoints.
+fn crowd() -> Vec<String> {
+    (0..40).map(|number| format!("crowd_{number}")).collect()
+}
+
+fn names(crowd: &[String]) -> Vec<&str> {
+    crowd.iter().map(String::as_str).collect()
+}
+
+/// prometheus#19140: deleted series caused missing samples of others, and errors, after a restart.
+#[test]
+fn deleted_series_cost_the_others_nothing() {
+    let mut life = Life::new(|_| {});
+    for round in 0..6 {
+        let begin = BEGIN + round * RANGE;
+        life.put(&["kept", "deleted", "back"], minutes(begin, begin + RANGE));
+        life.delete("deleted", TimeRange::ALL);
+        if round % 2 == 0 {
+            life.delete("back", TimeRange::new(begin + HOUR / 2, i64::MAX));
+        }
+        life.check("deleted");
+        life.restart();
+        life.maintain();
+        life.check("compacted");
+        life.restart();
+    }
+    assert!(life.blocks().len() >= 2);
+    life.db().clean_tombstones().unwrap();
+    life.restart();
+}
+
+/// The same where nothing is left for a block: its range is cut off the head without one.
+#[test]
+fn what_is_deleted_before_there_is_a_block_of_it_does_not_come_back() {
+    let mut life = Life::new(|_| {});
+    let crowd = crowd();
+    let crowd = names(&crowd);
+    for round in 0..4 {
+        let begin = BEGIN + round * RANGE;
+        life.put(&crowd, minutes(begin, begin + RANGE));
+        crowd.iter().for_each(|name| life.delete(name, TimeRange::ALL));
+        life.put(&crowd, [begin + RANGE - 1]);
+        crowd.iter().for_each(|name| life.delete(name, TimeRange::new(begin, begin + RANGE - 1)));
+        life.maintain();
+        life.restart();
+    }
+    life.put(&crowd, minutes(BEGIN + 4 * RANGE, BEGIN + 7 * RANGE));
+    life.maintain();
+    life.restart();
+}
+
+/// prometheus#19016, for samples in order: a restart between the block of the head and the truncation of head and log.
+#[test]
+fn a_restart_between_block_and_truncation_loses_and_doubles_nothing() {
+    let mut life = Life::new(|_| {});
+    for round in 0..3 {
+        let begin = BEGIN + round * RANGE;
+        life.put(
+            &["a", "b"],
+            minutes(begin + if round == 0 { 0 } else { 3 * HOUR / 2 + MINUTE }, begin + 7 * HOUR / 2 + MINUTE),
+        );
+        let parts = ["wal", "chunks_head"];
+        let before = life.blocks().len();
+        parts.iter().for_each(|part| copy_folder(&life.dir().join(part), &life.beside(part)));
+        life.maintain();
+        assert!(life.blocks().len() > before || round > 0);
+        life.end();
+        for part in parts {
+            std::fs::remove_dir_all(life.dir().join(part)).unwrap();
+            std::fs::rename(life.beside(part), life.dir().join(part)).unwrap();
+        }
+        life.start();
+        life.check("the block is there, and the log too");
+        life.maintain();
+        life.restart();
+    }
+}
+
+/// tsdb#424 and others of its kind: samples at the end of a block belonged to none, or to two.
+#[test]
+fn samples_at_the_ends_of_blocks_belong_to_one() {
+    let mut life = Life::new(|options| options.max_block_range_ms = Some(RANGE));
+    let ends: Vec<i64> = (1..=4).map(|nth| BEGIN + nth * RANGE).collect();
+    let mut samples: Vec<(i64, String)> = minutes(BEGIN, BEGIN + 5 * RANGE).map(|t| (t, "steady".to_owned())).collect();
+    for end in &ends {
+        for off in [-1, 0, 1] {
+            samples.push((end + off, format!("around_{off}")));
+            samples.push((end + off, "all".to_owned()));
+            // Its only sample.
+            samples.push((end + off, format!("once_{}", end + off)));
+        }
+    }
+    samples.sort();
+    let mut compact_at = BEGIN + RANGE;
+    for (t, name) in samples {
+        if t >= compact_at + MINUTE {
+            life.maintain();
+            life.restart();
+            compact_at += HOUR;
+        }
+        life.put(&[name.as_str()], [t]);
+    }
+    life.maintain();
+    life.restart();
+    assert!(life.blocks().len() >= 4, "{}", life.blocks().len());
+    for end in ends {
+        for t in [end - 1, end, end + 1] {
+            let at = stored(life.db(), &[named("all")], TimeRange::new(t, t));
+            assert_eq!(at.values().flatten().map(|(t, _)| *t).collect::<Vec<_>>(), [t]);
+            let holding = life
+                .blocks()
+                .iter()
+                .filter(|block| (block.meta().min_time..block.meta().max_time).contains(&t))
+                .count();
+            assert!(holding <= 1);
+        }
+    }
+}
+
+/// prometheus#13616 and PITFALLS of the checkpoint: the records of a series went with the segments, those of its samples stayed.
+///
+/// Series that end right before a block does, so that the head collects them while the log still has their samples, and that come back
+/// later under another reference.
+#[test]
+fn a_checkpoint_keeps_the_series_that_later_records_need() {
+    let mut life = Life::new(|_| {});
+    let crowd = crowd();
+    let crowd = names(&crowd);
+    for round in 0..8 {
+        let begin = BEGIN + round * RANGE;
+        let ending = ["ghost_0", "ghost_1", "ghost_2"][round as usize % 3];
+        life.put(&crowd, minutes(begin, begin + RANGE - 10 * MINUTE));
+        life.put(&[ending], minutes(begin + RANGE - 10 * MINUTE, begin + RANGE - 5 * MINUTE));
+        life.put(&[ending, "steady"], minutes(begin + RANGE - 5 * MINUTE, begin + RANGE));
+        life.maintain();
+        // Whatever refers to a series that the log does not name fails the start.
+        life.restart();
+    }
+    assert!(life.checkpoint().is_some(), "no checkpoint was made");
+    assert!(life.db().head().unwrap().series_count() < 43);
+}
+
+/// prometheus#18552: damage that the start had not noticed made every later checkpoint fail, so that the log grew for ever.
+#[test]
+fn what_a_start_accepts_of_a_damaged_log_a_checkpoint_accepts() {
+    let mut life = Life::new(|_| {});
+    let crowd = crowd();
+    let crowd = names(&crowd);
+    life.put(&crowd, minutes(BEGIN, BEGIN + 5 * RANGE));
+    life.maintain();
+    life.put(&crowd, minutes(BEGIN + 5 * RANGE, BEGIN + 11 * HOUR));
+    let wal = life.dir().join("wal");
+    let mut files: Vec<_> = std::fs::read_dir(&wal).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.retain(|path| path.is_file() && path.metadata().unwrap().len() > 0);
+    files.extend(life.checkpoint().map(|number| wal.join(format!("checkpoint.{number:08}/00000000"))));
+    files.sort();
+    life.end();
+    let mut random = crate::support::seed::seeded("pitfalls");
+    let (mut repaired, mut refused) = (0, 0);
+    for round in 0..40 {
+        let copy = tempfile::tempdir().unwrap();
+        copy_folder(life.dir(), copy.path());
+        let file = &files[round % files.len()];
+        let damaged = copy.path().join(file.strip_prefix(life.dir()).unwrap());
+        let mut bytes = std::fs::read(&damaged).unwrap();
+        let at = random.random_range(0..bytes.len());
+        bytes[at] ^= 1 << random.random_range(0..8u32);
+        std::fs::write(&damaged, bytes).unwrap();
+        let mut options = DbOptions::new(copy.path().to_owned());
+        options.wal_segment_size = 32 * 1024;
+        options.settings.retention = FOREVER;
+        let db = Db::open(options.clone()).unwrap();
+        match db.replay() {
+            Ok(report) => repaired += usize::from(report.repaired.is_some()),
+            Err(ReplayError::Checkpoint(_)) => {
+                refused += 1;
+                continue;
+            }
+            Err(error) => panic!("{}, byte {at}: {error}", damaged.display()),
+        }
+        // What is left is kept from now on, and the log becomes shorter again.
+        for t in minutes(BEGIN + 11 * HOUR, BEGIN + 16 * HOUR) {
+            let mut appender = db.appender().unwrap();
+            for name in &crowd {
+                let reject = |point, why| panic!("{point:?} {why:?}");
+                appender
+                    .append(&labels(name), std::iter::once(Sample::new(t, random.random()).into()), reject)
+                    .unwrap();
+            }
+            appender.commit().unwrap();
+        }
+        let held = everything(&db);
+        db.maintain(BEGIN + 1000 * HOUR).unwrap_or_else(|error| panic!("{}, byte {at}: {error}", damaged.display()));
+        assert_eq!(db.stats().checkpoints_failed.load(Relaxed), 0);
+        assert!(db.stats().checkpoints.load(Relaxed) > 0);
+        drop(db);
+        let db = Db::open(options).unwrap();
+        db.replay().unwrap();
+        assert!(everything(&db) == held, "{}, byte {at}", damaged.display());
+    }
+    assert!(repaired > 0, "{repaired} repaired, {refused} refused");
+}
+
+/// prometheus#6595: a compaction of blocks that failed again and again held up everything, the log grew until memory was gone.
+#[test]
+fn blocks_that_can_not_be_merged_hold_up_neither_head_nor_log() {
+    let mut life = Life::new(|_| {});
+    let crowd = crowd();
+    let crowd = names(&crowd);
+    life.put(&crowd, minutes(BEGIN, BEGIN + 7 * HOUR / 2));
+    life.maintain();
+    damage_chunk(life.blocks()[0].dir());
+    life.put(&crowd, minutes(BEGIN + 7 * HOUR / 2, BEGIN + 12 * HOUR));
+    assert!(life.db().maintain(BEGIN).is_err(), "a failed merge is told");
+    assert_eq!(life.db().stats().compactions_failed.load(Relaxed), 1);
+    assert!(life.blocks().len() >= 5, "{} blocks of the head", life.blocks().len());
+    assert!(life.db().head().unwrap().truncated_before() >= BEGIN + 10 * HOUR);
+    let first = life.checkpoint().expect("the log was truncated");
+    // The same blocks are not tried every minute.
+    life.db().maintain(BEGIN + MINUTE).unwrap();
+    for round in 0..3 {
+        let begin = BEGIN + 12 * HOUR + round * RANGE;
+        life.put(&crowd, minutes(begin, begin + RANGE));
+        // Other blocks may be merged, these fail again after an hour.
+        let _ = life.db().maintain(BEGIN + round * RANGE);
+        life.end();
+        life.start();
+    }
+    assert!(life.checkpoint().unwrap() > first, "and is truncated again");
+    let behind = TimeRange::new(BEGIN + RANGE, i64::MAX);
+    let all = stored(life.db(), &[named("crowd_7")], behind);
+    assert_eq!(all.values().next().unwrap().len(), 16 * 60);
+}
+
+/// prometheus#12882 and others: `retention.size` did not count what lies beside the blocks, and the disk filled.
+#[test]
+fn the_size_limit_counts_log_head_chunks_and_work_under_way() {
+    for scratch in ["wbl", "chunk_snapshot.000001.0000000000", "01M82CTXRBSZKSA9A0ZWVPK1T0.tmp-for-creation"] {
+        let mut life = Life::new(|options| options.max_block_range_ms = Some(RANGE));
+        let crowd = crowd();
+        life.put(&names(&crowd), minutes(BEGIN, BEGIN + 10 * HOUR));
+        life.maintain();
+        let blocks: u64 = life.blocks().iter().map(|block| block.size_bytes()).sum();
+        let beside = size_of(&life.dir().join("wal")) + size_of(&life.dir().join("chunks_head"));
+        assert!(beside > 0 && life.blocks().len() == 4);
+        let mut settings = life.db().settings();
+        settings.retention = Retention { bytes: blocks + beside + 1000, ..FOREVER };
+        life.db().apply(settings).unwrap();
+        life.maintain();
+        assert_eq!(life.blocks().len(), 4, "it fits");
+        settings.retention.bytes = blocks + beside - 1000;
+        life.db().apply(settings).unwrap();
+        life.maintain();
+        assert_eq!(life.blocks().len(), 3, "log and head chunks count");
+        let left: u64 = life.blocks().iter().map(|block| block.size_bytes()).sum();
+        settings.retention.bytes = left + beside + 1000;
+        life.db().apply(settings).unwrap();
+        life.maintain();
+        assert_eq!(life.blocks().len(), 3);
+        let scratch = life.dir().join(scratch);
+        std::fs::create_dir_all(&scratch).unwrap();
+        std::fs::write(scratch.join("file"), vec![0; 2000]).unwrap();
+        life.maintain();
+        assert_eq!(life.blocks().len(), 2, "{} counts", scratch.display());
+    }
+}
+
+/// prometheus#3488: the names of deleted series stayed in the lists of labels and values.
+#[test]
+fn deleted_names_leave_the_lists_once_nothing_of_them_is_left() {
+    let mut life = Life::new(|_| {});
+    let lists = |life: &Life, name: &str| {
+        let querier = life.db().querier();
+        let values = |label: &str| querier.label_values(label, &[], TimeRange::ALL, LabelLimit::NONE).unwrap();
+        values("__name__").contains(&name.to_owned()) || values("only").contains(&name.to_owned())
+    };
+    life.put(&["kept", "in_block"], minutes(BEGIN, BEGIN + RANGE));
+    life.put(&["kept", "in_head"], minutes(BEGIN + RANGE, BEGIN + 7 * HOUR / 2));
+    life.maintain();
+    assert!(lists(&life, "in_block") && lists(&life, "in_head") && lists(&life, "kept"));
+    life.delete("in_block", TimeRange::ALL);
+    life.db().clean_tombstones().unwrap();
+    assert!(!lists(&life, "in_block"), "in a block");
+    life.delete("in_head", TimeRange::ALL);
+    life.put(&["kept"], minutes(BEGIN + 7 * HOUR / 2, BEGIN + 6 * HOUR));
+    life.maintain();
+    life.db().clean_tombstones().unwrap();
+    assert!(!lists(&life, "in_head"), "in the head");
+    life.restart();
+    assert!(!lists(&life, "in_block") && !lists(&life, "in_head") && lists(&life, "kept"));
+}
+
+/// prometheus#4200: `clean_tombstones` gave no space back.
+#[test]
+fn cleaning_gives_the_space_back() {
+    let mut life = Life::new(|options| options.max_block_range_ms = Some(RANGE));
+    let crowd = crowd();
+    let crowd = names(&crowd);
+    life.put(&crowd, minutes(BEGIN, BEGIN + 6 * HOUR));
+    life.maintain();
+    let on_disk = |life: &Life| {
+        let entries = std::fs::read_dir(life.dir()).unwrap().map(|entry| entry.unwrap().path());
+        let blocks = entries.filter(|path| path.file_name().unwrap().to_str().unwrap().starts_with("01"));
+        blocks.map(|path| size_of(&path)).sum::<u64>()
+    };
+    let before = on_disk(&life);
+    crowd[4..].iter().for_each(|name| life.delete(name, TimeRange::ALL));
+    life.check("deleted");
+    life.db().clean_tombstones().unwrap();
+    life.check("cleaned");
+    let after = on_disk(&life);
+    assert!(after * 4 < before, "{after} bytes are left of {before}");
+    assert_eq!(after, life.blocks().iter().map(|block| block.size_bytes()).sum::<u64>());
+    crowd.iter().for_each(|name| life.delete(name, TimeRange::ALL));
+    life.db().clean_tombstones().unwrap();
+    // The newest stays until there is another: without it a start would take its samples out of the log again.
+    assert_eq!(life.blocks().len(), 1, "empty blocks go");
+    life.restart();
+    life.put(&["new"], minutes(BEGIN + 6 * HOUR, BEGIN + 10 * HOUR));
+    life.maintain();
+    life.db().clean_tombstones().unwrap();
+    life.restart();
+    let empty = life.blocks().iter().filter(|block| !block.tombstones().is_empty()).count();
+    assert_eq!(empty, 0, "and now it went as well");
+}
+
+/// prometheus#18379: blocks of series that had ended early were taken for the whole past of the head, and after a restart samples of
+/// others were refused or lost.
+#[test]
+fn a_block_of_stale_series_does_not_stand_for_the_head() {
+    let mut life = Life::new(|options| options.settings.stale_series_threshold = 0.3);
+    life.put(&["a", "b", "c", "d", "e"], minutes(BEGIN, BEGIN + HOUR / 2));
+    let stale = f64::from_bits(STALE_NAN_BITS);
+    ["a", "b"].iter().for_each(|name| life.put_one(name, BEGIN + HOUR / 2, stale));
+    life.maintain();
+    assert_eq!(life.blocks().len(), 1);
+    assert_eq!(life.db().head().unwrap().series_count(), 3, "two have left the head");
+    let hints = life.blocks()[0].meta().compaction.hints.clone();
+    assert_eq!(hints, ["from-stale-series"]);
+    assert!(meta_text(life.blocks()[0].dir()).contains("from-stale-series"));
+    life.check("compacted early");
+    life.restart();
+    // Within the block's time, of a series that never left and of one that comes back.
+    life.put(&["c", "d", "e"], [BEGIN + HOUR / 2 + 1]);
+    life.put(&["a"], minutes(BEGIN + HOUR / 2 + MINUTE, BEGIN + HOUR));
+    life.check("one came back");
+    life.restart();
+    life.put_one("a", BEGIN + HOUR, stale);
+    life.put_one("c", BEGIN + HOUR, stale);
+    life.maintain();
+    life.check("it ended again");
+    life.restart();
+    life.put(&["a", "d", "e"], minutes(BEGIN + HOUR + MINUTE, BEGIN + 6 * HOUR));
+    life.maintain();
+    life.check("and the head was compacted");
+    life.restart();
+    let whole = life.blocks().iter().filter(|block| block.meta().compaction.hints.is_empty()).count();
+    assert!(whole >= 1 && life.blocks().len() > whole, "blocks of stale series are not merged with others");
+}
+
+fn meta_text(block: &Path) -> String {
+    std::fs::read_to_string(block.join("meta.json")).unwrap()
+}
+
+/// prometheus#19202: the end of a histogram's series, which a scraper logs as a float, became a float in a restart, and the data behind it wrong.
+#[test]
+fn the_end_of_a_histogram_is_one_of_its_kind_after_a_restart() {
+    let dir = tempfile::tempdir().unwrap();
+    let histogram = |count: u64| {
+        Value::Histogram(Box::new(Histogram {
+            count,
+            sum: count as f64,
+            positive_spans: vec![Span { offset: 0, length: 1 }],
+            positive_buckets: vec![count as i64],
+            ..Histogram::default()
+        }))
+    };
+    let wal = Wal::open(WalOptions {
+        dir: dir.path().join("wal"),
+        segment_size: 1 << 20,
+        compression: Compression::Snappy,
+        sync: SyncMode::Os,
+        disk: Arc::new(OsDisk),
+    });
+    let (wal, mut batch, series) = (wal.unwrap(), Batch::default(), SeriesRef(1));
+    batch.push_series(series, &labels("h"));
+    batch.push_point(series, &Point::new(BEGIN, histogram(5)));
+    batch.end_records();
+    batch.push_sample(series, Sample::new(BEGIN + MINUTE, f64::from_bits(STALE_NAN_BITS)));
+    batch.end_records();
+    batch.push_point(series, &Point::new(BEGIN + 2 * MINUTE, histogram(7)));
+    wal.wait(wal.enqueue(&mut batch)).unwrap();
+    wal.close().unwrap();
+    drop(wal);
+    for start in ["first", "second", "third"] {
+        let mut options = DbOptions::new(dir.path().to_owned());
+        options.settings.retention = FOREVER;
+        let db = Db::open(options).unwrap();
+        db.replay().unwrap();
+        let querier = db.querier();
+        let found: Vec<_> = querier.select(&[named("h")], TimeRange::ALL).unwrap().map(|one| one.unwrap()).collect();
+        let points: Vec<Point> = found[0].points(TimeRange::ALL).map(|point| point.unwrap()).collect();
+        assert_eq!(points.len(), 3, "{start} start");
+        assert!(points.iter().all(|point| point.value.kind() == ValueKind::Histogram), "{start} start: {points:?}");
+        assert!(points[0].value.is_same(&histogram(5)) && points[2].value.is_same(&histogram(7)), "{start} start");
+        assert!(points[1].value.is_stale(), "{start} start");
+        if start == "second" {
+            db.close().unwrap();
+        }
+    }
+}

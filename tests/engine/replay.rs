@@ -1,0 +1,159 @@
+//! Replays of what only a long life leaves behind: one series under two references, chunk files that could not be written, blocks
+//! without a description, checkpoints and logs with a gap.
+
+use crate::support::engine::everything;
+use narthex::model::labels::{Labels, LabelsBuilder};
+use narthex::model::refs::SeriesRef;
+use narthex::model::sample::Sample;
+use narthex::model::value::Point;
+use narthex::tsdb::chunk::Encoding;
+use narthex::tsdb::chunk::head_chunks::HeadChunks;
+use narthex::tsdb::chunk::head_chunks::format::NewChunk;
+use narthex::tsdb::chunk::xor::XorChunk;
+use narthex::tsdb::db::Db;
+use narthex::tsdb::db::options::DbOptions;
+use narthex::tsdb::fs::os_disk::OsDisk;
+use narthex::tsdb::wal::batch::Batch;
+use narthex::tsdb::wal::commit::{SyncMode, Wal, WalOptions};
+use narthex::tsdb::wal::compression::Compression;
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+
+const START: i64 = 1_700_000_000_000;
+
+fn open(dir: &Path) -> Db {
+    let mut options = DbOptions::new(dir.to_owned());
+    options.samples_per_chunk = 20;
+    let db = Db::open(options).expect("the directory is free");
+    db.replay().expect("the directory is good");
+    db
+}
+
+fn labels() -> Labels {
+    LabelsBuilder::from_iter([("__name__", "returned"), ("job", "test")]).build().expect("good labels")
+}
+
+fn samples(numbers: std::ops::Range<i64>) -> Vec<Sample> {
+    numbers.map(|i| Sample::new(START + i * 1000, i as f64)).collect()
+}
+
+fn append(db: &Db, numbers: std::ops::Range<i64>) {
+    let mut appender = db.appender().expect("writes are taken");
+    appender
+        .append(&labels(), samples(numbers).into_iter().map(Point::from), |_, why| panic!("{why:?}"))
+        .expect("no limit");
+    appender.commit().expect("a good disk");
+}
+
+fn assert_has(db: &Db, numbers: std::ops::Range<i64>, what: &str) {
+    let read = everything(db).remove(&labels().to_string()).unwrap_or_default();
+    let expected: Vec<_> = samples(numbers).iter().map(|s| (s.t, s.v.to_bits())).collect();
+    assert_eq!(read.len(), expected.len(), "{what}");
+    assert_eq!(read, expected, "{what}");
+}
+
+/// A log as a Prometheus leaves it that has collected a series and met it again: reference 5 with samples 0 to 10, then reference
+/// 9 with 10 to 70, of which 10 to 50 are in `chunks_head/` too.
+fn write_two_references(dir: &Path) {
+    let wal = Wal::open(WalOptions {
+        dir: dir.join("wal"),
+        segment_size: 1 << 20,
+        compression: Compression::Snappy,
+        sync: SyncMode::Os,
+        disk: Arc::new(OsDisk),
+    })
+    .expect("a new log");
+    for (reference, numbers) in [(5, 0..10), (9, 10..70)] {
+        let mut batch = Batch::default();
+        batch.push_series(SeriesRef(reference), &labels());
+        samples(numbers).into_iter().for_each(|sample| batch.push_sample(SeriesRef(reference), sample));
+        wal.enqueue(&mut batch);
+    }
+    wal.close().expect("a good disk");
+    let (chunks, _) = HeadChunks::open(&dir.join("chunks_head")).expect("a new folder");
+    for numbers in [10..30, 30..50] {
+        let mut chunk = XorChunk::new();
+        let samples = samples(numbers);
+        samples.iter().for_each(|sample| chunk.append(sample.t, sample.v));
+        let (mint, maxt) = (samples[0].t, samples[samples.len() - 1].t);
+        let bytes = chunk.bytes();
+        chunks
+            .write(&[NewChunk {
+                series: SeriesRef(9),
+                mint,
+                maxt,
+                encoding: Encoding::Xor,
+                out_of_order: false,
+                bytes,
+            }])
+            .expect("a good disk");
+    }
+}
+
+#[test]
+fn a_series_under_two_references_is_whole_at_every_later_start() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    write_two_references(dir.path());
+    let db = open(dir.path());
+    assert_has(&db, 0..70, "first start");
+    // Full chunks of the new samples are written under the first reference.
+    append(&db, 70..200);
+    assert_has(&db, 0..200, "after more samples");
+    drop(db);
+    for start in 2..5 {
+        let db = open(dir.path());
+        assert_has(&db, 0..200, &format!("start {start}"));
+        if start == 3 {
+            db.close().expect("a good disk");
+        }
+    }
+    let db = open(dir.path());
+    append(&db, 200..300);
+    drop(db);
+    assert_has(&open(dir.path()), 0..300, "after more samples and another start");
+}
+
+#[test]
+fn chunks_that_can_not_be_written_stay_readable_and_are_written_later() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let folder = dir.path().join("chunks_head");
+    let db = open(dir.path());
+    fs::remove_dir_all(&folder).expect("the folder is there");
+    append(&db, 0..300);
+    assert_has(&db, 0..300, "without a place for chunks");
+    let stats = db.head().expect("ready").stats();
+    let mapped = || stats.chunks_mapped.load(std::sync::atomic::Ordering::Relaxed);
+    assert_eq!(mapped(), 0);
+    fs::create_dir(&folder).expect("the folder is gone");
+    append(&db, 300..400);
+    assert!(mapped() >= 10, "{} chunks mapped", mapped());
+    assert_has(&db, 0..400, "with the place back");
+    drop(db);
+    assert_has(&open(dir.path()), 0..400, "after a start");
+}
+
+#[test]
+fn a_block_without_a_description_does_not_stop_the_start() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    for (name, meta) in [("01M82CTXRBSZKSA9A0ZWVPK1T0", None), ("01M82CTXT0GFC3YYDVB8TNCXWR", Some("{"))] {
+        fs::create_dir(dir.path().join(name)).expect("a new folder");
+        if let Some(meta) = meta {
+            fs::write(dir.path().join(name).join("meta.json"), meta).expect("a good disk");
+        }
+    }
+    let db = open(dir.path());
+    append(&db, 0..10);
+    assert_has(&db, 0..10, "beside bad blocks");
+}
+
+#[test]
+fn a_segment_that_is_missing_behind_the_checkpoint_stops_the_start_by_name() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    write_two_references(dir.path());
+    fs::create_dir(dir.path().join("wal/checkpoint.00000003")).expect("a new folder");
+    fs::rename(dir.path().join("wal/00000000"), dir.path().join("wal/00000005")).expect("the segment is there");
+    let db = Db::open(DbOptions::new(dir.path().to_owned())).expect("the directory is free");
+    let error = db.replay().expect_err("segment 4 is missing").to_string();
+    assert!(error.contains("segment 00000004 is missing before 00000005"), "{error}");
+}

@@ -1,0 +1,151 @@
+//! Retention in the running database: by time, size and share of the disk, changed while it runs, and held where nobody chose it.
+
+#![expect(clippy::unwrap_used, reason = "a test that can't go on has failed")]
+
+use crate::support::life::{BEGIN, FOREVER, HOUR, Life, minutes, size_of};
+use narthex::tsdb::db::settings::{Retention, Settings};
+use narthex::tsdb::fs::disk::{Disk, DiskFile, Space};
+use narthex::tsdb::fs::os_disk::OsDisk;
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
+
+const DAY: i64 = 24 * HOUR;
+
+/// The system's disk, but of that size in bytes.
+#[derive(Debug)]
+struct DiskOf(AtomicU64);
+
+impl Disk for DiskOf {
+    fn create_new(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
+        OsDisk.create_new(path)
+    }
+
+    fn open_append(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
+        OsDisk.open_append(path)
+    }
+
+    fn create_dir_all(&self, path: &Path) -> io::Result<()> {
+        OsDisk.create_dir_all(path)
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        OsDisk.rename(from, to)
+    }
+
+    fn remove_file(&self, path: &Path) -> io::Result<()> {
+        OsDisk.remove_file(path)
+    }
+
+    fn remove_dir_all(&self, path: &Path) -> io::Result<()> {
+        OsDisk.remove_dir_all(path)
+    }
+
+    fn sync_dir(&self, path: &Path) -> io::Result<()> {
+        OsDisk.sync_dir(path)
+    }
+
+    fn space(&self, _: &Path) -> io::Result<Space> {
+        let size = self.0.load(Relaxed);
+        Ok(Space { free: size, total: size })
+    }
+}
+
+/// Nine blocks of two hours, and some of the head; nothing goes yet.
+fn nine_blocks() -> Life {
+    let mut life = Life::new(|options| options.max_block_range_ms = Some(2 * HOUR));
+    life.put(&["a", "b", "c"], minutes(BEGIN, BEGIN + 19 * HOUR + HOUR / 2));
+    life.maintain();
+    assert_eq!(life.blocks().len(), 9);
+    life
+}
+
+fn apply(life: &Life, retention: Retention) {
+    life.db().apply(Settings { retention, ..life.db().settings() }).unwrap();
+}
+
+/// What goes is gone from disk and answers, and nothing else.
+fn assert_left(life: &mut Life, blocks: i64) {
+    assert_eq!(life.blocks().len() as i64, blocks);
+    life.forget_before(BEGIN + (9 - blocks) * 2 * HOUR);
+    life.check("after retention");
+    let entries = std::fs::read_dir(life.dir()).unwrap().map(|entry| entry.unwrap().file_name());
+    let folders = entries.filter(|name| name.to_str().unwrap().starts_with("01")).count();
+    assert_eq!(folders as i64, blocks);
+    life.restart();
+}
+
+#[test]
+fn blocks_that_end_the_retention_time_before_the_newest_go_and_a_reload_changes_it() {
+    let mut life = nine_blocks();
+    // The newest block ends at 18 h.
+    apply(&life, Retention { time_ms: 16 * HOUR + 1, ..FOREVER });
+    life.maintain();
+    assert_left(&mut life, 9);
+    apply(&life, Retention { time_ms: 16 * HOUR, ..FOREVER });
+    life.maintain();
+    assert_eq!(life.db().stats().time_retentions.load(Relaxed), 1);
+    assert_left(&mut life, 8);
+    apply(&life, Retention { time_ms: 6 * HOUR, ..FOREVER });
+    life.maintain();
+    assert_left(&mut life, 3);
+    apply(&life, FOREVER);
+    life.put(&["a"], minutes(BEGIN + 19 * HOUR + HOUR / 2, BEGIN + 30 * HOUR));
+    life.maintain();
+    life.check("without a limit");
+}
+
+#[test]
+fn the_oldest_blocks_go_until_the_directory_is_small_enough() {
+    let mut life = nine_blocks();
+    let beside = size_of(&life.dir().join("wal")) + size_of(&life.dir().join("chunks_head"));
+    let newest: u64 = life.blocks()[5..].iter().map(|block| block.size_bytes()).sum();
+    apply(&life, Retention { bytes: beside + newest, ..FOREVER });
+    life.maintain();
+    assert_eq!(life.db().stats().size_retentions.load(Relaxed), 5);
+    assert_left(&mut life, 4);
+}
+
+#[test]
+fn a_percentage_of_the_disk_wins_over_bytes() {
+    let mut life = nine_blocks();
+    let disk = Arc::new(DiskOf(AtomicU64::new(1 << 40)));
+    life.restart_with(|options| options.disk = disk.clone());
+    let beside = size_of(&life.dir().join("wal")) + size_of(&life.dir().join("chunks_head"));
+    let newest: u64 = life.blocks()[7..].iter().map(|block| block.size_bytes()).sum();
+    // A tenth of it is what two blocks and the rest take.
+    disk.0.store(10 * (beside + newest), Relaxed);
+    apply(&life, Retention { bytes: u64::MAX, percentage: 10.0, ..FOREVER });
+    life.maintain();
+    assert_eq!(life.db().stats().size_retentions.load(Relaxed), 7);
+    assert_left(&mut life, 2);
+}
+
+#[test]
+fn the_default_deletes_nothing_of_older_data_until_a_retention_is_chosen() {
+    let mut life = Life::new(|_| {});
+    life.put(&["old"], minutes(BEGIN, BEGIN + 4 * HOUR));
+    life.maintain();
+    life.put(&["new"], minutes(BEGIN + 40 * DAY, BEGIN + 40 * DAY + 4 * HOUR));
+    life.maintain();
+    assert!(!life.db().retention_is_held(), "somebody chose to keep everything");
+    life.restart_with(|options| options.settings = Settings::default());
+    assert!(life.db().retention_is_held());
+    life.maintain();
+    life.check("held");
+    apply(&life, Retention { time_ms: 30 * DAY, ..FOREVER });
+    assert!(!life.db().retention_is_held());
+    apply(&life, Retention::default());
+    assert!(life.db().retention_is_held(), "nobody has chosen any more");
+    life.maintain();
+    life.check("held again");
+    apply(&life, Retention { time_ms: 30 * DAY, ..FOREVER });
+    life.maintain();
+    assert!(life.db().stats().time_retentions.load(Relaxed) > 0);
+    life.forget_before(BEGIN + DAY);
+    life.check("chosen");
+    life.restart();
+    assert!(life.db().retention_is_held(), "what is left is old by the clock: the next samples must not cost it");
+}

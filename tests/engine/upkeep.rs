@@ -1,0 +1,97 @@
+//! Upkeep and restarts together, in the test's own process: what was deleted stays so when its block is gone, what a head snapshot does not
+//! have is found in the log, and nothing changes a directory that was given up.
+
+#![expect(clippy::unwrap_used, reason = "a test that can't go on has failed")]
+
+use crate::support::engine::everything;
+use narthex::model::labels::LabelsBuilder;
+use narthex::model::matcher::{MatchKind, Matcher};
+use narthex::model::sample::Sample;
+use narthex::model::time::TimeRange;
+use narthex::model::value::Point;
+use narthex::tsdb::db::Db;
+use narthex::tsdb::db::maintenance_api::SnapshotParts;
+use narthex::tsdb::db::options::{DbOptions, HeadAtStop};
+use std::path::Path;
+
+const MINUTE: i64 = 60_000;
+const HOUR: i64 = 60 * MINUTE;
+/// 2025-11-05, 00:00 UTC.
+const BEGIN: i64 = 1_762_300_800_000;
+
+fn open(dir: &Path, head_at_stop: HeadAtStop) -> Db {
+    let mut options = DbOptions::new(dir.to_owned());
+    options.head_at_stop = head_at_stop;
+    let db = Db::open(options).unwrap();
+    db.replay().unwrap();
+    db
+}
+
+/// A sample a minute of one series.
+fn append(db: &Db, hours: i64) {
+    let labels = LabelsBuilder::from_iter([("__name__", "up")]).build().unwrap();
+    let samples = (0..hours * 60).map(|minute| Sample::new(BEGIN + minute * MINUTE, minute as f64));
+    let mut appender = db.appender().unwrap();
+    appender.append(&labels, samples.map(Point::from), |_, why| panic!("{why:?}")).unwrap();
+    appender.commit().unwrap();
+}
+
+fn selector() -> Vec<Vec<Matcher>> {
+    vec![vec![Matcher::new(MatchKind::Equal, "__name__", "up").unwrap()]]
+}
+
+#[test]
+fn what_was_deleted_stays_so_when_the_newest_block_has_nothing_else() {
+    for is_cleaned_on_demand in [true, false] {
+        let dir = tempfile::tempdir().unwrap();
+        let db = open(dir.path(), HeadAtStop::InLog);
+        append(&db, 6);
+        db.maintain(BEGIN + 6 * HOUR).unwrap();
+        assert_eq!(db.blocks().len(), 2);
+        db.delete(&selector(), TimeRange::new(BEGIN + 2 * HOUR, BEGIN + 4 * HOUR - 1)).unwrap();
+        if is_cleaned_on_demand {
+            db.clean_tombstones().unwrap();
+        }
+        db.maintain(BEGIN + 6 * HOUR).unwrap();
+        let before = everything(&db);
+        assert_eq!(before.values().map(Vec::len).sum::<usize>(), 4 * 60);
+        db.close().unwrap();
+        drop(db);
+        let db = open(dir.path(), HeadAtStop::InLog);
+        assert!(everything(&db) == before, "deleted samples are back; cleaned on demand: {is_cleaned_on_demand}");
+    }
+}
+
+#[test]
+fn damaged_full_chunks_come_from_the_log_also_beside_a_snapshot_of_the_head() {
+    let dir = tempfile::tempdir().unwrap();
+    let db = open(dir.path(), HeadAtStop::Snapshot);
+    append(&db, 9);
+    let before = everything(&db);
+    db.close().unwrap();
+    drop(db);
+    let file = dir.path().join("chunks_head/000001");
+    let mut bytes = std::fs::read(&file).unwrap();
+    bytes[100] ^= 1;
+    std::fs::write(&file, bytes).unwrap();
+    let db = open(dir.path(), HeadAtStop::Snapshot);
+    assert!(everything(&db) == before);
+}
+
+#[test]
+fn nothing_is_ordered_of_a_database_that_was_closed() {
+    let dir = tempfile::tempdir().unwrap();
+    let db = open(dir.path(), HeadAtStop::InLog);
+    append(&db, 6);
+    db.maintain(BEGIN + 6 * HOUR).unwrap();
+    db.close().unwrap();
+    let next = open(dir.path(), HeadAtStop::InLog);
+    let before = everything(&next);
+    assert!(db.delete(&selector(), TimeRange::ALL).is_err());
+    assert!(db.clean_tombstones().is_err());
+    assert!(db.snapshot(SnapshotParts::Blocks, BEGIN).is_err());
+    assert!(db.maintain(BEGIN + 6 * HOUR).is_err());
+    next.close().unwrap();
+    drop(next);
+    assert!(everything(&open(dir.path(), HeadAtStop::InLog)) == before);
+}

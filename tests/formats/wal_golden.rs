@@ -1,0 +1,429 @@
+//! The log's reader and writer against logs that Prometheus 3.14.0 wrote.
+
+#![expect(clippy::unwrap_used, reason = "a test that can not go on panics")]
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::support::golden;
+use narthex::model::histogram::{CounterResetHint, FloatHistogram, Histogram, Span};
+use narthex::model::labels::{Labels, LabelsBuilder};
+use narthex::model::refs::SeriesRef;
+use narthex::tsdb::wal::compression::{Compression, Compressor};
+use narthex::tsdb::wal::damage::{Damage, Extent};
+use narthex::tsdb::wal::page::{Fragment, HEADER_SIZE, PAGE_SIZE, Slot, append_record, padding_at, read_slot};
+use narthex::tsdb::wal::reader::{ReadError, SegmentReader};
+use narthex::tsdb::wal::record::exemplars::{decode_exemplars, encode_exemplars};
+use narthex::tsdb::wal::record::histogram_encoder::{HistogramLayout, encode_float_histograms, encode_histograms};
+use narthex::tsdb::wal::record::histograms::{RefHistogram, decode_float_histograms, decode_histograms};
+use narthex::tsdb::wal::record::kind::RecordKind;
+use narthex::tsdb::wal::record::metadata::{decode_metadata, encode_metadata};
+use narthex::tsdb::wal::record::samples::{SamplesDecoder, encode_samples, encode_samples_v2};
+use narthex::tsdb::wal::record::series::{SeriesDecoder, encode_series};
+use narthex::tsdb::wal::record::tombstones::{decode_tombstones, encode_tombstones};
+use narthex::tsdb::wal::segment::list_segments;
+use serde_json::{Value, json};
+
+const WHOLE: [&str; 5] = ["wal-killed", "all-types-killed", "wal-zstd", "wal-uncompressed", "start-timestamps"];
+const TORN: [&str; 4] = ["torn-tail", "torn-zeroed-tail", "torn-bitflip-last-segment", "torn-bitflip-first-segment"];
+
+struct Case {
+    _place: tempfile::TempDir,
+    data: PathBuf,
+    contents: Value,
+}
+
+impl Case {
+    fn new(name: &str) -> Case {
+        let place = tempfile::tempdir().unwrap();
+        let data = golden::unpack(name, place.path());
+        let contents: Value =
+            serde_json::from_slice(&fs::read(golden::folder(name).join("contents.json")).unwrap()).unwrap();
+        let contents = contents.get("as_given").cloned().unwrap_or(contents);
+        Case { _place: place, data, contents }
+    }
+
+    fn records(&self) -> Vec<Vec<u8>> {
+        let segments = list_segments(&self.data.join("wal")).unwrap();
+        assert!(!segments.is_empty());
+        segments.iter().flat_map(|segment| read(&segment.path).0).collect()
+    }
+}
+
+/// The records of a segment, and the damage at which they end.
+fn read(path: &Path) -> (Vec<Vec<u8>>, Option<Box<Damage>>) {
+    let segments = list_segments(path.parent().unwrap()).unwrap();
+    let segment = segments.into_iter().find(|segment| segment.path == path).unwrap();
+    let mut reader = SegmentReader::open(segment).unwrap();
+    let mut records = Vec::new();
+    loop {
+        match reader.next_record() {
+            Ok(Some(record)) => records.push(record.to_vec()),
+            Ok(None) => return (records, None),
+            Err(ReadError::Damaged(damage)) => return (records, Some(damage)),
+            Err(error) => panic!("{error}"),
+        }
+    }
+}
+
+/// The records of a whole segment as they stand there, still compressed.
+fn stored_records(bytes: &[u8]) -> Vec<(Vec<u8>, Compression)> {
+    let mut records = Vec::new();
+    let mut joined = Vec::new();
+    for page in bytes.chunks(PAGE_SIZE) {
+        let mut at = 0;
+        while let Ok(Slot::Fragment(Fragment { role, compression, data })) = read_slot(&page[at..], PAGE_SIZE - at) {
+            joined.extend_from_slice(data);
+            if role.ends_record() {
+                records.push((std::mem::take(&mut joined), compression));
+            }
+            at += HEADER_SIZE + data.len();
+        }
+        assert!(page[at..].iter().all(|&byte| byte == 0));
+    }
+    assert!(joined.is_empty());
+    records
+}
+
+#[test]
+fn records_by_type_and_the_place_where_reading_ends_are_those_found_by_inspection() {
+    for name in WHOLE.iter().chain(&TORN) {
+        let case = Case::new(name);
+        let segments = case.contents["wal"].as_object().unwrap();
+        for (file, expected) in segments {
+            let (records, damage) = read(&case.data.join("wal").join(file));
+            let mut counts: BTreeMap<String, u64> = BTreeMap::new();
+            for record in &records {
+                *counts.entry(RecordKind::of(record).to_string()).or_default() += 1;
+            }
+            assert_eq!(json!(counts), expected["records"], "{name}/{file}");
+            let stop = damage.map(|damage| damage.offset);
+            let expected_stop =
+                expected["stops"].as_str().map(|stop| stop.rsplit_once(' ').unwrap().1.parse::<u64>().unwrap());
+            assert_eq!(stop, expected_stop, "{name}/{file}");
+        }
+    }
+}
+
+#[test]
+fn a_torn_tail_and_a_flipped_bit_are_told_apart() {
+    for (name, file, extent, good_end, reason) in [
+        ("torn-tail", "00000001", Extent::TornTail, 49_950, "the file ends within a fragment"),
+        ("torn-zeroed-tail", "00000001", Extent::TornTail, 49_950, "checksum "),
+        // The flipped bit is in the last fragment of a record that begins on the page before.
+        ("torn-bitflip-last-segment", "00000001", Extent::Middle, 25_130, "checksum "),
+        ("torn-bitflip-first-segment", "00000000", Extent::Middle, 105_954, "checksum "),
+    ] {
+        let case = Case::new(name);
+        let damage = read(&case.data.join("wal").join(file)).1.unwrap();
+        assert_eq!((damage.extent, damage.good_end), (extent, good_end), "{name}");
+        assert!(damage.reason.to_string().starts_with(reason), "{name}: {}", damage.reason);
+    }
+}
+
+#[test]
+fn records_laid_out_again_give_the_same_files() {
+    for name in WHOLE {
+        let case = Case::new(name);
+        for segment in list_segments(&case.data.join("wal")).unwrap() {
+            let bytes = fs::read(&segment.path).unwrap();
+            let records = stored_records(&bytes);
+            let expected = &case.contents["wal"][format!("{:08}", segment.number)];
+            let mut out = Vec::new();
+            let mut counts: BTreeMap<&str, u64> = BTreeMap::new();
+            for (data, compression) in &records {
+                let offset = out.len() as u64;
+                append_record(&mut out, offset, data, *compression);
+                let how = match compression {
+                    Compression::None => "none",
+                    Compression::Snappy => "snappy",
+                    Compression::Zstd => "zstd",
+                };
+                *counts.entry(how).or_default() += 1;
+            }
+            assert_eq!(json!(counts), expected["compression"], "{name}/{}", segment.number);
+            if bytes.len() % PAGE_SIZE == 0 {
+                // A segment that was ended is padded.
+                out.resize(out.len() + padding_at(out.len() as u64), 0);
+            }
+            assert!(out == bytes, "{name}/{}", segment.number);
+        }
+    }
+}
+
+#[test]
+fn records_encoded_again_have_the_same_bytes() {
+    let mut checked: BTreeMap<String, u64> = BTreeMap::new();
+    for record in WHOLE.iter().chain(&["deletes"]).flat_map(|name| Case::new(name).records()) {
+        let kind = RecordKind::of(&record);
+        assert!(encoded_again(&record) == record, "{kind}");
+        *checked.entry(kind.to_string()).or_default() += 1;
+    }
+    assert_eq!(checked.len(), 12, "all kinds but m-map markers: {checked:?}");
+}
+
+fn encoded_again(record: &[u8]) -> Vec<u8> {
+    let mut again = Vec::new();
+    let kind = RecordKind::of(record);
+    match kind {
+        RecordKind::Series => {
+            let series: Vec<_> = SeriesDecoder::new(record).unwrap().map(Result::unwrap).collect();
+            encode_series(&mut again, series.iter().map(|one| (one.series, &one.labels)));
+        }
+        RecordKind::Samples => {
+            let samples = SamplesDecoder::new(record).unwrap().map(Result::unwrap);
+            encode_samples(&mut again, samples.map(|one| (one.series, one.sample)));
+        }
+        RecordKind::SamplesV2 => {
+            encode_samples_v2(&mut again, SamplesDecoder::new(record).unwrap().map(Result::unwrap));
+        }
+        RecordKind::Tombstones => encode_tombstones(&mut again, decode_tombstones(record).unwrap()),
+        RecordKind::Exemplars => encode_exemplars(&mut again, &decode_exemplars(record).unwrap()),
+        RecordKind::Metadata => encode_metadata(&mut again, &decode_metadata(record).unwrap()),
+        RecordKind::Histograms | RecordKind::CustomHistograms | RecordKind::HistogramsV2 => {
+            let layout = HistogramLayout::of(kind).unwrap();
+            encode_histograms(&mut again, layout, &decode_histograms(record).unwrap());
+        }
+        RecordKind::FloatHistograms | RecordKind::CustomFloatHistograms | RecordKind::FloatHistogramsV2 => {
+            let layout = HistogramLayout::of(kind).unwrap();
+            encode_float_histograms(&mut again, layout, &decode_float_histograms(record).unwrap());
+        }
+        RecordKind::MmapMarkers | RecordKind::Unknown(_) => panic!("{kind}"),
+    }
+    again
+}
+
+#[test]
+fn records_compressed_again_with_snappy_have_the_same_bytes() {
+    for name in WHOLE {
+        let case = Case::new(name);
+        for segment in list_segments(&case.data.join("wal")).unwrap() {
+            let stored = stored_records(&fs::read(&segment.path).unwrap());
+            let records = read(&segment.path).0;
+            assert_eq!(stored.len(), records.len());
+            let used = stored.iter().map(|(_, how)| *how).find(|how| *how != Compression::None);
+            let mut compressor = Compressor::new(used.unwrap_or(Compression::None));
+            for ((data, how), record) in stored.iter().zip(&records) {
+                let mut again = Vec::new();
+                let how_again = compressor.append(record, &mut again);
+                // Those of zstd need not be the same: two libraries choose differently.
+                if *how == Compression::Snappy {
+                    assert_eq!(how_again, *how, "{name}");
+                    assert!(again == *data, "{name}: {} and {} bytes of {}", again.len(), data.len(), record.len());
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn the_log_alone_gives_every_sample_that_prometheus_answers_with() {
+    for name in ["wal-uncompressed", "wal-zstd"] {
+        let case = Case::new(name);
+        let (found, expected) = (samples_of(&case.records()), expected_samples(name));
+        let counts = |samples: &Samples| samples.values().map(BTreeMap::len).sum::<usize>();
+        assert_eq!(counts(&expected) as u64, case.contents["readback"]["samples"].as_u64().unwrap());
+        assert_eq!(found.keys().collect::<Vec<_>>(), expected.keys().collect::<Vec<_>>(), "{name}");
+        for (labels, samples) in &expected {
+            assert_eq!(&found[labels], samples, "{name}: {labels}");
+        }
+    }
+}
+
+#[test]
+fn start_timestamps_come_out_of_the_second_version_of_the_records() {
+    let name = "start-timestamps";
+    let (found, expected) = (samples_of(&Case::new(name).records()), expected_samples(name));
+    let (mut compared, mut with_start) = (0, 0);
+    for (labels, samples) in &found {
+        for (t, sample) in samples {
+            let expected = expected.get(labels).and_then(|samples| samples.get(t));
+            assert_eq!(Some(sample), expected, "{labels} at {t}");
+            compared += 1;
+            with_start += usize::from(sample.get("st").is_some());
+        }
+    }
+    assert!(compared > 8000 && with_start > 4000, "{compared} samples, {with_start} with a start");
+}
+
+#[test]
+fn exemplars_and_metadata_are_those_that_prometheus_has() {
+    let name = "all-types-killed";
+    let records = Case::new(name).records();
+    let of_kind = |kind| records.iter().filter(move |record| RecordKind::of(record) == kind);
+    let series: BTreeMap<SeriesRef, Labels> = of_kind(RecordKind::Series)
+        .flat_map(|record| SeriesDecoder::new(record).unwrap().map(Result::unwrap))
+        .map(|one| (one.series, one.labels))
+        .collect();
+    let file =
+        |file: &str| -> Value { serde_json::from_slice(&fs::read(golden::folder(name).join(file)).unwrap()).unwrap() };
+
+    let mut found: Vec<_> = of_kind(RecordKind::Exemplars)
+        .flat_map(|record| decode_exemplars(record).unwrap())
+        .map(|one| (series[&one.series].to_string(), one.exemplar))
+        .map(|(series, one)| (series, one.t, one.v.to_bits(), one.labels.unwrap().to_string()))
+        .collect();
+    let mut expected = Vec::new();
+    for of_series in file("exemplars.json")["data"].as_array().unwrap() {
+        let series = label_set(&of_series["seriesLabels"]);
+        for one in of_series["exemplars"].as_array().unwrap() {
+            let t = (one["timestamp"].as_f64().unwrap() * 1000.0).round() as i64;
+            let value: f64 = one["value"].as_str().unwrap().parse().unwrap();
+            expected.push((series.clone(), t, value.to_bits(), label_set(&one["labels"])));
+        }
+    }
+    found.sort();
+    expected.sort();
+    assert_eq!((found.len(), found), (640, expected));
+
+    let last: BTreeMap<SeriesRef, _> = of_kind(RecordKind::Metadata)
+        .flat_map(|record| decode_metadata(record).unwrap())
+        .map(|one| (one.series, one.metadata))
+        .collect();
+    let expected = file("metadata.json");
+    let expected = expected["last_per_series"].as_array().unwrap();
+    assert_eq!(last.len(), expected.len());
+    for one in expected {
+        let found = &last[&SeriesRef(one["ref"].as_u64().unwrap())];
+        assert_eq!(format!("{:?}", found.metric_type).to_lowercase(), one["type"].as_str().unwrap());
+        assert_eq!((json!(found.unit), json!(found.help)), (one["unit"].clone(), one["help"].clone()));
+    }
+}
+
+fn label_set(pairs: &Value) -> String {
+    let pairs = pairs.as_object().unwrap().iter().map(|(name, value)| (name.as_str(), value.as_str().unwrap()));
+    pairs.collect::<LabelsBuilder<'_>>().build().unwrap().to_string()
+}
+
+/// By series and time, what `expected.txt` says of a sample.
+type Samples = BTreeMap<String, BTreeMap<i64, Value>>;
+
+fn samples_of(records: &[Vec<u8>]) -> Samples {
+    let mut labels: BTreeMap<SeriesRef, Labels> = BTreeMap::new();
+    let mut samples = Samples::new();
+    for record in records {
+        let mut add = |series: SeriesRef, t: i64, start: i64, mut value: Value| {
+            if start != 0 {
+                value["st"] = json!(start);
+            }
+            samples.entry(labels[&series].to_string()).or_default().insert(t, value);
+        };
+        match RecordKind::of(record) {
+            RecordKind::Series => {
+                labels.extend(SeriesDecoder::new(record).unwrap().map(Result::unwrap).map(|s| (s.series, s.labels)));
+            }
+            RecordKind::Samples | RecordKind::SamplesV2 => {
+                for sample in SamplesDecoder::new(record).unwrap().map(Result::unwrap) {
+                    add(sample.series, sample.sample.t, sample.start, json!({ "v": bits(sample.sample.v) }));
+                }
+            }
+            RecordKind::Histograms | RecordKind::CustomHistograms | RecordKind::HistogramsV2 => {
+                for RefHistogram { series, start, t, histogram } in decode_histograms(record).unwrap() {
+                    add(series, t, start, json!({ "h": integer(&histogram) }));
+                }
+            }
+            RecordKind::FloatHistograms | RecordKind::CustomFloatHistograms | RecordKind::FloatHistogramsV2 => {
+                for RefHistogram { series, start, t, histogram } in decode_float_histograms(record).unwrap() {
+                    add(series, t, start, json!({ "h": float(&histogram) }));
+                }
+            }
+            _ => {}
+        }
+    }
+    samples
+}
+
+fn expected_samples(name: &str) -> Samples {
+    let text = fs::File::open(golden::folder(name).join("expected.txt.gz")).unwrap();
+    let text = std::io::read_to_string(flate2::read::GzDecoder::new(text)).unwrap();
+    let mut samples = Samples::new();
+    let mut series = String::new();
+    for line in text.lines() {
+        let mut line: Value = serde_json::from_str(line).unwrap();
+        if let Some(labels) = line.get("labels") {
+            series = label_set(labels);
+            continue;
+        }
+        let t = line.as_object_mut().unwrap().remove("t").unwrap().as_i64().unwrap();
+        if let Some(histogram) = line.get_mut("h") {
+            normalize(histogram);
+        }
+        samples.entry(series.clone()).or_default().insert(t, line);
+    }
+    samples
+}
+
+/// Leaves of a histogram what does not depend on how it is encoded: buckets as index and count, without those that are zero, and
+/// of the reset hint only whether it is a gauge.
+fn normalize(histogram: &mut Value) {
+    let fields = histogram.as_object_mut().unwrap();
+    for side in ["positive", "negative"] {
+        let spans = fields.remove(&format!("{side}_spans")).unwrap();
+        let counts = fields.remove(&format!("{side}_buckets")).unwrap();
+        let spans = spans
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|span| Span { offset: span[0].as_i64().unwrap() as i32, length: span[1].as_u64().unwrap() as u32 });
+        let zero = |count: &Value| *count == json!(0) || *count == json!("0000000000000000");
+        let buckets = indices(spans).zip(counts.as_array().unwrap().clone()).filter(|(_, count)| !zero(count));
+        fields.insert(side.to_owned(), json!(buckets.collect::<Vec<_>>()));
+    }
+    let gauge = fields.remove("reset_hint").unwrap() == json!("gauge");
+    fields.insert("gauge".to_owned(), json!(gauge));
+}
+
+fn indices(spans: impl IntoIterator<Item = Span>) -> impl Iterator<Item = i32> {
+    let mut next = 0;
+    spans.into_iter().flat_map(move |span| {
+        let start = next + span.offset;
+        next = start + span.length as i32;
+        start..next
+    })
+}
+
+fn integer(h: &Histogram) -> Value {
+    let absolute = |deltas: &[i64]| {
+        let counts = deltas.iter().scan(0, |count, delta| {
+            *count += delta;
+            Some(*count)
+        });
+        json!(counts.collect::<Vec<i64>>())
+    };
+    let mut value = json!({
+        "float": false, "schema": h.schema, "zero_threshold": bits(h.zero_threshold), "zero_count": h.zero_count,
+        "count": h.count, "sum": bits(h.sum), "positive_spans": spans(&h.positive_spans), "negative_spans": spans(&h.negative_spans),
+        "positive_buckets": absolute(&h.positive_buckets), "negative_buckets": absolute(&h.negative_buckets),
+        "custom_values": all_bits(&h.custom_values), "reset_hint": hint(h.reset_hint),
+    });
+    normalize(&mut value);
+    value
+}
+
+fn float(h: &FloatHistogram) -> Value {
+    let mut value = json!({
+        "float": true, "schema": h.schema, "zero_threshold": bits(h.zero_threshold), "zero_count": bits(h.zero_count),
+        "count": bits(h.count), "sum": bits(h.sum), "positive_spans": spans(&h.positive_spans), "negative_spans": spans(&h.negative_spans),
+        "positive_buckets": all_bits(&h.positive_buckets), "negative_buckets": all_bits(&h.negative_buckets),
+        "custom_values": all_bits(&h.custom_values), "reset_hint": hint(h.reset_hint),
+    });
+    normalize(&mut value);
+    value
+}
+
+fn hint(hint: CounterResetHint) -> &'static str {
+    if hint == CounterResetHint::Gauge { "gauge" } else { "unknown" }
+}
+
+fn spans(spans: &[Span]) -> Vec<(i32, u32)> {
+    spans.iter().map(|span| (span.offset, span.length)).collect()
+}
+
+fn all_bits(values: &[f64]) -> Vec<String> {
+    values.iter().copied().map(bits).collect()
+}
+
+fn bits(value: f64) -> String {
+    format!("{:016x}", value.to_bits())
+}

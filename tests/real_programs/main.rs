@@ -1,0 +1,16 @@
+//! narthex with real programs: Debian's prometheus, promtool and node exporter, and clients in Python.
+//!
+//! `tests/run` installs them; a test that needs one is ignored otherwise.
+
+mod admin;
+mod directory;
+mod directory_blocks;
+mod directory_kinds;
+mod end_to_end;
+mod metadata;
+mod native_histograms;
+mod oracle;
+mod real_clients;
+
+#[path = "../support/mod.rs"]
+mod support;

@@ -1,0 +1,163 @@
+//! Exemplars through the running program: those of directories that Prometheus 3.14.0 wrote, as its own answers have them; the page that
+//! shows them; and those that come by remote write.
+
+use crate::support::launch::Launch;
+use crate::support::launch::Server;
+use crate::support::metrics::Metrics;
+use crate::support::wait::wait_until;
+use crate::support::wire::{Exemplar, Label, TimeSeries, WriteRequest};
+use crate::support::{dir, golden};
+use serde_json::{Value, json};
+
+/// Every exemplar there is.
+const ALL: &str = "/api/v1/query_exemplars?query=%7B__name__%3D~%22.%2B%22%7D";
+
+/// Starts narthex on a case twice, on what the first left behind; its answer is Prometheus's, in the same order.
+fn has_the_exemplars_of_prometheus(case: &str, count: f64) {
+    let place = dir::temp();
+    let data = golden::unpack(case, place.path());
+    let expected: Value = serde_json::from_str(&golden::text(case, "exemplars.json")).expect("the file is JSON");
+    for time in ["first", "second"] {
+        let server =
+            Launch::narthex(&data).flag("--enable-feature=memory-snapshot-on-shutdown,exemplar-storage").start();
+        let answer = server.http.get(ALL);
+        assert_eq!(answer.status, 200);
+        assert_eq!(answer.json()["data"], expected["data"], "{case}, {time} start");
+        let metrics = Metrics::of(&server.http);
+        assert_eq!(metrics.sum("prometheus_tsdb_exemplar_exemplars_in_storage"), Some(count), "{case}, {time} start");
+        server.stop();
+    }
+}
+
+#[test]
+fn a_log_with_all_types() {
+    has_the_exemplars_of_prometheus("all-types-killed", 640.0);
+}
+
+#[test]
+fn a_log_compressed_with_zstd() {
+    has_the_exemplars_of_prometheus("wal-zstd", 135.0);
+}
+
+#[test]
+fn a_checkpoint_and_what_stands_behind_it() {
+    has_the_exemplars_of_prometheus("blocks-killed-after-compaction", 52.0);
+}
+
+#[test]
+fn a_snapshot_of_the_head() {
+    has_the_exemplars_of_prometheus("snapshot-on-shutdown", 159.0);
+}
+
+#[test]
+fn the_page_answers_as_prometheuss_does() {
+    let place = dir::temp();
+    let data = golden::unpack("all-types-killed", place.path());
+    let server = Launch::narthex(&data).start();
+    let get = |query: &str| server.http.get(&format!("/api/v1/query_exemplars?{query}"));
+    let counted = |answer: Value| -> usize {
+        let series = answer["data"].as_array().expect("there is a list of series");
+        series.iter().map(|one| one["exemplars"].as_array().expect("a series has exemplars").len()).sum()
+    };
+    let all = counted(server.http.get(ALL).json());
+    let between = "start=1762301300&end=2025-11-05T00:15:00Z";
+    let some = counted(get(&format!("query=%7B__name__%3D~%22.%2B%22%7D&{between}")).json());
+    assert!(0 < some && some < all, "{some} of {all}");
+    // An expression has the exemplars of all its selectors, and a form is as good as a path.
+    let form = [("content-type", "application/x-www-form-urlencoded")];
+    let body = format!("query=sum(rate(nothing%5B5m%5D))+%2B+%7B__name__!=%22%22%7D&{between}");
+    let posted = server.http.post("/api/v1/query_exemplars", &form, body.as_bytes());
+    assert_eq!((posted.status, counted(posted.json())), (200, some));
+    assert_eq!(get("query=nothing").json(), json!({"status": "success", "data": []}));
+    assert_eq!(get("query=1").json(), json!({"status": "success"}));
+    for wrong in ["", "query=", "query=up{", "query=up&start=x", "query=up&start=2&end=1"] {
+        let answer = get(wrong);
+        assert_eq!((answer.status, answer.json()["errorType"].as_str()), (400, Some("bad_data")), "{wrong}");
+    }
+    server.stop();
+}
+
+/// 2025-11-05, 00:00 UTC.
+const BEGIN: i64 = 1_762_300_800_000;
+const MINUTE: i64 = 60_000;
+const SERIES: [&str; 2] = ["golden_requests_total", "golden_seconds_bucket"];
+
+/// Two series, each with a sample and an exemplar at every one of these minutes.
+fn request(minutes: impl IntoIterator<Item = i64> + Clone) -> WriteRequest {
+    let series = SERIES.map(|name| {
+        let times = || minutes.clone().into_iter().map(|minute| BEGIN + minute * MINUTE);
+        let samples: Vec<(i64, f64)> = times().map(|t| (t, t as f64)).collect();
+        let label = |trace: String| vec![Label { name: "trace_id".to_owned(), value: trace }];
+        let exemplar =
+            |t: i64| Exemplar { labels: label(format!("{t:x}")), bits: Some(0.5_f64.to_bits()), timestamp: t };
+        TimeSeries { exemplars: times().map(exemplar).collect(), ..TimeSeries::new(&[("__name__", name)], &samples) }
+    });
+    WriteRequest { timeseries: series.to_vec(), ..WriteRequest::default() }
+}
+
+fn assert_shows(server: &Server, minutes: impl IntoIterator<Item = i64> + Clone, when: &str) {
+    let exemplar = |minute: i64| {
+        let t = BEGIN + minute * MINUTE;
+        json!({"labels": {"trace_id": format!("{t:x}")}, "value": "0.5", "timestamp": t / 1000})
+    };
+    let expected = SERIES.map(|name| {
+        let exemplars: Vec<Value> = minutes.clone().into_iter().map(exemplar).collect();
+        json!({"seriesLabels": {"__name__": name}, "exemplars": exemplars})
+    });
+    assert_eq!(server.http.get(ALL).json()["data"], json!(expected), "{when}");
+}
+
+#[test]
+fn what_remote_write_brings_is_shown_repeated_without_harm_and_there_after_a_kill_and_a_stop() {
+    let place = dir::temp();
+    let data = place.path().join("data");
+    let server = Launch::narthex(&data).start();
+    server.remote().write_ok(&request(0..10));
+    server.remote().write_ok(&request(10..20));
+    server.remote().write_ok(&request(5..15));
+    assert_shows(&server, 0..20, "while it runs");
+    let stored = Metrics::of(&server.http).sum("prometheus_tsdb_exemplar_exemplars_appended_total");
+    assert_eq!(stored, Some(40.0));
+    server.kill();
+    let server = Launch::narthex(&data).start();
+    assert_shows(&server, 0..20, "after a kill");
+    server.remote().write_ok(&request(15..25));
+    server.stop();
+    let server = Launch::narthex(&data).start();
+    assert_shows(&server, 0..25, "after a stop");
+    server.stop();
+}
+
+#[test]
+fn a_late_exemplar_is_refused_and_said_and_the_number_of_exemplars_is_reloaded() {
+    let place = dir::temp();
+    let (data, file) = (place.path().join("data"), place.path().join("narthex.yml"));
+    let configure = |max: usize| {
+        let text =
+            format!("storage:\n  tsdb: {{out_of_order_time_window: 0s}}\n  exemplars: {{max_exemplars: {max}}}\n");
+        std::fs::write(&file, text).expect("it can be written");
+    };
+    configure(100);
+    let server = Launch::narthex(&data).flag(format!("--config.file={}", file.display())).start();
+    server.remote().write_ok(&request(0..10));
+    let mut late = request(10..12);
+    late.timeseries[1].exemplars[1].timestamp = BEGIN - 1;
+    let answer = server.remote().write(&late);
+    assert_eq!(answer.status, 400);
+    assert!(answer.text().contains(SERIES[1]) && answer.text().contains("out of order"), "{}", answer.text());
+    let value = |name: &str| Metrics::of(&server.http).sum(&format!("prometheus_tsdb_exemplar_{name}"));
+    assert_eq!((value("exemplars_in_storage"), value("out_of_order_exemplars_total")), (Some(23.0), Some(1.0)));
+    server.remote().write_ok(&request(11..13));
+    assert_shows(&server, 0..13, "once it came in time");
+    server.remote().write_ok(&request(13..15));
+    configure(4);
+    server.program.signal("HUP");
+    wait_until("the ring to be smaller", || value("max_exemplars") == Some(4.0));
+    assert_shows(&server, 13..15, "in a smaller ring");
+    configure(0);
+    server.program.signal("HUP");
+    wait_until("the ring to be gone", || value("max_exemplars") == Some(0.0));
+    server.remote().write_ok(&request(15..16));
+    assert_eq!(server.http.get(ALL).json(), json!({"status": "success", "data": []}));
+    server.stop();
+}

@@ -1,0 +1,199 @@
+//! Write streams to the real program over a socket: what is acknowledged is there once, however often the server is killed under them; a sender
+//! that is too fast, or takes no acks, is held back; a stop ends them in order.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::time::Duration;
+
+use rand::RngExt;
+use serde_json::Value;
+use tokio::runtime::Runtime;
+use tonic::Code;
+
+use crate::support::data::BEGIN;
+use crate::support::dir;
+use crate::support::export::export_points;
+use crate::support::good::GoodWrites;
+use crate::support::http::Http;
+use crate::support::launch::{Launch, Server, free_port};
+use crate::support::metrics::Metrics;
+use crate::support::points::Points;
+use crate::support::seed::seeded;
+use crate::support::stream::{AckWindow, Resuming, WriteStream, numbered};
+use crate::support::wait::wait_until;
+use crate::support::wire::WriteRequest;
+
+const EVERYTHING: &str = "/api/v1/export?match[]=%7B__name__%3D~%22stream.%2B%22%7D";
+const EXEMPLARS: &str = "/api/v1/query_exemplars?query=%7B__name__%3D~%22.%2B%22%7D";
+
+fn runtime() -> Runtime {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime starts")
+}
+
+/// The values of all lines of an export, also where one is there twice.
+fn exported_values(http: &Http) -> usize {
+    let text = http.get(EVERYTHING).text();
+    let lines = text.lines().map(|line| serde_json::from_str::<Value>(line).expect("a line is JSON"));
+    lines
+        .map(|line| {
+            ["values", "histograms"].map(|kind| line[kind].as_array().map_or(0, Vec::len)).iter().sum::<usize>()
+        })
+        .sum()
+}
+
+/// The numbers of the requests whose exemplars are there, each as often as it is.
+fn exemplars(http: &Http) -> Vec<u64> {
+    let answer = http.get(EXEMPLARS).json();
+    let series = answer["data"].as_array().expect("a list of series").iter();
+    let each = series.flat_map(|series| series["exemplars"].as_array().expect("a list of exemplars"));
+    let id = |exemplar: &Value| exemplar["labels"]["trace_id"].as_str().and_then(|id| id.parse().ok());
+    each.map(|exemplar| id(exemplar).expect("the number of a request")).collect()
+}
+
+/// All of the first `count` requests is there, once, and nothing else.
+fn assert_holds(server: &Server, count: usize, when: &str) {
+    let mut expected = Points::new();
+    (0..count as u64).for_each(|number| expected.add_request(&numbered(number)));
+    export_points(&server.http).assert_equals(&expected, when);
+    assert_eq!(exported_values(&server.http), expected.count(), "values, {when}");
+    let found = exemplars(&server.http);
+    assert_eq!(found, (0..count as u64).collect::<Vec<_>>(), "exemplars, {when}");
+}
+
+fn launch(data: &Path, port: u16, sync: &str) -> Launch {
+    Launch::narthex(data)
+        .port(port)
+        .flag("--storage.tsdb.wal-segment-size=64KB")
+        .flag(format!("--storage.tsdb.wal-sync={sync}"))
+}
+
+/// Kills and restarts a server under a stream; how many requests were acknowledged.
+fn survive_kills(sync: &str, kills: usize) -> usize {
+    let mut rng = seeded(sync);
+    let place = dir::temp();
+    let (data, port) = (place.path().join("data"), free_port());
+    let sender = Resuming::default();
+    let http = Http::new(port);
+    std::thread::scope(|scope| {
+        let sending = scope.spawn(|| runtime().block_on(sender.run(&http)));
+        for _ in 0..kills {
+            let server = launch(&data, port, sync).start();
+            let quota = sender.acknowledged() + rng.random_range(40..160);
+            wait_until("acks", || sender.acknowledged() >= quota || sending.is_finished());
+            server.kill();
+            assert!(sender.in_flight() > 0, "the kill hit nothing");
+        }
+        let server = launch(&data, port, sync).start();
+        sender.finish();
+        wait_until("the sender to finish", || sending.is_finished());
+        assert_holds(&server, sender.acknowledged(), &format!("after {kills} kills"));
+        server.kill();
+    });
+    assert!(sender.streams() > kills, "{} streams", sender.streams());
+    let server = launch(&data, port, sync).start();
+    assert_holds(&server, sender.acknowledged(), "after another start");
+    server.stop();
+    sender.acknowledged()
+}
+
+#[test]
+fn after_kills_and_resumption_every_acknowledged_message_is_there_once() {
+    let acknowledged: usize = ["os", "interval", "always"].into_iter().map(|sync| survive_kills(sync, 12)).sum();
+    println!("{acknowledged} requests were acknowledged");
+}
+
+#[test]
+fn a_stop_acknowledges_what_was_read_and_ends_the_stream() {
+    let place = dir::temp();
+    let data = place.path().join("data");
+    let port = free_port();
+    let sender = Resuming::default();
+    let http = Http::new(port);
+    std::thread::scope(|scope| {
+        let sending = scope.spawn(|| runtime().block_on(sender.run(&http)));
+        for _ in 0..3 {
+            let server = launch(&data, port, "interval").start();
+            let quota = sender.acknowledged() + 50;
+            wait_until("acks", || sender.acknowledged() >= quota || sending.is_finished());
+            let log = server.stop();
+            assert!(!log.contains("cut off"), "{log}");
+        }
+        let server = launch(&data, port, "interval").start();
+        sender.finish();
+        wait_until("the sender to finish", || sending.is_finished());
+        assert_holds(&server, sender.acknowledged(), "after three stops");
+    });
+}
+
+#[test]
+fn an_idle_stream_ends_with_unavailable_when_the_server_stops() {
+    let place = dir::temp();
+    let server = Launch::narthex(&place.path().join("data")).start();
+    runtime().block_on(async {
+        let mut stream = WriteStream::open(&server.http, AckWindow(1 << 20)).await.expect("a stream");
+        stream.send(1, numbered(0)).await;
+        assert_eq!(stream.acks.message().await.expect("an ack").expect("an ack").sequence, 1);
+        let stopping = tokio::task::spawn_blocking(move || server.stop());
+        let status = stream.acks.message().await.expect_err("the stream ends");
+        assert_eq!(status.code(), Code::Unavailable, "{status}");
+        let log = stopping.await.expect("a clean stop");
+        assert!(!log.contains("cut off"), "{log}");
+    });
+}
+
+#[test]
+fn a_sender_that_takes_no_acks_is_held_back_and_loses_nothing() {
+    let place = dir::temp();
+    let server = Launch::narthex(&place.path().join("data")).start();
+    let good = GoodWrites::default();
+    let large = "x".repeat(32 << 10);
+    let request = |number: u64| {
+        let labels = [("__name__", "stream_large"), ("filler", large.as_str())];
+        WriteRequest::one(&labels, &[(BEGIN + number as i64, 1.0)])
+    };
+    runtime().block_on(async {
+        // Room for some twenty acks.
+        let mut stream = WriteStream::open(&server.http, AckWindow(256)).await.expect("a stream");
+        let mut sent = 0;
+        while let Ok(Ok(place)) = tokio::time::timeout(Duration::from_secs(2), stream.requests.reserve()).await {
+            let v1 = Some(request(sent));
+            place.send(crate::support::stream::StreamRequest { sequence: sent, v1, v2: None });
+            sent += 1;
+            assert!(sent < 1000, "nothing holds the sender back");
+        }
+        let held = Metrics::of(&server.http).sum("narthex_bytes_in_flight").expect("a gauge");
+        assert!(held < 3.0 * 33_000.0, "{held} bytes are held for a client that takes nothing");
+        good.one_more(&server, "a stream that is held back");
+        let mut acknowledged = BTreeSet::new();
+        drop(stream.requests);
+        while let Some(ack) = stream.acks.message().await.expect("the stream goes on") {
+            assert!(acknowledged.last().is_none_or(|last| *last < ack.sequence), "in order");
+            acknowledged.insert(ack.sequence);
+        }
+        assert_eq!(acknowledged.len() as u64, sent);
+        assert_eq!(exported_values(&server.http) as u64, sent);
+    });
+}
+
+#[test]
+fn streams_on_one_connection_do_not_hold_up_each_other() {
+    let place = dir::temp();
+    let server = Launch::narthex(&place.path().join("data")).start();
+    runtime().block_on(async {
+        let endpoint = tonic::transport::Endpoint::from_shared(server.http.url("")).expect("an address");
+        let channel = endpoint.connect().await.expect("a connection");
+        let mut streams = Vec::new();
+        for _ in 0..20 {
+            streams.push(WriteStream::open_on(channel.clone()).await.expect("a stream"));
+        }
+        for round in 0..5 {
+            for (id, stream) in streams.iter_mut().enumerate().rev() {
+                let labels = [("__name__", "stream_many"), ("id", &id.to_string())];
+                stream.send(round, WriteRequest::one(&labels, &[(BEGIN + round as i64, id as f64)])).await;
+                let ack = stream.acks.message().await.expect("an ack").expect("an ack");
+                assert_eq!(ack.sequence, round);
+            }
+        }
+    });
+    assert_eq!(exported_values(&server.http), 100);
+}

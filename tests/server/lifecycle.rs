@@ -1,0 +1,203 @@
+//! Starting, being ready, stopping: what an operator sees of narthex.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use crate::support::data::{self, BEGIN, HOUR};
+use crate::support::dir;
+use crate::support::launch::{Launch, Server};
+use crate::support::metrics::Metrics;
+use crate::support::samples::Samples;
+use crate::support::wait::{wait_for, wait_until};
+use crate::support::wire::WriteRequest;
+
+fn narthex_prints(arguments: &[&str]) -> (bool, String) {
+    let output = Command::new(env!("CARGO_BIN_EXE_narthex")).args(arguments).output().expect("narthex runs");
+    let text = [output.stdout, output.stderr].concat();
+    (output.status.success(), String::from_utf8(text).expect("narthex prints UTF-8"))
+}
+
+fn fresh() -> (tempfile::TempDir, PathBuf) {
+    let place = dir::temp();
+    let data = place.path().join("data");
+    (place, data)
+}
+
+/// A launch that is held at a fault point, and the file that is there while it is held.
+fn held_at(launch: Launch, point: &str, marker: PathBuf) -> (Launch, PathBuf) {
+    (launch.env("NARTHEX_FAULT_POINTS", format!("{point}=pause:{}", marker.display())), marker)
+}
+
+#[test]
+fn version_and_help_are_for_people() {
+    let (ok, version) = narthex_prints(&["--version"]);
+    assert!(
+        ok && version.starts_with(concat!("narthex ", env!("CARGO_PKG_VERSION"))) && version.contains("commit"),
+        "{version}"
+    );
+    let (ok, help) = narthex_prints(&["--help"]);
+    assert!(ok && help.contains("serve"), "{help}");
+    let (ok, help) = narthex_prints(&["serve", "--help"]);
+    for flag in
+        ["--config.file", "--storage.tsdb.path", "--storage.tsdb.wal-sync", "--web.listen-address", "--log.level"]
+    {
+        assert!(ok && help.contains(flag), "{flag} is not in {help}");
+    }
+}
+
+#[test]
+fn a_wrong_command_line_is_refused_with_the_flags_name() {
+    let wrong = ["--storage.tsdb.pathh=x", "--storage.tsdb.wal-segment-size=1KB", "--web.config.file=web.yml"];
+    for flag in wrong {
+        let (ok, text) = narthex_prints(&["serve", flag]);
+        let name = flag.split_once('=').expect("a flag with a value").0;
+        assert!(!ok && text.contains(name), "{flag}: {text}");
+    }
+}
+
+#[test]
+fn a_port_in_use_names_the_flag_and_the_address() {
+    let (_place, data) = fresh();
+    let first = Launch::narthex(&data).start();
+    let port = first.http.port();
+    let (_other_place, other) = fresh();
+    let (status, log) = Launch::narthex(&other).port(port).run_to_end();
+    assert!(!status.success(), "{log}");
+    assert!(log.contains("--web.listen-address") && log.contains(&port.to_string()), "{log}");
+}
+
+#[test]
+fn the_start_says_where_it_is_and_what_to_paste() {
+    let (_place, data) = fresh();
+    let server = Launch::narthex(&data).flag("--web.enable-remote-write-receiver").start();
+    let url = server.http.url("/api/v1/write");
+    let log = server.stop();
+    let directory = data.display().to_string();
+    for part in [url.as_str(), "/api/v1/read", "remote_write", "remote_read", directory.as_str(), "interval"] {
+        assert!(log.contains(part), "{part:?} is not in {log}");
+    }
+    let about_flag = log.lines().filter(|line| line.contains("web.enable-remote-write-receiver")).count();
+    assert_eq!(about_flag, 1, "{log}");
+}
+
+#[test]
+fn while_it_replays_it_is_healthy_but_not_ready_and_shows_its_progress() {
+    let (place, data) = fresh();
+    let sent = data::assorted(HOUR);
+    let first = Launch::narthex(&data).start();
+    first.remote().write_all(&sent);
+    first.kill();
+
+    let (launch, marker) = held_at(Launch::narthex(&data), "replay.record", place.path().join("marker"));
+    let mut server = launch.spawn();
+    wait_until("the replay to be held", || marker.exists());
+    let healthy = wait_for("an answer", || server.http.try_get("/-/healthy").ok());
+    assert_eq!(healthy.status, 200);
+    assert_eq!(server.http.get("/-/ready").status, 503);
+    let write = server.remote().write(&WriteRequest::one(&[("__name__", "early")], &[(BEGIN, 1.0)]));
+    assert_eq!(write.status, 503, "{}", write.text());
+    let seconds: u32 = write.header("retry-after").expect("a time to wait").parse().expect("whole seconds");
+    assert!((1..=5).contains(&seconds), "Retry-After is {seconds}");
+    let progress = server.http.get("/api/v1/status/walreplay");
+    assert_eq!(progress.status, 200);
+    let progress = progress.json();
+    assert_eq!(progress["status"], "success");
+    let number = |name: &str| progress["data"][name].as_i64().unwrap_or_else(|| panic!("no {name} in {progress}"));
+    assert!(number("min") <= number("max") && number("current") <= number("max"), "{progress}");
+
+    std::fs::remove_file(&marker).expect("the marker can be removed");
+    server.wait_ready();
+    server.assert_holds(&sent, "after the replay");
+    server.stop();
+}
+
+/// Holds a write in the middle, ends the server by `end`, and lets the write go on.
+fn a_write_under_way_is_answered(end: impl Fn(&Server)) {
+    let (place, data) = fresh();
+    let (launch, marker) = held_at(Launch::narthex(&data), "wal.before_write", place.path().join("marker"));
+    let mut server = launch.start();
+    let request = WriteRequest::one(&[("__name__", "last")], &[(BEGIN, 1.0)]);
+    let remote = server.remote();
+    std::thread::scope(|scope| {
+        let answer = scope.spawn(|| remote.write(&request));
+        wait_until("the write to be held", || marker.exists());
+        end(&server);
+        wait_until("new requests to be turned away", || {
+            server.http.try_get("/-/ready").map_or(true, |answer| answer.status == 503)
+        });
+        assert!(server.program.is_running(), "it did not wait for the request under way");
+        std::fs::remove_file(&marker).expect("the marker can be removed");
+        let answer = answer.join().expect("the sender did not panic");
+        assert_eq!(answer.status, 204, "{}", answer.text());
+    });
+    let status = server.program.wait_exit();
+    assert!(status.success(), "the exit status is {status}");
+
+    let server = Launch::narthex(&data).start();
+    let mut expected = Samples::new();
+    expected.add_request(&request);
+    server.assert_holds(&expected, "after the stop");
+}
+
+#[test]
+fn sigterm_lets_a_write_under_way_finish_and_exits_with_0() {
+    a_write_under_way_is_answered(|server| server.program.signal("TERM"));
+}
+
+#[test]
+fn sigint_lets_a_write_under_way_finish_and_exits_with_0() {
+    a_write_under_way_is_answered(|server| server.program.signal("INT"));
+}
+
+#[test]
+fn metrics_have_prometheus_names_and_say_what_was_sent() {
+    let (_place, data) = fresh();
+    let strict = "storage:\n  tsdb:\n    out_of_order_time_window: 0s\n";
+    let server = Launch::narthex(&data).config(&data, strict).start();
+    let sent = data::assorted(HOUR);
+    server.remote().write_all(&sent);
+    let oldest = sent.iter().map(|(_, t, _)| t).min().expect("there are samples");
+    let newest = sent.max_time().expect("there are samples");
+    let conflict = WriteRequest::one(&[("__name__", "conflict")], &[(newest, 1.0), (newest, 2.0), (newest - 1, 1.0)]);
+    assert_eq!(server.remote().write(&conflict).status, 400);
+
+    let (series, samples) = (sent.series_count() as f64 + 1.0, sent.count() as f64 + 1.0);
+    let metrics = Metrics::of(&server.http);
+    let value = |name: &str| metrics.sum(name).unwrap_or_else(|| panic!("no metric {name}"));
+    assert_eq!(value("prometheus_tsdb_head_series"), series);
+    assert_eq!(value("prometheus_tsdb_head_series_created_total"), series);
+    assert_eq!(value("prometheus_tsdb_head_samples_appended_total"), samples);
+    assert_eq!(value("prometheus_tsdb_head_min_time"), oldest as f64);
+    assert_eq!(value("prometheus_tsdb_head_max_time"), newest as f64);
+    assert_eq!(value("prometheus_tsdb_out_of_order_samples_total"), 1.0);
+    assert_eq!(value("prometheus_tsdb_wal_corruptions_total"), 0.0);
+    assert!(value("prometheus_tsdb_head_chunks") >= series);
+    assert!(value("prometheus_tsdb_head_chunks_created_total") >= series);
+    assert!(value("prometheus_tsdb_wal_segment_current") >= 0.0);
+    assert!(value("process_resident_memory_bytes") > 0.0);
+    assert!(value("process_cpu_seconds_total") >= 0.0);
+    assert!(value("process_start_time_seconds") > 0.0);
+    let written = metrics.sum_where("prometheus_http_requests_total", r#"handler="/api/v1/write""#);
+    assert!(written > Some(1.0), "{written:?}");
+
+    server.kill();
+    let server = Launch::narthex(&data).start();
+    let metrics = Metrics::of(&server.http);
+    assert_eq!(metrics.sum("prometheus_tsdb_head_series"), Some(series), "after a restart");
+    assert_eq!(metrics.sum("prometheus_tsdb_head_max_time"), Some(newest as f64), "after a restart");
+    assert!(metrics.sum("prometheus_tsdb_data_replay_duration_seconds").is_some());
+}
+
+#[test]
+fn a_configuration_file_is_read_strictly() {
+    let (place, data) = fresh();
+    let file = place.path().join("narthex.yml");
+    let launch = || Launch::narthex(&data).flag(format!("--config.file={}", file.display()));
+    for (text, part) in [("scrape_configs: []\n", "scrape_configs"), ("storage: {tsdb: {nonsense: 1}}\n", "nonsense")] {
+        std::fs::write(&file, text).expect("a file can be written");
+        let (status, log) = launch().run_to_end();
+        assert!(!status.success() && log.contains(part), "{text}: {log}");
+    }
+    std::fs::write(&file, "storage: {tsdb: {}}\n").expect("a file can be written");
+    launch().start().stop();
+}

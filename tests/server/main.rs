@@ -1,0 +1,20 @@
+//! The real binary over its port: response contract, protocols, life cycle, and directories of Prometheus 3.14.0.
+
+mod contract;
+mod contract_http;
+mod contract_kinds;
+mod exemplars;
+mod golden;
+mod golden_blocks;
+mod grpc;
+mod grpc_stream;
+mod labels;
+mod lifecycle;
+mod reload;
+mod sidecar;
+mod streamed_read;
+mod thanos_store;
+mod thanos_write;
+
+#[path = "../support/mod.rs"]
+mod support;
