@@ -68,7 +68,7 @@ fn forwarded(round: i64) -> Vec<u8> {
 }
 
 #[test]
-fn a_request_for_known_series_allocates_no_more_for_2000_series_than_for_a_few() {
+fn known_series_append_allocates_nothing_per_series() {
     let form = |version| Form { version, packing: Packing::SnappyBlock };
     allocates_little(request_v1, |writer, db, body| writer.store(db, body, form(Version::V1), NOW));
     allocates_little(request_v2, |writer, db, body| writer.store(db, body, form(Version::V2), NOW));

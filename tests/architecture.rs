@@ -1,8 +1,8 @@
 //! The architecture's rules, checked over the source itself.
 //!
 //! Every file says what it is; a line of the house imports only from lines above it; nothing imports in a circle; the engine
-//! knows no network; `unsafe` stands in one file. docs/ARCHITECTURE.md says why. Each rule is also shown to catch a text
-//! that breaks it.
+//! knows no network; `unsafe` stands in one file; names of tests are short. docs/ARCHITECTURE.md says why. Each rule is also
+//! shown to catch a text that breaks it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -38,6 +38,9 @@ const NETWORK: [&str; 5] = ["tokio", "tonic", "hyper", "prost", "axum"];
 
 /// The one file that may hold `unsafe`.
 const UNSAFE: &str = "src/tsdb/fs/mmap.rs";
+
+/// Length of the longest name that a test in `tests/` may have.
+const MAX_TEST_NAME: usize = 60;
 
 /// A source file: its path from the package's root, and its text.
 struct File {
@@ -84,6 +87,7 @@ fn collect(folder: &Path, paths: &mut Vec<PathBuf>) {
 fn violations(files: &[File]) -> Vec<String> {
     let modules: Vec<Module> = files.iter().filter_map(Module::of).collect();
     let mut broken: Vec<String> = files.iter().filter(|file| !file.text.starts_with("//!")).map(no_purpose).collect();
+    broken.extend(files.iter().filter(|file| file.path.starts_with("tests/")).flat_map(long_test_names));
     for module in &modules {
         broken.extend(module.foreign_words());
         broken.extend(module.wrong_lines());
@@ -94,6 +98,17 @@ fn violations(files: &[File]) -> Vec<String> {
 
 fn no_purpose(file: &File) -> String {
     format!("{}: does not open with //!", file.path)
+}
+
+fn long_test_names(file: &File) -> Vec<String> {
+    let tokens = source::tokens(&file.text);
+    let is_function = |at: usize| at > 0 && tokens[at - 1] == "fn";
+    let has_attribute = |at: usize| {
+        let before = tokens[..at].rsplit(|token| token == "}" || token == ";").next().unwrap_or_default();
+        before.windows(2).any(|words| words == ["test", "]"])
+    };
+    let is_long = |at: &usize| tokens[*at].len() > MAX_TEST_NAME && is_function(*at) && has_attribute(*at);
+    (0..tokens.len()).filter(is_long).map(|at| format!("{}: long name: {}", file.path, tokens[at])).collect()
 }
 
 /// A file of src as a module.
@@ -217,6 +232,14 @@ fn broken_by(files: &[(&str, &str)]) -> Vec<String> {
 fn a_file_without_a_purpose_is_caught() {
     assert_eq!(broken_by(&[("tests/a.rs", "// no\n")]), ["tests/a.rs: does not open with //!"]);
     assert!(broken_by(&[("benches/a.rs", "//! yes\n")]).is_empty());
+}
+
+#[test]
+fn a_long_name_of_a_test_is_caught() {
+    let name = "a".repeat(61);
+    let text = format!("//! x\n#[test]\n#[ignore = \"why\"]\nfn {name}() {{}}\nfn b{name}() {{}}\n");
+    assert_eq!(broken_by(&[("tests/a.rs", &text)]), [format!("tests/a.rs: long name: {name}")]);
+    assert!(broken_by(&[("tests/a.rs", &text.replace(&name, &name[1..]))]).is_empty());
 }
 
 #[test]

@@ -277,7 +277,7 @@ fn writers(scene: &Scene) {
 }
 
 #[test]
-fn memory_stays_within_its_budget_good_requests_get_through_and_nothing_acknowledged_is_lost() {
+fn overload_stays_in_memory_budget_and_loses_no_acknowledged() {
     let place = dir::temp();
     let data = place.path().join("data");
     let server = Launch::narthex(&data).start();

@@ -260,7 +260,7 @@ fn a_block_with_a_wrong_meta_json_is_set_aside() {
 
 /// A start does not read all of an index to hold it against `meta.json`: there the read shows it, or takes what the index has.
 #[test]
-fn a_block_whose_meta_json_gives_it_less_time_than_its_chunks_is_never_a_wrong_answer() {
+fn block_with_too_short_meta_range_returns_no_wrong_sample() {
     let written = Written::new();
     let changes: [MetaDamage; 2] = [
         ("a begin within its chunks", |block| edit_meta(block, |meta| meta["minTime"] = (block.begin() + HOUR).into())),

@@ -389,7 +389,7 @@ fn a_disk_that_fills_while_blocks_are_merged() {
 }
 
 #[test]
-fn a_start_below_the_reserve_serves_reads_and_becomes_writable_by_itself() {
+fn start_below_reserve_reads_and_becomes_writable() {
     let disk = SmallDisk::mount("64m");
     let launch = || Launch::narthex(&disk.data()).flag("--storage.tsdb.disk-reserve=16MB");
     let ingest = Ingest::default();

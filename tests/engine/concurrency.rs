@@ -32,7 +32,7 @@ fn labels(name: &str, number: usize) -> Labels {
 }
 
 #[test]
-fn every_acknowledged_sample_of_racing_appenders_is_there_after_a_restart() {
+fn racing_appenders_acknowledged_samples_survive_restart() {
     let dir = tempfile::tempdir().unwrap();
     let db = open(dir.path());
     let clock = AtomicI64::new(1_700_000_000_000);
@@ -78,7 +78,7 @@ fn every_acknowledged_sample_of_racing_appenders_is_there_after_a_restart() {
 }
 
 #[test]
-fn a_read_during_writes_sees_all_that_was_acknowledged_before_and_of_each_series_a_prefix() {
+fn concurrent_read_sees_acknowledged_samples_and_series_prefix() {
     let dir = tempfile::tempdir().unwrap();
     let db = open(dir.path());
     let newest = AtomicI64::new(0);
@@ -108,7 +108,7 @@ fn a_read_during_writes_sees_all_that_was_acknowledged_before_and_of_each_series
 }
 
 #[test]
-fn an_appender_that_is_dropped_without_a_commit_still_reaches_the_log() {
+fn appender_dropped_without_commit_reaches_wal() {
     let dir = tempfile::tempdir().unwrap();
     let db = open(dir.path());
     let mut appender = db.appender().unwrap();

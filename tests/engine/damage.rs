@@ -139,7 +139,7 @@ fn count(stored: &Stored) -> usize {
 }
 
 #[test]
-fn a_log_cut_at_any_byte_of_its_last_page_keeps_all_before_the_cut() {
+fn wal_cut_at_any_byte_of_last_page_keeps_earlier_records() {
     let (dir, stored) = written(Compression::None, 120);
     let last = segments(dir.path()).pop().unwrap();
     let bytes = fs::read(&last).unwrap();
@@ -160,7 +160,7 @@ fn a_log_cut_at_any_byte_of_its_last_page_keeps_all_before_the_cut() {
 }
 
 #[test]
-fn one_flipped_bit_anywhere_costs_only_what_stands_at_and_after_it() {
+fn wal_flipped_bit_loses_only_records_from_there_on() {
     for compression in [Compression::None, Compression::Snappy, Compression::Zstd] {
         let (dir, stored) = written(compression, 25);
         let files = segments(dir.path());

@@ -48,7 +48,7 @@ fn resize(life: &Life, max_exemplars: usize) {
 }
 
 #[test]
-fn exemplars_are_there_after_a_crash_and_after_a_stop_with_and_without_a_snapshot() {
+fn exemplars_survive_crash_and_stop_with_and_without_snapshot() {
     for head_at_stop in [HeadAtStop::InLog, HeadAtStop::Snapshot] {
         let mut life = Life::new(|options| options.head_at_stop = head_at_stop);
         life.put(&NAMES, minutes(BEGIN, BEGIN + HOUR));
@@ -65,7 +65,7 @@ fn exemplars_are_there_after_a_crash_and_after_a_stop_with_and_without_a_snapsho
 }
 
 #[test]
-fn exemplars_outlive_the_block_that_has_their_samples_until_a_restart() {
+fn exemplars_outlive_head_compaction_until_restart() {
     let mut life = Life::new(|_| ());
     let times = || minutes(BEGIN, BEGIN + 5 * HOUR);
     for t in times() {
@@ -84,7 +84,7 @@ fn exemplars_outlive_the_block_that_has_their_samples_until_a_restart() {
 }
 
 #[test]
-fn a_ring_of_another_size_keeps_the_newest_and_one_of_none_takes_nothing() {
+fn resized_exemplar_ring_keeps_newest_and_size_zero_none() {
     let mut life = Life::new(|options| options.settings.max_exemplars = 12);
     life.put(&NAMES, [BEGIN]);
     put(&life, (0..10).map(|i| BEGIN + i));
@@ -105,7 +105,7 @@ fn a_ring_of_another_size_keeps_the_newest_and_one_of_none_takes_nothing() {
 }
 
 #[test]
-fn exemplars_of_a_series_that_was_collected_stay_and_those_for_it_are_refused() {
+fn collected_series_keeps_exemplars_and_rejects_new_ones() {
     let mut life = Life::new(|_| ());
     life.put(&NAMES, minutes(BEGIN, BEGIN + 10 * MINUTE));
     assert_eq!(put(&life, [BEGIN]), []);

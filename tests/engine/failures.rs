@@ -47,7 +47,7 @@ fn read(db: &Db, name: &str) -> Vec<i64> {
 }
 
 #[test]
-fn a_repeat_of_a_request_that_failed_on_a_full_disk_is_stored_and_survives() {
+fn retry_after_full_disk_is_stored_and_survives_restart() {
     let dir = tempfile::tempdir().unwrap();
     let disk = CrashDisk::new();
     let db = open(dir.path(), &disk, SyncMode::Always);
@@ -71,7 +71,7 @@ fn a_repeat_of_a_request_that_failed_on_a_full_disk_is_stored_and_survives() {
 }
 
 #[test]
-fn below_the_reserve_nothing_is_appended_until_there_is_clearly_more_space() {
+fn append_below_reserve_is_rejected_until_more_space_is_free() {
     let dir = tempfile::tempdir().unwrap();
     let disk = CrashDisk::new();
     let mut options = DbOptions::new(dir.path().to_owned());
@@ -117,7 +117,7 @@ fn a_full_disk_met_elsewhere_stops_writes_for_a_while() {
 }
 
 #[test]
-fn after_a_failed_sync_reads_go_on_and_writes_wait_for_a_restart() {
+fn failed_sync_stops_writes_until_restart_but_not_reads() {
     let dir = tempfile::tempdir().unwrap();
     let disk = CrashDisk::new();
     let db = open(dir.path(), &disk, SyncMode::Always);

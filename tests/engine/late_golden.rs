@@ -108,7 +108,7 @@ fn bits(values: &[f64]) -> Vec<u64> {
 }
 
 #[test]
-fn every_late_sample_of_a_killed_prometheus_is_there_and_still_after_a_second_start() {
+fn ooo_samples_of_killed_prometheus_survive_two_starts() {
     let place = dir::temp();
     let data = golden::unpack("ooo-killed", place.path());
     // Of these some were sent twice with different values; either is right.

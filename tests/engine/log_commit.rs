@@ -73,7 +73,7 @@ fn wait_for_retry() {
 }
 
 #[test]
-fn with_always_an_acknowledged_batch_is_on_the_disk_wherever_the_power_goes() {
+fn sync_always_keeps_acknowledged_batch_over_any_power_cut() {
     for changes in [1, 2, 3, 5, 8, 13, 21, 34, 55, 89, 144] {
         let dir = tempfile::tempdir().unwrap();
         let disk = CrashDisk::new();
@@ -133,7 +133,7 @@ fn waiters_share_a_sync() {
 }
 
 #[test]
-fn a_full_disk_is_said_nothing_is_lost_and_writes_go_on_by_themselves_when_there_is_space() {
+fn full_disk_is_reported_and_commits_resume_with_space() {
     let dir = tempfile::tempdir().unwrap();
     let disk = CrashDisk::new();
     let wal = open(dir.path(), &disk, SyncMode::Os).unwrap();
@@ -155,7 +155,7 @@ fn a_full_disk_is_said_nothing_is_lost_and_writes_go_on_by_themselves_when_there
 }
 
 #[test]
-fn nothing_is_written_behind_a_torn_record_that_could_not_be_cut_off() {
+fn torn_record_is_truncated_before_next_write() {
     let dir = tempfile::tempdir().unwrap();
     let disk = CrashDisk::new();
     let wal = open(dir.path(), &disk, SyncMode::Os).unwrap();
@@ -214,7 +214,7 @@ fn any_failure_but_a_full_disk_ends_all_writes_until_a_restart() {
 }
 
 #[test]
-fn a_new_log_begins_behind_a_checkpoint_that_has_no_segments_left() {
+fn new_wal_starts_after_checkpoint_without_segments() {
     let dir = tempfile::tempdir().unwrap();
     std::fs::create_dir_all(dir.path().join("wal/checkpoint.00000007")).unwrap();
     let wal = open(dir.path(), &CrashDisk::new(), SyncMode::Os).unwrap();
@@ -224,7 +224,7 @@ fn a_new_log_begins_behind_a_checkpoint_that_has_no_segments_left() {
 }
 
 #[test]
-fn after_a_failed_sync_nothing_is_acknowledged_or_written_and_all_before_it_can_be_read() {
+fn failed_sync_stops_commits_and_keeps_earlier_records_readable() {
     let dir = tempfile::tempdir().unwrap();
     let disk = CrashDisk::new();
     let wal = open(dir.path(), &disk, SyncMode::Always).unwrap();
@@ -259,7 +259,7 @@ fn a_failed_sync_in_the_background_ends_writes_too() {
 }
 
 #[test]
-fn a_clean_stop_leaves_a_log_that_ends_with_a_full_page_and_is_on_the_disk() {
+fn clean_stop_pads_last_page_and_syncs_wal() {
     let dir = tempfile::tempdir().unwrap();
     let disk = CrashDisk::new();
     let wal = open(dir.path(), &disk, SyncMode::Os).unwrap();

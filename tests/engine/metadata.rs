@@ -152,7 +152,7 @@ fn a_family_reaches_its_series_and_those_that_come_later() {
 }
 
 #[test]
-fn a_family_of_more_series_than_go_into_one_piece_of_the_log_is_whole() {
+fn family_larger_than_one_wal_record_is_complete() {
     let mut life = Life::new(|_| {});
     let names: Vec<Labels> = (0..5000)
         .map(|i| LabelsBuilder::from_iter([("__name__", "many"), ("i", i.to_string().as_str())]).build().unwrap())
@@ -174,7 +174,7 @@ fn a_family_of_more_series_than_go_into_one_piece_of_the_log_is_whole() {
 }
 
 #[test]
-fn metadata_stays_behind_a_checkpoint_and_beside_a_snapshot_of_the_head() {
+fn metadata_survives_checkpoint_and_chunk_snapshot() {
     let mut life = Life::new(|options| options.head_at_stop = HeadAtStop::Snapshot);
     set_family(life.db(), "gone", &metadata(MetricType::Gauge, "of the past"));
     set_family(life.db(), "up", &metadata(MetricType::Gauge, "old"));
@@ -203,7 +203,7 @@ fn metadata_stays_behind_a_checkpoint_and_beside_a_snapshot_of_the_head() {
 }
 
 #[test]
-fn appenders_that_take_turns_leave_one_text_in_memory_and_in_the_log() {
+fn alternating_appenders_leave_same_metadata_in_head_and_wal() {
     let mut life = Life::new(|_| {});
     std::thread::scope(|scope| {
         for sender in 0..4 {

@@ -111,7 +111,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(96))]
 
     #[test]
-    fn what_was_taken_is_there_what_was_refused_is_said_also_after_restarts(steps in steps()) {
+    fn accepted_and_rejected_samples_match_model_over_restarts(steps in steps()) {
         let dir = tempfile::tempdir().unwrap();
         let mut db = open(dir.path(), 7);
         let mut model = Model::default();
@@ -214,7 +214,7 @@ fn references_are_never_given_out_again() {
 }
 
 #[test]
-fn a_request_that_is_repeated_after_its_samples_became_a_block_is_stored_and_another_value_is_not() {
+fn retry_after_compaction_is_duplicate_and_new_value_rejected() {
     let dir = tempfile::tempdir().unwrap();
     let db = open(dir.path(), 120);
     let start = 1_700_000_000_000 / (2 * HOUR) * (2 * HOUR);

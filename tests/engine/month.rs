@@ -217,7 +217,7 @@ fn check_snapshot(month: &Month, db: &Db, dir: &Path, when: &str) {
 }
 
 #[test]
-fn a_month_of_churn_deletes_and_restarts_loses_and_doubles_nothing() {
+fn month_of_churn_deletes_and_restarts_matches_model() {
     let dir = tempfile::tempdir().unwrap();
     let mut db = open(dir.path());
     let mut month = Month::new(crate::support::seed::seeded("engine_month"));

@@ -51,7 +51,7 @@ fn late_samples_outlive_a_crash_and_a_stop() {
 }
 
 #[test]
-fn late_samples_are_blocks_after_the_head_is_compacted_and_are_merged() {
+fn ooo_samples_are_compacted_into_blocks_and_merged() {
     let mut life = life();
     put(&mut life, &["a", "b"], minutes(BEGIN, BEGIN + 5 * HOUR - MINUTE));
     put(&mut life, &["late"], backwards(BEGIN + 3 * HOUR, BEGIN + 4 * HOUR + 30 * MINUTE));
@@ -145,7 +145,7 @@ fn a_query_of_late_samples_does_not_hold_up_their_compaction() {
 
 /// For 90 minutes nothing can be sent. Then one sender goes on with what is new, the other catches up from where it was.
 #[test]
-fn an_outage_under_two_senders_of_different_speed_loses_nothing_of_either() {
+fn outage_of_two_senders_of_different_speed_loses_no_sample() {
     let mut life = life();
     let outage = BEGIN + 2 * HOUR;
     put(&mut life, &["fast", "slow"], minutes(BEGIN, outage));

@@ -64,7 +64,7 @@ fn deleted_series_cost_the_others_nothing() {
 
 /// The same where nothing is left for a block: its range is cut off the head without one.
 #[test]
-fn what_is_deleted_before_there_is_a_block_of_it_does_not_come_back() {
+fn samples_deleted_before_compaction_stay_deleted() {
     let mut life = Life::new(|_| {});
     let crowd = crowd();
     let crowd = names(&crowd);
@@ -84,7 +84,7 @@ fn what_is_deleted_before_there_is_a_block_of_it_does_not_come_back() {
 
 /// prometheus#19016, for samples in order: a restart between the block of the head and the truncation of head and log.
 #[test]
-fn a_restart_between_block_and_truncation_loses_and_doubles_nothing() {
+fn restart_between_block_and_truncation_keeps_each_sample_once() {
     let mut life = Life::new(|_| {});
     for round in 0..3 {
         let begin = BEGIN + round * RANGE;

@@ -115,7 +115,7 @@ fn a_series_under_two_references_is_whole_at_every_later_start() {
 }
 
 #[test]
-fn chunks_that_can_not_be_written_stay_readable_and_are_written_later() {
+fn unwritable_chunks_stay_readable_and_are_written_later() {
     let dir = tempfile::tempdir().expect("a temporary directory");
     let folder = dir.path().join("chunks_head");
     let db = open(dir.path());
@@ -148,7 +148,7 @@ fn a_block_without_a_description_does_not_stop_the_start() {
 }
 
 #[test]
-fn a_segment_that_is_missing_behind_the_checkpoint_stops_the_start_by_name() {
+fn missing_segment_after_checkpoint_stops_start_and_is_named() {
     let dir = tempfile::tempdir().expect("a temporary directory");
     write_two_references(dir.path());
     fs::create_dir(dir.path().join("wal/checkpoint.00000003")).expect("a new folder");

@@ -170,7 +170,7 @@ fn blocks_and_head_of_every_kind() {
 }
 
 #[test]
-fn stale_markers_of_scraped_histograms_that_are_floats_in_the_log() {
+fn float_stale_markers_of_histograms_in_wal_are_replayed() {
     has_all_of("scrape", Starts::Dropped);
 }
 

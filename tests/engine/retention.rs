@@ -78,7 +78,7 @@ fn assert_left(life: &mut Life, blocks: i64) {
 }
 
 #[test]
-fn blocks_that_end_the_retention_time_before_the_newest_go_and_a_reload_changes_it() {
+fn time_retention_deletes_old_blocks_and_follows_reload() {
     let mut life = nine_blocks();
     // The newest block ends at 18 h.
     apply(&life, Retention { time_ms: 16 * HOUR + 1, ..FOREVER });
@@ -124,7 +124,7 @@ fn a_percentage_of_the_disk_wins_over_bytes() {
 }
 
 #[test]
-fn the_default_deletes_nothing_of_older_data_until_a_retention_is_chosen() {
+fn default_retention_deletes_no_older_data_until_one_is_chosen() {
     let mut life = Life::new(|_| {});
     life.put(&["old"], minutes(BEGIN, BEGIN + 4 * HOUR));
     life.maintain();

@@ -41,7 +41,7 @@ fn selector() -> Vec<Vec<Matcher>> {
 }
 
 #[test]
-fn what_was_deleted_stays_so_when_the_newest_block_has_nothing_else() {
+fn fully_deleted_newest_block_keeps_samples_deleted() {
     for is_cleaned_on_demand in [true, false] {
         let dir = tempfile::tempdir().unwrap();
         let db = open(dir.path(), HeadAtStop::InLog);
@@ -63,7 +63,7 @@ fn what_was_deleted_stays_so_when_the_newest_block_has_nothing_else() {
 }
 
 #[test]
-fn damaged_full_chunks_come_from_the_log_also_beside_a_snapshot_of_the_head() {
+fn corrupted_mapped_chunks_are_replayed_from_wal_with_snapshot() {
     let dir = tempfile::tempdir().unwrap();
     let db = open(dir.path(), HeadAtStop::Snapshot);
     append(&db, 9);

@@ -15,7 +15,7 @@ fn four_blocks() -> Life {
 }
 
 #[test]
-fn one_block_a_round_is_checked_and_damage_is_counted_until_the_block_is_gone() {
+fn maintenance_verifies_one_block_per_run_and_counts_corruption() {
     let mut life = four_blocks();
     life.restart();
     let first = life.blocks()[0].dir().to_owned();
@@ -36,7 +36,7 @@ fn one_block_a_round_is_checked_and_damage_is_counted_until_the_block_is_gone() 
 }
 
 #[test]
-fn a_damaged_newest_block_is_set_aside_at_the_start_and_the_log_gives_what_it_still_has() {
+fn corrupted_newest_block_is_quarantined_and_wal_replayed() {
     let mut life = Life::new(|_| {});
     life.put(&["a", "b"], minutes(BEGIN, BEGIN + 3 * HOUR + HOUR / 2));
     // As they are where the process ends between the block and the truncation of the log.

@@ -413,7 +413,7 @@ fn a_short_log_only_gets_a_new_segment() {
 }
 
 #[test]
-fn what_an_earlier_truncation_could_not_remove_goes_with_the_next() {
+fn leftovers_of_truncation_are_removed_by_next_one() {
     let log = Log::with_segments(7);
     let before = read_log(&log.dir);
     write_checkpoint(&CheckpointJob { mint: log.mint(), last: 5, ..job(&log.dir, &log.keep(), &log.disk) }).unwrap();
@@ -571,7 +571,7 @@ fn damage_is_named_and_nothing_changes() {
 }
 
 #[test]
-fn a_checkpoint_needs_all_of_its_segments_and_replaces_no_newer_one() {
+fn checkpoint_needs_all_segments_and_replaces_no_newer_one() {
     let log = Log::with_segments(6);
     fs::remove_file(log.dir.join("00000000")).unwrap();
     let missing = |error: CheckpointWriteError| match error {

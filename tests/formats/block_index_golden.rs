@@ -48,7 +48,7 @@ fn write_again(index: &IndexReader, path: &Path) {
 }
 
 #[test]
-fn an_index_of_prometheus_is_sound_and_written_again_it_is_the_same_file() {
+fn prometheus_index_verifies_and_is_rewritten_byte_for_byte() {
     let mut seen = 0;
     for case in cases() {
         let place = tempfile::tempdir().expect("a temporary directory");

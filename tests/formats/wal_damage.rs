@@ -99,7 +99,7 @@ fn segment(compression: Compression) -> Written {
 }
 
 #[test]
-fn a_cut_at_any_byte_of_the_last_page_leaves_the_records_before_it_and_is_a_torn_tail() {
+fn cut_in_last_page_is_torn_tail_and_keeps_earlier_records() {
     for compression in ALL {
         let written = segment(compression);
         let first = (written.bytes.len() - 1) / PAGE_SIZE * PAGE_SIZE;
@@ -137,7 +137,7 @@ fn a_zeroed_tail_is_torn() {
 }
 
 #[test]
-fn a_flipped_bit_anywhere_leaves_the_records_before_it_and_alters_none() {
+fn flipped_bit_keeps_earlier_records_and_alters_none() {
     for compression in ALL {
         let written = segment(compression);
         let mut bytes = written.bytes.clone();
@@ -190,7 +190,7 @@ fn records_behind_the_damage_tell_it_from_a_torn_tail() {
 }
 
 #[test]
-fn a_record_without_an_end_is_torn_and_one_without_a_beginning_is_damage() {
+fn record_without_end_is_torn_and_without_start_is_corruption() {
     let mut written = Written::default();
     let mut plain = Compressor::new(Compression::None);
     written.push(&mut plain, vec![1; 3 * PAGE_SIZE]);

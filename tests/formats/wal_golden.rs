@@ -87,7 +87,7 @@ fn stored_records(bytes: &[u8]) -> Vec<(Vec<u8>, Compression)> {
 }
 
 #[test]
-fn records_by_type_and_the_place_where_reading_ends_are_those_found_by_inspection() {
+fn record_counts_and_read_end_match_inspected_values() {
     for name in WHOLE.iter().chain(&TORN) {
         let case = Case::new(name);
         let segments = case.contents["wal"].as_object().unwrap();
@@ -218,7 +218,7 @@ fn records_compressed_again_with_snappy_have_the_same_bytes() {
 }
 
 #[test]
-fn the_log_alone_gives_every_sample_that_prometheus_answers_with() {
+fn wal_alone_contains_every_sample_of_prometheus() {
     for name in ["wal-uncompressed", "wal-zstd"] {
         let case = Case::new(name);
         let (found, expected) = (samples_of(&case.records()), expected_samples(name));
@@ -232,7 +232,7 @@ fn the_log_alone_gives_every_sample_that_prometheus_answers_with() {
 }
 
 #[test]
-fn start_timestamps_come_out_of_the_second_version_of_the_records() {
+fn sample_records_v2_decode_start_timestamps() {
     let name = "start-timestamps";
     let (found, expected) = (samples_of(&Case::new(name).records()), expected_samples(name));
     let (mut compared, mut with_start) = (0, 0);

@@ -128,7 +128,7 @@ fn an_empty_segment_behind_a_torn_one_does_not_make_it_worse() {
 }
 
 #[test]
-fn the_rest_of_a_damaged_segment_and_all_later_ones_are_set_aside() {
+fn corrupted_segment_rest_and_later_segments_are_quarantined() {
     let log = Log::new();
     log.change(1, |bytes| bytes[RECORD + 100] ^= 4);
     let later = [fs::read(log.segment(2)).unwrap(), fs::read(log.segment(3)).unwrap()];
@@ -182,7 +182,7 @@ type Change = fn(&Log);
 
 /// Every way in which the power can go during a repair, with the first and later tries.
 #[test]
-fn power_lost_at_any_step_loses_nothing_and_the_next_repair_finishes() {
+fn power_cut_at_any_repair_step_is_finished_by_next_repair() {
     let damages: [(&str, Change); 3] = [
         ("middle", |log| log.change(1, |bytes| bytes[RECORD + 100] ^= 4)),
         ("torn with later ones", |log| log.change(1, |bytes| bytes.truncate(PAGE_SIZE + 10))),
@@ -235,7 +235,7 @@ fn assert_nothing_is_lost(log: &Log, before: &BTreeMap<String, Vec<u8>>, steps: 
 }
 
 #[test]
-fn a_failed_step_is_an_error_that_names_it_and_a_second_try_finishes() {
+fn failed_repair_step_is_named_and_second_repair_finishes() {
     for call in [Call::Sync, Call::SetLen, Call::SyncDir, Call::Create, Call::Append] {
         let log = Log::new();
         log.change(1, |bytes| bytes[RECORD + 100] ^= 4);

@@ -547,7 +547,7 @@ fn with_two_blocks() -> Campaign {
 }
 
 #[test]
-fn a_deletion_holds_up_nothing_and_is_whole_in_each_block_or_not_there() {
+fn killed_deletion_is_atomic_per_block_and_blocks_no_request() {
     for (at, end) in [(1, End::Killed), (2, End::Killed), (1, End::Exited)] {
         let what = format!("{end:?} at tombstones.write@{at}");
         let point = "tombstones.write";
@@ -584,7 +584,7 @@ fn ask_for_deletion(server: &Server) {
 }
 
 #[test]
-fn a_clean_up_of_deletions_holds_up_nothing_and_brings_nothing_back() {
+fn killed_tombstone_cleanup_restores_nothing_and_blocks_nothing() {
     for point in ["block.write", "block.after_rename", "compact.before_delete"] {
         let what = format!("clean-up killed at {point}");
         let campaign = with_two_blocks();

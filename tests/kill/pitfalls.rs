@@ -97,7 +97,7 @@ impl Story {
 }
 
 #[test]
-fn a_series_that_was_collected_and_came_back_is_whole_after_a_restart() {
+fn recreated_collected_series_is_complete_after_restart() {
     let mut story = Story::begin();
     story.write("comes_back", 0..50);
     story.write("comes_back_late", 0..50);

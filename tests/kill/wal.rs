@@ -207,7 +207,7 @@ fn acknowledged_samples_survive_kills_in_a_replay() {
 }
 
 #[test]
-fn acknowledged_samples_survive_kills_in_the_repair_of_a_torn_tail() {
+fn acknowledged_samples_survive_kills_in_torn_tail_repair() {
     let mut rng = seeded("repair");
     let mut campaign = Campaign::new(&mut rng, "os");
     for _ in 0..3 {

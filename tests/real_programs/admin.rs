@@ -73,7 +73,7 @@ fn what_is_switched_off_is_answered_as_prometheus_answers_it() {
 
 #[test]
 #[ignore = "needs Debian's prometheus: run tests/run"]
-fn orders_that_can_not_be_are_answered_as_prometheus_answers_them() {
+fn rejected_admin_requests_get_responses_of_prometheus() {
     assert_alike(&["--web.enable-lifecycle", "--web.enable-admin-api"], &ORDERS);
 }
 
@@ -101,7 +101,7 @@ fn carry_out(server: &Server, data: &std::path::Path) -> Vec<(u16, String, Strin
 
 #[test]
 #[ignore = "needs Debian's prometheus: run tests/run"]
-fn orders_are_carried_out_and_answered_as_prometheus_answers_them() {
+fn admin_operations_run_and_get_responses_of_prometheus() {
     let place = dir::temp();
     let data = |name: &str| place.path().join(name);
     let prometheus = Launch::prometheus(&data("prometheus"), "global: {}\n").flag(ENABLE).start();

@@ -184,7 +184,7 @@ fn a_second_narthex_is_refused_and_the_first_goes_on() {
 
 #[test]
 #[ignore = "needs Debian's prometheus: run tests/run"]
-fn narthex_and_prometheus_refuse_a_directory_that_the_other_has_locked() {
+fn locked_directory_stops_start_of_narthex_and_prometheus() {
     let (_place, data) = fresh_directory();
     let narthex = Launch::narthex(&data).start();
     let said = refusal(Launch::prometheus(&data, ""), "prometheus");
@@ -200,7 +200,7 @@ fn narthex_and_prometheus_refuse_a_directory_that_the_other_has_locked() {
 
 #[test]
 #[ignore = "needs Debian's prometheus: run tests/run"]
-fn narthex_refuses_a_directory_whose_log_a_prometheus_without_lock_has_open() {
+fn wal_open_in_prometheus_without_lock_stops_start() {
     let (_place, data) = fresh_directory();
     let prometheus = Launch::prometheus(&data, "").without_flag("--storage.tsdb.use-lockfile").start();
     let said = refusal(Launch::narthex(&data), "narthex");

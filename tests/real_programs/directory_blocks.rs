@@ -138,7 +138,7 @@ fn promtool_agrees(data: &Path, expected: &Samples, what: &str) {
 
 #[test]
 #[ignore = "needs Debian's prometheus: run tests/run"]
-fn blocks_of_narthex_are_read_by_promtool_and_read_and_compacted_by_prometheus() {
+fn narthex_blocks_are_read_by_promtool_compacted_by_prometheus() {
     let sent = data::assorted(3 * TURN);
     let mut fed = of_turn(&sent, 0);
     fed.add_all(&of_turn(&sent, 1));
@@ -287,7 +287,7 @@ fn overlapping(data: &Path) -> usize {
 
 #[test]
 #[ignore = "needs Debian's prometheus: run tests/run"]
-fn small_overlapping_and_deleted_blocks_of_a_prometheus_are_read_cleaned_and_compacted() {
+fn prometheus_blocks_are_read_cleaned_and_compacted() {
     let place = Place::new();
     let mut expected = long_run_of_prometheus(&place);
     assert!(overlapping(&place.data) > 0 && blocks::blocks(&place.data).len() > 5, "{}", blocks::outline(&place.data));
@@ -378,7 +378,7 @@ fn each_program_starts_from_the_head_snapshot_of_the_other() {
 
 #[test]
 #[ignore = "needs Debian's prometheus: run tests/run"]
-fn data_older_than_the_default_retention_stays_until_a_retention_is_given() {
+fn data_older_than_default_retention_stays_until_one_is_set() {
     let mut old = archive("old", BEGIN - 20 * DAY, BEGIN - 19 * DAY);
     old.add_all(&archive("old", BEGIN - DAY, BEGIN - DAY / 2));
     let place = Place::new();

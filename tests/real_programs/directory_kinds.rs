@@ -145,7 +145,7 @@ fn prometheus_agrees(server: &Server, sent: &Points, what: &str) {
 
 #[test]
 #[ignore = "needs Debian's prometheus: run tests/run"]
-fn late_samples_and_histograms_of_a_killed_narthex_are_read_by_prometheus() {
+fn ooo_samples_and_histograms_of_killed_narthex_are_readable() {
     let place = dir::temp();
     let data = place.path().join("data");
     let mut sent = Points::new();
@@ -167,7 +167,7 @@ fn late_samples_and_histograms_of_a_killed_narthex_are_read_by_prometheus() {
 
 #[test]
 #[ignore = "needs Debian's prometheus: run tests/run"]
-fn late_samples_and_histograms_of_a_killed_prometheus_are_read_by_narthex() {
+fn ooo_samples_and_histograms_of_killed_prometheus_are_readable() {
     let place = dir::temp();
     let data = place.path().join("data");
     let mut sent = Points::new();

@@ -96,7 +96,7 @@ fn agree(writer: &Server, reader: &Server, begin: i64, end: i64) {
 
 #[test]
 #[ignore = "needs Debian's prometheus and node exporter: run tests/run"]
-fn a_prometheus_that_reads_from_narthex_answers_as_the_one_that_writes_to_it() {
+fn reading_prometheus_answers_like_the_writing_one() {
     let place = dir::temp();
     let data = place.path().join("data");
     let narthex = Launch::narthex(&data).start();

@@ -28,7 +28,7 @@ fn debians_prometheus_returns_exactly_what_was_written() {
 
 #[test]
 #[ignore = "needs Debian's prometheus: run tests/run"]
-fn debians_prometheus_reads_the_golden_cases_of_floats_as_expected() {
+fn debian_prometheus_reads_float_golden_cases_as_expected() {
     let cases =
         ["wal-killed", "torn-tail", "torn-zeroed-tail", "torn-bitflip-last-segment", "torn-bitflip-first-segment"];
     for case in cases {

@@ -122,7 +122,7 @@ fn what_stock_grpc_writes_by_version_2_is_there_with_every_bit() {
 
 #[test]
 #[ignore = "needs Python's gRPC: run tests/run"]
-fn start_timestamps_that_stock_grpc_writes_are_kept_where_there_is_a_place_for_them() {
+fn start_timestamps_of_stock_grpc_are_kept_where_representable() {
     let mut bench = Bench::start(&["--enable-feature=st-storage,xor2-encoding,histograms-st-encoding"]);
     let mut client = bench.client("write_unary.py", &["2"]);
     let said = client.step("written");
@@ -203,7 +203,7 @@ const KILLS: usize = 5;
 
 #[test]
 #[ignore = "needs Python's gRPC: run tests/run"]
-fn a_stream_of_stock_grpc_goes_on_although_the_server_is_killed_and_nothing_is_lost_or_there_twice() {
+fn resumed_stock_grpc_stream_stores_each_sample_once_after_kill() {
     let mut bench = Bench::start(&["--storage.tsdb.wal-segment-size=64KB"]);
     let mut client = bench.client("write_stream.py", &[&KILLS.to_string(), "1", "2"]);
     for _ in 0..KILLS {

@@ -225,7 +225,7 @@ fn a_sample_against_what_is_stored_is_judged_by_time_and_bits() {
 }
 
 #[test]
-fn of_a_partly_bad_request_the_good_is_stored_and_the_bad_counted_and_named() {
+fn partially_invalid_request_stores_valid_and_counts_rejected() {
     let server = run(Vec::new());
     let known = series(&[("__name__", "known")], &[(BEGIN, 1.0), (BEGIN + 10, 2.0)]);
     server.remote().write_ok(&WriteRequest { timeseries: vec![known], ..WriteRequest::default() });

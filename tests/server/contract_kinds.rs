@@ -269,7 +269,7 @@ fn histograms_of_every_kind_come_back_and_repeats_are_fine() {
 }
 
 #[test]
-fn a_histogram_that_cannot_be_stored_is_refused_with_its_cause_and_the_rest_is_stored() {
+fn invalid_histogram_is_rejected_with_cause_and_rest_is_stored() {
     let bench = Bench::new();
     let first = histograms("known", vec![integer(BEGIN + 60_000, 7)]);
     bench.accepted(&request(vec![first]), "a first histogram");
@@ -335,7 +335,7 @@ fn a_histogram_of_a_finer_schema_comes_back_at_schema_8() {
 }
 
 #[test]
-fn exemplars_are_stored_repeated_and_refused_as_the_contract_says() {
+fn exemplars_follow_response_contract() {
     let bench = Bench::new();
     let with_exemplars = request(vec![
         exemplars("a", vec![exemplar(BEGIN, "1"), exemplar(BEGIN + 1, "2")]),
@@ -396,7 +396,7 @@ fn a_retried_batch_with_several_values_of_each_series_is_fine() {
 }
 
 #[test]
-fn late_values_of_every_kind_are_taken_and_their_batch_may_be_retried() {
+fn ooo_samples_of_every_type_are_stored_and_can_be_retried() {
     let bench = Bench::new();
     let newest = BEGIN + HOUR;
     let first = vec![
@@ -458,7 +458,7 @@ fn come_back_whole(recording: &Recording) {
 }
 
 #[test]
-fn a_float_stale_marker_after_a_histogram_is_a_histogram_as_in_prometheus() {
+fn float_stale_marker_after_histogram_becomes_histogram() {
     let bench = Bench::new();
     bench.accepted(&request(vec![histograms("h", vec![integer(BEGIN, 7)])]), "a histogram");
     let stale = TimeSeries {

@@ -108,7 +108,7 @@ fn assert_shows(server: &Server, minutes: impl IntoIterator<Item = i64> + Clone,
 }
 
 #[test]
-fn what_remote_write_brings_is_shown_repeated_without_harm_and_there_after_a_kill_and_a_stop() {
+fn remote_write_exemplars_survive_retry_kill_and_stop() {
     let place = dir::temp();
     let data = place.path().join("data");
     let server = Launch::narthex(&data).start();
@@ -129,7 +129,7 @@ fn what_remote_write_brings_is_shown_repeated_without_harm_and_there_after_a_kil
 }
 
 #[test]
-fn a_late_exemplar_is_refused_and_said_and_the_number_of_exemplars_is_reloaded() {
+fn out_of_order_exemplar_is_rejected_and_ring_size_reloaded() {
     let place = dir::temp();
     let (data, file) = (place.path().join("data"), place.path().join("narthex.yml"));
     let configure = |max: usize| {

@@ -14,7 +14,7 @@ use crate::support::{dir, golden};
 const REQUEST: i64 = 20 * 60_000;
 
 #[test]
-fn blocks_of_the_same_samples_are_the_same_bytes_as_prometheus_s() {
+fn blocks_of_same_samples_have_same_bytes_as_in_prometheus() {
     let place = dir::temp();
     let data = place.path().join("data");
     let expected = golden::expected_floats("blocks-clean");

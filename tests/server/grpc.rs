@@ -104,7 +104,7 @@ fn what_is_written_over_grpc_is_read_over_http() {
 }
 
 #[test]
-fn bad_requests_get_the_contracts_codes_and_a_good_write_works_after_each() {
+fn invalid_requests_get_contract_codes_and_next_write_works() {
     let (_place, server, client) = start();
     let good = GoodWrites::default();
     let one = |labels: &[(&str, &str)], samples: &[(i64, f64)]| WriteRequest::one(labels, samples);

@@ -97,7 +97,7 @@ fn survive_kills(sync: &str, kills: usize) -> usize {
 }
 
 #[test]
-fn after_kills_and_resumption_every_acknowledged_message_is_there_once() {
+fn resumed_stream_stores_acknowledged_messages_once_over_kills() {
     let acknowledged: usize = ["os", "interval", "always"].into_iter().map(|sync| survive_kills(sync, 12)).sum();
     println!("{acknowledged} requests were acknowledged");
 }

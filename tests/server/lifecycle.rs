@@ -81,7 +81,7 @@ fn the_start_says_where_it_is_and_what_to_paste() {
 }
 
 #[test]
-fn while_it_replays_it_is_healthy_but_not_ready_and_shows_its_progress() {
+fn replaying_server_is_healthy_not_ready_and_shows_progress() {
     let (place, data) = fresh();
     let sent = data::assorted(HOUR);
     let first = Launch::narthex(&data).start();

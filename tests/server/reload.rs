@@ -23,7 +23,7 @@ fn place() -> (tempfile::TempDir, PathBuf, PathBuf) {
 }
 
 #[test]
-fn a_hangup_reloads_and_a_bad_file_changes_nothing_while_writes_go_on() {
+fn sighup_reloads_and_invalid_file_changes_nothing() {
     let (_place, data, file) = place();
     configure(&file, "time: 400d");
     let server = Launch::narthex(&data).flag(format!("--config.file={}", file.display())).start();
@@ -55,7 +55,7 @@ fn a_hangup_reloads_and_a_bad_file_changes_nothing_while_writes_go_on() {
 }
 
 #[test]
-fn a_request_reloads_only_where_it_may_and_is_told_what_became_of_it() {
+fn reload_request_needs_lifecycle_flag_and_reports_outcome() {
     let (_place, data, file) = place();
     configure(&file, "time: 400d");
     let launch = || Launch::narthex(&data).flag(format!("--config.file={}", file.display()));

@@ -38,7 +38,7 @@ fn the_flags_say_where_blocks_are_and_how_long_they_become() {
 }
 
 #[test]
-fn without_a_flag_the_longest_block_is_what_follows_from_the_retention() {
+fn default_max_block_duration_follows_from_retention() {
     let place = dir::temp();
     let folder = place.path().join("data");
     let server = Launch::narthex(&folder).flag("--storage.tsdb.retention.time=15d").start();
@@ -50,7 +50,7 @@ fn without_a_flag_the_longest_block_is_what_follows_from_the_retention() {
 }
 
 #[test]
-fn the_configuration_has_the_external_labels_and_follows_a_reload() {
+fn status_config_has_external_labels_and_follows_reload() {
     let place = dir::temp();
     let folder = place.path().join("data");
     let server = Launch::narthex(&folder)

@@ -166,7 +166,7 @@ fn blocks_that_overlap() {
 }
 
 #[test]
-fn newer_floats_are_sent_as_older_ones_unless_they_are_asked_for() {
+fn xor2_chunks_are_sent_as_xor_unless_accepted() {
     let floats = &["--enable-feature=xor2-encoding"][..];
     assert_eq!(is_streamed_as_by_prometheus("xor2", floats), [vec![1, 2, 3], vec![2, 3, 4]]);
     assert_eq!(is_streamed_as_by_prometheus("xor2-switched", floats), [vec![1, 2, 3], vec![1, 2, 3, 4]]);
@@ -256,7 +256,7 @@ fn a_client_that_goes_away_ends_the_read() {
 }
 
 #[test]
-fn a_client_that_takes_nothing_is_cut_off_in_time_and_holds_no_memory() {
+fn stalled_client_is_disconnected_and_holds_no_memory() {
     let place = dir::temp();
     let server = with_a_megabyte(Launch::narthex(&place.path().join("data")).flag("--web.read-timeout=2s"));
     let mut read = SlowRead::begin(&server.http, &everything(i64::MIN, i64::MAX, 1000));
@@ -269,7 +269,7 @@ fn a_client_that_takes_nothing_is_cut_off_in_time_and_holds_no_memory() {
 }
 
 #[test]
-fn a_fault_after_the_answer_began_breaks_it_off_and_before_it_is_a_status() {
+fn error_before_response_is_status_and_during_it_aborts() {
     let place = dir::temp();
     let data = golden::unpack("blocks-clean", place.path());
     let block =

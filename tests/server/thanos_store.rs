@@ -121,7 +121,7 @@ fn launch(data: &std::path::Path, replica: &str) -> Launch {
 }
 
 #[test]
-fn whatever_is_stored_is_read_by_a_thanos_that_knows_the_oldest_encodings_only() {
+fn thanos_with_oldest_encodings_only_reads_everything_stored() {
     let cases =
         ["blocks-clean", "deletes", "ooo-compacted", "xor2", "xor2-switched", "start-timestamps", "all-types-killed"];
     for case in cases {

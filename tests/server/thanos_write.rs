@@ -170,7 +170,7 @@ fn a_refusal_is_final_names_what_is_refused_and_keeps_the_rest() {
 }
 
 #[test]
-fn large_messages_are_taken_up_to_the_limit_and_beyond_it_refused_for_good() {
+fn messages_over_limit_are_rejected_permanently() {
     let place = dir::temp();
     let server =
         Launch::narthex(&place.path().join("data")).flag("--storage.remote.write-max-decoded-size=9MB").start();
