@@ -260,6 +260,7 @@ async fn an_open_watch_of_health_does_not_hold_up_the_drain() {
     let limits = ConnectionLimits {
         max_connections: 10,
         idle_timeout: Duration::from_secs(300),
+        head_timeout: Duration::from_secs(30),
         max_concurrent_streams: 10,
         drain_timeout: Duration::from_secs(60),
     };

@@ -210,7 +210,8 @@ pub struct WebFlags {
     /// Most connections at once; beyond, the answer is 503.
     #[arg(long = "web.max-connections", value_name = "COUNT", default_value = "512", value_parser = positive_count)]
     pub max_connections: u64,
-    /// How long a request may take to arrive and its answer to be taken, and a connection may be idle.
+    /// Maximum time for a request to arrive, for its response to be taken, and between requests of a connection. The head of
+    /// an HTTP/1.1 request has at most 30s of it, from its first byte.
     #[arg(long = "web.read-timeout", value_name = "DURATION", default_value = "5m", value_parser = positive_duration)]
     pub read_timeout: Duration,
     /// Memory for all request bodies and answers together, half for each; beyond, the answer is 503.

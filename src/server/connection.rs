@@ -1,47 +1,164 @@
-//! A connection that gives up when nothing moves: no first byte soon after it was accepted, neither a byte read nor
-//! written for the idle timeout, or a client that in this time does not take all that is offered to it at once (64 KiB or so), so
-//! that one which takes a byte now and then holds nothing for ever.
+//! Timeouts of a connection, enforced on its stream.
 //!
-//! Runs under the task of its connection; the timer is touched only when the connection would have to wait.
+//! | timeout    | from                                    | until                                         |
+//! |------------|-----------------------------------------|-----------------------------------------------|
+//! | first byte | the accept                              | the first byte read                           |
+//! | idle       | the last byte read or written           | the next one                                  |
+//! | backlog    | the first write that had to wait        | a write that the client takes whole           |
+//! | head       | the first byte of an HTTP/1.1 request   | the call of the service ([`RequestProgress`]) |
+//!
+//! The backlog timeout is as long as the idle timeout, so that a client that takes a byte now and then holds nothing
+//! for ever (64 KiB or so are offered at once). HTTP/2 has no head timeout: its connections are silent between streams,
+//! except for control frames.
+//!
+//! Runs in the task of the connection; the timer is polled only when the connection would have to wait.
 
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep};
 
-/// How long a new connection may be silent.
+/// Maximum silence of a new connection.
 const FIRST_BYTE_TIMEOUT: Duration = Duration::from_secs(10);
+/// First bytes of an HTTP/2 connection. No request of HTTP/1.1 begins with `PRI`. Source: RFC 9113, section 3.4.
+const HTTP_2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
-/// A stream with a limit on its silence.
+/// Timeouts of a connection.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ConnectionTimeouts {
+    /// Maximum time without a byte read or written, and for a client to take what it could not take at once.
+    pub(crate) idle: Duration,
+    /// Maximum time for the head of an HTTP/1.1 request, from its first byte.
+    pub(crate) head: Duration,
+}
+
+/// Requests of a connection: counted by its service, watched by its stream.
+#[derive(Debug, Default)]
+pub(crate) struct RequestProgress {
+    started: AtomicUsize,
+    active: AtomicUsize,
+}
+
+impl RequestProgress {
+    /// Counts a request whose head is complete. It is active until the guard is dropped.
+    pub(crate) fn start(self: &Arc<Self>) -> ActiveRequest {
+        self.started.fetch_add(1, Ordering::Relaxed);
+        self.active.fetch_add(1, Ordering::Relaxed);
+        ActiveRequest(Arc::clone(self))
+    }
+}
+
+/// A request without a complete response.
+#[derive(Debug)]
+pub(crate) struct ActiveRequest(Arc<RequestProgress>);
+
+impl Drop for ActiveRequest {
+    fn drop(&mut self) {
+        self.0.active.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Protocol of a connection, as far as its bytes tell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Protocol {
+    /// All bytes so far are this many of the HTTP/2 preface.
+    Unknown { matched: usize },
+    Http1,
+    Http2,
+}
+
+impl Protocol {
+    /// Returns the protocol after `bytes` more.
+    fn after(self, bytes: &[u8]) -> Self {
+        let Self::Unknown { matched } = self else { return self };
+        let expected = &HTTP_2_PREFACE[matched..];
+        let len = expected.len().min(bytes.len());
+        match () {
+            () if bytes[..len] != expected[..len] => Self::Http1,
+            () if len == expected.len() => Self::Http2,
+            () => Self::Unknown { matched: matched + len },
+        }
+    }
+}
+
+/// A head of which the first byte has arrived.
+#[derive(Debug)]
+struct ArrivingHead {
+    deadline: Instant,
+    /// Requests before this one.
+    requests_before: usize,
+}
+
+/// A stream with timeouts.
 #[derive(Debug)]
 pub(crate) struct IdleLimited<S> {
     stream: S,
-    idle: Duration,
+    timeouts: ConnectionTimeouts,
+    progress: Arc<RequestProgress>,
+    protocol: Protocol,
     deadline: Instant,
     /// By when the client has to have taken what it could not take at once.
     backlog: Option<Instant>,
+    head: Option<ArrivingHead>,
     timer: Pin<Box<Sleep>>,
 }
 
 impl<S> IdleLimited<S> {
-    pub(crate) fn new(stream: S, idle: Duration) -> Self {
-        let deadline = Instant::now() + FIRST_BYTE_TIMEOUT.min(idle);
-        Self { stream, idle, deadline, backlog: None, timer: Box::pin(tokio::time::sleep_until(deadline)) }
+    pub(crate) fn new(stream: S, timeouts: ConnectionTimeouts, progress: Arc<RequestProgress>) -> Self {
+        let deadline = Instant::now() + FIRST_BYTE_TIMEOUT.min(timeouts.idle);
+        Self {
+            stream,
+            timeouts,
+            progress,
+            protocol: Protocol::Unknown { matched: 0 },
+            deadline,
+            backlog: None,
+            head: None,
+            timer: Box::pin(tokio::time::sleep_until(deadline)),
+        }
     }
 
     fn moved(&mut self) {
-        self.deadline = Instant::now() + self.idle;
+        self.deadline = Instant::now() + self.timeouts.idle;
     }
 
-    /// Ready with an error once the deadline, as it stands now, is over.
+    /// Starts the head timeout if `bytes` begin a request. Bytes that arrive while a request is active belong to its body.
+    fn watch_head(&mut self, bytes: &[u8]) {
+        self.protocol = self.protocol.after(bytes);
+        self.forget_complete_head();
+        if self.protocol == Protocol::Http2 {
+            self.head = None;
+        } else if self.head.is_none() && self.progress.active.load(Ordering::Relaxed) == 0 {
+            let deadline = Instant::now() + self.timeouts.head;
+            let requests_before = self.progress.started.load(Ordering::Relaxed);
+            self.head = Some(ArrivingHead { deadline, requests_before });
+            // The timer stands at the idle timeout, which is later.
+            if self.timer.deadline() > deadline {
+                self.timer.as_mut().reset(deadline);
+            }
+        }
+    }
+
+    fn forget_complete_head(&mut self) {
+        let started = self.progress.started.load(Ordering::Relaxed);
+        self.head.take_if(|head| head.requests_before != started);
+    }
+
+    /// Ready with an error once a deadline, as it stands now, is over.
     fn poll_silence(&mut self, cx: &mut Context<'_>) -> Poll<io::Error> {
         loop {
             ready!(self.timer.as_mut().poll(cx));
-            let deadline = self.backlog.map_or(self.deadline, |backlog| backlog.min(self.deadline));
+            self.forget_complete_head();
+            let head = self.head.as_ref().map(|head| head.deadline);
+            let deadline = self.backlog.into_iter().chain(head).fold(self.deadline, Instant::min);
             if Instant::now() >= deadline {
-                return Poll::Ready(io::Error::new(io::ErrorKind::TimedOut, "connection idle for too long"));
+                let is_head = head == Some(deadline);
+                let message = if is_head { "request head took too long" } else { "connection idle for too long" };
+                return Poll::Ready(io::Error::new(io::ErrorKind::TimedOut, message));
             }
             // Something moved since the timer was set.
             self.timer.as_mut().reset(deadline);
@@ -54,8 +171,10 @@ impl<S: AsyncRead + Unpin> AsyncRead for IdleLimited<S> {
         let filled = buf.filled().len();
         match Pin::new(&mut self.stream).poll_read(cx, buf) {
             Poll::Ready(result) => {
-                if buf.filled().len() > filled {
+                let bytes = &buf.filled()[filled..];
+                if !bytes.is_empty() {
                     self.moved();
+                    self.watch_head(bytes);
                 }
                 Poll::Ready(result)
             }
@@ -82,7 +201,8 @@ impl<S: AsyncWrite + Unpin> IdleLimited<S> {
             }
             Poll::Pending => {
                 // Never earlier than the timer stands, which is therefore early enough.
-                self.backlog.get_or_insert(Instant::now() + self.idle);
+                let deadline = Instant::now() + self.timeouts.idle;
+                self.backlog.get_or_insert(deadline);
                 self.poll_silence(cx).map(Err)
             }
         }
@@ -119,17 +239,33 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for IdleLimited<S> {
 
 #[cfg(test)]
 mod tests {
-    use super::{FIRST_BYTE_TIMEOUT, IdleLimited};
+    use super::{ConnectionTimeouts, FIRST_BYTE_TIMEOUT, HTTP_2_PREFACE, IdleLimited, Protocol};
+    use std::sync::Arc;
     use std::time::Duration;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::time::Instant;
 
     const IDLE: Duration = Duration::from_millis(200);
 
+    fn limited<S>(stream: S) -> IdleLimited<S> {
+        IdleLimited::new(stream, ConnectionTimeouts { idle: IDLE, head: Duration::from_secs(60) }, Arc::default())
+    }
+
+    #[test]
+    fn protocol_is_known_after_the_first_other_byte_or_the_preface() {
+        let unknown = Protocol::Unknown { matched: 0 };
+        assert_eq!(unknown.after(b"G"), Protocol::Http1);
+        assert_eq!(unknown.after(b"PR"), Protocol::Unknown { matched: 2 });
+        assert_eq!(unknown.after(b"PR").after(b"OPFIND"), Protocol::Http1);
+        let (first, last) = HTTP_2_PREFACE.split_at(7);
+        assert_eq!(unknown.after(first).after(last), Protocol::Http2);
+        assert_eq!(unknown.after(&[HTTP_2_PREFACE, b"more"].concat()), Protocol::Http2);
+    }
+
     #[tokio::test]
     async fn a_connection_on_which_nothing_moves_is_given_up() {
         let (mut client, server) = tokio::io::duplex(64);
-        let mut server = IdleLimited::new(server, IDLE);
+        let mut server = limited(server);
         let started = Instant::now();
         for _ in 0..4 {
             tokio::time::sleep(IDLE / 2).await;
@@ -144,7 +280,7 @@ mod tests {
     #[tokio::test]
     async fn a_client_that_reads_nothing_is_given_up() {
         let (_client, server) = tokio::io::duplex(64);
-        let mut server = IdleLimited::new(server, IDLE);
+        let mut server = limited(server);
         let error = server.write_all(&[0; 1000]).await.unwrap_err();
         assert_eq!(error.kind(), std::io::ErrorKind::TimedOut);
     }
@@ -152,7 +288,7 @@ mod tests {
     #[tokio::test]
     async fn a_client_that_reads_a_byte_now_and_then_is_given_up() {
         let (mut client, server) = tokio::io::duplex(64);
-        let mut server = IdleLimited::new(server, IDLE);
+        let mut server = limited(server);
         let writing = tokio::spawn(async move { server.write_all(&[0; 1000]).await });
         let started = Instant::now();
         while !writing.is_finished() {

@@ -5,21 +5,21 @@
 
 use crate::config::flags::WebFlags;
 use crate::metrics::registry::{Counter, Gauge, Registry};
-use crate::server::connection::IdleLimited;
+use crate::server::connection::{ConnectionTimeouts, IdleLimited, RequestProgress};
+use crate::server::connection_service::ConnectionService;
 use crate::server::router;
 use axum::Router;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
-use hyper_util::service::TowerToHyperService;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
-/// How long the head of a request may take to arrive.
-const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
+/// Maximum time for the head of an HTTP/1.1 request, from its first byte; never more than the idle timeout.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 /// Largest head of a request, bytes.
 const MAX_HEADER_BYTES: usize = 64 << 10;
 /// How much of a body HTTP/2 lets a client send ahead, per stream and per connection. This memory is not of the budget of bytes in flight: it
@@ -42,6 +42,8 @@ pub struct ConnectionLimits {
     pub max_connections: usize,
     /// Silence after which a connection is closed.
     pub idle_timeout: Duration,
+    /// Maximum time for the head of an HTTP/1.1 request, from its first byte.
+    pub head_timeout: Duration,
     /// Streams at once on one HTTP/2 connection.
     pub max_concurrent_streams: u32,
     /// How long requests under way may take to finish.
@@ -53,6 +55,7 @@ impl From<&WebFlags> for ConnectionLimits {
         Self {
             max_connections: usize::try_from(flags.max_connections).unwrap_or(usize::MAX),
             idle_timeout: flags.read_timeout,
+            head_timeout: HEAD_TIMEOUT.min(flags.read_timeout),
             max_concurrent_streams: u32::try_from(flags.max_concurrent_streams).unwrap_or(u32::MAX),
             drain_timeout: flags.shutdown_timeout,
         }
@@ -196,9 +199,11 @@ impl Acceptor {
 
     /// Runs one connection to its end. What breaks a connection is its client's affair, and is only noted for debugging.
     async fn serve(&self, stream: TcpStream, router: Router, watcher: Watcher) {
-        let io = TokioIo::new(IdleLimited::new(stream, self.limits.idle_timeout));
+        let progress = Arc::new(RequestProgress::default());
+        let timeouts = ConnectionTimeouts { idle: self.limits.idle_timeout, head: self.limits.head_timeout };
+        let io = TokioIo::new(IdleLimited::new(stream, timeouts, progress.clone()));
         let builder = self.builder();
-        let connection = builder.serve_connection(io, TowerToHyperService::new(router));
+        let connection = builder.serve_connection(io, ConnectionService::new(router, progress));
         if let Err(error) = watcher.watch(connection).await {
             tracing::debug!(error, "connection broke");
         }
@@ -209,7 +214,8 @@ impl Acceptor {
         builder
             .http1()
             .timer(TokioTimer::new())
-            .header_read_timeout(HEADER_TIMEOUT.min(self.limits.idle_timeout))
+            // It would begin where the connection waits for the next request; [`IdleLimited`] has both timeouts.
+            .header_read_timeout(None)
             .max_buf_size(MAX_HEADER_BYTES);
         builder
             .http2()

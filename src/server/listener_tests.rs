@@ -11,6 +11,9 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+/// Longer than a busy machine needs for a request that is sent at once.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(1);
+
 struct Running {
     address: SocketAddr,
     stop: watch::Sender<bool>,
@@ -19,6 +22,30 @@ struct Running {
 
 /// A server that answers `/now` at once and `/late` after 300 ms.
 async fn run(max_connections: usize, drain_timeout: Duration) -> Running {
+    let idle_timeout = Duration::from_millis(500);
+    run_within(ConnectionLimits {
+        max_connections,
+        idle_timeout,
+        head_timeout: idle_timeout,
+        max_concurrent_streams: 10,
+        drain_timeout,
+    })
+    .await
+}
+
+/// A server whose connections may be idle for much longer than the head of a request may take.
+async fn run_with_short_head_timeout() -> Running {
+    run_within(ConnectionLimits {
+        max_connections: 10,
+        idle_timeout: Duration::from_secs(600),
+        head_timeout: HEAD_TIMEOUT,
+        max_concurrent_streams: 10,
+        drain_timeout: Duration::from_secs(5),
+    })
+    .await
+}
+
+async fn run_within(limits: ConnectionLimits) -> Running {
     let late = || async {
         tokio::time::sleep(Duration::from_millis(300)).await;
         "late"
@@ -26,12 +53,6 @@ async fn run(max_connections: usize, drain_timeout: Duration) -> Running {
     let router = Router::new().route("/now", get(|| async { "now" })).route("/late", get(late));
     let socket = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = socket.local_addr().unwrap();
-    let limits = ConnectionLimits {
-        max_connections,
-        idle_timeout: Duration::from_millis(500),
-        max_concurrent_streams: 10,
-        drain_timeout,
-    };
     let metrics = ConnectionMetrics::register(&mut Registry::new());
     let (stop, stopped) = watch::channel(false);
     let listener = Listener { sockets: vec![socket], router, limits, metrics };
@@ -125,4 +146,55 @@ async fn http_2_is_spoken_on_the_same_port() {
     let mut head = [0; 9];
     client.read_exact(&mut head).await.unwrap();
     assert_eq!(head[3], 4, "the server begins with SETTINGS: {head:?}");
+}
+
+#[tokio::test]
+async fn idle_connection_outlives_the_head_timeout() {
+    let server = run_with_short_head_timeout().await;
+    let mut client = server.connect().await;
+    for _ in 0..2 {
+        ask(&mut client, "/now").await;
+        assert!(hear(&mut client, "now").await.starts_with("HTTP/1.1 200"));
+        tokio::time::sleep(HEAD_TIMEOUT * 3 / 2).await;
+    }
+    ask(&mut client, "/now").await;
+    assert!(hear(&mut client, "now").await.starts_with("HTTP/1.1 200"));
+}
+
+#[tokio::test]
+async fn slow_head_closes_the_connection_also_after_a_request() {
+    let server = run_with_short_head_timeout().await;
+    for is_first in [true, false] {
+        let mut client = server.connect().await;
+        if !is_first {
+            ask(&mut client, "/now").await;
+            assert!(hear(&mut client, "now").await.starts_with("HTTP/1.1 200"));
+        }
+        let (mut reading, mut writing) = client.into_split();
+        // A byte now and then does not help.
+        let trickling = tokio::spawn(async move {
+            while writing.write_all(b"G").await.is_ok() {
+                tokio::time::sleep(HEAD_TIMEOUT / 10).await;
+            }
+        });
+        let mut heard = Vec::new();
+        // A reset is an end as well.
+        let ended = tokio::time::timeout(Duration::from_secs(60), reading.read_to_end(&mut heard)).await;
+        assert!(ended.is_ok(), "the connection is still open");
+        assert!(!heard.starts_with(b"HTTP/1.1 200"));
+        trickling.abort();
+    }
+}
+
+#[tokio::test]
+async fn silent_http_2_connection_outlives_the_head_timeout() {
+    let server = run_with_short_head_timeout().await;
+    let mut client = server.connect().await;
+    client.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").await.unwrap();
+    for _ in 0..2 {
+        tokio::time::sleep(HEAD_TIMEOUT * 3 / 2).await;
+        // A PING, whose acknowledgement has the same payload.
+        client.write_all(b"\0\0\x08\x06\0\0\0\0\0payload!").await.unwrap();
+        assert!(hear(&mut client, "payload!").await.ends_with("payload!"));
+    }
 }

@@ -7,7 +7,8 @@
 //! |------------------|---------------------------------------------------------------|
 //! | [`listener`]     | accepts connections, bounds and drains them                   |
 //! | `content_encoding` | which packing a body has                                  |
-//! | [`connection`]   | gives up a silent connection                                  |
+//! | [`connection`]   | timeouts of a connection                                      |
+//! | `connection_service` | what every request of a connection passes                 |
 //! | [`control`]      | what requests may order of the process                        |
 //! | [`router`]       | which path is answered by whom                                |
 //! | [`context`]      | what every handler shares                                     |
@@ -49,6 +50,7 @@ mod api;
 pub mod body;
 pub mod configuration;
 pub mod connection;
+mod connection_service;
 mod content_encoding;
 pub mod context;
 pub mod control;

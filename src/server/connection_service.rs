@@ -1,0 +1,65 @@
+//! Service of one connection, in front of the router: notes when a request starts and when its response is complete.
+
+use crate::server::connection::{ActiveRequest, RequestProgress};
+use axum::Router;
+use axum::body::Body;
+use axum::extract::Request;
+use axum::response::Response;
+use bytes::Bytes;
+use http_body::{Body as HttpBody, Frame, SizeHint};
+use hyper::body::Incoming;
+use hyper::service::Service;
+use hyper_util::service::TowerToHyperService;
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+/// The service.
+#[derive(Clone, Debug)]
+pub(crate) struct ConnectionService {
+    router: TowerToHyperService<Router>,
+    progress: Arc<RequestProgress>,
+}
+
+impl ConnectionService {
+    pub(crate) fn new(router: Router, progress: Arc<RequestProgress>) -> Self {
+        Self { router: TowerToHyperService::new(router), progress }
+    }
+}
+
+impl Service<Request<Incoming>> for ConnectionService {
+    type Response = Response<ActiveBody>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
+
+    fn call(&self, request: Request<Incoming>) -> Self::Future {
+        let active = self.progress.start();
+        let response = self.router.call(request);
+        Box::pin(async move { Ok(response.await?.map(|body| ActiveBody { body, _active: active })) })
+    }
+}
+
+/// Body of a response, whose request is active until the last byte is taken from it.
+#[derive(Debug)]
+pub(crate) struct ActiveBody {
+    body: Body,
+    _active: ActiveRequest,
+}
+
+impl HttpBody for ActiveBody {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        Pin::new(&mut self.body).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
