@@ -25,6 +25,8 @@ mod encoding_tests;
 #[cfg(test)]
 mod fault_tests;
 #[cfg(test)]
+mod golden_api_tests;
+#[cfg(test)]
 mod grpc_read_tests;
 #[cfg(test)]
 mod grpc_tests;

@@ -6,7 +6,9 @@
 //! Source: the grammar and the lexer of Prometheus 3 (`promql/parser`).
 
 use crate::model::matcher::Matcher;
-use crate::server::selector::{Parser, SelectorError, narrow};
+use crate::server::parse_error::SelectorError;
+use crate::server::selector;
+use crate::server::selector::Parser;
 
 /// Selectors in one expression.
 const MAX_SELECTORS: usize = 1000;
@@ -39,6 +41,10 @@ const WORD_OPERATORS: [&str; 4] = ["and", "or", "unless", "atan2"];
 /// [`SelectorError`] where it is not understood, or a selector would select everything.
 pub(crate) fn selectors(text: &str) -> Result<Vec<Vec<Matcher>>, SelectorError> {
     let mut reader = Reader { text: Parser::new(text), found: Vec::new(), depth: 0 };
+    reader.text.blanks();
+    if reader.text.is_at_end() {
+        return Err(reader.text.error_at(0, "no expression found in input"));
+    }
     reader.expression()?;
     reader.text.blanks();
     if reader.text.is_at_end() { Ok(reader.found) } else { Err(reader.text.error("an operator or the end")) }
@@ -109,7 +115,13 @@ impl<'a> Reader<'a> {
     }
 
     fn selector(&mut self) -> Result<(), SelectorError> {
-        let matchers = narrow(self.text.selector()?)?;
+        self.text.blanks();
+        let begin = self.text.at;
+        let matchers = self.text.selector()?;
+        if selector::match_everything(&matchers) {
+            let problem = "vector selector must contain at least one non-empty matcher";
+            return Err(self.text.error_at(begin, problem));
+        }
         if self.found.len() == MAX_SELECTORS {
             return Err(self.text.error("fewer selectors"));
         }
@@ -211,7 +223,7 @@ impl<'a> Reader<'a> {
         self.operand()
     }
 
-    fn signed_number(&mut self, expected: &'static str) -> Result<(), SelectorError> {
+    fn signed_number(&mut self, expected: &str) -> Result<(), SelectorError> {
         if self.text.take("-") || self.text.take("+") {
             self.text.blanks();
         }

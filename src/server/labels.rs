@@ -21,7 +21,7 @@ const MAX_CODE: usize = 5;
 /// Lists the names of labels.
 pub(crate) async fn label_names(State(context): State<SharedContext>, request: Request) -> Response {
     let parameters = listing::parameters(&context, request).await;
-    match parameters.and_then(|parameters| Wanted::of(&parameters)) {
+    match parameters.and_then(|parameters| Wanted::of(&parameters, ApiError::BadData)) {
         Ok(wanted) => listing::answer(context, move |context, making| list(context, &wanted, None, making)).await,
         Err(error) => error.into_response(),
     }
@@ -41,7 +41,7 @@ pub(crate) async fn label_values(
         return ApiError::BadData(format!("invalid label name: {name:?}")).into_response();
     }
     let parameters = listing::parameters(&context, request).await;
-    match parameters.and_then(|parameters| Wanted::of(&parameters)) {
+    match parameters.and_then(|parameters| Wanted::of(&parameters, ApiError::BadData)) {
         Ok(wanted) => {
             listing::answer(context, move |context, making| list(context, &wanted, Some(&name), making)).await
         }

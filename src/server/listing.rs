@@ -36,11 +36,12 @@ pub(crate) struct Wanted {
 }
 
 impl Wanted {
-    /// Reads `match[]`, `start`, `end` and `limit`.
+    /// Reads `match[]`, `start`, `end` and `limit`. `selector_error` makes the error of a selector: Prometheus names the
+    /// parameter for series, but not for labels.
     ///
     /// # Errors
     /// [`ApiError::BadData`].
-    pub(crate) fn of(parameters: &[Parameter]) -> Result<Self, ApiError> {
+    pub(crate) fn of(parameters: &[Parameter], selector_error: fn(String) -> ApiError) -> Result<Self, ApiError> {
         let limit = match parameters::value(parameters, "limit").map(str::parse::<i64>) {
             None | Some(Ok(0)) => None,
             Some(Ok(limit)) => {
@@ -54,7 +55,7 @@ impl Wanted {
         if texts.clone().count() > MAX_SELECTORS {
             return Err(parameters::invalid("match[]", format!("more than {MAX_SELECTORS} selectors")));
         }
-        let parse = |text: &str| selector::parse(text).map_err(|error| parameters::invalid("match[]", error));
+        let parse = |text: &str| selector::parse(text).map_err(|error| selector_error(error.to_string()));
         let selectors = texts.map(|(_, text)| parse(text)).collect::<Result<_, _>>()?;
         Ok(Self { selectors, range, limit })
     }
@@ -190,9 +191,11 @@ mod tests {
     use super::{Wanted, push_text};
     use crate::model::time::TimeRange;
     use crate::server::api::ApiError;
+    use crate::server::parameters;
 
     fn parse(query: &str) -> Result<Wanted, ApiError> {
-        Wanted::of(&form_urlencoded::parse(query.as_bytes()).into_owned().collect::<Vec<_>>())
+        let parameters: Vec<_> = form_urlencoded::parse(query.as_bytes()).into_owned().collect();
+        Wanted::of(&parameters, |error| parameters::invalid("match[]", error))
     }
 
     #[test]

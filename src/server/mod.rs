@@ -40,6 +40,7 @@
 //! | `parameters`     | parameters of the HTTP API                                    |
 //! | `media_type`     | `Content-Type`                                                |
 //! | `selector`       | series selectors as PromQL writes them                        |
+//! | `parse_error`    | errors of selectors and expressions                           |
 //! | `expression`     | the selectors of a PromQL expression                          |
 //! | `time_text`      | times in parameters                                           |
 
@@ -68,6 +69,7 @@ mod listing;
 mod media_type;
 mod metadata;
 mod parameters;
+mod parse_error;
 mod read;
 mod read_turn;
 pub mod refused;

@@ -3,34 +3,16 @@
 //! Source: the grammar of Prometheus's `promql/parser`; strings as in its `util/strutil/quote.go`.
 
 use crate::model::labels::METRIC_NAME;
-use crate::model::matcher::error::MatcherError;
 use crate::model::matcher::{MatchKind, Matcher};
-
-/// Why a text is no selector.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum SelectorError {
-    /// Something else stands where something should be.
-    #[error("expected {expected} at byte {offset}")]
-    Syntax {
-        /// What should be there.
-        expected: &'static str,
-        /// Where, in bytes.
-        offset: usize,
-    },
-    /// A matcher that can't be.
-    #[error(transparent)]
-    Matcher(#[from] MatcherError),
-    /// It would select everything.
-    #[error("a selector needs a matcher that does not match the empty value")]
-    Everything,
-}
+use crate::server::parse_error::{Position, SelectorError};
 
 /// Reads a selector that must not select everything.
 ///
 /// # Errors
 /// [`SelectorError`].
 pub(crate) fn parse(text: &str) -> Result<Vec<Matcher>, SelectorError> {
-    narrow(parse_any(text)?)
+    let matchers = parse_any(text)?;
+    if match_everything(&matchers) { Err(SelectorError::Everything) } else { Ok(matchers) }
 }
 
 /// Reads any selector, also one that selects everything.
@@ -42,17 +24,14 @@ pub(crate) fn parse_any(text: &str) -> Result<Vec<Matcher>, SelectorError> {
     let matchers = parser.selector()?;
     parser.blanks();
     if !parser.is_at_end() {
-        return Err(parser.error("the end"));
+        return Err(parser.error(""));
     }
     Ok(matchers)
 }
 
-/// The matchers, unless they would select everything.
-///
-/// # Errors
-/// [`SelectorError::Everything`].
-pub(super) fn narrow(matchers: Vec<Matcher>) -> Result<Vec<Matcher>, SelectorError> {
-    if matchers.iter().all(|matcher| matcher.matches("")) { Err(SelectorError::Everything) } else { Ok(matchers) }
+/// Returns `true` if these matchers match every series.
+pub(super) fn match_everything(matchers: &[Matcher]) -> bool {
+    matchers.iter().all(|matcher| matcher.matches(""))
 }
 
 /// Reads a text piece by piece.
@@ -60,11 +39,12 @@ pub(super) fn narrow(matchers: Vec<Matcher>) -> Result<Vec<Matcher>, SelectorErr
 pub(super) struct Parser<'a> {
     text: &'a str,
     pub(super) at: usize,
+    in_braces: bool,
 }
 
 impl<'a> Parser<'a> {
     pub(super) fn new(text: &'a str) -> Self {
-        Self { text, at: 0 }
+        Self { text, at: 0, in_braces: false }
     }
 
     /// A selector: a name, matchers in braces, or both.
@@ -72,12 +52,14 @@ impl<'a> Parser<'a> {
         let mut matchers = Vec::new();
         self.blanks();
         if let Some(name) = self.identifier(|b| b == b':') {
-            matchers.push(Matcher::new(MatchKind::Equal, METRIC_NAME, name)?);
+            matchers.push(self.new_matcher(MatchKind::Equal, METRIC_NAME, name, self.at)?);
         }
         self.blanks();
         if matchers.is_empty() || self.rest().starts_with('{') {
-            self.expect("{", "{")?;
+            self.expect("{", "")?;
+            self.in_braces = true;
             self.braces(&mut matchers)?;
+            self.in_braces = false;
         }
         Ok(matchers)
     }
@@ -90,8 +72,42 @@ impl<'a> Parser<'a> {
         self.rest().is_empty()
     }
 
-    pub(super) fn error(&self, expected: &'static str) -> SelectorError {
-        SelectorError::Syntax { expected, offset: self.at }
+    /// Returns the error that the next token is not `expected`, which is empty if it cannot be named.
+    pub(super) fn error(&self, expected: &str) -> SelectorError {
+        let problem = match (self.rest().chars().next(), self.in_braces) {
+            (None, true) => return self.error_at(self.at, "unexpected end of input inside braces"),
+            (Some('}'), false) => return self.error_at(self.at, "unexpected character: '}'"),
+            (None, false) => "unexpected end of input".to_owned(),
+            (Some(next), in_braces) => {
+                let context = if in_braces { " in label matching" } else { "" };
+                format!("unexpected {}{context}", self.describe_token(next))
+            }
+        };
+        if expected.is_empty() {
+            self.error_at(self.at, &problem)
+        } else {
+            self.error_at(self.at, &format!("{problem}, expected {expected}"))
+        }
+    }
+
+    /// Returns an error at an offset in bytes.
+    pub(super) fn error_at(&self, offset: usize, problem: &str) -> SelectorError {
+        SelectorError::Syntax { position: Position::of(self.text, offset), problem: problem.to_owned() }
+    }
+
+    /// Describes the token that begins with `next`, as Prometheus does.
+    fn describe_token(&self, next: char) -> String {
+        let mut rest = Self { text: self.text, at: self.at, in_braces: self.in_braces };
+        match rest.identifier(|b| b == b':') {
+            Some("offset") => "<offset>".to_owned(),
+            Some(name) => format!("identifier {name:?}"),
+            None if next == '@' => "<op:@>".to_owned(),
+            None => format!("{:?}", next.to_string()),
+        }
+    }
+
+    fn new_matcher(&self, kind: MatchKind, name: &str, value: &str, offset: usize) -> Result<Matcher, SelectorError> {
+        Matcher::new(kind, name, value).map_err(|error| self.error_at(offset, &error.to_string()))
     }
 
     /// Goes over blanks, and comments from `#` to the end of the line.
@@ -114,7 +130,7 @@ impl<'a> Parser<'a> {
         found
     }
 
-    pub(super) fn expect(&mut self, token: &str, expected: &'static str) -> Result<(), SelectorError> {
+    pub(super) fn expect(&mut self, token: &str, expected: &str) -> Result<(), SelectorError> {
         if self.take(token) { Ok(()) } else { Err(self.error(expected)) }
     }
 
@@ -128,15 +144,16 @@ impl<'a> Parser<'a> {
             matchers.push(self.matcher()?);
             self.blanks();
             if !self.take(",") {
-                return self.expect("}", ", or }");
+                return self.expect("}", "\",\" or \"}\"");
             }
         }
     }
 
     fn matcher(&mut self) -> Result<Matcher, SelectorError> {
+        let begin = self.at;
         let (name, quoted) = match self.identifier(|_| false) {
             Some(name) => (name.to_owned(), false),
-            None => (self.string("a label name")?, true),
+            None => (self.string("identifier or \"}\"")?, true),
         };
         self.blanks();
         let kind = match () {
@@ -145,12 +162,12 @@ impl<'a> Parser<'a> {
             () if self.take("!=") => MatchKind::NotEqual,
             () if self.take("=") => MatchKind::Equal,
             // A name alone, in quotes, is that of the metric.
-            () if quoted => return Ok(Matcher::new(MatchKind::Equal, METRIC_NAME, name)?),
-            () => return Err(self.error("=, !=, =~ or !~")),
+            () if quoted => return self.new_matcher(MatchKind::Equal, METRIC_NAME, &name, begin),
+            () => return Err(self.error("label matching operator")),
         };
         self.blanks();
-        let value = self.string("a value in quotes")?;
-        Ok(Matcher::new(kind, name, value)?)
+        let value = self.string("string")?;
+        self.new_matcher(kind, &name, &value, begin)
     }
 
     /// `[a-zA-Z_][a-zA-Z0-9_]*`, with `also` for bytes that are letters too.
@@ -165,7 +182,7 @@ impl<'a> Parser<'a> {
     }
 
     /// A string in quotes, with Go's escapes; in backquotes without any.
-    pub(super) fn string(&mut self, expected: &'static str) -> Result<String, SelectorError> {
+    pub(super) fn string(&mut self, expected: &str) -> Result<String, SelectorError> {
         let Some(quote @ ('"' | '\'' | '`')) = self.rest().chars().next() else {
             return Err(self.error(expected));
         };
@@ -226,9 +243,10 @@ impl<'a> Parser<'a> {
 
 #[cfg(test)]
 mod tests {
-    use super::{SelectorError, parse};
+    use super::parse;
     use crate::model::matcher::MatchKind::{Equal, NotEqual, NotRegex, Regex};
     use crate::model::matcher::{MatchKind, Matcher};
+    use crate::server::parse_error::SelectorError;
 
     fn read(text: &str) -> Vec<(MatchKind, String, String)> {
         let parts = |m: &Matcher| (m.kind(), m.name().to_owned(), m.value().to_owned());

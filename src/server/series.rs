@@ -11,6 +11,7 @@ use crate::server::api::ApiError;
 use crate::server::context::SharedContext;
 use crate::server::listing;
 use crate::server::listing::{End, Making, Wanted};
+use crate::server::parameters;
 use crate::tsdb::query::samples::Series;
 use crate::tsdb::query::source::QueryError;
 use axum::extract::{Request, State};
@@ -24,7 +25,7 @@ pub(crate) async fn series(State(context): State<SharedContext>, request: Reques
         if parameters.iter().all(|(name, _)| name != "match[]") {
             return Err(ApiError::BadData("no match[] parameter provided".to_owned()));
         }
-        Wanted::of(&parameters)
+        Wanted::of(&parameters, |error| parameters::invalid("match[]", error))
     });
     match wanted {
         Ok(wanted) => listing::answer(context, move |context, making| list(context, &wanted, making)).await,

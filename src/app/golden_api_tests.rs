@@ -1,0 +1,64 @@
+//! Responses of the HTTP API against what Prometheus 3.14.0 answered (`tests/golden/api`), for requests that need no data.
+
+use crate::app::edge::{Edge, Got};
+use axum::body::Body;
+use axum::http::Request;
+use flate2::read::GzDecoder;
+use serde_json::Value;
+use std::fs::File;
+use std::path::Path;
+
+/// The recorded responses of a server without special flags.
+fn recorded() -> Vec<Value> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/api/answers.json.gz");
+    let mut file: Value = serde_json::from_reader(GzDecoder::new(File::open(path).unwrap())).unwrap();
+    let Value::Array(mut answers) = file["answers"].take() else { panic!("no list of answers") };
+    answers.retain(|answer| answer["group"] == "data");
+    answers
+}
+
+/// Sends the recorded requests of these cases and compares status and JSON.
+async fn assert_as_recorded(cases: &[&str]) {
+    let edge = Edge::ready(&[]).await;
+    let recorded = recorded();
+    for case in cases {
+        let expected = recorded.iter().find(|answer| answer["case"] == *case).expect(case);
+        let got = send(&edge, expected).await;
+        assert_eq!(u64::from(got.status.as_u16()), expected["status"], "{case}: {}", got.text());
+        let json: Value = serde_json::from_slice(&got.body).unwrap();
+        assert_eq!(json, expected["json"], "{case}");
+    }
+}
+
+async fn send(edge: &Edge, recorded: &Value) -> Got {
+    let (method, path) = (recorded["method"].as_str().unwrap(), recorded["path"].as_str().unwrap());
+    edge.send(Request::builder().method(method).uri(path).body(Body::empty()).unwrap()).await
+}
+
+#[tokio::test]
+async fn empty_match_is_answered_as_recorded() {
+    assert_as_recorded(&[
+        "labels-match-empty",
+        "labels-match-all-empty",
+        "labels-match-star",
+        "labels-match-blank",
+        "series-no-match",
+        "series-empty-match",
+    ])
+    .await;
+}
+
+#[tokio::test]
+async fn wrong_match_is_answered_as_recorded() {
+    assert_as_recorded(&[
+        "labels-match-bad",
+        "labels-match-range",
+        "values-bad-match",
+        "series-bad",
+        "series-one-bad",
+        "series-offset",
+        "series-at",
+        "series-or",
+    ])
+    .await;
+}
