@@ -2,7 +2,7 @@
 
 use crate::app::edge::{Edge, Got};
 use axum::body::Body;
-use axum::http::Request;
+use axum::http::{Request, StatusCode};
 use flate2::read::GzDecoder;
 use serde_json::Value;
 use std::fs::File;
@@ -61,4 +61,19 @@ async fn wrong_match_is_answered_as_recorded() {
         "series-or",
     ])
     .await;
+}
+
+#[tokio::test]
+async fn exemplar_queries_are_answered_as_recorded() {
+    assert_as_recorded(&["exemplars", "exemplars-no-query", "exemplars-reversed", "exemplars-no-time", "exemplars-bad"])
+        .await;
+}
+
+#[tokio::test]
+async fn exemplar_query_without_selector_is_204() {
+    let edge = Edge::ready(&[]).await;
+    for query in ["1", "time()", "%22text%22"] {
+        let got = edge.get(&format!("/api/v1/query_exemplars?query={query}")).await;
+        assert_eq!((got.status, got.text()), (StatusCode::NO_CONTENT, ""), "{query}");
+    }
 }

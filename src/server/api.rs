@@ -24,11 +24,6 @@ pub(crate) fn success(data: &impl Serialize) -> Response {
     json(StatusCode::OK, &Success { status: "success", data })
 }
 
-/// An answer that has none.
-pub(crate) fn success_without_data() -> Response {
-    json_of(Body::from("{\"status\":\"success\"}"))
-}
-
 /// An answer whose whole text is `body`.
 pub(crate) fn json_of(body: Body) -> Response {
     ([(CONTENT_TYPE, HeaderValue::from_static("application/json"))], body).into_response()

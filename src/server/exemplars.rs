@@ -6,7 +6,7 @@
 //!    "exemplars":[{"labels":{"trace_id":"4bf9"},"value":"0.5","timestamp":1762300800.123}]}]}
 //! ```
 //!
-//! Series are sorted by their labels, exemplars by time. As in Prometheus an expression without a selector is answered without data. The whole
+//! Series are sorted by their labels, exemplars by time. An expression without a selector is answered with 204, as in Prometheus. The whole
 //! answer is made in memory, which comes from the same budget as that of reads.
 
 use crate::model::labels::Labels;
@@ -24,6 +24,7 @@ use crate::server::parameters::Parameter;
 use crate::tsdb::head::exemplars::SeriesExemplars;
 use axum::body::Body;
 use axum::extract::{Request, State};
+use axum::http::StatusCode;
 use axum::response::IntoResponse;
 use axum::response::Response;
 use std::fmt::Write as _;
@@ -35,7 +36,7 @@ pub(crate) async fn query_exemplars(State(context): State<SharedContext>, reques
     }
     let wanted = parameters::read(&context, request).await.and_then(|parameters| wanted(&parameters));
     let wanted = match wanted {
-        Ok(wanted) if wanted.selectors.is_empty() => return api::success_without_data(),
+        Ok(wanted) if wanted.selectors.is_empty() => return StatusCode::NO_CONTENT.into_response(),
         Ok(wanted) => wanted,
         Err(error) => return error.into_response(),
     };
@@ -65,7 +66,7 @@ fn wanted(parameters: &[Parameter]) -> Result<Wanted, ApiError> {
         return Err(ApiError::BadData("end timestamp must not be before start timestamp".to_owned()));
     }
     let query = parameters::value(parameters, "query").unwrap_or_default();
-    let selectors = expression::selectors(query).map_err(|error| parameters::invalid("query", error))?;
+    let selectors = expression::selectors(query).map_err(|error| ApiError::BadData(error.to_string()))?;
     Ok(Wanted { selectors, range })
 }
 
@@ -228,8 +229,8 @@ mod tests {
         let found = wanted(&parse("query=rate(a[5m])+%2B+b&end=12.5")).unwrap();
         assert_eq!((found.selectors.len(), found.range), (2, TimeRange::new(i64::MIN, 12_500)));
         for (query, part) in [
-            ("query=", "query"),
-            ("query=up{", "query"),
+            ("query=", "no expression"),
+            ("query=up{", "inside braces"),
             ("query={}", "matcher"),
             ("query=up&start=x", "start"),
             ("query=up&start=2&end=1", "before"),
