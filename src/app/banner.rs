@@ -4,7 +4,7 @@ use crate::config::flags::{ServeFlags, VERSION, WalSync};
 use crate::config::units;
 use crate::tsdb::db::settings::{Retention, RetentionOrigin};
 use std::fmt::Write as _;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::time::Duration;
 
@@ -51,16 +51,28 @@ pub(crate) fn text(flags: &ServeFlags, holds: &Holds<'_>) -> String {
         }
         WalSync::Always => "always: a power cut costs nothing that was acknowledged".to_owned(),
     };
+    let listening: Vec<String> = addresses.iter().map(|address| describe(*address)).collect();
     let _ = write!(
         text,
-        "  directory      {}\n  \
+        "  listening on   {}\n  \
+           directory      {}\n  \
            retention      {retention}\n  \
            out of order   {window}\n  \
            log sync       {sync}\n  \
            access         no authentication, no TLS: whoever reaches the port can read and write\n\n",
+        listening.join(", "),
         directory.display()
     );
     text
+}
+
+/// What a bound address accepts. IPV6_V6ONLY is cleared on the unspecified address of IPv6.
+fn describe(address: SocketAddr) -> String {
+    match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => format!("{address}: every address, IPv4 only"),
+        IpAddr::V6(ip) if ip.is_unspecified() => format!("{address}: every address, IPv4 and IPv6"),
+        _ => address.to_string(),
+    }
 }
 
 /// How late samples may be.
@@ -130,7 +142,7 @@ mod tests {
     fn the_banner_names_urls_directory_sync_and_the_absence_of_auth() {
         let Command::Serve(flags) = Cli::parse_from(["narthex", "serve"]).command;
         let text = {
-            let addresses = ["0.0.0.0:9201".parse().unwrap(), "[::1]:7".parse().unwrap()];
+            let addresses = ["[::]:9201", "[::1]:7", "0.0.0.0:8"].map(|address| address.parse().unwrap());
             let (directory, out_of_order_window_ms) = (Path::new("/data"), 7_200_000);
             text(&flags, &Holds { addresses: &addresses, directory, retention: "15d", out_of_order_window_ms })
         };
@@ -138,6 +150,7 @@ mod tests {
             "http://localhost:9201/api/v1/write",
             "http://[::1]:7/api/v1/read",
             "\nremote_write:\n  - url: http://localhost:9201/api/v1/write\nremote_read:\n",
+            "listening on   [::]:9201: every address, IPv4 and IPv6, [::1]:7, 0.0.0.0:8: every address, IPv4 only\n",
             "directory      /data\n",
             "retention      15d\n",
             "out of order   samples are taken up to 2h late\n",

@@ -9,6 +9,7 @@ mod logging;
 mod reload;
 pub mod serve;
 mod setup;
+mod sockets;
 
 #[cfg(test)]
 mod admin_tests;

@@ -7,7 +7,7 @@
 use crate::app::banner::Holds;
 use crate::app::reload::{ConfigError, Reloader};
 use crate::app::setup::Parts;
-use crate::app::{banner, logging, reload, setup};
+use crate::app::{banner, logging, reload, setup, sockets};
 use crate::config::file;
 use crate::config::flags::{ServeFlags, VERSION, WebFlags};
 use crate::config::settings;
@@ -219,14 +219,12 @@ fn announce(flags: &ServeFlags, addresses: &[SocketAddr], db: &Db) {
 
 /// Binds every address that was asked for.
 async fn bind(flags: &WebFlags) -> Result<Vec<TcpListener>, ServeError> {
-    let mut sockets = Vec::new();
+    let mut bound = Vec::new();
     for address in &flags.listen_address {
-        let socket = TcpListener::bind((address.host.as_str(), address.port))
-            .await
-            .map_err(|source| ServeError::Bind { address: address.to_string(), source })?;
-        sockets.push(socket);
+        let socket = sockets::bind(address).await;
+        bound.push(socket.map_err(|source| ServeError::Bind { address: address.to_string(), source })?);
     }
-    Ok(sockets)
+    Ok(bound)
 }
 
 /// The signals that mean "stop".

@@ -1,4 +1,6 @@
-//! Addresses to listen on, as Prometheus takes them: `0.0.0.0:9201`, `localhost:9201`, `[::1]:9201`, `:9201`.
+//! Addresses to listen on, as Prometheus takes them: `:9201`, `0.0.0.0:9201`, `localhost:9201`, `[::1]:9201`.
+//!
+//! A port alone means every address of both families, IPv4 and IPv6; `0.0.0.0` means IPv4 only.
 
 use std::fmt;
 use std::str::FromStr;
@@ -6,7 +8,7 @@ use std::str::FromStr;
 /// A host and a port to listen on; the host may be a name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ListenAddress {
-    /// A name or an address without brackets; `::` where only a port was given.
+    /// A name or an address without brackets; empty if only a port was given.
     pub host: String,
     /// 0 lets the system choose.
     pub port: u16,
@@ -20,12 +22,11 @@ impl FromStr for ListenAddress {
         let (host, port) = text.rsplit_once(':').ok_or_else(wrong)?;
         let port = port.parse().map_err(|_| wrong())?;
         let bare = match host.strip_prefix('[') {
-            Some(rest) => rest.strip_suffix(']').ok_or_else(wrong)?,
+            Some(rest) => rest.strip_suffix(']').filter(|host| !host.is_empty()).ok_or_else(wrong)?,
             None if host.contains([':', ']']) => return Err(wrong()),
             None => host,
         };
-        let host = if bare.is_empty() { "::" } else { bare };
-        Ok(Self { host: host.to_owned(), port })
+        Ok(Self { host: bare.to_owned(), port })
     }
 }
 
@@ -47,10 +48,11 @@ mod tests {
     fn addresses_read_as_prometheus_reads_them() {
         let read = |text: &str| text.parse::<ListenAddress>().map(|address| address.to_string());
         assert_eq!(read("0.0.0.0:9201"), Ok("0.0.0.0:9201".into()));
-        assert_eq!(read(":9201"), Ok("[::]:9201".into()));
+        assert_eq!(read(":9201"), Ok(":9201".into()));
+        assert_eq!(read("[::]:9201"), Ok("[::]:9201".into()));
         assert_eq!(read("[::1]:1"), Ok("[::1]:1".into()));
         assert_eq!(read("localhost:0"), Ok("localhost:0".into()));
-        for wrong in ["", "9201", "host:", "host:70000", "::1:9201", "[::1:9201"] {
+        for wrong in ["", "9201", "[]:9201", "host:", "host:70000", "::1:9201", "[::1:9201"] {
             assert!(read(wrong).is_err(), "{wrong}");
         }
     }

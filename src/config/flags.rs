@@ -204,8 +204,8 @@ pub struct ReadFlags {
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Web")]
 pub struct WebFlags {
-    /// Address for HTTP and gRPC; can be repeated.
-    #[arg(long = "web.listen-address", value_name = "ADDRESS", default_value = "0.0.0.0:9201")]
+    /// Address for HTTP and gRPC; can be repeated. A port alone (:9201) means every address, IPv4 and IPv6.
+    #[arg(long = "web.listen-address", value_name = "ADDRESS", default_value = ":9201")]
     pub listen_address: Vec<ListenAddress>,
     /// Most connections at once; beyond, the answer is 503.
     #[arg(long = "web.max-connections", value_name = "COUNT", default_value = "512", value_parser = positive_count)]
@@ -403,7 +403,7 @@ mod tests {
     #[test]
     fn defaults_are_those_of_the_documentation() {
         let flags = serve(&[]).unwrap();
-        assert_eq!(flags.web.listen_address[0].to_string(), "0.0.0.0:9201");
+        assert_eq!(flags.web.listen_address[0].to_string(), ":9201");
         assert_eq!(flags.storage.path.to_str(), Some("./data"));
         assert_eq!(flags.storage.effective_wal_compression(), WalCompression::Snappy);
         assert_eq!(flags.read.sample_limit, 50_000_000);

@@ -99,7 +99,7 @@ mod tests {
             ("storage.tsdb.wal-compression", "true"),
             ("web.enable-admin-api", "false"),
             ("web.enable-lifecycle", "false"),
-            ("web.listen-address", "0.0.0.0:9201"),
+            ("web.listen-address", ":9201"),
             ("storage.remote.read-sample-limit", "5e7"),
             ("config.file", ""),
             ("enable-feature", ""),
