@@ -1,6 +1,6 @@
 //! What holds of all of gRPC: which requests are gRPC, deadlines, details of errors, health, reflection.
 
-use crate::app::edge::{Edge, Got, good, grpc_request, partly_bad};
+use crate::app::edge::{Edge, Got, everything, good, grpc_request, partly_bad};
 use crate::server::body::Received;
 use crate::server::lifecycle::Phase;
 use crate::tsdb::db::settings::Settings;
@@ -190,4 +190,33 @@ async fn an_open_reflection_ends_when_the_server_drains() {
     edge.context.lifecycle.advance(Phase::Draining);
     let ended = tokio::time::timeout(Duration::from_secs(10), answer.into_body().collect()).await;
     assert!(ended.expect("it ends").is_ok());
+}
+
+#[tokio::test]
+async fn second_message_of_a_unary_call_is_an_error() {
+    let edge = Edge::ready(&[]).await;
+    let read = everything().encode_to_vec();
+    for (path, message, status) in [
+        ("/narthex.v1.Write/WriteV1", &good()[..], "3"),
+        ("/narthex.v1.Write/WriteV2", b"", "3"),
+        ("/narthex.v1.Read/Read", &read, "3"),
+        ("/narthex.v1.Read/ReadChunks", &read, "3"),
+        // What a router takes as final.
+        ("/thanos.WriteableStore/RemoteWrite", b"", "6"),
+        ("/thanos.Store/Series", b"", "3"),
+        ("/thanos.Store/LabelNames", b"", "3"),
+        ("/thanos.Store/LabelValues", b"", "3"),
+        ("/thanos.info.Info/Info", b"", "3"),
+        ("/thanos.Exemplars/Exemplars", b"", "3"),
+        ("/thanos.Metadata/MetricMetadata", b"", "3"),
+    ] {
+        let (head, body) = grpc_request(path, message).into_parts();
+        let frame = body.collect().await.unwrap().to_bytes();
+        let got = edge.send(Request::from_parts(head, Body::from([&frame[..], &frame].concat()))).await;
+        assert_eq!(got.grpc_status(), status, "{path}: {:?}", got.headers);
+        let message = got.headers.get("grpc-message").or_else(|| got.trailers.get("grpc-message")).unwrap();
+        assert!(message.to_str().unwrap().contains("more%20than%20one%20message"), "{path}: {message:?}");
+    }
+    let exported = edge.get("/api/v1/export?match[]=good").await;
+    assert_eq!((exported.status, exported.text()), (StatusCode::OK, ""), "nothing is stored");
 }

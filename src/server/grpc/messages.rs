@@ -37,7 +37,7 @@ pub(crate) fn header(len: usize) -> [u8; FRAME_HEADER] {
 /// The only message of a request, within the time of a body; memory that is not there now is not waited for.
 ///
 /// # Errors
-/// [`MessageError`], also where there is none.
+/// [`MessageError`], also where there is none or more than one.
 pub(crate) async fn only<B>(body: B, limits: BodyLimits) -> Result<Message, MessageError>
 where
     B: Body<Data = Bytes> + Unpin,
@@ -45,8 +45,12 @@ where
 {
     let BodyLimits { size, time, budget } = limits;
     let mut messages = Messages::new(body, MessageLimits { size, time, patience: Duration::ZERO, budget });
-    let message = tokio::time::timeout(time, messages.next()).await.map_err(|_| MessageError::TooSlow(time))??;
-    message.ok_or(MessageError::Cut)
+    let only = async {
+        let message = messages.next().await?.ok_or(MessageError::Cut)?;
+        messages.expect_end().await?;
+        Ok(message)
+    };
+    tokio::time::timeout(time, only).await.map_err(|_| MessageError::TooSlow(time))?
 }
 
 /// The bounds of the messages of a stream.
@@ -77,6 +81,9 @@ pub(crate) enum MessageError {
     /// The stream ends within it.
     #[error("the stream ends within a message")]
     Cut,
+    /// A call that has one message has another one.
+    #[error("more than one message in a call that takes one")]
+    SecondMessage,
     /// It took too long.
     #[error("a message did not arrive within {0:?}")]
     TooSlow(Duration),
@@ -149,6 +156,20 @@ where
         tokio::time::timeout(time, self.message()).await.map_err(|_| MessageError::TooSlow(time))?.map(Some)
     }
 
+    /// Waits for the end of the stream.
+    ///
+    /// # Errors
+    /// [`MessageError::SecondMessage`] if anything else comes.
+    async fn expect_end(&mut self) -> Result<(), MessageError> {
+        while self.rest.is_empty() {
+            match self.more().await? {
+                Some(bytes) => self.rest = bytes,
+                None => return Ok(()),
+            }
+        }
+        Err(MessageError::SecondMessage)
+    }
+
     async fn message(&mut self) -> Result<Message, MessageError> {
         let mut reservation = self.limits.budget.reserve();
         let header = self.take(FRAME_HEADER, &mut reservation).await?;
@@ -218,7 +239,7 @@ impl From<MessageError> for Status {
         match error {
             MessageError::TooLarge { .. } => Refused::TooLarge(text).into_grpc(),
             MessageError::Packed => Refused::Unsupported(text).into_grpc(),
-            MessageError::NoMessage(_) | MessageError::Cut => {
+            MessageError::NoMessage(_) | MessageError::Cut | MessageError::SecondMessage => {
                 details::with_reason(Code::InvalidArgument, &text, details::PROTOCOL_ERROR)
             }
             MessageError::TooSlow(_) | MessageError::NoMemory(_) => Refused::Unavailable(text).into_grpc(),

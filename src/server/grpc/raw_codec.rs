@@ -1,7 +1,8 @@
-//! A codec that hands over the bytes of a message as they are, and encodes answers with prost.
+//! A codec of unary calls that hands over the bytes of a message as they are, and encodes answers with prost.
 //!
 //! So a write request goes through the borrowed reader, and is never made into prost's structs.
 
+use crate::server::grpc::messages::MessageError;
 use bytes::{Buf, Bytes};
 use prost::Message;
 use std::marker::PhantomData;
@@ -29,19 +30,24 @@ impl<T: Message + Send + 'static> Codec for RawCodec<T> {
     }
 
     fn decoder(&mut self) -> Self::Decoder {
-        RawDecoder
+        RawDecoder::default()
     }
 }
 
-/// Takes the message as it is.
-#[derive(Debug)]
-pub(crate) struct RawDecoder;
+/// Takes the message as it is. A second one is an error; tonic reads to the end of a call before it passes the message on.
+#[derive(Debug, Default)]
+pub(crate) struct RawDecoder {
+    has_message: bool,
+}
 
 impl Decoder for RawDecoder {
     type Item = Bytes;
     type Error = Status;
 
     fn decode(&mut self, message: &mut DecodeBuf<'_>) -> Result<Option<Bytes>, Status> {
+        if std::mem::replace(&mut self.has_message, true) {
+            return Err(MessageError::SecondMessage.into());
+        }
         Ok(Some(message.copy_to_bytes(message.remaining())))
     }
 }
