@@ -2,6 +2,7 @@
 
 use crate::app::edge::{Edge, Got, everything, grpc_request, now_ms, pack, request, series};
 use crate::remote::pb::prometheus as pb;
+use crate::remote::pb::thanos;
 use crate::server::lifecycle::Phase;
 use axum::http::StatusCode;
 use http_body_util::BodyExt;
@@ -123,4 +124,29 @@ async fn a_client_that_goes_away_frees_its_place_and_memory() {
     };
     tokio::time::timeout(Duration::from_secs(10), freed).await.expect("the place is free again");
     assert!(edge.get("/metrics").await.text().contains("narthex_answer_bytes_in_flight 0.0"));
+}
+
+#[tokio::test]
+async fn slow_reads_do_not_block_lists() {
+    let edge = Edge::ready(&["--storage.remote.read-concurrent-limit=10"]).await;
+    assert_eq!(edge.write(pack(&request(vec![series("a", &[(now_ms(), 1.0)])]))).await.status, StatusCode::NO_CONTENT);
+    // Held as by ten streamed reads whose clients take nothing.
+    let mut permits = Vec::new();
+    for _ in 0..10 {
+        permits.push(edge.context.read_gate.enter().await.unwrap());
+    }
+    for path in [
+        "/api/v1/labels",
+        "/api/v1/label/__name__/values",
+        "/api/v1/series?match[]=a",
+        "/api/v1/metadata",
+        "/api/v1/query_exemplars?query=a",
+    ] {
+        let got = edge.get(path).await;
+        assert_eq!(got.status, StatusCode::OK, "{path}: {}", got.text());
+    }
+    let values = thanos::LabelValuesRequest { label: "__name__".into(), end: i64::MAX, ..Default::default() };
+    let got = edge.grpc("/thanos.Store/LabelValues", &values.encode_to_vec()).await;
+    assert_eq!((got.grpc_status(), &messages::<thanos::LabelValuesResponse>(&got)[0].values), ("0", &vec!["a".into()]));
+    assert_eq!(edge.grpc("/thanos.Store/LabelNames", b"").await.grpc_status(), "0");
 }

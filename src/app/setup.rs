@@ -98,6 +98,11 @@ fn exports_at_once(flags: &ReadFlags) -> usize {
     usize::try_from(flags.export_concurrent_limit).unwrap_or(usize::MAX)
 }
 
+/// Maximum number of look-ups of labels, series, metadata and exemplars at once.
+fn lists_at_once(flags: &ReadFlags) -> usize {
+    usize::try_from(flags.list_concurrent_limit).unwrap_or(usize::MAX)
+}
+
 fn processors() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
@@ -108,6 +113,7 @@ pub(crate) fn blocking_threads(flags: &ServeFlags) -> usize {
         .saturating_add(limit(flags.read.concurrent_limit))
         .saturating_add(processors())
         .saturating_add(exports_at_once(&flags.read))
+        .saturating_add(lists_at_once(&flags.read))
         .saturating_add(OTHER_BLOCKING_THREADS)
         .min(MAX_BLOCKING_THREADS)
 }
@@ -163,6 +169,10 @@ pub(crate) fn parts(flags: &ServeFlags, loaded: Loaded, db: Arc<Db>) -> Parts {
     write_gate.register(&mut registry, "narthex_write_requests", "Write requests");
     let read_gate = Gate::new(reads_at_once, read_queue);
     read_gate.register(&mut registry, "narthex_read_requests", "Reads");
+    let lists_at_once = lists_at_once(&flags.read);
+    let list_queue = Queue { places: lists_at_once.saturating_mul(READS_WAITING), patience: READ_PATIENCE };
+    let list_gate = Gate::new(lists_at_once, list_queue);
+    list_gate.register(&mut registry, "narthex_list_requests", "Look-ups of labels, series, metadata and exemplars");
     let export_gate = Gate::new(exports_at_once(&flags.read), export_queue);
     export_gate.register(&mut registry, "narthex_export_requests", "Exports");
     stream_gate.register(&mut registry, "narthex_grpc_write_streams", "Write streams of gRPC");
@@ -187,6 +197,7 @@ pub(crate) fn parts(flags: &ServeFlags, loaded: Loaded, db: Arc<Db>) -> Parts {
             readable: if flags.read.raw_encodings { Readable::All } else { Readable::Classic },
         },
         read_gate,
+        list_gate,
         export_gate,
         query_timeout: flags.read.query_timeout,
         read_metrics: ReadMetrics::register(&mut registry),
@@ -250,7 +261,7 @@ mod tests {
 
     #[test]
     fn there_is_a_blocking_thread_for_every_write_while_reads_and_exports_hold_theirs() {
-        assert!(blocking_threads(&flags("200")) > 50 + 200 + 4);
+        assert!(blocking_threads(&flags("200")) > 50 + 200 + 4 + 10);
         assert!((50..1 << 16).contains(&blocking_threads(&flags("0"))));
     }
 }

@@ -188,6 +188,10 @@ pub struct ReadFlags {
     /// Exports that are made at once; as many more wait, beyond, the answer is 503.
     #[arg(long = "web.export-concurrent-limit", value_name = "COUNT", default_value = "4", value_parser = positive_count)]
     pub export_concurrent_limit: u64,
+    /// Maximum number of look-ups of labels, series, metadata and exemplars at once; four times as many wait. Beyond, the
+    /// response is 503.
+    #[arg(long = "web.list-concurrent-limit", value_name = "COUNT", default_value = "10", value_parser = positive_count)]
+    pub list_concurrent_limit: u64,
     /// Largest answer, compressed; at most half of --web.max-bytes-in-flight.
     #[arg(long = "storage.remote.read-max-answer-size", value_name = "SIZE", default_value = "128MB", value_parser = message_size)]
     pub max_answer_size: Bytes,

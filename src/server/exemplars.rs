@@ -72,8 +72,8 @@ fn wanted(parameters: &[Parameter]) -> Result<Wanted, ApiError> {
 
 /// Waits for the turn and makes the answer on a blocking thread.
 async fn answer(context: SharedContext, wanted: Wanted) -> Result<Answer, ApiError> {
-    let permit = context.read_gate.enter().await;
-    let permit = permit.map_err(|GateFull| ApiError::Unavailable("too many reads at once".to_owned()))?;
+    let permit = context.list_gate.enter().await;
+    let permit = permit.map_err(|GateFull| ApiError::Unavailable("too many look-ups at once".to_owned()))?;
     let answering = tokio::task::spawn_blocking(move || {
         let _held = permit;
         let found = context.db.querier().exemplars(&wanted.selectors, wanted.range);

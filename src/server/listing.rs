@@ -148,8 +148,8 @@ pub(crate) async fn answer(
     context: SharedContext,
     make: impl FnOnce(&SharedContext, &mut Making) -> Result<End, ApiError> + Send + 'static,
 ) -> Response {
-    let Ok(permit) = context.read_gate.enter().await.map_err(|GateFull| ()) else {
-        return ApiError::Unavailable("too many reads at once".to_owned()).into_response();
+    let Ok(permit) = context.list_gate.enter().await.map_err(|GateFull| ()) else {
+        return ApiError::Unavailable("too many look-ups at once".to_owned()).into_response();
     };
     let time = context.answer_limits.time;
     // Closed when this future is dropped, which is what happens when the client goes away.

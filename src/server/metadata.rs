@@ -59,8 +59,8 @@ async fn answer(context: &SharedContext, parameters: &[(String, String)]) -> Res
         return Err(ApiError::Unavailable("Service Unavailable".to_owned()));
     }
     let wanted = wanted(parameters)?;
-    let permit = context.read_gate.enter().await;
-    let permit = permit.map_err(|GateFull| ApiError::Unavailable("too many reads at once".to_owned()))?;
+    let permit = context.list_gate.enter().await;
+    let permit = permit.map_err(|GateFull| ApiError::Unavailable("too many look-ups at once".to_owned()))?;
     let shared = context.clone();
     let answering = tokio::task::spawn_blocking(move || {
         let _held = permit;

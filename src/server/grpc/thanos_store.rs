@@ -82,9 +82,10 @@ where
     Q: prost::Message + Default + 'static,
     A: prost::Message + 'static,
 {
-    let Asked { request, turn } = Asked::<Q>::of(&context, body).await?;
+    let request: Q = thanos_read::request(&context, body).await?;
+    let permit = context.list_gate.enter().await.map_err(|error| Refused::from(error).into_grpc())?;
     let making = tokio::task::spawn_blocking(move || {
-        let _held = turn;
+        let _held = permit;
         let mut memory = context.answer_limits.budget.reserve();
         memory.extend(LABELS_BYTES).map_err(|error| Refused::from(error).into_grpc())?;
         make(&context, &request).map(|answer| thanos_read::only(&answer))
