@@ -3,7 +3,7 @@
 use crate::app::engine_metrics;
 use crate::app::engine_metrics::ReplayMetrics;
 use crate::app::reload::ReloadMetrics;
-use crate::config::flags::{Feature, ReadFlags, ServeFlags, StorageFlags, WalCompression, WalSync, WriteFlags};
+use crate::config::flags::{Feature, GrpcFlags, ReadFlags, ServeFlags, StorageFlags, WalCompression, WalSync, WriteFlags};
 use crate::metrics::process::Process;
 use crate::metrics::registry::Registry;
 use crate::remote::limits::{LabelLimits, WriteLimits};
@@ -15,6 +15,7 @@ use crate::remote::thanos::tenant::TenantLabel;
 use crate::remote::write::Writer;
 use crate::server::admission::{ByteBudget, Gate, Queue};
 use crate::server::body::{AnswerLimits, BodyLimits};
+use crate::server::client_limit::ClientLimit;
 use crate::server::configuration::{Configuration, Loaded};
 use crate::server::context::{Context, SharedContext};
 use crate::server::control;
@@ -103,6 +104,14 @@ fn lists_at_once(flags: &ReadFlags) -> usize {
     usize::try_from(flags.list_concurrent_limit).unwrap_or(usize::MAX)
 }
 
+/// Maximum number of write streams of one client: by default half of all, so that another client always gets one.
+fn streams_per_client(flags: &GrpcFlags) -> usize {
+    match (flags.max_streams_per_client, flags.max_streams) {
+        (0, all) => limit(all.div_ceil(2)),
+        (count, _) => limit(count),
+    }
+}
+
 fn processors() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
@@ -175,6 +184,8 @@ pub(crate) fn parts(flags: &ServeFlags, loaded: Loaded, db: Arc<Db>) -> Parts {
     list_gate.register(&mut registry, "narthex_list_requests", "Look-ups of labels, series, metadata and exemplars");
     let export_gate = Gate::new(exports_at_once(&flags.read), export_queue);
     export_gate.register(&mut registry, "narthex_export_requests", "Exports");
+    let client_streams = ClientLimit::new(streams_per_client(&flags.grpc));
+    client_streams.register(&mut registry, "narthex_grpc_write_streams", "write streams of gRPC");
     stream_gate.register(&mut registry, "narthex_grpc_write_streams", "Write streams of gRPC");
     let context = Context {
         control,
@@ -188,6 +199,7 @@ pub(crate) fn parts(flags: &ServeFlags, loaded: Loaded, db: Arc<Db>) -> Parts {
             .with_tenants(TenantLabel::new(&flags.thanos.tenant_label)),
         write_gate,
         stream_gate,
+        client_streams,
         inflater: Inflater::register(&mut registry, processors()),
         max_write_body: flags.write.max_body_size.as_usize(),
         read_limits: ReadLimits {

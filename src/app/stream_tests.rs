@@ -4,6 +4,7 @@ use crate::app::edge::{Edge, Got, good, now_ms, partly_bad, request, series};
 use crate::remote::pb::narthex::v1::{WriteResponse, WriteStreamRequest, WriteStreamResponse, write_stream_request};
 use crate::remote::pb::prometheus as pb;
 use crate::server::body::Received;
+use crate::server::client_limit::PeerAddress;
 use crate::server::lifecycle::Phase;
 use axum::body::Body;
 use axum::http::Request;
@@ -152,6 +153,30 @@ async fn there_are_only_so_many_streams() {
     assert_eq!(sequences(&stream(&edge, &[one(1)]).await), [1]);
 }
 
+#[tokio::test]
+async fn one_client_cannot_hold_all_write_streams() {
+    let edge = Edge::ready(&["--grpc.max-streams=4"]).await;
+    let from = |address: &str| Some(PeerAddress(address.parse().unwrap()));
+    let (greedy, other) = (from("192.0.2.1"), from("192.0.2.2"));
+    let open = [Open::of(&edge, greedy).await, Open::of(&edge, greedy).await];
+    let mut request = call(one(1).into());
+    request.extensions_mut().insert(greedy.unwrap());
+    edge.send(request).await.assert_grpc_retry_later();
+    let mut others = Open::of(&edge, other).await;
+    others.put(one(1)).await;
+    assert_eq!(others.ack().await, 1);
+    let metrics = edge.get("/metrics").await;
+    for line in [
+        "narthex_grpc_write_streams_per_client_limit 2.0\n",
+        "narthex_grpc_write_streams_per_client_rejected_total 1",
+    ] {
+        assert!(metrics.text().contains(line), "{line}: {}", metrics.text());
+    }
+    for stream in open {
+        assert_eq!(stream.end().await.grpc_status(), "0");
+    }
+}
+
 /// A stream into which a test puts frames one by one.
 struct Open {
     frames: mpsc::Sender<Result<Bytes, std::io::Error>>,
@@ -160,9 +185,16 @@ struct Open {
 
 impl Open {
     async fn on(edge: &Edge) -> Self {
+        Self::of(edge, None).await
+    }
+
+    async fn of(edge: &Edge, peer: Option<PeerAddress>) -> Self {
         let (frames, receiver) = mpsc::channel(1);
-        let body = Body::new(Received::from(receiver));
-        let answer = edge.router.clone().oneshot(call(body)).await.unwrap();
+        let mut request = call(Body::new(Received::from(receiver)));
+        if let Some(peer) = peer {
+            request.extensions_mut().insert(peer);
+        }
+        let answer = edge.router.clone().oneshot(request).await.unwrap();
         Self { frames, answer }
     }
 

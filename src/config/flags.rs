@@ -248,6 +248,10 @@ pub struct GrpcFlags {
     /// Write streams at once; beyond, the answer is UNAVAILABLE. 0: no limit.
     #[arg(id = "grpc_max_streams", long = "grpc.max-streams", value_name = "COUNT", default_value = "512", value_parser = units::count)]
     pub max_streams: u64,
+    /// Maximum number of write streams of one client, which is an IPv4 address or an IPv6 network (/64). Beyond, the response is
+    /// UNAVAILABLE. 0 = half of --grpc.max-streams. Behind a proxy all clients have its address.
+    #[arg(long = "grpc.max-streams-per-client", value_name = "COUNT", default_value = "0", value_parser = units::count)]
+    pub max_streams_per_client: u64,
 }
 
 /// Flags of Thanos's services.

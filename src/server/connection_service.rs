@@ -1,5 +1,7 @@
-//! Service of one connection, in front of the router: notes when a request starts and when its response is complete.
+//! Service of one connection, in front of the router: adds the address of the client to each request, and notes when a
+//! request starts and when its response is complete.
 
+use crate::server::client_limit::PeerAddress;
 use crate::server::connection::{ActiveRequest, RequestProgress};
 use axum::Router;
 use axum::body::Body;
@@ -20,11 +22,12 @@ use std::task::{Context, Poll};
 pub(crate) struct ConnectionService {
     router: TowerToHyperService<Router>,
     progress: Arc<RequestProgress>,
+    peer: PeerAddress,
 }
 
 impl ConnectionService {
-    pub(crate) fn new(router: Router, progress: Arc<RequestProgress>) -> Self {
-        Self { router: TowerToHyperService::new(router), progress }
+    pub(crate) fn new(router: Router, progress: Arc<RequestProgress>, peer: PeerAddress) -> Self {
+        Self { router: TowerToHyperService::new(router), progress, peer }
     }
 }
 
@@ -33,7 +36,8 @@ impl Service<Request<Incoming>> for ConnectionService {
     type Error = Infallible;
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
 
-    fn call(&self, request: Request<Incoming>) -> Self::Future {
+    fn call(&self, mut request: Request<Incoming>) -> Self::Future {
+        request.extensions_mut().insert(self.peer);
         let active = self.progress.start();
         let response = self.router.call(request);
         Box::pin(async move { Ok(response.await?.map(|body| ActiveBody { body, _active: active })) })

@@ -7,6 +7,7 @@ use crate::remote::read::{ReadLimits, ReadSource};
 use crate::remote::write::Writer;
 use crate::server::admission::Gate;
 use crate::server::body::{AnswerLimits, BodyLimits};
+use crate::server::client_limit::ClientLimit;
 use crate::server::configuration::Configuration;
 use crate::server::control::Control;
 use crate::server::grpc::inflate::Inflater;
@@ -34,6 +35,8 @@ pub struct Context {
     pub write_gate: Gate,
     /// Write streams at once; none waits.
     pub stream_gate: Gate,
+    /// Write streams of one client.
+    pub client_streams: ClientLimit,
     /// Inflates messages of gRPC.
     pub inflater: Inflater,
     /// Largest body of a write request over HTTP, as it is sent.

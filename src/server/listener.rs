@@ -5,6 +5,7 @@
 
 use crate::config::flags::WebFlags;
 use crate::metrics::registry::{Counter, Gauge, Registry};
+use crate::server::client_limit::PeerAddress;
 use crate::server::connection::{ConnectionTimeouts, IdleLimited, RequestProgress};
 use crate::server::connection_service::ConnectionService;
 use crate::server::router;
@@ -138,6 +139,13 @@ impl Listener {
     }
 }
 
+/// A new connection.
+#[derive(Debug)]
+struct Accepted {
+    stream: TcpStream,
+    peer: PeerAddress,
+}
+
 /// What all accept loops share.
 #[derive(Debug)]
 struct Acceptor {
@@ -160,7 +168,10 @@ async fn accept_loop(
             _ = stop.wait_for(|stop| *stop) => return,
         };
         match accepted {
-            Ok((stream, _)) => shared.clone().take(stream, graceful.watcher()),
+            Ok((stream, peer)) => {
+                let connection = Accepted { stream, peer: PeerAddress(peer.ip()) };
+                shared.clone().take(connection, graceful.watcher());
+            }
             Err(error) => {
                 tracing::warn!(%error, "can't accept a connection");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -171,14 +182,14 @@ async fn accept_loop(
 
 impl Acceptor {
     /// Starts the task of a connection.
-    fn take(self: Arc<Self>, stream: TcpStream, watcher: Watcher) {
+    fn take(self: Arc<Self>, connection: Accepted, watcher: Watcher) {
         self.metrics.accepted.inc();
         // Answers are small and written whole; waiting for more to send only delays them.
-        let _ = stream.set_nodelay(true);
+        let _ = connection.stream.set_nodelay(true);
         if let Ok(slot) = self.slots.clone().try_acquire_owned() {
             tokio::spawn(async move {
                 self.metrics.open.inc();
-                self.serve(stream, self.router.clone(), watcher).await;
+                self.serve(connection, self.router.clone(), watcher).await;
                 self.metrics.open.dec();
                 self.metrics.closed.inc();
                 drop(slot);
@@ -191,19 +202,20 @@ impl Acceptor {
             return;
         };
         tokio::spawn(async move {
-            let _ = tokio::time::timeout(SHED_TIMEOUT, self.serve(stream, router::busy(), watcher)).await;
+            let _ = tokio::time::timeout(SHED_TIMEOUT, self.serve(connection, router::busy(), watcher)).await;
             self.metrics.closed.inc();
             drop(slot);
         });
     }
 
     /// Runs one connection to its end. What breaks a connection is its client's affair, and is only noted for debugging.
-    async fn serve(&self, stream: TcpStream, router: Router, watcher: Watcher) {
+    async fn serve(&self, connection: Accepted, router: Router, watcher: Watcher) {
+        let Accepted { stream, peer } = connection;
         let progress = Arc::new(RequestProgress::default());
         let timeouts = ConnectionTimeouts { idle: self.limits.idle_timeout, head: self.limits.head_timeout };
         let io = TokioIo::new(IdleLimited::new(stream, timeouts, progress.clone()));
         let builder = self.builder();
-        let connection = builder.serve_connection(io, ConnectionService::new(router, progress));
+        let connection = builder.serve_connection(io, ConnectionService::new(router, progress, peer));
         if let Err(error) = watcher.watch(connection).await {
             tracing::debug!(error, "connection broke");
         }

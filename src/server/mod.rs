@@ -9,6 +9,7 @@
 //! | `content_encoding` | which packing a body has                                  |
 //! | [`connection`]   | timeouts of a connection                                      |
 //! | `connection_service` | what every request of a connection passes                 |
+//! | `client_limit`   | what one client holds at once                                 |
 //! | [`control`]      | what requests may order of the process                        |
 //! | [`router`]       | which path is answered by whom                                |
 //! | [`context`]      | what every handler shares                                     |
@@ -49,6 +50,7 @@ mod admin;
 pub mod admission;
 mod api;
 pub mod body;
+pub mod client_limit;
 pub mod configuration;
 pub mod connection;
 mod connection_service;

@@ -29,6 +29,7 @@
 use crate::remote::pb::narthex::v1::WriteStreamResponse;
 use crate::remote::stream_request::{ENVELOPE_BYTES, StreamRequest, StreamRequestError};
 use crate::server::admission::Reservation;
+use crate::server::client_limit::PeerAddress;
 use crate::server::context::SharedContext;
 use crate::server::grpc;
 use crate::server::grpc::details;
@@ -57,6 +58,9 @@ pub(crate) async fn write_stream(State(context): State<SharedContext>, request: 
     if let Err(refused) = ingest::admit(&context) {
         return grpc::refuse(refused.into_grpc());
     }
+    let Some(share) = context.client_streams.acquire(request.extensions().get::<PeerAddress>().copied()) else {
+        return grpc::refuse(too_many_of_client(context.client_streams.max()));
+    };
     let Ok(permit) = context.stream_gate.enter().await else {
         return grpc::refuse(Refused::Unavailable("too many streams at once".to_owned()).into_grpc());
     };
@@ -69,7 +73,7 @@ pub(crate) async fn write_stream(State(context): State<SharedContext>, request: 
     let messages = Messages::new(request.into_body(), limits);
     let (acks, answers) = mpsc::channel(ACKS_AHEAD);
     tokio::spawn(async move {
-        let _held = permit;
+        let _held = (permit, share);
         let status = WriteStream { context, acks: acks.clone() }.run(messages).await;
         if let Err(status) = status {
             // The client may have gone.
@@ -77,6 +81,11 @@ pub(crate) async fn write_stream(State(context): State<SharedContext>, request: 
         }
     });
     grpc::stream_answer(answers)
+}
+
+fn too_many_of_client(max: usize) -> Status {
+    let message = format!("the client has {max} write streams (--grpc.max-streams-per-client)");
+    Refused::Unavailable(message).into_grpc()
 }
 
 /// One stream.

@@ -1,0 +1,132 @@
+//! Limit of what one client holds at once, so that no client holds everything.
+//!
+//! A client is an IPv4 address or an IPv6 network of 64 bits, which is what one machine is usually given. The mutex is
+//! held only to count.
+
+use crate::metrics::registry::Registry;
+use parking_lot::Mutex;
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Address of the client of a request; an extension that its connection adds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct PeerAddress(pub(crate) IpAddr);
+
+/// A client, as far as it can be told from others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Client {
+    Ipv4(Ipv4Addr),
+    /// The first 64 bits of the address.
+    Ipv6(u64),
+    /// Requests without an address share one limit.
+    Unknown,
+}
+
+impl From<Option<PeerAddress>> for Client {
+    fn from(address: Option<PeerAddress>) -> Self {
+        // A socket of both families shows IPv4 addresses as IPv6.
+        match address.map(|PeerAddress(ip)| ip.to_canonical()) {
+            Some(IpAddr::V4(ip)) => Self::Ipv4(ip),
+            Some(IpAddr::V6(ip)) => Self::Ipv6((ip.to_bits() >> 64) as u64),
+            None => Self::Unknown,
+        }
+    }
+}
+
+/// The limit. Shared by cloning.
+#[derive(Clone, Debug)]
+pub struct ClientLimit {
+    max: usize,
+    held: Arc<Mutex<HashMap<Client, usize>>>,
+    rejected: Arc<AtomicU64>,
+}
+
+/// One of the permits of a client; given back when this is dropped.
+#[derive(Debug)]
+pub(crate) struct ClientPermit {
+    client: Client,
+    held: Arc<Mutex<HashMap<Client, usize>>>,
+}
+
+impl ClientLimit {
+    /// A limit of `max` permits per client.
+    #[must_use]
+    pub fn new(max: usize) -> Self {
+        Self { max, held: Arc::default(), rejected: Arc::default() }
+    }
+
+    /// Registers the limit and the number of rejections under `name`.
+    pub fn register(&self, registry: &mut Registry, name: &str, what: &str) {
+        let max = self.max;
+        let help = format!("Maximum number of {what} per client.");
+        registry.gauge_fn(&format!("{name}_per_client_limit"), &help, move || max as f64);
+        let rejected = self.rejected.clone();
+        let help = format!("Rejected {what} whose client had as many as it may have.");
+        let name = format!("{name}_per_client_rejected_total");
+        registry.counter_fn(&name, &help, move || rejected.load(Ordering::Relaxed) as f64);
+    }
+
+    /// Returns the number of permits that a client may hold.
+    #[must_use]
+    pub fn max(&self) -> usize {
+        self.max
+    }
+
+    /// Returns a permit, or `None` if the client holds all that it may hold.
+    pub(crate) fn acquire(&self, address: Option<PeerAddress>) -> Option<ClientPermit> {
+        let client = Client::from(address);
+        let mut held = self.held.lock();
+        let count = held.get(&client).copied().unwrap_or_default();
+        if count >= self.max {
+            self.rejected.fetch_add(1, Ordering::Relaxed);
+            return None;
+        }
+        held.insert(client, count + 1);
+        Some(ClientPermit { client, held: Arc::clone(&self.held) })
+    }
+}
+
+impl Drop for ClientPermit {
+    fn drop(&mut self) {
+        let mut held = self.held.lock();
+        match held.get_mut(&self.client) {
+            Some(count) if *count > 1 => *count -= 1,
+            // No entry stays for a client without permits, so that the map is bounded by the permits.
+            _ => drop(held.remove(&self.client)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{ClientLimit, PeerAddress};
+
+    fn peer(address: &str) -> Option<PeerAddress> {
+        Some(PeerAddress(address.parse().unwrap()))
+    }
+
+    #[test]
+    fn client_gets_its_share_and_no_more() {
+        let limit = ClientLimit::new(2);
+        let first = limit.acquire(peer("192.0.2.1")).unwrap();
+        // The same client through a socket of both families.
+        let _second = limit.acquire(peer("::ffff:192.0.2.1")).unwrap();
+        assert!(limit.acquire(peer("192.0.2.1")).is_none());
+        assert!(limit.acquire(peer("192.0.2.2")).is_some());
+        drop(first);
+        assert!(limit.acquire(peer("192.0.2.1")).is_some());
+    }
+
+    #[test]
+    fn addresses_of_an_ipv6_network_share_a_limit() {
+        let limit = ClientLimit::new(1);
+        let held = limit.acquire(peer("2001:db8::1")).unwrap();
+        assert!(limit.acquire(peer("2001:db8::2:3:4:5")).is_none());
+        assert!(limit.acquire(peer("2001:db8:0:1::1")).is_some());
+        assert!(limit.acquire(None).is_some());
+        drop(held);
+        assert!(limit.held.lock().is_empty());
+    }
+}
