@@ -1,11 +1,14 @@
-//! Service of one connection, in front of the router: adds the address of the client to each request, and notes when a
-//! request starts and when its response is complete.
+//! Service of one connection, in front of the router: checks what holds for every request of HTTP/1.1, adds the address of
+//! the client to each request, and notes when a request starts and when its response is complete.
 
 use crate::server::client_limit::PeerAddress;
 use crate::server::connection::{ActiveRequest, RequestProgress};
+use crate::server::refused::Refused;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;
+use axum::http::Version;
+use axum::http::header::HOST;
 use axum::response::Response;
 use bytes::Bytes;
 use http_body::{Body as HttpBody, Frame, SizeHint};
@@ -13,6 +16,7 @@ use hyper::body::Incoming;
 use hyper::service::Service;
 use hyper_util::service::TowerToHyperService;
 use std::convert::Infallible;
+use std::future::ready;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -39,8 +43,32 @@ impl Service<Request<Incoming>> for ConnectionService {
     fn call(&self, mut request: Request<Incoming>) -> Self::Future {
         request.extensions_mut().insert(self.peer);
         let active = self.progress.start();
+        if let Err(error) = check_host(&request) {
+            let response = Refused::BadData(error.to_string()).into_http_and_close();
+            return Box::pin(ready(Ok(response.map(|body| ActiveBody { body, _active: active }))));
+        }
         let response = self.router.call(request);
         Box::pin(async move { Ok(response.await?.map(|body| ActiveBody { body, _active: active })) })
+    }
+}
+
+/// Defect of the Host header.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+enum HostError {
+    #[error("missing required Host header")]
+    Missing,
+    #[error("too many Host headers")]
+    Repeated,
+}
+
+/// Checks that a request of HTTP/1.1 has one Host header, and one of HTTP/1.0 at most one.
+/// Source: RFC 9112, section 3.2; Go's `net/http`, which Prometheus uses.
+fn check_host<B>(request: &Request<B>) -> Result<(), HostError> {
+    let count = request.headers().get_all(HOST).iter().count();
+    match request.version() {
+        Version::HTTP_11 if count == 0 => Err(HostError::Missing),
+        Version::HTTP_10 | Version::HTTP_11 if count > 1 => Err(HostError::Repeated),
+        _ => Ok(()),
     }
 }
 

@@ -198,3 +198,23 @@ async fn silent_http_2_connection_outlives_the_head_timeout() {
         assert!(hear(&mut client, "payload!").await.ends_with("payload!"));
     }
 }
+
+#[tokio::test]
+async fn missing_or_repeated_host_is_400() {
+    let server = run(10, Duration::from_secs(5)).await;
+    for (head, status) in [
+        ("GET /now HTTP/1.1\r\n", "HTTP/1.1 400"),
+        ("GET http://x/now HTTP/1.1\r\n", "HTTP/1.1 400"),
+        ("GET /now HTTP/1.1\r\nhost: x\r\nHost: x\r\n", "HTTP/1.1 400"),
+        ("GET /now HTTP/1.0\r\nhost: x\r\nhost: y\r\n", "HTTP/1.0 400"),
+        ("GET /now HTTP/1.1\r\nhost:\r\nconnection: close\r\n", "HTTP/1.1 200"),
+        ("GET /now HTTP/1.0\r\n", "HTTP/1.0 200"),
+    ] {
+        let mut client = server.connect().await;
+        client.write_all(format!("{head}\r\n").as_bytes()).await.unwrap();
+        // The connection is closed behind each of these responses.
+        let heard = hear(&mut client, "never").await;
+        assert!(heard.starts_with(status), "{head}: {heard}");
+        assert!(status.ends_with("200") || heard.contains("Host header"), "{head}: {heard}");
+    }
+}
