@@ -1,8 +1,9 @@
-//! Responses of the HTTP API against what Prometheus 3.14.0 answered (`tests/golden/api`), for requests that need no data.
+//! Responses of the HTTP API against what Prometheus 3.14.0 answered (`tests/golden/api`), for
+//! requests that need no data.
 
-use crate::app::edge::{Edge, Got};
+use crate::app::edge::{Edge, Got, grpc_request};
 use axum::body::Body;
-use axum::http::{Request, StatusCode};
+use axum::http::{Method, Request, StatusCode};
 use flate2::read::GzDecoder;
 use serde_json::Value;
 use std::fs::File;
@@ -65,8 +66,14 @@ async fn wrong_match_is_answered_as_recorded() {
 
 #[tokio::test]
 async fn exemplar_queries_are_answered_as_recorded() {
-    assert_as_recorded(&["exemplars", "exemplars-no-query", "exemplars-reversed", "exemplars-no-time", "exemplars-bad"])
-        .await;
+    assert_as_recorded(&[
+        "exemplars",
+        "exemplars-no-query",
+        "exemplars-reversed",
+        "exemplars-no-time",
+        "exemplars-bad",
+    ])
+    .await;
 }
 
 #[tokio::test]
@@ -76,4 +83,37 @@ async fn exemplar_query_without_selector_is_204() {
         let got = edge.get(&format!("/api/v1/query_exemplars?query={query}")).await;
         assert_eq!((got.status, got.text()), (StatusCode::NO_CONTENT, ""), "{query}");
     }
+}
+
+#[tokio::test]
+async fn unclean_paths_and_trailing_slashes_are_redirected_as_recorded() {
+    let edge = Edge::ready(&[]).await;
+    let recorded = recorded();
+    for case in ["values-no-name", "v1", "labels-slash", "double-slash"] {
+        let expected = recorded.iter().find(|answer| answer["case"] == case).expect(case);
+        let got = send(&edge, expected).await;
+        assert_eq!(u64::from(got.status.as_u16()), expected["status"], "{case}");
+        for header in expected["headers"].as_array().unwrap() {
+            let (name, value) = (header[0].as_str().unwrap(), header[1].as_str().unwrap());
+            assert_eq!(got.header(&name.to_lowercase()), value, "{case}: {name}");
+        }
+        assert_eq!(got.text(), expected["body"], "{case}");
+    }
+    for (method, path, status, location) in [
+        (Method::GET, "/metrics/", 301, "/metrics"),
+        (Method::GET, "/-/ready/", 301, "/-/ready"),
+        (Method::POST, "/api/v1/write/", 308, "/write"),
+        (Method::POST, "//api/v1/write?x=1", 307, "/api/v1/write?x=1"),
+        (Method::GET, "/api/v1/label/../values", 307, "/api/v1/values"),
+        (Method::GET, "/nothing//at/all", 307, "/nothing/at/all"),
+        (Method::GET, "/api/v1/", 404, ""),
+        (Method::GET, "/nothing/", 404, ""),
+        (Method::GET, "/api/v1/write/", 404, ""),
+    ] {
+        let request = Request::builder().method(&method).uri(path).body(Body::empty()).unwrap();
+        let got = edge.send(request).await;
+        assert_eq!((got.status.as_u16(), got.header("location")), (status, location), "{method} {path}");
+    }
+    let got = edge.send(grpc_request("/narthex.v1.Write//WriteV1", b"")).await;
+    assert_eq!((got.status, got.grpc_status()), (StatusCode::OK, "12"));
 }

@@ -195,9 +195,9 @@ async fn an_open_reflection_ends_when_the_server_drains() {
 #[tokio::test]
 async fn second_message_of_a_unary_call_is_an_error() {
     let edge = Edge::ready(&[]).await;
-    let read = everything().encode_to_vec();
-    for (path, message, status) in [
-        ("/narthex.v1.Write/WriteV1", &good()[..], "3"),
+    let (write, read) = (good(), everything().encode_to_vec());
+    let cases: [(&str, &[u8], &str); 11] = [
+        ("/narthex.v1.Write/WriteV1", &write, "3"),
         ("/narthex.v1.Write/WriteV2", b"", "3"),
         ("/narthex.v1.Read/Read", &read, "3"),
         ("/narthex.v1.Read/ReadChunks", &read, "3"),
@@ -209,7 +209,8 @@ async fn second_message_of_a_unary_call_is_an_error() {
         ("/thanos.info.Info/Info", b"", "3"),
         ("/thanos.Exemplars/Exemplars", b"", "3"),
         ("/thanos.Metadata/MetricMetadata", b"", "3"),
-    ] {
+    ];
+    for (path, message, status) in cases {
         let (head, body) = grpc_request(path, message).into_parts();
         let frame = body.collect().await.unwrap().to_bytes();
         let got = edge.send(Request::from_parts(head, Body::from([&frame[..], &frame].concat()))).await;

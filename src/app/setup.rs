@@ -3,7 +3,9 @@
 use crate::app::engine_metrics;
 use crate::app::engine_metrics::ReplayMetrics;
 use crate::app::reload::ReloadMetrics;
-use crate::config::flags::{Feature, GrpcFlags, ReadFlags, ServeFlags, StorageFlags, WalCompression, WalSync, WriteFlags};
+use crate::config::flags::{
+    Feature, GrpcFlags, ReadFlags, ServeFlags, StorageFlags, WalCompression, WalSync, WriteFlags,
+};
 use crate::metrics::process::Process;
 use crate::metrics::registry::Registry;
 use crate::remote::limits::{LabelLimits, WriteLimits};
@@ -104,7 +106,8 @@ fn lists_at_once(flags: &ReadFlags) -> usize {
     usize::try_from(flags.list_concurrent_limit).unwrap_or(usize::MAX)
 }
 
-/// Maximum number of write streams of one client: by default half of all, so that another client always gets one.
+/// Maximum number of write streams of one client: by default half of all, so that another client
+/// always gets one.
 fn streams_per_client(flags: &GrpcFlags) -> usize {
     match (flags.max_streams_per_client, flags.max_streams) {
         (0, all) => limit(all.div_ceil(2)),

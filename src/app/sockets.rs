@@ -7,8 +7,8 @@
 //! | `0.0.0.0:9201` | every address of IPv4                                                    |
 //! | another        | the first address of the host that can be bound                         |
 //!
-//! Both families share one socket. Its IPV6_V6ONLY is cleared, because its default is a setting of the machine
-//! (`net.ipv6.bindv6only`).
+//! Both families share one socket. Its IPV6_V6ONLY is cleared, because its default is a setting of
+//! the machine (`net.ipv6.bindv6only`).
 
 use crate::config::address::ListenAddress;
 use socket2::{Domain, Protocol, Socket, Type};
@@ -32,8 +32,8 @@ pub(crate) async fn bind(address: &ListenAddress) -> io::Result<TcpListener> {
     }
 }
 
-/// Binds both families with `both`, or IPv4 alone if the machine has no IPv6. A port in use stays an error: a socket of one
-/// family would hide that the other one is served by somebody else.
+/// Binds both families with `both`, or IPv4 alone if the machine has no IPv6. A port in use stays
+/// an error: a socket of one family would hide that the other one is served by somebody else.
 fn bind_every_address(port: u16, both: fn(u16) -> io::Result<TcpListener>) -> io::Result<TcpListener> {
     match both(port) {
         Err(error) if !matches!(error.kind(), ErrorKind::AddrInUse | ErrorKind::PermissionDenied) => {

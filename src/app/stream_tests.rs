@@ -166,10 +166,9 @@ async fn one_client_cannot_hold_all_write_streams() {
     others.put(one(1)).await;
     assert_eq!(others.ack().await, 1);
     let metrics = edge.get("/metrics").await;
-    for line in [
-        "narthex_grpc_write_streams_per_client_limit 2.0\n",
-        "narthex_grpc_write_streams_per_client_rejected_total 1",
-    ] {
+    for line in
+        ["narthex_grpc_write_streams_per_client_limit 2.0\n", "narthex_grpc_write_streams_per_client_rejected_total 1"]
+    {
         assert!(metrics.text().contains(line), "{line}: {}", metrics.text());
     }
     for stream in open {

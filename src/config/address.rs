@@ -1,4 +1,5 @@
-//! Addresses to listen on, as Prometheus takes them: `:9201`, `0.0.0.0:9201`, `localhost:9201`, `[::1]:9201`.
+//! Addresses to listen on, as Prometheus takes them: `:9201`, `0.0.0.0:9201`, `localhost:9201`,
+//! `[::1]:9201`.
 //!
 //! A port alone means every address of both families, IPv4 and IPv6; `0.0.0.0` means IPv4 only.
 

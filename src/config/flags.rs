@@ -188,8 +188,8 @@ pub struct ReadFlags {
     /// Exports that are made at once; as many more wait, beyond, the answer is 503.
     #[arg(long = "web.export-concurrent-limit", value_name = "COUNT", default_value = "4", value_parser = positive_count)]
     pub export_concurrent_limit: u64,
-    /// Maximum number of look-ups of labels, series, metadata and exemplars at once; four times as many wait. Beyond, the
-    /// response is 503.
+    /// Maximum number of look-ups of labels, series, metadata and exemplars at once; four times as
+    /// many wait. Beyond, the response is 503.
     #[arg(long = "web.list-concurrent-limit", value_name = "COUNT", default_value = "10", value_parser = positive_count)]
     pub list_concurrent_limit: u64,
     /// Largest answer, compressed; at most half of --web.max-bytes-in-flight.
@@ -208,14 +208,15 @@ pub struct ReadFlags {
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Web")]
 pub struct WebFlags {
-    /// Address for HTTP and gRPC; can be repeated. A port alone (:9201) means every address, IPv4 and IPv6.
+    /// Address for HTTP and gRPC; can be repeated. A port alone (:9201) means every address, IPv4
+    /// and IPv6.
     #[arg(long = "web.listen-address", value_name = "ADDRESS", default_value = ":9201")]
     pub listen_address: Vec<ListenAddress>,
     /// Most connections at once; beyond, the answer is 503.
     #[arg(long = "web.max-connections", value_name = "COUNT", default_value = "512", value_parser = positive_count)]
     pub max_connections: u64,
-    /// Maximum time for a request to arrive, for its response to be taken, and between requests of a connection. The head of
-    /// an HTTP/1.1 request has at most 30s of it, from its first byte.
+    /// Maximum time for a request to arrive, for its response to be taken, and between requests of
+    /// a connection. The head of an HTTP/1.1 request has at most 30s of it, from its first byte.
     #[arg(long = "web.read-timeout", value_name = "DURATION", default_value = "5m", value_parser = positive_duration)]
     pub read_timeout: Duration,
     /// Memory for all request bodies and answers together, half for each; beyond, the answer is 503.
@@ -248,8 +249,9 @@ pub struct GrpcFlags {
     /// Write streams at once; beyond, the answer is UNAVAILABLE. 0: no limit.
     #[arg(id = "grpc_max_streams", long = "grpc.max-streams", value_name = "COUNT", default_value = "512", value_parser = units::count)]
     pub max_streams: u64,
-    /// Maximum number of write streams of one client, which is an IPv4 address or an IPv6 network (/64). Beyond, the response is
-    /// UNAVAILABLE. 0 = half of --grpc.max-streams. Behind a proxy all clients have its address.
+    /// Maximum number of write streams of one client, which is an IPv4 address or an IPv6 network
+    /// (/64). Beyond, the response is UNAVAILABLE. 0 = half of --grpc.max-streams. Behind a proxy
+    /// all clients have its address.
     #[arg(long = "grpc.max-streams-per-client", value_name = "COUNT", default_value = "0", value_parser = units::count)]
     pub max_streams_per_client: u64,
 }

@@ -1,7 +1,7 @@
 //! Limit of what one client holds at once, so that no client holds everything.
 //!
-//! A client is an IPv4 address or an IPv6 network of 64 bits, which is what one machine is usually given. The mutex is
-//! held only to count.
+//! A client is an IPv4 address or an IPv6 network of 64 bits, which is what one machine is usually
+//! given. The mutex is held only to count.
 
 use crate::metrics::registry::Registry;
 use parking_lot::Mutex;
@@ -93,7 +93,8 @@ impl Drop for ClientPermit {
         let mut held = self.held.lock();
         match held.get_mut(&self.client) {
             Some(count) if *count > 1 => *count -= 1,
-            // No entry stays for a client without permits, so that the map is bounded by the permits.
+            // No entry stays for a client without permits, so that the map is bounded by the
+            // permits.
             _ => drop(held.remove(&self.client)),
         }
     }

@@ -1,17 +1,18 @@
 //! Timeouts of a connection, enforced on its stream.
 //!
-//! | timeout    | from                                    | until                                         |
-//! |------------|-----------------------------------------|-----------------------------------------------|
-//! | first byte | the accept                              | the first byte read                           |
-//! | idle       | the last byte read or written           | the next one                                  |
-//! | backlog    | the first write that had to wait        | a write that the client takes whole           |
-//! | head       | the first byte of an HTTP/1.1 request   | the call of the service ([`RequestProgress`]) |
+//! | timeout    | from                                  | until                                    |
+//! |------------|---------------------------------------|------------------------------------------|
+//! | first byte | the accept                            | the first byte read                      |
+//! | idle       | the last byte read or written         | the next one                             |
+//! | backlog    | the first write that had to wait      | a write that the client takes whole      |
+//! | head       | the first byte of an HTTP/1.1 request | the service's call ([`RequestProgress`]) |
 //!
-//! The backlog timeout is as long as the idle timeout, so that a client that takes a byte now and then holds nothing
-//! for ever (64 KiB or so are offered at once). HTTP/2 has no head timeout: its connections are silent between streams,
-//! except for control frames.
+//! The backlog timeout is as long as the idle timeout, so that a client that takes a byte now and
+//! then holds nothing for ever (64 KiB or so are offered at once). HTTP/2 has no head timeout: its
+//! connections are silent between streams, except for control frames.
 //!
-//! Runs in the task of the connection; the timer is polled only when the connection would have to wait.
+//! Runs in the task of the connection; the timer is polled only when the connection would have to
+//! wait.
 
 use std::io;
 use std::pin::Pin;
@@ -24,13 +25,15 @@ use tokio::time::{Instant, Sleep};
 
 /// Maximum silence of a new connection.
 const FIRST_BYTE_TIMEOUT: Duration = Duration::from_secs(10);
-/// First bytes of an HTTP/2 connection. No request of HTTP/1.1 begins with `PRI`. Source: RFC 9113, section 3.4.
+/// First bytes of an HTTP/2 connection. No request of HTTP/1.1 begins with `PRI`. Source: RFC 9113,
+/// section 3.4.
 const HTTP_2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// Timeouts of a connection.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ConnectionTimeouts {
-    /// Maximum time without a byte read or written, and for a client to take what it could not take at once.
+    /// Maximum time without a byte read or written, and for a client to take what it could not take
+    /// at once.
     pub(crate) idle: Duration,
     /// Maximum time for the head of an HTTP/1.1 request, from its first byte.
     pub(crate) head: Duration,
@@ -66,7 +69,9 @@ impl Drop for ActiveRequest {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Protocol {
     /// All bytes so far are this many of the HTTP/2 preface.
-    Unknown { matched: usize },
+    Unknown {
+        matched: usize,
+    },
     Http1,
     Http2,
 }
@@ -126,7 +131,8 @@ impl<S> IdleLimited<S> {
         self.deadline = Instant::now() + self.timeouts.idle;
     }
 
-    /// Starts the head timeout if `bytes` begin a request. Bytes that arrive while a request is active belong to its body.
+    /// Starts the head timeout if `bytes` begin a request. Bytes that arrive while a request is
+    /// active belong to its body.
     fn watch_head(&mut self, bytes: &[u8]) {
         self.protocol = self.protocol.after(bytes);
         self.forget_complete_head();

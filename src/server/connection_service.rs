@@ -1,5 +1,6 @@
-//! Service of one connection, in front of the router: checks what holds for every request of HTTP/1.1, adds the address of
-//! the client to each request, and notes when a request starts and when its response is complete.
+//! Service of one connection, in front of the router: checks what holds for every request of
+//! HTTP/1.1, adds the address of the client to each request, and notes when a request starts and
+//! when its response is complete.
 
 use crate::server::client_limit::PeerAddress;
 use crate::server::connection::{ActiveRequest, RequestProgress};

@@ -45,8 +45,9 @@ pub struct Context {
     pub read_limits: ReadLimits,
     /// Reads at work and waiting.
     pub read_gate: Gate,
-    /// Look-ups of labels, series, metadata and exemplars at work and waiting. Reads hold their permits while slow clients take
-    /// streamed responses; these responses are complete before they are sent.
+    /// Look-ups of labels, series, metadata and exemplars at work and waiting. Reads hold their
+    /// permits while slow clients take streamed responses; these responses are complete before they
+    /// are sent.
     pub list_gate: Gate,
     /// How long it may take to work out an answer.
     pub query_timeout: Duration,

@@ -6,8 +6,9 @@
 //!    "exemplars":[{"labels":{"trace_id":"4bf9"},"value":"0.5","timestamp":1762300800.123}]}]}
 //! ```
 //!
-//! Series are sorted by their labels, exemplars by time. An expression without a selector is answered with 204, as in Prometheus. The whole
-//! answer is made in memory, which comes from the same budget as that of reads.
+//! Series are sorted by their labels, exemplars by time. An expression without a selector is
+//! answered with 204, as in Prometheus. The whole answer is made in memory, which comes from the
+//! same budget as that of reads.
 
 use crate::model::labels::Labels;
 use crate::model::matcher::Matcher;

@@ -19,7 +19,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
-/// Maximum time for the head of an HTTP/1.1 request, from its first byte; never more than the idle timeout.
+/// Maximum time for the head of an HTTP/1.1 request, from its first byte; never more than the idle
+/// timeout.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 /// Largest head of a request, bytes.
 const MAX_HEADER_BYTES: usize = 64 << 10;
@@ -226,7 +227,8 @@ impl Acceptor {
         builder
             .http1()
             .timer(TokioTimer::new())
-            // It would begin where the connection waits for the next request; [`IdleLimited`] has both timeouts.
+            // It would begin where the connection waits for the next request; [`IdleLimited`] has
+            // both timeouts.
             .header_read_timeout(None)
             .max_buf_size(MAX_HEADER_BYTES);
         builder

@@ -36,8 +36,8 @@ pub(crate) struct Wanted {
 }
 
 impl Wanted {
-    /// Reads `match[]`, `start`, `end` and `limit`. `selector_error` makes the error of a selector: Prometheus names the
-    /// parameter for series, but not for labels.
+    /// Reads `match[]`, `start`, `end` and `limit`. `selector_error` makes the error of a selector:
+    /// Prometheus names the parameter for series, but not for labels.
     ///
     /// # Errors
     /// [`ApiError::BadData`].

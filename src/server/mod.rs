@@ -12,6 +12,7 @@
 //! | `client_limit`   | what one client holds at once                                 |
 //! | [`control`]      | what requests may order of the process                        |
 //! | [`router`]       | which path is answered by whom                                |
+//! | `redirect`       | redirects to the path that a client means                     |
 //! | [`context`]      | what every handler shares                                     |
 //! | [`lifecycle`]    | starting, ready, draining                                     |
 //! | [`admission`]    | bytes in flight, requests at work and waiting                 |
@@ -74,6 +75,7 @@ mod parameters;
 mod parse_error;
 mod read;
 mod read_turn;
+mod redirect;
 pub mod refused;
 pub mod router;
 mod running;

@@ -1,4 +1,5 @@
-//! Errors of selectors and expressions, in Prometheus's words: `1:4: parse error: unexpected end of input inside braces`.
+//! Errors of selectors and expressions, in Prometheus's words: `1:4: parse error: unexpected end of
+//! input inside braces`.
 //!
 //! Source: `ParseErr` in Prometheus's `promql/parser/parse.go`.
 

@@ -3,16 +3,19 @@
 use crate::server::context::SharedContext;
 use crate::server::grpc;
 use crate::server::grpc::reflection;
+use crate::server::redirect::KnownPath;
 use crate::server::refused::Refused;
 use crate::server::{
-    absent, admin, exemplars, export, http_metrics, labels, lifecycle_api, metadata, read, running, series, status,
-    write,
+    absent, admin, exemplars, export, http_metrics, labels, lifecycle_api, metadata, read, redirect, running, series,
+    status, write,
 };
 use axum::extract::Request;
-use axum::http::StatusCode;
+use axum::handler::Handler;
+use axum::http::{Method, StatusCode};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{any, get, post};
+use axum::routing::{MethodRouter, any, get, post};
 use axum::{Router, middleware};
+use std::sync::Arc;
 use tonic::Status;
 use tonic_health::pb::health_server::{Health, HealthServer};
 use tower::Layer;
@@ -48,43 +51,77 @@ fn grpc_routes<H: Health>(context: &SharedContext, health: HealthServer<H>) -> R
         .layer(middleware::from_fn(grpc::entry::enter))
 }
 
+/// Routes of HTTP, and the list of their paths and methods for [`redirect`].
+#[derive(Default)]
+struct HttpRoutes {
+    router: Router<SharedContext>,
+    known: Vec<KnownPath>,
+}
+
+impl HttpRoutes {
+    fn get<T: 'static>(self, path: &'static str, handler: impl Handler<T, SharedContext>) -> Self {
+        self.add(path, &[Method::GET], get(handler))
+    }
+
+    fn post<T: 'static>(self, path: &'static str, handler: impl Handler<T, SharedContext>) -> Self {
+        self.add(path, &[Method::POST], post(handler))
+    }
+
+    fn get_or_post<T: 'static>(self, path: &'static str, handler: impl Handler<T, SharedContext>) -> Self {
+        self.add(path, &[Method::GET, Method::POST], get(handler.clone()).post(handler))
+    }
+
+    fn post_or_put<T: 'static>(self, path: &'static str, handler: impl Handler<T, SharedContext>) -> Self {
+        self.add(path, &[Method::POST, Method::PUT], post(handler.clone()).put(handler))
+    }
+
+    fn add(mut self, path: &'static str, methods: &[Method], route: MethodRouter<SharedContext>) -> Self {
+        self.router = self.router.route(path, route);
+        self.known.push(KnownPath { pattern: path, methods: methods.to_vec() });
+        self
+    }
+}
+
+fn http_routes() -> HttpRoutes {
+    let reload = post(lifecycle_api::reload).put(lifecycle_api::reload).fallback(lifecycle_api::other_method);
+    let quit = post(lifecycle_api::quit).put(lifecycle_api::quit).fallback(lifecycle_api::other_method);
+    let lifecycle_methods = [Method::GET, Method::POST, Method::PUT];
+    HttpRoutes::default()
+        .get("/", status::landing)
+        .get("/-/healthy", status::healthy)
+        .get("/-/ready", status::ready)
+        .add("/-/reload", &lifecycle_methods, reload)
+        .add("/-/quit", &lifecycle_methods, quit)
+        .get("/metrics", status::metrics)
+        .post("/api/v1/write", write::write)
+        .post("/api/v1/read", read::read)
+        .get("/api/v1/export", export::export)
+        .get_or_post("/api/v1/query_exemplars", exemplars::query_exemplars)
+        .get_or_post("/api/v1/labels", labels::label_names)
+        .get("/api/v1/label/{name}/values", labels::label_values)
+        .get_or_post("/api/v1/series", series::series)
+        .get("/api/v1/metadata", metadata::metadata)
+        .post_or_put("/api/v1/admin/tsdb/delete_series", admin::delete_series)
+        .post_or_put("/api/v1/admin/tsdb/clean_tombstones", admin::clean_tombstones)
+        .post_or_put("/api/v1/admin/tsdb/snapshot", admin::snapshot)
+        .get("/api/v1/rules", absent::rules)
+        .get("/api/v1/alerts", absent::alerts)
+        .get("/api/v1/targets", absent::targets)
+        .get("/api/v1/scrape_pools", absent::scrape_pools)
+        .get("/api/v1/status/config", running::config)
+        .get("/api/v1/status/flags", running::flags)
+        .get("/api/v1/status/runtimeinfo", running::runtime_info)
+        .get("/api/v1/status/buildinfo", status::build_info)
+        .get("/api/v1/status/walreplay", status::wal_replay)
+}
+
 /// Everything that narthex answers; `health` is gRPC's health service.
 pub fn routes<H: Health>(context: SharedContext, health: HealthServer<H>) -> Router {
     let measure = middleware::from_fn_with_state(context.http_metrics.clone(), http_metrics::measure);
-    Router::new()
-        .route("/", get(status::landing))
-        .route("/-/healthy", get(status::healthy))
-        .route("/-/ready", get(status::ready))
-        .route(
-            "/-/reload",
-            post(lifecycle_api::reload).put(lifecycle_api::reload).fallback(lifecycle_api::other_method),
-        )
-        .route("/-/quit", post(lifecycle_api::quit).put(lifecycle_api::quit).fallback(lifecycle_api::other_method))
-        .route("/metrics", get(status::metrics))
-        .route("/api/v1/write", post(write::write))
-        .route("/api/v1/read", post(read::read))
-        .route("/api/v1/export", get(export::export))
-        .route("/api/v1/query_exemplars", get(exemplars::query_exemplars).post(exemplars::query_exemplars))
-        .route("/api/v1/labels", get(labels::label_names).post(labels::label_names))
-        .route("/api/v1/label/{name}/values", get(labels::label_values))
-        .route("/api/v1/series", get(series::series).post(series::series))
-        .route("/api/v1/metadata", get(metadata::metadata))
-        .route("/api/v1/admin/tsdb/delete_series", post(admin::delete_series).put(admin::delete_series))
-        .route("/api/v1/admin/tsdb/clean_tombstones", post(admin::clean_tombstones).put(admin::clean_tombstones))
-        .route("/api/v1/admin/tsdb/snapshot", post(admin::snapshot).put(admin::snapshot))
-        .route("/api/v1/rules", get(absent::rules))
-        .route("/api/v1/alerts", get(absent::alerts))
-        .route("/api/v1/targets", get(absent::targets))
-        .route("/api/v1/scrape_pools", get(absent::scrape_pools))
-        .route("/api/v1/status/config", get(running::config))
-        .route("/api/v1/status/flags", get(running::flags))
-        .route("/api/v1/status/runtimeinfo", get(running::runtime_info))
-        .route("/api/v1/status/buildinfo", get(status::build_info))
-        .route("/api/v1/status/walreplay", get(status::wal_replay))
-        .merge(grpc_routes(&context, health))
-        .fallback(unknown)
-        .layer(measure)
-        .with_state(context)
+    let HttpRoutes { router, known } = http_routes();
+    let known: Arc<[KnownPath]> = known.into();
+    let redirect = middleware::from_fn_with_state(known, redirect::redirect);
+    router.merge(grpc_routes(&context, health)).fallback(unknown).layer(redirect).layer(measure).with_state(context)
 }
 
 /// Answers every request of a connection beyond the limit.

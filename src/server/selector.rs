@@ -72,7 +72,8 @@ impl<'a> Parser<'a> {
         self.rest().is_empty()
     }
 
-    /// Returns the error that the next token is not `expected`, which is empty if it cannot be named.
+    /// Returns the error that the next token is not `expected`, which is empty if it cannot be
+    /// named.
     pub(super) fn error(&self, expected: &str) -> SelectorError {
         let problem = match (self.rest().chars().next(), self.in_braces) {
             (None, true) => return self.error_at(self.at, "unexpected end of input inside braces"),

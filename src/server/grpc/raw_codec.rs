@@ -1,4 +1,5 @@
-//! A codec of unary calls that hands over the bytes of a message as they are, and encodes answers with prost.
+//! A codec of unary calls that hands over the bytes of a message as they are, and encodes answers
+//! with prost.
 //!
 //! So a write request goes through the borrowed reader, and is never made into prost's structs.
 
@@ -34,7 +35,8 @@ impl<T: Message + Send + 'static> Codec for RawCodec<T> {
     }
 }
 
-/// Takes the message as it is. A second one is an error; tonic reads to the end of a call before it passes the message on.
+/// Takes the message as it is. A second one is an error; tonic reads to the end of a call before it
+/// passes the message on.
 #[derive(Debug, Default)]
 pub(crate) struct RawDecoder {
     has_message: bool,
