@@ -1,28 +1,109 @@
 //! The log: logfmt as Prometheus writes it, or JSON, to standard error.
+//!
+//! Nothing that logs or prints waits, fails or panics: see [`crate::app::output`]. A panic is
+//! logged, too, instead of being printed, which would wait for whoever reads standard error.
 
+use crate::app::output::Output;
 use crate::config::flags::{LogFlags, LogFormat, LogLevel};
 use crate::model::time::rfc3339;
-use std::fmt;
+use std::backtrace::{Backtrace, BacktraceStatus};
 use std::fmt::Write as _;
+use std::panic::PanicHookInfo;
+use std::sync::OnceLock;
 use std::time::{SystemTime, UNIX_EPOCH};
+use std::{fmt, io, thread};
 use tracing::field::{Field, Visit};
 use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::registry::LookupSpan;
 
+static OUTPUTS: OnceLock<Outputs> = OnceLock::new();
+
+struct Outputs {
+    standard: Output,
+    error: Output,
+}
+
+/// The running log; writes what is queued when it is dropped.
+#[derive(Debug)]
+pub(crate) struct Logging {
+    _private: (),
+}
+
+impl Drop for Logging {
+    fn drop(&mut self) {
+        if let Some(outputs) = OUTPUTS.get() {
+            outputs.error.flush();
+            outputs.standard.flush();
+        }
+    }
+}
+
 /// Starts logging. Call once.
-pub(crate) fn start(flags: &LogFlags) {
+///
+/// # Errors
+/// The system has no file descriptor or no thread left.
+pub(crate) fn start(flags: &LogFlags) -> io::Result<Logging> {
+    let standard = Output::start("stdout", io::stdout(), |_| {})?;
+    let error = Output::start("stderr", io::stderr(), |lines| tracing::warn!(lines, "dropped log lines"))?;
+    let outputs = OUTPUTS.get_or_init(|| Outputs { standard, error });
     let level = match flags.level {
         LogLevel::Debug => Level::DEBUG,
         LogLevel::Info => Level::INFO,
         LogLevel::Warn => Level::WARN,
         LogLevel::Error => Level::ERROR,
     };
-    let log = tracing_subscriber::fmt().with_max_level(level).with_writer(std::io::stderr).with_ansi(false);
+    // What goes wrong in the log's own code would be printed with a panic if that is not possible.
+    let log = tracing_subscriber::fmt()
+        .with_max_level(level)
+        .with_writer(|| Lines(&outputs.error))
+        .with_ansi(false)
+        .log_internal_errors(false);
     match flags.format {
         LogFormat::Logfmt => log.event_format(Logfmt).init(),
         LogFormat::Json => log.event_format(JsonLines).init(),
+    }
+    std::panic::set_hook(Box::new(log_panic));
+    Ok(Logging { _private: () })
+}
+
+/// Prints text to standard output.
+pub(crate) fn print(text: &str) {
+    if let Some(outputs) = OUTPUTS.get() {
+        outputs.standard.put(text.as_bytes());
+    }
+}
+
+/// Number of log lines that were not written.
+pub(crate) fn dropped_lines() -> u64 {
+    OUTPUTS.get().map_or(0, |outputs| outputs.error.dropped())
+}
+
+fn log_panic(panic: &PanicHookInfo<'_>) {
+    let thread = thread::current();
+    let thread = thread.name().unwrap_or("unnamed");
+    let place = panic.location().map(ToString::to_string).unwrap_or_default();
+    let cause = panic.payload_as_str().unwrap_or("unknown");
+    // Captured only if the environment asks for it.
+    let backtrace = Backtrace::capture();
+    match backtrace.status() {
+        BacktraceStatus::Captured => tracing::error!(thread, place, cause, %backtrace, "thread panicked"),
+        _ => tracing::error!(thread, place, cause, "thread panicked"),
+    }
+}
+
+/// Queues what is written with one call, which is one line.
+struct Lines<'a>(&'a Output);
+
+impl io::Write for Lines<'_> {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        self.0.put(line);
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 

@@ -6,6 +6,7 @@ mod engine_metrics;
 mod exemplar_metrics;
 mod late_metrics;
 mod logging;
+mod output;
 mod reload;
 pub mod serve;
 mod setup;

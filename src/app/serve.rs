@@ -73,7 +73,15 @@ pub enum ServeError {
 
 /// Runs the server until it is told to stop; the exit code is 0 only after an orderly end.
 pub fn run(flags: &ServeFlags, meaningless: &[&str]) -> ExitCode {
-    logging::start(&flags.log);
+    // Dropped last, when all lines are logged.
+    let _logging = match logging::start(&flags.log) {
+        Ok(logging) => logging,
+        Err(error) => {
+            // The exit code says it, too, if nobody reads this.
+            let _ = writeln!(std::io::stderr(), "error: cannot start the log: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
     if !meaningless.is_empty() {
         let given: Vec<String> = meaningless.iter().map(|flag| format!("--{flag}")).collect();
         tracing::warn!(flags = given.join(" "), "flags of Prometheus that mean nothing here are ignored");
@@ -211,9 +219,7 @@ fn announce(flags: &ServeFlags, addresses: &[SocketAddr], db: &Db) {
     };
     let out_of_order_window_ms = db.settings().out_of_order_window_ms;
     let holds = Holds { addresses, directory: &directory, retention: &retention, out_of_order_window_ms };
-    let text = banner::text(flags, &holds);
-    // Nobody may be there to read it.
-    let _ = std::io::stdout().write_all(text.as_bytes()).and_then(|()| std::io::stdout().flush());
+    logging::print(&banner::text(flags, &holds));
     tracing::info!("ready for requests");
 }
 

@@ -2,6 +2,7 @@
 
 use crate::app::engine_metrics;
 use crate::app::engine_metrics::ReplayMetrics;
+use crate::app::logging;
 use crate::app::reload::ReloadMetrics;
 use crate::config::flags::{
     Feature, GrpcFlags, ReadFlags, ServeFlags, StorageFlags, WalCompression, WalSync, WriteFlags,
@@ -156,6 +157,11 @@ pub(crate) fn parts(flags: &ServeFlags, loaded: Loaded, db: Arc<Db>) -> Parts {
         f64::from(u8::from(ready.phase() == Phase::Ready))
     });
     registry.collector(Process);
+    registry.counter_fn(
+        "narthex_log_lines_dropped_total",
+        "Log lines that were not written: standard error is closed, full, or not read fast enough.",
+        || logging::dropped_lines() as f64,
+    );
     registry.info(
         "narthex_build_info",
         "Version and commit of narthex.",

@@ -119,15 +119,21 @@ impl Launch {
 
     /// Starts it and does not wait.
     pub(crate) fn spawn(self) -> Server {
+        let http = Http::new(self.port);
+        let (name, ready_path, keeps_negative_zero) = (self.name, self.ready_path, self.keeps_negative_zero);
+        Server { program: Program::spawn(name, self.command()), http, ready_path, keeps_negative_zero }
+    }
+
+    /// The command itself, for a test that looks after the process and its output alone.
+    pub(crate) fn command(self) -> Command {
         let mut command = Command::new(&self.program);
         command.args(&self.arguments).envs(self.environment);
-        let http = Http::new(self.port);
-        Server {
-            program: Program::spawn(self.name, command),
-            http,
-            ready_path: self.ready_path,
-            keeps_negative_zero: self.keeps_negative_zero,
-        }
+        command
+    }
+
+    /// The port on which it will listen.
+    pub(crate) fn http(&self) -> Http {
+        Http::new(self.port)
     }
 
     /// Starts it and waits until it is ready.

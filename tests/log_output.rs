@@ -1,0 +1,146 @@
+//! The log where nobody reads it: a closed pipe, a pipe that is never read, a full disk. Nothing
+//! else changes.
+
+mod support;
+
+use std::fs::OpenOptions;
+use std::io::Read;
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus, Stdio};
+
+use support::admin::{self, Admin};
+use support::data::{self, HOUR};
+use support::dir;
+use support::http::Http;
+use support::launch::Launch;
+use support::metrics::Metrics;
+use support::remote::Remote;
+use support::wait::{wait_for, wait_until};
+
+const DROPPED: &str = "narthex_log_lines_dropped_total";
+
+/// A server whose output is the test's own affair. Killed when dropped.
+struct Server {
+    child: Child,
+    http: Http,
+}
+
+impl Server {
+    fn start(data: &Path, stdout: impl Into<Stdio>, stderr: impl Into<Stdio>) -> Server {
+        let launch = Launch::narthex(data).flag("--web.enable-lifecycle").flag(admin::ENABLE);
+        let http = launch.http();
+        let mut command = launch.command();
+        command.stdin(Stdio::null()).stdout(stdout).stderr(stderr);
+        let mut server = Server { child: command.spawn().expect("narthex starts"), http };
+        wait_until("the server to be ready", || {
+            assert!(server.try_wait().is_none(), "it ended instead of becoming ready");
+            server.http.try_get("/-/ready").is_ok_and(|answer| answer.status == 200)
+        });
+        server
+    }
+
+    fn try_wait(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().expect("a child can be asked")
+    }
+
+    fn reload(&self) {
+        let reloaded = self.http.post("/-/reload", &[], b"");
+        assert_eq!(reloaded.status, 200, "{}", reloaded.text());
+    }
+
+    fn dropped(&self) -> f64 {
+        Metrics::of(&self.http).sum(DROPPED).expect("dropped lines are counted")
+    }
+
+    /// SIGTERM; the exit code.
+    fn stop(&mut self) -> Option<i32> {
+        let kill = format!("kill -TERM {}", self.child.id());
+        assert!(Command::new("sh").args(["-c", &kill]).status().expect("a shell runs").success());
+        wait_for("the server to end", || self.try_wait()).code()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // It may have ended.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[test]
+fn closed_log_pipe_changes_nothing_else() {
+    let place = dir::temp();
+    let mut server = Server::start(&place.path().join("data"), Stdio::piped(), Stdio::piped());
+    drop((server.child.stdout.take(), server.child.stderr.take()));
+    server.reload();
+    Admin::of(&server.http).snapshot();
+    Remote::new(server.http.clone()).write_all(&data::assorted(HOUR));
+    wait_until("dropped lines to be counted", || server.dropped() > 0.0);
+    assert_eq!(server.stop(), Some(0));
+}
+
+#[test]
+fn log_pipe_closed_before_the_start_changes_nothing_else() {
+    let place = dir::temp();
+    let (reader, writer) = std::io::pipe().expect("a pipe");
+    drop(reader);
+    let stdout = writer.try_clone().expect("a pipe can be duplicated");
+    let mut server = Server::start(&place.path().join("data"), stdout, writer);
+    server.reload();
+    assert_eq!(server.stop(), Some(0));
+}
+
+#[test]
+fn unread_log_pipe_blocks_neither_writes_nor_the_stop() {
+    let place = dir::temp();
+    let mut server = Server::start(&place.path().join("data"), Stdio::piped(), Stdio::piped());
+    // Each of these logs its selector.
+    let selector = format!("{{job=\"{}\"}}", "x".repeat(20_000));
+    wait_until("the pipe and the queue to be full", || {
+        Admin::of(&server.http).delete(&selector, 0, 1);
+        server.dropped() > 0.0
+    });
+    server.reload();
+    Remote::new(server.http.clone()).write_all(&data::assorted(HOUR));
+    assert_eq!(server.stop(), Some(0));
+}
+
+#[test]
+fn full_disk_under_the_log_changes_nothing_else() {
+    let place = dir::temp();
+    let full = || OpenOptions::new().write(true).open("/dev/full").expect("there is a full device");
+    let mut server = Server::start(&place.path().join("data"), full(), full());
+    server.reload();
+    Admin::of(&server.http).snapshot();
+    Remote::new(server.http.clone()).write_all(&data::assorted(HOUR));
+    assert!(server.dropped() > 0.0);
+    assert_eq!(server.stop(), Some(0));
+}
+
+#[test]
+fn last_log_line_is_written_before_the_exit() {
+    let place = dir::temp();
+    let mut server = Server::start(&place.path().join("data"), Stdio::null(), Stdio::piped());
+    let mut stderr = server.child.stderr.take().expect("standard error is piped");
+    assert_eq!(server.stop(), Some(0));
+    let mut log = String::new();
+    stderr.read_to_string(&mut log).expect("the log is UTF-8");
+    assert!(log.lines().last().is_some_and(|line| line.contains("narthex has ended in order")), "{log}");
+}
+
+#[test]
+fn closed_stderr_leaves_exit_codes_alone() {
+    let place = dir::temp();
+    let path = format!("--storage.tsdb.path={}", place.path().join("data").display());
+    let code = |arguments: &[&str]| {
+        let (reader, writer) = std::io::pipe().expect("a pipe");
+        drop(reader);
+        let mut command = Command::new(env!("CARGO_BIN_EXE_narthex"));
+        command.args(arguments).stdout(Stdio::null()).stderr(writer);
+        command.status().expect("narthex runs").code()
+    };
+    assert_eq!(code(&["serve", "--storage.tsdb.pathh=x"]), Some(2));
+    assert_eq!(code(&["serve", &path, "--web.config.file=web.yml"]), Some(2));
+    assert_eq!(code(&["serve", &path, "--config.file=/nonexistent"]), Some(1));
+}
