@@ -73,6 +73,13 @@ pub enum ServeError {
 
 /// Runs the server until it is told to stop; the exit code is 0 only after an orderly end.
 pub fn run(flags: &ServeFlags, meaningless: &[&str]) -> ExitCode {
+    // Before the first line is written: it may reach a limit of its file's size.
+    let runtime = runtime(flags).and_then(|runtime| {
+        let entered = runtime.enter();
+        survive_signals()?;
+        drop(entered);
+        Ok(runtime)
+    });
     // Dropped last, when all lines are logged.
     let _logging = match logging::start(&flags.log) {
         Ok(logging) => logging,
@@ -90,7 +97,7 @@ pub fn run(flags: &ServeFlags, meaningless: &[&str]) -> ExitCode {
         tracing::error!(%error, "narthex ends");
         return ExitCode::FAILURE;
     }
-    let served = runtime(flags).map_err(ServeError::System).and_then(|runtime| {
+    let served = runtime.map_err(ServeError::System).and_then(|runtime| {
         let served = runtime.block_on(serve(flags));
         // Not waited for: a replay that was interrupted, or requests that took longer than the time to drain.
         runtime.shutdown_background();
@@ -124,6 +131,15 @@ fn arm_fail_points() -> Result<(), FaultError> {
 fn runtime(flags: &ServeFlags) -> std::io::Result<Runtime> {
     let threads = setup::blocking_threads(flags);
     tokio::runtime::Builder::new_multi_thread().enable_all().max_blocking_threads(threads).build()
+}
+
+/// Keeps signals from ending the process that do not mean "stop", as in Prometheus. A write beyond a limit
+/// of a file's size is an error (EFBIG) after that.
+fn survive_signals() -> std::io::Result<()> {
+    let file_too_large = SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw());
+    let kinds = [SignalKind::user_defined1(), SignalKind::user_defined2(), SignalKind::alarm(), file_too_large];
+    // The handler remains when the stream of signals is dropped.
+    kinds.into_iter().try_for_each(|kind| signal(kind).map(drop))
 }
 
 async fn serve(flags: &ServeFlags) -> Result<(), ServeError> {

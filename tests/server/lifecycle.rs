@@ -10,6 +10,7 @@ use crate::support::metrics::Metrics;
 use crate::support::samples::Samples;
 use crate::support::wait::{wait_for, wait_until};
 use crate::support::wire::WriteRequest;
+use rustix::process::{Pid, Resource, Rlimit, prlimit};
 
 fn narthex_prints(arguments: &[&str]) -> (bool, String) {
     let output = Command::new(env!("CARGO_BIN_EXE_narthex")).args(arguments).output().expect("narthex runs");
@@ -147,6 +148,66 @@ fn sigterm_lets_a_write_under_way_finish_and_exits_with_0() {
 #[test]
 fn sigint_lets_a_write_under_way_finish_and_exits_with_0() {
     a_write_under_way_is_answered(|server| server.program.signal("INT"));
+}
+
+#[test]
+fn signals_without_a_meaning_do_not_end_the_process() {
+    let (_place, data) = fresh();
+    let server = Launch::narthex(&data).start();
+    for name in ["USR1", "USR2", "ALRM", "XFSZ"] {
+        server.program.signal(name);
+    }
+    let sent = data::assorted(HOUR);
+    server.remote().write_all(&sent);
+    server.assert_holds(&sent, "after the signals");
+    server.stop();
+}
+
+/// Limits how large the files of a server may become, in bytes.
+fn limit_file_size(server: &Server, bytes: Option<u64>) {
+    let pid = i32::try_from(server.program.pid()).ok().and_then(Pid::from_raw);
+    let limit = Rlimit { current: bytes, maximum: None };
+    prlimit(pid, Resource::Fsize, limit).expect("the limit of a child can be set");
+}
+
+#[test]
+fn file_size_limit_makes_read_only_until_it_is_raised() {
+    let (_place, data) = fresh();
+    let mut server = Launch::narthex(&data).start();
+    let mut stored = Samples::new();
+    let request = |number: i64| {
+        let samples: Vec<(i64, f64)> = (0..1000)
+            .map(|step| {
+                let t = BEGIN + number * 1000 + step;
+                (t, f64::from_bits((t as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 2))
+            })
+            .collect();
+        WriteRequest::one(&[("__name__", "grows")], &samples)
+    };
+    limit_file_size(&server, Some(48 << 10));
+    let refused = (0..1000)
+        .find(|number| {
+            let answer = server.remote().write(&request(*number));
+            if answer.status == 204 {
+                stored.add_request(&request(*number));
+            }
+            answer.status != 204
+        })
+        .expect("the log reaches the limit");
+    assert_eq!(server.remote().write(&request(refused)).status, 503);
+    assert!(server.program.is_running());
+    let healthy = server.http.get("/-/healthy");
+    assert!(healthy.status == 200 && healthy.text().contains("read-only"), "{}", healthy.text());
+    assert_eq!(server.http.get("/-/ready").status, 200);
+
+    limit_file_size(&server, None);
+    wait_until("writes to be taken again", || server.remote().write(&request(refused)).status == 204);
+    stored.add_request(&request(refused));
+    server.assert_holds(&stored, "after the limit was raised");
+    server.kill();
+    let server = Launch::narthex(&data).start();
+    server.assert_holds(&stored, "after a kill");
+    server.stop();
 }
 
 #[test]

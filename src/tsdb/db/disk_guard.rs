@@ -13,6 +13,7 @@
 //! of the system at most; who finds it taken goes by the last look.
 
 use crate::tsdb::fs::disk::{Disk, Space};
+use crate::tsdb::fs::full::is_full;
 use parking_lot::{Mutex, RwLock};
 use std::io;
 use std::path::Path;
@@ -198,12 +199,6 @@ impl DiskGuard {
         let cause = state.cause(free, reserve);
         *self.cause.write() = cause;
     }
-}
-
-/// Whether an error says that there is no space, or none for this user.
-#[must_use]
-pub fn is_full(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 
 #[cfg(test)]

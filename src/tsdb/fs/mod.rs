@@ -4,6 +4,7 @@ pub mod crash_disk;
 pub mod disk;
 pub mod durable;
 pub mod fault;
+pub mod full;
 pub mod mmap;
 pub mod os_disk;
 pub mod size;

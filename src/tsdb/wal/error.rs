@@ -1,5 +1,6 @@
 //! Why the log was not written.
 
+use crate::tsdb::fs::full::is_full;
 use crate::tsdb::wal::checkpoint::CheckpointError;
 use std::io;
 use std::sync::Arc;
@@ -57,10 +58,7 @@ impl WriteError {
     /// What the failure of a write or a cut means.
     #[must_use]
     pub fn of_write(error: io::Error) -> Self {
-        match error.kind() {
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::NoSpace(error),
-            _ => Self::Broken(error),
-        }
+        if is_full(&error) { Self::NoSpace(error) } else { Self::Broken(error) }
     }
 
     /// What the failure to make a segment, or to sync the directory with its name, means. Nothing was written yet, so a lack

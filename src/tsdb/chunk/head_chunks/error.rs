@@ -1,6 +1,7 @@
 //! What can go wrong in `chunks_head/`, with file and offset.
 
 use crate::tsdb::chunk::head_chunks::format::Fault;
+use crate::tsdb::fs::full::is_full;
 use std::io;
 use std::path::PathBuf;
 
@@ -83,6 +84,6 @@ impl HeadChunksError {
         let (Self::Io { source, .. } | Self::Write { source, .. } | Self::Sync { source, .. }) = self else {
             return false;
         };
-        matches!(source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+        is_full(source)
     }
 }

@@ -5,10 +5,10 @@ use crate::tsdb::compact::blocks::{CompactError, Target, mark_deletable, merge_b
 use crate::tsdb::compact::plan::{Exclusions, Plan, Reason, plan};
 use crate::tsdb::compact::ranges::Ranges;
 use crate::tsdb::compact::write::WriteError;
-use crate::tsdb::db::disk_guard::is_full;
 use crate::tsdb::db::error::MaintenanceError;
 use crate::tsdb::db::maintenance::{Round, io_error, is_stopped, opened};
 use crate::tsdb::db::uploads::Uploads;
+use crate::tsdb::fs::full::is_full;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
