@@ -21,6 +21,8 @@ mod contract_tests;
 #[cfg(test)]
 mod contract_v2_tests;
 #[cfg(test)]
+mod counter_tests;
+#[cfg(test)]
 mod edge;
 #[cfg(test)]
 mod encoding_tests;

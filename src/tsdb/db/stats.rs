@@ -81,7 +81,7 @@ pub struct DbStats {
     pub head_gcs: Durations,
     /// Truncations of the log.
     pub wal_truncations: Durations,
-    /// Checkpoints that were begun.
+    /// Checkpoints that were made or failed.
     pub checkpoints: AtomicU64,
     /// Those that failed.
     pub checkpoints_failed: AtomicU64,

@@ -3,7 +3,7 @@
 use crate::tsdb::db::error::MaintenanceError;
 use crate::tsdb::db::maintenance::Round;
 use crate::tsdb::head::truncation::Truncation;
-use crate::tsdb::wal::truncation::{Removal, Truncation as LogTruncation};
+use crate::tsdb::wal::truncation::{Removal, TruncateError, Truncated, TruncatedPart, Truncation as LogTruncation};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 impl Round<'_> {
@@ -17,25 +17,28 @@ impl Round<'_> {
         let series = Truncation::new(head);
         let keep = |one| series.keeps(one, mint);
         let truncation = LogTruncation { mint, keep: &keep };
-        db.stats.checkpoints.fetch_add(1, Ordering::Relaxed);
-        let done = truncation.run(&self.engine.wal).map_err(|error| {
-            db.stats.checkpoints_failed.fetch_add(1, Ordering::Relaxed);
+        let done = truncation.run(&self.engine.wal);
+        // Counted only now: whether there is anything to make a checkpoint of is known afterwards, and no counter may fall.
+        if matches!(&done, Ok(Truncated { part: Some(TruncatedPart { checkpoint: Some(_), .. }), .. }))
+            || matches!(&done, Err(TruncateError::Checkpoint(_)))
+        {
+            db.stats.checkpoints.fetch_add(1, Ordering::Relaxed);
+        }
+        let done = done.map_err(|error| {
+            if matches!(error, TruncateError::Checkpoint(_)) {
+                db.stats.checkpoints_failed.fetch_add(1, Ordering::Relaxed);
+            }
             self.failed("truncate the log", &error)
         })?;
         self.turn.memory.log_truncated = Some(mint);
         db.stats.wal_truncations.observe(done.took);
-        match &done.part {
-            None => {
-                // The log was too short to make one.
-                db.stats.checkpoints.fetch_sub(1, Ordering::Relaxed);
-            }
-            Some(part) => {
-                series.log_begins_at(mint);
-                self.note("segments of the log", &part.segments, None);
-                db.stats.checkpoint_deletions.fetch_add(1, Ordering::Relaxed);
-                self.note("old checkpoints", &part.checkpoints, Some(&db.stats.checkpoint_deletions_failed));
-                tracing::info!(last_segment = part.last, took = ?done.took, "the log begins with a new checkpoint");
-            }
+        // Without a part the log was too short.
+        if let Some(part) = &done.part {
+            series.log_begins_at(mint);
+            self.note("segments of the log", &part.segments, None);
+            db.stats.checkpoint_deletions.fetch_add(1, Ordering::Relaxed);
+            self.note("old checkpoints", &part.checkpoints, Some(&db.stats.checkpoint_deletions_failed));
+            tracing::info!(last_segment = part.last, took = ?done.took, "the log begins with a new checkpoint");
         }
         Ok(())
     }

@@ -1,0 +1,132 @@
+//! No counter of `/metrics` ever falls: looked at before each step that maintenance takes on the
+//! disk.
+
+use crate::app::edge::{Edge, pack, request, series};
+use crate::metrics::text::Format;
+use crate::server::context::SharedContext;
+use crate::tsdb::fs::disk::{Disk, DiskFile, Space};
+use crate::tsdb::fs::os_disk::OsDisk;
+use axum::http::StatusCode;
+use parking_lot::Mutex;
+use std::collections::BTreeMap;
+use std::io;
+use std::path::Path;
+use std::sync::{Arc, OnceLock};
+
+const HOUR: i64 = 3_600_000;
+/// 2025-11-05, 00:00 UTC.
+const BEGIN: i64 = 1_762_300_800_000;
+const CREATIONS: &str = "prometheus_tsdb_checkpoint_creations_total";
+
+/// A disk before whose steps all counters are compared with what they were.
+#[derive(Debug, Default)]
+struct Watch {
+    context: OnceLock<SharedContext>,
+    seen: Mutex<BTreeMap<String, f64>>,
+    fallen: Mutex<Vec<String>>,
+}
+
+#[derive(Clone, Debug, Default)]
+struct WatchedDisk(Arc<Watch>);
+
+impl Watch {
+    fn look(&self) {
+        let Some(context) = self.context.get() else { return };
+        let mut seen = self.seen.lock();
+        for (name, value) in counters(&context.registry.encode(Format::Classic)) {
+            let before = seen.insert(name.clone(), value).unwrap_or(0.0);
+            if value < before {
+                self.fallen.lock().push(format!("{name}: {before} to {value}"));
+            }
+        }
+    }
+}
+
+/// The values of all counters, and of what of histograms counts up.
+fn counters(text: &str) -> Vec<(String, f64)> {
+    let mut family = None;
+    let mut found = Vec::new();
+    for line in text.lines() {
+        if let Some(declared) = line.strip_prefix("# TYPE ") {
+            let (name, kind) = declared.split_once(' ').unwrap();
+            family = ["counter", "histogram"].contains(&kind).then_some(name);
+        } else if let Some(name) = family.filter(|name| line.starts_with(name)) {
+            let (series, value) = line.rsplit_once(' ').unwrap();
+            assert!(series.starts_with(name), "{line}");
+            found.push((series.to_owned(), value.parse().unwrap()));
+        }
+    }
+    found
+}
+
+impl Disk for WatchedDisk {
+    fn create_new(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
+        self.0.look();
+        OsDisk.create_new(path)
+    }
+
+    fn open_append(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
+        OsDisk.open_append(path)
+    }
+
+    fn create_dir_all(&self, path: &Path) -> io::Result<()> {
+        self.0.look();
+        OsDisk.create_dir_all(path)
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.0.look();
+        OsDisk.rename(from, to)
+    }
+
+    fn remove_file(&self, path: &Path) -> io::Result<()> {
+        self.0.look();
+        OsDisk.remove_file(path)
+    }
+
+    fn remove_dir_all(&self, path: &Path) -> io::Result<()> {
+        self.0.look();
+        OsDisk.remove_dir_all(path)
+    }
+
+    fn sync_dir(&self, path: &Path) -> io::Result<()> {
+        self.0.look();
+        OsDisk.sync_dir(path)
+    }
+
+    fn space(&self, path: &Path) -> io::Result<Space> {
+        OsDisk.space(path)
+    }
+}
+
+/// Ten hours of samples with maintenance after each; the counters at the end.
+async fn counters_after_ten_hours(segment_size: &str) -> BTreeMap<String, f64> {
+    let disk = WatchedDisk::default();
+    let segment_size = format!("--storage.tsdb.wal-segment-size={segment_size}");
+    let flags = ["--storage.tsdb.min-block-duration=1h", "--storage.tsdb.retention.time=4h", &segment_size];
+    let edge = Edge::ready_on(Arc::new(disk.clone()), &flags).await;
+    disk.0.context.set(edge.context.clone()).unwrap();
+    for hour in 0..10 {
+        for minute in 0..60 {
+            let t = BEGIN + hour * HOUR + minute * 60_000;
+            let value =
+                |number: i64| f64::from_bits((t as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15 + number as u64) >> 2);
+            let all = (0..50).map(|number| series(&format!("s{number}"), &[(t, value(number))])).collect();
+            assert_eq!(edge.write(pack(&request(all))).await.status, StatusCode::NO_CONTENT);
+        }
+        edge.context.db.maintain(BEGIN + hour * HOUR).unwrap();
+        disk.0.look();
+    }
+    let fallen = disk.0.fallen.lock();
+    assert!(fallen.is_empty(), "{fallen:?}");
+    disk.0.seen.lock().clone()
+}
+
+#[tokio::test]
+async fn no_counter_falls_during_maintenance() {
+    let short_log = counters_after_ten_hours("128MB").await;
+    assert!(short_log["prometheus_tsdb_head_truncations_total"] > 5.0);
+    let long_log = counters_after_ten_hours("64KB").await;
+    assert!(long_log[CREATIONS] > 0.0);
+    assert!(long_log["prometheus_tsdb_time_retentions_total"] > 0.0);
+}
