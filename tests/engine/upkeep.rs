@@ -9,10 +9,13 @@ use narthex::model::matcher::{MatchKind, Matcher};
 use narthex::model::sample::Sample;
 use narthex::model::time::TimeRange;
 use narthex::model::value::Point;
+use narthex::tsdb::block::ulid::system_random;
 use narthex::tsdb::db::Db;
 use narthex::tsdb::db::maintenance_api::SnapshotParts;
 use narthex::tsdb::db::options::{DbOptions, HeadAtStop};
+use std::io;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 const MINUTE: i64 = 60_000;
 const HOUR: i64 = 60 * MINUTE;
@@ -76,6 +79,41 @@ fn corrupted_mapped_chunks_are_replayed_from_wal_with_snapshot() {
     std::fs::write(&file, bytes).unwrap();
     let db = open(dir.path(), HeadAtStop::Snapshot);
     assert!(everything(&db) == before);
+}
+
+static HAS_RANDOM_BYTES: AtomicBool = AtomicBool::new(true);
+
+/// A random source that fails for as long as a test wants.
+fn failing_random(buffer: &mut [u8]) -> io::Result<()> {
+    if HAS_RANDOM_BYTES.load(Ordering::SeqCst) { system_random(buffer) } else { Err(io::Error::other("no entropy")) }
+}
+
+#[test]
+fn failing_random_source_is_named_and_blocks_are_merged_later() {
+    let dir = tempfile::tempdir().unwrap();
+    let options = |longest: i64| {
+        let mut options = DbOptions::new(dir.path().to_owned());
+        (options.random, options.max_block_range_ms) = (failing_random, Some(longest));
+        options
+    };
+    let db = Db::open(options(2 * HOUR)).unwrap();
+    db.replay().unwrap();
+    append(&db, 10);
+    db.maintain(BEGIN + 10 * HOUR).unwrap();
+    assert_eq!(db.blocks().len(), 4);
+    db.close().unwrap();
+    drop(db);
+    let db = Db::open(options(6 * HOUR)).unwrap();
+    db.replay().unwrap();
+    HAS_RANDOM_BYTES.store(false, Ordering::SeqCst);
+    let error = db.maintain(BEGIN + 10 * HOUR).unwrap_err().to_string();
+    assert!(error.contains("name a block") && error.contains("no entropy"), "{error}");
+    assert_eq!(db.blocks().len(), 4);
+    assert_eq!(db.stats().compactions_failed.load(Ordering::Relaxed), 1);
+    HAS_RANDOM_BYTES.store(true, Ordering::SeqCst);
+    // At the same time: nothing holds the blocks back.
+    db.maintain(BEGIN + 10 * HOUR).unwrap();
+    assert_eq!(db.blocks().len(), 2);
 }
 
 #[test]

@@ -5,7 +5,19 @@
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt;
+use std::io;
 use std::str::FromStr;
+
+/// Fills a buffer with random bytes, or says why there are none.
+pub type RandomSource = fn(&mut [u8]) -> io::Result<()>;
+
+/// Random bytes of the system.
+///
+/// # Errors
+/// What the system says where it has none.
+pub fn system_random(buffer: &mut [u8]) -> io::Result<()> {
+    getrandom::fill(buffer).map_err(io::Error::other)
+}
 
 /// The name of a block. Its order is that of the text.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -21,9 +33,17 @@ impl BlockUlid {
     ///
     /// # Errors
     /// What the system says where it has no random bytes.
-    pub fn new(now_ms: u64) -> std::io::Result<Self> {
+    pub fn new(now_ms: u64) -> io::Result<Self> {
+        Self::from_random(now_ms, system_random)
+    }
+
+    /// The same with random bytes of another source.
+    ///
+    /// # Errors
+    /// Error of the source.
+    pub fn from_random(now_ms: u64, source: RandomSource) -> io::Result<Self> {
         let mut random = [0; 16];
-        getrandom::fill(&mut random).map_err(std::io::Error::other)?;
+        source(&mut random)?;
         Ok(Self::from_parts(now_ms, u128::from_be_bytes(random)))
     }
 

@@ -96,7 +96,7 @@ impl Db {
     }
 
     fn clean_block(&self, engine: &Engine, block: &Arc<Block>) -> Result<(), MaintenanceError> {
-        let ulid = BlockUlid::new(now_ms().unsigned_abs()).map_err(|error| self.failed("name a block", &error))?;
+        let ulid = self.new_ulid(now_ms())?;
         let target = Target { dir: &self.options.dir, ulid, floats: self.settings().float_encoding };
         let written = rewrite_block(target, block, &self.watch(engine, &self.closing, &|_| {}));
         let child = if written.map_err(|error| self.failed("clean a block", &error))? {

@@ -1,5 +1,6 @@
 //! What a database is opened with.
 
+use crate::tsdb::block::ulid::{RandomSource, system_random};
 use crate::tsdb::chunk::any_chunk::HistogramStarts;
 use crate::tsdb::db::disk_guard::Reserve;
 use crate::tsdb::db::settings::Settings;
@@ -47,6 +48,8 @@ pub struct DbOptions {
     pub settings: Settings,
     /// Through which durable writes go.
     pub disk: Arc<dyn Disk>,
+    /// Source of the random part of the names of blocks and snapshots.
+    pub random: RandomSource,
 }
 
 /// What becomes of the head at a clean stop.
@@ -79,6 +82,7 @@ impl DbOptions {
             disk_reserve: Reserve::Default,
             settings: Settings::default(),
             disk: Arc::new(OsDisk),
+            random: system_random,
         }
     }
 }

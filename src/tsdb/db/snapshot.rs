@@ -7,7 +7,7 @@
 //!
 //! Copied elsewhere, or as it stands, it is a data directory for narthex or Prometheus.
 
-use crate::tsdb::block::ulid::BlockUlid;
+use crate::tsdb::block::ulid::RandomSource;
 use crate::tsdb::compact::facts::Hints;
 use crate::tsdb::compact::lineage::Lineage;
 use crate::tsdb::compact::write::{BlockPlan, write_block};
@@ -35,7 +35,8 @@ impl Db {
     pub fn snapshot(&self, parts: SnapshotParts, now_ms: i64) -> Result<String, MaintenanceError> {
         let engine = self.engine.get().ok_or(MaintenanceError::NotReady)?;
         let _turn = self.take_turn(engine)?;
-        let name = snapshot_name(now_ms).map_err(|error| self.failed("name a snapshot", &error))?;
+        let name = snapshot_name(now_ms, self.options.random);
+        let name = name.map_err(|error| self.failed("name a snapshot", &error))?;
         let place = self.options.dir.join(FOLDER);
         let unfinished = place.join(format!("{name}{UNFINISHED}"));
         let made = self.fill_snapshot(engine, parts, &unfinished, now_ms).and_then(|()| {
@@ -70,7 +71,7 @@ impl Db {
             return Ok(sync_dir(folder)?);
         };
         fault::point("snapshot.write");
-        let ulid = BlockUlid::new(u64::try_from(now_ms).unwrap_or_default())?;
+        let ulid = self.new_ulid(now_ms)?;
         let lineage = Lineage::of_head(ulid, begin, end.saturating_add(1), Hints::default());
         let plan = BlockPlan { dir: folder, ulid, lineage: &lineage, floats: self.settings().float_encoding };
         let in_order = InOrder(&engine.head);
@@ -88,7 +89,7 @@ impl Db {
         let mut mint = times.mint.div_euclid(range).saturating_mul(range);
         while mint <= times.maxt && mint < i64::MAX {
             let maxt = mint.saturating_add(range);
-            let ulid = BlockUlid::new(u64::try_from(now_ms).unwrap_or_default())?;
+            let ulid = self.new_ulid(now_ms)?;
             let lineage = Lineage::of_head(ulid, mint, maxt, hints);
             let plan = BlockPlan { dir: folder, ulid, lineage: &lineage, floats: self.settings().float_encoding };
             let source = head_source(&engine.head, &late)?;
@@ -112,9 +113,9 @@ pub(super) fn remove_unfinished(dir: &Path) {
 }
 
 /// As Prometheus names them: the time in UTC and a random number.
-fn snapshot_name(now_ms: i64) -> std::io::Result<String> {
+fn snapshot_name(now_ms: i64, source: RandomSource) -> std::io::Result<String> {
     let mut random = [0; 8];
-    getrandom::fill(&mut random)?;
+    source(&mut random)?;
     Ok(format!("{}-{:016x}", compact_utc(now_ms.div_euclid(1000)), u64::from_be_bytes(random) >> 1))
 }
 
@@ -135,6 +136,7 @@ fn compact_utc(seconds: i64) -> String {
 #[cfg(test)]
 mod tests {
     use super::{compact_utc, snapshot_name};
+    use crate::tsdb::block::ulid::system_random;
 
     #[test]
     fn times_are_written_in_utc() {
@@ -149,6 +151,6 @@ mod tests {
         ] {
             assert_eq!(compact_utc(seconds), text, "{seconds}");
         }
-        assert_eq!(snapshot_name(1_762_300_800_999).unwrap().len(), "20251105T000000Z-".len() + 16);
+        assert_eq!(snapshot_name(1_762_300_800_999, system_random).unwrap().len(), "20251105T000000Z-".len() + 16);
     }
 }

@@ -1,6 +1,7 @@
 //! Blocks become larger blocks, as long as a plan says so and nobody wants something more urgent.
 
 use crate::tsdb::block::open::Block;
+use crate::tsdb::block::ulid::BlockUlid;
 use crate::tsdb::compact::blocks::{CompactError, Target, mark_deletable, merge_blocks};
 use crate::tsdb::compact::plan::{Exclusions, Plan, Reason, plan};
 use crate::tsdb::compact::ranges::Ranges;
@@ -32,7 +33,15 @@ impl Round<'_> {
                 self.db.stats.compactions_skipped.fetch_add(1, Ordering::Relaxed);
                 break;
             }
-            match self.carry_out(&plan, &blocks) {
+            let ulid = match self.new_ulid() {
+                Ok(ulid) => ulid,
+                Err(error) => {
+                    // Nothing is wrong with these blocks: the next run tries them again.
+                    self.db.stats.compactions_failed.fetch_add(1, Ordering::Relaxed);
+                    return first_error.and(Err(error));
+                }
+            };
+            match self.carry_out(&plan, &blocks, ulid) {
                 Ok(()) => {}
                 Err(CompactError::Write(error)) if is_stopped(&error) => break,
                 Err(error) => {
@@ -84,10 +93,9 @@ impl Round<'_> {
         (space.free < needed.saturating_add(reserve)).then_some(needed)
     }
 
-    fn carry_out(&mut self, plan: &Plan, blocks: &[Arc<Block>]) -> Result<(), CompactError> {
+    fn carry_out(&mut self, plan: &Plan, blocks: &[Arc<Block>], ulid: BlockUlid) -> Result<(), CompactError> {
         let (db, engine) = (self.db, self.engine);
         let begun = Instant::now();
-        let ulid = self.new_ulid().map_err(|_| CompactError::Nothing)?;
         let target = Target { dir: &db.options.dir, ulid, floats: db.settings().float_encoding };
         let is_written = merge_blocks(target, blocks, &db.watch(engine, self.turn.give_way(), &|_| {}))?;
         let child = if is_written {

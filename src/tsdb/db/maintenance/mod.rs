@@ -106,8 +106,7 @@ impl Round<'_> {
     }
 
     fn new_ulid(&self) -> Result<BlockUlid, MaintenanceError> {
-        let now = u64::try_from(self.now_ms).unwrap_or_default();
-        BlockUlid::new(now).map_err(|error| self.failed("name a block", &error))
+        self.db.new_ulid(self.now_ms)
     }
 
     /// Reports a failure; one for want of space makes the database read-only.
@@ -117,6 +116,12 @@ impl Round<'_> {
 }
 
 impl Db {
+    /// Returns a name for a block that is made at `now_ms`.
+    pub(super) fn new_ulid(&self, now_ms: i64) -> Result<BlockUlid, MaintenanceError> {
+        let now = u64::try_from(now_ms).unwrap_or_default();
+        BlockUlid::from_random(now, self.options.random).map_err(|error| self.failed("name a block", &error))
+    }
+
     /// Reports a failure of work on blocks; one for want of space makes the database read-only.
     pub(super) fn failed(&self, what: &'static str, error: &(dyn Error + 'static)) -> MaintenanceError {
         if let Some(io) = io_error(error) {
