@@ -210,6 +210,8 @@ async fn end(
     listening: JoinHandle<Drained>,
 ) -> Result<(), ServeError> {
     tracing::info!("told to stop: no new requests, those under way are finished");
+    // Now, and not after the requests: what an operator ordered may be one of them.
+    context.db.cancel_maintenance();
     context.lifecycle.advance(Phase::Draining);
     // The receiver is the listener, which may have ended.
     let _ = stop.send(true);

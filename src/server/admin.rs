@@ -112,6 +112,10 @@ async fn carry_out<T: Send + 'static>(
     });
     match working.await {
         Ok(Ok(done)) => Ok(done),
+        Ok(Err(MaintenanceError::Cancelled)) => {
+            tracing::info!("an order of the admin API is given up, as the process ends");
+            Err(ApiError::from(MaintenanceError::Cancelled))
+        }
         Ok(Err(error)) => {
             tracing::error!(%error, "an order of the admin API failed");
             Err(ApiError::from(error))
@@ -127,7 +131,9 @@ impl From<MaintenanceError> for ApiError {
     fn from(error: MaintenanceError) -> Self {
         let text = error.to_string();
         match error {
-            MaintenanceError::NotReady | MaintenanceError::ReadOnly(_) => Self::Unavailable(text),
+            MaintenanceError::NotReady | MaintenanceError::Cancelled | MaintenanceError::ReadOnly(_) => {
+                Self::Unavailable(text)
+            }
             MaintenanceError::Unavailable(_) | MaintenanceError::Io { .. } | MaintenanceError::Failed(_) => {
                 Self::Internal(text)
             }

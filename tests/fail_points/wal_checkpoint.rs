@@ -15,7 +15,7 @@ use narthex::model::time::TimeRange;
 use narthex::tsdb::fs::crash_disk::{Call, CrashDisk};
 use narthex::tsdb::fs::fault;
 use narthex::tsdb::wal::batch::Batch;
-use narthex::tsdb::wal::checkpoint::{last_checkpoint, list_checkpoints, unfinished_path};
+use narthex::tsdb::wal::checkpoint::{last_checkpoint, list_checkpoints, list_unfinished, unfinished_path};
 use narthex::tsdb::wal::checkpoint_rules::CheckpointStats;
 use narthex::tsdb::wal::checkpoint_writer::{CheckpointJob, CheckpointWriteError, write_checkpoint};
 use narthex::tsdb::wal::commit::{Health, SyncMode, Wal, WalOptions};
@@ -33,6 +33,7 @@ use narthex::tsdb::wal::segment::list_segments;
 use narthex::tsdb::wal::truncation::{TruncateError, Truncated, Truncation, plan_truncation};
 use narthex::tsdb::wal::writer::LogWriter;
 use proptest::prelude::{Just, ProptestConfig, Strategy, any, prop_assert_eq, proptest};
+use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
@@ -410,6 +411,35 @@ fn a_short_log_only_gets_a_new_segment() {
     assert_eq!(log.wal.next_segment().unwrap(), 3, "an empty segment is left, too");
     log.wal.close().unwrap();
     assert!(log.wal.next_segment().is_err());
+}
+
+#[test]
+fn truncation_that_is_stopped_loses_nothing_and_is_completed_later() {
+    let log = Log::with_segments(7);
+    let before = read_log(&log.dir);
+    let (mint, keep) = (log.mint(), log.keep());
+    let (mut stops, mut left_segments) = (0, 0);
+    let part = loop {
+        let asked = Cell::new(0);
+        let go_on = || asked.replace(asked.get() + 1) < stops;
+        let done = Truncation { mint, keep: &keep }.run_while(&log.wal, &go_on);
+        assert_needed(&log.dir, &before, mint, &keep, &format!("stopped after {stops}"));
+        match done {
+            Err(TruncateError::Checkpoint(CheckpointWriteError::Stopped)) => {
+                assert!(list_unfinished(&log.dir).unwrap().is_empty());
+            }
+            done => {
+                let part = done.unwrap().part.unwrap();
+                if !log.dir.join("00000000").exists() {
+                    break part;
+                }
+                left_segments += 1;
+            }
+        }
+        stops = 2 * stops + 1;
+    };
+    assert!(part.segments.removed > 0 && stops > 3, "{stops}");
+    println!("segments were left {left_segments} times, {stops} steps");
 }
 
 #[test]

@@ -11,6 +11,14 @@ use crate::support::samples::Samples;
 use crate::support::wait::{wait_for, wait_until};
 use crate::support::wire::WriteRequest;
 use rustix::process::{Pid, Resource, Rlimit, prlimit};
+use crate::support::admin::{self, Admin};
+use crate::support::data::{self, BEGIN, HOUR};
+use crate::support::dir;
+use crate::support::launch::{Launch, Server};
+use crate::support::metrics::Metrics;
+use crate::support::samples::Samples;
+use crate::support::wait::{wait_for, wait_until};
+use crate::support::wire::WriteRequest;
 
 fn narthex_prints(arguments: &[&str]) -> (bool, String) {
     let output = Command::new(env!("CARGO_BIN_EXE_narthex")).args(arguments).output().expect("narthex runs");
@@ -148,6 +156,32 @@ fn sigterm_lets_a_write_under_way_finish_and_exits_with_0() {
 #[test]
 fn sigint_lets_a_write_under_way_finish_and_exits_with_0() {
     a_write_under_way_is_answered(|server| server.program.signal("INT"));
+}
+
+#[test]
+fn sigterm_cancels_a_snapshot_and_exits_with_0() {
+    let (place, data) = fresh();
+    let marker = place.path().join("marker");
+    let (launch, marker) = held_at(Launch::narthex(&data).flag(admin::ENABLE), "snapshot.write", marker);
+    let mut server = launch.start();
+    let sent = data::assorted(HOUR);
+    server.remote().write_all(&sent);
+    let http = server.http.clone();
+    std::thread::scope(|scope| {
+        let answer = scope.spawn(|| Admin::of(&http).try_snapshot().expect("a snapshot is answered"));
+        wait_until("the snapshot to be held", || marker.exists());
+        server.program.signal("TERM");
+        wait_until("the stop to begin", || server.program.log().contains("told to stop"));
+        std::fs::remove_file(&marker).expect("the marker can be removed");
+        let answer = answer.join().expect("the operator did not panic");
+        assert_eq!(answer.status, 503, "{}", answer.text());
+    });
+    let status = server.program.wait_exit();
+    assert!(status.success(), "the exit status is {status}");
+    assert_eq!(std::fs::read_dir(data.join("snapshots")).expect("a folder").count(), 0);
+    let server = Launch::narthex(&data).start();
+    server.assert_holds(&sent, "after the stop");
+    server.stop();
 }
 
 #[test]

@@ -66,6 +66,7 @@ impl From<SegmentsError> for BlockError {
             SegmentsError::Io(error) => error.into(),
             SegmentsError::Damaged { .. } | SegmentsError::Missing { .. } => Self::Damaged(error.to_string()),
             SegmentsError::Unstorable { .. } => Self::Refused(error.to_string()),
+            SegmentsError::Stopped => Self::Stopped,
         }
     }
 }
@@ -85,6 +86,7 @@ impl From<IndexError> for BlockError {
             IndexError::Io { step, path, source } => FileError { step, path, source }.into(),
             IndexError::Damaged(damage) => Self::Damaged(damage.to_string()),
             IndexError::Refused { .. } => Self::Refused(error.to_string()),
+            IndexError::Stopped => Self::Stopped,
         }
     }
 }

@@ -14,6 +14,7 @@ use crate::tsdb::chunk::xor::XorIter;
 use crate::tsdb::query::any_points::{self, some_points};
 use crate::tsdb::query::conformance;
 use crate::tsdb::query::source::{BlockSource, QueryError};
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -123,6 +124,32 @@ fn an_unfinished_or_empty_block_leaves_nothing() {
     writer.add_series(&labels(&[("a", "b")]), &[]).unwrap();
     assert_eq!(writer.finish(of_head(ulid, 0, 1)).unwrap(), None);
     assert_eq!(fs::read_dir(place.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn block_whose_writing_or_check_is_stopped_leaves_nothing_and_is_not_damaged() {
+    let place = tempfile::tempdir().unwrap();
+    let ulid = BlockUlid::new(5).unwrap();
+    let stopped_at = |times: u32, asked: &Cell<u32>| asked.replace(asked.get() + 1) < times;
+    let mut stops = 0;
+    loop {
+        let asked = Cell::new(0);
+        let writer = filled(place.path(), ulid, &example());
+        match writer.finish_while(of_head(ulid, 0, 2_000_000), &|| stopped_at(stops, &asked)) {
+            Err(BlockError::Stopped) => stops += 1,
+            finished => break drop(finished.unwrap()),
+        }
+        assert_eq!(fs::read_dir(place.path()).unwrap().count(), 0, "after {stops}");
+    }
+    assert!(stops > 3, "{stops}");
+    let block = Block::open(&place.path().join(ulid.to_string())).unwrap();
+    let is_stopped = |times: &u32| {
+        let asked = Cell::new(0);
+        matches!(block.verify_while(&|| stopped_at(*times, &asked)), Err(BlockError::Stopped))
+    };
+    // Each series of the index and each chunk of the segments, and more.
+    assert!((0..).take_while(is_stopped).count() > 3 + 7);
+    block.verify().unwrap();
 }
 
 #[test]

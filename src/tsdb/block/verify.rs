@@ -59,12 +59,12 @@ impl Block {
     pub fn verify_while(&self, go_on: &dyn Fn() -> bool) -> Result<BlockFacts, BlockError> {
         let check = || if go_on() { Ok(()) } else { Err(BlockError::Stopped) };
         check()?;
-        self.index.verify()?;
+        self.index.verify_while(go_on)?;
         let mut facts =
             BlockFacts { series: 0, chunks: 0, stored_chunks: 0, float_samples: 0, histogram_samples: 0, times: None };
         for number in 0..self.chunks.segment_count() {
             check()?;
-            facts.stored_chunks += self.chunks.verify_segment(number)?.chunks;
+            facts.stored_chunks += self.chunks.verify_segment(number, go_on)?.chunks;
         }
         for at in self.index.all_series()? {
             check()?;

@@ -109,12 +109,27 @@ impl BlockWriter {
     ///
     /// # Errors
     /// [`BlockError::Io`] where a step failed, and [`BlockError::Refused`] where the index outgrows its format; then there is no block.
-    pub fn finish(mut self, block: NewBlock) -> Result<Option<BlockMeta>, BlockError> {
+    pub fn finish(self, block: NewBlock) -> Result<Option<BlockMeta>, BlockError> {
+        self.finish_while(block, &|| true)
+    }
+
+    /// The same, as long as `go_on`, which is asked again and again, returns `true`.
+    ///
+    /// # Errors
+    /// [`BlockError::Stopped`], else as [`Self::finish`].
+    pub fn finish_while(
+        mut self,
+        block: NewBlock,
+        go_on: &dyn Fn() -> bool,
+    ) -> Result<Option<BlockMeta>, BlockError> {
         if self.stats.num_samples == 0 {
             return Ok(None);
         }
-        self.index.finish()?;
+        let check = || if go_on() { Ok(()) } else { Err(BlockError::Stopped) };
+        self.index.finish_while(go_on)?;
+        check()?;
         self.segments.finish()?;
+        check()?;
         let meta = BlockMeta {
             ulid: self.ulid,
             min_time: block.min_time,

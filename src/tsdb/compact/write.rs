@@ -92,13 +92,14 @@ fn write(plan: BlockPlan<'_>, sources: Vec<Source<'_>>, watch: &Watch<'_>) -> Re
     let mut merge = Merge::new(MergeInput { sources: series, range, floats: plan.floats })?;
     let Some(first) = merge.next().transpose()? else { return Ok(None) };
     let mut writer = BlockWriter::create(plan.dir, plan.ulid)?;
+    let go_on = || !watch.stop.load(Ordering::Relaxed);
+    let check = || if go_on() { Ok(()) } else { Err(WriteError::Stopped) };
     for symbol in MergedSymbols::new(symbols)? {
+        check()?;
         writer.add_symbol(&symbol?)?;
     }
     for series in std::iter::once(Ok(first)).chain(merge) {
-        if watch.stop.load(Ordering::Relaxed) {
-            return Err(WriteError::Stopped);
-        }
+        check()?;
         let series = series?;
         fault::point("compact.write");
         writer.add_series(&series.labels, &series.chunks)?;
@@ -106,7 +107,10 @@ fn write(plan: BlockPlan<'_>, sources: Vec<Source<'_>>, watch: &Watch<'_>) -> Re
     }
     let lineage = plan.lineage;
     let block = NewBlock { min_time: lineage.mint, max_time: lineage.maxt, compaction: lineage.compaction() };
-    Ok(writer.finish(block)?)
+    match writer.finish_while(block, &go_on) {
+        Err(BlockError::Stopped) => Err(WriteError::Stopped),
+        finished => Ok(finished?),
+    }
 }
 
 impl Watch<'_> {

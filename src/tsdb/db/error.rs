@@ -9,6 +9,9 @@ pub enum MaintenanceError {
     /// Not now: the log is being replayed, or the process ends.
     #[error("the database is not ready")]
     NotReady,
+    /// Given up, as the process ends. Nothing half-done is left.
+    #[error("cancelled: shutting down")]
+    Cancelled,
     /// Not now: nothing can be written.
     #[error("read-only: {0}")]
     ReadOnly(String),

@@ -4,13 +4,13 @@ use crate::model::matcher::Matcher;
 use crate::model::time::TimeRange;
 use crate::tsdb::block::open::Block;
 use crate::tsdb::block::ulid::BlockUlid;
-use crate::tsdb::compact::blocks::{Target, rewrite_block};
+use crate::tsdb::compact::blocks::{CompactError, Target, rewrite_block};
 use crate::tsdb::db::Db;
 use crate::tsdb::db::clock::now_ms;
 use crate::tsdb::db::engine::Engine;
 use crate::tsdb::db::error::MaintenanceError;
 use crate::tsdb::db::late_log;
-use crate::tsdb::db::maintenance::opened;
+use crate::tsdb::db::maintenance::{is_stopped, opened};
 use crate::tsdb::db::maintenance::turn::Turn;
 use crate::tsdb::db::settings::Settings;
 use crate::tsdb::head::deletion::{Deletion, Stone};
@@ -43,6 +43,10 @@ impl Db {
         let _turn = self.take_turn(engine)?;
         for matchers in selectors {
             for block in engine.blocks.overlapping(range) {
+                // Not before requests under way had their time to finish.
+                if self.closing.load(Ordering::Acquire) {
+                    return Err(MaintenanceError::Cancelled);
+                }
                 block.delete(matchers, range).map_err(|error| self.failed("delete from a block", &error))?;
             }
             let deletion = Deletion::new(&engine.head);
@@ -85,6 +89,10 @@ impl Db {
         for name in names {
             // A turn for each: the head does not wait until all are done.
             let _turn = self.take_turn(engine)?;
+            if self.is_stopping() {
+                cleaned = cleaned.and(Err(MaintenanceError::Cancelled));
+                break;
+            }
             for block in engine.blocks.named(&[name]).iter().filter(|block| !block.tombstones().is_empty()) {
                 // Others can be cleaned also where one can't.
                 cleaned = cleaned.and(self.clean_block(engine, block));
@@ -98,8 +106,11 @@ impl Db {
     fn clean_block(&self, engine: &Engine, block: &Arc<Block>) -> Result<(), MaintenanceError> {
         let ulid = self.new_ulid(now_ms())?;
         let target = Target { dir: &self.options.dir, ulid, floats: self.settings().float_encoding };
-        let written = rewrite_block(target, block, &self.watch(engine, &self.closing, &|_| {}));
-        let child = if written.map_err(|error| self.failed("clean a block", &error))? {
+        let written = match rewrite_block(target, block, &self.watch(engine, &self.stopping, &|_| {})) {
+            Err(CompactError::Write(error)) if is_stopped(&error) => return Err(MaintenanceError::Cancelled),
+            written => written.map_err(|error| self.failed("clean a block", &error))?,
+        };
+        let child = if written {
             Some(opened(&self.options.dir, ulid).map_err(|error| self.failed("open a cleaned block", &error))?)
         } else if engine.blocks.bound_the_head(&[block.meta().ulid]) {
             return Ok(());

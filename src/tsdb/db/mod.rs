@@ -84,6 +84,9 @@ pub struct Db {
     progress: ReplayProgress,
     /// Set once, when the replay has ended.
     engine: OnceLock<Engine>,
+    /// Set when the process begins to end: work on blocks is given up at its next step.
+    stopping: AtomicBool,
+    /// Set when nothing is appended any more.
     closing: AtomicBool,
     bell: Bell,
     /// Given up by [`Db::close`].
@@ -226,15 +229,29 @@ impl Db {
         self.engine.get().and_then(|engine| engine.wbl.get())
     }
 
+    /// Lets work on blocks, also what an operator ordered, end at its next step; nothing new of it begins. What is given up leaves
+    /// nothing half-done: all of it is begun again after the next start. Appends and reads go on.
+    pub fn cancel_maintenance(&self) {
+        self.stopping.store(true, Ordering::Release);
+        if let Some(engine) = self.engine.get() {
+            engine.turns.end();
+        }
+        self.bell.ring();
+    }
+
+    /// Whether work on blocks is to end.
+    fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Acquire)
+    }
+
     /// Takes no more writes, brings the log and the full chunks to the disk, and gives the directory free.
     ///
     /// # Errors
     /// [`WalError`] where the last bytes of the log could not be written.
     pub fn close(&self) -> Result<(), WalError> {
         self.closing.store(true, Ordering::Release);
-        self.bell.ring();
+        self.cancel_maintenance();
         let closed = self.engine.get().map_or(Ok(()), |engine| {
-            engine.turns.end();
             // What is under way stops soon; it leaves nothing behind.
             let _turn = engine.turns.take();
             let synced = engine.head.chunk_files().sync();

@@ -130,6 +130,7 @@ impl Db {
             options,
             progress: ReplayProgress::default(),
             engine: OnceLock::new(),
+            stopping: AtomicBool::new(false),
             closing: AtomicBool::new(false),
             bell: Bell::default(),
             lock: Mutex::new(Some(lock)),

@@ -10,11 +10,11 @@
 use crate::tsdb::block::ulid::RandomSource;
 use crate::tsdb::compact::facts::Hints;
 use crate::tsdb::compact::lineage::Lineage;
-use crate::tsdb::compact::write::{BlockPlan, write_block};
+use crate::tsdb::compact::write::{BlockPlan, WriteError, write_block};
 use crate::tsdb::db::Db;
 use crate::tsdb::db::engine::Engine;
 use crate::tsdb::db::error::MaintenanceError;
-use crate::tsdb::db::maintenance::head_source;
+use crate::tsdb::db::maintenance::{head_source, is_stopped};
 use crate::tsdb::db::maintenance_api::SnapshotParts;
 use crate::tsdb::fs::durable::{FileError, sync_dir};
 use crate::tsdb::fs::fault;
@@ -49,6 +49,9 @@ impl Db {
                 if let Err(error) = fs::remove_dir_all(&unfinished) {
                     tracing::warn!(%error, path = %unfinished.display(), "can't remove an unfinished snapshot");
                 }
+                if is_cancelled(&*error) {
+                    return Err(MaintenanceError::Cancelled);
+                }
                 Err(self.failed("make a snapshot", &*error))
             }
         }
@@ -64,6 +67,7 @@ impl Db {
         fs::create_dir_all(folder).map_err(FileError::of("create", folder))?;
         for block in engine.blocks.list().iter() {
             fault::point("snapshot.write");
+            self.check_stop()?;
             block.link_to(folder)?;
         }
         let times = engine.head.times();
@@ -71,33 +75,46 @@ impl Db {
             return Ok(sync_dir(folder)?);
         };
         fault::point("snapshot.write");
+        self.check_stop()?;
         let ulid = self.new_ulid(now_ms)?;
         let lineage = Lineage::of_head(ulid, begin, end.saturating_add(1), Hints::default());
         let plan = BlockPlan { dir: folder, ulid, lineage: &lineage, floats: self.settings().float_encoding };
         let in_order = InOrder(&engine.head);
         let source = head_source(&engine.head, &in_order)?;
-        write_block(plan, vec![source], &self.watch(engine, &self.closing, &|_| {}))?;
+        write_block(plan, vec![source], &self.watch(engine, &self.stopping, &|_| {}))?;
         self.write_late(engine, folder, now_ms)
+    }
+
+    fn check_stop(&self) -> Result<(), MaintenanceError> {
+        if self.is_stopping() { Err(MaintenanceError::Cancelled) } else { Ok(()) }
     }
 
     /// Late samples are blocks of their own, as they would become.
     fn write_late(&self, engine: &Engine, folder: &Path, now_ms: i64) -> Result<(), Box<dyn Error>> {
-        let late = OutOfOrderSource::prepare(&engine.head)?;
+        let late = OutOfOrderSource::prepare_while(&engine.head, &|| !self.is_stopping())?;
+        let late = late.ok_or(MaintenanceError::Cancelled)?;
         let Some(times) = late.times() else { return Ok(()) };
         let range = self.options.chunk_range_ms;
         let hints = Hints { out_of_order: true, ..Hints::default() };
         let mut mint = times.mint.div_euclid(range).saturating_mul(range);
         while mint <= times.maxt && mint < i64::MAX {
+            self.check_stop()?;
             let maxt = mint.saturating_add(range);
             let ulid = self.new_ulid(now_ms)?;
             let lineage = Lineage::of_head(ulid, mint, maxt, hints);
             let plan = BlockPlan { dir: folder, ulid, lineage: &lineage, floats: self.settings().float_encoding };
             let source = head_source(&engine.head, &late)?;
-            write_block(plan, vec![source], &self.watch(engine, &self.closing, &|_| {}))?;
+            write_block(plan, vec![source], &self.watch(engine, &self.stopping, &|_| {}))?;
             mint = maxt;
         }
         Ok(())
     }
+}
+
+/// Whether the end of the process is all that went wrong.
+fn is_cancelled(error: &(dyn Error + 'static)) -> bool {
+    error.downcast_ref::<WriteError>().is_some_and(is_stopped)
+        || matches!(error.downcast_ref(), Some(MaintenanceError::Cancelled))
 }
 
 /// Removes what was left of unfinished snapshots of the data directory `dir`.

@@ -80,6 +80,9 @@ pub enum CheckpointWriteError {
     /// What it is made from can't be read, or is damaged.
     #[error(transparent)]
     Read(#[from] ReadError),
+    /// The caller did not want to wait for the end.
+    #[error("stopped before the end")]
+    Stopped,
     /// It can't be written.
     #[error("writing {}: {source}", path.display())]
     Write {
@@ -107,10 +110,21 @@ impl CheckpointWriteError {
 /// # Errors
 /// [`CheckpointWriteError`]; what was written is then removed again, as far as the disk lets it.
 pub fn write_checkpoint(job: &CheckpointJob<'_>) -> Result<CheckpointStats, CheckpointWriteError> {
+    write_checkpoint_while(job, &|| true)
+}
+
+/// The same, as long as `go_on`, which is asked for each record, returns `true`.
+///
+/// # Errors
+/// [`CheckpointWriteError::Stopped`], else as [`write_checkpoint`].
+pub fn write_checkpoint_while(
+    job: &CheckpointJob<'_>,
+    go_on: &dyn Fn() -> bool,
+) -> Result<CheckpointStats, CheckpointWriteError> {
     let sources = sources(job)?;
     remove_unfinished(job)?;
     let unfinished = unfinished_path(job.dir, job.last);
-    let written = fill(job, &sources, &unfinished).and_then(|stats| {
+    let written = fill(job, &sources, &unfinished, go_on).and_then(|stats| {
         fault::point("checkpoint.before_rename");
         let renamed = job.disk.rename(&unfinished, &checkpoint_path(job.dir, job.last));
         renamed.map_err(CheckpointWriteError::of_write(&unfinished))?;
@@ -164,17 +178,29 @@ fn remove_unfinished(job: &CheckpointJob<'_>) -> Result<(), CheckpointWriteError
 }
 
 /// Writes what stays of `sources` to the directory `path` and makes it durable there.
-fn fill(job: &CheckpointJob<'_>, sources: &[Segment], path: &Path) -> Result<CheckpointStats, CheckpointWriteError> {
+fn fill(
+    job: &CheckpointJob<'_>,
+    sources: &[Segment],
+    path: &Path,
+    go_on: &dyn Fn() -> bool,
+) -> Result<CheckpointStats, CheckpointWriteError> {
+    let check = || if go_on() { Ok(()) } else { Err(CheckpointWriteError::Stopped) };
     let mut sieve = Sieve::new(job.mint, job.keep);
     let mut output = Output::begin(job, path)?;
-    for_each_record(sources, |record| match sieve.sift(record) {
-        Ok(stays) => stays.map_or(Ok(()), |record| output.push(record)).map(|()| Verdict::Good),
-        Err(reason) => Ok(Verdict::Damaged(reason)),
+    for_each_record(sources, |record| {
+        check()?;
+        match sieve.sift(record) {
+            Ok(stays) => stays.map_or(Ok(()), |record| output.push(record)).map(|()| Verdict::Good),
+            Err(reason) => Ok(Verdict::Damaged(reason)),
+        }
     })?;
     while let Some(record) = sieve.next_metadata() {
+        check()?;
         output.push(record)?;
     }
+    check()?;
     output.finish()?;
+    check()?;
     Ok(sieve.stats())
 }
 

@@ -19,7 +19,7 @@ use crate::tsdb::fs::disk::Disk;
 use crate::tsdb::fs::fault;
 use crate::tsdb::wal::checkpoint::{CheckpointError, last_checkpoint, list_checkpoints};
 use crate::tsdb::wal::checkpoint_rules::CheckpointStats;
-use crate::tsdb::wal::checkpoint_writer::{CheckpointJob, CheckpointWriteError, write_checkpoint};
+use crate::tsdb::wal::checkpoint_writer::{CheckpointJob, CheckpointWriteError, write_checkpoint_while};
 use crate::tsdb::wal::commit::Wal;
 use crate::tsdb::wal::error::WalError;
 use crate::tsdb::wal::segment::list_segments;
@@ -107,19 +107,34 @@ impl Truncation<'_> {
     /// # Errors
     /// [`TruncateError`] where there is no new checkpoint. What can't be removed afterwards is no error: see [`Removal`].
     pub fn run(&self, wal: &Wal) -> Result<Truncated, TruncateError> {
+        self.run_while(wal, &|| true)
+    }
+
+    /// The same, as long as `go_on`, which is asked again and again, returns `true`. What a
+    /// finished checkpoint makes superfluous stays then; the next truncation removes it.
+    ///
+    /// # Errors
+    /// [`CheckpointWriteError::Stopped`] in [`TruncateError::Checkpoint`], else as [`Self::run`].
+    pub fn run_while(&self, wal: &Wal, go_on: &dyn Fn() -> bool) -> Result<Truncated, TruncateError> {
         let begun = Instant::now();
         let dir = &wal.options().dir;
         let segments = list_segments(dir).map_err(CheckpointError::from)?;
         wal.next_segment()?;
         let range = segments.first().zip(segments.last());
         let part = match range.and_then(|(first, last)| plan_truncation(first.number, last.number)) {
-            Some(last) => Some(self.truncate_part(wal, segments[0].number, last)?),
+            Some(last) => Some(self.truncate_part(wal, segments[0].number, last, go_on)?),
             None => None,
         };
         Ok(Truncated { part, took: begun.elapsed() })
     }
 
-    fn truncate_part(&self, wal: &Wal, first: u32, last: u32) -> Result<TruncatedPart, TruncateError> {
+    fn truncate_part(
+        &self,
+        wal: &Wal,
+        first: u32,
+        last: u32,
+        go_on: &dyn Fn() -> bool,
+    ) -> Result<TruncatedPart, TruncateError> {
         let options = wal.options();
         let (dir, disk) = (&options.dir, &options.disk);
         // Segments that an earlier truncation could not remove may be all there is to this part.
@@ -128,7 +143,7 @@ impl Truncation<'_> {
             disk.sync_dir(dir).map_err(|source| TruncateError::Sync { path: dir.clone(), source })?;
             None
         } else {
-            Some(write_checkpoint(&CheckpointJob {
+            let job = CheckpointJob {
                 dir,
                 first,
                 last,
@@ -137,9 +152,10 @@ impl Truncation<'_> {
                 compression: options.compression,
                 segment_size: options.segment_size,
                 disk: Arc::clone(disk),
-            })?)
+            };
+            Some(write_checkpoint_while(&job, go_on)?)
         };
-        let segments = remove_segments(dir, last, &**disk);
+        let segments = remove_segments(dir, last, &**disk, go_on);
         let checkpoints = remove_old_checkpoints(dir, last, &**disk);
         Ok(TruncatedPart { last, checkpoint, segments, checkpoints })
     }
@@ -154,16 +170,23 @@ pub fn plan_truncation(first: u32, last: u32) -> Option<u32> {
     (part > 0).then(|| first + part)
 }
 
-/// Removes the segments up to `upto` from the log's directory `dir`, oldest first.
-pub fn remove_segments(dir: &Path, upto: u32, disk: &dyn Disk) -> Removal {
+/// Removes the segments up to `upto` from the log's directory `dir`, oldest first, as long as
+/// `go_on` returns `true`.
+pub fn remove_segments(dir: &Path, upto: u32, disk: &dyn Disk, go_on: &dyn Fn() -> bool) -> Removal {
     let mut removal = Removal::default();
-    removal.error = remove_segments_counted(dir, upto, disk, &mut removal.removed).err();
+    removal.error = remove_segments_counted(dir, upto, disk, go_on, &mut removal.removed).err();
     removal
 }
 
-fn remove_segments_counted(dir: &Path, upto: u32, disk: &dyn Disk, removed: &mut usize) -> Result<(), RemoveError> {
+fn remove_segments_counted(
+    dir: &Path,
+    upto: u32,
+    disk: &dyn Disk,
+    go_on: &dyn Fn() -> bool,
+    removed: &mut usize,
+) -> Result<(), RemoveError> {
     let segments = list_segments(dir).map_err(CheckpointError::from)?;
-    for segment in segments.iter().take_while(|segment| segment.number <= upto) {
+    for segment in segments.iter().take_while(|segment| segment.number <= upto && go_on()) {
         fault::point("wal.truncate");
         let removing = disk.remove_file(&segment.path).and_then(|()| disk.sync_dir(dir));
         removing.map_err(|source| RemoveError::Io { path: segment.path.clone(), source })?;

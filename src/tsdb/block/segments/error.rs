@@ -34,4 +34,7 @@ pub enum SegmentsError {
         /// The chunk's size.
         bytes: usize,
     },
+    /// The caller did not want to wait for the end.
+    #[error("stopped before the end")]
+    Stopped,
 }

@@ -87,7 +87,7 @@ impl SegmentReader {
     /// [`SegmentsError::Damaged`] where something is not a whole chunk.
     pub fn verify(&self) -> Result<SegmentFacts, SegmentsError> {
         (0..self.segments.len()).try_fold(SegmentFacts::default(), |mut facts, number| {
-            facts.chunks += self.verify_segment(number)?.chunks;
+            facts.chunks += self.verify_segment(number, &|| true)?.chunks;
             Ok(facts)
         })
     }
@@ -99,14 +99,18 @@ impl SegmentReader {
     }
 
     /// The same as [`Self::verify`] of the segment at this place, the first one at 0. Nothing is wrong with one that is not there.
+    /// `go_on` is asked for each chunk.
     ///
     /// # Errors
-    /// [`SegmentsError::Damaged`].
-    pub fn verify_segment(&self, number: usize) -> Result<SegmentFacts, SegmentsError> {
+    /// [`SegmentsError::Damaged`]; [`SegmentsError::Stopped`] once `go_on` returns `false`.
+    pub fn verify_segment(&self, number: usize, go_on: &dyn Fn() -> bool) -> Result<SegmentFacts, SegmentsError> {
         let mut facts = SegmentFacts::default();
         let Some(file) = self.segments.get(number) else { return Ok(facts) };
         let mut at = FILE_HEADER.len();
         while at < file.bytes().len() {
+            if !go_on() {
+                return Err(SegmentsError::Stopped);
+            }
             let offset = u32::try_from(at).unwrap_or(u32::MAX);
             let place = BlockChunkRef::new(u32::try_from(number).unwrap_or(u32::MAX), offset);
             at = locate(file.bytes(), at).map_err(|fault| self.damaged(place, fault))?.end;

@@ -1,7 +1,6 @@
 //! The thread that keeps the database in order: a round a minute, and one at once when the head has grown long enough.
 
 use crate::tsdb::db::Db;
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 /// A round comes at the latest after this time.
@@ -11,10 +10,10 @@ const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
 impl Db {
-    /// Keeps the database in order until it is closed; blocks its thread. `now_ms` is asked for the time, ms since the epoch.
+    /// Keeps the database in order until [`Db::cancel_maintenance`] or [`Db::close`]; blocks its thread. `now_ms` is asked for the time, ms since the epoch.
     pub fn run_maintenance(&self, now_ms: impl Fn() -> i64) {
         let mut pause = Duration::ZERO;
-        while !self.closing.load(Ordering::Acquire) {
+        while !self.is_stopping() {
             let done = if self.is_ready() { self.maintain(now_ms()) } else { Ok(()) };
             pause = match done {
                 Ok(()) => Duration::ZERO,
@@ -31,7 +30,7 @@ impl Db {
     /// Sleeps whatever is called for, but not beyond the end.
     fn sleep(&self, time: Duration) {
         let until = Instant::now() + time;
-        while !self.closing.load(Ordering::Acquire) {
+        while !self.is_stopping() {
             let left = until.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 return;

@@ -23,9 +23,7 @@ impl Round<'_> {
             self.turn.memory.head_compacted_at = Some(self.now_ms);
             let compacted = self.compact_head_once();
             self.turn.memory.late_is_due = true;
-            let counter =
-                if compacted.is_ok() { &self.db.stats.compactions } else { &self.db.stats.compactions_failed };
-            counter.fetch_add(1, Ordering::Relaxed);
+            self.count_compaction(&compacted, 1);
             compacted?;
             self.db.stats.compaction_seconds.observe(begun.elapsed().as_secs_f64());
             // Their log must not wait either; and it ends before the other log may forget series that it names.
@@ -45,10 +43,13 @@ impl Round<'_> {
         truncation.close(end);
         // Nobody adds to it any more: this is where it begins.
         let begin = truncation.oldest().unwrap_or(begin).min(begin);
+        self.check()?;
         let lineage = |ulid| Lineage::of_head(ulid, begin, end, Hints::default());
         let in_order = InOrder(head);
         self.write_head_block(lineage, || head_source(head, &in_order))?;
         fault::point("head.before_truncate");
+        // The next start drops from the head what the block has.
+        self.check()?;
         let gc = Instant::now();
         let dropped = truncation.drop_before(end).map_err(|error| {
             db.stats.head_truncations_failed.fetch_add(1, Ordering::Relaxed);
@@ -79,12 +80,12 @@ impl Round<'_> {
         let plan = BlockPlan { dir: &db.options.dir, ulid, lineage: &lineage, floats: db.settings().float_encoding };
         let observe = |chunk: &_| db.observe_chunk(chunk);
         db.stats.populating_block.store(1, Ordering::Relaxed);
-        let written = write_block(plan, vec![source], &db.watch(engine, &db.closing, &observe));
+        let written = write_block(plan, vec![source], &db.watch(engine, &db.stopping, &observe));
         db.stats.populating_block.store(0, Ordering::Relaxed);
         match written {
             Ok(None) => return Ok(None),
             Ok(Some(_)) => {}
-            Err(error) if is_stopped(&error) => return Err(MaintenanceError::NotReady),
+            Err(error) if is_stopped(&error) => return Err(MaintenanceError::Cancelled),
             Err(error) => return Err(self.failed("write a block of the head", &error)),
         }
         let block = opened(&db.options.dir, ulid).map_err(|error| self.failed("open a block of the head", &error))?;

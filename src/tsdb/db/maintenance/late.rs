@@ -35,19 +35,12 @@ impl Round<'_> {
         if !is_due || !is_new || self.is_closing() {
             return Ok(());
         }
-        let counters = &self.db.stats;
-        match self.compact_late_now() {
-            Ok(blocks) => {
-                self.turn.memory.late_is_due = false;
-                self.turn.memory.late_compacted = Some(taken);
-                counters.compactions.fetch_add(blocks, Ordering::Relaxed);
-                Ok(())
-            }
-            Err(error) => {
-                counters.compactions_failed.fetch_add(1, Ordering::Relaxed);
-                Err(error)
-            }
-        }
+        let done = self.compact_late_now();
+        self.count_compaction(&done, *done.as_ref().unwrap_or(&0));
+        done?;
+        self.turn.memory.late_is_due = false;
+        self.turn.memory.late_compacted = Some(taken);
+        Ok(())
     }
 
     /// How many blocks were made.
@@ -57,8 +50,9 @@ impl Round<'_> {
             Some(wbl) => Some(wbl.next_segment().map_err(|error| self.failed("begin a segment of the WBL", &error))?),
             None => None,
         };
-        let source =
-            OutOfOrderSource::prepare(head).map_err(|error| self.failed("write chunks of late samples", &error))?;
+        let source = OutOfOrderSource::prepare_while(head, &|| !self.is_closing())
+            .map_err(|error| self.failed("write chunks of late samples", &error))?
+            .ok_or(MaintenanceError::Cancelled)?;
         let mut blocks = Vec::new();
         if let Err(error) = self.write_late_blocks(&source, &mut blocks) {
             // What they have is in the head still.
@@ -72,7 +66,9 @@ impl Round<'_> {
             .drop_out_of_order(&source)
             .map_err(|error| self.failed("remove old chunk files of the head", &error))?;
         fault::point("ooo.before_wbl_truncate");
-        self.truncate_wbl(next);
+        if !self.is_closing() {
+            self.truncate_wbl(next);
+        }
         if !blocks.is_empty() {
             self.db.stats.compaction_seconds.observe(begun.elapsed().as_secs_f64());
             let (series, chunks) = (source.series_count(), dropped.chunks);
@@ -91,6 +87,7 @@ impl Round<'_> {
         let mut mint = times.mint.div_euclid(range).saturating_mul(range);
         while mint <= times.maxt {
             fault::point("ooo.before_block");
+            self.check()?;
             let maxt = mint.saturating_add(range);
             let lineage = |ulid| Lineage::of_head(ulid, mint, maxt, LATE);
             blocks.extend(self.write_head_block(lineage, || head_source(&self.engine.head, source))?);
@@ -107,7 +104,7 @@ impl Round<'_> {
         let last = next.and_then(|next| next.checked_sub(1));
         if let (Some(wbl), Some(last)) = (self.engine.wbl.get(), last) {
             let options = wbl.options();
-            let removal = remove_segments(&options.dir, last, &*options.disk);
+            let removal = remove_segments(&options.dir, last, &*options.disk, &|| !self.is_closing());
             self.note("segments of the WBL", &removal, None);
         }
     }

@@ -3,6 +3,7 @@
 use crate::tsdb::db::error::MaintenanceError;
 use crate::tsdb::db::maintenance::Round;
 use crate::tsdb::head::truncation::Truncation;
+use crate::tsdb::wal::checkpoint_writer::CheckpointWriteError;
 use crate::tsdb::wal::truncation::{Removal, TruncateError, Truncated, TruncatedPart, Truncation as LogTruncation};
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -11,20 +12,24 @@ impl Round<'_> {
     pub(super) fn truncate_log(&mut self) -> Result<(), MaintenanceError> {
         let (db, head) = (self.db, &self.engine.head);
         let mint = head.truncated_before();
-        if self.turn.memory.log_truncated.is_none_or(|done| done >= mint) {
+        if self.turn.memory.log_truncated.is_none_or(|done| done >= mint) || self.is_closing() {
             return Ok(());
         }
         let series = Truncation::new(head);
         let keep = |one| series.keeps(one, mint);
         let truncation = LogTruncation { mint, keep: &keep };
-        let done = truncation.run(&self.engine.wal);
-        // Counted only now: whether there is anything to make a checkpoint of is known afterwards, and no counter may fall.
+        let done = truncation.run_while(&self.engine.wal, &|| !self.is_closing());
+        // Counted only now: whether there is anything to make a checkpoint of is known afterwards,
+        // and no counter may fall.
         if matches!(&done, Ok(Truncated { part: Some(TruncatedPart { checkpoint: Some(_), .. }), .. }))
             || matches!(&done, Err(TruncateError::Checkpoint(_)))
         {
             db.stats.checkpoints.fetch_add(1, Ordering::Relaxed);
         }
         let done = done.map_err(|error| {
+            if matches!(error, TruncateError::Checkpoint(CheckpointWriteError::Stopped)) {
+                return MaintenanceError::Cancelled;
+            }
             if matches!(error, TruncateError::Checkpoint(_)) {
                 db.stats.checkpoints_failed.fetch_add(1, Ordering::Relaxed);
             }

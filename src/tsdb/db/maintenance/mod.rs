@@ -18,6 +18,10 @@
 //! up neither head nor log; a head that can't be written as a block keeps its log.
 //!
 //! No request waits for a round: writes and reads take none of its locks.
+//!
+//! The end of the process ([`Db::cancel_maintenance`]) is asked for between all steps, and within those that take long: for each series and
+//! each list of a block, each chunk that is verified, each record of a checkpoint, each file and block that is removed. What is given up is
+//! removed, or left as a crash would leave it.
 
 pub mod background;
 pub mod bell;
@@ -102,7 +106,22 @@ impl Round<'_> {
     }
 
     fn is_closing(&self) -> bool {
-        self.db.closing.load(Ordering::Acquire)
+        self.db.is_stopping()
+    }
+
+    /// Ends a step where the process ends.
+    fn check(&self) -> Result<(), MaintenanceError> {
+        if self.is_closing() { Err(MaintenanceError::Cancelled) } else { Ok(()) }
+    }
+
+    /// Counts compactions of the head; one that was given up is neither executed nor failed.
+    fn count_compaction<T>(&self, done: &Result<T, MaintenanceError>, compactions: u64) {
+        let stats = &self.db.stats;
+        match done {
+            Ok(_) => stats.compactions.fetch_add(compactions, Ordering::Relaxed),
+            Err(MaintenanceError::Cancelled) => 0,
+            Err(_) => stats.compactions_failed.fetch_add(1, Ordering::Relaxed),
+        };
     }
 
     fn new_ulid(&self) -> Result<BlockUlid, MaintenanceError> {
@@ -170,7 +189,7 @@ pub(super) fn head_source<'a>(head: &'a Head, series: &'a dyn BlockSource) -> Re
 
 /// Whether the wish to stop is all that went wrong.
 pub(super) fn is_stopped(error: &WriteError) -> bool {
-    matches!(error, WriteError::Stopped)
+    matches!(error, WriteError::Stopped | WriteError::Write(BlockError::Stopped))
 }
 
 /// Opens a block that was just written. Where that fails it is removed: what it was made of is there still, and may yet lose more.

@@ -22,6 +22,9 @@ impl Round<'_> {
         let has_size_limit = retention.bytes > 0 || retention.percentage > 0.0;
         let space = if has_size_limit { self.space() } else { Space::default() };
         for block in expired(&blocks.stored(), &policy, space) {
+            if self.is_closing() {
+                break;
+            }
             let (cause, counter) = match block.cause {
                 Cause::Time => ("its age", &db.stats.time_retentions),
                 Cause::Size => ("the size of the directory", &db.stats.size_retentions),

@@ -49,6 +49,7 @@ impl Round<'_> {
                 db.stats.stale_compactions.observe(begun.elapsed());
                 tracing::info!(series = collected, took = ?begun.elapsed(), "stale series have left the head");
             }
+            Err(MaintenanceError::Cancelled) => {}
             Err(_) => _ = db.stats.stale_compactions_failed.fetch_add(1, Ordering::Relaxed),
         }
         done.map(drop)
@@ -78,6 +79,7 @@ impl Round<'_> {
             self.write_head_block(lineage, || head_source(head, &chosen))?;
             mint = mint.saturating_add(range);
         }
+        self.check()?;
         let mut batch = Batch::default();
         let collected = truncation.collect_stale(&series, |refs| {
             refs.iter().for_each(|one| batch.push_tombstones(*one, &[TimeRange::ALL]));

@@ -53,8 +53,21 @@ impl<'a> OutOfOrderSource<'a> {
     /// # Errors
     /// [`HeadChunksError`] where a chunk could not be written: its points are in memory and in the WBL, of which nothing may be removed then.
     pub fn prepare(head: &'a Head) -> Result<Self, HeadChunksError> {
+        let source = Self::prepare_while(head, &|| true)?;
+        Ok(source.unwrap_or(Self { head, series: Vec::new(), times: None }))
+    }
+
+    /// The same, as long as `go_on`, which is asked for each series, returns `true`; `None` once it
+    /// does not.
+    ///
+    /// # Errors
+    /// As [`Self::prepare`].
+    pub fn prepare_while(head: &'a Head, go_on: &dyn Fn() -> bool) -> Result<Option<Self>, HeadChunksError> {
         let mut source = Self { head, series: Vec::new(), times: None };
         for series in head.series.shards().flatten() {
+            if !go_on() {
+                return Ok(None);
+            }
             let mut state = series.state.lock();
             let Some(late) = &mut state.late else { continue };
             if !late.open.is_empty() {
@@ -67,7 +80,7 @@ impl<'a> OutOfOrderSource<'a> {
             source.series.push(Prepared { series, last });
         }
         source.series.sort_unstable_by(|a, b| a.series.labels.cmp(&b.series.labels));
-        Ok(source)
+        Ok(Some(source))
     }
 
     /// From the oldest to the newest late sample; `None` where there is none.

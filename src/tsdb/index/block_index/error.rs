@@ -156,4 +156,7 @@ pub enum IndexError {
         /// What was wrong.
         refusal: Refusal,
     },
+    /// The caller did not want to wait for the end.
+    #[error("stopped before the end")]
+    Stopped,
 }

@@ -12,6 +12,7 @@ use crate::model::labels::{Labels, LabelsBuilder};
 use crate::model::matcher::{MatchKind, Matcher};
 use crate::model::refs::BlockChunkRef;
 use proptest::prelude::{Just, Strategy, any, prop_assert_eq, prop_oneof, proptest};
+use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
@@ -55,6 +56,40 @@ fn write(path: &Path, series: &[SeriesEntry]) {
     assert_eq!((size.symbols, size.series), (symbols.len() as u64, series.len() as u64));
     assert_eq!(size.chunks, series.iter().map(|entry| entry.chunks.len() as u64).sum::<u64>());
     assert_eq!(std::fs::read_dir(path.parent().unwrap()).unwrap().count(), 1);
+}
+
+/// Returns `true` so many times, then `false`.
+fn countdown(times: u32) -> impl Fn() -> bool {
+    let left = Cell::new(times);
+    move || left.replace(left.get().saturating_sub(1)) > 0
+}
+
+#[test]
+fn finish_and_verify_stop_wherever_they_are_told_to() {
+    let entry =
+        |name: &str, at| SeriesEntry { labels: labels(&[("a", name), ("b", "x")]), chunks: vec![chunk(at, 0, 1)] };
+    let series: Vec<SeriesEntry> = (10..30).map(|at| entry(&at.to_string(), at)).collect();
+    let place = Place::new();
+    let mut stops = 0;
+    loop {
+        let mut writer = IndexWriter::create(&place.file()).unwrap();
+        symbols(&series).iter().for_each(|symbol| writer.add_symbol(symbol).unwrap());
+        series.iter().for_each(|entry| writer.add_series(&entry.labels, &entry.chunks).unwrap());
+        match writer.finish_while(&countdown(stops)) {
+            Err(IndexError::Stopped) => stops += 1,
+            finished => {
+                finished.unwrap();
+                break;
+            }
+        }
+    }
+    // Each series for the list of all, each again for each batch of names, each list, and before
+    // the sync.
+    assert!(stops > 3 * 20, "{stops}");
+    let index = IndexReader::open(&place.file()).unwrap();
+    let stopped = (0..).take_while(|times| matches!(index.verify_while(&countdown(*times)), Err(IndexError::Stopped)));
+    assert!(stopped.count() > 2 * 20);
+    assert_holds(&index, &series);
 }
 
 /// All that can be asked of an index which holds `series`.

@@ -43,13 +43,37 @@ impl IndexReader {
     /// # Errors
     /// [`IndexError::Damaged`] with the first thing that is wrong.
     pub fn verify(&self) -> Result<IndexFacts, IndexError> {
-        Verification::of(self).map_err(|fault| self.located(fault))
+        self.verify_while(&|| true)
+    }
+
+    /// The same, as long as `go_on`, which is asked for each entry and each list, returns `true`.
+    ///
+    /// # Errors
+    /// [`IndexError::Damaged`] as [`Self::verify`]; [`IndexError::Stopped`].
+    pub fn verify_while(&self, go_on: &dyn Fn() -> bool) -> Result<IndexFacts, IndexError> {
+        Verification::of(self, go_on).map_err(|ended| match ended {
+            Ended::Fault(fault) => self.located(fault),
+            Ended::Stopped => IndexError::Stopped,
+        })
+    }
+}
+
+/// Why a verification ended early.
+enum Ended {
+    Fault(FaultAt),
+    Stopped,
+}
+
+impl From<FaultAt> for Ended {
+    fn from(fault: FaultAt) -> Self {
+        Self::Fault(fault)
     }
 }
 
 /// What was seen so far.
 struct Verification<'a> {
     index: &'a IndexReader,
+    go_on: &'a dyn Fn() -> bool,
     facts: IndexFacts,
     pairs: PairSum,
     refs: Vec<BlockSeriesRef>,
@@ -78,10 +102,10 @@ fn label_hash(name: &str, value: &str) -> u64 {
 }
 
 impl<'a> Verification<'a> {
-    fn of(index: &'a IndexReader) -> Result<IndexFacts, FaultAt> {
+    fn of(index: &'a IndexReader, go_on: &'a dyn Fn() -> bool) -> Result<IndexFacts, Ended> {
         let facts = IndexFacts { symbols: 0, series: 0, chunks: 0, labels: 0, mint: i64::MAX, maxt: i64::MIN };
         let (pairs, refs) = (PairSum::default(), Vec::new());
-        let mut seen = Self { index, facts, pairs, refs, last_labels: None, last_chunk: 0 };
+        let mut seen = Self { index, go_on, facts, pairs, refs, last_labels: None, last_chunk: 0 };
         seen.tables()?;
         seen.entries()?;
         seen.lists()?;
@@ -89,6 +113,10 @@ impl<'a> Verification<'a> {
         seen.facts.series = seen.refs.len() as u64;
         seen.facts.labels = seen.pairs.count;
         Ok(seen.facts)
+    }
+
+    fn check(&self) -> Result<(), Ended> {
+        if (self.go_on)() { Ok(()) } else { Err(Ended::Stopped) }
     }
 
     /// The parts that were checked when the file was opened, once more as they are now.
@@ -101,24 +129,24 @@ impl<'a> Verification<'a> {
         Ok(())
     }
 
-    fn entries(&mut self) -> Result<(), FaultAt> {
+    fn entries(&mut self) -> Result<(), Ended> {
         let align = self.index.version.series_align();
         let file = self.index.entries();
         let mut offset = self.index.toc.series;
         let mut chunks = Vec::new();
         loop {
+            self.check()?;
             let start = offset.checked_next_multiple_of(align).unwrap_or(offset).min(file.len() as u64);
             if file.get(offset as usize..start as usize).is_none_or(|zeros| zeros.iter().any(|byte| *byte != 0)) {
-                return Err(FaultAt { offset, fault: Fault::Disagree("alignment and the bytes before a series") });
+                let fault = Fault::Disagree("alignment and the bytes before a series");
+                return Err(FaultAt { offset, fault }.into());
             }
             if start >= file.len() as u64 {
                 return Ok(());
             }
             let Ok(series) = u32::try_from(start / align).map(BlockSeriesRef) else {
-                return Err(FaultAt {
-                    offset: start,
-                    fault: Fault::Unexpected { what: "offset of a series", found: start },
-                });
+                let fault = Fault::Unexpected { what: "offset of a series", found: start };
+                return Err(FaultAt { offset: start, fault }.into());
             };
             let entry = RawEntry::checked(file, start as usize)?;
             self.entry(series, &entry, start, &mut chunks)?;
@@ -175,7 +203,7 @@ impl<'a> Verification<'a> {
         Ok(())
     }
 
-    fn lists(&mut self) -> Result<(), FaultAt> {
+    fn lists(&mut self) -> Result<(), Ended> {
         let table = self.index.toc.postings_table;
         let found = |what| FaultAt { offset: table, fault: Fault::Disagree(what) };
         let file = self.index.bytes();
@@ -183,6 +211,7 @@ impl<'a> Verification<'a> {
         let mut list = Vec::new();
         for name in self.index.labels.names() {
             for value in self.index.labels.values(file, name, "") {
+                self.check()?;
                 let value = value?;
                 list.clear();
                 postings::read(file, value.list, &mut list)?;
@@ -191,12 +220,12 @@ impl<'a> Verification<'a> {
             }
         }
         if pairs != self.pairs {
-            return Err(found("posting lists and series"));
+            return Err(found("posting lists and series").into());
         }
         list.clear();
         let all = self.index.labels.find(file, "", "")?.ok_or_else(|| found("the list of all series and series"))?;
         postings::read(file, all, &mut list)?;
-        if list == self.refs { Ok(()) } else { Err(found("the list of all series and series")) }
+        if list == self.refs { Ok(()) } else { Err(found("the list of all series and series").into()) }
     }
 
     /// Checksums of what only old files have.

@@ -174,7 +174,15 @@ impl IndexWriter {
     ///
     /// # Errors
     /// [`IndexError::Refused`] where a part is too large or a step before failed, [`IndexError::Io`].
-    pub fn finish(mut self) -> Result<IndexSize, IndexError> {
+    pub fn finish(self) -> Result<IndexSize, IndexError> {
+        self.finish_while(&|| true)
+    }
+
+    /// The same, as long as `go_on`, which is asked for each series and each list, returns `true`.
+    ///
+    /// # Errors
+    /// [`IndexError::Stopped`], else as [`Self::finish`].
+    pub fn finish_while(mut self, go_on: &dyn Fn() -> bool) -> Result<IndexSize, IndexError> {
         if let Stage::Symbols { .. } = self.stage {
             self.finish_symbols()?;
         }
@@ -188,12 +196,16 @@ impl IndexWriter {
             series: self.size.series,
             symbols,
             output: &mut self.output,
+            go_on,
         };
         let table = writer.write(&self.uses)?;
         let position = self.output.position();
         (self.toc.label_indices_table, self.toc.postings_table) = (position, position);
         table.write(&mut self.output)?;
         self.put_toc()?;
+        if !go_on() {
+            return Err(IndexError::Stopped);
+        }
         self.output.sync()?;
         Ok(IndexSize { bytes: self.output.position(), ..self.size })
     }

@@ -30,6 +30,8 @@ pub(super) struct PostingsWriter<'a> {
     pub(super) series: u64,
     pub(super) symbols: &'a WrittenSymbols,
     pub(super) output: &'a mut Output,
+    /// Returns `false` once the lists are no longer wanted.
+    pub(super) go_on: &'a dyn Fn() -> bool,
 }
 
 /// The postings offset table, put aside.
@@ -73,11 +75,18 @@ impl PostingsWriter<'_> {
         Ok(table)
     }
 
+    fn check(&self) -> Result<(), IndexError> {
+        if (self.go_on)() { Ok(()) } else { Err(IndexError::Stopped) }
+    }
+
     fn write_all_series(&mut self, table: &mut OffsetTable) -> Result<(), IndexError> {
         table.add(self.output, "", "")?;
-        let (entries, start) = (self.entries, self.start);
+        let (entries, start, go_on) = (self.entries, self.start, self.go_on);
         let mut list = ListWriter::begin(self.output, self.series)?;
         for entry in (Entries { file: entries, offset: start }) {
+            if !go_on() {
+                return Err(IndexError::Stopped);
+            }
             let placed = entry.map_err(|fault| fault.in_file(list.output.path()))?;
             list.add(placed.reference)?;
         }
@@ -88,6 +97,7 @@ impl PostingsWriter<'_> {
     fn gather(&self, batch: &mut [Gathered]) -> Result<(), IndexError> {
         let located = |fault: FaultAt| fault.in_file(self.output.path());
         for entry in (Entries { file: self.entries, offset: self.start }) {
+            self.check()?;
             let placed = entry.map_err(located)?;
             let mut take = |label: LabelSymbols| -> Result<(), FaultAt> {
                 if let Ok(nth) = batch.binary_search_by_key(&label.name, |gathered| gathered.name) {
@@ -105,6 +115,7 @@ impl PostingsWriter<'_> {
         let symbol = |number| self.symbols.places.get(file, number).map_err(|fault| fault.in_file(self.output.path()));
         let name = symbol(gathered.name)?;
         for postings in gathered.postings.chunk_by(|a, b| a >> 32 == b >> 32) {
+            self.check()?;
             let value = self.symbols.places.get(file, (postings[0] >> 32) as u32);
             let value = value.map_err(|fault| fault.in_file(self.output.path()))?;
             table.add(self.output, name, value)?;
