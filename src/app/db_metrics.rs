@@ -89,6 +89,11 @@ const COUNTERS: &[Number] = &[
         "Total number of checkpoint deletions that failed.",
         |stats| &stats.checkpoint_deletions_failed,
     ),
+    (
+        "narthex_tsdb_maintenance_panics_total",
+        "Maintenance runs that panicked; each is followed by another.",
+        |stats| &stats.maintenance_panics,
+    ),
     ("prometheus_tsdb_snapshot_replay_error_total", "Total number snapshot replays that failed.", |stats| {
         &stats.snapshot_replay_errors
     }),

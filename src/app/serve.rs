@@ -24,18 +24,13 @@ use crate::tsdb::fs::fault::FaultError;
 use crate::tsdb::wal::error::WalError;
 use std::io::Write;
 use std::net::SocketAddr;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinError, JoinHandle};
-
-/// Maintenance rests so long after a panic.
-const AFTER_PANIC: Duration = Duration::from_secs(60);
 
 /// Why the server could not run to an orderly end.
 #[derive(Debug, thiserror::Error)]
@@ -133,8 +128,8 @@ fn runtime(flags: &ServeFlags) -> std::io::Result<Runtime> {
     tokio::runtime::Builder::new_multi_thread().enable_all().max_blocking_threads(threads).build()
 }
 
-/// Keeps signals from ending the process that do not mean "stop", as in Prometheus. A write beyond a limit
-/// of a file's size is an error (EFBIG) after that.
+/// Keeps signals from ending the process that do not mean "stop", as in Prometheus. A write beyond
+/// a limit of a file's size is an error (EFBIG) after that.
 fn survive_signals() -> std::io::Result<()> {
     let file_too_large = SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw());
     let kinds = [SignalKind::user_defined1(), SignalKind::user_defined2(), SignalKind::alarm(), file_too_large];
@@ -193,14 +188,7 @@ async fn serve(flags: &ServeFlags) -> Result<(), ServeError> {
 fn keep_in_order(db: &Arc<Db>) -> std::io::Result<()> {
     let db = db.clone();
     let thread = std::thread::Builder::new().name("maintenance".to_owned());
-    let work = move || {
-        // A panic is a mistake of ours; without this thread the head would grow until the machine is full.
-        while catch_unwind(AssertUnwindSafe(|| db.run_maintenance(now_ms))).is_err() {
-            tracing::error!("a round of maintenance broke; another one follows");
-            std::thread::sleep(AFTER_PANIC);
-        }
-    };
-    thread.spawn(work).map(drop)
+    thread.spawn(move || db.run_maintenance(now_ms)).map(drop)
 }
 
 /// Drains and closes.

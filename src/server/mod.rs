@@ -12,6 +12,7 @@
 //! | `client_limit`   | what one client holds at once                                 |
 //! | [`control`]      | what requests may order of the process                        |
 //! | [`router`]       | which path is answered by whom                                |
+//! | `caught`         | a handler that panics is answered                             |
 //! | `redirect`       | redirects to the path that a client means                     |
 //! | [`context`]      | what every handler shares                                     |
 //! | [`lifecycle`]    | starting, ready, draining                                     |
@@ -51,6 +52,7 @@ mod admin;
 pub mod admission;
 mod api;
 pub mod body;
+mod caught;
 pub mod client_limit;
 pub mod configuration;
 pub mod connection;

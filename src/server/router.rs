@@ -6,7 +6,7 @@ use crate::server::grpc::reflection;
 use crate::server::redirect::KnownPath;
 use crate::server::refused::Refused;
 use crate::server::{
-    absent, admin, exemplars, export, http_metrics, labels, lifecycle_api, metadata, read, redirect, running, series,
+    absent, admin, caught, exemplars, export, http_metrics, labels, lifecycle_api, metadata, read, redirect, running, series,
     status, write,
 };
 use axum::extract::Request;
@@ -121,7 +121,7 @@ pub fn routes<H: Health>(context: SharedContext, health: HealthServer<H>) -> Rou
     let HttpRoutes { router, known } = http_routes();
     let known: Arc<[KnownPath]> = known.into();
     let redirect = middleware::from_fn_with_state(known, redirect::redirect);
-    router.merge(grpc_routes(&context, health)).fallback(unknown).layer(redirect).layer(measure).with_state(context)
+    router.merge(grpc_routes(&context, health)).fallback(unknown).layer(redirect).layer(middleware::from_fn(caught::answer_panics)).layer(measure).with_state(context)
 }
 
 /// Answers every request of a connection beyond the limit.

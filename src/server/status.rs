@@ -19,12 +19,17 @@ use std::sync::atomic::Ordering;
 /// `GET /-/healthy`: whether the process should go on; also while it replays its log, and while it is read-only. Only what
 /// a restart would cure is unhealthy.
 pub(crate) async fn healthy(State(context): State<SharedContext>) -> (StatusCode, String) {
+    let maintenance_fault = context.db.maintenance_fault();
     match context.db.health() {
-        DbHealth::Good => (StatusCode::OK, "narthex is healthy.\n".to_owned()),
-        DbHealth::ReadOnly(cause) => (StatusCode::OK, format!("narthex is read-only: {cause}\n")),
         DbHealth::Broken(cause) => {
             (StatusCode::SERVICE_UNAVAILABLE, format!("narthex takes no writes until a restart: {cause}\n"))
         }
+        DbHealth::Good | DbHealth::ReadOnly(_) if maintenance_fault.is_some() => {
+            let cause = maintenance_fault.unwrap_or_default();
+            (StatusCode::SERVICE_UNAVAILABLE, format!("narthex does not compact: {cause}\n"))
+        }
+        DbHealth::Good => (StatusCode::OK, "narthex is healthy.\n".to_owned()),
+        DbHealth::ReadOnly(cause) => (StatusCode::OK, format!("narthex is read-only: {cause}\n")),
     }
 }
 

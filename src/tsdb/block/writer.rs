@@ -117,11 +117,7 @@ impl BlockWriter {
     ///
     /// # Errors
     /// [`BlockError::Stopped`], else as [`Self::finish`].
-    pub fn finish_while(
-        mut self,
-        block: NewBlock,
-        go_on: &dyn Fn() -> bool,
-    ) -> Result<Option<BlockMeta>, BlockError> {
+    pub fn finish_while(mut self, block: NewBlock, go_on: &dyn Fn() -> bool) -> Result<Option<BlockMeta>, BlockError> {
         if self.stats.num_samples == 0 {
             return Ok(None);
         }

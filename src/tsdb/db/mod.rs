@@ -59,6 +59,7 @@ use crate::tsdb::db::disk_guard::DiskGuard;
 use crate::tsdb::db::engine::Engine;
 use crate::tsdb::db::lock::DirLock;
 use crate::tsdb::db::maintenance::bell::Bell;
+use crate::tsdb::db::maintenance::panic_watch::PanicWatch;
 use crate::tsdb::db::options::DbOptions;
 use crate::tsdb::db::querier::Querier;
 use crate::tsdb::db::retention_hold::RetentionHold;
@@ -89,6 +90,7 @@ pub struct Db {
     /// Set when nothing is appended any more.
     closing: AtomicBool,
     bell: Bell,
+    panic_watch: PanicWatch,
     /// Given up by [`Db::close`].
     lock: Mutex<Option<DirLock>>,
 }
@@ -229,8 +231,9 @@ impl Db {
         self.engine.get().and_then(|engine| engine.wbl.get())
     }
 
-    /// Lets work on blocks, also what an operator ordered, end at its next step; nothing new of it begins. What is given up leaves
-    /// nothing half-done: all of it is begun again after the next start. Appends and reads go on.
+    /// Lets work on blocks, also what an operator ordered, end at its next step; nothing new of it
+    /// begins. What is given up leaves nothing half-done: all of it is begun again after the next
+    /// start. Appends and reads go on.
     pub fn cancel_maintenance(&self) {
         self.stopping.store(true, Ordering::Release);
         if let Some(engine) = self.engine.get() {

@@ -17,6 +17,7 @@ use crate::tsdb::db::late_log;
 use crate::tsdb::db::late_log::{Known, LateFound, LateLogError};
 use crate::tsdb::db::lock::{DirLock, LockError};
 use crate::tsdb::db::maintenance::bell::Bell;
+use crate::tsdb::db::maintenance::panic_watch::PanicWatch;
 use crate::tsdb::db::maintenance::turn::Turns;
 use crate::tsdb::db::options::DbOptions;
 use crate::tsdb::db::retention_hold::RetentionHold;
@@ -133,6 +134,7 @@ impl Db {
             stopping: AtomicBool::new(false),
             closing: AtomicBool::new(false),
             bell: Bell::default(),
+            panic_watch: PanicWatch::default(),
             lock: Mutex::new(Some(lock)),
         })
     }

@@ -91,6 +91,8 @@ pub struct DbStats {
     pub checkpoint_deletions_failed: AtomicU64,
     /// Snapshots of the head that could not be used at a start.
     pub snapshot_replay_errors: AtomicU64,
+    /// Maintenance runs that panicked.
+    pub maintenance_panics: AtomicU64,
 }
 
 impl Default for DbStats {
@@ -131,6 +133,7 @@ impl Default for DbStats {
             checkpoint_deletions: zero(),
             checkpoint_deletions_failed: zero(),
             snapshot_replay_errors: zero(),
+            maintenance_panics: zero(),
         }
     }
 }

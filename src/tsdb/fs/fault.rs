@@ -9,7 +9,8 @@
 //! ```
 //!
 //! `pause:FILE` creates the file and holds the thread until the file is removed, if ever; `exit` ends the process at once
-//! with code 86. Each fires once. `count` does nothing: the point is only counted. Hits of all points are counted from the
+//! with code 86; `panic` panics. Each fires once. `count` does nothing: the point is only counted.
+//! Hits of all points are counted from the
 //! moment anything is armed, so that a test can see that none is dead.
 //!
 //! Only for tests, of which those that arm the points of their own process need a binary of their own.
@@ -114,6 +115,7 @@ struct Armed {
 enum Action {
     Count,
     Exit,
+    Panic,
     Pause(PathBuf),
 }
 
@@ -136,6 +138,7 @@ impl Points {
         match action {
             None | Some(Action::Count) => {}
             Some(Action::Exit) => std::process::exit(EXIT_CODE),
+            Some(Action::Panic) => panic!("fail point {name}"),
             Some(Action::Pause(marker)) => pause(&marker),
         }
     }
@@ -160,6 +163,7 @@ fn parse(setting: &str) -> Result<Armed, FaultError> {
     let action = match action.split_once(':') {
         None if action == "exit" => Action::Exit,
         None if action == "count" => Action::Count,
+        None if action == "panic" => Action::Panic,
         Some(("pause", marker)) if !marker.is_empty() => Action::Pause(PathBuf::from(marker)),
         _ => return Err(bad()),
     };
@@ -187,6 +191,7 @@ mod tests {
         assert_eq!((ALL[armed.point], armed.at), ("wal.segment_roll", 3));
         assert_eq!(armed.action, Action::Pause("/a:b".into()));
         assert_eq!(parse("replay.record=exit").unwrap().action, Action::Exit);
+        assert_eq!(parse("replay.record=panic").unwrap().action, Action::Panic);
         assert_eq!(parse("wal=exit").unwrap_err(), FaultError::UnknownPoint("wal".into()));
         for bad in ["wal.segment_roll", "wal.segment_roll=", "wal.segment_roll=pause:", "wal.segment_roll@0=exit"] {
             assert_eq!(parse(bad).unwrap_err(), FaultError::BadSetting(bad.into()));

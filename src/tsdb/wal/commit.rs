@@ -9,7 +9,8 @@
 //! repeat of the request, which the head would find stored already, would be acknowledged without being logged. So when there is no
 //! space, the records stay at the front of the queue, those who wait are told, and no new request is admitted ([`Wal::admit`])
 //! until a write has succeeded. After a failed sync, or a write that failed for another reason, nothing is written or acknowledged
-//! until a restart: the kernel may have dropped pages that it reported as written once.
+//! until a restart: the kernel may have dropped pages that it reported as written once. A panic of
+//! the leader counts as such a failure, so that all who wait for it are answered.
 //!
 //! Locks: the queue's mutex is held for copying records and changing states; the writer's only by the leader, over its write.
 
@@ -143,7 +144,11 @@ impl Wal {
         shared.stats.segment.store(u64::from(shared.writer.lock().segment()), Ordering::Relaxed);
         let syncer = thread::Builder::new().name("wal-sync".into()).spawn({
             let shared = Arc::clone(&shared);
-            move || shared.run_syncer()
+            move || {
+                let unwinding = OnPanic(&shared);
+                shared.run_syncer();
+                std::mem::forget(unwinding);
+            }
         });
         let syncer = syncer.map_err(BeginError::from)?;
         Ok(Self { shared, syncer: Mutex::new(Some(syncer)) })
@@ -296,6 +301,20 @@ impl Drop for Wal {
     }
 }
 
+/// Dropped only by a panic of the leader or of the syncing thread: what they had reached is not
+/// known. Nothing is written any more, and nobody waits for them.
+struct OnPanic<'a>(&'a Shared);
+
+impl Drop for OnPanic<'_> {
+    fn drop(&mut self) {
+        let mut queue = self.0.queue.lock();
+        queue.has_leader = false;
+        let cause = io::Error::other("a thread panicked while it wrote or synced");
+        self.0.broken(&mut queue.state, Arc::new(cause));
+        self.0.changed.notify_all();
+    }
+}
+
 impl State {
     fn check(&self) -> Result<(), WalError> {
         match self {
@@ -326,10 +345,12 @@ impl Shared {
         let spare = std::mem::take(&mut queue.spare);
         let mut group = std::mem::replace(&mut queue.group, spare);
         drop(queue);
+        let unwinding = OnPanic(self);
         let mut outcome = self.write(&mut group);
         if outcome.is_ok() && self.options.sync == SyncMode::Always {
             outcome = self.sync_files().map_err(WriteError::Broken);
         }
+        std::mem::forget(unwinding);
         let mut queue = self.queue.lock();
         queue.has_leader = false;
         match outcome {

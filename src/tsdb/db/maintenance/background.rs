@@ -1,6 +1,13 @@
-//! The thread that keeps the database in order: a round a minute, and one at once when the head has grown long enough.
+//! The thread that keeps the database in order: a round a minute, and one at once when the head has
+//! grown long.
+//!
+//! A run that panics is a bug of ours. Another one follows after a pause, since without maintenance
+//! the head grows until the memory is full. [`super::panic_watch`] tells health once several runs
+//! in a row have panicked.
 
 use crate::tsdb::db::Db;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 /// A round comes at the latest after this time.
@@ -10,21 +17,42 @@ const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
 impl Db {
-    /// Keeps the database in order until [`Db::cancel_maintenance`] or [`Db::close`]; blocks its thread. `now_ms` is asked for the time, ms since the epoch.
+    /// Keeps the database in order until [`Db::cancel_maintenance`] or [`Db::close`]; blocks its
+    /// thread. `now_ms` is asked for the time, ms since the epoch.
     pub fn run_maintenance(&self, now_ms: impl Fn() -> i64) {
         let mut pause = Duration::ZERO;
         while !self.is_stopping() {
-            let done = if self.is_ready() { self.maintain(now_ms()) } else { Ok(()) };
-            pause = match done {
-                Ok(()) => Duration::ZERO,
-                Err(_) => (pause * 2).clamp(FIRST_PAUSE, LONGEST_PAUSE),
+            // What a panic unwinds through keeps nothing locked; the next run looks at everything
+            // again.
+            let run = || if self.is_ready() { self.maintain(now_ms()) } else { Ok(()) };
+            let is_done = match catch_unwind(AssertUnwindSafe(run)) {
+                Ok(done) => {
+                    self.panic_watch.returned();
+                    done.is_ok()
+                }
+                Err(payload) => {
+                    let cause = cause_of(&*payload);
+                    tracing::error!(cause, "maintenance run panicked, another one follows");
+                    self.stats.maintenance_panics.fetch_add(1, Ordering::Relaxed);
+                    self.panic_watch.panicked(cause);
+                    false
+                }
             };
-            if pause.is_zero() {
+            if is_done {
+                pause = Duration::ZERO;
                 self.bell.wait(INTERVAL);
             } else {
+                pause = (pause * 2).clamp(FIRST_PAUSE, LONGEST_PAUSE);
                 self.sleep(pause);
             }
         }
+    }
+
+    /// Why maintenance does not run any more; `None` while it does. Reads and writes go on
+    /// meanwhile.
+    #[must_use]
+    pub fn maintenance_fault(&self) -> Option<String> {
+        self.panic_watch.fault()
     }
 
     /// Sleeps whatever is called for, but not beyond the end.
@@ -38,4 +66,10 @@ impl Db {
             self.bell.wait(left.min(Duration::from_millis(200)));
         }
     }
+}
+
+/// The message of a panic.
+fn cause_of(payload: &(dyn std::any::Any + Send)) -> &str {
+    let text = payload.downcast_ref::<&str>().copied();
+    text.or_else(|| payload.downcast_ref::<String>().map(String::as_str)).unwrap_or("unknown")
 }

@@ -12,8 +12,24 @@ use crate::tsdb::fs::fault;
 use crate::tsdb::head::ooo::source::InOrder;
 use crate::tsdb::head::truncation::Truncation;
 use crate::tsdb::query::source::QueryError;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
+
+/// The gauge that is 1 while a block is written, also where that panics.
+struct Populating<'a>(&'a AtomicU64);
+
+impl<'a> Populating<'a> {
+    fn begin(gauge: &'a AtomicU64) -> Self {
+        gauge.store(1, Ordering::Relaxed);
+        Self(gauge)
+    }
+}
+
+impl Drop for Populating<'_> {
+    fn drop(&mut self) {
+        self.0.store(0, Ordering::Relaxed);
+    }
+}
 
 impl Round<'_> {
     /// Makes blocks of the head until it is short enough.
@@ -79,9 +95,9 @@ impl Round<'_> {
         let source = source().map_err(|error| self.failed("read the head", &error))?;
         let plan = BlockPlan { dir: &db.options.dir, ulid, lineage: &lineage, floats: db.settings().float_encoding };
         let observe = |chunk: &_| db.observe_chunk(chunk);
-        db.stats.populating_block.store(1, Ordering::Relaxed);
+        let populating = Populating::begin(&db.stats.populating_block);
         let written = write_block(plan, vec![source], &db.watch(engine, &db.stopping, &observe));
-        db.stats.populating_block.store(0, Ordering::Relaxed);
+        drop(populating);
         match written {
             Ok(None) => return Ok(None),
             Ok(Some(_)) => {}

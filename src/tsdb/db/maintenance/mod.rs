@@ -11,6 +11,7 @@
 //! | [`retention`]  | blocks that are too old or too many go                  |
 //! | [`verify`]     | blocks are checked from end to end, one a round         |
 //! | [`background`] | the thread that does all this                           |
+//! | [`panic_watch`] | whether the thread's work panics again and again       |
 //! | [`bell`]       | by which it is called                                   |
 //!
 //! A round ([`Db::maintain`]) does what is due, the most urgent first: head, late samples, log, retention, blocks. Each step leaves the directory such that a
@@ -19,9 +20,10 @@
 //!
 //! No request waits for a round: writes and reads take none of its locks.
 //!
-//! The end of the process ([`Db::cancel_maintenance`]) is asked for between all steps, and within those that take long: for each series and
-//! each list of a block, each chunk that is verified, each record of a checkpoint, each file and block that is removed. What is given up is
-//! removed, or left as a crash would leave it.
+//! The end of the process ([`Db::cancel_maintenance`]) is asked for between all steps, and within
+//! those that take long: for each series and each list of a block, each chunk that is verified,
+//! each record of a checkpoint, each file and block that is removed. What is given up is removed,
+//! or left as a crash would leave it.
 
 pub mod background;
 pub mod bell;
@@ -29,6 +31,7 @@ pub mod blocks;
 pub mod head;
 pub mod late;
 pub mod log;
+pub mod panic_watch;
 pub mod retention;
 pub mod stale;
 pub mod turn;
