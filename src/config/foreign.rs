@@ -1,9 +1,10 @@
 //! Flags of Prometheus that narthex does not have: some mean nothing here and are accepted with one warning, so that a
 //! user's habits and chart values carry over; others ask for something that is not built yet and are refused by name.
+//! Feature names of Prometheus are all accepted with a warning, as Prometheus itself does with names that it does not know.
 
 use self::Shape::{Switch, Value};
 use self::Verdict::{Meaningless, NotBuilt};
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 
 /// What is to be done with a foreign flag.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,12 +71,52 @@ const FOREIGN: &[(&str, Shape, Verdict)] = &[
     ("web.user-assets", Value, Meaningless),
 ];
 
+/// Features that narthex does not have: those of Prometheus 3.14, then those that earlier versions had.
+/// `agent` is left out: it asks for another program, as `--agent` does.
+const FOREIGN_FEATURES: &[&str] = &[
+    "enable-feature=auto-reload-config",
+    "enable-feature=concurrent-rule-eval",
+    "enable-feature=created-timestamp-zero-ingestion",
+    "enable-feature=delayed-compaction",
+    "enable-feature=extra-scrape-metrics",
+    "enable-feature=fast-startup",
+    "enable-feature=metadata-wal-records",
+    "enable-feature=native-histograms",
+    "enable-feature=old-ui",
+    "enable-feature=ooo-native-histograms",
+    "enable-feature=otlp-deltatocumulative",
+    "enable-feature=otlp-native-delta-ingestion",
+    "enable-feature=promql-binop-fill-modifiers",
+    "enable-feature=promql-delayed-name-removal",
+    "enable-feature=promql-duration-expr",
+    "enable-feature=promql-experimental-functions",
+    "enable-feature=promql-extended-range-selectors",
+    "enable-feature=promql-per-step-stats",
+    "enable-feature=search-api",
+    "enable-feature=st-synthesis",
+    "enable-feature=type-and-unit-labels",
+    "enable-feature=use-start-timestamps",
+    "enable-feature=use-uncached-io",
+    "enable-feature=auto-gomaxprocs",
+    "enable-feature=auto-gomemlimit",
+    "enable-feature=expand-external-labels",
+    "enable-feature=new-service-discovery-manager",
+    "enable-feature=no-default-scrape-port",
+    "enable-feature=otlp-write-receiver",
+    "enable-feature=promql-at-modifier",
+    "enable-feature=promql-negative-offset",
+    "enable-feature=remote-write-receiver",
+    "enable-feature=utf8-names",
+];
+
+const FEATURE_FLAG: &str = "--enable-feature";
+
 /// The command line without foreign flags.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Sifted {
     /// What is left for narthex's own parser.
     pub own: Vec<OsString>,
-    /// Flags that were given and mean nothing here, without dashes.
+    /// Flags that were given and mean nothing here, without dashes; features as `enable-feature=NAME`.
     pub meaningless: Vec<&'static str>,
 }
 
@@ -92,6 +133,23 @@ pub fn sift(arguments: impl IntoIterator<Item = OsString>) -> Result<Sifted, Not
     let mut sifted = Sifted { own: Vec::new(), meaningless: Vec::new() };
     let mut arguments = arguments.into_iter();
     while let Some(argument) = arguments.next() {
+        if argument == FEATURE_FLAG {
+            match arguments.next() {
+                Some(list) => sifted.take_features(&list, |own| vec![argument, own]),
+                None => sifted.own.push(argument),
+            }
+            continue;
+        }
+        if let Some(list) = argument.to_str().and_then(feature_list) {
+            let joined = |own: OsString| {
+                let mut flag = OsString::from(FEATURE_FLAG);
+                flag.push("=");
+                flag.push(own);
+                vec![flag]
+            };
+            sifted.take_features(list.as_ref(), joined);
+            continue;
+        }
         let Some(Found { name, shape, verdict, has_value }) = argument.to_str().and_then(lookup) else {
             sifted.own.push(argument);
             continue;
@@ -102,11 +160,40 @@ pub fn sift(arguments: impl IntoIterator<Item = OsString>) -> Result<Sifted, Not
         if shape == Value && !has_value {
             arguments.next();
         }
-        if !sifted.meaningless.contains(&name) {
-            sifted.meaningless.push(name);
-        }
+        sifted.note_meaningless(name);
     }
     Ok(sifted)
+}
+
+/// Returns the names in `--enable-feature=NAMES`.
+fn feature_list(argument: &str) -> Option<&str> {
+    argument.strip_prefix(FEATURE_FLAG)?.strip_prefix('=')
+}
+
+impl Sifted {
+    /// Takes foreign features out of `list`. `to_arguments` makes arguments of the remaining ones, if any.
+    fn take_features(&mut self, list: &OsStr, to_arguments: impl FnOnce(OsString) -> Vec<OsString>) {
+        let Some(names) = list.to_str() else {
+            self.own.extend(to_arguments(list.to_owned()));
+            return;
+        };
+        let mut own = Vec::new();
+        for name in names.split(',') {
+            match FOREIGN_FEATURES.iter().find(|known| known.split_once('=').is_some_and(|(_, known)| known == name)) {
+                Some(known) => self.note_meaningless(known),
+                None => own.push(name),
+            }
+        }
+        if !own.is_empty() {
+            self.own.extend(to_arguments(own.join(",").into()));
+        }
+    }
+
+    fn note_meaningless(&mut self, name: &'static str) {
+        if !self.meaningless.contains(&name) {
+            self.meaningless.push(name);
+        }
+    }
 }
 
 /// A foreign flag on the command line.
@@ -136,7 +223,9 @@ fn lookup(argument: &str) -> Option<Found> {
 
 #[cfg(test)]
 mod tests {
-    use super::{NotBuiltYet, sift};
+    use super::{FOREIGN_FEATURES, NotBuiltYet, sift};
+    use crate::config::flags::Feature;
+    use clap::ValueEnum;
     use std::ffi::OsString;
 
     fn line(text: &str) -> Vec<OsString> {
@@ -153,6 +242,25 @@ mod tests {
             sifted.meaningless,
             ["web.console.templates", "web.enable-remote-write-receiver", "query.max-samples"]
         );
+    }
+
+    #[test]
+    fn prometheus_feature_is_dropped_with_a_warning() {
+        let given = "serve --enable-feature=native-histograms,xor2-encoding --enable-feature old-ui,no-such-feature \
+                     --enable-feature=metadata-wal-records --enable-feature promql-duration-expr --enable-feature";
+        let sifted = sift(line(given)).unwrap();
+        let own = "serve --enable-feature=xor2-encoding --enable-feature no-such-feature --enable-feature";
+        assert_eq!(sifted.own, line(own), "unknown names are left for the parser, which rejects them");
+        let features = ["native-histograms", "old-ui", "metadata-wal-records", "promql-duration-expr"];
+        assert_eq!(sifted.meaningless, features.map(|name| format!("enable-feature={name}")));
+    }
+
+    #[test]
+    fn no_feature_is_both_foreign_and_own() {
+        for foreign in FOREIGN_FEATURES {
+            let (_, name) = foreign.split_once('=').unwrap();
+            assert!(Feature::from_str(name, false).is_err(), "{name}");
+        }
     }
 
     #[test]
