@@ -141,7 +141,8 @@ impl Writer {
     /// Stores a request. `now_ms` is the time, in milliseconds since the Unix epoch.
     ///
     /// # Errors
-    /// [`WriteError`]; except for [`WriteError::Log`] nothing was stored then.
+    /// [`WriteError`]; nothing was stored then, except for [`WriteError::Log`]: samples may be in
+    /// the head, in the queue of the WAL or in the WAL, and a repeat stores each of them once.
     pub fn store(&self, db: &Db, body: &[u8], form: Form, now_ms: i64) -> Result<Outcome, WriteError> {
         self.store_within(db, Arrived { body, form, now_ms }, &mut |_| Ok(()))
     }

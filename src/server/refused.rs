@@ -35,7 +35,11 @@ pub enum Refused {
     Unsupported(String),
     /// It is over a limit of size; nothing is stored.
     TooLarge(String),
-    /// Nothing is taken now; nothing is stored.
+    /// Not now; nothing is acknowledged. Before the commit, nothing is stored. A commit that met a
+    /// full disk leaves the samples in the head and in the queue of the WAL or WBL: reads return
+    /// them, and they are logged when space returns. If the process ends before that, samples that
+    /// are in neither log are lost. A repeat is safe in every case: it is acknowledged only after
+    /// the samples are logged, once.
     Unavailable(String),
     /// Something broke here; what is stored is not known.
     Fault(String),

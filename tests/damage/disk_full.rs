@@ -409,6 +409,59 @@ fn start_below_reserve_reads_and_becomes_writable() {
     server.stop();
 }
 
+/// A 503 of a commit that met the full disk: the samples are in the head and in the WAL's queue.
+/// Whatever comes next, none is there twice, and what was acknowledged is there.
+#[test]
+fn refused_write_is_stored_at_most_once() {
+    for is_repeated in [false, true] {
+        let when = if is_repeated { "acknowledged on repeat, then killed" } else { "killed while the disk was full" };
+        let disk = SmallDisk::mount("64m");
+        let launch = || Launch::narthex(&disk.data()).flag("--storage.tsdb.disk-reserve=0");
+        let ledger = Ledger::default();
+        let server = launch().start();
+        let write = |server: &Server, request: &WriteRequest| {
+            ledger.sending(request);
+            let answer = server.remote().write(request);
+            if answer.status == 204 {
+                ledger.acknowledged(request);
+            }
+            answer
+        };
+        assert_eq!(write(&server, &request(0, 0)).status, 204);
+        let filler = disk.fill(0);
+        // The file system may have room in the last page of the WAL.
+        let mut at = 0;
+        let refused = loop {
+            at += SAMPLES;
+            let answer = write(&server, &request(0, at));
+            if answer.status != 204 {
+                break answer;
+            }
+        };
+        assert_eq!(refused.status, 503, "{}", refused.text());
+        assert!(refused.header("retry-after").is_some(), "a 503 without Retry-After: {}", refused.text());
+        assert_eq!(write(&server, &request(0, at)).status, 503, "a repeat while the disk is full");
+        let lost = ledger.acknowledged_so_far().beyond(&server.remote().read_all_points());
+        assert!(lost.count() == 0, "{when}: acknowledged and not read: {lost:?}");
+        if is_repeated {
+            filler.remove();
+            wait_until("the repeat to be taken", || write(&server, &request(0, at)).status == 204);
+        }
+        server.kill();
+        // Frees the space where that has not happened yet.
+        let _ = std::fs::remove_file(disk.place.path().join("filler"));
+        let server = launch().start();
+        ledger.check(&server.remote().read_all_points(), when);
+        assert_eq!(write(&server, &request(0, at)).status, 204, "{when}: a repeat after the restart");
+        server.kill();
+        let server = launch().start();
+        let read = server.remote().read_all_points();
+        ledger.check(&read, when);
+        assert_eq!(read.count(), ledger.acknowledged_count(), "{when}");
+        server.stop();
+    }
+}
+
 /// That the helper of these tests does what it says.
 #[test]
 fn a_filled_disk_takes_not_one_more_byte() {

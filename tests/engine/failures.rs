@@ -13,6 +13,11 @@ use narthex::tsdb::db::{Db, DbHealth};
 use narthex::tsdb::fs::crash_disk::{Call, CrashDisk};
 use narthex::tsdb::wal::commit::SyncMode;
 use narthex::tsdb::wal::error::WalError;
+use narthex::tsdb::wal::reader::SegmentReader;
+use narthex::tsdb::wal::record::kind::RecordKind;
+use narthex::tsdb::wal::record::samples::SamplesDecoder;
+use narthex::tsdb::wal::segment::list_segments;
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::thread;
@@ -68,6 +73,131 @@ fn retry_after_full_disk_is_stored_and_survives_restart() {
     let db = open(dir.path(), &CrashDisk::new(), SyncMode::Always);
     assert_eq!(read(&db, "before"), [1000]);
     assert_eq!(read(&db, "failed"), [1000, 2000]);
+}
+
+/// How a process ends that answered 503 as its disk was full.
+#[derive(Clone, Copy, Debug)]
+enum End {
+    /// Killed while the disk is full.
+    Killed,
+    /// The power fails while the disk is full.
+    PowerCut,
+    /// Killed after space returned and the repeated request was acknowledged.
+    Repeated,
+}
+
+/// One request: the next sample of a known series, a new series, and an out-of-order sample of the
+/// known one.
+fn append_request(db: &Db) -> Result<u64, WalError> {
+    let mut appender = db.appender().expect("writes are taken");
+    for (name, t) in [("known", 7_200_000), ("new", 7_200_000), ("known", 3_600_000)] {
+        let sample = std::iter::once(Sample::new(t, t as f64).into());
+        appender.append(&labels(name), sample, |_, why| panic!("{why:?}")).unwrap();
+    }
+    appender.commit().map(|committed| committed.samples)
+}
+
+/// Number of samples in both logs by series reference and time.
+fn logged(dir: &Path) -> BTreeMap<(u64, i64), usize> {
+    let mut counts = BTreeMap::new();
+    for log in ["wal", "wbl"] {
+        for segment in list_segments(&dir.join(log)).unwrap() {
+            let mut reader = SegmentReader::open(segment).unwrap();
+            while let Some(record) = reader.next_record().unwrap() {
+                if RecordKind::of(record) == RecordKind::Samples {
+                    for sample in SamplesDecoder::new(record).unwrap() {
+                        let sample = sample.unwrap();
+                        *counts.entry((sample.series.0, sample.sample.t)).or_insert(0) += 1;
+                    }
+                }
+            }
+        }
+    }
+    counts
+}
+
+/// Returns whether the request was refused, and the number of its samples that a restart finds
+/// after that.
+fn refuse_and_restart(free: u64, sync: SyncMode, end: End) -> (bool, usize) {
+    let what = format!("{free} bytes free, {sync:?}, {end:?}");
+    let dir = tempfile::tempdir().unwrap();
+    let open = |disk: &CrashDisk| {
+        let mut options = DbOptions::new(dir.path().to_owned());
+        options.disk = Arc::new(disk.clone());
+        options.wal_sync = sync;
+        options.disk_reserve = Reserve::Bytes(0);
+        options.settings.out_of_order_window_ms = 7_200_000;
+        let db = Db::open(options).unwrap();
+        db.replay().unwrap();
+        db
+    };
+    let disk = CrashDisk::new();
+    let db = open(&disk);
+    append(&db, "known", 5_400_000).unwrap();
+    disk.set_free_bytes(Some(free));
+    let refused = match append_request(&db) {
+        Ok(samples) => {
+            assert_eq!(samples, 3, "{what}");
+            false
+        }
+        Err(error) => {
+            assert!(matches!(error, WalError::NoSpace(_)), "{what}: {error}");
+            assert!(matches!(db.appender(), Err(Unavailable::ReadOnly(_))), "{what}: a repeat is not admitted");
+            true
+        }
+    };
+    let mut acknowledged = !refused;
+    match end {
+        End::Killed => {}
+        End::PowerCut => disk.crash().unwrap(),
+        End::Repeated => {
+            disk.set_free_bytes(None);
+            thread::sleep(Duration::from_millis(1050));
+            assert_eq!(append_request(&db).unwrap(), 3, "{what}");
+            acknowledged = true;
+        }
+    }
+    drop(db);
+    let disk = CrashDisk::new();
+    let db = open(&disk);
+    let found = [read(&db, "known"), read(&db, "new")];
+    assert!(logged(dir.path()).values().all(|count| *count == 1), "{what}: {:?}", logged(dir.path()));
+    assert!(found[0].contains(&5_400_000), "{what}");
+    let all = [vec![3_600_000, 5_400_000, 7_200_000], vec![7_200_000]];
+    for (found, all) in found.iter().zip(&all) {
+        assert!(found.is_sorted_by(|a, b| a < b) && found.iter().all(|t| all.contains(t)), "{what}: {found:?}");
+    }
+    assert!(!acknowledged || found == all, "{what}: {found:?}");
+    assert_eq!(append_request(&db).unwrap(), 3, "{what}");
+    drop(db);
+    let db = open(&disk);
+    assert_eq!([read(&db, "known"), read(&db, "new")], all, "{what}");
+    assert!(logged(dir.path()).values().all(|count| *count == 1), "{what}: {:?}", logged(dir.path()));
+    (refused, found.iter().map(Vec::len).sum::<usize>() - 1)
+}
+
+#[test]
+fn sample_refused_on_full_disk_is_stored_at_most_once() {
+    let mut cases = Vec::new();
+    for sync in [SyncMode::Os, SyncMode::Always] {
+        for end in [End::Killed, End::PowerCut, End::Repeated] {
+            // Only `Always` promises anything after a power cut.
+            if !matches!((sync, end), (SyncMode::Os, End::PowerCut)) {
+                cases.extend((0..240).step_by(6).map(|free| (free, sync, end)));
+            }
+        }
+    }
+    let outcomes: Vec<_> = thread::scope(|scope| {
+        let run = |&(free, sync, end)| scope.spawn(move || (end, refuse_and_restart(free, sync, end)));
+        let running: Vec<_> = cases.iter().map(run).collect();
+        running.into_iter().map(|case| case.join().unwrap()).collect()
+    });
+    let killed = |expected: (bool, usize)| {
+        outcomes.iter().filter(|(end, outcome)| matches!(end, End::Killed) && *outcome == expected).count()
+    };
+    assert!(killed((true, 0)) > 0, "no space for the WAL: {outcomes:?}");
+    assert!(killed((true, 2)) > 0, "no space for the WBL, so refused, yet in the WAL: {outcomes:?}");
+    assert!(killed((false, 3)) > 0, "space for both: {outcomes:?}");
 }
 
 #[test]
