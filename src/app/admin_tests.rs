@@ -122,6 +122,25 @@ async fn quit_is_taken_once() {
 }
 
 #[tokio::test]
+async fn duration_metrics_have_prometheus_types() {
+    let edge = Edge::ready(&[]).await;
+    let got = edge.get("/metrics").await;
+    for (name, kind) in [
+        ("prometheus_tsdb_wal_fsync_duration_seconds", "summary"),
+        ("prometheus_tsdb_out_of_order_wbl_fsync_duration_seconds", "summary"),
+        ("prometheus_tsdb_head_gc_duration_seconds", "summary"),
+        ("prometheus_tsdb_wal_truncate_duration_seconds", "summary"),
+        ("prometheus_tsdb_compaction_duration_seconds", "histogram"),
+        ("prometheus_tsdb_tombstone_cleanup_seconds", "histogram"),
+        ("prometheus_tsdb_stale_series_compaction_duration_seconds", "histogram"),
+    ] {
+        let line = format!("# TYPE {name} {kind}");
+        assert!(got.text().lines().any(|found| found == line), "{line} in {}", got.text());
+    }
+    assert!(gauge(&edge, "prometheus_tsdb_wal_fsync_duration_seconds{quantile=\"0.99\"} ").await.is_nan());
+}
+
+#[tokio::test]
 async fn the_metrics_of_upkeep_are_there_under_prometheus_s_names() {
     let edge = Edge::ready(&[]).await;
     for name in [
@@ -134,6 +153,8 @@ async fn the_metrics_of_upkeep_are_there_under_prometheus_s_names() {
         "prometheus_tsdb_retention_limit_bytes ",
         "prometheus_tsdb_time_retentions_total ",
         "prometheus_tsdb_head_gc_duration_seconds_sum ",
+        "prometheus_tsdb_stale_series_compaction_duration_seconds_bucket{le=\"1.0\"} ",
+        "prometheus_tsdb_wal_truncate_duration_seconds_count ",
         "prometheus_tsdb_checkpoint_creations_failed_total ",
         "prometheus_tsdb_tombstone_cleanup_seconds_count ",
         "narthex_tsdb_retention_held ",

@@ -1,7 +1,7 @@
 //! What the database counts of its upkeep (compaction, retention, truncation, checkpoints, the disk), under Prometheus's names where it
 //! has one.
 
-use crate::metrics::registry::{Distribution, Registry};
+use crate::metrics::registry::{Distribution, Registry, SummarySnapshot};
 use crate::tsdb::compact::stats::CompactStats;
 use crate::tsdb::db::Db;
 use crate::tsdb::db::stats::{Buckets, DbStats, Durations};
@@ -122,18 +122,12 @@ const GAUGES: &[Number] = &[
 /// A name, what it means and where it stands.
 type Times = (&'static str, &'static str, fn(&DbStats) -> &Durations);
 
-/// Prometheus has summaries or histograms of these names; sum and count are what can be computed with.
-const DURATIONS: &[Times] = &[
-    ("prometheus_tsdb_tombstone_cleanup_seconds", "The time taken to recompact blocks to remove tombstones", |stats| {
-        &stats.tombstone_cleanups
-    }),
-    ("prometheus_tsdb_stale_series_compaction_duration_seconds", "Duration of stale series compaction runs", |stats| {
-        &stats.stale_compactions
-    }),
-    ("prometheus_tsdb_head_gc_duration_seconds", "Runtime of garbage collection in the head block", |stats| {
+/// Summaries without quantiles, as in Prometheus.
+const SUMMARIES: &[Times] = &[
+    ("prometheus_tsdb_head_gc_duration_seconds", "Runtime of garbage collection in the head block.", |stats| {
         &stats.head_gcs
     }),
-    ("prometheus_tsdb_wal_truncate_duration_seconds", "Duration of WAL truncation", |stats| &stats.wal_truncations),
+    ("prometheus_tsdb_wal_truncate_duration_seconds", "Duration of WAL truncation.", |stats| &stats.wal_truncations),
 ];
 
 /// A name, what it means and where it stands.
@@ -141,6 +135,18 @@ type Spread = (&'static str, &'static str, fn(&DbStats) -> &Buckets);
 
 const HISTOGRAMS: &[Spread] = &[
     ("prometheus_tsdb_compaction_duration_seconds", "Duration of compaction runs.", |stats| &stats.compaction_seconds),
+    // In Prometheus a native histogram, of which a text format has only sum and count; the bounds
+    // are those of compactions.
+    (
+        "prometheus_tsdb_tombstone_cleanup_seconds",
+        "The time taken to recompact blocks to remove tombstones.",
+        |stats| &stats.tombstone_cleanups,
+    ),
+    (
+        "prometheus_tsdb_stale_series_compaction_duration_seconds",
+        "Duration of stale series compaction runs.",
+        |stats| &stats.stale_compactions,
+    ),
     ("prometheus_tsdb_compaction_chunk_samples", "Final number of samples on their first compaction.", |stats| {
         &stats.compaction_chunk_samples
     }),
@@ -188,11 +194,11 @@ pub(crate) fn register(registry: &mut Registry, db: &Arc<Db>) {
         let db = db.clone();
         registry.gauge_fn(name, help, move || number(db.stats()).load(Ordering::Relaxed) as f64);
     }
-    for &(name, help, times) in DURATIONS {
-        let (sum, count) = (db.clone(), db.clone());
-        registry.gauge_fn(&format!("{name}_sum"), &format!("{help}, the sum."), move || times(sum.stats()).seconds());
-        registry.gauge_fn(&format!("{name}_count"), &format!("{help}, how many."), move || {
-            times(count.stats()).count() as f64
+    for &(name, help, times) in SUMMARIES {
+        let db = db.clone();
+        registry.summary_fn(name, help, move || {
+            let times = times(db.stats());
+            SummarySnapshot { sum: times.seconds(), count: times.count(), quantiles: Vec::new() }
         });
     }
     for &(name, help, buckets) in HISTOGRAMS {

@@ -6,7 +6,7 @@
 use crate::app::db_metrics;
 use crate::app::exemplar_metrics;
 use crate::app::late_metrics;
-use crate::metrics::registry::{Counter, Registry};
+use crate::metrics::registry::{Counter, Registry, SummarySnapshot};
 use crate::tsdb::db::open::OpenReport;
 use crate::tsdb::db::{Db, DbHealth};
 use crate::tsdb::fs::size::folder_size;
@@ -14,7 +14,7 @@ use crate::tsdb::head::Head;
 use crate::tsdb::wal::commit::Wal;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 const FLOAT: &[(&str, &str)] = &[("type", "float")];
 
@@ -193,17 +193,9 @@ fn register_log(registry: &mut Registry, db: &Arc<Db>) {
         "Total number of write log writes that failed.",
         log(|wal| count(&wal.stats().write_failures)),
     );
-    // Prometheus has a summary of this name; its sum and count are what can be computed with.
-    registry.gauge_fn(
-        "prometheus_tsdb_wal_fsync_duration_seconds_sum",
-        "Duration of write log fsync, the sum.",
-        log(|wal| count(&wal.stats().sync_nanos) / 1e9),
-    );
-    registry.gauge_fn(
-        "prometheus_tsdb_wal_fsync_duration_seconds_count",
-        "Duration of write log fsync, how many.",
-        log(|wal| count(&wal.stats().syncs)),
-    );
+    let shown = db.clone();
+    let help = "Duration of write log fsync.";
+    registry.summary_fn("prometheus_tsdb_wal_fsync_duration_seconds", help, move || syncs(shown.wal()));
     registry.counter_fn(
         "narthex_tsdb_wal_failures_total",
         "Failures of the write log that ended all writes until a restart.",
@@ -238,6 +230,9 @@ fn register_log(registry: &mut Registry, db: &Arc<Db>) {
         "Total number of out-of-order write log writes that failed.",
         late_log(|wbl| count(&wbl.stats().write_failures)),
     );
+    let shown = db.clone();
+    let help = "Duration of out-of-order write log fsync.";
+    registry.summary_fn("prometheus_tsdb_out_of_order_wbl_fsync_duration_seconds", help, move || syncs(shown.wbl()));
     let dir = db.options().dir.join("wbl");
     registry.gauge_fn(
         "prometheus_tsdb_out_of_order_wbl_storage_size_bytes",
@@ -248,6 +243,20 @@ fn register_log(registry: &mut Registry, db: &Arc<Db>) {
     registry.gauge_fn("prometheus_tsdb_wal_storage_size_bytes", "Size of the write log directory.", move || {
         folder_size(&dir) as f64
     });
+}
+
+/// Ranks of the quantiles that Prometheus shows of syncs.
+const SYNC_RANKS: [f64; 3] = [0.5, 0.9, 0.99];
+
+/// Durations of the syncs of a log; none before there is one.
+fn syncs(log: Option<&Wal>) -> SummarySnapshot {
+    let stats = log.map(Wal::stats);
+    let quantiles = stats.map_or([f64::NAN; 3], |stats| stats.sync_quantiles.quantiles(SYNC_RANKS, Instant::now()));
+    SummarySnapshot {
+        sum: stats.map_or(0.0, |stats| count(&stats.sync_nanos) / 1e9),
+        count: stats.map_or(0, |stats| stats.syncs.load(Ordering::Relaxed)),
+        quantiles: SYNC_RANKS.into_iter().zip(quantiles).collect(),
+    }
 }
 
 fn count(counter: &AtomicU64) -> f64 {

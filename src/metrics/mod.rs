@@ -4,5 +4,6 @@
 //! knows the domain. Names are Prometheus's own wherever it has one.
 
 pub mod process;
+pub mod quantiles;
 pub mod registry;
 pub mod text;

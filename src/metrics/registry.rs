@@ -5,12 +5,14 @@
 
 use crate::metrics::text::{Format, to_classic};
 use prometheus_client::collector::Collector;
+use prometheus_client::encoding::text::{encode_eof, encode_registry};
 use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric, NoLabelSet};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::family::{Family, MetricConstructor};
 use prometheus_client::metrics::gauge::ConstGauge;
 use std::fmt;
+use std::fmt::Write;
 
 /// Counts up; shared by cloning.
 pub type Counter = prometheus_client::metrics::counter::Counter;
@@ -23,6 +25,8 @@ pub type Histogram = prometheus_client::metrics::histogram::Histogram;
 #[derive(Debug, Default)]
 pub struct Registry {
     inner: prometheus_client::registry::Registry,
+    /// The library that encodes `inner` does not know this type.
+    summaries: Vec<FnSummary>,
 }
 
 impl Registry {
@@ -97,6 +101,12 @@ impl Registry {
         self.collector(HistogramFunction { name: name.to_owned(), help, state: Box::new(state) });
     }
 
+    /// Registers a summary whose state is read when the metrics are.
+    pub fn summary_fn(&mut self, name: &str, help: &str, state: impl Fn() -> SummarySnapshot + Send + Sync + 'static) {
+        let help = format!("{}.", help_text(help));
+        self.summaries.push(FnSummary { name: name.to_owned(), help, state: Box::new(state) });
+    }
+
     /// A gauge that is always 1 and says something by its labels.
     pub fn info(&mut self, name: &str, help: &str, labels: &[(&'static str, String)]) {
         let family = Family::<Vec<(&'static str, String)>, Gauge>::default();
@@ -114,7 +124,10 @@ impl Registry {
     pub fn encode(&self, format: Format) -> String {
         let mut text = String::with_capacity(16 << 10);
         // Writing to a string can't fail; a collector that does leaves its own metrics out.
-        if let Err(error) = prometheus_client::encoding::text::encode(&mut text, &self.inner) {
+        let encoded = encode_registry(&mut text, &self.inner)
+            .and_then(|()| self.summaries.iter().try_for_each(|summary| summary.encode(&mut text)))
+            .and_then(|()| encode_eof(&mut text));
+        if let Err(error) = encoded {
             tracing::warn!(%error, "a metric could not be encoded");
         }
         match format {
@@ -157,6 +170,43 @@ impl Collector for HistogramFunction {
         let Distribution { sum, buckets } = (self.state)();
         let count = buckets.iter().map(|(_, count)| count).sum();
         metric.encode_histogram::<NoLabelSet>(sum, count, &buckets, None)
+    }
+}
+
+/// The state of a summary.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct SummarySnapshot {
+    /// Sum of all observations.
+    pub sum: f64,
+    /// Number of observations.
+    pub count: u64,
+    /// Ranks, between 0 and 1, and their quantiles; NaN for an unknown one.
+    pub quantiles: Vec<(f64, f64)>,
+}
+
+/// A summary that is a function.
+struct FnSummary {
+    name: String,
+    help: String,
+    state: Box<dyn Fn() -> SummarySnapshot + Send + Sync>,
+}
+
+impl fmt::Debug for FnSummary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FnSummary").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+impl FnSummary {
+    /// Writes the family; it is the same in both formats.
+    fn encode(&self, text: &mut String) -> fmt::Result {
+        let Self { name, help, state } = self;
+        let SummarySnapshot { sum, count, quantiles } = state();
+        writeln!(text, "# HELP {name} {help}\n# TYPE {name} summary")?;
+        for (rank, quantile) in quantiles {
+            writeln!(text, "{name}{{quantile=\"{rank}\"}} {quantile}")?;
+        }
+        writeln!(text, "{name}_sum {sum}\n{name}_count {count}")
     }
 }
 
@@ -234,7 +284,7 @@ impl Collector for Function {
 
 #[cfg(test)]
 mod tests {
-    use super::{Distribution, LabelledValue, Registry};
+    use super::{Distribution, LabelledValue, Registry, SummarySnapshot};
     use crate::metrics::text::Format;
 
     #[test]
@@ -251,6 +301,8 @@ mod tests {
         registry.histogram("e_seconds", "Durations.", &[1.0]).observe(0.5);
         let state = || Distribution { sum: 4.5, buckets: vec![(2.0, 1), (4.0, 1), (f64::INFINITY, 1)] };
         registry.histogram_fn("h_seconds", "Durations.", state);
+        let state = || SummarySnapshot { sum: 1.5, count: 2, quantiles: vec![(0.5, 0.25), (0.99, f64::NAN)] };
+        registry.summary_fn("s_seconds", "Durations.", state);
         registry.info("f_info", "Build.", &[("version", "1".into())]);
         let open = registry.encode(Format::OpenMetrics);
         let classic = registry.encode(Format::Classic);
@@ -266,6 +318,12 @@ mod tests {
             "h_seconds_bucket{le=\"+Inf\"} 3",
             "h_seconds_sum 4.5",
             "h_seconds_count 3",
+            "# HELP s_seconds Durations.",
+            "# TYPE s_seconds summary",
+            "s_seconds{quantile=\"0.5\"} 0.25",
+            "s_seconds{quantile=\"0.99\"} NaN",
+            "s_seconds_sum 1.5",
+            "s_seconds_count 2",
             "f_info{version=\"1\"} 1",
         ] {
             assert!(open.lines().any(|l| l == line), "{line} in {open}");

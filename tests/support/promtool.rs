@@ -1,8 +1,10 @@
-//! `promtool tsdb` on blocks: what it lists of them, whether it finds them whole, and blocks that it makes itself.
+//! `promtool tsdb` on blocks: what it lists of them, whether it finds them whole, and blocks that
+//! it makes itself; `promtool check metrics`.
 
 use std::fmt::Write;
+use std::io::Write as _;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use super::blocks::{self, Block};
 use super::dir::copy_to_temp;
@@ -65,6 +67,20 @@ pub(crate) fn selector(labels: &LabelSet) -> String {
     let quoted = |value: &str| value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
     let pairs: Vec<String> = others.map(|(name, value)| format!("{name}=\"{}\"", quoted(value))).collect();
     format!("{name}{{{}}}", pairs.join(","))
+}
+
+/// Panics unless `promtool check metrics` accepts these metrics without a remark.
+pub(crate) fn assert_accepts_metrics(metrics: &str) {
+    let mut command = Command::new("promtool");
+    command.args(["check", "metrics"]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut checking = command.spawn().expect("promtool runs");
+    let mut input = checking.stdin.take().expect("stdin is piped");
+    input.write_all(metrics.as_bytes()).expect("promtool reads its input");
+    drop(input);
+    let output = checking.wait_with_output().expect("promtool ends");
+    let said = [output.stdout, output.stderr].concat();
+    let said = String::from_utf8_lossy(&said);
+    assert!(output.status.success() && said.is_empty(), "{command:?}: {} {said}", output.status);
 }
 
 /// What it printed; it must succeed.

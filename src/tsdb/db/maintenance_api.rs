@@ -98,7 +98,7 @@ impl Db {
                 cleaned = cleaned.and(self.clean_block(engine, block));
             }
         }
-        self.stats.tombstone_cleanups.observe(begun.elapsed());
+        self.stats.tombstone_cleanups.observe(begun.elapsed().as_secs_f64());
         self.publish_blocks();
         cleaned
     }

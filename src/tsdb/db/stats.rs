@@ -12,7 +12,8 @@ pub const CHUNK_BYTES_BOUNDS: [f64; 12] =
 /// Bounds of [`DbStats::compaction_chunk_seconds`].
 pub const CHUNK_SECONDS_BOUNDS: [f64; 10] =
     [100.0, 400.0, 1600.0, 6400.0, 25600.0, 102_400.0, 409_600.0, 1_638_400.0, 6_553_600.0, 26_214_400.0];
-/// Bounds of [`DbStats::compaction_seconds`].
+/// Bounds of [`DbStats::compaction_seconds`], [`DbStats::tombstone_cleanups`] and
+/// [`DbStats::stale_compactions`].
 pub const COMPACTION_SECONDS_BOUNDS: [f64; 14] =
     [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0, 1024.0, 2048.0, 4096.0, 8192.0];
 
@@ -64,14 +65,14 @@ pub struct DbStats {
     /// Blocks that went because there was too much.
     pub size_retentions: AtomicU64,
 
-    /// Clean-ups of tombstones.
-    pub tombstone_cleanups: Durations,
+    /// Durations of clean-ups of tombstones, s.
+    pub tombstone_cleanups: Buckets,
     /// Compactions of stale series that were begun.
     pub stale_compactions_triggered: AtomicU64,
     /// Those that failed.
     pub stale_compactions_failed: AtomicU64,
-    /// How long they took.
-    pub stale_compactions: Durations,
+    /// Durations of compactions of stale series, s.
+    pub stale_compactions: Buckets,
 
     /// Truncations of the head.
     pub head_truncations: AtomicU64,
@@ -120,10 +121,10 @@ impl Default for DbStats {
             reload_failures: zero(),
             time_retentions: zero(),
             size_retentions: zero(),
-            tombstone_cleanups: Durations::default(),
+            tombstone_cleanups: Buckets::new(&COMPACTION_SECONDS_BOUNDS),
             stale_compactions_triggered: zero(),
             stale_compactions_failed: zero(),
-            stale_compactions: Durations::default(),
+            stale_compactions: Buckets::new(&COMPACTION_SECONDS_BOUNDS),
             head_truncations: zero(),
             head_truncations_failed: zero(),
             head_gcs: Durations::default(),

@@ -46,7 +46,7 @@ impl Round<'_> {
         let done = self.compact_stale_now();
         match &done {
             Ok(collected) => {
-                db.stats.stale_compactions.observe(begun.elapsed());
+                db.stats.stale_compactions.observe(begun.elapsed().as_secs_f64());
                 tracing::info!(series = collected, took = ?begun.elapsed(), "stale series have left the head");
             }
             Err(MaintenanceError::Cancelled) => {}
