@@ -4,6 +4,7 @@
 use crate::metrics::registry::{Distribution, Registry, SummarySnapshot};
 use crate::tsdb::compact::stats::CompactStats;
 use crate::tsdb::db::Db;
+use crate::tsdb::db::clock::now_ms;
 use crate::tsdb::db::stats::{Buckets, DbStats, Durations};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -231,8 +232,11 @@ fn register_settings(registry: &mut Registry, db: &Arc<Db>) {
 
 fn register_hold(registry: &mut Registry, db: &Arc<Db>) {
     let shown = db.clone();
-    let help = "Whether retention deletes nothing, as the directory had older data at the start and nobody has chosen a retention.";
-    registry.gauge_fn("narthex_tsdb_retention_held", help, move || f64::from(u8::from(shown.retention_is_held())));
+    let help = "Whether retention deletes nothing, as nobody has chosen one and the directory had older data at the start, or the server clock is behind the newest data.";
+    registry.gauge_fn("narthex_tsdb_retention_held", help, move || {
+        let is_held = shown.retention_waits_for_clock(now_ms()) || shown.retention_is_held();
+        f64::from(u8::from(is_held))
+    });
 }
 
 fn register_disk(registry: &mut Registry, db: &Arc<Db>) {

@@ -2,10 +2,12 @@
 
 use crate::metrics::registry::{Counter, Gauge, Registry};
 use crate::remote::chunked::Sent;
+use crate::remote::clock_skew::{ClockSkew, ObservedRequest};
 use crate::remote::outcome::Outcome;
 use crate::remote::reason::{Kind, Reason};
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::family::Family;
+use std::sync::Arc;
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct ReasonLabel {
@@ -34,11 +36,19 @@ pub struct WriteMetrics {
     invalid_labels: Counter,
     without_metadata: Counter,
     metadata: Counter,
+    clock_skew: Arc<ClockSkew>,
 }
 
 impl WriteMetrics {
     /// Registers the counters.
     pub fn register(registry: &mut Registry) -> Self {
+        let clock_skew = Arc::new(ClockSkew::default());
+        let shown = Arc::clone(&clock_skew);
+        registry.gauge_fn(
+            "narthex_remote_write_max_ahead_seconds",
+            "Largest time by which a sample, accepted or rejected, was ahead of the server clock in the last minutes with writes.",
+            move || shown.max_ahead_ms().map_or(f64::NAN, |ahead_ms| ahead_ms as f64 / 1000.0),
+        );
         let refused: Family<ReasonLabel, Counter> = registry.family(
             "narthex_remote_write_refused_samples_total",
             "Samples, histograms, exemplars and entries of metadata that were not stored, by reason.",
@@ -66,6 +76,7 @@ impl WriteMetrics {
             ),
         ];
         Self {
+            clock_skew,
             prometheus_refused,
             samples: registry.counter(
                 "narthex_remote_write_samples_total",
@@ -99,7 +110,9 @@ impl WriteMetrics {
         }
     }
 
-    pub(crate) fn count(&self, outcome: &Outcome, families: u64) {
+    /// Counts a request that arrived at `now_ms`, with `families` entries of metadata.
+    pub(crate) fn count(&self, outcome: &Outcome, families: u64, now_ms: i64) {
+        self.observe_clock(outcome, now_ms);
         self.samples.inc_by(outcome.samples);
         self.histograms.inc_by(outcome.histograms);
         self.exemplars.inc_by(outcome.exemplars);
@@ -119,6 +132,21 @@ impl WriteMetrics {
         }
         for (reason, counter) in Reason::ALL.into_iter().zip(&self.refused) {
             counter.inc_by(outcome.refusals.count(reason));
+        }
+    }
+
+    /// Compares the samples with the server clock. Logs at most one warning a minute.
+    fn observe_clock(&self, outcome: &Outcome, now_ms: i64) {
+        let Some(newest_ms) = outcome.newest_ms else { return };
+        let ahead = |(kind, _): (Kind, TypeLabel)| outcome.refusals.count_of(kind, Reason::TooFarAhead);
+        let rejected = TYPES.map(ahead).into_iter().sum();
+        if let Some(warning) = self.clock_skew.observe(ObservedRequest { now_ms, newest_ms, rejected }) {
+            tracing::warn!(
+                samples = warning.rejected,
+                ahead_seconds = warning.max_ahead_ms as f64 / 1000.0,
+                likely_cause = %warning.cause,
+                "rejected samples that are too far ahead of the server clock"
+            );
         }
     }
 }

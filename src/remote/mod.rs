@@ -32,11 +32,13 @@
 //! | [`thanos`]  | what a Thanos Receive router forwards                            |
 //! | [`pb`]      | the messages as prost has them: the schema, and the cold paths   |
 //! | [`stream_request`] | one message of a write stream, in place                  |
+//! | [`clock_skew`] | how far samples are ahead of the server clock                 |
 //! | [`metrics`] | what is counted                                                  |
 
 pub mod answer_writer;
 pub mod bad_refs;
 pub mod chunked;
+pub mod clock_skew;
 pub mod exemplar;
 pub mod external_labels;
 pub mod histogram;

@@ -15,6 +15,9 @@ pub struct Outcome {
     pub exemplars_ignored: u64,
     /// Samples and histograms that are stored and came without metadata.
     pub without_metadata: u64,
+    /// Newest timestamp of the samples and histograms, rejected ones included, ms; `None` if there
+    /// are none.
+    pub newest_ms: Option<i64>,
     /// What is not stored.
     pub refusals: Refusals,
 }

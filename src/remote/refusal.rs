@@ -16,6 +16,7 @@ pub(crate) struct SeriesRefusals {
     kind: Kind,
     counts: [Cell<u64>; Reason::ALL.len()],
     first: Cell<Option<First>>,
+    newest: Cell<Option<i64>>,
 }
 
 /// The first refusal.
@@ -29,7 +30,7 @@ struct First {
 impl SeriesRefusals {
     /// None yet, of things of this kind.
     pub(crate) fn new(kind: Kind) -> Self {
-        Self { kind, counts: Default::default(), first: Cell::default() }
+        Self { kind, counts: Default::default(), first: Cell::default(), newest: Cell::default() }
     }
 
     /// What they are of.
@@ -50,10 +51,16 @@ impl SeriesRefusals {
     /// Whether `t` is not after `latest`; it is counted where it is.
     #[inline]
     pub(crate) fn is_timely(&self, t: i64, latest: i64) -> bool {
+        self.newest.set(self.newest.get().max(Some(t)));
         if t > latest {
             self.note(Reason::TooFarAhead, t);
         }
         t <= latest
+    }
+
+    /// The newest of the times that were looked at.
+    pub(crate) fn newest(&self) -> Option<i64> {
+        self.newest.get()
     }
 
     fn note_first(&self, found: First) {

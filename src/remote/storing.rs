@@ -58,6 +58,7 @@ impl<'a> Storing<'a> {
             let refused = SeriesRefusals::new(Kind::Sample);
             let points = series.samples().filter(|point| refused.is_timely(point.t, latest));
             self.outcome.samples += self.store(series, series.samples().len(), &refused, points);
+            self.outcome.newest_ms = self.outcome.newest_ms.max(refused.newest());
         }
         if series.histograms().len() > 0 {
             let refused = SeriesRefusals::new(Kind::Histogram);
@@ -69,6 +70,7 @@ impl<'a> Storing<'a> {
                 }
             });
             self.outcome.histograms += self.store(series, series.histograms().len(), &refused, points);
+            self.outcome.newest_ms = self.outcome.newest_ms.max(refused.newest());
         }
     }
 

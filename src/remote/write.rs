@@ -202,7 +202,7 @@ impl Writer {
         let mut storing = Storing::new(db.appender()?, &self.limits, now_ms);
         buffers.store(message, &self.tenants, &mut storing);
         let outcome = storing.commit()?;
-        self.metrics.count(&outcome, 0);
+        self.metrics.count(&outcome, 0, now_ms);
         Ok(outcome)
     }
 
@@ -221,7 +221,7 @@ impl Writer {
             storing.store_metadata(entry)?;
         }
         let outcome = storing.commit()?;
-        self.metrics.count(&outcome, families);
+        self.metrics.count(&outcome, families, now_ms);
         Ok(outcome)
     }
 
@@ -249,7 +249,7 @@ impl Writer {
                 .for_each(|series| storing.store_exemplars(&series));
         }
         let outcome = storing.commit()?;
-        self.metrics.count(&outcome, 0);
+        self.metrics.count(&outcome, 0, now_ms);
         Ok(outcome)
     }
 

@@ -98,6 +98,31 @@ impl Bench {
 }
 
 #[test]
+fn server_clock_behind_shows_in_response_and_metrics() {
+    let bench = bench();
+    let ahead = |bench: &Bench| {
+        let text = bench.registry.encode(Format::Classic);
+        let line = text.lines().find_map(|line| line.strip_prefix("narthex_remote_write_max_ahead_seconds "));
+        line.unwrap().parse::<f64>().unwrap()
+    };
+    assert!(ahead(&bench).is_nan(), "before the first request");
+    let hour = 3_600_000;
+    let outcome = bench.write(vec![series(&[("__name__", "a")], &[(NOW + hour, 1.0), (NOW + hour - 1, 2.0)])]);
+    assert_eq!((outcome.samples, outcome.newest_ms), (0, Some(NOW + hour)));
+    assert!(
+        outcome.refusals.to_string().starts_with("2 too far in the future; {__name__=\"a\"}"),
+        "{}",
+        outcome.refusals
+    );
+    assert_eq!(ahead(&bench), 3600.0);
+    let text = bench.registry.encode(Format::Classic);
+    let counted = "narthex_remote_write_refused_samples_total{reason=\"too_far_in_future\"} 2";
+    assert!(text.lines().any(|line| line == counted), "{text}");
+    bench.write(vec![series(&[("__name__", "a")], &[(NOW + 10, 1.0)])]);
+    assert_eq!(ahead(&bench), 3600.0, "the largest of the last minutes");
+}
+
+#[test]
 fn samples_are_stored_bit_for_bit_and_a_repeated_request_is_fine() {
     let bench = bench();
     let stale = f64::from_bits(0x7ff0_0000_0000_0002);

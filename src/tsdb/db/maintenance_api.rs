@@ -156,6 +156,12 @@ impl Db {
         *self.settings.read()
     }
 
+    /// Returns `true` if nothing is deleted by the default retention yet, as the server clock is
+    /// behind the newest data.
+    pub fn retention_waits_for_clock(&self, now_ms: i64) -> bool {
+        self.retention_hold.waits_for_clock(self.settings().retention.origin, now_ms)
+    }
+
     /// Whether nothing is deleted for its age or size, as the directory had older data at the start and nobody has chosen a retention.
     #[must_use]
     pub fn retention_is_held(&self) -> bool {

@@ -171,8 +171,15 @@ impl Db {
         report.log(&head);
         let ends: Vec<i64> = blocks.stored().iter().map(|block| block.maxt).collect();
         let newest = ends.iter().copied().chain(head.times().max()).max().unwrap_or(i64::MIN);
-        // Against the clock as well: where everything is old, the first new samples must not cost all of it.
-        self.retention_hold.look(ends, newest.max(now_ms()));
+        let now_ms = now_ms();
+        self.retention_hold.look(ends, newest, now_ms);
+        if self.retention_waits_for_clock(now_ms) {
+            tracing::warn!(
+                newest_sample_ms = newest,
+                clock_ms = now_ms,
+                "server clock is behind the newest stored sample; retention by default deletes nothing until it is not"
+            );
+        }
         if self.retention_is_held() {
             tracing::warn!(
                 "retention deletes nothing until a retention is set: the directory has data older than the default of 15 days"

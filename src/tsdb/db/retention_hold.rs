@@ -3,9 +3,13 @@
 //! Who takes a directory over may have kept years in it. As long as nobody has chosen a retention, the default of 15 days deletes nothing
 //! from a directory that had clearly more at the start: also not where a retention was chosen for a while and is no longer.
 //! The decision is pure; [`RetentionHold`] keeps what the start has found.
+//!
+//! The age of the data is measured against the clock. While the clock is behind the newest data,
+//! nothing is decided and nothing is deleted: else a clock that is set right later would make all
+//! blocks too old at once.
 
 use crate::tsdb::db::settings::{DEFAULT_RETENTION_MS, RetentionOrigin};
-use std::sync::atomic::{AtomicBool, Ordering};
+use parking_lot::Mutex;
 
 /// What lies at most that far behind the retention is what the program itself leaves until the next look: no sign of older data.
 const LEEWAY_MS: i64 = 24 * 3_600_000;
@@ -32,20 +36,61 @@ pub fn retention_is_held(
 /// What the start found.
 #[derive(Debug, Default)]
 pub struct RetentionHold {
-    has_older_data: AtomicBool,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+enum State {
+    Decided {
+        has_older_data: bool,
+    },
+    /// The clock was behind the newest data; ends of the blocks and of the newest data at the
+    /// start, ms.
+    ClockBehind {
+        max_times: Vec<i64>,
+        newest: i64,
+    },
+}
+
+impl Default for State {
+    fn default() -> Self {
+        Self::Decided { has_older_data: false }
+    }
 }
 
 impl RetentionHold {
     /// To be called once per start, when the ends of the blocks and of the newest data are known and before anything is deleted.
-    pub fn look(&self, max_times: impl IntoIterator<Item = i64>, newest: i64) {
-        let older = retention_is_held(max_times, newest, DEFAULT_RETENTION_MS, RetentionOrigin::Default);
-        self.has_older_data.store(older, Ordering::Release);
+    /// `now_ms` is the clock.
+    pub fn look(&self, max_times: impl IntoIterator<Item = i64>, newest: i64, now_ms: i64) {
+        *self.state.lock() = State::ClockBehind { max_times: max_times.into_iter().collect(), newest };
+        self.decide(now_ms);
+    }
+
+    /// Returns `true` if it is not decided yet whether retention waits, as the clock is still
+    /// behind. Decides it otherwise.
+    pub fn waits_for_clock(&self, origin: RetentionOrigin, now_ms: i64) -> bool {
+        self.decide(now_ms);
+        origin == RetentionOrigin::Default && matches!(&*self.state.lock(), State::ClockBehind { .. })
     }
 
     /// Whether nothing is to be deleted as long as the retention comes from there.
     #[must_use]
     pub fn holds(&self, origin: RetentionOrigin) -> bool {
-        origin == RetentionOrigin::Default && self.has_older_data.load(Ordering::Acquire)
+        origin == RetentionOrigin::Default && matches!(&*self.state.lock(), State::Decided { has_older_data: true })
+    }
+
+    fn decide(&self, now_ms: i64) {
+        let mut state = self.state.lock();
+        let State::ClockBehind { max_times, newest } = &*state else { return };
+        let (newest, origin) = (*newest, RetentionOrigin::Default);
+        if now_ms.saturating_add(LEEWAY_MS) < newest {
+            return;
+        }
+        // Against the clock as well: where everything is old, the first new samples must not cost
+        // all of it.
+        let max_times = max_times.iter().copied();
+        let has_older_data = retention_is_held(max_times, newest.max(now_ms), DEFAULT_RETENTION_MS, origin);
+        *state = State::Decided { has_older_data };
     }
 }
 
@@ -81,8 +126,23 @@ mod tests {
     fn what_the_start_found_holds_whenever_nobody_has_chosen() {
         let hold = RetentionHold::default();
         assert!(!hold.holds(Default));
-        hold.look([0, 100 * DAY], 100 * DAY);
+        hold.look([0, 100 * DAY], 100 * DAY, 0);
+        assert!(hold.waits_for_clock(Default, 0));
+        hold.look([0, 100 * DAY], 100 * DAY, 100 * DAY);
         assert!(hold.holds(Default) && !hold.holds(Chosen) && hold.holds(Default));
+    }
+
+    #[test]
+    fn clock_behind_defers_retention_until_it_is_right() {
+        let hold = RetentionHold::default();
+        // All data is from ten days; the true time is day 100, the clock says day 1.
+        hold.look([5 * DAY, 10 * DAY], 10 * DAY, DAY);
+        assert!(!hold.holds(Default) && hold.waits_for_clock(Default, 8 * DAY));
+        assert!(!hold.waits_for_clock(Chosen, 8 * DAY), "a chosen retention waits for nothing");
+        assert!(!hold.waits_for_clock(Default, 100 * DAY));
+        assert!(hold.holds(Default), "with the true time all of it is old");
+        hold.look([5 * DAY, 10 * DAY], 10 * DAY, DAY);
+        assert!(!hold.waits_for_clock(Default, 9 * DAY) && !hold.holds(Default), "nothing is old");
     }
 
     proptest! {

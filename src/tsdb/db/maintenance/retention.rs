@@ -10,7 +10,7 @@ use std::sync::atomic::Ordering;
 impl Round<'_> {
     pub(super) fn apply_retention(&self) -> Result<(), MaintenanceError> {
         let (db, blocks) = (self.db, &self.engine.blocks);
-        if db.retention_is_held() {
+        if db.retention_waits_for_clock(self.now_ms) || db.retention_is_held() {
             return Ok(());
         }
         let retention = db.settings().retention;
