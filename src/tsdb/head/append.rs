@@ -377,11 +377,12 @@ impl<'a> HeadAppender<'a> {
         if let Some(open) = state.open.as_ref().filter(|open| open.mint <= t) {
             return value_at(open.chunk.encoding(), open.chunk.bytes(), t);
         }
-        if let Some(chunk) = state.sealed().iter().rev().find(|chunk| chunk.mint <= t) {
+        let sealed = state.sealed();
+        if let Some(chunk) = sealed[..sealed.partition_point(|chunk| chunk.mint <= t)].last() {
             return value_at(chunk.encoding, &chunk.bytes, t);
         }
         let chunk = state.mapped.at(t)?;
-        let data = self.head.mapping.read(chunk).ok()?;
+        let data = self.head.mapping.read(chunk.at()).ok()?;
         value_at(chunk.encoding(), data.as_ref(), t)
     }
 

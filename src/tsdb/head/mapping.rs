@@ -25,6 +25,9 @@ pub struct Mapping {
     files: HeadChunks,
     /// Series whose sealed chunks an earlier write did not take.
     waiting: Mutex<Vec<Arc<Series>>>,
+    /// Number of chunks read, for tests that count steps.
+    #[cfg(test)]
+    pub(super) reads: std::sync::atomic::AtomicU64,
 }
 
 /// The sealed chunks of one series, picked for writing.
@@ -37,7 +40,12 @@ impl Mapping {
     /// Chunks go to `files`.
     #[must_use]
     pub fn new(files: HeadChunks) -> Self {
-        Self { files, waiting: Mutex::default() }
+        Self {
+            files,
+            waiting: Mutex::default(),
+            #[cfg(test)]
+            reads: std::sync::atomic::AtomicU64::new(0),
+        }
     }
 
     /// The files.
@@ -87,8 +95,10 @@ impl Mapping {
     ///
     /// # Errors
     /// [`HeadChunksError`] where the file is damaged.
-    pub fn read(&self, chunk: &MappedChunk) -> Result<HeadChunk, HeadChunksError> {
-        self.files.read(chunk.at())
+    pub fn read(&self, at: HeadChunkRef) -> Result<HeadChunk, HeadChunksError> {
+        #[cfg(test)]
+        self.reads.fetch_add(1, Ordering::Relaxed);
+        self.files.read(at)
     }
 }
 

@@ -171,7 +171,7 @@ impl Head {
     }
 
     fn pin(&self, mapped: &MappedChunk) -> Result<Chunk, HeadChunksError> {
-        let data = self.mapping.read(mapped)?;
+        let data = self.mapping.read(mapped.at())?;
         let encoding = data.encoding();
         let data = ChunkData::new(data);
         Ok(Chunk { mint: mapped.mint(), maxt: mapped.maxt(), encoding, data, deleted: None })

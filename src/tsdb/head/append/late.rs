@@ -24,8 +24,11 @@ impl HeadAppender<'_> {
         let late = state.late.get_or_insert_default();
         late.insert(point);
         if late.open.is_due() && self.first_created.is_none_or(|first| series < first) {
-            // Where that fails the points stay in memory, and are tried again with the next ones: the WBL has them.
-            log.push_markers(series, head.write_late(series, late).unwrap_or_default());
+            match head.write_late(series, late) {
+                Ok(chunks) => log.push_markers(series, chunks),
+                // The points stay in memory, and the WBL has them.
+                Err(_) => late.open.retry_later(),
+            }
         }
     }
 

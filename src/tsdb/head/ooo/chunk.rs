@@ -1,83 +1,130 @@
-//! The open chunk of late points of a series: sorted, each time once, as plain values.
+//! The open chunk of late points of a series: each time once, as plain values.
+//!
+//! An insertion moves at most [`CHUNK_POINTS`] points, however many there are: points of a full chunk that could not be written, because the
+//! disk is full or the log does not know the series yet, move to a tree.
 //!
 //! Not decided here: whether a point is to be taken, and when the chunk is written.
 
 use crate::model::value::Point;
+use std::collections::BTreeMap;
 
 /// How many points an open chunk has when it is written (`DefaultOutOfOrderCapMax` of Prometheus).
 pub const CHUNK_POINTS: usize = 32;
 
-/// Late points, sorted by time.
+/// Late points.
 #[derive(Clone, Debug, Default)]
 pub struct OutOfOrderChunk {
+    /// Newest arrivals, sorted by time; at most [`CHUNK_POINTS`].
     points: Vec<Point>,
+    /// Points of full chunks that are not written yet, by time; nearly always empty.
+    unwritten: BTreeMap<i64, Point>,
+    /// Number of points at which the chunk is due again after a failed write; 0 without a failure.
+    retry_at: usize,
 }
 
 impl OutOfOrderChunk {
     /// Puts a point where its time belongs; `false`, and nothing done, where one of that time is there.
     pub fn insert(&mut self, point: Point) -> bool {
+        if self.unwritten.contains_key(&point.t) {
+            return false;
+        }
         // Late points are in order among themselves, mostly.
-        if self.points.last().is_none_or(|last| last.t < point.t) {
-            self.points.push(point);
-            return true;
+        let is_newest = self.points.last().is_none_or(|last| last.t < point.t);
+        let at = if is_newest { Err(self.points.len()) } else { self.position(point.t) };
+        let Err(mut at) = at else { return false };
+        if self.points.len() >= CHUNK_POINTS {
+            self.unwritten.extend(self.points.drain(..).map(|point| (point.t, point)));
+            at = 0;
         }
-        match self.points.binary_search_by_key(&point.t, |point| point.t) {
-            Ok(_) => false,
-            Err(at) => {
-                self.points.insert(at, point);
-                true
-            }
-        }
+        self.points.insert(at, point);
+        true
     }
 
     /// The point at `t` ms.
     #[must_use]
     pub fn at(&self, t: i64) -> Option<&Point> {
-        let at = self.points.binary_search_by_key(&t, |point| point.t).ok()?;
-        self.points.get(at)
+        let found = self.position(t).ok().and_then(|at| self.points.get(at));
+        found.or_else(|| self.unwritten.get(&t))
     }
 
     /// Its points, sorted by time.
     #[must_use]
-    pub fn points(&self) -> &[Point] {
-        &self.points
+    pub fn points(&self) -> Vec<&Point> {
+        let mut points: Vec<&Point> = self.unwritten.values().chain(&self.points).collect();
+        // Two sorted runs, which a stable sort merges.
+        points.sort_by_key(|point| point.t);
+        points
     }
 
-    /// Whether it is full. If it could not be written then, it is full again when it has grown as much once more.
+    /// Number of its points.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.points.len() + self.unwritten.len()
+    }
+
+    /// Whether it is full, and is to be written.
     #[must_use]
     pub fn is_due(&self) -> bool {
-        !self.points.is_empty() && self.points.len().is_multiple_of(CHUNK_POINTS)
+        self.len() >= self.retry_at.max(CHUNK_POINTS)
+    }
+
+    /// Notes that it could not be written: it is due again when it has grown to twice its size, so that attempts cost each point the same.
+    pub fn retry_later(&mut self) {
+        self.retry_at = 2 * self.len();
     }
 
     /// Whether it has no point.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.points.is_empty()
+        self.points.is_empty() && self.unwritten.is_empty()
     }
 
     /// Time of its oldest point, ms.
     #[must_use]
     pub fn min_time(&self) -> Option<i64> {
-        self.points.first().map(|point| point.t)
+        let first = self.points.first().map(|point| point.t);
+        first.into_iter().chain(self.unwritten.keys().next().copied()).min()
     }
 
     /// Time of its newest point, ms.
     #[must_use]
     pub fn max_time(&self) -> Option<i64> {
-        self.points.last().map(|point| point.t)
+        let last = self.points.last().map(|point| point.t);
+        last.into_iter().chain(self.unwritten.keys().next_back().copied()).max()
     }
 
     /// Forgets the points for which `is_stored` says so.
     pub fn forget(&mut self, is_stored: impl Fn(&Point) -> bool) {
         self.points.retain(|point| !is_stored(point));
-        if self.points.is_empty() {
-            self.clear();
+        self.unwritten.retain(|_, point| !is_stored(point));
+        self.release_if_empty();
+    }
+
+    /// Forgets a point that is stored elsewhere with the same value.
+    pub fn forget_equal(&mut self, stored: &Point) {
+        if self.at(stored.t).is_none_or(|point| !point.value.is_same(&stored.value)) {
+            return;
         }
+        match self.position(stored.t) {
+            Ok(at) => _ = self.points.remove(at),
+            Err(_) => _ = self.unwritten.remove(&stored.t),
+        }
+        self.release_if_empty();
     }
 
     /// Forgets all points, and their memory.
     pub fn clear(&mut self) {
-        self.points = Vec::new();
+        *self = Self::default();
+    }
+
+    fn position(&self, t: i64) -> Result<usize, usize> {
+        self.points.binary_search_by_key(&t, |point| point.t)
+    }
+
+    fn release_if_empty(&mut self) {
+        if self.is_empty() {
+            self.clear();
+        }
     }
 }
 
@@ -95,10 +142,15 @@ mod tests {
     }
 
     #[test]
-    fn it_is_due_at_every_32_points() {
+    fn full_chunk_is_due_and_after_a_failure_at_twice_its_size() {
         let mut chunk = OutOfOrderChunk::default();
-        let due: Vec<i64> = (1..=70).filter(|t| chunk.insert(point(*t, 0)) && chunk.is_due()).collect();
-        assert_eq!(due, [CHUNK_POINTS as i64, 2 * CHUNK_POINTS as i64]);
+        let full = CHUNK_POINTS as i64;
+        let due: Vec<i64> = (1..=full + 1).filter(|t| chunk.insert(point(*t, 0)) && chunk.is_due()).collect();
+        assert_eq!(due, [full, full + 1]);
+        chunk.retry_later();
+        let due: Vec<i64> = (full + 2..=3 * full).filter(|t| chunk.insert(point(*t, 0)) && chunk.is_due()).collect();
+        assert_eq!(due.first(), Some(&(2 * full + 2)));
+        assert_eq!(chunk.len(), 3 * CHUNK_POINTS);
         chunk.forget(|point| point.t > 3);
         assert_eq!((chunk.min_time(), chunk.max_time()), (Some(1), Some(3)));
         chunk.forget(|_| true);
@@ -107,7 +159,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn points_are_sorted_and_the_first_of_a_time_stays(points in vec((0i64..50, 0i32..5), 0..100)) {
+        fn points_are_sorted_and_the_first_of_a_time_stays(points in vec((0i64..150, 0i32..5), 0..300)) {
             let mut chunk = OutOfOrderChunk::default();
             let mut model: BTreeMap<i64, i32> = BTreeMap::new();
             for (t, v) in points {
@@ -117,7 +169,16 @@ mod tests {
                 prop_assert!(chunk.at(t).is_some_and(|stored| stored.value.is_same(&point(t, model[&t]).value)));
             }
             let times: Vec<i64> = chunk.points().iter().map(|point| point.t).collect();
-            prop_assert_eq!(times, model.into_keys().collect::<Vec<_>>());
+            prop_assert_eq!((chunk.min_time(), chunk.max_time()), (times.first().copied(), times.last().copied()));
+            prop_assert_eq!(&times, &model.keys().copied().collect::<Vec<_>>());
+            prop_assert!(chunk.points.len() <= CHUNK_POINTS);
+            chunk.forget_equal(&point(7, 9));
+            prop_assert_eq!(chunk.len(), times.len());
+            for (t, v) in model {
+                chunk.forget_equal(&point(t, v));
+                prop_assert!(chunk.at(t).is_none());
+            }
+            prop_assert!(chunk.is_empty());
         }
     }
 }

@@ -8,10 +8,10 @@ use crate::tsdb::chunk::recode::{MAX_SAMPLES, RecodeRules, Recoded, Recoder, Sta
 /// Encodes points, which are sorted by time and have each time once. No chunk has more than 120 points; an open chunk has more only if it
 /// could not be written for a while.
 #[must_use]
-pub fn encode(points: &[Point], encodings: ChunkEncodings) -> Vec<Recoded> {
+pub fn encode<'a>(points: impl IntoIterator<Item = &'a Point>, encodings: ChunkEncodings) -> Vec<Recoded> {
     let mut done = Vec::with_capacity(1);
     let mut recoder = Recoder::new(RecodeRules { encodings, starts: Starts::Dropped, most: MAX_SAMPLES });
-    points.iter().for_each(|point| done.extend(recoder.push(point)));
+    points.into_iter().for_each(|point| done.extend(recoder.push(point)));
     done.extend(recoder.finish());
     done
 }

@@ -13,6 +13,8 @@
 //! | [`chunk`]      | the open chunk: points, sorted                                   |
 //! | [`encode`]     | points as chunks of bytes                                        |
 //! | [`mapped`]     | the chunks in `chunks_head/`: they overlap                       |
+//! | `chunk_index`  | which of them may have a sample of a given time                  |
+//! | `time_index`   | the same for each sample, of chunks that overlap too many others |
 //! | [`state`]      | both, as a series has them                                       |
 //! | [`store`]      | writes an open chunk, finds stored values                        |
 //! | [`source`]     | the head in order, or out of order, for a block                  |
@@ -25,6 +27,7 @@
 //! after a replay, and readers see it once. All of a series is guarded by its mutex; chunks are written under it.
 
 pub mod chunk;
+mod chunk_index;
 pub mod encode;
 pub mod log;
 pub mod mapped;
@@ -33,6 +36,7 @@ pub mod setting;
 pub mod source;
 pub mod state;
 pub mod store;
+mod time_index;
 pub mod window;
 
 #[cfg(test)]

@@ -21,6 +21,7 @@ use crate::tsdb::chunk::head_chunks::HeadChunkMeta;
 use crate::tsdb::chunk::mapped_chunk::MappedChunk;
 use crate::tsdb::fs::fault;
 use crate::tsdb::head::Head;
+use crate::tsdb::head::ooo::chunk::CHUNK_POINTS;
 use crate::tsdb::head::ooo::state::OutOfOrder;
 use crate::tsdb::head::replay::ReplayProgress;
 use crate::tsdb::head::series::Series;
@@ -34,6 +35,10 @@ use crate::tsdb::wal::segment::Segment;
 use hashbrown::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+
+/// Number of points for whose marker a replay waits: Prometheus writes chunks of up to 255. More are written to `chunks_head/`, so that
+/// a WBL without markers does not fill the memory.
+const UNMARKED_POINTS: usize = 8 * CHUNK_POINTS;
 
 /// What a replay of late samples found.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
@@ -96,7 +101,7 @@ impl<'a> LateReplay<'a> {
         for series in self.series.values() {
             let mut state = series.state.lock();
             if let Some(late) = &mut state.late {
-                self.head.forget_all_stored(late);
+                self.settle(series.reference, late);
                 if let Some(times) = late.times() {
                     self.head.window.include(times.mint, times.maxt);
                 }
@@ -120,7 +125,8 @@ impl<'a> LateReplay<'a> {
 
     fn attach(&mut self, late: &mut OutOfOrder, chunk: &HeadChunkMeta) {
         self.report.chunks += 1;
-        late.attach(MappedChunk::new(chunk.at, chunk.mint, chunk.maxt, chunk.samples, chunk.encoding));
+        let found = MappedChunk::new(chunk.at, chunk.mint, chunk.maxt, chunk.samples, chunk.encoding);
+        self.head.attach_late(late, found);
         self.head.window.include(chunk.mint, chunk.maxt);
         self.head.stats.chunks_created.fetch_add(1, Ordering::Relaxed);
     }
@@ -181,12 +187,16 @@ impl<'a> LateReplay<'a> {
         let mut state = series.state.lock();
         let late = state.late.get_or_insert_default();
         late.insert(point);
-        if late.open.is_due() {
-            self.head.forget_all_stored(late);
-            if late.open.is_due() {
-                // Where that fails they stay in memory.
-                let _ = self.head.write_late(series.reference, late);
-            }
+        if late.open.len() > UNMARKED_POINTS && late.open.is_due() {
+            self.settle(series.reference, late);
+        }
+    }
+
+    /// Forgets the points in memory that a chunk has, and writes the others where they fill a chunk.
+    fn settle(&self, series: SeriesRef, late: &mut OutOfOrder) {
+        self.head.forget_all_stored(late);
+        if late.open.is_due() && self.head.write_late(series, late).is_err() {
+            late.open.retry_later();
         }
     }
 

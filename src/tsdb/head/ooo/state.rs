@@ -32,10 +32,10 @@ impl OutOfOrder {
         self.open.insert(point)
     }
 
-    /// Adds a chunk that was found in `chunks_head/`.
-    pub fn attach(&mut self, chunk: MappedChunk) {
+    /// Adds a chunk that is in `chunks_head/`; `times` returns those of a chunk's samples.
+    pub fn attach(&mut self, chunk: MappedChunk, times: impl Fn(&MappedChunk) -> Vec<i64>) {
         self.newest = self.newest.max(chunk.maxt());
-        self.mapped.add(chunk);
+        self.mapped.add(chunk, times);
     }
 
     /// Whether there may be a point at `t` ms or later.

@@ -3,7 +3,6 @@
 //! Both under the mutex of the series; the mutex of the chunk files is taken within, for the write.
 
 use crate::model::refs::{HeadChunkRef, SeriesRef};
-use crate::model::time::TimeRange;
 use crate::model::value::{Point, Value};
 use crate::tsdb::chunk::Encoding;
 use crate::tsdb::chunk::any_chunk::AnyIter;
@@ -12,6 +11,7 @@ use crate::tsdb::chunk::head_chunks::format::NewChunk;
 use crate::tsdb::chunk::mapped_chunk::MappedChunk;
 use crate::tsdb::head::Head;
 use crate::tsdb::head::ooo::encode::encode;
+use crate::tsdb::head::ooo::mapped::OutOfOrderChunks;
 use crate::tsdb::head::ooo::state::OutOfOrder;
 use std::sync::atomic::Ordering;
 
@@ -29,13 +29,21 @@ impl Head {
         let new: Vec<NewChunk<'_>> = chunks.iter().map(|chunk| chunk.as_late(series)).collect();
         let places = self.mapping.files().write(&new).inspect_err(|error| self.note_failure(error))?;
         for (chunk, at) in chunks.iter().zip(&places) {
-            late.mapped.push(MappedChunk::new(*at, chunk.mint, chunk.maxt, chunk.samples, chunk.encoding));
+            self.attach_late(late, MappedChunk::new(*at, chunk.mint, chunk.maxt, chunk.samples, chunk.encoding));
         }
         late.open.clear();
         self.stats.late_chunks_written.fetch_add(places.len() as u64, Ordering::Relaxed);
         self.stats.chunks_created.fetch_add(places.len() as u64, Ordering::Relaxed);
         self.stats.chunks_mapped.fetch_add(places.len() as u64, Ordering::Relaxed);
         Ok(places)
+    }
+
+    /// Gives a series a chunk of late points that is in `chunks_head/`.
+    pub(in crate::tsdb::head) fn attach_late(&self, late: &mut OutOfOrder, chunk: MappedChunk) {
+        late.attach(chunk, |chunk| {
+            let Ok(data) = self.mapping.read(chunk.at()) else { return Vec::new() };
+            points(data.encoding(), data.as_ref()).map(|point| point.t).collect()
+        });
     }
 
     fn note_failure(&self, error: &HeadChunksError) {
@@ -48,38 +56,30 @@ impl Head {
 
     /// The value that came late for `t` ms, of several the newest.
     pub(in crate::tsdb::head) fn late_value(&self, late: &OutOfOrder, t: i64) -> Option<Value> {
-        if let Some(point) = late.open.at(t) {
-            return Some(point.value.clone());
-        }
-        let covering: Vec<&MappedChunk> = late.mapped.overlapping(TimeRange::new(t, t)).collect();
-        covering.into_iter().rev().find_map(|chunk| {
-            let data = self.mapping.read(chunk).ok()?;
-            value_at(chunk.encoding(), data.as_ref(), t)
+        let open = late.open.at(t).map(|point| point.value.clone());
+        open.or_else(|| self.mapped_late_value(&late.mapped, t))
+    }
+
+    fn mapped_late_value(&self, mapped: &OutOfOrderChunks, t: i64) -> Option<Value> {
+        mapped.covering(t).into_iter().find_map(|at| {
+            let data = self.mapping.read(at).ok()?;
+            value_at(data.encoding(), data.as_ref(), t)
         })
     }
 
     /// Forgets the points of the open chunk that `stored`, one of its chunks, has as well.
     pub(in crate::tsdb::head) fn forget_stored(&self, late: &mut OutOfOrder, stored: &MappedChunk) {
-        let Ok(data) = self.mapping.read(stored) else { return };
-        let (mint, maxt) = (stored.mint(), stored.maxt());
-        if late.open.min_time().is_none_or(|min| min > maxt) || late.open.max_time().is_none_or(|max| max < mint) {
+        if late.open.is_empty() {
             return;
         }
-        let stored = points(stored.encoding(), data.as_ref());
-        late.open.forget(|point| {
-            let found = stored.binary_search_by_key(&point.t, |stored| stored.t).ok();
-            found.is_some_and(|at| stored[at].value.is_same(&point.value))
-        });
+        let Ok(data) = self.mapping.read(stored.at()) else { return };
+        points(stored.encoding(), data.as_ref()).for_each(|point| late.open.forget_equal(&point));
     }
 
     /// Forgets the points of the open chunk that any chunk in `chunks_head/` has as well.
     pub(in crate::tsdb::head) fn forget_all_stored(&self, late: &mut OutOfOrder) {
-        let Some(times) = late.open.min_time().zip(late.open.max_time()) else { return };
-        let overlapping: Vec<MappedChunk> =
-            late.mapped.overlapping(TimeRange::new(times.0, times.1)).copied().collect();
-        for chunk in &overlapping {
-            self.forget_stored(late, chunk);
-        }
+        let OutOfOrder { open, mapped, .. } = late;
+        open.forget(|point| self.mapped_late_value(mapped, point.t).is_some_and(|stored| stored.is_same(&point.value)));
     }
 }
 
@@ -90,6 +90,6 @@ pub(in crate::tsdb::head) fn value_at(encoding: Encoding, chunk: &[u8], t: i64) 
 }
 
 /// The points of a chunk, up to where it is damaged.
-fn points(encoding: Encoding, chunk: &[u8]) -> Vec<Point> {
-    AnyIter::new(encoding, chunk).map_while(Result::ok).collect()
+fn points(encoding: Encoding, chunk: &[u8]) -> impl Iterator<Item = Point> {
+    AnyIter::new(encoding, chunk).map_while(Result::ok)
 }

@@ -12,6 +12,7 @@ use crate::tsdb::chunk::head_chunks::HeadChunks;
 use crate::tsdb::fs::os_disk::OsDisk;
 use crate::tsdb::head::append::{HeadAppender, Rejection};
 use crate::tsdb::head::ooo::chunk::CHUNK_POINTS;
+use crate::tsdb::head::ooo::chunk_index::MAX_COVERING;
 use crate::tsdb::head::ooo::log::Logs;
 use crate::tsdb::head::ooo::replay::{LateReplay, LateReplayReport};
 use crate::tsdb::head::ooo::source::{InOrder, OutOfOrderSource};
@@ -109,7 +110,7 @@ impl Store {
     /// How many late points are in memory, of all series.
     fn open_points(&self) -> usize {
         let open = |series: &Arc<crate::tsdb::head::series::Series>| {
-            series.state.lock().late.as_ref().map_or(0, |late| late.open.points().len())
+            series.state.lock().late.as_ref().map_or(0, |late| late.open.len())
         };
         self.head.all_series().iter().map(open).sum()
     }
@@ -198,9 +199,11 @@ fn a_new_series_may_have_late_samples_only() {
     assert_eq!(store.append("late", &late), []);
     assert_eq!(store.append("too old", &samples([-1])), [(START - 1, Rejection::TooOld)]);
     assert_eq!(store.open_points(), 100, "no chunk has a series that the log may not know yet");
-    assert_eq!(store.append("late", &samples(100..CHUNK_POINTS as i64 * 4)), []);
+    // The first of the next request goes into the chunks of those that waited.
+    let all = 101 + CHUNK_POINTS as i64;
+    assert_eq!(store.append("late", &samples(100..all)), []);
     assert_eq!(store.open_points(), 0);
-    let expected = answer("late", samples(0..CHUNK_POINTS as i64 * 4));
+    let expected = answer("late", samples(0..all));
     assert_eq!(store.read()[&labels("late")], expected[&labels("late")]);
     drop(store);
     let store = Store::open(dir.path());
@@ -473,6 +476,32 @@ fn nothing_is_lost_while_late_samples_come_and_become_blocks() {
     for series in ["0", "1", "2"] {
         assert!(found[&labels(series)].keys().eq(times.iter()), "series {series}");
     }
+}
+
+#[test]
+fn late_sample_costs_few_chunk_reads_whatever_is_there() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path());
+    store.append("x", &samples([WINDOW]));
+    let count = 200 * CHUNK_POINTS as i64;
+    // An order in which nearly all chunks overlap.
+    let times: Vec<i64> = (0..count).map(|n| n * 3_331 % count).collect();
+    let reads = |store: &Store| store.head.mapping.reads.swap(0, Ordering::Relaxed) as usize;
+    let written = |store: &Store| store.head.stats().late_chunks_written.load(Ordering::Relaxed);
+    for repeat in 0..2 {
+        for some in times.chunks(400) {
+            assert_eq!(store.append("x", &samples(some.iter().copied())), []);
+            let reads = reads(&store);
+            assert!(reads <= (MAX_COVERING + 1) * some.len(), "{reads} chunks read for {} samples", some.len());
+        }
+        assert_eq!((written(&store), store.open_points()), (200, 0), "{repeat}");
+    }
+    drop(store);
+    let store = Store::open(dir.path());
+    // Once to index the chunk, once to find its points.
+    assert!(reads(&store) <= 2 * 200);
+    assert_eq!((store.late.chunks, written(&store), store.open_points()), (200, 0, 0), "no chunk is written again");
+    assert_eq!(store.read(), answer("x", samples((0..count).chain([WINDOW]))));
 }
 
 /// What happens to a store.

@@ -1,6 +1,7 @@
 //! The chunks of one series, decoded and merged into one stream that rises in time.
 //!
-//! Chunks are decoded one after another, only as far as samples are asked for; several at once only where they overlap.
+//! Chunks are decoded one after another, only as far as samples are asked for; several at once only where they overlap. Those stand in a heap,
+//! so that a sample costs the logarithm of the number of chunks that overlap at its time.
 //! What a chunk is decoded to is the [`Decoder`]'s business: floats are merged as floats, which costs less than to merge
 //! values of every kind.
 //!
@@ -45,7 +46,7 @@ pub(super) struct Chain<'a, D: Decoder<'a>> {
     labels: &'a Labels,
     range: TimeRange,
     unread: &'a [RankedChunk],
-    /// The chunks being decoded; more than one only where they overlap.
+    /// The chunks being decoded; more than one only where they overlap. A binary heap: none has an earlier sample than its parent.
     open: Vec<OpenChunk<'a, D>>,
     /// The rank of the chunk that the last sample came from.
     last_rank: Option<usize>,
@@ -94,25 +95,18 @@ impl<'a, D: Decoder<'a>> Chain<'a, D> {
     /// The next sample of all chunks, whether in the range or not.
     fn advance(&mut self) -> Result<Option<D::Sample>, QueryError> {
         while let Some((ranked, unread)) = self.unread.split_first()
-            && self.open.iter().all(|open| ranked.chunk.mint <= open.head.t())
+            && self.open.first().is_none_or(|open| ranked.chunk.mint <= open.head.t())
         {
             self.unread = unread;
             self.open(ranked)?;
         }
-        let Some(t) = self.open.iter().map(|open| open.head.t()).min() else {
-            return Ok(None);
-        };
         let mut winner: Option<(usize, D::Sample)> = None;
-        let mut at = 0;
-        while let Some(open) = self.open.get(at) {
-            if open.head.t() != t {
-                at += 1;
-                continue;
+        while let Some(open) = self.open.first() {
+            if winner.as_ref().is_some_and(|(_, sample)| open.head.t() != sample.t()) {
+                break;
             }
-            let (rank, before) = (open.rank, self.open.len());
-            let sample = self.take(at)?;
-            // Where the chunk has ended, another stands in its place now.
-            at += usize::from(self.open.len() == before);
+            let rank = open.rank;
+            let sample = self.take_first()?;
             if winner.as_ref().is_none_or(|(best, _)| *best < rank) {
                 winner = Some((rank, sample));
             }
@@ -125,13 +119,44 @@ impl<'a, D: Decoder<'a>> Chain<'a, D> {
         }))
     }
 
-    /// Takes the next sample of an open chunk, which goes with its last one.
-    fn take(&mut self, at: usize) -> Result<D::Sample, QueryError> {
-        let open = &mut self.open[at];
-        match read(&mut open.rest, open.deleted, self.labels)? {
-            Some(sample) if sample.t() <= open.head.t() => Err(self.damaged("its times do not rise")),
-            Some(sample) => Ok(std::mem::replace(&mut open.head, sample)),
-            None => Ok(self.open.swap_remove(at).head),
+    /// Takes the earliest sample of the open chunks. A chunk is closed with its last one.
+    fn take_first(&mut self) -> Result<D::Sample, QueryError> {
+        let open = &mut self.open[0];
+        let sample = match read(&mut open.rest, open.deleted, self.labels)? {
+            Some(sample) if sample.t() <= open.head.t() => return Err(self.damaged("its times do not rise")),
+            Some(sample) => std::mem::replace(&mut open.head, sample),
+            None => self.open.swap_remove(0).head,
+        };
+        self.sift_down();
+        Ok(sample)
+    }
+
+    /// Restores the order of the heap after its root has changed.
+    fn sift_down(&mut self) {
+        let mut at = 0;
+        loop {
+            let (left, right) = (2 * at + 1, 2 * at + 2);
+            let Some(child) = self.open.get(left) else { return };
+            let is_right = self.open.get(right).is_some_and(|other| other.head.t() < child.head.t());
+            let child = if is_right { right } else { left };
+            if self.open[at].head.t() <= self.open[child].head.t() {
+                return;
+            }
+            self.open.swap(at, child);
+            at = child;
+        }
+    }
+
+    /// Restores the order of the heap after a chunk was added at its end.
+    fn sift_up(&mut self) {
+        let mut at = self.open.len().saturating_sub(1);
+        while at > 0 {
+            let parent = (at - 1) / 2;
+            if self.open[parent].head.t() <= self.open[at].head.t() {
+                return;
+            }
+            self.open.swap(at, parent);
+            at = parent;
         }
     }
 
@@ -147,6 +172,7 @@ impl<'a, D: Decoder<'a>> Chain<'a, D> {
                 return Err(self.damaged("it begins before the time that is stated for it"));
             }
             self.open.push(OpenChunk { head, rest, deleted, rank: ranked.rank });
+            self.sift_up();
         }
         Ok(())
     }
@@ -169,4 +195,72 @@ fn read<'a, D: Decoder<'a>>(
         }
     }
     Ok(None)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Chain, Decoded, Decoder, RankedChunk};
+    use crate::model::labels::LabelsBuilder;
+    use crate::model::time::TimeRange;
+    use crate::tsdb::chunk::Encoding;
+    use crate::tsdb::chunk::xor::ChunkError;
+    use crate::tsdb::query::source::{Chunk, ChunkData};
+    use std::cell::Cell;
+
+    thread_local! {
+        /// Number of times that the time of a sample was looked at.
+        static LOOKS: Cell<u64> = const { Cell::new(0) };
+    }
+
+    /// A time, and nothing else.
+    #[derive(Debug, PartialEq)]
+    struct Time(i64);
+
+    impl Decoded for Time {
+        fn t(&self) -> i64 {
+            LOOKS.set(LOOKS.get() + 1);
+            self.0
+        }
+
+        fn forget_before(&mut self) {}
+    }
+
+    /// The bytes of a chunk are the times, 8 bytes each.
+    struct Times<'a>(std::slice::Chunks<'a, u8>);
+
+    impl<'a> Decoder<'a> for Times<'a> {
+        type Sample = Time;
+
+        fn begin(_: Encoding, bytes: &'a [u8]) -> Self {
+            Self(bytes.chunks(8))
+        }
+
+        fn next(&mut self) -> Option<Result<Time, ChunkError>> {
+            self.0.next().map(|bytes| Ok(Time(i64::from_le_bytes(bytes.try_into().unwrap()))))
+        }
+    }
+
+    /// Merges `count` chunks that all overlap, and returns how often a time was looked at for each sample.
+    fn looks_per_sample(count: i64) -> u64 {
+        let chunk = |first: i64| {
+            let times = (0..32).map(|n| first + n * count);
+            let bytes: Vec<u8> = times.flat_map(i64::to_le_bytes).collect();
+            let (mint, maxt) = (first, first + 31 * count);
+            let chunk = Chunk { mint, maxt, encoding: Encoding::Xor, data: ChunkData::new(bytes), deleted: None };
+            RankedChunk { chunk, rank: first as usize }
+        };
+        let chunks: Vec<RankedChunk> = (0..count).map(chunk).collect();
+        let labels = LabelsBuilder::from_iter([("a", "b")]).build().unwrap();
+        LOOKS.set(0);
+        let merged = Chain::<Times<'_>>::new(&labels, &chunks, TimeRange::ALL).map(|sample| sample.unwrap().0);
+        assert!(merged.eq(0..32 * count));
+        LOOKS.get() / (32 * count as u64)
+    }
+
+    #[test]
+    fn sample_costs_the_logarithm_of_overlapping_chunks() {
+        let (few, many) = (looks_per_sample(16), looks_per_sample(1 << 12));
+        // Per level of the heap four times are compared; 4 levels and 12.
+        assert!(many <= few + 8 * 4 && many < 100, "{few} and {many} for each sample");
+    }
 }
