@@ -42,6 +42,17 @@ async fn what_is_good_is_stored_and_what_is_bad_is_400_or_invalid_argument_with_
 }
 
 #[tokio::test]
+async fn first_sample_at_the_lowest_time_is_400_and_a_good_one_204() {
+    let edge = Edge::ready(&[]).await;
+    let lowest = request(vec![series("lowest", &[(i64::MIN + 3_600_000, 1.0)])]);
+    let got = edge.write(pack(&lowest)).await;
+    assert_eq!(got.status, StatusCode::BAD_REQUEST);
+    assert!(got.text().contains("1 timestamp out of range"), "{}", got.text());
+    assert_eq!(edge.write_v1(&lowest).await.grpc_status(), "3");
+    assert_eq!(edge.write(pack(&good())).await.status, StatusCode::NO_CONTENT);
+}
+
+#[tokio::test]
 async fn all_bad_is_400_and_nothing_is_stored() {
     let edge = Edge::ready(&[]).await;
     let body = request(vec![series("", &[(1, 1.0)])]);

@@ -47,6 +47,8 @@ pub enum Reason {
     DuplicateTimestamp,
     /// Too far ahead of the clock.
     TooFarAhead,
+    /// Too near to an end of the times of 64 bits.
+    OutOfRange,
     /// The labels don't name a series, or are over a limit.
     BadLabels,
     /// The series would be one too many.
@@ -63,12 +65,13 @@ pub enum Reason {
 
 impl Reason {
     /// All of them, in the order in which they are counted.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::OutOfOrder,
         Self::OutOfBounds,
         Self::TooOld,
         Self::DuplicateTimestamp,
         Self::TooFarAhead,
+        Self::OutOfRange,
         Self::BadLabels,
         Self::SeriesLimit,
         Self::InvalidHistogram,
@@ -86,6 +89,7 @@ impl Reason {
             Self::TooOld => "too_old",
             Self::DuplicateTimestamp => "duplicate_timestamp",
             Self::TooFarAhead => "too_far_in_future",
+            Self::OutOfRange => "timestamp_out_of_range",
             Self::BadLabels => "invalid_labels",
             Self::SeriesLimit => "series_limit",
             Self::InvalidHistogram => "invalid_histogram",
@@ -104,6 +108,7 @@ impl fmt::Display for Reason {
             Self::TooOld => "too old",
             Self::DuplicateTimestamp => "duplicate timestamp with another value",
             Self::TooFarAhead => "too far in the future",
+            Self::OutOfRange => "timestamp out of range",
             Self::BadLabels => "invalid labels",
             Self::SeriesLimit => "over the limit of active series",
             Self::InvalidHistogram => "invalid histogram",
@@ -121,6 +126,7 @@ impl From<Rejection> for Reason {
             Rejection::OutOfOrder => Self::OutOfOrder,
             Rejection::OutOfBounds => Self::OutOfBounds,
             Rejection::TooOld => Self::TooOld,
+            Rejection::OutOfRange => Self::OutOfRange,
         }
     }
 }

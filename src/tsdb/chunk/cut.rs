@@ -19,6 +19,7 @@
 
 use crate::model::value::ValueKind;
 use crate::tsdb::chunk::any_chunk::AnyChunk;
+use crate::tsdb::chunk::mapped_chunk::MAX_SPAN_MS;
 
 /// A chunk of more bytes than this takes no more samples.
 ///
@@ -106,17 +107,17 @@ impl ChunkWindow {
     }
 }
 
-/// Until when a chunk that begins at `t` may last at most: the next multiple of `width` ms. Division goes towards zero and sums
-/// wrap, as in Go: before 0 it is the multiple after the next.
+/// Until when a chunk that begins at `t` may last at most: the next multiple of `width` ms. Division goes towards zero, as in Go: before 0 it
+/// is the multiple after the next. Other than in Go sums stop at the last time, and no chunk lasts longer than a mapped one may.
 fn range_end(t: i64, width: i64) -> i64 {
     let width = width.max(1);
-    (t / width).wrapping_mul(width).wrapping_add(width)
+    (t / width * width).saturating_add(width).min(t.saturating_add(MAX_SPAN_MS as i64))
 }
 
 /// The end of a chunk from `mint` to `maxt`, of which `parts` are a full one, so that chunks of its length divide the time up to `end` evenly.
 fn even_end(mint: i64, maxt: i64, end: i64, parts: f64) -> i64 {
-    let rest = end.wrapping_sub(mint) as f64;
-    let chunks = rest / (maxt.wrapping_sub(mint).wrapping_add(1) as f64 * parts);
+    let rest = end.saturating_sub(mint) as f64;
+    let chunks = rest / (maxt.saturating_sub(mint).saturating_add(1) as f64 * parts);
     if chunks <= 1.0 {
         return end;
     }
@@ -125,13 +126,13 @@ fn even_end(mint: i64, maxt: i64, end: i64, parts: f64) -> i64 {
 
 #[cfg(test)]
 mod tests {
-    use super::{ChunkWindow, CutPolicy, range_end};
+    use super::{ChunkWindow, CutPolicy, MAX_SPAN_MS, range_end};
     use crate::model::histogram::{CounterResetHint, Histogram, Span};
     use crate::model::sample::Sample;
     use crate::model::value::{Point, Value};
     use crate::tsdb::chunk::any_chunk::{AnyChunk, ChunkEncodings};
     use crate::tsdb::chunk::histogram::append::Appended;
-    use proptest::prelude::{Just, Strategy, prop_assert, prop_assert_eq, prop_oneof, proptest};
+    use proptest::prelude::{Just, Strategy, any, prop_assert, prop_assert_eq, prop_oneof, proptest};
 
     const POLICY: CutPolicy = CutPolicy { chunk_range_ms: 7_200_000, samples_per_chunk: 120 };
 
@@ -283,7 +284,8 @@ mod tests {
             [0, 1, 99, 100, -1, -99, -100, -101].map(|t| range_end(t, 100)),
             [100, 100, 100, 200, 100, 100, 0, 0]
         );
-        assert_eq!(range_end(i64::MAX, 100), i64::MAX.wrapping_sub(7).wrapping_add(100));
+        assert_eq!(range_end(i64::MAX, 100), i64::MAX);
+        assert_eq!(range_end(0, i64::MAX), MAX_SPAN_MS as i64);
         assert_eq!(range_end(i64::MIN, 100), i64::MIN + 8 + 100);
     }
 
@@ -294,6 +296,19 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn chunks_of_any_times_hold_all_samples_within_their_span(
+            times in proptest::collection::btree_set(prop_oneof![
+                2 => any::<i64>(), 4 => (0..9_000_000i64).prop_map(|t| i64::MIN + t), 1 => (0..9_000_000i64).prop_map(|t| i64::MAX - t),
+            ], 1..200),
+            range in prop_oneof![Just(POLICY.chunk_range_ms), Just(i64::MAX), any::<i64>()],
+        ) {
+            let policy = CutPolicy { chunk_range_ms: range, samples_per_chunk: 8 };
+            let cut = chunks(&policy, times.iter().map(|&t| (t, 1.0)));
+            prop_assert!(cut.iter().all(|chunk| chunk[chunk.len() - 1].abs_diff(chunk[0]) <= MAX_SPAN_MS));
+            prop_assert!(cut.into_iter().flatten().eq(times));
+        }
+
         #[test]
         fn chunks_are_cut_by_the_rules_and_keep_their_bounds(
             start in -20_000_000i64..20_000_000,

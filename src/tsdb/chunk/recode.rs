@@ -102,6 +102,12 @@ impl Recoder {
         Some(std::mem::replace(open, next).finish())
     }
 
+    /// Time of the first point of the chunk that is being filled, ms.
+    #[must_use]
+    pub fn begins_at(&self) -> Option<i64> {
+        self.open.as_ref().map(|open| open.mint)
+    }
+
     /// The last chunk. From then on points begin anew.
     pub fn finish(&mut self) -> Option<Recoded> {
         self.open.take().map(OpenChunk::finish)

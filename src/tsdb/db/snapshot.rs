@@ -93,19 +93,14 @@ impl Db {
     fn write_late(&self, engine: &Engine, folder: &Path, now_ms: i64) -> Result<(), Box<dyn Error>> {
         let late = OutOfOrderSource::prepare_while(&engine.head, &|| !self.is_stopping())?;
         let late = late.ok_or(MaintenanceError::Cancelled)?;
-        let Some(times) = late.times() else { return Ok(()) };
-        let range = self.options.chunk_range_ms;
         let hints = Hints { out_of_order: true, ..Hints::default() };
-        let mut mint = times.mint.div_euclid(range).saturating_mul(range);
-        while mint <= times.maxt && mint < i64::MAX {
+        for range in late.ranges(self.options.chunk_range_ms)? {
             self.check_stop()?;
-            let maxt = mint.saturating_add(range);
             let ulid = self.new_ulid(now_ms)?;
-            let lineage = Lineage::of_head(ulid, mint, maxt, hints);
+            let lineage = Lineage::of_head(ulid, range.mint, range.end(), hints);
             let plan = BlockPlan { dir: folder, ulid, lineage: &lineage, floats: self.settings().float_encoding };
             let source = head_source(&engine.head, &late)?;
             write_block(plan, vec![source], &self.watch(engine, &self.stopping, &|_| {}))?;
-            mint = maxt;
         }
         Ok(())
     }

@@ -17,6 +17,7 @@ pub mod metadata;
 
 use crate::model::labels::Labels;
 use crate::model::refs::SeriesRef;
+use crate::model::time::TimeRange;
 use crate::model::value::{Point, Value};
 use crate::tsdb::head::Head;
 use crate::tsdb::head::in_flight::BatchId;
@@ -43,6 +44,8 @@ pub enum Rejection {
     OutOfBounds,
     /// Older than the out-of-order window.
     TooOld,
+    /// Outside of [`TimeRange::STORABLE`].
+    OutOfRange,
 }
 
 /// No new series is taken: the head has as many as it may have.
@@ -189,7 +192,7 @@ impl<'a> HeadAppender<'a> {
         }
         let first = loop {
             let Some(point) = points.next() else { return Ok(()) };
-            match self.bounds(point.t).refuse(point.t) {
+            match self.refuse(point.t) {
                 None => break point,
                 Some(why) => reject(point, why),
             }
@@ -331,7 +334,18 @@ impl<'a> HeadAppender<'a> {
         self.batch.push_point_of(kind, reference, point);
     }
 
+    /// Why no sample at `t` ms is taken, whatever its series has. One that never is must not decide where an empty head begins.
+    fn refuse(&mut self, t: i64) -> Option<Rejection> {
+        if !TimeRange::STORABLE.contains(t) {
+            return Some(Rejection::OutOfRange);
+        }
+        self.bounds(t).refuse(t)
+    }
+
     fn judge(&mut self, state: &SeriesState, point: &Point) -> Verdict {
+        if !TimeRange::STORABLE.contains(point.t) {
+            return Verdict::Reject(Rejection::OutOfRange);
+        }
         let bounds = self.bounds(point.t);
         let is_next = point.t >= bounds.min_valid && state.max_time().is_none_or(|max_time| point.t > max_time);
         if is_next && state.late.as_ref().is_none_or(|late| !late.reaches(point.t)) {

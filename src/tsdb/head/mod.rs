@@ -236,7 +236,7 @@ impl Head {
     #[must_use]
     pub fn is_compactable(&self) -> bool {
         let (Some(min), Some(max)) = (self.times.min(), self.times.max()) else { return false };
-        max.saturating_sub(min) > self.policy.chunk_range_ms / 2 * 3
+        max.saturating_sub(min) > (self.policy.chunk_range_ms / 2).saturating_mul(3)
     }
 
     /// Its files of full chunks.

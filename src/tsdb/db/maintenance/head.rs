@@ -2,6 +2,7 @@
 //!
 //! [`crate::tsdb::head::truncation`] tells the order of the steps and why nothing is lost between them.
 
+use crate::model::time::TimeRange;
 use crate::tsdb::block::ulid::BlockUlid;
 use crate::tsdb::compact::facts::Hints;
 use crate::tsdb::compact::lineage::Lineage;
@@ -54,7 +55,7 @@ impl Round<'_> {
         let (db, head) = (self.db, &self.engine.head);
         let range = db.options.chunk_range_ms;
         let Some(begin) = head.times().min() else { return Ok(()) };
-        let end = (begin.div_euclid(range) * range).saturating_add(range);
+        let end = TimeRange::aligned(begin, range).end();
         let truncation = Truncation::new(head);
         truncation.close(end);
         // Nobody adds to it any more: this is where it begins.

@@ -82,19 +82,12 @@ impl Round<'_> {
         source: &OutOfOrderSource<'_>,
         blocks: &mut Vec<BlockUlid>,
     ) -> Result<(), MaintenanceError> {
-        let Some(times) = source.times() else { return Ok(()) };
-        let range = self.db.options.chunk_range_ms;
-        let mut mint = times.mint.div_euclid(range).saturating_mul(range);
-        while mint <= times.maxt {
+        let ranges = source.ranges(self.db.options.chunk_range_ms);
+        for range in ranges.map_err(|error| self.failed("read chunks of late samples", &error))? {
             fault::point("ooo.before_block");
             self.check()?;
-            let maxt = mint.saturating_add(range);
-            let lineage = |ulid| Lineage::of_head(ulid, mint, maxt, LATE);
+            let lineage = |ulid| Lineage::of_head(ulid, range.mint, range.end(), LATE);
             blocks.extend(self.write_head_block(lineage, || head_source(&self.engine.head, source))?);
-            if maxt == i64::MAX {
-                break;
-            }
-            mint = maxt;
         }
         Ok(())
     }

@@ -12,6 +12,7 @@ use crate::tsdb::head::Head;
 use crate::tsdb::head::truncation::{StaleSeries, Truncation};
 use crate::tsdb::query::source::{BlockSource, ChunkSeriesSet, QueryError};
 use crate::tsdb::wal::batch::Batch;
+use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
@@ -23,6 +24,25 @@ struct Chosen<'a> {
     head: &'a Head,
     /// By labels.
     series: &'a [StaleSeries],
+}
+
+impl Chosen<'_> {
+    /// The ranges of `width` ms, counted from time 0, that have a part of a chunk, oldest first. Of times between chunks there is none, however
+    /// far these lie apart.
+    fn ranges(&self, width: i64) -> Result<Vec<TimeRange>, QueryError> {
+        let mut ranges = BTreeMap::new();
+        for series in self.select(&[], TimeRange::ALL)? {
+            for chunk in series?.chunks {
+                let mut range = TimeRange::aligned(chunk.mint, width);
+                ranges.insert(range.mint, range);
+                while range.maxt < chunk.maxt {
+                    range = TimeRange::aligned(range.end(), width);
+                    ranges.insert(range.mint, range);
+                }
+            }
+        }
+        Ok(ranges.into_values().collect())
+    }
 }
 
 impl BlockSource for Chosen<'_> {
@@ -69,15 +89,11 @@ impl Round<'_> {
         let truncation = Truncation::new(head);
         let mut series = truncation.stale_series();
         series.sort_unstable_by(|a, b| a.series.labels.cmp(&b.series.labels));
-        let Some(end) = series.iter().map(|one| one.end).max() else { return Ok(0) };
-        let Some(begin) = head.times().min() else { return Ok(0) };
         let chosen = Chosen { head, series: &series };
         let hints = Hints { stale_series: true, ..Hints::default() };
-        let mut mint = begin.div_euclid(range) * range;
-        while mint <= end {
-            let lineage = |ulid| Lineage::of_head(ulid, mint, mint.saturating_add(range), hints);
+        for range in chosen.ranges(range).map_err(|error| self.failed("read series that have ended", &error))? {
+            let lineage = |ulid| Lineage::of_head(ulid, range.mint, range.end(), hints);
             self.write_head_block(lineage, || head_source(head, &chosen))?;
-            mint = mint.saturating_add(range);
         }
         self.check()?;
         let mut batch = Batch::default();

@@ -3,6 +3,7 @@
 
 use crate::model::value::Point;
 use crate::tsdb::chunk::any_chunk::ChunkEncodings;
+use crate::tsdb::chunk::mapped_chunk::MAX_SPAN_MS;
 use crate::tsdb::chunk::recode::{MAX_SAMPLES, RecodeRules, Recoded, Recoder, Starts};
 
 /// Encodes points, which are sorted by time and have each time once. No chunk has more than 120 points; an open chunk has more only if it
@@ -11,14 +12,20 @@ use crate::tsdb::chunk::recode::{MAX_SAMPLES, RecodeRules, Recoded, Recoder, Sta
 pub fn encode<'a>(points: impl IntoIterator<Item = &'a Point>, encodings: ChunkEncodings) -> Vec<Recoded> {
     let mut done = Vec::with_capacity(1);
     let mut recoder = Recoder::new(RecodeRules { encodings, starts: Starts::Dropped, most: MAX_SAMPLES });
-    points.into_iter().for_each(|point| done.extend(recoder.push(point)));
+    for point in points {
+        // No mapped chunk lasts longer.
+        if recoder.begins_at().is_some_and(|begin| point.t.abs_diff(begin) > MAX_SPAN_MS) {
+            done.extend(recoder.finish());
+        }
+        done.extend(recoder.push(point));
+    }
     done.extend(recoder.finish());
     done
 }
 
 #[cfg(test)]
 mod tests {
-    use super::encode;
+    use super::{MAX_SPAN_MS, encode};
     use crate::model::histogram::{FloatHistogram, Histogram, Span};
     use crate::model::value::{Point, Value};
     use crate::tsdb::chunk::Encoding::{self, FloatHistogram as Float, Histogram as Whole, Xor};
@@ -68,6 +75,14 @@ mod tests {
             chunks(vec![histogram(5, 1), histogram(6, 3), histogram(2, 3)]),
             [(Whole, 0, 1, 2), (Whole, 2, 2, 1)]
         );
+    }
+
+    #[test]
+    fn chunk_lasts_no_longer_than_a_mapped_one_may() {
+        let times = [i64::MIN, i64::MIN + MAX_SPAN_MS as i64, i64::MIN + MAX_SPAN_MS as i64 + 1, 0, 1, i64::MAX];
+        let points = times.map(|t| Point::new(t, Value::Float(1.0)));
+        let found: Vec<_> = encode(&points, ChunkEncodings::default()).iter().map(|c| (c.mint, c.maxt)).collect();
+        assert_eq!(found, [(times[0], times[1]), (times[2], times[2]), (0, 1), (i64::MAX, i64::MAX)]);
     }
 
     #[test]

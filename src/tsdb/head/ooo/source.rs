@@ -10,10 +10,13 @@ use crate::model::matcher::Matcher;
 use crate::model::refs::HeadChunkRef;
 use crate::model::time::TimeRange;
 use crate::tsdb::chunk::head_chunks::error::HeadChunksError;
+use crate::tsdb::chunk::mapped_chunk::MappedChunk;
 use crate::tsdb::head::Head;
+use crate::tsdb::head::ooo::store::points;
 use crate::tsdb::head::read::Wanted;
 use crate::tsdb::head::series::Series;
 use crate::tsdb::query::source::{BlockSource, ChunkSeriesSet, QueryError};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// What came in order.
@@ -87,6 +90,35 @@ impl<'a> OutOfOrderSource<'a> {
     #[must_use]
     pub fn times(&self) -> Option<TimeRange> {
         self.times
+    }
+
+    /// The ranges of `width` ms, counted from time 0, in which there are samples, oldest first. Their number is bounded by that of the
+    /// samples, however far these lie apart.
+    ///
+    /// # Errors
+    /// [`HeadChunksError`] where a chunk can't be read.
+    pub fn ranges(&self, width: i64) -> Result<Vec<TimeRange>, HeadChunksError> {
+        let mut ranges = BTreeMap::new();
+        let mut add = |t: i64| {
+            let range = TimeRange::aligned(t, width);
+            ranges.insert(range.mint, range);
+            range
+        };
+        for Prepared { series, last } in &self.series {
+            let chunks: Vec<MappedChunk> = match &series.state.lock().late {
+                Some(late) => late.mapped.iter().take_while(|chunk| chunk.at() <= *last).copied().collect(),
+                None => continue,
+            };
+            for chunk in chunks {
+                // Both ends, so that whoever makes the blocks meets a chunk that does not decode to its end.
+                add(chunk.maxt());
+                if !add(chunk.mint()).contains(chunk.maxt()) {
+                    let data = self.head.mapping.read(chunk.at())?;
+                    points(data.encoding(), data.as_ref()).for_each(|point| _ = add(point.t));
+                }
+            }
+        }
+        Ok(ranges.into_values().collect())
     }
 
     /// How many series it has.

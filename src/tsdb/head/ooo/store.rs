@@ -90,6 +90,6 @@ pub(in crate::tsdb::head) fn value_at(encoding: Encoding, chunk: &[u8], t: i64) 
 }
 
 /// The points of a chunk, up to where it is damaged.
-fn points(encoding: Encoding, chunk: &[u8]) -> impl Iterator<Item = Point> {
+pub(in crate::tsdb::head) fn points(encoding: Encoding, chunk: &[u8]) -> impl Iterator<Item = Point> {
     AnyIter::new(encoding, chunk).map_while(Result::ok)
 }
