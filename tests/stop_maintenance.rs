@@ -7,12 +7,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that can't go on has failed")]
 
-#[path = "support/engine.rs"]
-mod engine;
-#[path = "support/life.rs"]
-mod life;
+mod support;
 
-use life::{BEGIN, HOUR, Life, MINUTE, minutes, named};
 use narthex::model::time::TimeRange;
 use narthex::tsdb::compact::facts::BlockFacts;
 use narthex::tsdb::db::Db;
@@ -27,6 +23,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
+use support::life::{BEGIN, HOUR, Life, MINUTE, minutes, named};
 
 type Done = Result<(), MaintenanceError>;
 

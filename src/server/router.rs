@@ -6,8 +6,8 @@ use crate::server::grpc::reflection;
 use crate::server::redirect::KnownPath;
 use crate::server::refused::Refused;
 use crate::server::{
-    absent, admin, caught, exemplars, export, http_metrics, labels, lifecycle_api, metadata, read, redirect, running, series,
-    status, write,
+    absent, admin, caught, exemplars, export, http_metrics, labels, lifecycle_api, metadata, read, redirect, running,
+    series, status, write,
 };
 use axum::extract::Request;
 use axum::handler::Handler;
@@ -121,7 +121,13 @@ pub fn routes<H: Health>(context: SharedContext, health: HealthServer<H>) -> Rou
     let HttpRoutes { router, known } = http_routes();
     let known: Arc<[KnownPath]> = known.into();
     let redirect = middleware::from_fn_with_state(known, redirect::redirect);
-    router.merge(grpc_routes(&context, health)).fallback(unknown).layer(redirect).layer(middleware::from_fn(caught::answer_panics)).layer(measure).with_state(context)
+    router
+        .merge(grpc_routes(&context, health))
+        .fallback(unknown)
+        .layer(redirect)
+        .layer(middleware::from_fn(caught::answer_panics))
+        .layer(measure)
+        .with_state(context)
 }
 
 /// Answers every request of a connection beyond the limit.

@@ -21,6 +21,7 @@ mod reads;
 mod replay;
 mod restarts;
 mod retention;
+mod times;
 mod upkeep;
 mod verify;
 

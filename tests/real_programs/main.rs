@@ -8,6 +8,7 @@ mod directory_blocks;
 mod directory_kinds;
 mod end_to_end;
 mod metadata;
+mod metrics_lint;
 mod native_histograms;
 mod oracle;
 mod real_clients;

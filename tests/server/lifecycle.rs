@@ -3,14 +3,6 @@
 use std::path::PathBuf;
 use std::process::Command;
 
-use crate::support::data::{self, BEGIN, HOUR};
-use crate::support::dir;
-use crate::support::launch::{Launch, Server};
-use crate::support::metrics::Metrics;
-use crate::support::samples::Samples;
-use crate::support::wait::{wait_for, wait_until};
-use crate::support::wire::WriteRequest;
-use rustix::process::{Pid, Resource, Rlimit, prlimit};
 use crate::support::admin::{self, Admin};
 use crate::support::data::{self, BEGIN, HOUR};
 use crate::support::dir;
@@ -19,6 +11,7 @@ use crate::support::metrics::Metrics;
 use crate::support::samples::Samples;
 use crate::support::wait::{wait_for, wait_until};
 use crate::support::wire::WriteRequest;
+use rustix::process::{Pid, Resource, Rlimit, prlimit};
 
 fn narthex_prints(arguments: &[&str]) -> (bool, String) {
     let output = Command::new(env!("CARGO_BIN_EXE_narthex")).args(arguments).output().expect("narthex runs");

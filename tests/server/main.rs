@@ -10,6 +10,8 @@ mod grpc;
 mod grpc_stream;
 mod labels;
 mod lifecycle;
+mod log_output;
+mod panics;
 mod reload;
 mod sidecar;
 mod streamed_read;

@@ -1,21 +1,19 @@
 //! The log where nobody reads it: a closed pipe, a pipe that is never read, a full disk. Nothing
 //! else changes.
 
-mod support;
-
 use std::fs::OpenOptions;
 use std::io::Read;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 
-use support::admin::{self, Admin};
-use support::data::{self, HOUR};
-use support::dir;
-use support::http::Http;
-use support::launch::Launch;
-use support::metrics::Metrics;
-use support::remote::Remote;
-use support::wait::{wait_for, wait_until};
+use crate::support::admin::{self, Admin};
+use crate::support::data::{self, HOUR};
+use crate::support::dir;
+use crate::support::http::Http;
+use crate::support::launch::Launch;
+use crate::support::metrics::Metrics;
+use crate::support::remote::Remote;
+use crate::support::wait::{wait_for, wait_until};
 
 const DROPPED: &str = "narthex_log_lines_dropped_total";
 

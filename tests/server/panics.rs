@@ -1,14 +1,12 @@
 //! What panics inside is answered, reported and gone on from: maintenance runs again, and no write waits for ever.
 
-mod support;
-
-use support::data::{BEGIN, HOUR};
-use support::dir;
-use support::launch::{Launch, Server};
-use support::metrics::Metrics;
-use support::samples::Samples;
-use support::wait::wait_until;
-use support::wire::WriteRequest;
+use crate::support::data::{BEGIN, HOUR};
+use crate::support::dir;
+use crate::support::launch::{Launch, Server};
+use crate::support::metrics::Metrics;
+use crate::support::samples::Samples;
+use crate::support::wait::wait_until;
+use crate::support::wire::WriteRequest;
 
 const PANICS: &str = "narthex_tsdb_maintenance_panics_total";
 

@@ -1,13 +1,11 @@
 //! `/metrics` of the real binary, as `promtool check metrics` judges names, types and help texts.
 
-mod support;
-
-use support::data;
-use support::dir;
-use support::launch::Launch;
-use support::metrics::Metrics;
-use support::promtool::assert_accepts_metrics;
-use support::wait::wait_until;
+use crate::support::data;
+use crate::support::dir;
+use crate::support::launch::Launch;
+use crate::support::metrics::Metrics;
+use crate::support::promtool::assert_accepts_metrics;
+use crate::support::wait::wait_until;
 
 #[test]
 #[ignore = "needs Debian's prometheus: run tests/run"]

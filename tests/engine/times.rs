@@ -2,12 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that can't go on has failed")]
 
-#[path = "support/engine.rs"]
-mod engine;
-#[path = "support/life.rs"]
-mod life;
-
-use life::{BEGIN, HOUR, Life, labels, minutes};
+use crate::support::life::{BEGIN, HOUR, Life, labels, minutes};
 use narthex::model::refs::SeriesRef;
 use narthex::model::sample::Sample;
 use narthex::model::time::TimeRange;
