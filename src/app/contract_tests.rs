@@ -1,6 +1,7 @@
 //! The answer contract of writes, row by row, over HTTP and over gRPC.
 
 use crate::app::edge::{Edge, everything, good, now_ms, pack, partly_bad, request, series};
+use crate::app::error_details::ErrorDetails;
 use crate::remote::pb::narthex::v1::WriteResponse;
 use crate::server::body::Received;
 use crate::server::lifecycle::Phase;
@@ -32,11 +33,19 @@ async fn what_is_good_is_stored_and_what_is_bad_is_400_or_invalid_argument_with_
     assert_eq!(http.status, StatusCode::BAD_REQUEST);
     let grpc = edge.write_v1(&body).await;
     assert_eq!(grpc.grpc_status(), "3");
-    let details = grpc.headers.get("grpc-status-details-bin").or_else(|| grpc.trailers.get("grpc-status-details-bin"));
-    assert!(details.is_some());
     for part in ["1 out of order", "1 duplicate timestamp", "1 too far in the future", "1 invalid labels", "mixed"] {
         assert!(http.text().contains(part), "{part} in {}", http.text());
     }
+    assert_eq!(grpc.grpc_error().message(), http.text().trim_end(), "both protocols say the same");
+    let details = ErrorDetails::of(&grpc);
+    assert_eq!(details.retry_delay, None, "a repeat is in vain");
+    let (counts, names): (Vec<_>, Vec<_>) = details.violations.iter().partition(|v| !v.reason.is_empty());
+    assert_eq!(counts.len(), 4, "{counts:?}");
+    assert!(!names.is_empty());
+    for violation in counts.iter().chain(&names) {
+        assert!(http.text().contains(&violation.description), "{violation:?} in {}", http.text());
+    }
+    assert_eq!(details.info.unwrap().metadata["samples_stored"], "1");
     let got = edge.get("/api/v1/export?match[]=mixed").await;
     assert!(got.text().contains("\"values\":[1.0]"), "{}", got.text());
 }
@@ -57,7 +66,12 @@ async fn all_bad_is_400_and_nothing_is_stored() {
     let edge = Edge::ready(&[]).await;
     let body = request(vec![series("", &[(1, 1.0)])]);
     assert_eq!(edge.write(pack(&body)).await.status, StatusCode::BAD_REQUEST);
-    assert_eq!(edge.write_v1(&body).await.grpc_status(), "3");
+    let grpc = edge.write_v1(&body).await;
+    assert_eq!(grpc.grpc_status(), "3");
+    let details = ErrorDetails::of(&grpc);
+    let reasons: Vec<_> = details.violations.iter().map(|v| v.reason.as_str()).filter(|r| !r.is_empty()).collect();
+    assert_eq!(reasons, ["INVALID_LABELS"]);
+    assert_eq!(details.info.unwrap().metadata["samples_stored"], "0");
     assert_eq!(edge.get("/api/v1/export?match[]={__name__!=%22%22}").await.text(), "");
 }
 
@@ -85,7 +99,11 @@ async fn a_body_that_is_no_request_is_400_or_invalid_argument() {
     for body in [vec![], b"\x05".to_vec(), pack(b"\x0a\xff"), pack(&good()[..good().len() - 1])] {
         assert_eq!(edge.write(body).await.status, StatusCode::BAD_REQUEST);
     }
-    assert_eq!(edge.write_v1(b"\x0a\xff").await.grpc_status(), "3");
+    let grpc = edge.write_v1(b"\x0a\xff").await;
+    assert_eq!(grpc.grpc_status(), "3");
+    let violations = ErrorDetails::of(&grpc).violations;
+    assert_eq!(violations.len(), 1);
+    assert_eq!(violations[0].description, grpc.grpc_error().message());
 }
 
 #[tokio::test]
@@ -104,11 +122,11 @@ async fn over_a_limit_of_size_is_413_or_resource_exhausted() {
     for got in [sized, streamed, declared_4_gib, bomb] {
         assert_eq!(got.status, StatusCode::PAYLOAD_TOO_LARGE, "{}", got.text());
     }
-    assert_eq!(edge.write_v1(&[0; 2049]).await.grpc_status(), "8");
+    edge.write_v1(&[0; 2049]).await.assert_grpc_too_large();
     let edge = Edge::ready(&["--storage.remote.write-max-series=1"]).await;
     let two = request(vec![series("a", &[(1, 1.0)]), series("b", &[(1, 1.0)])]);
     assert_eq!(edge.write(pack(&two)).await.status, StatusCode::PAYLOAD_TOO_LARGE);
-    assert_eq!(edge.write_v1(&two).await.grpc_status(), "8");
+    edge.write_v1(&two).await.assert_grpc_too_large();
 }
 
 #[tokio::test]
@@ -117,15 +135,14 @@ async fn starting_draining_and_overload_are_503_or_unavailable() {
     edge.write(pack(&good())).await.assert_retry_later();
     edge.read(&everything()).await.assert_retry_later();
     edge.get("/api/v1/export?match[]=up").await.assert_retry_later();
-    assert_eq!(edge.write_v1(&good()).await.grpc_status(), "14");
+    edge.write_v1(&good()).await.assert_grpc_retry_later();
     edge.context.lifecycle.advance(Phase::Draining);
     edge.write(pack(&good())).await.assert_retry_later();
-    assert_eq!(edge.write_v1(&good()).await.grpc_status(), "14");
+    edge.write_v1(&good()).await.assert_grpc_retry_later();
 
     let edge = Edge::ready(&["--web.max-bytes-in-flight=10"]).await;
     edge.write(pack(&good())).await.assert_retry_later();
-    let got = edge.write_v1(&good()).await;
-    assert_eq!(got.grpc_status(), "14");
+    edge.write_v1(&good()).await.assert_grpc_retry_later();
 
     let edge =
         Edge::ready(&["--storage.remote.write-concurrent-limit=1", "--storage.remote.write-queue-limit=1"]).await;
@@ -136,6 +153,7 @@ async fn starting_draining_and_overload_are_503_or_unavailable() {
     });
     tokio::task::yield_now().await;
     edge.write(pack(&good())).await.assert_retry_later();
+    edge.write_v1(&good()).await.assert_grpc_retry_later();
     waiting.abort();
 }
 
@@ -144,7 +162,7 @@ async fn a_closed_database_is_503() {
     let edge = Edge::ready(&[]).await;
     edge.context.db.close().unwrap();
     edge.write(pack(&good())).await.assert_retry_later();
-    assert_eq!(edge.write_v1(&good()).await.grpc_status(), "14");
+    edge.write_v1(&good()).await.assert_grpc_retry_later();
 }
 
 #[tokio::test]

@@ -57,16 +57,6 @@ impl Got {
         found.map_or("", |value| value.to_str().unwrap())
     }
 
-    /// UNAVAILABLE, with a RetryInfo in its details.
-    pub(crate) fn assert_grpc_retry_later(&self) {
-        assert_eq!(self.grpc_status(), "14", "{:?}", self.headers);
-        // "RetryInfo" is in the type of the detail; base64 of it depends on where it begins.
-        let found =
-            |map: &HeaderMap| map.get("grpc-status-details-bin").map(|value| value.to_str().unwrap().to_owned());
-        let details = found(&self.trailers).or_else(|| found(&self.headers)).unwrap();
-        assert!(["UmV0cnlJbmZv", "JldHJ5SW5mb", "SZXRyeUluZm"].iter().any(|part| details.contains(part)), "{details}");
-    }
-
     pub(crate) fn assert_retry_later(&self) {
         assert_eq!(self.status, StatusCode::SERVICE_UNAVAILABLE, "{}", self.text());
         let seconds: u64 = self.header("retry-after").parse().unwrap();

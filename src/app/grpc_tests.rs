@@ -1,6 +1,8 @@
 //! What holds of all of gRPC: which requests are gRPC, deadlines, details of errors, health, reflection.
 
 use crate::app::edge::{Edge, Got, everything, good, grpc_request, partly_bad};
+use crate::app::edge::{Edge, good, grpc_request, partly_bad};
+use crate::app::error_details::ErrorDetails;
 use crate::server::body::Received;
 use crate::server::lifecycle::Phase;
 use crate::tsdb::db::settings::Settings;
@@ -11,7 +13,6 @@ use http_body_util::BodyExt;
 use prost::Message;
 use std::time::Duration;
 use tokio::sync::mpsc;
-use tonic::Status;
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse};
 use tonic_reflection::pb::v1::server_reflection_request::MessageRequest;
@@ -65,50 +66,23 @@ async fn the_deadline_of_a_client_ends_its_request() {
     assert!(edge.get("/metrics").await.text().contains("narthex_bytes_in_flight 0"));
 }
 
-/// `google.rpc.Status` with its details, decoded as far as these tests look.
-#[derive(Clone, PartialEq, Message)]
-struct RpcStatus {
-    #[prost(message, repeated, tag = "3")]
-    details: Vec<prost_types::Any>,
-}
-
-#[derive(Clone, PartialEq, Message)]
-struct BadRequest {
-    #[prost(message, repeated, tag = "1")]
-    violations: Vec<Violation>,
-}
-
-#[derive(Clone, PartialEq, Message)]
-struct Violation {
-    #[prost(string, tag = "1")]
-    field: String,
-    #[prost(string, tag = "2")]
-    description: String,
-    #[prost(string, tag = "3")]
-    reason: String,
-}
-
-fn details(got: &Got) -> RpcStatus {
-    let headers = if got.trailers.contains_key("grpc-status") { &got.trailers } else { &got.headers };
-    RpcStatus::decode(Status::from_header_map(headers).unwrap().details()).unwrap()
-}
-
 #[tokio::test]
 async fn the_details_of_a_refusal_have_every_reason_and_what_is_stored() {
     let edge = Edge::ready(&[]).await;
     let strict = Settings { out_of_order_window_ms: 0, ..edge.context.db.settings() };
     edge.context.db.apply(strict).unwrap();
-    let details = details(&edge.write_v1(&partly_bad()).await).details;
-    let kinds: Vec<_> = details.iter().map(|any| any.type_url.rsplit('.').next().unwrap()).collect();
-    assert_eq!(kinds, ["BadRequest", "ErrorInfo"]);
-    let bad = BadRequest::decode(&details[0].value[..]).unwrap();
-    let counted: Vec<_> = bad.violations.iter().filter(|v| !v.reason.is_empty()).collect();
+    let details = ErrorDetails::of(&edge.write_v1(&partly_bad()).await);
+    let counted: Vec<_> = details.violations.iter().filter(|v| !v.reason.is_empty()).collect();
     let reasons: Vec<_> = counted.iter().map(|v| v.reason.as_str()).collect();
     assert_eq!(reasons, ["OUT_OF_ORDER", "DUPLICATE_TIMESTAMP", "TOO_FAR_IN_FUTURE", "INVALID_LABELS"]);
     assert!(counted.iter().all(|v| v.field == "timeseries.samples" && v.description.starts_with("1 ")), "{counted:?}");
-    assert!(bad.violations.iter().any(|v| v.field == "timeseries" && v.description.contains("mixed")));
-    let info = String::from_utf8_lossy(&details[1].value).into_owned();
-    assert!(info.contains("DATA_REFUSED") && info.contains("samples_stored"), "{info}");
+    let named: Vec<_> = details.violations.iter().filter(|v| v.reason.is_empty()).collect();
+    assert!(named.iter().all(|v| v.field == "timeseries"), "{named:?}");
+    assert!(named.iter().any(|v| v.description.contains("mixed")), "{named:?}");
+    let info = details.info.unwrap();
+    assert_eq!((info.reason.as_str(), info.domain.as_str()), ("DATA_REFUSED", "narthex"));
+    let stored = [("exemplars_stored", "0"), ("histograms_stored", "0"), ("samples_stored", "1")];
+    assert!(info.metadata.iter().map(|(key, value)| (key.as_str(), value.as_str())).eq(stored), "{info:?}");
 }
 
 async fn health(edge: &Edge, service: &str) -> ServingStatus {

@@ -27,6 +27,8 @@ mod edge;
 #[cfg(test)]
 mod encoding_tests;
 #[cfg(test)]
+mod error_details;
+#[cfg(test)]
 mod fault_tests;
 #[cfg(test)]
 mod golden_api_tests;
