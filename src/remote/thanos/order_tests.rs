@@ -1,6 +1,6 @@
 //! Whatever series there are and whatever is added, they come out sorted, as if all had been gathered and sorted.
 
-use super::{Gathered, Inserted, Kept, Named, Room, Taker, gather};
+use super::{Gathered, Inserted, Kept, Named, OPEN_CHUNK_BYTES, Room, SERIES_BYTES, Taker, gather};
 use crate::model::labels::{Labels, LabelsBuilder};
 use crate::remote::external_labels::ExternalLabels;
 use crate::remote::read_request::ReadError;
@@ -71,11 +71,16 @@ proptest! {
         for (name, _) in external.iter() {
             stream = Box::new(Inserted::new(stream, name, naming.clone()));
         }
-        let got: Vec<Labels> = stream.map(|named| named.unwrap().labels).collect();
+        let streamed: Vec<Named> = stream.map(Result::unwrap).collect();
+        let got: Vec<Labels> = streamed.iter().map(|named| named.labels.clone()).collect();
+        prop_assert_eq!(&got, &expected);
+        let gathered = sorted(&stored, &naming, ROOM).unwrap();
+        let got: Vec<Labels> = gathered.iter().map(|gathered| gathered.labels.clone()).collect();
         prop_assert_eq!(&got, &expected);
         // Each is with its own series.
-        for gathered in sorted(&stored, &naming, ROOM).unwrap() {
-            prop_assert_eq!(naming.of(own(&gathered)), Some(gathered.labels));
+        let streamed = streamed.iter().map(|named| (named.series.labels(), &named.labels));
+        for (own, labels) in streamed.chain(gathered.iter().map(|gathered| (own(gathered), &gathered.labels))) {
+            prop_assert_eq!(naming.of(own), Some(labels.clone()));
         }
     }
 
@@ -85,12 +90,22 @@ proptest! {
         stored.sort();
         let external = ExternalLabels::new([("c", "new"), ("z", "z")]).unwrap();
         let naming = Naming::new(&external, &["a".to_owned()]);
-        for with_chunks in [0, 5_000, usize::MAX] {
+        let mut expected: Vec<Labels> = stored.iter().filter_map(|labels| naming.of(labels)).collect();
+        expected.sort();
+        // A series with its chunks takes from 1,224 to 1,500 bytes here.
+        for (with_chunks, kept) in [(0, 0..=0), (5_000, 3.min(stored.len())..=4), (usize::MAX, stored.len()..=60)] {
             let got = sorted(&stored, &naming, Room { most: usize::MAX, with_chunks }).unwrap();
-            prop_assert!(got.iter().is_sorted_by_key(|gathered| gathered.labels.clone()));
-            prop_assert_eq!(got.len(), stored.len());
-            let kept = got.iter().filter(|gathered| matches!(gathered.chunks, Kept::Series(_))).count();
-            prop_assert!(kept * 1024 <= with_chunks);
+            let labels: Vec<Labels> = got.iter().map(|gathered| gathered.labels.clone()).collect();
+            prop_assert_eq!(&labels, &expected);
+            // Each stored series is there once, with its own labels.
+            for gathered in &got {
+                prop_assert_eq!(naming.of(own(gathered)), Some(gathered.labels.clone()));
+            }
+            let mut owns: Vec<Labels> = got.iter().map(|gathered| own(gathered).clone()).collect();
+            owns.sort();
+            prop_assert_eq!(&owns, &stored);
+            let with_series = got.iter().filter(|gathered| matches!(gathered.chunks, Kept::Series(_))).count();
+            prop_assert!(kept.contains(&with_series), "{with_series} of {kept:?}");
         }
     }
 }
@@ -100,10 +115,13 @@ fn few_series_are_held_back() {
     let all: Vec<Labels> = (0..10_000).map(|i| labels(&[("a".into(), format!("{i:05}"))])).collect();
     let external = ExternalLabels::new([("z", "1")]).unwrap();
     let mut inserted = Inserted::new(all.iter().map(named), "z", Naming::new(&external, &[]));
-    let mut most = 0;
-    while let Some(Ok(_)) = inserted.next() {
+    let (mut most, mut count) = (0, 0);
+    while let Some(named) = inserted.next() {
+        assert_eq!(named.unwrap().series.labels(), &all[count]);
         most = most.max(inserted.held.len() + inserted.ready.len());
+        count += 1;
     }
+    assert_eq!(count, all.len());
     assert!(most <= 2, "{most}");
 }
 
@@ -117,5 +135,41 @@ fn what_would_take_too_much_memory_to_sort_is_refused() {
     let mut taker = All { reserved: 0 };
     let few = gather(all[..10].iter().map(named), &naming, room, &mut taker).unwrap();
     assert_eq!(few.iter().filter(|gathered| matches!(gathered.chunks, Kept::Series(_))).count(), 4);
-    assert!((2000..10_000).contains(&taker.reserved), "{}", taker.reserved);
+    let of_labels = few.iter().zip(&all).map(|(few, own)| few.labels.as_packed().len() + own.as_packed().len());
+    assert_eq!(taker.reserved, 10 * SERIES_BYTES + 4 * OPEN_CHUNK_BYTES + of_labels.sum::<usize>());
+}
+
+/// Takes every other series, and has memory for `free` bytes.
+struct Half {
+    wanted: bool,
+    free: usize,
+}
+
+impl Taker for Half {
+    fn wants(&mut self, _: &Labels) -> Result<bool, ReadError> {
+        self.wanted = !self.wanted;
+        Ok(self.wanted)
+    }
+
+    fn reserve(&mut self, bytes: usize) -> Result<(), ReadError> {
+        self.free = self.free.checked_sub(bytes).ok_or(ReadError::AnswerLimit(7))?;
+        Ok(())
+    }
+}
+
+#[test]
+fn unwanted_series_take_no_memory() {
+    let all: Vec<Labels> = (0..4).map(|i| labels(&[("a".into(), i.to_string())])).collect();
+    let naming = Naming::new(&ExternalLabels::new([("b", "c")]).unwrap(), &[]);
+    let of_two = 2 * (SERIES_BYTES + OPEN_CHUNK_BYTES)
+        + [0, 2]
+            .map(|i| all[i].as_packed().len() + naming.of(&all[i]).unwrap().as_packed().len())
+            .iter()
+            .sum::<usize>();
+    let mut taker = Half { wanted: false, free: of_two };
+    let gathered = gather(all.iter().map(named), &naming, ROOM, &mut taker).unwrap();
+    assert_eq!(gathered.iter().map(own).collect::<Vec<_>>(), [&all[0], &all[2]]);
+    assert_eq!(taker.free, 0);
+    let mut taker = Half { wanted: false, free: of_two - 1 };
+    assert!(matches!(gather(all.iter().map(named), &naming, ROOM, &mut taker), Err(ReadError::AnswerLimit(7))));
 }
