@@ -121,8 +121,19 @@ impl InFlight {
 #[cfg(test)]
 mod tests {
     use super::{BatchId, InFlight, SLOTS};
-    use std::sync::mpsc;
     use std::thread;
+    use std::thread::ScopedJoinHandle;
+
+    /// Returns when `waiter` waits, and has gone back to wait after it was woken for nothing.
+    fn assert_waits<T>(in_flight: &InFlight, waiter: &ScopedJoinHandle<'_, T>) {
+        for _ in 0..2 {
+            // Counts the threads that it wakes, so 1 means that the only other thread waits.
+            while in_flight.changed.notify_all() == 0 {
+                assert!(!waiter.is_finished(), "it did not wait");
+                thread::yield_now();
+            }
+        }
+    }
 
     #[test]
     fn a_batch_is_in_flight_from_begin_to_end_and_never_again() {
@@ -142,15 +153,11 @@ mod tests {
     fn a_waiter_goes_on_when_the_other_batch_is_logged() {
         let in_flight = InFlight::default();
         let other = in_flight.begin();
-        let (done, is_done) = mpsc::channel();
         thread::scope(|scope| {
-            scope.spawn(|| {
-                in_flight.wait_for(other);
-                done.send(()).unwrap();
-            });
-            assert!(is_done.recv_timeout(std::time::Duration::from_millis(20)).is_err());
+            let waiter = scope.spawn(|| in_flight.wait_for(other));
+            assert_waits(&in_flight, &waiter);
             in_flight.end(other);
-            is_done.recv().unwrap();
+            waiter.join().unwrap();
         });
     }
 
@@ -158,18 +165,15 @@ mod tests {
     fn earlier_requests_are_waited_for_whatever_their_batch_and_later_ones_are_not() {
         let in_flight = InFlight::default();
         let early = in_flight.begin();
-        let (done, is_done) = mpsc::channel();
         thread::scope(|scope| {
-            scope.spawn(|| {
-                in_flight.wait_for_earlier();
-                done.send(()).unwrap();
-            });
-            assert!(is_done.recv_timeout(std::time::Duration::from_millis(20)).is_err());
+            let waiter = scope.spawn(|| in_flight.wait_for_earlier());
+            assert_waits(&in_flight, &waiter);
             let late = in_flight.begin();
             let early = in_flight.renew(early);
-            assert!(is_done.recv_timeout(std::time::Duration::from_millis(20)).is_err());
+            assert_waits(&in_flight, &waiter);
             in_flight.end(early);
-            is_done.recv().unwrap();
+            waiter.join().unwrap();
+            assert!(in_flight.contains(late));
             in_flight.end(late);
         });
     }
@@ -180,6 +184,7 @@ mod tests {
         let all: Vec<_> = (0..SLOTS).map(|_| in_flight.begin()).collect();
         thread::scope(|scope| {
             let late = scope.spawn(|| in_flight.begin());
+            assert_waits(&in_flight, &late);
             in_flight.end(all[7]);
             assert_eq!(late.join().unwrap().slot(), all[7].slot());
         });
