@@ -1,7 +1,6 @@
 //! An index written and read, against a plain model.
 
 mod damage;
-mod measure;
 mod v1;
 
 use super::entry::{IndexChunk, SeriesEntry};
