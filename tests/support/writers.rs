@@ -27,6 +27,10 @@ const OWN_SAMPLES: i64 = 4;
 const LATE_SAMPLES: usize = 6;
 const LATEST: i64 = 5_400_000;
 
+/// Rounds by which a sender may be behind the first one. A sender that the machine starves longer skips rounds, so that its
+/// late samples stay within the window.
+const MAX_ROUNDS_BEHIND: i64 = 100;
+
 /// What the senders of one data directory share.
 #[derive(Default)]
 pub(crate) struct Traffic {
@@ -35,6 +39,7 @@ pub(crate) struct Traffic {
     answered: AtomicUsize,
     generation: AtomicI64,
     contested: AtomicI64,
+    newest_round: AtomicI64,
 }
 
 impl Traffic {
@@ -107,7 +112,8 @@ impl Writer {
             1 | 2 => return (WriteRequest { timeseries: vec![shared(traffic)], ..WriteRequest::default() }, false),
             _ => {}
         }
-        self.round += 1;
+        let newest = traffic.newest_round.fetch_max(self.round + 1, Ordering::SeqCst);
+        self.round = (self.round + 1).max(newest - MAX_ROUNDS_BEHIND);
         let mut timeseries: Vec<TimeSeries> = (0..OWN_SERIES).map(|number| self.own(number)).collect();
         timeseries.extend([self.fresh("a"), self.fresh("b"), shared(traffic)]);
         timeseries.extend([self.late(), self.histograms("in order", 0), self.histograms("late", LATEST)]);
