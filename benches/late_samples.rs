@@ -4,8 +4,9 @@
 //! cargo bench --bench late_samples -- [--samples 80000] [--requests 16] [--new-series]
 //! ```
 //!
-//! Prints the CPU time of this process for each step: appending, appending the same again, reading, starting again, making blocks.
-//! With `--new-series` the first request creates the series and has all samples. Asserts that every sample is read back, nothing about time.
+//! Prints the CPU time of this process for each step: appending, appending the same again, reading,
+//! starting again, making blocks. With `--new-series` the first request creates the series and has
+//! all samples. Asserts that every sample is read back, nothing about time.
 
 use narthex::model::labels::LabelsBuilder;
 use narthex::model::matcher::{MatchKind, Matcher};

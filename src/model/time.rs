@@ -13,13 +13,15 @@ impl TimeRange {
     /// Every time there is.
     pub const ALL: Self = Self { mint: i64::MIN, maxt: i64::MAX };
 
-    /// The times that a sample may have: those for which Prometheus's HTTP API has a text (`MinTime` and `MaxTime` in `web/api/v1/api.go`).
+    /// The times that a sample may have: those for which Prometheus's HTTP API has a text
+    /// (`MinTime` and `MaxTime` in `web/api/v1/api.go`).
     ///
-    /// At either end 1969 years of 64 bits are left, so that a Prometheus that takes the directory over can add block ranges and windows to
-    /// them without an overflow.
+    /// At either end 1969 years of 64 bits are left, so that a Prometheus that takes the directory
+    /// over can add block ranges and windows to them without an overflow.
     pub const STORABLE: Self = Self { mint: -9_223_309_901_257_974_000, maxt: 9_223_309_901_257_974_999 };
 
-    /// The range of `width` ms, counted from time 0, that `t` belongs to. A range that reaches beyond the times of 64 bits is cut there.
+    /// The range of `width` ms, counted from time 0, that `t` belongs to. A range that reaches
+    /// beyond the times of 64 bits is cut there.
     #[must_use]
     pub fn aligned(t: i64, width: i64) -> Self {
         let width = i128::from(width.max(1));

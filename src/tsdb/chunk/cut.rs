@@ -107,8 +107,9 @@ impl ChunkWindow {
     }
 }
 
-/// Until when a chunk that begins at `t` may last at most: the next multiple of `width` ms. Division goes towards zero, as in Go: before 0 it
-/// is the multiple after the next. Other than in Go sums stop at the last time, and no chunk lasts longer than a mapped one may.
+/// Until when a chunk that begins at `t` may last at most: the next multiple of `width` ms.
+/// Division goes towards zero, as in Go: before 0 it is the multiple after the next. Other than in
+/// Go sums stop at the last time, and no chunk lasts longer than a mapped one may.
 fn range_end(t: i64, width: i64) -> i64 {
     let width = width.max(1);
     (t / width * width).saturating_add(width).min(t.saturating_add(MAX_SPAN_MS as i64))

@@ -334,7 +334,8 @@ impl<'a> HeadAppender<'a> {
         self.batch.push_point_of(kind, reference, point);
     }
 
-    /// Why no sample at `t` ms is taken, whatever its series has. One that never is must not decide where an empty head begins.
+    /// Why no sample at `t` ms is taken, whatever its series has. One that never is must not decide
+    /// where an empty head begins.
     fn refuse(&mut self, t: i64) -> Option<Rejection> {
         if !TimeRange::STORABLE.contains(t) {
             return Some(Rejection::OutOfRange);

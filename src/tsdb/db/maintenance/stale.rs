@@ -27,8 +27,8 @@ struct Chosen<'a> {
 }
 
 impl Chosen<'_> {
-    /// The ranges of `width` ms, counted from time 0, that have a part of a chunk, oldest first. Of times between chunks there is none, however
-    /// far these lie apart.
+    /// The ranges of `width` ms, counted from time 0, that have a part of a chunk, oldest first. Of
+    /// times between chunks there is none, however far these lie apart.
     fn ranges(&self, width: i64) -> Result<Vec<TimeRange>, QueryError> {
         let mut ranges = BTreeMap::new();
         for series in self.select(&[], TimeRange::ALL)? {

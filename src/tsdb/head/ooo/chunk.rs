@@ -1,7 +1,8 @@
 //! The open chunk of late points of a series: each time once, as plain values.
 //!
-//! An insertion moves at most [`CHUNK_POINTS`] points, however many there are: points of a full chunk that could not be written, because the
-//! disk is full or the log does not know the series yet, move to a tree.
+//! An insertion moves at most [`CHUNK_POINTS`] points, however many there are: points of a full
+//! chunk that could not be written, because the disk is full or the log does not know the series
+//! yet, move to a tree.
 //!
 //! Not decided here: whether a point is to be taken, and when the chunk is written.
 
@@ -68,7 +69,8 @@ impl OutOfOrderChunk {
         self.len() >= self.retry_at.max(CHUNK_POINTS)
     }
 
-    /// Notes that it could not be written: it is due again when it has grown to twice its size, so that attempts cost each point the same.
+    /// Notes that it could not be written: it is due again when it has grown to twice its size, so
+    /// that attempts cost each point the same.
     pub fn retry_later(&mut self) {
         self.retry_at = 2 * self.len();
     }

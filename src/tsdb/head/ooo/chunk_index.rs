@@ -1,9 +1,11 @@
 //! Index of the late chunks of a series by time: which of them may have a sample of a given time.
 //!
-//! Late chunks overlap. Those that fit go into one of [`MAX_LAYERS`] layers, in each of which no chunk overlaps another; of the others,
-//! each sample is in a [`TimeIndex`]. So a time is looked up in at most [`MAX_COVERING`] chunks, however many overlap.
+//! Late chunks overlap. Those that fit go into one of [`MAX_LAYERS`] layers, in each of which no
+//! chunk overlaps another; of the others, each sample is in a [`TimeIndex`]. So a time is looked up
+//! in at most [`MAX_COVERING`] chunks, however many overlap.
 //!
-//! Built only for a series with more than [`UNINDEXED_CHUNKS`] chunks. Guarded by the mutex of the series.
+//! Built only for a series with more than [`UNINDEXED_CHUNKS`] chunks. Guarded by the mutex of the
+//! series.
 
 use crate::model::refs::HeadChunkRef;
 use crate::tsdb::chunk::mapped_chunk::MappedChunk;
@@ -40,7 +42,8 @@ struct LayerChunk {
 }
 
 impl ChunkIndex {
-    /// Adds a chunk; `times` returns those of its samples, and is called only if the chunk overlaps one of each layer.
+    /// Adds a chunk; `times` returns those of its samples, and is called only if the chunk overlaps
+    /// one of each layer.
     pub(super) fn add(&mut self, chunk: &MappedChunk, times: impl FnOnce() -> Vec<i64>) {
         let new = LayerChunk { maxt: chunk.maxt(), at: chunk.at() };
         // Of the chunks that begin before the new one ends, the last one ends last.

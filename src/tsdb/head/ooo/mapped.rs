@@ -16,7 +16,8 @@ pub struct OutOfOrderChunks {
 }
 
 impl OutOfOrderChunks {
-    /// Adds a chunk, at the place of its reference; nothing is done where it is there. `times` returns those of a chunk's samples.
+    /// Adds a chunk, at the place of its reference; nothing is done where it is there. `times`
+    /// returns those of a chunk's samples.
     pub fn add(&mut self, chunk: MappedChunk, times: impl Fn(&MappedChunk) -> Vec<i64>) {
         let Err(at) = self.chunks.binary_search_by_key(&chunk.at(), MappedChunk::at) else { return };
         self.chunks.insert(at, chunk);
@@ -30,7 +31,8 @@ impl OutOfOrderChunks {
         }
     }
 
-    /// The chunks that may have a sample at `t` ms, newest first: a bounded number, however many chunks there are.
+    /// The chunks that may have a sample at `t` ms, newest first: a bounded number, however many
+    /// chunks there are.
     #[must_use]
     pub fn covering(&self, t: i64) -> Covering {
         match &self.index {

@@ -36,8 +36,8 @@ use hashbrown::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-/// Number of points for whose marker a replay waits: Prometheus writes chunks of up to 255. More are written to `chunks_head/`, so that
-/// a WBL without markers does not fill the memory.
+/// Number of points for whose marker a replay waits: Prometheus writes chunks of up to 255. More
+/// are written to `chunks_head/`, so that a WBL without markers does not fill the memory.
 const UNMARKED_POINTS: usize = 8 * CHUNK_POINTS;
 
 /// What a replay of late samples found.
@@ -192,7 +192,8 @@ impl<'a> LateReplay<'a> {
         }
     }
 
-    /// Forgets the points in memory that a chunk has, and writes the others where they fill a chunk.
+    /// Forgets the points in memory that a chunk has, and writes the others where they fill a
+    /// chunk.
     fn settle(&self, series: SeriesRef, late: &mut OutOfOrder) {
         self.head.forget_all_stored(late);
         if late.open.is_due() && self.head.write_late(series, late).is_err() {

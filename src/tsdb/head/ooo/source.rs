@@ -92,8 +92,8 @@ impl<'a> OutOfOrderSource<'a> {
         self.times
     }
 
-    /// The ranges of `width` ms, counted from time 0, in which there are samples, oldest first. Their number is bounded by that of the
-    /// samples, however far these lie apart.
+    /// The ranges of `width` ms, counted from time 0, in which there are samples, oldest first.
+    /// Their number is bounded by that of the samples, however far these lie apart.
     ///
     /// # Errors
     /// [`HeadChunksError`] where a chunk can't be read.
@@ -110,7 +110,8 @@ impl<'a> OutOfOrderSource<'a> {
                 None => continue,
             };
             for chunk in chunks {
-                // Both ends, so that whoever makes the blocks meets a chunk that does not decode to its end.
+                // Both ends, so that whoever makes the blocks meets a chunk that does not decode to
+                // its end.
                 add(chunk.maxt());
                 if !add(chunk.mint()).contains(chunk.maxt()) {
                     let data = self.head.mapping.read(chunk.at())?;

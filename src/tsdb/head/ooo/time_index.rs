@@ -1,11 +1,13 @@
 //! Compressed map from the time of a late sample to the chunk that has it.
 //!
-//! Used for chunks that overlap too many others ([`super::chunk_index`]). A sample costs about 8 bytes, a look-up or an insertion the
-//! decoding of one leaf and a descent, whatever the number of samples. Guarded by the mutex of the series.
+//! Used for chunks that overlap too many others ([`super::chunk_index`]). A sample costs about 8
+//! bytes, a look-up or an insertion the decoding of one leaf and a descent, whatever the number of
+//! samples. Guarded by the mutex of the series.
 //!
 //! # Format
-//! A leaf has up to [`LEAF_ENTRIES`] entries, by time: the time as the difference to the entry before it, and the chunk, both as uvarints.
-//! Its key is the time of its first entry, from which that entry counts.
+//! A leaf has up to [`LEAF_ENTRIES`] entries, by time: the time as the difference to the entry
+//! before it, and the chunk, both as uvarints. Its key is the time of its first entry, from which
+//! that entry counts.
 
 use crate::model::refs::HeadChunkRef;
 use crate::tsdb::encoding::byte_reader::{ByteReader, put_uvarint};

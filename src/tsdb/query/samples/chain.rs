@@ -1,7 +1,8 @@
 //! The chunks of one series, decoded and merged into one stream that rises in time.
 //!
-//! Chunks are decoded one after another, only as far as samples are asked for; several at once only where they overlap. Those stand in a heap,
-//! so that a sample costs the logarithm of the number of chunks that overlap at its time.
+//! Chunks are decoded one after another, only as far as samples are asked for; several at once only
+//! where they overlap. Those stand in a heap, so that a sample costs the logarithm of the number of
+//! chunks that overlap at its time.
 //! What a chunk is decoded to is the [`Decoder`]'s business: floats are merged as floats, which costs less than to merge
 //! values of every kind.
 //!
@@ -46,7 +47,8 @@ pub(super) struct Chain<'a, D: Decoder<'a>> {
     labels: &'a Labels,
     range: TimeRange,
     unread: &'a [RankedChunk],
-    /// The chunks being decoded; more than one only where they overlap. A binary heap: none has an earlier sample than its parent.
+    /// The chunks being decoded; more than one only where they overlap. A binary heap: none has an
+    /// earlier sample than its parent.
     open: Vec<OpenChunk<'a, D>>,
     /// The rank of the chunk that the last sample came from.
     last_rank: Option<usize>,
@@ -240,7 +242,8 @@ mod tests {
         }
     }
 
-    /// Merges `count` chunks that all overlap, and returns how often a time was looked at for each sample.
+    /// Merges `count` chunks that all overlap, and returns how often a time was looked at for each
+    /// sample.
     fn looks_per_sample(count: i64) -> u64 {
         let chunk = |first: i64| {
             let times = (0..32).map(|n| first + n * count);
