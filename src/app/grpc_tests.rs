@@ -1,7 +1,6 @@
 //! What holds of all of gRPC: which requests are gRPC, deadlines, details of errors, health, reflection.
 
-use crate::app::edge::{Edge, Got, everything, good, grpc_request, partly_bad};
-use crate::app::edge::{Edge, good, grpc_request, partly_bad};
+use crate::app::edge::{Edge, everything, good, grpc_request, partly_bad};
 use crate::app::error_details::ErrorDetails;
 use crate::server::body::Received;
 use crate::server::lifecycle::Phase;

@@ -29,7 +29,8 @@ impl PanicWatch {
     }
 
     /// Why maintenance does not run; `None` as long as there is hope.
-    pub(in crate::tsdb::db) fn fault(&self) -> Option<String> {
+    #[must_use]
+    pub fn fault(&self) -> Option<String> {
         let panics = self.panics.lock();
         let Panics { in_a_row, last } = &*panics;
         (*in_a_row >= MAX_PANICS).then(|| format!("maintenance panicked {in_a_row} times in a row: {last}"))
