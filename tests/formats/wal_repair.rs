@@ -243,7 +243,7 @@ fn failed_repair_step_is_named_and_second_repair_finishes() {
         let disk = CrashDisk::new();
         disk.fail_with_no_space(call, 1);
         let failed = repair(&disk, &log.wal, &log.quarantine, &damage.unwrap());
-        assert!(matches!(failed, Err(RepairError::Io { .. })), "{call:?}");
+        assert!(matches!(failed, Err(RepairError::File(_))), "{call:?}");
         assert!(log.read().1.is_some(), "{call:?}");
         log.repair();
         assert_eq!(log.read().0, good, "{call:?}");

@@ -7,4 +7,5 @@ pub mod fault;
 pub mod full;
 pub mod mmap;
 pub mod os_disk;
+pub mod quarantine;
 pub mod size;

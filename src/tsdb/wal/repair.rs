@@ -20,12 +20,12 @@
 //! To be run while nobody writes to the log. A damaged checkpoint is not for here: nothing may be cut from one.
 
 use std::fmt;
-use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use crate::tsdb::fs::disk::Disk;
+use crate::tsdb::fs::durable::FileError;
 use crate::tsdb::fs::fault;
+use crate::tsdb::fs::quarantine::{copy_file, move_file};
 use crate::tsdb::wal::damage::{Damage, Extent};
 use crate::tsdb::wal::segment::{Segment, SegmentError, list_segments};
 
@@ -71,16 +71,9 @@ pub enum RepairError {
         /// The log's directory.
         dir: PathBuf,
     },
-    /// The system does not do what is needed.
-    #[error("repairing the log: {step} {}: {source}", path.display())]
-    Io {
-        /// What was tried.
-        step: &'static str,
-        /// With what.
-        path: PathBuf,
-        /// What the system says.
-        source: io::Error,
-    },
+    /// A step on a file or directory failed.
+    #[error("cannot repair the log: {0}")]
+    File(#[from] FileError),
 }
 
 /// Repairs the log in `wal_dir`: keeps what stands before `damage`, sets aside in `quarantine` what stands behind it.
@@ -116,7 +109,7 @@ struct Place<'a> {
 
 fn set_aside(place: &Place<'_>, damage: &Damage, later: &[Segment], cut: u64) -> Result<SetAside, RepairError> {
     let folder = new_folder(place, damage);
-    place.disk.create_dir_all(&folder).map_err(failed("creating", &folder))?;
+    place.disk.create_dir_all(&folder).map_err(FileError::of("create", &folder))?;
     let mut bytes = cut;
     for segment in later.iter().rev() {
         bytes += len_of(&segment.path)?;
@@ -125,8 +118,7 @@ fn set_aside(place: &Place<'_>, damage: &Damage, later: &[Segment], cut: u64) ->
     }
     if cut > 0 {
         let tail = folder.join(format!("{:08}.from-{}", damage.segment, damage.good_end));
-        copy(place.disk, &damage.path, damage.good_end, &tail)?;
-        sync_dir(place.disk, &folder)?;
+        copy_file(place.disk, &damage.path, damage.good_end, &tail)?;
     }
     Ok(SetAside { folder, segments: later.iter().map(|segment| segment.number).collect(), bytes })
 }
@@ -144,36 +136,8 @@ fn new_folder(place: &Place<'_>, damage: &Damage) -> PathBuf {
 }
 
 fn set_segment_aside(place: &Place<'_>, segment: &Segment, folder: &Path) -> Result<(), RepairError> {
-    let to = folder.join(format!("{:08}", segment.number));
-    match place.disk.rename(&segment.path, &to) {
-        Ok(()) => sync_dir(place.disk, folder)?,
-        Err(error) if error.kind() == io::ErrorKind::CrossesDevices => {
-            copy(place.disk, &segment.path, 0, &to)?;
-            sync_dir(place.disk, folder)?;
-            place.disk.remove_file(&segment.path).map_err(failed("removing", &segment.path))?;
-        }
-        Err(error) => return Err(failed("moving", &segment.path)(error)),
-    }
-    sync_dir(place.disk, place.wal_dir)
-}
-
-/// Copies a file from `offset` on to a new one, durably but for the new one's name.
-fn copy(disk: &dyn Disk, from: &Path, offset: u64, to: &Path) -> Result<(), RepairError> {
-    let copying = || {
-        let mut source = File::open(from)?;
-        source.seek(SeekFrom::Start(offset))?;
-        let target = disk.create_new(to)?;
-        let mut buffer = vec![0; 1 << 20];
-        loop {
-            match source.read(&mut buffer) {
-                Ok(0) => return target.sync(),
-                Ok(n) => target.append(&buffer[..n])?,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
-        }
-    };
-    copying().map_err(failed("copying", from))
+    move_file(place.disk, &segment.path, &folder.join(format!("{:08}", segment.number)))?;
+    Ok(())
 }
 
 fn cut_off(disk: &dyn Disk, damage: &Damage) -> Result<(), RepairError> {
@@ -182,20 +146,11 @@ fn cut_off(disk: &dyn Disk, damage: &Damage) -> Result<(), RepairError> {
         file.set_len(damage.good_end)?;
         file.sync()
     };
-    cutting().map_err(failed("cutting", &damage.path))
-}
-
-fn sync_dir(disk: &dyn Disk, dir: &Path) -> Result<(), RepairError> {
-    disk.sync_dir(dir).map_err(failed("syncing", dir))
+    Ok(cutting().map_err(FileError::of("cut", &damage.path))?)
 }
 
 fn len_of(path: &Path) -> Result<u64, RepairError> {
-    Ok(std::fs::metadata(path).map_err(failed("looking at", path))?.len())
-}
-
-fn failed(step: &'static str, path: &Path) -> impl Fn(io::Error) -> RepairError {
-    let path = path.to_owned();
-    move |source| RepairError::Io { step, path: path.clone(), source }
+    Ok(std::fs::metadata(path).map_err(FileError::of("look at", path))?.len())
 }
 
 impl fmt::Display for Repaired {

@@ -5,7 +5,11 @@
 
 use crate::tsdb::chunk::head_chunks::error::HeadChunksError;
 use crate::tsdb::chunk::head_chunks::format::{self, FILE_HEADER, Fault, Record};
+use crate::tsdb::fs::disk::Disk;
+use crate::tsdb::fs::durable::FileError;
 use crate::tsdb::fs::mmap::MappedFile;
+use crate::tsdb::fs::os_disk::OsDisk;
+use crate::tsdb::fs::quarantine::move_file;
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, Read};
@@ -59,23 +63,15 @@ impl Files {
         self.by_number.last_key_value().map_or(0, |(&number, _)| number)
     }
 
-    /// Moves the file `number` and all later ones from `dir` to `quarantine`, the last one first.
-    pub(super) fn set_aside_from(
-        &mut self,
-        number: u32,
-        dir: &Path,
-        quarantine: &Path,
-    ) -> Result<Vec<PathBuf>, HeadChunksError> {
-        fs::create_dir_all(quarantine).map_err(failed("create directory", quarantine))?;
+    /// Moves the file `number` and all later ones to `quarantine`, the last one first.
+    pub(super) fn set_aside_from(&mut self, number: u32, quarantine: &Path) -> Result<Vec<PathBuf>, HeadChunksError> {
+        OsDisk.create_dir_all(quarantine).map_err(failed("create directory", quarantine))?;
         let mut moved = Vec::new();
         while let Some(last) = self.by_number.last_entry().filter(|last| *last.key() >= number) {
-            let to = free_name(quarantine, *last.key());
-            fs::rename(&last.get().path, &to).map_err(failed("move to quarantine", &last.get().path))?;
+            let moved_to = move_to_quarantine(*last.key(), &last.get().path, quarantine)?;
             last.remove();
-            moved.push(to);
+            moved.push(moved_to);
         }
-        sync_dir(quarantine)?;
-        sync_dir(dir)?;
         Ok(moved)
     }
 }
@@ -141,6 +137,12 @@ fn is_unwritten(path: &Path) -> io::Result<bool> {
             _ => {}
         }
     }
+}
+
+/// Moves the file `number` to `quarantine`, durably, and returns its new path.
+fn move_to_quarantine(number: u32, path: &Path, quarantine: &Path) -> Result<PathBuf, HeadChunksError> {
+    move_file(&OsDisk, path, &free_name(quarantine, number))
+        .map_err(|FileError { step, path, source }| HeadChunksError::Io { step, path, source })
 }
 
 /// A name in `quarantine` that is not taken.

@@ -139,7 +139,7 @@ impl HeadChunks {
             let Some(file) = files.get(number) else { continue };
             if let Err((offset, fault)) = file.check() {
                 let damage = Damage { path: file.path.to_path_buf(), offset: offset as u64, fault };
-                let moved_to = files.set_aside_from(number, &self.dir, quarantine)?;
+                let moved_to = files.set_aside_from(number, quarantine)?;
                 *self.writer.get_mut() = Writer::after(files.last_number());
                 walked.damage = Some(SetAside { damage, moved_to });
                 break;

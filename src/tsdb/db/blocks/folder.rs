@@ -12,7 +12,10 @@
 //! what a crash leaves behind that is removed at the next start. No locks: one thread at a time changes the blocks of a directory.
 
 use crate::tsdb::block::ulid::BlockUlid;
+use crate::tsdb::fs::disk::Disk;
 use crate::tsdb::fs::durable::{FileError, sync_dir};
+use crate::tsdb::fs::os_disk::OsDisk;
+use crate::tsdb::fs::quarantine::move_dir;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -111,6 +114,10 @@ pub(super) fn retire(dir: &Path, ulid: BlockUlid) -> Result<Option<PathBuf>, Fil
 /// # Errors
 /// [`FileError`] of the step that failed; the block is in one of the two places.
 pub fn set_aside(dir: &Path, quarantine: &Path, ulid: BlockUlid) -> Result<PathBuf, FileError> {
+    set_aside_on(&OsDisk, dir, quarantine, ulid)
+}
+
+fn set_aside_on(disk: &dyn Disk, dir: &Path, quarantine: &Path, ulid: BlockUlid) -> Result<PathBuf, FileError> {
     fs::create_dir_all(quarantine).map_err(FileError::of("create", quarantine))?;
     if let Some(parent) = quarantine.parent() {
         sync_dir(parent)?;
@@ -123,9 +130,8 @@ pub fn set_aside(dir: &Path, quarantine: &Path, ulid: BlockUlid) -> Result<PathB
         matches!(fs::symlink_metadata(&target), Err(error) if error.kind() == io::ErrorKind::NotFound).then_some(target)
     });
     let target = free.unwrap_or_else(|| quarantine.join(format!("block-{ulid}")));
-    fs::rename(&path, &target).map_err(FileError::of("rename", &path))?;
-    sync_dir(quarantine)?;
-    sync_dir(dir)?;
+    // The original of a copy loses its name in one step: a crash leaves no part of a block.
+    move_dir(disk, &path, &target, || remove(dir, ulid))?;
     Ok(target)
 }
 
