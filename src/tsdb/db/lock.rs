@@ -1,12 +1,18 @@
 //! The lock of a data directory, as Prometheus has it: `flock` on the file `lock`, removed at a clean end.
 //!
 //! A Prometheus may run without its lock file (Debian's did so by default). So the start also looks whether another process has
-//! files of the log open, as far as `/proc` shows them to this user.
+//! files of the log open for writing, as far as `/proc` shows them to this user. Processes that only read them, such as a backup,
+//! do not stop the start: segments are never changed in place.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+
+/// Bits of the open flags that hold the access mode.
+const O_ACCMODE: u32 = 3;
+/// Access mode of a descriptor that only reads.
+const O_RDONLY: u32 = 0;
 
 /// A held lock; released, and its file removed, when dropped.
 #[derive(Debug)]
@@ -24,8 +30,8 @@ pub enum LockError {
         /// The lock file.
         path: PathBuf,
     },
-    /// Another process has files of the log open, without the lock.
-    #[error("process {pid} has {path} open: stop it before narthex uses this data directory")]
+    /// Another process has files of the log open for writing, without the lock.
+    #[error("process {pid} has {path} open for writing: stop it before narthex uses this data directory")]
     InUse {
         /// Its process id.
         pid: u32,
@@ -63,7 +69,7 @@ impl DirLock {
             }
         };
         let lock = Self { path, file };
-        match open_elsewhere(&dir.join("wal")) {
+        match written_elsewhere(&dir.join("wal")) {
             Some((pid, path)) => Err(LockError::InUse { pid, path }),
             None => Ok(lock),
         }
@@ -88,25 +94,39 @@ fn is_at(file: &File, path: &Path) -> io::Result<bool> {
     }
 }
 
-/// A file below `dir` that another process has open, and that process.
-fn open_elsewhere(dir: &Path) -> Option<(u32, PathBuf)> {
+/// A file below `dir` that another process has open for writing, and that process.
+fn written_elsewhere(dir: &Path) -> Option<(u32, PathBuf)> {
     let dir = dir.canonicalize().ok()?;
     let own = std::process::id();
     let pids = fs::read_dir("/proc").ok()?.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
     pids.filter(|pid| *pid != own).find_map(|pid: u32| {
         let files = fs::read_dir(format!("/proc/{pid}/fd")).ok()?;
-        files
-            .flatten()
-            .filter_map(|fd| fs::read_link(fd.path()).ok())
-            .find(|file| file.starts_with(&dir))
-            .map(|f| (pid, f))
+        files.flatten().find_map(|fd| {
+            let file = fs::read_link(fd.path()).ok().filter(|file| file.starts_with(&dir))?;
+            is_open_for_writing(pid, fd.file_name().to_str()?).then_some((pid, file))
+        })
     })
+}
+
+/// Returns `true` if the descriptor `fd` of a process can write, also if `/proc` does not tell. A descriptor that was closed in
+/// the meantime cannot.
+fn is_open_for_writing(pid: u32, fd: &str) -> bool {
+    match fs::read_to_string(format!("/proc/{pid}/fdinfo/{fd}")) {
+        Ok(info) => open_flags(&info).is_none_or(|flags| flags & O_ACCMODE != O_RDONLY),
+        Err(error) => error.kind() != io::ErrorKind::NotFound,
+    }
+}
+
+/// Flags with which a descriptor was opened, from its `fdinfo`: a line `flags:` with an octal number.
+fn open_flags(info: &str) -> Option<u32> {
+    let flags = info.lines().find_map(|line| line.strip_prefix("flags:"))?;
+    u32::from_str_radix(flags.trim(), 8).ok()
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{DirLock, LockError};
-    use std::fs::{self, File};
+    use super::{DirLock, LockError, open_flags};
+    use std::fs::{self, File, OpenOptions};
     use std::process::{Command, Stdio};
 
     #[test]
@@ -132,8 +152,36 @@ mod tests {
         other.wait().unwrap();
         assert_eq!(refused.unwrap_err().to_string(), {
             let path = segment.canonicalize().unwrap();
-            format!("process {pid} has {} open: stop it before narthex uses this data directory", path.display())
+            format!(
+                "process {pid} has {} open for writing: stop it before narthex uses this data directory",
+                path.display()
+            )
         });
         DirLock::acquire(dir.path()).unwrap();
+    }
+
+    #[test]
+    fn log_reader_does_not_block_the_lock() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir(dir.path().join("wal")).unwrap();
+        let segment = dir.path().join("wal/00000000");
+        fs::write(&segment, "records").unwrap();
+        let is_refused_beside = |options: &OpenOptions| {
+            let file = options.open(&segment).unwrap();
+            let mut other = Command::new("sleep").arg("60").stdin(file).spawn().unwrap();
+            let refused = DirLock::acquire(dir.path()).is_err();
+            other.kill().unwrap();
+            other.wait().unwrap();
+            refused
+        };
+        assert!(!is_refused_beside(OpenOptions::new().read(true)), "a reader");
+        assert!(is_refused_beside(OpenOptions::new().append(true)), "a writer");
+        assert!(is_refused_beside(OpenOptions::new().read(true).write(true)), "a reader that can write");
+    }
+
+    #[test]
+    fn open_flags_are_read_from_fdinfo() {
+        assert_eq!(open_flags("pos:\t0\nflags:\t02100001\nmnt_id:\t29\n"), Some(0o2_100_001));
+        assert_eq!(open_flags("pos:\t0\n"), None);
     }
 }
