@@ -7,6 +7,7 @@
 //! | [`settings`]  | what of it can be changed later                         |
 //! | [`lock`]      | one process per directory                               |
 //! | [`open`]      | from a locked directory to a ready one                  |
+//! | [`chunk_loss`] | samples that were only in quarantined chunk files      |
 //! | [`appender`]  | samples in                                              |
 //! | [`querier`]   | samples out                                             |
 //! | [`metadata`]  | type, unit and help text of metrics                     |
@@ -30,6 +31,7 @@
 
 pub mod appender;
 pub mod blocks;
+pub mod chunk_loss;
 pub mod clock;
 pub mod disk_guard;
 mod engine;

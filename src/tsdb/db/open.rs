@@ -5,11 +5,12 @@ use crate::tsdb::block::ulid::BlockUlid;
 use crate::tsdb::chunk::any_chunk::ChunkEncodings;
 use crate::tsdb::chunk::cut::CutPolicy;
 use crate::tsdb::chunk::head_chunks::error::HeadChunksError;
-use crate::tsdb::chunk::head_chunks::{HeadChunkMeta, HeadChunks, SetAside};
+use crate::tsdb::chunk::head_chunks::{HeadChunkMeta, HeadChunks, QuarantinedChunks, SetAside};
 use crate::tsdb::compact::stats::CompactStats;
 use crate::tsdb::db::Db;
 use crate::tsdb::db::blocks::BlockSet;
 use crate::tsdb::db::blocks::load::LoadError;
+use crate::tsdb::db::chunk_loss::{Holders, LostSeries, write_list};
 use crate::tsdb::db::clock::now_ms;
 use crate::tsdb::db::disk_guard::DiskGuard;
 use crate::tsdb::db::engine::Engine;
@@ -45,6 +46,9 @@ use std::time::{Duration, Instant};
 
 /// A block that is larger is not read whole at the start, bytes.
 const CHECKED_AT_START: u64 = 64 << 20;
+
+/// Number of series with lost samples that are logged one by one.
+const LOGGED_LOST_SERIES: usize = 100;
 
 /// Why a directory can't be opened.
 #[derive(Debug, thiserror::Error)]
@@ -108,6 +112,8 @@ pub struct OpenReport {
     pub repaired: Option<Repaired>,
     /// The same of late samples.
     pub late: LateFound,
+    /// Samples that were only in chunk files that were moved to the quarantine, by series.
+    pub lost: Vec<LostSeries>,
     /// Blocks that are in the directory.
     pub blocks: usize,
     /// How long it took.
@@ -155,7 +161,10 @@ impl Db {
         let wal_dir = dir.join("wal");
         self.options.disk.create_dir_all(&wal_dir)?;
         self.remove_unfinished_checkpoints(&wal_dir);
-        let Filled { head, replay, repaired, late } = self.fill_head(min_valid, &wal_dir, &quarantine)?;
+        let Filled { head, replay, repaired, late, quarantined, aliases } =
+            self.fill_head(min_valid, &wal_dir, &quarantine)?;
+        let holders = Holders { head: &head, aliases: &aliases, blocks: &blocks, min_valid };
+        let lost = quarantined.map(|quarantined| quarantined.report_lost(&holders)).unwrap_or_default();
         if min_valid > i64::MIN {
             // What blocks have is not needed, nor are series that have nothing else.
             Truncation::new(&head).drop_before(min_valid)?;
@@ -167,7 +176,8 @@ impl Db {
             sync: self.options.wal_sync,
             disk: Arc::clone(&self.options.disk),
         })?;
-        let report = OpenReport { replay, repaired, late, blocks: blocks.list().len(), took: started.elapsed() };
+        let blocks_count = blocks.list().len();
+        let report = OpenReport { replay, repaired, late, lost, blocks: blocks_count, took: started.elapsed() };
         report.log(&head);
         let ends: Vec<i64> = blocks.stored().iter().map(|block| block.maxt).collect();
         let newest = ends.iter().copied().chain(head.times().max()).max().unwrap_or(i64::MIN);
@@ -214,8 +224,9 @@ impl Db {
     /// The head, from its snapshot or from the log.
     fn fill_head(&self, min_valid: i64, wal_dir: &Path, quarantine: &Path) -> Result<Filled, ReplayError> {
         let mut repaired_late = None;
+        let mut quarantined_first = None;
         if let Some(snapshot) = self.usable_snapshot() {
-            let OpenedHead { head, chunks, is_whole } = self.open_head(min_valid, quarantine)?;
+            let OpenedHead { head, chunks, is_whole, quarantined } = self.open_head(min_valid, quarantine)?;
             // Full chunks that can't be read are in the log alone: the snapshot does not have them.
             let late_chunks = late_of(&chunks);
             if is_whole && self.load_head(&snapshot, &head, chunks) {
@@ -223,18 +234,22 @@ impl Db {
                 let late = late_log::replay(&self.options, known, &self.progress, quarantine)?;
                 // A snapshot has no second references, by which the log of late samples may name a series: the other log knows them.
                 if !late.has_unknown_series() {
-                    return Ok(Filled { head, replay: ReplayReport::default(), repaired: None, late });
+                    let (replay, aliases) = (ReplayReport::default(), HashMap::new());
+                    return Ok(Filled { head, replay, repaired: None, late, quarantined, aliases });
                 }
                 repaired_late = late.repaired;
             }
+            quarantined_first = quarantined;
         }
-        let OpenedHead { head, chunks, .. } = self.open_head(min_valid, quarantine)?;
+        let OpenedHead { head, chunks, quarantined, .. } = self.open_head(min_valid, quarantine)?;
         let late_chunks = late_of(&chunks);
         let ReplayedLog { report: replay, repaired, aliases } = self.replay_log(&head, chunks, wal_dir, quarantine)?;
+        let quarantined = quarantined.or(quarantined_first);
+        let kept_aliases = if quarantined.is_some() { aliases.clone() } else { HashMap::new() };
         let known = Known { head: &head, chunks: &late_chunks, aliases };
         let mut late = late_log::replay(&self.options, known, &self.progress, quarantine)?;
         late.repaired = late.repaired.or(repaired_late);
-        Ok(Filled { head, replay, repaired, late })
+        Ok(Filled { head, replay, repaired, late, quarantined, aliases: kept_aliases })
     }
 
     fn open_head(&self, min_valid_time: i64, quarantine: &Path) -> Result<OpenedHead, ReplayError> {
@@ -249,9 +264,10 @@ impl Db {
         let mut chunks = Vec::new();
         let walked = files.for_each(quarantine, |chunk| chunks.push(chunk))?;
         let is_whole = walked.damage.is_none() && walked.unknown_encodings == 0;
-        if let Some(SetAside { damage, moved_to }) = walked.damage {
-            tracing::warn!(%damage, ?moved_to, "chunk files are damaged: set aside, their samples come from the log");
-        }
+        let quarantined = walked.damage.map(|SetAside { damage, moved_to }| {
+            tracing::warn!(%damage, ?moved_to, "chunk files cannot be used: quarantined, their samples come from the log");
+            Quarantined { moved_to, chunks: files.take_quarantined() }
+        });
         if walked.unknown_encodings > 0 {
             tracing::warn!(
                 chunks = walked.unknown_encodings,
@@ -271,7 +287,7 @@ impl Db {
         let head = Head::new(options, files);
         head.exemplars().configure(self.settings().exemplars());
         head.set_out_of_order_window(self.settings().out_of_order_window_ms);
-        Ok(OpenedHead { head, chunks, is_whole })
+        Ok(OpenedHead { head, chunks, is_whole, quarantined })
     }
 
     /// Replays checkpoint and segments; cuts the log off where it is damaged.
@@ -343,6 +359,40 @@ struct OpenedHead {
     chunks: Vec<HeadChunkMeta>,
     /// Whether all chunks that there were could be read.
     is_whole: bool,
+    /// The chunk files that were moved to the quarantine.
+    quarantined: Option<Quarantined>,
+}
+
+/// Chunk files in the quarantine.
+struct Quarantined {
+    moved_to: Vec<PathBuf>,
+    chunks: QuarantinedChunks,
+}
+
+impl Quarantined {
+    /// Finds the samples that nothing else holds, logs the first series, and writes the list of all beside the files.
+    fn report_lost(self, holders: &Holders<'_>) -> Vec<LostSeries> {
+        let lost = holders.find_lost(&self.chunks).unwrap_or_else(|error| {
+            tracing::error!(%error, "cannot compare the quarantined chunk files with what is stored");
+            Vec::new()
+        });
+        if lost.is_empty() {
+            return lost;
+        }
+        for series in lost.iter().take(LOGGED_LOST_SERIES) {
+            let LostSeries { range, samples, .. } = series;
+            tracing::error!(%series, mint = range.mint, maxt = range.maxt, samples, "lost samples: not in the log");
+        }
+        let samples: u64 = lost.iter().map(|series| series.samples).sum();
+        let list = self.moved_to.last().map(|path| path.with_added_extension("lost")).unwrap_or_default();
+        let written = write_list(&list, &lost);
+        let (series, list) = (lost.len(), list.display());
+        match written {
+            Ok(()) => tracing::error!(series, samples, %list, "quarantined chunk files have samples that the log lost"),
+            Err(error) => tracing::error!(series, samples, %error, "cannot write the list of lost samples"),
+        }
+        lost
+    }
 }
 
 /// A head with everything that the directory has of it.
@@ -351,6 +401,10 @@ struct Filled {
     replay: ReplayReport,
     repaired: Option<Repaired>,
     late: LateFound,
+    /// Chunk files that were moved to the quarantine.
+    quarantined: Option<Quarantined>,
+    /// Second references of series, kept only if files were moved.
+    aliases: HashMap<SeriesRef, SeriesRef>,
 }
 
 /// What the replay of the log found.

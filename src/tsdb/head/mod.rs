@@ -40,6 +40,7 @@ pub mod symbols;
 pub mod times;
 pub mod truncation;
 
+use crate::model::intervals::Intervals;
 use crate::model::labels::Labels;
 use crate::model::metadata::Metadata;
 use crate::model::refs::SeriesRef;
@@ -211,6 +212,24 @@ impl Head {
     #[must_use]
     pub fn tombstones(&self) -> Tombstones {
         self.tombstones.read().clone()
+    }
+
+    /// What is deleted of one series.
+    #[must_use]
+    pub fn tombstones_of(&self, series: SeriesRef) -> Option<Arc<Intervals>> {
+        self.tombstones.read().get(series.0).map(Arc::clone)
+    }
+
+    /// The series with this reference.
+    #[must_use]
+    pub fn series_by_ref(&self, series: SeriesRef) -> Option<Arc<Series>> {
+        self.series.get_by_ref(series)
+    }
+
+    /// Returns `true` if the series was collected and the log still has samples of it.
+    #[must_use]
+    pub fn was_collected(&self, series: SeriesRef) -> bool {
+        self.collected.lock().contains_key(&series)
     }
 
     /// What ends before this time is in a block, and perhaps not here any more; ms.

@@ -48,14 +48,6 @@ pub enum HeadChunksError {
         /// Why it failed.
         source: io::Error,
     },
-    /// A file between two others is missing; which samples were in it can't be known.
-    #[error("{before} is followed by {after}: a file between them is missing", before = before.display(), after = after.display())]
-    Gap {
-        /// The last file before the gap.
-        before: PathBuf,
-        /// The first file after it.
-        after: PathBuf,
-    },
     /// What a reference points at is not a whole chunk.
     #[error(transparent)]
     Damaged(#[from] Damage),

@@ -1,9 +1,10 @@
 //! Which head-chunk files there are: finding and opening them, checking one, moving damaged ones away.
 //!
 //! Invariant: the numbers of the files follow each other without a gap, in the directory as in `Files`, whenever a process ends:
-//! files go away from one end only.
+//! files go away from one end only. A directory that violates this lost a file. The files behind the gap cannot be used:
+//! replay skips log samples up to the last chunk of a series, and so would skip those of the lost file.
 
-use crate::tsdb::chunk::head_chunks::error::HeadChunksError;
+use crate::tsdb::chunk::head_chunks::error::{Damage, HeadChunksError};
 use crate::tsdb::chunk::head_chunks::format::{self, FILE_HEADER, Fault, Record};
 use crate::tsdb::fs::disk::Disk;
 use crate::tsdb::fs::durable::FileError;
@@ -34,6 +35,30 @@ pub(super) struct ChunkFile {
 #[derive(Debug, Default)]
 pub(super) struct Files {
     by_number: BTreeMap<u32, ChunkFile>,
+    unusable: Option<Unusable>,
+}
+
+/// The files from the first one that cannot be used, found when the directory was opened.
+#[derive(Debug)]
+pub(super) struct Unusable {
+    pub(super) damage: Damage,
+    files: Vec<UnusableFile>,
+}
+
+#[derive(Debug)]
+struct UnusableFile {
+    number: u32,
+    path: PathBuf,
+    mapped: Option<Arc<MappedFile>>,
+}
+
+/// A file in the quarantine.
+#[derive(Debug)]
+pub(super) struct QuarantinedFile {
+    pub(super) number: u32,
+    pub(super) moved_to: PathBuf,
+    /// Its content, if it can be mapped.
+    pub(super) mapped: Option<Arc<MappedFile>>,
 }
 
 impl Files {
@@ -63,14 +88,33 @@ impl Files {
         self.by_number.last_key_value().map_or(0, |(&number, _)| number)
     }
 
-    /// Moves the file `number` and all later ones to `quarantine`, the last one first.
-    pub(super) fn set_aside_from(&mut self, number: u32, quarantine: &Path) -> Result<Vec<PathBuf>, HeadChunksError> {
+    /// Damage that was found when the directory was opened.
+    pub(super) fn opening_damage(&self) -> Option<&Damage> {
+        self.unusable.as_ref().map(|unusable| &unusable.damage)
+    }
+
+    /// Moves all files that cannot be used to `quarantine`, the last one first: those that were found
+    /// unusable when the directory was opened, and those from `number` on.
+    pub(super) fn set_aside_from(
+        &mut self,
+        number: Option<u32>,
+        quarantine: &Path,
+    ) -> Result<Vec<QuarantinedFile>, HeadChunksError> {
         OsDisk.create_dir_all(quarantine).map_err(failed("create directory", quarantine))?;
         let mut moved = Vec::new();
-        while let Some(last) = self.by_number.last_entry().filter(|last| *last.key() >= number) {
+        if let Some(unusable) = &mut self.unusable {
+            while let Some(UnusableFile { number, path, mapped }) = unusable.files.last() {
+                let moved_to = move_to_quarantine(*number, path, quarantine)?;
+                moved.push(QuarantinedFile { number: *number, moved_to, mapped: mapped.clone() });
+                unusable.files.pop();
+            }
+        }
+        self.unusable = None;
+        let is_after = |last: u32| number.is_some_and(|number| last >= number);
+        while let Some(last) = self.by_number.last_entry().filter(|last| is_after(*last.key())) {
             let moved_to = move_to_quarantine(*last.key(), &last.get().path, quarantine)?;
-            last.remove();
-            moved.push(moved_to);
+            let (number, file) = last.remove_entry();
+            moved.push(QuarantinedFile { number, moved_to, mapped: Some(file.mapped) });
         }
         Ok(moved)
     }
@@ -91,6 +135,21 @@ impl ChunkFile {
     }
 }
 
+/// The bytes of a file before its first damage; none if its header is damaged.
+pub(super) fn readable_prefix(bytes: &[u8]) -> &[u8] {
+    if format::check_file_header(bytes).is_err() {
+        return &[];
+    }
+    let mut end = FILE_HEADER;
+    while let Some(rest) = bytes.get(end..)
+        && let Ok(Some(record)) = Record::parse(rest)
+        && record.verify(rest).is_ok()
+    {
+        end += record.len();
+    }
+    &bytes[..end]
+}
+
 /// Finds and maps all files of `dir`.
 pub(super) fn open_all(dir: &Path) -> Result<(Files, Opened), HeadChunksError> {
     fs::create_dir_all(dir).map_err(failed("create directory", dir))?;
@@ -100,15 +159,53 @@ pub(super) fn open_all(dir: &Path) -> Result<(Files, Opened), HeadChunksError> {
         remove(&last)?;
         opened.removed_empty = Some(last);
     }
-    if let Some(pair) = found.windows(2).find(|pair| u64::from(pair[0].0) + 1 != u64::from(pair[1].0)) {
-        return Err(HeadChunksError::Gap { before: pair[0].1.clone(), after: pair[1].1.clone() });
-    }
     let mut files = Files::default();
     for (number, path) in found {
-        let mapped = File::open(&path).and_then(|file| MappedFile::whole(&file)).map_err(failed("map", &path))?;
-        files.add(number, ChunkFile { path: path.into(), mapped: Arc::new(mapped) });
+        let damage = |fault| Damage { path: path.clone(), offset: 0, fault };
+        let mapped = map(&path)?;
+        if let Some(unusable) = &mut files.unusable {
+            unusable.files.push(UnusableFile { number, path, mapped: mapped.ok() });
+            continue;
+        }
+        let order = files.by_number.last_key_value().map_or(Ok(()), |(&last, _)| follows(last, number));
+        match (order, mapped) {
+            (Ok(()), Ok(mapped)) => files.add(number, ChunkFile { path: path.into(), mapped }),
+            (Err(fault), mapped) => {
+                let damage = damage(fault);
+                let file = UnusableFile { number, path, mapped: mapped.ok() };
+                files.unusable = Some(Unusable { damage, files: vec![file] });
+            }
+            (Ok(()), Err(kind)) => {
+                let damage = damage(Fault::Unmappable(kind));
+                let file = UnusableFile { number, path, mapped: None };
+                files.unusable = Some(Unusable { damage, files: vec![file] });
+            }
+        }
     }
     Ok((files, opened))
+}
+
+/// Checks that a file with the number `number` can stand behind that with the number `last`.
+fn follows(last: u32, number: u32) -> Result<(), Fault> {
+    match number.checked_sub(last) {
+        Some(1) => Ok(()),
+        Some(0) | None => Err(Fault::Twice),
+        Some(_) => Err(Fault::Gap { missing: last + 1 }),
+    }
+}
+
+/// Maps a file. The inner error is a property of the file, such as a bad sector or an entry that is no file; the outer one is a
+/// lack of permission, descriptors or memory, for which no file is to be moved away.
+fn map(path: &Path) -> Result<Result<Arc<MappedFile>, io::ErrorKind>, HeadChunksError> {
+    const ENFILE: i32 = 23;
+    const EMFILE: i32 = 24;
+    let error = match File::open(path).and_then(|file| MappedFile::whole(&file)) {
+        Ok(mapped) => return Ok(Ok(Arc::new(mapped))),
+        Err(error) => error,
+    };
+    let is_lack = matches!(error.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::OutOfMemory)
+        || matches!(error.raw_os_error(), Some(ENFILE | EMFILE));
+    if is_lack { Err(failed("map", path)(error)) } else { Ok(Err(error.kind())) }
 }
 
 /// The files whose names are numbers, in the order of the numbers.

@@ -100,6 +100,18 @@ pub enum Fault {
     /// An encoding that this version can't read.
     #[error("chunk has unknown encoding {0}")]
     Encoding(u8),
+    /// The number of the file does not follow that of the file before it.
+    #[error("file {missing:06} is missing before it")]
+    Gap {
+        /// First number that is missing.
+        missing: u32,
+    },
+    /// The file has the same number as the file before it, written with other digits.
+    #[error("the number exists twice")]
+    Twice,
+    /// The file cannot be mapped.
+    #[error("cannot be mapped: {0}")]
+    Unmappable(std::io::ErrorKind),
 }
 
 /// A record as it stands in a file.

@@ -25,12 +25,14 @@ mod writer;
 
 use crate::model::refs::{HeadChunkRef, SeriesRef};
 use crate::tsdb::chunk::Encoding;
+use crate::tsdb::chunk::any_chunk::AnyIter;
 use crate::tsdb::chunk::head_chunks::error::{Damage, HeadChunksError};
-use crate::tsdb::chunk::head_chunks::files::{ChunkFile, Files, Opened};
+use crate::tsdb::chunk::head_chunks::files::{ChunkFile, Files, Opened, QuarantinedFile};
 use crate::tsdb::chunk::head_chunks::format::{FILE_HEADER, Fault, MAX_FILE, NewChunk, Record};
 use crate::tsdb::chunk::head_chunks::writer::Writer;
 use crate::tsdb::fs::mmap::MappedFile;
 use parking_lot::{Mutex, RwLock};
+use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -97,33 +99,73 @@ pub struct SetAside {
     pub moved_to: Vec<PathBuf>,
 }
 
+/// Chunks of files in the quarantine, up to the first damage of each file: what is compared with the head after the log was
+/// replayed. No reader gets them. The files stay mapped as long as this exists, wherever they were moved.
+#[derive(Debug, Default)]
+pub struct QuarantinedChunks {
+    chunks: Vec<HeadChunkMeta>,
+    files: BTreeMap<u32, Arc<MappedFile>>,
+}
+
+impl QuarantinedChunks {
+    /// Reads the chunks of `moved`, whose last file comes first.
+    fn of(moved: Vec<QuarantinedFile>) -> Self {
+        let mut own = Self::default();
+        for QuarantinedFile { number, mapped, .. } in moved.into_iter().rev() {
+            let Some(mapped) = mapped else { continue };
+            let readable = files::readable_prefix(mapped.bytes());
+            visit_file(number, readable, &mut Walked::default(), &mut |chunk| own.chunks.push(chunk));
+            own.files.insert(number, mapped);
+        }
+        own
+    }
+
+    /// The chunks, in the order of the files.
+    pub fn iter(&self) -> std::slice::Iter<'_, HeadChunkMeta> {
+        self.chunks.iter()
+    }
+
+    /// Times of the samples of one of the chunks, ms, ascending.
+    #[must_use]
+    pub fn times(&self, chunk: &HeadChunkMeta) -> Vec<i64> {
+        let bytes = self.files.get(&chunk.at.file()).map_or(&[][..], |file| file.bytes());
+        let record = bytes.get(chunk.at.offset() as usize..).unwrap_or_default();
+        let Ok((encoding, data)) = read_record(record) else { return Vec::new() };
+        AnyIter::new(encoding, &record[data]).map_while(|point| point.ok().map(|point| point.t)).collect()
+    }
+}
+
 /// The open directory.
 #[derive(Debug)]
 pub struct HeadChunks {
     dir: PathBuf,
     files: RwLock<Files>,
     writer: Mutex<Writer>,
+    /// Chunks of the files that [`Self::for_each`] moved to the quarantine.
+    quarantined: QuarantinedChunks,
 }
 
 impl HeadChunks {
     /// Opens the directory `dir`, which is made if it does not exist, and maps its files.
     ///
     /// A last file without content, left by a crash just after its creation, is removed. The content of files is not looked at:
-    /// that is [`Self::for_each`]'s.
+    /// that is [`Self::for_each`]'s, as is what becomes of files behind a missing one.
     ///
     /// # Errors
-    /// [`HeadChunksError::Gap`] for a missing file, `Io` where the directory or a file can't be used.
+    /// [`HeadChunksError::Io`] where the directory can't be used, or a file for a reason that is not the file's.
     pub fn open(dir: &Path) -> Result<(Self, Opened), HeadChunksError> {
         let (files, opened) = files::open_all(dir)?;
-        let writer = Writer::after(files.last_number());
-        Ok((Self { dir: dir.to_owned(), files: RwLock::new(files), writer: Mutex::new(writer) }, opened))
+        let writer = Mutex::new(Writer::after(files.last_number()));
+        let quarantined = QuarantinedChunks::default();
+        Ok((Self { dir: dir.to_owned(), files: RwLock::new(files), writer, quarantined }, opened))
     }
 
     /// Hands out every chunk, file by file, in the order in which they were written. To be called once, before the first write.
     ///
-    /// A file is checked as a whole before a chunk of it is handed out. If it is damaged, it and all later ones are moved to the
-    /// directory `quarantine` and the walk ends: what they held has to come from the log, from which nothing is removed
-    /// before a block has it. (Prometheus deletes the same files.) An empty chunk is passed over.
+    /// A file is checked as a whole before a chunk of it is handed out. If it is damaged, or a file before it is missing, it and
+    /// all later ones are moved to the directory `quarantine` and the walk ends: what they held has to come from the log, from
+    /// which nothing is removed before a block has it. (Prometheus deletes the files from a damaged one on, and does not start
+    /// if one is missing.) An empty chunk is passed over.
     ///
     /// # Errors
     /// [`HeadChunksError::Io`] where damaged files can't be moved.
@@ -135,18 +177,30 @@ impl HeadChunks {
         let mut walked = Walked::default();
         let files = self.files.get_mut();
         let numbers: Vec<u32> = files.numbers().collect();
+        // Files that were found unusable when the directory was opened stand behind all others.
+        let mut first_unusable = files.opening_damage().map(|damage| (None, damage.clone()));
         for number in numbers {
             let Some(file) = files.get(number) else { continue };
             if let Err((offset, fault)) = file.check() {
                 let damage = Damage { path: file.path.to_path_buf(), offset: offset as u64, fault };
-                let moved_to = files.set_aside_from(number, quarantine)?;
-                *self.writer.get_mut() = Writer::after(files.last_number());
-                walked.damage = Some(SetAside { damage, moved_to });
+                first_unusable = Some((Some(number), damage));
                 break;
             }
-            visit_file(number, file, &mut walked, &mut visit);
+            visit_file(number, file.mapped.bytes(), &mut walked, &mut visit);
+        }
+        if let Some((number, damage)) = first_unusable {
+            let moved = files.set_aside_from(number, quarantine)?;
+            *self.writer.get_mut() = Writer::after(files.last_number());
+            let moved_to = moved.iter().map(|file| file.moved_to.clone()).collect();
+            walked.damage = Some(SetAside { damage, moved_to });
+            self.quarantined = QuarantinedChunks::of(moved);
         }
         Ok(walked)
+    }
+
+    /// Takes the chunks of the files that [`Self::for_each`] moved to the quarantine, as far as they can be read.
+    pub fn take_quarantined(&mut self) -> QuarantinedChunks {
+        std::mem::take(&mut self.quarantined)
     }
 
     /// Writes chunks one after another, with a single write unless they are more than a file can hold, and tells where they are.
@@ -241,9 +295,8 @@ fn read_record(bytes: &[u8]) -> Result<(Encoding, Range<usize>), Fault> {
     Ok((record.encoding()?, record.data))
 }
 
-/// Hands out the chunks of a file that was checked.
-fn visit_file(number: u32, file: &ChunkFile, walked: &mut Walked, visit: &mut impl FnMut(HeadChunkMeta)) {
-    let bytes = file.mapped.bytes();
+/// Hands out the chunks of a file up to its end or its first damage.
+fn visit_file(number: u32, bytes: &[u8], walked: &mut Walked, visit: &mut impl FnMut(HeadChunkMeta)) {
     let mut offset = FILE_HEADER;
     while let Some(record) = bytes.get(offset..).and_then(|rest| Record::parse(rest).ok()).flatten() {
         let samples = record.samples(&bytes[offset..]);

@@ -353,13 +353,56 @@ fn a_last_file_that_was_never_written_is_removed() {
 }
 
 #[test]
-fn a_missing_file_is_named() {
+fn files_behind_a_gap_are_set_aside() {
+    let (bytes, owned) = small_file();
+    for (second, third, expected) in [
+        (5, 6, "chunks_head/000005: at byte 0: file 000004 is missing before it"),
+        (4, 9, "chunks_head/000009: at byte 0: file 000005 is missing before it"),
+    ] {
+        let data = Data::with(3, &bytes);
+        data.put(second, &bytes);
+        data.put(third, &bytes);
+        fs::write(data.dir().join("not-a-number"), "").unwrap();
+        let mut chunks = data.open();
+        let mut stored = Vec::new();
+        let walked = chunks.for_each(&data.quarantine(), |meta| stored.push(meta)).unwrap();
+        let set_aside = walked.damage.unwrap();
+        assert!(set_aside.damage.to_string().ends_with(expected), "{}", set_aside.damage);
+        let usable = if second == 4 { 2 } else { 1 };
+        assert_eq!((stored.len(), set_aside.moved_to.len()), (3 * usable, 3 - usable));
+        assert!(set_aside.moved_to.iter().all(|path| fs::read(path).unwrap() == bytes));
+        // The chunks of the files that were moved can still be looked at.
+        let quarantined = chunks.take_quarantined();
+        assert_eq!(quarantined.iter().count(), 3 * (3 - usable));
+        let times: Vec<_> = quarantined.iter().take(3).map(|chunk| quarantined.times(chunk)).collect();
+        assert_eq!(times, [vec![1000, 2000, 3000], vec![-5000], vec![9000, 10_000]]);
+        // What is written next closes the gap.
+        assert_eq!(write(&chunks, &owned)[0], HeadChunkRef::new(3 + usable as u32, 8));
+        drop(chunks);
+        assert_eq!(data.walk().0, Walked { chunks: 3 * (usable as u64 + 1), ..Walked::default() });
+    }
+}
+
+#[test]
+fn file_with_a_repeated_number_is_set_aside() {
     let (bytes, _) = small_file();
     let data = Data::with(3, &bytes);
-    data.put(5, &bytes);
-    fs::write(data.dir().join("not-a-number"), "").unwrap();
-    let text = HeadChunks::open(&data.dir()).unwrap_err().to_string();
-    assert!(text.contains("chunks_head/000003 is followed by") && text.contains("chunks_head/000005"), "{text}");
+    fs::write(data.dir().join("3"), &bytes).unwrap();
+    let (walked, stored) = data.walk();
+    assert_eq!((stored.len(), walked.damage.unwrap().damage.fault), (3, Fault::Twice));
+    assert_eq!(fs::read_dir(data.dir()).unwrap().count(), 1);
+}
+
+#[test]
+fn chunks_before_the_damage_of_a_quarantined_file_are_readable() {
+    let (mut bytes, owned) = small_file();
+    let last = bytes.len() - 6;
+    bytes[last] ^= 1;
+    let data = Data::with(1, &bytes);
+    let mut chunks = data.open();
+    chunks.for_each(&data.quarantine(), |_| panic!("a damaged file is not used")).unwrap();
+    let quarantined = chunks.take_quarantined();
+    assert_eq!(quarantined.iter().map(|chunk| chunk.mint).collect::<Vec<_>>(), [owned[0].mint, owned[1].mint]);
 }
 
 #[test]

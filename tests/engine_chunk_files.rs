@@ -1,0 +1,215 @@
+//! Chunk files that cannot be used: a gap between them, damage, and a log that lost samples, too. The start goes on, every sample that
+//! the log or a block holds is read back, and the others are reported by series and time range.
+
+#![expect(clippy::unwrap_used, reason = "a test that can't go on has failed")]
+
+#[path = "support/engine.rs"]
+mod engine;
+
+use engine::{Stored, everything};
+use narthex::model::labels::LabelsBuilder;
+use narthex::model::sample::Sample;
+use narthex::tsdb::chunk::head_chunks::{HeadChunkMeta, HeadChunks};
+use narthex::tsdb::db::Db;
+use narthex::tsdb::db::open::OpenReport;
+use narthex::tsdb::db::options::DbOptions;
+use std::collections::BTreeMap;
+use std::fs;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+const MINUTE: i64 = 60_000;
+const HOUR: i64 = 60 * MINUTE;
+/// 2025-11-05, 00:00 UTC.
+const BEGIN: i64 = 1_762_300_800_000;
+const SERIES: u64 = 30;
+
+fn open(dir: &Path) -> (Db, OpenReport) {
+    let mut options = DbOptions::new(dir.to_owned());
+    options.wal_segment_size = 32 * 1024;
+    options.settings.out_of_order_window_ms = 2 * HOUR;
+    let db = Db::open(options).unwrap();
+    let report = db.replay().unwrap();
+    (db, report)
+}
+
+/// Appends a sample of every series every 30 s of these hours, and some late ones of the first series.
+fn append(db: &Db, hours: Range<i64>) {
+    for t in (hours.start * 120..hours.end * 120).map(|step| BEGIN + step * MINUTE / 2) {
+        put(db, 0..SERIES, t);
+        if t % (2 * MINUTE) == 0 {
+            put(db, 0..3, t - 17 * MINUTE - 1);
+        }
+    }
+}
+
+fn put(db: &Db, series: Range<u64>, t: i64) {
+    let mut appender = db.appender().unwrap();
+    for number in series {
+        let name = format!("series_{number}");
+        let labels = LabelsBuilder::from_iter([("__name__", name.as_str())]).build().unwrap();
+        let value = f64::from_bits((t as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 2 ^ number);
+        appender.append(&labels, std::iter::once(Sample::new(t, value).into()), |_, why| panic!("{why:?}")).unwrap();
+    }
+    appender.commit().unwrap();
+}
+
+/// A directory that was written by processes of these hours each, all killed, and what it holds.
+fn written(lives: impl IntoIterator<Item = Range<i64>>) -> (tempfile::TempDir, Stored) {
+    let dir = tempfile::tempdir().unwrap();
+    let mut stored = Stored::new();
+    for hours in lives {
+        let (db, _) = open(dir.path());
+        append(&db, hours);
+        stored = everything(&db);
+    }
+    (dir, stored)
+}
+
+fn chunk_file(dir: &Path, number: u32) -> PathBuf {
+    dir.join(format!("chunks_head/{number:06}"))
+}
+
+fn quarantined(dir: &Path, number: u32) -> PathBuf {
+    dir.join(format!("quarantine/chunks_head.{number:06}"))
+}
+
+/// All samples are there now, after another kill, and after a clean stop.
+#[track_caller]
+fn assert_holds(dir: &Path, db: Db, stored: &Stored) {
+    assert!(everything(&db) == *stored, "after the repair");
+    drop(db);
+    let (db, report) = open(dir);
+    assert!(everything(&db) == *stored, "after another start");
+    assert!(report.lost.is_empty() && report.repaired.is_none(), "{report:?}");
+    db.close().unwrap();
+    drop(db);
+    assert!(everything(&open(dir).0) == *stored, "after a stop");
+}
+
+#[test]
+fn gap_between_chunk_files_is_filled_from_the_log() {
+    let (dir, stored) = written([0..3, 3..6, 6..9]);
+    let behind = fs::read(chunk_file(dir.path(), 3)).unwrap();
+    fs::remove_file(chunk_file(dir.path(), 2)).unwrap();
+    let (db, report) = open(dir.path());
+    assert_eq!(report.lost, []);
+    assert!(fs::read(quarantined(dir.path(), 3)).unwrap() == behind);
+    assert!(report.replay.samples_covered > 0, "the file before the gap is used");
+    // Writes go on where the gap was.
+    append(&db, 9..10);
+    let stored_later = everything(&db);
+    assert!(stored.iter().all(|(series, samples)| samples.iter().all(|one| stored_later[series].contains(one))));
+    assert!(chunk_file(dir.path(), 2).exists());
+    assert_holds(dir.path(), db, &stored_later);
+}
+
+#[test]
+fn unmappable_chunk_file_is_quarantined() {
+    let (dir, stored) = written([0..3, 3..6]);
+    fs::remove_file(chunk_file(dir.path(), 1)).unwrap();
+    fs::create_dir(chunk_file(dir.path(), 1)).unwrap();
+    let (db, report) = open(dir.path());
+    assert_eq!(report.lost, []);
+    assert!(quarantined(dir.path(), 1).is_dir() && quarantined(dir.path(), 2).is_file());
+    assert_holds(dir.path(), db, &stored);
+}
+
+#[test]
+fn compacted_chunks_in_quarantine_are_not_lost() {
+    let (dir, _) = written([0..3, 3..6]);
+    let (db, _) = open(dir.path());
+    append(&db, 6..7);
+    db.maintain(BEGIN + 7 * HOUR).unwrap();
+    assert!(!db.blocks().is_empty());
+    append(&db, 7..8);
+    let stored = everything(&db);
+    drop(db);
+    let mut files: Vec<_> = fs::read_dir(dir.path().join("chunks_head")).unwrap().map(|e| e.unwrap().path()).collect();
+    files.sort();
+    let mut bytes = fs::read(&files[0]).unwrap();
+    bytes[9] ^= 1;
+    fs::write(&files[0], bytes).unwrap();
+    let (db, report) = open(dir.path());
+    assert_eq!(report.lost, []);
+    assert_eq!(fs::read_dir(dir.path().join("quarantine")).unwrap().count(), files.len());
+    assert_holds(dir.path(), db, &stored);
+}
+
+/// The in-order chunks of a file: for each series its first and last time and the number of samples.
+fn outline(file: &Path) -> BTreeMap<u64, (i64, i64, u64)> {
+    let place = tempfile::tempdir().unwrap();
+    let dir = place.path().join("chunks_head");
+    fs::create_dir(&dir).unwrap();
+    fs::copy(file, dir.join("000001")).unwrap();
+    let (mut files, _) = HeadChunks::open(&dir).unwrap();
+    let mut outline = BTreeMap::new();
+    let add = |chunk: HeadChunkMeta| {
+        if !chunk.out_of_order {
+            let (mint, maxt, samples) = outline.entry(chunk.series.0).or_insert((i64::MAX, i64::MIN, 0));
+            (*mint, *maxt) = (chunk.mint.min(*mint), chunk.maxt.max(*maxt));
+            *samples += u64::from(chunk.samples);
+        }
+    };
+    files.for_each(&place.path().join("quarantine"), add).unwrap();
+    outline
+}
+
+/// The same of the report of a start.
+fn reported(report: &OpenReport) -> BTreeMap<u64, (i64, i64, u64)> {
+    let of = |one: &narthex::tsdb::db::chunk_loss::LostSeries| (one.range.mint, one.range.maxt, one.samples);
+    report.lost.iter().map(|one| (one.series_ref.0, of(one))).collect()
+}
+
+#[test]
+fn samples_that_the_log_lost_are_reported_by_series_and_range() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut segments = 0;
+    for (life, hours) in [0..3, 3..6, 6..9].into_iter().enumerate() {
+        let (db, _) = open(dir.path());
+        for t in (hours.start * 120..hours.end * 120).map(|step| BEGIN + step * MINUTE / 2) {
+            put(&db, 0..SERIES, t);
+        }
+        drop(db);
+        if life == 0 {
+            segments = fs::read_dir(dir.path().join("wal")).unwrap().count();
+        }
+    }
+    fs::remove_file(chunk_file(dir.path(), 2)).unwrap();
+    for number in segments.. {
+        if fs::remove_file(dir.path().join(format!("wal/{number:08}"))).is_err() {
+            break;
+        }
+    }
+    let expected = outline(&chunk_file(dir.path(), 3));
+    assert_eq!(expected.len(), SERIES as usize);
+    let (db, report) = open(dir.path());
+    assert_eq!(reported(&report), expected);
+    assert!(report.lost.iter().all(|one| one.labels.is_some()), "the log names the series");
+    let list = fs::read_to_string(dir.path().join("quarantine/chunks_head.000003.lost")).unwrap();
+    let (mint, maxt, samples) = expected.values().next().unwrap();
+    assert_eq!(list.lines().count(), SERIES as usize);
+    let line = format!("{mint}\t{maxt}\t{samples}\t{{__name__=\"series_0\"}}");
+    assert!(list.lines().any(|one| one == line), "no {line:?} in {list}");
+    // What the log holds is there: the first life.
+    let first: Vec<i64> = (0..3 * 120).map(|step| BEGIN + step * MINUTE / 2).collect();
+    let found = everything(&db);
+    assert_eq!(found.len(), SERIES as usize);
+    for samples in found.values() {
+        assert_eq!(samples.iter().map(|(t, _)| *t).collect::<Vec<_>>(), first);
+    }
+    assert_holds(dir.path(), db, &found);
+}
+
+#[test]
+fn lost_samples_of_a_series_without_labels_are_reported_by_reference() {
+    let (dir, _) = written(std::iter::once(0..3));
+    fs::write(dir.path().join("chunks_head/000003"), "no chunk file").unwrap();
+    fs::rename(chunk_file(dir.path(), 1), chunk_file(dir.path(), 4)).unwrap();
+    let expected = outline(&chunk_file(dir.path(), 4));
+    fs::remove_dir_all(dir.path().join("wal")).unwrap();
+    fs::remove_dir_all(dir.path().join("wbl")).unwrap();
+    let (_, report) = open(dir.path());
+    assert_eq!(reported(&report), expected);
+    assert!(report.lost.iter().all(|one| one.labels.is_none()));
+}
