@@ -33,6 +33,9 @@ pub struct Found {
     pub blocks: Vec<BlockUlid>,
     /// What was not finished, by their paths.
     pub leftovers: Vec<PathBuf>,
+    /// Directories whose names are ULIDs with lower-case letters, by their paths. Prometheus 3 serves such a block, but names
+    /// it by the ULID in its `meta.json`: it can neither delete nor replace the directory.
+    pub misnamed: Vec<PathBuf>,
 }
 
 /// Looks into a directory.
@@ -53,10 +56,13 @@ pub fn look(dir: &Path) -> Result<Found, FileError> {
             found.blocks.push(ulid);
         } else if is_leftover(name) {
             found.leftovers.push(entry.path());
+        } else if name.to_ascii_uppercase().parse::<BlockUlid>().is_ok() {
+            found.misnamed.push(entry.path());
         }
     }
     found.blocks.sort_unstable();
     found.leftovers.sort_unstable();
+    found.misnamed.sort_unstable();
     Ok(found)
 }
 
@@ -168,14 +174,14 @@ mod tests {
         for name in [B, A, "wal", "quarantine", "mine.tmp", "snapshots", "chunk_snapshot.000012.0000032768"] {
             make(dir.path(), name);
         }
-        make(dir.path(), &A.to_lowercase());
+        let misnamed = vec![make(dir.path(), &A.to_lowercase())];
         fs::write(dir.path().join("01M82CTXRBSZKSA9A0ZWVPK1T2"), "a file").unwrap();
         fs::write(dir.path().join(format!("{A}.tmp-file.tmp")), "a file").unwrap();
         let found = look(dir.path()).unwrap();
-        assert_eq!(found, Found { blocks: vec![ulid(A), ulid(B)], leftovers: left.to_vec() });
+        assert_eq!(found, Found { blocks: vec![ulid(A), ulid(B)], leftovers: left.to_vec(), misnamed });
         remove_leftovers(&found.leftovers).unwrap();
         let again = look(dir.path()).unwrap();
-        assert_eq!(again, Found { blocks: found.blocks, leftovers: Vec::new() });
+        assert_eq!(again, Found { leftovers: Vec::new(), ..found });
         assert!(dir.path().join("mine.tmp").exists());
     }
 

@@ -11,11 +11,12 @@ use crate::tsdb::block::open::Block;
 use crate::tsdb::block::ulid::BlockUlid;
 use crate::tsdb::fs::durable::FileError;
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 /// What a look at the directory changed.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LoadReport {
     /// Blocks that are served.
     pub served: usize,
@@ -23,6 +24,8 @@ pub struct LoadReport {
     pub removed: Vec<BlockUlid>,
     /// Blocks that are damaged and not served.
     pub damaged: Vec<BlockUlid>,
+    /// Directories with the lower-case name of a block, not served. Each is reported and logged once.
+    pub misnamed: Vec<PathBuf>,
 }
 
 /// Why the blocks of a directory can't be told. Nothing is served that was not before.
@@ -69,7 +72,7 @@ impl BlockSet {
     }
 
     fn refresh(&self, damaged: Damaged) -> Result<LoadReport, LoadError> {
-        let Opened { mut blocks, broken } = self.open_all()?;
+        let Opened { mut blocks, broken, misnamed } = self.open_all()?;
         let metas: Vec<_> = blocks.iter().map(|block| block.meta()).collect();
         let metas: Vec<_> = metas.iter().map(|meta| &**meta).collect();
         let mut going = superseded(&metas);
@@ -93,6 +96,7 @@ impl BlockSet {
         let removed = self.remove_all(going);
         self.has_parents.store(removed.is_err(), Ordering::Relaxed);
         report.removed = removed?;
+        report.misnamed = self.warn_of_misnamed(misnamed);
         Ok(report)
     }
 
@@ -104,11 +108,25 @@ impl BlockSet {
         Ok(blocks.into_iter().collect())
     }
 
+    /// Logs directories that were not seen before, and returns them.
+    fn warn_of_misnamed(&self, mut misnamed: Vec<PathBuf>) -> Vec<PathBuf> {
+        let mut warned = self.warned.lock();
+        misnamed.retain(|path| warned.insert(path.clone()));
+        for path in &misnamed {
+            tracing::warn!(
+                path = %path.display(),
+                "ignored a block whose directory name has lower-case letters: rename it to upper case to serve it"
+            );
+        }
+        misnamed
+    }
+
     /// Opens what is in the directory and not open yet.
     fn open_all(&self) -> Result<Opened, LoadError> {
         let old = self.list();
-        let mut opened = Opened::default();
-        for ulid in folder::look(&self.dir)?.blocks {
+        let found = folder::look(&self.dir)?;
+        let mut opened = Opened { misnamed: found.misnamed, ..Opened::default() };
+        for ulid in found.blocks {
             if let Some(block) = old.iter().find(|block| block.meta().ulid == ulid) {
                 opened.blocks.push(Arc::clone(block));
                 continue;
@@ -128,4 +146,5 @@ struct Opened {
     blocks: Vec<Arc<Block>>,
     /// With what is wrong with each.
     broken: Vec<(BlockUlid, String)>,
+    misnamed: Vec<PathBuf>,
 }

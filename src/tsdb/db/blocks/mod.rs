@@ -25,6 +25,7 @@ use crate::tsdb::compact::retention::StoredBlock;
 use crate::tsdb::fs::durable::FileError;
 use crate::tsdb::fs::fault;
 use parking_lot::{Mutex, RwLock};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -42,6 +43,8 @@ pub struct BlockSet {
     set_aside: AtomicU64,
     /// Whether blocks that others replace are still in the directory.
     has_parents: AtomicBool,
+    /// Directories that were ignored for their names and logged.
+    warned: Mutex<BTreeSet<PathBuf>>,
 }
 
 impl BlockSet {
@@ -55,6 +58,7 @@ impl BlockSet {
             changing: Mutex::new(()),
             set_aside: AtomicU64::new(0),
             has_parents: AtomicBool::new(false),
+            warned: Mutex::default(),
         }
     }
 

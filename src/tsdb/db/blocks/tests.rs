@@ -159,7 +159,7 @@ fn a_damaged_block_that_a_readable_one_was_made_of_is_removed() {
     damage(dir.path(), 1);
     let set = set(dir.path());
     let report = set.load().unwrap();
-    assert_eq!(report, LoadReport { served: 1, removed: vec![ulid(1), ulid(2)], damaged: vec![] });
+    assert_eq!(report, LoadReport { served: 1, removed: vec![ulid(1), ulid(2)], ..LoadReport::default() });
     assert_eq!(names(dir.path()), [ulid(3).to_string()]);
 }
 
@@ -258,4 +258,19 @@ fn plans_that_are_carried_out_change_no_sample_and_survive_a_restart() {
     let again = super::tests::set(dir.path());
     assert_eq!(again.load().unwrap(), LoadReport { served: set.list().len(), ..LoadReport::default() });
     assert_eq!(data(&again), before);
+}
+
+#[test]
+fn lower_case_block_is_ignored_and_reported_once() {
+    let dir = tempfile::tempdir().unwrap();
+    make(dir.path(), 1, 0, 100);
+    make(dir.path(), 10, 100, 200);
+    let misnamed = dir.path().join(ulid(10).to_string().to_lowercase());
+    fs::rename(dir.path().join(ulid(10).to_string()), &misnamed).unwrap();
+    let set = set(dir.path());
+    let report = LoadReport { served: 1, ..LoadReport::default() };
+    assert_eq!(set.load().unwrap(), LoadReport { misnamed: vec![misnamed.clone()], ..report.clone() });
+    assert_eq!(set.reload().unwrap(), report);
+    fs::rename(&misnamed, dir.path().join(ulid(10).to_string())).unwrap();
+    assert_eq!(set.reload().unwrap(), LoadReport { served: 2, ..report });
 }
