@@ -7,6 +7,7 @@
 //! | [`settings`]  | what of it can be changed later                         |
 //! | [`lock`]      | one process per directory                               |
 //! | [`open`]      | from a locked directory to a ready one                  |
+//! | [`log_files`] | the files of the log that a start replays               |
 //! | [`chunk_loss`] | samples that were only in quarantined chunk files      |
 //! | [`appender`]  | samples in                                              |
 //! | [`querier`]   | samples out                                             |
@@ -39,6 +40,7 @@ pub mod error;
 pub mod head_snapshot;
 pub mod late_log;
 pub mod lock;
+pub mod log_files;
 mod lookup;
 pub mod maintenance;
 pub mod maintenance_api;

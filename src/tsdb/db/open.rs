@@ -17,6 +17,7 @@ use crate::tsdb::db::engine::Engine;
 use crate::tsdb::db::late_log;
 use crate::tsdb::db::late_log::{Known, LateFound, LateLogError};
 use crate::tsdb::db::lock::{DirLock, LockError};
+use crate::tsdb::db::log_files::{LogFiles, LogFilesError};
 use crate::tsdb::db::maintenance::bell::Bell;
 use crate::tsdb::db::maintenance::panic_watch::PanicWatch;
 use crate::tsdb::db::maintenance::turn::Turns;
@@ -27,13 +28,13 @@ use crate::tsdb::db::stats::DbStats;
 use crate::tsdb::head::replay::{Replay, ReplayProgress, ReplayReport, Replayed};
 use crate::tsdb::head::truncation::Truncation;
 use crate::tsdb::head::{Head, HeadOptions};
-use crate::tsdb::wal::checkpoint::{CheckpointError, last_checkpoint, list_unfinished};
+use crate::tsdb::wal::checkpoint::list_unfinished;
 use crate::tsdb::wal::commit::{Wal, WalOptions};
 use crate::tsdb::wal::damage::Damage;
 use crate::tsdb::wal::error::WalError;
+use crate::tsdb::wal::lost_checkpoint::GIVEN_UP;
 use crate::tsdb::wal::reader::ReadError;
 use crate::tsdb::wal::repair::{RepairError, Repaired, repair};
-use crate::tsdb::wal::segment::{SegmentError, list_segments};
 use hashbrown::HashMap;
 use parking_lot::{Mutex, RwLock};
 use std::fs;
@@ -77,18 +78,18 @@ pub enum ReplayError {
     Chunks(#[from] HeadChunksError),
     /// The checkpoint is damaged. Cutting it would orphan the records of the log that need its series.
     #[error(
-        "{0}; a damaged checkpoint is not repaired by itself: restore it, or move it out of the directory and lose the series that only it names"
+        "{}; a damaged checkpoint is not repaired by itself: restore it from a backup, or remove this file and those behind it \
+         and create the file {} to start without the series that only they name",
+        .0,
+        .0.path.with_file_name(GIVEN_UP).display()
     )]
     Checkpoint(Box<Damage>),
     /// A file of the log can't be read.
     #[error(transparent)]
     Read(ReadError),
-    /// The checkpoints can't be told.
+    /// The files of the log are incomplete.
     #[error(transparent)]
-    Checkpoints(#[from] CheckpointError),
-    /// The files of the log don't follow each other.
-    #[error(transparent)]
-    Segments(#[from] SegmentError),
+    LogFiles(#[from] LogFilesError),
     /// The damaged rest of the log could not be set aside.
     #[error(transparent)]
     Repair(#[from] RepairError),
@@ -225,7 +226,9 @@ impl Db {
     fn fill_head(&self, min_valid: i64, wal_dir: &Path, quarantine: &Path) -> Result<Filled, ReplayError> {
         let mut repaired_late = None;
         let mut quarantined_first = None;
-        if let Some(snapshot) = self.usable_snapshot() {
+        // Before a snapshot is used, too: the next start may have to replay the log.
+        let files = LogFiles::find(wal_dir)?;
+        if let Some(snapshot) = self.usable_snapshot().filter(|_| files.blank.is_none()) {
             let OpenedHead { head, chunks, is_whole, quarantined } = self.open_head(min_valid, quarantine)?;
             // Full chunks that can't be read are in the log alone: the snapshot does not have them.
             let late_chunks = late_of(&chunks);
@@ -243,7 +246,7 @@ impl Db {
         }
         let OpenedHead { head, chunks, quarantined, .. } = self.open_head(min_valid, quarantine)?;
         let late_chunks = late_of(&chunks);
-        let ReplayedLog { report: replay, repaired, aliases } = self.replay_log(&head, chunks, wal_dir, quarantine)?;
+        let ReplayedLog { report: replay, repaired, aliases } = self.replay_log(&head, chunks, &files, quarantine)?;
         let quarantined = quarantined.or(quarantined_first);
         let kept_aliases = if quarantined.is_some() { aliases.clone() } else { HashMap::new() };
         let known = Known { head: &head, chunks: &late_chunks, aliases };
@@ -295,39 +298,29 @@ impl Db {
         &self,
         head: &Head,
         chunks: Vec<HeadChunkMeta>,
-        wal_dir: &Path,
+        files: &LogFiles,
         quarantine: &Path,
     ) -> Result<ReplayedLog, ReplayError> {
-        let checkpoint = last_checkpoint(wal_dir)?;
-        let mut files = Vec::new();
-        if let Some(checkpoint) = &checkpoint {
-            files = checkpoint.segments()?;
-        }
-        let checkpoint_files = files.len();
-        let after = checkpoint.as_ref().map(|checkpoint| checkpoint.number);
-        let segments = list_segments(wal_dir)?;
-        files.extend(segments.into_iter().filter(|segment| after.is_none_or(|after| segment.number > after)));
-        if let (Some(after), Some(first)) = (after, files.get(checkpoint_files))
-            && first.number != after + 1
-        {
-            let missing = u64::from(after) + 1;
-            return Err(SegmentError::Gap { dir: wal_dir.to_owned(), missing, next: first.number }.into());
-        }
-        if let (Some(first), Some(last)) = (files.get(checkpoint_files), files.last()) {
+        let (of_checkpoint, segments) = files.all.split_at(files.checkpoint_files);
+        if let (Some(first), Some(last)) = (segments.first(), segments.last()) {
             self.progress.min.store(i64::from(first.number), Ordering::Relaxed);
             self.progress.max.store(i64::from(last.number), Ordering::Relaxed);
         }
         let Replayed { report, damage, aliases } =
-            Replay::new(head, chunks).run(&files, self.options.replay_workers, &self.progress);
+            Replay::new(head, chunks).run(&files.all, self.options.replay_workers, &self.progress);
+        // Before a repair changes anything. Behind damage, chunks may be of series that are named there.
+        let orphaned_chunks = if damage.is_none() { report.orphaned_chunks } else { 0 };
+        files.check_blank(report.unknown_refs + orphaned_chunks)?;
         let damage = match damage {
             None => return Ok(ReplayedLog { report, repaired: None, aliases }),
             Some(ReadError::Damaged(damage)) => damage,
             Some(error) => return Err(ReplayError::Read(error)),
         };
-        if files[..checkpoint_files].iter().any(|file| file.path == damage.path) {
+        if of_checkpoint.iter().any(|file| file.path == damage.path) {
             return Err(ReplayError::Checkpoint(damage));
         }
-        let repaired = repair(&*self.options.disk, wal_dir, quarantine, &damage)?;
+        let wal_dir = self.options.dir.join("wal");
+        let repaired = repair(&*self.options.disk, &wal_dir, quarantine, &damage)?;
         Ok(ReplayedLog { report, repaired: Some(repaired), aliases })
     }
 }

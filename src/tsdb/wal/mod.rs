@@ -7,6 +7,7 @@
 //! | `page.rs`        | how records stand in a file: pages and fragments             |
 //! | `segment.rs`     | the files and their names                                    |
 //! | `checkpoint.rs`  | the directory that stands for segments that are gone         |
+//! | `lost_checkpoint.rs` | evidence that one was lost, and starting without it      |
 //! | `checkpoint_rules.rs`  | what of a record a new checkpoint keeps                |
 //! | `checkpoint_writer.rs` | making one out of segments                             |
 //! | `truncation.rs`  | a checkpoint made, what it stands for removed                |
@@ -33,6 +34,7 @@ pub mod compression;
 pub mod damage;
 pub mod error;
 pub mod group;
+pub mod lost_checkpoint;
 pub mod page;
 pub mod reader;
 pub mod record;

@@ -114,6 +114,8 @@ impl<'a> Worker<'a> {
 
     fn point(&mut self, LogPoint { series, mut point }: LogPoint) {
         let Some(series) = self.series.get(&series) else {
+            // A series that gets this reference later would get these samples with it, after the next checkpoint.
+            self.head.reserve_ref(series);
             self.done.unknown += 1;
             return;
         };

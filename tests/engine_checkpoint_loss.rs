@@ -1,0 +1,199 @@
+//! A checkpoint that is missing or empty stops the start, names the way out, and changes nothing. Directories that never had
+//! one, or whose checkpoint had nothing to keep, start.
+
+#![expect(clippy::unwrap_used, reason = "a test that can't go on has failed")]
+
+#[path = "support/engine.rs"]
+mod engine;
+#[path = "support/life.rs"]
+mod life;
+
+use life::{BEGIN, HOUR, Life, MINUTE, minutes};
+use narthex::tsdb::db::Db;
+use narthex::tsdb::db::options::{DbOptions, HeadAtStop};
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// A directory with a checkpoint whose series go on behind it, ended without a clean stop; and the path of the checkpoint.
+fn life_with_checkpoint() -> (Life, PathBuf) {
+    let mut life = Life::new(|_| {});
+    let crowd: Vec<String> = (0..40).map(|number| format!("crowd_{number}")).collect();
+    let crowd: Vec<&str> = crowd.iter().map(String::as_str).collect();
+    life.put(&crowd, minutes(BEGIN, BEGIN + 10 * HOUR));
+    life.maintain();
+    life.put(&crowd, minutes(BEGIN + 10 * HOUR, BEGIN + 11 * HOUR));
+    life.end();
+    let number = life.checkpoint().unwrap();
+    let path = life.dir().join(format!("wal/checkpoint.{number:08}"));
+    (life, path)
+}
+
+fn options(dir: &Path) -> DbOptions {
+    let mut options = DbOptions::new(dir.to_owned());
+    options.wal_segment_size = 32 * 1024;
+    options.settings.retention = life::FOREVER;
+    options
+}
+
+/// Why a start fails. It changes nothing in the log.
+#[track_caller]
+fn start_error(dir: &Path) -> String {
+    let before = names(&dir.join("wal"));
+    let db = Db::open(options(dir)).unwrap();
+    let error = db.replay().unwrap_err().to_string();
+    drop(db);
+    assert_eq!(names(&dir.join("wal")), before);
+    assert!(!dir.join("quarantine").exists());
+    error
+}
+
+fn names(dir: &Path) -> BTreeSet<String> {
+    fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+}
+
+#[track_caller]
+fn assert_names_way_out(error: &str, checkpoint: &Path) {
+    let lost = checkpoint.join("lost");
+    assert!(error.contains("restore it from a backup") && error.contains(lost.to_str().unwrap()), "{error}");
+}
+
+#[test]
+fn missing_checkpoint_stops_the_start() {
+    let (mut life, checkpoint) = life_with_checkpoint();
+    let kept = life.beside("kept");
+    fs::rename(&checkpoint, &kept).unwrap();
+    for _ in 0..2 {
+        let error = start_error(life.dir());
+        assert!(error.contains("is missing"), "{error}");
+        assert_names_way_out(&error, &checkpoint);
+    }
+    fs::rename(&kept, &checkpoint).unwrap();
+    life.start();
+    life.check("with the checkpoint back");
+}
+
+#[test]
+fn missing_checkpoint_stops_a_start_from_a_snapshot() {
+    let (mut life, _) = life_with_checkpoint();
+    life.restart_with(|options| options.head_at_stop = HeadAtStop::Snapshot);
+    life.db().close().unwrap();
+    life.end();
+    let checkpoint = life.dir().join(format!("wal/checkpoint.{:08}", life.checkpoint().unwrap()));
+    fs::rename(&checkpoint, life.beside("kept")).unwrap();
+    let mut options = options(life.dir());
+    options.head_at_stop = HeadAtStop::Snapshot;
+    let error = Db::open(options).unwrap().replay().unwrap_err().to_string();
+    assert_names_way_out(&error, &checkpoint);
+}
+
+/// Files of a checkpoint with their content.
+fn contents(checkpoint: &Path) -> Vec<(PathBuf, Vec<u8>)> {
+    names(checkpoint)
+        .iter()
+        .map(|name| checkpoint.join(name))
+        .map(|path| (path.clone(), fs::read(path).unwrap()))
+        .collect()
+}
+
+#[test]
+fn emptied_checkpoint_stops_the_start() {
+    let (mut life, checkpoint) = life_with_checkpoint();
+    let files = contents(&checkpoint);
+    assert!(files.len() > 1);
+    // One file emptied, or all of them removed.
+    for (path, content) in &files {
+        fs::write(path, "").unwrap();
+        let error = start_error(life.dir());
+        assert!(error.contains(path.file_name().unwrap().to_str().unwrap()), "{error}");
+        assert_names_way_out(&error, &checkpoint);
+        fs::write(path, content).unwrap();
+    }
+    files.iter().for_each(|(path, _)| fs::remove_file(path).unwrap());
+    assert_names_way_out(&start_error(life.dir()), &checkpoint);
+    // The only file without content.
+    for blank in [0, 64 << 10] {
+        fs::write(&files[0].0, vec![0; blank]).unwrap();
+        let error = start_error(life.dir());
+        assert!(error.contains("has no records"), "{error}");
+        assert_names_way_out(&error, &checkpoint);
+    }
+    files.iter().for_each(|(path, content)| fs::write(path, content).unwrap());
+    life.start();
+    life.check("with the checkpoint back");
+}
+
+#[test]
+fn given_up_checkpoint_starts_with_what_is_there() {
+    let (life, checkpoint) = life_with_checkpoint();
+    fs::remove_dir_all(&checkpoint).unwrap();
+    fs::create_dir(&checkpoint).unwrap();
+    fs::write(checkpoint.join("lost"), "").unwrap();
+    let start = || {
+        let db = Db::open(options(life.dir())).unwrap();
+        let report = db.replay().unwrap();
+        (db, report)
+    };
+    let (db, report) = start();
+    assert!(report.replay.unknown_refs > 0, "the series of the checkpoint are lost");
+    let stored = engine::everything(&db);
+    let in_blocks = db.blocks().iter().map(|block| block.meta().max_time).max().unwrap();
+    for (series, samples) in &life.model {
+        let kept: Vec<_> = samples.iter().filter(|(t, _)| *t < in_blocks).collect();
+        assert_eq!(stored[series].iter().take(kept.len()).collect::<Vec<_>>(), kept, "{series}");
+    }
+    // Writes go on, and the next checkpoint ends it.
+    drop(db);
+    let mut expected = stored;
+    for round in 0..2 {
+        let (db, _) = start();
+        for t in minutes(BEGIN + (11 + 6 * round) * HOUR, BEGIN + (17 + 6 * round) * HOUR) {
+            let mut appender = db.appender().unwrap();
+            for number in 0..40 {
+                let labels = life::labels(&format!("crowd_{number}"));
+                let sample = narthex::model::sample::Sample::new(t, t as f64);
+                appender.append(&labels, std::iter::once(sample.into()), |_, why| panic!("{why:?}")).unwrap();
+                expected.get_mut(&labels.to_string()).unwrap().push((t, (t as f64).to_bits()));
+            }
+            appender.commit().unwrap();
+        }
+        db.maintain(BEGIN + 1000 * HOUR).unwrap();
+    }
+    assert!(!checkpoint.exists() && life.checkpoint().is_some());
+    let (db, report) = start();
+    assert_eq!(report.replay.unknown_refs, 0);
+    assert!(engine::everything(&db) == expected);
+}
+
+#[test]
+fn deleted_log_starts_again() {
+    let (life, _) = life_with_checkpoint();
+    fs::remove_dir_all(life.dir().join("wal")).unwrap();
+    for minute in 0..2 {
+        let db = Db::open(options(life.dir())).unwrap();
+        db.replay().unwrap();
+        let mut appender = db.appender().unwrap();
+        let sample = narthex::model::sample::Sample::new(BEGIN + 12 * HOUR + minute * MINUTE, 1.0);
+        let labels = life::labels("new");
+        appender.append(&labels, std::iter::once(sample.into()), |_, why| panic!("{why:?}")).unwrap();
+        appender.commit().unwrap();
+        assert_eq!(engine::everything(&db)[&labels.to_string()].len() as i64, minute + 1);
+    }
+}
+
+#[test]
+fn checkpoint_that_had_nothing_to_keep_starts() {
+    let mut life = Life::new(|_| {});
+    life.put(&["up", "down"], minutes(BEGIN, BEGIN + HOUR));
+    life.end();
+    let wal = life.dir().join("wal");
+    let segments: Vec<String> = names(&wal).into_iter().collect();
+    for name in segments.iter().rev() {
+        let next = name.parse::<u32>().unwrap() + 1;
+        fs::rename(wal.join(name), wal.join(format!("{next:08}"))).unwrap();
+    }
+    fs::create_dir(wal.join("checkpoint.00000000")).unwrap();
+    fs::write(wal.join("checkpoint.00000000/00000000"), "").unwrap();
+    life.start();
+    life.check("behind a blank checkpoint");
+}
