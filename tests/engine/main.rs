@@ -2,6 +2,8 @@
 //!
 //! Fail points are armed nowhere in this binary, because they act on the whole process; see `tests/fail_points`.
 
+mod checkpoint_loss;
+mod chunk_files;
 mod concurrency;
 mod cuts;
 mod damage;
@@ -17,6 +19,7 @@ mod month;
 mod month_kinds;
 mod ooo;
 mod pitfalls;
+mod quarantine;
 mod reads;
 mod replay;
 mod restarts;

@@ -5,13 +5,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that can't go on has failed")]
 
-#[path = "support/engine.rs"]
-mod engine;
-#[path = "support/life.rs"]
-mod life;
-
-use engine::everything;
-use life::{BEGIN, HOUR, Life, copy_folder, damage_chunk, minutes};
+use crate::support::engine::everything;
+use crate::support::life::{BEGIN, HOUR, Life, copy_folder, damage_chunk, minutes};
 use narthex::tsdb::wal::compression::Compression;
 use std::fs;
 use std::os::unix::fs::{MetadataExt, symlink};

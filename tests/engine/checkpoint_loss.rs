@@ -3,12 +3,10 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that can't go on has failed")]
 
-#[path = "support/engine.rs"]
-mod engine;
-#[path = "support/life.rs"]
-mod life;
+use crate::support::engine;
+use crate::support::life;
 
-use life::{BEGIN, HOUR, Life, MINUTE, minutes};
+use crate::support::life::{BEGIN, HOUR, Life, MINUTE, minutes};
 use narthex::tsdb::db::Db;
 use narthex::tsdb::db::options::{DbOptions, HeadAtStop};
 use std::collections::BTreeSet;

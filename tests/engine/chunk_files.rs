@@ -3,10 +3,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that can't go on has failed")]
 
-#[path = "support/engine.rs"]
-mod engine;
-
-use engine::{Stored, everything};
+use crate::support::engine::{Stored, everything};
 use narthex::model::labels::LabelsBuilder;
 use narthex::model::sample::Sample;
 use narthex::tsdb::chunk::head_chunks::{HeadChunkMeta, HeadChunks};
