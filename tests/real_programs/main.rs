@@ -6,6 +6,7 @@ mod admin;
 mod directory;
 mod directory_blocks;
 mod directory_kinds;
+mod docs;
 mod end_to_end;
 mod metadata;
 mod metrics_lint;

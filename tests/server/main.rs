@@ -3,6 +3,7 @@
 mod contract;
 mod contract_http;
 mod contract_kinds;
+mod docs;
 mod exemplars;
 mod golden;
 mod golden_blocks;

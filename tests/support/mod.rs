@@ -24,6 +24,7 @@ pub(crate) mod launch;
 pub(crate) mod ledger;
 pub(crate) mod life;
 pub(crate) mod log_entries;
+pub(crate) mod markdown;
 pub(crate) mod metrics;
 pub(crate) mod points;
 pub(crate) mod program;

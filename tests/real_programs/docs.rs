@@ -1,0 +1,143 @@
+//! Commands and `prometheus.yml` of the documents, run as a reader would run them.
+//!
+//! Commands run in a shell against a server of the test: its port stands for 9201, its data directory for `./data`. curl fails
+//! on a status of 400 or more. `tests/server/docs.rs` checks the rest of the documents.
+
+use crate::support::data::BEGIN;
+use crate::support::dir;
+use crate::support::launch::{Launch, Server};
+use crate::support::markdown::{Block, Document, documents};
+use crate::support::wire::{Exemplar, Label, MetricMetadata, TimeSeries, WriteRequest};
+use std::path::Path;
+use std::process::Command;
+
+/// Blocks that are not run, by their beginning, and why.
+const NOT_RUN: [(&str, &str); 5] = [
+    ("cargo run ", "the test has built narthex and started it"),
+    ("grpcurl ", "no Debian package; tests/clients tests reflection with stock gRPC"),
+    ("narthex serve ", "does not end; tests/thanos/sidecar starts both programs"),
+    ("thanos query ", "no Debian package; tests/thanos/query starts it"),
+    ("thanos receive ", "no Debian package; tests/thanos/receive starts it"),
+];
+
+/// Part of a command, and part of what its block prints; an empty one means that it prints nothing.
+const PRINTED: [(&str, &str); 13] = [
+    ("/api/v1/export?match[]=up'", r#""values":[1"#),
+    ("&values=bits", "3ff0000000000000"),
+    ("/api/v1/metadata?metric=up", r#""type":"gauge""#),
+    ("/-/ready", "ready"),
+    ("/api/v1/status/runtimeinfo", r#""storageRetention""#),
+    ("/-/reload", ""),
+    ("/admin/tsdb/delete_series?", ""),
+    ("/admin/tsdb/snapshot?", r#""name""#),
+    ("/api/v1/labels", r#""job""#),
+    ("/api/v1/label/job/values", r#""node""#),
+    ("/api/v1/series?", r#""__name__":"up""#),
+    ("/api/v1/query_exemplars", "4bf92f3577b34da6"),
+    ("/metrics", "prometheus_tsdb_head_series 2"),
+];
+
+/// Before every block: a status of 400 or more ends it, and a proxy of the machine is not asked.
+const PROLOGUE: &str = "set -eu\ncurl() { command curl --silent --show-error --fail-with-body --noproxy '*' \"$@\"; }\n";
+
+fn label(name: &str, value: &str) -> Label {
+    Label { name: name.to_owned(), value: value.to_owned() }
+}
+
+/// What the commands ask for.
+fn example_request() -> WriteRequest {
+    let up = TimeSeries::new(&[("__name__", "up"), ("job", "node")], &[(BEGIN, 1.0)]);
+    let labels = [("__name__", "http_requests_total"), ("job", "api")];
+    let mut requests = TimeSeries::new(&labels, &[(BEGIN, 5.0)]);
+    let trace = vec![label("trace_id", "4bf92f3577b34da6")];
+    requests.exemplars.push(Exemplar {
+        labels: trace,
+        bits: Some(1f64.to_bits()),
+        timestamp: BEGIN,
+    });
+    let gauge = MetricMetadata {
+        metric_type: 2,
+        family: "up".to_owned(),
+        help: "Whether the target could be scraped.".to_owned(),
+        ..MetricMetadata::default()
+    };
+    WriteRequest { timeseries: vec![up, requests], metadata: vec![gauge] }
+}
+
+/// Runs a block: what it printed.
+fn run(block: &Block, server: &Server, place: &Path) -> String {
+    let data = place.join("data");
+    let text = block.text.replace("9201", &server.http.port().to_string());
+    let script = PROLOGUE.to_owned() + &text.replace("./data", &data.display().to_string());
+    let output =
+        Command::new("sh").args(["-c", &script]).current_dir(place).output().expect("a shell runs");
+    let printed = String::from_utf8_lossy(&output.stdout).into_owned();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{}: {}\n{text}{printed}{errors}", block.place, output.status);
+    printed
+}
+
+#[test]
+#[ignore = "needs curl: run tests/run"]
+fn commands_of_docs_print_what_they_promise() {
+    let place = dir::temp();
+    let data = place.path().join("data");
+    let server = Launch::narthex(&data)
+        .config(&data, "")
+        .flag("--web.enable-lifecycle")
+        .flag("--web.enable-admin-api")
+        .start();
+    server.remote().write_ok(&example_request());
+    let (mut left_out, mut printed) = ([0; NOT_RUN.len()], [0; PRINTED.len()]);
+    for block in
+        documents().iter().flat_map(Document::blocks).filter(|block| block.language == "sh")
+    {
+        if let Some(index) =
+            NOT_RUN.iter().position(|(beginning, _)| block.text.starts_with(beginning))
+        {
+            left_out[index] += 1;
+            continue;
+        }
+        let output = run(&block, &server, place.path());
+        let is_expected = |&(command, _): &(&str, &str)| block.text.contains(command);
+        assert!(PRINTED.iter().any(is_expected), "{}: nothing is expected of it", block.place);
+        for (index, (_, expected)) in
+            PRINTED.iter().enumerate().filter(|(_, entry)| is_expected(entry))
+        {
+            let fits =
+                if expected.is_empty() { output.is_empty() } else { output.contains(expected) };
+            assert!(fits, "{}: {expected:?} is expected, not {output}", block.place);
+            printed[index] += 1;
+        }
+    }
+    assert!(
+        !left_out.contains(&0) && !printed.contains(&0),
+        "an entry fits no block: {left_out:?} {printed:?}"
+    );
+    server.stop();
+}
+
+#[test]
+#[ignore = "needs Debian's promtool: run tests/run"]
+fn prometheus_yml_of_docs_is_accepted_by_promtool() {
+    let place = dir::temp();
+    let file = place.path().join("prometheus.yml");
+    let check = |text: &str| {
+        std::fs::write(&file, text).expect("a file can be written");
+        Command::new("promtool")
+            .args(["check", "config"])
+            .arg(&file)
+            .output()
+            .expect("promtool runs")
+    };
+    assert!(!check("remote_wrote: []\n").status.success(), "promtool must reject an unknown key");
+    let blocks = documents();
+    let blocks = blocks.iter().flat_map(Document::blocks);
+    let mut checked = 0;
+    for block in blocks.filter(|block| block.text.starts_with("# prometheus.yml\n")) {
+        let output = check(&block.text);
+        assert!(output.status.success(), "{}: {output:?}", block.place);
+        checked += 1;
+    }
+    assert!(checked > 0, "no document has a prometheus.yml");
+}

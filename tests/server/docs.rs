@@ -1,0 +1,294 @@
+//! The documents against the real binary: flags with their defaults, metrics, configuration, links.
+//!
+//! `tests/real_programs/docs.rs` runs their commands.
+
+use crate::support::dir;
+use crate::support::launch::{Launch, Server};
+use crate::support::markdown::{Document, documents, repository_path};
+use regex::Regex;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::process::Command;
+
+/// Flags in the documents that belong to other programs.
+const OTHER_PROGRAMS: [(&str, &[&str]); 3] = [
+    ("cargo", &["--release", "--bench"]),
+    ("curl", &["--data-urlencode"]),
+    (
+        "Thanos",
+        &[
+            "--endpoint",
+            "--label",
+            "--objstore.config-file",
+            "--prometheus.url",
+            "--query.replica-label",
+            "--receive.hashrings-algorithm",
+            "--receive.hashrings-file",
+            "--receive.local-endpoint",
+            "--receive.replication-factor",
+            "--remote-write.address",
+            "--shipper.upload-compacted",
+            "--tsdb.path",
+        ],
+    ),
+];
+
+/// Value of a switch in a table of flags.
+const OFF: &str = "off";
+
+/// A running server with a configuration file that a test may change.
+struct ConfiguredServer {
+    _place: tempfile::TempDir,
+    file: std::path::PathBuf,
+    server: Server,
+}
+
+impl ConfiguredServer {
+    fn start() -> ConfiguredServer {
+        let place = dir::temp();
+        let data = place.path().join("data");
+        let launch = Launch::narthex(&data).config(&data, "").flag("--web.enable-lifecycle");
+        let file = data.with_extension("narthex.yml");
+        ConfiguredServer { server: launch.start(), file, _place: place }
+    }
+
+    /// Reloads with this configuration: status and text of the response.
+    fn reload(&self, configuration: &str) -> (u16, String) {
+        std::fs::write(&self.file, configuration).expect("a configuration file can be written");
+        let response = self.server.http.post("/-/reload", &[], b"");
+        (response.status, response.text())
+    }
+}
+
+/// Default of every flag in `narthex serve --help`; [`OFF`] for a switch, nothing without a default.
+fn help_defaults() -> BTreeMap<String, String> {
+    let output = Command::new(env!("CARGO_BIN_EXE_narthex")).args(["serve", "--help"]).output();
+    let output = output.expect("narthex runs");
+    assert!(output.status.success(), "{output:?}");
+    let help = String::from_utf8(output.stdout).expect("help is UTF-8");
+    let heading = Regex::new(r"(?m)^(?: {6}|  -\w, )--([a-z][a-z0-9.-]*)(.*)$").expect("a regex");
+    let default = Regex::new(r"\[default:\s+([^\]]*)\]").expect("a regex");
+    let starts: Vec<_> = heading.captures_iter(&help).collect();
+    let ends = starts.iter().skip(1).map(|next| next.get(0).expect("a match").start());
+    let mut defaults = BTreeMap::new();
+    for (flag, end) in starts.iter().zip(ends.chain([help.len()])) {
+        let section = &help[flag.get(0).expect("a match").start()..end];
+        let without = if flag[2].contains('<') { "" } else { OFF };
+        let value = default
+            .captures(section)
+            .map_or(without, |found| found.get(1).expect("a group").as_str());
+        defaults.insert(format!("--{}", &flag[1]), value.to_owned());
+    }
+    assert!(defaults.remove("--help").is_some() && defaults.len() > 30, "{help}");
+    defaults
+}
+
+/// Flags in text, with their dashes.
+fn flags_in(text: &str) -> BTreeSet<String> {
+    let flag = Regex::new(r"(?m)(?:^|[^\w-])(--[a-z][a-z0-9.-]*[a-z0-9])").expect("a regex");
+    flag.captures_iter(text).map(|found| found[1].to_owned()).collect()
+}
+
+/// The code in a cell of a table.
+fn code_of(cell: &str) -> Option<&str> {
+    cell.split('`').nth(1)
+}
+
+#[test]
+fn flag_tables_of_docs_have_the_defaults_of_help() {
+    let expected = help_defaults();
+    let mut documented = BTreeMap::new();
+    for document in documents() {
+        for table in document.tables() {
+            let (Some(flag), Some(default)) = (table.column("flag"), table.column("default"))
+            else {
+                continue;
+            };
+            for row in &table.rows {
+                let path = document.path.display();
+                let name =
+                    code_of(&row[flag]).unwrap_or_else(|| panic!("{path}: no flag in {row:?}"));
+                let value = match row[default].as_str() {
+                    OFF => OFF,
+                    "none" => "",
+                    cell => {
+                        code_of(cell).unwrap_or_else(|| panic!("{path}: no default in {row:?}"))
+                    }
+                };
+                let earlier = documented.insert(name.to_owned(), value.to_owned());
+                assert_eq!(earlier, None, "{path}: {name} is in two tables");
+            }
+        }
+    }
+    let differing: Vec<_> = documented
+        .keys()
+        .chain(expected.keys())
+        .filter(|&name| documented.get(name) != expected.get(name))
+        .map(|name| (name, documented.get(name), expected.get(name)))
+        .collect();
+    assert!(differing.is_empty(), "flag, default in the docs, default in --help: {differing:#?}");
+}
+
+#[test]
+fn flags_of_docs_exist() {
+    let running = ConfiguredServer::start();
+    let json = running.server.http.get("/api/v1/status/flags").json();
+    let own = json["data"].as_object().expect("flags are an object");
+    let mut known: BTreeSet<String> = own.keys().map(|name| format!("--{name}")).collect();
+    assert!(known.len() > 30, "{json}");
+    known.extend(
+        OTHER_PROGRAMS.iter().flat_map(|(_, flags)| flags.iter().map(|&flag| flag.to_owned())),
+    );
+    known.insert("--help".to_owned());
+    let mut seen = BTreeSet::new();
+    let mut broken = Vec::new();
+    for document in documents() {
+        let flags = flags_in(document.text());
+        let unknown = flags.difference(&known);
+        broken.extend(unknown.map(|flag| format!("{}: {flag}", document.path.display())));
+        seen.extend(flags);
+    }
+    assert!(broken.is_empty(), "flags that do not exist: {broken:#?}");
+    for (program, flags) in OTHER_PROGRAMS {
+        let stale: Vec<_> = flags.iter().filter(|&&flag| !seen.contains(flag)).collect();
+        assert!(stale.is_empty(), "no document names {stale:?} of {program}");
+    }
+    running.server.stop();
+}
+
+/// Names of metrics in code spans; `{a,b}` stands for each of its words.
+fn metrics_in(document: &Document) -> BTreeSet<String> {
+    let metric = Regex::new(r"^(?:prometheus|narthex|process|net_conntrack)_[a-z0-9_{},]+$")
+        .expect("a regex");
+    let spans = document.code_spans().into_iter().filter(|span| metric.is_match(span));
+    spans.flat_map(|span| expand(&span)).collect()
+}
+
+fn expand(name: &str) -> Vec<String> {
+    let parts = name.split_once('{').and_then(|(front, rest)| Some((front, rest.split_once('}')?)));
+    match parts {
+        Some((front, (words, back))) => {
+            words.split(',').map(|word| format!("{front}{word}{back}")).collect()
+        }
+        None => vec![name.to_owned()],
+    }
+}
+
+/// A metric without the suffix of a part of a summary or histogram.
+fn family(name: &str) -> &str {
+    ["_sum", "_count", "_bucket"]
+        .iter()
+        .find_map(|suffix| name.strip_suffix(suffix))
+        .unwrap_or(name)
+}
+
+/// Source files below a directory, as one text.
+fn source_text(dir: &Path) -> String {
+    let mut text = String::new();
+    for entry in std::fs::read_dir(dir).expect("a directory can be read") {
+        let path = entry.expect("an entry can be read").path();
+        if path.is_dir() {
+            text.push_str(&source_text(&path));
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            text.push_str(&std::fs::read_to_string(&path).expect("a source file can be read"));
+        }
+    }
+    text
+}
+
+#[test]
+fn metrics_of_docs_exist_and_are_complete() {
+    let running = ConfiguredServer::start();
+    // The first request is counted only in the second response.
+    running.server.http.get("/metrics");
+    let page = running.server.http.get("/metrics").text();
+    running.server.stop();
+    let types = page.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next());
+    let exposed: BTreeSet<String> = types.map(|name| family(name).to_owned()).collect();
+    assert!(exposed.len() > 80, "{page}");
+    let source = source_text(&repository_path("src"));
+    // A family whose labels come with the first event is not exposed before.
+    let exists =
+        |name: &String| exposed.contains(family(name)) || source.contains(&format!("\"{name}\""));
+    let mut broken = Vec::new();
+    for document in documents().iter().filter(|document| !document.is("CHANGELOG.md")) {
+        let (path, metrics) = (document.path.display(), metrics_in(document));
+        let unknown = metrics.iter().filter(|name| !exists(name));
+        broken.extend(unknown.map(|name| format!("{path}: {name} does not exist")));
+        if document.is("docs/metrics.md") {
+            let documented = metrics.iter().map(|name| family(name).to_owned()).collect();
+            let missing = exposed.difference(&documented);
+            broken.extend(missing.map(|name| format!("{path}: {name} is missing")));
+        }
+    }
+    assert!(broken.is_empty(), "{broken:#?}");
+}
+
+#[test]
+fn configuration_blocks_of_docs_are_accepted() {
+    let running = ConfiguredServer::start();
+    let (status, text) = running.reload("storage: {tsdb: {retention: {time: soon}}}\n");
+    assert_eq!(status, 500, "an invalid file must be rejected: {text}");
+    let mut checked = 0;
+    for block in
+        documents().iter().flat_map(Document::blocks).filter(|block| block.language == "yaml")
+    {
+        match block.text.lines().next() {
+            Some("# narthex.yml") => {
+                let (status, text) = running.reload(&block.text);
+                assert_eq!(status, 200, "{}: {text}", block.place);
+                checked += 1;
+            }
+            // promtool checks it in tests/real_programs/docs.rs.
+            Some("# prometheus.yml") => {}
+            other => panic!("{}: the first line names no file: {other:?}", block.place),
+        }
+    }
+    assert!(checked >= 5, "only {checked} configuration blocks were found");
+    running.server.stop();
+}
+
+#[test]
+fn blocks_of_docs_have_a_language_and_json_is_valid() {
+    for block in documents().iter().flat_map(Document::blocks) {
+        let place = &block.place;
+        match block.language.as_str() {
+            "json" => {
+                let parsed: Result<serde_json::Value, _> = serde_json::from_str(&block.text);
+                assert!(parsed.is_ok(), "{place}: {parsed:?}");
+            }
+            "sh" | "yaml" | "text" => {}
+            other => panic!("{place}: no test knows the language {other:?}"),
+        }
+    }
+}
+
+#[test]
+fn links_of_docs_resolve() {
+    let documents = documents();
+    let mut broken = Vec::new();
+    for document in &documents {
+        let dir = document.path.parent().expect("a file has a directory");
+        for link in document.links().iter().filter(|link| !link.starts_with("http")) {
+            let (path, anchor) = link.split_once('#').unwrap_or((link, ""));
+            let target = if path.is_empty() { document.path.clone() } else { dir.join(path) };
+            let absolute = |path: &Path| repository_path(path).canonicalize().ok();
+            let found = absolute(&target);
+            let page = documents.iter().find(|page| absolute(&page.path) == found);
+            let has_anchor =
+                || anchor.is_empty() || page.is_some_and(|page| page.anchors().contains(anchor));
+            if found.is_none() || !has_anchor() {
+                broken.push(format!("{}: {link}", document.path.display()));
+            }
+        }
+    }
+    assert!(broken.is_empty(), "{broken:#?}");
+}
+
+#[test]
+fn readme_fits_on_one_page() {
+    let readme =
+        documents().into_iter().find(|document| document.is("README.md")).expect("a README");
+    let lines = readme.text().lines().count();
+    assert!(lines <= 150, "README.md has {lines} lines");
+}
