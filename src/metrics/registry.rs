@@ -50,13 +50,6 @@ impl Registry {
         gauge
     }
 
-    /// A histogram with the given upper bounds; the last bucket, `+Inf`, is added.
-    pub fn histogram(&mut self, name: &str, help: &str, bounds: &[f64]) -> Histogram {
-        let histogram = Histogram::new(bounds.iter().copied());
-        self.inner.register(name, help_text(help), histogram.clone());
-        histogram
-    }
-
     /// Metrics of one name that differ in their labels: counters (the name ends in `_total`), gauges or histograms.
     pub fn family<S, M, C>(&mut self, name: &str, help: &str, family: Family<S, M, C>) -> Family<S, M, C>
     where
@@ -298,7 +291,6 @@ mod tests {
         registry.counter_family_fn("family_total", "Several.", both);
         registry.labelled_counter_fn("g_total", "Things.", &[("type", "float")], || 7.0);
         registry.gauge_fn("d_now", "Now.", || 0.25);
-        registry.histogram("e_seconds", "Durations.", &[1.0]).observe(0.5);
         let state = || Distribution { sum: 4.5, buckets: vec![(2.0, 1), (4.0, 1), (f64::INFINITY, 1)] };
         registry.histogram_fn("h_seconds", "Durations.", state);
         let state = || SummarySnapshot { sum: 1.5, count: 2, quantiles: vec![(0.5, 0.25), (0.99, f64::NAN)] };
@@ -312,8 +304,6 @@ mod tests {
             "c_seconds_total 1.5",
             "g_total{type=\"float\"} 7.0",
             "d_now 0.25",
-            "e_seconds_bucket{le=\"1.0\"} 1",
-            "e_seconds_bucket{le=\"+Inf\"} 1",
             "h_seconds_bucket{le=\"4.0\"} 2",
             "h_seconds_bucket{le=\"+Inf\"} 3",
             "h_seconds_sum 4.5",

@@ -45,9 +45,6 @@ pub enum LabelError {
     /// The same name twice.
     #[error("repeated label name {0:?}")]
     RepeatedName(String),
-    /// A name or value that is not UTF-8.
-    #[error("label is not valid UTF-8")]
-    NotUtf8,
 }
 
 impl Labels {
@@ -143,17 +140,6 @@ impl<'a> LabelsBuilder<'a> {
     /// Adds a label. An empty value means that the label is absent.
     pub fn add(&mut self, name: &'a str, value: &'a str) {
         self.pairs.push((name, value));
-    }
-
-    /// Adds a label given as bytes.
-    ///
-    /// # Errors
-    /// [`LabelError::NotUtf8`] where either is not UTF-8.
-    pub fn add_bytes(&mut self, name: &'a [u8], value: &'a [u8]) -> Result<(), LabelError> {
-        let name = std::str::from_utf8(name).map_err(|_| LabelError::NotUtf8)?;
-        let value = std::str::from_utf8(value).map_err(|_| LabelError::NotUtf8)?;
-        self.add(name, value);
-        Ok(())
     }
 
     /// The canonical set: sorted, labels without a value left out.

@@ -22,7 +22,6 @@ use crate::remote::read_request::{ReadError, Selection, Stop};
 use crate::tsdb::encoding::checksum::castagnoli;
 use crate::tsdb::query::encoded::EncodedChunk;
 use crate::tsdb::query::samples::Series;
-use bytes::Bytes;
 use prost::encoding::{encode_varint, encoded_len_varint};
 
 /// Keys of ChunkedReadResponse: `chunked_series`, `query_index`.
@@ -161,14 +160,6 @@ impl<'a> Frame<'a> {
         self.encode(out);
         let (head, message) = out.split_at_mut(checksum_at + CHECKSUM_LEN);
         head[checksum_at..].copy_from_slice(&castagnoli(message).to_be_bytes());
-    }
-
-    /// The message.
-    #[must_use]
-    pub fn to_bytes(&self) -> Bytes {
-        let mut message = Vec::with_capacity(self.encoded_len());
-        self.encode(&mut message);
-        message.into()
     }
 }
 

@@ -33,8 +33,10 @@ impl FrameSink for Kept {
         self.left -= 1;
         let before = self.body.len();
         frame.encode_delimited(&mut self.body);
-        assert!(self.body[before..].ends_with(&frame.to_bytes()));
-        assert_eq!(frame.to_bytes().len(), frame.encoded_len());
+        let mut message = Vec::new();
+        frame.encode(&mut message);
+        assert!(self.body[before..].ends_with(&message));
+        assert_eq!(message.len(), frame.encoded_len());
         Ok(())
     }
 }

@@ -138,19 +138,17 @@ impl Writer {
         Ok(unpack::judge(packing, body, self.limits.decoded_bytes)?)
     }
 
-    /// Stores a request. `now_ms` is the time, in milliseconds since the Unix epoch.
-    ///
-    /// # Errors
-    /// [`WriteError`]; nothing was stored then, except for [`WriteError::Log`]: samples may be in
-    /// the head, in the queue of the WAL or in the WAL, and a repeat stores each of them once.
+    /// Stores a request that has all the memory it wants.
+    #[cfg(test)]
     pub fn store(&self, db: &Db, body: &[u8], form: Form, now_ms: i64) -> Result<Outcome, WriteError> {
         self.store_within(db, Arrived { body, form, now_ms }, &mut |_| Ok(()))
     }
 
-    /// The same, with the memory for what is unpacked asked for before it is taken.
+    /// Stores a request, with the memory for what is unpacked asked for before it is taken.
     ///
     /// # Errors
-    /// [`WriteError`], as [`Writer::store`].
+    /// [`WriteError`]; nothing was stored then, except for [`WriteError::Log`]: samples may be in
+    /// the head, in the queue of the WAL or in the WAL, and a repeat stores each of them once.
     pub fn store_within(
         &self,
         db: &Db,
@@ -181,7 +179,7 @@ impl Writer {
     /// Stores what a Thanos Receive router forwards, a `thanos.WriteRequest` as it is.
     ///
     /// # Errors
-    /// [`WriteError`], as [`Writer::store`].
+    /// [`WriteError`], as [`Writer::store_within`].
     pub fn store_forwarded(&self, db: &Db, message: &[u8], now_ms: i64) -> Result<Outcome, WriteError> {
         self.judge(message, Packing::Plain)?;
         let mut buffers = self.pool.lock().pop().unwrap_or_default();

@@ -134,9 +134,7 @@ impl From<MaintenanceError> for ApiError {
             MaintenanceError::NotReady | MaintenanceError::Cancelled | MaintenanceError::ReadOnly(_) => {
                 Self::Unavailable(text)
             }
-            MaintenanceError::Unavailable(_) | MaintenanceError::Io { .. } | MaintenanceError::Failed(_) => {
-                Self::Internal(text)
-            }
+            MaintenanceError::Failed(_) => Self::Internal(text),
         }
     }
 }

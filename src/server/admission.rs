@@ -160,6 +160,7 @@ impl Gate {
     }
 
     /// How many are at work now.
+    #[cfg(test)]
     #[must_use]
     pub fn at_work(&self) -> usize {
         self.size - self.at_work.available_permits()

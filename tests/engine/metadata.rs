@@ -6,7 +6,7 @@
 use crate::support::golden;
 use crate::support::life::{BEGIN, HOUR, Life, labels, minutes};
 use narthex::model::labels::{Labels, LabelsBuilder};
-use narthex::model::metadata::{Metadata, MetricType};
+use narthex::model::metadata::{Metadata, MetadataRef, MetricType};
 use narthex::model::sample::Sample;
 use narthex::model::value::Point;
 use narthex::tsdb::db::Db;
@@ -61,6 +61,16 @@ fn set_family(db: &Db, family: &str, metadata: &Metadata) {
     let mut appender = db.appender().unwrap();
     appender.set_family_metadata(family, metadata).unwrap();
     appender.commit().unwrap();
+}
+
+/// Sets the metadata of a series. Returns `true` if the head has the series.
+fn set_metadata(db: &Db, name: &str, metadata: &Metadata) -> bool {
+    let mut appender = db.appender().unwrap();
+    let is_known = appender.append_known(labels(name).as_packed(), std::iter::empty(), |_, _| {});
+    let Metadata { metric_type, unit, help } = metadata;
+    appender.set_metadata_of_last(MetadataRef { metric_type: *metric_type, unit, help });
+    appender.commit().unwrap();
+    is_known
 }
 
 fn updates(db: &Db) -> u64 {
@@ -183,10 +193,8 @@ fn metadata_survives_checkpoint_and_chunk_snapshot() {
     let others: Vec<String> = (0..40).map(|i| format!("other_{i}")).collect();
     let names: Vec<&str> = others.iter().map(String::as_str).chain(["up", "a_total"]).collect();
     life.put(&names, minutes(BEGIN, BEGIN + 9 * HOUR));
-    let mut appender = life.db().appender().unwrap();
-    assert!(appender.set_metadata(labels("a_total").as_packed(), &metadata(MetricType::Counter, "of one series")));
-    assert!(!appender.set_metadata(labels("nothing").as_packed(), &Metadata::default()));
-    appender.commit().unwrap();
+    assert!(set_metadata(life.db(), "a_total", &metadata(MetricType::Counter, "of one series")));
+    assert!(!set_metadata(life.db(), "nothing", &Metadata::default()));
     set_family(life.db(), "up", &metadata(MetricType::Gauge, "new"));
     let expected =
         BTreeMap::from([("a_total", "of one series"), ("up", "new")].map(|(a, b)| (a.to_owned(), b.to_owned())));
@@ -286,10 +294,7 @@ fn run(steps: &[Step]) {
                 model.series.entry(NAMES[name]).or_insert(given);
             }
             Step::One(name, byte) => {
-                let mut appender = life.db().appender().unwrap();
-                let is_known =
-                    appender.set_metadata(labels(NAMES[name]).as_packed(), &metadata(metric_type(byte), &help(at)));
-                appender.commit().unwrap();
+                let is_known = set_metadata(life.db(), NAMES[name], &metadata(metric_type(byte), &help(at)));
                 assert_eq!(is_known, model.series.contains_key(NAMES[name]));
                 model.series.entry(NAMES[name]).and_modify(|text| *text = Some(help(at)));
             }

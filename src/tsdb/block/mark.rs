@@ -1,6 +1,6 @@
-//! What compactions note in a block's `meta.json`: that nothing is left of it, or that merging it failed.
+//! The mark in a block's `meta.json` that nothing is left of the block.
 //!
-//! Under the lock of deletions, so that neither undoes the other.
+//! Written under the lock of deletions, so that neither undoes the other.
 
 use crate::tsdb::block::error::BlockError;
 use crate::tsdb::block::meta::Compaction;
@@ -14,15 +14,6 @@ impl Block {
     /// [`BlockError::Io`] where the file can't be replaced.
     pub fn mark_deletable(&self) -> Result<(), BlockError> {
         self.note(|compaction| compaction.deletable = true)
-    }
-
-    /// Notes durably that merging it failed, so that neither we nor Prometheus merge its range by level again. For failures that lie
-    /// in the block, not for a full disk or the wish to stop.
-    ///
-    /// # Errors
-    /// [`BlockError::Io`] where the file can't be replaced.
-    pub fn mark_failed(&self) -> Result<(), BlockError> {
-        self.note(|compaction| compaction.failed = true)
     }
 
     fn note(&self, change: impl FnOnce(&mut Compaction)) -> Result<(), BlockError> {

@@ -26,15 +26,6 @@ pub const NAME: &str = "meta.json";
 /// The only version of the file that there ever was.
 pub const VERSION: u32 = 1;
 
-/// The hint of a block made of late samples only: it says nothing of the times that the head may still take.
-pub const FROM_OUT_OF_ORDER: &str = "from-out-of-order";
-
-/// The hint of a block made of series that no longer get samples.
-pub const FROM_STALE_SERIES: &str = "from-stale-series";
-
-/// The hint of a block made of chosen series of the head.
-pub const FROM_SELECTED_SERIES: &str = "from-selected-series";
-
 /// What a block says of itself.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -148,20 +139,6 @@ pub enum MetaError {
 }
 
 impl BlockMeta {
-    /// Whether the block has all that the head had up to its end, so that the head must not take its times again. Late samples and
-    /// single series that were taken out of the head early say nothing of that.
-    #[must_use]
-    pub fn is_in_order(&self) -> bool {
-        let partial = [FROM_OUT_OF_ORDER, FROM_STALE_SERIES, FROM_SELECTED_SERIES];
-        !self.compaction.hints.iter().any(|hint| partial.contains(&hint.as_str()))
-    }
-
-    /// The short form, by which a block names its parents.
-    #[must_use]
-    pub fn desc(&self) -> BlockDesc {
-        BlockDesc { ulid: self.ulid, min_time: self.min_time, max_time: self.max_time }
-    }
-
     /// Reads the `meta.json` of the block in `folder`.
     ///
     /// # Errors
@@ -193,15 +170,6 @@ impl BlockMeta {
         let indented = serde_json::ser::PrettyFormatter::with_indent(b"\t");
         self.serialize(&mut serde_json::Serializer::with_formatter(&mut text, indented))?;
         Ok(text)
-    }
-}
-
-impl Compaction {
-    /// Adds a hint, unless it is there.
-    pub fn add_hint(&mut self, hint: &str) {
-        if let Err(place) = self.hints.binary_search_by(|own| own.as_str().cmp(hint)) {
-            self.hints.insert(place, hint.to_owned());
-        }
     }
 }
 
@@ -244,30 +212,12 @@ fn is_false(flag: &bool) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{BlockMeta, FROM_OUT_OF_ORDER, FROM_STALE_SERIES, MetaError, block_folders};
+    use super::{BlockMeta, MetaError, block_folders};
     use std::fs;
 
     fn parse(fields: &str) -> BlockMeta {
         let text = format!(r#"{{"ulid":"01M82CTXRBSZKSA9A0ZWVPK1T0","minTime":1,"maxTime":2{fields},"version":1}}"#);
         serde_json::from_str(&text).unwrap()
-    }
-
-    #[test]
-    fn blocks_of_late_samples_or_of_some_series_are_told_apart() {
-        assert!(parse("").is_in_order());
-        assert!(parse(r#","compaction":{"level":1,"hints":null}"#).is_in_order());
-        assert!(!parse(r#","compaction":{"level":1,"hints":["from-stale-series"]}"#).is_in_order());
-        assert!(!parse(r#","compaction":{"level":1,"hints":["from-selected-series"]}"#).is_in_order());
-        assert!(!parse(r#","compaction":{"level":1,"hints":["from-out-of-order"]}"#).is_in_order());
-    }
-
-    #[test]
-    fn hints_are_sorted_and_come_once() {
-        let mut compaction = parse("").compaction;
-        for hint in [FROM_STALE_SERIES, FROM_OUT_OF_ORDER, FROM_STALE_SERIES] {
-            compaction.add_hint(hint);
-        }
-        assert_eq!(compaction.hints, [FROM_OUT_OF_ORDER, FROM_STALE_SERIES]);
     }
 
     #[test]

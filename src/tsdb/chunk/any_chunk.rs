@@ -6,7 +6,6 @@
 //! Neither holds a lock.
 
 use crate::model::histogram::{FloatHistogram, Histogram};
-use crate::model::sample::Sample;
 use crate::model::value::{Point, Value, ValueKind};
 use crate::tsdb::chunk::Encoding;
 use crate::tsdb::chunk::float_chunk::{FloatEncoding, FloatIter};
@@ -213,19 +212,6 @@ impl AnyChunk {
         match &self.chunk {
             Open::Xor(chunk) => chunk.last().map(|last| last.t),
             Open::Other(chunk) => chunk.last_t(),
-        }
-    }
-
-    /// The last sample where it is a float.
-    #[inline]
-    #[must_use]
-    pub fn last_float(&self) -> Option<Sample> {
-        match &self.chunk {
-            Open::Xor(chunk) => chunk.last(),
-            Open::Other(chunk) => match &**chunk {
-                Other::Xor2(chunk) => chunk.last(),
-                Other::Histogram(_) | Other::FloatHistogram(_) => None,
-            },
         }
     }
 

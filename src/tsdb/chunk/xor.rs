@@ -192,6 +192,7 @@ impl XorChunk {
     }
 
     /// How many bytes the chunk holds allocated.
+    #[cfg(test)]
     #[must_use]
     pub fn allocated_bytes(&self) -> usize {
         self.buffer.len()

@@ -24,13 +24,8 @@ impl Ranges {
         Self(rest.take_while(|range| *range <= longest.max(shortest)).collect())
     }
 
-    /// The length of the head's blocks, ms.
-    #[must_use]
-    pub fn shortest(&self) -> i64 {
-        self.0.first().copied().unwrap_or(1)
-    }
-
     /// The length above which no block grows by level, ms.
+    #[cfg(test)]
     #[must_use]
     pub fn longest(&self) -> i64 {
         self.0.last().copied().unwrap_or(1)
@@ -68,7 +63,7 @@ mod tests {
     fn fifteen_days_of_retention_give_blocks_of_2_6_and_18_hours() {
         let ranges = Ranges::exponential(2 * HOUR, longest_block(Some(15 * 24 * HOUR)));
         assert_eq!(ranges, Ranges(vec![2 * HOUR, 6 * HOUR, 18 * HOUR]));
-        assert_eq!((ranges.shortest(), ranges.large(), ranges.longest()), (2 * HOUR, 6 * HOUR, 18 * HOUR));
+        assert_eq!((ranges.large(), ranges.longest()), (6 * HOUR, 18 * HOUR));
         assert_eq!(ranges.levels().collect::<Vec<_>>(), [6 * HOUR, 18 * HOUR]);
     }
 

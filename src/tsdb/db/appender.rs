@@ -119,11 +119,6 @@ impl<'a> Appender<'a> {
         self.inner.append_exemplars(packed, exemplars, reject);
     }
 
-    /// Sets the metadata of the series whose labels have exactly these bytes; `false`, and nothing done, where there is none.
-    pub fn set_metadata(&mut self, packed: &[u8], metadata: &Metadata) -> bool {
-        self.inner.set_metadata(packed, metadata)
-    }
-
     /// Sets the metadata of the series that was appended to last; nothing is done where there is none, or where it has that metadata.
     pub fn set_metadata_of_last(&mut self, metadata: MetadataRef<'_>) {
         self.inner.set_metadata_of_last(metadata);

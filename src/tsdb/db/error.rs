@@ -1,8 +1,5 @@
 //! Why a deletion, a clean-up, a snapshot or a change of settings was not done.
 
-use std::io;
-use std::path::PathBuf;
-
 /// What keeps an operator's order from being carried out.
 #[derive(Debug, thiserror::Error)]
 pub enum MaintenanceError {
@@ -15,17 +12,6 @@ pub enum MaintenanceError {
     /// Not now: nothing can be written.
     #[error("read-only: {0}")]
     ReadOnly(String),
-    /// Not in this version, or not as the directory is.
-    #[error("not available: {0}")]
-    Unavailable(&'static str),
-    /// The file system refused.
-    #[error("{path}: {source}")]
-    Io {
-        /// What was read or written.
-        path: PathBuf,
-        /// Why it failed.
-        source: io::Error,
-    },
     /// Stored data is damaged or could not be written; the text names it.
     #[error("{0}")]
     Failed(String),

@@ -115,8 +115,6 @@ pub struct OpenReport {
     pub late: LateFound,
     /// Samples that were only in chunk files that were moved to the quarantine, by series.
     pub lost: Vec<LostSeries>,
-    /// Blocks that are in the directory.
-    pub blocks: usize,
     /// How long it took.
     pub took: Duration,
 }
@@ -177,8 +175,7 @@ impl Db {
             sync: self.options.wal_sync,
             disk: Arc::clone(&self.options.disk),
         })?;
-        let blocks_count = blocks.list().len();
-        let report = OpenReport { replay, repaired, late, lost, blocks: blocks_count, took: started.elapsed() };
+        let report = OpenReport { replay, repaired, late, lost, took: started.elapsed() };
         report.log(&head);
         let ends: Vec<i64> = blocks.stored().iter().map(|block| block.maxt).collect();
         let newest = ends.iter().copied().chain(head.times().max()).max().unwrap_or(i64::MIN);

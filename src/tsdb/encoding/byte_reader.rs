@@ -68,13 +68,6 @@ impl<'a> ByteReader<'a> {
         self.rest.is_empty()
     }
 
-    /// What is left.
-    #[inline]
-    #[must_use]
-    pub fn rest(&self) -> &'a [u8] {
-        self.rest
-    }
-
     /// The next `n` bytes.
     ///
     /// # Errors
@@ -93,15 +86,6 @@ impl<'a> ByteReader<'a> {
     #[inline]
     pub fn u8(&mut self) -> Result<u8, ByteError> {
         Ok(self.array::<1>()?[0])
-    }
-
-    /// A big-endian `u16`.
-    ///
-    /// # Errors
-    /// [`ByteError::Short`] where fewer than two bytes are left.
-    #[inline]
-    pub fn be_u16(&mut self) -> Result<u16, ByteError> {
-        self.array().map(u16::from_be_bytes)
     }
 
     /// A big-endian `u32`.

@@ -62,12 +62,6 @@ impl<'a> HeadReader<'a> {
         Self { head, truncated_before: head.truncated_before(), late_drops: head.late_drops(), missed }
     }
 
-    /// Up to where the head was truncated when the reader was made, ms.
-    #[must_use]
-    pub fn truncated_before(&self) -> i64 {
-        self.truncated_before
-    }
-
     /// The matching series with their chunks, as [`BlockSource::select`] has it, for as long as the head lives.
     #[must_use]
     pub fn into_series(self, matchers: &[Matcher], range: TimeRange) -> ChunkSeriesSet<'a> {

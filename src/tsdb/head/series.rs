@@ -212,12 +212,6 @@ impl SeriesState {
         dropped
     }
 
-    /// Whether there is no chunk.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.open.is_none() && self.sealed.is_none() && self.mapped.is_empty() && self.late.is_none()
-    }
-
     /// Appends a point that is newer than [`Self::max_time`], cutting a new chunk where the rules or the open chunk want one.
     pub fn push(&mut self, point: &Point, rules: &ChunkRules) -> Pushed {
         let Some(open) = &mut self.open else {

@@ -70,12 +70,6 @@ impl std::fmt::Debug for MemPostings {
 }
 
 impl MemPostings {
-    /// An empty index.
-    #[must_use]
-    pub fn new() -> Self {
-        Self::default()
-    }
-
     /// Adds a series. Adding it again changes nothing.
     pub fn add(&self, series: SeriesRef, labels: &Labels) {
         let mut index = self.index.write();
@@ -99,14 +93,6 @@ impl MemPostings {
             }
             names.extend(slice);
         }
-    }
-
-    /// The values of a label, sorted.
-    #[must_use]
-    pub fn label_values(&self, name: &str) -> Vec<String> {
-        let mut values = Vec::new();
-        self.scan(name, "", |value, _| values.push(value.to_owned()));
-        values
     }
 
     /// At most `most` values of a label behind `after`, sorted.

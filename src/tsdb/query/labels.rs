@@ -158,18 +158,6 @@ impl<'m> Texts<'m> {
         Ok(())
     }
 
-    /// How many there are.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.texts.len()
-    }
-
-    /// Whether there is none.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.texts.is_empty()
-    }
-
     /// The texts, sorted.
     #[must_use]
     pub fn into_sorted(self) -> Vec<String> {
@@ -215,7 +203,7 @@ mod tests {
         let mut texts = Texts::within(LabelLimit::NONE, &mut memory);
         let refused = (0..).find_map(|n| texts.offer(&format!("{n:0100}")).err());
         assert!(matches!(refused, Some(LabelError::Busy)));
-        assert!((1000..2000).contains(&texts.len()), "{texts:?}");
+        assert!((1000..2000).contains(&texts.texts.len()), "{texts:?}");
     }
 
     proptest! {

@@ -136,12 +136,6 @@ impl<R: Read> SegmentReader<R> {
         }
     }
 
-    /// The segment that is read.
-    #[must_use]
-    pub fn segment(&self) -> &Segment {
-        &self.segment
-    }
-
     /// The offset behind the last good record, in bytes.
     #[must_use]
     pub fn good_end(&self) -> u64 {

@@ -12,9 +12,6 @@ use std::path::{Path, PathBuf};
 
 use crate::tsdb::wal::page::PAGE_SIZE;
 
-/// The size at which Prometheus begins a new segment, in bytes: 128 MiB.
-pub const DEFAULT_SEGMENT_SIZE: u64 = 128 << 20;
-
 /// A segment's file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Segment {

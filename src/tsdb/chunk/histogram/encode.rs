@@ -123,12 +123,6 @@ impl<V: ChunkValue> HistogramChunk<V> {
         self.samples
     }
 
-    /// What its header says of a counter reset before it.
-    #[must_use]
-    pub fn counter_reset(&self) -> CounterResetHint {
-        self.reset
-    }
-
     /// The chunk as it stands: whole, as Prometheus would have it.
     #[must_use]
     pub fn bytes(&self) -> &[u8] {

@@ -137,12 +137,6 @@ impl Xor2Chunk {
         self.len.div_ceil(8) as usize
     }
 
-    /// How many bytes the chunk holds allocated.
-    #[must_use]
-    pub fn allocated_bytes(&self) -> usize {
-        self.buffer.len()
-    }
-
     /// The last sample.
     #[inline]
     #[must_use]

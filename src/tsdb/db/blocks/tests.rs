@@ -6,7 +6,6 @@ use crate::model::labels::Labels;
 use crate::model::matcher::{MatchKind, Matcher};
 use crate::model::sample::Sample;
 use crate::model::time::TimeRange;
-use crate::tsdb::block::meta::FROM_STALE_SERIES;
 use crate::tsdb::block::open::Block;
 use crate::tsdb::compact::blocks::mark_deletable;
 use crate::tsdb::compact::plan::{Exclusions, plan};
@@ -215,7 +214,7 @@ fn blocks_of_a_part_of_the_head_say_nothing_of_how_far_the_head_is_in_blocks() {
     make(dir.path(), 1, 0, 100);
     let stale = make(dir.path(), 2, 100, 200);
     let mut meta = (*stale.meta()).clone();
-    meta.compaction.add_hint(FROM_STALE_SERIES);
+    meta.compaction.hints.push("from-stale-series".to_owned());
     meta.write(stale.dir()).unwrap();
     let set = set(dir.path());
     assert_eq!(set.whole_until(), None);

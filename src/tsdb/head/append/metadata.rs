@@ -50,19 +50,6 @@ struct Part<'n> {
 }
 
 impl HeadAppender<'_> {
-    /// Sets the metadata of the series whose labels have exactly these bytes. `false`, and nothing done, where there is none.
-    pub fn set_metadata(&mut self, packed: &[u8], metadata: &Metadata) -> bool {
-        let Some(series) = self.head.series.get(packed) else { return false };
-        let mut state = self.lock(&series);
-        if state.is_dead {
-            return false;
-        }
-        if state.metadata.as_deref() != Some(metadata) {
-            self.set(&series, &mut state, self.head.metadata.pool.share(metadata));
-        }
-        true
-    }
-
     /// Sets the metadata of the series that was appended to last; nothing is done where there is none, or where it has that metadata.
     pub fn set_metadata_of_last(&mut self, metadata: MetadataRef<'_>) {
         let Some(series) = self.last.take() else { return };

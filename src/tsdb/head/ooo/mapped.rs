@@ -83,12 +83,6 @@ impl OutOfOrderChunks {
         self.chunks.first().map(|chunk| chunk.at().file())
     }
 
-    /// How many there are.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.chunks.len()
-    }
-
     /// Whether there is none.
     #[must_use]
     pub fn is_empty(&self) -> bool {

@@ -51,12 +51,6 @@ impl IndexReader {
         Ok(Self { path: path.to_owned(), version, toc, symbols, labels, file })
     }
 
-    /// The file.
-    #[must_use]
-    pub fn path(&self) -> &Path {
-        &self.path
-    }
-
     /// The size of the file, bytes.
     #[must_use]
     pub fn size(&self) -> u64 {

@@ -64,7 +64,7 @@ proptest! {
     ) {
         series.sort_by_key(|(series, _)| *series % 7);
         let mut model: BTreeMap<SeriesRef, Labels> = BTreeMap::new();
-        let index = MemPostings::new();
+        let index = MemPostings::default();
         for (series, labels) in series {
             if let std::collections::btree_map::Entry::Vacant(entry) = model.entry(SeriesRef(series)) {
                 index.add(SeriesRef(series), entry.insert(labels));
@@ -95,7 +95,7 @@ fn holds_the_same(index: &MemPostings, model: &BTreeMap<SeriesRef, Labels>) {
     assert_eq!(index.all(), model.keys().copied().collect::<Vec<_>>());
     assert_eq!(index.label_names(), pairs.keys().copied().collect::<Vec<_>>());
     for (name, values) in &pairs {
-        assert_eq!(index.label_values(name), values.keys().copied().collect::<Vec<_>>());
+        assert_eq!(index.values_after(name, None, usize::MAX), values.keys().copied().collect::<Vec<_>>());
         for (value, series) in values {
             assert_eq!(&index.postings(name, value), series);
         }
@@ -107,7 +107,7 @@ fn holds_the_same(index: &MemPostings, model: &BTreeMap<SeriesRef, Labels>) {
 
 #[test]
 fn no_matcher_selects_nothing_and_an_empty_name_everything() {
-    let index = MemPostings::new();
+    let index = MemPostings::default();
     index.add(SeriesRef(1), &labels(&[("a", "x")]));
     assert!(index.select(&[]).is_empty());
     assert_eq!(index.select(&[matcher(MatchKind::Equal, "", "")]), [SeriesRef(1)]);
@@ -115,7 +115,7 @@ fn no_matcher_selects_nothing_and_an_empty_name_everything() {
 
 /// Series 1 to `count`: `all="1"`, `half` of two values, `own` of one value each.
 fn large(count: u64) -> MemPostings {
-    let index = MemPostings::new();
+    let index = MemPostings::default();
     for series in 1..=count {
         let (half, own) = ((series % 2).to_string(), format!("v{series:06}"));
         index.add(SeriesRef(series), &labels(&[("all", "1"), ("half", &half), ("own", &own)]));
@@ -182,7 +182,7 @@ fn one_hold_of_the_lock_passes_over_a_bounded_number_of_values() {
 #[test]
 fn readers_see_whole_series_and_all_that_were_added_before() {
     const SERIES: u64 = 30_000;
-    let index = MemPostings::new();
+    let index = MemPostings::default();
     let added = AtomicU64::new(0);
     let kept = |series: u64| !series.is_multiple_of(5);
     std::thread::scope(|scope| {
