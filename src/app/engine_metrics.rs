@@ -6,7 +6,7 @@
 use crate::app::db_metrics;
 use crate::app::exemplar_metrics;
 use crate::app::late_metrics;
-use crate::metrics::registry::{Counter, Registry, SummarySnapshot};
+use crate::metrics::registry::{Counter, LabelledValue, Registry, SummarySnapshot};
 use crate::tsdb::db::open::OpenReport;
 use crate::tsdb::db::{Db, DbHealth};
 use crate::tsdb::fs::size::folder_size;
@@ -17,6 +17,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 const FLOAT: &[(&str, &str)] = &[("type", "float")];
+const HISTOGRAM: &[(&str, &str)] = &[("type", "histogram")];
 
 /// What a replay leaves to be shown.
 #[derive(Debug)]
@@ -121,11 +122,15 @@ fn register_head(registry: &mut Registry, db: &Arc<Db>) {
         "Writes to chunks_head that failed; they are tried again.",
         head(|head| count(&head.stats().chunk_write_failures)),
     );
-    registry.labelled_counter_fn(
+    let floats = head(|head| count(&head.stats().floats_appended));
+    let histograms = head(|head| count(&head.stats().histograms_appended));
+    registry.counter_family_fn(
         "prometheus_tsdb_head_samples_appended_total",
         "Total number of appended samples.",
-        FLOAT,
-        head(|head| count(&head.stats().samples_appended)),
+        vec![
+            LabelledValue { labels: FLOAT, value: Box::new(floats) },
+            LabelledValue { labels: HISTOGRAM, value: Box::new(histograms) },
+        ],
     );
     registry.gauge_fn(
         "narthex_tsdb_head_metric_families",

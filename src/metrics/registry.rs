@@ -63,18 +63,7 @@ impl Registry {
 
     /// A counter whose value is asked for when it is read; the name ends in `_total`.
     pub fn counter_fn(&mut self, name: &str, help: &str, value: impl Fn() -> f64 + Send + Sync + 'static) {
-        self.labelled_counter_fn(name, help, &[], value);
-    }
-
-    /// The same with labels.
-    pub fn labelled_counter_fn(
-        &mut self,
-        name: &str,
-        help: &str,
-        labels: &'static [(&'static str, &'static str)],
-        value: impl Fn() -> f64 + Send + Sync + 'static,
-    ) {
-        self.function(family_name(name), help, labels, MetricType::Counter, Box::new(value));
+        self.function(family_name(name), help, MetricType::Counter, Box::new(value));
     }
 
     /// A counter for each of several sets of labels.
@@ -85,7 +74,7 @@ impl Registry {
 
     /// A gauge whose value is asked for when it is read.
     pub fn gauge_fn(&mut self, name: &str, help: &str, value: impl Fn() -> f64 + Send + Sync + 'static) {
-        self.function(name, help, &[], MetricType::Gauge, Box::new(value));
+        self.function(name, help, MetricType::Gauge, Box::new(value));
     }
 
     /// A histogram whose state is asked for when it is read.
@@ -129,9 +118,9 @@ impl Registry {
         }
     }
 
-    fn function(&mut self, name: &str, help: &str, labels: Labels, kind: MetricType, value: Value) {
+    fn function(&mut self, name: &str, help: &str, kind: MetricType, value: Value) {
         let help = format!("{}.", help_text(help));
-        self.collector(Function { name: name.to_owned(), help, labels, kind, value });
+        self.collector(Function { name: name.to_owned(), help, kind, value });
     }
 }
 
@@ -233,8 +222,6 @@ impl Collector for CounterFamily {
     }
 }
 
-/// Names and values of labels.
-type Labels = &'static [(&'static str, &'static str)];
 /// Asked for the value whenever the metric is read.
 type Value = Box<dyn Fn() -> f64 + Send + Sync>;
 
@@ -252,7 +239,6 @@ fn help_text(help: &str) -> &str {
 struct Function {
     name: String,
     help: String,
-    labels: Labels,
     kind: MetricType,
     value: Value,
 }
@@ -265,9 +251,7 @@ impl fmt::Debug for Function {
 
 impl Collector for Function {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        let mut metric = encoder.encode_descriptor(&self.name, &self.help, None, self.kind)?;
-        // A family without labels would be written with empty braces.
-        let metric = if self.labels.is_empty() { metric } else { metric.encode_family(&self.labels)? };
+        let metric = encoder.encode_descriptor(&self.name, &self.help, None, self.kind)?;
         match self.kind {
             MetricType::Counter => ConstCounter::new((self.value)()).encode(metric),
             _ => ConstGauge::new((self.value)()).encode(metric),
@@ -289,7 +273,6 @@ mod tests {
         let value = |labels, value: f64| LabelledValue { labels, value: Box::new(move || value) };
         let both = vec![value(&[("type", "float")], 1.0), value(&[("type", "histogram")], 2.0)];
         registry.counter_family_fn("family_total", "Several.", both);
-        registry.labelled_counter_fn("g_total", "Things.", &[("type", "float")], || 7.0);
         registry.gauge_fn("d_now", "Now.", || 0.25);
         let state = || Distribution { sum: 4.5, buckets: vec![(2.0, 1), (4.0, 1), (f64::INFINITY, 1)] };
         registry.histogram_fn("h_seconds", "Durations.", state);
@@ -302,7 +285,6 @@ mod tests {
             "a_things_total 3",
             "b_now -2",
             "c_seconds_total 1.5",
-            "g_total{type=\"float\"} 7.0",
             "d_now 0.25",
             "h_seconds_bucket{le=\"4.0\"} 2",
             "h_seconds_bucket{le=\"+Inf\"} 3",

@@ -104,6 +104,8 @@ struct Positions {
 #[derive(Debug)]
 struct Tally {
     appended: u64,
+    /// Native histograms among them.
+    histograms: u64,
     repeated: u64,
     /// Exemplars that are stored, repeated ones included.
     exemplars: u64,
@@ -115,7 +117,7 @@ struct Tally {
 
 impl Default for Tally {
     fn default() -> Self {
-        Self { appended: 0, repeated: 0, exemplars: 0, min_time: i64::MAX, max_time: i64::MIN, stale: 0 }
+        Self { appended: 0, histograms: 0, repeated: 0, exemplars: 0, min_time: i64::MAX, max_time: i64::MIN, stale: 0 }
     }
 }
 
@@ -302,6 +304,7 @@ impl<'a> HeadAppender<'a> {
     fn push(&mut self, reference: SeriesRef, state: &mut SeriesState, point: &Point) -> bool {
         self.log(reference, state, point);
         self.tally.appended += 1;
+        self.tally.histograms += u64::from(!matches!(point.value, Value::Float(_)));
         self.tally.stale += i64::from(point.value.is_stale()) - i64::from(state.is_stale());
         self.tally.min_time = self.tally.min_time.min(point.t);
         self.tally.max_time = self.tally.max_time.max(point.t);
@@ -410,7 +413,9 @@ impl<'a> HeadAppender<'a> {
         self.batch_id = BatchId::NONE;
         self.head.keep_spare_batch(std::mem::take(&mut self.batch));
         self.head.times.include(self.tally.min_time, self.tally.max_time);
-        self.head.stats.samples_appended.fetch_add(self.tally.appended, Ordering::Relaxed);
+        let (stats, histograms) = (&self.head.stats, self.tally.histograms);
+        stats.floats_appended.fetch_add(self.tally.appended - histograms, Ordering::Relaxed);
+        stats.histograms_appended.fetch_add(histograms, Ordering::Relaxed);
         if self.tally.stale != 0 {
             self.head.stats.stale_series.fetch_add(self.tally.stale, Ordering::Relaxed);
         }

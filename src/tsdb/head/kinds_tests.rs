@@ -262,6 +262,20 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     proptest::collection::vec(prop_oneof![6 => append, 1 => restart], 1..14)
 }
 
+#[test]
+fn appended_samples_are_counted_by_type() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path(), options());
+    for (series, kind, count) in [(0, 0, 3), (1, 2, 2), (2, 3, 1)] {
+        let points: Vec<Point> = (0..count).map(|n| Point::new(BEGIN + n, value(kind, BEGIN, 0))).collect();
+        assert_eq!(store.append(series, &points), []);
+        assert_eq!(store.append(series, &points), [], "a repeat is not counted");
+    }
+    let stats = store.head.stats();
+    let counts = [&stats.floats_appended, &stats.histograms_appended].map(|count| count.load(Ordering::Relaxed));
+    assert_eq!(counts, [3, 3]);
+}
+
 proptest! {
     #![proptest_config(Config { cases: 60, failure_persistence: None, ..Config::default() })]
 

@@ -5,8 +5,10 @@ use std::sync::atomic::{AtomicI64, AtomicU64};
 /// Counters of the head; each only grows, but for the gauges that say so.
 #[derive(Debug, Default)]
 pub struct HeadStats {
-    /// Samples appended by requests.
-    pub samples_appended: AtomicU64,
+    /// Floats appended by requests, in order.
+    pub floats_appended: AtomicU64,
+    /// Native histograms appended by requests, in order.
+    pub histograms_appended: AtomicU64,
     /// Series that got other metadata than they had, by requests.
     pub metadata_updates: AtomicU64,
     /// Series created, by requests and by replay.
