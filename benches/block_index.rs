@@ -7,21 +7,21 @@
 //! Prints times and memory; asserts nothing about them.
 
 use narthex::model::labels::{Labels, LabelsBuilder};
-use narthex::model::matcher::{MatchKind, Matcher};
+use narthex::model::matcher::{MatchType, Matcher};
 use narthex::model::refs::BlockChunkRef;
-use narthex::tsdb::index::block_index::entry::IndexChunk;
+use narthex::tsdb::index::block_index::entry::ChunkMeta;
 use narthex::tsdb::index::block_index::reader::IndexReader;
 use narthex::tsdb::index::block_index::writer::IndexWriter;
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Instant;
 
-const MATCHERS: [(MatchKind, &str, &str); 5] = [
-    (MatchKind::Equal, "__name__", "metric_042"),
-    (MatchKind::Regex, "instance", "10\\.0\\.1.*"),
-    (MatchKind::Regex, "pod", "pod-00001-.*"),
-    (MatchKind::Regex, "pod", ".*abc.*"),
-    (MatchKind::NotEqual, "job", "job-1"),
+const MATCHERS: [(MatchType, &str, &str); 5] = [
+    (MatchType::Equal, "__name__", "metric_042"),
+    (MatchType::Regex, "instance", "10\\.0\\.1.*"),
+    (MatchType::Regex, "pod", "pod-00001-.*"),
+    (MatchType::Regex, "pod", ".*abc.*"),
+    (MatchType::NotEqual, "job", "job-1"),
 ];
 
 fn main() {
@@ -54,7 +54,7 @@ fn write(path: &Path, series_count: usize) {
     }
     println!("symbols: {:?}", start.elapsed());
     for (number, labels) in series.iter().enumerate() {
-        let chunks = [(0, 9), (10, 19)].map(|(mint, maxt)| IndexChunk { at: BlockChunkRef(number as u64), mint, maxt });
+        let chunks = [(0, 9), (10, 19)].map(|(mint, maxt)| ChunkMeta { chunk_ref: BlockChunkRef(number as u64), mint, maxt });
         writer.add_series(labels, &chunks).expect("series ascend");
     }
     println!("series: {:?} {}", start.elapsed(), memory());

@@ -9,10 +9,10 @@
 //! all samples. Asserts that every sample is read back, nothing about time.
 
 use narthex::model::labels::LabelsBuilder;
-use narthex::model::matcher::{MatchKind, Matcher};
-use narthex::model::sample::Sample;
+use narthex::model::matcher::{MatchType, Matcher};
+use narthex::model::float_sample::FloatSample;
 use narthex::model::time::TimeRange;
-use narthex::model::value::Point;
+use narthex::model::sample::Sample;
 use narthex::tsdb::db::Db;
 use narthex::tsdb::db::options::DbOptions;
 use std::path::Path;
@@ -57,7 +57,7 @@ fn main() {
     assert_eq!(read(&db), expected);
     clock.step("read");
     append(&db, "newest", &[NEWEST + 4 * HOUR]);
-    db.maintain(NEWEST).expect("blocks");
+    db.run_maintenance_once(NEWEST).expect("blocks");
     clock.step("make blocks");
     assert_eq!(read(&db), expected);
     clock.step("read");
@@ -74,15 +74,15 @@ fn open(dir: &Path) -> Db {
 fn append(db: &Db, series: &str, times: &[i64]) {
     let labels = LabelsBuilder::from_iter([("__name__", series)]).build().expect("labels");
     let mut appender = db.appender().expect("an appender");
-    let points = times.iter().map(|t| Point::from(Sample::new(*t, *t as f64)));
-    appender.append(&labels, points, |point, why| panic!("{point:?}: {why:?}")).expect("a series");
+    let points = times.iter().map(|t| Sample::from(FloatSample::new(*t, *t as f64)));
+    appender.append_or_create(&labels, points, |point, why| panic!("{point:?}: {why:?}")).expect("a series");
     appender.commit().expect("a commit");
 }
 
 fn read(db: &Db) -> usize {
-    let matchers = [Matcher::new(MatchKind::Equal, "__name__", "late").expect("a matcher")];
+    let matchers = [Matcher::new(MatchType::Equal, "__name__", "late").expect("a matcher")];
     let series = db.querier().select(&matchers, TimeRange::ALL).expect("an answer");
-    series.map(|series| series.expect("a series").samples(TimeRange::ALL).count()).sum()
+    series.map(|series| series.expect("a series").float_samples(TimeRange::ALL).count()).sum()
 }
 
 /// Times within the window, each once, in an order that is always the same.

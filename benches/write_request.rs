@@ -8,13 +8,13 @@ use narthex::metrics::registry::Registry;
 use narthex::remote::limits::{LabelLimits, WriteLimits};
 use narthex::remote::metadata::MetadataLimits;
 use narthex::remote::metrics::WriteMetrics;
-use narthex::remote::packing::Packing;
+use narthex::remote::body_compression::BodyCompression;
 use narthex::remote::pb::io::prometheus::write::v2;
 use narthex::remote::pb::prometheus as pb;
-use narthex::remote::reader::{CountLimits, RequestIndex};
+use narthex::remote::request_index_v1::{CountLimits, RequestIndexV1};
 use narthex::remote::request_series::RequestSeries;
-use narthex::remote::v2::reader as v2_reader;
-use narthex::remote::write::{Form, Version, Writer};
+use narthex::remote::v2::request_index as v2_reader;
+use narthex::remote::write::{WireFormat, RemoteWriteVersion, RemoteWriter};
 use narthex::tsdb::db::Db;
 use narthex::tsdb::db::options::DbOptions;
 use prost::Message;
@@ -95,7 +95,7 @@ fn write_request(c: &mut Criterion) {
     let body = request(START);
     let mut group = c.benchmark_group("write_request");
     group.throughput(Throughput::Elements(SERIES as u64));
-    let mut index = RequestIndex::new();
+    let mut index = RequestIndexV1::new();
     group.bench_function("check", |b| b.iter(|| index.read(black_box(&body), LIMITS)));
     group.bench_function("check and walk", |b| {
         b.iter(|| {
@@ -117,8 +117,8 @@ fn write_request_v2(c: &mut Criterion) {
     let body = request_v2(START);
     let mut group = c.benchmark_group("write_request_v2");
     group.throughput(Throughput::Elements(SERIES as u64));
-    let mut index = v2_reader::RequestIndex::new();
-    let bounds = v2_reader::Bounds { counts: LIMITS, text_bytes: usize::MAX };
+    let mut index = v2_reader::RequestIndexV2::new();
+    let bounds = v2_reader::RequestLimitsV2 { counts: LIMITS, text_bytes: usize::MAX };
     group.bench_function("check", |b| b.iter(|| index.read(black_box(&body), bounds)));
     let mut buffer = Vec::new();
     group.bench_function("check and walk", |b| {
@@ -126,8 +126,8 @@ fn write_request_v2(c: &mut Criterion) {
             let mut sum = 0;
             if index.read(black_box(&body), bounds).is_ok() {
                 for series in index.series(&body) {
-                    let series = series.pack(&mut buffer);
-                    sum += series.packed_labels().map_or(0, <[u8]>::len) as i64;
+                    let series = series.with_label_bytes(&mut buffer);
+                    sum += series.label_bytes().map_or(0, <[u8]>::len) as i64;
                     sum += series.samples().map(|sample| sample.t).sum::<i64>();
                 }
             }
@@ -144,7 +144,7 @@ type Make = fn(i64) -> Vec<u8>;
 fn store(c: &mut Criterion) {
     let mut group = c.benchmark_group("store");
     group.throughput(Throughput::Elements(SERIES as u64));
-    for (name, version, make) in [("1.0", Version::V1, request as Make), ("2.0", Version::V2, request_v2)] {
+    for (name, version, make) in [("1.0", RemoteWriteVersion::V1, request as Make), ("2.0", RemoteWriteVersion::V2, request_v2)] {
         let message = make(START);
         println!("{name}: {} bytes, {} as a snappy block", message.len(), pack(&message).len());
         let Ok(dir) = tempfile::tempdir() else { return };
@@ -159,8 +159,8 @@ fn store(c: &mut Criterion) {
             metadata: MetadataLimits { name_bytes: 4096, text_bytes: 4096 },
             max_future_ms: i64::MAX,
         };
-        let writer = Writer::new(limits, WriteMetrics::register(&mut Registry::new()));
-        let form = Form { version, packing: Packing::SnappyBlock };
+        let writer = RemoteWriter::new(limits, WriteMetrics::register(&mut Registry::new()));
+        let form = WireFormat { version, packing: BodyCompression::SnappyBlock };
         let mut timestamp = START;
         group.bench_function(name, |b| {
             let next = || {

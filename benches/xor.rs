@@ -2,10 +2,10 @@
 //! throughput line gives samples per second.
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
+use narthex::model::float_sample::FloatSample;
 use narthex::model::sample::Sample;
-use narthex::model::value::Point;
-use narthex::tsdb::chunk::any_chunk::{AnyChunk, ChunkEncodings};
-use narthex::tsdb::chunk::cut::{ChunkWindow, CutPolicy};
+use narthex::tsdb::chunk::any_chunk::{AnyChunk, EncodingPolicy};
+use narthex::tsdb::chunk::cut::{ChunkBoundary, CutPolicy};
 use narthex::tsdb::chunk::float_chunk::{FloatEncoding, FloatIter};
 use std::hint::black_box;
 
@@ -13,7 +13,7 @@ const SAMPLES: i64 = 120;
 const POLICY: CutPolicy = CutPolicy { chunk_range_ms: 7_200_000, samples_per_chunk: 120 };
 
 /// A shape of series, by name: 120 samples at scrapes 15 s apart.
-fn shapes() -> [(&'static str, Vec<Sample>); 4] {
+fn shapes() -> [(&'static str, Vec<FloatSample>); 4] {
     let mut state = 1u64;
     let mut random = move || {
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
@@ -21,7 +21,7 @@ fn shapes() -> [(&'static str, Vec<Sample>); 4] {
     };
     let start = 1_762_300_800_000;
     let series = |value: &mut dyn FnMut(i64) -> f64, jitter: &mut dyn FnMut() -> i64| {
-        (0..SAMPLES).map(|i| Sample::new(start + i * 15_000 + jitter(), value(i))).collect::<Vec<_>>()
+        (0..SAMPLES).map(|i| FloatSample::new(start + i * 15_000 + jitter(), value(i))).collect::<Vec<_>>()
     };
     let constant = series(&mut |_| 1.0, &mut || 0);
     let mut total = 0.0;
@@ -39,11 +39,11 @@ fn shapes() -> [(&'static str, Vec<Sample>); 4] {
 
 const ENCODINGS: [(&str, FloatEncoding); 2] = [("", FloatEncoding::Xor), ("xor2/", FloatEncoding::Xor2)];
 
-fn encode(floats: FloatEncoding, samples: &[Sample]) -> AnyChunk {
-    let encodings = ChunkEncodings { floats, ..ChunkEncodings::default() };
-    let mut chunk = AnyChunk::begin(encodings, &Point::from(samples[0]), None);
+fn encode(floats: FloatEncoding, samples: &[FloatSample]) -> AnyChunk {
+    let encodings = EncodingPolicy { floats, ..EncodingPolicy::default() };
+    let mut chunk = AnyChunk::with_first_sample(encodings, &Sample::from(samples[0]), None);
     for sample in &samples[1..] {
-        chunk.append(&Point::from(*sample));
+        chunk.append(&Sample::from(*sample));
     }
     chunk
 }
@@ -58,7 +58,7 @@ fn append(c: &mut Criterion) {
     }
     // One sample to each of many open chunks in turn, as requests do it, with the question whether to cut.
     let (_, samples) = shapes().into_iter().nth(1).unwrap_or_default();
-    let open = || (encode(FloatEncoding::Xor, &samples[..1]), ChunkWindow::starting_at(&POLICY, samples[0].t));
+    let open = || (encode(FloatEncoding::Xor, &samples[..1]), ChunkBoundary::starting_at(&POLICY, samples[0].t));
     group.throughput(Throughput::Elements((SAMPLES as u64 - 1) * 10_000));
     group.bench_function("counter, 10000 series in turn", |b| {
         b.iter_batched_ref(
@@ -67,7 +67,7 @@ fn append(c: &mut Criterion) {
                 for sample in &samples[1..] {
                     for (chunk, window) in &mut *series {
                         black_box(window.must_cut(&POLICY, chunk, samples[0].t, sample.t));
-                        chunk.append(&Point::from(*sample));
+                        chunk.append(&Sample::from(*sample));
                     }
                 }
             },

@@ -2,12 +2,12 @@
 
 use narthex::app::serve;
 use narthex::config::flags::Command;
-use narthex::config::{foreign, shown};
+use narthex::config::{prometheus_flags, flag_values};
 use std::io::Write;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    let sifted = match foreign::sift(std::env::args_os()) {
+    let sifted = match prometheus_flags::split_args(std::env::args_os()) {
         Ok(sifted) => sifted,
         Err(error) => {
             // The exit code says it, too, if nobody reads this.
@@ -16,8 +16,8 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    let cli = shown::parse(sifted.own).unwrap_or_else(|error| error.exit());
+    let cli = flag_values::parse(sifted.narthex_args).unwrap_or_else(|error| error.exit());
     match cli.command {
-        Command::Serve(flags) => serve::run(&flags, &sifted.meaningless),
+        Command::Serve(flags) => serve::run(&flags, &sifted.ignored),
     }
 }

@@ -5,12 +5,12 @@ use narthex::metrics::registry::Registry;
 use narthex::remote::limits::{LabelLimits, WriteLimits};
 use narthex::remote::metadata::MetadataLimits;
 use narthex::remote::metrics::WriteMetrics;
-use narthex::remote::outcome::Outcome;
-use narthex::remote::packing::Packing;
+use narthex::remote::write_outcome::WriteOutcome;
+use narthex::remote::body_compression::BodyCompression;
 use narthex::remote::pb::io::prometheus::write::v2;
 use narthex::remote::pb::{prometheus_copy, thanos};
-use narthex::remote::reader::CountLimits;
-use narthex::remote::write::{Form, Version, WriteError, Writer};
+use narthex::remote::request_index_v1::CountLimits;
+use narthex::remote::write::{WireFormat, RemoteWriteVersion, RemoteWriteError, RemoteWriter};
 use narthex::tsdb::db::Db;
 use narthex::tsdb::db::options::DbOptions;
 use prost::Message;
@@ -69,13 +69,13 @@ fn forwarded(round: i64) -> Vec<u8> {
 
 #[test]
 fn known_series_append_allocates_nothing_per_series() {
-    let form = |version| Form { version, packing: Packing::SnappyBlock };
-    allocates_little(request_v1, |writer, db, body| writer.store(db, body, form(Version::V1), NOW));
-    allocates_little(request_v2, |writer, db, body| writer.store(db, body, form(Version::V2), NOW));
-    allocates_little(forwarded, |writer, db, body| writer.store_forwarded(db, body, NOW));
+    let form = |version| WireFormat { version, packing: BodyCompression::SnappyBlock };
+    allocates_little(request_v1, |writer, db, body| writer.store(db, body, form(RemoteWriteVersion::V1), NOW));
+    allocates_little(request_v2, |writer, db, body| writer.store(db, body, form(RemoteWriteVersion::V2), NOW));
+    allocates_little(forwarded, |writer, db, body| writer.store_thanos(db, body, NOW));
 }
 
-fn allocates_little(request: fn(i64) -> Vec<u8>, write: impl Fn(&Writer, &Db, &[u8]) -> Result<Outcome, WriteError>) {
+fn allocates_little(request: fn(i64) -> Vec<u8>, write: impl Fn(&RemoteWriter, &Db, &[u8]) -> Result<WriteOutcome, RemoteWriteError>) {
     let dir = tempfile::tempdir().expect("a temporary directory");
     let db = Db::open(DbOptions::new(dir.path().to_owned())).expect("the directory is free");
     db.replay().expect("an empty directory");
@@ -86,7 +86,7 @@ fn allocates_little(request: fn(i64) -> Vec<u8>, write: impl Fn(&Writer, &Db, &[
         metadata: MetadataLimits { name_bytes: 4096, text_bytes: 4096 },
         max_future_ms: 600_000,
     };
-    let writer = Writer::new(limits, WriteMetrics::register(&mut Registry::new()));
+    let writer = RemoteWriter::new(limits, WriteMetrics::register(&mut Registry::new()));
     let store = |round| {
         let body = request(round);
         let mut stored = 0;

@@ -11,15 +11,15 @@ mod support;
 
 use narthex::model::time::TimeRange;
 use narthex::tsdb::block::ulid::BlockUlid;
-use narthex::tsdb::compact::facts::BlockFacts;
+use narthex::tsdb::compact::block_summary::BlockSummary;
 use narthex::tsdb::db::Db;
 use narthex::tsdb::db::error::MaintenanceError;
-use narthex::tsdb::db::maintenance_api::SnapshotParts;
-use narthex::tsdb::db::options::{DbOptions, HeadAtStop};
-use narthex::tsdb::db::settings::{Retention, RetentionOrigin};
+use narthex::tsdb::db::admin::SnapshotContents;
+use narthex::tsdb::db::options::{DbOptions, ShutdownMode};
+use narthex::tsdb::db::settings::{RetentionSettings, RetentionOrigin};
 use narthex::tsdb::db::stats::DbStats;
-use narthex::tsdb::fs::fault;
-use narthex::tsdb::wal::compression::Compression;
+use narthex::tsdb::fs::fail_point;
+use narthex::tsdb::wal::compression::RecordCompression;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
@@ -34,7 +34,7 @@ const NOW: i64 = BEGIN + 1000 * HOUR;
 /// Samples of many series, enough for several segments of the log.
 fn filled(hours: i64, change: impl FnOnce(&mut DbOptions)) -> Life {
     let mut life = Life::new(|options| {
-        options.wal_compression = Compression::None;
+        options.wal_compression = RecordCompression::None;
         options.max_block_range_ms = Some(2 * HOUR);
         change(options);
     });
@@ -55,9 +55,9 @@ fn filled_out_of_order(hours: i64) -> Life {
 
 /// Runs `work` until it reaches `point` and cancels it there.
 fn cancelled_at(life: &Life, point: &str, work: impl FnOnce(&Db) -> Done + Send) -> Done {
-    let point = fault::ALL.into_iter().find(|known| *known == point).unwrap();
+    let point = fail_point::ALL.into_iter().find(|known| *known == point).unwrap();
     let marker = life.beside("held");
-    fault::arm_from(&format!("{point}@{}=pause:{}", fault::hits(point) + 1, marker.display())).unwrap();
+    fail_point::arm_from_spec(&format!("{point}@{}=pause:{}", fail_point::hits(point) + 1, marker.display())).unwrap();
     thread::scope(|scope| {
         let working = scope.spawn(|| work(life.db()));
         let deadline = Instant::now() + Duration::from_secs(60);
@@ -72,7 +72,7 @@ fn cancelled_at(life: &Life, point: &str, work: impl FnOnce(&Db) -> Done + Send)
 }
 
 fn maintain(db: &Db) -> Done {
-    db.maintain(NOW)
+    db.run_maintenance_once(NOW)
 }
 
 fn count(life: &Life, counter: fn(&DbStats) -> &AtomicU64) -> u64 {
@@ -108,7 +108,7 @@ fn is_cancelled(done: &Done) -> bool {
 }
 
 fn out_of_order_blocks(life: &Life) -> usize {
-    life.blocks().iter().filter(|block| BlockFacts::of(&block.meta()).hints.out_of_order).count()
+    life.blocks().iter().filter(|block| BlockSummary::from_meta(&block.meta()).hints.out_of_order).count()
 }
 
 #[test]
@@ -127,8 +127,8 @@ fn head_compaction() {
     assert_eq!(life.blocks().len(), 0);
     ends_well(life, "a block of the head");
 
-    for head_at_stop in [HeadAtStop::InLog, HeadAtStop::Snapshot] {
-        let life = filled(6, |options| options.head_at_stop = head_at_stop);
+    for head_at_stop in [ShutdownMode::KeepInWal, ShutdownMode::ChunkSnapshot] {
+        let life = filled(6, |options| options.shutdown_mode = head_at_stop);
         assert!(is_cancelled(&cancelled_at(&life, "head.before_truncate", maintain)));
         assert_eq!((life.blocks().len(), count(&life, |stats| &stats.head_truncations)), (1, 0));
         ends_well(life, "a truncation of the head");
@@ -183,7 +183,7 @@ fn block_compaction() {
 fn retention() {
     let mut life = filled(12, |_| {});
     life.maintain();
-    let keep = Retention { time_ms: HOUR, bytes: 0, percentage: 0.0, origin: RetentionOrigin::Chosen };
+    let keep = RetentionSettings { time_ms: HOUR, bytes: 0, percentage: 0.0, origin: RetentionOrigin::Configured };
     life.restart_with(|options| options.settings.retention = keep);
     let before = life.blocks();
     let _ = cancelled_at(&life, "retention.delete", maintain);
@@ -198,7 +198,7 @@ fn retention() {
 
 fn admin_operations() {
     let life = with_blocks();
-    let snapshot = |db: &Db| db.snapshot(SnapshotParts::BlocksAndHead, NOW).map(drop);
+    let snapshot = |db: &Db| db.snapshot(SnapshotContents::BlocksAndHead, NOW).map(drop);
     assert!(is_cancelled(&cancelled_at(&life, "snapshot.write", snapshot)));
     assert!(names(&life.dir().join("snapshots")).is_empty());
     ends_well(life, "a snapshot");

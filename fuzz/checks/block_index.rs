@@ -1,6 +1,6 @@
 //! Any bytes as the index of a block: it is refused or answers; what it verifies is consistent and survives being written again.
 
-use narthex::model::matcher::{MatchKind, Matcher};
+use narthex::model::matcher::{MatchType, Matcher};
 use narthex::model::refs::BlockSeriesRef;
 use narthex::tsdb::index::block_index::entry::SeriesEntry;
 use narthex::tsdb::index::block_index::reader::IndexReader;
@@ -55,10 +55,10 @@ fn matchers(index: &IndexReader) -> Vec<Matcher> {
     let made = names.iter().flat_map(|name| {
         let value = index.label_values(name).ok().and_then(|values| values.into_iter().next()).unwrap_or_default();
         [
-            Matcher::new(MatchKind::Equal, name.as_str(), value.as_str()),
-            Matcher::new(MatchKind::NotEqual, name.as_str(), value.as_str()),
-            Matcher::new(MatchKind::Regex, name.as_str(), ".+a.*"),
-            Matcher::new(MatchKind::NotRegex, name.as_str(), "|a.*"),
+            Matcher::new(MatchType::Equal, name.as_str(), value.as_str()),
+            Matcher::new(MatchType::NotEqual, name.as_str(), value.as_str()),
+            Matcher::new(MatchType::Regex, name.as_str(), ".+a.*"),
+            Matcher::new(MatchType::NotRegex, name.as_str(), "|a.*"),
         ]
     });
     made.filter_map(Result::ok).collect()

@@ -2,9 +2,9 @@
 //!
 //! The bytes are read twice: as they are, and with magic number and checksums put right.
 
-use narthex::tsdb::block::segments::format::{FILE_HEADER, Located, check_header, locate, num_samples, put_chunk};
+use narthex::tsdb::block::chunk_segments::format::{FILE_HEADER, ChunkLocation, check_header, read_chunk_at, num_samples, encode_chunk};
 use narthex::tsdb::chunk::float_chunk::{FloatEncoding, FloatIter};
-use narthex::tsdb::encoding::checksum::castagnoli;
+use narthex::tsdb::encoding::checksum::crc32c;
 
 /// Panics where a chunk is handed out that is not whole, or does not survive.
 pub(crate) fn check(data: &[u8]) {
@@ -16,7 +16,7 @@ pub(crate) fn check(data: &[u8]) {
     walk(&sealed);
     // A reference may point anywhere.
     for at in 0..sealed.len() + 2 {
-        if let Ok(chunk) = locate(&sealed, at) {
+        if let Ok(chunk) = read_chunk_at(&sealed, at) {
             holds(&sealed, at, &chunk);
         }
     }
@@ -24,23 +24,23 @@ pub(crate) fn check(data: &[u8]) {
 
 fn walk(file: &[u8]) {
     let mut at = FILE_HEADER.len();
-    while let Ok(chunk) = locate(file, at) {
+    while let Ok(chunk) = read_chunk_at(file, at) {
         holds(file, at, &chunk);
         at = chunk.end;
     }
 }
 
 /// The chunk lies within the file behind its place, and is found again where it is put.
-fn holds(file: &[u8], at: usize, chunk: &Located) {
+fn holds(file: &[u8], at: usize, chunk: &ChunkLocation) {
     assert!(at < chunk.data.start && chunk.data.end + 4 == chunk.end && chunk.end <= file.len());
     let data = &file[chunk.data.clone()];
     let samples = num_samples(chunk.encoding, data);
-    if let Some(encoding) = FloatEncoding::of(chunk.encoding) {
+    if let Some(encoding) = FloatEncoding::from_chunk_encoding(chunk.encoding) {
         assert!(FloatIter::new(encoding, data).take_while(Result::is_ok).count() <= usize::from(samples));
     }
     let mut again = FILE_HEADER.to_vec();
-    put_chunk(&mut again, chunk.encoding, data);
-    let found = locate(&again, FILE_HEADER.len()).expect("what was written is whole");
+    encode_chunk(&mut again, chunk.encoding, data);
+    let found = read_chunk_at(&again, FILE_HEADER.len()).expect("what was written is whole");
     assert_eq!((&again[found.data.clone()], found.encoding, found.end), (data, chunk.encoding, again.len()));
     // A length may have been longer than it needs to be.
     assert!(again.len() - FILE_HEADER.len() <= chunk.end - at);
@@ -53,7 +53,7 @@ fn sealed(data: &[u8]) -> Vec<u8> {
     file[..FILE_HEADER.len()].copy_from_slice(&FILE_HEADER);
     let mut at = FILE_HEADER.len();
     while let Some(covered) = covered(&file, at) {
-        let sum = castagnoli(&file[covered.clone()]).to_be_bytes();
+        let sum = crc32c(&file[covered.clone()]).to_be_bytes();
         let Some(place) = file.get_mut(covered.end..covered.end + sum.len()) else { break };
         place.copy_from_slice(&sum);
         at = covered.end + sum.len();

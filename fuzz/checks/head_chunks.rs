@@ -3,9 +3,9 @@
 //! The bytes stand in the directory twice: as 000001 with magic number and checksums put right, as 000002 as they are.
 
 use narthex::tsdb::chunk::float_chunk::{FloatEncoding, FloatIter};
-use narthex::tsdb::chunk::head_chunks::{HeadChunkMeta, HeadChunks, Walked};
+use narthex::tsdb::chunk::head_chunks::{HeadChunkMeta, HeadChunkStore, ScanReport};
 use narthex::tsdb::chunk::mapped_chunk::MAX_SPAN_MS;
-use narthex::tsdb::encoding::checksum::castagnoli;
+use narthex::tsdb::encoding::checksum::crc32c;
 use std::fs;
 use std::path::Path;
 
@@ -26,31 +26,31 @@ pub(crate) fn check(data: &[u8]) {
     }
 
     let (chunks, walked) = walk(&dir, &quarantine);
-    if let Some(set_aside) = &walked.damage {
-        let damaged = written.iter().find(|(name, _)| set_aside.damage.path == dir.join(name));
+    if let Some(set_aside) = &walked.corruption {
+        let damaged = written.iter().find(|(name, _)| set_aside.corruption.path == dir.join(name));
         let (_, bytes) = damaged.expect("the damage is in a file that was there");
-        assert!(set_aside.damage.offset <= bytes.len() as u64);
+        assert!(set_aside.corruption.offset <= bytes.len() as u64);
         let moved = set_aside.moved_to.last().expect("the damaged file was moved");
         assert_eq!(&fs::read(moved).expect("it is where it was moved to"), bytes);
-        assert!(!set_aside.damage.path.exists());
+        assert!(!set_aside.corruption.path.exists());
     }
     let (chunks_again, walked_again) = walk(&dir, &quarantine);
     assert_eq!(chunks_again, chunks);
-    assert_eq!(walked_again, Walked { damage: None, ..walked });
+    assert_eq!(walked_again, ScanReport { corruption: None, ..walked });
 }
 
 /// Opens the directory, goes through it and reads back every chunk.
-fn walk(dir: &Path, quarantine: &Path) -> (Vec<(HeadChunkMeta, Vec<u8>)>, Walked) {
-    let (mut chunks, _) = HeadChunks::open(dir).expect("two files in a row");
+fn walk(dir: &Path, quarantine: &Path) -> (Vec<(HeadChunkMeta, Vec<u8>)>, ScanReport) {
+    let (mut chunks, _) = HeadChunkStore::open(dir).expect("two files in a row");
     let mut found = Vec::new();
     let walked = chunks.for_each(quarantine, |meta| found.push(meta)).expect("files can be moved");
     assert_eq!(walked.chunks, found.len() as u64);
     let read = |meta: HeadChunkMeta| {
         assert!(meta.series.0 != 0 && meta.samples != 0);
         assert!(meta.maxt.checked_sub(meta.mint).is_some_and(|span| (0..=MAX_SPAN_MS as i64).contains(&span)));
-        let chunk = chunks.read(meta.at).expect("what is handed out reads back");
+        let chunk = chunks.read(meta.chunk_ref).expect("what is handed out reads back");
         assert_eq!(chunk.encoding(), meta.encoding);
-        if let Some(encoding) = FloatEncoding::of(meta.encoding) {
+        if let Some(encoding) = FloatEncoding::from_chunk_encoding(meta.encoding) {
             let samples = FloatIter::new(encoding, chunk.as_ref()).take_while(Result::is_ok).count();
             assert!(samples <= usize::from(meta.samples));
         }
@@ -66,7 +66,7 @@ fn sealed(data: &[u8]) -> Vec<u8> {
     file[..HEADER.len()].copy_from_slice(&HEADER);
     let mut start = HEADER.len();
     while let Some(sum_at) = chunk_end(&file[start..]).map(|end| start + end) {
-        let sum = castagnoli(&file[start..sum_at]).to_be_bytes();
+        let sum = crc32c(&file[start..sum_at]).to_be_bytes();
         let Some(place) = file.get_mut(sum_at..sum_at + sum.len()) else { break };
         place.copy_from_slice(&sum);
         start = sum_at + sum.len();

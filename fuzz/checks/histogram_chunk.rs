@@ -1,14 +1,14 @@
 //! Any bytes as a chunk of native histograms, of the encoding that the first byte chooses: a bounded number of histograms or an error; a
 //! whole chunk survives being continued, and its histograms being written again.
 
-use narthex::model::value::{Point, Value};
-use narthex::tsdb::chunk::Encoding;
-use narthex::tsdb::chunk::any_chunk::{AnyChunk, AnyIter, ChunkEncodings, HistogramStarts};
-use narthex::tsdb::chunk::histogram::append::Appended;
+use narthex::model::sample::{Sample, SampleValue};
+use narthex::tsdb::chunk::ChunkEncoding;
+use narthex::tsdb::chunk::any_chunk::{AnyChunk, AnyChunkIter, EncodingPolicy, HistogramStMode};
+use narthex::tsdb::chunk::histogram::append::AppendOutcome;
 use narthex::tsdb::chunk::xor::ChunkError;
 
-const ENCODINGS: [Encoding; 4] =
-    [Encoding::Histogram, Encoding::FloatHistogram, Encoding::HistogramSt, Encoding::FloatHistogramSt];
+const ENCODINGS: [ChunkEncoding; 4] =
+    [ChunkEncoding::Histogram, ChunkEncoding::FloatHistogram, ChunkEncoding::HistogramSt, ChunkEncoding::FloatHistogramSt];
 
 /// Panics where reading, writing and continuing do not agree.
 pub(crate) fn check(input: &[u8]) {
@@ -30,15 +30,15 @@ pub(crate) fn check(input: &[u8]) {
     survives(encodings(encoding), &points);
 }
 
-fn encodings(encoding: Encoding) -> ChunkEncodings {
-    let with_starts = matches!(encoding, Encoding::HistogramSt | Encoding::FloatHistogramSt);
-    let histogram_starts = if with_starts { HistogramStarts::Kept } else { HistogramStarts::Dropped };
-    ChunkEncodings { histogram_starts, ..ChunkEncodings::default() }
+fn encodings(encoding: ChunkEncoding) -> EncodingPolicy {
+    let with_starts = matches!(encoding, ChunkEncoding::HistogramSt | ChunkEncoding::FloatHistogramSt);
+    let histogram_starts = if with_starts { HistogramStMode::WithSt } else { HistogramStMode::WithoutSt };
+    EncodingPolicy { histogram_starts, ..EncodingPolicy::default() }
 }
 
 /// The histograms, and the error with which they end; both within what the bytes can hold.
-fn read(encoding: Encoding, bytes: &[u8]) -> (Vec<Point>, Option<ChunkError>) {
-    let mut iter = AnyIter::new(encoding, bytes);
+fn read(encoding: ChunkEncoding, bytes: &[u8]) -> (Vec<Sample>, Option<ChunkError>) {
+    let mut iter = AnyChunkIter::new(encoding, bytes);
     let mut points = Vec::new();
     let error = loop {
         match iter.next() {
@@ -56,38 +56,38 @@ fn read(encoding: Encoding, bytes: &[u8]) -> (Vec<Point>, Option<ChunkError>) {
     (points, error)
 }
 
-fn buckets(point: &Point) -> usize {
+fn buckets(point: &Sample) -> usize {
     match &point.value {
-        Value::Float(_) => 0,
-        Value::Histogram(value) => value.positive_buckets.len() + value.negative_buckets.len(),
-        Value::FloatHistogram(value) => value.positive_buckets.len() + value.negative_buckets.len(),
+        SampleValue::Float(_) => 0,
+        SampleValue::Histogram(value) => value.positive_buckets.len() + value.negative_buckets.len(),
+        SampleValue::FloatHistogram(value) => value.positive_buckets.len() + value.negative_buckets.len(),
     }
 }
 
-fn are_same(read: &[Point], written: &[Point]) {
+fn are_same(read: &[Sample], written: &[Sample]) {
     assert_eq!(read.len(), written.len());
     for (read, written) in read.iter().zip(written) {
-        assert_eq!((read.start, read.t), (written.start, written.t));
-        assert!(read.value.is_same(&written.value), "{read:?}\n{written:?}");
+        assert_eq!((read.start_timestamp, read.t), (written.start_timestamp, written.t));
+        assert!(read.value.is_equivalent(&written.value), "{read:?}\n{written:?}");
     }
 }
 
 /// The chunk has these histograms.
-fn holds(chunk: &AnyChunk, points: &[Point]) {
+fn holds(chunk: &AnyChunk, points: &[Sample]) {
     assert_eq!(usize::from(chunk.num_samples()), points.len());
     assert_eq!(chunk.bytes().len(), chunk.num_bytes());
     assert_eq!(chunk.last_t(), points.last().map(|last| last.t));
     let (read, error) = read(chunk.encoding(), chunk.bytes());
     assert_eq!(error, None);
     are_same(&read, points);
-    are_same(chunk.last_point().as_slice(), &points[points.len() - 1..]);
+    are_same(chunk.last_sample().as_slice(), &points[points.len() - 1..]);
 }
 
 /// A chunk that was found takes more, and has it then.
-fn goes_on(mut chunk: AnyChunk, mut points: Vec<Point>) {
+fn goes_on(mut chunk: AnyChunk, mut points: Vec<Sample>) {
     for mut point in [points[points.len() / 2].clone(), points[points.len() - 1].clone()] {
-        point.start = if encodings(chunk.encoding()).histogram_starts == HistogramStarts::Kept { 99 } else { 0 };
-        if chunk.append(&point) != Appended::NotTaken {
+        point.start_timestamp = if encodings(chunk.encoding()).histogram_starts == HistogramStMode::WithSt { 99 } else { 0 };
+        if chunk.append(&point) != AppendOutcome::NeedsNewChunk {
             points.push(point);
             holds(&chunk, &points);
         }
@@ -95,18 +95,18 @@ fn goes_on(mut chunk: AnyChunk, mut points: Vec<Point>) {
 }
 
 /// Written into as many chunks as it takes, each interrupted once, the histograms are the same.
-fn survives(encodings: ChunkEncodings, points: &[Point]) {
+fn survives(encodings: EncodingPolicy, points: &[Sample]) {
     let mut rest = points;
     while let Some((first, following)) = rest.split_first() {
-        let mut chunk = AnyChunk::begin(encodings, first, None);
-        let taken = following.iter().take_while(|point| chunk.append(point) != Appended::NotTaken).count();
+        let mut chunk = AnyChunk::with_first_sample(encodings, first, None);
+        let taken = following.iter().take_while(|point| chunk.append(point) != AppendOutcome::NeedsNewChunk).count();
         holds(&chunk, &rest[..=taken]);
-        let mut halves = AnyChunk::begin(encodings, first, None);
+        let mut halves = AnyChunk::with_first_sample(encodings, first, None);
         for (i, point) in following[..taken].iter().enumerate() {
             if i == taken / 2 {
                 halves = AnyChunk::resume(halves.encoding(), halves.bytes()).expect("what was written is whole");
             }
-            assert_ne!(halves.append(point), Appended::NotTaken);
+            assert_ne!(halves.append(point), AppendOutcome::NeedsNewChunk);
         }
         assert_eq!(halves.bytes(), chunk.bytes());
         rest = &following[taken..];

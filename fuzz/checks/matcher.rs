@@ -3,13 +3,13 @@
 //! The input is the expression and, after a zero byte, a value to try. The short cuts of a matcher (set, prefix, text with
 //! gaps) are compared with each other, and for simple expressions with the `regex` crate.
 
-use narthex::model::matcher::{MatchKind, Matcher};
+use narthex::model::matcher::{MatchType, Matcher};
 
 /// Panics where a matcher contradicts itself.
 pub(crate) fn check(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
     let (pattern, value) = text.split_once('\0').unwrap_or((&text, ""));
-    let matcher = match (Matcher::new(MatchKind::Regex, "name", pattern), not(pattern)) {
+    let matcher = match (Matcher::new(MatchType::Regex, "name", pattern), not(pattern)) {
         (Ok(matcher), Ok(negative)) => {
             for value in values(&matcher, pattern, value) {
                 answers(&matcher, &negative, &value);
@@ -25,7 +25,7 @@ pub(crate) fn check(data: &[u8]) {
 }
 
 fn not(pattern: &str) -> Result<Matcher, narthex::model::matcher::error::MatcherError> {
-    Matcher::new(MatchKind::NotRegex, "name", pattern)
+    Matcher::new(MatchType::NotRegex, "name", pattern)
 }
 
 /// Values that are likely to make a difference.
@@ -53,7 +53,7 @@ fn answers(matcher: &Matcher, negative: &Matcher, value: &str) {
     if matches && let Some(prefix) = matcher.prefix() {
         assert!(value.starts_with(prefix), "{value:?} without the prefix {prefix:?}");
     }
-    if matcher.names_every_value() && !value.is_empty() {
+    if matcher.matches_every_nonempty() && !value.is_empty() {
         assert!(matches, "{value:?}");
     }
 }

@@ -2,7 +2,7 @@
 //! refused is so for the reason that is stated, and a request that is taken can be worked with.
 
 use narthex::remote::pb::prometheus as pb;
-use narthex::remote::read_request::{ReadError, decode_request, matchers, parse_request, response_type};
+use narthex::remote::read_request::{RemoteReadError, decode_request, matchers, parse_request, response_type};
 use prost::Message;
 
 /// The limits, as documented.
@@ -38,7 +38,7 @@ fn request_holds(request: &pb::ReadRequest) {
     match response_type(request) {
         Ok(chosen) if types.is_empty() => assert_eq!(chosen as i32, 0),
         Ok(chosen) => assert_eq!(Some(&(chosen as i32)), types.iter().find(|number| (0..=1).contains(*number))),
-        Err(ReadError::ResponseType(listed)) => {
+        Err(RemoteReadError::ResponseType(listed)) => {
             assert!(!types.is_empty() && listed == *types && types.iter().all(|number| !(0..=1).contains(number)));
         }
         Err(error) => panic!("not a matter of types: {error}"),
@@ -53,19 +53,19 @@ fn request_holds(request: &pb::ReadRequest) {
                     let _ = (made.matches(""), made.matches(&wire.value));
                 }
             }
-            Err(ReadError::MatcherType(number)) => assert!(!(0..=3).contains(&number)),
-            Err(ReadError::Matcher(_)) => assert!(query.matchers.iter().any(|matcher| matcher.r#type >= 2)),
+            Err(RemoteReadError::MatcherType(number)) => assert!(!(0..=3).contains(&number)),
+            Err(RemoteReadError::Matcher(_)) => assert!(query.matchers.iter().any(|matcher| matcher.r#type >= 2)),
             Err(error) => panic!("not a matter of matchers: {error}"),
         }
     }
 }
 
-fn refusal_holds(error: &ReadError, body: &[u8]) {
+fn refusal_holds(error: &RemoteReadError, body: &[u8]) {
     let request = pb::ReadRequest::decode(body);
     match error {
-        ReadError::Malformed(_) => assert!(request.is_err()),
-        ReadError::TooLarge { size } => assert!(*size == body.len() && *size > MOST_BYTES),
-        ReadError::TooMany { .. } => {
+        RemoteReadError::Malformed(_) => assert!(request.is_err()),
+        RemoteReadError::TooLarge { size } => assert!(*size == body.len() && *size > MOST_BYTES),
+        RemoteReadError::TooMany { .. } => {
             let request = request.expect("a request with too much of something is one");
             let has_long = request.queries.iter().any(|query| query.matchers.len() > MOST_OF_A_LIST);
             assert!(has_long || request.queries.len() > MOST_OF_A_LIST);

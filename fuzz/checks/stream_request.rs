@@ -4,28 +4,28 @@ use narthex::remote::pb::io::prometheus::write::v2;
 use narthex::remote::pb::narthex::v1::WriteStreamRequest;
 use narthex::remote::pb::narthex::v1::write_stream_request::Request;
 use narthex::remote::pb::prometheus as v1;
-use narthex::remote::stream_request::{StreamRequest, StreamRequestError};
-use narthex::remote::write::Version;
+use narthex::remote::stream_request::{StreamRequest, DecodeStreamRequestError};
+use narthex::remote::write::RemoteWriteVersion;
 use prost::Message;
 use prost::bytes::Bytes;
 
 pub(crate) fn check(data: &[u8]) {
-    let ours = StreamRequest::read(&Bytes::copy_from_slice(data));
+    let ours = StreamRequest::decode(&Bytes::copy_from_slice(data));
     let prosts = WriteStreamRequest::decode(data);
     match ours {
-        Err(StreamRequestError::Malformed(_)) => assert!(prosts.is_err(), "prost takes it"),
-        Err(StreamRequestError::NoRequest(sequence)) => {
+        Err(DecodeStreamRequestError::Malformed(_)) => assert!(prosts.is_err(), "prost takes it"),
+        Err(DecodeStreamRequestError::NoRequest(sequence)) => {
             let prosts = prosts.expect("prost takes it too");
             assert_eq!((prosts.sequence, prosts.request), (sequence, None));
         }
         // Of these prost takes the last one, if it can read all of them.
-        Err(StreamRequestError::SeveralRequests(sequence)) => {
+        Err(DecodeStreamRequestError::SeveralRequests(sequence)) => {
             assert!(prosts.is_err() || prosts.is_ok_and(|prosts| prosts.sequence == sequence));
         }
         Ok(ours) => {
             let request = match ours.version {
-                Version::V1 => v1::WriteRequest::decode(ours.request).map(Request::V1),
-                Version::V2 => v2::Request::decode(ours.request).map(Request::V2),
+                RemoteWriteVersion::V1 => v1::WriteRequest::decode(ours.request).map(Request::V1),
+                RemoteWriteVersion::V2 => v2::Request::decode(ours.request).map(Request::V2),
             };
             match (request, prosts) {
                 // As bytes, since a NaN is not equal to itself.

@@ -3,9 +3,9 @@
 //! What stands in a series is compared by the reader of remote write 1.0, which `write_request` holds against prost.
 
 use super::messages::TimeSeries;
-use narthex::remote::reader::{CountLimits, RequestIndex};
-use narthex::remote::series::Series;
-use narthex::remote::thanos::reader::{TenantIndex, TenantLimits};
+use narthex::remote::request_index_v1::{CountLimits, RequestIndexV1};
+use narthex::remote::series_v1::SeriesV1;
+use narthex::remote::thanos::request_index::{ThanosRequestIndex, TenantLimits};
 use prost::Message;
 
 const NO_COUNT_LIMITS: CountLimits = CountLimits { series: u64::MAX, samples: u64::MAX };
@@ -47,7 +47,7 @@ struct Content {
 
 /// Panics where the two differ.
 pub(crate) fn check(body: &[u8]) {
-    let mut index = TenantIndex::new();
+    let mut index = ThanosRequestIndex::new();
     let found = borrowed(&mut index, body);
     assert_eq!(found, by_prost(body));
     // The index is used again and again; what it held before must not show.
@@ -57,7 +57,7 @@ pub(crate) fn check(body: &[u8]) {
     }
 }
 
-fn borrowed(index: &mut TenantIndex, body: &[u8]) -> Option<Content> {
+fn borrowed(index: &mut ThanosRequestIndex, body: &[u8]) -> Option<Content> {
     index.read(body, NO_LIMITS).ok()?;
     let series = index.series(body).map(|owned| describe(owned.tenant, owned.series));
     let values = index.series(body).map(|owned| values(owned.series)).sum();
@@ -73,7 +73,7 @@ fn by_prost(body: &[u8]) -> Option<Content> {
         for series in &tuple.timeseries {
             let alone = super::messages::WriteRequest { timeseries: vec![series.clone()], metadata: Vec::new() };
             let alone = alone.encode_to_vec();
-            let mut index = RequestIndex::new();
+            let mut index = RequestIndexV1::new();
             index.read(&alone, NO_COUNT_LIMITS).expect("what prost writes is a request");
             let series = index.series(&alone).next().expect("it has a series");
             content.values += values(series);
@@ -89,11 +89,11 @@ fn sorted(mut content: Content) -> Content {
     content
 }
 
-fn values(series: Series<'_>) -> u64 {
+fn values(series: SeriesV1<'_>) -> u64 {
     (series.samples().len() + series.exemplars().len() + series.histograms().len()) as u64
 }
 
-fn describe(tenant: &str, series: Series<'_>) -> Described {
+fn describe(tenant: &str, series: SeriesV1<'_>) -> Described {
     let labels: Vec<_> = series.labels().collect();
     let samples: Vec<_> = series.samples().map(|sample| (sample.t, sample.v.to_bits() & !(1 << 63))).collect();
     let exemplars: Vec<_> = series.exemplars().collect();
@@ -103,7 +103,7 @@ fn describe(tenant: &str, series: Series<'_>) -> Described {
 }
 
 /// A request is taken with limits that it just keeps, and refused with any lower one.
-fn limits_hold(index: &mut TenantIndex, body: &[u8], content: &Content) {
+fn limits_hold(index: &mut ThanosRequestIndex, body: &[u8], content: &Content) {
     let (series, samples, tenant_bytes) = (content.series.len() as u64, content.values, content.tenant_bytes);
     let mut judge = |series, samples, tenant_bytes| {
         index.read(body, TenantLimits { counts: CountLimits { series, samples }, tenant_bytes }).is_ok()

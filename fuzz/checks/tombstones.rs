@@ -4,24 +4,24 @@
 
 use narthex::model::time::TimeRange;
 use narthex::tsdb::encoding::byte_reader::ByteReader;
-use narthex::tsdb::encoding::checksum::castagnoli;
-use narthex::tsdb::tombstones::format::{Fault, decode, encode};
+use narthex::tsdb::encoding::checksum::crc32c;
+use narthex::tsdb::tombstones::format::{TombstonesFormatError, decode, encode};
 
 /// Magic number, version 1.
 const HEADER: [u8; 5] = [0x01, 0x30, 0xba, 0x30, 1];
 
 /// Panics where reading and writing do not agree.
 pub(crate) fn check(data: &[u8]) {
-    let sealed = [&HEADER, data, &castagnoli(data).to_be_bytes()].concat();
+    let sealed = [&HEADER, data, &crc32c(data).to_be_bytes()].concat();
     if let Ok(set) = decode(data) {
         assert_eq!(decode(&encode(&set)), Ok(set));
         assert!(data.starts_with(&HEADER));
     }
     let (ranges, whole) = entries(data);
     match decode(&sealed) {
-        Err(error) => assert!(!whole && matches!(error, Fault::Entry(_)), "{error}"),
+        Err(error) => assert!(!whole && matches!(error, TombstonesFormatError::Entry(_)), "{error}"),
         Ok(set) => {
-            assert!(whole && set.total() <= ranges.len() as u64);
+            assert!(whole && set.interval_count() <= ranges.len() as u64);
             for (series, range) in &ranges {
                 let empty = range.mint > range.maxt;
                 assert!(empty || set.get(*series).is_some_and(|deleted| deleted.covers(*range)));

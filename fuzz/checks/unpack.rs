@@ -1,13 +1,13 @@
 //! Any bytes behind a byte for the packing, as a packed body: unpacked within the limit and what was granted, or refused; twice the same.
 
 use flate2::read::MultiGzDecoder;
-use narthex::remote::packing::Packing;
-use narthex::remote::unpack::Unpacker;
-use narthex::remote::unpack::output::{NoRoom, Room, UnpackError};
+use narthex::remote::body_compression::BodyCompression;
+use narthex::remote::decompress::BodyDecompressor;
+use narthex::remote::decompress::output::{OutOfBudget, DecompressBudget, DecompressError};
 use std::io::Read;
 
-const PACKINGS: [Packing; 5] =
-    [Packing::Plain, Packing::SnappyBlock, Packing::SnappyFramed, Packing::Zstd, Packing::Gzip];
+const PACKINGS: [BodyCompression; 5] =
+    [BodyCompression::Plain, BodyCompression::SnappyBlock, BodyCompression::SnappyFramed, BodyCompression::Zstd, BodyCompression::Gzip];
 /// Bytes of output.
 const LIMIT: usize = 100_000;
 /// Beside the output: the largest window of zstd, the tables of gzip, the byte behind the limit.
@@ -17,7 +17,7 @@ const OVERHEAD: usize = (8 << 20) + (64 << 10) + 1;
 pub(crate) fn check(input: &[u8]) {
     let Some((packing, body)) = input.split_first() else { return };
     let packing = PACKINGS[usize::from(*packing) % PACKINGS.len()];
-    let mut unpacker = Unpacker::default();
+    let mut unpacker = BodyDecompressor::default();
     let found = unpack(&mut unpacker, packing, body, LIMIT + OVERHEAD);
     // The buffers are used again and again; what they held before must not show.
     assert_eq!(unpack(&mut unpacker, packing, body, LIMIT + OVERHEAD), found);
@@ -29,22 +29,22 @@ pub(crate) fn check(input: &[u8]) {
     }
 }
 
-fn unpack(unpacker: &mut Unpacker, packing: Packing, body: &[u8], memory: usize) -> Option<Vec<u8>> {
+fn unpack(unpacker: &mut BodyDecompressor, packing: BodyCompression, body: &[u8], memory: usize) -> Option<Vec<u8>> {
     let mut granted = 0;
     let mut grant = |bytes: usize| {
         if granted + bytes > memory {
-            return Err(NoRoom);
+            return Err(OutOfBudget);
         }
         granted += bytes;
         Ok(())
     };
-    match unpacker.unpack(packing, body, Room { limit: LIMIT, grant: &mut grant }) {
+    match unpacker.decompress(packing, body, DecompressBudget { limit: LIMIT, grant: &mut grant }) {
         Ok(output) => {
             assert!(output.len() <= LIMIT, "{} bytes of output", output.len());
-            assert!(packing == Packing::Plain || output.len() <= granted, "{granted} bytes were granted");
+            assert!(packing == BodyCompression::Plain || output.len() <= granted, "{granted} bytes were granted");
             Some(output.to_vec())
         }
-        Err(UnpackError::TooLarge { limit }) => {
+        Err(DecompressError::TooLarge { limit }) => {
             assert_eq!(limit, LIMIT);
             None
         }
@@ -53,20 +53,20 @@ fn unpack(unpacker: &mut Unpacker, packing: Packing, body: &[u8], memory: usize)
 }
 
 /// The libraries by themselves give the same.
-fn agrees_with_others(packing: Packing, body: &[u8], found: &[u8]) {
+fn agrees_with_others(packing: BodyCompression, body: &[u8], found: &[u8]) {
     let mut theirs = Vec::new();
     let read = match packing {
-        Packing::Plain => body.take(u64::MAX).read_to_end(&mut theirs),
-        Packing::SnappyBlock => {
+        BodyCompression::Plain => body.take(u64::MAX).read_to_end(&mut theirs),
+        BodyCompression::SnappyBlock => {
             return assert_eq!(snap::raw::Decoder::new().decompress_vec(body).ok().as_deref(), Some(found));
         }
-        Packing::SnappyFramed => snap::read::FrameDecoder::new(body).read_to_end(&mut theirs),
-        Packing::Zstd if body.is_empty() => return assert!(found.is_empty()),
-        Packing::Zstd => match zstd::stream::read::Decoder::new(body) {
+        BodyCompression::SnappyFramed => snap::read::FrameDecoder::new(body).read_to_end(&mut theirs),
+        BodyCompression::Zstd if body.is_empty() => return assert!(found.is_empty()),
+        BodyCompression::Zstd => match zstd::stream::read::Decoder::new(body) {
             Ok(mut decoder) => decoder.read_to_end(&mut theirs),
             Err(error) => Err(error),
         },
-        Packing::Gzip => MultiGzDecoder::new(body).read_to_end(&mut theirs),
+        BodyCompression::Gzip => MultiGzDecoder::new(body).read_to_end(&mut theirs),
     };
     // They skip other things than we do; where they take it, it is the same.
     if read.is_ok() {

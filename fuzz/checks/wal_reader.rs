@@ -4,10 +4,10 @@
 //! checksum put right; and taken as a script of which a segment of several pages is made.
 
 use super::wal_record;
-use narthex::tsdb::encoding::checksum::castagnoli;
-use narthex::tsdb::wal::damage::{Damage, Extent};
+use narthex::tsdb::encoding::checksum::crc32c;
+use narthex::tsdb::wal::corruption::{WalCorruption, CorruptionExtent};
 use narthex::tsdb::wal::page::{HEADER_SIZE, PAGE_SIZE};
-use narthex::tsdb::wal::reader::{ReadError, SegmentReader};
+use narthex::tsdb::wal::reader::{ReadLogError, LogSegmentReader};
 use std::iter::repeat;
 
 /// The most pages that a script makes.
@@ -34,7 +34,7 @@ struct Content {
     records: Vec<(usize, u32)>,
     /// Where what is to be kept ends.
     good_end: usize,
-    damage: Option<Box<Damage>>,
+    damage: Option<Box<WalCorruption>>,
 }
 
 fn check_segment(segment: &[u8]) {
@@ -47,7 +47,7 @@ fn check_segment(segment: &[u8]) {
 }
 
 fn read(segment: &[u8]) -> Content {
-    let mut reader = SegmentReader::of_bytes(segment);
+    let mut reader = LogSegmentReader::from_bytes(segment);
     let mut records = Vec::new();
     let mut good_end = 0;
     loop {
@@ -55,31 +55,31 @@ fn read(segment: &[u8]) -> Content {
             Ok(None) => break,
             Ok(Some(record)) => {
                 assert!(!record.is_empty());
-                records.push((record.len(), castagnoli(record)));
+                records.push((record.len(), crc32c(record)));
                 if record.len() <= DECODED {
                     wal_record::check(record);
                 }
             }
-            Err(ReadError::Damaged(damage)) => {
-                let end = in_bounds(&damage, reader.good_end(), segment.len());
+            Err(ReadLogError::Damaged(damage)) => {
+                let end = in_bounds(&damage, reader.valid_end(), segment.len());
                 assert!(end >= good_end);
                 return Content { records, good_end: end as usize, damage: Some(damage) };
             }
-            Err(error @ ReadError::Io { .. }) => panic!("memory can be read: {error}"),
+            Err(error @ ReadLogError::Io { .. }) => panic!("memory can be read: {error}"),
         }
-        assert!(good_end < reader.good_end() && reader.good_end() <= segment.len() as u64);
-        good_end = reader.good_end();
+        assert!(good_end < reader.valid_end() && reader.valid_end() <= segment.len() as u64);
+        good_end = reader.valid_end();
     }
-    assert!(reader.good_end() <= segment.len() as u64);
-    Content { records, good_end: reader.good_end() as usize, damage: None }
+    assert!(reader.valid_end() <= segment.len() as u64);
+    Content { records, good_end: reader.valid_end() as usize, damage: None }
 }
 
 /// The end of what is good before the damage.
-fn in_bounds(damage: &Damage, readers: u64, len: usize) -> u64 {
+fn in_bounds(damage: &WalCorruption, readers: u64, len: usize) -> u64 {
     assert!(damage.good_end <= damage.offset && damage.offset <= len as u64, "{damage:?} of {len}");
     // The reader had counted a record that it then could not decompress.
     assert!(damage.good_end <= readers && readers <= len as u64, "{damage:?}, reader at {readers}");
-    assert!(damage.extent == Extent::Middle || damage.reason.can_be_torn(), "{damage:?}");
+    assert!(damage.extent == CorruptionExtent::Middle || damage.reason.may_be_torn_write(), "{damage:?}");
     damage.good_end
 }
 
@@ -91,7 +91,7 @@ fn sealed(data: &[u8]) -> Vec<u8> {
         while let Some((header, body)) = rest.split_first_chunk_mut::<HEADER_SIZE>() {
             let len = usize::from(u16::from_be_bytes([header[1], header[2]]));
             let Some((content, behind)) = body.split_at_mut_checked(len).filter(|_| header[0] & 7 != 0) else { break };
-            header[3..].copy_from_slice(&castagnoli(content).to_be_bytes());
+            header[3..].copy_from_slice(&crc32c(content).to_be_bytes());
             rest = behind;
         }
     }
@@ -119,7 +119,7 @@ fn laid_out(mut script: &[u8]) -> Vec<u8> {
         };
         segment.push(*kind);
         segment.extend_from_slice(&(content.len() as u16).to_be_bytes());
-        segment.extend_from_slice(&castagnoli(&content).to_be_bytes());
+        segment.extend_from_slice(&crc32c(&content).to_be_bytes());
         segment.extend_from_slice(&content);
     }
     segment

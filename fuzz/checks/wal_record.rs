@@ -1,11 +1,11 @@
 //! Any bytes as a record of the log: every decoder gives entries or an error, and what it gives survives being written again.
 
 use narthex::model::refs::SeriesRef;
-use narthex::model::sample::Sample;
-use narthex::tsdb::wal::record::error::DecodeError;
+use narthex::model::float_sample::FloatSample;
+use narthex::tsdb::wal::record::error::DecodeRecordError;
 use narthex::tsdb::wal::record::exemplars::decode_exemplars;
 use narthex::tsdb::wal::record::histograms::{decode_float_histograms, decode_histograms};
-use narthex::tsdb::wal::record::kind::RecordKind;
+use narthex::tsdb::wal::record::record_type::RecordType;
 use narthex::tsdb::wal::record::metadata::decode_metadata;
 use narthex::tsdb::wal::record::mmap_markers::decode_mmap_markers;
 use narthex::tsdb::wal::record::samples::{RefSample, SamplesDecoder, encode_samples};
@@ -14,16 +14,16 @@ use narthex::tsdb::wal::record::tombstones::decode_tombstones;
 
 /// Panics where a decoder takes a record of another kind, gives more than the bytes can hold or what can't be written again.
 pub(crate) fn check(record: &[u8]) {
-    let found = RecordKind::of(record);
-    let own = |kinds: &[RecordKind]| kinds.contains(&found);
-    judged(own(&[RecordKind::Series]), found, series(record));
-    judged(own(&[RecordKind::Samples, RecordKind::SamplesV2]), found, samples(record));
+    let found = RecordType::from_record(record);
+    let own = |kinds: &[RecordType]| kinds.contains(&found);
+    judged(own(&[RecordType::Series]), found, series(record));
+    judged(own(&[RecordType::Samples, RecordType::SamplesV2]), found, samples(record));
     // Each with the bytes that its smallest entry takes.
     let rest = [
-        (own(&[RecordKind::Tombstones]), 10, decode_tombstones(record).map(|all| all.len())),
-        (own(&[RecordKind::Exemplars]), 11, decode_exemplars(record).map(|all| all.len())),
-        (own(&[RecordKind::MmapMarkers]), 16, decode_mmap_markers(record).map(|all| all.len())),
-        (own(&[RecordKind::Metadata]), 3, decode_metadata(record).map(|all| all.len())),
+        (own(&[RecordType::Tombstones]), 10, decode_tombstones(record).map(|all| all.len())),
+        (own(&[RecordType::Exemplars]), 11, decode_exemplars(record).map(|all| all.len())),
+        (own(&[RecordType::MmapMarkers]), 16, decode_mmap_markers(record).map(|all| all.len())),
+        (own(&[RecordType::Metadata]), 3, decode_metadata(record).map(|all| all.len())),
         (own(&HISTOGRAMS), 26, decode_histograms(record).map(|all| all.len())),
         (own(&FLOAT_HISTOGRAMS), 40, decode_float_histograms(record).map(|all| all.len())),
     ];
@@ -33,17 +33,17 @@ pub(crate) fn check(record: &[u8]) {
     }
 }
 
-const HISTOGRAMS: [RecordKind; 3] = [RecordKind::Histograms, RecordKind::CustomHistograms, RecordKind::HistogramsV2];
-const FLOAT_HISTOGRAMS: [RecordKind; 3] =
-    [RecordKind::FloatHistograms, RecordKind::CustomFloatHistograms, RecordKind::FloatHistogramsV2];
+const HISTOGRAMS: [RecordType; 3] = [RecordType::Histograms, RecordType::CustomHistograms, RecordType::HistogramsV2];
+const FLOAT_HISTOGRAMS: [RecordType; 3] =
+    [RecordType::FloatHistograms, RecordType::CustomFloatHistograms, RecordType::FloatHistogramsV2];
 
 /// A decoder refuses a foreign kind as such, and only that.
-fn judged(own: bool, found: RecordKind, outcome: Result<(), DecodeError>) {
-    let foreign = matches!(&outcome, Err(DecodeError::WrongKind { found: named, .. }) if *named == found);
+fn judged(own: bool, found: RecordType, outcome: Result<(), DecodeRecordError>) {
+    let foreign = matches!(&outcome, Err(DecodeRecordError::UnexpectedType { found: named, .. }) if *named == found);
     assert_eq!(foreign, !own, "{found}: {outcome:?}");
 }
 
-fn series(record: &[u8]) -> Result<(), DecodeError> {
+fn series(record: &[u8]) -> Result<(), DecodeRecordError> {
     let decoded = all_series(record)?;
     let mut written = Vec::new();
     encode_series(&mut written, decoded.iter().map(|entry| (entry.series, &entry.labels)));
@@ -52,36 +52,36 @@ fn series(record: &[u8]) -> Result<(), DecodeError> {
     Ok(())
 }
 
-fn all_series(record: &[u8]) -> Result<Vec<RefSeries>, DecodeError> {
+fn all_series(record: &[u8]) -> Result<Vec<RefSeries>, DecodeRecordError> {
     ends_at_the_first_error(SeriesDecoder::new(record)?, record.len() / 13)
 }
 
-fn samples(record: &[u8]) -> Result<(), DecodeError> {
+fn samples(record: &[u8]) -> Result<(), DecodeRecordError> {
     let decoded = all_samples(record)?;
     let floats = |decoded: &[RefSample]| decoded.iter().map(|entry| (entry.series, entry.sample)).collect();
-    let floats: Vec<(SeriesRef, Sample)> = floats(&decoded);
+    let floats: Vec<(SeriesRef, FloatSample)> = floats(&decoded);
     let mut written = Vec::new();
     encode_samples(&mut written, floats.iter().copied());
     let again = all_samples(&written)?;
     assert!(again.iter().map(|entry| (entry.series, entry.sample)).eq(floats));
-    assert!(again.iter().all(|entry| entry.start == 0));
-    if RecordKind::of(record) == RecordKind::Samples {
+    assert!(again.iter().all(|entry| entry.start_timestamp == 0));
+    if RecordType::from_record(record) == RecordType::Samples {
         assert_eq!(again, decoded);
     }
     Ok(())
 }
 
-fn all_samples(record: &[u8]) -> Result<Vec<RefSample>, DecodeError> {
+fn all_samples(record: &[u8]) -> Result<Vec<RefSample>, DecodeRecordError> {
     let decoder = SamplesDecoder::new(record)?;
-    let at_most = decoder.at_most();
+    let at_most = decoder.max_entries();
     ends_at_the_first_error(decoder, at_most)
 }
 
-/// Takes all entries; there are no more than `at_most`, and none after an error.
+/// Takes all entries; there are no more than `max_entries`, and none after an error.
 fn ends_at_the_first_error<T>(
-    mut decoder: impl Iterator<Item = Result<T, DecodeError>>,
+    mut decoder: impl Iterator<Item = Result<T, DecodeRecordError>>,
     at_most: usize,
-) -> Result<Vec<T>, DecodeError> {
+) -> Result<Vec<T>, DecodeRecordError> {
     let mut entries = Vec::new();
     while let Some(entry) = decoder.next() {
         match entry {

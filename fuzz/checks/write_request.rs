@@ -3,12 +3,12 @@
 use super::messages::{self, Count, ZeroCount};
 use narthex::model::exemplar::Exemplar;
 use narthex::model::histogram::{CounterResetHint, FloatHistogram, Histogram, Span};
-use narthex::model::labels::{LabelError, LabelsBuilder};
-use narthex::model::sample::Sample;
-use narthex::model::value::Value;
-use narthex::remote::exemplar::BadExemplar;
-use narthex::remote::histogram::{BadHistogram, MAX_LIST};
-use narthex::remote::reader::{CountLimits, RequestIndex};
+use narthex::model::labels::{BuildLabelsError, LabelsBuilder};
+use narthex::model::float_sample::FloatSample;
+use narthex::model::sample::SampleValue;
+use narthex::remote::exemplar::ExemplarError;
+use narthex::remote::histogram::{HistogramError, MAX_LIST};
+use narthex::remote::request_index_v1::{CountLimits, RequestIndexV1};
 use prost::Message;
 
 const NO_LIMITS: CountLimits = CountLimits { series: u64::MAX, samples: u64::MAX };
@@ -23,8 +23,8 @@ struct Content {
 #[derive(Debug, PartialEq)]
 struct Series {
     labels: Vec<(String, String)>,
-    samples: Vec<Sample>,
-    exemplars: Vec<Result<Exemplar, BadExemplar>>,
+    samples: Vec<FloatSample>,
+    exemplars: Vec<Result<Exemplar, ExemplarError>>,
     histograms: Vec<Result<Stored, String>>,
 }
 
@@ -41,7 +41,7 @@ pub(super) struct Stored {
 
 /// Panics where the two differ.
 pub(crate) fn check(body: &[u8]) {
-    let mut index = RequestIndex::new();
+    let mut index = RequestIndexV1::new();
     let found = borrowed(&mut index, body);
     assert_eq!(found, by_prost(body));
     // The index is used again and again; what it held before must not show.
@@ -50,7 +50,7 @@ pub(crate) fn check(body: &[u8]) {
 }
 
 /// The request as the borrowed reader sees it; `None` where it is refused.
-fn borrowed(index: &mut RequestIndex, body: &[u8]) -> Option<Content> {
+fn borrowed(index: &mut RequestIndexV1, body: &[u8]) -> Option<Content> {
     index.read(body, NO_LIMITS).ok()?;
     let series = index.series(body).map(|series| {
         assert_eq!(series.samples().len(), series.samples().count());
@@ -65,12 +65,12 @@ fn borrowed(index: &mut RequestIndex, body: &[u8]) -> Option<Content> {
         Series {
             labels: series.labels().map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
             samples: series.samples().collect(),
-            exemplars: series.exemplars().map(|exemplar| exemplar.map_err(|refused| refused.why)).collect(),
+            exemplars: series.exemplars().map(|exemplar| exemplar.map_err(|refused| refused.reason)).collect(),
             histograms: series
                 .histograms()
                 .map(|histogram| match histogram {
                     Ok(point) => Ok(stored(point.t, &point.value)),
-                    Err(refused) => Err(refused.why.to_string()),
+                    Err(refused) => Err(refused.reason.to_string()),
                 })
                 .collect(),
         }
@@ -81,7 +81,7 @@ fn borrowed(index: &mut RequestIndex, body: &[u8]) -> Option<Content> {
 /// The request as prost sees it.
 fn by_prost(body: &[u8]) -> Option<Content> {
     let request = messages::WriteRequest::decode(body).ok()?;
-    let sample = |sample: &messages::Sample| Sample::new(sample.timestamp, f64::from_bits(sample.bits));
+    let sample = |sample: &messages::Sample| FloatSample::new(sample.timestamp, f64::from_bits(sample.bits));
     let series = request.timeseries.into_iter().map(|series| Series {
         labels: series.labels.into_iter().map(|label| (label.name, label.value)).collect(),
         samples: series.samples.iter().map(sample).collect(),
@@ -92,11 +92,11 @@ fn by_prost(body: &[u8]) -> Option<Content> {
 }
 
 /// An exemplar as it is kept.
-fn exemplar(message: &messages::Exemplar) -> Result<Exemplar, BadExemplar> {
+fn exemplar(message: &messages::Exemplar) -> Result<Exemplar, ExemplarError> {
     let pairs = message.labels.iter().map(|label| (&*label.name, &*label.value));
     let labels = match pairs.collect::<LabelsBuilder<'_>>().build() {
         Ok(labels) => Some(labels),
-        Err(LabelError::Empty) => None,
+        Err(BuildLabelsError::Empty) => None,
         Err(error) => return Err(error.into()),
     };
     Ok(Exemplar { t: message.timestamp, v: message.value, labels })
@@ -115,13 +115,13 @@ pub(super) fn histogram(message: messages::Histogram) -> Result<Stored, String> 
         ],
     );
     if spans.iter().any(|list| list.len() > MAX_LIST) || lists.iter().any(|len| *len > MAX_LIST) {
-        return Err(BadHistogram::TooLong.to_string());
+        return Err(HistogramError::TooLong.to_string());
     }
     let [positive_spans, negative_spans] =
         spans.map(|list| list.iter().map(|span| Span { offset: span.offset, length: span.length }).collect::<Vec<_>>());
     let reset_hint = CounterResetHint::from_byte(message.reset_hint as u8).unwrap_or_default();
     let mut value = match message.count {
-        Some(Count::Float(count)) => Value::FloatHistogram(Box::new(FloatHistogram {
+        Some(Count::Float(count)) => SampleValue::FloatHistogram(Box::new(FloatHistogram {
             reset_hint,
             schema: message.schema,
             zero_threshold: message.zero_threshold,
@@ -134,7 +134,7 @@ pub(super) fn histogram(message: messages::Histogram) -> Result<Stored, String> 
             negative_buckets: message.negative_counts,
             custom_values: message.custom_values,
         })),
-        count => Value::Histogram(Box::new(Histogram {
+        count => SampleValue::Histogram(Box::new(Histogram {
             reset_hint,
             schema: message.schema,
             zero_threshold: message.zero_threshold,
@@ -148,15 +148,15 @@ pub(super) fn histogram(message: messages::Histogram) -> Result<Stored, String> 
             custom_values: message.custom_values,
         })),
     };
-    value.make_storable().map_err(|why| why.to_string())?;
+    value.normalize_for_storage().map_err(|why| why.to_string())?;
     Ok(stored(message.timestamp, &value))
 }
 
 /// A histogram in a form that can be compared.
-pub(super) fn stored(t: i64, value: &Value) -> Stored {
+pub(super) fn stored(t: i64, value: &SampleValue) -> Stored {
     match value {
-        Value::Float(_) => panic!("a float among histograms"),
-        Value::Histogram(h) => Stored {
+        SampleValue::Float(_) => panic!("a float among histograms"),
+        SampleValue::Histogram(h) => Stored {
             t,
             is_float: false,
             reset_hint: h.reset_hint,
@@ -168,7 +168,7 @@ pub(super) fn stored(t: i64, value: &Value) -> Stored {
                 .chain(h.custom_values.iter().map(|bound| bound.to_bits()))
                 .collect(),
         },
-        Value::FloatHistogram(h) => Stored {
+        SampleValue::FloatHistogram(h) => Stored {
             t,
             is_float: true,
             reset_hint: h.reset_hint,
@@ -184,7 +184,7 @@ pub(super) fn stored(t: i64, value: &Value) -> Stored {
 }
 
 /// A request is taken with limits that it just keeps, and refused with any lower one.
-fn limits_hold(index: &mut RequestIndex, body: &[u8], content: Option<&Content>) {
+fn limits_hold(index: &mut RequestIndexV1, body: &[u8], content: Option<&Content>) {
     let Some(Content { series, .. }) = content else { return };
     let values = |series: &Series| series.samples.len() + series.exemplars.len() + series.histograms.len();
     let (series, samples) = (series.len() as u64, series.iter().map(values).sum::<usize>() as u64);

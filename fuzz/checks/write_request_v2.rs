@@ -3,17 +3,17 @@
 use super::messages_v2::{self as messages, Request};
 use super::write_request::{Stored, histogram, stored};
 use narthex::model::exemplar::Exemplar;
-use narthex::model::labels::{LabelError, LabelsBuilder};
-use narthex::model::value::Value;
-use narthex::remote::bad_refs::BadRefs;
-use narthex::remote::exemplar::BadExemplar;
-use narthex::remote::reader::{CountLimits, ReadError};
+use narthex::model::labels::{BuildLabelsError, LabelsBuilder};
+use narthex::model::sample::SampleValue;
+use narthex::remote::symbol_ref_error::SymbolRefError;
+use narthex::remote::exemplar::ExemplarError;
+use narthex::remote::request_index_v1::{CountLimits, DecodeWriteRequestError};
 use narthex::remote::request_series::RequestSeries;
-use narthex::remote::v2::reader::{Bounds, RequestIndex};
+use narthex::remote::v2::request_index::{RequestLimitsV2, RequestIndexV2};
 use prost::Message;
 
-const NO_LIMITS: Bounds =
-    Bounds { counts: CountLimits { series: u64::MAX, samples: u64::MAX }, text_bytes: usize::MAX };
+const NO_LIMITS: RequestLimitsV2 =
+    RequestLimitsV2 { counts: CountLimits { series: u64::MAX, samples: u64::MAX }, text_bytes: usize::MAX };
 
 /// Exemplars with more labels, or bytes of them, are refused unseen.
 const EXEMPLAR_LABELS: usize = 512;
@@ -21,11 +21,11 @@ const EXEMPLAR_LABELS: usize = 512;
 /// What both must agree on.
 #[derive(Debug, PartialEq)]
 struct Series {
-    labels: Result<Vec<(String, String)>, BadRefs>,
+    labels: Result<Vec<(String, String)>, SymbolRefError>,
     samples: Vec<Sample>,
-    exemplars: Vec<Result<Exemplar, BadExemplar>>,
+    exemplars: Vec<Result<Exemplar, ExemplarError>>,
     histograms: Vec<Result<(i64, Stored), String>>,
-    metadata: Result<Option<Metadata>, BadRefs>,
+    metadata: Result<Option<Metadata>, SymbolRefError>,
 }
 
 #[derive(Debug, PartialEq)]
@@ -44,7 +44,7 @@ struct Metadata {
 
 /// Panics where the two differ.
 pub(crate) fn check(body: &[u8]) {
-    let mut index = RequestIndex::new();
+    let mut index = RequestIndexV2::new();
     let found = borrowed(&mut index, body);
     assert_eq!(found, by_prost(body));
     // The index is used again and again; what it held before must not show.
@@ -53,37 +53,37 @@ pub(crate) fn check(body: &[u8]) {
 }
 
 /// The request as the borrowed reader sees it; `None` where it is refused.
-fn borrowed(index: &mut RequestIndex, body: &[u8]) -> Option<Vec<Series>> {
+fn borrowed(index: &mut RequestIndexV2, body: &[u8]) -> Option<Vec<Series>> {
     index.read(body, NO_LIMITS).ok()?;
     let mut buffer = Vec::new();
     let series = index.series(body).map(|series| {
-        let series = series.pack(&mut buffer);
+        let series = series.with_label_bytes(&mut buffer);
         let values = [series.samples().count(), series.histograms().count(), series.exemplars().count()];
         assert_eq!(values, [series.samples().len(), series.histograms().len(), series.exemplars().len()]);
         assert_eq!(values == [0; 3], series.is_empty());
         let labels: Vec<_> = series.labels().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
-        if let Some(packed) = series.packed_labels() {
+        if let Some(packed) = series.label_bytes() {
             let is_canonical = !labels.is_empty() && labels.windows(2).all(|pair| pair[0].0 < pair[1].0);
             if is_canonical {
                 let built = series.labels().collect::<LabelsBuilder<'_>>().build();
-                assert_eq!(built.as_ref().map(|labels| labels.as_packed()), Ok(packed));
+                assert_eq!(built.as_ref().map(|labels| labels.as_bytes()), Ok(packed));
             }
         }
         Series {
-            labels: series.bad_labels().map_or(Ok(labels), Err),
+            labels: series.label_error().map_or(Ok(labels), Err),
             samples: series
                 .samples()
                 .map(|point| match point.value {
-                    Value::Float(v) => Sample { t: point.t, start: point.start, bits: v.to_bits() },
+                    SampleValue::Float(v) => Sample { t: point.t, start: point.start_timestamp, bits: v.to_bits() },
                     other => panic!("{other:?} among floats"),
                 })
                 .collect(),
-            exemplars: series.exemplars().map(|exemplar| exemplar.map_err(|refused| refused.why)).collect(),
+            exemplars: series.exemplars().map(|exemplar| exemplar.map_err(|refused| refused.reason)).collect(),
             histograms: series
                 .histograms()
                 .map(|histogram| match histogram {
-                    Ok(point) => Ok((point.start, stored(point.t, &point.value))),
-                    Err(refused) => Err(refused.why.to_string()),
+                    Ok(point) => Ok((point.start_timestamp, stored(point.t, &point.value))),
+                    Err(refused) => Err(refused.reason.to_string()),
                 })
                 .collect(),
             metadata: series.metadata().map(|found| {
@@ -120,40 +120,40 @@ fn by_prost(body: &[u8]) -> Option<Vec<Series>> {
     Some(series.collect())
 }
 
-fn text(symbols: &[String], reference: u32) -> Result<String, BadRefs> {
-    let outside = BadRefs::Outside { reference, symbols: symbols.len() };
+fn text(symbols: &[String], reference: u32) -> Result<String, SymbolRefError> {
+    let outside = SymbolRefError::Outside { reference, symbols: symbols.len() };
     symbols.get(reference as usize).cloned().ok_or(outside)
 }
 
-fn pairs(symbols: &[String], refs: &[u32]) -> Result<Vec<(String, String)>, BadRefs> {
+fn pairs(symbols: &[String], refs: &[u32]) -> Result<Vec<(String, String)>, SymbolRefError> {
     if refs.len() % 2 == 1 {
-        return Err(BadRefs::Odd(refs.len()));
+        return Err(SymbolRefError::Odd(refs.len()));
     }
     refs.chunks(2).map(|pair| Ok((text(symbols, pair[0])?, text(symbols, pair[1])?))).collect()
 }
 
-fn exemplar(symbols: &[String], message: &messages::Exemplar) -> Result<Exemplar, BadExemplar> {
+fn exemplar(symbols: &[String], message: &messages::Exemplar) -> Result<Exemplar, ExemplarError> {
     let mut pairs = Vec::new();
     let mut bytes = 0;
     for pair in message.labels_refs.chunks(2) {
-        let [name, value] = pair else { return Err(BadRefs::Odd(2 * pairs.len() + 1).into()) };
+        let [name, value] = pair else { return Err(SymbolRefError::Odd(2 * pairs.len() + 1).into()) };
         let (name, value) = (text(symbols, *name)?, text(symbols, *value)?);
         bytes += if value.is_empty() { 0 } else { name.len() + value.len() };
         pairs.push((name, value));
         if pairs.len() > EXEMPLAR_LABELS || bytes > EXEMPLAR_LABELS {
-            return Err(BadExemplar::TooLong);
+            return Err(ExemplarError::TooLong);
         }
     }
     let texts = pairs.iter().map(|(name, value)| (name.as_str(), value.as_str()));
     let labels = match texts.collect::<LabelsBuilder<'_>>().build() {
         Ok(labels) => Some(labels),
-        Err(LabelError::Empty) => None,
+        Err(BuildLabelsError::Empty) => None,
         Err(error) => return Err(error.into()),
     };
     Ok(Exemplar { t: message.timestamp, v: message.value, labels })
 }
 
-fn metadata(symbols: &[String], message: &messages::Metadata) -> Result<Option<Metadata>, BadRefs> {
+fn metadata(symbols: &[String], message: &messages::Metadata) -> Result<Option<Metadata>, SymbolRefError> {
     let (unit, help) = (text(symbols, message.unit_ref)?, text(symbols, message.help_ref)?);
     let kind = if (1..=7).contains(&message.kind) { message.kind } else { 0 };
     let says_nothing = kind == 0 && unit.is_empty() && help.is_empty();
@@ -161,14 +161,14 @@ fn metadata(symbols: &[String], message: &messages::Metadata) -> Result<Option<M
 }
 
 /// A request is taken with limits that it just keeps, and refused with any lower one.
-fn limits_hold(index: &mut RequestIndex, body: &[u8], content: Option<&[Series]>) {
+fn limits_hold(index: &mut RequestIndexV2, body: &[u8], content: Option<&[Series]>) {
     let Some(found) = content else { return };
     let values = |series: &Series| series.samples.len() + series.exemplars.len() + series.histograms.len();
     let (series, samples) = (found.len() as u64, found.iter().map(values).sum::<usize>() as u64);
-    let with = |series, samples| Bounds { counts: CountLimits { series, samples }, ..NO_LIMITS };
+    let with = |series, samples| RequestLimitsV2 { counts: CountLimits { series, samples }, ..NO_LIMITS };
     match index.read(body, with(series, samples)) {
         Ok(()) => {}
-        Err(ReadError::TooManySymbols(limit)) => assert_eq!(limit, 4096 + 16 * series),
+        Err(DecodeWriteRequestError::TooManySymbols(limit)) => assert_eq!(limit, 4096 + 16 * series),
         Err(error) => panic!("{error}"),
     }
     if let Some(series) = series.checked_sub(1) {
@@ -184,8 +184,8 @@ fn limits_hold(index: &mut RequestIndex, body: &[u8], content: Option<&[Series]>
         bytes += labels.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>();
         bytes += metadata.as_ref().map_or(0, |found| found.unit.len() + found.help.len());
     }
-    assert_eq!(index.read(body, Bounds { text_bytes: bytes, ..NO_LIMITS }), Ok(()));
+    assert_eq!(index.read(body, RequestLimitsV2 { text_bytes: bytes, ..NO_LIMITS }), Ok(()));
     if let Some(bytes) = bytes.checked_sub(1) {
-        assert_eq!(index.read(body, Bounds { text_bytes: bytes, ..NO_LIMITS }), Err(ReadError::TooMuchText(bytes)));
+        assert_eq!(index.read(body, RequestLimitsV2 { text_bytes: bytes, ..NO_LIMITS }), Err(DecodeWriteRequestError::TooMuchText(bytes)));
     }
 }

@@ -1,12 +1,12 @@
 //! Any bytes as an XOR2 chunk: a bounded number of samples or an error; a whole chunk survives being written again and continued.
 
-use narthex::model::sample::Sample;
+use narthex::model::float_sample::FloatSample;
 use narthex::tsdb::chunk::xor::ChunkError;
 use narthex::tsdb::chunk::xor2::decode::Xor2Iter;
 use narthex::tsdb::chunk::xor2::encode::Xor2Chunk;
 
 /// A sample and when its counter began.
-type Started = (i64, Sample);
+type Started = (i64, FloatSample);
 
 /// Panics where reading, writing and continuing do not agree.
 pub(crate) fn check(bytes: &[u8]) {
@@ -37,7 +37,7 @@ fn read(bytes: &[u8]) -> (Vec<Started>, Option<ChunkError>) {
     let error = loop {
         match iter.next() {
             None => break None,
-            Some(Ok(sample)) => samples.push((iter.start(), sample)),
+            Some(Ok(sample)) => samples.push((iter.start_timestamp(), sample)),
             Some(Err(error)) => {
                 assert!(iter.next().is_none());
                 break Some(error);
@@ -51,7 +51,7 @@ fn read(bytes: &[u8]) -> (Vec<Started>, Option<ChunkError>) {
 }
 
 fn append(chunk: &mut Xor2Chunk, samples: &[Started]) {
-    samples.iter().for_each(|(start, sample)| chunk.append_with_start(*start, sample.t, sample.v));
+    samples.iter().for_each(|(start, sample)| chunk.append_with_st(*start, sample.t, sample.v));
 }
 
 fn chunk_of(samples: &[Started]) -> Xor2Chunk {

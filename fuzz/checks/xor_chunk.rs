@@ -1,6 +1,6 @@
 //! Any bytes as an XOR chunk: a bounded number of samples or an error; a whole chunk survives being written again and continued.
 
-use narthex::model::sample::Sample;
+use narthex::model::float_sample::FloatSample;
 use narthex::tsdb::chunk::xor::{ChunkError, XorChunk, XorIter};
 
 /// Panics where reading, writing and continuing do not agree.
@@ -24,7 +24,7 @@ pub(crate) fn check(bytes: &[u8]) {
 }
 
 /// The samples, and the error with which they end; both within what the bytes can hold.
-fn read(bytes: &[u8]) -> (Vec<Sample>, Option<ChunkError>) {
+fn read(bytes: &[u8]) -> (Vec<FloatSample>, Option<ChunkError>) {
     let mut iter = XorIter::new(bytes);
     let total = bytes.first_chunk().map_or(0, |header| usize::from(u16::from_be_bytes(*header)));
     let mut samples = Vec::new();
@@ -49,14 +49,14 @@ fn read(bytes: &[u8]) -> (Vec<Sample>, Option<ChunkError>) {
     (samples, error)
 }
 
-fn chunk_of(samples: &[Sample]) -> XorChunk {
+fn chunk_of(samples: &[FloatSample]) -> XorChunk {
     let mut chunk = XorChunk::new();
     samples.iter().for_each(|sample| chunk.append(sample.t, sample.v));
     chunk
 }
 
 /// The chunk has exactly these samples, bit for bit.
-fn holds(chunk: &XorChunk, samples: &[Sample]) {
+fn holds(chunk: &XorChunk, samples: &[FloatSample]) {
     assert_eq!(usize::from(chunk.num_samples()), samples.len());
     assert_eq!(chunk.last(), samples.last().copied());
     assert_eq!(chunk.bytes().len(), chunk.num_bytes());
@@ -64,7 +64,7 @@ fn holds(chunk: &XorChunk, samples: &[Sample]) {
 }
 
 /// A chunk that was interrupted halfway is the same as one that was not.
-fn continued_in_the_middle(whole: &XorChunk, samples: &[Sample]) {
+fn continued_in_the_middle(whole: &XorChunk, samples: &[FloatSample]) {
     let (before, after) = samples.split_at(samples.len() / 2);
     let mut chunk = XorChunk::resume(chunk_of(before).bytes()).expect("what was written is whole");
     after.iter().for_each(|sample| chunk.append(sample.t, sample.v));
@@ -72,8 +72,8 @@ fn continued_in_the_middle(whole: &XorChunk, samples: &[Sample]) {
 }
 
 /// A chunk of whatever origin takes its own samples once more.
-fn continued(mut chunk: XorChunk, mut samples: Vec<Sample>) {
-    let more: Vec<Sample> = samples.iter().copied().take(usize::from(u16::MAX) - samples.len()).collect();
+fn continued(mut chunk: XorChunk, mut samples: Vec<FloatSample>) {
+    let more: Vec<FloatSample> = samples.iter().copied().take(usize::from(u16::MAX) - samples.len()).collect();
     more.iter().for_each(|sample| chunk.append(sample.t, sample.v));
     samples.extend(more);
     holds(&chunk, &samples);

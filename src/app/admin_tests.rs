@@ -1,6 +1,6 @@
 //! The interfaces for operators: reload, quit, deletion, snapshot, as a client sees them.
 
-use crate::app::edge::{Edge, Got};
+use crate::app::edge::{TestServer, TestResponse};
 use crate::tsdb::chunk::float_chunk::FloatEncoding;
 use crate::tsdb::db::settings::RetentionOrigin;
 use axum::body::Body;
@@ -9,12 +9,12 @@ use serde_json::Value;
 
 const ADMIN: [&str; 3] = ["delete_series?match[]=up", "clean_tombstones", "snapshot"];
 
-fn json(got: &Got) -> Value {
+fn json(got: &TestResponse) -> Value {
     assert_eq!(got.header("content-type"), "application/json");
     serde_json::from_slice(&got.body).unwrap()
 }
 
-async fn gauge(edge: &Edge, name: &str) -> f64 {
+async fn gauge(edge: &TestServer, name: &str) -> f64 {
     let got = edge.get("/metrics").await;
     let line = got.text().lines().find_map(|line| line.strip_prefix(name).map(|rest| rest.trim().to_owned()));
     line.unwrap_or_else(|| panic!("{name} in {}", got.text())).parse().unwrap()
@@ -22,7 +22,7 @@ async fn gauge(edge: &Edge, name: &str) -> f64 {
 
 #[tokio::test]
 async fn orders_are_refused_unless_they_are_switched_on() {
-    let edge = Edge::ready(&[]).await;
+    let edge = TestServer::ready(&[]).await;
     for path in ["/-/reload", "/-/quit"] {
         let got = edge.post(path).await;
         assert_eq!((got.status, got.text()), (StatusCode::FORBIDDEN, "Lifecycle API is not enabled."));
@@ -43,7 +43,7 @@ async fn orders_are_refused_unless_they_are_switched_on() {
 
 #[tokio::test]
 async fn bad_orders_are_400_with_the_parameter_named() {
-    let edge = Edge::ready(&["--web.enable-admin-api"]).await;
+    let edge = TestServer::ready(&["--web.enable-admin-api"]).await;
     for (order, part) in [
         ("delete_series", "match[]"),
         ("delete_series?match[]={", "match[]"),
@@ -68,7 +68,7 @@ async fn bad_orders_are_400_with_the_parameter_named() {
 
 #[tokio::test]
 async fn orders_before_the_replay_has_ended_are_503() {
-    let edge = Edge::starting(&["--web.enable-admin-api"]).await;
+    let edge = TestServer::starting(&["--web.enable-admin-api"]).await;
     for order in ADMIN {
         let got = edge.post(&format!("/api/v1/admin/tsdb/{order}")).await;
         assert_eq!((got.status, &json(&got)["errorType"]), (StatusCode::SERVICE_UNAVAILABLE, &"unavailable".into()));
@@ -80,7 +80,7 @@ async fn a_reload_takes_a_good_file_and_a_bad_one_changes_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("narthex.yml");
     let flags = [format!("--config.file={}", file.display()), "--web.enable-lifecycle".to_owned()];
-    let edge = Edge::ready(&flags.each_ref().map(String::as_str)).await;
+    let edge = TestServer::ready(&flags.each_ref().map(String::as_str)).await;
     assert_eq!(edge.context.db.settings().retention.origin, RetentionOrigin::Default);
     let write = |section: &str| std::fs::write(&file, format!("storage:\n  tsdb:\n    {section}\n")).unwrap();
 
@@ -89,7 +89,7 @@ async fn a_reload_takes_a_good_file_and_a_bad_one_changes_nothing() {
     assert_eq!((got.status, got.text()), (StatusCode::OK, ""));
     let settings = edge.context.db.settings();
     assert_eq!((settings.retention.time_ms, settings.retention.percentage), (172_800_000, 50.0));
-    assert_eq!(settings.retention.origin, RetentionOrigin::Chosen);
+    assert_eq!(settings.retention.origin, RetentionOrigin::Configured);
     assert_eq!(gauge(&edge, "prometheus_tsdb_retention_limit_seconds").await, 172_800.0);
 
     for bad in ["retention: {time: 2}", "out_of_order_time_window: x", "chunk_encoding: {floats: x}", "retnetion: {}"] {
@@ -115,7 +115,7 @@ async fn a_reload_takes_a_good_file_and_a_bad_one_changes_nothing() {
 
 #[tokio::test]
 async fn quit_is_taken_once() {
-    let edge = Edge::ready(&["--web.enable-lifecycle"]).await;
+    let edge = TestServer::ready(&["--web.enable-lifecycle"]).await;
     let got = edge.post("/-/quit").await;
     assert_eq!((got.status, got.text()), (StatusCode::OK, "Requesting termination... Goodbye!"));
     assert_eq!(edge.post("/-/quit").await.text(), "Termination already in progress.");
@@ -123,7 +123,7 @@ async fn quit_is_taken_once() {
 
 #[tokio::test]
 async fn duration_metrics_have_prometheus_types() {
-    let edge = Edge::ready(&[]).await;
+    let edge = TestServer::ready(&[]).await;
     let got = edge.get("/metrics").await;
     for (name, kind) in [
         ("prometheus_tsdb_wal_fsync_duration_seconds", "summary"),
@@ -142,7 +142,7 @@ async fn duration_metrics_have_prometheus_types() {
 
 #[tokio::test]
 async fn the_metrics_of_upkeep_are_there_under_prometheus_s_names() {
-    let edge = Edge::ready(&[]).await;
+    let edge = TestServer::ready(&[]).await;
     for name in [
         "prometheus_tsdb_compactions_total ",
         "prometheus_tsdb_compactions_failed_total ",

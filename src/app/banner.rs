@@ -1,15 +1,15 @@
 //! What `narthex serve` prints when it is ready: where it is, what to paste into `prometheus.yml`, and what holds.
 
-use crate::config::flags::{ServeFlags, VERSION, WalSync};
+use crate::config::flags::{ServeFlags, VERSION, WalSyncFlag};
 use crate::config::units;
-use crate::tsdb::db::settings::{Retention, RetentionOrigin};
+use crate::tsdb::db::settings::{RetentionSettings, RetentionOrigin};
 use std::fmt::Write as _;
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::time::Duration;
 
 /// What holds in this run.
-pub(crate) struct Holds<'a> {
+pub(crate) struct BannerInfo<'a> {
     /// Those that were bound.
     pub(crate) addresses: &'a [SocketAddr],
     pub(crate) directory: &'a Path,
@@ -20,12 +20,12 @@ pub(crate) struct Holds<'a> {
 }
 
 /// The text.
-pub(crate) fn text(flags: &ServeFlags, holds: &Holds<'_>) -> String {
-    let Holds { addresses, directory, retention, .. } = holds;
-    let window = window(holds.out_of_order_window_ms);
+pub(crate) fn render(flags: &ServeFlags, holds: &BannerInfo<'_>) -> String {
+    let BannerInfo { addresses, directory, retention, .. } = holds;
+    let window = describe_window(holds.out_of_order_window_ms);
     let mut text = format!("\nnarthex {VERSION} is ready\n\n");
     for address in *addresses {
-        let place = place(*address);
+        let place = client_address(*address);
         let _ = write!(
             text,
             "  remote write   http://{place}/api/v1/write\n  \
@@ -36,7 +36,7 @@ pub(crate) fn text(flags: &ServeFlags, holds: &Holds<'_>) -> String {
         );
     }
     if let Some(address) = addresses.first() {
-        let place = place(*address);
+        let place = client_address(*address);
         let _ = write!(
             text,
             "  For prometheus.yml:\n\n\
@@ -45,11 +45,11 @@ pub(crate) fn text(flags: &ServeFlags, holds: &Holds<'_>) -> String {
         );
     }
     let sync = match flags.storage.wal_sync {
-        WalSync::Os => "os: a power cut may cost what the operating system has not written yet".to_owned(),
-        WalSync::Interval => {
-            format!("interval: a power cut may cost the last {}", units::display(flags.storage.wal_sync_interval))
+        WalSyncFlag::Os => "os: a power cut may cost what the operating system has not written yet".to_owned(),
+        WalSyncFlag::Interval => {
+            format!("interval: a power cut may cost the last {}", units::format_duration(flags.storage.wal_sync_interval))
         }
-        WalSync::Always => "always: a power cut costs nothing that was acknowledged".to_owned(),
+        WalSyncFlag::Always => "always: a power cut costs nothing that was acknowledged".to_owned(),
     };
     let listening: Vec<String> = addresses.iter().map(|address| describe(*address)).collect();
     let _ = write!(
@@ -76,22 +76,22 @@ fn describe(address: SocketAddr) -> String {
 }
 
 /// How late samples may be.
-fn window(window_ms: i64) -> String {
+fn describe_window(window_ms: i64) -> String {
     match u64::try_from(window_ms) {
         Ok(0) | Err(_) => "samples older than their series' newest are refused".to_owned(),
-        Ok(window) => format!("samples are taken up to {} late", units::display(Duration::from_millis(window))),
+        Ok(window) => format!("samples are taken up to {} late", units::format_duration(Duration::from_millis(window))),
     }
 }
 
 /// What is kept.
-pub(crate) fn retention(retention: &Retention) -> String {
+pub(crate) fn describe_retention(retention: &RetentionSettings) -> String {
     let mut limits = Vec::new();
     if retention.time_ms > 0 {
         let chosen = match retention.origin {
             RetentionOrigin::Default => " (the default)",
-            RetentionOrigin::Chosen => "",
+            RetentionOrigin::Configured => "",
         };
-        limits.push(format!("{}{chosen}", time(retention)));
+        limits.push(format!("{}{chosen}", format_retention_time(retention)));
     }
     if retention.percentage > 0.0 {
         limits.push(format!("{}% of the disk", retention.percentage));
@@ -102,39 +102,39 @@ pub(crate) fn retention(retention: &Retention) -> String {
 }
 
 /// What is kept while retention waits for the operator's word.
-pub(crate) fn held_retention(retention: &Retention) -> String {
+pub(crate) fn describe_held_retention(retention: &RetentionSettings) -> String {
     format!(
         "everything, for now: the directory has data older than the default of {}, which deletes nothing until\n                 \
          you set --storage.tsdb.retention.time (or storage.tsdb.retention in the configuration file)",
-        time(retention)
+        format_retention_time(retention)
     )
 }
 
-fn time(retention: &Retention) -> String {
-    units::display(Duration::from_millis(retention.time_ms.unsigned_abs()))
+fn format_retention_time(retention: &RetentionSettings) -> String {
+    units::format_duration(Duration::from_millis(retention.time_ms.unsigned_abs()))
 }
 
 /// An address that a client on this machine can use.
-fn place(address: SocketAddr) -> String {
+fn client_address(address: SocketAddr) -> String {
     if address.ip().is_unspecified() { format!("localhost:{}", address.port()) } else { address.to_string() }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Holds, held_retention, retention, text};
+    use super::{BannerInfo, describe_held_retention, describe_retention, render};
     use crate::config::flags::{Cli, Command};
-    use crate::tsdb::db::settings::{Retention, RetentionOrigin};
+    use crate::tsdb::db::settings::{RetentionSettings, RetentionOrigin};
     use clap::Parser;
     use std::path::Path;
 
     #[test]
     fn the_retention_is_said_in_words() {
-        let of = |time_ms, bytes, percentage, origin| retention(&Retention { time_ms, bytes, percentage, origin });
-        assert_eq!(retention(&Retention::default()), "15d (the default)");
-        assert_eq!(of(3_600_000, 1024, 0.0, RetentionOrigin::Chosen), "1h, 1024 bytes");
-        assert_eq!(of(0, 1024, 80.0, RetentionOrigin::Chosen), "80% of the disk");
-        assert_eq!(of(0, 0, 0.0, RetentionOrigin::Chosen), "no limit: nothing is deleted");
-        let held = held_retention(&Retention::default());
+        let of = |time_ms, bytes, percentage, origin| describe_retention(&RetentionSettings { time_ms, bytes, percentage, origin });
+        assert_eq!(describe_retention(&RetentionSettings::default()), "15d (the default)");
+        assert_eq!(of(3_600_000, 1024, 0.0, RetentionOrigin::Configured), "1h, 1024 bytes");
+        assert_eq!(of(0, 1024, 80.0, RetentionOrigin::Configured), "80% of the disk");
+        assert_eq!(of(0, 0, 0.0, RetentionOrigin::Configured), "no limit: nothing is deleted");
+        let held = describe_held_retention(&RetentionSettings::default());
         assert!(held.contains("15d") && held.contains("--storage.tsdb.retention.time"), "{held}");
     }
 
@@ -144,7 +144,7 @@ mod tests {
         let text = {
             let addresses = ["[::]:9201", "[::1]:7", "0.0.0.0:8"].map(|address| address.parse().unwrap());
             let (directory, out_of_order_window_ms) = (Path::new("/data"), 7_200_000);
-            text(&flags, &Holds { addresses: &addresses, directory, retention: "15d", out_of_order_window_ms })
+            render(&flags, &BannerInfo { addresses: &addresses, directory, retention: "15d", out_of_order_window_ms })
         };
         for part in [
             "http://localhost:9201/api/v1/write",

@@ -1,14 +1,14 @@
 //! Messages come through every encoding unchanged, and what is cut, damaged, too large or unknown is refused.
 
-use crate::app::edge::{Edge, Got, good, now_ms, request, series};
+use crate::app::edge::{TestServer, TestResponse, valid_request, now_ms, request, series};
 use crate::remote::pb::narthex::v1::WriteResponse;
-use crate::remote::unpack::Unpacker;
-use crate::remote::unpack::output::Room;
-use crate::server::body::Received;
+use crate::remote::decompress::BodyDecompressor;
+use crate::remote::decompress::output::DecompressBudget;
+use crate::server::body::ChannelBody;
 use crate::server::grpc::compression::limits;
-use crate::server::grpc::deflate::deflated;
-use crate::server::grpc::encoding::Encoding;
-use crate::server::grpc::inflate::inflated;
+use crate::server::grpc::compress_body::compress_body;
+use crate::server::grpc::encoding::GrpcEncoding;
+use crate::server::grpc::decompress_body::decompress_body;
 use axum::body::Body;
 use axum::http::Request;
 use bytes::Bytes;
@@ -18,7 +18,7 @@ use prost::Message;
 use std::time::Duration;
 use tokio::sync::mpsc;
 
-const ALL: [Encoding; 3] = [Encoding::Zstd, Encoding::Snappy, Encoding::Gzip];
+const ALL: [GrpcEncoding; 3] = [GrpcEncoding::Zstd, GrpcEncoding::Snappy, GrpcEncoding::Gzip];
 const WRITE_V1: &str = "/narthex.v1.Write/WriteV1";
 
 fn framed(flag: u8, bytes: &[u8]) -> Vec<u8> {
@@ -34,13 +34,13 @@ fn call(encoding: &str, body: impl Into<Body>) -> Request<Body> {
         .unwrap()
 }
 
-async fn write(edge: &Edge, encoding: Encoding, packed: &[u8]) -> Got {
+async fn write(edge: &TestServer, encoding: GrpcEncoding, packed: &[u8]) -> TestResponse {
     edge.send(call(encoding.name(), framed(1, packed))).await
 }
 
 #[tokio::test]
 async fn a_message_is_stored_whatever_its_encoding() {
-    let edge = Edge::ready(&[]).await;
+    let edge = TestServer::ready(&[]).await;
     // Small ones are inflated at once, large ones on another thread.
     for padding in [0, 300_000] {
         let labels = "x".repeat(padding / 10);
@@ -52,8 +52,8 @@ async fn a_message_is_stored_whatever_its_encoding() {
         }
     }
     // One that is not packed may be among them.
-    assert_eq!(edge.send(call("gzip", framed(0, &good()))).await.grpc_status(), "0");
-    assert_eq!(edge.send(call("identity", framed(0, &good()))).await.grpc_status(), "0");
+    assert_eq!(edge.send(call("gzip", framed(0, &valid_request()))).await.grpc_status(), "0");
+    assert_eq!(edge.send(call("identity", framed(0, &valid_request()))).await.grpc_status(), "0");
     let metrics = edge.get("/metrics").await;
     assert!(metrics.text().contains("narthex_grpc_inflated_messages_total{encoding=\"zstd\"} 2"), "{}", metrics.text());
     assert!(metrics.text().contains("narthex_bytes_in_flight 0"), "{}", metrics.text());
@@ -61,29 +61,29 @@ async fn a_message_is_stored_whatever_its_encoding() {
 
 #[tokio::test]
 async fn an_unknown_encoding_is_unimplemented_and_says_what_is_known() {
-    let edge = Edge::ready(&[]).await;
+    let edge = TestServer::ready(&[]).await;
     for encoding in ["br", "deflate", "x-snappy-framed", "gzip,gzip"] {
-        let got = edge.send(call(encoding, framed(1, &good()))).await;
+        let got = edge.send(call(encoding, framed(1, &valid_request()))).await;
         assert_eq!((got.grpc_status(), got.header("grpc-accept-encoding")), ("12", "zstd,snappy,gzip,identity"));
     }
 }
 
 #[tokio::test]
 async fn a_packed_message_without_an_encoding_is_an_error() {
-    let edge = Edge::ready(&[]).await;
-    assert_eq!(edge.send(call("identity", framed(1, &good()))).await.grpc_status(), "13");
+    let edge = TestServer::ready(&[]).await;
+    assert_eq!(edge.send(call("identity", framed(1, &valid_request()))).await.grpc_status(), "13");
 }
 
 #[tokio::test]
 async fn what_is_too_large_is_exhausted_on_both_sides_of_the_packing() {
-    let edge = Edge::ready(&["--storage.remote.write-max-decoded-size=100KB"]).await;
+    let edge = TestServer::ready(&["--storage.remote.write-max-decoded-size=100KB"]).await;
     for encoding in ALL {
         let bomb = encoding.compress(&vec![0; 64 << 20]).unwrap();
         assert_eq!(write(&edge, encoding, &bomb).await.grpc_status(), "8", "{encoding:?} bomb of {}", bomb.len());
         // Only announced.
         let head = [&[1][..], &u32::MAX.to_be_bytes()].concat();
         assert_eq!(edge.send(call(encoding.name(), head)).await.grpc_status(), "8");
-        let got = write(&edge, encoding, &encoding.compress(&good()).unwrap()).await;
+        let got = write(&edge, encoding, &encoding.compress(&valid_request()).unwrap()).await;
         assert_eq!(got.grpc_status(), "0");
     }
     assert!(edge.get("/metrics").await.text().contains("narthex_bytes_in_flight 0"));
@@ -91,12 +91,12 @@ async fn what_is_too_large_is_exhausted_on_both_sides_of_the_packing() {
 
 #[tokio::test]
 async fn without_memory_for_what_comes_out_it_is_unavailable() {
-    let edge = Edge::ready(&["--web.max-bytes-in-flight=1MB"]).await;
+    let edge = TestServer::ready(&["--web.max-bytes-in-flight=1MB"]).await;
     let large = request(vec![series(&"x".repeat(600_000), &[(now_ms(), 1.0)])]);
     for encoding in ALL {
         let got = write(&edge, encoding, &encoding.compress(&large).unwrap()).await;
         got.assert_grpc_retry_later();
-        let got = write(&edge, encoding, &encoding.compress(&good()).unwrap()).await;
+        let got = write(&edge, encoding, &encoding.compress(&valid_request()).unwrap()).await;
         assert_eq!(got.grpc_status(), "0");
     }
     assert!(edge.get("/metrics").await.text().contains("narthex_bytes_in_flight 0"));
@@ -104,9 +104,9 @@ async fn without_memory_for_what_comes_out_it_is_unavailable() {
 
 #[tokio::test]
 async fn a_message_that_is_damaged_or_cut_is_invalid() {
-    let edge = Edge::ready(&[]).await;
+    let edge = TestServer::ready(&[]).await;
     for encoding in ALL {
-        let packed = encoding.compress(&good()).unwrap();
+        let packed = encoding.compress(&valid_request()).unwrap();
         for bad in [&packed[..packed.len() - 1], &[&packed[..], b"?"].concat(), b"\x28\xb5\x2f\xfd\xff", b"xyz"] {
             let got = write(&edge, encoding, bad).await;
             assert!(["3", "12"].contains(&got.grpc_status()), "{encoding:?} {bad:?} {:?}", got.headers);
@@ -120,26 +120,26 @@ async fn a_message_that_is_damaged_or_cut_is_invalid() {
 }
 
 /// What a client gets whose answer has these messages; each as its flag and what it means.
-async fn answered(edge: &Edge, encoding: Encoding, messages: &[Vec<u8>], piece: usize) -> Vec<(u8, Vec<u8>)> {
+async fn answered(edge: &TestServer, encoding: GrpcEncoding, messages: &[Vec<u8>], piece: usize) -> Vec<(u8, Vec<u8>)> {
     let stream: Vec<u8> = messages.iter().flat_map(|message| framed(0, message)).collect();
     let (sender, receiver) = mpsc::channel::<Result<Bytes, std::io::Error>>(stream.len() / piece.max(1) + 2);
     for part in stream.chunks(piece.max(1)) {
         sender.send(Ok(Bytes::copy_from_slice(part))).await.unwrap();
     }
     drop(sender);
-    let body = deflated(Body::new(Received::from(receiver)), edge.context.clone(), encoding);
+    let body = compress_body(Body::new(ChannelBody::from(receiver)), edge.context.clone(), encoding);
     unframed(encoding, body.collect().await.unwrap().to_bytes())
 }
 
-fn unframed(encoding: Encoding, mut bytes: Bytes) -> Vec<(u8, Vec<u8>)> {
+fn unframed(encoding: GrpcEncoding, mut bytes: Bytes) -> Vec<(u8, Vec<u8>)> {
     let mut found = Vec::new();
     while !bytes.is_empty() {
         let head = bytes.split_to(5);
         let message = bytes.split_to(u32::from_be_bytes([head[1], head[2], head[3], head[4]]) as usize);
-        let mut unpacker = Unpacker::default();
+        let mut unpacker = BodyDecompressor::default();
         let plain = if head[0] == 1 {
-            let room = Room { limit: 64 << 20, grant: &mut |_| Ok(()) };
-            unpacker.unpack(encoding.packing(), &message, room).unwrap().to_vec()
+            let room = DecompressBudget { limit: 64 << 20, grant: &mut |_| Ok(()) };
+            unpacker.decompress(encoding.body_compression(), &message, room).unwrap().to_vec()
         } else {
             message.to_vec()
         };
@@ -150,7 +150,7 @@ fn unframed(encoding: Encoding, mut bytes: Bytes) -> Vec<(u8, Vec<u8>)> {
 
 #[tokio::test]
 async fn large_messages_of_an_answer_are_compressed_and_what_does_not_become_smaller_is_not_tried_again_soon() {
-    let edge = Edge::ready(&[]).await;
+    let edge = TestServer::ready(&[]).await;
     let (small, large, larger) = (vec![1; 100], vec![2; 5000], vec![3; 2 << 20]);
     let dull: Vec<u8> =
         (0..2000u32).flat_map(|i| i.wrapping_mul(0x9e37_79b9).rotate_left(i % 31).to_be_bytes()).collect();
@@ -165,8 +165,8 @@ async fn large_messages_of_an_answer_are_compressed_and_what_does_not_become_sma
 
 #[tokio::test]
 async fn an_answer_names_its_encoding_and_a_mere_status_does_not() {
-    let edge = Edge::ready(&[]).await;
-    let mut request = call("snappy", framed(1, &Encoding::Snappy.compress(&good()).unwrap()));
+    let edge = TestServer::ready(&[]).await;
+    let mut request = call("snappy", framed(1, &GrpcEncoding::Snappy.compress(&valid_request()).unwrap()));
     request.headers_mut().insert("grpc-accept-encoding", "gzip, snappy".parse().unwrap());
     let got = edge.send(request).await;
     assert_eq!((got.grpc_status(), got.header("grpc-encoding")), ("0", "snappy"));
@@ -190,7 +190,7 @@ proptest! {
     fn messages_come_through_unchanged_in_both_directions(messages in messages(), piece in 1..5000usize) {
         let runtime = tokio::runtime::Runtime::new().unwrap();
         runtime.block_on(async {
-            let edge = Edge::ready(&[]).await;
+            let edge = TestServer::ready(&[]).await;
             for encoding in ALL {
                 let got = answered(&edge, encoding, &messages, piece).await;
                 prop_assert_eq!(got.into_iter().map(|(_, message)| message).collect::<Vec<_>>(), messages.clone());
@@ -208,7 +208,7 @@ proptest! {
                 }
                 drop(sender);
                 let limits = limits(&edge.context, WRITE_V1);
-                let body = inflated(Body::new(Received::from(receiver)), edge.context.inflater.clone(), encoding, limits);
+                let body = decompress_body(Body::new(ChannelBody::from(receiver)), edge.context.inflater.clone(), encoding, limits);
                 let collected = tokio::time::timeout(Duration::from_secs(60), body.collect()).await.unwrap();
                 let got = unframed(encoding, collected.unwrap().to_bytes());
                 prop_assert_eq!(got.into_iter().map(|(_, message)| message).collect::<Vec<_>>(), messages.clone());

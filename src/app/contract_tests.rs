@@ -1,9 +1,9 @@
 //! The answer contract of writes, row by row, over HTTP and over gRPC.
 
-use crate::app::edge::{Edge, everything, good, now_ms, pack, partly_bad, request, series};
+use crate::app::edge::{TestServer, read_all_request, valid_request, now_ms, snappy_block, partially_invalid_request, request, series};
 use crate::app::error_details::ErrorDetails;
 use crate::remote::pb::narthex::v1::WriteResponse;
-use crate::server::body::Received;
+use crate::server::body::ChannelBody;
 use crate::server::lifecycle::Phase;
 use crate::tsdb::db::settings::Settings;
 use axum::body::Body;
@@ -14,22 +14,22 @@ use std::time::Duration;
 
 #[tokio::test]
 async fn all_stored_is_204_without_written_headers_and_ok_with_counts() {
-    let edge = Edge::ready(&[]).await;
-    let got = edge.write(pack(&good())).await;
+    let edge = TestServer::ready(&[]).await;
+    let got = edge.write(snappy_block(&valid_request())).await;
     assert_eq!((got.status, got.text()), (StatusCode::NO_CONTENT, ""));
     assert!(!got.headers.keys().any(|name| name.as_str().ends_with("-written")), "{:?}", got.headers);
-    let got = edge.write_v1(&good()).await;
+    let got = edge.write_v1(&valid_request()).await;
     assert_eq!(got.grpc_status(), "0");
     assert_eq!(WriteResponse::decode(&got.body[5..]).unwrap().samples, 1);
 }
 
 #[tokio::test]
 async fn what_is_good_is_stored_and_what_is_bad_is_400_or_invalid_argument_with_counts_and_names() {
-    let edge = Edge::ready(&[]).await;
+    let edge = TestServer::ready(&[]).await;
     let strict = Settings { out_of_order_window_ms: 0, ..edge.context.db.settings() };
-    edge.context.db.apply(strict).unwrap();
-    let body = partly_bad();
-    let http = edge.write(pack(&body)).await;
+    edge.context.db.apply_settings(strict).unwrap();
+    let body = partially_invalid_request();
+    let http = edge.write(snappy_block(&body)).await;
     assert_eq!(http.status, StatusCode::BAD_REQUEST);
     let grpc = edge.write_v1(&body).await;
     assert_eq!(grpc.grpc_status(), "3");
@@ -52,20 +52,20 @@ async fn what_is_good_is_stored_and_what_is_bad_is_400_or_invalid_argument_with_
 
 #[tokio::test]
 async fn first_sample_at_the_lowest_time_is_400_and_a_good_one_204() {
-    let edge = Edge::ready(&[]).await;
+    let edge = TestServer::ready(&[]).await;
     let lowest = request(vec![series("lowest", &[(i64::MIN + 3_600_000, 1.0)])]);
-    let got = edge.write(pack(&lowest)).await;
+    let got = edge.write(snappy_block(&lowest)).await;
     assert_eq!(got.status, StatusCode::BAD_REQUEST);
     assert!(got.text().contains("1 timestamp out of range"), "{}", got.text());
     assert_eq!(edge.write_v1(&lowest).await.grpc_status(), "3");
-    assert_eq!(edge.write(pack(&good())).await.status, StatusCode::NO_CONTENT);
+    assert_eq!(edge.write(snappy_block(&valid_request())).await.status, StatusCode::NO_CONTENT);
 }
 
 #[tokio::test]
 async fn all_bad_is_400_and_nothing_is_stored() {
-    let edge = Edge::ready(&[]).await;
+    let edge = TestServer::ready(&[]).await;
     let body = request(vec![series("", &[(1, 1.0)])]);
-    assert_eq!(edge.write(pack(&body)).await.status, StatusCode::BAD_REQUEST);
+    assert_eq!(edge.write(snappy_block(&body)).await.status, StatusCode::BAD_REQUEST);
     let grpc = edge.write_v1(&body).await;
     assert_eq!(grpc.grpc_status(), "3");
     let details = ErrorDetails::of(&grpc);
@@ -77,26 +77,26 @@ async fn all_bad_is_400_and_nothing_is_stored() {
 
 #[tokio::test]
 async fn an_unknown_type_or_encoding_is_415_or_unimplemented() {
-    let edge = Edge::ready(&[]).await;
+    let edge = TestServer::ready(&[]).await;
     for (content_type, encoding) in [
         ("application/x-protobuf;proto=io.prometheus.write.v3.Request", "snappy"),
         ("application/json", "snappy"),
         ("application/x-protobuf", "gzip"),
     ] {
-        let got = edge.write_as(content_type, encoding, pack(&good())).await;
+        let got = edge.write_as(content_type, encoding, snappy_block(&valid_request())).await;
         assert_eq!(got.status, StatusCode::UNSUPPORTED_MEDIA_TYPE, "{content_type} {encoding}");
     }
     let got = edge.write(&b"\x1f\x8b\x08\x00\x00\x00\x00\x00"[..]).await;
     assert_eq!(got.status, StatusCode::UNSUPPORTED_MEDIA_TYPE);
-    assert_eq!(edge.grpc("/narthex.v1.Write/WriteV9", &good()).await.grpc_status(), "12");
+    assert_eq!(edge.grpc("/narthex.v1.Write/WriteV9", &valid_request()).await.grpc_status(), "12");
     let got = edge.send(Request::post("/narthex.v1.Write/WriteV1").body(Body::empty()).unwrap()).await;
     assert_eq!(got.status, StatusCode::UNSUPPORTED_MEDIA_TYPE);
 }
 
 #[tokio::test]
 async fn a_body_that_is_no_request_is_400_or_invalid_argument() {
-    let edge = Edge::ready(&[]).await;
-    for body in [vec![], b"\x05".to_vec(), pack(b"\x0a\xff"), pack(&good()[..good().len() - 1])] {
+    let edge = TestServer::ready(&[]).await;
+    for body in [vec![], b"\x05".to_vec(), snappy_block(b"\x0a\xff"), snappy_block(&valid_request()[..valid_request().len() - 1])] {
         assert_eq!(edge.write(body).await.status, StatusCode::BAD_REQUEST);
     }
     let grpc = edge.write_v1(b"\x0a\xff").await;
@@ -109,68 +109,68 @@ async fn a_body_that_is_no_request_is_400_or_invalid_argument() {
 #[tokio::test]
 async fn over_a_limit_of_size_is_413_or_resource_exhausted() {
     let flags = ["--storage.remote.write-max-body-size=1KB", "--storage.remote.write-max-decoded-size=2KB"];
-    let edge = Edge::ready(&flags).await;
+    let edge = TestServer::ready(&flags).await;
     let sized = edge.write(vec![0; 1025]).await;
     let (sender, receiver) = tokio::sync::mpsc::channel::<Result<Bytes, std::io::Error>>(3);
     for _ in 0..3 {
         sender.send(Ok(Bytes::from_static(&[0; 512]))).await.unwrap();
     }
     drop(sender);
-    let streamed = edge.write(Body::new(Received::from(receiver))).await;
+    let streamed = edge.write(Body::new(ChannelBody::from(receiver))).await;
     let declared_4_gib = edge.write(&b"\xff\xff\xff\xff\x0f"[..]).await;
-    let bomb = edge.write(pack(&vec![0; 4096])).await;
+    let bomb = edge.write(snappy_block(&vec![0; 4096])).await;
     for got in [sized, streamed, declared_4_gib, bomb] {
         assert_eq!(got.status, StatusCode::PAYLOAD_TOO_LARGE, "{}", got.text());
     }
     edge.write_v1(&[0; 2049]).await.assert_grpc_too_large();
-    let edge = Edge::ready(&["--storage.remote.write-max-series=1"]).await;
+    let edge = TestServer::ready(&["--storage.remote.write-max-series=1"]).await;
     let two = request(vec![series("a", &[(1, 1.0)]), series("b", &[(1, 1.0)])]);
-    assert_eq!(edge.write(pack(&two)).await.status, StatusCode::PAYLOAD_TOO_LARGE);
+    assert_eq!(edge.write(snappy_block(&two)).await.status, StatusCode::PAYLOAD_TOO_LARGE);
     edge.write_v1(&two).await.assert_grpc_too_large();
 }
 
 #[tokio::test]
 async fn starting_draining_and_overload_are_503_or_unavailable() {
-    let edge = Edge::starting(&[]).await;
-    edge.write(pack(&good())).await.assert_retry_later();
-    edge.read(&everything()).await.assert_retry_later();
+    let edge = TestServer::starting(&[]).await;
+    edge.write(snappy_block(&valid_request())).await.assert_retry_later();
+    edge.read(&read_all_request()).await.assert_retry_later();
     edge.get("/api/v1/export?match[]=up").await.assert_retry_later();
-    edge.write_v1(&good()).await.assert_grpc_retry_later();
+    edge.write_v1(&valid_request()).await.assert_grpc_retry_later();
     edge.context.lifecycle.advance(Phase::Draining);
-    edge.write(pack(&good())).await.assert_retry_later();
-    edge.write_v1(&good()).await.assert_grpc_retry_later();
+    edge.write(snappy_block(&valid_request())).await.assert_retry_later();
+    edge.write_v1(&valid_request()).await.assert_grpc_retry_later();
 
-    let edge = Edge::ready(&["--web.max-bytes-in-flight=10"]).await;
-    edge.write(pack(&good())).await.assert_retry_later();
-    edge.write_v1(&good()).await.assert_grpc_retry_later();
+    let edge = TestServer::ready(&["--web.max-bytes-in-flight=10"]).await;
+    edge.write(snappy_block(&valid_request())).await.assert_retry_later();
+    edge.write_v1(&valid_request()).await.assert_grpc_retry_later();
 
     let edge =
-        Edge::ready(&["--storage.remote.write-concurrent-limit=1", "--storage.remote.write-queue-limit=1"]).await;
-    let _at_work = edge.context.write_gate.enter().await.unwrap();
+        TestServer::ready(&["--storage.remote.write-concurrent-limit=1", "--storage.remote.write-queue-limit=1"]).await;
+    let _at_work = edge.context.write_gate.acquire().await.unwrap();
     let waiting = tokio::spawn({
         let context = edge.context.clone();
-        async move { context.write_gate.enter().await.map(drop) }
+        async move { context.write_gate.acquire().await.map(drop) }
     });
     tokio::task::yield_now().await;
-    edge.write(pack(&good())).await.assert_retry_later();
-    edge.write_v1(&good()).await.assert_grpc_retry_later();
+    edge.write(snappy_block(&valid_request())).await.assert_retry_later();
+    edge.write_v1(&valid_request()).await.assert_grpc_retry_later();
     waiting.abort();
 }
 
 #[tokio::test]
 async fn a_closed_database_is_503() {
-    let edge = Edge::ready(&[]).await;
+    let edge = TestServer::ready(&[]).await;
     edge.context.db.close().unwrap();
-    edge.write(pack(&good())).await.assert_retry_later();
-    edge.write_v1(&good()).await.assert_grpc_retry_later();
+    edge.write(snappy_block(&valid_request())).await.assert_retry_later();
+    edge.write_v1(&valid_request()).await.assert_grpc_retry_later();
 }
 
 #[tokio::test]
 async fn a_refused_write_is_followed_by_a_good_one() {
-    let edge = Edge::ready(&[]).await;
-    for bad in [pack(&partly_bad()), vec![1, 2, 3], pack(b"\xff")] {
+    let edge = TestServer::ready(&[]).await;
+    for bad in [snappy_block(&partially_invalid_request()), vec![1, 2, 3], snappy_block(b"\xff")] {
         assert_eq!(edge.write(bad).await.status, StatusCode::BAD_REQUEST);
-        assert_eq!(edge.write(pack(&good())).await.status, StatusCode::NO_CONTENT);
+        assert_eq!(edge.write(snappy_block(&valid_request())).await.status, StatusCode::NO_CONTENT);
     }
 }
 
@@ -179,8 +179,8 @@ async fn messages_over_grpc_are_counted_until_they_are_stored() {
     let message = request(vec![series(&"x".repeat(1000), &[(now_ms(), 1.0)])]);
     // Half of it is for requests: enough for three messages that wait, and a part of another.
     let budget = format!("--web.max-bytes-in-flight={}", 2 * (3 * message.len() + message.len() / 2));
-    let edge = std::sync::Arc::new(Edge::ready(&[&budget, "--storage.remote.write-concurrent-limit=1"]).await);
-    let at_work = edge.context.write_gate.enter().await.unwrap();
+    let edge = std::sync::Arc::new(TestServer::ready(&[&budget, "--storage.remote.write-concurrent-limit=1"]).await);
+    let at_work = edge.context.write_gate.acquire().await.unwrap();
     let waiting: Vec<_> = (0..3)
         .map(|_| {
             let (edge, message) = (edge.clone(), message.clone());
@@ -207,15 +207,15 @@ async fn messages_over_grpc_are_counted_until_they_are_stored() {
 
 #[tokio::test]
 async fn answers_that_are_not_taken_leave_room_for_writes() {
-    let edge = Edge::ready(&["--web.max-bytes-in-flight=2MB"]).await;
+    let edge = TestServer::ready(&["--web.max-bytes-in-flight=2MB"]).await;
     let now = now_ms();
     let many: Vec<_> = (0..10_000).map(|i| (now + i, i as f64)).collect();
-    assert_eq!(edge.write(pack(&request(vec![series("many", &many)]))).await.status, StatusCode::NO_CONTENT);
+    assert_eq!(edge.write(snappy_block(&request(vec![series("many", &many)]))).await.status, StatusCode::NO_CONTENT);
     let mut held = edge.context.answer_limits.budget.reserve();
     held.extend(1 << 20).unwrap();
-    edge.read(&everything()).await.assert_retry_later();
-    assert_eq!(edge.write(pack(&good())).await.status, StatusCode::NO_CONTENT);
-    assert_eq!(edge.write_v1(&good()).await.grpc_status(), "0");
+    edge.read(&read_all_request()).await.assert_retry_later();
+    assert_eq!(edge.write(snappy_block(&valid_request())).await.status, StatusCode::NO_CONTENT);
+    assert_eq!(edge.write_v1(&valid_request()).await.grpc_status(), "0");
     drop(held);
-    assert_eq!(edge.read(&everything()).await.status, StatusCode::OK);
+    assert_eq!(edge.read(&read_all_request()).await.status, StatusCode::OK);
 }

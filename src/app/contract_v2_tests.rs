@@ -1,6 +1,6 @@
 //! The answer contract of remote write 2.0 over HTTP, row by row, each with what is stored then.
 
-use crate::app::edge::{Edge, Got, now_ms, pack};
+use crate::app::edge::{TestServer, TestResponse, now_ms, snappy_block};
 use crate::remote::pb::io::prometheus::write::v2 as pb;
 use crate::server::lifecycle::Phase;
 use crate::tsdb::db::settings::Settings;
@@ -40,15 +40,15 @@ fn request(all: &[Series<'_>]) -> Vec<u8> {
             metadata: Some(pb::Metadata::default()),
         });
     }
-    pack(&request.encode_to_vec())
+    snappy_block(&request.encode_to_vec())
 }
 
 fn good() -> Vec<u8> {
     request(&[Series { name: "good", samples: &[(now_ms(), 1.0)], ..NOTHING }])
 }
 
-impl Edge {
-    async fn write_v2(&self, body: Vec<u8>) -> Got {
+impl TestServer {
+    async fn write_v2(&self, body: Vec<u8>) -> TestResponse {
         self.write_as(TYPE, "snappy", body).await
     }
 
@@ -58,13 +58,13 @@ impl Edge {
 }
 
 /// What the headers say is stored: samples, histograms, exemplars.
-fn written(got: &Got) -> [&str; 3] {
+fn written(got: &TestResponse) -> [&str; 3] {
     ["samples", "histograms", "exemplars"].map(|kind| got.header(&format!("x-prometheus-remote-write-{kind}-written")))
 }
 
 #[tokio::test]
 async fn all_stored_is_204_with_the_three_headers() {
-    let edge = Edge::ready(&[]).await;
+    let edge = TestServer::ready(&[]).await;
     let now = now_ms();
     let body = request(&[
         Series { name: "a", samples: &[(now, 1.0), (now + 1, 2.0)], exemplars: &[now], ..NOTHING },
@@ -77,13 +77,13 @@ async fn all_stored_is_204_with_the_three_headers() {
     }
     let stored = edge.stored().await;
     assert!(stored.contains("\"values\":[1.0,2.0]") && stored.contains("\"h\""), "{stored}");
-    let empty = edge.write_v2(pack(&[])).await;
+    let empty = edge.write_v2(snappy_block(&[])).await;
     assert_eq!((empty.status, written(&empty)), (StatusCode::NO_CONTENT, ["0", "0", "0"]));
 }
 
 #[tokio::test]
 async fn the_type_with_blanks_and_quotes_is_2_0_and_the_plain_one_is_1_0() {
-    let edge = Edge::ready(&[]).await;
+    let edge = TestServer::ready(&[]).await;
     for content_type in [
         "application/x-protobuf; proto=io.prometheus.write.v2.Request",
         "application/x-protobuf; proto=\"io.prometheus.write.v2.Request\"",
@@ -103,9 +103,9 @@ async fn the_type_with_blanks_and_quotes_is_2_0_and_the_plain_one_is_1_0() {
 
 #[tokio::test]
 async fn what_is_good_is_stored_and_what_is_bad_is_400_with_what_was_stored() {
-    let edge = Edge::ready(&[]).await;
+    let edge = TestServer::ready(&[]).await;
     let strict = Settings { out_of_order_window_ms: 0, ..edge.context.db.settings() };
-    edge.context.db.apply(strict).unwrap();
+    edge.context.db.apply_settings(strict).unwrap();
     let now = now_ms();
     let far = now + 3_600_000;
     let got = edge
@@ -141,7 +141,7 @@ async fn what_is_good_is_stored_and_what_is_bad_is_400_with_what_was_stored() {
 
 #[tokio::test]
 async fn all_bad_is_400_with_zeros_and_nothing_is_stored() {
-    let edge = Edge::ready(&[]).await;
+    let edge = TestServer::ready(&[]).await;
     let out_of_table = pb::Request {
         symbols: vec![String::new()],
         timeseries: vec![pb::TimeSeries {
@@ -153,8 +153,8 @@ async fn all_bad_is_400_with_zeros_and_nothing_is_stored() {
     for body in [
         request(&[Series { samples: &[(now_ms(), 1.0)], ..NOTHING }]),
         request(&[Series { name: "a", ..NOTHING }]),
-        pack(&out_of_table.encode_to_vec()),
-        pack(b"\x2a\xff"),
+        snappy_block(&out_of_table.encode_to_vec()),
+        snappy_block(b"\x2a\xff"),
         b"\x05".to_vec(),
         Vec::new(),
     ] {
@@ -168,7 +168,7 @@ async fn all_bad_is_400_with_zeros_and_nothing_is_stored() {
 
 #[tokio::test]
 async fn an_unknown_message_or_encoding_is_415() {
-    let edge = Edge::ready(&[]).await;
+    let edge = TestServer::ready(&[]).await;
     for (content_type, encoding) in [
         ("application/x-protobuf;proto=io.prometheus.write.v3.Request", "snappy"),
         ("application/x-protobuf;proto=", "snappy"),
@@ -184,7 +184,7 @@ async fn an_unknown_message_or_encoding_is_415() {
 #[tokio::test]
 async fn over_a_limit_of_size_is_413_with_zeros() {
     let flags = ["--storage.remote.write-max-body-size=1KB", "--storage.remote.write-max-decoded-size=2KB"];
-    let edge = Edge::ready(&flags).await;
+    let edge = TestServer::ready(&flags).await;
     let long = "x".repeat(1000);
     let now = now_ms();
     // The name is sent once and meant three times.
@@ -196,11 +196,11 @@ async fn over_a_limit_of_size_is_413_with_zeros() {
     let symbols = vec![String::new(), "__name__".into(), long];
     let meant = pb::Request { symbols, timeseries: vec![series; 3] }.encode_to_vec();
     assert!(meant.len() < 2000, "{}", meant.len());
-    for body in [vec![0; 1025], b"\xff\xff\xff\xff\x0f".to_vec(), pack(&vec![0; 4096]), pack(&meant)] {
+    for body in [vec![0; 1025], b"\xff\xff\xff\xff\x0f".to_vec(), snappy_block(&vec![0; 4096]), snappy_block(&meant)] {
         let got = edge.write_v2(body).await;
         assert_eq!((got.status, written(&got)), (StatusCode::PAYLOAD_TOO_LARGE, ["0", "0", "0"]), "{}", got.text());
     }
-    let edge = Edge::ready(&["--storage.remote.write-max-series=1"]).await;
+    let edge = TestServer::ready(&["--storage.remote.write-max-series=1"]).await;
     let two = request(&[
         Series { name: "a", samples: &[(now, 1.0)], ..NOTHING },
         Series { name: "b", samples: &[(now, 1.0)], ..NOTHING },
@@ -211,13 +211,13 @@ async fn over_a_limit_of_size_is_413_with_zeros() {
 
 #[tokio::test]
 async fn starting_draining_and_closed_are_503_with_zeros() {
-    let edge = Edge::starting(&[]).await;
+    let edge = TestServer::starting(&[]).await;
     let got = edge.write_v2(good()).await;
     got.assert_retry_later();
     assert_eq!(written(&got), ["0", "0", "0"]);
     edge.context.lifecycle.advance(Phase::Draining);
     edge.write_v2(good()).await.assert_retry_later();
-    let edge = Edge::ready(&[]).await;
+    let edge = TestServer::ready(&[]).await;
     edge.context.db.close().unwrap();
     let got = edge.write_v2(good()).await;
     got.assert_retry_later();
@@ -226,7 +226,7 @@ async fn starting_draining_and_closed_are_503_with_zeros() {
 
 #[tokio::test]
 async fn metadata_of_a_series_is_shown() {
-    let edge = Edge::ready(&[]).await;
+    let edge = TestServer::ready(&[]).await;
     let request = pb::Request {
         symbols: ["", "__name__", "http_seconds_count", "seconds", "How long."].map(str::to_owned).to_vec(),
         timeseries: vec![pb::TimeSeries {
@@ -236,7 +236,7 @@ async fn metadata_of_a_series_is_shown() {
             ..Default::default()
         }],
     };
-    assert_eq!(edge.write_v2(pack(&request.encode_to_vec())).await.status, StatusCode::NO_CONTENT);
+    assert_eq!(edge.write_v2(snappy_block(&request.encode_to_vec())).await.status, StatusCode::NO_CONTENT);
     let shown = edge.get("/api/v1/metadata").await;
     assert_eq!(
         shown.text(),

@@ -1,10 +1,10 @@
 //! No counter of `/metrics` ever falls: looked at before each step that maintenance takes on the
 //! disk.
 
-use crate::app::edge::{Edge, pack, request, series};
-use crate::metrics::text::Format;
-use crate::server::context::SharedContext;
-use crate::tsdb::fs::disk::{Disk, DiskFile, Space};
+use crate::app::edge::{TestServer, snappy_block, request, series};
+use crate::metrics::text::ExpositionFormat;
+use crate::server::state::SharedState;
+use crate::tsdb::fs::disk::{Disk, DiskFile, DiskSpace};
 use crate::tsdb::fs::os_disk::OsDisk;
 use axum::http::StatusCode;
 use parking_lot::Mutex;
@@ -21,7 +21,7 @@ const CREATIONS: &str = "prometheus_tsdb_checkpoint_creations_total";
 /// A disk before whose steps all counters are compared with what they were.
 #[derive(Debug, Default)]
 struct Watch {
-    context: OnceLock<SharedContext>,
+    context: OnceLock<SharedState>,
     seen: Mutex<BTreeMap<String, f64>>,
     fallen: Mutex<Vec<String>>,
 }
@@ -33,7 +33,7 @@ impl Watch {
     fn look(&self) {
         let Some(context) = self.context.get() else { return };
         let mut seen = self.seen.lock();
-        for (name, value) in counters(&context.registry.encode(Format::Classic)) {
+        for (name, value) in counters(&context.registry.encode(ExpositionFormat::Classic)) {
             let before = seen.insert(name.clone(), value).unwrap_or(0.0);
             if value < before {
                 self.fallen.lock().push(format!("{name}: {before} to {value}"));
@@ -94,7 +94,7 @@ impl Disk for WatchedDisk {
         OsDisk.sync_dir(path)
     }
 
-    fn space(&self, path: &Path) -> io::Result<Space> {
+    fn space(&self, path: &Path) -> io::Result<DiskSpace> {
         OsDisk.space(path)
     }
 }
@@ -104,7 +104,7 @@ async fn counters_after_ten_hours(segment_size: &str) -> BTreeMap<String, f64> {
     let disk = WatchedDisk::default();
     let segment_size = format!("--storage.tsdb.wal-segment-size={segment_size}");
     let flags = ["--storage.tsdb.min-block-duration=1h", "--storage.tsdb.retention.time=4h", &segment_size];
-    let edge = Edge::ready_on(Arc::new(disk.clone()), &flags).await;
+    let edge = TestServer::ready_on(Arc::new(disk.clone()), &flags).await;
     disk.0.context.set(edge.context.clone()).unwrap();
     for hour in 0..10 {
         for minute in 0..60 {
@@ -112,9 +112,9 @@ async fn counters_after_ten_hours(segment_size: &str) -> BTreeMap<String, f64> {
             let value =
                 |number: i64| f64::from_bits((t as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15 + number as u64) >> 2);
             let all = (0..50).map(|number| series(&format!("s{number}"), &[(t, value(number))])).collect();
-            assert_eq!(edge.write(pack(&request(all))).await.status, StatusCode::NO_CONTENT);
+            assert_eq!(edge.write(snappy_block(&request(all))).await.status, StatusCode::NO_CONTENT);
         }
-        edge.context.db.maintain(BEGIN + hour * HOUR).unwrap();
+        edge.context.db.run_maintenance_once(BEGIN + hour * HOUR).unwrap();
         disk.0.look();
     }
     let fallen = disk.0.fallen.lock();

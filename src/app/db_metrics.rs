@@ -1,18 +1,18 @@
 //! What the database counts of its upkeep (compaction, retention, truncation, checkpoints, the disk), under Prometheus's names where it
 //! has one.
 
-use crate::metrics::registry::{Distribution, Registry, SummarySnapshot};
+use crate::metrics::registry::{HistogramSnapshot, Registry, SummarySnapshot};
 use crate::tsdb::compact::stats::CompactStats;
 use crate::tsdb::db::Db;
 use crate::tsdb::db::clock::now_ms;
-use crate::tsdb::db::stats::{Buckets, DbStats, Durations};
+use crate::tsdb::db::stats::{AtomicHistogram, DbStats, DurationStats};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// A name, what it means and where it stands.
-type Number = (&'static str, &'static str, fn(&DbStats) -> &AtomicU64);
+type StatRow = (&'static str, &'static str, fn(&DbStats) -> &AtomicU64);
 
-const COUNTERS: &[Number] = &[
+const COUNTERS: &[StatRow] = &[
     (
         "prometheus_tsdb_compactions_triggered_total",
         "Total number of triggered compactions for the partition.",
@@ -100,7 +100,7 @@ const COUNTERS: &[Number] = &[
     }),
 ];
 
-const GAUGES: &[Number] = &[
+const GAUGES: &[StatRow] = &[
     (
         "prometheus_tsdb_compaction_populating_block",
         "Set to 1 when a block is currently being written to the disk.",
@@ -121,10 +121,10 @@ const GAUGES: &[Number] = &[
 ];
 
 /// A name, what it means and where it stands.
-type Times = (&'static str, &'static str, fn(&DbStats) -> &Durations);
+type DurationRow = (&'static str, &'static str, fn(&DbStats) -> &DurationStats);
 
 /// Summaries without quantiles, as in Prometheus.
-const SUMMARIES: &[Times] = &[
+const SUMMARIES: &[DurationRow] = &[
     ("prometheus_tsdb_head_gc_duration_seconds", "Runtime of garbage collection in the head block.", |stats| {
         &stats.head_gcs
     }),
@@ -132,9 +132,9 @@ const SUMMARIES: &[Times] = &[
 ];
 
 /// A name, what it means and where it stands.
-type Spread = (&'static str, &'static str, fn(&DbStats) -> &Buckets);
+type HistogramRow = (&'static str, &'static str, fn(&DbStats) -> &AtomicHistogram);
 
-const HISTOGRAMS: &[Spread] = &[
+const HISTOGRAMS: &[HistogramRow] = &[
     ("prometheus_tsdb_compaction_duration_seconds", "Duration of compaction runs.", |stats| &stats.compaction_seconds),
     // In Prometheus a native histogram, of which a text format has only sum and count; the bounds
     // are those of compactions.
@@ -162,10 +162,10 @@ const HISTOGRAMS: &[Spread] = &[
 ];
 
 /// A name, what it means and how it is read.
-type Written = (&'static str, &'static str, fn(&CompactStats) -> f64);
+type CompactRow = (&'static str, &'static str, fn(&CompactStats) -> f64);
 
 /// What compactions have written, also those that came to nothing; with the seconds they took it is their throughput.
-const WRITTEN: &[Written] = &[
+const WRITTEN: &[CompactRow] = &[
     ("narthex_tsdb_compaction_series_total", "Series that compactions have written.", |stats| read(&stats.series)),
     ("narthex_tsdb_compaction_chunks_total", "Chunks that compactions have written.", |stats| read(&stats.chunks)),
     ("narthex_tsdb_compaction_samples_total", "Samples that compactions have written.", |stats| read(&stats.samples)),
@@ -185,7 +185,7 @@ fn read(counter: &AtomicU64) -> f64 {
 pub(crate) fn register(registry: &mut Registry, db: &Arc<Db>) {
     for &(name, help, number) in WRITTEN {
         let db = db.clone();
-        registry.counter_fn(name, help, move || db.written_to_blocks().map_or(0.0, number));
+        registry.counter_fn(name, help, move || db.compact_stats().map_or(0.0, number));
     }
     for &(name, help, number) in COUNTERS {
         let db = db.clone();
@@ -211,8 +211,8 @@ pub(crate) fn register(registry: &mut Registry, db: &Arc<Db>) {
     register_disk(registry, db);
 }
 
-fn distribution(buckets: &Buckets) -> Distribution {
-    Distribution { sum: buckets.sum(), buckets: buckets.buckets().map(|bucket| (bucket.bound, bucket.count)).collect() }
+fn distribution(buckets: &AtomicHistogram) -> HistogramSnapshot {
+    HistogramSnapshot { sum: buckets.sum(), buckets: buckets.buckets().map(|bucket| (bucket.bound, bucket.count)).collect() }
 }
 
 fn register_settings(registry: &mut Registry, db: &Arc<Db>) {

@@ -2,13 +2,13 @@
 
 use crate::app::reload::Reloader;
 use crate::app::setup;
-use crate::app::setup::Parts;
+use crate::app::setup::ServerParts;
 use crate::config::file::ConfigFile;
 use crate::config::flags::Command;
-use crate::config::{settings, shown};
+use crate::config::{settings, flag_values};
 use crate::remote::pb::prometheus as pb;
-use crate::server::configuration::Loaded;
-use crate::server::context::SharedContext;
+use crate::server::configuration::LoadedConfig;
+use crate::server::state::SharedState;
 use crate::server::grpc::health;
 use crate::server::lifecycle::Phase;
 use crate::server::router;
@@ -28,21 +28,21 @@ use tempfile::TempDir;
 use tokio::signal::unix::{SignalKind, signal};
 use tower::ServiceExt;
 
-pub(crate) struct Edge {
+pub(crate) struct TestServer {
     pub(crate) router: Router,
-    pub(crate) context: SharedContext,
+    pub(crate) context: SharedState,
     _dir: TempDir,
 }
 
 /// What a client got.
-pub(crate) struct Got {
+pub(crate) struct TestResponse {
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
     pub(crate) trailers: HeaderMap,
 }
 
-impl Got {
+impl TestResponse {
     pub(crate) fn text(&self) -> &str {
         std::str::from_utf8(&self.body).unwrap()
     }
@@ -64,7 +64,7 @@ impl Got {
     }
 }
 
-impl Edge {
+impl TestServer {
     /// An edge that is still starting.
     pub(crate) async fn starting(flags: &[&str]) -> Self {
         Self::starting_on(Arc::new(OsDisk), flags).await
@@ -74,21 +74,21 @@ impl Edge {
         let dir = tempfile::tempdir().unwrap();
         let path = format!("--storage.tsdb.path={}", dir.path().display());
         let line = ["narthex", "serve", path.as_str()].into_iter().chain(flags.iter().copied());
-        let Command::Serve(flags) = shown::parse(line.map(Into::into)).unwrap().command;
+        let Command::Serve(flags) = flag_values::parse(line.map(Into::into)).unwrap().command;
         let settings = settings::at_start(&flags.storage, &ConfigFile::default());
         let db = Arc::new(Db::open(DbOptions { disk, ..setup::db_options(&flags.storage, settings) }).unwrap());
         let encoding = settings.float_encoding;
-        let Parts { context, orders, reload, .. } = setup::parts(&flags, Loaded::default(), db.clone());
+        let ServerParts { context, orders, reload, .. } = setup::build(&flags, LoadedConfig::default(), db.clone());
         let reloader = Reloader {
             flags: Arc::new(*flags),
             db,
             metrics: reload,
             configuration: context.configuration.clone(),
-            encoding,
+            startup_encoding: encoding,
         };
-        tokio::spawn(reloader.follow(orders.reload, signal(SignalKind::hangup()).unwrap()));
+        tokio::spawn(reloader.run(orders.reload, signal(SignalKind::hangup()).unwrap()));
         let (keeper, service) = health::service().await;
-        tokio::spawn(keeper.follow(context.clone()));
+        tokio::spawn(keeper.run(context.clone()));
         Self { router: router::routes(context.clone(), service), context, _dir: dir }
     }
 
@@ -105,26 +105,26 @@ impl Edge {
         edge
     }
 
-    pub(crate) async fn send(&self, request: Request<Body>) -> Got {
+    pub(crate) async fn send(&self, request: Request<Body>) -> TestResponse {
         let (head, body) = self.router.clone().oneshot(request).await.unwrap().into_parts();
         let collected = body.collect().await.unwrap();
         let trailers = collected.trailers().cloned().unwrap_or_default();
-        Got { status: head.status, headers: head.headers, body: collected.to_bytes(), trailers }
+        TestResponse { status: head.status, headers: head.headers, body: collected.to_bytes(), trailers }
     }
 
-    pub(crate) async fn post(&self, path: &str) -> Got {
+    pub(crate) async fn post(&self, path: &str) -> TestResponse {
         self.send(Request::post(path).body(Body::empty()).unwrap()).await
     }
 
-    pub(crate) async fn get(&self, path: &str) -> Got {
+    pub(crate) async fn get(&self, path: &str) -> TestResponse {
         self.send(Request::get(path).body(Body::empty()).unwrap()).await
     }
 
-    pub(crate) async fn write(&self, body: impl Into<Body>) -> Got {
+    pub(crate) async fn write(&self, body: impl Into<Body>) -> TestResponse {
         self.write_as("application/x-protobuf", "snappy", body).await
     }
 
-    pub(crate) async fn write_as(&self, content_type: &str, encoding: &str, body: impl Into<Body>) -> Got {
+    pub(crate) async fn write_as(&self, content_type: &str, encoding: &str, body: impl Into<Body>) -> TestResponse {
         let request = Request::post("/api/v1/write")
             .header("content-type", content_type)
             .header("content-encoding", encoding)
@@ -133,17 +133,17 @@ impl Edge {
         self.send(request).await
     }
 
-    pub(crate) async fn read(&self, request: &pb::ReadRequest) -> Got {
-        self.send(Request::post("/api/v1/read").body(pack(&request.encode_to_vec()).into()).unwrap()).await
+    pub(crate) async fn read(&self, request: &pb::ReadRequest) -> TestResponse {
+        self.send(Request::post("/api/v1/read").body(snappy_block(&request.encode_to_vec()).into()).unwrap()).await
     }
 
-    pub(crate) async fn grpc(&self, path: &str, message: &[u8]) -> Got {
+    pub(crate) async fn grpc(&self, path: &str, message: &[u8]) -> TestResponse {
         let got = self.send(grpc_request(path, message)).await;
         assert_eq!(got.status, StatusCode::OK);
         got
     }
 
-    pub(crate) async fn write_v1(&self, message: &[u8]) -> Got {
+    pub(crate) async fn write_v1(&self, message: &[u8]) -> TestResponse {
         self.grpc("/narthex.v1.Write/WriteV1", message).await
     }
 }
@@ -152,7 +152,7 @@ pub(crate) fn now_ms() -> i64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis() as i64
 }
 
-pub(crate) fn pack(bytes: &[u8]) -> Vec<u8> {
+pub(crate) fn snappy_block(bytes: &[u8]) -> Vec<u8> {
     snap::raw::Encoder::new().compress_vec(bytes).unwrap()
 }
 
@@ -168,12 +168,12 @@ pub(crate) fn request(timeseries: Vec<pb::TimeSeries>) -> Vec<u8> {
     pb::WriteRequest { timeseries, metadata: Vec::new() }.encode_to_vec()
 }
 
-pub(crate) fn good() -> Vec<u8> {
+pub(crate) fn valid_request() -> Vec<u8> {
     request(vec![series("good", &[(now_ms(), 1.0)])])
 }
 
 /// One good sample and, for each of these reasons, a bad one: out of order, duplicate, far ahead, bad labels.
-pub(crate) fn partly_bad() -> Vec<u8> {
+pub(crate) fn partially_invalid_request() -> Vec<u8> {
     let now = now_ms();
     request(vec![
         series("mixed", &[(now, 1.0), (now - 1, 1.0), (now, 2.0), (now + 3_600_000, 1.0)]),
@@ -181,7 +181,7 @@ pub(crate) fn partly_bad() -> Vec<u8> {
     ])
 }
 
-pub(crate) fn everything() -> pb::ReadRequest {
+pub(crate) fn read_all_request() -> pb::ReadRequest {
     let matcher = pb::LabelMatcher { r#type: 1, name: "__name__".into(), value: String::new() };
     let query = pb::Query { start_timestamp_ms: 0, end_timestamp_ms: i64::MAX, matchers: vec![matcher], hints: None };
     pb::ReadRequest { queries: vec![query], accepted_response_types: Vec::new() }

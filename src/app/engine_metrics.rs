@@ -5,13 +5,13 @@
 
 use crate::app::db_metrics;
 use crate::app::exemplar_metrics;
-use crate::app::late_metrics;
-use crate::metrics::registry::{Counter, LabelledValue, Registry, SummarySnapshot};
+use crate::app::ooo_metrics;
+use crate::metrics::registry::{Counter, LabeledFn, Registry, SummarySnapshot};
 use crate::tsdb::db::open::OpenReport;
 use crate::tsdb::db::{Db, DbHealth};
-use crate::tsdb::fs::size::folder_size;
+use crate::tsdb::fs::dir_size::dir_size;
 use crate::tsdb::head::Head;
-use crate::tsdb::wal::commit::Wal;
+use crate::tsdb::wal::write_log::Wal;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -31,10 +31,10 @@ pub(crate) struct ReplayMetrics {
 impl ReplayMetrics {
     /// Shows what a replay found.
     pub(crate) fn observe(&self, report: &OpenReport) {
-        let millis = u64::try_from(report.took.as_millis()).unwrap_or(u64::MAX);
+        let millis = u64::try_from(report.duration.as_millis()).unwrap_or(u64::MAX);
         self.duration_ms.store(millis, Ordering::Relaxed);
         self.corruptions.inc_by(u64::from(report.repaired.is_some()) + u64::from(report.late.repaired.is_some()));
-        late_metrics::observe(&self.late_unknown_refs, &report.late);
+        ooo_metrics::observe(&self.late_unknown_refs, &report.late);
         self.unknown_refs.inc_by(report.replay.unknown_refs + report.replay.metadata_unknown);
     }
 }
@@ -51,7 +51,7 @@ pub(crate) fn register(registry: &mut Registry, db: &Arc<Db>) -> ReplayMetrics {
         "narthex_tsdb_writable",
         "Whether writes are taken: 0 while the log can't be written or too little space is free.",
         move || {
-            if health.is_ready() && health.health() == DbHealth::Good { 1.0 } else { 0.0 }
+            if health.is_ready() && health.health() == DbHealth::Healthy { 1.0 } else { 0.0 }
         },
     );
     let duration_ms = Arc::new(AtomicU64::new(0));
@@ -63,7 +63,7 @@ pub(crate) fn register(registry: &mut Registry, db: &Arc<Db>) -> ReplayMetrics {
     );
     ReplayMetrics {
         duration_ms,
-        late_unknown_refs: late_metrics::register(registry, db),
+        late_unknown_refs: ooo_metrics::register(registry, db),
         corruptions: registry.counter("prometheus_tsdb_wal_corruptions_total", "Total number of WAL corruptions."),
         unknown_refs: registry.counter(
             "prometheus_tsdb_wal_replay_unknown_refs_total",
@@ -128,8 +128,8 @@ fn register_head(registry: &mut Registry, db: &Arc<Db>) {
         "prometheus_tsdb_head_samples_appended_total",
         "Total number of appended samples.",
         vec![
-            LabelledValue { labels: FLOAT, value: Box::new(floats) },
-            LabelledValue { labels: HISTOGRAM, value: Box::new(histograms) },
+            LabeledFn { labels: FLOAT, value: Box::new(floats) },
+            LabeledFn { labels: HISTOGRAM, value: Box::new(histograms) },
         ],
     );
     registry.gauge_fn(
@@ -242,11 +242,11 @@ fn register_log(registry: &mut Registry, db: &Arc<Db>) {
     registry.gauge_fn(
         "prometheus_tsdb_out_of_order_wbl_storage_size_bytes",
         "Size of the out-of-order write log directory.",
-        move || folder_size(&dir) as f64,
+        move || dir_size(&dir) as f64,
     );
     let dir = db.options().dir.join("wal");
     registry.gauge_fn("prometheus_tsdb_wal_storage_size_bytes", "Size of the write log directory.", move || {
-        folder_size(&dir) as f64
+        dir_size(&dir) as f64
     });
 }
 

@@ -4,7 +4,7 @@
 //!
 //! Source: `google/rpc/status.proto` and `google/rpc/error_details.proto` of googleapis.
 
-use crate::app::edge::Got;
+use crate::app::edge::TestResponse;
 use prost::Message;
 use prost_types::{Any, Duration};
 use std::collections::BTreeMap;
@@ -67,7 +67,7 @@ pub(crate) struct ErrorDetails {
 
 impl ErrorDetails {
     /// Decodes the details. They repeat code and message of the error, and hold each type at most once.
-    pub(crate) fn of(got: &Got) -> Self {
+    pub(crate) fn of(got: &TestResponse) -> Self {
         let status = got.grpc_error();
         let mut found = Self::default();
         if status.details().is_empty() {
@@ -98,7 +98,7 @@ impl ErrorDetails {
     }
 }
 
-impl Got {
+impl TestResponse {
     /// The status of a call that failed, from the trailers or, where there is no body, the headers.
     pub(crate) fn grpc_error(&self) -> Status {
         let headers = if self.trailers.contains_key("grpc-status") { &self.trailers } else { &self.headers };

@@ -2,13 +2,13 @@
 
 use crate::metrics::registry::Registry;
 use crate::tsdb::db::Db;
-use crate::tsdb::head::exemplars::Exemplars;
+use crate::tsdb::head::exemplars::ExemplarStorage;
 use std::sync::Arc;
 
 /// A name, what it means and how it is read.
-type Number = (&'static str, &'static str, fn(&Exemplars) -> f64);
+type ExemplarRow = (&'static str, &'static str, fn(&ExemplarStorage) -> f64);
 
-const COUNTERS: &[Number] = &[
+const COUNTERS: &[ExemplarRow] = &[
     ("prometheus_tsdb_exemplar_exemplars_appended_total", "Total number of appended exemplars.", |exemplars| {
         exemplars.appended() as f64
     }),
@@ -19,7 +19,7 @@ const COUNTERS: &[Number] = &[
     ),
 ];
 
-const GAUGES: &[Number] = &[
+const GAUGES: &[ExemplarRow] = &[
     (
         "prometheus_tsdb_exemplar_exemplars_in_storage",
         "Number of exemplars currently in circular storage.",
@@ -44,7 +44,7 @@ const GAUGES: &[Number] = &[
 
 /// Registers all of it.
 pub(crate) fn register(registry: &mut Registry, db: &Arc<Db>) {
-    let reader = |number: fn(&Exemplars) -> f64| {
+    let reader = |number: fn(&ExemplarStorage) -> f64| {
         let db = db.clone();
         move || db.head().map_or(0.0, |head| number(head.exemplars()))
     };

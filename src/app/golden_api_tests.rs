@@ -1,7 +1,7 @@
 //! Responses of the HTTP API against what Prometheus 3.14.0 answered (`tests/golden/api`), for
 //! requests that need no data.
 
-use crate::app::edge::{Edge, Got, grpc_request};
+use crate::app::edge::{TestServer, TestResponse, grpc_request};
 use axum::body::Body;
 use axum::http::{Method, Request, StatusCode};
 use flate2::read::GzDecoder;
@@ -20,7 +20,7 @@ fn recorded() -> Vec<Value> {
 
 /// Sends the recorded requests of these cases and compares status and JSON.
 async fn assert_as_recorded(cases: &[&str]) {
-    let edge = Edge::ready(&[]).await;
+    let edge = TestServer::ready(&[]).await;
     let recorded = recorded();
     for case in cases {
         let expected = recorded.iter().find(|answer| answer["case"] == *case).expect(case);
@@ -31,7 +31,7 @@ async fn assert_as_recorded(cases: &[&str]) {
     }
 }
 
-async fn send(edge: &Edge, recorded: &Value) -> Got {
+async fn send(edge: &TestServer, recorded: &Value) -> TestResponse {
     let (method, path) = (recorded["method"].as_str().unwrap(), recorded["path"].as_str().unwrap());
     edge.send(Request::builder().method(method).uri(path).body(Body::empty()).unwrap()).await
 }
@@ -78,7 +78,7 @@ async fn exemplar_queries_are_answered_as_recorded() {
 
 #[tokio::test]
 async fn exemplar_query_without_selector_is_204() {
-    let edge = Edge::ready(&[]).await;
+    let edge = TestServer::ready(&[]).await;
     for query in ["1", "time()", "%22text%22"] {
         let got = edge.get(&format!("/api/v1/query_exemplars?query={query}")).await;
         assert_eq!((got.status, got.text()), (StatusCode::NO_CONTENT, ""), "{query}");
@@ -87,7 +87,7 @@ async fn exemplar_query_without_selector_is_204() {
 
 #[tokio::test]
 async fn unclean_paths_and_trailing_slashes_are_redirected_as_recorded() {
-    let edge = Edge::ready(&[]).await;
+    let edge = TestServer::ready(&[]).await;
     let recorded = recorded();
     for case in ["values-no-name", "v1", "labels-slash", "double-slash"] {
         let expected = recorded.iter().find(|answer| answer["case"] == case).expect(case);

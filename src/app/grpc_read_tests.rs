@@ -1,6 +1,6 @@
 //! Remote read over gRPC: the same data as over HTTP, in one message or in many, and how an answer ends that is none.
 
-use crate::app::edge::{Edge, Got, everything, grpc_request, now_ms, pack, request, series};
+use crate::app::edge::{TestServer, TestResponse, read_all_request, grpc_request, now_ms, snappy_block, request, series};
 use crate::remote::pb::prometheus as pb;
 use crate::remote::pb::thanos;
 use crate::server::lifecycle::Phase;
@@ -13,7 +13,7 @@ use tower::ServiceExt;
 const READ: &str = "/narthex.v1.Read/Read";
 const CHUNKS: &str = "/narthex.v1.Read/ReadChunks";
 
-fn messages<T: Message + Default>(got: &Got) -> Vec<T> {
+fn messages<T: Message + Default>(got: &TestResponse) -> Vec<T> {
     let mut body = &got.body[..];
     let mut messages = Vec::new();
     while let Some((head, rest)) = body.split_first_chunk::<5>() {
@@ -24,19 +24,19 @@ fn messages<T: Message + Default>(got: &Got) -> Vec<T> {
     messages
 }
 
-async fn edge_with(samples: usize, flags: &[&str]) -> (Edge, Vec<pb::TimeSeries>) {
-    let edge = Edge::ready(flags).await;
+async fn edge_with(samples: usize, flags: &[&str]) -> (TestServer, Vec<pb::TimeSeries>) {
+    let edge = TestServer::ready(flags).await;
     let now = now_ms() - 1000 * samples as i64;
     let points = |seed: usize| (0..samples).map(|i| (now + 1000 * i as i64, (i * seed) as f64)).collect::<Vec<_>>();
     let written = vec![series("a", &points(3)), series("b", &points(7))];
-    assert_eq!(edge.write(pack(&request(written.clone()))).await.status, StatusCode::NO_CONTENT);
+    assert_eq!(edge.write(snappy_block(&request(written.clone()))).await.status, StatusCode::NO_CONTENT);
     (edge, written)
 }
 
 #[tokio::test]
 async fn a_read_is_answered_with_samples_in_one_message() {
     let (edge, written) = edge_with(300, &[]).await;
-    let got = edge.grpc(READ, &everything().encode_to_vec()).await;
+    let got = edge.grpc(READ, &read_all_request().encode_to_vec()).await;
     assert_eq!((got.grpc_status(), got.header("content-type")), ("0", "application/grpc"));
     let answers: Vec<pb::ReadResponse> = messages(&got);
     assert_eq!(answers.len(), 1);
@@ -49,11 +49,11 @@ async fn a_read_is_answered_with_samples_in_one_message() {
 #[tokio::test]
 async fn a_read_of_chunks_has_the_messages_of_a_streamed_read() {
     let (edge, _) = edge_with(1000, &["--storage.remote.read-max-bytes-in-frame=1KB"]).await;
-    let mut streamed = everything();
+    let mut streamed = read_all_request();
     streamed.accepted_response_types = vec![1];
     let over_http = edge.read(&streamed).await;
     assert_eq!(over_http.status, StatusCode::OK);
-    for asked in [streamed, everything()] {
+    for asked in [streamed, read_all_request()] {
         let got = edge.grpc(CHUNKS, &asked.encode_to_vec()).await;
         assert_eq!(got.grpc_status(), "0");
         let frames: Vec<pb::ChunkedReadResponse> = messages(&got);
@@ -78,47 +78,47 @@ fn http_frames(mut body: &[u8]) -> Vec<pb::ChunkedReadResponse> {
 async fn bad_reads_are_invalid_argument_and_large_ones_resource_exhausted() {
     let (edge, _) =
         edge_with(1000, &["--storage.remote.read-sample-limit=900", "--storage.remote.read-max-answer-size=1KB"]).await;
-    let mut regex = everything();
+    let mut regex = read_all_request();
     regex.queries[0].matchers[0] = pb::LabelMatcher { r#type: 2, name: "a".into(), value: "(".into() };
     for (what, path, message, status) in [
         ("a bad regex", READ, regex.encode_to_vec(), "3"),
         ("a bad regex", CHUNKS, regex.encode_to_vec(), "3"),
         ("no request", READ, b"\xff".to_vec(), "3"),
         ("no request", CHUNKS, b"\xff".to_vec(), "3"),
-        ("too many samples", READ, everything().encode_to_vec(), "3"),
+        ("too many samples", READ, read_all_request().encode_to_vec(), "3"),
         ("a large request", READ, vec![0; (1 << 20) + 1], "8"),
     ] {
         let got = edge.grpc(path, &message).await;
         assert_eq!((got.grpc_status(), got.body.len()), (status, 0), "{what}: {:?}", got.headers);
     }
     let (edge, _) = edge_with(1000, &["--storage.remote.read-max-answer-size=1KB"]).await;
-    assert_eq!(edge.grpc(READ, &everything().encode_to_vec()).await.grpc_status(), "8");
+    assert_eq!(edge.grpc(READ, &read_all_request().encode_to_vec()).await.grpc_status(), "8");
     let missing = grpc_request(READ, b"").map(|_| axum::body::Body::empty());
     assert_eq!(edge.send(missing).await.grpc_status(), "3");
 }
 
 #[tokio::test]
 async fn reads_that_are_not_taken_now_are_told_when_to_come_back() {
-    let edge = Edge::starting(&[]).await;
+    let edge = TestServer::starting(&[]).await;
     edge.grpc(READ, b"").await.assert_grpc_retry_later();
     edge.grpc(CHUNKS, b"").await.assert_grpc_retry_later();
     edge.context.db.replay().unwrap();
     edge.context.lifecycle.advance(Phase::Ready);
     let mut held = edge.context.answer_limits.budget.reserve();
     held.extend(1 << 27).unwrap();
-    edge.grpc(CHUNKS, &everything().encode_to_vec()).await.assert_grpc_retry_later();
+    edge.grpc(CHUNKS, &read_all_request().encode_to_vec()).await.assert_grpc_retry_later();
 }
 
 #[tokio::test]
 async fn a_client_that_goes_away_frees_its_place_and_memory() {
     let (edge, _) = edge_with(20_000, &["--storage.remote.read-max-bytes-in-frame=1KB"]).await;
-    let message = everything().encode_to_vec();
+    let message = read_all_request().encode_to_vec();
     let answer = edge.router.clone().oneshot(grpc_request(CHUNKS, &message)).await.unwrap();
     let mut body = answer.into_body();
     assert!(body.frame().await.unwrap().is_ok());
     drop(body);
     let freed = async {
-        while edge.context.read_gate.at_work() > 0 {
+        while edge.context.read_gate.in_flight() > 0 {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };
@@ -128,12 +128,12 @@ async fn a_client_that_goes_away_frees_its_place_and_memory() {
 
 #[tokio::test]
 async fn slow_reads_do_not_block_lists() {
-    let edge = Edge::ready(&["--storage.remote.read-concurrent-limit=10"]).await;
-    assert_eq!(edge.write(pack(&request(vec![series("a", &[(now_ms(), 1.0)])]))).await.status, StatusCode::NO_CONTENT);
+    let edge = TestServer::ready(&["--storage.remote.read-concurrent-limit=10"]).await;
+    assert_eq!(edge.write(snappy_block(&request(vec![series("a", &[(now_ms(), 1.0)])]))).await.status, StatusCode::NO_CONTENT);
     // Held as by ten streamed reads whose clients take nothing.
     let mut permits = Vec::new();
     for _ in 0..10 {
-        permits.push(edge.context.read_gate.enter().await.unwrap());
+        permits.push(edge.context.read_gate.acquire().await.unwrap());
     }
     for path in [
         "/api/v1/labels",

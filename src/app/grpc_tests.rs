@@ -1,8 +1,8 @@
 //! What holds of all of gRPC: which requests are gRPC, deadlines, details of errors, health, reflection.
 
-use crate::app::edge::{Edge, everything, good, grpc_request, partly_bad};
+use crate::app::edge::{TestServer, read_all_request, valid_request, grpc_request, partially_invalid_request};
 use crate::app::error_details::ErrorDetails;
-use crate::server::body::Received;
+use crate::server::body::ChannelBody;
 use crate::server::lifecycle::Phase;
 use crate::tsdb::db::settings::Settings;
 use axum::body::Body;
@@ -33,10 +33,10 @@ const SERVICES: [&str; 2] = ["narthex.v1.Write", "narthex.v1.Read"];
 
 #[tokio::test]
 async fn what_is_not_grpc_is_415_at_every_method_and_an_unknown_method_unimplemented() {
-    let edge = Edge::ready(&[]).await;
+    let edge = TestServer::ready(&[]).await;
     for path in METHODS {
         for content_type in ["application/x-protobuf", "application/grpc-web", "application/grpcx", ""] {
-            let request = Request::post(path).header("content-type", content_type).body(Body::from(good())).unwrap();
+            let request = Request::post(path).header("content-type", content_type).body(Body::from(valid_request())).unwrap();
             assert_eq!(edge.send(request).await.status, StatusCode::UNSUPPORTED_MEDIA_TYPE, "{path} {content_type}");
         }
     }
@@ -51,10 +51,10 @@ async fn what_is_not_grpc_is_415_at_every_method_and_an_unknown_method_unimpleme
 
 #[tokio::test]
 async fn the_deadline_of_a_client_ends_its_request() {
-    let edge = Edge::ready(&["--storage.remote.write-concurrent-limit=1"]).await;
-    let at_work = edge.context.write_gate.enter().await.unwrap();
+    let edge = TestServer::ready(&["--storage.remote.write-concurrent-limit=1"]).await;
+    let at_work = edge.context.write_gate.acquire().await.unwrap();
     let with_timeout = |timeout: &str| {
-        let mut request = grpc_request("/narthex.v1.Write/WriteV1", &good());
+        let mut request = grpc_request("/narthex.v1.Write/WriteV1", &valid_request());
         request.headers_mut().insert("grpc-timeout", timeout.parse().unwrap());
         request
     };
@@ -67,10 +67,10 @@ async fn the_deadline_of_a_client_ends_its_request() {
 
 #[tokio::test]
 async fn the_details_of_a_refusal_have_every_reason_and_what_is_stored() {
-    let edge = Edge::ready(&[]).await;
+    let edge = TestServer::ready(&[]).await;
     let strict = Settings { out_of_order_window_ms: 0, ..edge.context.db.settings() };
-    edge.context.db.apply(strict).unwrap();
-    let details = ErrorDetails::of(&edge.write_v1(&partly_bad()).await);
+    edge.context.db.apply_settings(strict).unwrap();
+    let details = ErrorDetails::of(&edge.write_v1(&partially_invalid_request()).await);
     let counted: Vec<_> = details.violations.iter().filter(|v| !v.reason.is_empty()).collect();
     let reasons: Vec<_> = counted.iter().map(|v| v.reason.as_str()).collect();
     assert_eq!(reasons, ["OUT_OF_ORDER", "DUPLICATE_TIMESTAMP", "TOO_FAR_IN_FUTURE", "INVALID_LABELS"]);
@@ -84,13 +84,13 @@ async fn the_details_of_a_refusal_have_every_reason_and_what_is_stored() {
     assert!(info.metadata.iter().map(|(key, value)| (key.as_str(), value.as_str())).eq(stored), "{info:?}");
 }
 
-async fn health(edge: &Edge, service: &str) -> ServingStatus {
+async fn health(edge: &TestServer, service: &str) -> ServingStatus {
     let request = HealthCheckRequest { service: service.to_owned() };
     let got = edge.grpc("/grpc.health.v1.Health/Check", &request.encode_to_vec()).await;
     HealthCheckResponse::decode(&got.body[5..]).unwrap().status()
 }
 
-async fn wait_for_health(edge: &Edge, service: &str, status: ServingStatus) {
+async fn wait_for_health(edge: &TestServer, service: &str, status: ServingStatus) {
     let told = async {
         while health(edge, service).await != status {
             tokio::time::sleep(Duration::from_millis(10)).await;
@@ -101,7 +101,7 @@ async fn wait_for_health(edge: &Edge, service: &str, status: ServingStatus) {
 
 #[tokio::test]
 async fn every_service_has_a_health_of_its_own() {
-    let edge = Edge::starting(&[]).await;
+    let edge = TestServer::starting(&[]).await;
     for service in SERVICES {
         assert_eq!(health(&edge, service).await, ServingStatus::NotServing, "{service}");
     }
@@ -121,7 +121,7 @@ fn ask(request: MessageRequest) -> Vec<u8> {
 }
 
 /// The versions have the same messages.
-async fn reflected(edge: &Edge, path: &str, request: MessageRequest) -> MessageResponse {
+async fn reflected(edge: &TestServer, path: &str, request: MessageRequest) -> MessageResponse {
     let got = edge.grpc(path, &ask(request)).await;
     assert_eq!(got.grpc_status(), "0", "{:?}", got.trailers);
     ServerReflectionResponse::decode(&got.body[5..]).unwrap().message_response.unwrap()
@@ -129,7 +129,7 @@ async fn reflected(edge: &Edge, path: &str, request: MessageRequest) -> MessageR
 
 #[tokio::test]
 async fn reflection_lists_the_services_and_describes_them() {
-    let edge = Edge::ready(&[]).await;
+    let edge = TestServer::ready(&[]).await;
     for path in &METHODS[6..] {
         let MessageResponse::ListServicesResponse(list) =
             reflected(&edge, path, MessageRequest::ListServices(String::new())).await
@@ -155,10 +155,10 @@ async fn reflection_lists_the_services_and_describes_them() {
 
 #[tokio::test]
 async fn an_open_reflection_ends_when_the_server_drains() {
-    let edge = Edge::ready(&[]).await;
+    let edge = TestServer::ready(&[]).await;
     let (_open, receiver) = mpsc::channel::<Result<Bytes, std::io::Error>>(1);
     let mut request = grpc_request(METHODS[6], b"");
-    *request.body_mut() = Body::new(Received::from(receiver));
+    *request.body_mut() = Body::new(ChannelBody::from(receiver));
     let answer = edge.router.clone().oneshot(request).await.unwrap();
     edge.context.lifecycle.advance(Phase::Draining);
     let ended = tokio::time::timeout(Duration::from_secs(10), answer.into_body().collect()).await;
@@ -167,8 +167,8 @@ async fn an_open_reflection_ends_when_the_server_drains() {
 
 #[tokio::test]
 async fn second_message_of_a_unary_call_is_an_error() {
-    let edge = Edge::ready(&[]).await;
-    let (write, read) = (good(), everything().encode_to_vec());
+    let edge = TestServer::ready(&[]).await;
+    let (write, read) = (valid_request(), read_all_request().encode_to_vec());
     let cases: [(&str, &[u8], &str); 11] = [
         ("/narthex.v1.Write/WriteV1", &write, "3"),
         ("/narthex.v1.Write/WriteV2", b"", "3"),

@@ -5,7 +5,7 @@
 
 use crate::app::output::Output;
 use crate::config::flags::{LogFlags, LogFormat, LogLevel};
-use crate::model::time::rfc3339;
+use crate::model::time::format_rfc3339;
 use std::backtrace::{Backtrace, BacktraceStatus};
 use std::fmt::Write as _;
 use std::panic::PanicHookInfo;
@@ -116,12 +116,12 @@ where
     N: for<'a> FormatFields<'a> + 'static,
 {
     fn format_event(&self, _: &FmtContext<'_, S, N>, mut out: Writer<'_>, event: &Event<'_>) -> fmt::Result {
-        let fields = Fields::of(event);
+        let fields = EventFields::from_event(event);
         write!(out, "time={} level={}", now(), event.metadata().level())?;
         write!(out, " source={}", event.metadata().target())?;
-        write!(out, " msg={}", quoted(&fields.message))?;
+        write!(out, " msg={}", quote_if_needed(&fields.message))?;
         for (name, value) in &fields.others {
-            write!(out, " {name}={}", quoted(value))?;
+            write!(out, " {name}={}", quote_if_needed(value))?;
         }
         writeln!(out)
     }
@@ -136,7 +136,7 @@ where
     N: for<'a> FormatFields<'a> + 'static,
 {
     fn format_event(&self, _: &FmtContext<'_, S, N>, mut out: Writer<'_>, event: &Event<'_>) -> fmt::Result {
-        let fields = Fields::of(event);
+        let fields = EventFields::from_event(event);
         let mut object = serde_json::Map::new();
         object.insert("time".to_owned(), now().into());
         object.insert("level".to_owned(), event.metadata().level().as_str().into());
@@ -151,20 +151,20 @@ where
 
 /// The fields of an event as texts.
 #[derive(Default)]
-struct Fields {
+struct EventFields {
     message: String,
     others: Vec<(&'static str, String)>,
 }
 
-impl Fields {
-    fn of(event: &Event<'_>) -> Self {
+impl EventFields {
+    fn from_event(event: &Event<'_>) -> Self {
         let mut fields = Self::default();
         event.record(&mut fields);
         fields
     }
 }
 
-impl Visit for Fields {
+impl Visit for EventFields {
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
         let mut text = String::new();
         let _ = write!(text, "{value:?}");
@@ -181,7 +181,7 @@ impl Visit for Fields {
 }
 
 /// A value, in quotes where it would otherwise not end where it ends.
-fn quoted(value: &str) -> String {
+fn quote_if_needed(value: &str) -> String {
     let plain = !value.is_empty() && value.bytes().all(|b| b.is_ascii_graphic() && !matches!(b, b'"' | b'=' | b'\\'));
     if plain { value.to_owned() } else { format!("{value:?}") }
 }
@@ -189,18 +189,18 @@ fn quoted(value: &str) -> String {
 /// The time as RFC 3339 in UTC, with milliseconds.
 fn now() -> String {
     let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    rfc3339(i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX))
+    format_rfc3339(i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::quoted;
+    use super::quote_if_needed;
 
     #[test]
     fn values_that_would_run_on_are_quoted() {
-        assert_eq!(quoted("plain/path:1"), "plain/path:1");
-        assert_eq!(quoted("two words"), "\"two words\"");
-        assert_eq!(quoted("a=\"b\"\n"), r#""a=\"b\"\n""#);
-        assert_eq!(quoted(""), "\"\"");
+        assert_eq!(quote_if_needed("plain/path:1"), "plain/path:1");
+        assert_eq!(quote_if_needed("two words"), "\"two words\"");
+        assert_eq!(quote_if_needed("a=\"b\"\n"), r#""a=\"b\"\n""#);
+        assert_eq!(quote_if_needed(""), "\"\"");
     }
 }

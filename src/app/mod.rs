@@ -4,7 +4,7 @@ mod banner;
 mod db_metrics;
 mod engine_metrics;
 mod exemplar_metrics;
-mod late_metrics;
+mod ooo_metrics;
 mod logging;
 mod output;
 mod reload;

@@ -4,19 +4,19 @@
 //! blocking thread.
 
 use crate::config::file;
-use crate::config::file::{ConfigFile, FileError};
+use crate::config::file::{ConfigFile, LoadConfigError};
 use crate::config::flags::ServeFlags;
 use crate::config::settings;
 use crate::metrics::registry::{Gauge, Registry};
-use crate::model::labels::LabelError;
+use crate::model::labels::BuildLabelsError;
 use crate::remote::external_labels::ExternalLabels;
-use crate::server::configuration::{Configuration, Loaded};
-use crate::server::control::Reload;
+use crate::server::configuration::{Configuration, LoadedConfig};
+use crate::server::process_control::ReloadRequest;
 use crate::tsdb::chunk::float_chunk::FloatEncoding;
 use crate::tsdb::db::Db;
 use crate::tsdb::db::error::MaintenanceError;
 use crate::tsdb::db::settings::Settings;
-use crate::tsdb::wal::record::open_record::StartRecords;
+use crate::tsdb::wal::record::builder::RecordVersion;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -26,10 +26,10 @@ use tokio::sync::mpsc;
 
 /// Why a configuration is not used.
 #[derive(Debug, thiserror::Error)]
-pub enum ConfigError {
+pub enum ApplyConfigError {
     /// The file can't be read or says something that can't be.
     #[error(transparent)]
-    File(#[from] FileError),
+    File(#[from] LoadConfigError),
     /// A share of a disk whose size can't be told.
     #[error(
         "storage.tsdb.retention.percentage can't be used: the size of the file system of {path} can't be told: {why}"
@@ -47,7 +47,7 @@ pub enum ConfigError {
     StartsInXor,
     /// Labels that can't be.
     #[error("global.external_labels can't be used: {0}")]
-    ExternalLabels(#[from] LabelError),
+    ExternalLabels(#[from] BuildLabelsError),
     /// The database does not take it.
     #[error("the configuration can't be applied: {0}")]
     Apply(#[from] MaintenanceError),
@@ -92,12 +92,12 @@ pub(crate) struct Reloader {
     pub(crate) metrics: ReloadMetrics,
     pub(crate) configuration: Arc<Configuration>,
     /// That of the start, which a file falls back to that names none.
-    pub(crate) encoding: FloatEncoding,
+    pub(crate) startup_encoding: FloatEncoding,
 }
 
 impl Reloader {
     /// Reloads whenever somebody asks, or the process gets `hangup`.
-    pub(crate) async fn follow(self, mut asked: mpsc::Receiver<Reload>, mut hangup: Signal) {
+    pub(crate) async fn run(self, mut asked: mpsc::Receiver<ReloadRequest>, mut hangup: Signal) {
         let reloader = Arc::new(self);
         loop {
             let asker = tokio::select! {
@@ -126,39 +126,39 @@ impl Reloader {
             }
             Err(error) => {
                 self.metrics.successful.set(0);
-                self.configuration.failed();
+                self.configuration.mark_reload_failed();
                 tracing::error!(%error, "the configuration was not reloaded: the old one holds");
             }
         }
         done.map_err(|error| error.to_string())
     }
 
-    fn try_reload(&self) -> Result<(), ConfigError> {
+    fn try_reload(&self) -> Result<(), ApplyConfigError> {
         let file = self.flags.config_file.as_deref().map(file::load).transpose()?.unwrap_or_default();
-        let settings = settings::at_reload(&self.flags.storage, &file, self.encoding);
+        let settings = settings::at_reload(&self.flags.storage, &file, self.startup_encoding);
         check(&settings, &self.db)?;
-        let loaded = loaded(&file)?;
-        self.db.apply(settings)?;
+        let loaded = load_labels(&file)?;
+        self.db.apply_settings(settings)?;
         self.configuration.replace(loaded);
         Ok(())
     }
 }
 
 /// What handlers need of the file; warns of variables that it names and that are not there.
-pub(crate) fn loaded(file: &ConfigFile) -> Result<Loaded, ConfigError> {
+pub(crate) fn load_labels(file: &ConfigFile) -> Result<LoadedConfig, ApplyConfigError> {
     for name in &file.empty_variables {
         tracing::warn!(name, "an external label names a variable of the environment that is empty");
     }
     let shown_labels = file.external_labels.clone();
     let external_labels =
         ExternalLabels::new(shown_labels.iter().map(|(name, value)| (name.as_str(), value.as_str())))?;
-    Ok(Loaded { shown_labels, external_labels })
+    Ok(LoadedConfig { display_labels: shown_labels, external_labels })
 }
 
 /// Whether settings can hold on this machine; warns of what is meant otherwise than it looks.
-pub(crate) fn check(settings: &Settings, db: &Db) -> Result<(), ConfigError> {
-    if db.options().starts == StartRecords::V2 && settings.float_encoding == FloatEncoding::Xor {
-        return Err(ConfigError::StartsInXor);
+pub(crate) fn check(settings: &Settings, db: &Db) -> Result<(), ApplyConfigError> {
+    if db.options().record_version == RecordVersion::V2 && settings.float_encoding == FloatEncoding::Xor {
+        return Err(ApplyConfigError::StartsInXor);
     }
     let retention = &settings.retention;
     if retention.percentage == 0.0 {
@@ -172,5 +172,5 @@ pub(crate) fn check(settings: &Settings, db: &Db) -> Result<(), ConfigError> {
         0 => Err(io::Error::other("it says that it has no bytes")),
         _ => Ok(()),
     });
-    known.map_err(|why| ConfigError::Percentage { path: path.clone(), why })
+    known.map_err(|why| ApplyConfigError::Percentage { path: path.clone(), why })
 }

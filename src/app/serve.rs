@@ -4,23 +4,23 @@
 //! health and progress while the log is replayed on a blocking thread. A first SIGTERM or SIGINT drains; a second one ends the
 //! process where it stands, which costs nothing that was acknowledged.
 
-use crate::app::banner::Holds;
-use crate::app::reload::{ConfigError, Reloader};
-use crate::app::setup::Parts;
+use crate::app::banner::BannerInfo;
+use crate::app::reload::{ApplyConfigError, Reloader};
+use crate::app::setup::ServerParts;
 use crate::app::{banner, logging, reload, setup, sockets};
 use crate::config::file;
 use crate::config::flags::{ServeFlags, VERSION, WebFlags};
 use crate::config::settings;
-use crate::server::context::SharedContext;
+use crate::server::state::SharedState;
 use crate::server::grpc::health;
 use crate::server::lifecycle::Phase;
-use crate::server::listener::{ConnectionLimits, Drained, Listener};
+use crate::server::listener::{ConnectionLimits, DrainOutcome, Listener};
 use crate::server::router;
 use crate::tsdb::db::Db;
 use crate::tsdb::db::clock::now_ms;
 use crate::tsdb::db::open::{OpenError, ReplayError};
-use crate::tsdb::fs::fault;
-use crate::tsdb::fs::fault::FaultError;
+use crate::tsdb::fs::fail_point;
+use crate::tsdb::fs::fail_point::ArmError;
 use crate::tsdb::wal::error::WalError;
 use std::io::Write;
 use std::net::SocketAddr;
@@ -48,7 +48,7 @@ pub enum ServeError {
     System(#[from] std::io::Error),
     /// The configuration can't be used.
     #[error(transparent)]
-    Config(#[from] ConfigError),
+    Config(#[from] ApplyConfigError),
     /// The data directory can't be used.
     #[error("can't open --storage.tsdb.path: {0}")]
     Open(#[from] OpenError),
@@ -57,13 +57,13 @@ pub enum ServeError {
     Replay(#[from] ReplayError),
     /// A thread of our own broke.
     #[error("a task of the server broke: {0}")]
-    Broken(#[from] JoinError),
+    TaskPanicked(#[from] JoinError),
     /// The last bytes could not be written.
     #[error("can't close the database: {0}")]
     Close(#[from] WalError),
     /// A second signal came before everything was done.
     #[error("stopped by a second signal before everything was done")]
-    Impatient,
+    SecondSignal,
 }
 
 /// Runs the server until it is told to stop; the exit code is 0 only after an orderly end.
@@ -108,14 +108,14 @@ pub fn run(flags: &ServeFlags, meaningless: &[&str]) -> ExitCode {
 }
 
 /// Arms the fail points that a test asks for in the environment.
-fn arm_fail_points() -> Result<(), FaultError> {
-    match std::env::var(fault::VARIABLE) {
+fn arm_fail_points() -> Result<(), ArmError> {
+    match std::env::var(fail_point::ENV_VAR) {
         Ok(text) if !text.is_empty() => {
-            fault::arm_from(&text)?;
+            fail_point::arm_from_spec(&text)?;
             tracing::warn!(
                 points = text,
                 "fail points are armed by {}: this process is for tests only",
-                fault::VARIABLE
+                fail_point::ENV_VAR
             );
             Ok(())
         }
@@ -139,7 +139,7 @@ fn survive_signals() -> std::io::Result<()> {
 
 async fn serve(flags: &ServeFlags) -> Result<(), ServeError> {
     tracing::info!(version = VERSION, "narthex starts");
-    let file = flags.config_file.as_deref().map(file::load).transpose().map_err(ConfigError::File)?.unwrap_or_default();
+    let file = flags.config_file.as_deref().map(file::load).transpose().map_err(ApplyConfigError::File)?.unwrap_or_default();
     let settings = settings::at_start(&flags.storage, &file);
     let hangup = signal(SignalKind::hangup())?;
     let signals = Signals::new()?;
@@ -147,16 +147,16 @@ async fn serve(flags: &ServeFlags) -> Result<(), ServeError> {
     let addresses: Vec<SocketAddr> = sockets.iter().map(TcpListener::local_addr).collect::<Result<_, _>>()?;
     let db = Arc::new(Db::open(setup::db_options(&flags.storage, settings))?);
     reload::check(&settings, &db)?;
-    let loaded = reload::loaded(&file)?;
-    let Parts { orders, reload, context, connections, replay } = setup::parts(flags, loaded, db.clone());
+    let loaded = reload::load_labels(&file)?;
+    let ServerParts { orders, reload, context, connections, replay } = setup::build(flags, loaded, db.clone());
     let encoding = settings.float_encoding;
     let configuration = context.configuration.clone();
     let reloader =
-        Reloader { flags: Arc::new(flags.clone()), db: db.clone(), metrics: reload, configuration, encoding };
-    tokio::spawn(reloader.follow(orders.reload, hangup));
-    let mut stops = Stops { signals, quit: orders.stop };
+        Reloader { flags: Arc::new(flags.clone()), db: db.clone(), metrics: reload, configuration, startup_encoding: encoding };
+    tokio::spawn(reloader.run(orders.reload, hangup));
+    let mut stops = StopSignals { signals, quit: orders.stop };
     let (keeper, health) = health::service().await;
-    tokio::spawn(keeper.follow(context.clone()));
+    tokio::spawn(keeper.run(context.clone()));
     let router = router::routes(context.clone(), health);
     let listener = Listener { sockets, router, limits: ConnectionLimits::from(&flags.web), metrics: connections };
     let (stop, stopped) = watch::channel(false);
@@ -171,31 +171,31 @@ async fn serve(flags: &ServeFlags) -> Result<(), ServeError> {
         replayed = replaying => {
             replay.observe(&replayed??);
             context.lifecycle.advance(Phase::Ready);
-            keep_in_order(&db)?;
-            announce(flags, &addresses, &db);
+            spawn_maintenance(&db)?;
+            print_banner(flags, &addresses, &db);
             stops.next().await;
         }
         () = stops.next() => tracing::warn!("told to stop during the replay, which is given up"),
     }
 
     tokio::select! {
-        ended = end(context, stop, listening) => ended,
-        () = stops.next() => Err(ServeError::Impatient),
+        ended = shut_down(context, stop, listening) => ended,
+        () = stops.next() => Err(ServeError::SecondSignal),
     }
 }
 
 /// Starts the thread that compacts; it ends when the database is closed.
-fn keep_in_order(db: &Arc<Db>) -> std::io::Result<()> {
+fn spawn_maintenance(db: &Arc<Db>) -> std::io::Result<()> {
     let db = db.clone();
     let thread = std::thread::Builder::new().name("maintenance".to_owned());
-    thread.spawn(move || db.run_maintenance(now_ms)).map(drop)
+    thread.spawn(move || db.run_maintenance_loop(now_ms)).map(drop)
 }
 
 /// Drains and closes.
-async fn end(
-    context: SharedContext,
+async fn shut_down(
+    context: SharedState,
     stop: watch::Sender<bool>,
-    listening: JoinHandle<Drained>,
+    listening: JoinHandle<DrainOutcome>,
 ) -> Result<(), ServeError> {
     tracing::info!("told to stop: no new requests, those under way are finished");
     // Now, and not after the requests: what an operator ordered may be one of them.
@@ -203,7 +203,7 @@ async fn end(
     context.lifecycle.advance(Phase::Draining);
     // The receiver is the listener, which may have ended.
     let _ = stop.send(true);
-    if listening.await? == Drained::CutOff {
+    if listening.await? == DrainOutcome::TimedOut {
         tracing::warn!("some requests were not finished within --web.shutdown-timeout and are cut off");
     }
     tokio::task::spawn_blocking(move || context.db.close()).await??;
@@ -212,20 +212,20 @@ async fn end(
 }
 
 /// Says on standard output that the server is ready, and how to use it.
-fn announce(flags: &ServeFlags, addresses: &[SocketAddr], db: &Db) {
+fn print_banner(flags: &ServeFlags, addresses: &[SocketAddr], db: &Db) {
     let directory = std::path::absolute(&flags.storage.path).unwrap_or_else(|_| flags.storage.path.clone());
     let retention = db.settings().retention;
     let retention = if db.retention_is_held() {
         tracing::warn!(
             "the directory has data older than the default retention: nothing is deleted until a retention is set, by flag or in the configuration file"
         );
-        banner::held_retention(&retention)
+        banner::describe_held_retention(&retention)
     } else {
-        banner::retention(&retention)
+        banner::describe_retention(&retention)
     };
     let out_of_order_window_ms = db.settings().out_of_order_window_ms;
-    let holds = Holds { addresses, directory: &directory, retention: &retention, out_of_order_window_ms };
-    logging::print(&banner::text(flags, &holds));
+    let holds = BannerInfo { addresses, directory: &directory, retention: &retention, out_of_order_window_ms };
+    logging::print(&banner::render(flags, &holds));
     tracing::info!("ready for requests");
 }
 
@@ -259,12 +259,12 @@ impl Signals {
 }
 
 /// Everything that means "stop": a signal, or a request.
-struct Stops {
+struct StopSignals {
     signals: Signals,
     quit: mpsc::Receiver<()>,
 }
 
-impl Stops {
+impl StopSignals {
     async fn next(&mut self) {
         tokio::select! {
             () = self.signals.next() => {}

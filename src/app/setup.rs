@@ -5,49 +5,49 @@ use crate::app::engine_metrics::ReplayMetrics;
 use crate::app::logging;
 use crate::app::reload::ReloadMetrics;
 use crate::config::flags::{
-    Feature, GrpcFlags, ReadFlags, ServeFlags, StorageFlags, WalCompression, WalSync, WriteFlags,
+    Feature, GrpcFlags, ReadFlags, ServeFlags, StorageFlags, WalCompressionFlag, WalSyncFlag, WriteFlags,
 };
-use crate::metrics::process::Process;
+use crate::metrics::process::ProcessCollector;
 use crate::metrics::registry::Registry;
 use crate::remote::limits::{LabelLimits, WriteLimits};
 use crate::remote::metadata::MetadataLimits;
 use crate::remote::metrics::{ReadMetrics, WriteMetrics};
 use crate::remote::read::ReadLimits;
-use crate::remote::reader::CountLimits;
+use crate::remote::request_index_v1::CountLimits;
 use crate::remote::thanos::tenant::TenantLabel;
-use crate::remote::write::Writer;
-use crate::server::admission::{ByteBudget, Gate, Queue};
-use crate::server::body::{AnswerLimits, BodyLimits};
+use crate::remote::write::RemoteWriter;
+use crate::server::admission::{ByteBudget, ConcurrencyLimiter, QueueLimits};
+use crate::server::body::{ResponseLimits, BodyLimits};
 use crate::server::client_limit::ClientLimit;
-use crate::server::configuration::{Configuration, Loaded};
-use crate::server::context::{Context, SharedContext};
-use crate::server::control;
-use crate::server::control::{Access, ControlPair, Orders};
-use crate::server::grpc::inflate::Inflater;
+use crate::server::configuration::{Configuration, LoadedConfig};
+use crate::server::state::{ServerState, SharedState};
+use crate::server::process_control;
+use crate::server::process_control::{ApiAccess, ControlChannel, ControlReceiver};
+use crate::server::grpc::decompress_body::MessageDecompressor;
 use crate::server::http_metrics::HttpMetrics;
 use crate::server::lifecycle::{Lifecycle, Phase};
 use crate::server::listener::ConnectionMetrics;
-use crate::tsdb::chunk::any_chunk::HistogramStarts;
+use crate::tsdb::chunk::any_chunk::HistogramStMode;
 use crate::tsdb::db::Db;
-use crate::tsdb::db::disk_guard::Reserve;
-use crate::tsdb::db::options::{DbOptions, HeadAtStop};
+use crate::tsdb::db::disk_guard::DiskReserve;
+use crate::tsdb::db::options::{DbOptions, ShutdownMode};
 use crate::tsdb::db::settings::Settings;
-use crate::tsdb::query::encoded::Readable;
-use crate::tsdb::wal::commit::SyncMode;
-use crate::tsdb::wal::compression::Compression;
-use crate::tsdb::wal::record::open_record::StartRecords;
+use crate::tsdb::query::chunk_iter::SupportedEncodings;
+use crate::tsdb::wal::write_log::SyncMode;
+use crate::tsdb::wal::compression::RecordCompression;
+use crate::tsdb::wal::record::builder::RecordVersion;
 use std::sync::Arc;
 use std::time::Duration;
 
 /// How long a write may wait for its turn; a sender gives up after 30 s by default.
-const WRITE_PATIENCE: Duration = Duration::from_secs(10);
+const WRITE_MAX_WAIT: Duration = Duration::from_secs(10);
 /// How many reads may wait for each that is answered, and for how long.
-const READS_WAITING: usize = 4;
-const READ_PATIENCE: Duration = Duration::from_secs(5);
+const WAITING_READS_PER_SLOT: usize = 4;
+const READ_MAX_WAIT: Duration = Duration::from_secs(5);
 
 /// How many orders of the admin API may wait for the one that is carried out, and for how long: a clean-up may take its time.
-const ORDERS_WAITING: usize = 8;
-const ORDER_PATIENCE: Duration = Duration::from_secs(600);
+const MAX_WAITING_ADMIN: usize = 8;
+const ADMIN_MAX_WAIT: Duration = Duration::from_secs(600);
 /// Blocking threads for what takes but a moment or is done once: encoding the metrics, the replay, the close.
 const OTHER_BLOCKING_THREADS: usize = 16;
 /// Blocking threads where a limit is so high, or reads have none, that there is no telling how many are needed.
@@ -57,40 +57,40 @@ const MAX_BLOCKING_THREADS: usize = 1 << 15;
 pub(crate) fn db_options(flags: &StorageFlags, settings: Settings) -> DbOptions {
     DbOptions {
         wal_compression: match flags.effective_wal_compression() {
-            WalCompression::None => Compression::None,
-            WalCompression::Snappy => Compression::Snappy,
-            WalCompression::Zstd => Compression::Zstd,
+            WalCompressionFlag::None => RecordCompression::None,
+            WalCompressionFlag::Snappy => RecordCompression::Snappy,
+            WalCompressionFlag::Zstd => RecordCompression::Zstd,
         },
         wal_segment_size: flags.wal_segment_size.0,
         wal_sync: match flags.wal_sync {
-            WalSync::Os => SyncMode::Os,
-            WalSync::Interval => SyncMode::Interval(flags.wal_sync_interval),
-            WalSync::Always => SyncMode::Always,
+            WalSyncFlag::Os => SyncMode::Os,
+            WalSyncFlag::Interval => SyncMode::Interval(flags.wal_sync_interval),
+            WalSyncFlag::Always => SyncMode::Always,
         },
         chunk_range_ms: millis(flags.min_block_duration),
         max_series: limit(flags.max_active_series),
         // 0 is what Prometheus takes for "not given".
         max_block_range_ms: flags.max_block_duration.map(millis).filter(|range| *range > 0),
         uploads_file: flags.delay_compact_file.clone().filter(|path| !path.as_os_str().is_empty()),
-        head_at_stop: if flags.features.contains(&Feature::MemorySnapshotOnShutdown) {
-            HeadAtStop::Snapshot
+        shutdown_mode: if flags.features.contains(&Feature::MemorySnapshotOnShutdown) {
+            ShutdownMode::ChunkSnapshot
         } else {
-            HeadAtStop::InLog
+            ShutdownMode::KeepInWal
         },
-        starts: if flags.features.contains(&Feature::StStorage) { StartRecords::V2 } else { StartRecords::V1 },
-        histogram_starts: if flags.features.contains(&Feature::HistogramsStEncoding) {
-            HistogramStarts::Kept
+        record_version: if flags.features.contains(&Feature::StStorage) { RecordVersion::V2 } else { RecordVersion::V1 },
+        histogram_st_mode: if flags.features.contains(&Feature::HistogramsStEncoding) {
+            HistogramStMode::WithSt
         } else {
-            HistogramStarts::Dropped
+            HistogramStMode::WithoutSt
         },
-        disk_reserve: flags.disk_reserve.map_or(Reserve::Default, |size| Reserve::Bytes(size.0)),
+        disk_reserve: flags.disk_reserve.map_or(DiskReserve::Default, |size| DiskReserve::Bytes(size.0)),
         settings,
         ..DbOptions::new(flags.path.clone())
     }
 }
 
 /// Write requests that are stored at once.
-pub(crate) fn writes_at_once(flags: &WriteFlags) -> usize {
+pub(crate) fn write_concurrency(flags: &WriteFlags) -> usize {
     match flags.concurrent_limit {
         0 => 16.max(4 * processors()),
         limit => usize::try_from(limit).unwrap_or(usize::MAX),
@@ -98,7 +98,7 @@ pub(crate) fn writes_at_once(flags: &WriteFlags) -> usize {
 }
 
 /// Exports that are made at once; they go at the pace of their clients, so that they have places of their own.
-fn exports_at_once(flags: &ReadFlags) -> usize {
+fn export_concurrency(flags: &ReadFlags) -> usize {
     usize::try_from(flags.export_concurrent_limit).unwrap_or(usize::MAX)
 }
 
@@ -122,10 +122,10 @@ fn processors() -> usize {
 
 /// Blocking threads for all that may want one at once, so that a write which is let in never waits for one.
 pub(crate) fn blocking_threads(flags: &ServeFlags) -> usize {
-    writes_at_once(&flags.write)
+    write_concurrency(&flags.write)
         .saturating_add(limit(flags.read.concurrent_limit))
         .saturating_add(processors())
-        .saturating_add(exports_at_once(&flags.read))
+        .saturating_add(export_concurrency(&flags.read))
         .saturating_add(lists_at_once(&flags.read))
         .saturating_add(OTHER_BLOCKING_THREADS)
         .min(MAX_BLOCKING_THREADS)
@@ -133,13 +133,13 @@ pub(crate) fn blocking_threads(flags: &ServeFlags) -> usize {
 
 /// The parts of a server.
 #[derive(Debug)]
-pub(crate) struct Parts {
+pub(crate) struct ServerParts {
     /// What requests order.
-    pub(crate) orders: Orders,
+    pub(crate) orders: ControlReceiver,
     /// What is shown of reloads.
     pub(crate) reload: ReloadMetrics,
     /// What all handlers share.
-    pub(crate) context: SharedContext,
+    pub(crate) context: SharedState,
     /// What the listener counts.
     pub(crate) connections: ConnectionMetrics,
     /// What a replay leaves to be shown.
@@ -147,7 +147,7 @@ pub(crate) struct Parts {
 }
 
 /// Makes the parts.
-pub(crate) fn parts(flags: &ServeFlags, loaded: Loaded, db: Arc<Db>) -> Parts {
+pub(crate) fn build(flags: &ServeFlags, loaded: LoadedConfig, db: Arc<Db>) -> ServerParts {
     let mut registry = Registry::new();
     let lifecycle = Arc::new(Lifecycle::starting());
     let reload = ReloadMetrics::register(&mut registry);
@@ -156,7 +156,7 @@ pub(crate) fn parts(flags: &ServeFlags, loaded: Loaded, db: Arc<Db>) -> Parts {
     registry.gauge_fn("prometheus_ready", "Whether startup was completed and requests are answered.", move || {
         f64::from(u8::from(ready.phase() == Phase::Ready))
     });
-    registry.collector(Process);
+    registry.register_collector(ProcessCollector);
     registry.counter_fn(
         "narthex_log_lines_dropped_total",
         "Log lines that were not written: standard error is closed, full, or not read fast enough.",
@@ -174,48 +174,48 @@ pub(crate) fn parts(flags: &ServeFlags, loaded: Loaded, db: Arc<Db>) -> Parts {
     bodies.register(&mut registry, "narthex_bytes_in_flight", "request bodies");
     answers.register(&mut registry, "narthex_answer_bytes_in_flight", "answers to remote reads");
     let reads_at_once = limit(flags.read.concurrent_limit);
-    let export_queue = Queue { places: exports_at_once(&flags.read), patience: READ_PATIENCE };
-    let read_queue = Queue { places: reads_at_once.saturating_mul(READS_WAITING), patience: READ_PATIENCE };
-    let write_queue = Queue { places: limit(flags.write.queue_limit.max(1)), patience: WRITE_PATIENCE };
-    let ControlPair { control, orders } =
-        control::pair(access(flags.web.enable_admin_api), access(flags.web.enable_lifecycle));
-    let admin_queue = Queue { places: ORDERS_WAITING, patience: ORDER_PATIENCE };
-    let stream_gate = Gate::new(limit(flags.grpc.max_streams), Queue { places: 0, patience: Duration::ZERO });
-    let admin_gate = Gate::new(1, admin_queue);
+    let export_queue = QueueLimits { max_waiting: export_concurrency(&flags.read), max_wait: READ_MAX_WAIT };
+    let read_queue = QueueLimits { max_waiting: reads_at_once.saturating_mul(WAITING_READS_PER_SLOT), max_wait: READ_MAX_WAIT };
+    let write_queue = QueueLimits { max_waiting: limit(flags.write.queue_limit.max(1)), max_wait: WRITE_MAX_WAIT };
+    let ControlChannel { control, orders } =
+        process_control::control_channel(access(flags.web.enable_admin_api), access(flags.web.enable_lifecycle));
+    let admin_queue = QueueLimits { max_waiting: MAX_WAITING_ADMIN, max_wait: ADMIN_MAX_WAIT };
+    let stream_gate = ConcurrencyLimiter::new(limit(flags.grpc.max_streams), QueueLimits { max_waiting: 0, max_wait: Duration::ZERO });
+    let admin_gate = ConcurrencyLimiter::new(1, admin_queue);
     admin_gate.register(&mut registry, "narthex_admin_requests", "Orders of the admin API");
-    let write_gate = Gate::new(writes_at_once(&flags.write), write_queue);
+    let write_gate = ConcurrencyLimiter::new(write_concurrency(&flags.write), write_queue);
     write_gate.register(&mut registry, "narthex_write_requests", "Write requests");
-    let read_gate = Gate::new(reads_at_once, read_queue);
+    let read_gate = ConcurrencyLimiter::new(reads_at_once, read_queue);
     read_gate.register(&mut registry, "narthex_read_requests", "Reads");
     let lists_at_once = lists_at_once(&flags.read);
-    let list_queue = Queue { places: lists_at_once.saturating_mul(READS_WAITING), patience: READ_PATIENCE };
-    let list_gate = Gate::new(lists_at_once, list_queue);
+    let list_queue = QueueLimits { max_waiting: lists_at_once.saturating_mul(WAITING_READS_PER_SLOT), max_wait: READ_MAX_WAIT };
+    let list_gate = ConcurrencyLimiter::new(lists_at_once, list_queue);
     list_gate.register(&mut registry, "narthex_list_requests", "Look-ups of labels, series, metadata and exemplars");
-    let export_gate = Gate::new(exports_at_once(&flags.read), export_queue);
+    let export_gate = ConcurrencyLimiter::new(export_concurrency(&flags.read), export_queue);
     export_gate.register(&mut registry, "narthex_export_requests", "Exports");
     let client_streams = ClientLimit::new(streams_per_client(&flags.grpc));
     client_streams.register(&mut registry, "narthex_grpc_write_streams", "write streams of gRPC");
     stream_gate.register(&mut registry, "narthex_grpc_write_streams", "Write streams of gRPC");
-    let context = Context {
+    let context = ServerState {
         control,
         corruptions: replay.corruptions.clone(),
-        flags: flags.shown.clone(),
+        flags: flags.flag_values.clone(),
         configuration: Arc::new(Configuration::new(loaded)),
         admin_gate,
         db,
         lifecycle,
-        writer: Writer::new(write_limits(&flags.write), WriteMetrics::register(&mut registry))
+        writer: RemoteWriter::new(write_limits(&flags.write), WriteMetrics::register(&mut registry))
             .with_tenants(TenantLabel::new(&flags.thanos.tenant_label)),
         write_gate,
         stream_gate,
         client_streams,
-        inflater: Inflater::register(&mut registry, processors()),
+        inflater: MessageDecompressor::register(&mut registry, processors()),
         max_write_body: flags.write.max_body_size.as_usize(),
         read_limits: ReadLimits {
             samples: Some(flags.read.sample_limit).filter(|limit| *limit > 0),
             answer_bytes: flags.read.max_answer_size.as_usize().min(half),
             frame_bytes: flags.read.max_bytes_in_frame.as_usize(),
-            readable: if flags.read.raw_encodings { Readable::All } else { Readable::Classic },
+            readable: if flags.read.raw_encodings { SupportedEncodings::All } else { SupportedEncodings::Baseline },
         },
         read_gate,
         list_gate,
@@ -227,11 +227,11 @@ pub(crate) fn parts(flags: &ServeFlags, loaded: Loaded, db: Arc<Db>) -> Parts {
             time: flags.web.read_timeout,
             budget: bodies,
         },
-        answer_limits: AnswerLimits { time: flags.web.read_timeout, budget: answers },
+        answer_limits: ResponseLimits { time: flags.web.read_timeout, budget: answers },
         http_metrics: HttpMetrics::register(&mut registry),
         registry,
     };
-    Parts { orders, reload, context: Arc::new(context), connections, replay }
+    ServerParts { orders, reload, context: Arc::new(context), connections, replay }
 }
 
 fn write_limits(flags: &WriteFlags) -> WriteLimits {
@@ -251,8 +251,8 @@ fn write_limits(flags: &WriteFlags) -> WriteLimits {
     }
 }
 
-fn access(is_on: bool) -> Access {
-    if is_on { Access::On } else { Access::Off }
+fn access(is_on: bool) -> ApiAccess {
+    if is_on { ApiAccess::On } else { ApiAccess::Off }
 }
 
 /// A limit of which 0 means that there is none.

@@ -1,9 +1,9 @@
 //! Write streams over gRPC, without sockets: order, acks, how a stream ends, and what holds it back.
 
-use crate::app::edge::{Edge, Got, good, now_ms, partly_bad, request, series};
+use crate::app::edge::{TestServer, TestResponse, valid_request, now_ms, partially_invalid_request, request, series};
 use crate::remote::pb::narthex::v1::{WriteResponse, WriteStreamRequest, WriteStreamResponse, write_stream_request};
 use crate::remote::pb::prometheus as pb;
-use crate::server::body::Received;
+use crate::server::body::ChannelBody;
 use crate::server::client_limit::PeerAddress;
 use crate::server::lifecycle::Phase;
 use axum::body::Body;
@@ -41,7 +41,7 @@ fn call(body: Body) -> Request<Body> {
     Request::post(PATH).header("content-type", "application/grpc").header("te", "trailers").body(body).unwrap()
 }
 
-async fn stream(edge: &Edge, frames: &[Bytes]) -> Got {
+async fn stream(edge: &TestServer, frames: &[Bytes]) -> TestResponse {
     edge.send(call(frames.concat().into())).await
 }
 
@@ -55,20 +55,20 @@ fn acks(mut body: &[u8]) -> Vec<WriteStreamResponse> {
     acks
 }
 
-fn sequences(got: &Got) -> Vec<u64> {
+fn sequences(got: &TestResponse) -> Vec<u64> {
     acks(&got.body).iter().map(|ack| ack.sequence).collect()
 }
 
 #[tokio::test]
 async fn every_request_is_acknowledged_in_order_with_its_counts() {
-    let edge = Edge::ready(&[]).await;
+    let edge = TestServer::ready(&[]).await;
     let now = now_ms();
     let two = request(vec![series("a", &[(now, 1.0)]), series("b", &[(now, 2.0)])]);
     let none = frame(&{
         let request = Some(write_stream_request::Request::V1(pb::WriteRequest::default()));
         WriteStreamRequest { sequence: 7, request }.encode_to_vec()
     });
-    let got = stream(&edge, &[v1(0, &two), v1(5, &good()), none, v1(u64::MAX, &two)]).await;
+    let got = stream(&edge, &[v1(0, &two), v1(5, &valid_request()), none, v1(u64::MAX, &two)]).await;
     assert_eq!(got.grpc_status(), "0");
     let stored: Vec<_> = acks(&got.body).into_iter().map(|ack| (ack.sequence, ack.stored, ack.refused)).collect();
     let samples = |samples| Some(WriteResponse { samples, ..Default::default() });
@@ -82,10 +82,10 @@ async fn every_request_is_acknowledged_in_order_with_its_counts() {
 
 #[tokio::test]
 async fn what_is_refused_for_good_is_said_in_the_ack_and_the_stream_goes_on() {
-    let edge = Edge::ready(&["--storage.remote.write-max-series=2"]).await;
+    let edge = TestServer::ready(&["--storage.remote.write-max-series=2"]).await;
     let now = now_ms();
     let three = request(["a", "b", "c"].map(|name| series(name, &[(now, 1.0)])).to_vec());
-    let got = stream(&edge, &[v1(1, &partly_bad()), v1(2, b"\x0a\xff"), v1(3, &three), v1(4, &good())]).await;
+    let got = stream(&edge, &[v1(1, &partially_invalid_request()), v1(2, b"\x0a\xff"), v1(3, &three), v1(4, &valid_request())]).await;
     assert_eq!(got.grpc_status(), "0");
     let acks = acks(&got.body);
     let codes: Vec<_> = acks.iter().map(|ack| ack.refused.as_ref().map(|refused| refused.code)).collect();
@@ -103,7 +103,7 @@ async fn what_is_refused_for_good_is_said_in_the_ack_and_the_stream_goes_on() {
 
 #[tokio::test]
 async fn a_stream_ends_where_its_sender_breaks_the_rules_and_what_came_before_is_acknowledged() {
-    let edge = Edge::ready(&["--storage.remote.write-max-decoded-size=2KB"]).await;
+    let edge = TestServer::ready(&["--storage.remote.write-max-decoded-size=2KB"]).await;
     let neither = frame(&WriteStreamRequest { sequence: 4, request: None }.encode_to_vec());
     let both = frame(b"\x08\x04\x12\x00\x1a\x00");
     let large = frame(&[0; 2100]);
@@ -130,7 +130,7 @@ async fn a_stream_ends_where_its_sender_breaks_the_rules_and_what_came_before_is
 
 #[tokio::test]
 async fn where_nothing_is_taken_a_stream_is_told_when_to_come_back() {
-    let edge = Edge::starting(&[]).await;
+    let edge = TestServer::starting(&[]).await;
     stream(&edge, &[one(1)]).await.assert_grpc_retry_later();
     edge.context.db.replay().unwrap();
     edge.context.lifecycle.advance(Phase::Ready);
@@ -143,7 +143,7 @@ async fn where_nothing_is_taken_a_stream_is_told_when_to_come_back() {
 
 #[tokio::test]
 async fn there_are_only_so_many_streams() {
-    let edge = Edge::ready(&["--grpc.max-streams=1"]).await;
+    let edge = TestServer::ready(&["--grpc.max-streams=1"]).await;
     let open = Open::on(&edge).await;
     let metrics = edge.get("/metrics").await;
     assert!(metrics.text().contains("narthex_grpc_write_streams 1.0\n"), "{}", metrics.text());
@@ -155,7 +155,7 @@ async fn there_are_only_so_many_streams() {
 
 #[tokio::test]
 async fn one_client_cannot_hold_all_write_streams() {
-    let edge = Edge::ready(&["--grpc.max-streams=4"]).await;
+    let edge = TestServer::ready(&["--grpc.max-streams=4"]).await;
     let from = |address: &str| Some(PeerAddress(address.parse().unwrap()));
     let (greedy, other) = (from("192.0.2.1"), from("192.0.2.2"));
     let open = [Open::of(&edge, greedy).await, Open::of(&edge, greedy).await];
@@ -183,13 +183,13 @@ struct Open {
 }
 
 impl Open {
-    async fn on(edge: &Edge) -> Self {
+    async fn on(edge: &TestServer) -> Self {
         Self::of(edge, None).await
     }
 
-    async fn of(edge: &Edge, peer: Option<PeerAddress>) -> Self {
+    async fn of(edge: &TestServer, peer: Option<PeerAddress>) -> Self {
         let (frames, receiver) = mpsc::channel(1);
-        let mut request = call(Body::new(Received::from(receiver)));
+        let mut request = call(Body::new(ChannelBody::from(receiver)));
         if let Some(peer) = peer {
             request.extensions_mut().insert(peer);
         }
@@ -207,22 +207,22 @@ impl Open {
     }
 
     /// Ends the client's side; the rest of the answer.
-    async fn end(self) -> Got {
+    async fn end(self) -> TestResponse {
         drop(self.frames);
         let (head, body) = self.answer.into_parts();
         let collected = body.collect().await.unwrap();
         let trailers = collected.trailers().cloned().unwrap_or_default();
-        Got { status: head.status, headers: head.headers, body: collected.to_bytes(), trailers }
+        TestResponse { status: head.status, headers: head.headers, body: collected.to_bytes(), trailers }
     }
 }
 
 #[tokio::test]
 async fn when_the_server_drains_what_was_read_is_acknowledged_and_the_stream_ends() {
-    let edge = Edge::ready(&["--storage.remote.write-concurrent-limit=1"]).await;
+    let edge = TestServer::ready(&["--storage.remote.write-concurrent-limit=1"]).await;
     let (mut idle, busy) = (Open::on(&edge).await, Open::on(&edge).await);
     idle.put(one(1)).await;
     assert_eq!(idle.ack().await, 1);
-    let at_work = edge.context.write_gate.enter().await.unwrap();
+    let at_work = edge.context.write_gate.acquire().await.unwrap();
     busy.put(one(1)).await;
     busy.put(one(2)).await;
     // The channel has room again only when both were taken out of it.
@@ -240,7 +240,7 @@ async fn when_the_server_drains_what_was_read_is_acknowledged_and_the_stream_end
 
 #[tokio::test]
 async fn a_client_that_takes_no_acks_is_not_read_from_and_holds_no_memory() {
-    let edge = Edge::ready(&[]).await;
+    let edge = TestServer::ready(&[]).await;
     let open = Open::on(&edge).await;
     let mut taken = 0;
     while open.frames.send_timeout(Ok(one(taken)), Duration::from_millis(300)).await.is_ok() {
@@ -255,7 +255,7 @@ async fn a_client_that_takes_no_acks_is_not_read_from_and_holds_no_memory() {
 
 #[tokio::test]
 async fn a_stream_waits_for_memory_instead_of_being_refused() {
-    let edge = Arc::new(Edge::ready(&["--web.max-bytes-in-flight=2000"]).await);
+    let edge = Arc::new(TestServer::ready(&["--web.max-bytes-in-flight=2000"]).await);
     let mut others = edge.context.body_limits.budget.reserve();
     others.extend(900).unwrap();
     let streaming = tokio::spawn({
@@ -271,7 +271,7 @@ async fn a_stream_waits_for_memory_instead_of_being_refused() {
 
 #[tokio::test]
 async fn a_client_that_goes_away_leaves_nothing_behind() {
-    let edge = Edge::ready(&["--grpc.max-streams=1"]).await;
+    let edge = TestServer::ready(&["--grpc.max-streams=1"]).await;
     for broken in [true, false] {
         let mut open = Open::on(&edge).await;
         open.put(one(1)).await;
@@ -282,7 +282,7 @@ async fn a_client_that_goes_away_leaves_nothing_behind() {
         }
         drop(open);
         let freed = async {
-            while edge.context.stream_gate.at_work() > 0 {
+            while edge.context.stream_gate.in_flight() > 0 {
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
         };
@@ -293,9 +293,9 @@ async fn a_client_that_goes_away_leaves_nothing_behind() {
 
 #[tokio::test]
 async fn a_stream_ends_at_the_deadline_of_its_client() {
-    let edge = Edge::ready(&[]).await;
+    let edge = TestServer::ready(&[]).await;
     let (frames, receiver) = mpsc::channel::<Result<Bytes, std::io::Error>>(1);
-    let mut request = call(Body::new(Received::from(receiver)));
+    let mut request = call(Body::new(ChannelBody::from(receiver)));
     request.headers_mut().insert("grpc-timeout", "100m".parse().unwrap());
     frames.send(Ok(one(1))).await.unwrap();
     let got = edge.send(request).await;
@@ -313,7 +313,7 @@ fn packed(frame: &Bytes) -> Bytes {
 
 #[tokio::test]
 async fn packed_messages_are_taken_and_one_that_unpacks_to_too_much_ends_the_stream() {
-    let edge = Edge::ready(&["--storage.remote.write-max-decoded-size=2KB"]).await;
+    let edge = TestServer::ready(&["--storage.remote.write-max-decoded-size=2KB"]).await;
     let bomb = v1(3, &vec![0; 1 << 20]);
     let frames = [one(1), packed(&one(2)), packed(&bomb), one(4)];
     let mut request = call(Body::from(frames.concat()));

@@ -1,10 +1,10 @@
 //! Reads, exports, health, readiness and metrics, as a client sees them.
 
-use crate::app::edge::{Edge, everything, good, grpc_request, now_ms, pack, request, series};
+use crate::app::edge::{TestServer, read_all_request, valid_request, grpc_request, now_ms, snappy_block, request, series};
 use crate::metrics::registry::Registry;
 use crate::remote::pb::prometheus as pb;
 use crate::server::lifecycle::Phase;
-use crate::server::listener::{ConnectionLimits, ConnectionMetrics, Drained, Listener};
+use crate::server::listener::{ConnectionLimits, ConnectionMetrics, DrainOutcome, Listener};
 use axum::body::Body;
 use axum::http::{Request, StatusCode};
 use http_body_util::BodyExt;
@@ -19,7 +19,7 @@ use tower::ServiceExt;
 
 #[tokio::test]
 async fn a_wrong_method_is_405_and_a_wrong_path_404() {
-    let edge = Edge::ready(&[]).await;
+    let edge = TestServer::ready(&[]).await;
     let got = edge.get("/api/v1/write").await;
     assert_eq!((got.status, got.header("allow")), (StatusCode::METHOD_NOT_ALLOWED, "POST"));
     let got = edge.send(Request::post("/metrics").body(Body::empty()).unwrap()).await;
@@ -30,11 +30,11 @@ async fn a_wrong_method_is_405_and_a_wrong_path_404() {
 
 #[tokio::test]
 async fn a_read_answers_what_was_written() {
-    let edge = Edge::ready(&[]).await;
+    let edge = TestServer::ready(&[]).await;
     let now = now_ms();
     let written = vec![series("a", &[(now, 1.0), (now + 1, f64::INFINITY)]), series("b", &[(now, -2.5)])];
-    assert_eq!(edge.write(pack(&request(written.clone()))).await.status, StatusCode::NO_CONTENT);
-    let got = edge.read(&everything()).await;
+    assert_eq!(edge.write(snappy_block(&request(written.clone()))).await.status, StatusCode::NO_CONTENT);
+    let got = edge.read(&read_all_request()).await;
     assert_eq!(got.status, StatusCode::OK);
     assert_eq!((got.header("content-type"), got.header("content-encoding")), ("application/x-protobuf", "snappy"));
     let unpacked = snap::raw::Decoder::new().decompress_vec(&got.body).unwrap();
@@ -44,47 +44,47 @@ async fn a_read_answers_what_was_written() {
 
 #[tokio::test]
 async fn bad_reads_are_400_and_too_many_at_once_503() {
-    let edge = Edge::ready(&["--storage.remote.read-sample-limit=1", "--storage.remote.read-concurrent-limit=1"]).await;
+    let edge = TestServer::ready(&["--storage.remote.read-sample-limit=1", "--storage.remote.read-concurrent-limit=1"]).await;
     let now = now_ms();
-    edge.write(pack(&request(vec![series("a", &[(now, 1.0), (now + 1, 1.0)])]))).await;
-    let mut regex = everything();
+    edge.write(snappy_block(&request(vec![series("a", &[(now, 1.0), (now + 1, 1.0)])]))).await;
+    let mut regex = read_all_request();
     regex.queries[0].matchers[0] = pb::LabelMatcher { r#type: 2, name: "a".into(), value: "(".into() };
-    let mut unknown = everything();
+    let mut unknown = read_all_request();
     unknown.accepted_response_types = vec![9];
-    let streamed = pb::ReadRequest { accepted_response_types: vec![1, 0], ..everything() };
+    let streamed = pb::ReadRequest { accepted_response_types: vec![1, 0], ..read_all_request() };
     let bad_streamed = pb::ReadRequest { accepted_response_types: vec![1], ..regex.clone() };
     let got = edge.read(&streamed).await;
     assert_eq!(got.status, StatusCode::OK, "the limit of samples does not hold for chunks");
     assert_eq!(got.header("content-type"), "application/x-streamed-protobuf; proto=prometheus.ChunkedReadResponse");
-    for bad in [everything(), regex, unknown, bad_streamed] {
+    for bad in [read_all_request(), regex, unknown, bad_streamed] {
         let got = edge.read(&bad).await;
         assert_eq!(got.status, StatusCode::BAD_REQUEST);
         assert!(!got.text().is_empty());
     }
-    let _at_work = edge.context.read_gate.enter().await.unwrap();
+    let _at_work = edge.context.read_gate.acquire().await.unwrap();
     let waiting: Vec<_> = (0..4)
         .map(|_| {
             let context = edge.context.clone();
-            tokio::spawn(async move { context.read_gate.enter().await.map(drop) })
+            tokio::spawn(async move { context.read_gate.acquire().await.map(drop) })
         })
         .collect();
     tokio::task::yield_now().await;
-    edge.read(&everything()).await.assert_retry_later();
+    edge.read(&read_all_request()).await.assert_retry_later();
     waiting.iter().for_each(tokio::task::JoinHandle::abort);
 }
 
 #[tokio::test]
 async fn a_streamed_read_for_which_there_is_no_memory_is_503() {
-    let edge = Edge::ready(&["--web.max-bytes-in-flight=2MB"]).await;
-    edge.read(&pb::ReadRequest { accepted_response_types: vec![1], ..everything() }).await.assert_retry_later();
-    let edge = Edge::ready(&["--web.max-bytes-in-flight=2MB", "--storage.remote.read-max-bytes-in-frame=4KB"]).await;
-    let got = edge.read(&pb::ReadRequest { accepted_response_types: vec![1], ..everything() }).await;
+    let edge = TestServer::ready(&["--web.max-bytes-in-flight=2MB"]).await;
+    edge.read(&pb::ReadRequest { accepted_response_types: vec![1], ..read_all_request() }).await.assert_retry_later();
+    let edge = TestServer::ready(&["--web.max-bytes-in-flight=2MB", "--storage.remote.read-max-bytes-in-frame=4KB"]).await;
+    let got = edge.read(&pb::ReadRequest { accepted_response_types: vec![1], ..read_all_request() }).await;
     assert_eq!((got.status, got.body.len()), (StatusCode::OK, 0));
 }
 
 #[tokio::test]
 async fn metadata_is_answered_in_the_form_of_prometheus() {
-    let edge = Edge::ready(&[]).await;
+    let edge = TestServer::ready(&[]).await;
     let family = |name: &str, kind: i32, help: &str| pb::MetricMetadata {
         r#type: kind,
         metric_family_name: name.to_owned(),
@@ -97,7 +97,7 @@ async fn metadata_is_answered_in_the_form_of_prometheus() {
         metadata: vec![family("a", 2, "\"quoted\""), family("b", 3, ""), family("no_series", 2, "")],
     };
     written.extend(entries.encode_to_vec());
-    assert_eq!(edge.write(pack(&written)).await.status, StatusCode::NO_CONTENT);
+    assert_eq!(edge.write(snappy_block(&written)).await.status, StatusCode::NO_CONTENT);
     let a = r#""a":[{"type":"gauge","unit":"","help":"\"quoted\""}]"#;
     let b = r#""b":[{"type":"histogram","unit":"","help":""}]"#;
     for (query, data) in [
@@ -116,16 +116,16 @@ async fn metadata_is_answered_in_the_form_of_prometheus() {
     assert_eq!(got.status, StatusCode::BAD_REQUEST);
     assert_eq!(got.text(), r#"{"status":"error","errorType":"bad_data","error":"limit must be a number"}"#);
     assert_eq!(edge.post("/api/v1/metadata").await.status, StatusCode::METHOD_NOT_ALLOWED);
-    let got = Edge::starting(&[]).await.get("/api/v1/metadata").await;
+    let got = TestServer::starting(&[]).await.get("/api/v1/metadata").await;
     assert_eq!(got.status, StatusCode::SERVICE_UNAVAILABLE);
     assert!(got.text().contains("\"errorType\":\"unavailable\""), "{}", got.text());
 }
 
 #[tokio::test]
 async fn an_export_is_json_lines() {
-    let edge = Edge::ready(&[]).await;
+    let edge = TestServer::ready(&[]).await;
     let now = now_ms();
-    edge.write(pack(&request(vec![series("a", &[(now, 1.5), (now + 1, f64::NAN)]), series("b", &[(now, 1e300)])])))
+    edge.write(snappy_block(&request(vec![series("a", &[(now, 1.5), (now + 1, f64::NAN)]), series("b", &[(now, 1e300)])])))
         .await;
     let got = edge.get("/api/v1/export?match[]=a&match[]={__name__=~%22a|b%22}").await;
     assert_eq!((got.status, got.header("content-type")), (StatusCode::OK, "application/x-ndjson"));
@@ -143,7 +143,7 @@ async fn an_export_is_json_lines() {
 
 #[tokio::test]
 async fn a_starting_server_is_healthy_and_not_ready() {
-    let edge = Edge::starting(&[]).await;
+    let edge = TestServer::starting(&[]).await;
     assert_eq!(edge.get("/-/healthy").await.status, StatusCode::OK);
     assert_eq!(edge.get("/-/ready").await.status, StatusCode::SERVICE_UNAVAILABLE);
     let got = edge.get("/api/v1/status/walreplay").await;
@@ -158,8 +158,8 @@ async fn a_starting_server_is_healthy_and_not_ready() {
 
 #[tokio::test]
 async fn metrics_count_requests_and_are_compressed_for_who_takes_it() {
-    let edge = Edge::ready(&[]).await;
-    edge.write(pack(&good())).await;
+    let edge = TestServer::ready(&[]).await;
+    edge.write(snappy_block(&valid_request())).await;
     let got = edge.get("/metrics").await;
     let line = "prometheus_http_requests_total{handler=\"/api/v1/write\",code=\"204\"} 1\n";
     assert!(got.text().contains(line), "{}", got.text());
@@ -174,7 +174,7 @@ async fn metrics_count_requests_and_are_compressed_for_who_takes_it() {
 
 #[tokio::test]
 async fn grpc_health_is_that_of_each_service() {
-    let edge = Edge::starting(&[]).await;
+    let edge = TestServer::starting(&[]).await;
     let asked = async |service: &str| {
         let request = tonic_health::pb::HealthCheckRequest { service: service.to_owned() };
         let got = edge.grpc("/grpc.health.v1.Health/Check", &request.encode_to_vec()).await;
@@ -201,7 +201,7 @@ async fn grpc_health_is_that_of_each_service() {
 
 #[tokio::test]
 async fn a_watch_of_health_hears_of_the_drain_and_ends() {
-    let edge = Edge::ready(&[]).await;
+    let edge = TestServer::ready(&[]).await;
     let message = tonic_health::pb::HealthCheckRequest { service: "narthex.v1.Write".to_owned() }.encode_to_vec();
     let mut body =
         edge.router.clone().oneshot(grpc_request("/grpc.health.v1.Health/Watch", &message)).await.unwrap().into_body();
@@ -221,11 +221,11 @@ async fn a_watch_of_health_hears_of_the_drain_and_ends() {
 
 #[tokio::test]
 async fn a_read_whose_client_goes_away_is_no_longer_counted() {
-    let edge = Edge::ready(&["--storage.remote.read-concurrent-limit=1"]).await;
-    let _at_work = edge.context.read_gate.enter().await.unwrap();
+    let edge = TestServer::ready(&["--storage.remote.read-concurrent-limit=1"]).await;
+    let _at_work = edge.context.read_gate.acquire().await.unwrap();
     let text = async || edge.get("/metrics").await.text().to_owned();
     {
-        let wanted = everything();
+        let wanted = read_all_request();
         let waiting = edge.read(&wanted);
         assert!(tokio::time::timeout(Duration::from_millis(50), waiting).await.is_err());
     }
@@ -234,17 +234,17 @@ async fn a_read_whose_client_goes_away_is_no_longer_counted() {
 
 #[tokio::test]
 async fn an_export_that_is_not_taken_in_time_gives_its_place_back_and_breaks_off() {
-    let edge = Edge::ready(&["--web.read-timeout=200ms"]).await;
+    let edge = TestServer::ready(&["--web.read-timeout=200ms"]).await;
     let now = now_ms();
     let many: Vec<_> = (0..50_000).map(|i| (now + i, i as f64)).collect();
-    edge.write(pack(&request(vec![series("many", &many)]))).await;
+    edge.write(snappy_block(&request(vec![series("many", &many)]))).await;
     let asked = Request::get("/api/v1/export?match[]=many").body(Body::empty()).unwrap();
     let untaken = edge.router.clone().oneshot(asked).await.unwrap().into_body();
-    assert_eq!(edge.context.export_gate.at_work(), 1);
+    assert_eq!(edge.context.export_gate.in_flight(), 1);
     tokio::time::sleep(Duration::from_millis(100)).await;
-    assert_eq!(edge.context.export_gate.at_work(), 1, "more than a client has to take ahead");
+    assert_eq!(edge.context.export_gate.in_flight(), 1, "more than a client has to take ahead");
     let freed = async {
-        while edge.context.export_gate.at_work() > 0 {
+        while edge.context.export_gate.in_flight() > 0 {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     };
@@ -254,7 +254,7 @@ async fn an_export_that_is_not_taken_in_time_gives_its_place_back_and_breaks_off
 
 #[tokio::test]
 async fn an_open_watch_of_health_does_not_hold_up_the_drain() {
-    let edge = Edge::ready(&[]).await;
+    let edge = TestServer::ready(&[]).await;
     let socket = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = socket.local_addr().unwrap();
     let limits = ConnectionLimits {
@@ -274,6 +274,6 @@ async fn an_open_watch_of_health_does_not_hold_up_the_drain() {
     edge.context.lifecycle.advance(Phase::Draining);
     stop.send(true).unwrap();
     let drained = tokio::time::timeout(Duration::from_secs(5), listening).await.unwrap().unwrap();
-    assert_eq!(drained, Drained::Completely);
+    assert_eq!(drained, DrainOutcome::Complete);
     drop(watched);
 }

@@ -1,11 +1,11 @@
 //! The answer contract of `thanos.WriteableStore`: what a Receive router is told, row by row. It repeats on every code but OK and ALREADY_EXISTS.
 
-use crate::app::edge::{Edge, Got, now_ms, request, series};
+use crate::app::edge::{TestServer, TestResponse, now_ms, request, series};
 use crate::remote::pb::prometheus as pb;
 use crate::remote::pb::prometheus_copy::TimeSeries;
 use crate::remote::pb::thanos::{TimeSeriesTenantTuple, WriteRequest};
 use crate::server::lifecycle::Phase;
-use crate::tsdb::fs::crash_disk::{Call, CrashDisk};
+use crate::tsdb::fs::crash_disk::{DiskCall, CrashDisk};
 use axum::body::Body;
 use axum::http::{HeaderValue, Request};
 use prost::Message;
@@ -23,14 +23,14 @@ fn good() -> Vec<u8> {
     of_tenant("a", vec![series("good", &[(now_ms(), 1.0)])])
 }
 
-impl Edge {
-    async fn forward(&self, message: &[u8]) -> Got {
+impl TestServer {
+    async fn forward(&self, message: &[u8]) -> TestResponse {
         self.grpc("/thanos.WriteableStore/RemoteWrite", message).await
     }
 }
 
 #[track_caller]
-fn assert_final(got: &Got, text: &str) {
+fn assert_final(got: &TestResponse, text: &str) {
     assert_eq!(got.grpc_status(), "6", "{:?}", got.headers);
     assert!(got.header("grpc-message").contains(text), "{:?}", got.headers);
     assert!(!got.headers.contains_key("grpc-status-details-bin"), "{:?}", got.headers);
@@ -38,7 +38,7 @@ fn assert_final(got: &Got, text: &str) {
 
 #[tokio::test]
 async fn all_stored_is_ok_and_so_is_a_repeat() {
-    let edge = Edge::ready(&[]).await;
+    let edge = TestServer::ready(&[]).await;
     let message = good();
     for _ in 0..2 {
         let got = edge.forward(&message).await;
@@ -51,7 +51,7 @@ async fn all_stored_is_ok_and_so_is_a_repeat() {
 
 #[tokio::test]
 async fn data_that_is_refused_is_final_and_the_rest_is_stored() {
-    let edge = Edge::ready(&["--thanos.tenant-label-name=org"]).await;
+    let edge = TestServer::ready(&["--thanos.tenant-label-name=org"]).await;
     let now = now_ms();
     let message = of_tenant(
         "a",
@@ -72,13 +72,13 @@ async fn data_that_is_refused_is_final_and_the_rest_is_stored() {
 
 #[tokio::test]
 async fn a_message_that_is_too_large_or_none_is_final() {
-    let edge = Edge::ready(&["--storage.remote.write-max-decoded-size=2KB"]).await;
+    let edge = TestServer::ready(&["--storage.remote.write-max-decoded-size=2KB"]).await;
     let large = of_tenant("a", vec![series(&"x".repeat(2048), &[(now_ms(), 1.0)])]);
     assert_final(&edge.forward(&large).await, "");
     assert_final(&edge.forward(b"\x22\xff").await, "thanos.WriteRequest");
     let many = vec![series("", &[(1, 1.0)]); 60];
     assert_final(&edge.forward(&of_tenant(&"t".repeat(100), many)).await, "tenants");
-    let edge = Edge::ready(&["--storage.remote.write-max-series=1"]).await;
+    let edge = TestServer::ready(&["--storage.remote.write-max-series=1"]).await;
     let two = vec![series("a", &[(1, 1.0)]), series("b", &[(1, 1.0)])];
     assert_final(&edge.forward(&of_tenant("a", two)).await, "more%20than%201%20series");
     assert_eq!(edge.forward(&good()).await.grpc_status(), "0");
@@ -96,7 +96,7 @@ fn in_snappy(message: &[u8]) -> Request<Body> {
 
 #[tokio::test]
 async fn messages_are_taken_in_snappy_and_judged_as_if_they_were_plain() {
-    let edge = Edge::ready(&["--storage.remote.write-max-decoded-size=64KB"]).await;
+    let edge = TestServer::ready(&["--storage.remote.write-max-decoded-size=64KB"]).await;
     assert_eq!(edge.send(in_snappy(&good())).await.grpc_status(), "0");
     assert!(edge.get("/api/v1/export?match[]=good").await.text().contains("[1.0]"));
     let bad = of_tenant("a", vec![series("", &[(now_ms(), 1.0)])]);
@@ -113,29 +113,29 @@ async fn messages_are_taken_in_snappy_and_judged_as_if_they_were_plain() {
 
 #[tokio::test]
 async fn starting_draining_and_overload_are_unavailable() {
-    let edge = Edge::starting(&[]).await;
+    let edge = TestServer::starting(&[]).await;
     edge.forward(&good()).await.assert_grpc_retry_later();
     edge.context.lifecycle.advance(Phase::Draining);
     edge.forward(&good()).await.assert_grpc_retry_later();
-    let edge = Edge::ready(&["--web.max-bytes-in-flight=10"]).await;
+    let edge = TestServer::ready(&["--web.max-bytes-in-flight=10"]).await;
     edge.forward(&good()).await.assert_grpc_retry_later();
 }
 
 #[tokio::test]
 async fn a_fault_is_internal_and_a_full_disk_unavailable() {
     let disk = CrashDisk::new();
-    let edge = Edge::ready_on(Arc::new(disk.clone()), &["--storage.tsdb.wal-sync=always"]).await;
-    disk.fail_with_eio(Call::Sync, 1);
+    let edge = TestServer::ready_on(Arc::new(disk.clone()), &["--storage.tsdb.wal-sync=always"]).await;
+    disk.fail_with_eio(DiskCall::Sync, 1);
     assert_eq!(edge.forward(&good()).await.grpc_status(), "13");
     let disk = CrashDisk::new();
-    let edge = Edge::ready_on(Arc::new(disk.clone()), &[]).await;
+    let edge = TestServer::ready_on(Arc::new(disk.clone()), &[]).await;
     disk.set_free_bytes(Some(0));
     edge.forward(&good()).await.assert_grpc_retry_later();
 }
 
 #[tokio::test]
 async fn a_request_without_a_tenant_is_stored_as_it_is() {
-    let edge = Edge::ready(&[]).await;
+    let edge = TestServer::ready(&[]).await;
     assert_eq!(edge.forward(&request(vec![series("plain", &[(now_ms(), 1.0)])])).await.grpc_status(), "0");
     let got = edge.get("/api/v1/export?match[]=plain").await;
     assert!(got.text().contains("\"plain\"") && !got.text().contains("tenant_id"), "{}", got.text());

@@ -1,6 +1,6 @@
 //! For tests: the same request over every way in, its answer told in the terms of HTTP.
 
-use crate::app::edge::{Edge, Got, grpc_request, pack};
+use crate::app::edge::{TestServer, TestResponse, grpc_request, snappy_block};
 use crate::remote::pb::io::prometheus::write::v2;
 use crate::remote::pb::narthex::v1::{WriteResponse, WriteStreamResponse};
 use crate::remote::pb::prometheus as pb;
@@ -9,7 +9,7 @@ use prost::encoding::{WireType, encode_key, encode_varint};
 
 /// A way in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Way {
+pub(crate) enum WritePath {
     Http1,
     Http2,
     GrpcV1,
@@ -20,7 +20,7 @@ pub(crate) enum Way {
 
 /// What a write was answered.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Verdict {
+pub(crate) struct WriteResult {
     /// The status over HTTP, or the one that means the same.
     pub(crate) status: u16,
     /// What is said of it.
@@ -29,7 +29,7 @@ pub(crate) struct Verdict {
     pub(crate) stored: Option<[u64; 3]>,
 }
 
-impl Way {
+impl WritePath {
     pub(crate) const ALL: [Self; 6] =
         [Self::Http1, Self::Http2, Self::GrpcV1, Self::GrpcV2, Self::StreamV1, Self::StreamV2];
 
@@ -47,12 +47,12 @@ impl Way {
         }
     }
 
-    pub(crate) async fn write(self, edge: &Edge, series: &[pb::TimeSeries]) -> Verdict {
+    pub(crate) async fn write(self, edge: &TestServer, series: &[pb::TimeSeries]) -> WriteResult {
         self.write_bytes(edge, &self.message(series)).await
     }
 
     /// Sends bytes as a message.
-    pub(crate) async fn write_bytes(self, edge: &Edge, message: &[u8]) -> Verdict {
+    pub(crate) async fn write_bytes(self, edge: &TestServer, message: &[u8]) -> WriteResult {
         match self {
             Self::Http1 => over_http(edge, "application/x-protobuf", message).await,
             Self::Http2 => {
@@ -65,28 +65,28 @@ impl Way {
     }
 }
 
-async fn over_http(edge: &Edge, content_type: &str, message: &[u8]) -> Verdict {
-    let got = edge.write_as(content_type, "snappy", pack(message)).await;
+async fn over_http(edge: &TestServer, content_type: &str, message: &[u8]) -> WriteResult {
+    let got = edge.write_as(content_type, "snappy", snappy_block(message)).await;
     let counts = ["samples", "histograms", "exemplars"];
     let counts = counts.map(|kind| got.header(&format!("x-prometheus-remote-write-{kind}-written")).parse().ok());
     let stored = if let [Some(a), Some(b), Some(c)] = counts { Some([a, b, c]) } else { None };
     if got.status.as_u16() == 503 {
         got.assert_retry_later();
     }
-    Verdict { status: got.status.as_u16(), text: got.text().to_owned(), stored }
+    WriteResult { status: got.status.as_u16(), text: got.text().to_owned(), stored }
 }
 
-fn unary(got: Got) -> Verdict {
+fn unary(got: TestResponse) -> WriteResult {
     let code = got.grpc_status().parse().unwrap();
     if code == 14 {
         got.assert_grpc_retry_later();
     }
-    let stored = (code == 0).then(|| counts(WriteResponse::decode(&got.body[5..]).unwrap()));
-    Verdict { status: as_http(code), text: said(&got), stored }
+    let stored = (code == 0).then(|| written_counts(WriteResponse::decode(&got.body[5..]).unwrap()));
+    WriteResult { status: as_http(code), text: status_message(&got), stored }
 }
 
 /// A stream with one request; its ack is the answer, or where there is none the end of the stream.
-async fn streamed(edge: &Edge, field: u32, request: &[u8]) -> Verdict {
+async fn streamed(edge: &TestServer, field: u32, request: &[u8]) -> WriteResult {
     let mut message = vec![8, 1];
     encode_key(field, WireType::LengthDelimited, &mut message);
     encode_varint(request.len() as u64, &mut message);
@@ -97,21 +97,21 @@ async fn streamed(edge: &Edge, field: u32, request: &[u8]) -> Verdict {
         got.assert_grpc_retry_later();
     }
     if got.body.is_empty() {
-        return Verdict { status: as_http(code), text: said(&got), stored: None };
+        return WriteResult { status: as_http(code), text: status_message(&got), stored: None };
     }
     assert_eq!(code, 0, "a stream with an ack goes on");
     let ack = WriteStreamResponse::decode(&got.body[5..]).unwrap();
     assert_eq!(ack.sequence, 1);
     let (status, text) = ack.refused.map_or((204, String::new()), |refused| (as_http(refused.code), refused.message));
-    Verdict { status, text, stored: ack.stored.map(counts) }
+    WriteResult { status, text, stored: ack.stored.map(written_counts) }
 }
 
-fn counts(response: WriteResponse) -> [u64; 3] {
+fn written_counts(response: WriteResponse) -> [u64; 3] {
     [response.samples, response.histograms, response.exemplars]
 }
 
 /// The message of a status.
-fn said(got: &Got) -> String {
+fn status_message(got: &TestResponse) -> String {
     let headers = if got.trailers.contains_key("grpc-status") { &got.trailers } else { &got.headers };
     tonic::Status::from_header_map(headers).unwrap().message().to_owned()
 }

@@ -1,11 +1,11 @@
 //! The answer contract of writes as one table of situations, each over every way in and followed by a read-back; and the same data over
 //! every way is stored the same.
 
-use crate::app::edge::{Edge, now_ms, series};
-use crate::app::ways::{Verdict, Way};
+use crate::app::edge::{TestServer, now_ms, series};
+use crate::app::ways::{WriteResult, WritePath};
 use crate::remote::pb::prometheus as pb;
 use crate::server::lifecycle::Phase;
-use crate::tsdb::fs::crash_disk::{Call, CrashDisk};
+use crate::tsdb::fs::crash_disk::{DiskCall, CrashDisk};
 use proptest::prelude::*;
 use std::sync::Arc;
 use tokio::runtime::Runtime;
@@ -132,7 +132,7 @@ fn table() -> Vec<Situation> {
 }
 
 /// What an edge holds, as its export and exemplars have it.
-async fn holds(edge: &Edge) -> (Vec<String>, String) {
+async fn holds(edge: &TestServer) -> (Vec<String>, String) {
     let export = edge.get(EVERYTHING).await;
     let mut lines: Vec<String> = export.text().lines().map(str::to_owned).collect();
     lines.sort();
@@ -140,9 +140,9 @@ async fn holds(edge: &Edge) -> (Vec<String>, String) {
 }
 
 async fn holding(series: &[pb::TimeSeries]) -> (Vec<String>, String) {
-    let edge = Edge::ready(&[]).await;
+    let edge = TestServer::ready(&[]).await;
     for one in series {
-        assert_eq!(Way::Http1.write(&edge, std::slice::from_ref(one)).await.status, 204);
+        assert_eq!(WritePath::Http1.write(&edge, std::slice::from_ref(one)).await.status, 204);
     }
     holds(&edge).await
 }
@@ -151,13 +151,13 @@ async fn holding(series: &[pb::TimeSeries]) -> (Vec<String>, String) {
 async fn every_situation_is_answered_alike_over_every_way_and_read_back() {
     for row in table() {
         let there = holding(&row.there).await;
-        for way in Way::ALL {
+        for way in WritePath::ALL {
             let context = format!("{}, over {way:?}", row.what);
-            let edge = Edge::ready(row.flags).await;
+            let edge = TestServer::ready(row.flags).await;
             if !row.before.is_empty() {
                 assert_eq!(way.write(&edge, &row.before).await.status, 204, "before {context}");
             }
-            let Verdict { status, text, stored } = way.write(&edge, &row.sent).await;
+            let WriteResult { status, text, stored } = way.write(&edge, &row.sent).await;
             assert_eq!(status, row.status, "{context}: {text}");
             for part in row.says {
                 assert!(text.contains(part), "{context}: {part:?} is not in {text:?}");
@@ -173,8 +173,8 @@ async fn every_situation_is_answered_alike_over_every_way_and_read_back() {
 
 #[tokio::test]
 async fn bytes_that_are_no_request_are_refused_over_every_way() {
-    for way in Way::ALL {
-        let edge = Edge::ready(&[]).await;
+    for way in WritePath::ALL {
+        let edge = TestServer::ready(&[]).await;
         let whole = way.message(&[series("up", &[(now_ms(), 1.0)])]);
         for bytes in [&b"\x2a\xff"[..], &whole[..whole.len() - 1], b"\x00\x00"] {
             let verdict = way.write_bytes(&edge, bytes).await;
@@ -188,14 +188,14 @@ async fn bytes_that_are_no_request_are_refused_over_every_way() {
 #[tokio::test]
 async fn what_is_not_taken_now_is_503_over_every_way() {
     let good = [series("up", &[(now_ms(), 1.0)])];
-    for way in Way::ALL {
-        let edge = Edge::starting(&[]).await;
+    for way in WritePath::ALL {
+        let edge = TestServer::starting(&[]).await;
         assert_eq!(way.write(&edge, &good).await.status, 503, "starting, {way:?}");
         edge.context.db.replay().unwrap();
         edge.context.lifecycle.advance(Phase::Ready);
         assert_eq!(way.write(&edge, &good).await.status, 204, "{way:?}");
         let disk = CrashDisk::new();
-        let full = Edge::ready_on(Arc::new(disk.clone()), &[]).await;
+        let full = TestServer::ready_on(Arc::new(disk.clone()), &[]).await;
         disk.set_free_bytes(Some(0));
         assert_eq!(way.write(&full, &good).await.status, 503, "full, {way:?}");
         assert_eq!(way.write(&full, &good).await.status, 503, "read-only, {way:?}");
@@ -208,12 +208,12 @@ async fn what_is_not_taken_now_is_503_over_every_way() {
 
 #[tokio::test]
 async fn a_storage_fault_is_500_over_every_way() {
-    for way in Way::ALL {
+    for way in WritePath::ALL {
         let disk = CrashDisk::new();
-        let edge = Edge::ready_on(Arc::new(disk.clone()), &["--storage.tsdb.wal-sync=always"]).await;
+        let edge = TestServer::ready_on(Arc::new(disk.clone()), &["--storage.tsdb.wal-sync=always"]).await;
         let now = now_ms();
         assert_eq!(way.write(&edge, &[series("up", &[(now, 1.0)])]).await.status, 204, "{way:?}");
-        disk.fail_with_eio(Call::Sync, 1);
+        disk.fail_with_eio(DiskCall::Sync, 1);
         assert_eq!(way.write(&edge, &[series("up", &[(now + 1, 1.0)])]).await.status, 500, "{way:?}");
         assert_eq!(way.write(&edge, &[series("up", &[(now + 2, 1.0)])]).await.status, 503, "{way:?}");
     }
@@ -251,11 +251,11 @@ proptest! {
     fn the_same_data_over_every_way_is_stored_the_same(requests in prop::collection::vec(prop::collection::vec(any_series(), 0..4), 1..4)) {
         Runtime::new().unwrap().block_on(async {
             let mut first = None;
-            for way in Way::ALL {
-                let edge = Edge::ready(&[]).await;
+            for way in WritePath::ALL {
+                let edge = TestServer::ready(&[]).await;
                 let mut verdicts = Vec::new();
                 for request in &requests {
-                    let Verdict { status, text, .. } = way.write(&edge, request).await;
+                    let WriteResult { status, text, .. } = way.write(&edge, request).await;
                     verdicts.push((status, text.trim_end().to_owned()));
                 }
                 let found = (verdicts, holds(&edge).await);

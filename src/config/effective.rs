@@ -3,7 +3,7 @@
 //! What it says reads back as the same configuration. Pure.
 
 use crate::config::units;
-use crate::config::units::Bytes;
+use crate::config::units::ByteSize;
 use crate::tsdb::chunk::float_chunk::FloatEncoding;
 use crate::tsdb::db::settings::Settings;
 use serde::Serialize;
@@ -11,39 +11,39 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 #[derive(Serialize)]
-struct File<'a> {
+struct YamlFile<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
-    global: Option<Global<'a>>,
-    storage: Storage,
+    global: Option<YamlGlobal<'a>>,
+    storage: YamlStorage,
 }
 
 #[derive(Serialize)]
-struct Global<'a> {
+struct YamlGlobal<'a> {
     external_labels: &'a BTreeMap<String, String>,
 }
 
 #[derive(Serialize)]
-struct Storage {
-    tsdb: Tsdb,
-    exemplars: Exemplars,
+struct YamlStorage {
+    tsdb: YamlTsdb,
+    exemplars: YamlExemplars,
 }
 
 #[derive(Serialize)]
-struct Tsdb {
+struct YamlTsdb {
     out_of_order_time_window: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     stale_series_compaction_threshold: Option<f64>,
-    chunk_encoding: ChunkEncoding,
-    retention: Retention,
+    chunk_encoding: YamlChunkEncoding,
+    retention: YamlRetention,
 }
 
 #[derive(Serialize)]
-struct ChunkEncoding {
+struct YamlChunkEncoding {
     floats: &'static str,
 }
 
 #[derive(Serialize)]
-struct Retention {
+struct YamlRetention {
     time: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     size: Option<String>,
@@ -52,7 +52,7 @@ struct Retention {
 }
 
 #[derive(Serialize)]
-struct Exemplars {
+struct YamlExemplars {
     max_exemplars: usize,
 }
 
@@ -60,35 +60,35 @@ struct Exemplars {
 ///
 /// # Errors
 /// None that is known of: all of it can be written as YAML.
-pub fn yaml(external_labels: &BTreeMap<String, String>, settings: &Settings) -> Result<String, serde_yaml_ng::Error> {
-    let duration = |ms: i64| units::model(Duration::from_millis(u64::try_from(ms).unwrap_or(0)));
+pub fn to_yaml(external_labels: &BTreeMap<String, String>, settings: &Settings) -> Result<String, serde_yaml_ng::Error> {
+    let duration = |ms: i64| units::format_prometheus_duration(Duration::from_millis(u64::try_from(ms).unwrap_or(0)));
     let retention = &settings.retention;
-    serde_yaml_ng::to_string(&File {
-        global: Some(Global { external_labels }).filter(|global| !global.external_labels.is_empty()),
-        storage: Storage {
-            tsdb: Tsdb {
+    serde_yaml_ng::to_string(&YamlFile {
+        global: Some(YamlGlobal { external_labels }).filter(|global| !global.external_labels.is_empty()),
+        storage: YamlStorage {
+            tsdb: YamlTsdb {
                 out_of_order_time_window: duration(settings.out_of_order_window_ms),
                 stale_series_compaction_threshold: Some(settings.stale_series_threshold).filter(|share| *share > 0.0),
-                chunk_encoding: ChunkEncoding {
+                chunk_encoding: YamlChunkEncoding {
                     floats: match settings.float_encoding {
                         FloatEncoding::Xor => "xor",
                         FloatEncoding::Xor2 => "xor2",
                     },
                 },
-                retention: Retention {
+                retention: YamlRetention {
                     time: duration(retention.time_ms),
-                    size: Some(retention.bytes).filter(|size| *size > 0).map(|size| units::model_bytes(Bytes(size))),
+                    size: Some(retention.bytes).filter(|size| *size > 0).map(|size| units::format_prometheus_bytes(ByteSize(size))),
                     percentage: Some(retention.percentage).filter(|share| *share > 0.0),
                 },
             },
-            exemplars: Exemplars { max_exemplars: settings.max_exemplars },
+            exemplars: YamlExemplars { max_exemplars: settings.max_exemplars },
         },
     })
 }
 
 #[cfg(test)]
 mod tests {
-    use super::yaml;
+    use super::to_yaml;
     use crate::config::file;
     use crate::config::flags::{Cli, Command};
     use crate::config::settings::at_start;
@@ -106,7 +106,7 @@ mod tests {
         ] {
             let file = file::parse_for_tests(text);
             let settings = at_start(&flags.storage, &file);
-            let shown = yaml(&file.external_labels, &settings).unwrap();
+            let shown = to_yaml(&file.external_labels, &settings).unwrap();
             let again = file::parse_for_tests(&shown);
             let mut settings_again = at_start(&flags.storage, &again);
             // A retention that is written down is chosen.
@@ -116,7 +116,7 @@ mod tests {
         }
         let file = file::parse_for_tests("global: {external_labels: {cluster: a}}");
         assert_eq!(
-            yaml(&file.external_labels, &at_start(&flags.storage, &file)).unwrap(),
+            to_yaml(&file.external_labels, &at_start(&flags.storage, &file)).unwrap(),
             "global:\n  external_labels:\n    cluster: a\nstorage:\n  tsdb:\n    out_of_order_time_window: 2h\n    \
              chunk_encoding:\n      floats: xor\n    retention:\n      time: 15d\n  exemplars:\n    max_exemplars: 100000\n"
         );

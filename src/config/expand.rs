@@ -5,27 +5,27 @@
 
 /// A text with its variables put in.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Expanded {
+pub struct ExpandedText {
     /// The text.
     pub text: String,
     /// Variables that it names and that are empty or not set.
-    pub empty: Vec<String>,
+    pub unset_variables: Vec<String>,
 }
 
 /// Puts the values of `variable` in the place of their names.
-pub fn expand(text: &str, variable: &dyn Fn(&str) -> Option<String>) -> Expanded {
-    let mut expanded = Expanded { text: String::with_capacity(text.len()), empty: Vec::new() };
+pub fn expand(text: &str, variable: &dyn Fn(&str) -> Option<String>) -> ExpandedText {
+    let mut expanded = ExpandedText { text: String::with_capacity(text.len()), unset_variables: Vec::new() };
     let mut rest = text;
     while let Some((before, after)) = rest.split_once('$') {
         expanded.text.push_str(before);
-        let Reference { name, len } = reference(after);
+        let VariableRef { name, len } = reference(after);
         match name {
             "" if len == 0 => expanded.text.push('$'),
             "" => {}
             "$" => expanded.text.push('$'),
             name => match variable(name).filter(|value| !value.is_empty()) {
                 Some(value) => expanded.text.push_str(&value),
-                None => expanded.empty.push(name.to_owned()),
+                None => expanded.unset_variables.push(name.to_owned()),
             },
         }
         rest = &after[len..];
@@ -35,26 +35,26 @@ pub fn expand(text: &str, variable: &dyn Fn(&str) -> Option<String>) -> Expanded
 }
 
 /// What stands behind a dollar.
-struct Reference<'a> {
+struct VariableRef<'a> {
     /// Empty where it is none.
     name: &'a str,
     /// Its bytes, braces included.
     len: usize,
 }
 
-fn reference(after: &str) -> Reference<'_> {
+fn reference(after: &str) -> VariableRef<'_> {
     let is_sign = |b: &u8| matches!(b, b'*' | b'#' | b'$' | b'@' | b'!' | b'?' | b'-' | b'0'..=b'9');
     if let Some(braced) = after.strip_prefix('{') {
         return match braced.find('}') {
-            Some(end) => Reference { name: &braced[..end], len: end + 2 },
-            None => Reference { name: "", len: 1 },
+            Some(end) => VariableRef { name: &braced[..end], len: end + 2 },
+            None => VariableRef { name: "", len: 1 },
         };
     }
     let len = match after.as_bytes().first() {
         Some(first) if is_sign(first) => 1,
         _ => after.bytes().take_while(|b| b.is_ascii_alphanumeric() || *b == b'_').count(),
     };
-    Reference { name: &after[..len], len }
+    VariableRef { name: &after[..len], len }
 }
 
 #[cfg(test)]
@@ -89,6 +89,6 @@ mod tests {
         ] {
             assert_eq!(expand(text, &variable).text, expected, "{text}");
         }
-        assert_eq!(expand("$NONE ${EMPTY} $A", &variable).empty, ["NONE", "EMPTY"]);
+        assert_eq!(expand("$NONE ${EMPTY} $A", &variable).unset_variables, ["NONE", "EMPTY"]);
     }
 }

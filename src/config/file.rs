@@ -7,7 +7,7 @@
 
 use crate::config::expand::expand;
 use crate::config::units;
-use crate::config::units::Bytes;
+use crate::config::units::ByteSize;
 use crate::tsdb::chunk::float_chunk::FloatEncoding;
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -85,14 +85,14 @@ pub struct RetentionSection {
     /// How long samples are kept.
     pub time: Duration,
     /// How large the directory may become.
-    pub size: Bytes,
+    pub size: ByteSize,
     /// The same as a percentage of the file system, 0 to 100.
     pub percentage: f64,
 }
 
 /// Why a configuration file can't be used.
 #[derive(Debug, thiserror::Error)]
-pub enum FileError {
+pub enum LoadConfigError {
     /// It can't be read.
     #[error("can't read configuration file {path}: {source}")]
     Read {
@@ -116,10 +116,10 @@ pub enum FileError {
 /// Reads a configuration file.
 ///
 /// # Errors
-/// [`FileError`] names the file and, where it can, the line.
-pub fn load(path: &Path) -> Result<ConfigFile, FileError> {
-    let text = std::fs::read_to_string(path).map_err(|source| FileError::Read { path: path.to_owned(), source })?;
-    parse(&text, &|name| std::env::var(name).ok()).map_err(|Problem { line, message }| FileError::Invalid {
+/// [`LoadConfigError`] names the file and, where it can, the line.
+pub fn load(path: &Path) -> Result<ConfigFile, LoadConfigError> {
+    let text = std::fs::read_to_string(path).map_err(|source| LoadConfigError::Read { path: path.to_owned(), source })?;
+    parse(&text, &|name| std::env::var(name).ok()).map_err(|ConfigProblem { line, message }| LoadConfigError::Invalid {
         path: path.to_owned(),
         line,
         message,
@@ -128,57 +128,57 @@ pub fn load(path: &Path) -> Result<ConfigFile, FileError> {
 
 /// Something wrong in the text.
 #[derive(Debug, PartialEq)]
-struct Problem {
+struct ConfigProblem {
     line: Option<usize>,
     message: String,
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct File {
-    global: Option<Global>,
-    storage: Option<Storage>,
+struct RawFile {
+    global: Option<RawGlobal>,
+    storage: Option<RawStorage>,
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Global {
+struct RawGlobal {
     external_labels: Option<BTreeMap<String, String>>,
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Storage {
-    tsdb: Option<Tsdb>,
-    exemplars: Option<Exemplars>,
+struct RawStorage {
+    tsdb: Option<RawTsdb>,
+    exemplars: Option<RawExemplars>,
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Tsdb {
-    out_of_order_time_window: Option<Text>,
+struct RawTsdb {
+    out_of_order_time_window: Option<StringOrNumber>,
     stale_series_compaction_threshold: Option<f64>,
-    chunk_encoding: Option<ChunkEncoding>,
-    retention: Option<Retention>,
+    chunk_encoding: Option<RawChunkEncoding>,
+    retention: Option<RawRetention>,
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Retention {
-    time: Option<Text>,
-    size: Option<Text>,
+struct RawRetention {
+    time: Option<StringOrNumber>,
+    size: Option<StringOrNumber>,
     percentage: Option<f64>,
 }
 
 /// Text that looks like a number is still text to Prometheus.
 #[derive(Debug, Deserialize)]
 #[serde(untagged)]
-enum Text {
+enum StringOrNumber {
     Text(String),
     Number(serde_yaml_ng::Number),
 }
 
-impl Text {
+impl StringOrNumber {
     fn into_string(self) -> String {
         match self {
             Self::Text(text) => text,
@@ -189,30 +189,30 @@ impl Text {
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct ChunkEncoding {
+struct RawChunkEncoding {
     floats: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Exemplars {
+struct RawExemplars {
     max_exemplars: Option<i64>,
 }
 
-fn parse(text: &str, variable: &dyn Fn(&str) -> Option<String>) -> Result<ConfigFile, Problem> {
+fn parse(text: &str, variable: &dyn Fn(&str) -> Option<String>) -> Result<ConfigFile, ConfigProblem> {
     if let Some(problem) = unknown_section(text)? {
         return Err(problem);
     }
-    let file: Option<File> = serde_yaml_ng::from_str(text).map_err(|error| yaml_problem(&error))?;
-    let File { global, storage } = file.unwrap_or_default();
+    let file: Option<RawFile> = serde_yaml_ng::from_str(text).map_err(|error| yaml_problem(&error))?;
+    let RawFile { global, storage } = file.unwrap_or_default();
     let mut config = ConfigFile::default();
     let external_labels = global.and_then(|global| global.external_labels).unwrap_or_default();
     for (name, value) in external_labels {
         if name.is_empty() {
-            return Err(wrong_field(text, "global.external_labels", "can't be: \"\" is not a valid label name"));
+            return Err(field_problem(text, "global.external_labels", "can't be: \"\" is not a valid label name"));
         }
         let expanded = expand(&value, variable);
-        config.empty_variables.extend(expanded.empty);
+        config.empty_variables.extend(expanded.unset_variables);
         config.external_labels.insert(name, expanded.text);
     }
     if let Some(storage) = storage {
@@ -225,11 +225,11 @@ fn parse(text: &str, variable: &dyn Fn(&str) -> Option<String>) -> Result<Config
 }
 
 /// The bounds are Prometheus's, and a share of stale series that can't be is refused besides.
-fn tsdb_section(text: &str, section: Tsdb) -> Result<TsdbSection, Problem> {
+fn tsdb_section(text: &str, section: RawTsdb) -> Result<TsdbSection, ConfigProblem> {
     let threshold = section.stale_series_compaction_threshold.unwrap_or(0.0);
     if !(0.0..=1.0).contains(&threshold) {
         let field = "storage.tsdb.stale_series_compaction_threshold";
-        return Err(wrong_field(text, field, &format!("must be from 0 to 1, not {threshold}")));
+        return Err(field_problem(text, field, &format!("must be from 0 to 1, not {threshold}")));
     }
     let floats = section.chunk_encoding.and_then(|encoding| encoding.floats).unwrap_or_default();
     let float_encoding = match floats.as_str() {
@@ -238,12 +238,12 @@ fn tsdb_section(text: &str, section: Tsdb) -> Result<TsdbSection, Problem> {
         "xor2" => Some(FloatEncoding::Xor2),
         other => {
             let field = "storage.tsdb.chunk_encoding.floats";
-            return Err(wrong_field(text, field, &format!("is either xor or xor2, or left out; it is {other:?}")));
+            return Err(field_problem(text, field, &format!("is either xor or xor2, or left out; it is {other:?}")));
         }
     };
-    let out_of_order_window = match section.out_of_order_time_window.map(Text::into_string) {
-        Some(window) => Some(units::duration(&window).map_err(|error| {
-            wrong_field(text, "storage.tsdb.out_of_order_time_window", &format!("can't be: {error}"))
+    let out_of_order_window = match section.out_of_order_time_window.map(StringOrNumber::into_string) {
+        Some(window) => Some(units::parse_duration(&window).map_err(|error| {
+            field_problem(text, "storage.tsdb.out_of_order_time_window", &format!("can't be: {error}"))
         })?),
         None => None,
     };
@@ -251,18 +251,18 @@ fn tsdb_section(text: &str, section: Tsdb) -> Result<TsdbSection, Problem> {
     Ok(TsdbSection { retention, stale_series_threshold: threshold, float_encoding, out_of_order_window })
 }
 
-fn retention_section(text: &str, section: Retention) -> Result<RetentionSection, Problem> {
-    let wrong = |field: &str, why: &str| wrong_field(text, &format!("storage.tsdb.retention.{field}"), why);
-    let time = match section.time.map(Text::into_string) {
-        Some(time) => units::duration(&time).map_err(|error| wrong("time", &format!("can't be: {error}")))?,
+fn retention_section(text: &str, section: RawRetention) -> Result<RetentionSection, ConfigProblem> {
+    let wrong = |field: &str, why: &str| field_problem(text, &format!("storage.tsdb.retention.{field}"), why);
+    let time = match section.time.map(StringOrNumber::into_string) {
+        Some(time) => units::parse_duration(&time).map_err(|error| wrong("time", &format!("can't be: {error}")))?,
         None => Duration::ZERO,
     };
-    let size = match section.size.map(Text::into_string) {
+    let size = match section.size.map(StringOrNumber::into_string) {
         Some(size) if size.starts_with('-') => {
             return Err(wrong("size", &format!("can't be less than 0; it is {size}")));
         }
-        Some(size) => units::bytes_with_unit(&size).map_err(|error| wrong("size", &format!("can't be: {error}")))?,
-        None => Bytes(0),
+        Some(size) => units::parse_bytes_with_unit(&size).map_err(|error| wrong("size", &format!("can't be: {error}")))?,
+        None => ByteSize(0),
     };
     let percentage = section.percentage.unwrap_or(0.0);
     if !(0.0..=100.0).contains(&percentage) {
@@ -271,9 +271,9 @@ fn retention_section(text: &str, section: Retention) -> Result<RetentionSection,
     Ok(RetentionSection { time, size, percentage })
 }
 
-fn wrong_field(text: &str, field: &str, why: &str) -> Problem {
+fn field_problem(text: &str, field: &str, why: &str) -> ConfigProblem {
     let name = field.rsplit('.').next().unwrap_or(field);
-    Problem { line: line_of(text, name), message: format!("{field} {why}") }
+    ConfigProblem { line: line_of(text, name), message: format!("{field} {why}") }
 }
 
 /// The file of a text that is right, for the tests of others.
@@ -283,7 +283,7 @@ pub(crate) fn parse_for_tests(text: &str) -> ConfigFile {
 }
 
 /// A top-level name other than `global` and `storage`, or one in `global` that is not built yet.
-fn unknown_section(text: &str) -> Result<Option<Problem>, Problem> {
+fn unknown_section(text: &str) -> Result<Option<ConfigProblem>, ConfigProblem> {
     let value: serde_yaml_ng::Value = serde_yaml_ng::from_str(text).map_err(|error| yaml_problem(&error))?;
     let Some(sections) = value.as_mapping() else {
         return Ok(None);
@@ -298,9 +298,9 @@ fn unknown_section(text: &str) -> Result<Option<Problem>, Problem> {
     let global = names.find(|name| PROMETHEUS_GLOBALS.contains(name));
     if let (None, Some(name)) = (&unknown, global) {
         let message = format!("global.{name} is not supported by this version of narthex; leave it out");
-        return Ok(Some(Problem { line: line_of(text, name), message }));
+        return Ok(Some(ConfigProblem { line: line_of(text, name), message }));
     }
-    Ok(unknown.map(|name| Problem {
+    Ok(unknown.map(|name| ConfigProblem {
         line: line_of(text, &name),
         message: if PROMETHEUS_SECTIONS.contains(&name.as_str()) {
             format!("section {name} is not supported by this version of narthex; leave it out")
@@ -310,9 +310,9 @@ fn unknown_section(text: &str) -> Result<Option<Problem>, Problem> {
     }))
 }
 
-fn yaml_problem(error: &serde_yaml_ng::Error) -> Problem {
+fn yaml_problem(error: &serde_yaml_ng::Error) -> ConfigProblem {
     let line = error.location().map(|location| location.line());
-    Problem { line, message: error.to_string() }
+    ConfigProblem { line, message: error.to_string() }
 }
 
 /// The line on which a field is first named.
@@ -324,16 +324,16 @@ fn line_of(text: &str, name: &str) -> Option<usize> {
 
 #[cfg(test)]
 mod tests {
-    use super::{ConfigFile, Problem, RetentionSection, TsdbSection};
-    use crate::config::units::Bytes;
+    use super::{ConfigFile, ConfigProblem, RetentionSection, TsdbSection};
+    use crate::config::units::ByteSize;
     use crate::tsdb::chunk::float_chunk::FloatEncoding;
     use std::time::Duration;
 
-    fn parse(text: &str) -> Result<ConfigFile, Problem> {
+    fn parse(text: &str) -> Result<ConfigFile, ConfigProblem> {
         super::parse(text, &|name| (name == "HOST").then(|| "h1".to_owned()))
     }
 
-    fn problem(text: &str) -> Problem {
+    fn problem(text: &str) -> ConfigProblem {
         parse(text).unwrap_err()
     }
 
@@ -386,7 +386,7 @@ mod tests {
         let text = "storage:\n  tsdb:\n    out_of_order_time_window: 90m\n    stale_series_compaction_threshold: 0.25\n    chunk_encoding:\n      floats: xor2\n    \
                     retention:\n      time: 30d\n      size: 1.5GB\n      percentage: 80\n";
         let retention =
-            RetentionSection { time: Duration::from_secs(30 * 86_400), size: Bytes(3 << 29), percentage: 80.0 };
+            RetentionSection { time: Duration::from_secs(30 * 86_400), size: ByteSize(3 << 29), percentage: 80.0 };
         assert_eq!(
             parse(text).unwrap().tsdb,
             TsdbSection {

@@ -5,7 +5,7 @@
 
 use crate::config::address::ListenAddress;
 use crate::config::units;
-use crate::config::units::Bytes;
+use crate::config::units::ByteSize;
 use crate::model::labels::METRIC_NAME;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use std::collections::BTreeMap;
@@ -64,9 +64,9 @@ pub struct ServeFlags {
     /// The log.
     #[command(flatten)]
     pub log: LogFlags,
-    /// All of them as they are shown; filled by [`crate::config::shown::parse`].
+    /// All of them as they are shown; filled by [`crate::config::flag_values::parse`].
     #[arg(skip)]
-    pub shown: BTreeMap<String, String>,
+    pub flag_values: BTreeMap<String, String>,
 }
 
 /// Flags of the engine.
@@ -78,8 +78,8 @@ pub struct StorageFlags {
     pub path: PathBuf,
     /// What a power cut may cost. os: whatever the operating system has not written yet; interval: the last
     /// --storage.tsdb.wal-sync-interval; always: nothing that was acknowledged. A killed process costs nothing in any mode.
-    #[arg(long = "storage.tsdb.wal-sync", value_enum, value_name = "MODE", default_value_t = WalSync::Interval)]
-    pub wal_sync: WalSync,
+    #[arg(long = "storage.tsdb.wal-sync", value_enum, value_name = "MODE", default_value_t = WalSyncFlag::Interval)]
+    pub wal_sync: WalSyncFlag,
     /// How often the log is synced in mode interval; at least 1ms.
     #[arg(long = "storage.tsdb.wal-sync-interval", value_name = "DURATION", default_value = "1s", value_parser = sync_interval)]
     pub wal_sync_interval: Duration,
@@ -91,44 +91,44 @@ pub struct StorageFlags {
     #[arg(long = "no-storage.tsdb.wal-compression", hide = true)]
     pub no_wal_compression: bool,
     /// How the write-ahead log is compressed. Older versions of Prometheus can't read zstd.
-    #[arg(long = "storage.tsdb.wal-compression-type", value_enum, value_name = "TYPE", default_value_t = WalCompression::Snappy)]
-    pub wal_compression_type: WalCompression,
+    #[arg(long = "storage.tsdb.wal-compression-type", value_enum, value_name = "TYPE", default_value_t = WalCompressionFlag::Snappy)]
+    pub wal_compression_type: WalCompressionFlag,
     /// Size at which a file of the write-ahead log ends; at least 64KB, at most 256MB, a multiple of 32KB.
     #[arg(long = "storage.tsdb.wal-segment-size", value_name = "SIZE", default_value = "128MB", value_parser = segment_size)]
-    pub wal_segment_size: Bytes,
+    pub wal_segment_size: ByteSize,
     /// Time span of a block; for tests.
     #[arg(long = "storage.tsdb.min-block-duration", value_name = "DURATION", default_value = "2h", value_parser = positive_duration, hide = true)]
     pub min_block_duration: Duration,
     /// Longest time span of a block; for tests. Without it a tenth of the retention, at most 31d.
-    #[arg(long = "storage.tsdb.max-block-duration", value_name = "DURATION", value_parser = units::duration, hide = true)]
+    #[arg(long = "storage.tsdb.max-block-duration", value_name = "DURATION", value_parser = units::parse_duration, hide = true)]
     pub max_block_duration: Option<Duration>,
     /// How long samples are kept. Without this flag and --storage.tsdb.retention.size 15d, as long as that deletes nothing from a
     /// directory that had older data. storage.tsdb.retention in the configuration file goes before both.
-    #[arg(long = "storage.tsdb.retention.time", value_name = "DURATION", value_parser = units::duration)]
+    #[arg(long = "storage.tsdb.retention.time", value_name = "DURATION", value_parser = units::parse_duration)]
     pub retention_time: Option<Duration>,
     /// How large the data directory may become (512MB; a unit is needed); the oldest blocks go first.
-    #[arg(long = "storage.tsdb.retention.size", value_name = "SIZE", value_parser = units::bytes_with_unit)]
-    pub retention_size: Option<Bytes>,
+    #[arg(long = "storage.tsdb.retention.size", value_name = "SIZE", value_parser = units::parse_bytes_with_unit)]
+    pub retention_size: Option<ByteSize>,
     /// A JSON file that lists uploaded blocks, such as that of Thanos's sidecar: blocks that are not in it are not compacted yet.
     #[arg(long = "storage.tsdb.delay-compact-file.path", value_name = "PATH")]
     pub delay_compact_file: Option<PathBuf>,
     /// Space that must stay free on the disk: below it writes are refused until a quarter more is free. 0: none. Without it 1GB, or 2%
     /// of a file system smaller than 50GB.
-    #[arg(long = "storage.tsdb.disk-reserve", value_name = "SIZE", value_parser = units::bytes)]
-    pub disk_reserve: Option<Bytes>,
+    #[arg(long = "storage.tsdb.disk-reserve", value_name = "SIZE", value_parser = units::parse_bytes)]
+    pub disk_reserve: Option<ByteSize>,
     /// What is not on by default, separated by commas.
     #[arg(long = "enable-feature", value_enum, value_name = "NAME", value_delimiter = ',')]
     pub features: Vec<Feature>,
     /// Series that may be in memory at once; new ones beyond are refused. 0: no limit.
-    #[arg(long = "storage.tsdb.max-active-series", value_name = "COUNT", default_value = "10000000", value_parser = units::count)]
+    #[arg(long = "storage.tsdb.max-active-series", value_name = "COUNT", default_value = "10000000", value_parser = units::parse_count)]
     pub max_active_series: u64,
 }
 
 impl StorageFlags {
     /// The compression that the three flags together mean.
     #[must_use]
-    pub fn effective_wal_compression(&self) -> WalCompression {
-        if self.no_wal_compression || !self.wal_compression { WalCompression::None } else { self.wal_compression_type }
+    pub fn effective_wal_compression(&self) -> WalCompressionFlag {
+        if self.no_wal_compression || !self.wal_compression { WalCompressionFlag::None } else { self.wal_compression_type }
     }
 }
 
@@ -137,37 +137,37 @@ impl StorageFlags {
 #[command(next_help_heading = "Remote write")]
 pub struct WriteFlags {
     /// How far ahead of the clock a sample may be.
-    #[arg(long = "storage.remote.write-max-future", value_name = "DURATION", default_value = "10m", value_parser = units::duration)]
+    #[arg(long = "storage.remote.write-max-future", value_name = "DURATION", default_value = "10m", value_parser = units::parse_duration)]
     pub max_future: Duration,
     /// Largest request body, as it is sent.
     #[arg(long = "storage.remote.write-max-body-size", value_name = "SIZE", default_value = "32MB", value_parser = message_size)]
-    pub max_body_size: Bytes,
+    pub max_body_size: ByteSize,
     /// Largest request after decompression; at most 256MB.
     #[arg(long = "storage.remote.write-max-decoded-size", value_name = "SIZE", default_value = "64MB", value_parser = decoded_size)]
-    pub max_decoded_size: Bytes,
+    pub max_decoded_size: ByteSize,
     /// Most series in one request.
-    #[arg(long = "storage.remote.write-max-series", value_name = "COUNT", default_value = "200000", value_parser = units::count)]
+    #[arg(long = "storage.remote.write-max-series", value_name = "COUNT", default_value = "200000", value_parser = units::parse_count)]
     pub max_series: u64,
     /// Most samples in one request.
-    #[arg(long = "storage.remote.write-max-samples", value_name = "COUNT", default_value = "2000000", value_parser = units::count)]
+    #[arg(long = "storage.remote.write-max-samples", value_name = "COUNT", default_value = "2000000", value_parser = units::parse_count)]
     pub max_samples: u64,
     /// Most labels of a new series.
-    #[arg(long = "storage.remote.write-max-labels", value_name = "COUNT", default_value = "256", value_parser = units::count)]
+    #[arg(long = "storage.remote.write-max-labels", value_name = "COUNT", default_value = "256", value_parser = units::parse_count)]
     pub max_labels: u64,
     /// Longest label name of a new series.
-    #[arg(long = "storage.remote.write-max-label-name-size", value_name = "SIZE", default_value = "4KB", value_parser = units::bytes)]
-    pub max_label_name_size: Bytes,
+    #[arg(long = "storage.remote.write-max-label-name-size", value_name = "SIZE", default_value = "4KB", value_parser = units::parse_bytes)]
+    pub max_label_name_size: ByteSize,
     /// Longest label value of a new series.
-    #[arg(long = "storage.remote.write-max-label-value-size", value_name = "SIZE", default_value = "128KB", value_parser = units::bytes)]
-    pub max_label_value_size: Bytes,
+    #[arg(long = "storage.remote.write-max-label-value-size", value_name = "SIZE", default_value = "128KB", value_parser = units::parse_bytes)]
+    pub max_label_value_size: ByteSize,
     /// Longest unit and help text, together, of a metric family.
-    #[arg(long = "storage.remote.write-max-metadata-size", value_name = "SIZE", default_value = "8KB", value_parser = units::bytes)]
-    pub max_metadata_size: Bytes,
+    #[arg(long = "storage.remote.write-max-metadata-size", value_name = "SIZE", default_value = "8KB", value_parser = units::parse_bytes)]
+    pub max_metadata_size: ByteSize,
     /// Requests that are being stored at once. 0: four for each processor, at least 16.
-    #[arg(long = "storage.remote.write-concurrent-limit", value_name = "COUNT", default_value = "0", value_parser = units::count)]
+    #[arg(long = "storage.remote.write-concurrent-limit", value_name = "COUNT", default_value = "0", value_parser = units::parse_count)]
     pub concurrent_limit: u64,
     /// Requests that may wait for their turn; beyond, the answer is 503.
-    #[arg(long = "storage.remote.write-queue-limit", value_name = "COUNT", default_value = "256", value_parser = units::count)]
+    #[arg(long = "storage.remote.write-queue-limit", value_name = "COUNT", default_value = "256", value_parser = units::parse_count)]
     pub queue_limit: u64,
 }
 
@@ -176,10 +176,10 @@ pub struct WriteFlags {
 #[command(next_help_heading = "Remote read")]
 pub struct ReadFlags {
     /// Most samples in one query. 0: no limit.
-    #[arg(long = "storage.remote.read-sample-limit", value_name = "COUNT", default_value = "5e7", value_parser = units::count)]
+    #[arg(long = "storage.remote.read-sample-limit", value_name = "COUNT", default_value = "5e7", value_parser = units::parse_count)]
     pub sample_limit: u64,
     /// Reads that are answered at once; beyond, the answer is 503. 0: no limit.
-    #[arg(id = "read_concurrent_limit", long = "storage.remote.read-concurrent-limit", value_name = "COUNT", default_value = "10", value_parser = units::count)]
+    #[arg(id = "read_concurrent_limit", long = "storage.remote.read-concurrent-limit", value_name = "COUNT", default_value = "10", value_parser = units::parse_count)]
     pub concurrent_limit: u64,
     /// How long it may take to work out the answer to a read; beyond, the answer is 503. One that is streamed has the time of
     /// --web.read-timeout.
@@ -194,10 +194,10 @@ pub struct ReadFlags {
     pub list_concurrent_limit: u64,
     /// Largest answer, compressed; at most half of --web.max-bytes-in-flight.
     #[arg(long = "storage.remote.read-max-answer-size", value_name = "SIZE", default_value = "128MB", value_parser = message_size)]
-    pub max_answer_size: Bytes,
+    pub max_answer_size: ByteSize,
     /// Largest message of a streamed answer, which ends when it is reached; at most 8MB.
     #[arg(long = "storage.remote.read-max-bytes-in-frame", value_name = "SIZE", default_value = "1048576", value_parser = frame_size)]
-    pub max_bytes_in_frame: Bytes,
+    pub max_bytes_in_frame: ByteSize,
     /// Send chunks of streamed answers in the encoding in which they are stored, also where that is one that only newer readers know (XOR2,
     /// histograms with start times). Without it they are encoded anew in those that every reader knows.
     #[arg(long = "storage.remote.read-raw-encodings")]
@@ -221,7 +221,7 @@ pub struct WebFlags {
     pub read_timeout: Duration,
     /// Memory for all request bodies and answers together, half for each; beyond, the answer is 503.
     #[arg(long = "web.max-bytes-in-flight", value_name = "SIZE", default_value = "256MB", value_parser = message_size)]
-    pub max_bytes_in_flight: Bytes,
+    pub max_bytes_in_flight: ByteSize,
     /// Streams at once on one HTTP/2 connection.
     #[arg(long = "web.max-concurrent-streams", value_name = "COUNT", default_value = "128", value_parser = positive_count)]
     pub max_concurrent_streams: u64,
@@ -238,7 +238,7 @@ pub struct WebFlags {
     #[arg(long = "no-web.enable-lifecycle", hide = true, overrides_with = "enable_lifecycle")]
     pub no_enable_lifecycle: bool,
     /// How long requests under way may take to finish at shutdown.
-    #[arg(long = "web.shutdown-timeout", value_name = "DURATION", default_value = "30s", value_parser = units::duration)]
+    #[arg(long = "web.shutdown-timeout", value_name = "DURATION", default_value = "30s", value_parser = units::parse_duration)]
     pub shutdown_timeout: Duration,
 }
 
@@ -247,12 +247,12 @@ pub struct WebFlags {
 #[command(next_help_heading = "gRPC")]
 pub struct GrpcFlags {
     /// Write streams at once; beyond, the answer is UNAVAILABLE. 0: no limit.
-    #[arg(id = "grpc_max_streams", long = "grpc.max-streams", value_name = "COUNT", default_value = "512", value_parser = units::count)]
+    #[arg(id = "grpc_max_streams", long = "grpc.max-streams", value_name = "COUNT", default_value = "512", value_parser = units::parse_count)]
     pub max_streams: u64,
     /// Maximum number of write streams of one client, which is an IPv4 address or an IPv6 network
     /// (/64). Beyond, the response is UNAVAILABLE. 0 = half of --grpc.max-streams. Behind a proxy
     /// all clients have its address.
-    #[arg(long = "grpc.max-streams-per-client", value_name = "COUNT", default_value = "0", value_parser = units::count)]
+    #[arg(long = "grpc.max-streams-per-client", value_name = "COUNT", default_value = "0", value_parser = units::parse_count)]
     pub max_streams_per_client: u64,
 }
 
@@ -295,7 +295,7 @@ pub enum Feature {
 
 /// When the write-ahead log is synced to the disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum WalSync {
+pub enum WalSyncFlag {
     /// When the operating system thinks fit.
     Os,
     /// Every so often.
@@ -306,7 +306,7 @@ pub enum WalSync {
 
 /// How the write-ahead log is compressed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum WalCompression {
+pub enum WalCompressionFlag {
     /// Not at all.
     None,
     /// Snappy blocks.
@@ -338,27 +338,27 @@ pub enum LogFormat {
 }
 
 /// A page of the log is 32 KiB and a segment has at least two.
-fn segment_size(text: &str) -> Result<Bytes, String> {
-    let size = units::bytes(text)?;
+fn segment_size(text: &str) -> Result<ByteSize, String> {
+    let size = units::parse_bytes(text)?;
     let legal = (64 << 10..=256 << 20).contains(&size.0) && size.0.is_multiple_of(32 << 10);
     if legal { Ok(size) } else { Err("it must be a multiple of 32KB from 64KB to 256MB".to_owned()) }
 }
 
 /// Positions within a message are kept in 32 bits.
-fn message_size(text: &str) -> Result<Bytes, String> {
-    let size = units::bytes(text)?;
+fn message_size(text: &str) -> Result<ByteSize, String> {
+    let size = units::parse_bytes(text)?;
     if (1..1 << 31).contains(&size.0) { Ok(size) } else { Err("it must be more than 0 and less than 2GB".to_owned()) }
 }
 
 /// A few of them are in memory for each streamed read.
-fn frame_size(text: &str) -> Result<Bytes, String> {
-    let size = units::bytes(text)?;
+fn frame_size(text: &str) -> Result<ByteSize, String> {
+    let size = units::parse_bytes(text)?;
     if (1..=8 << 20).contains(&size.0) { Ok(size) } else { Err("it must be more than 0 and at most 8MB".to_owned()) }
 }
 
 /// What is stored of a request goes to the log in records that are larger than it, and the log reads none of more than 512 MiB.
-fn decoded_size(text: &str) -> Result<Bytes, String> {
-    let size = units::bytes(text)?;
+fn decoded_size(text: &str) -> Result<ByteSize, String> {
+    let size = units::parse_bytes(text)?;
     if (1..=256 << 20).contains(&size.0) {
         Ok(size)
     } else {
@@ -378,24 +378,24 @@ fn tenant_label(text: &str) -> Result<String, String> {
 }
 
 fn positive_count(text: &str) -> Result<u64, String> {
-    let count = units::count(text)?;
+    let count = units::parse_count(text)?;
     if (1..=1 << 20).contains(&count) { Ok(count) } else { Err("it must be from 1 to 1048576".to_owned()) }
 }
 
 /// The sync thread sleeps that long between two looks.
 fn sync_interval(text: &str) -> Result<Duration, String> {
-    let interval = units::duration(text)?;
+    let interval = units::parse_duration(text)?;
     if interval < Duration::from_millis(1) { Err("it must be at least 1ms".to_owned()) } else { Ok(interval) }
 }
 
 fn positive_duration(text: &str) -> Result<Duration, String> {
-    let duration = units::duration(text)?;
+    let duration = units::parse_duration(text)?;
     if duration.is_zero() { Err("it must be more than 0".to_owned()) } else { Ok(duration) }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Cli, Command, Feature, ServeFlags, WalCompression};
+    use super::{Cli, Command, Feature, ServeFlags, WalCompressionFlag};
     use clap::{CommandFactory, Parser};
 
     fn serve(flags: &[&str]) -> Result<ServeFlags, String> {
@@ -415,17 +415,17 @@ mod tests {
         let flags = serve(&[]).unwrap();
         assert_eq!(flags.web.listen_address[0].to_string(), ":9201");
         assert_eq!(flags.storage.path.to_str(), Some("./data"));
-        assert_eq!(flags.storage.effective_wal_compression(), WalCompression::Snappy);
+        assert_eq!(flags.storage.effective_wal_compression(), WalCompressionFlag::Snappy);
         assert_eq!(flags.read.sample_limit, 50_000_000);
     }
 
     #[test]
     fn compression_is_switched_off_in_each_of_prometheus_ways() {
         for off in ["--no-storage.tsdb.wal-compression", "--storage.tsdb.wal-compression=false"] {
-            assert_eq!(serve(&[off]).unwrap().storage.effective_wal_compression(), WalCompression::None);
+            assert_eq!(serve(&[off]).unwrap().storage.effective_wal_compression(), WalCompressionFlag::None);
         }
         let on = ["--storage.tsdb.wal-compression", "--storage.tsdb.wal-compression-type=zstd"];
-        assert_eq!(serve(&on).unwrap().storage.effective_wal_compression(), WalCompression::Zstd);
+        assert_eq!(serve(&on).unwrap().storage.effective_wal_compression(), WalCompressionFlag::Zstd);
     }
 
     #[test]

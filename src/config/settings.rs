@@ -1,6 +1,6 @@
 //! From flags and configuration file to the database's changeable settings, by Prometheus's rules.
 //!
-//! A section `storage.tsdb.retention` in the file replaces the flags as a whole: what it leaves out is then no limit. Without it the
+//! A section `storage.tsdb.resolve_retention` in the file replaces the flags as a whole: what it leaves out is then no limit. Without it the
 //! flags hold, and without these a retention of 15 days, which counts as chosen by nobody. A percentage makes the size void.
 //! A `chunk_encoding.floats` that the file leaves out is what it was at the start. An `out_of_order_time_window` that it leaves out is two
 //! hours, not 0 as in Prometheus: a backend with several senders has one that lags. Pure.
@@ -8,7 +8,7 @@
 use crate::config::file::ConfigFile;
 use crate::config::flags::{Feature, StorageFlags};
 use crate::tsdb::chunk::float_chunk::FloatEncoding;
-use crate::tsdb::db::settings::{DEFAULT_RETENTION_MS, Retention, RetentionOrigin, Settings};
+use crate::tsdb::db::settings::{DEFAULT_RETENTION_MS, RetentionSettings, RetentionOrigin, Settings};
 use crate::tsdb::head::exemplars::DEFAULT_MAX_EXEMPLARS;
 use std::time::Duration;
 
@@ -27,7 +27,7 @@ pub fn at_start(flags: &StorageFlags, file: &ConfigFile) -> Settings {
 #[must_use]
 pub fn at_reload(flags: &StorageFlags, file: &ConfigFile, encoding: FloatEncoding) -> Settings {
     Settings {
-        retention: retention(flags, file),
+        retention: resolve_retention(flags, file),
         stale_series_threshold: file.tsdb.stale_series_threshold,
         float_encoding: file.tsdb.float_encoding.unwrap_or(encoding),
         out_of_order_window_ms: millis(file.tsdb.out_of_order_window.unwrap_or(DEFAULT_OUT_OF_ORDER_WINDOW)),
@@ -35,22 +35,22 @@ pub fn at_reload(flags: &StorageFlags, file: &ConfigFile, encoding: FloatEncodin
     }
 }
 
-fn retention(flags: &StorageFlags, file: &ConfigFile) -> Retention {
+fn resolve_retention(flags: &StorageFlags, file: &ConfigFile) -> RetentionSettings {
     if let Some(section) = &file.tsdb.retention {
-        return Retention {
+        return RetentionSettings {
             time_ms: millis(section.time),
             bytes: section.size.0,
             percentage: section.percentage,
-            origin: RetentionOrigin::Chosen,
+            origin: RetentionOrigin::Configured,
         };
     }
     let time_ms = flags.retention_time.map_or(0, millis);
     let bytes = flags.retention_size.map_or(0, |size| size.0);
     let (time_ms, origin) = match (time_ms, bytes) {
         (0, 0) => (DEFAULT_RETENTION_MS, RetentionOrigin::Default),
-        _ => (time_ms, RetentionOrigin::Chosen),
+        _ => (time_ms, RetentionOrigin::Configured),
     };
-    Retention { time_ms, bytes, percentage: 0.0, origin }
+    RetentionSettings { time_ms, bytes, percentage: 0.0, origin }
 }
 
 fn millis(duration: Duration) -> i64 {
@@ -63,7 +63,7 @@ mod tests {
     use crate::config::file;
     use crate::config::flags::{Cli, Command, StorageFlags};
     use crate::tsdb::chunk::float_chunk::FloatEncoding;
-    use crate::tsdb::db::settings::{Retention, RetentionOrigin};
+    use crate::tsdb::db::settings::{RetentionSettings, RetentionOrigin};
     use clap::Parser;
 
     const HOUR: i64 = 3_600_000;
@@ -73,35 +73,35 @@ mod tests {
         flags.storage
     }
 
-    fn retention(given: &[&str], file: &str) -> Retention {
+    fn resolve_retention(given: &[&str], file: &str) -> RetentionSettings {
         at_start(&flags(given), &file::parse_for_tests(file)).retention
     }
 
-    fn chosen(time_ms: i64, bytes: u64, percentage: f64) -> Retention {
-        Retention { time_ms, bytes, percentage, origin: RetentionOrigin::Chosen }
+    fn chosen(time_ms: i64, bytes: u64, percentage: f64) -> RetentionSettings {
+        RetentionSettings { time_ms, bytes, percentage, origin: RetentionOrigin::Configured }
     }
 
     #[test]
     fn without_a_word_fifteen_days_hold_and_nobody_chose_them() {
-        let default = Retention { time_ms: 360 * HOUR, bytes: 0, percentage: 0.0, origin: RetentionOrigin::Default };
-        assert_eq!(retention(&[], ""), default);
-        assert_eq!(retention(&["--storage.tsdb.retention.time=0"], "storage: {tsdb: {retention: }}"), default);
+        let default = RetentionSettings { time_ms: 360 * HOUR, bytes: 0, percentage: 0.0, origin: RetentionOrigin::Default };
+        assert_eq!(resolve_retention(&[], ""), default);
+        assert_eq!(resolve_retention(&["--storage.tsdb.retention.time=0"], "storage: {tsdb: {retention: }}"), default);
     }
 
     #[test]
     fn flags_choose_and_a_size_alone_is_no_limit_of_time() {
-        assert_eq!(retention(&["--storage.tsdb.retention.time=2d"], ""), chosen(48 * HOUR, 0, 0.0));
-        assert_eq!(retention(&["--storage.tsdb.retention.size=1GB"], ""), chosen(0, 1 << 30, 0.0));
+        assert_eq!(resolve_retention(&["--storage.tsdb.retention.time=2d"], ""), chosen(48 * HOUR, 0, 0.0));
+        assert_eq!(resolve_retention(&["--storage.tsdb.retention.size=1GB"], ""), chosen(0, 1 << 30, 0.0));
     }
 
     #[test]
     fn the_section_of_the_file_replaces_the_flags_as_a_whole() {
         let flags = ["--storage.tsdb.retention.time=2d", "--storage.tsdb.retention.size=1GB"];
-        let file = |section: &str| retention(&flags, &format!("storage:\n  tsdb:\n    retention: {section}\n"));
+        let file = |section: &str| resolve_retention(&flags, &format!("storage:\n  tsdb:\n    retention: {section}\n"));
         assert_eq!(file("{size: 5MB}"), chosen(0, 5 << 20, 0.0));
         assert_eq!(file("{time: 1h, percentage: 12.5}"), chosen(HOUR, 0, 12.5));
         assert_eq!(file("{}"), chosen(0, 0, 0.0));
-        assert_eq!(retention(&flags, "storage: {tsdb: {}}"), chosen(48 * HOUR, 1 << 30, 0.0));
+        assert_eq!(resolve_retention(&flags, "storage: {tsdb: {}}"), chosen(48 * HOUR, 1 << 30, 0.0));
     }
 
     #[test]

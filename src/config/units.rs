@@ -33,9 +33,9 @@ const SIZE_UNITS: [(&str, u32); 14] = [
 
 /// A number of bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Bytes(pub u64);
+pub struct ByteSize(pub u64);
 
-impl Bytes {
+impl ByteSize {
     /// The number as a length in memory; on a machine with short addresses the longest there is.
     #[must_use]
     pub fn as_usize(self) -> usize {
@@ -47,7 +47,7 @@ impl Bytes {
 ///
 /// # Errors
 /// A text that says what is wrong.
-pub fn duration(text: &str) -> Result<Duration, String> {
+pub fn parse_duration(text: &str) -> Result<Duration, String> {
     let wrong = || format!("{text:?} is not a duration; write for example 1h30m or 500ms");
     if text == "0" {
         return Ok(Duration::ZERO);
@@ -75,23 +75,23 @@ pub fn duration(text: &str) -> Result<Duration, String> {
 ///
 /// # Errors
 /// A text that says what is wrong.
-pub fn bytes(text: &str) -> Result<Bytes, String> {
+pub fn parse_bytes(text: &str) -> Result<ByteSize, String> {
     let wrong = || format!("{text:?} is not a size; write for example 512KB, 128MB or 2GB");
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
     let number: u64 = text[..digits].parse().map_err(|_| wrong())?;
     let unit = text[digits..].trim_start();
     let (_, shift) = SIZE_UNITS.iter().find(|(name, _)| *name == unit).ok_or_else(wrong)?;
-    number.checked_mul(1 << shift).map(Bytes).ok_or_else(wrong)
+    number.checked_mul(1 << shift).map(ByteSize).ok_or_else(wrong)
 }
 
 /// Reads a size as Prometheus reads those of its retention: parts such as `1GB512MB` or `1.5TB`, each with its unit; `0` needs none.
 ///
 /// # Errors
 /// A text that says what is wrong.
-pub fn bytes_with_unit(text: &str) -> Result<Bytes, String> {
+pub fn parse_bytes_with_unit(text: &str) -> Result<ByteSize, String> {
     let wrong = || format!("{text:?} is not a size with a unit; write for example 512MB, 1.5TB or 0");
     if text == "0" {
-        return Ok(Bytes(0));
+        return Ok(ByteSize(0));
     }
     let (mut rest, mut total) = (text, 0f64);
     while !rest.is_empty() {
@@ -104,14 +104,14 @@ pub fn bytes_with_unit(text: &str) -> Result<Bytes, String> {
         rest = &rest[digits + name_len..];
     }
     // Prometheus keeps sizes in 63 bits.
-    if text.is_empty() || total >= i64::MAX as f64 { Err(wrong()) } else { Ok(Bytes(total as u64)) }
+    if text.is_empty() || total >= i64::MAX as f64 { Err(wrong()) } else { Ok(ByteSize(total as u64)) }
 }
 
 /// Reads a count such as `1000` or `5e7`.
 ///
 /// # Errors
 /// A text that says what is wrong.
-pub fn count(text: &str) -> Result<u64, String> {
+pub fn parse_count(text: &str) -> Result<u64, String> {
     let wrong = || format!("{text:?} is not a whole number of at least 0");
     if let Ok(number) = text.parse() {
         return Ok(number);
@@ -125,9 +125,9 @@ pub fn count(text: &str) -> Result<u64, String> {
     }
 }
 
-/// Writes a duration as [`duration`] reads it.
+/// Writes a duration as [`parse_duration`] reads it.
 #[must_use]
-pub fn display(duration: Duration) -> String {
+pub fn format_duration(duration: Duration) -> String {
     let mut millis = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
     if millis == 0 {
         return "0s".to_owned();
@@ -145,7 +145,7 @@ pub fn display(duration: Duration) -> String {
 
 /// Writes a duration as Prometheus does: `15d`, `2w`, `1d12h`.
 #[must_use]
-pub fn model(duration: Duration) -> String {
+pub fn format_prometheus_duration(duration: Duration) -> String {
     let mut millis = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
     if millis == 0 {
         return "0s".to_owned();
@@ -164,7 +164,7 @@ pub fn model(duration: Duration) -> String {
 
 /// Writes a size as Prometheus does: `512MiB`, `1GiB512MiB`, `0B`.
 #[must_use]
-pub fn model_bytes(Bytes(mut size): Bytes) -> String {
+pub fn format_prometheus_bytes(ByteSize(mut size): ByteSize) -> String {
     if size == 0 {
         return "0B".to_owned();
     }
@@ -180,46 +180,46 @@ pub fn model_bytes(Bytes(mut size): Bytes) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Bytes, bytes, bytes_with_unit, count, display, duration, model, model_bytes};
+    use super::{ByteSize, parse_bytes, parse_bytes_with_unit, parse_count, format_duration, parse_duration, format_prometheus_duration, format_prometheus_bytes};
     use std::time::Duration;
 
     #[test]
     fn durations_read_as_prometheus_reads_them() {
-        assert_eq!(duration("1h30m"), Ok(Duration::from_secs(5400)));
-        assert_eq!(duration("15d"), Ok(Duration::from_secs(15 * 86400)));
-        assert_eq!(duration("1m5ms"), Ok(Duration::from_millis(60_005)));
-        assert_eq!(duration("0"), Ok(Duration::ZERO));
+        assert_eq!(parse_duration("1h30m"), Ok(Duration::from_secs(5400)));
+        assert_eq!(parse_duration("15d"), Ok(Duration::from_secs(15 * 86400)));
+        assert_eq!(parse_duration("1m5ms"), Ok(Duration::from_millis(60_005)));
+        assert_eq!(parse_duration("0"), Ok(Duration::ZERO));
         for wrong in ["", "1", "m", "5m1h", "1h1h", "-1h", "1.5h", "1 h", "99999999999999y", "1µs"] {
-            assert!(duration(wrong).is_err(), "{wrong}");
+            assert!(parse_duration(wrong).is_err(), "{wrong}");
         }
     }
 
     #[test]
     fn sizes_are_powers_of_two() {
-        assert_eq!(bytes("128MB"), Ok(Bytes(128 << 20)));
-        assert_eq!(bytes("1KiB"), Ok(Bytes(1024)));
-        assert_eq!(bytes("77"), Ok(Bytes(77)));
+        assert_eq!(parse_bytes("128MB"), Ok(ByteSize(128 << 20)));
+        assert_eq!(parse_bytes("1KiB"), Ok(ByteSize(1024)));
+        assert_eq!(parse_bytes("77"), Ok(ByteSize(77)));
         for wrong in ["", "MB", "1XB", "-1MB", "16EB", "1mb"] {
-            assert!(bytes(wrong).is_err(), "{wrong}");
+            assert!(parse_bytes(wrong).is_err(), "{wrong}");
         }
     }
 
     #[test]
     fn sizes_of_a_retention_have_units_and_may_have_fractions_and_parts() {
-        assert_eq!(bytes_with_unit("0"), Ok(Bytes(0)));
-        assert_eq!(bytes_with_unit("1.5GB"), Ok(Bytes(3 << 29)));
-        assert_eq!(bytes_with_unit("1GB512MiB"), Ok(Bytes(3 << 29)));
+        assert_eq!(parse_bytes_with_unit("0"), Ok(ByteSize(0)));
+        assert_eq!(parse_bytes_with_unit("1.5GB"), Ok(ByteSize(3 << 29)));
+        assert_eq!(parse_bytes_with_unit("1GB512MiB"), Ok(ByteSize(3 << 29)));
         for wrong in ["", "1024", "-1GB", "GB", "1 GB", "1.2.3GB", "9EB", "1gb"] {
-            assert!(bytes_with_unit(wrong).is_err(), "{wrong}");
+            assert!(parse_bytes_with_unit(wrong).is_err(), "{wrong}");
         }
     }
 
     #[test]
     fn counts_may_have_an_exponent() {
-        assert_eq!(count("5e7"), Ok(50_000_000));
-        assert_eq!(count("0"), Ok(0));
+        assert_eq!(parse_count("5e7"), Ok(50_000_000));
+        assert_eq!(parse_count("0"), Ok(0));
         for wrong in ["", "-1", "1.5", "1e40", "NaN", "inf"] {
-            assert!(count(wrong).is_err(), "{wrong}");
+            assert!(parse_count(wrong).is_err(), "{wrong}");
         }
     }
 
@@ -234,17 +234,17 @@ mod tests {
             ("15d", "15d"),
             ("90061001ms", "1d1h1m1s1ms"),
         ] {
-            assert_eq!(model(duration(given).unwrap()), written);
+            assert_eq!(format_prometheus_duration(parse_duration(given).unwrap()), written);
         }
         for (given, written) in [(0, "0B"), (512 << 20, "512MiB"), (3 << 29, "1GiB512MiB"), (1025, "1KiB1B")] {
-            assert_eq!(model_bytes(Bytes(given)), written);
+            assert_eq!(format_prometheus_bytes(ByteSize(given)), written);
         }
     }
 
     #[test]
     fn a_written_duration_reads_back() {
         for text in ["0s", "1h30m", "15d", "1m5ms", "400d"] {
-            assert_eq!(display(duration(text).unwrap()), text);
+            assert_eq!(format_duration(parse_duration(text).unwrap()), text);
         }
     }
 }

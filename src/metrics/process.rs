@@ -15,11 +15,11 @@ const TICKS_PER_SECOND: f64 = 100.0;
 
 /// Reads the metrics anew whenever they are asked for.
 #[derive(Debug)]
-pub struct Process;
+pub struct ProcessCollector;
 
-impl Collector for Process {
+impl Collector for ProcessCollector {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        if let Some(stat) = fs::read_to_string("/proc/self/stat").ok().as_deref().and_then(Stat::parse) {
+        if let Some(stat) = fs::read_to_string("/proc/self/stat").ok().as_deref().and_then(ProcStat::parse) {
             counter(&mut encoder, "process_cpu_seconds", "Total user and system CPU time spent in seconds.", stat.cpu)?;
             gauge(&mut encoder, "process_virtual_memory_bytes", "Virtual memory size in bytes.", stat.virtual_bytes)?;
             gauge(&mut encoder, "process_threads", "Number of threads.", stat.threads)?;
@@ -53,14 +53,14 @@ fn gauge(encoder: &mut DescriptorEncoder<'_>, name: &str, help: &str, value: f64
 
 /// What of `/proc/self/stat` is wanted; times in seconds, `start` since boot.
 #[derive(Debug, PartialEq)]
-struct Stat {
+struct ProcStat {
     cpu: f64,
     threads: f64,
     start: f64,
     virtual_bytes: f64,
 }
 
-impl Stat {
+impl ProcStat {
     /// Source: proc_pid_stat(5). The second field, the command, may hold blanks and parentheses; the rest does not.
     fn parse(line: &str) -> Option<Self> {
         let (_, after_command) = line.rsplit_once(')')?;
@@ -98,13 +98,13 @@ fn max_open_files() -> Option<f64> {
 
 #[cfg(test)]
 mod tests {
-    use super::Stat;
+    use super::ProcStat;
 
     #[test]
     fn a_command_with_blanks_and_parentheses_does_not_shift_the_fields() {
         let line = "42 (a) b) c) S 1 2 3 4 5 6 7 8 9 10 250 150 0 0 20 0 7 0 12345 4096000 100 18446744073709551615";
-        let stat = Stat { cpu: 4.0, threads: 7.0, start: 123.45, virtual_bytes: 4_096_000.0 };
-        assert_eq!(Stat::parse(line), Some(stat));
-        assert_eq!(Stat::parse("42 (a) S 1"), None);
+        let stat = ProcStat { cpu: 4.0, threads: 7.0, start: 123.45, virtual_bytes: 4_096_000.0 };
+        assert_eq!(ProcStat::parse(line), Some(stat));
+        assert_eq!(ProcStat::parse("42 (a) S 1"), None);
     }
 }

@@ -3,7 +3,7 @@
 //! Metrics are registered once, at the start, and counted without a lock afterwards. A `Registry` is not shared while it
 //! grows; whoever serves `/metrics` owns it when it is complete.
 
-use crate::metrics::text::{Format, to_classic};
+use crate::metrics::text::{ExpositionFormat, to_classic};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::text::{encode_eof, encode_registry};
 use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric, NoLabelSet};
@@ -63,24 +63,24 @@ impl Registry {
 
     /// A counter whose value is asked for when it is read; the name ends in `_total`.
     pub fn counter_fn(&mut self, name: &str, help: &str, value: impl Fn() -> f64 + Send + Sync + 'static) {
-        self.function(family_name(name), help, MetricType::Counter, Box::new(value));
+        self.register_fn(family_name(name), help, MetricType::Counter, Box::new(value));
     }
 
     /// A counter for each of several sets of labels.
-    pub fn counter_family_fn(&mut self, name: &str, help: &str, counters: Vec<LabelledValue>) {
+    pub fn counter_family_fn(&mut self, name: &str, help: &str, counters: Vec<LabeledFn>) {
         let (name, help) = (family_name(name).to_owned(), format!("{}.", help_text(help)));
-        self.collector(CounterFamily { name, help, counters });
+        self.register_collector(FnCounterFamily { name, help, counters });
     }
 
     /// A gauge whose value is asked for when it is read.
     pub fn gauge_fn(&mut self, name: &str, help: &str, value: impl Fn() -> f64 + Send + Sync + 'static) {
-        self.function(name, help, MetricType::Gauge, Box::new(value));
+        self.register_fn(name, help, MetricType::Gauge, Box::new(value));
     }
 
     /// A histogram whose state is asked for when it is read.
-    pub fn histogram_fn(&mut self, name: &str, help: &str, state: impl Fn() -> Distribution + Send + Sync + 'static) {
+    pub fn histogram_fn(&mut self, name: &str, help: &str, state: impl Fn() -> HistogramSnapshot + Send + Sync + 'static) {
         let help = format!("{}.", help_text(help));
-        self.collector(HistogramFunction { name: name.to_owned(), help, state: Box::new(state) });
+        self.register_collector(FnHistogram { name: name.to_owned(), help, state: Box::new(state) });
     }
 
     /// Registers a summary whose state is read when the metrics are.
@@ -97,13 +97,13 @@ impl Registry {
     }
 
     /// Takes a collector that encodes its metrics itself.
-    pub fn collector(&mut self, collector: impl Collector) {
+    pub fn register_collector(&mut self, collector: impl Collector) {
         self.inner.register_collector(Box::new(collector));
     }
 
     /// All metrics as text.
     #[must_use]
-    pub fn encode(&self, format: Format) -> String {
+    pub fn encode(&self, format: ExpositionFormat) -> String {
         let mut text = String::with_capacity(16 << 10);
         // Writing to a string can't fail; a collector that does leaves its own metrics out.
         let encoded = encode_registry(&mut text, &self.inner)
@@ -113,20 +113,20 @@ impl Registry {
             tracing::warn!(%error, "a metric could not be encoded");
         }
         match format {
-            Format::OpenMetrics => text,
-            Format::Classic => to_classic(&text),
+            ExpositionFormat::OpenMetrics => text,
+            ExpositionFormat::Classic => to_classic(&text),
         }
     }
 
-    fn function(&mut self, name: &str, help: &str, kind: MetricType, value: Value) {
+    fn register_fn(&mut self, name: &str, help: &str, kind: MetricType, value: ValueFn) {
         let help = format!("{}.", help_text(help));
-        self.collector(Function { name: name.to_owned(), help, kind, value });
+        self.register_collector(FnMetric { name: name.to_owned(), help, kind, value });
     }
 }
 
 /// The state of a histogram.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Distribution {
+pub struct HistogramSnapshot {
     /// All that was observed.
     pub sum: f64,
     /// Upper bounds, rising, the last infinite, and how many were in each bucket alone.
@@ -134,22 +134,22 @@ pub struct Distribution {
 }
 
 /// A histogram that is a function.
-struct HistogramFunction {
+struct FnHistogram {
     name: String,
     help: String,
-    state: Box<dyn Fn() -> Distribution + Send + Sync>,
+    state: Box<dyn Fn() -> HistogramSnapshot + Send + Sync>,
 }
 
-impl fmt::Debug for HistogramFunction {
+impl fmt::Debug for FnHistogram {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("HistogramFunction").field("name", &self.name).finish_non_exhaustive()
     }
 }
 
-impl Collector for HistogramFunction {
+impl Collector for FnHistogram {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
         let mut metric = encoder.encode_descriptor(&self.name, &self.help, None, MetricType::Histogram)?;
-        let Distribution { sum, buckets } = (self.state)();
+        let HistogramSnapshot { sum, buckets } = (self.state)();
         let count = buckets.iter().map(|(_, count)| count).sum();
         metric.encode_histogram::<NoLabelSet>(sum, count, &buckets, None)
     }
@@ -193,7 +193,7 @@ impl FnSummary {
 }
 
 /// A value with its labels.
-pub struct LabelledValue {
+pub struct LabeledFn {
     /// Names and values.
     pub labels: &'static [(&'static str, &'static str)],
     /// Asked for whenever the metric is read.
@@ -201,19 +201,19 @@ pub struct LabelledValue {
 }
 
 /// Counters of one name that are functions.
-struct CounterFamily {
+struct FnCounterFamily {
     name: String,
     help: String,
-    counters: Vec<LabelledValue>,
+    counters: Vec<LabeledFn>,
 }
 
-impl fmt::Debug for CounterFamily {
+impl fmt::Debug for FnCounterFamily {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("CounterFamily").field("name", &self.name).finish_non_exhaustive()
     }
 }
 
-impl Collector for CounterFamily {
+impl Collector for FnCounterFamily {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
         let mut family = encoder.encode_descriptor(&self.name, &self.help, None, MetricType::Counter)?;
         self.counters
@@ -223,7 +223,7 @@ impl Collector for CounterFamily {
 }
 
 /// Asked for the value whenever the metric is read.
-type Value = Box<dyn Fn() -> f64 + Send + Sync>;
+type ValueFn = Box<dyn Fn() -> f64 + Send + Sync>;
 
 /// The encoder puts `_total` behind the name of a counter by itself.
 fn family_name(name: &str) -> &str {
@@ -236,20 +236,20 @@ fn help_text(help: &str) -> &str {
 }
 
 /// A metric that is a function.
-struct Function {
+struct FnMetric {
     name: String,
     help: String,
     kind: MetricType,
-    value: Value,
+    value: ValueFn,
 }
 
-impl fmt::Debug for Function {
+impl fmt::Debug for FnMetric {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Function").field("name", &self.name).finish_non_exhaustive()
     }
 }
 
-impl Collector for Function {
+impl Collector for FnMetric {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
         let metric = encoder.encode_descriptor(&self.name, &self.help, None, self.kind)?;
         match self.kind {
@@ -261,8 +261,8 @@ impl Collector for Function {
 
 #[cfg(test)]
 mod tests {
-    use super::{Distribution, LabelledValue, Registry, SummarySnapshot};
-    use crate::metrics::text::Format;
+    use super::{HistogramSnapshot, LabeledFn, Registry, SummarySnapshot};
+    use crate::metrics::text::ExpositionFormat;
 
     #[test]
     fn metrics_appear_under_their_full_names_in_both_formats() {
@@ -270,17 +270,17 @@ mod tests {
         registry.counter("a_things_total", "Things.").inc_by(3);
         registry.gauge("b_now", "Now.").set(-2);
         registry.counter_fn("c_seconds_total", "Seconds.", || 1.5);
-        let value = |labels, value: f64| LabelledValue { labels, value: Box::new(move || value) };
+        let value = |labels, value: f64| LabeledFn { labels, value: Box::new(move || value) };
         let both = vec![value(&[("type", "float")], 1.0), value(&[("type", "histogram")], 2.0)];
         registry.counter_family_fn("family_total", "Several.", both);
         registry.gauge_fn("d_now", "Now.", || 0.25);
-        let state = || Distribution { sum: 4.5, buckets: vec![(2.0, 1), (4.0, 1), (f64::INFINITY, 1)] };
+        let state = || HistogramSnapshot { sum: 4.5, buckets: vec![(2.0, 1), (4.0, 1), (f64::INFINITY, 1)] };
         registry.histogram_fn("h_seconds", "Durations.", state);
         let state = || SummarySnapshot { sum: 1.5, count: 2, quantiles: vec![(0.5, 0.25), (0.99, f64::NAN)] };
         registry.summary_fn("s_seconds", "Durations.", state);
         registry.info("f_info", "Build.", &[("version", "1".into())]);
-        let open = registry.encode(Format::OpenMetrics);
-        let classic = registry.encode(Format::Classic);
+        let open = registry.encode(ExpositionFormat::OpenMetrics);
+        let classic = registry.encode(ExpositionFormat::Classic);
         for line in [
             "a_things_total 3",
             "b_now -2",

@@ -4,17 +4,17 @@ use std::fmt::Write as _;
 
 /// A text format for metrics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Format {
+pub enum ExpositionFormat {
     /// OpenMetrics 1.0.0.
     OpenMetrics,
     /// Prometheus's text format 0.0.4.
     Classic,
 }
 
-impl Format {
+impl ExpositionFormat {
     /// What an `Accept` header asks for; the classic format unless OpenMetrics is named.
     #[must_use]
-    pub fn accepted(accept: &str) -> Self {
+    pub fn from_accept_header(accept: &str) -> Self {
         if accept.contains("application/openmetrics-text") { Self::OpenMetrics } else { Self::Classic }
     }
 

@@ -7,7 +7,7 @@
 
 pub mod buckets;
 pub mod reduce;
-pub mod same;
+pub mod equivalence;
 pub mod validate;
 
 /// The schema of histograms with custom buckets.

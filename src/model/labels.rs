@@ -30,12 +30,12 @@ const TAG_VALUE: u8 = 0x12;
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Labels {
     /// Shared, so that an answer names a series without copying its labels.
-    packed: Arc<[u8]>,
+    bytes: Arc<[u8]>,
 }
 
 /// Why a list of names and values is not a label set.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum LabelError {
+pub enum BuildLabelsError {
     /// No label with a value at all.
     #[error("no labels")]
     Empty,
@@ -44,25 +44,25 @@ pub enum LabelError {
     EmptyName,
     /// The same name twice.
     #[error("repeated label name {0:?}")]
-    RepeatedName(String),
+    DuplicateName(String),
 }
 
 impl Labels {
     /// The canonical bytes.
     #[must_use]
-    pub fn as_packed(&self) -> &[u8] {
-        &self.packed
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.bytes
     }
 
     /// The labels as pairs of name and value, sorted by name.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        RawLabels { rest: &self.packed }.map(|(name, value)| (as_str(name), as_str(value)))
+        LabelPairs { rest: &self.bytes }.map(|(name, value)| (as_str(name), as_str(value)))
     }
 
     /// The value of the label `name`, or `None` where the set has no such label.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&str> {
-        RawLabels { rest: &self.packed }
+        LabelPairs { rest: &self.bytes }
             .find(|(candidate, _)| *candidate == name.as_bytes())
             .map(|(_, value)| as_str(value))
     }
@@ -70,20 +70,20 @@ impl Labels {
     /// How many labels the set has.
     #[must_use]
     pub fn len(&self) -> usize {
-        RawLabels { rest: &self.packed }.count()
+        LabelPairs { rest: &self.bytes }.count()
     }
 
     /// Whether the set has no label.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.packed.is_empty()
+        self.bytes.is_empty()
     }
 }
 
 /// The order of Prometheus: label by label, name before value, a shorter set before its extension.
 impl Ord for Labels {
     fn cmp(&self, other: &Self) -> Ordering {
-        RawLabels { rest: &self.packed }.cmp(RawLabels { rest: &other.packed })
+        LabelPairs { rest: &self.bytes }.cmp(LabelPairs { rest: &other.bytes })
     }
 }
 
@@ -145,19 +145,19 @@ impl<'a> LabelsBuilder<'a> {
     /// The canonical set: sorted, labels without a value left out.
     ///
     /// # Errors
-    /// [`LabelError`] for an empty or repeated name (also where one of its values is empty), and for a set without a
+    /// [`BuildLabelsError`] for an empty or repeated name (also where one of its values is empty), and for a set without a
     /// label.
-    pub fn build(&mut self) -> Result<Labels, LabelError> {
+    pub fn build(&mut self) -> Result<Labels, BuildLabelsError> {
         self.pairs.sort_unstable_by_key(|(name, _)| *name);
         if self.pairs.first().is_some_and(|(name, _)| name.is_empty()) {
-            return Err(LabelError::EmptyName);
+            return Err(BuildLabelsError::EmptyName);
         }
         if let Some(pair) = self.pairs.windows(2).find(|pair| pair[0].0 == pair[1].0) {
-            return Err(LabelError::RepeatedName(pair[0].0.to_owned()));
+            return Err(BuildLabelsError::DuplicateName(pair[0].0.to_owned()));
         }
         self.pairs.retain(|(_, value)| !value.is_empty());
         if self.pairs.is_empty() {
-            return Err(LabelError::Empty);
+            return Err(BuildLabelsError::Empty);
         }
         let mut packed = Vec::with_capacity(self.pairs.iter().map(|(n, v)| n.len() + v.len() + 6).sum());
         for (name, value) in &self.pairs {
@@ -171,7 +171,7 @@ impl<'a> LabelsBuilder<'a> {
             put_varint(&mut packed, value.len());
             packed.extend_from_slice(value.as_bytes());
         }
-        Ok(Labels { packed: packed.into() })
+        Ok(Labels { bytes: packed.into() })
     }
 }
 
@@ -183,11 +183,11 @@ impl<'a> FromIterator<(&'a str, &'a str)> for LabelsBuilder<'a> {
 
 /// Walks canonical bytes as pairs of name and value.
 #[derive(Clone)]
-struct RawLabels<'a> {
+struct LabelPairs<'a> {
     rest: &'a [u8],
 }
 
-impl<'a> Iterator for RawLabels<'a> {
+impl<'a> Iterator for LabelPairs<'a> {
     type Item = (&'a [u8], &'a [u8]);
 
     fn next(&mut self) -> Option<Self::Item> {
@@ -199,7 +199,7 @@ impl<'a> Iterator for RawLabels<'a> {
     }
 }
 
-impl<'a> RawLabels<'a> {
+impl<'a> LabelPairs<'a> {
     fn take_field(&mut self) -> Option<&'a [u8]> {
         self.rest = self.rest.get(1..)?;
         let len = take_varint(&mut self.rest)?;
@@ -240,10 +240,10 @@ fn take_varint(bytes: &mut &[u8]) -> Option<usize> {
 
 #[cfg(test)]
 mod tests {
-    use super::{LabelError, LabelsBuilder};
+    use super::{BuildLabelsError, LabelsBuilder};
     use proptest::prelude::{prop_assert, prop_assert_eq, proptest};
 
-    fn build(pairs: &[(&str, &str)]) -> Result<super::Labels, LabelError> {
+    fn build(pairs: &[(&str, &str)]) -> Result<super::Labels, BuildLabelsError> {
         pairs.iter().copied().collect::<LabelsBuilder<'_>>().build()
     }
 
@@ -252,16 +252,16 @@ mod tests {
         let sorted = build(&[("__name__", "up"), ("job", "node")]).unwrap();
         let unsorted = build(&[("job", "node"), ("zone", ""), ("__name__", "up")]).unwrap();
         assert_eq!(sorted, unsorted);
-        assert_eq!(sorted.as_packed(), b"\x0a\x0e\x0a\x08__name__\x12\x02up\x0a\x0b\x0a\x03job\x12\x04node");
+        assert_eq!(sorted.as_bytes(), b"\x0a\x0e\x0a\x08__name__\x12\x02up\x0a\x0b\x0a\x03job\x12\x04node");
     }
 
     #[test]
     fn bad_names_are_told_apart() {
-        assert_eq!(build(&[("", "x")]), Err(LabelError::EmptyName));
-        assert_eq!(build(&[("a", "x"), ("a", "y")]), Err(LabelError::RepeatedName("a".into())));
-        assert_eq!(build(&[("a", "x"), ("a", "")]), Err(LabelError::RepeatedName("a".into())));
-        assert_eq!(build(&[("a", "")]), Err(LabelError::Empty));
-        assert_eq!(build(&[]), Err(LabelError::Empty));
+        assert_eq!(build(&[("", "x")]), Err(BuildLabelsError::EmptyName));
+        assert_eq!(build(&[("a", "x"), ("a", "y")]), Err(BuildLabelsError::DuplicateName("a".into())));
+        assert_eq!(build(&[("a", "x"), ("a", "")]), Err(BuildLabelsError::DuplicateName("a".into())));
+        assert_eq!(build(&[("a", "")]), Err(BuildLabelsError::Empty));
+        assert_eq!(build(&[]), Err(BuildLabelsError::Empty));
     }
 
     #[test]

@@ -17,7 +17,7 @@ use pattern::Pattern;
 
 /// How a matcher judges a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum MatchKind {
+pub enum MatchType {
     /// `=`: the value is the given one.
     Equal,
     /// `!=`: the value is another one.
@@ -31,7 +31,7 @@ pub enum MatchKind {
 /// A condition on one label.
 #[derive(Debug, Clone)]
 pub struct Matcher {
-    kind: MatchKind,
+    kind: MatchType,
     name: String,
     value: String,
     /// Of the two regex kinds; `None` means that `value` stands for itself.
@@ -44,11 +44,11 @@ impl Matcher {
     ///
     /// # Errors
     /// [`MatcherError`] for an expression that Prometheus would refuse, or that is too large.
-    pub fn new(kind: MatchKind, name: impl Into<String>, value: impl Into<String>) -> Result<Self, MatcherError> {
+    pub fn new(kind: MatchType, name: impl Into<String>, value: impl Into<String>) -> Result<Self, MatcherError> {
         let (name, value) = (name.into(), value.into());
         let pattern = match kind {
-            MatchKind::Equal | MatchKind::NotEqual => None,
-            MatchKind::Regex | MatchKind::NotRegex => Some(Pattern::new(&value)?),
+            MatchType::Equal | MatchType::NotEqual => None,
+            MatchType::Regex | MatchType::NotRegex => Some(Pattern::new(&value)?),
         };
         let mut matcher = Self { kind, name, value, pattern, matches_empty: false };
         matcher.matches_empty = matcher.matches("");
@@ -57,7 +57,7 @@ impl Matcher {
 
     /// How a value is judged.
     #[must_use]
-    pub fn kind(&self) -> MatchKind {
+    pub fn kind(&self) -> MatchType {
         self.kind
     }
 
@@ -76,7 +76,7 @@ impl Matcher {
     /// Whether the condition holds for a label value; for an absent label ask with the empty string.
     #[must_use]
     pub fn matches(&self, value: &str) -> bool {
-        self.is_negative() != self.names(value)
+        self.is_negative() != self.matches_pattern(value)
     }
 
     /// Whether the condition holds for a series without the label.
@@ -88,7 +88,7 @@ impl Matcher {
     /// Whether this is `!=` or `!~`.
     #[must_use]
     pub fn is_negative(&self) -> bool {
-        matches!(self.kind, MatchKind::NotEqual | MatchKind::NotRegex)
+        matches!(self.kind, MatchType::NotEqual | MatchType::NotRegex)
     }
 
     /// The values that the value or expression stands for, sorted, where they are few enough to be listed: those
@@ -97,7 +97,7 @@ impl Matcher {
     pub fn set_matches(&self) -> Option<&[String]> {
         match &self.pattern {
             None => Some(std::slice::from_ref(&self.value)),
-            Some(pattern) => pattern.set(),
+            Some(pattern) => pattern.literal_set(),
         }
     }
 
@@ -109,12 +109,12 @@ impl Matcher {
 
     /// Whether the expression matches every value that is not empty (`.*`, `.+`).
     #[must_use]
-    pub fn names_every_value(&self) -> bool {
+    pub fn matches_every_nonempty(&self) -> bool {
         self.pattern.as_ref().is_some_and(Pattern::names_every_value)
     }
 
     /// Whether `value` is the given value or matches the expression, before a negation.
-    fn names(&self, value: &str) -> bool {
+    fn matches_pattern(&self, value: &str) -> bool {
         match &self.pattern {
             None => self.value == value,
             Some(pattern) => pattern.matches(value),

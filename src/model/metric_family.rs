@@ -31,19 +31,19 @@ fn suffixes(metric_type: MetricType) -> &'static [&'static str] {
 /// The names that series of a family may have, its own first.
 pub fn series_names(family: &str, metric_type: MetricType) -> impl Iterator<Item = String> {
     let parts = suffixes(metric_type).iter().map(move |suffix| format!("{family}_{suffix}"));
-    let parts = parts.filter(move |part| is_part(part, family, metric_type));
+    let parts = parts.filter(move |part| is_member(part, family, metric_type));
     std::iter::once(family.to_owned()).chain(parts)
 }
 
 /// The one family, besides that of its own name, that a series could be of.
 #[must_use]
-pub fn parent(series: &str) -> Option<&str> {
+pub fn suffix_family(series: &str) -> Option<&str> {
     series.rsplit_once('_').map(|(parent, _)| parent)
 }
 
 /// Whether a series' name is that of a family of this type with a suffix.
 #[must_use]
-pub fn is_part(series: &str, family: &str, metric_type: MetricType) -> bool {
+pub fn is_member(series: &str, family: &str, metric_type: MetricType) -> bool {
     let Some(suffix) = series.strip_prefix(family).and_then(|rest| rest.strip_prefix('_')) else { return false };
     let is_doubled = || family.rsplit_once('_').is_some_and(|(_, last)| last == suffix);
     match metric_type {
@@ -56,17 +56,17 @@ pub fn is_part(series: &str, family: &str, metric_type: MetricType) -> bool {
 ///
 /// Counters and info metrics stand for themselves: the text format's families have the suffix in their own name.
 #[must_use]
-pub fn likely_family(series: &str, metric_type: MetricType) -> &str {
-    match (metric_type, parent(series)) {
+pub fn guess_family(series: &str, metric_type: MetricType) -> &str {
+    match (metric_type, suffix_family(series)) {
         (MetricType::Counter | MetricType::Info, _) | (_, None) => series,
-        (_, Some(parent)) if is_part(series, parent, metric_type) => parent,
+        (_, Some(parent)) if is_member(series, parent, metric_type) => parent,
         _ => series,
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{is_part, likely_family, parent, series_names};
+    use super::{is_member, guess_family, suffix_family, series_names};
     use crate::model::metadata::MetricType;
     use proptest::prelude::{Just, prop_assert, prop_assert_eq, prop_oneof, proptest};
 
@@ -99,7 +99,7 @@ mod tests {
             ("a", MetricType::Histogram, "a"),
             ("", MetricType::Histogram, ""),
         ] {
-            assert_eq!(likely_family(series, metric_type), family);
+            assert_eq!(guess_family(series, metric_type), family);
         }
     }
 
@@ -115,10 +115,10 @@ mod tests {
             let names = names(&family, metric_type);
             prop_assert_eq!(&names[0], &family);
             for part in &names[1..] {
-                prop_assert_eq!(parent(part), Some(family.as_str()));
-                prop_assert!(is_part(part, &family, metric_type));
+                prop_assert_eq!(suffix_family(part), Some(family.as_str()));
+                prop_assert!(is_member(part, &family, metric_type));
             }
-            prop_assert!(!is_part(&family, &family, metric_type));
+            prop_assert!(!is_member(&family, &family, metric_type));
         }
     }
 }

@@ -10,6 +10,6 @@ pub mod matcher;
 pub mod metadata;
 pub mod metric_family;
 pub mod refs;
-pub mod sample;
+pub mod float_sample;
 pub mod time;
-pub mod value;
+pub mod sample;

@@ -59,7 +59,7 @@ impl TimeRange {
 ///
 /// Source of the calendar: Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms", `civil_from_days`.
 #[must_use]
-pub fn rfc3339(millis: i64) -> String {
+pub fn format_rfc3339(millis: i64) -> String {
     let (days, of_day) = (millis.div_euclid(86_400_000), millis.rem_euclid(86_400_000));
     let shifted = days + 719_468;
     let era = shifted.div_euclid(146_097);
@@ -76,18 +76,18 @@ pub fn rfc3339(millis: i64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{TimeRange, rfc3339};
+    use super::{TimeRange, format_rfc3339};
     use proptest::prelude::{any, prop_assert, prop_assert_eq, proptest};
 
     #[test]
     fn times_are_written_as_rfc_3339() {
-        assert_eq!(rfc3339(0), "1970-01-01T00:00:00.000Z");
-        assert_eq!(rfc3339(1_762_300_800_123), "2025-11-05T00:00:00.123Z");
-        assert_eq!(rfc3339(951_782_399_999), "2000-02-28T23:59:59.999Z");
-        assert_eq!(rfc3339(951_868_800_000), "2000-03-01T00:00:00.000Z");
-        assert_eq!(rfc3339(-1), "1969-12-31T23:59:59.999Z");
-        assert_eq!(rfc3339(TimeRange::STORABLE.mint), "-292273086-05-16T16:47:06.000Z");
-        assert_eq!(rfc3339(TimeRange::STORABLE.maxt), "292277025-08-18T07:12:54.999Z");
+        assert_eq!(format_rfc3339(0), "1970-01-01T00:00:00.000Z");
+        assert_eq!(format_rfc3339(1_762_300_800_123), "2025-11-05T00:00:00.123Z");
+        assert_eq!(format_rfc3339(951_782_399_999), "2000-02-28T23:59:59.999Z");
+        assert_eq!(format_rfc3339(951_868_800_000), "2000-03-01T00:00:00.000Z");
+        assert_eq!(format_rfc3339(-1), "1969-12-31T23:59:59.999Z");
+        assert_eq!(format_rfc3339(TimeRange::STORABLE.mint), "-292273086-05-16T16:47:06.000Z");
+        assert_eq!(format_rfc3339(TimeRange::STORABLE.maxt), "292277025-08-18T07:12:54.999Z");
     }
 
     #[test]
@@ -116,7 +116,7 @@ mod tests {
             if let Some(next) = range.maxt.checked_add(1) {
                 prop_assert_eq!(TimeRange::aligned(next, width).mint, next);
             }
-            let _ = rfc3339(t);
+            let _ = format_rfc3339(t);
         }
     }
 }

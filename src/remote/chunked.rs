@@ -18,10 +18,10 @@
 use crate::model::labels::Labels;
 use crate::remote::pb::prometheus as pb;
 use crate::remote::read::ReadSource;
-use crate::remote::read_request::{ReadError, Selection, Stop};
-use crate::tsdb::encoding::checksum::castagnoli;
-use crate::tsdb::query::encoded::EncodedChunk;
-use crate::tsdb::query::samples::Series;
+use crate::remote::read_request::{RemoteReadError, ReadSelection, ReadAbort};
+use crate::tsdb::encoding::checksum::crc32c;
+use crate::tsdb::query::chunk_iter::EncodedChunk;
+use crate::tsdb::query::merged_series::MergedSeries;
 use prost::encoding::{encode_varint, encoded_len_varint};
 
 /// Keys of ChunkedReadResponse: `chunked_series`, `query_index`.
@@ -42,19 +42,19 @@ pub trait FrameSink {
     /// Whether more is wanted; asked at each series, also where nothing of it is sent.
     ///
     /// # Errors
-    /// [`Stop`] ends the answer.
-    fn check(&mut self) -> Result<(), Stop>;
+    /// [`ReadAbort`] ends the answer.
+    fn check(&mut self) -> Result<(), ReadAbort>;
 
     /// Takes a message.
     ///
     /// # Errors
-    /// [`Stop`] ends the answer.
-    fn frame(&mut self, frame: &Frame<'_>) -> Result<(), Stop>;
+    /// [`ReadAbort`] ends the answer.
+    fn frame(&mut self, frame: &ReadFrame<'_>) -> Result<(), ReadAbort>;
 }
 
 /// A message that is not encoded yet.
 #[derive(Debug)]
-pub struct Frame<'a> {
+pub struct ReadFrame<'a> {
     labels: &'a Labels,
     chunks: &'a [EncodedChunk],
     query_index: u64,
@@ -64,7 +64,7 @@ pub struct Frame<'a> {
 
 /// What was sent.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Sent {
+pub struct FrameCounts {
     /// Messages.
     pub frames: u64,
     /// Chunks in them.
@@ -74,16 +74,16 @@ pub struct Sent {
 /// Answers a request. Nothing is sent where one of its queries is wrong.
 ///
 /// # Errors
-/// [`ReadError`]; where something was sent already the answer is cut off and must not look whole.
-pub fn answer_chunked(
+/// [`RemoteReadError`]; where something was sent already the answer is cut off and must not look whole.
+pub fn read_chunks(
     source: ReadSource<'_>,
     request: &pb::ReadRequest,
     sink: &mut dyn FrameSink,
-) -> Result<Sent, ReadError> {
-    let select = |query| Selection::new(query, &source.external);
+) -> Result<FrameCounts, RemoteReadError> {
+    let select = |query| ReadSelection::new(query, &source.external);
     let selections = request.queries.iter().map(select).collect::<Result<Vec<_>, _>>()?;
     let querier = source.db.querier();
-    let mut frames = Frames { source, sink, chunks: Vec::new(), query_index: 0, sent: Sent::default() };
+    let mut frames = FrameEncoder { source, sink, chunks: Vec::new(), query_index: 0, sent: FrameCounts::default() };
     for (query_index, selection) in (0..).zip(&selections) {
         frames.query_index = query_index;
         for series in querier.select(&selection.matchers, selection.range)? {
@@ -95,22 +95,22 @@ pub fn answer_chunked(
 }
 
 /// An answer while it is made.
-struct Frames<'a> {
+struct FrameEncoder<'a> {
     source: ReadSource<'a>,
     sink: &'a mut dyn FrameSink,
     /// Those of the next message.
     chunks: Vec<EncodedChunk>,
     query_index: u64,
-    sent: Sent,
+    sent: FrameCounts,
 }
 
-impl Frames<'_> {
-    fn add(&mut self, series: &Series, selection: &Selection) -> Result<(), ReadError> {
+impl FrameEncoder<'_> {
+    fn add(&mut self, series: &MergedSeries, selection: &ReadSelection) -> Result<(), RemoteReadError> {
         let labels = &self.source.external.add(series.labels());
         let limits = self.source.limits;
         let most = limits.frame_bytes as i64 - labels_len(labels) as i64;
         let mut left = most;
-        for chunk in series.encoded_within(selection.range, limits.readable) {
+        for chunk in series.encoded_chunks_clipped(selection.range, limits.readable) {
             let chunk = chunk?;
             left -= chunk_len(&chunk) as i64;
             self.chunks.push(chunk);
@@ -122,8 +122,8 @@ impl Frames<'_> {
         if self.chunks.is_empty() { Ok(()) } else { self.send(labels) }
     }
 
-    fn send(&mut self, labels: &Labels) -> Result<(), ReadError> {
-        self.sink.frame(&Frame::new(labels, &self.chunks, self.query_index))?;
+    fn send(&mut self, labels: &Labels) -> Result<(), RemoteReadError> {
+        self.sink.frame(&ReadFrame::new(labels, &self.chunks, self.query_index))?;
         self.sent.frames += 1;
         self.sent.chunks += self.chunks.len() as u64;
         self.chunks.clear();
@@ -131,10 +131,10 @@ impl Frames<'_> {
     }
 }
 
-impl<'a> Frame<'a> {
+impl<'a> ReadFrame<'a> {
     fn new(labels: &'a Labels, chunks: &'a [EncodedChunk], query_index: u64) -> Self {
         let chunks_len: usize = chunks.iter().map(|chunk| field_len(chunk_len(chunk))).sum();
-        Self { labels, chunks, query_index, series_len: labels.as_packed().len() + chunks_len }
+        Self { labels, chunks, query_index, series_len: labels.as_bytes().len() + chunks_len }
     }
 
     /// The length of the message.
@@ -147,7 +147,7 @@ impl<'a> Frame<'a> {
     pub fn encode(&self, out: &mut Vec<u8>) {
         out.reserve(self.encoded_len());
         put_header(CHUNKED_SERIES_KEY, self.series_len, out);
-        out.extend_from_slice(self.labels.as_packed());
+        out.extend_from_slice(self.labels.as_bytes());
         self.chunks.iter().for_each(|chunk| put_chunk(chunk, out));
         put_varint(QUERY_INDEX_KEY, self.query_index, out);
     }
@@ -159,17 +159,17 @@ impl<'a> Frame<'a> {
         out.extend_from_slice(&[0; CHECKSUM_LEN]);
         self.encode(out);
         let (head, message) = out.split_at_mut(checksum_at + CHECKSUM_LEN);
-        head[checksum_at..].copy_from_slice(&castagnoli(message).to_be_bytes());
+        head[checksum_at..].copy_from_slice(&crc32c(message).to_be_bytes());
     }
 }
 
 /// What Prometheus counts of labels: each as a message, without what stands before it.
 fn labels_len(labels: &Labels) -> usize {
-    let label = |(name, value): (&str, &str)| text_len(name) + text_len(value);
+    let label = |(name, value): (&str, &str)| string_len(name) + string_len(value);
     labels.iter().map(label).sum()
 }
 
-fn text_len(text: &str) -> usize {
+fn string_len(text: &str) -> usize {
     if text.is_empty() { 0 } else { field_len(text.len()) }
 }
 

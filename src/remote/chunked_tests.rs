@@ -1,21 +1,21 @@
 //! Streamed answers, held against those of Prometheus 3.14 to the same requests over the same data.
 
-use super::{CHECKSUM_LEN, Frame, FrameSink, Sent, answer_chunked};
+use super::{CHECKSUM_LEN, ReadFrame, FrameSink, FrameCounts, read_chunks};
 use crate::model::labels::LabelsBuilder;
+use crate::model::float_sample::FloatSample;
 use crate::model::sample::Sample;
-use crate::model::value::Point;
 use crate::remote::external_labels::ExternalLabels;
-use crate::remote::known_data::{db_with, golden, known_db};
+use crate::remote::known_data::{db_with, golden, golden_db};
 use crate::remote::pb::prometheus as pb;
 use crate::remote::read::{ReadLimits, ReadSource};
-use crate::remote::read_request::{ReadError, Stop, decode_request, response_type};
+use crate::remote::read_request::{RemoteReadError, ReadAbort, decode_request, response_type};
 use crate::tsdb::db::Db;
-use crate::tsdb::encoding::checksum::castagnoli;
-use crate::tsdb::query::encoded::Readable;
+use crate::tsdb::encoding::checksum::crc32c;
+use crate::tsdb::query::chunk_iter::SupportedEncodings;
 use prost::Message;
 
 const LIMITS: ReadLimits =
-    ReadLimits { samples: Some(1), answer_bytes: 1, frame_bytes: 1 << 20, readable: Readable::Classic };
+    ReadLimits { samples: Some(1), answer_bytes: 1, frame_bytes: 1 << 20, readable: SupportedEncodings::Baseline };
 
 /// Keeps what it gets, up to so many frames.
 struct Kept {
@@ -24,11 +24,11 @@ struct Kept {
 }
 
 impl FrameSink for Kept {
-    fn check(&mut self) -> Result<(), Stop> {
-        if self.left == 0 { Err(Stop::Gone) } else { Ok(()) }
+    fn check(&mut self) -> Result<(), ReadAbort> {
+        if self.left == 0 { Err(ReadAbort::ClientGone) } else { Ok(()) }
     }
 
-    fn frame(&mut self, frame: &Frame<'_>) -> Result<(), Stop> {
+    fn frame(&mut self, frame: &ReadFrame<'_>) -> Result<(), ReadAbort> {
         self.check()?;
         self.left -= 1;
         let before = self.body.len();
@@ -41,9 +41,9 @@ impl FrameSink for Kept {
     }
 }
 
-fn asked(db: &Db, request: &pb::ReadRequest, limits: ReadLimits) -> (Result<Sent, ReadError>, Vec<u8>) {
+fn asked(db: &Db, request: &pb::ReadRequest, limits: ReadLimits) -> (Result<FrameCounts, RemoteReadError>, Vec<u8>) {
     let mut kept = Kept { body: Vec::new(), left: usize::MAX };
-    let sent = answer_chunked(ReadSource { db, external: ExternalLabels::default(), limits }, request, &mut kept);
+    let sent = read_chunks(ReadSource { db, external: ExternalLabels::default(), limits }, request, &mut kept);
     (sent, kept.body)
 }
 
@@ -54,7 +54,7 @@ fn messages(mut body: &[u8]) -> Vec<pb::ChunkedReadResponse> {
         let len = prost::encoding::decode_varint(&mut body).unwrap() as usize;
         let (checksum, rest) = body.split_at(CHECKSUM_LEN);
         let (message, rest) = rest.split_at(len);
-        assert_eq!(castagnoli(message).to_be_bytes(), checksum);
+        assert_eq!(crc32c(message).to_be_bytes(), checksum);
         messages.push(pb::ChunkedReadResponse::decode(message).unwrap());
         body = rest;
     }
@@ -70,7 +70,7 @@ fn everything(name: &str) -> pb::ReadRequest {
 
 #[test]
 fn answers_are_those_of_prometheus_byte_for_byte() {
-    let (db, _dir) = known_db();
+    let (db, _dir) = golden_db();
     let limits = ReadLimits { frame_bytes: 4096, ..LIMITS };
     let mut streamed = 0;
     for number in 0..17 {
@@ -126,30 +126,30 @@ fn a_series_is_split_where_labels_and_chunks_have_used_up_a_frame() {
 
 #[test]
 fn what_is_wrong_in_a_later_query_is_said_before_anything_is_sent() {
-    let (db, _dir) = known_db();
+    let (db, _dir) = golden_db();
     let mut request = everything(".+");
     request.queries.push(pb::Query { ..everything("(").queries.remove(0) });
     let (sent, body) = asked(&db, &request, LIMITS);
-    assert!(matches!(sent, Err(ReadError::Matcher(_))));
+    assert!(matches!(sent, Err(RemoteReadError::Matcher(_))));
     assert!(body.is_empty());
 }
 
 #[test]
 fn the_queries_of_a_request_are_told_apart_and_a_client_that_goes_ends_the_answer() {
-    let (db, _dir) = known_db();
+    let (db, _dir) = golden_db();
     let mut request = everything("golden_gauge");
     request.queries.extend(everything("golden_counter_total").queries);
     let (sent, body) = asked(&db, &request, LIMITS);
     let found: Vec<_> = messages(&body).iter().map(|frame| frame.query_index).collect();
     assert_eq!(found, [0, 1]);
-    assert_eq!(sent.unwrap(), Sent { frames: 2, chunks: 2 });
+    assert_eq!(sent.unwrap(), FrameCounts { frames: 2, chunks: 2 });
     let mut few = Kept { body: Vec::new(), left: 3 };
-    let stopped = answer_chunked(
+    let stopped = read_chunks(
         ReadSource { db: &db, external: ExternalLabels::default(), limits: LIMITS },
         &everything(".+"),
         &mut few,
     );
-    assert!(matches!(stopped, Err(ReadError::Stopped(Stop::Gone))));
+    assert!(matches!(stopped, Err(RemoteReadError::Stopped(ReadAbort::ClientGone))));
     assert_eq!(messages(&few.body).len(), 3);
 }
 
@@ -158,8 +158,8 @@ fn a_series_without_points_in_the_range_is_left_out_and_times_before_1970_are_ke
     let (db, _dir) = db_with(Vec::new());
     let labels = LabelsBuilder::from_iter([("__name__", "x")]).build().unwrap();
     let mut appender = db.appender().unwrap();
-    let points = [-5, 0, 5_000].map(|t| Point::from(Sample::new(t, 1.5)));
-    appender.append(&labels, points.into_iter(), |_, why| panic!("refused: {why:?}")).unwrap();
+    let points = [-5, 0, 5_000].map(|t| Sample::from(FloatSample::new(t, 1.5)));
+    appender.append_or_create(&labels, points.into_iter(), |_, why| panic!("refused: {why:?}")).unwrap();
     appender.commit().unwrap();
     let mut request = everything("x");
     let chunks = |request: &pb::ReadRequest| -> Vec<(i64, i64)> {

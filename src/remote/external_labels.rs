@@ -3,9 +3,9 @@
 //! They are not stored. A read gets them with each series, and may ask for them as if they were there. Source: Prometheus's
 //! `storage/remote/read_handler.go` and `MergeLabels` of its `codec.go`. A value; a clone shares its bytes.
 
-use crate::model::labels::{LabelError, Labels, LabelsBuilder};
+use crate::model::labels::{BuildLabelsError, Labels, LabelsBuilder};
 use crate::model::matcher::error::MatcherError;
-use crate::model::matcher::{MatchKind, Matcher};
+use crate::model::matcher::{MatchType, Matcher};
 
 /// The labels; there may be none.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -15,11 +15,11 @@ impl ExternalLabels {
     /// The labels of these names and values. An empty value means that the label is absent.
     ///
     /// # Errors
-    /// [`LabelError`] for an empty or repeated name.
-    pub fn new<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> Result<Self, LabelError> {
+    /// [`BuildLabelsError`] for an empty or repeated name.
+    pub fn new<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> Result<Self, BuildLabelsError> {
         match pairs.into_iter().collect::<LabelsBuilder<'a>>().build() {
             Ok(labels) => Ok(Self(Some(labels))),
-            Err(LabelError::Empty) => Ok(Self(None)),
+            Err(BuildLabelsError::Empty) => Ok(Self(None)),
             Err(error) => Err(error),
         }
     }
@@ -42,8 +42,8 @@ impl ExternalLabels {
     pub fn strip(&self, matchers: Vec<Matcher>) -> Result<Vec<Matcher>, MatcherError> {
         let Some(labels) = &self.0 else { return Ok(matchers) };
         let strip = |matcher: Matcher| match labels.get(matcher.name()) {
-            Some(value) if matcher.kind() == MatchKind::Equal && matcher.value() == value => {
-                Matcher::new(MatchKind::Equal, matcher.name(), "")
+            Some(value) if matcher.kind() == MatchType::Equal && matcher.value() == value => {
+                Matcher::new(MatchType::Equal, matcher.name(), "")
             }
             _ => Ok(matcher),
         };
@@ -64,8 +64,8 @@ impl ExternalLabels {
 mod tests {
     use super::ExternalLabels;
     use crate::model::labels::{Labels, LabelsBuilder};
-    use crate::model::matcher::MatchKind::{Equal, NotEqual, Regex};
-    use crate::model::matcher::{MatchKind, Matcher};
+    use crate::model::matcher::MatchType::{Equal, NotEqual, Regex};
+    use crate::model::matcher::{MatchType, Matcher};
 
     fn labels(pairs: &[(&str, &str)]) -> Labels {
         pairs.iter().copied().collect::<LabelsBuilder<'_>>().build().unwrap()
@@ -89,7 +89,7 @@ mod tests {
 
     #[test]
     fn only_a_matcher_for_the_very_value_asks_for_absence() {
-        let stripped = |kind: MatchKind, name: &str, value: &str| {
+        let stripped = |kind: MatchType, name: &str, value: &str| {
             let matchers = external().strip(vec![Matcher::new(kind, name, value).unwrap()]).unwrap();
             (matchers[0].kind(), matchers[0].value().to_owned())
         };

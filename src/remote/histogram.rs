@@ -10,8 +10,8 @@
 
 use crate::model::histogram::validate::InvalidHistogram;
 use crate::model::histogram::{CounterResetHint, FloatHistogram, Histogram, Span};
-use crate::model::value::{Point, Value};
-use crate::remote::protobuf::{Cursor, DecodeError, Key, MAX_DEPTH, WireType};
+use crate::model::sample::{Sample, SampleValue};
+use crate::remote::protobuf::{MessageCursor, DecodeMessageError, FieldKey, MAX_DEPTH, WireType};
 use crate::remote::schema::FIELD_LEVEL;
 
 /// The longest list of buckets, spans or custom bounds that is taken: enough for 256 powers of two at the highest resolution that is stored.
@@ -20,7 +20,7 @@ pub const MAX_LIST: usize = 1 << 16;
 
 /// Why a histogram of a request can't be stored.
 #[derive(Debug, Clone, Copy, PartialEq, thiserror::Error)]
-pub enum BadHistogram {
+pub enum HistogramError {
     /// It has too much of something.
     #[error("more than {MAX_LIST} buckets, spans or custom bounds")]
     TooLong,
@@ -31,46 +31,46 @@ pub enum BadHistogram {
 
 /// A histogram that can't be stored.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct RefusedHistogram {
+pub struct RejectedHistogram {
     /// Its timestamp, ms; 0 where it was not reached.
     pub t: i64,
     /// Why.
-    pub why: BadHistogram,
+    pub reason: HistogramError,
 }
 
 /// Decodes a histogram and makes it one that can be stored. `None` for bytes that are no such message.
-pub(crate) fn storable_histogram(message: Cursor<'_>) -> Option<Result<Point, RefusedHistogram>> {
-    storable(message, Fields::default())
+pub(crate) fn storable_histogram(message: MessageCursor<'_>) -> Option<Result<Sample, RejectedHistogram>> {
+    into_sample(message, HistogramFields::default())
 }
 
 /// The same of a histogram of remote write 2.0: `io.prometheus.write.v2.Histogram`, which has a start timestamp beside.
-pub(crate) fn storable_histogram_v2(message: Cursor<'_>) -> Option<Result<Point, RefusedHistogram>> {
-    storable(message, Fields { start: Some(0), ..Fields::default() })
+pub(crate) fn storable_histogram_v2(message: MessageCursor<'_>) -> Option<Result<Sample, RejectedHistogram>> {
+    into_sample(message, HistogramFields { start: Some(0), ..HistogramFields::default() })
 }
 
-fn storable(message: Cursor<'_>, mut found: Fields) -> Option<Result<Point, RefusedHistogram>> {
+fn into_sample(message: MessageCursor<'_>, mut found: HistogramFields) -> Option<Result<Sample, RejectedHistogram>> {
     match found.read(message) {
         Ok(()) => {}
-        Err(Stop::Damaged) => return None,
-        Err(Stop::TooLong) => return Some(Err(RefusedHistogram { t: found.timestamp, why: BadHistogram::TooLong })),
+        Err(ReadStop::Damaged) => return None,
+        Err(ReadStop::TooLong) => return Some(Err(RejectedHistogram { t: found.timestamp, reason: HistogramError::TooLong })),
     }
-    let mut point = found.into_point();
-    Some(match point.value.make_storable() {
+    let mut point = found.into_unchecked_sample();
+    Some(match point.value.normalize_for_storage() {
         Ok(()) => Ok(point),
-        Err(why) => Err(RefusedHistogram { t: point.t, why: why.into() }),
+        Err(why) => Err(RejectedHistogram { t: point.t, reason: why.into() }),
     })
 }
 
 /// A count in one of its two forms.
 #[derive(Debug, Clone, Copy, PartialEq)]
-enum Count {
+enum CountField {
     Int(u64),
     Float(f64),
 }
 
 /// The buckets of one side, in both forms.
 #[derive(Debug, Default)]
-struct Side {
+struct BucketLists {
     spans: Vec<Span>,
     deltas: Vec<i64>,
     counts: Vec<f64>,
@@ -78,14 +78,14 @@ struct Side {
 
 /// What the message has.
 #[derive(Debug, Default)]
-struct Fields {
-    count: Option<Count>,
+struct HistogramFields {
+    count: Option<CountField>,
     sum: f64,
     schema: i32,
     zero_threshold: f64,
-    zero_count: Option<Count>,
-    negative: Side,
-    positive: Side,
+    zero_count: Option<CountField>,
+    negative: BucketLists,
+    positive: BucketLists,
     reset_hint: u8,
     timestamp: i64,
     custom_values: Vec<f64>,
@@ -94,29 +94,29 @@ struct Fields {
 }
 
 /// Why reading ends early.
-enum Stop {
+enum ReadStop {
     Damaged,
     TooLong,
 }
 
-impl From<DecodeError> for Stop {
-    fn from(_: DecodeError) -> Self {
+impl From<DecodeMessageError> for ReadStop {
+    fn from(_: DecodeMessageError) -> Self {
         Self::Damaged
     }
 }
 
-impl Fields {
-    fn read(&mut self, mut message: Cursor<'_>) -> Result<(), Stop> {
+impl HistogramFields {
+    fn read(&mut self, mut message: MessageCursor<'_>) -> Result<(), ReadStop> {
         while !message.is_at_end() {
             let key = message.key()?;
             match key.field {
-                1 => self.count = Some(Count::Int(varint(&mut message, key)?)),
-                2 => self.count = Some(Count::Float(double(&mut message, key)?)),
+                1 => self.count = Some(CountField::Int(varint(&mut message, key)?)),
+                2 => self.count = Some(CountField::Float(double(&mut message, key)?)),
                 3 => self.sum = double(&mut message, key)?,
                 4 => self.schema = zigzag32(varint(&mut message, key)?),
                 5 => self.zero_threshold = double(&mut message, key)?,
-                6 => self.zero_count = Some(Count::Int(varint(&mut message, key)?)),
-                7 => self.zero_count = Some(Count::Float(double(&mut message, key)?)),
+                6 => self.zero_count = Some(CountField::Int(varint(&mut message, key)?)),
+                7 => self.zero_count = Some(CountField::Float(double(&mut message, key)?)),
                 8 => push(&mut self.negative.spans, span(&mut message, key)?)?,
                 9 => varints(&mut message, key, &mut self.negative.deltas)?,
                 10 => doubles(&mut message, key, &mut self.negative.counts)?,
@@ -133,15 +133,15 @@ impl Fields {
         Ok(())
     }
 
-    fn into_point(self) -> Point {
+    fn into_unchecked_sample(self) -> Sample {
         let t = self.timestamp;
         let reset_hint = CounterResetHint::from_byte(self.reset_hint).unwrap_or_default();
         let value = match self.count {
-            Some(Count::Float(count)) => Value::FloatHistogram(Box::new(FloatHistogram {
+            Some(CountField::Float(count)) => SampleValue::FloatHistogram(Box::new(FloatHistogram {
                 reset_hint,
                 schema: self.schema,
                 zero_threshold: self.zero_threshold,
-                zero_count: if let Some(Count::Float(count)) = self.zero_count { count } else { 0.0 },
+                zero_count: if let Some(CountField::Float(count)) = self.zero_count { count } else { 0.0 },
                 count,
                 sum: self.sum,
                 positive_spans: self.positive.spans,
@@ -150,12 +150,12 @@ impl Fields {
                 negative_buckets: self.negative.counts,
                 custom_values: self.custom_values,
             })),
-            count => Value::Histogram(Box::new(Histogram {
+            count => SampleValue::Histogram(Box::new(Histogram {
                 reset_hint,
                 schema: self.schema,
                 zero_threshold: self.zero_threshold,
-                zero_count: if let Some(Count::Int(count)) = self.zero_count { count } else { 0 },
-                count: if let Some(Count::Int(count)) = count { count } else { 0 },
+                zero_count: if let Some(CountField::Int(count)) = self.zero_count { count } else { 0 },
+                count: if let Some(CountField::Int(count)) = count { count } else { 0 },
                 sum: self.sum,
                 positive_spans: self.positive.spans,
                 negative_spans: self.negative.spans,
@@ -164,23 +164,23 @@ impl Fields {
                 custom_values: self.custom_values,
             })),
         };
-        Point { start: self.start.unwrap_or_default(), t, value }
+        Sample { start_timestamp: self.start.unwrap_or_default(), t, value }
     }
 }
 
-fn varint(message: &mut Cursor<'_>, key: Key) -> Result<u64, DecodeError> {
-    message.expect(key, WireType::Varint)?;
+fn varint(message: &mut MessageCursor<'_>, key: FieldKey) -> Result<u64, DecodeMessageError> {
+    message.expect_wire_type(key, WireType::Varint)?;
     message.varint()
 }
 
-fn double(message: &mut Cursor<'_>, key: Key) -> Result<f64, DecodeError> {
-    message.expect(key, WireType::Fixed64)?;
+fn double(message: &mut MessageCursor<'_>, key: FieldKey) -> Result<f64, DecodeMessageError> {
+    message.expect_wire_type(key, WireType::Fixed64)?;
     message.fixed64().map(f64::from_bits)
 }
 
 /// `prometheus.BucketSpan`.
-fn span(message: &mut Cursor<'_>, key: Key) -> Result<Span, DecodeError> {
-    message.expect(key, WireType::Length)?;
+fn span(message: &mut MessageCursor<'_>, key: FieldKey) -> Result<Span, DecodeMessageError> {
+    message.expect_wire_type(key, WireType::Length)?;
     let mut fields = message.message()?;
     let mut span = Span { offset: 0, length: 0 };
     while !fields.is_at_end() {
@@ -195,7 +195,7 @@ fn span(message: &mut Cursor<'_>, key: Key) -> Result<Span, DecodeError> {
 }
 
 /// A list of differences: all of it, a piece of it, or one.
-fn varints(message: &mut Cursor<'_>, key: Key, list: &mut Vec<i64>) -> Result<(), Stop> {
+fn varints(message: &mut MessageCursor<'_>, key: FieldKey, list: &mut Vec<i64>) -> Result<(), ReadStop> {
     if key.wire != WireType::Length {
         return push(list, zigzag64(varint(message, key)?));
     }
@@ -210,7 +210,7 @@ fn varints(message: &mut Cursor<'_>, key: Key, list: &mut Vec<i64>) -> Result<()
 }
 
 /// A list of floats, in the same way.
-fn doubles(message: &mut Cursor<'_>, key: Key, list: &mut Vec<f64>) -> Result<(), Stop> {
+fn doubles(message: &mut MessageCursor<'_>, key: FieldKey, list: &mut Vec<f64>) -> Result<(), ReadStop> {
     if key.wire != WireType::Length {
         return push(list, double(message, key)?);
     }
@@ -222,18 +222,18 @@ fn doubles(message: &mut Cursor<'_>, key: Key, list: &mut Vec<f64>) -> Result<()
     Ok(())
 }
 
-fn push<T>(list: &mut Vec<T>, value: T) -> Result<(), Stop> {
+fn push<T>(list: &mut Vec<T>, value: T) -> Result<(), ReadStop> {
     if list.len() == MAX_LIST {
-        return Err(Stop::TooLong);
+        return Err(ReadStop::TooLong);
     }
     list.push(value);
     Ok(())
 }
 
 /// Makes room for `count` more, if so many may be.
-fn reserve<T>(list: &mut Vec<T>, count: usize) -> Result<(), Stop> {
+fn reserve<T>(list: &mut Vec<T>, count: usize) -> Result<(), ReadStop> {
     if count > MAX_LIST - list.len() {
-        return Err(Stop::TooLong);
+        return Err(ReadStop::TooLong);
     }
     list.reserve(count);
     Ok(())

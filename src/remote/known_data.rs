@@ -3,16 +3,16 @@
 use crate::metrics::registry::Registry;
 use crate::model::histogram::{CounterResetHint, FloatHistogram, Histogram, Span};
 use crate::model::labels::LabelsBuilder;
-use crate::model::sample::Sample;
-use crate::model::value::{Point, Value};
+use crate::model::float_sample::FloatSample;
+use crate::model::sample::{Sample, SampleValue};
 use crate::remote::limits::{LabelLimits, WriteLimits};
 use crate::remote::metadata::MetadataLimits;
 use crate::remote::metrics::WriteMetrics;
-use crate::remote::packing::Packing;
+use crate::remote::body_compression::BodyCompression;
 use crate::remote::pb::prometheus as pb;
-use crate::remote::read::{TIMESERIES_KEY, header, put_sample};
-use crate::remote::reader::CountLimits;
-use crate::remote::write::{Form, Version, Writer};
+use crate::remote::read::{TIMESERIES_KEY, message_header, put_float_sample};
+use crate::remote::request_index_v1::CountLimits;
+use crate::remote::write::{WireFormat, RemoteWriteVersion, RemoteWriter};
 use crate::tsdb::db::Db;
 use crate::tsdb::db::options::DbOptions;
 use flate2::read::GzDecoder;
@@ -20,7 +20,7 @@ use prost::Message;
 use std::io::Read;
 use tempfile::TempDir;
 
-const PLAIN: Form = Form { version: Version::V1, packing: Packing::Plain };
+const PLAIN: WireFormat = WireFormat { version: RemoteWriteVersion::V1, packing: BodyCompression::Plain };
 
 pub(crate) fn golden(file: &str) -> Vec<u8> {
     std::fs::read(format!("{}/tests/golden/wire/read/{file}", env!("CARGO_MANIFEST_DIR"))).unwrap()
@@ -37,9 +37,9 @@ pub(crate) fn db_with(timeseries: Vec<pb::TimeSeries>) -> (Db, TempDir) {
         metadata: MetadataLimits { name_bytes: 1000, text_bytes: 1000 },
         max_future_ms: i64::MAX,
     };
-    let writer = Writer::new(limits, WriteMetrics::register(&mut Registry::new()));
+    let writer = RemoteWriter::new(limits, WriteMetrics::register(&mut Registry::new()));
     let outcome = writer.store(&db, &encode(&timeseries), PLAIN, 0).unwrap();
-    assert!(outcome.refusals.is_empty(), "{}", outcome.refusals);
+    assert!(outcome.rejections.is_empty(), "{}", outcome.rejections);
     (db, dir)
 }
 
@@ -48,8 +48,8 @@ fn encode(timeseries: &[pb::TimeSeries]) -> Vec<u8> {
     let mut request = Vec::new();
     for series in timeseries {
         let mut fields = pb::TimeSeries { labels: series.labels.clone(), ..Default::default() }.encode_to_vec();
-        series.samples.iter().for_each(|sample| put_sample(&mut fields, Sample::new(sample.timestamp, sample.value)));
-        request.extend(header(TIMESERIES_KEY, fields.len() as u64));
+        series.samples.iter().for_each(|sample| put_float_sample(&mut fields, FloatSample::new(sample.timestamp, sample.value)));
+        request.extend(message_header(TIMESERIES_KEY, fields.len() as u64));
         request.extend(fields);
     }
     request
@@ -62,8 +62,8 @@ pub(crate) fn known_lines() -> Vec<serde_json::Value> {
 }
 
 /// A database with the known data set, native histograms included.
-pub(crate) fn known_db() -> (Db, TempDir) {
-    let (db, dir) = db_with(known_data());
+pub(crate) fn golden_db() -> (Db, TempDir) {
+    let (db, dir) = db_with(golden_series());
     let mut labels = None;
     for line in known_lines() {
         if let Some(pairs) = line["labels"].as_object() {
@@ -71,9 +71,9 @@ pub(crate) fn known_db() -> (Db, TempDir) {
             labels = Some(LabelsBuilder::from_iter(pairs).build().unwrap());
         } else if line["h"].is_object() {
             let mut appender = db.appender().unwrap();
-            let point = Point::new(line["t"].as_i64().unwrap(), known_histogram(&line["h"]));
+            let point = Sample::new(line["t"].as_i64().unwrap(), known_histogram(&line["h"]));
             let refuse = |point, why| panic!("{point:?} is refused: {why:?}");
-            appender.append(labels.as_ref().unwrap(), std::iter::once(point), refuse).unwrap();
+            appender.append_or_create(labels.as_ref().unwrap(), std::iter::once(point), refuse).unwrap();
             appender.commit().unwrap();
         }
     }
@@ -107,7 +107,7 @@ fn filled(h: &serde_json::Value, side: &str) -> (Vec<Span>, Vec<serde_json::Valu
     (spans, counts)
 }
 
-fn known_histogram(h: &serde_json::Value) -> Value {
+fn known_histogram(h: &serde_json::Value) -> SampleValue {
     let list = |name: &str| h[name].as_array().unwrap().clone();
     let bits = |value: &serde_json::Value| f64::from_bits(u64::from_str_radix(value.as_str().unwrap(), 16).unwrap());
     let (positive_spans, positive) = filled(h, "positive");
@@ -124,7 +124,7 @@ fn known_histogram(h: &serde_json::Value) -> Value {
     };
     if h["float"] == true {
         let floats = |counts: &[serde_json::Value]| counts.iter().map(bits).collect();
-        return Value::FloatHistogram(Box::new(FloatHistogram {
+        return SampleValue::FloatHistogram(Box::new(FloatHistogram {
             zero_count: bits(&h["zero_count"]),
             count: bits(&h["count"]),
             positive_buckets: floats(&positive),
@@ -136,7 +136,7 @@ fn known_histogram(h: &serde_json::Value) -> Value {
         let counts: Vec<i64> = counts.iter().map(|count| count.as_i64().unwrap()).collect();
         counts.iter().scan(0, |before, count| Some(count - std::mem::replace(before, *count))).collect()
     };
-    Value::Histogram(Box::new(Histogram {
+    SampleValue::Histogram(Box::new(Histogram {
         reset_hint: frame.reset_hint,
         schema: frame.schema,
         zero_threshold: frame.zero_threshold,
@@ -152,7 +152,7 @@ fn known_histogram(h: &serde_json::Value) -> Value {
 }
 
 /// The float samples of the known data set.
-pub(crate) fn known_data() -> Vec<pb::TimeSeries> {
+pub(crate) fn golden_series() -> Vec<pb::TimeSeries> {
     let mut all: Vec<pb::TimeSeries> = Vec::new();
     for line in known_lines() {
         if let Some(labels) = line["labels"].as_object() {

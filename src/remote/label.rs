@@ -1,6 +1,6 @@
 //! A label of a write request, seen in place: the message `prometheus.Label`, of a series or of an exemplar.
 
-use crate::remote::protobuf::{Cursor, MAX_DEPTH};
+use crate::remote::protobuf::{MessageCursor, MAX_DEPTH};
 use crate::remote::schema::FIELD_LEVEL;
 
 /// Field numbers of `prometheus.Label`.
@@ -8,7 +8,7 @@ const NAME: u32 = 1;
 const VALUE: u32 = 2;
 
 /// The name and value of a checked label; the last of each wins.
-pub(crate) fn decode_label(mut message: Cursor<'_>) -> (&str, &str) {
+pub(crate) fn decode_label(mut message: MessageCursor<'_>) -> (&str, &str) {
     let (mut name, mut value) = ("", "");
     while !message.is_at_end() {
         let Ok(key) = message.key() else { break };

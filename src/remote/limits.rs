@@ -1,7 +1,7 @@
 //! How much a write request may have.
 
 use crate::remote::metadata::MetadataLimits;
-use crate::remote::reader::CountLimits;
+use crate::remote::request_index_v1::CountLimits;
 
 /// How much is taken.
 #[derive(Debug, Clone, Copy)]

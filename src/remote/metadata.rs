@@ -4,7 +4,7 @@
 //! Requests have either series or metadata, as senders write them, so passing over the series costs nothing.
 
 use crate::model::metadata::{Metadata, MetadataRef, MetricType};
-use crate::remote::protobuf::{Cursor, MAX_DEPTH};
+use crate::remote::protobuf::{MessageCursor, MAX_DEPTH};
 
 /// Field numbers of `prometheus.MetricMetadata`.
 const TYPE: u32 = 1;
@@ -23,15 +23,15 @@ pub struct MetadataLimits {
 
 impl MetadataLimits {
     /// Whether unit and help text may be stored.
-    pub(crate) fn check_text(&self, metadata: &MetadataRef<'_>) -> Result<(), BadMetadata> {
+    pub(crate) fn check_size(&self, metadata: &MetadataRef<'_>) -> Result<(), MetadataError> {
         let bytes = metadata.unit.len() + metadata.help.len();
-        if bytes > self.text_bytes { Err(BadMetadata::LongText(bytes, self.text_bytes)) } else { Ok(()) }
+        if bytes > self.text_bytes { Err(MetadataError::LongText(bytes, self.text_bytes)) } else { Ok(()) }
     }
 }
 
 /// Why an entry is not stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum BadMetadata {
+pub enum MetadataError {
     /// No name.
     #[error("metadata without the name of a metric family")]
     NoName,
@@ -60,24 +60,24 @@ impl FamilyMetadata<'_> {
     /// The metadata, to be kept.
     ///
     /// # Errors
-    /// [`BadMetadata`] where the entry is over a limit.
-    pub(crate) fn to_metadata(self, limits: &MetadataLimits) -> Result<Metadata, BadMetadata> {
+    /// [`MetadataError`] where the entry is over a limit.
+    pub(crate) fn to_metadata(self, limits: &MetadataLimits) -> Result<Metadata, MetadataError> {
         if self.family.is_empty() {
-            return Err(BadMetadata::NoName);
+            return Err(MetadataError::NoName);
         }
         if self.family.len() > limits.name_bytes {
-            return Err(BadMetadata::LongName(self.family.len(), limits.name_bytes));
+            return Err(MetadataError::LongName(self.family.len(), limits.name_bytes));
         }
         let Self { metric_type, unit, help, .. } = self;
         let metadata = MetadataRef { metric_type, unit, help };
-        limits.check_text(&metadata)?;
+        limits.check_size(&metadata)?;
         Ok(metadata.to_metadata())
     }
 }
 
 /// The entries of a checked request, in its order; `field` is that of the entries.
-pub(crate) fn entries(body: &[u8], field: u32) -> impl Iterator<Item = FamilyMetadata<'_>> {
-    let mut request = Cursor::new(body);
+pub(crate) fn iter_families(body: &[u8], field: u32) -> impl Iterator<Item = FamilyMetadata<'_>> {
+    let mut request = MessageCursor::new(body);
     std::iter::from_fn(move || {
         while !request.is_at_end() {
             let key = request.key().ok()?;
@@ -91,7 +91,7 @@ pub(crate) fn entries(body: &[u8], field: u32) -> impl Iterator<Item = FamilyMet
 }
 
 /// A checked entry; the last value of each field wins.
-fn decode(mut message: Cursor<'_>) -> FamilyMetadata<'_> {
+fn decode(mut message: MessageCursor<'_>) -> FamilyMetadata<'_> {
     let mut entry = FamilyMetadata::default();
     while !message.is_at_end() {
         if read_field(&mut message, &mut entry).is_none() {
@@ -101,7 +101,7 @@ fn decode(mut message: Cursor<'_>) -> FamilyMetadata<'_> {
     entry
 }
 
-fn read_field<'a>(message: &mut Cursor<'a>, entry: &mut FamilyMetadata<'a>) -> Option<()> {
+fn read_field<'a>(message: &mut MessageCursor<'a>, entry: &mut FamilyMetadata<'a>) -> Option<()> {
     let key = message.key().ok()?;
     match key.field {
         TYPE => entry.metric_type = metric_type(message.varint().ok()?),
@@ -129,7 +129,7 @@ pub(crate) fn metric_type(number: u64) -> MetricType {
 
 #[cfg(test)]
 mod tests {
-    use super::{BadMetadata, FamilyMetadata, MetadataLimits};
+    use super::{MetadataError, FamilyMetadata, MetadataLimits};
     use crate::model::metadata::MetricType;
 
     #[test]
@@ -139,10 +139,10 @@ mod tests {
         let kept = entry.to_metadata(&limits).unwrap();
         assert_eq!((kept.metric_type, kept.unit.as_str(), kept.help.as_str()), (MetricType::Info, "ms", "help"));
         for (bad, error) in [
-            (FamilyMetadata { family: "", ..entry }, BadMetadata::NoName),
-            (FamilyMetadata { family: "abcd", ..entry }, BadMetadata::LongName(4, 3)),
-            (FamilyMetadata { unit: "abc", ..entry }, BadMetadata::LongText(7, 6)),
-            (FamilyMetadata { help: "abcde", ..entry }, BadMetadata::LongText(7, 6)),
+            (FamilyMetadata { family: "", ..entry }, MetadataError::NoName),
+            (FamilyMetadata { family: "abcd", ..entry }, MetadataError::LongName(4, 3)),
+            (FamilyMetadata { unit: "abc", ..entry }, MetadataError::LongText(7, 6)),
+            (FamilyMetadata { help: "abcde", ..entry }, MetadataError::LongText(7, 6)),
         ] {
             assert_eq!(bad.to_metadata(&limits), Err(error));
         }

@@ -1,10 +1,10 @@
 //! What is counted of writes and reads, under Prometheus's names where it has them.
 
 use crate::metrics::registry::{Counter, Gauge, Registry};
-use crate::remote::chunked::Sent;
+use crate::remote::chunked::FrameCounts;
 use crate::remote::clock_skew::{ClockSkew, ObservedRequest};
-use crate::remote::outcome::Outcome;
-use crate::remote::reason::{Kind, Reason};
+use crate::remote::write_outcome::WriteOutcome;
+use crate::remote::reject_reason::{ItemKind, RejectReason};
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::family::Family;
 use std::sync::Arc;
@@ -20,8 +20,8 @@ struct TypeLabel {
 }
 
 /// What Prometheus counts by type, and how it calls that.
-const TYPES: [(Kind, TypeLabel); 2] =
-    [(Kind::Sample, TypeLabel { r#type: "float" }), (Kind::Histogram, TypeLabel { r#type: "histogram" })];
+const TYPES: [(ItemKind, TypeLabel); 2] =
+    [(ItemKind::Sample, TypeLabel { r#type: "float" }), (ItemKind::Histogram, TypeLabel { r#type: "histogram" })];
 
 /// Counters of writes; shared by cloning.
 #[derive(Debug, Clone)]
@@ -30,9 +30,9 @@ pub struct WriteMetrics {
     histograms: Counter,
     exemplars: Counter,
     exemplars_ignored: Counter,
-    refused: [Counter; Reason::ALL.len()],
+    refused: [Counter; RejectReason::ALL.len()],
     /// Prometheus's own counters for some of the reasons, in the order of [`TYPES`].
-    prometheus_refused: [(Reason, [Counter; TYPES.len()]); 3],
+    prometheus_refused: [(RejectReason, [Counter; TYPES.len()]); 3],
     invalid_labels: Counter,
     without_metadata: Counter,
     metadata: Counter,
@@ -60,15 +60,15 @@ impl WriteMetrics {
         };
         let prometheus_refused = [
             (
-                Reason::OutOfOrder,
+                RejectReason::OutOfOrder,
                 by_type("prometheus_tsdb_out_of_order_samples_total", "Samples refused as out of order."),
             ),
             (
-                Reason::OutOfBounds,
+                RejectReason::OutOfBounds,
                 by_type("prometheus_tsdb_out_of_bound_samples_total", "Samples refused as out of bounds."),
             ),
             (
-                Reason::TooOld,
+                RejectReason::TooOld,
                 by_type(
                     "prometheus_tsdb_too_old_samples_total",
                     "Samples refused as older than the out-of-order window.",
@@ -94,7 +94,7 @@ impl WriteMetrics {
                 "narthex_remote_write_exemplars_ignored_total",
                 "Exemplars that came while the configuration wants none.",
             ),
-            refused: Reason::ALL.map(|reason| refused.get_or_create_owned(&ReasonLabel { reason: reason.label() })),
+            refused: RejectReason::ALL.map(|reason| refused.get_or_create_owned(&ReasonLabel { reason: reason.label() })),
             invalid_labels: registry.counter(
                 "prometheus_api_remote_write_invalid_labels_samples_total",
                 "The total number of received remote write samples which were rejected due to invalid labels.",
@@ -111,7 +111,7 @@ impl WriteMetrics {
     }
 
     /// Counts a request that arrived at `now_ms`, with `families` entries of metadata.
-    pub(crate) fn count(&self, outcome: &Outcome, families: u64, now_ms: i64) {
+    pub(crate) fn count(&self, outcome: &WriteOutcome, families: u64, now_ms: i64) {
         self.observe_clock(outcome, now_ms);
         self.samples.inc_by(outcome.samples);
         self.histograms.inc_by(outcome.histograms);
@@ -119,26 +119,26 @@ impl WriteMetrics {
         self.exemplars_ignored.inc_by(outcome.exemplars_ignored);
         self.without_metadata.inc_by(outcome.without_metadata);
         self.metadata.inc_by(families);
-        if outcome.refusals.is_empty() {
+        if outcome.rejections.is_empty() {
             return;
         }
         for (reason, counters) in &self.prometheus_refused {
             for ((kind, _), counter) in TYPES.iter().zip(counters) {
-                counter.inc_by(outcome.refusals.count_of(*kind, *reason));
+                counter.inc_by(outcome.rejections.count_of(*kind, *reason));
             }
         }
         for (kind, _) in TYPES {
-            self.invalid_labels.inc_by(outcome.refusals.count_of(kind, Reason::BadLabels));
+            self.invalid_labels.inc_by(outcome.rejections.count_of(kind, RejectReason::BadLabels));
         }
-        for (reason, counter) in Reason::ALL.into_iter().zip(&self.refused) {
-            counter.inc_by(outcome.refusals.count(reason));
+        for (reason, counter) in RejectReason::ALL.into_iter().zip(&self.refused) {
+            counter.inc_by(outcome.rejections.count(reason));
         }
     }
 
     /// Compares the samples with the server clock. Logs at most one warning a minute.
-    fn observe_clock(&self, outcome: &Outcome, now_ms: i64) {
+    fn observe_clock(&self, outcome: &WriteOutcome, now_ms: i64) {
         let Some(newest_ms) = outcome.newest_ms else { return };
-        let ahead = |(kind, _): (Kind, TypeLabel)| outcome.refusals.count_of(kind, Reason::TooFarAhead);
+        let ahead = |(kind, _): (ItemKind, TypeLabel)| outcome.rejections.count_of(kind, RejectReason::TooFarAhead);
         let rejected = TYPES.map(ahead).into_iter().sum();
         if let Some(warning) = self.clock_skew.observe(ObservedRequest { now_ms, newest_ms, rejected }) {
             tracing::warn!(
@@ -163,9 +163,9 @@ pub struct ReadMetrics {
 
 /// A read that is being answered or waits for it; it is counted as long as this lives, also where its client goes away.
 #[derive(Debug)]
-pub struct ReadUnderWay(Gauge);
+pub struct ActiveRead(Gauge);
 
-impl Drop for ReadUnderWay {
+impl Drop for ActiveRead {
     fn drop(&mut self) {
         self.0.dec();
     }
@@ -174,13 +174,13 @@ impl Drop for ReadUnderWay {
 impl ReadMetrics {
     /// Counts a read that begins.
     #[must_use]
-    pub fn begin(&self) -> ReadUnderWay {
+    pub fn start_read(&self) -> ActiveRead {
         self.queries.inc();
-        ReadUnderWay(self.queries.clone())
+        ActiveRead(self.queries.clone())
     }
 
     /// Counts a streamed answer that was wholly made.
-    pub fn count(&self, sent: Sent) {
+    pub fn count(&self, sent: FrameCounts) {
         self.frames.inc_by(sent.frames);
         self.chunks.inc_by(sent.chunks);
     }

@@ -11,7 +11,7 @@ pub(crate) const MAX_DEPTH: u32 = 100;
 /// Bytes that are not the message they should be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("{what} at byte {offset}")]
-pub struct DecodeError {
+pub struct DecodeMessageError {
     /// What is wrong.
     pub what: &'static str,
     /// Where, counted from the start of the message.
@@ -31,20 +31,20 @@ pub(crate) enum WireType {
 
 /// Number and layout of the field that follows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Key {
+pub(crate) struct FieldKey {
     pub(crate) field: u32,
     pub(crate) wire: WireType,
 }
 
 /// A place in a message; offsets are those of the whole.
 #[derive(Debug, Clone)]
-pub(crate) struct Cursor<'a> {
+pub(crate) struct MessageCursor<'a> {
     /// Everything up to the end of the message that is read.
     bytes: &'a [u8],
     at: usize,
 }
 
-impl<'a> Cursor<'a> {
+impl<'a> MessageCursor<'a> {
     /// The start of a whole message.
     pub(crate) fn new(bytes: &'a [u8]) -> Self {
         Self { bytes, at: 0 }
@@ -78,13 +78,13 @@ impl<'a> Cursor<'a> {
         self.at = self.bytes.len().min(self.at + len);
     }
 
-    pub(crate) fn error(&self, what: &'static str) -> DecodeError {
-        DecodeError { what, offset: self.at }
+    pub(crate) fn error(&self, what: &'static str) -> DecodeMessageError {
+        DecodeMessageError { what, offset: self.at }
     }
 
     /// A varint of up to ten bytes and 64 bits; a longer form than needed is fine.
     #[inline]
-    pub(crate) fn varint(&mut self) -> Result<u64, DecodeError> {
+    pub(crate) fn varint(&mut self) -> Result<u64, DecodeMessageError> {
         match self.rest().first() {
             Some(&byte) if byte < 0x80 => {
                 self.at += 1;
@@ -94,7 +94,7 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    fn long_varint(&mut self) -> Result<u64, DecodeError> {
+    fn long_varint(&mut self) -> Result<u64, DecodeMessageError> {
         let mut value = 0;
         for (i, &byte) in self.rest().iter().take(10).enumerate() {
             value |= u64::from(byte & 0x7f) << (7 * i);
@@ -110,7 +110,7 @@ impl<'a> Cursor<'a> {
     }
 
     #[inline]
-    pub(crate) fn key(&mut self) -> Result<Key, DecodeError> {
+    pub(crate) fn key(&mut self) -> Result<FieldKey, DecodeMessageError> {
         let key = self.varint()?;
         let Ok(key) = u32::try_from(key) else {
             return Err(self.error("field number too large"));
@@ -125,12 +125,12 @@ impl<'a> Cursor<'a> {
             _ => return Err(self.error("unknown wire type")),
         };
         let field = key >> 3;
-        if field == 0 { Err(self.error("field number 0")) } else { Ok(Key { field, wire }) }
+        if field == 0 { Err(self.error("field number 0")) } else { Ok(FieldKey { field, wire }) }
     }
 
     /// The bytes of a value that carries its length.
     #[inline]
-    pub(crate) fn bytes(&mut self) -> Result<&'a [u8], DecodeError> {
+    pub(crate) fn bytes(&mut self) -> Result<&'a [u8], DecodeMessageError> {
         let end = self.value_end()?;
         let value = &self.bytes[self.at..end];
         self.at = end;
@@ -139,16 +139,16 @@ impl<'a> Cursor<'a> {
 
     /// A nested message; this cursor goes on behind it.
     #[inline]
-    pub(crate) fn message(&mut self) -> Result<Cursor<'a>, DecodeError> {
+    pub(crate) fn message(&mut self) -> Result<MessageCursor<'a>, DecodeMessageError> {
         let end = self.value_end()?;
-        let nested = Cursor { bytes: &self.bytes[..end], at: self.at };
+        let nested = MessageCursor { bytes: &self.bytes[..end], at: self.at };
         self.at = end;
         Ok(nested)
     }
 
     /// Reads a length and says where the value ends that follows it.
     #[inline]
-    fn value_end(&mut self) -> Result<usize, DecodeError> {
+    fn value_end(&mut self) -> Result<usize, DecodeMessageError> {
         let len = self.varint()?;
         let left = self.bytes.len() - self.at;
         match usize::try_from(len) {
@@ -158,14 +158,14 @@ impl<'a> Cursor<'a> {
     }
 
     /// A string, which must be UTF-8.
-    pub(crate) fn string(&mut self) -> Result<&'a str, DecodeError> {
+    pub(crate) fn string(&mut self) -> Result<&'a str, DecodeMessageError> {
         let start = self.at;
         let bytes = self.bytes()?;
-        std::str::from_utf8(bytes).map_err(|_| DecodeError { what: "text that is not valid UTF-8", offset: start })
+        std::str::from_utf8(bytes).map_err(|_| DecodeMessageError { what: "text that is not valid UTF-8", offset: start })
     }
 
     #[inline]
-    pub(crate) fn fixed64(&mut self) -> Result<u64, DecodeError> {
+    pub(crate) fn fixed64(&mut self) -> Result<u64, DecodeMessageError> {
         let Some(bytes) = self.rest().first_chunk::<8>() else {
             return Err(self.error("cut off 64-bit value"));
         };
@@ -174,7 +174,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// Leaves out the value of a field that is not known.
-    pub(crate) fn skip_value(&mut self, key: Key, depth: u32) -> Result<(), DecodeError> {
+    pub(crate) fn skip_value(&mut self, key: FieldKey, depth: u32) -> Result<(), DecodeMessageError> {
         if depth == 0 {
             return Err(self.error("groups within groups without end"));
         }
@@ -203,7 +203,7 @@ impl<'a> Cursor<'a> {
 
     /// Refuses a known field in a layout that is not its own.
     #[inline]
-    pub(crate) fn expect(&self, key: Key, wire: WireType) -> Result<(), DecodeError> {
+    pub(crate) fn expect_wire_type(&self, key: FieldKey, wire: WireType) -> Result<(), DecodeMessageError> {
         if key.wire == wire { Ok(()) } else { Err(self.error("known field with a wrong wire type")) }
     }
 }

@@ -5,9 +5,9 @@
 //! looked at (`DecodeReadRequest` in `storage/remote/codec.go`).
 
 use crate::model::matcher::error::MatcherError;
-use crate::model::matcher::{MatchKind, Matcher};
+use crate::model::matcher::{MatchType, Matcher};
 use crate::model::time::TimeRange;
-use crate::remote::answer_writer::TooLong;
+use crate::remote::response_writer::ResponseTooLong;
 use crate::remote::external_labels::ExternalLabels;
 use crate::remote::pb::prometheus as pb;
 use crate::remote::pb::prometheus::label_matcher::Type;
@@ -23,24 +23,24 @@ const MAX_MATCHERS: usize = 1000;
 
 /// Why a read was given up by who asked for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum Stop {
+pub enum ReadAbort {
     /// There is no memory for it now.
     #[error("too many bytes in flight")]
     Busy,
     /// Nobody waits for the answer any more.
     #[error("the client is gone")]
-    Gone,
+    ClientGone,
     /// It takes too long to work it out.
     #[error("the read took longer than --query.timeout")]
-    TimeOver,
+    TimedOut,
     /// Whoever waits for it takes too little of it.
     #[error("the client did not take the answer in time")]
-    TooSlow,
+    SlowClient,
 }
 
 /// Why a read has no answer.
 #[derive(Debug, thiserror::Error)]
-pub enum ReadError {
+pub enum RemoteReadError {
     /// The body is not a snappy block.
     #[error("the body is not a snappy block: {0}")]
     NotSnappy(#[from] snap::Error),
@@ -64,7 +64,7 @@ pub enum ReadError {
     /// No way of answering that is asked for is known.
     #[error(
         "server does not support any of the requested response types: {}; supported: map[SAMPLES:{{}} STREAMED_XOR_CHUNKS:{{}}]",
-        listed(.0)
+        format_response_types(.0)
     )]
     ResponseType(Vec<i32>),
     /// A matcher of an unknown kind.
@@ -81,13 +81,13 @@ pub enum ReadError {
     AnswerLimit(usize),
     /// A larger answer than can be.
     #[error("the answer is {0}")]
-    TooLong(#[from] TooLong),
+    TooLong(#[from] ResponseTooLong),
     /// The thread that answers broke.
     #[error("answering the read failed")]
-    Broken,
+    Panicked,
     /// Given up.
     #[error(transparent)]
-    Stopped(#[from] Stop),
+    Stopped(#[from] ReadAbort),
     /// The data can't be read.
     #[error(transparent)]
     Query(#[from] QueryError),
@@ -95,7 +95,7 @@ pub enum ReadError {
 
 /// What a selection is made of.
 #[derive(Debug, Clone)]
-pub struct Selection {
+pub struct ReadSelection {
     /// All of them hold for the series.
     pub matchers: Vec<Matcher>,
     /// The times that are wanted, both ends included.
@@ -105,14 +105,14 @@ pub struct Selection {
 /// Reads a request as it is sent over HTTP: a snappy block.
 ///
 /// # Errors
-/// [`ReadError`] for whatever is not a request that can be answered.
-pub fn decode_request(body: &[u8]) -> Result<pb::ReadRequest, ReadError> {
+/// [`RemoteReadError`] for whatever is not a request that can be answered.
+pub fn decode_request(body: &[u8]) -> Result<pb::ReadRequest, RemoteReadError> {
     if body.is_empty() {
         return Err(snap::Error::Empty.into());
     }
     let size = snap::raw::decompress_len(body)?;
     if size > MAX_REQUEST_BYTES {
-        return Err(ReadError::TooLarge { size });
+        return Err(RemoteReadError::TooLarge { size });
     }
     parse_request(&snap::raw::Decoder::new().decompress_vec(body)?)
 }
@@ -120,17 +120,17 @@ pub fn decode_request(body: &[u8]) -> Result<pb::ReadRequest, ReadError> {
 /// Reads a request that is not compressed.
 ///
 /// # Errors
-/// [`ReadError`] for whatever is not a request that can be answered.
-pub fn parse_request(message: &[u8]) -> Result<pb::ReadRequest, ReadError> {
+/// [`RemoteReadError`] for whatever is not a request that can be answered.
+pub fn parse_request(message: &[u8]) -> Result<pb::ReadRequest, RemoteReadError> {
     if message.len() > MAX_REQUEST_BYTES {
-        return Err(ReadError::TooLarge { size: message.len() });
+        return Err(RemoteReadError::TooLarge { size: message.len() });
     }
     let request = pb::ReadRequest::decode(message)?;
     if request.queries.len() > MAX_QUERIES {
-        return Err(ReadError::TooMany { what: "queries", limit: MAX_QUERIES });
+        return Err(RemoteReadError::TooMany { what: "queries", limit: MAX_QUERIES });
     }
     if request.queries.iter().any(|query| query.matchers.len() > MAX_MATCHERS) {
-        return Err(ReadError::TooMany { what: "matchers in a query", limit: MAX_MATCHERS });
+        return Err(RemoteReadError::TooMany { what: "matchers in a query", limit: MAX_MATCHERS });
     }
     Ok(request)
 }
@@ -138,23 +138,23 @@ pub fn parse_request(message: &[u8]) -> Result<pb::ReadRequest, ReadError> {
 /// How a request is to be answered: the first way of the client's list that is known. Who lists none gets samples.
 ///
 /// # Errors
-/// [`ReadError::ResponseType`] where none is known.
-pub fn response_type(request: &pb::ReadRequest) -> Result<ResponseType, ReadError> {
+/// [`RemoteReadError::ResponseType`] where none is known.
+pub fn response_type(request: &pb::ReadRequest) -> Result<ResponseType, RemoteReadError> {
     let accepted = &request.accepted_response_types;
     let known = accepted.iter().find_map(|number| ResponseType::try_from(*number).ok());
     match known {
         Some(known) => Ok(known),
         None if accepted.is_empty() => Ok(ResponseType::Samples),
-        None => Err(ReadError::ResponseType(accepted.clone())),
+        None => Err(RemoteReadError::ResponseType(accepted.clone())),
     }
 }
 
-impl Selection {
+impl ReadSelection {
     /// What a query asks for of what is stored.
     ///
     /// # Errors
-    /// [`ReadError::MatcherType`], [`ReadError::Matcher`].
-    pub fn new(query: &pb::Query, external: &ExternalLabels) -> Result<Self, ReadError> {
+    /// [`RemoteReadError::MatcherType`], [`RemoteReadError::Matcher`].
+    pub fn new(query: &pb::Query, external: &ExternalLabels) -> Result<Self, RemoteReadError> {
         let whole = TimeRange::new(query.start_timestamp_ms, query.end_timestamp_ms);
         // Hints without times are none.
         let hints = query.hints.as_ref().filter(|hints| (hints.start_ms, hints.end_ms) != (0, 0));
@@ -167,15 +167,15 @@ impl Selection {
 /// The matchers of a query.
 ///
 /// # Errors
-/// [`ReadError::MatcherType`], [`ReadError::Matcher`].
-pub fn matchers(wire: &[pb::LabelMatcher]) -> Result<Vec<Matcher>, ReadError> {
+/// [`RemoteReadError::MatcherType`], [`RemoteReadError::Matcher`].
+pub fn matchers(wire: &[pb::LabelMatcher]) -> Result<Vec<Matcher>, RemoteReadError> {
     let matcher = |matcher: &pb::LabelMatcher| {
         let kind = match Type::try_from(matcher.r#type) {
-            Ok(Type::Eq) => MatchKind::Equal,
-            Ok(Type::Neq) => MatchKind::NotEqual,
-            Ok(Type::Re) => MatchKind::Regex,
-            Ok(Type::Nre) => MatchKind::NotRegex,
-            Err(_) => return Err(ReadError::MatcherType(matcher.r#type)),
+            Ok(Type::Eq) => MatchType::Equal,
+            Ok(Type::Neq) => MatchType::NotEqual,
+            Ok(Type::Re) => MatchType::Regex,
+            Ok(Type::Nre) => MatchType::NotRegex,
+            Err(_) => return Err(RemoteReadError::MatcherType(matcher.r#type)),
         };
         Ok(Matcher::new(kind, &matcher.name, &matcher.value)?)
     };
@@ -183,14 +183,14 @@ pub fn matchers(wire: &[pb::LabelMatcher]) -> Result<Vec<Matcher>, ReadError> {
 }
 
 /// As Prometheus lists them.
-fn listed(types: &[i32]) -> String {
+fn format_response_types(types: &[i32]) -> String {
     let numbers: Vec<String> = types.iter().map(i32::to_string).collect();
     format!("[{}]", numbers.join(" "))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{ReadError, Selection, response_type};
+    use super::{RemoteReadError, ReadSelection, response_type};
     use crate::model::time::TimeRange;
     use crate::remote::external_labels::ExternalLabels;
     use crate::remote::pb::prometheus as pb;
@@ -210,7 +210,7 @@ mod tests {
             assert_eq!(asked(types).unwrap(), expected);
         }
         let error = asked(&[9, 8]).unwrap_err();
-        assert!(matches!(&error, ReadError::ResponseType(types) if types == &[9, 8]));
+        assert!(matches!(&error, RemoteReadError::ResponseType(types) if types == &[9, 8]));
         assert!(
             error.to_string().starts_with("server does not support any of the requested response types: [9 8]; supp")
         );
@@ -221,7 +221,7 @@ mod tests {
         let range = |hints: Option<(i64, i64)>| {
             let hints = hints.map(|(start_ms, end_ms)| pb::ReadHints { start_ms, end_ms, ..Default::default() });
             let query = pb::Query { start_timestamp_ms: 100, end_timestamp_ms: 200, matchers: Vec::new(), hints };
-            Selection::new(&query, &ExternalLabels::default()).unwrap().range
+            ReadSelection::new(&query, &ExternalLabels::default()).unwrap().range
         };
         assert_eq!(range(None), TimeRange::new(100, 200));
         assert_eq!(range(Some((0, 0))), TimeRange::new(100, 200));

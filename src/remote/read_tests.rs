@@ -1,23 +1,23 @@
 //! Answers to reads, held against those of Prometheus 3.14 to the same requests over the same data.
 
-use super::{ReadLimits, ReadSource, SERIES_BYTES, answer, answer_plain};
+use super::{ReadLimits, ReadSource, SERIES_BYTES, read_samples, read_samples_plain};
 use crate::remote::external_labels::ExternalLabels;
-use crate::remote::known_data::{db_with, golden, known_data, known_db, known_lines};
+use crate::remote::known_data::{db_with, golden, golden_series, golden_db, known_lines};
 use crate::remote::pb::prometheus as pb;
-use crate::remote::read_request::{ReadError, Stop, decode_request, parse_request};
+use crate::remote::read_request::{RemoteReadError, ReadAbort, decode_request, parse_request};
 use crate::tsdb::db::Db;
-use crate::tsdb::query::encoded::Readable;
+use crate::tsdb::query::chunk_iter::SupportedEncodings;
 use prost::Message;
 
 const UNLIMITED: ReadLimits =
-    ReadLimits { samples: None, answer_bytes: usize::MAX, frame_bytes: 1 << 20, readable: Readable::Classic };
+    ReadLimits { samples: None, answer_bytes: usize::MAX, frame_bytes: 1 << 20, readable: SupportedEncodings::Baseline };
 
 fn unpack(pieces: &[u8]) -> pb::ReadResponse {
     pb::ReadResponse::decode(&snap::raw::Decoder::new().decompress_vec(pieces).unwrap()[..]).unwrap()
 }
 
-fn asked(db: &Db, request: &pb::ReadRequest, limits: ReadLimits) -> Result<pb::ReadResponse, ReadError> {
-    answer(ReadSource { db, external: ExternalLabels::default(), limits }, request, &mut |_| Ok(()))
+fn asked(db: &Db, request: &pb::ReadRequest, limits: ReadLimits) -> Result<pb::ReadResponse, RemoteReadError> {
+    read_samples(ReadSource { db, external: ExternalLabels::default(), limits }, request, &mut |_| Ok(()))
         .map(|answer| unpack(&answer.pieces.concat()))
 }
 
@@ -70,7 +70,7 @@ fn everything() -> pb::ReadRequest {
 
 #[test]
 fn answers_are_those_of_prometheus() {
-    let (db, _dir) = known_db();
+    let (db, _dir) = golden_db();
     let mut histograms = 0;
     for number in ["10", "12", "14", "16"] {
         let request = decode_request(&golden(&format!("{number}.request.body"))).unwrap();
@@ -93,8 +93,8 @@ fn answers_are_those_of_prometheus() {
 
 #[test]
 fn histograms_count_as_samples_where_they_are_limited() {
-    let (db, _dir) = known_db();
-    let all = answer(
+    let (db, _dir) = golden_db();
+    let all = read_samples(
         ReadSource { db: &db, external: ExternalLabels::default(), limits: UNLIMITED },
         &everything(),
         &mut |_| Ok(()),
@@ -104,12 +104,12 @@ fn histograms_count_as_samples_where_they_are_limited() {
     assert_eq!(all as usize, known_lines().iter().filter(|line| line["labels"].is_null()).count());
     let limit = |samples| ReadLimits { samples: Some(samples), ..UNLIMITED };
     assert!(asked(&db, &everything(), limit(all)).is_ok());
-    assert!(matches!(asked(&db, &everything(), limit(all - 1)), Err(ReadError::SampleLimit(_))));
+    assert!(matches!(asked(&db, &everything(), limit(all - 1)), Err(RemoteReadError::SampleLimit(_))));
 }
 
 #[test]
 fn the_answer_keeps_the_bits_of_every_value() {
-    let known = known_data();
+    let known = golden_series();
     let (db, _dir) = db_with(known.clone());
     let response = asked(&db, &everything(), UNLIMITED).unwrap();
     let bits =
@@ -121,14 +121,14 @@ fn the_answer_keeps_the_bits_of_every_value() {
 
 #[test]
 fn the_answer_that_is_not_compressed_is_the_same() {
-    let (db, _dir) = known_db();
+    let (db, _dir) = golden_db();
     let source = ReadSource { db: &db, external: ExternalLabels::default(), limits: UNLIMITED };
-    let block = answer(source.clone(), &everything(), &mut |_| Ok(())).unwrap();
-    let plain = answer_plain(source.clone(), &everything(), &mut |_| Ok(())).unwrap();
+    let block = read_samples(source.clone(), &everything(), &mut |_| Ok(())).unwrap();
+    let plain = read_samples_plain(source.clone(), &everything(), &mut |_| Ok(())).unwrap();
     assert_eq!(plain.samples, block.samples);
     assert_eq!(plain.pieces.concat(), snap::raw::Decoder::new().decompress_vec(&block.pieces.concat()).unwrap());
     let small = ReadSource { limits: ReadLimits { answer_bytes: 1000, ..UNLIMITED }, ..source };
-    assert!(matches!(answer_plain(small, &everything(), &mut |_| Ok(())), Err(ReadError::AnswerLimit(1000))));
+    assert!(matches!(read_samples_plain(small, &everything(), &mut |_| Ok(())), Err(RemoteReadError::AnswerLimit(1000))));
 }
 
 #[test]
@@ -146,26 +146,26 @@ fn a_long_series_is_answered_in_parts_and_reads_as_one() {
     assert_eq!(response.results[0].timeseries, all);
 
     let few = ReadLimits { samples: Some(long as u64), ..UNLIMITED };
-    assert!(matches!(asked(&db, &everything(), few), Err(ReadError::SampleLimit(_))));
+    assert!(matches!(asked(&db, &everything(), few), Err(RemoteReadError::SampleLimit(_))));
     let small = ReadLimits { answer_bytes: 10_000, ..UNLIMITED };
-    assert!(matches!(asked(&db, &everything(), small), Err(ReadError::AnswerLimit(10_000))));
+    assert!(matches!(asked(&db, &everything(), small), Err(RemoteReadError::AnswerLimit(10_000))));
     let mut left = 2;
-    let stopped = answer(
+    let stopped = read_samples(
         ReadSource { db: &db, external: ExternalLabels::default(), limits: UNLIMITED },
         &everything(),
         &mut |_| {
             left -= 1;
-            if left == 0 { Err(Stop::Gone) } else { Ok(()) }
+            if left == 0 { Err(ReadAbort::ClientGone) } else { Ok(()) }
         },
     );
-    assert!(matches!(stopped, Err(ReadError::Stopped(Stop::Gone))));
+    assert!(matches!(stopped, Err(RemoteReadError::Stopped(ReadAbort::ClientGone))));
 }
 
 #[test]
 fn the_memory_of_an_answer_is_told() {
-    let (db, _dir) = db_with(known_data());
+    let (db, _dir) = db_with(golden_series());
     let mut told = 0;
-    let answer = answer(
+    let answer = read_samples(
         ReadSource { db: &db, external: ExternalLabels::default(), limits: UNLIMITED },
         &everything(),
         &mut |bytes| {
@@ -186,16 +186,16 @@ fn bad_requests_are_told_apart() {
         request.queries[0].matchers[0] = pb::LabelMatcher { r#type: kind, name: "a".into(), value: value.into() };
         asked(&db, &request, UNLIMITED)
     };
-    assert!(matches!(with_matcher(2, "("), Err(ReadError::Matcher(_))));
-    assert!(matches!(with_matcher(9, "x"), Err(ReadError::MatcherType(9))));
+    assert!(matches!(with_matcher(2, "("), Err(RemoteReadError::Matcher(_))));
+    assert!(matches!(with_matcher(9, "x"), Err(RemoteReadError::MatcherType(9))));
     let bomb = "((((a{1,100}){1,100}){1,100}){1,100})";
-    assert!(matches!(with_matcher(2, bomb), Err(ReadError::Matcher(_))));
-    assert!(matches!(decode_request(b""), Err(ReadError::NotSnappy(_))));
-    assert!(matches!(decode_request(b"\x05\x00"), Err(ReadError::NotSnappy(_))));
-    assert!(matches!(decode_request(b"\xff\xff\xff\xff\x0f"), Err(ReadError::TooLarge { .. })));
+    assert!(matches!(with_matcher(2, bomb), Err(RemoteReadError::Matcher(_))));
+    assert!(matches!(decode_request(b""), Err(RemoteReadError::NotSnappy(_))));
+    assert!(matches!(decode_request(b"\x05\x00"), Err(RemoteReadError::NotSnappy(_))));
+    assert!(matches!(decode_request(b"\xff\xff\xff\xff\x0f"), Err(RemoteReadError::TooLarge { .. })));
     let packed = |bytes: &[u8]| snap::raw::Encoder::new().compress_vec(bytes).unwrap();
-    assert!(matches!(decode_request(&packed(b"\xff")), Err(ReadError::Malformed(_))));
+    assert!(matches!(decode_request(&packed(b"\xff")), Err(RemoteReadError::Malformed(_))));
     let many = pb::ReadRequest { queries: vec![pb::Query::default(); 1001], accepted_response_types: Vec::new() };
-    assert!(matches!(decode_request(&packed(&many.encode_to_vec())), Err(ReadError::TooMany { .. })));
-    assert!(matches!(parse_request(&vec![0; (1 << 20) + 1]), Err(ReadError::TooLarge { .. })));
+    assert!(matches!(decode_request(&packed(&many.encode_to_vec())), Err(RemoteReadError::TooMany { .. })));
+    assert!(matches!(parse_request(&vec![0; (1 << 20) + 1]), Err(RemoteReadError::TooLarge { .. })));
 }

@@ -6,39 +6,39 @@
 
 use crate::model::exemplar::Exemplar;
 use crate::model::metadata::MetadataRef;
-use crate::model::value::Point;
-use crate::remote::bad_refs::BadRefs;
-use crate::remote::exemplar::RefusedExemplar;
-use crate::remote::histogram::RefusedHistogram;
+use crate::model::sample::Sample;
+use crate::remote::symbol_ref_error::SymbolRefError;
+use crate::remote::exemplar::RejectedExemplar;
+use crate::remote::histogram::RejectedHistogram;
 
 /// One series of a checked request.
 pub trait RequestSeries {
     /// All labels in the form in which [`crate::model::labels::Labels`] keeps them, if they can be had without work; they
     /// need not be canonical: a series that is known is found by equal bytes, any other by its labels one by one.
-    fn packed_labels(&self) -> Option<&[u8]>;
+    fn label_bytes(&self) -> Option<&[u8]>;
 
     /// The labels one by one as they were sent, also empty and repeated ones.
     fn labels(&self) -> impl Iterator<Item = (&str, &str)>;
 
     /// Why the labels can't be read, where they can't; then [`RequestSeries::labels`] has what can be.
-    fn bad_labels(&self) -> Option<BadRefs> {
+    fn label_error(&self) -> Option<SymbolRefError> {
         None
     }
 
     /// The floats, in the order of the request.
-    fn samples(&self) -> impl ExactSizeIterator<Item = Point> + Clone;
+    fn samples(&self) -> impl ExactSizeIterator<Item = Sample> + Clone;
 
     /// The native histograms in the order of the request, each one made storable or refused.
-    fn histograms(&self) -> impl ExactSizeIterator<Item = Result<Point, RefusedHistogram>> + Clone;
+    fn histograms(&self) -> impl ExactSizeIterator<Item = Result<Sample, RejectedHistogram>> + Clone;
 
     /// The exemplars, in the order of the request.
-    fn exemplars(&self) -> impl ExactSizeIterator<Item = Result<Exemplar, RefusedExemplar>>;
+    fn exemplars(&self) -> impl ExactSizeIterator<Item = Result<Exemplar, RejectedExemplar>>;
 
     /// What is said of the metric; `None` where the protocol, or the sender, says it elsewhere or nowhere.
     ///
     /// # Errors
-    /// [`BadRefs`] where its texts can't be read.
-    fn metadata(&self) -> Result<Option<MetadataRef<'_>>, BadRefs> {
+    /// [`SymbolRefError`] where its texts can't be read.
+    fn metadata(&self) -> Result<Option<MetadataRef<'_>>, SymbolRefError> {
         Ok(None)
     }
 }

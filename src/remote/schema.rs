@@ -3,7 +3,7 @@
 //! Whether a request is one at all is decided for the whole of it before anything of it is stored. The
 //! tables say of each known field what it is; they follow `proto/prometheus/types.proto` and `proto/io/prometheus/write/v2/types.proto`.
 
-use crate::remote::protobuf::{Cursor, DecodeError, MAX_DEPTH, WireType};
+use crate::remote::protobuf::{MessageCursor, DecodeMessageError, MAX_DEPTH, WireType};
 
 /// How deep a series, and a label, sample, exemplar or histogram, stands in the request.
 pub(crate) const SERIES_LEVEL: u32 = 1;
@@ -11,11 +11,11 @@ pub(crate) const FIELD_LEVEL: u32 = 2;
 
 /// What a known field of a message holds.
 #[derive(Debug, Clone, Copy)]
-enum Kind {
+enum FieldKind {
     Varint,
     Double,
     Text,
-    Message(&'static Schema),
+    Message(&'static MessageSchema),
     /// Any number of varints, packed or one by one.
     Varints,
     /// Any number of doubles, packed or one by one.
@@ -24,52 +24,52 @@ enum Kind {
 
 /// The known fields of a message; others are skipped.
 #[derive(Debug)]
-pub(crate) struct Schema {
-    fields: &'static [(u32, Kind)],
+pub(crate) struct MessageSchema {
+    fields: &'static [(u32, FieldKind)],
 }
 
-pub(crate) static LABEL: Schema = Schema { fields: &[(1, Kind::Text), (2, Kind::Text)] };
+pub(crate) static LABEL: MessageSchema = MessageSchema { fields: &[(1, FieldKind::Text), (2, FieldKind::Text)] };
 
-pub(crate) static EXEMPLAR: Schema =
-    Schema { fields: &[(1, Kind::Message(&LABEL)), (2, Kind::Double), (3, Kind::Varint)] };
+pub(crate) static EXEMPLAR: MessageSchema =
+    MessageSchema { fields: &[(1, FieldKind::Message(&LABEL)), (2, FieldKind::Double), (3, FieldKind::Varint)] };
 
-static BUCKET_SPAN: Schema = Schema { fields: &[(1, Kind::Varint), (2, Kind::Varint)] };
+static BUCKET_SPAN: MessageSchema = MessageSchema { fields: &[(1, FieldKind::Varint), (2, FieldKind::Varint)] };
 
 /// Remote write 2.0 has one field more than 1.0.
-const HISTOGRAM_FIELDS: [(u32, Kind); 17] = [
-    (1, Kind::Varint),
-    (2, Kind::Double),
-    (3, Kind::Double),
-    (4, Kind::Varint),
-    (5, Kind::Double),
-    (6, Kind::Varint),
-    (7, Kind::Double),
-    (8, Kind::Message(&BUCKET_SPAN)),
-    (9, Kind::Varints),
-    (10, Kind::Doubles),
-    (11, Kind::Message(&BUCKET_SPAN)),
-    (12, Kind::Varints),
-    (13, Kind::Doubles),
-    (14, Kind::Varint),
-    (15, Kind::Varint),
-    (16, Kind::Doubles),
-    (17, Kind::Varint),
+const HISTOGRAM_FIELDS: [(u32, FieldKind); 17] = [
+    (1, FieldKind::Varint),
+    (2, FieldKind::Double),
+    (3, FieldKind::Double),
+    (4, FieldKind::Varint),
+    (5, FieldKind::Double),
+    (6, FieldKind::Varint),
+    (7, FieldKind::Double),
+    (8, FieldKind::Message(&BUCKET_SPAN)),
+    (9, FieldKind::Varints),
+    (10, FieldKind::Doubles),
+    (11, FieldKind::Message(&BUCKET_SPAN)),
+    (12, FieldKind::Varints),
+    (13, FieldKind::Doubles),
+    (14, FieldKind::Varint),
+    (15, FieldKind::Varint),
+    (16, FieldKind::Doubles),
+    (17, FieldKind::Varint),
 ];
 
-pub(crate) static HISTOGRAM: Schema = Schema { fields: HISTOGRAM_FIELDS.split_at(16).0 };
+pub(crate) static HISTOGRAM: MessageSchema = MessageSchema { fields: HISTOGRAM_FIELDS.split_at(16).0 };
 
-pub(crate) static HISTOGRAM_V2: Schema = Schema { fields: &HISTOGRAM_FIELDS };
+pub(crate) static HISTOGRAM_V2: MessageSchema = MessageSchema { fields: &HISTOGRAM_FIELDS };
 
-pub(crate) static EXEMPLAR_V2: Schema = Schema { fields: &[(1, Kind::Varints), (2, Kind::Double), (3, Kind::Varint)] };
+pub(crate) static EXEMPLAR_V2: MessageSchema = MessageSchema { fields: &[(1, FieldKind::Varints), (2, FieldKind::Double), (3, FieldKind::Varint)] };
 
-pub(crate) static METADATA_V2: Schema = Schema { fields: &[(1, Kind::Varint), (3, Kind::Varint), (4, Kind::Varint)] };
+pub(crate) static METADATA_V2: MessageSchema = MessageSchema { fields: &[(1, FieldKind::Varint), (3, FieldKind::Varint), (4, FieldKind::Varint)] };
 
-pub(crate) static METADATA: Schema =
-    Schema { fields: &[(1, Kind::Varint), (2, Kind::Text), (4, Kind::Text), (5, Kind::Text)] };
+pub(crate) static METADATA: MessageSchema =
+    MessageSchema { fields: &[(1, FieldKind::Varint), (2, FieldKind::Text), (4, FieldKind::Text), (5, FieldKind::Text)] };
 
-impl Schema {
+impl MessageSchema {
     /// Walks a whole message that stands `level` messages deep (the request itself is 0).
-    pub(crate) fn check(&self, mut message: Cursor<'_>, level: u32) -> Result<(), DecodeError> {
+    pub(crate) fn check(&self, mut message: MessageCursor<'_>, level: u32) -> Result<(), DecodeMessageError> {
         while !message.is_at_end() {
             let key = message.key()?;
             let Some((_, kind)) = self.fields.iter().find(|(field, _)| *field == key.field) else {
@@ -77,17 +77,17 @@ impl Schema {
                 continue;
             };
             match (kind, key.wire) {
-                (Kind::Varint | Kind::Varints, WireType::Varint) => drop(message.varint()?),
-                (Kind::Double | Kind::Doubles, WireType::Fixed64) => drop(message.fixed64()?),
-                (Kind::Text, WireType::Length) => drop(message.string()?),
-                (Kind::Message(schema), WireType::Length) => schema.check(message.message()?, level + 1)?,
-                (Kind::Varints, WireType::Length) => {
+                (FieldKind::Varint | FieldKind::Varints, WireType::Varint) => drop(message.varint()?),
+                (FieldKind::Double | FieldKind::Doubles, WireType::Fixed64) => drop(message.fixed64()?),
+                (FieldKind::Text, WireType::Length) => drop(message.string()?),
+                (FieldKind::Message(schema), WireType::Length) => schema.check(message.message()?, level + 1)?,
+                (FieldKind::Varints, WireType::Length) => {
                     let mut packed = message.message()?;
                     while !packed.is_at_end() {
                         packed.varint()?;
                     }
                 }
-                (Kind::Doubles, WireType::Length) => {
+                (FieldKind::Doubles, WireType::Length) => {
                     let mut packed = message.message()?;
                     while !packed.is_at_end() {
                         packed.fixed64()?;

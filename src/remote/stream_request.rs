@@ -5,8 +5,8 @@
 //! without a request is refused as well: one of a kind that a later version of the protocol may add would look just like that. An
 //! empty request (`v1` or `v2` of no bytes) is a request.
 
-use crate::remote::protobuf::{Cursor, DecodeError, MAX_DEPTH, WireType};
-use crate::remote::write::Version;
+use crate::remote::protobuf::{MessageCursor, DecodeMessageError, MAX_DEPTH, WireType};
+use crate::remote::write::RemoteWriteVersion;
 use bytes::Bytes;
 
 /// Field numbers of `narthex.v1.WriteStreamRequest`.
@@ -23,17 +23,17 @@ pub struct StreamRequest {
     /// The sender's number for it.
     pub sequence: u64,
     /// What the request is.
-    pub version: Version,
+    pub version: RemoteWriteVersion,
     /// The request, not yet looked at.
     pub request: Bytes,
 }
 
 /// Why a message is none of a write stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum StreamRequestError {
+pub enum DecodeStreamRequestError {
     /// It is not the message, or not all of it.
     #[error("the message is not a narthex.v1.WriteStreamRequest: {0}")]
-    Malformed(#[from] DecodeError),
+    Malformed(#[from] DecodeMessageError),
     /// It has no request that is known.
     #[error("message {0} has neither v1 nor v2: it has no request, or one that is not known here")]
     NoRequest(u64),
@@ -46,35 +46,35 @@ impl StreamRequest {
     /// Reads a message.
     ///
     /// # Errors
-    /// [`StreamRequestError`].
-    pub fn read(message: &Bytes) -> Result<Self, StreamRequestError> {
+    /// [`DecodeStreamRequestError`].
+    pub fn decode(message: &Bytes) -> Result<Self, DecodeStreamRequestError> {
         let mut sequence = 0;
         let mut found = None;
         let mut requests = 0;
-        let mut cursor = Cursor::new(message);
+        let mut cursor = MessageCursor::new(message);
         while !cursor.is_at_end() {
             let key = cursor.key()?;
             let version = match key.field {
                 SEQUENCE => {
-                    cursor.expect(key, WireType::Varint)?;
+                    cursor.expect_wire_type(key, WireType::Varint)?;
                     sequence = cursor.varint()?;
                     continue;
                 }
-                V1 => Version::V1,
-                V2 => Version::V2,
+                V1 => RemoteWriteVersion::V1,
+                V2 => RemoteWriteVersion::V2,
                 _ => {
                     cursor.skip_value(key, MAX_DEPTH)?;
                     continue;
                 }
             };
-            cursor.expect(key, WireType::Length)?;
+            cursor.expect_wire_type(key, WireType::Length)?;
             let len = cursor.bytes()?.len();
             requests += 1;
             found = Some((version, cursor.offset() - len..cursor.offset()));
         }
         match found {
-            None => Err(StreamRequestError::NoRequest(sequence)),
-            Some(_) if requests > 1 => Err(StreamRequestError::SeveralRequests(sequence)),
+            None => Err(DecodeStreamRequestError::NoRequest(sequence)),
+            Some(_) if requests > 1 => Err(DecodeStreamRequestError::SeveralRequests(sequence)),
             Some((version, place)) => Ok(Self { sequence, version, request: message.slice(place) }),
         }
     }

@@ -1,11 +1,11 @@
 //! A message of a write stream is read as prost reads it, except where prost would drop a request.
 
-use super::{StreamRequest, StreamRequestError};
+use super::{StreamRequest, DecodeStreamRequestError};
 use crate::remote::pb::io::prometheus::write::v2;
 use crate::remote::pb::narthex::v1::WriteStreamRequest;
 use crate::remote::pb::narthex::v1::write_stream_request::Request;
 use crate::remote::pb::prometheus as v1;
-use crate::remote::write::Version;
+use crate::remote::write::RemoteWriteVersion;
 use bytes::Bytes;
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -34,8 +34,8 @@ fn length_delimited(field: u32, value: &[u8]) -> Vec<u8> {
 #[test]
 fn a_request_is_a_part_of_the_same_bytes() {
     let message = message(9, Some(Request::V1(series("up"))));
-    let read = StreamRequest::read(&message).unwrap();
-    assert_eq!((read.sequence, read.version), (9, Version::V1));
+    let read = StreamRequest::decode(&message).unwrap();
+    assert_eq!((read.sequence, read.version), (9, RemoteWriteVersion::V1));
     assert_eq!(read.request, series("up").encode_to_vec());
     assert!(message.as_ptr_range().contains(&read.request.as_ptr()), "it was copied");
 }
@@ -43,21 +43,21 @@ fn a_request_is_a_part_of_the_same_bytes() {
 #[test]
 fn an_empty_request_is_one_and_a_missing_one_is_not() {
     for (request, version) in
-        [(Request::V1(v1::WriteRequest::default()), Version::V1), (Request::V2(v2::Request::default()), Version::V2)]
+        [(Request::V1(v1::WriteRequest::default()), RemoteWriteVersion::V1), (Request::V2(v2::Request::default()), RemoteWriteVersion::V2)]
     {
-        let read = StreamRequest::read(&message(1, Some(request))).unwrap();
+        let read = StreamRequest::decode(&message(1, Some(request))).unwrap();
         assert_eq!((read.version, read.request.len()), (version, 0));
     }
-    assert_eq!(StreamRequest::read(&message(5, None)), Err(StreamRequestError::NoRequest(5)));
+    assert_eq!(StreamRequest::decode(&message(5, None)), Err(DecodeStreamRequestError::NoRequest(5)));
     let later = [message(6, None).to_vec(), length_delimited(4, b"a later version")].concat();
-    assert_eq!(StreamRequest::read(&later.into()), Err(StreamRequestError::NoRequest(6)));
+    assert_eq!(StreamRequest::decode(&later.into()), Err(DecodeStreamRequestError::NoRequest(6)));
 }
 
 #[test]
 fn a_message_with_several_requests_is_refused() {
     for (first, second) in [(2, 2), (2, 3), (3, 2), (3, 3)] {
         let both = [length_delimited(first, b""), length_delimited(second, b""), vec![8, 4]].concat();
-        assert_eq!(StreamRequest::read(&both.into()), Err(StreamRequestError::SeveralRequests(4)));
+        assert_eq!(StreamRequest::decode(&both.into()), Err(DecodeStreamRequestError::SeveralRequests(4)));
     }
 }
 
@@ -65,7 +65,7 @@ fn a_message_with_several_requests_is_refused() {
 fn a_message_that_is_cut_off_is_refused_wherever_it_is_cut() {
     let whole = message(300, Some(Request::V1(series("up"))));
     for end in 0..whole.len() {
-        assert!(StreamRequest::read(&whole.slice(..end)).is_err(), "cut at {end}");
+        assert!(StreamRequest::decode(&whole.slice(..end)).is_err(), "cut at {end}");
     }
 }
 
@@ -88,21 +88,21 @@ fn field() -> impl Strategy<Value = Vec<u8>> {
 
 /// What prost makes of it, where that is not refused here for a reason of our own.
 fn assert_as_prost(bytes: &[u8]) {
-    let ours = StreamRequest::read(&Bytes::copy_from_slice(bytes));
+    let ours = StreamRequest::decode(&Bytes::copy_from_slice(bytes));
     let prosts = WriteStreamRequest::decode(bytes);
     match ours {
-        Err(StreamRequestError::Malformed(_)) => assert!(prosts.is_err(), "prost takes it"),
-        Err(StreamRequestError::NoRequest(sequence)) => {
+        Err(DecodeStreamRequestError::Malformed(_)) => assert!(prosts.is_err(), "prost takes it"),
+        Err(DecodeStreamRequestError::NoRequest(sequence)) => {
             let prosts = prosts.unwrap();
             assert_eq!((prosts.sequence, prosts.request), (sequence, None));
         }
-        Err(StreamRequestError::SeveralRequests(sequence)) => {
+        Err(DecodeStreamRequestError::SeveralRequests(sequence)) => {
             assert!(prosts.is_err() || prosts.is_ok_and(|prosts| prosts.sequence == sequence));
         }
         Ok(ours) => {
             let request = match ours.version {
-                Version::V1 => v1::WriteRequest::decode(ours.request).map(Request::V1),
-                Version::V2 => v2::Request::decode(ours.request).map(Request::V2),
+                RemoteWriteVersion::V1 => v1::WriteRequest::decode(ours.request).map(Request::V1),
+                RemoteWriteVersion::V2 => v2::Request::decode(ours.request).map(Request::V2),
             };
             match (request, prosts) {
                 // As bytes, since a NaN is not equal to itself.

@@ -1,33 +1,33 @@
 //! What becomes of the samples of a request.
 
-use super::{Form, Version, WriteError, Writer};
+use super::{WireFormat, RemoteWriteVersion, RemoteWriteError, RemoteWriter};
 use crate::metrics::registry::Registry;
-use crate::metrics::text::Format;
-use crate::model::matcher::{MatchKind, Matcher};
+use crate::metrics::text::ExpositionFormat;
+use crate::model::matcher::{MatchType, Matcher};
 use crate::model::time::TimeRange;
 use crate::remote::limits::{LabelLimits, WriteLimits};
 use crate::remote::metadata::MetadataLimits;
 use crate::remote::metrics::WriteMetrics;
-use crate::remote::outcome::Outcome;
-use crate::remote::packing::Packing;
+use crate::remote::write_outcome::WriteOutcome;
+use crate::remote::body_compression::BodyCompression;
 use crate::remote::pb::prometheus as pb;
-use crate::remote::reader::{CountLimits, ReadError};
-use crate::remote::reason::Reason;
-use crate::remote::unpack::output::UnpackError;
+use crate::remote::request_index_v1::{CountLimits, DecodeWriteRequestError};
+use crate::remote::reject_reason::RejectReason;
+use crate::remote::decompress::output::DecompressError;
 use crate::tsdb::db::Db;
-use crate::tsdb::db::appender::Unavailable;
+use crate::tsdb::db::appender::WriteUnavailable;
 use crate::tsdb::db::options::DbOptions;
-use crate::tsdb::head::metadata::list::all;
+use crate::tsdb::head::metadata::list::list_all;
 use prost::Message;
 use tempfile::TempDir;
 
-const PLAIN: Form = Form { version: Version::V1, packing: Packing::Plain };
-const SNAPPY: Form = Form { version: Version::V1, packing: Packing::SnappyBlock };
+const PLAIN: WireFormat = WireFormat { version: RemoteWriteVersion::V1, packing: BodyCompression::Plain };
+const SNAPPY: WireFormat = WireFormat { version: RemoteWriteVersion::V1, packing: BodyCompression::SnappyBlock };
 const NOW: i64 = 1_762_300_800_000;
 
 struct Bench {
     db: Db,
-    writer: Writer,
+    writer: RemoteWriter,
     registry: Registry,
     _dir: TempDir,
 }
@@ -49,7 +49,7 @@ fn bench_with(change: impl FnOnce(&mut DbOptions)) -> Bench {
     let db = Db::open(options).unwrap();
     db.replay().unwrap();
     let mut registry = Registry::new();
-    let writer = Writer::new(limits(), WriteMetrics::register(&mut registry));
+    let writer = RemoteWriter::new(limits(), WriteMetrics::register(&mut registry));
     Bench { db, writer, registry, _dir: dir }
 }
 
@@ -75,22 +75,22 @@ fn packed(request: &[u8]) -> Vec<u8> {
 }
 
 impl Bench {
-    fn write(&self, timeseries: Vec<pb::TimeSeries>) -> Outcome {
+    fn write(&self, timeseries: Vec<pb::TimeSeries>) -> WriteOutcome {
         let request = pb::WriteRequest { timeseries, metadata: Vec::new() };
         self.writer.store(&self.db, &packed(&request.encode_to_vec()), SNAPPY, NOW).unwrap()
     }
 
-    fn refused(&self, body: &[u8]) -> WriteError {
+    fn refused(&self, body: &[u8]) -> RemoteWriteError {
         self.writer.store(&self.db, body, SNAPPY, NOW).unwrap_err()
     }
 
     /// Everything that is stored, as text and bits.
     fn stored(&self) -> Vec<(String, Vec<(i64, u64)>)> {
-        let all = [Matcher::new(MatchKind::NotEqual, "__name__", "").unwrap()];
+        let all = [Matcher::new(MatchType::NotEqual, "__name__", "").unwrap()];
         let querier = self.db.querier();
         let series = querier.select(&all, TimeRange::ALL).unwrap().map(|series| {
             let series = series.unwrap();
-            let samples = series.samples(TimeRange::ALL).map(|sample| sample.unwrap());
+            let samples = series.float_samples(TimeRange::ALL).map(|sample| sample.unwrap());
             (series.labels().to_string(), samples.map(|sample| (sample.t, sample.v.to_bits())).collect())
         });
         series.collect()
@@ -101,7 +101,7 @@ impl Bench {
 fn server_clock_behind_shows_in_response_and_metrics() {
     let bench = bench();
     let ahead = |bench: &Bench| {
-        let text = bench.registry.encode(Format::Classic);
+        let text = bench.registry.encode(ExpositionFormat::Classic);
         let line = text.lines().find_map(|line| line.strip_prefix("narthex_remote_write_max_ahead_seconds "));
         line.unwrap().parse::<f64>().unwrap()
     };
@@ -110,12 +110,12 @@ fn server_clock_behind_shows_in_response_and_metrics() {
     let outcome = bench.write(vec![series(&[("__name__", "a")], &[(NOW + hour, 1.0), (NOW + hour - 1, 2.0)])]);
     assert_eq!((outcome.samples, outcome.newest_ms), (0, Some(NOW + hour)));
     assert!(
-        outcome.refusals.to_string().starts_with("2 too far in the future; {__name__=\"a\"}"),
+        outcome.rejections.to_string().starts_with("2 too far in the future; {__name__=\"a\"}"),
         "{}",
-        outcome.refusals
+        outcome.rejections
     );
     assert_eq!(ahead(&bench), 3600.0);
-    let text = bench.registry.encode(Format::Classic);
+    let text = bench.registry.encode(ExpositionFormat::Classic);
     let counted = "narthex_remote_write_refused_samples_total{reason=\"too_far_in_future\"} 2";
     assert!(text.lines().any(|line| line == counted), "{text}");
     bench.write(vec![series(&[("__name__", "a")], &[(NOW + 10, 1.0)])]);
@@ -130,7 +130,7 @@ fn samples_are_stored_bit_for_bit_and_a_repeated_request_is_fine() {
     for _ in 0..2 {
         let outcome = bench.write(vec![series(&[("__name__", "a"), ("job", "x")], &special)]);
         assert_eq!(outcome.samples, 4);
-        assert!(outcome.refusals.is_empty(), "{}", outcome.refusals);
+        assert!(outcome.rejections.is_empty(), "{}", outcome.rejections);
     }
     let bits = special.map(|(t, v)| (t, v.to_bits())).to_vec();
     assert_eq!(bench.stored(), [("{__name__=\"a\", job=\"x\"}".to_owned(), bits)]);
@@ -175,17 +175,17 @@ fn what_is_good_is_stored_and_what_is_bad_is_counted_by_reason() {
         series(&[("__name__", "b")], &[(NOW, 1.0)]),
     ]);
     assert_eq!(outcome.samples, 2);
-    let count = |reason| outcome.refusals.count(reason);
-    assert_eq!(count(Reason::DuplicateTimestamp), 1);
-    assert_eq!(count(Reason::OutOfOrder), 1);
-    assert_eq!(count(Reason::TooFarAhead), 1);
-    assert_eq!(count(Reason::BadLabels), 5);
-    assert_eq!(outcome.refusals.named().len(), 5);
-    let text = outcome.refusals.to_string();
+    let count = |reason| outcome.rejections.count(reason);
+    assert_eq!(count(RejectReason::DuplicateTimestamp), 1);
+    assert_eq!(count(RejectReason::OutOfOrder), 1);
+    assert_eq!(count(RejectReason::TooFarAhead), 1);
+    assert_eq!(count(RejectReason::BadLabels), 5);
+    assert_eq!(outcome.rejections.first_series().len(), 5);
+    let text = outcome.rejections.to_string();
     for part in ["no metric name", "empty label name", "repeated label name", "no labels", "1 out of order"] {
         assert!(text.contains(part), "{part} in {text}");
     }
-    let metrics = bench.registry.encode(Format::Classic);
+    let metrics = bench.registry.encode(ExpositionFormat::Classic);
     assert!(metrics.contains("narthex_remote_write_refused_samples_total{reason=\"invalid_labels\"} 5\n"), "{metrics}");
     assert!(metrics.contains("narthex_remote_write_samples_total 3\n"), "{metrics}");
 }
@@ -202,7 +202,7 @@ fn labels_over_a_limit_are_refused() {
         series(&[("__name__", "a"), ("b", &value)], &[(NOW, 1.0)]),
         series(&too_many, &[(NOW, 1.0)]),
     ]);
-    assert_eq!((outcome.samples, outcome.refusals.count(Reason::BadLabels)), (0, 3));
+    assert_eq!((outcome.samples, outcome.rejections.count(RejectReason::BadLabels)), (0, 3));
     assert!(bench.stored().is_empty());
 }
 
@@ -211,7 +211,7 @@ fn a_series_over_the_limit_of_active_series_is_refused() {
     let bench = bench_with(|options| options.max_series = 1);
     let outcome =
         bench.write(vec![series(&[("__name__", "a")], &[(NOW, 1.0)]), series(&[("__name__", "b")], &[(NOW, 1.0)])]);
-    assert_eq!((outcome.samples, outcome.refusals.count(Reason::SeriesLimit)), (1, 1));
+    assert_eq!((outcome.samples, outcome.rejections.count(RejectReason::SeriesLimit)), (1, 1));
 }
 
 #[test]
@@ -221,13 +221,13 @@ fn metadata_is_kept() {
     let request = pb::WriteRequest { timeseries: vec![with_sample], metadata: vec![family("a", "help"); 3] };
     let outcome = bench.writer.store(&bench.db, &request.encode_to_vec(), PLAIN, NOW).unwrap();
     assert_eq!(outcome.samples, 1);
-    let metrics = bench.registry.encode(Format::Classic);
+    let metrics = bench.registry.encode(ExpositionFormat::Classic);
     assert!(metrics.contains("narthex_remote_write_metadata_total 3\n"), "{metrics}");
     // Metadata alone is what a Prometheus sends every minute.
     let alone = pb::WriteRequest { timeseries: Vec::new(), metadata: request.metadata };
     let outcome = bench.writer.store(&bench.db, &alone.encode_to_vec(), PLAIN, NOW).unwrap();
-    assert!(outcome.refusals.is_empty());
-    let kept = all(bench.db.head().unwrap());
+    assert!(outcome.rejections.is_empty());
+    let kept = list_all(bench.db.head().unwrap());
     assert_eq!(kept["a"].iter().map(|metadata| metadata.help.as_str()).collect::<Vec<_>>(), ["help"]);
 }
 
@@ -238,13 +238,13 @@ fn metadata_that_is_not_kept_is_said_and_the_rest_is_kept() {
     let metadata = vec![family("", "no name"), family("good", "help"), family("long", &"x".repeat(101))];
     let request = pb::WriteRequest { timeseries: Vec::new(), metadata };
     let outcome = bench.writer.store(&bench.db, &request.encode_to_vec(), PLAIN, NOW).unwrap();
-    assert_eq!(outcome.refusals.count(Reason::Metadata), 2);
+    assert_eq!(outcome.rejections.count(RejectReason::Metadata), 2);
     assert_eq!(
-        outcome.refusals.to_string(),
+        outcome.rejections.to_string(),
         "2 entries of metadata; {__name__=\"\"} (metadata without the name of a metric family); \
          {__name__=\"long\"} (unit and help text of 101 bytes, the limit is 100)"
     );
-    assert_eq!(all(bench.db.head().unwrap()).into_keys().collect::<Vec<_>>(), ["good"]);
+    assert_eq!(list_all(bench.db.head().unwrap()).into_keys().collect::<Vec<_>>(), ["good"]);
 }
 
 #[test]
@@ -258,12 +258,12 @@ fn a_body_that_is_not_a_request_stores_nothing() {
     let body = packed(&request);
     for cut in 0..body.len() {
         assert!(
-            matches!(bench.refused(&body[..cut]), WriteError::Unpack(UnpackError::Malformed { .. })),
+            matches!(bench.refused(&body[..cut]), RemoteWriteError::Decompress(DecompressError::Malformed { .. })),
             "cut at {cut}"
         );
     }
     let cut_request = packed(&request[..request.len() - 1]);
-    assert!(matches!(bench.refused(&cut_request), WriteError::Request(ReadError::Malformed(_))));
+    assert!(matches!(bench.refused(&cut_request), RemoteWriteError::Request(DecodeWriteRequestError::Malformed(_))));
     assert!(bench.stored().is_empty());
 }
 
@@ -276,7 +276,7 @@ fn a_body_of_another_packing_is_told_apart() {
         (b"\xff\x06\x00\x00sNaPpY\x01\x05", "in snappy's framing format"),
     ] {
         match bench.refused(body) {
-            WriteError::Unpack(UnpackError::Other { found, .. }) => assert_eq!(found, name),
+            RemoteWriteError::Decompress(DecompressError::WrongCompression { found, .. }) => assert_eq!(found, name),
             other => panic!("{name}: {other:?}"),
         }
     }
@@ -287,16 +287,16 @@ fn a_request_over_a_limit_is_refused_before_anything_is_stored() {
     let bench = bench();
     // Declares 4 GiB less one, and one byte more than is taken.
     for declared in [&b"\xff\xff\xff\xff\x0f"[..], b"\x81\x80\x40"] {
-        assert!(matches!(bench.refused(declared), WriteError::Unpack(UnpackError::TooLarge { limit: 1_048_576 })));
+        assert!(matches!(bench.refused(declared), RemoteWriteError::Decompress(DecompressError::TooLarge { limit: 1_048_576 })));
     }
     let many_series = (0..1001).map(|_| series(&[("__name__", "a")], &[(NOW, 1.0)])).collect();
     let body = pb::WriteRequest { timeseries: many_series, metadata: Vec::new() }.encode_to_vec();
-    assert!(matches!(bench.refused(&packed(&body)), WriteError::Request(ReadError::TooManySeries(1000))));
+    assert!(matches!(bench.refused(&packed(&body)), RemoteWriteError::Request(DecodeWriteRequestError::TooManySeries(1000))));
     let many_samples: Vec<_> = (0..10_001).map(|i| (NOW + i, 1.0)).collect();
     let body = pb::WriteRequest { timeseries: vec![series(&[("__name__", "a")], &many_samples)], metadata: Vec::new() };
     assert!(matches!(
         bench.refused(&packed(&body.encode_to_vec())),
-        WriteError::Request(ReadError::TooManySamples(10_000))
+        RemoteWriteError::Request(DecodeWriteRequestError::TooManySamples(10_000))
     ));
     assert!(bench.stored().is_empty());
 }
@@ -305,14 +305,14 @@ fn a_request_over_a_limit_is_refused_before_anything_is_stored() {
 fn a_database_that_is_not_ready_takes_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let db = Db::open(DbOptions::new(dir.path().to_owned())).unwrap();
-    let writer = Writer::new(limits(), WriteMetrics::register(&mut Registry::new()));
+    let writer = RemoteWriter::new(limits(), WriteMetrics::register(&mut Registry::new()));
     let refused = writer.store(&db, &[], PLAIN, NOW).unwrap_err();
-    assert!(matches!(refused, WriteError::Unavailable(Unavailable::Replaying)), "{refused:?}");
+    assert!(matches!(refused, RemoteWriteError::Unavailable(WriteUnavailable::Replaying)), "{refused:?}");
     db.replay().unwrap();
     writer.store(&db, &[], PLAIN, NOW).unwrap();
     db.close().unwrap();
     let refused = writer.store(&db, &[], PLAIN, NOW).unwrap_err();
-    assert!(matches!(refused, WriteError::Unavailable(Unavailable::Closing)), "{refused:?}");
+    assert!(matches!(refused, RemoteWriteError::Unavailable(WriteUnavailable::Closing)), "{refused:?}");
 }
 
 #[test]
@@ -326,7 +326,7 @@ fn recorded_metadata_of_a_real_sender_is_kept_for_the_series_that_came_after_it(
     let text = std::fs::read_to_string(format!("{golden}/00.json")).unwrap();
     let recorded: serde_json::Value = serde_json::from_str(&text).unwrap();
     let sent = recorded["decoded"]["metadata"].as_array().unwrap();
-    let kept = all(bench.db.head().unwrap());
+    let kept = list_all(bench.db.head().unwrap());
     for (family, values) in &kept {
         let sent = sent.iter().find(|entry| entry["metric_family_name"] == family.as_str()).unwrap();
         let [value] = &values[..] else { panic!("{family}: {values:?}") };

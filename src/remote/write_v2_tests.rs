@@ -1,27 +1,27 @@
 //! What becomes of a remote write 2.0 request.
 
-use super::{Form, Version, WriteError, Writer};
+use super::{WireFormat, RemoteWriteVersion, RemoteWriteError, RemoteWriter};
 use crate::metrics::registry::Registry;
-use crate::metrics::text::Format;
+use crate::metrics::text::ExpositionFormat;
 use crate::model::exemplar::Exemplar;
-use crate::model::matcher::{MatchKind, Matcher};
+use crate::model::matcher::{MatchType, Matcher};
 use crate::model::metadata::MetricType;
 use crate::model::time::TimeRange;
 use crate::remote::limits::{LabelLimits, WriteLimits};
 use crate::remote::metadata::MetadataLimits;
 use crate::remote::metrics::WriteMetrics;
-use crate::remote::outcome::Outcome;
-use crate::remote::packing::Packing;
+use crate::remote::write_outcome::WriteOutcome;
+use crate::remote::body_compression::BodyCompression;
 use crate::remote::pb::io::prometheus::write::v2 as pb;
 use crate::remote::pb::prometheus as pb1;
-use crate::remote::reader::{CountLimits, ReadError};
-use crate::remote::reason::{Kind, Reason};
-use crate::tsdb::chunk::any_chunk::HistogramStarts;
+use crate::remote::request_index_v1::{CountLimits, DecodeWriteRequestError};
+use crate::remote::reject_reason::{ItemKind, RejectReason};
+use crate::tsdb::chunk::any_chunk::HistogramStMode;
 use crate::tsdb::chunk::float_chunk::FloatEncoding;
 use crate::tsdb::db::Db;
 use crate::tsdb::db::options::DbOptions;
-use crate::tsdb::head::metadata::list::all;
-use crate::tsdb::wal::record::open_record::StartRecords;
+use crate::tsdb::head::metadata::list::list_all;
+use crate::tsdb::wal::record::builder::RecordVersion;
 use proptest::prelude::{Strategy, any, prop, prop_assert_eq, prop_oneof, proptest};
 use proptest::test_runner::Config;
 use prost::Message;
@@ -30,13 +30,13 @@ use std::sync::atomic::Ordering;
 use tempfile::TempDir;
 
 const NOW: i64 = 1_762_300_800_000;
-const V1: Form = Form { version: Version::V1, packing: Packing::Plain };
-const V2: Form = Form { version: Version::V2, packing: Packing::Plain };
-const SNAPPY: Form = Form { version: Version::V2, packing: Packing::SnappyBlock };
+const V1: WireFormat = WireFormat { version: RemoteWriteVersion::V1, packing: BodyCompression::Plain };
+const V2: WireFormat = WireFormat { version: RemoteWriteVersion::V2, packing: BodyCompression::Plain };
+const SNAPPY: WireFormat = WireFormat { version: RemoteWriteVersion::V2, packing: BodyCompression::SnappyBlock };
 
 struct Bench {
     db: Db,
-    writer: Writer,
+    writer: RemoteWriter,
     registry: Registry,
     _dir: TempDir,
 }
@@ -55,15 +55,15 @@ fn bench_with(change: impl FnOnce(&mut DbOptions)) -> Bench {
         metadata: MetadataLimits { name_bytes: 30, text_bytes: 100 },
         max_future_ms: 600_000,
     };
-    let writer = Writer::new(limits, WriteMetrics::register(&mut registry));
+    let writer = RemoteWriter::new(limits, WriteMetrics::register(&mut registry));
     Bench { db, writer, registry, _dir: dir }
 }
 
 /// One that keeps start timestamps.
 fn keeping_bench() -> Bench {
     bench_with(|options| {
-        options.starts = StartRecords::V2;
-        options.histogram_starts = HistogramStarts::Kept;
+        options.record_version = RecordVersion::V2;
+        options.histogram_st_mode = HistogramStMode::WithSt;
         options.settings.float_encoding = FloatEncoding::Xor2;
     })
 }
@@ -136,25 +136,25 @@ fn histogram(timestamp: i64, count: u64) -> pb::Histogram {
 }
 
 impl Bench {
-    fn write(&self, sender: &Sender) -> Outcome {
+    fn write(&self, sender: &Sender) -> WriteOutcome {
         self.writer.store(&self.db, &sender.request.encode_to_vec(), V2, NOW).unwrap()
     }
 
-    fn write_all(&self, sender: &Sender) -> Outcome {
+    fn write_all(&self, sender: &Sender) -> WriteOutcome {
         let outcome = self.write(sender);
-        assert!(outcome.refusals.is_empty(), "{}", outcome.refusals);
+        assert!(outcome.rejections.is_empty(), "{}", outcome.rejections);
         outcome
     }
 
     /// Everything that is stored: of each point the start, the time, and the value as text.
     fn stored(&self) -> BTreeMap<String, Vec<(i64, i64, String)>> {
-        let all = [Matcher::new(MatchKind::NotEqual, "__name__", "").unwrap()];
+        let all = [Matcher::new(MatchType::NotEqual, "__name__", "").unwrap()];
         let querier = self.db.querier();
         let series = querier.select(&all, TimeRange::ALL).unwrap().map(|series| {
             let series = series.unwrap();
-            let points = series.points(TimeRange::ALL).map(|point| {
+            let points = series.samples(TimeRange::ALL).map(|point| {
                 let point = point.unwrap();
-                (point.start, point.t, format!("{:?}", point.value))
+                (point.start_timestamp, point.t, format!("{:?}", point.value))
             });
             (series.labels().to_string(), points.collect())
         });
@@ -166,7 +166,7 @@ impl Bench {
     }
 
     fn exemplars(&self) -> BTreeMap<String, Vec<Exemplar>> {
-        let all = vec![Matcher::new(MatchKind::NotEqual, "__name__", "").unwrap()];
+        let all = vec![Matcher::new(MatchType::NotEqual, "__name__", "").unwrap()];
         let found = self.db.head().unwrap().exemplars().select(&[all], TimeRange::ALL);
         found.into_iter().map(|series| (series.labels.to_string(), series.exemplars)).collect()
     }
@@ -193,7 +193,7 @@ fn samples_histograms_and_exemplars_are_stored_and_a_repeated_request_is_fine() 
     assert_eq!(bench.floats(A_TEXT), [(0, NOW), (0, NOW + 1)]);
     assert_eq!(bench.stored()["{__name__=\"h\"}"].len(), 1);
     assert_eq!(bench.exemplars()[A_TEXT].len(), 1);
-    let metrics = bench.registry.encode(Format::Classic);
+    let metrics = bench.registry.encode(ExpositionFormat::Classic);
     assert!(metrics.contains("narthex_remote_write_samples_total 4\n"), "{metrics}");
 }
 
@@ -222,7 +222,7 @@ fn an_exemplar_may_have_an_entry_of_its_own_in_front_of_its_series() {
     let labels = bench.exemplars()[A_TEXT][0].labels.as_ref().unwrap().to_string();
     assert_eq!(labels, "{span_id=\"2\", trace_id=\"1\"}");
     let unknown = Sender::new().series(&[("__name__", "b")], pb::TimeSeries::default()).exemplar(NOW, &[]);
-    assert_eq!(bench.write(&unknown).refusals.count_of(Kind::Exemplar, Reason::UnknownSeries), 1);
+    assert_eq!(bench.write(&unknown).rejections.count_of(ItemKind::Exemplar, RejectReason::UnknownSeries), 1);
 }
 
 #[test]
@@ -234,9 +234,9 @@ fn a_series_with_nothing_to_store_is_refused_and_the_others_are_stored() {
             .metadata(1, "help", "")
             .series(&A, samples(&[(NOW, 1.0)])),
     );
-    assert_eq!((outcome.samples, outcome.refusals.count(Reason::NoSamples)), (1, 1));
+    assert_eq!((outcome.samples, outcome.rejections.count(RejectReason::NoSamples)), (1, 1));
     assert_eq!(
-        outcome.refusals.to_string(),
+        outcome.rejections.to_string(),
         "1 series without a sample, histogram or exemplar; {__name__=\"empty\"} (no sample, histogram or exemplar)"
     );
     assert_eq!(bench.stored().keys().collect::<Vec<_>>(), [A_TEXT]);
@@ -264,9 +264,9 @@ fn references_that_lead_nowhere_refuse_their_series_only() {
             .change(|series| series.exemplars[1].labels_refs.push(0)),
     );
     assert_eq!((outcome.samples, outcome.histograms, outcome.exemplars), (1, 0, 0));
-    let refusals = &outcome.refusals;
-    for (kind, count) in [(Kind::Sample, 3), (Kind::Histogram, 3), (Kind::Exemplar, 5)] {
-        assert_eq!(refusals.count_of(kind, Reason::BadLabels), count, "{kind}: {refusals}");
+    let refusals = &outcome.rejections;
+    for (kind, count) in [(ItemKind::Sample, 3), (ItemKind::Histogram, 3), (ItemKind::Exemplar, 5)] {
+        assert_eq!(refusals.count_of(kind, RejectReason::BadLabels), count, "{kind}: {refusals}");
     }
     let text = refusals.to_string();
     for part in [
@@ -293,9 +293,9 @@ fn labels_that_are_no_series_are_refused() {
         &[("__name__", "a"), ("job", &long)],
     ] {
         let outcome = bench.write(&Sender::new().series(labels, samples(&[(NOW, 1.0), (NOW + 1, 1.0)])));
-        assert_eq!((outcome.samples, outcome.refusals.count(Reason::BadLabels)), (0, 2), "{labels:?}");
+        assert_eq!((outcome.samples, outcome.rejections.count(RejectReason::BadLabels)), (0, 2), "{labels:?}");
     }
-    let metrics = bench.registry.encode(Format::Classic);
+    let metrics = bench.registry.encode(ExpositionFormat::Classic);
     assert!(metrics.contains("prometheus_api_remote_write_invalid_labels_samples_total 14\n"), "{metrics}");
     assert!(bench.stored().is_empty());
 }
@@ -352,7 +352,7 @@ fn metadata_of_a_series_is_kept_and_costs_nothing_where_it_is_the_same() {
     }
     assert_eq!(bench.metadata_updates(), 1);
     let known = || {
-        let kept = all(bench.db.head().unwrap());
+        let kept = list_all(bench.db.head().unwrap());
         assert_eq!(kept.len(), 1, "{kept:?}");
         let (family, values) = kept.into_iter().next().unwrap();
         (family, values[0].metric_type, values[0].unit.clone(), values[0].help.clone())
@@ -374,8 +374,8 @@ fn metadata_of_a_series_that_is_refused_goes_to_no_other() {
             .series(&[("__name__", "")], samples(&[(NOW, 1.0)]))
             .metadata(2, "of no series", ""),
     );
-    assert_eq!((outcome.samples, outcome.refusals.count(Reason::BadLabels)), (1, 2));
-    assert_eq!(all(bench.db.head().unwrap())["a"][0].help, "help of a");
+    assert_eq!((outcome.samples, outcome.rejections.count(RejectReason::BadLabels)), (1, 2));
+    assert_eq!(list_all(bench.db.head().unwrap())["a"][0].help, "help of a");
     assert_eq!(bench.metadata_updates(), 1);
 }
 
@@ -386,9 +386,9 @@ fn metadata_over_its_limit_is_said_and_the_samples_are_stored() {
     bench.write_all(&sender);
     let sender = Sender::new().series(&A, samples(&[(NOW + 1, 1.0)])).metadata(2, &"h".repeat(99), "ms");
     let outcome = bench.write(&sender);
-    assert_eq!((outcome.samples, outcome.refusals.count(Reason::Metadata)), (1, 1));
+    assert_eq!((outcome.samples, outcome.rejections.count(RejectReason::Metadata)), (1, 1));
     assert_eq!(
-        outcome.refusals.to_string(),
+        outcome.rejections.to_string(),
         "1 entries of metadata; {__name__=\"a\", job=\"x\"} (unit and help text of 101 bytes, the limit is 100)"
     );
     assert_eq!(bench.metadata_updates(), 1);
@@ -408,7 +408,7 @@ fn metadata_of_a_family_and_of_a_series_live_side_by_side() {
         bench.write_all(&sender(NOW + t));
     }
     assert_eq!(bench.metadata_updates(), updates);
-    assert_eq!(all(bench.db.head().unwrap())["a"][0].help, "series");
+    assert_eq!(list_all(bench.db.head().unwrap())["a"][0].help, "series");
 }
 
 #[test]
@@ -416,16 +416,16 @@ fn a_body_that_is_no_request_or_too_much_stores_nothing() {
     let bench = bench();
     let body = Sender::new().series(&A, samples(&[(NOW, 1.0); 20])).request.encode_to_vec();
     let refused = |body: &[u8]| bench.writer.store(&bench.db, body, V2, NOW).unwrap_err();
-    assert!(matches!(refused(&body[..body.len() - 1]), WriteError::Request(ReadError::MalformedV2(_))));
+    assert!(matches!(refused(&body[..body.len() - 1]), RemoteWriteError::Request(DecodeWriteRequestError::MalformedV2(_))));
     let many = (0..1001).fold(Sender::new(), |sender, _| sender.series(&A, samples(&[(NOW, 1.0)])));
-    assert!(matches!(refused(&many.request.encode_to_vec()), WriteError::Request(ReadError::TooManySeries(1000))));
+    assert!(matches!(refused(&many.request.encode_to_vec()), RemoteWriteError::Request(DecodeWriteRequestError::TooManySeries(1000))));
     // Few bytes that would be many: 500 series with 2 KiB of labels each.
     let values: Vec<String> = (0..3).map(|i| "v".repeat(900 + i)).collect();
     let labels = [("__name__", "a"), ("x", &*values[0]), ("y", &*values[1]), ("z", &*values[2])];
     let bomb = (0..500).fold(Sender::new(), |sender, _| sender.series(&labels, samples(&[(NOW, 1.0)])));
     let body = bomb.request.encode_to_vec();
     assert!(body.len() < 20_000, "{}", body.len());
-    assert!(matches!(refused(&body), WriteError::Request(ReadError::TooMuchText(1_048_576))));
+    assert!(matches!(refused(&body), RemoteWriteError::Request(DecodeWriteRequestError::TooMuchText(1_048_576))));
     assert!(bench.stored().is_empty());
 }
 
@@ -441,7 +441,7 @@ fn exemplars_of_few_bytes_that_would_be_large_are_refused() {
             .exemplar(NOW + 1, &vec![("a", ""); 600])
             .exemplar(NOW + 2, &[("a", "b")]),
     );
-    assert_eq!((outcome.samples, outcome.exemplars, outcome.refusals.count(Reason::BadLabels)), (1, 1, 2));
+    assert_eq!((outcome.samples, outcome.exemplars, outcome.rejections.count(RejectReason::BadLabels)), (1, 1, 2));
 }
 
 #[test]
@@ -453,7 +453,7 @@ fn recorded_requests_of_a_real_sender_are_stored_with_their_starts() {
             let path = format!("{}/tests/golden/wire/{kind}/{number}", env!("CARGO_MANIFEST_DIR"));
             let body = std::fs::read(format!("{path}.body")).unwrap();
             let outcome = bench.writer.store(&bench.db, &body, SNAPPY, i64::MAX).unwrap();
-            assert!(outcome.refusals.is_empty(), "{kind} {number}: {}", outcome.refusals);
+            assert!(outcome.rejections.is_empty(), "{kind} {number}: {}", outcome.rejections);
             let text = std::fs::read_to_string(format!("{path}.json")).unwrap();
             let recorded: serde_json::Value = serde_json::from_str(&text).unwrap();
             let mut counts = [0; 3];
@@ -556,7 +556,7 @@ proptest! {
             prop_assert_eq!(by_v1.samples, by_v2.samples);
             prop_assert_eq!(by_v1.histograms, by_v2.histograms);
             prop_assert_eq!(by_v1.exemplars, by_v2.exemplars);
-            prop_assert_eq!(by_v1.refusals.to_string(), by_v2.refusals.to_string());
+            prop_assert_eq!(by_v1.rejections.to_string(), by_v2.rejections.to_string());
         }
         prop_assert_eq!(first.stored(), second.stored());
         prop_assert_eq!(first.exemplars(), second.exemplars());

@@ -5,18 +5,18 @@
 
 use crate::model::matcher::Matcher;
 use crate::model::time::TimeRange;
-use crate::server::admission::GateFull;
+use crate::server::admission::Overloaded;
 use crate::server::api;
 use crate::server::api::ApiError;
-use crate::server::context::SharedContext;
-use crate::server::control::Access;
+use crate::server::state::SharedState;
+use crate::server::process_control::ApiAccess;
 use crate::server::parameters;
-use crate::server::parameters::{Parameter, invalid, value};
-use crate::server::selector;
+use crate::server::parameters::{Parameter, invalid_parameter, first_value};
+use crate::server::promql_selector;
 use crate::tsdb::db::Db;
 use crate::tsdb::db::clock::now_ms;
 use crate::tsdb::db::error::MaintenanceError;
-use crate::tsdb::db::maintenance_api::SnapshotParts;
+use crate::tsdb::db::admin::SnapshotContents;
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
@@ -26,58 +26,58 @@ use serde::Serialize;
 const MAX_SELECTORS: usize = 1000;
 
 /// `delete_series?match[]=…&start=…&end=…`.
-pub(crate) async fn delete_series(State(context): State<SharedContext>, request: Request) -> Response {
-    let wanted = match parameters(&context, request).await.and_then(|parameters| deletion(&parameters)) {
+pub(crate) async fn delete_series(State(context): State<SharedState>, request: Request) -> Response {
+    let wanted = match parameters(&context, request).await.and_then(|parameters| parse_delete_params(&parameters)) {
         Ok(wanted) => wanted,
         Err(error) => return error.into_response(),
     };
     tracing::info!(selectors = ?wanted.selectors, range = ?wanted.range, "told to delete series");
-    no_content(carry_out(context, move |db| db.delete(&wanted.selectors, wanted.range)).await)
+    no_content(run_admin_operation(context, move |db| db.delete(&wanted.selectors, wanted.range)).await)
 }
 
 /// `clean_tombstones`.
-pub(crate) async fn clean_tombstones(State(context): State<SharedContext>, request: Request) -> Response {
+pub(crate) async fn clean_tombstones(State(context): State<SharedState>, request: Request) -> Response {
     if let Err(error) = parameters(&context, request).await {
         return error.into_response();
     }
     tracing::info!("told to clean up after deletions");
-    no_content(carry_out(context, Db::clean_tombstones).await)
+    no_content(run_admin_operation(context, Db::clean_tombstones).await)
 }
 
 /// `snapshot?skip_head=…`.
-pub(crate) async fn snapshot(State(context): State<SharedContext>, request: Request) -> Response {
+pub(crate) async fn snapshot(State(context): State<SharedState>, request: Request) -> Response {
     let parts = match parameters(&context, request).await.and_then(|parameters| snapshot_parts(&parameters)) {
         Ok(parts) => parts,
         Err(error) => return error.into_response(),
     };
     tracing::info!(?parts, "told to take a snapshot");
-    match carry_out(context, move |db| db.snapshot(parts, now_ms())).await {
-        Ok(name) => api::success(&Snapshot { name }),
+    match run_admin_operation(context, move |db| db.snapshot(parts, now_ms())).await {
+        Ok(name) => api::success(&SnapshotData { name }),
         Err(error) => error.into_response(),
     }
 }
 
 /// What is to be deleted.
 #[derive(Debug)]
-struct Deletion {
+struct DeleteParams {
     selectors: Vec<Vec<Matcher>>,
     range: TimeRange,
 }
 
 #[derive(Serialize)]
-struct Snapshot {
+struct SnapshotData {
     name: String,
 }
 
 /// The parameters of a request that is let in.
-async fn parameters(context: &SharedContext, request: Request) -> Result<Vec<Parameter>, ApiError> {
-    if context.control.admin == Access::Off {
+async fn parameters(context: &SharedState, request: Request) -> Result<Vec<Parameter>, ApiError> {
+    if context.control.admin == ApiAccess::Off {
         return Err(ApiError::Disabled("the admin API is switched off; see --web.enable-admin-api".to_owned()));
     }
-    parameters::read(context, request).await
+    parameters::parse_request(context, request).await
 }
 
-fn deletion(parameters: &[Parameter]) -> Result<Deletion, ApiError> {
+fn parse_delete_params(parameters: &[Parameter]) -> Result<DeleteParams, ApiError> {
     let texts: Vec<&str> =
         parameters.iter().filter(|(name, _)| name == "match[]").map(|(_, value)| value.as_str()).collect();
     if texts.is_empty() {
@@ -86,26 +86,26 @@ fn deletion(parameters: &[Parameter]) -> Result<Deletion, ApiError> {
     if texts.len() > MAX_SELECTORS {
         return Err(ApiError::BadData(format!("more than {MAX_SELECTORS} selectors")));
     }
-    let range = parameters::range(parameters)?;
-    let selectors = texts.iter().map(|text| selector::parse_any(text)).collect::<Result<Vec<_>, _>>();
-    Ok(Deletion { selectors: selectors.map_err(|error| invalid("match[]", error))?, range })
+    let range = parameters::time_range(parameters)?;
+    let selectors = texts.iter().map(|text| promql_selector::parse_unrestricted(text)).collect::<Result<Vec<_>, _>>();
+    Ok(DeleteParams { selectors: selectors.map_err(|error| invalid_parameter("match[]", error))?, range })
 }
 
-fn snapshot_parts(parameters: &[Parameter]) -> Result<SnapshotParts, ApiError> {
-    match value(parameters, "skip_head") {
-        None | Some("0" | "f" | "F" | "false" | "False" | "FALSE") => Ok(SnapshotParts::BlocksAndHead),
-        Some("1" | "t" | "T" | "true" | "True" | "TRUE") => Ok(SnapshotParts::Blocks),
-        Some(other) => Err(invalid("skip_head", format!("{other:?} is neither true nor false"))),
+fn snapshot_parts(parameters: &[Parameter]) -> Result<SnapshotContents, ApiError> {
+    match first_value(parameters, "skip_head") {
+        None | Some("0" | "f" | "F" | "false" | "False" | "FALSE") => Ok(SnapshotContents::BlocksAndHead),
+        Some("1" | "t" | "T" | "true" | "True" | "TRUE") => Ok(SnapshotContents::Blocks),
+        Some(other) => Err(invalid_parameter("skip_head", format!("{other:?} is neither true nor false"))),
     }
 }
 
 /// Waits for the turn and works on a blocking thread.
-async fn carry_out<T: Send + 'static>(
-    context: SharedContext,
+async fn run_admin_operation<T: Send + 'static>(
+    context: SharedState,
     work: impl FnOnce(&Db) -> Result<T, MaintenanceError> + Send + 'static,
 ) -> Result<T, ApiError> {
-    let permit = context.admin_gate.enter().await;
-    let permit = permit.map_err(|GateFull| ApiError::Unavailable("another order is being carried out".to_owned()))?;
+    let permit = context.admin_gate.acquire().await;
+    let permit = permit.map_err(|Overloaded| ApiError::Unavailable("another order is being carried out".to_owned()))?;
     let working = tokio::task::spawn_blocking(move || {
         let _held = permit;
         work(&context.db)
@@ -148,9 +148,9 @@ fn no_content(done: Result<(), ApiError>) -> Response {
 
 #[cfg(test)]
 mod tests {
-    use super::{ApiError, deletion, snapshot_parts};
+    use super::{ApiError, parse_delete_params, snapshot_parts};
     use crate::model::time::TimeRange;
-    use crate::tsdb::db::maintenance_api::SnapshotParts;
+    use crate::tsdb::db::admin::SnapshotContents;
 
     fn parameters(query: &str) -> Vec<(String, String)> {
         form_urlencoded::parse(query.as_bytes()).into_owned().collect()
@@ -158,9 +158,9 @@ mod tests {
 
     #[test]
     fn a_deletion_has_selectors_and_by_default_all_times() {
-        let found = deletion(&parameters("match[]=up&match%5B%5D={job=\"a\"}")).unwrap();
+        let found = parse_delete_params(&parameters("match[]=up&match%5B%5D={job=\"a\"}")).unwrap();
         assert_eq!((found.selectors.len(), found.range), (2, TimeRange::ALL));
-        let found = deletion(&parameters("match[]={__name__=~\".*\"}&start=1.5&end=2025-11-05T00:00:00Z")).unwrap();
+        let found = parse_delete_params(&parameters("match[]={__name__=~\".*\"}&start=1.5&end=2025-11-05T00:00:00Z")).unwrap();
         assert_eq!(found.range, TimeRange::new(1500, 1_762_300_800_000));
         for (query, part) in [
             ("", "match[]"),
@@ -169,16 +169,16 @@ mod tests {
             ("match[]=up&start=x", "start"),
             ("match[]=up&end=x", "end"),
         ] {
-            let error = deletion(&parameters(query)).unwrap_err();
+            let error = parse_delete_params(&parameters(query)).unwrap_err();
             assert!(matches!(&error, ApiError::BadData(text) if text.contains(part)), "{query}: {error:?}");
         }
     }
 
     #[test]
     fn a_snapshot_has_the_head_unless_it_is_skipped() {
-        assert_eq!(snapshot_parts(&parameters("")), Ok(SnapshotParts::BlocksAndHead));
-        assert_eq!(snapshot_parts(&parameters("skip_head=false")), Ok(SnapshotParts::BlocksAndHead));
-        assert_eq!(snapshot_parts(&parameters("skip_head=1")), Ok(SnapshotParts::Blocks));
+        assert_eq!(snapshot_parts(&parameters("")), Ok(SnapshotContents::BlocksAndHead));
+        assert_eq!(snapshot_parts(&parameters("skip_head=false")), Ok(SnapshotContents::BlocksAndHead));
+        assert_eq!(snapshot_parts(&parameters("skip_head=1")), Ok(SnapshotContents::Blocks));
         assert!(snapshot_parts(&parameters("skip_head=yes")).is_err());
     }
 }

@@ -28,7 +28,7 @@ pub struct Reservation {
 /// The budget is used up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("too many bytes in flight")]
-pub struct BudgetUsedUp;
+pub struct BudgetExhausted;
 
 impl ByteBudget {
     /// A budget of `limit` bytes.
@@ -57,16 +57,16 @@ impl Reservation {
     /// Takes `bytes` more.
     ///
     /// # Errors
-    /// [`BudgetUsedUp`]; nothing more is taken then.
-    pub fn extend(&mut self, bytes: usize) -> Result<(), BudgetUsedUp> {
+    /// [`BudgetExhausted`]; nothing more is taken then.
+    pub fn extend(&mut self, bytes: usize) -> Result<(), BudgetExhausted> {
         self.extend_up_to(bytes, self.budget.limit)
     }
 
     /// Takes `bytes` more as soon as that leaves a quarter of the budget to those who can't wait; only what is larger may have all of it.
     ///
     /// # Errors
-    /// [`BudgetUsedUp`] after `patience`; nothing more is taken then.
-    pub async fn extend_in_time(&mut self, bytes: usize, patience: Duration) -> Result<(), BudgetUsedUp> {
+    /// [`BudgetExhausted`] after `max_wait`; nothing more is taken then.
+    pub async fn extend_within(&mut self, bytes: usize, patience: Duration) -> Result<(), BudgetExhausted> {
         let ByteBudget { limit, released, .. } = self.budget.clone();
         let most = (limit - limit / 4).max(self.bytes.saturating_add(bytes)).min(limit);
         let extended = async {
@@ -80,7 +80,7 @@ impl Reservation {
                 released.await;
             }
         };
-        tokio::time::timeout(patience, extended).await.map_err(|_| BudgetUsedUp)
+        tokio::time::timeout(patience, extended).await.map_err(|_| BudgetExhausted)
     }
 
     /// Gives `bytes` of it back, or all of it where that is less.
@@ -90,13 +90,13 @@ impl Reservation {
         drop(Self { budget: self.budget.clone(), bytes });
     }
 
-    fn extend_up_to(&mut self, bytes: usize, most: usize) -> Result<(), BudgetUsedUp> {
+    fn extend_up_to(&mut self, bytes: usize, most: usize) -> Result<(), BudgetExhausted> {
         self.budget
             .taken
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |taken| {
                 taken.checked_add(bytes).filter(|sum| *sum <= most)
             })
-            .map_err(|_| BudgetUsedUp)?;
+            .map_err(|_| BudgetExhausted)?;
         self.bytes += bytes;
         Ok(())
     }
@@ -113,40 +113,40 @@ impl Drop for Reservation {
 
 /// So many at work, so many waiting for their turn.
 #[derive(Debug)]
-pub struct Gate {
+pub struct ConcurrencyLimiter {
     size: usize,
-    at_work: Arc<Semaphore>,
+    permits: Arc<Semaphore>,
     waiting: Arc<AtomicUsize>,
     /// How many were not let in.
-    refused: Arc<AtomicU64>,
-    queue: Queue,
+    rejected: Arc<AtomicU64>,
+    queue: QueueLimits,
 }
 
 /// How many may wait before a gate, and for how long.
 #[derive(Clone, Copy, Debug)]
-pub struct Queue {
+pub struct QueueLimits {
     /// Requests.
-    pub places: usize,
+    pub max_waiting: usize,
     /// Time for each.
-    pub patience: Duration,
+    pub max_wait: Duration,
 }
 
 /// As many wait already as may, or it took too long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("too many requests at once")]
-pub struct GateFull;
+pub struct Overloaded;
 
-impl Gate {
+impl ConcurrencyLimiter {
     /// A gate for `at_work` requests.
     #[must_use]
-    pub fn new(at_work: usize, queue: Queue) -> Self {
+    pub fn new(at_work: usize, queue: QueueLimits) -> Self {
         let size = at_work.min(Semaphore::MAX_PERMITS);
-        Self { size, at_work: Arc::new(Semaphore::new(size)), waiting: Arc::default(), refused: Arc::default(), queue }
+        Self { size, permits: Arc::new(Semaphore::new(size)), waiting: Arc::default(), rejected: Arc::default(), queue }
     }
 
     /// Registers how many are at work, wait, and were refused, what they are and under which name.
     pub fn register(&self, registry: &mut Registry, name: &str, what: &str) {
-        let (size, at_work) = (self.size, self.at_work.clone());
+        let (size, at_work) = (self.size, self.permits.clone());
         let help = format!("{what} that are at work.");
         registry.gauge_fn(name, &help, move || (size - at_work.available_permits()) as f64);
         let help = format!("{what} that may be at work at once.");
@@ -154,7 +154,7 @@ impl Gate {
         let waiting = self.waiting.clone();
         let help = format!("{what} that wait for their turn.");
         registry.gauge_fn(&format!("{name}_waiting"), &help, move || waiting.load(Ordering::Relaxed) as f64);
-        let refused = self.refused.clone();
+        let refused = self.rejected.clone();
         let help = format!("{what} that were refused because too many were at work or waited.");
         registry.counter_fn(&format!("{name}_refused_total"), &help, move || refused.load(Ordering::Relaxed) as f64);
     }
@@ -162,51 +162,51 @@ impl Gate {
     /// How many are at work now.
     #[cfg(test)]
     #[must_use]
-    pub fn at_work(&self) -> usize {
-        self.size - self.at_work.available_permits()
+    pub fn in_flight(&self) -> usize {
+        self.size - self.permits.available_permits()
     }
 
     /// Goes through without a place in the queue: for those whose number is bounded otherwise.
     ///
     /// # Errors
-    /// [`GateFull`] where it took too long.
-    pub async fn enter_without_place(&self) -> Result<OwnedSemaphorePermit, GateFull> {
-        match tokio::time::timeout(self.queue.patience, self.at_work.clone().acquire_owned()).await {
+    /// [`Overloaded`] where it took too long.
+    pub async fn acquire_unqueued(&self) -> Result<OwnedSemaphorePermit, Overloaded> {
+        match tokio::time::timeout(self.queue.max_wait, self.permits.clone().acquire_owned()).await {
             Ok(Ok(permit)) => Ok(permit),
-            _ => Err(self.refuse()),
+            _ => Err(self.count_rejection()),
         }
     }
 
-    fn refuse(&self) -> GateFull {
-        self.refused.fetch_add(1, Ordering::Relaxed);
-        GateFull
+    fn count_rejection(&self) -> Overloaded {
+        self.rejected.fetch_add(1, Ordering::Relaxed);
+        Overloaded
     }
 
     /// Goes through, at once or when it is this request's turn; the permit is for as long as it works.
     ///
     /// # Errors
-    /// [`GateFull`].
-    pub async fn enter(&self) -> Result<OwnedSemaphorePermit, GateFull> {
-        if let Ok(permit) = self.at_work.clone().try_acquire_owned() {
+    /// [`Overloaded`].
+    pub async fn acquire(&self) -> Result<OwnedSemaphorePermit, Overloaded> {
+        if let Ok(permit) = self.permits.clone().try_acquire_owned() {
             return Ok(permit);
         }
-        let _place = Place::take(self).ok_or_else(|| self.refuse())?;
-        self.enter_without_place().await
+        let _place = QueueSlot::try_acquire(self).ok_or_else(|| self.count_rejection())?;
+        self.acquire_unqueued().await
     }
 }
 
 /// A place before the gate, given up also by a client that goes away.
-struct Place<'a>(&'a Gate);
+struct QueueSlot<'a>(&'a ConcurrencyLimiter);
 
-impl<'a> Place<'a> {
-    fn take(gate: &'a Gate) -> Option<Self> {
+impl<'a> QueueSlot<'a> {
+    fn try_acquire(gate: &'a ConcurrencyLimiter) -> Option<Self> {
         let place = Self(gate);
         // Counted first, so that the drop gives back what was taken also where it was too much.
-        (gate.waiting.fetch_add(1, Ordering::Relaxed) < gate.queue.places).then_some(place)
+        (gate.waiting.fetch_add(1, Ordering::Relaxed) < gate.queue.max_waiting).then_some(place)
     }
 }
 
-impl Drop for Place<'_> {
+impl Drop for QueueSlot<'_> {
     fn drop(&mut self) {
         self.0.waiting.fetch_sub(1, Ordering::Relaxed);
     }
@@ -214,7 +214,7 @@ impl Drop for Place<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::{BudgetUsedUp, ByteBudget, Gate, GateFull, Queue};
+    use super::{BudgetExhausted, ByteBudget, ConcurrencyLimiter, Overloaded, QueueLimits};
     use std::sync::atomic::Ordering;
     use std::task::Poll;
     use std::time::Duration;
@@ -226,7 +226,7 @@ mod tests {
         first.extend(4).unwrap();
         first.extend(4).unwrap();
         let mut second = budget.reserve();
-        assert_eq!(second.extend(3), Err(BudgetUsedUp));
+        assert_eq!(second.extend(3), Err(BudgetExhausted));
         second.extend(2).unwrap();
         drop(first);
         second.extend(8).unwrap();
@@ -240,10 +240,10 @@ mod tests {
         let mut first = budget.reserve();
         first.extend(70).unwrap();
         let (mut second, mut third) = (budget.reserve(), budget.reserve());
-        second.extend_in_time(5, Duration::ZERO).await.unwrap();
-        assert_eq!(third.extend_in_time(1, Duration::from_millis(10)).await, Err(BudgetUsedUp));
+        second.extend_within(5, Duration::ZERO).await.unwrap();
+        assert_eq!(third.extend_within(1, Duration::from_millis(10)).await, Err(BudgetExhausted));
         budget.reserve().extend(25).unwrap();
-        let mut waiting = Box::pin(third.extend_in_time(80, Duration::from_secs(60)));
+        let mut waiting = Box::pin(third.extend_within(80, Duration::from_secs(60)));
         assert!(now(&mut waiting).await.is_none());
         drop(first);
         assert!(now(&mut waiting).await.is_none());
@@ -251,19 +251,19 @@ mod tests {
         waiting.await.unwrap();
         assert_eq!(budget.taken.load(Ordering::Relaxed), 80);
         drop(third);
-        assert_eq!(budget.reserve().extend_in_time(101, Duration::from_millis(10)).await, Err(BudgetUsedUp));
+        assert_eq!(budget.reserve().extend_within(101, Duration::from_millis(10)).await, Err(BudgetExhausted));
     }
 
     #[tokio::test]
     async fn beyond_those_at_work_and_those_waiting_nobody_is_let_in() {
-        let gate = Gate::new(1, Queue { places: 1, patience: Duration::from_secs(60) });
-        let at_work = gate.enter().await.unwrap();
-        let mut waiting = Box::pin(gate.enter());
+        let gate = ConcurrencyLimiter::new(1, QueueLimits { max_waiting: 1, max_wait: Duration::from_secs(60) });
+        let at_work = gate.acquire().await.unwrap();
+        let mut waiting = Box::pin(gate.acquire());
         assert!(now(&mut waiting).await.is_none());
-        assert!(matches!(gate.enter().await, Err(GateFull)));
+        assert!(matches!(gate.acquire().await, Err(Overloaded)));
         drop(waiting);
         assert_eq!(gate.waiting.load(Ordering::Relaxed), 0);
-        let mut waiting = Box::pin(gate.enter());
+        let mut waiting = Box::pin(gate.acquire());
         assert!(now(&mut waiting).await.is_none());
         drop(at_work);
         drop(waiting.await.unwrap());
@@ -271,9 +271,9 @@ mod tests {
 
     #[tokio::test]
     async fn nobody_waits_for_ever() {
-        let gate = Gate::new(1, Queue { places: 1, patience: Duration::from_millis(20) });
-        let _at_work = gate.enter().await.unwrap();
-        assert!(matches!(gate.enter().await, Err(GateFull)));
+        let gate = ConcurrencyLimiter::new(1, QueueLimits { max_waiting: 1, max_wait: Duration::from_millis(20) });
+        let _at_work = gate.acquire().await.unwrap();
+        assert!(matches!(gate.acquire().await, Err(Overloaded)));
         assert_eq!(gate.waiting.load(Ordering::Relaxed), 0);
     }
 

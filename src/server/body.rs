@@ -1,6 +1,6 @@
 //! Bodies: one that arrives is bounded in size, time and memory; one that leaves is a list of pieces.
 
-use crate::server::admission::{BudgetUsedUp, ByteBudget, Reservation};
+use crate::server::admission::{BudgetExhausted, ByteBudget, Reservation};
 use bytes::{Bytes, BytesMut};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt;
@@ -29,7 +29,7 @@ pub enum BodyError {
     TooSlow(Duration),
     /// There is no memory for it now.
     #[error(transparent)]
-    NoMemory(#[from] BudgetUsedUp),
+    NoMemory(#[from] BudgetExhausted),
     /// The connection broke.
     #[error("the body broke off: {0}")]
     Broken(Box<dyn std::error::Error + Send + Sync>),
@@ -48,7 +48,7 @@ pub struct BodyLimits {
 
 /// The bounds of an answer.
 #[derive(Debug, Clone)]
-pub struct AnswerLimits {
+pub struct ResponseLimits {
     /// Time from the first to the last byte that the client takes.
     pub time: Duration,
     /// Where its memory comes from.
@@ -57,7 +57,7 @@ pub struct AnswerLimits {
 
 /// A whole body and the memory that is reserved for it.
 #[derive(Debug)]
-pub struct Collected {
+pub struct BufferedRequest {
     /// The body.
     pub bytes: Bytes,
     /// Its memory.
@@ -68,7 +68,7 @@ pub struct Collected {
 ///
 /// # Errors
 /// [`BodyError`]; a body that says it is too large is refused before any of it is read.
-pub async fn collect<B>(body: B, limits: BodyLimits) -> Result<Collected, BodyError>
+pub async fn collect<B>(body: B, limits: BodyLimits) -> Result<BufferedRequest, BodyError>
 where
     B: Body<Data = Bytes> + Unpin,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
@@ -88,7 +88,7 @@ where
             bytes.extend_from_slice(&data);
         }
     }
-    Ok(Collected { bytes: bytes.freeze(), reservation: body.reservation })
+    Ok(BufferedRequest { bytes: bytes.freeze(), reservation: body.reservation })
 }
 
 /// A body that fails where it leaves its bounds. Its memory is reserved as it arrives, as long as this lives.
@@ -114,7 +114,7 @@ impl<B> LimitedBody<B> {
         }
     }
 
-    fn take(&mut self, bytes: usize) -> Result<(), BodyError> {
+    fn reserve_frame(&mut self, bytes: usize) -> Result<(), BodyError> {
         self.left = self.left.checked_sub(bytes).ok_or(BodyError::TooLarge(self.size))?;
         Ok(self.reservation.extend(bytes)?)
     }
@@ -138,7 +138,7 @@ where
                 return Poll::Ready(Some(Err(BodyError::TooSlow(self.time))));
             }
         };
-        let taken = frame.data_ref().map_or(Ok(()), |data| self.take(data.len()));
+        let taken = frame.data_ref().map_or(Ok(()), |data| self.reserve_frame(data.len()));
         Poll::Ready(Some(taken.map(|()| frame)))
     }
 
@@ -154,13 +154,13 @@ where
 /// The client did not take an answer in time.
 #[derive(Debug, thiserror::Error)]
 #[error("the answer was not taken within {0:?}")]
-pub(crate) struct NotTaken(Duration);
+pub(crate) struct ResponseTimeout(Duration);
 
 /// A body that is a list of pieces; its memory is given back when it is sent or given up, or when its time is over.
 #[derive(Debug)]
-pub(crate) struct Pieces {
+pub(crate) struct ResponseBody {
     /// `None` when the time is over. The lock is held only to take something out.
-    unsent: Arc<Mutex<Option<Unsent>>>,
+    unsent: Arc<Mutex<Option<UnsentPieces>>>,
     left: u64,
     time: Duration,
     /// Nobody asks for the next piece while a client reads nothing, so that the time is kept beside.
@@ -168,16 +168,16 @@ pub(crate) struct Pieces {
 }
 
 #[derive(Debug)]
-struct Unsent {
+struct UnsentPieces {
     pieces: VecDeque<Bytes>,
     _reservation: Reservation,
 }
 
-impl Pieces {
+impl ResponseBody {
     /// To be called on a runtime.
     pub(crate) fn new(pieces: Vec<Bytes>, reservation: Reservation, time: Duration) -> Self {
         let left = pieces.iter().map(|piece| piece.len() as u64).sum();
-        let unsent = Unsent { pieces: pieces.into(), _reservation: reservation };
+        let unsent = UnsentPieces { pieces: pieces.into(), _reservation: reservation };
         let unsent = Arc::new(Mutex::new(Some(unsent)));
         let timer = tokio::spawn({
             let unsent = unsent.clone();
@@ -190,7 +190,7 @@ impl Pieces {
     }
 }
 
-impl Drop for Pieces {
+impl Drop for ResponseBody {
     fn drop(&mut self) {
         self.timer.abort();
         // The timer's task has its share until it is next run.
@@ -198,17 +198,17 @@ impl Drop for Pieces {
     }
 }
 
-impl Body for Pieces {
+impl Body for ResponseBody {
     type Data = Bytes;
-    type Error = NotTaken;
+    type Error = ResponseTimeout;
 
-    fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, NotTaken>>> {
+    fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, ResponseTimeout>>> {
         if self.left == 0 {
             return Poll::Ready(None);
         }
         let piece = self.unsent.lock().as_mut().map(|unsent| unsent.pieces.pop_front().unwrap_or_default());
         self.left -= piece.as_ref().map_or(0, |piece| piece.len() as u64);
-        Poll::Ready(Some(piece.map(Frame::data).ok_or(NotTaken(self.time))))
+        Poll::Ready(Some(piece.map(Frame::data).ok_or(ResponseTimeout(self.time))))
     }
 
     fn is_end_stream(&self) -> bool {
@@ -223,17 +223,17 @@ impl Body for Pieces {
 /// A body of what a channel gives, for tests; an error breaks it off.
 #[cfg(test)]
 #[derive(Debug)]
-pub(crate) struct Received<E>(mpsc::Receiver<Result<Bytes, E>>);
+pub(crate) struct ChannelBody<E>(mpsc::Receiver<Result<Bytes, E>>);
 
 #[cfg(test)]
-impl<E> From<mpsc::Receiver<Result<Bytes, E>>> for Received<E> {
+impl<E> From<mpsc::Receiver<Result<Bytes, E>>> for ChannelBody<E> {
     fn from(receiver: mpsc::Receiver<Result<Bytes, E>>) -> Self {
         Self(receiver)
     }
 }
 
 #[cfg(test)]
-impl<E> Body for Received<E> {
+impl<E> Body for ChannelBody<E> {
     type Data = Bytes;
     type Error = E;
 
@@ -244,7 +244,7 @@ impl<E> Body for Received<E> {
 
 #[cfg(test)]
 mod tests {
-    use super::{BodyError, BodyLimits, Pieces, Received, collect};
+    use super::{BodyError, BodyLimits, ResponseBody, ChannelBody, collect};
     use crate::server::admission::ByteBudget;
     use bytes::Bytes;
     use http_body_util::{BodyExt, Full};
@@ -256,8 +256,8 @@ mod tests {
         BodyLimits { size, time: Duration::from_millis(50), budget: ByteBudget::new(budget) }
     }
 
-    fn in_pieces(pieces: &[&'static str]) -> Pieces {
-        Pieces::new(
+    fn in_pieces(pieces: &[&'static str]) -> ResponseBody {
+        ResponseBody::new(
             pieces.iter().map(|piece| Bytes::from_static(piece.as_bytes())).collect(),
             ByteBudget::new(0).reserve(),
             Duration::from_secs(60),
@@ -276,7 +276,7 @@ mod tests {
         assert!(matches!(collect(in_pieces(&["ab", "c"]), limits(9, 2)).await, Err(BodyError::NoMemory(_))));
         // A sender that stays silent.
         let (_sender, silent) = mpsc::channel::<Result<Bytes, Infallible>>(1);
-        assert!(matches!(collect(Received::from(silent), limits(9, 9)).await, Err(BodyError::TooSlow(_))));
+        assert!(matches!(collect(ChannelBody::from(silent), limits(9, 9)).await, Err(BodyError::TooSlow(_))));
     }
 
     #[tokio::test]
@@ -286,7 +286,7 @@ mod tests {
             sender.send(Ok(Bytes::from_static(b"ab"))).await.unwrap();
         }
         drop(sender);
-        assert!(matches!(collect(Received::from(receiver), limits(5, 9)).await, Err(BodyError::TooLarge(5))));
+        assert!(matches!(collect(ChannelBody::from(receiver), limits(5, 9)).await, Err(BodyError::TooLarge(5))));
     }
 
     #[tokio::test]
@@ -302,7 +302,7 @@ mod tests {
         let mut reservation = budget.reserve();
         reservation.extend(6).unwrap();
         let bytes = vec![Bytes::from_static(b"abc"), Bytes::from_static(b"def")];
-        let mut pieces = Pieces::new(bytes, reservation, Duration::from_millis(500));
+        let mut pieces = ResponseBody::new(bytes, reservation, Duration::from_millis(500));
         assert_eq!(pieces.frame().await.unwrap().unwrap().into_data().unwrap(), "abc");
         assert!(budget.reserve().extend(1).is_err());
         while budget.reserve().extend(6).is_err() {

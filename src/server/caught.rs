@@ -4,7 +4,7 @@
 //! panic by then.
 
 use crate::server::grpc;
-use crate::server::refused::Refused;
+use crate::server::request_error::RequestError;
 use axum::extract::Request;
 use axum::middleware::Next;
 use axum::response::Response;
@@ -26,8 +26,8 @@ pub(crate) async fn answer_panics(request: Request, next: Next) -> Response {
     match caught.await {
         Some(response) => response,
         None => {
-            let refused = Refused::Fault("internal error".to_owned());
-            if is_grpc { grpc::refuse(refused.into_grpc()) } else { refused.into_http() }
+            let refused = RequestError::Internal("internal error".to_owned());
+            if is_grpc { grpc::error_response(refused.into_grpc()) } else { refused.into_http() }
         }
     }
 }

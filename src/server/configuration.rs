@@ -9,9 +9,9 @@ use std::time::SystemTime;
 
 /// What is in the file and not among the database's settings.
 #[derive(Debug, Clone, Default)]
-pub struct Loaded {
+pub struct LoadedConfig {
     /// `global.external_labels` as they are shown, values that are empty included.
-    pub shown_labels: BTreeMap<String, String>,
+    pub display_labels: BTreeMap<String, String>,
     /// The same as they are used.
     pub external_labels: ExternalLabels,
 }
@@ -28,7 +28,7 @@ pub struct LastReload {
 /// The configuration that holds.
 #[derive(Debug)]
 pub struct Configuration {
-    loaded: RwLock<Loaded>,
+    loaded: RwLock<LoadedConfig>,
     last: RwLock<LastReload>,
     started: SystemTime,
 }
@@ -36,20 +36,20 @@ pub struct Configuration {
 impl Configuration {
     /// That of the start.
     #[must_use]
-    pub fn new(loaded: Loaded) -> Self {
+    pub fn new(loaded: LoadedConfig) -> Self {
         let started = SystemTime::now();
         let last = LastReload { succeeded: true, at: started };
         Self { loaded: RwLock::new(loaded), last: RwLock::new(last), started }
     }
 
     /// Another one holds from now on.
-    pub fn replace(&self, loaded: Loaded) {
+    pub fn replace(&self, loaded: LoadedConfig) {
         *self.loaded.write() = loaded;
         *self.last.write() = LastReload { succeeded: true, at: SystemTime::now() };
     }
 
     /// A reload failed: the old one holds.
-    pub fn failed(&self) {
+    pub fn mark_reload_failed(&self) {
         self.last.write().succeeded = false;
     }
 
@@ -61,8 +61,8 @@ impl Configuration {
 
     /// External labels as they are shown.
     #[must_use]
-    pub fn shown_labels(&self) -> BTreeMap<String, String> {
-        self.loaded.read().shown_labels.clone()
+    pub fn display_labels(&self) -> BTreeMap<String, String> {
+        self.loaded.read().display_labels.clone()
     }
 
     /// When that of the start was read.

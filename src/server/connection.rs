@@ -100,7 +100,7 @@ struct ArrivingHead {
 
 /// A stream with timeouts.
 #[derive(Debug)]
-pub(crate) struct IdleLimited<S> {
+pub(crate) struct IdleTimeoutStream<S> {
     stream: S,
     timeouts: ConnectionTimeouts,
     progress: Arc<RequestProgress>,
@@ -112,7 +112,7 @@ pub(crate) struct IdleLimited<S> {
     timer: Pin<Box<Sleep>>,
 }
 
-impl<S> IdleLimited<S> {
+impl<S> IdleTimeoutStream<S> {
     pub(crate) fn new(stream: S, timeouts: ConnectionTimeouts, progress: Arc<RequestProgress>) -> Self {
         let deadline = Instant::now() + FIRST_BYTE_TIMEOUT.min(timeouts.idle);
         Self {
@@ -127,7 +127,7 @@ impl<S> IdleLimited<S> {
         }
     }
 
-    fn moved(&mut self) {
+    fn reset_deadline(&mut self) {
         self.deadline = Instant::now() + self.timeouts.idle;
     }
 
@@ -155,7 +155,7 @@ impl<S> IdleLimited<S> {
     }
 
     /// Ready with an error once a deadline, as it stands now, is over.
-    fn poll_silence(&mut self, cx: &mut Context<'_>) -> Poll<io::Error> {
+    fn poll_idle(&mut self, cx: &mut Context<'_>) -> Poll<io::Error> {
         loop {
             ready!(self.timer.as_mut().poll(cx));
             self.forget_complete_head();
@@ -172,26 +172,26 @@ impl<S> IdleLimited<S> {
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for IdleLimited<S> {
+impl<S: AsyncRead + Unpin> AsyncRead for IdleTimeoutStream<S> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let filled = buf.filled().len();
         match Pin::new(&mut self.stream).poll_read(cx, buf) {
             Poll::Ready(result) => {
                 let bytes = &buf.filled()[filled..];
                 if !bytes.is_empty() {
-                    self.moved();
+                    self.reset_deadline();
                     self.watch_head(bytes);
                 }
                 Poll::Ready(result)
             }
-            Poll::Pending => self.poll_silence(cx).map(Err),
+            Poll::Pending => self.poll_idle(cx).map(Err),
         }
     }
 }
 
-impl<S: AsyncWrite + Unpin> IdleLimited<S> {
+impl<S: AsyncWrite + Unpin> IdleTimeoutStream<S> {
     /// Notes what became of a write of `offered` bytes.
-    fn written(
+    fn track_write(
         &mut self,
         cx: &mut Context<'_>,
         offered: usize,
@@ -199,7 +199,7 @@ impl<S: AsyncWrite + Unpin> IdleLimited<S> {
     ) -> Poll<io::Result<usize>> {
         match result {
             Poll::Ready(result) => {
-                self.moved();
+                self.reset_deadline();
                 if result.as_ref().is_ok_and(|written| *written >= offered) {
                     self.backlog = None;
                 }
@@ -209,16 +209,16 @@ impl<S: AsyncWrite + Unpin> IdleLimited<S> {
                 // Never earlier than the timer stands, which is therefore early enough.
                 let deadline = Instant::now() + self.timeouts.idle;
                 self.backlog.get_or_insert(deadline);
-                self.poll_silence(cx).map(Err)
+                self.poll_idle(cx).map(Err)
             }
         }
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for IdleLimited<S> {
+impl<S: AsyncWrite + Unpin> AsyncWrite for IdleTimeoutStream<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let result = Pin::new(&mut self.stream).poll_write(cx, buf);
-        self.written(cx, buf.len(), result)
+        self.track_write(cx, buf.len(), result)
     }
 
     fn poll_write_vectored(
@@ -227,7 +227,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for IdleLimited<S> {
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let result = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
-        self.written(cx, bufs.iter().map(|buf| buf.len()).sum(), result)
+        self.track_write(cx, bufs.iter().map(|buf| buf.len()).sum(), result)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -245,7 +245,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for IdleLimited<S> {
 
 #[cfg(test)]
 mod tests {
-    use super::{ConnectionTimeouts, FIRST_BYTE_TIMEOUT, HTTP_2_PREFACE, IdleLimited, Protocol};
+    use super::{ConnectionTimeouts, FIRST_BYTE_TIMEOUT, HTTP_2_PREFACE, IdleTimeoutStream, Protocol};
     use std::sync::Arc;
     use std::time::Duration;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -253,8 +253,8 @@ mod tests {
 
     const IDLE: Duration = Duration::from_millis(200);
 
-    fn limited<S>(stream: S) -> IdleLimited<S> {
-        IdleLimited::new(stream, ConnectionTimeouts { idle: IDLE, head: Duration::from_secs(60) }, Arc::default())
+    fn limited<S>(stream: S) -> IdleTimeoutStream<S> {
+        IdleTimeoutStream::new(stream, ConnectionTimeouts { idle: IDLE, head: Duration::from_secs(60) }, Arc::default())
     }
 
     #[test]

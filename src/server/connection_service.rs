@@ -4,7 +4,7 @@
 
 use crate::server::client_limit::PeerAddress;
 use crate::server::connection::{ActiveRequest, RequestProgress};
-use crate::server::refused::Refused;
+use crate::server::request_error::RequestError;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;
@@ -45,7 +45,7 @@ impl Service<Request<Incoming>> for ConnectionService {
         request.extensions_mut().insert(self.peer);
         let active = self.progress.start();
         if let Err(error) = check_host(&request) {
-            let response = Refused::BadData(error.to_string()).into_http_and_close();
+            let response = RequestError::BadData(error.to_string()).into_http_and_close();
             return Box::pin(ready(Ok(response.map(|body| ActiveBody { body, _active: active }))));
         }
         let response = self.router.call(request);

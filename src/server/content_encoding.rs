@@ -7,25 +7,25 @@
 //! | `zstd`              | Zstandard                                |
 //! | anything else       | 415, gzip and lists of encodings included |
 
-use crate::remote::packing::Packing;
-use crate::server::refused::Refused;
+use crate::remote::body_compression::BodyCompression;
+use crate::server::request_error::RequestError;
 use axum::http::HeaderMap;
 use axum::http::header::CONTENT_ENCODING;
 
-const NAMES: [(&str, Packing); 3] =
-    [("snappy", Packing::SnappyBlock), ("zstd", Packing::Zstd), ("x-snappy-framed", Packing::SnappyFramed)];
+const NAMES: [(&str, BodyCompression); 3] =
+    [("snappy", BodyCompression::SnappyBlock), ("zstd", BodyCompression::Zstd), ("x-snappy-framed", BodyCompression::SnappyFramed)];
 
 /// How the body is packed.
 ///
 /// # Errors
-/// [`Refused::Unsupported`] where it is not one of these.
-pub(crate) fn packing(headers: &HeaderMap) -> Result<Packing, Refused> {
+/// [`RequestError::Unsupported`] where it is not one of these.
+pub(crate) fn body_compression(headers: &HeaderMap) -> Result<BodyCompression, RequestError> {
     let mut given = headers.get_all(CONTENT_ENCODING).iter().filter(|value| !value.is_empty());
-    let Some(first) = given.next() else { return Ok(Packing::SnappyBlock) };
+    let Some(first) = given.next() else { return Ok(BodyCompression::SnappyBlock) };
     let known = NAMES.iter().find(|(name, _)| first.as_bytes().eq_ignore_ascii_case(name.as_bytes()));
     match (known, given.next()) {
         (Some((_, packing)), None) => Ok(*packing),
-        _ => Err(Refused::Unsupported(format!(
+        _ => Err(RequestError::Unsupported(format!(
             "content encoding {first:?} is not supported, only one of snappy, zstd and x-snappy-framed is"
         ))),
     }
@@ -33,26 +33,26 @@ pub(crate) fn packing(headers: &HeaderMap) -> Result<Packing, Refused> {
 
 #[cfg(test)]
 mod tests {
-    use super::packing;
-    use crate::remote::packing::Packing;
+    use super::body_compression;
+    use crate::remote::body_compression::BodyCompression;
     use axum::http::{HeaderMap, HeaderValue};
 
-    fn of(values: &[&'static str]) -> Option<Packing> {
+    fn of(values: &[&'static str]) -> Option<BodyCompression> {
         let mut headers = HeaderMap::new();
         for value in values {
             headers.append("content-encoding", HeaderValue::from_static(value));
         }
-        packing(&headers).ok()
+        body_compression(&headers).ok()
     }
 
     #[test]
     fn three_encodings_are_known_and_none_means_snappy() {
         for (values, expected) in [
-            (&[][..], Some(Packing::SnappyBlock)),
-            (&[""], Some(Packing::SnappyBlock)),
-            (&["Snappy"], Some(Packing::SnappyBlock)),
-            (&["zstd"], Some(Packing::Zstd)),
-            (&["X-Snappy-Framed"], Some(Packing::SnappyFramed)),
+            (&[][..], Some(BodyCompression::SnappyBlock)),
+            (&[""], Some(BodyCompression::SnappyBlock)),
+            (&["Snappy"], Some(BodyCompression::SnappyBlock)),
+            (&["zstd"], Some(BodyCompression::Zstd)),
+            (&["X-Snappy-Framed"], Some(BodyCompression::SnappyFramed)),
             (&["gzip"], None),
             (&["identity"], None),
             (&["deflate"], None),

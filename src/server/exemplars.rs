@@ -13,12 +13,12 @@
 use crate::model::labels::Labels;
 use crate::model::matcher::Matcher;
 use crate::model::time::TimeRange;
-use crate::server::admission::{BudgetUsedUp, GateFull, Reservation};
+use crate::server::admission::{BudgetExhausted, Overloaded, Reservation};
 use crate::server::api;
 use crate::server::api::ApiError;
-use crate::server::body::Pieces;
-use crate::server::context::SharedContext;
-use crate::server::expression;
+use crate::server::body::ResponseBody;
+use crate::server::state::SharedState;
+use crate::server::promql_selectors;
 use crate::server::ingest;
 use crate::server::parameters;
 use crate::server::parameters::Parameter;
@@ -31,56 +31,56 @@ use axum::response::Response;
 use std::fmt::Write as _;
 
 /// Answers the request.
-pub(crate) async fn query_exemplars(State(context): State<SharedContext>, request: Request) -> Response {
-    if ingest::admit(&context).is_err() {
+pub(crate) async fn query_exemplars(State(context): State<SharedState>, request: Request) -> Response {
+    if ingest::check_accepting(&context).is_err() {
         return ApiError::Unavailable("Service Unavailable".to_owned()).into_response();
     }
-    let wanted = parameters::read(&context, request).await.and_then(|parameters| wanted(&parameters));
+    let wanted = parameters::parse_request(&context, request).await.and_then(|parameters| parse_params(&parameters));
     let wanted = match wanted {
         Ok(wanted) if wanted.selectors.is_empty() => return StatusCode::NO_CONTENT.into_response(),
         Ok(wanted) => wanted,
         Err(error) => return error.into_response(),
     };
     let time = context.answer_limits.time;
-    match answer(context, wanted).await {
-        Ok(Answer { text, reservation }) => api::json_of(Body::new(Pieces::new(vec![text.into()], reservation, time))),
+    match run_query(context, wanted).await {
+        Ok(ExemplarResponse { text, reservation }) => api::json_of(Body::new(ResponseBody::new(vec![text.into()], reservation, time))),
         Err(error) => error.into_response(),
     }
 }
 
 /// What is asked for.
 #[derive(Debug)]
-struct Wanted {
+struct ExemplarQuery {
     selectors: Vec<Vec<Matcher>>,
     range: TimeRange,
 }
 
 /// An answer and its memory.
-struct Answer {
+struct ExemplarResponse {
     text: String,
     reservation: Reservation,
 }
 
-fn wanted(parameters: &[Parameter]) -> Result<Wanted, ApiError> {
-    let range = parameters::range(parameters)?;
+fn parse_params(parameters: &[Parameter]) -> Result<ExemplarQuery, ApiError> {
+    let range = parameters::time_range(parameters)?;
     if range.maxt < range.mint {
         return Err(ApiError::BadData("end timestamp must not be before start timestamp".to_owned()));
     }
-    let query = parameters::value(parameters, "query").unwrap_or_default();
-    let selectors = expression::selectors(query).map_err(|error| ApiError::BadData(error.to_string()))?;
-    Ok(Wanted { selectors, range })
+    let query = parameters::first_value(parameters, "query").unwrap_or_default();
+    let selectors = promql_selectors::selectors(query).map_err(|error| ApiError::BadData(error.to_string()))?;
+    Ok(ExemplarQuery { selectors, range })
 }
 
 /// Waits for the turn and makes the answer on a blocking thread.
-async fn answer(context: SharedContext, wanted: Wanted) -> Result<Answer, ApiError> {
-    let permit = context.list_gate.enter().await;
-    let permit = permit.map_err(|GateFull| ApiError::Unavailable("too many look-ups at once".to_owned()))?;
+async fn run_query(context: SharedState, wanted: ExemplarQuery) -> Result<ExemplarResponse, ApiError> {
+    let permit = context.list_gate.acquire().await;
+    let permit = permit.map_err(|Overloaded| ApiError::Unavailable("too many look-ups at once".to_owned()))?;
     let answering = tokio::task::spawn_blocking(move || {
         let _held = permit;
         let found = context.db.querier().exemplars(&wanted.selectors, wanted.range);
         let mut reservation = context.answer_limits.budget.reserve();
-        let text = answer_text(&found, &mut |bytes| reservation.extend(bytes))?;
-        Ok::<_, BudgetUsedUp>(Answer { text, reservation })
+        let text = encode_response(&found, &mut |bytes| reservation.extend(bytes))?;
+        Ok::<_, BudgetExhausted>(ExemplarResponse { text, reservation })
     });
     match answering.await {
         Ok(answered) => answered.map_err(|error| ApiError::Unavailable(error.to_string())),
@@ -92,7 +92,7 @@ async fn answer(context: SharedContext, wanted: Wanted) -> Result<Answer, ApiErr
 }
 
 /// The whole answer; `reserve` is asked for its memory as it grows.
-fn answer_text<E>(found: &[SeriesExemplars], reserve: &mut dyn FnMut(usize) -> Result<(), E>) -> Result<String, E> {
+fn encode_response<E>(found: &[SeriesExemplars], reserve: &mut dyn FnMut(usize) -> Result<(), E>) -> Result<String, E> {
     let mut text = String::from("{\"status\":\"success\",\"data\":[");
     let mut reserved = 0;
     for (at, series) in found.iter().enumerate() {
@@ -152,7 +152,7 @@ fn push_seconds(text: &mut String, ms: i64) {
 
 #[cfg(test)]
 mod tests {
-    use super::{answer_text, push_float, push_seconds, wanted};
+    use super::{encode_response, push_float, push_seconds, parse_params};
     use crate::model::exemplar::Exemplar;
     use crate::model::labels::{Labels, LabelsBuilder};
     use crate::model::time::TimeRange;
@@ -167,7 +167,7 @@ mod tests {
 
     fn text_of(found: &[SeriesExemplars]) -> String {
         let mut reserved = 0;
-        let Ok(text) = answer_text(found, &mut |bytes| {
+        let Ok(text) = encode_response(found, &mut |bytes| {
             reserved += bytes;
             Ok::<_, Infallible>(())
         });
@@ -227,7 +227,7 @@ mod tests {
     #[test]
     fn a_request_has_an_expression_and_by_default_all_times() {
         let parse = |query: &str| -> Vec<Parameter> { form_urlencoded::parse(query.as_bytes()).into_owned().collect() };
-        let found = wanted(&parse("query=rate(a[5m])+%2B+b&end=12.5")).unwrap();
+        let found = parse_params(&parse("query=rate(a[5m])+%2B+b&end=12.5")).unwrap();
         assert_eq!((found.selectors.len(), found.range), (2, TimeRange::new(i64::MIN, 12_500)));
         for (query, part) in [
             ("query=", "no expression"),
@@ -236,7 +236,7 @@ mod tests {
             ("query=up&start=x", "start"),
             ("query=up&start=2&end=1", "before"),
         ] {
-            let error = wanted(&parse(query)).unwrap_err();
+            let error = parse_params(&parse(query)).unwrap_err();
             assert!(matches!(&error, ApiError::BadData(text) if text.contains(part)), "{query}: {error:?}");
         }
     }

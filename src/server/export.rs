@@ -20,15 +20,15 @@ mod line;
 use crate::model::labels::Labels;
 use crate::model::matcher::Matcher;
 use crate::model::time::TimeRange;
-use crate::model::value::Point;
-use crate::server::admission::GateFull;
-use crate::server::context::SharedContext;
-use crate::server::export::line::{Line, Values};
+use crate::model::sample::Sample;
+use crate::server::admission::Overloaded;
+use crate::server::state::SharedState;
+use crate::server::export::line::{ExportLine, ValueFormat};
 use crate::server::ingest;
-use crate::server::refused::Refused;
-use crate::server::selector;
-use crate::server::stream::{StreamError, StreamLimits, StreamSender, stream};
-use crate::server::time_text;
+use crate::server::request_error::RequestError;
+use crate::server::promql_selector;
+use crate::server::piece_stream::{StreamError, StreamLimits, PieceSender, stream};
+use crate::server::timestamp;
 use crate::tsdb::db::Db;
 use crate::tsdb::query::source::QueryError;
 use axum::body::Body;
@@ -49,32 +49,32 @@ const MAX_SELECTORS: usize = 100;
 
 /// What is asked for.
 #[derive(Debug)]
-struct Wanted {
+struct ExportQuery {
     /// A series is wanted that satisfies all matchers of one of these.
     selectors: Vec<Vec<Matcher>>,
     range: TimeRange,
-    values: Values,
+    values: ValueFormat,
 }
 
 /// Answers the request.
 pub(crate) async fn export(
-    State(context): State<SharedContext>,
+    State(context): State<SharedState>,
     Query(parameters): Query<Vec<(String, String)>>,
 ) -> Response {
-    let wanted = match ingest::admit(&context).and_then(|()| wanted(&parameters)) {
+    let wanted = match ingest::check_accepting(&context).and_then(|()| parse_params(&parameters)) {
         Ok(wanted) => wanted,
         Err(refused) => return refused.into_http(),
     };
-    let permit = match context.export_gate.enter().await {
+    let permit = match context.export_gate.acquire().await {
         Ok(permit) => permit,
-        Err(GateFull) => return Refused::Unavailable("too many exports at once".to_owned()).into_http(),
+        Err(Overloaded) => return RequestError::Unavailable("too many exports at once".to_owned()).into_http(),
     };
-    let limits = StreamLimits { ahead: PIECES_AHEAD, piece: PIECE_TIMEOUT, whole: context.answer_limits.time };
+    let limits = StreamLimits { max_queued: PIECES_AHEAD, piece_timeout: PIECE_TIMEOUT, total_timeout: context.answer_limits.time };
     let lines = stream(limits, move |pieces| {
         let _held = permit;
-        let made = Lines { text: String::new(), values: wanted.values, pieces }.all(&context.db, &wanted);
+        let made = LineWriter { text: String::new(), values: wanted.values, pieces }.write_all(&context.db, &wanted);
         if let Err(error) = &made
-            && !matches!(error, ExportError::Stopped(StreamError::Gone))
+            && !matches!(error, ExportError::Stopped(StreamError::ClientGone))
         {
             tracing::error!(%error, "an export failed");
         }
@@ -83,26 +83,26 @@ pub(crate) async fn export(
     ([(CONTENT_TYPE, "application/x-ndjson")], Body::new(lines)).into_response()
 }
 
-fn wanted(parameters: &[(String, String)]) -> Result<Wanted, Refused> {
-    let mut wanted = Wanted { selectors: Vec::new(), range: TimeRange::ALL, values: Values::Numbers };
-    let bad = |name: &str, error: &dyn std::fmt::Display| Refused::BadData(format!("parameter {name}: {error}"));
+fn parse_params(parameters: &[(String, String)]) -> Result<ExportQuery, RequestError> {
+    let mut wanted = ExportQuery { selectors: Vec::new(), range: TimeRange::ALL, values: ValueFormat::Numbers };
+    let bad = |name: &str, error: &dyn std::fmt::Display| RequestError::BadData(format!("parameter {name}: {error}"));
     for (name, value) in parameters {
         match name.as_str() {
             "match[]" | "match" => {
-                wanted.selectors.push(selector::parse(value).map_err(|error| bad(name, &error))?);
+                wanted.selectors.push(promql_selector::parse(value).map_err(|error| bad(name, &error))?);
             }
-            "start" => wanted.range.mint = time_text::millis(value).map_err(|error| bad(name, &error))?,
-            "end" => wanted.range.maxt = time_text::millis(value).map_err(|error| bad(name, &error))?,
-            "values" if value == "bits" => wanted.values = Values::Bits,
-            "values" if value == "numbers" => wanted.values = Values::Numbers,
+            "start" => wanted.range.mint = timestamp::parse_millis(value).map_err(|error| bad(name, &error))?,
+            "end" => wanted.range.maxt = timestamp::parse_millis(value).map_err(|error| bad(name, &error))?,
+            "values" if value == "bits" => wanted.values = ValueFormat::Bits,
+            "values" if value == "numbers" => wanted.values = ValueFormat::Numbers,
             "values" => return Err(bad(name, &"it is numbers or bits")),
             _ => return Err(bad(name, &"unknown; there are match[], start, end and values")),
         }
     }
     match wanted.selectors.len() {
-        0 => Err(Refused::BadData("give at least one match[], such as match[]=up".to_owned())),
+        0 => Err(RequestError::BadData("give at least one match[], such as match[]=up".to_owned())),
         1..=MAX_SELECTORS => Ok(wanted),
-        _ => Err(Refused::BadData(format!("more than {MAX_SELECTORS} selectors"))),
+        _ => Err(RequestError::BadData(format!("more than {MAX_SELECTORS} selectors"))),
     }
 }
 
@@ -118,14 +118,14 @@ enum ExportError {
 }
 
 /// Writes lines and sends them in pieces.
-struct Lines<'a> {
+struct LineWriter<'a> {
     text: String,
-    values: Values,
-    pieces: &'a StreamSender<Bytes, ExportError>,
+    values: ValueFormat,
+    pieces: &'a PieceSender<Bytes, ExportError>,
 }
 
-impl Lines<'_> {
-    fn all(&mut self, db: &Db, wanted: &Wanted) -> Result<(), ExportError> {
+impl LineWriter<'_> {
+    fn write_all(&mut self, db: &Db, wanted: &ExportQuery) -> Result<(), ExportError> {
         let querier = db.querier();
         for (at, matchers) in wanted.selectors.iter().enumerate() {
             for series in querier.select(matchers, wanted.range)? {
@@ -133,29 +133,29 @@ impl Lines<'_> {
                 self.pieces.check()?;
                 // Several selectors may choose a series; the first one writes it.
                 if !wanted.selectors[..at].iter().any(|earlier| satisfies(series.labels(), earlier)) {
-                    self.series(series.labels(), series.points(wanted.range))?;
+                    self.write_series(series.labels(), series.samples(wanted.range))?;
                 }
             }
         }
         self.send()
     }
 
-    fn series(
+    fn write_series(
         &mut self,
         labels: &Labels,
-        points: impl Iterator<Item = Result<Point, QueryError>>,
+        points: impl Iterator<Item = Result<Sample, QueryError>>,
     ) -> Result<(), ExportError> {
-        let mut line = Line::default();
+        let mut line = ExportLine::default();
         for point in points {
             line.push(point?);
             if line.is_full() {
-                self.line(labels, &mut line)?;
+                self.write_line(labels, &mut line)?;
             }
         }
-        if line.is_empty() { Ok(()) } else { self.line(labels, &mut line) }
+        if line.is_empty() { Ok(()) } else { self.write_line(labels, &mut line) }
     }
 
-    fn line(&mut self, labels: &Labels, line: &mut Line) -> Result<(), ExportError> {
+    fn write_line(&mut self, labels: &Labels, line: &mut ExportLine) -> Result<(), ExportError> {
         line.write(labels, self.values, &mut self.text);
         if self.text.len() >= PIECE_BYTES { self.send() } else { Ok(()) }
     }

@@ -20,21 +20,21 @@ const DURATION_BOUNDS: [f64; 12] = [0.005, 0.02, 0.05, 0.1, 0.2, 0.4, 1.0, 3.0, 
 const SIZE_BOUNDS: [f64; 8] = [1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9];
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct HandlerCode {
+struct HandlerCodeLabels {
     handler: String,
     code: u16,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Handler {
+struct HandlerLabel {
     handler: String,
 }
 
 /// Makes histograms with fixed bounds.
 #[derive(Clone, Debug)]
-struct Bounds(&'static [f64]);
+struct BucketBounds(&'static [f64]);
 
-impl MetricConstructor<Histogram> for Bounds {
+impl MetricConstructor<Histogram> for BucketBounds {
     fn new_metric(&self) -> Histogram {
         Histogram::new(self.0.iter().copied())
     }
@@ -43,9 +43,9 @@ impl MetricConstructor<Histogram> for Bounds {
 /// The counters of all requests; shared by cloning.
 #[derive(Clone, Debug)]
 pub struct HttpMetrics {
-    requests: Family<HandlerCode, Counter>,
-    durations: Family<Handler, Histogram, Bounds>,
-    sizes: Family<Handler, Histogram, Bounds>,
+    requests: Family<HandlerCodeLabels, Counter>,
+    durations: Family<HandlerLabel, Histogram, BucketBounds>,
+    sizes: Family<HandlerLabel, Histogram, BucketBounds>,
 }
 
 impl HttpMetrics {
@@ -56,12 +56,12 @@ impl HttpMetrics {
             durations: registry.family(
                 "prometheus_http_request_duration_seconds",
                 "Histogram of latencies for HTTP requests.",
-                Family::new_with_constructor(Bounds(&DURATION_BOUNDS)),
+                Family::new_with_constructor(BucketBounds(&DURATION_BOUNDS)),
             ),
             sizes: registry.family(
                 "prometheus_http_response_size_bytes",
                 "Histogram of response size for HTTP requests.",
-                Family::new_with_constructor(Bounds(&SIZE_BOUNDS)),
+                Family::new_with_constructor(BucketBounds(&SIZE_BOUNDS)),
             ),
         }
     }
@@ -75,10 +75,10 @@ pub(crate) async fn measure(State(metrics): State<HttpMetrics>, request: Request
     };
     let started = Instant::now();
     let response = next.run(request).await;
-    metrics.requests.get_or_create(&HandlerCode { handler: handler.clone(), code: response.status().as_u16() }).inc();
-    let handler = Handler { handler };
+    metrics.requests.get_or_create(&HandlerCodeLabels { handler: handler.clone(), code: response.status().as_u16() }).inc();
+    let handler = HandlerLabel { handler };
     response.map(|body| {
-        Body::new(Measured {
+        Body::new(MeasuredBody {
             body,
             bytes: 0,
             started,
@@ -89,7 +89,7 @@ pub(crate) async fn measure(State(metrics): State<HttpMetrics>, request: Request
 }
 
 /// A body that, when it is done with, says how large it was and how long the request took.
-struct Measured {
+struct MeasuredBody {
     body: Body,
     bytes: u64,
     started: Instant,
@@ -97,7 +97,7 @@ struct Measured {
     size: Histogram,
 }
 
-impl HttpBody for Measured {
+impl HttpBody for MeasuredBody {
     type Data = Bytes;
     type Error = axum::Error;
 
@@ -118,7 +118,7 @@ impl HttpBody for Measured {
     }
 }
 
-impl Drop for Measured {
+impl Drop for MeasuredBody {
     fn drop(&mut self) {
         self.duration.observe(self.started.elapsed().as_secs_f64());
         self.size.observe(self.bytes as f64);

@@ -1,4 +1,4 @@
-//! `GET` or `POST /api/v1/labels?match[]=…&start=…&end=…&limit=…` and `GET /api/v1/label/{name}/values`: which label names and values there are.
+//! `GET` or `POST /api/v1/label_source?match[]=…&start=…&end=…&limit=…` and `GET /api/v1/label/{name}/values`: which label names and values there are.
 //!
 //! ```text
 //! {"status":"success","data":["__name__","job"],"warnings":["results truncated due to limit"]}
@@ -7,10 +7,10 @@
 //! A name that is not made of letters, digits and `_` may stand in the path as `U__` and what Prometheus 3 makes of it.
 
 use crate::server::api::ApiError;
-use crate::server::context::SharedContext;
+use crate::server::state::SharedState;
 use crate::server::listing;
-use crate::server::listing::{End, Making, Wanted};
-use crate::tsdb::query::labels::{LabelError, LabelLimit, Texts};
+use crate::server::listing::{ListEnd, ListResponseBuilder, ListQuery};
+use crate::tsdb::query::label_source::{LabelQueryError, LabelQueryLimits, LabelCollector};
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Request, State};
 use axum::response::{IntoResponse, Response};
@@ -19,31 +19,31 @@ use axum::response::{IntoResponse, Response};
 const MAX_CODE: usize = 5;
 
 /// Lists the names of labels.
-pub(crate) async fn label_names(State(context): State<SharedContext>, request: Request) -> Response {
+pub(crate) async fn label_names(State(context): State<SharedState>, request: Request) -> Response {
     let parameters = listing::parameters(&context, request).await;
-    match parameters.and_then(|parameters| Wanted::of(&parameters, ApiError::BadData)) {
-        Ok(wanted) => listing::answer(context, move |context, making| list(context, &wanted, None, making)).await,
+    match parameters.and_then(|parameters| ListQuery::parse(&parameters, ApiError::BadData)) {
+        Ok(wanted) => listing::respond(context, move |context, making| list(context, &wanted, None, making)).await,
         Err(error) => error.into_response(),
     }
 }
 
 /// Lists the values of a label.
 pub(crate) async fn label_values(
-    State(context): State<SharedContext>,
+    State(context): State<SharedState>,
     name: Result<Path<String>, PathRejection>,
     request: Request,
 ) -> Response {
     let name = match name {
-        Ok(Path(name)) => unescape(&name).unwrap_or(name),
+        Ok(Path(name)) => unescape_label_name(&name).unwrap_or(name),
         Err(error) => return ApiError::BadData(format!("invalid label name: {error}")).into_response(),
     };
     if name.is_empty() {
         return ApiError::BadData(format!("invalid label name: {name:?}")).into_response();
     }
     let parameters = listing::parameters(&context, request).await;
-    match parameters.and_then(|parameters| Wanted::of(&parameters, ApiError::BadData)) {
+    match parameters.and_then(|parameters| ListQuery::parse(&parameters, ApiError::BadData)) {
         Ok(wanted) => {
-            listing::answer(context, move |context, making| list(context, &wanted, Some(&name), making)).await
+            listing::respond(context, move |context, making| list(context, &wanted, Some(&name), making)).await
         }
         Err(error) => error.into_response(),
     }
@@ -51,18 +51,18 @@ pub(crate) async fn label_values(
 
 /// Lists the values of a label, or all names.
 fn list(
-    context: &SharedContext,
-    wanted: &Wanted,
+    context: &SharedState,
+    wanted: &ListQuery,
     values_of: Option<&str>,
-    making: &mut Making,
-) -> Result<End, ApiError> {
+    making: &mut ListResponseBuilder,
+) -> Result<ListEnd, ApiError> {
     // One more than is wanted tells that there is more.
     let count = wanted.limit.map_or(usize::MAX, |limit| limit.saturating_add(1));
-    let mut memory = |bytes| making.memory(bytes);
-    let limit = LabelLimit { count, bytes: context.read_limits.answer_bytes };
-    let mut texts = Texts::within(limit, &mut memory);
+    let mut memory = |bytes| making.try_reserve(bytes);
+    let limit = LabelQueryLimits { count, bytes: context.read_limits.answer_bytes };
+    let mut texts = LabelCollector::with_memory(limit, &mut memory);
     let querier = context.db.querier();
-    for matchers in wanted.sets() {
+    for matchers in wanted.matcher_sets() {
         match values_of {
             Some(name) => querier.offer_label_values(name, matchers, wanted.range, &mut texts),
             None => querier.offer_label_names(matchers, wanted.range, &mut texts),
@@ -71,18 +71,18 @@ fn list(
     }
     let texts = texts.into_sorted();
     for text in texts.iter().take(wanted.limit.unwrap_or(usize::MAX)) {
-        making.entry(|out| listing::push_text(out, text))?;
+        making.push_entry(|out| listing::push_json_string(out, text))?;
     }
-    Ok(if texts.len() > making.entries() { End::Truncated } else { End::Whole })
+    Ok(if texts.len() > making.entries() { ListEnd::Truncated } else { ListEnd::Complete })
 }
 
-impl From<LabelError> for ApiError {
-    fn from(error: LabelError) -> Self {
+impl From<LabelQueryError> for ApiError {
+    fn from(error: LabelQueryError) -> Self {
         let text = error.to_string();
         match error {
-            LabelError::Busy => Self::Unavailable(text),
-            LabelError::TooLarge(_) => Self::BadData(text),
-            LabelError::Query(_) => {
+            LabelQueryError::Busy => Self::Unavailable(text),
+            LabelQueryError::TooLarge(_) => Self::BadData(text),
+            LabelQueryError::Query(_) => {
                 tracing::error!(error = text, "labels can't be listed");
                 Self::Internal(text)
             }
@@ -92,7 +92,7 @@ impl From<LabelError> for ApiError {
 
 /// The name that `U__…` stands for; `None` where it is no such name. `__` is `_`, and `_hex_` a character.
 /// Source: `UnescapeName` of Prometheus's `common/model`.
-fn unescape(name: &str) -> Option<String> {
+fn unescape_label_name(name: &str) -> Option<String> {
     let mut rest = name.strip_prefix("U__")?;
     let mut out = String::with_capacity(rest.len());
     while let Some((before, after)) = rest.split_once('_') {
@@ -112,7 +112,7 @@ fn unescape(name: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::unescape;
+    use super::unescape_label_name;
 
     #[test]
     fn names_are_unescaped_as_prometheus_does_it() {
@@ -129,7 +129,7 @@ mod tests {
             ("U__a_10ffff_", None),
             ("job", None),
         ] {
-            assert_eq!(unescape(name).as_deref(), expected, "{name}");
+            assert_eq!(unescape_label_name(name).as_deref(), expected, "{name}");
         }
     }
 }

@@ -6,7 +6,7 @@
 use crate::config::flags::WebFlags;
 use crate::metrics::registry::{Counter, Gauge, Registry};
 use crate::server::client_limit::PeerAddress;
-use crate::server::connection::{ConnectionTimeouts, IdleLimited, RequestProgress};
+use crate::server::connection::{ConnectionTimeouts, IdleTimeoutStream, RequestProgress};
 use crate::server::connection_service::ConnectionService;
 use crate::server::router;
 use axum::Router;
@@ -105,20 +105,20 @@ pub struct Listener {
 
 /// How the requests under way came to their end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Drained {
+pub enum DrainOutcome {
     /// All were finished.
-    Completely,
+    Complete,
     /// Some were cut off when the time was over.
-    CutOff,
+    TimedOut,
 }
 
 impl Listener {
     /// Serves until `stop` says so (its value becomes true), then finishes the requests under way.
-    pub async fn run(self, stop: watch::Receiver<bool>) -> Drained {
+    pub async fn run(self, stop: watch::Receiver<bool>) -> DrainOutcome {
         let graceful = Arc::new(GracefulShutdown::new());
         let shared = Arc::new(Acceptor {
             slots: Arc::new(Semaphore::new(self.limits.max_connections)),
-            shed_slots: Arc::new(Semaphore::new(MAX_SHED)),
+            shed_permits: Arc::new(Semaphore::new(MAX_SHED)),
             router: self.router,
             limits: self.limits.clone(),
             metrics: self.metrics,
@@ -131,11 +131,11 @@ impl Listener {
         while loops.join_next().await.is_some() {}
         // The loops have given theirs back, so this is the only one.
         let Some(graceful) = Arc::into_inner(graceful) else {
-            return Drained::CutOff;
+            return DrainOutcome::TimedOut;
         };
         match tokio::time::timeout(self.limits.drain_timeout, graceful.shutdown()).await {
-            Ok(()) => Drained::Completely,
-            Err(_) => Drained::CutOff,
+            Ok(()) => DrainOutcome::Complete,
+            Err(_) => DrainOutcome::TimedOut,
         }
     }
 }
@@ -151,7 +151,7 @@ struct Accepted {
 #[derive(Debug)]
 struct Acceptor {
     slots: Arc<Semaphore>,
-    shed_slots: Arc<Semaphore>,
+    shed_permits: Arc<Semaphore>,
     router: Router,
     limits: ConnectionLimits,
     metrics: ConnectionMetrics,
@@ -171,7 +171,7 @@ async fn accept_loop(
         match accepted {
             Ok((stream, peer)) => {
                 let connection = Accepted { stream, peer: PeerAddress(peer.ip()) };
-                shared.clone().take(connection, graceful.watcher());
+                shared.clone().spawn_connection(connection, graceful.watcher());
             }
             Err(error) => {
                 tracing::warn!(%error, "can't accept a connection");
@@ -183,7 +183,7 @@ async fn accept_loop(
 
 impl Acceptor {
     /// Starts the task of a connection.
-    fn take(self: Arc<Self>, connection: Accepted, watcher: Watcher) {
+    fn spawn_connection(self: Arc<Self>, connection: Accepted, watcher: Watcher) {
         self.metrics.accepted.inc();
         // Answers are small and written whole; waiting for more to send only delays them.
         let _ = connection.stream.set_nodelay(true);
@@ -198,12 +198,12 @@ impl Acceptor {
             return;
         }
         self.metrics.shed.inc();
-        let Ok(slot) = self.shed_slots.clone().try_acquire_owned() else {
+        let Ok(slot) = self.shed_permits.clone().try_acquire_owned() else {
             self.metrics.closed.inc();
             return;
         };
         tokio::spawn(async move {
-            let _ = tokio::time::timeout(SHED_TIMEOUT, self.serve(connection, router::busy(), watcher)).await;
+            let _ = tokio::time::timeout(SHED_TIMEOUT, self.serve(connection, router::overload_router(), watcher)).await;
             self.metrics.closed.inc();
             drop(slot);
         });
@@ -214,7 +214,7 @@ impl Acceptor {
         let Accepted { stream, peer } = connection;
         let progress = Arc::new(RequestProgress::default());
         let timeouts = ConnectionTimeouts { idle: self.limits.idle_timeout, head: self.limits.head_timeout };
-        let io = TokioIo::new(IdleLimited::new(stream, timeouts, progress.clone()));
+        let io = TokioIo::new(IdleTimeoutStream::new(stream, timeouts, progress.clone()));
         let builder = self.builder();
         let connection = builder.serve_connection(io, ConnectionService::new(router, progress, peer));
         if let Err(error) = watcher.watch(connection).await {
@@ -227,7 +227,7 @@ impl Acceptor {
         builder
             .http1()
             .timer(TokioTimer::new())
-            // It would begin where the connection waits for the next request; [`IdleLimited`] has
+            // It would begin where the connection waits for the next request; [`IdleTimeoutStream`] has
             // both timeouts.
             .header_read_timeout(None)
             .max_buf_size(MAX_HEADER_BYTES);

@@ -1,6 +1,6 @@
 //! The accept loop over real sockets.
 
-use super::{ConnectionLimits, ConnectionMetrics, Drained, Listener};
+use super::{ConnectionLimits, ConnectionMetrics, DrainOutcome, Listener};
 use crate::metrics::registry::Registry;
 use axum::Router;
 use axum::routing::get;
@@ -17,7 +17,7 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(1);
 struct Running {
     address: SocketAddr,
     stop: watch::Sender<bool>,
-    listening: JoinHandle<Drained>,
+    listening: JoinHandle<DrainOutcome>,
 }
 
 /// A server that answers `/now` at once and `/late` after 300 ms.
@@ -112,7 +112,7 @@ async fn a_request_under_way_is_finished_and_new_connections_are_refused() {
     server.stop.send(true).unwrap();
     assert!(hear(&mut client, "late").await.starts_with("HTTP/1.1 200"));
     assert_eq!(hear(&mut idle, "never").await, "");
-    assert_eq!(server.listening.await.unwrap(), Drained::Completely);
+    assert_eq!(server.listening.await.unwrap(), DrainOutcome::Complete);
     assert!(TcpStream::connect(server.address).await.is_err());
 }
 
@@ -123,7 +123,7 @@ async fn a_request_that_takes_too_long_is_cut_off() {
     ask(&mut client, "/late").await;
     tokio::time::sleep(Duration::from_millis(100)).await;
     server.stop.send(true).unwrap();
-    assert_eq!(server.listening.await.unwrap(), Drained::CutOff);
+    assert_eq!(server.listening.await.unwrap(), DrainOutcome::TimedOut);
 }
 
 #[tokio::test]

@@ -5,15 +5,15 @@
 
 use crate::model::matcher::Matcher;
 use crate::model::time::TimeRange;
-use crate::server::admission::{GateFull, Reservation};
+use crate::server::admission::{Overloaded, Reservation};
 use crate::server::api;
 use crate::server::api::ApiError;
-use crate::server::body::Pieces;
-use crate::server::context::SharedContext;
+use crate::server::body::ResponseBody;
+use crate::server::state::SharedState;
 use crate::server::ingest;
 use crate::server::parameters;
 use crate::server::parameters::Parameter;
-use crate::server::selector;
+use crate::server::promql_selector;
 use axum::body::Body;
 use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
@@ -27,7 +27,7 @@ const TRUNCATED: &str = "results truncated due to limit";
 
 /// What is asked for.
 #[derive(Debug)]
-pub(crate) struct Wanted {
+pub(crate) struct ListQuery {
     /// What satisfies all matchers of one of these.
     pub(crate) selectors: Vec<Vec<Matcher>>,
     pub(crate) range: TimeRange,
@@ -35,40 +35,40 @@ pub(crate) struct Wanted {
     pub(crate) limit: Option<usize>,
 }
 
-impl Wanted {
+impl ListQuery {
     /// Reads `match[]`, `start`, `end` and `limit`. `selector_error` makes the error of a selector:
     /// Prometheus names the parameter for series, but not for labels.
     ///
     /// # Errors
     /// [`ApiError::BadData`].
-    pub(crate) fn of(parameters: &[Parameter], selector_error: fn(String) -> ApiError) -> Result<Self, ApiError> {
-        let limit = match parameters::value(parameters, "limit").map(str::parse::<i64>) {
+    pub(crate) fn parse(parameters: &[Parameter], selector_error: fn(String) -> ApiError) -> Result<Self, ApiError> {
+        let limit = match parameters::first_value(parameters, "limit").map(str::parse::<i64>) {
             None | Some(Ok(0)) => None,
             Some(Ok(limit)) => {
                 let limit = usize::try_from(limit);
-                Some(limit.map_err(|_| parameters::invalid("limit", "limit must be non-negative"))?)
+                Some(limit.map_err(|_| parameters::invalid_parameter("limit", "limit must be non-negative"))?)
             }
-            Some(Err(error)) => return Err(parameters::invalid("limit", error)),
+            Some(Err(error)) => return Err(parameters::invalid_parameter("limit", error)),
         };
-        let range = parameters::range(parameters)?;
+        let range = parameters::time_range(parameters)?;
         let texts = parameters.iter().filter(|(name, _)| name == "match[]");
         if texts.clone().count() > MAX_SELECTORS {
-            return Err(parameters::invalid("match[]", format!("more than {MAX_SELECTORS} selectors")));
+            return Err(parameters::invalid_parameter("match[]", format!("more than {MAX_SELECTORS} selectors")));
         }
-        let parse = |text: &str| selector::parse(text).map_err(|error| selector_error(error.to_string()));
+        let parse = |text: &str| promql_selector::parse(text).map_err(|error| selector_error(error.to_string()));
         let selectors = texts.map(|(_, text)| parse(text)).collect::<Result<_, _>>()?;
         Ok(Self { selectors, range, limit })
     }
 
     /// The matchers of each selector; one without matchers where there is no selector.
-    pub(crate) fn sets(&self) -> Vec<&[Matcher]> {
+    pub(crate) fn matcher_sets(&self) -> Vec<&[Matcher]> {
         if self.selectors.is_empty() { vec![&[]] } else { self.selectors.iter().map(Vec::as_slice).collect() }
     }
 }
 
 /// An answer while it is made.
 #[derive(Debug)]
-pub(crate) struct Making {
+pub(crate) struct ListResponseBuilder {
     reservation: Reservation,
     alive: oneshot::Sender<()>,
     text: String,
@@ -76,14 +76,14 @@ pub(crate) struct Making {
     entries: usize,
 }
 
-impl Making {
-    fn begin(context: &SharedContext, alive: oneshot::Sender<()>) -> Self {
+impl ListResponseBuilder {
+    fn new(context: &SharedState, alive: oneshot::Sender<()>) -> Self {
         let text = String::from("{\"status\":\"success\",\"data\":[");
         Self { reservation: context.answer_limits.budget.reserve(), alive, text, reserved: 0, entries: 0 }
     }
 
     /// Whether so many more bytes may be used.
-    pub(crate) fn memory(&mut self, bytes: usize) -> bool {
+    pub(crate) fn try_reserve(&mut self, bytes: usize) -> bool {
         !self.alive.is_closed() && self.reservation.extend(bytes).is_ok()
     }
 
@@ -91,7 +91,7 @@ impl Making {
     ///
     /// # Errors
     /// [`ApiError::Unavailable`].
-    pub(crate) fn entry(&mut self, write: impl FnOnce(&mut String)) -> Result<(), ApiError> {
+    pub(crate) fn push_entry(&mut self, write: impl FnOnce(&mut String)) -> Result<(), ApiError> {
         if self.entries > 0 {
             self.text.push(',');
         }
@@ -99,7 +99,7 @@ impl Making {
         write(&mut self.text);
         let more = self.text.len() - self.reserved;
         self.reserved = self.text.len();
-        if self.memory(more) { Ok(()) } else { Err(ApiError::Unavailable("too many bytes in flight".to_owned())) }
+        if self.try_reserve(more) { Ok(()) } else { Err(ApiError::Unavailable("too many bytes in flight".to_owned())) }
     }
 
     /// How many entries there are.
@@ -107,27 +107,27 @@ impl Making {
         self.entries
     }
 
-    fn finish(mut self, end: End) -> Made {
+    fn finish(mut self, end: ListEnd) -> ListResponse {
         self.text.push(']');
-        if end == End::Truncated {
+        if end == ListEnd::Truncated {
             let _ = write!(self.text, ",\"warnings\":[\"{TRUNCATED}\"]");
         }
         self.text.push('}');
-        Made { text: self.text, reservation: self.reservation }
+        ListResponse { text: self.text, reservation: self.reservation }
     }
 }
 
 /// How a list ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum End {
+pub(crate) enum ListEnd {
     /// All is there.
-    Whole,
+    Complete,
     /// There would be more.
     Truncated,
 }
 
 /// A finished answer and its memory.
-struct Made {
+struct ListResponse {
     text: String,
     reservation: Reservation,
 }
@@ -136,19 +136,19 @@ struct Made {
 ///
 /// # Errors
 /// [`ApiError`].
-pub(crate) async fn parameters(context: &SharedContext, request: Request) -> Result<Vec<Parameter>, ApiError> {
-    if ingest::admit(context).is_err() {
+pub(crate) async fn parameters(context: &SharedState, request: Request) -> Result<Vec<Parameter>, ApiError> {
+    if ingest::check_accepting(context).is_err() {
         return Err(ApiError::Unavailable("Service Unavailable".to_owned()));
     }
-    parameters::read(context, request).await
+    parameters::parse_request(context, request).await
 }
 
 /// Waits for the turn and makes an answer.
-pub(crate) async fn answer(
-    context: SharedContext,
-    make: impl FnOnce(&SharedContext, &mut Making) -> Result<End, ApiError> + Send + 'static,
+pub(crate) async fn respond(
+    context: SharedState,
+    make: impl FnOnce(&SharedState, &mut ListResponseBuilder) -> Result<ListEnd, ApiError> + Send + 'static,
 ) -> Response {
-    let Ok(permit) = context.list_gate.enter().await.map_err(|GateFull| ()) else {
+    let Ok(permit) = context.list_gate.acquire().await.map_err(|Overloaded| ()) else {
         return ApiError::Unavailable("too many look-ups at once".to_owned()).into_response();
     };
     let time = context.answer_limits.time;
@@ -156,15 +156,15 @@ pub(crate) async fn answer(
     let (alive, waiting) = oneshot::channel::<()>();
     let answering = tokio::task::spawn_blocking(move || {
         let _held = permit;
-        let mut making = Making::begin(&context, alive);
+        let mut making = ListResponseBuilder::new(&context, alive);
         let end = make(&context, &mut making)?;
         Ok::<_, ApiError>(making.finish(end))
     });
     let answered = answering.await;
     drop(waiting);
     match answered {
-        Ok(Ok(Made { text, reservation })) => {
-            api::json_of(Body::new(Pieces::new(vec![text.into()], reservation, time)))
+        Ok(Ok(ListResponse { text, reservation })) => {
+            api::json_of(Body::new(ResponseBody::new(vec![text.into()], reservation, time)))
         }
         Ok(Err(error)) => error.into_response(),
         Err(error) => {
@@ -175,7 +175,7 @@ pub(crate) async fn answer(
 }
 
 /// A text as Go's JSON writes those of a list: signs that mean something in HTML are escaped.
-pub(crate) fn push_text(out: &mut String, text: &str) {
+pub(crate) fn push_json_string(out: &mut String, text: &str) {
     for c in serde_json::Value::from(text).to_string().chars() {
         match c {
             '<' | '>' | '&' | '\u{2028}' | '\u{2029}' => {
@@ -188,23 +188,23 @@ pub(crate) fn push_text(out: &mut String, text: &str) {
 
 #[cfg(test)]
 mod tests {
-    use super::{Wanted, push_text};
+    use super::{ListQuery, push_json_string};
     use crate::model::time::TimeRange;
     use crate::server::api::ApiError;
     use crate::server::parameters;
 
-    fn parse(query: &str) -> Result<Wanted, ApiError> {
+    fn parse(query: &str) -> Result<ListQuery, ApiError> {
         let parameters: Vec<_> = form_urlencoded::parse(query.as_bytes()).into_owned().collect();
-        Wanted::of(&parameters, |error| parameters::invalid("match[]", error))
+        ListQuery::parse(&parameters, |error| parameters::invalid_parameter("match[]", error))
     }
 
     #[test]
     fn everything_is_wanted_unless_it_is_said() {
         let wanted = parse("limit=0").unwrap();
-        assert_eq!((wanted.range, wanted.limit, wanted.sets().len()), (TimeRange::ALL, None, 1));
+        assert_eq!((wanted.range, wanted.limit, wanted.matcher_sets().len()), (TimeRange::ALL, None, 1));
         let wanted = parse("match[]=up&match%5B%5D={a=\"b\"}&start=1.5&end=2&limit=7").unwrap();
         assert_eq!((wanted.range, wanted.limit), (TimeRange::new(1500, 2000), Some(7)));
-        assert_eq!(wanted.sets().iter().map(|set| set[0].name().to_owned()).collect::<Vec<_>>(), ["__name__", "a"]);
+        assert_eq!(wanted.matcher_sets().iter().map(|set| set[0].name().to_owned()).collect::<Vec<_>>(), ["__name__", "a"]);
     }
 
     #[test]
@@ -219,7 +219,7 @@ mod tests {
     #[test]
     fn texts_are_written_as_go_writes_them() {
         let mut out = String::new();
-        push_text(&mut out, "a<b>&\"c\"\n\u{1}é\u{2028}");
+        push_json_string(&mut out, "a<b>&\"c\"\n\u{1}é\u{2028}");
         assert_eq!(out, r#""a\u003cb\u003e\u0026\"c\"\n\u0001é\u2028""#);
     }
 }

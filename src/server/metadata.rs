@@ -8,11 +8,11 @@
 //! order of their names, so a limit always gives the same ones; with `limit=0` none, with a negative one all.
 
 use crate::model::metadata::Metadata;
-use crate::server::admission::{GateFull, Reservation};
+use crate::server::admission::{Overloaded, Reservation};
 use crate::server::api;
 use crate::server::api::ApiError;
-use crate::server::body::Pieces;
-use crate::server::context::SharedContext;
+use crate::server::body::ResponseBody;
+use crate::server::state::SharedState;
 use crate::server::ingest;
 use crate::tsdb::head::metadata::list::FamilyList;
 use axum::body::Body;
@@ -27,14 +27,14 @@ const ENTRY_BYTES: usize = 64;
 
 /// What is asked for.
 #[derive(Debug, Default, PartialEq, Eq)]
-struct Wanted {
+struct MetadataQuery {
     metric: Option<String>,
     families: Option<usize>,
     per_family: Option<usize>,
 }
 
 #[derive(Serialize)]
-struct Entry<'a> {
+struct MetadataEntry<'a> {
     r#type: &'static str,
     unit: &'a str,
     help: &'a str,
@@ -42,25 +42,25 @@ struct Entry<'a> {
 
 /// Answers the request.
 pub(crate) async fn metadata(
-    State(context): State<SharedContext>,
+    State(context): State<SharedState>,
     Query(parameters): Query<Vec<(String, String)>>,
 ) -> Response {
-    match answer(&context, &parameters).await {
+    match run_query(&context, &parameters).await {
         Ok((text, reservation)) => {
-            let pieces = Pieces::new(vec![text.into()], reservation, context.answer_limits.time);
+            let pieces = ResponseBody::new(vec![text.into()], reservation, context.answer_limits.time);
             ([(CONTENT_TYPE, "application/json")], Body::new(pieces)).into_response()
         }
         Err(error) => error.into_response(),
     }
 }
 
-async fn answer(context: &SharedContext, parameters: &[(String, String)]) -> Result<(Vec<u8>, Reservation), ApiError> {
-    if ingest::admit(context).is_err() {
+async fn run_query(context: &SharedState, parameters: &[(String, String)]) -> Result<(Vec<u8>, Reservation), ApiError> {
+    if ingest::check_accepting(context).is_err() {
         return Err(ApiError::Unavailable("Service Unavailable".to_owned()));
     }
-    let wanted = wanted(parameters)?;
-    let permit = context.list_gate.enter().await;
-    let permit = permit.map_err(|GateFull| ApiError::Unavailable("too many look-ups at once".to_owned()))?;
+    let wanted = parse_params(parameters)?;
+    let permit = context.list_gate.acquire().await;
+    let permit = permit.map_err(|Overloaded| ApiError::Unavailable("too many look-ups at once".to_owned()))?;
     let shared = context.clone();
     let answering = tokio::task::spawn_blocking(move || {
         let _held = permit;
@@ -68,7 +68,7 @@ async fn answer(context: &SharedContext, parameters: &[(String, String)]) -> Res
         limit(&mut families, &wanted);
         let mut reservation = shared.answer_limits.budget.reserve();
         let busy = |_| ApiError::Unavailable("too many answers at once".to_owned());
-        reservation.extend(size_of_answer(&families)).map_err(busy)?;
+        reservation.extend(estimate_response_bytes(&families)).map_err(busy)?;
         let text = encode(&families).map_err(|error| ApiError::Internal(error.to_string()))?;
         Ok((text, reservation))
     });
@@ -78,7 +78,7 @@ async fn answer(context: &SharedContext, parameters: &[(String, String)]) -> Res
     })
 }
 
-fn wanted(parameters: &[(String, String)]) -> Result<Wanted, ApiError> {
+fn parse_params(parameters: &[(String, String)]) -> Result<MetadataQuery, ApiError> {
     // As in Prometheus, the first value counts, and an empty one is none.
     let value = |name: &str| {
         let found = parameters.iter().find(|(given, _)| given == name);
@@ -91,10 +91,10 @@ fn wanted(parameters: &[(String, String)]) -> Result<Wanted, ApiError> {
     };
     let families = usize::try_from(number("limit")?).ok();
     let per_family = usize::try_from(number("limit_per_metric")?).ok().filter(|limit| *limit > 0);
-    Ok(Wanted { metric: value("metric").map(str::to_owned), families, per_family })
+    Ok(MetadataQuery { metric: value("metric").map(str::to_owned), families, per_family })
 }
 
-fn limit(families: &mut FamilyList, wanted: &Wanted) {
+fn limit(families: &mut FamilyList, wanted: &MetadataQuery) {
     if let Some(limit) = wanted.families
         && let Some(beyond) = families.keys().nth(limit).cloned()
     {
@@ -105,7 +105,7 @@ fn limit(families: &mut FamilyList, wanted: &Wanted) {
     }
 }
 
-fn size_of_answer(families: &FamilyList) -> usize {
+fn estimate_response_bytes(families: &FamilyList) -> usize {
     let of_entry = |entry: &Metadata| entry.unit.len() + entry.help.len() + ENTRY_BYTES;
     let of_family =
         |values: &Vec<_>| values.iter().map(|entry: &std::sync::Arc<Metadata>| of_entry(entry)).sum::<usize>();
@@ -114,34 +114,34 @@ fn size_of_answer(families: &FamilyList) -> usize {
 
 fn encode(families: &FamilyList) -> serde_json::Result<Vec<u8>> {
     let entries = families.iter().map(|(name, values)| {
-        let entries = values.iter().map(|entry| Entry {
+        let entries = values.iter().map(|entry| MetadataEntry {
             r#type: entry.metric_type.as_str(),
             unit: &entry.unit,
             help: &entry.help,
         });
         (name.as_str(), entries.collect())
     });
-    api::encode_success(&entries.collect::<BTreeMap<&str, Vec<Entry<'_>>>>())
+    api::encode_success(&entries.collect::<BTreeMap<&str, Vec<MetadataEntry<'_>>>>())
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Wanted, encode, limit, wanted};
+    use super::{MetadataQuery, encode, limit, parse_params};
     use crate::model::metadata::{Metadata, MetricType};
     use crate::server::api::ApiError;
     use crate::tsdb::head::metadata::list::FamilyList;
     use std::sync::Arc;
 
-    fn parse(query: &str) -> Result<Wanted, ApiError> {
-        wanted(&form_urlencoded::parse(query.as_bytes()).into_owned().collect::<Vec<_>>())
+    fn parse(query: &str) -> Result<MetadataQuery, ApiError> {
+        parse_params(&form_urlencoded::parse(query.as_bytes()).into_owned().collect::<Vec<_>>())
     }
 
     #[test]
     fn limits_are_those_of_prometheus() {
-        assert_eq!(parse(""), Ok(Wanted::default()));
-        assert_eq!(parse("metric=&limit=&limit_per_metric="), Ok(Wanted::default()));
-        assert_eq!(parse("limit=-5&limit_per_metric=0"), Ok(Wanted::default()));
-        let wanted = Wanted { metric: Some("up".into()), families: Some(0), per_family: Some(2) };
+        assert_eq!(parse(""), Ok(MetadataQuery::default()));
+        assert_eq!(parse("metric=&limit=&limit_per_metric="), Ok(MetadataQuery::default()));
+        assert_eq!(parse("limit=-5&limit_per_metric=0"), Ok(MetadataQuery::default()));
+        let wanted = MetadataQuery { metric: Some("up".into()), families: Some(0), per_family: Some(2) };
         assert_eq!(parse("metric=up&limit=0&limit_per_metric=2"), Ok(wanted));
         let error = |name| Err(ApiError::BadData(format!("{name} must be a number")));
         assert_eq!(parse("limit=x"), error("limit"));
@@ -160,7 +160,7 @@ mod tests {
         ]);
         let limited = |families, per_family| {
             let mut list = all.clone();
-            limit(&mut list, &Wanted { metric: None, families, per_family });
+            limit(&mut list, &MetadataQuery { metric: None, families, per_family });
             String::from_utf8(encode(&list).unwrap()).unwrap()
         };
         assert_eq!(limited(Some(0), None), r#"{"status":"success","data":{}}"#);

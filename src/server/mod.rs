@@ -10,20 +10,20 @@
 //! | [`connection`]   | timeouts of a connection                                      |
 //! | `connection_service` | what every request of a connection passes                 |
 //! | `client_limit`   | what one client holds at once                                 |
-//! | [`control`]      | what requests may order of the process                        |
+//! | [`process_control`]      | what requests may order of the process                        |
 //! | [`router`]       | which path is answered by whom                                |
 //! | `caught`         | a handler that panics is answered                             |
 //! | `redirect`       | redirects to the path that a client means                     |
-//! | [`context`]      | what every handler shares                                     |
+//! | [`state`]      | what every handler shares                                     |
 //! | [`lifecycle`]    | starting, ready, draining                                     |
 //! | [`admission`]    | bytes in flight, requests at work and waiting                 |
 //! | [`body`]         | bodies, bounded in size, time and memory                      |
-//! | `stream`         | an answer in pieces, from a blocking thread                   |
-//! | [`refused`]      | the answer contract: errors as statuses of HTTP and gRPC      |
+//! | `piece_stream`         | an answer in pieces, from a blocking thread                   |
+//! | [`request_error`]      | the answer contract: errors as statuses of HTTP and gRPC      |
 //! | `ingest`         | stores a write request from either                            |
 //! | `write`          | remote write over HTTP                                        |
 //! | `read`           | remote read over HTTP                                         |
-//! | `read_turn`      | a read's place among those at work                            |
+//! | `read_permit`      | a read's place among those at work                            |
 //! | `streamed_read`  | remote read answered with chunks                              |
 //! | `export`         | samples as JSON lines                                         |
 //! | `exemplars`      | exemplars of what an expression selects                       |
@@ -32,22 +32,22 @@
 //! | `listing`        | what the lists of labels and series share                     |
 //! | `labels`         | names and values of labels                                    |
 //! | `series`         | label sets of series                                          |
-//! | `running`        | configuration, flags, what the process is at                  |
-//! | `absent`         | empty lists of what narthex does not have                     |
+//! | `runtime_status`        | configuration, flags, what the process is at                  |
+//! | `empty_lists`         | empty lists of what narthex does not have                     |
 //! | [`configuration`] | the configuration that holds                                 |
-//! | `lifecycle_api`  | reload and quit                                               |
+//! | `management_api`  | reload and quit                                               |
 //! | `api`            | the envelope of Prometheus's HTTP API                         |
-//! | `status`         | health, readiness, metrics, build                             |
+//! | `status_pages`         | health, readiness, metrics, build                             |
 //! | [`grpc`]         | the services of gRPC                                          |
 //! | [`http_metrics`] | what is counted of every request                              |
 //! | `parameters`     | parameters of the HTTP API                                    |
 //! | `media_type`     | `Content-Type`                                                |
-//! | `selector`       | series selectors as PromQL writes them                        |
+//! | `promql_selector`       | series selectors as PromQL writes them                        |
 //! | `parse_error`    | errors of selectors and expressions                           |
-//! | `expression`     | the selectors of a PromQL expression                          |
-//! | `time_text`      | times in parameters                                           |
+//! | `promql_selectors`     | the selectors of a PromQL expression                          |
+//! | `timestamp`      | times in parameters                                           |
 
-mod absent;
+mod empty_lists;
 mod admin;
 pub mod admission;
 mod api;
@@ -58,17 +58,17 @@ pub mod configuration;
 pub mod connection;
 mod connection_service;
 mod content_encoding;
-pub mod context;
-pub mod control;
+pub mod state;
+pub mod process_control;
 mod exemplars;
 mod export;
-mod expression;
+mod promql_selectors;
 pub mod grpc;
 pub mod http_metrics;
 mod ingest;
 mod labels;
 pub mod lifecycle;
-mod lifecycle_api;
+mod management_api;
 pub mod listener;
 mod listing;
 mod media_type;
@@ -76,15 +76,15 @@ mod metadata;
 mod parameters;
 mod parse_error;
 mod read;
-mod read_turn;
+mod read_permit;
 mod redirect;
-pub mod refused;
+pub mod request_error;
 pub mod router;
-mod running;
-mod selector;
+mod runtime_status;
+mod promql_selector;
 mod series;
-mod status;
-mod stream;
+mod status_pages;
+mod piece_stream;
 mod streamed_read;
-mod time_text;
+mod timestamp;
 mod write;

@@ -4,9 +4,9 @@ use crate::model::time::TimeRange;
 use crate::server::api::ApiError;
 use crate::server::body;
 use crate::server::body::BodyLimits;
-use crate::server::context::SharedContext;
+use crate::server::state::SharedState;
 use crate::server::media_type::MediaType;
-use crate::server::time_text;
+use crate::server::timestamp;
 use axum::extract::Request;
 use axum::http::header::CONTENT_TYPE;
 
@@ -20,7 +20,7 @@ pub(crate) type Parameter = (String, String);
 ///
 /// # Errors
 /// [`ApiError::BadData`] where the form can't be read.
-pub(crate) async fn read(context: &SharedContext, request: Request) -> Result<Vec<Parameter>, ApiError> {
+pub(crate) async fn parse_request(context: &SharedState, request: Request) -> Result<Vec<Parameter>, ApiError> {
     let query = request.uri().query().unwrap_or_default().to_owned();
     let content_type = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let is_form =
@@ -37,7 +37,7 @@ pub(crate) async fn read(context: &SharedContext, request: Request) -> Result<Ve
 }
 
 /// The first value of a parameter, where it has one that is not empty.
-pub(crate) fn value<'a>(parameters: &'a [Parameter], name: &str) -> Option<&'a str> {
+pub(crate) fn first_value<'a>(parameters: &'a [Parameter], name: &str) -> Option<&'a str> {
     let found = parameters.iter().find(|(given, _)| given == name);
     found.map(|(_, value)| value.as_str()).filter(|value| !value.is_empty())
 }
@@ -46,15 +46,15 @@ pub(crate) fn value<'a>(parameters: &'a [Parameter], name: &str) -> Option<&'a s
 ///
 /// # Errors
 /// [`ApiError::BadData`] where one is no time.
-pub(crate) fn range(parameters: &[Parameter]) -> Result<TimeRange, ApiError> {
-    let time = |name: &str, default: i64| match value(parameters, name) {
-        Some(text) => time_text::millis(text).map_err(|error| invalid(name, error)),
+pub(crate) fn time_range(parameters: &[Parameter]) -> Result<TimeRange, ApiError> {
+    let time = |name: &str, default: i64| match first_value(parameters, name) {
+        Some(text) => timestamp::parse_millis(text).map_err(|error| invalid_parameter(name, error)),
         None => Ok(default),
     };
     Ok(TimeRange::new(time("start", TimeRange::ALL.mint)?, time("end", TimeRange::ALL.maxt)?))
 }
 
 /// A parameter can't be what it is.
-pub(crate) fn invalid(name: &str, error: impl std::fmt::Display) -> ApiError {
+pub(crate) fn invalid_parameter(name: &str, error: impl std::fmt::Display) -> ApiError {
     ApiError::BadData(format!("invalid parameter {name:?}: {error}"))
 }

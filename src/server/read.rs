@@ -3,16 +3,16 @@
 use crate::remote::pb::prometheus as pb;
 use crate::remote::pb::prometheus::read_request::ResponseType;
 use crate::remote::read;
-use crate::remote::read::{Answer, ReadSource};
+use crate::remote::read::{SamplesResponse, ReadSource};
 use crate::remote::read_request;
-use crate::remote::read_request::{ReadError, Stop};
+use crate::remote::read_request::{RemoteReadError, ReadAbort};
 use crate::server::admission::Reservation;
 use crate::server::body;
-use crate::server::body::{BodyLimits, Pieces};
-use crate::server::context::SharedContext;
+use crate::server::body::{BodyLimits, ResponseBody};
+use crate::server::state::SharedState;
 use crate::server::ingest;
-use crate::server::read_turn::ReadTurn;
-use crate::server::refused::Refused;
+use crate::server::read_permit::ReadPermit;
+use crate::server::request_error::RequestError;
 use crate::server::streamed_read;
 use crate::tsdb::query::source::QueryError;
 use axum::body::Body;
@@ -27,60 +27,60 @@ use tokio::sync::oneshot;
 pub(crate) const MAX_BODY: usize = 1 << 20;
 
 /// Answers the request.
-pub(crate) async fn read(State(context): State<SharedContext>, request: Request) -> Response {
-    if let Err(refused) = ingest::admit(&context) {
+pub(crate) async fn read(State(context): State<SharedState>, request: Request) -> Response {
+    if let Err(refused) = ingest::check_accepting(&context) {
         return refused.into_http_and_close();
     }
     let limits = BodyLimits { size: MAX_BODY, ..context.body_limits.clone() };
     let collected = match body::collect(request.into_body(), limits).await {
         Ok(collected) => collected,
-        Err(error) => return Refused::from(error).into_http_and_close(),
+        Err(error) => return RequestError::from(error).into_http_and_close(),
     };
-    answer(context, collected.bytes).await.unwrap_or_else(Refused::into_http)
+    respond(context, collected.bytes).await.unwrap_or_else(RequestError::into_http)
 }
 
-async fn answer(context: SharedContext, body: Bytes) -> Result<Response, Refused> {
-    let turn = ReadTurn::take(&context).await?;
-    let request = blocking(move || read_request::decode_request(&body)).await?;
+async fn respond(context: SharedState, body: Bytes) -> Result<Response, RequestError> {
+    let turn = ReadPermit::acquire(&context).await?;
+    let request = run_blocking(move || read_request::decode_request(&body)).await?;
     match read_request::response_type(&request)? {
-        ResponseType::Samples => samples(context, request, turn).await,
-        ResponseType::StreamedXorChunks => streamed_read::answer(context, request, turn).await,
+        ResponseType::Samples => respond_samples(context, request, turn).await,
+        ResponseType::StreamedXorChunks => streamed_read::respond(context, request, turn).await,
     }
 }
 
-async fn samples(context: SharedContext, request: pb::ReadRequest, turn: ReadTurn) -> Result<Response, Refused> {
-    let (answer, reservation) = make(&context, request, turn, read::answer).await?;
+async fn respond_samples(context: SharedState, request: pb::ReadRequest, turn: ReadPermit) -> Result<Response, RequestError> {
+    let (answer, reservation) = run_samples_read(&context, request, turn, read::read_samples).await?;
     let headers = [(CONTENT_TYPE, "application/x-protobuf"), (CONTENT_ENCODING, "snappy")];
-    let body = Body::new(Pieces::new(answer.pieces, reservation, context.answer_limits.time));
+    let body = Body::new(ResponseBody::new(answer.pieces, reservation, context.answer_limits.time));
     Ok((headers, body).into_response())
 }
 
 /// One of the ways to make an answer with samples.
-pub(crate) type Maker =
-    fn(ReadSource<'_>, &pb::ReadRequest, &mut dyn FnMut(usize) -> Result<(), Stop>) -> Result<Answer, ReadError>;
+pub(crate) type SamplesReadFn =
+    fn(ReadSource<'_>, &pb::ReadRequest, &mut dyn FnMut(usize) -> Result<(), ReadAbort>) -> Result<SamplesResponse, RemoteReadError>;
 
 /// Makes an answer with samples on a blocking thread, which stops soon after the client has gone.
-pub(crate) async fn make(
-    context: &SharedContext,
+pub(crate) async fn run_samples_read(
+    context: &SharedState,
     request: pb::ReadRequest,
-    turn: ReadTurn,
-    maker: Maker,
-) -> Result<(Answer, Reservation), ReadError> {
+    turn: ReadPermit,
+    maker: SamplesReadFn,
+) -> Result<(SamplesResponse, Reservation), RemoteReadError> {
     let shared = context.clone();
     let deadline = Instant::now() + context.query_timeout;
     // Closed when this future is dropped, which is what happens when the client goes away.
     let (alive, waiting) = oneshot::channel::<()>();
-    let answered: Result<(Answer, Reservation), ReadError> = blocking(move || {
+    let answered: Result<(SamplesResponse, Reservation), RemoteReadError> = run_blocking(move || {
         let _held = turn;
         let mut reservation = shared.answer_limits.budget.reserve();
         let answer = maker(shared.read_source(), &request, &mut |bytes| {
             if alive.is_closed() {
-                return Err(Stop::Gone);
+                return Err(ReadAbort::ClientGone);
             }
             if Instant::now() > deadline {
-                return Err(Stop::TimeOver);
+                return Err(ReadAbort::TimedOut);
             }
-            reservation.extend(bytes).map_err(|_| Stop::Busy)
+            reservation.extend(bytes).map_err(|_| ReadAbort::Busy)
         })?;
         Ok((answer, reservation))
     })
@@ -92,35 +92,35 @@ pub(crate) async fn make(
 }
 
 /// Runs `work` on a blocking thread.
-pub(crate) async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, ReadError> + Send + 'static,
-) -> Result<T, ReadError> {
+pub(crate) async fn run_blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, RemoteReadError> + Send + 'static,
+) -> Result<T, RemoteReadError> {
     tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| {
         tracing::error!(%error, "answering a read failed");
-        Err(ReadError::Broken)
+        Err(RemoteReadError::Panicked)
     })
 }
 
-impl From<ReadError> for Refused {
-    fn from(error: ReadError) -> Self {
+impl From<RemoteReadError> for RequestError {
+    fn from(error: RemoteReadError) -> Self {
         let text = error.to_string();
         match error {
-            ReadError::TooLarge { .. } => Self::TooLarge(text),
-            ReadError::Stopped(_) => Self::Unavailable(text),
-            ReadError::Query(QueryError::Damaged(_)) => {
+            RemoteReadError::TooLarge { .. } => Self::TooLarge(text),
+            RemoteReadError::Stopped(_) => Self::Unavailable(text),
+            RemoteReadError::Query(QueryError::Corrupted(_)) => {
                 tracing::error!(error = text, "a read failed");
-                Self::Fault(text)
+                Self::Internal(text)
             }
-            ReadError::Broken => Self::Fault(text),
-            ReadError::NotSnappy(_)
-            | ReadError::Malformed(_)
-            | ReadError::TooMany { .. }
-            | ReadError::ResponseType(_)
-            | ReadError::MatcherType(_)
-            | ReadError::Matcher(_)
-            | ReadError::SampleLimit(_)
-            | ReadError::AnswerLimit(_)
-            | ReadError::TooLong(_) => Self::BadData(text),
+            RemoteReadError::Panicked => Self::Internal(text),
+            RemoteReadError::NotSnappy(_)
+            | RemoteReadError::Malformed(_)
+            | RemoteReadError::TooMany { .. }
+            | RemoteReadError::ResponseType(_)
+            | RemoteReadError::MatcherType(_)
+            | RemoteReadError::Matcher(_)
+            | RemoteReadError::SampleLimit(_)
+            | RemoteReadError::AnswerLimit(_)
+            | RemoteReadError::TooLong(_) => Self::BadData(text),
         }
     }
 }

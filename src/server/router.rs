@@ -1,13 +1,13 @@
 //! Which path is answered by whom.
 
-use crate::server::context::SharedContext;
+use crate::server::state::SharedState;
 use crate::server::grpc;
 use crate::server::grpc::reflection;
 use crate::server::redirect::KnownPath;
-use crate::server::refused::Refused;
+use crate::server::request_error::RequestError;
 use crate::server::{
-    absent, admin, caught, exemplars, export, http_metrics, labels, lifecycle_api, metadata, read, redirect, running,
-    series, status, write,
+    empty_lists, admin, caught, exemplars, export, http_metrics, labels, management_api, metadata, read, redirect, runtime_status,
+    series, status_pages, write,
 };
 use axum::extract::Request;
 use axum::handler::Handler;
@@ -21,7 +21,7 @@ use tonic_health::pb::health_server::{Health, HealthServer};
 use tower::Layer;
 
 /// The methods of gRPC.
-fn grpc_routes<H: Health>(context: &SharedContext, health: HealthServer<H>) -> Router<SharedContext> {
+fn grpc_routes<H: Health>(context: &SharedState, health: HealthServer<H>) -> Router<SharedState> {
     let mut routes = Router::new()
         .route(grpc::write::WRITE_V1, any(grpc::write::write_v1))
         .route(grpc::write::WRITE_V2, any(grpc::write::write_v2))
@@ -47,35 +47,35 @@ fn grpc_routes<H: Health>(context: &SharedContext, health: HealthServer<H>) -> R
         (Err(error), _) | (_, Err(error)) => tracing::error!(%error, "no reflection over gRPC"),
     }
     routes
-        .layer(middleware::from_fn_with_state(context.clone(), grpc::compression::compress))
-        .layer(middleware::from_fn(grpc::entry::enter))
+        .layer(middleware::from_fn_with_state(context.clone(), grpc::compression::compression_layer))
+        .layer(middleware::from_fn(grpc::deadline::deadline_layer))
 }
 
 /// Routes of HTTP, and the list of their paths and methods for [`redirect`].
 #[derive(Default)]
 struct HttpRoutes {
-    router: Router<SharedContext>,
+    router: Router<SharedState>,
     known: Vec<KnownPath>,
 }
 
 impl HttpRoutes {
-    fn get<T: 'static>(self, path: &'static str, handler: impl Handler<T, SharedContext>) -> Self {
+    fn get<T: 'static>(self, path: &'static str, handler: impl Handler<T, SharedState>) -> Self {
         self.add(path, &[Method::GET], get(handler))
     }
 
-    fn post<T: 'static>(self, path: &'static str, handler: impl Handler<T, SharedContext>) -> Self {
+    fn post<T: 'static>(self, path: &'static str, handler: impl Handler<T, SharedState>) -> Self {
         self.add(path, &[Method::POST], post(handler))
     }
 
-    fn get_or_post<T: 'static>(self, path: &'static str, handler: impl Handler<T, SharedContext>) -> Self {
+    fn get_or_post<T: 'static>(self, path: &'static str, handler: impl Handler<T, SharedState>) -> Self {
         self.add(path, &[Method::GET, Method::POST], get(handler.clone()).post(handler))
     }
 
-    fn post_or_put<T: 'static>(self, path: &'static str, handler: impl Handler<T, SharedContext>) -> Self {
+    fn post_or_put<T: 'static>(self, path: &'static str, handler: impl Handler<T, SharedState>) -> Self {
         self.add(path, &[Method::POST, Method::PUT], post(handler.clone()).put(handler))
     }
 
-    fn add(mut self, path: &'static str, methods: &[Method], route: MethodRouter<SharedContext>) -> Self {
+    fn add(mut self, path: &'static str, methods: &[Method], route: MethodRouter<SharedState>) -> Self {
         self.router = self.router.route(path, route);
         self.known.push(KnownPath { pattern: path, methods: methods.to_vec() });
         self
@@ -83,16 +83,16 @@ impl HttpRoutes {
 }
 
 fn http_routes() -> HttpRoutes {
-    let reload = post(lifecycle_api::reload).put(lifecycle_api::reload).fallback(lifecycle_api::other_method);
-    let quit = post(lifecycle_api::quit).put(lifecycle_api::quit).fallback(lifecycle_api::other_method);
+    let reload = post(management_api::reload).put(management_api::reload).fallback(management_api::other_method);
+    let quit = post(management_api::quit).put(management_api::quit).fallback(management_api::other_method);
     let lifecycle_methods = [Method::GET, Method::POST, Method::PUT];
     HttpRoutes::default()
-        .get("/", status::landing)
-        .get("/-/healthy", status::healthy)
-        .get("/-/ready", status::ready)
+        .get("/", status_pages::index_page)
+        .get("/-/healthy", status_pages::healthy)
+        .get("/-/ready", status_pages::ready)
         .add("/-/reload", &lifecycle_methods, reload)
         .add("/-/quit", &lifecycle_methods, quit)
-        .get("/metrics", status::metrics)
+        .get("/metrics", status_pages::metrics)
         .post("/api/v1/write", write::write)
         .post("/api/v1/read", read::read)
         .get("/api/v1/export", export::export)
@@ -104,26 +104,26 @@ fn http_routes() -> HttpRoutes {
         .post_or_put("/api/v1/admin/tsdb/delete_series", admin::delete_series)
         .post_or_put("/api/v1/admin/tsdb/clean_tombstones", admin::clean_tombstones)
         .post_or_put("/api/v1/admin/tsdb/snapshot", admin::snapshot)
-        .get("/api/v1/rules", absent::rules)
-        .get("/api/v1/alerts", absent::alerts)
-        .get("/api/v1/targets", absent::targets)
-        .get("/api/v1/scrape_pools", absent::scrape_pools)
-        .get("/api/v1/status/config", running::config)
-        .get("/api/v1/status/flags", running::flags)
-        .get("/api/v1/status/runtimeinfo", running::runtime_info)
-        .get("/api/v1/status/buildinfo", status::build_info)
-        .get("/api/v1/status/walreplay", status::wal_replay)
+        .get("/api/v1/rules", empty_lists::rules)
+        .get("/api/v1/alerts", empty_lists::alerts)
+        .get("/api/v1/targets", empty_lists::targets)
+        .get("/api/v1/scrape_pools", empty_lists::scrape_pools)
+        .get("/api/v1/status/config", runtime_status::status_config)
+        .get("/api/v1/status/flags", runtime_status::status_flags)
+        .get("/api/v1/status/runtimeinfo", runtime_status::runtime_info)
+        .get("/api/v1/status/buildinfo", status_pages::build_info)
+        .get("/api/v1/status/walreplay", status_pages::wal_replay)
 }
 
 /// Everything that narthex answers; `health` is gRPC's health service.
-pub fn routes<H: Health>(context: SharedContext, health: HealthServer<H>) -> Router {
+pub fn routes<H: Health>(context: SharedState, health: HealthServer<H>) -> Router {
     let measure = middleware::from_fn_with_state(context.http_metrics.clone(), http_metrics::measure);
     let HttpRoutes { router, known } = http_routes();
     let known: Arc<[KnownPath]> = known.into();
     let redirect = middleware::from_fn_with_state(known, redirect::redirect);
     router
         .merge(grpc_routes(&context, health))
-        .fallback(unknown)
+        .fallback(not_found)
         .layer(redirect)
         .layer(middleware::from_fn(caught::answer_panics))
         .layer(measure)
@@ -131,16 +131,16 @@ pub fn routes<H: Health>(context: SharedContext, health: HealthServer<H>) -> Rou
 }
 
 /// Answers every request of a connection beyond the limit.
-pub(crate) fn busy() -> Router {
+pub(crate) fn overload_router() -> Router {
     Router::new().fallback(|request: Request| async move {
-        let refused = Refused::Unavailable("too many connections".to_owned());
-        if grpc::is_grpc(&request) { grpc::refuse(refused.into_grpc()) } else { refused.into_http_and_close() }
+        let refused = RequestError::Unavailable("too many connections".to_owned());
+        if grpc::is_grpc(&request) { grpc::error_response(refused.into_grpc()) } else { refused.into_http_and_close() }
     })
 }
 
-async fn unknown(request: Request) -> Response {
+async fn not_found(request: Request) -> Response {
     if grpc::is_grpc(&request) {
-        grpc::refuse(Status::unimplemented("no such method"))
+        grpc::error_response(Status::unimplemented("no such method"))
     } else {
         (StatusCode::NOT_FOUND, format!("nothing is served at {}\n", request.uri().path())).into_response()
     }

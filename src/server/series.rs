@@ -8,54 +8,54 @@
 
 use crate::model::labels::Labels;
 use crate::server::api::ApiError;
-use crate::server::context::SharedContext;
+use crate::server::state::SharedState;
 use crate::server::listing;
-use crate::server::listing::{End, Making, Wanted};
+use crate::server::listing::{ListEnd, ListResponseBuilder, ListQuery};
 use crate::server::parameters;
-use crate::tsdb::query::samples::Series;
+use crate::tsdb::query::merged_series::MergedSeries;
 use crate::tsdb::query::source::QueryError;
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
 use std::fmt::Write as _;
 
 /// Lists series.
-pub(crate) async fn series(State(context): State<SharedContext>, request: Request) -> Response {
+pub(crate) async fn series(State(context): State<SharedState>, request: Request) -> Response {
     let parameters = listing::parameters(&context, request).await;
     let wanted = parameters.and_then(|parameters| {
         if parameters.iter().all(|(name, _)| name != "match[]") {
             return Err(ApiError::BadData("no match[] parameter provided".to_owned()));
         }
-        Wanted::of(&parameters, |error| parameters::invalid("match[]", error))
+        ListQuery::parse(&parameters, |error| parameters::invalid_parameter("match[]", error))
     });
     match wanted {
-        Ok(wanted) => listing::answer(context, move |context, making| list(context, &wanted, making)).await,
+        Ok(wanted) => listing::respond(context, move |context, making| list(context, &wanted, making)).await,
         Err(error) => error.into_response(),
     }
 }
 
-fn list(context: &SharedContext, wanted: &Wanted, making: &mut Making) -> Result<End, ApiError> {
+fn list(context: &SharedState, wanted: &ListQuery, making: &mut ListResponseBuilder) -> Result<ListEnd, ApiError> {
     let querier = context.db.querier();
-    let sets = wanted.sets().into_iter().map(|matchers| querier.select(matchers, wanted.range));
-    let sets = sets.collect::<Result<Vec<_>, _>>().map_err(failed)?;
-    let mut merged = Merged { fronts: sets.into_iter().map(Iterator::peekable).collect() };
-    while let Some(labels) = merged.next_labels().map_err(failed)? {
+    let sets = wanted.matcher_sets().into_iter().map(|matchers| querier.select(matchers, wanted.range));
+    let sets = sets.collect::<Result<Vec<_>, _>>().map_err(query_error)?;
+    let mut merged = LabelMerger { iters: sets.into_iter().map(Iterator::peekable).collect() };
+    while let Some(labels) = merged.next_labels().map_err(query_error)? {
         if wanted.limit.is_some_and(|limit| making.entries() >= limit) {
-            return Ok(End::Truncated);
+            return Ok(ListEnd::Truncated);
         }
-        making.entry(|out| push_labels(out, &labels))?;
+        making.push_entry(|out| push_labels(out, &labels))?;
     }
-    Ok(End::Whole)
+    Ok(ListEnd::Complete)
 }
 
 /// Several rising lists of series as one, each series once.
-struct Merged<I: Iterator<Item = Result<Series, QueryError>>> {
-    fronts: Vec<std::iter::Peekable<I>>,
+struct LabelMerger<I: Iterator<Item = Result<MergedSeries, QueryError>>> {
+    iters: Vec<std::iter::Peekable<I>>,
 }
 
-impl<I: Iterator<Item = Result<Series, QueryError>>> Merged<I> {
+impl<I: Iterator<Item = Result<MergedSeries, QueryError>>> LabelMerger<I> {
     fn next_labels(&mut self) -> Result<Option<Labels>, QueryError> {
         let mut lowest: Option<Labels> = None;
-        for front in &mut self.fronts {
+        for front in &mut self.iters {
             match front.peek() {
                 Some(Ok(series)) if lowest.as_ref().is_none_or(|lowest| series.labels() < lowest) => {
                     lowest = Some(series.labels().clone());
@@ -66,7 +66,7 @@ impl<I: Iterator<Item = Result<Series, QueryError>>> Merged<I> {
             }
         }
         let Some(labels) = lowest else { return Ok(None) };
-        for front in &mut self.fronts {
+        for front in &mut self.iters {
             front.next_if(|series| series.as_ref().is_ok_and(|series| *series.labels() == labels));
         }
         Ok(Some(labels))
@@ -82,7 +82,7 @@ fn push_labels(text: &mut String, labels: &Labels) {
     text.push('}');
 }
 
-fn failed(error: QueryError) -> ApiError {
+fn query_error(error: QueryError) -> ApiError {
     tracing::error!(%error, "series can't be listed");
     ApiError::Internal(error.to_string())
 }

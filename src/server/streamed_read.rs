@@ -7,15 +7,15 @@
 //! When the client goes, the maker stops at the next piece or series. A place among the reads at work is held until the last piece is made.
 
 use crate::remote::chunked;
-use crate::remote::chunked::{Frame, FrameSink};
+use crate::remote::chunked::{ReadFrame, FrameSink};
 use crate::remote::pb::prometheus as pb;
-use crate::remote::read_request::{ReadError, Stop};
+use crate::remote::read_request::{RemoteReadError, ReadAbort};
 use crate::server::admission::Reservation;
-use crate::server::context::{Context, SharedContext};
+use crate::server::state::{ServerState, SharedState};
 use crate::server::grpc::messages;
-use crate::server::read_turn::ReadTurn;
-use crate::server::refused::Refused;
-use crate::server::stream::{Stream, StreamError, StreamLimits, StreamSender, stream};
+use crate::server::read_permit::ReadPermit;
+use crate::server::request_error::RequestError;
+use crate::server::piece_stream::{PieceStream, StreamError, StreamLimits, PieceSender, stream};
 use axum::body::Body;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
@@ -31,41 +31,41 @@ const PIECE_BYTES: usize = 128 << 10;
 /// Pieces that wait for a slow client.
 const FRAMES_AHEAD: usize = 3;
 /// Pieces in memory: those that wait, the one that is made, and what is being sent.
-const IN_MEMORY: usize = FRAMES_AHEAD + 2;
+const MAX_PIECES: usize = FRAMES_AHEAD + 2;
 /// How long a client may leave the next piece untaken; the whole has the time of any answer.
 const PIECE_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Why an answer was cut off.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum CutOff {
+pub(crate) enum StreamedReadError {
     /// The data can't be read, or the client has had enough.
     #[error(transparent)]
-    Read(#[from] ReadError),
+    Read(#[from] RemoteReadError),
     /// The stream ended.
     #[error(transparent)]
     Stream(#[from] StreamError),
 }
 
-impl From<CutOff> for Refused {
-    fn from(cut_off: CutOff) -> Self {
+impl From<StreamedReadError> for RequestError {
+    fn from(cut_off: StreamedReadError) -> Self {
         match cut_off {
             // Logged by the maker.
-            CutOff::Read(ReadError::Query(error)) => Self::Fault(error.to_string()),
-            CutOff::Read(error) => error.into(),
-            CutOff::Stream(StreamError::Broken) => Self::Fault("answering the read failed".to_owned()),
-            CutOff::Stream(error) => Self::Unavailable(error.to_string()),
+            StreamedReadError::Read(RemoteReadError::Query(error)) => Self::Internal(error.to_string()),
+            StreamedReadError::Read(error) => error.into(),
+            StreamedReadError::Stream(StreamError::Panicked) => Self::Internal("answering the read failed".to_owned()),
+            StreamedReadError::Stream(error) => Self::Unavailable(error.to_string()),
         }
     }
 }
 
 /// Answers over HTTP.
-pub(crate) async fn answer(
-    context: SharedContext,
+pub(crate) async fn respond(
+    context: SharedState,
     request: pb::ReadRequest,
-    turn: ReadTurn,
-) -> Result<Response, Refused> {
+    turn: ReadPermit,
+) -> Result<Response, RequestError> {
     let mut frames = frames(&context, request, turn, Framing::Delimited)?;
-    frames.begun().await?;
+    frames.wait_first().await?;
     Ok(([(CONTENT_TYPE, STREAMED)], Body::new(frames)).into_response())
 }
 
@@ -80,18 +80,18 @@ pub(crate) enum Framing {
 
 /// The pieces of an answer, which is made while they are taken. To be called on a runtime.
 pub(crate) fn frames(
-    context: &SharedContext,
+    context: &SharedState,
     request: pb::ReadRequest,
-    turn: ReadTurn,
+    turn: ReadPermit,
     framing: Framing,
-) -> Result<Stream<Bytes, CutOff>, Refused> {
-    let limits = StreamLimits { ahead: FRAMES_AHEAD, piece: PIECE_TIMEOUT, whole: context.answer_limits.time };
+) -> Result<PieceStream<Bytes, StreamedReadError>, RequestError> {
+    let limits = StreamLimits { max_queued: FRAMES_AHEAD, piece_timeout: PIECE_TIMEOUT, total_timeout: context.answer_limits.time };
     let mut memory = context.answer_limits.budget.reserve();
-    memory.extend(IN_MEMORY * (context.read_limits.frame_bytes + PIECE_BYTES))?;
+    memory.extend(MAX_PIECES * (context.read_limits.frame_bytes + PIECE_BYTES))?;
     let context = context.clone();
     Ok(stream(limits, move |pieces| {
         let _held = turn;
-        let made = make(&context, &request, memory, Pieces { framing, pieces });
+        let made = write_frames(&context, &request, memory, PieceOutput { framing, pieces });
         if let Err(error) = &made {
             log(error);
         }
@@ -99,47 +99,47 @@ pub(crate) fn frames(
     }))
 }
 
-fn make(context: &Context, request: &pb::ReadRequest, memory: Reservation, pieces: Pieces<'_>) -> Result<(), CutOff> {
-    let buffers = Arc::new(Buffers { free: Mutex::default(), _memory: memory });
-    let mut sink = Sink { buffer: Vec::new(), buffers, out: pieces };
-    let sent = chunked::answer_chunked(context.read_source(), request, &mut sink)?;
+fn write_frames(context: &ServerState, request: &pb::ReadRequest, memory: Reservation, pieces: PieceOutput<'_>) -> Result<(), StreamedReadError> {
+    let buffers = Arc::new(BufferPool { free: Mutex::default(), _memory: memory });
+    let mut sink = FrameWriter { buffer: Vec::new(), buffers, out: pieces };
+    let sent = chunked::read_chunks(context.read_source(), request, &mut sink)?;
     if !sink.buffer.is_empty() {
-        sink.send().map_err(ReadError::from)?;
+        sink.send().map_err(RemoteReadError::from)?;
     }
     context.read_metrics.count(sent);
     Ok(())
 }
 
 /// Logs what is not the client's doing.
-fn log(error: &CutOff) {
-    if let CutOff::Read(ReadError::Query(error)) = error {
+fn log(error: &StreamedReadError) {
+    if let StreamedReadError::Read(RemoteReadError::Query(error)) = error {
         tracing::error!(%error, "a streamed read was cut off");
     }
 }
 
 /// Where pieces go.
-struct Pieces<'a> {
+struct PieceOutput<'a> {
     framing: Framing,
-    pieces: &'a StreamSender<Bytes, CutOff>,
+    pieces: &'a PieceSender<Bytes, StreamedReadError>,
 }
 
 /// Makes pieces of frames.
-struct Sink<'a> {
+struct FrameWriter<'a> {
     buffer: Vec<u8>,
-    buffers: Arc<Buffers>,
-    out: Pieces<'a>,
+    buffers: Arc<BufferPool>,
+    out: PieceOutput<'a>,
 }
 
-impl FrameSink for Sink<'_> {
-    fn check(&mut self) -> Result<(), Stop> {
-        self.out.pieces.check().map_err(as_stop)
+impl FrameSink for FrameWriter<'_> {
+    fn check(&mut self) -> Result<(), ReadAbort> {
+        self.out.pieces.check().map_err(read_abort)
     }
 
-    fn frame(&mut self, frame: &Frame<'_>) -> Result<(), Stop> {
+    fn frame(&mut self, frame: &ReadFrame<'_>) -> Result<(), ReadAbort> {
         match self.out.framing {
             Framing::Delimited => frame.encode_delimited(&mut self.buffer),
             Framing::Grpc => {
-                self.buffer.extend_from_slice(&messages::header(frame.encoded_len()));
+                self.buffer.extend_from_slice(&messages::frame_header(frame.encoded_len()));
                 frame.encode(&mut self.buffer);
             }
         }
@@ -150,47 +150,47 @@ impl FrameSink for Sink<'_> {
     }
 }
 
-impl Sink<'_> {
-    fn send(&mut self) -> Result<(), Stop> {
+impl FrameWriter<'_> {
+    fn send(&mut self) -> Result<(), ReadAbort> {
         let next = self.buffers.free.lock().pop().unwrap_or_default();
         let bytes = std::mem::replace(&mut self.buffer, next);
-        let piece = Bytes::from_owner(Piece { bytes, buffers: Arc::clone(&self.buffers) });
-        self.out.pieces.send(piece).map_err(as_stop)
+        let piece = Bytes::from_owner(PooledPiece { bytes, buffers: Arc::clone(&self.buffers) });
+        self.out.pieces.send(piece).map_err(read_abort)
     }
 }
 
-fn as_stop(error: StreamError) -> Stop {
+fn read_abort(error: StreamError) -> ReadAbort {
     match error {
-        StreamError::TooSlow => Stop::TooSlow,
-        StreamError::Gone | StreamError::Broken => Stop::Gone,
+        StreamError::SlowClient => ReadAbort::SlowClient,
+        StreamError::ClientGone | StreamError::Panicked => ReadAbort::ClientGone,
     }
 }
 
 /// The buffers of an answer that are not in use, and the memory of all. The lock is held only to take or give one.
 #[derive(Debug)]
-struct Buffers {
+struct BufferPool {
     free: Mutex<Vec<Vec<u8>>>,
     _memory: Reservation,
 }
 
 /// A piece on its way; when it is sent its buffer goes back.
-struct Piece {
+struct PooledPiece {
     bytes: Vec<u8>,
-    buffers: Arc<Buffers>,
+    buffers: Arc<BufferPool>,
 }
 
-impl AsRef<[u8]> for Piece {
+impl AsRef<[u8]> for PooledPiece {
     fn as_ref(&self) -> &[u8] {
         &self.bytes
     }
 }
 
-impl Drop for Piece {
+impl Drop for PooledPiece {
     fn drop(&mut self) {
         let mut buffer = std::mem::take(&mut self.bytes);
         buffer.clear();
         let mut free = self.buffers.free.lock();
-        if free.len() < IN_MEMORY {
+        if free.len() < MAX_PIECES {
             free.push(buffer);
         }
     }

@@ -2,15 +2,15 @@
 //!
 //! Type and encoding are judged first, then whether anything is taken now, then size; only then the body is read.
 
-use crate::remote::outcome::Outcome;
-use crate::remote::write::{Form, Version};
+use crate::remote::write_outcome::WriteOutcome;
+use crate::remote::write::{WireFormat, RemoteWriteVersion};
 use crate::server::body;
 use crate::server::body::BodyLimits;
 use crate::server::content_encoding;
-use crate::server::context::SharedContext;
+use crate::server::state::SharedState;
 use crate::server::ingest;
 use crate::server::media_type::MediaType;
-use crate::server::refused::Refused;
+use crate::server::request_error::RequestError;
 use axum::extract::{Request, State};
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
@@ -29,21 +29,21 @@ const HISTOGRAMS_WRITTEN: HeaderName = HeaderName::from_static("x-prometheus-rem
 const EXEMPLARS_WRITTEN: HeaderName = HeaderName::from_static("x-prometheus-remote-write-exemplars-written");
 
 /// Answers the request.
-pub(crate) async fn write(State(context): State<SharedContext>, request: Request) -> Response {
-    let version = match judge_type(request.headers()) {
+pub(crate) async fn write(State(context): State<SharedState>, request: Request) -> Response {
+    let version = match parse_message_version(request.headers()) {
         Ok(version) => version,
         Err(refused) => return refused.into_http_and_close(),
     };
     let result = store(&context, request, version).await;
-    let nothing = Outcome::default();
-    let stored = written(version, result.as_ref().unwrap_or(&nothing));
+    let nothing = WriteOutcome::default();
+    let stored = written_headers(version, result.as_ref().unwrap_or(&nothing));
     let mut response = match result {
-        Ok(outcome) if outcome.refusals.is_empty() => {
-            (StatusCode::NO_CONTENT, [(VERSION_HEADER, version_text(version))]).into_response()
+        Ok(outcome) if outcome.rejections.is_empty() => {
+            (StatusCode::NO_CONTENT, [(VERSION_HEADER, version_header(version))]).into_response()
         }
         Ok(outcome) => {
-            tracing::debug!(refused = %outcome.refusals, "a write request was stored in part");
-            ingest::partly(&outcome).into_http()
+            tracing::debug!(refused = %outcome.rejections, "a write request was stored in part");
+            ingest::partial_write_error(&outcome).into_http()
         }
         Err(refused) => refused,
     };
@@ -52,67 +52,67 @@ pub(crate) async fn write(State(context): State<SharedContext>, request: Request
 }
 
 /// Reads the body and stores it; otherwise the answer.
-async fn store(context: &SharedContext, request: Request, version: Version) -> Result<Outcome, Response> {
+async fn store(context: &SharedState, request: Request, version: RemoteWriteVersion) -> Result<WriteOutcome, Response> {
     let judged =
-        content_encoding::packing(request.headers()).and_then(|packing| ingest::admit(context).map(|()| packing));
-    let packing = judged.map_err(Refused::into_http_and_close)?;
+        content_encoding::body_compression(request.headers()).and_then(|packing| ingest::check_accepting(context).map(|()| packing));
+    let packing = judged.map_err(RequestError::into_http_and_close)?;
     let limits = BodyLimits { size: context.max_write_body, ..context.body_limits.clone() };
     let collected = body::collect(request.into_body(), limits).await;
-    let collected = collected.map_err(|error| Refused::from(error).into_http_and_close())?;
-    let form = Form { version, packing };
-    ingest::store(context, collected.bytes, form, collected.reservation).await.map_err(Refused::into_http)
+    let collected = collected.map_err(|error| RequestError::from(error).into_http_and_close())?;
+    let form = WireFormat { version, packing };
+    ingest::store(context, collected.bytes, form, collected.reservation).await.map_err(RequestError::into_http)
 }
 
 /// Which message the body is. Without a type it is that of 1.0, as Prometheus has it.
-fn judge_type(headers: &HeaderMap) -> Result<Version, Refused> {
-    let Some(given) = headers.get(CONTENT_TYPE).filter(|value| !value.is_empty()) else { return Ok(Version::V1) };
+fn parse_message_version(headers: &HeaderMap) -> Result<RemoteWriteVersion, RequestError> {
+    let Some(given) = headers.get(CONTENT_TYPE).filter(|value| !value.is_empty()) else { return Ok(RemoteWriteVersion::V1) };
     let media_type = given.to_str().ok().and_then(MediaType::parse);
     let Some(media_type) = media_type.filter(|media_type| media_type.essence == MEDIA_TYPE) else {
         let text = format!("content type {given:?} is not supported, only {MEDIA_TYPE} is");
-        return Err(Refused::Unsupported(text));
+        return Err(RequestError::Unsupported(text));
     };
     match media_type.parameter("proto") {
-        None | Some(MESSAGE_V1) => Ok(Version::V1),
-        Some(MESSAGE_V2) => Ok(Version::V2),
+        None | Some(MESSAGE_V1) => Ok(RemoteWriteVersion::V1),
+        Some(MESSAGE_V2) => Ok(RemoteWriteVersion::V2),
         Some(other) => {
             let text = format!("message {other} is not supported, only {MESSAGE_V2} and {MESSAGE_V1} are");
-            Err(Refused::Unsupported(text))
+            Err(RequestError::Unsupported(text))
         }
     }
 }
 
-fn version_text(version: Version) -> &'static str {
-    if version == Version::V2 { "2.0.0" } else { "0.1.0" }
+fn version_header(version: RemoteWriteVersion) -> &'static str {
+    if version == RemoteWriteVersion::V2 { "2.0.0" } else { "0.1.0" }
 }
 
 /// The headers that say what is stored.
-fn written(version: Version, outcome: &Outcome) -> HeaderMap {
+fn written_headers(version: RemoteWriteVersion, outcome: &WriteOutcome) -> HeaderMap {
     let counts = [
         (SAMPLES_WRITTEN, outcome.samples),
         (HISTOGRAMS_WRITTEN, outcome.histograms),
         (EXEMPLARS_WRITTEN, outcome.exemplars),
     ];
-    let said = if version == Version::V2 { &counts[..] } else { &[] };
+    let said = if version == RemoteWriteVersion::V2 { &counts[..] } else { &[] };
     said.iter().map(|(name, count)| (name.clone(), HeaderValue::from(*count))).collect()
 }
 
 #[cfg(test)]
 mod tests {
-    use super::judge_type;
-    use crate::remote::write::Version;
+    use super::parse_message_version;
+    use crate::remote::write::RemoteWriteVersion;
     use axum::http::{HeaderMap, HeaderValue};
 
     fn headers(name: &'static str, value: &str) -> HeaderMap {
         HeaderMap::from_iter([(axum::http::HeaderName::from_static(name), HeaderValue::from_str(value).unwrap())])
     }
 
-    fn version(content_type: &str) -> Option<Version> {
-        judge_type(&headers("content-type", content_type)).ok()
+    fn version(content_type: &str) -> Option<RemoteWriteVersion> {
+        parse_message_version(&headers("content-type", content_type)).ok()
     }
 
     #[test]
     fn the_type_says_which_version_a_request_is() {
-        assert_eq!(judge_type(&HeaderMap::new()), Ok(Version::V1));
+        assert_eq!(parse_message_version(&HeaderMap::new()), Ok(RemoteWriteVersion::V1));
         for content_type in [
             "",
             "application/x-protobuf",
@@ -120,14 +120,14 @@ mod tests {
             "application/x-protobuf;proto=prometheus.WriteRequest",
             "APPLICATION/x-protobuf; Proto=\"prometheus.WriteRequest\"",
         ] {
-            assert_eq!(version(content_type), Some(Version::V1), "{content_type}");
+            assert_eq!(version(content_type), Some(RemoteWriteVersion::V1), "{content_type}");
         }
         for content_type in [
             "application/x-protobuf;proto=io.prometheus.write.v2.Request",
             "application/x-protobuf ; charset=utf-8 ;\tproto=io.prometheus.write.v2.Request",
             "application/x-protobuf; proto=\"io.prometheus.write.v2.Request\"",
         ] {
-            assert_eq!(version(content_type), Some(Version::V2), "{content_type}");
+            assert_eq!(version(content_type), Some(RemoteWriteVersion::V2), "{content_type}");
         }
         for content_type in [
             "application/json",

@@ -8,7 +8,7 @@ use crate::support::life;
 
 use crate::support::life::{BEGIN, HOUR, Life, MINUTE, minutes};
 use narthex::tsdb::db::Db;
-use narthex::tsdb::db::options::{DbOptions, HeadAtStop};
+use narthex::tsdb::db::options::{DbOptions, ShutdownMode};
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -74,13 +74,13 @@ fn missing_checkpoint_stops_the_start() {
 #[test]
 fn missing_checkpoint_stops_a_start_from_a_snapshot() {
     let (mut life, _) = life_with_checkpoint();
-    life.restart_with(|options| options.head_at_stop = HeadAtStop::Snapshot);
+    life.restart_with(|options| options.shutdown_mode = ShutdownMode::ChunkSnapshot);
     life.db().close().unwrap();
     life.end();
     let checkpoint = life.dir().join(format!("wal/checkpoint.{:08}", life.checkpoint().unwrap()));
     fs::rename(&checkpoint, life.beside("kept")).unwrap();
     let mut options = options(life.dir());
-    options.head_at_stop = HeadAtStop::Snapshot;
+    options.shutdown_mode = ShutdownMode::ChunkSnapshot;
     let error = Db::open(options).unwrap().replay().unwrap_err().to_string();
     assert_names_way_out(&error, &checkpoint);
 }
@@ -149,13 +149,13 @@ fn given_up_checkpoint_starts_with_what_is_there() {
             let mut appender = db.appender().unwrap();
             for number in 0..40 {
                 let labels = life::labels(&format!("crowd_{number}"));
-                let sample = narthex::model::sample::Sample::new(t, t as f64);
-                appender.append(&labels, std::iter::once(sample.into()), |_, why| panic!("{why:?}")).unwrap();
+                let sample = narthex::model::float_sample::FloatSample::new(t, t as f64);
+                appender.append_or_create(&labels, std::iter::once(sample.into()), |_, why| panic!("{why:?}")).unwrap();
                 expected.get_mut(&labels.to_string()).unwrap().push((t, (t as f64).to_bits()));
             }
             appender.commit().unwrap();
         }
-        db.maintain(BEGIN + 1000 * HOUR).unwrap();
+        db.run_maintenance_once(BEGIN + 1000 * HOUR).unwrap();
     }
     assert!(!checkpoint.exists() && life.checkpoint().is_some());
     let (db, report) = start();
@@ -171,9 +171,9 @@ fn deleted_log_starts_again() {
         let db = Db::open(options(life.dir())).unwrap();
         db.replay().unwrap();
         let mut appender = db.appender().unwrap();
-        let sample = narthex::model::sample::Sample::new(BEGIN + 12 * HOUR + minute * MINUTE, 1.0);
+        let sample = narthex::model::float_sample::FloatSample::new(BEGIN + 12 * HOUR + minute * MINUTE, 1.0);
         let labels = life::labels("new");
-        appender.append(&labels, std::iter::once(sample.into()), |_, why| panic!("{why:?}")).unwrap();
+        appender.append_or_create(&labels, std::iter::once(sample.into()), |_, why| panic!("{why:?}")).unwrap();
         appender.commit().unwrap();
         assert_eq!(engine::everything(&db)[&labels.to_string()].len() as i64, minute + 1);
     }

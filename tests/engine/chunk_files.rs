@@ -5,8 +5,8 @@
 
 use crate::support::engine::{Stored, everything};
 use narthex::model::labels::LabelsBuilder;
-use narthex::model::sample::Sample;
-use narthex::tsdb::chunk::head_chunks::{HeadChunkMeta, HeadChunks};
+use narthex::model::float_sample::FloatSample;
+use narthex::tsdb::chunk::head_chunks::{HeadChunkMeta, HeadChunkStore};
 use narthex::tsdb::db::Db;
 use narthex::tsdb::db::open::OpenReport;
 use narthex::tsdb::db::options::DbOptions;
@@ -46,7 +46,7 @@ fn put(db: &Db, series: Range<u64>, t: i64) {
         let name = format!("series_{number}");
         let labels = LabelsBuilder::from_iter([("__name__", name.as_str())]).build().unwrap();
         let value = f64::from_bits((t as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 2 ^ number);
-        appender.append(&labels, std::iter::once(Sample::new(t, value).into()), |_, why| panic!("{why:?}")).unwrap();
+        appender.append_or_create(&labels, std::iter::once(FloatSample::new(t, value).into()), |_, why| panic!("{why:?}")).unwrap();
     }
     appender.commit().unwrap();
 }
@@ -92,7 +92,7 @@ fn gap_between_chunk_files_is_filled_from_the_log() {
     let (db, report) = open(dir.path());
     assert_eq!(report.lost, []);
     assert!(fs::read(quarantined(dir.path(), 3)).unwrap() == behind);
-    assert!(report.replay.samples_covered > 0, "the file before the gap is used");
+    assert!(report.replay.samples_in_chunks > 0, "the file before the gap is used");
     // Writes go on where the gap was.
     append(&db, 9..10);
     let stored_later = everything(&db);
@@ -117,7 +117,7 @@ fn compacted_chunks_in_quarantine_are_not_lost() {
     let (dir, _) = written([0..3, 3..6]);
     let (db, _) = open(dir.path());
     append(&db, 6..7);
-    db.maintain(BEGIN + 7 * HOUR).unwrap();
+    db.run_maintenance_once(BEGIN + 7 * HOUR).unwrap();
     assert!(!db.blocks().is_empty());
     append(&db, 7..8);
     let stored = everything(&db);
@@ -139,7 +139,7 @@ fn outline(file: &Path) -> BTreeMap<u64, (i64, i64, u64)> {
     let dir = place.path().join("chunks_head");
     fs::create_dir(&dir).unwrap();
     fs::copy(file, dir.join("000001")).unwrap();
-    let (mut files, _) = HeadChunks::open(&dir).unwrap();
+    let (mut files, _) = HeadChunkStore::open(&dir).unwrap();
     let mut outline = BTreeMap::new();
     let add = |chunk: HeadChunkMeta| {
         if !chunk.out_of_order {

@@ -5,7 +5,7 @@
 
 use crate::support::engine::everything;
 use narthex::model::labels::{Labels, LabelsBuilder};
-use narthex::model::sample::Sample;
+use narthex::model::float_sample::FloatSample;
 use narthex::tsdb::db::Db;
 use narthex::tsdb::db::options::DbOptions;
 use std::collections::BTreeMap;
@@ -53,9 +53,9 @@ fn racing_appenders_acknowledged_samples_survive_restart() {
                     let mut taken = Vec::new();
                     for one in wanted {
                         let t = clock.fetch_add(1, Ordering::Relaxed);
-                        let sample = Sample::new(t, t as f64);
+                        let sample = FloatSample::new(t, t as f64);
                         let mut refused = false;
-                        appender.append(&one, std::iter::once(sample.into()), |_, _| refused = true).unwrap();
+                        appender.append_or_create(&one, std::iter::once(sample.into()), |_, _| refused = true).unwrap();
                         if !refused {
                             taken.push((one.to_string(), sample));
                         }
@@ -88,8 +88,8 @@ fn concurrent_read_sees_acknowledged_samples_and_series_prefix() {
         scope.spawn(|| {
             for i in 1..=5000 {
                 let mut appender = db.appender().unwrap();
-                let sample = Sample::new(start + i, i as f64);
-                appender.append(&labels("read_while_written", 0), std::iter::once(sample.into()), |_, _| {}).unwrap();
+                let sample = FloatSample::new(start + i, i as f64);
+                appender.append_or_create(&labels("read_while_written", 0), std::iter::once(sample.into()), |_, _| {}).unwrap();
                 appender.commit().unwrap();
                 newest.store(i, Ordering::Release);
             }
@@ -112,10 +112,10 @@ fn appender_dropped_without_commit_reaches_wal() {
     let dir = tempfile::tempdir().unwrap();
     let db = open(dir.path());
     let mut appender = db.appender().unwrap();
-    appender.append(&labels("dropped", 0), std::iter::once(Sample::new(1_000_000, 1.0).into()), |_, _| {}).unwrap();
+    appender.append_or_create(&labels("dropped", 0), std::iter::once(FloatSample::new(1_000_000, 1.0).into()), |_, _| {}).unwrap();
     drop(appender);
     let mut appender = db.appender().unwrap();
-    appender.append(&labels("dropped", 0), std::iter::once(Sample::new(1_000_001, 2.0).into()), |_, _| {}).unwrap();
+    appender.append_or_create(&labels("dropped", 0), std::iter::once(FloatSample::new(1_000_001, 2.0).into()), |_, _| {}).unwrap();
     appender.commit().unwrap();
     let before = everything(&db);
     drop(db);

@@ -6,25 +6,25 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use narthex::tsdb::chunk::Encoding;
-use narthex::tsdb::chunk::head_chunks::HeadChunks;
+use narthex::tsdb::chunk::ChunkEncoding;
+use narthex::tsdb::chunk::head_chunks::HeadChunkStore;
 use narthex::tsdb::db::Db;
 use narthex::tsdb::db::options::DbOptions;
-use narthex::tsdb::db::settings::{Retention, RetentionOrigin};
+use narthex::tsdb::db::settings::{RetentionSettings, RetentionOrigin};
 
 use crate::support::{dir, golden};
 
 /// By series and first time: last time, encoding, bytes.
-type Chunks = BTreeMap<(u64, i64), (i64, Encoding, Vec<u8>)>;
+type Chunks = BTreeMap<(u64, i64), (i64, ChunkEncoding, Vec<u8>)>;
 
 /// The chunks of samples in order of a folder.
 fn chunks(folder: &Path, quarantine: &Path) -> Chunks {
-    let (mut files, _) = HeadChunks::open(folder).unwrap();
+    let (mut files, _) = HeadChunkStore::open(folder).unwrap();
     let mut found = Vec::new();
     files.for_each(quarantine, |chunk| found.push(chunk)).unwrap();
     let mut chunks = Chunks::new();
     for chunk in found.into_iter().filter(|chunk| !chunk.out_of_order) {
-        let bytes = files.read(chunk.at).unwrap().as_ref().to_vec();
+        let bytes = files.read(chunk.chunk_ref).unwrap().as_ref().to_vec();
         chunks.insert((chunk.series.0, chunk.mint), (chunk.maxt, chunk.encoding, bytes));
     }
     chunks
@@ -32,11 +32,11 @@ fn chunks(folder: &Path, quarantine: &Path) -> Chunks {
 
 /// Where a chunk of float histograms begins because the resolution or the like changed, Prometheus writes that there was no counter reset, which nobody
 /// can know; narthex writes that it is unknown, as both do for integer histograms. All else is equal.
-fn is_said_otherwise(own: &(i64, Encoding, Vec<u8>), their: &(i64, Encoding, Vec<u8>)) -> bool {
+fn is_said_otherwise(own: &(i64, ChunkEncoding, Vec<u8>), their: &(i64, ChunkEncoding, Vec<u8>)) -> bool {
     const HEADER: usize = 2;
     const NO_RESET: u8 = 0x40;
     let (own_byte, their_byte) = (own.2[HEADER], their.2[HEADER]);
-    let is_so = own.1 == Encoding::FloatHistogram && own_byte & 0xc0 == 0 && their_byte == own_byte | NO_RESET;
+    let is_so = own.1 == ChunkEncoding::FloatHistogram && own_byte & 0xc0 == 0 && their_byte == own_byte | NO_RESET;
     is_so && own.0 == their.0 && own.1 == their.1 && own.2[HEADER + 1..] == their.2[HEADER + 1..]
 }
 
@@ -47,7 +47,7 @@ fn are_cut_as_by_prometheus(case: &str, kinds: usize) {
     let theirs_at = place.path().join("theirs");
     std::fs::rename(data.join("chunks_head"), &theirs_at).unwrap();
     let mut options = DbOptions::new(data.clone());
-    options.settings.retention = Retention { time_ms: 0, bytes: 0, percentage: 0.0, origin: RetentionOrigin::Chosen };
+    options.settings.retention = RetentionSettings { time_ms: 0, bytes: 0, percentage: 0.0, origin: RetentionOrigin::Configured };
     let db = Db::open(options).unwrap();
     db.replay().unwrap();
     db.close().unwrap();
@@ -63,8 +63,8 @@ fn are_cut_as_by_prometheus(case: &str, kinds: usize) {
             assert_eq!(own, chunk, "{case}: series and time {place:?}");
         }
     }
-    let encodings = [Encoding::Xor, Encoding::Histogram, Encoding::FloatHistogram];
-    let of = |encoding: &Encoding| theirs.values().filter(|chunk| chunk.1 == *encoding).count();
+    let encodings = [ChunkEncoding::Xor, ChunkEncoding::Histogram, ChunkEncoding::FloatHistogram];
+    let of = |encoding: &ChunkEncoding| theirs.values().filter(|chunk| chunk.1 == *encoding).count();
     assert_eq!(encodings.iter().filter(|encoding| of(encoding) > 0).count(), kinds, "{case}");
     println!("{case}: {} chunks, {otherwise} of them with another word on resets", theirs.len());
     assert!(otherwise * 10 < theirs.len(), "{case}: {otherwise} of {}", theirs.len());

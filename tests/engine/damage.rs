@@ -5,13 +5,13 @@
 
 use crate::support::engine::{Stored, everything};
 use narthex::model::labels::LabelsBuilder;
-use narthex::model::sample::Sample;
+use narthex::model::float_sample::FloatSample;
 use narthex::tsdb::db::Db;
 use narthex::tsdb::db::open::OpenReport;
 use narthex::tsdb::db::options::DbOptions;
-use narthex::tsdb::fs::disk::{Disk, DiskFile, Space};
+use narthex::tsdb::fs::disk::{Disk, DiskFile, DiskSpace};
 use narthex::tsdb::fs::os_disk::OsDisk;
-use narthex::tsdb::wal::compression::Compression;
+use narthex::tsdb::wal::compression::RecordCompression;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -46,7 +46,7 @@ impl Disk for UnsyncedDisk {
     fn sync_dir(&self, _: &Path) -> io::Result<()> {
         Ok(())
     }
-    fn space(&self, path: &Path) -> io::Result<Space> {
+    fn space(&self, path: &Path) -> io::Result<DiskSpace> {
         self.0.space(path)
     }
 }
@@ -69,7 +69,7 @@ impl DiskFile for UnsyncedFile {
 const PAGE: usize = 32 * 1024;
 const START: i64 = 1_700_000_000_000;
 
-fn options(dir: &Path, compression: Compression) -> DbOptions {
+fn options(dir: &Path, compression: RecordCompression) -> DbOptions {
     let mut options = DbOptions::new(dir.to_owned());
     options.wal_compression = compression;
     options.wal_segment_size = 2 * PAGE as u64;
@@ -79,13 +79,13 @@ fn options(dir: &Path, compression: Compression) -> DbOptions {
 }
 
 fn open(dir: &Path) -> (Db, OpenReport) {
-    let db = Db::open(options(dir, Compression::Snappy)).unwrap();
+    let db = Db::open(options(dir, RecordCompression::Snappy)).unwrap();
     let report = db.replay().unwrap();
     (db, report)
 }
 
 /// A directory with a log of `requests` requests on 20 series, no full chunk, ended without a clean stop.
-fn written(compression: Compression, requests: i64) -> (tempfile::TempDir, Stored) {
+fn written(compression: RecordCompression, requests: i64) -> (tempfile::TempDir, Stored) {
     let dir = tempfile::tempdir().unwrap();
     let db = Db::open(options(dir.path(), compression)).unwrap();
     db.replay().unwrap();
@@ -96,8 +96,8 @@ fn written(compression: Compression, requests: i64) -> (tempfile::TempDir, Store
             let labels =
                 LabelsBuilder::from_iter([("__name__", "damaged"), ("number", number.as_str())]).build().unwrap();
             let value = f64::from_bits((request as u64 * 0x9e37_79b9_7f4a_7c15) ^ series);
-            let sample = Sample::new(START + request * 1000, value);
-            appender.append(&labels, std::iter::once(sample.into()), |_, _| panic!("refused")).unwrap();
+            let sample = FloatSample::new(START + request * 1000, value);
+            appender.append_or_create(&labels, std::iter::once(sample.into()), |_, _| panic!("refused")).unwrap();
         }
         appender.commit().unwrap();
     }
@@ -140,7 +140,7 @@ fn count(stored: &Stored) -> usize {
 
 #[test]
 fn wal_cut_at_any_byte_of_last_page_keeps_earlier_records() {
-    let (dir, stored) = written(Compression::None, 120);
+    let (dir, stored) = written(RecordCompression::None, 120);
     let last = segments(dir.path()).pop().unwrap();
     let bytes = fs::read(&last).unwrap();
     let first_cut = (bytes.len() - 1) / PAGE * PAGE;
@@ -161,13 +161,13 @@ fn wal_cut_at_any_byte_of_last_page_keeps_earlier_records() {
 
 #[test]
 fn wal_flipped_bit_loses_only_records_from_there_on() {
-    for compression in [Compression::None, Compression::Snappy, Compression::Zstd] {
+    for compression in [RecordCompression::None, RecordCompression::Snappy, RecordCompression::Zstd] {
         let (dir, stored) = written(compression, 25);
         let files = segments(dir.path());
         for file in &files {
             let bytes = fs::read(file).unwrap();
             // Compressed records are all alike to the reader: a third of their bytes will do.
-            let step = if compression == Compression::None { 1 } else { 3 };
+            let step = if compression == RecordCompression::None { 1 } else { 3 };
             for position in (0..bytes.len()).step_by(step) {
                 let bit = (position * 7 + 3) % 8;
                 let mut damaged = bytes.clone();
@@ -181,7 +181,7 @@ fn wal_flipped_bit_loses_only_records_from_there_on() {
                 assert_prefix(&read, &stored, &what);
                 let lost = count(&read) < count(&stored);
                 assert!(
-                    !lost || report.repaired.is_some() || report.replay.newer_records > 0,
+                    !lost || report.repaired.is_some() || report.replay.unknown_records > 0,
                     "{what}: lost without a word"
                 );
                 drop(db);

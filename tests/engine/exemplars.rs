@@ -6,9 +6,9 @@
 use crate::support::life::{BEGIN, HOUR, Life, MINUTE, labels, minutes};
 use narthex::model::exemplar::Exemplar;
 use narthex::model::labels::LabelsBuilder;
-use narthex::model::matcher::{MatchKind, Matcher};
+use narthex::model::matcher::{MatchType, Matcher};
 use narthex::model::time::TimeRange;
-use narthex::tsdb::db::options::HeadAtStop;
+use narthex::tsdb::db::options::ShutdownMode;
 use narthex::tsdb::db::settings::Settings;
 use narthex::tsdb::head::exemplars::{ExemplarRejection, SeriesExemplars};
 
@@ -26,7 +26,7 @@ fn put(life: &Life, times: impl IntoIterator<Item = i64>) -> Vec<ExemplarRejecti
         let mut appender = life.db().appender().unwrap();
         for name in NAMES {
             let exemplars = std::iter::once(exemplar(t));
-            appender.append_exemplars(labels(name).as_packed(), exemplars, |_, why| refused.push(why));
+            appender.append_exemplars(labels(name).as_bytes(), exemplars, |_, why| refused.push(why));
         }
         appender.commit().unwrap();
     }
@@ -34,7 +34,7 @@ fn put(life: &Life, times: impl IntoIterator<Item = i64>) -> Vec<ExemplarRejecti
 }
 
 fn all(life: &Life) -> Vec<SeriesExemplars> {
-    let any = [vec![Matcher::new(MatchKind::NotEqual, "__name__", "").unwrap()]];
+    let any = [vec![Matcher::new(MatchType::NotEqual, "__name__", "").unwrap()]];
     life.db().querier().exemplars(&any, TimeRange::ALL)
 }
 
@@ -44,13 +44,13 @@ fn expected(times: impl IntoIterator<Item = i64>) -> Vec<SeriesExemplars> {
 }
 
 fn resize(life: &Life, max_exemplars: usize) {
-    life.db().apply(Settings { max_exemplars, ..life.db().settings() }).unwrap();
+    life.db().apply_settings(Settings { max_exemplars, ..life.db().settings() }).unwrap();
 }
 
 #[test]
 fn exemplars_survive_crash_and_stop_with_and_without_snapshot() {
-    for head_at_stop in [HeadAtStop::InLog, HeadAtStop::Snapshot] {
-        let mut life = Life::new(|options| options.head_at_stop = head_at_stop);
+    for head_at_stop in [ShutdownMode::KeepInWal, ShutdownMode::ChunkSnapshot] {
+        let mut life = Life::new(|options| options.shutdown_mode = head_at_stop);
         life.put(&NAMES, minutes(BEGIN, BEGIN + HOUR));
         assert_eq!(put(&life, minutes(BEGIN, BEGIN + HOUR)), []);
         for round in 0..3 {
@@ -99,7 +99,7 @@ fn resized_exemplar_ring_keeps_newest_and_size_zero_none() {
     assert_eq!(all(&life), newest(0));
     resize(&life, 0);
     assert_eq!(all(&life), []);
-    assert_eq!(put(&life, [BEGIN + 20]), [ExemplarRejection::SwitchedOff; 3]);
+    assert_eq!(put(&life, [BEGIN + 20]), [ExemplarRejection::Disabled; 3]);
     resize(&life, 100);
     assert_eq!((put(&life, [BEGIN + 20]), all(&life)), (vec![], expected([BEGIN + 20])));
 }

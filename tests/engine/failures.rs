@@ -3,18 +3,18 @@
 #![expect(clippy::unwrap_used, reason = "a test that can't go on has failed")]
 
 use narthex::model::labels::{Labels, LabelsBuilder};
-use narthex::model::matcher::{MatchKind, Matcher};
-use narthex::model::sample::Sample;
+use narthex::model::matcher::{MatchType, Matcher};
+use narthex::model::float_sample::FloatSample;
 use narthex::model::time::TimeRange;
-use narthex::tsdb::db::appender::Unavailable;
-use narthex::tsdb::db::disk_guard::Reserve;
+use narthex::tsdb::db::appender::WriteUnavailable;
+use narthex::tsdb::db::disk_guard::DiskReserve;
 use narthex::tsdb::db::options::DbOptions;
 use narthex::tsdb::db::{Db, DbHealth};
-use narthex::tsdb::fs::crash_disk::{Call, CrashDisk};
-use narthex::tsdb::wal::commit::SyncMode;
+use narthex::tsdb::fs::crash_disk::{DiskCall, CrashDisk};
+use narthex::tsdb::wal::write_log::SyncMode;
 use narthex::tsdb::wal::error::WalError;
-use narthex::tsdb::wal::reader::SegmentReader;
-use narthex::tsdb::wal::record::kind::RecordKind;
+use narthex::tsdb::wal::reader::LogSegmentReader;
+use narthex::tsdb::wal::record::record_type::RecordType;
 use narthex::tsdb::wal::record::samples::SamplesDecoder;
 use narthex::tsdb::wal::segment::list_segments;
 use std::collections::BTreeMap;
@@ -39,16 +39,16 @@ fn labels(name: &str) -> Labels {
 fn append(db: &Db, name: &str, t: i64) -> Result<u64, WalError> {
     let mut appender = db.appender().expect("writes are taken");
     appender
-        .append(&labels(name), std::iter::once(Sample::new(t, t as f64).into()), |_, why| panic!("{why:?}"))
+        .append_or_create(&labels(name), std::iter::once(FloatSample::new(t, t as f64).into()), |_, why| panic!("{why:?}"))
         .unwrap();
     appender.commit().map(|committed| committed.samples)
 }
 
 fn read(db: &Db, name: &str) -> Vec<i64> {
-    let named = Matcher::new(MatchKind::Equal, "__name__", name).unwrap();
+    let named = Matcher::new(MatchType::Equal, "__name__", name).unwrap();
     let querier = db.querier();
     let set = querier.select(&[named], TimeRange::ALL).unwrap();
-    set.flat_map(|series| series.unwrap().samples(TimeRange::ALL).map(|s| s.unwrap().t).collect::<Vec<_>>()).collect()
+    set.flat_map(|series| series.unwrap().float_samples(TimeRange::ALL).map(|s| s.unwrap().t).collect::<Vec<_>>()).collect()
 }
 
 #[test]
@@ -59,14 +59,14 @@ fn retry_after_full_disk_is_stored_and_survives_restart() {
     append(&db, "before", 1000).unwrap();
     disk.set_free_bytes(Some(3));
     assert!(matches!(append(&db, "failed", 1000), Err(WalError::NoSpace(_))));
-    assert!(matches!(db.appender(), Err(Unavailable::ReadOnly(cause)) if cause.contains("No space left")));
+    assert!(matches!(db.appender(), Err(WriteUnavailable::ReadOnly(cause)) if cause.contains("No space left")));
     assert!(matches!(db.health(), DbHealth::ReadOnly(_)));
     assert_eq!(read(&db, "before"), [1000], "reads go on");
     disk.set_free_bytes(None);
     thread::sleep(Duration::from_millis(1050));
     // The head has the sample already; it must be in the log before that counts as stored.
     assert_eq!(append(&db, "failed", 1000).unwrap(), 1);
-    assert_eq!(db.health(), DbHealth::Good);
+    assert_eq!(db.health(), DbHealth::Healthy);
     append(&db, "failed", 2000).unwrap();
     drop(db);
     disk.crash().unwrap();
@@ -91,8 +91,8 @@ enum End {
 fn append_request(db: &Db) -> Result<u64, WalError> {
     let mut appender = db.appender().expect("writes are taken");
     for (name, t) in [("known", 7_200_000), ("new", 7_200_000), ("known", 3_600_000)] {
-        let sample = std::iter::once(Sample::new(t, t as f64).into());
-        appender.append(&labels(name), sample, |_, why| panic!("{why:?}")).unwrap();
+        let sample = std::iter::once(FloatSample::new(t, t as f64).into());
+        appender.append_or_create(&labels(name), sample, |_, why| panic!("{why:?}")).unwrap();
     }
     appender.commit().map(|committed| committed.samples)
 }
@@ -102,9 +102,9 @@ fn logged(dir: &Path) -> BTreeMap<(u64, i64), usize> {
     let mut counts = BTreeMap::new();
     for log in ["wal", "wbl"] {
         for segment in list_segments(&dir.join(log)).unwrap() {
-            let mut reader = SegmentReader::open(segment).unwrap();
+            let mut reader = LogSegmentReader::open(segment).unwrap();
             while let Some(record) = reader.next_record().unwrap() {
-                if RecordKind::of(record) == RecordKind::Samples {
+                if RecordType::from_record(record) == RecordType::Samples {
                     for sample in SamplesDecoder::new(record).unwrap() {
                         let sample = sample.unwrap();
                         *counts.entry((sample.series.0, sample.sample.t)).or_insert(0) += 1;
@@ -125,7 +125,7 @@ fn refuse_and_restart(free: u64, sync: SyncMode, end: End) -> (bool, usize) {
         let mut options = DbOptions::new(dir.path().to_owned());
         options.disk = Arc::new(disk.clone());
         options.wal_sync = sync;
-        options.disk_reserve = Reserve::Bytes(0);
+        options.disk_reserve = DiskReserve::Bytes(0);
         options.settings.out_of_order_window_ms = 7_200_000;
         let db = Db::open(options).unwrap();
         db.replay().unwrap();
@@ -142,7 +142,7 @@ fn refuse_and_restart(free: u64, sync: SyncMode, end: End) -> (bool, usize) {
         }
         Err(error) => {
             assert!(matches!(error, WalError::NoSpace(_)), "{what}: {error}");
-            assert!(matches!(db.appender(), Err(Unavailable::ReadOnly(_))), "{what}: a repeat is not admitted");
+            assert!(matches!(db.appender(), Err(WriteUnavailable::ReadOnly(_))), "{what}: a repeat is not admitted");
             true
         }
     };
@@ -206,18 +206,18 @@ fn append_below_reserve_is_rejected_until_more_space_is_free() {
     let disk = CrashDisk::new();
     let mut options = DbOptions::new(dir.path().to_owned());
     options.disk = Arc::new(disk.clone());
-    options.disk_reserve = Reserve::Bytes(1 << 20);
+    options.disk_reserve = DiskReserve::Bytes(1 << 20);
     let db = Db::open(options).unwrap();
     db.replay().unwrap();
     append(&db, "before", 1000).unwrap();
     let looked = || thread::sleep(Duration::from_millis(1050));
     disk.set_free_bytes(Some((1 << 20) - 1));
     looked();
-    let writes = disk.calls(Call::Append);
+    let writes = disk.calls(DiskCall::Append);
     let refused = db.appender().map(drop).unwrap_err();
-    assert!(matches!(&refused, Unavailable::ReadOnly(cause) if cause.contains("1048575 bytes are free")), "{refused}");
+    assert!(matches!(&refused, WriteUnavailable::ReadOnly(cause) if cause.contains("1048575 bytes are free")), "{refused}");
     assert!(matches!(db.health(), DbHealth::ReadOnly(_)));
-    assert_eq!(disk.calls(Call::Append), writes, "the log is left alone");
+    assert_eq!(disk.calls(DiskCall::Append), writes, "the log is left alone");
     assert_eq!(read(&db, "before"), [1000], "reads go on");
     disk.set_free_bytes(Some((1 << 20) + (1 << 17)));
     looked();
@@ -225,7 +225,7 @@ fn append_below_reserve_is_rejected_until_more_space_is_free() {
     disk.set_free_bytes(Some((1 << 20) + (1 << 18)));
     looked();
     append(&db, "before", 2000).unwrap();
-    assert_eq!(db.health(), DbHealth::Good);
+    assert_eq!(db.health(), DbHealth::Healthy);
 }
 
 #[test]
@@ -234,9 +234,9 @@ fn a_full_disk_met_elsewhere_stops_writes_for_a_while() {
     let disk = CrashDisk::new();
     let db = open(dir.path(), &disk, SyncMode::Always);
     append(&db, "one", 1000).unwrap();
-    db.disk_guard().met("a checkpoint", &std::io::ErrorKind::StorageFull.into(), Instant::now());
+    db.disk_guard().report_write_error("a checkpoint", &std::io::ErrorKind::StorageFull.into(), Instant::now());
     let refused = db.appender().map(drop).unwrap_err();
-    assert!(matches!(&refused, Unavailable::ReadOnly(cause) if cause.contains("a checkpoint")), "{refused}");
+    assert!(matches!(&refused, WriteUnavailable::ReadOnly(cause) if cause.contains("a checkpoint")), "{refused}");
     let begun = Instant::now();
     while db.appender().is_err() {
         assert!(begun.elapsed() < Duration::from_secs(30));
@@ -252,11 +252,11 @@ fn failed_sync_stops_writes_until_restart_but_not_reads() {
     let disk = CrashDisk::new();
     let db = open(dir.path(), &disk, SyncMode::Always);
     append(&db, "before", 1000).unwrap();
-    disk.fail_with_eio(Call::Sync, 1);
-    assert!(matches!(append(&db, "failed", 1000), Err(WalError::Broken(_))));
+    disk.fail_with_eio(DiskCall::Sync, 1);
+    assert!(matches!(append(&db, "failed", 1000), Err(WalError::Failed(_))));
     thread::sleep(Duration::from_millis(1050));
-    assert!(matches!(db.appender(), Err(Unavailable::Broken(_))));
-    assert!(matches!(db.health(), DbHealth::Broken(_)));
+    assert!(matches!(db.appender(), Err(WriteUnavailable::Failed(_))));
+    assert!(matches!(db.health(), DbHealth::Failed(_)));
     assert_eq!(read(&db, "before"), [1000]);
     assert!(db.close().is_err());
     drop(db);

@@ -9,15 +9,15 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use narthex::model::histogram::{CounterResetHint, FloatHistogram, Histogram, Span};
-use narthex::model::matcher::{MatchKind, Matcher};
+use narthex::model::matcher::{MatchType, Matcher};
 use narthex::model::time::TimeRange;
-use narthex::model::value::{Point, Value};
+use narthex::model::sample::{Sample, SampleValue};
 use narthex::tsdb::block::open::Block;
 use narthex::tsdb::block::ulid::BlockUlid;
 use narthex::tsdb::chunk::float_chunk::FloatEncoding;
-use narthex::tsdb::compact::blocks::{Target, merge_blocks};
+use narthex::tsdb::compact::execute::{CompactionOutput, merge_blocks};
 use narthex::tsdb::compact::stats::CompactStats;
-use narthex::tsdb::compact::write::Watch;
+use narthex::tsdb::compact::write::WriteObserver;
 use narthex::tsdb::query::select::select;
 use narthex::tsdb::query::source::BlockSource;
 
@@ -47,14 +47,14 @@ fn blocks_in(data: &Path) -> Vec<Arc<Block>> {
 /// All that these blocks hold; of two values at one time that of the later block.
 fn held(blocks: &[Arc<Block>]) -> Held {
     let sources: Vec<&dyn BlockSource> = blocks.iter().map(|block| &**block as &dyn BlockSource).collect();
-    let every = Matcher::new(MatchKind::Equal, "no_such_label", "").expect("it is a matcher");
+    let every = Matcher::new(MatchType::Equal, "no_such_label", "").expect("it is a matcher");
     let mut held = Held::default();
     for series in select(&sources, &[every], TimeRange::ALL).expect("the blocks can be read") {
         let series = series.expect("the series can be read");
         let labels: LabelSet =
             series.labels().iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
-        for point in series.points(TimeRange::ALL) {
-            let Point { start, t, value } = point.expect("the chunk can be read");
+        for point in series.samples(TimeRange::ALL) {
+            let Sample { start_timestamp: start, t, value } = point.expect("the chunk can be read");
             held.points.add(&labels, t, plain(&value));
             if start != 0 {
                 held.starts.insert((labels.clone(), t), start);
@@ -64,11 +64,11 @@ fn held(blocks: &[Arc<Block>]) -> Held {
     held
 }
 
-fn plain(value: &Value) -> PointValue {
+fn plain(value: &SampleValue) -> PointValue {
     let wire = match value {
-        Value::Float(v) => return PointValue::Float(v.to_bits()),
-        Value::Histogram(histogram) => integer(histogram),
-        Value::FloatHistogram(histogram) => float(histogram),
+        SampleValue::Float(v) => return PointValue::Float(v.to_bits()),
+        SampleValue::Histogram(histogram) => integer(histogram),
+        SampleValue::FloatHistogram(histogram) => float(histogram),
     };
     PointValue::Histogram(Box::new(PlainHistogram::from_wire(&wire)))
 }
@@ -122,8 +122,8 @@ fn hint(hint: CounterResetHint) -> i32 {
 /// Merges blocks into one beside them.
 fn merged(data: &Path, blocks: &[Arc<Block>], number: u128) -> Arc<Block> {
     let ulid = BlockUlid::from_parts(1, number);
-    let watch = Watch { stats: &CompactStats::default(), stop: &AtomicBool::new(false), on_chunk: &|_| {} };
-    let target = Target { dir: data, ulid, floats: FloatEncoding::Xor };
+    let watch = WriteObserver { stats: &CompactStats::default(), cancel: &AtomicBool::new(false), on_chunk: &|_| {} };
+    let target = CompactionOutput { dir: data, ulid, floats: FloatEncoding::Xor };
     assert!(merge_blocks(target, blocks, &watch).expect("the blocks can be merged"));
     Arc::new(Block::open(&data.join(ulid.to_string())).expect("the merged block opens"))
 }
@@ -147,7 +147,7 @@ fn check(case: &str) -> (usize, usize) {
     assert_eq!(again.starts, stored.starts, "{case}, merged");
 
     // An odd part in the middle of the chunks.
-    let every = Matcher::new(MatchKind::Equal, "no_such_label", "").expect("it is a matcher");
+    let every = Matcher::new(MatchType::Equal, "no_such_label", "").expect("it is a matcher");
     let middle = i64::midpoint(whole.meta().min_time, whole.meta().max_time);
     let hole = TimeRange::new(middle - 1_234_567, middle - 123_456);
     for block in &blocks {

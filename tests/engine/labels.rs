@@ -3,13 +3,13 @@
 #![expect(clippy::unwrap_used, reason = "a test that can't go on has failed")]
 
 use narthex::model::labels::{Labels, LabelsBuilder};
-use narthex::model::matcher::{MatchKind, Matcher};
-use narthex::model::sample::Sample;
+use narthex::model::matcher::{MatchType, Matcher};
+use narthex::model::float_sample::FloatSample;
 use narthex::model::time::TimeRange;
-use narthex::model::value::Point;
+use narthex::model::sample::Sample;
 use narthex::tsdb::db::Db;
 use narthex::tsdb::db::options::DbOptions;
-use narthex::tsdb::query::labels::{LabelError, LabelLimit};
+use narthex::tsdb::query::label_source::{LabelQueryError, LabelQueryLimits};
 use proptest::prelude::*;
 use std::collections::BTreeSet;
 
@@ -30,8 +30,8 @@ fn open(dir: &std::path::Path) -> Db {
 
 fn append(db: &Db, labels: &Labels, times: impl Iterator<Item = i64>) {
     let mut appender = db.appender().unwrap();
-    let points = times.map(|t| Point::from(Sample::new(t, 1.0)));
-    appender.append(labels, points, |point, why| panic!("{point:?}: {why:?}")).unwrap();
+    let points = times.map(|t| Sample::from(FloatSample::new(t, 1.0)));
+    appender.append_or_create(labels, points, |point, why| panic!("{point:?}: {why:?}")).unwrap();
     appender.commit().unwrap();
 }
 
@@ -54,10 +54,10 @@ fn series() -> impl Strategy<Value = Generated> {
 
 fn matchers() -> impl Strategy<Value = Vec<Matcher>> {
     let kinds = prop_oneof![
-        Just(MatchKind::Equal),
-        Just(MatchKind::NotEqual),
-        Just(MatchKind::Regex),
-        Just(MatchKind::NotRegex)
+        Just(MatchType::Equal),
+        Just(MatchType::NotEqual),
+        Just(MatchType::Regex),
+        Just(MatchType::NotRegex)
     ];
     let one =
         (kinds, prop_oneof!["__name__", "a", "b", "c\\.d"], prop_oneof!["[a-c]{0,2}", "[m-o]", "a\\.\\*", "\\.\\+"]);
@@ -89,7 +89,7 @@ proptest! {
                 append(&db, &one.labels, std::iter::once(last));
             }
         }
-        db.maintain(BEGIN + 6 * HOUR).unwrap();
+        db.run_maintenance_once(BEGIN + 6 * HOUR).unwrap();
         prop_assert_eq!(db.blocks().len(), 2);
         let querier = db.querier();
         for (matchers, from, to, count) in questions {
@@ -105,7 +105,7 @@ proptest! {
                 .filter(|labels| satisfies(labels, &matchers))
                 .collect();
             let names: BTreeSet<&str> = in_reach.iter().flat_map(|labels| labels.iter().map(|(name, _)| name)).collect();
-            let limit = if count == 7 { LabelLimit::NONE } else { LabelLimit::first(count) };
+            let limit = if count == 7 { LabelQueryLimits::NONE } else { LabelQueryLimits::with_count(count) };
             let expected: Vec<&str> = names.into_iter().take(limit.count).collect();
             prop_assert_eq!(querier.label_names(&matchers, range, limit).unwrap(), expected, "{:?} {:?}", &matchers, range);
             for name in ["__name__", "a", "c.d", "none", ""] {
@@ -132,14 +132,14 @@ fn many_values_are_listed_in_pages_and_an_answer_has_its_bounds() {
     }
     let querier = db.querier();
     let list = |matchers: &[Matcher], limit| querier.label_values("n", matchers, TimeRange::ALL, limit);
-    assert_eq!(list(&[], LabelLimit::NONE).unwrap(), (0..2000).map(value).collect::<Vec<_>>());
-    assert_eq!(list(&[], LabelLimit::first(600)).unwrap(), (0..600).map(value).collect::<Vec<_>>());
-    let odd = [Matcher::new(MatchKind::Equal, "odd", "yes").unwrap()];
-    assert_eq!(list(&odd, LabelLimit::first(3)).unwrap(), [1, 3, 5].map(value));
-    let own = [Matcher::new(MatchKind::Regex, "n", "0.*7").unwrap()];
-    assert_eq!(list(&own, LabelLimit::first(2)).unwrap(), [7, 17].map(value));
-    let small = LabelLimit { bytes: 1000, ..LabelLimit::NONE };
-    assert!(matches!(list(&[], small), Err(LabelError::TooLarge(1000))));
+    assert_eq!(list(&[], LabelQueryLimits::NONE).unwrap(), (0..2000).map(value).collect::<Vec<_>>());
+    assert_eq!(list(&[], LabelQueryLimits::with_count(600)).unwrap(), (0..600).map(value).collect::<Vec<_>>());
+    let odd = [Matcher::new(MatchType::Equal, "odd", "yes").unwrap()];
+    assert_eq!(list(&odd, LabelQueryLimits::with_count(3)).unwrap(), [1, 3, 5].map(value));
+    let own = [Matcher::new(MatchType::Regex, "n", "0.*7").unwrap()];
+    assert_eq!(list(&own, LabelQueryLimits::with_count(2)).unwrap(), [7, 17].map(value));
+    let small = LabelQueryLimits { bytes: 1000, ..LabelQueryLimits::NONE };
+    assert!(matches!(list(&[], small), Err(LabelQueryError::TooLarge(1000))));
 }
 
 #[test]
@@ -155,12 +155,12 @@ fn what_moves_from_the_head_to_a_block_is_never_missing() {
     let mut rounds = 0;
     std::thread::scope(|scope| {
         scope.spawn(|| {
-            db.maintain(BEGIN + 6 * HOUR).unwrap();
+            db.run_maintenance_once(BEGIN + 6 * HOUR).unwrap();
             done.store(true, std::sync::atomic::Ordering::SeqCst);
         });
         loop {
             let is_last = done.load(std::sync::atomic::Ordering::SeqCst);
-            let found = db.querier().label_values("__name__", &[], TimeRange::ALL, LabelLimit::NONE).unwrap();
+            let found = db.querier().label_values("__name__", &[], TimeRange::ALL, LabelQueryLimits::NONE).unwrap();
             assert_eq!(found.len(), all.len() + 1, "in round {rounds}");
             rounds += 1;
             if is_last {

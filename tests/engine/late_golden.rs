@@ -7,12 +7,12 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use narthex::model::histogram::{CounterResetHint, Span};
-use narthex::model::matcher::{MatchKind, Matcher};
+use narthex::model::matcher::{MatchType, Matcher};
 use narthex::model::time::TimeRange;
-use narthex::model::value::Value;
-use narthex::tsdb::chunk::head_chunks::HeadChunks;
-use narthex::tsdb::head::ooo::replay::{LateReplay, LateReplayReport};
-use narthex::tsdb::head::replay::{Replay, ReplayProgress};
+use narthex::model::sample::SampleValue;
+use narthex::tsdb::chunk::head_chunks::HeadChunkStore;
+use narthex::tsdb::head::out_of_order::replay::{WblReplay, WblReplayReport};
+use narthex::tsdb::head::replay::{WalReplay, ReplayProgress};
 use narthex::tsdb::head::{Head, HeadOptions};
 use narthex::tsdb::query::select::select;
 use narthex::tsdb::wal::segment::list_segments;
@@ -22,28 +22,28 @@ use crate::support::samples::LabelSet;
 use crate::support::{dir, golden};
 
 /// A head made of the directory, and what was found of late samples.
-fn replayed(data: &Path) -> (Head, LateReplayReport) {
-    let (mut files, _) = HeadChunks::open(&data.join("chunks_head")).expect("the chunk files open");
+fn replayed(data: &Path) -> (Head, WblReplayReport) {
+    let (mut files, _) = HeadChunkStore::open(&data.join("chunks_head")).expect("the chunk files open");
     let mut chunks = Vec::new();
     files.for_each(&data.join("quarantine"), |chunk| chunks.push(chunk)).expect("the chunk files can be read");
     let head = Head::new(HeadOptions::default(), files);
     let progress = ReplayProgress::default();
     let segments = |name| list_segments(&data.join(name)).expect("the log is there");
-    let done = Replay::new(&head, chunks.clone()).run(&segments("wal"), 2, &progress);
+    let done = WalReplay::new(&head, chunks.clone()).run(&segments("wal"), 2, &progress);
     assert!(done.damage.is_none(), "{:?}", done.damage);
-    let late = LateReplay::new(&head, &chunks, done.aliases).run(&segments("wbl"), &progress);
+    let late = WblReplay::new(&head, &chunks, done.aliases).run(&segments("wbl"), &progress);
     assert!(late.damage.is_none(), "{:?}", late.damage);
     (head, late.report)
 }
 
 fn held(head: &Head) -> Points {
-    let every = Matcher::new(MatchKind::Equal, "no_such_label", "").expect("it is a matcher");
+    let every = Matcher::new(MatchType::Equal, "no_such_label", "").expect("it is a matcher");
     let mut held = Points::new();
     for series in select(&[head], &[every], TimeRange::ALL).expect("the head can be read") {
         let series = series.expect("the series can be read");
         let labels: LabelSet =
             series.labels().iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
-        for point in series.points(TimeRange::ALL) {
+        for point in series.samples(TimeRange::ALL) {
             let point = point.expect("the chunk can be read");
             held.add(&labels, point.t, plain(&point.value));
         }
@@ -51,10 +51,10 @@ fn held(head: &Head) -> Points {
     held
 }
 
-fn plain(value: &Value) -> PointValue {
+fn plain(value: &SampleValue) -> PointValue {
     let histogram = match value {
-        Value::Float(v) => return PointValue::Float(v.to_bits()),
-        Value::Histogram(one) => {
+        SampleValue::Float(v) => return PointValue::Float(v.to_bits()),
+        SampleValue::Histogram(one) => {
             let sums = |deltas: &[i64]| -> Vec<u64> {
                 deltas
                     .iter()
@@ -77,7 +77,7 @@ fn plain(value: &Value) -> PointValue {
                 custom: bits(&one.custom_values),
             }
         }
-        Value::FloatHistogram(one) => PlainHistogram {
+        SampleValue::FloatHistogram(one) => PlainHistogram {
             float: true,
             gauge: one.reset_hint == CounterResetHint::Gauge,
             schema: one.schema.into(),

@@ -4,13 +4,13 @@
 #![expect(clippy::unwrap_used, reason = "a test that can't go on has failed")]
 
 use narthex::model::refs::SeriesRef;
-use narthex::model::sample::Sample;
-use narthex::tsdb::fs::crash_disk::{Call, CrashDisk};
-use narthex::tsdb::wal::batch::Batch;
-use narthex::tsdb::wal::commit::{Health, SyncMode, Wal, WalOptions};
-use narthex::tsdb::wal::compression::Compression;
+use narthex::model::float_sample::FloatSample;
+use narthex::tsdb::fs::crash_disk::{DiskCall, CrashDisk};
+use narthex::tsdb::wal::batch::LogBatch;
+use narthex::tsdb::wal::write_log::{LogHealth, SyncMode, Wal, WalOptions};
+use narthex::tsdb::wal::compression::RecordCompression;
 use narthex::tsdb::wal::error::WalError;
-use narthex::tsdb::wal::reader::{ReadError, SegmentReader};
+use narthex::tsdb::wal::reader::{ReadLogError, LogSegmentReader};
 use narthex::tsdb::wal::record::samples::SamplesDecoder;
 use narthex::tsdb::wal::segment::list_segments;
 use std::collections::BTreeSet;
@@ -27,17 +27,17 @@ fn open(dir: &Path, disk: &CrashDisk, sync: SyncMode) -> Result<Wal, WalError> {
     Wal::open(WalOptions {
         dir: dir.join("wal"),
         segment_size: SEGMENT,
-        compression: Compression::None,
+        compression: RecordCompression::None,
         sync,
         disk: Arc::new(disk.clone()),
     })
 }
 
 /// A batch of `count` samples of series `number`; the first one's time is `number` too.
-fn batch(number: i64, count: i64) -> Batch {
-    let mut batch = Batch::default();
+fn batch(number: i64, count: i64) -> LogBatch {
+    let mut batch = LogBatch::default();
     for i in 0..count {
-        batch.push_sample(SeriesRef(number as u64 + 1), Sample::new(number + i, i as f64));
+        batch.push_float_sample(SeriesRef(number as u64 + 1), FloatSample::new(number + i, i as f64));
     }
     batch
 }
@@ -51,7 +51,7 @@ fn commit(wal: &Wal, number: i64, count: i64) -> Result<(), WalError> {
 fn logged(dir: &Path) -> Vec<i64> {
     let mut numbers = Vec::new();
     for segment in list_segments(&dir.join("wal")).unwrap() {
-        let mut reader = SegmentReader::open(segment).unwrap();
+        let mut reader = LogSegmentReader::open(segment).unwrap();
         loop {
             match reader.next_record() {
                 Ok(Some(record)) => {
@@ -60,7 +60,7 @@ fn logged(dir: &Path) -> Vec<i64> {
                     numbers.push(samples[0].sample.t);
                 }
                 Ok(None) => break,
-                Err(ReadError::Damaged(_)) => break,
+                Err(ReadLogError::Damaged(_)) => break,
                 Err(error) => panic!("{error}"),
             }
         }
@@ -114,7 +114,7 @@ fn waiters_share_a_sync() {
     let disk = CrashDisk::new();
     let wal = open(dir.path(), &disk, SyncMode::Always).unwrap();
     disk.set_sync_delay(Duration::from_millis(50));
-    let before = disk.calls(Call::Sync);
+    let before = disk.calls(DiskCall::Sync);
     let barrier = Barrier::new(WAITERS as usize);
     thread::scope(|scope| {
         for number in 0..WAITERS {
@@ -125,7 +125,7 @@ fn waiters_share_a_sync() {
             });
         }
     });
-    let syncs = disk.calls(Call::Sync) - before;
+    let syncs = disk.calls(DiskCall::Sync) - before;
     assert!((1..WAITERS as u64).contains(&syncs), "{syncs} syncs for {WAITERS} waiters");
     disk.crash().unwrap();
     let logged: BTreeSet<_> = logged(dir.path()).into_iter().collect();
@@ -142,14 +142,14 @@ fn full_disk_is_reported_and_commits_resume_with_space() {
     assert!(matches!(commit(&wal, 1, BIG), Err(WalError::NoSpace(_))));
     // A request that was under way when the disk filled.
     assert!(matches!(commit(&wal, 2, BIG), Err(WalError::NoSpace(_))));
-    assert!(matches!(wal.admit(), Health::NoSpace(_)));
+    assert!(matches!(wal.check_writable(), LogHealth::NoSpace(_)));
     assert_eq!(logged(dir.path()), [0], "cut back to the last complete write");
     wait_for_retry();
-    assert!(matches!(wal.admit(), Health::NoSpace(cause) if cause.contains("No space left")));
+    assert!(matches!(wal.check_writable(), LogHealth::NoSpace(cause) if cause.contains("No space left")));
     disk.set_free_bytes(None);
-    assert!(matches!(wal.admit(), Health::NoSpace(_)), "not tried more than once a second");
+    assert!(matches!(wal.check_writable(), LogHealth::NoSpace(_)), "not tried more than once a second");
     wait_for_retry();
-    assert_eq!(wal.admit(), Health::Good);
+    assert_eq!(wal.check_writable(), LogHealth::Healthy);
     commit(&wal, 3, BIG).unwrap();
     assert_eq!(logged(dir.path()), [0, 1, 2, 3], "in order, and each once");
 }
@@ -160,16 +160,16 @@ fn torn_record_is_truncated_before_next_write() {
     let disk = CrashDisk::new();
     let wal = open(dir.path(), &disk, SyncMode::Os).unwrap();
     commit(&wal, 0, BIG).unwrap();
-    disk.fail_with_no_space(Call::Append, 1);
-    disk.fail_with_no_space(Call::SetLen, 1);
+    disk.fail_with_no_space(DiskCall::Append, 1);
+    disk.fail_with_no_space(DiskCall::SetLen, 1);
     assert!(commit(&wal, 1, BIG).is_err());
     wait_for_retry();
-    disk.fail_with_no_space(Call::SetLen, 1);
-    let appends = disk.calls(Call::Append);
-    assert!(matches!(wal.admit(), Health::NoSpace(_)));
-    assert_eq!(disk.calls(Call::Append), appends, "the cut comes before the next write");
+    disk.fail_with_no_space(DiskCall::SetLen, 1);
+    let appends = disk.calls(DiskCall::Append);
+    assert!(matches!(wal.check_writable(), LogHealth::NoSpace(_)));
+    assert_eq!(disk.calls(DiskCall::Append), appends, "the cut comes before the next write");
     wait_for_retry();
-    assert_eq!(wal.admit(), Health::Good);
+    assert_eq!(wal.check_writable(), LogHealth::Healthy);
     commit(&wal, 2, BIG).unwrap();
     assert_eq!(logged(dir.path()), [0, 1, 2]);
 }
@@ -179,11 +179,11 @@ fn a_segment_that_can_not_be_begun_costs_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let disk = CrashDisk::new();
     let wal = open(dir.path(), &disk, SyncMode::Os).unwrap();
-    disk.fail_with_no_space(Call::Create, 1);
+    disk.fail_with_no_space(DiskCall::Create, 1);
     let failed: Vec<_> = (0..40).filter(|number| commit(&wal, *number, BIG).is_err()).collect();
     assert!(!failed.is_empty(), "no roll");
     wait_for_retry();
-    assert_eq!(wal.admit(), Health::Good);
+    assert_eq!(wal.check_writable(), LogHealth::Healthy);
     commit(&wal, 40, BIG).unwrap();
     assert_eq!(logged(dir.path()), (0..=40).collect::<Vec<_>>());
     assert!(list_segments(&dir.path().join("wal")).unwrap().len() > 3);
@@ -191,7 +191,7 @@ fn a_segment_that_can_not_be_begun_costs_nothing() {
 
 #[test]
 fn any_failure_but_a_full_disk_ends_all_writes_until_a_restart() {
-    for call in [Call::Append, Call::Create, Call::SyncDir] {
+    for call in [DiskCall::Append, DiskCall::Create, DiskCall::SyncDir] {
         let dir = tempfile::tempdir().unwrap();
         let disk = CrashDisk::new();
         let wal = open(dir.path(), &disk, SyncMode::Os).unwrap();
@@ -199,9 +199,9 @@ fn any_failure_but_a_full_disk_ends_all_writes_until_a_restart() {
         disk.fail_with_eio(call, 1);
         let first_failed = (1..40).find(|number| commit(&wal, *number, BIG).is_err()).expect("no failure");
         wait_for_retry();
-        assert!(matches!(wal.admit(), Health::Broken(_)), "{call:?}");
+        assert!(matches!(wal.check_writable(), LogHealth::Failed(_)), "{call:?}");
         assert!(
-            matches!(wal.wait(wal.position()), Err(WalError::Broken(_))),
+            matches!(wal.wait(wal.position()), Err(WalError::Failed(_))),
             "{call:?}: nothing is acknowledged any more"
         );
         let before = logged(dir.path());
@@ -229,14 +229,14 @@ fn failed_sync_stops_commits_and_keeps_earlier_records_readable() {
     let disk = CrashDisk::new();
     let wal = open(dir.path(), &disk, SyncMode::Always).unwrap();
     commit(&wal, 0, BIG).unwrap();
-    disk.fail_with_eio(Call::Sync, 1);
-    assert!(matches!(commit(&wal, 1, BIG), Err(WalError::Broken(_))));
-    let appends = disk.calls(Call::Append);
-    assert!(matches!(commit(&wal, 2, BIG), Err(WalError::Broken(_))));
+    disk.fail_with_eio(DiskCall::Sync, 1);
+    assert!(matches!(commit(&wal, 1, BIG), Err(WalError::Failed(_))));
+    let appends = disk.calls(DiskCall::Append);
+    assert!(matches!(commit(&wal, 2, BIG), Err(WalError::Failed(_))));
     wait_for_retry();
-    assert!(matches!(wal.admit(), Health::Broken(_)));
-    assert!(matches!(wal.close(), Err(WalError::Broken(_))));
-    assert_eq!(disk.calls(Call::Append), appends, "no write after the failed sync");
+    assert!(matches!(wal.check_writable(), LogHealth::Failed(_)));
+    assert!(matches!(wal.close(), Err(WalError::Failed(_))));
+    assert_eq!(disk.calls(DiskCall::Append), appends, "no write after the failed sync");
     assert_eq!(logged(dir.path()).first(), Some(&0));
 }
 
@@ -245,16 +245,16 @@ fn a_failed_sync_in_the_background_ends_writes_too() {
     let dir = tempfile::tempdir().unwrap();
     let disk = CrashDisk::new();
     let wal = open(dir.path(), &disk, SyncMode::Interval(Duration::from_millis(10))).unwrap();
-    disk.fail_with_eio(Call::Sync, 1);
+    disk.fail_with_eio(DiskCall::Sync, 1);
     commit(&wal, 0, 1).unwrap();
     for _ in 0..1000 {
-        if matches!(wal.health(), Health::Broken(_)) {
+        if matches!(wal.health(), LogHealth::Failed(_)) {
             break;
         }
         thread::sleep(Duration::from_millis(5));
     }
-    assert!(matches!(wal.health(), Health::Broken(cause) if cause.contains("os error 5")));
-    assert!(matches!(commit(&wal, 1, 1), Err(WalError::Broken(_))));
+    assert!(matches!(wal.health(), LogHealth::Failed(cause) if cause.contains("os error 5")));
+    assert!(matches!(commit(&wal, 1, 1), Err(WalError::Failed(_))));
     assert_eq!(logged(dir.path()), [0]);
 }
 
@@ -281,9 +281,9 @@ fn an_interval_sync_brings_what_was_written_to_the_disk() {
     let disk = CrashDisk::new();
     let wal = open(dir.path(), &disk, SyncMode::Interval(Duration::from_millis(10))).unwrap();
     (0..5).for_each(|number| commit(&wal, number, BIG).unwrap());
-    let synced = disk.calls(Call::Sync);
+    let synced = disk.calls(DiskCall::Sync);
     for _ in 0..1000 {
-        if disk.calls(Call::Sync) >= synced + 2 {
+        if disk.calls(DiskCall::Sync) >= synced + 2 {
             break;
         }
         commit(&wal, 100, 1).unwrap();

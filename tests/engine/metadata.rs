@@ -7,10 +7,10 @@ use crate::support::golden;
 use crate::support::life::{BEGIN, HOUR, Life, labels, minutes};
 use narthex::model::labels::{Labels, LabelsBuilder};
 use narthex::model::metadata::{Metadata, MetadataRef, MetricType};
+use narthex::model::float_sample::FloatSample;
 use narthex::model::sample::Sample;
-use narthex::model::value::Point;
 use narthex::tsdb::db::Db;
-use narthex::tsdb::db::options::{DbOptions, HeadAtStop};
+use narthex::tsdb::db::options::{DbOptions, ShutdownMode};
 use proptest::prelude::{Strategy, any, prop, prop_oneof};
 use proptest::test_runner::{Config, TestRunner};
 use std::collections::{BTreeMap, BTreeSet};
@@ -20,9 +20,9 @@ use std::sync::atomic::Ordering;
 /// Type, unit and help text by labels.
 type Texts = BTreeMap<String, (String, String, String)>;
 
-fn open(dir: &Path, head_at_stop: HeadAtStop) -> Db {
+fn open(dir: &Path, head_at_stop: ShutdownMode) -> Db {
     let mut options = DbOptions::new(dir.to_owned());
-    options.head_at_stop = head_at_stop;
+    options.shutdown_mode = head_at_stop;
     let db = Db::open(options).unwrap();
     db.replay().unwrap();
     db
@@ -66,9 +66,9 @@ fn set_family(db: &Db, family: &str, metadata: &Metadata) {
 /// Sets the metadata of a series. Returns `true` if the head has the series.
 fn set_metadata(db: &Db, name: &str, metadata: &Metadata) -> bool {
     let mut appender = db.appender().unwrap();
-    let is_known = appender.append_known(labels(name).as_packed(), std::iter::empty(), |_, _| {});
+    let is_known = appender.append_existing(labels(name).as_bytes(), std::iter::empty(), |_, _| {});
     let Metadata { metric_type, unit, help } = metadata;
-    appender.set_metadata_of_last(MetadataRef { metric_type: *metric_type, unit, help });
+    appender.set_last_series_metadata(MetadataRef { metric_type: *metric_type, unit, help });
     appender.commit().unwrap();
     is_known
 }
@@ -90,7 +90,7 @@ fn expected(case: &str) -> Texts {
     entries.collect()
 }
 
-fn is_read_as_by_prometheus(case: &str, head_at_stop: HeadAtStop, at_least: usize) {
+fn is_read_as_by_prometheus(case: &str, head_at_stop: ShutdownMode, at_least: usize) {
     let place = tempfile::tempdir().unwrap();
     let data = golden::unpack(case, place.path());
     let expected = expected(case);
@@ -110,24 +110,24 @@ fn is_read_as_by_prometheus(case: &str, head_at_stop: HeadAtStop, at_least: usiz
 
 #[test]
 fn the_metadata_of_a_log_with_every_type_of_record() {
-    is_read_as_by_prometheus("all-types-killed", HeadAtStop::InLog, 53);
+    is_read_as_by_prometheus("all-types-killed", ShutdownMode::KeepInWal, 53);
 }
 
 #[test]
 fn the_metadata_of_a_checkpoint_and_a_log() {
-    is_read_as_by_prometheus("blocks-killed-after-compaction", HeadAtStop::InLog, 26);
+    is_read_as_by_prometheus("blocks-killed-after-compaction", ShutdownMode::KeepInWal, 26);
 }
 
 #[test]
 fn the_metadata_of_logs_of_every_compression() {
-    is_read_as_by_prometheus("wal-zstd", HeadAtStop::InLog, 33);
-    is_read_as_by_prometheus("wal-uncompressed", HeadAtStop::InLog, 33);
+    is_read_as_by_prometheus("wal-zstd", ShutdownMode::KeepInWal, 33);
+    is_read_as_by_prometheus("wal-uncompressed", ShutdownMode::KeepInWal, 33);
 }
 
 #[test]
 fn the_metadata_beside_a_snapshot_of_the_head() {
-    is_read_as_by_prometheus("snapshot-on-shutdown", HeadAtStop::Snapshot, 32);
-    is_read_as_by_prometheus("snapshot-on-shutdown", HeadAtStop::InLog, 32);
+    is_read_as_by_prometheus("snapshot-on-shutdown", ShutdownMode::ChunkSnapshot, 32);
+    is_read_as_by_prometheus("snapshot-on-shutdown", ShutdownMode::KeepInWal, 32);
 }
 
 #[test]
@@ -169,8 +169,8 @@ fn family_larger_than_one_wal_record_is_complete() {
         .collect();
     let mut appender = life.db().appender().unwrap();
     for labels in &names {
-        let points = std::iter::once(Point::from(Sample::new(BEGIN, 1.0)));
-        appender.append(labels, points, |_, why| panic!("{why:?}")).unwrap();
+        let points = std::iter::once(Sample::from(FloatSample::new(BEGIN, 1.0)));
+        appender.append_or_create(labels, points, |_, why| panic!("{why:?}")).unwrap();
     }
     appender.commit().unwrap();
     let long = metadata(MetricType::Gauge, &"h".repeat(4000));
@@ -185,7 +185,7 @@ fn family_larger_than_one_wal_record_is_complete() {
 
 #[test]
 fn metadata_survives_checkpoint_and_chunk_snapshot() {
-    let mut life = Life::new(|options| options.head_at_stop = HeadAtStop::Snapshot);
+    let mut life = Life::new(|options| options.shutdown_mode = ShutdownMode::ChunkSnapshot);
     set_family(life.db(), "gone", &metadata(MetricType::Gauge, "of the past"));
     set_family(life.db(), "up", &metadata(MetricType::Gauge, "old"));
     life.put(&["gone"], minutes(BEGIN, BEGIN + HOUR));
@@ -221,8 +221,8 @@ fn alternating_appenders_leave_same_metadata_in_head_and_wal() {
                     let mut appender = db.appender().unwrap();
                     let (name, i) = (["f_sum", "f_count"][round % 2], (round % 50).to_string());
                     let labels = LabelsBuilder::from_iter([("__name__", name), ("i", i.as_str())]).build().unwrap();
-                    let point = Point::from(Sample::new(BEGIN + round as i64 * 1000, f64::from(sender)));
-                    appender.append(&labels, std::iter::once(point), |_, _| {}).unwrap();
+                    let point = Sample::from(FloatSample::new(BEGIN + round as i64 * 1000, f64::from(sender)));
+                    appender.append_or_create(&labels, std::iter::once(point), |_, _| {}).unwrap();
                     let help = format!("{}", (round / 40 + sender as usize) % 7);
                     appender.set_family_metadata("f", &metadata(MetricType::Summary, &help)).unwrap();
                     appender.commit().unwrap();

@@ -4,12 +4,12 @@
 
 use crate::support::engine::everything;
 use narthex::model::labels::{Labels, LabelsBuilder};
-use narthex::model::sample::Sample;
+use narthex::model::float_sample::FloatSample;
 use narthex::model::time::TimeRange;
-use narthex::model::value::{Point, Value};
+use narthex::model::sample::{Sample, SampleValue};
 use narthex::tsdb::db::Db;
 use narthex::tsdb::db::options::DbOptions;
-use narthex::tsdb::head::append::Rejection;
+use narthex::tsdb::head::append::SampleRejection;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -32,13 +32,13 @@ fn labels(series: u8) -> Labels {
     LabelsBuilder::from_iter([("__name__", name.as_str()), ("job", "model")]).build().unwrap()
 }
 
-fn append(db: &Db, series: u8, samples: &[Sample]) -> Vec<(Sample, Rejection)> {
+fn append(db: &Db, series: u8, samples: &[FloatSample]) -> Vec<(FloatSample, SampleRejection)> {
     let mut refused = Vec::new();
     let mut appender = db.appender().unwrap();
     appender
-        .append(&labels(series), samples.iter().copied().map(Point::from), |point, why| {
-            let Value::Float(v) = point.value else { panic!("{point:?} was never sent") };
-            refused.push((Sample::new(point.t, v), why));
+        .append_or_create(&labels(series), samples.iter().copied().map(Sample::from), |point, why| {
+            let SampleValue::Float(v) = point.value else { panic!("{point:?} was never sent") };
+            refused.push((FloatSample::new(point.t, v), why));
         })
         .unwrap();
     appender.commit().unwrap();
@@ -53,7 +53,7 @@ struct Model {
 }
 
 impl Model {
-    fn append(&mut self, series: u8, samples: &[Sample]) -> Vec<(Sample, Rejection)> {
+    fn append(&mut self, series: u8, samples: &[FloatSample]) -> Vec<(FloatSample, SampleRejection)> {
         let mut refused = Vec::new();
         let mut bound = self.newest.map(|newest| newest - OPEN_SPAN);
         for sample in samples {
@@ -62,10 +62,10 @@ impl Model {
             let newest_of_series = stored.last_key_value().map(|(t, _)| *t);
             match stored.get(&sample.t) {
                 Some(bits) if *bits == sample.v.to_bits() => continue,
-                Some(_) => refused.push((*sample, Rejection::DuplicateTimestamp)),
-                None if sample.t < bound => refused.push((*sample, Rejection::OutOfBounds)),
+                Some(_) => refused.push((*sample, SampleRejection::DuplicateTimestamp)),
+                None if sample.t < bound => refused.push((*sample, SampleRejection::OutOfBounds)),
                 None if newest_of_series.is_some_and(|newest| sample.t < newest) => {
-                    refused.push((*sample, Rejection::OutOfOrder));
+                    refused.push((*sample, SampleRejection::OutOfOrder));
                 }
                 None => {
                     stored.insert(sample.t, sample.v.to_bits());
@@ -101,7 +101,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 fn value(kind: u8, t: i64) -> f64 {
     match kind {
         0 => t as f64 * 0.37,
-        1 => f64::from_bits(narthex::model::sample::STALE_NAN_BITS),
+        1 => f64::from_bits(narthex::model::float_sample::STALE_NAN_BITS),
         2 => -0.0,
         _ => f64::from_bits(0x7ff8_0000_0000_0123),
     }
@@ -124,7 +124,7 @@ proptest! {
                         if *by > 0 {
                             now = t;
                         }
-                        Sample::new(t, value(*kind, t))
+                        FloatSample::new(t, value(*kind, t))
                     }).collect();
                     let (mut refused, mut expected) = (append(&db, series, &samples), model.append(series, &samples));
                     // In which order they are refused means nothing.
@@ -151,19 +151,19 @@ proptest! {
 fn a_read_of_a_range_has_exactly_the_samples_of_the_range() {
     let dir = tempfile::tempdir().unwrap();
     let db = open(dir.path(), 120);
-    let samples: Vec<_> = (0..1000).map(|i| Sample::new(1_000_000 + i * 1000, i as f64)).collect();
+    let samples: Vec<_> = (0..1000).map(|i| FloatSample::new(1_000_000 + i * 1000, i as f64)).collect();
     assert!(append(&db, 1, &samples).is_empty());
     for (mint, maxt) in
         [(0, 999_999), (1_000_000, 1_000_000), (1_119_000, 1_121_500), (1_500_001, 1_500_999), (1_999_000, i64::MAX)]
     {
         let range = TimeRange::new(mint, maxt);
         let all =
-            narthex::model::matcher::Matcher::new(narthex::model::matcher::MatchKind::Equal, "job", "model").unwrap();
+            narthex::model::matcher::Matcher::new(narthex::model::matcher::MatchType::Equal, "job", "model").unwrap();
         let querier = db.querier();
-        let read: Vec<Sample> = querier
+        let read: Vec<FloatSample> = querier
             .select(&[all], range)
             .unwrap()
-            .flat_map(|s| s.unwrap().samples(range).collect::<Vec<_>>())
+            .flat_map(|s| s.unwrap().float_samples(range).collect::<Vec<_>>())
             .map(Result::unwrap)
             .collect();
         let expected: Vec<_> = samples.iter().copied().filter(|s| range.contains(s.t)).collect();
@@ -175,9 +175,9 @@ fn a_read_of_a_range_has_exactly_the_samples_of_the_range() {
 fn no_series_is_made_for_samples_that_are_all_refused() {
     let dir = tempfile::tempdir().unwrap();
     let db = open(dir.path(), 120);
-    assert!(append(&db, 1, &[Sample::new(10 * HOUR, 1.0)]).is_empty());
-    let refused = append(&db, 2, &[Sample::new(HOUR, 1.0), Sample::new(2 * HOUR, 1.0)]);
-    assert_eq!(refused.iter().map(|(_, why)| *why).collect::<Vec<_>>(), [Rejection::OutOfBounds; 2]);
+    assert!(append(&db, 1, &[FloatSample::new(10 * HOUR, 1.0)]).is_empty());
+    let refused = append(&db, 2, &[FloatSample::new(HOUR, 1.0), FloatSample::new(2 * HOUR, 1.0)]);
+    assert_eq!(refused.iter().map(|(_, why)| *why).collect::<Vec<_>>(), [SampleRejection::OutOfBounds; 2]);
     assert_eq!(db.head().unwrap().series_count(), 1);
 }
 
@@ -189,13 +189,13 @@ fn over_the_limit_no_series_is_made_and_known_ones_go_on() {
     let db = Db::open(options).unwrap();
     db.replay().unwrap();
     for series in [1, 2] {
-        assert!(append(&db, series, &[Sample::new(HOUR, 1.0)]).is_empty());
+        assert!(append(&db, series, &[FloatSample::new(HOUR, 1.0)]).is_empty());
     }
     let mut appender = db.appender().unwrap();
-    let refused = appender.append(&labels(3), std::iter::once(Sample::new(HOUR, 1.0).into()), |_, _| {});
+    let refused = appender.append_or_create(&labels(3), std::iter::once(FloatSample::new(HOUR, 1.0).into()), |_, _| {});
     assert_eq!(refused.unwrap_err().limit, 2);
     appender.commit().unwrap();
-    assert!(append(&db, 2, &[Sample::new(HOUR + 1, 2.0)]).is_empty());
+    assert!(append(&db, 2, &[FloatSample::new(HOUR + 1, 2.0)]).is_empty());
     assert_eq!(everything(&db).len(), 2);
 }
 
@@ -204,7 +204,7 @@ fn references_are_never_given_out_again() {
     let dir = tempfile::tempdir().unwrap();
     for run in 0..5u8 {
         let db = open(dir.path(), 120);
-        assert!(append(&db, run, &[Sample::new(HOUR + i64::from(run), f64::from(run))]).is_empty());
+        assert!(append(&db, run, &[FloatSample::new(HOUR + i64::from(run), f64::from(run))]).is_empty());
         assert_eq!(everything(&db).len(), usize::from(run) + 1);
     }
     let db = open(dir.path(), 120);
@@ -218,21 +218,21 @@ fn retry_after_compaction_is_duplicate_and_new_value_rejected() {
     let dir = tempfile::tempdir().unwrap();
     let db = open(dir.path(), 120);
     let start = 1_700_000_000_000 / (2 * HOUR) * (2 * HOUR);
-    let samples: Vec<_> = (0..240).map(|i| Sample::new(start + i * 60_000, i as f64)).collect();
+    let samples: Vec<_> = (0..240).map(|i| FloatSample::new(start + i * 60_000, i as f64)).collect();
     for sample in &samples {
         assert!(append(&db, 1, &[*sample]).is_empty());
     }
-    db.maintain(start).unwrap();
+    db.run_maintenance_once(start).unwrap();
     assert_eq!(db.blocks().len(), 1);
     assert!(append(&db, 1, &samples).is_empty(), "all of it is stored");
-    let other: Vec<_> = samples[..3].iter().map(|sample| Sample::new(sample.t, -1.0)).collect();
-    let refused: Vec<_> = other.iter().map(|sample| (*sample, Rejection::OutOfBounds)).collect();
+    let other: Vec<_> = samples[..3].iter().map(|sample| FloatSample::new(sample.t, -1.0)).collect();
+    let refused: Vec<_> = other.iter().map(|sample| (*sample, SampleRejection::OutOfBounds)).collect();
     assert_eq!(append(&db, 1, &other), refused);
-    assert_eq!(append(&db, 3, &samples[..1]), [(samples[0], Rejection::OutOfBounds)], "another series has none there");
+    assert_eq!(append(&db, 3, &samples[..1]), [(samples[0], SampleRejection::OutOfBounds)], "another series has none there");
     let mut appender = db.appender().unwrap();
     let known = labels(1);
     assert!(
-        appender.append_known(known.as_packed(), samples[..50].iter().copied().map(Point::from), |_, why| panic!(
+        appender.append_existing(known.as_bytes(), samples[..50].iter().copied().map(Sample::from), |_, why| panic!(
             "{why:?}"
         ))
     );

@@ -6,13 +6,13 @@
 
 use crate::support::engine::{Stored, everything, stored};
 use narthex::model::labels::{Labels, LabelsBuilder};
-use narthex::model::matcher::{MatchKind, Matcher};
-use narthex::model::sample::{STALE_NAN_BITS, Sample};
+use narthex::model::matcher::{MatchType, Matcher};
+use narthex::model::float_sample::{STALE_NAN_BITS, FloatSample};
 use narthex::model::time::TimeRange;
 use narthex::tsdb::db::Db;
-use narthex::tsdb::db::maintenance_api::SnapshotParts;
+use narthex::tsdb::db::admin::SnapshotContents;
 use narthex::tsdb::db::options::DbOptions;
-use narthex::tsdb::db::settings::{Retention, RetentionOrigin};
+use narthex::tsdb::db::settings::{RetentionSettings, RetentionOrigin};
 use rand::RngExt;
 use rand::rngs::StdRng;
 use std::path::Path;
@@ -27,7 +27,7 @@ const SERIES: usize = 200;
 fn open(dir: &Path) -> Db {
     let mut options = DbOptions::new(dir.to_owned());
     options.wal_segment_size = 16 * 32 * 1024;
-    let forever = Retention { time_ms: 0, bytes: 0, percentage: 0.0, origin: RetentionOrigin::Chosen };
+    let forever = RetentionSettings { time_ms: 0, bytes: 0, percentage: 0.0, origin: RetentionOrigin::Configured };
     options.settings.retention = forever;
     let db = Db::open(options).unwrap();
     db.replay().unwrap();
@@ -124,7 +124,7 @@ impl Month {
             if let Some(v) = sample {
                 let series = &mut self.live[number];
                 appender
-                    .append(&series.labels, std::iter::once(Sample::new(at, v).into()), |point, why| {
+                    .append_or_create(&series.labels, std::iter::once(FloatSample::new(at, v).into()), |point, why| {
                         panic!("{point:?} {why:?}")
                     })
                     .unwrap();
@@ -147,7 +147,7 @@ impl Month {
             1 => ("instance", format!("host-{}-.*", self.random.random_range(0..SERIES))),
             _ => ("instance", format!("host-[0-9]*{}-0", self.random.random_range(0..10u32))),
         };
-        let matcher = Matcher::new(MatchKind::Regex, name, &value).unwrap();
+        let matcher = Matcher::new(MatchType::Regex, name, &value).unwrap();
         let mint = self.random.random_range(BEGIN - HOUR..self.now + HOUR);
         let longest = 10i64.pow(self.random.random_range(0..10));
         let maxt = mint + self.random.random_range(0..=longest);
@@ -179,7 +179,7 @@ impl Month {
         let mint = self.random.random_range(BEGIN - HOUR..self.now);
         let range = TimeRange::new(mint, mint + self.random.random_range(0..2 * DAY));
         let name = format!("metric_{}", self.random.random_range(0..7u32));
-        let matcher = Matcher::new(MatchKind::Equal, "__name__", &name).unwrap();
+        let matcher = Matcher::new(MatchType::Equal, "__name__", &name).unwrap();
         let expected = self.expected(range, |series| series.labels.get("__name__") == Some(&name));
         assert_same(&stored(db, &[matcher], range), &expected, &format!("{name} in {range:?}, {when}"));
     }
@@ -208,7 +208,7 @@ fn assert_same(found: &Stored, expected: &Stored, when: &str) {
 
 /// A snapshot holds what the database held.
 fn check_snapshot(month: &Month, db: &Db, dir: &Path, when: &str) {
-    let name = db.snapshot(SnapshotParts::BlocksAndHead, month.now).unwrap();
+    let name = db.snapshot(SnapshotContents::BlocksAndHead, month.now).unwrap();
     let taken = dir.join("snapshots").join(name);
     let copy = open(&taken);
     month.check_all(&copy, &format!("snapshot, {when}"));
@@ -227,7 +227,7 @@ fn month_of_churn_deletes_and_restarts_matches_model() {
         let when = format!("minute {minute}, {restarts} restarts");
         maintenance_in -= 1;
         if maintenance_in == 0 {
-            db.maintain(month.now).unwrap();
+            db.run_maintenance_once(month.now).unwrap();
             maintenance_in = month.random.random_range(1..240);
         }
         if month.random.random_ratio(1, 400) {
@@ -253,7 +253,7 @@ fn month_of_churn_deletes_and_restarts_matches_model() {
             }
         }
     }
-    db.maintain(month.now).unwrap();
+    db.run_maintenance_once(month.now).unwrap();
     month.check_all(&db, "the end");
     assert!(restarts >= 50, "{restarts} restarts");
     let blocks = db.blocks().len();

@@ -3,22 +3,22 @@
 //! metadata; the process ends at random points, in order and not. Whatever was appended and not deleted is there to the last bit, and
 //! nothing else, all along.
 //!
-//! The model keeps times only: what a series says at a time is a function of both ([`value`]).
+//! The model keeps times only: what a series says at a time is a function of both ([`sample`]).
 
 #![expect(clippy::unwrap_used, reason = "a test that can't go on has failed")]
 
 use narthex::model::exemplar::Exemplar;
 use narthex::model::histogram::{CUSTOM_BUCKETS_SCHEMA, CounterResetHint, FloatHistogram, Histogram, Span};
 use narthex::model::labels::{Labels, LabelsBuilder};
-use narthex::model::matcher::{MatchKind, Matcher};
+use narthex::model::matcher::{MatchType, Matcher};
 use narthex::model::metadata::{Metadata, MetricType};
-use narthex::model::sample::STALE_NAN_BITS;
+use narthex::model::float_sample::STALE_NAN_BITS;
 use narthex::model::time::TimeRange;
-use narthex::model::value::{Point, Value};
+use narthex::model::sample::{Sample, SampleValue};
 use narthex::tsdb::db::Db;
-use narthex::tsdb::db::maintenance_api::SnapshotParts;
-use narthex::tsdb::db::options::{DbOptions, HeadAtStop};
-use narthex::tsdb::db::settings::{Retention, RetentionOrigin};
+use narthex::tsdb::db::admin::SnapshotContents;
+use narthex::tsdb::db::options::{DbOptions, ShutdownMode};
+use narthex::tsdb::db::settings::{RetentionSettings, RetentionOrigin};
 use rand::RngExt;
 use rand::rngs::StdRng;
 use std::collections::BTreeMap;
@@ -37,11 +37,11 @@ const WINDOW: i64 = 2 * HOUR;
 const EXEMPLAR_SERIES: usize = 8;
 const EXEMPLARS: usize = 1000;
 
-fn open(dir: &Path, at_stop: HeadAtStop) -> Db {
+fn open(dir: &Path, at_stop: ShutdownMode) -> Db {
     let mut options = DbOptions::new(dir.to_owned());
     options.wal_segment_size = 16 * 32 * 1024;
-    options.head_at_stop = at_stop;
-    options.settings.retention = Retention { time_ms: 0, bytes: 0, percentage: 0.0, origin: RetentionOrigin::Chosen };
+    options.shutdown_mode = at_stop;
+    options.settings.retention = RetentionSettings { time_ms: 0, bytes: 0, percentage: 0.0, origin: RetentionOrigin::Configured };
     options.settings.out_of_order_window_ms = WINDOW;
     options.settings.max_exemplars = EXEMPLARS;
     let db = Db::open(options).unwrap();
@@ -75,7 +75,7 @@ fn kind(number: usize) -> Kind {
 }
 
 /// What the series with this number and generation says at `t`.
-fn value(number: usize, generation: usize, t: i64) -> Value {
+fn value(number: usize, generation: usize, t: i64) -> SampleValue {
     let minutes = ((t - BEGIN) / MINUTE) as u64;
     let seed = (number as u64 * 7919 + generation as u64 * 104_729).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40;
     let kind = match kind(number) {
@@ -86,12 +86,12 @@ fn value(number: usize, generation: usize, t: i64) -> Value {
         kind => kind,
     };
     if kind == Kind::Float {
-        return Value::Float(float(seed, minutes));
+        return SampleValue::Float(float(seed, minutes));
     }
     let histogram = histogram(kind, seed, minutes);
     match kind {
-        Kind::FloatCounter | Kind::CustomFloat => Value::FloatHistogram(Box::new(floats(&histogram))),
-        _ => Value::Histogram(Box::new(histogram)),
+        Kind::FloatCounter | Kind::CustomFloat => SampleValue::FloatHistogram(Box::new(floats(&histogram))),
+        _ => SampleValue::Histogram(Box::new(histogram)),
     }
 }
 
@@ -214,7 +214,7 @@ impl Modelled {
         Self { number, generation, labels, is_sent: true, changes_at: now + life, times: BTreeMap::new() }
     }
 
-    fn value(&self, t: i64) -> Value {
+    fn value(&self, t: i64) -> SampleValue {
         value(self.number, self.generation, t)
     }
 }
@@ -268,9 +268,9 @@ impl Month {
     fn minute(&mut self, db: &Db) {
         let mut appender = db.appender().unwrap();
         let mut exemplars = Vec::new();
-        let mut append = |labels: &Labels, point: Point| {
+        let mut append = |labels: &Labels, point: Sample| {
             appender
-                .append(labels, std::iter::once(point), |point, why| panic!("{labels}: {point:?} {why:?}"))
+                .append_or_create(labels, std::iter::once(point), |point, why| panic!("{labels}: {point:?} {why:?}"))
                 .unwrap();
         };
         for number in 0..SERIES {
@@ -280,7 +280,7 @@ impl Month {
                 if series.is_sent {
                     series.is_sent = false;
                     series.changes_at = at + self.random.random_range(1..300) * MINUTE;
-                    append(&series.labels, Point::new(at, Value::Float(f64::from_bits(STALE_NAN_BITS))));
+                    append(&series.labels, Sample::new(at, SampleValue::Float(f64::from_bits(STALE_NAN_BITS))));
                     series.times.insert(at, true);
                     self.appended += 1;
                 } else if self.random.random_ratio(1, 2) {
@@ -297,8 +297,8 @@ impl Month {
                 self.late.entry(minute).or_default().push(late);
             } else if series.is_sent {
                 let value = series.value(at);
-                self.histograms += u64::from(!matches!(value, Value::Float(_)));
-                append(&series.labels, Point::new(at, value));
+                self.histograms += u64::from(!matches!(value, SampleValue::Float(_)));
+                append(&series.labels, Sample::new(at, value));
                 series.times.insert(at, false);
                 self.appended += 1;
                 if number < EXEMPLAR_SERIES {
@@ -307,7 +307,7 @@ impl Month {
             }
         }
         for late in self.late.remove(&self.now).unwrap_or_default() {
-            append(&late.labels, Point::new(late.at, value(late.number, late.generation, late.at)));
+            append(&late.labels, Sample::new(late.at, value(late.number, late.generation, late.at)));
             let is_it = |series: &&mut Modelled| series.labels == late.labels;
             let series = self.live.get_mut(late.number).filter(|series| series.labels == late.labels);
             let series = series.or_else(|| self.gone.iter_mut().find(is_it)).unwrap();
@@ -316,7 +316,7 @@ impl Month {
         }
         for (labels, exemplar) in exemplars {
             let one = std::iter::once(exemplar.clone());
-            appender.append_exemplars(labels.as_packed(), one, |one, why| panic!("{labels}: {one:?} {why:?}"));
+            appender.append_exemplars(labels.as_bytes(), one, |one, why| panic!("{labels}: {one:?} {why:?}"));
             self.exemplars.push((labels, exemplar));
         }
         if self.now % (6 * HOUR) == 0 {
@@ -340,7 +340,7 @@ impl Month {
             1 => ("instance", format!("host-{}-.*", self.random.random_range(0..SERIES))),
             _ => ("instance", format!("host-[0-9]*{}-0", self.random.random_range(0..10u32))),
         };
-        let matcher = Matcher::new(MatchKind::Regex, name, &value).unwrap();
+        let matcher = Matcher::new(MatchType::Regex, name, &value).unwrap();
         let mint = self.random.random_range(BEGIN - HOUR..self.now + HOUR);
         let longest = 10i64.pow(self.random.random_range(0..10));
         let range = TimeRange::new(mint, (mint + self.random.random_range(0..=longest)).min(self.now));
@@ -369,7 +369,7 @@ impl Month {
         let querier = db.querier();
         for series in querier.select(std::slice::from_ref(matcher), range).unwrap() {
             let series = series.unwrap();
-            let mut points = series.points(range).peekable();
+            let mut points = series.samples(range).peekable();
             if points.peek().is_none() {
                 continue;
             }
@@ -384,7 +384,7 @@ impl Month {
                     assert!(point.value.is_stale(), "{text} at {t}: {:?}, {when}", point.value);
                 } else {
                     let value = modelled.value(t);
-                    assert!(point.value.is_same(&value), "{text} at {t}: {:?} and not {value:?}, {when}", point.value);
+                    assert!(point.value.is_equivalent(&value), "{text} at {t}: {:?} and not {value:?}, {when}", point.value);
                 }
             }
             assert_eq!(expected.next(), None, "{text} ends early, {when}");
@@ -393,13 +393,13 @@ impl Month {
     }
 
     fn check_all(&self, db: &Db, when: &str) {
-        self.check(db, &Matcher::new(MatchKind::NotEqual, "__name__", "").unwrap(), TimeRange::ALL, when);
+        self.check(db, &Matcher::new(MatchType::NotEqual, "__name__", "").unwrap(), TimeRange::ALL, when);
     }
 
     /// The exemplars of the last hour are there and none that was not sent; families are described as they were last.
     fn check_beside(&self, db: &Db, when: &str) {
         let head = db.head().unwrap();
-        let all = Matcher::new(MatchKind::NotEqual, "__name__", "").unwrap();
+        let all = Matcher::new(MatchType::NotEqual, "__name__", "").unwrap();
         let found = head.exemplars().select(&[vec![all]], TimeRange::ALL);
         let mut kept = 0;
         for series in &found {
@@ -429,16 +429,16 @@ impl Month {
         let mint = self.random.random_range(BEGIN - HOUR..self.now);
         let range = TimeRange::new(mint, mint + self.random.random_range(0..2 * DAY));
         let name = format!("metric_{}", self.random.random_range(0..7u32));
-        let matcher = Matcher::new(MatchKind::Equal, "__name__", &name).unwrap();
+        let matcher = Matcher::new(MatchType::Equal, "__name__", &name).unwrap();
         self.check(db, &matcher, range, &format!("{name} in {range:?}, {when}"));
     }
 }
 
 /// A snapshot holds what the database held.
 fn check_snapshot(month: &Month, db: &Db, dir: &Path, when: &str) {
-    let name = db.snapshot(SnapshotParts::BlocksAndHead, month.now).unwrap();
+    let name = db.snapshot(SnapshotContents::BlocksAndHead, month.now).unwrap();
     let taken = dir.join("snapshots").join(name);
-    let copy = open(&taken, HeadAtStop::InLog);
+    let copy = open(&taken, ShutdownMode::KeepInWal);
     month.check_all(&copy, &format!("snapshot, {when}"));
     drop(copy);
     std::fs::remove_dir_all(taken).unwrap();
@@ -447,7 +447,7 @@ fn check_snapshot(month: &Month, db: &Db, dir: &Path, when: &str) {
 #[test]
 fn a_month_of_every_kind_of_data_loses_and_doubles_nothing() {
     let dir = tempfile::tempdir().unwrap();
-    let mut db = open(dir.path(), HeadAtStop::InLog);
+    let mut db = open(dir.path(), ShutdownMode::KeepInWal);
     let mut month = Month::new(crate::support::seed::seeded("engine_month_kinds"));
     let (mut restarts, mut snapshots, mut maintenance_in) = (0, 0, 30);
     for minute in 0..30 * 24 * 60 {
@@ -455,7 +455,7 @@ fn a_month_of_every_kind_of_data_loses_and_doubles_nothing() {
         let when = format!("minute {minute}, {restarts} restarts");
         maintenance_in -= 1;
         if maintenance_in == 0 {
-            db.maintain(month.now).unwrap();
+            db.run_maintenance_once(month.now).unwrap();
             maintenance_in = month.random.random_range(1..240);
         }
         if month.random.random_ratio(1, 400) {
@@ -473,7 +473,7 @@ fn a_month_of_every_kind_of_data_loses_and_doubles_nothing() {
                 db.close().unwrap();
             }
             drop(db);
-            let at_stop = if month.random.random_ratio(1, 3) { HeadAtStop::Snapshot } else { HeadAtStop::InLog };
+            let at_stop = if month.random.random_ratio(1, 3) { ShutdownMode::ChunkSnapshot } else { ShutdownMode::KeepInWal };
             db = open(dir.path(), at_stop);
             restarts += 1;
             month.check_part(&db, &when);
@@ -483,7 +483,7 @@ fn a_month_of_every_kind_of_data_loses_and_doubles_nothing() {
             }
         }
     }
-    db.maintain(month.now).unwrap();
+    db.run_maintenance_once(month.now).unwrap();
     month.check_all(&db, "the end");
     assert!(restarts >= 50, "{restarts} restarts");
     let blocks = db.blocks().len();

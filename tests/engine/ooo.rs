@@ -4,7 +4,7 @@
 
 use crate::support::life::{BEGIN, HOUR, Life, MINUTE, minutes};
 use narthex::model::time::TimeRange;
-use narthex::tsdb::db::options::HeadAtStop;
+use narthex::tsdb::db::options::ShutdownMode;
 
 /// With an out-of-order window of two hours.
 fn life() -> Life {
@@ -109,7 +109,7 @@ fn the_window_can_be_turned_on_while_the_database_runs() {
     assert!(!life.dir().join("wbl").exists());
     let mut settings = life.db().settings();
     settings.out_of_order_window_ms = HOUR;
-    life.db().apply(settings).unwrap();
+    life.db().apply_settings(settings).unwrap();
     put(&mut life, &["a"], minutes(BEGIN + 59 * MINUTE, BEGIN + HOUR));
     life.restart();
 }
@@ -118,7 +118,7 @@ fn the_window_can_be_turned_on_while_the_database_runs() {
 fn late_samples_are_there_beside_a_snapshot_of_the_head() {
     let mut life = Life::new(|options| {
         options.settings.out_of_order_window_ms = 2 * HOUR;
-        options.head_at_stop = HeadAtStop::Snapshot;
+        options.shutdown_mode = ShutdownMode::ChunkSnapshot;
     });
     put(&mut life, &["a"], minutes(BEGIN + HOUR, BEGIN + 2 * HOUR));
     for begin in [40, 20, 0] {
@@ -138,7 +138,7 @@ fn a_query_of_late_samples_does_not_hold_up_their_compaction() {
     let held: Vec<_> = querier.select(&matchers, TimeRange::ALL).unwrap().map(|series| series.unwrap()).collect();
     life.maintain();
     assert!(outline(&life).iter().any(|block| block.2), "{:?}", outline(&life));
-    let samples = held[0].samples(TimeRange::ALL).inspect(|sample| assert!(sample.is_ok())).count();
+    let samples = held[0].float_samples(TimeRange::ALL).inspect(|sample| assert!(sample.is_ok())).count();
     assert_eq!(samples, 59);
     life.check("after the compaction");
 }

@@ -11,18 +11,18 @@ use crate::support::life::{
 };
 use narthex::model::histogram::{Histogram, Span};
 use narthex::model::refs::SeriesRef;
-use narthex::model::sample::{STALE_NAN_BITS, Sample};
+use narthex::model::float_sample::{STALE_NAN_BITS, FloatSample};
 use narthex::model::time::TimeRange;
-use narthex::model::value::{Point, Value, ValueKind};
+use narthex::model::sample::{Sample, SampleValue, ValueType};
 use narthex::tsdb::db::Db;
 use narthex::tsdb::db::open::ReplayError;
 use narthex::tsdb::db::options::DbOptions;
-use narthex::tsdb::db::settings::Retention;
+use narthex::tsdb::db::settings::RetentionSettings;
 use narthex::tsdb::fs::os_disk::OsDisk;
-use narthex::tsdb::query::labels::LabelLimit;
-use narthex::tsdb::wal::batch::Batch;
-use narthex::tsdb::wal::commit::{SyncMode, Wal, WalOptions};
-use narthex::tsdb::wal::compression::Compression;
+use narthex::tsdb::query::label_source::LabelQueryLimits;
+use narthex::tsdb::wal::batch::LogBatch;
+use narthex::tsdb::wal::write_log::{SyncMode, Wal, WalOptions};
+use narthex::tsdb::wal::compression::RecordCompression;
 use rand::RngExt;
 use std::path::Path;
 use std::sync::Arc;
@@ -217,13 +217,13 @@ fn what_a_start_accepts_of_a_damaged_log_a_checkpoint_accepts() {
             for name in &crowd {
                 let reject = |point, why| panic!("{point:?} {why:?}");
                 appender
-                    .append(&labels(name), std::iter::once(Sample::new(t, random.random()).into()), reject)
+                    .append_or_create(&labels(name), std::iter::once(FloatSample::new(t, random.random()).into()), reject)
                     .unwrap();
             }
             appender.commit().unwrap();
         }
         let held = everything(&db);
-        db.maintain(BEGIN + 1000 * HOUR).unwrap_or_else(|error| panic!("{}, byte {at}: {error}", damaged.display()));
+        db.run_maintenance_once(BEGIN + 1000 * HOUR).unwrap_or_else(|error| panic!("{}, byte {at}: {error}", damaged.display()));
         assert_eq!(db.stats().checkpoints_failed.load(Relaxed), 0);
         assert!(db.stats().checkpoints.load(Relaxed) > 0);
         drop(db);
@@ -244,18 +244,18 @@ fn blocks_that_can_not_be_merged_hold_up_neither_head_nor_log() {
     life.maintain();
     damage_chunk(life.blocks()[0].dir());
     life.put(&crowd, minutes(BEGIN + 7 * HOUR / 2, BEGIN + 12 * HOUR));
-    assert!(life.db().maintain(BEGIN).is_err(), "a failed merge is told");
+    assert!(life.db().run_maintenance_once(BEGIN).is_err(), "a failed merge is told");
     assert_eq!(life.db().stats().compactions_failed.load(Relaxed), 1);
     assert!(life.blocks().len() >= 5, "{} blocks of the head", life.blocks().len());
     assert!(life.db().head().unwrap().truncated_before() >= BEGIN + 10 * HOUR);
     let first = life.checkpoint().expect("the log was truncated");
     // The same blocks are not tried every minute.
-    life.db().maintain(BEGIN + MINUTE).unwrap();
+    life.db().run_maintenance_once(BEGIN + MINUTE).unwrap();
     for round in 0..3 {
         let begin = BEGIN + 12 * HOUR + round * RANGE;
         life.put(&crowd, minutes(begin, begin + RANGE));
         // Other blocks may be merged, these fail again after an hour.
-        let _ = life.db().maintain(BEGIN + round * RANGE);
+        let _ = life.db().run_maintenance_once(BEGIN + round * RANGE);
         life.end();
         life.start();
     }
@@ -277,17 +277,17 @@ fn the_size_limit_counts_log_head_chunks_and_work_under_way() {
         let beside = size_of(&life.dir().join("wal")) + size_of(&life.dir().join("chunks_head"));
         assert!(beside > 0 && life.blocks().len() == 4);
         let mut settings = life.db().settings();
-        settings.retention = Retention { bytes: blocks + beside + 1000, ..FOREVER };
-        life.db().apply(settings).unwrap();
+        settings.retention = RetentionSettings { bytes: blocks + beside + 1000, ..FOREVER };
+        life.db().apply_settings(settings).unwrap();
         life.maintain();
         assert_eq!(life.blocks().len(), 4, "it fits");
         settings.retention.bytes = blocks + beside - 1000;
-        life.db().apply(settings).unwrap();
+        life.db().apply_settings(settings).unwrap();
         life.maintain();
         assert_eq!(life.blocks().len(), 3, "log and head chunks count");
         let left: u64 = life.blocks().iter().map(|block| block.size_bytes()).sum();
         settings.retention.bytes = left + beside + 1000;
-        life.db().apply(settings).unwrap();
+        life.db().apply_settings(settings).unwrap();
         life.maintain();
         assert_eq!(life.blocks().len(), 3);
         let scratch = life.dir().join(scratch);
@@ -304,7 +304,7 @@ fn deleted_names_leave_the_lists_once_nothing_of_them_is_left() {
     let mut life = Life::new(|_| {});
     let lists = |life: &Life, name: &str| {
         let querier = life.db().querier();
-        let values = |label: &str| querier.label_values(label, &[], TimeRange::ALL, LabelLimit::NONE).unwrap();
+        let values = |label: &str| querier.label_values(label, &[], TimeRange::ALL, LabelQueryLimits::NONE).unwrap();
         values("__name__").contains(&name.to_owned()) || values("only").contains(&name.to_owned())
     };
     life.put(&["kept", "in_block"], minutes(BEGIN, BEGIN + RANGE));
@@ -400,7 +400,7 @@ fn meta_text(block: &Path) -> String {
 fn the_end_of_a_histogram_is_one_of_its_kind_after_a_restart() {
     let dir = tempfile::tempdir().unwrap();
     let histogram = |count: u64| {
-        Value::Histogram(Box::new(Histogram {
+        SampleValue::Histogram(Box::new(Histogram {
             count,
             sum: count as f64,
             positive_spans: vec![Span { offset: 0, length: 1 }],
@@ -411,17 +411,17 @@ fn the_end_of_a_histogram_is_one_of_its_kind_after_a_restart() {
     let wal = Wal::open(WalOptions {
         dir: dir.path().join("wal"),
         segment_size: 1 << 20,
-        compression: Compression::Snappy,
+        compression: RecordCompression::Snappy,
         sync: SyncMode::Os,
         disk: Arc::new(OsDisk),
     });
-    let (wal, mut batch, series) = (wal.unwrap(), Batch::default(), SeriesRef(1));
+    let (wal, mut batch, series) = (wal.unwrap(), LogBatch::default(), SeriesRef(1));
     batch.push_series(series, &labels("h"));
-    batch.push_point(series, &Point::new(BEGIN, histogram(5)));
-    batch.end_records();
-    batch.push_sample(series, Sample::new(BEGIN + MINUTE, f64::from_bits(STALE_NAN_BITS)));
-    batch.end_records();
-    batch.push_point(series, &Point::new(BEGIN + 2 * MINUTE, histogram(7)));
+    batch.push_sample(series, &Sample::new(BEGIN, histogram(5)));
+    batch.finish_records();
+    batch.push_float_sample(series, FloatSample::new(BEGIN + MINUTE, f64::from_bits(STALE_NAN_BITS)));
+    batch.finish_records();
+    batch.push_sample(series, &Sample::new(BEGIN + 2 * MINUTE, histogram(7)));
     wal.wait(wal.enqueue(&mut batch)).unwrap();
     wal.close().unwrap();
     drop(wal);
@@ -432,10 +432,10 @@ fn the_end_of_a_histogram_is_one_of_its_kind_after_a_restart() {
         db.replay().unwrap();
         let querier = db.querier();
         let found: Vec<_> = querier.select(&[named("h")], TimeRange::ALL).unwrap().map(|one| one.unwrap()).collect();
-        let points: Vec<Point> = found[0].points(TimeRange::ALL).map(|point| point.unwrap()).collect();
+        let points: Vec<Sample> = found[0].samples(TimeRange::ALL).map(|point| point.unwrap()).collect();
         assert_eq!(points.len(), 3, "{start} start");
-        assert!(points.iter().all(|point| point.value.kind() == ValueKind::Histogram), "{start} start: {points:?}");
-        assert!(points[0].value.is_same(&histogram(5)) && points[2].value.is_same(&histogram(7)), "{start} start");
+        assert!(points.iter().all(|point| point.value.kind() == ValueType::Histogram), "{start} start: {points:?}");
+        assert!(points[0].value.is_equivalent(&histogram(5)) && points[2].value.is_equivalent(&histogram(7)), "{start} start");
         assert!(points[1].value.is_stale(), "{start} start");
         if start == "second" {
             db.close().unwrap();

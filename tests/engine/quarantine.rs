@@ -7,7 +7,7 @@
 
 use crate::support::engine::everything;
 use crate::support::life::{BEGIN, HOUR, Life, copy_folder, damage_chunk, minutes};
-use narthex::tsdb::wal::compression::Compression;
+use narthex::tsdb::wal::compression::RecordCompression;
 use std::fs;
 use std::os::unix::fs::{MetadataExt, symlink};
 use std::path::{Path, PathBuf};
@@ -97,7 +97,7 @@ fn chunk_files_on_another_disk_are_quarantined() {
 #[test]
 fn segments_on_another_disk_are_quarantined() {
     let disk = OtherDisk::new();
-    let mut life = Life::new(|options| options.wal_compression = Compression::None);
+    let mut life = Life::new(|options| options.wal_compression = RecordCompression::None);
     life.end();
     let wal = life.dir().join("wal");
     disk.take(&wal);

@@ -5,10 +5,10 @@
 
 use crate::support::engine::{Stored, everything};
 use narthex::model::labels::LabelsBuilder;
-use narthex::model::sample::Sample;
+use narthex::model::float_sample::FloatSample;
 use narthex::tsdb::db::Db;
 use narthex::tsdb::db::options::DbOptions;
-use narthex::tsdb::db::settings::{Retention, RetentionOrigin};
+use narthex::tsdb::db::settings::{RetentionSettings, RetentionOrigin};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
@@ -20,7 +20,7 @@ const BEGIN: i64 = 1_762_300_800_000;
 fn open(dir: &Path, max_block_range_ms: i64) -> Db {
     let mut options = DbOptions::new(dir.to_owned());
     options.max_block_range_ms = Some(max_block_range_ms);
-    options.settings.retention = Retention { time_ms: 0, bytes: 0, percentage: 0.0, origin: RetentionOrigin::Chosen };
+    options.settings.retention = RetentionSettings { time_ms: 0, bytes: 0, percentage: 0.0, origin: RetentionOrigin::Configured };
     let db = Db::open(options).unwrap();
     db.replay().unwrap();
     db
@@ -34,8 +34,8 @@ fn write(db: &Db, hours: std::ops::Range<i64>) {
         for series in 0..40 {
             let name = if series % 3 == 0 { format!("s{series}_{generation}") } else { format!("s{series}") };
             let labels = LabelsBuilder::from_iter([("__name__", name.as_str()), ("job", "x")]).build().unwrap();
-            let sample = Sample::new(t + series, (t % 997) as f64);
-            appender.append(&labels, std::iter::once(sample.into()), |_, why| panic!("{why:?}")).unwrap();
+            let sample = FloatSample::new(t + series, (t % 997) as f64);
+            appender.append_or_create(&labels, std::iter::once(sample.into()), |_, why| panic!("{why:?}")).unwrap();
         }
         appender.commit().unwrap();
     }
@@ -71,13 +71,13 @@ fn blocks_are_merged_under_readers_that_miss_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let db = open(dir.path(), 2 * HOUR);
     write(&db, 0..60);
-    db.maintain(BEGIN).unwrap();
+    db.run_maintenance_once(BEGIN).unwrap();
     assert!(db.blocks().len() > 25);
     let expected = everything(&db);
     db.close().unwrap();
     drop(db);
     let db = open(dir.path(), 54 * HOUR);
-    see_all_during(&db, &expected, || db.maintain(BEGIN).unwrap());
+    see_all_during(&db, &expected, || db.run_maintenance_once(BEGIN).unwrap());
     assert!(db.blocks().len() < 10, "{}", db.blocks().len());
 }
 
@@ -88,7 +88,7 @@ fn the_head_becomes_blocks_under_readers_that_miss_nothing() {
         let db = open(dir.path(), 2 * HOUR);
         write(&db, 0..9);
         let expected = everything(&db);
-        see_all_during(&db, &expected, || db.maintain(BEGIN).unwrap());
+        see_all_during(&db, &expected, || db.run_maintenance_once(BEGIN).unwrap());
         assert_eq!(db.blocks().len(), 3);
     }
 }

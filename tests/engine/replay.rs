@@ -4,18 +4,18 @@
 use crate::support::engine::everything;
 use narthex::model::labels::{Labels, LabelsBuilder};
 use narthex::model::refs::SeriesRef;
+use narthex::model::float_sample::FloatSample;
 use narthex::model::sample::Sample;
-use narthex::model::value::Point;
-use narthex::tsdb::chunk::Encoding;
-use narthex::tsdb::chunk::head_chunks::HeadChunks;
+use narthex::tsdb::chunk::ChunkEncoding;
+use narthex::tsdb::chunk::head_chunks::HeadChunkStore;
 use narthex::tsdb::chunk::head_chunks::format::NewChunk;
 use narthex::tsdb::chunk::xor::XorChunk;
 use narthex::tsdb::db::Db;
 use narthex::tsdb::db::options::DbOptions;
 use narthex::tsdb::fs::os_disk::OsDisk;
-use narthex::tsdb::wal::batch::Batch;
-use narthex::tsdb::wal::commit::{SyncMode, Wal, WalOptions};
-use narthex::tsdb::wal::compression::Compression;
+use narthex::tsdb::wal::batch::LogBatch;
+use narthex::tsdb::wal::write_log::{SyncMode, Wal, WalOptions};
+use narthex::tsdb::wal::compression::RecordCompression;
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
@@ -34,14 +34,14 @@ fn labels() -> Labels {
     LabelsBuilder::from_iter([("__name__", "returned"), ("job", "test")]).build().expect("good labels")
 }
 
-fn samples(numbers: std::ops::Range<i64>) -> Vec<Sample> {
-    numbers.map(|i| Sample::new(START + i * 1000, i as f64)).collect()
+fn samples(numbers: std::ops::Range<i64>) -> Vec<FloatSample> {
+    numbers.map(|i| FloatSample::new(START + i * 1000, i as f64)).collect()
 }
 
 fn append(db: &Db, numbers: std::ops::Range<i64>) {
     let mut appender = db.appender().expect("writes are taken");
     appender
-        .append(&labels(), samples(numbers).into_iter().map(Point::from), |_, why| panic!("{why:?}"))
+        .append_or_create(&labels(), samples(numbers).into_iter().map(Sample::from), |_, why| panic!("{why:?}"))
         .expect("no limit");
     appender.commit().expect("a good disk");
 }
@@ -59,19 +59,19 @@ fn write_two_references(dir: &Path) {
     let wal = Wal::open(WalOptions {
         dir: dir.join("wal"),
         segment_size: 1 << 20,
-        compression: Compression::Snappy,
+        compression: RecordCompression::Snappy,
         sync: SyncMode::Os,
         disk: Arc::new(OsDisk),
     })
     .expect("a new log");
     for (reference, numbers) in [(5, 0..10), (9, 10..70)] {
-        let mut batch = Batch::default();
+        let mut batch = LogBatch::default();
         batch.push_series(SeriesRef(reference), &labels());
-        samples(numbers).into_iter().for_each(|sample| batch.push_sample(SeriesRef(reference), sample));
+        samples(numbers).into_iter().for_each(|sample| batch.push_float_sample(SeriesRef(reference), sample));
         wal.enqueue(&mut batch);
     }
     wal.close().expect("a good disk");
-    let (chunks, _) = HeadChunks::open(&dir.join("chunks_head")).expect("a new folder");
+    let (chunks, _) = HeadChunkStore::open(&dir.join("chunks_head")).expect("a new folder");
     for numbers in [10..30, 30..50] {
         let mut chunk = XorChunk::new();
         let samples = samples(numbers);
@@ -83,7 +83,7 @@ fn write_two_references(dir: &Path) {
                 series: SeriesRef(9),
                 mint,
                 maxt,
-                encoding: Encoding::Xor,
+                encoding: ChunkEncoding::Xor,
                 out_of_order: false,
                 bytes,
             }])

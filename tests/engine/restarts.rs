@@ -4,15 +4,15 @@
 //! `tests/golden/README.md` says how they were made. Directories with late values are tested elsewhere.
 
 use narthex::model::histogram::{CounterResetHint, FloatHistogram, Histogram};
-use narthex::model::matcher::{MatchKind, Matcher};
+use narthex::model::matcher::{MatchType, Matcher};
 use narthex::model::time::TimeRange;
-use narthex::model::value::Value;
-use narthex::tsdb::chunk::any_chunk::HistogramStarts;
+use narthex::model::sample::SampleValue;
+use narthex::tsdb::chunk::any_chunk::HistogramStMode;
 use narthex::tsdb::chunk::float_chunk::FloatEncoding;
 use narthex::tsdb::db::Db;
 use narthex::tsdb::db::open::OpenReport;
-use narthex::tsdb::db::options::{DbOptions, HeadAtStop};
-use narthex::tsdb::wal::record::open_record::StartRecords;
+use narthex::tsdb::db::options::{DbOptions, ShutdownMode};
+use narthex::tsdb::wal::record::builder::RecordVersion;
 use std::path::Path;
 use std::sync::atomic::Ordering;
 
@@ -29,12 +29,12 @@ enum Starts {
 
 fn open(data: &Path, starts: Starts) -> (Db, OpenReport) {
     let mut options = DbOptions::new(data.to_owned());
-    options.head_at_stop = HeadAtStop::Snapshot;
+    options.shutdown_mode = ShutdownMode::ChunkSnapshot;
     options.replay_workers = 3;
     if starts == Starts::Kept {
         options.settings.float_encoding = FloatEncoding::Xor2;
-        options.starts = StartRecords::V2;
-        options.histogram_starts = HistogramStarts::Kept;
+        options.record_version = RecordVersion::V2;
+        options.histogram_st_mode = HistogramStMode::WithSt;
     }
     let db = Db::open(options).expect("the directory is free");
     let report = db.replay().expect("the directory is good");
@@ -49,32 +49,32 @@ struct Answer {
 }
 
 fn read(db: &Db) -> Answer {
-    let all = [Matcher::new(MatchKind::NotEqual, "__name__", "").expect("a good matcher")];
+    let all = [Matcher::new(MatchType::NotEqual, "__name__", "").expect("a good matcher")];
     let (mut points, mut starts) = (Points::new(), Samples::new());
     for series in db.querier().select(&all, TimeRange::ALL).expect("a good query") {
         let series = series.expect("the chunks are good");
         let labels: LabelSet =
             series.labels().iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
-        for point in series.points(TimeRange::ALL) {
+        for point in series.samples(TimeRange::ALL) {
             let point = point.expect("the chunks are good");
             points.add(&labels, point.t, plain(&point.value));
-            if point.start != 0 {
-                starts.add(&labels, point.t, point.start as u64);
+            if point.start_timestamp != 0 {
+                starts.add(&labels, point.t, point.start_timestamp as u64);
             }
         }
     }
     Answer { points, starts }
 }
 
-fn plain(value: &Value) -> PointValue {
+fn plain(value: &SampleValue) -> PointValue {
     match value {
-        Value::Float(v) => PointValue::Float(v.to_bits()),
+        SampleValue::Float(v) => PointValue::Float(v.to_bits()),
         _ if value.is_stale() => {
-            let float = matches!(value, Value::FloatHistogram(_));
+            let float = matches!(value, SampleValue::FloatHistogram(_));
             PointValue::Histogram(Box::new(PlainHistogram { float, sum: STALE, ..PlainHistogram::default() }))
         }
-        Value::Histogram(histogram) => PointValue::Histogram(Box::new(plain_histogram(histogram))),
-        Value::FloatHistogram(histogram) => PointValue::Histogram(Box::new(plain_float_histogram(histogram))),
+        SampleValue::Histogram(histogram) => PointValue::Histogram(Box::new(plain_histogram(histogram))),
+        SampleValue::FloatHistogram(histogram) => PointValue::Histogram(Box::new(plain_float_histogram(histogram))),
     }
 }
 
@@ -87,8 +87,8 @@ fn plain_histogram(histogram: &Histogram) -> PlainHistogram {
         zero_count: histogram.zero_count,
         count: histogram.count,
         sum: histogram.sum.to_bits(),
-        positive: histogram.positive().filter(|one| one.count != 0).map(|one| (one.index, one.count as u64)).collect(),
-        negative: histogram.negative().filter(|one| one.count != 0).map(|one| (one.index, one.count as u64)).collect(),
+        positive: histogram.iter_positive().filter(|one| one.count != 0).map(|one| (one.index, one.count as u64)).collect(),
+        negative: histogram.iter_negative().filter(|one| one.count != 0).map(|one| (one.index, one.count as u64)).collect(),
         custom: histogram.custom_values.iter().map(|bound| bound.to_bits()).collect(),
     }
 }
@@ -103,12 +103,12 @@ fn plain_float_histogram(histogram: &FloatHistogram) -> PlainHistogram {
         count: histogram.count.to_bits(),
         sum: histogram.sum.to_bits(),
         positive: histogram
-            .positive()
+            .iter_positive()
             .filter(|one| one.count != 0.0)
             .map(|one| (one.index, one.count.to_bits()))
             .collect(),
         negative: histogram
-            .negative()
+            .iter_negative()
             .filter(|one| one.count != 0.0)
             .map(|one| (one.index, one.count.to_bits()))
             .collect(),
@@ -127,7 +127,7 @@ fn has_all_of(case: &str, starts: Starts) -> OpenReport {
         let (db, report) = open(&data, starts);
         let answer = read(&db);
         answer.points.assert_equals(&expected, &format!("{case}, {time}"));
-        assert_eq!(report.replay.bad_histograms, 0);
+        assert_eq!(report.replay.invalid_histograms, 0);
         assert_eq!(db.stats().snapshot_replay_errors.load(Ordering::Relaxed), 0, "{case}, {time}");
         if starts == Starts::Kept {
             assert!(expected_starts.count() > 0, "{case} has starts");

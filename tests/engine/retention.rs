@@ -3,8 +3,8 @@
 #![expect(clippy::unwrap_used, reason = "a test that can't go on has failed")]
 
 use crate::support::life::{BEGIN, FOREVER, HOUR, Life, minutes, size_of};
-use narthex::tsdb::db::settings::{Retention, Settings};
-use narthex::tsdb::fs::disk::{Disk, DiskFile, Space};
+use narthex::tsdb::db::settings::{RetentionSettings, Settings};
+use narthex::tsdb::fs::disk::{Disk, DiskFile, DiskSpace};
 use narthex::tsdb::fs::os_disk::OsDisk;
 use std::io;
 use std::path::Path;
@@ -47,9 +47,9 @@ impl Disk for DiskOf {
         OsDisk.sync_dir(path)
     }
 
-    fn space(&self, _: &Path) -> io::Result<Space> {
+    fn space(&self, _: &Path) -> io::Result<DiskSpace> {
         let size = self.0.load(Relaxed);
-        Ok(Space { free: size, total: size })
+        Ok(DiskSpace { free: size, total: size })
     }
 }
 
@@ -62,8 +62,8 @@ fn nine_blocks() -> Life {
     life
 }
 
-fn apply(life: &Life, retention: Retention) {
-    life.db().apply(Settings { retention, ..life.db().settings() }).unwrap();
+fn apply(life: &Life, retention: RetentionSettings) {
+    life.db().apply_settings(Settings { retention, ..life.db().settings() }).unwrap();
 }
 
 /// What goes is gone from disk and answers, and nothing else.
@@ -81,14 +81,14 @@ fn assert_left(life: &mut Life, blocks: i64) {
 fn time_retention_deletes_old_blocks_and_follows_reload() {
     let mut life = nine_blocks();
     // The newest block ends at 18 h.
-    apply(&life, Retention { time_ms: 16 * HOUR + 1, ..FOREVER });
+    apply(&life, RetentionSettings { time_ms: 16 * HOUR + 1, ..FOREVER });
     life.maintain();
     assert_left(&mut life, 9);
-    apply(&life, Retention { time_ms: 16 * HOUR, ..FOREVER });
+    apply(&life, RetentionSettings { time_ms: 16 * HOUR, ..FOREVER });
     life.maintain();
     assert_eq!(life.db().stats().time_retentions.load(Relaxed), 1);
     assert_left(&mut life, 8);
-    apply(&life, Retention { time_ms: 6 * HOUR, ..FOREVER });
+    apply(&life, RetentionSettings { time_ms: 6 * HOUR, ..FOREVER });
     life.maintain();
     assert_left(&mut life, 3);
     apply(&life, FOREVER);
@@ -102,7 +102,7 @@ fn the_oldest_blocks_go_until_the_directory_is_small_enough() {
     let mut life = nine_blocks();
     let beside = size_of(&life.dir().join("wal")) + size_of(&life.dir().join("chunks_head"));
     let newest: u64 = life.blocks()[5..].iter().map(|block| block.size_bytes()).sum();
-    apply(&life, Retention { bytes: beside + newest, ..FOREVER });
+    apply(&life, RetentionSettings { bytes: beside + newest, ..FOREVER });
     life.maintain();
     assert_eq!(life.db().stats().size_retentions.load(Relaxed), 5);
     assert_left(&mut life, 4);
@@ -117,7 +117,7 @@ fn a_percentage_of_the_disk_wins_over_bytes() {
     let newest: u64 = life.blocks()[7..].iter().map(|block| block.size_bytes()).sum();
     // A tenth of it is what two blocks and the rest take.
     disk.0.store(10 * (beside + newest), Relaxed);
-    apply(&life, Retention { bytes: u64::MAX, percentage: 10.0, ..FOREVER });
+    apply(&life, RetentionSettings { bytes: u64::MAX, percentage: 10.0, ..FOREVER });
     life.maintain();
     assert_eq!(life.db().stats().size_retentions.load(Relaxed), 7);
     assert_left(&mut life, 2);
@@ -135,13 +135,13 @@ fn default_retention_deletes_no_older_data_until_one_is_chosen() {
     assert!(life.db().retention_is_held());
     life.maintain();
     life.check("held");
-    apply(&life, Retention { time_ms: 30 * DAY, ..FOREVER });
+    apply(&life, RetentionSettings { time_ms: 30 * DAY, ..FOREVER });
     assert!(!life.db().retention_is_held());
-    apply(&life, Retention::default());
+    apply(&life, RetentionSettings::default());
     assert!(life.db().retention_is_held(), "nobody has chosen any more");
     life.maintain();
     life.check("held again");
-    apply(&life, Retention { time_ms: 30 * DAY, ..FOREVER });
+    apply(&life, RetentionSettings { time_ms: 30 * DAY, ..FOREVER });
     life.maintain();
     assert!(life.db().stats().time_retentions.load(Relaxed) > 0);
     life.forget_before(BEGIN + DAY);

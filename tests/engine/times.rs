@@ -4,26 +4,26 @@
 
 use crate::support::life::{BEGIN, HOUR, Life, labels, minutes};
 use narthex::model::refs::SeriesRef;
-use narthex::model::sample::Sample;
+use narthex::model::float_sample::FloatSample;
 use narthex::model::time::TimeRange;
-use narthex::model::value::Point;
+use narthex::model::sample::Sample;
 use narthex::tsdb::fs::os_disk::OsDisk;
-use narthex::tsdb::head::append::Rejection;
-use narthex::tsdb::wal::batch::Batch;
-use narthex::tsdb::wal::commit::{SyncMode, Wal, WalOptions};
-use narthex::tsdb::wal::compression::Compression;
+use narthex::tsdb::head::append::SampleRejection;
+use narthex::tsdb::wal::batch::LogBatch;
+use narthex::tsdb::wal::write_log::{SyncMode, Wal, WalOptions};
+use narthex::tsdb::wal::compression::RecordCompression;
 use proptest::prelude::{Just, ProptestConfig, Strategy, any, prop_assert_eq, prop_oneof, proptest};
 use std::sync::Arc;
 
 const STORABLE: TimeRange = TimeRange::STORABLE;
 
 /// Appends samples of one series in one request, notes what was taken, and returns what was not.
-fn append(life: &mut Life, series: &str, times: &[i64]) -> Vec<(i64, Rejection)> {
+fn append(life: &mut Life, series: &str, times: &[i64]) -> Vec<(i64, SampleRejection)> {
     let labels = labels(series);
-    let points = times.iter().map(|t| Point::from(Sample::new(*t, *t as f64)));
+    let points = times.iter().map(|t| Sample::from(FloatSample::new(*t, *t as f64)));
     let mut rejected = Vec::new();
     let mut appender = life.db().appender().unwrap();
-    appender.append(&labels, points, |point, why| rejected.push((point.t, why))).unwrap();
+    appender.append_or_create(&labels, points, |point, why| rejected.push((point.t, why))).unwrap();
     appender.commit().unwrap();
     let taken = times.iter().filter(|t| !rejected.iter().any(|(at, _)| at == *t));
     let taken: Vec<(i64, u64)> = taken.map(|t| (*t, (*t as f64).to_bits())).collect();
@@ -40,10 +40,10 @@ fn append(life: &mut Life, series: &str, times: &[i64]) -> Vec<(i64, Rejection)>
 fn first_sample_at_the_lowest_time_harms_no_other() {
     let mut life = Life::new(|_| {});
     for t in [i64::MIN, i64::MIN + 1, i64::MIN + 2 * HOUR, STORABLE.mint - 1, STORABLE.maxt + 1, i64::MAX] {
-        assert_eq!(append(&mut life, "a", &[t]), [(t, Rejection::OutOfRange)]);
+        assert_eq!(append(&mut life, "a", &[t]), [(t, SampleRejection::OutOfRange)]);
     }
     life.put(&["a", "b"], minutes(BEGIN, BEGIN + 5 * HOUR));
-    assert_eq!(append(&mut life, "a", &[i64::MIN + HOUR]), [(i64::MIN + HOUR, Rejection::OutOfRange)]);
+    assert_eq!(append(&mut life, "a", &[i64::MIN + HOUR]), [(i64::MIN + HOUR, SampleRejection::OutOfRange)]);
     life.maintain();
     life.check("after maintenance");
     life.restart();
@@ -74,14 +74,14 @@ fn samples_of_the_lowest_times_in_the_log_are_kept() {
     let wal = Wal::open(WalOptions {
         dir: life.dir().join("wal"),
         segment_size: 1 << 20,
-        compression: Compression::None,
+        compression: RecordCompression::None,
         sync: SyncMode::Os,
         disk: Arc::new(OsDisk),
     });
-    let (wal, mut batch) = (wal.unwrap(), Batch::default());
+    let (wal, mut batch) = (wal.unwrap(), LogBatch::default());
     batch.push_series(SeriesRef(1), &labels("a"));
     let times = [i64::MIN + 1_000, i64::MIN + HOUR, i64::MIN + 3 * HOUR, BEGIN, BEGIN + HOUR];
-    times.iter().for_each(|t| batch.push_point(SeriesRef(1), &Sample::new(*t, *t as f64).into()));
+    times.iter().for_each(|t| batch.push_sample(SeriesRef(1), &FloatSample::new(*t, *t as f64).into()));
     wal.wait(wal.enqueue(&mut batch)).unwrap();
     wal.close().unwrap();
     drop(wal);
@@ -147,7 +147,7 @@ proptest! {
                     let rejected = append(&mut life, ["a", "b", "c"][series], &times);
                     for t in times {
                         let why = rejected.iter().find(|(at, _)| *at == t).map(|(_, why)| *why);
-                        prop_assert_eq!(why == Some(Rejection::OutOfRange), !STORABLE.contains(t), "{} is {:?}", t, why);
+                        prop_assert_eq!(why == Some(SampleRejection::OutOfRange), !STORABLE.contains(t), "{} is {:?}", t, why);
                         if STORABLE.contains(t) && t > newest {
                             prop_assert_eq!(why, None, "{}", t);
                             newest = t;

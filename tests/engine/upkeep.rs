@@ -5,14 +5,14 @@
 
 use crate::support::engine::everything;
 use narthex::model::labels::LabelsBuilder;
-use narthex::model::matcher::{MatchKind, Matcher};
-use narthex::model::sample::Sample;
+use narthex::model::matcher::{MatchType, Matcher};
+use narthex::model::float_sample::FloatSample;
 use narthex::model::time::TimeRange;
-use narthex::model::value::Point;
+use narthex::model::sample::Sample;
 use narthex::tsdb::block::ulid::system_random;
 use narthex::tsdb::db::Db;
-use narthex::tsdb::db::maintenance_api::SnapshotParts;
-use narthex::tsdb::db::options::{DbOptions, HeadAtStop};
+use narthex::tsdb::db::admin::SnapshotContents;
+use narthex::tsdb::db::options::{DbOptions, ShutdownMode};
 use std::io;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -22,9 +22,9 @@ const HOUR: i64 = 60 * MINUTE;
 /// 2025-11-05, 00:00 UTC.
 const BEGIN: i64 = 1_762_300_800_000;
 
-fn open(dir: &Path, head_at_stop: HeadAtStop) -> Db {
+fn open(dir: &Path, head_at_stop: ShutdownMode) -> Db {
     let mut options = DbOptions::new(dir.to_owned());
-    options.head_at_stop = head_at_stop;
+    options.shutdown_mode = head_at_stop;
     let db = Db::open(options).unwrap();
     db.replay().unwrap();
     db
@@ -33,34 +33,34 @@ fn open(dir: &Path, head_at_stop: HeadAtStop) -> Db {
 /// A sample a minute of one series.
 fn append(db: &Db, hours: i64) {
     let labels = LabelsBuilder::from_iter([("__name__", "up")]).build().unwrap();
-    let samples = (0..hours * 60).map(|minute| Sample::new(BEGIN + minute * MINUTE, minute as f64));
+    let samples = (0..hours * 60).map(|minute| FloatSample::new(BEGIN + minute * MINUTE, minute as f64));
     let mut appender = db.appender().unwrap();
-    appender.append(&labels, samples.map(Point::from), |_, why| panic!("{why:?}")).unwrap();
+    appender.append_or_create(&labels, samples.map(Sample::from), |_, why| panic!("{why:?}")).unwrap();
     appender.commit().unwrap();
 }
 
 fn selector() -> Vec<Vec<Matcher>> {
-    vec![vec![Matcher::new(MatchKind::Equal, "__name__", "up").unwrap()]]
+    vec![vec![Matcher::new(MatchType::Equal, "__name__", "up").unwrap()]]
 }
 
 #[test]
 fn fully_deleted_newest_block_keeps_samples_deleted() {
     for is_cleaned_on_demand in [true, false] {
         let dir = tempfile::tempdir().unwrap();
-        let db = open(dir.path(), HeadAtStop::InLog);
+        let db = open(dir.path(), ShutdownMode::KeepInWal);
         append(&db, 6);
-        db.maintain(BEGIN + 6 * HOUR).unwrap();
+        db.run_maintenance_once(BEGIN + 6 * HOUR).unwrap();
         assert_eq!(db.blocks().len(), 2);
         db.delete(&selector(), TimeRange::new(BEGIN + 2 * HOUR, BEGIN + 4 * HOUR - 1)).unwrap();
         if is_cleaned_on_demand {
             db.clean_tombstones().unwrap();
         }
-        db.maintain(BEGIN + 6 * HOUR).unwrap();
+        db.run_maintenance_once(BEGIN + 6 * HOUR).unwrap();
         let before = everything(&db);
         assert_eq!(before.values().map(Vec::len).sum::<usize>(), 4 * 60);
         db.close().unwrap();
         drop(db);
-        let db = open(dir.path(), HeadAtStop::InLog);
+        let db = open(dir.path(), ShutdownMode::KeepInWal);
         assert!(everything(&db) == before, "deleted samples are back; cleaned on demand: {is_cleaned_on_demand}");
     }
 }
@@ -68,7 +68,7 @@ fn fully_deleted_newest_block_keeps_samples_deleted() {
 #[test]
 fn corrupted_mapped_chunks_are_replayed_from_wal_with_snapshot() {
     let dir = tempfile::tempdir().unwrap();
-    let db = open(dir.path(), HeadAtStop::Snapshot);
+    let db = open(dir.path(), ShutdownMode::ChunkSnapshot);
     append(&db, 9);
     let before = everything(&db);
     db.close().unwrap();
@@ -77,7 +77,7 @@ fn corrupted_mapped_chunks_are_replayed_from_wal_with_snapshot() {
     let mut bytes = std::fs::read(&file).unwrap();
     bytes[100] ^= 1;
     std::fs::write(&file, bytes).unwrap();
-    let db = open(dir.path(), HeadAtStop::Snapshot);
+    let db = open(dir.path(), ShutdownMode::ChunkSnapshot);
     assert!(everything(&db) == before);
 }
 
@@ -99,37 +99,37 @@ fn failing_random_source_is_named_and_blocks_are_merged_later() {
     let db = Db::open(options(2 * HOUR)).unwrap();
     db.replay().unwrap();
     append(&db, 10);
-    db.maintain(BEGIN + 10 * HOUR).unwrap();
+    db.run_maintenance_once(BEGIN + 10 * HOUR).unwrap();
     assert_eq!(db.blocks().len(), 4);
     db.close().unwrap();
     drop(db);
     let db = Db::open(options(6 * HOUR)).unwrap();
     db.replay().unwrap();
     HAS_RANDOM_BYTES.store(false, Ordering::SeqCst);
-    let error = db.maintain(BEGIN + 10 * HOUR).unwrap_err().to_string();
+    let error = db.run_maintenance_once(BEGIN + 10 * HOUR).unwrap_err().to_string();
     assert!(error.contains("name a block") && error.contains("no entropy"), "{error}");
     assert_eq!(db.blocks().len(), 4);
     assert_eq!(db.stats().compactions_failed.load(Ordering::Relaxed), 1);
     HAS_RANDOM_BYTES.store(true, Ordering::SeqCst);
     // At the same time: nothing holds the blocks back.
-    db.maintain(BEGIN + 10 * HOUR).unwrap();
+    db.run_maintenance_once(BEGIN + 10 * HOUR).unwrap();
     assert_eq!(db.blocks().len(), 2);
 }
 
 #[test]
 fn nothing_is_ordered_of_a_database_that_was_closed() {
     let dir = tempfile::tempdir().unwrap();
-    let db = open(dir.path(), HeadAtStop::InLog);
+    let db = open(dir.path(), ShutdownMode::KeepInWal);
     append(&db, 6);
-    db.maintain(BEGIN + 6 * HOUR).unwrap();
+    db.run_maintenance_once(BEGIN + 6 * HOUR).unwrap();
     db.close().unwrap();
-    let next = open(dir.path(), HeadAtStop::InLog);
+    let next = open(dir.path(), ShutdownMode::KeepInWal);
     let before = everything(&next);
     assert!(db.delete(&selector(), TimeRange::ALL).is_err());
     assert!(db.clean_tombstones().is_err());
-    assert!(db.snapshot(SnapshotParts::Blocks, BEGIN).is_err());
-    assert!(db.maintain(BEGIN + 6 * HOUR).is_err());
+    assert!(db.snapshot(SnapshotContents::Blocks, BEGIN).is_err());
+    assert!(db.run_maintenance_once(BEGIN + 6 * HOUR).is_err());
     next.close().unwrap();
     drop(next);
-    assert!(everything(&open(dir.path(), HeadAtStop::InLog)) == before);
+    assert!(everything(&open(dir.path(), ShutdownMode::KeepInWal)) == before);
 }

@@ -6,15 +6,15 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use narthex::model::labels::LabelsBuilder;
-use narthex::model::matcher::{MatchKind, Matcher};
+use narthex::model::matcher::{MatchType, Matcher};
 use narthex::model::time::TimeRange;
-use narthex::tsdb::block::meta::{Compaction, block_folders};
+use narthex::tsdb::block::meta::{Compaction, list_block_dirs};
 use narthex::tsdb::block::open::Block;
 use narthex::tsdb::block::ulid::BlockUlid;
-use narthex::tsdb::block::writer::{BlockWriter, NewBlock};
-use narthex::tsdb::chunk::Encoding;
+use narthex::tsdb::block::writer::{BlockWriter, NewBlockMeta};
+use narthex::tsdb::chunk::ChunkEncoding;
 use narthex::tsdb::chunk::xor::XorChunk;
-use narthex::tsdb::fs::fault;
+use narthex::tsdb::fs::fail_point;
 use narthex::tsdb::query::source::{Chunk, ChunkData};
 
 /// Writes a block of one sample.
@@ -27,17 +27,17 @@ fn write_block(parent: &Path) -> PathBuf {
     let mut samples = XorChunk::new();
     samples.append(5, 1.0);
     let data = ChunkData::new(samples.into_bytes());
-    let chunk = Chunk { mint: 5, maxt: 5, encoding: Encoding::Xor, data, deleted: None };
+    let chunk = Chunk { mint: 5, maxt: 5, encoding: ChunkEncoding::Xor, data, deleted_intervals: None };
     let labels = LabelsBuilder::from_iter([("a", "b")]).build().expect("a label");
     writer.add_series(&labels, &[chunk]).expect("a series");
-    let new = NewBlock { min_time: 0, max_time: 10, compaction: Compaction::default() };
+    let new = NewBlockMeta { min_time: 0, max_time: 10, compaction: Compaction::default() };
     writer.finish(new).expect("the disk takes it").expect("it has a sample");
     parent.join(ulid.to_string())
 }
 
 /// Runs `act` in a thread that stops at `point`; `look` sees the disk as a crash there would leave it.
 fn at_point(point: &str, marker: &Path, act: impl FnOnce() + Send, look: impl FnOnce()) {
-    fault::arm_from(&format!("{point}@{}=pause:{}", fault::hits(point_name(point)) + 1, marker.display()))
+    fail_point::arm_from_spec(&format!("{point}@{}=pause:{}", fail_point::hits(point_name(point)) + 1, marker.display()))
         .expect("a known point");
     thread::scope(|scope| {
         let acting = scope.spawn(act);
@@ -53,7 +53,7 @@ fn at_point(point: &str, marker: &Path, act: impl FnOnce() + Send, look: impl Fn
 }
 
 fn point_name(point: &str) -> &'static str {
-    fault::ALL.iter().find(|known| **known == point).expect("a known point")
+    fail_point::ALL.iter().find(|known| **known == point).expect("a known point")
 }
 
 #[test]
@@ -61,7 +61,7 @@ fn nothing_counts_before_it_is_whole() {
     let place = crate::support::dir::temp();
     let (dir, marker) = (place.path().join("data"), place.path().join("marker"));
     fs::create_dir(&dir).expect("a folder");
-    let whole_blocks = || block_folders(&dir).expect("the directory can be listed");
+    let whole_blocks = || list_block_dirs(&dir).expect("the directory can be listed");
     let write = || drop(write_block(&dir));
 
     at_point("block.write", &marker, write, || assert_eq!(whole_blocks().len(), 0));
@@ -76,9 +76,9 @@ fn nothing_counts_before_it_is_whole() {
 
     let folder = whole_blocks().remove(0);
     let block = Block::open(&folder).expect("a whole block");
-    let tombstones = || Block::open(&folder).expect("a whole block").tombstones().total();
-    let matcher = [Matcher::new(MatchKind::Equal, "a", "b").expect("a matcher")];
+    let tombstones = || Block::open(&folder).expect("a whole block").tombstones().interval_count();
+    let matcher = [Matcher::new(MatchType::Equal, "a", "b").expect("a matcher")];
     let delete = || assert_eq!(block.delete(&matcher, TimeRange::ALL).expect("the disk takes it"), 1);
-    at_point("tombstones.write", &marker, delete, || assert_eq!((tombstones(), block.tombstones().total()), (0, 0)));
-    assert_eq!((tombstones(), block.tombstones().total()), (1, 1));
+    at_point("tombstones.write", &marker, delete, || assert_eq!((tombstones(), block.tombstones().interval_count()), (0, 0)));
+    assert_eq!((tombstones(), block.tombstones().interval_count()), (1, 1));
 }

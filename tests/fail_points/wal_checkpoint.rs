@@ -10,27 +10,27 @@ use narthex::model::histogram::{CUSTOM_BUCKETS_SCHEMA, FloatHistogram, Histogram
 use narthex::model::labels::{Labels, LabelsBuilder};
 use narthex::model::metadata::{Metadata, MetricType};
 use narthex::model::refs::SeriesRef;
-use narthex::model::sample::{STALE_NAN_BITS, Sample};
+use narthex::model::float_sample::{STALE_NAN_BITS, FloatSample};
 use narthex::model::time::TimeRange;
-use narthex::tsdb::fs::crash_disk::{Call, CrashDisk};
-use narthex::tsdb::fs::fault;
-use narthex::tsdb::wal::batch::Batch;
-use narthex::tsdb::wal::checkpoint::{last_checkpoint, list_checkpoints, list_unfinished, unfinished_path};
-use narthex::tsdb::wal::checkpoint_rules::CheckpointStats;
-use narthex::tsdb::wal::checkpoint_writer::{CheckpointJob, CheckpointWriteError, write_checkpoint};
-use narthex::tsdb::wal::commit::{Health, SyncMode, Wal, WalOptions};
-use narthex::tsdb::wal::compression::{Compression, Compressor};
-use narthex::tsdb::wal::group::Group;
+use narthex::tsdb::fs::crash_disk::{DiskCall, CrashDisk};
+use narthex::tsdb::fs::fail_point;
+use narthex::tsdb::wal::batch::LogBatch;
+use narthex::tsdb::wal::checkpoint::{last_checkpoint, list_checkpoints, list_unfinished, temporary_path};
+use narthex::tsdb::wal::checkpoint_filter::CheckpointStats;
+use narthex::tsdb::wal::checkpoint_writer::{CheckpointSpec, WriteCheckpointError, write_checkpoint};
+use narthex::tsdb::wal::write_log::{LogHealth, SyncMode, Wal, WalOptions};
+use narthex::tsdb::wal::compression::{RecordCompression, Compressor};
+use narthex::tsdb::wal::group::WriteGroup;
 use narthex::tsdb::wal::record::exemplars::{RefExemplar, encode_exemplars};
 use narthex::tsdb::wal::record::histogram_encoder::{HistogramLayout, encode_float_histograms, encode_histograms};
 use narthex::tsdb::wal::record::histograms::RefHistogram;
-use narthex::tsdb::wal::record::kind::RecordKind;
+use narthex::tsdb::wal::record::record_type::RecordType;
 use narthex::tsdb::wal::record::metadata::{RefMetadata, encode_metadata};
 use narthex::tsdb::wal::record::samples::{RefSample, encode_samples, encode_samples_v2};
 use narthex::tsdb::wal::record::series::encode_series;
 use narthex::tsdb::wal::record::tombstones::{RefTombstone, encode_tombstones};
 use narthex::tsdb::wal::segment::list_segments;
-use narthex::tsdb::wal::truncation::{TruncateError, Truncated, Truncation, plan_truncation};
+use narthex::tsdb::wal::truncation::{TruncateError, TruncationReport, WalTruncation, plan_truncation};
 use narthex::tsdb::wal::writer::LogWriter;
 use proptest::prelude::{Just, ProptestConfig, Strategy, any, prop_assert_eq, proptest};
 use std::cell::Cell;
@@ -41,15 +41,15 @@ use std::sync::Arc;
 
 const SEGMENT: u64 = 64 * 1024;
 
-fn job<'a>(wal: &'a Path, keep: &'a dyn Fn(SeriesRef) -> bool, disk: &CrashDisk) -> CheckpointJob<'a> {
+fn job<'a>(wal: &'a Path, keep: &'a dyn Fn(SeriesRef) -> bool, disk: &CrashDisk) -> CheckpointSpec<'a> {
     let segments = list_segments(wal).unwrap();
-    CheckpointJob {
+    CheckpointSpec {
         dir: wal,
         first: segments.first().unwrap().number,
         last: segments.last().unwrap().number,
         mint: i64::MIN,
         keep,
-        compression: Compression::Snappy,
+        compression: RecordCompression::Snappy,
         segment_size: SEGMENT,
         disk: Arc::new(disk.clone()),
     }
@@ -100,7 +100,7 @@ fn of_golden_logs_stays_what_the_rules_say() {
             for keep in [all, odd] {
                 let place = tempfile::tempdir().unwrap();
                 let wal = golden::unpack(case, place.path()).join("wal");
-                let stats = write_checkpoint(&CheckpointJob { mint, ..job(&wal, &keep, &CrashDisk::new()) });
+                let stats = write_checkpoint(&CheckpointSpec { mint, ..job(&wal, &keep, &CrashDisk::new()) });
                 let stats = stats.unwrap();
                 let expected = staying(&before, mint, &keep);
                 let what = format!("{case} from {mint}");
@@ -114,18 +114,18 @@ fn of_golden_logs_stays_what_the_rules_say() {
 
 fn assert_counts(stats: CheckpointStats, before: &[LogEntry], after: &[LogEntry], what: &str) {
     let of =
-        |entries: &[LogEntry], kinds: &[RecordKind]| entries.iter().filter(|e| kinds.contains(&e.kind)).count() as u64;
+        |entries: &[LogEntry], kinds: &[RecordType]| entries.iter().filter(|e| kinds.contains(&e.kind)).count() as u64;
     let samples = |entries: &[LogEntry]| {
-        of(entries, &[RecordKind::Samples, RecordKind::SamplesV2])
+        of(entries, &[RecordType::Samples, RecordType::SamplesV2])
             + entries.iter().filter(|e| e.is_histogram()).count() as u64
     };
     assert_eq!(stats.samples.total, samples(before), "{what}");
     assert_eq!(stats.samples.total - stats.samples.dropped, samples(after), "{what}");
     for (counted, kind) in [
-        (stats.series, RecordKind::Series),
-        (stats.tombstones, RecordKind::Tombstones),
-        (stats.exemplars, RecordKind::Exemplars),
-        (stats.metadata, RecordKind::Metadata),
+        (stats.series, RecordType::Series),
+        (stats.tombstones, RecordType::Tombstones),
+        (stats.exemplars, RecordType::Exemplars),
+        (stats.metadata, RecordType::Metadata),
     ] {
         assert_eq!(counted.total, of(before, &[kind]), "{what}: {kind}");
         assert_eq!(counted.total - counted.dropped, of(after, &[kind]), "{what}: {kind}");
@@ -142,7 +142,7 @@ fn a_record_of_which_everything_stays_keeps_its_bytes() {
     write_checkpoint(&job(&wal, &all, &CrashDisk::new())).unwrap();
     assert_eq!(last_checkpoint(&wal).unwrap().unwrap().number, last);
     let but_metadata = |records: Vec<Vec<u8>>| -> Vec<Vec<u8>> {
-        records.into_iter().filter(|record| RecordKind::of(record) != RecordKind::Metadata).collect()
+        records.into_iter().filter(|record| RecordType::from_record(record) != RecordType::Metadata).collect()
     };
     assert!(but_metadata(read_records(&wal)) == but_metadata(before));
 }
@@ -175,17 +175,17 @@ fn float_histogram(seed: u64) -> FloatHistogram {
     FloatHistogram { schema, sum, positive_spans, positive_buckets, custom_values, ..FloatHistogram::default() }
 }
 
-/// A record of kind `kind` with an entry for each series, time and value.
+/// A record of kind `record_type` with an entry for each series, time and value.
 fn record(kind: u8, entries: &[(u64, i64, u64)]) -> Vec<u8> {
     let mut out = Vec::new();
     let heads = || entries.iter().map(|&(n, t, v)| (SeriesRef(n), t, v));
-    let layout = HistogramLayout::of(RecordKind::of(&[kind]));
+    let layout = HistogramLayout::from_record_type(RecordType::from_record(&[kind]));
     match kind {
         1 => {
             let sets: Vec<_> = entries.iter().map(|&(n, ..)| (SeriesRef(n), labels(n))).collect();
             encode_series(&mut out, sets.iter().map(|(series, labels)| (*series, labels)));
         }
-        2 => encode_samples(&mut out, heads().map(|(series, t, v)| (series, Sample::new(t, f64::from_bits(v))))),
+        2 => encode_samples(&mut out, heads().map(|(series, t, v)| (series, FloatSample::new(t, f64::from_bits(v))))),
         3 => encode_tombstones(
             &mut out,
             heads().map(|(series, t, v)| RefTombstone { series, range: TimeRange::new(t - (v % 50) as i64, t) }),
@@ -212,13 +212,13 @@ fn record(kind: u8, entries: &[(u64, i64, u64)]) -> Vec<u8> {
         7 | 9 | 12 => {
             let start = if kind == 12 { 5 } else { 0 };
             let entries: Vec<_> =
-                heads().map(|(series, t, v)| RefHistogram { series, start, t, histogram: histogram(v) }).collect();
+                heads().map(|(series, t, v)| RefHistogram { series, start_timestamp: start, t, histogram: histogram(v) }).collect();
             encode_histograms(&mut out, layout.unwrap(), &entries);
         }
         8 | 10 | 13 => {
             let start = if kind == 13 { 5 } else { 0 };
             let entries: Vec<_> = heads()
-                .map(|(series, t, v)| RefHistogram { series, start, t, histogram: float_histogram(v) })
+                .map(|(series, t, v)| RefHistogram { series, start_timestamp: start, t, histogram: float_histogram(v) })
                 .collect();
             encode_float_histograms(&mut out, layout.unwrap(), &entries);
         }
@@ -226,8 +226,8 @@ fn record(kind: u8, entries: &[(u64, i64, u64)]) -> Vec<u8> {
             &mut out,
             heads().map(|(series, t, v)| RefSample {
                 series,
-                start: (v % 3) as i64,
-                sample: Sample::new(t, f64::from_bits(v)),
+                start_timestamp: (v % 3) as i64,
+                sample: FloatSample::new(t, f64::from_bits(v)),
             }),
         ),
         other => out.extend_from_slice(&[other, 1, 2, 3]),
@@ -245,9 +245,9 @@ fn records() -> impl Strategy<Value = Vec<Vec<u8>>> {
 
 /// Appends a segment with these records to a log.
 fn write_segment(wal: &Path, records: &[Vec<u8>], disk: &CrashDisk) {
-    let mut writer = LogWriter::begin(wal.to_owned(), SEGMENT, Arc::new(disk.clone())).unwrap();
-    let mut compressor = Compressor::new(Compression::Snappy);
-    let mut group = Group::default();
+    let mut writer = LogWriter::open(wal.to_owned(), SEGMENT, Arc::new(disk.clone())).unwrap();
+    let mut compressor = Compressor::new(RecordCompression::Snappy);
+    let mut group = WriteGroup::default();
     records.iter().for_each(|record| group.push(&mut compressor, record));
     writer.write(&mut group).unwrap();
     writer.finish().unwrap();
@@ -269,7 +269,7 @@ proptest! {
         for (part, mint) in parts.iter().zip([mints.0, mints.1]) {
             part.iter().for_each(|records| write_segment(&wal, records, &disk));
             let expected = staying(&read_log(&wal), mint, &keep);
-            write_checkpoint(&CheckpointJob { mint, ..job(&wal, &keep, &disk) }).unwrap();
+            write_checkpoint(&CheckpointSpec { mint, ..job(&wal, &keep, &disk) }).unwrap();
             prop_assert_eq!(read_log(&wal), expected);
         }
     }
@@ -308,12 +308,12 @@ impl Log {
     fn commit(&mut self) -> Result<(), narthex::tsdb::wal::error::WalError> {
         let number = self.next;
         self.next += 1;
-        let mut batch = Batch::default();
+        let mut batch = LogBatch::default();
         batch.push_series(SeriesRef(number as u64 + 1), &labels(number as u64 + 1));
         for i in 0..STEP {
             let t = number * STEP + i;
-            batch.push_sample(SeriesRef(number as u64 + 1), Sample::new(t, t as f64));
-            batch.push_sample(SeriesRef(number.max(1) as u64), Sample::new(t, -t as f64));
+            batch.push_float_sample(SeriesRef(number as u64 + 1), FloatSample::new(t, t as f64));
+            batch.push_float_sample(SeriesRef(number.max(1) as u64), FloatSample::new(t, -t as f64));
         }
         batch
             .push_tombstones(SeriesRef(number as u64 + 1), &[TimeRange::new(0, number * STEP), TimeRange::new(-9, -5)]);
@@ -331,8 +331,8 @@ impl Log {
         move |series: SeriesRef| series.0 >= first
     }
 
-    fn truncate(&self) -> Result<Truncated, TruncateError> {
-        Truncation { mint: self.mint(), keep: &self.keep() }.run(&self.wal)
+    fn truncate(&self) -> Result<TruncationReport, TruncateError> {
+        WalTruncation { mint: self.mint(), is_live: &self.keep() }.run(&self.wal)
     }
 }
 
@@ -340,7 +340,7 @@ fn open(dir: &Path, disk: &CrashDisk) -> Wal {
     Wal::open(WalOptions {
         dir: dir.to_owned(),
         segment_size: SEGMENT,
-        compression: Compression::None,
+        compression: RecordCompression::None,
         sync: SyncMode::Always,
         disk: Arc::new(disk.clone()),
     })
@@ -365,7 +365,7 @@ fn assert_needed(dir: &Path, before: &[LogEntry], mint: i64, keep: &dyn Fn(Serie
     }
     let mut known = BTreeSet::new();
     for entry in &found {
-        if entry.kind == RecordKind::Series {
+        if entry.kind == RecordType::Series {
             known.insert(entry.series);
         } else if keep(entry.series) {
             assert!(known.contains(&entry.series), "{what}: {entry:?} before its series");
@@ -375,7 +375,7 @@ fn assert_needed(dir: &Path, before: &[LogEntry], mint: i64, keep: &dyn Fn(Serie
 
 #[test]
 fn a_truncation_leaves_a_checkpoint_and_the_newer_part() {
-    fault::arm_from("checkpoint.write=count;wal.truncate=count").unwrap();
+    fail_point::arm_from_spec("checkpoint.write=count;wal.truncate=count").unwrap();
     let mut log = Log::with_segments(7);
     let before = read_log(&log.dir);
     let part = log.truncate().unwrap().part.unwrap();
@@ -398,7 +398,7 @@ fn a_truncation_leaves_a_checkpoint_and_the_newer_part() {
     log.commit().unwrap();
     log.wal.close().unwrap();
     for point in ["checkpoint.write", "checkpoint.before_rename", "checkpoint.after_rename", "wal.truncate"] {
-        assert!(fault::hits(point) >= 2, "{point}");
+        assert!(fail_point::hits(point) >= 2, "{point}");
     }
 }
 
@@ -422,10 +422,10 @@ fn truncation_that_is_stopped_loses_nothing_and_is_completed_later() {
     let part = loop {
         let asked = Cell::new(0);
         let go_on = || asked.replace(asked.get() + 1) < stops;
-        let done = Truncation { mint, keep: &keep }.run_while(&log.wal, &go_on);
+        let done = WalTruncation { mint, is_live: &keep }.run_while(&log.wal, &go_on);
         assert_needed(&log.dir, &before, mint, &keep, &format!("stopped after {stops}"));
         match done {
-            Err(TruncateError::Checkpoint(CheckpointWriteError::Stopped)) => {
+            Err(TruncateError::Checkpoint(WriteCheckpointError::Stopped)) => {
                 assert!(list_unfinished(&log.dir).unwrap().is_empty());
             }
             done => {
@@ -446,7 +446,7 @@ fn truncation_that_is_stopped_loses_nothing_and_is_completed_later() {
 fn leftovers_of_truncation_are_removed_by_next_one() {
     let log = Log::with_segments(7);
     let before = read_log(&log.dir);
-    write_checkpoint(&CheckpointJob { mint: log.mint(), last: 5, ..job(&log.dir, &log.keep(), &log.disk) }).unwrap();
+    write_checkpoint(&CheckpointSpec { mint: log.mint(), last: 5, ..job(&log.dir, &log.keep(), &log.disk) }).unwrap();
     let part = log.truncate().unwrap().part.unwrap();
     assert!(part.checkpoint.is_none());
     assert_eq!((part.last, part.segments.removed), (3, 4));
@@ -462,10 +462,10 @@ fn requests_are_logged_while_the_log_is_truncated() {
     log.disk.set_sync_delay(std::time::Duration::from_millis(2));
     let wal = &log.wal;
     let truncated = std::thread::scope(|scope| {
-        let truncating = scope.spawn(|| Truncation { mint, keep: &keep }.run(wal));
+        let truncating = scope.spawn(|| WalTruncation { mint, is_live: &keep }.run(wal));
         for number in 0..50 {
-            let mut batch = Batch::default();
-            batch.push_sample(SeriesRef(log.next as u64), Sample::new(1_000_000 + number, 1.0));
+            let mut batch = LogBatch::default();
+            batch.push_float_sample(SeriesRef(log.next as u64), FloatSample::new(1_000_000 + number, 1.0));
             wal.wait(wal.enqueue(&mut batch)).unwrap();
         }
         truncating.join().unwrap()
@@ -493,7 +493,7 @@ fn a_power_cut_at_any_step_leaves_all_that_is_needed() {
             if second {
                 log.truncate().unwrap();
                 (0..15).for_each(|_| log.commit().unwrap());
-                let leftover = unfinished_path(&log.dir, 77);
+                let leftover = temporary_path(&log.dir, 77);
                 fs::create_dir(&leftover).unwrap();
                 fs::write(leftover.join("00000000"), b"half").unwrap();
             }
@@ -529,7 +529,7 @@ fn a_power_cut_at_any_step_leaves_all_that_is_needed() {
 fn a_checkpoint_that_is_made_is_on_the_disk() {
     let log = Log::with_segments(6);
     let before = read_log(&log.dir);
-    write_checkpoint(&CheckpointJob { last: 3, ..job(&log.dir, &all, &log.disk) }).unwrap();
+    write_checkpoint(&CheckpointSpec { last: 3, ..job(&log.dir, &all, &log.disk) }).unwrap();
     log.disk.crash().unwrap();
     assert_eq!(last_checkpoint(&log.dir).unwrap().unwrap().number, 3);
     assert_needed(&log.dir, &before, i64::MIN, &all, "after a power cut");
@@ -537,7 +537,7 @@ fn a_checkpoint_that_is_made_is_on_the_disk() {
 
 #[test]
 fn a_full_disk_costs_a_checkpoint_but_not_the_log() {
-    for call in [Call::Append, Call::Create, Call::SyncDir] {
+    for call in [DiskCall::Append, DiskCall::Create, DiskCall::SyncDir] {
         let mut failures = 0;
         for nth in 1.. {
             let mut log = Log::with_segments(6);
@@ -556,7 +556,7 @@ fn a_full_disk_costs_a_checkpoint_but_not_the_log() {
                 Err(error) => error.to_string(),
             };
             failures += 1;
-            assert_eq!(log.wal.health(), Health::Good, "{call:?} {nth}: {error}");
+            assert_eq!(log.wal.health(), LogHealth::Healthy, "{call:?} {nth}: {error}");
             assert_needed(&log.dir, &before, log.mint(), &log.keep(), &format!("{call:?} {nth}: {error}"));
             if last_checkpoint(&log.dir).unwrap().is_none() {
                 let new: Vec<_> = names(&log.dir).difference(&files).cloned().collect();
@@ -580,12 +580,12 @@ fn damage_is_named_and_nothing_changes() {
     flipped[40_000] ^= 4;
     fs::write(&damaged, flipped).unwrap();
     let files = names(&log.dir);
-    let error = write_checkpoint(&CheckpointJob { last: 3, ..job(&log.dir, &all, &log.disk) }).unwrap_err();
-    assert!(error.is_damage(), "{error}");
+    let error = write_checkpoint(&CheckpointSpec { last: 3, ..job(&log.dir, &all, &log.disk) }).unwrap_err();
+    assert!(error.is_corruption(), "{error}");
     assert!(error.to_string().contains(damaged.to_str().unwrap()) && error.to_string().contains(" at 3"), "{error}");
     assert_eq!(names(&log.dir), files);
     let error = log.truncate().unwrap_err();
-    assert!(matches!(&error, TruncateError::Checkpoint(error) if error.is_damage()), "{error}");
+    assert!(matches!(&error, TruncateError::Checkpoint(error) if error.is_corruption()), "{error}");
     // Checksums are right, yet it is no record.
     fs::write(&damaged, good).unwrap();
     let place = tempfile::tempdir().unwrap();
@@ -595,7 +595,7 @@ fn damage_is_named_and_nothing_changes() {
         let disk = CrashDisk::new();
         write_segment(&wal, &[record(1, &[(1, 0, 0)]), bad.to_vec()], &disk);
         let error = write_checkpoint(&job(&wal, &all, &disk)).unwrap_err();
-        assert!(error.is_damage() && error.to_string().contains(reason), "{error}");
+        assert!(error.is_corruption() && error.to_string().contains(reason), "{error}");
         assert_eq!(names(&wal), ["00000000".to_owned()].into());
     }
 }
@@ -604,16 +604,16 @@ fn damage_is_named_and_nothing_changes() {
 fn checkpoint_needs_all_segments_and_replaces_no_newer_one() {
     let log = Log::with_segments(6);
     fs::remove_file(log.dir.join("00000000")).unwrap();
-    let missing = |error: CheckpointWriteError| match error {
-        CheckpointWriteError::Missing { missing, .. } => missing,
+    let missing = |error: WriteCheckpointError| match error {
+        WriteCheckpointError::Missing { missing, .. } => missing,
         other => panic!("{other}"),
     };
-    let at = |first, last| write_checkpoint(&CheckpointJob { first, last, ..job(&log.dir, &all, &log.disk) });
+    let at = |first, last| write_checkpoint(&CheckpointSpec { first, last, ..job(&log.dir, &all, &log.disk) });
     assert_eq!(missing(at(0, 3).unwrap_err()), 0);
     assert_eq!(missing(at(1, 9).unwrap_err()), 6);
     at(1, 2).unwrap();
     assert_eq!(missing(at(4, 4).unwrap_err()), 3);
-    assert!(matches!(at(1, 2), Err(CheckpointWriteError::Superseded { last: 2, .. })));
+    assert!(matches!(at(1, 2), Err(WriteCheckpointError::Superseded { last: 2, .. })));
     at(1, 3).unwrap();
     assert_eq!(plan_truncation(1, 5), Some(3));
 }
@@ -622,8 +622,8 @@ fn checkpoint_needs_all_segments_and_replaces_no_newer_one() {
 fn deletions_are_logged_behind_what_they_delete() {
     let mut log = Log::begin();
     log.commit().unwrap();
-    let kinds: Vec<_> = read_records(&log.dir).iter().map(|record| RecordKind::of(record)).collect();
-    assert_eq!(kinds, [RecordKind::Series, RecordKind::Samples, RecordKind::Tombstones]);
+    let kinds: Vec<_> = read_records(&log.dir).iter().map(|record| RecordType::from_record(record)).collect();
+    assert_eq!(kinds, [RecordType::Series, RecordType::Samples, RecordType::Tombstones]);
     let deleted: Vec<_> =
         read_records(&log.dir).iter().skip(2).flat_map(|record| entries_of(record)).map(|e| e.t).collect();
     assert_eq!(deleted, [0, -5]);

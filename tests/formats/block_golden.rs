@@ -8,16 +8,16 @@ use std::path::{Path, PathBuf};
 
 use crate::support::samples::{LabelSet, Samples};
 use crate::support::{dir, golden};
-use narthex::model::matcher::{MatchKind, Matcher};
+use narthex::model::matcher::{MatchType, Matcher};
 use narthex::model::time::TimeRange;
-use narthex::model::value::{Point, Value};
-use narthex::tsdb::block::meta::{BlockMeta, block_folders};
+use narthex::model::sample::{Sample, SampleValue};
+use narthex::tsdb::block::meta::{BlockMeta, list_block_dirs};
 use narthex::tsdb::block::open::Block;
-use narthex::tsdb::block::writer::{BlockWriter, NewBlock};
-use narthex::tsdb::chunk::any_chunk::{AnyChunk, ChunkEncodings};
+use narthex::tsdb::block::writer::{BlockWriter, NewBlockMeta};
+use narthex::tsdb::chunk::any_chunk::{AnyChunk, EncodingPolicy};
 use narthex::tsdb::chunk::float_chunk::{FloatEncoding, FloatIter};
-use narthex::tsdb::chunk::head_chunks::HeadChunks;
-use narthex::tsdb::chunk::histogram::append::Appended;
+use narthex::tsdb::chunk::head_chunks::HeadChunkStore;
+use narthex::tsdb::chunk::histogram::append::AppendOutcome;
 use narthex::tsdb::query::source::{BlockSource, ChunkSeries};
 use narthex::tsdb::tombstones::format::{decode, encode};
 
@@ -33,11 +33,11 @@ const CASES: [(&str, usize); 7] = [
 ];
 
 fn blocks(data: &Path) -> Vec<PathBuf> {
-    block_folders(data).expect("the data directory can be listed")
+    list_block_dirs(data).expect("the data directory can be listed")
 }
 
 fn everything(block: &Block) -> Vec<ChunkSeries> {
-    let all = [Matcher::new(MatchKind::Equal, "no_such_label", "").expect("a matcher")];
+    let all = [Matcher::new(MatchType::Equal, "no_such_label", "").expect("a matcher")];
     let answer = block.select(&all, TimeRange::ALL).expect("the block can be read");
     answer.map(|series| series.expect("the block can be read")).collect()
 }
@@ -45,19 +45,19 @@ fn everything(block: &Block) -> Vec<ChunkSeries> {
 /// Floats, and the start times of those that have one as bits of the same integer.
 /// A chunk that is encoded again.
 struct Again {
-    encodings: ChunkEncodings,
+    encodings: EncodingPolicy,
     chunk: Option<AnyChunk>,
 }
 
 impl Again {
     fn new(floats: FloatEncoding) -> Again {
-        Again { encodings: ChunkEncodings { floats, ..ChunkEncodings::default() }, chunk: None }
+        Again { encodings: EncodingPolicy { floats, ..EncodingPolicy::default() }, chunk: None }
     }
 
-    fn append(&mut self, point: Point) {
+    fn append(&mut self, point: Sample) {
         match &mut self.chunk {
-            Some(chunk) => assert_eq!(chunk.append(&point), Appended::Done),
-            None => self.chunk = Some(AnyChunk::begin(self.encodings, &point, None)),
+            Some(chunk) => assert_eq!(chunk.append(&point), AppendOutcome::Appended),
+            None => self.chunk = Some(AnyChunk::with_first_sample(self.encodings, &point, None)),
         }
     }
 
@@ -77,13 +77,13 @@ impl Floats {
     fn add(&mut self, series: &ChunkSeries) {
         let labels: LabelSet = series.labels.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
         for chunk in &series.chunks {
-            let Some(encoding) = FloatEncoding::of(chunk.encoding) else { continue };
+            let Some(encoding) = FloatEncoding::from_chunk_encoding(chunk.encoding) else { continue };
             let mut again = Again::new(encoding);
             let mut stored = FloatIter::new(encoding, chunk.data.bytes());
             while let Some(sample) = stored.next() {
-                let (sample, start) = (sample.expect("a whole chunk"), stored.start());
-                again.append(Point { start, t: sample.t, value: Value::Float(sample.v) });
-                if chunk.deleted.as_ref().is_some_and(|deleted| deleted.contains(sample.t)) {
+                let (sample, start) = (sample.expect("a whole chunk"), stored.start_timestamp());
+                again.append(Sample { start_timestamp: start, t: sample.t, value: SampleValue::Float(sample.v) });
+                if chunk.deleted_intervals.as_ref().is_some_and(|deleted| deleted.contains(sample.t)) {
                     continue;
                 }
                 self.values.add(&labels, sample.t, sample.v.to_bits());
@@ -136,18 +136,18 @@ fn full_chunks_of_the_head_are_encoded_again_byte_for_byte() {
     for case in ["xor2", "xor2-switched"] {
         let place = dir::temp();
         let folder = golden::unpack(case, place.path()).join("chunks_head");
-        let (mut files, _) = HeadChunks::open(&folder).expect("a whole folder");
+        let (mut files, _) = HeadChunkStore::open(&folder).expect("a whole folder");
         let mut found = Vec::new();
         files.for_each(place.path(), |chunk| found.push(chunk)).expect("whole files");
         let mut of_xor2 = 0;
         for meta in found {
-            let Some(encoding) = FloatEncoding::of(meta.encoding) else { continue };
-            let chunk = files.read(meta.at).expect("a whole chunk");
+            let Some(encoding) = FloatEncoding::from_chunk_encoding(meta.encoding) else { continue };
+            let chunk = files.read(meta.chunk_ref).expect("a whole chunk");
             let mut again = Again::new(encoding);
             let mut stored = FloatIter::new(encoding, chunk.as_ref());
             while let Some(sample) = stored.next() {
                 let sample = sample.expect("a whole chunk");
-                again.append(Point { start: stored.start(), t: sample.t, value: Value::Float(sample.v) });
+                again.append(Sample { start_timestamp: stored.start_timestamp(), t: sample.t, value: SampleValue::Float(sample.v) });
             }
             let again = again.chunk();
             assert!(again.bytes() == chunk.as_ref(), "{case}: {meta:?}");
@@ -190,7 +190,7 @@ fn rewrite(block: &Block, parent: &Path) -> PathBuf {
         writer.add_series(&series.labels, &series.chunks).expect("series rise");
     }
     let (min_time, max_time) = (meta.min_time, meta.max_time);
-    let new = NewBlock { min_time, max_time, compaction: meta.compaction.clone() };
+    let new = NewBlockMeta { min_time, max_time, compaction: meta.compaction.clone() };
     writer.finish(new).expect("the disk takes it").expect("it has samples");
     parent.join(meta.ulid.to_string())
 }
@@ -215,7 +215,7 @@ fn meta_and_tombstones_survive_being_written_again() {
 
 #[test]
 fn deletions_have_the_effect_that_they_have_in_prometheus() {
-    let equal = |name, value| Matcher::new(MatchKind::Equal, name, value).expect("a matcher");
+    let equal = |name, value| Matcher::new(MatchType::Equal, name, value).expect("a matcher");
     let gauge = |i| vec![equal("__name__", "golden_gauge"), equal("i", i)];
     let histogram = |case| vec![equal("__name__", "golden_hist"), equal("case", case)];
     // As flags.txt of the case has them.

@@ -4,18 +4,18 @@
 
 use narthex::model::labels::{Labels, LabelsBuilder};
 use narthex::model::refs::SeriesRef;
-use narthex::model::sample::Sample;
-use narthex::tsdb::wal::compression::{Compression, Compressor};
-use narthex::tsdb::wal::damage::{Damage, DamageReason, Extent};
+use narthex::model::float_sample::FloatSample;
+use narthex::tsdb::wal::compression::{RecordCompression, Compressor};
+use narthex::tsdb::wal::corruption::{WalCorruption, CorruptionReason, CorruptionExtent};
 use narthex::tsdb::wal::page::{HEADER_SIZE, PAGE_SIZE, append_record, fits, padding_at};
-use narthex::tsdb::wal::reader::{ReadError, SegmentReader};
-use narthex::tsdb::wal::record::error::DecodeError;
-use narthex::tsdb::wal::record::kind::RecordKind;
+use narthex::tsdb::wal::reader::{ReadLogError, LogSegmentReader};
+use narthex::tsdb::wal::record::error::DecodeRecordError;
+use narthex::tsdb::wal::record::record_type::RecordType;
 use narthex::tsdb::wal::record::samples::{SamplesDecoder, encode_samples};
 use narthex::tsdb::wal::record::series::{SeriesDecoder, encode_series};
 use proptest::prelude::{Just, Strategy, any, prop_assert, prop_assert_eq, prop_oneof, proptest};
 
-const ALL: [Compression; 3] = [Compression::None, Compression::Snappy, Compression::Zstd];
+const ALL: [RecordCompression; 3] = [RecordCompression::None, RecordCompression::Snappy, RecordCompression::Zstd];
 
 /// A segment and where each of its records ends.
 #[derive(Default)]
@@ -37,29 +37,29 @@ impl Written {
 }
 
 /// What a replay would take from a segment: its records up to the first that is damaged or does not decode.
-fn replay(bytes: &[u8]) -> (Vec<Vec<u8>>, Option<Damage>) {
-    let mut reader = SegmentReader::of_bytes(bytes);
+fn replay(bytes: &[u8]) -> (Vec<Vec<u8>>, Option<WalCorruption>) {
+    let mut reader = LogSegmentReader::from_bytes(bytes);
     let mut records = Vec::new();
     loop {
         let record = match reader.next_record() {
             Ok(Some(record)) => record.to_vec(),
             Ok(None) => return (records, None),
-            Err(ReadError::Damaged(damage)) => return (records, Some(*damage)),
+            Err(ReadLogError::Damaged(damage)) => return (records, Some(*damage)),
             Err(error) => panic!("{error}"),
         };
         match decode(&record) {
             Ok(()) => records.push(record),
-            Err(reason) => return (records, Some(reader.reject(reason))),
+            Err(reason) => return (records, Some(reader.corruption_at_last_record(reason))),
         }
     }
 }
 
-fn decode(record: &[u8]) -> Result<(), DamageReason> {
-    let decoded: Result<(), DecodeError> = match RecordKind::of(record) {
-        RecordKind::Series => SeriesDecoder::new(record)?.try_for_each(|one| one.map(drop)),
-        RecordKind::Samples => SamplesDecoder::new(record)?.try_for_each(|one| one.map(drop)),
+fn decode(record: &[u8]) -> Result<(), CorruptionReason> {
+    let decoded: Result<(), DecodeRecordError> = match RecordType::from_record(record) {
+        RecordType::Series => SeriesDecoder::new(record)?.try_for_each(|one| one.map(drop)),
+        RecordType::Samples => SamplesDecoder::new(record)?.try_for_each(|one| one.map(drop)),
         // A newer kind is passed over, and here that would be a loss without a word.
-        _ => return Err(DamageReason::UnknownKind(record[0])),
+        _ => return Err(CorruptionReason::UnknownKind(record[0])),
     };
     Ok(decoded?)
 }
@@ -71,7 +71,7 @@ fn labels(number: u64) -> Labels {
 }
 
 /// A segment of a bit over a page: series and samples, small records and one over the page's end.
-fn segment(compression: Compression) -> Written {
+fn segment(compression: RecordCompression) -> Written {
     let mut compressor = Compressor::new(compression);
     let mut written = Written::default();
     let mut random = 1u64;
@@ -90,7 +90,7 @@ fn segment(compression: Compression) -> Written {
         written.push(&mut compressor, series);
         let mut samples = Vec::new();
         let values: Vec<_> =
-            (0..count).map(|n| (SeriesRef(n + 1), Sample::new(1_700_000_000_000, f64::from_bits(next())))).collect();
+            (0..count).map(|n| (SeriesRef(n + 1), FloatSample::new(1_700_000_000_000, f64::from_bits(next())))).collect();
         encode_samples(&mut samples, values);
         written.push(&mut compressor, samples);
         number += 30;
@@ -111,7 +111,7 @@ fn cut_in_last_page_is_torn_tail_and_keeps_earlier_records() {
             match damage {
                 None => assert_eq!(cut, good_end),
                 Some(damage) => {
-                    assert_eq!((damage.extent, damage.good_end), (Extent::TornTail, good_end as u64), "cut at {cut}");
+                    assert_eq!((damage.extent, damage.good_end), (CorruptionExtent::TornTail, good_end as u64), "cut at {cut}");
                 }
             }
         }
@@ -120,7 +120,7 @@ fn cut_in_last_page_is_torn_tail_and_keeps_earlier_records() {
 
 #[test]
 fn a_zeroed_tail_is_torn() {
-    let written = segment(Compression::Snappy);
+    let written = segment(RecordCompression::Snappy);
     let last_start = written.ends[written.ends.len() - 2];
     for zeros_from in last_start..written.bytes.len() {
         let mut bytes = written.bytes.clone();
@@ -131,7 +131,7 @@ fn a_zeroed_tail_is_torn() {
         }
         // Zeros from the header on are no different from a page that is not full.
         if let Some(damage) = damage {
-            assert_eq!(damage.extent, Extent::TornTail, "zeros from {zeros_from} of {last_start}: {damage}");
+            assert_eq!(damage.extent, CorruptionExtent::TornTail, "zeros from {zeros_from} of {last_start}: {damage}");
         }
     }
 }
@@ -174,15 +174,15 @@ fn flipped_bit_keeps_earlier_records_and_alters_none() {
 
 #[test]
 fn records_behind_the_damage_tell_it_from_a_torn_tail() {
-    let written = segment(Compression::None);
+    let written = segment(RecordCompression::None);
     let last = written.ends[written.ends.len() - 2];
     let before = written.ends[written.ends.len() - 3];
-    for (byte, extent) in [(last + 20, Extent::TornTail), (before + 20, Extent::Middle), (20, Extent::Middle)] {
+    for (byte, extent) in [(last + 20, CorruptionExtent::TornTail), (before + 20, CorruptionExtent::Middle), (20, CorruptionExtent::Middle)] {
         let mut bytes = written.bytes.clone();
         bytes[byte] ^= 1;
         assert_eq!(replay(&bytes).1.unwrap().extent, extent, "{byte}");
         // A length that points beyond the end of the file hides what stands there from nobody.
-        let start = if extent == Extent::TornTail { last } else { before };
+        let start = if extent == CorruptionExtent::TornTail { last } else { before };
         let mut bytes = written.bytes.clone();
         bytes[start + 1] = 0x7f;
         assert_eq!(replay(&bytes).1.unwrap().extent, extent, "{byte}");
@@ -192,37 +192,37 @@ fn records_behind_the_damage_tell_it_from_a_torn_tail() {
 #[test]
 fn record_without_end_is_torn_and_without_start_is_corruption() {
     let mut written = Written::default();
-    let mut plain = Compressor::new(Compression::None);
+    let mut plain = Compressor::new(RecordCompression::None);
     written.push(&mut plain, vec![1; 3 * PAGE_SIZE]);
     for pages in [1, 2] {
         let damage = replay(&written.bytes[..pages * PAGE_SIZE]).1.unwrap();
-        assert_eq!((damage.extent, damage.offset, damage.good_end), (Extent::TornTail, 0, 0));
-        assert!(matches!(damage.reason, DamageReason::Unfinished));
+        assert_eq!((damage.extent, damage.offset, damage.good_end), (CorruptionExtent::TornTail, 0, 0));
+        assert!(matches!(damage.reason, CorruptionReason::Unfinished));
     }
     let damage = replay(&written.bytes[PAGE_SIZE..]).1.unwrap();
-    assert_eq!((damage.extent, damage.offset), (Extent::Middle, 0));
-    assert!(matches!(damage.reason, DamageReason::OutOfOrder));
+    assert_eq!((damage.extent, damage.offset), (CorruptionExtent::Middle, 0));
+    assert!(matches!(damage.reason, CorruptionReason::OutOfOrder));
     let mut mixed = written.bytes.clone();
-    mixed[PAGE_SIZE] ^= Compression::Snappy.flag();
-    assert!(matches!(replay(&mixed).1.unwrap().reason, DamageReason::MixedCompression));
+    mixed[PAGE_SIZE] ^= RecordCompression::Snappy.flag();
+    assert!(matches!(replay(&mixed).1.unwrap().reason, CorruptionReason::MixedCompression));
 }
 
 #[test]
 fn a_record_that_does_not_decode_is_damage_where_it_begins() {
-    let mut written = segment(Compression::Snappy);
+    let mut written = segment(RecordCompression::Snappy);
     let good = written.bytes.len();
     for record in [vec![255, 1, 2], vec![2, 0]] {
         let mut written = Written { bytes: written.bytes.clone(), ..Written::default() };
-        written.push(&mut Compressor::new(Compression::Snappy), record);
-        written.push(&mut Compressor::new(Compression::Snappy), vec![2]);
+        written.push(&mut Compressor::new(RecordCompression::Snappy), record);
+        written.push(&mut Compressor::new(RecordCompression::Snappy), vec![2]);
         let damage = replay(&written.bytes).1.unwrap();
-        assert_eq!((damage.extent, damage.offset, damage.good_end), (Extent::Middle, good as u64, good as u64));
+        assert_eq!((damage.extent, damage.offset, damage.good_end), (CorruptionExtent::Middle, good as u64, good as u64));
     }
-    written.push(&mut Compressor::new(Compression::None), vec![14, 0]);
-    let mut reader = SegmentReader::of_bytes(&written.bytes);
-    let mut last = RecordKind::Series;
+    written.push(&mut Compressor::new(RecordCompression::None), vec![14, 0]);
+    let mut reader = LogSegmentReader::from_bytes(&written.bytes);
+    let mut last = RecordType::Series;
     while let Some(record) = reader.next_record().unwrap() {
-        last = RecordKind::of(record);
+        last = RecordType::from_record(record);
     }
     assert!(last.is_plausibly_newer());
 }
@@ -264,11 +264,11 @@ proptest! {
         }
         let mut read = Vec::new();
         for segment in &segments {
-            let mut reader = SegmentReader::of_bytes(segment);
+            let mut reader = LogSegmentReader::from_bytes(segment);
             while let Some(record) = reader.next_record().unwrap() {
                 read.push(record.to_vec());
             }
-            prop_assert!(segment[reader.good_end() as usize..].iter().all(|&byte| byte == 0));
+            prop_assert!(segment[reader.valid_end() as usize..].iter().all(|&byte| byte == 0));
         }
         prop_assert_eq!(read, records);
     }
@@ -281,8 +281,8 @@ proptest! {
     ) {
         if from_segment {
             let mut written = Written::default();
-            written.push(&mut Compressor::new(Compression::Zstd), bytes.repeat(200));
-            written.push(&mut Compressor::new(Compression::Snappy), bytes);
+            written.push(&mut Compressor::new(RecordCompression::Zstd), bytes.repeat(200));
+            written.push(&mut Compressor::new(RecordCompression::Snappy), bytes);
             bytes = written.bytes;
         }
         for (place, value) in changes {

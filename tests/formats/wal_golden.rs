@@ -10,14 +10,14 @@ use crate::support::golden;
 use narthex::model::histogram::{CounterResetHint, FloatHistogram, Histogram, Span};
 use narthex::model::labels::{Labels, LabelsBuilder};
 use narthex::model::refs::SeriesRef;
-use narthex::tsdb::wal::compression::{Compression, Compressor};
-use narthex::tsdb::wal::damage::{Damage, Extent};
-use narthex::tsdb::wal::page::{Fragment, HEADER_SIZE, PAGE_SIZE, Slot, append_record, padding_at, read_slot};
-use narthex::tsdb::wal::reader::{ReadError, SegmentReader};
+use narthex::tsdb::wal::compression::{RecordCompression, Compressor};
+use narthex::tsdb::wal::corruption::{WalCorruption, CorruptionExtent};
+use narthex::tsdb::wal::page::{Fragment, HEADER_SIZE, PAGE_SIZE, PageItem, append_record, padding_at, read_page_item};
+use narthex::tsdb::wal::reader::{ReadLogError, LogSegmentReader};
 use narthex::tsdb::wal::record::exemplars::{decode_exemplars, encode_exemplars};
 use narthex::tsdb::wal::record::histogram_encoder::{HistogramLayout, encode_float_histograms, encode_histograms};
 use narthex::tsdb::wal::record::histograms::{RefHistogram, decode_float_histograms, decode_histograms};
-use narthex::tsdb::wal::record::kind::RecordKind;
+use narthex::tsdb::wal::record::record_type::RecordType;
 use narthex::tsdb::wal::record::metadata::{decode_metadata, encode_metadata};
 use narthex::tsdb::wal::record::samples::{SamplesDecoder, encode_samples, encode_samples_v2};
 use narthex::tsdb::wal::record::series::{SeriesDecoder, encode_series};
@@ -52,28 +52,28 @@ impl Case {
 }
 
 /// The records of a segment, and the damage at which they end.
-fn read(path: &Path) -> (Vec<Vec<u8>>, Option<Box<Damage>>) {
+fn read(path: &Path) -> (Vec<Vec<u8>>, Option<Box<WalCorruption>>) {
     let segments = list_segments(path.parent().unwrap()).unwrap();
     let segment = segments.into_iter().find(|segment| segment.path == path).unwrap();
-    let mut reader = SegmentReader::open(segment).unwrap();
+    let mut reader = LogSegmentReader::open(segment).unwrap();
     let mut records = Vec::new();
     loop {
         match reader.next_record() {
             Ok(Some(record)) => records.push(record.to_vec()),
             Ok(None) => return (records, None),
-            Err(ReadError::Damaged(damage)) => return (records, Some(damage)),
+            Err(ReadLogError::Damaged(damage)) => return (records, Some(damage)),
             Err(error) => panic!("{error}"),
         }
     }
 }
 
 /// The records of a whole segment as they stand there, still compressed.
-fn stored_records(bytes: &[u8]) -> Vec<(Vec<u8>, Compression)> {
+fn stored_records(bytes: &[u8]) -> Vec<(Vec<u8>, RecordCompression)> {
     let mut records = Vec::new();
     let mut joined = Vec::new();
     for page in bytes.chunks(PAGE_SIZE) {
         let mut at = 0;
-        while let Ok(Slot::Fragment(Fragment { role, compression, data })) = read_slot(&page[at..], PAGE_SIZE - at) {
+        while let Ok(PageItem::Fragment(Fragment { role, compression, data })) = read_page_item(&page[at..], PAGE_SIZE - at) {
             joined.extend_from_slice(data);
             if role.ends_record() {
                 records.push((std::mem::take(&mut joined), compression));
@@ -95,7 +95,7 @@ fn record_counts_and_read_end_match_inspected_values() {
             let (records, damage) = read(&case.data.join("wal").join(file));
             let mut counts: BTreeMap<String, u64> = BTreeMap::new();
             for record in &records {
-                *counts.entry(RecordKind::of(record).to_string()).or_default() += 1;
+                *counts.entry(RecordType::from_record(record).to_string()).or_default() += 1;
             }
             assert_eq!(json!(counts), expected["records"], "{name}/{file}");
             let stop = damage.map(|damage| damage.offset);
@@ -109,11 +109,11 @@ fn record_counts_and_read_end_match_inspected_values() {
 #[test]
 fn a_torn_tail_and_a_flipped_bit_are_told_apart() {
     for (name, file, extent, good_end, reason) in [
-        ("torn-tail", "00000001", Extent::TornTail, 49_950, "the file ends within a fragment"),
-        ("torn-zeroed-tail", "00000001", Extent::TornTail, 49_950, "checksum "),
+        ("torn-tail", "00000001", CorruptionExtent::TornTail, 49_950, "the file ends within a fragment"),
+        ("torn-zeroed-tail", "00000001", CorruptionExtent::TornTail, 49_950, "checksum "),
         // The flipped bit is in the last fragment of a record that begins on the page before.
-        ("torn-bitflip-last-segment", "00000001", Extent::Middle, 25_130, "checksum "),
-        ("torn-bitflip-first-segment", "00000000", Extent::Middle, 105_954, "checksum "),
+        ("torn-bitflip-last-segment", "00000001", CorruptionExtent::Middle, 25_130, "checksum "),
+        ("torn-bitflip-first-segment", "00000000", CorruptionExtent::Middle, 105_954, "checksum "),
     ] {
         let case = Case::new(name);
         let damage = read(&case.data.join("wal").join(file)).1.unwrap();
@@ -136,9 +136,9 @@ fn records_laid_out_again_give_the_same_files() {
                 let offset = out.len() as u64;
                 append_record(&mut out, offset, data, *compression);
                 let how = match compression {
-                    Compression::None => "none",
-                    Compression::Snappy => "snappy",
-                    Compression::Zstd => "zstd",
+                    RecordCompression::None => "none",
+                    RecordCompression::Snappy => "snappy",
+                    RecordCompression::Zstd => "zstd",
                 };
                 *counts.entry(how).or_default() += 1;
             }
@@ -156,7 +156,7 @@ fn records_laid_out_again_give_the_same_files() {
 fn records_encoded_again_have_the_same_bytes() {
     let mut checked: BTreeMap<String, u64> = BTreeMap::new();
     for record in WHOLE.iter().chain(&["deletes"]).flat_map(|name| Case::new(name).records()) {
-        let kind = RecordKind::of(&record);
+        let kind = RecordType::from_record(&record);
         assert!(encoded_again(&record) == record, "{kind}");
         *checked.entry(kind.to_string()).or_default() += 1;
     }
@@ -165,31 +165,31 @@ fn records_encoded_again_have_the_same_bytes() {
 
 fn encoded_again(record: &[u8]) -> Vec<u8> {
     let mut again = Vec::new();
-    let kind = RecordKind::of(record);
+    let kind = RecordType::from_record(record);
     match kind {
-        RecordKind::Series => {
+        RecordType::Series => {
             let series: Vec<_> = SeriesDecoder::new(record).unwrap().map(Result::unwrap).collect();
             encode_series(&mut again, series.iter().map(|one| (one.series, &one.labels)));
         }
-        RecordKind::Samples => {
+        RecordType::Samples => {
             let samples = SamplesDecoder::new(record).unwrap().map(Result::unwrap);
             encode_samples(&mut again, samples.map(|one| (one.series, one.sample)));
         }
-        RecordKind::SamplesV2 => {
+        RecordType::SamplesV2 => {
             encode_samples_v2(&mut again, SamplesDecoder::new(record).unwrap().map(Result::unwrap));
         }
-        RecordKind::Tombstones => encode_tombstones(&mut again, decode_tombstones(record).unwrap()),
-        RecordKind::Exemplars => encode_exemplars(&mut again, &decode_exemplars(record).unwrap()),
-        RecordKind::Metadata => encode_metadata(&mut again, &decode_metadata(record).unwrap()),
-        RecordKind::Histograms | RecordKind::CustomHistograms | RecordKind::HistogramsV2 => {
-            let layout = HistogramLayout::of(kind).unwrap();
+        RecordType::Tombstones => encode_tombstones(&mut again, decode_tombstones(record).unwrap()),
+        RecordType::Exemplars => encode_exemplars(&mut again, &decode_exemplars(record).unwrap()),
+        RecordType::Metadata => encode_metadata(&mut again, &decode_metadata(record).unwrap()),
+        RecordType::Histograms | RecordType::CustomHistograms | RecordType::HistogramsV2 => {
+            let layout = HistogramLayout::from_record_type(kind).unwrap();
             encode_histograms(&mut again, layout, &decode_histograms(record).unwrap());
         }
-        RecordKind::FloatHistograms | RecordKind::CustomFloatHistograms | RecordKind::FloatHistogramsV2 => {
-            let layout = HistogramLayout::of(kind).unwrap();
+        RecordType::FloatHistograms | RecordType::CustomFloatHistograms | RecordType::FloatHistogramsV2 => {
+            let layout = HistogramLayout::from_record_type(kind).unwrap();
             encode_float_histograms(&mut again, layout, &decode_float_histograms(record).unwrap());
         }
-        RecordKind::MmapMarkers | RecordKind::Unknown(_) => panic!("{kind}"),
+        RecordType::MmapMarkers | RecordType::Unknown(_) => panic!("{kind}"),
     }
     again
 }
@@ -202,13 +202,13 @@ fn records_compressed_again_with_snappy_have_the_same_bytes() {
             let stored = stored_records(&fs::read(&segment.path).unwrap());
             let records = read(&segment.path).0;
             assert_eq!(stored.len(), records.len());
-            let used = stored.iter().map(|(_, how)| *how).find(|how| *how != Compression::None);
-            let mut compressor = Compressor::new(used.unwrap_or(Compression::None));
+            let used = stored.iter().map(|(_, how)| *how).find(|how| *how != RecordCompression::None);
+            let mut compressor = Compressor::new(used.unwrap_or(RecordCompression::None));
             for ((data, how), record) in stored.iter().zip(&records) {
                 let mut again = Vec::new();
                 let how_again = compressor.append(record, &mut again);
                 // Those of zstd need not be the same: two libraries choose differently.
-                if *how == Compression::Snappy {
+                if *how == RecordCompression::Snappy {
                     assert_eq!(how_again, *how, "{name}");
                     assert!(again == *data, "{name}: {} and {} bytes of {}", again.len(), data.len(), record.len());
                 }
@@ -251,15 +251,15 @@ fn sample_records_v2_decode_start_timestamps() {
 fn exemplars_and_metadata_are_those_that_prometheus_has() {
     let name = "all-types-killed";
     let records = Case::new(name).records();
-    let of_kind = |kind| records.iter().filter(move |record| RecordKind::of(record) == kind);
-    let series: BTreeMap<SeriesRef, Labels> = of_kind(RecordKind::Series)
+    let of_kind = |kind| records.iter().filter(move |record| RecordType::from_record(record) == kind);
+    let series: BTreeMap<SeriesRef, Labels> = of_kind(RecordType::Series)
         .flat_map(|record| SeriesDecoder::new(record).unwrap().map(Result::unwrap))
         .map(|one| (one.series, one.labels))
         .collect();
     let file =
         |file: &str| -> Value { serde_json::from_slice(&fs::read(golden::folder(name).join(file)).unwrap()).unwrap() };
 
-    let mut found: Vec<_> = of_kind(RecordKind::Exemplars)
+    let mut found: Vec<_> = of_kind(RecordType::Exemplars)
         .flat_map(|record| decode_exemplars(record).unwrap())
         .map(|one| (series[&one.series].to_string(), one.exemplar))
         .map(|(series, one)| (series, one.t, one.v.to_bits(), one.labels.unwrap().to_string()))
@@ -277,7 +277,7 @@ fn exemplars_and_metadata_are_those_that_prometheus_has() {
     expected.sort();
     assert_eq!((found.len(), found), (640, expected));
 
-    let last: BTreeMap<SeriesRef, _> = of_kind(RecordKind::Metadata)
+    let last: BTreeMap<SeriesRef, _> = of_kind(RecordType::Metadata)
         .flat_map(|record| decode_metadata(record).unwrap())
         .map(|one| (one.series, one.metadata))
         .collect();
@@ -309,22 +309,22 @@ fn samples_of(records: &[Vec<u8>]) -> Samples {
             }
             samples.entry(labels[&series].to_string()).or_default().insert(t, value);
         };
-        match RecordKind::of(record) {
-            RecordKind::Series => {
+        match RecordType::from_record(record) {
+            RecordType::Series => {
                 labels.extend(SeriesDecoder::new(record).unwrap().map(Result::unwrap).map(|s| (s.series, s.labels)));
             }
-            RecordKind::Samples | RecordKind::SamplesV2 => {
+            RecordType::Samples | RecordType::SamplesV2 => {
                 for sample in SamplesDecoder::new(record).unwrap().map(Result::unwrap) {
-                    add(sample.series, sample.sample.t, sample.start, json!({ "v": bits(sample.sample.v) }));
+                    add(sample.series, sample.sample.t, sample.start_timestamp, json!({ "v": bits(sample.sample.v) }));
                 }
             }
-            RecordKind::Histograms | RecordKind::CustomHistograms | RecordKind::HistogramsV2 => {
-                for RefHistogram { series, start, t, histogram } in decode_histograms(record).unwrap() {
+            RecordType::Histograms | RecordType::CustomHistograms | RecordType::HistogramsV2 => {
+                for RefHistogram { series, start_timestamp: start, t, histogram } in decode_histograms(record).unwrap() {
                     add(series, t, start, json!({ "h": integer(&histogram) }));
                 }
             }
-            RecordKind::FloatHistograms | RecordKind::CustomFloatHistograms | RecordKind::FloatHistogramsV2 => {
-                for RefHistogram { series, start, t, histogram } in decode_float_histograms(record).unwrap() {
+            RecordType::FloatHistograms | RecordType::CustomFloatHistograms | RecordType::FloatHistogramsV2 => {
+                for RefHistogram { series, start_timestamp: start, t, histogram } in decode_float_histograms(record).unwrap() {
                     add(series, t, start, json!({ "h": float(&histogram) }));
                 }
             }

@@ -7,13 +7,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::support::golden;
-use narthex::tsdb::fs::crash_disk::{Call, CrashDisk};
+use narthex::tsdb::fs::crash_disk::{DiskCall, CrashDisk};
 use narthex::tsdb::fs::os_disk::OsDisk;
-use narthex::tsdb::wal::compression::Compression;
-use narthex::tsdb::wal::damage::Damage;
+use narthex::tsdb::wal::compression::RecordCompression;
+use narthex::tsdb::wal::corruption::WalCorruption;
 use narthex::tsdb::wal::page::{PAGE_SIZE, append_record};
-use narthex::tsdb::wal::reader::{ReadError, SegmentReader};
-use narthex::tsdb::wal::repair::{RepairError, Repaired, repair};
+use narthex::tsdb::wal::reader::{ReadLogError, LogSegmentReader};
+use narthex::tsdb::wal::repair::{RepairError, RepairReport, repair};
 use narthex::tsdb::wal::segment::list_segments;
 
 /// A data directory with a log of four segments of three records each.
@@ -38,7 +38,7 @@ impl Log {
             let mut bytes = Vec::new();
             for number in 0..3 {
                 let offset = bytes.len() as u64;
-                append_record(&mut bytes, offset, &record(segment, number), Compression::None);
+                append_record(&mut bytes, offset, &record(segment, number), RecordCompression::None);
             }
             if segment < 3 {
                 bytes.resize(2 * PAGE_SIZE, 0);
@@ -59,15 +59,15 @@ impl Log {
     }
 
     /// The records up to the first damage.
-    fn read(&self) -> (Vec<Vec<u8>>, Option<Box<Damage>>) {
+    fn read(&self) -> (Vec<Vec<u8>>, Option<Box<WalCorruption>>) {
         let mut records = Vec::new();
         for segment in list_segments(&self.wal).unwrap() {
-            let mut reader = SegmentReader::open(segment).unwrap();
+            let mut reader = LogSegmentReader::open(segment).unwrap();
             loop {
                 match reader.next_record() {
                     Ok(Some(record)) => records.push(record.to_vec()),
                     Ok(None) => break,
-                    Err(ReadError::Damaged(damage)) => return (records, Some(damage)),
+                    Err(ReadLogError::Damaged(damage)) => return (records, Some(damage)),
                     Err(error) => panic!("{error}"),
                 }
             }
@@ -75,7 +75,7 @@ impl Log {
         (records, None)
     }
 
-    fn repair(&self) -> Repaired {
+    fn repair(&self) -> RepairReport {
         let damage = self.read().1.expect("the log is damaged");
         repair(&OsDisk, &self.wal, &self.quarantine, &damage).unwrap()
     }
@@ -109,7 +109,7 @@ fn a_torn_tail_of_the_last_segment_is_cut_off() {
     log.change(3, |bytes| bytes.truncate(bytes.len() - 10));
     let repaired = log.repair();
     let kept = (2 * RECORD + 3 * 7) as u64;
-    assert_eq!((repaired.segment, repaired.kept, repaired.cut), (3, kept, end - 10 - kept));
+    assert_eq!((repaired.segment, repaired.retained_bytes, repaired.removed_bytes), (3, kept, end - 10 - kept));
     assert_eq!(repaired.set_aside, None);
     let (records, damage) = log.read();
     assert_eq!((records.len(), damage.is_none()), (11, true));
@@ -236,7 +236,7 @@ fn assert_nothing_is_lost(log: &Log, before: &BTreeMap<String, Vec<u8>>, steps: 
 
 #[test]
 fn failed_repair_step_is_named_and_second_repair_finishes() {
-    for call in [Call::Sync, Call::SetLen, Call::SyncDir, Call::Create, Call::Append] {
+    for call in [DiskCall::Sync, DiskCall::SetLen, DiskCall::SyncDir, DiskCall::Create, DiskCall::Append] {
         let log = Log::new();
         log.change(1, |bytes| bytes[RECORD + 100] ^= 4);
         let (good, damage) = log.read();

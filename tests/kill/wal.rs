@@ -7,7 +7,7 @@
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use narthex::tsdb::fs::fault::ALL;
+use narthex::tsdb::fs::fail_point::ALL;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use tempfile::TempDir;

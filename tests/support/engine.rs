@@ -2,7 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that can't go on has failed")]
 
-use narthex::model::matcher::{MatchKind, Matcher};
+use narthex::model::matcher::{MatchType, Matcher};
 use narthex::model::time::TimeRange;
 use narthex::tsdb::db::Db;
 use std::collections::BTreeMap;
@@ -12,7 +12,7 @@ pub(crate) type Stored = BTreeMap<String, Vec<(i64, u64)>>;
 
 /// Every sample that the database answers with.
 pub(crate) fn everything(db: &Db) -> Stored {
-    stored(db, &[Matcher::new(MatchKind::NotEqual, "__name__", "").unwrap()], TimeRange::ALL)
+    stored(db, &[Matcher::new(MatchType::NotEqual, "__name__", "").unwrap()], TimeRange::ALL)
 }
 
 /// What the database answers to one query; series without samples are left out.
@@ -20,7 +20,7 @@ pub(crate) fn stored(db: &Db, matchers: &[Matcher], range: TimeRange) -> Stored 
     let querier = db.querier();
     let series = querier.select(matchers, range).unwrap().map(|series| {
         let series = series.unwrap();
-        let samples = series.samples(range).map(|s| s.map(|s| (s.t, s.v.to_bits())).unwrap()).collect::<Vec<_>>();
+        let samples = series.float_samples(range).map(|s| s.map(|s| (s.t, s.v.to_bits())).unwrap()).collect::<Vec<_>>();
         (series.labels().to_string(), samples)
     });
     series.filter(|(_, samples)| !samples.is_empty()).collect()

@@ -4,13 +4,13 @@
 
 use super::engine::{Stored, everything};
 use narthex::model::labels::{Labels, LabelsBuilder};
-use narthex::model::matcher::{MatchKind, Matcher};
-use narthex::model::sample::Sample;
+use narthex::model::matcher::{MatchType, Matcher};
+use narthex::model::float_sample::FloatSample;
 use narthex::model::time::TimeRange;
 use narthex::tsdb::block::open::Block;
 use narthex::tsdb::db::Db;
 use narthex::tsdb::db::options::DbOptions;
-use narthex::tsdb::db::settings::{Retention, RetentionOrigin};
+use narthex::tsdb::db::settings::{RetentionSettings, RetentionOrigin};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tempfile::TempDir;
@@ -21,8 +21,8 @@ pub(crate) const HOUR: i64 = 60 * MINUTE;
 pub(crate) const BEGIN: i64 = 1_762_300_800_000;
 
 /// Nothing goes.
-pub(crate) const FOREVER: Retention =
-    Retention { time_ms: 0, bytes: 0, percentage: 0.0, origin: RetentionOrigin::Chosen };
+pub(crate) const FOREVER: RetentionSettings =
+    RetentionSettings { time_ms: 0, bytes: 0, percentage: 0.0, origin: RetentionOrigin::Configured };
 
 /// One directory, open all the time but for restarts.
 pub(crate) struct Life {
@@ -89,7 +89,7 @@ impl Life {
     }
 
     pub(crate) fn maintain(&self) {
-        self.db().maintain(BEGIN + 1000 * HOUR).unwrap();
+        self.db().run_maintenance_once(BEGIN + 1000 * HOUR).unwrap();
     }
 
     /// One sample, which must be taken.
@@ -110,7 +110,7 @@ impl Life {
             for name in names {
                 let labels = labels(name);
                 let reject = |sample, why| panic!("{name}: {sample:?} {why:?}");
-                appender.append(&labels, std::iter::once(Sample::new(t, v).into()), reject).unwrap();
+                appender.append_or_create(&labels, std::iter::once(FloatSample::new(t, v).into()), reject).unwrap();
                 self.model.entry(labels.to_string()).or_default().push((t, v.to_bits()));
             }
             appender.commit().unwrap();
@@ -169,7 +169,7 @@ pub(crate) fn labels(name: &str) -> Labels {
 }
 
 pub(crate) fn named(name: &str) -> Matcher {
-    Matcher::new(MatchKind::Equal, "__name__", name).unwrap()
+    Matcher::new(MatchType::Equal, "__name__", name).unwrap()
 }
 
 /// Every minute of these times.

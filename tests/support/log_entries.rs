@@ -8,11 +8,11 @@ use std::path::Path;
 
 use narthex::model::refs::SeriesRef;
 use narthex::tsdb::wal::checkpoint::last_checkpoint;
-use narthex::tsdb::wal::reader::SegmentReader;
+use narthex::tsdb::wal::reader::LogSegmentReader;
 use narthex::tsdb::wal::record::exemplars::{decode_exemplars, encode_exemplars};
 use narthex::tsdb::wal::record::histogram_encoder::{HistogramLayout, encode_float_histograms, encode_histograms};
 use narthex::tsdb::wal::record::histograms::{decode_float_histograms, decode_histograms};
-use narthex::tsdb::wal::record::kind::RecordKind;
+use narthex::tsdb::wal::record::record_type::RecordType;
 use narthex::tsdb::wal::record::metadata::{decode_metadata, encode_metadata};
 use narthex::tsdb::wal::record::samples::{SamplesDecoder, encode_samples, encode_samples_v2};
 use narthex::tsdb::wal::record::series::{SeriesDecoder, encode_series};
@@ -22,7 +22,7 @@ use narthex::tsdb::wal::segment::list_segments;
 /// An entry of a record.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct LogEntry {
-    pub(crate) kind: RecordKind,
+    pub(crate) kind: RecordType,
     pub(crate) series: SeriesRef,
     /// The sample's time, or the end of the deleted time; 0 where there is none.
     pub(crate) t: i64,
@@ -32,7 +32,7 @@ pub(crate) struct LogEntry {
 
 impl LogEntry {
     pub(crate) fn is_histogram(&self) -> bool {
-        HistogramLayout::of(self.kind).is_some()
+        HistogramLayout::from_record_type(self.kind).is_some()
     }
 }
 
@@ -49,7 +49,7 @@ pub(crate) fn read_records(wal: &Path) -> Vec<Vec<u8>> {
     segments.extend(list_segments(wal).expect("segments can be told").into_iter().filter(|s| s.number >= after));
     let mut records = Vec::new();
     for segment in segments {
-        let mut reader = SegmentReader::open(segment).expect("a segment opens");
+        let mut reader = LogSegmentReader::open(segment).expect("a segment opens");
         while let Some(record) = reader.next_record().expect("a record can be read") {
             records.push(record.to_vec());
         }
@@ -60,7 +60,7 @@ pub(crate) fn read_records(wal: &Path) -> Vec<Vec<u8>> {
 /// The entries of a record; one of a kind that is not known is an entry as a whole.
 pub(crate) fn entries_of(record: &[u8]) -> Vec<LogEntry> {
     const GOOD: &str = "a record decodes";
-    let kind = RecordKind::of(record);
+    let kind = RecordType::from_record(record);
     let mut entries = Vec::new();
     let mut entry = |series: SeriesRef, t: i64, encode: &dyn Fn(&mut Vec<u8>)| {
         let mut record = Vec::new();
@@ -68,39 +68,39 @@ pub(crate) fn entries_of(record: &[u8]) -> Vec<LogEntry> {
         entries.push(LogEntry { kind, series, t, record });
     };
     match kind {
-        RecordKind::Series => SeriesDecoder::new(record).expect(GOOD).for_each(|one| {
+        RecordType::Series => SeriesDecoder::new(record).expect(GOOD).for_each(|one| {
             let one = one.expect(GOOD);
             entry(one.series, 0, &|out| encode_series(out, [(one.series, &one.labels)]));
         }),
-        RecordKind::Samples | RecordKind::SamplesV2 => SamplesDecoder::new(record).expect(GOOD).for_each(|one| {
+        RecordType::Samples | RecordType::SamplesV2 => SamplesDecoder::new(record).expect(GOOD).for_each(|one| {
             let one = one.expect(GOOD);
             entry(one.series, one.sample.t, &|out| match kind {
-                RecordKind::Samples => encode_samples(out, [(one.series, one.sample)]),
+                RecordType::Samples => encode_samples(out, [(one.series, one.sample)]),
                 _ => encode_samples_v2(out, [one]),
             });
         }),
-        RecordKind::Tombstones => decode_tombstones(record).expect(GOOD).into_iter().for_each(|one| {
+        RecordType::Tombstones => decode_tombstones(record).expect(GOOD).into_iter().for_each(|one| {
             entry(one.series, one.range.maxt, &|out| encode_tombstones(out, [one]));
         }),
-        RecordKind::Exemplars => decode_exemplars(record).expect(GOOD).into_iter().for_each(|one| {
+        RecordType::Exemplars => decode_exemplars(record).expect(GOOD).into_iter().for_each(|one| {
             entry(one.series, one.exemplar.t, &|out| encode_exemplars(out, [&one]));
         }),
-        RecordKind::Metadata => decode_metadata(record).expect(GOOD).into_iter().for_each(|one| {
+        RecordType::Metadata => decode_metadata(record).expect(GOOD).into_iter().for_each(|one| {
             entry(one.series, 0, &|out| encode_metadata(out, [&one]));
         }),
-        RecordKind::Histograms | RecordKind::CustomHistograms | RecordKind::HistogramsV2 => {
-            let layout = HistogramLayout::of(kind).expect("it holds histograms");
+        RecordType::Histograms | RecordType::CustomHistograms | RecordType::HistogramsV2 => {
+            let layout = HistogramLayout::from_record_type(kind).expect("it holds histograms");
             decode_histograms(record).expect(GOOD).into_iter().for_each(|one| {
                 entry(one.series, one.t, &|out| encode_histograms(out, layout, std::slice::from_ref(&one)));
             });
         }
-        RecordKind::FloatHistograms | RecordKind::CustomFloatHistograms | RecordKind::FloatHistogramsV2 => {
-            let layout = HistogramLayout::of(kind).expect("it holds histograms");
+        RecordType::FloatHistograms | RecordType::CustomFloatHistograms | RecordType::FloatHistogramsV2 => {
+            let layout = HistogramLayout::from_record_type(kind).expect("it holds histograms");
             decode_float_histograms(record).expect(GOOD).into_iter().for_each(|one| {
                 entry(one.series, one.t, &|out| encode_float_histograms(out, layout, std::slice::from_ref(&one)));
             });
         }
-        RecordKind::MmapMarkers | RecordKind::Unknown(_) => {
+        RecordType::MmapMarkers | RecordType::Unknown(_) => {
             entries.push(LogEntry { kind, series: SeriesRef(0), t: 0, record: record.to_vec() });
         }
     }
@@ -113,16 +113,16 @@ pub(crate) fn staying(entries: &[LogEntry], mint: i64, keep: &dyn Fn(SeriesRef) 
     let mut stay = Vec::new();
     for entry in entries {
         let stays = match entry.kind {
-            RecordKind::Series => keep(entry.series),
-            RecordKind::Tombstones => keep(entry.series) && entry.t >= mint,
-            RecordKind::Metadata => {
+            RecordType::Series => keep(entry.series),
+            RecordType::Tombstones => keep(entry.series) && entry.t >= mint,
+            RecordType::Metadata => {
                 if keep(entry.series) {
                     metadata.insert(entry.series, entry.clone());
                 }
                 false
             }
-            RecordKind::MmapMarkers => false,
-            RecordKind::Unknown(_) => true,
+            RecordType::MmapMarkers => false,
+            RecordType::Unknown(_) => true,
             _ => entry.t >= mint,
         };
         if stays {

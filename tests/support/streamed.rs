@@ -7,9 +7,9 @@ use std::net::TcpStream;
 use std::time::Duration;
 
 use narthex::model::histogram::{CounterResetHint, Span};
-use narthex::model::value::{Point, Value};
-use narthex::tsdb::chunk::Encoding;
-use narthex::tsdb::chunk::any_chunk::AnyIter;
+use narthex::model::sample::{Sample, SampleValue};
+use narthex::tsdb::chunk::ChunkEncoding;
+use narthex::tsdb::chunk::any_chunk::AnyChunkIter;
 use prost::Message;
 
 use super::http::{Answer, Http};
@@ -100,15 +100,15 @@ pub(crate) fn contents(messages: &[ChunkedReadResponse]) -> (Points, Samples) {
                 assert!(before < chunk.mint, "chunks of {labels:?} overlap at {}", chunk.mint);
             }
             last = Some((&series.labels, chunk.maxt));
-            let encoding = u8::try_from(chunk.encoding).ok().and_then(Encoding::from_byte).expect("a known encoding");
-            let decoded: Vec<Point> =
-                AnyIter::new(encoding, &chunk.data).collect::<Result<_, _>>().expect("a chunk that can be decoded");
+            let encoding = u8::try_from(chunk.encoding).ok().and_then(ChunkEncoding::from_byte).expect("a known encoding");
+            let decoded: Vec<Sample> =
+                AnyChunkIter::new(encoding, &chunk.data).collect::<Result<_, _>>().expect("a chunk that can be decoded");
             let ends = (decoded.first().map(|point| point.t), decoded.last().map(|point| point.t));
             assert_eq!(ends, (Some(chunk.mint), Some(chunk.maxt)), "the times of a chunk of {labels:?}");
             for point in decoded {
                 points.add(&labels, point.t, plain(&point));
-                if point.start != 0 {
-                    starts.add(&labels, point.t, point.start as u64);
+                if point.start_timestamp != 0 {
+                    starts.add(&labels, point.t, point.start_timestamp as u64);
                 }
             }
         }
@@ -116,14 +116,14 @@ pub(crate) fn contents(messages: &[ChunkedReadResponse]) -> (Points, Samples) {
     (points, starts)
 }
 
-fn plain(point: &Point) -> PointValue {
+fn plain(point: &Sample) -> PointValue {
     let spans =
         |spans: &[Span]| spans.iter().map(|one| BucketSpan { offset: one.offset, length: one.length }).collect();
     let hint = |hint: CounterResetHint| if hint == CounterResetHint::Gauge { 3 } else { 0 };
     let bits = |values: &[f64]| values.iter().map(|value| value.to_bits()).collect::<Vec<u64>>();
     let wire = match &point.value {
-        Value::Float(value) => return PointValue::Float(value.to_bits()),
-        Value::Histogram(h) => Histogram {
+        SampleValue::Float(value) => return PointValue::Float(value.to_bits()),
+        SampleValue::Histogram(h) => Histogram {
             count_int: Some(h.count),
             zero_count_int: Some(h.zero_count),
             positive_deltas: h.positive_buckets.clone(),
@@ -137,7 +137,7 @@ fn plain(point: &Point) -> PointValue {
             reset_hint: hint(h.reset_hint),
             ..Histogram::default()
         },
-        Value::FloatHistogram(h) => Histogram {
+        SampleValue::FloatHistogram(h) => Histogram {
             count_float: Some(h.count.to_bits()),
             zero_count_float: Some(h.zero_count.to_bits()),
             positive_counts: bits(&h.positive_buckets),

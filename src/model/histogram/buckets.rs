@@ -16,7 +16,7 @@ pub struct Bucket<C> {
 
 /// The indices that spans name, in order. A span can name four billion of them.
 #[derive(Debug, Clone)]
-pub struct Indices<'a> {
+pub struct BucketIndices<'a> {
     spans: Iter<'a, Span>,
     next: i64,
     left: u32,
@@ -25,7 +25,7 @@ pub struct Indices<'a> {
 /// Buckets of a [`Histogram`]. Counts of deltas that make no sense wrap around; [`Histogram::validate`] refuses those.
 #[derive(Debug, Clone)]
 pub struct IntBuckets<'a> {
-    indices: Indices<'a>,
+    indices: BucketIndices<'a>,
     deltas: Iter<'a, i64>,
     count: i64,
 }
@@ -33,39 +33,39 @@ pub struct IntBuckets<'a> {
 /// Buckets of a [`FloatHistogram`].
 #[derive(Debug, Clone)]
 pub struct FloatBuckets<'a> {
-    indices: Indices<'a>,
+    indices: BucketIndices<'a>,
     counts: Iter<'a, f64>,
 }
 
 impl Histogram {
     /// The positive buckets, empty ones that spans name included; as many as both spans and counts have.
     #[must_use]
-    pub fn positive(&self) -> IntBuckets<'_> {
+    pub fn iter_positive(&self) -> IntBuckets<'_> {
         IntBuckets::new(&self.positive_spans, &self.positive_buckets)
     }
 
     /// The negative buckets, in the same way.
     #[must_use]
-    pub fn negative(&self) -> IntBuckets<'_> {
+    pub fn iter_negative(&self) -> IntBuckets<'_> {
         IntBuckets::new(&self.negative_spans, &self.negative_buckets)
     }
 }
 
 impl FloatHistogram {
-    /// As [`Histogram::positive`].
+    /// As [`Histogram::iter_positive`].
     #[must_use]
-    pub fn positive(&self) -> FloatBuckets<'_> {
+    pub fn iter_positive(&self) -> FloatBuckets<'_> {
         FloatBuckets::new(&self.positive_spans, &self.positive_buckets)
     }
 
-    /// As [`Histogram::negative`].
+    /// As [`Histogram::iter_negative`].
     #[must_use]
-    pub fn negative(&self) -> FloatBuckets<'_> {
+    pub fn iter_negative(&self) -> FloatBuckets<'_> {
         FloatBuckets::new(&self.negative_spans, &self.negative_buckets)
     }
 }
 
-impl<'a> Indices<'a> {
+impl<'a> BucketIndices<'a> {
     /// The indices of `spans`.
     #[must_use]
     pub fn new(spans: &'a [Span]) -> Self {
@@ -73,7 +73,7 @@ impl<'a> Indices<'a> {
     }
 }
 
-impl Iterator for Indices<'_> {
+impl Iterator for BucketIndices<'_> {
     type Item = i64;
 
     fn next(&mut self) -> Option<i64> {
@@ -91,7 +91,7 @@ impl Iterator for Indices<'_> {
 
 impl<'a> IntBuckets<'a> {
     pub(super) fn new(spans: &'a [Span], deltas: &'a [i64]) -> Self {
-        Self { indices: Indices::new(spans), deltas: deltas.iter(), count: 0 }
+        Self { indices: BucketIndices::new(spans), deltas: deltas.iter(), count: 0 }
     }
 }
 
@@ -106,7 +106,7 @@ impl Iterator for IntBuckets<'_> {
 
 impl<'a> FloatBuckets<'a> {
     pub(super) fn new(spans: &'a [Span], counts: &'a [f64]) -> Self {
-        Self { indices: Indices::new(spans), counts: counts.iter() }
+        Self { indices: BucketIndices::new(spans), counts: counts.iter() }
     }
 }
 
@@ -121,7 +121,7 @@ impl Iterator for FloatBuckets<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Bucket, Indices};
+    use super::{Bucket, BucketIndices};
     use crate::model::histogram::{FloatHistogram, Histogram, Span};
 
     fn spans(spans: &[(i32, u32)]) -> Vec<Span> {
@@ -136,26 +136,26 @@ mod tests {
             positive_buckets: vec![1, 1, -2, 5, 0],
             ..Default::default()
         };
-        let found: Vec<_> = integer.positive().map(|bucket| (bucket.index, bucket.count)).collect();
+        let found: Vec<_> = integer.iter_positive().map(|bucket| (bucket.index, bucket.count)).collect();
         assert_eq!(found, [(-3, 1), (-2, 2), (0, 0), (6, 5), (7, 5)]);
         let float =
             FloatHistogram { negative_spans: positive_spans, negative_buckets: vec![0.5, 2.0], ..Default::default() };
-        let found: Vec<_> = float.negative().collect();
+        let found: Vec<_> = float.iter_negative().collect();
         assert_eq!(found, [Bucket { index: -3, count: 0.5 }, Bucket { index: -2, count: 2.0 }]);
-        assert_eq!(float.positive().count(), 0);
+        assert_eq!(float.iter_positive().count(), 0);
     }
 
     #[test]
     fn indices_beyond_32_bits_do_not_wrap() {
         let spans = spans(&[(i32::MAX, 1), (i32::MAX, 1)]);
-        assert_eq!(Indices::new(&spans).collect::<Vec<_>>(), [i64::from(i32::MAX), 2 * i64::from(i32::MAX) + 1]);
+        assert_eq!(BucketIndices::new(&spans).collect::<Vec<_>>(), [i64::from(i32::MAX), 2 * i64::from(i32::MAX) + 1]);
     }
 
     #[test]
     fn counts_without_spans_and_spans_without_counts_end_it() {
         let more_counts = Histogram { positive_buckets: vec![i64::MAX, i64::MAX], ..Default::default() };
-        assert_eq!(more_counts.positive().count(), 0);
+        assert_eq!(more_counts.iter_positive().count(), 0);
         let more_spans = Histogram { positive_spans: spans(&[(0, u32::MAX)]), ..Default::default() };
-        assert_eq!(more_spans.positive().count(), 0);
+        assert_eq!(more_spans.iter_positive().count(), 0);
     }
 }

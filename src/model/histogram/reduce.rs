@@ -6,7 +6,7 @@
 //! Source: `model/histogram` of Prometheus, `ReduceResolution`.
 
 use crate::model::histogram::buckets::{FloatBuckets, IntBuckets};
-use crate::model::histogram::validate::{InvalidHistogram, Side, check_spans};
+use crate::model::histogram::validate::{InvalidHistogram, BucketSign, check_spans};
 use crate::model::histogram::{FloatHistogram, Histogram, Span};
 
 /// The highest resolution that is stored.
@@ -21,8 +21,8 @@ impl Histogram {
     /// Spans that are not those of its buckets; the histogram is as before.
     pub fn limit_resolution(&mut self) -> Result<(), InvalidHistogram> {
         let Some(reduction) = Reduction::to_stored(self.schema) else { return Ok(()) };
-        let positive = reduction.of_ints(&self.positive_spans, &self.positive_buckets, Side::Positive)?;
-        let negative = reduction.of_ints(&self.negative_spans, &self.negative_buckets, Side::Negative)?;
+        let positive = reduction.reduce_int_buckets(&self.positive_spans, &self.positive_buckets, BucketSign::Positive)?;
+        let negative = reduction.reduce_int_buckets(&self.negative_spans, &self.negative_buckets, BucketSign::Negative)?;
         (self.positive_spans, self.positive_buckets) = (positive.spans, positive.buckets);
         (self.negative_spans, self.negative_buckets) = (negative.spans, negative.buckets);
         self.schema = HIGHEST_STORED_SCHEMA;
@@ -37,8 +37,8 @@ impl FloatHistogram {
     /// As there.
     pub fn limit_resolution(&mut self) -> Result<(), InvalidHistogram> {
         let Some(reduction) = Reduction::to_stored(self.schema) else { return Ok(()) };
-        let positive = reduction.of_floats(&self.positive_spans, &self.positive_buckets, Side::Positive)?;
-        let negative = reduction.of_floats(&self.negative_spans, &self.negative_buckets, Side::Negative)?;
+        let positive = reduction.reduce_float_buckets(&self.positive_spans, &self.positive_buckets, BucketSign::Positive)?;
+        let negative = reduction.reduce_float_buckets(&self.negative_spans, &self.negative_buckets, BucketSign::Negative)?;
         (self.positive_spans, self.positive_buckets) = (positive.spans, positive.buckets);
         (self.negative_spans, self.negative_buckets) = (negative.spans, negative.buckets);
         self.schema = HIGHEST_STORED_SCHEMA;
@@ -54,7 +54,7 @@ struct Reduction {
 
 /// The buckets of one side.
 #[derive(Default)]
-struct Reduced<C> {
+struct ReducedBuckets<C> {
     spans: Vec<Span>,
     buckets: Vec<C>,
     /// The index of the last bucket.
@@ -68,15 +68,15 @@ impl Reduction {
         is_higher.then(|| Self { shift: schema.abs_diff(HIGHEST_STORED_SCHEMA) })
     }
 
-    fn target(&self, index: i64) -> i64 {
+    fn target_index(&self, index: i64) -> i64 {
         ((index - 1) >> self.shift) + 1
     }
 
-    fn of_ints(&self, spans: &[Span], deltas: &[i64], side: Side) -> Result<Reduced<i64>, InvalidHistogram> {
+    fn reduce_int_buckets(&self, spans: &[Span], deltas: &[i64], side: BucketSign) -> Result<ReducedBuckets<i64>, InvalidHistogram> {
         check_spans(spans, deltas.len(), side)?;
-        let mut reduced = Reduced::<i64>::default();
+        let mut reduced = ReducedBuckets::<i64>::default();
         for bucket in IntBuckets::new(spans, deltas) {
-            match reduced.bucket(self.target(bucket.index), side)? {
+            match reduced.bucket_at(self.target_index(bucket.index), side)? {
                 Some(merged) => *merged = merged.wrapping_add(bucket.count),
                 None => reduced.buckets.push(bucket.count),
             }
@@ -91,11 +91,11 @@ impl Reduction {
         Ok(reduced)
     }
 
-    fn of_floats(&self, spans: &[Span], counts: &[f64], side: Side) -> Result<Reduced<f64>, InvalidHistogram> {
+    fn reduce_float_buckets(&self, spans: &[Span], counts: &[f64], side: BucketSign) -> Result<ReducedBuckets<f64>, InvalidHistogram> {
         check_spans(spans, counts.len(), side)?;
-        let mut reduced = Reduced::<f64>::default();
+        let mut reduced = ReducedBuckets::<f64>::default();
         for bucket in FloatBuckets::new(spans, counts) {
-            match reduced.bucket(self.target(bucket.index), side)? {
+            match reduced.bucket_at(self.target_index(bucket.index), side)? {
                 Some(merged) => *merged += bucket.count,
                 None => reduced.buckets.push(bucket.count),
             }
@@ -104,9 +104,9 @@ impl Reduction {
     }
 }
 
-impl<C> Reduced<C> {
+impl<C> ReducedBuckets<C> {
     /// The bucket at `index`, which is not below the last one; `None` where it is a new one, to be pushed.
-    fn bucket(&mut self, index: i64, side: Side) -> Result<Option<&mut C>, InvalidHistogram> {
+    fn bucket_at(&mut self, index: i64, side: BucketSign) -> Result<Option<&mut C>, InvalidHistogram> {
         let beyond = |_| InvalidHistogram::BucketIndex { side };
         match self.spans.last_mut() {
             Some(_) if index == self.last => return Ok(self.buckets.last_mut()),

@@ -1,6 +1,6 @@
 //! Merging buckets.
 
-use crate::model::histogram::validate::{InvalidHistogram, Side};
+use crate::model::histogram::validate::{InvalidHistogram, BucketSign};
 use crate::model::histogram::{CUSTOM_BUCKETS_SCHEMA, FloatHistogram, Histogram, Span};
 use proptest::prelude::{Strategy, prop, prop_assert, prop_assert_eq, proptest};
 use std::collections::BTreeMap;
@@ -26,7 +26,7 @@ fn neighbours_are_merged_two_by_two_from_the_schema_above() {
     histogram.limit_resolution().unwrap();
     assert_eq!(histogram.schema, 8);
     assert_eq!(histogram.positive_spans, spans(&[(0, 3), (1, 1)]));
-    assert_eq!(histogram.positive().map(|bucket| bucket.count).collect::<Vec<_>>(), [1, 5, 4, 5]);
+    assert_eq!(histogram.iter_positive().map(|bucket| bucket.count).collect::<Vec<_>>(), [1, 5, 4, 5]);
     assert_eq!(histogram.negative_spans, spans(&[(0, 1)]));
     assert_eq!(histogram.negative_buckets, [4]);
     histogram.validate().unwrap();
@@ -59,17 +59,17 @@ fn other_schemas_stay_as_they_are() {
 
 #[test]
 fn spans_that_do_not_fit_are_an_error() {
-    let side = Side::Positive;
+    let side = BucketSign::Positive;
     for (list, error) in [
         (spans(&[(0, 1), (-1, 1)]), InvalidHistogram::SpanOffset { side, number: 2, offset: -1 }),
-        (spans(&[(0, 1)]), InvalidHistogram::BucketNumber { side, named: 1, present: 2 }),
+        (spans(&[(0, 1)]), InvalidHistogram::BucketCountMismatch { side, named: 1, present: 2 }),
         (
             spans(&[(0, u32::MAX), (0, u32::MAX)]),
-            InvalidHistogram::BucketNumber { side, named: 8_589_934_590, present: 2 },
+            InvalidHistogram::BucketCountMismatch { side, named: 8_589_934_590, present: 2 },
         ),
-        (spans(&[(i32::MAX, 1), (i32::MAX, 1)]), InvalidHistogram::BucketNumber { side, named: 2, present: 3 }),
+        (spans(&[(i32::MAX, 1), (i32::MAX, 1)]), InvalidHistogram::BucketCountMismatch { side, named: 2, present: 3 }),
     ] {
-        let present = if let InvalidHistogram::BucketNumber { present, .. } = error { present } else { 2 };
+        let present = if let InvalidHistogram::BucketCountMismatch { present, .. } = error { present } else { 2 };
         let mut histogram =
             Histogram { schema: 9, positive_spans: list, positive_buckets: vec![1; present], ..Default::default() };
         let before = histogram.clone();
@@ -123,10 +123,10 @@ proptest! {
         };
         histogram.limit_resolution().unwrap();
         prop_assert!(histogram.validate().is_ok());
-        prop_assert!(histogram.positive().map(|bucket| (bucket.index, bucket.count)).eq(expected.clone()));
+        prop_assert!(histogram.iter_positive().map(|bucket| (bucket.index, bucket.count)).eq(expected.clone()));
         float.limit_resolution().unwrap();
         prop_assert!(float.validate().is_ok());
         prop_assert_eq!(&float.positive_spans, &histogram.positive_spans);
-        prop_assert!(float.positive().map(|bucket| (bucket.index, bucket.count as i64)).eq(expected));
+        prop_assert!(float.iter_positive().map(|bucket| (bucket.index, bucket.count as i64)).eq(expected));
     }
 }

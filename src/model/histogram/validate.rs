@@ -14,7 +14,7 @@ const STORED_SCHEMAS: std::ops::RangeInclusive<i32> = -4..=8;
 
 /// Which buckets of a histogram.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Side {
+pub enum BucketSign {
     /// Those of observations above zero, and custom ones.
     Positive,
     /// Those of observations below zero.
@@ -31,7 +31,7 @@ pub enum InvalidHistogram {
     #[error("{side} span {number} has the negative offset {offset}")]
     SpanOffset {
         /// Whose spans.
-        side: Side,
+        side: BucketSign,
         /// Which, counted from 1.
         number: usize,
         /// Its offset.
@@ -39,9 +39,9 @@ pub enum InvalidHistogram {
     },
     /// The spans name another number of buckets than there are.
     #[error("{side} spans name {named} buckets, but there are {present}")]
-    BucketNumber {
+    BucketCountMismatch {
         /// Whose spans.
-        side: Side,
+        side: BucketSign,
         /// The spans' number.
         named: u64,
         /// The number of counts.
@@ -51,13 +51,13 @@ pub enum InvalidHistogram {
     #[error("{side} spans go beyond the last bucket index")]
     BucketIndex {
         /// Whose spans.
-        side: Side,
+        side: BucketSign,
     },
     /// A bucket has less than no observations.
     #[error("{side} bucket {number} has the negative count {count}")]
     NegativeBucket {
         /// Whose bucket.
-        side: Side,
+        side: BucketSign,
         /// Which of those that are present, counted from 1.
         number: usize,
         /// What it has (as a float, so rounded).
@@ -71,7 +71,7 @@ pub enum InvalidHistogram {
     NegativeCount(f64),
     /// The buckets do not make up the count.
     #[error("the buckets have {buckets} observations, but the count is {count}")]
-    Count {
+    CountMismatch {
         /// All buckets together.
         buckets: u64,
         /// The histogram's count.
@@ -106,19 +106,19 @@ impl Histogram {
     /// What is wrong with it.
     pub fn validate(&self) -> Result<(), InvalidHistogram> {
         self.layout().validate()?;
-        let negative = sum_of_ints(self.negative(), Side::Negative)?;
-        let positive = sum_of_ints(self.positive(), Side::Positive)?;
+        let negative = sum_bucket_counts(self.iter_negative(), BucketSign::Negative)?;
+        let positive = sum_bucket_counts(self.iter_positive(), BucketSign::Positive)?;
         let buckets = negative.wrapping_add(positive).wrapping_add(self.zero_count);
         let fits = if self.sum.is_nan() { buckets <= self.count } else { buckets == self.count };
-        if fits { Ok(()) } else { Err(InvalidHistogram::Count { buckets, count: self.count }) }
+        if fits { Ok(()) } else { Err(InvalidHistogram::CountMismatch { buckets, count: self.count }) }
     }
 
-    fn layout(&self) -> Layout<'_> {
-        Layout {
+    fn layout(&self) -> HistogramShape<'_> {
+        HistogramShape {
             schema: self.schema,
             has_zero_bucket: self.zero_count != 0 || self.zero_threshold != 0.0,
-            positive: BucketList { spans: &self.positive_spans, present: self.positive_buckets.len() },
-            negative: BucketList { spans: &self.negative_spans, present: self.negative_buckets.len() },
+            positive: BucketSpans { spans: &self.positive_spans, present: self.positive_buckets.len() },
+            negative: BucketSpans { spans: &self.negative_spans, present: self.negative_buckets.len() },
             custom_values: &self.custom_values,
         }
     }
@@ -137,37 +137,37 @@ impl FloatHistogram {
         if self.count < 0.0 {
             return Err(InvalidHistogram::NegativeCount(self.count));
         }
-        check_floats(self.negative(), Side::Negative)?;
-        check_floats(self.positive(), Side::Positive)
+        check_bucket_counts(self.iter_negative(), BucketSign::Negative)?;
+        check_bucket_counts(self.iter_positive(), BucketSign::Positive)
     }
 
-    fn layout(&self) -> Layout<'_> {
-        Layout {
+    fn layout(&self) -> HistogramShape<'_> {
+        HistogramShape {
             schema: self.schema,
             has_zero_bucket: self.zero_count != 0.0 || self.zero_threshold != 0.0,
-            positive: BucketList { spans: &self.positive_spans, present: self.positive_buckets.len() },
-            negative: BucketList { spans: &self.negative_spans, present: self.negative_buckets.len() },
+            positive: BucketSpans { spans: &self.positive_spans, present: self.positive_buckets.len() },
+            negative: BucketSpans { spans: &self.negative_spans, present: self.negative_buckets.len() },
             custom_values: &self.custom_values,
         }
     }
 }
 
 /// What a histogram is, but for its counts.
-struct Layout<'a> {
+struct HistogramShape<'a> {
     schema: i32,
     has_zero_bucket: bool,
-    positive: BucketList<'a>,
-    negative: BucketList<'a>,
+    positive: BucketSpans<'a>,
+    negative: BucketSpans<'a>,
     custom_values: &'a [f64],
 }
 
 /// The buckets of one side, but for their counts.
-struct BucketList<'a> {
+struct BucketSpans<'a> {
     spans: &'a [Span],
     present: usize,
 }
 
-impl Layout<'_> {
+impl HistogramShape<'_> {
     fn validate(&self) -> Result<(), InvalidHistogram> {
         if self.schema == CUSTOM_BUCKETS_SCHEMA {
             return self.validate_custom();
@@ -175,8 +175,8 @@ impl Layout<'_> {
         if !STORED_SCHEMAS.contains(&self.schema) {
             return Err(InvalidHistogram::Schema(self.schema));
         }
-        self.positive.validate(Side::Positive)?;
-        self.negative.validate(Side::Negative)?;
+        self.positive.validate(BucketSign::Positive)?;
+        self.negative.validate(BucketSign::Negative)?;
         if self.custom_values.is_empty() { Ok(()) } else { Err(InvalidHistogram::ExponentialCustomBounds(self.schema)) }
     }
 
@@ -190,9 +190,9 @@ impl Layout<'_> {
         if let Some(first) = self.positive.spans.first()
             && first.offset < 0
         {
-            return Err(InvalidHistogram::SpanOffset { side: Side::Positive, number: 1, offset: first.offset });
+            return Err(InvalidHistogram::SpanOffset { side: BucketSign::Positive, number: 1, offset: first.offset });
         }
-        self.positive.validate(Side::Positive)?;
+        self.positive.validate(BucketSign::Positive)?;
         let reach =
             self.positive.spans.iter().map(|span| u64::from(span.length) + u64::from(span.offset.unsigned_abs())).sum();
         let bounds = self.custom_values.len();
@@ -209,8 +209,8 @@ impl Layout<'_> {
     }
 }
 
-impl BucketList<'_> {
-    fn validate(&self, side: Side) -> Result<(), InvalidHistogram> {
+impl BucketSpans<'_> {
+    fn validate(&self, side: BucketSign) -> Result<(), InvalidHistogram> {
         check_spans(self.spans, self.present, side)?;
         let end: i64 = self.spans.iter().map(|span| i64::from(span.offset) + i64::from(span.length)).sum();
         if end > i64::from(i32::MAX) { Err(InvalidHistogram::BucketIndex { side }) } else { Ok(()) }
@@ -218,17 +218,17 @@ impl BucketList<'_> {
 }
 
 /// Spans go forward, and name as many buckets as are present.
-pub(super) fn check_spans(spans: &[Span], present: usize, side: Side) -> Result<(), InvalidHistogram> {
+pub(super) fn check_spans(spans: &[Span], present: usize, side: BucketSign) -> Result<(), InvalidHistogram> {
     for (i, span) in spans.iter().enumerate().skip(1) {
         if span.offset < 0 {
             return Err(InvalidHistogram::SpanOffset { side, number: i + 1, offset: span.offset });
         }
     }
     let named = spans.iter().map(|span| u64::from(span.length)).sum();
-    if named == present as u64 { Ok(()) } else { Err(InvalidHistogram::BucketNumber { side, named, present }) }
+    if named == present as u64 { Ok(()) } else { Err(InvalidHistogram::BucketCountMismatch { side, named, present }) }
 }
 
-fn sum_of_ints(buckets: IntBuckets<'_>, side: Side) -> Result<u64, InvalidHistogram> {
+fn sum_bucket_counts(buckets: IntBuckets<'_>, side: BucketSign) -> Result<u64, InvalidHistogram> {
     let mut sum = 0u64;
     for (i, bucket) in buckets.enumerate() {
         let Ok(count) = u64::try_from(bucket.count) else {
@@ -239,7 +239,7 @@ fn sum_of_ints(buckets: IntBuckets<'_>, side: Side) -> Result<u64, InvalidHistog
     Ok(sum)
 }
 
-fn check_floats(buckets: FloatBuckets<'_>, side: Side) -> Result<(), InvalidHistogram> {
+fn check_bucket_counts(buckets: FloatBuckets<'_>, side: BucketSign) -> Result<(), InvalidHistogram> {
     for (i, bucket) in buckets.enumerate() {
         if bucket.count < 0.0 {
             return Err(InvalidHistogram::NegativeBucket { side, number: i + 1, count: bucket.count });
@@ -248,7 +248,7 @@ fn check_floats(buckets: FloatBuckets<'_>, side: Side) -> Result<(), InvalidHist
     Ok(())
 }
 
-impl fmt::Display for Side {
+impl fmt::Display for BucketSign {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Positive => "positive",

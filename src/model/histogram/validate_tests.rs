@@ -1,8 +1,8 @@
 //! Which histograms can be stored.
 
-use super::{InvalidHistogram, Side};
+use super::{InvalidHistogram, BucketSign};
 use crate::model::histogram::{CUSTOM_BUCKETS_SCHEMA, FloatHistogram, Histogram, Span};
-use crate::model::value::Value;
+use crate::model::sample::SampleValue;
 use proptest::prelude::{any, prop, proptest};
 
 const INFINITE: f64 = f64::INFINITY;
@@ -105,34 +105,34 @@ fn schemas_that_are_not_stored_are_refused() {
 #[test]
 fn schemas_of_a_higher_resolution_can_be_made_storable() {
     for (schema, is_storable) in [(8, true), (9, true), (52, true), (53, false), (-5, false), (-9, false)] {
-        let mut value = Value::Histogram(Box::new(Histogram { schema, ..integer() }));
-        assert_eq!(value.make_storable().is_ok(), is_storable, "schema {schema}");
-        let mut value = Value::FloatHistogram(Box::new(FloatHistogram { schema, ..float() }));
-        assert_eq!(value.make_storable().is_ok(), is_storable, "schema {schema}");
+        let mut value = SampleValue::Histogram(Box::new(Histogram { schema, ..integer() }));
+        assert_eq!(value.normalize_for_storage().is_ok(), is_storable, "schema {schema}");
+        let mut value = SampleValue::FloatHistogram(Box::new(FloatHistogram { schema, ..float() }));
+        assert_eq!(value.normalize_for_storage().is_ok(), is_storable, "schema {schema}");
     }
-    assert_eq!(Value::Float(f64::NAN).make_storable(), Ok(()));
+    assert_eq!(SampleValue::Float(f64::NAN).normalize_for_storage(), Ok(()));
 }
 
 #[test]
 fn spans_go_forward_and_name_the_buckets_that_are_there() {
-    let (side, other) = (Side::Positive, Side::Negative);
+    let (side, other) = (BucketSign::Positive, BucketSign::Negative);
     let refused = integer_with(|histogram| histogram.positive_spans[2].offset = -1);
     assert_eq!(refused, Err(InvalidHistogram::SpanOffset { side, number: 3, offset: -1 }));
     let refused = integer_with(|histogram| histogram.positive_spans[2].length = 3);
-    assert_eq!(refused, Err(InvalidHistogram::BucketNumber { side, named: 4, present: 3 }));
+    assert_eq!(refused, Err(InvalidHistogram::BucketCountMismatch { side, named: 4, present: 3 }));
     let refused = float_with(|histogram| histogram.negative_buckets.push(0.0));
-    assert_eq!(refused, Err(InvalidHistogram::BucketNumber { side: other, named: 1, present: 2 }));
+    assert_eq!(refused, Err(InvalidHistogram::BucketCountMismatch { side: other, named: 1, present: 2 }));
     let refused = float_with(|histogram| histogram.negative_spans[0].offset = i32::MAX);
     assert_eq!(refused, Err(InvalidHistogram::BucketIndex { side: other }));
 }
 
 #[test]
 fn no_count_is_negative() {
-    let (side, other) = (Side::Positive, Side::Negative);
+    let (side, other) = (BucketSign::Positive, BucketSign::Negative);
     let refused = integer_with(|histogram| histogram.positive_buckets[1] = -4);
     assert_eq!(refused, Err(InvalidHistogram::NegativeBucket { side, number: 2, count: -1.0 }));
     let refused = integer_with(|histogram| histogram.negative_buckets = vec![i64::MAX, 1]);
-    assert!(matches!(refused, Err(InvalidHistogram::NegativeBucket { side: Side::Negative, number: 2, .. })));
+    assert!(matches!(refused, Err(InvalidHistogram::NegativeBucket { side: BucketSign::Negative, number: 2, .. })));
     let refused = float_with(|histogram| histogram.negative_buckets[0] = -0.5);
     assert_eq!(refused, Err(InvalidHistogram::NegativeBucket { side: other, number: 1, count: -0.5 }));
     let refused = float_with(|histogram| histogram.zero_count = -1.0);
@@ -142,7 +142,7 @@ fn no_count_is_negative() {
 
 #[test]
 fn whole_counts_add_up_but_for_observations_that_are_no_number() {
-    let mismatch = |count| Err(InvalidHistogram::Count { buckets: 12, count });
+    let mismatch = |count| Err(InvalidHistogram::CountMismatch { buckets: 12, count });
     assert_eq!(integer_with(|histogram| histogram.count = 13), mismatch(13));
     assert_eq!(integer_with(|histogram| histogram.count = 11), mismatch(11));
     let not_a_number = |count| integer_with(|histogram| (histogram.count, histogram.sum) = (count, f64::NAN));
@@ -170,7 +170,7 @@ fn custom_bounds_are_finite_and_rise() {
 fn custom_buckets_lie_within_their_bounds() {
     let refused = custom_with(|histogram| histogram.custom_values.truncate(2));
     assert_eq!(refused, Err(InvalidHistogram::TooFewCustomBounds { reach: 4, bounds: 2 }));
-    let side = Side::Positive;
+    let side = BucketSign::Positive;
     let refused = custom_with(|histogram| histogram.positive_spans[0].offset = -1);
     assert_eq!(refused, Err(InvalidHistogram::SpanOffset { side, number: 1, offset: -1 }));
 }
@@ -211,9 +211,9 @@ proptest! {
             custom_values,
             ..Default::default()
         };
-        let mut value = Value::Histogram(Box::new(histogram.clone()));
-        let _ = value.make_storable();
-        assert!(value.is_same(&value));
-        assert!(histogram.is_same(&histogram));
+        let mut value = SampleValue::Histogram(Box::new(histogram.clone()));
+        let _ = value.normalize_for_storage();
+        assert!(value.is_equivalent(&value));
+        assert!(histogram.is_equivalent(&histogram));
     }
 }

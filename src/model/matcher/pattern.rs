@@ -21,10 +21,10 @@ const NEST_LIMIT: usize = 8 * re2::limits::MAX_DEPTH;
 
 /// A compiled expression; clones share it.
 #[derive(Debug, Clone)]
-pub(super) struct Pattern(Arc<Plan>);
+pub(super) struct Pattern(Arc<MatchStrategy>);
 
 #[derive(Debug)]
-enum Plan {
+enum MatchStrategy {
     /// Exactly these values, sorted.
     Set(Vec<String>),
     Glob(Glob),
@@ -40,43 +40,43 @@ impl Pattern {
     pub(super) fn new(pattern: &str) -> Result<Self, MatcherError> {
         let hir = shape::without_anchors(re2::parse(pattern)?);
         let plan = if let Some(set) = shape::literal_set(&hir, pattern.len()) {
-            Plan::Set(set)
+            MatchStrategy::Set(set)
         } else if let Some(glob) = shape::glob(&hir) {
-            Plan::Glob(glob)
+            MatchStrategy::Glob(glob)
         } else {
-            Plan::Engine { prefix: shape::prefix(&hir), regex: compile(hir)? }
+            MatchStrategy::Engine { prefix: shape::prefix(&hir), regex: compile(hir)? }
         };
         Ok(Self(Arc::new(plan)))
     }
 
     pub(super) fn matches(&self, value: &str) -> bool {
         match &*self.0 {
-            Plan::Set(set) => contains(set, value),
-            Plan::Glob(glob) => glob.matches(value),
-            Plan::Engine { regex, prefix } => {
+            MatchStrategy::Set(set) => contains(set, value),
+            MatchStrategy::Glob(glob) => glob.matches(value),
+            MatchStrategy::Engine { regex, prefix } => {
                 (prefix.is_empty() || value.starts_with(prefix.as_str())) && regex.is_match(value.as_bytes())
             }
         }
     }
 
-    pub(super) fn set(&self) -> Option<&[String]> {
+    pub(super) fn literal_set(&self) -> Option<&[String]> {
         match &*self.0 {
-            Plan::Set(set) => Some(set),
-            Plan::Glob(_) | Plan::Engine { .. } => None,
+            MatchStrategy::Set(set) => Some(set),
+            MatchStrategy::Glob(_) | MatchStrategy::Engine { .. } => None,
         }
     }
 
     pub(super) fn prefix(&self) -> Option<&str> {
         let prefix = match &*self.0 {
-            Plan::Set(_) => return None,
-            Plan::Glob(glob) => &glob.first,
-            Plan::Engine { prefix, .. } => prefix,
+            MatchStrategy::Set(_) => return None,
+            MatchStrategy::Glob(glob) => &glob.first,
+            MatchStrategy::Engine { prefix, .. } => prefix,
         };
         Some(prefix.as_str()).filter(|prefix| !prefix.is_empty())
     }
 
     pub(super) fn names_every_value(&self) -> bool {
-        matches!(&*self.0, Plan::Glob(glob) if glob.names_every_value())
+        matches!(&*self.0, MatchStrategy::Glob(glob) if glob.names_every_value())
     }
 }
 

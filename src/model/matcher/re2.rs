@@ -40,19 +40,19 @@ mod repeat;
 mod unicode;
 
 use crate::model::matcher::error::{MatcherError, SyntaxError};
-use frame::{Frame, Piece};
+use frame::{GroupFrame, Element};
 use input::Input;
 use limits::{Budget, MAX_DEPTH};
 use regex_syntax::hir::{Dot, Hir, Look};
-use repeat::Count;
+use repeat::RepeatCount;
 
 /// Reads an expression. Captures are dropped, since only the fact of a match is wanted; greediness is dropped too.
 pub(super) fn parse(pattern: &str) -> Result<Hir, MatcherError> {
-    let mut parser = Parser {
+    let mut parser = RegexParser {
         input: Input::new(pattern),
         flags: Flags { fold: false, multi_line: false, dot_newline: true },
         outer: Vec::new(),
-        frame: Frame::default(),
+        frame: GroupFrame::default(),
         budget: Budget::default(),
     };
     limits::check_length(pattern)?;
@@ -77,16 +77,16 @@ struct Flags {
     dot_newline: bool,
 }
 
-struct Parser<'a> {
+struct RegexParser<'a> {
     input: Input<'a>,
     flags: Flags,
     /// The groups around the current one, each with the flags that hold again after its inner group.
-    outer: Vec<(Frame, Flags)>,
-    frame: Frame,
+    outer: Vec<(GroupFrame, Flags)>,
+    frame: GroupFrame,
     budget: Budget,
 }
 
-impl Parser<'_> {
+impl RegexParser<'_> {
     /// Reads one element; tells whether it was a repetition operator.
     fn step(&mut self, next: char, after_repeat: bool) -> Result<bool, MatcherError> {
         match next {
@@ -94,7 +94,7 @@ impl Parser<'_> {
             '(' => self.open()?,
             ')' => self.close()?,
             '[' => {
-                let class = class::bracketed(&mut self.input, self.flags.fold, &mut self.budget)?;
+                let class = class::parse_bracket_class(&mut self.input, self.flags.fold, &mut self.budget)?;
                 self.push(Hir::class(class))?;
             }
             '\\' => self.escape()?,
@@ -123,7 +123,7 @@ impl Parser<'_> {
 
     fn push(&mut self, hir: Hir) -> Result<(), MatcherError> {
         self.budget.node()?;
-        self.frame.push(Piece { hir, repeats: 1 });
+        self.frame.push(Element { hir, repeats: 1 });
         Ok(())
     }
 
@@ -148,7 +148,7 @@ impl Parser<'_> {
             Some(b'B') => Look::WordAsciiNegate,
             Some(b'Q') => return self.quoted(),
             _ => {
-                if let Some(class) = class::escaped(&mut self.input, self.flags.fold, &mut self.budget)? {
+                if let Some(class) = class::parse_escape_class(&mut self.input, self.flags.fold, &mut self.budget)? {
                     return self.push(Hir::class(class));
                 }
                 let rune = escape::rune(&mut self.input)?;
@@ -176,7 +176,7 @@ impl Parser<'_> {
 
     fn repetition(&mut self, after_repeat: bool) -> Result<bool, MatcherError> {
         let start = self.input.clone();
-        let Some(count) = Count::read(&mut self.input)? else {
+        let Some(count) = RepeatCount::read(&mut self.input)? else {
             self.input.bump();
             self.literal(u32::from('{'))?;
             return Ok(false);

@@ -8,7 +8,7 @@ use regex_syntax::hir::{Class, Hir, HirKind, Look, Repetition};
 
 /// Takes away anchors that always hold, because an expression is matched against whole values anyway: `^a$` is `a`.
 pub(super) fn without_anchors(hir: Hir) -> Hir {
-    strip(strip(hir, Side::Start), Side::End)
+    strip(strip(hir, AnchorSide::Start), AnchorSide::End)
 }
 
 /// The values that the expression matches, sorted, where they are few. `pattern_len` is the expression's length in
@@ -76,15 +76,15 @@ fn is_any_char(hir: &Hir) -> bool {
 }
 
 #[derive(Clone, Copy)]
-enum Side {
+enum AnchorSide {
     Start,
     End,
 }
 
-fn strip(hir: Hir, side: Side) -> Hir {
+fn strip(hir: Hir, side: AnchorSide) -> Hir {
     match (hir.kind(), side) {
-        (HirKind::Look(Look::Start | Look::StartLF), Side::Start)
-        | (HirKind::Look(Look::End | Look::EndLF), Side::End) => Hir::empty(),
+        (HirKind::Look(Look::Start | Look::StartLF), AnchorSide::Start)
+        | (HirKind::Look(Look::End | Look::EndLF), AnchorSide::End) => Hir::empty(),
         (HirKind::Concat(_), _) => strip_concat(hir.into_kind(), side),
         (HirKind::Alternation(_), _) => match hir.into_kind() {
             HirKind::Alternation(parts) => Hir::alternation(parts.into_iter().map(|part| strip(part, side)).collect()),
@@ -94,15 +94,15 @@ fn strip(hir: Hir, side: Side) -> Hir {
     }
 }
 
-fn strip_concat(concat: HirKind, side: Side) -> Hir {
+fn strip_concat(concat: HirKind, side: AnchorSide) -> Hir {
     let HirKind::Concat(parts) = concat else {
         return Hir::fail();
     };
     let mut parts = std::collections::VecDeque::from(parts);
     loop {
         let outermost = match side {
-            Side::Start => parts.pop_front(),
-            Side::End => parts.pop_back(),
+            AnchorSide::Start => parts.pop_front(),
+            AnchorSide::End => parts.pop_back(),
         };
         let Some(outermost) = outermost.map(|part| strip(part, side)) else {
             return Hir::empty();
@@ -111,8 +111,8 @@ fn strip_concat(concat: HirKind, side: Side) -> Hir {
             continue;
         }
         match side {
-            Side::Start => parts.push_front(outermost),
-            Side::End => parts.push_back(outermost),
+            AnchorSide::Start => parts.push_front(outermost),
+            AnchorSide::End => parts.push_back(outermost),
         }
         return Hir::concat(parts.into());
     }

@@ -1,20 +1,20 @@
 //! What matchers match, held to a table of Go's own answers, and what they refuse.
 
 use super::error::{MatcherError, SyntaxError};
-use super::{MatchKind, Matcher};
+use super::{MatchType, Matcher};
 use proptest::prelude::{prop_assert_eq, proptest};
 
 fn regex(pattern: &str) -> Matcher {
-    Matcher::new(MatchKind::Regex, "a", pattern).unwrap_or_else(|error| panic!("{pattern:.80}: {error}"))
+    Matcher::new(MatchType::Regex, "a", pattern).unwrap_or_else(|error| panic!("{pattern:.80}: {error}"))
 }
 
 #[test]
 fn the_four_kinds_judge_a_value() {
     for (kind, value, on_x, on_y, on_empty) in [
-        (MatchKind::Equal, "x", true, false, false),
-        (MatchKind::NotEqual, "x", false, true, true),
-        (MatchKind::Regex, "x|", true, false, true),
-        (MatchKind::NotRegex, "x|", false, true, false),
+        (MatchType::Equal, "x", true, false, false),
+        (MatchType::NotEqual, "x", false, true, true),
+        (MatchType::Regex, "x|", true, false, true),
+        (MatchType::NotRegex, "x|", false, true, false),
     ] {
         let matcher = Matcher::new(kind, "a", value).unwrap();
         assert_eq!((matcher.matches("x"), matcher.matches("y")), (on_x, on_y), "{kind:?}");
@@ -57,8 +57,8 @@ fn required_prefixes_are_known() {
     ] {
         assert_eq!(regex(pattern).prefix(), prefix, "{pattern}");
     }
-    assert!(regex(".*").names_every_value() && regex(".+").names_every_value() && regex("(^.*.?.*)$").matches("x"));
-    assert!(!regex("..+").names_every_value() && !regex(".*a").names_every_value() && !regex("(?-s).*").matches("\n"));
+    assert!(regex(".*").matches_every_nonempty() && regex(".+").matches_every_nonempty() && regex("(^.*.?.*)$").matches("x"));
+    assert!(!regex("..+").matches_every_nonempty() && !regex(".*a").matches_every_nonempty() && !regex("(?-s).*").matches("\n"));
 }
 
 #[test]
@@ -70,7 +70,7 @@ fn a_long_list_of_values_is_a_set() {
 
 #[test]
 fn bombs_are_refused() {
-    let refused = |pattern: &str| match Matcher::new(MatchKind::NotRegex, "a", pattern) {
+    let refused = |pattern: &str| match Matcher::new(MatchType::NotRegex, "a", pattern) {
         Err(error) => error,
         Ok(_) => panic!("accepted: {pattern:.80}"),
     };
@@ -115,7 +115,7 @@ fn go_answers_the_same() {
         rows += 1;
         let row: serde_json::Value = serde_json::from_str(line).unwrap();
         let pattern = row["pattern"].as_str().unwrap();
-        let matcher = Matcher::new(MatchKind::Regex, "a", pattern);
+        let matcher = Matcher::new(MatchType::Regex, "a", pattern);
         let Some(answers) = row["match"].as_array() else {
             if matcher.is_ok() {
                 wrong.push(format!("{pattern}: Go refuses it"));
@@ -164,7 +164,7 @@ proptest! {
 
     #[test]
     fn no_text_is_a_panic(pattern in "(.|[()\\[\\]\\\\{}*+?|^$:<>Pix,0-9QEpdw-]){0,40}", value in ".{0,20}") {
-        if let Ok(matcher) = Matcher::new(MatchKind::Regex, "a", pattern) {
+        if let Ok(matcher) = Matcher::new(MatchType::Regex, "a", pattern) {
             let _ = matcher.matches(&value);
         }
     }

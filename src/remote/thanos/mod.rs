@@ -5,20 +5,20 @@
 //!
 //! | file       | what                                                        |
 //! |------------|-------------------------------------------------------------|
-//! | [`reader`] | finds the series and their tenants                          |
+//! | [`request_index`] | finds the series and their tenants                          |
 //! | [`tenant`] | the tenant's label, among those of a series                 |
 //! | `series`   | a series with that label, as it is stored                   |
-//! | `storing`  | all series of a request into the database                   |
+//! | `ingest`  | all series of a request into the database                   |
 //! | [`selection`] | what a request selects, and the names of what it gets    |
-//! | `order`    | series in the order of their new labels                     |
+//! | `label_order`    | series in the order of their new labels                     |
 //! | [`series_message`] | messages of that answer                             |
 //! | [`store`]  | the answer to a request for series                          |
 
-mod order;
-pub mod reader;
+mod label_order;
+pub mod request_index;
 pub mod selection;
 mod series;
 pub mod series_message;
 pub mod store;
-pub(crate) mod storing;
+pub(crate) mod ingest;
 pub mod tenant;

@@ -9,7 +9,7 @@ use crate::remote::external_labels::ExternalLabels;
 use crate::remote::pb::prometheus;
 use crate::remote::pb::thanos as pb;
 use crate::remote::read_request;
-use crate::remote::read_request::ReadError;
+use crate::remote::read_request::RemoteReadError;
 use xxhash_rust::xxh64::xxh64;
 
 /// Most matchers, and other lists, of one request.
@@ -17,32 +17,32 @@ const MAX_LIST: usize = 1000;
 
 /// What is selected of what is stored.
 #[derive(Debug, Clone)]
-pub enum Selected {
+pub enum SeriesSelection {
     /// Nothing: an external label is not as wanted.
     Nothing,
     /// The series that satisfy all of these; there may be none of them.
     Matching(Vec<Matcher>),
 }
 
-impl Selected {
+impl SeriesSelection {
     /// What the matchers of a request select where series have these external labels.
     ///
     /// # Errors
-    /// [`ReadError`] for a matcher that can't be, or too many of them.
-    pub fn of(wire: &[pb::LabelMatcher], external: &ExternalLabels) -> Result<Self, ReadError> {
-        bounded(wire, "matchers")?;
+    /// [`RemoteReadError`] for a matcher that can't be, or too many of them.
+    pub fn from_wire(wire: &[pb::LabelMatcher], external: &ExternalLabels) -> Result<Self, RemoteReadError> {
+        check_list_len(wire, "matchers")?;
         let known = |matcher: &pb::LabelMatcher| prometheus::LabelMatcher {
             r#type: matcher.r#type,
             name: matcher.name.clone(),
             value: matcher.value.clone(),
         };
         let wire: Vec<_> = wire.iter().map(known).collect();
-        Ok(Self::of_matchers(read_request::matchers(&wire)?, external))
+        Ok(Self::from_matchers(read_request::matchers(&wire)?, external))
     }
 
     /// The same of matchers that are understood already.
     #[must_use]
-    pub fn of_matchers(matchers: Vec<Matcher>, external: &ExternalLabels) -> Self {
+    pub fn from_matchers(matchers: Vec<Matcher>, external: &ExternalLabels) -> Self {
         let mut left = Vec::with_capacity(matchers.len());
         for matcher in matchers {
             match external.labels().and_then(|labels| labels.get(matcher.name())) {
@@ -56,18 +56,18 @@ impl Selected {
 }
 
 /// Refuses a list that is too long.
-pub(crate) fn bounded<T>(list: &[T], what: &'static str) -> Result<(), ReadError> {
-    if list.len() > MAX_LIST { Err(ReadError::TooMany { what, limit: MAX_LIST }) } else { Ok(()) }
+pub(crate) fn check_list_len<T>(list: &[T], what: &'static str) -> Result<(), RemoteReadError> {
+    if list.len() > MAX_LIST { Err(RemoteReadError::TooMany { what, limit: MAX_LIST }) } else { Ok(()) }
 }
 
 /// The external labels of an answer: all but those that are not wanted, which go from the series too.
 #[derive(Debug, Clone)]
-pub struct Naming {
+pub struct LabelRewrite {
     added: ExternalLabels,
     removed: Vec<String>,
 }
 
-impl Naming {
+impl LabelRewrite {
     /// Adds these labels and removes those of `without`.
     #[must_use]
     pub fn new(external: &ExternalLabels, without: &[String]) -> Self {
@@ -84,23 +84,23 @@ impl Naming {
     }
 
     /// The labels that a stored series must not have for its place among others to be known without them: those that are removed or replaced.
-    pub fn touched(&self) -> impl Iterator<Item = &str> {
+    pub fn affected_names(&self) -> impl Iterator<Item = &str> {
         self.removed.iter().map(String::as_str).chain(self.added.iter().map(|(name, _)| name))
     }
 
     /// A series' labels in the answer: an external label stands before its own of that name. `None` where none is left.
     #[must_use]
-    pub fn of(&self, series: &Labels) -> Option<Labels> {
-        let is_touched = |name: &str| self.touched().any(|touched| touched == name);
+    pub fn apply(&self, series: &Labels) -> Option<Labels> {
+        let is_touched = |name: &str| self.affected_names().any(|touched| touched == name);
         let own = series.iter().filter(|(name, _)| !is_touched(name));
         own.chain(self.added.iter()).collect::<LabelsBuilder<'_>>().build().ok()
     }
 }
 
-impl Naming {
+impl LabelRewrite {
     /// Labels with one of those that are added.
     #[must_use]
-    pub(crate) fn with(&self, labels: &Labels, name: &str) -> Labels {
+    pub(crate) fn insert_label(&self, labels: &Labels, name: &str) -> Labels {
         let added = self.added.iter().filter(|(added, _)| *added == name);
         let all = labels.iter().chain(added).collect::<LabelsBuilder<'_>>().build();
         all.unwrap_or_else(|_| labels.clone())
@@ -109,7 +109,7 @@ impl Naming {
 
 /// A part of all series, by the hash of some of their labels; the parts are those of Thanos (`pkg/store/storepb/shard_info.go`).
 #[derive(Debug, Clone)]
-pub struct Shard {
+pub struct QueryShard {
     index: u64,
     total: u64,
     by: bool,
@@ -117,20 +117,20 @@ pub struct Shard {
     bytes: Vec<u8>,
 }
 
-impl Shard {
+impl QueryShard {
     /// The shard that a request is for; `None` where it wants all series.
     ///
     /// # Errors
-    /// [`ReadError::TooMany`] where it names too many labels.
-    pub fn of(wire: Option<&pb::ShardInfo>) -> Result<Option<Self>, ReadError> {
+    /// [`RemoteReadError::TooMany`] where it names too many labels.
+    pub fn from_wire(wire: Option<&pb::ShardInfo>) -> Result<Option<Self>, RemoteReadError> {
         let Some(wire) = wire.filter(|wire| wire.total_shards >= 1) else { return Ok(None) };
-        bounded(&wire.labels, "labels of a shard")?;
+        check_list_len(&wire.labels, "labels of a shard")?;
         let (index, total) = (wire.shard_index as u64, wire.total_shards as u64);
         Ok(Some(Self { index, total, by: wire.by, names: wire.labels.clone(), bytes: Vec::new() }))
     }
 
     /// Whether a series with these labels, as they are in the answer, is in it.
-    pub fn has(&mut self, labels: &Labels) -> bool {
+    pub fn contains(&mut self, labels: &Labels) -> bool {
         self.bytes.clear();
         for (name, value) in labels.iter() {
             if self.names.iter().any(|named| named == name) == self.by {
@@ -146,7 +146,7 @@ impl Shard {
 
 #[cfg(test)]
 mod tests {
-    use super::{Naming, Selected, Shard};
+    use super::{LabelRewrite, SeriesSelection, QueryShard};
     use crate::model::labels::{Labels, LabelsBuilder};
     use crate::remote::external_labels::ExternalLabels;
     use crate::remote::pb::thanos as pb;
@@ -165,10 +165,10 @@ mod tests {
 
     #[test]
     fn matchers_of_external_labels_are_decided_at_once() {
-        let of = |wire: &[pb::LabelMatcher]| Selected::of(wire, &external());
+        let of = |wire: &[pb::LabelMatcher]| SeriesSelection::from_wire(wire, &external());
         let left = |wire: &[pb::LabelMatcher]| match of(wire).unwrap() {
-            Selected::Nothing => None,
-            Selected::Matching(left) => Some(left.len()),
+            SeriesSelection::Nothing => None,
+            SeriesSelection::Matching(left) => Some(left.len()),
         };
         let up = || matcher(0, "__name__", "up");
         assert_eq!(left(&[up(), matcher(0, "cluster", "a")]), Some(1));
@@ -185,7 +185,7 @@ mod tests {
         let series = labels(&[("__name__", "up"), ("cluster", "own"), ("zone", "z")]);
         let named = |without: &[&str]| {
             let without: Vec<String> = without.iter().map(|name| (*name).to_owned()).collect();
-            Naming::new(&external(), &without).of(&series)
+            LabelRewrite::new(&external(), &without).apply(&series)
         };
         let expected = [("__name__", "up"), ("cluster", "a"), ("replica", "r1"), ("zone", "z")];
         assert_eq!(named(&[]), Some(labels(&expected)));
@@ -197,26 +197,26 @@ mod tests {
     fn shards_are_those_of_thanos() {
         let shard = |index, by, names: &[&str]| {
             let labels = names.iter().map(|name| (*name).to_owned()).collect();
-            Shard::of(Some(&pb::ShardInfo { shard_index: index, total_shards: 3, by, labels })).unwrap().unwrap()
+            QueryShard::from_wire(Some(&pb::ShardInfo { shard_index: index, total_shards: 3, by, labels })).unwrap().unwrap()
         };
         let all: Vec<Labels> =
             (0..100).map(|i| labels(&[("a", &i.to_string()), ("b", &(i % 7).to_string())])).collect();
         for (by, names) in [(true, &["b"][..]), (false, &["a"]), (false, &[])] {
             let mut shards = [0, 1, 2].map(|index| shard(index, by, names));
             for series in &all {
-                assert_eq!(shards.iter_mut().filter_map(|shard| shard.has(series).then_some(())).count(), 1);
+                assert_eq!(shards.iter_mut().filter_map(|shard| shard.contains(series).then_some(())).count(), 1);
             }
         }
         // By `b`, or by all but `a`, is the same here.
         for series in &all {
-            assert_eq!(shard(1, true, &["b"]).has(series), shard(1, false, &["a"]).has(series));
+            assert_eq!(shard(1, true, &["b"]).contains(series), shard(1, false, &["a"]).contains(series));
         }
         // Nothing to go by is hashed too: 0xef46db3751d8e999 % 3 is 1.
         assert!(
             (0..3)
-                .filter(|index| shard(*index, true, &[]).has(&all[0]))
+                .filter(|index| shard(*index, true, &[]).contains(&all[0]))
                 .eq([0xef46_db37_51d8_e999_u64 as i128 % 3].into_iter().map(|index| index as i64))
         );
-        assert!(Shard::of(Some(&pb::ShardInfo::default())).unwrap().is_none());
+        assert!(QueryShard::from_wire(Some(&pb::ShardInfo::default())).unwrap().is_none());
     }
 }

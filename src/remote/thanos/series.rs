@@ -1,40 +1,40 @@
 //! One series of a router's request with its tenant's label, as it is stored.
 
 use crate::model::exemplar::Exemplar;
-use crate::model::value::Point;
-use crate::remote::exemplar::RefusedExemplar;
-use crate::remote::histogram::RefusedHistogram;
+use crate::model::sample::Sample;
+use crate::remote::exemplar::RejectedExemplar;
+use crate::remote::histogram::RejectedHistogram;
 use crate::remote::request_series::RequestSeries;
-use crate::remote::series::Series;
-use crate::remote::thanos::reader::OwnedSeries;
-use crate::remote::thanos::tenant::{Label, TenantLabel};
+use crate::remote::series_v1::SeriesV1;
+use crate::remote::thanos::request_index::TenantSeriesV1;
+use crate::remote::thanos::tenant::{TenantLabelPair, TenantLabel};
 
 /// A series and the label that its tenant gives it.
 #[derive(Debug)]
-pub(crate) struct TenantSeries<'a> {
-    series: Series<'a>,
-    tenant: Option<Label<'a>>,
+pub(crate) struct LabeledTenantSeries<'a> {
+    series: SeriesV1<'a>,
+    tenant: Option<TenantLabelPair<'a>>,
     /// All labels in one run of bytes, where the sender's are.
     packed: Option<&'a [u8]>,
 }
 
-impl<'a> TenantSeries<'a> {
+impl<'a> LabeledTenantSeries<'a> {
     /// Gives a series its tenant's label; the labels are put together in the buffer.
-    pub(crate) fn new(owned: OwnedSeries<'a>, tenants: &'a TenantLabel, buffer: &'a mut Vec<u8>) -> Self {
-        let OwnedSeries { tenant, series } = owned;
-        let tenant = tenants.of(tenant);
+    pub(crate) fn new(owned: TenantSeriesV1<'a>, tenants: &'a TenantLabel, buffer: &'a mut Vec<u8>) -> Self {
+        let TenantSeriesV1 { tenant, series } = owned;
+        let tenant = tenants.for_tenant(tenant);
         let sent = series.packed_labels();
         let packed = match tenant {
-            Some(label) => sent.filter(|packed| label.splice(packed, buffer)).map(|_| buffer.as_slice()),
+            Some(label) => sent.filter(|packed| label.insert_sorted(packed, buffer)).map(|_| buffer.as_slice()),
             None => sent,
         };
         Self { series, tenant, packed }
     }
 }
 
-impl RequestSeries for TenantSeries<'_> {
+impl RequestSeries for LabeledTenantSeries<'_> {
     #[inline]
-    fn packed_labels(&self) -> Option<&[u8]> {
+    fn label_bytes(&self) -> Option<&[u8]> {
         self.packed
     }
 
@@ -50,21 +50,21 @@ impl RequestSeries for TenantSeries<'_> {
     }
 
     #[inline]
-    fn samples(&self) -> impl ExactSizeIterator<Item = Point> + Clone {
+    fn samples(&self) -> impl ExactSizeIterator<Item = Sample> + Clone {
         RequestSeries::samples(&self.series)
     }
 
     #[inline]
-    fn histograms(&self) -> impl ExactSizeIterator<Item = Result<Point, RefusedHistogram>> + Clone {
+    fn histograms(&self) -> impl ExactSizeIterator<Item = Result<Sample, RejectedHistogram>> + Clone {
         RequestSeries::histograms(&self.series)
     }
 
     #[inline]
-    fn exemplars(&self) -> impl ExactSizeIterator<Item = Result<Exemplar, RefusedExemplar>> {
+    fn exemplars(&self) -> impl ExactSizeIterator<Item = Result<Exemplar, RejectedExemplar>> {
         RequestSeries::exemplars(&self.series)
     }
 }
 
-fn pair(label: Label<'_>) -> (&str, &str) {
+fn pair(label: TenantLabelPair<'_>) -> (&str, &str) {
     (label.name, label.value)
 }

@@ -2,8 +2,8 @@
 
 use crate::model::labels::Labels;
 use crate::remote::pb::thanos as pb;
-use crate::tsdb::chunk::Encoding;
-use crate::tsdb::query::encoded::EncodedChunk;
+use crate::tsdb::chunk::ChunkEncoding;
+use crate::tsdb::query::chunk_iter::EncodedChunk;
 use prost::encoding::{encode_varint, encoded_len_varint};
 
 /// Keys of SeriesResponse: `series`, `batch`; of SeriesBatch: `series`.
@@ -22,26 +22,26 @@ const DATA_KEY: u8 = 0x12;
 /// A message that is not encoded yet.
 #[derive(Debug)]
 pub struct SeriesMessage<'a> {
-    pub(super) parts: &'a [Part],
+    pub(super) parts: &'a [SeriesPart],
     pub(super) is_batch: bool,
 }
 
 /// A series, or what of it goes into one message.
 #[derive(Debug)]
-pub(super) struct Part {
+pub(super) struct SeriesPart {
     pub(super) labels: Labels,
     pub(super) chunks: Vec<EncodedChunk>,
 }
 
-impl Part {
+impl SeriesPart {
     pub(super) fn len(&self) -> usize {
         let chunks = self.chunks.iter().map(|chunk| field_len(aggr_chunk_len(chunk)));
-        self.labels.as_packed().len() + chunks.sum::<usize>()
+        self.labels.as_bytes().len() + chunks.sum::<usize>()
     }
 
     fn encode(&self, out: &mut Vec<u8>) {
         put_header(out, SERIES_KEY, self.len());
-        out.extend_from_slice(self.labels.as_packed());
+        out.extend_from_slice(self.labels.as_bytes());
         for chunk in &self.chunks {
             put_chunk(out, chunk);
         }
@@ -97,11 +97,11 @@ fn raw_len(chunk: &EncodedChunk) -> usize {
 }
 
 /// As Thanos numbers them; newer encodings do not come here.
-fn encoding(encoding: Encoding) -> pb::chunk::Encoding {
+fn encoding(encoding: ChunkEncoding) -> pb::chunk::Encoding {
     match encoding {
-        Encoding::Xor | Encoding::Xor2 => pb::chunk::Encoding::Xor,
-        Encoding::Histogram | Encoding::HistogramSt => pb::chunk::Encoding::Histogram,
-        Encoding::FloatHistogram | Encoding::FloatHistogramSt => pb::chunk::Encoding::FloatHistogram,
+        ChunkEncoding::Xor | ChunkEncoding::Xor2 => pb::chunk::Encoding::Xor,
+        ChunkEncoding::Histogram | ChunkEncoding::HistogramSt => pb::chunk::Encoding::Histogram,
+        ChunkEncoding::FloatHistogram | ChunkEncoding::FloatHistogramSt => pb::chunk::Encoding::FloatHistogram,
     }
 }
 

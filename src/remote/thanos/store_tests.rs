@@ -1,19 +1,19 @@
 //! Messages are those of the protocol, series come whole, in order, and as many as are wanted.
 
-use super::{SeriesError, SeriesSink, answer_series};
+use super::{StoreSeriesError, SeriesSink, read_series};
 use crate::model::labels::{Labels, LabelsBuilder};
 use crate::model::time::TimeRange;
 use crate::remote::external_labels::ExternalLabels;
-use crate::remote::known_data::known_db;
+use crate::remote::known_data::golden_db;
 use crate::remote::pb::thanos as pb;
 use crate::remote::pb::thanos::series_response::Result as Answered;
 use crate::remote::read::{ReadLimits, ReadSource};
-use crate::remote::read_request::Stop;
+use crate::remote::read_request::ReadAbort;
 use crate::remote::thanos::series_message::SeriesMessage;
-use crate::tsdb::chunk::Encoding;
-use crate::tsdb::chunk::any_chunk::AnyIter;
+use crate::tsdb::chunk::ChunkEncoding;
+use crate::tsdb::chunk::any_chunk::AnyChunkIter;
 use crate::tsdb::db::Db;
-use crate::tsdb::query::encoded::Readable;
+use crate::tsdb::query::chunk_iter::SupportedEncodings;
 use prost::Message;
 use std::collections::BTreeMap;
 
@@ -21,15 +21,15 @@ use std::collections::BTreeMap;
 struct Taken(Vec<pb::SeriesResponse>);
 
 impl SeriesSink for Taken {
-    fn check(&mut self) -> Result<(), Stop> {
+    fn check(&mut self) -> Result<(), ReadAbort> {
         Ok(())
     }
 
-    fn reserve(&mut self, _: usize) -> Result<(), Stop> {
+    fn reserve(&mut self, _: usize) -> Result<(), ReadAbort> {
         Ok(())
     }
 
-    fn message(&mut self, message: &SeriesMessage<'_>) -> Result<(), Stop> {
+    fn message(&mut self, message: &SeriesMessage<'_>) -> Result<(), ReadAbort> {
         let mut bytes = Vec::new();
         message.encode(&mut bytes);
         assert_eq!(bytes.len(), message.encoded_len());
@@ -51,7 +51,7 @@ impl Taken {
 
 fn source<'a>(db: &'a Db, external: &[(&str, &str)]) -> ReadSource<'a> {
     let limits =
-        ReadLimits { samples: None, answer_bytes: usize::MAX, frame_bytes: 1 << 20, readable: Readable::Classic };
+        ReadLimits { samples: None, answer_bytes: usize::MAX, frame_bytes: 1 << 20, readable: SupportedEncodings::Baseline };
     ReadSource { db, external: ExternalLabels::new(external.iter().copied()).unwrap(), limits }
 }
 
@@ -62,7 +62,7 @@ fn everything() -> pb::SeriesRequest {
 
 fn asked(source: &ReadSource<'_>, request: &pb::SeriesRequest) -> Taken {
     let mut taken = Taken::default();
-    answer_series(source, request, &mut taken).unwrap();
+    read_series(source, request, &mut taken).unwrap();
     taken
 }
 
@@ -80,8 +80,8 @@ fn points(all: &[pb::Series]) -> Points {
         let own = points.entry(labels(series).to_string()).or_default();
         for chunk in &series.chunks {
             let raw = chunk.raw.as_ref().unwrap();
-            let encoding = [Encoding::Xor, Encoding::Histogram, Encoding::FloatHistogram][raw.r#type as usize];
-            for point in AnyIter::new(encoding, &raw.data) {
+            let encoding = [ChunkEncoding::Xor, ChunkEncoding::Histogram, ChunkEncoding::FloatHistogram][raw.r#type as usize];
+            for point in AnyChunkIter::new(encoding, &raw.data) {
                 let point = point.unwrap();
                 assert!((chunk.min_time..=chunk.max_time).contains(&point.t));
                 own.push((point.t, format!("{:?}", point.value)));
@@ -93,11 +93,11 @@ fn points(all: &[pb::Series]) -> Points {
 }
 
 fn stored(db: &Db, external: &ExternalLabels) -> Points {
-    let matchers = crate::remote::thanos::selection::Selected::of(&everything().matchers, &ExternalLabels::default());
-    let Ok(crate::remote::thanos::selection::Selected::Matching(matchers)) = matchers else { panic!("no matchers") };
+    let matchers = crate::remote::thanos::selection::SeriesSelection::from_wire(&everything().matchers, &ExternalLabels::default());
+    let Ok(crate::remote::thanos::selection::SeriesSelection::Matching(matchers)) = matchers else { panic!("no matchers") };
     let series = db.querier().select(&matchers, TimeRange::ALL).unwrap().map(|series| {
         let series = series.unwrap();
-        let points = series.points(TimeRange::ALL).map(|point| point.unwrap());
+        let points = series.samples(TimeRange::ALL).map(|point| point.unwrap());
         let points = points.map(|point| (point.t, format!("{:?}", point.value)));
         (external.add(series.labels()).to_string(), points.collect())
     });
@@ -118,7 +118,7 @@ fn without_hints(points: Points) -> Points {
 
 #[test]
 fn every_point_of_every_kind_is_in_the_chunks() {
-    let (db, _dir) = known_db();
+    let (db, _dir) = golden_db();
     let external = [("cluster", "a"), ("replica", "0")];
     let source = source(&db, &external);
     let taken = asked(&source, &everything());
@@ -133,7 +133,7 @@ fn every_point_of_every_kind_is_in_the_chunks() {
 
 #[test]
 fn a_request_gets_what_it_asks_for_and_no_more() {
-    let (db, _dir) = known_db();
+    let (db, _dir) = golden_db();
     let source = source(&db, &[("cluster", "a"), ("replica", "0")]);
     let all = asked(&source, &everything()).series();
     let skipped = asked(&source, &pb::SeriesRequest { skip_chunks: true, ..everything() }).series();
@@ -162,20 +162,20 @@ fn a_request_gets_what_it_asks_for_and_no_more() {
 
 #[test]
 fn a_series_is_found_again_by_its_labels() {
-    let (db, _dir) = known_db();
+    let (db, _dir) = golden_db();
     let source = source(&db, &[]);
     let all = asked(&source, &everything()).series();
     for one in &all {
-        let found = super::look_up(&source, &labels(one), TimeRange::ALL).unwrap().unwrap();
+        let found = super::select_one(&source, &labels(one), TimeRange::ALL).unwrap().unwrap();
         assert_eq!((found.labels(), found.chunks().len() > 0), (&labels(one), true));
     }
     let none = [("__name__", "not_there")].into_iter().collect::<LabelsBuilder<'_>>().build().unwrap();
-    assert!(super::look_up(&source, &none, TimeRange::ALL).unwrap().is_none());
+    assert!(super::select_one(&source, &none, TimeRange::ALL).unwrap().is_none());
 }
 
 #[test]
 fn external_labels_decide_whether_there_is_an_answer() {
-    let (db, _dir) = known_db();
+    let (db, _dir) = golden_db();
     let source = source(&db, &[("cluster", "a")]);
     let with = |matcher: (&str, &str)| {
         let matcher = pb::LabelMatcher { r#type: 0, name: matcher.0.into(), value: matcher.1.into() };
@@ -187,6 +187,6 @@ fn external_labels_decide_whether_there_is_an_answer() {
     assert_eq!(with(("cluster", "b")), 0);
     let only = pb::LabelMatcher { r#type: 0, name: "cluster".into(), value: "a".into() };
     let request = pb::SeriesRequest { matchers: vec![only], ..everything() };
-    let refused = answer_series(&source, &request, &mut Taken::default());
-    assert!(matches!(refused, Err(SeriesError::NoMatchers)), "{refused:?}");
+    let refused = read_series(&source, &request, &mut Taken::default());
+    assert!(matches!(refused, Err(StoreSeriesError::NoMatchers)), "{refused:?}");
 }

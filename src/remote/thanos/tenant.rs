@@ -4,8 +4,8 @@
 //! any label of that name that the series has. Here the label is stored, and the rule is the same: the tenant's label stands, whatever the
 //! sender wrote. Without a tenant, or where tenants are not kept, labels stay as they are.
 
-use crate::remote::protobuf::Cursor;
-use crate::remote::series::LABELS_KEY;
+use crate::remote::protobuf::MessageCursor;
+use crate::remote::series_v1::LABELS_KEY;
 
 /// The keys of `name` and `value` of a label, as bytes.
 const NAME_KEY: u8 = 0x0a;
@@ -20,7 +20,7 @@ pub struct TenantLabel {
 
 /// A label's name and value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Label<'a> {
+pub(crate) struct TenantLabelPair<'a> {
     pub(crate) name: &'a str,
     pub(crate) value: &'a str,
 }
@@ -33,27 +33,27 @@ impl TenantLabel {
     }
 
     /// The label of all series of a tenant.
-    pub(crate) fn of<'a>(&'a self, tenant: &'a str) -> Option<Label<'a>> {
+    pub(crate) fn for_tenant<'a>(&'a self, tenant: &'a str) -> Option<TenantLabelPair<'a>> {
         let is_kept = !self.name.is_empty() && !tenant.is_empty();
-        is_kept.then_some(Label { name: &self.name, value: tenant })
+        is_kept.then_some(TenantLabelPair { name: &self.name, value: tenant })
     }
 }
 
-impl Label<'_> {
+impl TenantLabelPair<'_> {
     /// Puts labels, which are packed as [`crate::model::labels::Labels`] keeps them, and this one in its place among them into the buffer;
     /// says no where they are packed in another way. Labels that are not sorted stay so.
-    pub(crate) fn splice(&self, packed: &[u8], buffer: &mut Vec<u8>) -> bool {
-        let Some(Place { start, end }) = self.place(packed) else { return false };
+    pub(crate) fn insert_sorted(&self, packed: &[u8], buffer: &mut Vec<u8>) -> bool {
+        let Some(ByteRange { start, end }) = self.insert_position(packed) else { return false };
         buffer.clear();
         buffer.extend_from_slice(&packed[..start]);
-        self.pack(buffer);
+        self.append_label(buffer);
         buffer.extend_from_slice(&packed[end..]);
         true
     }
 
     /// Where this label belongs.
-    fn place(&self, packed: &[u8]) -> Option<Place> {
-        let mut labels = Cursor::new(packed);
+    fn insert_position(&self, packed: &[u8]) -> Option<ByteRange> {
+        let mut labels = MessageCursor::new(packed);
         while !labels.is_at_end() {
             let start = labels.offset();
             let [LABELS_KEY, ..] = labels.rest() else { return None };
@@ -63,14 +63,14 @@ impl Label<'_> {
             label.skip(1);
             match label.bytes().ok()?.cmp(self.name.as_bytes()) {
                 std::cmp::Ordering::Less => {}
-                std::cmp::Ordering::Equal => return Some(Place { start, end: labels.offset() }),
-                std::cmp::Ordering::Greater => return Some(Place { start, end: start }),
+                std::cmp::Ordering::Equal => return Some(ByteRange { start, end: labels.offset() }),
+                std::cmp::Ordering::Greater => return Some(ByteRange { start, end: start }),
             }
         }
-        Some(Place { start: packed.len(), end: packed.len() })
+        Some(ByteRange { start: packed.len(), end: packed.len() })
     }
 
-    fn pack(&self, buffer: &mut Vec<u8>) {
+    fn append_label(&self, buffer: &mut Vec<u8>) {
         use prost::encoding::{encode_varint, encoded_len_varint};
         let (name, value) = (self.name.as_bytes(), self.value.as_bytes());
         let field = |bytes: &[u8]| 1 + encoded_len_varint(bytes.len() as u64) + bytes.len();
@@ -86,14 +86,14 @@ impl Label<'_> {
 
 /// The bytes in whose place a label goes.
 #[derive(Debug, Clone, Copy)]
-struct Place {
+struct ByteRange {
     start: usize,
     end: usize,
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Label, TenantLabel};
+    use super::{TenantLabelPair, TenantLabel};
     use crate::model::labels::LabelsBuilder;
     use proptest::prelude::{prop, prop_assert, prop_assert_eq, proptest};
     use std::collections::BTreeMap;
@@ -101,18 +101,18 @@ mod tests {
     #[test]
     fn tenants_are_kept_where_there_is_one_and_a_name_for_the_label() {
         let tenants = TenantLabel::new("tenant_id");
-        assert_eq!(tenants.of("a"), Some(Label { name: "tenant_id", value: "a" }));
-        assert_eq!(tenants.of(""), None);
-        assert_eq!(TenantLabel::new("").of("a"), None);
+        assert_eq!(tenants.for_tenant("a"), Some(TenantLabelPair { name: "tenant_id", value: "a" }));
+        assert_eq!(tenants.for_tenant(""), None);
+        assert_eq!(TenantLabel::new("").for_tenant("a"), None);
     }
 
     #[test]
     fn labels_in_another_form_are_left_to_who_reads_them_one_by_one() {
-        let label = Label { name: "t", value: "v" };
+        let label = TenantLabelPair { name: "t", value: "v" };
         let mut buffer = Vec::new();
         // Value before name; no name at all; another field.
         for packed in [&b"\x0a\x06\x12\x01b\x0a\x01a"[..], b"\x0a\x03\x12\x01b", b"\x12\x00"] {
-            assert!(!label.splice(packed, &mut buffer), "{packed:02x?}");
+            assert!(!label.insert_sorted(packed, &mut buffer), "{packed:02x?}");
         }
     }
 
@@ -126,14 +126,14 @@ mod tests {
             let build = |labels: &BTreeMap<String, String>| {
                 labels.iter().map(|(name, value)| (&**name, &**value)).collect::<LabelsBuilder<'_>>().build()
             };
-            let packed = build(&labels).map_or_else(|_| Vec::new(), |labels| labels.as_packed().to_vec());
+            let packed = build(&labels).map_or_else(|_| Vec::new(), |labels| labels.as_bytes().to_vec());
             let mut buffer = b"of before".to_vec();
-            let spliced = Label { name: &name, value: &value }.splice(&packed, &mut buffer);
+            let spliced = TenantLabelPair { name: &name, value: &value }.insert_sorted(&packed, &mut buffer);
             prop_assert!(spliced);
             let mut with = labels.clone();
             with.insert(name.clone(), value.clone());
             let with = build(&with).unwrap();
-            prop_assert_eq!(with.as_packed(), &buffer[..]);
+            prop_assert_eq!(with.as_bytes(), &buffer[..]);
         }
     }
 }

@@ -4,13 +4,13 @@
 //! say any number of them.
 
 use crate::model::exemplar::Exemplar;
-use crate::model::labels::{LabelError, LabelsBuilder};
-use crate::remote::bad_refs::BadRefs;
-use crate::remote::exemplar::{BadExemplar, RefusedExemplar};
-use crate::remote::protobuf::{Cursor, DecodeError, MAX_DEPTH, WireType};
+use crate::model::labels::{BuildLabelsError, LabelsBuilder};
+use crate::remote::symbol_ref_error::SymbolRefError;
+use crate::remote::exemplar::{ExemplarError, RejectedExemplar};
+use crate::remote::protobuf::{MessageCursor, DecodeMessageError, MAX_DEPTH, WireType};
 use crate::remote::schema::FIELD_LEVEL;
-use crate::remote::v2::refs::{LABELS_REFS, Refs, check_refs};
-use crate::remote::v2::symbols::Symbols;
+use crate::remote::v2::refs::{LABELS_REFS, SymbolRefs, check_refs};
+use crate::remote::v2::symbols::SymbolIndex;
 use crate::tsdb::head::exemplars::MAX_LABEL_CHARACTERS;
 
 /// Labels with more bytes have more characters than may be: none has more than four bytes.
@@ -21,31 +21,31 @@ const MAX_LABELS: usize = MAX_LABEL_BYTES;
 /// Decodes an exemplar. `None` for bytes that are no such message.
 pub(crate) fn decode_exemplar(
     body: &[u8],
-    symbols: &Symbols,
-    message: Cursor<'_>,
-) -> Option<Result<Exemplar, RefusedExemplar>> {
-    let Scalars { v, t } = scalars(message.clone()).ok()?;
-    let refs = Refs::of_message(message, FIELD_LEVEL);
+    symbols: &SymbolIndex,
+    message: MessageCursor<'_>,
+) -> Option<Result<Exemplar, RejectedExemplar>> {
+    let ExemplarScalars { v, t } = scalars(message.clone()).ok()?;
+    let refs = SymbolRefs::from_message(message, FIELD_LEVEL);
     Some(match labels(body, symbols, refs) {
         Ok(mut labels) => match labels.build() {
             Ok(labels) => Ok(Exemplar { t, v, labels: Some(labels) }),
-            Err(LabelError::Empty) => Ok(Exemplar { t, v, labels: None }),
-            Err(why) => Err(RefusedExemplar { t, why: why.into() }),
+            Err(BuildLabelsError::Empty) => Ok(Exemplar { t, v, labels: None }),
+            Err(why) => Err(RejectedExemplar { t, reason: why.into() }),
         },
-        Err(why) => Err(RefusedExemplar { t, why }),
+        Err(why) => Err(RejectedExemplar { t, reason: why }),
     })
 }
 
-fn labels<'a>(body: &'a [u8], symbols: &Symbols, mut refs: Refs<'_>) -> Result<LabelsBuilder<'a>, BadExemplar> {
+fn labels<'a>(body: &'a [u8], symbols: &SymbolIndex, mut refs: SymbolRefs<'_>) -> Result<LabelsBuilder<'a>, ExemplarError> {
     let mut builder = LabelsBuilder::new();
     let (mut count, mut bytes) = (0, 0);
     while let Some(name) = refs.next() {
-        let Some(value) = refs.next() else { return Err(BadRefs::Odd(2 * count + 1).into()) };
-        let (name, value) = (symbols.text(body, name)?, symbols.text(body, value)?);
+        let Some(value) = refs.next() else { return Err(SymbolRefError::Odd(2 * count + 1).into()) };
+        let (name, value) = (symbols.get(body, name)?, symbols.get(body, value)?);
         count += 1;
         bytes += if value.is_empty() { 0 } else { name.len() + value.len() };
         if count > MAX_LABELS || bytes > MAX_LABEL_BYTES {
-            return Err(BadExemplar::TooLong);
+            return Err(ExemplarError::TooLong);
         }
         builder.add(name, value);
     }
@@ -54,23 +54,23 @@ fn labels<'a>(body: &'a [u8], symbols: &Symbols, mut refs: Refs<'_>) -> Result<L
 
 /// Value and timestamp, ms.
 #[derive(Default)]
-struct Scalars {
+struct ExemplarScalars {
     v: f64,
     t: i64,
 }
 
-fn scalars(mut message: Cursor<'_>) -> Result<Scalars, DecodeError> {
-    let mut found = Scalars::default();
+fn scalars(mut message: MessageCursor<'_>) -> Result<ExemplarScalars, DecodeMessageError> {
+    let mut found = ExemplarScalars::default();
     while !message.is_at_end() {
         let key = message.key()?;
         match key.field {
             LABELS_REFS => drop(check_refs(&mut message, key)?),
             2 => {
-                message.expect(key, WireType::Fixed64)?;
+                message.expect_wire_type(key, WireType::Fixed64)?;
                 found.v = f64::from_bits(message.fixed64()?);
             }
             3 => {
-                message.expect(key, WireType::Varint)?;
+                message.expect_wire_type(key, WireType::Varint)?;
                 found.t = message.varint()? as i64;
             }
             _ => message.skip_value(key, MAX_DEPTH - FIELD_LEVEL)?,

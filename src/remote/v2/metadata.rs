@@ -3,11 +3,11 @@
 //! As with every message that stands in another once, repeated ones are one: of each field the last value counts.
 
 use crate::model::metadata::MetadataRef;
-use crate::remote::bad_refs::BadRefs;
+use crate::remote::symbol_ref_error::SymbolRefError;
 use crate::remote::metadata::metric_type;
-use crate::remote::protobuf::{Cursor, MAX_DEPTH};
+use crate::remote::protobuf::{MessageCursor, MAX_DEPTH};
 use crate::remote::schema::FIELD_LEVEL;
-use crate::remote::v2::symbols::Symbols;
+use crate::remote::v2::symbols::SymbolIndex;
 
 /// Field numbers.
 const TYPE: u32 = 1;
@@ -16,15 +16,15 @@ const UNIT_REF: u32 = 4;
 
 /// The fields of the message.
 #[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Fields {
+pub(crate) struct MetadataFields {
     metric_type: u64,
     help: u32,
     unit: u32,
 }
 
-impl Fields {
+impl MetadataFields {
     /// Takes in a checked message.
-    pub(crate) fn merge(&mut self, mut message: Cursor<'_>) {
+    pub(crate) fn merge(&mut self, mut message: MessageCursor<'_>) {
         while !message.is_at_end() {
             if self.merge_field(&mut message).is_none() {
                 break;
@@ -32,7 +32,7 @@ impl Fields {
         }
     }
 
-    fn merge_field(&mut self, message: &mut Cursor<'_>) -> Option<()> {
+    fn merge_field(&mut self, message: &mut MessageCursor<'_>) -> Option<()> {
         let key = message.key().ok()?;
         match key.field {
             TYPE => self.metric_type = message.varint().ok()?,
@@ -44,16 +44,16 @@ impl Fields {
     }
 
     /// Bytes of its texts.
-    pub(crate) fn text_bytes(&self, symbols: &Symbols) -> usize {
+    pub(crate) fn string_bytes(&self, symbols: &SymbolIndex) -> usize {
         symbols.len_of(self.help) + symbols.len_of(self.unit)
     }
 
     /// What it says.
     ///
     /// # Errors
-    /// [`BadRefs`] where a text is not there.
-    pub(crate) fn resolve<'a>(&self, body: &'a [u8], symbols: &Symbols) -> Result<MetadataRef<'a>, BadRefs> {
-        let (unit, help) = (symbols.text(body, self.unit)?, symbols.text(body, self.help)?);
+    /// [`SymbolRefError`] where a text is not there.
+    pub(crate) fn resolve<'a>(&self, body: &'a [u8], symbols: &SymbolIndex) -> Result<MetadataRef<'a>, SymbolRefError> {
+        let (unit, help) = (symbols.get(body, self.unit)?, symbols.get(body, self.help)?);
         Ok(MetadataRef { metric_type: metric_type(self.metric_type), unit, help })
     }
 }

@@ -2,19 +2,19 @@
 //!
 //! | file        | what                                                             |
 //! |-------------|------------------------------------------------------------------|
-//! | [`reader`]  | checks a request and finds its series, in place                  |
+//! | [`request_index`]  | checks a request and finds its series, in place                  |
 //! | [`series`]  | one series of a request, in place                                |
 //! | [`symbols`] | the texts of a request                                           |
 //! | `refs`      | lists of references                                              |
-//! | `pack`      | labels put together from texts, in the form in which they are stored |
+//! | `label_bytes`      | labels put together from texts, in the form in which they are stored |
 //! | `sample`    | one sample                                                       |
 //! | `exemplar`  | one exemplar                                                     |
 //! | `metadata`  | what is said of a series' metric                                 |
 
 mod exemplar;
 mod metadata;
-mod pack;
-pub mod reader;
+mod label_bytes;
+pub mod request_index;
 mod refs;
 mod sample;
 pub mod series;

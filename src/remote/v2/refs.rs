@@ -2,7 +2,7 @@
 //!
 //! Of a reference the lower 32 bits count, as prost has it.
 
-use crate::remote::protobuf::{Cursor, DecodeError, Key, MAX_DEPTH, WireType};
+use crate::remote::protobuf::{MessageCursor, DecodeMessageError, FieldKey, MAX_DEPTH, WireType};
 
 /// The field of the list, of a series as of an exemplar.
 pub(crate) const LABELS_REFS: u32 = 1;
@@ -11,9 +11,9 @@ pub(crate) const LABELS_REFS_KEY: u8 = 0x0a;
 
 /// Checks a piece of a list, behind its key; says how many references it has.
 #[inline]
-pub(crate) fn check_refs(message: &mut Cursor<'_>, key: Key) -> Result<usize, DecodeError> {
+pub(crate) fn check_refs(message: &mut MessageCursor<'_>, key: FieldKey) -> Result<usize, DecodeMessageError> {
     if key.wire != WireType::Length {
-        message.expect(key, WireType::Varint)?;
+        message.expect_wire_type(key, WireType::Varint)?;
         return message.varint().map(|_| 1);
     }
     check_run(message.message()?)
@@ -21,7 +21,7 @@ pub(crate) fn check_refs(message: &mut Cursor<'_>, key: Key) -> Result<usize, De
 
 /// Checks references that stand together; says how many they are.
 #[inline]
-pub(crate) fn check_run(mut run: Cursor<'_>) -> Result<usize, DecodeError> {
+pub(crate) fn check_run(mut run: MessageCursor<'_>) -> Result<usize, DecodeMessageError> {
     let mut count = 0;
     while !run.is_at_end() {
         run.varint()?;
@@ -32,27 +32,27 @@ pub(crate) fn check_run(mut run: Cursor<'_>) -> Result<usize, DecodeError> {
 
 /// The references of a checked message.
 #[derive(Debug, Clone)]
-pub(crate) struct Refs<'a> {
-    run: Cursor<'a>,
+pub(crate) struct SymbolRefs<'a> {
+    run: MessageCursor<'a>,
     /// The fields behind the run.
-    fields: Cursor<'a>,
+    fields: MessageCursor<'a>,
     level: u32,
 }
 
-impl<'a> Refs<'a> {
+impl<'a> SymbolRefs<'a> {
     /// Those of a message that stands `level` messages deep.
-    pub(crate) fn of_message(fields: Cursor<'a>, level: u32) -> Self {
-        Self { run: Cursor::new(&[]), fields, level }
+    pub(crate) fn from_message(fields: MessageCursor<'a>, level: u32) -> Self {
+        Self { run: MessageCursor::new(&[]), fields, level }
     }
 
     /// Those of one run.
     #[inline]
-    pub(crate) fn of_run(run: Cursor<'a>) -> Self {
-        Self { run, fields: Cursor::new(&[]), level: 0 }
+    pub(crate) fn from_run(run: MessageCursor<'a>) -> Self {
+        Self { run, fields: MessageCursor::new(&[]), level: 0 }
     }
 }
 
-impl Iterator for Refs<'_> {
+impl Iterator for SymbolRefs<'_> {
     type Item = u32;
 
     /// The message was checked, so an error can only be its end.

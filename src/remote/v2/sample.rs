@@ -1,7 +1,7 @@
-//! A sample of a remote write 2.0 request: the message `Sample`, which has a start timestamp beside what that of 1.0 has.
+//! A sample of a remote write 2.0 request: the message `SampleV2`, which has a start timestamp beside what that of 1.0 has.
 
-use crate::model::value::{Point, Value};
-use crate::remote::protobuf::{Cursor, DecodeError, MAX_DEPTH, WireType};
+use crate::model::sample::{Sample, SampleValue};
+use crate::remote::protobuf::{MessageCursor, DecodeMessageError, MAX_DEPTH, WireType};
 use crate::remote::schema::FIELD_LEVEL;
 
 /// Field numbers.
@@ -16,34 +16,34 @@ const START_KEY: u8 = 0x18;
 
 /// A sample by its fields.
 #[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Sample {
+pub(crate) struct SampleV2 {
     pub(crate) value: f64,
     pub(crate) t: i64,
     pub(crate) start: i64,
 }
 
-impl From<Sample> for Point {
+impl From<SampleV2> for Sample {
     #[inline]
-    fn from(sample: Sample) -> Self {
-        Self { start: sample.start, t: sample.t, value: Value::Float(sample.value) }
+    fn from(sample: SampleV2) -> Self {
+        Self { start_timestamp: sample.start, t: sample.t, value: SampleValue::Float(sample.value) }
     }
 }
 
 /// A sample as senders write it, and how many bytes it takes with its key.
-pub(crate) struct UsualSample {
-    pub(crate) sample: Sample,
+pub(crate) struct FastSampleV2 {
+    pub(crate) sample: SampleV2,
     pub(crate) len: usize,
 }
 
 /// Decodes a sample (with its key) that is written as usual: the fields in their order, one that is 0 may be missing.
 #[inline]
-pub(crate) fn usual_sample(bytes: &[u8]) -> Option<UsualSample> {
+pub(crate) fn decode_sample_fast(bytes: &[u8]) -> Option<FastSampleV2> {
     let len = usize::from(*bytes.get(1)?);
     if len >= 0x80 {
         return None;
     }
     let mut fields = bytes.get(2..2 + len)?;
-    let mut sample = Sample::default();
+    let mut sample = SampleV2::default();
     if let [VALUE_KEY, rest @ ..] = fields {
         let (value, rest) = rest.split_first_chunk::<8>()?;
         sample.value = f64::from_bits(u64::from_le_bytes(*value));
@@ -55,7 +55,7 @@ pub(crate) fn usual_sample(bytes: &[u8]) -> Option<UsualSample> {
     if let [START_KEY, rest @ ..] = fields {
         (sample.start, fields) = short_varint(rest)?;
     }
-    fields.is_empty().then_some(UsualSample { sample, len: 2 + len })
+    fields.is_empty().then_some(FastSampleV2 { sample, len: 2 + len })
 }
 
 /// A varint of up to nine bytes, and what follows it.
@@ -72,21 +72,21 @@ fn short_varint(bytes: &[u8]) -> Option<(i64, &[u8])> {
 }
 
 /// Decodes a sample however it is written.
-pub(crate) fn decode_sample(mut message: Cursor<'_>) -> Result<Sample, DecodeError> {
-    let mut sample = Sample::default();
+pub(crate) fn decode_sample(mut message: MessageCursor<'_>) -> Result<SampleV2, DecodeMessageError> {
+    let mut sample = SampleV2::default();
     while !message.is_at_end() {
         let key = message.key()?;
         match key.field {
             VALUE => {
-                message.expect(key, WireType::Fixed64)?;
+                message.expect_wire_type(key, WireType::Fixed64)?;
                 sample.value = f64::from_bits(message.fixed64()?);
             }
             TIMESTAMP => {
-                message.expect(key, WireType::Varint)?;
+                message.expect_wire_type(key, WireType::Varint)?;
                 sample.t = message.varint()? as i64;
             }
             START => {
-                message.expect(key, WireType::Varint)?;
+                message.expect_wire_type(key, WireType::Varint)?;
                 sample.start = message.varint()? as i64;
             }
             _ => message.skip_value(key, MAX_DEPTH - FIELD_LEVEL)?,

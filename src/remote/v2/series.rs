@@ -4,19 +4,19 @@
 
 use crate::model::exemplar::Exemplar;
 use crate::model::metadata::MetadataRef;
-use crate::model::value::Point;
-use crate::remote::bad_refs::BadRefs;
-use crate::remote::exemplar::RefusedExemplar;
-use crate::remote::histogram::{RefusedHistogram, storable_histogram_v2};
-use crate::remote::protobuf::{Cursor, MAX_DEPTH};
+use crate::model::sample::Sample;
+use crate::remote::symbol_ref_error::SymbolRefError;
+use crate::remote::exemplar::RejectedExemplar;
+use crate::remote::histogram::{RejectedHistogram, storable_histogram_v2};
+use crate::remote::protobuf::{MessageCursor, MAX_DEPTH};
 use crate::remote::request_series::RequestSeries;
 use crate::remote::schema::SERIES_LEVEL;
 use crate::remote::v2::exemplar::decode_exemplar;
 use crate::remote::v2::metadata;
-use crate::remote::v2::pack::pack;
-use crate::remote::v2::refs::Refs;
-use crate::remote::v2::sample::{decode_sample, usual_sample};
-use crate::remote::v2::symbols::Symbols;
+use crate::remote::v2::label_bytes::encode_labels;
+use crate::remote::v2::refs::SymbolRefs;
+use crate::remote::v2::sample::{decode_sample, decode_sample_fast};
+use crate::remote::v2::symbols::SymbolIndex;
 
 /// Field numbers of `TimeSeries`; the first is in [`crate::remote::v2::refs`].
 pub(crate) const SAMPLES: u32 = 2;
@@ -29,7 +29,7 @@ pub(crate) const SAMPLES_KEY: u8 = 0x12;
 
 /// Where one series lies in the body, and what it has. A body is shorter than 2^32 bytes.
 #[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct SeriesSpan {
+pub(crate) struct SeriesSpanV2 {
     pub(crate) start: u32,
     pub(crate) end: u32,
     /// The first packed run of references, without its key and length.
@@ -41,33 +41,33 @@ pub(crate) struct SeriesSpan {
     pub(crate) histograms: u32,
     pub(crate) exemplars: u32,
     /// Whether there are references outside of that run.
-    pub(crate) refs_split: bool,
+    pub(crate) has_scattered_refs: bool,
     pub(crate) has_metadata: bool,
 }
 
 /// A view of one series of a checked request.
 #[derive(Debug, Clone, Copy)]
-pub struct Series<'a> {
+pub struct SeriesV2<'a> {
     body: &'a [u8],
-    symbols: &'a Symbols,
-    span: SeriesSpan,
+    symbols: &'a SymbolIndex,
+    span: SeriesSpanV2,
     packed: Option<&'a [u8]>,
 }
 
-impl<'a> Series<'a> {
+impl<'a> SeriesV2<'a> {
     /// The series at `span` of a checked request.
-    pub(crate) fn new(body: &'a [u8], symbols: &'a Symbols, span: SeriesSpan) -> Self {
+    pub(crate) fn new(body: &'a [u8], symbols: &'a SymbolIndex, span: SeriesSpanV2) -> Self {
         Self { body, symbols, span, packed: None }
     }
 
     /// The same, with its labels put together in a buffer if they can be.
     #[must_use]
-    pub fn pack<'b>(self, buffer: &'b mut Vec<u8>) -> Series<'b>
+    pub fn with_label_bytes<'b>(self, buffer: &'b mut Vec<u8>) -> SeriesV2<'b>
     where
         'a: 'b,
     {
-        let packed = pack(buffer, self.body, self.symbols, self.refs()).then_some(&**buffer);
-        Series { packed, ..self }
+        let packed = encode_labels(buffer, self.body, self.symbols, self.refs()).then_some(&**buffer);
+        SeriesV2 { packed, ..self }
     }
 
     /// Whether it has no sample, no histogram and no exemplar.
@@ -83,39 +83,39 @@ impl<'a> Series<'a> {
     }
 
     /// Bytes that its labels and metadata have when they are written out.
-    pub(crate) fn text_bytes(&self) -> usize {
+    pub(crate) fn string_bytes(&self) -> usize {
         let labels: usize = self.refs().map(|reference| self.symbols.len_of(reference)).sum();
-        labels + self.metadata_fields().map_or(0, |fields| fields.text_bytes(self.symbols))
+        labels + self.metadata_fields().map_or(0, |fields| fields.string_bytes(self.symbols))
     }
 
     #[inline]
-    fn refs(&self) -> Refs<'a> {
-        if self.span.refs_split {
-            Refs::of_message(self.cursor(self.span.start), SERIES_LEVEL)
+    fn refs(&self) -> SymbolRefs<'a> {
+        if self.span.has_scattered_refs {
+            SymbolRefs::from_message(self.cursor(self.span.start), SERIES_LEVEL)
         } else {
-            Refs::of_run(Cursor::within(self.body, self.span.refs_start as usize, self.span.refs_end as usize))
+            SymbolRefs::from_run(MessageCursor::within(self.body, self.span.refs_start as usize, self.span.refs_end as usize))
         }
     }
 
     #[inline]
-    fn cursor(&self, start: u32) -> Cursor<'a> {
-        Cursor::within(self.body, start as usize, self.span.end as usize)
+    fn cursor(&self, start: u32) -> MessageCursor<'a> {
+        MessageCursor::within(self.body, start as usize, self.span.end as usize)
     }
 
     /// The messages that are values of `field`, of which there are `left`.
     #[inline]
-    fn messages(&self, field: u32, left: u32) -> Messages<'a> {
+    fn messages(&self, field: u32, left: u32) -> FieldMessages<'a> {
         // Most often everything else stands behind the references.
-        let is_usual = !self.span.refs_split && self.span.refs_start <= self.span.start + 3;
+        let is_usual = !self.span.has_scattered_refs && self.span.refs_start <= self.span.start + 3;
         let start = if is_usual { self.span.refs_end.max(self.span.start) } else { self.span.start };
-        Messages { fields: self.cursor(start), field, left }
+        FieldMessages { fields: self.cursor(start), field, left }
     }
 
-    fn metadata_fields(&self) -> Option<metadata::Fields> {
+    fn metadata_fields(&self) -> Option<metadata::MetadataFields> {
         if !self.span.has_metadata {
             return None;
         }
-        let mut found = metadata::Fields::default();
+        let mut found = metadata::MetadataFields::default();
         let mut messages = self.messages(METADATA, u32::MAX);
         while let Some(message) = messages.find() {
             found.merge(message);
@@ -124,9 +124,9 @@ impl<'a> Series<'a> {
     }
 }
 
-impl RequestSeries for Series<'_> {
+impl RequestSeries for SeriesV2<'_> {
     #[inline]
-    fn packed_labels(&self) -> Option<&[u8]> {
+    fn label_bytes(&self) -> Option<&[u8]> {
         self.packed
     }
 
@@ -134,34 +134,34 @@ impl RequestSeries for Series<'_> {
         let mut refs = self.refs();
         std::iter::from_fn(move || {
             let (name, value) = (refs.next()?, refs.next()?);
-            Some((self.symbols.text(self.body, name).ok()?, self.symbols.text(self.body, value).ok()?))
+            Some((self.symbols.get(self.body, name).ok()?, self.symbols.get(self.body, value).ok()?))
         })
     }
 
-    fn bad_labels(&self) -> Option<BadRefs> {
+    fn label_error(&self) -> Option<SymbolRefError> {
         if self.span.refs % 2 == 1 {
-            return Some(BadRefs::Odd(self.span.refs as usize));
+            return Some(SymbolRefError::Odd(self.span.refs as usize));
         }
         let symbols = self.symbols.len();
         let outside = self.refs().find(|reference| *reference as usize >= symbols);
-        outside.map(|reference| BadRefs::Outside { reference, symbols })
+        outside.map(|reference| SymbolRefError::Outside { reference, symbols })
     }
 
     #[inline]
-    fn samples(&self) -> impl ExactSizeIterator<Item = Point> + Clone {
+    fn samples(&self) -> impl ExactSizeIterator<Item = Sample> + Clone {
         Samples { messages: self.messages(SAMPLES, self.span.samples) }
     }
 
-    fn histograms(&self) -> impl ExactSizeIterator<Item = Result<Point, RefusedHistogram>> + Clone {
+    fn histograms(&self) -> impl ExactSizeIterator<Item = Result<Sample, RejectedHistogram>> + Clone {
         Histograms { messages: self.messages(HISTOGRAMS, self.span.histograms) }
     }
 
-    fn exemplars(&self) -> impl ExactSizeIterator<Item = Result<Exemplar, RefusedExemplar>> {
+    fn exemplars(&self) -> impl ExactSizeIterator<Item = Result<Exemplar, RejectedExemplar>> {
         let (body, symbols) = (self.body, self.symbols);
         Exemplars { body, symbols, messages: self.messages(EXEMPLARS, self.span.exemplars) }
     }
 
-    fn metadata(&self) -> Result<Option<MetadataRef<'_>>, BadRefs> {
+    fn metadata(&self) -> Result<Option<MetadataRef<'_>>, SymbolRefError> {
         let Some(fields) = self.metadata_fields() else { return Ok(None) };
         let found = fields.resolve(self.body, self.symbols)?;
         Ok(if found.is_empty() { None } else { Some(found) })
@@ -170,22 +170,22 @@ impl RequestSeries for Series<'_> {
 
 /// The values of one field of a checked series, each a message.
 #[derive(Debug, Clone)]
-struct Messages<'a> {
-    fields: Cursor<'a>,
+struct FieldMessages<'a> {
+    fields: MessageCursor<'a>,
     field: u32,
     left: u32,
 }
 
-impl<'a> Messages<'a> {
+impl<'a> FieldMessages<'a> {
     /// Counts one; `None` where none is left.
     #[inline]
-    fn take(&mut self) -> Option<()> {
+    fn count_down(&mut self) -> Option<()> {
         self.left = self.left.checked_sub(1)?;
         Some(())
     }
 
     /// The next one. The series was checked, so an error can only be its end.
-    fn find(&mut self) -> Option<Cursor<'a>> {
+    fn find(&mut self) -> Option<MessageCursor<'a>> {
         while !self.fields.is_at_end() {
             let key = self.fields.key().ok()?;
             if key.field == self.field {
@@ -204,22 +204,22 @@ impl<'a> Messages<'a> {
 /// The samples of a series, decoded where they stand.
 #[derive(Debug, Clone)]
 struct Samples<'a> {
-    messages: Messages<'a>,
+    messages: FieldMessages<'a>,
 }
 
 impl Iterator for Samples<'_> {
-    type Item = Point;
+    type Item = Sample;
 
     #[inline]
-    fn next(&mut self) -> Option<Point> {
-        self.messages.take()?;
+    fn next(&mut self) -> Option<Sample> {
+        self.messages.count_down()?;
         if let rest @ [SAMPLES_KEY, ..] = self.messages.fields.rest()
-            && let Some(usual) = usual_sample(rest)
+            && let Some(usual) = decode_sample_fast(rest)
         {
             self.messages.fields.skip(usual.len);
             return Some(usual.sample.into());
         }
-        self.messages.find().and_then(|message| decode_sample(message).ok()).map(Point::from)
+        self.messages.find().and_then(|message| decode_sample(message).ok()).map(Sample::from)
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
@@ -232,14 +232,14 @@ impl ExactSizeIterator for Samples<'_> {}
 /// The native histograms of a series, decoded where they stand.
 #[derive(Debug, Clone)]
 struct Histograms<'a> {
-    messages: Messages<'a>,
+    messages: FieldMessages<'a>,
 }
 
 impl Iterator for Histograms<'_> {
-    type Item = Result<Point, RefusedHistogram>;
+    type Item = Result<Sample, RejectedHistogram>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        self.messages.take()?;
+        self.messages.count_down()?;
         self.messages.find().and_then(storable_histogram_v2)
     }
 
@@ -253,15 +253,15 @@ impl ExactSizeIterator for Histograms<'_> {}
 /// The exemplars of a series, decoded where they stand.
 struct Exemplars<'a> {
     body: &'a [u8],
-    symbols: &'a Symbols,
-    messages: Messages<'a>,
+    symbols: &'a SymbolIndex,
+    messages: FieldMessages<'a>,
 }
 
 impl Iterator for Exemplars<'_> {
-    type Item = Result<Exemplar, RefusedExemplar>;
+    type Item = Result<Exemplar, RejectedExemplar>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        self.messages.take()?;
+        self.messages.count_down()?;
         self.messages.find().and_then(|message| decode_exemplar(self.body, self.symbols, message))
     }
 

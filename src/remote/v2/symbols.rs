@@ -2,42 +2,42 @@
 //!
 //! Invariant: every entry lies in the body that was read last, is UTF-8, and there are no more than the limit.
 
-use crate::remote::bad_refs::BadRefs;
-use crate::remote::protobuf::{Cursor, DecodeError};
+use crate::remote::symbol_ref_error::SymbolRefError;
+use crate::remote::protobuf::{MessageCursor, DecodeMessageError};
 
 /// The key of `symbols`, as a byte.
 pub(crate) const SYMBOLS_KEY: u8 = 0x22;
 
 /// Where a text lies.
 #[derive(Debug, Clone, Copy)]
-struct Span {
+struct SymbolSpan {
     start: u32,
     len: u32,
 }
 
 /// The texts of a request.
 #[derive(Debug, Default)]
-pub struct Symbols {
-    spans: Vec<Span>,
+pub struct SymbolIndex {
+    spans: Vec<SymbolSpan>,
     longest: u32,
 }
 
 /// Why the texts are not taken in.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum SymbolsError {
+pub(crate) enum ReadSymbolsError {
     /// There are too many.
     TooMany,
     /// They are none.
-    Malformed(DecodeError),
+    Malformed(DecodeMessageError),
 }
 
-impl From<DecodeError> for SymbolsError {
-    fn from(error: DecodeError) -> Self {
+impl From<DecodeMessageError> for ReadSymbolsError {
+    fn from(error: DecodeMessageError) -> Self {
         Self::Malformed(error)
     }
 }
 
-impl Symbols {
+impl SymbolIndex {
     pub(crate) fn clear(&mut self) {
         self.spans.clear();
         self.longest = 0;
@@ -60,18 +60,18 @@ impl Symbols {
         self.longest as usize
     }
 
-    pub(crate) fn kept_bytes(&self) -> usize {
-        self.spans.capacity() * size_of::<Span>()
+    pub(crate) fn retained_bytes(&self) -> usize {
+        self.spans.capacity() * size_of::<SymbolSpan>()
     }
 
     /// Takes in fields of texts (written with the usual key) as long as they follow each other. The body is shorter than 2^32 bytes.
-    pub(crate) fn read_run(&mut self, body: &[u8], request: &mut Cursor<'_>, limit: u64) -> Result<(), SymbolsError> {
+    pub(crate) fn read_run(&mut self, body: &[u8], request: &mut MessageCursor<'_>, limit: u64) -> Result<(), ReadSymbolsError> {
         let (start, first) = (request.offset(), self.spans.len());
         while let [SYMBOLS_KEY, ..] = request.rest() {
             request.skip(1);
             let len = request.bytes()?.len();
             if self.spans.len() as u64 >= limit {
-                return Err(SymbolsError::TooMany);
+                return Err(ReadSymbolsError::TooMany);
             }
             self.push(request.offset() - len, len);
         }
@@ -86,18 +86,18 @@ impl Symbols {
 
     fn push(&mut self, start: usize, len: usize) {
         self.longest = self.longest.max(len as u32);
-        self.spans.push(Span { start: start as u32, len: len as u32 });
+        self.spans.push(SymbolSpan { start: start as u32, len: len as u32 });
     }
 
     /// Takes in a text whose field was written in another way.
-    pub(crate) fn read_one(&mut self, body: &[u8], request: &mut Cursor<'_>, limit: u64) -> Result<(), SymbolsError> {
+    pub(crate) fn read_uncommon(&mut self, body: &[u8], request: &mut MessageCursor<'_>, limit: u64) -> Result<(), ReadSymbolsError> {
         let len = request.bytes()?.len();
         if self.spans.len() as u64 >= limit {
-            return Err(SymbolsError::TooMany);
+            return Err(ReadSymbolsError::TooMany);
         }
         let start = request.offset() - len;
         self.push(start, len);
-        Ok(check(body, Span { start: start as u32, len: len as u32 })?)
+        Ok(check(body, SymbolSpan { start: start as u32, len: len as u32 })?)
     }
 
     /// The bytes of a text; `body` must be the bytes that were read.
@@ -111,11 +111,11 @@ impl Symbols {
     /// A text; `body` must be the bytes that were read.
     ///
     /// # Errors
-    /// [`BadRefs::Outside`] where there is no such text.
-    pub(crate) fn text<'a>(&self, body: &'a [u8], reference: u32) -> Result<&'a str, BadRefs> {
+    /// [`SymbolRefError::Outside`] where there is no such text.
+    pub(crate) fn get<'a>(&self, body: &'a [u8], reference: u32) -> Result<&'a str, SymbolRefError> {
         match self.bytes(body, reference) {
             Some(bytes) => Ok(std::str::from_utf8(bytes).unwrap_or_default()),
-            None => Err(BadRefs::Outside { reference, symbols: self.len() }),
+            None => Err(SymbolRefError::Outside { reference, symbols: self.len() }),
         }
     }
 
@@ -125,9 +125,9 @@ impl Symbols {
     }
 }
 
-fn check(body: &[u8], span: Span) -> Result<(), DecodeError> {
+fn check(body: &[u8], span: SymbolSpan) -> Result<(), DecodeMessageError> {
     let start = span.start as usize;
     let bytes = &body[start..start + span.len as usize];
     let what = "text that is not valid UTF-8";
-    std::str::from_utf8(bytes).map(drop).map_err(|_| DecodeError { what, offset: start })
+    std::str::from_utf8(bytes).map(drop).map_err(|_| DecodeMessageError { what, offset: start })
 }

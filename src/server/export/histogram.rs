@@ -18,12 +18,12 @@ use std::fmt::{Display, Write as _};
 
 /// Writes a histogram for people.
 pub(super) fn push_numbers(text: &mut String, histogram: &FloatHistogram) {
-    let (count, sum) = (Decimal(histogram.count), Decimal(histogram.sum));
+    let (count, sum) = (GoFloat(histogram.count), GoFloat(histogram.sum));
     let _ = write!(text, "{{\"count\":\"{count}\",\"sum\":\"{sum}\"");
     let filled = all_buckets(histogram).into_iter().filter(|bucket| bucket.count != 0.0);
     let mut separator = ",\"buckets\":[";
-    for Bucket { ends, lower, upper, count } in filled {
-        let (lower, upper, count) = (Decimal(lower), Decimal(upper), Decimal(count));
+    for DisplayBucket { ends, lower, upper, count } in filled {
+        let (lower, upper, count) = (GoFloat(lower), GoFloat(upper), GoFloat(count));
         let _ = write!(text, "{separator}[{ends},\"{lower}\",\"{upper}\",\"{count}\"]");
         separator = ",";
     }
@@ -32,19 +32,19 @@ pub(super) fn push_numbers(text: &mut String, histogram: &FloatHistogram) {
 
 /// Writes every field of a histogram of whole numbers.
 pub(super) fn push_integer_bits(text: &mut String, histogram: &Histogram) {
-    let counts = Counts {
+    let counts = CountTexts {
         is_float: false,
         zero_count: histogram.zero_count.to_string(),
         count: histogram.count.to_string(),
-        positive: list(histogram.positive().map(|bucket| bucket.count)),
-        negative: list(histogram.negative().map(|bucket| bucket.count)),
+        positive: list(histogram.iter_positive().map(|bucket| bucket.count)),
+        negative: list(histogram.iter_negative().map(|bucket| bucket.count)),
     };
     push_fields(text, &frame_of(histogram), &counts);
 }
 
 /// Writes every field of a histogram of floats.
 pub(super) fn push_float_bits(text: &mut String, histogram: &FloatHistogram) {
-    let counts = Counts {
+    let counts = CountTexts {
         is_float: true,
         zero_count: bits(&histogram.zero_count),
         count: bits(&histogram.count),
@@ -60,8 +60,8 @@ pub(super) fn to_float(histogram: &Histogram) -> FloatHistogram {
     FloatHistogram {
         zero_count: histogram.zero_count as f64,
         count: histogram.count as f64,
-        positive_buckets: floats(histogram.positive()),
-        negative_buckets: floats(histogram.negative()),
+        positive_buckets: floats(histogram.iter_positive()),
+        negative_buckets: floats(histogram.iter_negative()),
         ..frame_of(histogram)
     }
 }
@@ -81,7 +81,7 @@ fn frame_of(histogram: &Histogram) -> FloatHistogram {
 }
 
 /// The counts of a histogram, as text.
-struct Counts {
+struct CountTexts {
     is_float: bool,
     zero_count: String,
     count: String,
@@ -89,7 +89,7 @@ struct Counts {
     negative: String,
 }
 
-fn push_fields(text: &mut String, frame: &FloatHistogram, counts: &Counts) {
+fn push_fields(text: &mut String, frame: &FloatHistogram, counts: &CountTexts) {
     let spans = |spans: &[Span]| list(spans.iter().map(|span| format!("[{},{}]", span.offset, span.length)));
     let hint = match frame.reset_hint {
         CounterResetHint::Unknown => "unknown",
@@ -97,7 +97,7 @@ fn push_fields(text: &mut String, frame: &FloatHistogram, counts: &Counts) {
         CounterResetHint::NotReset => "no",
         CounterResetHint::Gauge => "gauge",
     };
-    let Counts { is_float, zero_count, count, positive, negative } = counts;
+    let CountTexts { is_float, zero_count, count, positive, negative } = counts;
     let (threshold, sum) = (bits(&frame.zero_threshold), bits(&frame.sum));
     let _ = write!(text, "{{\"float\":{is_float},\"schema\":{},\"zero_threshold\":{threshold}", frame.schema);
     let _ = write!(text, ",\"zero_count\":{zero_count},\"count\":{count},\"sum\":{sum}");
@@ -121,7 +121,7 @@ fn bits(value: &f64) -> String {
 }
 
 /// A bucket as people see it.
-struct Bucket {
+struct DisplayBucket {
     ends: u8,
     lower: f64,
     upper: f64,
@@ -129,29 +129,29 @@ struct Bucket {
 }
 
 /// The buckets, from the lowest one up. Source: `model/histogram` of Prometheus.
-fn all_buckets(histogram: &FloatHistogram) -> Vec<Bucket> {
+fn all_buckets(histogram: &FloatHistogram) -> Vec<DisplayBucket> {
     let is_custom = histogram.schema == CUSTOM_BUCKETS_SCHEMA;
     let threshold = histogram.zero_threshold;
     // An end between the zero bucket's is where that one ends.
     let beside_zero = |end: f64| if end > 0.0 && end < threshold { threshold } else { end };
-    let positive = histogram.positive().map(|buckets::Bucket { index, count }| {
+    let positive = histogram.iter_positive().map(|buckets::Bucket { index, count }| {
         if is_custom {
             let end = |index: i64| custom_end(&histogram.custom_values, index);
-            return Bucket { ends: if index == 0 { 3 } else { 0 }, lower: end(index - 1), upper: end(index), count };
+            return DisplayBucket { ends: if index == 0 { 3 } else { 0 }, lower: end(index - 1), upper: end(index), count };
         }
         let lower = beside_zero(exponential_end(histogram.schema, index - 1));
-        Bucket { ends: 0, lower, upper: exponential_end(histogram.schema, index), count }
+        DisplayBucket { ends: 0, lower, upper: exponential_end(histogram.schema, index), count }
     });
-    let mut all: Vec<Bucket> = histogram
-        .negative()
+    let mut all: Vec<DisplayBucket> = histogram
+        .iter_negative()
         .map(|buckets::Bucket { index, count }| {
             let upper = -beside_zero(exponential_end(histogram.schema, index - 1));
-            Bucket { ends: 1, lower: -exponential_end(histogram.schema, index), upper, count }
+            DisplayBucket { ends: 1, lower: -exponential_end(histogram.schema, index), upper, count }
         })
         .collect();
     all.reverse();
     if histogram.zero_count > 0.0 {
-        all.push(Bucket { ends: 3, lower: -threshold, upper: threshold, count: histogram.zero_count });
+        all.push(DisplayBucket { ends: 3, lower: -threshold, upper: threshold, count: histogram.zero_count });
     }
     all.extend(positive);
     all
@@ -172,9 +172,9 @@ fn exponential_end(schema: i32, index: i64) -> f64 {
 }
 
 /// A number in the shortest form that reads back, with an exponent where Prometheus has one.
-struct Decimal(f64);
+struct GoFloat(f64);
 
-impl Display for Decimal {
+impl Display for GoFloat {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let size = self.0.abs();
         if self.0.is_nan() {
@@ -194,9 +194,9 @@ impl Display for Decimal {
 
 #[cfg(test)]
 mod tests {
-    use super::{Decimal, exponential_end, push_float_bits, push_integer_bits, push_numbers, to_float};
+    use super::{GoFloat, exponential_end, push_float_bits, push_integer_bits, push_numbers, to_float};
     use crate::model::histogram::{CUSTOM_BUCKETS_SCHEMA, CounterResetHint, FloatHistogram, Histogram, Span};
-    use crate::model::sample::STALE_NAN_BITS;
+    use crate::model::float_sample::STALE_NAN_BITS;
 
     fn example() -> Histogram {
         Histogram {
@@ -275,7 +275,7 @@ mod tests {
 
     #[test]
     fn numbers_have_exponents_where_prometheus_writes_them() {
-        let texts = [1e21, 1e20, -1.5e-7, 1e-6, 0.1, -0.0, f64::INFINITY].map(|v| Decimal(v).to_string());
+        let texts = [1e21, 1e20, -1.5e-7, 1e-6, 0.1, -0.0, f64::INFINITY].map(|v| GoFloat(v).to_string());
         assert_eq!(texts, ["1e+21", "100000000000000000000", "-1.5e-07", "0.000001", "0.1", "-0", "+Inf"]);
     }
 }

@@ -1,8 +1,8 @@
 //! A line of an export: points of one series as a JSON object.
 
 use crate::model::labels::Labels;
-use crate::model::sample::Sample;
-use crate::model::value::{Point, Value};
+use crate::model::float_sample::FloatSample;
+use crate::model::sample::{Sample, SampleValue};
 use crate::server::export::histogram::{push_float_bits, push_integer_bits, push_numbers, to_float};
 use std::fmt::Write as _;
 
@@ -11,7 +11,7 @@ const MAX_NUMBERS: usize = 4096;
 
 /// How values are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Values {
+pub(super) enum ValueFormat {
     /// For people.
     Numbers,
     /// Exact.
@@ -20,19 +20,19 @@ pub(super) enum Values {
 
 /// Points of one series, in the order of time, as many as make a line.
 #[derive(Debug, Default)]
-pub(super) struct Line {
-    floats: Vec<Point>,
-    histograms: Vec<Point>,
+pub(super) struct ExportLine {
+    floats: Vec<Sample>,
+    histograms: Vec<Sample>,
     numbers: usize,
 }
 
-impl Line {
+impl ExportLine {
     /// Adds a point.
-    pub(super) fn push(&mut self, point: Point) {
+    pub(super) fn push(&mut self, point: Sample) {
         let (list, buckets) = match &point.value {
-            Value::Float(_) => (&mut self.floats, 0),
-            Value::Histogram(one) => (&mut self.histograms, one.positive_buckets.len() + one.negative_buckets.len()),
-            Value::FloatHistogram(one) => {
+            SampleValue::Float(_) => (&mut self.floats, 0),
+            SampleValue::Histogram(one) => (&mut self.histograms, one.positive_buckets.len() + one.negative_buckets.len()),
+            SampleValue::FloatHistogram(one) => {
                 (&mut self.histograms, one.positive_buckets.len() + one.negative_buckets.len())
             }
         };
@@ -51,7 +51,7 @@ impl Line {
     }
 
     /// Writes the points, which are none any more then.
-    pub(super) fn write(&mut self, labels: &Labels, values: Values, text: &mut String) {
+    pub(super) fn write(&mut self, labels: &Labels, values: ValueFormat, text: &mut String) {
         text.push_str("{\"metric\":{");
         push_list(text, labels.iter(), |text, (name, value)| {
             let _ = write!(text, "{}:{}", serde_json::Value::from(name), serde_json::Value::from(value));
@@ -61,14 +61,14 @@ impl Line {
         text.push_str("],\"timestamps\":[");
         push_times(text, &self.floats, |point| point.t);
         text.push(']');
-        push_starts(text, "starts", &self.floats);
+        push_start_timestamps(text, "starts", &self.floats);
         if !self.histograms.is_empty() {
             text.push_str(",\"histograms\":[");
             push_list(text, &self.histograms, |text, point| push_value(text, values, point));
             text.push_str("],\"histogram_timestamps\":[");
             push_times(text, &self.histograms, |point| point.t);
             text.push(']');
-            push_starts(text, "histogram_starts", &self.histograms);
+            push_start_timestamps(text, "histogram_starts", &self.histograms);
         }
         text.push_str("}\n");
         self.floats.clear();
@@ -78,15 +78,15 @@ impl Line {
 }
 
 /// Writes the start times, if one is known.
-fn push_starts(text: &mut String, name: &str, points: &[Point]) {
-    if points.iter().any(|point| point.start != 0) {
+fn push_start_timestamps(text: &mut String, name: &str, points: &[Sample]) {
+    if points.iter().any(|point| point.start_timestamp != 0) {
         let _ = write!(text, ",\"{name}\":[");
-        push_times(text, points, |point| point.start);
+        push_times(text, points, |point| point.start_timestamp);
         text.push(']');
     }
 }
 
-fn push_times(text: &mut String, points: &[Point], time: impl Fn(&Point) -> i64) {
+fn push_times(text: &mut String, points: &[Sample], time: impl Fn(&Sample) -> i64) {
     push_list(text, points, |text, point| {
         let _ = write!(text, "{}", time(point));
     });
@@ -99,19 +99,19 @@ fn push_list<T>(text: &mut String, items: impl IntoIterator<Item = T>, push: imp
     }
 }
 
-fn push_value(text: &mut String, values: Values, point: &Point) {
+fn push_value(text: &mut String, values: ValueFormat, point: &Sample) {
     match (&point.value, values) {
-        (Value::Float(v), Values::Numbers) => push_number(text, &Sample::new(point.t, *v)),
-        (Value::Float(v), Values::Bits) => drop(write!(text, "\"{:016x}\"", v.to_bits())),
-        (value, Values::Numbers) if value.is_stale() => text.push_str("\"StaleNaN\""),
-        (Value::Histogram(histogram), Values::Numbers) => push_numbers(text, &to_float(histogram)),
-        (Value::Histogram(histogram), Values::Bits) => push_integer_bits(text, histogram),
-        (Value::FloatHistogram(histogram), Values::Numbers) => push_numbers(text, histogram),
-        (Value::FloatHistogram(histogram), Values::Bits) => push_float_bits(text, histogram),
+        (SampleValue::Float(v), ValueFormat::Numbers) => push_number(text, &FloatSample::new(point.t, *v)),
+        (SampleValue::Float(v), ValueFormat::Bits) => drop(write!(text, "\"{:016x}\"", v.to_bits())),
+        (value, ValueFormat::Numbers) if value.is_stale() => text.push_str("\"StaleNaN\""),
+        (SampleValue::Histogram(histogram), ValueFormat::Numbers) => push_numbers(text, &to_float(histogram)),
+        (SampleValue::Histogram(histogram), ValueFormat::Bits) => push_integer_bits(text, histogram),
+        (SampleValue::FloatHistogram(histogram), ValueFormat::Numbers) => push_numbers(text, histogram),
+        (SampleValue::FloatHistogram(histogram), ValueFormat::Bits) => push_float_bits(text, histogram),
     }
 }
 
-fn push_number(text: &mut String, sample: &Sample) {
+fn push_number(text: &mut String, sample: &FloatSample) {
     let value = sample.v;
     if value.is_finite() {
         // serde_json writes the shortest form that reads back, with an exponent where that is shorter, and -0.0.
@@ -127,17 +127,17 @@ fn push_number(text: &mut String, sample: &Sample) {
 
 #[cfg(test)]
 mod tests {
-    use super::{Line, Values, push_number};
+    use super::{ExportLine, ValueFormat, push_number};
     use crate::model::histogram::{FloatHistogram, Histogram};
     use crate::model::labels::{Labels, LabelsBuilder};
-    use crate::model::sample::{STALE_NAN_BITS, Sample};
-    use crate::model::value::{Point, Value};
+    use crate::model::float_sample::{STALE_NAN_BITS, FloatSample};
+    use crate::model::sample::{Sample, SampleValue};
 
     #[test]
     fn a_finite_value_reads_back_to_the_same_bits_and_others_are_named() {
         let text = |v: f64| {
             let mut text = String::new();
-            push_number(&mut text, &Sample::new(0, v));
+            push_number(&mut text, &FloatSample::new(0, v));
             text
         };
         for v in [0.0, -0.0, 0.1, 1.0 / 3.0, 1e300, -5e-324, 9_007_199_254_740_993.0, f64::MAX] {
@@ -153,25 +153,25 @@ mod tests {
         LabelsBuilder::from_iter([("__name__", "up"), ("job", "a\"b")]).build().unwrap()
     }
 
-    fn written(line: &mut Line) -> String {
+    fn written(line: &mut ExportLine) -> String {
         let mut text = String::new();
-        line.write(&labels(), Values::Numbers, &mut text);
+        line.write(&labels(), ValueFormat::Numbers, &mut text);
         text
     }
 
     #[test]
     fn floats_and_histograms_stand_in_lists_of_their_own_and_start_times_where_there_are_any() {
-        let mut line = Line::default();
-        line.push(Point::new(1000, Value::Float(0.5)));
+        let mut line = ExportLine::default();
+        line.push(Sample::new(1000, SampleValue::Float(0.5)));
         assert_eq!(
             written(&mut line),
             "{\"metric\":{\"__name__\":\"up\",\"job\":\"a\\\"b\"},\"values\":[0.5],\"timestamps\":[1000]}\n"
         );
         assert!(line.is_empty());
         let stale = Histogram { sum: f64::from_bits(STALE_NAN_BITS), ..Histogram::default() };
-        line.push(Point::new(1, Value::FloatHistogram(Box::default())));
-        line.push(Point { start: -3, t: 2, value: Value::Float(1.0) });
-        line.push(Point { start: 1, t: 4, value: Value::Histogram(Box::new(stale)) });
+        line.push(Sample::new(1, SampleValue::FloatHistogram(Box::default())));
+        line.push(Sample { start_timestamp: -3, t: 2, value: SampleValue::Float(1.0) });
+        line.push(Sample { start_timestamp: 1, t: 4, value: SampleValue::Histogram(Box::new(stale)) });
         let json: serde_json::Value = serde_json::from_str(&written(&mut line)).unwrap();
         assert_eq!((&json["timestamps"], &json["starts"]), (&[2].into(), &[-3].into()));
         assert_eq!(json["histograms"], serde_json::json!([{"count": "0", "sum": "0"}, "StaleNaN"]));
@@ -181,10 +181,10 @@ mod tests {
     #[test]
     fn a_line_is_full_of_a_few_large_histograms() {
         let large = FloatHistogram { positive_buckets: vec![1.0; 2000], ..FloatHistogram::default() };
-        let mut line = Line::default();
+        let mut line = ExportLine::default();
         for t in 0..3 {
             assert!(!line.is_full());
-            line.push(Point::new(t, Value::FloatHistogram(Box::new(large.clone()))));
+            line.push(Sample::new(t, SampleValue::FloatHistogram(Box::new(large.clone()))));
         }
         assert!(line.is_full());
     }

@@ -11,11 +11,11 @@
 //! This is also the one place that says RESOURCE_EXHAUSTED of a message over its limit, for which tonic has another code.
 
 use crate::remote::stream_request::ENVELOPE_BYTES;
-use crate::server::context::SharedContext;
+use crate::server::state::SharedState;
 use crate::server::grpc;
-use crate::server::grpc::deflate::deflated;
-use crate::server::grpc::encoding::{ACCEPT_ENCODING, ACCEPTED, ENCODING, Encoding, IDENTITY};
-use crate::server::grpc::inflate::inflated;
+use crate::server::grpc::compress_body::compress_body;
+use crate::server::grpc::encoding::{ACCEPT_ENCODING, ACCEPTED, ENCODING, GrpcEncoding, IDENTITY};
+use crate::server::grpc::decompress_body::decompress_body;
 use crate::server::grpc::messages::MessageLimits;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderValue};
@@ -25,24 +25,24 @@ use std::time::Duration;
 use tonic::{Code, Status};
 
 /// Largest message of methods that write nothing: what they are asked for is small.
-const MAX_QUESTION: usize = 4 << 20;
+const MAX_REQUEST_BYTES: usize = 4 << 20;
 /// Methods below these take whole write requests.
-const WRITES: [&str; 2] = ["/narthex.v1.Write/", "/thanos.WriteableStore/"];
+const WRITE_METHOD_PREFIXES: [&str; 2] = ["/narthex.v1.Write/", "/thanos.WriteableStore/"];
 /// What a stream is held back for; others are told at once that there is no memory.
-const STREAM_PATIENCE: Duration = Duration::from_secs(10);
+const STREAM_MAX_WAIT: Duration = Duration::from_secs(10);
 
 /// Calls a method with plain messages.
-pub(crate) async fn compress(State(context): State<SharedContext>, mut request: Request, next: Next) -> Response {
-    let own = match request.headers_mut().remove(ENCODING).as_ref().map(of_request) {
+pub(crate) async fn compression_layer(State(context): State<SharedState>, mut request: Request, next: Next) -> Response {
+    let own = match request.headers_mut().remove(ENCODING).as_ref().map(request_encoding) {
         None => None,
         Some(Ok(own)) => own,
-        Some(Err(status)) => return unknown(status),
+        Some(Err(status)) => return unsupported_encoding(status),
     };
-    let for_answers = Encoding::for_answers(request.headers(), own);
+    let for_answers = GrpcEncoding::for_response(request.headers(), own);
     request.headers_mut().remove(ACCEPT_ENCODING);
     if let Some(encoding) = own {
         let limits = limits(&context, request.uri().path());
-        request = request.map(|body| inflated(body, context.inflater.clone(), encoding, limits));
+        request = request.map(|body| decompress_body(body, context.inflater.clone(), encoding, limits));
     }
     let mut response = next.run(request).await;
     let status = response.headers().get(Status::GRPC_STATUS).cloned();
@@ -54,7 +54,7 @@ pub(crate) async fn compress(State(context): State<SharedContext>, mut request: 
         }
         (None, Some(encoding)) => {
             response.headers_mut().insert(ENCODING, HeaderValue::from_static(encoding.name()));
-            response = response.map(|body| deflated(body, context, encoding));
+            response = response.map(|body| compress_body(body, context, encoding));
         }
         // Nothing but a status.
         _ => {}
@@ -63,32 +63,32 @@ pub(crate) async fn compress(State(context): State<SharedContext>, mut request: 
 }
 
 /// The encoding that a request names; `None` where its messages are plain.
-fn of_request(name: &HeaderValue) -> Result<Option<Encoding>, Status> {
+fn request_encoding(name: &HeaderValue) -> Result<Option<GrpcEncoding>, Status> {
     let name = name.to_str().unwrap_or("?");
     if name == IDENTITY {
         return Ok(None);
     }
     let unknown = || Status::unimplemented(format!("the encoding {name} is not known, only {ACCEPTED}"));
-    Encoding::named(name).map(Some).ok_or_else(unknown)
+    GrpcEncoding::from_name(name).map(Some).ok_or_else(unknown)
 }
 
-fn unknown(status: Status) -> Response {
-    let mut response = grpc::refuse(status);
+fn unsupported_encoding(status: Status) -> Response {
+    let mut response = grpc::error_response(status);
     response.headers_mut().extend(HeaderMap::from_iter([(ACCEPT_ENCODING, HeaderValue::from_static(ACCEPTED))]));
     response
 }
 
 /// The bounds of a method's messages.
-pub(crate) fn limits(context: &SharedContext, path: &str) -> MessageLimits {
-    let is_write = WRITES.iter().any(|prefix| path.starts_with(prefix));
+pub(crate) fn limits(context: &SharedState, path: &str) -> MessageLimits {
+    let is_write = WRITE_METHOD_PREFIXES.iter().any(|prefix| path.starts_with(prefix));
     MessageLimits {
         size: if is_write {
             context.writer.limits().decoded_bytes.saturating_add(ENVELOPE_BYTES)
         } else {
-            MAX_QUESTION
+            MAX_REQUEST_BYTES
         },
         time: context.body_limits.time,
-        patience: if path == grpc::write::WRITE_STREAM { STREAM_PATIENCE } else { Duration::ZERO },
+        max_wait: if path == grpc::write::WRITE_STREAM { STREAM_MAX_WAIT } else { Duration::ZERO },
         budget: context.body_limits.budget.clone(),
     }
 }

@@ -89,7 +89,7 @@ impl Detail for ErrorInfo {
 /// UNAVAILABLE, with the time after which to come back.
 pub(crate) fn retry_later(message: &str, seconds: u64) -> Status {
     let retry_delay = Some(Duration { seconds: i64::try_from(seconds).unwrap_or(i64::MAX), nanos: 0 });
-    with_details(Code::Unavailable, message, vec![packed(&RetryInfo { retry_delay })])
+    with_details(Code::Unavailable, message, vec![to_any(&RetryInfo { retry_delay })])
 }
 
 /// INVALID_ARGUMENT; what is wrong stands in the message and once more in the details.
@@ -100,7 +100,7 @@ pub(crate) fn bad_request(message: &str) -> Status {
 
 /// A code with a reason for machines beside it.
 pub(crate) fn with_reason(code: Code, message: &str, reason: &str) -> Status {
-    with_details(code, message, vec![packed(&ErrorInfo::new(reason, []))])
+    with_details(code, message, vec![to_any(&ErrorInfo::new(reason, []))])
 }
 
 /// All that is wrong with a request.
@@ -116,13 +116,13 @@ pub(crate) struct Violations<'a> {
 impl Violations<'_> {
     /// INVALID_ARGUMENT with all of it.
     pub(crate) fn into_status(self) -> Status {
-        let bad = packed(&BadRequest { field_violations: self.violations });
-        let info = self.info.as_ref().map(packed);
+        let bad = to_any(&BadRequest { field_violations: self.violations });
+        let info = self.info.as_ref().map(to_any);
         with_details(Code::InvalidArgument, self.message, std::iter::once(bad).chain(info).collect())
     }
 }
 
-fn packed<D: Detail>(detail: &D) -> Any {
+fn to_any<D: Detail>(detail: &D) -> Any {
     Any { type_url: format!("type.googleapis.com/google.rpc.{}", D::NAME), value: detail.encode_to_vec() }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! `snappy` is snappy's framing format here, one stream for each message: that is what Go's clients of that name send, Thanos's included.
 
-use crate::remote::packing::Packing;
+use crate::remote::body_compression::BodyCompression;
 use axum::http::HeaderMap;
 use axum::http::header::HeaderName;
 use std::io;
@@ -22,13 +22,13 @@ const ZSTD_LEVEL: i32 = 1;
 
 /// An encoding that is known, the best for answers first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Encoding {
+pub(crate) enum GrpcEncoding {
     Zstd,
     Snappy,
     Gzip,
 }
 
-impl Encoding {
+impl GrpcEncoding {
     const ALL: [Self; 3] = [Self::Zstd, Self::Snappy, Self::Gzip];
 
     /// Its name in headers.
@@ -40,21 +40,21 @@ impl Encoding {
         }
     }
 
-    pub(crate) fn packing(self) -> Packing {
+    pub(crate) fn body_compression(self) -> BodyCompression {
         match self {
-            Self::Zstd => Packing::Zstd,
-            Self::Snappy => Packing::SnappyFramed,
-            Self::Gzip => Packing::Gzip,
+            Self::Zstd => BodyCompression::Zstd,
+            Self::Snappy => BodyCompression::SnappyFramed,
+            Self::Gzip => BodyCompression::Gzip,
         }
     }
 
     /// The encoding of that name.
-    pub(crate) fn named(name: &str) -> Option<Self> {
+    pub(crate) fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|encoding| encoding.name() == name)
     }
 
     /// The encoding for answers to a client that sent these headers: its own if it takes that, or the best that it takes.
-    pub(crate) fn for_answers(headers: &HeaderMap, own: Option<Self>) -> Option<Self> {
+    pub(crate) fn for_response(headers: &HeaderMap, own: Option<Self>) -> Option<Self> {
         let lists = headers.get_all(ACCEPT_ENCODING);
         let takes = |encoding: &Self| {
             let mut names = lists.iter().filter_map(|list| list.to_str().ok()).flat_map(|list| list.split(','));
@@ -84,23 +84,23 @@ impl Encoding {
 
 #[cfg(test)]
 mod tests {
-    use super::{ACCEPT_ENCODING, Encoding};
+    use super::{ACCEPT_ENCODING, GrpcEncoding};
     use axum::http::{HeaderMap, HeaderValue};
 
     #[test]
     fn answers_come_in_the_encoding_of_the_request_or_the_best_that_is_taken() {
         for (accepted, own, expected) in [
-            ("gzip, snappy,zstd", None, Some(Encoding::Zstd)),
-            ("gzip,snappy", None, Some(Encoding::Snappy)),
-            ("identity,deflate,gzip", None, Some(Encoding::Gzip)),
-            ("gzip,snappy,zstd", Some(Encoding::Gzip), Some(Encoding::Gzip)),
-            ("snappy", Some(Encoding::Gzip), Some(Encoding::Snappy)),
-            ("identity", Some(Encoding::Gzip), None),
+            ("gzip, snappy,zstd", None, Some(GrpcEncoding::Zstd)),
+            ("gzip,snappy", None, Some(GrpcEncoding::Snappy)),
+            ("identity,deflate,gzip", None, Some(GrpcEncoding::Gzip)),
+            ("gzip,snappy,zstd", Some(GrpcEncoding::Gzip), Some(GrpcEncoding::Gzip)),
+            ("snappy", Some(GrpcEncoding::Gzip), Some(GrpcEncoding::Snappy)),
+            ("identity", Some(GrpcEncoding::Gzip), None),
             ("br", None, None),
         ] {
             let headers = HeaderMap::from_iter([(ACCEPT_ENCODING, HeaderValue::from_static(accepted))]);
-            assert_eq!(Encoding::for_answers(&headers, own), expected, "{accepted} {own:?}");
+            assert_eq!(GrpcEncoding::for_response(&headers, own), expected, "{accepted} {own:?}");
         }
-        assert_eq!(Encoding::for_answers(&HeaderMap::new(), Some(Encoding::Zstd)), None);
+        assert_eq!(GrpcEncoding::for_response(&HeaderMap::new(), Some(GrpcEncoding::Zstd)), None);
     }
 }

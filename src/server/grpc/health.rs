@@ -4,8 +4,8 @@
 //! write also only while writes are taken. A client that watches hears of each change; when the server drains, its stream ends soon
 //! after the last one, so that nobody who watches holds up the drain.
 
-use crate::server::context::SharedContext;
-use crate::server::grpc::services::{SERVICES, Serves};
+use crate::server::state::SharedState;
+use crate::server::grpc::services::{SERVICES, ServingCondition};
 use crate::server::lifecycle::Phase;
 use crate::tsdb::db::DbHealth;
 use std::time::Duration;
@@ -14,19 +14,19 @@ use tonic_health::pb::health_server::{Health, HealthServer};
 use tonic_health::server::HealthReporter;
 
 /// How soon a change is told.
-const INTERVAL: Duration = Duration::from_millis(250);
+const POLL_INTERVAL: Duration = Duration::from_millis(250);
 /// The name of the whole.
-const WHOLE: &str = "";
+const ALL_SERVICES: &str = "";
 
 /// Tells the health service how things are.
 #[derive(Debug)]
-pub struct HealthKeeper {
+pub struct HealthUpdater {
     reporter: HealthReporter,
 }
 
 /// How things are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum State {
+enum ServingState {
     /// Nothing serves.
     Down,
     /// What only reads serves.
@@ -36,26 +36,26 @@ enum State {
 }
 
 /// The health service and who tells it; nothing serves yet.
-pub async fn service() -> (HealthKeeper, HealthServer<impl Health>) {
+pub async fn service() -> (HealthUpdater, HealthServer<impl Health>) {
     let (reporter, server) = tonic_health::server::health_reporter();
-    let keeper = HealthKeeper { reporter };
-    keeper.tell(State::Down).await;
+    let keeper = HealthUpdater { reporter };
+    keeper.set_status(ServingState::Down).await;
     (keeper, server)
 }
 
-impl HealthKeeper {
+impl HealthUpdater {
     /// Follows the server through its life, until it drains.
-    pub async fn follow(self, context: SharedContext) {
-        let mut told = State::Down;
+    pub async fn run(self, context: SharedState) {
+        let mut told = ServingState::Down;
         loop {
             let phase = context.lifecycle.phase();
             let now = match (phase, context.db.health()) {
-                (Phase::Starting | Phase::Draining, _) => State::Down,
-                (Phase::Ready, DbHealth::Good) => State::Up,
-                (Phase::Ready, _) => State::ReadOnly,
+                (Phase::Starting | Phase::Draining, _) => ServingState::Down,
+                (Phase::Ready, DbHealth::Healthy) => ServingState::Up,
+                (Phase::Ready, _) => ServingState::ReadOnly,
             };
             if now != told {
-                self.tell(now).await;
+                self.set_status(now).await;
                 told = now;
             }
             if phase == Phase::Draining {
@@ -63,7 +63,7 @@ impl HealthKeeper {
             }
             let next = if phase == Phase::Starting { Phase::Ready } else { Phase::Draining };
             // The state of the disk and the log is looked at; of a phase one hears at once.
-            let _ = tokio::time::timeout(INTERVAL, context.lifecycle.reached(next)).await;
+            let _ = tokio::time::timeout(POLL_INTERVAL, context.lifecycle.reached(next)).await;
         }
         drop(context);
         self.end_watches().await;
@@ -72,22 +72,22 @@ impl HealthKeeper {
     /// Ends the streams of those who watch, for as long as the process lives: one may have begun while the others were ended.
     async fn end_watches(mut self) {
         loop {
-            tokio::time::sleep(INTERVAL).await;
+            tokio::time::sleep(POLL_INTERVAL).await;
             // A stream ends when its service is forgotten; who asks once is still told.
-            for service in std::iter::once(WHOLE).chain(SERVICES.map(|service| service.name)) {
+            for service in std::iter::once(ALL_SERVICES).chain(SERVICES.map(|service| service.name)) {
                 self.reporter.clear_service_status(service).await;
             }
-            self.tell(State::Down).await;
+            self.set_status(ServingState::Down).await;
         }
     }
 
-    async fn tell(&self, state: State) {
+    async fn set_status(&self, state: ServingState) {
         let status = |serves: bool| if serves { ServingStatus::Serving } else { ServingStatus::NotServing };
-        self.reporter.set_service_status(WHOLE, status(state != State::Down)).await;
+        self.reporter.set_service_status(ALL_SERVICES, status(state != ServingState::Down)).await;
         for service in SERVICES {
             let serves = match service.serves {
-                Serves::WhenReady => state != State::Down,
-                Serves::WhenWritable => state == State::Up,
+                ServingCondition::WhenReady => state != ServingState::Down,
+                ServingCondition::WhenWritable => state == ServingState::Up,
             };
             self.reporter.set_service_status(service.name, status(serves)).await;
         }

@@ -10,12 +10,12 @@
 //! body is left alone for a while, and HTTP/2's flow control holds back the sender. Between two messages nothing is reserved, so that an idle
 //! stream costs next to nothing and may be silent for as long as it likes. A message of up to [`EAGER_BYTES`] gets its memory at once; a larger
 //! one in steps, as it arrives: whoever announces much and sends nothing holds one step. Who holds memory and waits for more gives up
-//! after [`MessageLimits::patience`], so that two large messages never wait for each other for longer.
+//! after [`MessageLimits::max_wait`], so that two large messages never wait for each other for longer.
 
-use crate::server::admission::{BudgetUsedUp, ByteBudget, Reservation};
+use crate::server::admission::{BudgetExhausted, ByteBudget, Reservation};
 use crate::server::body::BodyLimits;
 use crate::server::grpc::details;
-use crate::server::refused::Refused;
+use crate::server::request_error::RequestError;
 use bytes::{Bytes, BytesMut};
 use http_body::Body;
 use http_body_util::BodyExt;
@@ -29,7 +29,7 @@ pub(crate) const FRAME_HEADER: usize = 5;
 const EAGER_BYTES: usize = 1 << 20;
 
 /// What stands in front of a message of so many bytes, of which there may be less than 2^32.
-pub(crate) fn header(len: usize) -> [u8; FRAME_HEADER] {
+pub(crate) fn frame_header(len: usize) -> [u8; FRAME_HEADER] {
     let [a, b, c, d] = (len as u32).to_be_bytes();
     [0, a, b, c, d]
 }
@@ -38,15 +38,15 @@ pub(crate) fn header(len: usize) -> [u8; FRAME_HEADER] {
 ///
 /// # Errors
 /// [`MessageError`], also where there is none or more than one.
-pub(crate) async fn only<B>(body: B, limits: BodyLimits) -> Result<Message, MessageError>
+pub(crate) async fn read_single_message<B>(body: B, limits: BodyLimits) -> Result<GrpcMessage, MessageError>
 where
     B: Body<Data = Bytes> + Unpin,
     B::Error: Into<Box<dyn Error + Send + Sync>>,
 {
     let BodyLimits { size, time, budget } = limits;
-    let mut messages = Messages::new(body, MessageLimits { size, time, patience: Duration::ZERO, budget });
+    let mut messages = MessageReader::new(body, MessageLimits { size, time, max_wait: Duration::ZERO, budget });
     let only = async {
-        let message = messages.next().await?.ok_or(MessageError::Cut)?;
+        let message = messages.next().await?.ok_or(MessageError::UnexpectedEnd)?;
         messages.expect_end().await?;
         Ok(message)
     };
@@ -61,7 +61,7 @@ pub(crate) struct MessageLimits {
     /// Time from the first to the last byte of a message.
     pub(crate) time: Duration,
     /// How long a message waits for memory.
-    pub(crate) patience: Duration,
+    pub(crate) max_wait: Duration,
     /// Where its memory comes from.
     pub(crate) budget: ByteBudget,
 }
@@ -77,10 +77,10 @@ pub(crate) enum MessageError {
     Packed,
     /// What comes is no message.
     #[error("a message begins with byte {0}")]
-    NoMessage(u8),
+    InvalidFlag(u8),
     /// The stream ends within it.
     #[error("the stream ends within a message")]
-    Cut,
+    UnexpectedEnd,
     /// A call that has one message has another one.
     #[error("more than one message in a call that takes one")]
     SecondMessage,
@@ -89,7 +89,7 @@ pub(crate) enum MessageError {
     TooSlow(Duration),
     /// There was no memory for it.
     #[error(transparent)]
-    NoMemory(#[from] BudgetUsedUp),
+    NoMemory(#[from] BudgetExhausted),
     /// The connection broke.
     #[error("the stream broke off: {0}")]
     Broken(Box<dyn Error + Send + Sync>),
@@ -97,7 +97,7 @@ pub(crate) enum MessageError {
 
 /// What the first byte of a message says of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Flag {
+pub(crate) enum CompressionFlag {
     /// It is as it is.
     Plain,
     /// It is packed as the request's headers say.
@@ -106,22 +106,22 @@ pub(crate) enum Flag {
 
 /// A message and the memory that is reserved for it.
 #[derive(Debug)]
-pub(crate) struct Message {
-    pub(crate) flag: Flag,
+pub(crate) struct GrpcMessage {
+    pub(crate) flag: CompressionFlag,
     pub(crate) bytes: Bytes,
     pub(crate) reservation: Reservation,
 }
 
 /// The messages of one body.
 #[derive(Debug)]
-pub(crate) struct Messages<B> {
+pub(crate) struct MessageReader<B> {
     body: B,
     /// What arrived and belongs to no message yet: at most one frame of HTTP/2.
     rest: Bytes,
     limits: MessageLimits,
 }
 
-impl<B> Messages<B>
+impl<B> MessageReader<B>
 where
     B: Body<Data = Bytes> + Unpin,
     B::Error: Into<Box<dyn Error + Send + Sync>>,
@@ -134,9 +134,9 @@ where
     ///
     /// # Errors
     /// [`MessageError`], also for a packed message; there is no message behind it.
-    pub(crate) async fn next(&mut self) -> Result<Option<Message>, MessageError> {
-        match self.next_of_any_flag().await? {
-            Some(Message { flag: Flag::Packed, .. }) => Err(MessageError::Packed),
+    pub(crate) async fn next(&mut self) -> Result<Option<GrpcMessage>, MessageError> {
+        match self.next_any().await? {
+            Some(GrpcMessage { flag: CompressionFlag::Packed, .. }) => Err(MessageError::Packed),
             message => Ok(message),
         }
     }
@@ -145,7 +145,7 @@ where
     ///
     /// # Errors
     /// [`MessageError`]; there is no message behind it.
-    pub(crate) async fn next_of_any_flag(&mut self) -> Result<Option<Message>, MessageError> {
+    pub(crate) async fn next_any(&mut self) -> Result<Option<GrpcMessage>, MessageError> {
         while self.rest.is_empty() {
             match self.more().await? {
                 Some(bytes) => self.rest = bytes,
@@ -170,29 +170,29 @@ where
         Err(MessageError::SecondMessage)
     }
 
-    async fn message(&mut self) -> Result<Message, MessageError> {
+    async fn message(&mut self) -> Result<GrpcMessage, MessageError> {
         let mut reservation = self.limits.budget.reserve();
-        let header = self.take(FRAME_HEADER, &mut reservation).await?;
-        let &[packed, a, b, c, d] = &header[..] else { return Err(MessageError::Cut) };
+        let header = self.read_exact(FRAME_HEADER, &mut reservation).await?;
+        let &[packed, a, b, c, d] = &header[..] else { return Err(MessageError::UnexpectedEnd) };
         let flag = match packed {
-            0 => Flag::Plain,
-            1 => Flag::Packed,
-            other => return Err(MessageError::NoMessage(other)),
+            0 => CompressionFlag::Plain,
+            1 => CompressionFlag::Packed,
+            other => return Err(MessageError::InvalidFlag(other)),
         };
         let size = u32::from_be_bytes([a, b, c, d]) as usize;
         let limit = self.limits.size;
         if size > limit {
             return Err(MessageError::TooLarge { size, limit });
         }
-        let bytes = self.take(size, &mut reservation).await?;
-        Ok(Message { flag, bytes, reservation })
+        let bytes = self.read_exact(size, &mut reservation).await?;
+        Ok(GrpcMessage { flag, bytes, reservation })
     }
 
     /// The next `len` bytes. What lies in one piece is not copied.
-    async fn take(&mut self, len: usize, reservation: &mut Reservation) -> Result<Bytes, MessageError> {
-        let patience = self.limits.patience;
+    async fn read_exact(&mut self, len: usize, reservation: &mut Reservation) -> Result<Bytes, MessageError> {
+        let patience = self.limits.max_wait;
         let mut reserved = len.min(EAGER_BYTES);
-        reservation.extend_in_time(reserved, patience).await?;
+        reservation.extend_within(reserved, patience).await?;
         if self.rest.len() >= len {
             return Ok(self.rest.split_to(len));
         }
@@ -201,7 +201,7 @@ where
             let part = self.rest.split_to(self.rest.len().min(len - bytes.len()));
             while bytes.len() + part.len() > reserved {
                 let step = EAGER_BYTES.min(len - reserved);
-                reservation.extend_in_time(step, patience).await?;
+                reservation.extend_within(step, patience).await?;
                 reserved += step;
             }
             // Once much has come, the whole at once: what is not written to costs nothing, and nothing is copied to grow.
@@ -212,7 +212,7 @@ where
             if bytes.len() == len {
                 return Ok(bytes.freeze());
             }
-            self.rest = self.more().await?.ok_or(MessageError::Cut)?;
+            self.rest = self.more().await?.ok_or(MessageError::UnexpectedEnd)?;
         }
     }
 
@@ -237,12 +237,12 @@ impl From<MessageError> for Status {
     fn from(error: MessageError) -> Self {
         let text = error.to_string();
         match error {
-            MessageError::TooLarge { .. } => Refused::TooLarge(text).into_grpc(),
-            MessageError::Packed => Refused::Unsupported(text).into_grpc(),
-            MessageError::NoMessage(_) | MessageError::Cut | MessageError::SecondMessage => {
+            MessageError::TooLarge { .. } => RequestError::TooLarge(text).into_grpc(),
+            MessageError::Packed => RequestError::Unsupported(text).into_grpc(),
+            MessageError::InvalidFlag(_) | MessageError::UnexpectedEnd | MessageError::SecondMessage => {
                 details::with_reason(Code::InvalidArgument, &text, details::PROTOCOL_ERROR)
             }
-            MessageError::TooSlow(_) | MessageError::NoMemory(_) => Refused::Unavailable(text).into_grpc(),
+            MessageError::TooSlow(_) | MessageError::NoMemory(_) => RequestError::Unavailable(text).into_grpc(),
             // What unpacks messages in front of this says it with a status of its own.
             MessageError::Broken(cause) => Self::from_error(cause),
         }

@@ -1,8 +1,8 @@
 //! Messages are put together from whatever pieces a body has, and their memory is reserved while they arrive.
 
-use super::{EAGER_BYTES, FRAME_HEADER, Message, MessageError, MessageLimits, Messages};
+use super::{EAGER_BYTES, FRAME_HEADER, GrpcMessage, MessageError, MessageLimits, MessageReader};
 use crate::server::admission::ByteBudget;
-use crate::server::body::Received;
+use crate::server::body::ChannelBody;
 use bytes::Bytes;
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -11,7 +11,7 @@ type Pieces = mpsc::Sender<Result<Bytes, std::io::Error>>;
 
 struct Given {
     pieces: Pieces,
-    messages: Messages<Received<std::io::Error>>,
+    messages: MessageReader<ChannelBody<std::io::Error>>,
     budget: ByteBudget,
 }
 
@@ -19,8 +19,8 @@ fn given(size: usize, budget: usize) -> Given {
     let (pieces, receiver) = mpsc::channel(1024);
     let budget = ByteBudget::new(budget);
     let patience = Duration::from_millis(50);
-    let limits = MessageLimits { size, time: Duration::from_millis(200), patience, budget: budget.clone() };
-    Given { pieces, messages: Messages::new(Received::from(receiver), limits), budget }
+    let limits = MessageLimits { size, time: Duration::from_millis(200), max_wait: patience, budget: budget.clone() };
+    Given { pieces, messages: MessageReader::new(ChannelBody::from(receiver), limits), budget }
 }
 
 fn frame(message: &[u8]) -> Vec<u8> {
@@ -36,7 +36,7 @@ impl Given {
         self.pieces = mpsc::channel(1).0;
     }
 
-    async fn next(&mut self) -> Option<Message> {
+    async fn next(&mut self) -> Option<GrpcMessage> {
         self.messages.next().await.unwrap()
     }
 
@@ -70,14 +70,14 @@ async fn what_is_no_message_is_refused() {
         let mut given = given(9, 100);
         give(&given.pieces, whole[..end].to_vec()).await;
         given.end();
-        assert!(matches!(given.refused().await, MessageError::Cut), "cut at {end}");
+        assert!(matches!(given.refused().await, MessageError::UnexpectedEnd), "cut at {end}");
     }
     let mut packed = given(9, 100);
     give(&packed.pieces, &b"\x01\0\0\0\x01x"[..]).await;
     assert!(matches!(packed.refused().await, MessageError::Packed));
     let mut other = given(9, 100);
     give(&other.pieces, &b"GET / HTTP/1.1"[..]).await;
-    assert!(matches!(other.refused().await, MessageError::NoMessage(b'G')));
+    assert!(matches!(other.refused().await, MessageError::InvalidFlag(b'G')));
     let mut large = given(9, 100);
     give(&large.pieces, &b"\0\xff\xff\xff\xff"[..]).await;
     assert!(matches!(large.refused().await, MessageError::TooLarge { size: 0xffff_ffff, limit: 9 }));

@@ -2,7 +2,7 @@
 //!
 //! | file             | what                                                              |
 //! |------------------|-------------------------------------------------------------------|
-//! | `entry`          | in front of every method: the content type, the client's deadline |
+//! | `deadline`          | in front of every method: the content type, the client's deadline |
 //! | `services`       | which services there are                                          |
 //! | [`health`]       | which of them serve                                               |
 //! | `reflection`     | what they look like                                               |
@@ -14,36 +14,36 @@
 //! | `thanos_info`    | `thanos.info.Info`                                                |
 //! | `thanos_exemplars` | `thanos.Exemplars`, `thanos.Metadata`                           |
 //! | `thanos_read`    | what these have in common                                         |
-//! | `pieces_out`     | answers of several messages, made while they are taken            |
-//! | `outcome`        | what became of a write, as messages and statuses                  |
+//! | `message_writer`     | answers of several messages, made while they are taken            |
+//! | `write_response`        | what became of a write, as messages and statuses                  |
 //! | `details`        | the details of an error                                           |
 //! | `compression`    | in front of every method: messages are plain behind it            |
 //! | `encoding`       | the encodings of messages                                         |
-//! | `inflate`        | the messages of a request, inflated                               |
-//! | `deflate`        | the messages of an answer, compressed                             |
-//! | `steps`          | a body that is made step by step                                  |
+//! | `decompress_body`        | the messages of a request, inflated                               |
+//! | `compress_body`        | the messages of an answer, compressed                             |
+//! | `unfold_body`          | a body that is made step by step                                  |
 //! | `raw_codec`      | messages as bytes                                                 |
 //! | `messages`       | messages out of a body, as fast as there is room for them         |
 //! | `status_body`    | a body that ends with a status                                    |
-//! | `ending`         | a body that ends early                                            |
+//! | `early_end_body`         | a body that ends early                                            |
 
 pub(crate) mod compression;
-pub(crate) mod deflate;
+pub(crate) mod compress_body;
 pub(crate) mod details;
 pub(crate) mod encoding;
-mod ending;
-pub(crate) mod entry;
+mod early_end_body;
+pub(crate) mod deadline;
 pub mod health;
-pub mod inflate;
+pub mod decompress_body;
 pub(crate) mod messages;
-mod outcome;
-pub(crate) mod pieces_out;
+mod write_response;
+pub(crate) mod message_writer;
 pub(crate) mod raw_codec;
 pub(crate) mod read;
 pub(crate) mod reflection;
 pub(crate) mod services;
 mod status_body;
-mod steps;
+mod unfold_body;
 pub(crate) mod thanos_exemplars;
 pub(crate) mod thanos_info;
 mod thanos_read;
@@ -75,19 +75,19 @@ pub(crate) fn is_grpc(request: &Request) -> bool {
 }
 
 /// A refusal as an answer.
-pub(crate) fn refuse(status: Status) -> Response {
+pub(crate) fn error_response(status: Status) -> Response {
     status.into_http::<tonic::body::Body>().map(Body::new)
 }
 
 /// An answer of what a channel gives; an error is its last word.
-pub(crate) fn stream_answer<T: Message + 'static>(answers: mpsc::Receiver<Result<T, Status>>) -> Response {
+pub(crate) fn channel_response<T: Message + 'static>(answers: mpsc::Receiver<Result<T, Status>>) -> Response {
     let messages = ReceiverStream::new(answers);
     let body = EncodeBody::new_server(ProstEncoder::default(), messages, None, Default::default(), Some(usize::MAX));
-    answer(body)
+    grpc_response(body)
 }
 
 /// An answer with this body, which has messages and ends with a status.
-pub(crate) fn answer<B>(body: B) -> Response
+pub(crate) fn grpc_response<B>(body: B) -> Response
 where
     B: HttpBody<Data = Bytes> + Send + 'static,
     B::Error: Into<axum::BoxError>,

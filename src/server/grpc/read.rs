@@ -6,18 +6,18 @@
 use crate::remote::pb::prometheus as pb;
 use crate::remote::read;
 use crate::remote::read_request;
-use crate::remote::read_request::ReadError;
-use crate::server::body::{BodyLimits, NotTaken, Pieces};
-use crate::server::context::SharedContext;
+use crate::remote::read_request::RemoteReadError;
+use crate::server::body::{BodyLimits, ResponseTimeout, ResponseBody};
+use crate::server::state::SharedState;
 use crate::server::grpc;
 use crate::server::grpc::messages;
 use crate::server::grpc::status_body::StatusBody;
 use crate::server::ingest;
-use crate::server::read::{MAX_BODY, blocking, make};
-use crate::server::read_turn::ReadTurn;
-use crate::server::refused::Refused;
+use crate::server::read::{MAX_BODY, run_blocking, run_samples_read};
+use crate::server::read_permit::ReadPermit;
+use crate::server::request_error::RequestError;
 use crate::server::streamed_read;
-use crate::server::streamed_read::{CutOff, Framing};
+use crate::server::streamed_read::{StreamedReadError, Framing};
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::response::Response;
@@ -31,64 +31,64 @@ pub(crate) const READ: &str = "/narthex.v1.Read/Read";
 pub(crate) const READ_CHUNKS: &str = "/narthex.v1.Read/ReadChunks";
 
 /// Answers `Read`.
-pub(crate) async fn read(State(context): State<SharedContext>, request: Request) -> Response {
-    samples(context, request).await.unwrap_or_else(grpc::refuse)
+pub(crate) async fn read(State(context): State<SharedState>, request: Request) -> Response {
+    respond_samples(context, request).await.unwrap_or_else(grpc::error_response)
 }
 
 /// Answers `ReadChunks`.
-pub(crate) async fn read_chunks(State(context): State<SharedContext>, request: Request) -> Response {
-    chunks(context, request).await.unwrap_or_else(grpc::refuse)
+pub(crate) async fn read_chunks(State(context): State<SharedState>, request: Request) -> Response {
+    respond_chunks(context, request).await.unwrap_or_else(grpc::error_response)
 }
 
-async fn samples(context: SharedContext, request: Request) -> Result<Response, Status> {
-    let Asked { request, turn } = Asked::of(&context, request.into_body()).await?;
-    let (answer, reservation) = make(&context, request, turn, read::answer_plain).await.map_err(status)?;
+async fn respond_samples(context: SharedState, request: Request) -> Result<Response, Status> {
+    let AdmittedRead { request, turn } = AdmittedRead::admit(&context, request.into_body()).await?;
+    let (answer, reservation) = run_samples_read(&context, request, turn, read::read_samples_plain).await.map_err(status)?;
     let len = answer.pieces.iter().map(Bytes::len).sum();
-    let header = Bytes::copy_from_slice(&messages::header(len));
+    let header = Bytes::copy_from_slice(&messages::frame_header(len));
     let pieces = std::iter::once(header).chain(answer.pieces).collect();
-    Ok(grpc::answer(StatusBody::new(Pieces::new(pieces, reservation, context.answer_limits.time))))
+    Ok(grpc::grpc_response(StatusBody::new(ResponseBody::new(pieces, reservation, context.answer_limits.time))))
 }
 
-async fn chunks(context: SharedContext, request: Request) -> Result<Response, Status> {
-    let Asked { request, turn } = Asked::of(&context, request.into_body()).await?;
+async fn respond_chunks(context: SharedState, request: Request) -> Result<Response, Status> {
+    let AdmittedRead { request, turn } = AdmittedRead::admit(&context, request.into_body()).await?;
     let frames = streamed_read::frames(&context, request, turn, Framing::Grpc);
-    let mut frames = frames.map_err(Refused::into_grpc)?;
-    frames.begun().await?;
-    Ok(grpc::answer(StatusBody::new(frames)))
+    let mut frames = frames.map_err(RequestError::into_grpc)?;
+    frames.wait_first().await?;
+    Ok(grpc::grpc_response(StatusBody::new(frames)))
 }
 
 /// A request that has its turn.
-struct Asked {
+struct AdmittedRead {
     request: pb::ReadRequest,
-    turn: ReadTurn,
+    turn: ReadPermit,
 }
 
-impl Asked {
-    async fn of(context: &SharedContext, body: Body) -> Result<Self, Status> {
-        ingest::admit(context).map_err(Refused::into_grpc)?;
-        let message = messages::only(body, BodyLimits { size: MAX_BODY, ..context.body_limits.clone() }).await?;
-        let turn = ReadTurn::take(context).await.map_err(Refused::into_grpc)?;
-        let request = blocking(move || read_request::parse_request(&message.bytes)).await.map_err(status)?;
+impl AdmittedRead {
+    async fn admit(context: &SharedState, body: Body) -> Result<Self, Status> {
+        ingest::check_accepting(context).map_err(RequestError::into_grpc)?;
+        let message = messages::read_single_message(body, BodyLimits { size: MAX_BODY, ..context.body_limits.clone() }).await?;
+        let turn = ReadPermit::acquire(context).await.map_err(RequestError::into_grpc)?;
+        let request = run_blocking(move || read_request::parse_request(&message.bytes)).await.map_err(status)?;
         Ok(Self { request, turn })
     }
 }
 
 /// As over HTTP, except that an answer over its limit has a code of its own.
-fn status(error: ReadError) -> Status {
+fn status(error: RemoteReadError) -> Status {
     match error {
-        ReadError::AnswerLimit(_) | ReadError::TooLong(_) => Status::new(Code::ResourceExhausted, error.to_string()),
-        _ => Refused::from(error).into_grpc(),
+        RemoteReadError::AnswerLimit(_) | RemoteReadError::TooLong(_) => Status::new(Code::ResourceExhausted, error.to_string()),
+        _ => RequestError::from(error).into_grpc(),
     }
 }
 
-impl From<CutOff> for Status {
-    fn from(error: CutOff) -> Self {
-        Refused::from(error).into_grpc()
+impl From<StreamedReadError> for Status {
+    fn from(error: StreamedReadError) -> Self {
+        RequestError::from(error).into_grpc()
     }
 }
 
-impl From<NotTaken> for Status {
-    fn from(error: NotTaken) -> Self {
-        Refused::Unavailable(error.to_string()).into_grpc()
+impl From<ResponseTimeout> for Status {
+    fn from(error: ResponseTimeout) -> Self {
+        RequestError::Unavailable(error.to_string()).into_grpc()
     }
 }

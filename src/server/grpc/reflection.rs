@@ -3,8 +3,8 @@
 //! A client may leave its stream open: when the server drains, such a stream looks to the service as if the client had ended it.
 
 use crate::remote::pb;
-use crate::server::context::SharedContext;
-use crate::server::grpc::ending::Ending;
+use crate::server::state::SharedState;
+use crate::server::grpc::early_end_body::EarlyEndBody;
 use crate::server::grpc::services::SERVICES;
 use crate::server::lifecycle::Phase;
 use axum::body::Body;
@@ -27,7 +27,7 @@ pub(crate) const PATH_V1ALPHA: &str = "/grpc.reflection.v1alpha.ServerReflection
 /// # Errors
 /// Where the descriptors that were made by the build are none.
 pub(crate) fn v1() -> Result<ServerReflectionServer<impl ServerReflection>, Error> {
-    offered().build_v1()
+    reflection_builder().build_v1()
 }
 
 /// Version v1alpha, which older clients ask.
@@ -35,11 +35,11 @@ pub(crate) fn v1() -> Result<ServerReflectionServer<impl ServerReflection>, Erro
 /// # Errors
 /// As [`v1`].
 pub(crate) fn v1alpha() -> Result<v1alpha::ServerReflectionServer<impl v1alpha::ServerReflection>, Error> {
-    offered().build_v1alpha()
+    reflection_builder().build_v1alpha()
 }
 
 /// What there is to be said.
-fn offered() -> Builder<'static> {
+fn reflection_builder() -> Builder<'static> {
     let builder = Builder::configure()
         .include_reflection_service(false)
         .register_encoded_file_descriptor_set(pb::DESCRIPTORS)
@@ -51,10 +51,10 @@ fn offered() -> Builder<'static> {
 }
 
 /// Ends requests when the server drains.
-pub(crate) async fn end_when_draining(State(context): State<SharedContext>, request: Request, next: Next) -> Response {
+pub(crate) async fn end_when_draining(State(context): State<SharedState>, request: Request, next: Next) -> Response {
     let draining = async move {
         context.lifecycle.reached(Phase::Draining).await;
         None
     };
-    next.run(request.map(|body| Body::new(Ending::new(body, draining)))).await
+    next.run(request.map(|body| Body::new(EarlyEndBody::new(body, draining)))).await
 }

@@ -4,16 +4,16 @@ use crate::server::grpc::{read, thanos_exemplars, thanos_info, thanos_store, tha
 
 /// A service and what it needs to be of use.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Service {
+pub(crate) struct GrpcService {
     /// Its full name.
     pub(crate) name: &'static str,
     /// When it serves.
-    pub(crate) serves: Serves,
+    pub(crate) serves: ServingCondition,
 }
 
 /// When a service serves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Serves {
+pub(crate) enum ServingCondition {
     /// From the end of the replay until the server drains.
     WhenReady,
     /// The same, but only while writes are taken: not while the disk is full or the log broken.
@@ -21,12 +21,12 @@ pub(crate) enum Serves {
 }
 
 /// All of them, besides health and reflection.
-pub(crate) const SERVICES: [Service; 7] = [
-    Service { name: write::SERVICE, serves: Serves::WhenWritable },
-    Service { name: read::SERVICE, serves: Serves::WhenReady },
-    Service { name: thanos_write::SERVICE, serves: Serves::WhenWritable },
-    Service { name: thanos_store::SERVICE, serves: Serves::WhenReady },
-    Service { name: thanos_info::SERVICE, serves: Serves::WhenReady },
-    Service { name: thanos_exemplars::EXEMPLARS_SERVICE, serves: Serves::WhenReady },
-    Service { name: thanos_exemplars::METADATA_SERVICE, serves: Serves::WhenReady },
+pub(crate) const SERVICES: [GrpcService; 7] = [
+    GrpcService { name: write::SERVICE, serves: ServingCondition::WhenWritable },
+    GrpcService { name: read::SERVICE, serves: ServingCondition::WhenReady },
+    GrpcService { name: thanos_write::SERVICE, serves: ServingCondition::WhenWritable },
+    GrpcService { name: thanos_store::SERVICE, serves: ServingCondition::WhenReady },
+    GrpcService { name: thanos_info::SERVICE, serves: ServingCondition::WhenReady },
+    GrpcService { name: thanos_exemplars::EXEMPLARS_SERVICE, serves: ServingCondition::WhenReady },
+    GrpcService { name: thanos_exemplars::METADATA_SERVICE, serves: ServingCondition::WhenReady },
 ];

@@ -48,7 +48,7 @@ where
 #[cfg(test)]
 mod tests {
     use super::StatusBody;
-    use crate::server::body::Received;
+    use crate::server::body::ChannelBody;
     use bytes::Bytes;
     use http_body_util::BodyExt;
     use tokio::sync::mpsc;
@@ -61,7 +61,7 @@ mod tests {
             sender.send(Err(error)).await.unwrap();
         }
         drop(sender);
-        let collected = StatusBody::new(Received::<Status>::from(receiver)).collect().await.unwrap();
+        let collected = StatusBody::new(ChannelBody::<Status>::from(receiver)).collect().await.unwrap();
         let trailers = collected.trailers().cloned().unwrap();
         assert_eq!(collected.to_bytes(), "abc");
         trailers["grpc-status"].to_str().unwrap().to_owned()

@@ -6,12 +6,12 @@ use crate::model::metadata::Metadata;
 use crate::model::time::TimeRange;
 use crate::remote::pb::thanos as pb;
 use crate::remote::pb::thanos::{exemplars_response, metric_metadata_response};
-use crate::remote::thanos::selection::{Naming, Selected};
-use crate::server::context::SharedContext;
-use crate::server::expression;
+use crate::remote::thanos::selection::{LabelRewrite, SeriesSelection};
+use crate::server::state::SharedState;
+use crate::server::promql_selectors;
 use crate::server::grpc;
-use crate::server::grpc::pieces_out;
-use crate::server::grpc::thanos_read::Asked;
+use crate::server::grpc::message_writer;
+use crate::server::grpc::thanos_read::AdmittedThanosRead;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::response::Response;
@@ -27,64 +27,64 @@ pub(crate) const EXEMPLARS: &str = "/thanos.Exemplars/Exemplars";
 pub(crate) const METRIC_METADATA: &str = "/thanos.Metadata/MetricMetadata";
 
 /// Families of metrics in one message.
-const FAMILIES: usize = 1000;
+const MAX_FAMILIES_PER_MESSAGE: usize = 1000;
 
 /// Answers `Exemplars`.
-pub(crate) async fn exemplars(State(context): State<SharedContext>, request: Request) -> Response {
-    stream_exemplars(context, request.into_body()).await.unwrap_or_else(grpc::refuse)
+pub(crate) async fn exemplars(State(context): State<SharedState>, request: Request) -> Response {
+    stream_exemplars(context, request.into_body()).await.unwrap_or_else(grpc::error_response)
 }
 
 /// Answers `MetricMetadata`.
-pub(crate) async fn metric_metadata(State(context): State<SharedContext>, request: Request) -> Response {
-    stream_metadata(context, request.into_body()).await.unwrap_or_else(grpc::refuse)
+pub(crate) async fn metric_metadata(State(context): State<SharedState>, request: Request) -> Response {
+    stream_metadata(context, request.into_body()).await.unwrap_or_else(grpc::error_response)
 }
 
-async fn stream_exemplars(context: SharedContext, body: Body) -> Result<Response, Status> {
-    let Asked { request, turn } = Asked::<pb::ExemplarsRequest>::of(&context, body).await?;
+async fn stream_exemplars(context: SharedState, body: Body) -> Result<Response, Status> {
+    let AdmittedThanosRead { request, turn } = AdmittedThanosRead::<pb::ExemplarsRequest>::admit(&context, body).await?;
     let wrong = |text: String| Status::new(Code::InvalidArgument, text);
-    let selectors = expression::selectors(&request.query).map_err(|error| wrong(error.to_string()))?;
+    let selectors = promql_selectors::selectors(&request.query).map_err(|error| wrong(error.to_string()))?;
     let external = context.external_labels();
-    let selected = selectors.into_iter().map(|matchers| Selected::of_matchers(matchers, &external));
+    let selected = selectors.into_iter().map(|matchers| SeriesSelection::from_matchers(matchers, &external));
     let selected: Vec<_> = selected
         .filter_map(|selected| match selected {
-            Selected::Nothing => None,
-            Selected::Matching(matchers) => Some(matchers),
+            SeriesSelection::Nothing => None,
+            SeriesSelection::Matching(matchers) => Some(matchers),
         })
         .collect();
     let some: Vec<_> = selected.iter().filter(|matchers| !matchers.is_empty()).cloned().collect();
     if some.is_empty() && !selected.is_empty() {
         return Err(wrong("no matchers specified (excluding external labels)".to_owned()));
     }
-    let (shared, naming) = (context.clone(), Naming::new(&external, &[]));
-    pieces_out::answer(&context, move |out| {
+    let (shared, naming) = (context.clone(), LabelRewrite::new(&external, &[]));
+    message_writer::stream_response(&context, move |out| {
         let _held = turn;
         for series in shared.db.querier().exemplars(&some, TimeRange::new(request.start, request.end)) {
-            let labels = naming.of(&series.labels);
+            let labels = naming.apply(&series.labels);
             let data = pb::ExemplarData {
                 series_labels: Some(label_set(labels.as_ref())),
                 exemplars: series.exemplars.iter().map(exemplar).collect(),
             };
             let result = Some(exemplars_response::Result::Data(data));
-            out.send(&pb::ExemplarsResponse { result }).map_err(pieces_out::stopped)?;
+            out.send(&pb::ExemplarsResponse { result }).map_err(message_writer::abort_status)?;
         }
         Ok(())
     })
     .await
 }
 
-async fn stream_metadata(context: SharedContext, body: Body) -> Result<Response, Status> {
-    let Asked { request, turn } = Asked::<pb::MetricMetadataRequest>::of(&context, body).await?;
+async fn stream_metadata(context: SharedState, body: Body) -> Result<Response, Status> {
+    let AdmittedThanosRead { request, turn } = AdmittedThanosRead::<pb::MetricMetadataRequest>::admit(&context, body).await?;
     let shared = context.clone();
-    pieces_out::answer(&context, move |out| {
+    message_writer::stream_response(&context, move |out| {
         let _held = turn;
         let metric = Some(request.metric.as_str()).filter(|metric| !metric.is_empty());
         let families = shared.db.metadata(metric);
         let limit = usize::try_from(request.limit).unwrap_or(usize::MAX);
         let mut wanted = families.into_iter().take(limit).peekable();
         while wanted.peek().is_some() {
-            let metadata: HashMap<_, _> = wanted.by_ref().take(FAMILIES).map(family).collect();
+            let metadata: HashMap<_, _> = wanted.by_ref().take(MAX_FAMILIES_PER_MESSAGE).map(metadata_entry).collect();
             let result = Some(metric_metadata_response::Result::Metadata(pb::MetricMetadata { metadata }));
-            out.send(&pb::MetricMetadataResponse { result }).map_err(pieces_out::stopped)?;
+            out.send(&pb::MetricMetadataResponse { result }).map_err(message_writer::abort_status)?;
         }
         Ok(())
     })
@@ -95,7 +95,7 @@ fn exemplar(exemplar: &Exemplar) -> pb::Exemplar {
     pb::Exemplar { labels: Some(label_set(exemplar.labels.as_ref())), value: exemplar.v, ts: exemplar.t }
 }
 
-fn family((name, values): (String, Vec<Arc<Metadata>>)) -> (String, pb::MetricMetadataEntry) {
+fn metadata_entry((name, values): (String, Vec<Arc<Metadata>>)) -> (String, pb::MetricMetadataEntry) {
     let metas = values.iter().map(|entry| meta(entry)).collect();
     (name, pb::MetricMetadataEntry { metas })
 }

@@ -6,7 +6,7 @@
 use crate::remote::external_labels::ExternalLabels;
 use crate::remote::pb::thanos::info as pb;
 use crate::remote::pb::thanos::{Label, ZLabelSet};
-use crate::server::context::{Context, SharedContext};
+use crate::server::state::{ServerState, SharedState};
 use crate::server::grpc;
 use crate::server::grpc::thanos_read;
 use axum::extract::{Request, State};
@@ -21,14 +21,14 @@ pub(crate) const INFO: &str = "/thanos.info.Info/Info";
 const COMPONENT: &str = "receive";
 
 /// Answers `Info`.
-pub(crate) async fn info(State(context): State<SharedContext>, request: Request) -> Response {
+pub(crate) async fn info(State(context): State<SharedState>, request: Request) -> Response {
     match thanos_read::request::<pb::InfoRequest>(&context, request.into_body()).await {
-        Ok(_) => thanos_read::only(&described(&context)),
-        Err(status) => grpc::refuse(status),
+        Ok(_) => thanos_read::single_message(&info_response(&context)),
+        Err(status) => grpc::error_response(status),
     }
 }
 
-fn described(context: &Context) -> pb::InfoResponse {
+fn info_response(context: &ServerState) -> pb::InfoResponse {
     let labels = label_set(&context.external_labels());
     let (min_time, max_time) = (context.db.min_time().unwrap_or(i64::MAX), i64::MAX);
     let tsdb = pb::TsdbInfo { labels: Some(labels.clone()), min_time, max_time };

@@ -3,18 +3,18 @@
 use crate::model::matcher::Matcher;
 use crate::model::time::TimeRange;
 use crate::remote::pb::thanos as pb;
-use crate::remote::read_request::{ReadError, Stop};
-use crate::remote::thanos::selection::{Selected, bounded};
+use crate::remote::read_request::{RemoteReadError, ReadAbort};
+use crate::remote::thanos::selection::{SeriesSelection, check_list_len};
 use crate::remote::thanos::series_message::SeriesMessage;
-use crate::remote::thanos::store::{SeriesError, SeriesSink, answer_series};
-use crate::server::context::{Context, SharedContext};
+use crate::remote::thanos::store::{StoreSeriesError, SeriesSink, read_series};
+use crate::server::state::{ServerState, SharedState};
 use crate::server::grpc;
-use crate::server::grpc::pieces_out;
-use crate::server::grpc::pieces_out::MessagesOut;
+use crate::server::grpc::message_writer;
+use crate::server::grpc::message_writer::MessageWriter;
 use crate::server::grpc::thanos_read;
-use crate::server::grpc::thanos_read::{Asked, status};
-use crate::server::refused::Refused;
-use crate::tsdb::query::labels::{LabelError, LabelLimit};
+use crate::server::grpc::thanos_read::{AdmittedThanosRead, status};
+use crate::server::request_error::RequestError;
+use crate::tsdb::query::label_source::{LabelQueryError, LabelQueryLimits};
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::response::Response;
@@ -31,75 +31,75 @@ pub(crate) const LABEL_VALUES: &str = "/thanos.Store/LabelValues";
 const LABELS_BYTES: usize = 32 << 20;
 
 /// Answers `Series`.
-pub(crate) async fn series(State(context): State<SharedContext>, request: Request) -> Response {
-    stream_series(context, request.into_body()).await.unwrap_or_else(grpc::refuse)
+pub(crate) async fn series(State(context): State<SharedState>, request: Request) -> Response {
+    stream_series(context, request.into_body()).await.unwrap_or_else(grpc::error_response)
 }
 
 /// Answers `LabelNames`.
-pub(crate) async fn label_names(State(context): State<SharedContext>, request: Request) -> Response {
-    list(context, request.into_body(), names_of).await.unwrap_or_else(grpc::refuse)
+pub(crate) async fn label_names(State(context): State<SharedState>, request: Request) -> Response {
+    respond_labels(context, request.into_body(), label_names_response).await.unwrap_or_else(grpc::error_response)
 }
 
 /// Answers `LabelValues`.
-pub(crate) async fn label_values(State(context): State<SharedContext>, request: Request) -> Response {
-    list(context, request.into_body(), values_of).await.unwrap_or_else(grpc::refuse)
+pub(crate) async fn label_values(State(context): State<SharedState>, request: Request) -> Response {
+    respond_labels(context, request.into_body(), label_values_response).await.unwrap_or_else(grpc::error_response)
 }
 
-async fn stream_series(context: SharedContext, body: Body) -> Result<Response, Status> {
-    let Asked { request, turn } = Asked::<pb::SeriesRequest>::of(&context, body).await?;
+async fn stream_series(context: SharedState, body: Body) -> Result<Response, Status> {
+    let AdmittedThanosRead { request, turn } = AdmittedThanosRead::<pb::SeriesRequest>::admit(&context, body).await?;
     let shared = context.clone();
-    pieces_out::answer(&context, move |out| {
+    message_writer::stream_response(&context, move |out| {
         let _held = turn;
-        answer_series(&shared.read_source(), &request, out).map_err(|error| match error {
-            SeriesError::Read(error) => status(error),
-            SeriesError::NoMatchers => Status::new(Code::InvalidArgument, error.to_string()),
+        read_series(&shared.read_source(), &request, out).map_err(|error| match error {
+            StoreSeriesError::Read(error) => status(error),
+            StoreSeriesError::NoMatchers => Status::new(Code::InvalidArgument, error.to_string()),
         })
     })
     .await
 }
 
-impl SeriesSink for MessagesOut<'_> {
-    fn check(&mut self) -> Result<(), Stop> {
-        MessagesOut::check(self)
+impl SeriesSink for MessageWriter<'_> {
+    fn check(&mut self) -> Result<(), ReadAbort> {
+        MessageWriter::check(self)
     }
 
-    fn reserve(&mut self, bytes: usize) -> Result<(), Stop> {
-        MessagesOut::reserve(self, bytes)
+    fn reserve(&mut self, bytes: usize) -> Result<(), ReadAbort> {
+        MessageWriter::reserve(self, bytes)
     }
 
-    fn message(&mut self, message: &SeriesMessage<'_>) -> Result<(), Stop> {
+    fn message(&mut self, message: &SeriesMessage<'_>) -> Result<(), ReadAbort> {
         self.push(message.encoded_len(), |buffer| message.encode(buffer))
     }
 }
 
 /// Makes an answer of one message on a blocking thread.
-async fn list<Q, A>(
-    context: SharedContext,
+async fn respond_labels<Q, A>(
+    context: SharedState,
     body: Body,
-    make: fn(&Context, &Q) -> Result<A, Status>,
+    make: fn(&ServerState, &Q) -> Result<A, Status>,
 ) -> Result<Response, Status>
 where
     Q: prost::Message + Default + 'static,
     A: prost::Message + 'static,
 {
     let request: Q = thanos_read::request(&context, body).await?;
-    let permit = context.list_gate.enter().await.map_err(|error| Refused::from(error).into_grpc())?;
+    let permit = context.list_gate.acquire().await.map_err(|error| RequestError::from(error).into_grpc())?;
     let making = tokio::task::spawn_blocking(move || {
         let _held = permit;
         let mut memory = context.answer_limits.budget.reserve();
-        memory.extend(LABELS_BYTES).map_err(|error| Refused::from(error).into_grpc())?;
-        make(&context, &request).map(|answer| thanos_read::only(&answer))
+        memory.extend(LABELS_BYTES).map_err(|error| RequestError::from(error).into_grpc())?;
+        make(&context, &request).map(|answer| thanos_read::single_message(&answer))
     });
     making.await.unwrap_or_else(|error| {
         tracing::error!(%error, "listing labels for Thanos broke");
-        Err(Refused::Fault("listing labels broke".to_owned()).into_grpc())
+        Err(RequestError::Internal("listing labels broke".to_owned()).into_grpc())
     })
 }
 
-fn names_of(context: &Context, request: &pb::LabelNamesRequest) -> Result<pb::LabelNamesResponse, Status> {
-    bounded(&request.without_replica_labels, "labels to leave out").map_err(status)?;
+fn label_names_response(context: &ServerState, request: &pb::LabelNamesRequest) -> Result<pb::LabelNamesResponse, Status> {
+    check_list_len(&request.without_replica_labels, "labels to leave out").map_err(status)?;
     let external = context.external_labels();
-    let Selected::Matching(matchers) = Selected::of(&request.matchers, &external).map_err(status)? else {
+    let SeriesSelection::Matching(matchers) = SeriesSelection::from_wire(&request.matchers, &external).map_err(status)? else {
         return Ok(pb::LabelNamesResponse::default());
     };
     let range = TimeRange::new(request.start, request.end);
@@ -115,8 +115,8 @@ fn names_of(context: &Context, request: &pb::LabelNamesRequest) -> Result<pb::La
     Ok(pb::LabelNamesResponse { names, ..Default::default() })
 }
 
-fn values_of(context: &Context, request: &pb::LabelValuesRequest) -> Result<pb::LabelValuesResponse, Status> {
-    bounded(&request.without_replica_labels, "labels to leave out").map_err(status)?;
+fn label_values_response(context: &ServerState, request: &pb::LabelValuesRequest) -> Result<pb::LabelValuesResponse, Status> {
+    check_list_len(&request.without_replica_labels, "labels to leave out").map_err(status)?;
     if request.label.is_empty() {
         return Err(Status::new(Code::InvalidArgument, "label name parameter cannot be empty"));
     }
@@ -125,7 +125,7 @@ fn values_of(context: &Context, request: &pb::LabelValuesRequest) -> Result<pb::
         return nothing;
     }
     let external = context.external_labels();
-    let Selected::Matching(matchers) = Selected::of(&request.matchers, &external).map_err(status)? else {
+    let SeriesSelection::Matching(matchers) = SeriesSelection::from_wire(&request.matchers, &external).map_err(status)? else {
         return nothing;
     };
     let range = TimeRange::new(request.start, request.end);
@@ -141,21 +141,21 @@ fn values_of(context: &Context, request: &pb::LabelValuesRequest) -> Result<pb::
     Ok(pb::LabelValuesResponse { values, ..Default::default() })
 }
 
-fn has_series(context: &Context, matchers: &[Matcher], range: TimeRange) -> Result<bool, Status> {
-    let query = |error| status(ReadError::Query(error));
+fn has_series(context: &ServerState, matchers: &[Matcher], range: TimeRange) -> Result<bool, Status> {
+    let query = |error| status(RemoteReadError::Query(error));
     let first = context.db.querier().select(matchers, range).map_err(query)?.next();
     first.transpose().map(|first| first.is_some()).map_err(query)
 }
 
-fn limit(wire: i64) -> LabelLimit {
+fn limit(wire: i64) -> LabelQueryLimits {
     let count = usize::try_from(wire).ok().filter(|count| *count > 0).unwrap_or(usize::MAX);
-    LabelLimit { count, bytes: LABELS_BYTES }
+    LabelQueryLimits { count, bytes: LABELS_BYTES }
 }
 
-fn label_status(error: LabelError) -> Status {
+fn label_status(error: LabelQueryError) -> Status {
     match error {
-        LabelError::Query(error) => status(ReadError::Query(error)),
-        LabelError::TooLarge(_) => Status::new(Code::ResourceExhausted, error.to_string()),
-        LabelError::Busy => Refused::Unavailable(error.to_string()).into_grpc(),
+        LabelQueryError::Query(error) => status(RemoteReadError::Query(error)),
+        LabelQueryError::TooLarge(_) => Status::new(Code::ResourceExhausted, error.to_string()),
+        LabelQueryError::Busy => RequestError::Unavailable(error.to_string()).into_grpc(),
     }
 }

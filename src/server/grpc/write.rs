@@ -1,16 +1,16 @@
-//! `narthex.v1.Write`: remote write over gRPC, one request and one answer; see [`crate::server::grpc::write_stream`] for streams.
+//! `narthex.v1.WriteCall`: remote write over gRPC, one request and one answer; see [`crate::server::grpc::write_stream`] for streams.
 
-use crate::remote::packing::Packing;
+use crate::remote::body_compression::BodyCompression;
 use crate::remote::pb::narthex::v1::WriteResponse;
-use crate::remote::write::{Form, Version};
+use crate::remote::write::{WireFormat, RemoteWriteVersion};
 use crate::server::body::{BodyError, BodyLimits, LimitedBody};
-use crate::server::context::SharedContext;
+use crate::server::state::SharedState;
 use crate::server::grpc;
 use crate::server::grpc::messages::FRAME_HEADER;
-use crate::server::grpc::outcome;
+use crate::server::grpc::write_response;
 use crate::server::grpc::raw_codec::RawCodec;
 use crate::server::ingest;
-use crate::server::refused::Refused;
+use crate::server::request_error::RequestError;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::response::Response;
@@ -29,24 +29,24 @@ pub(crate) const WRITE_V2: &str = "/narthex.v1.Write/WriteV2";
 pub(crate) const WRITE_STREAM: &str = "/narthex.v1.Write/WriteStream";
 
 /// Answers `WriteV1`.
-pub(crate) async fn write_v1(State(context): State<SharedContext>, request: Request) -> Response {
-    write(context, request, Version::V1).await
+pub(crate) async fn write_v1(State(context): State<SharedState>, request: Request) -> Response {
+    write(context, request, RemoteWriteVersion::V1).await
 }
 
 /// Answers `WriteV2`.
-pub(crate) async fn write_v2(State(context): State<SharedContext>, request: Request) -> Response {
-    write(context, request, Version::V2).await
+pub(crate) async fn write_v2(State(context): State<SharedState>, request: Request) -> Response {
+    write(context, request, RemoteWriteVersion::V2).await
 }
 
-async fn write(context: SharedContext, request: Request, version: Version) -> Response {
-    if let Err(refused) = ingest::admit(&context) {
-        return grpc::refuse(refused.into_grpc());
+async fn write(context: SharedState, request: Request, version: RemoteWriteVersion) -> Response {
+    if let Err(refused) = ingest::check_accepting(&context) {
+        return grpc::error_response(refused.into_grpc());
     }
     let size = context.writer.limits().decoded_bytes;
     let limits = BodyLimits { size: size.saturating_add(FRAME_HEADER), ..context.body_limits.clone() };
     let request = request.map(|body| LimitedBody::new(body, limits).map_err(body_status));
     let mut grpc = Grpc::new(RawCodec::<WriteResponse>::default()).max_decoding_message_size(size);
-    grpc.unary(Write { context, version }, request).await.map(Body::new)
+    grpc.unary(WriteCall { context, version }, request).await.map(Body::new)
 }
 
 fn body_status(error: BodyError) -> Status {
@@ -54,19 +54,19 @@ fn body_status(error: BodyError) -> Status {
         // What inflates messages in front of this says it with a status of its own.
         BodyError::Broken(cause) => match Status::try_from_error(cause) {
             Ok(status) => status,
-            Err(cause) => Refused::from(BodyError::Broken(cause)).into_grpc(),
+            Err(cause) => RequestError::from(BodyError::Broken(cause)).into_grpc(),
         },
-        error => Refused::from(error).into_grpc(),
+        error => RequestError::from(error).into_grpc(),
     }
 }
 
 /// One call.
-struct Write {
-    context: SharedContext,
-    version: Version,
+struct WriteCall {
+    context: SharedState,
+    version: RemoteWriteVersion,
 }
 
-impl UnaryService<Bytes> for Write {
+impl UnaryService<Bytes> for WriteCall {
     type Response = WriteResponse;
     type Future = Pin<Box<dyn Future<Output = Result<tonic::Response<WriteResponse>, Status>> + Send>>;
 
@@ -77,14 +77,14 @@ impl UnaryService<Bytes> for Write {
         let mut reservation = context.body_limits.budget.reserve();
         let reserved = reservation.extend(message.len());
         Box::pin(async move {
-            reserved.map_err(|error| Refused::from(error).into_grpc())?;
-            let form = Form { version, packing: Packing::Plain };
+            reserved.map_err(|error| RequestError::from(error).into_grpc())?;
+            let form = WireFormat { version, packing: BodyCompression::Plain };
             let stored = ingest::store(&context, message, form, reservation).await;
-            let stored = stored.map_err(Refused::into_grpc)?;
-            if stored.refusals.is_empty() {
-                Ok(tonic::Response::new(outcome::response(&stored)))
+            let stored = stored.map_err(RequestError::into_grpc)?;
+            if stored.rejections.is_empty() {
+                Ok(tonic::Response::new(write_response::response(&stored)))
             } else {
-                Err(outcome::partly(&stored))
+                Err(write_response::partial_write_status(&stored))
             }
         })
     }

@@ -11,7 +11,7 @@
 //! - **Order**: a request is stored when the one before it is in the log, and acks come in the order of the requests. While one is stored the
 //!   next one is read. What is acknowledged is in the log as the sync mode promises, like a 2xx answer over HTTP.
 //! - **Nothing is dropped, and little is held**: at most two requests, one that is stored and one that is read or waits for it. Their memory
-//!   comes out of the bytes in flight of all requests; the stream waits for it up to [`PATIENCE`], then for its turn to store up to the patience
+//!   comes out of the bytes in flight of all requests; the stream waits for it up to [`MAX_WAIT`], then for its turn to store up to the patience
 //!   of that gate. A request is only read when there is room for its ack, so a client that takes no acks holds no requests. In all these cases
 //!   the body is left alone, and HTTP/2's flow control stops the client.
 //! - **Refused for good** (bad data, no request of its version, over a limit of counts): the ack says so, and the stream goes on.
@@ -27,17 +27,17 @@
 //! Source: `proto/narthex/v1/write.proto`.
 
 use crate::remote::pb::narthex::v1::WriteStreamResponse;
-use crate::remote::stream_request::{ENVELOPE_BYTES, StreamRequest, StreamRequestError};
+use crate::remote::stream_request::{ENVELOPE_BYTES, StreamRequest, DecodeStreamRequestError};
 use crate::server::admission::Reservation;
 use crate::server::client_limit::PeerAddress;
-use crate::server::context::SharedContext;
+use crate::server::state::SharedState;
 use crate::server::grpc;
 use crate::server::grpc::details;
-use crate::server::grpc::messages::{MessageLimits, Messages};
-use crate::server::grpc::outcome;
+use crate::server::grpc::messages::{MessageLimits, MessageReader};
+use crate::server::grpc::write_response;
 use crate::server::ingest;
 use crate::server::lifecycle::Phase;
-use crate::server::refused::Refused;
+use crate::server::request_error::RequestError;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::response::Response;
@@ -47,31 +47,31 @@ use tokio::sync::mpsc;
 use tonic::{Code, Status};
 
 /// How long a request waits for memory, while it holds back its sender; a unary request would be refused at once.
-const PATIENCE: Duration = Duration::from_secs(10);
+const MAX_WAIT: Duration = Duration::from_secs(10);
 /// Requests that were read and wait for the one that is stored.
-const READ_AHEAD: usize = 1;
+const MAX_PENDING_WRITES: usize = 1;
 /// Acks that wait for a client that takes them slowly; each has at most a few kilobytes.
-const ACKS_AHEAD: usize = 16;
+const MAX_PENDING_ACKS: usize = 16;
 
 /// Answers `WriteStream`.
-pub(crate) async fn write_stream(State(context): State<SharedContext>, request: Request) -> Response {
-    if let Err(refused) = ingest::admit(&context) {
-        return grpc::refuse(refused.into_grpc());
+pub(crate) async fn write_stream(State(context): State<SharedState>, request: Request) -> Response {
+    if let Err(refused) = ingest::check_accepting(&context) {
+        return grpc::error_response(refused.into_grpc());
     }
     let Some(share) = context.client_streams.acquire(request.extensions().get::<PeerAddress>().copied()) else {
-        return grpc::refuse(too_many_of_client(context.client_streams.max()));
+        return grpc::error_response(too_many_of_client(context.client_streams.max()));
     };
-    let Ok(permit) = context.stream_gate.enter().await else {
-        return grpc::refuse(Refused::Unavailable("too many streams at once".to_owned()).into_grpc());
+    let Ok(permit) = context.stream_gate.acquire().await else {
+        return grpc::error_response(RequestError::Unavailable("too many streams at once".to_owned()).into_grpc());
     };
     let limits = MessageLimits {
         size: context.writer.limits().decoded_bytes.saturating_add(ENVELOPE_BYTES),
         time: context.body_limits.time,
-        patience: PATIENCE,
+        max_wait: MAX_WAIT,
         budget: context.body_limits.budget.clone(),
     };
-    let messages = Messages::new(request.into_body(), limits);
-    let (acks, answers) = mpsc::channel(ACKS_AHEAD);
+    let messages = MessageReader::new(request.into_body(), limits);
+    let (acks, answers) = mpsc::channel(MAX_PENDING_ACKS);
     tokio::spawn(async move {
         let _held = (permit, share);
         let status = WriteStream { context, acks: acks.clone() }.run(messages).await;
@@ -80,22 +80,22 @@ pub(crate) async fn write_stream(State(context): State<SharedContext>, request: 
             let _ = acks.send(Err(status)).await;
         }
     });
-    grpc::stream_answer(answers)
+    grpc::channel_response(answers)
 }
 
 fn too_many_of_client(max: usize) -> Status {
     let message = format!("the client has {max} write streams (--grpc.max-streams-per-client)");
-    Refused::Unavailable(message).into_grpc()
+    RequestError::Unavailable(message).into_grpc()
 }
 
 /// One stream.
 struct WriteStream {
-    context: SharedContext,
+    context: SharedState,
     acks: mpsc::Sender<Result<WriteStreamResponse, Status>>,
 }
 
 /// A request on its way from reading to storing.
-struct Numbered {
+struct PendingWrite {
     request: StreamRequest,
     reservation: Reservation,
     ack: mpsc::OwnedPermit<Result<WriteStreamResponse, Status>>,
@@ -103,8 +103,8 @@ struct Numbered {
 
 impl WriteStream {
     /// Reads and stores until one of them ends; the status is an error unless all is done.
-    async fn run(self, messages: Messages<Body>) -> Result<(), Status> {
-        let (to_store, read) = mpsc::channel(READ_AHEAD);
+    async fn run(self, messages: MessageReader<Body>) -> Result<(), Status> {
+        let (to_store, read) = mpsc::channel(MAX_PENDING_WRITES);
         let mut storing = pin!(self.store(read));
         let ended = tokio::select! {
             stopped = &mut storing => return stopped,
@@ -116,7 +116,7 @@ impl WriteStream {
     }
 
     /// Reads requests as long as there is room for them.
-    async fn read(&self, mut messages: Messages<Body>, to_store: mpsc::Sender<Numbered>) -> Result<(), Status> {
+    async fn read(&self, mut messages: MessageReader<Body>, to_store: mpsc::Sender<PendingWrite>) -> Result<(), Status> {
         let mut last = None;
         loop {
             let Ok(place) = to_store.reserve().await else { return Ok(()) };
@@ -125,27 +125,27 @@ impl WriteStream {
             let message = tokio::select! {
                 biased;
                 () = self.context.lifecycle.reached(Phase::Draining) => {
-                    return Err(Refused::Unavailable("narthex is stopping".to_owned()).into_grpc());
+                    return Err(RequestError::Unavailable("narthex is stopping".to_owned()).into_grpc());
                 }
                 message = messages.next() => message?,
             };
             let Some(message) = message else { return Ok(()) };
-            let request = StreamRequest::read(&message.bytes)?;
+            let request = StreamRequest::decode(&message.bytes)?;
             if last.is_some_and(|last| request.sequence <= last) {
-                return Err(not_rising(last.unwrap_or_default(), request.sequence));
+                return Err(sequence_error(last.unwrap_or_default(), request.sequence));
             }
             last = Some(request.sequence);
-            place.send(Numbered { request, reservation: message.reservation, ack });
+            place.send(PendingWrite { request, reservation: message.reservation, ack });
         }
     }
 
     /// Stores what was read and acknowledges it.
-    async fn store(&self, mut read: mpsc::Receiver<Numbered>) -> Result<(), Status> {
-        while let Some(Numbered { request, reservation, ack }) = read.recv().await {
+    async fn store(&self, mut read: mpsc::Receiver<PendingWrite>) -> Result<(), Status> {
+        while let Some(PendingWrite { request, reservation, ack }) = read.recv().await {
             let sequence = request.sequence;
             let answer = match ingest::store_streamed(&self.context, request, reservation).await {
-                Ok(outcome) => outcome::acknowledge(sequence, &outcome),
-                Err(refused) if refused.is_final() => outcome::refuse(sequence, refused),
+                Ok(outcome) => write_response::ack(sequence, &outcome),
+                Err(refused) if refused.is_permanent() => write_response::rejection_ack(sequence, refused),
                 Err(refused) => return Err(refused.into_grpc()),
             };
             ack.send(Ok(answer));
@@ -154,7 +154,7 @@ impl WriteStream {
     }
 }
 
-fn not_rising(last: u64, sequence: u64) -> Status {
+fn sequence_error(last: u64, sequence: u64) -> Status {
     protocol_error(&format!("sequence {sequence} came after {last}: they must rise"))
 }
 
@@ -162,8 +162,8 @@ fn protocol_error(message: &str) -> Status {
     details::with_reason(Code::InvalidArgument, message, details::PROTOCOL_ERROR)
 }
 
-impl From<StreamRequestError> for Status {
-    fn from(error: StreamRequestError) -> Self {
+impl From<DecodeStreamRequestError> for Status {
+    fn from(error: DecodeStreamRequestError) -> Self {
         protocol_error(&error.to_string())
     }
 }

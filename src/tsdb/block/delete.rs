@@ -7,9 +7,9 @@
 use crate::model::matcher::Matcher;
 use crate::model::time::TimeRange;
 use crate::tsdb::block::error::BlockError;
-use crate::tsdb::block::open::{Block, Current};
-use crate::tsdb::fs::fault;
-use crate::tsdb::index::block_index::entry::IndexChunk;
+use crate::tsdb::block::open::{Block, BlockState};
+use crate::tsdb::fs::fail_point;
+use crate::tsdb::index::block_index::entry::ChunkMeta;
 use crate::tsdb::tombstones::Tombstones;
 use crate::tsdb::tombstones::file as tombstones_file;
 use std::sync::Arc;
@@ -22,12 +22,12 @@ impl Block {
     /// [`BlockError::Damaged`] where the index can't be read, [`BlockError::Io`] where a file can't be replaced: the deletion may then
     /// be visible after the next start, or not.
     pub fn delete(&self, matchers: &[Matcher], range: TimeRange) -> Result<u64, BlockError> {
-        let _changing = self.changing.lock();
-        let current = self.current();
+        let _changing = self.update_lock.lock();
+        let current = self.state();
         let mut tombstones = Tombstones::clone(&current.tombstones);
         let mut series = 0;
         for at in self.index.select(matchers)? {
-            if let Some(part) = deleted_part(&self.index.series(at)?.chunks, range) {
+            if let Some(part) = clip_to_chunks(&self.index.series(at)?.chunks, range) {
                 tombstones.add(u64::from(at.0), part);
                 series += 1;
             }
@@ -38,25 +38,25 @@ impl Block {
         Ok(series)
     }
 
-    fn replace_tombstones(&self, current: &Current, tombstones: Tombstones) -> Result<(), BlockError> {
-        fault::point("tombstones.write");
+    fn replace_tombstones(&self, current: &BlockState, tombstones: Tombstones) -> Result<(), BlockError> {
+        fail_point::hit("tombstones.write");
         let mut next = current.clone();
         next.tombstones_bytes = tombstones_file::write(&self.dir, &tombstones)?;
-        Arc::make_mut(&mut next.meta).stats.num_tombstones = tombstones.total();
+        Arc::make_mut(&mut next.meta).stats.num_tombstones = tombstones.interval_count();
         next.tombstones = Arc::new(tombstones);
         // From here on the deletion is durable, whether its number is or not.
         let written = next.meta.write(&self.dir);
         if let Ok(bytes) = written {
             next.meta_bytes = bytes;
         }
-        self.exchange(next);
+        self.swap_state(next);
         written?;
         Ok(())
     }
 }
 
 /// What a deletion of `range` deletes of a series with these chunks; `None` where it meets none.
-fn deleted_part(chunks: &[IndexChunk], range: TimeRange) -> Option<TimeRange> {
+fn clip_to_chunks(chunks: &[ChunkMeta], range: TimeRange) -> Option<TimeRange> {
     let met = chunks.iter().any(|chunk| range.overlaps(TimeRange::new(chunk.mint, chunk.maxt)));
     let (first, last) = (chunks.first()?, chunks.last()?);
     met.then(|| TimeRange::new(range.mint.max(first.mint), range.maxt.min(last.maxt)))
@@ -64,20 +64,20 @@ fn deleted_part(chunks: &[IndexChunk], range: TimeRange) -> Option<TimeRange> {
 
 #[cfg(test)]
 mod tests {
-    use super::deleted_part;
+    use super::clip_to_chunks;
     use crate::model::refs::BlockChunkRef;
     use crate::model::time::TimeRange;
-    use crate::tsdb::index::block_index::entry::IndexChunk;
+    use crate::tsdb::index::block_index::entry::ChunkMeta;
 
     #[test]
     fn a_deletion_reaches_no_further_than_the_chunks_and_needs_one() {
-        let chunk = |mint, maxt| IndexChunk { at: BlockChunkRef::new(0, 8), mint, maxt };
+        let chunk = |mint, maxt| ChunkMeta { chunk_ref: BlockChunkRef::new(0, 8), mint, maxt };
         let chunks = [chunk(10, 19), chunk(30, 39)];
-        let part = |mint, maxt| deleted_part(&chunks, TimeRange::new(mint, maxt)).map(|part| (part.mint, part.maxt));
+        let part = |mint, maxt| clip_to_chunks(&chunks, TimeRange::new(mint, maxt)).map(|part| (part.mint, part.maxt));
         assert_eq!(part(i64::MIN, i64::MAX), Some((10, 39)));
         assert_eq!(part(15, 25), Some((15, 25)));
         assert_eq!(part(39, 50), Some((39, 39)));
         assert_eq!((part(20, 29), part(0, 9), part(40, 50), part(19, 10)), (None, None, None, None));
-        assert_eq!(deleted_part(&[], TimeRange::ALL), None);
+        assert_eq!(clip_to_chunks(&[], TimeRange::ALL), None);
     }
 }

@@ -1,7 +1,7 @@
 //! What can go wrong with a block, by what its caller does next.
 
 use crate::tsdb::block::meta::MetaError;
-use crate::tsdb::block::segments::error::SegmentsError;
+use crate::tsdb::block::chunk_segments::error::ChunkSegmentError;
 use crate::tsdb::fs::durable::FileError;
 use crate::tsdb::index::block_index::error::IndexError;
 use crate::tsdb::tombstones::file::TombstonesError;
@@ -16,13 +16,13 @@ pub enum BlockError {
     Io(FileError),
     /// The block is damaged or incomplete: it is to be set aside. The text names file and offset.
     #[error("damaged block: {0}")]
-    Damaged(String),
+    Corrupted(String),
     /// What was given can't stand in a block; another attempt with the same ends the same.
     #[error("can't be written into a block: {0}")]
-    Refused(String),
+    InvalidInput(String),
     /// Whoever asked did not want to wait for the end.
     #[error("stopped before the end")]
-    Stopped,
+    Cancelled,
     /// There is a block of that name.
     #[error("{path}: exists already", path = path.display())]
     Exists {
@@ -34,8 +34,8 @@ pub enum BlockError {
 impl BlockError {
     /// Whether the block is to be set aside.
     #[must_use]
-    pub fn is_damage(&self) -> bool {
-        matches!(self, Self::Damaged(_))
+    pub fn is_corruption(&self) -> bool {
+        matches!(self, Self::Corrupted(_))
     }
 }
 
@@ -44,7 +44,7 @@ impl From<FileError> for BlockError {
     fn from(error: FileError) -> Self {
         match error.source.kind() {
             ErrorKind::NotFound | ErrorKind::NotADirectory | ErrorKind::IsADirectory => {
-                Self::Damaged(error.to_string())
+                Self::Corrupted(error.to_string())
             }
             _ => Self::Io(error),
         }
@@ -55,18 +55,18 @@ impl From<MetaError> for BlockError {
     fn from(error: MetaError) -> Self {
         match error {
             MetaError::Io(error) => error.into(),
-            MetaError::Malformed { .. } | MetaError::Version { .. } => Self::Damaged(error.to_string()),
+            MetaError::Malformed { .. } | MetaError::Version { .. } => Self::Corrupted(error.to_string()),
         }
     }
 }
 
-impl From<SegmentsError> for BlockError {
-    fn from(error: SegmentsError) -> Self {
+impl From<ChunkSegmentError> for BlockError {
+    fn from(error: ChunkSegmentError) -> Self {
         match error {
-            SegmentsError::Io(error) => error.into(),
-            SegmentsError::Damaged { .. } | SegmentsError::Missing { .. } => Self::Damaged(error.to_string()),
-            SegmentsError::Unstorable { .. } => Self::Refused(error.to_string()),
-            SegmentsError::Stopped => Self::Stopped,
+            ChunkSegmentError::Io(error) => error.into(),
+            ChunkSegmentError::Corrupted { .. } | ChunkSegmentError::Missing { .. } => Self::Corrupted(error.to_string()),
+            ChunkSegmentError::ChunkTooLarge { .. } => Self::InvalidInput(error.to_string()),
+            ChunkSegmentError::Stopped => Self::Cancelled,
         }
     }
 }
@@ -75,7 +75,7 @@ impl From<TombstonesError> for BlockError {
     fn from(error: TombstonesError) -> Self {
         match error {
             TombstonesError::Io(error) => error.into(),
-            TombstonesError::Damaged { .. } => Self::Damaged(error.to_string()),
+            TombstonesError::Corrupted { .. } => Self::Corrupted(error.to_string()),
         }
     }
 }
@@ -84,9 +84,9 @@ impl From<IndexError> for BlockError {
     fn from(error: IndexError) -> Self {
         match error {
             IndexError::Io { step, path, source } => FileError { step, path, source }.into(),
-            IndexError::Damaged(damage) => Self::Damaged(damage.to_string()),
-            IndexError::Refused { .. } => Self::Refused(error.to_string()),
-            IndexError::Stopped => Self::Stopped,
+            IndexError::Corrupted(damage) => Self::Corrupted(damage.to_string()),
+            IndexError::InvalidInput { .. } => Self::InvalidInput(error.to_string()),
+            IndexError::Stopped => Self::Cancelled,
         }
     }
 }

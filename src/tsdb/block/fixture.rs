@@ -1,18 +1,18 @@
 //! Blocks for tests: given series and samples, written by the real writer.
 
 use crate::model::labels::{Labels, LabelsBuilder};
-use crate::model::sample::Sample;
+use crate::model::float_sample::FloatSample;
 use crate::tsdb::block::meta::{BlockMeta, Compaction};
 use crate::tsdb::block::ulid::BlockUlid;
-use crate::tsdb::block::writer::{BlockWriter, NewBlock};
-use crate::tsdb::chunk::Encoding;
+use crate::tsdb::block::writer::{BlockWriter, NewBlockMeta};
+use crate::tsdb::chunk::ChunkEncoding;
 use crate::tsdb::chunk::xor::XorChunk;
 use crate::tsdb::query::source::{Chunk, ChunkData};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// Series with their samples.
-pub(crate) type Model = BTreeMap<Labels, Vec<Sample>>;
+pub(crate) type Model = BTreeMap<Labels, Vec<FloatSample>>;
 
 /// A label set.
 pub(crate) fn labels(pairs: &[(&str, &str)]) -> Labels {
@@ -26,20 +26,20 @@ pub(crate) fn example() -> Model {
         (&[("__name__", "up"), ("zone", "é")], 12),
         (&[("job", "x")], 1),
     ];
-    let samples = |count| (0..count).map(|i| Sample::new(1_000_000 + 10_000 * i, i as f64)).collect();
+    let samples = |count| (0..count).map(|i| FloatSample::new(1_000_000 + 10_000 * i, i as f64)).collect();
     series.into_iter().map(|(pairs, count)| (labels(pairs), samples(count))).collect()
 }
 
 /// A chunk of these samples, which rise.
-pub(crate) fn chunk(samples: &[Sample]) -> Chunk {
+pub(crate) fn chunk(samples: &[FloatSample]) -> Chunk {
     let mut chunk = XorChunk::new();
     samples.iter().for_each(|sample| chunk.append(sample.t, sample.v));
     let (mint, maxt) = (samples.first().unwrap().t, samples.last().unwrap().t);
-    Chunk { mint, maxt, encoding: Encoding::Xor, data: ChunkData::new(chunk.into_bytes()), deleted: None }
+    Chunk { mint, maxt, encoding: ChunkEncoding::Xor, data: ChunkData::new(chunk.into_bytes()), deleted_intervals: None }
 }
 
 /// A writer that has all that a block with these series needs, in chunks of 10 samples.
-pub(crate) fn filled(parent: &Path, ulid: BlockUlid, model: &Model) -> BlockWriter {
+pub(crate) fn populated_writer(parent: &Path, ulid: BlockUlid, model: &Model) -> BlockWriter {
     let mut writer = BlockWriter::create(parent, ulid).unwrap();
     let symbols: BTreeSet<&str> = model.keys().flat_map(Labels::iter).flat_map(|(name, value)| [name, value]).collect();
     symbols.into_iter().for_each(|symbol| writer.add_symbol(symbol).unwrap());
@@ -50,13 +50,13 @@ pub(crate) fn filled(parent: &Path, ulid: BlockUlid, model: &Model) -> BlockWrit
 }
 
 /// What a block of the head says of itself.
-pub(crate) fn of_head(ulid: BlockUlid, min_time: i64, max_time: i64) -> NewBlock {
-    NewBlock { min_time, max_time, compaction: Compaction { level: 1, sources: vec![ulid], ..Compaction::default() } }
+pub(crate) fn head_block(ulid: BlockUlid, min_time: i64, max_time: i64) -> NewBlockMeta {
+    NewBlockMeta { min_time, max_time, compaction: Compaction { level: 1, sources: vec![ulid], ..Compaction::default() } }
 }
 
 /// Writes a block of 0 to 2000000 ms; gives its folder.
 pub(crate) fn write(parent: &Path, model: &Model) -> PathBuf {
     let ulid = BlockUlid::new(2_000_000).unwrap();
-    let meta: BlockMeta = filled(parent, ulid, model).finish(of_head(ulid, 0, 2_000_000)).unwrap().unwrap();
+    let meta: BlockMeta = populated_writer(parent, ulid, model).finish(head_block(ulid, 0, 2_000_000)).unwrap().unwrap();
     parent.join(meta.ulid.to_string())
 }

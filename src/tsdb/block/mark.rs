@@ -4,7 +4,7 @@
 
 use crate::tsdb::block::error::BlockError;
 use crate::tsdb::block::meta::Compaction;
-use crate::tsdb::block::open::{Block, Current};
+use crate::tsdb::block::open::{Block, BlockState};
 use std::sync::Arc;
 
 impl Block {
@@ -13,15 +13,15 @@ impl Block {
     /// # Errors
     /// [`BlockError::Io`] where the file can't be replaced.
     pub fn mark_deletable(&self) -> Result<(), BlockError> {
-        self.note(|compaction| compaction.deletable = true)
+        self.update_compaction_meta(|compaction| compaction.deletable = true)
     }
 
-    fn note(&self, change: impl FnOnce(&mut Compaction)) -> Result<(), BlockError> {
-        let _changing = self.changing.lock();
-        let mut next = Current::clone(&self.current());
+    fn update_compaction_meta(&self, change: impl FnOnce(&mut Compaction)) -> Result<(), BlockError> {
+        let _changing = self.update_lock.lock();
+        let mut next = BlockState::clone(&self.state());
         change(&mut Arc::make_mut(&mut next.meta).compaction);
         next.meta_bytes = next.meta.write(&self.dir)?;
-        self.exchange(next);
+        self.swap_state(next);
         Ok(())
     }
 }

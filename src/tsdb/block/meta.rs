@@ -145,7 +145,7 @@ impl BlockMeta {
     /// [`MetaError`] where it is missing, malformed, or of another version.
     pub fn read(folder: &Path) -> Result<Self, MetaError> {
         let path = folder.join(NAME);
-        let text = fs::read(&path).map_err(FileError::of("read", &path))?;
+        let text = fs::read(&path).map_err(FileError::for_step("read", &path))?;
         let meta: Self =
             serde_json::from_slice(&text).map_err(|source| MetaError::Malformed { path: path.clone(), source })?;
         if meta.version != VERSION {
@@ -177,11 +177,11 @@ impl BlockMeta {
 ///
 /// # Errors
 /// [`MetaError::Io`] where the directory can't be listed.
-pub fn block_folders(dir: &Path) -> Result<Vec<PathBuf>, MetaError> {
+pub fn list_block_dirs(dir: &Path) -> Result<Vec<PathBuf>, MetaError> {
     let mut folders = Vec::new();
-    for entry in fs::read_dir(dir).map_err(FileError::of("list", dir))? {
-        let path = entry.map_err(FileError::of("list", dir))?.path();
-        if path.is_dir() && folder_ulid(&path).is_some() {
+    for entry in fs::read_dir(dir).map_err(FileError::for_step("list", dir))? {
+        let path = entry.map_err(FileError::for_step("list", dir))?.path();
+        if path.is_dir() && dir_ulid(&path).is_some() {
             folders.push(path);
         }
     }
@@ -191,7 +191,7 @@ pub fn block_folders(dir: &Path) -> Result<Vec<PathBuf>, MetaError> {
 
 /// The block's name that a folder bears; `None` where it bears another.
 #[must_use]
-pub fn folder_ulid(folder: &Path) -> Option<BlockUlid> {
+pub fn dir_ulid(folder: &Path) -> Option<BlockUlid> {
     folder.file_name()?.to_str()?.parse().ok()
 }
 
@@ -212,13 +212,8 @@ fn is_false(flag: &bool) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{BlockMeta, MetaError, block_folders};
+    use super::{BlockMeta, MetaError, list_block_dirs};
     use std::fs;
-
-    fn parse(fields: &str) -> BlockMeta {
-        let text = format!(r#"{{"ulid":"01M82CTXRBSZKSA9A0ZWVPK1T0","minTime":1,"maxTime":2{fields},"version":1}}"#);
-        serde_json::from_str(&text).unwrap()
-    }
 
     #[test]
     fn empty_fields_are_left_out_and_those_of_other_programs_kept() {
@@ -257,7 +252,7 @@ mod tests {
             fs::create_dir(dir.path().join(name)).unwrap();
         }
         fs::write(dir.path().join("01M82CTXT0GFC3YYDVB8TNCXWR"), "a file").unwrap();
-        let folders = block_folders(dir.path()).unwrap();
+        let folders = list_block_dirs(dir.path()).unwrap();
         assert_eq!(folders, [dir.path().join("01M82CTXRBSZKSA9A0ZWVPK1T0")]);
     }
 }

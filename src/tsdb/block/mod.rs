@@ -5,13 +5,13 @@
 //! | [`ulid`]     | their names                                                                  |
 //! | [`meta`]     | `meta.json`: what a block says of itself                                     |
 //! | [`mark`]     | notes of compactions in it                                                   |
-//! | [`segments`] | `chunks/000001` and on: the chunks                                           |
+//! | [`chunk_segments`] | `chunks/000001` and on: the chunks                                           |
 //! | [`writer`]   | writes a block                                                               |
 //! | [`open`]     | an open block                                                                |
 //! | [`read`]     | its series, chunks and labels                                                |
-//! | `picked`     | the series that a read has picked, in little memory                          |
+//! | `series_ref_list`     | the series that a read has picked, in little memory                          |
 //! | [`delete`]   | deleting from it                                                             |
-//! | [`link`]     | a snapshot of it                                                             |
+//! | [`hard_link`]     | a snapshot of it                                                             |
 //! | [`verify`]   | the deep check, and what no check sees                                       |
 //! | [`error`]    | what can go wrong                                                            |
 //!
@@ -21,14 +21,14 @@ pub mod delete;
 pub mod error;
 #[cfg(test)]
 pub(crate) mod fixture;
-mod labels;
-pub mod link;
+mod label_source;
+pub mod hard_link;
 pub mod mark;
 pub mod meta;
 pub mod open;
-mod picked;
+mod series_ref_list;
 pub mod read;
-pub mod segments;
+pub mod chunk_segments;
 #[cfg(test)]
 mod tests;
 pub mod ulid;

@@ -1,13 +1,13 @@
 //! An open block: its parts, mapped, and what may change of it.
 //!
 //! Index and chunks never change. Tombstones and `meta.json` do, when something is deleted: both files are replaced, and what readers see
-//! (`Current`) is exchanged as a whole. Two locks: `changing`, held for a whole deletion or snapshot, and the one around `current`, held to
+//! (`BlockState`) is exchanged as a whole. Two locks: `update_lock`, held for a whole deletion or snapshot, and the one around `state`, held to
 //! take or exchange it; nobody takes the first while holding the second.
 
 use crate::tsdb::block::error::BlockError;
-use crate::tsdb::block::meta::{self, BlockMeta, folder_ulid};
-use crate::tsdb::block::segments;
-use crate::tsdb::block::segments::reader::SegmentReader;
+use crate::tsdb::block::meta::{self, BlockMeta, dir_ulid};
+use crate::tsdb::block::chunk_segments;
+use crate::tsdb::block::chunk_segments::reader::ChunkSegmentReader;
 use crate::tsdb::block::writer::INDEX;
 use crate::tsdb::fs::durable::FileError;
 use crate::tsdb::index::block_index::reader::IndexReader;
@@ -23,15 +23,15 @@ use std::sync::Arc;
 pub struct Block {
     pub(super) dir: PathBuf,
     pub(super) index: IndexReader,
-    pub(super) chunks: SegmentReader,
+    pub(super) chunks: ChunkSegmentReader,
     /// Held by whoever replaces files of the block, or links them.
-    pub(super) changing: Mutex<()>,
-    current: RwLock<Arc<Current>>,
+    pub(super) update_lock: Mutex<()>,
+    current: RwLock<Arc<BlockState>>,
 }
 
 /// What may change of a block, at one moment.
 #[derive(Debug, Clone)]
-pub(super) struct Current {
+pub(super) struct BlockState {
     pub(super) meta: Arc<BlockMeta>,
     pub(super) tombstones: Arc<Tombstones>,
     pub(super) meta_bytes: u64,
@@ -43,14 +43,14 @@ impl Block {
     /// every reader needs, tombstones. [`Self::verify`] checks the rest.
     ///
     /// # Errors
-    /// [`BlockError::Damaged`] where a file is missing or wrong, [`BlockError::Io`] where the system refused.
+    /// [`BlockError::Corrupted`] where a file is missing or wrong, [`BlockError::Io`] where the system refused.
     pub fn open(dir: &Path) -> Result<Self, BlockError> {
         let current = read_current(dir)?;
         Ok(Self {
             dir: dir.to_owned(),
             index: IndexReader::open(&dir.join(INDEX))?,
-            chunks: SegmentReader::open(&dir.join(segments::NAME))?,
-            changing: Mutex::new(()),
+            chunks: ChunkSegmentReader::open(&dir.join(chunk_segments::NAME))?,
+            update_lock: Mutex::new(()),
             current: RwLock::new(Arc::new(current)),
         })
     }
@@ -64,47 +64,47 @@ impl Block {
     /// What it says of itself; the number of tombstones is that of now.
     #[must_use]
     pub fn meta(&self) -> Arc<BlockMeta> {
-        Arc::clone(&self.current().meta)
+        Arc::clone(&self.state().meta)
     }
 
     /// What is deleted of it.
     #[must_use]
     pub fn tombstones(&self) -> Arc<Tombstones> {
-        Arc::clone(&self.current().tombstones)
+        Arc::clone(&self.state().tombstones)
     }
 
     /// Length of all its files in bytes.
     #[must_use]
     pub fn size_bytes(&self) -> u64 {
-        let current = self.current();
+        let current = self.state();
         self.chunks.size_bytes() + self.index.size() + current.tombstones_bytes + current.meta_bytes
     }
 
-    pub(super) fn current(&self) -> Arc<Current> {
+    pub(super) fn state(&self) -> Arc<BlockState> {
         Arc::clone(&self.current.read())
     }
 
-    /// Lets readers that begin from now on see `current`.
-    pub(super) fn exchange(&self, current: Current) {
+    /// Lets readers that begin from now on see `state`.
+    pub(super) fn swap_state(&self, current: BlockState) {
         *self.current.write() = Arc::new(current);
     }
 }
 
-fn read_current(dir: &Path) -> Result<Current, BlockError> {
+fn read_current(dir: &Path) -> Result<BlockState, BlockError> {
     let mut meta = BlockMeta::read(dir)?;
-    let wrong = |what: String| BlockError::Damaged(format!("{}: {what}", dir.join(meta::NAME).display()));
-    if folder_ulid(dir) != Some(meta.ulid) {
+    let wrong = |what: String| BlockError::Corrupted(format!("{}: {what}", dir.join(meta::NAME).display()));
+    if dir_ulid(dir) != Some(meta.ulid) {
         return Err(wrong(format!("the folder's name is not {}", meta.ulid)));
     }
     if meta.min_time >= meta.max_time {
         return Err(wrong(format!("minTime {} is not before maxTime {}", meta.min_time, meta.max_time)));
     }
     let meta_path = dir.join(meta::NAME);
-    let meta_bytes = fs::metadata(&meta_path).map_err(FileError::of("look up", &meta_path))?.len();
+    let meta_bytes = fs::metadata(&meta_path).map_err(FileError::for_step("look up", &meta_path))?.len();
     let stored = tombstones_file::read(dir)?;
     // A crash may have come between the two files; the tombstones are what counts.
-    meta.stats.num_tombstones = stored.tombstones.total();
-    Ok(Current {
+    meta.stats.num_tombstones = stored.tombstones.interval_count();
+    Ok(BlockState {
         meta: Arc::new(meta),
         tombstones: Arc::new(stored.tombstones),
         meta_bytes,

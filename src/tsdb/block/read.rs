@@ -9,8 +9,8 @@ use crate::model::refs::BlockSeriesRef;
 use crate::model::time::TimeRange;
 use crate::tsdb::block::error::BlockError;
 use crate::tsdb::block::open::Block;
-use crate::tsdb::block::picked::Picked;
-use crate::tsdb::index::block_index::entry::IndexChunk;
+use crate::tsdb::block::series_ref_list::SeriesRefList;
+use crate::tsdb::index::block_index::entry::ChunkMeta;
 use crate::tsdb::query::source::{BlockSource, Chunk, ChunkData, ChunkSeries, ChunkSeriesSet, QueryError};
 use crate::tsdb::tombstones::Tombstones;
 use std::ops::Deref;
@@ -18,21 +18,21 @@ use std::sync::Arc;
 
 impl BlockSource for Block {
     fn select(&self, matchers: &[Matcher], range: TimeRange) -> Result<ChunkSeriesSet<'_>, QueryError> {
-        series_of(self, matchers, range)
+        select_series(self, matchers, range)
     }
 }
 
 /// The series of a block that is borrowed, or held by what reads it.
-fn series_of<'a>(
+fn select_series<'a>(
     block: impl Deref<Target = Block> + Send + 'a,
     matchers: &[Matcher],
     range: TimeRange,
 ) -> Result<ChunkSeriesSet<'a>, QueryError> {
-    let picked = Picked::new(&block.index.select(matchers).map_err(|error| as_query_error(error.into()))?);
+    let picked = SeriesRefList::new(&block.index.select(matchers).map_err(|error| as_query_error(error.into()))?);
     let tombstones = block.tombstones();
     let mut last: Option<Labels> = None;
     Ok(Box::new(picked.filter_map(move |at| {
-        let series = block.chunks_of(at, range, &tombstones).and_then(|series| block.rising(&mut last, series));
+        let series = block.select_chunks(at, range, &tombstones).and_then(|series| block.check_sorted(&mut last, series));
         series.map_err(as_query_error).transpose()
     })))
 }
@@ -47,7 +47,7 @@ impl Block {
         matchers: &[Matcher],
         range: TimeRange,
     ) -> Result<ChunkSeriesSet<'static>, QueryError> {
-        series_of(self, matchers, range)
+        select_series(self, matchers, range)
     }
 
     /// The names and values of all labels, rising, each once; possibly the empty text among them.
@@ -64,13 +64,13 @@ impl Block {
     /// All values of a label, sorted; as [`Self::label_names`] for what is deleted.
     ///
     /// # Errors
-    /// [`BlockError::Damaged`].
+    /// [`BlockError::Corrupted`].
     pub fn label_values(&self, name: &str) -> Result<Vec<String>, BlockError> {
         Ok(self.index.label_values(name)?)
     }
 
     /// The chunks of a series that overlap `range` and are not wholly deleted; `None` where there are none.
-    fn chunks_of(
+    fn select_chunks(
         &self,
         at: BlockSeriesRef,
         range: TimeRange,
@@ -85,20 +85,20 @@ impl Block {
                 continue;
             }
             let touching = deleted.filter(|deleted| deleted.overlaps(times)).map(Arc::clone);
-            chunks.push(Chunk { deleted: touching, ..self.chunk(one)? });
+            chunks.push(Chunk { deleted_intervals: touching, ..self.chunk(one)? });
         }
         Ok((!chunks.is_empty()).then_some(ChunkSeries { labels: entry.labels, chunks }))
     }
 
     /// A chunk as it is stored.
-    pub(super) fn chunk(&self, one: &IndexChunk) -> Result<Chunk, BlockError> {
-        let stored = self.chunks.chunk(one.at)?;
+    pub(super) fn chunk(&self, one: &ChunkMeta) -> Result<Chunk, BlockError> {
+        let stored = self.chunks.chunk(one.chunk_ref)?;
         let encoding = stored.encoding();
-        Ok(Chunk { mint: one.mint, maxt: one.maxt, encoding, data: ChunkData::new(stored), deleted: None })
+        Ok(Chunk { mint: one.mint, maxt: one.maxt, encoding, data: ChunkData::new(stored), deleted_intervals: None })
     }
 
     /// Passes a series on; one that does not come after the last would break every merge.
-    fn rising(
+    fn check_sorted(
         &self,
         last: &mut Option<Labels>,
         series: Option<ChunkSeries>,
@@ -106,7 +106,7 @@ impl Block {
         let Some(series) = series else { return Ok(None) };
         if last.as_ref().is_some_and(|last| *last >= series.labels) {
             let text = format!("{}: series {} out of order", self.dir.display(), series.labels);
-            return Err(BlockError::Damaged(text));
+            return Err(BlockError::Corrupted(text));
         }
         *last = Some(series.labels.clone());
         Ok(Some(series))
@@ -114,5 +114,5 @@ impl Block {
 }
 
 fn as_query_error(error: BlockError) -> QueryError {
-    QueryError::Damaged(error.to_string())
+    QueryError::Corrupted(error.to_string())
 }

@@ -1,17 +1,17 @@
 //! Writing a block, reading it, deleting from it, linking it, and what its deep check sees.
 
 use crate::model::labels::Labels;
-use crate::model::matcher::{MatchKind, Matcher};
+use crate::model::matcher::{MatchType, Matcher};
 use crate::model::time::TimeRange;
-use crate::model::value::Point;
+use crate::model::sample::Sample;
 use crate::tsdb::block::error::BlockError;
-use crate::tsdb::block::fixture::{self, Model, chunk, example, filled, labels, of_head};
+use crate::tsdb::block::fixture::{self, Model, chunk, example, populated_writer, labels, head_block};
 use crate::tsdb::block::meta::BlockMeta;
 use crate::tsdb::block::open::Block;
 use crate::tsdb::block::ulid::BlockUlid;
 use crate::tsdb::block::writer::BlockWriter;
 use crate::tsdb::chunk::xor::XorIter;
-use crate::tsdb::query::any_points::{self, some_points};
+use crate::tsdb::query::any_points::{self, seeded_samples};
 use crate::tsdb::query::conformance;
 use crate::tsdb::query::source::{BlockSource, QueryError};
 use std::cell::Cell;
@@ -21,11 +21,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 fn everything() -> [Matcher; 1] {
-    [Matcher::new(MatchKind::Equal, "no_such_label", "").unwrap()]
+    [Matcher::new(MatchType::Equal, "no_such_label", "").unwrap()]
 }
 
 fn zone(value: &str) -> [Matcher; 1] {
-    [Matcher::new(MatchKind::Equal, "zone", value).unwrap()]
+    [Matcher::new(MatchType::Equal, "zone", value).unwrap()]
 }
 
 /// Every sample that a block gives out, in bits.
@@ -35,7 +35,7 @@ fn read(block: &Block) -> Result<BTreeMap<Labels, Vec<(i64, u64)>>, QueryError> 
         let series = series?;
         let mut samples = Vec::new();
         for chunk in &series.chunks {
-            let kept = |t| chunk.deleted.as_ref().is_none_or(|deleted| !deleted.contains(t));
+            let kept = |t| chunk.deleted_intervals.as_ref().is_none_or(|deleted| !deleted.contains(t));
             let all = XorIter::new(chunk.data.bytes()).map(|sample| sample.unwrap());
             samples.extend(all.filter(|sample| kept(sample.t)).map(|sample| (sample.t, sample.v.to_bits())));
         }
@@ -46,7 +46,7 @@ fn read(block: &Block) -> Result<BTreeMap<Labels, Vec<(i64, u64)>>, QueryError> 
 
 fn bits(model: &Model) -> BTreeMap<Labels, Vec<(i64, u64)>> {
     let samples =
-        |samples: &Vec<_>| samples.iter().map(|one: &crate::model::sample::Sample| (one.t, one.v.to_bits())).collect();
+        |samples: &Vec<_>| samples.iter().map(|one: &crate::model::float_sample::FloatSample| (one.t, one.v.to_bits())).collect();
     model.iter().map(|(labels, list)| (labels.clone(), samples(list))).collect()
 }
 
@@ -83,15 +83,15 @@ fn a_block_answers_as_every_source_must() {
 fn a_block_answers_as_every_source_must_whatever_the_kind_of_value() {
     let place = tempfile::tempdir().unwrap();
     let series = [labels(&[("__name__", "up"), ("zone", "a")]), labels(&[("__name__", "up"), ("zone", "é")])];
-    let model: BTreeMap<Labels, Vec<Point>> =
-        series.into_iter().zip(1u64..).map(|(l, n)| (l, some_points(n))).collect();
+    let model: BTreeMap<Labels, Vec<Sample>> =
+        series.into_iter().zip(1u64..).map(|(l, n)| (l, seeded_samples(n))).collect();
     let ulid = BlockUlid::new(2_000_000).unwrap();
     let mut writer = BlockWriter::create(place.path(), ulid).unwrap();
     ["__name__", "a", "up", "zone", "é"].iter().for_each(|symbol| writer.add_symbol(symbol).unwrap());
     for (labels, points) in &model {
         writer.add_series(labels, &any_points::chunks(points, any_points::PLAIN, 4)).unwrap();
     }
-    let meta = writer.finish(of_head(ulid, 0, 2_000_000)).unwrap().unwrap();
+    let meta = writer.finish(head_block(ulid, 0, 2_000_000)).unwrap().unwrap();
     let block = Block::open(&place.path().join(meta.ulid.to_string())).unwrap();
     conformance::check_points(&block, &model);
     let facts = block.verify().unwrap();
@@ -116,13 +116,13 @@ fn a_writer_counts_what_it_writes_and_leaves_four_files() {
 fn an_unfinished_or_empty_block_leaves_nothing() {
     let place = tempfile::tempdir().unwrap();
     let ulid = BlockUlid::new(5).unwrap();
-    let writer = filled(place.path(), ulid, &example());
+    let writer = populated_writer(place.path(), ulid, &example());
     assert!(place.path().join(format!("{ulid}.tmp-for-creation")).exists());
     drop(writer);
     assert_eq!(fs::read_dir(place.path()).unwrap().count(), 0);
-    let mut writer = filled(place.path(), ulid, &Model::new());
+    let mut writer = populated_writer(place.path(), ulid, &Model::new());
     writer.add_series(&labels(&[("a", "b")]), &[]).unwrap();
-    assert_eq!(writer.finish(of_head(ulid, 0, 1)).unwrap(), None);
+    assert_eq!(writer.finish(head_block(ulid, 0, 1)).unwrap(), None);
     assert_eq!(fs::read_dir(place.path()).unwrap().count(), 0);
 }
 
@@ -134,9 +134,9 @@ fn block_whose_writing_or_check_is_stopped_leaves_nothing_and_is_not_damaged() {
     let mut stops = 0;
     loop {
         let asked = Cell::new(0);
-        let writer = filled(place.path(), ulid, &example());
-        match writer.finish_while(of_head(ulid, 0, 2_000_000), &|| stopped_at(stops, &asked)) {
-            Err(BlockError::Stopped) => stops += 1,
+        let writer = populated_writer(place.path(), ulid, &example());
+        match writer.finish_while(head_block(ulid, 0, 2_000_000), &|| stopped_at(stops, &asked)) {
+            Err(BlockError::Cancelled) => stops += 1,
             finished => break drop(finished.unwrap()),
         }
         assert_eq!(fs::read_dir(place.path()).unwrap().count(), 0, "after {stops}");
@@ -145,7 +145,7 @@ fn block_whose_writing_or_check_is_stopped_leaves_nothing_and_is_not_damaged() {
     let block = Block::open(&place.path().join(ulid.to_string())).unwrap();
     let is_stopped = |times: &u32| {
         let asked = Cell::new(0);
-        matches!(block.verify_while(&|| stopped_at(*times, &asked)), Err(BlockError::Stopped))
+        matches!(block.verify_until_cancelled(&|| stopped_at(*times, &asked)), Err(BlockError::Cancelled))
     };
     // Each series of the index and each chunk of the segments, and more.
     assert!((0..).take_while(is_stopped).count() > 3 + 7);
@@ -156,16 +156,16 @@ fn block_whose_writing_or_check_is_stopped_leaves_nothing_and_is_not_damaged() {
 fn what_can_not_stand_in_a_block_is_refused() {
     let place = tempfile::tempdir().unwrap();
     let (model, ulid) = (example(), BlockUlid::new(5).unwrap());
-    let refused = |result: Result<(), BlockError>| assert!(matches!(result, Err(BlockError::Refused(_))), "{result:?}");
+    let refused = |result: Result<(), BlockError>| assert!(matches!(result, Err(BlockError::InvalidInput(_))), "{result:?}");
     let samples = model.values().next().unwrap();
-    let deleted = crate::tsdb::query::source::Chunk { deleted: Some(Arc::default()), ..chunk(samples) };
-    refused(filled(place.path(), ulid, &model).add_series(&labels(&[("zone", "é")]), &[deleted]));
-    refused(filled(place.path(), ulid, &model).add_series(&labels(&[("zone", "none")]), &[chunk(samples)]));
-    refused(filled(place.path(), ulid, &model).add_series(model.keys().next().unwrap(), &[chunk(samples)]));
+    let deleted = crate::tsdb::query::source::Chunk { deleted_intervals: Some(Arc::default()), ..chunk(samples) };
+    refused(populated_writer(place.path(), ulid, &model).add_series(&labels(&[("zone", "é")]), &[deleted]));
+    refused(populated_writer(place.path(), ulid, &model).add_series(&labels(&[("zone", "none")]), &[chunk(samples)]));
+    refused(populated_writer(place.path(), ulid, &model).add_series(model.keys().next().unwrap(), &[chunk(samples)]));
     refused(
-        filled(place.path(), ulid, &model).add_series(&labels(&[("zone", "é")]), &[chunk(samples), chunk(samples)]),
+        populated_writer(place.path(), ulid, &model).add_series(&labels(&[("zone", "é")]), &[chunk(samples), chunk(samples)]),
     );
-    refused(filled(place.path(), ulid, &model).add_symbol("zzz"));
+    refused(populated_writer(place.path(), ulid, &model).add_symbol("zzz"));
     fs::create_dir(place.path().join(ulid.to_string())).unwrap();
     assert!(matches!(BlockWriter::create(place.path(), ulid), Err(BlockError::Exists { .. })));
 }
@@ -180,7 +180,7 @@ fn a_deletion_is_seen_at_once_and_after_a_start_and_not_by_readers_before_it() {
     assert_eq!(block.delete(&zone("a"), TimeRange::new(0, 1_004_999)).unwrap(), 1);
     assert_eq!(block.delete(&everything(), TimeRange::new(1_100_000, 1_204_999)).unwrap(), 2);
     assert_eq!(block.delete(&zone("none"), TimeRange::ALL).unwrap() + block.delete(&[], TimeRange::ALL).unwrap(), 0);
-    assert!(before.map(|series| series.unwrap()).flat_map(|series| series.chunks).all(|chunk| chunk.deleted.is_none()));
+    assert!(before.map(|series| series.unwrap()).flat_map(|series| series.chunks).all(|chunk| chunk.deleted_intervals.is_none()));
     for (labels, samples) in &mut model {
         let first = labels.get("zone") == Some("a");
         samples.retain(|one| !(1_100_000..=1_204_999).contains(&one.t) && (!first || one.t != 1_000_000));
@@ -188,7 +188,7 @@ fn a_deletion_is_seen_at_once_and_after_a_start_and_not_by_readers_before_it() {
     for block in [&block, &Block::open(&dir).unwrap()] {
         conformance::check(block, &model);
         assert_eq!(read(block).unwrap(), bits(&model));
-        assert_eq!((block.meta().stats.num_tombstones, block.tombstones().total()), (3, 3));
+        assert_eq!((block.meta().stats.num_tombstones, block.tombstones().interval_count()), (3, 3));
         let lengths = files(&dir).iter().map(|path| fs::metadata(path).unwrap().len()).sum::<u64>();
         assert_eq!(block.size_bytes(), lengths);
         block.verify().unwrap();
@@ -215,13 +215,13 @@ fn a_snapshot_keeps_what_it_had() {
     fs::create_dir(&snapshots).unwrap();
     let block = Block::open(&fixture::write(place.path(), &example())).unwrap();
     block.delete(&zone("é"), TimeRange::ALL).unwrap();
-    let linked = Block::open(&block.link_to(&snapshots).unwrap()).unwrap();
+    let linked = Block::open(&block.hard_link_to(&snapshots).unwrap()).unwrap();
     let before = read(&block).unwrap();
     block.delete(&everything(), TimeRange::ALL).unwrap();
     assert_eq!((read(&block).unwrap().len(), read(&linked).unwrap()), (0, before));
     let again = Block::open(linked.dir()).unwrap();
     assert_eq!((again.tombstones(), again.meta()), (linked.tombstones(), linked.meta()));
-    assert!(matches!(block.link_to(&snapshots), Err(BlockError::Io(_))));
+    assert!(matches!(block.hard_link_to(&snapshots), Err(BlockError::Io(_))));
 }
 
 #[test]
@@ -237,7 +237,7 @@ fn a_missing_file_is_damage_unless_it_is_the_tombstones() {
         }
         match Block::open(&dir).and_then(|block| block.verify()) {
             Ok(_) => assert_eq!(name, "tombstones"),
-            Err(error) => assert!(error.is_damage(), "{name}: {error}"),
+            Err(error) => assert!(error.is_corruption(), "{name}: {error}"),
         }
     }
 }

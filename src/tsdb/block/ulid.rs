@@ -26,7 +26,7 @@ pub struct BlockUlid(ulid::Ulid);
 /// Text that is not the canonical form of a ULID.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is not a ulid")]
-pub struct NotUlid(String);
+pub struct ParseUlidError(String);
 
 impl BlockUlid {
     /// A new name, made at `now_ms` (ms since the epoch).
@@ -67,11 +67,11 @@ impl fmt::Debug for BlockUlid {
 }
 
 impl FromStr for BlockUlid {
-    type Err = NotUlid;
+    type Err = ParseUlidError;
 
-    fn from_str(text: &str) -> Result<Self, NotUlid> {
+    fn from_str(text: &str) -> Result<Self, ParseUlidError> {
         let ulid = ulid::Ulid::from_string(text).ok().filter(|ulid| ulid.to_string() == text);
-        ulid.map(Self).ok_or_else(|| NotUlid(text.to_owned()))
+        ulid.map(Self).ok_or_else(|| ParseUlidError(text.to_owned()))
     }
 }
 

@@ -20,15 +20,15 @@ use crate::model::time::TimeRange;
 use crate::tsdb::block::error::BlockError;
 use crate::tsdb::block::meta::{self, BlockMeta, BlockStats};
 use crate::tsdb::block::open::Block;
-use crate::tsdb::block::segments::format::num_samples;
-use crate::tsdb::chunk::Encoding;
-use crate::tsdb::chunk::any_chunk::AnyIter;
-use crate::tsdb::index::block_index::entry::IndexChunk;
+use crate::tsdb::block::chunk_segments::format::num_samples;
+use crate::tsdb::chunk::ChunkEncoding;
+use crate::tsdb::chunk::any_chunk::AnyChunkIter;
+use crate::tsdb::index::block_index::entry::ChunkMeta;
 use crate::tsdb::query::source::Chunk;
 
 /// What a whole block was found to hold.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct BlockFacts {
+pub struct VerifyReport {
     /// Series.
     pub series: u64,
     /// Chunks that the index names.
@@ -47,21 +47,21 @@ impl Block {
     /// Reads the block from end to end and checks all that can be checked. What is deleted is checked as well.
     ///
     /// # Errors
-    /// [`BlockError::Damaged`] with the first thing that is wrong.
-    pub fn verify(&self) -> Result<BlockFacts, BlockError> {
-        self.verify_while(&|| true)
+    /// [`BlockError::Corrupted`] with the first thing that is wrong.
+    pub fn verify(&self) -> Result<VerifyReport, BlockError> {
+        self.verify_until_cancelled(&|| true)
     }
 
     /// The same, as long as `go_on`, which is asked again and again, says yes.
     ///
     /// # Errors
-    /// [`BlockError::Damaged`] as [`Self::verify`]; [`BlockError::Stopped`] where `go_on` said no.
-    pub fn verify_while(&self, go_on: &dyn Fn() -> bool) -> Result<BlockFacts, BlockError> {
-        let check = || if go_on() { Ok(()) } else { Err(BlockError::Stopped) };
+    /// [`BlockError::Corrupted`] as [`Self::verify`]; [`BlockError::Cancelled`] where `go_on` said no.
+    pub fn verify_until_cancelled(&self, go_on: &dyn Fn() -> bool) -> Result<VerifyReport, BlockError> {
+        let check = || if go_on() { Ok(()) } else { Err(BlockError::Cancelled) };
         check()?;
         self.index.verify_while(go_on)?;
         let mut facts =
-            BlockFacts { series: 0, chunks: 0, stored_chunks: 0, float_samples: 0, histogram_samples: 0, times: None };
+            VerifyReport { series: 0, chunks: 0, stored_chunks: 0, float_samples: 0, histogram_samples: 0, times: None };
         for number in 0..self.chunks.segment_count() {
             check()?;
             facts.stored_chunks += self.chunks.verify_segment(number, go_on)?.chunks;
@@ -71,39 +71,39 @@ impl Block {
             facts.series += 1;
             for one in &self.index.series(at)?.chunks {
                 let chunk = self.chunk(one)?;
-                check_samples(&chunk).map_err(|what| self.wrong_chunk(one, &what))?;
-                facts.take(&chunk);
+                check_samples(&chunk).map_err(|what| self.chunk_error(one, &what))?;
+                facts.add_chunk(&chunk);
             }
         }
-        self.hold_against_meta(&facts)?;
+        self.check_against_meta(&facts)?;
         Ok(facts)
     }
 
-    fn hold_against_meta(&self, facts: &BlockFacts) -> Result<(), BlockError> {
+    fn check_against_meta(&self, facts: &VerifyReport) -> Result<(), BlockError> {
         let meta = self.meta();
         let wrong =
-            |what: String| Err(BlockError::Damaged(format!("{}: {what}", self.dir().join(meta::NAME).display())));
-        if let Some(times) = facts.times.filter(|times| !holds(&meta, *times)) {
+            |what: String| Err(BlockError::Corrupted(format!("{}: {what}", self.dir().join(meta::NAME).display())));
+        if let Some(times) = facts.times.filter(|times| !is_within_block(&meta, *times)) {
             let (mint, maxt) = (times.mint, times.maxt);
             return wrong(format!("times are {}..{}, of chunks {mint}..={maxt}", meta.min_time, meta.max_time));
         }
-        match disagreement(&meta.stats, facts) {
+        match first_mismatch(&meta.stats, facts) {
             Some(what) => wrong(what),
             None => Ok(()),
         }
     }
 
-    fn wrong_chunk(&self, one: &IndexChunk, what: &str) -> BlockError {
-        let (segment, offset) = (one.at.segment(), one.at.offset());
-        BlockError::Damaged(format!("{}: chunk at {segment}:{offset}: {what}", self.dir().display()))
+    fn chunk_error(&self, one: &ChunkMeta, what: &str) -> BlockError {
+        let (segment, offset) = (one.chunk_ref.segment(), one.chunk_ref.offset());
+        BlockError::Corrupted(format!("{}: chunk at {segment}:{offset}: {what}", self.dir().display()))
     }
 }
 
-impl BlockFacts {
-    fn take(&mut self, chunk: &Chunk) {
+impl VerifyReport {
+    fn add_chunk(&mut self, chunk: &Chunk) {
         let samples = u64::from(num_samples(chunk.encoding, chunk.data.bytes()));
         match chunk.encoding {
-            Encoding::Xor | Encoding::Xor2 => self.float_samples += samples,
+            ChunkEncoding::Xor | ChunkEncoding::Xor2 => self.float_samples += samples,
             _ => self.histogram_samples += samples,
         }
         self.chunks += 1;
@@ -113,12 +113,12 @@ impl BlockFacts {
 }
 
 /// Whether a block with this end, which is not included, may have samples at these times.
-fn holds(meta: &BlockMeta, times: TimeRange) -> bool {
+fn is_within_block(meta: &BlockMeta, times: TimeRange) -> bool {
     meta.min_time <= times.mint && times.maxt < meta.max_time
 }
 
 /// The first number of `stats` that is not what was counted.
-fn disagreement(stats: &BlockStats, facts: &BlockFacts) -> Option<String> {
+fn first_mismatch(stats: &BlockStats, facts: &VerifyReport) -> Option<String> {
     let counts_types = stats.num_float_samples != 0 || stats.num_histogram_samples != 0;
     let counted = [
         ("numSeries", stats.num_series, facts.series),
@@ -138,7 +138,7 @@ fn check_samples(chunk: &Chunk) -> Result<(), String> {
         return Err("no samples".to_owned());
     }
     let mut last = None;
-    for point in AnyIter::new(chunk.encoding, chunk.data.bytes()) {
+    for point in AnyChunkIter::new(chunk.encoding, chunk.data.bytes()) {
         let t = point.map_err(|error| error.to_string())?.t;
         if last.is_some_and(|last| t <= last) {
             return Err(format!("time {t} does not rise"));

@@ -11,14 +11,14 @@
 use crate::model::labels::Labels;
 use crate::tsdb::block::error::BlockError;
 use crate::tsdb::block::meta::{self, BlockMeta, BlockStats, Compaction};
-use crate::tsdb::block::segments;
-use crate::tsdb::block::segments::format::num_samples;
-use crate::tsdb::block::segments::writer::SegmentWriter;
+use crate::tsdb::block::chunk_segments;
+use crate::tsdb::block::chunk_segments::format::num_samples;
+use crate::tsdb::block::chunk_segments::writer::ChunkSegmentWriter;
 use crate::tsdb::block::ulid::BlockUlid;
-use crate::tsdb::chunk::Encoding;
+use crate::tsdb::chunk::ChunkEncoding;
 use crate::tsdb::fs::durable::{FileError, sync_dir};
-use crate::tsdb::fs::fault;
-use crate::tsdb::index::block_index::entry::IndexChunk;
+use crate::tsdb::fs::fail_point;
+use crate::tsdb::index::block_index::entry::ChunkMeta;
 use crate::tsdb::index::block_index::writer::IndexWriter;
 use crate::tsdb::query::source::Chunk;
 use crate::tsdb::tombstones::Tombstones;
@@ -35,7 +35,7 @@ pub(super) const INDEX: &str = "index";
 
 /// What a block says of itself, apart from what its writer counts.
 #[derive(Debug, Clone, PartialEq)]
-pub struct NewBlock {
+pub struct NewBlockMeta {
     /// Time from which it may have samples, ms.
     pub min_time: i64,
     /// Time before which its samples end, ms; not included.
@@ -49,11 +49,11 @@ pub struct NewBlock {
 pub struct BlockWriter {
     ulid: BlockUlid,
     index: IndexWriter,
-    segments: SegmentWriter,
+    segments: ChunkSegmentWriter,
     stats: BlockStats,
     /// The chunks of the current series.
-    chunks: Vec<IndexChunk>,
-    folder: Folder,
+    chunks: Vec<ChunkMeta>,
+    folder: StagingDir,
 }
 
 impl BlockWriter {
@@ -66,16 +66,16 @@ impl BlockWriter {
         if path.exists() {
             return Err(BlockError::Exists { path });
         }
-        let folder = Folder::create(parent.join(format!("{ulid}{CREATION_SUFFIX}")))?;
+        let folder = StagingDir::create(parent.join(format!("{ulid}{CREATION_SUFFIX}")))?;
         let index = IndexWriter::create(&folder.path.join(INDEX))?;
-        let segments = SegmentWriter::create(&folder.path.join(segments::NAME))?;
+        let segments = ChunkSegmentWriter::create(&folder.path.join(chunk_segments::NAME))?;
         Ok(Self { ulid, index, segments, stats: BlockStats::default(), chunks: Vec::new(), folder })
     }
 
     /// Adds a symbol, greater than the one before.
     ///
     /// # Errors
-    /// [`BlockError::Refused`] for one out of order or after the first series, else [`BlockError::Io`].
+    /// [`BlockError::InvalidInput`] for one out of order or after the first series, else [`BlockError::Io`].
     pub fn add_symbol(&mut self, symbol: &str) -> Result<(), BlockError> {
         Ok(self.index.add_symbol(symbol)?)
     }
@@ -84,21 +84,21 @@ impl BlockWriter {
     /// series without chunks is left out.
     ///
     /// # Errors
-    /// [`BlockError::Refused`] for a series out of order or with a label that is no symbol, and for chunks that overlap or of which
+    /// [`BlockError::InvalidInput`] for a series out of order or with a label that is no symbol, and for chunks that overlap or of which
     /// something is deleted (which the block would bring back); else [`BlockError::Io`]. The writer is of no use then.
     pub fn add_series(&mut self, labels: &Labels, chunks: &[Chunk]) -> Result<(), BlockError> {
         if chunks.is_empty() {
             return Ok(());
         }
-        fault::point("block.write");
+        fail_point::hit("block.write");
         self.segments.begin_series();
         self.chunks.clear();
         for chunk in chunks {
-            if chunk.deleted.is_some() {
-                return Err(BlockError::Refused(format!("a chunk of {labels} with deleted samples")));
+            if chunk.deleted_intervals.is_some() {
+                return Err(BlockError::InvalidInput(format!("a chunk of {labels} with deleted samples")));
             }
             let at = self.segments.add(chunk.encoding, chunk.data.bytes())?;
-            self.chunks.push(IndexChunk { at, mint: chunk.mint, maxt: chunk.maxt });
+            self.chunks.push(ChunkMeta { chunk_ref: at, mint: chunk.mint, maxt: chunk.maxt });
             self.count(chunk);
         }
         self.stats.num_series += 1;
@@ -108,20 +108,20 @@ impl BlockWriter {
     /// Completes the block and gives it its name. A block without a sample is not kept: `None`.
     ///
     /// # Errors
-    /// [`BlockError::Io`] where a step failed, and [`BlockError::Refused`] where the index outgrows its format; then there is no block.
-    pub fn finish(self, block: NewBlock) -> Result<Option<BlockMeta>, BlockError> {
+    /// [`BlockError::Io`] where a step failed, and [`BlockError::InvalidInput`] where the index outgrows its format; then there is no block.
+    pub fn finish(self, block: NewBlockMeta) -> Result<Option<BlockMeta>, BlockError> {
         self.finish_while(block, &|| true)
     }
 
     /// The same, as long as `go_on`, which is asked again and again, returns `true`.
     ///
     /// # Errors
-    /// [`BlockError::Stopped`], else as [`Self::finish`].
-    pub fn finish_while(mut self, block: NewBlock, go_on: &dyn Fn() -> bool) -> Result<Option<BlockMeta>, BlockError> {
+    /// [`BlockError::Cancelled`], else as [`Self::finish`].
+    pub fn finish_while(mut self, block: NewBlockMeta, go_on: &dyn Fn() -> bool) -> Result<Option<BlockMeta>, BlockError> {
         if self.stats.num_samples == 0 {
             return Ok(None);
         }
-        let check = || if go_on() { Ok(()) } else { Err(BlockError::Stopped) };
+        let check = || if go_on() { Ok(()) } else { Err(BlockError::Cancelled) };
         self.index.finish_while(go_on)?;
         check()?;
         self.segments.finish()?;
@@ -147,7 +147,7 @@ impl BlockWriter {
         self.stats.num_chunks += 1;
         self.stats.num_samples += samples;
         match chunk.encoding {
-            Encoding::Xor | Encoding::Xor2 => self.stats.num_float_samples += samples,
+            ChunkEncoding::Xor | ChunkEncoding::Xor2 => self.stats.num_float_samples += samples,
             _ => self.stats.num_histogram_samples += samples,
         }
     }
@@ -155,14 +155,14 @@ impl BlockWriter {
 
 /// The folder that is being filled; it is removed when this is dropped, unless it was published.
 #[derive(Debug)]
-struct Folder {
+struct StagingDir {
     path: PathBuf,
     published: bool,
 }
 
-impl Folder {
+impl StagingDir {
     fn create(path: PathBuf) -> Result<Self, FileError> {
-        fs::create_dir(&path).map_err(FileError::of("create", &path))?;
+        fs::create_dir(&path).map_err(FileError::for_step("create", &path))?;
         Ok(Self { path, published: false })
     }
 
@@ -170,12 +170,12 @@ impl Folder {
     fn publish(&mut self, name: &str) -> Result<(), FileError> {
         let parent = self.path.parent().unwrap_or(Path::new(".")).to_owned();
         let target = parent.join(name);
-        fault::point("block.before_rename");
-        fs::rename(&self.path, &target).map_err(FileError::of("rename", &self.path))?;
-        fault::point("block.after_rename");
+        fail_point::hit("block.before_rename");
+        fs::rename(&self.path, &target).map_err(FileError::for_step("rename", &self.path))?;
+        fail_point::hit("block.after_rename");
         if let Err(error) = sync_dir(&parent) {
             // A block that may be gone after a crash must not count as one, nor stay beside the one of the next attempt.
-            fs::rename(&target, &self.path).map_err(FileError::of("rename back", &target))?;
+            fs::rename(&target, &self.path).map_err(FileError::for_step("rename back", &target))?;
             return Err(error);
         }
         self.published = true;
@@ -183,7 +183,7 @@ impl Folder {
     }
 }
 
-impl Drop for Folder {
+impl Drop for StagingDir {
     fn drop(&mut self) {
         if !self.published
             && let Err(error) = fs::remove_dir_all(&self.path)

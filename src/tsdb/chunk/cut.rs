@@ -17,7 +17,7 @@
 //! Not decided here: whether a sample is in order, and whether new chunks are to be encoded otherwise; the caller has judged that before. Nor
 //! whether the chunk can take the sample, which is another reason for a new one: see [`AnyChunk::append`].
 
-use crate::model::value::ValueKind;
+use crate::model::sample::ValueType;
 use crate::tsdb::chunk::any_chunk::AnyChunk;
 use crate::tsdb::chunk::mapped_chunk::MAX_SPAN_MS;
 
@@ -29,12 +29,12 @@ const MAX_BYTES_BEFORE_APPEND: usize = 1024 - 19;
 /// How many bytes a chunk of histograms should have; it never begins another sample with twice as many, unless it has few.
 ///
 /// Source: `TargetBytesPerHistogramChunk` in `tsdb/chunkenc/chunk.go` of Prometheus.
-const HISTOGRAM_CHUNK_BYTES: usize = 1024;
+const TARGET_HISTOGRAM_CHUNK_BYTES: usize = 1024;
 
 /// A chunk of histograms that has less samples ends at the end of the chunk range only.
 ///
 /// Source: `MinSamplesPerHistogramChunk` in `tsdb/chunkenc/chunk.go` of Prometheus.
-const LEAST_HISTOGRAMS: u16 = 10;
+const MIN_HISTOGRAMS_PER_CHUNK: u16 = 10;
 
 /// What chunks should be like.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,31 +47,31 @@ pub struct CutPolicy {
 
 /// Until when an open chunk takes samples.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ChunkWindow {
+pub struct ChunkBoundary {
     /// A sample at or after this time, ms, begins a new chunk.
     next_at: i64,
     /// Whether that is an end worked out from the bytes of a chunk of histograms.
-    is_worked_out: bool,
+    is_estimated: bool,
 }
 
-impl ChunkWindow {
+impl ChunkBoundary {
     /// The window of a chunk whose first sample is at `mint` ms.
     #[must_use]
     pub fn starting_at(policy: &CutPolicy, mint: i64) -> Self {
-        Self { next_at: range_end(mint, policy.chunk_range_ms), is_worked_out: false }
+        Self { next_at: range_end(mint, policy.chunk_range_ms), is_estimated: false }
     }
 
     /// The window of a chunk whose first sample, at `mint` ms, is a histogram that the chunk of this window, which was not to end yet, could not
     /// take. As in Prometheus its end is not set anew where that of the other was.
     #[must_use]
-    pub fn starting_after_refusal(&self, policy: &CutPolicy, mint: i64) -> Self {
-        Self { is_worked_out: self.is_worked_out, ..Self::starting_at(policy, mint) }
+    pub fn after_incompatible_histogram(&self, policy: &CutPolicy, mint: i64) -> Self {
+        Self { is_estimated: self.is_estimated, ..Self::starting_at(policy, mint) }
     }
 
     /// The window of a chunk that takes no sample at or after `t` ms.
     #[must_use]
     pub fn ending_at(t: i64) -> Self {
-        Self { next_at: t, is_worked_out: false }
+        Self { next_at: t, is_estimated: false }
     }
 
     /// Whether a sample at `t` ms begins a new chunk instead of going into `chunk`, which has samples, the first at `mint`.
@@ -80,7 +80,7 @@ impl ChunkWindow {
     #[inline]
     #[must_use]
     pub fn must_cut(&mut self, policy: &CutPolicy, chunk: &AnyChunk, mint: i64, t: i64) -> bool {
-        if chunk.kind() != ValueKind::Float {
+        if chunk.kind() != ValueType::Float {
             return self.must_cut_histograms(policy, chunk, mint, t);
         }
         if chunk.num_bytes() > MAX_BYTES_BEFORE_APPEND {
@@ -88,7 +88,7 @@ impl ChunkWindow {
         }
         let samples = chunk.num_samples();
         if samples == policy.samples_per_chunk / 4 {
-            self.next_at = even_end(mint, chunk.last_t().unwrap_or(mint), self.next_at, 4.0);
+            self.next_at = compute_chunk_end_time(mint, chunk.last_t().unwrap_or(mint), self.next_at, 4.0);
         }
         t >= self.next_at || samples >= policy.samples_per_chunk.saturating_mul(2)
     }
@@ -96,14 +96,14 @@ impl ChunkWindow {
     fn must_cut_histograms(&mut self, policy: &CutPolicy, chunk: &AnyChunk, mint: i64, t: i64) -> bool {
         let bytes = chunk.num_bytes();
         // An end that was not worked out is that of the chunk range, or was set: that a chunk has few samples does not put it off.
-        let last_end = if self.is_worked_out { range_end(mint, policy.chunk_range_ms) } else { self.next_at };
-        if !self.is_worked_out && bytes >= HISTOGRAM_CHUNK_BYTES / 4 {
-            let parts = HISTOGRAM_CHUNK_BYTES as f64 / bytes as f64;
-            self.next_at = even_end(mint, chunk.last_t().unwrap_or(mint), self.next_at, parts);
-            self.is_worked_out = true;
+        let last_end = if self.is_estimated { range_end(mint, policy.chunk_range_ms) } else { self.next_at };
+        if !self.is_estimated && bytes >= TARGET_HISTOGRAM_CHUNK_BYTES / 4 {
+            let parts = TARGET_HISTOGRAM_CHUNK_BYTES as f64 / bytes as f64;
+            self.next_at = compute_chunk_end_time(mint, chunk.last_t().unwrap_or(mint), self.next_at, parts);
+            self.is_estimated = true;
         }
-        (t >= self.next_at || bytes >= 2 * HISTOGRAM_CHUNK_BYTES)
-            && (chunk.num_samples() >= LEAST_HISTOGRAMS || t >= last_end)
+        (t >= self.next_at || bytes >= 2 * TARGET_HISTOGRAM_CHUNK_BYTES)
+            && (chunk.num_samples() >= MIN_HISTOGRAMS_PER_CHUNK || t >= last_end)
     }
 }
 
@@ -116,7 +116,7 @@ fn range_end(t: i64, width: i64) -> i64 {
 }
 
 /// The end of a chunk from `mint` to `maxt`, of which `parts` are a full one, so that chunks of its length divide the time up to `end` evenly.
-fn even_end(mint: i64, maxt: i64, end: i64, parts: f64) -> i64 {
+fn compute_chunk_end_time(mint: i64, maxt: i64, end: i64, parts: f64) -> i64 {
     let rest = end.saturating_sub(mint) as f64;
     let chunks = rest / (maxt.saturating_sub(mint).saturating_add(1) as f64 * parts);
     if chunks <= 1.0 {
@@ -127,35 +127,35 @@ fn even_end(mint: i64, maxt: i64, end: i64, parts: f64) -> i64 {
 
 #[cfg(test)]
 mod tests {
-    use super::{ChunkWindow, CutPolicy, MAX_SPAN_MS, range_end};
+    use super::{ChunkBoundary, CutPolicy, MAX_SPAN_MS, range_end};
     use crate::model::histogram::{CounterResetHint, Histogram, Span};
-    use crate::model::sample::Sample;
-    use crate::model::value::{Point, Value};
-    use crate::tsdb::chunk::any_chunk::{AnyChunk, ChunkEncodings};
-    use crate::tsdb::chunk::histogram::append::Appended;
+    use crate::model::float_sample::FloatSample;
+    use crate::model::sample::{Sample, SampleValue};
+    use crate::tsdb::chunk::any_chunk::{AnyChunk, EncodingPolicy};
+    use crate::tsdb::chunk::histogram::append::AppendOutcome;
     use proptest::prelude::{Just, Strategy, any, prop_assert, prop_assert_eq, prop_oneof, proptest};
 
     const POLICY: CutPolicy = CutPolicy { chunk_range_ms: 7_200_000, samples_per_chunk: 120 };
 
-    fn float(t: i64, v: f64) -> Point {
-        Point::from(Sample::new(t, v))
+    fn float(t: i64, v: f64) -> Sample {
+        Sample::from(FloatSample::new(t, v))
     }
 
     /// A chunk with this sample.
     fn begun(t: i64, v: f64) -> AnyChunk {
-        AnyChunk::begin(ChunkEncodings::default(), &float(t, v), None)
+        AnyChunk::with_first_sample(EncodingPolicy::default(), &float(t, v), None)
     }
 
     /// The times of the chunks into which samples with these times and values fall.
     fn chunks(policy: &CutPolicy, samples: impl IntoIterator<Item = (i64, f64)>) -> Vec<Vec<i64>> {
         let mut chunks: Vec<Vec<i64>> = Vec::new();
-        let mut open: Option<(AnyChunk, ChunkWindow)> = None;
+        let mut open: Option<(AnyChunk, ChunkBoundary)> = None;
         for (t, v) in samples {
             let mint = chunks.last().map_or(t, |chunk| chunk[0]);
             let cut = open.as_mut().is_none_or(|(chunk, window)| window.must_cut(policy, chunk, mint, t));
             if cut {
                 chunks.push(Vec::new());
-                open = Some((begun(t, v), ChunkWindow::starting_at(policy, t)));
+                open = Some((begun(t, v), ChunkBoundary::starting_at(policy, t)));
             } else {
                 open.as_mut().unwrap().0.append(&float(t, v));
             }
@@ -220,14 +220,14 @@ mod tests {
         let lengths = lengths(&CutPolicy { samples_per_chunk: 1000, ..POLICY }, noise.iter().copied());
         assert!(lengths[0] > 100 && lengths[0] < 128, "{lengths:?}");
         let mut chunk = begun(noise[0].0, noise[0].1);
-        noise[1..lengths[0] - 1].iter().for_each(|&(t, v)| assert_eq!(chunk.append(&float(t, v)), Appended::Done));
+        noise[1..lengths[0] - 1].iter().for_each(|&(t, v)| assert_eq!(chunk.append(&float(t, v)), AppendOutcome::Appended));
         assert!(chunk.num_bytes() <= 1005);
         chunk.append(&float(noise[lengths[0] - 1].0, noise[lengths[0] - 1].1));
         assert!((1006..=1024).contains(&chunk.num_bytes()));
     }
 
     /// A histogram with `buckets` buckets, each of which has a count that `seed` makes hard to tell.
-    fn histogram(t: i64, buckets: u32, seed: u64) -> Point {
+    fn histogram(t: i64, buckets: u32, seed: u64) -> Sample {
         let number = |i: u32| (u64::from(i) + 1).wrapping_mul(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15)) >> 44;
         let value = Histogram {
             reset_hint: CounterResetHint::Gauge,
@@ -235,21 +235,21 @@ mod tests {
             positive_buckets: (0..buckets).map(|i| number(i) as i64).collect(),
             ..Histogram::default()
         };
-        Point::new(t, Value::Histogram(Box::new(value)))
+        Sample::new(t, SampleValue::Histogram(Box::new(value)))
     }
 
     /// How many samples each chunk has into which these fall, and its bytes.
-    fn histogram_chunks(points: impl IntoIterator<Item = Point>) -> Vec<(u16, usize)> {
+    fn histogram_chunks(points: impl IntoIterator<Item = Sample>) -> Vec<(u16, usize)> {
         let mut chunks = Vec::new();
-        let mut open: Option<(AnyChunk, ChunkWindow, i64)> = None;
+        let mut open: Option<(AnyChunk, ChunkBoundary, i64)> = None;
         for point in points {
             let cut = open.as_mut().is_none_or(|(chunk, window, mint)| window.must_cut(&POLICY, chunk, *mint, point.t));
             if cut {
                 chunks.extend(open.take().map(|(chunk, ..)| (chunk.num_samples(), chunk.num_bytes())));
-                let chunk = AnyChunk::begin(ChunkEncodings::default(), &point, None);
-                open = Some((chunk, ChunkWindow::starting_at(&POLICY, point.t), point.t));
+                let chunk = AnyChunk::with_first_sample(EncodingPolicy::default(), &point, None);
+                open = Some((chunk, ChunkBoundary::starting_at(&POLICY, point.t), point.t));
             } else if let Some((chunk, ..)) = &mut open {
-                assert_eq!(chunk.append(&point), Appended::Done);
+                assert_eq!(chunk.append(&point), AppendOutcome::Appended);
             }
         }
         chunks.extend(open.map(|(chunk, ..)| (chunk.num_samples(), chunk.num_bytes())));

@@ -1,8 +1,8 @@
 //! Reading a chunk of floats of either encoding. The formats stand in [`crate::tsdb::chunk::xor`] and [`crate::tsdb::chunk::xor2`]; chunks that
 //! grow in [`crate::tsdb::chunk::any_chunk`].
 
-use crate::model::sample::Sample;
-use crate::tsdb::chunk::Encoding;
+use crate::model::float_sample::FloatSample;
+use crate::tsdb::chunk::ChunkEncoding;
 use crate::tsdb::chunk::xor::{ChunkError, XorIter};
 use crate::tsdb::chunk::xor2::decode::Xor2Iter;
 
@@ -20,16 +20,16 @@ impl FloatEncoding {
     /// The encoding of floats that `encoding` is, or `None` where it is one of histograms.
     #[inline]
     #[must_use]
-    pub fn of(encoding: Encoding) -> Option<Self> {
+    pub fn from_chunk_encoding(encoding: ChunkEncoding) -> Option<Self> {
         match encoding {
-            Encoding::Xor => Some(Self::Xor),
-            Encoding::Xor2 => Some(Self::Xor2),
+            ChunkEncoding::Xor => Some(Self::Xor),
+            ChunkEncoding::Xor2 => Some(Self::Xor2),
             _ => None,
         }
     }
 }
 
-impl From<FloatEncoding> for Encoding {
+impl From<FloatEncoding> for ChunkEncoding {
     fn from(encoding: FloatEncoding) -> Self {
         match encoding {
             FloatEncoding::Xor => Self::Xor,
@@ -61,16 +61,16 @@ impl<'a> FloatIter<'a> {
     /// The start time, ms, that belongs to the sample given last; 0 where none is known.
     #[inline]
     #[must_use]
-    pub fn start(&self) -> i64 {
+    pub fn start_timestamp(&self) -> i64 {
         match self {
             Self::Xor(_) => 0,
-            Self::Xor2(iter) => iter.start(),
+            Self::Xor2(iter) => iter.start_timestamp(),
         }
     }
 }
 
 impl Iterator for FloatIter<'_> {
-    type Item = Result<Sample, ChunkError>;
+    type Item = Result<FloatSample, ChunkError>;
 
     #[inline]
     fn next(&mut self) -> Option<Self::Item> {

@@ -13,7 +13,7 @@
 //! first chunk on. Guarded by whatever guards the series.
 
 use crate::model::refs::HeadChunkRef;
-use crate::tsdb::chunk::Encoding;
+use crate::tsdb::chunk::ChunkEncoding;
 
 /// The longest time from a chunk's first to its last sample, ms.
 pub const MAX_SPAN_MS: u64 = (1 << 44) - 1;
@@ -21,7 +21,7 @@ pub const MAX_SPAN_MS: u64 = (1 << 44) - 1;
 /// A full chunk in `chunks_head/`.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct MappedChunk {
-    at: HeadChunkRef,
+    chunk_ref: HeadChunkRef,
     mint: i64,
     /// Span, encoding and number of samples, from the highest bits down.
     packed: u64,
@@ -30,15 +30,15 @@ pub struct MappedChunk {
 impl MappedChunk {
     /// The chunk at `at` with samples from `mint` to `maxt` ms, which lie at most [`MAX_SPAN_MS`] apart.
     #[must_use]
-    pub fn new(at: HeadChunkRef, mint: i64, maxt: i64, samples: u16, encoding: Encoding) -> Self {
+    pub fn new(at: HeadChunkRef, mint: i64, maxt: i64, samples: u16, encoding: ChunkEncoding) -> Self {
         let span = maxt.saturating_sub(mint).clamp(0, MAX_SPAN_MS as i64) as u64;
-        Self { at, mint, packed: span << 20 | (encoding as u64) << 16 | u64::from(samples) }
+        Self { chunk_ref: at, mint, packed: span << 20 | (encoding as u64) << 16 | u64::from(samples) }
     }
 
     /// Where it is.
     #[must_use]
-    pub fn at(&self) -> HeadChunkRef {
-        self.at
+    pub fn chunk_ref(&self) -> HeadChunkRef {
+        self.chunk_ref
     }
 
     /// Time of its first sample, ms.
@@ -55,25 +55,25 @@ impl MappedChunk {
 
     /// How many samples it has.
     #[must_use]
-    pub fn samples(&self) -> u16 {
+    pub fn num_samples(&self) -> u16 {
         self.packed as u16
     }
 
     /// How its bytes are encoded.
     #[must_use]
-    pub fn encoding(&self) -> Encoding {
+    pub fn encoding(&self) -> ChunkEncoding {
         // `new` has put a valid number there.
-        Encoding::from_byte((self.packed >> 16) as u8 & 0xf).unwrap_or(Encoding::Xor)
+        ChunkEncoding::from_byte((self.packed >> 16) as u8 & 0xf).unwrap_or(ChunkEncoding::Xor)
     }
 }
 
 impl std::fmt::Debug for MappedChunk {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("MappedChunk")
-            .field("at", &self.at)
+            .field("at", &self.chunk_ref)
             .field("mint", &self.mint())
             .field("maxt", &self.maxt())
-            .field("samples", &self.samples())
+            .field("samples", &self.num_samples())
             .field("encoding", &self.encoding())
             .finish()
     }
@@ -96,7 +96,7 @@ impl MappedChunks {
 
     /// Adds chunks, themselves oldest first and without overlap, wherever their times belong; `false`, and nothing
     /// done, where one overlaps a chunk that is there.
-    pub fn merge(&mut self, chunks: &[MappedChunk]) -> bool {
+    pub fn try_merge(&mut self, chunks: &[MappedChunk]) -> bool {
         let mut all: Vec<MappedChunk> = self.chunks.iter().chain(chunks).copied().collect();
         all.sort_by_key(MappedChunk::mint);
         if all.windows(2).any(|pair| pair[1].mint() <= pair[0].maxt()) {
@@ -119,13 +119,13 @@ impl MappedChunks {
 
     /// The chunk whose time covers `t` ms.
     #[must_use]
-    pub fn at(&self, t: i64) -> Option<&MappedChunk> {
+    pub fn covering(&self, t: i64) -> Option<&MappedChunk> {
         let later = self.chunks.partition_point(|chunk| chunk.mint() <= t);
         self.chunks[..later].last().filter(|chunk| t <= chunk.maxt())
     }
 
     /// Forgets the chunks that end before `mint` ms, and gives how many they were.
-    pub fn drop_before(&mut self, mint: i64) -> usize {
+    pub fn truncate_before(&mut self, mint: i64) -> usize {
         let old = self.chunks.partition_point(|chunk| chunk.maxt() < mint);
         if old > 0 {
             self.chunks.drain(..old);
@@ -146,11 +146,11 @@ impl MappedChunks {
 mod tests {
     use super::{MAX_SPAN_MS, MappedChunk, MappedChunks};
     use crate::model::refs::HeadChunkRef;
-    use crate::tsdb::chunk::Encoding;
+    use crate::tsdb::chunk::ChunkEncoding;
     use proptest::prelude::{any, prop_assert_eq, proptest};
 
     fn chunk(mint: i64, maxt: i64) -> MappedChunk {
-        MappedChunk::new(HeadChunkRef::new(1, 8), mint, maxt, 120, Encoding::Xor)
+        MappedChunk::new(HeadChunkRef::new(1, 8), mint, maxt, 120, ChunkEncoding::Xor)
     }
 
     #[test]
@@ -168,9 +168,9 @@ mod tests {
     fn chunks_merge_where_their_times_belong_or_not_at_all() {
         let mut list = MappedChunks::default();
         [chunk(0, 9), chunk(40, 49)].into_iter().for_each(|one| list.push(one));
-        assert!(!list.merge(&[chunk(20, 29), chunk(30, 40)]));
+        assert!(!list.try_merge(&[chunk(20, 29), chunk(30, 40)]));
         assert_eq!(list.iter().count(), 2);
-        assert!(list.merge(&[chunk(20, 29), chunk(60, 69)]));
+        assert!(list.try_merge(&[chunk(20, 29), chunk(60, 69)]));
         assert_eq!(list.iter().map(MappedChunk::mint).collect::<Vec<_>>(), [0, 20, 40, 60]);
     }
 
@@ -180,13 +180,13 @@ mod tests {
         for (mint, maxt) in [(-20, -11), (-10, 0), (5, 5), (7, 19)] {
             list.push(chunk(mint, maxt));
         }
-        let found = |t| list.at(t).map(MappedChunk::mint);
+        let found = |t| list.covering(t).map(MappedChunk::mint);
         assert_eq!(
             [-21, -20, -11, -10, 0, 1, 5, 6, 7, 19, 20].map(found),
             [None, Some(-20), Some(-20), Some(-10), Some(-10), None, Some(5), None, Some(7), Some(7), None]
         );
-        assert_eq!(list.drop_before(-11), 0);
-        assert_eq!(list.drop_before(5), 2);
+        assert_eq!(list.truncate_before(-11), 0);
+        assert_eq!(list.truncate_before(5), 2);
         assert_eq!(list.iter().map(MappedChunk::mint).collect::<Vec<_>>(), [5, 7]);
         assert_eq!(list.allocated_bytes(), 48);
     }
@@ -199,10 +199,10 @@ mod tests {
         ) {
             let at = HeadChunkRef::new(file, offset);
             let maxt = mint.saturating_add(span);
-            let encoding = Encoding::from_byte(encoding).unwrap();
+            let encoding = ChunkEncoding::from_byte(encoding).unwrap();
             let chunk = MappedChunk::new(at, mint, maxt, samples, encoding);
             prop_assert_eq!(
-                (chunk.at(), chunk.mint(), chunk.maxt(), chunk.samples(), chunk.encoding()),
+                (chunk.chunk_ref(), chunk.mint(), chunk.maxt(), chunk.num_samples(), chunk.encoding()),
                 (at, mint, maxt, samples, encoding)
             );
         }

@@ -6,17 +6,17 @@ pub mod float_chunk;
 pub mod head_chunks;
 pub mod histogram;
 pub mod mapped_chunk;
-pub mod recode;
+pub mod reencode;
 mod varbit;
 pub mod xor;
 pub mod xor2;
 
-use crate::model::value::ValueKind;
+use crate::model::sample::ValueType;
 
 /// How a chunk's bytes are encoded. The numbers stand on disk (`tsdb/chunkenc/chunk.go` of Prometheus).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
-pub enum Encoding {
+pub enum ChunkEncoding {
     /// Floats, Gorilla's XOR scheme.
     Xor = 1,
     /// Integer native histograms.
@@ -31,15 +31,15 @@ pub enum Encoding {
     FloatHistogramSt = 6,
 }
 
-impl Encoding {
+impl ChunkEncoding {
     /// What the samples of such a chunk are.
     #[inline]
     #[must_use]
-    pub fn kind(self) -> ValueKind {
+    pub fn value_type(self) -> ValueType {
         match self {
-            Self::Xor | Self::Xor2 => ValueKind::Float,
-            Self::Histogram | Self::HistogramSt => ValueKind::Histogram,
-            Self::FloatHistogram | Self::FloatHistogramSt => ValueKind::FloatHistogram,
+            Self::Xor | Self::Xor2 => ValueType::Float,
+            Self::Histogram | Self::HistogramSt => ValueType::Histogram,
+            Self::FloatHistogram | Self::FloatHistogramSt => ValueType::FloatHistogram,
         }
     }
 

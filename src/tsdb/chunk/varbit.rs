@@ -15,14 +15,14 @@
 //!
 //! Each is written in the shortest form. Pure, without locks; beyond the end of the bits a reader sees zeros, so its numbers end.
 
-use crate::tsdb::encoding::bits::{BitReader, BitSink};
+use crate::tsdb::encoding::bits::{BitReader, BitWriter};
 
 /// The forms but the first and the last: how many bits follow as many ones as the form's place, from 1, and a zero.
 const WIDTHS: [u32; 7] = [3, 6, 9, 12, 18, 25, 56];
 
 /// Writes a signed number.
 #[inline]
-pub(super) fn push_signed(sink: &mut BitSink<'_>, value: i64) {
+pub(super) fn push_signed(sink: &mut BitWriter<'_>, value: i64) {
     if value == 0 {
         return sink.push_zeros(1);
     }
@@ -35,7 +35,7 @@ pub(super) fn push_signed(sink: &mut BitSink<'_>, value: i64) {
 
 /// Writes an unsigned number.
 #[inline]
-pub(super) fn push_unsigned(sink: &mut BitSink<'_>, value: u64) {
+pub(super) fn push_unsigned(sink: &mut BitWriter<'_>, value: u64) {
     if value == 0 {
         return sink.push_zeros(1);
     }
@@ -44,7 +44,7 @@ pub(super) fn push_unsigned(sink: &mut BitSink<'_>, value: u64) {
 
 /// Writes the low bits of `value` in the first form that fits.
 #[inline]
-fn push(sink: &mut BitSink<'_>, value: u64, fits: impl Fn(u32) -> bool) {
+fn push(sink: &mut BitWriter<'_>, value: u64, fits: impl Fn(u32) -> bool) {
     for (ones, width) in (1..).zip(WIDTHS) {
         if fits(width) {
             let code = (1 << (ones + 1)) - 2;
@@ -71,30 +71,30 @@ pub(super) fn read_unsigned(bits: &mut BitReader<'_>) -> u64 {
 }
 
 /// A number as it stands in its bits.
-struct Raw {
+struct VarbitCode {
     value: u64,
     /// How many bits it takes behind its code; 0 for 0.
     width: u32,
 }
 
 #[inline]
-fn read(bits: &mut BitReader<'_>) -> Raw {
+fn read(bits: &mut BitReader<'_>) -> VarbitCode {
     let ahead = bits.peek();
     let ones = ahead.leading_ones().min(8);
     match ones {
         0 => {
             bits.skip(1);
-            Raw { value: 0, width: 0 }
+            VarbitCode { value: 0, width: 0 }
         }
         1..=6 => {
             let width = WIDTHS[ones as usize - 1];
             bits.skip(ones + 1 + width);
-            Raw { value: ahead << (ones + 1) >> (64 - width), width }
+            VarbitCode { value: ahead << (ones + 1) >> (64 - width), width }
         }
         _ => {
             bits.skip(8);
             let width = if ones == 7 { 56 } else { 64 };
-            Raw { value: bits.read(width), width }
+            VarbitCode { value: bits.read(width), width }
         }
     }
 }
@@ -102,15 +102,15 @@ fn read(bits: &mut BitReader<'_>) -> Raw {
 #[cfg(test)]
 mod tests {
     use super::{push_signed, push_unsigned, read_signed, read_unsigned};
-    use crate::tsdb::encoding::bits::{BitReader, BitSink};
+    use crate::tsdb::encoding::bits::{BitReader, BitWriter};
     use proptest::prelude::{any, prop_assert_eq, proptest};
 
     #[test]
     fn each_form_is_as_long_as_the_format_says() {
         let limits = [(4, 5), (32, 9), (256, 13), (2048, 17), (131_072, 24), (16_777_216, 32), (1 << 55, 64)];
-        let len = |push: &dyn Fn(&mut BitSink<'_>)| {
+        let len = |push: &dyn Fn(&mut BitWriter<'_>)| {
             let (mut buffer, mut len) = (Box::default(), 0);
-            push(&mut BitSink { buffer: &mut buffer, len: &mut len });
+            push(&mut BitWriter { buffer: &mut buffer, len: &mut len });
             len
         };
         assert_eq!((len(&|sink| push_signed(sink, 0)), len(&|sink| push_unsigned(sink, 0))), (1, 1));
@@ -131,8 +131,8 @@ mod tests {
             let values: Vec<i64> = values.into_iter().map(|(value, shift)| value >> shift).collect();
             let (mut buffer, mut len) = (Box::default(), 0);
             for &value in &values {
-                push_signed(&mut BitSink { buffer: &mut buffer, len: &mut len }, value);
-                push_unsigned(&mut BitSink { buffer: &mut buffer, len: &mut len }, value as u64);
+                push_signed(&mut BitWriter { buffer: &mut buffer, len: &mut len }, value);
+                push_unsigned(&mut BitWriter { buffer: &mut buffer, len: &mut len }, value as u64);
             }
             let mut bits = BitReader::new(&buffer[..len.div_ceil(8) as usize]);
             for value in values {

@@ -24,13 +24,13 @@
 //! buffer grows. [`XorIter`] reads any bytes: it gives at most as many samples as the header promises and ends at the
 //! first fault. Neither holds a lock; a reader of an open chunk copies the bytes first.
 
-use crate::model::sample::Sample;
-use crate::tsdb::encoding::bits::{BitReader, BitSink, cut_off, trimmed};
+use crate::model::float_sample::FloatSample;
+use crate::tsdb::encoding::bits::{BitReader, BitWriter, truncate_to_bits, into_exact_len};
 
 /// Length in bytes of the header: the number of samples.
 const HEADER: usize = 2;
 
-/// Stands in [`Window::leading`] as long as no value of the chunk has changed.
+/// Stands in [`XorWindow::leading`] as long as no value of the chunk has changed.
 const NO_WINDOW: u8 = 0xff;
 
 /// Why the bytes are not a whole chunk.
@@ -44,13 +44,13 @@ pub enum ChunkError {
     },
     /// A varint of more than 64 bits.
     #[error("time of sample {sample} has more than 64 bits")]
-    TimeTooLong {
+    VarintOverflow {
         /// Its number, from 0.
         sample: u16,
     },
     /// A window of bits that reaches beyond the value.
     #[error("value of sample {sample} has {leading} leading and {width} significant bits")]
-    BadWindow {
+    InvalidXorWindow {
         /// Its number, from 0.
         sample: u16,
         /// Number of leading zeros as read.
@@ -68,26 +68,26 @@ pub enum ChunkError {
 
 /// Which bits of a value's exclusive or are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Window {
+pub(super) struct XorWindow {
     /// Zeros before it, or [`NO_WINDOW`].
     pub(super) leading: u8,
     /// Zeros after it.
     pub(super) trailing: u8,
 }
 
-impl Window {
+impl XorWindow {
     /// No window: no value of the chunk has changed yet.
     pub(super) const NONE: Self = Self { leading: NO_WINDOW, trailing: 0 };
 
     /// The window that fits `xor`, not 0, best. The format has 5 bits for the leading zeros.
     #[inline]
-    pub(super) fn around(xor: u64) -> Self {
+    pub(super) fn fitting(xor: u64) -> Self {
         Self { leading: xor.leading_zeros().min(31) as u8, trailing: xor.trailing_zeros() as u8 }
     }
 
     /// Whether this window holds all of what fits into `other`. No window, whose `leading` is larger than any, holds nothing.
     #[inline]
-    pub(super) fn holds(self, other: Self) -> bool {
+    pub(super) fn contains(self, other: Self) -> bool {
         other.leading >= self.leading && other.trailing >= self.trailing
     }
 
@@ -108,18 +108,18 @@ pub struct XorChunk {
     /// Bits of the last value.
     v: u64,
     /// Step from the last but one to the last sample, ms, wrapped.
-    step: u64,
+    time_delta: u64,
     /// Length of the chunk in bits, header included.
     len: u32,
     samples: u16,
-    window: Window,
+    window: XorWindow,
 }
 
 impl XorChunk {
     /// A chunk without samples.
     #[must_use]
     pub fn new() -> Self {
-        let mut chunk = Self { buffer: Box::default(), t: 0, v: 0, step: 0, len: 0, samples: 0, window: Window::NONE };
+        let mut chunk = Self { buffer: Box::default(), t: 0, v: 0, time_delta: 0, len: 0, samples: 0, window: XorWindow::NONE };
         chunk.sink().push(0, 8 * HEADER as u32);
         chunk
     }
@@ -138,10 +138,10 @@ impl XorChunk {
         }
         let end = 8 * HEADER + iter.bits.position();
         Ok(Self {
-            buffer: cut_off(bytes, end),
+            buffer: truncate_to_bits(bytes, end),
             t: iter.t,
             v: iter.v,
-            step: iter.step,
+            time_delta: iter.time_delta,
             len: end as u32,
             samples: iter.read,
             window: iter.window,
@@ -201,20 +201,20 @@ impl XorChunk {
     /// The last sample.
     #[inline]
     #[must_use]
-    pub fn last(&self) -> Option<Sample> {
-        (self.samples > 0).then(|| Sample::new(self.t, f64::from_bits(self.v)))
+    pub fn last(&self) -> Option<FloatSample> {
+        (self.samples > 0).then(|| FloatSample::new(self.t, f64::from_bits(self.v)))
     }
 
     /// The bytes of the chunk, and no more allocated than they take.
     #[must_use]
     pub fn into_bytes(self) -> Box<[u8]> {
         let len = self.num_bytes();
-        trimmed(self.buffer, len)
+        into_exact_len(self.buffer, len)
     }
 
     #[inline]
-    fn sink(&mut self) -> BitSink<'_> {
-        BitSink { buffer: &mut self.buffer, len: &mut self.len }
+    fn sink(&mut self) -> BitWriter<'_> {
+        BitWriter { buffer: &mut self.buffer, len: &mut self.len }
     }
 
     #[cold]
@@ -225,8 +225,8 @@ impl XorChunk {
 
     #[cold]
     fn push_second(&mut self, t: i64, bits: u64) {
-        self.step = t.wrapping_sub(self.t) as u64;
-        let step = self.step;
+        self.time_delta = t.wrapping_sub(self.t) as u64;
+        let step = self.time_delta;
         self.sink().push_uvarint(step);
         self.push_value(bits, 0, 0);
     }
@@ -234,8 +234,8 @@ impl XorChunk {
     #[inline]
     fn push_following(&mut self, t: i64, bits: u64) {
         let step = t.wrapping_sub(self.t) as u64;
-        let d = step.wrapping_sub(self.step) as i64;
-        self.step = step;
+        let d = step.wrapping_sub(self.time_delta) as i64;
+        self.time_delta = step;
         match d {
             0 => self.push_value(bits, 0, 1),
             -8191..=8192 => self.push_value(bits, 0b10 << 14 | d as u64 & 0x3fff, 2 + 14),
@@ -257,8 +257,8 @@ impl XorChunk {
             let mut sink = self.sink();
             return if before == 0 { sink.push_zeros(n + 1) } else { sink.push(before << 1, n + 1) };
         }
-        let best = Window::around(xor);
-        if self.window.holds(best) {
+        let best = XorWindow::fitting(xor);
+        if self.window.contains(best) {
             let (width, significant) = (self.window.width(), xor >> self.window.trailing);
             return self.push_pair((before << 2 | 0b10, n + 2), (significant, width));
         }
@@ -298,8 +298,8 @@ pub struct XorIter<'a> {
     bits: BitReader<'a>,
     t: i64,
     v: u64,
-    step: u64,
-    window: Window,
+    time_delta: u64,
+    window: XorWindow,
     read: u16,
     total: u16,
 }
@@ -313,20 +313,20 @@ impl<'a> XorIter<'a> {
             Some((header, data)) => (u16::from_be_bytes(*header), data),
             None => (1, &bytes[..0]),
         };
-        Self { bits: BitReader::new(data), t: 0, v: 0, step: 0, window: Window::NONE, read: 0, total }
+        Self { bits: BitReader::new(data), t: 0, v: 0, time_delta: 0, window: XorWindow::NONE, read: 0, total }
     }
 
     #[cold]
     fn read_first(&mut self) -> Result<(), ChunkError> {
-        self.t = self.bits.varint().ok_or(ChunkError::TimeTooLong { sample: self.read })?;
+        self.t = self.bits.varint().ok_or(ChunkError::VarintOverflow { sample: self.read })?;
         self.v = self.bits.read(64);
         Ok(())
     }
 
     #[cold]
     fn read_second(&mut self) -> Result<(), ChunkError> {
-        self.step = self.bits.uvarint().ok_or(ChunkError::TimeTooLong { sample: self.read })?;
-        self.t = self.t.wrapping_add(self.step as i64);
+        self.time_delta = self.bits.uvarint().ok_or(ChunkError::VarintOverflow { sample: self.read })?;
+        self.t = self.t.wrapping_add(self.time_delta as i64);
         self.read_value(self.bits.peek())
     }
 
@@ -338,26 +338,26 @@ impl<'a> XorIter<'a> {
                 self.bits.skip(1);
                 ahead <<= 1;
             }
-            1 => ahead = self.take_step_change(ahead, 2, 14),
-            2 => ahead = self.take_step_change(ahead, 3, 17),
-            3 => ahead = self.take_step_change(ahead, 4, 20),
+            1 => ahead = self.read_delta_of_delta(ahead, 2, 14),
+            2 => ahead = self.read_delta_of_delta(ahead, 3, 17),
+            3 => ahead = self.read_delta_of_delta(ahead, 4, 20),
             _ => {
                 self.bits.skip(4);
-                self.step = self.step.wrapping_add(self.bits.read(64));
+                self.time_delta = self.time_delta.wrapping_add(self.bits.read(64));
                 ahead = self.bits.peek();
             }
         }
-        self.t = self.t.wrapping_add(self.step as i64);
+        self.t = self.t.wrapping_add(self.time_delta as i64);
         self.read_value(ahead)
     }
 
     /// Takes `code` bits and then the `n` bits of a change of step, and gives what is left of `ahead`: at least 33 bits.
     #[inline]
-    fn take_step_change(&mut self, ahead: u64, code: u32, n: u32) -> u64 {
+    fn read_delta_of_delta(&mut self, ahead: u64, code: u32, n: u32) -> u64 {
         let raw = ahead << code >> (64 - n);
         // The range is -(2^(n-1) - 1)..=2^(n-1), not that of two's complement.
         let negative = raw > 1 << (n - 1);
-        self.step = self.step.wrapping_add(raw.wrapping_sub(u64::from(negative) << n));
+        self.time_delta = self.time_delta.wrapping_add(raw.wrapping_sub(u64::from(negative) << n));
         self.bits.skip(code + n);
         ahead << (code + n)
     }
@@ -383,9 +383,9 @@ impl<'a> XorIter<'a> {
                 let leading = (ahead >> 57) as u8 & 31;
                 let width = ((ahead >> 51) as u8).wrapping_sub(1) % 64 + 1;
                 if leading + width > 64 {
-                    return Err(ChunkError::BadWindow { sample: self.read, leading, width });
+                    return Err(ChunkError::InvalidXorWindow { sample: self.read, leading, width });
                 }
-                self.window = Window { leading, trailing: 64 - leading - width };
+                self.window = XorWindow { leading, trailing: 64 - leading - width };
             }
         }
         self.v ^= self.bits.read(self.window.width()) << self.window.trailing;
@@ -394,7 +394,7 @@ impl<'a> XorIter<'a> {
 }
 
 impl Iterator for XorIter<'_> {
-    type Item = Result<Sample, ChunkError>;
+    type Item = Result<FloatSample, ChunkError>;
 
     #[inline]
     fn next(&mut self) -> Option<Self::Item> {
@@ -406,13 +406,13 @@ impl Iterator for XorIter<'_> {
             1 => self.read_second(),
             _ => self.read_following(),
         };
-        let outcome = if self.bits.overran() { Err(ChunkError::Truncated { sample: self.read }) } else { outcome };
+        let outcome = if self.bits.is_overrun() { Err(ChunkError::Truncated { sample: self.read }) } else { outcome };
         if let Err(error) = outcome {
             self.total = self.read;
             return Some(Err(error));
         }
         self.read += 1;
-        Some(Ok(Sample::new(self.t, f64::from_bits(self.v))))
+        Some(Ok(FloatSample::new(self.t, f64::from_bits(self.v))))
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {

@@ -1,7 +1,7 @@
 //! Tests of XOR chunks: Prometheus's own bytes, and properties.
 
 use super::{ChunkError, XorChunk, XorIter};
-use crate::model::sample::{STALE_NAN_BITS, Sample};
+use crate::model::float_sample::{STALE_NAN_BITS, FloatSample};
 use proptest::prelude::{Just, Strategy, any, prop_assert, prop_assert_eq, prop_oneof, proptest};
 
 /// Chunks that Prometheus's code made; the file says how.
@@ -9,7 +9,7 @@ const GOLDEN: &str = include_str!("../../../tests/golden/xor/chunks.txt");
 
 struct Golden {
     name: &'static str,
-    samples: Vec<Sample>,
+    samples: Vec<FloatSample>,
     bytes: Vec<u8>,
 }
 
@@ -25,7 +25,7 @@ fn golden() -> Vec<Golden> {
             }
             (t, Some(chunk)) => {
                 let v = f64::from_bits(u64::from_str_radix(value, 16).unwrap());
-                chunk.samples.push(Sample::new(t.parse().unwrap(), v));
+                chunk.samples.push(FloatSample::new(t.parse().unwrap(), v));
             }
             _ => panic!("{line}"),
         }
@@ -33,18 +33,18 @@ fn golden() -> Vec<Golden> {
     chunks
 }
 
-fn encode(samples: &[Sample]) -> XorChunk {
+fn encode(samples: &[FloatSample]) -> XorChunk {
     let mut chunk = XorChunk::new();
     samples.iter().for_each(|sample| chunk.append(sample.t, sample.v));
     chunk
 }
 
-fn decode(bytes: &[u8]) -> Result<Vec<Sample>, ChunkError> {
+fn decode(bytes: &[u8]) -> Result<Vec<FloatSample>, ChunkError> {
     XorIter::new(bytes).collect()
 }
 
 /// Times that come as scrapes do, jump, or lie at the ends of what there is; values of every kind.
-fn samples(max: usize) -> impl Strategy<Value = Vec<Sample>> {
+fn samples(max: usize) -> impl Strategy<Value = Vec<FloatSample>> {
     let step = prop_oneof![
         6 => Just(15_000),
         3 => 14_900..15_100i64,
@@ -65,7 +65,7 @@ fn samples(max: usize) -> impl Strategy<Value = Vec<Sample>> {
         let mut next = |(step, value): (i64, Option<u64>)| {
             t = t.wrapping_add(step);
             bits = value.unwrap_or(bits);
-            Sample::new(t, f64::from_bits(bits))
+            FloatSample::new(t, f64::from_bits(bits))
         };
         steps.into_iter().map(&mut next).collect()
     })
@@ -117,10 +117,10 @@ fn a_chunk_cut_short_anywhere_is_an_error_after_its_whole_samples() {
 fn faults_are_named() {
     assert_eq!(decode(&[]), Err(ChunkError::Truncated { sample: 0 }));
     assert_eq!(decode(&[0]), Err(ChunkError::Truncated { sample: 0 }));
-    assert_eq!(decode(&[0xff; 30]), Err(ChunkError::TimeTooLong { sample: 0 }));
+    assert_eq!(decode(&[0xff; 30]), Err(ChunkError::VarintOverflow { sample: 0 }));
     // Two samples: t = 0, v = 0; step 0 and a new window of 31 leading zeros and 63 bits.
     let window = [0, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 0, 0, 0, 0, 0, 0, 0, 0, 0];
-    assert_eq!(decode(&window), Err(ChunkError::BadWindow { sample: 1, leading: 31, width: 63 }));
+    assert_eq!(decode(&window), Err(ChunkError::InvalidXorWindow { sample: 1, leading: 31, width: 63 }));
 }
 
 #[test]

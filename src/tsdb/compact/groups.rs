@@ -3,12 +3,12 @@
 //! Blocks are given in the order of their `mint`. A block covers `[mint, maxt)`: two that touch do not overlap. The rules
 //! are those of `tsdb/compact.go` of Prometheus.
 
-use crate::tsdb::compact::facts::BlockFacts;
+use crate::tsdb::compact::block_summary::BlockSummary;
 
 /// The runs of blocks in which each begins before one ahead of it has ended, oldest first. A run has two blocks or more.
 #[must_use]
-pub fn overlapping<'a>(blocks: &[&'a BlockFacts]) -> Vec<Vec<&'a BlockFacts>> {
-    let mut runs: Vec<Vec<&BlockFacts>> = Vec::new();
+pub fn overlapping<'a>(blocks: &[&'a BlockSummary]) -> Vec<Vec<&'a BlockSummary>> {
+    let mut runs: Vec<Vec<&BlockSummary>> = Vec::new();
     let mut end = i64::MIN;
     for &block in blocks {
         match runs.last_mut() {
@@ -24,8 +24,8 @@ pub fn overlapping<'a>(blocks: &[&'a BlockFacts]) -> Vec<Vec<&'a BlockFacts>> {
 /// The blocks that lie within one range of `length` ms, counted from time 0, a group for each range. Blocks that fit into
 /// none, because they are longer or reach across a border, are left out.
 #[must_use]
-pub fn aligned<'a>(blocks: &[&'a BlockFacts], length: i64) -> Vec<Vec<&'a BlockFacts>> {
-    let mut groups: Vec<Vec<&BlockFacts>> = Vec::new();
+pub fn aligned<'a>(blocks: &[&'a BlockSummary], length: i64) -> Vec<Vec<&'a BlockSummary>> {
+    let mut groups: Vec<Vec<&BlockSummary>> = Vec::new();
     let mut open: Option<i128> = None;
     for &block in blocks {
         if let (Some(end), Some(group)) = (open, groups.last_mut())
@@ -52,17 +52,17 @@ fn end_of_range(t: i64, length: i64) -> i128 {
 #[cfg(test)]
 mod tests {
     use super::{aligned, overlapping};
-    use crate::tsdb::compact::facts::BlockFacts;
+    use crate::tsdb::compact::block_summary::BlockSummary;
     use crate::tsdb::compact::plan::tests::block;
     use proptest::prelude::{prop_assert, prop_assert_eq, proptest};
 
     type Range = (i64, i64);
 
-    fn blocks(ranges: &[Range]) -> Vec<BlockFacts> {
+    fn blocks(ranges: &[Range]) -> Vec<BlockSummary> {
         ranges.iter().zip(1..).map(|(&(mint, maxt), n)| block(n, mint, maxt)).collect()
     }
 
-    fn times(groups: Vec<Vec<&BlockFacts>>) -> Vec<Vec<Range>> {
+    fn times(groups: Vec<Vec<&BlockSummary>>) -> Vec<Vec<Range>> {
         groups.into_iter().map(|group| group.into_iter().map(|block| (block.mint, block.maxt)).collect()).collect()
     }
 

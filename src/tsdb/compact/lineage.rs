@@ -3,7 +3,7 @@
 
 use crate::tsdb::block::meta::{BlockDesc, Compaction};
 use crate::tsdb::block::ulid::BlockUlid;
-use crate::tsdb::compact::facts::{BlockFacts, Hints};
+use crate::tsdb::compact::block_summary::{BlockSummary, CompactionHints};
 use std::collections::BTreeSet;
 
 /// The part of a block's `meta.json` that tells where it comes from.
@@ -20,20 +20,20 @@ pub struct Lineage {
     /// The blocks that it stands for.
     pub parents: Vec<BlockDesc>,
     /// What later compactions are to mind.
-    pub hints: Hints,
+    pub hints: CompactionHints,
 }
 
 impl Lineage {
     /// That of a block made of the head: `[mint, maxt)`, in ms.
     #[must_use]
-    pub fn of_head(ulid: BlockUlid, mint: i64, maxt: i64, hints: Hints) -> Self {
+    pub fn for_head(ulid: BlockUlid, mint: i64, maxt: i64, hints: CompactionHints) -> Self {
         Self { mint, maxt, level: 1, sources: vec![ulid], parents: Vec::new(), hints }
     }
 
     /// That of a block that was written anew to be rid of its tombstones, on demand: it begins as a block of the head does.
     /// (Where the plan has a block written anew, that is a merge of one.)
     #[must_use]
-    pub fn of_rewritten(ulid: BlockUlid, block: &BlockFacts) -> Self {
+    pub fn for_rewrite(ulid: BlockUlid, block: &BlockSummary) -> Self {
         let parents = vec![desc(block)];
         Self { mint: block.mint, maxt: block.maxt, level: 1, sources: vec![ulid], parents, hints: block.hints }
     }
@@ -55,7 +55,7 @@ impl Lineage {
     /// It is of late samples only where all are. The hints of a part of the series stay if any has them: the plan never mixes
     /// those, and where it did, dropping the hint would lose what the log still has to give.
     #[must_use]
-    pub fn of_merged(blocks: &[BlockFacts]) -> Option<Self> {
+    pub fn for_merge(blocks: &[BlockSummary]) -> Option<Self> {
         let sources: BTreeSet<BlockUlid> = blocks.iter().flat_map(|block| block.sources.iter().copied()).collect();
         Some(Self {
             mint: blocks.iter().map(|block| block.mint).min()?,
@@ -63,7 +63,7 @@ impl Lineage {
             level: blocks.iter().map(|block| block.level).max()?.saturating_add(1),
             sources: sources.into_iter().collect(),
             parents: blocks.iter().map(desc).collect(),
-            hints: Hints {
+            hints: CompactionHints {
                 out_of_order: blocks.iter().all(|block| block.hints.out_of_order),
                 stale_series: blocks.iter().any(|block| block.hints.stale_series),
                 selected_series: blocks.iter().any(|block| block.hints.selected_series),
@@ -72,7 +72,7 @@ impl Lineage {
     }
 }
 
-fn desc(block: &BlockFacts) -> BlockDesc {
+fn desc(block: &BlockSummary) -> BlockDesc {
     BlockDesc { ulid: block.ulid, min_time: block.mint, max_time: block.maxt }
 }
 
@@ -80,17 +80,17 @@ fn desc(block: &BlockFacts) -> BlockDesc {
 mod tests {
     use super::Lineage;
     use crate::tsdb::block::meta::BlockDesc;
-    use crate::tsdb::compact::facts::{BlockFacts, Hints};
+    use crate::tsdb::compact::block_summary::{BlockSummary, CompactionHints};
     use crate::tsdb::compact::plan::tests::{block, ulid};
 
     #[test]
     fn a_merged_block_spans_its_parents_and_names_every_source_once() {
         let parents = [
-            BlockFacts { level: 2, sources: vec![ulid(10), ulid(1)], ..block(100, 1000, 2000) },
-            BlockFacts { sources: Vec::new(), ..block(200, 200, 500) },
-            BlockFacts { level: 3, sources: vec![ulid(5), ulid(10)], ..block(300, 500, 2500) },
+            BlockSummary { level: 2, sources: vec![ulid(10), ulid(1)], ..block(100, 1000, 2000) },
+            BlockSummary { sources: Vec::new(), ..block(200, 200, 500) },
+            BlockSummary { level: 3, sources: vec![ulid(5), ulid(10)], ..block(300, 500, 2500) },
         ];
-        let merged = Lineage::of_merged(&parents).unwrap();
+        let merged = Lineage::for_merge(&parents).unwrap();
         let parent = |n, min_time, max_time| BlockDesc { ulid: ulid(n), min_time, max_time };
         assert_eq!(
             merged,
@@ -100,22 +100,22 @@ mod tests {
                 level: 4,
                 sources: vec![ulid(1), ulid(5), ulid(10)],
                 parents: vec![parent(100, 1000, 2000), parent(200, 200, 500), parent(300, 500, 2500)],
-                hints: Hints::default(),
+                hints: CompactionHints::default(),
             }
         );
-        assert_eq!(Lineage::of_merged(&[]), None);
+        assert_eq!(Lineage::for_merge(&[]), None);
     }
 
     #[test]
     fn only_late_samples_stay_so_if_all_are_and_parts_stay_parts_if_any_is() {
-        let with = |hints| BlockFacts { hints, ..block(1, 0, 10) };
-        let plain = with(Hints::default());
-        let late = with(Hints { out_of_order: true, ..Hints::default() });
-        let stale = with(Hints { stale_series: true, ..Hints::default() });
-        let stale_and_late = with(Hints { stale_series: true, out_of_order: true, ..Hints::default() });
-        let selected = with(Hints { selected_series: true, ..Hints::default() });
-        let hints = |blocks: &[&BlockFacts]| {
-            Lineage::of_merged(&blocks.iter().copied().cloned().collect::<Vec<_>>()).unwrap().hints
+        let with = |hints| BlockSummary { hints, ..block(1, 0, 10) };
+        let plain = with(CompactionHints::default());
+        let late = with(CompactionHints { out_of_order: true, ..CompactionHints::default() });
+        let stale = with(CompactionHints { stale_series: true, ..CompactionHints::default() });
+        let stale_and_late = with(CompactionHints { stale_series: true, out_of_order: true, ..CompactionHints::default() });
+        let selected = with(CompactionHints { selected_series: true, ..CompactionHints::default() });
+        let hints = |blocks: &[&BlockSummary]| {
+            Lineage::for_merge(&blocks.iter().copied().cloned().collect::<Vec<_>>()).unwrap().hints
         };
         assert_eq!(hints(&[&late, &late]), late.hints);
         assert_eq!(hints(&[&late, &plain]), plain.hints);
@@ -128,11 +128,11 @@ mod tests {
 
     #[test]
     fn blocks_of_the_head_and_rewritten_ones_begin_at_level_1_as_their_own_source() {
-        let head = Lineage::of_head(ulid(7), 0, 20, Hints::default());
+        let head = Lineage::for_head(ulid(7), 0, 20, CompactionHints::default());
         assert_eq!((head.level, head.sources, head.parents), (1, vec![ulid(7)], vec![]));
-        let hints = Hints { stale_series: true, ..Hints::default() };
-        let old = BlockFacts { level: 4, sources: vec![ulid(1), ulid(2)], hints, ..block(9, 20, 80) };
-        let new = Lineage::of_rewritten(ulid(11), &old);
+        let hints = CompactionHints { stale_series: true, ..CompactionHints::default() };
+        let old = BlockSummary { level: 4, sources: vec![ulid(1), ulid(2)], hints, ..block(9, 20, 80) };
+        let new = Lineage::for_rewrite(ulid(11), &old);
         assert_eq!((new.mint, new.maxt, new.level, new.hints), (20, 80, 1, hints));
         assert_eq!(
             (new.sources, new.parents),

@@ -2,7 +2,7 @@
 //!
 //! | file            | what                                                                       |
 //! |-----------------|----------------------------------------------------------------------------|
-//! | [`facts`]       | what planning knows of a block                                             |
+//! | [`block_summary`]       | what planning knows of a block                                             |
 //! | [`ranges`]      | the lengths of time that blocks grow through                               |
 //! | [`plan`]        | which blocks to merge next, pure                                           |
 //! | [`groups`]      | runs of blocks: those that overlap, those of one aligned range             |
@@ -10,11 +10,11 @@
 //! | [`lineage`]     | what a merged block says of its descent, pure                              |
 //! | [`merge`]       | several sources as one stream of series, chunks taken over or encoded anew |
 //! | [`mod@write`]   | that stream as a new block                                                 |
-//! | [`blocks`]      | blocks merged, or written anew                                             |
+//! | [`execute`]      | blocks merged, or written anew                                             |
 //! | [`stats`]       | counters of what was written                                               |
 
-pub mod blocks;
-pub mod facts;
+pub mod execute;
+pub mod block_summary;
 pub mod groups;
 pub mod lineage;
 pub mod merge;

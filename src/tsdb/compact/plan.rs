@@ -17,23 +17,23 @@
 //! Prometheus: merges go from old to new, without gaps.
 
 use crate::tsdb::block::ulid::BlockUlid;
-use crate::tsdb::compact::facts::BlockFacts;
+use crate::tsdb::compact::block_summary::BlockSummary;
 use crate::tsdb::compact::groups::{aligned, overlapping};
-use crate::tsdb::compact::ranges::Ranges;
+use crate::tsdb::compact::ranges::BlockRanges;
 use std::collections::BTreeSet;
 
 /// Blocks to be merged into one, or one to be written anew.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Plan {
+pub struct CompactionPlan {
     /// Why.
-    pub reason: Reason,
+    pub reason: CompactionReason,
     /// The blocks, by their `mint`; never none.
     pub blocks: Vec<BlockUlid>,
 }
 
 /// Why blocks are merged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reason {
+pub enum CompactionReason {
     /// They overlap.
     Overlap,
     /// Together they make a block of the next length.
@@ -44,33 +44,33 @@ pub enum Reason {
 
 /// Blocks that are not to be touched now.
 #[derive(Clone, Debug, Default)]
-pub struct Exclusions {
+pub struct PlanExclusions {
     /// A merge of them failed a while ago: they are not tried again now.
-    pub left_alone: BTreeSet<BlockUlid>,
+    pub backed_off: BTreeSet<BlockUlid>,
     /// To be uploaded as they are first; nothing with a name behind the first of them is touched either.
-    pub waiting: BTreeSet<BlockUlid>,
+    pub awaiting_upload: BTreeSet<BlockUlid>,
 }
 
 /// The next merge, or `None` where there is nothing to do. The order of `blocks` has no meaning.
 #[must_use]
-pub fn plan(blocks: &[BlockFacts], ranges: &Ranges, exclusions: &Exclusions) -> Option<Plan> {
-    let counted = counted(blocks, &exclusions.waiting);
-    let of_class = |class| counted.iter().copied().filter(move |block| Class::of(block) == class).collect::<Vec<_>>();
-    [Class::Whole, Class::StaleSeries, Class::SelectedSeries]
+pub fn plan(blocks: &[BlockSummary], ranges: &BlockRanges, exclusions: &PlanExclusions) -> Option<CompactionPlan> {
+    let counted = plannable(blocks, &exclusions.awaiting_upload);
+    let of_class = |class| counted.iter().copied().filter(move |block| SeriesScope::from_summary(block) == class).collect::<Vec<_>>();
+    [SeriesScope::Whole, SeriesScope::StaleSeries, SeriesScope::SelectedSeries]
         .into_iter()
-        .find_map(|class| plan_class(&of_class(class), ranges, &exclusions.left_alone))
+        .find_map(|class| plan_class(&of_class(class), ranges, &exclusions.backed_off))
 }
 
 /// Which blocks may be merged with each other.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Class {
+enum SeriesScope {
     Whole,
     StaleSeries,
     SelectedSeries,
 }
 
-impl Class {
-    fn of(block: &BlockFacts) -> Self {
+impl SeriesScope {
+    fn from_summary(block: &BlockSummary) -> Self {
         match (block.hints.stale_series, block.hints.selected_series) {
             (true, _) => Self::StaleSeries,
             (_, true) => Self::SelectedSeries,
@@ -80,7 +80,7 @@ impl Class {
 }
 
 /// The blocks that planning looks at, by their `mint`.
-fn counted<'a>(blocks: &'a [BlockFacts], waiting: &BTreeSet<BlockUlid>) -> Vec<&'a BlockFacts> {
+fn plannable<'a>(blocks: &'a [BlockSummary], waiting: &BTreeSet<BlockUlid>) -> Vec<&'a BlockSummary> {
     let mut counted: Vec<_> = blocks.iter().filter(|block| !block.deletable).collect();
     counted.sort_by_key(|block| block.ulid);
     let first = counted.iter().position(|block| waiting.contains(&block.ulid));
@@ -89,22 +89,22 @@ fn counted<'a>(blocks: &'a [BlockFacts], waiting: &BTreeSet<BlockUlid>) -> Vec<&
     counted
 }
 
-fn plan_class(blocks: &[&BlockFacts], ranges: &Ranges, left_alone: &BTreeSet<BlockUlid>) -> Option<Plan> {
-    let free = |group: &Vec<&BlockFacts>| !group.iter().any(|block| left_alone.contains(&block.ulid));
+fn plan_class(blocks: &[&BlockSummary], ranges: &BlockRanges, left_alone: &BTreeSet<BlockUlid>) -> Option<CompactionPlan> {
+    let free = |group: &Vec<&BlockSummary>| !group.iter().any(|block| left_alone.contains(&block.ulid));
     if let Some(run) = overlapping(blocks).into_iter().find(free) {
-        return Some(Plan::new(Reason::Overlap, &run));
+        return Some(CompactionPlan::new(CompactionReason::Overlap, &run));
     }
     let (_, older) = blocks.split_last()?;
     if let Some(group) = next_level(older, ranges).find(free) {
-        return Some(Plan::new(Reason::Level, &group));
+        return Some(CompactionPlan::new(CompactionReason::Level, &group));
     }
-    deleted(older, ranges, left_alone).map(|block| Plan::new(Reason::Tombstones, &[block]))
+    tombstone_candidate(older, ranges, left_alone).map(|block| CompactionPlan::new(CompactionReason::Tombstones, &[block]))
 }
 
 /// The groups that are complete, shortest range and oldest first.
-fn next_level<'a>(blocks: &[&'a BlockFacts], ranges: &Ranges) -> impl Iterator<Item = Vec<&'a BlockFacts>> {
+fn next_level<'a>(blocks: &[&'a BlockSummary], ranges: &BlockRanges) -> impl Iterator<Item = Vec<&'a BlockSummary>> {
     let newest_mint = blocks.last().map_or(i64::MIN, |block| block.mint);
-    let complete = move |group: &Vec<&BlockFacts>, length: i64| {
+    let complete = move |group: &Vec<&BlockSummary>, length: i64| {
         let (Some(first), Some(last)) = (group.first(), group.last()) else { return false };
         let filled = i128::from(last.maxt) - i128::from(first.mint) == i128::from(length);
         group.len() > 1 && (filled || last.maxt <= newest_mint) && !group.iter().any(|block| block.failed)
@@ -119,9 +119,9 @@ fn next_level<'a>(blocks: &[&'a BlockFacts], ranges: &Ranges) -> impl Iterator<I
 }
 
 /// The block that is worth writing anew for its tombstones.
-fn deleted<'a>(blocks: &[&'a BlockFacts], ranges: &Ranges, left_alone: &BTreeSet<BlockUlid>) -> Option<&'a BlockFacts> {
+fn tombstone_candidate<'a>(blocks: &[&'a BlockSummary], ranges: &BlockRanges, left_alone: &BTreeSet<BlockUlid>) -> Option<&'a BlockSummary> {
     for &block in blocks.iter().rev() {
-        let is_large = i128::from(block.maxt) - i128::from(block.mint) >= i128::from(ranges.large());
+        let is_large = i128::from(block.maxt) - i128::from(block.mint) >= i128::from(ranges.min_rewrite_range());
         let is_due = if is_large {
             // In floats, as Prometheus weighs it.
             block.tombstones as f64 / (block.series as f64 + 1.0) > 0.05
@@ -138,8 +138,8 @@ fn deleted<'a>(blocks: &[&'a BlockFacts], ranges: &Ranges, left_alone: &BTreeSet
     None
 }
 
-impl Plan {
-    fn new(reason: Reason, blocks: &[&BlockFacts]) -> Self {
+impl CompactionPlan {
+    fn new(reason: CompactionReason, blocks: &[&BlockSummary]) -> Self {
         Self { reason, blocks: blocks.iter().map(|block| block.ulid).collect() }
     }
 }

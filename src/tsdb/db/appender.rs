@@ -3,33 +3,33 @@
 use crate::model::exemplar::Exemplar;
 use crate::model::labels::Labels;
 use crate::model::metadata::{Metadata, MetadataRef};
-use crate::model::value::Point;
+use crate::model::sample::Sample;
 use crate::tsdb::db::engine::Engine;
-use crate::tsdb::db::maintenance::bell::Bell;
-use crate::tsdb::db::repeats::Repeats;
+use crate::tsdb::db::maintenance::notifier::Notifier;
+use crate::tsdb::db::block_duplicates::BlockDuplicates;
 use crate::tsdb::head::append::metadata::FamilyError;
-use crate::tsdb::head::append::{Committed, HeadAppender, Rejection, SeriesLimitReached};
+use crate::tsdb::head::append::{CommitStats, HeadAppender, SampleRejection, SeriesLimitReached};
 use crate::tsdb::head::exemplars::ExemplarRejection;
-use crate::tsdb::wal::commit::Health;
+use crate::tsdb::wal::write_log::LogHealth;
 use crate::tsdb::wal::error::WalError;
 
-/// Takes the samples of one request; see [`crate::tsdb::head::append`] for how they are judged.
+/// Takes the samples of one request; see [`crate::tsdb::head::append_or_create`] for how they are judged.
 ///
-/// What was appended reaches the log also without a commit; only [`Appender::commit`] says whether it did.
+/// What was appended reaches the log also without a commit; only [`Appender::write_log`] says whether it did.
 #[derive(Debug)]
 pub struct Appender<'a> {
     engine: &'a Engine,
-    bell: &'a Bell,
+    notifier: &'a Notifier,
     inner: HeadAppender<'a>,
     /// Points of the series at hand that are older than the head takes, and why they are not taken: of all for one reason.
-    old: Vec<Point>,
-    too_old: Rejection,
-    repeats: Repeats<'a>,
+    too_old_samples: Vec<Sample>,
+    too_old_rejection: SampleRejection,
+    block_duplicates: BlockDuplicates<'a>,
 }
 
 /// Why no write is taken now.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Unavailable {
+pub enum WriteUnavailable {
     /// The log is being replayed.
     #[error("the log is being replayed")]
     Replaying,
@@ -41,35 +41,35 @@ pub enum Unavailable {
     ReadOnly(String),
     /// The log can't be trusted until a restart.
     #[error("read-only until a restart: {0}")]
-    Broken(String),
+    Failed(String),
 }
 
 impl<'a> Appender<'a> {
-    pub(super) fn new(engine: &'a Engine, bell: &'a Bell) -> Result<Self, Unavailable> {
-        match engine.admit() {
-            Health::Good => Ok(Self {
+    pub(super) fn new(engine: &'a Engine, bell: &'a Notifier) -> Result<Self, WriteUnavailable> {
+        match engine.check_writable() {
+            LogHealth::Healthy => Ok(Self {
                 engine,
-                bell,
+                notifier: bell,
                 inner: HeadAppender::new(&engine.head, engine.logs()),
-                old: Vec::new(),
-                too_old: Rejection::OutOfBounds,
-                repeats: Repeats::new(&engine.blocks),
+                too_old_samples: Vec::new(),
+                too_old_rejection: SampleRejection::OutOfBounds,
+                block_duplicates: BlockDuplicates::new(&engine.blocks),
             }),
-            Health::NoSpace(cause) => Err(Unavailable::ReadOnly(cause)),
-            Health::Broken(cause) => Err(Unavailable::Broken(cause)),
+            LogHealth::NoSpace(cause) => Err(WriteUnavailable::ReadOnly(cause)),
+            LogHealth::Failed(cause) => Err(WriteUnavailable::Failed(cause)),
         }
     }
 
     /// Appends to the series whose labels have exactly these bytes; `false`, and nothing done, where there is none.
-    pub fn append_known(
+    pub fn append_existing(
         &mut self,
         packed: &[u8],
-        points: impl Iterator<Item = Point>,
-        mut reject: impl FnMut(Point, Rejection),
+        points: impl Iterator<Item = Sample>,
+        mut reject: impl FnMut(Sample, SampleRejection),
     ) -> bool {
-        let (old, too_old) = (&mut self.old, &mut self.too_old);
-        let is_known = self.inner.append_known(packed, points, |point, why| match why {
-            Rejection::OutOfBounds | Rejection::TooOld => {
+        let (old, too_old) = (&mut self.too_old_samples, &mut self.too_old_rejection);
+        let is_known = self.inner.append_existing(packed, points, |point, why| match why {
+            SampleRejection::OutOfBounds | SampleRejection::TooOld => {
                 *too_old = why;
                 old.push(point);
             }
@@ -77,8 +77,8 @@ impl<'a> Appender<'a> {
         });
         if !old.is_empty() {
             let mut reject = |point| reject(point, *too_old);
-            match self.engine.head.labels_of(packed) {
-                Some(labels) => self.repeats.judge(&labels, old, &mut reject),
+            match self.engine.head.find_labels(packed) {
+                Some(labels) => self.block_duplicates.reject_missing(&labels, old, &mut reject),
                 None => old.drain(..).for_each(reject),
             }
         }
@@ -89,22 +89,22 @@ impl<'a> Appender<'a> {
     ///
     /// # Errors
     /// [`SeriesLimitReached`] where a series would have to be created and none may be.
-    pub fn append(
+    pub fn append_or_create(
         &mut self,
         labels: &Labels,
-        points: impl Iterator<Item = Point>,
-        mut reject: impl FnMut(Point, Rejection),
+        points: impl Iterator<Item = Sample>,
+        mut reject: impl FnMut(Sample, SampleRejection),
     ) -> Result<(), SeriesLimitReached> {
-        let (old, too_old) = (&mut self.old, &mut self.too_old);
-        let done = self.inner.append(labels, points, |point, why| match why {
-            Rejection::OutOfBounds | Rejection::TooOld => {
+        let (old, too_old) = (&mut self.too_old_samples, &mut self.too_old_rejection);
+        let done = self.inner.append_or_create(labels, points, |point, why| match why {
+            SampleRejection::OutOfBounds | SampleRejection::TooOld => {
                 *too_old = why;
                 old.push(point);
             }
             _ => reject(point, why),
         });
         if !old.is_empty() {
-            self.repeats.judge(labels, old, &mut |point| reject(point, *too_old));
+            self.block_duplicates.reject_missing(labels, old, &mut |point| reject(point, *too_old));
         }
         done
     }
@@ -120,8 +120,8 @@ impl<'a> Appender<'a> {
     }
 
     /// Sets the metadata of the series that was appended to last; nothing is done where there is none, or where it has that metadata.
-    pub fn set_metadata_of_last(&mut self, metadata: MetadataRef<'_>) {
-        self.inner.set_metadata_of_last(metadata);
+    pub fn set_last_series_metadata(&mut self, metadata: MetadataRef<'_>) {
+        self.inner.set_last_series_metadata(metadata);
     }
 
     /// Sets the metadata of a metric family: of its series, and of those that are yet to come.
@@ -136,11 +136,11 @@ impl<'a> Appender<'a> {
     ///
     /// # Errors
     /// [`WalError`] where it does not: whether the samples survive a restart is unknown, repeating the request is safe.
-    pub fn commit(self) -> Result<Committed, WalError> {
-        let repeated = self.repeats.found();
-        let committed = self.inner.commit().map(|head| Committed { samples: head.samples + repeated, ..head });
-        if self.engine.is_head_due() {
-            self.bell.ring();
+    pub fn commit(self) -> Result<CommitStats, WalError> {
+        let repeated = self.block_duplicates.found();
+        let committed = self.inner.commit().map(|head| CommitStats { samples: head.samples + repeated, ..head });
+        if self.engine.needs_head_compaction() {
+            self.notifier.notify();
         }
         committed
     }

@@ -15,15 +15,15 @@
 //! anything is dropped from the head. No locks.
 
 use crate::model::labels::Labels;
-use crate::model::matcher::{MatchKind, Matcher};
+use crate::model::matcher::{MatchType, Matcher};
 use crate::model::refs::SeriesRef;
 use crate::model::time::TimeRange;
-use crate::tsdb::chunk::any_chunk::AnyIter;
+use crate::tsdb::chunk::any_chunk::AnyChunkIter;
 use crate::tsdb::chunk::head_chunks::{HeadChunkMeta, QuarantinedChunks};
 use crate::tsdb::db::blocks::BlockSet;
 use crate::tsdb::fs::durable::{FileError, replace_file};
 use crate::tsdb::head::Head;
-use crate::tsdb::query::samples::Series;
+use crate::tsdb::query::merged_series::MergedSeries;
 use crate::tsdb::query::select::merge;
 use crate::tsdb::query::source::{BlockSource, QueryError};
 use hashbrown::HashMap;
@@ -97,9 +97,9 @@ impl Holders<'_> {
     }
 
     /// Calls `visit` with every series that head or blocks hold in `range`.
-    fn for_each_stored(&self, range: TimeRange, mut visit: impl FnMut(&Series)) -> Result<(), QueryError> {
-        let every = Matcher::new(MatchKind::Regex, "__name__", ".*");
-        let matchers = [every.map_err(|error| QueryError::Damaged(error.to_string()))?];
+    fn for_each_stored(&self, range: TimeRange, mut visit: impl FnMut(&MergedSeries)) -> Result<(), QueryError> {
+        let every = Matcher::new(MatchType::Regex, "__name__", ".*");
+        let matchers = [every.map_err(|error| QueryError::Corrupted(error.to_string()))?];
         let blocks = self.blocks.overlapping(range);
         let mut sets = blocks.iter().map(|block| block.select(&matchers, range)).collect::<Result<Vec<_>, _>>()?;
         sets.push(self.head.select(&matchers, range)?);
@@ -107,12 +107,12 @@ impl Holders<'_> {
     }
 
     /// Times of the samples of `suspect` that are neither in `stored` nor deleted.
-    fn missing(&self, quarantined: &QuarantinedChunks, suspect: &Suspect<'_>, stored: Option<&Series>) -> Vec<i64> {
+    fn missing(&self, quarantined: &QuarantinedChunks, suspect: &Suspect<'_>, stored: Option<&MergedSeries>) -> Vec<i64> {
         let mut held: Vec<i64> = Vec::new();
         for chunk in stored.iter().flat_map(|series| series.chunks()) {
             let is_near = |other: &&HeadChunkMeta| chunk.overlaps(TimeRange::new(other.mint, other.maxt));
             if suspect.chunks.iter().any(is_near) {
-                let points = AnyIter::new(chunk.encoding, chunk.data.bytes());
+                let points = AnyChunkIter::new(chunk.encoding, chunk.data.bytes());
                 held.extend(points.map_while(|point| point.ok().map(|point| point.t)));
             }
         }

@@ -8,11 +8,11 @@
 //! ```
 //!
 //! The distance between the two levels keeps the state from flapping; the pause lets whatever met a full disk without there being too
-//! few free bytes (a quota, no free inodes) be tried again now and then. [`State`] is pure. [`DiskGuard`] looks at the file system at
+//! few free bytes (a quota, no free inodes) be tried again now and then. [`SpaceState`] is pure. [`DiskGuard`] looks at the file system at
 //! most once a second, by whoever asks: no thread, and no state older than that while anybody writes. Its lock is held over one call
 //! of the system at most; who finds it taken goes by the last look.
 
-use crate::tsdb::fs::disk::{Disk, Space};
+use crate::tsdb::fs::disk::{Disk, DiskSpace};
 use crate::tsdb::fs::full::is_full;
 use parking_lot::{Mutex, RwLock};
 use std::io;
@@ -21,23 +21,23 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 /// The file system is looked at no more often.
-const LOOK_INTERVAL: Duration = Duration::from_secs(1);
+const PROBE_INTERVAL: Duration = Duration::from_secs(1);
 /// Read-only at least that long after a writer met a full disk.
-const FULL_PAUSE: Duration = Duration::from_secs(5);
+const MIN_READ_ONLY_TIME: Duration = Duration::from_secs(5);
 /// The reserve where nobody chose one: so many bytes, or on a small file system a fiftieth of it.
 const DEFAULT_RESERVE: u64 = 1 << 30;
 const DEFAULT_FRACTION: u64 = 50;
 
 /// How much space must stay free for writes to be taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Reserve {
+pub enum DiskReserve {
     /// 1 GiB, or 2 % of the file system where that is less.
     Default,
     /// So many bytes; 0 for none.
     Bytes(u64),
 }
 
-impl Reserve {
+impl DiskReserve {
     /// In bytes, on a file system of that size.
     #[must_use]
     pub fn bytes(self, total: u64) -> u64 {
@@ -50,7 +50,7 @@ impl Reserve {
 
 /// Whether there is space enough, and since when not.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum State {
+pub enum SpaceState {
     /// Writes are taken.
     Enough,
     /// Less than the reserve is free.
@@ -64,15 +64,15 @@ pub enum State {
     },
 }
 
-impl State {
+impl SpaceState {
     /// What follows from a look at the file system.
     #[must_use]
-    pub fn seen(self, free: u64, reserve: u64, now: Instant) -> Self {
+    pub fn after_probe(self, free: u64, reserve: u64, now: Instant) -> Self {
         let refilled = free >= reserve.saturating_add(reserve / 4);
         match self {
             Self::Enough | Self::Low if free < reserve => Self::Low,
             Self::Low if !refilled => Self::Low,
-            Self::Full { at, cause } if !refilled || now.saturating_duration_since(at) < FULL_PAUSE => {
+            Self::Full { at, cause } if !refilled || now.saturating_duration_since(at) < MIN_READ_ONLY_TIME => {
                 Self::Full { at, cause }
             }
             Self::Enough | Self::Low | Self::Full { .. } => Self::Enough,
@@ -97,8 +97,8 @@ impl State {
 /// Watches the space of one data directory.
 #[derive(Debug)]
 pub struct DiskGuard {
-    reserve: Reserve,
-    looking: Mutex<Look>,
+    reserve: DiskReserve,
+    probe: Mutex<ProbeState>,
     /// Why no write is taken; what everybody reads.
     cause: RwLock<Option<String>>,
     chunk_failures: AtomicU64,
@@ -107,18 +107,18 @@ pub struct DiskGuard {
 }
 
 #[derive(Debug)]
-struct Look {
-    state: State,
+struct ProbeState {
+    state: SpaceState,
     last: Option<Instant>,
 }
 
 impl DiskGuard {
     /// A guard that has seen nothing yet.
     #[must_use]
-    pub fn new(reserve: Reserve) -> Self {
+    pub fn new(reserve: DiskReserve) -> Self {
         Self {
             reserve,
-            looking: Mutex::new(Look { state: State::Enough, last: None }),
+            probe: Mutex::new(ProbeState { state: SpaceState::Enough, last: None }),
             cause: RwLock::new(None),
             chunk_failures: AtomicU64::new(0),
             free: AtomicU64::new(0),
@@ -128,12 +128,12 @@ impl DiskGuard {
 
     /// Looks at the file system of `dir` where the last look is a second old; why no write is taken, if so.
     pub fn check(&self, disk: &dyn Disk, dir: &Path, now: Instant) -> Option<String> {
-        if let Some(mut look) = self.looking.try_lock()
-            && look.last.is_none_or(|last| now.saturating_duration_since(last) >= LOOK_INTERVAL)
+        if let Some(mut look) = self.probe.try_lock()
+            && look.last.is_none_or(|last| now.saturating_duration_since(last) >= PROBE_INTERVAL)
         {
             look.last = Some(now);
             match disk.space(dir) {
-                Ok(space) => self.seen(&mut look, space, now),
+                Ok(space) => self.apply_probe(&mut look, space, now),
                 // Nothing is known then; a disk that is really full shows in the next write.
                 Err(error) => tracing::warn!(dir = %dir.display(), %error, "can't tell how much space is free"),
             }
@@ -143,22 +143,22 @@ impl DiskGuard {
 
     /// To be told of every write other than the log's that failed for want of space (a block, a checkpoint, a chunk file).
     /// Errors of other kinds are passed over.
-    pub fn met(&self, what: &str, error: &io::Error, now: Instant) {
+    pub fn report_write_error(&self, what: &str, error: &io::Error, now: Instant) {
         if !is_full(error) {
             return;
         }
         tracing::error!(what, %error, "the disk is full: read-only until there is space again");
-        let mut look = self.looking.lock();
-        look.state = State::Full { at: now, cause: format!("{what}: {error}") };
+        let mut look = self.probe.lock();
+        look.state = SpaceState::Full { at: now, cause: format!("{what}: {error}") };
         // The next who asks looks at once.
         look.last = None;
         self.publish(&look.state);
     }
 
     /// To be told how often the head could not write chunks for want of space; one more than before counts as having met a full disk.
-    pub fn met_by_chunks(&self, failures: u64, now: Instant) {
+    pub fn report_chunk_write_failures(&self, failures: u64, now: Instant) {
         if failures > self.chunk_failures.fetch_max(failures, Ordering::Relaxed) {
-            self.met("the files of the head's chunks", &io::ErrorKind::StorageFull.into(), now);
+            self.report_write_error("the files of the head's chunks", &io::ErrorKind::StorageFull.into(), now);
         }
     }
 
@@ -174,13 +174,13 @@ impl DiskGuard {
         self.reserve_bytes.load(Ordering::Relaxed)
     }
 
-    fn seen(&self, look: &mut Look, space: Space, now: Instant) {
+    fn apply_probe(&self, look: &mut ProbeState, space: DiskSpace, now: Instant) {
         let reserve = self.reserve.bytes(space.total);
         self.free.store(space.free, Ordering::Relaxed);
         self.reserve_bytes.store(reserve, Ordering::Relaxed);
-        let was_enough = look.state == State::Enough;
-        look.state = std::mem::replace(&mut look.state, State::Enough).seen(space.free, reserve, now);
-        match (was_enough, look.state == State::Enough) {
+        let was_enough = look.state == SpaceState::Enough;
+        look.state = std::mem::replace(&mut look.state, SpaceState::Enough).after_probe(space.free, reserve, now);
+        match (was_enough, look.state == SpaceState::Enough) {
             (true, false) => tracing::error!(
                 free_bytes = space.free,
                 reserve_bytes = reserve,
@@ -194,7 +194,7 @@ impl DiskGuard {
         self.publish(&look.state);
     }
 
-    fn publish(&self, state: &State) {
+    fn publish(&self, state: &SpaceState) {
         let (free, reserve) = (self.free_bytes(), self.reserve_bytes());
         let cause = state.cause(free, reserve);
         *self.cause.write() = cause;
@@ -203,7 +203,7 @@ impl DiskGuard {
 
 #[cfg(test)]
 mod tests {
-    use super::{DiskGuard, FULL_PAUSE, LOOK_INTERVAL, Reserve, State};
+    use super::{DiskGuard, MIN_READ_ONLY_TIME, PROBE_INTERVAL, DiskReserve, SpaceState};
     use crate::tsdb::fs::crash_disk::CrashDisk;
     use proptest::prelude::proptest;
     use std::io;
@@ -212,80 +212,80 @@ mod tests {
 
     #[test]
     fn the_default_reserve_is_a_gibibyte_or_a_fiftieth() {
-        assert_eq!(Reserve::Default.bytes(1 << 40), 1 << 30);
-        assert_eq!(Reserve::Default.bytes(100 << 20), 2 << 20);
-        assert_eq!(Reserve::Bytes(7).bytes(1 << 40), 7);
+        assert_eq!(DiskReserve::Default.bytes(1 << 40), 1 << 30);
+        assert_eq!(DiskReserve::Default.bytes(100 << 20), 2 << 20);
+        assert_eq!(DiskReserve::Bytes(7).bytes(1 << 40), 7);
     }
 
     #[test]
     fn writes_stop_below_the_reserve_and_come_back_well_above_it() {
         let now = Instant::now();
-        let mut state = State::Enough;
+        let mut state = SpaceState::Enough;
         for (free, expected) in [
-            (100, State::Enough),
-            (99, State::Low),
-            (100, State::Low),
-            (124, State::Low),
-            (125, State::Enough),
-            (101, State::Enough),
-            (0, State::Low),
+            (100, SpaceState::Enough),
+            (99, SpaceState::Low),
+            (100, SpaceState::Low),
+            (124, SpaceState::Low),
+            (125, SpaceState::Enough),
+            (101, SpaceState::Enough),
+            (0, SpaceState::Low),
         ] {
-            state = state.seen(free, 100, now);
+            state = state.after_probe(free, 100, now);
             assert_eq!(state, expected, "{free}");
         }
-        assert_eq!(State::Enough.seen(0, 0, now), State::Enough, "without a reserve only writes tell");
+        assert_eq!(SpaceState::Enough.after_probe(0, 0, now), SpaceState::Enough, "without a reserve only writes tell");
     }
 
     #[test]
     fn a_full_disk_that_a_writer_met_counts_until_there_is_space_and_some_time_has_passed() {
         let at = Instant::now();
-        let full = State::Full { at, cause: String::new() };
-        assert_eq!(full.clone().seen(1000, 100, at), full);
-        assert_eq!(full.clone().seen(99, 100, at + FULL_PAUSE), full);
-        assert_eq!(full.clone().seen(1000, 100, at + FULL_PAUSE), State::Enough);
-        assert_eq!(full.seen(0, 0, at + FULL_PAUSE), State::Enough, "without a reserve it is tried again");
+        let full = SpaceState::Full { at, cause: String::new() };
+        assert_eq!(full.clone().after_probe(1000, 100, at), full);
+        assert_eq!(full.clone().after_probe(99, 100, at + MIN_READ_ONLY_TIME), full);
+        assert_eq!(full.clone().after_probe(1000, 100, at + MIN_READ_ONLY_TIME), SpaceState::Enough);
+        assert_eq!(full.after_probe(0, 0, at + MIN_READ_ONLY_TIME), SpaceState::Enough, "without a reserve it is tried again");
     }
 
     #[test]
     fn the_guard_looks_once_a_second_and_names_what_is_free_and_what_must_be() {
         let disk = CrashDisk::new();
-        let guard = DiskGuard::new(Reserve::Bytes(1000));
+        let guard = DiskGuard::new(DiskReserve::Bytes(1000));
         let (begin, dir) = (Instant::now(), Path::new("/"));
         assert_eq!(guard.check(&disk, dir, begin), None);
         disk.set_free_bytes(Some(999));
-        assert_eq!(guard.check(&disk, dir, begin + LOOK_INTERVAL / 2), None, "not looked yet");
-        let cause = guard.check(&disk, dir, begin + LOOK_INTERVAL).unwrap();
+        assert_eq!(guard.check(&disk, dir, begin + PROBE_INTERVAL / 2), None, "not looked yet");
+        let cause = guard.check(&disk, dir, begin + PROBE_INTERVAL).unwrap();
         assert!(cause.contains("999 bytes are free") && cause.contains("reserve is 1000"), "{cause}");
         assert_eq!((guard.free_bytes(), guard.reserve_bytes()), (999, 1000));
         disk.set_free_bytes(None);
-        assert_eq!(guard.check(&disk, dir, begin + 2 * LOOK_INTERVAL), None);
+        assert_eq!(guard.check(&disk, dir, begin + 2 * PROBE_INTERVAL), None);
     }
 
     #[test]
     fn the_guard_is_told_of_a_full_disk_and_not_of_other_errors() {
         let disk = CrashDisk::new();
-        let guard = DiskGuard::new(Reserve::Bytes(1000));
+        let guard = DiskGuard::new(DiskReserve::Bytes(1000));
         let (begin, dir) = (Instant::now(), Path::new("/"));
-        guard.met("a block", &io::Error::from_raw_os_error(5), begin);
+        guard.report_write_error("a block", &io::Error::from_raw_os_error(5), begin);
         assert_eq!(guard.check(&disk, dir, begin), None);
-        guard.met("a block", &io::ErrorKind::StorageFull.into(), begin);
+        guard.report_write_error("a block", &io::ErrorKind::StorageFull.into(), begin);
         assert!(guard.check(&disk, dir, begin + Duration::from_millis(1)).unwrap().contains("a block"));
-        let later = begin + FULL_PAUSE + LOOK_INTERVAL;
+        let later = begin + MIN_READ_ONLY_TIME + PROBE_INTERVAL;
         assert_eq!(guard.check(&disk, dir, later), None);
-        guard.met_by_chunks(0, later);
+        guard.report_chunk_write_failures(0, later);
         assert_eq!(guard.check(&disk, dir, later), None);
-        guard.met_by_chunks(2, later);
+        guard.report_chunk_write_failures(2, later);
         assert!(guard.check(&disk, dir, later).unwrap().contains("chunks"));
-        guard.met_by_chunks(2, later + FULL_PAUSE);
-        assert_eq!(guard.check(&disk, dir, later + FULL_PAUSE), None, "the same failure is met once");
+        guard.report_chunk_write_failures(2, later + MIN_READ_ONLY_TIME);
+        assert_eq!(guard.check(&disk, dir, later + MIN_READ_ONLY_TIME), None, "the same failure is met once");
     }
 
     proptest! {
         #[test]
         fn no_write_is_taken_below_the_reserve(free: u64, reserve: u64, was_low: bool) {
             let now = Instant::now();
-            let state = if was_low { State::Low } else { State::Enough };
-            assert!(free >= reserve || state.seen(free, reserve, now) == State::Low);
+            let state = if was_low { SpaceState::Low } else { SpaceState::Enough };
+            assert!(free >= reserve || state.after_probe(free, reserve, now) == SpaceState::Low);
         }
     }
 }

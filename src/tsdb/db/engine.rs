@@ -2,10 +2,10 @@
 
 use crate::tsdb::compact::stats::CompactStats;
 use crate::tsdb::db::blocks::BlockSet;
-use crate::tsdb::db::maintenance::turn::Turns;
+use crate::tsdb::db::maintenance::lock::MaintenanceLock;
 use crate::tsdb::head::Head;
-use crate::tsdb::head::ooo::log::Logs;
-use crate::tsdb::wal::commit::{Health, Wal};
+use crate::tsdb::head::out_of_order::wbl_batch::WriteLogs;
+use crate::tsdb::wal::write_log::{LogHealth, Wal};
 use std::sync::OnceLock;
 
 /// The running parts.
@@ -16,36 +16,36 @@ pub(super) struct Engine {
     /// The log of out-of-order samples; see [`crate::tsdb::db::late_log`].
     pub(super) wbl: OnceLock<Wal>,
     pub(super) blocks: BlockSet,
-    pub(super) turns: Turns,
+    pub(super) maintenance_lock: MaintenanceLock,
     /// What was written to blocks.
-    pub(super) written: CompactStats,
+    pub(super) compact_stats: CompactStats,
 }
 
 impl Engine {
     /// Whether both logs can be written, and if not, why: the worse of the two.
-    pub(super) fn log_health(&self) -> Health {
-        worse(self.wal.health(), self.wbl.get().map_or(Health::Good, Wal::health))
+    pub(super) fn log_health(&self) -> LogHealth {
+        worst_of(self.wal.health(), self.wbl.get().map_or(LogHealth::Healthy, Wal::health))
     }
 
-    /// Whether a new request may append, as [`Wal::admit`] says of both logs.
-    pub(super) fn admit(&self) -> Health {
-        worse(self.wal.admit(), self.wbl.get().map_or(Health::Good, Wal::admit))
+    /// Whether a new request may append, as [`Wal::check_writable`] says of both logs.
+    pub(super) fn check_writable(&self) -> LogHealth {
+        worst_of(self.wal.check_writable(), self.wbl.get().map_or(LogHealth::Healthy, Wal::check_writable))
     }
 
     /// Both logs.
-    pub(super) fn logs(&self) -> Logs<'_> {
-        Logs { wal: &self.wal, wbl: self.wbl.get() }
+    pub(super) fn logs(&self) -> WriteLogs<'_> {
+        WriteLogs { wal: &self.wal, wbl: self.wbl.get() }
     }
 
     /// Whether the head's beginning should become a block.
-    pub(super) fn is_head_due(&self) -> bool {
+    pub(super) fn needs_head_compaction(&self) -> bool {
         self.head.is_compactable()
     }
 }
 
-fn worse(one: Health, other: Health) -> Health {
+fn worst_of(one: LogHealth, other: LogHealth) -> LogHealth {
     match (&one, &other) {
-        (Health::Broken(_), _) | (Health::NoSpace(_), Health::Good | Health::NoSpace(_)) => one,
+        (LogHealth::Failed(_), _) | (LogHealth::NoSpace(_), LogHealth::Healthy | LogHealth::NoSpace(_)) => one,
         _ => other,
     }
 }

@@ -12,8 +12,8 @@ impl Db {
     pub fn metadata(&self, family: Option<&str>) -> FamilyList {
         match (self.head(), family) {
             (None, _) => FamilyList::new(),
-            (Some(head), None) => list::all(head),
-            (Some(head), Some(family)) => list::of_family(head, family),
+            (Some(head), None) => list::list_all(head),
+            (Some(head), Some(family)) => list::list_family(head, family),
         }
     }
 }

@@ -5,7 +5,7 @@
 //! |---------------|---------------------------------------------------------|
 //! | [`options`]   | what a database is opened with                          |
 //! | [`settings`]  | what of it can be changed later                         |
-//! | [`lock`]      | one process per directory                               |
+//! | [`dir_lock`]      | one process per directory                               |
 //! | [`open`]      | from a locked directory to a ready one                  |
 //! | [`log_files`] | the files of the log that a start replays               |
 //! | [`chunk_loss`] | samples that were only in quarantined chunk files      |
@@ -13,14 +13,14 @@
 //! | [`querier`]   | samples out                                             |
 //! | [`metadata`]  | type, unit and help text of metrics                     |
 //! | `lookup`      | one series of one block                                 |
-//! | `repeats`     | old samples that are stored already                     |
+//! | `block_duplicates`     | old samples that are stored already                     |
 //! | [`blocks`]    | the blocks that are open                                |
 //! | [`clock`]     | the time                                                |
 //! | [`uploads`]   | which blocks somebody still wants to upload             |
 //! | [`maintenance`] | what the database does by itself: compaction, retention |
-//! | [`maintenance_api`] | what an operator orders: delete, clean up, snapshot |
+//! | [`admin`] | what an operator orders: delete, clean up, snapshot |
 //! | [`snapshot`]  | a copy of the database                                  |
-//! | [`head_snapshot`] | the head written at a clean stop, loaded at a start |
+//! | [`chunk_snapshot`] | the head written at a clean stop, loaded at a start |
 //! | [`retention_hold`] | whether retention waits for the operator's word    |
 //! | `engine`      | the parts of a database that is ready                   |
 //! | [`disk_guard`] | read-only before the disk is full                      |
@@ -37,32 +37,32 @@ pub mod clock;
 pub mod disk_guard;
 mod engine;
 pub mod error;
-pub mod head_snapshot;
-pub mod late_log;
-pub mod lock;
+pub mod chunk_snapshot;
+pub mod wbl;
+pub mod dir_lock;
 pub mod log_files;
 mod lookup;
 pub mod maintenance;
-pub mod maintenance_api;
+pub mod admin;
 pub mod metadata;
 pub mod open;
 pub mod options;
 pub mod querier;
-mod repeats;
+mod block_duplicates;
 pub mod retention_hold;
 pub mod settings;
 pub mod snapshot;
 pub mod stats;
 pub mod uploads;
 
-use crate::tsdb::compact::ranges::longest_block;
+use crate::tsdb::compact::ranges::default_max_block_range;
 use crate::tsdb::compact::stats::CompactStats;
-use crate::tsdb::db::appender::{Appender, Unavailable};
+use crate::tsdb::db::appender::{Appender, WriteUnavailable};
 use crate::tsdb::db::blocks::BlockList;
 use crate::tsdb::db::disk_guard::DiskGuard;
 use crate::tsdb::db::engine::Engine;
-use crate::tsdb::db::lock::DirLock;
-use crate::tsdb::db::maintenance::bell::Bell;
+use crate::tsdb::db::dir_lock::DirLock;
+use crate::tsdb::db::maintenance::notifier::Notifier;
 use crate::tsdb::db::maintenance::panic_watch::PanicWatch;
 use crate::tsdb::db::options::DbOptions;
 use crate::tsdb::db::querier::Querier;
@@ -71,7 +71,7 @@ use crate::tsdb::db::settings::Settings;
 use crate::tsdb::db::stats::DbStats;
 use crate::tsdb::head::Head;
 use crate::tsdb::head::replay::ReplayProgress;
-use crate::tsdb::wal::commit::{Health, Wal};
+use crate::tsdb::wal::write_log::{LogHealth, Wal};
 use crate::tsdb::wal::error::WalError;
 use parking_lot::{Mutex, RwLock};
 use std::sync::OnceLock;
@@ -93,7 +93,7 @@ pub struct Db {
     stopping: AtomicBool,
     /// Set when nothing is appended any more.
     closing: AtomicBool,
-    bell: Bell,
+    notifier: Notifier,
     panic_watch: PanicWatch,
     /// Given up by [`Db::close`].
     lock: Mutex<Option<DirLock>>,
@@ -103,11 +103,11 @@ pub struct Db {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum DbHealth {
     /// Reads and writes.
-    Good,
+    Healthy,
     /// Reads only, until the cause is gone; the text names it.
     ReadOnly(String),
     /// Reads only, until a restart; the text names the cause.
-    Broken(String),
+    Failed(String),
 }
 
 impl Db {
@@ -122,7 +122,7 @@ impl Db {
     pub fn longest_block_ms(&self) -> i64 {
         self.options.max_block_range_ms.unwrap_or_else(|| {
             let retention = self.settings().retention.time_ms;
-            longest_block((retention > 0).then_some(retention))
+            default_max_block_range((retention > 0).then_some(retention))
         })
     }
 
@@ -142,10 +142,10 @@ impl Db {
     #[must_use]
     pub fn health(&self) -> DbHealth {
         match self.engine.get().map(Engine::log_health) {
-            None => DbHealth::Good,
-            Some(Health::Good) => self.check_disk().map_or(DbHealth::Good, DbHealth::ReadOnly),
-            Some(Health::NoSpace(cause)) => DbHealth::ReadOnly(cause),
-            Some(Health::Broken(cause)) => DbHealth::Broken(cause),
+            None => DbHealth::Healthy,
+            Some(LogHealth::Healthy) => self.check_disk().map_or(DbHealth::Healthy, DbHealth::ReadOnly),
+            Some(LogHealth::NoSpace(cause)) => DbHealth::ReadOnly(cause),
+            Some(LogHealth::Failed(cause)) => DbHealth::Failed(cause),
         }
     }
 
@@ -154,7 +154,7 @@ impl Db {
         let now = Instant::now();
         if let Some(engine) = self.engine.get() {
             let failures = engine.head.stats().chunk_writes_without_space.load(Ordering::Relaxed);
-            self.disk_guard.met_by_chunks(failures, now);
+            self.disk_guard.report_chunk_write_failures(failures, now);
         }
         self.disk_guard.check(&*self.options.disk, &self.options.dir, now)
     }
@@ -174,21 +174,21 @@ impl Db {
     /// An appender for one request.
     ///
     /// # Errors
-    /// [`Unavailable`] while no write can be taken.
-    pub fn appender(&self) -> Result<Appender<'_>, Unavailable> {
+    /// [`WriteUnavailable`] while no write can be taken.
+    pub fn appender(&self) -> Result<Appender<'_>, WriteUnavailable> {
         if self.closing.load(Ordering::Acquire) {
-            return Err(Unavailable::Closing);
+            return Err(WriteUnavailable::Closing);
         }
-        let engine = self.engine.get().ok_or(Unavailable::Replaying)?;
+        let engine = self.engine.get().ok_or(WriteUnavailable::Replaying)?;
         if let Some(cause) = self.check_disk() {
             // The log tries again only in `Appender::new`: below the reserve not at all.
             return Err(match engine.log_health() {
-                Health::Good => Unavailable::ReadOnly(cause),
-                Health::NoSpace(cause) => Unavailable::ReadOnly(cause),
-                Health::Broken(cause) => Unavailable::Broken(cause),
+                LogHealth::Healthy => WriteUnavailable::ReadOnly(cause),
+                LogHealth::NoSpace(cause) => WriteUnavailable::ReadOnly(cause),
+                LogHealth::Failed(cause) => WriteUnavailable::Failed(cause),
             });
         }
-        Appender::new(engine, &self.bell)
+        Appender::new(engine, &self.notifier)
     }
 
     /// A view of everything that is stored, for one query. Empty until the database is ready.
@@ -219,8 +219,8 @@ impl Db {
 
     /// What was written to blocks since the start, once the database is ready.
     #[must_use]
-    pub fn written_to_blocks(&self) -> Option<&CompactStats> {
-        self.engine.get().map(|engine| &engine.written)
+    pub fn compact_stats(&self) -> Option<&CompactStats> {
+        self.engine.get().map(|engine| &engine.compact_stats)
     }
 
     /// The log, once the database is ready; for status pages and metrics.
@@ -241,9 +241,9 @@ impl Db {
     pub fn cancel_maintenance(&self) {
         self.stopping.store(true, Ordering::Release);
         if let Some(engine) = self.engine.get() {
-            engine.turns.end();
+            engine.maintenance_lock.close();
         }
-        self.bell.ring();
+        self.notifier.notify();
     }
 
     /// Whether work on blocks is to end.
@@ -260,7 +260,7 @@ impl Db {
         self.cancel_maintenance();
         let closed = self.engine.get().map_or(Ok(()), |engine| {
             // What is under way stops soon; it leaves nothing behind.
-            let _turn = engine.turns.take();
+            let _turn = engine.maintenance_lock.lock();
             let synced = engine.head.chunk_files().sync();
             engine.wal.close()?;
             engine.wbl.get().map_or(Ok(()), Wal::close)?;

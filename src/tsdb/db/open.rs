@@ -2,39 +2,39 @@
 
 use crate::model::refs::SeriesRef;
 use crate::tsdb::block::ulid::BlockUlid;
-use crate::tsdb::chunk::any_chunk::ChunkEncodings;
+use crate::tsdb::chunk::any_chunk::EncodingPolicy;
 use crate::tsdb::chunk::cut::CutPolicy;
 use crate::tsdb::chunk::head_chunks::error::HeadChunksError;
-use crate::tsdb::chunk::head_chunks::{HeadChunkMeta, HeadChunks, QuarantinedChunks, SetAside};
+use crate::tsdb::chunk::head_chunks::{HeadChunkMeta, HeadChunkStore, QuarantinedChunks, QuarantinedChunkFiles};
 use crate::tsdb::compact::stats::CompactStats;
 use crate::tsdb::db::Db;
 use crate::tsdb::db::blocks::BlockSet;
-use crate::tsdb::db::blocks::load::LoadError;
+use crate::tsdb::db::blocks::load::LoadBlocksError;
 use crate::tsdb::db::chunk_loss::{Holders, LostSeries, write_list};
 use crate::tsdb::db::clock::now_ms;
 use crate::tsdb::db::disk_guard::DiskGuard;
 use crate::tsdb::db::engine::Engine;
-use crate::tsdb::db::late_log;
-use crate::tsdb::db::late_log::{Known, LateFound, LateLogError};
-use crate::tsdb::db::lock::{DirLock, LockError};
+use crate::tsdb::db::wbl;
+use crate::tsdb::db::wbl::{WblReplayInput, WblRecovery, WblError};
+use crate::tsdb::db::dir_lock::{DirLock, LockError};
 use crate::tsdb::db::log_files::{LogFiles, LogFilesError};
-use crate::tsdb::db::maintenance::bell::Bell;
+use crate::tsdb::db::maintenance::notifier::Notifier;
 use crate::tsdb::db::maintenance::panic_watch::PanicWatch;
-use crate::tsdb::db::maintenance::turn::Turns;
+use crate::tsdb::db::maintenance::lock::MaintenanceLock;
 use crate::tsdb::db::options::DbOptions;
 use crate::tsdb::db::retention_hold::RetentionHold;
 use crate::tsdb::db::snapshot;
 use crate::tsdb::db::stats::DbStats;
-use crate::tsdb::head::replay::{Replay, ReplayProgress, ReplayReport, Replayed};
-use crate::tsdb::head::truncation::Truncation;
+use crate::tsdb::head::replay::{WalReplay, ReplayProgress, ReplayReport, ReplayOutcome};
+use crate::tsdb::head::truncation::HeadTruncation;
 use crate::tsdb::head::{Head, HeadOptions};
 use crate::tsdb::wal::checkpoint::list_unfinished;
-use crate::tsdb::wal::commit::{Wal, WalOptions};
-use crate::tsdb::wal::damage::Damage;
+use crate::tsdb::wal::write_log::{Wal, WalOptions};
+use crate::tsdb::wal::corruption::WalCorruption;
 use crate::tsdb::wal::error::WalError;
 use crate::tsdb::wal::lost_checkpoint::GIVEN_UP;
-use crate::tsdb::wal::reader::ReadError;
-use crate::tsdb::wal::repair::{RepairError, Repaired, repair};
+use crate::tsdb::wal::reader::ReadLogError;
+use crate::tsdb::wal::repair::{RepairError, RepairReport, repair};
 use hashbrown::HashMap;
 use parking_lot::{Mutex, RwLock};
 use std::fs;
@@ -46,7 +46,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 /// A block that is larger is not read whole at the start, bytes.
-const CHECKED_AT_START: u64 = 64 << 20;
+const MAX_STARTUP_VERIFY_BYTES: u64 = 64 << 20;
 
 /// Number of series with lost samples that are logged one by one.
 const LOGGED_LOST_SERIES: usize = 100;
@@ -72,7 +72,7 @@ pub enum OpenError {
 pub enum ReplayError {
     /// The blocks can't be told.
     #[error(transparent)]
-    Blocks(#[from] LoadError),
+    Blocks(#[from] LoadBlocksError),
     /// The files of full chunks can't be used.
     #[error(transparent)]
     Chunks(#[from] HeadChunksError),
@@ -83,10 +83,10 @@ pub enum ReplayError {
         .0,
         .0.path.with_file_name(GIVEN_UP).display()
     )]
-    Checkpoint(Box<Damage>),
+    Checkpoint(Box<WalCorruption>),
     /// A file of the log can't be read.
     #[error(transparent)]
-    Read(ReadError),
+    Read(ReadLogError),
     /// The files of the log are incomplete.
     #[error(transparent)]
     LogFiles(#[from] LogFilesError),
@@ -95,7 +95,7 @@ pub enum ReplayError {
     Repair(#[from] RepairError),
     /// The log of out-of-order samples can't be used.
     #[error(transparent)]
-    Late(#[from] LateLogError),
+    Wbl(#[from] WblError),
     /// The log can't be begun.
     #[error(transparent)]
     Wal(#[from] WalError),
@@ -110,13 +110,13 @@ pub struct OpenReport {
     /// What the replay read.
     pub replay: ReplayReport,
     /// The damage that was cut off or set aside.
-    pub repaired: Option<Repaired>,
+    pub repaired: Option<RepairReport>,
     /// The same of late samples.
-    pub late: LateFound,
+    pub late: WblRecovery,
     /// Samples that were only in chunk files that were moved to the quarantine, by series.
     pub lost: Vec<LostSeries>,
     /// How long it took.
-    pub took: Duration,
+    pub duration: Duration,
 }
 
 impl Db {
@@ -138,7 +138,7 @@ impl Db {
             engine: OnceLock::new(),
             stopping: AtomicBool::new(false),
             closing: AtomicBool::new(false),
-            bell: Bell::default(),
+            notifier: Notifier::default(),
             panic_watch: PanicWatch::default(),
             lock: Mutex::new(Some(lock)),
         })
@@ -155,18 +155,18 @@ impl Db {
         snapshot::remove_unfinished(dir);
         let blocks = BlockSet::new(dir, &quarantine);
         blocks.load()?;
-        let verified = check_newest(&blocks)?;
-        let min_valid = blocks.whole_until().unwrap_or(i64::MIN);
+        let verified = verify_newest_block(&blocks)?;
+        let min_valid = blocks.in_order_max_time().unwrap_or(i64::MIN);
         let wal_dir = dir.join("wal");
         self.options.disk.create_dir_all(&wal_dir)?;
         self.remove_unfinished_checkpoints(&wal_dir);
-        let Filled { head, replay, repaired, late, quarantined, aliases } =
-            self.fill_head(min_valid, &wal_dir, &quarantine)?;
+        let RecoveredHead { head, replay, repaired, late, quarantined, aliases } =
+            self.recover_head(min_valid, &wal_dir, &quarantine)?;
         let holders = Holders { head: &head, aliases: &aliases, blocks: &blocks, min_valid };
         let lost = quarantined.map(|quarantined| quarantined.report_lost(&holders)).unwrap_or_default();
         if min_valid > i64::MIN {
             // What blocks have is not needed, nor are series that have nothing else.
-            Truncation::new(&head).drop_before(min_valid)?;
+            HeadTruncation::new(&head).truncate_before(min_valid)?;
         }
         let wal = Wal::open(WalOptions {
             dir: wal_dir,
@@ -175,12 +175,12 @@ impl Db {
             sync: self.options.wal_sync,
             disk: Arc::clone(&self.options.disk),
         })?;
-        let report = OpenReport { replay, repaired, late, lost, took: started.elapsed() };
+        let report = OpenReport { replay, repaired, late, lost, duration: started.elapsed() };
         report.log(&head);
-        let ends: Vec<i64> = blocks.stored().iter().map(|block| block.maxt).collect();
+        let ends: Vec<i64> = blocks.retention_candidates().iter().map(|block| block.maxt).collect();
         let newest = ends.iter().copied().chain(head.times().max()).max().unwrap_or(i64::MIN);
         let now_ms = now_ms();
-        self.retention_hold.look(ends, newest, now_ms);
+        self.retention_hold.record_startup(ends, newest, now_ms);
         if self.retention_waits_for_clock(now_ms) {
             tracing::warn!(
                 newest_sample_ms = newest,
@@ -193,19 +193,19 @@ impl Db {
                 "retention deletes nothing until a retention is set: the directory has data older than the default of 15 days"
             );
         }
-        let turns = Turns::default();
-        turns.take().memory.log_truncated = Some(min_valid);
-        turns.take().memory.verified.extend(verified);
+        let turns = MaintenanceLock::default();
+        turns.lock().state.log_truncated = Some(min_valid);
+        turns.lock().state.verified.extend(verified);
         let written = CompactStats::default();
         let wbl = OnceLock::new();
-        if self.settings().out_of_order_window_ms > 0 || late_log::is_there(&self.options) {
-            let _ = wbl.set(late_log::open(&self.options)?);
+        if self.settings().out_of_order_window_ms > 0 || wbl::exists(&self.options) {
+            let _ = wbl.set(wbl::open(&self.options)?);
         }
         // A second replay of the same Db finds the engine set, and changes nothing.
-        let _ = self.engine.set(Engine { head, wal, wbl, blocks, turns, written });
+        let _ = self.engine.set(Engine { head, wal, wbl, blocks, maintenance_lock: turns, compact_stats: written });
         // Settings may have been applied meanwhile.
-        let _ = self.apply(self.settings());
-        self.publish_blocks();
+        let _ = self.apply_settings(self.settings());
+        self.update_block_stats();
         Ok(report)
     }
 
@@ -220,51 +220,51 @@ impl Db {
     }
 
     /// The head, from its snapshot or from the log.
-    fn fill_head(&self, min_valid: i64, wal_dir: &Path, quarantine: &Path) -> Result<Filled, ReplayError> {
+    fn recover_head(&self, min_valid: i64, wal_dir: &Path, quarantine: &Path) -> Result<RecoveredHead, ReplayError> {
         let mut repaired_late = None;
         let mut quarantined_first = None;
         // Before a snapshot is used, too: the next start may have to replay the log.
         let files = LogFiles::find(wal_dir)?;
-        if let Some(snapshot) = self.usable_snapshot().filter(|_| files.blank.is_none()) {
-            let OpenedHead { head, chunks, is_whole, quarantined } = self.open_head(min_valid, quarantine)?;
+        if let Some(snapshot) = self.find_usable_snapshot().filter(|_| files.blank.is_none()) {
+            let EmptyHead { head, chunks, is_whole, quarantined } = self.open_head(min_valid, quarantine)?;
             // Full chunks that can't be read are in the log alone: the snapshot does not have them.
-            let late_chunks = late_of(&chunks);
-            if is_whole && self.load_head(&snapshot, &head, chunks) {
-                let known = Known { head: &head, chunks: &late_chunks, aliases: HashMap::new() };
-                let late = late_log::replay(&self.options, known, &self.progress, quarantine)?;
+            let late_chunks = out_of_order_chunks(&chunks);
+            if is_whole && self.load_chunk_snapshot(&snapshot, &head, chunks) {
+                let known = WblReplayInput { head: &head, chunks: &late_chunks, aliases: HashMap::new() };
+                let late = wbl::replay(&self.options, known, &self.progress, quarantine)?;
                 // A snapshot has no second references, by which the log of late samples may name a series: the other log knows them.
                 if !late.has_unknown_series() {
                     let (replay, aliases) = (ReplayReport::default(), HashMap::new());
-                    return Ok(Filled { head, replay, repaired: None, late, quarantined, aliases });
+                    return Ok(RecoveredHead { head, replay, repaired: None, late, quarantined, aliases });
                 }
                 repaired_late = late.repaired;
             }
             quarantined_first = quarantined;
         }
-        let OpenedHead { head, chunks, quarantined, .. } = self.open_head(min_valid, quarantine)?;
-        let late_chunks = late_of(&chunks);
-        let ReplayedLog { report: replay, repaired, aliases } = self.replay_log(&head, chunks, &files, quarantine)?;
+        let EmptyHead { head, chunks, quarantined, .. } = self.open_head(min_valid, quarantine)?;
+        let late_chunks = out_of_order_chunks(&chunks);
+        let WalRecovery { report: replay, repaired, aliases } = self.replay_log(&head, chunks, &files, quarantine)?;
         let quarantined = quarantined.or(quarantined_first);
         let kept_aliases = if quarantined.is_some() { aliases.clone() } else { HashMap::new() };
-        let known = Known { head: &head, chunks: &late_chunks, aliases };
-        let mut late = late_log::replay(&self.options, known, &self.progress, quarantine)?;
+        let known = WblReplayInput { head: &head, chunks: &late_chunks, aliases };
+        let mut late = wbl::replay(&self.options, known, &self.progress, quarantine)?;
         late.repaired = late.repaired.or(repaired_late);
-        Ok(Filled { head, replay, repaired, late, quarantined, aliases: kept_aliases })
+        Ok(RecoveredHead { head, replay, repaired, late, quarantined, aliases: kept_aliases })
     }
 
-    fn open_head(&self, min_valid_time: i64, quarantine: &Path) -> Result<OpenedHead, ReplayError> {
+    fn open_head(&self, min_valid_time: i64, quarantine: &Path) -> Result<EmptyHead, ReplayError> {
         let policy = CutPolicy {
             chunk_range_ms: self.options.chunk_range_ms,
             samples_per_chunk: self.options.samples_per_chunk,
         };
-        let (mut files, opened) = HeadChunks::open(&self.options.dir.join("chunks_head"))?;
+        let (mut files, opened) = HeadChunkStore::open(&self.options.dir.join("chunks_head"))?;
         if let Some(path) = opened.removed_empty {
             tracing::info!(path = %path.display(), "removed a chunk file without content, left by a crash");
         }
         let mut chunks = Vec::new();
         let walked = files.for_each(quarantine, |chunk| chunks.push(chunk))?;
-        let is_whole = walked.damage.is_none() && walked.unknown_encodings == 0;
-        let quarantined = walked.damage.map(|SetAside { damage, moved_to }| {
+        let is_whole = walked.corruption.is_none() && walked.unknown_encodings == 0;
+        let quarantined = walked.corruption.map(|QuarantinedChunkFiles { corruption: damage, moved_to }| {
             tracing::warn!(%damage, ?moved_to, "chunk files cannot be used: quarantined, their samples come from the log");
             Quarantined { moved_to, chunks: files.take_quarantined() }
         });
@@ -278,16 +278,16 @@ impl Db {
             policy,
             max_series: self.options.max_series,
             min_valid_time,
-            encodings: ChunkEncodings {
+            encodings: EncodingPolicy {
                 floats: self.settings().float_encoding,
-                histogram_starts: self.options.histogram_starts,
+                histogram_starts: self.options.histogram_st_mode,
             },
-            starts: self.options.starts,
+            record_version: self.options.record_version,
         };
         let head = Head::new(options, files);
         head.exemplars().configure(self.settings().exemplars());
         head.set_out_of_order_window(self.settings().out_of_order_window_ms);
-        Ok(OpenedHead { head, chunks, is_whole, quarantined })
+        Ok(EmptyHead { head, chunks, is_whole, quarantined })
     }
 
     /// Replays checkpoint and segments; cuts the log off where it is damaged.
@@ -297,20 +297,20 @@ impl Db {
         chunks: Vec<HeadChunkMeta>,
         files: &LogFiles,
         quarantine: &Path,
-    ) -> Result<ReplayedLog, ReplayError> {
+    ) -> Result<WalRecovery, ReplayError> {
         let (of_checkpoint, segments) = files.all.split_at(files.checkpoint_files);
         if let (Some(first), Some(last)) = (segments.first(), segments.last()) {
             self.progress.min.store(i64::from(first.number), Ordering::Relaxed);
             self.progress.max.store(i64::from(last.number), Ordering::Relaxed);
         }
-        let Replayed { report, damage, aliases } =
-            Replay::new(head, chunks).run(&files.all, self.options.replay_workers, &self.progress);
+        let ReplayOutcome { report, damage, aliases } =
+            WalReplay::new(head, chunks).run(&files.all, self.options.replay_workers, &self.progress);
         // Before a repair changes anything. Behind damage, chunks may be of series that are named there.
         let orphaned_chunks = if damage.is_none() { report.orphaned_chunks } else { 0 };
         files.check_blank(report.unknown_refs + orphaned_chunks)?;
         let damage = match damage {
-            None => return Ok(ReplayedLog { report, repaired: None, aliases }),
-            Some(ReadError::Damaged(damage)) => damage,
+            None => return Ok(WalRecovery { report, repaired: None, aliases }),
+            Some(ReadLogError::Damaged(damage)) => damage,
             Some(error) => return Err(ReplayError::Read(error)),
         };
         if of_checkpoint.iter().any(|file| file.path == damage.path) {
@@ -318,22 +318,22 @@ impl Db {
         }
         let wal_dir = self.options.dir.join("wal");
         let repaired = repair(&*self.options.disk, &wal_dir, quarantine, &damage)?;
-        Ok(ReplayedLog { report, repaired: Some(repaired), aliases })
+        Ok(WalRecovery { report, repaired: Some(repaired), aliases })
     }
 }
 
 /// Reads the block that decides where the head begins from end to end, unless that takes long, and returns its name. A damaged one is
 /// set aside, before samples of its time that the log may still have are left out for it; then the one before decides.
-fn check_newest(blocks: &BlockSet) -> Result<Option<BlockUlid>, ReplayError> {
+fn verify_newest_block(blocks: &BlockSet) -> Result<Option<BlockUlid>, ReplayError> {
     loop {
-        let Some(block) = blocks.newest_whole().filter(|block| block.size_bytes() <= CHECKED_AT_START) else {
+        let Some(block) = blocks.newest_in_order().filter(|block| block.size_bytes() <= MAX_STARTUP_VERIFY_BYTES) else {
             return Ok(None);
         };
         let ulid = block.meta().ulid;
         match block.verify() {
             Ok(_) => return Ok(Some(ulid)),
-            Err(error) if error.is_damage() => {
-                blocks.set_aside(ulid, &error.to_string()).map_err(LoadError::from)?;
+            Err(error) if error.is_corruption() => {
+                blocks.quarantine(ulid, &error.to_string()).map_err(LoadBlocksError::from)?;
             }
             Err(error) => {
                 tracing::warn!(block = %ulid, %error, "can't check the newest block");
@@ -344,7 +344,7 @@ fn check_newest(blocks: &BlockSet) -> Result<Option<BlockUlid>, ReplayError> {
 }
 
 /// An empty head, and the full chunks that it is to have.
-struct OpenedHead {
+struct EmptyHead {
     head: Head,
     chunks: Vec<HeadChunkMeta>,
     /// Whether all chunks that there were could be read.
@@ -386,11 +386,11 @@ impl Quarantined {
 }
 
 /// A head with everything that the directory has of it.
-struct Filled {
+struct RecoveredHead {
     head: Head,
     replay: ReplayReport,
-    repaired: Option<Repaired>,
-    late: LateFound,
+    repaired: Option<RepairReport>,
+    late: WblRecovery,
     /// Chunk files that were moved to the quarantine.
     quarantined: Option<Quarantined>,
     /// Second references of series, kept only if files were moved.
@@ -398,30 +398,30 @@ struct Filled {
 }
 
 /// What the replay of the log found.
-struct ReplayedLog {
+struct WalRecovery {
     report: ReplayReport,
-    repaired: Option<Repaired>,
+    repaired: Option<RepairReport>,
     /// Second references of series.
     aliases: HashMap<SeriesRef, SeriesRef>,
 }
 
 /// Those of the chunks that have late samples.
-fn late_of(chunks: &[HeadChunkMeta]) -> Vec<HeadChunkMeta> {
+fn out_of_order_chunks(chunks: &[HeadChunkMeta]) -> Vec<HeadChunkMeta> {
     chunks.iter().filter(|chunk| chunk.out_of_order).copied().collect()
 }
 
 impl OpenReport {
     /// Tells the operator of late samples.
-    fn log_late(&self) {
-        let LateFound { report, repaired } = &self.late;
+    fn log_wbl_report(&self) {
+        let WblRecovery { report, repaired } = &self.late;
         if let Some(repaired) = repaired {
             tracing::warn!(%repaired, "the log of late samples was damaged");
         }
-        if report.unknown_refs > 0 || report.bad_histograms > 0 || report.other_records > 0 {
+        if report.unknown_refs > 0 || report.bad_histograms > 0 || report.unknown_records > 0 {
             tracing::warn!(
                 unknown_series = report.unknown_refs,
                 bad_histograms = report.bad_histograms,
-                other_records = report.other_records,
+                other_records = report.unknown_records,
                 "the log of late samples has what can't be used: passed over"
             );
         }
@@ -436,10 +436,10 @@ impl OpenReport {
         if let Some(repaired) = &self.repaired {
             tracing::warn!(%repaired, "the log was damaged");
         }
-        self.log_late();
-        if replay.newer_records > 0 {
+        self.log_wbl_report();
+        if replay.unknown_records > 0 {
             tracing::warn!(
-                records = replay.newer_records,
+                records = replay.unknown_records,
                 "the log has records of types newer than this version: passed over"
             );
         }
@@ -449,16 +449,16 @@ impl OpenReport {
                 "the log has samples of series that it does not name: passed over"
             );
         }
-        if replay.chunks_passed_over > 0 || replay.chunk_overlaps > 0 {
+        if replay.chunks_skipped > 0 || replay.chunk_overlaps > 0 {
             tracing::warn!(
-                chunks = replay.chunks_passed_over,
+                chunks = replay.chunks_skipped,
                 series_replaced = replay.chunk_overlaps,
                 "chunk files have chunks that can't follow what is there: their samples come from the log"
             );
         }
-        if replay.bad_histograms > 0 {
+        if replay.invalid_histograms > 0 {
             tracing::warn!(
-                histograms = replay.bad_histograms,
+                histograms = replay.invalid_histograms,
                 "the log has native histograms that are none, or of a schema newer than this version: passed over"
             );
         }
@@ -466,10 +466,10 @@ impl OpenReport {
             series = head.series_count(),
             samples = replay.samples,
             exemplars = head.exemplars().counts().exemplars,
-            samples_in_chunks = replay.samples_covered,
+            samples_in_chunks = replay.samples_in_chunks,
             samples_in_blocks = replay.samples_before_head,
             orphaned_chunks = replay.orphaned_chunks,
-            duration = ?self.took,
+            duration = ?self.duration,
             "replay completed"
         );
     }

@@ -1,14 +1,14 @@
 //! What a database is opened with.
 
 use crate::tsdb::block::ulid::{RandomSource, system_random};
-use crate::tsdb::chunk::any_chunk::HistogramStarts;
-use crate::tsdb::db::disk_guard::Reserve;
+use crate::tsdb::chunk::any_chunk::HistogramStMode;
+use crate::tsdb::db::disk_guard::DiskReserve;
 use crate::tsdb::db::settings::Settings;
 use crate::tsdb::fs::disk::Disk;
 use crate::tsdb::fs::os_disk::OsDisk;
-use crate::tsdb::wal::commit::SyncMode;
-use crate::tsdb::wal::compression::Compression;
-use crate::tsdb::wal::record::open_record::StartRecords;
+use crate::tsdb::wal::write_log::SyncMode;
+use crate::tsdb::wal::compression::RecordCompression;
+use crate::tsdb::wal::record::builder::RecordVersion;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,7 +19,7 @@ pub struct DbOptions {
     /// The data directory; made where there is none.
     pub dir: PathBuf,
     /// How records of the log are compressed.
-    pub wal_compression: Compression,
+    pub wal_compression: RecordCompression,
     /// Size of a log segment in bytes.
     pub wal_segment_size: u64,
     /// What a power cut may cost.
@@ -37,13 +37,13 @@ pub struct DbOptions {
     /// A list of uploaded blocks: others are not compacted yet.
     pub uploads_file: Option<PathBuf>,
     /// What becomes of the head at a clean stop.
-    pub head_at_stop: HeadAtStop,
+    pub shutdown_mode: ShutdownMode,
     /// Whether start timestamps of what is appended are kept. Chunks of floats must then be XOR2.
-    pub starts: StartRecords,
+    pub record_version: RecordVersion,
     /// Whether new chunks of histograms have a place for them.
-    pub histogram_starts: HistogramStarts,
+    pub histogram_st_mode: HistogramStMode,
     /// Space that must stay free for writes to be taken.
-    pub disk_reserve: Reserve,
+    pub disk_reserve: DiskReserve,
     /// What can be changed later; these hold first.
     pub settings: Settings,
     /// Through which durable writes go.
@@ -54,11 +54,11 @@ pub struct DbOptions {
 
 /// What becomes of the head at a clean stop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum HeadAtStop {
+pub enum ShutdownMode {
     /// The next start reads the log.
-    InLog,
+    KeepInWal,
     /// It is written down as it is, so that the next start need not read the log.
-    Snapshot,
+    ChunkSnapshot,
 }
 
 impl DbOptions {
@@ -67,7 +67,7 @@ impl DbOptions {
     pub fn new(dir: PathBuf) -> Self {
         Self {
             dir,
-            wal_compression: Compression::Snappy,
+            wal_compression: RecordCompression::Snappy,
             wal_segment_size: 128 << 20,
             wal_sync: SyncMode::Interval(Duration::from_secs(1)),
             chunk_range_ms: 2 * 60 * 60 * 1000,
@@ -76,10 +76,10 @@ impl DbOptions {
             replay_workers: std::thread::available_parallelism().map_or(1, usize::from),
             max_block_range_ms: None,
             uploads_file: None,
-            head_at_stop: HeadAtStop::InLog,
-            starts: StartRecords::V1,
-            histogram_starts: HistogramStarts::Dropped,
-            disk_reserve: Reserve::Default,
+            shutdown_mode: ShutdownMode::KeepInWal,
+            record_version: RecordVersion::V1,
+            histogram_st_mode: HistogramStMode::WithoutSt,
+            disk_reserve: DiskReserve::Default,
             settings: Settings::default(),
             disk: Arc::new(OsDisk),
             random: system_random,

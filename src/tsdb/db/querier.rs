@@ -7,10 +7,10 @@
 use crate::model::matcher::Matcher;
 use crate::model::time::TimeRange;
 use crate::tsdb::db::engine::Engine;
-use crate::tsdb::db::lookup::chunks_of;
+use crate::tsdb::db::lookup::series_chunks;
 use crate::tsdb::head::exemplars::SeriesExemplars;
-use crate::tsdb::head::read::{HeadReader, Missed};
-use crate::tsdb::query::labels::{LabelError, LabelLimit, LabelSource, Texts};
+use crate::tsdb::head::read::{HeadReader, BlockFallback};
+use crate::tsdb::query::label_source::{LabelQueryError, LabelQueryLimits, LabelSource, LabelCollector};
 use crate::tsdb::query::select::{SeriesSet, merge};
 use crate::tsdb::query::source::{Chunk, QueryError};
 
@@ -34,11 +34,11 @@ impl<'a> Querier<'a> {
     pub fn select(&self, matchers: &[Matcher], range: TimeRange) -> Result<SeriesSet<'a>, QueryError> {
         let Some(engine) = self.engine else { return merge(Vec::new()) };
         loop {
-            let drops = engine.head.drops();
-            let head = HeadReader::new(&engine.head, missed(engine));
+            let drops = engine.head.truncation_epoch();
+            let head = HeadReader::new(&engine.head, block_fallback(engine));
             let blocks = engine.blocks.overlapping(range);
             let from_head = head.into_series(matchers, range);
-            if engine.head.drops() != drops {
+            if engine.head.truncation_epoch() != drops {
                 continue;
             }
             let mut sets =
@@ -58,14 +58,14 @@ impl<'a> Querier<'a> {
     /// head has and the blocks that overlap `range` counts, also where it lies beside the range, or is deleted and not cleaned up yet.
     ///
     /// # Errors
-    /// [`LabelError`] where a block can't be read, or the answer becomes too large.
+    /// [`LabelQueryError`] where a block can't be read, or the answer becomes too large.
     pub fn label_names(
         &self,
         matchers: &[Matcher],
         range: TimeRange,
-        limit: LabelLimit,
-    ) -> Result<Vec<String>, LabelError> {
-        let mut texts = Texts::new(limit);
+        limit: LabelQueryLimits,
+    ) -> Result<Vec<String>, LabelQueryError> {
+        let mut texts = LabelCollector::new(limit);
         self.offer_label_names(matchers, range, &mut texts)?;
         Ok(texts.into_sorted())
     }
@@ -79,9 +79,9 @@ impl<'a> Querier<'a> {
         name: &str,
         matchers: &[Matcher],
         range: TimeRange,
-        limit: LabelLimit,
-    ) -> Result<Vec<String>, LabelError> {
-        let mut texts = Texts::new(limit);
+        limit: LabelQueryLimits,
+    ) -> Result<Vec<String>, LabelQueryError> {
+        let mut texts = LabelCollector::new(limit);
         self.offer_label_values(name, matchers, range, &mut texts)?;
         Ok(texts.into_sorted())
     }
@@ -94,9 +94,9 @@ impl<'a> Querier<'a> {
         &self,
         matchers: &[Matcher],
         range: TimeRange,
-        texts: &mut Texts<'_>,
-    ) -> Result<(), LabelError> {
-        self.ask(range, |source| source.label_names(matchers, texts))
+        texts: &mut LabelCollector<'_>,
+    ) -> Result<(), LabelQueryError> {
+        self.query_labels(range, |source| source.label_names(matchers, texts))
     }
 
     /// [`Self::label_values`], offered to an answer that others fill too.
@@ -108,17 +108,17 @@ impl<'a> Querier<'a> {
         name: &str,
         matchers: &[Matcher],
         range: TimeRange,
-        texts: &mut Texts<'_>,
-    ) -> Result<(), LabelError> {
-        self.ask(range, |source| source.label_values(name, matchers, texts))
+        texts: &mut LabelCollector<'_>,
+    ) -> Result<(), LabelQueryError> {
+        self.query_labels(range, |source| source.label_values(name, matchers, texts))
     }
 
     /// Asks the head, then the blocks: what has left the head by then is in a block.
-    fn ask(
+    fn query_labels(
         &self,
         range: TimeRange,
-        mut ask: impl FnMut(&dyn LabelSource) -> Result<(), LabelError>,
-    ) -> Result<(), LabelError> {
+        mut ask: impl FnMut(&dyn LabelSource) -> Result<(), LabelQueryError>,
+    ) -> Result<(), LabelQueryError> {
         let Some(engine) = self.engine else { return Ok(()) };
         if engine.head.overlaps(range) {
             ask(&engine.head)?;
@@ -128,11 +128,11 @@ impl<'a> Querier<'a> {
 }
 
 /// What a series has in the blocks of the moment in which it is asked for.
-fn missed(engine: &Engine) -> Missed<'_> {
+fn block_fallback(engine: &Engine) -> BlockFallback<'_> {
     Box::new(|labels, range| {
         let mut chunks: Vec<Chunk> = Vec::new();
         for block in engine.blocks.overlapping(range) {
-            chunks.extend(chunks_of(&block, labels, range)?);
+            chunks.extend(series_chunks(&block, labels, range)?);
         }
         chunks.sort_by_key(|chunk| chunk.mint);
         Ok(chunks)

@@ -12,7 +12,7 @@ use crate::tsdb::db::settings::{DEFAULT_RETENTION_MS, RetentionOrigin};
 use parking_lot::Mutex;
 
 /// What lies at most that far behind the retention is what the program itself leaves until the next look: no sign of older data.
-const LEEWAY_MS: i64 = 24 * 3_600_000;
+const TOLERANCE_MS: i64 = 24 * 3_600_000;
 
 /// Whether nothing is to be deleted: nobody has chosen the retention, and a block ends more than a tenth of it, and more than a day,
 /// before what it would keep.
@@ -25,10 +25,10 @@ pub fn retention_is_held(
     retention_ms: i64,
     origin: RetentionOrigin,
 ) -> bool {
-    if origin == RetentionOrigin::Chosen || retention_ms <= 0 {
+    if origin == RetentionOrigin::Configured || retention_ms <= 0 {
         return false;
     }
-    let leeway = LEEWAY_MS.max(retention_ms / 10);
+    let leeway = TOLERANCE_MS.max(retention_ms / 10);
     let kept_from = newest.saturating_sub(retention_ms).saturating_sub(leeway);
     max_times.into_iter().any(|max_time| max_time < kept_from)
 }
@@ -61,7 +61,7 @@ impl Default for State {
 impl RetentionHold {
     /// To be called once per start, when the ends of the blocks and of the newest data are known and before anything is deleted.
     /// `now_ms` is the clock.
-    pub fn look(&self, max_times: impl IntoIterator<Item = i64>, newest: i64, now_ms: i64) {
+    pub fn record_startup(&self, max_times: impl IntoIterator<Item = i64>, newest: i64, now_ms: i64) {
         *self.state.lock() = State::ClockBehind { max_times: max_times.into_iter().collect(), newest };
         self.decide(now_ms);
     }
@@ -75,7 +75,7 @@ impl RetentionHold {
 
     /// Whether nothing is to be deleted as long as the retention comes from there.
     #[must_use]
-    pub fn holds(&self, origin: RetentionOrigin) -> bool {
+    pub fn is_active(&self, origin: RetentionOrigin) -> bool {
         origin == RetentionOrigin::Default && matches!(&*self.state.lock(), State::Decided { has_older_data: true })
     }
 
@@ -83,7 +83,7 @@ impl RetentionHold {
         let mut state = self.state.lock();
         let State::ClockBehind { max_times, newest } = &*state else { return };
         let (newest, origin) = (*newest, RetentionOrigin::Default);
-        if now_ms.saturating_add(LEEWAY_MS) < newest {
+        if now_ms.saturating_add(TOLERANCE_MS) < newest {
             return;
         }
         // Against the clock as well: where everything is old, the first new samples must not cost
@@ -97,7 +97,7 @@ impl RetentionHold {
 #[cfg(test)]
 mod tests {
     use super::{RetentionHold, retention_is_held};
-    use crate::tsdb::db::settings::RetentionOrigin::{Chosen, Default};
+    use crate::tsdb::db::settings::RetentionOrigin::{Configured, Default};
     use proptest::prelude::{any, proptest};
 
     const DAY: i64 = 24 * 3_600_000;
@@ -107,7 +107,7 @@ mod tests {
         let newest = 400 * DAY;
         let held = |age: i64, origin| retention_is_held([newest, newest - age], newest, 15 * DAY, origin);
         assert!(held(300 * DAY, Default));
-        assert!(!held(300 * DAY, Chosen));
+        assert!(!held(300 * DAY, Configured));
         assert!(!held(14 * DAY, Default), "nothing would be deleted");
         assert!(!held(16 * DAY, Default), "a run of our own leaves that much");
         assert!(!held(33 * DAY / 2, Default), "exactly the leeway of a tenth");
@@ -125,24 +125,24 @@ mod tests {
     #[test]
     fn what_the_start_found_holds_whenever_nobody_has_chosen() {
         let hold = RetentionHold::default();
-        assert!(!hold.holds(Default));
-        hold.look([0, 100 * DAY], 100 * DAY, 0);
+        assert!(!hold.is_active(Default));
+        hold.record_startup([0, 100 * DAY], 100 * DAY, 0);
         assert!(hold.waits_for_clock(Default, 0));
-        hold.look([0, 100 * DAY], 100 * DAY, 100 * DAY);
-        assert!(hold.holds(Default) && !hold.holds(Chosen) && hold.holds(Default));
+        hold.record_startup([0, 100 * DAY], 100 * DAY, 100 * DAY);
+        assert!(hold.is_active(Default) && !hold.is_active(Configured) && hold.is_active(Default));
     }
 
     #[test]
     fn clock_behind_defers_retention_until_it_is_right() {
         let hold = RetentionHold::default();
         // All data is from ten days; the true time is day 100, the clock says day 1.
-        hold.look([5 * DAY, 10 * DAY], 10 * DAY, DAY);
-        assert!(!hold.holds(Default) && hold.waits_for_clock(Default, 8 * DAY));
-        assert!(!hold.waits_for_clock(Chosen, 8 * DAY), "a chosen retention waits for nothing");
+        hold.record_startup([5 * DAY, 10 * DAY], 10 * DAY, DAY);
+        assert!(!hold.is_active(Default) && hold.waits_for_clock(Default, 8 * DAY));
+        assert!(!hold.waits_for_clock(Configured, 8 * DAY), "a chosen retention waits for nothing");
         assert!(!hold.waits_for_clock(Default, 100 * DAY));
-        assert!(hold.holds(Default), "with the true time all of it is old");
-        hold.look([5 * DAY, 10 * DAY], 10 * DAY, DAY);
-        assert!(!hold.waits_for_clock(Default, 9 * DAY) && !hold.holds(Default), "nothing is old");
+        assert!(hold.is_active(Default), "with the true time all of it is old");
+        hold.record_startup([5 * DAY, 10 * DAY], 10 * DAY, DAY);
+        assert!(!hold.waits_for_clock(Default, 9 * DAY) && !hold.is_active(Default), "nothing is old");
     }
 
     proptest! {

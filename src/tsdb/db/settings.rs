@@ -10,7 +10,7 @@ use crate::tsdb::head::exemplars::{DEFAULT_MAX_EXEMPLARS, ExemplarOptions};
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Settings {
     /// How long and how much is kept.
-    pub retention: Retention,
+    pub retention: RetentionSettings,
     /// Share of stale series in the head, 0 to 1, from which they are compacted early; 0 for never.
     pub stale_series_threshold: f64,
     /// In which encoding new chunks of floats are written.
@@ -31,7 +31,7 @@ impl Settings {
 
 /// What is kept. A limit of 0 is none.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Retention {
+pub struct RetentionSettings {
     /// A block goes once all of it lies that far behind the newest data, ms.
     pub time_ms: i64,
     /// The oldest blocks go where the directory is larger, bytes.
@@ -48,7 +48,7 @@ pub enum RetentionOrigin {
     /// Nobody said anything.
     Default,
     /// A flag or the configuration file.
-    Chosen,
+    Configured,
 }
 
 /// 15 days.
@@ -57,7 +57,7 @@ pub const DEFAULT_RETENTION_MS: i64 = 15 * 24 * 3_600_000;
 impl Default for Settings {
     fn default() -> Self {
         Self {
-            retention: Retention::default(),
+            retention: RetentionSettings::default(),
             stale_series_threshold: 0.0,
             float_encoding: FloatEncoding::Xor,
             out_of_order_window_ms: 0,
@@ -66,7 +66,7 @@ impl Default for Settings {
     }
 }
 
-impl Default for Retention {
+impl Default for RetentionSettings {
     fn default() -> Self {
         Self { time_ms: DEFAULT_RETENTION_MS, bytes: 0, percentage: 0.0, origin: RetentionOrigin::Default }
     }

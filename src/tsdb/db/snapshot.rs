@@ -8,23 +8,23 @@
 //! Copied elsewhere, or as it stands, it is a data directory for narthex or Prometheus.
 
 use crate::tsdb::block::ulid::RandomSource;
-use crate::tsdb::compact::facts::Hints;
+use crate::tsdb::compact::block_summary::CompactionHints;
 use crate::tsdb::compact::lineage::Lineage;
-use crate::tsdb::compact::write::{BlockPlan, WriteError, write_block};
+use crate::tsdb::compact::write::{BlockSpec, WriteBlockError, write_block};
 use crate::tsdb::db::Db;
 use crate::tsdb::db::engine::Engine;
 use crate::tsdb::db::error::MaintenanceError;
-use crate::tsdb::db::maintenance::{head_source, is_stopped};
-use crate::tsdb::db::maintenance_api::SnapshotParts;
+use crate::tsdb::db::maintenance::{head_source, is_cancelled};
+use crate::tsdb::db::admin::SnapshotContents;
 use crate::tsdb::fs::durable::{FileError, sync_dir};
-use crate::tsdb::fs::fault;
-use crate::tsdb::head::ooo::source::{InOrder, OutOfOrderSource};
+use crate::tsdb::fs::fail_point;
+use crate::tsdb::head::out_of_order::source::{InOrderSource, OutOfOrderSource};
 use std::error::Error;
 use std::fs;
 use std::path::Path;
 
 const FOLDER: &str = "snapshots";
-const UNFINISHED: &str = ".tmp";
+const TEMPORARY_SUFFIX: &str = ".tmp";
 
 impl Db {
     /// Makes a copy of the database below `snapshots/` that a database or a Prometheus can be started on; the name of its folder. `now_ms` is
@@ -32,15 +32,15 @@ impl Db {
     ///
     /// # Errors
     /// [`MaintenanceError`]; nothing is left of the copy then.
-    pub fn snapshot(&self, parts: SnapshotParts, now_ms: i64) -> Result<String, MaintenanceError> {
+    pub fn snapshot(&self, parts: SnapshotContents, now_ms: i64) -> Result<String, MaintenanceError> {
         let engine = self.engine.get().ok_or(MaintenanceError::NotReady)?;
-        let _turn = self.take_turn(engine)?;
+        let _turn = self.lock_for_admin(engine)?;
         let name = snapshot_name(now_ms, self.options.random);
-        let name = name.map_err(|error| self.failed("name a snapshot", &error))?;
+        let name = name.map_err(|error| self.report_failure("name a snapshot", &error))?;
         let place = self.options.dir.join(FOLDER);
-        let unfinished = place.join(format!("{name}{UNFINISHED}"));
-        let made = self.fill_snapshot(engine, parts, &unfinished, now_ms).and_then(|()| {
-            fs::rename(&unfinished, place.join(&name)).map_err(FileError::of("rename", &unfinished))?;
+        let unfinished = place.join(format!("{name}{TEMPORARY_SUFFIX}"));
+        let made = self.write_snapshot(engine, parts, &unfinished, now_ms).and_then(|()| {
+            fs::rename(&unfinished, place.join(&name)).map_err(FileError::for_step("rename", &unfinished))?;
             Ok(sync_dir(&place)?)
         });
         match made {
@@ -49,40 +49,40 @@ impl Db {
                 if let Err(error) = fs::remove_dir_all(&unfinished) {
                     tracing::warn!(%error, path = %unfinished.display(), "can't remove an unfinished snapshot");
                 }
-                if is_cancelled(&*error) {
+                if is_cancelled_run(&*error) {
                     return Err(MaintenanceError::Cancelled);
                 }
-                Err(self.failed("make a snapshot", &*error))
+                Err(self.report_failure("make a snapshot", &*error))
             }
         }
     }
 
-    fn fill_snapshot(
+    fn write_snapshot(
         &self,
         engine: &Engine,
-        parts: SnapshotParts,
+        parts: SnapshotContents,
         folder: &Path,
         now_ms: i64,
     ) -> Result<(), Box<dyn Error>> {
-        fs::create_dir_all(folder).map_err(FileError::of("create", folder))?;
+        fs::create_dir_all(folder).map_err(FileError::for_step("create", folder))?;
         for block in engine.blocks.list().iter() {
-            fault::point("snapshot.write");
+            fail_point::hit("snapshot.write");
             self.check_stop()?;
-            block.link_to(folder)?;
+            block.hard_link_to(folder)?;
         }
         let times = engine.head.times();
-        let (SnapshotParts::BlocksAndHead, Some(begin), Some(end)) = (parts, times.min(), times.max()) else {
+        let (SnapshotContents::BlocksAndHead, Some(begin), Some(end)) = (parts, times.min(), times.max()) else {
             return Ok(sync_dir(folder)?);
         };
-        fault::point("snapshot.write");
+        fail_point::hit("snapshot.write");
         self.check_stop()?;
         let ulid = self.new_ulid(now_ms)?;
-        let lineage = Lineage::of_head(ulid, begin, end.saturating_add(1), Hints::default());
-        let plan = BlockPlan { dir: folder, ulid, lineage: &lineage, floats: self.settings().float_encoding };
-        let in_order = InOrder(&engine.head);
+        let lineage = Lineage::for_head(ulid, begin, end.saturating_add(1), CompactionHints::default());
+        let plan = BlockSpec { dir: folder, ulid, lineage: &lineage, floats: self.settings().float_encoding };
+        let in_order = InOrderSource(&engine.head);
         let source = head_source(&engine.head, &in_order)?;
-        write_block(plan, vec![source], &self.watch(engine, &self.stopping, &|_| {}))?;
-        self.write_late(engine, folder, now_ms)
+        write_block(plan, vec![source], &self.write_observer(engine, &self.stopping, &|_| {}))?;
+        self.write_ooo_blocks(engine, folder, now_ms)
     }
 
     fn check_stop(&self) -> Result<(), MaintenanceError> {
@@ -90,25 +90,25 @@ impl Db {
     }
 
     /// Late samples are blocks of their own, as they would become.
-    fn write_late(&self, engine: &Engine, folder: &Path, now_ms: i64) -> Result<(), Box<dyn Error>> {
+    fn write_ooo_blocks(&self, engine: &Engine, folder: &Path, now_ms: i64) -> Result<(), Box<dyn Error>> {
         let late = OutOfOrderSource::prepare_while(&engine.head, &|| !self.is_stopping())?;
         let late = late.ok_or(MaintenanceError::Cancelled)?;
-        let hints = Hints { out_of_order: true, ..Hints::default() };
+        let hints = CompactionHints { out_of_order: true, ..CompactionHints::default() };
         for range in late.ranges(self.options.chunk_range_ms)? {
             self.check_stop()?;
             let ulid = self.new_ulid(now_ms)?;
-            let lineage = Lineage::of_head(ulid, range.mint, range.end(), hints);
-            let plan = BlockPlan { dir: folder, ulid, lineage: &lineage, floats: self.settings().float_encoding };
+            let lineage = Lineage::for_head(ulid, range.mint, range.end(), hints);
+            let plan = BlockSpec { dir: folder, ulid, lineage: &lineage, floats: self.settings().float_encoding };
             let source = head_source(&engine.head, &late)?;
-            write_block(plan, vec![source], &self.watch(engine, &self.stopping, &|_| {}))?;
+            write_block(plan, vec![source], &self.write_observer(engine, &self.stopping, &|_| {}))?;
         }
         Ok(())
     }
 }
 
 /// Whether the end of the process is all that went wrong.
-fn is_cancelled(error: &(dyn Error + 'static)) -> bool {
-    error.downcast_ref::<WriteError>().is_some_and(is_stopped)
+fn is_cancelled_run(error: &(dyn Error + 'static)) -> bool {
+    error.downcast_ref::<WriteBlockError>().is_some_and(is_cancelled)
         || matches!(error.downcast_ref(), Some(MaintenanceError::Cancelled))
 }
 
@@ -116,7 +116,7 @@ fn is_cancelled(error: &(dyn Error + 'static)) -> bool {
 pub(super) fn remove_unfinished(dir: &Path) {
     let Ok(entries) = fs::read_dir(dir.join(FOLDER)) else { return };
     let unfinished = entries.flatten().map(|entry| entry.path());
-    for path in unfinished.filter(|path| path.to_str().is_some_and(|path| path.ends_with(UNFINISHED))) {
+    for path in unfinished.filter(|path| path.to_str().is_some_and(|path| path.ends_with(TEMPORARY_SUFFIX))) {
         match fs::remove_dir_all(&path) {
             Ok(()) => tracing::info!(path = %path.display(), "removed an unfinished snapshot"),
             Err(error) => tracing::warn!(%error, path = %path.display(), "can't remove an unfinished snapshot"),

@@ -33,13 +33,13 @@ pub struct DbStats {
     /// 1 while a block is written.
     pub populating_block: AtomicU64,
     /// How long compactions took, s.
-    pub compaction_seconds: Buckets,
+    pub compaction_seconds: AtomicHistogram,
     /// Samples of each chunk, when it is first written to a block.
-    pub compaction_chunk_samples: Buckets,
+    pub compaction_chunk_samples: AtomicHistogram,
     /// Bytes of each of them.
-    pub compaction_chunk_bytes: Buckets,
+    pub compaction_chunk_bytes: AtomicHistogram,
     /// The time that each of them spans, s.
-    pub compaction_chunk_seconds: Buckets,
+    pub compaction_chunk_seconds: AtomicHistogram,
 
     /// Blocks that are served.
     pub blocks_loaded: AtomicU64,
@@ -66,22 +66,22 @@ pub struct DbStats {
     pub size_retentions: AtomicU64,
 
     /// Durations of clean-ups of tombstones, s.
-    pub tombstone_cleanups: Buckets,
+    pub tombstone_cleanups: AtomicHistogram,
     /// Compactions of stale series that were begun.
     pub stale_compactions_triggered: AtomicU64,
     /// Those that failed.
     pub stale_compactions_failed: AtomicU64,
     /// Durations of compactions of stale series, s.
-    pub stale_compactions: Buckets,
+    pub stale_compactions: AtomicHistogram,
 
     /// Truncations of the head.
     pub head_truncations: AtomicU64,
     /// Those that failed.
     pub head_truncations_failed: AtomicU64,
     /// Removals of what is no longer in use from the head.
-    pub head_gcs: Durations,
+    pub head_gcs: DurationStats,
     /// Truncations of the log.
-    pub wal_truncations: Durations,
+    pub wal_truncations: DurationStats,
     /// Checkpoints that were made or failed.
     pub checkpoints: AtomicU64,
     /// Those that failed.
@@ -106,10 +106,10 @@ impl Default for DbStats {
             compactions_failed: zero(),
             vertical_compactions: zero(),
             populating_block: zero(),
-            compaction_seconds: Buckets::new(&COMPACTION_SECONDS_BOUNDS),
-            compaction_chunk_samples: Buckets::new(&CHUNK_SAMPLES_BOUNDS),
-            compaction_chunk_bytes: Buckets::new(&CHUNK_BYTES_BOUNDS),
-            compaction_chunk_seconds: Buckets::new(&CHUNK_SECONDS_BOUNDS),
+            compaction_seconds: AtomicHistogram::new(&COMPACTION_SECONDS_BOUNDS),
+            compaction_chunk_samples: AtomicHistogram::new(&CHUNK_SAMPLES_BOUNDS),
+            compaction_chunk_bytes: AtomicHistogram::new(&CHUNK_BYTES_BOUNDS),
+            compaction_chunk_seconds: AtomicHistogram::new(&CHUNK_SECONDS_BOUNDS),
             blocks_loaded: zero(),
             blocks_quarantined: zero(),
             blocks_verified: zero(),
@@ -121,14 +121,14 @@ impl Default for DbStats {
             reload_failures: zero(),
             time_retentions: zero(),
             size_retentions: zero(),
-            tombstone_cleanups: Buckets::new(&COMPACTION_SECONDS_BOUNDS),
+            tombstone_cleanups: AtomicHistogram::new(&COMPACTION_SECONDS_BOUNDS),
             stale_compactions_triggered: zero(),
             stale_compactions_failed: zero(),
-            stale_compactions: Buckets::new(&COMPACTION_SECONDS_BOUNDS),
+            stale_compactions: AtomicHistogram::new(&COMPACTION_SECONDS_BOUNDS),
             head_truncations: zero(),
             head_truncations_failed: zero(),
-            head_gcs: Durations::default(),
-            wal_truncations: Durations::default(),
+            head_gcs: DurationStats::default(),
+            wal_truncations: DurationStats::default(),
             checkpoints: zero(),
             checkpoints_failed: zero(),
             checkpoint_deletions: zero(),
@@ -141,12 +141,12 @@ impl Default for DbStats {
 
 /// How often something happened, and how long it took altogether.
 #[derive(Debug, Default)]
-pub struct Durations {
+pub struct DurationStats {
     count: AtomicU64,
     nanos: AtomicU64,
 }
 
-impl Durations {
+impl DurationStats {
     /// It happened once more.
     pub fn observe(&self, took: Duration) {
         self.nanos.fetch_add(u64::try_from(took.as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
@@ -168,7 +168,7 @@ impl Durations {
 
 /// Observations counted in buckets.
 #[derive(Debug)]
-pub struct Buckets {
+pub struct AtomicHistogram {
     bounds: &'static [f64],
     /// One more than there are bounds.
     counts: Vec<AtomicU64>,
@@ -176,7 +176,7 @@ pub struct Buckets {
     sum: AtomicU64,
 }
 
-impl Buckets {
+impl AtomicHistogram {
     /// Empty buckets with rising bounds.
     #[must_use]
     pub fn new(bounds: &'static [f64]) -> Self {
@@ -200,15 +200,15 @@ impl Buckets {
     }
 
     /// Bounds and how many were in each bucket alone, the last without a bound.
-    pub fn buckets(&self) -> impl Iterator<Item = Bucket> + '_ {
+    pub fn buckets(&self) -> impl Iterator<Item = AtomicHistogramBucket> + '_ {
         let bounds = self.bounds.iter().copied().chain([f64::INFINITY]);
-        bounds.zip(&self.counts).map(|(bound, count)| Bucket { bound, count: count.load(Ordering::Relaxed) })
+        bounds.zip(&self.counts).map(|(bound, count)| AtomicHistogramBucket { bound, count: count.load(Ordering::Relaxed) })
     }
 }
 
-/// One of [`Buckets`].
+/// One of [`AtomicHistogram`].
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Bucket {
+pub struct AtomicHistogramBucket {
     /// The largest value that it takes.
     pub bound: f64,
     /// How many it has.
@@ -217,14 +217,14 @@ pub struct Bucket {
 
 #[cfg(test)]
 mod tests {
-    use super::{Bucket, Buckets};
+    use super::{AtomicHistogramBucket, AtomicHistogram};
 
     #[test]
     fn a_value_on_a_bound_belongs_below_it() {
-        let buckets = Buckets::new(&[1.0, 2.0]);
+        let buckets = AtomicHistogram::new(&[1.0, 2.0]);
         [0.5, 1.0, 2.0, 2.5, 100.0].into_iter().for_each(|value| buckets.observe(value));
-        let counts: Vec<Bucket> = buckets.buckets().collect();
-        let expected = [(1.0, 2), (2.0, 1), (f64::INFINITY, 2)].map(|(bound, count)| Bucket { bound, count });
+        let counts: Vec<AtomicHistogramBucket> = buckets.buckets().collect();
+        let expected = [(1.0, 2), (2.0, 1), (f64::INFINITY, 2)].map(|(bound, count)| AtomicHistogramBucket { bound, count });
         assert_eq!(counts, expected);
         assert_eq!(buckets.sum(), 106.0);
     }

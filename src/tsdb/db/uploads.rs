@@ -13,18 +13,18 @@ const MAX_FILE_BYTES: u64 = 16 << 20;
 
 /// The blocks that were uploaded, as far as somebody says so.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Uploads {
+pub struct UploadedBlocks {
     /// `None` where nobody uploads, or where the list can't be read.
     uploaded: Option<HashSet<String>>,
 }
 
 #[derive(Deserialize)]
-struct List {
+struct ShipperFile {
     #[serde(default)]
     uploaded: Option<Vec<String>>,
 }
 
-impl Uploads {
+impl UploadedBlocks {
     /// Reads the list.
     #[must_use]
     pub fn read(path: Option<&Path>) -> Self {
@@ -40,12 +40,12 @@ impl Uploads {
 
     /// Whether a block must stay as it is for now.
     #[must_use]
-    pub fn holds_back(&self, ulid: &str, level: u32) -> bool {
+    pub fn delays_compaction(&self, ulid: &str, level: u32) -> bool {
         level <= 1 && self.uploaded.as_ref().is_some_and(|uploaded| !uploaded.contains(ulid))
     }
 }
 
-fn read_list(path: &Path) -> std::io::Result<List> {
+fn read_list(path: &Path) -> std::io::Result<ShipperFile> {
     let size = std::fs::metadata(path)?.len();
     if size > MAX_FILE_BYTES {
         return Err(std::io::Error::new(std::io::ErrorKind::FileTooLarge, format!("it has {size} bytes")));
@@ -55,18 +55,18 @@ fn read_list(path: &Path) -> std::io::Result<List> {
 
 #[cfg(test)]
 mod tests {
-    use super::Uploads;
+    use super::UploadedBlocks;
 
     #[test]
     fn only_new_blocks_that_are_not_listed_are_held_back() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("thanos.shipper.json");
         std::fs::write(&path, r#"{"version":1,"uploaded":["A","B"],"more":{}}"#).unwrap();
-        let uploads = Uploads::read(Some(&path));
-        assert_eq!(["A", "B", "C"].map(|ulid| uploads.holds_back(ulid, 1)), [false, false, true]);
-        assert!(!uploads.holds_back("C", 2));
+        let uploads = UploadedBlocks::read(Some(&path));
+        assert_eq!(["A", "B", "C"].map(|ulid| uploads.delays_compaction(ulid, 1)), [false, false, true]);
+        assert!(!uploads.delays_compaction("C", 2));
         std::fs::write(&path, r#"{"version":1,"uploaded":null}"#).unwrap();
-        assert!(Uploads::read(Some(&path)).holds_back("A", 1));
+        assert!(UploadedBlocks::read(Some(&path)).delays_compaction("A", 1));
     }
 
     #[test]
@@ -77,8 +77,8 @@ mod tests {
             if let Some(text) = text {
                 std::fs::write(&path, text).unwrap();
             }
-            assert!(!Uploads::read(Some(&path)).holds_back("A", 1), "{text:?}");
+            assert!(!UploadedBlocks::read(Some(&path)).delays_compaction("A", 1), "{text:?}");
         }
-        assert!(!Uploads::read(None).holds_back("A", 1));
+        assert!(!UploadedBlocks::read(None).delays_compaction("A", 1));
     }
 }

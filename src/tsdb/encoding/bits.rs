@@ -1,4 +1,4 @@
-//! Streams of bits, most significant first: [`BitSink`] writes one, [`BitReader`] reads it back.
+//! Streams of bits, most significant first: [`BitWriter`] writes one, [`BitReader`] reads it back.
 //!
 //! Pure and without locks. Neither knows what the bits mean. Both work on whole 64-bit words: no step goes bit by bit.
 //!
@@ -7,26 +7,26 @@
 
 /// How many bytes a stream's buffer must reach beyond the byte in which a value starts: a word and the byte that a
 /// shifted word spills into.
-const WINDOW: usize = 9;
+const WORD_SLACK: usize = 9;
 
 /// Writes at the end of a stream of bits whose buffer and length its owner keeps.
 ///
 /// The parts are borrowed so that the owner, of whom there may be a million, can lay them out without padding.
-pub struct BitSink<'a> {
+pub struct BitWriter<'a> {
     /// The buffer; longer than the stream by up to 9 bytes and the step in which it grows.
     pub buffer: &'a mut Box<[u8]>,
     /// The length of the stream in bits.
     pub len: &'a mut u32,
 }
 
-impl BitSink<'_> {
+impl BitWriter<'_> {
     /// Appends the `n` low bits of `value`, most significant first; `n` is 1 to 64 and the bits above them are zero.
     #[inline]
     pub fn push(&mut self, value: u64, n: u32) {
         debug_assert!((1..=64).contains(&n) && (n == 64 || value >> n == 0));
         let first = (*self.len >> 3) as usize;
-        let Some(window) = self.buffer.get_mut(first..).and_then(|rest| rest.first_chunk_mut::<WINDOW>()) else {
-            grow(self.buffer, first + WINDOW);
+        let Some(window) = self.buffer.get_mut(first..).and_then(|rest| rest.first_chunk_mut::<WORD_SLACK>()) else {
+            grow(self.buffer, first + WORD_SLACK);
             return self.push(value, n);
         };
         let used = *self.len & 7;
@@ -46,7 +46,7 @@ impl BitSink<'_> {
         *self.len += n;
         let used = self.len.div_ceil(8) as usize;
         if used > self.buffer.len() {
-            grow(self.buffer, used + WINDOW);
+            grow(self.buffer, used + WORD_SLACK);
         }
     }
 
@@ -67,7 +67,7 @@ impl BitSink<'_> {
 
 /// The first `end` bits of `bytes`, which has them, as the buffer of a stream that goes on there.
 #[must_use]
-pub fn cut_off(bytes: &[u8], end: usize) -> Box<[u8]> {
+pub fn truncate_to_bits(bytes: &[u8], end: usize) -> Box<[u8]> {
     let mut kept = bytes[..end.div_ceil(8)].to_vec();
     if let Some(last) = kept.last_mut().filter(|_| !end.is_multiple_of(8)) {
         *last &= 0xff << (8 - end % 8);
@@ -77,7 +77,7 @@ pub fn cut_off(bytes: &[u8], end: usize) -> Box<[u8]> {
 
 /// The first `len` bytes of the buffer of a stream, and no more allocated than they take.
 #[must_use]
-pub fn trimmed(buffer: Box<[u8]>, len: usize) -> Box<[u8]> {
+pub fn into_exact_len(buffer: Box<[u8]>, len: usize) -> Box<[u8]> {
     let mut bytes = buffer.into_vec();
     bytes.truncate(len);
     bytes.into_boxed_slice()
@@ -95,7 +95,7 @@ fn grow(buffer: &mut Box<[u8]>, needed: usize) {
     *buffer = bytes.into_boxed_slice();
 }
 
-/// Reads a stream of bits. It never reads outside its bytes; beyond their end it sees zeros and says so by [`BitReader::overran`].
+/// Reads a stream of bits. It never reads outside its bytes; beyond their end it sees zeros and says so by [`BitReader::is_overrun`].
 #[derive(Clone, Debug)]
 pub struct BitReader<'a> {
     bytes: &'a [u8],
@@ -121,14 +121,14 @@ impl<'a> BitReader<'a> {
 
     /// How many bits are left to be read.
     #[must_use]
-    pub fn left(&self) -> usize {
+    pub fn remaining(&self) -> usize {
         (self.bytes.len() * 8).saturating_sub(self.at)
     }
 
     /// Whether more bits were taken than there are.
     #[inline]
     #[must_use]
-    pub fn overran(&self) -> bool {
+    pub fn is_overrun(&self) -> bool {
         self.at > self.bytes.len() * 8
     }
 
@@ -198,7 +198,7 @@ impl<'a> BitReader<'a> {
 
 #[cfg(test)]
 mod tests {
-    use super::{BitReader, BitSink, WINDOW};
+    use super::{BitReader, BitWriter, WORD_SLACK};
     use proptest::prelude::{Just, any, prop_assert, prop_assert_eq, prop_oneof, proptest};
 
     /// The stream as a string of digits, the plainest model.
@@ -218,7 +218,7 @@ mod tests {
             let values: Vec<_> = values.into_iter().map(masked).collect();
             let (mut buffer, mut len) = (Box::default(), 0);
             for &(value, n) in &values {
-                let mut sink = BitSink { buffer: &mut buffer, len: &mut len };
+                let mut sink = BitWriter { buffer: &mut buffer, len: &mut len };
                 if value == 0 { sink.push_zeros(n) } else { sink.push(value, n) }
             }
             let text = digits(&values);
@@ -227,12 +227,12 @@ mod tests {
             let seen: String = buffer[..used].iter().map(|b| format!("{b:08b}")).collect();
             prop_assert_eq!(&seen[..text.len()], &text);
             prop_assert!(seen[text.len()..].bytes().all(|b| b == b'0'));
-            prop_assert!(buffer.len() <= used + WINDOW + 16 + (used / 4).max(32));
+            prop_assert!(buffer.len() <= used + WORD_SLACK + 16 + (used / 4).max(32));
 
             let mut reader = BitReader::new(&buffer[..used]);
             for &(value, n) in &values {
                 prop_assert_eq!(reader.read(n), value);
-                prop_assert!(!reader.overran());
+                prop_assert!(!reader.is_overrun());
             }
             prop_assert_eq!(reader.position(), text.len());
         }
@@ -246,7 +246,7 @@ mod tests {
             while at < bytes.len() * 8 + 200 {
                 prop_assert_eq!(reader.read(n), u64::from_str_radix(&text[at..at + n as usize], 2).unwrap());
                 at += n as usize;
-                prop_assert_eq!(reader.overran(), at > bytes.len() * 8);
+                prop_assert_eq!(reader.is_overrun(), at > bytes.len() * 8);
             }
         }
     }

@@ -10,7 +10,7 @@
 pub enum ByteError {
     /// The slice ends before the value does.
     #[error("{needed} bytes needed at offset {offset}, {left} left")]
-    Short {
+    UnexpectedEnd {
         /// Where the value begins.
         offset: usize,
         /// How many bytes it takes.
@@ -71,7 +71,7 @@ impl<'a> ByteReader<'a> {
     /// The next `n` bytes.
     ///
     /// # Errors
-    /// [`ByteError::Short`] where fewer are left.
+    /// [`ByteError::UnexpectedEnd`] where fewer are left.
     #[inline]
     pub fn bytes(&mut self, n: usize) -> Result<&'a [u8], ByteError> {
         let Some((taken, rest)) = self.rest.split_at_checked(n) else { return Err(self.short(n as u64)) };
@@ -82,7 +82,7 @@ impl<'a> ByteReader<'a> {
     /// The next byte.
     ///
     /// # Errors
-    /// [`ByteError::Short`] at the end.
+    /// [`ByteError::UnexpectedEnd`] at the end.
     #[inline]
     pub fn u8(&mut self) -> Result<u8, ByteError> {
         Ok(self.array::<1>()?[0])
@@ -91,7 +91,7 @@ impl<'a> ByteReader<'a> {
     /// A big-endian `u32`.
     ///
     /// # Errors
-    /// [`ByteError::Short`] where fewer than four bytes are left.
+    /// [`ByteError::UnexpectedEnd`] where fewer than four bytes are left.
     #[inline]
     pub fn be_u32(&mut self) -> Result<u32, ByteError> {
         self.array().map(u32::from_be_bytes)
@@ -100,7 +100,7 @@ impl<'a> ByteReader<'a> {
     /// A big-endian `u64`.
     ///
     /// # Errors
-    /// [`ByteError::Short`] where fewer than eight bytes are left.
+    /// [`ByteError::UnexpectedEnd`] where fewer than eight bytes are left.
     #[inline]
     pub fn be_u64(&mut self) -> Result<u64, ByteError> {
         self.array().map(u64::from_be_bytes)
@@ -109,7 +109,7 @@ impl<'a> ByteReader<'a> {
     /// A big-endian `i64`.
     ///
     /// # Errors
-    /// [`ByteError::Short`] where fewer than eight bytes are left.
+    /// [`ByteError::UnexpectedEnd`] where fewer than eight bytes are left.
     #[inline]
     pub fn be_i64(&mut self) -> Result<i64, ByteError> {
         self.array().map(i64::from_be_bytes)
@@ -118,7 +118,7 @@ impl<'a> ByteReader<'a> {
     /// A float as its 64 bits, big-endian. Every bit pattern is kept.
     ///
     /// # Errors
-    /// [`ByteError::Short`] where fewer than eight bytes are left.
+    /// [`ByteError::UnexpectedEnd`] where fewer than eight bytes are left.
     #[inline]
     pub fn be_f64(&mut self) -> Result<f64, ByteError> {
         self.be_u64().map(f64::from_bits)
@@ -168,8 +168,8 @@ impl<'a> ByteReader<'a> {
     /// safe to allocate for.
     ///
     /// # Errors
-    /// [`ByteError::Short`] where so many can't follow, else as [`ByteReader::uvarint`].
-    pub fn count(&mut self, least: usize) -> Result<usize, ByteError> {
+    /// [`ByteError::UnexpectedEnd`] where so many can't follow, else as [`ByteReader::uvarint`].
+    pub fn bounded_count(&mut self, least: usize) -> Result<usize, ByteError> {
         let start = self.clone();
         let count = self.uvarint()?;
         let needed = count.saturating_mul(least as u64);
@@ -184,7 +184,7 @@ impl<'a> ByteReader<'a> {
     /// Bytes with their length before them as a varint.
     ///
     /// # Errors
-    /// [`ByteError::Short`] or [`ByteError::Varint`].
+    /// [`ByteError::UnexpectedEnd`] or [`ByteError::Varint`].
     #[inline]
     pub fn uvarint_bytes(&mut self) -> Result<&'a [u8], ByteError> {
         let len = self.uvarint()?;
@@ -213,7 +213,7 @@ impl<'a> ByteReader<'a> {
 
     #[cold]
     fn short(&self, needed: u64) -> ByteError {
-        ByteError::Short { offset: self.offset(), needed, left: self.rest.len() }
+        ByteError::UnexpectedEnd { offset: self.offset(), needed, left: self.rest.len() }
     }
 }
 
@@ -290,10 +290,10 @@ mod tests {
 
     #[test]
     fn a_count_never_exceeds_what_can_follow() {
-        assert_eq!(ByteReader::new(&[2, 0, 0, 0, 0]).count(2), Ok(2));
-        assert_eq!(ByteReader::new(&[3, 0, 0, 0, 0]).count(2), Err(ByteError::Short { offset: 1, needed: 6, left: 4 }));
+        assert_eq!(ByteReader::new(&[2, 0, 0, 0, 0]).bounded_count(2), Ok(2));
+        assert_eq!(ByteReader::new(&[3, 0, 0, 0, 0]).bounded_count(2), Err(ByteError::UnexpectedEnd { offset: 1, needed: 6, left: 4 }));
         let huge = [0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1];
-        assert!(ByteReader::new(&huge).count(1).is_err());
+        assert!(ByteReader::new(&huge).bounded_count(1).is_err());
         assert!(ByteReader::new(&huge).uvarint_bytes().is_err());
     }
 

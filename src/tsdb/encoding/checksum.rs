@@ -7,15 +7,15 @@
 /// The CRC-32C of `bytes`.
 #[inline]
 #[must_use]
-pub fn castagnoli(bytes: &[u8]) -> u32 {
+pub fn crc32c(bytes: &[u8]) -> u32 {
     crc32c::crc32c(bytes)
 }
 
 /// A CRC-32C over bytes that come piece by piece.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Castagnoli(u32);
+pub struct Crc32c(u32);
 
-impl Castagnoli {
+impl Crc32c {
     /// The checksum of nothing.
     #[must_use]
     pub fn new() -> Self {
@@ -29,7 +29,7 @@ impl Castagnoli {
 
     /// The checksum of these pieces and then the `len` bytes that `next` is the checksum of.
     #[must_use]
-    pub fn followed_by(self, next: Self, len: u64) -> Self {
+    pub fn combine(self, next: Self, len: u64) -> Self {
         Self(crc32c::crc32c_combine(self.0, next.0, len as usize))
     }
 
@@ -42,34 +42,34 @@ impl Castagnoli {
 
 #[cfg(test)]
 mod tests {
-    use super::{Castagnoli, castagnoli};
+    use super::{Crc32c, crc32c};
 
     #[test]
     fn the_polynomial_is_castagnolis() {
         // RFC 3720, B.4.
-        assert_eq!(castagnoli(&[0; 32]), 0x8a91_36aa);
-        assert_eq!(castagnoli(&[0xff; 32]), 0x62a8_ab43);
-        assert_eq!(castagnoli(b""), 0);
+        assert_eq!(crc32c(&[0; 32]), 0x8a91_36aa);
+        assert_eq!(crc32c(&[0xff; 32]), 0x62a8_ab43);
+        assert_eq!(crc32c(b""), 0);
     }
 
     #[test]
     fn pieces_give_the_checksum_of_the_whole() {
-        let mut sum = Castagnoli::new();
+        let mut sum = Crc32c::new();
         sum.update(b"1234");
         sum.update(b"");
         sum.update(b"56789");
-        assert_eq!(sum.finish(), castagnoli(b"123456789"));
+        assert_eq!(sum.finish(), crc32c(b"123456789"));
         assert_eq!(sum.finish(), 0xe306_9283);
     }
 
     #[test]
     fn checksums_of_two_halves_give_that_of_the_whole() {
         let of = |bytes: &[u8]| {
-            let mut sum = Castagnoli::new();
+            let mut sum = Crc32c::new();
             sum.update(bytes);
             sum
         };
-        assert_eq!(of(b"1234").followed_by(of(b"56789"), 5).finish(), castagnoli(b"123456789"));
-        assert_eq!(of(b"1234").followed_by(of(b""), 0).finish(), castagnoli(b"1234"));
+        assert_eq!(of(b"1234").combine(of(b"56789"), 5).finish(), crc32c(b"123456789"));
+        assert_eq!(of(b"1234").combine(of(b""), 0).finish(), crc32c(b"1234"));
     }
 }

@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use crate::tsdb::fs::disk::{Disk, DiskFile, Space};
+use crate::tsdb::fs::disk::{Disk, DiskFile, DiskSpace};
 use crate::tsdb::fs::os_disk::OsDisk;
 
 const EIO: i32 = 5;
@@ -28,12 +28,12 @@ const SIZE: u64 = 1 << 50;
 /// See the module's doc. Clones are the same disk.
 #[derive(Clone, Debug, Default)]
 pub struct CrashDisk {
-    state: Arc<Mutex<State>>,
+    state: Arc<Mutex<DiskState>>,
 }
 
 /// A call that can be made to fail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Call {
+pub enum DiskCall {
     /// [`DiskFile::append`]; half of the bytes are written.
     Append,
     /// [`DiskFile::sync`].
@@ -47,14 +47,14 @@ pub enum Call {
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct DiskState {
     /// What of each file is durable, by its live name.
-    files: HashMap<PathBuf, Durable>,
+    files: HashMap<PathBuf, DurableState>,
     /// Changes of names that are not durable yet, oldest first.
     names: Vec<NameChange>,
-    calls: HashMap<Call, u64>,
+    calls: HashMap<DiskCall, u64>,
     /// At which call, counted over the disk's life, to fail, and with which error number.
-    failures: HashMap<(Call, u64), i32>,
+    failures: HashMap<(DiskCall, u64), i32>,
     free_bytes: Option<u64>,
     /// How many more changes succeed before the power is gone.
     power: Option<u64>,
@@ -62,7 +62,7 @@ struct State {
 }
 
 #[derive(Debug, Default)]
-struct Durable {
+struct DurableState {
     len: u64,
     /// What a cut that is not synced took away: from this offset on these bytes.
     cut: Option<(u64, Vec<u8>)>,
@@ -85,17 +85,17 @@ impl CrashDisk {
 
     /// How often a call was made, failed ones included.
     #[must_use]
-    pub fn calls(&self, call: Call) -> u64 {
+    pub fn calls(&self, call: DiskCall) -> u64 {
         self.lock().calls.get(&call).copied().unwrap_or(0)
     }
 
     /// Makes the `nth` call from now on (1 is the next) fail with EIO.
-    pub fn fail_with_eio(&self, call: Call, nth: u64) {
+    pub fn fail_with_eio(&self, call: DiskCall, nth: u64) {
         self.fail(call, nth, EIO);
     }
 
     /// Makes the `nth` call from now on (1 is the next) fail with ENOSPC.
-    pub fn fail_with_no_space(&self, call: Call, nth: u64) {
+    pub fn fail_with_no_space(&self, call: DiskCall, nth: u64) {
         self.fail(call, nth, ENOSPC);
     }
 
@@ -130,20 +130,20 @@ impl CrashDisk {
         Ok(())
     }
 
-    fn fail(&self, call: Call, nth: u64, error: i32) {
+    fn fail(&self, call: DiskCall, nth: u64, error: i32) {
         let mut state = self.lock();
         let at = state.calls.get(&call).copied().unwrap_or(0) + nth;
         state.failures.insert((call, at), error);
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, DiskState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl State {
+impl DiskState {
     /// Counts a call and says whether it is to fail.
-    fn call(&mut self, call: Call) -> io::Result<()> {
+    fn call(&mut self, call: DiskCall) -> io::Result<()> {
         let count = self.calls.entry(call).or_insert(0);
         *count += 1;
         let failure = self.failures.remove(&(call, *count));
@@ -172,21 +172,21 @@ impl State {
     }
 
     /// What of the files in the directory `path` is durable, taken out, by name.
-    fn take_files_in(&mut self, path: &Path) -> Vec<(PathBuf, Durable)> {
+    fn take_files_in(&mut self, path: &Path) -> Vec<(PathBuf, DurableState)> {
         self.files.extract_if(|file, _| file.parent() == Some(path)).collect()
     }
 
     /// What of `path` is durable; a file not seen before is wholly so.
-    fn durable(&mut self, path: &Path) -> io::Result<&mut Durable> {
+    fn durable(&mut self, path: &Path) -> io::Result<&mut DurableState> {
         if !self.files.contains_key(path) {
             let len = std::fs::metadata(path)?.len();
-            self.files.insert(path.to_owned(), Durable { len, cut: None });
+            self.files.insert(path.to_owned(), DurableState { len, cut: None });
         }
         self.files.get_mut(path).ok_or_else(|| io::ErrorKind::NotFound.into())
     }
 }
 
-impl Durable {
+impl DurableState {
     fn restore(self, path: &Path) -> io::Result<()> {
         let mut bytes = std::fs::read(path)?;
         let (end, cut) = self.cut.unwrap_or((self.len, Vec::new()));
@@ -238,9 +238,9 @@ impl NameChange {
 impl Disk for CrashDisk {
     fn create_new(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
         let mut state = self.lock();
-        state.call(Call::Create)?;
+        state.call(DiskCall::Create)?;
         let file = OsDisk.create_new(path)?;
-        state.files.insert(path.to_owned(), Durable::default());
+        state.files.insert(path.to_owned(), DurableState::default());
         state.names.push(NameChange::Created { path: path.to_owned() });
         Ok(Arc::new(CrashFile { disk: self.clone(), path: path.to_owned(), file }))
     }
@@ -315,13 +315,13 @@ impl Disk for CrashDisk {
 
     fn sync_dir(&self, path: &Path) -> io::Result<()> {
         let mut state = self.lock();
-        state.call(Call::SyncDir)?;
+        state.call(DiskCall::SyncDir)?;
         state.names.retain_mut(|change| !change.synced(path));
         Ok(())
     }
 
-    fn space(&self, _path: &Path) -> io::Result<Space> {
-        Ok(Space { free: self.lock().free_bytes.unwrap_or(SIZE), total: SIZE })
+    fn space(&self, _path: &Path) -> io::Result<DiskSpace> {
+        Ok(DiskSpace { free: self.lock().free_bytes.unwrap_or(SIZE), total: SIZE })
     }
 }
 
@@ -335,7 +335,7 @@ struct CrashFile {
 impl DiskFile for CrashFile {
     fn append(&self, bytes: &[u8]) -> io::Result<()> {
         let mut state = self.disk.lock();
-        if let Err(error) = state.call(Call::Append) {
+        if let Err(error) = state.call(DiskCall::Append) {
             if state.power != Some(0) {
                 self.file.append(&bytes[..bytes.len() / 2])?;
             }
@@ -357,15 +357,15 @@ impl DiskFile for CrashFile {
         drop(state);
         std::thread::sleep(delay);
         state = self.disk.lock();
-        state.call(Call::Sync)?;
+        state.call(DiskCall::Sync)?;
         let durable = state.durable(&self.path)?;
-        *durable = Durable { len, cut: None };
+        *durable = DurableState { len, cut: None };
         Ok(())
     }
 
     fn set_len(&self, len: u64) -> io::Result<()> {
         let mut state = self.disk.lock();
-        state.call(Call::SetLen)?;
+        state.call(DiskCall::SetLen)?;
         let durable = state.durable(&self.path)?;
         let (end, cut) = durable.cut.take().unwrap_or((durable.len, Vec::new()));
         if len < end {
@@ -386,7 +386,7 @@ impl DiskFile for CrashFile {
 
 #[cfg(test)]
 mod tests {
-    use super::{Call, CrashDisk};
+    use super::{DiskCall, CrashDisk};
     use crate::tsdb::fs::disk::Disk;
 
     #[test]
@@ -480,7 +480,7 @@ mod tests {
         let disk = CrashDisk::new();
         let path = dir.path().join("f");
         let file = disk.create_new(&path).unwrap();
-        disk.fail_with_eio(Call::Append, 2);
+        disk.fail_with_eio(DiskCall::Append, 2);
         file.append(b"1").unwrap();
         assert_eq!(file.append(b"2345").unwrap_err().raw_os_error(), Some(5));
         disk.set_free_bytes(Some(2));
@@ -488,10 +488,10 @@ mod tests {
         disk.set_free_bytes(None);
         file.append(b"9").unwrap();
         assert_eq!(std::fs::read(&path).unwrap(), b"123679");
-        disk.fail_with_eio(Call::Sync, 1);
+        disk.fail_with_eio(DiskCall::Sync, 1);
         assert!(file.sync().is_err());
         file.sync().unwrap();
-        assert_eq!((disk.calls(Call::Append), disk.calls(Call::Sync)), (4, 2));
+        assert_eq!((disk.calls(DiskCall::Append), disk.calls(DiskCall::Sync)), (4, 2));
         disk.set_power(1);
         file.append(b"a").unwrap();
         assert!(file.append(b"b").is_err());

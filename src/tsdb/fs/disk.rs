@@ -59,12 +59,12 @@ pub trait Disk: Send + Sync + Debug {
     ///
     /// # Errors
     /// What the system says.
-    fn space(&self, path: &Path) -> io::Result<Space>;
+    fn space(&self, path: &Path) -> io::Result<DiskSpace>;
 }
 
 /// The space of a file system, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Space {
+pub struct DiskSpace {
     /// What can still be written without being root.
     pub free: u64,
     /// All of it, whoever has it.

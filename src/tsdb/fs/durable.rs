@@ -23,7 +23,7 @@ pub struct FileError {
 
 impl FileError {
     /// Makes the error of one step on one path, for `map_err`.
-    pub fn of(step: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
+    pub fn for_step(step: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         move |source| Self { step, path: path.to_owned(), source }
     }
 }
@@ -34,8 +34,8 @@ impl FileError {
 /// [`FileError`] of the step that failed.
 pub fn replace_file(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
     let temporary = temporary_name(path);
-    let replaced = write_new(&temporary, bytes)
-        .and_then(|()| fs::rename(&temporary, path).map_err(FileError::of("rename", &temporary)));
+    let replaced = write_and_sync(&temporary, bytes)
+        .and_then(|()| fs::rename(&temporary, path).map_err(FileError::for_step("rename", &temporary)));
     if let Err(error) = replaced {
         // What it left behind harms nobody: the next attempt begins anew.
         let _ = fs::remove_file(&temporary);
@@ -49,8 +49,8 @@ pub fn replace_file(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
 /// # Errors
 /// [`FileError`] of the step that failed.
 pub fn sync_dir(path: &Path) -> Result<(), FileError> {
-    let opened = File::open(path).map_err(FileError::of("open", path))?;
-    opened.sync_all().map_err(FileError::of("sync", path))
+    let opened = File::open(path).map_err(FileError::for_step("open", path))?;
+    opened.sync_all().map_err(FileError::for_step("sync", path))
 }
 
 fn temporary_name(path: &Path) -> PathBuf {
@@ -59,10 +59,10 @@ fn temporary_name(path: &Path) -> PathBuf {
     name.into()
 }
 
-fn write_new(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
-    let mut file = File::create(path).map_err(FileError::of("create", path))?;
-    file.write_all(bytes).map_err(FileError::of("write", path))?;
-    file.sync_all().map_err(FileError::of("sync", path))
+fn write_and_sync(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
+    let mut file = File::create(path).map_err(FileError::for_step("create", path))?;
+    file.write_all(bytes).map_err(FileError::for_step("write", path))?;
+    file.sync_all().map_err(FileError::for_step("sync", path))
 }
 
 #[cfg(test)]

@@ -27,10 +27,10 @@ impl MappedFile {
     ///
     /// # Errors
     /// What the system says.
-    pub fn whole(file: &File) -> io::Result<Self> {
+    pub fn map_all(file: &File) -> io::Result<Self> {
         let len = file_len(file)?;
-        let mapped = Self::growing(file, len)?;
-        mapped.publish(file, len)?;
+        let mapped = Self::map_growing(file, len)?;
+        mapped.set_readable_len(file, len)?;
         Ok(mapped)
     }
 
@@ -38,7 +38,7 @@ impl MappedFile {
     ///
     /// # Errors
     /// What the system says.
-    pub fn growing(file: &File, capacity: usize) -> io::Result<Self> {
+    pub fn map_growing(file: &File, capacity: usize) -> io::Result<Self> {
         let map = match capacity {
             0 => None,
             _ => Some(MmapOptions::new().len(capacity).map_raw_read_only(file)?),
@@ -50,7 +50,7 @@ impl MappedFile {
     ///
     /// # Errors
     /// `UnexpectedEof` where the file is shorter, `InvalidInput` where the mapping is; nothing has changed then.
-    pub fn publish(&self, file: &File, len: usize) -> io::Result<()> {
+    pub fn set_readable_len(&self, file: &File, len: usize) -> io::Result<()> {
         if len > self.map.as_ref().map_or(0, MmapRaw::len) {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, format!("{len} bytes do not fit the mapping")));
         }
@@ -70,7 +70,7 @@ impl MappedFile {
         let len = self.readable.load(Ordering::Acquire);
         #[expect(unsafe_code, reason = "a view of mapped memory is made of its address and length")]
         // SAFETY: the address is that of a live mapping, which `self` owns and which is never remapped. `len` is at most its
-        // length and at most the file's (see `publish`), and the file is never made shorter than that, so every page is
+        // length and at most the file's (see `set_readable_len`), and the file is never made shorter than that, so every page is
         // backed. Readable bytes are not written again, so they do not change behind the reference.
         unsafe {
             std::slice::from_raw_parts(map.as_ptr(), len)
@@ -97,17 +97,17 @@ mod tests {
     #[test]
     fn a_growing_file_is_readable_as_far_as_it_was_published() {
         let file = tempfile::tempfile().unwrap();
-        let mapped = MappedFile::growing(&file, 1 << 20).unwrap();
+        let mapped = MappedFile::map_growing(&file, 1 << 20).unwrap();
         assert_eq!(mapped.bytes(), b"");
         file.write_all_at(b"hello", 0).unwrap();
         assert_eq!(mapped.bytes(), b"");
-        mapped.publish(&file, 4).unwrap();
+        mapped.set_readable_len(&file, 4).unwrap();
         let early = mapped.bytes();
         file.write_all_at(&[7; 100_000], 5).unwrap();
-        mapped.publish(&file, 100_005).unwrap();
+        mapped.set_readable_len(&file, 100_005).unwrap();
         assert_eq!(early, b"hell");
         assert_eq!((&mapped.bytes()[..5], mapped.bytes()[100_004], mapped.bytes().len()), (&b"hello"[..], 7, 100_005));
-        mapped.publish(&file, 5).unwrap();
+        mapped.set_readable_len(&file, 5).unwrap();
         assert_eq!(mapped.bytes().len(), 100_005);
     }
 
@@ -115,9 +115,9 @@ mod tests {
     fn what_is_not_there_is_not_published() {
         let file = tempfile::tempfile().unwrap();
         file.write_all_at(b"hello", 0).unwrap();
-        let mapped = MappedFile::growing(&file, 100).unwrap();
-        assert_eq!(mapped.publish(&file, 6).unwrap_err().kind(), ErrorKind::UnexpectedEof);
-        assert_eq!(mapped.publish(&file, 101).unwrap_err().kind(), ErrorKind::InvalidInput);
+        let mapped = MappedFile::map_growing(&file, 100).unwrap();
+        assert_eq!(mapped.set_readable_len(&file, 6).unwrap_err().kind(), ErrorKind::UnexpectedEof);
+        assert_eq!(mapped.set_readable_len(&file, 101).unwrap_err().kind(), ErrorKind::InvalidInput);
         assert_eq!(mapped.bytes(), b"");
     }
 
@@ -126,9 +126,9 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("file");
         std::fs::write(&path, "").unwrap();
-        assert_eq!(MappedFile::whole(&std::fs::File::open(&path).unwrap()).unwrap().bytes(), b"");
+        assert_eq!(MappedFile::map_all(&std::fs::File::open(&path).unwrap()).unwrap().bytes(), b"");
         std::fs::write(&path, "hello").unwrap();
-        let mapped = MappedFile::whole(&std::fs::File::open(&path).unwrap()).unwrap();
+        let mapped = MappedFile::map_all(&std::fs::File::open(&path).unwrap()).unwrap();
         std::fs::remove_file(&path).unwrap();
         assert_eq!(mapped.bytes(), b"hello");
     }

@@ -3,9 +3,9 @@
 pub mod crash_disk;
 pub mod disk;
 pub mod durable;
-pub mod fault;
+pub mod fail_point;
 pub mod full;
 pub mod mmap;
 pub mod os_disk;
 pub mod quarantine;
-pub mod size;
+pub mod dir_size;

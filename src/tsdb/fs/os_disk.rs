@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::tsdb::fs::disk::{Disk, DiskFile, Space};
+use crate::tsdb::fs::disk::{Disk, DiskFile, DiskSpace};
 
 /// The file system as it is.
 #[derive(Clone, Copy, Debug, Default)]
@@ -51,9 +51,9 @@ impl Disk for OsDisk {
         File::open(path)?.sync_all()
     }
 
-    fn space(&self, path: &Path) -> io::Result<Space> {
+    fn space(&self, path: &Path) -> io::Result<DiskSpace> {
         let found = rustix::fs::statvfs(path)?;
-        Ok(Space {
+        Ok(DiskSpace {
             free: found.f_bavail.saturating_mul(found.f_frsize),
             total: found.f_blocks.saturating_mul(found.f_frsize),
         })

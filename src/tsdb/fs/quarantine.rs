@@ -36,7 +36,7 @@ pub fn move_file(disk: &dyn Disk, from: &Path, to: &Path) -> Result<PathBuf, Fil
     }
     match copy_file(disk, from, 0, to) {
         Ok(()) => {
-            disk.remove_file(from).map_err(FileError::of("remove", from))?;
+            disk.remove_file(from).map_err(FileError::for_step("remove", from))?;
             sync_parent(disk, from)?;
             Ok(to.to_owned())
         }
@@ -67,7 +67,7 @@ pub fn move_dir(
     let temporary = temporary_name(to);
     remove_leftover(disk, &temporary)?;
     copy_tree(disk, from, &temporary)?;
-    disk.rename(&temporary, to).map_err(FileError::of("rename", &temporary))?;
+    disk.rename(&temporary, to).map_err(FileError::for_step("rename", &temporary))?;
     sync_parent(disk, to)?;
     remove()
 }
@@ -81,7 +81,7 @@ pub fn copy_file(disk: &dyn Disk, from: &Path, offset: u64, to: &Path) -> Result
     let temporary = temporary_name(to);
     remove_leftover(disk, &temporary)?;
     let copied = copy_bytes(disk, from, offset, &temporary)
-        .and_then(|()| disk.rename(&temporary, to).map_err(FileError::of("rename", &temporary)));
+        .and_then(|()| disk.rename(&temporary, to).map_err(FileError::for_step("rename", &temporary)));
     if let Err(error) = copied {
         // It holds nothing that the original does not hold, and the next attempt removes it, too.
         let _ = disk.remove_file(&temporary);
@@ -94,7 +94,7 @@ pub fn copy_file(disk: &dyn Disk, from: &Path, offset: u64, to: &Path) -> Result
 fn rename(disk: &dyn Disk, from: &Path, to: &Path) -> Result<bool, FileError> {
     match disk.rename(from, to) {
         Err(error) if error.kind() == io::ErrorKind::CrossesDevices => return Ok(false),
-        renamed => renamed.map_err(FileError::of("move to quarantine", from))?,
+        renamed => renamed.map_err(FileError::for_step("move to quarantine", from))?,
     }
     sync_parent(disk, to)?;
     sync_parent(disk, from)?;
@@ -104,12 +104,12 @@ fn rename(disk: &dyn Disk, from: &Path, to: &Path) -> Result<bool, FileError> {
 /// Renames the file `from` to the name of `to`, or to that name with a number, in the quarantine of its own directory.
 fn move_within_file_system(disk: &dyn Disk, from: &Path, to: &Path) -> Result<PathBuf, FileError> {
     let dir = from.parent().unwrap_or(Path::new(".")).join(QUARANTINE);
-    disk.create_dir_all(&dir).map_err(FileError::of("create", &dir))?;
+    disk.create_dir_all(&dir).map_err(FileError::for_step("create", &dir))?;
     let first = dir.join(to.file_name().unwrap_or_default());
     let numbered = (1u32..).map(|number| with_suffix(&first, &format!(".{number}")));
     let mut names = std::iter::once(first.clone()).chain(numbered);
     let target = names.find(|path| fs::symlink_metadata(path).is_err()).unwrap_or_else(|| first.clone());
-    disk.rename(from, &target).map_err(FileError::of("move to quarantine", from))?;
+    disk.rename(from, &target).map_err(FileError::for_step("move to quarantine", from))?;
     sync_parent(disk, &target)?;
     sync_parent(disk, from)?;
     Ok(target)
@@ -117,9 +117,9 @@ fn move_within_file_system(disk: &dyn Disk, from: &Path, to: &Path) -> Result<Pa
 
 /// Copies a directory and everything below it. Synced, but for the name of the copy.
 fn copy_tree(disk: &dyn Disk, from: &Path, to: &Path) -> Result<(), FileError> {
-    disk.create_dir_all(to).map_err(FileError::of("create", to))?;
-    for entry in fs::read_dir(from).map_err(FileError::of("list", from))? {
-        let entry = entry.map_err(FileError::of("list", from))?;
+    disk.create_dir_all(to).map_err(FileError::for_step("create", to))?;
+    for entry in fs::read_dir(from).map_err(FileError::for_step("list", from))? {
+        let entry = entry.map_err(FileError::for_step("list", from))?;
         let (source, target) = (entry.path(), to.join(entry.file_name()));
         if source.is_dir() {
             copy_tree(disk, &source, &target)?;
@@ -127,20 +127,20 @@ fn copy_tree(disk: &dyn Disk, from: &Path, to: &Path) -> Result<(), FileError> {
             copy_bytes(disk, &source, 0, &target)?;
         }
     }
-    disk.sync_dir(to).map_err(FileError::of("sync", to))
+    disk.sync_dir(to).map_err(FileError::for_step("sync", to))
 }
 
 fn copy_bytes(disk: &dyn Disk, from: &Path, offset: u64, to: &Path) -> Result<(), FileError> {
-    let mut source = File::open(from).map_err(FileError::of("open", from))?;
-    source.seek(SeekFrom::Start(offset)).map_err(FileError::of("seek", from))?;
-    let target = disk.create_new(to).map_err(FileError::of("create", to))?;
+    let mut source = File::open(from).map_err(FileError::for_step("open", from))?;
+    source.seek(SeekFrom::Start(offset)).map_err(FileError::for_step("seek", from))?;
+    let target = disk.create_new(to).map_err(FileError::for_step("create", to))?;
     let mut buffer = vec![0; COPY_BUFFER];
     loop {
         match source.read(&mut buffer) {
-            Ok(0) => return target.sync().map_err(FileError::of("sync", to)),
-            Ok(n) => target.append(&buffer[..n]).map_err(FileError::of("write", to))?,
+            Ok(0) => return target.sync().map_err(FileError::for_step("sync", to)),
+            Ok(n) => target.append(&buffer[..n]).map_err(FileError::for_step("write", to))?,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(FileError::of("read", from)(error)),
+            Err(error) => return Err(FileError::for_step("read", from)(error)),
         }
     }
 }
@@ -152,12 +152,12 @@ fn remove_leftover(disk: &dyn Disk, path: &Path) -> Result<(), FileError> {
         Ok(_) => disk.remove_file(path),
         Err(_) => return Ok(()),
     };
-    removed.map_err(FileError::of("remove", path))
+    removed.map_err(FileError::for_step("remove", path))
 }
 
 fn sync_parent(disk: &dyn Disk, path: &Path) -> Result<(), FileError> {
     let parent = path.parent().unwrap_or(Path::new("."));
-    disk.sync_dir(parent).map_err(FileError::of("sync", parent))
+    disk.sync_dir(parent).map_err(FileError::for_step("sync", parent))
 }
 
 fn temporary_name(path: &Path) -> PathBuf {
@@ -173,7 +173,7 @@ fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
 #[cfg(test)]
 mod tests {
     use super::{copy_file, move_dir, move_file};
-    use crate::tsdb::fs::disk::{Disk, DiskFile, Space};
+    use crate::tsdb::fs::disk::{Disk, DiskFile, DiskSpace};
     use crate::tsdb::fs::os_disk::OsDisk;
     use std::fs;
     use std::io;
@@ -209,7 +209,7 @@ mod tests {
         fn sync_dir(&self, path: &Path) -> io::Result<()> {
             OsDisk.sync_dir(path)
         }
-        fn space(&self, path: &Path) -> io::Result<Space> {
+        fn space(&self, path: &Path) -> io::Result<DiskSpace> {
             OsDisk.space(path)
         }
     }

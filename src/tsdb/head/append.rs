@@ -1,10 +1,10 @@
 //! Appending: the one way by which points enter the head, used by one request at a time on one thread.
 //!
 //! For each series of a request: find it by the bytes of its labels, lock it, judge and push its samples, and write those that
-//! were accepted into the request's own log batch. [`HeadAppender::commit`] sends the batch to the log, waits for it as the sync mode
+//! were accepted into the request's own log batch. [`HeadAppender::write_log`] sends the batch to the log, waits for it as the sync mode
 //! wants, and moves the chunks that became full to `chunks_head/`.
 //!
-//! A sample that is late goes another way, where the window allows it ([`crate::tsdb::head::ooo`]).
+//! A sample that is late goes another way, where the window allows it ([`crate::tsdb::head::out_of_order`]).
 //!
 //! A sample is judged as Prometheus does it, against bounds taken when the appender was made, except that a sample equal to
 //! one that is stored, the newest or an older one, counts as stored: repeating a request is never an error.
@@ -12,30 +12,30 @@
 //! Invariant: what the head accepted reaches the log's queue, also when the appender is dropped.
 
 mod exemplars;
-mod late;
+mod out_of_order;
 pub mod metadata;
 
 use crate::model::labels::Labels;
 use crate::model::refs::SeriesRef;
 use crate::model::time::TimeRange;
-use crate::model::value::{Point, Value};
+use crate::model::sample::{Sample, SampleValue};
 use crate::tsdb::head::Head;
 use crate::tsdb::head::in_flight::BatchId;
-use crate::tsdb::head::ooo::log::{LateLog, Logs};
-use crate::tsdb::head::ooo::store::value_at;
-use crate::tsdb::head::series::{Pushed, Series, SeriesState};
-use crate::tsdb::wal::batch::Batch;
-use crate::tsdb::wal::commit::{LogPosition, Wal};
+use crate::tsdb::head::out_of_order::wbl_batch::{WblBatch, WriteLogs};
+use crate::tsdb::head::out_of_order::store::value_at;
+use crate::tsdb::head::series::{PushOutcome, HeadSeries, SeriesState};
+use crate::tsdb::wal::batch::LogBatch;
+use crate::tsdb::wal::write_log::{LogPosition, Wal};
 use crate::tsdb::wal::error::WalError;
-use crate::tsdb::wal::record::kind::RecordKind;
-use crate::tsdb::wal::record::open_record::StartRecords;
+use crate::tsdb::wal::record::record_type::RecordType;
+use crate::tsdb::wal::record::builder::RecordVersion;
 use parking_lot::MutexGuard;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 /// Why a sample is not stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Rejection {
+pub enum SampleRejection {
     /// Another value is stored at that timestamp.
     DuplicateTimestamp,
     /// Older than the newest sample of its series.
@@ -58,7 +58,7 @@ pub struct SeriesLimitReached {
 
 /// What an appender has stored.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Committed {
+pub struct CommitStats {
     /// Samples that are stored now, those included that were stored before with the same value.
     pub samples: u64,
     /// Exemplars, in the same way.
@@ -70,39 +70,39 @@ pub struct Committed {
 pub struct HeadAppender<'a> {
     head: &'a Head,
     wal: &'a Wal,
-    batch: Batch,
+    batch: LogBatch,
     batch_id: BatchId,
-    bounds: Option<Bounds>,
+    bounds: Option<AppendBounds>,
     /// Late points; `None` where there is no log of them.
-    late: Option<LateLog<'a>>,
+    late: Option<WblBatch<'a>>,
     /// The first series that this request created.
     first_created: Option<SeriesRef>,
     /// The series that was appended to last, if there is one.
-    last: Option<Arc<Series>>,
+    last_series: Option<Arc<HeadSeries>>,
     /// Series of which this request sealed a chunk.
-    sealed: Vec<Arc<Series>>,
-    tally: Tally,
+    sealed: Vec<Arc<HeadSeries>>,
+    tally: AppendStats,
 }
 
 /// Which times are taken, as it was when the request began, or at its first sample if the head had none at all.
 #[derive(Clone, Copy, Debug)]
-struct Bounds {
+struct AppendBounds {
     /// In order, ms.
     min_valid: i64,
     /// Out of order, ms; `None` where none is taken.
-    late_since: Option<i64>,
+    min_ooo_time: Option<i64>,
 }
 
 /// What an answer waits for.
 #[derive(Clone, Copy, Debug)]
-struct Positions {
+struct LogPositions {
     wal: LogPosition,
     wbl: Option<LogPosition>,
 }
 
 /// What happened since the last visit to the head's shared counters.
 #[derive(Debug)]
-struct Tally {
+struct AppendStats {
     appended: u64,
     /// Native histograms among them.
     histograms: u64,
@@ -115,59 +115,59 @@ struct Tally {
     stale: i64,
 }
 
-impl Default for Tally {
+impl Default for AppendStats {
     fn default() -> Self {
         Self { appended: 0, histograms: 0, repeated: 0, exemplars: 0, min_time: i64::MAX, max_time: i64::MIN, stale: 0 }
     }
 }
 
 /// A series was collected before any of these samples was looked at.
-struct Collected<I>(I);
+struct SeriesCollected<I>(I);
 
 /// What becomes of one sample.
-enum Verdict {
+enum AppendDecision {
     Append,
-    Insert,
-    AlreadyStored,
-    Reject(Rejection),
+    AppendOutOfOrder,
+    Duplicate,
+    Reject(SampleRejection),
 }
 
 impl<'a> HeadAppender<'a> {
     /// An appender to `head` that logs to `logs`. Waits while 256 others are at work.
     #[must_use]
-    pub fn new(head: &'a Head, logs: impl Into<Logs<'a>>) -> Self {
-        let Logs { wal, wbl } = logs.into();
+    pub fn new(head: &'a Head, logs: impl Into<WriteLogs<'a>>) -> Self {
+        let WriteLogs { wal, wbl } = logs.into();
         let batch_id = head.in_flight.begin();
-        let late = wbl.map(LateLog::new);
-        let min_valid = head.times.append_bound(head.policy.chunk_range_ms);
-        let late_since = late.as_ref().and_then(|_| head.takes_late_since());
+        let late = wbl.map(WblBatch::new);
+        let min_valid = head.times.min_appendable_time(head.policy.chunk_range_ms);
+        let late_since = late.as_ref().and_then(|_| head.min_ooo_time());
         Self {
             head,
             wal,
             batch: head.spare_batch(),
             batch_id,
-            bounds: min_valid.map(|min_valid| Bounds { min_valid, late_since }),
+            bounds: min_valid.map(|min_valid| AppendBounds { min_valid, min_ooo_time: late_since }),
             late,
             first_created: None,
-            last: None,
+            last_series: None,
             sealed: Vec::new(),
-            tally: Tally::default(),
+            tally: AppendStats::default(),
         }
     }
 
     /// Appends to the series whose labels have exactly these bytes. `false`, and nothing done, where there is none.
     ///
     /// `reject` is told of every sample that is not stored.
-    pub fn append_known(
+    pub fn append_existing(
         &mut self,
         packed: &[u8],
-        points: impl Iterator<Item = Point>,
-        mut reject: impl FnMut(Point, Rejection),
+        points: impl Iterator<Item = Sample>,
+        mut reject: impl FnMut(Sample, SampleRejection),
     ) -> bool {
-        self.last = None;
+        self.last_series = None;
         let Some(series) = self.head.series.get(packed) else { return false };
         let is_known = self.append_to(&series, points, &mut reject).is_ok();
-        self.last = is_known.then_some(series);
+        self.last_series = is_known.then_some(series);
         is_known
     }
 
@@ -176,25 +176,25 @@ impl<'a> HeadAppender<'a> {
     /// # Errors
     /// [`SeriesLimitReached`] where a series would have to be created; samples that were judged before are rejected one by
     /// one, `points` is left where the new series would have begun.
-    pub fn append(
+    pub fn append_or_create(
         &mut self,
         labels: &Labels,
-        mut points: impl Iterator<Item = Point>,
-        mut reject: impl FnMut(Point, Rejection),
+        mut points: impl Iterator<Item = Sample>,
+        mut reject: impl FnMut(Sample, SampleRejection),
     ) -> Result<(), SeriesLimitReached> {
-        self.last = None;
-        if let Some(series) = self.head.series.get(labels.as_packed()) {
+        self.last_series = None;
+        if let Some(series) = self.head.series.get(labels.as_bytes()) {
             match self.append_to(&series, points, &mut reject) {
                 Ok(()) => {
-                    self.last = Some(series);
+                    self.last_series = Some(series);
                     return Ok(());
                 }
-                Err(Collected(unread)) => points = unread,
+                Err(SeriesCollected(unread)) => points = unread,
             }
         }
         let first = loop {
             let Some(point) = points.next() else { return Ok(()) };
-            match self.refuse(point.t) {
+            match self.rejection_for(point.t) {
                 None => break point,
                 Some(why) => reject(point, why),
             }
@@ -204,11 +204,11 @@ impl<'a> HeadAppender<'a> {
             let series = self.create_series(labels)?;
             match self.append_to(&series, points, &mut reject) {
                 Ok(()) => {
-                    self.last = Some(series);
+                    self.last_series = Some(series);
                     return Ok(());
                 }
                 // It is on its way out of the map: a moment later there is room for a new one.
-                Err(Collected(unread)) => points = unread,
+                Err(SeriesCollected(unread)) => points = unread,
             }
             std::thread::yield_now();
         }
@@ -218,7 +218,7 @@ impl<'a> HeadAppender<'a> {
     ///
     /// # Errors
     /// [`WalError`] where the log could not be written: the samples are in memory, whether they survive is unknown.
-    pub fn commit(mut self) -> Result<Committed, WalError> {
+    pub fn commit(mut self) -> Result<CommitStats, WalError> {
         let positions = self.enqueue();
         self.wal.wait(positions.wal)?;
         let sealed = std::mem::take(&mut self.sealed);
@@ -226,17 +226,17 @@ impl<'a> HeadAppender<'a> {
         if let (Some(late), Some(position)) = (&self.late, positions.wbl) {
             late.wbl().wait(position)?;
         }
-        Ok(Committed { samples: self.tally.appended + self.tally.repeated, exemplars: self.tally.exemplars })
+        Ok(CommitStats { samples: self.tally.appended + self.tally.repeated, exemplars: self.tally.exemplars })
     }
 
-    fn create_series(&mut self, labels: &Labels) -> Result<Arc<Series>, SeriesLimitReached> {
+    fn create_series(&mut self, labels: &Labels) -> Result<Arc<HeadSeries>, SeriesLimitReached> {
         let head = self.head;
         let limit = head.max_series;
         let entry = head.series.get_or_create(labels, |hash, labels| {
             if head.series.len() >= limit {
                 return Err(SeriesLimitReached { limit });
             }
-            Ok(Series::new(head.next_ref(), hash, labels, self.batch_id))
+            Ok(HeadSeries::new(head.next_ref(), hash, labels, self.batch_id))
         })?;
         if entry.created {
             let reference = entry.series.reference;
@@ -244,30 +244,30 @@ impl<'a> HeadAppender<'a> {
             self.batch.push_series(reference, &entry.series.labels);
             head.postings.add(reference, &entry.series.labels);
             head.stats.series_created.fetch_add(1, Ordering::Relaxed);
-            self.give_metadata(&entry.series);
+            self.inherit_family_metadata(&entry.series);
         }
         Ok(entry.series)
     }
 
     /// Appends to a series, unless it was collected meanwhile.
-    fn append_to<I: Iterator<Item = Point>>(
+    fn append_to<I: Iterator<Item = Sample>>(
         &mut self,
-        series: &Arc<Series>,
+        series: &Arc<HeadSeries>,
         points: I,
-        reject: &mut impl FnMut(Point, Rejection),
-    ) -> Result<(), Collected<I>> {
-        let mut state = self.lock(series);
-        if state.is_dead {
-            return Err(Collected(points));
+        reject: &mut impl FnMut(Sample, SampleRejection),
+    ) -> Result<(), SeriesCollected<I>> {
+        let mut state = self.lock_series(series);
+        if state.is_collected {
+            return Err(SeriesCollected(points));
         }
         let mut sealed = false;
         for point in points {
-            let point = self.normal(&state, point);
-            match self.judge(&state, &point) {
-                Verdict::Append => sealed |= self.push(series.reference, &mut state, &point),
-                Verdict::Insert => self.insert(series.reference, &mut state, point),
-                Verdict::AlreadyStored => self.repeated(&state),
-                Verdict::Reject(why) => reject(point, why),
+            let point = self.normalize(&state, point);
+            match self.decide(&state, &point) {
+                AppendDecision::Append => sealed |= self.append_in_order(series.reference, &mut state, &point),
+                AppendDecision::AppendOutOfOrder => self.append_out_of_order(series.reference, &mut state, point),
+                AppendDecision::Duplicate => self.count_duplicate(&state),
+                AppendDecision::Reject(why) => reject(point, why),
             }
         }
         if sealed {
@@ -277,40 +277,40 @@ impl<'a> HeadAppender<'a> {
     }
 
     /// Locks the series once no other batch in flight has touched it.
-    fn lock<'s>(&mut self, series: &'s Series) -> MutexGuard<'s, SeriesState> {
+    fn lock_series<'s>(&mut self, series: &'s HeadSeries) -> MutexGuard<'s, SeriesState> {
         loop {
             let state = series.state.lock();
-            let other = state.touched_by;
+            let other = state.last_batch;
             if other == self.batch_id || !self.head.in_flight.contains(other) {
                 return state;
             }
             drop(state);
-            if !self.batch.is_empty() || self.late.as_ref().is_some_and(LateLog::has_unlogged) {
-                self.log_so_far();
+            if !self.batch.is_empty() || self.late.as_ref().is_some_and(WblBatch::has_unlogged) {
+                self.flush_batch();
             }
             self.head.in_flight.wait_for(other);
         }
     }
 
     /// Sends what is not logged yet to the log's queue and begins another batch.
-    fn log_so_far(&mut self) -> LogPosition {
+    fn flush_batch(&mut self) -> LogPosition {
         let position = self.wal.enqueue(&mut self.batch);
-        self.late.as_mut().and_then(LateLog::enqueue);
-        self.batch_id = self.head.in_flight.renew(self.batch_id);
+        self.late.as_mut().and_then(WblBatch::enqueue);
+        self.batch_id = self.head.in_flight.restart(self.batch_id);
         position
     }
 
     /// Stores an accepted point; whether a chunk was sealed before it.
-    fn push(&mut self, reference: SeriesRef, state: &mut SeriesState, point: &Point) -> bool {
-        self.log(reference, state, point);
+    fn append_in_order(&mut self, reference: SeriesRef, state: &mut SeriesState, point: &Sample) -> bool {
+        self.log_sample(reference, state, point);
         self.tally.appended += 1;
-        self.tally.histograms += u64::from(!matches!(point.value, Value::Float(_)));
+        self.tally.histograms += u64::from(!matches!(point.value, SampleValue::Float(_)));
         self.tally.stale += i64::from(point.value.is_stale()) - i64::from(state.is_stale());
         self.tally.min_time = self.tally.min_time.min(point.t);
         self.tally.max_time = self.tally.max_time.max(point.t);
-        match state.push(point, &self.head.chunk_rules()) {
-            Pushed::IntoOpenChunk => return false,
-            Pushed::IntoFirstChunk | Pushed::AfterSeal => {}
+        match state.push(point, &self.head.chunk_policy()) {
+            PushOutcome::IntoOpenChunk => return false,
+            PushOutcome::IntoFirstChunk | PushOutcome::AfterSeal => {}
         }
         self.head.stats.chunks_created.fetch_add(1, Ordering::Relaxed);
         !state.sealed().is_empty()
@@ -318,79 +318,79 @@ impl<'a> HeadAppender<'a> {
 
     /// The point as it is stored: without a start where none is kept, the marker of an end of the kind that ends.
     #[inline]
-    fn normal(&self, state: &SeriesState, mut point: Point) -> Point {
-        if self.head.starts == StartRecords::V1 {
-            point.start = 0;
+    fn normalize(&self, state: &SeriesState, mut point: Sample) -> Sample {
+        if self.head.record_version == RecordVersion::V1 {
+            point.start_timestamp = 0;
         }
-        state.adapt(point)
+        state.normalize_stale_marker(point)
     }
 
     /// Adds a point to the log's batch. Points of a series that go into records of different kinds stand in the order in which they came.
     #[inline]
-    fn log(&mut self, reference: SeriesRef, state: &mut SeriesState, point: &Point) {
-        let kind = self.batch.kind_of(point);
-        if state.touched_by == self.batch_id && state.logged_as != kind && state.logged_as != RecordKind::Series {
-            self.batch.end_records();
+    fn log_sample(&mut self, reference: SeriesRef, state: &mut SeriesState, point: &Sample) {
+        let kind = self.batch.record_type_for(point);
+        if state.last_batch == self.batch_id && state.last_record_type != kind && state.last_record_type != RecordType::Series {
+            self.batch.finish_records();
         }
-        state.touched_by = self.batch_id;
-        state.logged_as = kind;
-        self.batch.push_point_of(kind, reference, point);
+        state.last_batch = self.batch_id;
+        state.last_record_type = kind;
+        self.batch.push_sample_as(kind, reference, point);
     }
 
     /// Why no sample at `t` ms is taken, whatever its series has. One that never is must not decide
     /// where an empty head begins.
-    fn refuse(&mut self, t: i64) -> Option<Rejection> {
+    fn rejection_for(&mut self, t: i64) -> Option<SampleRejection> {
         if !TimeRange::STORABLE.contains(t) {
-            return Some(Rejection::OutOfRange);
+            return Some(SampleRejection::OutOfRange);
         }
-        self.bounds(t).refuse(t)
+        self.bounds(t).rejection_for(t)
     }
 
-    fn judge(&mut self, state: &SeriesState, point: &Point) -> Verdict {
+    fn decide(&mut self, state: &SeriesState, point: &Sample) -> AppendDecision {
         if !TimeRange::STORABLE.contains(point.t) {
-            return Verdict::Reject(Rejection::OutOfRange);
+            return AppendDecision::Reject(SampleRejection::OutOfRange);
         }
         let bounds = self.bounds(point.t);
         let is_next = point.t >= bounds.min_valid && state.max_time().is_none_or(|max_time| point.t > max_time);
-        if is_next && state.late.as_ref().is_none_or(|late| !late.reaches(point.t)) {
-            return Verdict::Append;
+        if is_next && state.out_of_order.as_ref().is_none_or(|late| !late.may_contain_from(point.t)) {
+            return AppendDecision::Append;
         }
-        match self.stored_value(state, point.t) {
-            Some(stored) if is_repeated(&stored, &point.value) => Verdict::AlreadyStored,
-            Some(_) => Verdict::Reject(Rejection::DuplicateTimestamp),
-            None if is_next => Verdict::Append,
-            None if bounds.takes_late(point.t) => Verdict::Insert,
-            None if bounds.late_since.is_some() => Verdict::Reject(Rejection::TooOld),
-            None => Verdict::Reject(bounds.refuse(point.t).unwrap_or(Rejection::OutOfOrder)),
+        match self.find_stored_value(state, point.t) {
+            Some(stored) if is_duplicate(&stored, &point.value) => AppendDecision::Duplicate,
+            Some(_) => AppendDecision::Reject(SampleRejection::DuplicateTimestamp),
+            None if is_next => AppendDecision::Append,
+            None if bounds.accepts_ooo(point.t) => AppendDecision::AppendOutOfOrder,
+            None if bounds.min_ooo_time.is_some() => AppendDecision::Reject(SampleRejection::TooOld),
+            None => AppendDecision::Reject(bounds.rejection_for(point.t).unwrap_or(SampleRejection::OutOfOrder)),
         }
     }
 
     /// What is stored already counts as stored; but the answer waits until it is logged.
-    fn repeated(&mut self, state: &SeriesState) {
+    fn count_duplicate(&mut self, state: &SeriesState) {
         self.tally.repeated += 1;
-        if let (Some(late), Some(_)) = (&mut self.late, &state.late) {
-            late.wait_for_others();
+        if let (Some(late), Some(_)) = (&mut self.late, &state.out_of_order) {
+            late.require_wait();
         }
     }
 
     /// Which times are taken; on an empty head a sample at `first` decides.
-    fn bounds(&mut self, first: i64) -> Bounds {
+    fn bounds(&mut self, first: i64) -> AppendBounds {
         let (head, late) = (self.head, &self.late);
         *self.bounds.get_or_insert_with(|| {
-            let min_valid = head.times.begin_at(first, head.policy.chunk_range_ms);
-            Bounds { min_valid, late_since: late.as_ref().and_then(|_| head.takes_late_since()) }
+            let min_valid = head.times.init_at(first, head.policy.chunk_range_ms);
+            AppendBounds { min_valid, min_ooo_time: late.as_ref().and_then(|_| head.min_ooo_time()) }
         })
     }
 
     /// The value that is stored at `t`, looked up in the chunks that cover it.
-    fn stored_value(&self, state: &SeriesState, t: i64) -> Option<Value> {
-        let late = state.late.as_deref().and_then(|late| self.head.late_value(late, t));
-        late.or_else(|| self.value_in_order(state, t))
+    fn find_stored_value(&self, state: &SeriesState, t: i64) -> Option<SampleValue> {
+        let late = state.out_of_order.as_deref().and_then(|late| self.head.find_ooo_value(late, t));
+        late.or_else(|| self.find_in_order_value(state, t))
     }
 
-    fn value_in_order(&self, state: &SeriesState, t: i64) -> Option<Value> {
+    fn find_in_order_value(&self, state: &SeriesState, t: i64) -> Option<SampleValue> {
         if let Some(open) = state.open.as_ref().filter(|open| open.chunk.last_t() == Some(t)) {
-            return open.chunk.last_point().map(|last| last.value);
+            return open.chunk.last_sample().map(|last| last.value);
         }
         if let Some(open) = state.open.as_ref().filter(|open| open.mint <= t) {
             return value_at(open.chunk.encoding(), open.chunk.bytes(), t);
@@ -399,40 +399,40 @@ impl<'a> HeadAppender<'a> {
         if let Some(chunk) = sealed[..sealed.partition_point(|chunk| chunk.mint <= t)].last() {
             return value_at(chunk.encoding, &chunk.bytes, t);
         }
-        let chunk = state.mapped.at(t)?;
-        let data = self.head.mapping.read(chunk.at()).ok()?;
+        let chunk = state.mapped.covering(t)?;
+        let data = self.head.mapping.read(chunk.chunk_ref()).ok()?;
         value_at(chunk.encoding(), data.as_ref(), t)
     }
 
     /// Sends what is not logged yet to the log's queue and ends the batch.
-    fn enqueue(&mut self) -> Positions {
+    fn enqueue(&mut self) -> LogPositions {
         let wal = if self.batch.is_empty() { self.wal.position() } else { self.wal.enqueue(&mut self.batch) };
-        let wbl = self.late.as_mut().and_then(LateLog::enqueue);
-        self.count_late();
+        let wbl = self.late.as_mut().and_then(WblBatch::enqueue);
+        self.flush_ooo_stats();
         self.head.in_flight.end(self.batch_id);
         self.batch_id = BatchId::NONE;
-        self.head.keep_spare_batch(std::mem::take(&mut self.batch));
-        self.head.times.include(self.tally.min_time, self.tally.max_time);
+        self.head.recycle_batch(std::mem::take(&mut self.batch));
+        self.head.times.extend(self.tally.min_time, self.tally.max_time);
         let (stats, histograms) = (&self.head.stats, self.tally.histograms);
         stats.floats_appended.fetch_add(self.tally.appended - histograms, Ordering::Relaxed);
         stats.histograms_appended.fetch_add(histograms, Ordering::Relaxed);
         if self.tally.stale != 0 {
             self.head.stats.stale_series.fetch_add(self.tally.stale, Ordering::Relaxed);
         }
-        Positions { wal, wbl }
+        LogPositions { wal, wbl }
     }
 }
 
-impl Bounds {
+impl AppendBounds {
     /// Whether a sample at `t` ms may come late.
-    fn takes_late(&self, t: i64) -> bool {
-        self.late_since.is_some_and(|since| t >= since)
+    fn accepts_ooo(&self, t: i64) -> bool {
+        self.min_ooo_time.is_some_and(|since| t >= since)
     }
 
     /// Why no sample at `t` ms is taken, whatever its series has.
-    fn refuse(&self, t: i64) -> Option<Rejection> {
-        let is_taken = t >= self.min_valid || self.takes_late(t);
-        (!is_taken).then_some(if self.late_since.is_some() { Rejection::TooOld } else { Rejection::OutOfBounds })
+    fn rejection_for(&self, t: i64) -> Option<SampleRejection> {
+        let is_taken = t >= self.min_valid || self.accepts_ooo(t);
+        (!is_taken).then_some(if self.min_ooo_time.is_some() { SampleRejection::TooOld } else { SampleRejection::OutOfBounds })
     }
 }
 
@@ -444,7 +444,7 @@ impl Drop for HeadAppender<'_> {
     }
 }
 
-/// Whether `value` is what is stored already. The marker of an end is, whatever kind it became when it was stored.
-fn is_repeated(stored: &Value, value: &Value) -> bool {
-    stored.is_same(value) || stored.is_stale() && value.is_stale()
+/// Whether `sample` is what is stored already. The marker of an end is, whatever kind it became when it was stored.
+fn is_duplicate(stored: &SampleValue, value: &SampleValue) -> bool {
+    stored.is_equivalent(value) || stored.is_stale() && value.is_stale()
 }

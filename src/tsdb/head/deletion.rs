@@ -10,7 +10,7 @@ use crate::tsdb::head::Head;
 
 /// Times to delete of one series.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Stone {
+pub struct Tombstone {
     /// The series.
     pub series: SeriesRef,
     /// Its times, ms, both ends included.
@@ -19,11 +19,11 @@ pub struct Stone {
 
 /// Deletes from the head.
 #[derive(Debug)]
-pub struct Deletion<'a> {
+pub struct HeadDeletion<'a> {
     head: &'a Head,
 }
 
-impl<'a> Deletion<'a> {
+impl<'a> HeadDeletion<'a> {
     /// From this head.
     #[must_use]
     pub fn new(head: &'a Head) -> Self {
@@ -35,28 +35,28 @@ impl<'a> Deletion<'a> {
     /// Waits until the log's queue has all that was found, so that a record of the deletion stands behind the series that it names: a replay
     /// passes over what refers to a series it does not know yet. Whoever calls has no appender at work.
     #[must_use]
-    pub fn find(&self, matchers: &[Matcher], range: TimeRange) -> Vec<Stone> {
+    pub fn plan(&self, matchers: &[Matcher], range: TimeRange) -> Vec<Tombstone> {
         let refs = self.head.postings.select(matchers);
         let stone = |series: SeriesRef| {
             let found = self.head.series.get_by_ref(series)?;
             let state = found.state.lock();
-            let late = state.late.as_ref().and_then(|late| late.times());
+            let late = state.out_of_order.as_ref().and_then(|late| late.times());
             let min = state.min_time().into_iter().chain(late.map(|late| late.mint)).min()?;
             let max = state.max_time().into_iter().chain(late.map(|late| late.maxt)).max()?;
             let range = TimeRange::new(range.mint.max(min), range.maxt.min(max));
-            (range.mint <= range.maxt).then_some(Stone { series, range })
+            (range.mint <= range.maxt).then_some(Tombstone { series, range })
         };
-        let stones: Vec<Stone> = refs.into_iter().filter_map(stone).collect();
+        let stones: Vec<Tombstone> = refs.into_iter().filter_map(stone).collect();
         if !stones.is_empty() {
-            self.head.in_flight.wait_for_earlier();
+            self.head.in_flight.wait_for_older();
         }
         stones
     }
 
     /// Notes what the log has a record of: from now on no reader sees it.
-    pub fn apply(&self, stones: &[Stone]) {
+    pub fn apply(&self, stones: &[Tombstone]) {
         let mut tombstones = self.head.tombstones.write();
-        for Stone { series, range } in stones {
+        for Tombstone { series, range } in stones {
             tombstones.add(series.0, *range);
         }
     }

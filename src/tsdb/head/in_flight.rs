@@ -9,7 +9,7 @@
 //! Invariant: a batch never waits while it holds unlogged samples; so no two batches wait for each other.
 //!
 //! A request keeps its slot over several batches, and judges samples by what was valid when it began. Who closes a range of times waits
-//! until all requests that began before have ended ([`InFlight::wait_for_earlier`]).
+//! until all requests that began before have ended ([`InFlightBatches::wait_for_older`]).
 //!
 //! A [`BatchId`] is a slot number (low 8 bits) and a generation that is never used again. Whether a batch is in flight is one
 //! load of its slot. 0 is no batch.
@@ -35,36 +35,36 @@ impl BatchId {
 
 /// The batches in flight, at most 256 at once.
 #[derive(Debug)]
-pub struct InFlight {
+pub struct InFlightBatches {
     slots: Box<[AtomicU64]>,
-    state: Mutex<State>,
+    state: Mutex<SlotTable>,
     changed: Condvar,
 }
 
 #[derive(Debug)]
-struct State {
+struct SlotTable {
     free: Vec<u8>,
     generation: u64,
     /// For each slot the generation in which its request began; 0 where there is none.
-    begun: Box<[u64]>,
+    started_in: Box<[u64]>,
 }
 
-impl Default for InFlight {
+impl Default for InFlightBatches {
     fn default() -> Self {
         let slots = (0..SLOTS).map(|_| AtomicU64::new(0)).collect();
-        let state = State { free: (0..=u8::MAX).collect(), generation: 0, begun: vec![0; SLOTS].into() };
+        let state = SlotTable { free: (0..=u8::MAX).collect(), generation: 0, started_in: vec![0; SLOTS].into() };
         Self { slots, state: Mutex::new(state), changed: Condvar::new() }
     }
 }
 
-impl InFlight {
+impl InFlightBatches {
     /// Begins a batch; waits while 256 others are in flight.
     pub fn begin(&self) -> BatchId {
         let mut state = self.state.lock();
         loop {
             if let Some(slot) = state.free.pop() {
                 let batch = self.publish(&mut state, slot);
-                state.begun[usize::from(slot)] = state.generation;
+                state.started_in[usize::from(slot)] = state.generation;
                 return batch;
             }
             self.changed.wait(&mut state);
@@ -72,7 +72,7 @@ impl InFlight {
     }
 
     /// Ends `batch`, which is in the log's queue now, and begins the next one of the same request.
-    pub fn renew(&self, batch: BatchId) -> BatchId {
+    pub fn restart(&self, batch: BatchId) -> BatchId {
         let mut state = self.state.lock();
         let next = self.publish(&mut state, batch.slot() as u8);
         self.changed.notify_all();
@@ -83,7 +83,7 @@ impl InFlight {
     pub fn end(&self, batch: BatchId) {
         let mut state = self.state.lock();
         self.slots[batch.slot()].store(0, Ordering::Release);
-        state.begun[batch.slot()] = 0;
+        state.started_in[batch.slot()] = 0;
         state.free.push(batch.slot() as u8);
         self.changed.notify_all();
     }
@@ -102,15 +102,15 @@ impl InFlight {
     }
 
     /// Returns when every request that has begun before this call has put all its samples into the log's queue.
-    pub fn wait_for_earlier(&self) {
+    pub fn wait_for_older(&self) {
         let mut state = self.state.lock();
         let now = state.generation;
-        while state.begun.iter().any(|begun| (1..=now).contains(begun)) {
+        while state.started_in.iter().any(|begun| (1..=now).contains(begun)) {
             self.changed.wait(&mut state);
         }
     }
 
-    fn publish(&self, state: &mut State, slot: u8) -> BatchId {
+    fn publish(&self, state: &mut SlotTable, slot: u8) -> BatchId {
         state.generation += 1;
         let id = state.generation << SLOT_BITS | u64::from(slot);
         self.slots[usize::from(slot)].store(id, Ordering::Release);
@@ -120,12 +120,12 @@ impl InFlight {
 
 #[cfg(test)]
 mod tests {
-    use super::{BatchId, InFlight, SLOTS};
+    use super::{BatchId, InFlightBatches, SLOTS};
     use std::thread;
     use std::thread::ScopedJoinHandle;
 
     /// Returns when `waiter` waits, and has gone back to wait after it was woken for nothing.
-    fn assert_waits<T>(in_flight: &InFlight, waiter: &ScopedJoinHandle<'_, T>) {
+    fn assert_waits<T>(in_flight: &InFlightBatches, waiter: &ScopedJoinHandle<'_, T>) {
         for _ in 0..2 {
             // Counts the threads that it wakes, so 1 means that the only other thread waits.
             while in_flight.changed.notify_all() == 0 {
@@ -137,10 +137,10 @@ mod tests {
 
     #[test]
     fn a_batch_is_in_flight_from_begin_to_end_and_never_again() {
-        let in_flight = InFlight::default();
+        let in_flight = InFlightBatches::default();
         let first = in_flight.begin();
         assert!(in_flight.contains(first));
-        let second = in_flight.renew(first);
+        let second = in_flight.restart(first);
         assert!(!in_flight.contains(first));
         assert!(in_flight.contains(second));
         in_flight.end(second);
@@ -151,7 +151,7 @@ mod tests {
 
     #[test]
     fn a_waiter_goes_on_when_the_other_batch_is_logged() {
-        let in_flight = InFlight::default();
+        let in_flight = InFlightBatches::default();
         let other = in_flight.begin();
         thread::scope(|scope| {
             let waiter = scope.spawn(|| in_flight.wait_for(other));
@@ -163,13 +163,13 @@ mod tests {
 
     #[test]
     fn earlier_requests_are_waited_for_whatever_their_batch_and_later_ones_are_not() {
-        let in_flight = InFlight::default();
+        let in_flight = InFlightBatches::default();
         let early = in_flight.begin();
         thread::scope(|scope| {
-            let waiter = scope.spawn(|| in_flight.wait_for_earlier());
+            let waiter = scope.spawn(|| in_flight.wait_for_older());
             assert_waits(&in_flight, &waiter);
             let late = in_flight.begin();
-            let early = in_flight.renew(early);
+            let early = in_flight.restart(early);
             assert_waits(&in_flight, &waiter);
             in_flight.end(early);
             waiter.join().unwrap();
@@ -180,7 +180,7 @@ mod tests {
 
     #[test]
     fn more_batches_than_slots_wait_for_a_free_one() {
-        let in_flight = InFlight::default();
+        let in_flight = InFlightBatches::default();
         let all: Vec<_> = (0..SLOTS).map(|_| in_flight.begin()).collect();
         thread::scope(|scope| {
             let late = scope.spawn(|| in_flight.begin());

@@ -1,32 +1,32 @@
 //! Points of every kind in one head: what was taken is there, in the order and of the kind in which it came, also after restarts.
 
-use super::append::{HeadAppender, Rejection};
+use super::append::{HeadAppender, SampleRejection};
 use super::chunk_snapshot::load::load_snapshot;
 use super::chunk_snapshot::write::{SnapshotOptions, write_snapshot};
-use super::chunk_snapshot::{LogEnd, last_snapshot};
-use super::replay::{Replay, ReplayProgress, ReplayReport};
+use super::chunk_snapshot::{WalOffset, last_snapshot};
+use super::replay::{WalReplay, ReplayProgress, ReplayReport};
 use super::{Head, HeadOptions};
 use crate::model::histogram::{CUSTOM_BUCKETS_SCHEMA, CounterResetHint, FloatHistogram, Histogram, Span};
 use crate::model::labels::{Labels, LabelsBuilder};
-use crate::model::matcher::{MatchKind, Matcher};
+use crate::model::matcher::{MatchType, Matcher};
 use crate::model::refs::SeriesRef;
-use crate::model::sample::STALE_NAN_BITS;
+use crate::model::float_sample::STALE_NAN_BITS;
 use crate::model::time::TimeRange;
-use crate::model::value::{Point, Value};
-use crate::tsdb::chunk::Encoding;
-use crate::tsdb::chunk::any_chunk::{AnyIter, ChunkEncodings, HistogramStarts};
+use crate::model::sample::{Sample, SampleValue};
+use crate::tsdb::chunk::ChunkEncoding;
+use crate::tsdb::chunk::any_chunk::{AnyChunkIter, EncodingPolicy, HistogramStMode};
 use crate::tsdb::chunk::cut::CutPolicy;
 use crate::tsdb::chunk::float_chunk::FloatEncoding;
-use crate::tsdb::chunk::head_chunks::HeadChunks;
+use crate::tsdb::chunk::head_chunks::HeadChunkStore;
 use crate::tsdb::fs::os_disk::OsDisk;
 use crate::tsdb::query::source::BlockSource;
-use crate::tsdb::wal::batch::Batch;
-use crate::tsdb::wal::commit::{SyncMode, Wal, WalOptions};
-use crate::tsdb::wal::compression::Compression;
-use crate::tsdb::wal::reader::SegmentReader;
+use crate::tsdb::wal::batch::LogBatch;
+use crate::tsdb::wal::write_log::{SyncMode, Wal, WalOptions};
+use crate::tsdb::wal::compression::RecordCompression;
+use crate::tsdb::wal::reader::LogSegmentReader;
 use crate::tsdb::wal::record::histograms::{decode_float_histograms, decode_histograms};
-use crate::tsdb::wal::record::kind::RecordKind;
-use crate::tsdb::wal::record::open_record::StartRecords;
+use crate::tsdb::wal::record::record_type::RecordType;
+use crate::tsdb::wal::record::builder::RecordVersion;
 use crate::tsdb::wal::record::samples::SamplesDecoder;
 use crate::tsdb::wal::segment::list_segments;
 use proptest::prelude::{Strategy, any, prop_assert, prop_assert_eq, prop_oneof, proptest};
@@ -51,13 +51,13 @@ fn options() -> HeadOptions {
 }
 
 fn with_starts() -> HeadOptions {
-    let encodings = ChunkEncodings { floats: FloatEncoding::Xor2, histogram_starts: HistogramStarts::Kept };
-    HeadOptions { encodings, starts: StartRecords::V2, ..options() }
+    let encodings = EncodingPolicy { floats: FloatEncoding::Xor2, histogram_starts: HistogramStMode::WithSt };
+    HeadOptions { encodings, record_version: RecordVersion::V2, ..options() }
 }
 
 /// What the directory has: from a snapshot, if there is one, or the log.
 fn open(dir: &Path, options: HeadOptions) -> Store {
-    let (mut files, _) = HeadChunks::open(&dir.join("chunks_head")).unwrap();
+    let (mut files, _) = HeadChunkStore::open(&dir.join("chunks_head")).unwrap();
     let mut chunks = Vec::new();
     files.for_each(&dir.join("quarantine"), |chunk| chunks.push(chunk)).unwrap();
     let head = Head::new(options, files);
@@ -68,14 +68,14 @@ fn open(dir: &Path, options: HeadOptions) -> Store {
     } else {
         std::fs::create_dir_all(dir.join("wal")).unwrap();
         let segments = list_segments(&dir.join("wal")).unwrap();
-        let replayed = Replay::new(&head, chunks).run(&segments, 2, &ReplayProgress::default());
+        let replayed = WalReplay::new(&head, chunks).run(&segments, 2, &ReplayProgress::default());
         assert!(replayed.damage.is_none(), "{:?}", replayed.damage);
         report = replayed.report;
     }
     let wal = Wal::open(WalOptions {
         dir: dir.join("wal"),
         segment_size: 1 << 20,
-        compression: Compression::None,
+        compression: RecordCompression::None,
         sync: SyncMode::Os,
         disk: Arc::new(OsDisk),
     });
@@ -90,8 +90,8 @@ impl Store {
         if with_snapshot {
             let options = SnapshotOptions {
                 dir: dir.to_owned(),
-                upto: LogEnd { segment: 0, offset: 0 },
-                compression: Compression::Snappy,
+                upto: WalOffset { segment: 0, offset: 0 },
+                compression: RecordCompression::Snappy,
                 segment_size: 64 << 10,
                 disk: Arc::new(OsDisk),
             };
@@ -100,24 +100,24 @@ impl Store {
     }
 
     /// Appends in one request and gives what was refused.
-    fn append(&self, series: u8, points: &[Point]) -> Vec<(i64, Rejection)> {
+    fn append(&self, series: u8, points: &[Sample]) -> Vec<(i64, SampleRejection)> {
         let mut refused = Vec::new();
         let mut appender = HeadAppender::new(&self.head, &self.wal);
-        appender.append(&labels(series), points.iter().cloned(), |point, why| refused.push((point.t, why))).unwrap();
+        appender.append_or_create(&labels(series), points.iter().cloned(), |point, why| refused.push((point.t, why))).unwrap();
         appender.commit().unwrap();
         refused
     }
 
     /// Every point of a series, and the encodings of its chunks.
-    fn content(&self, series: u8) -> (Vec<Point>, Vec<Encoding>) {
+    fn content(&self, series: u8) -> (Vec<Sample>, Vec<ChunkEncoding>) {
         let name = format!("series_{series}");
-        let matcher = Matcher::new(MatchKind::Equal, "__name__", &name).unwrap();
+        let matcher = Matcher::new(MatchType::Equal, "__name__", &name).unwrap();
         let (mut points, mut encodings) = (Vec::new(), Vec::new());
         for found in self.head.select(&[matcher], TimeRange::ALL).unwrap() {
             for chunk in found.unwrap().chunks {
                 encodings.push(chunk.encoding);
                 let read = points.len();
-                points.extend(AnyIter::new(chunk.encoding, chunk.data.bytes()).map(Result::unwrap));
+                points.extend(AnyChunkIter::new(chunk.encoding, chunk.data.bytes()).map(Result::unwrap));
                 let times = (points.get(read).map(|first| first.t), points.last().map(|last| last.t));
                 assert_eq!(times, (Some(chunk.mint), Some(chunk.maxt)));
             }
@@ -172,53 +172,53 @@ fn float(base: i64, layout: u8) -> FloatHistogram {
     }
 }
 
-fn stale() -> Value {
-    Value::Float(f64::from_bits(STALE_NAN_BITS))
+fn stale() -> SampleValue {
+    SampleValue::Float(f64::from_bits(STALE_NAN_BITS))
 }
 
 /// One of many values, always the same one for the same numbers.
-fn value(kind: u8, t: i64, layout: u8) -> Value {
+fn value(kind: u8, t: i64, layout: u8) -> SampleValue {
     let base = 1 + (t / 1000) % 37;
     match kind {
-        0 => Value::Float(base as f64),
+        0 => SampleValue::Float(base as f64),
         1 => stale(),
-        2 => Value::Histogram(Box::new(integer(base, layout))),
-        _ => Value::FloatHistogram(Box::new(float(base, layout))),
+        2 => SampleValue::Histogram(Box::new(integer(base, layout))),
+        _ => SampleValue::FloatHistogram(Box::new(float(base, layout))),
     }
 }
 
 /// What should be there, told in the simplest way.
 #[derive(Default)]
 struct Model {
-    series: BTreeMap<u8, BTreeMap<i64, Value>>,
+    series: BTreeMap<u8, BTreeMap<i64, SampleValue>>,
     newest: Option<i64>,
 }
 
 impl Model {
-    fn append(&mut self, series: u8, points: &[Point]) -> Vec<(i64, Rejection)> {
+    fn append(&mut self, series: u8, points: &[Sample]) -> Vec<(i64, SampleRejection)> {
         let mut refused = Vec::new();
         let mut bound = self.newest.map(|newest| newest - 500_000);
-        for Point { t, value, .. } in points {
+        for Sample { t, value, .. } in points {
             let bound = *bound.get_or_insert(t - 500_000);
             let stored = self.series.entry(series).or_default();
             let newest = stored.last_key_value();
             let value = match newest {
-                Some((_, Value::Histogram(_))) if value.is_stale() => {
+                Some((_, SampleValue::Histogram(_))) if value.is_stale() => {
                     let sum = f64::from_bits(STALE_NAN_BITS);
-                    Value::Histogram(Box::new(Histogram { sum, ..Histogram::default() }))
+                    SampleValue::Histogram(Box::new(Histogram { sum, ..Histogram::default() }))
                 }
-                Some((_, Value::FloatHistogram(_))) if value.is_stale() => {
+                Some((_, SampleValue::FloatHistogram(_))) if value.is_stale() => {
                     let sum = f64::from_bits(STALE_NAN_BITS);
-                    Value::FloatHistogram(Box::new(FloatHistogram { sum, ..FloatHistogram::default() }))
+                    SampleValue::FloatHistogram(Box::new(FloatHistogram { sum, ..FloatHistogram::default() }))
                 }
                 _ => value.clone(),
             };
             let newest = newest.map(|(t, _)| *t);
             match stored.get(t) {
-                Some(stored) if stored.is_same(&value) || stored.is_stale() && value.is_stale() => {}
-                Some(_) => refused.push((*t, Rejection::DuplicateTimestamp)),
-                None if *t < bound => refused.push((*t, Rejection::OutOfBounds)),
-                None if newest.is_some_and(|newest| *t < newest) => refused.push((*t, Rejection::OutOfOrder)),
+                Some(stored) if stored.is_equivalent(&value) || stored.is_stale() && value.is_stale() => {}
+                Some(_) => refused.push((*t, SampleRejection::DuplicateTimestamp)),
+                None if *t < bound => refused.push((*t, SampleRejection::OutOfBounds)),
+                None if newest.is_some_and(|newest| *t < newest) => refused.push((*t, SampleRejection::OutOfOrder)),
                 None => {
                     stored.insert(*t, value);
                     self.newest = self.newest.max(Some(*t));
@@ -267,7 +267,7 @@ fn appended_samples_are_counted_by_type() {
     let dir = tempfile::tempdir().unwrap();
     let store = open(dir.path(), options());
     for (series, kind, count) in [(0, 0, 3), (1, 2, 2), (2, 3, 1)] {
-        let points: Vec<Point> = (0..count).map(|n| Point::new(BEGIN + n, value(kind, BEGIN, 0))).collect();
+        let points: Vec<Sample> = (0..count).map(|n| Sample::new(BEGIN + n, value(kind, BEGIN, 0))).collect();
         assert_eq!(store.append(series, &points), []);
         assert_eq!(store.append(series, &points), [], "a repeat is not counted");
     }
@@ -286,10 +286,10 @@ proptest! {
         for step in steps.into_iter().chain([Step::Restart { with_snapshot: false }]) {
             match step {
                 Step::Append { series, points } => {
-                    let points: Vec<Point> = points.into_iter().map(|(by, kind, layout)| {
+                    let points: Vec<Sample> = points.into_iter().map(|(by, kind, layout)| {
                         let t = now + by;
                         now = now.max(t);
-                        Point::new(t, value(kind, t, layout))
+                        Sample::new(t, value(kind, t, layout))
                     }).collect();
                     prop_assert_eq!(store.append(series, &points), model.append(series, &points));
                     prop_assert!(store.append(series, &points).iter().all(|one| model.append(series, &points).contains(one)));
@@ -304,7 +304,7 @@ proptest! {
                 prop_assert_eq!(found.len(), expected.len());
                 for (found, (t, expected)) in found.iter().zip(expected) {
                     prop_assert_eq!(found.t, *t);
-                    prop_assert!(found.value.is_same(expected), "{:?} for {:?} at {}", found.value, expected, t);
+                    prop_assert!(found.value.is_equivalent(expected), "{:?} for {:?} at {}", found.value, expected, t);
                 }
             }
         }
@@ -317,7 +317,7 @@ fn stale_series_of_every_kind_are_counted() {
     let mut store = open(dir.path(), options());
     let mut model = Model::default();
     for (series, kind) in [(0, 0), (1, 2), (2, 3)] {
-        let points = [Point::new(BEGIN, value(kind, BEGIN, 1)), Point::new(BEGIN + 1, stale())];
+        let points = [Sample::new(BEGIN, value(kind, BEGIN, 1)), Sample::new(BEGIN + 1, stale())];
         assert_eq!(store.append(series, &points), model.append(series, &points));
         assert_eq!((store.stale_series(), model.stale()), (i64::from(series) + 1, i64::from(series) + 1));
     }
@@ -326,7 +326,7 @@ fn stale_series_of_every_kind_are_counted() {
         store = open(dir.path(), options());
         assert_eq!(store.stale_series(), 3, "snapshot: {with_snapshot}");
     }
-    store.append(1, &[Point::new(BEGIN + 2, value(2, BEGIN, 1))]);
+    store.append(1, &[Sample::new(BEGIN + 2, value(2, BEGIN, 1))]);
     assert_eq!(store.stale_series(), 2);
 }
 
@@ -336,17 +336,17 @@ fn a_stale_marker_is_of_the_kind_that_it_ends_when_it_comes_and_when_a_foreign_l
     let store = open(dir.path(), options());
     for (series, kind) in [(0, 2), (1, 3)] {
         // The second one's histogram is in a full chunk on the disk when the marker comes.
-        store.append(series, &[Point::new(BEGIN, value(kind, BEGIN, 1))]);
-        store.append(series + 2, &[Point::new(BEGIN, value(kind, BEGIN, 1))]);
-        assert_eq!(store.append(series, &[Point::new(BEGIN + 1, stale())]), []);
+        store.append(series, &[Sample::new(BEGIN, value(kind, BEGIN, 1))]);
+        store.append(series + 2, &[Sample::new(BEGIN, value(kind, BEGIN, 1))]);
+        assert_eq!(store.append(series, &[Sample::new(BEGIN + 1, stale())]), []);
         // Once more, and once more when the series has gone on as another kind.
-        assert_eq!(store.append(series, &[Point::new(BEGIN + 1, stale())]), []);
+        assert_eq!(store.append(series, &[Sample::new(BEGIN + 1, stale())]), []);
     }
     // As Prometheus's scraper logs it: a float.
     for (reference, series) in store.head.all_series().iter().map(|one| (one.reference, one.labels.clone())) {
         if [labels(2), labels(3)].contains(&series) {
-            let mut batch = Batch::default();
-            batch.push_point(reference, &Point::new(BEGIN + 1, stale()));
+            let mut batch = LogBatch::default();
+            batch.push_sample(reference, &Sample::new(BEGIN + 1, stale()));
             store.wal.wait(store.wal.enqueue(&mut batch)).unwrap();
         }
     }
@@ -354,12 +354,12 @@ fn a_stale_marker_is_of_the_kind_that_it_ends_when_it_comes_and_when_a_foreign_l
     let store = open(dir.path(), options());
     for series in 0..4 {
         let (points, encodings) = store.content(series);
-        let kind = if series % 2 == 0 { Encoding::Histogram } else { Encoding::FloatHistogram };
+        let kind = if series % 2 == 0 { ChunkEncoding::Histogram } else { ChunkEncoding::FloatHistogram };
         assert_eq!((points.len(), encodings), (2, vec![kind]), "series {series}");
         assert!(points[1].value.is_stale());
     }
     assert_eq!(store.stale_series(), 4);
-    assert_eq!(store.append(0, &[Point::new(BEGIN + 2, Value::Float(1.0)), Point::new(BEGIN + 1, stale())]), []);
+    assert_eq!(store.append(0, &[Sample::new(BEGIN + 2, SampleValue::Float(1.0)), Sample::new(BEGIN + 1, stale())]), []);
 }
 
 #[test]
@@ -367,7 +367,7 @@ fn a_histogram_that_comes_again_is_stored_already_wherever_it_is_and_another_is_
     let dir = tempfile::tempdir().unwrap();
     let store = open(dir.path(), options());
     for kind in [2, 3] {
-        let points: Vec<_> = (0..400).map(|i| BEGIN + i * 1_000).map(|t| Point::new(t, value(kind, t, 2))).collect();
+        let points: Vec<_> = (0..400).map(|i| BEGIN + i * 1_000).map(|t| Sample::new(t, value(kind, t, 2))).collect();
         assert_eq!(store.append(kind, &points), []);
         let (stored, encodings) = store.content(kind);
         assert!(stored.len() == 400 && encodings.len() > 3, "{encodings:?}");
@@ -376,31 +376,31 @@ fn a_histogram_that_comes_again_is_stored_already_wherever_it_is_and_another_is_
         assert_eq!(store.append(kind, &points), [], "each is stored");
         let mut others = points.clone();
         others.iter_mut().for_each(|point| point.value = value(kind, point.t + 1_000, 2));
-        let expected: Vec<_> = points.iter().map(|point| (point.t, Rejection::DuplicateTimestamp)).collect();
+        let expected: Vec<_> = points.iter().map(|point| (point.t, SampleRejection::DuplicateTimestamp)).collect();
         assert_eq!(store.append(kind, &others), expected);
-        let floats: Vec<_> = points.iter().map(|point| Point::new(point.t, Value::Float(1.0))).collect();
+        let floats: Vec<_> = points.iter().map(|point| Sample::new(point.t, SampleValue::Float(1.0))).collect();
         assert_eq!(store.append(kind, &floats), expected);
-        let between = Point::new(points[3].t + 1, points[3].value.clone());
-        assert_eq!(store.append(kind, &[between]), [(points[3].t + 1, Rejection::OutOfOrder)]);
+        let between = Sample::new(points[3].t + 1, points[3].value.clone());
+        assert_eq!(store.append(kind, &[between]), [(points[3].t + 1, SampleRejection::OutOfOrder)]);
     }
 }
 
 /// The log's points in their order: series, time, kind of record.
-fn logged(dir: &Path) -> Vec<(SeriesRef, i64, RecordKind)> {
+fn logged(dir: &Path) -> Vec<(SeriesRef, i64, RecordType)> {
     let mut logged = Vec::new();
     for segment in list_segments(&dir.join("wal")).unwrap() {
-        let mut reader = SegmentReader::open(segment).unwrap();
+        let mut reader = LogSegmentReader::open(segment).unwrap();
         while let Some(record) = reader.next_record().unwrap() {
-            let kind = RecordKind::of(record);
+            let kind = RecordType::from_record(record);
             match kind {
-                RecordKind::Samples | RecordKind::SamplesV2 => {
+                RecordType::Samples | RecordType::SamplesV2 => {
                     let samples = SamplesDecoder::new(record).unwrap().map(Result::unwrap);
                     logged.extend(samples.map(|one| (one.series, one.sample.t, kind)));
                 }
-                RecordKind::Histograms | RecordKind::CustomHistograms | RecordKind::HistogramsV2 => {
+                RecordType::Histograms | RecordType::CustomHistograms | RecordType::HistogramsV2 => {
                     logged.extend(decode_histograms(record).unwrap().iter().map(|one| (one.series, one.t, kind)));
                 }
-                RecordKind::FloatHistograms | RecordKind::CustomFloatHistograms | RecordKind::FloatHistogramsV2 => {
+                RecordType::FloatHistograms | RecordType::CustomFloatHistograms | RecordType::FloatHistogramsV2 => {
                     logged.extend(decode_float_histograms(record).unwrap().iter().map(|one| (one.series, one.t, kind)));
                 }
                 _ => {}
@@ -421,9 +421,9 @@ fn the_log_has_the_points_of_a_series_in_their_order_whatever_their_kinds() {
         for series in 0..3u8 {
             let points = alternating.iter().enumerate().map(|(i, &(kind, layout))| {
                 let t = BEGIN + 1_000 * i as i64 + i64::from(series);
-                Point::new(t, value(kind, t, layout))
+                Sample::new(t, value(kind, t, layout))
             });
-            appender.append(&labels(series), points, |_, why| panic!("{why:?}")).unwrap();
+            appender.append_or_create(&labels(series), points, |_, why| panic!("{why:?}")).unwrap();
         }
         appender.commit().unwrap();
         store.close(dir.path(), false);
@@ -447,20 +447,20 @@ fn points_of_one_kind_go_into_one_record() {
         let mut appender = HeadAppender::new(&store.head, &store.wal);
         for series in 0..30u8 {
             let t = BEGIN + round * 1_000;
-            let points = std::iter::once(Point::new(t, value([0, 2, 3][usize::from(series) % 3], t, 1)));
-            appender.append(&labels(series), points, |_, why| panic!("{why:?}")).unwrap();
+            let points = std::iter::once(Sample::new(t, value([0, 2, 3][usize::from(series) % 3], t, 1)));
+            appender.append_or_create(&labels(series), points, |_, why| panic!("{why:?}")).unwrap();
         }
         appender.commit().unwrap();
     }
     store.close(dir.path(), false);
     let kinds: Vec<_> = logged(dir.path()).chunk_by(|a, b| a.2 == b.2).map(|run| (run[0].2, run.len())).collect();
-    let one = [(RecordKind::Samples, 10), (RecordKind::Histograms, 10), (RecordKind::FloatHistograms, 10)];
+    let one = [(RecordType::Samples, 10), (RecordType::Histograms, 10), (RecordType::FloatHistograms, 10)];
     assert_eq!(kinds, [one; 3].concat());
 }
 
 #[test]
 fn starts_are_kept_through_log_and_snapshot_where_that_was_asked_for_and_dropped_elsewhere() {
-    let starts = |store: &Store, series| store.content(series).0.iter().map(|point| point.start).collect::<Vec<_>>();
+    let starts = |store: &Store, series| store.content(series).0.iter().map(|point| point.start_timestamp).collect::<Vec<_>>();
     for with_snapshot in [false, true] {
         let dir = tempfile::tempdir().unwrap();
         let store = open(dir.path(), with_starts());
@@ -469,7 +469,7 @@ fn starts_are_kept_through_log_and_snapshot_where_that_was_asked_for_and_dropped
             let points: Vec<_> = (0..20)
                 .zip(&expected)
                 .map(|(i, start)| (BEGIN + i * 1_000, *start))
-                .map(|(t, start)| Point { start, t, value: value(kind, t, 1) })
+                .map(|(t, start)| Sample { start_timestamp: start, t, value: value(kind, t, 1) })
                 .collect();
             assert_eq!(store.append(series, &points), []);
             assert_eq!(starts(&store, series), expected, "kind {kind}");
@@ -488,10 +488,10 @@ fn starts_are_kept_through_log_and_snapshot_where_that_was_asked_for_and_dropped
         }
     }
     let dir = tempfile::tempdir().unwrap();
-    let encodings = ChunkEncodings { floats: FloatEncoding::Xor2, histogram_starts: HistogramStarts::Kept };
+    let encodings = EncodingPolicy { floats: FloatEncoding::Xor2, histogram_starts: HistogramStMode::WithSt };
     let store = open(dir.path(), HeadOptions { encodings, ..options() });
     for (series, kind) in [(0, 0), (1, 2), (2, 3)] {
-        store.append(series, &[Point { start: 5, t: BEGIN, value: value(kind, BEGIN, 1) }]);
+        store.append(series, &[Sample { start_timestamp: 5, t: BEGIN, value: value(kind, BEGIN, 1) }]);
         assert_eq!(starts(&store, series), [0]);
     }
 }
@@ -500,25 +500,25 @@ fn starts_are_kept_through_log_and_snapshot_where_that_was_asked_for_and_dropped
 fn a_histogram_that_is_none_is_passed_over_in_a_replay_and_the_others_are_there() {
     let dir = tempfile::tempdir().unwrap();
     let store = open(dir.path(), options());
-    store.append(0, &[Point::new(BEGIN, value(2, BEGIN, 1))]);
+    store.append(0, &[Sample::new(BEGIN, value(2, BEGIN, 1))]);
     let reference = store.head.all_series()[0].reference;
-    let mut batch = Batch::default();
+    let mut batch = LogBatch::default();
     let broken = Histogram { positive_buckets: vec![1, 2, 3], ..integer(4, 1) };
     let unknown = Histogram { schema: 99, ..integer(4, 1) };
     for (i, histogram) in [integer(4, 1), broken, unknown, integer(5, 1)].into_iter().enumerate() {
         let t = BEGIN + 1 + i as i64;
-        batch.push_point(reference, &Point::new(t, Value::Histogram(Box::new(histogram))));
+        batch.push_sample(reference, &Sample::new(t, SampleValue::Histogram(Box::new(histogram))));
     }
     // Of the highest resolution but for what is stored: it is stored at that.
-    batch.push_point(
+    batch.push_sample(
         reference,
-        &Point::new(BEGIN + 9, Value::Histogram(Box::new(Histogram { schema: 9, ..integer(6, 3) }))),
+        &Sample::new(BEGIN + 9, SampleValue::Histogram(Box::new(Histogram { schema: 9, ..integer(6, 3) }))),
     );
     store.wal.wait(store.wal.enqueue(&mut batch)).unwrap();
     store.close(dir.path(), false);
     let store = open(dir.path(), options());
     let (points, _) = store.content(0);
     assert_eq!(points.iter().map(|point| point.t - BEGIN).collect::<Vec<_>>(), [0, 1, 4, 9]);
-    assert!(matches!(&points[3].value, Value::Histogram(histogram) if histogram.schema == 8));
-    assert_eq!((store.report.bad_histograms, store.report.samples), (2, 4));
+    assert!(matches!(&points[3].value, SampleValue::Histogram(histogram) if histogram.schema == 8));
+    assert_eq!((store.report.invalid_histograms, store.report.samples), (2, 4));
 }

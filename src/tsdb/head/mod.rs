@@ -8,18 +8,18 @@
 //! | [`metadata`]    | type, unit and help text of series                               |
 //! | [`in_flight`]   | keeps the log in the order of acceptance                         |
 //! | [`times`]       | what times the head spans and takes                              |
-//! | [`mapping`]     | sealed chunks into `chunks_head/`                                |
+//! | [`chunk_mapper`]     | sealed chunks into `chunks_head/`                                |
 //! | [`read`]        | samples out: the head as a [`crate::tsdb::query::source::BlockSource`] |
 //! | [`replay`]      | the head rebuilt from `chunks_head/`, checkpoint and log         |
 //! | [`chunk_snapshot`] | the head written at a clean stop, for a start without replay |
 //! | [`truncation`]  | what blocks have goes: chunks, series                            |
 //! | [`deletion`]    | samples that are deleted while they are still here               |
-//! | [`ooo`]         | samples that come late                                           |
+//! | [`out_of_order`]         | samples that come late                                           |
 //! | [`exemplars`]   | observations that point at a trace, a bounded number of them     |
 //! | [`symbols`]     | the strings of its labels, for a block                           |
 //! | [`stats`]       | counters                                                         |
 //!
-//! Locks, in the order in which they are taken: [`mapping`]'s mutex, then one series' mutex. The shards of the series map and
+//! Locks, in the order in which they are taken: [`chunk_mapper`]'s mutex, then one series' mutex. The shards of the series map and
 //! of the inverted index are held for a look-up only, never together with a series' mutex. That of the [`exemplars`] is the last.
 
 pub mod append;
@@ -27,10 +27,10 @@ pub mod chunk_snapshot;
 pub mod deletion;
 pub mod exemplars;
 pub mod in_flight;
-pub mod labels;
-pub mod mapping;
+pub mod label_source;
+pub mod chunk_mapper;
 pub mod metadata;
-pub mod ooo;
+pub mod out_of_order;
 pub mod read;
 pub mod replay;
 pub mod series;
@@ -44,23 +44,23 @@ use crate::model::intervals::Intervals;
 use crate::model::labels::Labels;
 use crate::model::metadata::Metadata;
 use crate::model::refs::SeriesRef;
-use crate::tsdb::chunk::any_chunk::{ChunkEncodings, HistogramStarts};
+use crate::tsdb::chunk::any_chunk::{EncodingPolicy, HistogramStMode};
 use crate::tsdb::chunk::cut::CutPolicy;
 use crate::tsdb::chunk::float_chunk::FloatEncoding;
-use crate::tsdb::chunk::head_chunks::HeadChunks;
-use crate::tsdb::head::exemplars::Exemplars;
-use crate::tsdb::head::in_flight::InFlight;
-use crate::tsdb::head::mapping::Mapping;
+use crate::tsdb::chunk::head_chunks::HeadChunkStore;
+use crate::tsdb::head::exemplars::ExemplarStorage;
+use crate::tsdb::head::in_flight::InFlightBatches;
+use crate::tsdb::head::chunk_mapper::ChunkMapper;
 use crate::tsdb::head::metadata::HeadMetadata;
-use crate::tsdb::head::ooo::window::Window;
-use crate::tsdb::head::series::{ChunkRules, Series};
+use crate::tsdb::head::out_of_order::window::OutOfOrderWindow;
+use crate::tsdb::head::series::{ChunkPolicy, HeadSeries};
 use crate::tsdb::head::series_map::SeriesMap;
 use crate::tsdb::head::stats::HeadStats;
-use crate::tsdb::head::times::Times;
+use crate::tsdb::head::times::HeadTimes;
 use crate::tsdb::index::mem_postings::MemPostings;
 use crate::tsdb::tombstones::Tombstones;
-use crate::tsdb::wal::batch::Batch;
-use crate::tsdb::wal::record::open_record::StartRecords;
+use crate::tsdb::wal::batch::LogBatch;
+use crate::tsdb::wal::record::builder::RecordVersion;
 use parking_lot::{Mutex, RwLock};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -77,31 +77,31 @@ const SPARE_BATCH_BYTES: usize = 2 << 20;
 pub struct Head {
     series: SeriesMap,
     postings: MemPostings,
-    times: Times,
-    in_flight: InFlight,
-    mapping: Mapping,
+    times: HeadTimes,
+    in_flight: InFlightBatches,
+    mapping: ChunkMapper,
     policy: CutPolicy,
     /// Whether new chunks of floats are XOR2.
     writes_xor2: AtomicBool,
-    histogram_starts: HistogramStarts,
-    starts: StartRecords,
+    histogram_starts: HistogramStMode,
+    record_version: RecordVersion,
     /// No more series than this are created by appends.
     max_series: usize,
     /// The greatest reference given out or found on disk.
     last_ref: AtomicU64,
-    spare_batches: Mutex<Vec<Batch>>,
+    spare_batches: Mutex<Vec<LogBatch>>,
     stats: HeadStats,
     /// What ends before this time (ms) is in a block, and perhaps not here any more.
     truncated_before: AtomicI64,
     /// How often chunks were about to be dropped because blocks have them.
-    drops: AtomicU64,
+    truncation_epoch: AtomicU64,
     /// What is deleted of series that are here.
     tombstones: RwLock<Tombstones>,
     /// Series that were collected, each with the time (ms) until which the log has samples of it.
-    collected: Mutex<HashMap<SeriesRef, i64>>,
-    exemplars: Exemplars,
+    wal_expiries: Mutex<HashMap<SeriesRef, i64>>,
+    exemplars: ExemplarStorage,
     metadata: HeadMetadata,
-    window: Window,
+    ooo_window: OutOfOrderWindow,
 }
 
 /// What a head is made of.
@@ -114,9 +114,9 @@ pub struct HeadOptions {
     /// Samples before this time (ms) belong to blocks: neither taken nor replayed.
     pub min_valid_time: i64,
     /// How new chunks are encoded.
-    pub encodings: ChunkEncodings,
+    pub encodings: EncodingPolicy,
     /// Whether start timestamps of what is appended are kept, and so logged.
-    pub starts: StartRecords,
+    pub record_version: RecordVersion,
 }
 
 impl Default for HeadOptions {
@@ -126,8 +126,8 @@ impl Default for HeadOptions {
             policy: CutPolicy { chunk_range_ms: 7_200_000, samples_per_chunk: 120 },
             max_series: usize::MAX,
             min_valid_time: i64::MIN,
-            encodings: ChunkEncodings::default(),
-            starts: StartRecords::default(),
+            encodings: EncodingPolicy::default(),
+            record_version: RecordVersion::default(),
         }
     }
 }
@@ -135,34 +135,34 @@ impl Default for HeadOptions {
 impl Head {
     /// An empty head whose full chunks go to `chunks`.
     #[must_use]
-    pub fn new(options: HeadOptions, chunks: HeadChunks) -> Self {
+    pub fn new(options: HeadOptions, chunks: HeadChunkStore) -> Self {
         Self {
             series: SeriesMap::default(),
             postings: MemPostings::default(),
-            times: Times::new(options.min_valid_time),
-            in_flight: InFlight::default(),
-            mapping: Mapping::new(chunks),
+            times: HeadTimes::new(options.min_valid_time),
+            in_flight: InFlightBatches::default(),
+            mapping: ChunkMapper::new(chunks),
             policy: options.policy,
             writes_xor2: AtomicBool::new(options.encodings.floats == FloatEncoding::Xor2),
             histogram_starts: options.encodings.histogram_starts,
-            starts: options.starts,
+            record_version: options.record_version,
             max_series: options.max_series,
             last_ref: AtomicU64::new(0),
             spare_batches: Mutex::default(),
             stats: HeadStats::default(),
             truncated_before: AtomicI64::new(i64::MIN),
-            drops: AtomicU64::new(0),
+            truncation_epoch: AtomicU64::new(0),
             tombstones: RwLock::default(),
-            collected: Mutex::default(),
-            exemplars: Exemplars::default(),
+            wal_expiries: Mutex::default(),
+            exemplars: ExemplarStorage::default(),
             metadata: HeadMetadata::default(),
-            window: Window::default(),
+            ooo_window: OutOfOrderWindow::default(),
         }
     }
 
     /// The times that the head spans.
     #[must_use]
-    pub fn times(&self) -> &Times {
+    pub fn times(&self) -> &HeadTimes {
         &self.times
     }
 
@@ -174,7 +174,7 @@ impl Head {
 
     /// Its exemplars.
     #[must_use]
-    pub fn exemplars(&self) -> &Exemplars {
+    pub fn exemplars(&self) -> &ExemplarStorage {
         &self.exemplars
     }
 
@@ -186,13 +186,13 @@ impl Head {
 
     /// The labels that have exactly these bytes, where there is such a series.
     #[must_use]
-    pub fn labels_of(&self, packed: &[u8]) -> Option<Labels> {
+    pub fn find_labels(&self, packed: &[u8]) -> Option<Labels> {
         self.series.get(packed).map(|series| series.labels.clone())
     }
 
     /// All series, in no order.
     #[must_use]
-    pub fn all_series(&self) -> Vec<Arc<Series>> {
+    pub fn all_series(&self) -> Vec<Arc<HeadSeries>> {
         self.series.all()
     }
 
@@ -222,14 +222,14 @@ impl Head {
 
     /// The series with this reference.
     #[must_use]
-    pub fn series_by_ref(&self, series: SeriesRef) -> Option<Arc<Series>> {
+    pub fn series_by_ref(&self, series: SeriesRef) -> Option<Arc<HeadSeries>> {
         self.series.get_by_ref(series)
     }
 
     /// Returns `true` if the series was collected and the log still has samples of it.
     #[must_use]
     pub fn was_collected(&self, series: SeriesRef) -> bool {
-        self.collected.lock().contains_key(&series)
+        self.wal_expiries.lock().contains_key(&series)
     }
 
     /// What ends before this time is in a block, and perhaps not here any more; ms.
@@ -239,16 +239,16 @@ impl Head {
     }
 
     /// Remembers references by which the log calls series that have another one here, as long as it has samples that are here.
-    fn remember_second_references<'a>(&self, aliases: impl Iterator<Item = &'a SeriesRef>) {
+    fn record_aliases<'a>(&self, aliases: impl Iterator<Item = &'a SeriesRef>) {
         let end = self.times.max().unwrap_or(i64::MAX);
-        self.collected.lock().extend(aliases.map(|alias| (*alias, end)));
+        self.wal_expiries.lock().extend(aliases.map(|alias| (*alias, end)));
     }
 
     /// A number that changes before anything is dropped because blocks have it. Whoever picks blocks, then series of the head, and finds
     /// it unchanged has missed nothing in between.
     #[must_use]
-    pub fn drops(&self) -> u64 {
-        self.drops.load(Ordering::SeqCst)
+    pub fn truncation_epoch(&self) -> u64 {
+        self.truncation_epoch.load(Ordering::SeqCst)
     }
 
     /// Whether it has so much that its first `chunk_range_ms` should become a block.
@@ -260,7 +260,7 @@ impl Head {
 
     /// Its files of full chunks.
     #[must_use]
-    pub fn chunk_files(&self) -> &HeadChunks {
+    pub fn chunk_files(&self) -> &HeadChunkStore {
         self.mapping.files()
     }
 
@@ -284,17 +284,17 @@ impl Head {
     /// Sets what the log has of a series' metadata; whether there is such a series.
     pub fn restore_metadata(&self, series: SeriesRef, metadata: &Metadata) -> bool {
         let Some(series) = self.series.get_by_ref(series) else { return false };
-        series.state.lock().metadata = Some(self.metadata.pool.share(metadata));
+        series.state.lock().metadata = Some(self.metadata.pool.intern(metadata));
         true
     }
 
     /// How new chunks are made.
     #[inline]
     #[must_use]
-    pub fn chunk_rules(&self) -> ChunkRules {
+    pub fn chunk_policy(&self) -> ChunkPolicy {
         let floats = if self.writes_xor2.load(Ordering::Relaxed) { FloatEncoding::Xor2 } else { FloatEncoding::Xor };
-        let encodings = ChunkEncodings { floats, histogram_starts: self.histogram_starts };
-        ChunkRules { policy: self.policy, encodings }
+        let encodings = EncodingPolicy { floats, histogram_starts: self.histogram_starts };
+        ChunkPolicy { policy: self.policy, encodings }
     }
 
     /// Encodes new chunks of floats so from now on; an open chunk goes on as it began.
@@ -312,15 +312,15 @@ impl Head {
         self.last_ref.fetch_max(reference.0, Ordering::Relaxed);
     }
 
-    fn spare_batch(&self) -> Batch {
+    fn spare_batch(&self) -> LogBatch {
         self.spare_batches.lock().pop().unwrap_or_else(|| {
-            let mut batch = Batch::default();
-            batch.write_starts(self.starts);
+            let mut batch = LogBatch::default();
+            batch.set_record_version(self.record_version);
             batch
         })
     }
 
-    fn keep_spare_batch(&self, batch: Batch) {
+    fn recycle_batch(&self, batch: LogBatch) {
         let mut spare = self.spare_batches.lock();
         if spare.len() < SPARE_BATCHES && batch.allocated_bytes() <= SPARE_BATCH_BYTES {
             spare.push(batch);

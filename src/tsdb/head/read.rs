@@ -14,19 +14,19 @@ use crate::model::labels::Labels;
 use crate::model::matcher::Matcher;
 use crate::model::refs::HeadChunkRef;
 use crate::model::time::TimeRange;
-use crate::tsdb::chunk::any_chunk::ChunkEncodings;
+use crate::tsdb::chunk::any_chunk::EncodingPolicy;
 use crate::tsdb::chunk::head_chunks::error::HeadChunksError;
 use crate::tsdb::chunk::mapped_chunk::MappedChunk;
 use crate::tsdb::head::Head;
-use crate::tsdb::head::ooo::encode::encode;
-use crate::tsdb::head::ooo::state::OutOfOrder;
-use crate::tsdb::head::series::{Series, SeriesState};
+use crate::tsdb::head::out_of_order::encode::encode;
+use crate::tsdb::head::out_of_order::state::OutOfOrderState;
+use crate::tsdb::head::series::{HeadSeries, SeriesState};
 use crate::tsdb::query::source::{BlockSource, Chunk, ChunkData, ChunkSeries, ChunkSeriesSet, QueryError};
 use std::sync::Arc;
 
 /// The chunks of a series as they were at one moment.
 #[derive(Default)]
-struct Snapshot {
+struct SeriesView {
     mapped: Vec<MappedChunk>,
     in_memory: Vec<Chunk>,
     late_mapped: Vec<MappedChunk>,
@@ -35,45 +35,45 @@ struct Snapshot {
 
 /// Which chunks of a series are read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Wanted {
+pub(super) enum ChunkSelection {
     /// All.
     All,
     /// Those of samples that came in order.
     InOrder,
     /// Those of samples that came late, as far as they are in `chunks_head/` up to this place.
-    LateUpTo(HeadChunkRef),
+    OutOfOrderUpTo(HeadChunkRef),
 }
 
 /// The chunks of a series in a range of time that are not in the head any more.
-pub type Missed<'a> = Box<dyn Fn(&Labels, TimeRange) -> Result<Vec<Chunk>, QueryError> + Send + 'a>;
+pub type BlockFallback<'a> = Box<dyn Fn(&Labels, TimeRange) -> Result<Vec<Chunk>, QueryError> + Send + 'a>;
 
 /// The head as it is seen by one query.
 pub struct HeadReader<'a> {
     head: &'a Head,
     truncated_before: i64,
-    late_drops: u64,
-    missed: Missed<'a>,
+    ooo_epoch: u64,
+    missed: BlockFallback<'a>,
 }
 
 impl<'a> HeadReader<'a> {
     /// A reader that sees the head as it begins now. `missed` gives what goes from it afterwards, for any series that was in it.
     #[must_use]
-    pub fn new(head: &'a Head, missed: Missed<'a>) -> Self {
-        Self { head, truncated_before: head.truncated_before(), late_drops: head.late_drops(), missed }
+    pub fn new(head: &'a Head, missed: BlockFallback<'a>) -> Self {
+        Self { head, truncated_before: head.truncated_before(), ooo_epoch: head.ooo_truncation_epoch(), missed }
     }
 
     /// The matching series with their chunks, as [`BlockSource::select`] has it, for as long as the head lives.
     #[must_use]
     pub fn into_series(self, matchers: &[Matcher], range: TimeRange) -> ChunkSeriesSet<'a> {
         let series = self.head.sorted_series(matchers);
-        Box::new(series.into_iter().filter_map(move |series| self.chunks_of(&series, range).transpose()))
+        Box::new(series.into_iter().filter_map(move |series| self.select_chunks(&series, range).transpose()))
     }
 
-    fn chunks_of(&self, series: &Arc<Series>, range: TimeRange) -> Result<Option<ChunkSeries>, QueryError> {
-        let found = self.head.chunks_of(series, range, Wanted::All)?;
+    fn select_chunks(&self, series: &Arc<HeadSeries>, range: TimeRange) -> Result<Option<ChunkSeries>, QueryError> {
+        let found = self.head.select_chunks(series, range, ChunkSelection::All)?;
         // Asked after the chunks were noted: whoever drops some says so first.
         let truncated_before = self.head.truncated_before();
-        let lost = if series.state.lock().is_dead || self.head.late_drops() != self.late_drops {
+        let lost = if series.state.lock().is_collected || self.head.ooo_truncation_epoch() != self.ooo_epoch {
             range
         } else {
             TimeRange::new(range.mint.max(self.truncated_before), range.maxt.min(truncated_before.saturating_sub(1)))
@@ -91,13 +91,13 @@ impl BlockSource for Head {
     fn select(&self, matchers: &[Matcher], range: TimeRange) -> Result<ChunkSeriesSet<'_>, QueryError> {
         let series = self.sorted_series(matchers);
         Ok(Box::new(
-            series.into_iter().filter_map(move |series| self.chunks_of(&series, range, Wanted::All).transpose()),
+            series.into_iter().filter_map(move |series| self.select_chunks(&series, range, ChunkSelection::All).transpose()),
         ))
     }
 }
 
 impl Head {
-    pub(super) fn sorted_series(&self, matchers: &[Matcher]) -> Vec<Arc<Series>> {
+    pub(super) fn sorted_series(&self, matchers: &[Matcher]) -> Vec<Arc<HeadSeries>> {
         let refs = self.postings.select(matchers);
         let mut series: Vec<_> = refs.into_iter().filter_map(|one| self.series.get_by_ref(one)).collect();
         series.sort_unstable_by(|a, b| a.labels.cmp(&b.labels));
@@ -115,77 +115,77 @@ impl Head {
     /// These series, in the order in which they are given, with their chunks in order that overlap `range`.
     pub fn series_set<'a>(
         &'a self,
-        series: impl Iterator<Item = &'a Arc<Series>> + Send + 'a,
+        series: impl Iterator<Item = &'a Arc<HeadSeries>> + Send + 'a,
         range: TimeRange,
     ) -> ChunkSeriesSet<'a> {
-        Box::new(series.filter_map(move |series| self.chunks_of(series, range, Wanted::InOrder).transpose()))
+        Box::new(series.filter_map(move |series| self.select_chunks(series, range, ChunkSelection::InOrder).transpose()))
     }
 
     /// The chunks of a series that overlap `range`; `None` where there are none.
-    pub(super) fn chunks_of(
+    pub(super) fn select_chunks(
         &self,
-        series: &Arc<Series>,
+        series: &Arc<HeadSeries>,
         range: TimeRange,
-        wanted: Wanted,
+        wanted: ChunkSelection,
     ) -> Result<Option<ChunkSeries>, QueryError> {
-        let snapshot = Snapshot::of(series, range, wanted, self.chunk_rules().encodings);
+        let snapshot = SeriesView::capture(series, range, wanted, self.chunk_policy().encodings);
         let mut chunks = Vec::with_capacity(snapshot.mapped.len() + snapshot.in_memory.len());
-        let is_dead = || series.state.lock().is_dead;
+        let is_dead = || series.state.lock().is_collected;
         for mapped in &snapshot.mapped {
             match self.pin(mapped) {
                 Ok(chunk) => chunks.push(chunk),
                 // Its file went because a block has it: who reads over that knows where to look.
-                Err(HeadChunksError::NoFile { .. }) if mapped.maxt() < self.truncated_before() || is_dead() => {}
-                Err(error) => return Err(QueryError::Damaged(error.to_string())),
+                Err(HeadChunksError::MissingFile { .. }) if mapped.maxt() < self.truncated_before() || is_dead() => {}
+                Err(error) => return Err(QueryError::Corrupted(error.to_string())),
             }
         }
         chunks.extend(snapshot.in_memory);
         for mapped in &snapshot.late_mapped {
             match self.pin(mapped) {
                 Ok(chunk) => chunks.push(chunk),
-                Err(HeadChunksError::NoFile { .. }) if !has_late(series, mapped) => {}
-                Err(error) => return Err(QueryError::Damaged(error.to_string())),
+                Err(HeadChunksError::MissingFile { .. }) if !has_ooo_chunk(series, mapped) => {}
+                Err(error) => return Err(QueryError::Corrupted(error.to_string())),
             }
         }
         chunks.extend(snapshot.late_in_memory);
-        self.mark_deleted(series, &mut chunks);
+        self.apply_tombstones(series, &mut chunks);
         Ok((!chunks.is_empty()).then(|| ChunkSeries { labels: series.labels.clone(), chunks }))
     }
 
     /// Notes in the chunks what is deleted of them, and leaves out those of which nothing is left.
-    fn mark_deleted(&self, series: &Series, chunks: &mut Vec<Chunk>) {
+    fn apply_tombstones(&self, series: &HeadSeries, chunks: &mut Vec<Chunk>) {
         let Some(deleted) = self.tombstones.read().get(series.reference.0).map(Arc::clone) else { return };
         chunks.retain_mut(|chunk| {
             let times = TimeRange::new(chunk.mint, chunk.maxt);
             if deleted.overlaps(times) {
-                chunk.deleted = Some(Arc::clone(&deleted));
+                chunk.deleted_intervals = Some(Arc::clone(&deleted));
             }
             !deleted.covers(times)
         });
     }
 
     fn pin(&self, mapped: &MappedChunk) -> Result<Chunk, HeadChunksError> {
-        let data = self.mapping.read(mapped.at())?;
+        let data = self.mapping.read(mapped.chunk_ref())?;
         let encoding = data.encoding();
         let data = ChunkData::new(data);
-        Ok(Chunk { mint: mapped.mint(), maxt: mapped.maxt(), encoding, data, deleted: None })
+        Ok(Chunk { mint: mapped.mint(), maxt: mapped.maxt(), encoding, data, deleted_intervals: None })
     }
 }
 
 /// Whether a chunk of late points is still there.
-fn has_late(series: &Series, chunk: &MappedChunk) -> bool {
-    series.state.lock().late.as_ref().is_some_and(|late| late.mapped.get(chunk.at()).is_some())
+fn has_ooo_chunk(series: &HeadSeries, chunk: &MappedChunk) -> bool {
+    series.state.lock().out_of_order.as_ref().is_some_and(|late| late.mapped.get(chunk.chunk_ref()).is_some())
 }
 
-impl Snapshot {
-    fn of(series: &Series, range: TimeRange, which: Wanted, encodings: ChunkEncodings) -> Self {
+impl SeriesView {
+    fn capture(series: &HeadSeries, range: TimeRange, which: ChunkSelection, encodings: EncodingPolicy) -> Self {
         let state = series.state.lock();
         let mut snapshot = Self::default();
-        if which == Wanted::All || which == Wanted::InOrder {
+        if which == ChunkSelection::All || which == ChunkSelection::InOrder {
             snapshot.add_in_order(&state, range);
         }
-        if let (Some(late), true) = (&state.late, which != Wanted::InOrder) {
-            snapshot.add_late(late, range, which, encodings);
+        if let (Some(late), true) = (&state.out_of_order, which != ChunkSelection::InOrder) {
+            snapshot.add_out_of_order(late, range, which, encodings);
         }
         snapshot
     }
@@ -199,32 +199,32 @@ impl Snapshot {
             maxt: chunk.maxt,
             encoding: chunk.encoding,
             data: ChunkData::new(Arc::clone(&chunk.bytes)),
-            deleted: None,
+            deleted_intervals: None,
         }));
         if let (Some(open), Some(maxt)) = (&state.open, state.max_time())
             && wanted(open.mint, maxt)
         {
             let bytes: Arc<[u8]> = open.chunk.bytes().into();
             let (encoding, data) = (open.chunk.encoding(), ChunkData::new(bytes));
-            self.in_memory.push(Chunk { mint: open.mint, maxt, encoding, data, deleted: None });
+            self.in_memory.push(Chunk { mint: open.mint, maxt, encoding, data, deleted_intervals: None });
         }
     }
 
-    fn add_late(&mut self, late: &OutOfOrder, range: TimeRange, which: Wanted, encodings: ChunkEncodings) {
+    fn add_out_of_order(&mut self, late: &OutOfOrderState, range: TimeRange, which: ChunkSelection, encodings: EncodingPolicy) {
         let mapped = late.mapped.overlapping(range);
-        if let Wanted::LateUpTo(last) = which {
-            self.late_mapped.extend(mapped.filter(|chunk| chunk.at() <= last));
+        if let ChunkSelection::OutOfOrderUpTo(last) = which {
+            self.late_mapped.extend(mapped.filter(|chunk| chunk.chunk_ref() <= last));
             return;
         }
         self.late_mapped.extend(mapped);
-        let open = encode(late.open.points(), encodings).into_iter();
+        let open = encode(late.open.samples(), encodings).into_iter();
         let open = open.filter(|chunk| range.overlaps(TimeRange::new(chunk.mint, chunk.maxt)));
         self.late_in_memory.extend(open.map(|chunk| Chunk {
             mint: chunk.mint,
             maxt: chunk.maxt,
             encoding: chunk.encoding,
             data: ChunkData::new(chunk.bytes),
-            deleted: None,
+            deleted_intervals: None,
         }));
     }
 }
@@ -232,29 +232,29 @@ impl Snapshot {
 #[cfg(test)]
 mod tests {
     use crate::model::labels::{Labels, LabelsBuilder};
+    use crate::model::float_sample::FloatSample;
     use crate::model::sample::Sample;
-    use crate::model::value::Point;
     use crate::tsdb::chunk::cut::CutPolicy;
-    use crate::tsdb::chunk::head_chunks::HeadChunks;
+    use crate::tsdb::chunk::head_chunks::HeadChunkStore;
     use crate::tsdb::fs::os_disk::OsDisk;
     use crate::tsdb::head::append::HeadAppender;
     use crate::tsdb::head::{Head, HeadOptions};
-    use crate::tsdb::query::any_points::some_points;
+    use crate::tsdb::query::any_points::seeded_samples;
     use crate::tsdb::query::conformance;
-    use crate::tsdb::wal::commit::{SyncMode, Wal, WalOptions};
-    use crate::tsdb::wal::compression::Compression;
+    use crate::tsdb::wal::write_log::{SyncMode, Wal, WalOptions};
+    use crate::tsdb::wal::compression::RecordCompression;
     use std::collections::BTreeMap;
     use std::path::Path;
     use std::sync::Arc;
 
     fn head_and_log(dir: &Path) -> (Head, Wal) {
         let policy = CutPolicy { chunk_range_ms: 7_200_000, samples_per_chunk: 10 };
-        let (files, _) = HeadChunks::open(&dir.join("chunks_head")).unwrap();
+        let (files, _) = HeadChunkStore::open(&dir.join("chunks_head")).unwrap();
         let head = Head::new(HeadOptions { policy, ..HeadOptions::default() }, files);
         let wal = Wal::open(WalOptions {
             dir: dir.join("wal"),
             segment_size: 1 << 20,
-            compression: Compression::None,
+            compression: RecordCompression::None,
             sync: SyncMode::Os,
             disk: Arc::new(OsDisk),
         });
@@ -269,12 +269,12 @@ mod tests {
     fn the_head_answers_as_every_source_must() {
         let dir = tempfile::tempdir().unwrap();
         let (head, wal) = head_and_log(dir.path());
-        let mut expected: BTreeMap<Labels, Vec<Sample>> = BTreeMap::new();
+        let mut expected: BTreeMap<Labels, Vec<FloatSample>> = BTreeMap::new();
         for (name, zone, count) in [("up", "a", 1), ("up", "b", 35), ("down", "", 12), ("other", "a", 100)] {
-            let samples: Vec<_> = (0..count).map(|i| Sample::new(1_000_000 + i * 15_000, i as f64)).collect();
+            let samples: Vec<_> = (0..count).map(|i| FloatSample::new(1_000_000 + i * 15_000, i as f64)).collect();
             let mut appender = HeadAppender::new(&head, &wal);
             appender
-                .append(&labels(name, zone), samples.iter().copied().map(Point::from), |_, _| panic!("refused"))
+                .append_or_create(&labels(name, zone), samples.iter().copied().map(Sample::from), |_, _| panic!("refused"))
                 .unwrap();
             appender.commit().unwrap();
             expected.insert(labels(name, zone), samples);
@@ -286,12 +286,12 @@ mod tests {
     fn the_head_answers_as_every_source_must_whatever_the_kind_of_value() {
         let dir = tempfile::tempdir().unwrap();
         let (head, wal) = head_and_log(dir.path());
-        let mut expected: BTreeMap<Labels, Vec<Point>> = BTreeMap::new();
+        let mut expected: BTreeMap<Labels, Vec<Sample>> = BTreeMap::new();
         for (name, zone, seed) in [("up", "a", 1), ("up", "b", 2), ("down", "", 3)] {
-            let points = some_points(seed);
+            let points = seeded_samples(seed);
             let mut appender = HeadAppender::new(&head, &wal);
             let refuse = |point, why| panic!("{point:?} is refused: {why:?}");
-            appender.append(&labels(name, zone), points.iter().cloned(), refuse).unwrap();
+            appender.append_or_create(&labels(name, zone), points.iter().cloned(), refuse).unwrap();
             appender.commit().unwrap();
             expected.insert(labels(name, zone), points);
         }

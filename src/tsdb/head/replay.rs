@@ -11,7 +11,7 @@
 //! - a tombstone over all of time means that the series was collected there: a later record with its labels begins another series;
 //! - a collected series and an alias are named by a checkpoint as long as the log has samples of them.
 //!
-//! Damage ends the replay at the last record before it; what to do with the rest is the caller's ([`Replayed::damage`]).
+//! Damage ends the replay at the last record before it; what to do with the rest is the caller's ([`ReplayOutcome::corruption`]).
 
 mod worker;
 mod workers;
@@ -19,21 +19,21 @@ mod workers;
 use crate::model::labels::Labels;
 use crate::model::refs::SeriesRef;
 use crate::model::time::TimeRange;
-use crate::model::value::{Point, Value};
+use crate::model::sample::{Sample, SampleValue};
 use crate::tsdb::chunk::head_chunks::HeadChunkMeta;
 use crate::tsdb::chunk::mapped_chunk::MappedChunk;
-use crate::tsdb::fs::fault;
+use crate::tsdb::fs::fail_point;
 use crate::tsdb::head::Head;
 use crate::tsdb::head::in_flight::BatchId;
-use crate::tsdb::head::replay::worker::{LogPoint, Work, WorkDone};
-use crate::tsdb::head::replay::workers::Workers;
-use crate::tsdb::head::series::Series;
-use crate::tsdb::head::truncation::Truncation;
-use crate::tsdb::wal::damage::DamageReason;
-use crate::tsdb::wal::reader::{ReadError, SegmentReader};
+use crate::tsdb::head::replay::worker::{LoggedSample, WorkItem, WorkerStats};
+use crate::tsdb::head::replay::workers::WorkerPool;
+use crate::tsdb::head::series::HeadSeries;
+use crate::tsdb::head::truncation::HeadTruncation;
+use crate::tsdb::wal::corruption::CorruptionReason;
+use crate::tsdb::wal::reader::{ReadLogError, LogSegmentReader};
 use crate::tsdb::wal::record::exemplars::{RefExemplar, decode_exemplars};
 use crate::tsdb::wal::record::histograms::{RefHistogram, decode_float_histograms, decode_histograms};
-use crate::tsdb::wal::record::kind::RecordKind;
+use crate::tsdb::wal::record::record_type::RecordType;
 use crate::tsdb::wal::record::metadata::{RefMetadata, decode_metadata};
 use crate::tsdb::wal::record::mmap_markers::decode_mmap_markers;
 use crate::tsdb::wal::record::samples::{RefSample, SamplesDecoder};
@@ -64,7 +64,7 @@ pub struct ReplayReport {
     /// Samples appended to series.
     pub samples: u64,
     /// Samples passed over because a full chunk has them or they are no newer than what is there.
-    pub samples_covered: u64,
+    pub samples_in_chunks: u64,
     /// Samples before the times that the head takes.
     pub samples_before_head: u64,
     /// Records' entries that refer to no known series, such as samples of one that was deleted.
@@ -72,24 +72,24 @@ pub struct ReplayReport {
     /// Full chunks of `chunks_head/` whose series no record names.
     pub orphaned_chunks: u64,
     /// Full chunks that do not follow those before them, or that this version can't read; their samples come from the log.
-    pub chunks_passed_over: u64,
+    pub chunks_skipped: u64,
     /// Series whose full chunks under a second reference replaced what was there.
     pub chunk_overlaps: u64,
     /// Native histograms that contradict themselves, or of a schema that is not known, passed over.
-    pub bad_histograms: u64,
+    pub invalid_histograms: u64,
     /// Entries of metadata.
     pub metadata: u64,
     /// Those of them of series that are gone.
     pub metadata_unknown: u64,
     /// Records of a type newer than this version.
-    pub newer_records: u64,
+    pub unknown_records: u64,
 }
 
 /// Rebuilds `head`.
 #[derive(Debug)]
-pub struct Replay<'a> {
+pub struct WalReplay<'a> {
     head: &'a Head,
-    chunks: HashMap<SeriesRef, FoundChunks>,
+    chunks: HashMap<SeriesRef, DiskChunks>,
     aliases: HashMap<SeriesRef, SeriesRef>,
     /// The samples of one record; kept for its buffer.
     samples: Vec<RefSample>,
@@ -98,24 +98,24 @@ pub struct Replay<'a> {
 
 /// How a replay ended.
 #[derive(Debug)]
-pub struct Replayed {
+pub struct ReplayOutcome {
     /// What was found.
     pub report: ReplayReport,
     /// The damage before which it stopped.
-    pub damage: Option<ReadError>,
+    pub damage: Option<ReadLogError>,
     /// Second references of series, each with the one that the head has.
     pub aliases: HashMap<SeriesRef, SeriesRef>,
 }
 
 /// The full chunks of one reference, in the order of the files.
 #[derive(Debug, Default)]
-struct FoundChunks {
+struct DiskChunks {
     chunks: Vec<MappedChunk>,
     /// A chunk did not follow the one before it, or is unreadable: it and all later ones were left out.
     broken: bool,
 }
 
-impl<'a> Replay<'a> {
+impl<'a> WalReplay<'a> {
     /// A replay into the empty `head`; `chunks` is what `chunks_head/` holds.
     #[must_use]
     pub fn new(head: &'a Head, chunks: Vec<HeadChunkMeta>) -> Self {
@@ -136,17 +136,17 @@ impl<'a> Replay<'a> {
     ///
     /// Ends at the first damage, with everything before it replayed.
     #[must_use]
-    pub fn run(mut self, files: &[Segment], workers: usize, progress: &ReplayProgress) -> Replayed {
+    pub fn run(mut self, files: &[Segment], workers: usize, progress: &ReplayProgress) -> ReplayOutcome {
         let head = self.head;
         let damage = thread::scope(|scope| {
-            let mut workers = Workers::start(scope, head, workers.max(1));
-            let damage = files.iter().find_map(|file| self.file(file, &mut workers, progress).err());
-            workers.finish().into_iter().for_each(|done| self.take(done));
-            head.remember_second_references(self.aliases.keys());
+            let mut workers = WorkerPool::start(scope, head, workers.max(1));
+            let damage = files.iter().find_map(|file| self.replay_segment(file, &mut workers, progress).err());
+            workers.finish().into_iter().for_each(|done| self.add_worker_stats(done));
+            head.record_aliases(self.aliases.keys());
             damage
         });
         self.report.orphaned_chunks = self.chunks.values().map(|found| found.chunks.len() as u64).sum();
-        Replayed { report: self.report, damage, aliases: self.aliases }
+        ReplayOutcome { report: self.report, damage, aliases: self.aliases }
     }
 
     fn add_chunk(&mut self, chunk: HeadChunkMeta) {
@@ -156,23 +156,23 @@ impl<'a> Replay<'a> {
             let found = self.chunks.entry(chunk.series).or_default();
             found.broken |= found.chunks.last().is_some_and(|last| chunk.mint <= last.maxt());
             if found.broken {
-                self.report.chunks_passed_over += 1;
+                self.report.chunks_skipped += 1;
             } else {
-                let mapped = MappedChunk::new(chunk.at, chunk.mint, chunk.maxt, chunk.samples, chunk.encoding);
+                let mapped = MappedChunk::new(chunk.chunk_ref, chunk.mint, chunk.maxt, chunk.samples, chunk.encoding);
                 found.chunks.push(mapped);
             }
         }
     }
 
-    fn file(&mut self, file: &Segment, workers: &mut Workers<'_>, progress: &ReplayProgress) -> Result<(), ReadError> {
+    fn replay_segment(&mut self, file: &Segment, workers: &mut WorkerPool<'_>, progress: &ReplayProgress) -> Result<(), ReadLogError> {
         // The files of a checkpoint have numbers of their own, below those of the log.
         progress.current.fetch_max(i64::from(file.number), Ordering::Relaxed);
         let started = Instant::now();
-        let mut reader = SegmentReader::open(file.clone())?;
+        let mut reader = LogSegmentReader::open(file.clone())?;
         while let Some(record) = reader.next_record()? {
-            fault::point("replay.record");
-            if let Err(reason) = self.record(record, workers) {
-                return Err(ReadError::Damaged(Box::new(reader.reject(reason))));
+            fail_point::hit("replay.record");
+            if let Err(reason) = self.replay_record(record, workers) {
+                return Err(ReadLogError::Damaged(Box::new(reader.corruption_at_last_record(reason))));
             }
         }
         tracing::info!(file = %file.path.display(), duration = ?started.elapsed(), "log file replayed");
@@ -180,49 +180,49 @@ impl<'a> Replay<'a> {
     }
 
     /// Takes in a whole record, or nothing of it where it does not decode.
-    fn record(&mut self, record: &[u8], workers: &mut Workers<'_>) -> Result<(), DamageReason> {
-        match RecordKind::of(record) {
-            RecordKind::Series => {
+    fn replay_record(&mut self, record: &[u8], workers: &mut WorkerPool<'_>) -> Result<(), CorruptionReason> {
+        match RecordType::from_record(record) {
+            RecordType::Series => {
                 let series = SeriesDecoder::new(record)?.collect::<Result<Vec<_>, _>>()?;
                 series.iter().for_each(|one| self.series(one.series, &one.labels, workers));
             }
-            RecordKind::Samples | RecordKind::SamplesV2 => {
+            RecordType::Samples | RecordType::SamplesV2 => {
                 let mut samples = std::mem::take(&mut self.samples);
                 samples.clear();
                 SamplesDecoder::new(record)?.try_for_each(|sample| sample.map(|sample| samples.push(sample)))?;
-                samples.iter().for_each(|one| self.point(one.series, float(one), workers));
+                samples.iter().for_each(|one| self.replay_sample(one.series, sample_from_record(one), workers));
                 self.samples = samples;
             }
-            RecordKind::Tombstones => {
+            RecordType::Tombstones => {
                 let stones = decode_tombstones(record)?;
                 stones.iter().for_each(|stone| self.tombstone(stone, workers));
             }
-            RecordKind::Exemplars => {
+            RecordType::Exemplars => {
                 decode_exemplars(record)?.into_iter().for_each(|one| self.exemplar(one));
             }
-            RecordKind::Metadata => {
+            RecordType::Metadata => {
                 let entries = decode_metadata(record)?;
                 entries.iter().for_each(|entry| self.metadata(entry));
             }
-            RecordKind::Histograms | RecordKind::CustomHistograms | RecordKind::HistogramsV2 => {
+            RecordType::Histograms | RecordType::CustomHistograms | RecordType::HistogramsV2 => {
                 let histograms = decode_histograms(record)?;
-                histograms.into_iter().for_each(|one| self.histogram(one, Value::Histogram, workers));
+                histograms.into_iter().for_each(|one| self.histogram(one, SampleValue::Histogram, workers));
             }
-            RecordKind::FloatHistograms | RecordKind::CustomFloatHistograms | RecordKind::FloatHistogramsV2 => {
+            RecordType::FloatHistograms | RecordType::CustomFloatHistograms | RecordType::FloatHistogramsV2 => {
                 let histograms = decode_float_histograms(record)?;
-                histograms.into_iter().for_each(|one| self.histogram(one, Value::FloatHistogram, workers));
+                histograms.into_iter().for_each(|one| self.histogram(one, SampleValue::FloatHistogram, workers));
             }
             // They belong into the WBL: here one says nothing.
-            RecordKind::MmapMarkers => drop(decode_mmap_markers(record)?),
-            kind if kind.is_plausibly_newer() => self.report.newer_records += 1,
-            RecordKind::Unknown(byte) => return Err(DamageReason::UnknownKind(byte)),
+            RecordType::MmapMarkers => drop(decode_mmap_markers(record)?),
+            kind if kind.is_plausibly_newer() => self.report.unknown_records += 1,
+            RecordType::Unknown(byte) => return Err(CorruptionReason::UnknownKind(byte)),
         }
         Ok(())
     }
 
-    fn histogram<H>(&mut self, one: RefHistogram<H>, value: fn(Box<H>) -> Value, workers: &mut Workers<'_>) {
-        let point = Point { start: one.start, t: one.t, value: value(Box::new(one.histogram)) };
-        self.point(one.series, point, workers);
+    fn histogram<H>(&mut self, one: RefHistogram<H>, value: fn(Box<H>) -> SampleValue, workers: &mut WorkerPool<'_>) {
+        let point = Sample { start_timestamp: one.start_timestamp, t: one.t, value: value(Box::new(one.histogram)) };
+        self.replay_sample(one.series, point, workers);
     }
 
     /// One that the ring refuses was refused when it was written, too, or would be by the size and the window of today.
@@ -245,7 +245,7 @@ impl<'a> Replay<'a> {
         }
     }
 
-    fn tombstone(&mut self, stone: &RefTombstone, workers: &mut Workers<'_>) {
+    fn tombstone(&mut self, stone: &RefTombstone, workers: &mut WorkerPool<'_>) {
         let head = self.head;
         head.reserve_ref(stone.series);
         let reference = self.aliases.get(&stone.series).copied().unwrap_or(stone.series);
@@ -253,7 +253,7 @@ impl<'a> Replay<'a> {
         if stone.range == TimeRange::ALL {
             if let Some(series) = series {
                 head.series.unlink_labels(&series);
-                workers.send(reference, Work::Collected(series));
+                workers.send(reference, WorkItem::Collected(series));
             }
         } else if stone.range.maxt >= head.times.min_valid() {
             match series {
@@ -263,7 +263,7 @@ impl<'a> Replay<'a> {
         }
     }
 
-    fn series(&mut self, reference: SeriesRef, labels: &Labels, workers: &mut Workers<'_>) {
+    fn series(&mut self, reference: SeriesRef, labels: &Labels, workers: &mut WorkerPool<'_>) {
         let head = self.head;
         head.reserve_ref(reference);
         if head.series.get_by_ref(reference).is_some_and(|known| known.labels != *labels) {
@@ -272,7 +272,7 @@ impl<'a> Replay<'a> {
             return;
         }
         let Ok(entry) = head.series.get_or_create(labels, |hash, labels| {
-            Ok::<_, Infallible>(Series::new(reference, hash, labels, BatchId::NONE))
+            Ok::<_, Infallible>(HeadSeries::new(reference, hash, labels, BatchId::NONE))
         });
         let series = entry.series;
         if entry.created {
@@ -282,39 +282,39 @@ impl<'a> Replay<'a> {
             self.aliases.insert(reference, series.reference);
         }
         if entry.created {
-            workers.send(series.reference, Work::Series(Arc::clone(&series)));
+            workers.send(series.reference, WorkItem::Series(Arc::clone(&series)));
         }
         if let Some(found) = self.chunks.remove(&reference) {
-            workers.send(series.reference, Work::Chunks(series, found.chunks));
+            workers.send(series.reference, WorkItem::Chunks(series, found.chunks));
         }
     }
 
-    fn point(&mut self, reference: SeriesRef, point: Point, workers: &mut Workers<'_>) {
+    fn replay_sample(&mut self, reference: SeriesRef, point: Sample, workers: &mut WorkerPool<'_>) {
         if point.t < self.head.times.min_valid() {
             self.report.samples_before_head += 1;
             return;
         }
         let series = self.aliases.get(&reference).copied().unwrap_or(reference);
-        workers.point(LogPoint { series, point });
+        workers.queue_sample(LoggedSample { series, point });
     }
 
     /// Adds up what a worker did.
-    fn take(&mut self, done: WorkDone) {
+    fn add_worker_stats(&mut self, done: WorkerStats) {
         let (head, report) = (self.head, &mut self.report);
         report.samples += done.samples;
-        report.samples_covered += done.covered;
+        report.samples_in_chunks += done.samples_in_chunks;
         report.unknown_refs += done.unknown;
-        report.bad_histograms += done.bad_histograms;
-        report.chunks_passed_over += done.chunks_passed_over;
+        report.invalid_histograms += done.bad_histograms;
+        report.chunks_skipped += done.chunks_passed_over;
         report.chunk_overlaps += done.chunk_overlaps;
-        head.times.include(done.min_time, done.max_time);
+        head.times.extend(done.min_time, done.max_time);
         head.stats.stale_series.fetch_add(done.stale, Ordering::Relaxed);
-        Truncation::new(head).forget(&done.collected, done.max_time);
+        HeadTruncation::new(head).unindex(&done.collected, done.max_time);
     }
 }
 
 /// A float as the log has it.
 #[inline]
-fn float(one: &RefSample) -> Point {
-    Point { start: one.start, t: one.sample.t, value: Value::Float(one.sample.v) }
+fn sample_from_record(one: &RefSample) -> Sample {
+    Sample { start_timestamp: one.start_timestamp, t: one.sample.t, value: SampleValue::Float(one.sample.v) }
 }

@@ -7,7 +7,7 @@
 
 use crate::model::labels::Labels;
 use crate::model::refs::SeriesRef;
-use crate::tsdb::head::series::Series;
+use crate::tsdb::head::series::HeadSeries;
 use foldhash::quality::RandomState;
 use hashbrown::{HashMap, HashTable};
 use parking_lot::RwLock;
@@ -17,8 +17,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 const SHARDS: usize = 256;
 
-type LabelShard = RwLock<HashTable<Arc<Series>>>;
-type RefShard = RwLock<HashMap<SeriesRef, Arc<Series>>>;
+type LabelShard = RwLock<HashTable<Arc<HeadSeries>>>;
+type RefShard = RwLock<HashMap<SeriesRef, Arc<HeadSeries>>>;
 
 /// The series of the head.
 #[derive(Debug)]
@@ -31,9 +31,9 @@ pub struct SeriesMap {
 
 /// The series that a set of labels names, and whether it was there before.
 #[derive(Debug)]
-pub struct Entry {
+pub struct SeriesLookup {
     /// The series.
-    pub series: Arc<Series>,
+    pub series: Arc<HeadSeries>,
     /// Whether this call created it.
     pub created: bool,
 }
@@ -58,15 +58,15 @@ impl SeriesMap {
 
     /// The series whose labels have exactly these bytes.
     #[must_use]
-    pub fn get(&self, packed: &[u8]) -> Option<Arc<Series>> {
+    pub fn get(&self, packed: &[u8]) -> Option<Arc<HeadSeries>> {
         let hash = self.hash(packed);
         let shard = self.label_shard(hash).read();
-        shard.find(hash, |series| series.labels.as_packed() == packed).cloned()
+        shard.find(hash, |series| series.labels.as_bytes() == packed).cloned()
     }
 
     /// The series with that reference.
     #[must_use]
-    pub fn get_by_ref(&self, reference: SeriesRef) -> Option<Arc<Series>> {
+    pub fn get_by_ref(&self, reference: SeriesRef) -> Option<Arc<HeadSeries>> {
         self.ref_shard(reference).read().get(&reference).cloned()
     }
 
@@ -77,22 +77,22 @@ impl SeriesMap {
     pub fn get_or_create<E>(
         &self,
         labels: &Labels,
-        create: impl FnOnce(u64, Labels) -> Result<Series, E>,
-    ) -> Result<Entry, E> {
-        let hash = self.hash(labels.as_packed());
+        create: impl FnOnce(u64, Labels) -> Result<HeadSeries, E>,
+    ) -> Result<SeriesLookup, E> {
+        let hash = self.hash(labels.as_bytes());
         let mut shard = self.label_shard(hash).write();
         if let Some(series) = shard.find(hash, |series| series.labels == *labels) {
-            return Ok(Entry { series: Arc::clone(series), created: false });
+            return Ok(SeriesLookup { series: Arc::clone(series), created: false });
         }
         let series = Arc::new(create(hash, labels.clone())?);
         self.ref_shard(series.reference).write().insert(series.reference, Arc::clone(&series));
         shard.insert_unique(hash, Arc::clone(&series), |series| series.hash);
         self.len.fetch_add(1, Ordering::Relaxed);
-        Ok(Entry { series, created: true })
+        Ok(SeriesLookup { series, created: true })
     }
 
     /// Takes a series out of both maps. Whoever calls has marked it as dead.
-    pub fn remove(&self, series: &Series) {
+    pub fn remove(&self, series: &HeadSeries) {
         self.unlink_labels(series);
         if self.ref_shard(series.reference).write().remove(&series.reference).is_some() {
             self.len.fetch_sub(1, Ordering::Relaxed);
@@ -100,7 +100,7 @@ impl SeriesMap {
     }
 
     /// Makes the labels of a series free for another one; by its reference it is still found.
-    pub fn unlink_labels(&self, series: &Series) {
+    pub fn unlink_labels(&self, series: &HeadSeries) {
         let mut shard = self.label_shard(series.hash).write();
         if let Ok(entry) = shard.find_entry(series.hash, |one| one.reference == series.reference) {
             entry.remove();
@@ -108,13 +108,13 @@ impl SeriesMap {
     }
 
     /// The series shard by shard, for a walk over all of them; each shard is locked for copying its list.
-    pub fn shards(&self) -> impl Iterator<Item = Vec<Arc<Series>>> {
+    pub fn shards(&self) -> impl Iterator<Item = Vec<Arc<HeadSeries>>> {
         self.by_ref.iter().map(|shard| shard.read().values().cloned().collect())
     }
 
     /// All series, in no order; a shard is locked at a time.
     #[must_use]
-    pub fn all(&self) -> Vec<Arc<Series>> {
+    pub fn all(&self) -> Vec<Arc<HeadSeries>> {
         let mut all = Vec::with_capacity(self.len());
         self.shards().for_each(|shard| all.extend(shard));
         all

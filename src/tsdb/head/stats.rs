@@ -20,11 +20,11 @@ pub struct HeadStats {
     /// Writes to `chunks_head/` that failed; the chunks stay in memory and are tried again.
     pub chunk_write_failures: AtomicU64,
     /// Floats that came late and were appended.
-    pub late_floats: AtomicU64,
+    pub ooo_floats_appended: AtomicU64,
     /// Native histograms that came late and were appended.
-    pub late_histograms: AtomicU64,
+    pub ooo_histograms_appended: AtomicU64,
     /// Chunks of late samples that were written to `chunks_head/`.
-    pub late_chunks_written: AtomicU64,
+    pub ooo_chunks_written: AtomicU64,
     /// Series that were collected.
     pub series_removed: AtomicU64,
     /// Chunks that were dropped because a block has them.

@@ -13,35 +13,35 @@ pub fn symbols(head: &Head) -> impl Iterator<Item = Box<dyn Iterator<Item = Stri
     let names = head.postings().label_names();
     let first: Box<dyn Iterator<Item = String>> = Box::new(std::iter::once(String::new()).chain(names.clone()));
     let values = names.into_iter().map(move |name| {
-        let values: Box<dyn Iterator<Item = String>> = Box::new(Values { head, name, slice: Vec::new().into_iter() });
+        let values: Box<dyn Iterator<Item = String>> = Box::new(LabelValuesIter { head, name, slice: Vec::new().into_iter() });
         values
     });
     std::iter::once(first).chain(values)
 }
 
 /// The values of a label, rising.
-struct Values<'a> {
+struct LabelValuesIter<'a> {
     head: &'a Head,
     name: String,
     slice: std::vec::IntoIter<String>,
 }
 
-impl Values<'_> {
-    fn refill(&mut self, after: Option<&str>) {
+impl LabelValuesIter<'_> {
+    fn refill_slice(&mut self, after: Option<&str>) {
         self.slice = self.head.postings().values_after(&self.name, after, SLICE).into_iter();
     }
 }
 
-impl Iterator for Values<'_> {
+impl Iterator for LabelValuesIter<'_> {
     type Item = String;
 
     fn next(&mut self) -> Option<String> {
         if self.slice.as_slice().is_empty() {
-            self.refill(None);
+            self.refill_slice(None);
         }
         let next = self.slice.next()?;
         if self.slice.as_slice().is_empty() {
-            self.refill(Some(&next));
+            self.refill_slice(Some(&next));
             if self.slice.as_slice().is_empty() {
                 // Nothing is left: the next call must not begin anew.
                 self.name.clear();

@@ -2,18 +2,18 @@
 //!
 //! The order in which the database makes a block of the head's beginning:
 //!
-//! 1. [`Truncation::close`]: samples before the end of the block are no longer taken, and all requests that might still bring some are
+//! 1. [`HeadTruncation::close_before`]: samples before the end of the block are no longer taken, and all requests that might still bring some are
 //!    waited for. What is in that range does not change any more.
 //! 2. The block is written, synced, renamed, opened, and queries see it.
-//! 3. [`Truncation::drop_before`]: the head's new beginning is made known first, so that a query that finds chunks missing knows where they are
+//! 3. [`HeadTruncation::truncate_before`]: the head's new beginning is made known first, so that a query that finds chunks missing knows where they are
 //!    ([`crate::tsdb::head::read`]); then the series are gone through, a shard at a time.
-//! 4. The log is truncated; [`Truncation::keeps`] says which series its checkpoint must still name.
+//! 4. The log is truncated; [`HeadTruncation::must_checkpoint`] says which series its checkpoint must still name.
 //!
 //! A series without chunks is collected, unless a request that touched it is in flight. It is marked as dead under its mutex; a request that had
 //! found it before sees the mark and makes a new series. Its samples are in the log as long as the segments that hold them, and a replay can use
 //! them only where the log names the series: so a collected series is remembered until the log begins behind it.
 //!
-//! Late samples go by themselves: what [`OutOfOrderSource`] has made blocks of is dropped by [`Truncation::drop_out_of_order`]. As long as a series
+//! Late samples go by themselves: what [`OutOfOrderSource`] has made blocks of is dropped by [`HeadTruncation::truncate_ooo`]. As long as a series
 //! has some, it stays.
 //!
 //! Locks: the mapping's mutex for the time of a shard, and in it one series' mutex at a time.
@@ -21,24 +21,24 @@
 use crate::model::refs::SeriesRef;
 use crate::tsdb::chunk::head_chunks::error::HeadChunksError;
 use crate::tsdb::head::Head;
-use crate::tsdb::head::ooo::source::OutOfOrderSource;
-use crate::tsdb::head::series::Series;
+use crate::tsdb::head::out_of_order::source::OutOfOrderSource;
+use crate::tsdb::head::series::HeadSeries;
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 /// Stale series that are collected at once.
-const STALE_LOT: usize = 1024;
+const STALE_BATCH: usize = 1024;
 
 /// Makes room in the head.
 #[derive(Debug)]
-pub struct Truncation<'a> {
+pub struct HeadTruncation<'a> {
     head: &'a Head,
 }
 
 /// What was dropped.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Dropped {
+pub struct GcStats {
     /// Chunks.
     pub chunks: u64,
     /// Series that were collected.
@@ -49,24 +49,24 @@ pub struct Dropped {
 #[derive(Debug, Clone)]
 pub struct StaleSeries {
     /// The series.
-    pub series: Arc<Series>,
+    pub series: Arc<HeadSeries>,
     /// Time of its stale marker, ms.
     pub end: i64,
 }
 
 /// What a walk over the series found besides.
-struct Walk {
-    dropped: Dropped,
+struct GcPass {
+    dropped: GcStats,
     /// Time of the oldest sample in order that is left, ms.
     min_time: i64,
     /// Time of the oldest late one, ms.
     min_late: i64,
     /// The lowest number of a chunk file that is still needed.
     first_file: u32,
-    dead: Vec<Arc<Series>>,
+    dead: Vec<Arc<HeadSeries>>,
 }
 
-impl<'a> Truncation<'a> {
+impl<'a> HeadTruncation<'a> {
     /// Of this head.
     #[must_use]
     pub fn new(head: &'a Head) -> Self {
@@ -74,14 +74,14 @@ impl<'a> Truncation<'a> {
     }
 
     /// Takes no more samples before `end` (ms) and returns when nobody can append any. Waits only for requests that have begun.
-    pub fn close(&self, end: i64) {
+    pub fn close_before(&self, end: i64) {
         self.head.times.raise_min_valid(end);
-        self.head.in_flight.wait_for_earlier();
+        self.head.in_flight.wait_for_older();
     }
 
     /// Time of the oldest sample that is there, ms: every series is asked.
     #[must_use]
-    pub fn oldest(&self) -> Option<i64> {
+    pub fn min_time(&self) -> Option<i64> {
         self.head.series.shards().flatten().filter_map(|series| series.state.lock().min_time()).min()
     }
 
@@ -89,17 +89,17 @@ impl<'a> Truncation<'a> {
     ///
     /// # Errors
     /// [`HeadChunksError`] where files of full chunks that nobody needs could not be removed; they go the next time.
-    pub fn drop_before(&self, mint: i64) -> Result<Dropped, HeadChunksError> {
+    pub fn truncate_before(&self, mint: i64) -> Result<GcStats, HeadChunksError> {
         let head = self.head;
-        head.drops.fetch_add(1, Ordering::SeqCst);
+        head.truncation_epoch.fetch_add(1, Ordering::SeqCst);
         head.truncated_before.fetch_max(mint, Ordering::SeqCst);
         head.times.watch_min();
-        let walk = self.walk(mint);
+        let walk = self.gc_series(mint);
         let begin = if walk.min_time == i64::MAX { mint } else { walk.min_time.max(mint) };
         // As Prometheus has it: the head begins at its oldest sample, but not so late that what it still takes would lie before.
-        let taken = head.times.append_bound(head.policy.chunk_range_ms).unwrap_or(begin);
+        let taken = head.times.min_appendable_time(head.policy.chunk_range_ms).unwrap_or(begin);
         head.times.set_min(begin.min(taken.max(mint)));
-        self.forget(&walk.dead, begin);
+        self.unindex(&walk.dead, begin);
         // A chunk may reach across: what is deleted of its beginning stays so.
         head.tombstones.write().truncate_before(mint.min(walk.min_time).min(walk.min_late));
         head.stats.chunks_removed.fetch_add(walk.dropped.chunks, Ordering::Relaxed);
@@ -110,43 +110,43 @@ impl<'a> Truncation<'a> {
     /// Drops the chunks of late samples that `made` has, which are in blocks now.
     ///
     /// # Errors
-    /// [`HeadChunksError`] as for [`Self::drop_before`].
-    pub fn drop_out_of_order(&self, made: &OutOfOrderSource<'_>) -> Result<Dropped, HeadChunksError> {
+    /// [`HeadChunksError`] as for [`Self::truncate_before`].
+    pub fn truncate_ooo(&self, made: &OutOfOrderSource<'_>) -> Result<GcStats, HeadChunksError> {
         let head = self.head;
-        head.drops.fetch_add(1, Ordering::SeqCst);
-        head.window.drops.fetch_add(1, Ordering::SeqCst);
-        let chunks = made.forget_chunks();
+        head.truncation_epoch.fetch_add(1, Ordering::SeqCst);
+        head.ooo_window.drops.fetch_add(1, Ordering::SeqCst);
+        let chunks = made.drop_chunks();
         let mint = head.truncated_before();
-        let mut walk = self.walk(mint);
+        let mut walk = self.gc_series(mint);
         walk.dropped.chunks += chunks;
         // The log has no later samples of series without any in order than those before this time.
-        self.forget(&walk.dead, mint.max(head.times.min().unwrap_or(mint)));
+        self.unindex(&walk.dead, mint.max(head.times.min().unwrap_or(mint)));
         head.stats.chunks_removed.fetch_add(walk.dropped.chunks, Ordering::Relaxed);
         head.mapping.files().truncate_before(walk.first_file)?;
         Ok(walk.dropped)
     }
 
     /// Goes through all series, drops what ends before `mint` (ms), and takes those out of the map that have nothing left.
-    fn walk(&self, mint: i64) -> Walk {
+    fn gc_series(&self, mint: i64) -> GcPass {
         let head = self.head;
         // A chunk that is written while the series are gone through is in this file or a later one.
-        let first_file = head.mapping.files().writes_from();
+        let first_file = head.mapping.files().first_active_file();
         let (min_time, min_late) = (i64::MAX, i64::MAX);
-        let mut walk = Walk { dropped: Dropped::default(), min_time, min_late, first_file, dead: Vec::new() };
+        let mut walk = GcPass { dropped: GcStats::default(), min_time, min_late, first_file, dead: Vec::new() };
         for shard in head.series.shards() {
-            let _no_chunk_moves = head.mapping.pause();
-            shard.into_iter().for_each(|series| self.drop_of_series(series, mint, &mut walk));
+            let _no_chunk_moves = head.mapping.lock();
+            shard.into_iter().for_each(|series| self.gc_one_series(series, mint, &mut walk));
         }
         walk
     }
 
     /// The series whose newest sample is a stale marker, each with the time of that marker, but not those that have late samples. What is in memory of them does not change until
-    /// [`Self::collect_stale`], or they are left alone there.
+    /// [`Self::gc_stale_series`], or they are left alone there.
     #[must_use]
     pub fn stale_series(&self) -> Vec<StaleSeries> {
-        let stale = |series: Arc<Series>| {
+        let stale = |series: Arc<HeadSeries>| {
             let state = series.state.lock();
-            let is_wanted = state.is_stale() && state.late.is_none() && !state.is_dead;
+            let is_wanted = state.is_stale() && state.out_of_order.is_none() && !state.is_collected;
             let end = state.max_time().filter(|_| is_wanted)?;
             drop(state);
             Some(StaleSeries { series, end })
@@ -158,19 +158,19 @@ impl<'a> Truncation<'a> {
     ///
     /// `log` is to put tombstones into the log's queue that delete all there is of a reference; only then another series can get the labels.
     /// So a replay, which finds the old samples, the tombstone, and perhaps a new series with the same labels, does the same in the same order.
-    pub fn collect_stale(&self, stale: &[StaleSeries], mut log: impl FnMut(&[SeriesRef])) -> usize {
+    pub fn gc_stale_series(&self, stale: &[StaleSeries], mut log: impl FnMut(&[SeriesRef])) -> usize {
         let head = self.head;
-        head.drops.fetch_add(1, Ordering::SeqCst);
+        head.truncation_epoch.fetch_add(1, Ordering::SeqCst);
         let (mut dead, mut chunks, mut end) = (Vec::new(), 0, i64::MIN);
-        for lot in stale.chunks(STALE_LOT) {
-            let _no_chunk_moves = head.mapping.pause();
+        for lot in stale.chunks(STALE_BATCH) {
+            let _no_chunk_moves = head.mapping.lock();
             let first = dead.len();
             for StaleSeries { series, end: noted } in lot {
                 let mut state = series.state.lock();
-                let is_unchanged = state.max_time() == Some(*noted) && state.is_stale() && state.late.is_none();
-                if is_unchanged && !state.is_dead && !head.in_flight.contains(state.touched_by) {
-                    state.is_dead = true;
-                    chunks += state.drop_before(i64::MAX) as u64;
+                let is_unchanged = state.max_time() == Some(*noted) && state.is_stale() && state.out_of_order.is_none();
+                if is_unchanged && !state.is_collected && !head.in_flight.contains(state.last_batch) {
+                    state.is_collected = true;
+                    chunks += state.truncate_before(i64::MAX) as u64;
                     end = end.max(*noted);
                     dead.push(Arc::clone(series));
                 }
@@ -183,41 +183,41 @@ impl<'a> Truncation<'a> {
         }
         head.stats.chunks_removed.fetch_add(chunks, Ordering::Relaxed);
         head.stats.stale_series.fetch_sub(dead.len() as i64, Ordering::Relaxed);
-        self.forget(&dead, end);
+        self.unindex(&dead, end);
         dead.len()
     }
 
     /// Whether the log's checkpoint must keep naming a series: it is in the head, or was until `mint` (ms) or later.
     #[must_use]
-    pub fn keeps(&self, series: SeriesRef, mint: i64) -> bool {
+    pub fn must_checkpoint(&self, series: SeriesRef, mint: i64) -> bool {
         self.head.series.get_by_ref(series).is_some()
-            || self.head.collected.lock().get(&series).is_some_and(|until| *until >= mint)
+            || self.head.wal_expiries.lock().get(&series).is_some_and(|until| *until >= mint)
     }
 
     /// Forgets the collected series that the log has no more samples of, now that it begins at `mint` (ms).
-    pub fn log_begins_at(&self, mint: i64) {
-        self.head.collected.lock().retain(|_, until| *until >= mint);
+    pub fn expire_before(&self, mint: i64) {
+        self.head.wal_expiries.lock().retain(|_, until| *until >= mint);
     }
 
-    fn drop_of_series(&self, series: Arc<Series>, mint: i64, walk: &mut Walk) {
+    fn gc_one_series(&self, series: Arc<HeadSeries>, mint: i64, walk: &mut GcPass) {
         let head = self.head;
         let mut state = series.state.lock();
         let was_stale = state.is_stale();
-        walk.dropped.chunks += state.drop_before(mint) as u64;
+        walk.dropped.chunks += state.truncate_before(mint) as u64;
         if was_stale && !state.is_stale() {
             head.stats.stale_series.fetch_sub(1, Ordering::Relaxed);
         }
         if let Some(chunk) = state.mapped.iter().next() {
-            walk.first_file = walk.first_file.min(chunk.at().file());
+            walk.first_file = walk.first_file.min(chunk.chunk_ref().file());
         }
-        if let Some(late) = &state.late {
+        if let Some(late) = &state.out_of_order {
             walk.first_file = walk.first_file.min(late.mapped.first_file().unwrap_or(u32::MAX));
             walk.min_late = walk.min_late.min(late.times().map_or(i64::MAX, |times| times.mint));
         }
         if let Some(min_time) = state.min_time() {
             walk.min_time = walk.min_time.min(min_time);
-        } else if state.late.is_none() && !state.is_dead && !head.in_flight.contains(state.touched_by) {
-            state.is_dead = true;
+        } else if state.out_of_order.is_none() && !state.is_collected && !head.in_flight.contains(state.last_batch) {
+            state.is_collected = true;
             drop(state);
             head.series.remove(&series);
             walk.dropped.series += 1;
@@ -226,13 +226,13 @@ impl<'a> Truncation<'a> {
     }
 
     /// Takes dead series out of the index and notes until when the log has samples of them.
-    pub(super) fn forget(&self, dead: &[Arc<Series>], until: i64) {
+    pub(super) fn unindex(&self, dead: &[Arc<HeadSeries>], until: i64) {
         if dead.is_empty() {
             return;
         }
         let head = self.head;
         let refs: HashSet<SeriesRef> = dead.iter().map(|series| series.reference).collect();
-        let mut collected = head.collected.lock();
+        let mut collected = head.wal_expiries.lock();
         for series in &refs {
             let noted = collected.entry(*series).or_insert(until);
             *noted = until.max(*noted);

@@ -7,10 +7,10 @@
 use crate::model::matcher::Matcher;
 
 /// What a matcher asks of the index.
-pub(super) struct Condition<'m> {
+pub(super) struct PostingsFilter<'m> {
     pub(super) name: &'m str,
     /// Whether the series of `values` are kept, and no others; or they are dropped, and no others.
-    pub(super) keeps: bool,
+    pub(super) includes: bool,
     pub(super) values: ValueSet<'m>,
 }
 
@@ -18,32 +18,32 @@ pub(super) struct Condition<'m> {
 pub(super) enum ValueSet<'m> {
     Listed(&'m [String]),
     /// Those that begin with `prefix` and that the matcher accepts (to keep) or refuses (to drop).
-    Tested {
+    Scanned {
         prefix: &'m str,
         matcher: &'m Matcher,
     },
     Every,
 }
 
-impl<'m> Condition<'m> {
+impl<'m> PostingsFilter<'m> {
     /// `None` for a matcher that every series satisfies.
-    pub(super) fn of(matcher: &'m Matcher) -> Option<Self> {
+    pub(super) fn from_matcher(matcher: &'m Matcher) -> Option<Self> {
         let keeps = !matcher.matches_empty();
         // Whether `values` are those that the matcher's value or expression names, or all but those.
         let named = keeps != matcher.is_negative();
         let values = match (matcher.set_matches(), named) {
             (Some(set), true) => ValueSet::Listed(set),
             (Some([only]), false) if only.is_empty() => ValueSet::Every,
-            _ if matcher.names_every_value() && !named => {
+            _ if matcher.matches_every_nonempty() && !named => {
                 // All but every value: to keep none, or to drop none.
-                return keeps.then_some(Self { name: matcher.name(), keeps, values: ValueSet::Listed(&[]) });
+                return keeps.then_some(Self { name: matcher.name(), includes: keeps, values: ValueSet::Listed(&[]) });
             }
-            _ if matcher.names_every_value() => ValueSet::Every,
+            _ if matcher.matches_every_nonempty() => ValueSet::Every,
             _ => {
                 let prefix = if named { matcher.prefix().unwrap_or_default() } else { "" };
-                ValueSet::Tested { prefix, matcher }
+                ValueSet::Scanned { prefix, matcher }
             }
         };
-        Some(Self { name: matcher.name(), keeps, values })
+        Some(Self { name: matcher.name(), includes: keeps, values })
     }
 }

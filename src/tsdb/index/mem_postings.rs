@@ -21,7 +21,7 @@
 mod remove;
 mod select;
 
-use super::postings::{self, List};
+use super::postings::{self, PostingsList};
 use crate::model::labels::Labels;
 use crate::model::refs::SeriesRef;
 use parking_lot::{Mutex, RwLock};
@@ -39,22 +39,22 @@ const LONG_LIST: usize = SLICE / 2;
 /// The head's inverted index.
 #[derive(Default)]
 pub struct MemPostings {
-    index: RwLock<Index>,
+    index: RwLock<MemIndex>,
     removal: Mutex<()>,
 }
 
 #[derive(Default)]
-struct Index {
-    names: BTreeMap<Box<str>, Values>,
-    all: List,
+struct MemIndex {
+    names: BTreeMap<Box<str>, ValueLists>,
+    all: PostingsList,
     pairs: usize,
 }
 
-type Values = BTreeMap<Box<str>, List>;
+type ValueLists = BTreeMap<Box<str>, PostingsList>;
 
 /// How much the index holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Cardinality {
+pub struct IndexCardinality {
     /// Series.
     pub series: usize,
     /// Label names.
@@ -107,7 +107,7 @@ impl MemPostings {
     /// The series that have the label, rising.
     #[must_use]
     pub fn postings(&self, name: &str, value: &str) -> Vec<SeriesRef> {
-        self.copy(|index| index.list(name, value))
+        self.copy_list(|index| index.list(name, value))
     }
 
     /// Whether any series has the label.
@@ -119,18 +119,18 @@ impl MemPostings {
     /// Every series, rising.
     #[must_use]
     pub fn all(&self) -> Vec<SeriesRef> {
-        self.copy(|index| index.all.as_slice())
+        self.copy_list(|index| index.all.as_slice())
     }
 
     /// How much the index holds.
     #[must_use]
-    pub fn cardinality(&self) -> Cardinality {
+    pub fn cardinality(&self) -> IndexCardinality {
         let index = self.index.read();
-        Cardinality { series: index.all.len(), names: index.names.len(), pairs: index.pairs }
+        IndexCardinality { series: index.all.len(), names: index.names.len(), pairs: index.pairs }
     }
 
     /// A list, copied in slices.
-    fn copy(&self, list: impl Fn(&Index) -> &[SeriesRef]) -> Vec<SeriesRef> {
+    fn copy_list(&self, list: impl Fn(&MemIndex) -> &[SeriesRef]) -> Vec<SeriesRef> {
         let mut copied: Vec<SeriesRef> = Vec::new();
         loop {
             let index = self.index.read();
@@ -161,10 +161,10 @@ impl MemPostings {
     }
 }
 
-impl Index {
+impl MemIndex {
     fn add(&mut self, series: SeriesRef, name: &str, value: &str) {
         if !self.names.contains_key(name) {
-            self.names.insert(name.into(), Values::new());
+            self.names.insert(name.into(), ValueLists::new());
         }
         let Some(values) = self.names.get_mut(name) else { return };
         match values.get_mut(value) {
@@ -177,7 +177,7 @@ impl Index {
     }
 
     fn list(&self, name: &str, value: &str) -> &[SeriesRef] {
-        self.names.get(name).and_then(|values| values.get(value)).map_or(&[], List::as_slice)
+        self.names.get(name).and_then(|values| values.get(value)).map_or(&[], PostingsList::as_slice)
     }
 
     /// One slice of a scan: from the first value, or the one behind `after`. Returns where to go on, `None` at the end.

@@ -7,13 +7,13 @@ use crate::model::refs::SeriesRef;
 use smallvec::SmallVec;
 
 /// A posting list. Most labels of high cardinality have one or two series, which need no heap.
-pub(super) type List = SmallVec<[SeriesRef; 2]>;
+pub(super) type PostingsList = SmallVec<[SeriesRef; 2]>;
 
 /// From this length on a list grows by a quarter instead of doubling: the index is mostly such lists.
 const SLOW_GROWTH: usize = 64;
 
 /// Adds a reference; cheap where it is the highest so far, as it is but for races of concurrent creations.
-pub(super) fn insert(list: &mut List, series: SeriesRef) {
+pub(super) fn insert(list: &mut PostingsList, series: SeriesRef) {
     if list.len() >= SLOW_GROWTH && list.len() == list.capacity() {
         list.reserve_exact(list.len() / 4);
     }
@@ -28,19 +28,19 @@ pub(super) fn insert(list: &mut List, series: SeriesRef) {
 }
 
 /// Gives back the slack of a list that has shrunk a lot.
-pub(super) fn shrink(list: &mut List) {
+pub(super) fn shrink(list: &mut PostingsList) {
     if list.capacity() > 2 * list.len() {
         list.shrink_to_fit();
     }
 }
 
 /// One mark for each of a sorted slice of candidates.
-pub(super) struct Marks {
+pub(super) struct CandidateMask {
     words: Vec<u64>,
 }
 
-impl Marks {
-    pub(super) fn none<R>(candidates: &[R]) -> Self {
+impl CandidateMask {
+    pub(super) fn new<R>(candidates: &[R]) -> Self {
         Self { words: vec![0; candidates.len().div_ceil(64)] }
     }
 
@@ -90,7 +90,7 @@ fn gallop<R: Copy + Ord>(list: &[R], from: usize, target: R) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use super::{List, Marks, gallop, insert, shrink};
+    use super::{PostingsList, CandidateMask, gallop, insert, shrink};
     use crate::model::refs::SeriesRef;
     use proptest::prelude::{prop_assert_eq, proptest};
     use std::collections::BTreeSet;
@@ -101,8 +101,8 @@ mod tests {
 
     #[test]
     fn two_references_need_no_heap() {
-        assert_eq!(std::mem::size_of::<List>(), 24);
-        let mut list = List::new();
+        assert_eq!(std::mem::size_of::<PostingsList>(), 24);
+        let mut list = PostingsList::new();
         for series in [7, 3, 7] {
             insert(&mut list, SeriesRef(series));
         }
@@ -112,7 +112,7 @@ mod tests {
     proptest! {
         #[test]
         fn a_list_stays_sorted_and_lean(added in proptest::collection::vec(0u64..500, 0..400)) {
-            let mut list = List::new();
+            let mut list = PostingsList::new();
             added.iter().for_each(|series| insert(&mut list, SeriesRef(*series)));
             prop_assert_eq!(list.to_vec(), refs(&added.iter().copied().collect()));
             shrink(&mut list);
@@ -126,7 +126,7 @@ mod tests {
             split in 0usize..200,
         ) {
             let (all, list_refs) = (refs(&candidates), refs(&list));
-            let mut marks = Marks::none(&all);
+            let mut marks = CandidateMask::new(&all);
             let split = split.min(all.len());
             marks.mark(0, &all[..split], &list_refs);
             marks.mark(split, &all[split..], &list_refs);

@@ -1,52 +1,52 @@
 //! Points of every kind for tests: made up, as chunks, and compared.
 
 use crate::model::histogram::{CUSTOM_BUCKETS_SCHEMA, CounterResetHint, FloatHistogram, Histogram, Span};
-use crate::model::sample::STALE_NAN_BITS;
-use crate::model::value::{Point, Value};
-use crate::tsdb::chunk::any_chunk::{AnyChunk, AnyIter, ChunkEncodings, HistogramStarts};
+use crate::model::float_sample::STALE_NAN_BITS;
+use crate::model::sample::{Sample, SampleValue};
+use crate::tsdb::chunk::any_chunk::{AnyChunk, AnyChunkIter, EncodingPolicy, HistogramStMode};
 use crate::tsdb::chunk::float_chunk::FloatEncoding;
-use crate::tsdb::chunk::histogram::append::Appended;
+use crate::tsdb::chunk::histogram::append::AppendOutcome;
 use crate::tsdb::query::source::{Chunk, ChunkData};
 use proptest::prelude::{Just, Strategy, any, prop_oneof};
 use std::collections::BTreeMap;
 
 /// What Prometheus writes without any flag.
-pub(crate) const PLAIN: ChunkEncodings =
-    ChunkEncodings { floats: FloatEncoding::Xor, histogram_starts: HistogramStarts::Dropped };
+pub(crate) const PLAIN: EncodingPolicy =
+    EncodingPolicy { floats: FloatEncoding::Xor, histogram_starts: HistogramStMode::WithoutSt };
 /// With a place for start times.
-pub(crate) const WITH_STARTS: ChunkEncodings =
-    ChunkEncodings { floats: FloatEncoding::Xor2, histogram_starts: HistogramStarts::Kept };
+pub(crate) const WITH_STARTS: EncodingPolicy =
+    EncodingPolicy { floats: FloatEncoding::Xor2, histogram_starts: HistogramStMode::WithSt };
 
 /// These points, which rise, as chunks of at most `most`.
-pub(crate) fn chunks(points: &[Point], encodings: ChunkEncodings, most: u16) -> Vec<Chunk> {
+pub(crate) fn chunks(points: &[Sample], encodings: EncodingPolicy, most: u16) -> Vec<Chunk> {
     let mut chunks: Vec<(i64, AnyChunk)> = Vec::new();
     for point in points {
         if let Some((_, open)) = chunks.last_mut()
             && open.num_samples() < most
-            && !matches!(open.append(point), Appended::NotTaken)
+            && !matches!(open.append(point), AppendOutcome::NeedsNewChunk)
         {
             continue;
         }
         let before = chunks.last().map(|(_, chunk)| chunk);
-        let chunk = AnyChunk::begin(encodings, point, before);
+        let chunk = AnyChunk::with_first_sample(encodings, point, before);
         chunks.push((point.t, chunk));
     }
     let chunk = |(mint, chunk): (i64, AnyChunk)| {
         let (maxt, encoding) = (chunk.last_t().unwrap(), chunk.encoding());
-        Chunk { mint, maxt, encoding, data: ChunkData::new(chunk.into_bytes()), deleted: None }
+        Chunk { mint, maxt, encoding, data: ChunkData::new(chunk.into_bytes()), deleted_intervals: None }
     };
     chunks.into_iter().map(chunk).collect()
 }
 
 /// The points of a chunk.
-pub(crate) fn decoded(chunk: &Chunk) -> Vec<Point> {
-    AnyIter::new(chunk.encoding, chunk.data.bytes()).map(|point| point.unwrap()).collect()
+pub(crate) fn decoded(chunk: &Chunk) -> Vec<Sample> {
+    AnyChunkIter::new(chunk.encoding, chunk.data.bytes()).map(|point| point.unwrap()).collect()
 }
 
 /// Asserts that these are the same points, whatever is said of counter resets.
 #[track_caller]
-pub(crate) fn assert_same(found: &[Point], expected: &[Point]) {
-    let is_same = |a: &Point, b: &Point| (a.start, a.t) == (b.start, b.t) && a.value.is_same(&b.value);
+pub(crate) fn assert_same(found: &[Sample], expected: &[Sample]) {
+    let is_same = |a: &Sample, b: &Sample| (a.start_timestamp, a.t) == (b.start_timestamp, b.t) && a.value.is_equivalent(&b.value);
     let equal = found.iter().zip(expected).take_while(|(a, b)| is_same(a, b)).count();
     let lengths = (found.len(), expected.len());
     assert!(
@@ -142,7 +142,7 @@ struct Part {
     steps: Vec<i64>,
 }
 
-fn any_part() -> impl Strategy<Value = Part> {
+fn arb_part() -> impl Strategy<Value = Part> {
     let schema = || prop_oneof![Just(0), Just(3), Just(8), Just(-4), Just(CUSTOM_BUCKETS_SCHEMA)];
     let kind = prop_oneof![
         2 => Just(Kind::Float),
@@ -156,16 +156,16 @@ fn any_part() -> impl Strategy<Value = Part> {
 
 /// Points of a series whose kind of value changes, which rise: counters with resets and new buckets, gauges, custom buckets, stale
 /// markers, start times.
-pub(crate) fn any_points() -> impl Strategy<Value = Vec<Point>> {
-    (proptest::collection::vec(any_part(), 0..5), 0i64..200).prop_map(|(parts, mut t)| {
+pub(crate) fn arb_samples() -> impl Strategy<Value = Vec<Sample>> {
+    (proptest::collection::vec(arb_part(), 0..5), 0i64..200).prop_map(|(parts, mut t)| {
         let mut points = Vec::new();
         for part in parts {
-            let mut numbers = Numbers(part.seed | 1);
+            let mut numbers = PseudoRandom(part.seed | 1);
             let mut buckets = BTreeMap::from([(1, 2u64)]);
             for step in &part.steps {
                 t += step;
                 let start = if part.has_starts { t - 50 - (numbers.below(2) as i64) } else { 0 };
-                points.push(Point { start, t, value: value(part.kind, &mut buckets, &mut numbers) });
+                points.push(Sample { start_timestamp: start, t, value: value(part.kind, &mut buckets, &mut numbers) });
             }
         }
         points
@@ -173,7 +173,7 @@ pub(crate) fn any_points() -> impl Strategy<Value = Vec<Point>> {
 }
 
 /// Points of every kind, one kind after the other, the same for the same seed; none is a stale marker or has a start.
-pub(crate) fn some_points(seed: u64) -> Vec<Point> {
+pub(crate) fn seeded_samples(seed: u64) -> Vec<Sample> {
     let kinds = [
         Kind::Float,
         Kind::Counter { schema: 3, is_float: false },
@@ -183,7 +183,7 @@ pub(crate) fn some_points(seed: u64) -> Vec<Point> {
         Kind::Gauge { schema: CUSTOM_BUCKETS_SCHEMA, is_float: true },
         Kind::Float,
     ];
-    let mut numbers = Numbers(seed | 1);
+    let mut numbers = PseudoRandom(seed | 1);
     let mut points = Vec::new();
     for kind in kinds {
         let mut buckets = BTreeMap::from([(1, 2u64)]);
@@ -191,17 +191,17 @@ pub(crate) fn some_points(seed: u64) -> Vec<Point> {
             let value =
                 std::iter::repeat_with(|| value(kind, &mut buckets, &mut numbers)).find(|value| !value.is_stale());
             let t = 1_000_000 + 15_000 * points.len() as i64;
-            points.extend(value.map(|value| Point::new(t, value)));
+            points.extend(value.map(|value| Sample::new(t, value)));
         }
     }
     points
 }
 
-fn value(kind: Kind, buckets: &mut BTreeMap<i32, u64>, numbers: &mut Numbers) -> Value {
+fn value(kind: Kind, buckets: &mut BTreeMap<i32, u64>, numbers: &mut PseudoRandom) -> SampleValue {
     let is_stale = numbers.below(25) == 0;
     let (schema, is_float, is_gauge) = match kind {
-        Kind::Float if is_stale => return Value::Float(f64::from_bits(STALE_NAN_BITS)),
-        Kind::Float => return Value::Float(numbers.below(1000) as f64 * 0.5),
+        Kind::Float if is_stale => return SampleValue::Float(f64::from_bits(STALE_NAN_BITS)),
+        Kind::Float => return SampleValue::Float(numbers.below(1000) as f64 * 0.5),
         Kind::Counter { schema, is_float } => (schema, is_float, false),
         Kind::Gauge { schema, is_float } => (schema, is_float, true),
     };
@@ -223,16 +223,16 @@ fn value(kind: Kind, buckets: &mut BTreeMap<i32, u64>, numbers: &mut Numbers) ->
         histogram.reset_hint = CounterResetHint::Gauge;
     }
     if is_float {
-        Value::FloatHistogram(Box::new(with_floats(&histogram)))
+        SampleValue::FloatHistogram(Box::new(with_floats(&histogram)))
     } else {
-        Value::Histogram(Box::new(histogram))
+        SampleValue::Histogram(Box::new(histogram))
     }
 }
 
 /// Numbers that look like chance.
-struct Numbers(u64);
+struct PseudoRandom(u64);
 
-impl Numbers {
+impl PseudoRandom {
     fn below(&mut self, end: u64) -> u64 {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;

@@ -1,10 +1,10 @@
 //! The tests that every [`BlockSource`] must pass: matchers of all kinds × ranges, against the points it should hold.
 
 use crate::model::labels::Labels;
-use crate::model::matcher::{MatchKind, Matcher};
-use crate::model::sample::Sample;
+use crate::model::matcher::{MatchType, Matcher};
+use crate::model::float_sample::FloatSample;
 use crate::model::time::TimeRange;
-use crate::model::value::{Point, Value};
+use crate::model::sample::{Sample, SampleValue};
 use crate::tsdb::query::any_points::assert_same;
 use crate::tsdb::query::select::select;
 use crate::tsdb::query::source::{BlockSource, ChunkSeries};
@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// Asserts that `source` holds exactly these series and samples and answers as [`BlockSource`] promises. Give it a few
 /// series with some labels that not all of them have; its work grows with series × labels.
-pub(crate) fn check(source: &dyn BlockSource, expected: &BTreeMap<Labels, Vec<Sample>>) {
+pub(crate) fn check(source: &dyn BlockSource, expected: &BTreeMap<Labels, Vec<FloatSample>>) {
     check_overlapping(source, expected);
     for series in source.select(&[all()], TimeRange::ALL).unwrap() {
         let series = series.unwrap();
@@ -22,13 +22,13 @@ pub(crate) fn check(source: &dyn BlockSource, expected: &BTreeMap<Labels, Vec<Sa
 }
 
 /// As [`check`], of a source whose chunks may overlap.
-pub(crate) fn check_overlapping(source: &dyn BlockSource, expected: &BTreeMap<Labels, Vec<Sample>>) {
-    let points = |samples: &Vec<Sample>| samples.iter().copied().map(Point::from).collect();
+pub(crate) fn check_overlapping(source: &dyn BlockSource, expected: &BTreeMap<Labels, Vec<FloatSample>>) {
+    let points = |samples: &Vec<FloatSample>| samples.iter().copied().map(Sample::from).collect();
     check_points(source, &expected.iter().map(|(labels, samples)| (labels.clone(), points(samples))).collect());
 }
 
 /// The same for points of every kind.
-pub(crate) fn check_points(source: &dyn BlockSource, expected: &BTreeMap<Labels, Vec<Point>>) {
+pub(crate) fn check_points(source: &dyn BlockSource, expected: &BTreeMap<Labels, Vec<Sample>>) {
     let selectors = selectors(expected);
     for range in ranges(expected) {
         for matchers in &selectors {
@@ -52,39 +52,39 @@ fn check_source(source: &dyn BlockSource, matchers: &[Matcher], range: TimeRange
 
 /// Selects every series.
 fn all() -> Matcher {
-    Matcher::new(MatchKind::Equal, "no_such_label", "").unwrap()
+    Matcher::new(MatchType::Equal, "no_such_label", "").unwrap()
 }
 
 fn check_answer(
     source: &dyn BlockSource,
-    expected: &BTreeMap<Labels, Vec<Point>>,
+    expected: &BTreeMap<Labels, Vec<Sample>>,
     matchers: &[Matcher],
     range: TimeRange,
 ) {
-    let mut found: BTreeMap<Labels, Vec<Point>> = BTreeMap::new();
+    let mut found: BTreeMap<Labels, Vec<Sample>> = BTreeMap::new();
     for series in select(&[source], matchers, range).unwrap() {
         let series = series.unwrap();
-        let points: Vec<Point> = series.points(range).map(|point| point.unwrap()).collect();
+        let points: Vec<Sample> = series.samples(range).map(|point| point.unwrap()).collect();
         for chunk in series.chunks() {
-            let all = series.points(TimeRange::new(chunk.mint, chunk.maxt)).count();
+            let all = series.samples(TimeRange::new(chunk.mint, chunk.maxt)).count();
             assert!(all > 0, "a chunk of {} has no sample between its own times", series.labels());
         }
         let floats = points.iter().filter_map(|point| match point.value {
-            Value::Float(v) => Some(Sample::new(point.t, v)),
+            SampleValue::Float(v) => Some(FloatSample::new(point.t, v)),
             _ => None,
         });
-        let samples: Vec<Sample> = series.samples(range).map(|sample| sample.unwrap()).collect();
+        let samples: Vec<FloatSample> = series.float_samples(range).map(|sample| sample.unwrap()).collect();
         assert_eq!(samples, floats.collect::<Vec<_>>(), "the floats of {}", series.labels());
         if !points.is_empty() {
             found.insert(series.labels().clone(), points);
         }
     }
     let wanted = expected.iter().filter(|(labels, _)| satisfies(labels, matchers)).filter_map(|(labels, points)| {
-        let points: Vec<Point> = points.iter().filter(|point| range.contains(point.t)).cloned().collect();
+        let points: Vec<Sample> = points.iter().filter(|point| range.contains(point.t)).cloned().collect();
         (!points.is_empty()).then(|| (labels.clone(), points))
     });
-    let wanted: BTreeMap<Labels, Vec<Point>> = wanted.collect();
-    let names = |all: &BTreeMap<Labels, Vec<Point>>| all.keys().cloned().collect::<Vec<_>>();
+    let wanted: BTreeMap<Labels, Vec<Sample>> = wanted.collect();
+    let names = |all: &BTreeMap<Labels, Vec<Sample>>| all.keys().cloned().collect::<Vec<_>>();
     assert_eq!(names(&found), names(&wanted), "{matchers:?} in {range:?}");
     found.values().zip(wanted.values()).for_each(|(found, wanted)| assert_same(found, wanted));
 }
@@ -95,7 +95,7 @@ fn satisfies(labels: &Labels, matchers: &[Matcher]) -> bool {
 }
 
 /// Everything, nothing, and ranges that begin or end at, before and after samples.
-fn ranges(expected: &BTreeMap<Labels, Vec<Point>>) -> Vec<TimeRange> {
+fn ranges(expected: &BTreeMap<Labels, Vec<Sample>>) -> Vec<TimeRange> {
     let times: BTreeSet<i64> = expected.values().flatten().map(|point| point.t).collect();
     let mut ranges = vec![TimeRange::ALL, TimeRange::new(1, 0), TimeRange::new(i64::MAX, i64::MIN)];
     let times: Vec<i64> = times.into_iter().collect();
@@ -118,7 +118,7 @@ fn ranges(expected: &BTreeMap<Labels, Vec<Point>>) -> Vec<TimeRange> {
 }
 
 /// Matchers of all kinds on every label and on one that is not there, alone and together.
-fn selectors(expected: &BTreeMap<Labels, Vec<Point>>) -> Vec<Vec<Matcher>> {
+fn selectors(expected: &BTreeMap<Labels, Vec<Sample>>) -> Vec<Vec<Matcher>> {
     let mut values: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::from([("no_such_label", BTreeSet::from(["x"]))]);
     for (name, value) in expected.keys().flat_map(Labels::iter) {
         values.entry(name).or_default().insert(value);
@@ -130,15 +130,15 @@ fn selectors(expected: &BTreeMap<Labels, Vec<Point>>) -> Vec<Vec<Matcher>> {
             let start: String = value.chars().take(2).collect();
             patterns.extend([regex::escape(value), format!("{}.*", regex::escape(&start))]);
             patterns.insert(format!("{}|nothing", regex::escape(value)));
-            for kind in [MatchKind::Equal, MatchKind::NotEqual] {
+            for kind in [MatchType::Equal, MatchType::NotEqual] {
                 selectors.push(vec![Matcher::new(kind, *name, *value).unwrap()]);
             }
         }
-        for kind in [MatchKind::Equal, MatchKind::NotEqual] {
+        for kind in [MatchType::Equal, MatchType::NotEqual] {
             selectors.push(vec![Matcher::new(kind, *name, "").unwrap()]);
         }
         for pattern in patterns {
-            for kind in [MatchKind::Regex, MatchKind::NotRegex] {
+            for kind in [MatchType::Regex, MatchType::NotRegex] {
                 selectors.push(vec![Matcher::new(kind, *name, pattern.as_str()).unwrap()]);
             }
         }
@@ -156,7 +156,7 @@ fn selectors(expected: &BTreeMap<Labels, Vec<Point>>) -> Vec<Vec<Matcher>> {
 mod tests {
     use super::check;
     use crate::model::labels::{Labels, LabelsBuilder};
-    use crate::model::sample::Sample;
+    use crate::model::float_sample::FloatSample;
     use crate::tsdb::query::fixed_source::{FixedSource, chunk};
     use std::collections::BTreeMap;
 
@@ -164,7 +164,7 @@ mod tests {
         pairs.iter().copied().collect::<LabelsBuilder<'_>>().build().unwrap()
     }
 
-    fn example() -> (FixedSource, BTreeMap<Labels, Vec<Sample>>) {
+    fn example() -> (FixedSource, BTreeMap<Labels, Vec<FloatSample>>) {
         let (mut source, mut model) = (FixedSource::default(), BTreeMap::new());
         let sets = [
             labels(&[("__name__", "up"), ("job", "node")]),
@@ -172,7 +172,7 @@ mod tests {
             labels(&[("__name__", "down"), ("zone", "Ax")]),
         ];
         for (nth, set) in (0i64..).zip(sets) {
-            let samples: Vec<Sample> = (0..10).map(|i| Sample::new(100 * i + nth, i as f64)).collect();
+            let samples: Vec<FloatSample> = (0..10).map(|i| FloatSample::new(100 * i + nth, i as f64)).collect();
             source.0.insert(set.clone(), samples.chunks(4).map(chunk).collect());
             model.insert(set, samples);
         }

@@ -2,9 +2,9 @@
 
 use crate::model::labels::{Labels, LabelsBuilder};
 use crate::model::matcher::Matcher;
-use crate::model::sample::Sample;
+use crate::model::float_sample::FloatSample;
 use crate::model::time::TimeRange;
-use crate::tsdb::chunk::Encoding;
+use crate::tsdb::chunk::ChunkEncoding;
 use crate::tsdb::chunk::xor::XorChunk;
 use crate::tsdb::query::source::{BlockSource, Chunk, ChunkData, ChunkSeries, ChunkSeriesSet, QueryError};
 use std::collections::BTreeMap;
@@ -26,16 +26,16 @@ impl BlockSource for FixedSource {
 }
 
 /// A chunk of these samples, which rise.
-pub(crate) fn chunk(samples: &[Sample]) -> Chunk {
+pub(crate) fn chunk(samples: &[FloatSample]) -> Chunk {
     let mut chunk = XorChunk::new();
     samples.iter().for_each(|sample| chunk.append(sample.t, sample.v));
-    let time = |sample: Option<&Sample>| sample.map_or(0, |sample| sample.t);
+    let time = |sample: Option<&FloatSample>| sample.map_or(0, |sample| sample.t);
     Chunk {
         mint: time(samples.first()),
         maxt: time(samples.last()),
-        encoding: Encoding::Xor,
+        encoding: ChunkEncoding::Xor,
         data: ChunkData::new(chunk.into_bytes()),
-        deleted: None,
+        deleted_intervals: None,
     }
 }
 

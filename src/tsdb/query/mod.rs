@@ -4,10 +4,10 @@
 pub(crate) mod any_points;
 #[cfg(test)]
 pub(crate) mod conformance;
-pub mod encoded;
+pub mod chunk_iter;
 #[cfg(test)]
 pub(crate) mod fixed_source;
-pub mod labels;
-pub mod samples;
+pub mod label_source;
+pub mod merged_series;
 pub mod select;
 pub mod source;

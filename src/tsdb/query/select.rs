@@ -5,7 +5,7 @@
 
 use crate::model::matcher::Matcher;
 use crate::model::time::TimeRange;
-use crate::tsdb::query::samples::Series;
+use crate::tsdb::query::merged_series::MergedSeries;
 use crate::tsdb::query::source::{BlockSource, ChunkSeries, ChunkSeriesSet, QueryError};
 use std::cmp::{Ordering, Reverse};
 use std::collections::BinaryHeap;
@@ -35,44 +35,44 @@ pub fn merge(sets: Vec<ChunkSeriesSet<'_>>) -> Result<SeriesSet<'_>, QueryError>
     let mut heads = BinaryHeap::with_capacity(sets.len());
     for (source, mut rest) in sets.into_iter().enumerate() {
         if let Some(series) = rest.next().transpose()? {
-            heads.push(Reverse(Head { series, source, rest }));
+            heads.push(Reverse(SourceCursor { series, source, rest }));
         }
     }
-    Ok(SeriesSet { heads })
+    Ok(SeriesSet { cursors: heads })
 }
 
 /// Series of several sources, ordered by labels; made by [`select`].
 pub struct SeriesSet<'a> {
-    heads: BinaryHeap<Reverse<Head<'a>>>,
+    cursors: BinaryHeap<Reverse<SourceCursor<'a>>>,
 }
 
 /// The next series of a source, and those behind it.
-struct Head<'a> {
+struct SourceCursor<'a> {
     series: ChunkSeries,
     source: usize,
     rest: ChunkSeriesSet<'a>,
 }
 
 impl Iterator for SeriesSet<'_> {
-    type Item = Result<Series, QueryError>;
+    type Item = Result<MergedSeries, QueryError>;
 
     fn next(&mut self) -> Option<Self::Item> {
         let next = self.try_next().transpose();
         if matches!(next, Some(Err(_))) {
-            self.heads.clear();
+            self.cursors.clear();
         }
         next
     }
 }
 
 impl SeriesSet<'_> {
-    fn try_next(&mut self) -> Result<Option<Series>, QueryError> {
-        let Some(first) = self.take_lowest()? else {
+    fn try_next(&mut self) -> Result<Option<MergedSeries>, QueryError> {
+        let Some(first) = self.pop_lowest()? else {
             return Ok(None);
         };
-        let mut series = Series::new(first);
-        while self.heads.peek().is_some_and(|Reverse(head)| head.series.labels == *series.labels()) {
-            if let Some(same) = self.take_lowest()? {
+        let mut series = MergedSeries::new(first);
+        while self.cursors.peek().is_some_and(|Reverse(head)| head.series.labels == *series.labels()) {
+            if let Some(same) = self.pop_lowest()? {
                 series.add_chunks(same.chunks);
             }
         }
@@ -80,41 +80,41 @@ impl SeriesSet<'_> {
     }
 
     /// Takes the series with the lowest labels, of equal ones that of the first source.
-    fn take_lowest(&mut self) -> Result<Option<ChunkSeries>, QueryError> {
-        let Some(Reverse(mut head)) = self.heads.pop() else {
+    fn pop_lowest(&mut self) -> Result<Option<ChunkSeries>, QueryError> {
+        let Some(Reverse(mut head)) = self.cursors.pop() else {
             return Ok(None);
         };
         let Some(next) = head.rest.next().transpose()? else {
             return Ok(Some(head.series));
         };
         if next.labels <= head.series.labels {
-            return Err(QueryError::Damaged(format!("series {} stands behind {}", next.labels, head.series.labels)));
+            return Err(QueryError::Corrupted(format!("series {} stands behind {}", next.labels, head.series.labels)));
         }
         let series = std::mem::replace(&mut head.series, next);
-        self.heads.push(Reverse(head));
+        self.cursors.push(Reverse(head));
         Ok(Some(series))
     }
 }
 
-impl Ord for Head<'_> {
+impl Ord for SourceCursor<'_> {
     fn cmp(&self, other: &Self) -> Ordering {
         self.series.labels.cmp(&other.series.labels).then(self.source.cmp(&other.source))
     }
 }
 
-impl PartialOrd for Head<'_> {
+impl PartialOrd for SourceCursor<'_> {
     fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
         Some(self.cmp(other))
     }
 }
 
-impl PartialEq for Head<'_> {
+impl PartialEq for SourceCursor<'_> {
     fn eq(&self, other: &Self) -> bool {
         self.cmp(other) == Ordering::Equal
     }
 }
 
-impl Eq for Head<'_> {}
+impl Eq for SourceCursor<'_> {}
 
 #[cfg(test)]
 mod tests;

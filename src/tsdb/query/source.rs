@@ -10,7 +10,7 @@ use crate::model::intervals::Intervals;
 use crate::model::labels::Labels;
 use crate::model::matcher::Matcher;
 use crate::model::time::TimeRange;
-use crate::tsdb::chunk::Encoding;
+use crate::tsdb::chunk::ChunkEncoding;
 use std::sync::Arc;
 
 /// A part of the stored data that can be queried by itself.
@@ -45,11 +45,11 @@ pub struct Chunk {
     /// Time of its last sample, ms, or a later one where it is still growing.
     pub maxt: i64,
     /// How `data` is encoded.
-    pub encoding: Encoding,
+    pub encoding: ChunkEncoding,
     /// The encoded samples, without the header and checksum of any file.
     pub data: ChunkData,
     /// Samples at these times are deleted: they are in `data`, and no reader gets them.
-    pub deleted: Option<Arc<Intervals>>,
+    pub deleted_intervals: Option<Arc<Intervals>>,
 }
 
 impl Chunk {
@@ -61,9 +61,9 @@ impl Chunk {
 
     /// Whether all of its samples are in the range, and none is deleted.
     #[must_use]
-    pub fn is_whole(&self, range: TimeRange) -> bool {
+    pub fn is_fully_selected(&self, range: TimeRange) -> bool {
         let times = TimeRange::new(self.mint, self.maxt);
-        let is_touched = self.deleted.as_ref().is_some_and(|deleted| deleted.overlaps(times));
+        let is_touched = self.deleted_intervals.as_ref().is_some_and(|deleted| deleted.overlaps(times));
         range.contains(self.mint) && range.contains(self.maxt) && !is_touched
     }
 }
@@ -96,5 +96,5 @@ impl std::fmt::Debug for ChunkData {
 pub enum QueryError {
     /// Stored data that can't be read; the text names file and offset.
     #[error("damaged data: {0}")]
-    Damaged(String),
+    Corrupted(String),
 }

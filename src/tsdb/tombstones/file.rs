@@ -5,7 +5,7 @@
 
 use crate::tsdb::fs::durable::{FileError, replace_file};
 use crate::tsdb::tombstones::Tombstones;
-use crate::tsdb::tombstones::format::{Fault, decode, encode};
+use crate::tsdb::tombstones::format::{TombstonesFormatError, decode, encode};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
@@ -20,17 +20,17 @@ pub enum TombstonesError {
     Io(#[from] FileError),
     /// The bytes are not what they should be.
     #[error("{path}: {fault}", path = path.display())]
-    Damaged {
+    Corrupted {
         /// The file.
         path: PathBuf,
         /// What is wrong.
-        fault: Fault,
+        fault: TombstonesFormatError,
     },
 }
 
 /// The content of a file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct StoredTombstones {
+pub struct TombstonesFile {
     /// What is deleted.
     pub tombstones: Tombstones,
     /// Length of the file, 0 where there is none.
@@ -41,15 +41,15 @@ pub struct StoredTombstones {
 ///
 /// # Errors
 /// [`TombstonesError`] where the file can't be read or is damaged.
-pub fn read(folder: &Path) -> Result<StoredTombstones, TombstonesError> {
+pub fn read(folder: &Path) -> Result<TombstonesFile, TombstonesError> {
     let path = folder.join(NAME);
     let bytes = match std::fs::read(&path) {
         Ok(bytes) => bytes,
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(StoredTombstones::default()),
-        Err(error) => return Err(FileError::of("read", &path)(error).into()),
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(TombstonesFile::default()),
+        Err(error) => return Err(FileError::for_step("read", &path)(error).into()),
     };
-    let tombstones = decode(&bytes).map_err(|fault| TombstonesError::Damaged { path, fault })?;
-    Ok(StoredTombstones { tombstones, file_bytes: bytes.len() as u64 })
+    let tombstones = decode(&bytes).map_err(|fault| TombstonesError::Corrupted { path, fault })?;
+    Ok(TombstonesFile { tombstones, file_bytes: bytes.len() as u64 })
 }
 
 /// Puts the set into the folder of a block, durably, in place of the file that is there. Returns its length in bytes.
@@ -64,22 +64,22 @@ pub fn write(folder: &Path, tombstones: &Tombstones) -> Result<u64, FileError> {
 
 #[cfg(test)]
 mod tests {
-    use super::{NAME, StoredTombstones, TombstonesError, read, write};
+    use super::{NAME, TombstonesFile, TombstonesError, read, write};
     use crate::model::time::TimeRange;
     use crate::tsdb::tombstones::Tombstones;
 
     #[test]
     fn a_set_survives_in_its_file_and_no_file_is_an_empty_set() {
         let dir = tempfile::tempdir().unwrap();
-        assert_eq!(read(dir.path()).unwrap(), StoredTombstones::default());
+        assert_eq!(read(dir.path()).unwrap(), TombstonesFile::default());
         let mut set = Tombstones::default();
         for series in [1, 40] {
             set.add(series, TimeRange::new(-5, 5));
             let file_bytes = write(dir.path(), &set).unwrap();
-            assert_eq!(read(dir.path()).unwrap(), StoredTombstones { tombstones: set.clone(), file_bytes });
+            assert_eq!(read(dir.path()).unwrap(), TombstonesFile { tombstones: set.clone(), file_bytes });
         }
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
         std::fs::write(dir.path().join(NAME), "").unwrap();
-        assert!(matches!(read(dir.path()), Err(TombstonesError::Damaged { path, .. }) if path.ends_with(NAME)));
+        assert!(matches!(read(dir.path()), Err(TombstonesError::Corrupted { path, .. }) if path.ends_with(NAME)));
     }
 }

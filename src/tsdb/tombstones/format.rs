@@ -13,7 +13,7 @@
 
 use crate::model::time::TimeRange;
 use crate::tsdb::encoding::byte_reader::{ByteError, ByteReader, put_be_u32, put_uvarint, put_varint};
-use crate::tsdb::encoding::checksum::castagnoli;
+use crate::tsdb::encoding::checksum::crc32c;
 use crate::tsdb::tombstones::Tombstones;
 
 const MAGIC: u32 = 0x0130_ba30;
@@ -23,7 +23,7 @@ const CRC: usize = 4;
 
 /// What is wrong with the bytes of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Fault {
+pub enum TombstonesFormatError {
     /// Shorter than the shortest file.
     #[error("file of {0} bytes")]
     FileLength(usize),
@@ -53,14 +53,14 @@ pub fn encode(tombstones: &Tombstones) -> Vec<u8> {
     put_be_u32(&mut bytes, MAGIC);
     bytes.push(VERSION);
     put_entries(&mut bytes, tombstones);
-    let sum = castagnoli(&bytes[HEADER..]);
+    let sum = crc32c(&bytes[HEADER..]);
     put_be_u32(&mut bytes, sum);
     bytes
 }
 
 /// Version and entries alone, as a snapshot of the head has them: what stands around them has the checksum.
 #[must_use]
-pub fn encode_bare(tombstones: &Tombstones) -> Vec<u8> {
+pub fn encode_body(tombstones: &Tombstones) -> Vec<u8> {
     let mut bytes = vec![VERSION];
     put_entries(&mut bytes, tombstones);
     bytes
@@ -79,38 +79,38 @@ fn put_entries(bytes: &mut Vec<u8>, tombstones: &Tombstones) {
 /// Reads version and entries alone.
 ///
 /// # Errors
-/// [`Fault`] where they are not that.
-pub fn decode_bare(bytes: &[u8]) -> Result<Tombstones, Fault> {
+/// [`TombstonesFormatError`] where they are not that.
+pub fn decode_body(bytes: &[u8]) -> Result<Tombstones, TombstonesFormatError> {
     match bytes.split_first() {
-        None => Err(Fault::FileLength(0)),
+        None => Err(TombstonesFormatError::FileLength(0)),
         Some((&VERSION, entries)) => read_entries(entries),
-        Some((&version, _)) => Err(Fault::Version(version)),
+        Some((&version, _)) => Err(TombstonesFormatError::Version(version)),
     }
 }
 
 /// Reads the bytes of a whole file.
 ///
 /// # Errors
-/// [`Fault`] where they are not one.
-pub fn decode(bytes: &[u8]) -> Result<Tombstones, Fault> {
-    let short = Fault::FileLength(bytes.len());
+/// [`TombstonesFormatError`] where they are not one.
+pub fn decode(bytes: &[u8]) -> Result<Tombstones, TombstonesFormatError> {
+    let short = TombstonesFormatError::FileLength(bytes.len());
     let (header, rest) = bytes.split_first_chunk::<HEADER>().ok_or(short)?;
     let (entries, stored) = rest.split_last_chunk::<CRC>().ok_or(short)?;
     let [magic @ .., version] = *header;
     if u32::from_be_bytes(magic) != MAGIC {
-        return Err(Fault::Magic(u32::from_be_bytes(magic)));
+        return Err(TombstonesFormatError::Magic(u32::from_be_bytes(magic)));
     }
     if version != VERSION {
-        return Err(Fault::Version(version));
+        return Err(TombstonesFormatError::Version(version));
     }
-    let (stored, computed) = (u32::from_be_bytes(*stored), castagnoli(entries));
+    let (stored, computed) = (u32::from_be_bytes(*stored), crc32c(entries));
     if stored != computed {
-        return Err(Fault::Checksum { stored, computed });
+        return Err(TombstonesFormatError::Checksum { stored, computed });
     }
     read_entries(entries)
 }
 
-fn read_entries(entries: &[u8]) -> Result<Tombstones, Fault> {
+fn read_entries(entries: &[u8]) -> Result<Tombstones, TombstonesFormatError> {
     let mut tombstones = Tombstones::default();
     let mut reader = ByteReader::new(entries);
     while !reader.is_empty() {
@@ -122,21 +122,21 @@ fn read_entries(entries: &[u8]) -> Result<Tombstones, Fault> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Fault, decode, decode_bare, encode, encode_bare};
+    use super::{TombstonesFormatError, decode, decode_body, encode, encode_body};
     use crate::model::time::TimeRange;
-    use crate::tsdb::encoding::checksum::castagnoli;
+    use crate::tsdb::encoding::checksum::crc32c;
     use crate::tsdb::tombstones::Tombstones;
     use proptest::prelude::{any, prop_assert_eq, proptest};
 
     #[test]
     fn a_snapshot_has_version_and_entries_and_no_more() {
-        assert_eq!(encode_bare(&Tombstones::default()), [1]);
-        let bare = encode_bare(&example());
+        assert_eq!(encode_body(&Tombstones::default()), [1]);
+        let bare = encode_body(&example());
         assert_eq!(bare, encode(&example())[4..][..bare.len()]);
-        assert_eq!(decode_bare(&bare), Ok(example()));
-        assert_eq!(decode_bare(&encode(&example())[1..]), Err(Fault::Version(0x30)));
-        assert_eq!(decode_bare(&[]), Err(Fault::FileLength(0)));
-        assert!(matches!(decode_bare(&bare[..bare.len() - 1]), Err(Fault::Entry(_))));
+        assert_eq!(decode_body(&bare), Ok(example()));
+        assert_eq!(decode_body(&encode(&example())[1..]), Err(TombstonesFormatError::Version(0x30)));
+        assert_eq!(decode_body(&[]), Err(TombstonesFormatError::FileLength(0)));
+        assert!(matches!(decode_body(&bare[..bare.len() - 1]), Err(TombstonesFormatError::Entry(_))));
     }
 
     fn example() -> Tombstones {
@@ -170,14 +170,14 @@ mod tests {
         let file = |entries: &[u8]| {
             let mut bytes = vec![0x01, 0x30, 0xba, 0x30, 1];
             bytes.extend_from_slice(entries);
-            bytes.extend_from_slice(&castagnoli(entries).to_be_bytes());
+            bytes.extend_from_slice(&crc32c(entries).to_be_bytes());
             bytes
         };
         let set = decode(&file(&[9, 2, 4, 8, 0, 2, 9, 0, 2, 9, 6, 6, 7, 4, 2])).unwrap();
         let found: Vec<_> =
             set.iter().map(|(series, times)| (series, times.iter().copied().collect::<Vec<_>>())).collect();
         assert_eq!(found, [(8, vec![TimeRange::new(0, 1)]), (9, vec![TimeRange::new(0, 3)])]);
-        assert!(matches!(decode(&file(&[9, 2])), Err(Fault::Entry(_))));
+        assert!(matches!(decode(&file(&[9, 2])), Err(TombstonesFormatError::Entry(_))));
     }
 
     proptest! {

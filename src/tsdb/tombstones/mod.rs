@@ -63,7 +63,7 @@ impl Tombstones {
 
     /// How many ranges there are, of all series.
     #[must_use]
-    pub fn total(&self) -> u64 {
+    pub fn interval_count(&self) -> u64 {
         self.0.values().map(|intervals| intervals.iter().len() as u64).sum()
     }
 }
@@ -83,7 +83,7 @@ mod tests {
         let found: Vec<_> =
             set.iter().map(|(series, times)| (series, times.iter().copied().collect::<Vec<_>>())).collect();
         assert_eq!(found, [(3, vec![TimeRange::new(0, 5)]), (7, vec![TimeRange::new(10, 40)])]);
-        assert_eq!((set.total(), set.get(9).is_none()), (2, true));
+        assert_eq!((set.interval_count(), set.get(9).is_none()), (2, true));
         set.remove(3);
         set.remove(7);
         assert!(set.is_empty());
@@ -101,6 +101,6 @@ mod tests {
         assert_eq!(set.iter().map(|(series, _)| series).collect::<Vec<_>>(), [1, 3]);
         assert_eq!(set.get(1).unwrap().iter().collect::<Vec<_>>(), [&TimeRange::new(20, 29)]);
         assert!(Arc::ptr_eq(&untouched, set.get(3).unwrap()));
-        assert_eq!(reader.total(), 4);
+        assert_eq!(reader.interval_count(), 4);
     }
 }

@@ -7,21 +7,21 @@
 //!
 //! Invariant: in the log, the series records of a batch stand before all of its entries that were pushed after them, and deletions and
 //! markers behind all that was pushed before them. Points of one series stand in the order in which they were pushed as long as they go into
-//! records of one kind; where that changes, [`Batch::end_records`] comes in between.
+//! records of one kind; where that changes, [`LogBatch::finish_records`] comes in between.
 
 use crate::model::exemplar::Exemplar;
 use crate::model::labels::Labels;
 use crate::model::metadata::Metadata;
 use crate::model::refs::SeriesRef;
-use crate::model::sample::Sample;
+use crate::model::float_sample::FloatSample;
 use crate::model::time::TimeRange;
-use crate::model::value::Point;
-use crate::tsdb::wal::compression::{Compression, Compressor};
-use crate::tsdb::wal::group::Group;
-use crate::tsdb::wal::record::kind::RecordKind;
+use crate::model::sample::Sample;
+use crate::tsdb::wal::compression::{RecordCompression, Compressor};
+use crate::tsdb::wal::group::WriteGroup;
+use crate::tsdb::wal::record::record_type::RecordType;
 use crate::tsdb::wal::record::metadata::{begin_metadata, put_metadata};
 use crate::tsdb::wal::record::mmap_markers::{RefMmapMarker, begin_mmap_markers, put_mmap_marker};
-use crate::tsdb::wal::record::open_record::{OpenRecord, StartRecords, kind_of};
+use crate::tsdb::wal::record::builder::{RecordBuilder, RecordVersion, record_type_for};
 use crate::tsdb::wal::record::series::{begin_series, put_series};
 use crate::tsdb::wal::record::tombstones::{RefTombstone, begin_tombstones, put_tombstone};
 
@@ -43,27 +43,27 @@ const RECORDS: usize = 10;
 
 /// Entries on their way to a log.
 #[derive(Debug, Default)]
-pub struct Batch {
-    open: [OpenRecord; RECORDS],
-    starts: StartRecords,
+pub struct LogBatch {
+    open: [RecordBuilder; RECORDS],
+    starts: RecordVersion,
     /// Ended records, one after the other, and where each ends.
     ended: Vec<u8>,
     ends: Vec<usize>,
     compressor: Option<Compressor>,
-    sealed: Group,
+    sealed: WriteGroup,
 }
 
-impl Batch {
+impl LogBatch {
     /// Whether it holds nothing.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.ended.is_empty() && self.open.iter().all(OpenRecord::is_empty)
+        self.ended.is_empty() && self.open.iter().all(RecordBuilder::is_empty)
     }
 
     /// Points go into such records from now on.
-    pub fn write_starts(&mut self, starts: StartRecords) {
+    pub fn set_record_version(&mut self, starts: RecordVersion) {
         if self.starts != starts {
-            self.end_records();
+            self.finish_records();
             self.starts = starts;
         }
     }
@@ -71,74 +71,74 @@ impl Batch {
     /// Adds a series that is new to the log.
     pub fn push_series(&mut self, reference: SeriesRef, labels: &Labels) {
         put_series(self.open[SERIES].bytes(begin_series), reference, labels);
-        self.end_if_long(SERIES);
+        self.finish_if_large(SERIES);
     }
 
     /// Adds the metadata of a series that is in the log or in this batch.
     pub fn push_metadata(&mut self, reference: SeriesRef, metadata: &Metadata) {
         put_metadata(self.open[METADATA].bytes(begin_metadata), reference, metadata);
-        self.end_if_long(METADATA);
+        self.finish_if_large(METADATA);
     }
 
     /// Adds a float of a series that is in the log or in this batch.
     #[inline]
-    pub fn push_sample(&mut self, reference: SeriesRef, sample: Sample) {
-        self.push_point(reference, &Point::from(sample));
+    pub fn push_float_sample(&mut self, reference: SeriesRef, sample: FloatSample) {
+        self.push_sample(reference, &Sample::from(sample));
     }
 
     /// The kind of record that a point goes into.
     #[inline]
     #[must_use]
-    pub fn kind_of(&self, point: &Point) -> RecordKind {
-        kind_of(&point.value, self.starts)
+    pub fn record_type_for(&self, point: &Sample) -> RecordType {
+        record_type_for(&point.value, self.starts)
     }
 
     /// Adds a point of a series that is in the log or in this batch.
     #[inline]
-    pub fn push_point(&mut self, reference: SeriesRef, point: &Point) {
-        self.push_point_of(self.kind_of(point), reference, point);
+    pub fn push_sample(&mut self, reference: SeriesRef, point: &Sample) {
+        self.push_sample_as(self.record_type_for(point), reference, point);
     }
 
-    /// The same, where [`Self::kind_of`] was asked before and said `kind`.
+    /// The same, where [`Self::record_type_for`] was asked before and said `record_type`.
     #[inline]
-    pub fn push_point_of(&mut self, kind: RecordKind, reference: SeriesRef, point: &Point) {
+    pub fn push_sample_as(&mut self, kind: RecordType, reference: SeriesRef, point: &Sample) {
         let record = match kind {
-            RecordKind::Histograms | RecordKind::HistogramsV2 => HISTOGRAMS,
-            RecordKind::CustomHistograms => CUSTOM_HISTOGRAMS,
-            RecordKind::FloatHistograms | RecordKind::FloatHistogramsV2 => FLOAT_HISTOGRAMS,
-            RecordKind::CustomFloatHistograms => CUSTOM_FLOAT_HISTOGRAMS,
+            RecordType::Histograms | RecordType::HistogramsV2 => HISTOGRAMS,
+            RecordType::CustomHistograms => CUSTOM_HISTOGRAMS,
+            RecordType::FloatHistograms | RecordType::FloatHistogramsV2 => FLOAT_HISTOGRAMS,
+            RecordType::CustomFloatHistograms => CUSTOM_FLOAT_HISTOGRAMS,
             _ => FLOATS,
         };
         if !self.open[MARKERS].is_empty() {
-            self.end_records();
+            self.finish_records();
         }
-        self.open[record].push_point(kind, reference, point);
-        self.end_if_long(record);
+        self.open[record].push_sample(kind, reference, point);
+        self.finish_if_large(record);
     }
 
     /// Adds an exemplar of a series that is in the log or in this batch.
     pub fn push_exemplar(&mut self, reference: SeriesRef, exemplar: &Exemplar) {
         self.open[EXEMPLARS].push_exemplar(reference, exemplar);
-        self.end_if_long(EXEMPLARS);
+        self.finish_if_large(EXEMPLARS);
     }
 
     /// Adds times in which a series' samples are deleted; the series is in the log or in this batch.
     pub fn push_tombstones(&mut self, series: SeriesRef, ranges: &[TimeRange]) {
         for &range in ranges {
             put_tombstone(self.open[TOMBSTONES].bytes(begin_tombstones), RefTombstone { series, range });
-            self.end_if_long(TOMBSTONES);
+            self.finish_if_large(TOMBSTONES);
         }
     }
 
     /// Adds that the points of a series up to here stand in a chunk of `chunks_head/`; for the WBL.
     pub fn push_mmap_marker(&mut self, marker: RefMmapMarker) {
         put_mmap_marker(self.open[MARKERS].bytes(begin_mmap_markers), marker);
-        self.end_if_long(MARKERS);
+        self.finish_if_large(MARKERS);
     }
 
     /// Compresses what it holds; the records then stand in [`Self::sealed`].
-    pub fn seal(&mut self, compression: Compression) {
-        self.end_records();
+    pub fn seal(&mut self, compression: RecordCompression) {
+        self.finish_records();
         let compressor = self.compressor.get_or_insert_with(|| Compressor::new(compression));
         let mut start = 0;
         for end in self.ends.drain(..) {
@@ -151,60 +151,60 @@ impl Batch {
     /// How much memory its buffers take, in bytes: what keeping it for another request costs.
     #[must_use]
     pub fn allocated_bytes(&self) -> usize {
-        let open: usize = self.open.iter().map(OpenRecord::allocated_bytes).sum();
+        let open: usize = self.open.iter().map(RecordBuilder::allocated_bytes).sum();
         open + self.ended.capacity() + self.sealed.allocated_bytes()
     }
 
     /// The records that are ready for the log, to be taken out of it.
-    pub fn sealed(&mut self) -> &mut Group {
+    pub fn sealed(&mut self) -> &mut WriteGroup {
         &mut self.sealed
     }
 
     /// Ends the open records: what is pushed from now on stands behind all that was pushed before.
-    pub fn end_records(&mut self) {
+    pub fn finish_records(&mut self) {
         for record in &mut self.open {
             if !record.is_empty() {
-                record.end(&mut self.ended);
+                record.finish_into(&mut self.ended);
                 self.ends.push(self.ended.len());
             }
         }
     }
 
     #[inline]
-    fn end_if_long(&mut self, record: usize) {
+    fn finish_if_large(&mut self, record: usize) {
         if self.open[record].len() >= RECORD_BYTES {
-            self.end_records();
+            self.finish_records();
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::Batch;
+    use super::LogBatch;
     use crate::model::exemplar::Exemplar;
     use crate::model::histogram::{CUSTOM_BUCKETS_SCHEMA, FloatHistogram, Histogram};
     use crate::model::labels::LabelsBuilder;
     use crate::model::metadata::Metadata;
     use crate::model::refs::{HeadChunkRef, SeriesRef};
-    use crate::model::sample::Sample;
+    use crate::model::float_sample::FloatSample;
     use crate::model::time::TimeRange;
-    use crate::model::value::{Point, Value};
-    use crate::tsdb::wal::compression::Compression;
+    use crate::model::sample::{Sample, SampleValue};
+    use crate::tsdb::wal::compression::RecordCompression;
     use crate::tsdb::wal::record::exemplars::{RefExemplar, encode_exemplars};
     use crate::tsdb::wal::record::histogram_encoder::{HistogramLayout, encode_float_histograms, encode_histograms};
     use crate::tsdb::wal::record::histograms::RefHistogram;
-    use crate::tsdb::wal::record::kind::RecordKind;
+    use crate::tsdb::wal::record::record_type::RecordType;
     use crate::tsdb::wal::record::mmap_markers::RefMmapMarker;
-    use crate::tsdb::wal::record::open_record::StartRecords;
+    use crate::tsdb::wal::record::builder::RecordVersion;
     use crate::tsdb::wal::record::samples::{RefSample, encode_samples, encode_samples_v2};
 
-    fn records(batch: &mut Batch) -> Vec<Vec<u8>> {
-        batch.seal(Compression::None);
+    fn records(batch: &mut LogBatch) -> Vec<Vec<u8>> {
+        batch.seal(RecordCompression::None);
         batch.sealed().unwritten().map(|record| record.data.to_vec()).collect()
     }
 
-    fn kinds(batch: &mut Batch) -> Vec<u8> {
-        records(batch).iter().map(|record| RecordKind::of(record).as_byte()).collect()
+    fn kinds(batch: &mut LogBatch) -> Vec<u8> {
+        records(batch).iter().map(|record| RecordType::from_record(record).as_byte()).collect()
     }
 
     fn histogram(schema: i32, count: u64) -> Histogram {
@@ -212,26 +212,26 @@ mod tests {
     }
 
     fn entry<H>(series: u64, start: i64, t: i64, histogram: H) -> RefHistogram<H> {
-        RefHistogram { series: SeriesRef(series), start, t, histogram }
+        RefHistogram { series: SeriesRef(series), start_timestamp: start, t, histogram }
     }
 
     #[test]
     fn records_that_grow_are_those_that_are_encoded_at_once() {
-        let mut batch = Batch::default();
+        let mut batch = LogBatch::default();
         let mut expected = vec![Vec::new(); 5];
-        let samples = [(SeriesRef(5), Sample::new(10, 1.0)), (SeriesRef(2), Sample::new(7, -0.0))];
-        samples.into_iter().for_each(|(series, sample)| batch.push_sample(series, sample));
+        let samples = [(SeriesRef(5), FloatSample::new(10, 1.0)), (SeriesRef(2), FloatSample::new(7, -0.0))];
+        samples.into_iter().for_each(|(series, sample)| batch.push_float_sample(series, sample));
         encode_samples(&mut expected[0], samples);
         let whole = [entry(1, 0, 10, histogram(3, 8)), entry(9, 0, 4, histogram(0, 2))];
         let custom = [entry(1, 0, 11, histogram(CUSTOM_BUCKETS_SCHEMA, 8))];
         for one in whole.iter().chain(&custom) {
-            batch.push_point(one.series, &Point::new(one.t, Value::Histogram(Box::new(one.histogram.clone()))));
+            batch.push_sample(one.series, &Sample::new(one.t, SampleValue::Histogram(Box::new(one.histogram.clone()))));
         }
         encode_histograms(&mut expected[1], HistogramLayout::Exponential, &whole);
         encode_histograms(&mut expected[2], HistogramLayout::Custom, &custom);
         let float = [entry(3, 0, 12, FloatHistogram { count: 0.5, ..FloatHistogram::default() })];
-        let value = Value::FloatHistogram(Box::new(float[0].histogram.clone()));
-        batch.push_point(SeriesRef(3), &Point::new(12, value));
+        let value = SampleValue::FloatHistogram(Box::new(float[0].histogram.clone()));
+        batch.push_sample(SeriesRef(3), &Sample::new(12, value));
         encode_float_histograms(&mut expected[3], HistogramLayout::Exponential, &float);
         let labels = LabelsBuilder::from_iter([("trace", "x")]).build().ok();
         let exemplars = [(4, labels), (2, None)].map(|(series, labels)| RefExemplar {
@@ -246,38 +246,38 @@ mod tests {
 
     #[test]
     fn records_with_starts_are_those_that_are_encoded_at_once() {
-        let mut batch = Batch::default();
-        batch.write_starts(StartRecords::V2);
+        let mut batch = LogBatch::default();
+        batch.set_record_version(RecordVersion::V2);
         let samples = [(5, 0, 10), (5, 3, 11), (6, 3, 12), (6, 9, 13)].map(|(series, start, t)| RefSample {
             series: SeriesRef(series),
-            start,
-            sample: Sample::new(t, t as f64),
+            start_timestamp: start,
+            sample: FloatSample::new(t, t as f64),
         });
         let custom = [entry(7, 3, 10, histogram(CUSTOM_BUCKETS_SCHEMA, 8)), entry(7, 4, 11, histogram(3, 1))];
         // Twice: the second record begins anew.
         for _ in 0..2 {
             for one in &samples {
-                let point = Point { start: one.start, ..Point::from(one.sample) };
-                batch.push_point(one.series, &point);
+                let point = Sample { start_timestamp: one.start_timestamp, ..Sample::from(one.sample) };
+                batch.push_sample(one.series, &point);
             }
             for one in &custom {
-                let value = Value::Histogram(Box::new(one.histogram.clone()));
-                batch.push_point(one.series, &Point { start: one.start, t: one.t, value });
+                let value = SampleValue::Histogram(Box::new(one.histogram.clone()));
+                batch.push_sample(one.series, &Sample { start_timestamp: one.start_timestamp, t: one.t, value });
             }
-            batch.end_records();
+            batch.finish_records();
         }
         let mut expected = vec![Vec::new(); 2];
         encode_samples_v2(&mut expected[0], samples);
-        encode_histograms(&mut expected[1], HistogramLayout::WithStart, &custom);
+        encode_histograms(&mut expected[1], HistogramLayout::WithSt, &custom);
         assert_eq!(records(&mut batch), [expected.clone(), expected].concat());
     }
 
     #[test]
     fn what_must_stand_first_stands_first() {
-        let mut batch = Batch::default();
+        let mut batch = LogBatch::default();
         let range = TimeRange::new(1, 2);
         batch.push_tombstones(SeriesRef(1), &[range]);
-        batch.push_sample(SeriesRef(1), Sample::new(1, 1.0));
+        batch.push_float_sample(SeriesRef(1), FloatSample::new(1, 1.0));
         batch.push_metadata(SeriesRef(1), &Metadata::default());
         batch.push_series(SeriesRef(1), &LabelsBuilder::from_iter([("a", "b")]).build().unwrap());
         assert_eq!(kinds(&mut batch), [1, 6, 2, 3]);
@@ -285,12 +285,12 @@ mod tests {
 
     #[test]
     fn a_marker_stands_between_the_points_before_and_behind_it() {
-        let mut batch = Batch::default();
+        let mut batch = LogBatch::default();
         let marker = |series| RefMmapMarker { series: SeriesRef(series), chunk: HeadChunkRef::new(1, 8) };
-        batch.push_sample(SeriesRef(1), Sample::new(1, 1.0));
+        batch.push_float_sample(SeriesRef(1), FloatSample::new(1, 1.0));
         batch.push_mmap_marker(marker(1));
         batch.push_mmap_marker(marker(2));
-        batch.push_sample(SeriesRef(1), Sample::new(2, 1.0));
+        batch.push_float_sample(SeriesRef(1), FloatSample::new(2, 1.0));
         assert_eq!(kinds(&mut batch), [2, 5, 2]);
     }
 }

@@ -53,7 +53,7 @@ pub fn checkpoint_path(dir: &Path, number: u32) -> PathBuf {
 
 /// Where that checkpoint is written before it has its place.
 #[must_use]
-pub fn unfinished_path(dir: &Path, number: u32) -> PathBuf {
+pub fn temporary_path(dir: &Path, number: u32) -> PathBuf {
     dir.join(format!("{PREFIX}{number:08}{UNFINISHED_SUFFIX}"))
 }
 
@@ -71,8 +71,8 @@ pub fn last_checkpoint(dir: &Path) -> Result<Option<Checkpoint>, CheckpointError
 /// [`CheckpointError`].
 pub fn list_checkpoints(dir: &Path) -> Result<Vec<Checkpoint>, CheckpointError> {
     let mut checkpoints = Vec::new();
-    for path in folders(dir)? {
-        let rest = name_behind_prefix(&path).unwrap_or_default();
+    for path in checkpoint_dirs(dir)? {
+        let rest = strip_checkpoint_prefix(&path).unwrap_or_default();
         let digits = !rest.is_empty() && rest.bytes().all(|b| b.is_ascii_digit());
         if let Some(number) = digits.then(|| rest.parse().ok()).flatten() {
             checkpoints.push(Checkpoint { number, path });
@@ -87,18 +87,18 @@ pub fn list_checkpoints(dir: &Path) -> Result<Vec<Checkpoint>, CheckpointError> 
 /// # Errors
 /// [`CheckpointError`].
 pub fn list_unfinished(dir: &Path) -> Result<Vec<PathBuf>, CheckpointError> {
-    let mut unfinished = folders(dir)?;
-    unfinished.retain(|path| name_behind_prefix(path).is_some_and(|rest| rest.ends_with(UNFINISHED_SUFFIX)));
+    let mut unfinished = checkpoint_dirs(dir)?;
+    unfinished.retain(|path| strip_checkpoint_prefix(path).is_some_and(|rest| rest.ends_with(UNFINISHED_SUFFIX)));
     Ok(unfinished)
 }
 
 /// Whatever has a checkpoint's name.
-fn folders(dir: &Path) -> Result<Vec<PathBuf>, CheckpointError> {
+fn checkpoint_dirs(dir: &Path) -> Result<Vec<PathBuf>, CheckpointError> {
     let io_error = |source| SegmentError::Io { path: dir.to_owned(), source };
     let mut folders = Vec::new();
     for entry in std::fs::read_dir(dir).map_err(io_error)? {
         let path = entry.map_err(io_error)?.path();
-        if name_behind_prefix(&path).is_none() {
+        if strip_checkpoint_prefix(&path).is_none() {
             continue;
         }
         if !path.is_dir() {
@@ -109,13 +109,13 @@ fn folders(dir: &Path) -> Result<Vec<PathBuf>, CheckpointError> {
     Ok(folders)
 }
 
-fn name_behind_prefix(path: &Path) -> Option<&str> {
+fn strip_checkpoint_prefix(path: &Path) -> Option<&str> {
     path.file_name()?.to_str()?.strip_prefix(PREFIX)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{CheckpointError, checkpoint_path, last_checkpoint, list_unfinished, unfinished_path};
+    use super::{CheckpointError, checkpoint_path, last_checkpoint, list_unfinished, temporary_path};
 
     #[test]
     fn the_newest_finished_checkpoint_is_found() {
@@ -127,7 +127,7 @@ mod tests {
         }
         let last = last_checkpoint(dir.path()).unwrap().unwrap();
         assert_eq!((last.number, last.path), (11, dir.path().join("checkpoint.000011")));
-        assert_eq!(list_unfinished(dir.path()).unwrap(), [unfinished_path(dir.path(), 99)]);
+        assert_eq!(list_unfinished(dir.path()).unwrap(), [temporary_path(dir.path(), 99)]);
         assert_eq!(checkpoint_path(dir.path(), 7), dir.path().join("checkpoint.00000007"));
         std::fs::write(dir.path().join("checkpoint.00000100"), b"").unwrap();
         assert!(matches!(last_checkpoint(dir.path()), Err(CheckpointError::NotADirectory(_))));

@@ -19,16 +19,16 @@ use std::sync::Arc;
 
 use crate::model::refs::SeriesRef;
 use crate::tsdb::fs::disk::Disk;
-use crate::tsdb::fs::fault;
+use crate::tsdb::fs::fail_point;
 use crate::tsdb::wal::checkpoint::{
-    CheckpointError, checkpoint_path, last_checkpoint, list_unfinished, unfinished_path,
+    CheckpointError, checkpoint_path, last_checkpoint, list_unfinished, temporary_path,
 };
-use crate::tsdb::wal::checkpoint_rules::{CheckpointStats, Sieve};
-use crate::tsdb::wal::compression::{Compression, Compressor};
-use crate::tsdb::wal::damage::DamageReason;
-use crate::tsdb::wal::error::{BeginError, WriteError};
-use crate::tsdb::wal::group::Group;
-use crate::tsdb::wal::reader::{ReadError, SegmentReader};
+use crate::tsdb::wal::checkpoint_filter::{CheckpointStats, CheckpointFilter};
+use crate::tsdb::wal::compression::{RecordCompression, Compressor};
+use crate::tsdb::wal::corruption::CorruptionReason;
+use crate::tsdb::wal::error::{OpenLogError, WriteLogError};
+use crate::tsdb::wal::group::WriteGroup;
+use crate::tsdb::wal::reader::{ReadLogError, LogSegmentReader};
 use crate::tsdb::wal::segment::{Segment, list_segments};
 use crate::tsdb::wal::writer::LogWriter;
 
@@ -36,7 +36,7 @@ use crate::tsdb::wal::writer::LogWriter;
 const GROUP_BYTES: usize = 1 << 20;
 
 /// A checkpoint to be made.
-pub struct CheckpointJob<'a> {
+pub struct CheckpointSpec<'a> {
     /// The log's directory.
     pub dir: &'a Path,
     /// The first segment that it is to stand for; those that the last checkpoint stands for already are passed over.
@@ -48,7 +48,7 @@ pub struct CheckpointJob<'a> {
     /// Which series stay. For each the answer must be the same throughout.
     pub keep: &'a dyn Fn(SeriesRef) -> bool,
     /// How its records are compressed.
-    pub compression: Compression,
+    pub compression: RecordCompression,
     /// Largest size of its segments in bytes.
     pub segment_size: u64,
     /// Where it is made.
@@ -57,7 +57,7 @@ pub struct CheckpointJob<'a> {
 
 /// Why there is no new checkpoint. The log is as it was.
 #[derive(Debug, thiserror::Error)]
-pub enum CheckpointWriteError {
+pub enum WriteCheckpointError {
     /// The log's checkpoints or segments can't be told.
     #[error(transparent)]
     Listing(#[from] CheckpointError),
@@ -79,7 +79,7 @@ pub enum CheckpointWriteError {
     },
     /// What it is made from can't be read, or is damaged.
     #[error(transparent)]
-    Read(#[from] ReadError),
+    Read(#[from] ReadLogError),
     /// The caller did not want to wait for the end.
     #[error("stopped before the end")]
     Stopped,
@@ -93,14 +93,14 @@ pub enum CheckpointWriteError {
     },
 }
 
-impl CheckpointWriteError {
+impl WriteCheckpointError {
     /// Whether it is damage in the log, and not a failure of the system.
     #[must_use]
-    pub fn is_damage(&self) -> bool {
-        matches!(self, Self::Read(ReadError::Damaged(_)))
+    pub fn is_corruption(&self) -> bool {
+        matches!(self, Self::Read(ReadLogError::Damaged(_)))
     }
 
-    fn of_write(path: &Path) -> impl FnOnce(io::Error) -> Self {
+    fn for_write(path: &Path) -> impl FnOnce(io::Error) -> Self {
         move |source| Self::Write { path: path.to_owned(), source: Arc::new(source) }
     }
 }
@@ -108,26 +108,26 @@ impl CheckpointWriteError {
 /// Makes a checkpoint. The segments and the checkpoint before stay where they are.
 ///
 /// # Errors
-/// [`CheckpointWriteError`]; what was written is then removed again, as far as the disk lets it.
-pub fn write_checkpoint(job: &CheckpointJob<'_>) -> Result<CheckpointStats, CheckpointWriteError> {
+/// [`WriteCheckpointError`]; what was written is then removed again, as far as the disk lets it.
+pub fn write_checkpoint(job: &CheckpointSpec<'_>) -> Result<CheckpointStats, WriteCheckpointError> {
     write_checkpoint_while(job, &|| true)
 }
 
 /// The same, as long as `go_on`, which is asked for each record, returns `true`.
 ///
 /// # Errors
-/// [`CheckpointWriteError::Stopped`], else as [`write_checkpoint`].
+/// [`WriteCheckpointError::Stopped`], else as [`write_checkpoint`].
 pub fn write_checkpoint_while(
-    job: &CheckpointJob<'_>,
+    job: &CheckpointSpec<'_>,
     go_on: &dyn Fn() -> bool,
-) -> Result<CheckpointStats, CheckpointWriteError> {
-    let sources = sources(job)?;
+) -> Result<CheckpointStats, WriteCheckpointError> {
+    let sources = source_segments(job)?;
     remove_unfinished(job)?;
-    let unfinished = unfinished_path(job.dir, job.last);
-    let written = fill(job, &sources, &unfinished, go_on).and_then(|stats| {
-        fault::point("checkpoint.before_rename");
+    let unfinished = temporary_path(job.dir, job.last);
+    let written = write_filtered(job, &sources, &unfinished, go_on).and_then(|stats| {
+        fail_point::hit("checkpoint.before_rename");
         let renamed = job.disk.rename(&unfinished, &checkpoint_path(job.dir, job.last));
-        renamed.map_err(CheckpointWriteError::of_write(&unfinished))?;
+        renamed.map_err(WriteCheckpointError::for_write(&unfinished))?;
         Ok(stats)
     });
     if written.is_err() {
@@ -135,22 +135,22 @@ pub fn write_checkpoint_while(
         let _ = job.disk.remove_dir_all(&unfinished);
     }
     let stats = written?;
-    fault::point("checkpoint.after_rename");
-    job.disk.sync_dir(job.dir).map_err(CheckpointWriteError::of_write(job.dir))?;
+    fail_point::hit("checkpoint.after_rename");
+    job.disk.sync_dir(job.dir).map_err(WriteCheckpointError::for_write(job.dir))?;
     Ok(stats)
 }
 
 /// The segments that it is made from, in their order.
-fn sources(job: &CheckpointJob<'_>) -> Result<Vec<Segment>, CheckpointWriteError> {
+fn source_segments(job: &CheckpointSpec<'_>) -> Result<Vec<Segment>, WriteCheckpointError> {
     let mut sources = Vec::new();
     let mut first = job.first;
     if let Some(before) = last_checkpoint(job.dir)? {
         if before.number >= job.last {
-            return Err(CheckpointWriteError::Superseded { path: before.path, last: job.last });
+            return Err(WriteCheckpointError::Superseded { path: before.path, last: job.last });
         }
         let next = before.number + 1;
         if first > next {
-            return Err(CheckpointWriteError::Missing { dir: job.dir.to_owned(), missing: next });
+            return Err(WriteCheckpointError::Missing { dir: job.dir.to_owned(), missing: next });
         }
         first = next;
         sources = before.segments().map_err(CheckpointError::from)?;
@@ -159,39 +159,39 @@ fn sources(job: &CheckpointJob<'_>) -> Result<Vec<Segment>, CheckpointWriteError
     segments.retain(|segment| (first..=job.last).contains(&segment.number));
     for number in first..=job.last {
         if segments.get((number - first) as usize).is_none_or(|segment| segment.number != number) {
-            return Err(CheckpointWriteError::Missing { dir: job.dir.to_owned(), missing: number });
+            return Err(WriteCheckpointError::Missing { dir: job.dir.to_owned(), missing: number });
         }
     }
     sources.append(&mut segments);
     Ok(sources)
 }
 
-fn remove_unfinished(job: &CheckpointJob<'_>) -> Result<(), CheckpointWriteError> {
+fn remove_unfinished(job: &CheckpointSpec<'_>) -> Result<(), WriteCheckpointError> {
     let unfinished = list_unfinished(job.dir)?;
     for path in &unfinished {
-        job.disk.remove_dir_all(path).map_err(CheckpointWriteError::of_write(path))?;
+        job.disk.remove_dir_all(path).map_err(WriteCheckpointError::for_write(path))?;
     }
     if !unfinished.is_empty() {
-        job.disk.sync_dir(job.dir).map_err(CheckpointWriteError::of_write(job.dir))?;
+        job.disk.sync_dir(job.dir).map_err(WriteCheckpointError::for_write(job.dir))?;
     }
     Ok(())
 }
 
-/// Writes what stays of `sources` to the directory `path` and makes it durable there.
-fn fill(
-    job: &CheckpointJob<'_>,
+/// Writes what stays of `source_segments` to the directory `path` and makes it durable there.
+fn write_filtered(
+    job: &CheckpointSpec<'_>,
     sources: &[Segment],
     path: &Path,
     go_on: &dyn Fn() -> bool,
-) -> Result<CheckpointStats, CheckpointWriteError> {
-    let check = || if go_on() { Ok(()) } else { Err(CheckpointWriteError::Stopped) };
-    let mut sieve = Sieve::new(job.mint, job.keep);
-    let mut output = Output::begin(job, path)?;
+) -> Result<CheckpointStats, WriteCheckpointError> {
+    let check = || if go_on() { Ok(()) } else { Err(WriteCheckpointError::Stopped) };
+    let mut sieve = CheckpointFilter::new(job.mint, job.keep);
+    let mut output = CheckpointSegments::create(job, path)?;
     for_each_record(sources, |record| {
         check()?;
-        match sieve.sift(record) {
-            Ok(stays) => stays.map_or(Ok(()), |record| output.push(record)).map(|()| Verdict::Good),
-            Err(reason) => Ok(Verdict::Damaged(reason)),
+        match sieve.filter(record) {
+            Ok(stays) => stays.map_or(Ok(()), |record| output.push(record)).map(|()| RecordAction::Good),
+            Err(reason) => Ok(RecordAction::Damaged(reason)),
         }
     })?;
     while let Some(record) = sieve.next_metadata() {
@@ -205,20 +205,20 @@ fn fill(
 }
 
 /// What was made of a record.
-enum Verdict {
+enum RecordAction {
     Good,
-    Damaged(DamageReason),
+    Damaged(CorruptionReason),
 }
 
 fn for_each_record(
     segments: &[Segment],
-    mut take: impl FnMut(&[u8]) -> Result<Verdict, CheckpointWriteError>,
-) -> Result<(), CheckpointWriteError> {
+    mut take: impl FnMut(&[u8]) -> Result<RecordAction, WriteCheckpointError>,
+) -> Result<(), WriteCheckpointError> {
     for segment in segments {
-        let mut reader = SegmentReader::open(segment.clone())?;
+        let mut reader = LogSegmentReader::open(segment.clone())?;
         while let Some(record) = reader.next_record()? {
-            if let Verdict::Damaged(reason) = take(record)? {
-                return Err(ReadError::Damaged(Box::new(reader.reject(reason))).into());
+            if let RecordAction::Damaged(reason) = take(record)? {
+                return Err(ReadLogError::Damaged(Box::new(reader.corruption_at_last_record(reason))).into());
             }
         }
     }
@@ -226,56 +226,56 @@ fn for_each_record(
 }
 
 /// The segments of the checkpoint as they grow.
-struct Output<'a> {
+struct CheckpointSegments<'a> {
     path: &'a Path,
     disk: &'a dyn Disk,
     compressor: Compressor,
-    group: Group,
+    group: WriteGroup,
     writer: LogWriter,
 }
 
-impl<'a> Output<'a> {
-    fn begin(job: &'a CheckpointJob<'_>, path: &'a Path) -> Result<Self, CheckpointWriteError> {
-        let writer = LogWriter::begin(path.to_owned(), job.segment_size, Arc::clone(&job.disk));
+impl<'a> CheckpointSegments<'a> {
+    fn create(job: &'a CheckpointSpec<'_>, path: &'a Path) -> Result<Self, WriteCheckpointError> {
+        let writer = LogWriter::open(path.to_owned(), job.segment_size, Arc::clone(&job.disk));
         let writer = writer.map_err(|error| match error {
-            BeginError::Io(source) => CheckpointWriteError::Write { path: path.to_owned(), source },
-            BeginError::Listing(error) => {
-                CheckpointWriteError::Write { path: path.to_owned(), source: Arc::new(io::Error::other(error)) }
+            OpenLogError::Io(source) => WriteCheckpointError::Write { path: path.to_owned(), source },
+            OpenLogError::Listing(error) => {
+                WriteCheckpointError::Write { path: path.to_owned(), source: Arc::new(io::Error::other(error)) }
             }
         })?;
         let compressor = Compressor::new(job.compression);
-        Ok(Self { path, disk: &*job.disk, compressor, group: Group::default(), writer })
+        Ok(Self { path, disk: &*job.disk, compressor, group: WriteGroup::default(), writer })
     }
 
-    fn push(&mut self, record: &[u8]) -> Result<(), CheckpointWriteError> {
+    fn push(&mut self, record: &[u8]) -> Result<(), WriteCheckpointError> {
         self.group.push(&mut self.compressor, record);
         if self.group.byte_len() >= GROUP_BYTES { self.flush() } else { Ok(()) }
     }
 
-    fn flush(&mut self) -> Result<(), CheckpointWriteError> {
-        fault::point("checkpoint.write");
+    fn flush(&mut self) -> Result<(), WriteCheckpointError> {
+        fail_point::hit("checkpoint.write");
         let written = self.writer.write(&mut self.group);
-        written.map_err(|error| self.failed(error))?;
+        written.map_err(|error| self.write_error(error))?;
         self.group.clear(2 * GROUP_BYTES);
         // So that neither open files nor what the system has yet to write pile up.
         self.writer.take_finished().iter().try_for_each(|file| file.sync()).map_err(|error| self.io_failed(error))
     }
 
     /// Writes the rest and makes all of it durable.
-    fn finish(mut self) -> Result<(), CheckpointWriteError> {
+    fn finish(mut self) -> Result<(), WriteCheckpointError> {
         self.flush()?;
-        self.writer.finish().map_err(|error| self.failed(error))?;
+        self.writer.finish().map_err(|error| self.write_error(error))?;
         self.writer.file().sync().map_err(|error| self.io_failed(error))?;
         self.disk.sync_dir(self.path).map_err(|error| self.io_failed(error))
     }
 
-    fn failed(&self, error: WriteError) -> CheckpointWriteError {
+    fn write_error(&self, error: WriteLogError) -> WriteCheckpointError {
         match error {
-            WriteError::NoSpace(error) | WriteError::Broken(error) => self.io_failed(error),
+            WriteLogError::NoSpace(error) | WriteLogError::Broken(error) => self.io_failed(error),
         }
     }
 
-    fn io_failed(&self, error: io::Error) -> CheckpointWriteError {
-        CheckpointWriteError::of_write(self.path)(error)
+    fn io_failed(&self, error: io::Error) -> WriteCheckpointError {
+        WriteCheckpointError::for_write(self.path)(error)
     }
 }

@@ -28,7 +28,7 @@ const ZSTD_LEVEL: i32 = 3;
 
 /// How a record is compressed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub enum Compression {
+pub enum RecordCompression {
     /// Not at all.
     None,
     /// The block format of snappy.
@@ -38,7 +38,7 @@ pub enum Compression {
     Zstd,
 }
 
-impl Compression {
+impl RecordCompression {
     /// The first byte of what became `data`, where that can be seen without decompressing it.
     #[must_use]
     pub fn first_byte(self, data: &[u8]) -> Option<u8> {
@@ -69,7 +69,7 @@ impl Compression {
 
     /// What a fragment's type byte says; snappy where it says both, as Prometheus takes it.
     #[must_use]
-    pub fn of_type_byte(byte: u8) -> Self {
+    pub fn from_type_byte(byte: u8) -> Self {
         if byte & SNAPPY_FLAG != 0 {
             Self::Snappy
         } else if byte & ZSTD_FLAG != 0 {
@@ -99,7 +99,7 @@ pub enum CompressionError {
 
 /// Compresses records; its tables are reused from one to the next.
 pub struct Compressor {
-    compression: Compression,
+    compression: RecordCompression,
     snappy: snap::raw::Encoder,
     zstd: Option<zstd::bulk::Compressor<'static>>,
 }
@@ -107,21 +107,21 @@ pub struct Compressor {
 impl Compressor {
     /// A compressor of one kind.
     #[must_use]
-    pub fn new(compression: Compression) -> Self {
+    pub fn new(compression: RecordCompression) -> Self {
         let zstd = match compression {
-            Compression::Zstd => zstd::bulk::Compressor::new(ZSTD_LEVEL).ok(),
-            Compression::None | Compression::Snappy => None,
+            RecordCompression::Zstd => zstd::bulk::Compressor::new(ZSTD_LEVEL).ok(),
+            RecordCompression::None | RecordCompression::Snappy => None,
         };
         Self { compression, snappy: snap::raw::Encoder::new(), zstd }
     }
 
     /// Appends `record` to `out`, compressed if that makes it smaller, and says how it stands there.
-    pub fn append(&mut self, record: &[u8], out: &mut Vec<u8>) -> Compression {
+    pub fn append(&mut self, record: &[u8], out: &mut Vec<u8>) -> RecordCompression {
         let start = out.len();
         let compressed = match self.compression {
-            Compression::None => None,
-            Compression::Snappy => self.snappy(record, out),
-            Compression::Zstd => self.zstd(record, out),
+            RecordCompression::None => None,
+            RecordCompression::Snappy => self.snappy(record, out),
+            RecordCompression::Zstd => self.zstd(record, out),
         };
         match compressed {
             Some(len) if len < record.len() => {
@@ -131,7 +131,7 @@ impl Compressor {
             _ => {
                 out.truncate(start);
                 out.extend_from_slice(record);
-                Compression::None
+                RecordCompression::None
             }
         }
     }
@@ -178,15 +178,15 @@ impl Decompressor {
     ///
     /// # Errors
     /// [`CompressionError`]. What [`Decompressor::output`] gives then is not specified.
-    pub fn decompress(&mut self, compression: Compression, data: &[u8]) -> Result<(), CompressionError> {
+    pub fn decompress(&mut self, compression: RecordCompression, data: &[u8]) -> Result<(), CompressionError> {
         self.len = match compression {
-            Compression::None => {
+            RecordCompression::None => {
                 self.out.clear();
                 self.out.extend_from_slice(data);
                 data.len()
             }
-            Compression::Snappy => self.snappy(data)?,
-            Compression::Zstd => self.zstd(data)?,
+            RecordCompression::Snappy => self.snappy(data)?,
+            RecordCompression::Zstd => self.zstd(data)?,
         };
         Ok(())
     }
@@ -248,36 +248,36 @@ impl std::fmt::Debug for Decompressor {
 
 #[cfg(test)]
 mod tests {
-    use super::{Compression, CompressionError, Compressor, Decompressor};
+    use super::{RecordCompression, CompressionError, Compressor, Decompressor};
     use proptest::prelude::{any, prop_assert, prop_assert_eq, proptest};
 
     fn decompress(
         decompressor: &mut Decompressor,
-        compression: Compression,
+        compression: RecordCompression,
         data: &[u8],
     ) -> Result<Vec<u8>, CompressionError> {
         decompressor.decompress(compression, data)?;
         Ok(decompressor.output().to_vec())
     }
 
-    const ALL: [Compression; 3] = [Compression::None, Compression::Snappy, Compression::Zstd];
+    const ALL: [RecordCompression; 3] = [RecordCompression::None, RecordCompression::Snappy, RecordCompression::Zstd];
 
     #[test]
     fn what_does_not_become_smaller_is_stored_as_it_is() {
         for compression in ALL {
             let mut out = b"before".to_vec();
-            assert_eq!(Compressor::new(compression).append(b"xyz", &mut out), Compression::None);
+            assert_eq!(Compressor::new(compression).append(b"xyz", &mut out), RecordCompression::None);
             assert_eq!(out, b"beforexyz");
             let mut out = b"before".to_vec();
             assert_eq!(Compressor::new(compression).append(&[7; 4000], &mut out), compression);
-            assert_eq!(out.len() < 1000, compression != Compression::None);
+            assert_eq!(out.len() < 1000, compression != RecordCompression::None);
         }
     }
 
     #[test]
     fn a_snappy_block_that_declares_4_gib_is_refused_unread() {
         let block = [0xff, 0xff, 0xff, 0xff, 0x0f, 0, 0];
-        let refused = Decompressor::new().decompress(Compression::Snappy, &block);
+        let refused = Decompressor::new().decompress(RecordCompression::Snappy, &block);
         assert!(matches!(refused, Err(CompressionError::TooLong { limit: 154 })), "{refused:?}");
     }
 
@@ -286,10 +286,10 @@ mod tests {
         let frame = zstd::bulk::compress(&[1; 100_000], 3).unwrap();
         let twice = [&frame[..], &frame[..]].concat();
         let mut decompressor = Decompressor::new();
-        assert_eq!(decompress(&mut decompressor, Compression::Zstd, &twice).unwrap(), [1; 200_000]);
-        assert_eq!(decompress(&mut decompressor, Compression::Zstd, &frame).unwrap(), [1; 100_000]);
+        assert_eq!(decompress(&mut decompressor, RecordCompression::Zstd, &twice).unwrap(), [1; 200_000]);
+        assert_eq!(decompress(&mut decompressor, RecordCompression::Zstd, &frame).unwrap(), [1; 100_000]);
         for cut in 0..frame.len() {
-            assert!(decompress(&mut decompressor, Compression::Zstd, &frame[..cut]).is_err(), "cut at {cut}");
+            assert!(decompress(&mut decompressor, RecordCompression::Zstd, &frame[..cut]).is_err(), "cut at {cut}");
         }
     }
 
@@ -305,7 +305,7 @@ mod tests {
                     let how = compressor.append(record, &mut out);
                     prop_assert!(out.len() <= record.len());
                     let seen = how.first_byte(&out);
-                    prop_assert_eq!(seen, record.first().copied().filter(|_| how != Compression::Zstd));
+                    prop_assert_eq!(seen, record.first().copied().filter(|_| how != RecordCompression::Zstd));
                     prop_assert_eq!(&decompress(&mut decompressor, how, &out).unwrap(), record);
                 }
             }

@@ -13,10 +13,10 @@ pub enum WalError {
     NoSpace(Arc<io::Error>),
     /// A sync failed, or a write for another reason than space. Nothing is written until a restart.
     #[error("the log failed, no writes until a restart: {0}")]
-    Broken(Arc<io::Error>),
+    Failed(Arc<io::Error>),
     /// The log can't be begun.
     #[error("the log can't be begun: {0}")]
-    Begin(#[from] BeginError),
+    Open(#[from] OpenLogError),
     /// The log is closed.
     #[error("the log is closed")]
     Closed,
@@ -24,7 +24,7 @@ pub enum WalError {
 
 /// Why a log can't be begun.
 #[derive(Debug, Clone, thiserror::Error)]
-pub enum BeginError {
+pub enum OpenLogError {
     /// The file system refused.
     #[error("{0}")]
     Io(Arc<io::Error>),
@@ -33,13 +33,13 @@ pub enum BeginError {
     Listing(Arc<CheckpointError>),
 }
 
-impl From<io::Error> for BeginError {
+impl From<io::Error> for OpenLogError {
     fn from(error: io::Error) -> Self {
         Self::Io(Arc::new(error))
     }
 }
 
-impl From<CheckpointError> for BeginError {
+impl From<CheckpointError> for OpenLogError {
     fn from(error: CheckpointError) -> Self {
         Self::Listing(Arc::new(error))
     }
@@ -47,30 +47,30 @@ impl From<CheckpointError> for BeginError {
 
 /// Why records were not written, for whoever decides what comes next.
 #[derive(Debug)]
-pub enum WriteError {
+pub enum WriteLogError {
     /// There is no space: it can be tried again.
     NoSpace(io::Error),
     /// What is on the disk is not known: nothing may be written any more.
     Broken(io::Error),
 }
 
-impl WriteError {
+impl WriteLogError {
     /// What the failure of a write or a cut means.
     #[must_use]
-    pub fn of_write(error: io::Error) -> Self {
+    pub fn from_write(error: io::Error) -> Self {
         if is_full(&error) { Self::NoSpace(error) } else { Self::Broken(error) }
     }
 
     /// What the failure to make a segment, or to sync the directory with its name, means. Nothing was written yet, so a lack
     /// of open files or of memory passes like a lack of space.
     #[must_use]
-    pub fn of_open(error: io::Error) -> Self {
+    pub fn from_create(error: io::Error) -> Self {
         const ENOMEM: i32 = 12;
         const ENFILE: i32 = 23;
         const EMFILE: i32 = 24;
         match error.raw_os_error() {
             Some(ENOMEM | ENFILE | EMFILE) => Self::NoSpace(error),
-            _ => Self::of_write(error),
+            _ => Self::from_write(error),
         }
     }
 }

@@ -1,20 +1,20 @@
 //! Records on their way to one write, in their order, each as it will stand in the log: compressed or not.
 
-use crate::tsdb::wal::compression::{Compression, Compressor};
+use crate::tsdb::wal::compression::{RecordCompression, Compressor};
 
 /// Records that wait for their write.
 #[derive(Debug, Default)]
-pub struct Group {
+pub struct WriteGroup {
     bytes: Vec<u8>,
-    records: Vec<Span>,
+    records: Vec<RecordSpan>,
     /// How many of `records` are in completed writes, and how many of `bytes` they have.
     written_records: usize,
     written_bytes: usize,
 }
 
 #[derive(Debug, Clone, Copy)]
-struct Span {
-    compression: Compression,
+struct RecordSpan {
+    compression: RecordCompression,
     len: usize,
 }
 
@@ -22,17 +22,17 @@ struct Span {
 #[derive(Debug, Clone, Copy)]
 pub struct GroupRecord<'a> {
     /// How `data` are compressed.
-    pub compression: Compression,
+    pub compression: RecordCompression,
     /// The record as it stands in the log.
     pub data: &'a [u8],
 }
 
-impl Group {
+impl WriteGroup {
     /// Adds a record, compressed if that makes it smaller.
     pub fn push(&mut self, compressor: &mut Compressor, record: &[u8]) {
         let start = self.bytes.len();
         let compression = compressor.append(record, &mut self.bytes);
-        self.records.push(Span { compression, len: self.bytes.len() - start });
+        self.records.push(RecordSpan { compression, len: self.bytes.len() - start });
     }
 
     /// Moves the records of `later` behind its own.
@@ -58,7 +58,7 @@ impl Group {
     }
 
     /// Notes that the next `count` records are written.
-    pub fn written(&mut self, count: usize) {
+    pub fn mark_written(&mut self, count: usize) {
         let end = self.written_records + count;
         self.written_bytes += self.records[self.written_records..end].iter().map(|span| span.len).sum::<usize>();
         self.written_records = end;
@@ -79,7 +79,7 @@ impl Group {
     /// How much memory its buffers take, in bytes.
     #[must_use]
     pub fn allocated_bytes(&self) -> usize {
-        self.bytes.capacity() + self.records.capacity() * size_of::<Span>()
+        self.bytes.capacity() + self.records.capacity() * size_of::<RecordSpan>()
     }
 
     /// Empties it; buffers are kept up to `keep` bytes.

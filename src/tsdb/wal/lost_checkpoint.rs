@@ -21,7 +21,7 @@
 //! there. The next checkpoint replaces directory and file. Prometheus ignores the file.
 
 use crate::tsdb::wal::checkpoint::{Checkpoint, checkpoint_path};
-use crate::tsdb::wal::reader::{ReadError, SegmentReader};
+use crate::tsdb::wal::reader::{ReadLogError, LogSegmentReader};
 use crate::tsdb::wal::segment::Segment;
 use std::path::{Path, PathBuf};
 
@@ -127,14 +127,14 @@ pub enum CheckPresentError {
     Lost(#[from] LostCheckpointError),
     /// A file of it cannot be read.
     #[error(transparent)]
-    Read(#[from] ReadError),
+    Read(#[from] ReadLogError),
 }
 
 /// Returns `true` if a file has no record. A damaged file is not blank.
-fn is_blank(file: &Segment) -> Result<bool, ReadError> {
-    match SegmentReader::open(file.clone())?.next_record() {
+fn is_blank(file: &Segment) -> Result<bool, ReadLogError> {
+    match LogSegmentReader::open(file.clone())?.next_record() {
         Ok(record) => Ok(record.is_none()),
-        Err(ReadError::Damaged(_)) => Ok(false),
+        Err(ReadLogError::Damaged(_)) => Ok(false),
         Err(error) => Err(error),
     }
 }

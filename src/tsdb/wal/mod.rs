@@ -8,16 +8,16 @@
 //! | `segment.rs`     | the files and their names                                    |
 //! | `checkpoint.rs`  | the directory that stands for segments that are gone         |
 //! | `lost_checkpoint.rs` | evidence that one was lost, and starting without it      |
-//! | `checkpoint_rules.rs`  | what of a record a new checkpoint keeps                |
+//! | `checkpoint_filter.rs`  | what of a record a new checkpoint keeps                |
 //! | `checkpoint_writer.rs` | making one out of segments                             |
 //! | `truncation.rs`  | a checkpoint made, what it stands for removed                |
 //! | `reader.rs`      | reading a file record by record, up to the first damage      |
-//! | `damage.rs`      | what is wrong, where, and whether it looks like a torn write |
+//! | `corruption.rs`      | what is wrong, where, and whether it looks like a torn write |
 //! | `repair.rs`      | keeping what stands before the damage, setting aside the rest|
 //! | `batch.rs`       | what one request adds, encoded as it comes                   |
 //! | `group.rs`       | records that wait for one write                              |
 //! | `writer.rs`      | laying records into segments                                 |
-//! | `commit.rs`      | the log as the head sees it: many requests, one write        |
+//! | `write_log.rs`      | the log as the head sees it: many requests, one write        |
 //! | `stats.rs`       | its counters                                                 |
 //!
 //! All of it is Prometheus's format, bit for bit (`tsdb/wlog` and `tsdb/record` of Prometheus 3.14); the WBL has the same.
@@ -27,11 +27,11 @@
 
 pub mod batch;
 pub mod checkpoint;
-pub mod checkpoint_rules;
+pub mod checkpoint_filter;
 pub mod checkpoint_writer;
-pub mod commit;
+pub mod write_log;
 pub mod compression;
-pub mod damage;
+pub mod corruption;
 pub mod error;
 pub mod group;
 pub mod lost_checkpoint;

@@ -15,8 +15,8 @@
 //! A record never reaches into another segment. The checksum does not cover type and length: what a reader can notice of
 //! a flipped bit there, and what not, stands in `reader.rs`. Source: `tsdb/wlog` of Prometheus 3.14.
 
-use crate::tsdb::encoding::checksum::castagnoli;
-use crate::tsdb::wal::compression::Compression;
+use crate::tsdb::encoding::checksum::crc32c;
+use crate::tsdb::wal::compression::RecordCompression;
 
 /// The size of a page in bytes.
 pub const PAGE_SIZE: usize = 32 * 1024;
@@ -28,7 +28,7 @@ const ROLE_MASK: u8 = 0b111;
 
 /// Which part of its record a fragment is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Role {
+pub enum FragmentType {
     /// All of it.
     Full = 1,
     /// Its beginning.
@@ -39,7 +39,7 @@ pub enum Role {
     Last = 4,
 }
 
-impl Role {
+impl FragmentType {
     /// The role of the fragment that carries on a record of which `begun` was already seen.
     fn next(begun: bool, complete: bool) -> Self {
         match (begun, complete) {
@@ -67,16 +67,16 @@ impl Role {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Fragment<'a> {
     /// Which part of the record it is.
-    pub role: Role,
+    pub role: FragmentType,
     /// How the whole record is compressed.
-    pub compression: Compression,
+    pub compression: RecordCompression,
     /// The fragment's bytes.
     pub data: &'a [u8],
 }
 
 /// What stands at a place in a page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Slot<'a> {
+pub enum PageItem<'a> {
     /// Zeros to the end of the page.
     Padding,
     /// A fragment.
@@ -85,7 +85,7 @@ pub enum Slot<'a> {
 
 /// Why a place in a page holds neither.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum SlotError {
+pub enum FragmentError {
     /// The file ends within the fragment.
     #[error("the file ends within a fragment")]
     CutShort,
@@ -115,44 +115,44 @@ pub enum SlotError {
 /// of the page, are more.
 ///
 /// # Errors
-/// [`SlotError`].
-pub fn read_slot(rest: &[u8], room: usize) -> Result<Slot<'_>, SlotError> {
-    let Some((&type_byte, after)) = rest.split_first() else { return Ok(Slot::Padding) };
+/// [`FragmentError`].
+pub fn read_page_item(rest: &[u8], room: usize) -> Result<PageItem<'_>, FragmentError> {
+    let Some((&type_byte, after)) = rest.split_first() else { return Ok(PageItem::Padding) };
     let role = match type_byte & ROLE_MASK {
-        0 if after.iter().all(|&byte| byte == 0) => return Ok(Slot::Padding),
-        0 => return Err(SlotError::NotZero),
-        1 => Role::Full,
-        2 => Role::First,
-        3 => Role::Middle,
-        4 => Role::Last,
-        _ => return Err(SlotError::UnknownType(type_byte)),
+        0 if after.iter().all(|&byte| byte == 0) => return Ok(PageItem::Padding),
+        0 => return Err(FragmentError::NotZero),
+        1 => FragmentType::Full,
+        2 => FragmentType::First,
+        3 => FragmentType::Middle,
+        4 => FragmentType::Last,
+        _ => return Err(FragmentError::UnknownType(type_byte)),
     };
     let Some((&[_, len_high, len_low, c0, c1, c2, c3], body)) = rest.split_first_chunk::<HEADER_SIZE>() else {
-        return Err(if rest.len() < room { SlotError::CutShort } else { SlotError::CrossesPage { len: 0 } });
+        return Err(if rest.len() < room { FragmentError::CutShort } else { FragmentError::CrossesPage { len: 0 } });
     };
     let len = usize::from(u16::from_be_bytes([len_high, len_low]));
     if HEADER_SIZE + len > room {
-        return Err(SlotError::CrossesPage { len });
+        return Err(FragmentError::CrossesPage { len });
     }
-    let Some(data) = body.get(..len) else { return Err(SlotError::CutShort) };
-    let (found, computed) = (u32::from_be_bytes([c0, c1, c2, c3]), castagnoli(data));
+    let Some(data) = body.get(..len) else { return Err(FragmentError::CutShort) };
+    let (found, computed) = (u32::from_be_bytes([c0, c1, c2, c3]), crc32c(data));
     if found != computed {
-        return Err(SlotError::Checksum { found, computed });
+        return Err(FragmentError::Checksum { found, computed });
     }
-    Ok(Slot::Fragment(Fragment { role, compression: Compression::of_type_byte(type_byte), data }))
+    Ok(PageItem::Fragment(Fragment { role, compression: RecordCompression::from_type_byte(type_byte), data }))
 }
 
 /// Appends the fragments of a record to `out`, whose end lies at `offset` of its segment: exactly Prometheus's bytes.
 /// The page is padded at once where no further fragment fits into it.
-pub fn append_record(out: &mut Vec<u8>, mut offset: u64, mut data: &[u8], compression: Compression) {
+pub fn append_record(out: &mut Vec<u8>, mut offset: u64, mut data: &[u8], compression: RecordCompression) {
     let mut begun = false;
     loop {
         let room = PAGE_SIZE - page_offset(offset);
         let (part, rest) = data.split_at(data.len().min(room.saturating_sub(HEADER_SIZE)));
-        let role = Role::next(begun, rest.is_empty());
+        let role = FragmentType::next(begun, rest.is_empty());
         out.push(role as u8 | compression.flag());
         out.extend_from_slice(&(part.len() as u16).to_be_bytes());
-        out.extend_from_slice(&castagnoli(part).to_be_bytes());
+        out.extend_from_slice(&crc32c(part).to_be_bytes());
         out.extend_from_slice(part);
         let left = room.saturating_sub(HEADER_SIZE + part.len());
         let padding = if left < HEADER_SIZE { left } else { 0 };
@@ -188,21 +188,21 @@ pub fn page_offset(offset: u64) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use super::{Fragment, HEADER_SIZE, PAGE_SIZE, Role, Slot, SlotError, append_record, fits, padding_at, read_slot};
-    use crate::tsdb::wal::compression::Compression;
+    use super::{Fragment, HEADER_SIZE, PAGE_SIZE, FragmentType, PageItem, FragmentError, append_record, fits, padding_at, read_page_item};
+    use crate::tsdb::wal::compression::RecordCompression;
 
     #[test]
     fn a_record_that_fills_its_page_but_six_bytes_pads_it() {
         let data = vec![1; PAGE_SIZE - HEADER_SIZE - 6];
         let mut out = Vec::new();
-        append_record(&mut out, 0, &data, Compression::None);
+        append_record(&mut out, 0, &data, RecordCompression::None);
         assert_eq!(out.len(), PAGE_SIZE);
         let data = vec![1; PAGE_SIZE - HEADER_SIZE - 7];
         let mut out = Vec::new();
-        append_record(&mut out, 0, &data, Compression::None);
+        append_record(&mut out, 0, &data, RecordCompression::None);
         assert_eq!(out.len(), PAGE_SIZE - 7);
         // Then an empty fragment is all that still fits.
-        append_record(&mut out, (PAGE_SIZE - 7) as u64, b"x", Compression::Snappy);
+        append_record(&mut out, (PAGE_SIZE - 7) as u64, b"x", RecordCompression::Snappy);
         assert_eq!(out[PAGE_SIZE - 7..], [&[0x0a, 0, 0, 0, 0, 0, 0][..], &out[PAGE_SIZE..]].concat());
         assert_eq!(out[PAGE_SIZE], 0x0c);
     }
@@ -211,35 +211,35 @@ mod tests {
     fn a_long_record_has_first_middle_and_last_fragments() {
         let data: Vec<u8> = (0..80_000u32).map(|i| i as u8).collect();
         let mut out = Vec::new();
-        append_record(&mut out, 0, &data, Compression::Zstd);
+        append_record(&mut out, 0, &data, RecordCompression::Zstd);
         let (mut roles, mut joined) = (Vec::new(), Vec::new());
         for page in out.chunks(PAGE_SIZE) {
-            let Ok(Slot::Fragment(Fragment { role, compression, data })) = read_slot(page, PAGE_SIZE) else {
+            let Ok(PageItem::Fragment(Fragment { role, compression, data })) = read_page_item(page, PAGE_SIZE) else {
                 panic!("no fragment")
             };
-            assert_eq!(compression, Compression::Zstd);
+            assert_eq!(compression, RecordCompression::Zstd);
             roles.push(role);
             joined.extend_from_slice(data);
         }
-        assert_eq!(roles, [Role::First, Role::Middle, Role::Last]);
+        assert_eq!(roles, [FragmentType::First, FragmentType::Middle, FragmentType::Last]);
         assert_eq!(joined, data);
     }
 
     #[test]
     fn what_is_no_fragment_is_told_apart() {
         let mut page = Vec::new();
-        append_record(&mut page, 0, b"data", Compression::None);
-        assert_eq!(read_slot(&page[..10], PAGE_SIZE), Err(SlotError::CutShort));
-        assert_eq!(read_slot(&page[..5], PAGE_SIZE), Err(SlotError::CutShort));
-        assert_eq!(read_slot(&page[..5], 5), Err(SlotError::CrossesPage { len: 0 }));
-        assert_eq!(read_slot(&page, 10), Err(SlotError::CrossesPage { len: 4 }));
+        append_record(&mut page, 0, b"data", RecordCompression::None);
+        assert_eq!(read_page_item(&page[..10], PAGE_SIZE), Err(FragmentError::CutShort));
+        assert_eq!(read_page_item(&page[..5], PAGE_SIZE), Err(FragmentError::CutShort));
+        assert_eq!(read_page_item(&page[..5], 5), Err(FragmentError::CrossesPage { len: 0 }));
+        assert_eq!(read_page_item(&page, 10), Err(FragmentError::CrossesPage { len: 4 }));
         page[8] ^= 1;
-        assert!(matches!(read_slot(&page, PAGE_SIZE), Err(SlotError::Checksum { .. })));
+        assert!(matches!(read_page_item(&page, PAGE_SIZE), Err(FragmentError::Checksum { .. })));
         page[0] = 5;
-        assert_eq!(read_slot(&page, PAGE_SIZE), Err(SlotError::UnknownType(5)));
+        assert_eq!(read_page_item(&page, PAGE_SIZE), Err(FragmentError::UnknownType(5)));
         page[0] = 0;
-        assert_eq!(read_slot(&page, PAGE_SIZE), Err(SlotError::NotZero));
-        assert_eq!(read_slot(&[0; 9], PAGE_SIZE), Ok(Slot::Padding));
+        assert_eq!(read_page_item(&page, PAGE_SIZE), Err(FragmentError::NotZero));
+        assert_eq!(read_page_item(&[0; 9], PAGE_SIZE), Ok(PageItem::Padding));
     }
 
     #[test]

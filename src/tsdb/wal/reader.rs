@@ -1,6 +1,6 @@
 //! Reading a segment record by record.
 //!
-//! A [`SegmentReader`] reads one file (or any bytes) from its beginning: checks every fragment, joins fragments to records,
+//! A [`LogSegmentReader`] reads one file (or any bytes) from its beginning: checks every fragment, joins fragments to records,
 //! decompresses them. It accepts what Prometheus accepts: zeros to the end of a page, a last page that is cut short, empty
 //! records (passed over). At the first damage it ends, says where the last good record ended, and whether what stands there looks
 //! like a torn write: no other record begins behind it.
@@ -12,7 +12,7 @@
 //! * the bit that makes an empty record of the first zero behind the last record: it changes nothing. (The same bytes are left
 //!   of a record of which all but the very first one was zeroed: that is not noticed.)
 //! * a compression bit of a record of one fragment, where the bytes decompress and decode both ways. Compressed bytes begin
-//!   with their length (snappy) or a magic number (zstd), which are not record types ([`crate::tsdb::wal::record::kind`]), so the one way
+//!   with their length (snappy) or a magic number (zstd), which are not record types ([`crate::tsdb::wal::record::record_type`]), so the one way
 //!   left is an uncompressed record that happens to be a whole snappy block and then a record: not for any real one known.
 //!
 //! One thread; buffers are reused, so a record is valid until the next one is read.
@@ -22,10 +22,10 @@ use std::io::{self, Read};
 use std::ops::Range;
 use std::path::PathBuf;
 
-use crate::tsdb::wal::compression::{Compression, Decompressor, MAX_RECORD_BYTES};
-use crate::tsdb::wal::damage::{Damage, DamageReason, Extent};
-use crate::tsdb::wal::page::{Fragment, HEADER_SIZE, PAGE_SIZE, Slot, page_offset, read_slot};
-use crate::tsdb::wal::record::kind::RecordKind;
+use crate::tsdb::wal::compression::{RecordCompression, Decompressor, MAX_RECORD_BYTES};
+use crate::tsdb::wal::corruption::{WalCorruption, CorruptionReason, CorruptionExtent};
+use crate::tsdb::wal::page::{Fragment, HEADER_SIZE, PAGE_SIZE, PageItem, page_offset, read_page_item};
+use crate::tsdb::wal::record::record_type::RecordType;
 use crate::tsdb::wal::segment::Segment;
 
 /// How many pages are read at once.
@@ -33,7 +33,7 @@ const PAGES_AT_ONCE: usize = 16;
 
 /// Why there is no further record.
 #[derive(Debug, thiserror::Error)]
-pub enum ReadError {
+pub enum ReadLogError {
     /// The system can't read the file: no reason to cut anything.
     #[error("reading {} at {offset}: {source}", path.display())]
     Io {
@@ -46,13 +46,13 @@ pub enum ReadError {
     },
     /// The file holds what is no record.
     #[error(transparent)]
-    Damaged(Box<Damage>),
+    Damaged(Box<WalCorruption>),
 }
 
 /// Reads the records of one segment.
 #[derive(Debug)]
-pub struct SegmentReader<R> {
-    source: Source<R>,
+pub struct LogSegmentReader<R> {
+    source: PageBuffer<R>,
     segment: Segment,
     /// The record being joined, or the last one joined.
     joined: Vec<u8>,
@@ -65,32 +65,32 @@ pub struct SegmentReader<R> {
     good_end: u64,
 }
 
-impl SegmentReader<File> {
+impl LogSegmentReader<File> {
     /// A reader at the beginning of a segment's file.
     ///
     /// # Errors
-    /// [`ReadError::Io`] where the file can't be opened.
-    pub fn open(segment: Segment) -> Result<Self, ReadError> {
+    /// [`ReadLogError::Io`] where the file can't be opened.
+    pub fn open(segment: Segment) -> Result<Self, ReadLogError> {
         match File::open(&segment.path) {
             Ok(file) => Ok(Self::new(file, segment)),
-            Err(source) => Err(ReadError::Io { path: segment.path, offset: 0, source }),
+            Err(source) => Err(ReadLogError::Io { path: segment.path, offset: 0, source }),
         }
     }
 }
 
-impl<'a> SegmentReader<&'a [u8]> {
+impl<'a> LogSegmentReader<&'a [u8]> {
     /// A reader of a segment that stands in memory.
     #[must_use]
-    pub fn of_bytes(bytes: &'a [u8]) -> Self {
+    pub fn from_bytes(bytes: &'a [u8]) -> Self {
         Self::new(bytes, Segment { number: 0, path: PathBuf::new() })
     }
 }
 
-impl<R: Read> SegmentReader<R> {
+impl<R: Read> LogSegmentReader<R> {
     /// A reader of whatever `source` gives, which errors will name as `segment`.
     pub fn new(source: R, segment: Segment) -> Self {
         Self {
-            source: Source::new(source),
+            source: PageBuffer::new(source),
             segment,
             joined: Vec::new(),
             decompressor: Decompressor::new(),
@@ -104,8 +104,8 @@ impl<R: Read> SegmentReader<R> {
     /// error.
     ///
     /// # Errors
-    /// [`ReadError`].
-    pub fn next_record(&mut self) -> Result<Option<&[u8]>, ReadError> {
+    /// [`ReadLogError`].
+    pub fn next_record(&mut self) -> Result<Option<&[u8]>, ReadLogError> {
         self.next_record_of(|_| true)
     }
 
@@ -113,73 +113,73 @@ impl<R: Read> SegmentReader<R> {
     /// decompressed; that they could be is then not known.
     ///
     /// # Errors
-    /// [`ReadError`].
-    pub fn next_record_of(&mut self, wanted: impl Fn(RecordKind) -> bool) -> Result<Option<&[u8]>, ReadError> {
+    /// [`ReadLogError`].
+    pub fn next_record_of(&mut self, wanted: impl Fn(RecordType) -> bool) -> Result<Option<&[u8]>, ReadLogError> {
         let (place, compression) = loop {
-            let Some((place, compression)) = self.next_place()? else { return Ok(None) };
+            let Some((place, compression)) = self.locate_next_record()? else { return Ok(None) };
             let first = compression.first_byte(place.data(&self.source.buffer, &self.joined));
-            if first.is_none_or(|first| wanted(RecordKind::of(&[first]))) {
+            if first.is_none_or(|first| wanted(RecordType::from_record(&[first]))) {
                 break (place, compression);
             }
         };
         let data = place.data(&self.source.buffer, &self.joined);
-        if compression == Compression::None {
+        if compression == RecordCompression::None {
             return Ok(Some(data));
         }
         if let Err(error) = self.decompressor.decompress(compression, data) {
-            return Err(ReadError::Damaged(Box::new(self.reject(error.into()))));
+            return Err(ReadLogError::Damaged(Box::new(self.corruption_at_last_record(error.into()))));
         }
         // An empty record that was compressed is no use, and no Prometheus writes one.
         match self.decompressor.output() {
-            [] => Err(ReadError::Damaged(Box::new(self.reject(DamageReason::UnknownKind(0))))),
+            [] => Err(ReadLogError::Damaged(Box::new(self.corruption_at_last_record(CorruptionReason::UnknownKind(0))))),
             record => Ok(Some(record)),
         }
     }
 
     /// The offset behind the last good record, in bytes.
     #[must_use]
-    pub fn good_end(&self) -> u64 {
+    pub fn valid_end(&self) -> u64 {
         self.good_end
     }
 
     /// Declares the record handed out last as damage, as it does not decode. It is then not among the good ones.
     #[must_use]
-    pub fn reject(&self, reason: DamageReason) -> Damage {
-        Damage {
+    pub fn corruption_at_last_record(&self, reason: CorruptionReason) -> WalCorruption {
+        WalCorruption {
             segment: self.segment.number,
             path: self.segment.path.clone(),
             offset: self.record_start,
             good_end: self.previous_end,
-            extent: Extent::Middle,
+            extent: CorruptionExtent::Middle,
             reason,
         }
     }
 
     /// Finds the next record that is not empty: where its bytes are and how they are compressed.
-    fn next_place(&mut self) -> Result<Option<(Place, Compression)>, ReadError> {
-        let mut begun: Option<Compression> = None;
+    fn locate_next_record(&mut self) -> Result<Option<(RecordLocation, RecordCompression)>, ReadLogError> {
+        let mut begun: Option<RecordCompression> = None;
         loop {
             let start = self.source.offset();
             let Some(room) = self.source.load().map_err(|source| self.io_error(source))? else {
                 return match begun {
                     None => Ok(None),
-                    Some(_) => Err(self.torn_or_damage(self.record_start, DamageReason::Unfinished)),
+                    Some(_) => Err(self.classify_corruption(self.record_start, CorruptionReason::Unfinished)),
                 };
             };
             let rest = self.source.rest();
-            let Fragment { role, compression, data } = match read_slot(rest, room) {
-                Ok(Slot::Padding) => {
+            let Fragment { role, compression, data } = match read_page_item(rest, room) {
+                Ok(PageItem::Padding) => {
                     self.source.skip(rest.len());
                     continue;
                 }
-                Ok(Slot::Fragment(fragment)) => fragment,
-                Err(error) => return Err(self.torn_or_damage(start, error.into())),
+                Ok(PageItem::Fragment(fragment)) => fragment,
+                Err(error) => return Err(self.classify_corruption(start, error.into())),
             };
             if role.begins_record() != begun.is_none() {
-                return Err(self.torn_or_damage(start, DamageReason::OutOfOrder));
+                return Err(self.classify_corruption(start, CorruptionReason::OutOfOrder));
             }
             if begun.is_some_and(|begun| begun != compression) {
-                return Err(self.torn_or_damage(start, DamageReason::MixedCompression));
+                return Err(self.classify_corruption(start, CorruptionReason::MixedCompression));
             }
             if begun.is_none() {
                 self.record_start = start;
@@ -188,10 +188,10 @@ impl<R: Read> SegmentReader<R> {
             let len = data.len();
             let fills_page = HEADER_SIZE + len == room;
             if (!role.ends_record() && !fills_page) || (begun.is_some() && len == 0) {
-                return Err(self.torn_or_damage(start, DamageReason::BrokenOff));
+                return Err(self.classify_corruption(start, CorruptionReason::ShortFragment));
             }
             if self.joined.len() + len > MAX_RECORD_BYTES {
-                return Err(self.torn_or_damage(start, DamageReason::TooLong));
+                return Err(self.classify_corruption(start, CorruptionReason::TooLong));
             }
             let whole = begun.is_none() && role.ends_record();
             if !whole {
@@ -206,16 +206,16 @@ impl<R: Read> SegmentReader<R> {
             self.previous_end = self.good_end;
             self.good_end = self.source.offset();
             if whole && len > 0 {
-                return Ok(Some((Place::Page(range.start + HEADER_SIZE..range.end), compression)));
+                return Ok(Some((RecordLocation::Page(range.start + HEADER_SIZE..range.end), compression)));
             }
             if !whole && !self.joined.is_empty() {
-                return Ok(Some((Place::Joined, compression)));
+                return Ok(Some((RecordLocation::Joined, compression)));
             }
         }
     }
 
-    fn damage(&self, offset: u64, reason: DamageReason, extent: Extent) -> ReadError {
-        ReadError::Damaged(Box::new(Damage {
+    fn damage(&self, offset: u64, reason: CorruptionReason, extent: CorruptionExtent) -> ReadLogError {
+        ReadLogError::Damaged(Box::new(WalCorruption {
             segment: self.segment.number,
             path: self.segment.path.clone(),
             offset,
@@ -226,32 +226,32 @@ impl<R: Read> SegmentReader<R> {
     }
 
     /// Damage at `offset`, behind which the rest of the file is looked through.
-    fn torn_or_damage(&mut self, offset: u64, reason: DamageReason) -> ReadError {
-        let extent = match reason.can_be_torn() {
-            false => Extent::Middle,
-            true => match self.source.another_record_behind() {
-                Ok(true) => Extent::Middle,
-                Ok(false) => Extent::TornTail,
+    fn classify_corruption(&mut self, offset: u64, reason: CorruptionReason) -> ReadLogError {
+        let extent = match reason.may_be_torn_write() {
+            false => CorruptionExtent::Middle,
+            true => match self.source.has_later_record() {
+                Ok(true) => CorruptionExtent::Middle,
+                Ok(false) => CorruptionExtent::TornTail,
                 Err(source) => return self.io_error(source),
             },
         };
         self.damage(offset, reason, extent)
     }
 
-    fn io_error(&self, source: io::Error) -> ReadError {
-        ReadError::Io { path: self.segment.path.clone(), offset: self.source.offset(), source }
+    fn io_error(&self, source: io::Error) -> ReadLogError {
+        ReadLogError::Io { path: self.segment.path.clone(), offset: self.source.offset(), source }
     }
 }
 
 /// Where a record's bytes are.
-enum Place {
+enum RecordLocation {
     /// In the pages as they were read.
     Page(Range<usize>),
     /// Joined from several fragments.
     Joined,
 }
 
-impl Place {
+impl RecordLocation {
     fn data<'a>(&self, pages: &'a [u8], joined: &'a [u8]) -> &'a [u8] {
         match self {
             Self::Page(range) => pages.get(range.clone()).unwrap_or_default(),
@@ -262,7 +262,7 @@ impl Place {
 
 /// Reads whole pages ahead and keeps a place in them.
 #[derive(Debug)]
-struct Source<R> {
+struct PageBuffer<R> {
     reader: R,
     buffer: Vec<u8>,
     /// How much of the buffer is filled.
@@ -273,7 +273,7 @@ struct Source<R> {
     base: u64,
 }
 
-impl<R: Read> Source<R> {
+impl<R: Read> PageBuffer<R> {
     fn new(reader: R) -> Self {
         Self { reader, buffer: Vec::new(), filled: 0, at: 0, base: 0 }
     }
@@ -318,7 +318,7 @@ impl<R: Read> Source<R> {
     }
 
     /// Whether a further record begins behind the place: anywhere in its page, or among the fragments with which a later page begins.
-    fn another_record_behind(&mut self) -> io::Result<bool> {
+    fn has_later_record(&mut self) -> io::Result<bool> {
         if self.load()?.is_none() {
             return Ok(false);
         }
@@ -342,7 +342,7 @@ impl<R: Read> Source<R> {
 /// Whether good fragments stand from the beginning of `rest` on, of which one begins a record.
 fn record_begins_in(mut rest: &[u8]) -> bool {
     // The room does not matter: a fragment that is cut short is not a good one.
-    while let Ok(Slot::Fragment(Fragment { role, data, .. })) = read_slot(rest, PAGE_SIZE) {
+    while let Ok(PageItem::Fragment(Fragment { role, data, .. })) = read_page_item(rest, PAGE_SIZE) {
         if role.begins_record() && !data.is_empty() {
             return true;
         }

@@ -24,31 +24,31 @@ use std::path::{Path, PathBuf};
 
 use crate::tsdb::fs::disk::Disk;
 use crate::tsdb::fs::durable::FileError;
-use crate::tsdb::fs::fault;
+use crate::tsdb::fs::fail_point;
 use crate::tsdb::fs::quarantine::{copy_file, move_file};
-use crate::tsdb::wal::damage::{Damage, Extent};
+use crate::tsdb::wal::corruption::{WalCorruption, CorruptionExtent};
 use crate::tsdb::wal::segment::{Segment, SegmentError, list_segments};
 
 /// What a repair did.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Repaired {
+pub struct RepairReport {
     /// The damaged segment.
     pub segment: u32,
-    /// Its file, which now ends at `kept`.
+    /// Its file, which now ends at `retained_bytes`.
     pub path: PathBuf,
     /// How many bytes of it were good and kept.
-    pub kept: u64,
+    pub retained_bytes: u64,
     /// How many bytes were cut off it, or set aside from it.
-    pub cut: u64,
+    pub removed_bytes: u64,
     /// What was wrong, where.
     pub damage: String,
     /// What was set aside; `None` where a torn tail was cut off.
-    pub set_aside: Option<SetAside>,
+    pub set_aside: Option<QuarantinedSegments>,
 }
 
 /// What went to the quarantine.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SetAside {
+pub struct QuarantinedSegments {
     /// Where it is.
     pub folder: PathBuf,
     /// The later segments that are there whole, by number.
@@ -76,55 +76,55 @@ pub enum RepairError {
     File(#[from] FileError),
 }
 
-/// Repairs the log in `wal_dir`: keeps what stands before `damage`, sets aside in `quarantine` what stands behind it.
+/// Repairs the log in `wal_dir`: keeps what stands before `corruption`, sets aside in `quarantine` what stands behind it.
 ///
 /// # Errors
 /// [`RepairError`]; a second try goes on where this one ended.
-pub fn repair(disk: &dyn Disk, wal_dir: &Path, quarantine: &Path, damage: &Damage) -> Result<Repaired, RepairError> {
+pub fn repair(disk: &dyn Disk, wal_dir: &Path, quarantine: &Path, damage: &WalCorruption) -> Result<RepairReport, RepairError> {
     let mut segments = list_segments(wal_dir)?;
     let Some(index) = segments.iter().position(|s| s.number == damage.segment && s.path == damage.path) else {
         return Err(RepairError::Foreign { path: damage.path.clone(), dir: wal_dir.to_owned() });
     };
     let later = segments.split_off(index + 1);
-    fault::point("replay.repair");
+    fail_point::hit("replay.repair");
     // A start that ended early may have left an empty segment behind the torn one.
-    let later_bytes = later.iter().map(|segment| len_of(&segment.path)).sum::<Result<u64, _>>()?;
-    let cut = len_of(&damage.path)?.saturating_sub(damage.good_end);
-    let set_aside = if damage.extent == Extent::TornTail && later_bytes == 0 {
+    let later_bytes = later.iter().map(|segment| file_len(&segment.path)).sum::<Result<u64, _>>()?;
+    let cut = file_len(&damage.path)?.saturating_sub(damage.good_end);
+    let set_aside = if damage.extent == CorruptionExtent::TornTail && later_bytes == 0 {
         None
     } else {
-        Some(set_aside(&Place { disk, wal_dir, quarantine }, damage, &later, cut)?)
+        Some(quarantine_tail(&RepairContext { disk, wal_dir, quarantine }, damage, &later, cut)?)
     };
-    fault::point("replay.repair");
+    fail_point::hit("replay.repair");
     cut_off(disk, damage)?;
     let (segment, path, kept) = (damage.segment, damage.path.clone(), damage.good_end);
-    Ok(Repaired { segment, path, kept, cut, damage: damage.to_string(), set_aside })
+    Ok(RepairReport { segment, path, retained_bytes: kept, removed_bytes: cut, damage: damage.to_string(), set_aside })
 }
 
-struct Place<'a> {
+struct RepairContext<'a> {
     disk: &'a dyn Disk,
     wal_dir: &'a Path,
     quarantine: &'a Path,
 }
 
-fn set_aside(place: &Place<'_>, damage: &Damage, later: &[Segment], cut: u64) -> Result<SetAside, RepairError> {
-    let folder = new_folder(place, damage);
-    place.disk.create_dir_all(&folder).map_err(FileError::of("create", &folder))?;
+fn quarantine_tail(place: &RepairContext<'_>, damage: &WalCorruption, later: &[Segment], cut: u64) -> Result<QuarantinedSegments, RepairError> {
+    let folder = unused_dir(place, damage);
+    place.disk.create_dir_all(&folder).map_err(FileError::for_step("create", &folder))?;
     let mut bytes = cut;
     for segment in later.iter().rev() {
-        bytes += len_of(&segment.path)?;
-        set_segment_aside(place, segment, &folder)?;
-        fault::point("replay.repair");
+        bytes += file_len(&segment.path)?;
+        quarantine_segment(place, segment, &folder)?;
+        fail_point::hit("replay.repair");
     }
     if cut > 0 {
         let tail = folder.join(format!("{:08}.from-{}", damage.segment, damage.good_end));
         copy_file(place.disk, &damage.path, damage.good_end, &tail)?;
     }
-    Ok(SetAside { folder, segments: later.iter().map(|segment| segment.number).collect(), bytes })
+    Ok(QuarantinedSegments { folder, segments: later.iter().map(|segment| segment.number).collect(), bytes })
 }
 
 /// The first folder of the damage's name that is not there yet.
-fn new_folder(place: &Place<'_>, damage: &Damage) -> PathBuf {
+fn unused_dir(place: &RepairContext<'_>, damage: &WalCorruption) -> PathBuf {
     let log = place.wal_dir.file_name().map_or("wal".into(), |name| name.to_string_lossy());
     let first = place.quarantine.join(format!("{log}-{:08}-at-{}", damage.segment, damage.good_end));
     let later = (2u32..).map(|number| {
@@ -135,34 +135,34 @@ fn new_folder(place: &Place<'_>, damage: &Damage) -> PathBuf {
     std::iter::once(first.clone()).chain(later).find(|folder| !folder.exists()).unwrap_or(first)
 }
 
-fn set_segment_aside(place: &Place<'_>, segment: &Segment, folder: &Path) -> Result<(), RepairError> {
+fn quarantine_segment(place: &RepairContext<'_>, segment: &Segment, folder: &Path) -> Result<(), RepairError> {
     move_file(place.disk, &segment.path, &folder.join(format!("{:08}", segment.number)))?;
     Ok(())
 }
 
-fn cut_off(disk: &dyn Disk, damage: &Damage) -> Result<(), RepairError> {
+fn cut_off(disk: &dyn Disk, damage: &WalCorruption) -> Result<(), RepairError> {
     let cutting = || {
         let file = disk.open_append(&damage.path)?;
         file.set_len(damage.good_end)?;
         file.sync()
     };
-    Ok(cutting().map_err(FileError::of("cut", &damage.path))?)
+    Ok(cutting().map_err(FileError::for_step("cut", &damage.path))?)
 }
 
-fn len_of(path: &Path) -> Result<u64, RepairError> {
-    Ok(std::fs::metadata(path).map_err(FileError::of("look at", path))?.len())
+fn file_len(path: &Path) -> Result<u64, RepairError> {
+    Ok(std::fs::metadata(path).map_err(FileError::for_step("look at", path))?.len())
 }
 
-impl fmt::Display for Repaired {
+impl fmt::Display for RepairReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}; kept the file's first {} bytes, ", self.damage, self.kept)?;
+        write!(f, "{}; kept the file's first {} bytes, ", self.damage, self.retained_bytes)?;
         match &self.set_aside {
-            None => write!(f, "cut off {}", self.cut),
-            Some(SetAside { folder, segments, bytes }) => write!(
+            None => write!(f, "cut off {}", self.removed_bytes),
+            Some(QuarantinedSegments { folder, segments, bytes }) => write!(
                 f,
                 "set {bytes} bytes aside in {}: the file's last {} and {} later segments",
                 folder.display(),
-                self.cut,
+                self.removed_bytes,
                 segments.len()
             ),
         }

@@ -44,7 +44,7 @@ pub enum SegmentError {
     },
     /// The same number twice, written with different digits.
     #[error("{}: segment {number} exists twice", dir.display())]
-    Twice {
+    Duplicate {
         /// The directory.
         dir: PathBuf,
         /// The number.
@@ -88,7 +88,7 @@ pub fn list_segments(dir: &Path) -> Result<Vec<Segment>, SegmentError> {
     for pair in segments.windows(2) {
         let (number, next) = (pair[0].number, pair[1].number);
         if number == next {
-            return Err(SegmentError::Twice { dir: dir.to_owned(), number });
+            return Err(SegmentError::Duplicate { dir: dir.to_owned(), number });
         }
         let missing = u64::from(number) + 1;
         if u64::from(next) != missing {
@@ -136,7 +136,7 @@ mod tests {
         assert!(matches!(list_segments(dir.path()), Err(SegmentError::Gap { missing: 13, next: 14, .. })));
         touch("00000013");
         touch("000013");
-        assert!(matches!(list_segments(dir.path()), Err(SegmentError::Twice { number: 13, .. })));
+        assert!(matches!(list_segments(dir.path()), Err(SegmentError::Duplicate { number: 13, .. })));
         assert!(matches!(list_segments(&dir.path().join("none")), Err(SegmentError::Io { .. })));
     }
 

@@ -16,47 +16,47 @@ use std::time::{Duration, Instant};
 
 use crate::model::refs::SeriesRef;
 use crate::tsdb::fs::disk::Disk;
-use crate::tsdb::fs::fault;
+use crate::tsdb::fs::fail_point;
 use crate::tsdb::wal::checkpoint::{CheckpointError, last_checkpoint, list_checkpoints};
-use crate::tsdb::wal::checkpoint_rules::CheckpointStats;
-use crate::tsdb::wal::checkpoint_writer::{CheckpointJob, CheckpointWriteError, write_checkpoint_while};
-use crate::tsdb::wal::commit::Wal;
+use crate::tsdb::wal::checkpoint_filter::CheckpointStats;
+use crate::tsdb::wal::checkpoint_writer::{CheckpointSpec, WriteCheckpointError, write_checkpoint_while};
+use crate::tsdb::wal::write_log::Wal;
 use crate::tsdb::wal::error::WalError;
 use crate::tsdb::wal::segment::list_segments;
 
 /// What of the log is no longer needed.
-pub struct Truncation<'a> {
+pub struct WalTruncation<'a> {
     /// What is older, in milliseconds, stands in blocks.
     pub mint: i64,
     /// Which series are still needed. For each the answer must be the same throughout.
-    pub keep: &'a dyn Fn(SeriesRef) -> bool,
+    pub is_live: &'a dyn Fn(SeriesRef) -> bool,
 }
 
 /// What a truncation did.
 #[derive(Debug)]
-pub struct Truncated {
+pub struct TruncationReport {
     /// What became of the part that was chosen; `None` where the log is too short for one.
-    pub part: Option<TruncatedPart>,
+    pub part: Option<TruncatedSegments>,
     /// How long it took.
-    pub took: Duration,
+    pub duration: Duration,
 }
 
 /// What became of a part of the log.
 #[derive(Debug)]
-pub struct TruncatedPart {
+pub struct TruncatedSegments {
     /// The last segment of the part.
     pub last: u32,
     /// What the checkpoint was made of; `None` where an earlier one stands for the part already.
     pub checkpoint: Option<CheckpointStats>,
     /// Its segments. What is left of them is ignored by readers and removed with the next part.
-    pub segments: Removal,
+    pub segments: RemovalReport,
     /// Older checkpoints, likewise.
-    pub checkpoints: Removal,
+    pub checkpoints: RemovalReport,
 }
 
 /// Files or directories that were removed.
 #[derive(Debug, Default)]
-pub struct Removal {
+pub struct RemovalReport {
     /// How many.
     pub removed: usize,
     /// Why it ended early, where it did.
@@ -90,7 +90,7 @@ pub enum TruncateError {
     NextSegment(#[from] WalError),
     /// There is no new checkpoint.
     #[error(transparent)]
-    Checkpoint(#[from] CheckpointWriteError),
+    Checkpoint(#[from] WriteCheckpointError),
     /// The directory can't be synced.
     #[error("syncing {}: {source}", path.display())]
     Sync {
@@ -101,12 +101,12 @@ pub enum TruncateError {
     },
 }
 
-impl Truncation<'_> {
+impl WalTruncation<'_> {
     /// Truncates `wal`.
     ///
     /// # Errors
-    /// [`TruncateError`] where there is no new checkpoint. What can't be removed afterwards is no error: see [`Removal`].
-    pub fn run(&self, wal: &Wal) -> Result<Truncated, TruncateError> {
+    /// [`TruncateError`] where there is no new checkpoint. What can't be removed afterwards is no error: see [`RemovalReport`].
+    pub fn run(&self, wal: &Wal) -> Result<TruncationReport, TruncateError> {
         self.run_while(wal, &|| true)
     }
 
@@ -114,8 +114,8 @@ impl Truncation<'_> {
     /// finished checkpoint makes superfluous stays then; the next truncation removes it.
     ///
     /// # Errors
-    /// [`CheckpointWriteError::Stopped`] in [`TruncateError::Checkpoint`], else as [`Self::run`].
-    pub fn run_while(&self, wal: &Wal, go_on: &dyn Fn() -> bool) -> Result<Truncated, TruncateError> {
+    /// [`WriteCheckpointError::Stopped`] in [`TruncateError::Checkpoint`], else as [`Self::run`].
+    pub fn run_while(&self, wal: &Wal, go_on: &dyn Fn() -> bool) -> Result<TruncationReport, TruncateError> {
         let begun = Instant::now();
         let dir = &wal.options().dir;
         let segments = list_segments(dir).map_err(CheckpointError::from)?;
@@ -125,7 +125,7 @@ impl Truncation<'_> {
             Some(last) => Some(self.truncate_part(wal, segments[0].number, last, go_on)?),
             None => None,
         };
-        Ok(Truncated { part, took: begun.elapsed() })
+        Ok(TruncationReport { part, duration: begun.elapsed() })
     }
 
     fn truncate_part(
@@ -134,7 +134,7 @@ impl Truncation<'_> {
         first: u32,
         last: u32,
         go_on: &dyn Fn() -> bool,
-    ) -> Result<TruncatedPart, TruncateError> {
+    ) -> Result<TruncatedSegments, TruncateError> {
         let options = wal.options();
         let (dir, disk) = (&options.dir, &options.disk);
         // Segments that an earlier truncation could not remove may be all there is to this part.
@@ -143,12 +143,12 @@ impl Truncation<'_> {
             disk.sync_dir(dir).map_err(|source| TruncateError::Sync { path: dir.clone(), source })?;
             None
         } else {
-            let job = CheckpointJob {
+            let job = CheckpointSpec {
                 dir,
                 first,
                 last,
                 mint: self.mint,
-                keep: self.keep,
+                keep: self.is_live,
                 compression: options.compression,
                 segment_size: options.segment_size,
                 disk: Arc::clone(disk),
@@ -157,7 +157,7 @@ impl Truncation<'_> {
         };
         let segments = remove_segments(dir, last, &**disk, go_on);
         let checkpoints = remove_old_checkpoints(dir, last, &**disk);
-        Ok(TruncatedPart { last, checkpoint, segments, checkpoints })
+        Ok(TruncatedSegments { last, checkpoint, segments, checkpoints })
     }
 }
 
@@ -172,8 +172,8 @@ pub fn plan_truncation(first: u32, last: u32) -> Option<u32> {
 
 /// Removes the segments up to `upto` from the log's directory `dir`, oldest first, as long as
 /// `go_on` returns `true`.
-pub fn remove_segments(dir: &Path, upto: u32, disk: &dyn Disk, go_on: &dyn Fn() -> bool) -> Removal {
-    let mut removal = Removal::default();
+pub fn remove_segments(dir: &Path, upto: u32, disk: &dyn Disk, go_on: &dyn Fn() -> bool) -> RemovalReport {
+    let mut removal = RemovalReport::default();
     removal.error = remove_segments_counted(dir, upto, disk, go_on, &mut removal.removed).err();
     removal
 }
@@ -187,7 +187,7 @@ fn remove_segments_counted(
 ) -> Result<(), RemoveError> {
     let segments = list_segments(dir).map_err(CheckpointError::from)?;
     for segment in segments.iter().take_while(|segment| segment.number <= upto && go_on()) {
-        fault::point("wal.truncate");
+        fail_point::hit("wal.truncate");
         let removing = disk.remove_file(&segment.path).and_then(|()| disk.sync_dir(dir));
         removing.map_err(|source| RemoveError::Io { path: segment.path.clone(), source })?;
         *removed += 1;
@@ -196,8 +196,8 @@ fn remove_segments_counted(
 }
 
 /// Removes the checkpoints below the number `below` from the log's directory `dir`.
-pub fn remove_old_checkpoints(dir: &Path, below: u32, disk: &dyn Disk) -> Removal {
-    let mut removal = Removal::default();
+pub fn remove_old_checkpoints(dir: &Path, below: u32, disk: &dyn Disk) -> RemovalReport {
+    let mut removal = RemovalReport::default();
     removal.error = remove_old_checkpoints_counted(dir, below, disk, &mut removal.removed).err();
     removal
 }

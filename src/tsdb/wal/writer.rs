@@ -7,10 +7,10 @@
 //! back to there; until that works, nothing is written. So no record ever follows a torn one.
 
 use crate::tsdb::fs::disk::{Disk, DiskFile};
-use crate::tsdb::fs::fault;
+use crate::tsdb::fs::fail_point;
 use crate::tsdb::wal::checkpoint::{CheckpointError, last_checkpoint};
-use crate::tsdb::wal::error::{BeginError, WriteError};
-use crate::tsdb::wal::group::Group;
+use crate::tsdb::wal::error::{OpenLogError, WriteLogError};
+use crate::tsdb::wal::group::WriteGroup;
 use crate::tsdb::wal::page::{append_record, fits, padding_at};
 use crate::tsdb::wal::segment::{check_segment_size, list_segments, segment_path};
 use std::io;
@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// A write ends when it has reached this many bytes; what is left of the group goes into the next one.
-const WRITE_BYTES: usize = 8 << 20;
+const MAX_WRITE_BYTES: usize = 8 << 20;
 
 /// Writes the log's segments.
 #[derive(Debug)]
@@ -40,8 +40,8 @@ impl LogWriter {
     /// Begins a new segment of at most `segment_size` bytes behind those in `dir`, which is made where there is none.
     ///
     /// # Errors
-    /// [`BeginError`].
-    pub fn begin(dir: PathBuf, segment_size: u64, disk: Arc<dyn Disk>) -> Result<Self, BeginError> {
+    /// [`OpenLogError`].
+    pub fn open(dir: PathBuf, segment_size: u64, disk: Arc<dyn Disk>) -> Result<Self, OpenLogError> {
         check_segment_size(segment_size).map_err(CheckpointError::from)?;
         disk.create_dir_all(&dir)?;
         // A segment that a checkpoint stands for is never read again: the new one comes after both.
@@ -49,7 +49,7 @@ impl LogWriter {
         let checkpoint = last_checkpoint(&dir)?.map(|checkpoint| checkpoint.number);
         let number = last_segment.max(checkpoint).map_or(0, |last| last + 1);
         let file = create(&*disk, &dir, number).map_err(|error| match error {
-            WriteError::NoSpace(error) | WriteError::Broken(error) => error,
+            WriteLogError::NoSpace(error) | WriteLogError::Broken(error) => error,
         })?;
         Ok(Self {
             dir,
@@ -85,9 +85,9 @@ impl LogWriter {
     /// Writes what of `group` is not written yet.
     ///
     /// # Errors
-    /// [`WriteError`]. `group` then knows what was written before; a later call goes on there.
-    pub fn write(&mut self, group: &mut Group) -> Result<(), WriteError> {
-        self.mend()?;
+    /// [`WriteLogError`]. `group` then knows what was written before; a later call goes on there.
+    pub fn write(&mut self, group: &mut WriteGroup) -> Result<(), WriteLogError> {
+        self.truncate_torn_write()?;
         while !group.is_done() {
             self.buffer.clear();
             let mut taken = 0;
@@ -95,7 +95,7 @@ impl LogWriter {
             for record in group.unwritten() {
                 let at = self.len + self.buffer.len() as u64;
                 is_full = at > 0 && !fits(at, self.segment_size, record.data.len());
-                if is_full || self.buffer.len() >= WRITE_BYTES {
+                if is_full || self.buffer.len() >= MAX_WRITE_BYTES {
                     break;
                 }
                 append_record(&mut self.buffer, at, record.data, record.compression);
@@ -105,7 +105,7 @@ impl LogWriter {
                 self.pad();
             }
             self.append()?;
-            group.written(taken);
+            group.mark_written(taken);
             if is_full {
                 self.next_segment()?;
             }
@@ -116,9 +116,9 @@ impl LogWriter {
     /// Fills the last page, so that the segment ends as a Prometheus that stops leaves it.
     ///
     /// # Errors
-    /// [`WriteError`].
-    pub fn finish(&mut self) -> Result<(), WriteError> {
-        self.mend()?;
+    /// [`WriteLogError`].
+    pub fn finish(&mut self) -> Result<(), WriteLogError> {
+        self.truncate_torn_write()?;
         self.buffer.clear();
         self.pad();
         self.append()
@@ -127,8 +127,8 @@ impl LogWriter {
     /// Ends the current segment as [`Self::finish`] does and begins the next one, also where the current one is empty.
     ///
     /// # Errors
-    /// [`WriteError`]; a later call tries it again.
-    pub fn roll(&mut self) -> Result<(), WriteError> {
+    /// [`WriteLogError`]; a later call tries it again.
+    pub fn cut_segment(&mut self) -> Result<(), WriteLogError> {
         self.finish()?;
         self.next_segment()
     }
@@ -136,10 +136,10 @@ impl LogWriter {
     /// Cuts off what a failed write left.
     ///
     /// # Errors
-    /// [`WriteError`]; nothing may be written before this has worked.
-    pub fn mend(&mut self) -> Result<(), WriteError> {
+    /// [`WriteLogError`]; nothing may be written before this has worked.
+    pub fn truncate_torn_write(&mut self) -> Result<(), WriteLogError> {
         if self.torn {
-            self.file.set_len(self.len).map_err(WriteError::of_write)?;
+            self.file.set_len(self.len).map_err(WriteLogError::from_write)?;
             self.torn = false;
         }
         Ok(())
@@ -151,23 +151,23 @@ impl LogWriter {
         self.buffer.resize(self.buffer.len() + padding_at(end), 0);
     }
 
-    fn append(&mut self) -> Result<(), WriteError> {
+    fn append(&mut self) -> Result<(), WriteLogError> {
         if self.buffer.is_empty() {
             return Ok(());
         }
-        fault::point("wal.before_write");
+        fail_point::hit("wal.before_write");
         self.torn = true;
-        self.file.append(&self.buffer).map_err(WriteError::of_write)?;
+        self.file.append(&self.buffer).map_err(WriteLogError::from_write)?;
         self.torn = false;
-        fault::point("wal.after_write");
+        fail_point::hit("wal.after_write");
         self.len += self.buffer.len() as u64;
         self.buffer.clear();
-        self.buffer.shrink_to(WRITE_BYTES);
+        self.buffer.shrink_to(MAX_WRITE_BYTES);
         Ok(())
     }
 
-    fn next_segment(&mut self) -> Result<(), WriteError> {
-        fault::point("wal.segment_roll");
+    fn next_segment(&mut self) -> Result<(), WriteLogError> {
+        fail_point::hit("wal.segment_roll");
         let file = create(&*self.disk, &self.dir, self.number + 1)?;
         self.finished.push(std::mem::replace(&mut self.file, file));
         self.number += 1;
@@ -177,9 +177,9 @@ impl LogWriter {
 }
 
 /// A new, empty segment, its name on disk.
-fn create(disk: &dyn Disk, dir: &Path, number: u32) -> Result<Arc<dyn DiskFile>, WriteError> {
-    let file = create_or_open_empty(disk, &segment_path(dir, number)).map_err(WriteError::of_open)?;
-    disk.sync_dir(dir).map_err(WriteError::of_open)?;
+fn create(disk: &dyn Disk, dir: &Path, number: u32) -> Result<Arc<dyn DiskFile>, WriteLogError> {
+    let file = create_or_open_empty(disk, &segment_path(dir, number)).map_err(WriteLogError::from_create)?;
+    disk.sync_dir(dir).map_err(WriteLogError::from_create)?;
     Ok(file)
 }
 

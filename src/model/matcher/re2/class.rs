@@ -14,18 +14,18 @@ const FOLDABLE: (u32, u32) = (0x41, 0x1e943);
 const NAMED_CLASS_COST: usize = 16;
 
 /// Reads a class from its `[` on.
-pub(super) fn bracketed(input: &mut Input<'_>, fold: bool, budget: &mut Budget) -> Result<Class, MatcherError> {
+pub(super) fn parse_bracket_class(input: &mut Input<'_>, fold: bool, budget: &mut Budget) -> Result<Class, MatcherError> {
     let start = input.clone();
     input.skip(1);
     let negated = input.eat("^");
-    let mut class = Builder { fold, budget, plain: Vec::new(), settled: Vec::new() };
+    let mut class = ClassBuilder { fold, budget, plain: Vec::new(), settled: Vec::new() };
     let mut first = true;
     while first || !input.eat("]") {
         first = false;
         if input.peek().is_none() {
             return Err(start.error(SyntaxError::MissingBracket));
         }
-        if class.named(input)? || class.escaped(input)? {
+        if class.named(input)? || class.parse_escape_class(input)? {
             continue;
         }
         let item = input.clone();
@@ -48,14 +48,14 @@ pub(super) fn bracketed(input: &mut Input<'_>, fold: bool, budget: &mut Budget) 
 }
 
 /// Reads `\d`, `\pN` and their like; `None`, with nothing read, where another escape stands.
-pub(super) fn escaped(input: &mut Input<'_>, fold: bool, budget: &mut Budget) -> Result<Option<Class>, MatcherError> {
-    let mut class = Builder { fold, budget, plain: Vec::new(), settled: Vec::new() };
-    Ok(if class.escaped(input)? { Some(Class::Unicode(class.build())) } else { None })
+pub(super) fn parse_escape_class(input: &mut Input<'_>, fold: bool, budget: &mut Budget) -> Result<Option<Class>, MatcherError> {
+    let mut class = ClassBuilder { fold, budget, plain: Vec::new(), settled: Vec::new() };
+    Ok(if class.parse_escape_class(input)? { Some(Class::Unicode(class.build())) } else { None })
 }
 
 /// A character in all its cases.
 pub(super) fn folded_char(c: char, budget: &mut Budget) -> Result<Class, MatcherError> {
-    let mut class = Builder { fold: true, budget, plain: Vec::new(), settled: Vec::new() };
+    let mut class = ClassBuilder { fold: true, budget, plain: Vec::new(), settled: Vec::new() };
     class.add(u32::from(c), u32::from(c))?;
     Ok(Class::Unicode(class.build()))
 }
@@ -71,7 +71,7 @@ fn member(input: &mut Input<'_>, class: &Input<'_>) -> Result<u32, MatcherError>
     }
 }
 
-struct Builder<'b> {
+struct ClassBuilder<'b> {
     fold: bool,
     budget: &'b mut Budget,
     /// Whose other cases belong to the class too.
@@ -79,7 +79,7 @@ struct Builder<'b> {
     settled: Vec<ClassUnicodeRange>,
 }
 
-impl Builder<'_> {
+impl ClassBuilder<'_> {
     /// `[:alpha:]`, `[:^alpha:]`. A `[:` without `:]` behind it is literal text.
     fn named(&mut self, input: &mut Input<'_>) -> Result<bool, MatcherError> {
         let Some(len) = input.rest().strip_prefix("[:").and_then(|rest| rest.find(":]")) else {
@@ -99,7 +99,7 @@ impl Builder<'_> {
     }
 
     /// `\d \s \w \pN \p{…}` and their negations.
-    fn escaped(&mut self, input: &mut Input<'_>) -> Result<bool, MatcherError> {
+    fn parse_escape_class(&mut self, input: &mut Input<'_>) -> Result<bool, MatcherError> {
         let [b'\\', letter, ..] = input.rest().as_bytes() else {
             return Ok(false);
         };
@@ -126,7 +126,7 @@ impl Builder<'_> {
     fn add_group(&mut self, mut group: ClassUnicode, negated: bool) -> Result<(), MatcherError> {
         if negated {
             if self.fold {
-                let mut inner = Builder { fold: true, budget: self.budget, plain: Vec::new(), settled: Vec::new() };
+                let mut inner = ClassBuilder { fold: true, budget: self.budget, plain: Vec::new(), settled: Vec::new() };
                 inner.add_group(group, false)?;
                 group = inner.build();
             }
@@ -187,12 +187,12 @@ fn ascii(ranges: &[(char, char)]) -> ClassUnicode {
     ClassUnicode::new(ranges.iter().map(|&(low, high)| ClassUnicodeRange::new(low, high)))
 }
 
-type Ranges = &'static [(char, char)];
+type CharRanges = &'static [(char, char)];
 
-const DIGIT: Ranges = &[('0', '9')];
-const SPACE: Ranges = &[('\t', '\n'), ('\x0c', '\r'), (' ', ' ')];
-const WORD: Ranges = &[('0', '9'), ('A', 'Z'), ('_', '_'), ('a', 'z')];
-const POSIX: &[(&str, Ranges)] = &[
+const DIGIT: CharRanges = &[('0', '9')];
+const SPACE: CharRanges = &[('\t', '\n'), ('\x0c', '\r'), (' ', ' ')];
+const WORD: CharRanges = &[('0', '9'), ('A', 'Z'), ('_', '_'), ('a', 'z')];
+const POSIX: &[(&str, CharRanges)] = &[
     ("alnum", &[('0', '9'), ('A', 'Z'), ('a', 'z')]),
     ("alpha", &[('A', 'Z'), ('a', 'z')]),
     ("ascii", &[('\0', '\x7f')]),

@@ -3,23 +3,23 @@
 use regex_syntax::hir::Hir;
 
 /// An element that a repetition operator can stand behind.
-pub(super) struct Piece {
+pub(super) struct Element {
     pub(super) hir: Hir,
     /// The largest product of nested counts within it; at least 1.
     pub(super) repeats: u32,
 }
 
 #[derive(Default)]
-pub(super) struct Frame {
+pub(super) struct GroupFrame {
     alternatives: Vec<Hir>,
-    pieces: Vec<Piece>,
+    pieces: Vec<Element>,
     /// Literal text behind `pieces`, gathered so that a run of it is one element.
     run: String,
     repeats: u32,
 }
 
-impl Frame {
-    pub(super) fn push(&mut self, piece: Piece) {
+impl GroupFrame {
+    pub(super) fn push(&mut self, piece: Element) {
         self.flush();
         self.pieces.push(piece);
     }
@@ -29,11 +29,11 @@ impl Frame {
     }
 
     /// Takes the last element away: of literal text, the last character.
-    pub(super) fn pop(&mut self) -> Option<Piece> {
+    pub(super) fn pop(&mut self) -> Option<Element> {
         match self.run.pop() {
             Some(c) => {
                 self.flush();
-                Some(Piece { hir: literal(c.encode_utf8(&mut [0; 4])), repeats: 1 })
+                Some(Element { hir: literal(c.encode_utf8(&mut [0; 4])), repeats: 1 })
             }
             None => self.pieces.pop(),
         }
@@ -46,14 +46,14 @@ impl Frame {
         self.alternatives.push(Hir::concat(self.pieces.drain(..).map(|piece| piece.hir).collect()));
     }
 
-    pub(super) fn finish(mut self) -> Piece {
+    pub(super) fn finish(mut self) -> Element {
         self.end_alternative();
-        Piece { hir: Hir::alternation(self.alternatives), repeats: self.repeats }
+        Element { hir: Hir::alternation(self.alternatives), repeats: self.repeats }
     }
 
     fn flush(&mut self) {
         if !self.run.is_empty() {
-            self.pieces.push(Piece { hir: literal(&self.run), repeats: 1 });
+            self.pieces.push(Element { hir: literal(&self.run), repeats: 1 });
             self.run.clear();
         }
     }

@@ -1,20 +1,20 @@
 //! Repetition operators: `*`, `+`, `?`, `{n}`, `{n,}`, `{n,m}`.
 
-use super::frame::Piece;
+use super::frame::Element;
 use super::input::Input;
 use super::limits::MAX_REPEAT;
 use crate::model::matcher::error::{MatcherError, SyntaxError};
 use regex_syntax::hir::{Hir, HirKind, Repetition};
 
 /// How often something is repeated.
-pub(super) struct Count {
+pub(super) struct RepeatCount {
     min: u32,
     max: Option<u32>,
     /// Whether it was written with braces: only such counts multiply.
     braces: bool,
 }
 
-impl Count {
+impl RepeatCount {
     /// Reads an operator; `None`, with nothing read, for a `{` that is literal text.
     pub(super) fn read(input: &mut Input<'_>) -> Result<Option<Self>, MatcherError> {
         let start = input.clone();
@@ -37,7 +37,7 @@ impl Count {
     }
 
     /// The element repeated; `None` where the counts within each other come to more than [`MAX_REPEAT`].
-    pub(super) fn repeat(&self, piece: Piece) -> Option<Piece> {
+    pub(super) fn repeat(&self, piece: Element) -> Option<Element> {
         let repeats = match (self.braces, self.max) {
             (false, _) => piece.repeats,
             // What is repeated no times costs nothing.
@@ -53,7 +53,7 @@ impl Count {
             (HirKind::Repetition(_), 0, Some(1)) => Hir::alternation(vec![piece.hir, Hir::empty()]),
             (_, min, max) => Hir::repetition(Repetition { min, max, greedy: true, sub: Box::new(piece.hir) }),
         };
-        Some(Piece { hir, repeats })
+        Some(Element { hir, repeats })
     }
 }
 

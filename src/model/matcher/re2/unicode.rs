@@ -4,7 +4,7 @@ use super::input::Input;
 use crate::model::matcher::error::{MatcherError, SyntaxError};
 use regex_syntax::hir::{Class, ClassUnicode, ClassUnicodeRange, HirKind};
 
-/// Reads `\pN`, `\p{Name}`, `\P…` from the backslash on: the characters of that name, and whether `^` inverts them.
+/// Reads `\pN`, `\p{NameEntry}`, `\P…` from the backslash on: the characters of that name, and whether `^` inverts them.
 pub(super) fn class(input: &mut Input<'_>) -> Result<(ClassUnicode, bool), MatcherError> {
     let start = input.clone();
     let bad_name = || start.error(SyntaxError::CharRange);

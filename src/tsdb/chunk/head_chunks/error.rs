@@ -1,6 +1,6 @@
 //! What can go wrong in `chunks_head/`, with file and offset.
 
-use crate::tsdb::chunk::head_chunks::format::Fault;
+use crate::tsdb::chunk::head_chunks::format::HeadChunkFormatError;
 use crate::tsdb::fs::full::is_full;
 use std::io;
 use std::path::PathBuf;
@@ -8,13 +8,13 @@ use std::path::PathBuf;
 /// Bytes of a file that are not what they should be.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{path}: at byte {offset}: {fault}", path = path.display())]
-pub struct Damage {
+pub struct HeadChunkCorruption {
     /// The file.
     pub path: PathBuf,
     /// Where in it the header or the record begins.
     pub offset: u64,
     /// What is wrong.
-    pub fault: Fault,
+    pub fault: HeadChunkFormatError,
 }
 
 /// Why `chunks_head/` could not be read or written.
@@ -50,10 +50,10 @@ pub enum HeadChunksError {
     },
     /// What a reference points at is not a whole chunk.
     #[error(transparent)]
-    Damaged(#[from] Damage),
+    Corrupted(#[from] HeadChunkCorruption),
     /// A reference to a file that is not there (any more).
     #[error("{dir}: no file {number:06}", dir = dir.display())]
-    NoFile {
+    MissingFile {
         /// `chunks_head/`.
         dir: PathBuf,
         /// The number in the reference.
@@ -61,7 +61,7 @@ pub enum HeadChunksError {
     },
     /// A chunk that no file can hold, or that is of no series.
     #[error("chunk of {bytes} bytes of series {series} can't be stored")]
-    Unstorable {
+    ChunkTooLarge {
         /// Its series.
         series: u64,
         /// Its size.

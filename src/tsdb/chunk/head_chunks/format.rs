@@ -15,9 +15,9 @@
 //! record: the file was preallocated with zeros, and there its content ends.
 
 use crate::model::refs::SeriesRef;
-use crate::tsdb::chunk::Encoding;
+use crate::tsdb::chunk::ChunkEncoding;
 use crate::tsdb::chunk::mapped_chunk::MAX_SPAN_MS;
-use crate::tsdb::encoding::checksum::castagnoli;
+use crate::tsdb::encoding::checksum::crc32c;
 use std::ops::Range;
 
 /// Length of a file's header in bytes.
@@ -35,7 +35,7 @@ pub(super) const PREALLOCATED: usize = 128 << 10;
 /// Series, mint, maxt.
 const RECORD_START: usize = 24;
 const CRC: usize = 4;
-const LATE: u8 = 0x80;
+const OUT_OF_ORDER_BIT: u8 = 0x80;
 
 /// A chunk to be written.
 #[derive(Clone, Copy, Debug)]
@@ -47,7 +47,7 @@ pub struct NewChunk<'a> {
     /// Time of its last sample, ms.
     pub maxt: i64,
     /// How `bytes` are encoded.
-    pub encoding: Encoding,
+    pub encoding: ChunkEncoding,
     /// Whether its samples came late.
     pub out_of_order: bool,
     /// The encoded samples.
@@ -56,7 +56,7 @@ pub struct NewChunk<'a> {
 
 /// What is wrong with the bytes of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Fault {
+pub enum HeadChunkFormatError {
     /// Shorter than the header, or longer than a reference can address.
     #[error("file of {0} bytes")]
     FileLength(u64),
@@ -71,10 +71,10 @@ pub enum Fault {
     NoRecord,
     /// The bytes end within a record.
     #[error("record is cut short")]
-    CutShort,
+    Truncated,
     /// The record's length is no number.
     #[error("record has a malformed length")]
-    Length,
+    InvalidLength,
     /// The bytes are not those that were written.
     #[error("checksum is {computed:#010x}, stored is {stored:#010x}")]
     Checksum {
@@ -88,10 +88,10 @@ pub enum Fault {
     NoSeries,
     /// A chunk too short to count its samples.
     #[error("chunk of {0} bytes has no header")]
-    NoChunkHeader(usize),
+    ChunkTooShort(usize),
     /// A last sample before the first, or one more than 557 years after it.
     #[error("chunk lasts from {mint} to {maxt}")]
-    Times {
+    InvalidTimeRange {
         /// Time of its first sample, ms.
         mint: i64,
         /// Time of its last sample, ms.
@@ -116,7 +116,7 @@ pub enum Fault {
 
 /// A record as it stands in a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Record {
+pub(super) struct HeadChunkRecord {
     pub(super) series: SeriesRef,
     pub(super) mint: i64,
     pub(super) maxt: i64,
@@ -139,7 +139,7 @@ impl NewChunk<'_> {
         out.extend_from_slice(&self.series.0.to_be_bytes());
         out.extend_from_slice(&self.mint.to_be_bytes());
         out.extend_from_slice(&self.maxt.to_be_bytes());
-        out.push(self.encoding as u8 | if self.out_of_order { LATE } else { 0 });
+        out.push(self.encoding as u8 | if self.out_of_order { OUT_OF_ORDER_BIT } else { 0 });
         let mut length = self.bytes.len();
         while length >= 0x80 {
             out.push(length as u8 | 0x80);
@@ -147,27 +147,27 @@ impl NewChunk<'_> {
         }
         out.push(length as u8);
         out.extend_from_slice(self.bytes);
-        let sum = castagnoli(&out[start..]);
+        let sum = crc32c(&out[start..]);
         out.extend_from_slice(&sum.to_be_bytes());
     }
 }
 
-impl Record {
+impl HeadChunkRecord {
     /// The record at the start of `bytes`, or `None` where the content of the file ends. The checksum is not looked at.
-    pub(super) fn parse(bytes: &[u8]) -> Result<Option<Self>, Fault> {
+    pub(super) fn parse(bytes: &[u8]) -> Result<Option<Self>, HeadChunkFormatError> {
         let number = |at: usize| {
             let field = bytes.get(at..).and_then(|rest| rest.first_chunk::<8>());
-            field.map(|field| u64::from_be_bytes(*field)).ok_or(Fault::CutShort)
+            field.map(|field| u64::from_be_bytes(*field)).ok_or(HeadChunkFormatError::Truncated)
         };
         if bytes.iter().take(RECORD_START).all(|&byte| byte == 0) {
             return Ok(None);
         }
         let (series, mint, maxt) = (number(0)?, number(8)? as i64, number(16)? as i64);
-        let encoding = *bytes.get(RECORD_START).ok_or(Fault::CutShort)?;
+        let encoding = *bytes.get(RECORD_START).ok_or(HeadChunkFormatError::Truncated)?;
         let (length, start) = read_length(bytes, RECORD_START + 1)?;
-        let end = start.checked_add(length).ok_or(Fault::CutShort)?;
+        let end = start.checked_add(length).ok_or(HeadChunkFormatError::Truncated)?;
         if end.checked_add(CRC).is_none_or(|end| end > bytes.len()) {
-            return Err(Fault::CutShort);
+            return Err(HeadChunkFormatError::Truncated);
         }
         Ok(Some(Self { series: SeriesRef(series), mint, maxt, encoding, data: start..end }))
     }
@@ -178,69 +178,69 @@ impl Record {
     }
 
     /// Compares the checksum, and then that the fields make sense. `bytes` is what was parsed.
-    pub(super) fn verify(&self, bytes: &[u8]) -> Result<(), Fault> {
-        let computed = castagnoli(&bytes[..self.data.end]);
+    pub(super) fn verify(&self, bytes: &[u8]) -> Result<(), HeadChunkFormatError> {
+        let computed = crc32c(&bytes[..self.data.end]);
         let stored = bytes[self.data.end..].first_chunk().map_or(0, |sum| u32::from_be_bytes(*sum));
         if computed != stored {
-            return Err(Fault::Checksum { stored, computed });
+            return Err(HeadChunkFormatError::Checksum { stored, computed });
         }
         if self.series.0 == 0 {
-            return Err(Fault::NoSeries);
+            return Err(HeadChunkFormatError::NoSeries);
         }
         if self.data.len() < 2 {
-            return Err(Fault::NoChunkHeader(self.data.len()));
+            return Err(HeadChunkFormatError::ChunkTooShort(self.data.len()));
         }
         let sane = self.maxt.checked_sub(self.mint).is_some_and(|span| (0..=MAX_SPAN_MS as i64).contains(&span));
-        if !sane && self.samples(bytes) > 0 {
-            return Err(Fault::Times { mint: self.mint, maxt: self.maxt });
+        if !sane && self.num_samples(bytes) > 0 {
+            return Err(HeadChunkFormatError::InvalidTimeRange { mint: self.mint, maxt: self.maxt });
         }
         Ok(())
     }
 
     /// How the chunk is encoded.
-    pub(super) fn encoding(&self) -> Result<Encoding, Fault> {
-        let byte = self.encoding & !LATE;
-        Encoding::from_byte(byte).ok_or(Fault::Encoding(byte))
+    pub(super) fn encoding(&self) -> Result<ChunkEncoding, HeadChunkFormatError> {
+        let byte = self.encoding & !OUT_OF_ORDER_BIT;
+        ChunkEncoding::from_byte(byte).ok_or(HeadChunkFormatError::Encoding(byte))
     }
 
     /// Whether the chunk holds late samples.
-    pub(super) fn is_late(&self) -> bool {
-        self.encoding & LATE != 0
+    pub(super) fn is_out_of_order(&self) -> bool {
+        self.encoding & OUT_OF_ORDER_BIT != 0
     }
 
     /// How many samples the chunk says it has. In the histogram encodings with start timestamps the two highest bits mean
     /// something else.
-    pub(super) fn samples(&self, bytes: &[u8]) -> u16 {
+    pub(super) fn num_samples(&self, bytes: &[u8]) -> u16 {
         let count = bytes[self.data.clone()].first_chunk().map_or(0, |count| u16::from_be_bytes(*count));
         match self.encoding() {
-            Ok(Encoding::HistogramSt | Encoding::FloatHistogramSt) => count & 0x3fff,
+            Ok(ChunkEncoding::HistogramSt | ChunkEncoding::FloatHistogramSt) => count & 0x3fff,
             _ => count,
         }
     }
 }
 
 /// Checks the header of a file.
-pub(super) fn check_file_header(bytes: &[u8]) -> Result<(), Fault> {
+pub(super) fn check_file_header(bytes: &[u8]) -> Result<(), HeadChunkFormatError> {
     let header = bytes.first_chunk::<FILE_HEADER>().filter(|_| u32::try_from(bytes.len()).is_ok());
-    let [m0, m1, m2, m3, version, ..] = *header.ok_or(Fault::FileLength(bytes.len() as u64))?;
+    let [m0, m1, m2, m3, version, ..] = *header.ok_or(HeadChunkFormatError::FileLength(bytes.len() as u64))?;
     if [m0, m1, m2, m3] != FILE_HEADER_BYTES[..4] {
-        return Err(Fault::Magic(u32::from_be_bytes([m0, m1, m2, m3])));
+        return Err(HeadChunkFormatError::Magic(u32::from_be_bytes([m0, m1, m2, m3])));
     }
     if version != FILE_HEADER_BYTES[4] {
-        return Err(Fault::Version(version));
+        return Err(HeadChunkFormatError::Version(version));
     }
     Ok(())
 }
 
 /// The number at `at`, written in groups of 7 bits, at most 5 of them; and where it ends.
-fn read_length(bytes: &[u8], at: usize) -> Result<(usize, usize), Fault> {
+fn read_length(bytes: &[u8], at: usize) -> Result<(usize, usize), HeadChunkFormatError> {
     let mut length = 0;
     for i in 0..5 {
-        let byte = *bytes.get(at + i).ok_or(Fault::CutShort)?;
+        let byte = *bytes.get(at + i).ok_or(HeadChunkFormatError::Truncated)?;
         length |= usize::from(byte & 0x7f) << (7 * i);
         if byte < 0x80 {
             return Ok((length, at + i + 1));
         }
     }
-    Err(Fault::Length)
+    Err(HeadChunkFormatError::InvalidLength)
 }

@@ -11,8 +11,8 @@
 //! Whatever is in them the log has too, as long as the head has it: that is why a write that fails loses nothing, why nothing is
 //! synced before a file is full, and why a damaged file is set aside with all after it instead of being repaired.
 //!
-//! Invariant: a [`HeadChunkRef`] given out by [`HeadChunks::write`] or [`HeadChunks::for_each`] stays readable until
-//! [`HeadChunks::truncate_before`] removes its file; a [`HeadChunk`] that was read outlives even that. Bytes are given out only
+//! Invariant: a [`HeadChunkRef`] given out by [`HeadChunkStore::write`] or [`HeadChunkStore::for_each`] stays readable until
+//! [`HeadChunkStore::truncate_before`] removes its file; a [`HeadChunk`] that was read outlives even that. Bytes are given out only
 //! once they are written, and never change afterwards.
 //!
 //! Locks, in the order in which they are taken: the writer's mutex, held for a write; the list of files, held for a
@@ -24,12 +24,12 @@ pub mod format;
 mod writer;
 
 use crate::model::refs::{HeadChunkRef, SeriesRef};
-use crate::tsdb::chunk::Encoding;
-use crate::tsdb::chunk::any_chunk::AnyIter;
-use crate::tsdb::chunk::head_chunks::error::{Damage, HeadChunksError};
-use crate::tsdb::chunk::head_chunks::files::{ChunkFile, Files, Opened, QuarantinedFile};
-use crate::tsdb::chunk::head_chunks::format::{FILE_HEADER, Fault, MAX_FILE, NewChunk, Record};
-use crate::tsdb::chunk::head_chunks::writer::Writer;
+use crate::tsdb::chunk::ChunkEncoding;
+use crate::tsdb::chunk::any_chunk::AnyChunkIter;
+use crate::tsdb::chunk::head_chunks::error::{HeadChunkCorruption, HeadChunksError};
+use crate::tsdb::chunk::head_chunks::files::{ChunkFile, ChunkFileSet, ChunkDirReport, QuarantinedFile};
+use crate::tsdb::chunk::head_chunks::format::{FILE_HEADER, HeadChunkFormatError, MAX_FILE, NewChunk, HeadChunkRecord};
+use crate::tsdb::chunk::head_chunks::writer::HeadChunkWriter;
 use crate::tsdb::fs::mmap::MappedFile;
 use parking_lot::{Mutex, RwLock};
 use std::collections::BTreeMap;
@@ -43,7 +43,7 @@ pub struct HeadChunkMeta {
     /// The series that it belongs to.
     pub series: SeriesRef,
     /// Where it is.
-    pub at: HeadChunkRef,
+    pub chunk_ref: HeadChunkRef,
     /// Time of its first sample, ms.
     pub mint: i64,
     /// Time of its last sample, ms; at most [`crate::tsdb::chunk::mapped_chunk::MAX_SPAN_MS`] later.
@@ -51,7 +51,7 @@ pub struct HeadChunkMeta {
     /// How many samples it has; not 0.
     pub samples: u16,
     /// How it is encoded.
-    pub encoding: Encoding,
+    pub encoding: ChunkEncoding,
     /// Whether its samples came late.
     pub out_of_order: bool,
 }
@@ -61,13 +61,13 @@ pub struct HeadChunkMeta {
 pub struct HeadChunk {
     file: Arc<MappedFile>,
     data: Range<usize>,
-    encoding: Encoding,
+    encoding: ChunkEncoding,
 }
 
 impl HeadChunk {
     /// How its bytes are encoded.
     #[must_use]
-    pub fn encoding(&self) -> Encoding {
+    pub fn encoding(&self) -> ChunkEncoding {
         self.encoding
     }
 }
@@ -79,22 +79,22 @@ impl AsRef<[u8]> for HeadChunk {
     }
 }
 
-/// What [`HeadChunks::for_each`] went through.
+/// What [`HeadChunkStore::for_each`] went through.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
-pub struct Walked {
+pub struct ScanReport {
     /// Chunks handed out.
     pub chunks: u64,
     /// Chunks left out because their encoding is newer than this version.
     pub unknown_encodings: u64,
     /// The first damage, with which the walk ended.
-    pub damage: Option<SetAside>,
+    pub corruption: Option<QuarantinedChunkFiles>,
 }
 
 /// Damage, and what was done about it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SetAside {
+pub struct QuarantinedChunkFiles {
     /// What was found, under the name that the file had.
-    pub damage: Damage,
+    pub corruption: HeadChunkCorruption,
     /// Where the damaged file and all after it are now, the last one first.
     pub moved_to: Vec<PathBuf>,
 }
@@ -114,7 +114,7 @@ impl QuarantinedChunks {
         for QuarantinedFile { number, mapped, .. } in moved.into_iter().rev() {
             let Some(mapped) = mapped else { continue };
             let readable = files::readable_prefix(mapped.bytes());
-            visit_file(number, readable, &mut Walked::default(), &mut |chunk| own.chunks.push(chunk));
+            visit_file(number, readable, &mut ScanReport::default(), &mut |chunk| own.chunks.push(chunk));
             own.files.insert(number, mapped);
         }
         own
@@ -128,24 +128,24 @@ impl QuarantinedChunks {
     /// Times of the samples of one of the chunks, ms, ascending.
     #[must_use]
     pub fn times(&self, chunk: &HeadChunkMeta) -> Vec<i64> {
-        let bytes = self.files.get(&chunk.at.file()).map_or(&[][..], |file| file.bytes());
-        let record = bytes.get(chunk.at.offset() as usize..).unwrap_or_default();
+        let bytes = self.files.get(&chunk.chunk_ref.file()).map_or(&[][..], |file| file.bytes());
+        let record = bytes.get(chunk.chunk_ref.offset() as usize..).unwrap_or_default();
         let Ok((encoding, data)) = read_record(record) else { return Vec::new() };
-        AnyIter::new(encoding, &record[data]).map_while(|point| point.ok().map(|point| point.t)).collect()
+        AnyChunkIter::new(encoding, &record[data]).map_while(|point| point.ok().map(|point| point.t)).collect()
     }
 }
 
 /// The open directory.
 #[derive(Debug)]
-pub struct HeadChunks {
+pub struct HeadChunkStore {
     dir: PathBuf,
-    files: RwLock<Files>,
-    writer: Mutex<Writer>,
+    files: RwLock<ChunkFileSet>,
+    writer: Mutex<HeadChunkWriter>,
     /// Chunks of the files that [`Self::for_each`] moved to the quarantine.
     quarantined: QuarantinedChunks,
 }
 
-impl HeadChunks {
+impl HeadChunkStore {
     /// Opens the directory `dir`, which is made if it does not exist, and maps its files.
     ///
     /// A last file without content, left by a crash just after its creation, is removed. The content of files is not looked at:
@@ -153,9 +153,9 @@ impl HeadChunks {
     ///
     /// # Errors
     /// [`HeadChunksError::Io`] where the directory can't be used, or a file for a reason that is not the file's.
-    pub fn open(dir: &Path) -> Result<(Self, Opened), HeadChunksError> {
+    pub fn open(dir: &Path) -> Result<(Self, ChunkDirReport), HeadChunksError> {
         let (files, opened) = files::open_all(dir)?;
-        let writer = Mutex::new(Writer::after(files.last_number()));
+        let writer = Mutex::new(HeadChunkWriter::after(files.last_number()));
         let quarantined = QuarantinedChunks::default();
         Ok((Self { dir: dir.to_owned(), files: RwLock::new(files), writer, quarantined }, opened))
     }
@@ -173,8 +173,8 @@ impl HeadChunks {
         &mut self,
         quarantine: &Path,
         mut visit: impl FnMut(HeadChunkMeta),
-    ) -> Result<Walked, HeadChunksError> {
-        let mut walked = Walked::default();
+    ) -> Result<ScanReport, HeadChunksError> {
+        let mut walked = ScanReport::default();
         let files = self.files.get_mut();
         let numbers: Vec<u32> = files.numbers().collect();
         // Files that were found unusable when the directory was opened stand behind all others.
@@ -182,17 +182,17 @@ impl HeadChunks {
         for number in numbers {
             let Some(file) = files.get(number) else { continue };
             if let Err((offset, fault)) = file.check() {
-                let damage = Damage { path: file.path.to_path_buf(), offset: offset as u64, fault };
+                let damage = HeadChunkCorruption { path: file.path.to_path_buf(), offset: offset as u64, fault };
                 first_unusable = Some((Some(number), damage));
                 break;
             }
             visit_file(number, file.mapped.bytes(), &mut walked, &mut visit);
         }
         if let Some((number, damage)) = first_unusable {
-            let moved = files.set_aside_from(number, quarantine)?;
-            *self.writer.get_mut() = Writer::after(files.last_number());
+            let moved = files.quarantine_from(number, quarantine)?;
+            *self.writer.get_mut() = HeadChunkWriter::after(files.last_number());
             let moved_to = moved.iter().map(|file| file.moved_to.clone()).collect();
-            walked.damage = Some(SetAside { damage, moved_to });
+            walked.corruption = Some(QuarantinedChunkFiles { corruption: damage, moved_to });
             self.quarantined = QuarantinedChunks::of(moved);
         }
         Ok(walked)
@@ -208,25 +208,25 @@ impl HeadChunks {
     /// They are handed to the operating system, not synced.
     ///
     /// # Errors
-    /// Any [`HeadChunksError`] but `Gap`, `Damaged` and `NoFile`. None of the chunks may be referred to then, all can be written
+    /// Any [`HeadChunksError`] but `Gap`, `Damaged` and `MissingFile`. None of the chunks may be referred to then, all can be written
     /// again. Only where they are more than a file can hold some may have stayed in a full file; a later walk finds
     /// these a second time.
     pub fn write(&self, chunks: &[NewChunk<'_>]) -> Result<Vec<HeadChunkRef>, HeadChunksError> {
         let unstorable = |chunk: &&NewChunk<'_>| chunk.series.0 == 0 || chunk.record_len() > MAX_FILE - FILE_HEADER;
         if let Some(chunk) = chunks.iter().find(unstorable) {
-            return Err(HeadChunksError::Unstorable { series: chunk.series.0, bytes: chunk.bytes.len() });
+            return Err(HeadChunksError::ChunkTooLarge { series: chunk.series.0, bytes: chunk.bytes.len() });
         }
         self.writer.lock().write(&self.dir, &self.files, chunks)
     }
 
-    /// The chunk at `at`, checked against its checksum. Nothing is copied.
+    /// The chunk at `chunk_ref`, checked against its checksum. Nothing is copied.
     ///
     /// # Errors
-    /// [`HeadChunksError::NoFile`] where its file is gone, `Damaged` where there is no whole chunk with a known encoding.
+    /// [`HeadChunksError::MissingFile`] where its file is gone, `Damaged` where there is no whole chunk with a known encoding.
     pub fn read(&self, at: HeadChunkRef) -> Result<HeadChunk, HeadChunksError> {
         let (path, file) = match self.files.read().get(at.file()) {
             Some(ChunkFile { path, mapped }) => (Arc::clone(path), Arc::clone(mapped)),
-            None => return Err(HeadChunksError::NoFile { dir: self.dir.clone(), number: at.file() }),
+            None => return Err(HeadChunksError::MissingFile { dir: self.dir.clone(), number: at.file() }),
         };
         let offset = at.offset() as usize;
         let bytes = file.bytes().get(offset..).unwrap_or_default();
@@ -235,7 +235,7 @@ impl HeadChunks {
                 let data = offset + data.start..offset + data.end;
                 Ok(HeadChunk { file, data, encoding })
             }
-            Err(fault) => Err(Damage { path: path.to_path_buf(), offset: offset as u64, fault }.into()),
+            Err(fault) => Err(HeadChunkCorruption { path: path.to_path_buf(), offset: offset as u64, fault }.into()),
         }
     }
 
@@ -253,7 +253,7 @@ impl HeadChunks {
             let path = self.files.read().get(number).map(|file| Arc::clone(&file.path));
             if let Some(path) = path {
                 files::remove(&path)?;
-                self.files.write().forget(number);
+                self.files.write().remove_from_set(number);
             }
         }
         if !old.is_empty() {
@@ -264,8 +264,8 @@ impl HeadChunks {
 
     /// The number of a file such that nothing is written to one before it from now on.
     #[must_use]
-    pub fn writes_from(&self) -> u32 {
-        self.writer.lock().writes_from()
+    pub fn first_active_file(&self) -> u32 {
+        self.writer.lock().active_file_number()
     }
 
     /// How many bytes the files take, as `prometheus_tsdb_head_chunks_storage_size_bytes` counts them.
@@ -283,23 +283,23 @@ impl HeadChunks {
     /// [`HeadChunksError::Sync`].
     pub fn sync(&self) -> Result<(), HeadChunksError> {
         // Not under the mutex: others go on writing meanwhile.
-        let current = self.writer.lock().current_file();
+        let current = self.writer.lock().active_file();
         current.map_or(Ok(()), |(path, file)| writer::sync_file(&path, &file))
     }
 }
 
 /// Where in `bytes`, from a record's first byte on, the chunk lies.
-fn read_record(bytes: &[u8]) -> Result<(Encoding, Range<usize>), Fault> {
-    let record = Record::parse(bytes)?.ok_or(Fault::NoRecord)?;
+fn read_record(bytes: &[u8]) -> Result<(ChunkEncoding, Range<usize>), HeadChunkFormatError> {
+    let record = HeadChunkRecord::parse(bytes)?.ok_or(HeadChunkFormatError::NoRecord)?;
     record.verify(bytes)?;
     Ok((record.encoding()?, record.data))
 }
 
 /// Hands out the chunks of a file up to its end or its first damage.
-fn visit_file(number: u32, bytes: &[u8], walked: &mut Walked, visit: &mut impl FnMut(HeadChunkMeta)) {
+fn visit_file(number: u32, bytes: &[u8], walked: &mut ScanReport, visit: &mut impl FnMut(HeadChunkMeta)) {
     let mut offset = FILE_HEADER;
-    while let Some(record) = bytes.get(offset..).and_then(|rest| Record::parse(rest).ok()).flatten() {
-        let samples = record.samples(&bytes[offset..]);
+    while let Some(record) = bytes.get(offset..).and_then(|rest| HeadChunkRecord::parse(rest).ok()).flatten() {
+        let samples = record.num_samples(&bytes[offset..]);
         let at = HeadChunkRef::new(number, offset as u32);
         offset += record.len();
         let Ok(encoding) = record.encoding() else {
@@ -308,8 +308,8 @@ fn visit_file(number: u32, bytes: &[u8], walked: &mut Walked, visit: &mut impl F
         };
         if samples > 0 {
             walked.chunks += 1;
-            let Record { series, mint, maxt, .. } = record;
-            visit(HeadChunkMeta { series, at, mint, maxt, samples, encoding, out_of_order: record.is_late() });
+            let HeadChunkRecord { series, mint, maxt, .. } = record;
+            visit(HeadChunkMeta { series, chunk_ref: at, mint, maxt, samples, encoding, out_of_order: record.is_out_of_order() });
         }
     }
 }

@@ -1,16 +1,16 @@
 //! Tests of head-chunk files: those of Prometheus, and what becomes of damaged and unwritable ones.
 
 use super::error::HeadChunksError;
-use super::format::{FILE_HEADER, FILE_HEADER_BYTES, Fault, MAX_FILE, NewChunk, PREALLOCATED};
-use super::{HeadChunkMeta, HeadChunks, Walked};
+use super::format::{FILE_HEADER, FILE_HEADER_BYTES, HeadChunkFormatError, MAX_FILE, NewChunk, PREALLOCATED};
+use super::{HeadChunkMeta, HeadChunkStore, ScanReport};
 use crate::model::refs::{HeadChunkRef, SeriesRef};
+use crate::model::float_sample::FloatSample;
 use crate::model::sample::Sample;
-use crate::model::value::Point;
-use crate::tsdb::chunk::Encoding;
-use crate::tsdb::chunk::any_chunk::{AnyChunk, ChunkEncodings};
-use crate::tsdb::chunk::cut::{ChunkWindow, CutPolicy};
+use crate::tsdb::chunk::ChunkEncoding;
+use crate::tsdb::chunk::any_chunk::{AnyChunk, EncodingPolicy};
+use crate::tsdb::chunk::cut::{ChunkBoundary, CutPolicy};
 use crate::tsdb::chunk::xor::{XorChunk, XorIter};
-use crate::tsdb::encoding::checksum::castagnoli;
+use crate::tsdb::encoding::checksum::crc32c;
 use proptest::prelude::{ProptestConfig, any, prop_assert_eq, proptest};
 use std::collections::BTreeMap;
 use std::fs;
@@ -56,16 +56,16 @@ impl Data {
         fs::write(self.file(number), content).unwrap();
     }
 
-    fn open(&self) -> HeadChunks {
-        HeadChunks::open(&self.dir()).unwrap().0
+    fn open(&self) -> HeadChunkStore {
+        HeadChunkStore::open(&self.dir()).unwrap().0
     }
 
     /// Opens the directory and reads every chunk that it has.
-    fn walk(&self) -> (Walked, Vec<Stored>) {
+    fn walk(&self) -> (ScanReport, Vec<Stored>) {
         let mut chunks = self.open();
         let mut metas = Vec::new();
         let walked = chunks.for_each(&self.quarantine(), |meta| metas.push(meta)).unwrap();
-        let read = |meta: HeadChunkMeta| (meta, chunks.read(meta.at).unwrap().as_ref().to_vec());
+        let read = |meta: HeadChunkMeta| (meta, chunks.read(meta.chunk_ref).unwrap().as_ref().to_vec());
         (walked, metas.into_iter().map(read).collect())
     }
 }
@@ -91,17 +91,17 @@ impl Owned {
 
     fn as_new(&self) -> NewChunk<'_> {
         let Self { series, mint, maxt, ref bytes } = *self;
-        NewChunk { series: SeriesRef(series), mint, maxt, encoding: Encoding::Xor, out_of_order: false, bytes }
+        NewChunk { series: SeriesRef(series), mint, maxt, encoding: ChunkEncoding::Xor, out_of_order: false, bytes }
     }
 
     fn is(&self, (meta, bytes): &Stored) -> bool {
         (meta.series.0, meta.mint, meta.maxt, bytes) == (self.series, self.mint, self.maxt, &self.bytes)
             && meta.samples == u16::from_be_bytes([bytes[0], bytes[1]])
-            && (meta.encoding, meta.out_of_order) == (Encoding::Xor, false)
+            && (meta.encoding, meta.out_of_order) == (ChunkEncoding::Xor, false)
     }
 }
 
-fn write(chunks: &HeadChunks, owned: &[Owned]) -> Vec<HeadChunkRef> {
+fn write(chunks: &HeadChunkStore, owned: &[Owned]) -> Vec<HeadChunkRef> {
     chunks.write(&owned.iter().map(Owned::as_new).collect::<Vec<_>>()).unwrap()
 }
 
@@ -128,11 +128,11 @@ fn small_file() -> (Vec<u8>, Vec<Owned>) {
 fn files_of_prometheus_are_read_and_their_floats_encoded_again_byte_for_byte() {
     for (gz, chunks, floats, late) in [(WAL_KILLED, 68, 68, 0), (OOO_KILLED, 171, 53, 32)] {
         let (walked, stored) = Data::with(1, &unpack(gz)).walk();
-        assert_eq!(walked, Walked { chunks, ..Walked::default() });
+        assert_eq!(walked, ScanReport { chunks, ..ScanReport::default() });
         assert_eq!(stored.iter().filter(|(meta, _)| meta.out_of_order).count(), late);
-        let floats_found = stored.iter().filter(|(meta, _)| meta.encoding == Encoding::Xor);
+        let floats_found = stored.iter().filter(|(meta, _)| meta.encoding == ChunkEncoding::Xor);
         let again = floats_found.map(|(meta, bytes)| {
-            let samples: Vec<Sample> = XorIter::new(bytes).collect::<Result<_, _>>().unwrap();
+            let samples: Vec<FloatSample> = XorIter::new(bytes).collect::<Result<_, _>>().unwrap();
             assert_eq!((samples[0].t, samples[samples.len() - 1].t), (meta.mint, meta.maxt));
             assert_eq!(samples.len(), usize::from(meta.samples));
             let mut chunk = XorChunk::new();
@@ -155,30 +155,30 @@ fn the_same_chunks_make_the_file_that_prometheus_made() {
     };
     let data = Data::new();
     let places = write(&data.open(), &stored.iter().map(new).collect::<Vec<_>>());
-    assert_eq!(places, stored.iter().map(|(meta, _)| meta.at).collect::<Vec<_>>());
+    assert_eq!(places, stored.iter().map(|(meta, _)| meta.chunk_ref).collect::<Vec<_>>());
     assert!(fs::read(data.file(1)).unwrap() == golden);
 }
 
 #[test]
 fn chunks_are_cut_where_prometheus_cut_them() {
     let (_, stored) = Data::with(1, &unpack(WAL_KILLED)).walk();
-    let mut series: BTreeMap<u64, Vec<Vec<Sample>>> = BTreeMap::new();
+    let mut series: BTreeMap<u64, Vec<Vec<FloatSample>>> = BTreeMap::new();
     for (meta, bytes) in stored {
         series.entry(meta.series.0).or_default().push(XorIter::new(&bytes).collect::<Result<_, _>>().unwrap());
     }
     let policy = CutPolicy { chunk_range_ms: 7_200_000, samples_per_chunk: 120 };
     let mut cuts = 0;
     for chunks in series.values() {
-        let mut open: Option<(AnyChunk, ChunkWindow, i64)> = None;
+        let mut open: Option<(AnyChunk, ChunkBoundary, i64)> = None;
         for samples in chunks {
             for (i, sample) in samples.iter().enumerate() {
                 let asked = open.as_mut().map(|(chunk, window, mint)| window.must_cut(&policy, chunk, *mint, sample.t));
                 assert_eq!(asked.unwrap_or(true), i == 0, "at {}", sample.t);
-                let point = Point::from(*sample);
+                let point = Sample::from(*sample);
                 if i == 0 {
                     cuts += u32::from(open.is_some());
-                    let chunk = AnyChunk::begin(ChunkEncodings::default(), &point, None);
-                    open = Some((chunk, ChunkWindow::starting_at(&policy, sample.t), sample.t));
+                    let chunk = AnyChunk::with_first_sample(EncodingPolicy::default(), &point, None);
+                    open = Some((chunk, ChunkBoundary::starting_at(&policy, sample.t), sample.t));
                 } else {
                     open.as_mut().unwrap().0.append(&point);
                 }
@@ -209,7 +209,7 @@ fn each_run_begins_a_file_and_all_are_found_again() {
     }
     let (walked, stored) = data.walk();
     assert_same(&stored, &all);
-    assert_eq!(walked, Walked { chunks: 9, ..Walked::default() });
+    assert_eq!(walked, ScanReport { chunks: 9, ..ScanReport::default() });
 }
 
 #[test]
@@ -226,8 +226,8 @@ fn a_file_cut_short_anywhere_in_its_last_record_is_set_aside() {
         }
         // Where the record's first bytes are zeros the file ends there.
         if stored.is_empty() {
-            let set_aside = walked.damage.unwrap();
-            assert_eq!((set_aside.damage.path, set_aside.damage.offset), (data.file(1), last as u64));
+            let set_aside = walked.corruption.unwrap();
+            assert_eq!((set_aside.corruption.path, set_aside.corruption.offset), (data.file(1), last as u64));
             assert_eq!(fs::read(data.quarantine().join("chunks_head.000001")).unwrap(), bytes[..len]);
             assert_eq!(set_aside.moved_to.len(), 2);
             assert!(!data.file(1).exists() && !data.file(2).exists());
@@ -246,11 +246,11 @@ fn a_flipped_bit_anywhere_never_makes_a_wrong_chunk() {
     for bit in 0..bytes.len() * 8 {
         bytes[bit / 8] ^= 1 << (bit % 8);
         let (walked, stored) = Data::with(1, &bytes).walk();
-        set_aside += usize::from(walked.damage.is_some());
+        set_aside += usize::from(walked.corruption.is_some());
         match stored.len() {
             // The header's padding means nothing, a bit far behind the end is not looked at.
             3 => assert!((40..64).contains(&bit) || bit / 8 >= bytes.len() - 40 + 24),
-            n => assert!(n == 0 && walked.damage.is_some()),
+            n => assert!(n == 0 && walked.corruption.is_some()),
         }
         assert!(stored.iter().all(|one| owned.iter().any(|owned| owned.is(one))));
         bytes[bit / 8] ^= 1 << (bit % 8);
@@ -272,10 +272,10 @@ fn damage_in_the_middle_keeps_the_files_before_and_the_evidence() {
     let mut stored = 0;
     let walked = chunks.for_each(&data.quarantine(), |_| stored += 1).unwrap();
     assert_eq!(stored, 3);
-    let text = walked.damage.as_ref().unwrap().damage.to_string();
+    let text = walked.corruption.as_ref().unwrap().corruption.to_string();
     assert!(text.contains("chunks_head/000005: at byte 8: checksum is 0x"), "{text}");
     let moved = ["chunks_head.000006", "chunks_head.000005.1"].map(|name| data.quarantine().join(name));
-    assert_eq!(walked.damage.unwrap().moved_to, moved);
+    assert_eq!(walked.corruption.unwrap().moved_to, moved);
     assert_eq!(moved.map(|path| fs::read(path).unwrap()), [bytes, damaged]);
     assert_eq!(fs::read(data.quarantine().join("chunks_head.000005")).unwrap(), b"older");
     // What is written next takes the place.
@@ -286,19 +286,19 @@ fn damage_in_the_middle_keeps_the_files_before_and_the_evidence() {
 #[test]
 fn headers_that_are_wrong_are_damage() {
     let (bytes, _) = small_file();
-    let fault = |content: &[u8]| Data::with(1, content).walk().0.damage.map(|set_aside| set_aside.damage.fault);
-    assert_eq!(fault(&bytes[..5]), Some(Fault::FileLength(5)));
+    let fault = |content: &[u8]| Data::with(1, content).walk().0.corruption.map(|set_aside| set_aside.corruption.fault);
+    assert_eq!(fault(&bytes[..5]), Some(HeadChunkFormatError::FileLength(5)));
     assert_eq!(fault(&bytes[..8]), None);
     let changed = |at: usize, byte: u8| {
         let mut bytes = bytes.clone();
         bytes[at] = byte;
         bytes
     };
-    assert_eq!(fault(&changed(0, 2)), Some(Fault::Magic(0x0230_bc91)));
-    assert_eq!(fault(&changed(4, 2)), Some(Fault::Version(2)));
+    assert_eq!(fault(&changed(0, 2)), Some(HeadChunkFormatError::Magic(0x0230_bc91)));
+    assert_eq!(fault(&changed(4, 2)), Some(HeadChunkFormatError::Version(2)));
     let mut no_magic = vec![0; 100];
     no_magic[99] = 1;
-    assert_eq!(fault(&no_magic), Some(Fault::Magic(0)));
+    assert_eq!(fault(&no_magic), Some(HeadChunkFormatError::Magic(0)));
 }
 
 #[test]
@@ -309,33 +309,33 @@ fn records_that_no_head_writes_are_damage_unless_they_are_only_newer() {
         good.as_new().write_record(&mut bytes);
         bytes.truncate(bytes.len() - 4);
         change(&mut bytes);
-        let sum = castagnoli(&bytes);
+        let sum = crc32c(&bytes);
         bytes.extend(sum.to_be_bytes());
         Data::with(1, &[&FILE_HEADER_BYTES[..], &bytes, &[0; 10]].concat()).walk()
     };
-    let fault = |change: &dyn Fn(&mut Vec<u8>)| record(change).0.damage.map(|set_aside| set_aside.damage.fault);
+    let fault = |change: &dyn Fn(&mut Vec<u8>)| record(change).0.corruption.map(|set_aside| set_aside.corruption.fault);
     assert_eq!(fault(&|_| {}), None);
-    assert_eq!(fault(&|bytes| bytes[7] = 0), Some(Fault::NoSeries));
+    assert_eq!(fault(&|bytes| bytes[7] = 0), Some(HeadChunkFormatError::NoSeries));
     assert_eq!(fault(&|bytes| bytes[15] = 255), None);
-    assert_eq!(fault(&|bytes| bytes[14] = 255), Some(Fault::Times { mint: 65_330, maxt: 3050 }));
-    assert_eq!(fault(&|bytes| bytes[16] = 1), Some(Fault::Times { mint: 50, maxt: (1 << 56) + 3050 }));
-    assert_eq!(fault(&|bytes| bytes[25] = 0x7f), Some(Fault::CutShort));
-    assert_eq!(fault(&|bytes| bytes.splice(25..26, [0x80; 5]).for_each(drop)), Some(Fault::Length));
+    assert_eq!(fault(&|bytes| bytes[14] = 255), Some(HeadChunkFormatError::InvalidTimeRange { mint: 65_330, maxt: 3050 }));
+    assert_eq!(fault(&|bytes| bytes[16] = 1), Some(HeadChunkFormatError::InvalidTimeRange { mint: 50, maxt: (1 << 56) + 3050 }));
+    assert_eq!(fault(&|bytes| bytes[25] = 0x7f), Some(HeadChunkFormatError::Truncated));
+    assert_eq!(fault(&|bytes| bytes.splice(25..26, [0x80; 5]).for_each(drop)), Some(HeadChunkFormatError::InvalidLength));
     assert_eq!(
         fault(&|bytes| {
             bytes.truncate(27);
             bytes[25] = 1
         }),
-        Some(Fault::NoChunkHeader(1))
+        Some(HeadChunkFormatError::ChunkTooShort(1))
     );
     let (newer, stored) = record(&|bytes| bytes[24] = 9);
-    assert_eq!((newer, stored.len()), (Walked { unknown_encodings: 1, ..Walked::default() }, 0));
+    assert_eq!((newer, stored.len()), (ScanReport { unknown_encodings: 1, ..ScanReport::default() }, 0));
     let (empty, stored) = record(&|bytes| bytes[26..28].fill(0));
-    assert_eq!((empty, stored.len()), (Walked::default(), 0));
+    assert_eq!((empty, stored.len()), (ScanReport::default(), 0));
     let (_, late) = record(&|bytes| bytes[24] |= 0x80);
     assert!(late[0].0.out_of_order);
     let (_, start_times) = record(&|bytes| (bytes[24], bytes[26]) = (5, 0xc0));
-    assert_eq!((start_times[0].0.encoding, start_times[0].0.samples), (Encoding::HistogramSt, 4));
+    assert_eq!((start_times[0].0.encoding, start_times[0].0.samples), (ChunkEncoding::HistogramSt, 4));
 }
 
 #[test]
@@ -344,7 +344,7 @@ fn a_last_file_that_was_never_written_is_removed() {
     for content in [&[][..], &[0; 3], &[0; PREALLOCATED]] {
         let data = Data::with(1, &bytes);
         data.put(2, content);
-        let (chunks, opened) = HeadChunks::open(&data.dir()).unwrap();
+        let (chunks, opened) = HeadChunkStore::open(&data.dir()).unwrap();
         assert_eq!(opened.removed_empty, Some(data.file(2)));
         assert!(!data.file(2).exists());
         drop(chunks);
@@ -366,8 +366,8 @@ fn files_behind_a_gap_are_set_aside() {
         let mut chunks = data.open();
         let mut stored = Vec::new();
         let walked = chunks.for_each(&data.quarantine(), |meta| stored.push(meta)).unwrap();
-        let set_aside = walked.damage.unwrap();
-        assert!(set_aside.damage.to_string().ends_with(expected), "{}", set_aside.damage);
+        let set_aside = walked.corruption.unwrap();
+        assert!(set_aside.corruption.to_string().ends_with(expected), "{}", set_aside.corruption);
         let usable = if second == 4 { 2 } else { 1 };
         assert_eq!((stored.len(), set_aside.moved_to.len()), (3 * usable, 3 - usable));
         assert!(set_aside.moved_to.iter().all(|path| fs::read(path).unwrap() == bytes));
@@ -379,7 +379,7 @@ fn files_behind_a_gap_are_set_aside() {
         // What is written next closes the gap.
         assert_eq!(write(&chunks, &owned)[0], HeadChunkRef::new(3 + usable as u32, 8));
         drop(chunks);
-        assert_eq!(data.walk().0, Walked { chunks: 3 * (usable as u64 + 1), ..Walked::default() });
+        assert_eq!(data.walk().0, ScanReport { chunks: 3 * (usable as u64 + 1), ..ScanReport::default() });
     }
 }
 
@@ -389,7 +389,7 @@ fn file_with_a_repeated_number_is_set_aside() {
     let data = Data::with(3, &bytes);
     fs::write(data.dir().join("3"), &bytes).unwrap();
     let (walked, stored) = data.walk();
-    assert_eq!((stored.len(), walked.damage.unwrap().damage.fault), (3, Fault::Twice));
+    assert_eq!((stored.len(), walked.corruption.unwrap().corruption.fault), (3, HeadChunkFormatError::Twice));
     assert_eq!(fs::read_dir(data.dir()).unwrap().count(), 1);
 }
 
@@ -411,10 +411,10 @@ fn references_to_nothing_are_errors() {
     let chunks = data.open();
     let at = write(&chunks, &[Owned::new(1, 0, 9)])[0];
     let read = |file, offset| chunks.read(HeadChunkRef::new(file, offset));
-    assert!(matches!(read(2, 8), Err(HeadChunksError::NoFile { number: 2, .. })));
+    assert!(matches!(read(2, 8), Err(HeadChunksError::MissingFile { number: 2, .. })));
     let end = at.offset() + Owned::new(1, 0, 9).as_new().record_len() as u32;
     for offset in (0..8).chain(9..end + 100).chain([PREALLOCATED as u32, MAX_FILE as u32, u32::MAX]) {
-        assert!(matches!(read(1, offset), Err(HeadChunksError::Damaged(damage)) if damage.offset == u64::from(offset)));
+        assert!(matches!(read(1, offset), Err(HeadChunksError::Corrupted(damage)) if damage.offset == u64::from(offset)));
     }
 }
 
@@ -426,7 +426,7 @@ fn a_chunk_damaged_after_the_start_is_an_error_when_it_is_read() {
     let at = write(&chunks, &[owned.clone(), owned])[1];
     let file = fs::OpenOptions::new().write(true).open(data.file(1)).unwrap();
     file.write_all_at(&[0xee], u64::from(at.offset()) + 30).unwrap();
-    assert!(matches!(chunks.read(at), Err(HeadChunksError::Damaged(d)) if matches!(d.fault, Fault::Checksum { .. })));
+    assert!(matches!(chunks.read(at), Err(HeadChunksError::Corrupted(d)) if matches!(d.fault, HeadChunkFormatError::Checksum { .. })));
     assert!(chunks.read(HeadChunkRef::new(1, 8)).is_ok());
 }
 
@@ -452,7 +452,7 @@ fn a_failed_write_changes_nothing_and_the_next_takes_its_place() {
     chunks.writer.lock().current.as_mut().unwrap().file = good;
     assert_eq!(write(&chunks, std::slice::from_ref(&second)), [HeadChunkRef::new(1, place as u32)]);
     let (walked, stored) = data.walk();
-    assert_eq!(walked.damage, None);
+    assert_eq!(walked.corruption, None);
     assert_same(&stored, &[first, second]);
 }
 
@@ -491,7 +491,7 @@ fn chunks_that_fit_nowhere_are_refused() {
     let chunks = Data::new().open();
     let bytes = vec![0; MAX_FILE];
     let mut large = NewChunk { bytes: &bytes, ..Owned::new(1, 0, 1).as_new() };
-    let refused = |chunk: NewChunk<'_>| matches!(chunks.write(&[chunk]), Err(HeadChunksError::Unstorable { .. }));
+    let refused = |chunk: NewChunk<'_>| matches!(chunks.write(&[chunk]), Err(HeadChunksError::ChunkTooLarge { .. }));
     assert!(refused(large));
     large.bytes = &bytes[..10];
     assert!(refused(NewChunk { series: SeriesRef(0), ..large }));
@@ -510,7 +510,7 @@ fn old_files_are_removed_but_a_chunk_that_was_read_stays() {
     assert_eq!(chunks.truncate_before(3).unwrap(), 2);
     assert!(!data.file(1).exists() && !data.file(2).exists() && data.file(3).exists());
     assert_eq!(pinned.as_ref(), Owned::new(1, 0, 9).bytes);
-    assert!(matches!(chunks.read(HeadChunkRef::new(1, 8)), Err(HeadChunksError::NoFile { number: 1, .. })));
+    assert!(matches!(chunks.read(HeadChunkRef::new(1, 8)), Err(HeadChunksError::MissingFile { number: 1, .. })));
     // The file that was written to stays until another has begun.
     assert_eq!(write(&chunks, &[Owned::new(5, 0, 9)]), [HeadChunkRef::new(5, 8)]);
     assert_eq!(chunks.truncate_before(9).unwrap(), 2);
@@ -572,13 +572,13 @@ proptest! {
                 let places = write(&chunks, &batch);
                 for (at, owned) in places.iter().zip(&batch) {
                     let read = chunks.read(*at).unwrap();
-                    prop_assert_eq!((read.as_ref(), read.encoding()), (&owned.bytes[..], Encoding::Xor));
+                    prop_assert_eq!((read.as_ref(), read.encoding()), (&owned.bytes[..], ChunkEncoding::Xor));
                 }
                 all.extend(batch);
             }
         }
         let (walked, stored) = data.walk();
-        prop_assert_eq!(walked.damage, None);
+        prop_assert_eq!(walked.corruption, None);
         assert_same(&stored, &all);
     }
 
@@ -595,6 +595,6 @@ proptest! {
 /// The path is only there to name it in a message.
 #[test]
 fn errors_name_path_and_place() {
-    let damage = super::Damage { path: Path::new("/d/000001").into(), offset: 8, fault: Fault::CutShort };
+    let damage = super::HeadChunkCorruption { path: Path::new("/d/000001").into(), offset: 8, fault: HeadChunkFormatError::Truncated };
     assert_eq!(HeadChunksError::from(damage).to_string(), "/d/000001: at byte 8: record is cut short");
 }

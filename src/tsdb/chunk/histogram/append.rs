@@ -14,7 +14,7 @@
 //! | has new buckets                                                   | the chunk is written anew       | as with counters    |
 //! | lacks (empty) buckets                                             | it gets them, empty             | it gets them, empty |
 //!
-//! The first that applies decides. What a new chunk's header then says is in `HistogramChunk::reset_before`.
+//! The first that applies decides. What a new chunk's header then says is in `HistogramChunk::detect_counter_reset`.
 //!
 //! The new layout is the histogram's own where it lacks nothing, and else has the fewest spans. (Of counters only the side that lacks
 //! buckets is laid out anew, of gauges both.)
@@ -23,59 +23,59 @@
 
 use crate::model::histogram::{CUSTOM_BUCKETS_SCHEMA, CounterResetHint, Span};
 use crate::tsdb::chunk::histogram::decode::HistogramIter;
-use crate::tsdb::chunk::histogram::encode::{HistogramChunk, Times};
-use crate::tsdb::chunk::histogram::header::Form;
-use crate::tsdb::chunk::histogram::layout::Layout;
-use crate::tsdb::chunk::histogram::number::Number;
-use crate::tsdb::chunk::histogram::spans::{Union, indices, spans_of};
-use crate::tsdb::chunk::histogram::value::{Buckets, ChunkValue, Plain, View, plain};
+use crate::tsdb::chunk::histogram::encode::{HistogramChunk, SampleTimes};
+use crate::tsdb::chunk::histogram::header::HeaderLayout;
+use crate::tsdb::chunk::histogram::layout::ChunkLayout;
+use crate::tsdb::chunk::histogram::count_codec::CountCodec;
+use crate::tsdb::chunk::histogram::spans::{BucketUnion, indices, spans_from_indices};
+use crate::tsdb::chunk::histogram::value::{BucketsView, ChunkValue, RawCount, HistogramView, raw_counts};
 
 /// What became of a point that was to be appended to a chunk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Appended {
+pub enum AppendOutcome {
     /// It is the chunk's last one now.
-    Done,
+    Appended,
     /// It is, and the whole chunk was written anew: its histograms have more buckets.
-    Rewritten,
+    Recoded,
     /// It is not in the chunk: it has to begin another.
-    NotTaken,
+    NeedsNewChunk,
 }
 
 /// Whether a chunk takes a histogram.
-enum Fit {
+enum LayoutFit {
     /// It has the chunk's layout.
-    Same,
+    Identical,
     /// Either may lack buckets of the other.
-    Other(Sides),
+    Mergeable(BucketUnions),
     /// It begins a new chunk, of whose counters this is known.
-    Not(CounterResetHint),
+    Incompatible(CounterResetHint),
 }
 
 /// The buckets of a chunk (the one) and of a histogram (the other) together.
-struct Sides {
-    positive: Union,
-    negative: Union,
+struct BucketUnions {
+    positive: BucketUnion,
+    negative: BucketUnion,
 }
 
 /// The buckets of both sides.
-struct BothSpans {
+struct SpanPair {
     positive: Vec<Span>,
     negative: Vec<Span>,
 }
 
 /// Numbers for each of them.
-struct BothLists<P> {
+struct CountPair<P> {
     positive: Vec<P>,
     negative: Vec<P>,
 }
 
 impl<V: ChunkValue> HistogramChunk<V> {
     /// A chunk with one histogram; `before` is the chunk of the series before it, where that has histograms of the same kind.
-    pub fn begin(form: Form, times: Times, value: &V, before: Option<&Self>) -> Self {
-        value.view().with_sound(|view| {
+    pub fn with_first_sample(form: HeaderLayout, times: SampleTimes, value: &V, before: Option<&Self>) -> Self {
+        value.view().with_valid(|view| {
             let reset = match (view.reset_hint, before) {
                 (hint @ (CounterResetHint::Gauge | CounterResetHint::Reset), _) => hint,
-                (_, Some(before)) => before.reset_before(view),
+                (_, Some(before)) => before.detect_counter_reset(view),
                 (_, None) => CounterResetHint::Unknown,
             };
             Self::with_first(form, reset, times, view)
@@ -83,17 +83,17 @@ impl<V: ChunkValue> HistogramChunk<V> {
     }
 
     /// Appends a histogram where the chunk can take it.
-    pub fn append(&mut self, times: Times, value: &V) -> Appended {
+    pub fn append(&mut self, times: SampleTimes, value: &V) -> AppendOutcome {
         if self.is_full() {
-            return Appended::NotTaken;
+            return AppendOutcome::NeedsNewChunk;
         }
-        value.view().with_sound(|view| match self.fit(view) {
-            Fit::Same => {
+        value.view().with_valid(|view| match self.check_appendable(view) {
+            LayoutFit::Identical => {
                 self.push(times, view);
-                Appended::Done
+                AppendOutcome::Appended
             }
-            Fit::Other(sides) => self.append_other(times, view, &sides),
-            Fit::Not(_) => Appended::NotTaken,
+            LayoutFit::Mergeable(sides) => self.append_with_new_buckets(times, view, &sides),
+            LayoutFit::Incompatible(_) => AppendOutcome::NeedsNewChunk,
         })
     }
 
@@ -102,95 +102,95 @@ impl<V: ChunkValue> HistogramChunk<V> {
     /// Whether this chunk could have taken it is asked, even if it was not for that reason that the new one began. Where it could not, but for no
     /// reset, nothing is known. Prometheus says "no reset" after gauges if the counts are whole, and if they are floats and the
     /// new chunk began for another reason as well; it is only followed in the first.
-    fn reset_before(&self, view: &View<'_, Plain<V>>) -> CounterResetHint {
-        match self.fit(view) {
-            Fit::Same | Fit::Other(_) => CounterResetHint::NotReset,
-            Fit::Not(reset) => reset,
+    fn detect_counter_reset(&self, view: &HistogramView<'_, RawCount<V>>) -> CounterResetHint {
+        match self.check_appendable(view) {
+            LayoutFit::Identical | LayoutFit::Mergeable(_) => CounterResetHint::NotReset,
+            LayoutFit::Incompatible(reset) => reset,
         }
     }
 
     /// Whether it takes the histogram; the table above.
-    fn fit(&self, view: &View<'_, Plain<V>>) -> Fit {
+    fn check_appendable(&self, view: &HistogramView<'_, RawCount<V>>) -> LayoutFit {
         let is_gauge = view.reset_hint == CounterResetHint::Gauge;
         if is_gauge != (self.reset == CounterResetHint::Gauge) {
-            return Fit::Not(V::RESET_AFTER_GAUGES);
+            return LayoutFit::Incompatible(V::RESET_AFTER_GAUGES);
         }
         if view.reset_hint == CounterResetHint::Reset {
-            return Fit::Not(CounterResetHint::Reset);
+            return LayoutFit::Incompatible(CounterResetHint::Reset);
         }
         if view.is_stale() {
-            return Fit::Same;
+            return LayoutFit::Identical;
         }
         if self.is_stale() {
-            return Fit::Not(CounterResetHint::Unknown);
+            return LayoutFit::Incompatible(CounterResetHint::Unknown);
         }
-        if !is_gauge && V::Number::has_total_fallen(self.numbers.count.plain(), view.count) {
-            return Fit::Not(CounterResetHint::Reset);
+        if !is_gauge && V::Number::has_total_decreased(self.numbers.count.raw(), view.count) {
+            return LayoutFit::Incompatible(CounterResetHint::Reset);
         }
         if view.schema != self.layout.schema || view.zero_threshold != self.layout.zero_threshold {
-            return Fit::Not(CounterResetHint::Unknown);
+            return LayoutFit::Incompatible(CounterResetHint::Unknown);
         }
         if view.schema == CUSTOM_BUCKETS_SCHEMA && view.custom_values != self.layout.custom_values {
-            return Fit::Not(CounterResetHint::Reset);
+            return LayoutFit::Incompatible(CounterResetHint::Reset);
         }
-        if !is_gauge && V::Number::has_total_fallen(self.numbers.zero_count.plain(), view.zero_count) {
-            return Fit::Not(CounterResetHint::Reset);
+        if !is_gauge && V::Number::has_total_decreased(self.numbers.zero_count.raw(), view.zero_count) {
+            return LayoutFit::Incompatible(CounterResetHint::Reset);
         }
         if view.positive.spans == self.layout.positive && view.negative.spans == self.layout.negative {
-            return if is_gauge || !self.has_fallen_bucket(view) {
-                Fit::Same
+            return if is_gauge || !self.has_decreased_bucket(view) {
+                LayoutFit::Identical
             } else {
-                Fit::Not(CounterResetHint::Reset)
+                LayoutFit::Incompatible(CounterResetHint::Reset)
             };
         }
         self.fit_of_buckets(view, is_gauge)
     }
 
     /// Whether a bucket of the histogram, which has those of the chunk, has a smaller count.
-    fn has_fallen_bucket(&self, view: &View<'_, Plain<V>>) -> bool {
+    fn has_decreased_bucket(&self, view: &HistogramView<'_, RawCount<V>>) -> bool {
         let positive = self.numbers.positive(&self.layout);
         let negative = self.numbers.negative(&self.layout);
-        has_fallen(positive, view.positive.listed) || has_fallen(negative, view.negative.listed)
+        has_decreased(positive, view.positive.stored) || has_decreased(negative, view.negative.stored)
     }
 
-    fn fit_of_buckets(&self, view: &View<'_, Plain<V>>, is_gauge: bool) -> Fit {
-        let Some(sides) = Sides::of(&self.layout, view) else { return Fit::Not(CounterResetHint::Unknown) };
+    fn fit_of_buckets(&self, view: &HistogramView<'_, RawCount<V>>, is_gauge: bool) -> LayoutFit {
+        let Some(sides) = BucketUnions::new(&self.layout, view) else { return LayoutFit::Incompatible(CounterResetHint::Unknown) };
         let positive = self.numbers.positive(&self.layout);
         let negative = self.numbers.negative(&self.layout);
         let has_reset = !is_gauge
-            && (has_fallen_in(&sides.positive, positive, view.positive.listed)
-                || has_fallen_in(&sides.negative, negative, view.negative.listed));
-        if has_reset { Fit::Not(CounterResetHint::Reset) } else { Fit::Other(sides) }
+            && (has_decreased_in_union(&sides.positive, positive, view.positive.stored)
+                || has_decreased_in_union(&sides.negative, negative, view.negative.stored));
+        if has_reset { LayoutFit::Incompatible(CounterResetHint::Reset) } else { LayoutFit::Mergeable(sides) }
     }
 
     /// Appends a histogram that fits but for the buckets that it adds or lacks.
-    fn append_other(&mut self, times: Times, view: &View<'_, Plain<V>>, sides: &Sides) -> Appended {
-        let adds = sides.positive.adds_to_one() || sides.negative.adds_to_one();
+    fn append_with_new_buckets(&mut self, times: SampleTimes, view: &HistogramView<'_, RawCount<V>>, sides: &BucketUnions) -> AppendOutcome {
+        let adds = sides.positive.right_adds_buckets() || sides.negative.right_adds_buckets();
         if adds {
-            let Some(chunk) = self.rewritten(sides, &sides.new_spans(view)) else { return Appended::NotTaken };
+            let Some(chunk) = self.recode(sides, &sides.new_spans(view)) else { return AppendOutcome::NeedsNewChunk };
             *self = chunk;
         }
-        let lists = BothLists {
-            positive: sides.positive.widen_other::<V::Number>(view.positive.listed),
-            negative: sides.negative.widen_other::<V::Number>(view.negative.listed),
+        let lists = CountPair {
+            positive: sides.positive.expand_right::<V::Number>(view.positive.stored),
+            negative: sides.negative.expand_right::<V::Number>(view.negative.stored),
         };
-        let spans = BothSpans { positive: self.layout.positive.clone(), negative: self.layout.negative.clone() };
+        let spans = SpanPair { positive: self.layout.positive.clone(), negative: self.layout.negative.clone() };
         self.push(times, &view.with_buckets(&spans, &lists));
-        if adds { Appended::Rewritten } else { Appended::Done }
+        if adds { AppendOutcome::Recoded } else { AppendOutcome::Appended }
     }
 
     /// The chunk with the buckets of both; `None` where its own bytes can't be read.
-    fn rewritten(&self, sides: &Sides, spans: &BothSpans) -> Option<Self> {
+    fn recode(&self, sides: &BucketUnions, spans: &SpanPair) -> Option<Self> {
         let mut iter = HistogramIter::<V>::new(self.form, self.bytes());
         let mut rewritten: Option<Self> = None;
         while iter.advance().ok()? {
             let numbers = iter.numbers.as_ref()?;
-            let lists = BothLists {
-                positive: sides.positive.widen_one::<V::Number>(&plain(numbers.positive(&iter.layout))),
-                negative: sides.negative.widen_one::<V::Number>(&plain(numbers.negative(&iter.layout))),
+            let lists = CountPair {
+                positive: sides.positive.expand_left::<V::Number>(&raw_counts(numbers.positive(&iter.layout))),
+                negative: sides.negative.expand_left::<V::Number>(&raw_counts(numbers.negative(&iter.layout))),
             };
             let view = iter.view()?.with_buckets(spans, &lists);
-            let times = Times { start: iter.starts.start, t: numbers.t.value };
+            let times = SampleTimes { start: iter.starts.st, t: numbers.t.value };
             match &mut rewritten {
                 Some(chunk) => chunk.push(times, &view),
                 None => rewritten = Some(Self::with_first(self.form, self.reset, times, &view)),
@@ -200,65 +200,65 @@ impl<V: ChunkValue> HistogramChunk<V> {
     }
 }
 
-impl Sides {
+impl BucketUnions {
     /// `None` where the spans of either do not rise.
-    fn of<P: Copy>(layout: &Layout, view: &View<'_, P>) -> Option<Self> {
-        let positive = Union::of(&indices(&layout.positive)?, &indices(view.positive.spans)?);
-        let negative = Union::of(&indices(&layout.negative)?, &indices(view.negative.spans)?);
+    fn new<P: Copy>(layout: &ChunkLayout, view: &HistogramView<'_, P>) -> Option<Self> {
+        let positive = BucketUnion::new(&indices(&layout.positive)?, &indices(view.positive.spans)?);
+        let negative = BucketUnion::new(&indices(&layout.negative)?, &indices(view.negative.spans)?);
         Some(Self { positive, negative })
     }
 
     /// The spans of a chunk that gets the histogram's buckets.
-    fn new_spans<P: Copy>(&self, view: &View<'_, P>) -> BothSpans {
+    fn new_spans<P: Copy>(&self, view: &HistogramView<'_, P>) -> SpanPair {
         let is_gauge = view.reset_hint == CounterResetHint::Gauge;
-        let any_lacks = self.positive.adds_to_other() || self.negative.adds_to_other();
-        let of_side = |union: &Union, spans: &[Span]| {
-            let lacks = if is_gauge { any_lacks } else { union.adds_to_other() };
-            if lacks { spans_of(&union.indices) } else { spans.to_vec() }
+        let any_lacks = self.positive.left_adds_buckets() || self.negative.left_adds_buckets();
+        let of_side = |union: &BucketUnion, spans: &[Span]| {
+            let lacks = if is_gauge { any_lacks } else { union.left_adds_buckets() };
+            if lacks { spans_from_indices(&union.indices) } else { spans.to_vec() }
         };
-        BothSpans {
+        SpanPair {
             positive: of_side(&self.positive, view.positive.spans),
             negative: of_side(&self.negative, view.negative.spans),
         }
     }
 }
 
-impl<'a, P: Copy> View<'a, P> {
-    fn with_buckets<'b>(&self, spans: &'b BothSpans, lists: &'b BothLists<P>) -> View<'b, P>
+impl<'a, P: Copy> HistogramView<'a, P> {
+    fn with_buckets<'b>(&self, spans: &'b SpanPair, lists: &'b CountPair<P>) -> HistogramView<'b, P>
     where
         'a: 'b,
     {
-        View {
-            positive: Buckets { spans: &spans.positive, listed: &lists.positive },
-            negative: Buckets { spans: &spans.negative, listed: &lists.negative },
+        HistogramView {
+            positive: BucketsView { spans: &spans.positive, stored: &lists.positive },
+            negative: BucketsView { spans: &spans.negative, stored: &lists.negative },
             ..*self
         }
     }
 }
 
 /// Whether one of the buckets has a smaller count than before; both have the same.
-fn has_fallen<N: Number>(before: &[N], now: &[N::Plain]) -> bool {
-    let (mut from, mut to) = (N::Plain::default(), N::Plain::default());
+fn has_decreased<N: CountCodec>(before: &[N], now: &[N::Raw]) -> bool {
+    let (mut from, mut to) = (N::Raw::default(), N::Raw::default());
     before.iter().zip(now).any(|(before, &now)| {
-        from = N::count(from, before.plain());
-        to = N::count(to, now);
-        N::has_fallen(from, to)
+        from = N::to_absolute(from, before.raw());
+        to = N::to_absolute(to, now);
+        N::has_decreased(from, to)
     })
 }
 
 /// Whether one of the buckets of the one has a smaller count in the other, or is not empty and missing there.
-fn has_fallen_in<N: Number>(union: &Union, before: &[N], now: &[N::Plain]) -> bool {
-    let mut others = union.other.iter().zip(now).peekable();
-    let (mut from, mut to) = (N::Plain::default(), N::Plain::default());
-    union.one.iter().zip(before).any(|(place, before)| {
-        from = N::count(from, before.plain());
+fn has_decreased_in_union<N: CountCodec>(union: &BucketUnion, before: &[N], now: &[N::Raw]) -> bool {
+    let mut others = union.right.iter().zip(now).peekable();
+    let (mut from, mut to) = (N::Raw::default(), N::Raw::default());
+    union.left.iter().zip(before).any(|(place, before)| {
+        from = N::to_absolute(from, before.raw());
         while let Some((_, now)) = others.next_if(|(other, _)| *other < place) {
-            to = N::count(to, *now);
+            to = N::to_absolute(to, *now);
         }
         match others.next_if(|(other, _)| *other == place) {
             Some((_, now)) => {
-                to = N::count(to, *now);
-                N::has_fallen(from, to)
+                to = N::to_absolute(to, *now);
+                N::has_decreased(from, to)
             }
             None => !N::is_zero(from),
         }

@@ -2,12 +2,12 @@
 //! fault, and no more buckets than the bytes can hold. The format stands in the module above.
 
 use crate::model::histogram::CounterResetHint;
-use crate::model::value::Point;
-use crate::tsdb::chunk::histogram::header::{self, Form, Header};
-use crate::tsdb::chunk::histogram::layout::{Layout, bucket_count};
-use crate::tsdb::chunk::histogram::number::{BadWindow, Number, Real, Whole};
-use crate::tsdb::chunk::histogram::starts::{Place, Starts};
-use crate::tsdb::chunk::histogram::value::{ChunkValue, Numbers, Plain, View};
+use crate::model::sample::Sample;
+use crate::tsdb::chunk::histogram::header::{self, HeaderLayout, ChunkHeader};
+use crate::tsdb::chunk::histogram::layout::{ChunkLayout, bucket_count};
+use crate::tsdb::chunk::histogram::count_codec::{XorWindowError, CountCodec, XorFloat, DeltaOfDelta};
+use crate::tsdb::chunk::histogram::start_timestamps::{SamplePosition, StCodec};
+use crate::tsdb::chunk::histogram::value::{ChunkValue, SampleState, RawCount, HistogramView};
 use crate::tsdb::chunk::xor::ChunkError;
 use crate::tsdb::encoding::bits::BitReader;
 
@@ -15,32 +15,32 @@ use crate::tsdb::encoding::bits::BitReader;
 #[derive(Clone, Debug)]
 pub struct HistogramIter<'a, V: ChunkValue> {
     bits: BitReader<'a>,
-    pub(super) form: Form,
-    pub(super) header: Header,
-    pub(super) layout: Layout,
+    pub(super) form: HeaderLayout,
+    pub(super) header: ChunkHeader,
+    pub(super) layout: ChunkLayout,
     /// `None` until the first sample was read.
-    pub(super) numbers: Option<Numbers<V::Number>>,
-    pub(super) starts: Starts,
+    pub(super) numbers: Option<SampleState<V::Number>>,
+    pub(super) starts: StCodec,
     read: u16,
 }
 
 impl<'a, V: ChunkValue> HistogramIter<'a, V> {
     /// Reads the chunk `bytes`; whatever follows its last sample is not looked at.
     #[must_use]
-    pub fn new(form: Form, bytes: &'a [u8]) -> Self {
+    pub fn new(form: HeaderLayout, bytes: &'a [u8]) -> Self {
         // Without a header there is one sample to come, which fails.
-        let nothing = Header { samples: 1, reset: CounterResetHint::Unknown, starts: 0 };
+        let nothing = ChunkHeader { samples: 1, reset: CounterResetHint::Unknown, st_header: 0 };
         let (header, data) = match bytes.split_first_chunk::<{ header::LEN }>() {
-            Some((header, data)) => (Header::from_bytes(form, *header), data),
+            Some((header, data)) => (ChunkHeader::from_bytes(form, *header), data),
             None => (nothing, &bytes[..0]),
         };
         Self {
             bits: BitReader::new(data),
             form,
             header,
-            layout: Layout::default(),
+            layout: ChunkLayout::default(),
             numbers: None,
-            starts: Starts::with_byte(header.starts),
+            starts: StCodec::from_header(header.st_header),
             read: 0,
         }
     }
@@ -51,7 +51,7 @@ impl<'a, V: ChunkValue> HistogramIter<'a, V> {
             return Ok(false);
         }
         let outcome = self.read_sample();
-        let outcome = if self.bits.overran() { Err(ChunkError::Truncated { sample: self.read }) } else { outcome };
+        let outcome = if self.bits.is_overrun() { Err(ChunkError::Truncated { sample: self.read }) } else { outcome };
         if let Err(error) = outcome {
             self.header.samples = self.read;
             return Err(error);
@@ -61,7 +61,7 @@ impl<'a, V: ChunkValue> HistogramIter<'a, V> {
     }
 
     /// How many samples were read.
-    pub(super) fn read(&self) -> u16 {
+    pub(super) fn samples_read(&self) -> u16 {
         self.read
     }
 
@@ -71,24 +71,24 @@ impl<'a, V: ChunkValue> HistogramIter<'a, V> {
     }
 
     /// The sample that was read last.
-    pub(super) fn point(&self) -> Option<Point> {
+    pub(super) fn sample(&self) -> Option<Sample> {
         let numbers = self.numbers.as_ref()?;
-        let value = V::build(&self.layout, numbers, hint_of(self.header.reset, self.read));
-        Some(Point { start: self.starts.start, t: numbers.t.value, value: value.boxed() })
+        let value = V::build(&self.layout, numbers, reset_hint_at(self.header.reset, self.read));
+        Some(Sample { start_timestamp: self.starts.st, t: numbers.t.value, value: value.into_value() })
     }
 
     /// A look at it, but for its buckets.
-    pub(super) fn view(&self) -> Option<View<'_, Plain<V>>> {
+    pub(super) fn view(&self) -> Option<HistogramView<'_, RawCount<V>>> {
         let numbers = self.numbers.as_ref()?;
-        Some(View {
+        Some(HistogramView {
             reset_hint: self.header.reset,
             schema: self.layout.schema,
             zero_threshold: self.layout.zero_threshold,
-            zero_count: numbers.zero_count.plain(),
-            count: numbers.count.plain(),
-            sum: numbers.sum.plain(),
+            zero_count: numbers.zero_count.raw(),
+            count: numbers.count.raw(),
+            sum: numbers.sum.raw(),
             custom_values: &self.layout.custom_values,
-            ..View::default()
+            ..HistogramView::default()
         })
     }
 
@@ -97,29 +97,29 @@ impl<'a, V: ChunkValue> HistogramIter<'a, V> {
             Some(numbers) => {
                 let before = numbers.t.value;
                 let sample = self.read;
-                let named = |BadWindow { leading, width }| ChunkError::BadWindow { sample, leading, width };
+                let named = |XorWindowError { leading, width }| ChunkError::InvalidXorWindow { sample, leading, width };
                 read_next(&mut self.bits, numbers).map_err(named)?;
                 before
             }
             None => {
-                self.layout = Layout::read(&mut self.bits)?;
+                self.layout = ChunkLayout::read(&mut self.bits)?;
                 self.numbers = Some(read_first(&mut self.bits, &self.layout)?);
                 0
             }
         };
-        if self.form == Form::WithStarts {
+        if self.form == HeaderLayout::WithSt {
             let t = self.numbers.as_ref().map_or(0, |numbers| numbers.t.value);
-            let place = Place { number: self.read, t, before };
-            self.starts.read(&mut self.bits, place).ok_or(ChunkError::TimeTooLong { sample: self.read })?;
+            let place = SamplePosition { number: self.read, t, before };
+            self.starts.read(&mut self.bits, place).ok_or(ChunkError::VarintOverflow { sample: self.read })?;
         }
         Ok(())
     }
 }
 
-/// What is known of a counter reset before the sample that is the `number`th of a chunk, from 1, whose header says `reset`.
+/// What is known of a counter reset before the sample that is the `count_codec`th of a chunk, from 1, whose header says `reset`.
 ///
 /// What the header says of the first one is not passed on, as in Prometheus: the chunk before may be another one than when this was written.
-pub(super) fn hint_of(reset: CounterResetHint, number: u16) -> CounterResetHint {
+pub(super) fn reset_hint_at(reset: CounterResetHint, number: u16) -> CounterResetHint {
     match reset {
         CounterResetHint::Gauge => CounterResetHint::Gauge,
         _ if number > 1 => CounterResetHint::NotReset,
@@ -127,20 +127,20 @@ pub(super) fn hint_of(reset: CounterResetHint, number: u16) -> CounterResetHint 
     }
 }
 
-fn read_first<N: Number>(bits: &mut BitReader<'_>, layout: &Layout) -> Result<Numbers<N>, ChunkError> {
-    let t = Whole::read_first(bits);
+fn read_first<N: CountCodec>(bits: &mut BitReader<'_>, layout: &ChunkLayout) -> Result<SampleState<N>, ChunkError> {
+    let t = DeltaOfDelta::read_first(bits);
     let count = N::read_first_total(bits);
     let zero_count = N::read_first_total(bits);
-    let sum = Real::read_first(bits);
+    let sum = XorFloat::read_first(bits);
     let buckets = bucket_count(&layout.positive).saturating_add(bucket_count(&layout.negative));
-    if buckets > bits.left() / N::LEAST_BITS {
+    if buckets > bits.remaining() / N::MIN_BITS {
         return Err(ChunkError::Truncated { sample: 0 });
     }
     let buckets = (0..buckets).map(|_| N::read_first(bits)).collect();
-    Ok(Numbers { t, count, zero_count, sum, buckets })
+    Ok(SampleState { t, count, zero_count, sum, buckets })
 }
 
-fn read_next<N: Number>(bits: &mut BitReader<'_>, numbers: &mut Numbers<N>) -> Result<(), BadWindow> {
+fn read_next<N: CountCodec>(bits: &mut BitReader<'_>, numbers: &mut SampleState<N>) -> Result<(), XorWindowError> {
     numbers.t.read_next(bits)?;
     numbers.count.read_next(bits)?;
     numbers.zero_count.read_next(bits)?;
@@ -152,11 +152,11 @@ fn read_next<N: Number>(bits: &mut BitReader<'_>, numbers: &mut Numbers<N>) -> R
 }
 
 impl<V: ChunkValue> Iterator for HistogramIter<'_, V> {
-    type Item = Result<Point, ChunkError>;
+    type Item = Result<Sample, ChunkError>;
 
     fn next(&mut self) -> Option<Self::Item> {
         match self.advance() {
-            Ok(true) => self.point().map(Ok),
+            Ok(true) => self.sample().map(Ok),
             Ok(false) => None,
             Err(error) => Some(Err(error)),
         }

@@ -2,19 +2,19 @@
 //! [`crate::tsdb::chunk::histogram::append`].
 
 use crate::model::histogram::{CUSTOM_BUCKETS_SCHEMA, CounterResetHint};
-use crate::model::value::Point;
-use crate::tsdb::chunk::Encoding;
-use crate::tsdb::chunk::histogram::decode::{HistogramIter, hint_of};
-use crate::tsdb::chunk::histogram::header::{self, Form, Header};
-use crate::tsdb::chunk::histogram::layout::Layout;
-use crate::tsdb::chunk::histogram::number::{Number, Real, Whole};
-use crate::tsdb::chunk::histogram::starts::{Place, Starts};
-use crate::tsdb::chunk::histogram::value::{ChunkValue, Numbers, Plain, View};
+use crate::model::sample::Sample;
+use crate::tsdb::chunk::ChunkEncoding;
+use crate::tsdb::chunk::histogram::decode::{HistogramIter, reset_hint_at};
+use crate::tsdb::chunk::histogram::header::{self, HeaderLayout, ChunkHeader};
+use crate::tsdb::chunk::histogram::layout::ChunkLayout;
+use crate::tsdb::chunk::histogram::count_codec::{CountCodec, XorFloat, DeltaOfDelta};
+use crate::tsdb::chunk::histogram::start_timestamps::{SamplePosition, StCodec};
+use crate::tsdb::chunk::histogram::value::{ChunkValue, SampleState, RawCount, HistogramView};
 use crate::tsdb::chunk::xor::ChunkError;
-use crate::tsdb::encoding::bits::{BitSink, cut_off, trimmed};
+use crate::tsdb::encoding::bits::{BitWriter, truncate_to_bits, into_exact_len};
 
 /// A chunk of more bits takes no more samples: the next one could not be counted.
-const MOST_BITS: u32 = u32::MAX / 2;
+const MAX_BITS: u32 = u32::MAX / 2;
 
 /// An open chunk of histograms: it has one sample or more, and its bytes are at every moment a whole chunk.
 #[derive(Clone)]
@@ -24,16 +24,16 @@ pub struct HistogramChunk<V: ChunkValue> {
     /// Length of the chunk in bits, header included.
     len: u32,
     samples: u16,
-    pub(super) form: Form,
+    pub(super) form: HeaderLayout,
     pub(super) reset: CounterResetHint,
-    pub(super) layout: Layout,
-    pub(super) numbers: Numbers<V::Number>,
-    starts: Starts,
+    pub(super) layout: ChunkLayout,
+    pub(super) numbers: SampleState<V::Number>,
+    starts: StCodec,
 }
 
 /// When a histogram was taken, and when its counts began, both in ms.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Times {
+pub struct SampleTimes {
     /// 0 where it is not known.
     pub start: i64,
     /// Its time.
@@ -42,10 +42,10 @@ pub struct Times {
 
 impl<V: ChunkValue> HistogramChunk<V> {
     /// A chunk with one histogram, whose lists of buckets are as long as its spans say. A stale marker's have to be empty.
-    pub(super) fn with_first(form: Form, reset: CounterResetHint, times: Times, view: &View<'_, Plain<V>>) -> Self {
+    pub(super) fn with_first(form: HeaderLayout, reset: CounterResetHint, times: SampleTimes, view: &HistogramView<'_, RawCount<V>>) -> Self {
         let is_custom = view.schema == CUSTOM_BUCKETS_SCHEMA;
         let custom_values = if is_custom { view.custom_values.to_vec() } else { Vec::new() };
-        let layout = Layout {
+        let layout = ChunkLayout {
             schema: view.schema,
             zero_threshold: view.zero_threshold,
             positive: view.positive.spans.to_vec(),
@@ -53,13 +53,13 @@ impl<V: ChunkValue> HistogramChunk<V> {
             custom_values,
         };
         let (mut buffer, mut len) = (Box::default(), 0);
-        let mut sink = BitSink { buffer: &mut buffer, len: &mut len };
+        let mut sink = BitWriter { buffer: &mut buffer, len: &mut len };
         sink.push_zeros(8 * header::LEN as u32);
         layout.push(&mut sink);
         let numbers = push_first(&mut sink, times.t, view);
-        let mut starts = Starts::default();
-        if form == Form::WithStarts {
-            starts.push(&mut sink, Place { number: 0, t: times.t, before: 0 }, times.start);
+        let mut starts = StCodec::default();
+        if form == HeaderLayout::WithSt {
+            starts.push(&mut sink, SamplePosition { number: 0, t: times.t, before: 0 }, times.start);
         }
         let mut chunk = Self { buffer, len, samples: 1, form, reset, layout, numbers, starts };
         chunk.write_header();
@@ -67,12 +67,12 @@ impl<V: ChunkValue> HistogramChunk<V> {
     }
 
     /// Appends a histogram that has the chunk's layout, or is a stale marker without buckets.
-    pub(super) fn push(&mut self, times: Times, view: &View<'_, Plain<V>>) {
+    pub(super) fn push(&mut self, times: SampleTimes, view: &HistogramView<'_, RawCount<V>>) {
         let before = self.numbers.t.value;
-        let mut sink = BitSink { buffer: &mut self.buffer, len: &mut self.len };
+        let mut sink = BitWriter { buffer: &mut self.buffer, len: &mut self.len };
         push_next(&mut sink, &mut self.numbers, times.t, view);
-        if self.form == Form::WithStarts {
-            self.starts.push(&mut sink, Place { number: self.samples, t: times.t, before }, times.start);
+        if self.form == HeaderLayout::WithSt {
+            self.starts.push(&mut sink, SamplePosition { number: self.samples, t: times.t, before }, times.start);
         }
         self.samples += 1;
         self.write_header();
@@ -84,18 +84,18 @@ impl<V: ChunkValue> HistogramChunk<V> {
     ///
     /// # Errors
     /// [`ChunkError`] where the bytes are not a whole chunk, or one without samples.
-    pub fn resume(form: Form, bytes: &[u8]) -> Result<Self, ChunkError> {
+    pub fn resume(form: HeaderLayout, bytes: &[u8]) -> Result<Self, ChunkError> {
         let mut iter = HistogramIter::<V>::new(form, bytes);
         while iter.advance()? {}
         let end = iter.position();
-        let samples = iter.read();
+        let samples = iter.samples_read();
         let len = u32::try_from(end).map_err(|_| ChunkError::Truncated { sample: samples })?;
         let numbers = iter.numbers.ok_or(ChunkError::Truncated { sample: 0 })?;
-        if form == Form::WithStarts && !iter.starts.can_be_of(samples) {
+        if form == HeaderLayout::WithSt && !iter.starts.fits_sample_count(samples) {
             return Err(ChunkError::Truncated { sample: samples });
         }
         Ok(Self {
-            buffer: cut_off(bytes, end),
+            buffer: truncate_to_bits(bytes, end),
             len,
             samples,
             form,
@@ -108,12 +108,12 @@ impl<V: ChunkValue> HistogramChunk<V> {
 
     /// Whether it can take no more samples, whatever they are.
     pub(super) fn is_full(&self) -> bool {
-        self.samples >= self.form.most_samples() || self.len > MOST_BITS
+        self.samples >= self.form.max_samples() || self.len > MAX_BITS
     }
 
     /// How it is encoded.
     #[must_use]
-    pub fn encoding(&self) -> Encoding {
+    pub fn encoding(&self) -> ChunkEncoding {
         V::encoding(self.form)
     }
 
@@ -139,7 +139,7 @@ impl<V: ChunkValue> HistogramChunk<V> {
     #[must_use]
     pub fn into_bytes(self) -> Box<[u8]> {
         let len = self.num_bytes();
-        trimmed(self.buffer, len)
+        into_exact_len(self.buffer, len)
     }
 
     /// Time of the last sample, ms.
@@ -150,9 +150,9 @@ impl<V: ChunkValue> HistogramChunk<V> {
 
     /// The last sample.
     #[must_use]
-    pub fn last_point(&self) -> Point {
-        let value = V::build(&self.layout, &self.numbers, hint_of(self.reset, self.samples));
-        Point { start: self.starts.start, t: self.last_t(), value: value.boxed() }
+    pub fn last_sample(&self) -> Sample {
+        let value = V::build(&self.layout, &self.numbers, reset_hint_at(self.reset, self.samples));
+        Sample { start_timestamp: self.starts.st, t: self.last_t(), value: value.into_value() }
     }
 
     /// Whether the last sample is a stale marker.
@@ -162,7 +162,7 @@ impl<V: ChunkValue> HistogramChunk<V> {
     }
 
     fn write_header(&mut self) {
-        let header = Header { samples: self.samples, reset: self.reset, starts: self.starts.byte };
+        let header = ChunkHeader { samples: self.samples, reset: self.reset, st_header: self.starts.byte };
         let bytes = header.to_bytes(self.form);
         if let Some(place) = self.buffer.first_chunk_mut() {
             *place = bytes;
@@ -170,17 +170,17 @@ impl<V: ChunkValue> HistogramChunk<V> {
     }
 }
 
-fn push_first<N: Number>(sink: &mut BitSink<'_>, t: i64, view: &View<'_, N::Plain>) -> Numbers<N> {
-    let t = Whole::push_first(sink, t);
+fn push_first<N: CountCodec>(sink: &mut BitWriter<'_>, t: i64, view: &HistogramView<'_, N::Raw>) -> SampleState<N> {
+    let t = DeltaOfDelta::push_first(sink, t);
     let count = N::push_first_total(sink, view.count);
     let zero_count = N::push_first_total(sink, view.zero_count);
-    let sum = Real::push_first(sink, view.sum);
-    let listed = view.positive.listed.iter().chain(view.negative.listed);
+    let sum = XorFloat::push_first(sink, view.sum);
+    let listed = view.positive.stored.iter().chain(view.negative.stored);
     let buckets = listed.map(|&listed| N::push_first(sink, listed)).collect();
-    Numbers { t, count, zero_count, sum, buckets }
+    SampleState { t, count, zero_count, sum, buckets }
 }
 
-fn push_next<N: Number>(sink: &mut BitSink<'_>, numbers: &mut Numbers<N>, t: i64, view: &View<'_, N::Plain>) {
+fn push_next<N: CountCodec>(sink: &mut BitWriter<'_>, numbers: &mut SampleState<N>, t: i64, view: &HistogramView<'_, N::Raw>) {
     numbers.t.push_next(sink, t);
     if view.is_stale() {
         numbers.count.push_stale_total(sink);
@@ -190,7 +190,7 @@ fn push_next<N: Number>(sink: &mut BitSink<'_>, numbers: &mut Numbers<N>, t: i64
     numbers.count.push_next(sink, view.count);
     numbers.zero_count.push_next(sink, view.zero_count);
     numbers.sum.push_next(sink, view.sum);
-    let listed = view.positive.listed.iter().chain(view.negative.listed);
+    let listed = view.positive.stored.iter().chain(view.negative.stored);
     numbers.buckets.iter_mut().zip(listed).for_each(|(bucket, &listed)| bucket.push_next(sink, listed));
 }
 

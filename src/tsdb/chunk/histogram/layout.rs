@@ -5,20 +5,20 @@
 use crate::model::histogram::{CUSTOM_BUCKETS_SCHEMA, Span, is_known_schema};
 use crate::tsdb::chunk::varbit;
 use crate::tsdb::chunk::xor::ChunkError;
-use crate::tsdb::encoding::bits::{BitReader, BitSink};
+use crate::tsdb::encoding::bits::{BitReader, BitWriter};
 
 /// Stands for a zero threshold whose 64 bits follow.
-const OTHER_THRESHOLD: u8 = 255;
+const EXPLICIT_THRESHOLD: u8 = 255;
 
 /// The byte of a zero threshold that is a power of two, plus this, is the exponent in the bits of the number.
 const THRESHOLD_BIAS: u64 = 779;
 
 /// The greatest custom bound, times 1000, that is written short.
-const MOST_SHORT_BOUND: f64 = 33_554_430.0;
+const MAX_COMPACT_BOUND: f64 = 33_554_430.0;
 
 /// What all histograms of a chunk have in common.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Layout {
+pub struct ChunkLayout {
     /// As [`crate::model::histogram::Histogram::schema`].
     pub schema: i32,
     /// Half the width of the zero bucket.
@@ -36,9 +36,9 @@ pub fn bucket_count(spans: &[Span]) -> usize {
     spans.iter().fold(0, |count: usize, span| count.saturating_add(span.length as usize))
 }
 
-impl Layout {
+impl ChunkLayout {
     /// Writes it.
-    pub(super) fn push(&self, sink: &mut BitSink<'_>) {
+    pub(super) fn push(&self, sink: &mut BitWriter<'_>) {
         push_zero_threshold(sink, self.zero_threshold);
         varbit::push_signed(sink, i64::from(self.schema));
         push_spans(sink, &self.positive);
@@ -57,7 +57,7 @@ impl Layout {
         let positive = read_spans(bits)?;
         let negative = read_spans(bits)?;
         let custom_values = if schema == CUSTOM_BUCKETS_SCHEMA { read_bounds(bits)? } else { Vec::new() };
-        if bits.overran() {
+        if bits.is_overrun() {
             return Err(ChunkError::Truncated { sample: 0 });
         }
         if !is_known_schema(schema) {
@@ -67,28 +67,28 @@ impl Layout {
     }
 }
 
-fn push_zero_threshold(sink: &mut BitSink<'_>, threshold: f64) {
+fn push_zero_threshold(sink: &mut BitWriter<'_>, threshold: f64) {
     if threshold == 0.0 {
         return sink.push_zeros(8);
     }
     let bits = threshold.to_bits();
     let short = (bits >> 52).wrapping_sub(THRESHOLD_BIAS);
-    if bits << 12 == 0 && (1..u64::from(OTHER_THRESHOLD)).contains(&short) {
+    if bits << 12 == 0 && (1..u64::from(EXPLICIT_THRESHOLD)).contains(&short) {
         return sink.push(short, 8);
     }
-    sink.push(u64::from(OTHER_THRESHOLD), 8);
+    sink.push(u64::from(EXPLICIT_THRESHOLD), 8);
     sink.push(bits, 64);
 }
 
 fn read_zero_threshold(bits: &mut BitReader<'_>) -> f64 {
     match bits.read(8) as u8 {
         0 => 0.0,
-        OTHER_THRESHOLD => f64::from_bits(bits.read(64)),
+        EXPLICIT_THRESHOLD => f64::from_bits(bits.read(64)),
         short => f64::from_bits((u64::from(short) + THRESHOLD_BIAS) << 52),
     }
 }
 
-fn push_spans(sink: &mut BitSink<'_>, spans: &[Span]) {
+fn push_spans(sink: &mut BitWriter<'_>, spans: &[Span]) {
     varbit::push_unsigned(sink, spans.len() as u64);
     for span in spans {
         varbit::push_unsigned(sink, u64::from(span.length));
@@ -98,10 +98,10 @@ fn push_spans(sink: &mut BitSink<'_>, spans: &[Span]) {
 
 fn read_spans(bits: &mut BitReader<'_>) -> Result<Vec<Span>, ChunkError> {
     // Each takes two bits or more, each of its buckets one.
-    let count = bounded(bits, 2)?;
+    let count = read_bounded_count(bits, 2)?;
     let mut spans = Vec::with_capacity(count);
     for _ in 0..count {
-        let length = bounded(bits, 1)?;
+        let length = read_bounded_count(bits, 1)?;
         let length = u32::try_from(length).map_err(|_| ChunkError::Truncated { sample: 0 })?;
         spans.push(Span { length, offset: varbit::read_signed(bits) as i32 });
     }
@@ -110,23 +110,23 @@ fn read_spans(bits: &mut BitReader<'_>) -> Result<Vec<Span>, ChunkError> {
 
 fn read_bounds(bits: &mut BitReader<'_>) -> Result<Vec<f64>, ChunkError> {
     // Each takes a code of two bits and three more, or a bit and 64 more.
-    let count = bounded(bits, 5)?;
+    let count = read_bounded_count(bits, 5)?;
     Ok((0..count).map(|_| read_bound(bits)).collect())
 }
 
 /// Reads the number of things that take `width` bits or more each.
-fn bounded(bits: &mut BitReader<'_>, width: usize) -> Result<usize, ChunkError> {
+fn read_bounded_count(bits: &mut BitReader<'_>, width: usize) -> Result<usize, ChunkError> {
     let count = usize::try_from(varbit::read_unsigned(bits)).unwrap_or(usize::MAX);
-    if count > bits.left() / width {
+    if count > bits.remaining() / width {
         return Err(ChunkError::Truncated { sample: 0 });
     }
     Ok(count)
 }
 
-fn push_bound(sink: &mut BitSink<'_>, bound: f64) {
+fn push_bound(sink: &mut BitWriter<'_>, bound: f64) {
     let thousandfold = bound * 1000.0;
     let whole = thousandfold.round();
-    if (0.0..=MOST_SHORT_BOUND).contains(&thousandfold) && whole / 1000.0 == bound {
+    if (0.0..=MAX_COMPACT_BOUND).contains(&thousandfold) && whole / 1000.0 == bound {
         return varbit::push_unsigned(sink, whole as u64 + 1);
     }
     sink.push_zeros(1);
@@ -142,22 +142,22 @@ fn read_bound(bits: &mut BitReader<'_>) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use super::{Layout, bucket_count};
+    use super::{ChunkLayout, bucket_count};
     use crate::model::histogram::{CUSTOM_BUCKETS_SCHEMA, Span};
     use crate::tsdb::chunk::xor::ChunkError;
-    use crate::tsdb::encoding::bits::{BitReader, BitSink};
+    use crate::tsdb::encoding::bits::{BitReader, BitWriter};
     use proptest::prelude::{Strategy, any, prop_assert_eq, prop_oneof, proptest};
 
-    fn written(layout: &Layout) -> Vec<u8> {
+    fn written(layout: &ChunkLayout) -> Vec<u8> {
         let (mut buffer, mut len) = (Box::default(), 0);
-        layout.push(&mut BitSink { buffer: &mut buffer, len: &mut len });
+        layout.push(&mut BitWriter { buffer: &mut buffer, len: &mut len });
         buffer[..len.div_ceil(8) as usize].to_vec()
     }
 
     #[test]
     fn thresholds_that_are_powers_of_two_take_a_byte() {
         let first_bytes = |zero_threshold| {
-            let bytes = written(&Layout { zero_threshold, ..Layout::default() });
+            let bytes = written(&ChunkLayout { zero_threshold, ..ChunkLayout::default() });
             (bytes[0], bytes.len())
         };
         assert_eq!(first_bytes(0.0), (0, 2));
@@ -171,11 +171,11 @@ mod tests {
     #[test]
     fn a_list_longer_than_the_bytes_is_refused_before_it_is_made() {
         let spans = vec![Span { offset: 0, length: u32::MAX }];
-        let layout = Layout { positive: spans, ..Layout::default() };
-        assert_eq!(Layout::read(&mut BitReader::new(&written(&layout))), Err(ChunkError::Truncated { sample: 0 }));
-        let unknown = Layout { schema: 53, ..Layout::default() };
+        let layout = ChunkLayout { positive: spans, ..ChunkLayout::default() };
+        assert_eq!(ChunkLayout::read(&mut BitReader::new(&written(&layout))), Err(ChunkError::Truncated { sample: 0 }));
+        let unknown = ChunkLayout { schema: 53, ..ChunkLayout::default() };
         assert_eq!(
-            Layout::read(&mut BitReader::new(&written(&unknown))),
+            ChunkLayout::read(&mut BitReader::new(&written(&unknown))),
             Err(ChunkError::UnknownSchema { schema: 53 })
         );
         assert_eq!(bucket_count(&[Span { offset: -3, length: 4 }, Span { offset: 1, length: 0 }]), 4);
@@ -197,13 +197,13 @@ mod tests {
         ) {
             let spans: Vec<Span> = spans.into_iter().map(|(offset, length)| Span { offset, length }).collect();
             let negative = spans[..negative.min(spans.len())].to_vec();
-            let layout = Layout {
+            let layout = ChunkLayout {
                 schema: CUSTOM_BUCKETS_SCHEMA, zero_threshold: threshold, positive: spans, negative, custom_values: bounds,
             };
             let mut bytes = written(&layout);
             // Room for the buckets.
             bytes.resize(bytes.len() + 400, 0);
-            let read = Layout::read(&mut BitReader::new(&bytes)).unwrap();
+            let read = ChunkLayout::read(&mut BitReader::new(&bytes)).unwrap();
             prop_assert_eq!(read.zero_threshold.to_bits(), threshold.to_bits());
             prop_assert_eq!(format!("{read:?}"), format!("{layout:?}"));
         }

@@ -47,9 +47,9 @@ pub mod decode;
 pub mod encode;
 pub mod header;
 pub mod layout;
-pub mod number;
+pub mod count_codec;
 mod spans;
-mod starts;
+mod start_timestamps;
 pub mod value;
 
 #[cfg(test)]

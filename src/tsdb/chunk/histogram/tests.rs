@@ -1,11 +1,11 @@
 //! Chunks of histograms against a plain model: what is appended is read back, and a new chunk begins where the rules say and nowhere else.
 
 use crate::model::histogram::{CUSTOM_BUCKETS_SCHEMA, CounterResetHint, FloatHistogram, Histogram, Span};
-use crate::model::sample::STALE_NAN_BITS;
-use crate::model::value::{Point, Value, ValueKind};
-use crate::tsdb::chunk::Encoding;
-use crate::tsdb::chunk::any_chunk::{AnyChunk, AnyIter, ChunkEncodings, HistogramStarts};
-use crate::tsdb::chunk::histogram::append::Appended;
+use crate::model::float_sample::STALE_NAN_BITS;
+use crate::model::sample::{Sample, SampleValue, ValueType};
+use crate::tsdb::chunk::ChunkEncoding;
+use crate::tsdb::chunk::any_chunk::{AnyChunk, AnyChunkIter, EncodingPolicy, HistogramStMode};
+use crate::tsdb::chunk::histogram::append::AppendOutcome;
 use crate::tsdb::chunk::xor::ChunkError;
 use proptest::prelude::{Just, Strategy, any, prop_assert, prop_assert_eq, prop_oneof, proptest};
 use std::collections::{BTreeMap, BTreeSet};
@@ -127,7 +127,7 @@ impl Plain {
         spans
     }
 
-    fn value(&self, kind: ValueKind) -> Value {
+    fn value(&self, kind: ValueType) -> SampleValue {
         let sum = if self.is_stale { f64::from_bits(STALE_NAN_BITS) } else { f64::from(self.count()) * 0.7 };
         let half = |count: &u32| f64::from(*count) / 2.0;
         let deltas = |buckets: &BTreeMap<i32, u32>| {
@@ -135,7 +135,7 @@ impl Plain {
             buckets.values().map(|&count| i64::from(count) - std::mem::replace(&mut before, i64::from(count))).collect()
         };
         match kind {
-            ValueKind::Histogram => Value::Histogram(Box::new(Histogram {
+            ValueType::Histogram => SampleValue::Histogram(Box::new(Histogram {
                 reset_hint: self.hint,
                 schema: self.schema,
                 zero_threshold: self.threshold,
@@ -148,7 +148,7 @@ impl Plain {
                 negative_buckets: deltas(&self.negative),
                 custom_values: self.bounds.clone(),
             })),
-            _ => Value::FloatHistogram(Box::new(FloatHistogram {
+            _ => SampleValue::FloatHistogram(Box::new(FloatHistogram {
                 reset_hint: self.hint,
                 schema: self.schema,
                 zero_threshold: self.threshold,
@@ -196,7 +196,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 /// A chunk as it should be.
 struct Model {
     chunk: AnyChunk,
-    sent: Vec<(Plain, Point)>,
+    sent: Vec<(Plain, Sample)>,
     keys: [BTreeSet<i32>; 2],
 }
 
@@ -208,35 +208,35 @@ fn keys(plain: &Plain) -> [BTreeSet<i32>; 2] {
 }
 
 impl Model {
-    fn begin(encodings: ChunkEncodings, plain: Plain, point: Point, before: Option<&Self>) -> Self {
-        let chunk = AnyChunk::begin(encodings, &point, before.map(|before| &before.chunk));
+    fn begin(encodings: EncodingPolicy, plain: Plain, point: Sample, before: Option<&Self>) -> Self {
+        let chunk = AnyChunk::with_first_sample(encodings, &point, before.map(|before| &before.chunk));
         Self { chunk, keys: keys(&plain), sent: vec![(plain, point)] }
     }
 
     /// Appends where the rules say so; `false` where a new chunk has to begin.
-    fn append(&mut self, plain: &Plain, point: &Point) -> bool {
+    fn append(&mut self, plain: &Plain, point: &Sample) -> bool {
         let appended = self.chunk.append(point);
         if !self.sent[self.sent.len() - 1].0.goes_on_with(plain) {
-            assert_eq!(appended, Appended::NotTaken, "{plain:?}");
+            assert_eq!(appended, AppendOutcome::NeedsNewChunk, "{plain:?}");
             return false;
         }
         let new = keys(plain);
         let adds = (0..2).any(|side| !new[side].is_subset(&self.keys[side]));
-        assert_eq!(appended, if adds { Appended::Rewritten } else { Appended::Done }, "{plain:?}");
+        assert_eq!(appended, if adds { AppendOutcome::Recoded } else { AppendOutcome::Appended }, "{plain:?}");
         new.into_iter().zip(&mut self.keys).for_each(|(new, keys)| keys.extend(new));
         self.sent.push((plain.clone(), point.clone()));
         true
     }
 
-    fn holds(&self, starts: HistogramStarts) {
-        let read: Vec<Point> =
-            AnyIter::new(self.chunk.encoding(), self.chunk.bytes()).collect::<Result<_, _>>().expect("a whole chunk");
+    fn holds(&self, starts: HistogramStMode) {
+        let read: Vec<Sample> =
+            AnyChunkIter::new(self.chunk.encoding(), self.chunk.bytes()).collect::<Result<_, _>>().expect("a whole chunk");
         assert_eq!(read.len(), self.sent.len());
         assert_eq!(usize::from(self.chunk.num_samples()), read.len());
         for (i, (read, (plain, sent))) in read.iter().zip(&self.sent).enumerate() {
-            assert!(read.value.is_same(&sent.value) || gauge_marker(plain, read), "{read:?}\n{sent:?}");
-            let start = if starts == HistogramStarts::Kept { sent.start } else { 0 };
-            assert_eq!((read.t, read.start), (sent.t, start), "sample {i}");
+            assert!(read.value.is_equivalent(&sent.value) || gauge_marker(plain, read), "{read:?}\n{sent:?}");
+            let start = if starts == HistogramStMode::WithSt { sent.start_timestamp } else { 0 };
+            assert_eq!((read.t, read.start_timestamp), (sent.t, start), "sample {i}");
             let hint = match (plain.is_stale, plain.is_gauge()) {
                 (true, _) => CounterResetHint::Unknown,
                 (_, true) => CounterResetHint::Gauge,
@@ -245,7 +245,7 @@ impl Model {
             };
             assert_eq!(hint_of(&read.value), hint, "sample {i}");
         }
-        let last = self.chunk.last_point().expect("it has samples");
+        let last = self.chunk.last_sample().expect("it has samples");
         assert_eq!(format!("{last:?}"), format!("{:?}", read[read.len() - 1]));
         assert_eq!(self.chunk.is_stale(), last.value.is_stale());
         let resumed = AnyChunk::resume(self.chunk.encoding(), self.chunk.bytes()).expect("a whole chunk");
@@ -253,24 +253,24 @@ impl Model {
     }
 }
 
-fn gauge_marker(plain: &Plain, read: &Point) -> bool {
+fn gauge_marker(plain: &Plain, read: &Sample) -> bool {
     plain.is_stale && read.value.is_stale()
 }
 
-fn hint_of(value: &Value) -> CounterResetHint {
+fn hint_of(value: &SampleValue) -> CounterResetHint {
     match value {
-        Value::Float(_) => CounterResetHint::Unknown,
-        Value::Histogram(histogram) => histogram.reset_hint,
-        Value::FloatHistogram(histogram) => histogram.reset_hint,
+        SampleValue::Float(_) => CounterResetHint::Unknown,
+        SampleValue::Histogram(histogram) => histogram.reset_hint,
+        SampleValue::FloatHistogram(histogram) => histogram.reset_hint,
     }
 }
 
-fn kinds() -> impl Strategy<Value = ValueKind> {
-    prop_oneof![Just(ValueKind::Histogram), Just(ValueKind::FloatHistogram)]
+fn kinds() -> impl Strategy<Value = ValueType> {
+    prop_oneof![Just(ValueType::Histogram), Just(ValueType::FloatHistogram)]
 }
 
-fn starts() -> impl Strategy<Value = HistogramStarts> {
-    prop_oneof![Just(HistogramStarts::Dropped), Just(HistogramStarts::Kept)]
+fn starts() -> impl Strategy<Value = HistogramStMode> {
+    prop_oneof![Just(HistogramStMode::WithoutSt), Just(HistogramStMode::WithSt)]
 }
 
 /// A histogram whose fields are anything, with these spans.
@@ -313,21 +313,21 @@ fn anything(spans: Vec<Span>) -> impl Strategy<Value = (Histogram, FloatHistogra
 }
 
 /// Chunks as damage tests need them: some samples, more buckets on the way.
-fn example(kind: ValueKind, histogram_starts: HistogramStarts) -> AnyChunk {
-    let encodings = ChunkEncodings { histogram_starts, ..ChunkEncodings::default() };
+fn example(kind: ValueType, histogram_starts: HistogramStMode) -> AnyChunk {
+    let encodings = EncodingPolicy { histogram_starts, ..EncodingPolicy::default() };
     let mut plain = Plain { positive: [(1, 5), (2, 7)].into(), threshold: 0.001, start: 50, ..Plain::default() };
-    let mut chunk = AnyChunk::begin(encodings, &Point { start: 50, t: 1000, value: plain.value(kind) }, None);
+    let mut chunk = AnyChunk::with_first_sample(encodings, &Sample { start_timestamp: 50, t: 1000, value: plain.value(kind) }, None);
     for i in 0..12 {
         *plain.positive.entry(i / 2).or_default() += 3 + i as u32;
         *plain.negative.entry(-i / 3).or_default() += 1000;
-        let point = Point { start: 50 + i64::from(i / 4), t: 1000 + 15 * i64::from(i + 1), value: plain.value(kind) };
-        assert_ne!(chunk.append(&point), Appended::NotTaken);
+        let point = Sample { start_timestamp: 50 + i64::from(i / 4), t: 1000 + 15 * i64::from(i + 1), value: plain.value(kind) };
+        assert_ne!(chunk.append(&point), AppendOutcome::NeedsNewChunk);
     }
     chunk
 }
 
-const KINDS: [ValueKind; 2] = [ValueKind::Histogram, ValueKind::FloatHistogram];
-const STARTS: [HistogramStarts; 2] = [HistogramStarts::Dropped, HistogramStarts::Kept];
+const KINDS: [ValueType; 2] = [ValueType::Histogram, ValueType::FloatHistogram];
+const STARTS: [HistogramStMode; 2] = [HistogramStMode::WithoutSt, HistogramStMode::WithSt];
 
 #[test]
 fn damaged_bytes_give_values_or_an_error() {
@@ -335,7 +335,7 @@ fn damaged_bytes_give_values_or_an_error() {
         let chunk = example(kind, starts);
         let encoding = chunk.encoding();
         for len in 0..chunk.num_bytes() {
-            let read: Vec<_> = AnyIter::new(encoding, &chunk.bytes()[..len]).collect();
+            let read: Vec<_> = AnyChunkIter::new(encoding, &chunk.bytes()[..len]).collect();
             assert!(matches!(read.last(), Some(Err(ChunkError::Truncated { .. }))), "{len} of {chunk:?}");
             assert!(AnyChunk::resume(encoding, &chunk.bytes()[..len]).is_err());
         }
@@ -343,10 +343,10 @@ fn damaged_bytes_give_values_or_an_error() {
             for flip in [1, 2, 4, 8, 16, 32, 64, 128, 255] {
                 let mut bytes = chunk.bytes().to_vec();
                 bytes[at] ^= flip;
-                let count = AnyIter::new(encoding, &bytes).count();
+                let count = AnyChunkIter::new(encoding, &bytes).count();
                 assert!(count <= 8 * bytes.len(), "{count} samples");
                 if let Ok(mut resumed) = AnyChunk::resume(encoding, &bytes) {
-                    resumed.append(&chunk.last_point().unwrap());
+                    resumed.append(&chunk.last_sample().unwrap());
                 }
             }
         }
@@ -355,16 +355,16 @@ fn damaged_bytes_give_values_or_an_error() {
 
 #[test]
 fn a_chunk_takes_as_many_samples_as_its_header_counts() {
-    let marker = Plain { is_stale: true, ..Plain::default() }.value(ValueKind::Histogram);
-    for (histogram_starts, most) in [(HistogramStarts::Dropped, 65_535), (HistogramStarts::Kept, 16_383)] {
-        let encodings = ChunkEncodings { histogram_starts, ..ChunkEncodings::default() };
-        let point = |t: i64| Point { start: t / 1000, t, value: marker.clone() };
-        let mut chunk = AnyChunk::begin(encodings, &point(0), None);
-        let taken = (1..70_000).take_while(|&t| chunk.append(&point(t)) != Appended::NotTaken).count() + 1;
+    let marker = Plain { is_stale: true, ..Plain::default() }.value(ValueType::Histogram);
+    for (histogram_starts, most) in [(HistogramStMode::WithoutSt, 65_535), (HistogramStMode::WithSt, 16_383)] {
+        let encodings = EncodingPolicy { histogram_starts, ..EncodingPolicy::default() };
+        let point = |t: i64| Sample { start_timestamp: t / 1000, t, value: marker.clone() };
+        let mut chunk = AnyChunk::with_first_sample(encodings, &point(0), None);
+        let taken = (1..70_000).take_while(|&t| chunk.append(&point(t)) != AppendOutcome::NeedsNewChunk).count() + 1;
         assert_eq!((taken, usize::from(chunk.num_samples())), (most, most));
         let starts: Vec<i64> =
-            AnyIter::new(chunk.encoding(), chunk.bytes()).map(|point| point.unwrap().start).collect();
-        let kept = |t: i64| if histogram_starts == HistogramStarts::Kept { t / 1000 } else { 0 };
+            AnyChunkIter::new(chunk.encoding(), chunk.bytes()).map(|point| point.unwrap().start_timestamp).collect();
+        let kept = |t: i64| if histogram_starts == HistogramStMode::WithSt { t / 1000 } else { 0 };
         assert!(starts.into_iter().eq((0..most as i64).map(kept)));
     }
 }
@@ -374,9 +374,9 @@ fn what_a_header_says_of_resets_follows_from_the_chunk_before() {
     use CounterResetHint::{Gauge, NotReset, Reset, Unknown};
     let base = Plain { positive: [(1, 5)].into(), zero: 3, ..Plain::default() };
     let header = |kind, before: Option<&Plain>, now: &Plain| {
-        let point = |plain: &Plain| Point::new(0, plain.value(kind));
-        let before = before.map(|before| AnyChunk::begin(ChunkEncodings::default(), &point(before), None));
-        let chunk = AnyChunk::begin(ChunkEncodings::default(), &point(now), before.as_ref());
+        let point = |plain: &Plain| Sample::new(0, plain.value(kind));
+        let before = before.map(|before| AnyChunk::with_first_sample(EncodingPolicy::default(), &point(before), None));
+        let chunk = AnyChunk::with_first_sample(EncodingPolicy::default(), &point(now), before.as_ref());
         [Unknown, NotReset, Reset, Gauge][usize::from(chunk.bytes()[2] >> 6)]
     };
     let grown = Plain { positive: [(1, 5), (4, 1)].into(), ..base.clone() };
@@ -394,7 +394,7 @@ fn what_a_header_says_of_resets_follows_from_the_chunk_before() {
             [&base, &grown, &fallen, &gauge, &said, &other, &stale].map(|now| header(kind, Some(&base), now));
         assert_eq!(after_base, [NotReset, NotReset, Reset, Gauge, Reset, Unknown, NotReset], "{kind:?}");
         assert_eq!(header(kind, Some(&stale), &base), Unknown);
-        let after_gauge = if kind == ValueKind::Histogram { NotReset } else { Unknown };
+        let after_gauge = if kind == ValueType::Histogram { NotReset } else { Unknown };
         assert_eq!([header(kind, Some(&gauge), &base), header(kind, Some(&gauge), &said)], [after_gauge, Reset]);
     }
 }
@@ -403,14 +403,14 @@ fn what_a_header_says_of_resets_follows_from_the_chunk_before() {
 fn a_chunk_of_another_kind_takes_nothing() {
     let plain = Plain { positive: [(1, 5)].into(), ..Plain::default() };
     let points = [
-        Point::new(0, Value::Float(1.0)),
-        Point::new(0, plain.value(ValueKind::Histogram)),
-        Point::new(0, plain.value(ValueKind::FloatHistogram)),
+        Sample::new(0, SampleValue::Float(1.0)),
+        Sample::new(0, plain.value(ValueType::Histogram)),
+        Sample::new(0, plain.value(ValueType::FloatHistogram)),
     ];
     for (i, first) in points.iter().enumerate() {
         for (j, second) in points.iter().enumerate() {
-            let mut chunk = AnyChunk::begin(ChunkEncodings::default(), first, None);
-            assert_eq!(chunk.append(second) == Appended::Done, i == j, "{first:?} {second:?}");
+            let mut chunk = AnyChunk::with_first_sample(EncodingPolicy::default(), first, None);
+            assert_eq!(chunk.append(second) == AppendOutcome::Appended, i == j, "{first:?} {second:?}");
         }
     }
 }
@@ -418,24 +418,24 @@ fn a_chunk_of_another_kind_takes_nothing() {
 #[test]
 fn a_histogram_of_a_schema_over_8_is_read_at_8() {
     let value = Plain { positive: [(1, 5), (2, 1), (33, 2)].into(), schema: 12, ..Plain::default() }
-        .value(ValueKind::Histogram);
-    let chunk = AnyChunk::begin(ChunkEncodings::default(), &Point::new(7, value), None);
+        .value(ValueType::Histogram);
+    let chunk = AnyChunk::with_first_sample(EncodingPolicy::default(), &Sample::new(7, value), None);
     let expected =
-        Plain { positive: [(1, 6), (3, 2)].into(), schema: 8, ..Plain::default() }.value(ValueKind::Histogram);
-    let read = AnyIter::new(Encoding::Histogram, chunk.bytes()).next().unwrap().unwrap();
-    assert!(read.value.is_same(&expected), "{read:?}");
+        Plain { positive: [(1, 6), (3, 2)].into(), schema: 8, ..Plain::default() }.value(ValueType::Histogram);
+    let read = AnyChunkIter::new(ChunkEncoding::Histogram, chunk.bytes()).next().unwrap().unwrap();
+    assert!(read.value.is_equivalent(&expected), "{read:?}");
 }
 
 proptest! {
     #[test]
     fn what_is_appended_is_read_and_chunks_begin_by_the_rules(steps in steps(), kind in kinds(), histogram_starts in starts()) {
-        let encodings = ChunkEncodings { histogram_starts, ..ChunkEncodings::default() };
+        let encodings = EncodingPolicy { histogram_starts, ..EncodingPolicy::default() };
         let mut plain = Plain::default();
         let mut open: Option<Model> = None;
         for (i, step) in steps.iter().enumerate() {
             plain = plain.after(step);
             let t = 1_762_300_800_000 + 15_000 * i as i64 + i64::from(step.zero);
-            let point = Point { start: plain.start, t, value: plain.value(kind) };
+            let point = Sample { start_timestamp: plain.start, t, value: plain.value(kind) };
             if open.as_mut().is_none_or(|open| !open.append(&plain, &point)) {
                 open.iter().for_each(|open| open.holds(histogram_starts));
                 open = Some(Model::begin(encodings, plain.clone(), point, open.as_ref()));
@@ -452,29 +452,29 @@ proptest! {
         times in proptest::collection::vec((any::<i64>(), any::<i64>()), 20),
         with_starts in starts(), at in any::<proptest::sample::Index>(),
     ) {
-        let encodings = ChunkEncodings { histogram_starts: with_starts, ..ChunkEncodings::default() };
-        let start = |start| if with_starts == HistogramStarts::Kept { start } else { 0 };
+        let encodings = EncodingPolicy { histogram_starts: with_starts, ..EncodingPolicy::default() };
+        let start = |start| if with_starts == HistogramStMode::WithSt { start } else { 0 };
         for kind in KINDS {
-            let points: Vec<Point> = values.iter().zip(&times).map(|((whole, real), &(began, t))| {
+            let points: Vec<Sample> = values.iter().zip(&times).map(|((whole, real), &(began, t))| {
                 let value = match kind {
-                    ValueKind::Histogram => Value::Histogram(Box::new(whole.clone())),
-                    _ => Value::FloatHistogram(Box::new(real.clone())),
+                    ValueType::Histogram => SampleValue::Histogram(Box::new(whole.clone())),
+                    _ => SampleValue::FloatHistogram(Box::new(real.clone())),
                 };
-                Point { start: start(began), t, value }
+                Sample { start_timestamp: start(began), t, value }
             }).collect();
-            let mut chunk = AnyChunk::begin(encodings, &points[0], None);
+            let mut chunk = AnyChunk::with_first_sample(encodings, &points[0], None);
             let resumed_at = at.index(points.len());
             for (i, point) in points.iter().enumerate().skip(1) {
                 if i == resumed_at {
                     chunk = AnyChunk::resume(chunk.encoding(), chunk.bytes()).unwrap();
                 }
-                prop_assert_eq!(chunk.append(point), Appended::Done);
+                prop_assert_eq!(chunk.append(point), AppendOutcome::Appended);
             }
-            let read: Vec<Point> = AnyIter::new(chunk.encoding(), chunk.bytes()).map(Result::unwrap).collect();
+            let read: Vec<Sample> = AnyChunkIter::new(chunk.encoding(), chunk.bytes()).map(Result::unwrap).collect();
             prop_assert_eq!(read.len(), points.len());
             for (read, sent) in read.iter().zip(&points) {
-                prop_assert_eq!((read.t, read.start), (sent.t, sent.start));
-                prop_assert!(read.value.is_same(&sent.value), "{:?} {:?}", read, sent);
+                prop_assert_eq!((read.t, read.start_timestamp), (sent.t, sent.start_timestamp));
+                prop_assert!(read.value.is_equivalent(&sent.value), "{:?} {:?}", read, sent);
             }
         }
     }
@@ -485,31 +485,31 @@ proptest! {
         buckets in proptest::collection::vec(any::<i64>(), 0..8), schema in any::<i32>(), hint in 0..4u8,
         with_starts in starts(),
     ) {
-        let encodings = ChunkEncodings { histogram_starts: with_starts, ..ChunkEncodings::default() };
+        let encodings = EncodingPolicy { histogram_starts: with_starts, ..EncodingPolicy::default() };
         let reset_hint = CounterResetHint::from_byte(hint).unwrap();
         let spans: Vec<Span> = spans.into_iter().map(|(offset, length)| Span { offset, length }).collect();
-        let whole = |n: usize| Value::Histogram(Box::new(Histogram {
+        let whole = |n: usize| SampleValue::Histogram(Box::new(Histogram {
             reset_hint, schema,
             positive_spans: spans[..n.min(spans.len())].to_vec(), positive_buckets: buckets.clone(),
             negative_spans: spans.clone(), negative_buckets: buckets[..n.min(buckets.len())].to_vec(),
             ..Histogram::default()
         }));
-        let real = |n: usize| Value::FloatHistogram(Box::new(FloatHistogram {
+        let real = |n: usize| SampleValue::FloatHistogram(Box::new(FloatHistogram {
             reset_hint, schema,
             positive_spans: spans[..n.min(spans.len())].to_vec(),
             positive_buckets: buckets.iter().map(|&n| n as f64).collect(),
             negative_spans: spans.clone(), custom_values: vec![f64::NAN, -0.0],
             ..FloatHistogram::default()
         }));
-        let makes: [&dyn Fn(usize) -> Value; 2] = [&whole, &real];
+        let makes: [&dyn Fn(usize) -> SampleValue; 2] = [&whole, &real];
         for make in makes {
-            let mut chunk = AnyChunk::begin(encodings, &Point::new(0, make(0)), None);
+            let mut chunk = AnyChunk::with_first_sample(encodings, &Sample::new(0, make(0)), None);
             for n in 1..5 {
-                if chunk.append(&Point::new(n as i64, make(n))) == Appended::NotTaken {
-                    chunk = AnyChunk::begin(encodings, &Point::new(n as i64, make(n)), Some(&chunk));
+                if chunk.append(&Sample::new(n as i64, make(n))) == AppendOutcome::NeedsNewChunk {
+                    chunk = AnyChunk::with_first_sample(encodings, &Sample::new(n as i64, make(n)), Some(&chunk));
                 }
             }
-            let read = AnyIter::new(chunk.encoding(), chunk.bytes()).filter(Result::is_ok).count();
+            let read = AnyChunkIter::new(chunk.encoding(), chunk.bytes()).filter(Result::is_ok).count();
             prop_assert!(read == usize::from(chunk.num_samples()) || !crate::model::histogram::is_known_schema(schema));
         }
     }
@@ -518,8 +518,8 @@ proptest! {
     fn any_bytes_give_a_bounded_number_of_samples(
         bytes in proptest::collection::vec(any::<u8>(), 0..300), encoding in prop_oneof![Just(2u8), Just(3), Just(5), Just(6)],
     ) {
-        let encoding = Encoding::from_byte(encoding).unwrap();
-        let items: Vec<_> = AnyIter::new(encoding, &bytes).collect();
+        let encoding = ChunkEncoding::from_byte(encoding).unwrap();
+        let items: Vec<_> = AnyChunkIter::new(encoding, &bytes).collect();
         prop_assert!(items.len() <= bytes.len() * 8 + 1);
         prop_assert!(items.iter().rev().skip(1).all(Result::is_ok));
         if let Ok(chunk) = AnyChunk::resume(encoding, &bytes) {

@@ -1,9 +1,9 @@
 //! The samples of an XOR2 chunk, one after another. Reads any bytes: at most as many samples as the header promises, up to the
 //! first fault. The format stands in the module above.
 
-use crate::model::sample::{STALE_NAN_BITS, Sample};
+use crate::model::float_sample::{STALE_NAN_BITS, FloatSample};
 use crate::tsdb::chunk::varbit;
-use crate::tsdb::chunk::xor::{ChunkError, Window};
+use crate::tsdb::chunk::xor::{ChunkError, XorWindow};
 use crate::tsdb::chunk::xor2::{FIRST_HAS_START, HEADER, LAST_START_CHANGE};
 use crate::tsdb::encoding::bits::BitReader;
 
@@ -16,15 +16,15 @@ pub struct Xor2Iter<'a> {
     pub(super) v: u64,
     /// Bits of the newest value that is no stale marker.
     pub(super) baseline: u64,
-    pub(super) step: u64,
-    pub(super) start: i64,
+    pub(super) time_delta: u64,
+    pub(super) st: i64,
     /// Time of the sample before less its start, from the first change of start on.
-    pub(super) start_distance: i64,
-    pub(super) window: Window,
+    pub(super) st_delta: i64,
+    pub(super) window: XorWindow,
     pub(super) read: u16,
     total: u16,
     /// The header's third byte.
-    pub(super) starts: u8,
+    pub(super) st_header: u8,
 }
 
 impl<'a> Xor2Iter<'a> {
@@ -41,21 +41,21 @@ impl<'a> Xor2Iter<'a> {
             t: 0,
             v: 0,
             baseline: 0,
-            step: 0,
-            start: 0,
-            start_distance: 0,
-            window: Window::NONE,
+            time_delta: 0,
+            st: 0,
+            st_delta: 0,
+            window: XorWindow::NONE,
             read: 0,
             total,
-            starts,
+            st_header: starts,
         }
     }
 
     /// The start time, ms, that belongs to the sample given last; 0 where none is known.
     #[inline]
     #[must_use]
-    pub fn start(&self) -> i64 {
-        self.start
+    pub fn start_timestamp(&self) -> i64 {
+        self.st
     }
 
     #[cold]
@@ -65,16 +65,16 @@ impl<'a> Xor2Iter<'a> {
         if self.v != STALE_NAN_BITS {
             self.baseline = self.v;
         }
-        if self.starts & FIRST_HAS_START != 0 {
-            self.start = self.t.wrapping_sub(self.read_zigzag()?);
+        if self.st_header & FIRST_HAS_START != 0 {
+            self.st = self.t.wrapping_sub(self.read_zigzag()?);
         }
         Ok(())
     }
 
     #[cold]
     fn read_second(&mut self) -> Result<(), ChunkError> {
-        self.step = self.bits.uvarint().ok_or(ChunkError::TimeTooLong { sample: self.read })?;
-        self.t = self.t.wrapping_add(self.step as i64);
+        self.time_delta = self.bits.uvarint().ok_or(ChunkError::VarintOverflow { sample: self.read })?;
+        self.t = self.t.wrapping_add(self.time_delta as i64);
         self.read_value(self.bits.peek())
     }
 
@@ -83,16 +83,16 @@ impl<'a> Xor2Iter<'a> {
         let mut ahead = self.bits.peek();
         let form = ahead.leading_ones();
         match form {
-            2 => ahead = self.take_step_change(ahead, 3, 13),
-            3 => ahead = self.take_step_change(ahead, 4, 20),
+            2 => ahead = self.read_delta_of_delta(ahead, 3, 13),
+            3 => ahead = self.read_delta_of_delta(ahead, 4, 20),
             4 => {
                 self.bits.skip(5);
-                self.step = self.step.wrapping_add(self.bits.read(64));
+                self.time_delta = self.time_delta.wrapping_add(self.bits.read(64));
                 ahead = self.bits.peek();
             }
             _ => {}
         }
-        self.t = self.t.wrapping_add(self.step as i64);
+        self.t = self.t.wrapping_add(self.time_delta as i64);
         match form {
             0 => {
                 self.bits.skip(1);
@@ -111,9 +111,9 @@ impl<'a> Xor2Iter<'a> {
 
     /// Takes `code` bits and then the `n` bits of a change of step, and gives what is left of `ahead`: at least 33 bits.
     #[inline]
-    fn take_step_change(&mut self, ahead: u64, code: u32, n: u32) -> u64 {
+    fn read_delta_of_delta(&mut self, ahead: u64, code: u32, n: u32) -> u64 {
         let change = (ahead << code) as i64 >> (64 - n);
-        self.step = self.step.wrapping_add(change as u64);
+        self.time_delta = self.time_delta.wrapping_add(change as u64);
         self.bits.skip(code + n);
         ahead << (code + n)
     }
@@ -159,9 +159,9 @@ impl<'a> Xor2Iter<'a> {
         let leading = (ahead >> 59) as u8;
         let width = ((ahead >> 53) as u8 & 63).wrapping_sub(1) % 64 + 1;
         if leading + width > 64 {
-            return Err(ChunkError::BadWindow { sample: self.read, leading, width });
+            return Err(ChunkError::InvalidXorWindow { sample: self.read, leading, width });
         }
-        self.window = Window { leading, trailing: 64 - leading - width };
+        self.window = XorWindow { leading, trailing: 64 - leading - width };
         self.read_in_window();
         Ok(())
     }
@@ -169,30 +169,30 @@ impl<'a> Xor2Iter<'a> {
     #[inline]
     fn read_in_window(&mut self) {
         // Prometheus's appender, continued before any value changed, writes all 64 bits without a window.
-        let window = if self.window == Window::NONE { Window { leading: 0, trailing: 0 } } else { self.window };
+        let window = if self.window == XorWindow::NONE { XorWindow { leading: 0, trailing: 0 } } else { self.window };
         self.baseline ^= self.bits.read(window.width()) << window.trailing;
         self.v = self.baseline;
     }
 
     /// Reads the start time behind a sample that has one; `before` is the time of the sample before.
     #[inline]
-    fn read_start(&mut self, before: i64) {
-        let first = u16::from(self.starts & LAST_START_CHANGE);
+    fn read_st(&mut self, before: i64) {
+        let first = u16::from(self.st_header & LAST_START_CHANGE);
         if first == 0 || self.read < first {
             return;
         }
         let change = varbit::read_signed(&mut self.bits);
-        self.start_distance = if self.read == first { change } else { self.start_distance.wrapping_add(change) };
-        self.start = before.wrapping_sub(self.start_distance);
+        self.st_delta = if self.read == first { change } else { self.st_delta.wrapping_add(change) };
+        self.st = before.wrapping_sub(self.st_delta);
     }
 
     fn read_zigzag(&mut self) -> Result<i64, ChunkError> {
-        self.bits.varint().ok_or(ChunkError::TimeTooLong { sample: self.read })
+        self.bits.varint().ok_or(ChunkError::VarintOverflow { sample: self.read })
     }
 }
 
 impl Iterator for Xor2Iter<'_> {
-    type Item = Result<Sample, ChunkError>;
+    type Item = Result<FloatSample, ChunkError>;
 
     #[inline]
     fn next(&mut self) -> Option<Self::Item> {
@@ -205,14 +205,14 @@ impl Iterator for Xor2Iter<'_> {
             1 => self.read_second(),
             _ => self.read_following(),
         };
-        self.read_start(before);
-        let outcome = if self.bits.overran() { Err(ChunkError::Truncated { sample: self.read }) } else { outcome };
+        self.read_st(before);
+        let outcome = if self.bits.is_overrun() { Err(ChunkError::Truncated { sample: self.read }) } else { outcome };
         if let Err(error) = outcome {
             self.total = self.read;
             return Some(Err(error));
         }
         self.read += 1;
-        Some(Ok(Sample::new(self.t, f64::from_bits(self.v))))
+        Some(Ok(FloatSample::new(self.t, f64::from_bits(self.v))))
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {

@@ -1,11 +1,11 @@
 //! An XOR2 chunk that grows. The format stands in the module above.
 
-use crate::model::sample::{STALE_NAN_BITS, Sample};
+use crate::model::float_sample::{STALE_NAN_BITS, FloatSample};
 use crate::tsdb::chunk::varbit;
-use crate::tsdb::chunk::xor::{ChunkError, Window};
+use crate::tsdb::chunk::xor::{ChunkError, XorWindow};
 use crate::tsdb::chunk::xor2::decode::Xor2Iter;
 use crate::tsdb::chunk::xor2::{FIRST_HAS_START, HEADER, LAST_START_CHANGE};
-use crate::tsdb::encoding::bits::{BitSink, cut_off, trimmed};
+use crate::tsdb::encoding::bits::{BitWriter, truncate_to_bits, into_exact_len};
 
 /// An open XOR2 chunk: samples are appended to it, its bytes are at every moment a whole chunk.
 #[derive(Clone)]
@@ -19,17 +19,17 @@ pub struct Xor2Chunk {
     /// Bits of the newest value that is no stale marker.
     baseline: u64,
     /// Step from the last but one to the last sample, ms, wrapped.
-    step: u64,
+    time_delta: u64,
     /// The last sample's start, ms.
-    start: i64,
+    st: i64,
     /// What the last start was written as, from the first change of start on.
-    start_distance: i64,
+    st_delta: i64,
     /// Length of the chunk in bits, header included.
     len: u32,
     samples: u16,
-    window: Window,
+    window: XorWindow,
     /// The header's third byte.
-    starts: u8,
+    st_header: u8,
 }
 
 impl Xor2Chunk {
@@ -41,13 +41,13 @@ impl Xor2Chunk {
             t: 0,
             v: 0,
             baseline: 0,
-            step: 0,
-            start: 0,
-            start_distance: 0,
+            time_delta: 0,
+            st: 0,
+            st_delta: 0,
             len: 0,
             samples: 0,
-            window: Window::NONE,
-            starts: 0,
+            window: XorWindow::NONE,
+            st_header: 0,
         };
         chunk.sink().push(0, 8 * HEADER as u32);
         chunk
@@ -67,31 +67,31 @@ impl Xor2Chunk {
         }
         let end = 8 * HEADER + iter.bits.position();
         Ok(Self {
-            buffer: cut_off(bytes, end),
+            buffer: truncate_to_bits(bytes, end),
             t: iter.t,
             v: iter.v,
             baseline: iter.baseline,
-            step: iter.step,
-            start: iter.start,
-            start_distance: iter.start_distance,
+            time_delta: iter.time_delta,
+            st: iter.st,
+            st_delta: iter.st_delta,
             len: end as u32,
             samples: iter.read,
             window: iter.window,
-            starts: iter.starts,
+            st_header: iter.st_header,
         })
     }
 
     /// Appends a sample of which no start is known.
     #[inline]
     pub fn append(&mut self, t: i64, v: f64) {
-        self.append_with_start(0, t, v);
+        self.append_with_st(0, t, v);
     }
 
-    /// Appends a sample whose counter began at `start` ms; 0 where that is not known.
+    /// Appends a sample whose counter began at `st` ms; 0 where that is not known.
     ///
     /// A chunk of 65535 samples takes no more, as with XOR chunks.
     #[inline]
-    pub fn append_with_start(&mut self, start: i64, t: i64, v: f64) {
+    pub fn append_with_st(&mut self, start: i64, t: i64, v: f64) {
         debug_assert!(self.samples < u16::MAX);
         let bits = v.to_bits();
         match self.samples {
@@ -101,9 +101,9 @@ impl Xor2Chunk {
             _ => self.push_following(t, bits),
         }
         if self.samples > 0 {
-            self.push_start(start);
+            self.push_st(start);
         }
-        self.start = start;
+        self.st = start;
         self.t = t;
         self.v = bits;
         if bits != STALE_NAN_BITS {
@@ -111,7 +111,7 @@ impl Xor2Chunk {
         }
         self.samples += 1;
         let [high, low] = self.samples.to_be_bytes();
-        let starts = self.starts;
+        let starts = self.st_header;
         if let Some(header) = self.buffer.first_chunk_mut::<HEADER>() {
             *header = [high, low, starts];
         }
@@ -140,27 +140,27 @@ impl Xor2Chunk {
     /// The last sample.
     #[inline]
     #[must_use]
-    pub fn last(&self) -> Option<Sample> {
-        (self.samples > 0).then(|| Sample::new(self.t, f64::from_bits(self.v)))
+    pub fn last(&self) -> Option<FloatSample> {
+        (self.samples > 0).then(|| FloatSample::new(self.t, f64::from_bits(self.v)))
     }
 
     /// When the last sample's counter began, ms; 0 where that is not known.
     #[inline]
     #[must_use]
-    pub fn last_start(&self) -> i64 {
-        self.start
+    pub fn last_st(&self) -> i64 {
+        self.st
     }
 
     /// The bytes of the chunk, and no more allocated than they take.
     #[must_use]
     pub fn into_bytes(self) -> Box<[u8]> {
         let len = self.num_bytes();
-        trimmed(self.buffer, len)
+        into_exact_len(self.buffer, len)
     }
 
     #[inline]
-    fn sink(&mut self) -> BitSink<'_> {
-        BitSink { buffer: &mut self.buffer, len: &mut self.len }
+    fn sink(&mut self) -> BitWriter<'_> {
+        BitWriter { buffer: &mut self.buffer, len: &mut self.len }
     }
 
     #[cold]
@@ -169,14 +169,14 @@ impl Xor2Chunk {
         self.sink().push(bits, 64);
         if start != 0 {
             self.sink().push_varint(t.wrapping_sub(start));
-            self.starts = FIRST_HAS_START;
+            self.st_header = FIRST_HAS_START;
         }
     }
 
     #[cold]
     fn push_second(&mut self, t: i64, bits: u64) {
-        self.step = t.wrapping_sub(self.t) as u64;
-        let step = self.step;
+        self.time_delta = t.wrapping_sub(self.t) as u64;
+        let step = self.time_delta;
         self.sink().push_uvarint(step);
         self.push_value(bits);
     }
@@ -184,12 +184,12 @@ impl Xor2Chunk {
     #[inline]
     fn push_following(&mut self, t: i64, bits: u64) {
         let step = t.wrapping_sub(self.t) as u64;
-        let d = step.wrapping_sub(self.step) as i64;
-        self.step = step;
+        let d = step.wrapping_sub(self.time_delta) as i64;
+        self.time_delta = step;
         match d {
             0 if bits == self.baseline => return self.sink().push_zeros(1),
             0 if bits == STALE_NAN_BITS => return self.sink().push(0b11111, 5),
-            0 => return self.push_in_window(bits, Codes { same: (0b100, 3), new: (0b101, 3) }),
+            0 => return self.push_in_window(bits, ValueCodes { same: (0b100, 3), new: (0b101, 3) }),
             -4096..=4095 => self.sink().push(0b110 << 13 | d as u64 & 0x1fff, 16),
             -524_288..=524_287 => self.sink().push(0b1110 << 20 | d as u64 & 0xf_ffff, 24),
             _ => {
@@ -207,16 +207,16 @@ impl Xor2Chunk {
         } else if bits == STALE_NAN_BITS {
             self.sink().push(0b111, 3);
         } else {
-            self.push_in_window(bits, Codes { same: (0b10, 2), new: (0b110, 3) });
+            self.push_in_window(bits, ValueCodes { same: (0b10, 2), new: (0b110, 3) });
         }
     }
 
     /// Writes a value that differs from the one before.
     #[inline]
-    fn push_in_window(&mut self, bits: u64, codes: Codes) {
+    fn push_in_window(&mut self, bits: u64, codes: ValueCodes) {
         let xor = bits ^ self.baseline;
-        let best = Window::around(xor);
-        if self.window.holds(best) {
+        let best = XorWindow::fitting(xor);
+        if self.window.contains(best) {
             let (width, significant) = (self.window.width(), xor >> self.window.trailing);
             return self.push_pair(codes.same, (significant, width));
         }
@@ -240,24 +240,24 @@ impl Xor2Chunk {
 
     /// Writes, behind a sample that is not the first, its start where it has to be said.
     #[inline]
-    fn push_start(&mut self, start: i64) {
+    fn push_st(&mut self, start: i64) {
         let distance = self.t.wrapping_sub(start);
-        if self.starts & LAST_START_CHANGE != 0 {
-            let change = distance.wrapping_sub(self.start_distance);
+        if self.st_header & LAST_START_CHANGE != 0 {
+            let change = distance.wrapping_sub(self.st_delta);
             varbit::push_signed(&mut self.sink(), change);
-        } else if start != self.start || self.samples == u16::from(LAST_START_CHANGE) {
-            self.starts |= self.samples as u8;
+        } else if start != self.st || self.samples == u16::from(LAST_START_CHANGE) {
+            self.st_header |= self.samples as u8;
             varbit::push_signed(&mut self.sink(), distance);
         } else {
             return;
         }
-        self.start_distance = distance;
+        self.st_delta = distance;
     }
 }
 
 /// What stands before the bits of a value: a code and its width, in the window of the one before and before a new window.
 #[derive(Clone, Copy)]
-struct Codes {
+struct ValueCodes {
     same: (u64, u32),
     new: (u64, u32),
 }

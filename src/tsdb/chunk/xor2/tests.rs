@@ -2,7 +2,7 @@
 
 use super::decode::Xor2Iter;
 use super::encode::Xor2Chunk;
-use crate::model::sample::{STALE_NAN_BITS, Sample};
+use crate::model::float_sample::{STALE_NAN_BITS, FloatSample};
 use crate::tsdb::chunk::xor::ChunkError;
 use proptest::prelude::{Just, Strategy, any, prop_assert, prop_assert_eq, prop_oneof, proptest};
 
@@ -10,7 +10,7 @@ use proptest::prelude::{Just, Strategy, any, prop_assert, prop_assert_eq, prop_o
 const GOLDEN: &str = include_str!("../../../../tests/golden/xor2-chunks/chunks.txt");
 
 /// A sample and when its counter began.
-type Started = (i64, Sample);
+type Started = (i64, FloatSample);
 
 struct Golden {
     name: &'static str,
@@ -30,7 +30,7 @@ fn golden() -> Vec<Golden> {
             }
             ([start, t, v], Some(chunk)) => {
                 let v = f64::from_bits(u64::from_str_radix(v, 16).unwrap());
-                chunk.samples.push((start.parse().unwrap(), Sample::new(t.parse().unwrap(), v)));
+                chunk.samples.push((start.parse().unwrap(), FloatSample::new(t.parse().unwrap(), v)));
             }
             _ => panic!("{line}"),
         }
@@ -40,7 +40,7 @@ fn golden() -> Vec<Golden> {
 
 fn encode(samples: &[Started]) -> Xor2Chunk {
     let mut chunk = Xor2Chunk::new();
-    samples.iter().for_each(|(start, sample)| chunk.append_with_start(*start, sample.t, sample.v));
+    samples.iter().for_each(|(start, sample)| chunk.append_with_st(*start, sample.t, sample.v));
     chunk
 }
 
@@ -48,7 +48,7 @@ fn decode(bytes: &[u8]) -> Result<Vec<Started>, ChunkError> {
     let mut iter = Xor2Iter::new(bytes);
     let mut samples = Vec::new();
     while let Some(sample) = iter.next() {
-        samples.push((iter.start(), sample?));
+        samples.push((iter.start_timestamp(), sample?));
     }
     Ok(samples)
 }
@@ -78,7 +78,7 @@ fn samples(max: usize) -> impl Strategy<Value = Vec<Started>> {
             t = t.wrapping_add(step);
             bits = value.unwrap_or(bits);
             begun = start.map_or(begun, |start| t.wrapping_add(start));
-            (begun, Sample::new(t, f64::from_bits(bits)))
+            (begun, FloatSample::new(t, f64::from_bits(bits)))
         };
         steps.into_iter().map(&mut next).collect()
     })
@@ -103,7 +103,7 @@ fn a_chunk_is_whole_after_every_sample() {
         let mut chunk = Xor2Chunk::new();
         assert_eq!((chunk.bytes(), chunk.last()), (&[0, 0, 0][..], None));
         for (i, (start, sample)) in samples.iter().enumerate() {
-            chunk.append_with_start(*start, sample.t, sample.v);
+            chunk.append_with_st(*start, sample.t, sample.v);
             assert_eq!(decode(chunk.bytes()).as_deref(), Ok(&samples[..=i]), "{name}");
             assert_eq!(chunk.last(), Some(*sample));
             assert_eq!(usize::from(chunk.num_samples()), i + 1);
@@ -130,10 +130,10 @@ fn a_chunk_cut_short_anywhere_is_an_error_after_its_whole_samples() {
 fn faults_are_named() {
     assert_eq!(decode(&[]), Err(ChunkError::Truncated { sample: 0 }));
     assert_eq!(decode(&[0, 0]), Err(ChunkError::Truncated { sample: 0 }));
-    assert_eq!(decode(&[0xff; 30]), Err(ChunkError::TimeTooLong { sample: 0 }));
+    assert_eq!(decode(&[0xff; 30]), Err(ChunkError::VarintOverflow { sample: 0 }));
     // Two samples: t = 0, v = 0; step 0 and a new window of 31 leading zeros and 63 bits.
     let window = [0, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0b1101_1111, 0xff, 0xff, 0, 0, 0, 0, 0, 0, 0, 0];
-    assert_eq!(decode(&window), Err(ChunkError::BadWindow { sample: 1, leading: 31, width: 63 }));
+    assert_eq!(decode(&window), Err(ChunkError::InvalidXorWindow { sample: 1, leading: 31, width: 63 }));
 }
 
 proptest! {
@@ -153,7 +153,7 @@ proptest! {
         bytes.extend(garbage);
         let mut chunk = Xor2Chunk::resume(&bytes).unwrap();
         prop_assert_eq!(chunk.last(), before.last().map(|(_, sample)| *sample));
-        after.iter().for_each(|(start, sample)| chunk.append_with_start(*start, sample.t, sample.v));
+        after.iter().for_each(|(start, sample)| chunk.append_with_st(*start, sample.t, sample.v));
         prop_assert_eq!(chunk.bytes(), whole.bytes());
     }
 

@@ -3,7 +3,7 @@
 //! | file          | what                                                        |
 //! |---------------|-------------------------------------------------------------|
 //! | [`mod@runs`]  | which chunks can be taken over as they are, pure            |
-//! | [`mod@recode`] | the others' points as new chunks                            |
+//! | [`mod@reencode`] | the others' points as new chunks                            |
 //! | [`symbols`]   | the strings of several sources as one sorted list           |
 //!
 //! A chunk that stands alone is handed on byte for byte, whatever its encoding; one that several sources have alike, once.
@@ -12,17 +12,17 @@
 //!
 //! Lazy: of each source one series is held. No lock, and nothing is written here.
 
-pub mod recode;
+pub mod reencode;
 pub mod runs;
 pub mod symbols;
 
 use crate::model::matcher::error::MatcherError;
-use crate::model::matcher::{MatchKind, Matcher};
+use crate::model::matcher::{MatchType, Matcher};
 use crate::model::time::TimeRange;
 use crate::tsdb::chunk::float_chunk::FloatEncoding;
-use crate::tsdb::compact::merge::recode::recode;
-use crate::tsdb::compact::merge::runs::{Run, runs};
-use crate::tsdb::query::samples::Series;
+use crate::tsdb::compact::merge::reencode::reencode;
+use crate::tsdb::compact::merge::runs::{MergeRun, runs};
+use crate::tsdb::query::merged_series::MergedSeries;
 use crate::tsdb::query::select::{SeriesSet, select};
 use crate::tsdb::query::source::{BlockSource, ChunkSeries, QueryError};
 
@@ -48,19 +48,19 @@ pub enum MergeError {
     Matcher(#[from] MatcherError),
 }
 
-/// Series of several sources, merged; made by [`Merge::new`]. After an error it ends.
-pub struct Merge<'a> {
+/// Series of several sources, merged; made by [`SeriesMerger::new`]. After an error it ends.
+pub struct SeriesMerger<'a> {
     input: MergeInput<'a>,
     series: Option<SeriesSet<'a>>,
 }
 
-impl<'a> Merge<'a> {
+impl<'a> SeriesMerger<'a> {
     /// Begins with the first series.
     ///
     /// # Errors
     /// [`MergeError`] where a source can't be read.
     pub fn new(input: MergeInput<'a>) -> Result<Self, MergeError> {
-        let every = Matcher::new(MatchKind::Regex, "__name__", ".*")?;
+        let every = Matcher::new(MatchType::Regex, "__name__", ".*")?;
         let series = select(&input.sources, &[every], input.range)?;
         Ok(Self { input, series: Some(series) })
     }
@@ -68,7 +68,7 @@ impl<'a> Merge<'a> {
     fn try_next(&mut self) -> Result<Option<ChunkSeries>, MergeError> {
         let Some(set) = &mut self.series else { return Ok(None) };
         for series in set {
-            let merged = merged(&series?, &self.input)?;
+            let merged = merge_series(&series?, &self.input)?;
             if !merged.chunks.is_empty() {
                 return Ok(Some(merged));
             }
@@ -77,7 +77,7 @@ impl<'a> Merge<'a> {
     }
 }
 
-impl Iterator for Merge<'_> {
+impl Iterator for SeriesMerger<'_> {
     type Item = Result<ChunkSeries, MergeError>;
 
     fn next(&mut self) -> Option<Self::Item> {
@@ -89,12 +89,12 @@ impl Iterator for Merge<'_> {
     }
 }
 
-fn merged(series: &Series, input: &MergeInput<'_>) -> Result<ChunkSeries, MergeError> {
+fn merge_series(series: &MergedSeries, input: &MergeInput<'_>) -> Result<ChunkSeries, MergeError> {
     let mut chunks = Vec::new();
     for run in runs(series, input.range, input.floats) {
         match run {
-            Run::AsIs(chunk) => chunks.push(chunk),
-            Run::Anew(run) => recode(series, run, &mut chunks)?,
+            MergeRun::CopyChunk(chunk) => chunks.push(chunk),
+            MergeRun::Reencode(run) => reencode(series, run, &mut chunks)?,
         }
     }
     Ok(ChunkSeries { labels: series.labels().clone(), chunks })

@@ -3,37 +3,37 @@
 //! Neighbours that are all encoded anew, into the same encodings, become one run, so that its chunks are full.
 
 use crate::model::time::TimeRange;
-use crate::tsdb::chunk::any_chunk::{ChunkEncodings, HistogramStarts};
+use crate::tsdb::chunk::any_chunk::{EncodingPolicy, HistogramStMode};
 use crate::tsdb::chunk::float_chunk::FloatEncoding;
-use crate::tsdb::query::samples::Series;
-use crate::tsdb::query::samples::groups::Group;
+use crate::tsdb::query::merged_series::MergedSeries;
+use crate::tsdb::query::merged_series::groups::OverlapGroup;
 use crate::tsdb::query::source::Chunk;
 
 /// A part of a series.
 #[derive(Debug)]
-pub enum Run {
+pub enum MergeRun {
     /// One chunk, to be taken over.
-    AsIs(Chunk),
+    CopyChunk(Chunk),
     /// Points to be encoded anew.
-    Anew(Anew),
+    Reencode(ReencodeRange),
 }
 
 /// Points that are to be encoded anew.
 #[derive(Clone, Copy, Debug)]
-pub struct Anew {
+pub struct ReencodeRange {
     /// The times, both ends included, that hold these points and no chunk of another run.
     pub times: TimeRange,
     /// Into what, where no start times are known; where some are, into what has a place for them.
-    pub encodings: ChunkEncodings,
+    pub encodings: EncodingPolicy,
 }
 
 /// The runs of a series within `range`, in the order of time; `overlapping` is the encoding of floats that overlap.
 #[must_use]
-pub fn runs(series: &Series, range: TimeRange, overlapping: FloatEncoding) -> Vec<Run> {
-    let mut runs: Vec<Run> = Vec::new();
+pub fn runs(series: &MergedSeries, range: TimeRange, overlapping: FloatEncoding) -> Vec<MergeRun> {
+    let mut runs: Vec<MergeRun> = Vec::new();
     for group in series.groups(range) {
-        match (run(&group, range, overlapping), runs.last_mut()) {
-            (Run::Anew(next), Some(Run::Anew(open))) if next.encodings == open.encodings => {
+        match (classify_group(&group, range, overlapping), runs.last_mut()) {
+            (MergeRun::Reencode(next), Some(MergeRun::Reencode(open))) if next.encodings == open.encodings => {
                 open.times.maxt = next.times.maxt;
             }
             (run, _) => runs.push(run),
@@ -42,12 +42,12 @@ pub fn runs(series: &Series, range: TimeRange, overlapping: FloatEncoding) -> Ve
     runs
 }
 
-fn run(group: &Group<'_>, range: TimeRange, overlapping: FloatEncoding) -> Run {
-    let encodings = match group.only() {
-        Some(chunk) if chunk.is_whole(range) => return Run::AsIs(Chunk { deleted: None, ..chunk.clone() }),
-        Some(chunk) => ChunkEncodings::like(chunk.encoding),
-        None => ChunkEncodings { floats: overlapping, histogram_starts: HistogramStarts::Dropped },
+fn classify_group(group: &OverlapGroup<'_>, range: TimeRange, overlapping: FloatEncoding) -> MergeRun {
+    let encodings = match group.single_chunk() {
+        Some(chunk) if chunk.is_fully_selected(range) => return MergeRun::CopyChunk(Chunk { deleted_intervals: None, ..chunk.clone() }),
+        Some(chunk) => EncodingPolicy::from_encoding(chunk.encoding),
+        None => EncodingPolicy { floats: overlapping, histogram_starts: HistogramStMode::WithoutSt },
     };
-    let times = TimeRange::new(group.times().mint.max(range.mint), group.times().maxt.min(range.maxt));
-    Run::Anew(Anew { times, encodings })
+    let times = TimeRange::new(group.range().mint.max(range.mint), group.range().maxt.min(range.maxt));
+    MergeRun::Reencode(ReencodeRange { times, encodings })
 }

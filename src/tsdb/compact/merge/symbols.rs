@@ -9,13 +9,13 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
 /// The strings of a source, rising.
-pub type Symbols<'a> = Box<dyn Iterator<Item = Result<Cow<'a, str>, QueryError>> + 'a>;
+pub type SymbolIter<'a> = Box<dyn Iterator<Item = Result<Cow<'a, str>, QueryError>> + 'a>;
 
 /// The strings of several sources; made by [`MergedSymbols::new`]. After an error it ends.
 pub struct MergedSymbols<'a> {
     /// The next string of each source, with the source's number.
-    heads: BinaryHeap<Reverse<(Cow<'a, str>, usize)>>,
-    rest: Vec<Symbols<'a>>,
+    next_symbols: BinaryHeap<Reverse<(Cow<'a, str>, usize)>>,
+    rest: Vec<SymbolIter<'a>>,
 }
 
 impl<'a> MergedSymbols<'a> {
@@ -23,8 +23,8 @@ impl<'a> MergedSymbols<'a> {
     ///
     /// # Errors
     /// [`QueryError`] where a source can't be read.
-    pub fn new(sources: Vec<Symbols<'a>>) -> Result<Self, QueryError> {
-        let mut own = Self { heads: BinaryHeap::with_capacity(sources.len()), rest: sources };
+    pub fn new(sources: Vec<SymbolIter<'a>>) -> Result<Self, QueryError> {
+        let mut own = Self { next_symbols: BinaryHeap::with_capacity(sources.len()), rest: sources };
         for source in 0..own.rest.len() {
             own.refill(source, None)?;
         }
@@ -35,20 +35,20 @@ impl<'a> MergedSymbols<'a> {
     fn refill(&mut self, source: usize, last: Option<&str>) -> Result<(), QueryError> {
         let Some(next) = self.rest.get_mut(source).and_then(Iterator::next).transpose()? else { return Ok(()) };
         if last.is_some_and(|last| *next <= *last) {
-            return Err(QueryError::Damaged(format!("string {next:?} stands behind {last:?}")));
+            return Err(QueryError::Corrupted(format!("string {next:?} stands behind {last:?}")));
         }
-        self.heads.push(Reverse((next, source)));
+        self.next_symbols.push(Reverse((next, source)));
         Ok(())
     }
 
     fn try_next(&mut self) -> Result<Option<Cow<'a, str>>, QueryError> {
-        let Some(Reverse((lowest, source))) = self.heads.pop() else { return Ok(None) };
+        let Some(Reverse((lowest, source))) = self.next_symbols.pop() else { return Ok(None) };
         self.refill(source, Some(&lowest))?;
-        while let Some(Reverse((same, source))) = self.heads.peek()
+        while let Some(Reverse((same, source))) = self.next_symbols.peek()
             && *same == lowest
         {
             let source = *source;
-            self.heads.pop();
+            self.next_symbols.pop();
             self.refill(source, Some(&lowest))?;
         }
         Ok(Some(lowest))
@@ -61,7 +61,7 @@ impl<'a> Iterator for MergedSymbols<'a> {
     fn next(&mut self) -> Option<Self::Item> {
         let next = self.try_next().transpose();
         if !matches!(next, Some(Ok(_))) {
-            self.heads.clear();
+            self.next_symbols.clear();
         }
         next
     }
@@ -69,13 +69,13 @@ impl<'a> Iterator for MergedSymbols<'a> {
 
 #[cfg(test)]
 mod tests {
-    use super::{MergedSymbols, Symbols};
+    use super::{MergedSymbols, SymbolIter};
     use crate::tsdb::query::source::QueryError;
     use proptest::prelude::{prop_assert_eq, proptest};
     use std::borrow::Cow;
     use std::collections::BTreeSet;
 
-    fn source(strings: &[String]) -> Symbols<'_> {
+    fn source(strings: &[String]) -> SymbolIter<'_> {
         Box::new(strings.iter().map(|one| Ok(Cow::Borrowed(one.as_str()))))
     }
 
@@ -84,7 +84,7 @@ mod tests {
         let (good, bad) = (["a", "c"].map(str::to_owned), ["a", "b", "b"].map(str::to_owned));
         let mut merged = MergedSymbols::new(vec![source(&good), source(&bad)]).unwrap();
         assert_eq!(merged.next().unwrap().unwrap(), "a");
-        let QueryError::Damaged(what) = merged.next().unwrap().unwrap_err();
+        let QueryError::Corrupted(what) = merged.next().unwrap().unwrap_err();
         assert!(what.contains(r#""b""#), "{what}");
         assert!(merged.next().is_none());
         assert_eq!(MergedSymbols::new(Vec::new()).unwrap().count(), 0);

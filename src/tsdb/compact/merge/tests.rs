@@ -1,63 +1,63 @@
 //! Merging against a plain model, point by point, and the cases that a model does not see.
 
-use super::{Merge, MergeError, MergeInput};
+use super::{SeriesMerger, MergeError, MergeInput};
 use crate::model::histogram::{CounterResetHint, Histogram};
 use crate::model::intervals::Intervals;
 use crate::model::labels::Labels;
-use crate::model::sample::Sample;
+use crate::model::float_sample::FloatSample;
 use crate::model::time::TimeRange;
-use crate::model::value::{Point, Value};
-use crate::tsdb::chunk::Encoding;
+use crate::model::sample::{Sample, SampleValue};
+use crate::tsdb::chunk::ChunkEncoding;
 use crate::tsdb::chunk::float_chunk::{FloatEncoding, FloatIter};
-use crate::tsdb::chunk::recode::MAX_SAMPLES;
+use crate::tsdb::chunk::reencode::MAX_SAMPLES;
 use crate::tsdb::chunk::xor2::encode::Xor2Chunk;
-use crate::tsdb::query::any_points::{self, PLAIN, WITH_STARTS, any_points, assert_same, chunks, histogram};
+use crate::tsdb::query::any_points::{self, PLAIN, WITH_STARTS, arb_samples, assert_same, chunks, histogram};
 use crate::tsdb::query::fixed_source::{FixedSource, chunk, labels};
 use crate::tsdb::query::source::{BlockSource, Chunk, ChunkData, ChunkSeries};
 use proptest::prelude::{Strategy, any, prop_assert, prop_assert_eq, proptest};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-type Model = BTreeMap<Labels, BTreeMap<i64, Point>>;
+type Model = BTreeMap<Labels, BTreeMap<i64, Sample>>;
 
 fn source(chunks: Vec<Chunk>) -> FixedSource {
     FixedSource(BTreeMap::from([(labels("x"), chunks)]))
 }
 
-fn run(times: impl Iterator<Item = i64>, v: f64) -> Vec<Sample> {
-    times.map(|t| Sample::new(t, v)).collect()
+fn run(times: impl Iterator<Item = i64>, v: f64) -> Vec<FloatSample> {
+    times.map(|t| FloatSample::new(t, v)).collect()
 }
 
 fn merge(sources: &[FixedSource], range: TimeRange) -> Result<Vec<ChunkSeries>, MergeError> {
     let sources = sources.iter().map(|source| source as &dyn BlockSource).collect();
-    Merge::new(MergeInput { sources, range, floats: FloatEncoding::Xor })?.collect()
+    SeriesMerger::new(MergeInput { sources, range, floats: FloatEncoding::Xor })?.collect()
 }
 
-fn decoded(chunk: &Chunk) -> Vec<Sample> {
-    let encoding = FloatEncoding::of(chunk.encoding).unwrap();
+fn decoded(chunk: &Chunk) -> Vec<FloatSample> {
+    let encoding = FloatEncoding::from_chunk_encoding(chunk.encoding).unwrap();
     FloatIter::new(encoding, chunk.data.bytes()).map(|sample| sample.unwrap()).collect()
 }
 
 /// XOR2 with this start time.
-fn xor2_chunk(samples: &[Sample], start: i64) -> Chunk {
+fn xor2_chunk(samples: &[FloatSample], start: i64) -> Chunk {
     let mut encoded = Xor2Chunk::default();
-    samples.iter().for_each(|sample| encoded.append_with_start(start, sample.t, sample.v));
-    Chunk { encoding: Encoding::Xor2, data: ChunkData::new(encoded.into_bytes()), ..chunk(samples) }
+    samples.iter().for_each(|sample| encoded.append_with_st(start, sample.t, sample.v));
+    Chunk { encoding: ChunkEncoding::Xor2, data: ChunkData::new(encoded.into_bytes()), ..chunk(samples) }
 }
 
 fn deleted(chunk: Chunk, mint: i64, maxt: i64) -> Chunk {
     let deleted: Intervals = [TimeRange::new(mint, maxt)].into_iter().collect();
-    Chunk { deleted: Some(Arc::new(deleted)), ..chunk }
+    Chunk { deleted_intervals: Some(Arc::new(deleted)), ..chunk }
 }
 
 /// A chunk that can't be decoded.
 fn opaque(mint: i64, maxt: i64) -> Chunk {
-    Chunk { mint, maxt, encoding: Encoding::Histogram, data: ChunkData::new([0, 1, 7]), deleted: None }
+    Chunk { mint, maxt, encoding: ChunkEncoding::Histogram, data: ChunkData::new([0, 1, 7]), deleted_intervals: None }
 }
 
 #[test]
 fn a_chunk_that_stands_alone_is_handed_on_as_it_is_also_one_that_cannot_be_decoded() {
-    let newer = Chunk { encoding: Encoding::Xor2, data: ChunkData::new([0, 3, 9]), ..opaque(240, 249) };
+    let newer = Chunk { encoding: ChunkEncoding::Xor2, data: ChunkData::new([0, 3, 9]), ..opaque(240, 249) };
     let chunks = vec![chunk(&run(0..200, 1.5)), opaque(200, 210), opaque(211, 211)];
     let merged = merge(&[source(vec![newer.clone()]), source(chunks.clone())], TimeRange::new(0, 249)).unwrap();
     assert_eq!(merged.len(), 1);
@@ -88,9 +88,9 @@ fn what_overlaps_is_encoded_anew_in_full_chunks_and_the_later_source_stands() {
         TimeRange::ALL,
     );
     let chunks = &merged.unwrap()[0].chunks;
-    let samples: Vec<Sample> = chunks.iter().flat_map(decoded).collect();
+    let samples: Vec<FloatSample> = chunks.iter().flat_map(decoded).collect();
     let expected =
-        (0..300).filter(|t| t % 2 == 0 || t % 3 == 0).map(|t| Sample::new(t, if t % 3 == 0 { 2.0 } else { 1.0 }));
+        (0..300).filter(|t| t % 2 == 0 || t % 3 == 0).map(|t| FloatSample::new(t, if t % 3 == 0 { 2.0 } else { 1.0 }));
     assert_eq!(samples, expected.collect::<Vec<_>>());
     assert_eq!(chunks.iter().map(|chunk| decoded(chunk).len()).collect::<Vec<_>>(), [120, 80]);
 }
@@ -121,17 +121,17 @@ fn a_damaged_chunk_that_is_to_be_encoded_anew_is_an_error_that_names_the_series(
 }
 
 /// A counter histogram that has counted `count` observations in each of two buckets.
-fn counter(t: i64, count: u64) -> Point {
-    Point::new(t, Value::Histogram(Box::new(histogram(0, &[(1, count), (2, count)].into(), &[].into()))))
+fn counter(t: i64, count: u64) -> Sample {
+    Sample::new(t, SampleValue::Histogram(Box::new(histogram(0, &[(1, count), (2, count)].into(), &[].into()))))
 }
 
-fn gauge(t: i64) -> Point {
+fn gauge(t: i64) -> Sample {
     let histogram = histogram(3, &[(t as i32 % 7, 5)].into(), &[].into());
-    Point::new(t, Value::Histogram(Box::new(Histogram { reset_hint: CounterResetHint::Gauge, ..histogram })))
+    Sample::new(t, SampleValue::Histogram(Box::new(Histogram { reset_hint: CounterResetHint::Gauge, ..histogram })))
 }
 
 /// Times and encodings of the merged chunks, and all points.
-fn merged_points(sources: &[FixedSource], range: TimeRange) -> (Vec<(i64, i64, Encoding)>, Vec<Point>) {
+fn merged_points(sources: &[FixedSource], range: TimeRange) -> (Vec<(i64, i64, ChunkEncoding)>, Vec<Sample>) {
     let chunks = merge(sources, range).unwrap().remove(0).chunks;
     let shape = chunks.iter().map(|chunk| (chunk.mint, chunk.maxt, chunk.encoding)).collect();
     (shape, chunks.iter().flat_map(any_points::decoded).collect())
@@ -140,23 +140,23 @@ fn merged_points(sources: &[FixedSource], range: TimeRange) -> (Vec<(i64, i64, E
 #[test]
 fn histograms_that_overlap_are_encoded_anew_and_cut_where_the_counter_was_reset_and_at_120() {
     // Counts rise to 149, begin again at 1, and rise again; two sources have every second one each.
-    let all: Vec<Point> = (0..300).map(|t| counter(t, t as u64 % 150 + 1)).collect();
+    let all: Vec<Sample> = (0..300).map(|t| counter(t, t as u64 % 150 + 1)).collect();
     let half = |odd: i64| {
-        let own: Vec<Point> = all.iter().filter(|point| point.t % 2 == odd).cloned().collect();
+        let own: Vec<Sample> = all.iter().filter(|point| point.t % 2 == odd).cloned().collect();
         source(chunks(&own, PLAIN, 60))
     };
     let (shape, points) = merged_points(&[half(0), half(1)], TimeRange::ALL);
     let times: Vec<(i64, i64)> = shape.iter().map(|(mint, maxt, _)| (*mint, *maxt)).collect();
     assert_eq!(times, [(0, 119), (120, 149), (150, 269), (270, 299)]);
-    assert!(shape.iter().all(|(_, _, encoding)| *encoding == Encoding::Histogram));
+    assert!(shape.iter().all(|(_, _, encoding)| *encoding == ChunkEncoding::Histogram));
     assert_same(&points, &all);
 }
 
 #[test]
 fn where_the_kind_changes_in_what_is_encoded_anew_a_chunk_ends() {
-    let float = |t: i64| Point::new(t, Value::Float(0.5));
+    let float = |t: i64| Sample::new(t, SampleValue::Float(0.5));
     let floats = |t: i64| match counter(t, 7).value {
-        Value::Histogram(histogram) => Value::FloatHistogram(Box::new(any_points::with_floats(&histogram))),
+        SampleValue::Histogram(histogram) => SampleValue::FloatHistogram(Box::new(any_points::with_floats(&histogram))),
         other => other,
     };
     let all = [
@@ -164,7 +164,7 @@ fn where_the_kind_changes_in_what_is_encoded_anew_a_chunk_ends() {
         float(2),
         counter(3, 1),
         counter(4, 2),
-        Point::new(5, floats(5)),
+        Sample::new(5, floats(5)),
         gauge(6),
         gauge(7),
         counter(8, 9),
@@ -174,7 +174,7 @@ fn where_the_kind_changes_in_what_is_encoded_anew_a_chunk_ends() {
         chunks(&[counter(0, 1), float(10)], PLAIN, 120).into_iter().map(|chunk| Chunk { maxt: 10, ..chunk }).collect(),
     );
     let (shape, points) = merged_points(&[overlapping, source(chunks(&all, PLAIN, 120))], TimeRange::new(1, 9));
-    use Encoding::{FloatHistogram, Histogram, Xor};
+    use ChunkEncoding::{FloatHistogram, Histogram, Xor};
     assert_eq!(
         shape,
         [(1, 2, Xor), (3, 4, Histogram), (5, 5, FloatHistogram), (6, 7, Histogram), (8, 8, Histogram), (9, 9, Xor)]
@@ -184,37 +184,37 @@ fn where_the_kind_changes_in_what_is_encoded_anew_a_chunk_ends() {
 
 #[test]
 fn what_a_deletion_leaves_of_histograms_keeps_its_encoding_also_without_start_times() {
-    let all: Vec<Point> =
-        (0..20).map(|t| Point { start: if t == 3 { 1 } else { 0 }, ..counter(t, t as u64) }).collect();
+    let all: Vec<Sample> =
+        (0..20).map(|t| Sample { start_timestamp: if t == 3 { 1 } else { 0 }, ..counter(t, t as u64) }).collect();
     let with_place = chunks(&all, WITH_STARTS, 120);
     assert_eq!(with_place.len(), 1);
     let touched = with_place.into_iter().map(|chunk| deleted(chunk, 2, 4)).collect();
     let (shape, points) = merged_points(&[source(touched)], TimeRange::ALL);
-    assert_eq!(shape, [(0, 19, Encoding::HistogramSt)]);
+    assert_eq!(shape, [(0, 19, ChunkEncoding::HistogramSt)]);
     assert_same(&points, &all.iter().filter(|point| !(2..5).contains(&point.t)).cloned().collect::<Vec<_>>());
 }
 
 #[test]
 fn start_times_of_histograms_that_overlap_are_kept() {
-    let all: Vec<Point> =
-        (0..20).map(|t| Point { start: if t >= 10 { 5 } else { 0 }, ..counter(t, t as u64) }).collect();
+    let all: Vec<Sample> =
+        (0..20).map(|t| Sample { start_timestamp: if t >= 10 { 5 } else { 0 }, ..counter(t, t as u64) }).collect();
     let half = |odd: i64| {
-        let own: Vec<Point> = all.iter().filter(|point| point.t % 2 == odd).cloned().collect();
+        let own: Vec<Sample> = all.iter().filter(|point| point.t % 2 == odd).cloned().collect();
         source(chunks(&own, WITH_STARTS, 120))
     };
     let (shape, points) = merged_points(&[half(0), half(1)], TimeRange::ALL);
-    assert_eq!(shape, [(0, 9, Encoding::Histogram), (10, 19, Encoding::HistogramSt)]);
+    assert_eq!(shape, [(0, 9, ChunkEncoding::Histogram), (10, 19, ChunkEncoding::HistogramSt)]);
     assert_same(&points, &all);
 }
 
 #[test]
 fn a_gauge_stays_one_and_its_falling_counts_make_no_new_chunk() {
-    let all: Vec<Point> = (0..50).map(gauge).collect();
+    let all: Vec<Sample> = (0..50).map(gauge).collect();
     let whole = chunks(&all, PLAIN, 120);
     assert_eq!(whole.len(), 1);
     let touched = whole.into_iter().map(|chunk| deleted(chunk, 7, 7)).collect();
     let (shape, points) = merged_points(&[source(touched)], TimeRange::new(2, 100));
-    assert_eq!(shape, [(2, 49, Encoding::Histogram)]);
+    assert_eq!(shape, [(2, 49, ChunkEncoding::Histogram)]);
     assert_same(&points, &all.iter().filter(|point| point.t >= 2 && point.t != 7).cloned().collect::<Vec<_>>());
 }
 
@@ -224,18 +224,18 @@ fn what_is_encoded_anew_is_xor2_where_that_is_wanted_or_start_times_are_known() 
         let (one, other) = (source(chunks), source(vec![chunk(&run(5..7, 2.0))]));
         let sources: Vec<&dyn BlockSource> = vec![&one, &other];
         let merged: Result<Vec<_>, _> =
-            Merge::new(MergeInput { sources, range: TimeRange::ALL, floats }).unwrap().collect();
+            SeriesMerger::new(MergeInput { sources, range: TimeRange::ALL, floats }).unwrap().collect();
         let chunks = merged.unwrap().remove(0).chunks;
         assert_eq!(chunks.iter().map(|chunk| decoded(chunk).len()).sum::<usize>(), 10);
         chunks.iter().map(|chunk| (chunk.encoding, decoded(chunk).len())).collect::<Vec<_>>()
     };
     let plain = || vec![xor2_chunk(&run(0..10, 1.0), 0)];
-    assert_eq!(encodings(plain(), FloatEncoding::Xor), [(Encoding::Xor, 10)]);
-    assert_eq!(encodings(plain(), FloatEncoding::Xor2), [(Encoding::Xor2, 10)]);
+    assert_eq!(encodings(plain(), FloatEncoding::Xor), [(ChunkEncoding::Xor, 10)]);
+    assert_eq!(encodings(plain(), FloatEncoding::Xor2), [(ChunkEncoding::Xor2, 10)]);
     let started = vec![xor2_chunk(&run(0..10, 1.0), -7)];
-    assert_eq!(encodings(started, FloatEncoding::Xor), [(Encoding::Xor2, 10)]);
+    assert_eq!(encodings(started, FloatEncoding::Xor), [(ChunkEncoding::Xor2, 10)]);
     let from_6 = vec![chunk(&run(0..6, 1.0)), xor2_chunk(&run(6..10, 1.0), -7)];
-    assert_eq!(encodings(from_6, FloatEncoding::Xor), [(Encoding::Xor, 7), (Encoding::Xor2, 3)]);
+    assert_eq!(encodings(from_6, FloatEncoding::Xor), [(ChunkEncoding::Xor, 7), (ChunkEncoding::Xor2, 3)]);
 }
 
 #[test]
@@ -244,7 +244,7 @@ fn after_an_error_nothing_comes() {
     let mut sources = source(vec![torn]);
     sources.0.insert(labels("y"), vec![chunk(&run(0..5, 1.0))]);
     let input = MergeInput { sources: vec![&sources], range: TimeRange::new(1, 9), floats: FloatEncoding::Xor };
-    let mut merge = Merge::new(input).unwrap();
+    let mut merge = SeriesMerger::new(input).unwrap();
     assert!(merge.next().unwrap().is_err());
     assert!(merge.next().is_none());
 }
@@ -252,7 +252,7 @@ fn after_an_error_nothing_comes() {
 /// Chunks of points of every kind, apart from each other; some with a deletion.
 fn any_chunks() -> impl Strategy<Value = Vec<Chunk>> {
     let holes = proptest::collection::vec((0usize..20, any::<bool>()), 0..3);
-    (any_points(), 1u16..200, any::<bool>(), holes).prop_map(|(points, most, has_starts, holes)| {
+    (arb_samples(), 1u16..200, any::<bool>(), holes).prop_map(|(points, most, has_starts, holes)| {
         let mut own = chunks(&points, if has_starts { WITH_STARTS } else { PLAIN }, most);
         for (at, is_at_start) in holes {
             let Some(chunk) = own.get_mut(at) else { continue };
@@ -278,7 +278,7 @@ fn model(sources: &[FixedSource], range: TimeRange) -> Model {
     let mut model = Model::new();
     for (labels, chunks) in sources.iter().flat_map(|source| &source.0) {
         for chunk in chunks {
-            let is_deleted = |t| chunk.deleted.as_ref().is_some_and(|deleted| deleted.contains(t));
+            let is_deleted = |t| chunk.deleted_intervals.as_ref().is_some_and(|deleted| deleted.contains(t));
             let kept = any_points::decoded(chunk).into_iter().filter(|one| range.contains(one.t) && !is_deleted(one.t));
             for point in kept {
                 model.entry(labels.clone()).or_default().insert(point.t, point);
@@ -301,13 +301,13 @@ proptest! {
         let merged = merge(&sources, range).unwrap();
         prop_assert!(merged.is_sorted_by(|a, b| a.labels < b.labels));
         let stored: Vec<&Chunk> = sources.iter().flat_map(|source| source.0.values().flatten()).collect();
-        let mut found: BTreeMap<Labels, Vec<Point>> = BTreeMap::new();
+        let mut found: BTreeMap<Labels, Vec<Sample>> = BTreeMap::new();
         for series in &merged {
             prop_assert!(series.chunks.is_sorted_by(|a, b| a.maxt < b.mint), "they overlap");
             for chunk in &series.chunks {
                 let points = any_points::decoded(chunk);
                 let is_old = stored.iter().any(|old| old.data.bytes() == chunk.data.bytes());
-                prop_assert!(chunk.deleted.is_none() && (is_old || points.len() <= usize::from(MAX_SAMPLES)));
+                prop_assert!(chunk.deleted_intervals.is_none() && (is_old || points.len() <= usize::from(MAX_SAMPLES)));
                 prop_assert_eq!(points.first().map(|one| one.t), Some(chunk.mint));
                 prop_assert_eq!(points.last().map(|one| one.t), Some(chunk.maxt));
                 found.entry(series.labels.clone()).or_default().extend(points);

@@ -1,10 +1,10 @@
 //! Planning: cases of the field, then what must hold for any blocks.
 
-use super::{Exclusions, Plan, Reason, plan};
+use super::{PlanExclusions, CompactionPlan, CompactionReason, plan};
 use crate::tsdb::block::ulid::BlockUlid;
-use crate::tsdb::compact::facts::{BlockFacts, Hints};
+use crate::tsdb::compact::block_summary::{BlockSummary, CompactionHints};
 use crate::tsdb::compact::lineage::Lineage;
-use crate::tsdb::compact::ranges::Ranges;
+use crate::tsdb::compact::ranges::BlockRanges;
 use proptest::prelude::{Just, Strategy, prop_assert, prop_assert_eq, prop_oneof, proptest};
 use std::collections::BTreeSet;
 
@@ -18,8 +18,8 @@ fn number(name: BlockUlid) -> u128 {
 }
 
 /// A block of the head that covers `[mint, maxt)`.
-pub(in crate::tsdb::compact) fn block(n: u128, mint: i64, maxt: i64) -> BlockFacts {
-    BlockFacts {
+pub(in crate::tsdb::compact) fn block(n: u128, mint: i64, maxt: i64) -> BlockSummary {
+    BlockSummary {
         ulid: ulid(n),
         mint,
         maxt,
@@ -28,23 +28,23 @@ pub(in crate::tsdb::compact) fn block(n: u128, mint: i64, maxt: i64) -> BlockFac
         tombstones: 0,
         failed: false,
         deletable: false,
-        hints: Hints::default(),
+        hints: CompactionHints::default(),
         sources: vec![ulid(n)],
     }
 }
 
 /// Blocks numbered from 1.
-fn blocks(ranges: &[(i64, i64)]) -> Vec<BlockFacts> {
+fn blocks(ranges: &[(i64, i64)]) -> Vec<BlockSummary> {
     ranges.iter().zip(1..).map(|(&(mint, maxt), n)| block(n, mint, maxt)).collect()
 }
 
 /// 20, 60, 180, 540, 1620.
-fn ranges() -> Ranges {
-    Ranges::exponential(20, 1620)
+fn ranges() -> BlockRanges {
+    BlockRanges::exponential(20, 1620)
 }
 
-fn planned(blocks: &[BlockFacts]) -> Vec<u128> {
-    let plan = plan(blocks, &ranges(), &Exclusions::default());
+fn planned(blocks: &[BlockSummary]) -> Vec<u128> {
+    let plan = plan(blocks, &ranges(), &PlanExclusions::default());
     plan.map_or(Vec::new(), |plan| plan.blocks.into_iter().map(number).collect())
 }
 
@@ -76,8 +76,8 @@ fn overlapping_blocks_come_first_the_newest_included() {
     assert_eq!(planned(&blocks(&[(0, 20), (10, 40), (30, 50)])), [1, 2, 3]);
     assert_eq!(planned(&blocks(&[(0, 360), (340, 560), (360, 420), (420, 540)])), [1, 2, 3, 4]);
     assert_eq!(planned(&blocks(&[(0, 10), (9, 20), (30, 40), (39, 50)])), [1, 2]);
-    let late = Hints { out_of_order: true, ..Hints::default() };
-    assert_eq!(planned(&[block(1, 0, 20), BlockFacts { hints: late, ..block(2, 0, 20) }, block(3, 20, 40)]), [1, 2]);
+    let late = CompactionHints { out_of_order: true, ..CompactionHints::default() };
+    assert_eq!(planned(&[block(1, 0, 20), BlockSummary { hints: late, ..block(2, 0, 20) }, block(3, 20, 40)]), [1, 2]);
 }
 
 #[test]
@@ -97,7 +97,7 @@ fn a_range_with_a_failed_block_is_passed_over() {
 
 #[test]
 fn large_blocks_with_many_tombstones_are_written_anew() {
-    let deleted = |n, mint, maxt, tombstones, series| BlockFacts { tombstones, series, ..block(n, mint, maxt) };
+    let deleted = |n, mint, maxt, tombstones, series| BlockSummary { tombstones, series, ..block(n, mint, maxt) };
     assert!(planned(&[deleted(1, 0, 540, 3, 10)]).is_empty(), "it is the newest");
     assert_eq!(planned(&[deleted(1, 0, 540, 3, 10), block(2, 540, 560)]), [1]);
     assert!(planned(&[deleted(1, 0, 540, 5, 99), block(2, 540, 560)]).is_empty(), "5 % exactly");
@@ -113,12 +113,12 @@ fn large_blocks_with_many_tombstones_are_written_anew() {
 #[test]
 fn blocks_of_a_part_of_the_series_are_merged_among_their_like_only() {
     let stale = |n, mint, maxt| {
-        let hints = Hints { stale_series: true, ..Hints::default() };
-        BlockFacts { hints, ..block(n, mint, maxt) }
+        let hints = CompactionHints { stale_series: true, ..CompactionHints::default() };
+        BlockSummary { hints, ..block(n, mint, maxt) }
     };
     let selected = |n, mint, maxt| {
-        let hints = Hints { selected_series: true, ..Hints::default() };
-        BlockFacts { hints, ..block(n, mint, maxt) }
+        let hints = CompactionHints { selected_series: true, ..CompactionHints::default() };
+        BlockSummary { hints, ..block(n, mint, maxt) }
     };
     let whole_first =
         [block(1, 0, 20), stale(2, 0, 20), block(3, 20, 40), block(4, 40, 60), block(5, 60, 80), selected(6, 0, 80)];
@@ -138,21 +138,21 @@ fn blocks_of_a_part_of_the_series_are_merged_among_their_like_only() {
 
 #[test]
 fn blocks_that_are_left_alone_or_to_be_deleted_are_passed_over_with_what_goes_with_them() {
-    let without = |blocks: &[BlockFacts], left_alone: &[u128]| {
+    let without = |blocks: &[BlockSummary], left_alone: &[u128]| {
         let exclusions =
-            Exclusions { left_alone: left_alone.iter().map(|&n| ulid(n)).collect(), waiting: BTreeSet::new() };
+            PlanExclusions { backed_off: left_alone.iter().map(|&n| ulid(n)).collect(), awaiting_upload: BTreeSet::new() };
         plan(blocks, &ranges(), &exclusions)
     };
     let two_runs = blocks(&[(0, 10), (9, 20), (30, 40), (39, 50)]);
-    assert_eq!(without(&two_runs, &[2]), Some(Plan { reason: Reason::Overlap, blocks: vec![ulid(3), ulid(4)] }));
+    assert_eq!(without(&two_runs, &[2]), Some(CompactionPlan { reason: CompactionReason::Overlap, blocks: vec![ulid(3), ulid(4)] }));
     let levels = blocks(&[(0, 20), (20, 40), (40, 60), (60, 80), (80, 100), (100, 120), (120, 140)]);
-    let second = Plan { reason: Reason::Level, blocks: vec![ulid(4), ulid(5), ulid(6)] };
+    let second = CompactionPlan { reason: CompactionReason::Level, blocks: vec![ulid(4), ulid(5), ulid(6)] };
     assert_eq!(without(&levels, &[1]), Some(second));
     assert_eq!(without(&levels, &[1, 6]), None);
-    let large = [BlockFacts { tombstones: 9, series: 9, ..block(1, 0, 540) }, block(2, 540, 560)];
-    assert_eq!(without(&large, &[]).unwrap().reason, Reason::Tombstones);
+    let large = [BlockSummary { tombstones: 9, series: 9, ..block(1, 0, 540) }, block(2, 540, 560)];
+    assert_eq!(without(&large, &[]).unwrap().reason, CompactionReason::Tombstones);
     assert_eq!(without(&large, &[1]), None);
-    let going = [block(1, 0, 20), BlockFacts { deletable: true, ..block(2, 10, 20) }];
+    let going = [block(1, 0, 20), BlockSummary { deletable: true, ..block(2, 10, 20) }];
     assert_eq!(without(&going, &[]), None);
 }
 
@@ -161,7 +161,7 @@ fn blocks_count_up_to_the_first_that_waits_to_be_uploaded() {
     let blocks = blocks(&[(0, 20), (20, 40), (40, 60), (60, 80), (80, 100)]);
     let with = |waiting: &[u128]| {
         let exclusions =
-            Exclusions { left_alone: BTreeSet::new(), waiting: waiting.iter().map(|&n| ulid(n)).collect() };
+            PlanExclusions { backed_off: BTreeSet::new(), awaiting_upload: waiting.iter().map(|&n| ulid(n)).collect() };
         plan(&blocks, &ranges(), &exclusions).map_or(0, |plan| plan.blocks.len())
     };
     assert_eq!((with(&[]), with(&[5]), with(&[4]), with(&[1]), with(&[2, 5])), (3, 3, 0, 0, 0));
@@ -169,20 +169,20 @@ fn blocks_count_up_to_the_first_that_waits_to_be_uploaded() {
 
 #[test]
 fn with_a_single_range_only_overlaps_are_merged() {
-    let single = Ranges::exponential(20, 20);
+    let single = BlockRanges::exponential(20, 20);
     let apart = blocks(&[(0, 20), (20, 40), (40, 60), (60, 80)]);
-    assert_eq!(plan(&apart, &single, &Exclusions::default()), None);
-    assert!(plan(&blocks(&[(0, 20), (10, 20)]), &single, &Exclusions::default()).is_some());
+    assert_eq!(plan(&apart, &single, &PlanExclusions::default()), None);
+    assert!(plan(&blocks(&[(0, 20), (10, 20)]), &single, &PlanExclusions::default()).is_some());
 }
 
-fn any_hints() -> impl Strategy<Value = Hints> {
-    let late = Hints { out_of_order: true, ..Hints::default() };
-    let stale = Hints { stale_series: true, ..Hints::default() };
-    let selected = Hints { selected_series: true, ..Hints::default() };
-    prop_oneof![6 => Just(Hints::default()), 1 => Just(late), 1 => Just(stale), 1 => Just(selected)]
+fn any_hints() -> impl Strategy<Value = CompactionHints> {
+    let late = CompactionHints { out_of_order: true, ..CompactionHints::default() };
+    let stale = CompactionHints { stale_series: true, ..CompactionHints::default() };
+    let selected = CompactionHints { selected_series: true, ..CompactionHints::default() };
+    prop_oneof![6 => Just(CompactionHints::default()), 1 => Just(late), 1 => Just(stale), 1 => Just(selected)]
 }
 
-fn any_block() -> impl Strategy<Value = BlockFacts> {
+fn any_block() -> impl Strategy<Value = BlockSummary> {
     let times = prop_oneof![
         4 => (-30i64..90).prop_map(|n| (20 * n, 20)),
         2 => (-10i64..30).prop_map(|n| (60 * n, 60)),
@@ -191,11 +191,11 @@ fn any_block() -> impl Strategy<Value = BlockFacts> {
     ];
     (times, any_hints(), 0u64..20, 0u64..4, 0..10, 0..20).prop_map(|((mint, span), hints, series, tombstones, f, d)| {
         let facts = block(0, mint, mint.saturating_add(span));
-        BlockFacts { hints, series, tombstones, failed: f == 0, deletable: d == 0, ..facts }
+        BlockSummary { hints, series, tombstones, failed: f == 0, deletable: d == 0, ..facts }
     })
 }
 
-fn any_blocks() -> impl Strategy<Value = Vec<BlockFacts>> {
+fn any_blocks() -> impl Strategy<Value = Vec<BlockSummary>> {
     proptest::collection::vec(any_block(), 0..24).prop_map(|mut blocks| {
         blocks.iter_mut().zip(1..).for_each(|(block, n)| block.ulid = ulid(n));
         blocks
@@ -203,12 +203,12 @@ fn any_blocks() -> impl Strategy<Value = Vec<BlockFacts>> {
 }
 
 /// The blocks after a merge: what it writes is new, and has no tombstones.
-fn carry_out(blocks: &mut Vec<BlockFacts>, plan: &Plan, name: u128) {
+fn carry_out(blocks: &mut Vec<BlockSummary>, plan: &CompactionPlan, name: u128) {
     let (merged, mut left): (Vec<_>, Vec<_>) = blocks.drain(..).partition(|block| plan.blocks.contains(&block.ulid));
-    let lineage = Lineage::of_merged(&merged).unwrap();
+    let lineage = Lineage::for_merge(&merged).unwrap();
     let facts = block(name, lineage.mint, lineage.maxt);
     let series = merged.iter().map(|block| block.series).max().unwrap();
-    left.push(BlockFacts { level: lineage.level, hints: lineage.hints, sources: lineage.sources, series, ..facts });
+    left.push(BlockSummary { level: lineage.level, hints: lineage.hints, sources: lineage.sources, series, ..facts });
     *blocks = left;
 }
 
@@ -217,7 +217,7 @@ proptest! {
     fn plans_come_to_an_end_with_no_overlap_left(mut blocks in any_blocks()) {
         let most = 2 * blocks.len();
         let mut steps = 0;
-        while let Some(plan) = plan(&blocks, &ranges(), &Exclusions::default()) {
+        while let Some(plan) = plan(&blocks, &ranges(), &PlanExclusions::default()) {
             steps += 1;
             prop_assert!(steps <= most, "no end");
             carry_out(&mut blocks, &plan, 1000 + steps as u128);
@@ -229,25 +229,25 @@ proptest! {
 
     #[test]
     fn a_plan_is_a_run_of_blocks_of_one_class(blocks in any_blocks()) {
-        let Some(plan) = plan(&blocks, &ranges(), &Exclusions::default()) else { return Ok(()) };
+        let Some(plan) = plan(&blocks, &ranges(), &PlanExclusions::default()) else { return Ok(()) };
         let chosen: Vec<_> = plan.blocks.iter().map(|ulid| blocks.iter().find(|block| block.ulid == *ulid).unwrap()).collect();
         prop_assert!(chosen.is_sorted_by_key(|block| block.mint) && chosen.iter().all(|block| !block.deletable));
-        let class = |block: &BlockFacts| (block.hints.stale_series, block.hints.selected_series);
+        let class = |block: &BlockSummary| (block.hints.stale_series, block.hints.selected_series);
         prop_assert!(chosen.iter().all(|block| class(block) == class(chosen[0])));
         let (mint, maxt) = (chosen[0].mint, chosen.iter().map(|block| block.maxt).max().unwrap());
         // Whatever else of the class lies within the run is part of it.
-        let like = |block: &&BlockFacts| class(block) == class(chosen[0]) && !block.deletable;
+        let like = |block: &&BlockSummary| class(block) == class(chosen[0]) && !block.deletable;
         let within = blocks.iter().filter(like).filter(|block| mint <= block.mint && block.maxt <= maxt && block.mint < maxt);
         prop_assert_eq!(within.count(), chosen.len());
         let newest = blocks.iter().filter(like).map(|block| block.mint).max().unwrap();
         match plan.reason {
-            Reason::Overlap => prop_assert!(chosen.len() > 1),
-            Reason::Level => {
+            CompactionReason::Overlap => prop_assert!(chosen.len() > 1),
+            CompactionReason::Level => {
                 prop_assert!(chosen.len() > 1 && chosen.iter().all(|block| !block.failed && block.mint < newest));
                 prop_assert!(i128::from(maxt) - i128::from(mint) <= i128::from(ranges().longest()));
                 prop_assert!(chosen.windows(2).all(|pair| pair[0].maxt <= pair[1].mint), "overlaps come first");
             }
-            Reason::Tombstones => {
+            CompactionReason::Tombstones => {
                 prop_assert!(chosen.len() == 1 && chosen[0].tombstones > 0 && chosen[0].mint < newest);
             }
         }
@@ -255,10 +255,10 @@ proptest! {
 
     #[test]
     fn the_order_of_the_blocks_and_what_is_excluded_do_not_show(blocks in any_blocks(), left_alone in proptest::collection::btree_set(1u128..25, 0..6)) {
-        let exclusions = Exclusions { left_alone: left_alone.into_iter().map(ulid).collect(), waiting: BTreeSet::new() };
+        let exclusions = PlanExclusions { backed_off: left_alone.into_iter().map(ulid).collect(), awaiting_upload: BTreeSet::new() };
         let planned = plan(&blocks, &ranges(), &exclusions);
         let reversed: Vec<_> = blocks.iter().rev().cloned().collect();
         prop_assert_eq!(&planned, &plan(&reversed, &ranges(), &exclusions));
-        prop_assert!(planned.is_none_or(|plan| plan.blocks.iter().all(|block| !exclusions.left_alone.contains(block))));
+        prop_assert!(planned.is_none_or(|plan| plan.blocks.iter().all(|block| !exclusions.backed_off.contains(block))));
     }
 }

@@ -1,17 +1,17 @@
 //! Blocks written from sources and from blocks, read back.
 
-use super::{BlockPlan, Source, Watch, WriteError, write_block};
+use super::{BlockSpec, MergeSource, WriteObserver, WriteBlockError, write_block};
 use crate::model::labels::Labels;
-use crate::model::matcher::{MatchKind, Matcher};
-use crate::model::sample::Sample;
+use crate::model::matcher::{MatchType, Matcher};
+use crate::model::float_sample::FloatSample;
 use crate::model::time::TimeRange;
-use crate::model::value::{Point, Value};
+use crate::model::sample::{Sample, SampleValue};
 use crate::tsdb::block::open::Block;
 use crate::tsdb::block::ulid::BlockUlid;
-use crate::tsdb::chunk::Encoding;
+use crate::tsdb::chunk::ChunkEncoding;
 use crate::tsdb::chunk::float_chunk::FloatEncoding;
-use crate::tsdb::compact::blocks::{CompactError, Target, merge_blocks, rewrite_block};
-use crate::tsdb::compact::facts::Hints;
+use crate::tsdb::compact::execute::{CompactError, CompactionOutput, merge_blocks, rewrite_block};
+use crate::tsdb::compact::block_summary::CompactionHints;
 use crate::tsdb::compact::lineage::Lineage;
 use crate::tsdb::compact::stats::CompactStats;
 use crate::tsdb::query::any_points;
@@ -31,14 +31,14 @@ pub(crate) fn ulid(n: u128) -> BlockUlid {
 
 /// A source with one series for each name, which has a sample of the value `v` at each of `times`.
 pub(crate) fn source(names: &[&str], times: std::ops::Range<i64>, v: f64) -> FixedSource {
-    let samples: Vec<Sample> = times.map(|t| Sample::new(t, v)).collect();
+    let samples: Vec<FloatSample> = times.map(|t| FloatSample::new(t, v)).collect();
     let chunks: Vec<Chunk> = samples.chunks(100).map(chunk).collect();
     FixedSource(names.iter().map(|name| (labels(name), chunks.clone())).collect())
 }
 
 /// Writes a block of a source as one of the head is written; `[mint, maxt)`.
 pub(crate) fn write_head_block(dir: &Path, n: u128, times: (i64, i64), from: &FixedSource) -> Option<Arc<Block>> {
-    let lineage = Lineage::of_head(ulid(n), times.0, times.1, Hints::default());
+    let lineage = Lineage::for_head(ulid(n), times.0, times.1, CompactionHints::default());
     write_with(dir, n, &lineage, from, &AtomicBool::new(false)).unwrap();
     Block::open(&dir.join(ulid(n).to_string())).ok().map(Arc::new)
 }
@@ -49,32 +49,32 @@ fn write_with(
     lineage: &Lineage,
     from: &FixedSource,
     stop: &AtomicBool,
-) -> Result<bool, WriteError> {
-    let plan = BlockPlan { dir, ulid: ulid(n), lineage, floats: FloatEncoding::Xor };
+) -> Result<bool, WriteBlockError> {
+    let plan = BlockSpec { dir, ulid: ulid(n), lineage, floats: FloatEncoding::Xor };
     let strings: BTreeSet<String> =
         from.0.keys().flat_map(Labels::iter).flat_map(|(a, b)| [a.to_owned(), b.to_owned()]).collect();
     let symbols = Box::new(strings.into_iter().map(|one| Ok(Cow::Owned(one))));
-    let watch = Watch { stats: &CompactStats::default(), stop, on_chunk: &|_| {} };
-    Ok(write_block(plan, vec![Source { series: from, symbols }], &watch)?.is_some())
+    let watch = WriteObserver { stats: &CompactStats::default(), cancel: stop, on_chunk: &|_| {} };
+    Ok(write_block(plan, vec![MergeSource { series: from, symbols }], &watch)?.is_some())
 }
 
 /// All samples of some blocks, the later over the earlier.
-pub(crate) fn samples(blocks: &[Arc<Block>]) -> BTreeMap<Labels, Vec<Sample>> {
+pub(crate) fn samples(blocks: &[Arc<Block>]) -> BTreeMap<Labels, Vec<FloatSample>> {
     let sources: Vec<&dyn BlockSource> = blocks.iter().map(|block| &**block as &dyn BlockSource).collect();
-    let every = Matcher::new(MatchKind::Regex, "a", ".*").unwrap();
+    let every = Matcher::new(MatchType::Regex, "a", ".*").unwrap();
     let series = select(&sources, &[every], TimeRange::ALL).unwrap().map(|series| series.unwrap());
     series
-        .map(|one| (one.labels().clone(), one.samples(TimeRange::ALL).map(|sample| sample.unwrap()).collect()))
+        .map(|one| (one.labels().clone(), one.float_samples(TimeRange::ALL).map(|sample| sample.unwrap()).collect()))
         .collect()
 }
 
-pub(crate) fn target(dir: &Path, n: u128) -> Target<'_> {
-    Target { dir, ulid: ulid(n), floats: FloatEncoding::Xor }
+pub(crate) fn target(dir: &Path, n: u128) -> CompactionOutput<'_> {
+    CompactionOutput { dir, ulid: ulid(n), floats: FloatEncoding::Xor }
 }
 
 /// Merges blocks while nobody watches.
 pub(crate) fn merge_quietly(dir: &Path, n: u128, blocks: &[Arc<Block>]) -> Result<bool, CompactError> {
-    let watch = Watch { stats: &CompactStats::default(), stop: &AtomicBool::new(false), on_chunk: &|_| {} };
+    let watch = WriteObserver { stats: &CompactStats::default(), cancel: &AtomicBool::new(false), on_chunk: &|_| {} };
     merge_blocks(target(dir, n), blocks, &watch)
 }
 
@@ -96,7 +96,7 @@ fn a_merged_block_has_the_samples_of_all_and_names_its_parents() {
     let count = |_: &Chunk| {
         chunks.fetch_add(1, Ordering::Relaxed);
     };
-    let watch = Watch { stats: &stats, stop: &AtomicBool::new(false), on_chunk: &count };
+    let watch = WriteObserver { stats: &stats, cancel: &AtomicBool::new(false), on_chunk: &count };
     assert!(merge_blocks(target(dir.path(), 3), &blocks, &watch).unwrap());
     let merged = Block::open(&dir.path().join(ulid(3).to_string())).unwrap();
     let meta = merged.meta();
@@ -126,15 +126,15 @@ fn where_nothing_is_left_there_is_no_block_and_no_leftover() {
     assert!(write_head_block(dir.path(), 1, (500, 600), &source(&["x"], 0..300, 1.0)).is_none());
     assert!(write_head_block(dir.path(), 2, (i64::MIN, i64::MIN), &source(&["x"], 0..300, 1.0)).is_none());
     assert!(names(dir.path()).is_empty());
-    assert!(matches!(merge_quietly(dir.path(), 3, &[]), Err(CompactError::Nothing)));
+    assert!(matches!(merge_quietly(dir.path(), 3, &[]), Err(CompactError::NoBlocks)));
 }
 
 #[test]
 fn a_wish_to_stop_ends_the_writing_and_leaves_nothing() {
     let dir = tempfile::tempdir().unwrap();
-    let lineage = Lineage::of_head(ulid(1), 0, 300, Hints::default());
+    let lineage = Lineage::for_head(ulid(1), 0, 300, CompactionHints::default());
     let stopped = write_with(dir.path(), 1, &lineage, &source(&["x"], 0..300, 1.0), &AtomicBool::new(true));
-    assert!(matches!(stopped, Err(WriteError::Stopped)));
+    assert!(matches!(stopped, Err(WriteBlockError::Cancelled)));
     assert!(names(dir.path()).is_empty());
 }
 
@@ -142,7 +142,7 @@ fn a_wish_to_stop_ends_the_writing_and_leaves_nothing() {
 fn blocks_of_which_one_is_damaged_are_not_merged_and_nothing_is_written() {
     let dir = tempfile::tempdir().unwrap();
     let histogram =
-        Chunk { mint: 50, maxt: 60, encoding: Encoding::Histogram, data: ChunkData::new([0, 2, 7]), deleted: None };
+        Chunk { mint: 50, maxt: 60, encoding: ChunkEncoding::Histogram, data: ChunkData::new([0, 2, 7]), deleted_intervals: None };
     let damaged = FixedSource(BTreeMap::from([(labels("x"), vec![histogram])]));
     let blocks = [
         write_head_block(dir.path(), 1, (0, 100), &source(&["w", "x"], 0..100, 1.0)).unwrap(),
@@ -161,10 +161,10 @@ fn histograms_of_blocks_that_overlap_are_merged_and_counted() {
     let dir = tempfile::tempdir().unwrap();
     let point = |t: i64| {
         let histogram = any_points::histogram(0, &[(1, t as u64), (t as i32 / 10, 3)].into(), &[].into());
-        Point::new(t, Value::Histogram(Box::new(histogram)))
+        Sample::new(t, SampleValue::Histogram(Box::new(histogram)))
     };
     let of = |times: &mut dyn Iterator<Item = i64>| {
-        let points: Vec<Point> = times.map(point).collect();
+        let points: Vec<Sample> = times.map(point).collect();
         FixedSource(BTreeMap::from([(labels("x"), any_points::chunks(&points, any_points::PLAIN, 120))]))
     };
     let blocks = [
@@ -176,11 +176,11 @@ fn histograms_of_blocks_that_overlap_are_merged_and_counted() {
     let merged = Block::open(&dir.path().join(ulid(4).to_string())).unwrap();
     let facts = merged.verify().unwrap();
     assert_eq!((facts.histogram_samples, facts.float_samples), (60, 10));
-    let every = [Matcher::new(MatchKind::Equal, "a", "x").unwrap()];
+    let every = [Matcher::new(MatchType::Equal, "a", "x").unwrap()];
     let series = select(&[&merged], &every, TimeRange::ALL).unwrap().next().unwrap().unwrap();
-    let found: Vec<Point> = series.points(TimeRange::ALL).map(|point| point.unwrap()).collect();
+    let found: Vec<Sample> = series.samples(TimeRange::ALL).map(|point| point.unwrap()).collect();
     let times = (1..90).filter(|t| t % 2 == 1 || t % 3 == 2);
-    let expected = times.map(point).chain((90..100).map(|t| Sample::new(t, 1.0).into()));
+    let expected = times.map(point).chain((90..100).map(|t| FloatSample::new(t, 1.0).into()));
     any_points::assert_same(&found, &expected.collect::<Vec<_>>());
 }
 
@@ -188,7 +188,7 @@ fn histograms_of_blocks_that_overlap_are_merged_and_counted() {
 fn a_block_that_is_written_anew_begins_at_level_1_with_its_old_self_as_parent() {
     let dir = tempfile::tempdir().unwrap();
     let old = write_head_block(dir.path(), 1, (0, 300), &source(&["x", "y"], 0..300, 1.0)).unwrap();
-    let watch = Watch { stats: &CompactStats::default(), stop: &AtomicBool::new(false), on_chunk: &|_| {} };
+    let watch = WriteObserver { stats: &CompactStats::default(), cancel: &AtomicBool::new(false), on_chunk: &|_| {} };
     assert!(rewrite_block(target(dir.path(), 2), &old, &watch).unwrap());
     let new = Arc::new(Block::open(&dir.path().join(ulid(2).to_string())).unwrap());
     let meta = new.meta();
@@ -202,7 +202,7 @@ fn what_is_deleted_of_a_block_is_gone_from_what_is_made_of_it_and_all_of_it_if_n
     let dir = tempfile::tempdir().unwrap();
     let old = write_head_block(dir.path(), 1, (0, 300), &source(&["x", "y"], 0..300, 1.0)).unwrap();
     let other = write_head_block(dir.path(), 2, (250, 400), &source(&["x"], 250..400, 2.0)).unwrap();
-    let only = |value: &str| [Matcher::new(MatchKind::Equal, "a", value).unwrap()];
+    let only = |value: &str| [Matcher::new(MatchType::Equal, "a", value).unwrap()];
     assert_eq!(old.delete(&only("x"), TimeRange::new(40, 260)).unwrap(), 1);
     assert_eq!(old.delete(&only("y"), TimeRange::ALL).unwrap(), 1);
     let blocks = [Arc::clone(&old), other];

@@ -5,7 +5,7 @@
 //! is removed where a readable block was made of it, else at the start set aside, later left where it is: it may be a copy under way.
 
 use super::superseded::{parents, superseded};
-use super::{BlockSet, folder, sort};
+use super::{BlockSet, dir, sort};
 use crate::tsdb::block::error::BlockError;
 use crate::tsdb::block::open::Block;
 use crate::tsdb::block::ulid::BlockUlid;
@@ -23,14 +23,14 @@ pub struct LoadReport {
     /// Blocks that were removed, because another was made of them or nothing is in them.
     pub removed: Vec<BlockUlid>,
     /// Blocks that are damaged and not served.
-    pub damaged: Vec<BlockUlid>,
+    pub corrupt: Vec<BlockUlid>,
     /// Directories with the lower-case name of a block, not served. Each is reported and logged once.
     pub misnamed: Vec<PathBuf>,
 }
 
 /// Why the blocks of a directory can't be told. Nothing is served that was not before.
 #[derive(Debug, thiserror::Error)]
-pub enum LoadError {
+pub enum LoadBlocksError {
     /// A step on the directory failed.
     #[error(transparent)]
     File(#[from] FileError),
@@ -46,7 +46,7 @@ pub enum LoadError {
 
 /// What becomes of damaged blocks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Damaged {
+enum CorruptBlockPolicy {
     SetAside,
     Left,
 }
@@ -55,24 +55,24 @@ impl BlockSet {
     /// Opens the blocks of the directory, at the start.
     ///
     /// # Errors
-    /// [`LoadError`].
-    pub fn load(&self) -> Result<LoadReport, LoadError> {
+    /// [`LoadBlocksError`].
+    pub fn load(&self) -> Result<LoadReport, LoadBlocksError> {
         let _changing = self.changing.lock();
-        folder::remove_leftovers(&folder::look(&self.dir)?.leftovers)?;
-        self.refresh(Damaged::SetAside)
+        dir::remove_leftovers(&dir::scan(&self.dir)?.leftovers)?;
+        self.refresh(CorruptBlockPolicy::SetAside)
     }
 
     /// Looks for blocks that were put into the directory, or taken out of it, by somebody else.
     ///
     /// # Errors
-    /// [`LoadError`]; the blocks that were served still are.
-    pub fn reload(&self) -> Result<LoadReport, LoadError> {
+    /// [`LoadBlocksError`]; the blocks that were served still are.
+    pub fn reload(&self) -> Result<LoadReport, LoadBlocksError> {
         let _changing = self.changing.lock();
-        self.refresh(Damaged::Left)
+        self.refresh(CorruptBlockPolicy::Left)
     }
 
-    fn refresh(&self, damaged: Damaged) -> Result<LoadReport, LoadError> {
-        let Opened { mut blocks, broken, misnamed } = self.open_all()?;
+    fn refresh(&self, damaged: CorruptBlockPolicy) -> Result<LoadReport, LoadBlocksError> {
+        let OpenedBlocks { mut blocks, corrupt: broken, misnamed } = self.open_all()?;
         let metas: Vec<_> = blocks.iter().map(|block| block.meta()).collect();
         let metas: Vec<_> = metas.iter().map(|meta| &**meta).collect();
         let mut going = superseded(&metas);
@@ -88,10 +88,10 @@ impl BlockSet {
                 continue;
             }
             match damaged {
-                Damaged::SetAside => drop(self.quarantine(ulid, &cause)?),
-                Damaged::Left => tracing::error!(block = %ulid, cause, "a block in the directory can't be read"),
+                CorruptBlockPolicy::SetAside => drop(self.move_to_quarantine(ulid, &cause)?),
+                CorruptBlockPolicy::Left => tracing::error!(block = %ulid, cause, "a block in the directory can't be read"),
             }
-            report.damaged.push(ulid);
+            report.corrupt.push(ulid);
         }
         let removed = self.remove_all(going);
         self.has_parents.store(removed.is_err(), Ordering::Relaxed);
@@ -102,7 +102,7 @@ impl BlockSet {
 
     fn remove_all(&self, blocks: BTreeSet<BlockUlid>) -> Result<Vec<BlockUlid>, FileError> {
         for block in &blocks {
-            folder::remove(&self.dir, *block)?;
+            dir::remove(&self.dir, *block)?;
             tracing::info!(%block, "removed a block that another one replaces");
         }
         Ok(blocks.into_iter().collect())
@@ -122,19 +122,19 @@ impl BlockSet {
     }
 
     /// Opens what is in the directory and not open yet.
-    fn open_all(&self) -> Result<Opened, LoadError> {
+    fn open_all(&self) -> Result<OpenedBlocks, LoadBlocksError> {
         let old = self.list();
-        let found = folder::look(&self.dir)?;
-        let mut opened = Opened { misnamed: found.misnamed, ..Opened::default() };
+        let found = dir::scan(&self.dir)?;
+        let mut opened = OpenedBlocks { misnamed: found.misnamed, ..OpenedBlocks::default() };
         for ulid in found.blocks {
             if let Some(block) = old.iter().find(|block| block.meta().ulid == ulid) {
                 opened.blocks.push(Arc::clone(block));
                 continue;
             }
-            match Block::open(&folder::path_of(&self.dir, ulid)) {
+            match Block::open(&dir::block_dir(&self.dir, ulid)) {
                 Ok(block) => opened.blocks.push(Arc::new(block)),
-                Err(source) if source.is_damage() => opened.broken.push((ulid, source.to_string())),
-                Err(source) => return Err(LoadError::Open { ulid, source: Box::new(source) }),
+                Err(source) if source.is_corruption() => opened.corrupt.push((ulid, source.to_string())),
+                Err(source) => return Err(LoadBlocksError::Open { ulid, source: Box::new(source) }),
             }
         }
         Ok(opened)
@@ -142,9 +142,9 @@ impl BlockSet {
 }
 
 #[derive(Default)]
-struct Opened {
+struct OpenedBlocks {
     blocks: Vec<Arc<Block>>,
     /// With what is wrong with each.
-    broken: Vec<(BlockUlid, String)>,
+    corrupt: Vec<(BlockUlid, String)>,
     misnamed: Vec<PathBuf>,
 }

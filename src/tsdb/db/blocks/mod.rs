@@ -2,7 +2,7 @@
 //!
 //! | file            | what                                                          |
 //! |-----------------|---------------------------------------------------------------|
-//! | [`folder`]      | their folders: what lies there, and the steps by which one goes |
+//! | [`dir`]      | their folders: what lies there, and the steps by which one goes |
 //! | [`superseded`]  | which of them others were made of, pure                       |
 //! | [`load`]        | from a directory to the blocks that are served                |
 //!
@@ -13,17 +13,17 @@
 //! Invariant: at every moment the directory loads to the data that the list shows, or showed before the change under way. A new block is
 //! in the directory before it is in the list, and its parents leave the list before they leave the directory.
 
-pub mod folder;
+pub mod dir;
 pub mod load;
 pub mod superseded;
 
 use crate::model::time::TimeRange;
 use crate::tsdb::block::open::Block;
 use crate::tsdb::block::ulid::BlockUlid;
-use crate::tsdb::compact::facts::BlockFacts;
-use crate::tsdb::compact::retention::StoredBlock;
+use crate::tsdb::compact::block_summary::BlockSummary;
+use crate::tsdb::compact::retention::RetentionCandidate;
 use crate::tsdb::fs::durable::FileError;
-use crate::tsdb::fs::fault;
+use crate::tsdb::fs::fail_point;
 use parking_lot::{Mutex, RwLock};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -81,24 +81,24 @@ impl BlockSet {
 
     /// The blocks of these names, in their order; those that are not there are left out.
     #[must_use]
-    pub fn named(&self, names: &[BlockUlid]) -> Vec<Arc<Block>> {
+    pub fn get_all(&self, names: &[BlockUlid]) -> Vec<Arc<Block>> {
         let list = self.list();
         names.iter().filter_map(|name| list.iter().find(|block| block.meta().ulid == *name).cloned()).collect()
     }
 
     /// What planning knows of the blocks.
     #[must_use]
-    pub fn facts(&self) -> Vec<BlockFacts> {
-        self.list().iter().map(|block| BlockFacts::of(&block.meta())).collect()
+    pub fn summaries(&self) -> Vec<BlockSummary> {
+        self.list().iter().map(|block| BlockSummary::from_meta(&block.meta())).collect()
     }
 
     /// What retention knows of the blocks.
     #[must_use]
-    pub fn stored(&self) -> Vec<StoredBlock> {
+    pub fn retention_candidates(&self) -> Vec<RetentionCandidate> {
         let stored = |block: &Arc<Block>| {
             let meta = block.meta();
-            let is_whole_head = BlockFacts::of(&meta).is_whole_head();
-            StoredBlock { ulid: meta.ulid, maxt: meta.max_time, bytes: block.size_bytes(), is_whole_head }
+            let is_whole_head = BlockSummary::from_meta(&meta).covers_head();
+            RetentionCandidate { ulid: meta.ulid, maxt: meta.max_time, bytes: block.size_bytes(), is_whole_head }
         };
         self.list().iter().map(stored).collect()
     }
@@ -112,36 +112,36 @@ impl BlockSet {
     /// Time up to which the blocks hold all that the head took in order, ms, not included; `None` without such a block. Blocks of late
     /// samples and of a part of the series do not count.
     #[must_use]
-    pub fn whole_until(&self) -> Option<i64> {
-        self.newest_whole().map(|block| block.meta().max_time)
+    pub fn in_order_max_time(&self) -> Option<i64> {
+        self.newest_in_order().map(|block| block.meta().max_time)
     }
 
-    /// The block that decides [`Self::whole_until`].
+    /// The block that decides [`Self::in_order_max_time`].
     #[must_use]
-    pub fn newest_whole(&self) -> Option<Arc<Block>> {
+    pub fn newest_in_order(&self) -> Option<Arc<Block>> {
         let list = self.list();
-        let whole = list.iter().filter(|block| BlockFacts::of(&block.meta()).is_whole_head());
+        let whole = list.iter().filter(|block| BlockSummary::from_meta(&block.meta()).covers_head());
         whole.max_by_key(|block| block.meta().max_time).cloned()
     }
 
-    /// Whether without these blocks [`Self::whole_until`] would fall: a start would then take from the log what they have, and what was deleted
+    /// Whether without these blocks [`Self::in_order_max_time`] would fall: a start would then take from the log what they have, and what was deleted
     /// of them. So a block of which nothing is left stays until another one ends behind it.
     #[must_use]
-    pub fn bound_the_head(&self, blocks: &[BlockUlid]) -> bool {
-        let others = self.facts().into_iter().filter(|block| block.is_whole_head() && !blocks.contains(&block.ulid));
-        others.map(|block| block.maxt).max() < self.whole_until()
+    pub fn determine_head_min_time(&self, blocks: &[BlockUlid]) -> bool {
+        let others = self.summaries().into_iter().filter(|block| block.covers_head() && !blocks.contains(&block.ulid));
+        others.map(|block| block.maxt).max() < self.in_order_max_time()
     }
 
     /// How many blocks were set aside since the process began.
     #[must_use]
-    pub fn set_aside_total(&self) -> u64 {
+    pub fn quarantined_total(&self) -> u64 {
         self.set_aside.load(Ordering::Relaxed)
     }
 
     /// Shows a block that was put into the directory. One of the same name is exchanged for it.
     pub fn add(&self, block: Arc<Block>) {
         let _changing = self.changing.lock();
-        self.exchange(&[block.meta().ulid], Some(block));
+        self.swap_list(&[block.meta().ulid], Some(block));
     }
 
     /// Shows `child`, if there is one, in the place of the blocks it was made of, and removes these from the disk. Nobody sees both.
@@ -150,9 +150,9 @@ impl BlockSet {
     /// [`FileError`] where one can't be removed. It is no longer shown all the same, and the next start tries again.
     pub fn replace(&self, parents: &[BlockUlid], child: Option<Arc<Block>>) -> Result<(), FileError> {
         let _changing = self.changing.lock();
-        self.exchange(parents, child);
-        fault::point("compact.before_delete");
-        let removed = parents.iter().try_for_each(|parent| folder::remove(&self.dir, *parent));
+        self.swap_list(parents, child);
+        fail_point::hit("compact.before_delete");
+        let removed = parents.iter().try_for_each(|parent| dir::remove(&self.dir, *parent));
         self.has_parents.fetch_or(removed.is_err(), Ordering::Relaxed);
         removed
     }
@@ -170,10 +170,10 @@ impl BlockSet {
     /// [`FileError`] where one can't be removed. It is no longer shown all the same, until the next start.
     pub fn remove(&self, blocks: &[BlockUlid]) -> Result<(), FileError> {
         let _changing = self.changing.lock();
-        self.exchange(blocks, None);
+        self.swap_list(blocks, None);
         for block in blocks {
-            fault::point("retention.delete");
-            folder::remove(&self.dir, *block)?;
+            fail_point::hit("retention.delete");
+            dir::remove(&self.dir, *block)?;
         }
         Ok(())
     }
@@ -182,21 +182,21 @@ impl BlockSet {
     ///
     /// # Errors
     /// [`FileError`] where it can't be moved. It is no longer shown all the same.
-    pub fn set_aside(&self, ulid: BlockUlid, cause: &str) -> Result<PathBuf, FileError> {
+    pub fn quarantine(&self, ulid: BlockUlid, cause: &str) -> Result<PathBuf, FileError> {
         let _changing = self.changing.lock();
-        self.exchange(&[ulid], None);
-        self.quarantine(ulid, cause)
+        self.swap_list(&[ulid], None);
+        self.move_to_quarantine(ulid, cause)
     }
 
-    fn quarantine(&self, ulid: BlockUlid, cause: &str) -> Result<PathBuf, FileError> {
-        let path = folder::set_aside(&self.dir, &self.quarantine, ulid)?;
+    fn move_to_quarantine(&self, ulid: BlockUlid, cause: &str) -> Result<PathBuf, FileError> {
+        let path = dir::quarantine(&self.dir, &self.quarantine, ulid)?;
         self.set_aside.fetch_add(1, Ordering::Relaxed);
         tracing::error!(block = %ulid, cause, path = %path.display(), "a damaged block is set aside; the others are served");
         Ok(path)
     }
 
     /// Exchanges the list for one without the blocks of these names and with `new`. To be called with `changing` held.
-    fn exchange(&self, gone: &[BlockUlid], new: Option<Arc<Block>>) {
+    fn swap_list(&self, gone: &[BlockUlid], new: Option<Arc<Block>>) {
         let old = self.list();
         let name_of_new = new.as_ref().map(|block| block.meta().ulid);
         let stays = |block: &&Arc<Block>| {

@@ -11,7 +11,7 @@ use std::collections::BTreeSet;
 /// Those of `blocks` that another one of them was made of.
 #[must_use]
 pub fn superseded(blocks: &[&BlockMeta]) -> BTreeSet<BlockUlid> {
-    let is_old = |block: &&&BlockMeta| blocks.iter().any(|other| names(other, block) && !names(block, other));
+    let is_old = |block: &&&BlockMeta| blocks.iter().any(|other| lists_as_parent(other, block) && !lists_as_parent(block, other));
     blocks.iter().filter(is_old).map(|block| block.ulid).collect()
 }
 
@@ -21,7 +21,7 @@ pub fn parents(blocks: &[&BlockMeta]) -> BTreeSet<BlockUlid> {
     blocks.iter().flat_map(|block| block.compaction.parents.iter().map(|parent| parent.ulid)).collect()
 }
 
-fn names(child: &BlockMeta, parent: &BlockMeta) -> bool {
+fn lists_as_parent(child: &BlockMeta, parent: &BlockMeta) -> bool {
     child.ulid != parent.ulid
         && child.min_time <= parent.min_time
         && parent.max_time <= child.max_time

@@ -1,22 +1,22 @@
 //! Directories as starts, crashes and other programs leave them.
 
 use super::load::LoadReport;
-use super::{BlockSet, folder};
+use super::{BlockSet, dir};
 use crate::model::labels::Labels;
-use crate::model::matcher::{MatchKind, Matcher};
-use crate::model::sample::Sample;
+use crate::model::matcher::{MatchType, Matcher};
+use crate::model::float_sample::FloatSample;
 use crate::model::time::TimeRange;
 use crate::tsdb::block::open::Block;
-use crate::tsdb::compact::blocks::mark_deletable;
-use crate::tsdb::compact::plan::{Exclusions, plan};
-use crate::tsdb::compact::ranges::Ranges;
+use crate::tsdb::compact::execute::mark_deletable;
+use crate::tsdb::compact::plan::{PlanExclusions, plan};
+use crate::tsdb::compact::ranges::BlockRanges;
 use crate::tsdb::compact::write::tests::{merge_quietly, samples, source, ulid, write_head_block};
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
-type Data = BTreeMap<Labels, Vec<Sample>>;
+type Data = BTreeMap<Labels, Vec<FloatSample>>;
 
 fn set(dir: &Path) -> BlockSet {
     BlockSet::new(dir, &dir.join("quarantine"))
@@ -63,8 +63,8 @@ fn a_start_serves_the_blocks_by_their_times_and_clears_what_was_not_finished() {
     assert_eq!(set.overlapping(TimeRange::new(100, 199)).len(), 1, "the end is not included");
     assert_eq!(set.overlapping(TimeRange::new(99, 200)).len(), 3);
     assert!(set.overlapping(TimeRange::new(150, 120)).is_empty());
-    assert_eq!((set.facts().len(), set.stored().len(), set.whole_until()), (3, 3, Some(300)));
-    assert_eq!(set.size_bytes(), set.stored().iter().map(|block| block.bytes).sum::<u64>());
+    assert_eq!((set.summaries().len(), set.retention_candidates().len(), set.in_order_max_time()), (3, 3, Some(300)));
+    assert_eq!(set.size_bytes(), set.retention_candidates().iter().map(|block| block.bytes).sum::<u64>());
 }
 
 #[test]
@@ -87,10 +87,10 @@ fn every_step_of_a_merge_leaves_a_directory_with_the_same_data() {
             assert!(merge_quietly(path, 4, &parents).unwrap());
         }) as Box<dyn Fn()>);
         for n in [1, 2] {
-            steps.push(Box::new(move || assert!(folder::retire(path, ulid(n)).unwrap().is_some())));
+            steps.push(Box::new(move || assert!(dir::rename_for_deletion(path, ulid(n)).unwrap().is_some())));
             steps.push(Box::new(move || fs::remove_file(parent_files(n)).unwrap()));
         }
-        steps.push(Box::new(|| folder::remove_leftovers(&folder::look(path).unwrap().leftovers).unwrap()));
+        steps.push(Box::new(|| dir::remove_leftovers(&dir::scan(path).unwrap().leftovers).unwrap()));
         steps.iter().take(crash_after).for_each(|step| step());
         let after = set(path);
         after.load().unwrap();
@@ -109,7 +109,7 @@ fn a_merged_block_takes_the_place_of_its_parents_and_readers_go_on() {
     set.load().unwrap();
     let (held, before) = (set.list(), data(&set));
     assert!(merge_quietly(dir.path(), 4, &parents).unwrap());
-    let child = Arc::new(Block::open(&folder::path_of(dir.path(), ulid(4))).unwrap());
+    let child = Arc::new(Block::open(&dir::block_dir(dir.path(), ulid(4))).unwrap());
     set.replace(&[ulid(1), ulid(2)], Some(child)).unwrap();
     assert_eq!((numbers(&set), data(&set)), (vec![4], before.clone()));
     assert_eq!(names(dir.path()), [ulid(4).to_string()]);
@@ -138,16 +138,16 @@ fn a_damaged_block_is_set_aside_and_the_rest_serves() {
     damage(dir.path(), 2);
     let set = set(dir.path());
     let report = set.load().unwrap();
-    assert_eq!(report, LoadReport { served: 2, damaged: vec![ulid(2)], ..LoadReport::default() });
-    assert_eq!((numbers(&set), set.set_aside_total()), (vec![1, 3], 1));
+    assert_eq!(report, LoadReport { served: 2, corrupt: vec![ulid(2)], ..LoadReport::default() });
+    assert_eq!((numbers(&set), set.quarantined_total()), (vec![1, 3], 1));
     let kept = dir.path().join("quarantine").join(format!("block-{}", ulid(2)));
     assert_eq!(fs::read_to_string(kept.join("index")).unwrap(), "no index");
     assert_eq!(set.reload().unwrap(), LoadReport { served: 2, ..LoadReport::default() });
-    let path = set.set_aside(ulid(3), "found by a check").unwrap();
+    let path = set.quarantine(ulid(3), "found by a check").unwrap();
     assert!(path.join("meta.json").exists());
-    assert_eq!((numbers(&set), set.set_aside_total()), (vec![1], 2));
+    assert_eq!((numbers(&set), set.quarantined_total()), (vec![1], 2));
     fs::create_dir(dir.path().join(ulid(7).to_string())).unwrap();
-    assert_eq!(super::tests::set(dir.path()).load().unwrap().damaged, [ulid(7)], "a folder without meta.json");
+    assert_eq!(super::tests::set(dir.path()).load().unwrap().corrupt, [ulid(7)], "a folder without meta.json");
 }
 
 #[test]
@@ -169,7 +169,7 @@ fn parents_stay_where_the_block_made_of_them_is_damaged() {
     assert!(merge_quietly(dir.path(), 3, &parents).unwrap());
     damage(dir.path(), 3);
     let set = set(dir.path());
-    assert_eq!(set.load().unwrap().damaged, [ulid(3)]);
+    assert_eq!(set.load().unwrap().corrupt, [ulid(3)]);
     assert_eq!((numbers(&set), data(&set)), (vec![1, 2], samples(&parents)));
 }
 
@@ -186,8 +186,8 @@ fn a_look_at_the_directory_finds_what_others_put_there_and_touches_no_work_under
     let under_way = dir.path().join(format!("{}.tmp-for-creation", ulid(4)));
     fs::create_dir(&under_way).unwrap();
     let report = set.reload().unwrap();
-    assert_eq!(report, LoadReport { served: 2, damaged: vec![ulid(3)], ..LoadReport::default() });
-    assert_eq!((numbers(&set), set.set_aside_total()), (vec![1, 2], 0));
+    assert_eq!(report, LoadReport { served: 2, corrupt: vec![ulid(3)], ..LoadReport::default() });
+    assert_eq!((numbers(&set), set.quarantined_total()), (vec![1, 2], 0));
     assert!(Arc::ptr_eq(&first, &set.list()[0]), "what is open stays open");
     assert!(under_way.exists() && dir.path().join(ulid(3).to_string()).exists());
     fs::remove_dir_all(dir.path().join(ulid(1).to_string())).unwrap();
@@ -217,16 +217,16 @@ fn blocks_of_a_part_of_the_head_say_nothing_of_how_far_the_head_is_in_blocks() {
     meta.compaction.hints.push("from-stale-series".to_owned());
     meta.write(stale.dir()).unwrap();
     let set = set(dir.path());
-    assert_eq!(set.whole_until(), None);
+    assert_eq!(set.in_order_max_time(), None);
     set.load().unwrap();
-    assert_eq!((numbers(&set), set.whole_until()), (vec![1, 2], Some(100)));
+    assert_eq!((numbers(&set), set.in_order_max_time()), (vec![1, 2], Some(100)));
 }
 
 #[test]
 fn plans_that_are_carried_out_change_no_sample_and_survive_a_restart() {
     let dir = tempfile::tempdir().unwrap();
     let set = set(dir.path());
-    let every = Matcher::new(MatchKind::Equal, "a", "y").unwrap();
+    let every = Matcher::new(MatchType::Equal, "a", "y").unwrap();
     for (n, mint) in (1..).zip((0..1500).step_by(100)) {
         // Some reach into the next range, some have deletions, one is all deleted.
         let block = make(dir.path(), n, mint, mint + if n % 5 == 0 { 130 } else { 100 });
@@ -234,17 +234,17 @@ fn plans_that_are_carried_out_change_no_sample_and_survive_a_restart() {
             block.delete(std::slice::from_ref(&every), TimeRange::new(mint, mint + 40)).unwrap();
         }
         if n == 7 {
-            block.delete(&[Matcher::new(MatchKind::Regex, "a", ".+").unwrap()], TimeRange::ALL).unwrap();
+            block.delete(&[Matcher::new(MatchType::Regex, "a", ".+").unwrap()], TimeRange::ALL).unwrap();
         }
         set.add(block);
     }
-    let (ranges, before) = (Ranges::exponential(100, 900), data(&set));
+    let (ranges, before) = (BlockRanges::exponential(100, 900), data(&set));
     let mut name = 20;
-    while let Some(plan) = plan(&set.facts(), &ranges, &Exclusions::default()) {
-        let blocks = set.named(&plan.blocks);
+    while let Some(plan) = plan(&set.summaries(), &ranges, &PlanExclusions::default()) {
+        let blocks = set.get_all(&plan.blocks);
         assert_eq!(blocks.len(), plan.blocks.len());
         let child = if merge_quietly(dir.path(), name, &blocks).unwrap() {
-            Some(Arc::new(Block::open(&folder::path_of(dir.path(), ulid(name))).unwrap()))
+            Some(Arc::new(Block::open(&dir::block_dir(dir.path(), ulid(name))).unwrap()))
         } else {
             mark_deletable(&blocks).unwrap();
             None

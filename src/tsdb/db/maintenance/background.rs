@@ -13,18 +13,18 @@ use std::time::{Duration, Instant};
 /// A round comes at the latest after this time.
 const INTERVAL: Duration = Duration::from_secs(60);
 /// After a failure the next round waits, each time twice as long.
-const FIRST_PAUSE: Duration = Duration::from_secs(1);
-const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+const MIN_BACKOFF: Duration = Duration::from_secs(1);
+const MAX_BACKOFF: Duration = Duration::from_secs(60);
 
 impl Db {
     /// Keeps the database in order until [`Db::cancel_maintenance`] or [`Db::close`]; blocks its
     /// thread. `now_ms` is asked for the time, ms since the epoch.
-    pub fn run_maintenance(&self, now_ms: impl Fn() -> i64) {
+    pub fn run_maintenance_loop(&self, now_ms: impl Fn() -> i64) {
         let mut pause = Duration::ZERO;
         while !self.is_stopping() {
             // What a panic unwinds through keeps nothing locked; the next run looks at everything
             // again.
-            let run = || if self.is_ready() { self.maintain(now_ms()) } else { Ok(()) };
+            let run = || if self.is_ready() { self.run_maintenance_once(now_ms()) } else { Ok(()) };
             let is_done = match catch_unwind(AssertUnwindSafe(run)) {
                 Ok(done) => {
                     self.panic_watch.returned();
@@ -40,10 +40,10 @@ impl Db {
             };
             if is_done {
                 pause = Duration::ZERO;
-                self.bell.wait(INTERVAL);
+                self.notifier.wait_timeout(INTERVAL);
             } else {
-                pause = (pause * 2).clamp(FIRST_PAUSE, LONGEST_PAUSE);
-                self.sleep(pause);
+                pause = (pause * 2).clamp(MIN_BACKOFF, MAX_BACKOFF);
+                self.sleep_until_closed(pause);
             }
         }
     }
@@ -56,14 +56,14 @@ impl Db {
     }
 
     /// Sleeps whatever is called for, but not beyond the end.
-    fn sleep(&self, time: Duration) {
+    fn sleep_until_closed(&self, time: Duration) {
         let until = Instant::now() + time;
         while !self.is_stopping() {
             let left = until.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 return;
             }
-            self.bell.wait(left.min(Duration::from_millis(200)));
+            self.notifier.wait_timeout(left.min(Duration::from_millis(200)));
         }
     }
 }

@@ -2,19 +2,19 @@
 //!
 //! | file           | what                                                    |
 //! |----------------|---------------------------------------------------------|
-//! | [`turn`]       | one piece of work on blocks at a time, orders first     |
-//! | [`head`]       | the beginning of the head becomes a block               |
-//! | [`late`]       | samples that came late become blocks of their own      |
-//! | [`stale`]      | series that have ended become a block early             |
-//! | [`log`]        | the log loses what blocks have                          |
-//! | [`blocks`]     | blocks become larger blocks                             |
+//! | [`lock`]       | one piece of work on blocks at a time, orders first     |
+//! | [`head_compaction`]       | the beginning of the head becomes a block               |
+//! | [`ooo_compaction`]       | samples that came late become blocks of their own      |
+//! | [`stale_compaction`]      | series that have ended become a block early             |
+//! | [`wal_truncation`]        | the log loses what blocks have                          |
+//! | [`block_compaction`]     | blocks become larger blocks                             |
 //! | [`retention`]  | blocks that are too old or too many go                  |
 //! | [`verify`]     | blocks are checked from end to end, one a round         |
 //! | [`background`] | the thread that does all this                           |
 //! | [`panic_watch`] | whether the thread's work panics again and again       |
-//! | [`bell`]       | by which it is called                                   |
+//! | [`notifier`]       | by which it is called                                   |
 //!
-//! A round ([`Db::maintain`]) does what is due, the most urgent first: head, late samples, log, retention, blocks. Each step leaves the directory such that a
+//! A round ([`Db::run_maintenance_once`]) does what is due, the most urgent first: head, late samples, log, retention, blocks. Each step leaves the directory such that a
 //! start after a crash finds every sample once (in blocks or log), and what fails is tried again in a later round. A failure with blocks holds
 //! up neither head nor log; a head that can't be written as a block keeps its log.
 //!
@@ -26,28 +26,28 @@
 //! or left as a crash would leave it.
 
 pub mod background;
-pub mod bell;
-pub mod blocks;
-pub mod head;
-pub mod late;
-pub mod log;
+pub mod notifier;
+pub mod block_compaction;
+pub mod head_compaction;
+pub mod ooo_compaction;
+pub mod wal_truncation;
 pub mod panic_watch;
 pub mod retention;
-pub mod stale;
-pub mod turn;
+pub mod stale_compaction;
+pub mod lock;
 pub mod verify;
 
 use crate::tsdb::block::error::BlockError;
 use crate::tsdb::block::open::Block;
-use crate::tsdb::block::segments::format::num_samples;
+use crate::tsdb::block::chunk_segments::format::num_samples;
 use crate::tsdb::block::ulid::BlockUlid;
-use crate::tsdb::compact::merge::symbols::{MergedSymbols, Symbols};
-use crate::tsdb::compact::write::{Source, Watch, WriteError};
+use crate::tsdb::compact::merge::symbols::{MergedSymbols, SymbolIter};
+use crate::tsdb::compact::write::{MergeSource, WriteObserver, WriteBlockError};
 use crate::tsdb::db::Db;
-use crate::tsdb::db::blocks::folder;
+use crate::tsdb::db::blocks::dir;
 use crate::tsdb::db::engine::Engine;
 use crate::tsdb::db::error::MaintenanceError;
-use crate::tsdb::db::maintenance::turn::Turn;
+use crate::tsdb::db::maintenance::lock::MaintenanceGuard;
 use crate::tsdb::head::Head;
 use crate::tsdb::head::symbols::symbols;
 use crate::tsdb::query::source::{BlockSource, Chunk, QueryError};
@@ -60,10 +60,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 /// A round of work.
-pub(super) struct Round<'a> {
+pub(super) struct MaintenanceRun<'a> {
     db: &'a Db,
     engine: &'a Engine,
-    turn: Turn<'a>,
+    turn: MaintenanceGuard<'a>,
     now_ms: i64,
 }
 
@@ -72,39 +72,39 @@ impl Db {
     ///
     /// # Errors
     /// [`MaintenanceError`], the first of those that came up; what did not fail was done.
-    pub fn maintain(&self, now_ms: i64) -> Result<(), MaintenanceError> {
+    pub fn run_maintenance_once(&self, now_ms: i64) -> Result<(), MaintenanceError> {
         let engine = self.engine.get().ok_or(MaintenanceError::NotReady)?;
-        let round = Round { db: self, engine, turn: engine.turns.take(), now_ms };
+        let round = MaintenanceRun { db: self, engine, turn: engine.maintenance_lock.lock(), now_ms };
         if round.is_closing() {
             return Err(MaintenanceError::NotReady);
         }
         let done = round.run();
-        self.publish_blocks();
+        self.update_block_stats();
         done
     }
 }
 
-impl Round<'_> {
+impl MaintenanceRun<'_> {
     fn run(mut self) -> Result<(), MaintenanceError> {
         self.db.stats.compactions_triggered.fetch_add(1, Ordering::Relaxed);
-        let looked = self.look_at_directory();
+        let looked = self.reload_blocks();
         let head = self.compact_head();
-        let late = self.compact_late();
-        let log = self.truncate_log();
+        let late = self.compact_ooo();
+        let log = self.truncate_wal();
         let stale = self.compact_stale();
         let expired = self.apply_retention();
         let blocks = self.compact_blocks();
         let again = self.apply_retention();
-        self.verify_a_block();
+        self.verify_next_block();
         looked.and(head).and(late).and(log).and(stale).and(expired).and(blocks).and(again)
     }
 
     /// Blocks that somebody else has put into the directory are taken in.
-    fn look_at_directory(&self) -> Result<(), MaintenanceError> {
+    fn reload_blocks(&self) -> Result<(), MaintenanceError> {
         self.db.stats.reloads.fetch_add(1, Ordering::Relaxed);
         self.engine.blocks.reload().map(drop).map_err(|error| {
             self.db.stats.reload_failures.fetch_add(1, Ordering::Relaxed);
-            self.failed("look at the blocks", &error)
+            self.report_failure("look at the blocks", &error)
         })
     }
 
@@ -132,8 +132,8 @@ impl Round<'_> {
     }
 
     /// Reports a failure; one for want of space makes the database read-only.
-    fn failed(&self, what: &'static str, error: &(dyn Error + 'static)) -> MaintenanceError {
-        self.db.failed(what, error)
+    fn report_failure(&self, what: &'static str, error: &(dyn Error + 'static)) -> MaintenanceError {
+        self.db.report_failure(what, error)
     }
 }
 
@@ -141,38 +141,38 @@ impl Db {
     /// Returns a name for a block that is made at `now_ms`.
     pub(super) fn new_ulid(&self, now_ms: i64) -> Result<BlockUlid, MaintenanceError> {
         let now = u64::try_from(now_ms).unwrap_or_default();
-        BlockUlid::from_random(now, self.options.random).map_err(|error| self.failed("name a block", &error))
+        BlockUlid::from_random(now, self.options.random).map_err(|error| self.report_failure("name a block", &error))
     }
 
     /// Reports a failure of work on blocks; one for want of space makes the database read-only.
-    pub(super) fn failed(&self, what: &'static str, error: &(dyn Error + 'static)) -> MaintenanceError {
+    pub(super) fn report_failure(&self, what: &'static str, error: &(dyn Error + 'static)) -> MaintenanceError {
         if let Some(io) = io_error(error) {
-            self.disk_guard.met(what, io, Instant::now());
+            self.disk_guard.report_write_error(what, io, Instant::now());
         }
         tracing::error!(%error, "can't {what}");
         MaintenanceError::Failed(format!("can't {what}: {error}"))
     }
 
     /// Takes down what the blocks are now, for the metrics.
-    pub(super) fn publish_blocks(&self) {
+    pub(super) fn update_block_stats(&self) {
         let Some(engine) = self.engine.get() else { return };
         let list = engine.blocks.list();
         let stats = &self.stats;
         stats.blocks_loaded.store(list.len() as u64, Ordering::Relaxed);
         stats.blocks_bytes.store(engine.blocks.size_bytes(), Ordering::Relaxed);
-        stats.blocks_quarantined.store(engine.blocks.set_aside_total(), Ordering::Relaxed);
+        stats.blocks_quarantined.store(engine.blocks.quarantined_total(), Ordering::Relaxed);
         let begin = list.iter().map(|block| block.meta().min_time).min().unwrap_or(i64::MAX);
         stats.blocks_min_time.store(begin, Ordering::Relaxed);
     }
 
-    /// Counts what is written to blocks, until `stop` is set.
-    pub(super) fn watch<'a>(
+    /// Counts what is written to blocks, until `cancel` is set.
+    pub(super) fn write_observer<'a>(
         &'a self,
         engine: &'a Engine,
         stop: &'a AtomicBool,
         on_chunk: &'a dyn Fn(&Chunk),
-    ) -> Watch<'a> {
-        Watch { stats: &engine.written, stop, on_chunk }
+    ) -> WriteObserver<'a> {
+        WriteObserver { stats: &engine.compact_stats, cancel: stop, on_chunk }
     }
 
     /// Observes a chunk that is written to a block for the first time.
@@ -185,20 +185,20 @@ impl Db {
 }
 
 /// `series`, all of which are the head's, as a source of a block.
-pub(super) fn head_source<'a>(head: &'a Head, series: &'a dyn BlockSource) -> Result<Source<'a>, QueryError> {
-    let lists = symbols(head).map(|list| -> Symbols<'a> { Box::new(list.map(|one| Ok(Cow::Owned(one)))) });
-    Ok(Source { series, symbols: Box::new(MergedSymbols::new(lists.collect())?) })
+pub(super) fn head_source<'a>(head: &'a Head, series: &'a dyn BlockSource) -> Result<MergeSource<'a>, QueryError> {
+    let lists = symbols(head).map(|list| -> SymbolIter<'a> { Box::new(list.map(|one| Ok(Cow::Owned(one)))) });
+    Ok(MergeSource { series, symbols: Box::new(MergedSymbols::new(lists.collect())?) })
 }
 
 /// Whether the wish to stop is all that went wrong.
-pub(super) fn is_stopped(error: &WriteError) -> bool {
-    matches!(error, WriteError::Stopped | WriteError::Write(BlockError::Stopped))
+pub(super) fn is_cancelled(error: &WriteBlockError) -> bool {
+    matches!(error, WriteBlockError::Cancelled | WriteBlockError::Write(BlockError::Cancelled))
 }
 
 /// Opens a block that was just written. Where that fails it is removed: what it was made of is there still, and may yet lose more.
-pub(super) fn opened(dir: &Path, ulid: BlockUlid) -> Result<Arc<Block>, BlockError> {
-    Block::open(&folder::path_of(dir, ulid)).map(Arc::new).inspect_err(|_| {
-        if let Err(error) = folder::remove(dir, ulid) {
+pub(super) fn open_written_block(dir: &Path, ulid: BlockUlid) -> Result<Arc<Block>, BlockError> {
+    Block::open(&dir::block_dir(dir, ulid)).map(Arc::new).inspect_err(|_| {
+        if let Err(error) = dir::remove(dir, ulid) {
             tracing::warn!(%error, block = %ulid, "can't remove a block that can't be opened");
         }
     })

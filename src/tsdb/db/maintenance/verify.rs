@@ -5,45 +5,45 @@
 
 use crate::tsdb::block::error::BlockError;
 use crate::tsdb::block::open::Block;
-use crate::tsdb::db::maintenance::Round;
+use crate::tsdb::db::maintenance::MaintenanceRun;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-impl Round<'_> {
+impl MaintenanceRun<'_> {
     /// Checks the newest block that was not checked yet, if there is one.
-    pub(super) fn verify_a_block(&mut self) {
+    pub(super) fn verify_next_block(&mut self) {
         let blocks = self.engine.blocks.list();
         let names: Vec<_> = blocks.iter().map(|block| block.meta().ulid).collect();
-        let memory = &mut *self.turn.memory;
+        let memory = &mut *self.turn.state;
         memory.verified.retain(|block| names.contains(block));
         memory.damaged.retain(|block| names.contains(block));
         let next = blocks.iter().rev().find(|block| !memory.verified.contains(&block.meta().ulid));
         if let Some(block) = next {
             self.verify(block);
         }
-        self.db.stats.blocks_damaged.store(self.turn.memory.damaged.len() as u64, Ordering::Relaxed);
+        self.db.stats.blocks_damaged.store(self.turn.state.damaged.len() as u64, Ordering::Relaxed);
     }
 
     fn verify(&mut self, block: &Arc<Block>) {
         let ulid = block.meta().ulid;
         let begun = Instant::now();
-        let go_on = || !self.turn.is_wanted() && !self.is_closing() && !self.engine.is_head_due();
-        match block.verify_while(&go_on) {
-            Err(BlockError::Stopped) => return,
+        let go_on = || !self.turn.is_contended() && !self.is_closing() && !self.engine.needs_head_compaction();
+        match block.verify_until_cancelled(&go_on) {
+            Err(BlockError::Cancelled) => return,
             Ok(facts) => {
                 tracing::debug!(block = %ulid, chunks = facts.chunks, took = ?begun.elapsed(), "a block is as it was written");
             }
-            Err(error) if error.is_damage() => {
+            Err(error) if error.is_corruption() => {
                 tracing::error!(
                     block = %ulid, %error,
                     "a block is damaged: it is served, but reads that touch the damage fail. It can be moved out of the directory, or be replaced by a good copy of it, while the database is stopped"
                 );
-                self.turn.memory.damaged.insert(ulid);
+                self.turn.state.damaged.insert(ulid);
             }
             Err(error) => tracing::warn!(block = %ulid, %error, "can't check a block"),
         }
-        self.turn.memory.verified.insert(ulid);
+        self.turn.state.verified.insert(ulid);
         self.db.stats.blocks_verified.fetch_add(1, Ordering::Relaxed);
     }
 }

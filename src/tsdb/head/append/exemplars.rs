@@ -5,7 +5,7 @@
 
 use crate::model::exemplar::Exemplar;
 use crate::tsdb::head::append::HeadAppender;
-use crate::tsdb::head::exemplars::{ExemplarRejection, Kept};
+use crate::tsdb::head::exemplars::{ExemplarRejection, AddOutcome};
 
 impl HeadAppender<'_> {
     /// Appends to the series whose labels have exactly these bytes. It must be there: its samples are appended before, also where they are
@@ -23,20 +23,20 @@ impl HeadAppender<'_> {
             exemplars.for_each(|exemplar| reject(exemplar, ExemplarRejection::UnknownSeries));
             return;
         };
-        let mut state = self.lock(&series);
-        if state.is_dead {
+        let mut state = self.lock_series(&series);
+        if state.is_collected {
             drop(state);
             exemplars.for_each(|exemplar| reject(exemplar, ExemplarRejection::UnknownSeries));
             return;
         }
         for exemplar in exemplars {
             match head.exemplars.add(&series.labels, &exemplar) {
-                Ok(Kept::Added) => {
+                Ok(AddOutcome::Added) => {
                     self.batch.push_exemplar(series.reference, &exemplar);
-                    state.touched_by = self.batch_id;
+                    state.last_batch = self.batch_id;
                     self.tally.exemplars += 1;
                 }
-                Ok(Kept::AlreadyStored) => self.tally.exemplars += 1,
+                Ok(AddOutcome::Duplicate) => self.tally.exemplars += 1,
                 Err(why) => reject(exemplar, why),
             }
         }

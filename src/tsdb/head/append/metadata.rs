@@ -6,24 +6,24 @@
 //! A family that is new or has changed is a walk over its series, which may be many: what is to be logged goes to the log in pieces, and
 //! series that other requests are at work with come last, so that neither waits for the other longer than for a piece.
 //! A family that comes unchanged is one look-up: all its series have its metadata, as a series gets it when it is created
-//! (`HeadAppender::give_metadata`) and the walk begins after the family was made known.
+//! (`HeadAppender::inherit_family_metadata`) and the walk begins after the family was made known.
 
 use crate::model::labels::METRIC_NAME;
 use crate::model::metadata::{Metadata, MetadataRef, MetricType};
 use crate::model::metric_family::series_names;
 use crate::tsdb::head::Head;
 use crate::tsdb::head::append::HeadAppender;
-use crate::tsdb::head::metadata::families::{FamilyLimitReached, Learned};
-use crate::tsdb::head::series::{Series, SeriesState};
+use crate::tsdb::head::metadata::families::{FamilyLimitReached, FamilyUpdate};
+use crate::tsdb::head::series::{HeadSeries, SeriesState};
 use crate::tsdb::wal::error::WalError;
 use parking_lot::MutexGuard;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 /// Entries go to the log when there are so many bytes of them.
-const PIECE_BYTES: usize = 256 << 10;
+const FLUSH_BYTES: usize = 256 << 10;
 /// So many pieces may be on their way to the log before they are waited for.
-const PIECES_AHEAD: usize = 16;
+const MAX_UNCONFIRMED_FLUSHES: usize = 16;
 
 /// Why a family's metadata is not stored.
 #[derive(Debug, thiserror::Error)]
@@ -38,27 +38,27 @@ pub enum FamilyError {
 
 /// What is on its way to the log.
 #[derive(Default)]
-struct Pieces {
+struct PendingLogWrites {
     bytes: usize,
     ahead: usize,
 }
 
 /// A name that series of a family have.
-struct Part<'n> {
+struct FamilyMember<'n> {
     family: &'n str,
     name: &'n str,
 }
 
 impl HeadAppender<'_> {
     /// Sets the metadata of the series that was appended to last; nothing is done where there is none, or where it has that metadata.
-    pub fn set_metadata_of_last(&mut self, metadata: MetadataRef<'_>) {
-        let Some(series) = self.last.take() else { return };
-        let mut state = self.lock(&series);
-        if !state.is_dead && state.metadata.as_deref().is_none_or(|known| *known != metadata) {
-            self.set(&series, &mut state, self.head.metadata.pool.share(&metadata.to_metadata()));
+    pub fn set_last_series_metadata(&mut self, metadata: MetadataRef<'_>) {
+        let Some(series) = self.last_series.take() else { return };
+        let mut state = self.lock_series(&series);
+        if !state.is_collected && state.metadata.as_deref().is_none_or(|known| *known != metadata) {
+            self.log_and_set(&series, &mut state, self.head.metadata.pool.intern(&metadata.to_metadata()));
         }
         drop(state);
-        self.last = Some(series);
+        self.last_series = Some(series);
     }
 
     /// Sets the metadata of a metric family: of its series, and of those that are yet to come.
@@ -66,85 +66,85 @@ impl HeadAppender<'_> {
     /// # Errors
     /// [`FamilyError`].
     pub fn set_family_metadata(&mut self, family: &str, metadata: &Metadata) -> Result<(), FamilyError> {
-        match learn(self.head, family, metadata)? {
-            Learned::Nothing => Ok(()),
-            Learned::Changed => self.hand_out(family, metadata.metric_type).inspect_err(|_| {
+        match record_family(self.head, family, metadata)? {
+            FamilyUpdate::Unchanged => Ok(()),
+            FamilyUpdate::Changed => self.propagate_family(family, metadata.metric_type).inspect_err(|_| {
                 // Some series do not have it: it must count as new when it comes again.
-                self.head.metadata.families.forget(family);
+                self.head.metadata.families.remove(family);
             }),
         }
     }
 
     /// Gives a series that this request has created the metadata that is remembered for it.
-    pub(super) fn give_metadata(&mut self, series: &Series) {
+    pub(super) fn inherit_family_metadata(&mut self, series: &HeadSeries) {
         let Some(metadata) =
-            series.labels.get(METRIC_NAME).and_then(|name| self.head.metadata.families.of_series(name))
+            series.labels.get(METRIC_NAME).and_then(|name| self.head.metadata.families.for_series(name))
         else {
             return;
         };
         let mut state = series.state.lock();
-        self.set(series, &mut state, metadata);
+        self.log_and_set(series, &mut state, metadata);
     }
 
-    fn set(&mut self, series: &Series, state: &mut SeriesState, metadata: Arc<Metadata>) {
+    fn log_and_set(&mut self, series: &HeadSeries, state: &mut SeriesState, metadata: Arc<Metadata>) {
         self.batch.push_metadata(series.reference, &metadata);
         self.head.stats.metadata_updates.fetch_add(1, Ordering::Relaxed);
-        state.touched_by = self.batch_id;
+        state.last_batch = self.batch_id;
         state.metadata = Some(metadata);
     }
 
     /// Gives the series of a family what is remembered for them.
-    fn hand_out(&mut self, family: &str, metric_type: MetricType) -> Result<(), FamilyError> {
+    fn propagate_family(&mut self, family: &str, metric_type: MetricType) -> Result<(), FamilyError> {
         let head = self.head;
-        let mut pieces = Pieces::default();
+        let mut pieces = PendingLogWrites::default();
         for name in series_names(family, metric_type) {
             let mut busy = Vec::new();
             for reference in head.postings.postings(METRIC_NAME, &name) {
                 let Some(series) = head.series.get_by_ref(reference) else { continue };
                 let state = series.state.lock();
-                if state.touched_by != self.batch_id && head.in_flight.contains(state.touched_by) {
+                if state.last_batch != self.batch_id && head.in_flight.contains(state.last_batch) {
                     drop(state);
                     busy.push(series);
                 } else {
-                    self.update(&series, state, &Part { family, name: &name }, &mut pieces);
-                    self.send(&mut pieces)?;
+                    self.update_from_family(&series, state, &FamilyMember { family, name: &name }, &mut pieces);
+                    self.flush_if_large(&mut pieces)?;
                 }
             }
             for series in busy {
-                let state = self.lock(&series);
-                self.update(&series, state, &Part { family, name: &name }, &mut pieces);
-                self.send(&mut pieces)?;
+                let state = self.lock_series(&series);
+                self.update_from_family(&series, state, &FamilyMember { family, name: &name }, &mut pieces);
+                self.flush_if_large(&mut pieces)?;
             }
         }
         Ok(())
     }
 
     /// Gives a series what stands for its family at this moment, which may be newer than what is being handed out.
-    fn update(
+    fn update_from_family(
         &mut self,
-        series: &Series,
+        series: &HeadSeries,
         mut state: MutexGuard<'_, SeriesState>,
-        part: &Part<'_>,
-        pieces: &mut Pieces,
+        part: &FamilyMember<'_>,
+        pieces: &mut PendingLogWrites,
     ) {
-        if let Some(metadata) = self.head.metadata.families.of_series_in(part.name, part.family)
-            && !state.is_dead
+        if let Some(metadata) = self.head.metadata.families.for_series_in_family(part.name, part.family)
+            && !state.is_collected
             && state.metadata.as_ref() != Some(&metadata)
         {
             pieces.bytes += metadata.unit.len() + metadata.help.len() + 32;
-            self.set(series, &mut state, metadata);
+            self.log_and_set(series, &mut state, metadata);
         }
     }
 
     /// Sends what has become a piece to the log, and waits for it where many are on their way.
-    fn send(&mut self, pieces: &mut Pieces) -> Result<(), WalError> {
-        if pieces.bytes < PIECE_BYTES {
+    fn flush_if_large(&mut self, pieces: &mut PendingLogWrites) -> Result<(), WalError> {
+        if pieces.bytes < FLUSH_BYTES {
             return Ok(());
         }
         pieces.bytes = 0;
         pieces.ahead += 1;
-        let position = self.log_so_far();
-        if pieces.ahead >= PIECES_AHEAD {
+        let position = self.flush_batch();
+        if pieces.ahead >= MAX_UNCONFIRMED_FLUSHES {
             pieces.ahead = 0;
             self.wal.wait(position)?;
         }
@@ -153,15 +153,15 @@ impl HeadAppender<'_> {
 }
 
 /// Makes a family known; where there are too many, those without series give way.
-fn learn(head: &Head, family: &str, metadata: &Metadata) -> Result<Learned, FamilyLimitReached> {
+fn record_family(head: &Head, family: &str, metadata: &Metadata) -> Result<FamilyUpdate, FamilyLimitReached> {
     let (families, pool) = (&head.metadata.families, &head.metadata.pool);
-    families.learn(pool, family, metadata).or_else(|full| {
+    families.update(pool, family, metadata).or_else(|full| {
         if !families.is_sweep_due() {
             return Err(full);
         }
-        families.forget_unless(|name, metric_type| {
+        families.retain(|name, metric_type| {
             series_names(name, metric_type).any(|name| head.postings.contains(METRIC_NAME, &name))
         });
-        families.learn(pool, family, metadata)
+        families.update(pool, family, metadata)
     })
 }

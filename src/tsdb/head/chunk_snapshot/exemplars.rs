@@ -2,16 +2,16 @@
 
 use crate::tsdb::head::Head;
 use crate::tsdb::head::chunk_snapshot::record::EXEMPLARS;
-use crate::tsdb::wal::record::error::DecodeError;
+use crate::tsdb::wal::record::error::DecodeRecordError;
 use crate::tsdb::wal::record::exemplars::{RefExemplar, put_exemplars, read_exemplars};
 
 /// Exemplars in one record; Prometheus puts as many into one.
-const IN_ONE_RECORD: usize = 10_000;
+const MAX_PER_RECORD: usize = 10_000;
 
 /// The records of the exemplars whose series is in the head.
 pub(super) fn exemplar_records(head: &Head) -> Vec<Vec<u8>> {
-    let with_ref = head.exemplars().arrivals().into_iter().filter_map(|one| {
-        let series = head.series.get(one.labels.as_packed())?.reference;
+    let with_ref = head.exemplars().in_arrival_order().into_iter().filter_map(|one| {
+        let series = head.series.get(one.labels.as_bytes())?.reference;
         Some(RefExemplar { series, exemplar: one.exemplar })
     });
     let all: Vec<RefExemplar> = with_ref.collect();
@@ -20,11 +20,11 @@ pub(super) fn exemplar_records(head: &Head) -> Vec<Vec<u8>> {
         put_exemplars(&mut record, some);
         record
     };
-    all.chunks(IN_ONE_RECORD).map(record).collect()
+    all.chunks(MAX_PER_RECORD).map(record).collect()
 }
 
 /// The exemplars of such a record.
-pub(super) fn exemplars_of(record: &[u8]) -> Result<Vec<RefExemplar>, DecodeError> {
+pub(super) fn decode_exemplars(record: &[u8]) -> Result<Vec<RefExemplar>, DecodeRecordError> {
     read_exemplars(record.get(1..).unwrap_or_default())
 }
 

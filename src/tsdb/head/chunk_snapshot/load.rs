@@ -2,21 +2,21 @@
 
 use crate::model::refs::SeriesRef;
 use crate::tsdb::chunk::any_chunk::AnyChunk;
-use crate::tsdb::chunk::any_chunk::AnyIter;
-use crate::tsdb::chunk::cut::ChunkWindow;
+use crate::tsdb::chunk::any_chunk::AnyChunkIter;
+use crate::tsdb::chunk::cut::ChunkBoundary;
 use crate::tsdb::chunk::head_chunks::HeadChunkMeta;
 use crate::tsdb::chunk::mapped_chunk::MappedChunk;
 use crate::tsdb::chunk::xor::ChunkError;
 use crate::tsdb::encoding::byte_reader::{ByteError, ByteReader};
 use crate::tsdb::head::Head;
 use crate::tsdb::head::chunk_snapshot::ChunkSnapshot;
-use crate::tsdb::head::chunk_snapshot::exemplars::{exemplars_of, restore_exemplars};
+use crate::tsdb::head::chunk_snapshot::exemplars::{decode_exemplars, restore_exemplars};
 use crate::tsdb::head::chunk_snapshot::record::{
-    EXEMPLARS, RecordError, SERIES, SnapshotChunk, SnapshotSeries, TOMBSTONES, read_series,
+    EXEMPLARS, SnapshotRecordError, SERIES, SnapshotChunk, SnapshotSeries, TOMBSTONES, read_series,
 };
 use crate::tsdb::head::in_flight::BatchId;
-use crate::tsdb::head::series::{OpenChunk, Series};
-use crate::tsdb::wal::reader::{ReadError, SegmentReader};
+use crate::tsdb::head::series::{OpenChunk, HeadSeries};
+use crate::tsdb::wal::reader::{ReadLogError, LogSegmentReader};
 use crate::tsdb::wal::record::exemplars::RefExemplar;
 use crate::tsdb::wal::segment::{SegmentError, list_segments};
 use crossbeam_channel::Receiver;
@@ -26,21 +26,21 @@ use std::sync::atomic::Ordering;
 use std::thread;
 
 /// Bytes of records that a thread gets at once, and how many such lots may wait.
-const LOT_BYTES: usize = 256 << 10;
-const WAITING_LOTS: usize = 4;
+const BATCH_BYTES: usize = 256 << 10;
+const MAX_QUEUED_BATCHES: usize = 4;
 
 /// Why a snapshot can't be used: the log is to be replayed instead, into a new head.
 #[derive(Debug, thiserror::Error)]
-pub enum LoadError {
+pub enum LoadSnapshotError {
     /// Its files don't follow each other.
     #[error(transparent)]
     Segments(#[from] SegmentError),
     /// Its files are damaged.
     #[error(transparent)]
-    Read(#[from] ReadError),
+    Read(#[from] ReadLogError),
     /// A record of it can't be used.
     #[error(transparent)]
-    Record(#[from] RecordError),
+    Record(#[from] SnapshotRecordError),
     /// The tombstones end early.
     #[error("tombstones: {0}")]
     Tombstones(ByteError),
@@ -60,7 +60,7 @@ pub enum LoadError {
     Overlap(SeriesRef),
     /// A series comes twice.
     #[error("series {} comes twice", .0.0)]
-    Twice(SeriesRef),
+    DuplicateSeries(SeriesRef),
     /// A full chunk belongs to a series that the snapshot does not have.
     #[error("chunks_head has a chunk of series {}, which is not in the snapshot", .0.0)]
     UnknownSeries(SeriesRef),
@@ -71,7 +71,7 @@ pub enum LoadError {
 
 /// What a snapshot had.
 #[derive(Debug, Default)]
-pub struct Loaded {
+pub struct LoadedSnapshot {
     /// How many series.
     pub series: usize,
     /// Its tombstones, version and entries of the tombstones file of a block; `None` where there is no such record.
@@ -83,24 +83,24 @@ pub struct Loaded {
 /// Loads `snapshot` into the empty `head`; `chunks` is what `chunks_head/` holds.
 ///
 /// # Errors
-/// [`LoadError`]; the head has a part of it then and is to be thrown away.
+/// [`LoadSnapshotError`]; the head has a part of it then and is to be thrown away.
 pub fn load_snapshot(
     snapshot: &ChunkSnapshot,
     head: &Head,
     chunks: Vec<HeadChunkMeta>,
     workers: usize,
-) -> Result<Loaded, LoadError> {
-    let chunks = by_series(head, chunks)?;
+) -> Result<LoadedSnapshot, LoadSnapshotError> {
+    let chunks = group_by_series(head, chunks)?;
     thread::scope(|scope| {
-        let (sender, lots) = crossbeam_channel::bounded::<Lot>(WAITING_LOTS);
+        let (sender, lots) = crossbeam_channel::bounded::<RecordBatch>(MAX_QUEUED_BATCHES);
         let makers: Vec<_> = (0..workers.max(1))
             .map(|_| {
                 let (lots, chunks) = (lots.clone(), &chunks);
-                scope.spawn(move || make_series(head, chunks, &lots))
+                scope.spawn(move || build_series(head, chunks, &lots))
             })
             .collect();
         drop(lots);
-        let (mut loaded, mut exemplars) = (Loaded::default(), Vec::new());
+        let (mut loaded, mut exemplars) = (LoadedSnapshot::default(), Vec::new());
         let read = read_records(snapshot, &mut loaded, &mut exemplars, |lot| {
             // Where a maker has failed, its error is the one that counts.
             let _ = sender.send(lot);
@@ -112,7 +112,7 @@ pub fn load_snapshot(
         read?;
         // All series are there now. What is under a reference that none of them has may be of one that had another before.
         if let Some(unknown) = chunks.keys().find(|reference| head.series.get_by_ref(**reference).is_none()) {
-            return Err(LoadError::UnknownSeries(*unknown));
+            return Err(LoadSnapshotError::UnknownSeries(*unknown));
         }
         index(head);
         loaded.exemplars = restore_exemplars(head, &exemplars);
@@ -130,35 +130,35 @@ fn index(head: &Head) {
 
 /// Records of series, one behind the other.
 #[derive(Default)]
-struct Lot {
+struct RecordBatch {
     bytes: Vec<u8>,
     ends: Vec<usize>,
 }
 
 fn read_records(
     snapshot: &ChunkSnapshot,
-    loaded: &mut Loaded,
+    loaded: &mut LoadedSnapshot,
     exemplars: &mut Vec<RefExemplar>,
-    mut send: impl FnMut(Lot),
-) -> Result<(), LoadError> {
-    let mut lot = Lot::default();
+    mut send: impl FnMut(RecordBatch),
+) -> Result<(), LoadSnapshotError> {
+    let mut lot = RecordBatch::default();
     for segment in list_segments(&snapshot.path)? {
-        let mut reader = SegmentReader::open(segment)?;
+        let mut reader = LogSegmentReader::open(segment)?;
         while let Some(record) = reader.next_record()? {
             match record.first() {
                 Some(&SERIES) => {
                     lot.bytes.extend_from_slice(record);
                     lot.ends.push(lot.bytes.len());
-                    if lot.bytes.len() >= LOT_BYTES {
+                    if lot.bytes.len() >= BATCH_BYTES {
                         send(std::mem::take(&mut lot));
                     }
                 }
                 Some(&TOMBSTONES) => {
-                    let encoded = ByteReader::new(&record[1..]).uvarint_bytes().map_err(LoadError::Tombstones)?;
+                    let encoded = ByteReader::new(&record[1..]).uvarint_bytes().map_err(LoadSnapshotError::Tombstones)?;
                     loaded.tombstones = Some(encoded.to_vec());
                 }
-                Some(&EXEMPLARS) => exemplars.extend(exemplars_of(record).map_err(RecordError::from)?),
-                other => return Err(LoadError::UnknownType(other.copied().unwrap_or_default())),
+                Some(&EXEMPLARS) => exemplars.extend(decode_exemplars(record).map_err(SnapshotRecordError::from)?),
+                other => return Err(LoadSnapshotError::UnknownType(other.copied().unwrap_or_default())),
             }
         }
     }
@@ -167,7 +167,7 @@ fn read_records(
 }
 
 /// The full chunks of each series, oldest first.
-fn by_series(head: &Head, chunks: Vec<HeadChunkMeta>) -> Result<HashMap<SeriesRef, Vec<MappedChunk>>, LoadError> {
+fn group_by_series(head: &Head, chunks: Vec<HeadChunkMeta>) -> Result<HashMap<SeriesRef, Vec<MappedChunk>>, LoadSnapshotError> {
     let mut found: HashMap<SeriesRef, Vec<MappedChunk>> = HashMap::new();
     for chunk in chunks {
         head.reserve_ref(chunk.series);
@@ -176,19 +176,19 @@ fn by_series(head: &Head, chunks: Vec<HeadChunkMeta>) -> Result<HashMap<SeriesRe
         }
         let all = found.entry(chunk.series).or_default();
         if all.last().is_some_and(|last| chunk.mint <= last.maxt()) {
-            return Err(LoadError::Overlap(chunk.series));
+            return Err(LoadSnapshotError::Overlap(chunk.series));
         }
-        all.push(MappedChunk::new(chunk.at, chunk.mint, chunk.maxt, chunk.samples, chunk.encoding));
+        all.push(MappedChunk::new(chunk.chunk_ref, chunk.mint, chunk.maxt, chunk.samples, chunk.encoding));
     }
     Ok(found)
 }
 
 /// Makes series of the records that come; ends with the first error.
-fn make_series(
+fn build_series(
     head: &Head,
     chunks: &HashMap<SeriesRef, Vec<MappedChunk>>,
-    lots: &Receiver<Lot>,
-) -> Result<usize, LoadError> {
+    lots: &Receiver<RecordBatch>,
+) -> Result<usize, LoadSnapshotError> {
     let mut count = 0;
     for lot in lots {
         let mut begin = 0;
@@ -203,26 +203,26 @@ fn make_series(
     Ok(count)
 }
 
-fn add_series(head: &Head, found: SnapshotSeries<'_>, mapped: &[MappedChunk]) -> Result<(), LoadError> {
+fn add_series(head: &Head, found: SnapshotSeries<'_>, mapped: &[MappedChunk]) -> Result<(), LoadSnapshotError> {
     let reference = found.reference;
     head.reserve_ref(reference);
     let Ok(entry) = head.series.get_or_create(&found.labels, |hash, labels| {
-        Ok::<_, Infallible>(Series::new(reference, hash, labels, BatchId::NONE))
+        Ok::<_, Infallible>(HeadSeries::new(reference, hash, labels, BatchId::NONE))
     });
     if !entry.created {
-        return Err(LoadError::Twice(reference));
+        return Err(LoadSnapshotError::DuplicateSeries(reference));
     }
     head.stats.series_created.fetch_add(1, Ordering::Relaxed);
     let open = found.open.filter(|chunk| chunk.maxt >= head.times.min_valid());
     if let (Some(open), Some(last)) = (&open, mapped.last())
         && open.mint <= last.maxt()
     {
-        return Err(LoadError::Overlap(reference));
+        return Err(LoadSnapshotError::Overlap(reference));
     }
     let begin = mapped.first().map(MappedChunk::mint).or(open.as_ref().map(|chunk| chunk.mint));
     let end = open.as_ref().map(|chunk| chunk.maxt).or(mapped.last().map(MappedChunk::maxt));
     if let (Some(begin), Some(end)) = (begin, end) {
-        head.times.include(begin, end);
+        head.times.extend(begin, end);
     }
     head.stats.chunks_created.fetch_add((mapped.len() + usize::from(open.is_some())) as u64, Ordering::Relaxed);
     let mut state = entry.series.state.lock();
@@ -233,11 +233,11 @@ fn add_series(head: &Head, found: SnapshotSeries<'_>, mapped: &[MappedChunk]) ->
 }
 
 /// The chunk as it was; as in Prometheus, the next sample begins a new one.
-fn open_chunk(series: SeriesRef, found: SnapshotChunk<'_>) -> Result<OpenChunk, LoadError> {
-    let chunk = AnyChunk::resume(found.encoding, found.bytes).map_err(|source| LoadError::Chunk { series, source })?;
-    let first = AnyIter::new(found.encoding, chunk.bytes()).next().and_then(Result::ok);
+fn open_chunk(series: SeriesRef, found: SnapshotChunk<'_>) -> Result<OpenChunk, LoadSnapshotError> {
+    let chunk = AnyChunk::resume(found.encoding, found.bytes).map_err(|source| LoadSnapshotError::Chunk { series, source })?;
+    let first = AnyChunkIter::new(found.encoding, chunk.bytes()).next().and_then(Result::ok);
     if first.map(|first| first.t) != Some(found.mint) || chunk.last_t() != Some(found.maxt) {
-        return Err(LoadError::Times(series));
+        return Err(LoadSnapshotError::Times(series));
     }
-    Ok(OpenChunk { chunk, mint: found.mint, window: ChunkWindow::ending_at(found.maxt) })
+    Ok(OpenChunk { chunk, mint: found.mint, window: ChunkBoundary::ending_at(found.maxt) })
 }

@@ -32,14 +32,14 @@ const PREFIX: &str = "chunk_snapshot.";
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ChunkSnapshot {
     /// Up to where of the log it stands for.
-    pub upto: LogEnd,
+    pub wal_offset: WalOffset,
     /// Its folder.
     pub path: PathBuf,
 }
 
 /// A place in the log's files: the last segment and its length in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct LogEnd {
+pub struct WalOffset {
     /// Number of the segment.
     pub segment: u32,
     /// Bytes of it.
@@ -47,7 +47,7 @@ pub struct LogEnd {
 }
 
 /// The folder's name of a snapshot.
-fn folder_name(upto: LogEnd) -> String {
+fn dir_name(upto: WalOffset) -> String {
     format!("{PREFIX}{:06}.{:010}", upto.segment, upto.offset)
 }
 
@@ -56,14 +56,14 @@ fn folder_name(upto: LogEnd) -> String {
 /// # Errors
 /// What the system says.
 pub fn last_snapshot(dir: &Path) -> io::Result<Option<ChunkSnapshot>> {
-    Ok(snapshots(dir)?.into_iter().max_by_key(|snapshot| snapshot.upto))
+    Ok(snapshots(dir)?.into_iter().max_by_key(|snapshot| snapshot.wal_offset))
 }
 
 /// Removes the snapshots for which `is_old` holds, and what was left of unfinished ones.
 ///
 /// # Errors
 /// What the system says.
-pub fn remove_snapshots(dir: &Path, is_old: impl Fn(LogEnd) -> bool) -> io::Result<()> {
+pub fn remove_snapshots(dir: &Path, is_old: impl Fn(WalOffset) -> bool) -> io::Result<()> {
     for entry in std::fs::read_dir(dir)? {
         let path = entry?.path();
         let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
@@ -82,17 +82,17 @@ fn snapshots(dir: &Path) -> io::Result<Vec<ChunkSnapshot>> {
         if let Some(upto) = path.file_name().and_then(|name| name.to_str()).and_then(parse_name)
             && path.is_dir()
         {
-            found.push(ChunkSnapshot { upto, path });
+            found.push(ChunkSnapshot { wal_offset: upto, path });
         }
     }
     Ok(found)
 }
 
-fn parse_name(name: &str) -> Option<LogEnd> {
+fn parse_name(name: &str) -> Option<WalOffset> {
     let (segment, offset) = name.strip_prefix(PREFIX)?.split_once('.')?;
     let are_digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     (are_digits(segment) && are_digits(offset)).then_some(())?;
-    Some(LogEnd { segment: segment.parse().ok()?, offset: offset.parse().ok()? })
+    Some(WalOffset { segment: segment.parse().ok()?, offset: offset.parse().ok()? })
 }
 
 #[cfg(test)]

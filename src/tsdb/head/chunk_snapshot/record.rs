@@ -25,12 +25,12 @@
 
 use crate::model::labels::Labels;
 use crate::model::refs::SeriesRef;
-use crate::model::value::{Value, ValueKind};
-use crate::tsdb::chunk::Encoding;
+use crate::model::sample::{SampleValue, ValueType};
+use crate::tsdb::chunk::ChunkEncoding;
 use crate::tsdb::encoding::byte_reader::{
     ByteError, ByteReader, put_be_i64, put_be_u64, put_uvarint, put_uvarint_bytes,
 };
-use crate::tsdb::wal::record::error::DecodeError;
+use crate::tsdb::wal::record::error::DecodeRecordError;
 use crate::tsdb::wal::record::histogram_encoder::{put_float_histogram, put_histogram};
 use crate::tsdb::wal::record::histograms::{read_float_histogram, read_histogram};
 use crate::tsdb::wal::record::label_set::{put_labels, read_labels};
@@ -59,18 +59,18 @@ pub(super) struct SnapshotChunk<'a> {
     /// Time of its first and last sample, ms.
     pub(super) mint: i64,
     pub(super) maxt: i64,
-    pub(super) encoding: Encoding,
+    pub(super) encoding: ChunkEncoding,
     pub(super) bytes: &'a [u8],
     /// The value of its last sample, of the kind that the encoding says.
-    pub(super) last: Value,
+    pub(super) last: SampleValue,
 }
 
 /// Why a record can't be used.
 #[derive(Debug, thiserror::Error)]
-pub enum RecordError {
+pub enum SnapshotRecordError {
     /// The labels are none.
     #[error(transparent)]
-    Decode(#[from] DecodeError),
+    Decode(#[from] DecodeRecordError),
     /// It ends early, or a number in it can't be.
     #[error(transparent)]
     Bytes(#[from] ByteError),
@@ -82,7 +82,7 @@ pub enum RecordError {
     Encoding(u8),
     /// Something follows where the record should end.
     #[error("{0} bytes too many")]
-    Surplus(usize),
+    TrailingBytes(usize),
 }
 
 /// Appends the record of a series.
@@ -101,54 +101,54 @@ pub(super) fn put_series(out: &mut Vec<u8>, reference: SeriesRef, labels: &Label
     out.push(chunk.encoding as u8);
     put_uvarint_bytes(out, chunk.bytes);
     match &chunk.last {
-        Value::Float(v) => {
+        SampleValue::Float(v) => {
             out.resize(out.len() + UNUSED_OF_FLOATS, 0);
             put_be_u64(out, v.to_bits());
         }
-        Value::Histogram(histogram) => put_histogram(out, histogram),
-        Value::FloatHistogram(histogram) => put_float_histogram(out, histogram),
+        SampleValue::Histogram(histogram) => put_histogram(out, histogram),
+        SampleValue::FloatHistogram(histogram) => put_float_histogram(out, histogram),
     }
 }
 
 /// Reads the record of a series.
-pub(super) fn read_series(record: &[u8]) -> Result<SnapshotSeries<'_>, RecordError> {
+pub(super) fn read_series(record: &[u8]) -> Result<SnapshotSeries<'_>, SnapshotRecordError> {
     let mut reader = ByteReader::new(record.get(1..).unwrap_or_default());
     let reference = SeriesRef(reader.be_u64()?);
-    let labels = read_labels(&mut reader)?.filter(|_| reference.0 != 0).ok_or(RecordError::NoSeries)?;
+    let labels = read_labels(&mut reader)?.filter(|_| reference.0 != 0).ok_or(SnapshotRecordError::NoSeries)?;
     reader.be_i64()?;
     let open = if reader.uvarint()? == 0 { None } else { Some(read_chunk(&mut reader)?) };
     match reader.remaining() {
         0 => Ok(SnapshotSeries { reference, labels, open }),
-        surplus => Err(RecordError::Surplus(surplus)),
+        surplus => Err(SnapshotRecordError::TrailingBytes(surplus)),
     }
 }
 
-fn read_chunk<'a>(reader: &mut ByteReader<'a>) -> Result<SnapshotChunk<'a>, RecordError> {
+fn read_chunk<'a>(reader: &mut ByteReader<'a>) -> Result<SnapshotChunk<'a>, SnapshotRecordError> {
     let (mint, maxt) = (reader.be_i64()?, reader.be_i64()?);
     let byte = reader.u8()?;
-    let encoding = Encoding::from_byte(byte).ok_or(RecordError::Encoding(byte))?;
+    let encoding = ChunkEncoding::from_byte(byte).ok_or(SnapshotRecordError::Encoding(byte))?;
     let bytes = reader.uvarint_bytes()?;
-    let last = match encoding.kind() {
-        ValueKind::Float => {
+    let last = match encoding.value_type() {
+        ValueType::Float => {
             reader.bytes(UNUSED_OF_FLOATS)?;
-            Value::Float(reader.be_f64()?)
+            SampleValue::Float(reader.be_f64()?)
         }
-        ValueKind::Histogram => Value::Histogram(Box::new(read_histogram(reader)?)),
-        ValueKind::FloatHistogram => Value::FloatHistogram(Box::new(read_float_histogram(reader)?)),
+        ValueType::Histogram => SampleValue::Histogram(Box::new(read_histogram(reader)?)),
+        ValueType::FloatHistogram => SampleValue::FloatHistogram(Box::new(read_float_histogram(reader)?)),
     };
     Ok(SnapshotChunk { mint, maxt, encoding, bytes, last })
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{RecordError, SnapshotChunk, put_series, read_series};
+    use super::{SnapshotRecordError, SnapshotChunk, put_series, read_series};
     use crate::model::histogram::{FloatHistogram, Histogram};
     use crate::model::labels::LabelsBuilder;
     use crate::model::refs::SeriesRef;
-    use crate::model::value::Value;
-    use crate::tsdb::chunk::Encoding;
+    use crate::model::sample::SampleValue;
+    use crate::tsdb::chunk::ChunkEncoding;
 
-    fn record(encoding: Encoding, last: Value) -> Vec<u8> {
+    fn record(encoding: ChunkEncoding, last: SampleValue) -> Vec<u8> {
         let labels = LabelsBuilder::from_iter([("__name__", "up"), ("job", "x")]).build().unwrap();
         let chunk = SnapshotChunk { mint: -5, maxt: 7, encoding, bytes: b"chunk", last };
         let mut out = Vec::new();
@@ -160,15 +160,15 @@ mod tests {
         let histogram = Histogram { count: 4, zero_count: 4, sum: 1.5, ..Histogram::default() };
         let float = FloatHistogram { count: 4.5, zero_count: 4.5, sum: 1.5, ..FloatHistogram::default() };
         [
-            record(Encoding::Xor2, Value::Float(-0.0)),
-            record(Encoding::Histogram, Value::Histogram(Box::new(histogram))),
-            record(Encoding::FloatHistogramSt, Value::FloatHistogram(Box::new(float))),
+            record(ChunkEncoding::Xor2, SampleValue::Float(-0.0)),
+            record(ChunkEncoding::Histogram, SampleValue::Histogram(Box::new(histogram))),
+            record(ChunkEncoding::FloatHistogramSt, SampleValue::FloatHistogram(Box::new(float))),
         ]
     }
 
     #[test]
     fn a_series_reads_back_with_and_without_a_chunk() {
-        let record = record(Encoding::Xor, Value::Float(-0.0));
+        let record = record(ChunkEncoding::Xor, SampleValue::Float(-0.0));
         let series = read_series(&record).unwrap();
         assert_eq!(
             (series.reference, series.labels.to_string().as_str()),
@@ -176,7 +176,7 @@ mod tests {
         );
         let open = series.open.unwrap();
         assert_eq!((open.mint, open.maxt, open.bytes), (-5, 7, &b"chunk"[..]));
-        assert!(open.last.is_same(&Value::Float(-0.0)));
+        assert!(open.last.is_equivalent(&SampleValue::Float(-0.0)));
         let mut bare = Vec::new();
         put_series(&mut bare, SeriesRef(9), &series.labels, None);
         assert!(read_series(&bare).unwrap().open.is_none());
@@ -185,16 +185,16 @@ mod tests {
     #[test]
     fn a_series_of_histograms_reads_back_with_its_last_one() {
         for (record, kind) in
-            of_every_kind().iter().zip([Encoding::Xor2, Encoding::Histogram, Encoding::FloatHistogramSt])
+            of_every_kind().iter().zip([ChunkEncoding::Xor2, ChunkEncoding::Histogram, ChunkEncoding::FloatHistogramSt])
         {
             let open = read_series(record).unwrap().open.unwrap();
-            assert_eq!((open.encoding, open.last.kind()), (kind, kind.kind()));
+            assert_eq!((open.encoding, open.last.kind()), (kind, kind.value_type()));
             let sum = match open.last {
-                Value::Float(v) => v,
-                Value::Histogram(histogram) => histogram.sum,
-                Value::FloatHistogram(histogram) => histogram.sum,
+                SampleValue::Float(v) => v,
+                SampleValue::Histogram(histogram) => histogram.sum,
+                SampleValue::FloatHistogram(histogram) => histogram.sum,
             };
-            assert_eq!(sum, if kind == Encoding::Xor2 { -0.0 } else { 1.5 });
+            assert_eq!(sum, if kind == ChunkEncoding::Xor2 { -0.0 } else { 1.5 });
         }
     }
 
@@ -205,11 +205,11 @@ mod tests {
                 assert!(read_series(&whole[..len]).is_err(), "{len}");
             }
             let longer = [&whole[..], &[0]].concat();
-            assert!(matches!(read_series(&longer), Err(RecordError::Surplus(1))));
+            assert!(matches!(read_series(&longer), Err(SnapshotRecordError::TrailingBytes(1))));
         }
-        let mut unknown = record(Encoding::Xor, Value::Float(0.0));
-        let at = unknown.windows(2).position(|pair| pair == [Encoding::Xor as u8, 5]).unwrap();
+        let mut unknown = record(ChunkEncoding::Xor, SampleValue::Float(0.0));
+        let at = unknown.windows(2).position(|pair| pair == [ChunkEncoding::Xor as u8, 5]).unwrap();
         unknown[at] = 99;
-        assert!(matches!(read_series(&unknown), Err(RecordError::Encoding(99))));
+        assert!(matches!(read_series(&unknown), Err(SnapshotRecordError::Encoding(99))));
     }
 }

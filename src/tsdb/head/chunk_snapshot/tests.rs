@@ -1,35 +1,35 @@
 //! What is written is loaded, names are understood, damage makes a snapshot useless and nothing worse.
 
-use super::load::{LoadError, load_snapshot};
+use super::load::{LoadSnapshotError, load_snapshot};
 use super::write::{SnapshotOptions, WriteSnapshotError, write_snapshot};
-use super::{LogEnd, last_snapshot, remove_snapshots};
+use super::{WalOffset, last_snapshot, remove_snapshots};
 use crate::model::exemplar::Exemplar;
 use crate::model::labels::LabelsBuilder;
-use crate::model::matcher::{MatchKind, Matcher};
+use crate::model::matcher::{MatchType, Matcher};
 use crate::model::refs::SeriesRef;
-use crate::model::sample::Sample;
+use crate::model::float_sample::FloatSample;
 use crate::model::time::TimeRange;
-use crate::model::value::Point;
+use crate::model::sample::Sample;
 use crate::tsdb::chunk::cut::CutPolicy;
 use crate::tsdb::chunk::float_chunk::FloatEncoding;
-use crate::tsdb::chunk::head_chunks::HeadChunks;
+use crate::tsdb::chunk::head_chunks::HeadChunkStore;
 use crate::tsdb::fs::os_disk::OsDisk;
 use crate::tsdb::head::append::HeadAppender;
 use crate::tsdb::head::metadata::restore::restore_metadata;
-use crate::tsdb::head::replay::{Replay, ReplayProgress};
+use crate::tsdb::head::replay::{WalReplay, ReplayProgress};
 use crate::tsdb::head::{Head, HeadOptions};
 use crate::tsdb::query::select::select;
-use crate::tsdb::wal::batch::Batch;
-use crate::tsdb::wal::commit::{SyncMode, Wal, WalOptions};
-use crate::tsdb::wal::compression::Compression;
+use crate::tsdb::wal::batch::LogBatch;
+use crate::tsdb::wal::write_log::{SyncMode, Wal, WalOptions};
+use crate::tsdb::wal::compression::RecordCompression;
 use crate::tsdb::wal::segment::list_segments;
 use std::path::Path;
 use std::sync::Arc;
 
-const UPTO: LogEnd = LogEnd { segment: 3, offset: 4096 };
+const UPTO: WalOffset = WalOffset { segment: 3, offset: 4096 };
 
 fn open_head(dir: &Path) -> (Head, Vec<crate::tsdb::chunk::head_chunks::HeadChunkMeta>) {
-    let (mut files, _) = HeadChunks::open(&dir.join("chunks_head")).unwrap();
+    let (mut files, _) = HeadChunkStore::open(&dir.join("chunks_head")).unwrap();
     let mut chunks = Vec::new();
     files.for_each(&dir.join("quarantine"), |chunk| chunks.push(chunk)).unwrap();
     let policy = CutPolicy { chunk_range_ms: 7_200_000, samples_per_chunk: 10 };
@@ -47,11 +47,11 @@ fn head_of(dir: &Path, series: i64) -> Head {
     for series in 0..series {
         head.set_float_encoding(if series % 3 == 0 { FloatEncoding::Xor2 } else { FloatEncoding::Xor });
         let labels = LabelsBuilder::from_iter([("__name__", "up"), ("i", &series.to_string())]).build().unwrap();
-        let samples = (0..=series * 3).map(|i| Sample::new(1_000_000 + i * 1000, (i * series) as f64 / 7.0));
+        let samples = (0..=series * 3).map(|i| FloatSample::new(1_000_000 + i * 1000, (i * series) as f64 / 7.0));
         let mut appender = HeadAppender::new(&head, &wal);
-        appender.append(&labels, samples.map(Point::from), |_, why| panic!("{why:?}")).unwrap();
+        appender.append_or_create(&labels, samples.map(Sample::from), |_, why| panic!("{why:?}")).unwrap();
         let exemplar = Exemplar { t: series, v: 0.5, labels: (series % 2 == 0).then(|| labels.clone()) };
-        appender.append_exemplars(labels.as_packed(), [exemplar].into_iter(), |_, why| panic!("{why:?}"));
+        appender.append_exemplars(labels.as_bytes(), [exemplar].into_iter(), |_, why| panic!("{why:?}"));
         appender.commit().unwrap();
     }
     wal.close().unwrap();
@@ -62,7 +62,7 @@ fn open_log(dir: &Path) -> Wal {
     let wal = Wal::open(WalOptions {
         dir: dir.join("wal"),
         segment_size: 1 << 20,
-        compression: Compression::None,
+        compression: RecordCompression::None,
         sync: SyncMode::Os,
         disk: Arc::new(OsDisk),
     });
@@ -71,14 +71,14 @@ fn open_log(dir: &Path) -> Wal {
 
 fn options(dir: &Path) -> SnapshotOptions {
     let disk = Arc::new(OsDisk);
-    SnapshotOptions { dir: dir.to_owned(), upto: UPTO, compression: Compression::Snappy, segment_size: 64 << 10, disk }
+    SnapshotOptions { dir: dir.to_owned(), upto: UPTO, compression: RecordCompression::Snappy, segment_size: 64 << 10, disk }
 }
 
 fn content(head: &Head) -> Vec<(String, Vec<(i64, u64)>)> {
-    let all = [Matcher::new(MatchKind::NotEqual, "__name__", "").unwrap()];
+    let all = [Matcher::new(MatchType::NotEqual, "__name__", "").unwrap()];
     let series = select(&[head], &all, TimeRange::ALL).unwrap().map(|series| {
         let series = series.unwrap();
-        let samples = series.samples(TimeRange::ALL).map(|sample| sample.map(|s| (s.t, s.v.to_bits())).unwrap());
+        let samples = series.float_samples(TimeRange::ALL).map(|sample| sample.map(|s| (s.t, s.v.to_bits())).unwrap());
         (series.labels().to_string(), samples.collect())
     });
     series.collect()
@@ -91,17 +91,17 @@ fn a_snapshot_holds_the_head_to_the_last_bit_and_appends_go_on_in_a_new_chunk() 
     assert_eq!(write_snapshot(&head, b"stones", &options(dir.path())).unwrap(), 30);
     let expected = content(&head);
     let times = (head.times().min(), head.times().max());
-    let exemplars = head.exemplars().arrivals();
+    let exemplars = head.exemplars().in_arrival_order();
     drop(head);
     let snapshot = last_snapshot(dir.path()).unwrap().unwrap();
-    assert_eq!((snapshot.upto, snapshot.path), (UPTO, dir.path().join("chunk_snapshot.000003.0000004096")));
+    assert_eq!((snapshot.wal_offset, snapshot.path), (UPTO, dir.path().join("chunk_snapshot.000003.0000004096")));
     for workers in [1, 3] {
         let (again, chunks) = open_head(dir.path());
         let snapshot = last_snapshot(dir.path()).unwrap().unwrap();
         let loaded = load_snapshot(&snapshot, &again, chunks, workers).unwrap();
         assert_eq!((loaded.series, loaded.tombstones.as_deref()), (30, Some(&b"stones"[..])));
         assert_eq!(content(&again), expected);
-        assert_eq!((loaded.exemplars, again.exemplars().arrivals()), (30, exemplars.clone()));
+        assert_eq!((loaded.exemplars, again.exemplars().in_arrival_order()), (30, exemplars.clone()));
         assert_eq!((again.times().min(), again.times().max()), times);
         assert_eq!(again.next_ref().0, 31);
     }
@@ -114,9 +114,9 @@ fn a_newer_snapshot_replaces_the_older_one_and_unfinished_ones_go() {
     write_snapshot(&head, b"", &options(dir.path())).unwrap();
     std::fs::create_dir(dir.path().join("chunk_snapshot.000009.0000000000.tmp")).unwrap();
     std::fs::create_dir(dir.path().join("chunk_snapshot.x.1")).unwrap();
-    let later = LogEnd { segment: 4, offset: 0 };
+    let later = WalOffset { segment: 4, offset: 0 };
     write_snapshot(&head, b"", &SnapshotOptions { upto: later, ..options(dir.path()) }).unwrap();
-    assert_eq!(last_snapshot(dir.path()).unwrap().unwrap().upto, later);
+    assert_eq!(last_snapshot(dir.path()).unwrap().unwrap().wal_offset, later);
     let mut names: Vec<_> =
         std::fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
     names.sort();
@@ -143,15 +143,15 @@ fn second_references_are_remembered_after_a_start_from_a_snapshot() {
     let dir = tempfile::tempdir().unwrap();
     let (head, _) = open_head(dir.path());
     let labels = LabelsBuilder::from_iter([("__name__", "up")]).build().unwrap();
-    let mut batch = Batch::default();
+    let mut batch = LogBatch::default();
     batch.push_series(SeriesRef(1), &labels);
     batch.push_series(SeriesRef(7), &labels);
-    batch.push_point(SeriesRef(7), &Point::from(Sample::new(1_000_000, 1.0)));
+    batch.push_sample(SeriesRef(7), &Sample::from(FloatSample::new(1_000_000, 1.0)));
     let wal = open_log(dir.path());
     wal.wait(wal.enqueue(&mut batch)).unwrap();
     wal.close().unwrap();
     let segments = list_segments(&dir.path().join("wal")).unwrap();
-    let replayed = Replay::new(&head, Vec::new()).run(&segments, 1, &ReplayProgress::default());
+    let replayed = WalReplay::new(&head, Vec::new()).run(&segments, 1, &ReplayProgress::default());
     assert_eq!(replayed.aliases.len(), 1);
     write_snapshot(&head, b"", &options(dir.path())).unwrap();
     let expected = content(&head);
@@ -159,9 +159,9 @@ fn second_references_are_remembered_after_a_start_from_a_snapshot() {
     let (again, chunks) = open_head(dir.path());
     load_snapshot(&last_snapshot(dir.path()).unwrap().unwrap(), &again, chunks, 1).unwrap();
     assert_eq!(content(&again), expected);
-    assert!(again.collected.lock().is_empty());
+    assert!(again.wal_expiries.lock().is_empty());
     assert!(restore_metadata(&again, &segments).damage.is_none());
-    assert_eq!(again.collected.lock().get(&SeriesRef(7)), Some(&1_000_000));
+    assert_eq!(again.wal_expiries.lock().get(&SeriesRef(7)), Some(&1_000_000));
 }
 
 #[test]
@@ -172,14 +172,14 @@ fn a_snapshot_without_the_series_of_a_full_chunk_is_not_used() {
     let snapshot = last_snapshot(more.path()).unwrap().unwrap();
     let (again, chunks) = open_head(more.path());
     let refused = load_snapshot(&snapshot, &again, chunks, 2);
-    assert!(matches!(refused, Err(LoadError::UnknownSeries(SeriesRef(31)))), "{refused:?}");
+    assert!(matches!(refused, Err(LoadSnapshotError::UnknownSeries(SeriesRef(31)))), "{refused:?}");
 }
 
 #[test]
 fn a_damaged_snapshot_is_an_error_or_holds_the_same_at_every_flipped_byte() {
     let dir = tempfile::tempdir().unwrap();
     let head = head_of(dir.path(), 8);
-    let uncompressed = SnapshotOptions { compression: Compression::None, ..options(dir.path()) };
+    let uncompressed = SnapshotOptions { compression: RecordCompression::None, ..options(dir.path()) };
     write_snapshot(&head, b"stones", &uncompressed).unwrap();
     let expected = content(&head);
     drop(head);
@@ -196,7 +196,7 @@ fn a_damaged_snapshot_is_an_error_or_holds_the_same_at_every_flipped_byte() {
         let (again, chunks) = open_head(dir.path());
         match load_snapshot(&snapshot, &again, chunks, 1) {
             Ok(loaded) => assert_eq!((loaded.series, content(&again)), (8, expected.clone()), "byte {at}"),
-            Err(LoadError::Read(_) | LoadError::UnknownType(_)) => errors += 1,
+            Err(LoadSnapshotError::Read(_) | LoadSnapshotError::UnknownType(_)) => errors += 1,
             Err(error) => panic!("byte {at}: {error}"),
         }
     }

@@ -5,11 +5,11 @@ use crate::tsdb::fs::disk::Disk;
 use crate::tsdb::head::Head;
 use crate::tsdb::head::chunk_snapshot::exemplars::exemplar_records;
 use crate::tsdb::head::chunk_snapshot::record::{SnapshotChunk, TOMBSTONES, put_series};
-use crate::tsdb::head::chunk_snapshot::{LogEnd, folder_name, remove_snapshots};
-use crate::tsdb::head::series::Series;
-use crate::tsdb::wal::compression::{Compression, Compressor};
-use crate::tsdb::wal::error::{BeginError, WriteError};
-use crate::tsdb::wal::group::Group;
+use crate::tsdb::head::chunk_snapshot::{WalOffset, dir_name, remove_snapshots};
+use crate::tsdb::head::series::HeadSeries;
+use crate::tsdb::wal::compression::{RecordCompression, Compressor};
+use crate::tsdb::wal::error::{OpenLogError, WriteLogError};
+use crate::tsdb::wal::group::WriteGroup;
 use crate::tsdb::wal::writer::LogWriter;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -24,9 +24,9 @@ pub struct SnapshotOptions {
     /// The data directory.
     pub dir: PathBuf,
     /// Up to where of the log the head has everything.
-    pub upto: LogEnd,
+    pub upto: WalOffset,
     /// How records are compressed.
-    pub compression: Compression,
+    pub compression: RecordCompression,
     /// Largest size of its segments in bytes.
     pub segment_size: u64,
     /// Through which it is written.
@@ -41,7 +41,7 @@ pub enum WriteSnapshotError {
     SealedChunks,
     /// Its segment can't be begun.
     #[error(transparent)]
-    Begin(#[from] BeginError),
+    Begin(#[from] OpenLogError),
     /// It can't be finished.
     #[error("{path}: {source}")]
     Io {
@@ -59,14 +59,14 @@ pub enum WriteSnapshotError {
 /// # Errors
 /// [`WriteSnapshotError`]; nothing is left of it then.
 pub fn write_snapshot(head: &Head, tombstones: &[u8], options: &SnapshotOptions) -> Result<usize, WriteSnapshotError> {
-    let path = options.dir.join(folder_name(options.upto));
-    let unfinished = options.dir.join(format!("{}.tmp", folder_name(options.upto)));
+    let path = options.dir.join(dir_name(options.upto));
+    let unfinished = options.dir.join(format!("{}.tmp", dir_name(options.upto)));
     let failed = |path: &Path| {
         let path = path.to_owned();
         move |source| WriteSnapshotError::Io { path, source }
     };
     remove_snapshots(&options.dir, |upto| upto == options.upto).map_err(failed(&path))?;
-    let written = write_folder(head, tombstones, options, &unfinished);
+    let written = write_dir(head, tombstones, options, &unfinished);
     let count = written.inspect_err(|_| drop(std::fs::remove_dir_all(&unfinished)))?;
     options.disk.rename(&unfinished, &path).map_err(failed(&path))?;
     options.disk.sync_dir(&options.dir).map_err(failed(&options.dir))?;
@@ -74,21 +74,21 @@ pub fn write_snapshot(head: &Head, tombstones: &[u8], options: &SnapshotOptions)
     Ok(count)
 }
 
-fn write_folder(
+fn write_dir(
     head: &Head,
     tombstones: &[u8],
     options: &SnapshotOptions,
     folder: &Path,
 ) -> Result<usize, WriteSnapshotError> {
-    let mut writer = LogWriter::begin(folder.to_owned(), options.segment_size, Arc::clone(&options.disk))?;
+    let mut writer = LogWriter::open(folder.to_owned(), options.segment_size, Arc::clone(&options.disk))?;
     let failed = |error| WriteSnapshotError::Io {
         path: folder.to_owned(),
         source: match error {
-            WriteError::NoSpace(source) | WriteError::Broken(source) => source,
+            WriteLogError::NoSpace(source) | WriteLogError::Broken(source) => source,
         },
     };
     let mut compressor = Compressor::new(options.compression);
-    let (mut group, mut record) = (Group::default(), Vec::new());
+    let (mut group, mut record) = (WriteGroup::default(), Vec::new());
     let all = head.all_series();
     for series in &all {
         record.clear();
@@ -111,13 +111,13 @@ fn write_folder(
     Ok(all.len())
 }
 
-fn encode(series: &Series, record: &mut Vec<u8>) -> Result<(), WriteSnapshotError> {
+fn encode(series: &HeadSeries, record: &mut Vec<u8>) -> Result<(), WriteSnapshotError> {
     let state = series.state.lock();
     if !state.sealed().is_empty() {
         return Err(WriteSnapshotError::SealedChunks);
     }
     let open = state.open.as_ref().and_then(|open| {
-        let last = open.chunk.last_point()?;
+        let last = open.chunk.last_sample()?;
         let (encoding, bytes) = (open.chunk.encoding(), open.chunk.bytes());
         Some(SnapshotChunk { mint: open.mint, maxt: last.t, encoding, bytes, last: last.value })
     });

@@ -17,7 +17,7 @@ use crate::model::exemplar::Exemplar;
 use crate::model::labels::Labels;
 use crate::model::matcher::Matcher;
 use crate::model::time::TimeRange;
-use crate::tsdb::head::exemplars::ring::{Added, Ring};
+use crate::tsdb::head::exemplars::ring::{RingAddOutcome, ExemplarRing};
 use parking_lot::RwLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -55,16 +55,16 @@ pub enum ExemplarRejection {
     LabelsTooLong,
     /// No exemplars are kept. Whoever sends them need not hear of it.
     #[error("exemplar storage is disabled")]
-    SwitchedOff,
+    Disabled,
 }
 
 /// What a stored exemplar is to the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kept {
+pub enum AddOutcome {
     /// It is new.
     Added,
     /// It was there before, and in the log.
-    AlreadyStored,
+    Duplicate,
 }
 
 /// The exemplars of a series.
@@ -100,13 +100,13 @@ pub struct ExemplarCounts {
 
 /// The exemplars of the head.
 #[derive(Debug)]
-pub struct Exemplars {
-    ring: RwLock<Ring>,
+pub struct ExemplarStorage {
+    ring: RwLock<ExemplarRing>,
     appended: AtomicU64,
     out_of_order: AtomicU64,
 }
 
-impl Default for Exemplars {
+impl Default for ExemplarStorage {
     fn default() -> Self {
         let exemplars = Self { ring: RwLock::default(), appended: AtomicU64::new(0), out_of_order: AtomicU64::new(0) };
         exemplars.configure(ExemplarOptions { max: DEFAULT_MAX_EXEMPLARS, out_of_order_window_ms: 0 });
@@ -114,7 +114,7 @@ impl Default for Exemplars {
     }
 }
 
-impl Exemplars {
+impl ExemplarStorage {
     /// Keeps exemplars so from now on; where there are too many, the newest arrivals stay.
     pub fn configure(&self, options: ExemplarOptions) {
         self.ring.write().configure(options.max, options.out_of_order_window_ms);
@@ -124,22 +124,22 @@ impl Exemplars {
     ///
     /// # Errors
     /// [`ExemplarRejection`] where it is not stored.
-    pub fn add(&self, series: &Labels, exemplar: &Exemplar) -> Result<Kept, ExemplarRejection> {
-        if !are_short(exemplar) {
+    pub fn add(&self, series: &Labels, exemplar: &Exemplar) -> Result<AddOutcome, ExemplarRejection> {
+        if !labels_fit(exemplar) {
             return Err(ExemplarRejection::LabelsTooLong);
         }
         let added = self.ring.write().add(series, exemplar);
         match added {
-            Added::Stored => {
+            RingAddOutcome::Stored => {
                 self.appended.fetch_add(1, Ordering::Relaxed);
-                Ok(Kept::Added)
+                Ok(AddOutcome::Added)
             }
-            Added::AlreadyStored => Ok(Kept::AlreadyStored),
-            Added::OutOfOrder => {
+            RingAddOutcome::AlreadyStored => Ok(AddOutcome::Duplicate),
+            RingAddOutcome::OutOfOrder => {
                 self.out_of_order.fetch_add(1, Ordering::Relaxed);
                 Err(ExemplarRejection::OutOfOrder)
             }
-            Added::SwitchedOff => Err(ExemplarRejection::SwitchedOff),
+            RingAddOutcome::Disabled => Err(ExemplarRejection::Disabled),
         }
     }
 
@@ -153,7 +153,7 @@ impl Exemplars {
         for some in series.chunks(SERIES_AT_ONCE) {
             let ring = self.ring.read();
             let all = some.iter().map(|labels| {
-                let exemplars = ring.of_series(labels, range);
+                let exemplars = ring.select_series(labels, range);
                 SeriesExemplars { labels: labels.clone(), exemplars }
             });
             found.extend(all.filter(|series| !series.exemplars.is_empty()));
@@ -163,7 +163,7 @@ impl Exemplars {
 
     /// Everything, in the order in which it came.
     #[must_use]
-    pub fn arrivals(&self) -> Vec<SeriesExemplar> {
+    pub fn in_arrival_order(&self) -> Vec<SeriesExemplar> {
         let slots = self.ring.read().arrivals();
         slots.into_iter().map(|slot| SeriesExemplar { labels: slot.series, exemplar: slot.exemplar }).collect()
     }
@@ -193,10 +193,10 @@ impl Exemplars {
     }
 }
 
-fn are_short(exemplar: &Exemplar) -> bool {
+fn labels_fit(exemplar: &Exemplar) -> bool {
     let Some(labels) = &exemplar.labels else { return true };
     // A character has at least one byte: mostly nothing is counted.
-    labels.as_packed().len() <= MAX_LABEL_CHARACTERS
+    labels.as_bytes().len() <= MAX_LABEL_CHARACTERS
         || labels.iter().map(|(name, value)| name.chars().count() + value.chars().count()).sum::<usize>()
             <= MAX_LABEL_CHARACTERS
 }

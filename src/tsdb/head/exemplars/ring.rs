@@ -23,38 +23,38 @@ use std::collections::VecDeque;
 
 /// The exemplars of all series.
 #[derive(Debug, Default)]
-pub(super) struct Ring {
+pub(super) struct ExemplarRing {
     capacity: usize,
     window_ms: i64,
-    slots: Slots,
+    slots: SlotQueue,
     series: HashMap<Labels, VecDeque<u64>, RandomState>,
 }
 
 /// An exemplar and whose it is.
 #[derive(Debug, Clone)]
-pub(super) struct Slot {
+pub(super) struct ExemplarSlot {
     pub(super) series: Labels,
     pub(super) exemplar: Exemplar,
 }
 
 /// What became of an exemplar.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Added {
+pub(super) enum RingAddOutcome {
     Stored,
     AlreadyStored,
     OutOfOrder,
     /// The ring has no room at all.
-    SwitchedOff,
+    Disabled,
 }
 
 /// The slots; the first has the number `first`.
 #[derive(Debug, Default)]
-struct Slots {
-    queue: VecDeque<Slot>,
+struct SlotQueue {
+    queue: VecDeque<ExemplarSlot>,
     first: u64,
 }
 
-impl Ring {
+impl ExemplarRing {
     /// Holds so many exemplars from now on, of which the newest arrivals stay, and takes them so many milliseconds late.
     pub(super) fn configure(&mut self, capacity: usize, window_ms: i64) {
         self.window_ms = window_ms.max(0);
@@ -83,38 +83,38 @@ impl Ring {
     }
 
     /// What came first.
-    pub(super) fn oldest(&self) -> Option<&Slot> {
+    pub(super) fn oldest(&self) -> Option<&ExemplarSlot> {
         self.slots.queue.front()
     }
 
     /// Adds an exemplar of a series; where the ring is full, the one that came first goes.
-    pub(super) fn add(&mut self, series: &Labels, exemplar: &Exemplar) -> Added {
-        match self.judge(series, exemplar) {
-            Added::Stored => {}
+    pub(super) fn add(&mut self, series: &Labels, exemplar: &Exemplar) -> RingAddOutcome {
+        match self.check(series, exemplar) {
+            RingAddOutcome::Stored => {}
             other => return other,
         }
         if self.len() >= self.capacity {
             self.drop_oldest();
         }
-        let number = self.slots.push(Slot { series: series.clone(), exemplar: exemplar.clone() });
+        let number = self.slots.push(ExemplarSlot { series: series.clone(), exemplar: exemplar.clone() });
         let list = self.series.entry(series.clone()).or_default();
-        let place = self.slots.place(list, exemplar).unwrap_or_else(|place| place);
+        let place = self.slots.position(list, exemplar).unwrap_or_else(|place| place);
         list.insert(place, number);
-        Added::Stored
+        RingAddOutcome::Stored
     }
 
-    fn judge(&self, series: &Labels, exemplar: &Exemplar) -> Added {
+    fn check(&self, series: &Labels, exemplar: &Exemplar) -> RingAddOutcome {
         if self.capacity == 0 {
-            return Added::SwitchedOff;
+            return RingAddOutcome::Disabled;
         }
-        let Some(list) = self.series.get(series) else { return Added::Stored };
+        let Some(list) = self.series.get(series) else { return RingAddOutcome::Stored };
         let newest = self.slots.last_time(list);
-        if self.slots.place(list, exemplar).is_ok() {
-            Added::AlreadyStored
+        if self.slots.position(list, exemplar).is_ok() {
+            RingAddOutcome::AlreadyStored
         } else if exemplar.t < newest && exemplar.t <= newest.saturating_sub(self.window_ms) {
-            Added::OutOfOrder
+            RingAddOutcome::OutOfOrder
         } else {
-            Added::Stored
+            RingAddOutcome::Stored
         }
     }
 
@@ -128,7 +128,7 @@ impl Ring {
     }
 
     /// The exemplars of a series in `range`, by time.
-    pub(super) fn of_series(&self, series: &Labels, range: TimeRange) -> Vec<Exemplar> {
+    pub(super) fn select_series(&self, series: &Labels, range: TimeRange) -> Vec<Exemplar> {
         let Some(list) = self.series.get(series) else { return Vec::new() };
         let begin =
             list.partition_point(|number| self.slots.get(*number).is_some_and(|slot| slot.exemplar.t < range.mint));
@@ -137,14 +137,14 @@ impl Ring {
     }
 
     /// Everything, in the order in which it came.
-    pub(super) fn arrivals(&self) -> Vec<Slot> {
+    pub(super) fn arrivals(&self) -> Vec<ExemplarSlot> {
         self.slots.queue.iter().cloned().collect()
     }
 
     fn drop_oldest(&mut self) {
         let Some(oldest) = self.slots.queue.front() else { return };
         if let Some(list) = self.series.get_mut(&oldest.series) {
-            if let Ok(place) = self.slots.place(list, &oldest.exemplar) {
+            if let Ok(place) = self.slots.position(list, &oldest.exemplar) {
                 list.remove(place);
             }
             if list.is_empty() {
@@ -156,14 +156,14 @@ impl Ring {
     }
 }
 
-impl Slots {
+impl SlotQueue {
     /// Adds a slot and gives its number.
-    fn push(&mut self, slot: Slot) -> u64 {
+    fn push(&mut self, slot: ExemplarSlot) -> u64 {
         self.queue.push_back(slot);
         self.first + self.queue.len() as u64 - 1
     }
 
-    fn get(&self, number: u64) -> Option<&Slot> {
+    fn get(&self, number: u64) -> Option<&ExemplarSlot> {
         self.queue.get(usize::try_from(number.checked_sub(self.first)?).ok()?)
     }
 
@@ -173,7 +173,7 @@ impl Slots {
     }
 
     /// Where in a list an exemplar is, or as an error where it would be.
-    fn place(&self, list: &VecDeque<u64>, exemplar: &Exemplar) -> Result<usize, usize> {
+    fn position(&self, list: &VecDeque<u64>, exemplar: &Exemplar) -> Result<usize, usize> {
         let compare = |number: &u64| self.get(*number).map_or(Ordering::Less, |slot| order(&slot.exemplar, exemplar));
         // Nearly always it is the newest.
         match list.back().map(compare) {

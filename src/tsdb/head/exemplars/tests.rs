@@ -1,9 +1,9 @@
 //! Labels that are too long, several selectors at once, the counters.
 
-use super::{ExemplarCounts, ExemplarOptions, ExemplarRejection, Exemplars, Kept};
+use super::{ExemplarCounts, ExemplarOptions, ExemplarRejection, ExemplarStorage, AddOutcome};
 use crate::model::exemplar::Exemplar;
 use crate::model::labels::{Labels, LabelsBuilder};
-use crate::model::matcher::{MatchKind, Matcher};
+use crate::model::matcher::{MatchType, Matcher};
 use crate::model::time::TimeRange;
 
 fn labels(pairs: &[(&str, &str)]) -> Labels {
@@ -20,20 +20,20 @@ fn with_labels(pairs: &[(&str, &str)]) -> Exemplar {
 
 #[test]
 fn labels_are_counted_in_characters_of_names_and_values() {
-    let exemplars = Exemplars::default();
+    let exemplars = ExemplarStorage::default();
     let series = labels(&[("__name__", "up")]);
     let long = |letter: &str, count| letter.repeat(count);
-    assert_eq!(exemplars.add(&series, &with_labels(&[("é", &long("ü", 127))])), Ok(Kept::Added));
+    assert_eq!(exemplars.add(&series, &with_labels(&[("é", &long("ü", 127))])), Ok(AddOutcome::Added));
     let refused = Err(ExemplarRejection::LabelsTooLong);
     assert_eq!(exemplars.add(&series, &with_labels(&[("é", &long("ü", 128))])), refused);
     assert_eq!(exemplars.add(&series, &with_labels(&[("a", &long("x", 63)), ("b", &long("y", 64))])), refused);
-    assert_eq!(exemplars.add(&series, &with_labels(&[("a", &long("x", 63)), ("b", &long("y", 63))])), Ok(Kept::Added));
+    assert_eq!(exemplars.add(&series, &with_labels(&[("a", &long("x", 63)), ("b", &long("y", 63))])), Ok(AddOutcome::Added));
     assert_eq!((exemplars.appended(), exemplars.out_of_order()), (2, 0));
 }
 
 #[test]
 fn a_selection_is_what_any_of_the_selectors_wants_sorted_by_labels() {
-    let exemplars = Exemplars::default();
+    let exemplars = ExemplarStorage::default();
     for i in (0..600).rev() {
         let series = labels(&[("__name__", "up"), ("i", &format!("{i:03}")), ("even", ["yes", ""][i % 2])]);
         for t in [10, 20, 30] {
@@ -42,8 +42,8 @@ fn a_selection_is_what_any_of_the_selectors_wants_sorted_by_labels() {
     }
     let matcher = |kind, name, value| Matcher::new(kind, name, value).unwrap();
     let selectors = [
-        vec![matcher(MatchKind::Equal, "even", "yes"), matcher(MatchKind::Regex, "i", "0.*")],
-        vec![matcher(MatchKind::Equal, "even", ""), matcher(MatchKind::Equal, "i", "599")],
+        vec![matcher(MatchType::Equal, "even", "yes"), matcher(MatchType::Regex, "i", "0.*")],
+        vec![matcher(MatchType::Equal, "even", ""), matcher(MatchType::Equal, "i", "599")],
     ];
     let found = exemplars.select(&selectors, TimeRange::new(20, 29));
     assert_eq!(found.len(), 51);
@@ -56,7 +56,7 @@ fn a_selection_is_what_any_of_the_selectors_wants_sorted_by_labels() {
 
 #[test]
 fn what_is_there_and_what_happened_is_counted() {
-    let exemplars = Exemplars::default();
+    let exemplars = ExemplarStorage::default();
     let options = |max| ExemplarOptions { max, out_of_order_window_ms: 0 };
     exemplars.configure(options(4));
     let (up, down) = (labels(&[("__name__", "up")]), labels(&[("__name__", "down")]));
@@ -70,5 +70,5 @@ fn what_is_there_and_what_happened_is_counted() {
     assert_eq!(exemplars.counts(), ExemplarCounts { exemplars: 1, series: 1, max: 1, oldest_time: Some(20) });
     exemplars.configure(options(0));
     assert_eq!(exemplars.counts(), ExemplarCounts::default());
-    assert_eq!(exemplars.add(&up, &at(90)), Err(ExemplarRejection::SwitchedOff));
+    assert_eq!(exemplars.add(&up, &at(90)), Err(ExemplarRejection::Disabled));
 }

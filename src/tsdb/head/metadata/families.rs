@@ -7,7 +7,7 @@
 //! Senders may disagree, and one sender may have several texts of a family, as its targets are of different versions: they would
 //! take turns for ever, each turn a record for every series of the family. So a value that is new takes effect at once; one
 //! that the family had before takes effect when it comes twice without the one that stands in between. A family that has changed
-//! `EARLIER` times takes every value for such a one.
+//! `MAX_PREVIOUS` times takes every value for such a one.
 //!
 //! There are limits ([`MAX_FAMILIES`], [`MAX_FAMILY_BYTES`]): beyond them a new family is refused, also for the series that are there. When
 //! that happens, families of which no series is left go now and then.
@@ -15,7 +15,7 @@
 //! Lock: one of its own, a leaf, held for a look-up or a change, and for a walk over all families when they have become too many.
 
 use crate::model::metadata::{Metadata, MetricType};
-use crate::model::metric_family::{is_part, likely_family, parent};
+use crate::model::metric_family::{is_member, guess_family, suffix_family};
 use crate::tsdb::head::metadata::pool::MetadataPool;
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
@@ -30,7 +30,7 @@ pub const MAX_FAMILIES: usize = 100_000;
 pub const MAX_FAMILY_BYTES: usize = 64 << 20;
 
 /// How many values a family's memory holds that it had before, and as many that came since the one that stands.
-const EARLIER: usize = 8;
+const MAX_PREVIOUS: usize = 8;
 /// After so many refusals families without series are looked for again.
 const REFUSALS_BETWEEN_SWEEPS: usize = 10_000;
 
@@ -41,23 +41,23 @@ pub struct FamilyLimitReached;
 
 /// What became of a family's metadata.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Learned {
+pub enum FamilyUpdate {
     /// Nothing is to be done: it stands, or another one stands for the time being.
-    Nothing,
+    Unchanged,
     /// It stands from now on; the series have to get it.
     Changed,
 }
 
 /// The families that are remembered.
 #[derive(Debug, Default)]
-pub struct Families {
-    table: RwLock<Table>,
+pub struct MetricFamilies {
+    table: RwLock<FamilyTable>,
     hasher: RandomState,
     refusals: AtomicUsize,
 }
 
 #[derive(Debug, Default)]
-struct Table {
+struct FamilyTable {
     families: HashMap<Box<str>, Family>,
     bytes: usize,
 }
@@ -67,95 +67,95 @@ struct Table {
 struct Family {
     metadata: Arc<Metadata>,
     /// Those that stood before.
-    earlier: Vec<u64>,
+    previous: Vec<u64>,
     /// Those that came since the one that stands came last.
-    rivals: Vec<u64>,
+    competing: Vec<u64>,
 }
 
-impl Families {
+impl MetricFamilies {
     /// Takes what was sent for a family.
     ///
     /// # Errors
     /// [`FamilyLimitReached`]; nothing has changed then.
-    pub fn learn(&self, pool: &MetadataPool, name: &str, metadata: &Metadata) -> Result<Learned, FamilyLimitReached> {
+    pub fn update(&self, pool: &MetadataPool, name: &str, metadata: &Metadata) -> Result<FamilyUpdate, FamilyLimitReached> {
         let known = self.table.read().families.get(name).map(|family| family.agrees_with(metadata));
         if known == Some(true) {
-            return Ok(Learned::Nothing);
+            return Ok(FamilyUpdate::Unchanged);
         }
         let hash = self.hasher.hash_one(metadata);
         let mut table = self.table.write();
         let Some(family) = table.families.get_mut(name) else {
-            return table.add(name, pool.share(metadata));
+            return table.add(name, pool.intern(metadata));
         };
-        if !family.takes(metadata, hash) {
-            return Ok(Learned::Nothing);
+        if !family.observe(metadata, hash) {
+            return Ok(FamilyUpdate::Unchanged);
         }
-        let (old, new) = (text_bytes(&family.metadata), text_bytes(metadata));
+        let (old, new) = (string_bytes(&family.metadata), string_bytes(metadata));
         let stood = self.hasher.hash_one(&*family.metadata);
-        family.replace(pool.share(metadata), hash, stood);
+        family.replace(pool.intern(metadata), hash, stood);
         table.bytes = table.bytes - old + new;
-        Ok(Learned::Changed)
+        Ok(FamilyUpdate::Changed)
     }
 
     /// What a series of this name gets.
     #[must_use]
-    pub fn of_series(&self, name: &str) -> Option<Arc<Metadata>> {
+    pub fn for_series(&self, name: &str) -> Option<Arc<Metadata>> {
         let table = self.table.read();
         let family = table.families.get(name).or_else(|| {
-            let parent = parent(name)?;
-            table.families.get(parent).filter(|family| is_part(name, parent, family.metadata.metric_type))
+            let parent = suffix_family(name)?;
+            table.families.get(parent).filter(|family| is_member(name, parent, family.metadata.metric_type))
         });
         family.map(|family| Arc::clone(&family.metadata))
     }
 
     /// What a series of this name gets of this family; `None` where another one stands for it.
     #[must_use]
-    pub fn of_series_in(&self, name: &str, family: &str) -> Option<Arc<Metadata>> {
+    pub fn for_series_in_family(&self, name: &str, family: &str) -> Option<Arc<Metadata>> {
         let table = self.table.read();
         if name != family && table.families.contains_key(name) {
             return None;
         }
         let family_of_it = table.families.get(family)?;
-        let is_of_it = name == family || is_part(name, family, family_of_it.metadata.metric_type);
+        let is_of_it = name == family || is_member(name, family, family_of_it.metadata.metric_type);
         is_of_it.then(|| Arc::clone(&family_of_it.metadata))
     }
 
     /// The name of the family that a series with metadata of this type is of, as far as can be told.
     #[must_use]
-    pub fn name_of<'n>(&self, series: &'n str, metric_type: MetricType) -> &'n str {
+    pub fn family_name<'n>(&self, series: &'n str, metric_type: MetricType) -> &'n str {
         let table = self.table.read();
         if table.families.contains_key(series) {
             return series;
         }
-        match parent(series) {
-            Some(parent) if is_part(series, parent, metric_type) && table.families.contains_key(parent) => parent,
-            _ => likely_family(series, metric_type),
+        match suffix_family(series) {
+            Some(parent) if is_member(series, parent, metric_type) && table.families.contains_key(parent) => parent,
+            _ => guess_family(series, metric_type),
         }
     }
 
     /// Forgets a family, which is new when it comes again.
-    pub fn forget(&self, name: &str) {
+    pub fn remove(&self, name: &str) {
         let mut table = self.table.write();
         if let Some((name, family)) = table.families.remove_entry(name) {
-            table.bytes -= name.len() + text_bytes(&family.metadata);
+            table.bytes -= name.len() + string_bytes(&family.metadata);
         }
     }
 
-    /// Counts a refusal; whether it is time for [`Self::forget_unless`].
+    /// Counts a refusal; whether it is time for [`Self::retain`].
     #[must_use]
     pub fn is_sweep_due(&self) -> bool {
         self.refusals.fetch_add(1, Ordering::Relaxed).is_multiple_of(REFUSALS_BETWEEN_SWEEPS)
     }
 
     /// Forgets the families, given by name and type, of which `has_series` does not say that there are series.
-    pub fn forget_unless(&self, has_series: impl Fn(&str, MetricType) -> bool) {
+    pub fn retain(&self, has_series: impl Fn(&str, MetricType) -> bool) {
         let listed: Vec<(Box<str>, MetricType)> = {
             let table = self.table.read();
             table.families.iter().map(|(name, family)| (name.clone(), family.metadata.metric_type)).collect()
         };
         for (name, metric_type) in listed {
             if !has_series(&name, metric_type) {
-                self.forget(&name);
+                self.remove(&name);
             }
         }
     }
@@ -173,90 +173,90 @@ impl Families {
     }
 }
 
-impl Table {
-    fn add(&mut self, name: &str, metadata: Arc<Metadata>) -> Result<Learned, FamilyLimitReached> {
-        let bytes = self.bytes + name.len() + text_bytes(&metadata);
+impl FamilyTable {
+    fn add(&mut self, name: &str, metadata: Arc<Metadata>) -> Result<FamilyUpdate, FamilyLimitReached> {
+        let bytes = self.bytes + name.len() + string_bytes(&metadata);
         if self.families.len() >= MAX_FAMILIES || bytes > MAX_FAMILY_BYTES {
             return Err(FamilyLimitReached);
         }
         self.bytes = bytes;
-        self.families.insert(name.into(), Family { metadata, earlier: Vec::new(), rivals: Vec::new() });
-        Ok(Learned::Changed)
+        self.families.insert(name.into(), Family { metadata, previous: Vec::new(), competing: Vec::new() });
+        Ok(FamilyUpdate::Changed)
     }
 }
 
 impl Family {
     /// Whether this is what stands and nothing is to be noted.
     fn agrees_with(&self, metadata: &Metadata) -> bool {
-        *self.metadata == *metadata && self.rivals.is_empty()
+        *self.metadata == *metadata && self.competing.is_empty()
     }
 
     /// Notes what came; whether it is to stand from now on.
-    fn takes(&mut self, metadata: &Metadata, hash: u64) -> bool {
+    fn observe(&mut self, metadata: &Metadata, hash: u64) -> bool {
         if *self.metadata == *metadata {
-            self.rivals.clear();
+            self.competing.clear();
             return false;
         }
-        let is_new = self.earlier.len() < EARLIER && !self.earlier.contains(&hash);
-        if is_new || self.rivals.contains(&hash) {
+        let is_new = self.previous.len() < MAX_PREVIOUS && !self.previous.contains(&hash);
+        if is_new || self.competing.contains(&hash) {
             return true;
         }
-        if self.rivals.len() == EARLIER {
-            self.rivals.clear();
+        if self.competing.len() == MAX_PREVIOUS {
+            self.competing.clear();
         }
-        self.rivals.push(hash);
+        self.competing.push(hash);
         false
     }
 
     /// Lets another one stand, of that hash; `stood` is that of the one before.
     fn replace(&mut self, metadata: Arc<Metadata>, hash: u64, stood: u64) {
         self.metadata = metadata;
-        self.rivals.clear();
-        self.earlier.retain(|earlier| *earlier != hash);
-        if !self.earlier.contains(&stood) && self.earlier.len() < EARLIER {
-            self.earlier.push(stood);
+        self.competing.clear();
+        self.previous.retain(|earlier| *earlier != hash);
+        if !self.previous.contains(&stood) && self.previous.len() < MAX_PREVIOUS {
+            self.previous.push(stood);
         }
     }
 }
 
-fn text_bytes(metadata: &Metadata) -> usize {
+fn string_bytes(metadata: &Metadata) -> usize {
     metadata.unit.len() + metadata.help.len()
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{EARLIER, Families, FamilyLimitReached, Learned, MAX_FAMILIES, MAX_FAMILY_BYTES};
+    use super::{MAX_PREVIOUS, MetricFamilies, FamilyLimitReached, FamilyUpdate, MAX_FAMILIES, MAX_FAMILY_BYTES};
     use crate::model::metadata::{Metadata, MetricType};
     use crate::tsdb::head::metadata::pool::MetadataPool;
 
     #[derive(Default)]
     struct Bench {
         pool: MetadataPool,
-        families: Families,
+        families: MetricFamilies,
     }
 
     impl Bench {
-        fn learn(&self, name: &str, metric_type: MetricType, help: &str) -> Result<Learned, FamilyLimitReached> {
+        fn update(&self, name: &str, metric_type: MetricType, help: &str) -> Result<FamilyUpdate, FamilyLimitReached> {
             let metadata = Metadata { metric_type, unit: String::new(), help: help.to_owned() };
-            self.families.learn(&self.pool, name, &metadata)
+            self.families.update(&self.pool, name, &metadata)
         }
 
         fn help(&self, series: &str) -> Option<String> {
-            self.families.of_series(series).map(|metadata| metadata.help.clone())
+            self.families.for_series(series).map(|metadata| metadata.help.clone())
         }
     }
 
     #[test]
     fn a_family_of_the_very_name_goes_before_one_of_which_it_is_a_part() {
         let bench = Bench::default();
-        bench.learn("a", MetricType::Summary, "summary").unwrap();
+        bench.update("a", MetricType::Summary, "summary").unwrap();
         assert_eq!(bench.help("a_count").as_deref(), Some("summary"));
-        bench.learn("a_count", MetricType::Gauge, "own").unwrap();
+        bench.update("a_count", MetricType::Gauge, "own").unwrap();
         assert_eq!(bench.help("a_count").as_deref(), Some("own"));
         assert_eq!(bench.help("a_sum").as_deref(), Some("summary"));
         assert_eq!(bench.help("a_bucket"), None);
         assert_eq!(bench.help("a_count_total"), None);
-        bench.families.forget("a_count");
+        bench.families.remove("a_count");
         assert_eq!(bench.help("a_count").as_deref(), Some("summary"));
     }
 
@@ -264,39 +264,39 @@ mod tests {
     fn a_new_text_stands_at_once() {
         let bench = Bench::default();
         for help in ["1", "2", "3"] {
-            assert_eq!(bench.learn("a", MetricType::Gauge, help), Ok(Learned::Changed));
-            assert_eq!(bench.learn("a", MetricType::Gauge, help), Ok(Learned::Nothing));
+            assert_eq!(bench.update("a", MetricType::Gauge, help), Ok(FamilyUpdate::Changed));
+            assert_eq!(bench.update("a", MetricType::Gauge, help), Ok(FamilyUpdate::Unchanged));
         }
     }
 
     #[test]
     fn senders_that_disagree_do_not_take_turns_for_ever() {
         let bench = Bench::default();
-        for senders in [2, 3, EARLIER - 1, EARLIER, 3 * EARLIER] {
+        for senders in [2, 3, MAX_PREVIOUS - 1, MAX_PREVIOUS, 3 * MAX_PREVIOUS] {
             let name = format!("of_{senders}");
             let mut changes = 0;
             for round in 0..50 {
                 for sender in 0..senders {
-                    let learned = bench.learn(&name, MetricType::Gauge, &sender.to_string()).unwrap();
-                    changes += usize::from(learned == Learned::Changed);
-                    assert!(round < 3 || learned == Learned::Nothing, "{senders} senders, round {round}");
+                    let learned = bench.update(&name, MetricType::Gauge, &sender.to_string()).unwrap();
+                    changes += usize::from(learned == FamilyUpdate::Changed);
+                    assert!(round < 3 || learned == FamilyUpdate::Unchanged, "{senders} senders, round {round}");
                 }
             }
-            assert!(changes <= EARLIER + 2, "{senders} senders: {changes} changes");
+            assert!(changes <= MAX_PREVIOUS + 2, "{senders} senders: {changes} changes");
         }
     }
 
     #[test]
     fn a_text_that_stood_before_comes_back_when_the_other_is_gone() {
         let bench = Bench::default();
-        let learn = |help| bench.learn("a", MetricType::Gauge, help).unwrap();
-        assert_eq!([learn("old"), learn("new")], [Learned::Changed; 2]);
-        assert_eq!([learn("old"), learn("new"), learn("old"), learn("new")], [Learned::Nothing; 4]);
-        assert_eq!([learn("old"), learn("old")], [Learned::Nothing, Learned::Changed]);
+        let learn = |help| bench.update("a", MetricType::Gauge, help).unwrap();
+        assert_eq!([learn("old"), learn("new")], [FamilyUpdate::Changed; 2]);
+        assert_eq!([learn("old"), learn("new"), learn("old"), learn("new")], [FamilyUpdate::Unchanged; 4]);
+        assert_eq!([learn("old"), learn("old")], [FamilyUpdate::Unchanged, FamilyUpdate::Changed]);
         assert_eq!(bench.help("a").as_deref(), Some("old"));
         // The one that stands is gone, and two others alternate.
-        assert_eq!(learn("third"), Learned::Changed);
-        assert_eq!([learn("old"), learn("new"), learn("old")], [Learned::Nothing, Learned::Nothing, Learned::Changed]);
+        assert_eq!(learn("third"), FamilyUpdate::Changed);
+        assert_eq!([learn("old"), learn("new"), learn("old")], [FamilyUpdate::Unchanged, FamilyUpdate::Unchanged, FamilyUpdate::Changed]);
     }
 
     #[test]
@@ -304,20 +304,20 @@ mod tests {
         let bench = Bench::default();
         let long = "h".repeat(MAX_FAMILY_BYTES / 4);
         for name in ["a", "b", "c"] {
-            bench.learn(name, MetricType::Gauge, &long).unwrap();
+            bench.update(name, MetricType::Gauge, &long).unwrap();
         }
-        assert_eq!(bench.learn("d", MetricType::Gauge, &long), Err(FamilyLimitReached));
-        bench.families.forget("b");
-        bench.learn("d", MetricType::Gauge, &long).unwrap();
-        bench.families.forget_unless(|_, _| false);
+        assert_eq!(bench.update("d", MetricType::Gauge, &long), Err(FamilyLimitReached));
+        bench.families.remove("b");
+        bench.update("d", MetricType::Gauge, &long).unwrap();
+        bench.families.retain(|_, _| false);
         assert_eq!(bench.families.table.read().bytes, 0);
         for i in 0..MAX_FAMILIES {
-            bench.learn(&i.to_string(), MetricType::Gauge, "").unwrap();
+            bench.update(&i.to_string(), MetricType::Gauge, "").unwrap();
         }
-        assert_eq!(bench.learn("one more", MetricType::Gauge, ""), Err(FamilyLimitReached));
-        assert_eq!(bench.learn("1", MetricType::Gauge, ""), Ok(Learned::Nothing));
+        assert_eq!(bench.update("one more", MetricType::Gauge, ""), Err(FamilyLimitReached));
+        assert_eq!(bench.update("1", MetricType::Gauge, ""), Ok(FamilyUpdate::Unchanged));
         assert!(bench.families.is_sweep_due() && !bench.families.is_sweep_due());
-        bench.families.forget_unless(|name, _| name != "5");
-        assert_eq!(bench.learn("one more", MetricType::Gauge, ""), Ok(Learned::Changed));
+        bench.families.retain(|name, _| name != "5");
+        assert_eq!(bench.update("one more", MetricType::Gauge, ""), Ok(FamilyUpdate::Changed));
     }
 }

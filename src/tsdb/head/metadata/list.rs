@@ -9,7 +9,7 @@ use crate::model::labels::METRIC_NAME;
 use crate::model::metadata::{Metadata, MetricType};
 use crate::model::metric_family::series_names;
 use crate::tsdb::head::Head;
-use crate::tsdb::head::series::Series;
+use crate::tsdb::head::series::HeadSeries;
 use hashbrown::HashMap;
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
@@ -23,19 +23,19 @@ pub type FamilyList = BTreeMap<String, Vec<Arc<Metadata>>>;
 
 /// The metadata of all series.
 #[must_use]
-pub fn all(head: &Head) -> FamilyList {
-    let mut found = Found::default();
+pub fn list_all(head: &Head) -> FamilyList {
+    let mut found = FamilyCollector::default();
     for shard in head.series.shards() {
         shard.iter().for_each(|series| found.add(series));
     }
-    found.by_family(head)
+    found.group_by_family(head)
 }
 
 /// The metadata of one family; empty where no series of it has any.
 #[must_use]
-pub fn of_family(head: &Head, family: &str) -> FamilyList {
+pub fn list_family(head: &Head, family: &str) -> FamilyList {
     let names: HashSet<String> = COMPOUND.into_iter().flat_map(|kind| series_names(family, kind)).collect();
-    let mut found = Found::default();
+    let mut found = FamilyCollector::default();
     for name in names {
         for series in head.postings().postings(METRIC_NAME, &name) {
             if let Some(series) = head.series.get_by_ref(series) {
@@ -43,42 +43,42 @@ pub fn of_family(head: &Head, family: &str) -> FamilyList {
             }
         }
     }
-    let mut families = found.by_family(head);
+    let mut families = found.group_by_family(head);
     families.retain(|name, _| name == family);
     families
 }
 
 /// Which names of series have which values; a value is found by its address, as equal ones are one.
 #[derive(Default)]
-struct Found {
-    values: HashMap<usize, Names>,
+struct FamilyCollector {
+    values: HashMap<usize, ValueNames>,
 }
 
-struct Names {
+struct ValueNames {
     /// Held, so that no other value gets this address.
     metadata: Arc<Metadata>,
     names: hashbrown::HashSet<Box<str>>,
 }
 
-impl Found {
-    fn add(&mut self, series: &Series) {
+impl FamilyCollector {
+    fn add(&mut self, series: &HeadSeries) {
         let state = series.state.lock();
-        let Some(metadata) = state.metadata.as_ref().filter(|_| !state.is_dead) else { return };
+        let Some(metadata) = state.metadata.as_ref().filter(|_| !state.is_collected) else { return };
         let Some(name) = series.labels.get(METRIC_NAME) else { return };
         let names = self
             .values
             .entry(Arc::as_ptr(metadata).addr())
-            .or_insert_with(|| Names { metadata: Arc::clone(metadata), names: hashbrown::HashSet::default() });
+            .or_insert_with(|| ValueNames { metadata: Arc::clone(metadata), names: hashbrown::HashSet::default() });
         if !names.names.contains(name) {
             names.names.insert(name.into());
         }
     }
 
-    fn by_family(self, head: &Head) -> FamilyList {
+    fn group_by_family(self, head: &Head) -> FamilyList {
         let mut families = FamilyList::new();
-        for Names { metadata, names } in self.values.into_values() {
+        for ValueNames { metadata, names } in self.values.into_values() {
             for name in names {
-                let family = head.metadata.families.name_of(&name, metadata.metric_type);
+                let family = head.metadata.families.family_name(&name, metadata.metric_type);
                 let values = families.entry(family.to_owned()).or_default();
                 if !values.contains(&metadata) {
                     values.push(Arc::clone(&metadata));

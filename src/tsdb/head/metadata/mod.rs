@@ -18,7 +18,7 @@ pub mod list;
 pub mod pool;
 pub mod restore;
 
-use crate::tsdb::head::metadata::families::Families;
+use crate::tsdb::head::metadata::families::MetricFamilies;
 use crate::tsdb::head::metadata::pool::MetadataPool;
 
 /// What the head knows of metadata beside that of each series.
@@ -27,5 +27,5 @@ pub struct HeadMetadata {
     /// Each value once.
     pub pool: MetadataPool,
     /// What was sent for families.
-    pub families: Families,
+    pub families: MetricFamilies,
 }

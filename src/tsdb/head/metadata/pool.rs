@@ -8,16 +8,16 @@ use parking_lot::Mutex;
 use std::sync::Arc;
 
 /// Below this many values nothing is looked for that could go.
-const FEW: usize = 1024;
+const MIN_SWEEP_LEN: usize = 1024;
 
 /// Each value once.
 #[derive(Debug, Default)]
 pub struct MetadataPool {
-    values: Mutex<Values>,
+    values: Mutex<PoolValues>,
 }
 
 #[derive(Debug, Default)]
-struct Values {
+struct PoolValues {
     shared: HashSet<Arc<Metadata>>,
     /// How many there were that are in use, when that was last looked for.
     in_use: usize,
@@ -26,12 +26,12 @@ struct Values {
 impl MetadataPool {
     /// The shared value that equals this one.
     #[must_use]
-    pub fn share(&self, metadata: &Metadata) -> Arc<Metadata> {
+    pub fn intern(&self, metadata: &Metadata) -> Arc<Metadata> {
         let mut values = self.values.lock();
         if let Some(shared) = values.shared.get(metadata) {
             return Arc::clone(shared);
         }
-        if values.shared.len() >= FEW.max(2 * values.in_use) {
+        if values.shared.len() >= MIN_SWEEP_LEN.max(2 * values.in_use) {
             values.shared.retain(|shared| Arc::strong_count(shared) > 1);
             values.in_use = values.shared.len();
         }
@@ -43,7 +43,7 @@ impl MetadataPool {
 
 #[cfg(test)]
 mod tests {
-    use super::{FEW, MetadataPool};
+    use super::{MIN_SWEEP_LEN, MetadataPool};
     use crate::model::metadata::Metadata;
     use std::sync::Arc;
 
@@ -51,11 +51,11 @@ mod tests {
     fn equal_values_are_one_and_unused_ones_go() {
         let pool = MetadataPool::default();
         let with = |help: usize| Metadata { help: help.to_string(), ..Metadata::default() };
-        let kept: Vec<_> = (0..10).map(|help| pool.share(&with(help))).collect();
-        (0..10).for_each(|help| assert!(Arc::ptr_eq(&kept[help], &pool.share(&with(help)))));
-        (10..10 * FEW).for_each(|help| drop(pool.share(&with(help))));
+        let kept: Vec<_> = (0..10).map(|help| pool.intern(&with(help))).collect();
+        (0..10).for_each(|help| assert!(Arc::ptr_eq(&kept[help], &pool.intern(&with(help)))));
+        (10..10 * MIN_SWEEP_LEN).for_each(|help| drop(pool.intern(&with(help))));
         let shared = pool.values.lock().shared.len();
-        assert!((10..=FEW).contains(&shared), "{shared}");
-        (0..10).for_each(|help| assert!(Arc::ptr_eq(&kept[help], &pool.share(&with(help)))));
+        assert!((10..=MIN_SWEEP_LEN).contains(&shared), "{shared}");
+        (0..10).for_each(|help| assert!(Arc::ptr_eq(&kept[help], &pool.intern(&with(help)))));
     }
 }

@@ -6,9 +6,9 @@
 
 use crate::model::refs::SeriesRef;
 use crate::tsdb::head::Head;
-use crate::tsdb::wal::reader::{ReadError, SegmentReader};
-use crate::tsdb::wal::record::error::DecodeError;
-use crate::tsdb::wal::record::kind::RecordKind;
+use crate::tsdb::wal::reader::{ReadLogError, LogSegmentReader};
+use crate::tsdb::wal::record::error::DecodeRecordError;
+use crate::tsdb::wal::record::record_type::RecordType;
 use crate::tsdb::wal::record::metadata::decode_metadata;
 use crate::tsdb::wal::record::series::SeriesDecoder;
 use crate::tsdb::wal::segment::Segment;
@@ -16,47 +16,47 @@ use std::collections::HashMap;
 
 /// What was found.
 #[derive(Debug, Default)]
-pub struct Restored {
+pub struct RestoreReport {
     /// Entries of series that are there.
     pub entries: u64,
     /// Where it ended early.
-    pub damage: Option<ReadError>,
+    pub damage: Option<ReadLogError>,
 }
 
 /// Sets the metadata of the head's series from these files: those of the checkpoint, then the segments of the log. Second references of series
 /// are remembered on the way, which a snapshot does not have either: a checkpoint must name them as long as the log has samples of them.
 #[must_use]
-pub fn restore_metadata(head: &Head, files: &[Segment]) -> Restored {
-    let mut restore = Restore { head, aliases: HashMap::new(), entries: 0 };
+pub fn restore_metadata(head: &Head, files: &[Segment]) -> RestoreReport {
+    let mut restore = MetadataRestore { head, aliases: HashMap::new(), entries: 0 };
     let damage = files.iter().find_map(|file| restore.file(file).err());
-    head.remember_second_references(restore.aliases.keys());
-    Restored { entries: restore.entries, damage }
+    head.record_aliases(restore.aliases.keys());
+    RestoreReport { entries: restore.entries, damage }
 }
 
-struct Restore<'a> {
+struct MetadataRestore<'a> {
     head: &'a Head,
     /// References by which the log has called a series before.
     aliases: HashMap<SeriesRef, SeriesRef>,
     entries: u64,
 }
 
-impl Restore<'_> {
-    fn file(&mut self, file: &Segment) -> Result<(), ReadError> {
-        let mut reader = SegmentReader::open(file.clone())?;
-        let wanted = |kind| matches!(kind, RecordKind::Series | RecordKind::Metadata);
+impl MetadataRestore<'_> {
+    fn file(&mut self, file: &Segment) -> Result<(), ReadLogError> {
+        let mut reader = LogSegmentReader::open(file.clone())?;
+        let wanted = |kind| matches!(kind, RecordType::Series | RecordType::Metadata);
         while let Some(record) = reader.next_record_of(wanted)? {
             if let Err(error) = self.record(record) {
-                return Err(ReadError::Damaged(Box::new(reader.reject(error.into()))));
+                return Err(ReadLogError::Damaged(Box::new(reader.corruption_at_last_record(error.into()))));
             }
         }
         Ok(())
     }
 
-    fn record(&mut self, record: &[u8]) -> Result<(), DecodeError> {
-        if RecordKind::of(record) == RecordKind::Series {
+    fn record(&mut self, record: &[u8]) -> Result<(), DecodeRecordError> {
+        if RecordType::from_record(record) == RecordType::Series {
             for series in SeriesDecoder::new(record)? {
                 let series = series?;
-                let known = self.head.series.get(series.labels.as_packed());
+                let known = self.head.series.get(series.labels.as_bytes());
                 if let Some(known) = known.filter(|known| known.reference != series.series) {
                     self.aliases.insert(series.series, known.reference);
                 }

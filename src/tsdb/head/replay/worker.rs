@@ -1,73 +1,73 @@
 //! Rebuilds the series whose references fall to it, in the order of the log: one thread of a replay.
 
 use crate::model::refs::SeriesRef;
-use crate::model::value::{Point, Value};
+use crate::model::sample::{Sample, SampleValue};
 use crate::tsdb::chunk::mapped_chunk::MappedChunk;
 use crate::tsdb::head::Head;
-use crate::tsdb::head::series::{Pushed, Series};
+use crate::tsdb::head::series::{PushOutcome, HeadSeries};
 use crossbeam_channel::Receiver;
 use hashbrown::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 /// What a worker gets.
-pub(super) enum Work {
+pub(super) enum WorkItem {
     /// A series that the log names for the first time.
-    Series(Arc<Series>),
+    Series(Arc<HeadSeries>),
     /// A series that is known and the full chunks that were written under one of its references.
-    Chunks(Arc<Series>, Vec<MappedChunk>),
+    Chunks(Arc<HeadSeries>, Vec<MappedChunk>),
     /// Points, in the order of the log.
-    Points(Vec<LogPoint>),
+    Points(Vec<LoggedSample>),
     /// A series that was collected at this place of the log.
-    Collected(Arc<Series>),
+    Collected(Arc<HeadSeries>),
 }
 
 /// Rebuilds the series whose references fall to it.
-pub(super) struct Worker<'a> {
+pub(super) struct ReplayWorker<'a> {
     head: &'a Head,
-    series: HashMap<SeriesRef, Arc<Series>>,
+    series: HashMap<SeriesRef, Arc<HeadSeries>>,
     /// Series with sealed chunks, since the last lot.
-    sealed: Vec<Arc<Series>>,
-    done: WorkDone,
+    sealed: Vec<Arc<HeadSeries>>,
+    done: WorkerStats,
 }
 
 /// A point as the log has it.
-pub(super) struct LogPoint {
+pub(super) struct LoggedSample {
     pub(super) series: SeriesRef,
-    pub(super) point: Point,
+    pub(super) point: Sample,
 }
 
 /// What a worker did.
 #[derive(Default)]
-pub(super) struct WorkDone {
+pub(super) struct WorkerStats {
     pub(super) samples: u64,
-    pub(super) covered: u64,
+    pub(super) samples_in_chunks: u64,
     pub(super) unknown: u64,
     pub(super) bad_histograms: u64,
     pub(super) chunks_passed_over: u64,
     pub(super) chunk_overlaps: u64,
     pub(super) min_time: i64,
     pub(super) max_time: i64,
-    pub(super) collected: Vec<Arc<Series>>,
+    pub(super) collected: Vec<Arc<HeadSeries>>,
     /// Series that became stale less those that came back.
     pub(super) stale: i64,
 }
 
-impl<'a> Worker<'a> {
+impl<'a> ReplayWorker<'a> {
     pub(super) fn new(head: &'a Head) -> Self {
-        let done = WorkDone { min_time: i64::MAX, max_time: i64::MIN, ..WorkDone::default() };
+        let done = WorkerStats { min_time: i64::MAX, max_time: i64::MIN, ..WorkerStats::default() };
         Self { head, series: HashMap::new(), sealed: Vec::new(), done }
     }
 
-    pub(super) fn run(mut self, work: &Receiver<Work>) -> WorkDone {
+    pub(super) fn run(mut self, work: &Receiver<WorkItem>) -> WorkerStats {
         for work in work {
             match work {
-                Work::Series(series) => {
+                WorkItem::Series(series) => {
                     self.series.insert(series.reference, series);
                 }
-                Work::Chunks(series, chunks) => self.chunks(&series, &chunks),
-                Work::Collected(series) => self.collect(series),
-                Work::Points(points) => points.into_iter().for_each(|point| self.point(point)),
+                WorkItem::Chunks(series, chunks) => self.chunks(&series, &chunks),
+                WorkItem::Collected(series) => self.collect(series),
+                WorkItem::Points(points) => points.into_iter().for_each(|point| self.apply_sample(point)),
             }
             self.head.mapping.map_sealed(&self.sealed, &self.head.stats);
             self.sealed.clear();
@@ -76,12 +76,12 @@ impl<'a> Worker<'a> {
     }
 
     /// Gives a series the full chunks that were found for its reference.
-    fn chunks(&mut self, series: &Arc<Series>, chunks: &[MappedChunk]) {
+    fn chunks(&mut self, series: &Arc<HeadSeries>, chunks: &[MappedChunk]) {
         let (Some(first), Some(last)) = (chunks.first(), chunks.last()) else { return };
-        self.done.see(first.mint());
-        self.done.see(last.maxt());
+        self.done.extend_range(first.mint());
+        self.done.extend_range(last.maxt());
         let mut state = series.state.lock();
-        if state.max_time().is_some_and(|max_time| max_time < first.mint()) && state.in_memory_since().is_some() {
+        if state.max_time().is_some_and(|max_time| max_time < first.mint()) && state.min_unmapped_time().is_some() {
             state.seal();
             drop(state);
             self.head.mapping.map_sealed(std::slice::from_ref(series), &self.head.stats);
@@ -91,28 +91,28 @@ impl<'a> Worker<'a> {
             // What is older could not be written (the disk is full): these come from the log, which has them all.
             self.done.chunks_passed_over += chunks.len() as u64;
         } else {
-            let is_free = state.in_memory_since().is_none_or(|since| last.maxt() < since);
-            if !is_free || !state.mapped.merge(chunks) {
+            let is_free = state.min_unmapped_time().is_none_or(|since| last.maxt() < since);
+            if !is_free || !state.mapped.try_merge(chunks) {
                 // Under a second reference the series was made anew: as Prometheus has it, the log goes on from its chunks.
-                state.replace_by(chunks);
+                state.replace_with_mapped(chunks);
                 self.done.chunk_overlaps += 1;
             }
             self.head.stats.chunks_created.fetch_add(chunks.len() as u64, Ordering::Relaxed);
         }
     }
 
-    fn collect(&mut self, series: Arc<Series>) {
+    fn collect(&mut self, series: Arc<HeadSeries>) {
         let mut state = series.state.lock();
-        state.is_dead = true;
+        state.is_collected = true;
         self.done.stale -= i64::from(state.is_stale());
-        state.drop_before(i64::MAX);
+        state.truncate_before(i64::MAX);
         drop(state);
         self.series.remove(&series.reference);
         self.head.series.remove(&series);
         self.done.collected.push(series);
     }
 
-    fn point(&mut self, LogPoint { series, mut point }: LogPoint) {
+    fn apply_sample(&mut self, LoggedSample { series, mut point }: LoggedSample) {
         let Some(series) = self.series.get(&series) else {
             // A series that gets this reference later would get these samples with it, after the next checkpoint.
             self.head.reserve_ref(series);
@@ -121,32 +121,32 @@ impl<'a> Worker<'a> {
         };
         let mut state = series.state.lock();
         if state.max_time().is_some_and(|max_time| point.t <= max_time) {
-            self.done.covered += 1;
+            self.done.samples_in_chunks += 1;
             return;
         }
-        if !matches!(point.value, Value::Float(_)) && point.value.make_storable().is_err() {
+        if !matches!(point.value, SampleValue::Float(_)) && point.value.normalize_for_storage().is_err() {
             self.done.bad_histograms += 1;
             return;
         }
-        let point = state.adapt(point);
+        let point = state.normalize_stale_marker(point);
         self.done.stale += i64::from(point.value.is_stale()) - i64::from(state.is_stale());
-        let pushed = state.push(&point, &self.head.chunk_rules());
+        let pushed = state.push(&point, &self.head.chunk_policy());
         drop(state);
         match pushed {
-            Pushed::IntoOpenChunk => {}
-            Pushed::IntoFirstChunk => _ = self.head.stats.chunks_created.fetch_add(1, Ordering::Relaxed),
-            Pushed::AfterSeal => {
+            PushOutcome::IntoOpenChunk => {}
+            PushOutcome::IntoFirstChunk => _ = self.head.stats.chunks_created.fetch_add(1, Ordering::Relaxed),
+            PushOutcome::AfterSeal => {
                 self.head.stats.chunks_created.fetch_add(1, Ordering::Relaxed);
                 self.sealed.push(Arc::clone(series));
             }
         }
         self.done.samples += 1;
-        self.done.see(point.t);
+        self.done.extend_range(point.t);
     }
 }
 
-impl WorkDone {
-    fn see(&mut self, t: i64) {
+impl WorkerStats {
+    fn extend_range(&mut self, t: i64) {
         self.min_time = self.min_time.min(t);
         self.max_time = self.max_time.max(t);
     }

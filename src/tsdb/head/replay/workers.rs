@@ -1,66 +1,66 @@
 //! Hands what the log has to the workers, each series to the same one.
 
 use crate::model::refs::SeriesRef;
-use crate::model::value::Value;
+use crate::model::sample::SampleValue;
 use crate::tsdb::head::Head;
-use crate::tsdb::head::replay::worker::{LogPoint, Work, WorkDone, Worker};
+use crate::tsdb::head::replay::worker::{LoggedSample, WorkItem, WorkerStats, ReplayWorker};
 use crossbeam_channel::Sender;
 use std::thread::{Scope, ScopedJoinHandle};
 
 /// Points are handed to a worker in lots of this weight.
-const LOT: usize = 4096;
+const BATCH_WEIGHT: usize = 4096;
 /// What a histogram weighs, where a float weighs 1: about a kilobyte, so that lots that wait stay small.
-const HISTOGRAM: usize = 32;
+const HISTOGRAM_WEIGHT: usize = 32;
 /// Lots that may wait for one worker.
-const QUEUED_LOTS: usize = 16;
+const MAX_QUEUED_BATCHES: usize = 16;
 
 /// The workers of one pass over the log.
-pub(super) struct Workers<'scope> {
-    inputs: Vec<Sender<Work>>,
-    lots: Vec<Lot>,
-    threads: Vec<ScopedJoinHandle<'scope, WorkDone>>,
+pub(super) struct WorkerPool<'scope> {
+    inputs: Vec<Sender<WorkItem>>,
+    lots: Vec<SampleBatch>,
+    threads: Vec<ScopedJoinHandle<'scope, WorkerStats>>,
 }
 
 /// Points of one worker that were not handed over yet.
 #[derive(Default)]
-struct Lot {
-    points: Vec<LogPoint>,
+struct SampleBatch {
+    points: Vec<LoggedSample>,
     weight: usize,
 }
 
-impl<'scope> Workers<'scope> {
+impl<'scope> WorkerPool<'scope> {
     pub(super) fn start<'env>(scope: &'scope Scope<'scope, 'env>, head: &'env Head, count: usize) -> Self {
         let mut workers = Self { inputs: Vec::new(), lots: Vec::new(), threads: Vec::new() };
         for _ in 0..count {
-            let (input, work) = crossbeam_channel::bounded(QUEUED_LOTS);
+            let (input, work) = crossbeam_channel::bounded(MAX_QUEUED_BATCHES);
             workers.inputs.push(input);
-            workers.lots.push(Lot::default());
-            workers.threads.push(scope.spawn(move || Worker::new(head).run(&work)));
+            workers.lots.push(SampleBatch::default());
+            workers.threads.push(scope.spawn(move || ReplayWorker::new(head).run(&work)));
         }
         workers
     }
 
-    pub(super) fn point(&mut self, point: LogPoint) {
+    pub(super) fn queue_sample(&mut self, point: LoggedSample) {
         let index = self.index(point.series);
         let lot = &mut self.lots[index];
-        lot.weight += if matches!(point.point.value, Value::Float(_)) { 1 } else { HISTOGRAM };
+        lot.weight += if matches!(point.point.value, SampleValue::Float(_)) { 1 } else { HISTOGRAM_WEIGHT };
         lot.points.push(point);
-        if lot.weight >= LOT {
-            self.send_lot(index);
+        if lot.weight >= BATCH_WEIGHT {
+            self.flush_batch(index);
         }
     }
 
     /// Sends `work` on `series` behind the points that stand before it in the log.
-    pub(super) fn send(&mut self, series: SeriesRef, work: Work) {
+    pub(super) fn send(&mut self, series: SeriesRef, work: WorkItem) {
         let index = self.index(series);
-        self.send_lot(index);
-        self.deliver(index, work);
+        self.flush_batch(index);
+        self.send_to(index, work);
     }
 
     /// Waits for all work to be done.
-    pub(super) fn finish(mut self) -> Vec<WorkDone> {
+    pub(super) fn finish(mut self) -> Vec<WorkerStats> {
         for index in 0..self.inputs.len() {
-            self.send_lot(index);
+            self.flush_batch(index);
         }
         self.inputs.clear();
         let joined = self.threads.into_iter().map(ScopedJoinHandle::join);
@@ -71,17 +71,17 @@ impl<'scope> Workers<'scope> {
         (series.0 % self.inputs.len() as u64) as usize
     }
 
-    fn send_lot(&mut self, index: usize) {
+    fn flush_batch(&mut self, index: usize) {
         let lot = &mut self.lots[index];
         if !lot.points.is_empty() {
             let room = lot.points.len();
             let points = std::mem::replace(&mut lot.points, Vec::with_capacity(room));
             lot.weight = 0;
-            self.deliver(index, Work::Points(points));
+            self.send_to(index, WorkItem::Points(points));
         }
     }
 
-    fn deliver(&self, index: usize, work: Work) {
+    fn send_to(&self, index: usize, work: WorkItem) {
         // A worker ends only when its input does; if it panicked, `finish` says so.
         let _ = self.inputs[index].send(work);
     }

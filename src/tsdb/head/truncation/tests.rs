@@ -1,22 +1,22 @@
 //! What a block has goes, everything else stays, whatever else happens at the time.
 
-use super::Truncation;
+use super::HeadTruncation;
 use crate::model::labels::{Labels, LabelsBuilder};
-use crate::model::matcher::{MatchKind, Matcher};
+use crate::model::matcher::{MatchType, Matcher};
 use crate::model::refs::SeriesRef;
-use crate::model::sample::{STALE_NAN_BITS, Sample};
+use crate::model::float_sample::{STALE_NAN_BITS, FloatSample};
 use crate::model::time::TimeRange;
 use crate::tsdb::chunk::cut::CutPolicy;
-use crate::tsdb::chunk::head_chunks::HeadChunks;
+use crate::tsdb::chunk::head_chunks::HeadChunkStore;
 use crate::tsdb::fs::os_disk::OsDisk;
-use crate::tsdb::head::append::{HeadAppender, Rejection};
-use crate::tsdb::head::deletion::{Deletion, Stone};
+use crate::tsdb::head::append::{HeadAppender, SampleRejection};
+use crate::tsdb::head::deletion::{HeadDeletion, Tombstone};
 use crate::tsdb::head::read::HeadReader;
 use crate::tsdb::head::{Head, HeadOptions};
 use crate::tsdb::query::select::select;
 use crate::tsdb::query::source::{BlockSource, Chunk};
-use crate::tsdb::wal::commit::{SyncMode, Wal, WalOptions};
-use crate::tsdb::wal::compression::Compression;
+use crate::tsdb::wal::write_log::{SyncMode, Wal, WalOptions};
+use crate::tsdb::wal::compression::RecordCompression;
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -31,12 +31,12 @@ type Content = BTreeMap<String, BTreeMap<i64, u64>>;
 
 fn head_and_log(dir: &Path) -> (Head, Wal) {
     let policy = CutPolicy { chunk_range_ms: RANGE, samples_per_chunk: 8 };
-    let (files, _) = HeadChunks::open(&dir.join("chunks_head")).unwrap();
+    let (files, _) = HeadChunkStore::open(&dir.join("chunks_head")).unwrap();
     let head = Head::new(HeadOptions { policy, ..HeadOptions::default() }, files);
     let wal = Wal::open(WalOptions {
         dir: dir.join("wal"),
         segment_size: 1 << 20,
-        compression: Compression::None,
+        compression: RecordCompression::None,
         sync: SyncMode::Os,
         disk: Arc::new(OsDisk),
     });
@@ -47,23 +47,23 @@ fn labels(name: &str) -> Labels {
     LabelsBuilder::from_iter([("__name__", name), ("job", "x")]).build().unwrap()
 }
 
-fn append(head: &Head, wal: &Wal, name: &str, sample: Sample) -> Result<(), Rejection> {
+fn append(head: &Head, wal: &Wal, name: &str, sample: FloatSample) -> Result<(), SampleRejection> {
     let mut refused = Ok(());
     let mut appender = HeadAppender::new(head, wal);
     let labels = labels(name);
-    if !appender.append_known(labels.as_packed(), std::iter::once(sample.into()), |_, why| refused = Err(why)) {
-        appender.append(&labels, std::iter::once(sample.into()), |_, why| refused = Err(why)).unwrap();
+    if !appender.append_existing(labels.as_bytes(), std::iter::once(sample.into()), |_, why| refused = Err(why)) {
+        appender.append_or_create(&labels, std::iter::once(sample.into()), |_, why| refused = Err(why)).unwrap();
     }
     appender.commit().unwrap();
     refused
 }
 
 fn content(source: &dyn BlockSource, range: TimeRange) -> Content {
-    let all = [Matcher::new(MatchKind::NotEqual, "__name__", "").unwrap()];
+    let all = [Matcher::new(MatchType::NotEqual, "__name__", "").unwrap()];
     let mut content = Content::new();
     for series in select(&[source], &all, range).unwrap() {
         let series = series.unwrap();
-        let samples: BTreeMap<_, _> = series.samples(range).map(|s| s.map(|s| (s.t, s.v.to_bits())).unwrap()).collect();
+        let samples: BTreeMap<_, _> = series.float_samples(range).map(|s| s.map(|s| (s.t, s.v.to_bits())).unwrap()).collect();
         if !samples.is_empty() {
             content.insert(series.labels().get("__name__").unwrap().to_owned(), samples);
         }
@@ -77,17 +77,17 @@ fn what_ends_before_goes_and_a_series_with_nothing_else_is_collected() {
     let (head, wal) = head_and_log(dir.path());
     for i in 0..200 {
         let t = BEGIN + i * 10;
-        append(&head, &wal, "long", Sample::new(t, i as f64)).unwrap();
+        append(&head, &wal, "long", FloatSample::new(t, i as f64)).unwrap();
         if i < 50 {
-            append(&head, &wal, "short", Sample::new(t, i as f64)).unwrap();
+            append(&head, &wal, "short", FloatSample::new(t, i as f64)).unwrap();
         }
     }
     assert!(head.is_compactable());
-    let truncation = Truncation::new(&head);
-    let short = head.series.get(labels("short").as_packed()).unwrap().reference;
-    truncation.close(BEGIN + RANGE);
-    assert_eq!(append(&head, &wal, "new", Sample::new(BEGIN + RANGE - 1, 0.0)), Err(Rejection::OutOfBounds));
-    let dropped = truncation.drop_before(BEGIN + RANGE).unwrap();
+    let truncation = HeadTruncation::new(&head);
+    let short = head.series.get(labels("short").as_bytes()).unwrap().reference;
+    truncation.close_before(BEGIN + RANGE);
+    assert_eq!(append(&head, &wal, "new", FloatSample::new(BEGIN + RANGE - 1, 0.0)), Err(SampleRejection::OutOfBounds));
+    let dropped = truncation.truncate_before(BEGIN + RANGE).unwrap();
     assert_eq!(dropped.series, 1);
     assert!(dropped.chunks > 100 / 16, "{dropped:?}");
     assert!(!head.is_compactable());
@@ -104,8 +104,8 @@ fn what_ends_before_goes_and_a_series_with_nothing_else_is_collected() {
     );
 
     // Its name may come back; it is another series then.
-    append(&head, &wal, "short", Sample::new(BEGIN + 2_000, 1.0)).unwrap();
-    let again = head.series.get(labels("short").as_packed()).unwrap().reference;
+    append(&head, &wal, "short", FloatSample::new(BEGIN + 2_000, 1.0)).unwrap();
+    let again = head.series.get(labels("short").as_bytes()).unwrap().reference;
     assert!(again > short, "{again:?} {short:?}");
     assert_eq!(content(&head, TimeRange::ALL)["short"].len(), 1);
 }
@@ -114,16 +114,16 @@ fn what_ends_before_goes_and_a_series_with_nothing_else_is_collected() {
 fn a_collected_series_is_named_by_checkpoints_until_the_log_begins_behind_it() {
     let dir = tempfile::tempdir().unwrap();
     let (head, wal) = head_and_log(dir.path());
-    append(&head, &wal, "short", Sample::new(BEGIN, 1.0)).unwrap();
-    append(&head, &wal, "long", Sample::new(BEGIN + 2 * RANGE, 1.0)).unwrap();
+    append(&head, &wal, "short", FloatSample::new(BEGIN, 1.0)).unwrap();
+    append(&head, &wal, "long", FloatSample::new(BEGIN + 2 * RANGE, 1.0)).unwrap();
     let (short, long) = (SeriesRef(1), SeriesRef(2));
-    let truncation = Truncation::new(&head);
-    truncation.close(BEGIN + RANGE);
-    truncation.drop_before(BEGIN + RANGE).unwrap();
-    assert!(truncation.keeps(short, BEGIN + RANGE) && truncation.keeps(long, BEGIN + 90 * RANGE));
-    assert!(!truncation.keeps(short, BEGIN + 3 * RANGE) && !truncation.keeps(SeriesRef(3), 0));
-    truncation.log_begins_at(BEGIN + 3 * RANGE);
-    assert!(!truncation.keeps(short, BEGIN));
+    let truncation = HeadTruncation::new(&head);
+    truncation.close_before(BEGIN + RANGE);
+    truncation.truncate_before(BEGIN + RANGE).unwrap();
+    assert!(truncation.must_checkpoint(short, BEGIN + RANGE) && truncation.must_checkpoint(long, BEGIN + 90 * RANGE));
+    assert!(!truncation.must_checkpoint(short, BEGIN + 3 * RANGE) && !truncation.must_checkpoint(SeriesRef(3), 0));
+    truncation.expire_before(BEGIN + 3 * RANGE);
+    assert!(!truncation.must_checkpoint(short, BEGIN));
 }
 
 #[test]
@@ -134,7 +134,7 @@ fn a_query_that_began_before_gets_what_it_missed_from_the_block() {
         for name in ["a", "b", "c"] {
             let t = BEGIN + i * 10;
             if name != "b" || i < 50 {
-                append(&head, &wal, name, Sample::new(t, i as f64)).unwrap();
+                append(&head, &wal, name, FloatSample::new(t, i as f64)).unwrap();
             }
         }
     }
@@ -145,7 +145,7 @@ fn a_query_that_began_before_gets_what_it_missed_from_the_block() {
         let chunks = block.lock().get(labels).cloned().unwrap_or_default();
         Ok(chunks.into_iter().filter(|chunk| chunk.overlaps(lost)).collect())
     };
-    let all = [Matcher::new(MatchKind::NotEqual, "__name__", "").unwrap()];
+    let all = [Matcher::new(MatchType::NotEqual, "__name__", "").unwrap()];
     let reader = HeadReader::new(&head, Box::new(missed));
     let mut series = reader.into_series(&all, TimeRange::ALL);
     let first = series.next().unwrap().unwrap();
@@ -153,17 +153,17 @@ fn a_query_that_began_before_gets_what_it_missed_from_the_block() {
         let range = TimeRange::new(i64::MIN, BEGIN + RANGE - 1);
         let chunks = head.select(&all, range).unwrap().map(|one| one.map(|one| (one.labels, one.chunks)).unwrap());
         *block.lock() = chunks.collect();
-        let truncation = Truncation::new(&head);
-        truncation.close(BEGIN + RANGE);
-        truncation.drop_before(BEGIN + RANGE).unwrap();
+        let truncation = HeadTruncation::new(&head);
+        truncation.close_before(BEGIN + RANGE);
+        truncation.truncate_before(BEGIN + RANGE).unwrap();
     }
     let read: Vec<_> = std::iter::once(Ok(first)).chain(series).map(|one| one.unwrap()).collect();
     assert_eq!(read.len(), 3);
     for one in read {
         let name = one.labels.get("__name__").unwrap().to_owned();
-        let merged = crate::tsdb::query::samples::Series::new(one);
+        let merged = crate::tsdb::query::merged_series::MergedSeries::new(one);
         let samples: BTreeMap<_, _> =
-            merged.samples(TimeRange::ALL).map(|s| s.map(|s| (s.t, s.v.to_bits())).unwrap()).collect();
+            merged.float_samples(TimeRange::ALL).map(|s| s.map(|s| (s.t, s.v.to_bits())).unwrap()).collect();
         assert_eq!(samples, before[&name], "{name}");
     }
 }
@@ -184,7 +184,7 @@ fn every_accepted_sample_is_in_a_block_or_in_the_head_while_series_come_and_go()
                         let t = clock.fetch_add(3, Ordering::Relaxed);
                         // Names live for a while, pause for longer than a block, and come back; some are shared.
                         let name = format!("s{}_{}", (i / 40) % 11, writer % 2);
-                        if append(head, wal, &name, Sample::new(t, i as f64)).is_ok() {
+                        if append(head, wal, &name, FloatSample::new(t, i as f64)).is_ok() {
                             let mut accepted = accepted.lock();
                             assert!(accepted.entry(name).or_default().insert(t, (i as f64).to_bits()).is_none());
                         }
@@ -201,13 +201,13 @@ fn every_accepted_sample_is_in_a_block_or_in_the_head_while_series_come_and_go()
                     continue;
                 }
                 let end = head.times().min().unwrap().div_euclid(RANGE) * RANGE + RANGE;
-                let truncation = Truncation::new(&head);
-                truncation.close(end);
+                let truncation = HeadTruncation::new(&head);
+                truncation.close_before(end);
                 for (name, samples) in content(&head, TimeRange::new(i64::MIN, end - 1)) {
                     let there = blocks.entry(name).or_default();
                     samples.into_iter().for_each(|(t, v)| assert!(there.insert(t, v).is_none(), "{t} twice"));
                 }
-                collected += truncation.drop_before(end).unwrap().series;
+                collected += truncation.truncate_before(end).unwrap().series;
             }
             (blocks, collected)
         });
@@ -232,22 +232,22 @@ fn deleted_samples_are_not_seen_and_later_ones_at_the_same_time_of_others_are() 
     let dir = tempfile::tempdir().unwrap();
     let (head, wal) = head_and_log(dir.path());
     for i in 0..40 {
-        append(&head, &wal, "a", Sample::new(BEGIN + i * 10, i as f64)).unwrap();
-        append(&head, &wal, "b", Sample::new(BEGIN + i * 10, i as f64)).unwrap();
+        append(&head, &wal, "a", FloatSample::new(BEGIN + i * 10, i as f64)).unwrap();
+        append(&head, &wal, "b", FloatSample::new(BEGIN + i * 10, i as f64)).unwrap();
     }
-    let deletion = Deletion::new(&head);
-    let named = [Matcher::new(MatchKind::Equal, "__name__", "a").unwrap()];
-    let stones = deletion.find(&named, TimeRange::new(BEGIN + 300, i64::MAX));
+    let deletion = HeadDeletion::new(&head);
+    let named = [Matcher::new(MatchType::Equal, "__name__", "a").unwrap()];
+    let stones = deletion.plan(&named, TimeRange::new(BEGIN + 300, i64::MAX));
     let end = BEGIN + 390;
-    assert_eq!(stones, [Stone { series: SeriesRef(1), range: TimeRange::new(BEGIN + 300, end) }]);
+    assert_eq!(stones, [Tombstone { series: SeriesRef(1), range: TimeRange::new(BEGIN + 300, end) }]);
     deletion.apply(&stones);
     assert_eq!(content(&head, TimeRange::ALL)["a"].len(), 30);
     // What comes later is not deleted, and what is wholly deleted is not there at all.
-    append(&head, &wal, "a", Sample::new(end + 10, 1.0)).unwrap();
+    append(&head, &wal, "a", FloatSample::new(end + 10, 1.0)).unwrap();
     assert_eq!(content(&head, TimeRange::ALL)["a"].len(), 31);
-    deletion.apply(&deletion.find(&named, TimeRange::ALL));
+    deletion.apply(&deletion.plan(&named, TimeRange::ALL));
     assert_eq!(content(&head, TimeRange::ALL).keys().collect::<Vec<_>>(), ["b"]);
-    assert_eq!(deletion.find(&named, TimeRange::new(0, BEGIN - 1)), []);
+    assert_eq!(deletion.plan(&named, TimeRange::new(0, BEGIN - 1)), []);
 }
 
 #[test]
@@ -255,14 +255,14 @@ fn a_deletion_is_logged_behind_the_series_that_it_names() {
     let dir = tempfile::tempdir().unwrap();
     let (head, wal) = head_and_log(dir.path());
     let mut appender = HeadAppender::new(&head, &wal);
-    appender.append(&labels("a"), std::iter::once(Sample::new(BEGIN, 1.0).into()), |_, _| panic!("refused")).unwrap();
-    let named = [Matcher::new(MatchKind::Equal, "__name__", "a").unwrap()];
+    appender.append_or_create(&labels("a"), std::iter::once(FloatSample::new(BEGIN, 1.0).into()), |_, _| panic!("refused")).unwrap();
+    let named = [Matcher::new(MatchType::Equal, "__name__", "a").unwrap()];
     let (done, is_done) = std::sync::mpsc::channel();
     thread::scope(|scope| {
-        scope.spawn(|| done.send(Deletion::new(&head).find(&named, TimeRange::ALL)).unwrap());
+        scope.spawn(|| done.send(HeadDeletion::new(&head).plan(&named, TimeRange::ALL)).unwrap());
         assert!(is_done.recv_timeout(std::time::Duration::from_millis(50)).is_err());
         appender.commit().unwrap();
-        assert_eq!(is_done.recv().unwrap(), [Stone { series: SeriesRef(1), range: TimeRange::new(BEGIN, BEGIN) }]);
+        assert_eq!(is_done.recv().unwrap(), [Tombstone { series: SeriesRef(1), range: TimeRange::new(BEGIN, BEGIN) }]);
     });
 }
 
@@ -272,20 +272,20 @@ fn a_stale_series_is_collected_unless_it_has_come_back() {
     let (head, wal) = head_and_log(dir.path());
     let stale = f64::from_bits(STALE_NAN_BITS);
     for (name, t, v) in [("a", 0, 1.0), ("b", 0, 1.0), ("c", 0, 1.0), ("a", 1, stale), ("b", 1, stale)] {
-        append(&head, &wal, name, Sample::new(BEGIN + t, v)).unwrap();
+        append(&head, &wal, name, FloatSample::new(BEGIN + t, v)).unwrap();
     }
     assert_eq!(head.stats().stale_series.load(Ordering::Relaxed), 2);
-    let truncation = Truncation::new(&head);
+    let truncation = HeadTruncation::new(&head);
     let noted = truncation.stale_series();
     assert_eq!(noted.len(), 2);
-    append(&head, &wal, "b", Sample::new(BEGIN + 2, 1.0)).unwrap();
-    append(&head, &wal, "b", Sample::new(BEGIN + 3, stale)).unwrap();
+    append(&head, &wal, "b", FloatSample::new(BEGIN + 2, 1.0)).unwrap();
+    append(&head, &wal, "b", FloatSample::new(BEGIN + 3, stale)).unwrap();
     let mut logged = Vec::new();
-    let collected = truncation.collect_stale(&noted, |refs| logged.extend_from_slice(refs));
+    let collected = truncation.gc_stale_series(&noted, |refs| logged.extend_from_slice(refs));
     assert_eq!((collected, logged), (1, vec![SeriesRef(1)]));
     assert_eq!(content(&head, TimeRange::ALL).keys().collect::<Vec<_>>(), ["b", "c"]);
     assert_eq!(head.stats().stale_series.load(Ordering::Relaxed), 1);
-    append(&head, &wal, "a", Sample::new(BEGIN + 5, 1.0)).unwrap();
+    append(&head, &wal, "a", FloatSample::new(BEGIN + 5, 1.0)).unwrap();
     assert_eq!(content(&head, TimeRange::ALL)["a"].len(), 1);
-    assert!(truncation.keeps(SeriesRef(1), BEGIN + 1));
+    assert!(truncation.must_checkpoint(SeriesRef(1), BEGIN + 1));
 }

@@ -13,17 +13,17 @@
 //! Times are ms. Differences wrap around at 64 bits, as Go computes them, so every time can be written, and chunks out of order in an
 //! old file are read as they are.
 
-use super::error::{Fault, FaultAt};
-use super::format::{CHECKSUM_LEN, check};
+use super::error::{IndexFormatError, FormatErrorAt};
+use super::format::{CHECKSUM_LEN, verify_checksum};
 use crate::model::labels::Labels;
 use crate::model::refs::BlockChunkRef;
 use crate::tsdb::encoding::byte_reader::{ByteError, ByteReader, put_uvarint, put_varint};
 
 /// A chunk of a series: where it lies and which times its samples have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct IndexChunk {
+pub struct ChunkMeta {
     /// Where it lies.
-    pub at: BlockChunkRef,
+    pub chunk_ref: BlockChunkRef,
     /// The time of its first sample, ms.
     pub mint: i64,
     /// The time of its last sample, ms.
@@ -36,7 +36,7 @@ pub struct SeriesEntry {
     /// Its labels.
     pub labels: Labels,
     /// Its chunks, by time.
-    pub chunks: Vec<IndexChunk>,
+    pub chunks: Vec<ChunkMeta>,
 }
 
 /// The symbols of a label.
@@ -48,28 +48,28 @@ pub(super) struct LabelSymbols {
 
 /// The bytes of an entry between its length and its checksum.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct RawEntry<'a> {
+pub(super) struct RawSeriesEntry<'a> {
     /// Where they begin in the file.
     start: usize,
     bytes: &'a [u8],
-    sum: u32,
+    checksum: u32,
 }
 
-impl<'a> RawEntry<'a> {
+impl<'a> RawSeriesEntry<'a> {
     /// The entry at `offset` of `file`, which may be cut where the series end. Its checksum is not looked at.
-    pub(super) fn unchecked(file: &'a [u8], offset: usize) -> Result<Self, FaultAt> {
-        let at = |error: ByteError| FaultAt::new(offset, error);
+    pub(super) fn unchecked(file: &'a [u8], offset: usize) -> Result<Self, FormatErrorAt> {
+        let at = |error: ByteError| FormatErrorAt::new(offset, error);
         let mut reader = ByteReader::new(file.get(offset..).unwrap_or_default());
-        let len = reader.count(1).map_err(at)?;
+        let len = reader.bounded_count(1).map_err(at)?;
         let start = offset + reader.offset();
         let bytes = reader.bytes(len).map_err(at)?;
-        Ok(Self { start, bytes, sum: reader.be_u32().map_err(at)? })
+        Ok(Self { start, bytes, checksum: reader.be_u32().map_err(at)? })
     }
 
     /// The same, its bytes being those that the checksum is of.
-    pub(super) fn checked(file: &'a [u8], offset: usize) -> Result<Self, FaultAt> {
+    pub(super) fn checked(file: &'a [u8], offset: usize) -> Result<Self, FormatErrorAt> {
         let entry = Self::unchecked(file, offset)?;
-        check(entry.bytes, entry.sum).map_err(|fault| FaultAt::new(offset, fault))?;
+        verify_checksum(entry.bytes, entry.checksum).map_err(|fault| FormatErrorAt::new(offset, fault))?;
         Ok(entry)
     }
 
@@ -79,24 +79,24 @@ impl<'a> RawEntry<'a> {
     }
 
     /// Shows the labels' symbols; the reader that is returned stands before the chunks.
-    pub(super) fn labels<E: From<FaultAt>>(
+    pub(super) fn labels<E: From<FormatErrorAt>>(
         &self,
         mut visit: impl FnMut(LabelSymbols) -> Result<(), E>,
     ) -> Result<ByteReader<'a>, E> {
-        let at = |error| FaultAt::new(self.start, error);
+        let at = |error| FormatErrorAt::new(self.start, error);
         let mut reader = ByteReader::new(self.bytes);
-        for _ in 0..reader.count(2).map_err(at)? {
-            let name = symbol(&mut reader).map_err(|fault| FaultAt::new(self.start, fault))?;
-            let value = symbol(&mut reader).map_err(|fault| FaultAt::new(self.start, fault))?;
+        for _ in 0..reader.bounded_count(2).map_err(at)? {
+            let name = symbol(&mut reader).map_err(|fault| FormatErrorAt::new(self.start, fault))?;
+            let value = symbol(&mut reader).map_err(|fault| FormatErrorAt::new(self.start, fault))?;
             visit(LabelSymbols { name, value })?;
         }
         Ok(reader)
     }
 
-    /// Appends the chunks, which `reader` (see [`RawEntry::labels`]) stands before.
-    pub(super) fn chunks(&self, mut reader: ByteReader<'_>, chunks: &mut Vec<IndexChunk>) -> Result<(), FaultAt> {
-        let at = |error| FaultAt::new(self.start, error);
-        let count = reader.count(3).map_err(at)?;
+    /// Appends the chunks, which `reader` (see [`RawSeriesEntry::labels`]) stands before.
+    pub(super) fn chunks(&self, mut reader: ByteReader<'_>, chunks: &mut Vec<ChunkMeta>) -> Result<(), FormatErrorAt> {
+        let at = |error| FormatErrorAt::new(self.start, error);
+        let count = reader.bounded_count(3).map_err(at)?;
         chunks.reserve(count);
         let (mut time, mut place) = (0i64, 0u64);
         for nth in 0..count {
@@ -106,19 +106,19 @@ impl<'a> RawEntry<'a> {
             let step = if nth == 0 { reader.uvarint() } else { reader.varint().map(|delta| delta as u64) };
             place = place.wrapping_add(step.map_err(at)?);
             time = maxt;
-            chunks.push(IndexChunk { at: BlockChunkRef(place), mint, maxt });
+            chunks.push(ChunkMeta { chunk_ref: BlockChunkRef(place), mint, maxt });
         }
         match reader.remaining() {
             0 => Ok(()),
-            left => Err(FaultAt::new(self.start, Fault::Surplus(left as u64))),
+            left => Err(FormatErrorAt::new(self.start, IndexFormatError::TrailingBytes(left as u64))),
         }
     }
 }
 
 /// Appends the chunks of an entry.
-pub(super) fn put_chunks(out: &mut Vec<u8>, chunks: &[IndexChunk]) {
+pub(super) fn put_chunks(out: &mut Vec<u8>, chunks: &[ChunkMeta]) {
     put_uvarint(out, chunks.len() as u64);
-    let mut last: Option<&IndexChunk> = None;
+    let mut last: Option<&ChunkMeta> = None;
     for chunk in chunks {
         match last {
             None => put_varint(out, chunk.mint),
@@ -126,14 +126,14 @@ pub(super) fn put_chunks(out: &mut Vec<u8>, chunks: &[IndexChunk]) {
         }
         put_uvarint(out, chunk.maxt.wrapping_sub(chunk.mint) as u64);
         match last {
-            None => put_uvarint(out, chunk.at.0),
-            Some(last) => put_varint(out, chunk.at.0.wrapping_sub(last.at.0) as i64),
+            None => put_uvarint(out, chunk.chunk_ref.0),
+            Some(last) => put_varint(out, chunk.chunk_ref.0.wrapping_sub(last.chunk_ref.0) as i64),
         }
         last = Some(chunk);
     }
 }
 
-fn symbol(reader: &mut ByteReader<'_>) -> Result<u32, Fault> {
+fn symbol(reader: &mut ByteReader<'_>) -> Result<u32, IndexFormatError> {
     let symbol = reader.uvarint()?;
-    u32::try_from(symbol).map_err(|_| Fault::NoSymbol(symbol))
+    u32::try_from(symbol).map_err(|_| IndexFormatError::NoSymbol(symbol))
 }

@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 
 /// What is wrong with bytes of an index.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Fault {
+pub enum IndexFormatError {
     /// Fewer bytes than the header, the table of contents or a stated length need.
     #[error("{needed} bytes needed, {left} left")]
-    Short {
+    UnexpectedEnd {
         /// How many are needed.
         needed: u64,
         /// How many there are.
@@ -40,7 +40,7 @@ pub enum Fault {
     Labels(String),
     /// Bytes are left where nothing more is to come.
     #[error("{0} bytes too many")]
-    Surplus(u64),
+    TrailingBytes(u64),
     /// Things that rise do not.
     #[error("{0} do not rise")]
     Order(&'static str),
@@ -54,41 +54,41 @@ pub enum Fault {
     },
     /// Two parts of the index contradict each other.
     #[error("{0} do not agree")]
-    Disagree(&'static str),
+    Inconsistent(&'static str),
 }
 
 /// A fault and where it is, before the file is known.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct FaultAt {
+pub(super) struct FormatErrorAt {
     pub(super) offset: u64,
-    pub(super) fault: Fault,
+    pub(super) fault: IndexFormatError,
 }
 
-impl FaultAt {
-    pub(super) fn new(offset: usize, fault: impl Into<Fault>) -> Self {
+impl FormatErrorAt {
+    pub(super) fn new(offset: usize, fault: impl Into<IndexFormatError>) -> Self {
         Self { offset: offset as u64, fault: fault.into() }
     }
 
     pub(super) fn in_file(self, path: &Path) -> IndexError {
-        IndexError::Damaged(Damage { path: path.to_owned(), offset: self.offset, fault: self.fault })
+        IndexError::Corrupted(IndexCorruption { path: path.to_owned(), offset: self.offset, fault: self.fault })
     }
 }
 
 /// Bytes of an index that are not what they should be.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{path}: at byte {offset}: {fault}", path = path.display())]
-pub struct Damage {
+pub struct IndexCorruption {
     /// The file.
     pub path: PathBuf,
     /// Where in it the part begins that is wrong.
     pub offset: u64,
     /// What is wrong.
-    pub fault: Fault,
+    pub fault: IndexFormatError,
 }
 
 /// Why an index does not take what it is given.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Refusal {
+pub enum IndexInputError {
     /// A symbol that does not come after the one before.
     #[error("symbol {0:?} out of order")]
     SymbolOrder(String),
@@ -147,14 +147,14 @@ pub enum IndexError {
     },
     /// The file is damaged, or no index.
     #[error(transparent)]
-    Damaged(#[from] Damage),
+    Corrupted(#[from] IndexCorruption),
     /// What was to be written can't stand in an index.
     #[error("{path}: {refusal}", path = path.display())]
-    Refused {
+    InvalidInput {
         /// The file.
         path: PathBuf,
         /// What was wrong.
-        refusal: Refusal,
+        refusal: IndexInputError,
     },
     /// The caller did not want to wait for the end.
     #[error("stopped before the end")]

@@ -28,9 +28,9 @@
 //! indices, which nothing reads; since then their two offsets are those of the parts that follow. The entry of a series is drawn
 //! in `entry`. Source: `tsdb/docs/format/index.md` and `tsdb/index/index.go` of Prometheus.
 
-use super::error::{Fault, FaultAt};
+use super::error::{IndexFormatError, FormatErrorAt};
 use crate::tsdb::encoding::byte_reader::{ByteReader, put_be_u64};
-use crate::tsdb::encoding::checksum::castagnoli;
+use crate::tsdb::encoding::checksum::crc32c;
 
 /// The first four bytes.
 pub(super) const MAGIC: u32 = 0xBAAA_D700;
@@ -51,25 +51,25 @@ pub(super) const CHECKSUM_LEN: usize = 4;
 
 /// How references are to be understood.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Version {
+pub(super) enum IndexVersion {
     /// References are offsets in the file; nothing is aligned, the postings offset table is in no order.
     V1,
     /// Versions 2 and 3.
     V2,
 }
 
-impl Version {
+impl IndexVersion {
     /// Of the file that begins with `bytes`.
-    pub(super) fn read(bytes: &[u8]) -> Result<Self, FaultAt> {
+    pub(super) fn read(bytes: &[u8]) -> Result<Self, FormatErrorAt> {
         let mut reader = ByteReader::new(bytes);
-        let magic = reader.be_u32().map_err(|error| FaultAt::new(0, error))?;
+        let magic = reader.be_u32().map_err(|error| FormatErrorAt::new(0, error))?;
         if magic != MAGIC {
-            return Err(FaultAt::new(0, Fault::Magic(magic)));
+            return Err(FormatErrorAt::new(0, IndexFormatError::Magic(magic)));
         }
-        match reader.u8().map_err(|error| FaultAt::new(4, error))? {
+        match reader.u8().map_err(|error| FormatErrorAt::new(4, error))? {
             1 => Ok(Self::V1),
             2 | 3 => Ok(Self::V2),
-            other => Err(FaultAt::new(4, Fault::Version(other))),
+            other => Err(FormatErrorAt::new(4, IndexFormatError::Version(other))),
         }
     }
 
@@ -95,14 +95,14 @@ pub(super) struct Toc {
 
 impl Toc {
     /// At the end of the file `bytes`.
-    pub(super) fn read(bytes: &[u8]) -> Result<Self, FaultAt> {
+    pub(super) fn read(bytes: &[u8]) -> Result<Self, FormatErrorAt> {
         let Some(start) = bytes.len().checked_sub(TOC_LEN).filter(|start| *start >= HEADER_LEN) else {
             let needed = (HEADER_LEN + TOC_LEN) as u64;
-            return Err(FaultAt::new(0, Fault::Short { needed, left: bytes.len() as u64 }));
+            return Err(FormatErrorAt::new(0, IndexFormatError::UnexpectedEnd { needed, left: bytes.len() as u64 }));
         };
-        let at = |error| FaultAt::new(start, error);
+        let at = |error| FormatErrorAt::new(start, error);
         let (body, sum) = bytes[start..].split_at(TOC_LEN - CHECKSUM_LEN);
-        check(body, ByteReader::new(sum).be_u32().map_err(at)?).map_err(|fault| FaultAt::new(start, fault))?;
+        verify_checksum(body, ByteReader::new(sum).be_u32().map_err(at)?).map_err(|fault| FormatErrorAt::new(start, fault))?;
         let mut reader = ByteReader::new(body);
         let mut next = || reader.be_u64().map_err(at);
         Ok(Self {
@@ -139,26 +139,26 @@ impl Toc {
 pub(super) struct Section<'a> {
     pub(super) start: usize,
     pub(super) bytes: &'a [u8],
-    sum: u32,
+    checksum: u32,
 }
 
 impl<'a> Section<'a> {
     /// The section at `offset`; its checksum is not looked at.
-    pub(super) fn unchecked(file: &'a [u8], offset: u64) -> Result<Self, FaultAt> {
-        let short = |needed| FaultAt { offset, fault: Fault::Short { needed, left: file.len() as u64 } };
+    pub(super) fn unchecked(file: &'a [u8], offset: u64) -> Result<Self, FormatErrorAt> {
+        let short = |needed| FormatErrorAt { offset, fault: IndexFormatError::UnexpectedEnd { needed, left: file.len() as u64 } };
         let found = usize::try_from(offset).ok().and_then(|start| Some((start, file.get(start..)?)));
         let (start, rest) = found.ok_or_else(|| short(offset))?;
-        let at = |error| FaultAt { offset, fault: Fault::Value(error) };
+        let at = |error| FormatErrorAt { offset, fault: IndexFormatError::Value(error) };
         let mut reader = ByteReader::new(rest);
         let len = reader.be_u32().map_err(at)?;
         let bytes = reader.bytes(len as usize).map_err(at)?;
-        Ok(Self { start: start + 4, bytes, sum: reader.be_u32().map_err(at)? })
+        Ok(Self { start: start + 4, bytes, checksum: reader.be_u32().map_err(at)? })
     }
 
     /// The section at `offset`, its bytes being those that the checksum is of.
-    pub(super) fn checked(file: &'a [u8], offset: u64) -> Result<Self, FaultAt> {
+    pub(super) fn checked(file: &'a [u8], offset: u64) -> Result<Self, FormatErrorAt> {
         let section = Self::unchecked(file, offset)?;
-        check(section.bytes, section.sum).map_err(|fault| FaultAt { offset, fault })?;
+        verify_checksum(section.bytes, section.checksum).map_err(|fault| FormatErrorAt { offset, fault })?;
         Ok(section)
     }
 
@@ -169,7 +169,7 @@ impl<'a> Section<'a> {
 }
 
 /// Whether `stored` is the checksum of `bytes`.
-pub(super) fn check(bytes: &[u8], stored: u32) -> Result<(), Fault> {
-    let computed = castagnoli(bytes);
-    if computed == stored { Ok(()) } else { Err(Fault::Checksum { stored, computed }) }
+pub(super) fn verify_checksum(bytes: &[u8], stored: u32) -> Result<(), IndexFormatError> {
+    let computed = crc32c(bytes);
+    if computed == stored { Ok(()) } else { Err(IndexFormatError::Checksum { stored, computed }) }
 }

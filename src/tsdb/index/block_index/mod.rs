@@ -5,7 +5,7 @@
 //! | `format`       | picture of the file, its constants, header, table of contents, sections     |
 //! | `entry`        | the entry of a series: labels by symbol, chunks by time and place           |
 //! | `symbols`      | looking symbols up                                                          |
-//! | `label_table`  | the postings offset table: where the list of a label lies                   |
+//! | `postings_offset_table`  | the postings offset table: where the list of a label lies                   |
 //! | `postings`     | a posting list                                                              |
 //! | `reader`       | the file, opened for reading                                                |
 //! | `select`       | which series satisfy a list of matchers                                     |
@@ -16,7 +16,7 @@
 pub mod entry;
 pub mod error;
 mod format;
-mod label_table;
+mod postings_offset_table;
 mod postings;
 pub mod reader;
 mod select;

@@ -6,12 +6,12 @@
 //!
 //! Not changed once open; any number of threads.
 
-use super::entry::{IndexChunk, RawEntry, SeriesEntry};
-use super::error::{Fault, FaultAt, IndexError};
-use super::format::{Toc, Version};
-use super::label_table::LabelTable;
+use super::entry::{ChunkMeta, RawSeriesEntry, SeriesEntry};
+use super::error::{IndexFormatError, FormatErrorAt, IndexError};
+use super::format::{Toc, IndexVersion};
+use super::postings_offset_table::PostingsOffsetTable;
 use super::postings;
-use super::symbols::SymbolPlaces;
+use super::symbols::SymbolTable;
 use crate::model::labels::{Labels, LabelsBuilder};
 use crate::model::refs::BlockSeriesRef;
 use crate::tsdb::fs::mmap::MappedFile;
@@ -24,10 +24,10 @@ use std::path::{Path, PathBuf};
 pub struct IndexReader {
     path: PathBuf,
     file: MappedFile,
-    pub(super) version: Version,
+    pub(super) version: IndexVersion,
     pub(super) toc: Toc,
-    pub(super) symbols: SymbolPlaces,
-    pub(super) labels: LabelTable,
+    pub(super) symbols: SymbolTable,
+    pub(super) labels: PostingsOffsetTable,
 }
 
 impl IndexReader {
@@ -38,16 +38,16 @@ impl IndexReader {
     pub fn open(path: &Path) -> Result<Self, IndexError> {
         let failed = |step| move |source: io::Error| IndexError::Io { step, path: path.to_owned(), source };
         let file = File::open(path).map_err(failed("open"))?;
-        let file = MappedFile::whole(&file).map_err(failed("map"))?;
+        let file = MappedFile::map_all(&file).map_err(failed("map"))?;
         Self::read(path, file).map_err(|fault| fault.in_file(path))
     }
 
-    fn read(path: &Path, file: MappedFile) -> Result<Self, FaultAt> {
+    fn read(path: &Path, file: MappedFile) -> Result<Self, FormatErrorAt> {
         let bytes = file.bytes();
-        let version = Version::read(bytes)?;
+        let version = IndexVersion::read(bytes)?;
         let toc = Toc::read(bytes)?;
-        let symbols = SymbolPlaces::open(bytes, version, toc.symbols)?;
-        let labels = LabelTable::open(bytes, version, toc.postings_table)?;
+        let symbols = SymbolTable::open(bytes, version, toc.symbols)?;
+        let labels = PostingsOffsetTable::open(bytes, version, toc.postings_table)?;
         Ok(Self { path: path.to_owned(), version, toc, symbols, labels, file })
     }
 
@@ -59,7 +59,7 @@ impl IndexReader {
 
     /// All symbols, rising.
     pub fn symbols(&self) -> impl Iterator<Item = Result<&str, IndexError>> {
-        self.symbols.iter(self.bytes()).map(|symbol| symbol.map_err(|fault| self.located(fault)))
+        self.symbols.iter(self.bytes()).map(|symbol| symbol.map_err(|fault| self.corruption_error(fault)))
     }
 
     /// A series, its entry checked.
@@ -76,9 +76,9 @@ impl IndexReader {
     ///
     /// # Errors
     /// As [`IndexReader::series`].
-    pub fn read_series(&self, series: BlockSeriesRef, chunks: &mut Vec<IndexChunk>) -> Result<Labels, IndexError> {
+    pub fn read_series(&self, series: BlockSeriesRef, chunks: &mut Vec<ChunkMeta>) -> Result<Labels, IndexError> {
         chunks.clear();
-        self.decode(series, chunks).map_err(|fault| self.located(fault))
+        self.decode_series(series, chunks).map_err(|fault| self.corruption_error(fault))
     }
 
     /// Every series, rising by reference, which is rising by labels.
@@ -122,40 +122,40 @@ impl IndexReader {
         // The empty name stands for all series: no label.
         let name = Some(name).filter(|name| !name.is_empty());
         let values = name.into_iter().flat_map(|name| self.labels.values(self.bytes(), name, ""));
-        values.map(|value| value.map(|value| value.value).map_err(|fault| self.located(fault)))
+        values.map(|value| value.map(|value| value.value).map_err(|fault| self.corruption_error(fault)))
     }
 
     pub(super) fn bytes(&self) -> &[u8] {
         self.file.bytes()
     }
 
-    pub(super) fn located(&self, fault: FaultAt) -> IndexError {
+    pub(super) fn corruption_error(&self, fault: FormatErrorAt) -> IndexError {
         fault.in_file(&self.path)
     }
 
     /// The file up to the end of the series.
-    pub(super) fn entries(&self) -> &[u8] {
+    pub(super) fn series_section(&self) -> &[u8] {
         let bytes = self.bytes();
         let end = self.toc.series_end(bytes.len());
         &bytes[..bytes.len().min(end as usize)]
     }
 
-    pub(super) fn decode(&self, series: BlockSeriesRef, chunks: &mut Vec<IndexChunk>) -> Result<Labels, FaultAt> {
+    pub(super) fn decode_series(&self, series: BlockSeriesRef, chunks: &mut Vec<ChunkMeta>) -> Result<Labels, FormatErrorAt> {
         let offset = u64::from(series.0) * self.version.series_align();
         if offset < self.toc.series {
-            return Err(FaultAt {
+            return Err(FormatErrorAt {
                 offset,
-                fault: Fault::Unexpected { what: "series reference", found: series.0.into() },
+                fault: IndexFormatError::Unexpected { what: "series reference", found: series.0.into() },
             });
         }
-        let entry = RawEntry::checked(self.entries(), offset as usize)?;
+        let entry = RawSeriesEntry::checked(self.series_section(), offset as usize)?;
         let mut builder = LabelsBuilder::new();
-        let rest = entry.labels(|label| -> Result<(), FaultAt> {
+        let rest = entry.labels(|label| -> Result<(), FormatErrorAt> {
             builder.add(self.symbols.get(self.bytes(), label.name)?, self.symbols.get(self.bytes(), label.value)?);
             Ok(())
         })?;
         entry.chunks(rest, chunks)?;
-        builder.build().map_err(|error| FaultAt { offset, fault: Fault::Labels(error.to_string()) })
+        builder.build().map_err(|error| FormatErrorAt { offset, fault: IndexFormatError::Labels(error.to_string()) })
     }
 
     fn read_list(&self, name: &str, value: &str, list: &mut Vec<BlockSeriesRef>) -> Result<(), IndexError> {
@@ -164,6 +164,6 @@ impl IndexReader {
             None => Ok(()),
         };
         let mut read = read;
-        read().map_err(|fault| self.located(fault))
+        read().map_err(|fault| self.corruption_error(fault))
     }
 }

@@ -3,12 +3,12 @@
 mod damage;
 mod v1;
 
-use super::entry::{IndexChunk, SeriesEntry};
-use super::error::{IndexError, Refusal};
+use super::entry::{ChunkMeta, SeriesEntry};
+use super::error::{IndexError, IndexInputError};
 use super::reader::IndexReader;
 use super::writer::IndexWriter;
 use crate::model::labels::{Labels, LabelsBuilder};
-use crate::model::matcher::{MatchKind, Matcher};
+use crate::model::matcher::{MatchType, Matcher};
 use crate::model::refs::BlockChunkRef;
 use proptest::prelude::{Just, Strategy, any, prop_assert_eq, prop_oneof, proptest};
 use std::cell::Cell;
@@ -32,12 +32,12 @@ fn labels(pairs: &[(&str, &str)]) -> Labels {
     pairs.iter().copied().collect::<LabelsBuilder<'_>>().build().unwrap()
 }
 
-fn matcher(kind: MatchKind, name: &str, value: &str) -> Matcher {
+fn matcher(kind: MatchType, name: &str, value: &str) -> Matcher {
     Matcher::new(kind, name, value).unwrap()
 }
 
-fn chunk(at: u64, mint: i64, maxt: i64) -> IndexChunk {
-    IndexChunk { at: BlockChunkRef(at), mint, maxt }
+fn chunk(at: u64, mint: i64, maxt: i64) -> ChunkMeta {
+    ChunkMeta { chunk_ref: BlockChunkRef(at), mint, maxt }
 }
 
 fn symbols(series: &[SeriesEntry]) -> BTreeSet<String> {
@@ -134,19 +134,19 @@ fn assert_selects(index: &IndexReader, series: &[SeriesEntry], matchers: &[Match
     assert_eq!(found, expected, "{matchers:?}");
 }
 
-fn refusal(result: Result<(), IndexError>) -> Refusal {
+fn refusal(result: Result<(), IndexError>) -> IndexInputError {
     match result {
-        Err(IndexError::Refused { refusal, .. }) => refusal,
+        Err(IndexError::InvalidInput { refusal, .. }) => refusal,
         other => panic!("{other:?}"),
     }
 }
 
 fn any_matcher() -> impl Strategy<Value = Matcher> {
     let kind = prop_oneof![
-        Just(MatchKind::Equal),
-        Just(MatchKind::NotEqual),
-        Just(MatchKind::Regex),
-        Just(MatchKind::NotRegex)
+        Just(MatchType::Equal),
+        Just(MatchType::NotEqual),
+        Just(MatchType::Regex),
+        Just(MatchType::NotRegex)
     ];
     let values = [
         "", "v1", "v2", "w1", "zz", ".*", ".+", "v.*", "v.+", "v1|w2", "|v1", "|v.*", "v[0-9]*", "(v1)?", "(?i)V1",
@@ -197,7 +197,7 @@ fn an_index_of_nothing_is_an_index() {
     IndexWriter::create(&place.file()).unwrap().finish().unwrap();
     let index = IndexReader::open(&place.file()).unwrap();
     assert_holds(&index, &[]);
-    assert_selects(&index, &[], &[matcher(MatchKind::NotEqual, "a", "b")]);
+    assert_selects(&index, &[], &[matcher(MatchType::NotEqual, "a", "b")]);
     assert_eq!((index.label_values("a").unwrap().len(), index.postings("", "").unwrap().len()), (0, 0));
 }
 
@@ -215,21 +215,21 @@ fn values_are_found_across_the_kept_places() {
     let mut series: Vec<SeriesEntry> = (0..400).map(series).collect();
     series.sort_by(|a, b| a.labels.cmp(&b.labels));
     let places = series.iter_mut().enumerate();
-    places.for_each(|(nth, entry)| entry.chunks[0].at = BlockChunkRef(nth as u64));
+    places.for_each(|(nth, entry)| entry.chunks[0].chunk_ref = BlockChunkRef(nth as u64));
     write(&place.file(), &series);
     let index = IndexReader::open(&place.file()).unwrap();
     assert_holds(&index, &series);
     for (kind, name, value) in [
-        (MatchKind::Regex, "pod", "p00(01|32|63|64|99)"),
-        (MatchKind::Regex, "pod", "p01.*"),
-        (MatchKind::Regex, "pod", "p.*7"),
-        (MatchKind::NotRegex, "pod", "p.*7"),
-        (MatchKind::Equal, "pod", "p0400"),
-        (MatchKind::Equal, "pod", "a"),
-        (MatchKind::NotEqual, "even", ""),
+        (MatchType::Regex, "pod", "p00(01|32|63|64|99)"),
+        (MatchType::Regex, "pod", "p01.*"),
+        (MatchType::Regex, "pod", "p.*7"),
+        (MatchType::NotRegex, "pod", "p.*7"),
+        (MatchType::Equal, "pod", "p0400"),
+        (MatchType::Equal, "pod", "a"),
+        (MatchType::NotEqual, "even", ""),
     ] {
         assert_selects(&index, &series, &[matcher(kind, name, value)]);
-        assert_selects(&index, &series, &[matcher(kind, name, value), matcher(MatchKind::Equal, "odd", "1")]);
+        assert_selects(&index, &series, &[matcher(kind, name, value), matcher(MatchType::Equal, "odd", "1")]);
     }
 }
 
@@ -238,19 +238,19 @@ fn what_is_out_of_order_or_unknown_is_refused_and_leaves_the_writer_usable() {
     let place = Place::new();
     let mut writer = IndexWriter::create(&place.file()).unwrap();
     ["", "a", "b", "c"].iter().for_each(|symbol| writer.add_symbol(symbol).unwrap());
-    assert_eq!(refusal(writer.add_symbol("c")), Refusal::SymbolOrder("c".into()));
-    assert_eq!(refusal(writer.add_symbol("")), Refusal::SymbolOrder("".into()));
+    assert_eq!(refusal(writer.add_symbol("c")), IndexInputError::SymbolOrder("c".into()));
+    assert_eq!(refusal(writer.add_symbol("")), IndexInputError::SymbolOrder("".into()));
     let (first, second) = (labels(&[("a", "b")]), labels(&[("a", "c")]));
     writer.add_series(&first, &[chunk(8, 0, 5), chunk(20, 6, 6)]).unwrap();
-    assert_eq!(refusal(writer.add_symbol("d")), Refusal::LateSymbol("d".into()));
-    assert_eq!(refusal(writer.add_series(&first, &[])), Refusal::SeriesOrder("{a=\"b\"}".into()));
-    assert_eq!(refusal(writer.add_series(&labels(&[("a", "d")]), &[])), Refusal::UnknownSymbol("d".into()));
+    assert_eq!(refusal(writer.add_symbol("d")), IndexInputError::LateSymbol("d".into()));
+    assert_eq!(refusal(writer.add_series(&first, &[])), IndexInputError::SeriesOrder("{a=\"b\"}".into()));
+    assert_eq!(refusal(writer.add_series(&labels(&[("a", "d")]), &[])), IndexInputError::UnknownSymbol("d".into()));
     let series = || "{a=\"c\"}".to_owned();
-    let early = Refusal::ChunkPlace { series: series(), chunk: 19 };
+    let early = IndexInputError::ChunkPlace { series: series(), chunk: 19 };
     assert_eq!(refusal(writer.add_series(&second, &[chunk(19, 0, 1)])), early);
-    let overlap = Refusal::ChunkOrder { series: series(), mint: 1, maxt: 2 };
+    let overlap = IndexInputError::ChunkOrder { series: series(), mint: 1, maxt: 2 };
     assert_eq!(refusal(writer.add_series(&second, &[chunk(20, 0, 1), chunk(21, 1, 2)])), overlap);
-    let reversed = Refusal::ChunkOrder { series: series(), mint: 1, maxt: 0 };
+    let reversed = IndexInputError::ChunkOrder { series: series(), mint: 1, maxt: 0 };
     assert_eq!(refusal(writer.add_series(&second, &[chunk(20, 1, 0)])), reversed);
     writer.add_series(&second, &[chunk(20, i64::MIN, i64::MAX)]).unwrap();
     writer.finish().unwrap();

@@ -6,13 +6,13 @@
 //! That lists and entries say the same is seen by a sum over all pairs of a label and a series, of 64-bit hashes, computed from
 //! the lists and from the entries: no memory is needed for it, and a difference hides only by chance.
 
-use super::entry::{IndexChunk, RawEntry};
-use super::error::{Fault, FaultAt, IndexError};
+use super::entry::{ChunkMeta, RawSeriesEntry};
+use super::error::{IndexFormatError, FormatErrorAt, IndexError};
 use super::format::Section;
-use super::label_table::LabelTable;
+use super::postings_offset_table::PostingsOffsetTable;
 use super::postings;
 use super::reader::IndexReader;
-use super::symbols::SymbolPlaces;
+use super::symbols::SymbolTable;
 use crate::model::labels::Labels;
 use crate::model::refs::BlockSeriesRef;
 use crate::tsdb::encoding::byte_reader::ByteReader;
@@ -21,7 +21,7 @@ use std::hash::BuildHasher;
 
 /// What a sound index holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct IndexFacts {
+pub struct IndexReport {
     /// Symbols.
     pub symbols: u64,
     /// Series.
@@ -42,7 +42,7 @@ impl IndexReader {
     ///
     /// # Errors
     /// [`IndexError::Damaged`] with the first thing that is wrong.
-    pub fn verify(&self) -> Result<IndexFacts, IndexError> {
+    pub fn verify(&self) -> Result<IndexReport, IndexError> {
         self.verify_while(&|| true)
     }
 
@@ -50,9 +50,9 @@ impl IndexReader {
     ///
     /// # Errors
     /// [`IndexError::Damaged`] as [`Self::verify`]; [`IndexError::Stopped`].
-    pub fn verify_while(&self, go_on: &dyn Fn() -> bool) -> Result<IndexFacts, IndexError> {
-        Verification::of(self, go_on).map_err(|ended| match ended {
-            Ended::Fault(fault) => self.located(fault),
+    pub fn verify_while(&self, go_on: &dyn Fn() -> bool) -> Result<IndexReport, IndexError> {
+        IndexVerifier::run(self, go_on).map_err(|ended| match ended {
+            Ended::Fault(fault) => self.corruption_error(fault),
             Ended::Stopped => IndexError::Stopped,
         })
     }
@@ -60,21 +60,21 @@ impl IndexReader {
 
 /// Why a verification ended early.
 enum Ended {
-    Fault(FaultAt),
+    Fault(FormatErrorAt),
     Stopped,
 }
 
-impl From<FaultAt> for Ended {
-    fn from(fault: FaultAt) -> Self {
+impl From<FormatErrorAt> for Ended {
+    fn from(fault: FormatErrorAt) -> Self {
         Self::Fault(fault)
     }
 }
 
 /// What was seen so far.
-struct Verification<'a> {
+struct IndexVerifier<'a> {
     index: &'a IndexReader,
     go_on: &'a dyn Fn() -> bool,
-    facts: IndexFacts,
+    facts: IndexReport,
     pairs: PairSum,
     refs: Vec<BlockSeriesRef>,
     last_labels: Option<Labels>,
@@ -101,15 +101,15 @@ fn label_hash(name: &str, value: &str) -> u64 {
     STATE.hash_one((name, value))
 }
 
-impl<'a> Verification<'a> {
-    fn of(index: &'a IndexReader, go_on: &'a dyn Fn() -> bool) -> Result<IndexFacts, Ended> {
-        let facts = IndexFacts { symbols: 0, series: 0, chunks: 0, labels: 0, mint: i64::MAX, maxt: i64::MIN };
+impl<'a> IndexVerifier<'a> {
+    fn run(index: &'a IndexReader, go_on: &'a dyn Fn() -> bool) -> Result<IndexReport, Ended> {
+        let facts = IndexReport { symbols: 0, series: 0, chunks: 0, labels: 0, mint: i64::MAX, maxt: i64::MIN };
         let (pairs, refs) = (PairSum::default(), Vec::new());
         let mut seen = Self { index, go_on, facts, pairs, refs, last_labels: None, last_chunk: 0 };
-        seen.tables()?;
-        seen.entries()?;
-        seen.lists()?;
-        seen.label_indices()?;
+        seen.check_tables()?;
+        seen.check_entries()?;
+        seen.check_postings()?;
+        seen.check_label_indices()?;
         seen.facts.series = seen.refs.len() as u64;
         seen.facts.labels = seen.pairs.count;
         Ok(seen.facts)
@@ -120,82 +120,82 @@ impl<'a> Verification<'a> {
     }
 
     /// The parts that were checked when the file was opened, once more as they are now.
-    fn tables(&mut self) -> Result<(), FaultAt> {
+    fn check_tables(&mut self) -> Result<(), FormatErrorAt> {
         let (index, bytes) = (self.index, self.index.bytes());
-        SymbolPlaces::open(bytes, index.version, index.toc.symbols)?;
-        LabelTable::open(bytes, index.version, index.toc.postings_table)?;
+        SymbolTable::open(bytes, index.version, index.toc.symbols)?;
+        PostingsOffsetTable::open(bytes, index.version, index.toc.postings_table)?;
         index.symbols.iter(bytes).try_for_each(|symbol| symbol.map(drop))?;
         self.facts.symbols = index.symbols.count() as u64;
         Ok(())
     }
 
-    fn entries(&mut self) -> Result<(), Ended> {
+    fn check_entries(&mut self) -> Result<(), Ended> {
         let align = self.index.version.series_align();
-        let file = self.index.entries();
+        let file = self.index.series_section();
         let mut offset = self.index.toc.series;
         let mut chunks = Vec::new();
         loop {
             self.check()?;
             let start = offset.checked_next_multiple_of(align).unwrap_or(offset).min(file.len() as u64);
             if file.get(offset as usize..start as usize).is_none_or(|zeros| zeros.iter().any(|byte| *byte != 0)) {
-                let fault = Fault::Disagree("alignment and the bytes before a series");
-                return Err(FaultAt { offset, fault }.into());
+                let fault = IndexFormatError::Inconsistent("alignment and the bytes before a series");
+                return Err(FormatErrorAt { offset, fault }.into());
             }
             if start >= file.len() as u64 {
                 return Ok(());
             }
             let Ok(series) = u32::try_from(start / align).map(BlockSeriesRef) else {
-                let fault = Fault::Unexpected { what: "offset of a series", found: start };
-                return Err(FaultAt { offset: start, fault }.into());
+                let fault = IndexFormatError::Unexpected { what: "offset of a series", found: start };
+                return Err(FormatErrorAt { offset: start, fault }.into());
             };
-            let entry = RawEntry::checked(file, start as usize)?;
-            self.entry(series, &entry, start, &mut chunks)?;
+            let entry = RawSeriesEntry::checked(file, start as usize)?;
+            self.check_entry(series, &entry, start, &mut chunks)?;
             offset = entry.end() as u64;
         }
     }
 
-    fn entry(
+    fn check_entry(
         &mut self,
         series: BlockSeriesRef,
-        entry: &RawEntry<'_>,
+        entry: &RawSeriesEntry<'_>,
         offset: u64,
-        chunks: &mut Vec<IndexChunk>,
-    ) -> Result<(), FaultAt> {
-        let found = |fault| FaultAt { offset, fault };
+        chunks: &mut Vec<ChunkMeta>,
+    ) -> Result<(), FormatErrorAt> {
+        let found = |fault| FormatErrorAt { offset, fault };
         let (file, symbols) = (self.index.bytes(), &self.index.symbols);
         let mut last_name = "";
-        entry.labels(|label| -> Result<(), FaultAt> {
+        entry.labels(|label| -> Result<(), FormatErrorAt> {
             let (name, value) = (symbols.get(file, label.name)?, symbols.get(file, label.value)?);
             if name <= last_name {
-                return Err(found(Fault::Order("label names of a series")));
+                return Err(found(IndexFormatError::Order("label names of a series")));
             }
             if value.is_empty() {
-                return Err(found(Fault::Labels(format!("label {name:?} has no value"))));
+                return Err(found(IndexFormatError::Labels(format!("label {name:?} has no value"))));
             }
             last_name = name;
             self.pairs.add(label_hash(name, value), series);
             Ok(())
         })?;
         chunks.clear();
-        let labels = self.index.decode(series, chunks)?;
+        let labels = self.index.decode_series(series, chunks)?;
         if self.last_labels.as_ref().is_some_and(|last| *last >= labels) {
-            return Err(found(Fault::Order("series")));
+            return Err(found(IndexFormatError::Order("series")));
         }
         self.last_labels = Some(labels);
         self.refs.push(series);
-        self.chunks(chunks).map_err(found)
+        self.check_chunks(chunks).map_err(found)
     }
 
-    fn chunks(&mut self, chunks: &[IndexChunk]) -> Result<(), Fault> {
+    fn check_chunks(&mut self, chunks: &[ChunkMeta]) -> Result<(), IndexFormatError> {
         let mut last = None;
         for chunk in chunks {
             if chunk.maxt < chunk.mint || last.is_some_and(|last| chunk.mint <= last) {
-                return Err(Fault::Order("times of chunks"));
+                return Err(IndexFormatError::Order("times of chunks"));
             }
-            if chunk.at.0 < self.last_chunk {
-                return Err(Fault::Order("places of chunks"));
+            if chunk.chunk_ref.0 < self.last_chunk {
+                return Err(IndexFormatError::Order("places of chunks"));
             }
-            (last, self.last_chunk) = (Some(chunk.maxt), chunk.at.0);
+            (last, self.last_chunk) = (Some(chunk.maxt), chunk.chunk_ref.0);
             self.facts.mint = self.facts.mint.min(chunk.mint);
             self.facts.maxt = self.facts.maxt.max(chunk.maxt);
         }
@@ -203,9 +203,9 @@ impl<'a> Verification<'a> {
         Ok(())
     }
 
-    fn lists(&mut self) -> Result<(), Ended> {
+    fn check_postings(&mut self) -> Result<(), Ended> {
         let table = self.index.toc.postings_table;
-        let found = |what| FaultAt { offset: table, fault: Fault::Disagree(what) };
+        let found = |what| FormatErrorAt { offset: table, fault: IndexFormatError::Inconsistent(what) };
         let file = self.index.bytes();
         let mut pairs = PairSum::default();
         let mut list = Vec::new();
@@ -229,16 +229,16 @@ impl<'a> Verification<'a> {
     }
 
     /// Checksums of what only old files have.
-    fn label_indices(&self) -> Result<(), FaultAt> {
+    fn check_label_indices(&self) -> Result<(), FormatErrorAt> {
         let (file, toc) = (self.index.bytes(), &self.index.toc);
         if toc.label_indices_table == 0 || toc.label_indices_table == toc.postings_table {
             return Ok(());
         }
         let table = Section::checked(file, toc.label_indices_table)?;
-        let at = |error| FaultAt::new(table.start, error);
+        let at = |error| FormatErrorAt::new(table.start, error);
         let mut reader = ByteReader::new(table.bytes);
         for _ in 0..reader.be_u32().map_err(at)? {
-            for _ in 0..reader.count(1).map_err(at)? {
+            for _ in 0..reader.bounded_count(1).map_err(at)? {
                 reader.uvarint_bytes().map_err(at)?;
             }
             Section::checked(file, reader.uvarint().map_err(at)?)?;

@@ -11,16 +11,16 @@ mod output;
 mod postings;
 mod spill;
 
-use super::entry::{IndexChunk, put_chunks};
-use super::error::{IndexError, Refusal};
+use super::entry::{ChunkMeta, put_chunks};
+use super::error::{IndexError, IndexInputError};
 use super::format::{HEADER_LEN, MAGIC, SERIES_ALIGN, Toc, WRITTEN_VERSION};
-use super::symbols::{PlacesBuilder, SymbolPlaces};
+use super::symbols::{SymbolTableBuilder, SymbolTable};
 use crate::model::labels::Labels;
 use crate::tsdb::encoding::byte_reader::{put_be_u32, put_uvarint, put_uvarint_bytes};
-use crate::tsdb::encoding::checksum::{Castagnoli, castagnoli};
+use crate::tsdb::encoding::checksum::{Crc32c, crc32c};
 use crate::tsdb::fs::mmap::MappedFile;
 use cache::SymbolCache;
-use output::Output;
+use output::IndexFileWriter;
 use postings::PostingsWriter;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -41,13 +41,13 @@ pub struct IndexSize {
 /// An index being written.
 #[derive(Debug)]
 pub struct IndexWriter {
-    output: Output,
+    output: IndexFileWriter,
     toc: Toc,
-    stage: Stage,
-    last: Last,
+    stage: WriteStage,
+    last: LastWritten,
     size: IndexSize,
     /// Of how many series each label name is, by its symbol.
-    uses: BTreeMap<u32, u64>,
+    series_per_name: BTreeMap<u32, u64>,
     scratch: Vec<u8>,
     frame: Vec<u8>,
     names: Vec<u32>,
@@ -55,7 +55,7 @@ pub struct IndexWriter {
 
 /// What was taken last: what comes next has to be greater.
 #[derive(Debug, Default)]
-struct Last {
+struct LastWritten {
     symbol: String,
     series: Option<Labels>,
     chunk: u64,
@@ -63,10 +63,10 @@ struct Last {
 
 /// How far the file is.
 #[derive(Debug)]
-enum Stage {
+enum WriteStage {
     Symbols {
-        places: PlacesBuilder,
-        sum: Castagnoli,
+        places: SymbolTableBuilder,
+        sum: Crc32c,
     },
     Series(WrittenSymbols),
     /// A step failed.
@@ -77,12 +77,12 @@ enum Stage {
 #[derive(Debug)]
 struct WrittenSymbols {
     file: MappedFile,
-    places: SymbolPlaces,
+    places: SymbolTable,
     cache: SymbolCache,
 }
 
 impl WrittenSymbols {
-    fn number(&mut self, text: &str) -> Option<u32> {
+    fn symbol_number(&mut self, text: &str) -> Option<u32> {
         let (file, places) = (self.file.bytes(), &self.places);
         self.cache.get(
             text,
@@ -98,7 +98,7 @@ impl IndexWriter {
     /// # Errors
     /// [`IndexError::Io`].
     pub fn create(path: &Path) -> Result<Self, IndexError> {
-        let mut output = Output::create(path)?;
+        let mut output = IndexFileWriter::create(path)?;
         let mut header = Vec::new();
         put_be_u32(&mut header, MAGIC);
         header.push(WRITTEN_VERSION);
@@ -108,10 +108,10 @@ impl IndexWriter {
         Ok(Self {
             output,
             toc: Toc { symbols: HEADER_LEN as u64, ..Toc::default() },
-            stage: Stage::Symbols { places: PlacesBuilder::new(), sum: Castagnoli::new() },
-            last: Last::default(),
+            stage: WriteStage::Symbols { places: SymbolTableBuilder::new(), sum: Crc32c::new() },
+            last: LastWritten::default(),
             size: IndexSize { bytes: 0, symbols: 0, series: 0, chunks: 0 },
-            uses: BTreeMap::new(),
+            series_per_name: BTreeMap::new(),
             scratch: Vec::new(),
             frame: Vec::new(),
             names: Vec::new(),
@@ -124,26 +124,26 @@ impl IndexWriter {
     /// # Errors
     /// [`IndexError::Refused`] for one out of order or too many bytes of them, [`IndexError::Io`].
     pub fn add_symbol(&mut self, symbol: &str) -> Result<(), IndexError> {
-        let Stage::Symbols { places, sum } = &mut self.stage else {
-            let broken = matches!(self.stage, Stage::Broken);
-            let refusal = if broken { Refusal::Broken } else { Refusal::LateSymbol(symbol.to_owned()) };
-            return Err(self.output.refused(refusal));
+        let WriteStage::Symbols { places, sum } = &mut self.stage else {
+            let broken = matches!(self.stage, WriteStage::Broken);
+            let refusal = if broken { IndexInputError::Broken } else { IndexInputError::LateSymbol(symbol.to_owned()) };
+            return Err(self.output.input_error(refusal));
         };
         if places.count() > 0 && symbol <= self.last.symbol.as_str() {
-            return Err(self.output.refused(Refusal::SymbolOrder(symbol.to_owned())));
+            return Err(self.output.input_error(IndexInputError::SymbolOrder(symbol.to_owned())));
         }
         let bytes = self.output.position() - self.toc.symbols - 4;
         let Ok(place) = u32::try_from(bytes + symbol.len() as u64 + 10).map(|_| bytes as u32) else {
-            return Err(self.output.refused(Refusal::TooLarge { what: "symbol table", bytes }));
+            return Err(self.output.input_error(IndexInputError::TooLarge { what: "symbol table", bytes }));
         };
         self.scratch.clear();
         put_uvarint_bytes(&mut self.scratch, symbol.as_bytes());
-        let put = self.output.put_summed(sum, &self.scratch);
+        let put = self.output.put_checksummed(sum, &self.scratch);
         places.add(place);
         self.last.symbol.clear();
         self.last.symbol.push_str(symbol);
         if put.is_err() {
-            self.stage = Stage::Broken;
+            self.stage = WriteStage::Broken;
         }
         put
     }
@@ -153,18 +153,18 @@ impl IndexWriter {
     ///
     /// # Errors
     /// [`IndexError::Refused`] for what is out of order, a label that is no symbol, or a file too large; [`IndexError::Io`].
-    pub fn add_series(&mut self, labels: &Labels, chunks: &[IndexChunk]) -> Result<(), IndexError> {
-        if let Stage::Symbols { .. } = self.stage {
+    pub fn add_series(&mut self, labels: &Labels, chunks: &[ChunkMeta]) -> Result<(), IndexError> {
+        if let WriteStage::Symbols { .. } = self.stage {
             self.finish_symbols()?;
         }
         self.check_series(labels, chunks)?;
         self.encode(labels, chunks)?;
         let put = self.put_entry();
         if put.is_err() {
-            self.stage = Stage::Broken;
+            self.stage = WriteStage::Broken;
         }
         self.last.series = Some(labels.clone());
-        self.last.chunk = chunks.last().map_or(self.last.chunk, |chunk| chunk.at.0);
+        self.last.chunk = chunks.last().map_or(self.last.chunk, |chunk| chunk.chunk_ref.0);
         self.size.series += 1;
         self.size.chunks += chunks.len() as u64;
         put
@@ -183,10 +183,10 @@ impl IndexWriter {
     /// # Errors
     /// [`IndexError::Stopped`], else as [`Self::finish`].
     pub fn finish_while(mut self, go_on: &dyn Fn() -> bool) -> Result<IndexSize, IndexError> {
-        if let Stage::Symbols { .. } = self.stage {
+        if let WriteStage::Symbols { .. } = self.stage {
             self.finish_symbols()?;
         }
-        let Stage::Series(symbols) = &self.stage else { return Err(self.output.refused(Refusal::Broken)) };
+        let WriteStage::Series(symbols) = &self.stage else { return Err(self.output.input_error(IndexInputError::Broken)) };
         let position = self.output.position();
         (self.toc.label_indices, self.toc.postings) = (position, position);
         let entries = self.output.map()?;
@@ -198,7 +198,7 @@ impl IndexWriter {
             output: &mut self.output,
             go_on,
         };
-        let table = writer.write(&self.uses)?;
+        let table = writer.write(&self.series_per_name)?;
         let position = self.output.position();
         (self.toc.label_indices_table, self.toc.postings_table) = (position, position);
         table.write(&mut self.output)?;
@@ -211,59 +211,59 @@ impl IndexWriter {
     }
 
     fn finish_symbols(&mut self) -> Result<(), IndexError> {
-        let Stage::Symbols { places, sum } = std::mem::replace(&mut self.stage, Stage::Broken) else { return Ok(()) };
+        let WriteStage::Symbols { places, sum } = std::mem::replace(&mut self.stage, WriteStage::Broken) else { return Ok(()) };
         let start = self.toc.symbols + 4;
         let end = self.output.position();
         let count = (places.count() as u32).to_be_bytes();
-        let mut whole = Castagnoli::new();
+        let mut whole = Crc32c::new();
         whole.update(&count);
-        let sum = whole.followed_by(sum, end - start - 4);
+        let sum = whole.combine(sum, end - start - 4);
         self.output.put(&sum.finish().to_be_bytes())?;
         self.output.patch(self.toc.symbols, &((end - start) as u32).to_be_bytes())?;
         self.output.patch(start, &count)?;
         self.toc.series = self.output.position();
         self.size.symbols = places.count() as u64;
         let places = places.build(start as usize, end as usize);
-        self.stage = Stage::Series(WrittenSymbols { file: self.output.map()?, places, cache: SymbolCache::new() });
+        self.stage = WriteStage::Series(WrittenSymbols { file: self.output.map()?, places, cache: SymbolCache::new() });
         Ok(())
     }
 
-    fn check_series(&self, labels: &Labels, chunks: &[IndexChunk]) -> Result<(), IndexError> {
+    fn check_series(&self, labels: &Labels, chunks: &[ChunkMeta]) -> Result<(), IndexError> {
         if self.last.series.as_ref().is_some_and(|last| last >= labels) {
-            return Err(self.output.refused(Refusal::SeriesOrder(labels.to_string())));
+            return Err(self.output.input_error(IndexInputError::SeriesOrder(labels.to_string())));
         }
         let mut last_place = self.last.chunk;
         let mut last_time = None;
         for chunk in chunks {
-            if chunk.at.0 < last_place {
-                let refusal = Refusal::ChunkPlace { series: labels.to_string(), chunk: chunk.at.0 };
-                return Err(self.output.refused(refusal));
+            if chunk.chunk_ref.0 < last_place {
+                let refusal = IndexInputError::ChunkPlace { series: labels.to_string(), chunk: chunk.chunk_ref.0 };
+                return Err(self.output.input_error(refusal));
             }
             if chunk.maxt < chunk.mint || last_time.is_some_and(|last| chunk.mint <= last) {
                 let (mint, maxt) = (chunk.mint, chunk.maxt);
-                return Err(self.output.refused(Refusal::ChunkOrder { series: labels.to_string(), mint, maxt }));
+                return Err(self.output.input_error(IndexInputError::ChunkOrder { series: labels.to_string(), mint, maxt }));
             }
-            (last_place, last_time) = (chunk.at.0, Some(chunk.maxt));
+            (last_place, last_time) = (chunk.chunk_ref.0, Some(chunk.maxt));
         }
         Ok(())
     }
 
     /// Puts the bytes of the entry into `scratch`.
-    fn encode(&mut self, labels: &Labels, chunks: &[IndexChunk]) -> Result<(), IndexError> {
-        let Stage::Series(symbols) = &mut self.stage else { return Err(self.output.refused(Refusal::Broken)) };
+    fn encode(&mut self, labels: &Labels, chunks: &[ChunkMeta]) -> Result<(), IndexError> {
+        let WriteStage::Series(symbols) = &mut self.stage else { return Err(self.output.input_error(IndexInputError::Broken)) };
         self.scratch.clear();
         put_uvarint(&mut self.scratch, labels.len() as u64);
         self.names.clear();
         for (name, value) in labels.iter() {
-            let unknown = |text: &str| self.output.refused(Refusal::UnknownSymbol(text.to_owned()));
-            let name = symbols.number(name).ok_or_else(|| unknown(name))?;
-            let value = symbols.number(value).ok_or_else(|| unknown(value))?;
+            let unknown = |text: &str| self.output.input_error(IndexInputError::UnknownSymbol(text.to_owned()));
+            let name = symbols.symbol_number(name).ok_or_else(|| unknown(name))?;
+            let value = symbols.symbol_number(value).ok_or_else(|| unknown(value))?;
             put_uvarint(&mut self.scratch, name.into());
             put_uvarint(&mut self.scratch, value.into());
             self.names.push(name);
         }
         for name in &self.names {
-            *self.uses.entry(*name).or_default() += 1;
+            *self.series_per_name.entry(*name).or_default() += 1;
         }
         put_chunks(&mut self.scratch, chunks);
         Ok(())
@@ -276,13 +276,13 @@ impl IndexWriter {
         put_uvarint(&mut self.frame, self.scratch.len() as u64);
         self.output.put(&self.frame)?;
         self.output.put(&self.scratch)?;
-        self.output.put(&castagnoli(&self.scratch).to_be_bytes())
+        self.output.put(&crc32c(&self.scratch).to_be_bytes())
     }
 
     fn put_toc(&mut self) -> Result<(), IndexError> {
         self.scratch.clear();
         self.toc.put(&mut self.scratch);
-        let sum = castagnoli(&self.scratch);
+        let sum = crc32c(&self.scratch);
         put_be_u32(&mut self.scratch, sum);
         self.output.put(&self.scratch)
     }

@@ -3,9 +3,9 @@
 //! Short lists are filtered under the lock, many in one hold. A long list is copied and filtered without the lock and
 //! put back if nothing was inserted into its copied part meanwhile: series are added at the end, so that is the rule.
 
-use super::{Index, LONG_LIST, MemPostings, SLICE, VALUE_COST};
+use super::{MemIndex, LONG_LIST, MemPostings, SLICE, VALUE_COST};
 use crate::model::refs::SeriesRef;
-use crate::tsdb::index::postings::{self, List};
+use crate::tsdb::index::postings::{self, PostingsList};
 use parking_lot::RwLockWriteGuard;
 
 impl MemPostings {
@@ -17,11 +17,11 @@ impl MemPostings {
         affected: impl IntoIterator<Item = (&'a str, &'a str)>,
     ) {
         let _one_at_a_time = self.removal.lock();
-        self.remove_from(&Place::All, is_dead, &mut self.index.write());
+        self.filter_list(&ListKey::All, is_dead, &mut self.index.write());
         let mut index = self.index.write();
         let mut cost = 0;
         for (name, value) in affected {
-            cost += VALUE_COST + self.remove_from(&Place::Label { name, value }, is_dead, &mut index);
+            cost += VALUE_COST + self.filter_list(&ListKey::Label { name, value }, is_dead, &mut index);
             if cost >= SLICE {
                 RwLockWriteGuard::bump(&mut index);
                 cost = 0;
@@ -30,11 +30,11 @@ impl MemPostings {
     }
 
     /// Filters one list; returns what it cost under the lock.
-    fn remove_from(
+    fn filter_list(
         &self,
-        place: &Place<'_>,
+        place: &ListKey<'_>,
         is_dead: &dyn Fn(SeriesRef) -> bool,
-        index: &mut RwLockWriteGuard<'_, Index>,
+        index: &mut RwLockWriteGuard<'_, MemIndex>,
     ) -> usize {
         let len = place.list(index).len();
         if len < LONG_LIST {
@@ -42,8 +42,8 @@ impl MemPostings {
             return len;
         }
         let (copied, kept) = RwLockWriteGuard::unlocked(index, || {
-            let copied = self.copy(|index| place.list(index));
-            let kept: List = copied.iter().copied().filter(|series| !is_dead(*series)).collect();
+            let copied = self.copy_list(|index| place.list(index));
+            let kept: PostingsList = copied.iter().copied().filter(|series| !is_dead(*series)).collect();
             (copied, kept)
         });
         place.edit(index, |list| {
@@ -60,28 +60,28 @@ impl MemPostings {
 }
 
 /// Where a list stands in the index.
-enum Place<'a> {
+enum ListKey<'a> {
     All,
     Label { name: &'a str, value: &'a str },
 }
 
-impl Place<'_> {
-    fn list<'i>(&self, index: &'i Index) -> &'i [SeriesRef] {
+impl ListKey<'_> {
+    fn list<'i>(&self, index: &'i MemIndex) -> &'i [SeriesRef] {
         match self {
-            Place::All => &index.all,
-            Place::Label { name, value } => index.list(name, value),
+            ListKey::All => &index.all,
+            ListKey::Label { name, value } => index.list(name, value),
         }
     }
 
     /// Changes the list; a label without series goes, and a name without values.
-    fn edit(&self, index: &mut Index, edit: impl FnOnce(&mut List)) {
+    fn edit(&self, index: &mut MemIndex, edit: impl FnOnce(&mut PostingsList)) {
         let (name, value) = match self {
-            Place::All => {
+            ListKey::All => {
                 edit(&mut index.all);
                 postings::shrink(&mut index.all);
                 return;
             }
-            Place::Label { name, value } => (*name, *value),
+            ListKey::Label { name, value } => (*name, *value),
         };
         let Some(values) = index.names.get_mut(name) else { return };
         let Some(list) = values.get_mut(value) else { return };

@@ -9,8 +9,8 @@
 use super::{LONG_LIST, MemPostings, SLICE};
 use crate::model::matcher::Matcher;
 use crate::model::refs::SeriesRef;
-use crate::tsdb::index::condition::{Condition, ValueSet};
-use crate::tsdb::index::postings::Marks;
+use crate::tsdb::index::condition::{PostingsFilter, ValueSet};
+use crate::tsdb::index::postings::CandidateMask;
 
 impl MemPostings {
     /// The series that satisfy every matcher, rising. No matcher at all selects nothing, as in Prometheus.
@@ -20,12 +20,12 @@ impl MemPostings {
             return Vec::new();
         }
         let (mut keep, mut drop): (Vec<_>, Vec<_>) =
-            matchers.iter().filter_map(Condition::of).partition(|condition| condition.keeps);
+            matchers.iter().filter_map(PostingsFilter::from_matcher).partition(|condition| condition.includes);
         keep.sort_by_cached_key(|condition| self.cost(condition));
         drop.sort_by_cached_key(|condition| self.cost(condition));
         let mut conditions = keep.iter();
         let mut candidates = match conditions.next() {
-            Some(first) => self.series_of(first),
+            Some(first) => self.candidates(first),
             None => self.all(),
         };
         for condition in conditions.chain(&drop) {
@@ -33,7 +33,7 @@ impl MemPostings {
                 break;
             }
             let marks = self.mark(condition, &candidates);
-            if condition.keeps {
+            if condition.includes {
                 marks.keep_marked(&mut candidates);
             } else {
                 marks.drop_marked(&mut candidates);
@@ -43,7 +43,7 @@ impl MemPostings {
     }
 
     /// How much work a condition's values are: known ones by their series, unknown ones after all known ones.
-    fn cost(&self, condition: &Condition<'_>) -> usize {
+    fn cost(&self, condition: &PostingsFilter<'_>) -> usize {
         match condition.values {
             ValueSet::Listed(values) => {
                 let slices = values.chunks(SLICE / 64).map(|slice| {
@@ -52,19 +52,19 @@ impl MemPostings {
                 });
                 slices.sum::<usize>() + values.len()
             }
-            ValueSet::Tested { prefix, .. } if !prefix.is_empty() => usize::MAX - 2,
-            ValueSet::Tested { .. } => usize::MAX - 1,
+            ValueSet::Scanned { prefix, .. } if !prefix.is_empty() => usize::MAX - 2,
+            ValueSet::Scanned { .. } => usize::MAX - 1,
             ValueSet::Every => usize::MAX,
         }
     }
 
     /// The series of a condition's values, rising.
-    fn series_of(&self, condition: &Condition<'_>) -> Vec<SeriesRef> {
+    fn candidates(&self, condition: &PostingsFilter<'_>) -> Vec<SeriesRef> {
         if let ValueSet::Listed([value]) = condition.values {
             return self.postings(condition.name, value);
         }
         let mut series = Vec::new();
-        let long = self.visit(condition, |list| series.extend_from_slice(list));
+        let long = self.for_each_list(condition, |list| series.extend_from_slice(list));
         for value in &long {
             series.append(&mut self.postings(condition.name, value));
         }
@@ -74,9 +74,9 @@ impl MemPostings {
     }
 
     /// Marks the candidates that have one of a condition's values.
-    fn mark(&self, condition: &Condition<'_>, candidates: &[SeriesRef]) -> Marks {
-        let mut marks = Marks::none(candidates);
-        let long = self.visit(condition, |list| marks.mark(0, candidates, list));
+    fn mark(&self, condition: &PostingsFilter<'_>, candidates: &[SeriesRef]) -> CandidateMask {
+        let mut marks = CandidateMask::new(candidates);
+        let long = self.for_each_list(condition, |list| marks.mark(0, candidates, list));
         for value in &long {
             for (nth, slice) in candidates.chunks(LONG_LIST).enumerate() {
                 let index = self.index.read();
@@ -90,7 +90,7 @@ impl MemPostings {
 
     /// Shows the lists of a condition's values, each in one hold of the lock, but for long ones: their values are
     /// returned.
-    fn visit(&self, condition: &Condition<'_>, mut visit: impl FnMut(&[SeriesRef])) -> Vec<String> {
+    fn for_each_list(&self, condition: &PostingsFilter<'_>, mut visit: impl FnMut(&[SeriesRef])) -> Vec<String> {
         let mut long = Vec::new();
         let mut visit_short = |value: &str, list: &[SeriesRef]| {
             if list.len() < LONG_LIST {
@@ -105,8 +105,8 @@ impl MemPostings {
                     visit_short(value, self.index.read().list(condition.name, value));
                 }
             }
-            ValueSet::Tested { prefix, matcher } => self.scan(condition.name, prefix, |value, list| {
-                if matcher.matches(value) == condition.keeps {
+            ValueSet::Scanned { prefix, matcher } => self.scan(condition.name, prefix, |value, list| {
+                if matcher.matches(value) == condition.includes {
                     visit_short(value, list);
                 }
             }),

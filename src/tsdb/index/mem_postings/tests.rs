@@ -1,8 +1,8 @@
 //! The index against a plain model, and under concurrent use.
 
-use super::{Cardinality, LONG_LIST, MemPostings, SLICE};
+use super::{IndexCardinality, LONG_LIST, MemPostings, SLICE};
 use crate::model::labels::{Labels, LabelsBuilder};
-use crate::model::matcher::{MatchKind, Matcher};
+use crate::model::matcher::{MatchType, Matcher};
 use crate::model::refs::SeriesRef;
 use proptest::prelude::{Just, Strategy, any, prop_assert_eq, prop_oneof, proptest};
 use std::collections::BTreeMap;
@@ -12,7 +12,7 @@ fn labels(pairs: &[(&str, &str)]) -> Labels {
     pairs.iter().copied().collect::<LabelsBuilder<'_>>().build().unwrap()
 }
 
-fn matcher(kind: MatchKind, name: &str, value: &str) -> Matcher {
+fn matcher(kind: MatchType, name: &str, value: &str) -> Matcher {
     Matcher::new(kind, name, value).unwrap()
 }
 
@@ -20,8 +20,8 @@ fn satisfies(labels: &Labels, matchers: &[Matcher]) -> bool {
     matchers.iter().all(|matcher| matcher.matches(labels.get(matcher.name()).unwrap_or_default()))
 }
 
-fn kind() -> impl Strategy<Value = MatchKind> {
-    prop_oneof![Just(MatchKind::Equal), Just(MatchKind::NotEqual), Just(MatchKind::Regex), Just(MatchKind::NotRegex)]
+fn kind() -> impl Strategy<Value = MatchType> {
+    prop_oneof![Just(MatchType::Equal), Just(MatchType::NotEqual), Just(MatchType::Regex), Just(MatchType::NotRegex)]
 }
 
 fn any_matcher() -> impl Strategy<Value = Matcher> {
@@ -101,7 +101,7 @@ fn holds_the_same(index: &MemPostings, model: &BTreeMap<SeriesRef, Labels>) {
         }
     }
     let cardinality =
-        Cardinality { series: model.len(), names: pairs.len(), pairs: pairs.values().map(BTreeMap::len).sum() };
+        IndexCardinality { series: model.len(), names: pairs.len(), pairs: pairs.values().map(BTreeMap::len).sum() };
     assert_eq!(index.cardinality(), cardinality);
 }
 
@@ -110,7 +110,7 @@ fn no_matcher_selects_nothing_and_an_empty_name_everything() {
     let index = MemPostings::default();
     index.add(SeriesRef(1), &labels(&[("a", "x")]));
     assert!(index.select(&[]).is_empty());
-    assert_eq!(index.select(&[matcher(MatchKind::Equal, "", "")]), [SeriesRef(1)]);
+    assert_eq!(index.select(&[matcher(MatchType::Equal, "", "")]), [SeriesRef(1)]);
 }
 
 /// Series 1 to `count`: `all="1"`, `half` of two values, `own` of one value each.
@@ -127,12 +127,12 @@ fn large(count: u64) -> MemPostings {
 fn long_lists_are_selected_in_slices() {
     let count = 5 * LONG_LIST as u64;
     let index = large(count);
-    let select = |matchers: &[(MatchKind, &str, &str)]| {
+    let select = |matchers: &[(MatchType, &str, &str)]| {
         let matchers: Vec<_> = matchers.iter().map(|(kind, name, value)| matcher(*kind, name, value)).collect();
         index.select(&matchers)
     };
     let refs = |wanted: &dyn Fn(u64) -> bool| (1..=count).filter(|s| wanted(*s)).map(SeriesRef).collect::<Vec<_>>();
-    use MatchKind::{Equal, NotEqual, NotRegex, Regex};
+    use MatchType::{Equal, NotEqual, NotRegex, Regex};
     assert_eq!(select(&[(Equal, "all", "1"), (Equal, "half", "1")]), refs(&|s| s % 2 == 1));
     assert_eq!(select(&[(Equal, "all", "1"), (NotEqual, "half", "1")]), refs(&|s| s % 2 == 0));
     assert_eq!(select(&[(Regex, "half", "[01].*")]), refs(&|_| true));
@@ -157,7 +157,7 @@ fn long_lists_are_removed_from() {
     let left: Vec<_> = (1..=count).filter(|series| series % 3 != 0).map(SeriesRef).collect();
     assert_eq!((index.all(), index.postings("all", "1")), (left.clone(), left.clone()));
     assert_eq!(index.postings("half", "1"), left.iter().copied().filter(|s| s.0 % 2 == 1).collect::<Vec<_>>());
-    assert_eq!(index.cardinality(), Cardinality { series: left.len(), names: 3, pairs: 3 + left.len() });
+    assert_eq!(index.cardinality(), IndexCardinality { series: left.len(), names: 3, pairs: 3 + left.len() });
 }
 
 #[test]
@@ -176,7 +176,7 @@ fn one_hold_of_the_lock_passes_over_a_bounded_number_of_values() {
     }
     drop(guard);
     assert!(slices > 5);
-    assert_eq!(seen, index.label_values("own"));
+    assert_eq!(seen, index.values_after("own", None, usize::MAX));
 }
 
 #[test]
@@ -200,9 +200,9 @@ fn readers_see_whole_series_and_all_that_were_added_before() {
         for nth in 0..2 {
             let (index, added) = (&index, &added);
             scope.spawn(move || {
-                let regex = matcher(MatchKind::Regex, "own", "v.*[0-9]");
-                let equal = matcher(MatchKind::Equal, "name", "x");
-                let none = matcher(MatchKind::NotEqual, "z", "y");
+                let regex = matcher(MatchType::Regex, "own", "v.*[0-9]");
+                let equal = matcher(MatchType::Equal, "name", "x");
+                let none = matcher(MatchType::NotEqual, "z", "y");
                 loop {
                     let before = added.load(Ordering::Acquire);
                     let found = if nth == 0 {

@@ -2,8 +2,8 @@
 
 use super::select;
 use crate::model::labels::Labels;
-use crate::model::matcher::{MatchKind, Matcher};
-use crate::model::sample::Sample;
+use crate::model::matcher::{MatchType, Matcher};
+use crate::model::float_sample::FloatSample;
 use crate::model::time::TimeRange;
 use crate::tsdb::query::fixed_source::{FixedSource, chunk, labels};
 use crate::tsdb::query::source::{BlockSource, ChunkSeries, ChunkSeriesSet, QueryError};
@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 fn every() -> Vec<Matcher> {
-    vec![Matcher::new(MatchKind::NotEqual, "a", "").unwrap()]
+    vec![Matcher::new(MatchType::NotEqual, "a", "").unwrap()]
 }
 
 proptest! {
@@ -36,7 +36,7 @@ proptest! {
         for series in &given {
             let mut source = FixedSource::default();
             for (name, samples) in series {
-                let run: Vec<Sample> = samples.iter().map(|(t, v)| Sample::new(*t, f64::from_bits(*v))).collect();
+                let run: Vec<FloatSample> = samples.iter().map(|(t, v)| FloatSample::new(*t, f64::from_bits(*v))).collect();
                 source.0.insert(labels(name), run.chunks(per_chunk).map(chunk).collect());
                 model.entry(labels(name)).or_default().extend(samples.iter().map(|(t, v)| (*t, *v)));
             }
@@ -47,7 +47,7 @@ proptest! {
         for series in select(&sources, &every(), range).unwrap() {
             let series = series.unwrap();
             prop_assert!(series.chunks().is_sorted_by_key(|chunk| chunk.mint));
-            let samples: Vec<Sample> = series.samples(range).collect::<Result<_, _>>().unwrap();
+            let samples: Vec<FloatSample> = series.float_samples(range).collect::<Result<_, _>>().unwrap();
             prop_assert!(samples.is_sorted_by(|a, b| a.t < b.t));
             if !samples.is_empty() {
                 found.push((series.labels().clone(), samples.iter().map(|s| (s.t, s.v.to_bits())).collect()));
@@ -80,7 +80,7 @@ impl BlockSource for Counting {
     fn select(&self, _: &[Matcher], _: TimeRange) -> Result<ChunkSeriesSet<'_>, QueryError> {
         Ok(Box::new(self.series.iter().enumerate().map(|(nth, series)| {
             self.made.fetch_add(1, Ordering::Relaxed);
-            if nth == self.fails_at { Err(QueryError::Damaged("torn".to_owned())) } else { Ok(series.clone()) }
+            if nth == self.fails_at { Err(QueryError::Corrupted("torn".to_owned())) } else { Ok(series.clone()) }
         })))
     }
 }
@@ -106,7 +106,7 @@ fn a_fault_ends_the_answer_as_an_error() {
     ] {
         let answer: Vec<_> = select(&[&one, &two], &every(), TimeRange::ALL).unwrap().collect();
         let (last, before) = answer.split_last().unwrap();
-        assert!(matches!(last, Err(QueryError::Damaged(_))));
+        assert!(matches!(last, Err(QueryError::Corrupted(_))));
         assert!(before.iter().all(Result::is_ok));
     }
 }

@@ -1,19 +1,19 @@
 //! Why a record's bytes are not a record.
 
-use crate::model::labels::LabelError;
+use crate::model::labels::BuildLabelsError;
 use crate::tsdb::encoding::byte_reader::ByteError;
-use crate::tsdb::wal::record::kind::RecordKind;
+use crate::tsdb::wal::record::record_type::RecordType;
 
 /// A record that does not decode although its checksums are right. Offsets count from the record's first byte.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum DecodeError {
+pub enum DecodeRecordError {
     /// The record is not of the kind that the decoder reads.
     #[error("{found} record where {expected} was expected")]
-    WrongKind {
+    UnexpectedType {
         /// The kind that the decoder reads.
-        expected: RecordKind,
+        expected: RecordType,
         /// The kind of the record.
-        found: RecordKind,
+        found: RecordType,
     },
     /// A value that ends beyond the record, or is not one.
     #[error(transparent)]
@@ -24,7 +24,7 @@ pub enum DecodeError {
         /// Where the labels end.
         offset: usize,
         /// What is wrong with them.
-        source: LabelError,
+        source: BuildLabelsError,
     },
     /// A series with the reference 0, which names nothing.
     #[error("series reference 0 before offset {offset}")]
@@ -34,7 +34,7 @@ pub enum DecodeError {
     },
     /// A byte that has only a few meanings has another.
     #[error("bad {what} {byte} before offset {offset}")]
-    BadByte {
+    InvalidByte {
         /// What the byte is.
         what: &'static str,
         /// Its value.

@@ -11,8 +11,8 @@
 use crate::model::exemplar::Exemplar;
 use crate::model::refs::SeriesRef;
 use crate::tsdb::encoding::byte_reader::{ByteReader, put_be_i64, put_be_u64, put_uvarint, put_varint};
-use crate::tsdb::wal::record::error::DecodeError;
-use crate::tsdb::wal::record::kind::RecordKind;
+use crate::tsdb::wal::record::error::DecodeRecordError;
+use crate::tsdb::wal::record::record_type::RecordType;
 use crate::tsdb::wal::record::label_set::{put_labels, read_labels};
 
 /// An exemplar of a series.
@@ -26,7 +26,7 @@ pub struct RefExemplar {
 
 /// Appends a whole exemplar record to `out`: exactly Prometheus's bytes.
 pub fn encode_exemplars<'a>(out: &mut Vec<u8>, exemplars: impl IntoIterator<Item = &'a RefExemplar>) {
-    out.push(RecordKind::Exemplars.as_byte());
+    out.push(RecordType::Exemplars.as_byte());
     put_exemplars(out, exemplars);
 }
 
@@ -50,11 +50,11 @@ pub fn put_exemplars<'a>(out: &mut Vec<u8>, exemplars: impl IntoIterator<Item = 
 /// Decodes an exemplar record.
 ///
 /// # Errors
-/// [`DecodeError`] where the record is of another kind, ends within an entry, or has labels that are no label set.
-pub fn decode_exemplars(record: &[u8]) -> Result<Vec<RefExemplar>, DecodeError> {
-    let found = RecordKind::of(record);
-    if found != RecordKind::Exemplars {
-        return Err(DecodeError::WrongKind { expected: RecordKind::Exemplars, found });
+/// [`DecodeRecordError`] where the record is of another kind, ends within an entry, or has labels that are no label set.
+pub fn decode_exemplars(record: &[u8]) -> Result<Vec<RefExemplar>, DecodeRecordError> {
+    let found = RecordType::from_record(record);
+    if found != RecordType::Exemplars {
+        return Err(DecodeRecordError::UnexpectedType { expected: RecordType::Exemplars, found });
     }
     read_exemplars(&record[1..])
 }
@@ -62,8 +62,8 @@ pub fn decode_exemplars(record: &[u8]) -> Result<Vec<RefExemplar>, DecodeError> 
 /// Decodes what stands behind the type byte of an exemplar record.
 ///
 /// # Errors
-/// [`DecodeError`] where it ends within an entry or has labels that are no label set.
-pub fn read_exemplars(entries: &[u8]) -> Result<Vec<RefExemplar>, DecodeError> {
+/// [`DecodeRecordError`] where it ends within an entry or has labels that are no label set.
+pub fn read_exemplars(entries: &[u8]) -> Result<Vec<RefExemplar>, DecodeRecordError> {
     let mut reader = ByteReader::new(entries);
     let mut exemplars = Vec::new();
     if reader.is_empty() {

@@ -6,8 +6,8 @@
 use crate::model::histogram::{CUSTOM_BUCKETS_SCHEMA, CounterResetHint, FloatHistogram, Histogram, Span};
 use crate::tsdb::encoding::byte_reader::{put_be_i64, put_be_u64, put_uvarint, put_varint};
 use crate::tsdb::wal::record::histograms::RefHistogram;
-use crate::tsdb::wal::record::kind::RecordKind;
-use crate::tsdb::wal::record::samples::{Entry, StartTimes};
+use crate::tsdb::wal::record::record_type::RecordType;
+use crate::tsdb::wal::record::samples::{EntryHeader, EntryBase};
 
 /// How the heads of a histogram record's entries stand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,17 +17,17 @@ pub enum HistogramLayout {
     /// Types 9 and 10.
     Custom,
     /// Types 12 and 13, the ones that hold start timestamps.
-    WithStart,
+    WithSt,
 }
 
 impl HistogramLayout {
     /// The layout of records of a kind, or `None` where they hold no histograms.
     #[must_use]
-    pub fn of(kind: RecordKind) -> Option<Self> {
+    pub fn from_record_type(kind: RecordType) -> Option<Self> {
         match kind {
-            RecordKind::Histograms | RecordKind::FloatHistograms => Some(Self::Exponential),
-            RecordKind::CustomHistograms | RecordKind::CustomFloatHistograms => Some(Self::Custom),
-            RecordKind::HistogramsV2 | RecordKind::FloatHistogramsV2 => Some(Self::WithStart),
+            RecordType::Histograms | RecordType::FloatHistograms => Some(Self::Exponential),
+            RecordType::CustomHistograms | RecordType::CustomFloatHistograms => Some(Self::Custom),
+            RecordType::HistogramsV2 | RecordType::FloatHistogramsV2 => Some(Self::WithSt),
             _ => None,
         }
     }
@@ -36,9 +36,9 @@ impl HistogramLayout {
 /// Appends a whole record of integer histograms (types 7, 9 and 12) to `out`: exactly Prometheus's bytes.
 pub fn encode_histograms(out: &mut Vec<u8>, layout: HistogramLayout, entries: &[RefHistogram<Histogram>]) {
     let kind = match layout {
-        HistogramLayout::Exponential => RecordKind::Histograms,
-        HistogramLayout::Custom => RecordKind::CustomHistograms,
-        HistogramLayout::WithStart => RecordKind::HistogramsV2,
+        HistogramLayout::Exponential => RecordType::Histograms,
+        HistogramLayout::Custom => RecordType::CustomHistograms,
+        HistogramLayout::WithSt => RecordType::HistogramsV2,
     };
     encode(out, kind, entries, put_histogram);
 }
@@ -46,21 +46,21 @@ pub fn encode_histograms(out: &mut Vec<u8>, layout: HistogramLayout, entries: &[
 /// Appends a whole record of float histograms (types 8, 10 and 13) to `out`: exactly Prometheus's bytes.
 pub fn encode_float_histograms(out: &mut Vec<u8>, layout: HistogramLayout, entries: &[RefHistogram<FloatHistogram>]) {
     let kind = match layout {
-        HistogramLayout::Exponential => RecordKind::FloatHistograms,
-        HistogramLayout::Custom => RecordKind::CustomFloatHistograms,
-        HistogramLayout::WithStart => RecordKind::FloatHistogramsV2,
+        HistogramLayout::Exponential => RecordType::FloatHistograms,
+        HistogramLayout::Custom => RecordType::CustomFloatHistograms,
+        HistogramLayout::WithSt => RecordType::FloatHistogramsV2,
     };
     encode(out, kind, entries, put_float_histogram);
 }
 
-type Put<H> = fn(&mut Vec<u8>, &H);
+type PutFn<H> = fn(&mut Vec<u8>, &H);
 
-fn encode<H>(out: &mut Vec<u8>, kind: RecordKind, entries: &[RefHistogram<H>], put: Put<H>) {
+fn encode<H>(out: &mut Vec<u8>, kind: RecordType, entries: &[RefHistogram<H>], put: PutFn<H>) {
     out.push(kind.as_byte());
-    if HistogramLayout::of(kind) == Some(HistogramLayout::WithStart) {
+    if HistogramLayout::from_record_type(kind) == Some(HistogramLayout::WithSt) {
         let mut times = None;
-        for RefHistogram { series, start, t, histogram } in entries {
-            StartTimes::write(&mut times, out, Entry { series: *series, t: *t, start: *start });
+        for RefHistogram { series, start_timestamp: start, t, histogram } in entries {
+            EntryBase::write(&mut times, out, EntryHeader { series: *series, t: *t, start_timestamp: *start });
             put(out, histogram);
         }
         return;
@@ -77,7 +77,7 @@ fn encode<H>(out: &mut Vec<u8>, kind: RecordKind, entries: &[RefHistogram<H>], p
 
 /// Appends an integer histogram as it stands in a record.
 pub fn put_histogram(out: &mut Vec<u8>, histogram: &Histogram) {
-    put_head(out, histogram.reset_hint, histogram.schema, histogram.zero_threshold);
+    put_header(out, histogram.reset_hint, histogram.schema, histogram.zero_threshold);
     put_uvarint(out, histogram.zero_count);
     put_uvarint(out, histogram.count);
     put_f64(out, &histogram.sum);
@@ -92,7 +92,7 @@ pub fn put_histogram(out: &mut Vec<u8>, histogram: &Histogram) {
 
 /// Appends a float histogram as it stands in a record.
 pub fn put_float_histogram(out: &mut Vec<u8>, histogram: &FloatHistogram) {
-    put_head(out, histogram.reset_hint, histogram.schema, histogram.zero_threshold);
+    put_header(out, histogram.reset_hint, histogram.schema, histogram.zero_threshold);
     put_f64(out, &histogram.zero_count);
     put_f64(out, &histogram.count);
     put_f64(out, &histogram.sum);
@@ -105,7 +105,7 @@ pub fn put_float_histogram(out: &mut Vec<u8>, histogram: &FloatHistogram) {
     }
 }
 
-fn put_head(out: &mut Vec<u8>, hint: CounterResetHint, schema: i32, zero_threshold: f64) {
+fn put_header(out: &mut Vec<u8>, hint: CounterResetHint, schema: i32, zero_threshold: f64) {
     out.push(hint.as_byte());
     put_varint(out, i64::from(schema));
     put_f64(out, &zero_threshold);
@@ -131,11 +131,11 @@ mod tests {
     use crate::model::histogram::{CUSTOM_BUCKETS_SCHEMA, CounterResetHint, FloatHistogram, Histogram, Span};
     use crate::model::refs::SeriesRef;
     use crate::tsdb::wal::record::histograms::{RefHistogram, decode_float_histograms, decode_histograms};
-    use crate::tsdb::wal::record::kind::RecordKind;
+    use crate::tsdb::wal::record::record_type::RecordType;
     use proptest::prelude::{Strategy, any, prop_assert_eq, proptest};
 
     const LAYOUTS: [HistogramLayout; 3] =
-        [HistogramLayout::Exponential, HistogramLayout::Custom, HistogramLayout::WithStart];
+        [HistogramLayout::Exponential, HistogramLayout::Custom, HistogramLayout::WithSt];
 
     fn entries() -> impl Strategy<Value = Vec<RefHistogram<Histogram>>> {
         let lists = (
@@ -146,7 +146,7 @@ mod tests {
         let entry = (any::<u64>(), any::<i64>(), 0i64..3, 0u8..4, any::<bool>(), any::<u64>(), -1e9..1e9f64, lists);
         let entry = entry.prop_map(|(n, t, start, hint, custom, count, sum, (spans, buckets, bounds))| RefHistogram {
             series: SeriesRef(n),
-            start: start * 1_000_003,
+            start_timestamp: start * 1_000_003,
             t,
             histogram: Histogram {
                 reset_hint: CounterResetHint::from_byte(hint).unwrap(),
@@ -170,7 +170,7 @@ mod tests {
         let floats = |counts: &[i64]| counts.iter().map(|&count| count as f64).collect();
         RefHistogram {
             series: entry.series,
-            start: entry.start,
+            start_timestamp: entry.start_timestamp,
             t: entry.t,
             histogram: FloatHistogram {
                 reset_hint: histogram.reset_hint,
@@ -193,17 +193,17 @@ mod tests {
         fn what_is_encoded_is_decoded(entries in entries(), layout in 0usize..3) {
             let layout = LAYOUTS[layout];
             let mut entries = entries;
-            if layout != HistogramLayout::WithStart {
-                entries.iter_mut().for_each(|entry| entry.start = 0);
+            if layout != HistogramLayout::WithSt {
+                entries.iter_mut().for_each(|entry| entry.start_timestamp = 0);
             }
             let mut record = Vec::new();
             encode_histograms(&mut record, layout, &entries);
-            prop_assert_eq!(HistogramLayout::of(RecordKind::of(&record)), Some(layout));
+            prop_assert_eq!(HistogramLayout::from_record_type(RecordType::from_record(&record)), Some(layout));
             prop_assert_eq!(decode_histograms(&record).unwrap(), entries.clone());
             let entries: Vec<_> = entries.iter().map(as_float).collect();
             record.clear();
             encode_float_histograms(&mut record, layout, &entries);
-            prop_assert_eq!(HistogramLayout::of(RecordKind::of(&record)), Some(layout));
+            prop_assert_eq!(HistogramLayout::from_record_type(RecordType::from_record(&record)), Some(layout));
             prop_assert_eq!(decode_float_histograms(&record).unwrap(), entries);
         }
     }

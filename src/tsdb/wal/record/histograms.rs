@@ -27,9 +27,9 @@
 use crate::model::histogram::{CUSTOM_BUCKETS_SCHEMA, CounterResetHint, FloatHistogram, Histogram, Span};
 use crate::model::refs::SeriesRef;
 use crate::tsdb::encoding::byte_reader::{ByteError, ByteReader};
-use crate::tsdb::wal::record::error::DecodeError;
-use crate::tsdb::wal::record::kind::RecordKind;
-use crate::tsdb::wal::record::samples::{Entry, StartTimes};
+use crate::tsdb::wal::record::error::DecodeRecordError;
+use crate::tsdb::wal::record::record_type::RecordType;
+use crate::tsdb::wal::record::samples::{EntryHeader, EntryBase};
 
 /// A histogram of a series as the log knows it.
 #[derive(Clone, Debug, PartialEq)]
@@ -37,7 +37,7 @@ pub struct RefHistogram<H> {
     /// The series.
     pub series: SeriesRef,
     /// When the series' count began, in milliseconds; 0 where that is not known.
-    pub start: i64,
+    pub start_timestamp: i64,
     /// Milliseconds since the Unix epoch.
     pub t: i64,
     /// The histogram.
@@ -47,12 +47,12 @@ pub struct RefHistogram<H> {
 /// Decodes a record of integer histograms (types 7, 9 and 12).
 ///
 /// # Errors
-/// [`DecodeError`] where the record is of another kind, ends within an entry, or holds what is no histogram.
-pub fn decode_histograms(record: &[u8]) -> Result<Vec<RefHistogram<Histogram>>, DecodeError> {
-    match RecordKind::of(record) {
-        RecordKind::Histograms | RecordKind::CustomHistograms => decode_v1(&record[1..], read_histogram),
-        RecordKind::HistogramsV2 => decode_v2(&record[1..], read_histogram),
-        found => Err(DecodeError::WrongKind { expected: RecordKind::Histograms, found }),
+/// [`DecodeRecordError`] where the record is of another kind, ends within an entry, or holds what is no histogram.
+pub fn decode_histograms(record: &[u8]) -> Result<Vec<RefHistogram<Histogram>>, DecodeRecordError> {
+    match RecordType::from_record(record) {
+        RecordType::Histograms | RecordType::CustomHistograms => decode_v1(&record[1..], read_histogram),
+        RecordType::HistogramsV2 => decode_v2(&record[1..], read_histogram),
+        found => Err(DecodeRecordError::UnexpectedType { expected: RecordType::Histograms, found }),
     }
 }
 
@@ -60,19 +60,19 @@ pub fn decode_histograms(record: &[u8]) -> Result<Vec<RefHistogram<Histogram>>, 
 ///
 /// # Errors
 /// As [`decode_histograms`].
-pub fn decode_float_histograms(record: &[u8]) -> Result<Vec<RefHistogram<FloatHistogram>>, DecodeError> {
-    match RecordKind::of(record) {
-        RecordKind::FloatHistograms | RecordKind::CustomFloatHistograms => {
+pub fn decode_float_histograms(record: &[u8]) -> Result<Vec<RefHistogram<FloatHistogram>>, DecodeRecordError> {
+    match RecordType::from_record(record) {
+        RecordType::FloatHistograms | RecordType::CustomFloatHistograms => {
             decode_v1(&record[1..], read_float_histogram)
         }
-        RecordKind::FloatHistogramsV2 => decode_v2(&record[1..], read_float_histogram),
-        found => Err(DecodeError::WrongKind { expected: RecordKind::FloatHistograms, found }),
+        RecordType::FloatHistogramsV2 => decode_v2(&record[1..], read_float_histogram),
+        found => Err(DecodeRecordError::UnexpectedType { expected: RecordType::FloatHistograms, found }),
     }
 }
 
-type Read<H> = fn(&mut ByteReader<'_>) -> Result<H, DecodeError>;
+type ReadFn<H> = fn(&mut ByteReader<'_>) -> Result<H, DecodeRecordError>;
 
-fn decode_v1<H>(entries: &[u8], read: Read<H>) -> Result<Vec<RefHistogram<H>>, DecodeError> {
+fn decode_v1<H>(entries: &[u8], read: ReadFn<H>) -> Result<Vec<RefHistogram<H>>, DecodeRecordError> {
     let mut reader = ByteReader::new(entries);
     let mut histograms = Vec::new();
     if reader.is_empty() {
@@ -82,18 +82,18 @@ fn decode_v1<H>(entries: &[u8], read: Read<H>) -> Result<Vec<RefHistogram<H>>, D
     while !reader.is_empty() {
         let series = SeriesRef(base_ref.wrapping_add(reader.varint()? as u64));
         let t = base_time.wrapping_add(reader.varint()?);
-        histograms.push(RefHistogram { series, start: 0, t, histogram: read(&mut reader)? });
+        histograms.push(RefHistogram { series, start_timestamp: 0, t, histogram: read(&mut reader)? });
     }
     Ok(histograms)
 }
 
-fn decode_v2<H>(entries: &[u8], read: Read<H>) -> Result<Vec<RefHistogram<H>>, DecodeError> {
+fn decode_v2<H>(entries: &[u8], read: ReadFn<H>) -> Result<Vec<RefHistogram<H>>, DecodeRecordError> {
     let mut reader = ByteReader::new(entries);
     let mut histograms = Vec::new();
     let mut times = None;
     while !reader.is_empty() {
-        let Entry { series, t, start } = StartTimes::read(&mut times, &mut reader)?;
-        histograms.push(RefHistogram { series, start, t, histogram: read(&mut reader)? });
+        let EntryHeader { series, t, start_timestamp: start } = EntryBase::read(&mut times, &mut reader)?;
+        histograms.push(RefHistogram { series, start_timestamp: start, t, histogram: read(&mut reader)? });
     }
     Ok(histograms)
 }
@@ -101,8 +101,8 @@ fn decode_v2<H>(entries: &[u8], read: Read<H>) -> Result<Vec<RefHistogram<H>>, D
 /// Reads an integer histogram as it stands in a record.
 ///
 /// # Errors
-/// [`DecodeError`] where it ends early or is none.
-pub fn read_histogram(reader: &mut ByteReader<'_>) -> Result<Histogram, DecodeError> {
+/// [`DecodeRecordError`] where it ends early or is none.
+pub fn read_histogram(reader: &mut ByteReader<'_>) -> Result<Histogram, DecodeRecordError> {
     let (reset_hint, schema) = (read_reset_hint(reader)?, read_schema(reader)?);
     Ok(Histogram {
         reset_hint,
@@ -123,7 +123,7 @@ pub fn read_histogram(reader: &mut ByteReader<'_>) -> Result<Histogram, DecodeEr
 ///
 /// # Errors
 /// As there.
-pub fn read_float_histogram(reader: &mut ByteReader<'_>) -> Result<FloatHistogram, DecodeError> {
+pub fn read_float_histogram(reader: &mut ByteReader<'_>) -> Result<FloatHistogram, DecodeRecordError> {
     let (reset_hint, schema) = (read_reset_hint(reader)?, read_schema(reader)?);
     Ok(FloatHistogram {
         reset_hint,
@@ -140,22 +140,22 @@ pub fn read_float_histogram(reader: &mut ByteReader<'_>) -> Result<FloatHistogra
     })
 }
 
-fn read_reset_hint(reader: &mut ByteReader<'_>) -> Result<CounterResetHint, DecodeError> {
+fn read_reset_hint(reader: &mut ByteReader<'_>) -> Result<CounterResetHint, DecodeRecordError> {
     let byte = reader.u8()?;
-    CounterResetHint::from_byte(byte).ok_or(DecodeError::BadByte { what: "reset hint", byte, offset: reader.offset() })
+    CounterResetHint::from_byte(byte).ok_or(DecodeRecordError::InvalidByte { what: "reset hint", byte, offset: reader.offset() })
 }
 
-fn read_schema(reader: &mut ByteReader<'_>) -> Result<i32, DecodeError> {
+fn read_schema(reader: &mut ByteReader<'_>) -> Result<i32, DecodeRecordError> {
     let schema = reader.varint()?;
-    i32::try_from(schema).map_err(|_| DecodeError::OutOfRange { what: "schema", offset: reader.offset() })
+    i32::try_from(schema).map_err(|_| DecodeRecordError::OutOfRange { what: "schema", offset: reader.offset() })
 }
 
-fn read_spans(reader: &mut ByteReader<'_>) -> Result<Vec<Span>, DecodeError> {
-    let count = reader.count(2)?;
+fn read_spans(reader: &mut ByteReader<'_>) -> Result<Vec<Span>, DecodeRecordError> {
+    let count = reader.bounded_count(2)?;
     let mut spans = Vec::with_capacity(count);
     for _ in 0..count {
         let (offset, length) = (reader.varint()?, reader.uvarint()?);
-        let out_of_range = |_| DecodeError::OutOfRange { what: "span", offset: reader.offset() };
+        let out_of_range = |_| DecodeRecordError::OutOfRange { what: "span", offset: reader.offset() };
         spans.push(Span {
             offset: i32::try_from(offset).map_err(out_of_range)?,
             length: u32::try_from(length).map_err(out_of_range)?,
@@ -164,7 +164,7 @@ fn read_spans(reader: &mut ByteReader<'_>) -> Result<Vec<Span>, DecodeError> {
     Ok(spans)
 }
 
-fn read_custom_values(reader: &mut ByteReader<'_>, schema: i32) -> Result<Vec<f64>, DecodeError> {
+fn read_custom_values(reader: &mut ByteReader<'_>, schema: i32) -> Result<Vec<f64>, DecodeRecordError> {
     if schema == CUSTOM_BUCKETS_SCHEMA { read_list(reader, 8, ByteReader::be_f64) } else { Ok(Vec::new()) }
 }
 
@@ -173,8 +173,8 @@ fn read_list<'a, T>(
     reader: &mut ByteReader<'a>,
     least: usize,
     read: fn(&mut ByteReader<'a>) -> Result<T, ByteError>,
-) -> Result<Vec<T>, DecodeError> {
-    let count = reader.count(least)?;
+) -> Result<Vec<T>, DecodeRecordError> {
+    let count = reader.bounded_count(least)?;
     let mut values = Vec::with_capacity(count);
     for _ in 0..count {
         values.push(read(reader)?);
@@ -198,7 +198,7 @@ mod tests {
         let decoded = decode_histograms(&record).unwrap();
         assert_eq!(decoded.len(), 1);
         let (entry, histogram) = (&decoded[0], &decoded[0].histogram);
-        assert_eq!((entry.series.0, entry.t, entry.start), (3, 10, 0));
+        assert_eq!((entry.series.0, entry.t, entry.start_timestamp), (3, 10, 0));
         assert_eq!((histogram.reset_hint, histogram.schema), (CounterResetHint::Gauge, -53));
         assert_eq!((histogram.zero_count, histogram.count, histogram.sum), (5, 6, 1.0));
         assert_eq!(histogram.positive_spans, [Span { offset: -2, length: 2 }]);

@@ -6,9 +6,9 @@
 //! └───────────────────┴───────────────────────────────────────────────────────────────┘
 //! ```
 
-use crate::model::labels::{LabelError, Labels, LabelsBuilder};
+use crate::model::labels::{BuildLabelsError, Labels, LabelsBuilder};
 use crate::tsdb::encoding::byte_reader::{ByteReader, put_uvarint, put_uvarint_bytes};
-use crate::tsdb::wal::record::error::DecodeError;
+use crate::tsdb::wal::record::error::DecodeRecordError;
 
 /// Appends a label set.
 pub fn put_labels(out: &mut Vec<u8>, labels: &Labels) {
@@ -22,10 +22,10 @@ pub fn put_labels(out: &mut Vec<u8>, labels: &Labels) {
 /// Reads a label set; `None` where it has no labels.
 ///
 /// # Errors
-/// [`DecodeError`] where the bytes are none.
-pub fn read_labels(reader: &mut ByteReader<'_>) -> Result<Option<Labels>, DecodeError> {
+/// [`DecodeRecordError`] where the bytes are none.
+pub fn read_labels(reader: &mut ByteReader<'_>) -> Result<Option<Labels>, DecodeRecordError> {
     // A label takes at least the two bytes of its lengths.
-    let count = reader.count(2)?;
+    let count = reader.bounded_count(2)?;
     let mut builder = LabelsBuilder::new();
     for _ in 0..count {
         let name = reader.uvarint_str()?;
@@ -34,7 +34,7 @@ pub fn read_labels(reader: &mut ByteReader<'_>) -> Result<Option<Labels>, Decode
     }
     match builder.build() {
         Ok(labels) => Ok(Some(labels)),
-        Err(LabelError::Empty) => Ok(None),
-        Err(source) => Err(DecodeError::Labels { offset: reader.offset(), source }),
+        Err(BuildLabelsError::Empty) => Ok(None),
+        Err(source) => Err(DecodeRecordError::Labels { offset: reader.offset(), source }),
     }
 }

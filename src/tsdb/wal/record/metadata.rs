@@ -13,8 +13,8 @@
 use crate::model::metadata::{Metadata, MetricType};
 use crate::model::refs::SeriesRef;
 use crate::tsdb::encoding::byte_reader::{ByteReader, put_uvarint, put_uvarint_bytes};
-use crate::tsdb::wal::record::error::DecodeError;
-use crate::tsdb::wal::record::kind::RecordKind;
+use crate::tsdb::wal::record::error::DecodeRecordError;
+use crate::tsdb::wal::record::record_type::RecordType;
 
 /// The metadata of a series.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,7 +27,7 @@ pub struct RefMetadata {
 
 /// Begins a metadata record at the end of `out`.
 pub fn begin_metadata(out: &mut Vec<u8>) {
-    out.push(RecordKind::Metadata.as_byte());
+    out.push(RecordType::Metadata.as_byte());
 }
 
 /// Appends a series' metadata to the record that was begun.
@@ -51,18 +51,18 @@ pub fn encode_metadata<'a>(out: &mut Vec<u8>, entries: impl IntoIterator<Item = 
 /// Decodes a metadata record.
 ///
 /// # Errors
-/// [`DecodeError`] where the record is of another kind, ends within an entry, or has text that is not UTF-8.
-pub fn decode_metadata(record: &[u8]) -> Result<Vec<RefMetadata>, DecodeError> {
-    let found = RecordKind::of(record);
-    if found != RecordKind::Metadata {
-        return Err(DecodeError::WrongKind { expected: RecordKind::Metadata, found });
+/// [`DecodeRecordError`] where the record is of another kind, ends within an entry, or has text that is not UTF-8.
+pub fn decode_metadata(record: &[u8]) -> Result<Vec<RefMetadata>, DecodeRecordError> {
+    let found = RecordType::from_record(record);
+    if found != RecordType::Metadata {
+        return Err(DecodeRecordError::UnexpectedType { expected: RecordType::Metadata, found });
     }
     let mut reader = ByteReader::new(&record[1..]);
     let mut entries = Vec::new();
     while !reader.is_empty() {
         let series = SeriesRef(reader.uvarint()?);
         let mut metadata = Metadata { metric_type: metric_type(reader.u8()?), ..Metadata::default() };
-        for _ in 0..reader.count(2)? {
+        for _ in 0..reader.bounded_count(2)? {
             let name = reader.uvarint_str()?;
             let value = reader.uvarint_str()?;
             match name {

@@ -8,8 +8,8 @@
 
 use crate::model::refs::{HeadChunkRef, SeriesRef};
 use crate::tsdb::encoding::byte_reader::{ByteReader, put_be_u32, put_be_u64};
-use crate::tsdb::wal::record::error::DecodeError;
-use crate::tsdb::wal::record::kind::RecordKind;
+use crate::tsdb::wal::record::error::DecodeRecordError;
+use crate::tsdb::wal::record::record_type::RecordType;
 
 /// A chunk of late samples that was written out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,7 +22,7 @@ pub struct RefMmapMarker {
 
 /// Begins an m-map marker record at the end of `out`.
 pub fn begin_mmap_markers(out: &mut Vec<u8>) {
-    out.push(RecordKind::MmapMarkers.as_byte());
+    out.push(RecordType::MmapMarkers.as_byte());
 }
 
 /// Appends a marker to the record that was begun.
@@ -35,11 +35,11 @@ pub fn put_mmap_marker(out: &mut Vec<u8>, marker: RefMmapMarker) {
 /// Decodes an m-map marker record.
 ///
 /// # Errors
-/// [`DecodeError`] where the record is of another kind or ends within an entry.
-pub fn decode_mmap_markers(record: &[u8]) -> Result<Vec<RefMmapMarker>, DecodeError> {
-    let found = RecordKind::of(record);
-    if found != RecordKind::MmapMarkers {
-        return Err(DecodeError::WrongKind { expected: RecordKind::MmapMarkers, found });
+/// [`DecodeRecordError`] where the record is of another kind or ends within an entry.
+pub fn decode_mmap_markers(record: &[u8]) -> Result<Vec<RefMmapMarker>, DecodeRecordError> {
+    let found = RecordType::from_record(record);
+    if found != RecordType::MmapMarkers {
+        return Err(DecodeRecordError::UnexpectedType { expected: RecordType::MmapMarkers, found });
     }
     let mut reader = ByteReader::new(&record[1..]);
     let mut markers = Vec::with_capacity(reader.remaining() / 16);

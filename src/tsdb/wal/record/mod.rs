@@ -13,7 +13,7 @@
 //! | 6      | metadata                 | `metadata.rs`    | yes          |
 //! | 7..=10, 12, 13 | histograms       | `histograms.rs`, `histogram_encoder.rs` | yes |
 //!
-//! `open_record.rs` writes records whose entries come one by one.
+//! `builder.rs` writes records whose entries come one by one.
 //!
 //! Decoders take a whole record as the reader hands it out (decompressed), trust no length in it, and allocate at most in
 //! proportion to its bytes. Source: `tsdb/record` of Prometheus 3.14, the authority where `wal.md` lags behind.
@@ -22,11 +22,11 @@ pub mod error;
 pub mod exemplars;
 pub mod histogram_encoder;
 pub mod histograms;
-pub mod kind;
+pub mod record_type;
 pub mod label_set;
 pub mod metadata;
 pub mod mmap_markers;
-pub mod open_record;
+pub mod builder;
 pub mod samples;
 pub mod series;
 pub mod tombstones;

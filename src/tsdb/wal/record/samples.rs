@@ -17,10 +17,10 @@
 //! Times are milliseconds. A record of the type byte alone is valid and empty. Deltas wrap around at 64 bits, as Go's do.
 
 use crate::model::refs::SeriesRef;
-use crate::model::sample::Sample;
+use crate::model::float_sample::FloatSample;
 use crate::tsdb::encoding::byte_reader::{ByteReader, put_be_i64, put_be_u64, put_varint};
-use crate::tsdb::wal::record::error::DecodeError;
-use crate::tsdb::wal::record::kind::RecordKind;
+use crate::tsdb::wal::record::error::DecodeRecordError;
+use crate::tsdb::wal::record::record_type::RecordType;
 
 /// A sample as the log knows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,9 +28,9 @@ pub struct RefSample {
     /// The series.
     pub series: SeriesRef,
     /// When the series' count began, in milliseconds; 0 where that is not known.
-    pub start: i64,
+    pub start_timestamp: i64,
     /// Time and value.
-    pub sample: Sample,
+    pub sample: FloatSample,
 }
 
 /// What the entries of a type-2 record are relative to.
@@ -52,26 +52,26 @@ pub fn begin_samples(out: &mut Vec<u8>, first: SeriesRef, time: i64) -> SampleBa
 
 /// Appends a sample to the record that was begun with `base`.
 #[inline]
-pub fn put_sample(out: &mut Vec<u8>, base: SampleBase, series: SeriesRef, sample: Sample) {
+pub fn put_sample(out: &mut Vec<u8>, base: SampleBase, series: SeriesRef, sample: FloatSample) {
     put_varint(out, series.0.wrapping_sub(base.series) as i64);
     put_varint(out, sample.t.wrapping_sub(base.time));
     put_be_u64(out, sample.v.to_bits());
 }
 
 /// Appends a whole sample record (type 2) to `out`: exactly Prometheus's bytes.
-pub fn encode_samples(out: &mut Vec<u8>, samples: impl IntoIterator<Item = (SeriesRef, Sample)>) {
+pub fn encode_samples(out: &mut Vec<u8>, samples: impl IntoIterator<Item = (SeriesRef, FloatSample)>) {
     let mut samples = samples.into_iter().peekable();
-    let Some(&(series, Sample { t, .. })) = samples.peek() else { return out.push(2) };
+    let Some(&(series, FloatSample { t, .. })) = samples.peek() else { return out.push(2) };
     let base = begin_samples(out, series, t);
     samples.for_each(|(series, sample)| put_sample(out, base, series, sample));
 }
 
 /// Appends a whole sample record with start timestamps (type 11) to `out`: exactly Prometheus's bytes.
 pub fn encode_samples_v2(out: &mut Vec<u8>, samples: impl IntoIterator<Item = RefSample>) {
-    out.push(RecordKind::SamplesV2.as_byte());
+    out.push(RecordType::SamplesV2.as_byte());
     let mut times = None;
-    for RefSample { series, start, sample } in samples {
-        StartTimes::write(&mut times, out, Entry { series, t: sample.t, start });
+    for RefSample { series, start_timestamp: start, sample } in samples {
+        EntryBase::write(&mut times, out, EntryHeader { series, t: sample.t, start_timestamp: start });
         put_be_u64(out, sample.v.to_bits());
     }
 }
@@ -80,57 +80,57 @@ pub fn encode_samples_v2(out: &mut Vec<u8>, samples: impl IntoIterator<Item = Re
 #[derive(Debug)]
 pub struct SamplesDecoder<'a> {
     reader: ByteReader<'a>,
-    layout: Layout,
+    layout: SampleLayout,
 }
 
 #[derive(Clone, Copy, Debug)]
-enum Layout {
+enum SampleLayout {
     V1 { base_ref: u64, base_time: i64 },
-    V2(Option<StartTimes>),
+    V2(Option<EntryBase>),
 }
 
 impl<'a> SamplesDecoder<'a> {
     /// A decoder of a whole record.
     ///
     /// # Errors
-    /// [`DecodeError::WrongKind`], or [`DecodeError::Bytes`] where the record ends within its first lines.
-    pub fn new(record: &'a [u8]) -> Result<Self, DecodeError> {
+    /// [`DecodeRecordError::UnexpectedType`], or [`DecodeRecordError::Bytes`] where the record ends within its first lines.
+    pub fn new(record: &'a [u8]) -> Result<Self, DecodeRecordError> {
         let mut reader = ByteReader::new(record.get(1..).unwrap_or_default());
-        let layout = match RecordKind::of(record) {
-            RecordKind::Samples if reader.is_empty() => Layout::V1 { base_ref: 0, base_time: 0 },
-            RecordKind::Samples => Layout::V1 { base_ref: reader.be_u64()?, base_time: reader.be_i64()? },
-            RecordKind::SamplesV2 => Layout::V2(None),
-            found => return Err(DecodeError::WrongKind { expected: RecordKind::Samples, found }),
+        let layout = match RecordType::from_record(record) {
+            RecordType::Samples if reader.is_empty() => SampleLayout::V1 { base_ref: 0, base_time: 0 },
+            RecordType::Samples => SampleLayout::V1 { base_ref: reader.be_u64()?, base_time: reader.be_i64()? },
+            RecordType::SamplesV2 => SampleLayout::V2(None),
+            found => return Err(DecodeRecordError::UnexpectedType { expected: RecordType::Samples, found }),
         };
         Ok(Self { reader, layout })
     }
 
     /// No more than so many entries follow: what to reserve for.
     #[must_use]
-    pub fn at_most(&self) -> usize {
+    pub fn max_entries(&self) -> usize {
         // One byte for each delta, eight for the value.
         self.reader.remaining() / 10
     }
 
     #[inline]
-    fn read(&mut self) -> Result<RefSample, DecodeError> {
+    fn read(&mut self) -> Result<RefSample, DecodeRecordError> {
         match &mut self.layout {
-            Layout::V1 { base_ref, base_time } => {
+            SampleLayout::V1 { base_ref, base_time } => {
                 let series = SeriesRef(base_ref.wrapping_add(self.reader.varint()? as u64));
                 let t = base_time.wrapping_add(self.reader.varint()?);
-                let sample = Sample { t, v: self.reader.be_f64()? };
-                Ok(RefSample { series, start: 0, sample })
+                let sample = FloatSample { t, v: self.reader.be_f64()? };
+                Ok(RefSample { series, start_timestamp: 0, sample })
             }
-            Layout::V2(times) => {
-                let Entry { series, t, start } = StartTimes::read(times, &mut self.reader)?;
-                Ok(RefSample { series, start, sample: Sample { t, v: self.reader.be_f64()? } })
+            SampleLayout::V2(times) => {
+                let EntryHeader { series, t, start_timestamp: start } = EntryBase::read(times, &mut self.reader)?;
+                Ok(RefSample { series, start_timestamp: start, sample: FloatSample { t, v: self.reader.be_f64()? } })
             }
         }
     }
 }
 
 impl Iterator for SamplesDecoder<'_> {
-    type Item = Result<RefSample, DecodeError>;
+    type Item = Result<RefSample, DecodeRecordError>;
 
     #[inline]
     fn next(&mut self) -> Option<Self::Item> {
@@ -147,28 +147,28 @@ impl Iterator for SamplesDecoder<'_> {
 
 /// The head of an entry of a V2 record.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Entry {
+pub(super) struct EntryHeader {
     pub(super) series: SeriesRef,
     pub(super) t: i64,
-    pub(super) start: i64,
+    pub(super) start_timestamp: i64,
 }
 
 /// What the heads of entries in V2 records are relative to.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct StartTimes {
+pub(super) struct EntryBase {
     first_time: i64,
     first_start: i64,
     previous_ref: u64,
     previous_start: i64,
 }
 
-impl StartTimes {
+impl EntryBase {
     /// Reads the head of the next entry; `times` is `None` before the first.
-    pub(super) fn read(times: &mut Option<Self>, reader: &mut ByteReader<'_>) -> Result<Entry, DecodeError> {
+    pub(super) fn read(times: &mut Option<Self>, reader: &mut ByteReader<'_>) -> Result<EntryHeader, DecodeRecordError> {
         let Some(times) = times else {
             let (series, t, start) = (reader.varint()? as u64, reader.varint()?, reader.varint()?);
             *times = Some(Self { first_time: t, first_start: start, previous_ref: series, previous_start: start });
-            return Ok(Entry { series: SeriesRef(series), t, start });
+            return Ok(EntryHeader { series: SeriesRef(series), t, start_timestamp: start });
         };
         times.previous_ref = times.previous_ref.wrapping_add(reader.varint()? as u64);
         let t = times.first_time.wrapping_add(reader.varint()?);
@@ -176,14 +176,14 @@ impl StartTimes {
             0 => 0,
             1 => times.previous_start,
             2 => times.first_start.wrapping_add(reader.varint()?),
-            byte => return Err(DecodeError::BadByte { what: "start marker", byte, offset: reader.offset() }),
+            byte => return Err(DecodeRecordError::InvalidByte { what: "start marker", byte, offset: reader.offset() }),
         };
-        Ok(Entry { series: SeriesRef(times.previous_ref), t, start: times.previous_start })
+        Ok(EntryHeader { series: SeriesRef(times.previous_ref), t, start_timestamp: times.previous_start })
     }
 
     /// Appends the head of the next entry; `times` is `None` before the first.
-    pub(super) fn write(times: &mut Option<Self>, out: &mut Vec<u8>, entry: Entry) {
-        let Entry { series: SeriesRef(series), t, start } = entry;
+    pub(super) fn write(times: &mut Option<Self>, out: &mut Vec<u8>, entry: EntryHeader) {
+        let EntryHeader { series: SeriesRef(series), t, start_timestamp: start } = entry;
         let Some(times) = times else {
             put_varint(out, series as i64);
             put_varint(out, t);
@@ -209,16 +209,16 @@ impl StartTimes {
 mod tests {
     use super::{RefSample, SamplesDecoder, encode_samples, encode_samples_v2};
     use crate::model::refs::SeriesRef;
-    use crate::model::sample::{STALE_NAN_BITS, Sample};
+    use crate::model::float_sample::{STALE_NAN_BITS, FloatSample};
     use crate::tsdb::encoding::byte_reader::ByteError;
-    use crate::tsdb::wal::record::error::DecodeError;
+    use crate::tsdb::wal::record::error::DecodeRecordError;
     use proptest::prelude::{any, prop_assert, prop_assert_eq, proptest};
 
     #[test]
     fn the_bytes_are_those_of_the_format() {
         let mut record = Vec::new();
         let stale = f64::from_bits(STALE_NAN_BITS);
-        encode_samples(&mut record, [(SeriesRef(5), Sample::new(1000, 1.0)), (SeriesRef(4), Sample::new(1001, stale))]);
+        encode_samples(&mut record, [(SeriesRef(5), FloatSample::new(1000, 1.0)), (SeriesRef(4), FloatSample::new(1001, stale))]);
         let mut expected = b"\x02\0\0\0\0\0\0\0\x05\0\0\0\0\0\0\x03\xe8".to_vec();
         expected.extend_from_slice(b"\0\0\x3f\xf0\0\0\0\0\0\0");
         expected.extend_from_slice(b"\x01\x02\x7f\xf0\0\0\0\0\0\x02");
@@ -235,7 +235,7 @@ mod tests {
             record.extend_from_slice(&[0; 8]);
         }
         let decoded: Vec<_> = SamplesDecoder::new(&record).unwrap().map(Result::unwrap).collect();
-        assert_eq!(decoded.iter().map(|s| s.start).collect::<Vec<_>>(), [5, 5, 0, 0, 7, 7]);
+        assert_eq!(decoded.iter().map(|s| s.start_timestamp).collect::<Vec<_>>(), [5, 5, 0, 0, 7, 7]);
         assert_eq!(decoded.iter().map(|s| s.series.0).collect::<Vec<_>>(), [1, 2, 3, 4, 5, 6]);
         assert_eq!(decoded.iter().map(|s| s.sample.t).collect::<Vec<_>>(), [10, 11, 11, 11, 11, 11]);
         let mut encoded = Vec::new();
@@ -252,7 +252,7 @@ mod tests {
         assert!(SamplesDecoder::new(&[2, 0]).is_err());
         assert!(SamplesDecoder::new(&[1]).is_err());
         let cut: Vec<_> = SamplesDecoder::new(&[11, 2, 2, 2, 0]).unwrap().collect();
-        assert_eq!(cut, [Err(DecodeError::Bytes(ByteError::Short { offset: 3, needed: 8, left: 1 }))]);
+        assert_eq!(cut, [Err(DecodeRecordError::Bytes(ByteError::UnexpectedEnd { offset: 3, needed: 8, left: 1 }))]);
     }
 
     proptest! {
@@ -261,14 +261,14 @@ mod tests {
             samples in proptest::collection::vec((any::<u64>(), any::<i64>(), any::<u64>()), 0..50),
         ) {
             let samples: Vec<_> =
-                samples.iter().map(|&(n, t, v)| (SeriesRef(n), Sample::new(t, f64::from_bits(v)))).collect();
+                samples.iter().map(|&(n, t, v)| (SeriesRef(n), FloatSample::new(t, f64::from_bits(v)))).collect();
             let mut record = Vec::new();
             encode_samples(&mut record, samples.iter().copied());
             let decoder = SamplesDecoder::new(&record).unwrap();
-            prop_assert!(decoder.at_most() >= samples.len());
+            prop_assert!(decoder.max_entries() >= samples.len());
             let decoded: Vec<_> = decoder.map(Result::unwrap).collect();
             let expected: Vec<_> =
-                samples.iter().map(|&(series, sample)| RefSample { series, start: 0, sample }).collect();
+                samples.iter().map(|&(series, sample)| RefSample { series, start_timestamp: 0, sample }).collect();
             prop_assert_eq!(decoded, expected);
         }
 
@@ -280,8 +280,8 @@ mod tests {
                 .iter()
                 .map(|&(n, t, v, start)| RefSample {
                     series: SeriesRef(n),
-                    start: start.wrapping_mul(i64::MAX / 2 + 7),
-                    sample: Sample::new(t, f64::from_bits(v)),
+                    start_timestamp: start.wrapping_mul(i64::MAX / 2 + 7),
+                    sample: FloatSample::new(t, f64::from_bits(v)),
                 })
                 .collect();
             let mut record = Vec::new();

@@ -8,11 +8,11 @@
 //!
 //! A series record stands in the log before any record that uses its reference.
 
-use crate::model::labels::{LabelError, Labels};
+use crate::model::labels::{BuildLabelsError, Labels};
 use crate::model::refs::SeriesRef;
 use crate::tsdb::encoding::byte_reader::{ByteReader, put_be_u64};
-use crate::tsdb::wal::record::error::DecodeError;
-use crate::tsdb::wal::record::kind::RecordKind;
+use crate::tsdb::wal::record::error::DecodeRecordError;
+use crate::tsdb::wal::record::record_type::RecordType;
 use crate::tsdb::wal::record::label_set::{put_labels, read_labels};
 
 /// A series as the log knows it.
@@ -51,29 +51,29 @@ impl<'a> SeriesDecoder<'a> {
     /// A decoder of a whole record.
     ///
     /// # Errors
-    /// [`DecodeError::WrongKind`].
-    pub fn new(record: &'a [u8]) -> Result<Self, DecodeError> {
-        let found = RecordKind::of(record);
-        if found != RecordKind::Series {
-            return Err(DecodeError::WrongKind { expected: RecordKind::Series, found });
+    /// [`DecodeRecordError::UnexpectedType`].
+    pub fn new(record: &'a [u8]) -> Result<Self, DecodeRecordError> {
+        let found = RecordType::from_record(record);
+        if found != RecordType::Series {
+            return Err(DecodeRecordError::UnexpectedType { expected: RecordType::Series, found });
         }
         Ok(Self { reader: ByteReader::new(record.get(1..).unwrap_or_default()) })
     }
 
-    fn read(&mut self) -> Result<RefSeries, DecodeError> {
+    fn read(&mut self) -> Result<RefSeries, DecodeRecordError> {
         let series = self.reader.be_u64()?;
         let offset = self.reader.offset();
         if series == 0 {
-            return Err(DecodeError::ZeroRef { offset });
+            return Err(DecodeRecordError::ZeroRef { offset });
         }
         let labels = read_labels(&mut self.reader)?;
-        let labels = labels.ok_or(DecodeError::Labels { offset, source: LabelError::Empty })?;
+        let labels = labels.ok_or(DecodeRecordError::Labels { offset, source: BuildLabelsError::Empty })?;
         Ok(RefSeries { series: SeriesRef(series), labels })
     }
 }
 
 impl Iterator for SeriesDecoder<'_> {
-    type Item = Result<RefSeries, DecodeError>;
+    type Item = Result<RefSeries, DecodeRecordError>;
 
     fn next(&mut self) -> Option<Self::Item> {
         if self.reader.is_empty() {
@@ -90,10 +90,10 @@ impl Iterator for SeriesDecoder<'_> {
 #[cfg(test)]
 mod tests {
     use super::{RefSeries, SeriesDecoder, encode_series};
-    use crate::model::labels::{LabelError, Labels, LabelsBuilder};
+    use crate::model::labels::{BuildLabelsError, Labels, LabelsBuilder};
     use crate::model::refs::SeriesRef;
     use crate::tsdb::encoding::byte_reader::ByteError;
-    use crate::tsdb::wal::record::error::DecodeError;
+    use crate::tsdb::wal::record::error::DecodeRecordError;
     use proptest::prelude::{any, prop_assert_eq, proptest};
 
     fn labels(pairs: &[(&str, &str)]) -> Labels {
@@ -118,14 +118,14 @@ mod tests {
     fn damage_is_an_error_and_ends_the_record() {
         let all = |record: &[u8]| SeriesDecoder::new(record).unwrap().collect::<Vec<_>>();
         let twice = b"\x01\0\0\0\0\0\0\0\x01\x02\x01a\x01y\x01a\x01x";
-        assert_eq!(all(twice), [Err(DecodeError::Labels { offset: 17, source: LabelError::RepeatedName("a".into()) })]);
+        assert_eq!(all(twice), [Err(DecodeRecordError::Labels { offset: 17, source: BuildLabelsError::DuplicateName("a".into()) })]);
         let none = b"\x01\0\0\0\0\0\0\0\x01\0";
-        assert_eq!(all(none), [Err(DecodeError::Labels { offset: 8, source: LabelError::Empty })]);
+        assert_eq!(all(none), [Err(DecodeRecordError::Labels { offset: 8, source: BuildLabelsError::Empty })]);
         let not_utf8 = b"\x01\0\0\0\0\0\0\0\x01\x01\x01a\x01\xff";
         assert_eq!(all(not_utf8), [Err(ByteError::NotUtf8 { offset: 12 }.into())]);
         let many = b"\x01\0\0\0\0\0\0\0\x01\xff\xff\xff\xff\x0f\x01a\x01x";
-        assert_eq!(all(many), [Err(ByteError::Short { offset: 13, needed: 0x1_ffff_fffe, left: 4 }.into())]);
-        assert_eq!(all(b"\x01\0\0\0\0\0\0\0\0\x01\x01a\x01x"), [Err(DecodeError::ZeroRef { offset: 8 })]);
+        assert_eq!(all(many), [Err(ByteError::UnexpectedEnd { offset: 13, needed: 0x1_ffff_fffe, left: 4 }.into())]);
+        assert_eq!(all(b"\x01\0\0\0\0\0\0\0\0\x01\x01a\x01x"), [Err(DecodeRecordError::ZeroRef { offset: 8 })]);
         assert!(SeriesDecoder::new(b"\x02").is_err());
         assert!(SeriesDecoder::new(b"").is_err());
     }

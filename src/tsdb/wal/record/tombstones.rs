@@ -11,8 +11,8 @@
 use crate::model::refs::SeriesRef;
 use crate::model::time::TimeRange;
 use crate::tsdb::encoding::byte_reader::{ByteReader, put_be_u64, put_varint};
-use crate::tsdb::wal::record::error::DecodeError;
-use crate::tsdb::wal::record::kind::RecordKind;
+use crate::tsdb::wal::record::error::DecodeRecordError;
+use crate::tsdb::wal::record::record_type::RecordType;
 
 /// A range of time in which a series' samples are deleted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,7 +25,7 @@ pub struct RefTombstone {
 
 /// Begins a tombstone record at the end of `out`.
 pub fn begin_tombstones(out: &mut Vec<u8>) {
-    out.push(RecordKind::Tombstones.as_byte());
+    out.push(RecordType::Tombstones.as_byte());
 }
 
 /// Appends a tombstone to the record that was begun.
@@ -44,11 +44,11 @@ pub fn encode_tombstones(out: &mut Vec<u8>, tombstones: impl IntoIterator<Item =
 /// Decodes a tombstone record.
 ///
 /// # Errors
-/// [`DecodeError`] where the record is of another kind or ends within an entry.
-pub fn decode_tombstones(record: &[u8]) -> Result<Vec<RefTombstone>, DecodeError> {
-    let found = RecordKind::of(record);
-    if found != RecordKind::Tombstones {
-        return Err(DecodeError::WrongKind { expected: RecordKind::Tombstones, found });
+/// [`DecodeRecordError`] where the record is of another kind or ends within an entry.
+pub fn decode_tombstones(record: &[u8]) -> Result<Vec<RefTombstone>, DecodeRecordError> {
+    let found = RecordType::from_record(record);
+    if found != RecordType::Tombstones {
+        return Err(DecodeRecordError::UnexpectedType { expected: RecordType::Tombstones, found });
     }
     let mut reader = ByteReader::new(&record[1..]);
     let mut tombstones = Vec::with_capacity(reader.remaining() / 10);

@@ -2,20 +2,20 @@
 
 use crate::model::exemplar::Exemplar;
 use crate::model::labels::{Labels, LabelsBuilder};
-use crate::model::sample::Sample;
+use crate::model::float_sample::FloatSample;
 use crate::model::time::TimeRange;
-use crate::model::value::Point;
+use crate::model::sample::Sample;
 use crate::tsdb::chunk::cut::CutPolicy;
-use crate::tsdb::chunk::head_chunks::HeadChunks;
+use crate::tsdb::chunk::head_chunks::HeadChunkStore;
 use crate::tsdb::fs::os_disk::OsDisk;
-use crate::tsdb::head::append::{Committed, HeadAppender};
-use crate::tsdb::head::exemplars::ExemplarRejection::{OutOfOrder, SwitchedOff, UnknownSeries};
+use crate::tsdb::head::append::{CommitStats, HeadAppender};
+use crate::tsdb::head::exemplars::ExemplarRejection::{OutOfOrder, Disabled, UnknownSeries};
 use crate::tsdb::head::exemplars::{ExemplarOptions, ExemplarRejection, SeriesExemplar};
-use crate::tsdb::head::replay::{Replay, ReplayProgress};
+use crate::tsdb::head::replay::{WalReplay, ReplayProgress};
 use crate::tsdb::head::{Head, HeadOptions};
-use crate::tsdb::wal::commit::{SyncMode, Wal, WalOptions};
-use crate::tsdb::wal::compression::Compression;
-use crate::tsdb::wal::reader::SegmentReader;
+use crate::tsdb::wal::write_log::{SyncMode, Wal, WalOptions};
+use crate::tsdb::wal::compression::RecordCompression;
+use crate::tsdb::wal::reader::LogSegmentReader;
 use crate::tsdb::wal::segment::list_segments;
 use std::path::Path;
 use std::sync::Arc;
@@ -23,7 +23,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::thread;
 
 fn head(dir: &Path, min_valid_time: i64) -> Head {
-    let (files, _) = HeadChunks::open(&dir.join("chunks_head")).unwrap();
+    let (files, _) = HeadChunkStore::open(&dir.join("chunks_head")).unwrap();
     let policy = CutPolicy { chunk_range_ms: 7_200_000, samples_per_chunk: 120 };
     Head::new(HeadOptions { policy, min_valid_time, ..HeadOptions::default() }, files)
 }
@@ -32,7 +32,7 @@ fn wal(dir: &Path) -> Wal {
     let options = WalOptions {
         dir: dir.join("wal"),
         segment_size: 1 << 20,
-        compression: Compression::None,
+        compression: RecordCompression::None,
         sync: SyncMode::Os,
         disk: Arc::new(OsDisk),
     };
@@ -49,13 +49,13 @@ fn at(t: i64) -> Exemplar {
 }
 
 /// A request with a sample of the series and exemplars of these times; what was refused.
-fn request(head: &Head, wal: &Wal, series: &Labels, times: &[i64]) -> (Committed, Vec<(i64, ExemplarRejection)>) {
+fn request(head: &Head, wal: &Wal, series: &Labels, times: &[i64]) -> (CommitStats, Vec<(i64, ExemplarRejection)>) {
     let mut refused = Vec::new();
     let mut appender = HeadAppender::new(head, wal);
-    let sample = Point::from(Sample::new(1_000_000, 1.0));
-    appender.append(series, std::iter::once(sample), |_, why| panic!("{why:?}")).unwrap();
+    let sample = Sample::from(FloatSample::new(1_000_000, 1.0));
+    appender.append_or_create(series, std::iter::once(sample), |_, why| panic!("{why:?}")).unwrap();
     let exemplars = times.iter().map(|t| at(*t));
-    appender.append_exemplars(series.as_packed(), exemplars, |one, why| refused.push((one.t, why)));
+    appender.append_exemplars(series.as_bytes(), exemplars, |one, why| refused.push((one.t, why)));
     (appender.commit().unwrap(), refused)
 }
 
@@ -63,7 +63,7 @@ fn replayed(dir: &Path, min_valid_time: i64, out_of_order_window_ms: i64) -> Hea
     let head = head(dir, min_valid_time);
     head.exemplars().configure(ExemplarOptions { max: 100_000, out_of_order_window_ms });
     let files = list_segments(&dir.join("wal")).unwrap();
-    let done = Replay::new(&head, Vec::new()).run(&files, 2, &ReplayProgress::default());
+    let done = WalReplay::new(&head, Vec::new()).run(&files, 2, &ReplayProgress::default());
     assert!(done.damage.is_none(), "{:?}", done.damage);
     assert_eq!(done.report.unknown_refs, 0);
     head
@@ -72,7 +72,7 @@ fn replayed(dir: &Path, min_valid_time: i64, out_of_order_window_ms: i64) -> Hea
 fn record_types(dir: &Path) -> Vec<u8> {
     let mut types = Vec::new();
     for segment in list_segments(&dir.join("wal")).unwrap() {
-        let mut reader = SegmentReader::open(segment).unwrap();
+        let mut reader = LogSegmentReader::open(segment).unwrap();
         while let Some(record) = reader.next_record().unwrap() {
             types.push(record[0]);
         }
@@ -102,11 +102,11 @@ fn exemplars_of_an_unknown_series_are_refused_and_so_are_all_where_none_are_kept
     let (head, wal) = (head(dir.path(), i64::MIN), wal(dir.path()));
     let mut refused = Vec::new();
     let mut appender = HeadAppender::new(&head, &wal);
-    appender.append_exemplars(up("a").as_packed(), [at(1)].into_iter(), |one, why| refused.push((one.t, why)));
+    appender.append_exemplars(up("a").as_bytes(), [at(1)].into_iter(), |one, why| refused.push((one.t, why)));
     assert_eq!((appender.commit().unwrap().exemplars, refused), (0, vec![(1, UnknownSeries)]));
     head.exemplars().configure(ExemplarOptions { max: 0, out_of_order_window_ms: 0 });
     let (done, refused) = request(&head, &wal, &up("a"), &[7]);
-    assert_eq!((done.samples, done.exemplars, refused), (1, 0, vec![(7, SwitchedOff)]));
+    assert_eq!((done.samples, done.exemplars, refused), (1, 0, vec![(7, Disabled)]));
     wal.close().unwrap();
     assert_eq!(record_types(dir.path()), [1, 2]);
 }
@@ -121,8 +121,8 @@ fn a_replay_brings_back_what_was_kept_but_not_what_is_older_than_the_head() {
     log.close().unwrap();
     let again = replayed(dir.path(), i64::MIN, 0);
     // Its window is none: what came late is refused now.
-    assert_eq!(times_of(&again.exemplars().arrivals(), &up("a")), [10, 40]);
-    let all = replayed(dir.path(), 20, 50).exemplars().arrivals();
+    assert_eq!(times_of(&again.exemplars().in_arrival_order(), &up("a")), [10, 40]);
+    let all = replayed(dir.path(), 20, 50).exemplars().in_arrival_order();
     assert_eq!((times_of(&all, &up("a")), times_of(&all, &up("b"))), (vec![40, 30], vec![25]));
 }
 
@@ -138,9 +138,9 @@ fn requests_at_once_reach_the_log_in_the_order_of_the_ring() {
                     let t = clock.fetch_add(1, Ordering::Relaxed);
                     let mut appender = HeadAppender::new(&head, &log);
                     for series in &series {
-                        let sample = Point::from(Sample::new(1_000_000, 1.0));
-                        appender.append(series, std::iter::once(sample), |_, why| panic!("{why:?}")).unwrap();
-                        appender.append_exemplars(series.as_packed(), [at(t)].into_iter(), |_, why| {
+                        let sample = Sample::from(FloatSample::new(1_000_000, 1.0));
+                        appender.append_or_create(series, std::iter::once(sample), |_, why| panic!("{why:?}")).unwrap();
+                        appender.append_exemplars(series.as_bytes(), [at(t)].into_iter(), |_, why| {
                             assert_eq!(why, OutOfOrder);
                         });
                     }
@@ -152,9 +152,9 @@ fn requests_at_once_reach_the_log_in_the_order_of_the_ring() {
     log.close().unwrap();
     let (before, after) = (head.exemplars(), replayed(dir.path(), i64::MIN, 0));
     for series in &series {
-        let kept = times_of(&before.arrivals(), series);
+        let kept = times_of(&before.in_arrival_order(), series);
         assert!(kept.len() > 300 && kept.is_sorted(), "{} of {series}", kept.len());
-        assert_eq!(times_of(&after.exemplars().arrivals(), series), kept);
+        assert_eq!(times_of(&after.exemplars().in_arrival_order(), series), kept);
     }
     let everything = [vec![]];
     assert_eq!(after.exemplars().select(&everything, TimeRange::ALL), before.select(&everything, TimeRange::ALL));

@@ -1,6 +1,6 @@
 //! The ring against a plain list that is searched from end to end.
 
-use super::{Added, Ring};
+use super::{RingAddOutcome, ExemplarRing};
 use crate::model::exemplar::Exemplar;
 use crate::model::labels::{Labels, LabelsBuilder};
 use crate::model::time::TimeRange;
@@ -28,21 +28,21 @@ impl Model {
         self.all.drain(..self.all.len().saturating_sub(capacity));
     }
 
-    fn add(&mut self, series: &Labels, exemplar: &Exemplar) -> Added {
+    fn add(&mut self, series: &Labels, exemplar: &Exemplar) -> RingAddOutcome {
         if self.capacity == 0 {
-            return Added::SwitchedOff;
+            return RingAddOutcome::Disabled;
         }
         let own: Vec<&Exemplar> = self.all.iter().filter(|(one, _)| one == series).map(|(_, one)| one).collect();
         if own.contains(&exemplar) {
-            return Added::AlreadyStored;
+            return RingAddOutcome::AlreadyStored;
         }
         let newest = own.iter().map(|one| one.t).max();
         if newest.is_some_and(|newest| exemplar.t < newest && newest - exemplar.t >= self.window) {
-            return Added::OutOfOrder;
+            return RingAddOutcome::OutOfOrder;
         }
         self.all.push((series.clone(), exemplar.clone()));
         self.configure(self.capacity, self.window);
-        Added::Stored
+        RingAddOutcome::Stored
     }
 
     fn of_series(&self, series: &Labels, range: TimeRange) -> Vec<Exemplar> {
@@ -75,7 +75,7 @@ proptest! {
         steps in proptest::collection::vec(step(), 1..200),
         range in (0i64..40, 0i64..40),
     ) {
-        let (mut ring, mut model) = (Ring::default(), Model::default());
+        let (mut ring, mut model) = (ExemplarRing::default(), Model::default());
         ring.configure(first.0, first.1);
         model.configure(first.0, first.1);
         let all: Vec<Labels> = (0..4).map(|series| labels("series", series)).collect();
@@ -98,7 +98,7 @@ proptest! {
                 let reached = ring.series_in(range);
                 for series in &all {
                     let own = model.of_series(series, range);
-                    prop_assert_eq!(&ring.of_series(series, range), &own);
+                    prop_assert_eq!(&ring.select_series(series, range), &own);
                     prop_assert_eq!(own.is_empty() || reached.contains(series), true);
                 }
             }
@@ -108,30 +108,30 @@ proptest! {
 
 #[test]
 fn the_first_that_came_goes_first_whatever_its_time() {
-    let mut ring = Ring::default();
+    let mut ring = ExemplarRing::default();
     ring.configure(3, 100);
     let (a, b) = (labels("series", 1), labels("series", 2));
     for (series, t) in [(&a, 50), (&b, 10), (&a, 20), (&a, 60)] {
-        assert_eq!(ring.add(series, &exemplar(t, 1.0, 0)), Added::Stored);
+        assert_eq!(ring.add(series, &exemplar(t, 1.0, 0)), RingAddOutcome::Stored);
     }
-    let times = |series| ring.of_series(series, TimeRange::ALL).iter().map(|one| one.t).collect::<Vec<_>>();
+    let times = |series| ring.select_series(series, TimeRange::ALL).iter().map(|one| one.t).collect::<Vec<_>>();
     assert_eq!((times(&a), times(&b)), (vec![20, 60], vec![10]));
     assert_eq!(ring.oldest().map(|slot| slot.exemplar.t), Some(10));
 }
 
 #[test]
 fn late_ones_are_taken_within_the_window_and_refused_at_its_end() {
-    let mut ring = Ring::default();
+    let mut ring = ExemplarRing::default();
     let series = labels("series", 1);
     ring.configure(10, 0);
-    assert_eq!(ring.add(&series, &exemplar(100, 1.0, 0)), Added::Stored);
-    assert_eq!(ring.add(&series, &exemplar(99, 1.0, 0)), Added::OutOfOrder);
+    assert_eq!(ring.add(&series, &exemplar(100, 1.0, 0)), RingAddOutcome::Stored);
+    assert_eq!(ring.add(&series, &exemplar(99, 1.0, 0)), RingAddOutcome::OutOfOrder);
     ring.configure(10, 30);
-    assert_eq!(ring.add(&series, &exemplar(70, 1.0, 0)), Added::OutOfOrder);
-    assert_eq!(ring.add(&series, &exemplar(71, 1.0, 0)), Added::Stored);
-    assert_eq!(ring.add(&series, &exemplar(71, 1.0, 0)), Added::AlreadyStored);
-    assert_eq!(ring.add(&series, &exemplar(100, 0.5, 0)), Added::Stored);
+    assert_eq!(ring.add(&series, &exemplar(70, 1.0, 0)), RingAddOutcome::OutOfOrder);
+    assert_eq!(ring.add(&series, &exemplar(71, 1.0, 0)), RingAddOutcome::Stored);
+    assert_eq!(ring.add(&series, &exemplar(71, 1.0, 0)), RingAddOutcome::AlreadyStored);
+    assert_eq!(ring.add(&series, &exemplar(100, 0.5, 0)), RingAddOutcome::Stored);
     ring.configure(10, 0);
-    assert_eq!(ring.add(&series, &exemplar(71, 1.0, 0)), Added::AlreadyStored);
-    assert_eq!(ring.add(&series, &exemplar(i64::MIN, 1.0, 0)), Added::OutOfOrder);
+    assert_eq!(ring.add(&series, &exemplar(71, 1.0, 0)), RingAddOutcome::AlreadyStored);
+    assert_eq!(ring.add(&series, &exemplar(i64::MIN, 1.0, 0)), RingAddOutcome::OutOfOrder);
 }

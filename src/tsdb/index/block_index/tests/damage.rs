@@ -1,7 +1,7 @@
 //! A damaged index: what it answers is right or an error.
 
 use super::{Place, chunk, labels, matcher, write};
-use crate::model::matcher::MatchKind;
+use crate::model::matcher::MatchType;
 use crate::tsdb::index::block_index::entry::SeriesEntry;
 use crate::tsdb::index::block_index::error::IndexError;
 use crate::tsdb::index::block_index::reader::IndexReader;
@@ -29,10 +29,10 @@ fn answers(index: &IndexReader) -> Vec<Result<String, IndexError>> {
         answers.push(index.label_values(name).map(|values| format!("{values:?}")));
     }
     let selections = [
-        (MatchKind::Equal, "job", "a"),
-        (MatchKind::Regex, "__name__", "u.*"),
-        (MatchKind::NotEqual, "zone", "z"),
-        (MatchKind::NotRegex, "job", "a.*"),
+        (MatchType::Equal, "job", "a"),
+        (MatchType::Regex, "__name__", "u.*"),
+        (MatchType::NotEqual, "zone", "z"),
+        (MatchType::NotRegex, "job", "a.*"),
     ];
     for (kind, name, value) in selections {
         answers.push(index.select(&[matcher(kind, name, value)]).map(|selected| format!("{selected:?}")));
@@ -93,7 +93,7 @@ fn a_file_cut_anywhere_is_not_opened() {
     for len in 0..sound.len() {
         let cut = place.file().with_extension(len.to_string());
         std::fs::write(&cut, &sound[..len]).unwrap();
-        assert!(matches!(IndexReader::open(&cut), Err(IndexError::Damaged(damage)) if damage.path == cut), "{len}");
+        assert!(matches!(IndexReader::open(&cut), Err(IndexError::Corrupted(damage)) if damage.path == cut), "{len}");
     }
 }
 

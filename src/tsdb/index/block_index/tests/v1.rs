@@ -1,9 +1,9 @@
 //! Version 1, which no program of today writes: its bytes are put together here.
 
 use super::{Place, assert_holds, assert_selects, chunk, labels, matcher, symbols};
-use crate::model::matcher::MatchKind;
+use crate::model::matcher::MatchType;
 use crate::tsdb::encoding::byte_reader::{put_be_u32, put_be_u64, put_uvarint, put_uvarint_bytes};
-use crate::tsdb::encoding::checksum::castagnoli;
+use crate::tsdb::encoding::checksum::crc32c;
 use crate::tsdb::index::block_index::entry::{SeriesEntry, put_chunks};
 use crate::tsdb::index::block_index::format::MAGIC;
 use crate::tsdb::index::block_index::reader::IndexReader;
@@ -13,7 +13,7 @@ fn put_section(file: &mut Vec<u8>, bytes: &[u8]) -> u64 {
     let start = file.len() as u64;
     put_be_u32(file, bytes.len() as u32);
     file.extend_from_slice(bytes);
-    put_be_u32(file, castagnoli(bytes));
+    put_be_u32(file, crc32c(bytes));
     start
 }
 
@@ -44,7 +44,7 @@ fn encode(series: &[SeriesEntry]) -> Vec<u8> {
         put_chunks(&mut body, &entry.chunks);
         put_uvarint(&mut file, body.len() as u64);
         file.extend_from_slice(&body);
-        put_be_u32(&mut file, castagnoli(&body));
+        put_be_u32(&mut file, crc32c(&body));
     }
     toc.push(put_section(&mut file, b"\0\0\0\x01\0\0\0\0"));
     let mut table = Vec::new();
@@ -72,7 +72,7 @@ fn encode(series: &[SeriesEntry]) -> Vec<u8> {
     toc.push(put_section(&mut file, &table));
     let start = file.len();
     toc.iter().for_each(|offset| put_be_u64(&mut file, *offset));
-    let sum = castagnoli(&file[start..]);
+    let sum = crc32c(&file[start..]);
     put_be_u32(&mut file, sum);
     file
 }
@@ -89,10 +89,10 @@ fn version_1_is_read() {
     let index = IndexReader::open(&place.file()).unwrap();
     assert_holds(&index, &series);
     for (kind, name, value) in
-        [(MatchKind::Regex, "pod", "p1.*"), (MatchKind::Equal, "job", "b"), (MatchKind::NotRegex, "pod", ".*(1|2)")]
+        [(MatchType::Regex, "pod", "p1.*"), (MatchType::Equal, "job", "b"), (MatchType::NotRegex, "pod", ".*(1|2)")]
     {
         assert_selects(&index, &series, &[matcher(kind, name, value)]);
-        assert_selects(&index, &series, &[matcher(kind, name, value), matcher(MatchKind::NotEqual, "job", "a")]);
+        assert_selects(&index, &series, &[matcher(kind, name, value), matcher(MatchType::NotEqual, "job", "a")]);
     }
 }
 

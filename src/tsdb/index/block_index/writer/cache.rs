@@ -11,12 +11,12 @@ const SLOTS: usize = 64 << 10;
 
 #[derive(Debug)]
 pub(super) struct SymbolCache {
-    slots: Vec<Slot>,
+    slots: Vec<CacheSlot>,
     state: FixedState,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
-struct Slot {
+struct CacheSlot {
     hash: u64,
     /// The symbol's number + 1; 0 for none.
     number: u64,
@@ -35,7 +35,7 @@ impl SymbolCache {
         find: impl FnOnce() -> Option<u32>,
     ) -> Option<u32> {
         if self.slots.is_empty() {
-            self.slots = vec![Slot::default(); SLOTS];
+            self.slots = vec![CacheSlot::default(); SLOTS];
         }
         let hash = self.state.hash_one(text);
         let slot = &mut self.slots[hash as usize % SLOTS];
@@ -46,7 +46,7 @@ impl SymbolCache {
             return Some(number);
         }
         let number = find()?;
-        *slot = Slot { hash, number: u64::from(number) + 1 };
+        *slot = CacheSlot { hash, number: u64::from(number) + 1 };
         Some(number)
     }
 }

@@ -1,8 +1,8 @@
 //! The file of an index while it is written: large writes, and the place of the next byte.
 
-use crate::tsdb::encoding::checksum::Castagnoli;
+use crate::tsdb::encoding::checksum::Crc32c;
 use crate::tsdb::fs::mmap::MappedFile;
-use crate::tsdb::index::block_index::error::{IndexError, Refusal};
+use crate::tsdb::index::block_index::error::{IndexError, IndexInputError};
 use crate::tsdb::index::block_index::format::MAX_FILE_LEN;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
@@ -14,7 +14,7 @@ const BUFFER: usize = 256 << 10;
 
 /// A file that is written from its beginning to its end.
 #[derive(Debug)]
-pub(super) struct Output {
+pub(super) struct IndexFileWriter {
     path: PathBuf,
     file: File,
     buffer: Vec<u8>,
@@ -22,12 +22,12 @@ pub(super) struct Output {
     written: u64,
 }
 
-impl Output {
+impl IndexFileWriter {
     /// Makes the file anew.
     pub(super) fn create(path: &Path) -> Result<Self, IndexError> {
         let mut options = OpenOptions::new();
         let opened = options.read(true).write(true).create(true).truncate(true).open(path);
-        let file = opened.map_err(|source| failed(path, "create", source))?;
+        let file = opened.map_err(|source| io_error(path, "create", source))?;
         Ok(Self { path: path.to_owned(), file, buffer: Vec::with_capacity(BUFFER), written: 0 })
     }
 
@@ -44,13 +44,13 @@ impl Output {
     pub(super) fn put(&mut self, bytes: &[u8]) -> Result<(), IndexError> {
         let end = self.position() + bytes.len() as u64;
         if end > MAX_FILE_LEN {
-            return Err(self.refused(Refusal::TooLarge { what: "index", bytes: end }));
+            return Err(self.input_error(IndexInputError::TooLarge { what: "index", bytes: end }));
         }
         if self.buffer.len() + bytes.len() > BUFFER {
             self.flush()?;
         }
         if bytes.len() >= BUFFER {
-            self.file.write_all(bytes).map_err(|source| failed(&self.path, "write", source))?;
+            self.file.write_all(bytes).map_err(|source| io_error(&self.path, "write", source))?;
             self.written += bytes.len() as u64;
         } else {
             self.buffer.extend_from_slice(bytes);
@@ -59,7 +59,7 @@ impl Output {
     }
 
     /// Appends bytes and takes them into a checksum.
-    pub(super) fn put_summed(&mut self, sum: &mut Castagnoli, bytes: &[u8]) -> Result<(), IndexError> {
+    pub(super) fn put_checksummed(&mut self, sum: &mut Crc32c, bytes: &[u8]) -> Result<(), IndexError> {
         sum.update(bytes);
         self.put(bytes)
     }
@@ -73,37 +73,37 @@ impl Output {
     /// Writes over bytes that were put before.
     pub(super) fn patch(&mut self, offset: u64, bytes: &[u8]) -> Result<(), IndexError> {
         self.flush()?;
-        self.file.write_all_at(bytes, offset).map_err(|source| failed(&self.path, "write", source))
+        self.file.write_all_at(bytes, offset).map_err(|source| io_error(&self.path, "write", source))
     }
 
     /// What was put so far, for reading; none of it may be patched any more.
     pub(super) fn map(&mut self) -> Result<MappedFile, IndexError> {
         self.flush()?;
-        MappedFile::whole(&self.file).map_err(|source| failed(&self.path, "map", source))
+        MappedFile::map_all(&self.file).map_err(|source| io_error(&self.path, "map", source))
     }
 
     /// Brings everything to the disk.
     pub(super) fn sync(&mut self) -> Result<(), IndexError> {
         self.flush()?;
-        self.file.sync_all().map_err(|source| failed(&self.path, "sync", source))
+        self.file.sync_all().map_err(|source| io_error(&self.path, "sync", source))
     }
 
-    pub(super) fn refused(&self, refusal: Refusal) -> IndexError {
-        IndexError::Refused { path: self.path.clone(), refusal }
+    pub(super) fn input_error(&self, refusal: IndexInputError) -> IndexError {
+        IndexError::InvalidInput { path: self.path.clone(), refusal }
     }
 
-    pub(super) fn failed(&self, step: &'static str, source: io::Error) -> IndexError {
-        failed(&self.path, step, source)
+    pub(super) fn io_error(&self, step: &'static str, source: io::Error) -> IndexError {
+        io_error(&self.path, step, source)
     }
 
     fn flush(&mut self) -> Result<(), IndexError> {
-        self.file.write_all(&self.buffer).map_err(|source| failed(&self.path, "write", source))?;
+        self.file.write_all(&self.buffer).map_err(|source| io_error(&self.path, "write", source))?;
         self.written += self.buffer.len() as u64;
         self.buffer.clear();
         Ok(())
     }
 }
 
-fn failed(path: &Path, step: &'static str, source: io::Error) -> IndexError {
+fn io_error(path: &Path, step: &'static str, source: io::Error) -> IndexError {
     IndexError::Io { step, path: path.to_owned(), source }
 }

@@ -11,14 +11,14 @@ const PIECE: usize = 256 << 10;
 
 /// Bytes put aside.
 #[derive(Debug)]
-pub(super) struct Spill {
+pub(super) struct SpillBuffer {
     path: PathBuf,
     file: Option<File>,
     buffer: Vec<u8>,
     len: u64,
 }
 
-impl Spill {
+impl SpillBuffer {
     /// Nothing yet; if a file is needed, it is made at `path` and its name removed at once.
     pub(super) fn new(path: PathBuf) -> Self {
         Self { path, file: None, buffer: Vec::new(), len: 0 }
@@ -34,7 +34,7 @@ impl Spill {
         if self.buffer.len() + bytes.len() > IN_MEMORY {
             let mut file = match self.file.take() {
                 Some(file) => file,
-                None => nameless(&self.path)?,
+                None => create_unlinked(&self.path)?,
             };
             file.write_all(&self.buffer)?;
             self.file = Some(file);
@@ -62,7 +62,7 @@ impl Spill {
     }
 }
 
-fn nameless(path: &Path) -> io::Result<File> {
+fn create_unlinked(path: &Path) -> io::Result<File> {
     let file = OpenOptions::new().read(true).write(true).create(true).truncate(true).open(path)?;
     std::fs::remove_file(path)?;
     Ok(file)
@@ -70,13 +70,13 @@ fn nameless(path: &Path) -> io::Result<File> {
 
 #[cfg(test)]
 mod tests {
-    use super::{IN_MEMORY, Spill};
+    use super::{IN_MEMORY, SpillBuffer};
 
     #[test]
     fn what_was_put_aside_comes_back_and_leaves_no_file() {
         let dir = tempfile::tempdir().unwrap();
         for pieces in [0usize, 3, 40] {
-            let mut spill = Spill::new(dir.path().join("spill"));
+            let mut spill = SpillBuffer::new(dir.path().join("spill"));
             let mut expected = Vec::new();
             for nth in 0..pieces {
                 let piece = vec![nth as u8; IN_MEMORY / 10 + nth];

@@ -1,0 +1,36 @@
+//! Samples that came late, under Prometheus's names.
+
+use crate::metrics::registry::{Counter, LabeledFn, Registry};
+use crate::tsdb::db::Db;
+use crate::tsdb::db::wbl::WblRecovery;
+use crate::tsdb::head::stats::HeadStats;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+const FLOAT: &[(&str, &str)] = &[("type", "float")];
+const HISTOGRAM: &[(&str, &str)] = &[("type", "histogram")];
+
+/// Registers all of it; the counter of unknown references that a replay leaves.
+pub(crate) fn register(registry: &mut Registry, db: &Arc<Db>) -> Counter {
+    let appended = |labels, number: fn(&HeadStats) -> &AtomicU64| {
+        let db = db.clone();
+        let value = move || db.head().map_or(0.0, |head| number(head.stats()).load(Ordering::Relaxed) as f64);
+        LabeledFn { labels, value: Box::new(value) }
+    };
+    let counters =
+        vec![appended(FLOAT, |stats| &stats.ooo_floats_appended), appended(HISTOGRAM, |stats| &stats.ooo_histograms_appended)];
+    registry.counter_family_fn(
+        "prometheus_tsdb_head_out_of_order_samples_appended_total",
+        "Total number of appended out of order samples.",
+        counters,
+    );
+    registry.counter(
+        "prometheus_tsdb_wbl_replay_unknown_refs_total",
+        "Total number of unknown series references encountered during WBL replay.",
+    )
+}
+
+/// Shows what a replay found.
+pub(crate) fn observe(unknown_refs: &Counter, found: &WblRecovery) {
+    unknown_refs.inc_by(found.report.unknown_refs);
+}

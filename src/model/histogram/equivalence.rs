@@ -1,0 +1,166 @@
+//! When two histograms say the same: the same counts in the same buckets, whatever empty buckets stand between.
+//!
+//! A chunk whose histograms get new buckets writes the older ones with those buckets, empty; so what is stored can have
+//! other spans than what came. The reset hint follows from the histograms around it, so only gauges are told from others.
+
+use crate::model::histogram::buckets::Bucket;
+use crate::model::histogram::{CounterResetHint, FloatHistogram, Histogram};
+
+impl Histogram {
+    /// Whether both say the same.
+    #[must_use]
+    pub fn is_equivalent(&self, other: &Self) -> bool {
+        let filled = |bucket: &Bucket<i64>| bucket.count != 0;
+        self.schema == other.schema
+            && self.count == other.count
+            && self.zero_count == other.zero_count
+            && self.sum.to_bits() == other.sum.to_bits()
+            && eq_ignoring_zero_sign(self.zero_threshold, other.zero_threshold)
+            && is_same_gauge_hint(self.reset_hint, other.reset_hint)
+            && all_eq_ignoring_zero_sign(&self.custom_values, &other.custom_values)
+            && self.iter_positive().filter(filled).eq(other.iter_positive().filter(filled))
+            && self.iter_negative().filter(filled).eq(other.iter_negative().filter(filled))
+    }
+}
+
+impl FloatHistogram {
+    /// Whether both say the same.
+    #[must_use]
+    pub fn is_equivalent(&self, other: &Self) -> bool {
+        let filled = |bucket: &Bucket<f64>| bucket.count != 0.0;
+        let bits = |bucket: Bucket<f64>| Bucket { index: bucket.index, count: bucket.count.to_bits() };
+        self.schema == other.schema
+            && self.count.to_bits() == other.count.to_bits()
+            && self.zero_count.to_bits() == other.zero_count.to_bits()
+            && self.sum.to_bits() == other.sum.to_bits()
+            && eq_ignoring_zero_sign(self.zero_threshold, other.zero_threshold)
+            && is_same_gauge_hint(self.reset_hint, other.reset_hint)
+            && all_eq_ignoring_zero_sign(&self.custom_values, &other.custom_values)
+            && self.iter_positive().filter(filled).map(bits).eq(other.iter_positive().filter(filled).map(bits))
+            && self.iter_negative().filter(filled).map(bits).eq(other.iter_negative().filter(filled).map(bits))
+    }
+}
+
+/// Whether both are gauges or both are not.
+fn is_same_gauge_hint(a: CounterResetHint, b: CounterResetHint) -> bool {
+    (a == CounterResetHint::Gauge) == (b == CounterResetHint::Gauge)
+}
+
+/// Zeros are the same: chunks do not keep the sign of these fields.
+fn eq_ignoring_zero_sign(a: f64, b: f64) -> bool {
+    a.to_bits() == b.to_bits() || a == b
+}
+
+fn all_eq_ignoring_zero_sign(a: &[f64], b: &[f64]) -> bool {
+    a.len() == b.len() && a.iter().zip(b).all(|(&a, &b)| eq_ignoring_zero_sign(a, b))
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::model::histogram::{CounterResetHint, FloatHistogram, Histogram, Span};
+    use crate::model::float_sample::STALE_NAN_BITS;
+    use crate::model::sample::SampleValue;
+
+    fn spans(spans: &[(i32, u32)]) -> Vec<Span> {
+        spans.iter().map(|&(offset, length)| Span { offset, length }).collect()
+    }
+
+    fn integer() -> Histogram {
+        Histogram {
+            schema: 2,
+            zero_threshold: 0.001,
+            zero_count: 1,
+            count: 9,
+            sum: 7.5,
+            positive_spans: spans(&[(1, 1), (2, 2)]),
+            positive_buckets: vec![3, -2, 2],
+            negative_spans: spans(&[(0, 1)]),
+            negative_buckets: vec![1],
+            ..Default::default()
+        }
+    }
+
+    fn float() -> FloatHistogram {
+        FloatHistogram {
+            schema: 2,
+            zero_threshold: 0.001,
+            zero_count: 1.0,
+            count: 9.0,
+            sum: 7.5,
+            positive_spans: spans(&[(1, 1), (2, 2)]),
+            positive_buckets: vec![3.0, 1.0, 3.0],
+            ..Default::default()
+        }
+    }
+
+    #[test]
+    fn empty_buckets_and_split_spans_make_no_difference() {
+        let mut wider = integer();
+        wider.positive_spans = spans(&[(-1, 0), (1, 2), (0, 5), (9, 0)]);
+        wider.positive_buckets = vec![0, 3, -3, 0, 1, 2, -3];
+        wider.negative_spans = spans(&[(-2, 3)]);
+        wider.negative_buckets = vec![0, 0, 1];
+        wider.reset_hint = CounterResetHint::NotReset;
+        wider.validate().unwrap();
+        assert!(wider.is_equivalent(&integer()) && integer().is_equivalent(&wider));
+
+        let mut wider = float();
+        wider.positive_spans = spans(&[(0, 7)]);
+        wider.positive_buckets = vec![-0.0, 3.0, 0.0, 0.0, 1.0, 3.0, 0.0];
+        assert!(wider.is_equivalent(&float()) && float().is_equivalent(&wider));
+    }
+
+    #[test]
+    fn each_field_makes_a_difference() {
+        let changes: [fn(&mut Histogram); 9] = [
+            |histogram| histogram.schema = 1,
+            |histogram| histogram.zero_threshold = 0.002,
+            |histogram| histogram.zero_count = 2,
+            |histogram| histogram.count = 10,
+            |histogram| histogram.sum = -7.5,
+            |histogram| histogram.reset_hint = CounterResetHint::Gauge,
+            |histogram| histogram.positive_buckets[2] = 3,
+            |histogram| histogram.negative_spans[0].offset = 1,
+            |histogram| histogram.custom_values = vec![1.0],
+        ];
+        for (i, change) in changes.iter().enumerate() {
+            let mut other = integer();
+            change(&mut other);
+            assert!(!other.is_equivalent(&integer()) && !integer().is_equivalent(&other), "change {i}");
+        }
+        let changes: [fn(&mut FloatHistogram); 5] = [
+            |histogram| histogram.count = 9.5,
+            |histogram| histogram.zero_count = 1.5,
+            |histogram| histogram.sum = f64::NAN,
+            |histogram| histogram.positive_buckets[1] = 1.5,
+            |histogram| histogram.positive_spans[1].offset = 3,
+        ];
+        for (i, change) in changes.iter().enumerate() {
+            let mut other = float();
+            change(&mut other);
+            assert!(!other.is_equivalent(&float()) && !float().is_equivalent(&other), "change {i}");
+        }
+    }
+
+    #[test]
+    fn values_are_the_same_by_kind_and_bits() {
+        let nan = |bits| SampleValue::Float(f64::from_bits(bits));
+        assert!(nan(0x7ff8_0000_0000_0001).is_equivalent(&nan(0x7ff8_0000_0000_0001)));
+        assert!(!nan(0x7ff8_0000_0000_0001).is_equivalent(&nan(0x7ff8_0000_0000_0002)));
+        assert!(!SampleValue::Float(0.0).is_equivalent(&SampleValue::Float(-0.0)));
+        let (integer, float) = (SampleValue::Histogram(Box::new(integer())), SampleValue::FloatHistogram(Box::new(float())));
+        assert!(integer.is_equivalent(&integer.clone()) && float.is_equivalent(&float.clone()));
+        assert!(!integer.is_equivalent(&float) && !float.is_equivalent(&SampleValue::Float(1.0)));
+    }
+
+    #[test]
+    fn stale_markers_are_the_same_by_kind() {
+        let sum = f64::from_bits(STALE_NAN_BITS);
+        let bare = SampleValue::Histogram(Box::new(Histogram { sum, ..Default::default() }));
+        let full = SampleValue::Histogram(Box::new(Histogram { sum, ..integer() }));
+        let float = SampleValue::FloatHistogram(Box::new(FloatHistogram { sum, ..Default::default() }));
+        assert!(bare.is_equivalent(&full) && !bare.is_equivalent(&float) && !bare.is_equivalent(&SampleValue::Float(sum)));
+        assert!(SampleValue::Float(sum).is_equivalent(&SampleValue::Float(sum)));
+        assert!(!full.is_equivalent(&SampleValue::Histogram(Box::new(integer()))));
+    }
+}

@@ -1,0 +1,92 @@
+//! A message in pieces as it is.
+
+use crate::remote::response_writer::{ResponseWriter, Placeholder, ResponseTooLong};
+use bytes::Bytes;
+
+/// Size of a piece, unless a gap ends it.
+const PIECE_BYTES: usize = 64 << 10;
+/// What a frame of gRPC can say of its length.
+const MAX_BYTES: u64 = u32::MAX as u64;
+
+/// Writes the message.
+#[derive(Debug, Default)]
+pub(crate) struct PlainWriter {
+    pending: Vec<u8>,
+    pieces: Vec<Bytes>,
+    /// Bytes of the content so far.
+    content: u64,
+    /// Bytes of all finished pieces.
+    written: usize,
+}
+
+impl ResponseWriter for PlainWriter {
+    fn write(&mut self, mut bytes: &[u8]) {
+        self.content += bytes.len() as u64;
+        while !bytes.is_empty() {
+            let room = PIECE_BYTES - self.pending.len();
+            let (now, later) = bytes.split_at(room.min(bytes.len()));
+            self.pending.extend_from_slice(now);
+            bytes = later;
+            if self.pending.len() == PIECE_BYTES {
+                self.flush_piece();
+            }
+        }
+    }
+
+    fn reserve_placeholder(&mut self) -> Placeholder {
+        self.flush_piece();
+        self.pieces.push(Bytes::new());
+        Placeholder(self.pieces.len() - 1)
+    }
+
+    fn fill_placeholder(&mut self, gap: Placeholder, bytes: &[u8]) {
+        self.content += bytes.len() as u64;
+        self.written += bytes.len();
+        self.pieces[gap.0] = Bytes::copy_from_slice(bytes);
+    }
+
+    fn content_len(&self) -> u64 {
+        self.content
+    }
+
+    fn written_len(&self) -> usize {
+        self.written + self.pending.len()
+    }
+
+    fn finish(mut self) -> Result<Vec<Bytes>, ResponseTooLong> {
+        if self.content > MAX_BYTES {
+            return Err(ResponseTooLong);
+        }
+        self.flush_piece();
+        Ok(self.pieces)
+    }
+}
+
+impl PlainWriter {
+    fn flush_piece(&mut self) {
+        if !self.pending.is_empty() {
+            self.written += self.pending.len();
+            self.pieces.push(Bytes::copy_from_slice(&self.pending));
+            self.pending.clear();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{PIECE_BYTES, PlainWriter};
+    use crate::remote::response_writer::ResponseWriter;
+
+    #[test]
+    fn pieces_and_gaps_read_as_one_message() {
+        let mut writer = PlainWriter::default();
+        let gap = writer.reserve_placeholder();
+        let content: Vec<u8> = (0..PIECE_BYTES * 2 + 7).map(|i| (i % 251) as u8).collect();
+        writer.write(&content);
+        writer.fill_placeholder(gap, b"gap");
+        assert_eq!(writer.content_len(), content.len() as u64 + 3);
+        assert_eq!(writer.written_len(), content.len() + 3);
+        assert_eq!(writer.finish().unwrap().concat(), [b"gap", &content[..]].concat());
+        assert!(PlainWriter::default().finish().unwrap().is_empty());
+    }
+}

@@ -1,0 +1,263 @@
+//! One series of a write request, seen in place: its labels as bytes or one by one, its samples, histograms and exemplars as they are decoded.
+//!
+//! A view is only made of a request that [`crate::remote::reader`] has checked, so nothing here can fail: where it would, it ends.
+
+use crate::model::exemplar::Exemplar;
+use crate::model::float_sample::FloatSample;
+use crate::model::sample::Sample;
+use crate::remote::exemplar::{RejectedExemplar, decode_exemplar};
+use crate::remote::histogram::{RejectedHistogram, storable_histogram};
+use crate::remote::label::decode_label;
+use crate::remote::protobuf::{MessageCursor, DecodeMessageError, FieldKey, MAX_DEPTH, WireType};
+use crate::remote::request_series::RequestSeries;
+use crate::remote::schema::{FIELD_LEVEL, SERIES_LEVEL};
+
+/// Field numbers of `prometheus.TimeSeries`.
+pub(crate) const LABELS: u32 = 1;
+pub(crate) const SAMPLES: u32 = 2;
+pub(crate) const EXEMPLARS: u32 = 3;
+pub(crate) const HISTOGRAMS: u32 = 4;
+/// Field numbers of `FloatSample`.
+const SAMPLE_VALUE: u32 = 1;
+const SAMPLE_TIMESTAMP: u32 = 2;
+
+/// The keys of some of those fields, as bytes.
+pub(crate) const LABELS_KEY: u8 = (LABELS << 3) as u8 | 2;
+pub(crate) const SAMPLES_KEY: u8 = (SAMPLES << 3) as u8 | 2;
+const SAMPLE_VALUE_KEY: u8 = (SAMPLE_VALUE << 3) as u8 | 1;
+const SAMPLE_TIMESTAMP_KEY: u8 = (SAMPLE_TIMESTAMP << 3) as u8;
+
+/// Where one series lies in the body, and what it has. A body is shorter than 2^32 bytes.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct SeriesSpanV1 {
+    pub(crate) start: u32,
+    pub(crate) end: u32,
+    /// The first run of label fields.
+    pub(crate) labels_start: u32,
+    pub(crate) labels_end: u32,
+    pub(crate) samples: u32,
+    pub(crate) exemplars: u32,
+    pub(crate) histograms: u32,
+    /// Whether there are labels outside of that run.
+    pub(crate) has_scattered_labels: bool,
+}
+
+/// A sample as every sender writes it, and how many bytes it takes with its key.
+pub(crate) struct FastSample {
+    pub(crate) sample: FloatSample,
+    pub(crate) len: usize,
+}
+
+/// Decodes a sample (with its key) that is written as usual: value, timestamp, nothing else.
+#[inline]
+pub(crate) fn decode_sample_fast(bytes: &[u8]) -> Option<FastSample> {
+    let len = *bytes.get(1)?;
+    let fields = bytes.get(2..2 + usize::from(len))?;
+    let (head, timestamp) = fields.split_first_chunk::<10>()?;
+    let [SAMPLE_VALUE_KEY, value @ .., SAMPLE_TIMESTAMP_KEY] = head else { return None };
+    let value: [u8; 8] = *value.first_chunk()?;
+    // Up to nine bytes, of which only the last is below 0x80, are a varint without any doubt.
+    let (&last, others) = timestamp.split_last()?;
+    if last >= 0x80 || others.len() > 8 {
+        return None;
+    }
+    let mut t = u64::from(last) << (7 * others.len());
+    for (i, &byte) in others.iter().enumerate() {
+        if byte < 0x80 {
+            return None;
+        }
+        t |= u64::from(byte & 0x7f) << (7 * i);
+    }
+    let sample = FloatSample::new(t as i64, f64::from_bits(u64::from_le_bytes(value)));
+    Some(FastSample { sample, len: 2 + usize::from(len) })
+}
+
+/// Decodes a sample, which stands `level` messages deep, however it is written.
+pub(crate) fn decode_sample(mut message: MessageCursor<'_>, level: u32) -> Result<FloatSample, DecodeMessageError> {
+    let mut sample = FloatSample::new(0, 0.0);
+    while !message.is_at_end() {
+        let key = message.key()?;
+        match key.field {
+            SAMPLE_VALUE => {
+                message.expect_wire_type(key, WireType::Fixed64)?;
+                sample.v = f64::from_bits(message.fixed64()?);
+            }
+            SAMPLE_TIMESTAMP => {
+                message.expect_wire_type(key, WireType::Varint)?;
+                sample.t = message.varint()? as i64;
+            }
+            _ => message.skip_value(key, MAX_DEPTH - level)?,
+        }
+    }
+    Ok(sample)
+}
+
+/// A view of one series of a checked request.
+#[derive(Debug, Clone, Copy)]
+pub struct SeriesV1<'a> {
+    body: &'a [u8],
+    span: SeriesSpanV1,
+}
+
+impl<'a> SeriesV1<'a> {
+    /// The series at `span` of a checked request.
+    pub(crate) fn new(body: &'a [u8], span: SeriesSpanV1) -> Self {
+        Self { body, span }
+    }
+
+    /// All labels as they stand in the body, or `None` where they stand in several places.
+    #[must_use]
+    pub fn packed_labels(&self) -> Option<&'a [u8]> {
+        let SeriesSpanV1 { labels_start, labels_end, has_scattered_labels: labels_split, .. } = self.span;
+        if labels_split { None } else { self.body.get(labels_start as usize..labels_end as usize) }
+    }
+
+    /// The labels one by one, in the order of the body: as they are, also empty and repeated ones.
+    pub fn labels(&self) -> impl Iterator<Item = (&'a str, &'a str)> + use<'a> {
+        let mut fields = self.fields(self.span.start);
+        std::iter::from_fn(move || fields.find(LABELS).map(decode_label))
+    }
+
+    /// The samples in the order of the body.
+    #[must_use]
+    pub fn samples(&self) -> Samples<'a> {
+        // Most often they begin where the labels end; labels in several places are rare enough to begin at the start.
+        let start = if self.span.labels_start == self.span.start { self.span.labels_end } else { self.span.start };
+        Samples { fields: self.fields(start), left: self.span.samples }
+    }
+
+    /// The native histograms in the order of the body, each one made storable or refused.
+    #[must_use]
+    pub fn histograms(&self) -> Histograms<'a> {
+        Histograms { fields: self.fields(self.span.start), left: self.span.histograms }
+    }
+
+    /// The exemplars in the order of the body.
+    #[must_use]
+    pub fn exemplars(&self) -> Exemplars<'a> {
+        Exemplars { fields: self.fields(self.span.start), left: self.span.exemplars }
+    }
+
+    fn fields(&self, start: u32) -> FieldCursor<'a> {
+        FieldCursor { cursor: MessageCursor::within(self.body, start as usize, self.span.end as usize) }
+    }
+}
+
+impl RequestSeries for SeriesV1<'_> {
+    #[inline]
+    fn label_bytes(&self) -> Option<&[u8]> {
+        SeriesV1::packed_labels(self)
+    }
+
+    fn labels(&self) -> impl Iterator<Item = (&str, &str)> {
+        SeriesV1::labels(self)
+    }
+
+    #[inline]
+    fn samples(&self) -> impl ExactSizeIterator<Item = Sample> + Clone {
+        SeriesV1::samples(self).map(Sample::from)
+    }
+
+    #[inline]
+    fn histograms(&self) -> impl ExactSizeIterator<Item = Result<Sample, RejectedHistogram>> + Clone {
+        SeriesV1::histograms(self)
+    }
+
+    #[inline]
+    fn exemplars(&self) -> impl ExactSizeIterator<Item = Result<Exemplar, RejectedExemplar>> {
+        SeriesV1::exemplars(self)
+    }
+}
+
+/// The fields of a checked series.
+#[derive(Debug, Clone)]
+struct FieldCursor<'a> {
+    cursor: MessageCursor<'a>,
+}
+
+impl<'a> FieldCursor<'a> {
+    /// The next message that is a value of `field`. The series was checked, so an error can only be its end.
+    fn find(&mut self, field: u32) -> Option<MessageCursor<'a>> {
+        while !self.cursor.is_at_end() {
+            let key: FieldKey = self.cursor.key().ok()?;
+            if key.field == field {
+                return self.cursor.message().ok();
+            }
+            self.cursor.skip_value(key, MAX_DEPTH - SERIES_LEVEL).ok()?;
+        }
+        None
+    }
+}
+
+/// The samples of a series, decoded where they stand.
+#[derive(Debug, Clone)]
+pub struct Samples<'a> {
+    fields: FieldCursor<'a>,
+    left: u32,
+}
+
+impl Iterator for Samples<'_> {
+    type Item = FloatSample;
+
+    #[inline]
+    fn next(&mut self) -> Option<FloatSample> {
+        self.left = self.left.checked_sub(1)?;
+        if let rest @ [SAMPLES_KEY, ..] = self.fields.cursor.rest()
+            && let Some(usual) = decode_sample_fast(rest)
+        {
+            self.fields.cursor.skip(usual.len);
+            return Some(usual.sample);
+        }
+        self.fields.find(SAMPLES).and_then(|message| decode_sample(message, FIELD_LEVEL).ok())
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (self.left as usize, Some(self.left as usize))
+    }
+}
+
+impl ExactSizeIterator for Samples<'_> {}
+
+/// The native histograms of a series, decoded where they stand.
+#[derive(Debug, Clone)]
+pub struct Histograms<'a> {
+    fields: FieldCursor<'a>,
+    left: u32,
+}
+
+impl Iterator for Histograms<'_> {
+    type Item = Result<Sample, RejectedHistogram>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.left = self.left.checked_sub(1)?;
+        self.fields.find(HISTOGRAMS).and_then(storable_histogram)
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (self.left as usize, Some(self.left as usize))
+    }
+}
+
+impl ExactSizeIterator for Histograms<'_> {}
+
+/// The exemplars of a series, decoded where they stand.
+#[derive(Debug, Clone)]
+pub struct Exemplars<'a> {
+    fields: FieldCursor<'a>,
+    left: u32,
+}
+
+impl Iterator for Exemplars<'_> {
+    type Item = Result<Exemplar, RejectedExemplar>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.left = self.left.checked_sub(1)?;
+        self.fields.find(EXEMPLARS).and_then(decode_exemplar)
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (self.left as usize, Some(self.left as usize))
+    }
+}
+
+impl ExactSizeIterator for Exemplars<'_> {}

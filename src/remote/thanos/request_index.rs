@@ -1,0 +1,239 @@
+//! The borrowed reader of a router's request: finds series and tenants where they stand in the body.
+//!
+//! As in [`crate::remote::request_index_v1`], the whole request is checked, as strictly as prost does, before anything of it is stored, and a
+//! series is the same there and here. Older routers fill the fields `timeseries` and `tenant`, today's only
+//! `timeseriesTenantData`; a request with both is not expected, but what is in either is read.
+
+use crate::remote::protobuf::{MessageCursor, DecodeMessageError, MAX_DEPTH, WireType};
+use crate::remote::request_index_v1::CountLimits;
+use crate::remote::schema::SERIES_LEVEL;
+use crate::remote::series_v1::{SeriesV1, SeriesSpanV1};
+
+/// Field numbers of `thanos.WriteRequest`; the first two are those of `thanos.TimeSeriesTenantTuple` too.
+const TIMESERIES: u32 = 1;
+const TENANT: u32 = 2;
+const REPLICA: u32 = 3;
+const TENANT_DATA: u32 = 4;
+
+/// How deep a tuple stands in the request, and a series in a tuple.
+const TUPLE_LEVEL: u32 = 1;
+const SERIES_IN_TUPLE_LEVEL: u32 = TUPLE_LEVEL + 1;
+
+/// Why a body is not a request that can be stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum DecodeThanosRequestError {
+    /// It is not the message, or not all of it.
+    #[error("the message is not a thanos.WriteRequest: {0}")]
+    Malformed(#[from] DecodeMessageError),
+    /// Too many series of all tenants together.
+    #[error("the request has more than {0} series")]
+    TooManySeries(u64),
+    /// Too many samples of all tenants together.
+    #[error("the request has more than {0} samples")]
+    TooManySamples(u64),
+    /// The names of the tenants, once for each series, are too much.
+    #[error("the tenants of all series have more than {0} bytes together")]
+    TenantNamesTooLarge(usize),
+}
+
+impl DecodeThanosRequestError {
+    /// Whether it is no request at all, not one that is too large.
+    #[must_use]
+    pub fn is_malformed(&self) -> bool {
+        matches!(self, Self::Malformed(_))
+    }
+}
+
+/// How much one request may hold, over all tenants.
+#[derive(Debug, Clone, Copy)]
+pub struct TenantLimits {
+    /// Series and samples.
+    pub counts: CountLimits,
+    /// Bytes of the tenants' names, counted once for each series.
+    pub tenant_bytes: usize,
+}
+
+/// Where the parts of a request lie.
+#[derive(Debug, Default)]
+pub struct ThanosRequestIndex {
+    series: Vec<SeriesSpanV1>,
+    /// In the order of the series; a tuple without a series has none.
+    runs: Vec<TenantRun>,
+    /// The tenant of the series that stand in no tuple.
+    tenant: ByteSpan,
+    samples: u64,
+    has_exemplars: bool,
+}
+
+/// Series that follow each other and are of one tenant.
+#[derive(Debug, Clone, Copy)]
+struct TenantRun {
+    series: u32,
+    /// `None`: that of the request, which may come behind them.
+    tenant: Option<ByteSpan>,
+}
+
+/// Where a text lies in the body, which is shorter than 2^32 bytes.
+#[derive(Debug, Clone, Copy, Default)]
+struct ByteSpan {
+    start: u32,
+    end: u32,
+}
+
+/// A series and whose it is.
+#[derive(Debug, Clone, Copy)]
+pub struct TenantSeriesV1<'a> {
+    /// The tenant, or empty where none was named.
+    pub tenant: &'a str,
+    /// The series as it was sent.
+    pub series: SeriesV1<'a>,
+}
+
+impl ThanosRequestIndex {
+    /// An index without a request.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Checks a whole request and notes where its series lie.
+    ///
+    /// # Errors
+    /// [`DecodeThanosRequestError`]; the index is then of no use.
+    pub fn read(&mut self, body: &[u8], limits: TenantLimits) -> Result<(), DecodeThanosRequestError> {
+        self.series.clear();
+        self.runs.clear();
+        self.tenant = ByteSpan::default();
+        self.samples = 0;
+        self.has_exemplars = false;
+        if u32::try_from(body.len()).is_err() {
+            return Err(DecodeMessageError { what: "more than 4 GiB", offset: 0 }.into());
+        }
+        let mut request = MessageCursor::new(body);
+        while !request.is_at_end() {
+            let key = request.key()?;
+            match key.field {
+                TIMESERIES => {
+                    request.expect_wire_type(key, WireType::Length)?;
+                    let span = SeriesSpanV1::read(body, request.message()?, SERIES_LEVEL)?;
+                    self.add(span, limits.counts)?;
+                    self.add_to_own_run();
+                }
+                TENANT => {
+                    request.expect_wire_type(key, WireType::Length)?;
+                    self.tenant = ByteSpan::read(&mut request)?;
+                }
+                REPLICA => {
+                    request.expect_wire_type(key, WireType::Varint)?;
+                    request.varint()?;
+                }
+                TENANT_DATA => {
+                    request.expect_wire_type(key, WireType::Length)?;
+                    self.read_tuple(body, request.message()?, limits.counts)?;
+                }
+                _ => request.skip_value(key, MAX_DEPTH)?,
+            }
+        }
+        self.check_tenants(limits.tenant_bytes)
+    }
+
+    /// Checks the series of one tenant.
+    fn read_tuple(&mut self, body: &[u8], mut tuple: MessageCursor<'_>, limits: CountLimits) -> Result<(), DecodeThanosRequestError> {
+        let before = self.series.len();
+        let mut tenant = ByteSpan::default();
+        while !tuple.is_at_end() {
+            let key = tuple.key()?;
+            match key.field {
+                TIMESERIES => {
+                    tuple.expect_wire_type(key, WireType::Length)?;
+                    let span = SeriesSpanV1::read(body, tuple.message()?, SERIES_IN_TUPLE_LEVEL)?;
+                    self.add(span, limits)?;
+                }
+                TENANT => {
+                    tuple.expect_wire_type(key, WireType::Length)?;
+                    tenant = ByteSpan::read(&mut tuple)?;
+                }
+                _ => tuple.skip_value(key, MAX_DEPTH - TUPLE_LEVEL)?,
+            }
+        }
+        let series = (self.series.len() - before) as u32;
+        if series > 0 {
+            self.runs.push(TenantRun { series, tenant: Some(tenant) });
+        }
+        Ok(())
+    }
+
+    fn add(&mut self, span: SeriesSpanV1, limits: CountLimits) -> Result<(), DecodeThanosRequestError> {
+        self.samples += u64::from(span.samples) + u64::from(span.exemplars) + u64::from(span.histograms);
+        self.has_exemplars |= span.exemplars > 0;
+        self.series.push(span);
+        if self.series.len() as u64 > limits.series {
+            return Err(DecodeThanosRequestError::TooManySeries(limits.series));
+        }
+        if self.samples > limits.samples {
+            return Err(DecodeThanosRequestError::TooManySamples(limits.samples));
+        }
+        Ok(())
+    }
+
+    /// Says that the newest series is the request's own tenant's.
+    fn add_to_own_run(&mut self) {
+        match self.runs.last_mut() {
+            Some(TenantRun { series, tenant: None }) => *series += 1,
+            _ => self.runs.push(TenantRun { series: 1, tenant: None }),
+        }
+    }
+
+    /// A long name is written once and stored many times: it must not make much of little.
+    fn check_tenants(&self, limit: usize) -> Result<(), DecodeThanosRequestError> {
+        let bytes = |run: &TenantRun| u64::from(run.series) * run.tenant.unwrap_or(self.tenant).len();
+        let all = self.runs.iter().map(bytes).fold(0, u64::saturating_add);
+        if all > limit as u64 { Err(DecodeThanosRequestError::TenantNamesTooLarge(limit)) } else { Ok(()) }
+    }
+
+    /// The series of the request that was read; `body` must be the same bytes.
+    pub fn series<'a>(&'a self, body: &'a [u8]) -> impl Iterator<Item = TenantSeriesV1<'a>> {
+        let mut rest = self.series.as_slice();
+        self.runs.iter().flat_map(move |run| {
+            let (spans, others) = rest.split_at(rest.len().min(run.series as usize));
+            rest = others;
+            let tenant = run.tenant.unwrap_or(self.tenant).resolve(body);
+            spans.iter().map(move |span| TenantSeriesV1 { tenant, series: SeriesV1::new(body, *span) })
+        })
+    }
+
+    /// Whether any series of the request has an exemplar.
+    #[must_use]
+    pub fn has_exemplars(&self) -> bool {
+        self.has_exemplars
+    }
+
+    /// Bytes that the index keeps for the next request.
+    #[must_use]
+    pub fn retained_bytes(&self) -> usize {
+        self.series.capacity() * size_of::<SeriesSpanV1>() + self.runs.capacity() * size_of::<TenantRun>()
+    }
+}
+
+impl ByteSpan {
+    /// Reads a text, which must be UTF-8.
+    fn read(message: &mut MessageCursor<'_>) -> Result<Self, DecodeMessageError> {
+        let len = message.string()?.len();
+        let end = message.offset();
+        Ok(Self { start: (end - len) as u32, end: end as u32 })
+    }
+
+    fn len(self) -> u64 {
+        u64::from(self.end - self.start)
+    }
+
+    /// The text, in the body in which it was found.
+    fn resolve(self, body: &[u8]) -> &str {
+        let bytes = body.get(self.start as usize..self.end as usize).unwrap_or_default();
+        std::str::from_utf8(bytes).unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+#[path = "request_index_tests.rs"]
+mod tests;

@@ -1,0 +1,151 @@
+//! The borrowed reader of a router's request is equal to prost: the same bytes are accepted, and they mean the same.
+//!
+//! What stands in a series is compared by the reader of remote write 1.0, which is held against prost in its own tests.
+
+use super::{DecodeThanosRequestError, ThanosRequestIndex, TenantLimits};
+use crate::remote::pb::prometheus as pb;
+use crate::remote::pb::prometheus_copy::TimeSeries;
+use crate::remote::pb::thanos::{TimeSeriesTenantTuple, WriteRequest};
+use crate::remote::request_index_v1::tests::{field, framed, mutation, series, text};
+use crate::remote::request_index_v1::{CountLimits, RequestIndexV1};
+use crate::remote::series_v1::SeriesV1;
+use proptest::prelude::{ProptestConfig, Strategy, any, prop, prop_assert_eq, proptest};
+use prost::Message;
+
+const NO_COUNT_LIMITS: CountLimits = CountLimits { series: u64::MAX, samples: u64::MAX };
+const NO_LIMITS: TenantLimits = TenantLimits { counts: NO_COUNT_LIMITS, tenant_bytes: usize::MAX };
+
+/// What both readers must agree on: each series with its tenant. Sorted, as prost loses the order of the two fields.
+type Content = Vec<String>;
+
+fn borrowed(body: &[u8]) -> Option<Content> {
+    let mut index = ThanosRequestIndex::new();
+    index.read(body, NO_LIMITS).ok()?;
+    let mut content: Content = index.series(body).map(|owned| describe(owned.tenant, owned.series)).collect();
+    let exemplars = index.series(body).any(|owned| owned.series.exemplars().len() > 0);
+    assert_eq!(index.has_exemplars(), exemplars);
+    content.sort();
+    Some(content)
+}
+
+fn by_prost(body: &[u8]) -> Option<Content> {
+    let request = WriteRequest::decode(body).ok()?;
+    let own = TimeSeriesTenantTuple { timeseries: request.timeseries, tenant: request.tenant };
+    let tuples = std::iter::once(own).chain(request.timeseries_tenant_data);
+    let mut content: Content = tuples
+        .flat_map(|tuple| tuple.timeseries.into_iter().map(move |series| described_by_prost(&tuple.tenant, &series)))
+        .collect();
+    content.sort();
+    Some(content)
+}
+
+fn described_by_prost(tenant: &str, series: &TimeSeries) -> String {
+    let body = framed(1, &series.encode_to_vec());
+    let mut index = RequestIndexV1::new();
+    index.read(&body, NO_COUNT_LIMITS).unwrap();
+    describe(tenant, index.series(&body).next().unwrap())
+}
+
+/// Everything that a series has; prost does not send the sign of a zero.
+fn describe(tenant: &str, series: SeriesV1<'_>) -> String {
+    let labels: Vec<_> = series.labels().collect();
+    let samples: Vec<_> = series.samples().map(|sample| (sample.t, sample.v.to_bits() & !(1 << 63))).collect();
+    let exemplars: Vec<_> = series.exemplars().collect();
+    let histograms: Vec<_> = series.histograms().collect();
+    format!("{tenant:?} {labels:?} {samples:?} {exemplars:?} {histograms:?}").replace("-0.0", "0.0")
+}
+
+fn copied(series: pb::TimeSeries) -> TimeSeries {
+    TimeSeries::decode(&*series.encode_to_vec()).unwrap()
+}
+
+fn request() -> impl Strategy<Value = WriteRequest> {
+    let list = || prop::collection::vec(series().prop_map(copied), 0..3);
+    let tuple = (list(), text()).prop_map(|(timeseries, tenant)| TimeSeriesTenantTuple { timeseries, tenant });
+    (list(), text(), any::<i64>(), prop::collection::vec(tuple, 0..4)).prop_map(
+        |(timeseries, tenant, replica, timeseries_tenant_data)| WriteRequest {
+            timeseries,
+            tenant,
+            replica,
+            timeseries_tenant_data,
+        },
+    )
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(1000))]
+
+    #[test]
+    fn a_request_reads_as_prost_reads_it(request in request()) {
+        let body = request.encode_to_vec();
+        prop_assert_eq!(borrowed(&body), by_prost(&body));
+        assert!(borrowed(&body).is_some());
+    }
+
+    #[test]
+    fn a_damaged_request_is_refused_exactly_where_prost_refuses_it(
+        request in request(),
+        mutations in prop::collection::vec(mutation(), 1..4),
+    ) {
+        let mut body = request.encode_to_vec();
+        mutations.iter().for_each(|mutation| mutation.apply(&mut body));
+        prop_assert_eq!(borrowed(&body), by_prost(&body), "{:02x?}", body);
+    }
+
+    #[test]
+    fn fields_in_any_order_and_form_read_as_prost_reads_them(fields in prop::collection::vec(field(), 0..6)) {
+        let series = fields.concat();
+        let tuple = framed(1, &series);
+        for body in [series.clone(), tuple.clone(), framed(4, &series), framed(4, &[&tuple[..], &tuple].concat())] {
+            prop_assert_eq!(borrowed(&body), by_prost(&body), "{:02x?}", body);
+        }
+    }
+
+    #[test]
+    fn any_bytes_are_judged_as_prost_judges_them(body in prop::collection::vec(any::<u8>(), 0..60)) {
+        prop_assert_eq!(borrowed(&body), by_prost(&body));
+    }
+}
+
+#[test]
+fn groups_may_be_as_deep_as_prost_lets_them() {
+    for depth in 94..105 {
+        // Unknown group 15, so deep, at the top, in a tuple, in a series of each kind, and in what stands in a series.
+        let group = [vec![0x7b; depth], vec![0x7c; depth]].concat();
+        let mut bodies = vec![group.clone(), framed(4, &group)];
+        for inner in [group.clone(), framed(1, &group), framed(2, &group), framed(3, &group), framed(4, &group)] {
+            let series = framed(1, &inner);
+            bodies.extend([framed(4, &series), series]);
+        }
+        for body in bodies {
+            assert_eq!(borrowed(&body), by_prost(&body), "depth {depth} {:02x?}", &body[..8]);
+        }
+    }
+}
+
+#[test]
+fn the_tenant_of_the_plain_field_may_come_behind_its_series_and_the_last_one_stands() {
+    let up = framed(1, &framed(1, &[framed(1, b"__name__"), framed(2, b"up")].concat()));
+    let tuple = framed(4, &[framed(2, b"first"), up.clone(), framed(2, b"b")].concat());
+    let body = [framed(2, b"first"), up.clone(), tuple, up, framed(2, b"a")].concat();
+    let mut index = ThanosRequestIndex::new();
+    for _ in 0..2 {
+        index.read(&body, NO_LIMITS).unwrap();
+        assert_eq!(index.series(&body).map(|owned| owned.tenant).collect::<Vec<_>>(), ["a", "b", "a"]);
+    }
+    index.read(&[], NO_LIMITS).unwrap();
+    assert_eq!(index.series(&[]).count(), 0);
+}
+
+#[test]
+fn limits_hold_over_all_tenants_together() {
+    let one = framed(1, &framed(2, &[]));
+    let tuple = framed(4, &[&one[..], &framed(2, b"abcd"), &one].concat());
+    let body = [one, tuple, framed(2, b"xy")].concat();
+    let limits = |series, samples, tenant_bytes| TenantLimits { counts: CountLimits { series, samples }, tenant_bytes };
+    let mut index = ThanosRequestIndex::new();
+    assert_eq!(index.read(&body, limits(3, 3, 10)), Ok(()));
+    assert_eq!(index.read(&body, limits(2, 3, 10)), Err(DecodeThanosRequestError::TooManySeries(2)));
+    assert_eq!(index.read(&body, limits(3, 2, 10)), Err(DecodeThanosRequestError::TooManySamples(2)));
+    assert_eq!(index.read(&body, limits(3, 3, 9)), Err(DecodeThanosRequestError::TenantNamesTooLarge(9)));
+}

@@ -1,0 +1,77 @@
+//! A body that ends early: when a future says so, the body ends with the trailers that the future gives, or without any.
+
+use axum::body::Body;
+use axum::http::HeaderMap;
+use bytes::Bytes;
+use http_body::{Body as HttpBody, Frame, SizeHint};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+type EndFuture = Pin<Box<dyn Future<Output = Option<HeaderMap>> + Send>>;
+
+/// A body and what ends it.
+pub(crate) struct EarlyEndBody {
+    /// `None` when it has ended early.
+    body: Option<Body>,
+    end: EndFuture,
+}
+
+impl EarlyEndBody {
+    pub(crate) fn new(body: Body, end: impl Future<Output = Option<HeaderMap>> + Send + 'static) -> Self {
+        Self { body: Some(body), end: Box::pin(end) }
+    }
+}
+
+impl HttpBody for EarlyEndBody {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        let Some(body) = &mut self.body else { return Poll::Ready(None) };
+        // The body goes first, so that what is there is not lost, not even at the end.
+        if let Poll::Ready(frame) = Pin::new(body).poll_frame(cx) {
+            return Poll::Ready(frame);
+        }
+        self.end.as_mut().poll(cx).map(|trailers| {
+            self.body = None;
+            trailers.map(|trailers| Ok(Frame::trailers(trailers)))
+        })
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.as_ref().is_none_or(HttpBody::is_end_stream)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        // What the body says may turn out to be too much.
+        let mut hint = SizeHint::new();
+        if let Some(upper) = self.body.as_ref().map_or(Some(0), |body| body.size_hint().upper()) {
+            hint.set_upper(upper);
+        }
+        hint
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::EarlyEndBody;
+    use crate::server::body::ChannelBody;
+    use axum::body::Body;
+    use axum::http::HeaderMap;
+    use bytes::Bytes;
+    use http_body_util::BodyExt;
+    use tokio::sync::{mpsc, oneshot};
+
+    #[tokio::test]
+    async fn a_body_ends_when_it_is_told_to_and_what_was_there_comes_first() {
+        let (sender, receiver) = mpsc::channel::<Result<Bytes, std::io::Error>>(4);
+        let (end, ended) = oneshot::channel();
+        let mut body = EarlyEndBody::new(Body::new(ChannelBody::from(receiver)), async move { ended.await.ok() });
+        sender.send(Ok(Bytes::from_static(b"one"))).await.unwrap();
+        let trailers = HeaderMap::from_iter([("grpc-status".parse().unwrap(), "4".parse().unwrap())]);
+        end.send(trailers.clone()).unwrap();
+        assert_eq!(body.frame().await.unwrap().unwrap().into_data().unwrap(), "one");
+        assert_eq!(body.frame().await.unwrap().unwrap().into_trailers().unwrap(), trailers);
+        assert!(body.frame().await.is_none());
+    }
+}

@@ -1,0 +1,51 @@
+//! A body that is made step by step: each step is a future that gives the next frame and the state for the step after it.
+
+use bytes::Bytes;
+use http_body::{Body, Frame};
+use std::error::Error;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+/// Why there is no next frame.
+pub(crate) type StepError = Box<dyn Error + Send + Sync>;
+
+/// What a step gives; without a frame the body ends, and so it does behind an error.
+pub(crate) struct UnfoldStep<S> {
+    pub(crate) state: S,
+    pub(crate) frame: Option<Result<Frame<Bytes>, StepError>>,
+}
+
+/// The future of a step.
+pub(crate) type StepFuture<S> = Pin<Box<dyn Future<Output = UnfoldStep<S>> + Send>>;
+
+/// The body.
+pub(crate) struct UnfoldBody<S> {
+    next: fn(S) -> StepFuture<S>,
+    /// `None` at the end.
+    running: Option<StepFuture<S>>,
+}
+
+impl<S> UnfoldBody<S> {
+    pub(crate) fn new(state: S, next: fn(S) -> StepFuture<S>) -> Self {
+        Self { next, running: Some(next(state)) }
+    }
+}
+
+impl<S> Body for UnfoldBody<S> {
+    type Data = Bytes;
+    type Error = StepError;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, StepError>>> {
+        let Some(running) = &mut self.running else { return Poll::Ready(None) };
+        let step = ready!(running.as_mut().poll(cx));
+        self.running = match &step.frame {
+            Some(Ok(_)) => Some((self.next)(step.state)),
+            None | Some(Err(_)) => None,
+        };
+        Poll::Ready(step.frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.running.is_none()
+    }
+}

@@ -1,0 +1,122 @@
+//! `GET /api/v1/status/status_config`, `status_flags` and `runtimeinfo`: how this process was started and what holds, in Prometheus's form.
+//!
+//! Thanos's sidecar reads the external labels from the first and the block ranges from the second.
+
+use crate::config::effective;
+use crate::config::units;
+use crate::config::units::ByteSize;
+use crate::model::time::format_rfc3339;
+use crate::server::api;
+use crate::server::api::ApiError;
+use crate::server::state::SharedState;
+use crate::tsdb::db::settings::RetentionSettings;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// The flag that is computed where it is not given.
+const MAX_BLOCK_DURATION: &str = "storage.tsdb.max-block-duration";
+
+#[derive(Serialize)]
+struct ConfigData {
+    yaml: String,
+}
+
+/// The fields are Prometheus's, also those that have no meaning here.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct RuntimeInfo {
+    start_time: String,
+    #[serde(rename = "CWD")]
+    cwd: String,
+    hostname: String,
+    server_time: String,
+    reload_config_success: bool,
+    last_config_time: String,
+    corruption_count: u64,
+    /// Threads.
+    goroutine_count: usize,
+    #[serde(rename = "GOMAXPROCS")]
+    gomaxprocs: usize,
+    #[serde(rename = "GOMEMLIMIT")]
+    gomemlimit: i64,
+    #[serde(rename = "GOGC")]
+    gogc: &'static str,
+    #[serde(rename = "GODEBUG")]
+    godebug: &'static str,
+    storage_retention: String,
+}
+
+/// The configuration that holds, as YAML.
+pub(crate) async fn status_config(State(context): State<SharedState>) -> Response {
+    match effective::to_yaml(&context.configuration.display_labels(), &context.db.settings()) {
+        Ok(yaml) => api::success(&ConfigData { yaml }),
+        Err(error) => ApiError::Internal(error.to_string()).into_response(),
+    }
+}
+
+/// The flags with the values that hold.
+pub(crate) async fn status_flags(State(context): State<SharedState>) -> Response {
+    let mut flags = context.flags.clone();
+    let longest = u64::try_from(context.db.longest_block_ms()).unwrap_or(0);
+    flags.insert(MAX_BLOCK_DURATION.to_owned(), units::format_prometheus_duration(Duration::from_millis(longest)));
+    api::success(&flags)
+}
+
+/// What the process is at.
+pub(crate) async fn runtime_info(State(context): State<SharedState>) -> Response {
+    let last = context.configuration.last_reload();
+    let text = |found: Option<String>| found.unwrap_or_default();
+    api::success(&RuntimeInfo {
+        start_time: format_time(context.configuration.started()),
+        cwd: text(std::env::current_dir().ok().map(|dir| dir.display().to_string())),
+        hostname: text(std::fs::read_to_string("/proc/sys/kernel/hostname").ok().map(|name| name.trim().to_owned())),
+        server_time: format_time(SystemTime::now()),
+        reload_config_success: last.succeeded,
+        last_config_time: format_time(last.at),
+        corruption_count: context.corruptions.get(),
+        goroutine_count: std::fs::read_dir("/proc/self/task").map_or(0, Iterator::count),
+        gomaxprocs: std::thread::available_parallelism().map_or(1, usize::from),
+        gomemlimit: i64::MAX,
+        gogc: "",
+        godebug: "",
+        storage_retention: format_retention(&context.db.settings().retention),
+    })
+}
+
+/// `15d or 512MiB`, as Prometheus writes it.
+fn format_retention(retention: &RetentionSettings) -> String {
+    let mut limits = Vec::new();
+    if retention.time_ms > 0 {
+        limits.push(units::format_prometheus_duration(Duration::from_millis(retention.time_ms.unsigned_abs())));
+    }
+    if retention.bytes > 0 {
+        limits.push(units::format_prometheus_bytes(ByteSize(retention.bytes)));
+    }
+    if retention.percentage > 0.0 {
+        limits.push(format!("{}%", retention.percentage));
+    }
+    limits.join(" or ")
+}
+
+fn format_time(at: SystemTime) -> String {
+    let since_epoch = at.duration_since(UNIX_EPOCH).unwrap_or_default();
+    format_rfc3339(i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::format_retention;
+    use crate::tsdb::db::settings::{RetentionSettings, RetentionOrigin};
+
+    #[test]
+    fn a_retention_is_written_as_prometheus_writes_it() {
+        let limits = |time_ms, bytes, percentage| {
+            format_retention(&RetentionSettings { time_ms, bytes, percentage, origin: RetentionOrigin::Configured })
+        };
+        assert_eq!(limits(15 * 86_400_000, 0, 0.0), "15d");
+        assert_eq!(limits(3_600_000, 512 << 20, 12.5), "1h or 512MiB or 12.5%");
+        assert_eq!(limits(0, 0, 0.0), "");
+    }
+}

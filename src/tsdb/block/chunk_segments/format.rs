@@ -1,0 +1,211 @@
+//! The bytes of a segment file: how a chunk is written into one and read out of it. Pure; no file is touched here.
+//!
+//! ```text
+//! file:   ┌───────────────────────────┬───────────────┬─────────────┬───────┬─────┬───────┐
+//!         │ magic 0x85BD40DD (4, BE)  │ version 1 (1) │ padding (3) │ chunk │ ... │ chunk │
+//!         └───────────────────────────┴───────────────┴─────────────┴───────┴─────┴───────┘
+//! chunk:  ┌──────────────────────────────┬──────────────┬──────────┬───────────────────────────────────────┐
+//!         │ length of data (uvarint, ≤ 5)│ encoding (1) │ data     │ CRC-32C of encoding and data (4, BE)  │
+//!         └──────────────────────────────┴──────────────┴──────────┴───────────────────────────────────────┘
+//! ```
+//!
+//! (`tsdb/docs/format/chunks.md` of Prometheus.) A chunk lies in one file as a whole. The length has no checksum: a wrong one moves
+//! the checksum's place, and so fails there. All encodings begin with the number of samples, 2 bytes big-endian, of which the two
+//! histogram encodings with start timestamps use the 2 highest bits for something else.
+
+use crate::tsdb::chunk::ChunkEncoding;
+use crate::tsdb::encoding::byte_reader::put_uvarint;
+use crate::tsdb::encoding::checksum::Crc32c;
+use crate::tsdb::encoding::checksum::crc32c;
+use std::ops::Range;
+
+/// The header of every file.
+pub const FILE_HEADER: [u8; 8] = [0x85, 0xbd, 0x40, 0xdd, 1, 0, 0, 0];
+
+/// The longest length field.
+pub(super) const MAX_LENGTH_FIELD: usize = 5;
+
+const CRC: usize = 4;
+
+/// What is wrong with the bytes of a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ChunkSegmentFormatError {
+    /// Shorter than the header.
+    #[error("file of {0} bytes")]
+    FileLength(usize),
+    /// Another kind of file.
+    #[error("magic number is {0:#010x}, not 0x85bd40dd")]
+    Magic(u32),
+    /// A format that is not known.
+    #[error("format version {0}")]
+    Version(u8),
+    /// The file ends before the chunk does.
+    #[error("chunk is cut short")]
+    Truncated,
+    /// The chunk's length is no number.
+    #[error("chunk has a malformed length")]
+    InvalidLength,
+    /// The bytes are not those that were written.
+    #[error("checksum is {computed:#010x}, stored is {stored:#010x}")]
+    Checksum {
+        /// The sum that stands behind the chunk.
+        stored: u32,
+        /// The sum of its bytes.
+        computed: u32,
+    },
+    /// An encoding that this version does not know.
+    #[error("chunk has unknown encoding {0}")]
+    Encoding(u8),
+    /// Data too short to count its samples.
+    #[error("chunk of {0} bytes has no header")]
+    NoChunkHeader(usize),
+    /// A reference into the file's header.
+    #[error("no chunk begins there")]
+    NoChunk,
+}
+
+/// A chunk as it stands in a file; its checksum is right.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ChunkLocation {
+    /// How its data is encoded.
+    pub encoding: ChunkEncoding,
+    /// Where its data lies in the file.
+    pub data: Range<usize>,
+    /// Where the next chunk begins.
+    pub end: usize,
+}
+
+/// How many samples a chunk says it has; 0 of data too short to say.
+#[must_use]
+pub fn num_samples(encoding: ChunkEncoding, data: &[u8]) -> u16 {
+    let count = data.first_chunk().map_or(0, |count| u16::from_be_bytes(*count));
+    match encoding {
+        ChunkEncoding::HistogramSt | ChunkEncoding::FloatHistogramSt => count & 0x3fff,
+        _ => count,
+    }
+}
+
+/// Checks the header of a file.
+///
+/// # Errors
+/// [`ChunkSegmentFormatError`] where it is not one. The padding may be anything, as for Prometheus.
+pub fn check_header(file: &[u8]) -> Result<(), ChunkSegmentFormatError> {
+    let [m0, m1, m2, m3, version, ..] = *file.first_chunk::<8>().ok_or(ChunkSegmentFormatError::FileLength(file.len()))?;
+    if [m0, m1, m2, m3] != FILE_HEADER[..4] {
+        return Err(ChunkSegmentFormatError::Magic(u32::from_be_bytes([m0, m1, m2, m3])));
+    }
+    if version != FILE_HEADER[4] {
+        return Err(ChunkSegmentFormatError::Version(version));
+    }
+    Ok(())
+}
+
+/// The chunk that begins at `at`, with its checksum compared.
+///
+/// # Errors
+/// [`ChunkSegmentFormatError`] where no whole chunk begins there.
+pub fn read_chunk_at(file: &[u8], at: usize) -> Result<ChunkLocation, ChunkSegmentFormatError> {
+    if at < FILE_HEADER.len() {
+        return Err(ChunkSegmentFormatError::NoChunk);
+    }
+    let rest = file.get(at..).ok_or(ChunkSegmentFormatError::Truncated)?;
+    let length = read_length(rest)?;
+    let covered = length.field..length.field.saturating_add(1).saturating_add(length.data);
+    let stored = rest.get(covered.end..).and_then(|behind| behind.first_chunk::<CRC>()).ok_or(ChunkSegmentFormatError::Truncated)?;
+    let (stored, computed) = (u32::from_be_bytes(*stored), crc32c(&rest[covered.clone()]));
+    if stored != computed {
+        return Err(ChunkSegmentFormatError::Checksum { stored, computed });
+    }
+    let encoding = ChunkEncoding::from_byte(rest[covered.start]).ok_or(ChunkSegmentFormatError::Encoding(rest[covered.start]))?;
+    if length.data < 2 {
+        return Err(ChunkSegmentFormatError::NoChunkHeader(length.data));
+    }
+    Ok(ChunkLocation { encoding, data: at + covered.start + 1..at + covered.end, end: at + covered.end + CRC })
+}
+
+/// Appends a chunk to `out`.
+pub fn encode_chunk(out: &mut Vec<u8>, encoding: ChunkEncoding, data: &[u8]) {
+    put_uvarint(out, data.len() as u64);
+    out.push(encoding as u8);
+    out.extend_from_slice(data);
+    let mut sum = Crc32c::new();
+    sum.update(&[encoding as u8]);
+    sum.update(data);
+    out.extend_from_slice(&sum.finish().to_be_bytes());
+}
+
+/// The most bytes that a chunk with so much data may take.
+pub(super) fn max_encoded_len(data: usize) -> u64 {
+    (MAX_LENGTH_FIELD + 1 + CRC) as u64 + data as u64
+}
+
+/// A length field.
+struct LengthField {
+    /// How many bytes it takes.
+    field: usize,
+    /// The length that it states.
+    data: usize,
+}
+
+fn read_length(bytes: &[u8]) -> Result<LengthField, ChunkSegmentFormatError> {
+    let mut data = 0;
+    for i in 0..MAX_LENGTH_FIELD {
+        let byte = *bytes.get(i).ok_or(ChunkSegmentFormatError::Truncated)?;
+        data |= u64::from(byte & 0x7f) << (7 * i);
+        if byte < 0x80 {
+            return Ok(LengthField { field: i + 1, data: usize::try_from(data).map_err(|_| ChunkSegmentFormatError::InvalidLength)? });
+        }
+    }
+    Err(ChunkSegmentFormatError::InvalidLength)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{FILE_HEADER, ChunkSegmentFormatError, check_header, read_chunk_at, num_samples, encode_chunk};
+    use crate::tsdb::chunk::ChunkEncoding;
+    use crate::tsdb::encoding::checksum::crc32c;
+    use proptest::prelude::{any, prop_assert, prop_assert_eq, proptest};
+
+    #[test]
+    fn the_count_of_histograms_with_start_timestamps_has_fourteen_bits() {
+        assert_eq!(num_samples(ChunkEncoding::Xor2, &[0xc0, 1, 9]), 0xc001);
+        assert_eq!(num_samples(ChunkEncoding::HistogramSt, &[0xc0, 1]), 1);
+        assert_eq!(num_samples(ChunkEncoding::FloatHistogramSt, &[0xc1, 1]), 257);
+        assert_eq!(num_samples(ChunkEncoding::Xor, &[1]), 0);
+    }
+
+    #[test]
+    fn faults_are_told_apart() {
+        assert_eq!(check_header(&FILE_HEADER[..7]), Err(ChunkSegmentFormatError::FileLength(7)));
+        assert_eq!(check_header(b"\x85\xbd\x40\xdc\x01\0\0\0"), Err(ChunkSegmentFormatError::Magic(0x85bd_40dc)));
+        assert_eq!(check_header(b"\x85\xbd\x40\xdd\x02\0\0\0"), Err(ChunkSegmentFormatError::Version(2)));
+        let file = |record: &[u8]| [&FILE_HEADER, record].concat();
+        assert_eq!(read_chunk_at(&file(&[]), 8), Err(ChunkSegmentFormatError::Truncated));
+        assert_eq!(read_chunk_at(&file(&[]), 9), Err(ChunkSegmentFormatError::Truncated));
+        assert_eq!(read_chunk_at(&file(&[]), 7), Err(ChunkSegmentFormatError::NoChunk));
+        assert_eq!(read_chunk_at(&file(&[0x80; 9]), 8), Err(ChunkSegmentFormatError::InvalidLength));
+        let sealed =
+            |covered: &[u8]| file(&[&[covered.len() as u8 - 1], covered, &crc32c(covered).to_be_bytes()].concat());
+        assert_eq!(read_chunk_at(&sealed(&[7, 0, 1]), 8), Err(ChunkSegmentFormatError::Encoding(7)));
+        assert_eq!(read_chunk_at(&sealed(&[1, 0]), 8), Err(ChunkSegmentFormatError::NoChunkHeader(1)));
+    }
+
+    proptest! {
+        #[test]
+        fn chunks_are_found_where_they_were_put_and_a_changed_byte_is_noticed(
+            data in proptest::collection::vec(any::<u8>(), 2..400), at in any::<proptest::sample::Index>(), bit in 0..8u8,
+        ) {
+            let mut file = FILE_HEADER.to_vec();
+            encode_chunk(&mut file, ChunkEncoding::Xor2, &[0, 0]);
+            let second = file.len();
+            encode_chunk(&mut file, ChunkEncoding::Xor, &data);
+            prop_assert_eq!(read_chunk_at(&file, 8).unwrap().end, second);
+            let found = read_chunk_at(&file, second).unwrap();
+            prop_assert_eq!((&file[found.data], found.encoding, found.end), (&data[..], ChunkEncoding::Xor, file.len()));
+            let at = second + at.index(file.len() - second);
+            file[at] ^= 1 << bit;
+            prop_assert!(read_chunk_at(&file, second).is_err());
+            prop_assert!(read_chunk_at(&file[..at], second).is_err());
+        }
+    }
+}

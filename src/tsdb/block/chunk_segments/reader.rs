@@ -1,0 +1,181 @@
+//! Reads the segment files of a block: they are mapped, and chunks are handed out as parts of the mappings.
+//!
+//! A chunk's checksum is compared each time it is handed out: what the disk gave back yesterday says nothing of what it gives today, and
+//! the bytes are read then anyhow. A chunk keeps its file mapped as long as it lives, also when the block is removed meanwhile.
+//! No locks: the files do not change.
+
+use crate::model::refs::BlockChunkRef;
+use crate::tsdb::block::chunk_segments::error::ChunkSegmentError;
+use crate::tsdb::block::chunk_segments::format::{FILE_HEADER, ChunkSegmentFormatError, check_header, read_chunk_at};
+use crate::tsdb::block::chunk_segments::segment_path;
+use crate::tsdb::chunk::ChunkEncoding;
+use crate::tsdb::fs::durable::FileError;
+use crate::tsdb::fs::mmap::MappedFile;
+use std::fs::{self, File};
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// The open segments of a block.
+#[derive(Debug)]
+pub struct ChunkSegmentReader {
+    dir: PathBuf,
+    segments: Vec<Arc<MappedFile>>,
+}
+
+/// A stored chunk; its bytes stay where they are as long as this lives.
+#[derive(Clone, Debug)]
+pub struct PinnedChunk {
+    file: Arc<MappedFile>,
+    data: Range<usize>,
+    encoding: ChunkEncoding,
+}
+
+/// What [`ChunkSegmentReader::verify`] counted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ChunkSegmentReport {
+    /// Whole chunks in all segments, whether the index names them or not.
+    pub chunks: u64,
+}
+
+impl PinnedChunk {
+    /// How its bytes are encoded.
+    #[must_use]
+    pub fn encoding(&self) -> ChunkEncoding {
+        self.encoding
+    }
+}
+
+/// The encoded samples.
+impl AsRef<[u8]> for PinnedChunk {
+    fn as_ref(&self) -> &[u8] {
+        &self.file.bytes()[self.data.clone()]
+    }
+}
+
+impl ChunkSegmentReader {
+    /// Maps the segments in the folder `dir` and checks their headers. Files that are not named by a number are passed over.
+    ///
+    /// # Errors
+    /// [`ChunkSegmentError`] where one can't be used, or where one is missing in the row.
+    pub fn open(dir: &Path) -> Result<Self, ChunkSegmentError> {
+        let count = count_segments(dir)?;
+        let segments = (0..count).map(|number| map(&segment_path(dir, number))).collect::<Result<_, _>>()?;
+        Ok(Self { dir: dir.to_owned(), segments })
+    }
+
+    /// The chunk at `at`.
+    ///
+    /// # Errors
+    /// [`ChunkSegmentError`] where no whole chunk is there.
+    pub fn chunk(&self, at: BlockChunkRef) -> Result<PinnedChunk, ChunkSegmentError> {
+        let file = usize::try_from(at.segment()).ok().and_then(|number| self.segments.get(number));
+        let file = file.ok_or_else(|| ChunkSegmentError::Missing { path: segment_path(&self.dir, at.segment()) })?;
+        let located = read_chunk_at(file.bytes(), at.offset() as usize).map_err(|fault| self.corrupted(at, fault))?;
+        Ok(PinnedChunk { file: Arc::clone(file), data: located.data, encoding: located.encoding })
+    }
+
+    /// Length of all segments in bytes.
+    #[must_use]
+    pub fn size_bytes(&self) -> u64 {
+        self.segments.iter().map(|file| file.bytes().len() as u64).sum()
+    }
+
+    /// How many segments there are.
+    #[must_use]
+    pub fn segment_count(&self) -> usize {
+        self.segments.len()
+    }
+
+    /// The same as [`Self::verify`] of the segment at this place, the first one at 0. Nothing is wrong with one that is not there.
+    /// `go_on` is asked for each chunk.
+    ///
+    /// # Errors
+    /// [`ChunkSegmentError::Corrupted`]; [`ChunkSegmentError::Stopped`] once `go_on` returns `false`.
+    pub fn verify_segment(&self, number: usize, go_on: &dyn Fn() -> bool) -> Result<ChunkSegmentReport, ChunkSegmentError> {
+        let mut facts = ChunkSegmentReport::default();
+        let Some(file) = self.segments.get(number) else { return Ok(facts) };
+        let mut at = FILE_HEADER.len();
+        while at < file.bytes().len() {
+            if !go_on() {
+                return Err(ChunkSegmentError::Stopped);
+            }
+            let offset = u32::try_from(at).unwrap_or(u32::MAX);
+            let place = BlockChunkRef::new(u32::try_from(number).unwrap_or(u32::MAX), offset);
+            at = read_chunk_at(file.bytes(), at).map_err(|fault| self.corrupted(place, fault))?.end;
+            facts.chunks += 1;
+        }
+        Ok(facts)
+    }
+
+    fn corrupted(&self, at: BlockChunkRef, fault: ChunkSegmentFormatError) -> ChunkSegmentError {
+        ChunkSegmentError::Corrupted { path: segment_path(&self.dir, at.segment()), offset: u64::from(at.offset()), fault }
+    }
+}
+
+/// How many segments there are: 000001 and on, none missing.
+fn count_segments(dir: &Path) -> Result<u32, ChunkSegmentError> {
+    let mut numbers = Vec::new();
+    for entry in fs::read_dir(dir).map_err(FileError::for_step("list", dir))? {
+        let name = entry.map_err(FileError::for_step("list", dir))?.file_name();
+        numbers.extend(name.to_str().and_then(|name| name.parse::<u32>().ok()));
+    }
+    numbers.sort_unstable();
+    let count = numbers.len() as u32;
+    match numbers.iter().zip(1..).find(|(number, expected)| *number != expected) {
+        Some((_, expected)) => Err(ChunkSegmentError::Missing { path: segment_path(dir, expected - 1) }),
+        None => Ok(count),
+    }
+}
+
+fn map(path: &Path) -> Result<Arc<MappedFile>, ChunkSegmentError> {
+    let file = File::open(path).map_err(FileError::for_step("open", path))?;
+    let mapped = MappedFile::map_all(&file).map_err(FileError::for_step("map", path))?;
+    check_header(mapped.bytes()).map_err(|fault| ChunkSegmentError::Corrupted { path: path.to_owned(), offset: 0, fault })?;
+    Ok(Arc::new(mapped))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::ChunkSegmentReader;
+    use crate::model::refs::BlockChunkRef;
+    use crate::tsdb::block::chunk_segments::error::ChunkSegmentError;
+    use crate::tsdb::block::chunk_segments::format::FILE_HEADER;
+    use crate::tsdb::block::chunk_segments::writer::ChunkSegmentWriter;
+    use crate::tsdb::chunk::ChunkEncoding;
+    use std::fs;
+
+    #[test]
+    fn a_chunk_outlives_its_block() {
+        let place = tempfile::tempdir().unwrap();
+        let dir = place.path().join("chunks");
+        let mut writer = ChunkSegmentWriter::create(&dir).unwrap();
+        let at = writer.add(ChunkEncoding::Histogram, b"\0\x02abc").unwrap();
+        writer.finish().unwrap();
+        let reader = ChunkSegmentReader::open(&dir).unwrap();
+        let chunk = reader.chunk(at).unwrap();
+        assert_eq!(reader.verify_segment(0, &|| true).unwrap().chunks, 1);
+        fs::remove_dir_all(&dir).unwrap();
+        drop(reader);
+        assert_eq!((chunk.as_ref(), chunk.encoding()), (&b"\0\x02abc"[..], ChunkEncoding::Histogram));
+    }
+
+    #[test]
+    fn a_missing_segment_is_named_and_other_files_are_passed_over() {
+        let dir = tempfile::tempdir().unwrap();
+        for name in ["000001", "000002", "README", "000003.tmp"] {
+            fs::write(dir.path().join(name), FILE_HEADER).unwrap();
+        }
+        let reader = ChunkSegmentReader::open(dir.path()).unwrap();
+        assert_eq!(reader.size_bytes(), 16);
+        let missing = |error: ChunkSegmentError, name: &str| {
+            assert!(matches!(&error, ChunkSegmentError::Missing { path } if path.ends_with(name)), "{error}");
+        };
+        missing(reader.chunk(BlockChunkRef::new(2, 8)).unwrap_err(), "000003");
+        assert!(matches!(reader.chunk(BlockChunkRef::new(1, 8)), Err(ChunkSegmentError::Corrupted { offset: 8, .. })));
+        fs::remove_file(dir.path().join("000001")).unwrap();
+        missing(ChunkSegmentReader::open(dir.path()).unwrap_err(), "000001");
+        fs::write(dir.path().join("000001"), "").unwrap();
+        assert!(matches!(ChunkSegmentReader::open(dir.path()), Err(ChunkSegmentError::Corrupted { offset: 0, .. })));
+    }
+}

@@ -1,0 +1,15 @@
+//! How much of the disk folders take.
+
+use std::path::Path;
+
+/// Bytes of all files below a folder; what can't be looked at counts as nothing.
+#[must_use]
+pub fn dir_size(dir: &Path) -> u64 {
+    let Ok(entries) = std::fs::read_dir(dir) else { return 0 };
+    let sizes = entries.flatten().map(|entry| match entry.metadata() {
+        Ok(metadata) if metadata.is_dir() => dir_size(&entry.path()),
+        Ok(metadata) => metadata.len(),
+        Err(_) => 0,
+    });
+    sizes.sum()
+}

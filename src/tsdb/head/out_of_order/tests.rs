@@ -1,0 +1,602 @@
+//! Late samples from the appender to readers, over restarts, against a plain model.
+
+use crate::model::histogram::{FloatHistogram, Histogram, Span};
+use crate::model::labels::{Labels, LabelsBuilder};
+use crate::model::matcher::{MatchType, Matcher};
+use crate::model::refs::{HeadChunkRef, SeriesRef};
+use crate::model::float_sample::FloatSample;
+use crate::model::time::TimeRange;
+use crate::model::sample::{Sample, SampleValue};
+use crate::tsdb::chunk::cut::CutPolicy;
+use crate::tsdb::chunk::head_chunks::HeadChunkStore;
+use crate::tsdb::fs::os_disk::OsDisk;
+use crate::tsdb::head::append::{HeadAppender, SampleRejection};
+use crate::tsdb::head::out_of_order::chunk::MAX_OPEN_SAMPLES;
+use crate::tsdb::head::out_of_order::chunk_index::MAX_COVERING;
+use crate::tsdb::head::out_of_order::wbl_batch::WriteLogs;
+use crate::tsdb::head::out_of_order::replay::{WblReplay, WblReplayReport};
+use crate::tsdb::head::out_of_order::source::{InOrderSource, OutOfOrderSource};
+use crate::tsdb::head::read::{HeadReader, BlockFallback};
+use crate::tsdb::head::replay::{WalReplay, ReplayProgress};
+use crate::tsdb::head::truncation::HeadTruncation;
+use crate::tsdb::head::{Head, HeadOptions};
+use crate::tsdb::query::conformance;
+use crate::tsdb::query::select::select;
+use crate::tsdb::query::source::BlockSource;
+use crate::tsdb::wal::write_log::{SyncMode, Wal, WalOptions};
+use crate::tsdb::wal::compression::RecordCompression;
+use crate::tsdb::wal::reader::LogSegmentReader;
+use crate::tsdb::wal::record::record_type::RecordType;
+use crate::tsdb::wal::record::mmap_markers::decode_mmap_markers;
+use crate::tsdb::wal::record::samples::SamplesDecoder;
+use crate::tsdb::wal::segment::list_segments;
+use proptest::prelude::{Just, ProptestConfig, Strategy, prop_assert, prop_assert_eq, prop_oneof, proptest};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+
+const HOUR: i64 = 3_600_000;
+const WINDOW: i64 = HOUR / 2;
+const START: i64 = 1_000 * HOUR;
+
+/// A head with its logs.
+struct Store {
+    head: Head,
+    wal: Wal,
+    wbl: Wal,
+    late: WblReplayReport,
+}
+
+impl Store {
+    /// Rebuilds the head from the directory and opens its logs.
+    fn open(dir: &Path) -> Self {
+        let (mut files, _) = HeadChunkStore::open(&dir.join("chunks_head")).unwrap();
+        let mut chunks = Vec::new();
+        files.for_each(&dir.join("quarantine"), |chunk| chunks.push(chunk)).unwrap();
+        let options = HeadOptions {
+            policy: CutPolicy { chunk_range_ms: 2 * HOUR, samples_per_chunk: 10 },
+            ..HeadOptions::default()
+        };
+        let head = Head::new(options, files);
+        head.set_out_of_order_window(WINDOW);
+        let segments = |name| {
+            let path: PathBuf = dir.join(name);
+            fs::create_dir_all(&path).unwrap();
+            list_segments(&path).unwrap()
+        };
+        let progress = ReplayProgress::default();
+        let replayed = WalReplay::new(&head, chunks.clone()).run(&segments("wal"), 2, &progress);
+        assert!(replayed.damage.is_none(), "{:?}", replayed.damage);
+        let late = WblReplay::new(&head, &chunks, replayed.aliases).run(&segments("wbl"), &progress);
+        assert!(late.damage.is_none(), "{:?}", late.damage);
+        let log = |name| {
+            let options = WalOptions {
+                dir: dir.join(name),
+                segment_size: 1 << 20,
+                compression: RecordCompression::Snappy,
+                sync: SyncMode::Os,
+                disk: Arc::new(OsDisk),
+            };
+            Wal::open(options).unwrap()
+        };
+        Self { wal: log("wal"), wbl: log("wbl"), late: late.report, head }
+    }
+
+    fn appender(&self) -> HeadAppender<'_> {
+        HeadAppender::new(&self.head, WriteLogs { wal: &self.wal, wbl: Some(&self.wbl) })
+    }
+
+    /// Appends samples of one series in one request, and gives what was refused.
+    fn append(&self, series: &str, samples: &[FloatSample]) -> Vec<(i64, SampleRejection)> {
+        self.append_points(series, samples.iter().map(|sample| Sample::from(*sample)).collect())
+    }
+
+    fn append_points(&self, series: &str, points: Vec<Sample>) -> Vec<(i64, SampleRejection)> {
+        let count = points.len();
+        let mut refused = Vec::new();
+        let mut appender = self.appender();
+        appender.append_or_create(&labels(series), points.into_iter(), |point, why| refused.push((point.t, why))).unwrap();
+        assert_eq!(appender.commit().unwrap().samples as usize, count - refused.len());
+        refused
+    }
+
+    fn read(&self) -> BTreeMap<Labels, Vec<(i64, u64)>> {
+        read(&self.head)
+    }
+
+    /// How many late points are in memory, of all series.
+    fn open_points(&self) -> usize {
+        let open = |series: &Arc<crate::tsdb::head::series::HeadSeries>| {
+            series.state.lock().out_of_order.as_ref().map_or(0, |late| late.open.len())
+        };
+        self.head.all_series().iter().map(open).sum()
+    }
+}
+
+fn read(source: &dyn BlockSource) -> BTreeMap<Labels, Vec<(i64, u64)>> {
+    let matchers = [Matcher::new(MatchType::NotEqual, "a", "").unwrap()];
+    let series = select(&[source], &matchers, TimeRange::ALL).unwrap().map(|series| series.unwrap());
+    series
+        .map(|series| {
+            let samples = series.float_samples(TimeRange::ALL).map(|sample| sample.unwrap());
+            (series.labels().clone(), samples.map(|sample| (sample.t, sample.v.to_bits())).collect())
+        })
+        .collect()
+}
+
+fn labels(series: &str) -> Labels {
+    LabelsBuilder::from_iter([("a", series)]).build().unwrap()
+}
+
+fn sample(t: i64, v: i64) -> FloatSample {
+    FloatSample::new(START + t, v as f64)
+}
+
+fn samples(times: impl IntoIterator<Item = i64>) -> Vec<FloatSample> {
+    times.into_iter().map(|t| sample(t, t)).collect()
+}
+
+/// The answer that holds exactly these samples of one series.
+fn answer(series: &str, mut samples: Vec<FloatSample>) -> BTreeMap<Labels, Vec<(i64, u64)>> {
+    samples.sort_by_key(|sample| sample.t);
+    BTreeMap::from([(labels(series), samples.into_iter().map(|sample| (sample.t, sample.v.to_bits())).collect())])
+}
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
+    }
+}
+
+#[test]
+fn late_samples_are_taken_within_the_window_and_read_in_order() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path());
+    assert_eq!(store.append("x", &samples([WINDOW, 10, 0, 20])), []);
+    assert_eq!(
+        store.append("x", &samples([-1, -HOUR])),
+        [(START - 1, SampleRejection::TooOld), (START - HOUR, SampleRejection::TooOld)]
+    );
+    assert_eq!(store.read(), answer("x", samples([0, 10, 20, WINDOW])));
+    assert_eq!(read(&InOrderSource(&store.head)), answer("x", samples([WINDOW])));
+    assert_eq!(store.head.out_of_order_range(), Some(TimeRange::new(START, START + 20)));
+    store.head.set_out_of_order_window(0);
+    assert_eq!(store.append("x", &samples([5])), [(START + 5, SampleRejection::OutOfOrder)]);
+}
+
+#[test]
+fn a_repeated_late_sample_is_stored_and_another_value_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path());
+    let count = MAX_OPEN_SAMPLES as i64;
+    assert_eq!(store.append("x", &samples((0..40).map(|i| 1_000 + i))), []);
+    // In the order chunk, in a chunk of late points that was written, in the open one.
+    assert_eq!(store.append("x", &samples(0..count)), []);
+    assert_eq!(store.append("x", &samples(100..103)), []);
+    assert_eq!(store.open_points(), 3);
+    let before = store.wbl.position();
+    assert_eq!(store.append("x", &samples([1_000, 1_020, 0, count - 1, 101])), []);
+    assert_eq!(store.wbl.position(), before, "nothing was logged");
+    let times = [1_000, 1_020, 0, count - 1, 101];
+    let others: Vec<FloatSample> = times.into_iter().map(|t| sample(t, -7)).collect();
+    let refused: Vec<_> = others.iter().map(|sample| (sample.t, SampleRejection::DuplicateTimestamp)).collect();
+    assert_eq!(store.append("x", &others), refused);
+}
+
+#[test]
+fn a_new_series_may_have_late_samples_only() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path());
+    store.append("newest", &samples([3 * HOUR]));
+    store.head.set_out_of_order_window(3 * HOUR);
+    // Older than half a chunk range: not in order, whatever the series has.
+    let late = samples((0..100).rev());
+    assert_eq!(store.append("late", &late), []);
+    assert_eq!(store.append("too old", &samples([-1])), [(START - 1, SampleRejection::TooOld)]);
+    assert_eq!(store.open_points(), 100, "no chunk has a series that the log may not know yet");
+    // The first of the next request goes into the chunks of those that waited.
+    let all = 101 + MAX_OPEN_SAMPLES as i64;
+    assert_eq!(store.append("late", &samples(100..all)), []);
+    assert_eq!(store.open_points(), 0);
+    let expected = answer("late", samples(0..all));
+    assert_eq!(store.read()[&labels("late")], expected[&labels("late")]);
+    drop(store);
+    let store = Store::open(dir.path());
+    assert_eq!(store.read()[&labels("late")], expected[&labels("late")]);
+    assert_eq!(store.head.series_count(), 2);
+    assert_eq!(store.open_points(), 0);
+}
+
+#[test]
+fn a_marker_stands_behind_the_points_of_its_chunk() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path());
+    for series in ["x", "y"] {
+        store.append(series, &samples([WINDOW]));
+    }
+    let count = MAX_OPEN_SAMPLES as i64;
+    let mut appender = store.appender();
+    for series in ["x", "y"] {
+        let points = samples((0..2 * count + 5).rev()).into_iter().map(Sample::from);
+        appender.append_or_create(&labels(series), points, |_, _| panic!("refused")).unwrap();
+    }
+    appender.commit().unwrap();
+    store.wbl.close().unwrap();
+    let mut since: BTreeMap<SeriesRef, Vec<i64>> = BTreeMap::new();
+    let mut markers = 0;
+    for segment in list_segments(&dir.path().join("wbl")).unwrap() {
+        let mut reader = LogSegmentReader::open(segment).unwrap();
+        while let Some(record) = reader.next_record().unwrap() {
+            if RecordType::from_record(record) == RecordType::MmapMarkers {
+                for marker in decode_mmap_markers(record).unwrap() {
+                    let mut points = since.remove(&marker.series).unwrap();
+                    points.sort_unstable();
+                    let times = points.first().zip(points.last()).map(|(min, max)| (*min, *max));
+                    assert_eq!(chunk_times(&store.head, marker.series, marker.chunk), times);
+                    assert_eq!(points.len(), MAX_OPEN_SAMPLES);
+                    markers += 1;
+                }
+            } else {
+                for one in SamplesDecoder::new(record).unwrap() {
+                    let one = one.unwrap();
+                    since.entry(one.series).or_default().push(one.sample.t);
+                }
+            }
+        }
+    }
+    assert_eq!(markers, 4);
+    assert_eq!(since.values().map(Vec::len).collect::<Vec<_>>(), [5, 5]);
+}
+
+fn chunk_times(head: &Head, series: SeriesRef, at: HeadChunkRef) -> Option<(i64, i64)> {
+    let series = head.all_series().into_iter().find(|one| one.reference == series)?;
+    let state = series.state.lock();
+    state.out_of_order.as_ref()?.mapped.get(at).map(|chunk| (chunk.mint(), chunk.maxt()))
+}
+
+#[test]
+fn a_crash_between_chunk_and_marker_costs_nothing_that_is_logged_and_doubles_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let before = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path());
+    let count = MAX_OPEN_SAMPLES as i64;
+    store.append("x", &samples([WINDOW]));
+    store.append("x", &samples(0..count - 1));
+    let wbl = dir.path().join("wbl");
+    copy(&wbl, before.path());
+    store.append("x", &samples([count - 1]));
+    assert_eq!(store.open_points(), 0);
+    drop(store);
+    fs::remove_dir_all(&wbl).unwrap();
+    copy(before.path(), &wbl);
+    let store = Store::open(dir.path());
+    // The last one was not logged, so nobody was told that it is stored.
+    assert_eq!(store.read(), answer("x", samples((0..count - 1).chain([WINDOW]))));
+    assert_eq!(store.open_points(), MAX_OPEN_SAMPLES - 1);
+    store.append("x", &samples([count - 1]));
+    assert_eq!(store.read(), answer("x", samples((0..count).chain([WINDOW]))));
+}
+
+#[test]
+fn a_lost_chunk_file_costs_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path());
+    let times: Vec<i64> = (0..5 * MAX_OPEN_SAMPLES as i64).collect();
+    store.append("x", &samples([WINDOW]));
+    times.chunks(7).for_each(|some| assert_eq!(store.append("x", &samples(some.iter().rev().copied())), []));
+    drop(store);
+    for _ in 0..2 {
+        fs::remove_dir_all(dir.path().join("chunks_head")).unwrap();
+        // The second time the markers name other chunks, of files of the same name.
+        for _ in 0..2 {
+            let store = Store::open(dir.path());
+            assert_eq!(store.read(), answer("x", samples(times.iter().copied().chain([WINDOW]))));
+            assert_eq!(store.open_points(), 0);
+        }
+    }
+}
+
+#[test]
+fn late_samples_of_unknown_series_keep_their_reference() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path());
+    store.append("x", &samples([WINDOW, 0, 1]));
+    drop(store);
+    fs::remove_dir_all(dir.path().join("wal")).unwrap();
+    let store = Store::open(dir.path());
+    assert_eq!(store.late.unknown_refs, 2);
+    store.append("y", &samples([WINDOW]));
+    drop(store);
+    let store = Store::open(dir.path());
+    assert_eq!(store.read(), answer("y", samples([WINDOW])));
+}
+
+#[test]
+fn what_came_late_goes_with_its_block_and_later_samples_stay() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path());
+    store.append("x", &samples([WINDOW]));
+    store.append("x", &samples((0..50).rev()));
+    let source = OutOfOrderSource::prepare(&store.head).unwrap();
+    assert_eq!(source.times(), Some(TimeRange::new(START, START + 49)));
+    // Late samples that come while the block is being written.
+    store.append("x", &samples(50..50 + MAX_OPEN_SAMPLES as i64 + 1));
+    assert_eq!(read(&source), answer("x", samples(0..50)));
+    let drops = store.head.truncation_epoch();
+    let dropped = HeadTruncation::new(&store.head).truncate_ooo(&source).unwrap();
+    assert_eq!((dropped.chunks, dropped.series), (2, 0));
+    assert_ne!(store.head.truncation_epoch(), drops);
+    assert_eq!(store.read(), answer("x", samples((50..50 + MAX_OPEN_SAMPLES as i64 + 1).chain([WINDOW]))));
+}
+
+#[test]
+fn a_series_lives_as_long_as_it_has_late_samples() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path());
+    store.append("x", &samples([1_000, 0]));
+    store.append("y", &samples([8 * HOUR]));
+    let truncation = HeadTruncation::new(&store.head);
+    truncation.close_before(START + 2 * HOUR);
+    assert_eq!(truncation.truncate_before(START + 2 * HOUR).unwrap().series, 0);
+    assert_eq!(store.read()[&labels("x")], answer("x", samples([0]))[&labels("x")]);
+    let source = OutOfOrderSource::prepare(&store.head).unwrap();
+    let dropped = truncation.truncate_ooo(&source).unwrap();
+    assert_eq!((dropped.chunks, dropped.series), (1, 1));
+    assert_eq!(store.read(), answer("y", samples([8 * HOUR])));
+}
+
+#[test]
+fn a_stale_series_with_late_samples_is_not_collected() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path());
+    let stale = f64::from_bits(crate::model::float_sample::STALE_NAN_BITS);
+    for series in ["late", "not"] {
+        store.append(series, &[sample(0, 1), FloatSample::new(START + 1_000, stale)]);
+    }
+    let truncation = HeadTruncation::new(&store.head);
+    let found = truncation.stale_series();
+    assert_eq!(found.len(), 2);
+    store.append("late", &samples([500]));
+    assert_eq!(truncation.stale_series().len(), 1);
+    assert_eq!(truncation.gc_stale_series(&found, |_| {}), 1);
+    assert_eq!(store.head.series_count(), 1);
+}
+
+#[test]
+fn a_reader_that_began_before_asks_for_what_was_dropped() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path());
+    store.append("x", &samples((0..20).rev()));
+    let asked = AtomicUsize::new(0);
+    let missed: BlockFallback<'_> = Box::new(|found, range| {
+        assert_eq!((found, range), (&labels("x"), TimeRange::ALL));
+        asked.fetch_add(1, Ordering::Relaxed);
+        Ok(Vec::new())
+    });
+    let matchers = [Matcher::new(MatchType::NotEqual, "a", "").unwrap()];
+    let series = HeadReader::new(&store.head, missed).into_series(&matchers, TimeRange::ALL);
+    let source = OutOfOrderSource::prepare(&store.head).unwrap();
+    HeadTruncation::new(&store.head).truncate_ooo(&source).unwrap();
+    assert_eq!(series.count(), 1);
+    assert_eq!(asked.into_inner(), 1);
+}
+
+#[test]
+fn late_samples_are_answered_as_by_every_source() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path());
+    let (mut all, mut in_order, mut late) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+    for (series, count) in [("x", 100), ("y", 33), ("z", 1)] {
+        let (early, newer) = (samples((0..count).map(|i| i * 7 % 101)), samples(50..60));
+        let newest = samples([WINDOW]);
+        store.append(series, &newer);
+        store.append(series, &newest);
+        let early: Vec<FloatSample> = early.into_iter().filter(|sample| !newer.contains(sample)).collect();
+        assert_eq!(store.append(series, &early), []);
+        let sorted = |parts: &[&[FloatSample]]| {
+            let mut samples = parts.concat();
+            samples.sort_by_key(|sample| sample.t);
+            samples
+        };
+        all.insert(labels(series), sorted(&[&newer, &newest, &early]));
+        in_order.insert(labels(series), sorted(&[&newer, &newest]));
+        late.insert(labels(series), sorted(&[&early]));
+    }
+    conformance::check_overlapping(&store.head, &all);
+    conformance::check(&InOrderSource(&store.head), &in_order);
+    conformance::check_overlapping(&OutOfOrderSource::prepare(&store.head).unwrap(), &late);
+}
+
+#[test]
+fn a_chunk_that_can_t_be_written_stays_in_memory_and_is_tried_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path());
+    store.append("x", &samples([WINDOW]));
+    let chunks = dir.path().join("chunks_head");
+    fs::remove_dir_all(&chunks).unwrap();
+    assert_eq!(store.append("x", &samples((0..40).rev())), []);
+    assert_eq!(store.open_points(), 40);
+    assert!(OutOfOrderSource::prepare(&store.head).is_err());
+    assert_eq!(store.read(), answer("x", samples((0..40).chain([WINDOW]))));
+    fs::create_dir_all(&chunks).unwrap();
+    assert_eq!(store.append("x", &samples(40..64)), []);
+    assert_eq!(store.open_points(), 0);
+    assert_eq!(store.read(), answer("x", samples((0..64).chain([WINDOW]))));
+    drop(store);
+    assert_eq!(Store::open(dir.path()).read(), answer("x", samples((0..64).chain([WINDOW]))));
+}
+
+#[test]
+fn nothing_is_lost_while_late_samples_come_and_become_blocks() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path());
+    for series in ["0", "1", "2"] {
+        store.append(series, &samples([WINDOW]));
+    }
+    let rounds = 40;
+    let mut found: BTreeMap<Labels, BTreeMap<i64, u64>> = BTreeMap::new();
+    let mut take = |answer: BTreeMap<Labels, Vec<(i64, u64)>>| {
+        answer.into_iter().for_each(|(labels, samples)| found.entry(labels).or_default().extend(samples));
+    };
+    let running = AtomicUsize::new(3);
+    thread::scope(|scope| {
+        for writer in 0..3i64 {
+            let (store, running) = (&store, &running);
+            scope.spawn(move || {
+                for round in 0..rounds {
+                    // Every writer writes to every series, at times of its own.
+                    for series in 0..3 {
+                        let times = (0..11).map(|i| 3 * ((round * 11 + i) * 7 % 997) + writer);
+                        assert_eq!(store.append(&series.to_string(), &samples(times)), []);
+                    }
+                }
+                running.fetch_sub(1, Ordering::SeqCst);
+            });
+        }
+        loop {
+            let is_last = running.load(Ordering::SeqCst) == 0;
+            let source = OutOfOrderSource::prepare(&store.head).unwrap();
+            take(read(&source));
+            HeadTruncation::new(&store.head).truncate_ooo(&source).unwrap();
+            if is_last {
+                break;
+            }
+        }
+    });
+    take(store.read());
+    let times: BTreeSet<i64> = (0..3)
+        .flat_map(|writer| (0..rounds * 11).map(move |n| START + 3 * (n * 7 % 997) + writer))
+        .chain([START + WINDOW])
+        .collect();
+    for series in ["0", "1", "2"] {
+        assert!(found[&labels(series)].keys().eq(times.iter()), "series {series}");
+    }
+}
+
+#[test]
+fn late_sample_costs_few_chunk_reads_whatever_is_there() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path());
+    store.append("x", &samples([WINDOW]));
+    let count = 200 * MAX_OPEN_SAMPLES as i64;
+    // An order in which nearly all chunks overlap.
+    let times: Vec<i64> = (0..count).map(|n| n * 3_331 % count).collect();
+    let reads = |store: &Store| store.head.mapping.reads.swap(0, Ordering::Relaxed) as usize;
+    let written = |store: &Store| store.head.stats().ooo_chunks_written.load(Ordering::Relaxed);
+    for repeat in 0..2 {
+        for some in times.chunks(400) {
+            assert_eq!(store.append("x", &samples(some.iter().copied())), []);
+            let reads = reads(&store);
+            assert!(reads <= (MAX_COVERING + 1) * some.len(), "{reads} chunks read for {} samples", some.len());
+        }
+        assert_eq!((written(&store), store.open_points()), (200, 0), "{repeat}");
+    }
+    drop(store);
+    let store = Store::open(dir.path());
+    // Once to index the chunk, once to find its points.
+    assert!(reads(&store) <= 2 * 200);
+    assert_eq!((store.late.chunks, written(&store), store.open_points()), (200, 0, 0), "no chunk is written again");
+    assert_eq!(store.read(), answer("x", samples((0..count).chain([WINDOW]))));
+}
+
+/// What happens to a store.
+#[derive(Clone, Debug)]
+enum Step {
+    /// Points of one series in one request: time and value of each.
+    Append(u8, Vec<(i64, u8)>),
+    Restart,
+    /// All files of full chunks are lost.
+    LoseChunks,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let points = proptest::collection::vec((0..WINDOW / 1_000, 0u8..6), 1..60);
+    // Runs of one kind as well.
+    let floats = proptest::collection::vec((0..WINDOW / 1_000, (0u8..2).prop_map(|v| v * 3)), 1..60);
+    prop_oneof![
+        10 => (0u8..3, points).prop_map(|(series, points)| Step::Append(series, points)),
+        10 => (0u8..3, floats).prop_map(|(series, points)| Step::Append(series, points)),
+        2 => Just(Step::Restart),
+        1 => Just(Step::LoseChunks),
+    ]
+}
+
+/// A value of one of the three kinds.
+fn value(v: u8) -> SampleValue {
+    let span = Span { offset: i32::from(v) - 3, length: 1 };
+    match v % 3 {
+        0 => SampleValue::Float(f64::from(v)),
+        1 => SampleValue::Histogram(Box::new(Histogram {
+            count: u64::from(v) + 1,
+            sum: f64::from(v),
+            positive_spans: vec![span],
+            positive_buckets: vec![i64::from(v) + 1],
+            ..Histogram::default()
+        })),
+        _ => SampleValue::FloatHistogram(Box::new(FloatHistogram {
+            count: f64::from(v) + 0.5,
+            sum: f64::from(v),
+            negative_spans: vec![span],
+            negative_buckets: vec![f64::from(v) + 0.5],
+            ..FloatHistogram::default()
+        })),
+    }
+}
+
+/// Whether a source has exactly these points.
+fn holds(source: &dyn BlockSource, model: &BTreeMap<u8, BTreeMap<i64, u8>>) -> bool {
+    let matchers = [Matcher::new(MatchType::NotEqual, "a", "").unwrap()];
+    let found: Vec<_> = select(&[source], &matchers, TimeRange::ALL).unwrap().map(|series| series.unwrap()).collect();
+    found.len() == model.len()
+        && found.iter().zip(model).all(|(series, (name, held))| {
+            let points: Vec<Sample> = series.samples(TimeRange::ALL).map(|point| point.unwrap()).collect();
+            *series.labels() == labels(&name.to_string())
+                && points.len() == held.len()
+                && points
+                    .iter()
+                    .zip(held)
+                    .all(|(point, (t, v))| point.t == START + t && point.value.is_equivalent(&value(*v)))
+        })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn a_store_holds_what_it_took_whatever_the_order(steps in proptest::collection::vec(step(), 1..40)) {
+        let dir = tempfile::tempdir().unwrap();
+        let mut store = Store::open(dir.path());
+        let mut model: BTreeMap<u8, BTreeMap<i64, u8>> = BTreeMap::new();
+        for step in steps {
+            match step {
+                Step::Append(series, found) => {
+                    let held = model.entry(series).or_default();
+                    let mut expected = Vec::new();
+                    for (t, v) in &found {
+                        if *held.entry(*t).or_insert(*v) != *v {
+                            expected.push((START + t, SampleRejection::DuplicateTimestamp));
+                        }
+                    }
+                    let points = found.into_iter().map(|(t, v)| Sample::new(START + t, value(v))).collect();
+                    prop_assert_eq!(store.append_points(&series.to_string(), points), expected);
+                }
+                Step::Restart => {
+                    drop(store);
+                    store = Store::open(dir.path());
+                }
+                Step::LoseChunks => {
+                    drop(store);
+                    fs::remove_dir_all(dir.path().join("chunks_head")).unwrap();
+                    store = Store::open(dir.path());
+                }
+            }
+            prop_assert!(holds(&store.head, &model));
+            prop_assert_eq!(store.late.unknown_refs, 0);
+        }
+    }
+}
