@@ -42,8 +42,10 @@ fn series_count() -> usize {
 }
 
 fn write(path: &Path, series_count: usize) {
-    let symbols: BTreeSet<String> =
-        (0..series_count).flat_map(label_pairs).flat_map(|(name, value)| [name.to_owned(), value]).collect();
+    let symbols: BTreeSet<String> = (0..series_count)
+        .flat_map(label_pairs)
+        .flat_map(|(name, value)| [name.to_owned(), value])
+        .collect();
     let mut series: Vec<Labels> = (0..series_count).map(labels).collect();
     series.sort();
     println!("prepared: {}", memory());
@@ -54,7 +56,11 @@ fn write(path: &Path, series_count: usize) {
     }
     println!("symbols: {:?}", start.elapsed());
     for (number, labels) in series.iter().enumerate() {
-        let chunks = [(0, 9), (10, 19)].map(|(mint, maxt)| ChunkMeta { chunk_ref: BlockChunkRef(number as u64), mint, maxt });
+        let chunks = [(0, 9), (10, 19)].map(|(mint, maxt)| ChunkMeta {
+            chunk_ref: BlockChunkRef(number as u64),
+            mint,
+            maxt,
+        });
         writer.add_series(labels, &chunks).expect("series ascend");
     }
     println!("series: {:?} {}", start.elapsed(), memory());
@@ -74,8 +80,10 @@ fn read(path: &Path) {
     }
     let start = Instant::now();
     let series = index.all_series().expect("a valid index");
-    let chunks: usize =
-        series.into_iter().map(|series| index.series(series).expect("a valid index").chunks.len()).sum();
+    let chunks: usize = series
+        .into_iter()
+        .map(|series| index.series(series).expect("a valid index").chunks.len())
+        .sum();
     println!("read {chunks} chunks of all series: {:?}", start.elapsed());
     let start = Instant::now();
     let report = index.verify().expect("a valid index");
@@ -98,7 +106,14 @@ fn label_pairs(number: usize) -> [(&'static str, String); 10] {
         ("job", format!("job-{}", number % 50)),
         ("namespace", format!("ns-{}", number % 200)),
         ("node", format!("node-{}", number % 1000)),
-        ("pod", format!("pod-{:05}-{:x}", number % 10_000, number.wrapping_mul(2_654_435_761) & 0xfff_ffff)),
+        (
+            "pod",
+            format!(
+                "pod-{:05}-{:x}",
+                number % 10_000,
+                number.wrapping_mul(2_654_435_761) & 0xfff_ffff
+            ),
+        ),
         ("zone", format!("z{}", number % 3)),
     ]
 }
@@ -106,5 +121,9 @@ fn label_pairs(number: usize) -> [(&'static str, String); 10] {
 /// Peak and current memory of the process.
 fn memory() -> String {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    status.lines().filter(|line| line.starts_with("VmHWM") || line.starts_with("RssAnon")).collect::<Vec<_>>().join(" ")
+    status
+        .lines()
+        .filter(|line| line.starts_with("VmHWM") || line.starts_with("RssAnon"))
+        .collect::<Vec<_>>()
+        .join(" ")
 }

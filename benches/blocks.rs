@@ -15,7 +15,8 @@
 mod rig;
 
 use rig::{
-    Connection, Target, Usage, disk_usage, free_port, launch, metric, requests, send, time_series, wait_until_ready,
+    Connection, Target, Usage, disk_usage, free_port, launch, metric, requests, send, time_series,
+    wait_until_ready,
 };
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -29,7 +30,8 @@ const RANGE_MS: i64 = 120 * MINUTE_MS;
 /// Samples of each series of the large head.
 const HEAD_ROUNDS: usize = 12;
 const MIB: f64 = 1_048_576.0;
-const ONLY_SMALL_BLOCKS: &[&str] = &["--storage.tsdb.min-block-duration=2h", "--storage.tsdb.max-block-duration=2h"];
+const ONLY_SMALL_BLOCKS: &[&str] =
+    &["--storage.tsdb.min-block-duration=2h", "--storage.tsdb.max-block-duration=2h"];
 
 /// What the command line asks for.
 struct Plan {
@@ -60,7 +62,11 @@ fn main() {
 
 impl Plan {
     fn from_args() -> Self {
-        let mut plan = Self { head_series: 1_000_000, series: 5_000, prometheus: "/usr/bin/prometheus".into() };
+        let mut plan = Self {
+            head_series: 1_000_000,
+            series: 5_000,
+            prometheus: "/usr/bin/prometheus".into(),
+        };
         let mut args = std::env::args().skip(1).filter(|arg| arg != "--bench");
         while let Some(flag) = args.next() {
             let value = args.next().unwrap_or_else(|| panic!("{flag} wants a value"));
@@ -77,14 +83,16 @@ impl Plan {
 
 /// The beginning of a block range, so that data of so many minutes from there ends at about the present.
 fn aligned_start(minutes: i64) -> i64 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("a clock after 1970").as_millis() as i64;
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("a clock after 1970").as_millis()
+        as i64;
     // Three blocks from there make one of the next length.
     (now - minutes * MINUTE_MS).div_euclid(3 * RANGE_MS) * 3 * RANGE_MS
 }
 
 fn compact_head(plan: &Plan) {
     let series = plan.head_series;
-    let (dir, port, target) = (tempfile::tempdir().expect("a temporary directory"), free_port(), rig::narthex(&[]));
+    let (dir, port, target) =
+        (tempfile::tempdir().expect("a temporary directory"), free_port(), rig::narthex(&[]));
     let mut server = launch(&target, dir.path(), port);
     wait_until_ready(&target, &mut server, port);
     let start = aligned_start(200);
@@ -93,14 +101,21 @@ fn compact_head(plan: &Plan) {
     for round in 0..HEAD_ROUNDS {
         send(&[requests(series, |series| time_series(series, round, step, start))], 4, port);
     }
-    let small = requests(rig::SERIES_PER_REQUEST, |series| time_series(series, HEAD_ROUNDS, step, start));
+    let small =
+        requests(rig::SERIES_PER_REQUEST, |series| time_series(series, HEAD_ROUNDS, step, start));
     let last = start + (HEAD_ROUNDS as i64 + 1) * step;
     let done = AtomicBool::new(false);
     let (work, slowest, calm) = thread::scope(|scope| {
         let writer = scope.spawn(|| {
             let mut connection = Connection::open(port);
             let calm = (0..50)
-                .map(|round| write_small(&mut connection, round, start + HEAD_ROUNDS as i64 * step - MINUTE_MS))
+                .map(|round| {
+                    write_small(
+                        &mut connection,
+                        round,
+                        start + HEAD_ROUNDS as i64 * step - MINUTE_MS,
+                    )
+                })
                 .max();
             connection.post(&small[0]);
             let mut slowest = Duration::ZERO;
@@ -187,31 +202,44 @@ fn compare_blocks(plan: &Plan) {
     println!("{} series, {rounds} rounds of 15 s", plan.series);
     let mut bytes = Vec::new();
     let mut directories = Vec::new();
-    for target in [rig::narthex(ONLY_SMALL_BLOCKS), rig::prometheus(&plan.prometheus, ONLY_SMALL_BLOCKS)] {
+    for target in
+        [rig::narthex(ONLY_SMALL_BLOCKS), rig::prometheus(&plan.prometheus, ONLY_SMALL_BLOCKS)]
+    {
         let dir = tempfile::tempdir().expect("a temporary directory");
         let port = free_port();
         let mut server = launch(&target, dir.path(), port);
         wait_until_ready(&target, &mut server, port);
         for round in 0..rounds {
-            send(&[requests(plan.series, |series| time_series(series, round, 15_000, start))], 1, port);
+            send(
+                &[requests(plan.series, |series| time_series(series, round, 15_000, start))],
+                1,
+                port,
+            );
         }
         watch(&server, || blocks(&dir.path().join("data")).len() >= 4);
         end(server);
-        let (size, samples) =
-            blocks(&dir.path().join("data")).iter().take(4).fold((0.0, 0.0), |(size, samples), block| {
+        let (size, samples) = blocks(&dir.path().join("data")).iter().take(4).fold(
+            (0.0, 0.0),
+            |(size, samples), block| {
                 (
                     size + disk_usage(block) as f64,
                     samples + meta(block)["stats"]["numSamples"].as_f64().expect("a number"),
                 )
-            });
-        println!("  {}: {:.4} bytes per sample in {samples:.0} samples of four blocks", target.name, size / samples);
+            },
+        );
+        println!(
+            "  {}: {:.4} bytes per sample in {samples:.0} samples of four blocks",
+            target.name,
+            size / samples
+        );
         bytes.push(size / samples);
         directories.push(dir);
     }
     println!("  ratio {:.4}", bytes[0] / bytes[1]);
     println!("compaction of three of these blocks, as Prometheus wrote them, into one");
     let from = directories[1].path().join("data");
-    let works = [rig::narthex(&[]), rig::prometheus(&plan.prometheus, &[])].map(|target| compact_copy(&target, &from));
+    let works = [rig::narthex(&[]), rig::prometheus(&plan.prometheus, &[])]
+        .map(|target| compact_copy(&target, &from));
     println!(
         "  ratio: CPU {:.3}, memory over idle {:.3}",
         works[0].cpu_seconds / works[1].cpu_seconds,
@@ -232,8 +260,9 @@ fn compact_copy(target: &Target<'_>, from: &Path) -> Work {
     let port = free_port();
     let mut server = launch(target, dir.path(), port);
     wait_until_ready(target, &mut server, port);
-    let work =
-        watch(&server, || blocks(&data).iter().any(|block| meta(block)["compaction"]["level"].as_u64() > Some(1)));
+    let work = watch(&server, || {
+        blocks(&data).iter().any(|block| meta(block)["compaction"]["level"].as_u64() > Some(1))
+    });
     println!(
         "  {}: {:.2} s until it is there, {:.2} CPU s",
         target.name,
@@ -252,9 +281,13 @@ fn end(mut server: Child) {
 
 /// The folders of finished blocks, oldest first.
 fn blocks(data: &Path) -> Vec<PathBuf> {
-    let entries = fs::read_dir(data).expect("the data directory can be listed").flatten().map(|entry| entry.path());
-    let mut blocks: Vec<_> =
-        entries.filter(|path| path.join("meta.json").exists() && path.extension().is_none()).collect();
+    let entries = fs::read_dir(data)
+        .expect("the data directory can be listed")
+        .flatten()
+        .map(|entry| entry.path());
+    let mut blocks: Vec<_> = entries
+        .filter(|path| path.join("meta.json").exists() && path.extension().is_none())
+        .collect();
     blocks.sort_by_key(|block| meta(block)["minTime"].as_i64());
     blocks
 }

@@ -92,10 +92,13 @@ enum Way {
 
 fn main() {
     let plan = Plan::from_args();
-    let start = SystemTime::now().duration_since(UNIX_EPOCH).expect("a clock after 1970").as_millis() as i64
-        - SCRAPE_INTERVAL_MS * plan.rounds as i64;
+    let start =
+        SystemTime::now().duration_since(UNIX_EPOCH).expect("a clock after 1970").as_millis()
+            as i64
+            - SCRAPE_INTERVAL_MS * plan.rounds as i64;
     let sample = |round| move |series| time_series(series, round, SCRAPE_INTERVAL_MS, start);
-    let rounds: Vec<Vec<Vec<u8>>> = (0..plan.rounds).map(|round| requests(plan.series, sample(round))).collect();
+    let rounds: Vec<Vec<Vec<u8>>> =
+        (0..plan.rounds).map(|round| requests(plan.series, sample(round))).collect();
     println!(
         "{} series, {} rounds, {} writers, {} requests ahead, sync mode {}",
         plan.series, plan.rounds, plan.writers, plan.ahead, plan.sync
@@ -111,7 +114,8 @@ fn main() {
 
 impl Plan {
     fn from_args() -> Self {
-        let mut plan = Self { series: 100_000, rounds: 40, writers: 4, ahead: 16, sync: "interval".into() };
+        let mut plan =
+            Self { series: 100_000, rounds: 40, writers: 4, ahead: 16, sync: "interval".into() };
         let mut args = std::env::args().skip(1).filter(|arg| arg != "--bench");
         while let Some(flag) = args.next() {
             let value = args.next().unwrap_or_else(|| panic!("{flag} wants a value"));
@@ -160,7 +164,9 @@ fn send(plan: &Plan, way: Way, rounds: &[Vec<Vec<u8>>], port: u16) -> f64 {
         rig::send(rounds, plan.writers, port);
         return begun.elapsed().as_secs_f64();
     }
-    let plain = |body: &Vec<u8>| snap::raw::Decoder::new().decompress_vec(body).expect("it was just compressed");
+    let plain = |body: &Vec<u8>| {
+        snap::raw::Decoder::new().decompress_vec(body).expect("it was just compressed")
+    };
     let rounds: Vec<Arc<Vec<Bytes>>> = rounds
         .iter()
         .map(|round| {
@@ -171,7 +177,8 @@ fn send(plan: &Plan, way: Way, rounds: &[Vec<Vec<u8>>], port: u16) -> f64 {
             Arc::new(numbered.collect())
         })
         .collect();
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     runtime.expect("a runtime").block_on(async {
         let begun = Instant::now();
         for round in rounds {
@@ -214,7 +221,9 @@ impl Share {
 }
 
 async fn write(way: Way, port: u16, share: Share, ahead: usize) {
-    let endpoint = Endpoint::from_shared(format!("http://127.0.0.1:{port}")).expect("an address").tcp_nodelay(true);
+    let endpoint = Endpoint::from_shared(format!("http://127.0.0.1:{port}"))
+        .expect("an address")
+        .tcp_nodelay(true);
     let channel = endpoint.connect().await.expect("the server listens");
     let mut client = Grpc::new(channel).max_encoding_message_size(usize::MAX);
     client.ready().await.expect("a connection");
@@ -222,14 +231,23 @@ async fn write(way: Way, port: u16, share: Share, ahead: usize) {
         let path = PathAndQuery::from_static("/narthex.v1.Write/WriteV1");
         while let Some(message) = share.take() {
             client.ready().await.expect("a connection");
-            let answer = client.unary(Request::new(message), path.clone(), Encoded::<Stored>(PhantomData)).await;
-            assert_eq!(answer.expect("it is stored").into_inner().samples, SERIES_PER_REQUEST as u64);
+            let answer = client
+                .unary(Request::new(message), path.clone(), Encoded::<Stored>(PhantomData))
+                .await;
+            assert_eq!(
+                answer.expect("it is stored").into_inner().samples,
+                SERIES_PER_REQUEST as u64
+            );
         }
         return;
     }
     let (messages, receiver) = mpsc::channel(1);
     let path = PathAndQuery::from_static("/narthex.v1.Write/WriteStream");
-    let streaming = client.streaming(Request::new(ReceiverStream::new(receiver)), path, Encoded::<Ack>(PhantomData));
+    let streaming = client.streaming(
+        Request::new(ReceiverStream::new(receiver)),
+        path,
+        Encoded::<Ack>(PhantomData),
+    );
     let mut acks = streaming.await.expect("a stream").into_inner();
     let room = Arc::new(Semaphore::new(ahead));
     let sending = tokio::spawn({

@@ -13,8 +13,8 @@
 mod rig;
 
 use rig::{
-    BucketSpan, Histogram, Target, TimeSeries, Usage, disk_usage, free_port, launch, requests, send, time_series,
-    wait_until_ready,
+    BucketSpan, Histogram, Target, TimeSeries, Usage, disk_usage, free_port, launch, requests,
+    send, time_series, wait_until_ready,
 };
 use std::fs;
 use std::path::Path;
@@ -52,17 +52,21 @@ struct Figures {
 
 fn main() {
     let plan = Plan::from_args();
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("a clock after 1970").as_millis() as i64;
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("a clock after 1970").as_millis()
+        as i64;
     let start = (now - INTERVAL_MS * plan.rounds as i64) / 7_200_000 * 7_200_000 - 7_200_000;
     println!("{} series, {} rounds, {} writers", plan.series, plan.rounds, plan.writers);
     println!("{:<34}{:>14}{:>14}{:>12}", "", "narthex", "prometheus", "ratio");
-    for (name, mix) in
-        [("in order", Mix::InOrder), ("10 % an hour late", Mix::Late), ("20 % histograms", Mix::Histograms)]
-    {
+    for (name, mix) in [
+        ("in order", Mix::InOrder),
+        ("10 % an hour late", Mix::Late),
+        ("20 % histograms", Mix::Histograms),
+    ] {
         let rounds = rounds(&plan, mix, start);
         let ours = measure(&with_window(rig::narthex(&[])), &plan, &rounds);
         let flags = ["--enable-feature=native-histograms", "--storage.tsdb.retention.time=100y"];
-        let theirs = measure(&with_window(rig::prometheus(&plan.prometheus, &flags)), &plan, &rounds);
+        let theirs =
+            measure(&with_window(rig::prometheus(&plan.prometheus, &flags)), &plan, &rounds);
         let samples = (plan.series * plan.rounds) as f64;
         let line = |what: &str, figure: &dyn Fn(&Figures) -> f64| {
             let (a, b) = (figure(&ours), figure(&theirs));
@@ -77,7 +81,12 @@ fn main() {
 
 impl Plan {
     fn from_args() -> Self {
-        let mut plan = Self { series: 20_000, rounds: 100, writers: 2, prometheus: "/usr/bin/prometheus".into() };
+        let mut plan = Self {
+            series: 20_000,
+            rounds: 100,
+            writers: 2,
+            prometheus: "/usr/bin/prometheus".into(),
+        };
         let mut args = std::env::args().skip(1).filter(|arg| arg != "--bench");
         while let Some(flag) = args.next() {
             let value = args.next().unwrap_or_else(|| panic!("{flag} wants a value"));
@@ -111,13 +120,20 @@ fn with_window(target: Target<'_>) -> Target<'_> {
 fn rounds(plan: &Plan, mix: Mix, start: i64) -> Vec<Vec<Vec<u8>>> {
     let sample = |series: usize, round: usize| time_series(series, round, INTERVAL_MS, start);
     let is_late = |series: usize, round: usize| {
-        mix == Mix::Late && (series + round).is_multiple_of(10) && round + LATE_ROUNDS < plan.rounds && round > 0
+        mix == Mix::Late
+            && (series + round).is_multiple_of(10)
+            && round + LATE_ROUNDS < plan.rounds
+            && round > 0
     };
     let make = |round: usize| {
         move |series: usize| -> TimeSeries {
             let mut one = sample(series, round);
             if mix == Mix::Histograms && series.is_multiple_of(5) {
-                one.histograms = one.samples.drain(..).map(|sample| histogram(sample.timestamp, round)).collect();
+                one.histograms = one
+                    .samples
+                    .drain(..)
+                    .map(|sample| histogram(sample.timestamp, round))
+                    .collect();
             }
             if is_late(series, round) {
                 one.samples.clear();
@@ -133,7 +149,8 @@ fn rounds(plan: &Plan, mix: Mix, start: i64) -> Vec<Vec<Vec<u8>>> {
 
 /// A counter whose buckets all grow.
 fn histogram(timestamp: i64, round: usize) -> Histogram {
-    let counts: Vec<u64> = (0..BUCKETS).map(|bucket| round as u64 * (bucket + 3) + bucket * 7 % 5).collect();
+    let counts: Vec<u64> =
+        (0..BUCKETS).map(|bucket| round as u64 * (bucket + 3) + bucket * 7 % 5).collect();
     let before = std::iter::once(&0).chain(&counts);
     Histogram {
         count: Some(counts.iter().sum()),
@@ -142,7 +159,11 @@ fn histogram(timestamp: i64, round: usize) -> Histogram {
         zero_threshold: 1e-128,
         zero_count: Some(0),
         positive_spans: vec![BucketSpan { offset: -5, length: BUCKETS as u32 }],
-        positive_deltas: counts.iter().zip(before).map(|(count, before)| *count as i64 - *before as i64).collect(),
+        positive_deltas: counts
+            .iter()
+            .zip(before)
+            .map(|(count, before)| *count as i64 - *before as i64)
+            .collect(),
         timestamp,
     }
 }
@@ -158,8 +179,12 @@ fn measure(target: &Target<'_>, plan: &Plan, rounds: &[Vec<Vec<u8>>]) -> Figures
     let end = Usage::of(&server);
     server.kill().expect("the server runs");
     server.wait().expect("the server ends");
-    let mut figures =
-        Figures { cpu_seconds: end.cpu_seconds - idle.cpu_seconds, rss: end.rss, block_bytes: 0.0, block_samples: 0.0 };
+    let mut figures = Figures {
+        cpu_seconds: end.cpu_seconds - idle.cpu_seconds,
+        rss: end.rss,
+        block_bytes: 0.0,
+        block_samples: 0.0,
+    };
     for block in blocks(&dir.path().join("data")) {
         figures.block_bytes += disk_usage(&block) as f64;
         let meta = fs::read_to_string(block.join("meta.json")).expect("a block has a meta.json");

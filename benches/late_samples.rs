@@ -8,11 +8,11 @@
 //! starting again, making blocks. With `--new-series` the first request creates the series and has
 //! all samples. Asserts that every sample is read back, nothing about time.
 
+use narthex::model::float_sample::FloatSample;
 use narthex::model::labels::LabelsBuilder;
 use narthex::model::matcher::{MatchType, Matcher};
-use narthex::model::float_sample::FloatSample;
-use narthex::model::time::TimeRange;
 use narthex::model::sample::Sample;
+use narthex::model::time::TimeRange;
 use narthex::tsdb::db::Db;
 use narthex::tsdb::db::options::DbOptions;
 use std::path::Path;
@@ -36,7 +36,8 @@ fn main() {
     }
     let dir = tempfile::tempdir().expect("a temporary directory");
     let times = shuffled(samples);
-    let pieces: Vec<&[i64]> = times.chunks(times.len().div_ceil(if is_new { 1 } else { requests })).collect();
+    let pieces: Vec<&[i64]> =
+        times.chunks(times.len().div_ceil(if is_new { 1 } else { requests })).collect();
     let db = open(dir.path());
     append(&db, "newest", &[NEWEST]);
     if !is_new {
@@ -75,7 +76,9 @@ fn append(db: &Db, series: &str, times: &[i64]) {
     let labels = LabelsBuilder::from_iter([("__name__", series)]).build().expect("labels");
     let mut appender = db.appender().expect("an appender");
     let points = times.iter().map(|t| Sample::from(FloatSample::new(*t, *t as f64)));
-    appender.append_or_create(&labels, points, |point, why| panic!("{point:?}: {why:?}")).expect("a series");
+    appender
+        .append_or_create(&labels, points, |point, why| panic!("{point:?}: {why:?}"))
+        .expect("a series");
     appender.commit().expect("a commit");
 }
 
@@ -91,7 +94,8 @@ fn shuffled(count: usize) -> Vec<i64> {
     let mut times: Vec<i64> = (0..count as i64).map(|n| BEGIN + n * step.max(1)).collect();
     let mut random = 1u64;
     for at in (1..times.len()).rev() {
-        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        random =
+            random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         times.swap(at, (random >> 33) as usize % (at + 1));
     }
     times

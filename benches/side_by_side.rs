@@ -12,7 +12,9 @@
 
 mod rig;
 
-use rig::{Target, Usage, disk_usage, free_port, launch, requests, send, time_series, wait_until_ready};
+use rig::{
+    Target, Usage, disk_usage, free_port, launch, requests, send, time_series, wait_until_ready,
+};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 const SCRAPE_INTERVAL_MS: i64 = 15_000;
@@ -39,11 +41,14 @@ struct Figures {
 
 fn main() {
     let plan = Plan::from_args();
-    let start = SystemTime::now().duration_since(UNIX_EPOCH).expect("a clock after 1970").as_millis() as i64
-        - SCRAPE_INTERVAL_MS * plan.rounds as i64;
+    let start =
+        SystemTime::now().duration_since(UNIX_EPOCH).expect("a clock after 1970").as_millis()
+            as i64
+            - SCRAPE_INTERVAL_MS * plan.rounds as i64;
     println!("encoding {} rounds of {} series", plan.rounds, plan.series);
     let sample = |round| move |series| time_series(series, round, SCRAPE_INTERVAL_MS, start);
-    let rounds: Vec<_> = (0..plan.rounds).map(|round| requests(plan.series, sample(round))).collect();
+    let rounds: Vec<_> =
+        (0..plan.rounds).map(|round| requests(plan.series, sample(round))).collect();
     let (narthex, prometheus) = (rig::narthex(&[]), rig::prometheus(&plan.prometheus, &[]));
     let ours = measure(&narthex, &plan, &rounds);
     let theirs = measure(&prometheus, &plan, &rounds);
@@ -52,7 +57,12 @@ fn main() {
 
 impl Plan {
     fn from_args() -> Self {
-        let mut plan = Self { series: 100_000, rounds: 60, writers: 4, prometheus: "/usr/bin/prometheus".into() };
+        let mut plan = Self {
+            series: 100_000,
+            rounds: 60,
+            writers: 4,
+            prometheus: "/usr/bin/prometheus".into(),
+        };
         let mut args = std::env::args().skip(1).filter(|arg| arg != "--bench");
         while let Some(flag) = args.next() {
             let value = args.next().unwrap_or_else(|| panic!("{flag} wants a value"));
@@ -115,7 +125,9 @@ fn report(plan: &Plan, ours: &Figures, theirs: &Figures) {
     };
     line("samples per second, sender included", &|f| samples / f.seconds);
     line("CPU seconds per million samples, series known", &|f| f.cpu_seconds / steady * 1e6);
-    line("CPU seconds per million series created", &|f| f.first_round_cpu_seconds / plan.series as f64 * 1e6);
+    line("CPU seconds per million series created", &|f| {
+        f.first_round_cpu_seconds / plan.series as f64 * 1e6
+    });
     line("bytes of memory per series over idle", &|f| f.rss_per_series);
     line("resident memory at the end, MiB", &|f| f.rss_end / 1_048_576.0);
     line("bytes on disk per sample", &|f| f.disk_bytes / samples);

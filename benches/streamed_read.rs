@@ -13,7 +13,9 @@
 mod rig;
 
 use prost::Message;
-use rig::{Label, Sample, Target, TimeSeries, Usage, free_port, launch, requests, send, wait_until_ready};
+use rig::{
+    Label, Sample, Target, TimeSeries, Usage, free_port, launch, requests, send, wait_until_ready,
+};
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::ops::Range;
@@ -69,18 +71,29 @@ struct Plan {
 fn main() {
     let plan = Plan::from_args();
     let length = INTERVAL_MS * (plan.samples * plan.rounds) as i64;
-    let start = SystemTime::now().duration_since(UNIX_EPOCH).expect("a clock after 1970").as_millis() as i64 - length;
+    let start =
+        SystemTime::now().duration_since(UNIX_EPOCH).expect("a clock after 1970").as_millis()
+            as i64
+            - length;
     println!("{} series of {} samples", plan.series, plan.samples * plan.rounds);
     let flags = ["--web.read-timeout=1h", "--storage.remote.write-max-body-size=256MB"];
     let targets = [rig::narthex(&flags), rig::prometheus(&plan.prometheus, &[])];
-    for target in targets.iter().filter(|target| target.name == "narthex" || !plan.prometheus.is_empty()) {
+    for target in
+        targets.iter().filter(|target| target.name == "narthex" || !plan.prometheus.is_empty())
+    {
         measure(target, &plan, start);
     }
 }
 
 impl Plan {
     fn from_args() -> Self {
-        let mut plan = Self { series: 6000, samples: 100, rounds: 12, answer_mib: 1024, prometheus: String::new() };
+        let mut plan = Self {
+            series: 6000,
+            samples: 100,
+            rounds: 12,
+            answer_mib: 1024,
+            prometheus: String::new(),
+        };
         let mut args = std::env::args().skip(1).filter(|arg| arg != "--bench");
         while let Some(flag) = args.next() {
             let value = args.next().unwrap_or_else(|| panic!("{flag} wants a value"));
@@ -127,11 +140,15 @@ fn measure(target: &Target<'_>, plan: &Plan, start: i64) {
 /// Some samples of a series.
 fn part(series: usize, samples: Range<usize>, start: i64) -> TimeSeries {
     let label = |name: &str, value: String| Label { name: name.to_owned(), value };
-    let labels = vec![label("__name__", "streamed".into()), label("series", format!("{series:06}"))];
+    let labels =
+        vec![label("__name__", "streamed".into()), label("series", format!("{series:06}"))];
     let sample = |nth: usize| {
         let mixed = ((series * 1_000_003 + nth) as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         let timestamp = start + INTERVAL_MS * nth as i64;
-        Sample { value: f64::from_bits(0x3ff0_0000_0000_0000 | (mixed ^ mixed >> 29) >> 12), timestamp }
+        Sample {
+            value: f64::from_bits(0x3ff0_0000_0000_0000 | (mixed ^ mixed >> 29) >> 12),
+            timestamp,
+        }
     };
     TimeSeries { labels, samples: samples.map(sample).collect(), histograms: Vec::new() }
 }
@@ -149,7 +166,8 @@ fn read(server: &Child, port: u16, queries: usize) -> Cost {
     let matcher = Matcher { kind: 2, name: "__name__".into(), value: ".+".into() };
     let query = Query { start: 0, end: i64::MAX / 1000, matchers: vec![matcher] };
     let request = ReadRequest { queries: vec![query; queries], accepted_response_types: vec![1] };
-    let body = snap::raw::Encoder::new().compress_vec(&request.encode_to_vec()).expect("a small request");
+    let body =
+        snap::raw::Encoder::new().compress_vec(&request.encode_to_vec()).expect("a small request");
     let before = Usage::of(server);
     let is_done = AtomicBool::new(false);
     let begun = Instant::now();
@@ -182,7 +200,10 @@ fn answer_of(port: u16, body: &[u8]) -> usize {
          Content-Encoding: snappy\r\nX-Prometheus-Remote-Read-Version: 0.1.0\r\nContent-Length: {}\r\n\r\n",
         body.len()
     );
-    stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(body)).expect("the server reads");
+    stream
+        .write_all(head.as_bytes())
+        .and_then(|()| stream.write_all(body))
+        .expect("the server reads");
     let mut buffer = vec![0; 1 << 20];
     let (mut bytes, mut end) = (0, Vec::new());
     loop {

@@ -5,16 +5,16 @@
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use narthex::metrics::registry::Registry;
+use narthex::remote::body_compression::BodyCompression;
 use narthex::remote::limits::{LabelLimits, WriteLimits};
 use narthex::remote::metadata::MetadataLimits;
 use narthex::remote::metrics::WriteMetrics;
-use narthex::remote::body_compression::BodyCompression;
 use narthex::remote::pb::io::prometheus::write::v2;
 use narthex::remote::pb::prometheus as pb;
 use narthex::remote::request_index_v1::{CountLimits, RequestIndexV1};
 use narthex::remote::request_series::RequestSeries;
 use narthex::remote::v2::request_index as v2_reader;
-use narthex::remote::write::{WireFormat, RemoteWriteVersion, RemoteWriter};
+use narthex::remote::write::{RemoteWriteVersion, RemoteWriter, WireFormat};
 use narthex::tsdb::db::Db;
 use narthex::tsdb::db::options::DbOptions;
 use prost::Message;
@@ -75,7 +75,10 @@ fn request_v2(timestamp: i64) -> Vec<u8> {
     let mut timeseries = Vec::new();
     for i in 0..SERIES {
         let labels = labels(i);
-        let refs = labels.iter().flat_map(|(name, value)| [symbols.place(name), symbols.place(value)]).collect();
+        let refs = labels
+            .iter()
+            .flat_map(|(name, value)| [symbols.place(name), symbols.place(value)])
+            .collect();
         let help = format!("Cumulative count of bytes received, number {}.", i % 50);
         timeseries.push(v2::TimeSeries {
             labels_refs: refs,
@@ -144,7 +147,10 @@ type Make = fn(i64) -> Vec<u8>;
 fn store(c: &mut Criterion) {
     let mut group = c.benchmark_group("store");
     group.throughput(Throughput::Elements(SERIES as u64));
-    for (name, version, make) in [("1.0", RemoteWriteVersion::V1, request as Make), ("2.0", RemoteWriteVersion::V2, request_v2)] {
+    for (name, version, make) in [
+        ("1.0", RemoteWriteVersion::V1, request as Make),
+        ("2.0", RemoteWriteVersion::V2, request_v2),
+    ] {
         let message = make(START);
         println!("{name}: {} bytes, {} as a snappy block", message.len(), pack(&message).len());
         let Ok(dir) = tempfile::tempdir() else { return };
@@ -167,7 +173,9 @@ fn store(c: &mut Criterion) {
                 timestamp += 1000;
                 pack(&make(timestamp))
             };
-            let stored = |body: Vec<u8>| writer.store(&db, &body, form, START).map(|outcome| outcome.samples);
+            let stored = |body: Vec<u8>| {
+                writer.store(&db, &body, form, START).map(|outcome| outcome.samples)
+            };
             b.iter_batched(next, stored, BatchSize::NumIterations(50));
         });
     }

@@ -16,12 +16,15 @@ const POLICY: CutPolicy = CutPolicy { chunk_range_ms: 7_200_000, samples_per_chu
 fn shapes() -> [(&'static str, Vec<FloatSample>); 4] {
     let mut state = 1u64;
     let mut random = move || {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        state =
+            state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         state >> 33
     };
     let start = 1_762_300_800_000;
     let series = |value: &mut dyn FnMut(i64) -> f64, jitter: &mut dyn FnMut() -> i64| {
-        (0..SAMPLES).map(|i| FloatSample::new(start + i * 15_000 + jitter(), value(i))).collect::<Vec<_>>()
+        (0..SAMPLES)
+            .map(|i| FloatSample::new(start + i * 15_000 + jitter(), value(i)))
+            .collect::<Vec<_>>()
     };
     let constant = series(&mut |_| 1.0, &mut || 0);
     let mut total = 0.0;
@@ -37,7 +40,8 @@ fn shapes() -> [(&'static str, Vec<FloatSample>); 4] {
     [("constant", constant), ("counter", counter), ("gauge", gauge), ("jittered", jittered)]
 }
 
-const ENCODINGS: [(&str, FloatEncoding); 2] = [("", FloatEncoding::Xor), ("xor2/", FloatEncoding::Xor2)];
+const ENCODINGS: [(&str, FloatEncoding); 2] =
+    [("", FloatEncoding::Xor), ("xor2/", FloatEncoding::Xor2)];
 
 fn encode(floats: FloatEncoding, samples: &[FloatSample]) -> AnyChunk {
     let encodings = EncodingPolicy { floats, ..EncodingPolicy::default() };
@@ -53,12 +57,19 @@ fn append(c: &mut Criterion) {
     group.throughput(Throughput::Elements(SAMPLES as u64));
     for (prefix, encoding) in ENCODINGS {
         for (name, samples) in shapes() {
-            group.bench_function(format!("{prefix}{name}"), |b| b.iter(|| encode(encoding, black_box(&samples))));
+            group.bench_function(format!("{prefix}{name}"), |b| {
+                b.iter(|| encode(encoding, black_box(&samples)))
+            });
         }
     }
     // One sample to each of many open chunks in turn, as requests do it, with the question whether to cut.
     let (_, samples) = shapes().into_iter().nth(1).unwrap_or_default();
-    let open = || (encode(FloatEncoding::Xor, &samples[..1]), ChunkBoundary::starting_at(&POLICY, samples[0].t));
+    let open = || {
+        (
+            encode(FloatEncoding::Xor, &samples[..1]),
+            ChunkBoundary::starting_at(&POLICY, samples[0].t),
+        )
+    };
     group.throughput(Throughput::Elements((SAMPLES as u64 - 1) * 10_000));
     group.bench_function("counter, 10000 series in turn", |b| {
         b.iter_batched_ref(

@@ -2,7 +2,7 @@
 
 use narthex::app::serve;
 use narthex::config::flags::Command;
-use narthex::config::{prometheus_flags, flag_values};
+use narthex::config::{flag_values, prometheus_flags};
 use std::io::Write;
 use std::process::ExitCode;
 

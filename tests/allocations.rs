@@ -2,15 +2,15 @@
 
 use allocation_counter::measure;
 use narthex::metrics::registry::Registry;
+use narthex::remote::body_compression::BodyCompression;
 use narthex::remote::limits::{LabelLimits, WriteLimits};
 use narthex::remote::metadata::MetadataLimits;
 use narthex::remote::metrics::WriteMetrics;
-use narthex::remote::write_outcome::WriteOutcome;
-use narthex::remote::body_compression::BodyCompression;
 use narthex::remote::pb::io::prometheus::write::v2;
 use narthex::remote::pb::{prometheus_copy, thanos};
 use narthex::remote::request_index_v1::CountLimits;
-use narthex::remote::write::{WireFormat, RemoteWriteVersion, RemoteWriteError, RemoteWriter};
+use narthex::remote::write::{RemoteWriteError, RemoteWriteVersion, RemoteWriter, WireFormat};
+use narthex::remote::write_outcome::WriteOutcome;
 use narthex::tsdb::db::Db;
 use narthex::tsdb::db::options::DbOptions;
 use prost::Message;
@@ -27,10 +27,17 @@ const NOW: i64 = START + 3_600_000;
 fn request_v1(round: i64) -> Vec<u8> {
     let timeseries = (0..SERIES)
         .map(|series| wire::TimeSeries {
-            labels: [("__name__", "known"), ("instance", "host:9100"), ("series", &series.to_string())]
-                .map(|(name, value)| wire::Label { name: name.into(), value: value.into() })
-                .into(),
-            samples: vec![wire::Sample { bits: Some(42.0f64.to_bits()), timestamp: START + round * 15_000 }],
+            labels: [
+                ("__name__", "known"),
+                ("instance", "host:9100"),
+                ("series", &series.to_string()),
+            ]
+            .map(|(name, value)| wire::Label { name: name.into(), value: value.into() })
+            .into(),
+            samples: vec![wire::Sample {
+                bits: Some(42.0f64.to_bits()),
+                timestamp: START + round * 15_000,
+            }],
             ..Default::default()
         })
         .collect();
@@ -40,13 +47,18 @@ fn request_v1(round: i64) -> Vec<u8> {
 
 /// The same as a sender of 2.0 packs it, with metadata.
 fn request_v2(round: i64) -> Vec<u8> {
-    let texts = ["", "__name__", "known", "instance", "host:9100", "series", "What it is.", "seconds"];
+    let texts =
+        ["", "__name__", "known", "instance", "host:9100", "series", "What it is.", "seconds"];
     let mut symbols: Vec<String> = texts.map(str::to_owned).to_vec();
     let known = symbols.len() as u32;
     symbols.extend((0..SERIES).map(|series| series.to_string()));
     let timeseries = (0..SERIES as u32).map(|series| v2::TimeSeries {
         labels_refs: vec![1, 2, 3, 4, 5, known + series],
-        samples: vec![v2::Sample { value: 42.0, timestamp: START + round * 15_000, start_timestamp: START }],
+        samples: vec![v2::Sample {
+            value: 42.0,
+            timestamp: START + round * 15_000,
+            start_timestamp: START,
+        }],
         metadata: Some(v2::Metadata { r#type: 1, help_ref: 6, unit_ref: 7 }),
         ..Default::default()
     });
@@ -56,26 +68,35 @@ fn request_v2(round: i64) -> Vec<u8> {
 
 /// The same as a Thanos Receive router forwards it: half of the series are of each tenant.
 fn forwarded(round: i64) -> Vec<u8> {
-    let message = snap::raw::Decoder::new().decompress_vec(&request_v1(round)).expect("it was just packed");
+    let message =
+        snap::raw::Decoder::new().decompress_vec(&request_v1(round)).expect("it was just packed");
     // The series of 1.0 are what routers once sent in a field of the same number.
-    let timeseries = thanos::WriteRequest::decode(&*message).expect("the same on the wire").timeseries;
-    let tuple = |(timeseries, tenant): (&[prometheus_copy::TimeSeries], &str)| thanos::TimeSeriesTenantTuple {
-        timeseries: timeseries.to_vec(),
-        tenant: tenant.to_owned(),
+    let timeseries =
+        thanos::WriteRequest::decode(&*message).expect("the same on the wire").timeseries;
+    let tuple = |(timeseries, tenant): (&[prometheus_copy::TimeSeries], &str)| {
+        thanos::TimeSeriesTenantTuple { timeseries: timeseries.to_vec(), tenant: tenant.to_owned() }
     };
     let tuples = timeseries.chunks(SERIES / 2).zip(["blue", "green"]).map(tuple);
-    thanos::WriteRequest { timeseries_tenant_data: tuples.collect(), ..Default::default() }.encode_to_vec()
+    thanos::WriteRequest { timeseries_tenant_data: tuples.collect(), ..Default::default() }
+        .encode_to_vec()
 }
 
 #[test]
 fn known_series_append_allocates_nothing_per_series() {
     let form = |version| WireFormat { version, packing: BodyCompression::SnappyBlock };
-    allocates_little(request_v1, |writer, db, body| writer.store(db, body, form(RemoteWriteVersion::V1), NOW));
-    allocates_little(request_v2, |writer, db, body| writer.store(db, body, form(RemoteWriteVersion::V2), NOW));
+    allocates_little(request_v1, |writer, db, body| {
+        writer.store(db, body, form(RemoteWriteVersion::V1), NOW)
+    });
+    allocates_little(request_v2, |writer, db, body| {
+        writer.store(db, body, form(RemoteWriteVersion::V2), NOW)
+    });
     allocates_little(forwarded, |writer, db, body| writer.store_thanos(db, body, NOW));
 }
 
-fn allocates_little(request: fn(i64) -> Vec<u8>, write: impl Fn(&RemoteWriter, &Db, &[u8]) -> Result<WriteOutcome, RemoteWriteError>) {
+fn allocates_little(
+    request: fn(i64) -> Vec<u8>,
+    write: impl Fn(&RemoteWriter, &Db, &[u8]) -> Result<WriteOutcome, RemoteWriteError>,
+) {
     let dir = tempfile::tempdir().expect("a temporary directory");
     let db = Db::open(DbOptions::new(dir.path().to_owned())).expect("the directory is free");
     db.replay().expect("an empty directory");

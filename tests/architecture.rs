@@ -51,7 +51,10 @@ struct File {
 #[test]
 fn the_source_keeps_the_rules() {
     let files = package_files();
-    assert!(files.iter().filter(|file| file.path.starts_with("src/")).count() > 10, "the source was not found");
+    assert!(
+        files.iter().filter(|file| file.path.starts_with("src/")).count() > 10,
+        "the source was not found"
+    );
     let broken = violations(&files);
     assert!(broken.is_empty(), "{}", broken.join("\n"));
 }
@@ -65,7 +68,11 @@ fn package_files() -> Vec<File> {
     paths.sort();
     let existing = paths.into_iter().filter(|path| path.is_file());
     let files = existing.map(|path| File {
-        path: path.strip_prefix(root).expect("a path below the root").to_string_lossy().into_owned(),
+        path: path
+            .strip_prefix(root)
+            .expect("a path below the root")
+            .to_string_lossy()
+            .into_owned(),
         text: std::fs::read_to_string(&path).expect("a source file can be read"),
     });
     files.collect()
@@ -86,8 +93,11 @@ fn collect(folder: &Path, paths: &mut Vec<PathBuf>) {
 /// Every broken rule, one a line.
 fn violations(files: &[File]) -> Vec<String> {
     let modules: Vec<Module> = files.iter().filter_map(Module::of).collect();
-    let mut broken: Vec<String> = files.iter().filter(|file| !file.text.starts_with("//!")).map(no_purpose).collect();
-    broken.extend(files.iter().filter(|file| file.path.starts_with("tests/")).flat_map(long_test_names));
+    let mut broken: Vec<String> =
+        files.iter().filter(|file| !file.text.starts_with("//!")).map(no_purpose).collect();
+    broken.extend(
+        files.iter().filter(|file| file.path.starts_with("tests/")).flat_map(long_test_names),
+    );
     for module in &modules {
         broken.extend(module.foreign_words());
         broken.extend(module.wrong_lines());
@@ -104,11 +114,16 @@ fn long_test_names(file: &File) -> Vec<String> {
     let tokens = source::tokens(&file.text);
     let is_function = |at: usize| at > 0 && tokens[at - 1] == "fn";
     let has_attribute = |at: usize| {
-        let before = tokens[..at].rsplit(|token| token == "}" || token == ";").next().unwrap_or_default();
+        let before =
+            tokens[..at].rsplit(|token| token == "}" || token == ";").next().unwrap_or_default();
         before.windows(2).any(|words| words == ["test", "]"])
     };
-    let is_long = |at: &usize| tokens[*at].len() > MAX_TEST_NAME && is_function(*at) && has_attribute(*at);
-    (0..tokens.len()).filter(is_long).map(|at| format!("{}: long name: {}", file.path, tokens[at])).collect()
+    let is_long =
+        |at: &usize| tokens[*at].len() > MAX_TEST_NAME && is_function(*at) && has_attribute(*at);
+    (0..tokens.len())
+        .filter(is_long)
+        .map(|at| format!("{}: long name: {}", file.path, tokens[at]))
+        .collect()
 }
 
 /// A file of src as a module.
@@ -123,7 +138,8 @@ impl Module {
     fn of(file: &File) -> Option<Module> {
         let inner = file.path.strip_prefix("src/")?.strip_suffix(".rs")?;
         let inner = inner.strip_suffix("/mod").unwrap_or(inner);
-        let path = if inner == "lib" { Vec::new() } else { inner.split('/').map(str::to_owned).collect() };
+        let path =
+            if inner == "lib" { Vec::new() } else { inner.split('/').map(str::to_owned).collect() };
         let tokens = source::tokens(&file.text);
         let named = source::named_paths(&tokens, &path);
         Some(Module { file: file.path.clone(), path, tokens, named })
@@ -137,7 +153,8 @@ impl Module {
     fn foreign_words(&self) -> Vec<String> {
         let in_engine = self.file.starts_with("src/tsdb/");
         let word = |token: &&String| {
-            (in_engine && NETWORK.contains(&token.as_str())) || (*token == "unsafe" && self.file != UNSAFE)
+            (in_engine && NETWORK.contains(&token.as_str()))
+                || (*token == "unsafe" && self.file != UNSAFE)
         };
         let found: BTreeSet<&String> = self.tokens.iter().filter(word).collect();
         found.into_iter().map(|token| format!("{}: names {token}", self.file)).collect()
@@ -148,7 +165,11 @@ impl Module {
         let mut broken = BTreeSet::new();
         let Some((own, own_line)) = part_of(&self.path) else {
             let exempt = self.path.is_empty() || self.path == ["tsdb"];
-            return if exempt { Vec::new() } else { vec![format!("{}: stands on no line of the house", self.file)] };
+            return if exempt {
+                Vec::new()
+            } else {
+                vec![format!("{}: stands on no line of the house", self.file)]
+            };
         };
         for named in &self.named {
             let Some((other, other_line)) = part_of(&named.path) else { continue };
@@ -164,7 +185,10 @@ impl Module {
 fn part_of(path: &[String]) -> Option<(&'static str, usize)> {
     let joined = path.join("::");
     let within = |part: &str| joined == part || joined.starts_with(&format!("{part}::"));
-    LINES.iter().enumerate().find_map(|(line, parts)| Some((*parts.iter().find(|part| within(part))?, line)))
+    LINES
+        .iter()
+        .enumerate()
+        .find_map(|(line, parts)| Some((*parts.iter().find(|part| within(part))?, line)))
 }
 
 /// Circles of imports among files, and among the parts of the house; test code is left out.
@@ -176,7 +200,9 @@ fn circles(modules: &[Module]) -> Vec<String> {
             if let Some(target) = defining_file(modules, &named.path) {
                 files.entry(module.file.clone()).or_default().insert(target.to_owned());
             }
-            if let (Some((own, _)), Some((other, _))) = (part_of(&module.path), part_of(&named.path)) {
+            if let (Some((own, _)), Some((other, _))) =
+                (part_of(&module.path), part_of(&named.path))
+            {
                 parts.entry(own.to_owned()).or_default().insert(other.to_owned());
             }
         }
@@ -191,7 +217,8 @@ fn circles(modules: &[Module]) -> Vec<String> {
 
 /// The file of the innermost module on a path.
 fn defining_file<'a>(modules: &'a [Module], path: &[String]) -> Option<&'a str> {
-    let on_path = modules.iter().filter(|module| !module.path.is_empty() && path.starts_with(&module.path));
+    let on_path =
+        modules.iter().filter(|module| !module.path.is_empty() && path.starts_with(&module.path));
     on_path.max_by_key(|module| module.path.len()).map(|module| module.file.as_str())
 }
 
@@ -223,8 +250,10 @@ fn circle(imports: &BTreeMap<String, BTreeSet<String>>) -> Option<String> {
 
 /// What `violations` says of a sample of files.
 fn broken_by(files: &[(&str, &str)]) -> Vec<String> {
-    let files: Vec<File> =
-        files.iter().map(|(path, text)| File { path: (*path).to_owned(), text: (*text).to_owned() }).collect();
+    let files: Vec<File> = files
+        .iter()
+        .map(|(path, text)| File { path: (*path).to_owned(), text: (*text).to_owned() })
+        .collect();
     violations(&files)
 }
 
@@ -237,7 +266,8 @@ fn a_file_without_a_purpose_is_caught() {
 #[test]
 fn a_long_name_of_a_test_is_caught() {
     let name = "a".repeat(61);
-    let text = format!("//! x\n#[test]\n#[ignore = \"why\"]\nfn {name}() {{}}\nfn b{name}() {{}}\n");
+    let text =
+        format!("//! x\n#[test]\n#[ignore = \"why\"]\nfn {name}() {{}}\nfn b{name}() {{}}\n");
     assert_eq!(broken_by(&[("tests/a.rs", &text)]), [format!("tests/a.rs: long name: {name}")]);
     assert!(broken_by(&[("tests/a.rs", &text.replace(&name, &name[1..]))]).is_empty());
 }
@@ -271,7 +301,10 @@ fn siblings_and_strangers_are_caught() {
     assert_eq!(query, ["src/tsdb/query/merge.rs: tsdb::query imports tsdb::wal"]);
     let scrape = broken_by(&[("src/scrape/mod.rs", "//! x\nuse crate::server::Server;")]);
     assert_eq!(scrape, ["src/scrape/mod.rs: scrape imports server"]);
-    assert_eq!(broken_by(&[("src/util.rs", "//! x\n")]), ["src/util.rs: stands on no line of the house"]);
+    assert_eq!(
+        broken_by(&[("src/util.rs", "//! x\n")]),
+        ["src/util.rs: stands on no line of the house"]
+    );
 }
 
 #[test]
@@ -284,7 +317,8 @@ fn circles_are_caught_among_parts_and_among_files() {
     assert_eq!(parts, ["imports go in a circle: tsdb::encoding -> tsdb::fs -> tsdb::encoding"]);
     let a = ("src/tsdb/wal/a.rs", "//! x\nuse super::b::B;");
     let b = "//! x\nuse crate::tsdb::wal::a::A;";
-    let circle = "imports go in a circle: src/tsdb/wal/a.rs -> src/tsdb/wal/b.rs -> src/tsdb/wal/a.rs";
+    let circle =
+        "imports go in a circle: src/tsdb/wal/a.rs -> src/tsdb/wal/b.rs -> src/tsdb/wal/a.rs";
     assert_eq!(broken_by(&[a, ("src/tsdb/wal/b.rs", b)]), [circle]);
     let only_in_tests = "//! x\n#[cfg(test)]\nmod tests { use super::super::a::A; }";
     assert!(broken_by(&[a, ("src/tsdb/wal/b.rs", only_in_tests)]).is_empty());

@@ -55,8 +55,10 @@ fn pause() {
 }
 
 fn request(name: &str, round: usize) -> WriteRequest {
-    let samples: Vec<_> = (0..50).map(|i| (BEGIN + round as i64 * 60_000 + i * 1000, (i * 7) as f64 / 3.0)).collect();
-    let series = (0..20).map(|n| TimeSeries::new(&[("__name__", name), ("n", &n.to_string())], &samples));
+    let samples: Vec<_> =
+        (0..50).map(|i| (BEGIN + round as i64 * 60_000 + i * 1000, (i * 7) as f64 / 3.0)).collect();
+    let series =
+        (0..20).map(|n| TimeSeries::new(&[("__name__", name), ("n", &n.to_string())], &samples));
     WriteRequest { timeseries: series.collect(), ..WriteRequest::default() }
 }
 
@@ -89,7 +91,8 @@ impl Scene {
     /// Writes over HTTP until it is acknowledged.
     fn http_writer(&self, request: &WriteRequest, encoding: &str, body: &[u8]) {
         loop {
-            let headers = [("Content-Type", "application/x-protobuf"), ("Content-Encoding", encoding)];
+            let headers =
+                [("Content-Type", "application/x-protobuf"), ("Content-Encoding", encoding)];
             match self.http.try_post(WRITE, &headers, body) {
                 Ok(answer) if answer.status == 204 => return self.acknowledge(request),
                 // A server that answers before it has read all may close before it is read.
@@ -114,14 +117,17 @@ struct Grpc {
 
 impl Grpc {
     fn new(http: &Http) -> Grpc {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        let runtime =
+            tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         Grpc { runtime, http: http.clone(), channel: None }
     }
 
     /// The status; none where there was no answer.
     fn write(&mut self, encoding: &'static str, packed: &[u8]) -> Option<u16> {
         let body = [&[1][..], &(packed.len() as u32).to_be_bytes(), packed].concat();
-        let endpoint = Endpoint::from_shared(self.http.url("")).expect("an address").timeout(Duration::from_secs(60));
+        let endpoint = Endpoint::from_shared(self.http.url(""))
+            .expect("an address")
+            .timeout(Duration::from_secs(60));
         let channel = &mut self.channel;
         let status = self.runtime.block_on(async {
             if channel.is_none() {
@@ -147,7 +153,13 @@ impl Grpc {
 }
 
 impl Scene {
-    fn grpc_writer(&self, grpc: &mut Grpc, request: &WriteRequest, encoding: &'static str, packed: &[u8]) {
+    fn grpc_writer(
+        &self,
+        grpc: &mut Grpc,
+        request: &WriteRequest,
+        encoding: &'static str,
+        packed: &[u8],
+    ) {
         loop {
             match grpc.write(encoding, packed) {
                 Some(0) => return self.acknowledge(request),
@@ -161,9 +173,15 @@ impl Scene {
     /// Sends one bomb after another; each must be refused.
     fn bomber(&self, encoding: &str, bomb: &[u8]) {
         while !self.is_over.load(Ordering::SeqCst) {
-            let headers = [("Content-Type", "application/x-protobuf"), ("Content-Encoding", encoding)];
+            let headers =
+                [("Content-Type", "application/x-protobuf"), ("Content-Encoding", encoding)];
             if let Ok(answer) = self.http.try_post(WRITE, &headers, bomb) {
-                assert!([413, 503].contains(&answer.status), "{encoding}: {} {}", answer.status, answer.text());
+                assert!(
+                    [413, 503].contains(&answer.status),
+                    "{encoding}: {} {}",
+                    answer.status,
+                    answer.text()
+                );
                 self.bombs_refused.fetch_add(usize::from(answer.status == 413), Ordering::SeqCst);
             }
             pause();
@@ -185,7 +203,8 @@ impl Scene {
     fn slow_reader(&self) -> Option<TcpStream> {
         let matchers = vec![Matcher::equal("__name__", "read_slowly")];
         let query = Query { start: MIN_TIME, end: MAX_TIME, matchers, hints: None };
-        let request = ReadRequest { queries: vec![query; 50], accepted_response_types: vec![STREAMED] };
+        let request =
+            ReadRequest { queries: vec![query; 50], accepted_response_types: vec![STREAMED] };
         let body = snappy(&request.encode_to_vec());
         let head = format!(
             "POST /api/v1/read HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-protobuf\r\nContent-Length: {}\r\n\r\n",
@@ -207,7 +226,8 @@ impl Scene {
 fn memory(pid: u32) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:"));
-    line.and_then(|line| line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()).unwrap_or(0) << 10
+    line.and_then(|line| line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()).unwrap_or(0)
+        << 10
 }
 
 /// Notes the largest memory until all is over.
@@ -223,8 +243,10 @@ fn store_what_is_read_slowly(server: &Server) -> Samples {
     let mut random = StdRng::seed_from_u64(6);
     let mut stored = Samples::new();
     for n in 0..20 {
-        let samples: Vec<_> = (0..5000).map(|i| (BEGIN + i * 1000, random.random::<f64>())).collect();
-        let request = WriteRequest::one(&[("__name__", "read_slowly"), ("n", &n.to_string())], &samples);
+        let samples: Vec<_> =
+            (0..5000).map(|i| (BEGIN + i * 1000, random.random::<f64>())).collect();
+        let request =
+            WriteRequest::one(&[("__name__", "read_slowly"), ("n", &n.to_string())], &samples);
         server.remote().write_ok(&request);
         stored.add_request(&request);
     }
@@ -235,12 +257,17 @@ fn spawn_bombers<'scope>(scope: &'scope std::thread::Scope<'scope, '_>, scene: &
     let zeros = vec![0; BOMB];
     // Says that it is 256 MiB, and that is all.
     let declared = vec![0x80, 0x80, 0x80, 0x80, 0x01, 0];
-    for (encoding, bomb) in
-        [("snappy", snappy(&zeros)), ("snappy", declared), ("x-snappy-framed", framed(&zeros)), ("zstd", zstd(&zeros))]
-    {
+    for (encoding, bomb) in [
+        ("snappy", snappy(&zeros)),
+        ("snappy", declared),
+        ("x-snappy-framed", framed(&zeros)),
+        ("zstd", zstd(&zeros)),
+    ] {
         scope.spawn(move || scene.bomber(encoding, &bomb));
     }
-    for (encoding, bomb) in [("snappy", framed(&zeros)), ("zstd", zstd(&zeros)), ("gzip", gzip(&zeros))] {
+    for (encoding, bomb) in
+        [("snappy", framed(&zeros)), ("zstd", zstd(&zeros)), ("gzip", gzip(&zeros))]
+    {
         scope.spawn(move || scene.grpc_bomber(encoding, &bomb));
     }
 }

@@ -13,10 +13,10 @@ use narthex::model::time::TimeRange;
 use narthex::tsdb::block::ulid::BlockUlid;
 use narthex::tsdb::compact::block_summary::BlockSummary;
 use narthex::tsdb::db::Db;
-use narthex::tsdb::db::error::MaintenanceError;
 use narthex::tsdb::db::admin::SnapshotContents;
+use narthex::tsdb::db::error::MaintenanceError;
 use narthex::tsdb::db::options::{DbOptions, ShutdownMode};
-use narthex::tsdb::db::settings::{RetentionSettings, RetentionOrigin};
+use narthex::tsdb::db::settings::{RetentionOrigin, RetentionSettings};
 use narthex::tsdb::db::stats::DbStats;
 use narthex::tsdb::fs::fail_point;
 use narthex::tsdb::wal::compression::RecordCompression;
@@ -57,7 +57,12 @@ fn filled_out_of_order(hours: i64) -> Life {
 fn cancelled_at(life: &Life, point: &str, work: impl FnOnce(&Db) -> Done + Send) -> Done {
     let point = fail_point::ALL.into_iter().find(|known| *known == point).unwrap();
     let marker = life.beside("held");
-    fail_point::arm_from_spec(&format!("{point}@{}=pause:{}", fail_point::hits(point) + 1, marker.display())).unwrap();
+    fail_point::arm_from_spec(&format!(
+        "{point}@{}=pause:{}",
+        fail_point::hits(point) + 1,
+        marker.display()
+    ))
+    .unwrap();
     thread::scope(|scope| {
         let working = scope.spawn(|| work(life.db()));
         let deadline = Instant::now() + Duration::from_secs(60);
@@ -108,7 +113,10 @@ fn is_cancelled(done: &Done) -> bool {
 }
 
 fn out_of_order_blocks(life: &Life) -> usize {
-    life.blocks().iter().filter(|block| BlockSummary::from_meta(&block.meta()).hints.out_of_order).count()
+    life.blocks()
+        .iter()
+        .filter(|block| BlockSummary::from_meta(&block.meta()).hints.out_of_order)
+        .count()
 }
 
 #[test]
@@ -183,12 +191,21 @@ fn block_compaction() {
 fn retention() {
     let mut life = filled(12, |_| {});
     life.maintain();
-    let keep = RetentionSettings { time_ms: HOUR, bytes: 0, percentage: 0.0, origin: RetentionOrigin::Configured };
+    let keep = RetentionSettings {
+        time_ms: HOUR,
+        bytes: 0,
+        percentage: 0.0,
+        origin: RetentionOrigin::Configured,
+    };
     life.restart_with(|options| options.settings.retention = keep);
     let before = life.blocks();
     let _ = cancelled_at(&life, "retention.delete", maintain);
     let after: Vec<BlockUlid> = life.blocks().iter().map(|block| block.meta().ulid).collect();
-    let removed: Vec<_> = before.iter().map(|block| block.meta()).filter(|meta| !after.contains(&meta.ulid)).collect();
+    let removed: Vec<_> = before
+        .iter()
+        .map(|block| block.meta())
+        .filter(|meta| !after.contains(&meta.ulid))
+        .collect();
     let [removed] = &removed[..] else { panic!("{} blocks were removed", removed.len()) };
     let is_removed = |t: i64| (removed.min_time..removed.max_time).contains(&t);
     life.model.values_mut().for_each(|samples| samples.retain(|(t, _)| !is_removed(*t)));

@@ -94,7 +94,9 @@ pub(crate) fn requests(series: usize, sample: impl Fn(usize) -> TimeSeries) -> V
         .chunks(SERIES_PER_REQUEST)
         .map(|chunk| {
             let timeseries = chunk.iter().map(|series| sample(*series)).collect();
-            encoder.compress_vec(&WriteRequest { timeseries }.encode_to_vec()).expect("a request under 4 GiB")
+            encoder
+                .compress_vec(&WriteRequest { timeseries }.encode_to_vec())
+                .expect("a request under 4 GiB")
         })
         .collect()
 }
@@ -114,9 +116,10 @@ pub(crate) fn time_series(series: usize, round: usize, interval_ms: i64, start: 
         ("pod", format!("node-exporter-{host:05x}")),
         ("region", "eu-west-1".into()),
     ];
-    let labels = labels.into_iter().map(|(name, value)| Label { name: name.into(), value }).collect();
-    let mut mixed =
-        (series as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ (round as u64).wrapping_mul(0xff51_afd7_ed55_8ccd);
+    let labels =
+        labels.into_iter().map(|(name, value)| Label { name: name.into(), value }).collect();
+    let mut mixed = (series as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+        ^ (round as u64).wrapping_mul(0xff51_afd7_ed55_8ccd);
     mixed ^= mixed >> 29;
     let value = (round as u64 * 1000 + mixed % 700) as f64;
     let timestamp = start + interval_ms * round as i64 + (series % 997) as i64;
@@ -128,7 +131,10 @@ pub(crate) fn narthex<'a>(flags: &'a [&'a str]) -> Target<'a> {
     let command = move |dir: &Path, port: u16| {
         let mut command = Command::new(env!("CARGO_BIN_EXE_narthex"));
         command.arg("serve").arg(format!("--storage.tsdb.path={}", dir.join("data").display()));
-        command.arg(format!("--web.listen-address=127.0.0.1:{port}")).arg("--log.level=warn").args(flags);
+        command
+            .arg(format!("--web.listen-address=127.0.0.1:{port}"))
+            .arg("--log.level=warn")
+            .args(flags);
         command
     };
     Target { name: "narthex", command: Box::new(command) }
@@ -141,7 +147,9 @@ pub(crate) fn prometheus<'a>(program: &'a str, flags: &'a [&'a str]) -> Target<'
         let mut command = Command::new(program);
         command.arg(format!("--config.file={}", dir.join("prometheus.yml").display()));
         command.arg(format!("--storage.tsdb.path={}", dir.join("data").display()));
-        command.arg(format!("--web.listen-address=127.0.0.1:{port}")).arg("--web.enable-remote-write-receiver");
+        command
+            .arg(format!("--web.listen-address=127.0.0.1:{port}"))
+            .arg("--web.enable-remote-write-receiver");
         command.arg("--log.level=error").args(flags);
         command
     };
@@ -150,17 +158,27 @@ pub(crate) fn prometheus<'a>(program: &'a str, flags: &'a [&'a str]) -> Target<'
 
 pub(crate) fn launch(target: &Target<'_>, dir: &Path, port: u16) -> Child {
     let mut command = (target.command)(dir, port);
-    command.stdin(Stdio::null()).stdout(Stdio::null()).spawn().unwrap_or_else(|e| panic!("{}: {e}", target.name))
+    command
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap_or_else(|e| panic!("{}: {e}", target.name))
 }
 
 pub(crate) fn wait_until_ready(target: &Target<'_>, server: &mut Child, port: u16) {
     let deadline = Instant::now() + Duration::from_secs(300);
     while Instant::now() < deadline {
-        assert!(server.try_wait().expect("a child").is_none(), "{} ended before it was ready", target.name);
+        assert!(
+            server.try_wait().expect("a child").is_none(),
+            "{} ended before it was ready",
+            target.name
+        );
         if let Ok(mut stream) = TcpStream::connect(("127.0.0.1", port)) {
             let request = "GET /-/ready HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
             let mut answer = String::new();
-            let asked = stream.write_all(request.as_bytes()).and_then(|()| stream.read_to_string(&mut answer));
+            let asked = stream
+                .write_all(request.as_bytes())
+                .and_then(|()| stream.read_to_string(&mut answer));
             if asked.is_ok() && answer.starts_with("HTTP/1.1 200") {
                 return;
             }
@@ -229,13 +247,24 @@ pub(crate) struct Usage {
 
 impl Usage {
     pub(crate) fn of(process: &Child) -> Self {
-        let stat = fs::read_to_string(format!("/proc/{}/stat", process.id())).expect("a running process");
-        let fields: Vec<&str> = stat.rsplit(')').next().expect("a name in brackets").split_whitespace().collect();
+        let stat =
+            fs::read_to_string(format!("/proc/{}/stat", process.id())).expect("a running process");
+        let fields: Vec<&str> =
+            stat.rsplit(')').next().expect("a name in brackets").split_whitespace().collect();
         let number = |i: usize| fields[i].parse::<f64>().expect("a number");
-        let status = fs::read_to_string(format!("/proc/{}/status", process.id())).expect("a running process");
-        let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).expect("a count of anonymous memory");
-        let anonymous = line.trim().trim_end_matches(" kB").parse::<f64>().expect("a number") * 1024.0;
-        Self { cpu_seconds: (number(11) + number(12)) / TICKS_PER_SECOND, rss: number(21) * 4096.0, anonymous }
+        let status = fs::read_to_string(format!("/proc/{}/status", process.id()))
+            .expect("a running process");
+        let line = status
+            .lines()
+            .find_map(|line| line.strip_prefix("RssAnon:"))
+            .expect("a count of anonymous memory");
+        let anonymous =
+            line.trim().trim_end_matches(" kB").parse::<f64>().expect("a number") * 1024.0;
+        Self {
+            cpu_seconds: (number(11) + number(12)) / TICKS_PER_SECOND,
+            rss: number(21) * 4096.0,
+            anonymous,
+        }
     }
 }
 
@@ -244,7 +273,10 @@ pub(crate) fn metric(port: u16, name: &str) -> f64 {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).expect("the server listens");
     let request = "GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
     let mut answer = String::new();
-    stream.write_all(request.as_bytes()).and_then(|()| stream.read_to_string(&mut answer)).expect("the server answers");
+    stream
+        .write_all(request.as_bytes())
+        .and_then(|()| stream.read_to_string(&mut answer))
+        .expect("the server answers");
     let line = answer.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
     line.map_or(0.0, |value| value.trim().parse().expect("a number"))
 }
@@ -262,5 +294,8 @@ pub(crate) fn disk_usage(path: &Path) -> u64 {
 }
 
 pub(crate) fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a free port").port()
+    TcpListener::bind("127.0.0.1:0")
+        .and_then(|listener| listener.local_addr())
+        .expect("a free port")
+        .port()
 }

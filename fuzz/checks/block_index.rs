@@ -24,7 +24,9 @@ pub(crate) fn check(bytes: &[u8]) {
     assert_eq!(again.verify().expect("what was written is sound"), facts);
     assert_eq!(all_series(&again), series);
     for matcher in matchers(&index) {
-        let matching = |entry: &SeriesEntry| matcher.matches(entry.labels.get(matcher.name()).unwrap_or_default());
+        let matching = |entry: &SeriesEntry| {
+            matcher.matches(entry.labels.get(matcher.name()).unwrap_or_default())
+        };
         let expected: Vec<&SeriesEntry> = series.iter().filter(|entry| matching(entry)).collect();
         let selected = index.select(std::slice::from_ref(&matcher)).expect("a sound index selects");
         let selected: Vec<SeriesEntry> = selected.iter().map(|at| series_at(&index, *at)).collect();
@@ -41,7 +43,9 @@ fn ask_everything(index: &IndexReader) {
     for matcher in matchers(index) {
         let _ = index.select(&[matcher]);
     }
-    for number in (0..300).chain(index.all_series().unwrap_or_default().iter().map(|series| series.0)) {
+    for number in
+        (0..300).chain(index.all_series().unwrap_or_default().iter().map(|series| series.0))
+    {
         if let Ok(entry) = index.series(BlockSeriesRef(number)) {
             assert!(!entry.labels.is_empty());
         }
@@ -53,7 +57,11 @@ fn matchers(index: &IndexReader) -> Vec<Matcher> {
     names.truncate(4);
     names.push(String::new());
     let made = names.iter().flat_map(|name| {
-        let value = index.label_values(name).ok().and_then(|values| values.into_iter().next()).unwrap_or_default();
+        let value = index
+            .label_values(name)
+            .ok()
+            .and_then(|values| values.into_iter().next())
+            .unwrap_or_default();
         [
             Matcher::new(MatchType::Equal, name.as_str(), value.as_str()),
             Matcher::new(MatchType::NotEqual, name.as_str(), value.as_str()),
@@ -76,7 +84,9 @@ fn series_at(index: &IndexReader, at: BlockSeriesRef) -> SeriesEntry {
 fn write(index: &IndexReader, series: &[SeriesEntry], path: &Path) {
     let mut writer = IndexWriter::create(path).expect("the file can be made");
     for symbol in index.symbols() {
-        writer.add_symbol(symbol.expect("a sound index has its symbols")).expect("a symbol is taken");
+        writer
+            .add_symbol(symbol.expect("a sound index has its symbols"))
+            .expect("a symbol is taken");
     }
     for entry in series {
         writer.add_series(&entry.labels, &entry.chunks).expect("a series is taken");

@@ -2,7 +2,9 @@
 //!
 //! The bytes are read twice: as they are, and with magic number and checksums put right.
 
-use narthex::tsdb::block::chunk_segments::format::{FILE_HEADER, ChunkLocation, check_header, read_chunk_at, num_samples, encode_chunk};
+use narthex::tsdb::block::chunk_segments::format::{
+    ChunkLocation, FILE_HEADER, check_header, encode_chunk, num_samples, read_chunk_at,
+};
 use narthex::tsdb::chunk::float_chunk::{FloatEncoding, FloatIter};
 use narthex::tsdb::encoding::checksum::crc32c;
 
@@ -36,12 +38,18 @@ fn holds(file: &[u8], at: usize, chunk: &ChunkLocation) {
     let data = &file[chunk.data.clone()];
     let samples = num_samples(chunk.encoding, data);
     if let Some(encoding) = FloatEncoding::from_chunk_encoding(chunk.encoding) {
-        assert!(FloatIter::new(encoding, data).take_while(Result::is_ok).count() <= usize::from(samples));
+        assert!(
+            FloatIter::new(encoding, data).take_while(Result::is_ok).count()
+                <= usize::from(samples)
+        );
     }
     let mut again = FILE_HEADER.to_vec();
     encode_chunk(&mut again, chunk.encoding, data);
     let found = read_chunk_at(&again, FILE_HEADER.len()).expect("what was written is whole");
-    assert_eq!((&again[found.data.clone()], found.encoding, found.end), (data, chunk.encoding, again.len()));
+    assert_eq!(
+        (&again[found.data.clone()], found.encoding, found.end),
+        (data, chunk.encoding, again.len())
+    );
     // A length may have been longer than it needs to be.
     assert!(again.len() - FILE_HEADER.len() <= chunk.end - at);
 }

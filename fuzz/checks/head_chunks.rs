@@ -47,11 +47,16 @@ fn walk(dir: &Path, quarantine: &Path) -> (Vec<(HeadChunkMeta, Vec<u8>)>, ScanRe
     assert_eq!(walked.chunks, found.len() as u64);
     let read = |meta: HeadChunkMeta| {
         assert!(meta.series.0 != 0 && meta.samples != 0);
-        assert!(meta.maxt.checked_sub(meta.mint).is_some_and(|span| (0..=MAX_SPAN_MS as i64).contains(&span)));
+        assert!(
+            meta.maxt
+                .checked_sub(meta.mint)
+                .is_some_and(|span| (0..=MAX_SPAN_MS as i64).contains(&span))
+        );
         let chunk = chunks.read(meta.chunk_ref).expect("what is handed out reads back");
         assert_eq!(chunk.encoding(), meta.encoding);
         if let Some(encoding) = FloatEncoding::from_chunk_encoding(meta.encoding) {
-            let samples = FloatIter::new(encoding, chunk.as_ref()).take_while(Result::is_ok).count();
+            let samples =
+                FloatIter::new(encoding, chunk.as_ref()).take_while(Result::is_ok).count();
             assert!(samples <= usize::from(meta.samples));
         }
         (meta, chunk.as_ref().to_vec())

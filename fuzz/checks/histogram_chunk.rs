@@ -7,8 +7,12 @@ use narthex::tsdb::chunk::any_chunk::{AnyChunk, AnyChunkIter, EncodingPolicy, Hi
 use narthex::tsdb::chunk::histogram::append::AppendOutcome;
 use narthex::tsdb::chunk::xor::ChunkError;
 
-const ENCODINGS: [ChunkEncoding; 4] =
-    [ChunkEncoding::Histogram, ChunkEncoding::FloatHistogram, ChunkEncoding::HistogramSt, ChunkEncoding::FloatHistogramSt];
+const ENCODINGS: [ChunkEncoding; 4] = [
+    ChunkEncoding::Histogram,
+    ChunkEncoding::FloatHistogram,
+    ChunkEncoding::HistogramSt,
+    ChunkEncoding::FloatHistogramSt,
+];
 
 /// Panics where reading, writing and continuing do not agree.
 pub(crate) fn check(input: &[u8]) {
@@ -31,8 +35,10 @@ pub(crate) fn check(input: &[u8]) {
 }
 
 fn encodings(encoding: ChunkEncoding) -> EncodingPolicy {
-    let with_starts = matches!(encoding, ChunkEncoding::HistogramSt | ChunkEncoding::FloatHistogramSt);
-    let histogram_starts = if with_starts { HistogramStMode::WithSt } else { HistogramStMode::WithoutSt };
+    let with_starts =
+        matches!(encoding, ChunkEncoding::HistogramSt | ChunkEncoding::FloatHistogramSt);
+    let histogram_starts =
+        if with_starts { HistogramStMode::WithSt } else { HistogramStMode::WithoutSt };
     EncodingPolicy { histogram_starts, ..EncodingPolicy::default() }
 }
 
@@ -50,7 +56,12 @@ fn read(encoding: ChunkEncoding, bytes: &[u8]) -> (Vec<Sample>, Option<ChunkErro
             }
         }
     };
-    assert!(points.len() <= 8 * bytes.len(), "{} histograms in {} bytes", points.len(), bytes.len());
+    assert!(
+        points.len() <= 8 * bytes.len(),
+        "{} histograms in {} bytes",
+        points.len(),
+        bytes.len()
+    );
     let buckets: usize = points.iter().map(buckets).sum();
     assert!(buckets <= 8 * bytes.len(), "{buckets} buckets in {} bytes", bytes.len());
     (points, error)
@@ -59,8 +70,12 @@ fn read(encoding: ChunkEncoding, bytes: &[u8]) -> (Vec<Sample>, Option<ChunkErro
 fn buckets(point: &Sample) -> usize {
     match &point.value {
         SampleValue::Float(_) => 0,
-        SampleValue::Histogram(value) => value.positive_buckets.len() + value.negative_buckets.len(),
-        SampleValue::FloatHistogram(value) => value.positive_buckets.len() + value.negative_buckets.len(),
+        SampleValue::Histogram(value) => {
+            value.positive_buckets.len() + value.negative_buckets.len()
+        }
+        SampleValue::FloatHistogram(value) => {
+            value.positive_buckets.len() + value.negative_buckets.len()
+        }
     }
 }
 
@@ -86,7 +101,12 @@ fn holds(chunk: &AnyChunk, points: &[Sample]) {
 /// A chunk that was found takes more, and has it then.
 fn goes_on(mut chunk: AnyChunk, mut points: Vec<Sample>) {
     for mut point in [points[points.len() / 2].clone(), points[points.len() - 1].clone()] {
-        point.start_timestamp = if encodings(chunk.encoding()).histogram_starts == HistogramStMode::WithSt { 99 } else { 0 };
+        point.start_timestamp =
+            if encodings(chunk.encoding()).histogram_starts == HistogramStMode::WithSt {
+                99
+            } else {
+                0
+            };
         if chunk.append(&point) != AppendOutcome::NeedsNewChunk {
             points.push(point);
             holds(&chunk, &points);
@@ -99,12 +119,16 @@ fn survives(encodings: EncodingPolicy, points: &[Sample]) {
     let mut rest = points;
     while let Some((first, following)) = rest.split_first() {
         let mut chunk = AnyChunk::with_first_sample(encodings, first, None);
-        let taken = following.iter().take_while(|point| chunk.append(point) != AppendOutcome::NeedsNewChunk).count();
+        let taken = following
+            .iter()
+            .take_while(|point| chunk.append(point) != AppendOutcome::NeedsNewChunk)
+            .count();
         holds(&chunk, &rest[..=taken]);
         let mut halves = AnyChunk::with_first_sample(encodings, first, None);
         for (i, point) in following[..taken].iter().enumerate() {
             if i == taken / 2 {
-                halves = AnyChunk::resume(halves.encoding(), halves.bytes()).expect("what was written is whole");
+                halves = AnyChunk::resume(halves.encoding(), halves.bytes())
+                    .expect("what was written is whole");
             }
             assert_ne!(halves.append(point), AppendOutcome::NeedsNewChunk);
         }

@@ -30,12 +30,20 @@ fn not(pattern: &str) -> Result<Matcher, narthex::model::matcher::error::Matcher
 
 /// Values that are likely to make a difference.
 fn values(matcher: &Matcher, pattern: &str, value: &str) -> Vec<String> {
-    let mut values = vec![String::new(), value.to_owned(), pattern.to_owned(), format!("{pattern}\n"), "a".to_owned()];
+    let mut values = vec![
+        String::new(),
+        value.to_owned(),
+        pattern.to_owned(),
+        format!("{pattern}\n"),
+        "a".to_owned(),
+    ];
     if let Some(prefix) = matcher.prefix() {
         values.extend([prefix.to_owned(), format!("{prefix}{value}"), format!("{value}{prefix}")]);
     }
     let set = matcher.set_matches().unwrap_or_default();
-    values.extend(set.iter().take(20).flat_map(|member| [member.clone(), format!("{member}{value}x")]));
+    values.extend(
+        set.iter().take(20).flat_map(|member| [member.clone(), format!("{member}{value}x")]),
+    );
     values
 }
 
@@ -48,7 +56,11 @@ fn answers(matcher: &Matcher, negative: &Matcher, value: &str) {
     }
     if let Some(set) = matcher.set_matches() {
         assert!(set.is_sorted());
-        assert_eq!(set.iter().any(|member| member == value), matches, "{value:?} and the set {set:?}");
+        assert_eq!(
+            set.iter().any(|member| member == value),
+            matches,
+            "{value:?} and the set {set:?}"
+        );
     }
     if matches && let Some(prefix) = matcher.prefix() {
         assert!(value.starts_with(prefix), "{value:?} without the prefix {prefix:?}");
@@ -60,7 +72,8 @@ fn answers(matcher: &Matcher, negative: &Matcher, value: &str) {
 
 /// Whether RE2's syntax and that of the `regex` crate mean the same by it.
 fn is_simple(pattern: &str) -> bool {
-    pattern.chars().all(|c| c.is_alphanumeric() || "_-:/,=.|*+()?".contains(c)) && !pattern.contains("(?")
+    pattern.chars().all(|c| c.is_alphanumeric() || "_-:/,=.|*+()?".contains(c))
+        && !pattern.contains("(?")
 }
 
 fn as_the_regex_crate(matcher: &Matcher, pattern: &str, value: &str) {

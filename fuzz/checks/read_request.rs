@@ -2,7 +2,9 @@
 //! refused is so for the reason that is stated, and a request that is taken can be worked with.
 
 use narthex::remote::pb::prometheus as pb;
-use narthex::remote::read_request::{RemoteReadError, decode_request, matchers, parse_request, response_type};
+use narthex::remote::read_request::{
+    RemoteReadError, decode_request, matchers, parse_request, response_type,
+};
 use prost::Message;
 
 /// The limits, as documented.
@@ -37,9 +39,16 @@ fn request_holds(request: &pb::ReadRequest) {
     let types = &request.accepted_response_types;
     match response_type(request) {
         Ok(chosen) if types.is_empty() => assert_eq!(chosen as i32, 0),
-        Ok(chosen) => assert_eq!(Some(&(chosen as i32)), types.iter().find(|number| (0..=1).contains(*number))),
+        Ok(chosen) => assert_eq!(
+            Some(&(chosen as i32)),
+            types.iter().find(|number| (0..=1).contains(*number))
+        ),
         Err(RemoteReadError::ResponseType(listed)) => {
-            assert!(!types.is_empty() && listed == *types && types.iter().all(|number| !(0..=1).contains(number)));
+            assert!(
+                !types.is_empty()
+                    && listed == *types
+                    && types.iter().all(|number| !(0..=1).contains(number))
+            );
         }
         Err(error) => panic!("not a matter of types: {error}"),
     }
@@ -54,7 +63,9 @@ fn request_holds(request: &pb::ReadRequest) {
                 }
             }
             Err(RemoteReadError::MatcherType(number)) => assert!(!(0..=3).contains(&number)),
-            Err(RemoteReadError::Matcher(_)) => assert!(query.matchers.iter().any(|matcher| matcher.r#type >= 2)),
+            Err(RemoteReadError::Matcher(_)) => {
+                assert!(query.matchers.iter().any(|matcher| matcher.r#type >= 2))
+            }
             Err(error) => panic!("not a matter of matchers: {error}"),
         }
     }
@@ -67,7 +78,8 @@ fn refusal_holds(error: &RemoteReadError, body: &[u8]) {
         RemoteReadError::TooLarge { size } => assert!(*size == body.len() && *size > MOST_BYTES),
         RemoteReadError::TooMany { .. } => {
             let request = request.expect("a request with too much of something is one");
-            let has_long = request.queries.iter().any(|query| query.matchers.len() > MOST_OF_A_LIST);
+            let has_long =
+                request.queries.iter().any(|query| query.matchers.len() > MOST_OF_A_LIST);
             assert!(has_long || request.queries.len() > MOST_OF_A_LIST);
         }
         other => panic!("no reason to refuse a message: {other}"),

@@ -3,16 +3,20 @@
 use narthex::model::labels::{Labels, LabelsBuilder};
 use narthex::remote::external_labels::ExternalLabels;
 use narthex::remote::pb::thanos as pb;
-use narthex::remote::thanos::selection::{LabelRewrite, SeriesSelection, QueryShard};
+use narthex::remote::thanos::selection::{LabelRewrite, QueryShard, SeriesSelection};
 use prost::Message;
 
 /// Panics where the property does not hold.
 pub(crate) fn check(message: &[u8]) {
     let Ok(request) = pb::SeriesRequest::decode(message) else { return };
     let Ok(external) = ExternalLabels::new([("cluster", "a"), ("replica", "0")]) else { return };
-    if let Ok(SeriesSelection::Matching(left)) = SeriesSelection::from_wire(&request.matchers, &external) {
+    if let Ok(SeriesSelection::Matching(left)) =
+        SeriesSelection::from_wire(&request.matchers, &external)
+    {
         assert!(left.len() <= request.matchers.len());
-        assert!(left.iter().all(|matcher| matcher.name() != "cluster" && matcher.name() != "replica"));
+        assert!(
+            left.iter().all(|matcher| matcher.name() != "cluster" && matcher.name() != "replica")
+        );
     }
     let Some(series) = series() else { return };
     let naming = LabelRewrite::new(&external, &request.without_replica_labels);
@@ -21,10 +25,15 @@ pub(crate) fn check(message: &[u8]) {
     }
     let Some(wire) = &request.shard_info else { return };
     if (1..=8).contains(&wire.total_shards) {
-        let of = |shard_index| QueryShard::from_wire(Some(&pb::ShardInfo { shard_index, ..wire.clone() }));
+        let of = |shard_index| {
+            QueryShard::from_wire(Some(&pb::ShardInfo { shard_index, ..wire.clone() }))
+        };
         let shards: Result<Vec<_>, _> = (0..wire.total_shards).map(of).collect();
         if let Ok(shards) = shards {
-            let having = shards.into_iter().flatten().filter_map(|mut shard| shard.contains(&series).then_some(()));
+            let having = shards
+                .into_iter()
+                .flatten()
+                .filter_map(|mut shard| shard.contains(&series).then_some(()));
             assert_eq!(having.count(), 1);
         }
     } else if let Ok(Some(mut shard)) = QueryShard::from_wire(Some(wire)) {

@@ -4,7 +4,7 @@ use narthex::remote::pb::io::prometheus::write::v2;
 use narthex::remote::pb::narthex::v1::WriteStreamRequest;
 use narthex::remote::pb::narthex::v1::write_stream_request::Request;
 use narthex::remote::pb::prometheus as v1;
-use narthex::remote::stream_request::{StreamRequest, DecodeStreamRequestError};
+use narthex::remote::stream_request::{DecodeStreamRequestError, StreamRequest};
 use narthex::remote::write::RemoteWriteVersion;
 use prost::Message;
 use prost::bytes::Bytes;
@@ -30,13 +30,16 @@ pub(crate) fn check(data: &[u8]) {
             match (request, prosts) {
                 // As bytes, since a NaN is not equal to itself.
                 (Ok(request), Ok(prosts)) => {
-                    let ours = WriteStreamRequest { sequence: ours.sequence, request: Some(request) };
+                    let ours =
+                        WriteStreamRequest { sequence: ours.sequence, request: Some(request) };
                     assert_eq!(ours.encode_to_vec(), prosts.encode_to_vec());
                 }
                 (Err(_), Err(_)) => {}
                 // In the message the request stands one level deeper than alone.
                 (Ok(_), Err(error)) => assert!(error.to_string().contains("recursion"), "{error}"),
-                (Err(error), Ok(_)) => panic!("prost takes in the message what it does not take alone: {error}"),
+                (Err(error), Ok(_)) => {
+                    panic!("prost takes in the message what it does not take alone: {error}")
+                }
             }
         }
     }

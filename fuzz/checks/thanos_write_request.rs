@@ -5,7 +5,7 @@
 use super::messages::TimeSeries;
 use narthex::remote::request_index_v1::{CountLimits, RequestIndexV1};
 use narthex::remote::series_v1::SeriesV1;
-use narthex::remote::thanos::request_index::{ThanosRequestIndex, TenantLimits};
+use narthex::remote::thanos::request_index::{TenantLimits, ThanosRequestIndex};
 use prost::Message;
 
 const NO_COUNT_LIMITS: CountLimits = CountLimits { series: u64::MAX, samples: u64::MAX };
@@ -71,7 +71,10 @@ fn by_prost(body: &[u8]) -> Option<Content> {
     let mut content = Content { series: Vec::new(), values: 0, tenant_bytes: 0 };
     for tuple in std::iter::once(own).chain(request.tuples) {
         for series in &tuple.timeseries {
-            let alone = super::messages::WriteRequest { timeseries: vec![series.clone()], metadata: Vec::new() };
+            let alone = super::messages::WriteRequest {
+                timeseries: vec![series.clone()],
+                metadata: Vec::new(),
+            };
             let alone = alone.encode_to_vec();
             let mut index = RequestIndexV1::new();
             index.read(&alone, NO_COUNT_LIMITS).expect("what prost writes is a request");
@@ -95,7 +98,8 @@ fn values(series: SeriesV1<'_>) -> u64 {
 
 fn describe(tenant: &str, series: SeriesV1<'_>) -> Described {
     let labels: Vec<_> = series.labels().collect();
-    let samples: Vec<_> = series.samples().map(|sample| (sample.t, sample.v.to_bits() & !(1 << 63))).collect();
+    let samples: Vec<_> =
+        series.samples().map(|sample| (sample.t, sample.v.to_bits() & !(1 << 63))).collect();
     let exemplars: Vec<_> = series.exemplars().collect();
     let histograms: Vec<_> = series.histograms().collect();
     let text = format!("{tenant:?} {labels:?} {samples:?} {exemplars:?} {histograms:?}");
@@ -104,12 +108,19 @@ fn describe(tenant: &str, series: SeriesV1<'_>) -> Described {
 
 /// A request is taken with limits that it just keeps, and refused with any lower one.
 fn limits_hold(index: &mut ThanosRequestIndex, body: &[u8], content: &Content) {
-    let (series, samples, tenant_bytes) = (content.series.len() as u64, content.values, content.tenant_bytes);
+    let (series, samples, tenant_bytes) =
+        (content.series.len() as u64, content.values, content.tenant_bytes);
     let mut judge = |series, samples, tenant_bytes| {
-        index.read(body, TenantLimits { counts: CountLimits { series, samples }, tenant_bytes }).is_ok()
+        index
+            .read(body, TenantLimits { counts: CountLimits { series, samples }, tenant_bytes })
+            .is_ok()
     };
     assert!(judge(series, samples, tenant_bytes));
     assert!(series.checked_sub(1).is_none_or(|series| !judge(series, samples, tenant_bytes)));
     assert!(samples.checked_sub(1).is_none_or(|samples| !judge(series, samples, tenant_bytes)));
-    assert!(tenant_bytes.checked_sub(1).is_none_or(|tenant_bytes| !judge(series, samples, tenant_bytes)));
+    assert!(tenant_bytes.checked_sub(1).is_none_or(|tenant_bytes| !judge(
+        series,
+        samples,
+        tenant_bytes
+    )));
 }

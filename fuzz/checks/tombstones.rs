@@ -19,7 +19,9 @@ pub(crate) fn check(data: &[u8]) {
     }
     let (ranges, whole) = entries(data);
     match decode(&sealed) {
-        Err(error) => assert!(!whole && matches!(error, TombstonesFormatError::Entry(_)), "{error}"),
+        Err(error) => {
+            assert!(!whole && matches!(error, TombstonesFormatError::Entry(_)), "{error}")
+        }
         Ok(set) => {
             assert!(whole && set.interval_count() <= ranges.len() as u64);
             for (series, range) in &ranges {
@@ -27,11 +29,18 @@ pub(crate) fn check(data: &[u8]) {
                 assert!(empty || set.get(*series).is_some_and(|deleted| deleted.covers(*range)));
             }
             for (series, deleted) in set.iter() {
-                let named = |t| ranges.iter().any(|(own, range)| *own == series && range.contains(t));
-                assert!(!deleted.is_empty() && deleted.iter().all(|range| named(range.mint) && named(range.maxt)));
+                let named =
+                    |t| ranges.iter().any(|(own, range)| *own == series && range.contains(t));
+                assert!(
+                    !deleted.is_empty()
+                        && deleted.iter().all(|range| named(range.mint) && named(range.maxt))
+                );
             }
             let again = encode(&set);
-            assert!(again.len() <= sealed.len() || ranges.iter().any(|(_, range)| range.mint > range.maxt));
+            assert!(
+                again.len() <= sealed.len()
+                    || ranges.iter().any(|(_, range)| range.mint > range.maxt)
+            );
             assert_eq!(decode(&again), Ok(set));
         }
     }
@@ -42,7 +51,8 @@ fn entries(data: &[u8]) -> (Vec<(u64, TimeRange)>, bool) {
     let mut reader = ByteReader::new(data);
     let mut found = Vec::new();
     while !reader.is_empty() {
-        let (Ok(series), Ok(mint), Ok(maxt)) = (reader.uvarint(), reader.varint(), reader.varint()) else {
+        let (Ok(series), Ok(mint), Ok(maxt)) = (reader.uvarint(), reader.varint(), reader.varint())
+        else {
             return (found, false);
         };
         found.push((series, TimeRange::new(mint, maxt)));

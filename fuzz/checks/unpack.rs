@@ -3,11 +3,16 @@
 use flate2::read::MultiGzDecoder;
 use narthex::remote::body_compression::BodyCompression;
 use narthex::remote::decompress::BodyDecompressor;
-use narthex::remote::decompress::output::{OutOfBudget, DecompressBudget, DecompressError};
+use narthex::remote::decompress::output::{DecompressBudget, DecompressError, OutOfBudget};
 use std::io::Read;
 
-const PACKINGS: [BodyCompression; 5] =
-    [BodyCompression::Plain, BodyCompression::SnappyBlock, BodyCompression::SnappyFramed, BodyCompression::Zstd, BodyCompression::Gzip];
+const PACKINGS: [BodyCompression; 5] = [
+    BodyCompression::Plain,
+    BodyCompression::SnappyBlock,
+    BodyCompression::SnappyFramed,
+    BodyCompression::Zstd,
+    BodyCompression::Gzip,
+];
 /// Bytes of output.
 const LIMIT: usize = 100_000;
 /// Beside the output: the largest window of zstd, the tables of gzip, the byte behind the limit.
@@ -29,7 +34,12 @@ pub(crate) fn check(input: &[u8]) {
     }
 }
 
-fn unpack(unpacker: &mut BodyDecompressor, packing: BodyCompression, body: &[u8], memory: usize) -> Option<Vec<u8>> {
+fn unpack(
+    unpacker: &mut BodyDecompressor,
+    packing: BodyCompression,
+    body: &[u8],
+    memory: usize,
+) -> Option<Vec<u8>> {
     let mut granted = 0;
     let mut grant = |bytes: usize| {
         if granted + bytes > memory {
@@ -41,7 +51,10 @@ fn unpack(unpacker: &mut BodyDecompressor, packing: BodyCompression, body: &[u8]
     match unpacker.decompress(packing, body, DecompressBudget { limit: LIMIT, grant: &mut grant }) {
         Ok(output) => {
             assert!(output.len() <= LIMIT, "{} bytes of output", output.len());
-            assert!(packing == BodyCompression::Plain || output.len() <= granted, "{granted} bytes were granted");
+            assert!(
+                packing == BodyCompression::Plain || output.len() <= granted,
+                "{granted} bytes were granted"
+            );
             Some(output.to_vec())
         }
         Err(DecompressError::TooLarge { limit }) => {
@@ -58,9 +71,14 @@ fn agrees_with_others(packing: BodyCompression, body: &[u8], found: &[u8]) {
     let read = match packing {
         BodyCompression::Plain => body.take(u64::MAX).read_to_end(&mut theirs),
         BodyCompression::SnappyBlock => {
-            return assert_eq!(snap::raw::Decoder::new().decompress_vec(body).ok().as_deref(), Some(found));
+            return assert_eq!(
+                snap::raw::Decoder::new().decompress_vec(body).ok().as_deref(),
+                Some(found)
+            );
         }
-        BodyCompression::SnappyFramed => snap::read::FrameDecoder::new(body).read_to_end(&mut theirs),
+        BodyCompression::SnappyFramed => {
+            snap::read::FrameDecoder::new(body).read_to_end(&mut theirs)
+        }
         BodyCompression::Zstd if body.is_empty() => return assert!(found.is_empty()),
         BodyCompression::Zstd => match zstd::stream::read::Decoder::new(body) {
             Ok(mut decoder) => decoder.read_to_end(&mut theirs),

@@ -5,9 +5,9 @@
 
 use super::wal_record;
 use narthex::tsdb::encoding::checksum::crc32c;
-use narthex::tsdb::wal::corruption::{WalCorruption, CorruptionExtent};
+use narthex::tsdb::wal::corruption::{CorruptionExtent, WalCorruption};
 use narthex::tsdb::wal::page::{HEADER_SIZE, PAGE_SIZE};
-use narthex::tsdb::wal::reader::{ReadLogError, LogSegmentReader};
+use narthex::tsdb::wal::reader::{LogSegmentReader, ReadLogError};
 use std::iter::repeat;
 
 /// The most pages that a script makes.
@@ -79,7 +79,10 @@ fn in_bounds(damage: &WalCorruption, readers: u64, len: usize) -> u64 {
     assert!(damage.good_end <= damage.offset && damage.offset <= len as u64, "{damage:?} of {len}");
     // The reader had counted a record that it then could not decompress.
     assert!(damage.good_end <= readers && readers <= len as u64, "{damage:?}, reader at {readers}");
-    assert!(damage.extent == CorruptionExtent::Middle || damage.reason.may_be_torn_write(), "{damage:?}");
+    assert!(
+        damage.extent == CorruptionExtent::Middle || damage.reason.may_be_torn_write(),
+        "{damage:?}"
+    );
     damage.good_end
 }
 
@@ -90,7 +93,11 @@ fn sealed(data: &[u8]) -> Vec<u8> {
         let mut rest = page;
         while let Some((header, body)) = rest.split_first_chunk_mut::<HEADER_SIZE>() {
             let len = usize::from(u16::from_be_bytes([header[1], header[2]]));
-            let Some((content, behind)) = body.split_at_mut_checked(len).filter(|_| header[0] & 7 != 0) else { break };
+            let Some((content, behind)) =
+                body.split_at_mut_checked(len).filter(|_| header[0] & 7 != 0)
+            else {
+                break;
+            };
             header[3..].copy_from_slice(&crc32c(content).to_be_bytes());
             rest = behind;
         }

@@ -1,13 +1,13 @@
 //! Any bytes as a record of the log: every decoder gives entries or an error, and what it gives survives being written again.
 
-use narthex::model::refs::SeriesRef;
 use narthex::model::float_sample::FloatSample;
+use narthex::model::refs::SeriesRef;
 use narthex::tsdb::wal::record::error::DecodeRecordError;
 use narthex::tsdb::wal::record::exemplars::decode_exemplars;
 use narthex::tsdb::wal::record::histograms::{decode_float_histograms, decode_histograms};
-use narthex::tsdb::wal::record::record_type::RecordType;
 use narthex::tsdb::wal::record::metadata::decode_metadata;
 use narthex::tsdb::wal::record::mmap_markers::decode_mmap_markers;
+use narthex::tsdb::wal::record::record_type::RecordType;
 use narthex::tsdb::wal::record::samples::{RefSample, SamplesDecoder, encode_samples};
 use narthex::tsdb::wal::record::series::{RefSeries, SeriesDecoder, encode_series};
 use narthex::tsdb::wal::record::tombstones::decode_tombstones;
@@ -33,7 +33,8 @@ pub(crate) fn check(record: &[u8]) {
     }
 }
 
-const HISTOGRAMS: [RecordType; 3] = [RecordType::Histograms, RecordType::CustomHistograms, RecordType::HistogramsV2];
+const HISTOGRAMS: [RecordType; 3] =
+    [RecordType::Histograms, RecordType::CustomHistograms, RecordType::HistogramsV2];
 const FLOAT_HISTOGRAMS: [RecordType; 3] =
     [RecordType::FloatHistograms, RecordType::CustomFloatHistograms, RecordType::FloatHistogramsV2];
 
@@ -58,7 +59,8 @@ fn all_series(record: &[u8]) -> Result<Vec<RefSeries>, DecodeRecordError> {
 
 fn samples(record: &[u8]) -> Result<(), DecodeRecordError> {
     let decoded = all_samples(record)?;
-    let floats = |decoded: &[RefSample]| decoded.iter().map(|entry| (entry.series, entry.sample)).collect();
+    let floats =
+        |decoded: &[RefSample]| decoded.iter().map(|entry| (entry.series, entry.sample)).collect();
     let floats: Vec<(SeriesRef, FloatSample)> = floats(&decoded);
     let mut written = Vec::new();
     encode_samples(&mut written, floats.iter().copied());

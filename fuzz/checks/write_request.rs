@@ -2,9 +2,9 @@
 
 use super::messages::{self, Count, ZeroCount};
 use narthex::model::exemplar::Exemplar;
+use narthex::model::float_sample::FloatSample;
 use narthex::model::histogram::{CounterResetHint, FloatHistogram, Histogram, Span};
 use narthex::model::labels::{BuildLabelsError, LabelsBuilder};
-use narthex::model::float_sample::FloatSample;
 use narthex::model::sample::SampleValue;
 use narthex::remote::exemplar::ExemplarError;
 use narthex::remote::histogram::{HistogramError, MAX_LIST};
@@ -59,13 +59,25 @@ fn borrowed(index: &mut RequestIndexV1, body: &[u8]) -> Option<Content> {
         if let Some(packed) = series.packed_labels() {
             // The run, taken alone as the fields of a series, has the same labels and nothing else.
             let alone = messages::TimeSeries::decode(packed).expect("a run of labels is a series");
-            assert!(alone.samples.is_empty() && alone.exemplars.is_empty() && alone.histograms.is_empty());
-            assert!(alone.labels.iter().map(|label| (&*label.name, &*label.value)).eq(series.labels()));
+            assert!(
+                alone.samples.is_empty()
+                    && alone.exemplars.is_empty()
+                    && alone.histograms.is_empty()
+            );
+            assert!(
+                alone.labels.iter().map(|label| (&*label.name, &*label.value)).eq(series.labels())
+            );
         }
         Series {
-            labels: series.labels().map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
+            labels: series
+                .labels()
+                .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                .collect(),
             samples: series.samples().collect(),
-            exemplars: series.exemplars().map(|exemplar| exemplar.map_err(|refused| refused.reason)).collect(),
+            exemplars: series
+                .exemplars()
+                .map(|exemplar| exemplar.map_err(|refused| refused.reason))
+                .collect(),
             histograms: series
                 .histograms()
                 .map(|histogram| match histogram {
@@ -81,7 +93,8 @@ fn borrowed(index: &mut RequestIndexV1, body: &[u8]) -> Option<Content> {
 /// The request as prost sees it.
 fn by_prost(body: &[u8]) -> Option<Content> {
     let request = messages::WriteRequest::decode(body).ok()?;
-    let sample = |sample: &messages::Sample| FloatSample::new(sample.timestamp, f64::from_bits(sample.bits));
+    let sample =
+        |sample: &messages::Sample| FloatSample::new(sample.timestamp, f64::from_bits(sample.bits));
     let series = request.timeseries.into_iter().map(|series| Series {
         labels: series.labels.into_iter().map(|label| (label.name, label.value)).collect(),
         samples: series.samples.iter().map(sample).collect(),
@@ -117,15 +130,22 @@ pub(super) fn histogram(message: messages::Histogram) -> Result<Stored, String> 
     if spans.iter().any(|list| list.len() > MAX_LIST) || lists.iter().any(|len| *len > MAX_LIST) {
         return Err(HistogramError::TooLong.to_string());
     }
-    let [positive_spans, negative_spans] =
-        spans.map(|list| list.iter().map(|span| Span { offset: span.offset, length: span.length }).collect::<Vec<_>>());
+    let [positive_spans, negative_spans] = spans.map(|list| {
+        list.iter()
+            .map(|span| Span { offset: span.offset, length: span.length })
+            .collect::<Vec<_>>()
+    });
     let reset_hint = CounterResetHint::from_byte(message.reset_hint as u8).unwrap_or_default();
     let mut value = match message.count {
         Some(Count::Float(count)) => SampleValue::FloatHistogram(Box::new(FloatHistogram {
             reset_hint,
             schema: message.schema,
             zero_threshold: message.zero_threshold,
-            zero_count: if let Some(ZeroCount::Float(count)) = message.zero_count { count } else { 0.0 },
+            zero_count: if let Some(ZeroCount::Float(count)) = message.zero_count {
+                count
+            } else {
+                0.0
+            },
             count,
             sum: message.sum,
             positive_spans,
@@ -138,7 +158,11 @@ pub(super) fn histogram(message: messages::Histogram) -> Result<Stored, String> 
             reset_hint,
             schema: message.schema,
             zero_threshold: message.zero_threshold,
-            zero_count: if let Some(ZeroCount::Int(count)) = message.zero_count { count } else { 0 },
+            zero_count: if let Some(ZeroCount::Int(count)) = message.zero_count {
+                count
+            } else {
+                0
+            },
             count: if let Some(Count::Int(count)) = count { count } else { 0 },
             sum: message.sum,
             positive_spans,
@@ -164,7 +188,9 @@ pub(super) fn stored(t: i64, value: &SampleValue) -> Stored {
             spans: [h.positive_spans.clone(), h.negative_spans.clone()],
             numbers: [h.zero_threshold.to_bits(), h.zero_count, h.count, h.sum.to_bits()]
                 .into_iter()
-                .chain(h.positive_buckets.iter().chain(&h.negative_buckets).map(|delta| *delta as u64))
+                .chain(
+                    h.positive_buckets.iter().chain(&h.negative_buckets).map(|delta| *delta as u64),
+                )
                 .chain(h.custom_values.iter().map(|bound| bound.to_bits()))
                 .collect(),
         },
@@ -186,7 +212,8 @@ pub(super) fn stored(t: i64, value: &SampleValue) -> Stored {
 /// A request is taken with limits that it just keeps, and refused with any lower one.
 fn limits_hold(index: &mut RequestIndexV1, body: &[u8], content: Option<&Content>) {
     let Some(Content { series, .. }) = content else { return };
-    let values = |series: &Series| series.samples.len() + series.exemplars.len() + series.histograms.len();
+    let values =
+        |series: &Series| series.samples.len() + series.exemplars.len() + series.histograms.len();
     let (series, samples) = (series.len() as u64, series.iter().map(values).sum::<usize>() as u64);
     assert_eq!(index.read(body, CountLimits { series, samples }), Ok(()));
     if let Some(series) = series.checked_sub(1) {

@@ -5,15 +5,17 @@ use super::write_request::{Stored, histogram, stored};
 use narthex::model::exemplar::Exemplar;
 use narthex::model::labels::{BuildLabelsError, LabelsBuilder};
 use narthex::model::sample::SampleValue;
-use narthex::remote::symbol_ref_error::SymbolRefError;
 use narthex::remote::exemplar::ExemplarError;
 use narthex::remote::request_index_v1::{CountLimits, DecodeWriteRequestError};
 use narthex::remote::request_series::RequestSeries;
-use narthex::remote::v2::request_index::{RequestLimitsV2, RequestIndexV2};
+use narthex::remote::symbol_ref_error::SymbolRefError;
+use narthex::remote::v2::request_index::{RequestIndexV2, RequestLimitsV2};
 use prost::Message;
 
-const NO_LIMITS: RequestLimitsV2 =
-    RequestLimitsV2 { counts: CountLimits { series: u64::MAX, samples: u64::MAX }, text_bytes: usize::MAX };
+const NO_LIMITS: RequestLimitsV2 = RequestLimitsV2 {
+    counts: CountLimits { series: u64::MAX, samples: u64::MAX },
+    text_bytes: usize::MAX,
+};
 
 /// Exemplars with more labels, or bytes of them, are refused unseen.
 const EXEMPLAR_LABELS: usize = 512;
@@ -58,12 +60,18 @@ fn borrowed(index: &mut RequestIndexV2, body: &[u8]) -> Option<Vec<Series>> {
     let mut buffer = Vec::new();
     let series = index.series(body).map(|series| {
         let series = series.with_label_bytes(&mut buffer);
-        let values = [series.samples().count(), series.histograms().count(), series.exemplars().count()];
-        assert_eq!(values, [series.samples().len(), series.histograms().len(), series.exemplars().len()]);
+        let values =
+            [series.samples().count(), series.histograms().count(), series.exemplars().count()];
+        assert_eq!(
+            values,
+            [series.samples().len(), series.histograms().len(), series.exemplars().len()]
+        );
         assert_eq!(values == [0; 3], series.is_empty());
-        let labels: Vec<_> = series.labels().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+        let labels: Vec<_> =
+            series.labels().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
         if let Some(packed) = series.label_bytes() {
-            let is_canonical = !labels.is_empty() && labels.windows(2).all(|pair| pair[0].0 < pair[1].0);
+            let is_canonical =
+                !labels.is_empty() && labels.windows(2).all(|pair| pair[0].0 < pair[1].0);
             if is_canonical {
                 let built = series.labels().collect::<LabelsBuilder<'_>>().build();
                 assert_eq!(built.as_ref().map(|labels| labels.as_bytes()), Ok(packed));
@@ -74,11 +82,16 @@ fn borrowed(index: &mut RequestIndexV2, body: &[u8]) -> Option<Vec<Series>> {
             samples: series
                 .samples()
                 .map(|point| match point.value {
-                    SampleValue::Float(v) => Sample { t: point.t, start: point.start_timestamp, bits: v.to_bits() },
+                    SampleValue::Float(v) => {
+                        Sample { t: point.t, start: point.start_timestamp, bits: v.to_bits() }
+                    }
                     other => panic!("{other:?} among floats"),
                 })
                 .collect(),
-            exemplars: series.exemplars().map(|exemplar| exemplar.map_err(|refused| refused.reason)).collect(),
+            exemplars: series
+                .exemplars()
+                .map(|exemplar| exemplar.map_err(|refused| refused.reason))
+                .collect(),
             histograms: series
                 .histograms()
                 .map(|histogram| match histogram {
@@ -101,8 +114,11 @@ fn borrowed(index: &mut RequestIndexV2, body: &[u8]) -> Option<Vec<Series>> {
 /// The request as prost sees it.
 fn by_prost(body: &[u8]) -> Option<Vec<Series>> {
     let Request { symbols, timeseries } = Request::decode(body).ok()?;
-    let sample =
-        |sample: messages::Sample| Sample { t: sample.timestamp, start: sample.start_timestamp, bits: sample.bits };
+    let sample = |sample: messages::Sample| Sample {
+        t: sample.timestamp,
+        start: sample.start_timestamp,
+        bits: sample.bits,
+    };
     let series = timeseries.into_iter().map(|series| Series {
         labels: pairs(&symbols, &series.labels_refs),
         samples: series.samples.into_iter().map(sample).collect(),
@@ -136,7 +152,9 @@ fn exemplar(symbols: &[String], message: &messages::Exemplar) -> Result<Exemplar
     let mut pairs = Vec::new();
     let mut bytes = 0;
     for pair in message.labels_refs.chunks(2) {
-        let [name, value] = pair else { return Err(SymbolRefError::Odd(2 * pairs.len() + 1).into()) };
+        let [name, value] = pair else {
+            return Err(SymbolRefError::Odd(2 * pairs.len() + 1).into());
+        };
         let (name, value) = (text(symbols, *name)?, text(symbols, *value)?);
         bytes += if value.is_empty() { 0 } else { name.len() + value.len() };
         pairs.push((name, value));
@@ -153,7 +171,10 @@ fn exemplar(symbols: &[String], message: &messages::Exemplar) -> Result<Exemplar
     Ok(Exemplar { t: message.timestamp, v: message.value, labels })
 }
 
-fn metadata(symbols: &[String], message: &messages::Metadata) -> Result<Option<Metadata>, SymbolRefError> {
+fn metadata(
+    symbols: &[String],
+    message: &messages::Metadata,
+) -> Result<Option<Metadata>, SymbolRefError> {
     let (unit, help) = (text(symbols, message.unit_ref)?, text(symbols, message.help_ref)?);
     let kind = if (1..=7).contains(&message.kind) { message.kind } else { 0 };
     let says_nothing = kind == 0 && unit.is_empty() && help.is_empty();
@@ -163,12 +184,16 @@ fn metadata(symbols: &[String], message: &messages::Metadata) -> Result<Option<M
 /// A request is taken with limits that it just keeps, and refused with any lower one.
 fn limits_hold(index: &mut RequestIndexV2, body: &[u8], content: Option<&[Series]>) {
     let Some(found) = content else { return };
-    let values = |series: &Series| series.samples.len() + series.exemplars.len() + series.histograms.len();
+    let values =
+        |series: &Series| series.samples.len() + series.exemplars.len() + series.histograms.len();
     let (series, samples) = (found.len() as u64, found.iter().map(values).sum::<usize>() as u64);
-    let with = |series, samples| RequestLimitsV2 { counts: CountLimits { series, samples }, ..NO_LIMITS };
+    let with =
+        |series, samples| RequestLimitsV2 { counts: CountLimits { series, samples }, ..NO_LIMITS };
     match index.read(body, with(series, samples)) {
         Ok(()) => {}
-        Err(DecodeWriteRequestError::TooManySymbols(limit)) => assert_eq!(limit, 4096 + 16 * series),
+        Err(DecodeWriteRequestError::TooManySymbols(limit)) => {
+            assert_eq!(limit, 4096 + 16 * series)
+        }
         Err(error) => panic!("{error}"),
     }
     if let Some(series) = series.checked_sub(1) {
@@ -186,6 +211,9 @@ fn limits_hold(index: &mut RequestIndexV2, body: &[u8], content: Option<&[Series
     }
     assert_eq!(index.read(body, RequestLimitsV2 { text_bytes: bytes, ..NO_LIMITS }), Ok(()));
     if let Some(bytes) = bytes.checked_sub(1) {
-        assert_eq!(index.read(body, RequestLimitsV2 { text_bytes: bytes, ..NO_LIMITS }), Err(DecodeWriteRequestError::TooMuchText(bytes)));
+        assert_eq!(
+            index.read(body, RequestLimitsV2 { text_bytes: bytes, ..NO_LIMITS }),
+            Err(DecodeWriteRequestError::TooMuchText(bytes))
+        );
     }
 }

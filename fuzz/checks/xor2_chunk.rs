@@ -24,7 +24,8 @@ pub(crate) fn check(bytes: &[u8]) {
     let fresh = chunk_of(&samples);
     holds(&fresh, &samples);
     let (before, after) = samples.split_at(samples.len() / 2);
-    let mut halves = Xor2Chunk::resume(chunk_of(before).bytes()).expect("what was written is whole");
+    let mut halves =
+        Xor2Chunk::resume(chunk_of(before).bytes()).expect("what was written is whole");
     append(&mut halves, after);
     assert_eq!(halves.bytes(), fresh.bytes());
 }

@@ -73,7 +73,8 @@ fn continued_in_the_middle(whole: &XorChunk, samples: &[FloatSample]) {
 
 /// A chunk of whatever origin takes its own samples once more.
 fn continued(mut chunk: XorChunk, mut samples: Vec<FloatSample>) {
-    let more: Vec<FloatSample> = samples.iter().copied().take(usize::from(u16::MAX) - samples.len()).collect();
+    let more: Vec<FloatSample> =
+        samples.iter().copied().take(usize::from(u16::MAX) - samples.len()).collect();
     more.iter().for_each(|sample| chunk.append(sample.t, sample.v));
     samples.extend(more);
     holds(&chunk, &samples);

@@ -1,6 +1,6 @@
 //! The interfaces for operators: reload, quit, deletion, snapshot, as a client sees them.
 
-use crate::app::edge::{TestServer, TestResponse};
+use crate::app::edge::{TestResponse, TestServer};
 use crate::tsdb::chunk::float_chunk::FloatEncoding;
 use crate::tsdb::db::settings::RetentionOrigin;
 use axum::body::Body;
@@ -16,7 +16,10 @@ fn json(got: &TestResponse) -> Value {
 
 async fn gauge(edge: &TestServer, name: &str) -> f64 {
     let got = edge.get("/metrics").await;
-    let line = got.text().lines().find_map(|line| line.strip_prefix(name).map(|rest| rest.trim().to_owned()));
+    let line = got
+        .text()
+        .lines()
+        .find_map(|line| line.strip_prefix(name).map(|rest| rest.trim().to_owned()));
     line.unwrap_or_else(|| panic!("{name} in {}", got.text())).parse().unwrap()
 }
 
@@ -25,9 +28,15 @@ async fn orders_are_refused_unless_they_are_switched_on() {
     let edge = TestServer::ready(&[]).await;
     for path in ["/-/reload", "/-/quit"] {
         let got = edge.post(path).await;
-        assert_eq!((got.status, got.text()), (StatusCode::FORBIDDEN, "Lifecycle API is not enabled."));
+        assert_eq!(
+            (got.status, got.text()),
+            (StatusCode::FORBIDDEN, "Lifecycle API is not enabled.")
+        );
         let got = edge.get(path).await;
-        assert_eq!((got.status, got.text()), (StatusCode::METHOD_NOT_ALLOWED, "Only POST or PUT requests allowed"));
+        assert_eq!(
+            (got.status, got.text()),
+            (StatusCode::METHOD_NOT_ALLOWED, "Only POST or PUT requests allowed")
+        );
     }
     for order in ADMIN {
         let path = format!("/api/v1/admin/tsdb/{order}");
@@ -35,7 +44,11 @@ async fn orders_are_refused_unless_they_are_switched_on() {
         // Prometheus's status for it.
         assert_eq!(got.status, StatusCode::INTERNAL_SERVER_ERROR);
         let found = json(&got);
-        assert_eq!((&found["status"], &found["errorType"]), (&"error".into(), &"unavailable".into()), "{found}");
+        assert_eq!(
+            (&found["status"], &found["errorType"]),
+            (&"error".into(), &"unavailable".into()),
+            "{found}"
+        );
         assert!(found["error"].as_str().unwrap().contains("--web.enable-admin-api"), "{found}");
         assert_eq!(edge.get(&path).await.status, StatusCode::METHOD_NOT_ALLOWED);
     }
@@ -51,7 +64,8 @@ async fn bad_orders_are_400_with_the_parameter_named() {
         ("snapshot?skip_head=perhaps", "skip_head"),
     ] {
         for method in ["POST", "PUT"] {
-            let request = Request::builder().method(method).uri(format!("/api/v1/admin/tsdb/{order}"));
+            let request =
+                Request::builder().method(method).uri(format!("/api/v1/admin/tsdb/{order}"));
             let got = edge.send(request.body(Body::empty()).unwrap()).await;
             assert_eq!(got.status, StatusCode::BAD_REQUEST);
             let found = json(&got);
@@ -71,7 +85,10 @@ async fn orders_before_the_replay_has_ended_are_503() {
     let edge = TestServer::starting(&["--web.enable-admin-api"]).await;
     for order in ADMIN {
         let got = edge.post(&format!("/api/v1/admin/tsdb/{order}")).await;
-        assert_eq!((got.status, &json(&got)["errorType"]), (StatusCode::SERVICE_UNAVAILABLE, &"unavailable".into()));
+        assert_eq!(
+            (got.status, &json(&got)["errorType"]),
+            (StatusCode::SERVICE_UNAVAILABLE, &"unavailable".into())
+        );
     }
 }
 
@@ -82,7 +99,9 @@ async fn a_reload_takes_a_good_file_and_a_bad_one_changes_nothing() {
     let flags = [format!("--config.file={}", file.display()), "--web.enable-lifecycle".to_owned()];
     let edge = TestServer::ready(&flags.each_ref().map(String::as_str)).await;
     assert_eq!(edge.context.db.settings().retention.origin, RetentionOrigin::Default);
-    let write = |section: &str| std::fs::write(&file, format!("storage:\n  tsdb:\n    {section}\n")).unwrap();
+    let write = |section: &str| {
+        std::fs::write(&file, format!("storage:\n  tsdb:\n    {section}\n")).unwrap()
+    };
 
     write("retention: {time: 2d, percentage: 50}");
     let got = edge.post("/-/reload").await;
@@ -92,12 +111,18 @@ async fn a_reload_takes_a_good_file_and_a_bad_one_changes_nothing() {
     assert_eq!(settings.retention.origin, RetentionOrigin::Configured);
     assert_eq!(gauge(&edge, "prometheus_tsdb_retention_limit_seconds").await, 172_800.0);
 
-    for bad in ["retention: {time: 2}", "out_of_order_time_window: x", "chunk_encoding: {floats: x}", "retnetion: {}"] {
+    for bad in [
+        "retention: {time: 2}",
+        "out_of_order_time_window: x",
+        "chunk_encoding: {floats: x}",
+        "retnetion: {}",
+    ] {
         write(bad);
         let got = edge.post("/-/reload").await;
         assert_eq!(got.status, StatusCode::INTERNAL_SERVER_ERROR, "{bad}");
         assert!(
-            got.text().starts_with("failed to reload config: ") && got.text().contains("narthex.yml"),
+            got.text().starts_with("failed to reload config: ")
+                && got.text().contains("narthex.yml"),
             "{}",
             got.text()
         );
@@ -109,7 +134,11 @@ async fn a_reload_takes_a_good_file_and_a_bad_one_changes_nothing() {
     let put = Request::put("/-/reload").body(Body::empty()).unwrap();
     assert_eq!(edge.send(put).await.status, StatusCode::OK);
     assert_eq!(edge.context.db.settings().float_encoding, FloatEncoding::Xor2);
-    assert_eq!(edge.context.db.settings().retention.origin, RetentionOrigin::Default, "the flags hold again");
+    assert_eq!(
+        edge.context.db.settings().retention.origin,
+        RetentionOrigin::Default,
+        "the flags hold again"
+    );
     assert_eq!(gauge(&edge, "prometheus_config_last_reload_successful ").await, 1.0);
 }
 
@@ -137,7 +166,11 @@ async fn duration_metrics_have_prometheus_types() {
         let line = format!("# TYPE {name} {kind}");
         assert!(got.text().lines().any(|found| found == line), "{line} in {}", got.text());
     }
-    assert!(gauge(&edge, "prometheus_tsdb_wal_fsync_duration_seconds{quantile=\"0.99\"} ").await.is_nan());
+    assert!(
+        gauge(&edge, "prometheus_tsdb_wal_fsync_duration_seconds{quantile=\"0.99\"} ")
+            .await
+            .is_nan()
+    );
 }
 
 #[tokio::test]

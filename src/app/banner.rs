@@ -2,7 +2,7 @@
 
 use crate::config::flags::{ServeFlags, VERSION, WalSyncFlag};
 use crate::config::units;
-use crate::tsdb::db::settings::{RetentionSettings, RetentionOrigin};
+use crate::tsdb::db::settings::{RetentionOrigin, RetentionSettings};
 use std::fmt::Write as _;
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
@@ -45,9 +45,14 @@ pub(crate) fn render(flags: &ServeFlags, holds: &BannerInfo<'_>) -> String {
         );
     }
     let sync = match flags.storage.wal_sync {
-        WalSyncFlag::Os => "os: a power cut may cost what the operating system has not written yet".to_owned(),
+        WalSyncFlag::Os => {
+            "os: a power cut may cost what the operating system has not written yet".to_owned()
+        }
         WalSyncFlag::Interval => {
-            format!("interval: a power cut may cost the last {}", units::format_duration(flags.storage.wal_sync_interval))
+            format!(
+                "interval: a power cut may cost the last {}",
+                units::format_duration(flags.storage.wal_sync_interval)
+            )
         }
         WalSyncFlag::Always => "always: a power cut costs nothing that was acknowledged".to_owned(),
     };
@@ -79,7 +84,10 @@ fn describe(address: SocketAddr) -> String {
 fn describe_window(window_ms: i64) -> String {
     match u64::try_from(window_ms) {
         Ok(0) | Err(_) => "samples older than their series' newest are refused".to_owned(),
-        Ok(window) => format!("samples are taken up to {} late", units::format_duration(Duration::from_millis(window))),
+        Ok(window) => format!(
+            "samples are taken up to {} late",
+            units::format_duration(Duration::from_millis(window))
+        ),
     }
 }
 
@@ -116,20 +124,26 @@ fn format_retention_time(retention: &RetentionSettings) -> String {
 
 /// An address that a client on this machine can use.
 fn client_address(address: SocketAddr) -> String {
-    if address.ip().is_unspecified() { format!("localhost:{}", address.port()) } else { address.to_string() }
+    if address.ip().is_unspecified() {
+        format!("localhost:{}", address.port())
+    } else {
+        address.to_string()
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::{BannerInfo, describe_held_retention, describe_retention, render};
     use crate::config::flags::{Cli, Command};
-    use crate::tsdb::db::settings::{RetentionSettings, RetentionOrigin};
+    use crate::tsdb::db::settings::{RetentionOrigin, RetentionSettings};
     use clap::Parser;
     use std::path::Path;
 
     #[test]
     fn the_retention_is_said_in_words() {
-        let of = |time_ms, bytes, percentage, origin| describe_retention(&RetentionSettings { time_ms, bytes, percentage, origin });
+        let of = |time_ms, bytes, percentage, origin| {
+            describe_retention(&RetentionSettings { time_ms, bytes, percentage, origin })
+        };
         assert_eq!(describe_retention(&RetentionSettings::default()), "15d (the default)");
         assert_eq!(of(3_600_000, 1024, 0.0, RetentionOrigin::Configured), "1h, 1024 bytes");
         assert_eq!(of(0, 1024, 80.0, RetentionOrigin::Configured), "80% of the disk");
@@ -142,9 +156,18 @@ mod tests {
     fn the_banner_names_urls_directory_sync_and_the_absence_of_auth() {
         let Command::Serve(flags) = Cli::parse_from(["narthex", "serve"]).command;
         let text = {
-            let addresses = ["[::]:9201", "[::1]:7", "0.0.0.0:8"].map(|address| address.parse().unwrap());
+            let addresses =
+                ["[::]:9201", "[::1]:7", "0.0.0.0:8"].map(|address| address.parse().unwrap());
             let (directory, out_of_order_window_ms) = (Path::new("/data"), 7_200_000);
-            render(&flags, &BannerInfo { addresses: &addresses, directory, retention: "15d", out_of_order_window_ms })
+            render(
+                &flags,
+                &BannerInfo {
+                    addresses: &addresses,
+                    directory,
+                    retention: "15d",
+                    out_of_order_window_ms,
+                },
+            )
         };
         for part in [
             "http://localhost:9201/api/v1/write",

@@ -1,6 +1,9 @@
 //! The answer contract of writes, row by row, over HTTP and over gRPC.
 
-use crate::app::edge::{TestServer, read_all_request, valid_request, now_ms, snappy_block, partially_invalid_request, request, series};
+use crate::app::edge::{
+    TestServer, now_ms, partially_invalid_request, read_all_request, request, series, snappy_block,
+    valid_request,
+};
 use crate::app::error_details::ErrorDetails;
 use crate::remote::pb::narthex::v1::WriteResponse;
 use crate::server::body::ChannelBody;
@@ -17,7 +20,11 @@ async fn all_stored_is_204_without_written_headers_and_ok_with_counts() {
     let edge = TestServer::ready(&[]).await;
     let got = edge.write(snappy_block(&valid_request())).await;
     assert_eq!((got.status, got.text()), (StatusCode::NO_CONTENT, ""));
-    assert!(!got.headers.keys().any(|name| name.as_str().ends_with("-written")), "{:?}", got.headers);
+    assert!(
+        !got.headers.keys().any(|name| name.as_str().ends_with("-written")),
+        "{:?}",
+        got.headers
+    );
     let got = edge.write_v1(&valid_request()).await;
     assert_eq!(got.grpc_status(), "0");
     assert_eq!(WriteResponse::decode(&got.body[5..]).unwrap().samples, 1);
@@ -33,13 +40,20 @@ async fn what_is_good_is_stored_and_what_is_bad_is_400_or_invalid_argument_with_
     assert_eq!(http.status, StatusCode::BAD_REQUEST);
     let grpc = edge.write_v1(&body).await;
     assert_eq!(grpc.grpc_status(), "3");
-    for part in ["1 out of order", "1 duplicate timestamp", "1 too far in the future", "1 invalid labels", "mixed"] {
+    for part in [
+        "1 out of order",
+        "1 duplicate timestamp",
+        "1 too far in the future",
+        "1 invalid labels",
+        "mixed",
+    ] {
         assert!(http.text().contains(part), "{part} in {}", http.text());
     }
     assert_eq!(grpc.grpc_error().message(), http.text().trim_end(), "both protocols say the same");
     let details = ErrorDetails::of(&grpc);
     assert_eq!(details.retry_delay, None, "a repeat is in vain");
-    let (counts, names): (Vec<_>, Vec<_>) = details.violations.iter().partition(|v| !v.reason.is_empty());
+    let (counts, names): (Vec<_>, Vec<_>) =
+        details.violations.iter().partition(|v| !v.reason.is_empty());
     assert_eq!(counts.len(), 4, "{counts:?}");
     assert!(!names.is_empty());
     for violation in counts.iter().chain(&names) {
@@ -69,7 +83,8 @@ async fn all_bad_is_400_and_nothing_is_stored() {
     let grpc = edge.write_v1(&body).await;
     assert_eq!(grpc.grpc_status(), "3");
     let details = ErrorDetails::of(&grpc);
-    let reasons: Vec<_> = details.violations.iter().map(|v| v.reason.as_str()).filter(|r| !r.is_empty()).collect();
+    let reasons: Vec<_> =
+        details.violations.iter().map(|v| v.reason.as_str()).filter(|r| !r.is_empty()).collect();
     assert_eq!(reasons, ["INVALID_LABELS"]);
     assert_eq!(details.info.unwrap().metadata["samples_stored"], "0");
     assert_eq!(edge.get("/api/v1/export?match[]={__name__!=%22%22}").await.text(), "");
@@ -89,14 +104,20 @@ async fn an_unknown_type_or_encoding_is_415_or_unimplemented() {
     let got = edge.write(&b"\x1f\x8b\x08\x00\x00\x00\x00\x00"[..]).await;
     assert_eq!(got.status, StatusCode::UNSUPPORTED_MEDIA_TYPE);
     assert_eq!(edge.grpc("/narthex.v1.Write/WriteV9", &valid_request()).await.grpc_status(), "12");
-    let got = edge.send(Request::post("/narthex.v1.Write/WriteV1").body(Body::empty()).unwrap()).await;
+    let got =
+        edge.send(Request::post("/narthex.v1.Write/WriteV1").body(Body::empty()).unwrap()).await;
     assert_eq!(got.status, StatusCode::UNSUPPORTED_MEDIA_TYPE);
 }
 
 #[tokio::test]
 async fn a_body_that_is_no_request_is_400_or_invalid_argument() {
     let edge = TestServer::ready(&[]).await;
-    for body in [vec![], b"\x05".to_vec(), snappy_block(b"\x0a\xff"), snappy_block(&valid_request()[..valid_request().len() - 1])] {
+    for body in [
+        vec![],
+        b"\x05".to_vec(),
+        snappy_block(b"\x0a\xff"),
+        snappy_block(&valid_request()[..valid_request().len() - 1]),
+    ] {
         assert_eq!(edge.write(body).await.status, StatusCode::BAD_REQUEST);
     }
     let grpc = edge.write_v1(b"\x0a\xff").await;
@@ -108,7 +129,8 @@ async fn a_body_that_is_no_request_is_400_or_invalid_argument() {
 
 #[tokio::test]
 async fn over_a_limit_of_size_is_413_or_resource_exhausted() {
-    let flags = ["--storage.remote.write-max-body-size=1KB", "--storage.remote.write-max-decoded-size=2KB"];
+    let flags =
+        ["--storage.remote.write-max-body-size=1KB", "--storage.remote.write-max-decoded-size=2KB"];
     let edge = TestServer::ready(&flags).await;
     let sized = edge.write(vec![0; 1025]).await;
     let (sender, receiver) = tokio::sync::mpsc::channel::<Result<Bytes, std::io::Error>>(3);
@@ -144,8 +166,11 @@ async fn starting_draining_and_overload_are_503_or_unavailable() {
     edge.write(snappy_block(&valid_request())).await.assert_retry_later();
     edge.write_v1(&valid_request()).await.assert_grpc_retry_later();
 
-    let edge =
-        TestServer::ready(&["--storage.remote.write-concurrent-limit=1", "--storage.remote.write-queue-limit=1"]).await;
+    let edge = TestServer::ready(&[
+        "--storage.remote.write-concurrent-limit=1",
+        "--storage.remote.write-queue-limit=1",
+    ])
+    .await;
     let _at_work = edge.context.write_gate.acquire().await.unwrap();
     let waiting = tokio::spawn({
         let context = edge.context.clone();
@@ -178,8 +203,11 @@ async fn a_refused_write_is_followed_by_a_good_one() {
 async fn messages_over_grpc_are_counted_until_they_are_stored() {
     let message = request(vec![series(&"x".repeat(1000), &[(now_ms(), 1.0)])]);
     // Half of it is for requests: enough for three messages that wait, and a part of another.
-    let budget = format!("--web.max-bytes-in-flight={}", 2 * (3 * message.len() + message.len() / 2));
-    let edge = std::sync::Arc::new(TestServer::ready(&[&budget, "--storage.remote.write-concurrent-limit=1"]).await);
+    let budget =
+        format!("--web.max-bytes-in-flight={}", 2 * (3 * message.len() + message.len() / 2));
+    let edge = std::sync::Arc::new(
+        TestServer::ready(&[&budget, "--storage.remote.write-concurrent-limit=1"]).await,
+    );
     let at_work = edge.context.write_gate.acquire().await.unwrap();
     let waiting: Vec<_> = (0..3)
         .map(|_| {
@@ -193,7 +221,9 @@ async fn messages_over_grpc_are_counted_until_they_are_stored() {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(5), all_wait).await.expect("the messages that wait are counted");
+    tokio::time::timeout(Duration::from_secs(5), all_wait)
+        .await
+        .expect("the messages that wait are counted");
     let got = edge.write_v1(&message).await;
     got.assert_grpc_retry_later();
     assert!(got.header("grpc-message").contains("bytes"), "{:?}", got.headers);
@@ -210,7 +240,10 @@ async fn answers_that_are_not_taken_leave_room_for_writes() {
     let edge = TestServer::ready(&["--web.max-bytes-in-flight=2MB"]).await;
     let now = now_ms();
     let many: Vec<_> = (0..10_000).map(|i| (now + i, i as f64)).collect();
-    assert_eq!(edge.write(snappy_block(&request(vec![series("many", &many)]))).await.status, StatusCode::NO_CONTENT);
+    assert_eq!(
+        edge.write(snappy_block(&request(vec![series("many", &many)]))).await.status,
+        StatusCode::NO_CONTENT
+    );
     let mut held = edge.context.answer_limits.budget.reserve();
     held.extend(1 << 20).unwrap();
     edge.read(&read_all_request()).await.assert_retry_later();

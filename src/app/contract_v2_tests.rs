@@ -1,6 +1,6 @@
 //! The answer contract of remote write 2.0 over HTTP, row by row, each with what is stored then.
 
-use crate::app::edge::{TestServer, TestResponse, now_ms, snappy_block};
+use crate::app::edge::{TestResponse, TestServer, now_ms, snappy_block};
 use crate::remote::pb::io::prometheus::write::v2 as pb;
 use crate::server::lifecycle::Phase;
 use crate::tsdb::db::settings::Settings;
@@ -22,16 +22,27 @@ const NOTHING: Series<'_> = Series { name: "", samples: &[], histograms: &[], ex
 fn histogram(timestamp: i64) -> pb::Histogram {
     let count = Some(pb::histogram::Count::CountInt(3));
     let spans = vec![pb::BucketSpan { offset: 0, length: 1 }];
-    pb::Histogram { timestamp, count, positive_spans: spans, positive_deltas: vec![3], ..Default::default() }
+    pb::Histogram {
+        timestamp,
+        count,
+        positive_spans: spans,
+        positive_deltas: vec![3],
+        ..Default::default()
+    }
 }
 
 fn request(all: &[Series<'_>]) -> Vec<u8> {
-    let mut request = pb::Request { symbols: vec![String::new(), "__name__".into()], timeseries: Vec::new() };
+    let mut request =
+        pb::Request { symbols: vec![String::new(), "__name__".into()], timeseries: Vec::new() };
     for series in all {
         request.symbols.push(series.name.to_owned());
-        let samples =
-            series.samples.iter().map(|&(timestamp, value)| pb::Sample { value, timestamp, start_timestamp: 0 });
-        let exemplar = |&timestamp: &i64| pb::Exemplar { timestamp, value: 1.0, labels_refs: Vec::new() };
+        let samples = series.samples.iter().map(|&(timestamp, value)| pb::Sample {
+            value,
+            timestamp,
+            start_timestamp: 0,
+        });
+        let exemplar =
+            |&timestamp: &i64| pb::Exemplar { timestamp, value: 1.0, labels_refs: Vec::new() };
         request.timeseries.push(pb::TimeSeries {
             labels_refs: vec![1, request.symbols.len() as u32 - 1],
             samples: samples.collect(),
@@ -59,7 +70,8 @@ impl TestServer {
 
 /// What the headers say is stored: samples, histograms, exemplars.
 fn written(got: &TestResponse) -> [&str; 3] {
-    ["samples", "histograms", "exemplars"].map(|kind| got.header(&format!("x-prometheus-remote-write-{kind}-written")))
+    ["samples", "histograms", "exemplars"]
+        .map(|kind| got.header(&format!("x-prometheus-remote-write-{kind}-written")))
 }
 
 #[tokio::test]
@@ -90,13 +102,23 @@ async fn the_type_with_blanks_and_quotes_is_2_0_and_the_plain_one_is_1_0() {
         "Application/X-Protobuf ; charset=utf-8 ; PROTO=io.prometheus.write.v2.Request",
     ] {
         let got = edge.write_as(content_type, "snappy", good()).await;
-        assert_eq!((got.status, written(&got)), (StatusCode::NO_CONTENT, ["1", "0", "0"]), "{content_type}");
+        assert_eq!(
+            (got.status, written(&got)),
+            (StatusCode::NO_CONTENT, ["1", "0", "0"]),
+            "{content_type}"
+        );
     }
     // Read as 1.0 it has nothing, which its reserved fields are for.
-    for content_type in ["application/x-protobuf", "application/x-protobuf;proto=prometheus.WriteRequest"] {
+    for content_type in
+        ["application/x-protobuf", "application/x-protobuf;proto=prometheus.WriteRequest"]
+    {
         let body = request(&[Series { name: "other", samples: &[(now_ms(), 1.0)], ..NOTHING }]);
         let got = edge.write_as(content_type, "snappy", body).await;
-        assert_eq!((got.status, written(&got)), (StatusCode::NO_CONTENT, ["", "", ""]), "{content_type}");
+        assert_eq!(
+            (got.status, written(&got)),
+            (StatusCode::NO_CONTENT, ["", "", ""]),
+            "{content_type}"
+        );
     }
     assert!(!edge.stored().await.contains("other"));
 }
@@ -121,7 +143,12 @@ async fn what_is_good_is_stored_and_what_is_bad_is_400_with_what_was_stored() {
             Series { name: "nothing", ..NOTHING },
         ]))
         .await;
-    assert_eq!((got.status, written(&got)), (StatusCode::BAD_REQUEST, ["1", "1", "1"]), "{}", got.text());
+    assert_eq!(
+        (got.status, written(&got)),
+        (StatusCode::BAD_REQUEST, ["1", "1", "1"]),
+        "{}",
+        got.text()
+    );
     for part in [
         "1 samples, 1 histograms, 1 exemplars stored",
         "1 out of order",
@@ -159,7 +186,12 @@ async fn all_bad_is_400_with_zeros_and_nothing_is_stored() {
         Vec::new(),
     ] {
         let got = edge.write_v2(body).await;
-        assert_eq!((got.status, written(&got)), (StatusCode::BAD_REQUEST, ["0", "0", "0"]), "{}", got.text());
+        assert_eq!(
+            (got.status, written(&got)),
+            (StatusCode::BAD_REQUEST, ["0", "0", "0"]),
+            "{}",
+            got.text()
+        );
         assert!(!got.text().is_empty());
     }
     assert_eq!(edge.stored().await, "");
@@ -183,7 +215,8 @@ async fn an_unknown_message_or_encoding_is_415() {
 
 #[tokio::test]
 async fn over_a_limit_of_size_is_413_with_zeros() {
-    let flags = ["--storage.remote.write-max-body-size=1KB", "--storage.remote.write-max-decoded-size=2KB"];
+    let flags =
+        ["--storage.remote.write-max-body-size=1KB", "--storage.remote.write-max-decoded-size=2KB"];
     let edge = TestServer::ready(&flags).await;
     let long = "x".repeat(1000);
     let now = now_ms();
@@ -196,9 +229,19 @@ async fn over_a_limit_of_size_is_413_with_zeros() {
     let symbols = vec![String::new(), "__name__".into(), long];
     let meant = pb::Request { symbols, timeseries: vec![series; 3] }.encode_to_vec();
     assert!(meant.len() < 2000, "{}", meant.len());
-    for body in [vec![0; 1025], b"\xff\xff\xff\xff\x0f".to_vec(), snappy_block(&vec![0; 4096]), snappy_block(&meant)] {
+    for body in [
+        vec![0; 1025],
+        b"\xff\xff\xff\xff\x0f".to_vec(),
+        snappy_block(&vec![0; 4096]),
+        snappy_block(&meant),
+    ] {
         let got = edge.write_v2(body).await;
-        assert_eq!((got.status, written(&got)), (StatusCode::PAYLOAD_TOO_LARGE, ["0", "0", "0"]), "{}", got.text());
+        assert_eq!(
+            (got.status, written(&got)),
+            (StatusCode::PAYLOAD_TOO_LARGE, ["0", "0", "0"]),
+            "{}",
+            got.text()
+        );
     }
     let edge = TestServer::ready(&["--storage.remote.write-max-series=1"]).await;
     let two = request(&[
@@ -228,7 +271,9 @@ async fn starting_draining_and_closed_are_503_with_zeros() {
 async fn metadata_of_a_series_is_shown() {
     let edge = TestServer::ready(&[]).await;
     let request = pb::Request {
-        symbols: ["", "__name__", "http_seconds_count", "seconds", "How long."].map(str::to_owned).to_vec(),
+        symbols: ["", "__name__", "http_seconds_count", "seconds", "How long."]
+            .map(str::to_owned)
+            .to_vec(),
         timeseries: vec![pb::TimeSeries {
             labels_refs: vec![1, 2],
             samples: vec![pb::Sample { value: 1.0, timestamp: now_ms(), start_timestamp: 0 }],
@@ -236,7 +281,10 @@ async fn metadata_of_a_series_is_shown() {
             ..Default::default()
         }],
     };
-    assert_eq!(edge.write_v2(snappy_block(&request.encode_to_vec())).await.status, StatusCode::NO_CONTENT);
+    assert_eq!(
+        edge.write_v2(snappy_block(&request.encode_to_vec())).await.status,
+        StatusCode::NO_CONTENT
+    );
     let shown = edge.get("/api/v1/metadata").await;
     assert_eq!(
         shown.text(),

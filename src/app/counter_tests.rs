@@ -1,7 +1,7 @@
 //! No counter of `/metrics` ever falls: looked at before each step that maintenance takes on the
 //! disk.
 
-use crate::app::edge::{TestServer, snappy_block, request, series};
+use crate::app::edge::{TestServer, request, series, snappy_block};
 use crate::metrics::text::ExpositionFormat;
 use crate::server::state::SharedState;
 use crate::tsdb::fs::disk::{Disk, DiskFile, DiskSpace};
@@ -103,16 +103,23 @@ impl Disk for WatchedDisk {
 async fn counters_after_ten_hours(segment_size: &str) -> BTreeMap<String, f64> {
     let disk = WatchedDisk::default();
     let segment_size = format!("--storage.tsdb.wal-segment-size={segment_size}");
-    let flags = ["--storage.tsdb.min-block-duration=1h", "--storage.tsdb.retention.time=4h", &segment_size];
+    let flags =
+        ["--storage.tsdb.min-block-duration=1h", "--storage.tsdb.retention.time=4h", &segment_size];
     let edge = TestServer::ready_on(Arc::new(disk.clone()), &flags).await;
     disk.0.context.set(edge.context.clone()).unwrap();
     for hour in 0..10 {
         for minute in 0..60 {
             let t = BEGIN + hour * HOUR + minute * 60_000;
-            let value =
-                |number: i64| f64::from_bits((t as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15 + number as u64) >> 2);
-            let all = (0..50).map(|number| series(&format!("s{number}"), &[(t, value(number))])).collect();
-            assert_eq!(edge.write(snappy_block(&request(all))).await.status, StatusCode::NO_CONTENT);
+            let value = |number: i64| {
+                f64::from_bits((t as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15 + number as u64) >> 2)
+            };
+            let all = (0..50)
+                .map(|number| series(&format!("s{number}"), &[(t, value(number))]))
+                .collect();
+            assert_eq!(
+                edge.write(snappy_block(&request(all))).await.status,
+                StatusCode::NO_CONTENT
+            );
         }
         edge.context.db.run_maintenance_once(BEGIN + hour * HOUR).unwrap();
         disk.0.look();

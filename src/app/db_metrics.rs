@@ -38,11 +38,17 @@ const COUNTERS: &[StatRow] = &[
         "Total number of compactions done on overlapping blocks.",
         |stats| &stats.vertical_compactions,
     ),
-    ("narthex_tsdb_blocks_quarantined_total", "Damaged blocks that were set aside.", |stats| &stats.blocks_quarantined),
-    ("narthex_tsdb_blocks_verified_total", "Blocks that were checked from end to end.", |stats| &stats.blocks_verified),
-    ("prometheus_tsdb_reloads_total", "Number of times the database reloaded block data from disk.", |stats| {
-        &stats.reloads
+    ("narthex_tsdb_blocks_quarantined_total", "Damaged blocks that were set aside.", |stats| {
+        &stats.blocks_quarantined
     }),
+    ("narthex_tsdb_blocks_verified_total", "Blocks that were checked from end to end.", |stats| {
+        &stats.blocks_verified
+    }),
+    (
+        "prometheus_tsdb_reloads_total",
+        "Number of times the database reloaded block data from disk.",
+        |stats| &stats.reloads,
+    ),
     (
         "prometheus_tsdb_reloads_failures_total",
         "Number of times the database failed to reload block data from disk.",
@@ -68,23 +74,31 @@ const COUNTERS: &[StatRow] = &[
         "Total number of stale series compactions that failed.",
         |stats| &stats.stale_compactions_failed,
     ),
-    ("prometheus_tsdb_head_truncations_total", "Total number of head truncations attempted.", |stats| {
-        &stats.head_truncations
-    }),
-    ("prometheus_tsdb_head_truncations_failed_total", "Total number of head truncations that failed.", |stats| {
-        &stats.head_truncations_failed
-    }),
-    ("prometheus_tsdb_checkpoint_creations_total", "Total number of checkpoint creations attempted.", |stats| {
-        &stats.checkpoints
-    }),
+    (
+        "prometheus_tsdb_head_truncations_total",
+        "Total number of head truncations attempted.",
+        |stats| &stats.head_truncations,
+    ),
+    (
+        "prometheus_tsdb_head_truncations_failed_total",
+        "Total number of head truncations that failed.",
+        |stats| &stats.head_truncations_failed,
+    ),
+    (
+        "prometheus_tsdb_checkpoint_creations_total",
+        "Total number of checkpoint creations attempted.",
+        |stats| &stats.checkpoints,
+    ),
     (
         "prometheus_tsdb_checkpoint_creations_failed_total",
         "Total number of checkpoint creations that failed.",
         |stats| &stats.checkpoints_failed,
     ),
-    ("prometheus_tsdb_checkpoint_deletions_total", "Total number of checkpoint deletions attempted.", |stats| {
-        &stats.checkpoint_deletions
-    }),
+    (
+        "prometheus_tsdb_checkpoint_deletions_total",
+        "Total number of checkpoint deletions attempted.",
+        |stats| &stats.checkpoint_deletions,
+    ),
     (
         "prometheus_tsdb_checkpoint_deletions_failed_total",
         "Total number of checkpoint deletions that failed.",
@@ -95,9 +109,11 @@ const COUNTERS: &[StatRow] = &[
         "Maintenance runs that panicked; each is followed by another.",
         |stats| &stats.maintenance_panics,
     ),
-    ("prometheus_tsdb_snapshot_replay_error_total", "Total number snapshot replays that failed.", |stats| {
-        &stats.snapshot_replay_errors
-    }),
+    (
+        "prometheus_tsdb_snapshot_replay_error_total",
+        "Total number snapshot replays that failed.",
+        |stats| &stats.snapshot_replay_errors,
+    ),
 ];
 
 const GAUGES: &[StatRow] = &[
@@ -106,18 +122,24 @@ const GAUGES: &[StatRow] = &[
         "Set to 1 when a block is currently being written to the disk.",
         |stats| &stats.populating_block,
     ),
-    ("narthex_tsdb_blocks_damaged", "Blocks that are served and were found damaged; the log names them.", |stats| {
-        &stats.blocks_damaged
+    (
+        "narthex_tsdb_blocks_damaged",
+        "Blocks that are served and were found damaged; the log names them.",
+        |stats| &stats.blocks_damaged,
+    ),
+    ("prometheus_tsdb_blocks_loaded", "Number of currently loaded data blocks.", |stats| {
+        &stats.blocks_loaded
     }),
-    ("prometheus_tsdb_blocks_loaded", "Number of currently loaded data blocks.", |stats| &stats.blocks_loaded),
     (
         "prometheus_tsdb_storage_blocks_bytes",
         "The number of bytes that are currently used for local storage by all blocks.",
         |stats| &stats.blocks_bytes,
     ),
-    ("prometheus_tsdb_symbol_table_size_bytes", "Size of symbol table in memory for loaded blocks.", |stats| {
-        &stats.symbol_table_bytes
-    }),
+    (
+        "prometheus_tsdb_symbol_table_size_bytes",
+        "Size of symbol table in memory for loaded blocks.",
+        |stats| &stats.symbol_table_bytes,
+    ),
 ];
 
 /// A name, what it means and where it stands.
@@ -125,17 +147,23 @@ type DurationRow = (&'static str, &'static str, fn(&DbStats) -> &DurationStats);
 
 /// Summaries without quantiles, as in Prometheus.
 const SUMMARIES: &[DurationRow] = &[
-    ("prometheus_tsdb_head_gc_duration_seconds", "Runtime of garbage collection in the head block.", |stats| {
-        &stats.head_gcs
+    (
+        "prometheus_tsdb_head_gc_duration_seconds",
+        "Runtime of garbage collection in the head block.",
+        |stats| &stats.head_gcs,
+    ),
+    ("prometheus_tsdb_wal_truncate_duration_seconds", "Duration of WAL truncation.", |stats| {
+        &stats.wal_truncations
     }),
-    ("prometheus_tsdb_wal_truncate_duration_seconds", "Duration of WAL truncation.", |stats| &stats.wal_truncations),
 ];
 
 /// A name, what it means and where it stands.
 type HistogramRow = (&'static str, &'static str, fn(&DbStats) -> &AtomicHistogram);
 
 const HISTOGRAMS: &[HistogramRow] = &[
-    ("prometheus_tsdb_compaction_duration_seconds", "Duration of compaction runs.", |stats| &stats.compaction_seconds),
+    ("prometheus_tsdb_compaction_duration_seconds", "Duration of compaction runs.", |stats| {
+        &stats.compaction_seconds
+    }),
     // In Prometheus a native histogram, of which a text format has only sum and count; the bounds
     // are those of compactions.
     (
@@ -148,12 +176,16 @@ const HISTOGRAMS: &[HistogramRow] = &[
         "Duration of stale series compaction runs.",
         |stats| &stats.stale_compactions,
     ),
-    ("prometheus_tsdb_compaction_chunk_samples", "Final number of samples on their first compaction.", |stats| {
-        &stats.compaction_chunk_samples
-    }),
-    ("prometheus_tsdb_compaction_chunk_size_bytes", "Final size of chunks on their first compaction.", |stats| {
-        &stats.compaction_chunk_bytes
-    }),
+    (
+        "prometheus_tsdb_compaction_chunk_samples",
+        "Final number of samples on their first compaction.",
+        |stats| &stats.compaction_chunk_samples,
+    ),
+    (
+        "prometheus_tsdb_compaction_chunk_size_bytes",
+        "Final size of chunks on their first compaction.",
+        |stats| &stats.compaction_chunk_bytes,
+    ),
     (
         "prometheus_tsdb_compaction_chunk_range_seconds",
         "Final time range of chunks on their first compaction.",
@@ -166,15 +198,25 @@ type CompactRow = (&'static str, &'static str, fn(&CompactStats) -> f64);
 
 /// What compactions have written, also those that came to nothing; with the seconds they took it is their throughput.
 const WRITTEN: &[CompactRow] = &[
-    ("narthex_tsdb_compaction_series_total", "Series that compactions have written.", |stats| read(&stats.series)),
-    ("narthex_tsdb_compaction_chunks_total", "Chunks that compactions have written.", |stats| read(&stats.chunks)),
-    ("narthex_tsdb_compaction_samples_total", "Samples that compactions have written.", |stats| read(&stats.samples)),
-    ("narthex_tsdb_compaction_bytes_total", "Bytes of chunks that compactions have written.", |stats| {
-        read(&stats.bytes)
+    ("narthex_tsdb_compaction_series_total", "Series that compactions have written.", |stats| {
+        read(&stats.series)
     }),
-    ("narthex_tsdb_compaction_seconds_total", "Time that compactions took to write blocks.", |stats| {
-        read(&stats.micros) / 1e6
+    ("narthex_tsdb_compaction_chunks_total", "Chunks that compactions have written.", |stats| {
+        read(&stats.chunks)
     }),
+    ("narthex_tsdb_compaction_samples_total", "Samples that compactions have written.", |stats| {
+        read(&stats.samples)
+    }),
+    (
+        "narthex_tsdb_compaction_bytes_total",
+        "Bytes of chunks that compactions have written.",
+        |stats| read(&stats.bytes),
+    ),
+    (
+        "narthex_tsdb_compaction_seconds_total",
+        "Time that compactions took to write blocks.",
+        |stats| read(&stats.micros) / 1e6,
+    ),
 ];
 
 fn read(counter: &AtomicU64) -> f64 {
@@ -212,7 +254,10 @@ pub(crate) fn register(registry: &mut Registry, db: &Arc<Db>) {
 }
 
 fn distribution(buckets: &AtomicHistogram) -> HistogramSnapshot {
-    HistogramSnapshot { sum: buckets.sum(), buckets: buckets.buckets().map(|bucket| (bucket.bound, bucket.count)).collect() }
+    HistogramSnapshot {
+        sum: buckets.sum(),
+        buckets: buckets.buckets().map(|bucket| (bucket.bound, bucket.count)).collect(),
+    }
 }
 
 fn register_settings(registry: &mut Registry, db: &Arc<Db>) {
@@ -222,12 +267,16 @@ fn register_settings(registry: &mut Registry, db: &Arc<Db>) {
         shown.settings().retention.time_ms as f64 / 1000.0
     });
     let shown = db.clone();
-    let help = "Max number of bytes to be retained in the tsdb blocks, configured 0 means disabled.";
-    registry.gauge_fn("prometheus_tsdb_retention_limit_bytes", help, move || shown.settings().retention.bytes as f64);
+    let help =
+        "Max number of bytes to be retained in the tsdb blocks, configured 0 means disabled.";
+    registry.gauge_fn("prometheus_tsdb_retention_limit_bytes", help, move || {
+        shown.settings().retention.bytes as f64
+    });
     let shown = db.clone();
     let help = "Max percentage of total storage space to be retained in the tsdb blocks, configured 0 means disabled.";
-    registry
-        .gauge_fn("prometheus_tsdb_retention_limit_percentage", help, move || shown.settings().retention.percentage);
+    registry.gauge_fn("prometheus_tsdb_retention_limit_percentage", help, move || {
+        shown.settings().retention.percentage
+    });
 }
 
 fn register_hold(registry: &mut Registry, db: &Arc<Db>) {
@@ -241,12 +290,18 @@ fn register_hold(registry: &mut Registry, db: &Arc<Db>) {
 
 fn register_disk(registry: &mut Registry, db: &Arc<Db>) {
     let shown = db.clone();
-    registry.gauge_fn("narthex_tsdb_disk_free_bytes", "Free space on the disk of the data directory.", move || {
-        // Looks again where nobody has of late.
-        shown.check_disk();
-        shown.disk_guard().free_bytes() as f64
-    });
+    registry.gauge_fn(
+        "narthex_tsdb_disk_free_bytes",
+        "Free space on the disk of the data directory.",
+        move || {
+            // Looks again where nobody has of late.
+            shown.check_disk();
+            shown.disk_guard().free_bytes() as f64
+        },
+    );
     let shown = db.clone();
     let help = "Free space below which no writes are taken.";
-    registry.gauge_fn("narthex_tsdb_disk_reserve_bytes", help, move || shown.disk_guard().reserve_bytes() as f64);
+    registry.gauge_fn("narthex_tsdb_disk_reserve_bytes", help, move || {
+        shown.disk_guard().reserve_bytes() as f64
+    });
 }

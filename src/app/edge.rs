@@ -5,13 +5,13 @@ use crate::app::setup;
 use crate::app::setup::ServerParts;
 use crate::config::file::ConfigFile;
 use crate::config::flags::Command;
-use crate::config::{settings, flag_values};
+use crate::config::{flag_values, settings};
 use crate::remote::pb::prometheus as pb;
 use crate::server::configuration::LoadedConfig;
-use crate::server::state::SharedState;
 use crate::server::grpc::health;
 use crate::server::lifecycle::Phase;
 use crate::server::router;
+use crate::server::state::SharedState;
 use crate::tsdb::db::Db;
 use crate::tsdb::db::options::DbOptions;
 use crate::tsdb::fs::disk::Disk;
@@ -76,9 +76,12 @@ impl TestServer {
         let line = ["narthex", "serve", path.as_str()].into_iter().chain(flags.iter().copied());
         let Command::Serve(flags) = flag_values::parse(line.map(Into::into)).unwrap().command;
         let settings = settings::at_start(&flags.storage, &ConfigFile::default());
-        let db = Arc::new(Db::open(DbOptions { disk, ..setup::db_options(&flags.storage, settings) }).unwrap());
+        let db = Arc::new(
+            Db::open(DbOptions { disk, ..setup::db_options(&flags.storage, settings) }).unwrap(),
+        );
         let encoding = settings.float_encoding;
-        let ServerParts { context, orders, reload, .. } = setup::build(&flags, LoadedConfig::default(), db.clone());
+        let ServerParts { context, orders, reload, .. } =
+            setup::build(&flags, LoadedConfig::default(), db.clone());
         let reloader = Reloader {
             flags: Arc::new(*flags),
             db,
@@ -109,7 +112,12 @@ impl TestServer {
         let (head, body) = self.router.clone().oneshot(request).await.unwrap().into_parts();
         let collected = body.collect().await.unwrap();
         let trailers = collected.trailers().cloned().unwrap_or_default();
-        TestResponse { status: head.status, headers: head.headers, body: collected.to_bytes(), trailers }
+        TestResponse {
+            status: head.status,
+            headers: head.headers,
+            body: collected.to_bytes(),
+            trailers,
+        }
     }
 
     pub(crate) async fn post(&self, path: &str) -> TestResponse {
@@ -124,7 +132,12 @@ impl TestServer {
         self.write_as("application/x-protobuf", "snappy", body).await
     }
 
-    pub(crate) async fn write_as(&self, content_type: &str, encoding: &str, body: impl Into<Body>) -> TestResponse {
+    pub(crate) async fn write_as(
+        &self,
+        content_type: &str,
+        encoding: &str,
+        body: impl Into<Body>,
+    ) -> TestResponse {
         let request = Request::post("/api/v1/write")
             .header("content-type", content_type)
             .header("content-encoding", encoding)
@@ -134,7 +147,12 @@ impl TestServer {
     }
 
     pub(crate) async fn read(&self, request: &pb::ReadRequest) -> TestResponse {
-        self.send(Request::post("/api/v1/read").body(snappy_block(&request.encode_to_vec()).into()).unwrap()).await
+        self.send(
+            Request::post("/api/v1/read")
+                .body(snappy_block(&request.encode_to_vec()).into())
+                .unwrap(),
+        )
+        .await
     }
 
     pub(crate) async fn grpc(&self, path: &str, message: &[u8]) -> TestResponse {
@@ -159,7 +177,10 @@ pub(crate) fn snappy_block(bytes: &[u8]) -> Vec<u8> {
 pub(crate) fn series(name: &str, samples: &[(i64, f64)]) -> pb::TimeSeries {
     pb::TimeSeries {
         labels: vec![pb::Label { name: "__name__".into(), value: name.into() }],
-        samples: samples.iter().map(|&(timestamp, value)| pb::Sample { value, timestamp }).collect(),
+        samples: samples
+            .iter()
+            .map(|&(timestamp, value)| pb::Sample { value, timestamp })
+            .collect(),
         ..Default::default()
     }
 }
@@ -183,7 +204,12 @@ pub(crate) fn partially_invalid_request() -> Vec<u8> {
 
 pub(crate) fn read_all_request() -> pb::ReadRequest {
     let matcher = pb::LabelMatcher { r#type: 1, name: "__name__".into(), value: String::new() };
-    let query = pb::Query { start_timestamp_ms: 0, end_timestamp_ms: i64::MAX, matchers: vec![matcher], hints: None };
+    let query = pb::Query {
+        start_timestamp_ms: 0,
+        end_timestamp_ms: i64::MAX,
+        matchers: vec![matcher],
+        hints: None,
+    };
     pb::ReadRequest { queries: vec![query], accepted_response_types: Vec::new() }
 }
 
@@ -191,6 +217,7 @@ pub(crate) fn grpc_request(path: &str, message: &[u8]) -> Request<Body> {
     let mut frame = vec![0];
     frame.extend((message.len() as u32).to_be_bytes());
     frame.extend(message);
-    let request = Request::post(path).header("content-type", "application/grpc").header("te", "trailers");
+    let request =
+        Request::post(path).header("content-type", "application/grpc").header("te", "trailers");
     request.body(frame.into()).unwrap()
 }

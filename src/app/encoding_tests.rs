@@ -1,6 +1,6 @@
 //! The answer contract's rows for the encodings of a body over HTTP: stored, 415, 413 and 400, each followed by a read-back.
 
-use crate::app::edge::{TestServer, valid_request, now_ms, snappy_block, request, series};
+use crate::app::edge::{TestServer, now_ms, request, series, snappy_block, valid_request};
 use axum::http::{Request, StatusCode};
 use std::io::Write;
 
@@ -36,8 +36,12 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
 #[tokio::test]
 async fn a_body_in_each_encoding_is_stored() {
     let edge = TestServer::ready(&[]).await;
-    let packings: [(&str, Pack); 4] =
-        [("snappy", snappy_block), ("x-snappy-framed", framed), ("zstd", zstd), ("ZSTD", zstd_undeclared)];
+    let packings: [(&str, Pack); 4] = [
+        ("snappy", snappy_block),
+        ("x-snappy-framed", framed),
+        ("zstd", zstd),
+        ("ZSTD", zstd_undeclared),
+    ];
     for (at, (encoding, packed)) in packings.into_iter().enumerate() {
         let name = format!("stored{at}");
         let many: Vec<_> = (0..2000).map(|i| (now_ms() + i, i as f64)).collect();
@@ -46,13 +50,17 @@ async fn a_body_in_each_encoding_is_stored() {
         let read = edge.get(&format!("/api/v1/export?match[]={name}")).await;
         assert!(read.text().contains("1999"), "{encoding}");
     }
-    let unnamed = Request::post("/api/v1/write").header("content-type", TYPE).body(snappy_block(&valid_request()).into()).unwrap();
+    let unnamed = Request::post("/api/v1/write")
+        .header("content-type", TYPE)
+        .body(snappy_block(&valid_request()).into())
+        .unwrap();
     assert_eq!(edge.send(unnamed).await.status, StatusCode::NO_CONTENT);
     assert!(edge.get("/metrics").await.text().contains("narthex_bytes_in_flight 0"));
 }
 
 #[tokio::test]
-async fn another_encoding_and_a_body_that_does_not_begin_as_its_encoding_are_415_and_nothing_is_stored() {
+async fn another_encoding_and_a_body_that_does_not_begin_as_its_encoding_are_415_and_nothing_is_stored()
+ {
     let edge = TestServer::ready(&[]).await;
     let message = valid_request();
     for encoding in ["gzip", "identity", "deflate", "br", "snappy, zstd", "zstd,zstd"] {
@@ -63,7 +71,12 @@ async fn another_encoding_and_a_body_that_does_not_begin_as_its_encoding_are_415
     for (own, encoding) in [(0, "snappy"), (1, "x-snappy-framed"), (2, "zstd")] {
         for (at, body) in bodies.iter().enumerate().filter(|(at, _)| *at != own) {
             let got = edge.write_as(TYPE, encoding, body.clone()).await;
-            assert_eq!(got.status, StatusCode::UNSUPPORTED_MEDIA_TYPE, "body {at} as {encoding}: {}", got.text());
+            assert_eq!(
+                got.status,
+                StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                "body {at} as {encoding}: {}",
+                got.text()
+            );
         }
     }
     assert_eq!(edge.get("/api/v1/export?match[]=good").await.text(), "");
@@ -84,7 +97,11 @@ async fn a_body_that_inflates_over_the_limit_is_413_in_each_encoding_and_holds_n
     ] {
         let got = edge.write_as(TYPE, encoding, body).await;
         assert_eq!(got.status, StatusCode::PAYLOAD_TOO_LARGE, "{encoding}: {}", got.text());
-        assert_eq!(edge.write_as(TYPE, encoding, vec![]).await.status, StatusCode::BAD_REQUEST, "{encoding}");
+        assert_eq!(
+            edge.write_as(TYPE, encoding, vec![]).await.status,
+            StatusCode::BAD_REQUEST,
+            "{encoding}"
+        );
     }
     assert!(edge.get("/metrics").await.text().contains("narthex_bytes_in_flight 0"));
     assert_eq!(edge.write(snappy_block(&valid_request())).await.status, StatusCode::NO_CONTENT);
@@ -94,13 +111,18 @@ async fn a_body_that_inflates_over_the_limit_is_413_in_each_encoding_and_holds_n
 async fn a_damaged_body_is_400_and_one_without_memory_is_503() {
     let edge = TestServer::ready(&["--web.max-bytes-in-flight=1MB"]).await;
     let large = request(vec![series(&"x".repeat(600_000), &[(now_ms(), 1.0)])]);
-    let packings: [(&str, Pack); 3] = [("snappy", snappy_block), ("x-snappy-framed", framed), ("zstd", zstd)];
+    let packings: [(&str, Pack); 3] =
+        [("snappy", snappy_block), ("x-snappy-framed", framed), ("zstd", zstd)];
     for (encoding, packed) in packings {
         let whole = packed(&valid_request());
         let cut = edge.write_as(TYPE, encoding, whole[..whole.len() - 1].to_vec()).await;
         assert_eq!(cut.status, StatusCode::BAD_REQUEST, "{encoding}: {}", cut.text());
         edge.write_as(TYPE, encoding, packed(&large)).await.assert_retry_later();
-        assert_eq!(edge.write_as(TYPE, encoding, whole).await.status, StatusCode::NO_CONTENT, "{encoding}");
+        assert_eq!(
+            edge.write_as(TYPE, encoding, whole).await.status,
+            StatusCode::NO_CONTENT,
+            "{encoding}"
+        );
     }
     assert!(edge.get("/metrics").await.text().contains("narthex_bytes_in_flight 0"));
 }

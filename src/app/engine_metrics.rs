@@ -33,7 +33,9 @@ impl ReplayMetrics {
     pub(crate) fn observe(&self, report: &OpenReport) {
         let millis = u64::try_from(report.duration.as_millis()).unwrap_or(u64::MAX);
         self.duration_ms.store(millis, Ordering::Relaxed);
-        self.corruptions.inc_by(u64::from(report.repaired.is_some()) + u64::from(report.late.repaired.is_some()));
+        self.corruptions.inc_by(
+            u64::from(report.repaired.is_some()) + u64::from(report.late.repaired.is_some()),
+        );
         ooo_metrics::observe(&self.late_unknown_refs, &report.late);
         self.unknown_refs.inc_by(report.replay.unknown_refs + report.replay.metadata_unknown);
     }
@@ -64,7 +66,8 @@ pub(crate) fn register(registry: &mut Registry, db: &Arc<Db>) -> ReplayMetrics {
     ReplayMetrics {
         duration_ms,
         late_unknown_refs: ooo_metrics::register(registry, db),
-        corruptions: registry.counter("prometheus_tsdb_wal_corruptions_total", "Total number of WAL corruptions."),
+        corruptions: registry
+            .counter("prometheus_tsdb_wal_corruptions_total", "Total number of WAL corruptions."),
         unknown_refs: registry.counter(
             "prometheus_tsdb_wal_replay_unknown_refs_total",
             "Total number of unknown series references encountered during WAL replay.",
@@ -90,7 +93,9 @@ fn register_head(registry: &mut Registry, db: &Arc<Db>) {
     registry.gauge_fn(
         "prometheus_tsdb_head_chunks",
         "Total number of chunks in the head block.",
-        head(|head| (count(&head.stats().chunks_created) - count(&head.stats().chunks_removed)).max(0.0)),
+        head(|head| {
+            (count(&head.stats().chunks_created) - count(&head.stats().chunks_removed)).max(0.0)
+        }),
     );
     registry.counter_fn(
         "prometheus_tsdb_head_chunks_removed_total",
@@ -157,8 +162,10 @@ fn register_times(registry: &mut Registry, db: &Arc<Db>) {
     };
     let min: fn(&Head) -> f64 = |head| head.times().min().unwrap_or(i64::MAX) as f64;
     let max: fn(&Head) -> f64 = |head| head.times().max().unwrap_or(i64::MIN) as f64;
-    let min_seconds: fn(&Head) -> f64 = |head| head.times().min().unwrap_or(i64::MAX) as f64 / 1000.0;
-    let max_seconds: fn(&Head) -> f64 = |head| head.times().max().unwrap_or(i64::MIN) as f64 / 1000.0;
+    let min_seconds: fn(&Head) -> f64 =
+        |head| head.times().min().unwrap_or(i64::MAX) as f64 / 1000.0;
+    let max_seconds: fn(&Head) -> f64 =
+        |head| head.times().max().unwrap_or(i64::MIN) as f64 / 1000.0;
     let help = "Minimum time bound of the head block, milliseconds.";
     registry.gauge_fn("prometheus_tsdb_head_min_time", help, time(min));
     let help = "Maximum timestamp of the head block, milliseconds.";
@@ -175,7 +182,9 @@ fn register_times(registry: &mut Registry, db: &Arc<Db>) {
     );
     let lowest = db.clone();
     let help = "Lowest timestamp value stored in the database, milliseconds.";
-    registry.gauge_fn("prometheus_tsdb_lowest_timestamp", help, move || lowest.min_time().unwrap_or_default() as f64);
+    registry.gauge_fn("prometheus_tsdb_lowest_timestamp", help, move || {
+        lowest.min_time().unwrap_or_default() as f64
+    });
     let lowest = db.clone();
     let help = "Lowest timestamp value stored in the database.";
     registry.gauge_fn("prometheus_tsdb_lowest_timestamp_seconds", help, move || {
@@ -200,7 +209,8 @@ fn register_log(registry: &mut Registry, db: &Arc<Db>) {
     );
     let shown = db.clone();
     let help = "Duration of write log fsync.";
-    registry.summary_fn("prometheus_tsdb_wal_fsync_duration_seconds", help, move || syncs(shown.wal()));
+    registry
+        .summary_fn("prometheus_tsdb_wal_fsync_duration_seconds", help, move || syncs(shown.wal()));
     registry.counter_fn(
         "narthex_tsdb_wal_failures_total",
         "Failures of the write log that ended all writes until a restart.",
@@ -237,7 +247,11 @@ fn register_log(registry: &mut Registry, db: &Arc<Db>) {
     );
     let shown = db.clone();
     let help = "Duration of out-of-order write log fsync.";
-    registry.summary_fn("prometheus_tsdb_out_of_order_wbl_fsync_duration_seconds", help, move || syncs(shown.wbl()));
+    registry.summary_fn(
+        "prometheus_tsdb_out_of_order_wbl_fsync_duration_seconds",
+        help,
+        move || syncs(shown.wbl()),
+    );
     let dir = db.options().dir.join("wbl");
     registry.gauge_fn(
         "prometheus_tsdb_out_of_order_wbl_storage_size_bytes",
@@ -245,9 +259,11 @@ fn register_log(registry: &mut Registry, db: &Arc<Db>) {
         move || dir_size(&dir) as f64,
     );
     let dir = db.options().dir.join("wal");
-    registry.gauge_fn("prometheus_tsdb_wal_storage_size_bytes", "Size of the write log directory.", move || {
-        dir_size(&dir) as f64
-    });
+    registry.gauge_fn(
+        "prometheus_tsdb_wal_storage_size_bytes",
+        "Size of the write log directory.",
+        move || dir_size(&dir) as f64,
+    );
 }
 
 /// Ranks of the quantiles that Prometheus shows of syncs.
@@ -256,7 +272,8 @@ const SYNC_RANKS: [f64; 3] = [0.5, 0.9, 0.99];
 /// Durations of the syncs of a log; none before there is one.
 fn syncs(log: Option<&Wal>) -> SummarySnapshot {
     let stats = log.map(Wal::stats);
-    let quantiles = stats.map_or([f64::NAN; 3], |stats| stats.sync_quantiles.quantiles(SYNC_RANKS, Instant::now()));
+    let quantiles = stats
+        .map_or([f64::NAN; 3], |stats| stats.sync_quantiles.quantiles(SYNC_RANKS, Instant::now()));
     SummarySnapshot {
         sum: stats.map_or(0.0, |stats| count(&stats.sync_nanos) / 1e9),
         count: stats.map_or(0, |stats| stats.syncs.load(Ordering::Relaxed)),

@@ -101,7 +101,8 @@ impl ErrorDetails {
 impl TestResponse {
     /// The status of a call that failed, from the trailers or, where there is no body, the headers.
     pub(crate) fn grpc_error(&self) -> Status {
-        let headers = if self.trailers.contains_key("grpc-status") { &self.trailers } else { &self.headers };
+        let headers =
+            if self.trailers.contains_key("grpc-status") { &self.trailers } else { &self.headers };
         Status::from_header_map(headers).unwrap()
     }
 

@@ -9,9 +9,11 @@ use std::sync::Arc;
 type ExemplarRow = (&'static str, &'static str, fn(&ExemplarStorage) -> f64);
 
 const COUNTERS: &[ExemplarRow] = &[
-    ("prometheus_tsdb_exemplar_exemplars_appended_total", "Total number of appended exemplars.", |exemplars| {
-        exemplars.appended() as f64
-    }),
+    (
+        "prometheus_tsdb_exemplar_exemplars_appended_total",
+        "Total number of appended exemplars.",
+        |exemplars| exemplars.appended() as f64,
+    ),
     (
         "prometheus_tsdb_exemplar_out_of_order_exemplars_total",
         "Total number of out of order exemplar ingestion failed attempts.",

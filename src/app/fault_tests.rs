@@ -1,7 +1,9 @@
 //! The answer contract of a storage that fails, is full or holds as many series as it may.
 
-use crate::app::edge::{TestServer, read_all_request, valid_request, now_ms, snappy_block, request, series};
-use crate::tsdb::fs::crash_disk::{DiskCall, CrashDisk};
+use crate::app::edge::{
+    TestServer, now_ms, read_all_request, request, series, snappy_block, valid_request,
+};
+use crate::tsdb::fs::crash_disk::{CrashDisk, DiskCall};
 use axum::http::StatusCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -20,7 +22,8 @@ fn later() -> Vec<u8> {
 
 async fn a_fault_is_told(call: DiskCall, first: First) {
     let disk = CrashDisk::new();
-    let edge = TestServer::ready_on(Arc::new(disk.clone()), &["--storage.tsdb.wal-sync=always"]).await;
+    let edge =
+        TestServer::ready_on(Arc::new(disk.clone()), &["--storage.tsdb.wal-sync=always"]).await;
     assert_eq!(edge.write(snappy_block(&valid_request())).await.status, StatusCode::NO_CONTENT);
     assert_eq!(edge.get("/-/healthy").await.status, StatusCode::OK);
     disk.fail_with_eio(call, 1);
@@ -63,13 +66,20 @@ async fn a_full_disk_is_503_until_there_is_space_again_and_a_repeat_is_204() {
     assert_eq!(edge.get("/-/ready").await.status, StatusCode::OK);
     let healthy = edge.get("/-/healthy").await;
     assert_eq!(healthy.status, StatusCode::OK);
-    assert!(healthy.text().contains("read-only") && healthy.text().contains("space"), "{}", healthy.text());
+    assert!(
+        healthy.text().contains("read-only") && healthy.text().contains("space"),
+        "{}",
+        healthy.text()
+    );
     assert_eq!(edge.read(&read_all_request()).await.status, StatusCode::OK);
     let (started, tries) = (Instant::now(), disk.calls(DiskCall::Append));
     for _ in 0..20 {
         edge.write(snappy_block(&repeated)).await.assert_retry_later();
     }
-    assert!(disk.calls(DiskCall::Append) - tries <= 1 + started.elapsed().as_secs(), "a try is made once a second at most");
+    assert!(
+        disk.calls(DiskCall::Append) - tries <= 1 + started.elapsed().as_secs(),
+        "a try is made once a second at most"
+    );
 
     disk.set_free_bytes(None);
     let mut got = edge.write(snappy_block(&repeated)).await;
@@ -89,9 +99,11 @@ async fn a_full_disk_is_503_until_there_is_space_again_and_a_repeat_is_204() {
 #[tokio::test]
 async fn below_the_reserve_writes_are_503_with_the_figures_and_come_back_by_themselves() {
     let disk = CrashDisk::new();
-    let edge = TestServer::ready_on(Arc::new(disk.clone()), &["--storage.tsdb.disk-reserve=1MB"]).await;
+    let edge =
+        TestServer::ready_on(Arc::new(disk.clone()), &["--storage.tsdb.disk-reserve=1MB"]).await;
     assert_eq!(edge.write(snappy_block(&valid_request())).await.status, StatusCode::NO_CONTENT);
-    let refused = async || edge.write(snappy_block(&later())).await.status == StatusCode::SERVICE_UNAVAILABLE;
+    let refused =
+        async || edge.write(snappy_block(&later())).await.status == StatusCode::SERVICE_UNAVAILABLE;
     // Plenty for the log, but less than the reserve.
     disk.set_free_bytes(Some(900_000));
     within_seconds(&refused).await;
@@ -102,7 +114,11 @@ async fn below_the_reserve_writes_are_503_with_the_figures_and_come_back_by_them
     assert_eq!(edge.get("/-/ready").await.status, StatusCode::OK);
     let healthy = edge.get("/-/healthy").await;
     assert_eq!(healthy.status, StatusCode::OK);
-    assert!(healthy.text().contains("read-only") && healthy.text().contains("reserve"), "{}", healthy.text());
+    assert!(
+        healthy.text().contains("read-only") && healthy.text().contains("reserve"),
+        "{}",
+        healthy.text()
+    );
     assert_eq!(edge.read(&read_all_request()).await.status, StatusCode::OK);
     assert!(edge.get("/metrics").await.text().contains("\nnarthex_tsdb_writable 0"));
 
@@ -111,7 +127,10 @@ async fn below_the_reserve_writes_are_503_with_the_figures_and_come_back_by_them
     tokio::time::sleep(Duration::from_millis(1500)).await;
     edge.write(snappy_block(&later())).await.assert_retry_later();
     disk.set_free_bytes(Some(2_000_000));
-    within_seconds(&async || edge.write(snappy_block(&later())).await.status == StatusCode::NO_CONTENT).await;
+    within_seconds(&async || {
+        edge.write(snappy_block(&later())).await.status == StatusCode::NO_CONTENT
+    })
+    .await;
     assert_eq!(edge.get("/-/healthy").await.text(), "narthex is healthy.\n");
 }
 

@@ -1,7 +1,7 @@
 //! Responses of the HTTP API against what Prometheus 3.14.0 answered (`tests/golden/api`), for
 //! requests that need no data.
 
-use crate::app::edge::{TestServer, TestResponse, grpc_request};
+use crate::app::edge::{TestResponse, TestServer, grpc_request};
 use axum::body::Body;
 use axum::http::{Method, Request, StatusCode};
 use flate2::read::GzDecoder;
@@ -12,7 +12,8 @@ use std::path::Path;
 /// The recorded responses of a server without special flags.
 fn recorded() -> Vec<Value> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/api/answers.json.gz");
-    let mut file: Value = serde_json::from_reader(GzDecoder::new(File::open(path).unwrap())).unwrap();
+    let mut file: Value =
+        serde_json::from_reader(GzDecoder::new(File::open(path).unwrap())).unwrap();
     let Value::Array(mut answers) = file["answers"].take() else { panic!("no list of answers") };
     answers.retain(|answer| answer["group"] == "data");
     answers
@@ -112,7 +113,11 @@ async fn unclean_paths_and_trailing_slashes_are_redirected_as_recorded() {
     ] {
         let request = Request::builder().method(&method).uri(path).body(Body::empty()).unwrap();
         let got = edge.send(request).await;
-        assert_eq!((got.status.as_u16(), got.header("location")), (status, location), "{method} {path}");
+        assert_eq!(
+            (got.status.as_u16(), got.header("location")),
+            (status, location),
+            "{method} {path}"
+        );
     }
     let got = edge.send(grpc_request("/narthex.v1.Write//WriteV1", b"")).await;
     assert_eq!((got.status, got.grpc_status()), (StatusCode::OK, "12"));

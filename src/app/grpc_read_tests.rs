@@ -1,6 +1,8 @@
 //! Remote read over gRPC: the same data as over HTTP, in one message or in many, and how an answer ends that is none.
 
-use crate::app::edge::{TestServer, TestResponse, read_all_request, grpc_request, now_ms, snappy_block, request, series};
+use crate::app::edge::{
+    TestResponse, TestServer, grpc_request, now_ms, read_all_request, request, series, snappy_block,
+};
 use crate::remote::pb::prometheus as pb;
 use crate::remote::pb::thanos;
 use crate::server::lifecycle::Phase;
@@ -27,9 +29,14 @@ fn messages<T: Message + Default>(got: &TestResponse) -> Vec<T> {
 async fn edge_with(samples: usize, flags: &[&str]) -> (TestServer, Vec<pb::TimeSeries>) {
     let edge = TestServer::ready(flags).await;
     let now = now_ms() - 1000 * samples as i64;
-    let points = |seed: usize| (0..samples).map(|i| (now + 1000 * i as i64, (i * seed) as f64)).collect::<Vec<_>>();
+    let points = |seed: usize| {
+        (0..samples).map(|i| (now + 1000 * i as i64, (i * seed) as f64)).collect::<Vec<_>>()
+    };
     let written = vec![series("a", &points(3)), series("b", &points(7))];
-    assert_eq!(edge.write(snappy_block(&request(written.clone()))).await.status, StatusCode::NO_CONTENT);
+    assert_eq!(
+        edge.write(snappy_block(&request(written.clone()))).await.status,
+        StatusCode::NO_CONTENT
+    );
     (edge, written)
 }
 
@@ -76,10 +83,14 @@ fn http_frames(mut body: &[u8]) -> Vec<pb::ChunkedReadResponse> {
 
 #[tokio::test]
 async fn bad_reads_are_invalid_argument_and_large_ones_resource_exhausted() {
-    let (edge, _) =
-        edge_with(1000, &["--storage.remote.read-sample-limit=900", "--storage.remote.read-max-answer-size=1KB"]).await;
+    let (edge, _) = edge_with(
+        1000,
+        &["--storage.remote.read-sample-limit=900", "--storage.remote.read-max-answer-size=1KB"],
+    )
+    .await;
     let mut regex = read_all_request();
-    regex.queries[0].matchers[0] = pb::LabelMatcher { r#type: 2, name: "a".into(), value: "(".into() };
+    regex.queries[0].matchers[0] =
+        pb::LabelMatcher { r#type: 2, name: "a".into(), value: "(".into() };
     for (what, path, message, status) in [
         ("a bad regex", READ, regex.encode_to_vec(), "3"),
         ("a bad regex", CHUNKS, regex.encode_to_vec(), "3"),
@@ -129,7 +140,10 @@ async fn a_client_that_goes_away_frees_its_place_and_memory() {
 #[tokio::test]
 async fn slow_reads_do_not_block_lists() {
     let edge = TestServer::ready(&["--storage.remote.read-concurrent-limit=10"]).await;
-    assert_eq!(edge.write(snappy_block(&request(vec![series("a", &[(now_ms(), 1.0)])]))).await.status, StatusCode::NO_CONTENT);
+    assert_eq!(
+        edge.write(snappy_block(&request(vec![series("a", &[(now_ms(), 1.0)])]))).await.status,
+        StatusCode::NO_CONTENT
+    );
     // Held as by ten streamed reads whose clients take nothing.
     let mut permits = Vec::new();
     for _ in 0..10 {
@@ -145,8 +159,15 @@ async fn slow_reads_do_not_block_lists() {
         let got = edge.get(path).await;
         assert_eq!(got.status, StatusCode::OK, "{path}: {}", got.text());
     }
-    let values = thanos::LabelValuesRequest { label: "__name__".into(), end: i64::MAX, ..Default::default() };
+    let values = thanos::LabelValuesRequest {
+        label: "__name__".into(),
+        end: i64::MAX,
+        ..Default::default()
+    };
     let got = edge.grpc("/thanos.Store/LabelValues", &values.encode_to_vec()).await;
-    assert_eq!((got.grpc_status(), &messages::<thanos::LabelValuesResponse>(&got)[0].values), ("0", &vec!["a".into()]));
+    assert_eq!(
+        (got.grpc_status(), &messages::<thanos::LabelValuesResponse>(&got)[0].values),
+        ("0", &vec!["a".into()])
+    );
     assert_eq!(edge.grpc("/thanos.Store/LabelNames", b"").await.grpc_status(), "0");
 }

@@ -1,6 +1,8 @@
 //! What holds of all of gRPC: which requests are gRPC, deadlines, details of errors, health, reflection.
 
-use crate::app::edge::{TestServer, read_all_request, valid_request, grpc_request, partially_invalid_request};
+use crate::app::edge::{
+    TestServer, grpc_request, partially_invalid_request, read_all_request, valid_request,
+};
 use crate::app::error_details::ErrorDetails;
 use crate::server::body::ChannelBody;
 use crate::server::lifecycle::Phase;
@@ -35,14 +37,26 @@ const SERVICES: [&str; 2] = ["narthex.v1.Write", "narthex.v1.Read"];
 async fn what_is_not_grpc_is_415_at_every_method_and_an_unknown_method_unimplemented() {
     let edge = TestServer::ready(&[]).await;
     for path in METHODS {
-        for content_type in ["application/x-protobuf", "application/grpc-web", "application/grpcx", ""] {
-            let request = Request::post(path).header("content-type", content_type).body(Body::from(valid_request())).unwrap();
-            assert_eq!(edge.send(request).await.status, StatusCode::UNSUPPORTED_MEDIA_TYPE, "{path} {content_type}");
+        for content_type in
+            ["application/x-protobuf", "application/grpc-web", "application/grpcx", ""]
+        {
+            let request = Request::post(path)
+                .header("content-type", content_type)
+                .body(Body::from(valid_request()))
+                .unwrap();
+            assert_eq!(
+                edge.send(request).await.status,
+                StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                "{path} {content_type}"
+            );
         }
     }
-    for path in
-        ["/narthex.v1.Write/WriteV9", "/narthex.v1.Nothing/At", "/grpc.health.v1.Health/Nothing", "/api/v1/write"]
-    {
+    for path in [
+        "/narthex.v1.Write/WriteV9",
+        "/narthex.v1.Nothing/At",
+        "/grpc.health.v1.Health/Nothing",
+        "/api/v1/write",
+    ] {
         let got = edge.send(grpc_request(path, b"")).await;
         let is_http = path == "/api/v1/write";
         assert_eq!(got.grpc_status(), if is_http { "" } else { "12" }, "{path}");
@@ -73,15 +87,24 @@ async fn the_details_of_a_refusal_have_every_reason_and_what_is_stored() {
     let details = ErrorDetails::of(&edge.write_v1(&partially_invalid_request()).await);
     let counted: Vec<_> = details.violations.iter().filter(|v| !v.reason.is_empty()).collect();
     let reasons: Vec<_> = counted.iter().map(|v| v.reason.as_str()).collect();
-    assert_eq!(reasons, ["OUT_OF_ORDER", "DUPLICATE_TIMESTAMP", "TOO_FAR_IN_FUTURE", "INVALID_LABELS"]);
-    assert!(counted.iter().all(|v| v.field == "timeseries.samples" && v.description.starts_with("1 ")), "{counted:?}");
+    assert_eq!(
+        reasons,
+        ["OUT_OF_ORDER", "DUPLICATE_TIMESTAMP", "TOO_FAR_IN_FUTURE", "INVALID_LABELS"]
+    );
+    assert!(
+        counted.iter().all(|v| v.field == "timeseries.samples" && v.description.starts_with("1 ")),
+        "{counted:?}"
+    );
     let named: Vec<_> = details.violations.iter().filter(|v| v.reason.is_empty()).collect();
     assert!(named.iter().all(|v| v.field == "timeseries"), "{named:?}");
     assert!(named.iter().any(|v| v.description.contains("mixed")), "{named:?}");
     let info = details.info.unwrap();
     assert_eq!((info.reason.as_str(), info.domain.as_str()), ("DATA_REFUSED", "narthex"));
     let stored = [("exemplars_stored", "0"), ("histograms_stored", "0"), ("samples_stored", "1")];
-    assert!(info.metadata.iter().map(|(key, value)| (key.as_str(), value.as_str())).eq(stored), "{info:?}");
+    assert!(
+        info.metadata.iter().map(|(key, value)| (key.as_str(), value.as_str())).eq(stored),
+        "{info:?}"
+    );
 }
 
 async fn health(edge: &TestServer, service: &str) -> ServingStatus {
@@ -96,7 +119,9 @@ async fn wait_for_health(edge: &TestServer, service: &str, status: ServingStatus
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(10), told).await.unwrap_or_else(|_| panic!("{service} is not {status:?}"));
+    tokio::time::timeout(Duration::from_secs(10), told)
+        .await
+        .unwrap_or_else(|_| panic!("{service} is not {status:?}"));
 }
 
 #[tokio::test]
@@ -142,12 +167,15 @@ async fn reflection_lists_the_services_and_describes_them() {
         }
         for service in listed {
             let asked = MessageRequest::FileContainingSymbol(service.to_owned());
-            let MessageResponse::FileDescriptorResponse(files) = reflected(&edge, path, asked).await else {
+            let MessageResponse::FileDescriptorResponse(files) =
+                reflected(&edge, path, asked).await
+            else {
                 panic!("no file for {service}");
             };
             let bytes = &files.file_descriptor_proto[0][..];
             let file = prost_types::FileDescriptorProto::decode(bytes).unwrap();
-            let names: Vec<_> = file.service.iter().map(|s| format!("{}.{}", file.package(), s.name())).collect();
+            let names: Vec<_> =
+                file.service.iter().map(|s| format!("{}.{}", file.package(), s.name())).collect();
             assert!(names.iter().any(|name| name == service), "{service} is not in {names:?}");
         }
     }
@@ -186,10 +214,15 @@ async fn second_message_of_a_unary_call_is_an_error() {
     for (path, message, status) in cases {
         let (head, body) = grpc_request(path, message).into_parts();
         let frame = body.collect().await.unwrap().to_bytes();
-        let got = edge.send(Request::from_parts(head, Body::from([&frame[..], &frame].concat()))).await;
+        let got =
+            edge.send(Request::from_parts(head, Body::from([&frame[..], &frame].concat()))).await;
         assert_eq!(got.grpc_status(), status, "{path}: {:?}", got.headers);
-        let message = got.headers.get("grpc-message").or_else(|| got.trailers.get("grpc-message")).unwrap();
-        assert!(message.to_str().unwrap().contains("more%20than%20one%20message"), "{path}: {message:?}");
+        let message =
+            got.headers.get("grpc-message").or_else(|| got.trailers.get("grpc-message")).unwrap();
+        assert!(
+            message.to_str().unwrap().contains("more%20than%20one%20message"),
+            "{path}: {message:?}"
+        );
     }
     let exported = edge.get("/api/v1/export?match[]=good").await;
     assert_eq!((exported.status, exported.text()), (StatusCode::OK, ""), "nothing is stored");

@@ -46,7 +46,8 @@ impl Drop for Logging {
 /// The system has no file descriptor or no thread left.
 pub(crate) fn start(flags: &LogFlags) -> io::Result<Logging> {
     let standard = Output::start("stdout", io::stdout(), |_| {})?;
-    let error = Output::start("stderr", io::stderr(), |lines| tracing::warn!(lines, "dropped log lines"))?;
+    let error =
+        Output::start("stderr", io::stderr(), |lines| tracing::warn!(lines, "dropped log lines"))?;
     let outputs = OUTPUTS.get_or_init(|| Outputs { standard, error });
     let level = match flags.level {
         LogLevel::Debug => Level::DEBUG,
@@ -88,7 +89,9 @@ fn log_panic(panic: &PanicHookInfo<'_>) {
     // Captured only if the environment asks for it.
     let backtrace = Backtrace::capture();
     match backtrace.status() {
-        BacktraceStatus::Captured => tracing::error!(thread, place, cause, %backtrace, "thread panicked"),
+        BacktraceStatus::Captured => {
+            tracing::error!(thread, place, cause, %backtrace, "thread panicked")
+        }
         _ => tracing::error!(thread, place, cause, "thread panicked"),
     }
 }
@@ -115,7 +118,12 @@ where
     S: Subscriber + for<'a> LookupSpan<'a>,
     N: for<'a> FormatFields<'a> + 'static,
 {
-    fn format_event(&self, _: &FmtContext<'_, S, N>, mut out: Writer<'_>, event: &Event<'_>) -> fmt::Result {
+    fn format_event(
+        &self,
+        _: &FmtContext<'_, S, N>,
+        mut out: Writer<'_>,
+        event: &Event<'_>,
+    ) -> fmt::Result {
         let fields = EventFields::from_event(event);
         write!(out, "time={} level={}", now(), event.metadata().level())?;
         write!(out, " source={}", event.metadata().target())?;
@@ -135,7 +143,12 @@ where
     S: Subscriber + for<'a> LookupSpan<'a>,
     N: for<'a> FormatFields<'a> + 'static,
 {
-    fn format_event(&self, _: &FmtContext<'_, S, N>, mut out: Writer<'_>, event: &Event<'_>) -> fmt::Result {
+    fn format_event(
+        &self,
+        _: &FmtContext<'_, S, N>,
+        mut out: Writer<'_>,
+        event: &Event<'_>,
+    ) -> fmt::Result {
         let fields = EventFields::from_event(event);
         let mut object = serde_json::Map::new();
         object.insert("time".to_owned(), now().into());
@@ -182,7 +195,8 @@ impl Visit for EventFields {
 
 /// A value, in quotes where it would otherwise not end where it ends.
 fn quote_if_needed(value: &str) -> String {
-    let plain = !value.is_empty() && value.bytes().all(|b| b.is_ascii_graphic() && !matches!(b, b'"' | b'=' | b'\\'));
+    let plain = !value.is_empty()
+        && value.bytes().all(|b| b.is_ascii_graphic() && !matches!(b, b'"' | b'=' | b'\\'));
     if plain { value.to_owned() } else { format!("{value:?}") }
 }
 

@@ -14,11 +14,15 @@ const HISTOGRAM: &[(&str, &str)] = &[("type", "histogram")];
 pub(crate) fn register(registry: &mut Registry, db: &Arc<Db>) -> Counter {
     let appended = |labels, number: fn(&HeadStats) -> &AtomicU64| {
         let db = db.clone();
-        let value = move || db.head().map_or(0.0, |head| number(head.stats()).load(Ordering::Relaxed) as f64);
+        let value = move || {
+            db.head().map_or(0.0, |head| number(head.stats()).load(Ordering::Relaxed) as f64)
+        };
         LabeledFn { labels, value: Box::new(value) }
     };
-    let counters =
-        vec![appended(FLOAT, |stats| &stats.ooo_floats_appended), appended(HISTOGRAM, |stats| &stats.ooo_histograms_appended)];
+    let counters = vec![
+        appended(FLOAT, |stats| &stats.ooo_floats_appended),
+        appended(HISTOGRAM, |stats| &stats.ooo_histograms_appended),
+    ];
     registry.counter_family_fn(
         "prometheus_tsdb_head_out_of_order_samples_appended_total",
         "Total number of appended out of order samples.",

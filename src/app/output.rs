@@ -59,7 +59,11 @@ impl Output {
     ///
     /// # Errors
     /// The system has no file descriptor or no thread left.
-    pub(crate) fn start(name: &str, stream: impl AsFd, on_recovery: impl Fn(u64) + Send + 'static) -> io::Result<Self> {
+    pub(crate) fn start(
+        name: &str,
+        stream: impl AsFd,
+        on_recovery: impl Fn(u64) + Send + 'static,
+    ) -> io::Result<Self> {
         // Not the stream of std: whoever prints there in between would wait for its lock.
         let sink = Sink { file: File::from(stream.as_fd().try_clone_to_owned()?), is_torn: false };
         let shared = Arc::new(Shared::default());

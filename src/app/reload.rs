@@ -134,7 +134,8 @@ impl Reloader {
     }
 
     fn try_reload(&self) -> Result<(), ApplyConfigError> {
-        let file = self.flags.config_file.as_deref().map(file::load).transpose()?.unwrap_or_default();
+        let file =
+            self.flags.config_file.as_deref().map(file::load).transpose()?.unwrap_or_default();
         let settings = settings::at_reload(&self.flags.storage, &file, self.startup_encoding);
         check(&settings, &self.db)?;
         let loaded = load_labels(&file)?;
@@ -150,14 +151,17 @@ pub(crate) fn load_labels(file: &ConfigFile) -> Result<LoadedConfig, ApplyConfig
         tracing::warn!(name, "an external label names a variable of the environment that is empty");
     }
     let shown_labels = file.external_labels.clone();
-    let external_labels =
-        ExternalLabels::new(shown_labels.iter().map(|(name, value)| (name.as_str(), value.as_str())))?;
+    let external_labels = ExternalLabels::new(
+        shown_labels.iter().map(|(name, value)| (name.as_str(), value.as_str())),
+    )?;
     Ok(LoadedConfig { display_labels: shown_labels, external_labels })
 }
 
 /// Whether settings can hold on this machine; warns of what is meant otherwise than it looks.
 pub(crate) fn check(settings: &Settings, db: &Db) -> Result<(), ApplyConfigError> {
-    if db.options().record_version == RecordVersion::V2 && settings.float_encoding == FloatEncoding::Xor {
+    if db.options().record_version == RecordVersion::V2
+        && settings.float_encoding == FloatEncoding::Xor
+    {
         return Err(ApplyConfigError::StartsInXor);
     }
     let retention = &settings.retention;
@@ -165,7 +169,9 @@ pub(crate) fn check(settings: &Settings, db: &Db) -> Result<(), ApplyConfigError
         return Ok(());
     }
     if retention.bytes > 0 {
-        tracing::warn!("storage.tsdb.retention.size means nothing beside storage.tsdb.retention.percentage");
+        tracing::warn!(
+            "storage.tsdb.retention.size means nothing beside storage.tsdb.retention.percentage"
+        );
     }
     let path = &db.options().dir;
     let known = db.options().disk.space(path).and_then(|space| match space.total {

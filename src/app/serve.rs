@@ -11,11 +11,11 @@ use crate::app::{banner, logging, reload, setup, sockets};
 use crate::config::file;
 use crate::config::flags::{ServeFlags, VERSION, WebFlags};
 use crate::config::settings;
-use crate::server::state::SharedState;
 use crate::server::grpc::health;
 use crate::server::lifecycle::Phase;
 use crate::server::listener::{ConnectionLimits, DrainOutcome, Listener};
 use crate::server::router;
+use crate::server::state::SharedState;
 use crate::tsdb::db::Db;
 use crate::tsdb::db::clock::now_ms;
 use crate::tsdb::db::open::{OpenError, ReplayError};
@@ -86,7 +86,10 @@ pub fn run(flags: &ServeFlags, meaningless: &[&str]) -> ExitCode {
     };
     if !meaningless.is_empty() {
         let given: Vec<String> = meaningless.iter().map(|flag| format!("--{flag}")).collect();
-        tracing::warn!(flags = given.join(" "), "flags of Prometheus that mean nothing here are ignored");
+        tracing::warn!(
+            flags = given.join(" "),
+            "flags of Prometheus that mean nothing here are ignored"
+        );
     }
     if let Err(error) = arm_fail_points() {
         tracing::error!(%error, "narthex ends");
@@ -132,33 +135,56 @@ fn runtime(flags: &ServeFlags) -> std::io::Result<Runtime> {
 /// a limit of a file's size is an error (EFBIG) after that.
 fn survive_signals() -> std::io::Result<()> {
     let file_too_large = SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw());
-    let kinds = [SignalKind::user_defined1(), SignalKind::user_defined2(), SignalKind::alarm(), file_too_large];
+    let kinds = [
+        SignalKind::user_defined1(),
+        SignalKind::user_defined2(),
+        SignalKind::alarm(),
+        file_too_large,
+    ];
     // The handler remains when the stream of signals is dropped.
     kinds.into_iter().try_for_each(|kind| signal(kind).map(drop))
 }
 
 async fn serve(flags: &ServeFlags) -> Result<(), ServeError> {
     tracing::info!(version = VERSION, "narthex starts");
-    let file = flags.config_file.as_deref().map(file::load).transpose().map_err(ApplyConfigError::File)?.unwrap_or_default();
+    let file = flags
+        .config_file
+        .as_deref()
+        .map(file::load)
+        .transpose()
+        .map_err(ApplyConfigError::File)?
+        .unwrap_or_default();
     let settings = settings::at_start(&flags.storage, &file);
     let hangup = signal(SignalKind::hangup())?;
     let signals = Signals::new()?;
     let sockets = bind(&flags.web).await?;
-    let addresses: Vec<SocketAddr> = sockets.iter().map(TcpListener::local_addr).collect::<Result<_, _>>()?;
+    let addresses: Vec<SocketAddr> =
+        sockets.iter().map(TcpListener::local_addr).collect::<Result<_, _>>()?;
     let db = Arc::new(Db::open(setup::db_options(&flags.storage, settings))?);
     reload::check(&settings, &db)?;
     let loaded = reload::load_labels(&file)?;
-    let ServerParts { orders, reload, context, connections, replay } = setup::build(flags, loaded, db.clone());
+    let ServerParts { orders, reload, context, connections, replay } =
+        setup::build(flags, loaded, db.clone());
     let encoding = settings.float_encoding;
     let configuration = context.configuration.clone();
-    let reloader =
-        Reloader { flags: Arc::new(flags.clone()), db: db.clone(), metrics: reload, configuration, startup_encoding: encoding };
+    let reloader = Reloader {
+        flags: Arc::new(flags.clone()),
+        db: db.clone(),
+        metrics: reload,
+        configuration,
+        startup_encoding: encoding,
+    };
     tokio::spawn(reloader.run(orders.reload, hangup));
     let mut stops = StopSignals { signals, quit: orders.stop };
     let (keeper, health) = health::service().await;
     tokio::spawn(keeper.run(context.clone()));
     let router = router::routes(context.clone(), health);
-    let listener = Listener { sockets, router, limits: ConnectionLimits::from(&flags.web), metrics: connections };
+    let listener = Listener {
+        sockets,
+        router,
+        limits: ConnectionLimits::from(&flags.web),
+        metrics: connections,
+    };
     let (stop, stopped) = watch::channel(false);
     let listening = tokio::spawn(listener.run(stopped));
     tracing::info!(addresses = ?addresses, "listening; the log is replayed now");
@@ -204,7 +230,9 @@ async fn shut_down(
     // The receiver is the listener, which may have ended.
     let _ = stop.send(true);
     if listening.await? == DrainOutcome::TimedOut {
-        tracing::warn!("some requests were not finished within --web.shutdown-timeout and are cut off");
+        tracing::warn!(
+            "some requests were not finished within --web.shutdown-timeout and are cut off"
+        );
     }
     tokio::task::spawn_blocking(move || context.db.close()).await??;
     tracing::info!("narthex has ended in order");
@@ -213,7 +241,8 @@ async fn shut_down(
 
 /// Says on standard output that the server is ready, and how to use it.
 fn print_banner(flags: &ServeFlags, addresses: &[SocketAddr], db: &Db) {
-    let directory = std::path::absolute(&flags.storage.path).unwrap_or_else(|_| flags.storage.path.clone());
+    let directory =
+        std::path::absolute(&flags.storage.path).unwrap_or_else(|_| flags.storage.path.clone());
     let retention = db.settings().retention;
     let retention = if db.retention_is_held() {
         tracing::warn!(
@@ -224,7 +253,12 @@ fn print_banner(flags: &ServeFlags, addresses: &[SocketAddr], db: &Db) {
         banner::describe_retention(&retention)
     };
     let out_of_order_window_ms = db.settings().out_of_order_window_ms;
-    let holds = BannerInfo { addresses, directory: &directory, retention: &retention, out_of_order_window_ms };
+    let holds = BannerInfo {
+        addresses,
+        directory: &directory,
+        retention: &retention,
+        out_of_order_window_ms,
+    };
     logging::print(&banner::render(flags, &holds));
     tracing::info!("ready for requests");
 }
@@ -234,7 +268,9 @@ async fn bind(flags: &WebFlags) -> Result<Vec<TcpListener>, ServeError> {
     let mut bound = Vec::new();
     for address in &flags.listen_address {
         let socket = sockets::bind(address).await;
-        bound.push(socket.map_err(|source| ServeError::Bind { address: address.to_string(), source })?);
+        bound.push(
+            socket.map_err(|source| ServeError::Bind { address: address.to_string(), source })?,
+        );
     }
     Ok(bound)
 }
@@ -247,7 +283,10 @@ struct Signals {
 
 impl Signals {
     fn new() -> std::io::Result<Self> {
-        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
     }
 
     async fn next(&mut self) {

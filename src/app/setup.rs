@@ -5,7 +5,8 @@ use crate::app::engine_metrics::ReplayMetrics;
 use crate::app::logging;
 use crate::app::reload::ReloadMetrics;
 use crate::config::flags::{
-    Feature, GrpcFlags, ReadFlags, ServeFlags, StorageFlags, WalCompressionFlag, WalSyncFlag, WriteFlags,
+    Feature, GrpcFlags, ReadFlags, ServeFlags, StorageFlags, WalCompressionFlag, WalSyncFlag,
+    WriteFlags,
 };
 use crate::metrics::process::ProcessCollector;
 use crate::metrics::registry::Registry;
@@ -17,25 +18,25 @@ use crate::remote::request_index_v1::CountLimits;
 use crate::remote::thanos::tenant::TenantLabel;
 use crate::remote::write::RemoteWriter;
 use crate::server::admission::{ByteBudget, ConcurrencyLimiter, QueueLimits};
-use crate::server::body::{ResponseLimits, BodyLimits};
+use crate::server::body::{BodyLimits, ResponseLimits};
 use crate::server::client_limit::ClientLimit;
 use crate::server::configuration::{Configuration, LoadedConfig};
-use crate::server::state::{ServerState, SharedState};
-use crate::server::process_control;
-use crate::server::process_control::{ApiAccess, ControlChannel, ControlReceiver};
 use crate::server::grpc::decompress_body::MessageDecompressor;
 use crate::server::http_metrics::HttpMetrics;
 use crate::server::lifecycle::{Lifecycle, Phase};
 use crate::server::listener::ConnectionMetrics;
+use crate::server::process_control;
+use crate::server::process_control::{ApiAccess, ControlChannel, ControlReceiver};
+use crate::server::state::{ServerState, SharedState};
 use crate::tsdb::chunk::any_chunk::HistogramStMode;
 use crate::tsdb::db::Db;
 use crate::tsdb::db::disk_guard::DiskReserve;
 use crate::tsdb::db::options::{DbOptions, ShutdownMode};
 use crate::tsdb::db::settings::Settings;
 use crate::tsdb::query::chunk_iter::SupportedEncodings;
-use crate::tsdb::wal::write_log::SyncMode;
 use crate::tsdb::wal::compression::RecordCompression;
 use crate::tsdb::wal::record::builder::RecordVersion;
+use crate::tsdb::wal::write_log::SyncMode;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -77,13 +78,19 @@ pub(crate) fn db_options(flags: &StorageFlags, settings: Settings) -> DbOptions 
         } else {
             ShutdownMode::KeepInWal
         },
-        record_version: if flags.features.contains(&Feature::StStorage) { RecordVersion::V2 } else { RecordVersion::V1 },
+        record_version: if flags.features.contains(&Feature::StStorage) {
+            RecordVersion::V2
+        } else {
+            RecordVersion::V1
+        },
         histogram_st_mode: if flags.features.contains(&Feature::HistogramsStEncoding) {
             HistogramStMode::WithSt
         } else {
             HistogramStMode::WithoutSt
         },
-        disk_reserve: flags.disk_reserve.map_or(DiskReserve::Default, |size| DiskReserve::Bytes(size.0)),
+        disk_reserve: flags
+            .disk_reserve
+            .map_or(DiskReserve::Default, |size| DiskReserve::Bytes(size.0)),
         settings,
         ..DbOptions::new(flags.path.clone())
     }
@@ -153,9 +160,11 @@ pub(crate) fn build(flags: &ServeFlags, loaded: LoadedConfig, db: Arc<Db>) -> Se
     let reload = ReloadMetrics::register(&mut registry);
     let replay = engine_metrics::register(&mut registry, &db);
     let ready = lifecycle.clone();
-    registry.gauge_fn("prometheus_ready", "Whether startup was completed and requests are answered.", move || {
-        f64::from(u8::from(ready.phase() == Phase::Ready))
-    });
+    registry.gauge_fn(
+        "prometheus_ready",
+        "Whether startup was completed and requests are answered.",
+        move || f64::from(u8::from(ready.phase() == Phase::Ready)),
+    );
     registry.register_collector(ProcessCollector);
     registry.counter_fn(
         "narthex_log_lines_dropped_total",
@@ -165,7 +174,10 @@ pub(crate) fn build(flags: &ServeFlags, loaded: LoadedConfig, db: Arc<Db>) -> Se
     registry.info(
         "narthex_build_info",
         "Version and commit of narthex.",
-        &[("version", env!("CARGO_PKG_VERSION").to_owned()), ("revision", env!("NARTHEX_COMMIT").to_owned())],
+        &[
+            ("version", env!("CARGO_PKG_VERSION").to_owned()),
+            ("revision", env!("NARTHEX_COMMIT").to_owned()),
+        ],
     );
     let connections = ConnectionMetrics::register(&mut registry);
     // A budget for each, so that readers who take much or take it slowly never keep a write out.
@@ -174,13 +186,25 @@ pub(crate) fn build(flags: &ServeFlags, loaded: LoadedConfig, db: Arc<Db>) -> Se
     bodies.register(&mut registry, "narthex_bytes_in_flight", "request bodies");
     answers.register(&mut registry, "narthex_answer_bytes_in_flight", "answers to remote reads");
     let reads_at_once = limit(flags.read.concurrent_limit);
-    let export_queue = QueueLimits { max_waiting: export_concurrency(&flags.read), max_wait: READ_MAX_WAIT };
-    let read_queue = QueueLimits { max_waiting: reads_at_once.saturating_mul(WAITING_READS_PER_SLOT), max_wait: READ_MAX_WAIT };
-    let write_queue = QueueLimits { max_waiting: limit(flags.write.queue_limit.max(1)), max_wait: WRITE_MAX_WAIT };
-    let ControlChannel { control, orders } =
-        process_control::control_channel(access(flags.web.enable_admin_api), access(flags.web.enable_lifecycle));
+    let export_queue =
+        QueueLimits { max_waiting: export_concurrency(&flags.read), max_wait: READ_MAX_WAIT };
+    let read_queue = QueueLimits {
+        max_waiting: reads_at_once.saturating_mul(WAITING_READS_PER_SLOT),
+        max_wait: READ_MAX_WAIT,
+    };
+    let write_queue = QueueLimits {
+        max_waiting: limit(flags.write.queue_limit.max(1)),
+        max_wait: WRITE_MAX_WAIT,
+    };
+    let ControlChannel { control, orders } = process_control::control_channel(
+        access(flags.web.enable_admin_api),
+        access(flags.web.enable_lifecycle),
+    );
     let admin_queue = QueueLimits { max_waiting: MAX_WAITING_ADMIN, max_wait: ADMIN_MAX_WAIT };
-    let stream_gate = ConcurrencyLimiter::new(limit(flags.grpc.max_streams), QueueLimits { max_waiting: 0, max_wait: Duration::ZERO });
+    let stream_gate = ConcurrencyLimiter::new(
+        limit(flags.grpc.max_streams),
+        QueueLimits { max_waiting: 0, max_wait: Duration::ZERO },
+    );
     let admin_gate = ConcurrencyLimiter::new(1, admin_queue);
     admin_gate.register(&mut registry, "narthex_admin_requests", "Orders of the admin API");
     let write_gate = ConcurrencyLimiter::new(write_concurrency(&flags.write), write_queue);
@@ -188,9 +212,16 @@ pub(crate) fn build(flags: &ServeFlags, loaded: LoadedConfig, db: Arc<Db>) -> Se
     let read_gate = ConcurrencyLimiter::new(reads_at_once, read_queue);
     read_gate.register(&mut registry, "narthex_read_requests", "Reads");
     let lists_at_once = lists_at_once(&flags.read);
-    let list_queue = QueueLimits { max_waiting: lists_at_once.saturating_mul(WAITING_READS_PER_SLOT), max_wait: READ_MAX_WAIT };
+    let list_queue = QueueLimits {
+        max_waiting: lists_at_once.saturating_mul(WAITING_READS_PER_SLOT),
+        max_wait: READ_MAX_WAIT,
+    };
     let list_gate = ConcurrencyLimiter::new(lists_at_once, list_queue);
-    list_gate.register(&mut registry, "narthex_list_requests", "Look-ups of labels, series, metadata and exemplars");
+    list_gate.register(
+        &mut registry,
+        "narthex_list_requests",
+        "Look-ups of labels, series, metadata and exemplars",
+    );
     let export_gate = ConcurrencyLimiter::new(export_concurrency(&flags.read), export_queue);
     export_gate.register(&mut registry, "narthex_export_requests", "Exports");
     let client_streams = ClientLimit::new(streams_per_client(&flags.grpc));
@@ -204,8 +235,11 @@ pub(crate) fn build(flags: &ServeFlags, loaded: LoadedConfig, db: Arc<Db>) -> Se
         admin_gate,
         db,
         lifecycle,
-        writer: RemoteWriter::new(write_limits(&flags.write), WriteMetrics::register(&mut registry))
-            .with_tenants(TenantLabel::new(&flags.thanos.tenant_label)),
+        writer: RemoteWriter::new(
+            write_limits(&flags.write),
+            WriteMetrics::register(&mut registry),
+        )
+        .with_tenants(TenantLabel::new(&flags.thanos.tenant_label)),
         write_gate,
         stream_gate,
         client_streams,
@@ -215,7 +249,11 @@ pub(crate) fn build(flags: &ServeFlags, loaded: LoadedConfig, db: Arc<Db>) -> Se
             samples: Some(flags.read.sample_limit).filter(|limit| *limit > 0),
             answer_bytes: flags.read.max_answer_size.as_usize().min(half),
             frame_bytes: flags.read.max_bytes_in_frame.as_usize(),
-            readable: if flags.read.raw_encodings { SupportedEncodings::All } else { SupportedEncodings::Baseline },
+            readable: if flags.read.raw_encodings {
+                SupportedEncodings::All
+            } else {
+                SupportedEncodings::Baseline
+            },
         },
         read_gate,
         list_gate,

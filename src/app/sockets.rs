@@ -34,9 +34,14 @@ pub(crate) async fn bind(address: &ListenAddress) -> io::Result<TcpListener> {
 
 /// Binds both families with `both`, or IPv4 alone if the machine has no IPv6. A port in use stays
 /// an error: a socket of one family would hide that the other one is served by somebody else.
-fn bind_every_address(port: u16, both: fn(u16) -> io::Result<TcpListener>) -> io::Result<TcpListener> {
+fn bind_every_address(
+    port: u16,
+    both: fn(u16) -> io::Result<TcpListener>,
+) -> io::Result<TcpListener> {
     match both(port) {
-        Err(error) if !matches!(error.kind(), ErrorKind::AddrInUse | ErrorKind::PermissionDenied) => {
+        Err(error)
+            if !matches!(error.kind(), ErrorKind::AddrInUse | ErrorKind::PermissionDenied) =>
+        {
             listen(Domain::IPV4, (Ipv4Addr::UNSPECIFIED, port).into())
         }
         bound => bound,
@@ -93,7 +98,9 @@ mod tests {
         let no_ipv6 = |_| Err(io::Error::from_raw_os_error(97));
         let socket = bind_every_address(0, no_ipv6).unwrap();
         assert!(socket.local_addr().unwrap().ip() == Ipv4Addr::UNSPECIFIED);
-        TcpStream::connect((Ipv4Addr::LOCALHOST, socket.local_addr().unwrap().port())).await.unwrap();
+        TcpStream::connect((Ipv4Addr::LOCALHOST, socket.local_addr().unwrap().port()))
+            .await
+            .unwrap();
     }
 
     #[tokio::test]

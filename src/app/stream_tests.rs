@@ -1,7 +1,11 @@
 //! Write streams over gRPC, without sockets: order, acks, how a stream ends, and what holds it back.
 
-use crate::app::edge::{TestServer, TestResponse, valid_request, now_ms, partially_invalid_request, request, series};
-use crate::remote::pb::narthex::v1::{WriteResponse, WriteStreamRequest, WriteStreamResponse, write_stream_request};
+use crate::app::edge::{
+    TestResponse, TestServer, now_ms, partially_invalid_request, request, series, valid_request,
+};
+use crate::remote::pb::narthex::v1::{
+    WriteResponse, WriteStreamRequest, WriteStreamResponse, write_stream_request,
+};
 use crate::remote::pb::prometheus as pb;
 use crate::server::body::ChannelBody;
 use crate::server::client_limit::PeerAddress;
@@ -38,7 +42,11 @@ fn one(sequence: u64) -> Bytes {
 }
 
 fn call(body: Body) -> Request<Body> {
-    Request::post(PATH).header("content-type", "application/grpc").header("te", "trailers").body(body).unwrap()
+    Request::post(PATH)
+        .header("content-type", "application/grpc")
+        .header("te", "trailers")
+        .body(body)
+        .unwrap()
 }
 
 async fn stream(edge: &TestServer, frames: &[Bytes]) -> TestResponse {
@@ -68,13 +76,20 @@ async fn every_request_is_acknowledged_in_order_with_its_counts() {
         let request = Some(write_stream_request::Request::V1(pb::WriteRequest::default()));
         WriteStreamRequest { sequence: 7, request }.encode_to_vec()
     });
-    let got = stream(&edge, &[v1(0, &two), v1(5, &valid_request()), none, v1(u64::MAX, &two)]).await;
+    let got =
+        stream(&edge, &[v1(0, &two), v1(5, &valid_request()), none, v1(u64::MAX, &two)]).await;
     assert_eq!(got.grpc_status(), "0");
-    let stored: Vec<_> = acks(&got.body).into_iter().map(|ack| (ack.sequence, ack.stored, ack.refused)).collect();
+    let stored: Vec<_> =
+        acks(&got.body).into_iter().map(|ack| (ack.sequence, ack.stored, ack.refused)).collect();
     let samples = |samples| Some(WriteResponse { samples, ..Default::default() });
     assert_eq!(
         stored,
-        [(0, samples(2), None), (5, samples(1), None), (7, samples(0), None), (u64::MAX, samples(2), None)]
+        [
+            (0, samples(2), None),
+            (5, samples(1), None),
+            (7, samples(0), None),
+            (u64::MAX, samples(2), None)
+        ]
     );
     assert_eq!(edge.get(EVERYTHING).await.text().lines().count(), 3);
     assert!(edge.get("/metrics").await.text().contains("narthex_bytes_in_flight 0"));
@@ -85,18 +100,33 @@ async fn what_is_refused_for_good_is_said_in_the_ack_and_the_stream_goes_on() {
     let edge = TestServer::ready(&["--storage.remote.write-max-series=2"]).await;
     let now = now_ms();
     let three = request(["a", "b", "c"].map(|name| series(name, &[(now, 1.0)])).to_vec());
-    let got = stream(&edge, &[v1(1, &partially_invalid_request()), v1(2, b"\x0a\xff"), v1(3, &three), v1(4, &valid_request())]).await;
+    let got = stream(
+        &edge,
+        &[
+            v1(1, &partially_invalid_request()),
+            v1(2, b"\x0a\xff"),
+            v1(3, &three),
+            v1(4, &valid_request()),
+        ],
+    )
+    .await;
     assert_eq!(got.grpc_status(), "0");
     let acks = acks(&got.body);
-    let codes: Vec<_> = acks.iter().map(|ack| ack.refused.as_ref().map(|refused| refused.code)).collect();
+    let codes: Vec<_> =
+        acks.iter().map(|ack| ack.refused.as_ref().map(|refused| refused.code)).collect();
     assert_eq!(codes, [Some(3), Some(3), Some(8), None]);
     assert_eq!(acks[0].stored.unwrap().samples, 2);
     let refused = acks[0].refused.as_ref().unwrap();
     assert!(refused.message.contains("mixed"), "{}", refused.message);
-    let counts: Vec<_> = refused.counts.iter().map(|c| (c.kind.as_str(), c.reason.as_str(), c.count)).collect();
+    let counts: Vec<_> =
+        refused.counts.iter().map(|c| (c.kind.as_str(), c.reason.as_str(), c.count)).collect();
     assert_eq!(
         counts,
-        [("sample", "duplicate_timestamp", 1), ("sample", "too_far_in_future", 1), ("sample", "invalid_labels", 1)]
+        [
+            ("sample", "duplicate_timestamp", 1),
+            ("sample", "too_far_in_future", 1),
+            ("sample", "invalid_labels", 1)
+        ]
     );
     assert_eq!(edge.get("/api/v1/export?match[]=good").await.text().lines().count(), 1);
 }
@@ -147,7 +177,11 @@ async fn there_are_only_so_many_streams() {
     let open = Open::on(&edge).await;
     let metrics = edge.get("/metrics").await;
     assert!(metrics.text().contains("narthex_grpc_write_streams 1.0\n"), "{}", metrics.text());
-    assert!(metrics.text().contains("narthex_grpc_write_streams_limit 1.0\n"), "{}", metrics.text());
+    assert!(
+        metrics.text().contains("narthex_grpc_write_streams_limit 1.0\n"),
+        "{}",
+        metrics.text()
+    );
     stream(&edge, &[one(1)]).await.assert_grpc_retry_later();
     assert_eq!(open.end().await.grpc_status(), "0");
     assert_eq!(sequences(&stream(&edge, &[one(1)]).await), [1]);
@@ -166,9 +200,10 @@ async fn one_client_cannot_hold_all_write_streams() {
     others.put(one(1)).await;
     assert_eq!(others.ack().await, 1);
     let metrics = edge.get("/metrics").await;
-    for line in
-        ["narthex_grpc_write_streams_per_client_limit 2.0\n", "narthex_grpc_write_streams_per_client_rejected_total 1"]
-    {
+    for line in [
+        "narthex_grpc_write_streams_per_client_limit 2.0\n",
+        "narthex_grpc_write_streams_per_client_rejected_total 1",
+    ] {
         assert!(metrics.text().contains(line), "{line}: {}", metrics.text());
     }
     for stream in open {
@@ -212,7 +247,12 @@ impl Open {
         let (head, body) = self.answer.into_parts();
         let collected = body.collect().await.unwrap();
         let trailers = collected.trailers().cloned().unwrap_or_default();
-        TestResponse { status: head.status, headers: head.headers, body: collected.to_bytes(), trailers }
+        TestResponse {
+            status: head.status,
+            headers: head.headers,
+            body: collected.to_bytes(),
+            trailers,
+        }
     }
 }
 

@@ -1,6 +1,9 @@
 //! Reads, exports, health, readiness and metrics, as a client sees them.
 
-use crate::app::edge::{TestServer, read_all_request, valid_request, grpc_request, now_ms, snappy_block, request, series};
+use crate::app::edge::{
+    TestServer, grpc_request, now_ms, read_all_request, request, series, snappy_block,
+    valid_request,
+};
 use crate::metrics::registry::Registry;
 use crate::remote::pb::prometheus as pb;
 use crate::server::lifecycle::Phase;
@@ -32,11 +35,18 @@ async fn a_wrong_method_is_405_and_a_wrong_path_404() {
 async fn a_read_answers_what_was_written() {
     let edge = TestServer::ready(&[]).await;
     let now = now_ms();
-    let written = vec![series("a", &[(now, 1.0), (now + 1, f64::INFINITY)]), series("b", &[(now, -2.5)])];
-    assert_eq!(edge.write(snappy_block(&request(written.clone()))).await.status, StatusCode::NO_CONTENT);
+    let written =
+        vec![series("a", &[(now, 1.0), (now + 1, f64::INFINITY)]), series("b", &[(now, -2.5)])];
+    assert_eq!(
+        edge.write(snappy_block(&request(written.clone()))).await.status,
+        StatusCode::NO_CONTENT
+    );
     let got = edge.read(&read_all_request()).await;
     assert_eq!(got.status, StatusCode::OK);
-    assert_eq!((got.header("content-type"), got.header("content-encoding")), ("application/x-protobuf", "snappy"));
+    assert_eq!(
+        (got.header("content-type"), got.header("content-encoding")),
+        ("application/x-protobuf", "snappy")
+    );
     let unpacked = snap::raw::Decoder::new().decompress_vec(&got.body).unwrap();
     let response = pb::ReadResponse::decode(&unpacked[..]).unwrap();
     assert_eq!(response.results[0].timeseries, written);
@@ -44,18 +54,26 @@ async fn a_read_answers_what_was_written() {
 
 #[tokio::test]
 async fn bad_reads_are_400_and_too_many_at_once_503() {
-    let edge = TestServer::ready(&["--storage.remote.read-sample-limit=1", "--storage.remote.read-concurrent-limit=1"]).await;
+    let edge = TestServer::ready(&[
+        "--storage.remote.read-sample-limit=1",
+        "--storage.remote.read-concurrent-limit=1",
+    ])
+    .await;
     let now = now_ms();
     edge.write(snappy_block(&request(vec![series("a", &[(now, 1.0), (now + 1, 1.0)])]))).await;
     let mut regex = read_all_request();
-    regex.queries[0].matchers[0] = pb::LabelMatcher { r#type: 2, name: "a".into(), value: "(".into() };
+    regex.queries[0].matchers[0] =
+        pb::LabelMatcher { r#type: 2, name: "a".into(), value: "(".into() };
     let mut unknown = read_all_request();
     unknown.accepted_response_types = vec![9];
     let streamed = pb::ReadRequest { accepted_response_types: vec![1, 0], ..read_all_request() };
     let bad_streamed = pb::ReadRequest { accepted_response_types: vec![1], ..regex.clone() };
     let got = edge.read(&streamed).await;
     assert_eq!(got.status, StatusCode::OK, "the limit of samples does not hold for chunks");
-    assert_eq!(got.header("content-type"), "application/x-streamed-protobuf; proto=prometheus.ChunkedReadResponse");
+    assert_eq!(
+        got.header("content-type"),
+        "application/x-streamed-protobuf; proto=prometheus.ChunkedReadResponse"
+    );
     for bad in [read_all_request(), regex, unknown, bad_streamed] {
         let got = edge.read(&bad).await;
         assert_eq!(got.status, StatusCode::BAD_REQUEST);
@@ -76,9 +94,17 @@ async fn bad_reads_are_400_and_too_many_at_once_503() {
 #[tokio::test]
 async fn a_streamed_read_for_which_there_is_no_memory_is_503() {
     let edge = TestServer::ready(&["--web.max-bytes-in-flight=2MB"]).await;
-    edge.read(&pb::ReadRequest { accepted_response_types: vec![1], ..read_all_request() }).await.assert_retry_later();
-    let edge = TestServer::ready(&["--web.max-bytes-in-flight=2MB", "--storage.remote.read-max-bytes-in-frame=4KB"]).await;
-    let got = edge.read(&pb::ReadRequest { accepted_response_types: vec![1], ..read_all_request() }).await;
+    edge.read(&pb::ReadRequest { accepted_response_types: vec![1], ..read_all_request() })
+        .await
+        .assert_retry_later();
+    let edge = TestServer::ready(&[
+        "--web.max-bytes-in-flight=2MB",
+        "--storage.remote.read-max-bytes-in-frame=4KB",
+    ])
+    .await;
+    let got = edge
+        .read(&pb::ReadRequest { accepted_response_types: vec![1], ..read_all_request() })
+        .await;
     assert_eq!((got.status, got.body.len()), (StatusCode::OK, 0));
 }
 
@@ -91,10 +117,15 @@ async fn metadata_is_answered_in_the_form_of_prometheus() {
         help: help.to_owned(),
         unit: String::new(),
     };
-    let mut written = request(vec![series("a", &[(now_ms(), 1.0)]), series("b_bucket", &[(now_ms(), 1.0)])]);
+    let mut written =
+        request(vec![series("a", &[(now_ms(), 1.0)]), series("b_bucket", &[(now_ms(), 1.0)])]);
     let entries = pb::WriteRequest {
         timeseries: Vec::new(),
-        metadata: vec![family("a", 2, "\"quoted\""), family("b", 3, ""), family("no_series", 2, "")],
+        metadata: vec![
+            family("a", 2, "\"quoted\""),
+            family("b", 3, ""),
+            family("no_series", 2, ""),
+        ],
     };
     written.extend(entries.encode_to_vec());
     assert_eq!(edge.write(snappy_block(&written)).await.status, StatusCode::NO_CONTENT);
@@ -110,11 +141,18 @@ async fn metadata_is_answered_in_the_form_of_prometheus() {
     ] {
         let got = edge.get(&format!("/api/v1/metadata{query}")).await;
         assert_eq!((got.status, got.header("content-type")), (StatusCode::OK, "application/json"));
-        assert_eq!(got.text(), format!("{{\"status\":\"success\",\"data\":{{{data}}}}}"), "{query}");
+        assert_eq!(
+            got.text(),
+            format!("{{\"status\":\"success\",\"data\":{{{data}}}}}"),
+            "{query}"
+        );
     }
     let got = edge.get("/api/v1/metadata?limit=many").await;
     assert_eq!(got.status, StatusCode::BAD_REQUEST);
-    assert_eq!(got.text(), r#"{"status":"error","errorType":"bad_data","error":"limit must be a number"}"#);
+    assert_eq!(
+        got.text(),
+        r#"{"status":"error","errorType":"bad_data","error":"limit must be a number"}"#
+    );
     assert_eq!(edge.post("/api/v1/metadata").await.status, StatusCode::METHOD_NOT_ALLOWED);
     let got = TestServer::starting(&[]).await.get("/api/v1/metadata").await;
     assert_eq!(got.status, StatusCode::SERVICE_UNAVAILABLE);
@@ -125,19 +163,28 @@ async fn metadata_is_answered_in_the_form_of_prometheus() {
 async fn an_export_is_json_lines() {
     let edge = TestServer::ready(&[]).await;
     let now = now_ms();
-    edge.write(snappy_block(&request(vec![series("a", &[(now, 1.5), (now + 1, f64::NAN)]), series("b", &[(now, 1e300)])])))
-        .await;
+    edge.write(snappy_block(&request(vec![
+        series("a", &[(now, 1.5), (now + 1, f64::NAN)]),
+        series("b", &[(now, 1e300)]),
+    ])))
+    .await;
     let got = edge.get("/api/v1/export?match[]=a&match[]={__name__=~%22a|b%22}").await;
     assert_eq!((got.status, got.header("content-type")), (StatusCode::OK, "application/x-ndjson"));
-    let lines: Vec<serde_json::Value> = got.text().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let lines: Vec<serde_json::Value> =
+        got.text().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!(lines.len(), 2);
     assert_eq!(lines[0]["metric"]["__name__"], "a");
     assert_eq!(lines[0]["values"], serde_json::json!([1.5, "NaN"]));
     assert_eq!(lines[1]["timestamps"], serde_json::json!([now]));
-    let got = edge.get(&format!("/api/v1/export?match[]=a&values=bits&end={}", now / 1000 + 1)).await;
+    let got =
+        edge.get(&format!("/api/v1/export?match[]=a&values=bits&end={}", now / 1000 + 1)).await;
     assert!(got.text().contains("\"3ff8000000000000\""), "{}", got.text());
     for bad in ["", "?match[]={", "?match[]=a&start=x", "?match[]=a&nothing=1"] {
-        assert_eq!(edge.get(&format!("/api/v1/export{bad}")).await.status, StatusCode::BAD_REQUEST, "{bad}");
+        assert_eq!(
+            edge.get(&format!("/api/v1/export{bad}")).await.status,
+            StatusCode::BAD_REQUEST,
+            "{bad}"
+        );
     }
 }
 
@@ -164,11 +211,15 @@ async fn metrics_count_requests_and_are_compressed_for_who_takes_it() {
     let line = "prometheus_http_requests_total{handler=\"/api/v1/write\",code=\"204\"} 1\n";
     assert!(got.text().contains(line), "{}", got.text());
     assert!(got.text().contains("narthex_bytes_in_flight 0"), "{}", got.text());
-    let packed =
-        edge.send(Request::get("/metrics").header("accept-encoding", "gzip").body(Body::empty()).unwrap()).await;
+    let packed = edge
+        .send(
+            Request::get("/metrics").header("accept-encoding", "gzip").body(Body::empty()).unwrap(),
+        )
+        .await;
     assert_eq!(packed.header("content-encoding"), "gzip");
     let mut text = String::new();
-    std::io::Read::read_to_string(&mut flate2::read::GzDecoder::new(&packed.body[..]), &mut text).unwrap();
+    std::io::Read::read_to_string(&mut flate2::read::GzDecoder::new(&packed.body[..]), &mut text)
+        .unwrap();
     assert!(text.contains(line));
 }
 
@@ -202,15 +253,23 @@ async fn grpc_health_is_that_of_each_service() {
 #[tokio::test]
 async fn a_watch_of_health_hears_of_the_drain_and_ends() {
     let edge = TestServer::ready(&[]).await;
-    let message = tonic_health::pb::HealthCheckRequest { service: "narthex.v1.Write".to_owned() }.encode_to_vec();
-    let mut body =
-        edge.router.clone().oneshot(grpc_request("/grpc.health.v1.Health/Watch", &message)).await.unwrap().into_body();
+    let message = tonic_health::pb::HealthCheckRequest { service: "narthex.v1.Write".to_owned() }
+        .encode_to_vec();
+    let mut body = edge
+        .router
+        .clone()
+        .oneshot(grpc_request("/grpc.health.v1.Health/Watch", &message))
+        .await
+        .unwrap()
+        .into_body();
     edge.context.lifecycle.advance(Phase::Draining);
     let watching = async {
         let mut last = None;
         while let Some(frame) = body.frame().await {
             if let Ok(data) = frame.unwrap().into_data() {
-                last = Some(tonic_health::pb::HealthCheckResponse::decode(&data[5..]).unwrap().status());
+                last = Some(
+                    tonic_health::pb::HealthCheckResponse::decode(&data[5..]).unwrap().status(),
+                );
             }
         }
         last
@@ -229,7 +288,11 @@ async fn a_read_whose_client_goes_away_is_no_longer_counted() {
         let waiting = edge.read(&wanted);
         assert!(tokio::time::timeout(Duration::from_millis(50), waiting).await.is_err());
     }
-    assert!(text().await.contains("prometheus_remote_read_handler_queries 0\n"), "{}", text().await);
+    assert!(
+        text().await.contains("prometheus_remote_read_handler_queries 0\n"),
+        "{}",
+        text().await
+    );
 }
 
 #[tokio::test]
@@ -268,8 +331,9 @@ async fn an_open_watch_of_health_does_not_hold_up_the_drain() {
     let (stop, stopped) = watch::channel(false);
     let listener = Listener { sockets: vec![socket], router: edge.router.clone(), limits, metrics };
     let listening = tokio::spawn(listener.run(stopped));
-    let mut client =
-        HealthClient::new(Endpoint::from_shared(format!("http://{address}")).unwrap().connect().await.unwrap());
+    let mut client = HealthClient::new(
+        Endpoint::from_shared(format!("http://{address}")).unwrap().connect().await.unwrap(),
+    );
     let watched = client.watch(tonic_health::pb::HealthCheckRequest::default()).await.unwrap();
     edge.context.lifecycle.advance(Phase::Draining);
     stop.send(true).unwrap();

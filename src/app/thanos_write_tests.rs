@@ -1,11 +1,11 @@
 //! The answer contract of `thanos.WriteableStore`: what a Receive router is told, row by row. It repeats on every code but OK and ALREADY_EXISTS.
 
-use crate::app::edge::{TestServer, TestResponse, now_ms, request, series};
+use crate::app::edge::{TestResponse, TestServer, now_ms, request, series};
 use crate::remote::pb::prometheus as pb;
 use crate::remote::pb::prometheus_copy::TimeSeries;
 use crate::remote::pb::thanos::{TimeSeriesTenantTuple, WriteRequest};
 use crate::server::lifecycle::Phase;
-use crate::tsdb::fs::crash_disk::{DiskCall, CrashDisk};
+use crate::tsdb::fs::crash_disk::{CrashDisk, DiskCall};
 use axum::body::Body;
 use axum::http::{HeaderValue, Request};
 use prost::Message;
@@ -14,9 +14,11 @@ use std::sync::Arc;
 
 /// The series of a request of remote write 1.0 as those of a tenant.
 fn of_tenant(tenant: &str, series: Vec<pb::TimeSeries>) -> Vec<u8> {
-    let timeseries = series.iter().map(|series| TimeSeries::decode(&*series.encode_to_vec()).unwrap()).collect();
+    let timeseries =
+        series.iter().map(|series| TimeSeries::decode(&*series.encode_to_vec()).unwrap()).collect();
     let tuple = TimeSeriesTenantTuple { timeseries, tenant: tenant.to_owned() };
-    WriteRequest { timeseries_tenant_data: vec![tuple], replica: 1, ..Default::default() }.encode_to_vec()
+    WriteRequest { timeseries_tenant_data: vec![tuple], replica: 1, ..Default::default() }
+        .encode_to_vec()
 }
 
 fn good() -> Vec<u8> {
@@ -46,7 +48,11 @@ async fn all_stored_is_ok_and_so_is_a_repeat() {
     }
     assert_eq!(edge.forward(&[]).await.grpc_status(), "0");
     let got = edge.get("/api/v1/export?match[]=good").await;
-    assert!(got.text().contains("\"tenant_id\":\"a\"") && got.text().contains("[1.0]"), "{}", got.text());
+    assert!(
+        got.text().contains("\"tenant_id\":\"a\"") && got.text().contains("[1.0]"),
+        "{}",
+        got.text()
+    );
 }
 
 #[tokio::test]
@@ -63,7 +69,9 @@ async fn data_that_is_refused_is_final_and_the_rest_is_stored() {
     );
     let got = edge.forward(&message).await;
     assert_final(&got, "2%20samples%20stored");
-    for part in ["1%20duplicate%20timestamp", "1%20too%20far%20in%20the%20future", "1%20invalid%20labels"] {
+    for part in
+        ["1%20duplicate%20timestamp", "1%20too%20far%20in%20the%20future", "1%20invalid%20labels"]
+    {
         assert_final(&got, part);
     }
     let stored = edge.get("/api/v1/export?match[]={org=%22a%22}").await;
@@ -90,7 +98,8 @@ fn in_snappy(message: &[u8]) -> Request<Body> {
     encoder.write_all(message).unwrap();
     let packed = encoder.into_inner().unwrap();
     let frame = [&[1][..], &(packed.len() as u32).to_be_bytes(), &packed].concat();
-    let request = Request::post("/thanos.WriteableStore/RemoteWrite").header("content-type", "application/grpc");
+    let request = Request::post("/thanos.WriteableStore/RemoteWrite")
+        .header("content-type", "application/grpc");
     request.header("te", "trailers").header("grpc-encoding", "snappy").body(frame.into()).unwrap()
 }
 
@@ -124,7 +133,8 @@ async fn starting_draining_and_overload_are_unavailable() {
 #[tokio::test]
 async fn a_fault_is_internal_and_a_full_disk_unavailable() {
     let disk = CrashDisk::new();
-    let edge = TestServer::ready_on(Arc::new(disk.clone()), &["--storage.tsdb.wal-sync=always"]).await;
+    let edge =
+        TestServer::ready_on(Arc::new(disk.clone()), &["--storage.tsdb.wal-sync=always"]).await;
     disk.fail_with_eio(DiskCall::Sync, 1);
     assert_eq!(edge.forward(&good()).await.grpc_status(), "13");
     let disk = CrashDisk::new();
@@ -136,8 +146,15 @@ async fn a_fault_is_internal_and_a_full_disk_unavailable() {
 #[tokio::test]
 async fn a_request_without_a_tenant_is_stored_as_it_is() {
     let edge = TestServer::ready(&[]).await;
-    assert_eq!(edge.forward(&request(vec![series("plain", &[(now_ms(), 1.0)])])).await.grpc_status(), "0");
+    assert_eq!(
+        edge.forward(&request(vec![series("plain", &[(now_ms(), 1.0)])])).await.grpc_status(),
+        "0"
+    );
     let got = edge.get("/api/v1/export?match[]=plain").await;
-    assert!(got.text().contains("\"plain\"") && !got.text().contains("tenant_id"), "{}", got.text());
+    assert!(
+        got.text().contains("\"plain\"") && !got.text().contains("tenant_id"),
+        "{}",
+        got.text()
+    );
     assert_eq!(edge.grpc("/thanos.WriteableStore/Other", &good()).await.grpc_status(), "12");
 }

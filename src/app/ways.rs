@@ -1,6 +1,6 @@
 //! For tests: the same request over every way in, its answer told in the terms of HTTP.
 
-use crate::app::edge::{TestServer, TestResponse, grpc_request, snappy_block};
+use crate::app::edge::{TestResponse, TestServer, grpc_request, snappy_block};
 use crate::remote::pb::io::prometheus::write::v2;
 use crate::remote::pb::narthex::v1::{WriteResponse, WriteStreamResponse};
 use crate::remote::pb::prometheus as pb;
@@ -56,11 +56,18 @@ impl WritePath {
         match self {
             Self::Http1 => over_http(edge, "application/x-protobuf", message).await,
             Self::Http2 => {
-                over_http(edge, "application/x-protobuf;proto=io.prometheus.write.v2.Request", message).await
+                over_http(
+                    edge,
+                    "application/x-protobuf;proto=io.prometheus.write.v2.Request",
+                    message,
+                )
+                .await
             }
             Self::GrpcV1 => unary(edge.grpc("/narthex.v1.Write/WriteV1", message).await),
             Self::GrpcV2 => unary(edge.grpc("/narthex.v1.Write/WriteV2", message).await),
-            Self::StreamV1 | Self::StreamV2 => streamed(edge, if self.is_v2() { 3 } else { 2 }, message).await,
+            Self::StreamV1 | Self::StreamV2 => {
+                streamed(edge, if self.is_v2() { 3 } else { 2 }, message).await
+            }
         }
     }
 }
@@ -68,7 +75,8 @@ impl WritePath {
 async fn over_http(edge: &TestServer, content_type: &str, message: &[u8]) -> WriteResult {
     let got = edge.write_as(content_type, "snappy", snappy_block(message)).await;
     let counts = ["samples", "histograms", "exemplars"];
-    let counts = counts.map(|kind| got.header(&format!("x-prometheus-remote-write-{kind}-written")).parse().ok());
+    let counts = counts
+        .map(|kind| got.header(&format!("x-prometheus-remote-write-{kind}-written")).parse().ok());
     let stored = if let [Some(a), Some(b), Some(c)] = counts { Some([a, b, c]) } else { None };
     if got.status.as_u16() == 503 {
         got.assert_retry_later();
@@ -81,7 +89,8 @@ fn unary(got: TestResponse) -> WriteResult {
     if code == 14 {
         got.assert_grpc_retry_later();
     }
-    let stored = (code == 0).then(|| written_counts(WriteResponse::decode(&got.body[5..]).unwrap()));
+    let stored =
+        (code == 0).then(|| written_counts(WriteResponse::decode(&got.body[5..]).unwrap()));
     WriteResult { status: as_http(code), text: status_message(&got), stored }
 }
 
@@ -102,7 +111,9 @@ async fn streamed(edge: &TestServer, field: u32, request: &[u8]) -> WriteResult 
     assert_eq!(code, 0, "a stream with an ack goes on");
     let ack = WriteStreamResponse::decode(&got.body[5..]).unwrap();
     assert_eq!(ack.sequence, 1);
-    let (status, text) = ack.refused.map_or((204, String::new()), |refused| (as_http(refused.code), refused.message));
+    let (status, text) = ack
+        .refused
+        .map_or((204, String::new()), |refused| (as_http(refused.code), refused.message));
     WriteResult { status, text, stored: ack.stored.map(written_counts) }
 }
 
@@ -112,7 +123,8 @@ fn written_counts(response: WriteResponse) -> [u64; 3] {
 
 /// The message of a status.
 fn status_message(got: &TestResponse) -> String {
-    let headers = if got.trailers.contains_key("grpc-status") { &got.trailers } else { &got.headers };
+    let headers =
+        if got.trailers.contains_key("grpc-status") { &got.trailers } else { &got.headers };
     tonic::Status::from_header_map(headers).unwrap().message().to_owned()
 }
 
@@ -149,7 +161,11 @@ fn in_v2(series: &[pb::TimeSeries]) -> v2::Request {
             samples: series
                 .samples
                 .iter()
-                .map(|sample| v2::Sample { value: sample.value, timestamp: sample.timestamp, start_timestamp: 0 })
+                .map(|sample| v2::Sample {
+                    value: sample.value,
+                    timestamp: sample.timestamp,
+                    start_timestamp: 0,
+                })
                 .collect(),
             // The fields of 1.0 have the same numbers in 2.0.
             histograms: series

@@ -2,10 +2,10 @@
 //! every way is stored the same.
 
 use crate::app::edge::{TestServer, now_ms, series};
-use crate::app::ways::{WriteResult, WritePath};
+use crate::app::ways::{WritePath, WriteResult};
 use crate::remote::pb::prometheus as pb;
 use crate::server::lifecycle::Phase;
-use crate::tsdb::fs::crash_disk::{DiskCall, CrashDisk};
+use crate::tsdb::fs::crash_disk::{CrashDisk, DiskCall};
 use proptest::prelude::*;
 use std::sync::Arc;
 use tokio::runtime::Runtime;
@@ -61,7 +61,9 @@ fn exemplar(timestamp: i64, id: &str) -> pb::Exemplar {
 }
 
 fn labelled(labels: &[(&str, &str)], samples: &[(i64, f64)]) -> pb::TimeSeries {
-    let labels = labels.iter().map(|(name, value)| pb::Label { name: (*name).into(), value: (*value).into() });
+    let labels = labels
+        .iter()
+        .map(|(name, value)| pb::Label { name: (*name).into(), value: (*value).into() });
     pb::TimeSeries { labels: labels.collect(), ..series("", samples) }
 }
 
@@ -76,7 +78,13 @@ fn table() -> Vec<Situation> {
     let all = vec![good.clone(), every_kind.clone()];
     let mixed = series("up", &[(now, 5.0), (now + 2, 3.0), (now + 3_600_000, 1.0)]);
     vec![
-        Situation { what: "all stored", status: 204, stored: [2, 1, 2], there: all.clone(), ..bad(all.clone()) },
+        Situation {
+            what: "all stored",
+            status: 204,
+            stored: [2, 1, 2],
+            there: all.clone(),
+            ..bad(all.clone())
+        },
         Situation {
             what: "all there already",
             before: all.clone(),
@@ -181,7 +189,11 @@ async fn bytes_that_are_no_request_are_refused_over_every_way() {
             assert_eq!(verdict.status, 400, "{way:?}: {}", verdict.text);
         }
         assert_eq!(holds(&edge).await.0, [""; 0], "{way:?}");
-        assert_eq!(way.write(&edge, &[series("up", &[(now_ms(), 1.0)])]).await.status, 204, "{way:?}");
+        assert_eq!(
+            way.write(&edge, &[series("up", &[(now_ms(), 1.0)])]).await.status,
+            204,
+            "{way:?}"
+        );
     }
 }
 
@@ -210,12 +222,21 @@ async fn what_is_not_taken_now_is_503_over_every_way() {
 async fn a_storage_fault_is_500_over_every_way() {
     for way in WritePath::ALL {
         let disk = CrashDisk::new();
-        let edge = TestServer::ready_on(Arc::new(disk.clone()), &["--storage.tsdb.wal-sync=always"]).await;
+        let edge =
+            TestServer::ready_on(Arc::new(disk.clone()), &["--storage.tsdb.wal-sync=always"]).await;
         let now = now_ms();
         assert_eq!(way.write(&edge, &[series("up", &[(now, 1.0)])]).await.status, 204, "{way:?}");
         disk.fail_with_eio(DiskCall::Sync, 1);
-        assert_eq!(way.write(&edge, &[series("up", &[(now + 1, 1.0)])]).await.status, 500, "{way:?}");
-        assert_eq!(way.write(&edge, &[series("up", &[(now + 2, 1.0)])]).await.status, 503, "{way:?}");
+        assert_eq!(
+            way.write(&edge, &[series("up", &[(now + 1, 1.0)])]).await.status,
+            500,
+            "{way:?}"
+        );
+        assert_eq!(
+            way.write(&edge, &[series("up", &[(now + 2, 1.0)])]).await.status,
+            503,
+            "{way:?}"
+        );
     }
 }
 
@@ -232,10 +253,14 @@ fn any_series() -> impl Strategy<Value = pb::TimeSeries> {
     )
         .prop_map(|(name, labels, samples, histograms)| {
             let name = name.map(|name| ("__name__".to_owned(), name));
-            let labels = name.into_iter().chain(labels).map(|(name, value)| pb::Label { name, value });
+            let labels =
+                name.into_iter().chain(labels).map(|(name, value)| pb::Label { name, value });
             pb::TimeSeries {
                 labels: labels.collect(),
-                samples: samples.into_iter().map(|(t, value)| pb::Sample { value, timestamp: BEGIN + t }).collect(),
+                samples: samples
+                    .into_iter()
+                    .map(|(t, value)| pb::Sample { value, timestamp: BEGIN + t })
+                    .collect(),
                 exemplars: histograms.iter().map(|t| exemplar(BEGIN + t, &t.to_string())).collect(),
                 histograms: histograms.into_iter().map(|t| histogram(BEGIN + 10 + t, 3)).collect(),
             }

@@ -19,11 +19,17 @@ impl FromStr for ListenAddress {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let wrong = || format!("{text:?} is not host:port; write for example 0.0.0.0:9201, [::1]:9201 or :9201");
+        let wrong = || {
+            format!(
+                "{text:?} is not host:port; write for example 0.0.0.0:9201, [::1]:9201 or :9201"
+            )
+        };
         let (host, port) = text.rsplit_once(':').ok_or_else(wrong)?;
         let port = port.parse().map_err(|_| wrong())?;
         let bare = match host.strip_prefix('[') {
-            Some(rest) => rest.strip_suffix(']').filter(|host| !host.is_empty()).ok_or_else(wrong)?,
+            Some(rest) => {
+                rest.strip_suffix(']').filter(|host| !host.is_empty()).ok_or_else(wrong)?
+            }
             None if host.contains([':', ']']) => return Err(wrong()),
             None => host,
         };

@@ -60,15 +60,22 @@ struct YamlExemplars {
 ///
 /// # Errors
 /// None that is known of: all of it can be written as YAML.
-pub fn to_yaml(external_labels: &BTreeMap<String, String>, settings: &Settings) -> Result<String, serde_yaml_ng::Error> {
-    let duration = |ms: i64| units::format_prometheus_duration(Duration::from_millis(u64::try_from(ms).unwrap_or(0)));
+pub fn to_yaml(
+    external_labels: &BTreeMap<String, String>,
+    settings: &Settings,
+) -> Result<String, serde_yaml_ng::Error> {
+    let duration = |ms: i64| {
+        units::format_prometheus_duration(Duration::from_millis(u64::try_from(ms).unwrap_or(0)))
+    };
     let retention = &settings.retention;
     serde_yaml_ng::to_string(&YamlFile {
-        global: Some(YamlGlobal { external_labels }).filter(|global| !global.external_labels.is_empty()),
+        global: Some(YamlGlobal { external_labels })
+            .filter(|global| !global.external_labels.is_empty()),
         storage: YamlStorage {
             tsdb: YamlTsdb {
                 out_of_order_time_window: duration(settings.out_of_order_window_ms),
-                stale_series_compaction_threshold: Some(settings.stale_series_threshold).filter(|share| *share > 0.0),
+                stale_series_compaction_threshold: Some(settings.stale_series_threshold)
+                    .filter(|share| *share > 0.0),
                 chunk_encoding: YamlChunkEncoding {
                     floats: match settings.float_encoding {
                         FloatEncoding::Xor => "xor",
@@ -77,7 +84,9 @@ pub fn to_yaml(external_labels: &BTreeMap<String, String>, settings: &Settings) 
                 },
                 retention: YamlRetention {
                     time: duration(retention.time_ms),
-                    size: Some(retention.bytes).filter(|size| *size > 0).map(|size| units::format_prometheus_bytes(ByteSize(size))),
+                    size: Some(retention.bytes)
+                        .filter(|size| *size > 0)
+                        .map(|size| units::format_prometheus_bytes(ByteSize(size))),
                     percentage: Some(retention.percentage).filter(|share| *share > 0.0),
                 },
             },

@@ -14,7 +14,8 @@ pub struct ExpandedText {
 
 /// Puts the values of `variable` in the place of their names.
 pub fn expand(text: &str, variable: &dyn Fn(&str) -> Option<String>) -> ExpandedText {
-    let mut expanded = ExpandedText { text: String::with_capacity(text.len()), unset_variables: Vec::new() };
+    let mut expanded =
+        ExpandedText { text: String::with_capacity(text.len()), unset_variables: Vec::new() };
     let mut rest = text;
     while let Some((before, after)) = rest.split_once('$') {
         expanded.text.push_str(before);
@@ -43,7 +44,8 @@ struct VariableRef<'a> {
 }
 
 fn reference(after: &str) -> VariableRef<'_> {
-    let is_sign = |b: &u8| matches!(b, b'*' | b'#' | b'$' | b'@' | b'!' | b'?' | b'-' | b'0'..=b'9');
+    let is_sign =
+        |b: &u8| matches!(b, b'*' | b'#' | b'$' | b'@' | b'!' | b'?' | b'-' | b'0'..=b'9');
     if let Some(braced) = after.strip_prefix('{') {
         return match braced.find('}') {
             Some(end) => VariableRef { name: &braced[..end], len: end + 2 },

@@ -118,11 +118,10 @@ pub enum LoadConfigError {
 /// # Errors
 /// [`LoadConfigError`] names the file and, where it can, the line.
 pub fn load(path: &Path) -> Result<ConfigFile, LoadConfigError> {
-    let text = std::fs::read_to_string(path).map_err(|source| LoadConfigError::Read { path: path.to_owned(), source })?;
-    parse(&text, &|name| std::env::var(name).ok()).map_err(|ConfigProblem { line, message }| LoadConfigError::Invalid {
-        path: path.to_owned(),
-        line,
-        message,
+    let text = std::fs::read_to_string(path)
+        .map_err(|source| LoadConfigError::Read { path: path.to_owned(), source })?;
+    parse(&text, &|name| std::env::var(name).ok()).map_err(|ConfigProblem { line, message }| {
+        LoadConfigError::Invalid { path: path.to_owned(), line, message }
     })
 }
 
@@ -199,27 +198,37 @@ struct RawExemplars {
     max_exemplars: Option<i64>,
 }
 
-fn parse(text: &str, variable: &dyn Fn(&str) -> Option<String>) -> Result<ConfigFile, ConfigProblem> {
+fn parse(
+    text: &str,
+    variable: &dyn Fn(&str) -> Option<String>,
+) -> Result<ConfigFile, ConfigProblem> {
     if let Some(problem) = unknown_section(text)? {
         return Err(problem);
     }
-    let file: Option<RawFile> = serde_yaml_ng::from_str(text).map_err(|error| yaml_problem(&error))?;
+    let file: Option<RawFile> =
+        serde_yaml_ng::from_str(text).map_err(|error| yaml_problem(&error))?;
     let RawFile { global, storage } = file.unwrap_or_default();
     let mut config = ConfigFile::default();
     let external_labels = global.and_then(|global| global.external_labels).unwrap_or_default();
     for (name, value) in external_labels {
         if name.is_empty() {
-            return Err(field_problem(text, "global.external_labels", "can't be: \"\" is not a valid label name"));
+            return Err(field_problem(
+                text,
+                "global.external_labels",
+                "can't be: \"\" is not a valid label name",
+            ));
         }
         let expanded = expand(&value, variable);
         config.empty_variables.extend(expanded.unset_variables);
         config.external_labels.insert(name, expanded.text);
     }
     if let Some(storage) = storage {
-        config.tsdb = storage.tsdb.map(|tsdb| tsdb_section(text, tsdb)).transpose()?.unwrap_or_default();
+        config.tsdb =
+            storage.tsdb.map(|tsdb| tsdb_section(text, tsdb)).transpose()?.unwrap_or_default();
         let max_exemplars = storage.exemplars.and_then(|section| section.max_exemplars);
         // As in Prometheus, less than none is none.
-        config.max_exemplars = max_exemplars.map(|max| usize::try_from(max.max(0)).unwrap_or(usize::MAX));
+        config.max_exemplars =
+            max_exemplars.map(|max| usize::try_from(max.max(0)).unwrap_or(usize::MAX));
     }
     Ok(config)
 }
@@ -238,30 +247,49 @@ fn tsdb_section(text: &str, section: RawTsdb) -> Result<TsdbSection, ConfigProbl
         "xor2" => Some(FloatEncoding::Xor2),
         other => {
             let field = "storage.tsdb.chunk_encoding.floats";
-            return Err(field_problem(text, field, &format!("is either xor or xor2, or left out; it is {other:?}")));
+            return Err(field_problem(
+                text,
+                field,
+                &format!("is either xor or xor2, or left out; it is {other:?}"),
+            ));
         }
     };
-    let out_of_order_window = match section.out_of_order_time_window.map(StringOrNumber::into_string) {
-        Some(window) => Some(units::parse_duration(&window).map_err(|error| {
-            field_problem(text, "storage.tsdb.out_of_order_time_window", &format!("can't be: {error}"))
-        })?),
-        None => None,
-    };
-    let retention = section.retention.map(|section| retention_section(text, section)).transpose()?;
-    Ok(TsdbSection { retention, stale_series_threshold: threshold, float_encoding, out_of_order_window })
+    let out_of_order_window =
+        match section.out_of_order_time_window.map(StringOrNumber::into_string) {
+            Some(window) => Some(units::parse_duration(&window).map_err(|error| {
+                field_problem(
+                    text,
+                    "storage.tsdb.out_of_order_time_window",
+                    &format!("can't be: {error}"),
+                )
+            })?),
+            None => None,
+        };
+    let retention =
+        section.retention.map(|section| retention_section(text, section)).transpose()?;
+    Ok(TsdbSection {
+        retention,
+        stale_series_threshold: threshold,
+        float_encoding,
+        out_of_order_window,
+    })
 }
 
 fn retention_section(text: &str, section: RawRetention) -> Result<RetentionSection, ConfigProblem> {
-    let wrong = |field: &str, why: &str| field_problem(text, &format!("storage.tsdb.retention.{field}"), why);
+    let wrong = |field: &str, why: &str| {
+        field_problem(text, &format!("storage.tsdb.retention.{field}"), why)
+    };
     let time = match section.time.map(StringOrNumber::into_string) {
-        Some(time) => units::parse_duration(&time).map_err(|error| wrong("time", &format!("can't be: {error}")))?,
+        Some(time) => units::parse_duration(&time)
+            .map_err(|error| wrong("time", &format!("can't be: {error}")))?,
         None => Duration::ZERO,
     };
     let size = match section.size.map(StringOrNumber::into_string) {
         Some(size) if size.starts_with('-') => {
             return Err(wrong("size", &format!("can't be less than 0; it is {size}")));
         }
-        Some(size) => units::parse_bytes_with_unit(&size).map_err(|error| wrong("size", &format!("can't be: {error}")))?,
+        Some(size) => units::parse_bytes_with_unit(&size)
+            .map_err(|error| wrong("size", &format!("can't be: {error}")))?,
         None => ByteSize(0),
     };
     let percentage = section.percentage.unwrap_or(0.0);
@@ -284,7 +312,8 @@ pub(crate) fn parse_for_tests(text: &str) -> ConfigFile {
 
 /// A top-level name other than `global` and `storage`, or one in `global` that is not built yet.
 fn unknown_section(text: &str) -> Result<Option<ConfigProblem>, ConfigProblem> {
-    let value: serde_yaml_ng::Value = serde_yaml_ng::from_str(text).map_err(|error| yaml_problem(&error))?;
+    let value: serde_yaml_ng::Value =
+        serde_yaml_ng::from_str(text).map_err(|error| yaml_problem(&error))?;
     let Some(sections) = value.as_mapping() else {
         return Ok(None);
     };
@@ -294,10 +323,12 @@ fn unknown_section(text: &str) -> Result<Option<ConfigProblem>, ConfigProblem> {
         None => Some(format!("{key:?}")),
     });
     let globals = sections.get("global").and_then(|global| global.as_mapping());
-    let mut names = globals.into_iter().flat_map(|globals| globals.keys()).filter_map(|key| key.as_str());
+    let mut names =
+        globals.into_iter().flat_map(|globals| globals.keys()).filter_map(|key| key.as_str());
     let global = names.find(|name| PROMETHEUS_GLOBALS.contains(name));
     if let (None, Some(name)) = (&unknown, global) {
-        let message = format!("global.{name} is not supported by this version of narthex; leave it out");
+        let message =
+            format!("global.{name} is not supported by this version of narthex; leave it out");
         return Ok(Some(ConfigProblem { line: line_of(text, name), message }));
     }
     Ok(unknown.map(|name| ConfigProblem {
@@ -318,7 +349,11 @@ fn yaml_problem(error: &serde_yaml_ng::Error) -> ConfigProblem {
 /// The line on which a field is first named.
 fn line_of(text: &str, name: &str) -> Option<usize> {
     text.lines()
-        .position(|line| line.trim_start().strip_prefix(name).is_some_and(|rest| rest.trim_start().starts_with(':')))
+        .position(|line| {
+            line.trim_start()
+                .strip_prefix(name)
+                .is_some_and(|rest| rest.trim_start().starts_with(':'))
+        })
         .map(|index| index + 1)
 }
 
@@ -339,9 +374,13 @@ mod tests {
 
     #[test]
     fn a_file_that_sets_nothing_is_fine() {
-        for text in
-            ["", "# nothing\n", "storage:\n", "storage: {}\n", "storage:\n  tsdb:\n    out_of_order_time_window: 0s\n"]
-        {
+        for text in [
+            "",
+            "# nothing\n",
+            "storage:\n",
+            "storage: {}\n",
+            "storage:\n  tsdb:\n    out_of_order_time_window: 0s\n",
+        ] {
             assert!(parse(text).is_ok(), "{text}");
         }
     }
@@ -351,7 +390,8 @@ mod tests {
         let section = problem("storage:\nscrape_configs: []\n");
         assert_eq!(section.line, Some(2));
         assert!(section.message.contains("section scrape_configs is not supported"), "{section:?}");
-        let global = problem("storage:\nglobal:\n  external_labels: {a: b}\n  scrape_interval: 1s\n");
+        let global =
+            problem("storage:\nglobal:\n  external_labels: {a: b}\n  scrape_interval: 1s\n");
         assert_eq!(global.line, Some(4));
         assert!(global.message.contains("global.scrape_interval is not supported"), "{global:?}");
     }
@@ -362,8 +402,15 @@ mod tests {
             "global:\n  external_labels:\n    host: ${HOST}-x\n    gone: $NO\n    one: 1.10\n    yes: true\n    a.b: '~'\n",
         )
         .unwrap();
-        let labels: Vec<_> = file.external_labels.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
-        assert_eq!(labels, [("a.b", "~"), ("gone", ""), ("host", "h1-x"), ("one", "1.10"), ("yes", "true")]);
+        let labels: Vec<_> = file
+            .external_labels
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_str()))
+            .collect();
+        assert_eq!(
+            labels,
+            [("a.b", "~"), ("gone", ""), ("host", "h1-x"), ("one", "1.10"), ("yes", "true")]
+        );
         assert_eq!(file.empty_variables, ["NO"]);
         assert!(parse("global:\n  external_labels:\n").unwrap().external_labels.is_empty());
         assert!(parse("global:\n").unwrap().external_labels.is_empty());
@@ -385,8 +432,11 @@ mod tests {
     fn the_settings_of_the_database_are_read() {
         let text = "storage:\n  tsdb:\n    out_of_order_time_window: 90m\n    stale_series_compaction_threshold: 0.25\n    chunk_encoding:\n      floats: xor2\n    \
                     retention:\n      time: 30d\n      size: 1.5GB\n      percentage: 80\n";
-        let retention =
-            RetentionSection { time: Duration::from_secs(30 * 86_400), size: ByteSize(3 << 29), percentage: 80.0 };
+        let retention = RetentionSection {
+            time: Duration::from_secs(30 * 86_400),
+            size: ByteSize(3 << 29),
+            percentage: 80.0,
+        };
         assert_eq!(
             parse(text).unwrap().tsdb,
             TsdbSection {
@@ -404,7 +454,9 @@ mod tests {
 
     #[test]
     fn the_number_of_exemplars_is_read_and_less_than_none_is_none() {
-        let max = |section: &str| parse(&format!("storage: {{exemplars: {section}}}")).unwrap().max_exemplars;
+        let max = |section: &str| {
+            parse(&format!("storage: {{exemplars: {section}}}")).unwrap().max_exemplars
+        };
         assert_eq!(max("{max_exemplars: 5000}"), Some(5000));
         assert_eq!(max("{max_exemplars: -1}"), Some(0));
         assert_eq!((max("{}"), max("")), (None, None));
@@ -421,14 +473,20 @@ mod tests {
             ("retention: {percentage: 100.5}", "storage.tsdb.retention.percentage"),
             ("retention: {percentage: -1}", "storage.tsdb.retention.percentage"),
             ("retention: {percentage: .nan}", "storage.tsdb.retention.percentage"),
-            ("stale_series_compaction_threshold: 1.5", "storage.tsdb.stale_series_compaction_threshold"),
+            (
+                "stale_series_compaction_threshold: 1.5",
+                "storage.tsdb.stale_series_compaction_threshold",
+            ),
             ("out_of_order_time_window: soon", "storage.tsdb.out_of_order_time_window"),
             ("out_of_order_time_window: -1h", "storage.tsdb.out_of_order_time_window"),
             ("chunk_encoding: {floats: gorilla}", "storage.tsdb.chunk_encoding.floats"),
         ] {
             let name = field.rsplit('.').next().unwrap();
-            let found =
-                problem(&format!("storage:\n  tsdb:\n    {section}\n").replace('{', "\n      ").replace('}', ""));
+            let found = problem(
+                &format!("storage:\n  tsdb:\n    {section}\n")
+                    .replace('{', "\n      ")
+                    .replace('}', ""),
+            );
             assert!(found.message.starts_with(field), "{found:?}");
             assert_eq!(found.line, Some(if section.contains('{') { 4 } else { 3 }), "{name}");
         }

@@ -42,7 +42,11 @@ fn display_values(matches: &ArgMatches) -> FlagValues {
         let value = if matches!(arg.get_action(), ArgAction::SetTrue) {
             matches.get_flag(id).to_string()
         } else {
-            let raw = matches.get_raw(id).into_iter().flatten().map(|value| value.to_string_lossy().into_owned());
+            let raw = matches
+                .get_raw(id)
+                .into_iter()
+                .flatten()
+                .map(|value| value.to_string_lossy().into_owned());
             let raw: Vec<String> = raw.collect();
             format_values(arg.get_value_parser(), &raw)
         };
@@ -51,7 +55,8 @@ fn display_values(matches: &ArgMatches) -> FlagValues {
     // A negative form has no meaning of its own.
     let negated = command.get_arguments().filter_map(|arg| {
         let name = arg.get_long()?.strip_prefix(NO)?;
-        let is_given = matches.value_source(arg.get_id().as_str()) == Some(ValueSource::CommandLine);
+        let is_given =
+            matches.value_source(arg.get_id().as_str()) == Some(ValueSource::CommandLine);
         (is_given && matches.get_flag(arg.get_id().as_str())).then(|| name.to_owned())
     });
     for name in negated {
@@ -67,7 +72,10 @@ fn format_values(parser: &ValueParser, raw: &[String]) -> String {
     let normal = if kind == std::any::TypeId::of::<Duration>() {
         units::parse_duration(one).ok().map(units::format_prometheus_duration)
     } else if kind == std::any::TypeId::of::<ByteSize>() {
-        units::parse_bytes(one).or_else(|_| units::parse_bytes_with_unit(one)).ok().map(units::format_prometheus_bytes)
+        units::parse_bytes(one)
+            .or_else(|_| units::parse_bytes_with_unit(one))
+            .ok()
+            .map(units::format_prometheus_bytes)
     } else {
         None
     };

@@ -13,7 +13,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 /// Version and commit, as `narthex --version` prints them.
-pub const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (commit ", env!("NARTHEX_COMMIT"), ")");
+pub const VERSION: &str =
+    concat!(env!("CARGO_PKG_VERSION"), " (commit ", env!("NARTHEX_COMMIT"), ")");
 
 /// Longest name of the label that is added for a tenant, bytes.
 const MAX_TENANT_LABEL_NAME: usize = 128;
@@ -128,7 +129,11 @@ impl StorageFlags {
     /// The compression that the three flags together mean.
     #[must_use]
     pub fn effective_wal_compression(&self) -> WalCompressionFlag {
-        if self.no_wal_compression || !self.wal_compression { WalCompressionFlag::None } else { self.wal_compression_type }
+        if self.no_wal_compression || !self.wal_compression {
+            WalCompressionFlag::None
+        } else {
+            self.wal_compression_type
+        }
     }
 }
 
@@ -341,19 +346,31 @@ pub enum LogFormat {
 fn segment_size(text: &str) -> Result<ByteSize, String> {
     let size = units::parse_bytes(text)?;
     let legal = (64 << 10..=256 << 20).contains(&size.0) && size.0.is_multiple_of(32 << 10);
-    if legal { Ok(size) } else { Err("it must be a multiple of 32KB from 64KB to 256MB".to_owned()) }
+    if legal {
+        Ok(size)
+    } else {
+        Err("it must be a multiple of 32KB from 64KB to 256MB".to_owned())
+    }
 }
 
 /// Positions within a message are kept in 32 bits.
 fn message_size(text: &str) -> Result<ByteSize, String> {
     let size = units::parse_bytes(text)?;
-    if (1..1 << 31).contains(&size.0) { Ok(size) } else { Err("it must be more than 0 and less than 2GB".to_owned()) }
+    if (1..1 << 31).contains(&size.0) {
+        Ok(size)
+    } else {
+        Err("it must be more than 0 and less than 2GB".to_owned())
+    }
 }
 
 /// A few of them are in memory for each streamed read.
 fn frame_size(text: &str) -> Result<ByteSize, String> {
     let size = units::parse_bytes(text)?;
-    if (1..=8 << 20).contains(&size.0) { Ok(size) } else { Err("it must be more than 0 and at most 8MB".to_owned()) }
+    if (1..=8 << 20).contains(&size.0) {
+        Ok(size)
+    } else {
+        Err("it must be more than 0 and at most 8MB".to_owned())
+    }
 }
 
 /// What is stored of a request goes to the log in records that are larger than it, and the log reads none of more than 512 MiB.
@@ -379,13 +396,21 @@ fn tenant_label(text: &str) -> Result<String, String> {
 
 fn positive_count(text: &str) -> Result<u64, String> {
     let count = units::parse_count(text)?;
-    if (1..=1 << 20).contains(&count) { Ok(count) } else { Err("it must be from 1 to 1048576".to_owned()) }
+    if (1..=1 << 20).contains(&count) {
+        Ok(count)
+    } else {
+        Err("it must be from 1 to 1048576".to_owned())
+    }
 }
 
 /// The sync thread sleeps that long between two looks.
 fn sync_interval(text: &str) -> Result<Duration, String> {
     let interval = units::parse_duration(text)?;
-    if interval < Duration::from_millis(1) { Err("it must be at least 1ms".to_owned()) } else { Ok(interval) }
+    if interval < Duration::from_millis(1) {
+        Err("it must be at least 1ms".to_owned())
+    } else {
+        Ok(interval)
+    }
 }
 
 fn positive_duration(text: &str) -> Result<Duration, String> {
@@ -422,23 +447,35 @@ mod tests {
     #[test]
     fn compression_is_switched_off_in_each_of_prometheus_ways() {
         for off in ["--no-storage.tsdb.wal-compression", "--storage.tsdb.wal-compression=false"] {
-            assert_eq!(serve(&[off]).unwrap().storage.effective_wal_compression(), WalCompressionFlag::None);
+            assert_eq!(
+                serve(&[off]).unwrap().storage.effective_wal_compression(),
+                WalCompressionFlag::None
+            );
         }
         let on = ["--storage.tsdb.wal-compression", "--storage.tsdb.wal-compression-type=zstd"];
-        assert_eq!(serve(&on).unwrap().storage.effective_wal_compression(), WalCompressionFlag::Zstd);
+        assert_eq!(
+            serve(&on).unwrap().storage.effective_wal_compression(),
+            WalCompressionFlag::Zstd
+        );
     }
 
     #[test]
     fn a_sync_interval_that_would_spin_is_refused() {
         let error = serve(&["--storage.tsdb.wal-sync-interval=0"]).unwrap_err();
-        assert!(error.contains("--storage.tsdb.wal-sync-interval") && error.contains("at least 1ms"), "{error}");
+        assert!(
+            error.contains("--storage.tsdb.wal-sync-interval") && error.contains("at least 1ms"),
+            "{error}"
+        );
         assert!(serve(&["--storage.tsdb.wal-sync-interval=1ms"]).is_ok());
     }
 
     #[test]
     fn a_request_that_could_make_too_large_a_log_record_is_refused() {
         let error = serve(&["--storage.remote.write-max-decoded-size=257MB"]).unwrap_err();
-        assert!(error.contains("write-max-decoded-size") && error.contains("at most 256MB"), "{error}");
+        assert!(
+            error.contains("write-max-decoded-size") && error.contains("at most 256MB"),
+            "{error}"
+        );
         assert!(serve(&["--storage.remote.write-max-decoded-size=256MB"]).is_ok());
     }
 
@@ -447,10 +484,17 @@ mod tests {
         let flags = serve(&[]).unwrap();
         assert_eq!((flags.storage.retention_time, flags.storage.retention_size), (None, None));
         assert!(!flags.web.enable_admin_api && !flags.web.enable_lifecycle);
-        let flags = serve(&["--web.enable-admin-api", "--web.enable-lifecycle", "--no-web.enable-lifecycle"]).unwrap();
+        let flags = serve(&[
+            "--web.enable-admin-api",
+            "--web.enable-lifecycle",
+            "--no-web.enable-lifecycle",
+        ])
+        .unwrap();
         assert!(flags.web.enable_admin_api && !flags.web.enable_lifecycle);
-        let features = serve(&["--enable-feature=memory-snapshot-on-shutdown,xor2-encoding,exemplar-storage"]);
-        let expected = [Feature::MemorySnapshotOnShutdown, Feature::Xor2Encoding, Feature::ExemplarStorage];
+        let features =
+            serve(&["--enable-feature=memory-snapshot-on-shutdown,xor2-encoding,exemplar-storage"]);
+        let expected =
+            [Feature::MemorySnapshotOnShutdown, Feature::Xor2Encoding, Feature::ExemplarStorage];
         assert_eq!(features.unwrap().storage.features, expected);
         for wrong in [
             "--enable-feature=no-such-feature",
@@ -472,15 +516,20 @@ mod tests {
         assert_eq!(name("--thanos.tenant-label-name=org").unwrap(), "org");
         for wrong in ["__name__".to_owned(), "x".repeat(129)] {
             let error = name(&format!("--thanos.tenant-label-name={wrong}")).unwrap_err();
-            assert!(error.contains("--thanos.tenant-label-name") && error.contains("must"), "{error}");
+            assert!(
+                error.contains("--thanos.tenant-label-name") && error.contains("must"),
+                "{error}"
+            );
         }
     }
 
     #[test]
     fn an_illegal_value_is_refused_with_the_flag_named() {
-        for flag in
-            ["--storage.tsdb.wal-segment-size=33KB", "--web.read-timeout=0", "--storage.remote.write-max-body-size=4GB"]
-        {
+        for flag in [
+            "--storage.tsdb.wal-segment-size=33KB",
+            "--web.read-timeout=0",
+            "--storage.remote.write-max-body-size=4GB",
+        ] {
             let error = serve(&[flag]).unwrap_err();
             assert!(error.contains(flag.split_once('=').unwrap().0), "{error}");
         }

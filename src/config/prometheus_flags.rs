@@ -122,14 +122,18 @@ pub struct SplitArgs {
 
 /// A flag of Prometheus whose feature does not exist here yet.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error("--{0} is a flag of Prometheus that this version of narthex does not support yet; leave it out")]
+#[error(
+    "--{0} is a flag of Prometheus that this version of narthex does not support yet; leave it out"
+)]
 pub struct UnsupportedFlag(pub &'static str);
 
 /// Takes Prometheus's flags that narthex does not have out of a command line.
 ///
 /// # Errors
 /// [`UnsupportedFlag`] for a flag that can't be ignored honestly.
-pub fn split_args(arguments: impl IntoIterator<Item = OsString>) -> Result<SplitArgs, UnsupportedFlag> {
+pub fn split_args(
+    arguments: impl IntoIterator<Item = OsString>,
+) -> Result<SplitArgs, UnsupportedFlag> {
     let mut sifted = SplitArgs { narthex_args: Vec::new(), ignored: Vec::new() };
     let mut arguments = arguments.into_iter();
     while let Some(argument) = arguments.next() {
@@ -150,7 +154,9 @@ pub fn split_args(arguments: impl IntoIterator<Item = OsString>) -> Result<Split
             sifted.take_features(list.as_ref(), joined);
             continue;
         }
-        let Some(MatchedFlag { name, shape, verdict, has_value }) = argument.to_str().and_then(find_prometheus_flag) else {
+        let Some(MatchedFlag { name, shape, verdict, has_value }) =
+            argument.to_str().and_then(find_prometheus_flag)
+        else {
             sifted.narthex_args.push(argument);
             continue;
         };
@@ -172,14 +178,21 @@ fn feature_list(argument: &str) -> Option<&str> {
 
 impl SplitArgs {
     /// Takes foreign features out of `list`. `to_arguments` makes arguments of the remaining ones, if any.
-    fn take_features(&mut self, list: &OsStr, to_arguments: impl FnOnce(OsString) -> Vec<OsString>) {
+    fn take_features(
+        &mut self,
+        list: &OsStr,
+        to_arguments: impl FnOnce(OsString) -> Vec<OsString>,
+    ) {
         let Some(names) = list.to_str() else {
             self.narthex_args.extend(to_arguments(list.to_owned()));
             return;
         };
         let mut own = Vec::new();
         for name in names.split(',') {
-            match FOREIGN_FEATURES.iter().find(|known| known.split_once('=').is_some_and(|(_, known)| known == name)) {
+            match FOREIGN_FEATURES
+                .iter()
+                .find(|known| known.split_once('=').is_some_and(|(_, known)| known == name))
+            {
                 Some(known) => self.note_meaningless(known),
                 None => own.push(name),
             }
@@ -250,8 +263,13 @@ mod tests {
                      --enable-feature=metadata-wal-records --enable-feature promql-duration-expr --enable-feature";
         let sifted = split_args(line(given)).unwrap();
         let own = "serve --enable-feature=xor2-encoding --enable-feature no-such-feature --enable-feature";
-        assert_eq!(sifted.narthex_args, line(own), "unknown names are left for the parser, which rejects them");
-        let features = ["native-histograms", "old-ui", "metadata-wal-records", "promql-duration-expr"];
+        assert_eq!(
+            sifted.narthex_args,
+            line(own),
+            "unknown names are left for the parser, which rejects them"
+        );
+        let features =
+            ["native-histograms", "old-ui", "metadata-wal-records", "promql-duration-expr"];
         assert_eq!(sifted.ignored, features.map(|name| format!("enable-feature={name}")));
     }
 
@@ -265,7 +283,13 @@ mod tests {
 
     #[test]
     fn flags_that_promise_something_are_refused_by_name() {
-        assert_eq!(split_args(line("serve --web.config.file=web.yml")), Err(UnsupportedFlag("web.config.file")));
-        assert_eq!(split_args(line("serve --no-scrape.adjust-timestamps")), Err(UnsupportedFlag("scrape.adjust-timestamps")));
+        assert_eq!(
+            split_args(line("serve --web.config.file=web.yml")),
+            Err(UnsupportedFlag("web.config.file"))
+        );
+        assert_eq!(
+            split_args(line("serve --no-scrape.adjust-timestamps")),
+            Err(UnsupportedFlag("scrape.adjust-timestamps"))
+        );
     }
 }

@@ -8,7 +8,9 @@
 use crate::config::file::ConfigFile;
 use crate::config::flags::{Feature, StorageFlags};
 use crate::tsdb::chunk::float_chunk::FloatEncoding;
-use crate::tsdb::db::settings::{DEFAULT_RETENTION_MS, RetentionSettings, RetentionOrigin, Settings};
+use crate::tsdb::db::settings::{
+    DEFAULT_RETENTION_MS, RetentionOrigin, RetentionSettings, Settings,
+};
 use crate::tsdb::head::exemplars::DEFAULT_MAX_EXEMPLARS;
 use std::time::Duration;
 
@@ -18,8 +20,11 @@ pub const DEFAULT_OUT_OF_ORDER_WINDOW: Duration = Duration::from_secs(2 * 3600);
 /// The settings at the start.
 #[must_use]
 pub fn at_start(flags: &StorageFlags, file: &ConfigFile) -> Settings {
-    let by_feature =
-        if flags.features.contains(&Feature::Xor2Encoding) { FloatEncoding::Xor2 } else { FloatEncoding::Xor };
+    let by_feature = if flags.features.contains(&Feature::Xor2Encoding) {
+        FloatEncoding::Xor2
+    } else {
+        FloatEncoding::Xor
+    };
     at_reload(flags, file, by_feature)
 }
 
@@ -30,7 +35,9 @@ pub fn at_reload(flags: &StorageFlags, file: &ConfigFile, encoding: FloatEncodin
         retention: resolve_retention(flags, file),
         stale_series_threshold: file.tsdb.stale_series_threshold,
         float_encoding: file.tsdb.float_encoding.unwrap_or(encoding),
-        out_of_order_window_ms: millis(file.tsdb.out_of_order_window.unwrap_or(DEFAULT_OUT_OF_ORDER_WINDOW)),
+        out_of_order_window_ms: millis(
+            file.tsdb.out_of_order_window.unwrap_or(DEFAULT_OUT_OF_ORDER_WINDOW),
+        ),
         max_exemplars: file.max_exemplars.unwrap_or(DEFAULT_MAX_EXEMPLARS),
     }
 }
@@ -63,13 +70,14 @@ mod tests {
     use crate::config::file;
     use crate::config::flags::{Cli, Command, StorageFlags};
     use crate::tsdb::chunk::float_chunk::FloatEncoding;
-    use crate::tsdb::db::settings::{RetentionSettings, RetentionOrigin};
+    use crate::tsdb::db::settings::{RetentionOrigin, RetentionSettings};
     use clap::Parser;
 
     const HOUR: i64 = 3_600_000;
 
     fn flags(given: &[&str]) -> StorageFlags {
-        let Command::Serve(flags) = Cli::parse_from(["narthex", "serve"].iter().chain(given)).command;
+        let Command::Serve(flags) =
+            Cli::parse_from(["narthex", "serve"].iter().chain(given)).command;
         flags.storage
     }
 
@@ -83,30 +91,53 @@ mod tests {
 
     #[test]
     fn without_a_word_fifteen_days_hold_and_nobody_chose_them() {
-        let default = RetentionSettings { time_ms: 360 * HOUR, bytes: 0, percentage: 0.0, origin: RetentionOrigin::Default };
+        let default = RetentionSettings {
+            time_ms: 360 * HOUR,
+            bytes: 0,
+            percentage: 0.0,
+            origin: RetentionOrigin::Default,
+        };
         assert_eq!(resolve_retention(&[], ""), default);
-        assert_eq!(resolve_retention(&["--storage.tsdb.retention.time=0"], "storage: {tsdb: {retention: }}"), default);
+        assert_eq!(
+            resolve_retention(
+                &["--storage.tsdb.retention.time=0"],
+                "storage: {tsdb: {retention: }}"
+            ),
+            default
+        );
     }
 
     #[test]
     fn flags_choose_and_a_size_alone_is_no_limit_of_time() {
-        assert_eq!(resolve_retention(&["--storage.tsdb.retention.time=2d"], ""), chosen(48 * HOUR, 0, 0.0));
-        assert_eq!(resolve_retention(&["--storage.tsdb.retention.size=1GB"], ""), chosen(0, 1 << 30, 0.0));
+        assert_eq!(
+            resolve_retention(&["--storage.tsdb.retention.time=2d"], ""),
+            chosen(48 * HOUR, 0, 0.0)
+        );
+        assert_eq!(
+            resolve_retention(&["--storage.tsdb.retention.size=1GB"], ""),
+            chosen(0, 1 << 30, 0.0)
+        );
     }
 
     #[test]
     fn the_section_of_the_file_replaces_the_flags_as_a_whole() {
         let flags = ["--storage.tsdb.retention.time=2d", "--storage.tsdb.retention.size=1GB"];
-        let file = |section: &str| resolve_retention(&flags, &format!("storage:\n  tsdb:\n    retention: {section}\n"));
+        let file = |section: &str| {
+            resolve_retention(&flags, &format!("storage:\n  tsdb:\n    retention: {section}\n"))
+        };
         assert_eq!(file("{size: 5MB}"), chosen(0, 5 << 20, 0.0));
         assert_eq!(file("{time: 1h, percentage: 12.5}"), chosen(HOUR, 0, 12.5));
         assert_eq!(file("{}"), chosen(0, 0, 0.0));
-        assert_eq!(resolve_retention(&flags, "storage: {tsdb: {}}"), chosen(48 * HOUR, 1 << 30, 0.0));
+        assert_eq!(
+            resolve_retention(&flags, "storage: {tsdb: {}}"),
+            chosen(48 * HOUR, 1 << 30, 0.0)
+        );
     }
 
     #[test]
     fn late_samples_are_taken_for_two_hours_or_as_the_file_says() {
-        let window = |file: &str| at_start(&flags(&[]), &file::parse_for_tests(file)).out_of_order_window_ms;
+        let window =
+            |file: &str| at_start(&flags(&[]), &file::parse_for_tests(file)).out_of_order_window_ms;
         assert_eq!(window(""), 2 * HOUR);
         assert_eq!(window("storage: {tsdb: {out_of_order_time_window: 30m}}"), HOUR / 2);
         assert_eq!(window("storage: {tsdb: {out_of_order_time_window: 0s}}"), 0);
@@ -126,7 +157,10 @@ mod tests {
         let flags_xor2 = flags(&["--enable-feature=xor2-encoding"]);
         assert_eq!(at_start(&flags_xor2, &none).float_encoding, FloatEncoding::Xor2);
         assert_eq!(at_start(&flags_xor2, &xor).float_encoding, FloatEncoding::Xor);
-        assert_eq!(at_reload(&flags(&[]), &none, FloatEncoding::Xor2).float_encoding, FloatEncoding::Xor2);
+        assert_eq!(
+            at_reload(&flags(&[]), &none, FloatEncoding::Xor2).float_encoding,
+            FloatEncoding::Xor2
+        );
         assert_eq!(at_start(&flags(&[]), &none).float_encoding, FloatEncoding::Xor);
     }
 }

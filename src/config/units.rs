@@ -61,7 +61,10 @@ pub fn parse_duration(text: &str) -> Result<Duration, String> {
         let name_len = rest[digits..].bytes().take_while(u8::is_ascii_alphabetic).count();
         let name = &rest[digits..digits + name_len];
         let (_, millis) = units.by_ref().find(|(unit, _)| *unit == name).ok_or_else(wrong)?;
-        total = number.checked_mul(*millis).and_then(|part| total.checked_add(part)).ok_or_else(wrong)?;
+        total = number
+            .checked_mul(*millis)
+            .and_then(|part| total.checked_add(part))
+            .ok_or_else(wrong)?;
         rest = &rest[digits + name_len..];
     }
     // Prometheus keeps durations as nanoseconds in 63 bits.
@@ -89,7 +92,8 @@ pub fn parse_bytes(text: &str) -> Result<ByteSize, String> {
 /// # Errors
 /// A text that says what is wrong.
 pub fn parse_bytes_with_unit(text: &str) -> Result<ByteSize, String> {
-    let wrong = || format!("{text:?} is not a size with a unit; write for example 512MB, 1.5TB or 0");
+    let wrong =
+        || format!("{text:?} is not a size with a unit; write for example 512MB, 1.5TB or 0");
     if text == "0" {
         return Ok(ByteSize(0));
     }
@@ -99,12 +103,19 @@ pub fn parse_bytes_with_unit(text: &str) -> Result<ByteSize, String> {
         let number: f64 = rest[..digits].parse().map_err(|_| wrong())?;
         let name_len = rest[digits..].bytes().take_while(u8::is_ascii_alphabetic).count();
         let name = &rest[digits..digits + name_len];
-        let (_, shift) = SIZE_UNITS.iter().find(|(unit, _)| !unit.is_empty() && *unit == name).ok_or_else(wrong)?;
+        let (_, shift) = SIZE_UNITS
+            .iter()
+            .find(|(unit, _)| !unit.is_empty() && *unit == name)
+            .ok_or_else(wrong)?;
         total += number * (1u64 << shift) as f64;
         rest = &rest[digits + name_len..];
     }
     // Prometheus keeps sizes in 63 bits.
-    if text.is_empty() || total >= i64::MAX as f64 { Err(wrong()) } else { Ok(ByteSize(total as u64)) }
+    if text.is_empty() || total >= i64::MAX as f64 {
+        Err(wrong())
+    } else {
+        Ok(ByteSize(total as u64))
+    }
 }
 
 /// Reads a count such as `1000` or `5e7`.
@@ -169,7 +180,9 @@ pub fn format_prometheus_bytes(ByteSize(mut size): ByteSize) -> String {
         return "0B".to_owned();
     }
     let mut out = String::new();
-    for (unit, shift) in SIZE_UNITS.iter().rev().filter(|(unit, _)| *unit == "B" || unit.ends_with("iB")) {
+    for (unit, shift) in
+        SIZE_UNITS.iter().rev().filter(|(unit, _)| *unit == "B" || unit.ends_with("iB"))
+    {
         if size >> shift > 0 {
             out.push_str(&format!("{}{unit}", size >> shift));
             size &= (1 << shift) - 1;
@@ -180,7 +193,10 @@ pub fn format_prometheus_bytes(ByteSize(mut size): ByteSize) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{ByteSize, parse_bytes, parse_bytes_with_unit, parse_count, format_duration, parse_duration, format_prometheus_duration, format_prometheus_bytes};
+    use super::{
+        ByteSize, format_duration, format_prometheus_bytes, format_prometheus_duration,
+        parse_bytes, parse_bytes_with_unit, parse_count, parse_duration,
+    };
     use std::time::Duration;
 
     #[test]
@@ -189,7 +205,8 @@ mod tests {
         assert_eq!(parse_duration("15d"), Ok(Duration::from_secs(15 * 86400)));
         assert_eq!(parse_duration("1m5ms"), Ok(Duration::from_millis(60_005)));
         assert_eq!(parse_duration("0"), Ok(Duration::ZERO));
-        for wrong in ["", "1", "m", "5m1h", "1h1h", "-1h", "1.5h", "1 h", "99999999999999y", "1µs"] {
+        for wrong in ["", "1", "m", "5m1h", "1h1h", "-1h", "1.5h", "1 h", "99999999999999y", "1µs"]
+        {
             assert!(parse_duration(wrong).is_err(), "{wrong}");
         }
     }
@@ -236,7 +253,9 @@ mod tests {
         ] {
             assert_eq!(format_prometheus_duration(parse_duration(given).unwrap()), written);
         }
-        for (given, written) in [(0, "0B"), (512 << 20, "512MiB"), (3 << 29, "1GiB512MiB"), (1025, "1KiB1B")] {
+        for (given, written) in
+            [(0, "0B"), (512 << 20, "512MiB"), (3 << 29, "1GiB512MiB"), (1025, "1KiB1B")]
+        {
             assert_eq!(format_prometheus_bytes(ByteSize(given)), written);
         }
     }

@@ -19,9 +19,21 @@ pub struct ProcessCollector;
 
 impl Collector for ProcessCollector {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        if let Some(stat) = fs::read_to_string("/proc/self/stat").ok().as_deref().and_then(ProcStat::parse) {
-            counter(&mut encoder, "process_cpu_seconds", "Total user and system CPU time spent in seconds.", stat.cpu)?;
-            gauge(&mut encoder, "process_virtual_memory_bytes", "Virtual memory size in bytes.", stat.virtual_bytes)?;
+        if let Some(stat) =
+            fs::read_to_string("/proc/self/stat").ok().as_deref().and_then(ProcStat::parse)
+        {
+            counter(
+                &mut encoder,
+                "process_cpu_seconds",
+                "Total user and system CPU time spent in seconds.",
+                stat.cpu,
+            )?;
+            gauge(
+                &mut encoder,
+                "process_virtual_memory_bytes",
+                "Virtual memory size in bytes.",
+                stat.virtual_bytes,
+            )?;
             gauge(&mut encoder, "process_threads", "Number of threads.", stat.threads)?;
             if let Some(boot) = boot_time() {
                 let help = "Start time of the process since unix epoch in seconds.";
@@ -29,22 +41,42 @@ impl Collector for ProcessCollector {
             }
         }
         if let Some(resident) = resident_bytes() {
-            gauge(&mut encoder, "process_resident_memory_bytes", "Resident memory size in bytes.", resident)?;
+            gauge(
+                &mut encoder,
+                "process_resident_memory_bytes",
+                "Resident memory size in bytes.",
+                resident,
+            )?;
         }
         if let Ok(open) = fs::read_dir("/proc/self/fd") {
             // The directory's own descriptor is open while it is read.
             let open = open.count().saturating_sub(1);
-            gauge(&mut encoder, "process_open_fds", "Number of open file descriptors.", open as f64)?;
+            gauge(
+                &mut encoder,
+                "process_open_fds",
+                "Number of open file descriptors.",
+                open as f64,
+            )?;
         }
         if let Some(max) = max_open_files() {
-            gauge(&mut encoder, "process_max_fds", "Maximum number of open file descriptors.", max)?;
+            gauge(
+                &mut encoder,
+                "process_max_fds",
+                "Maximum number of open file descriptors.",
+                max,
+            )?;
         }
         Ok(())
     }
 }
 
 fn counter(encoder: &mut DescriptorEncoder<'_>, name: &str, help: &str, value: f64) -> fmt::Result {
-    ConstCounter::new(value).encode(encoder.encode_descriptor(name, help, None, MetricType::Counter)?)
+    ConstCounter::new(value).encode(encoder.encode_descriptor(
+        name,
+        help,
+        None,
+        MetricType::Counter,
+    )?)
 }
 
 fn gauge(encoder: &mut DescriptorEncoder<'_>, name: &str, help: &str, value: f64) -> fmt::Result {
@@ -92,7 +124,11 @@ fn resident_bytes() -> Option<f64> {
 
 fn max_open_files() -> Option<f64> {
     let limits = fs::read_to_string("/proc/self/limits").ok()?;
-    let soft = limits.lines().find_map(|line| line.strip_prefix("Max open files"))?.split_ascii_whitespace().next()?;
+    let soft = limits
+        .lines()
+        .find_map(|line| line.strip_prefix("Max open files"))?
+        .split_ascii_whitespace()
+        .next()?;
     soft.parse().ok()
 }
 

@@ -56,8 +56,9 @@ impl DurationQuantiles {
     pub fn quantiles<const N: usize>(&self, ranks: [f64; N], now: Instant) -> [f64; N] {
         let mut window = self.window.lock();
         window.advance(now);
-        let totals: Vec<u64> =
-            (0..BUCKETS).map(|bucket| window.counts.iter().map(|part| u64::from(part[bucket])).sum()).collect();
+        let totals: Vec<u64> = (0..BUCKETS)
+            .map(|bucket| window.counts.iter().map(|part| u64::from(part[bucket])).sum())
+            .collect();
         drop(window);
         let all: u64 = totals.iter().sum();
         ranks.map(|rank| {
@@ -89,7 +90,9 @@ impl Window {
 }
 
 fn bucket_of(duration: Duration) -> usize {
-    let nanos = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX).clamp(1 << MIN_BITS, (1 << MAX_BITS) - 1);
+    let nanos = u64::try_from(duration.as_nanos())
+        .unwrap_or(u64::MAX)
+        .clamp(1 << MIN_BITS, (1 << MAX_BITS) - 1);
     let bits = nanos.ilog2();
     let sub = (nanos >> (bits - SUB_BITS)) as usize & ((1 << SUB_BITS) - 1);
     ((bits - MIN_BITS) as usize) << SUB_BITS | sub
@@ -119,7 +122,10 @@ mod tests {
         assert!(quantiles.quantiles([0.5], now)[0].is_nan());
         (1..=1000).for_each(|millis| quantiles.observe(Duration::from_millis(millis), now));
         let found = quantiles.quantiles([0.5, 0.9, 0.99], now);
-        assert!(found.iter().zip([0.5, 0.9, 0.99]).all(|(found, expected)| is_near(*found, expected)), "{found:?}");
+        assert!(
+            found.iter().zip([0.5, 0.9, 0.99]).all(|(found, expected)| is_near(*found, expected)),
+            "{found:?}"
+        );
     }
 
     #[test]

@@ -51,10 +51,20 @@ impl Registry {
     }
 
     /// Metrics of one name that differ in their labels: counters (the name ends in `_total`), gauges or histograms.
-    pub fn family<S, M, C>(&mut self, name: &str, help: &str, family: Family<S, M, C>) -> Family<S, M, C>
+    pub fn family<S, M, C>(
+        &mut self,
+        name: &str,
+        help: &str,
+        family: Family<S, M, C>,
+    ) -> Family<S, M, C>
     where
         S: Clone + fmt::Debug + EncodeLabelSet + std::hash::Hash + Eq + Send + Sync + 'static,
-        M: EncodeMetric + prometheus_client::metrics::TypedMetric + fmt::Debug + Send + Sync + 'static,
+        M: EncodeMetric
+            + prometheus_client::metrics::TypedMetric
+            + fmt::Debug
+            + Send
+            + Sync
+            + 'static,
         C: MetricConstructor<M> + Clone + Send + Sync + 'static,
     {
         self.inner.register(family_name(name), help_text(help), family.clone());
@@ -62,7 +72,12 @@ impl Registry {
     }
 
     /// A counter whose value is asked for when it is read; the name ends in `_total`.
-    pub fn counter_fn(&mut self, name: &str, help: &str, value: impl Fn() -> f64 + Send + Sync + 'static) {
+    pub fn counter_fn(
+        &mut self,
+        name: &str,
+        help: &str,
+        value: impl Fn() -> f64 + Send + Sync + 'static,
+    ) {
         self.register_fn(family_name(name), help, MetricType::Counter, Box::new(value));
     }
 
@@ -73,18 +88,37 @@ impl Registry {
     }
 
     /// A gauge whose value is asked for when it is read.
-    pub fn gauge_fn(&mut self, name: &str, help: &str, value: impl Fn() -> f64 + Send + Sync + 'static) {
+    pub fn gauge_fn(
+        &mut self,
+        name: &str,
+        help: &str,
+        value: impl Fn() -> f64 + Send + Sync + 'static,
+    ) {
         self.register_fn(name, help, MetricType::Gauge, Box::new(value));
     }
 
     /// A histogram whose state is asked for when it is read.
-    pub fn histogram_fn(&mut self, name: &str, help: &str, state: impl Fn() -> HistogramSnapshot + Send + Sync + 'static) {
+    pub fn histogram_fn(
+        &mut self,
+        name: &str,
+        help: &str,
+        state: impl Fn() -> HistogramSnapshot + Send + Sync + 'static,
+    ) {
         let help = format!("{}.", help_text(help));
-        self.register_collector(FnHistogram { name: name.to_owned(), help, state: Box::new(state) });
+        self.register_collector(FnHistogram {
+            name: name.to_owned(),
+            help,
+            state: Box::new(state),
+        });
     }
 
     /// Registers a summary whose state is read when the metrics are.
-    pub fn summary_fn(&mut self, name: &str, help: &str, state: impl Fn() -> SummarySnapshot + Send + Sync + 'static) {
+    pub fn summary_fn(
+        &mut self,
+        name: &str,
+        help: &str,
+        state: impl Fn() -> SummarySnapshot + Send + Sync + 'static,
+    ) {
         let help = format!("{}.", help_text(help));
         self.summaries.push(FnSummary { name: name.to_owned(), help, state: Box::new(state) });
     }
@@ -148,7 +182,8 @@ impl fmt::Debug for FnHistogram {
 
 impl Collector for FnHistogram {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        let mut metric = encoder.encode_descriptor(&self.name, &self.help, None, MetricType::Histogram)?;
+        let mut metric =
+            encoder.encode_descriptor(&self.name, &self.help, None, MetricType::Histogram)?;
         let HistogramSnapshot { sum, buckets } = (self.state)();
         let count = buckets.iter().map(|(_, count)| count).sum();
         metric.encode_histogram::<NoLabelSet>(sum, count, &buckets, None)
@@ -215,10 +250,11 @@ impl fmt::Debug for FnCounterFamily {
 
 impl Collector for FnCounterFamily {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        let mut family = encoder.encode_descriptor(&self.name, &self.help, None, MetricType::Counter)?;
-        self.counters
-            .iter()
-            .try_for_each(|counter| ConstCounter::new((counter.value)()).encode(family.encode_family(&counter.labels)?))
+        let mut family =
+            encoder.encode_descriptor(&self.name, &self.help, None, MetricType::Counter)?;
+        self.counters.iter().try_for_each(|counter| {
+            ConstCounter::new((counter.value)()).encode(family.encode_family(&counter.labels)?)
+        })
     }
 }
 
@@ -274,9 +310,16 @@ mod tests {
         let both = vec![value(&[("type", "float")], 1.0), value(&[("type", "histogram")], 2.0)];
         registry.counter_family_fn("family_total", "Several.", both);
         registry.gauge_fn("d_now", "Now.", || 0.25);
-        let state = || HistogramSnapshot { sum: 4.5, buckets: vec![(2.0, 1), (4.0, 1), (f64::INFINITY, 1)] };
+        let state = || HistogramSnapshot {
+            sum: 4.5,
+            buckets: vec![(2.0, 1), (4.0, 1), (f64::INFINITY, 1)],
+        };
         registry.histogram_fn("h_seconds", "Durations.", state);
-        let state = || SummarySnapshot { sum: 1.5, count: 2, quantiles: vec![(0.5, 0.25), (0.99, f64::NAN)] };
+        let state = || SummarySnapshot {
+            sum: 1.5,
+            count: 2,
+            quantiles: vec![(0.5, 0.25), (0.99, f64::NAN)],
+        };
         registry.summary_fn("s_seconds", "Durations.", state);
         registry.info("f_info", "Build.", &[("version", "1".into())]);
         let open = registry.encode(ExpositionFormat::OpenMetrics);
@@ -302,7 +345,10 @@ mod tests {
             assert!(classic.lines().any(|l| l == line), "{line} in {classic}");
         }
         assert!(open.contains("# TYPE a_things counter\n") && open.ends_with("# EOF\n"));
-        assert!(classic.contains("# HELP a_things_total Things.\n# TYPE a_things_total counter\n"), "{classic}");
+        assert!(
+            classic.contains("# HELP a_things_total Things.\n# TYPE a_things_total counter\n"),
+            "{classic}"
+        );
         assert!(!classic.contains("# EOF"));
     }
 }

@@ -15,7 +15,11 @@ impl ExpositionFormat {
     /// What an `Accept` header asks for; the classic format unless OpenMetrics is named.
     #[must_use]
     pub fn from_accept_header(accept: &str) -> Self {
-        if accept.contains("application/openmetrics-text") { Self::OpenMetrics } else { Self::Classic }
+        if accept.contains("application/openmetrics-text") {
+            Self::OpenMetrics
+        } else {
+            Self::Classic
+        }
     }
 
     /// The `Content-Type` of the format.

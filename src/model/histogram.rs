@@ -6,8 +6,8 @@
 //! Invariant: none; these are values as they were read. Whoever takes them in validates them.
 
 pub mod buckets;
-pub mod reduce;
 pub mod equivalence;
+pub mod reduce;
 pub mod validate;
 
 /// The schema of histograms with custom buckets.

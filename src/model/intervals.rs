@@ -14,7 +14,8 @@ impl Intervals {
         }
         // Those that end just before `range` or later, up to the last that begins just behind it or earlier.
         let first = self.0.partition_point(|one| one.maxt < range.mint.saturating_sub(1));
-        let end = first + self.0[first..].partition_point(|one| one.mint <= range.maxt.saturating_add(1));
+        let end =
+            first + self.0[first..].partition_point(|one| one.mint <= range.maxt.saturating_add(1));
         let touched = &self.0[first..end];
         let mint = touched.first().map_or(range.mint, |one| one.mint.min(range.mint));
         let maxt = touched.last().map_or(range.maxt, |one| one.maxt.max(range.maxt));
@@ -70,7 +71,8 @@ mod tests {
 
     #[test]
     fn the_ends_of_time_are_no_special_case() {
-        let all: Intervals = [TimeRange::new(i64::MIN, 0), TimeRange::new(1, i64::MAX)].into_iter().collect();
+        let all: Intervals =
+            [TimeRange::new(i64::MIN, 0), TimeRange::new(1, i64::MAX)].into_iter().collect();
         assert_eq!(all.iter().collect::<Vec<_>>(), [&TimeRange::ALL]);
         assert!(all.contains(i64::MIN) && all.contains(i64::MAX) && all.covers(TimeRange::ALL));
     }

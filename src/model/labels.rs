@@ -159,9 +159,11 @@ impl<'a> LabelsBuilder<'a> {
         if self.pairs.is_empty() {
             return Err(BuildLabelsError::Empty);
         }
-        let mut packed = Vec::with_capacity(self.pairs.iter().map(|(n, v)| n.len() + v.len() + 6).sum());
+        let mut packed =
+            Vec::with_capacity(self.pairs.iter().map(|(n, v)| n.len() + v.len() + 6).sum());
         for (name, value) in &self.pairs {
-            let inner = 2 + varint_len(name.len()) + name.len() + varint_len(value.len()) + value.len();
+            let inner =
+                2 + varint_len(name.len()) + name.len() + varint_len(value.len()) + value.len();
             packed.push(TAG_LABEL);
             put_varint(&mut packed, inner);
             packed.push(TAG_NAME);
@@ -252,14 +254,23 @@ mod tests {
         let sorted = build(&[("__name__", "up"), ("job", "node")]).unwrap();
         let unsorted = build(&[("job", "node"), ("zone", ""), ("__name__", "up")]).unwrap();
         assert_eq!(sorted, unsorted);
-        assert_eq!(sorted.as_bytes(), b"\x0a\x0e\x0a\x08__name__\x12\x02up\x0a\x0b\x0a\x03job\x12\x04node");
+        assert_eq!(
+            sorted.as_bytes(),
+            b"\x0a\x0e\x0a\x08__name__\x12\x02up\x0a\x0b\x0a\x03job\x12\x04node"
+        );
     }
 
     #[test]
     fn bad_names_are_told_apart() {
         assert_eq!(build(&[("", "x")]), Err(BuildLabelsError::EmptyName));
-        assert_eq!(build(&[("a", "x"), ("a", "y")]), Err(BuildLabelsError::DuplicateName("a".into())));
-        assert_eq!(build(&[("a", "x"), ("a", "")]), Err(BuildLabelsError::DuplicateName("a".into())));
+        assert_eq!(
+            build(&[("a", "x"), ("a", "y")]),
+            Err(BuildLabelsError::DuplicateName("a".into()))
+        );
+        assert_eq!(
+            build(&[("a", "x"), ("a", "")]),
+            Err(BuildLabelsError::DuplicateName("a".into()))
+        );
         assert_eq!(build(&[("a", "")]), Err(BuildLabelsError::Empty));
         assert_eq!(build(&[]), Err(BuildLabelsError::Empty));
     }

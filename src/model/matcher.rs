@@ -44,7 +44,11 @@ impl Matcher {
     ///
     /// # Errors
     /// [`MatcherError`] for an expression that Prometheus would refuse, or that is too large.
-    pub fn new(kind: MatchType, name: impl Into<String>, value: impl Into<String>) -> Result<Self, MatcherError> {
+    pub fn new(
+        kind: MatchType,
+        name: impl Into<String>,
+        value: impl Into<String>,
+    ) -> Result<Self, MatcherError> {
         let (name, value) = (name.into(), value.into());
         let pattern = match kind {
             MatchType::Equal | MatchType::NotEqual => None,

@@ -54,7 +54,11 @@ impl MetadataRef<'_> {
     /// The metadata, to be kept.
     #[must_use]
     pub fn to_metadata(&self) -> Metadata {
-        Metadata { metric_type: self.metric_type, unit: self.unit.to_owned(), help: self.help.to_owned() }
+        Metadata {
+            metric_type: self.metric_type,
+            unit: self.unit.to_owned(),
+            help: self.help.to_owned(),
+        }
     }
 }
 

@@ -44,7 +44,9 @@ pub fn suffix_family(series: &str) -> Option<&str> {
 /// Whether a series' name is that of a family of this type with a suffix.
 #[must_use]
 pub fn is_member(series: &str, family: &str, metric_type: MetricType) -> bool {
-    let Some(suffix) = series.strip_prefix(family).and_then(|rest| rest.strip_prefix('_')) else { return false };
+    let Some(suffix) = series.strip_prefix(family).and_then(|rest| rest.strip_prefix('_')) else {
+        return false;
+    };
     let is_doubled = || family.rsplit_once('_').is_some_and(|(_, last)| last == suffix);
     match metric_type {
         MetricType::Counter | MetricType::Info if is_doubled() => false,
@@ -66,7 +68,7 @@ pub fn guess_family(series: &str, metric_type: MetricType) -> &str {
 
 #[cfg(test)]
 mod tests {
-    use super::{is_member, guess_family, suffix_family, series_names};
+    use super::{guess_family, is_member, series_names, suffix_family};
     use crate::model::metadata::MetricType;
     use proptest::prelude::{Just, prop_assert, prop_assert_eq, prop_oneof, proptest};
 
@@ -82,7 +84,10 @@ mod tests {
         assert_eq!(names("a_info", MetricType::Info), ["a_info"]);
         assert_eq!(names("a", MetricType::Summary), ["a", "a_sum", "a_count"]);
         assert_eq!(names("a", MetricType::Histogram), ["a", "a_bucket", "a_sum", "a_count"]);
-        assert_eq!(names("a_sum", MetricType::Histogram), ["a_sum", "a_sum_bucket", "a_sum_sum", "a_sum_count"]);
+        assert_eq!(
+            names("a_sum", MetricType::Histogram),
+            ["a_sum", "a_sum_bucket", "a_sum_sum", "a_sum_count"]
+        );
         assert_eq!(names("a", MetricType::GaugeHistogram), ["a", "a_bucket", "a_gsum", "a_gcount"]);
     }
 

@@ -3,6 +3,7 @@
 //! Pure values: nothing here touches a file, a socket, a clock or a lock.
 
 pub mod exemplar;
+pub mod float_sample;
 pub mod histogram;
 pub mod intervals;
 pub mod labels;
@@ -10,6 +11,5 @@ pub mod matcher;
 pub mod metadata;
 pub mod metric_family;
 pub mod refs;
-pub mod float_sample;
-pub mod time;
 pub mod sample;
+pub mod time;

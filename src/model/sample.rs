@@ -1,8 +1,8 @@
 //! What a series can have at one time: a float or a native histogram, and when its count began.
 
+use crate::model::float_sample::{FloatSample, STALE_NAN_BITS};
 use crate::model::histogram::validate::InvalidHistogram;
 use crate::model::histogram::{FloatHistogram, Histogram};
-use crate::model::float_sample::{STALE_NAN_BITS, FloatSample};
 
 /// A value of a series.
 #[derive(Clone, Debug)]

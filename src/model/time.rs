@@ -18,7 +18,8 @@ impl TimeRange {
     ///
     /// At either end 1969 years of 64 bits are left, so that a Prometheus that takes the directory
     /// over can add block ranges and windows to them without an overflow.
-    pub const STORABLE: Self = Self { mint: -9_223_309_901_257_974_000, maxt: 9_223_309_901_257_974_999 };
+    pub const STORABLE: Self =
+        Self { mint: -9_223_309_901_257_974_000, maxt: 9_223_309_901_257_974_999 };
 
     /// The range of `width` ms, counted from time 0, that `t` belongs to. A range that reaches
     /// beyond the times of 64 bits is cut there.

@@ -18,7 +18,7 @@
 use crate::model::labels::Labels;
 use crate::remote::pb::prometheus as pb;
 use crate::remote::read::ReadSource;
-use crate::remote::read_request::{RemoteReadError, ReadSelection, ReadAbort};
+use crate::remote::read_request::{ReadAbort, ReadSelection, RemoteReadError};
 use crate::tsdb::encoding::checksum::crc32c;
 use crate::tsdb::query::chunk_iter::EncodedChunk;
 use crate::tsdb::query::merged_series::MergedSeries;
@@ -83,7 +83,13 @@ pub fn read_chunks(
     let select = |query| ReadSelection::new(query, &source.external);
     let selections = request.queries.iter().map(select).collect::<Result<Vec<_>, _>>()?;
     let querier = source.db.querier();
-    let mut frames = FrameEncoder { source, sink, chunks: Vec::new(), query_index: 0, sent: FrameCounts::default() };
+    let mut frames = FrameEncoder {
+        source,
+        sink,
+        chunks: Vec::new(),
+        query_index: 0,
+        sent: FrameCounts::default(),
+    };
     for (query_index, selection) in (0..).zip(&selections) {
         frames.query_index = query_index;
         for series in querier.select(&selection.matchers, selection.range)? {
@@ -105,7 +111,11 @@ struct FrameEncoder<'a> {
 }
 
 impl FrameEncoder<'_> {
-    fn add(&mut self, series: &MergedSeries, selection: &ReadSelection) -> Result<(), RemoteReadError> {
+    fn add(
+        &mut self,
+        series: &MergedSeries,
+        selection: &ReadSelection,
+    ) -> Result<(), RemoteReadError> {
         let labels = &self.source.external.add(series.labels());
         let limits = self.source.limits;
         let most = limits.frame_bytes as i64 - labels_len(labels) as i64;

@@ -1,21 +1,25 @@
 //! Streamed answers, held against those of Prometheus 3.14 to the same requests over the same data.
 
-use super::{CHECKSUM_LEN, ReadFrame, FrameSink, FrameCounts, read_chunks};
-use crate::model::labels::LabelsBuilder;
+use super::{CHECKSUM_LEN, FrameCounts, FrameSink, ReadFrame, read_chunks};
 use crate::model::float_sample::FloatSample;
+use crate::model::labels::LabelsBuilder;
 use crate::model::sample::Sample;
 use crate::remote::external_labels::ExternalLabels;
 use crate::remote::known_data::{db_with, golden, golden_db};
 use crate::remote::pb::prometheus as pb;
 use crate::remote::read::{ReadLimits, ReadSource};
-use crate::remote::read_request::{RemoteReadError, ReadAbort, decode_request, response_type};
+use crate::remote::read_request::{ReadAbort, RemoteReadError, decode_request, response_type};
 use crate::tsdb::db::Db;
 use crate::tsdb::encoding::checksum::crc32c;
 use crate::tsdb::query::chunk_iter::SupportedEncodings;
 use prost::Message;
 
-const LIMITS: ReadLimits =
-    ReadLimits { samples: Some(1), answer_bytes: 1, frame_bytes: 1 << 20, readable: SupportedEncodings::Baseline };
+const LIMITS: ReadLimits = ReadLimits {
+    samples: Some(1),
+    answer_bytes: 1,
+    frame_bytes: 1 << 20,
+    readable: SupportedEncodings::Baseline,
+};
 
 /// Keeps what it gets, up to so many frames.
 struct Kept {
@@ -41,9 +45,17 @@ impl FrameSink for Kept {
     }
 }
 
-fn asked(db: &Db, request: &pb::ReadRequest, limits: ReadLimits) -> (Result<FrameCounts, RemoteReadError>, Vec<u8>) {
+fn asked(
+    db: &Db,
+    request: &pb::ReadRequest,
+    limits: ReadLimits,
+) -> (Result<FrameCounts, RemoteReadError>, Vec<u8>) {
     let mut kept = Kept { body: Vec::new(), left: usize::MAX };
-    let sent = read_chunks(ReadSource { db, external: ExternalLabels::default(), limits }, request, &mut kept);
+    let sent = read_chunks(
+        ReadSource { db, external: ExternalLabels::default(), limits },
+        request,
+        &mut kept,
+    );
     (sent, kept.body)
 }
 
@@ -63,8 +75,12 @@ fn messages(mut body: &[u8]) -> Vec<pb::ChunkedReadResponse> {
 
 fn everything(name: &str) -> pb::ReadRequest {
     let matcher = pb::LabelMatcher { r#type: 2, name: "__name__".into(), value: name.into() };
-    let query =
-        pb::Query { start_timestamp_ms: i64::MIN, end_timestamp_ms: i64::MAX, matchers: vec![matcher], hints: None };
+    let query = pb::Query {
+        start_timestamp_ms: i64::MIN,
+        end_timestamp_ms: i64::MAX,
+        matchers: vec![matcher],
+        hints: None,
+    };
     pb::ReadRequest { queries: vec![query], accepted_response_types: vec![1] }
 }
 
@@ -98,28 +114,43 @@ fn a_series_is_split_where_labels_and_chunks_have_used_up_a_frame() {
     };
     let label = |name: &str, value: &str| pb::Label { name: name.into(), value: value.into() };
     let labels = vec![label("__name__", "long"), label("a", &"x".repeat(300))];
-    let (db, _dir) =
-        db_with(vec![pb::TimeSeries { labels: labels.clone(), samples: samples(3000), ..Default::default() }]);
-    let whole = messages(&asked(&db, &everything("long"), LIMITS).1).remove(0).chunked_series.remove(0);
+    let (db, _dir) = db_with(vec![pb::TimeSeries {
+        labels: labels.clone(),
+        samples: samples(3000),
+        ..Default::default()
+    }]);
+    let whole =
+        messages(&asked(&db, &everything("long"), LIMITS).1).remove(0).chunked_series.remove(0);
     assert_eq!(whole.labels, labels);
     assert!(whole.chunks.len() > 20);
     let labels_len: usize = labels.iter().map(Message::encoded_len).sum();
     for frame_bytes in [1, labels_len, labels_len + 1, 1000, 3000, 10_000] {
-        let split = messages(&asked(&db, &everything("long"), ReadLimits { frame_bytes, ..LIMITS }).1);
+        let split =
+            messages(&asked(&db, &everything("long"), ReadLimits { frame_bytes, ..LIMITS }).1);
         let most = frame_bytes as i64 - labels_len as i64;
         for (at, frame) in split.iter().enumerate() {
             assert_eq!(
                 (frame.query_index, frame.chunked_series.len(), &frame.chunked_series[0].labels),
                 (0, 1, &labels)
             );
-            let sizes: Vec<i64> =
-                frame.chunked_series[0].chunks.iter().map(|chunk| chunk.encoded_len() as i64).collect();
+            let sizes: Vec<i64> = frame.chunked_series[0]
+                .chunks
+                .iter()
+                .map(|chunk| chunk.encoded_len() as i64)
+                .collect();
             let before_last: i64 = sizes.iter().rev().skip(1).sum();
-            assert!(sizes.len() == 1 || before_last < most, "a frame of {sizes:?} is too long for {most}");
+            assert!(
+                sizes.len() == 1 || before_last < most,
+                "a frame of {sizes:?} is too long for {most}"
+            );
             let is_last = at + 1 == split.len();
-            assert!(is_last || sizes.iter().sum::<i64>() >= most, "a frame of {sizes:?} is too short for {most}");
+            assert!(
+                is_last || sizes.iter().sum::<i64>() >= most,
+                "a frame of {sizes:?} is too short for {most}"
+            );
         }
-        let chunks: Vec<_> = split.into_iter().flat_map(|mut frame| frame.chunked_series.remove(0).chunks).collect();
+        let chunks: Vec<_> =
+            split.into_iter().flat_map(|mut frame| frame.chunked_series.remove(0).chunks).collect();
         assert_eq!(chunks, whole.chunks);
     }
 }
@@ -159,7 +190,9 @@ fn a_series_without_points_in_the_range_is_left_out_and_times_before_1970_are_ke
     let labels = LabelsBuilder::from_iter([("__name__", "x")]).build().unwrap();
     let mut appender = db.appender().unwrap();
     let points = [-5, 0, 5_000].map(|t| Sample::from(FloatSample::new(t, 1.5)));
-    appender.append_or_create(&labels, points.into_iter(), |_, why| panic!("refused: {why:?}")).unwrap();
+    appender
+        .append_or_create(&labels, points.into_iter(), |_, why| panic!("refused: {why:?}"))
+        .unwrap();
     appender.commit().unwrap();
     let mut request = everything("x");
     let chunks = |request: &pb::ReadRequest| -> Vec<(i64, i64)> {

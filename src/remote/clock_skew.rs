@@ -88,7 +88,11 @@ impl ClockSkew {
         if state.current.is_none_or(|current| current.number != number) {
             state.previous = state.current.take();
         }
-        let current = state.current.get_or_insert(Interval { number, max_ahead_ms: i64::MIN, has_timely: false });
+        let current = state.current.get_or_insert(Interval {
+            number,
+            max_ahead_ms: i64::MIN,
+            has_timely: false,
+        });
         current.max_ahead_ms = current.max_ahead_ms.max(ahead_ms);
         current.has_timely |= request.rejected == 0 && ahead_ms >= -MAX_DELAY_MS;
         state.rejected = state.rejected.saturating_add(request.rejected);
@@ -137,11 +141,17 @@ mod tests {
     fn server_clock_behind_is_the_cause_if_all_requests_are_ahead() {
         let skew = ClockSkew::default();
         assert_eq!(skew.max_ahead_ms(), None);
-        let warning = SkewWarning { rejected: 5, max_ahead_ms: HOUR, cause: SkewCause::ServerBehind };
+        let warning =
+            SkewWarning { rejected: 5, max_ahead_ms: HOUR, cause: SkewCause::ServerBehind };
         assert_eq!(skew.observe(request(0, HOUR, 5)), Some(warning));
         assert_eq!(skew.observe(request(1000, 2 * HOUR, 7)), None, "one warning a minute");
-        let warning = SkewWarning { rejected: 8, max_ahead_ms: 2 * HOUR, cause: SkewCause::ServerBehind };
-        assert_eq!(skew.observe(request(MINUTE, HOUR, 1)), Some(warning), "with all since the last one");
+        let warning =
+            SkewWarning { rejected: 8, max_ahead_ms: 2 * HOUR, cause: SkewCause::ServerBehind };
+        assert_eq!(
+            skew.observe(request(MINUTE, HOUR, 1)),
+            Some(warning),
+            "with all since the last one"
+        );
         assert_eq!(skew.max_ahead_ms(), Some(2 * HOUR));
         assert_eq!(skew.observe(request(2 * MINUTE, -1000, 0)), None);
         assert_eq!(skew.max_ahead_ms(), Some(HOUR));
@@ -154,7 +164,8 @@ mod tests {
     fn sender_clock_ahead_is_the_cause_if_others_are_timely() {
         let skew = ClockSkew::default();
         assert_eq!(skew.observe(request(0, -100, 0)), None);
-        let warning = SkewWarning { rejected: 1, max_ahead_ms: HOUR, cause: SkewCause::SenderAhead };
+        let warning =
+            SkewWarning { rejected: 1, max_ahead_ms: HOUR, cause: SkewCause::SenderAhead };
         assert_eq!(skew.observe(request(MINUTE, HOUR, 1)), Some(warning));
     }
 
@@ -162,7 +173,10 @@ mod tests {
     fn backlog_does_not_show_that_the_server_clock_is_right() {
         let skew = ClockSkew::default();
         assert_eq!(skew.observe(request(0, -HOUR, 0)), None);
-        assert_eq!(skew.observe(request(1, HOUR, 1)).map(|warning| warning.cause), Some(SkewCause::ServerBehind));
+        assert_eq!(
+            skew.observe(request(1, HOUR, 1)).map(|warning| warning.cause),
+            Some(SkewCause::ServerBehind)
+        );
     }
 
     #[test]
@@ -170,7 +184,11 @@ mod tests {
         let skew = ClockSkew::default();
         assert!(skew.observe(request(100 * HOUR, HOUR, 1)).is_some());
         assert!(skew.observe(request(0, 100 * HOUR, 1)).is_some());
-        let extremes = [i64::MIN, i64::MAX].map(|now_ms| ObservedRequest { now_ms, newest_ms: !now_ms, rejected: 1 });
+        let extremes = [i64::MIN, i64::MAX].map(|now_ms| ObservedRequest {
+            now_ms,
+            newest_ms: !now_ms,
+            rejected: 1,
+        });
         assert!(extremes.into_iter().all(|extreme| skew.observe(extreme).is_some()), "no overflow");
     }
 }

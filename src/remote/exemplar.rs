@@ -4,10 +4,10 @@
 
 use crate::model::exemplar::Exemplar;
 use crate::model::labels::{BuildLabelsError, LabelsBuilder};
-use crate::remote::symbol_ref_error::SymbolRefError;
 use crate::remote::label::decode_label;
-use crate::remote::protobuf::{MessageCursor, DecodeMessageError, MAX_DEPTH, WireType};
+use crate::remote::protobuf::{DecodeMessageError, MAX_DEPTH, MessageCursor, WireType};
 use crate::remote::schema::FIELD_LEVEL;
+use crate::remote::symbol_ref_error::SymbolRefError;
 use crate::tsdb::head::exemplars::MAX_LABEL_CHARACTERS;
 
 /// Why the labels of an exemplar are none.
@@ -34,7 +34,9 @@ pub struct RejectedExemplar {
 }
 
 /// Decodes an exemplar. `None` for bytes that are no such message.
-pub(crate) fn decode_exemplar(message: MessageCursor<'_>) -> Option<Result<Exemplar, RejectedExemplar>> {
+pub(crate) fn decode_exemplar(
+    message: MessageCursor<'_>,
+) -> Option<Result<Exemplar, RejectedExemplar>> {
     let mut found = ExemplarFields { labels: LabelsBuilder::new(), v: 0.0, t: 0 };
     found.read(message).ok()?;
     let ExemplarFields { mut labels, v, t } = found;

@@ -16,7 +16,9 @@ impl ExternalLabels {
     ///
     /// # Errors
     /// [`BuildLabelsError`] for an empty or repeated name.
-    pub fn new<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> Result<Self, BuildLabelsError> {
+    pub fn new<'a>(
+        pairs: impl IntoIterator<Item = (&'a str, &'a str)>,
+    ) -> Result<Self, BuildLabelsError> {
         match pairs.into_iter().collect::<LabelsBuilder<'a>>().build() {
             Ok(labels) => Ok(Self(Some(labels))),
             Err(BuildLabelsError::Empty) => Ok(Self(None)),
@@ -90,7 +92,8 @@ mod tests {
     #[test]
     fn only_a_matcher_for_the_very_value_asks_for_absence() {
         let stripped = |kind: MatchType, name: &str, value: &str| {
-            let matchers = external().strip(vec![Matcher::new(kind, name, value).unwrap()]).unwrap();
+            let matchers =
+                external().strip(vec![Matcher::new(kind, name, value).unwrap()]).unwrap();
             (matchers[0].kind(), matchers[0].value().to_owned())
         };
         assert_eq!(stripped(Equal, "region", "eu"), (Equal, String::new()));

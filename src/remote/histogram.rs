@@ -11,7 +11,7 @@
 use crate::model::histogram::validate::InvalidHistogram;
 use crate::model::histogram::{CounterResetHint, FloatHistogram, Histogram, Span};
 use crate::model::sample::{Sample, SampleValue};
-use crate::remote::protobuf::{MessageCursor, DecodeMessageError, FieldKey, MAX_DEPTH, WireType};
+use crate::remote::protobuf::{DecodeMessageError, FieldKey, MAX_DEPTH, MessageCursor, WireType};
 use crate::remote::schema::FIELD_LEVEL;
 
 /// The longest list of buckets, spans or custom bounds that is taken: enough for 256 powers of two at the highest resolution that is stored.
@@ -39,20 +39,32 @@ pub struct RejectedHistogram {
 }
 
 /// Decodes a histogram and makes it one that can be stored. `None` for bytes that are no such message.
-pub(crate) fn storable_histogram(message: MessageCursor<'_>) -> Option<Result<Sample, RejectedHistogram>> {
+pub(crate) fn storable_histogram(
+    message: MessageCursor<'_>,
+) -> Option<Result<Sample, RejectedHistogram>> {
     into_sample(message, HistogramFields::default())
 }
 
 /// The same of a histogram of remote write 2.0: `io.prometheus.write.v2.Histogram`, which has a start timestamp beside.
-pub(crate) fn storable_histogram_v2(message: MessageCursor<'_>) -> Option<Result<Sample, RejectedHistogram>> {
+pub(crate) fn storable_histogram_v2(
+    message: MessageCursor<'_>,
+) -> Option<Result<Sample, RejectedHistogram>> {
     into_sample(message, HistogramFields { start: Some(0), ..HistogramFields::default() })
 }
 
-fn into_sample(message: MessageCursor<'_>, mut found: HistogramFields) -> Option<Result<Sample, RejectedHistogram>> {
+fn into_sample(
+    message: MessageCursor<'_>,
+    mut found: HistogramFields,
+) -> Option<Result<Sample, RejectedHistogram>> {
     match found.read(message) {
         Ok(()) => {}
         Err(ReadStop::Damaged) => return None,
-        Err(ReadStop::TooLong) => return Some(Err(RejectedHistogram { t: found.timestamp, reason: HistogramError::TooLong })),
+        Err(ReadStop::TooLong) => {
+            return Some(Err(RejectedHistogram {
+                t: found.timestamp,
+                reason: HistogramError::TooLong,
+            }));
+        }
     }
     let mut point = found.into_unchecked_sample();
     Some(match point.value.normalize_for_storage() {
@@ -137,24 +149,34 @@ impl HistogramFields {
         let t = self.timestamp;
         let reset_hint = CounterResetHint::from_byte(self.reset_hint).unwrap_or_default();
         let value = match self.count {
-            Some(CountField::Float(count)) => SampleValue::FloatHistogram(Box::new(FloatHistogram {
-                reset_hint,
-                schema: self.schema,
-                zero_threshold: self.zero_threshold,
-                zero_count: if let Some(CountField::Float(count)) = self.zero_count { count } else { 0.0 },
-                count,
-                sum: self.sum,
-                positive_spans: self.positive.spans,
-                negative_spans: self.negative.spans,
-                positive_buckets: self.positive.counts,
-                negative_buckets: self.negative.counts,
-                custom_values: self.custom_values,
-            })),
+            Some(CountField::Float(count)) => {
+                SampleValue::FloatHistogram(Box::new(FloatHistogram {
+                    reset_hint,
+                    schema: self.schema,
+                    zero_threshold: self.zero_threshold,
+                    zero_count: if let Some(CountField::Float(count)) = self.zero_count {
+                        count
+                    } else {
+                        0.0
+                    },
+                    count,
+                    sum: self.sum,
+                    positive_spans: self.positive.spans,
+                    negative_spans: self.negative.spans,
+                    positive_buckets: self.positive.counts,
+                    negative_buckets: self.negative.counts,
+                    custom_values: self.custom_values,
+                }))
+            }
             count => SampleValue::Histogram(Box::new(Histogram {
                 reset_hint,
                 schema: self.schema,
                 zero_threshold: self.zero_threshold,
-                zero_count: if let Some(CountField::Int(count)) = self.zero_count { count } else { 0 },
+                zero_count: if let Some(CountField::Int(count)) = self.zero_count {
+                    count
+                } else {
+                    0
+                },
                 count: if let Some(CountField::Int(count)) = count { count } else { 0 },
                 sum: self.sum,
                 positive_spans: self.positive.spans,
@@ -195,7 +217,11 @@ fn span(message: &mut MessageCursor<'_>, key: FieldKey) -> Result<Span, DecodeMe
 }
 
 /// A list of differences: all of it, a piece of it, or one.
-fn varints(message: &mut MessageCursor<'_>, key: FieldKey, list: &mut Vec<i64>) -> Result<(), ReadStop> {
+fn varints(
+    message: &mut MessageCursor<'_>,
+    key: FieldKey,
+    list: &mut Vec<i64>,
+) -> Result<(), ReadStop> {
     if key.wire != WireType::Length {
         return push(list, zigzag64(varint(message, key)?));
     }
@@ -210,7 +236,11 @@ fn varints(message: &mut MessageCursor<'_>, key: FieldKey, list: &mut Vec<i64>) 
 }
 
 /// A list of floats, in the same way.
-fn doubles(message: &mut MessageCursor<'_>, key: FieldKey, list: &mut Vec<f64>) -> Result<(), ReadStop> {
+fn doubles(
+    message: &mut MessageCursor<'_>,
+    key: FieldKey,
+    list: &mut Vec<f64>,
+) -> Result<(), ReadStop> {
     if key.wire != WireType::Length {
         return push(list, double(message, key)?);
     }

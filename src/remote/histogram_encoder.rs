@@ -147,7 +147,8 @@ mod tests {
 
     /// Any bits but those of -0, which prost leaves out of fields that are not in a list.
     fn any_double() -> impl Strategy<Value = f64> {
-        prop_oneof![Just(0.0), any::<u64>().prop_map(f64::from_bits)].prop_map(|v| if v == 0.0 { 0.0 } else { v })
+        prop_oneof![Just(0.0), any::<u64>().prop_map(f64::from_bits)]
+            .prop_map(|v| if v == 0.0 { 0.0 } else { v })
     }
 
     fn any_spans() -> impl Strategy<Value = Vec<Span>> {
@@ -168,7 +169,15 @@ mod tests {
         let deltas = || proptest::collection::vec(any::<i64>(), 0..5);
         let scale = (any_hint(), prop_oneof![Just(0), any::<i32>()], any_double(), any_double());
         (scale, counts, any_spans(), any_spans(), deltas(), deltas(), doubles()).prop_map(
-            |(scale, counts, positive_spans, negative_spans, positive_buckets, negative_buckets, custom_values)| {
+            |(
+                scale,
+                counts,
+                positive_spans,
+                negative_spans,
+                positive_buckets,
+                negative_buckets,
+                custom_values,
+            )| {
                 let (reset_hint, schema, zero_threshold, sum) = scale;
                 let (zero_count, count) = counts;
                 Histogram {
@@ -207,7 +216,10 @@ mod tests {
     }
 
     fn spans(spans: &[Span]) -> Vec<pb::BucketSpan> {
-        spans.iter().map(|span| pb::BucketSpan { offset: span.offset, length: span.length }).collect()
+        spans
+            .iter()
+            .map(|span| pb::BucketSpan { offset: span.offset, length: span.length })
+            .collect()
     }
 
     fn message(t: i64, histogram: &Histogram) -> pb::Histogram {
@@ -249,7 +261,8 @@ mod tests {
     #[test]
     fn a_sum_of_negative_zero_is_kept() {
         let histogram = Histogram { sum: -0.0, ..Histogram::default() };
-        let message = pb::Histogram::decode(HistogramEncoder::default().integer(7, &histogram)).unwrap();
+        let message =
+            pb::Histogram::decode(HistogramEncoder::default().integer(7, &histogram)).unwrap();
         assert_eq!((message.sum.to_bits(), message.timestamp), ((-0.0f64).to_bits(), 7));
     }
 

@@ -6,13 +6,13 @@ use crate::model::exemplar::Exemplar;
 use crate::model::labels::{BuildLabelsError, Labels, LabelsBuilder, METRIC_NAME};
 use crate::model::metadata::MetadataRef;
 use crate::model::sample::Sample;
-use crate::remote::symbol_ref_error::SymbolRefError;
 use crate::remote::limits::{LabelLimits, WriteLimits};
 use crate::remote::metadata::FamilyMetadata;
-use crate::remote::write_outcome::WriteOutcome;
 use crate::remote::reject_reason::{ItemKind, RejectReason};
 use crate::remote::rejections::{RejectedItems, SeriesRejections};
 use crate::remote::request_series::RequestSeries;
+use crate::remote::symbol_ref_error::SymbolRefError;
+use crate::remote::write_outcome::WriteOutcome;
 use crate::tsdb::db::appender::Appender;
 use crate::tsdb::head::append::metadata::FamilyError;
 use crate::tsdb::head::exemplars::ExemplarRejection;
@@ -69,18 +69,25 @@ impl<'a> RequestIngester<'a> {
                     None
                 }
             });
-            self.outcome.histograms += self.store(series, series.histograms().len(), &refused, points);
+            self.outcome.histograms +=
+                self.store(series, series.histograms().len(), &refused, points);
             self.outcome.newest_ms = self.outcome.newest_ms.max(refused.newest());
         }
     }
 
     /// Notes that a series can't be read as its metadata can't be.
     fn reject_samples(&mut self, series: &impl RequestSeries, bad: &SymbolRefError) {
-        for (kind, count) in [(ItemKind::Sample, series.samples().len()), (ItemKind::Histogram, series.histograms().len())] {
+        for (kind, count) in [
+            (ItemKind::Sample, series.samples().len()),
+            (ItemKind::Histogram, series.histograms().len()),
+        ] {
             if count > 0 {
                 let count = count as u64;
                 let detail = &format!("metadata: {bad}");
-                self.reject_all(series, RejectedItems { kind, reason: RejectReason::BadLabels, count, detail });
+                self.reject_all(
+                    series,
+                    RejectedItems { kind, reason: RejectReason::BadLabels, count, detail },
+                );
             }
         }
     }
@@ -88,7 +95,15 @@ impl<'a> RequestIngester<'a> {
     /// Notes that a series has nothing to store.
     pub(crate) fn reject_empty(&mut self, series: &impl RequestSeries) {
         let detail = &"no sample, histogram or exemplar";
-        self.reject_all(series, RejectedItems { kind: ItemKind::Sample, reason: RejectReason::NoSamples, count: 1, detail });
+        self.reject_all(
+            series,
+            RejectedItems {
+                kind: ItemKind::Sample,
+                reason: RejectReason::NoSamples,
+                count: 1,
+                detail,
+            },
+        );
     }
 
     /// Stores the metadata of the series whose points were stored last.
@@ -96,7 +111,12 @@ impl<'a> RequestIngester<'a> {
         match self.limits.metadata.check_size(&metadata) {
             Ok(()) => self.appender.set_last_series_metadata(metadata),
             Err(bad) => {
-                let entry = RejectedItems { kind: ItemKind::Metadata, reason: RejectReason::Metadata, count: 1, detail: &bad };
+                let entry = RejectedItems {
+                    kind: ItemKind::Metadata,
+                    reason: RejectReason::Metadata,
+                    count: 1,
+                    detail: &bad,
+                };
                 self.reject_all(series, entry);
             }
         }
@@ -110,12 +130,18 @@ impl<'a> RequestIngester<'a> {
         refused: &SeriesRejections,
         points: impl Iterator<Item = Sample> + Clone,
     ) -> u64 {
-        let reject = |point: Sample, rejection| refused.record(RejectReason::from(rejection), point.t);
+        let reject =
+            |point: Sample, rejection| refused.record(RejectReason::from(rejection), point.t);
         let known = match series.label_bytes() {
             Some(packed) => self.appender.append_existing(packed, points.clone(), reject),
             None => false,
         };
-        let all = |reason, detail| RejectedItems { kind: refused.kind(), reason, count: count as u64, detail };
+        let all = |reason, detail| RejectedItems {
+            kind: refused.kind(),
+            reason,
+            count: count as u64,
+            detail,
+        };
         if !known {
             let labels = match canonical_labels(series, &self.limits.labels) {
                 Ok(labels) => labels,
@@ -142,19 +168,31 @@ impl<'a> RequestIngester<'a> {
         }
         if let Err(bad) = series.metadata() {
             let detail = &format!("metadata: {bad}");
-            let all = RejectedItems { kind: ItemKind::Exemplar, reason: RejectReason::BadLabels, count, detail };
+            let all = RejectedItems {
+                kind: ItemKind::Exemplar,
+                reason: RejectReason::BadLabels,
+                count,
+                detail,
+            };
             return self.outcome.rejections.add_all(all, series.labels());
         }
         let labels = match canonical_labels(series, &self.limits.labels) {
             Ok(labels) => labels,
             Err(error) => {
-                let all = RejectedItems { kind: ItemKind::Exemplar, reason: RejectReason::BadLabels, count, detail: &error };
+                let all = RejectedItems {
+                    kind: ItemKind::Exemplar,
+                    reason: RejectReason::BadLabels,
+                    count,
+                    detail: &error,
+                };
                 return self.outcome.rejections.add_all(all, series.labels());
             }
         };
         let refused = SeriesRejections::new(ItemKind::Exemplar);
         let exemplars = series.exemplars().filter_map(|exemplar| match exemplar {
-            Ok(exemplar) => refused.accept_timestamp(exemplar.t, self.max_timestamp).then_some(exemplar),
+            Ok(exemplar) => {
+                refused.accept_timestamp(exemplar.t, self.max_timestamp).then_some(exemplar)
+            }
             Err(bad) => {
                 refused.record(RejectReason::BadLabels, bad.t);
                 None
@@ -164,11 +202,14 @@ impl<'a> RequestIngester<'a> {
         let reject = |exemplar: Exemplar, why| match why {
             ExemplarRejection::OutOfOrder => refused.record(RejectReason::OutOfOrder, exemplar.t),
             ExemplarRejection::LabelsTooLong => refused.record(RejectReason::BadLabels, exemplar.t),
-            ExemplarRejection::UnknownSeries => refused.record(RejectReason::UnknownSeries, exemplar.t),
+            ExemplarRejection::UnknownSeries => {
+                refused.record(RejectReason::UnknownSeries, exemplar.t)
+            }
             ExemplarRejection::Disabled => ignored += 1,
         };
         self.appender.append_exemplars(labels.as_bytes(), exemplars, reject);
-        self.outcome.exemplars += count - ignored - self.outcome.rejections.add_series(&refused, series.labels());
+        self.outcome.exemplars +=
+            count - ignored - self.outcome.rejections.add_series(&refused, series.labels());
         self.outcome.exemplars_ignored += ignored;
     }
 
@@ -186,7 +227,12 @@ impl<'a> RequestIngester<'a> {
             Err(bad) => &{ bad },
         };
         let family = std::iter::once((METRIC_NAME, entry.family));
-        let entry = RejectedItems { kind: ItemKind::Metadata, reason: RejectReason::Metadata, count: 1, detail };
+        let entry = RejectedItems {
+            kind: ItemKind::Metadata,
+            reason: RejectReason::Metadata,
+            count: 1,
+            detail,
+        };
         self.outcome.rejections.add_all(entry, family);
         Ok(())
     }
@@ -219,7 +265,10 @@ enum SeriesLabelsError {
 }
 
 /// The label set that the labels of a series mean, in whatever order and form they were sent.
-fn canonical_labels(series: &impl RequestSeries, limits: &LabelLimits) -> Result<Labels, SeriesLabelsError> {
+fn canonical_labels(
+    series: &impl RequestSeries,
+    limits: &LabelLimits,
+) -> Result<Labels, SeriesLabelsError> {
     if let Some(bad) = series.label_error() {
         return Err(bad.into());
     }
@@ -238,7 +287,11 @@ fn canonical_labels(series: &impl RequestSeries, limits: &LabelLimits) -> Result
         builder.add(name, value);
     }
     let labels = builder.build()?;
-    if labels.get(METRIC_NAME).is_none() { Err(SeriesLabelsError::NoMetricName) } else { Ok(labels) }
+    if labels.get(METRIC_NAME).is_none() {
+        Err(SeriesLabelsError::NoMetricName)
+    } else {
+        Ok(labels)
+    }
 }
 
 #[cfg(test)]

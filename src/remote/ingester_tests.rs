@@ -3,20 +3,20 @@
 use crate::metrics::registry::Registry;
 use crate::metrics::text::ExpositionFormat;
 use crate::model::exemplar::Exemplar;
+use crate::model::float_sample::STALE_NAN_BITS;
 use crate::model::labels::LabelsBuilder;
 use crate::model::matcher::{MatchType, Matcher};
-use crate::model::float_sample::STALE_NAN_BITS;
-use crate::model::time::TimeRange;
 use crate::model::sample::{Sample, SampleValue};
+use crate::model::time::TimeRange;
+use crate::remote::body_compression::BodyCompression;
 use crate::remote::limits::{LabelLimits, WriteLimits};
 use crate::remote::metadata::MetadataLimits;
 use crate::remote::metrics::WriteMetrics;
-use crate::remote::write_outcome::WriteOutcome;
-use crate::remote::body_compression::BodyCompression;
 use crate::remote::pb::prometheus as pb;
-use crate::remote::request_index_v1::{CountLimits, RequestIndexV1};
 use crate::remote::reject_reason::{ItemKind, RejectReason};
-use crate::remote::write::{WireFormat, RemoteWriteVersion, RemoteWriter};
+use crate::remote::request_index_v1::{CountLimits, RequestIndexV1};
+use crate::remote::write::{RemoteWriteVersion, RemoteWriter, WireFormat};
+use crate::remote::write_outcome::WriteOutcome;
 use crate::tsdb::db::Db;
 use crate::tsdb::db::options::DbOptions;
 use crate::tsdb::head::exemplars::ExemplarOptions;
@@ -24,8 +24,10 @@ use prost::Message;
 use std::collections::BTreeMap;
 use tempfile::TempDir;
 
-const PLAIN: WireFormat = WireFormat { version: RemoteWriteVersion::V1, packing: BodyCompression::Plain };
-const SNAPPY: WireFormat = WireFormat { version: RemoteWriteVersion::V1, packing: BodyCompression::SnappyBlock };
+const PLAIN: WireFormat =
+    WireFormat { version: RemoteWriteVersion::V1, packing: BodyCompression::Plain };
+const SNAPPY: WireFormat =
+    WireFormat { version: RemoteWriteVersion::V1, packing: BodyCompression::SnappyBlock };
 const NOW: i64 = 1_762_300_800_000;
 
 struct Bench {
@@ -66,7 +68,11 @@ fn exemplars(name: &str, exemplars: Vec<pb::Exemplar>) -> pb::TimeSeries {
 }
 
 fn sample(name: &str, timestamp: i64, value: f64) -> pb::TimeSeries {
-    pb::TimeSeries { labels: labels(name), samples: vec![pb::Sample { value, timestamp }], ..Default::default() }
+    pb::TimeSeries {
+        labels: labels(name),
+        samples: vec![pb::Sample { value, timestamp }],
+        ..Default::default()
+    }
 }
 
 /// `count` observations, all in one bucket but for one in the zero bucket.
@@ -143,11 +149,15 @@ impl Bench {
 
     /// Panics unless exactly these histograms are stored of a series.
     fn has(&self, name: &str, expected: &[pb::Histogram]) {
-        let body = pb::WriteRequest { timeseries: vec![histograms(name, expected.to_vec())], metadata: Vec::new() };
+        let body = pb::WriteRequest {
+            timeseries: vec![histograms(name, expected.to_vec())],
+            metadata: Vec::new(),
+        };
         let body = body.encode_to_vec();
         let mut index = RequestIndexV1::new();
         index.read(&body, CountLimits { series: 1, samples: 1000 }).unwrap();
-        let expected: Vec<_> = index.series(&body).next().unwrap().histograms().map(|point| point.unwrap()).collect();
+        let expected: Vec<_> =
+            index.series(&body).next().unwrap().histograms().map(|point| point.unwrap()).collect();
         assert_same(&self.stored()[&format!("{{__name__=\"{name}\"}}")], &expected);
     }
 }
@@ -163,7 +173,10 @@ fn assert_same(found: &[Sample], expected: &[Sample]) {
 #[test]
 fn histograms_of_every_kind_are_stored_and_a_repeated_request_is_fine() {
     let bench = bench();
-    let gauge = |t, count| pb::Histogram { reset_hint: pb::histogram::ResetHint::Gauge as i32, ..integer(t, count) };
+    let gauge = |t, count| pb::Histogram {
+        reset_hint: pb::histogram::ResetHint::Gauge as i32,
+        ..integer(t, count)
+    };
     let sent: Vec<(&str, Vec<pb::Histogram>)> = vec![
         ("integer", (0..10).map(|i| integer(NOW + i, 5 + i as u64)).collect()),
         ("float", (0..10).map(|i| float(NOW + i, 4.0 + i as f64)).collect()),
@@ -171,11 +184,18 @@ fn histograms_of_every_kind_are_stored_and_a_repeated_request_is_fine() {
         ("gauge", (0..10).map(|i| gauge(NOW + i, 50 - i as u64)).collect()),
         (
             "mixed",
-            vec![integer(NOW, 5), float(NOW + 1, 4.0), custom(NOW + 2, 5), gauge(NOW + 3, 7), integer(NOW + 4, 6)],
+            vec![
+                integer(NOW, 5),
+                float(NOW + 1, 4.0),
+                custom(NOW + 2, 5),
+                gauge(NOW + 3, 7),
+                integer(NOW + 4, 6),
+            ],
         ),
     ];
     for _ in 0..2 {
-        let outcome = bench.write_all(sent.iter().map(|(name, list)| histograms(name, list.clone())).collect());
+        let outcome = bench
+            .write_all(sent.iter().map(|(name, list)| histograms(name, list.clone())).collect());
         assert_eq!((outcome.samples, outcome.histograms, outcome.exemplars), (0, 45, 0));
     }
     for (name, list) in &sent {
@@ -189,12 +209,21 @@ fn histograms_of_every_kind_are_stored_and_a_repeated_request_is_fine() {
 fn floats_of_a_series_come_before_its_histograms() {
     let bench = bench();
     let mut both = histograms("a", vec![integer(NOW + 10, 5), integer(NOW + 20, 6)]);
-    both.samples = vec![pb::Sample { value: 1.0, timestamp: NOW }, pb::Sample { value: 2.0, timestamp: NOW + 5 }];
+    both.samples = vec![
+        pb::Sample { value: 1.0, timestamp: NOW },
+        pb::Sample { value: 2.0, timestamp: NOW + 5 },
+    ];
     let outcome = bench.write_all(vec![both]);
     assert_eq!((outcome.samples, outcome.histograms), (2, 2));
     let stored = &bench.stored()["{__name__=\"a\"}"];
-    assert_eq!(stored.iter().map(|point| point.t).collect::<Vec<_>>(), [NOW, NOW + 5, NOW + 10, NOW + 20]);
-    assert!(matches!(stored[1].value, SampleValue::Float(2.0)) && matches!(stored[2].value, SampleValue::Histogram(_)));
+    assert_eq!(
+        stored.iter().map(|point| point.t).collect::<Vec<_>>(),
+        [NOW, NOW + 5, NOW + 10, NOW + 20]
+    );
+    assert!(
+        matches!(stored[1].value, SampleValue::Float(2.0))
+            && matches!(stored[2].value, SampleValue::Histogram(_))
+    );
 }
 
 #[test]
@@ -225,9 +254,16 @@ fn histograms_that_cannot_be_stored_are_counted_by_reason_and_the_cause_is_said(
     let outcome = bench.write(vec![
         histograms(
             "a",
-            vec![integer(NOW, 6), pb::Histogram { count: None, ..integer(NOW + 1, 5) }, integer(NOW + 2, 6)],
+            vec![
+                integer(NOW, 6),
+                pb::Histogram { count: None, ..integer(NOW + 1, 5) },
+                integer(NOW + 2, 6),
+            ],
         ),
-        histograms("b", vec![pb::Histogram { schema: -5, ..integer(NOW, 5) }, integer(NOW + 600_001, 5)]),
+        histograms(
+            "b",
+            vec![pb::Histogram { schema: -5, ..integer(NOW, 5) }, integer(NOW + 600_001, 5)],
+        ),
         histograms("", vec![integer(NOW, 5), integer(NOW + 1, 5)]),
         histograms("c", vec![float(NOW, 1.0)]),
     ]);
@@ -238,7 +274,12 @@ fn histograms_that_cannot_be_stored_are_counted_by_reason_and_the_cause_is_said(
         (RejectReason::TooFarAhead, 1),
         (RejectReason::BadLabels, 2),
     ] {
-        assert_eq!(outcome.rejections.count_of(ItemKind::Histogram, reason), count, "{}", outcome.rejections);
+        assert_eq!(
+            outcome.rejections.count_of(ItemKind::Histogram, reason),
+            count,
+            "{}",
+            outcome.rejections
+        );
     }
     let text = outcome.rejections.to_string();
     for part in ["2 invalid histogram", "schema -5", "duplicate timestamp", "no labels"] {
@@ -255,15 +296,22 @@ fn histograms_that_cannot_be_stored_are_counted_by_reason_and_the_cause_is_said(
 #[test]
 fn a_stale_marker_ends_a_histogram_series_as_a_histogram() {
     let bench = bench();
-    bench.write_all(vec![histograms("a", vec![integer(NOW, 5)]), histograms("b", vec![float(NOW, 5.0)])]);
+    bench.write_all(vec![
+        histograms("a", vec![integer(NOW, 5)]),
+        histograms("b", vec![float(NOW, 5.0)]),
+    ]);
     let stale = f64::from_bits(STALE_NAN_BITS);
     for _ in 0..2 {
         bench.write_all(vec![sample("a", NOW + 1, stale), sample("b", NOW + 1, stale)]);
     }
     let stored = bench.stored();
     let last = |name: &str| stored[name].last().map(|point| point.value.clone()).unwrap();
-    assert!(matches!(last("{__name__=\"a\"}"), SampleValue::Histogram(h) if h.sum.to_bits() == STALE_NAN_BITS));
-    assert!(matches!(last("{__name__=\"b\"}"), SampleValue::FloatHistogram(h) if h.sum.to_bits() == STALE_NAN_BITS));
+    assert!(
+        matches!(last("{__name__=\"a\"}"), SampleValue::Histogram(h) if h.sum.to_bits() == STALE_NAN_BITS)
+    );
+    assert!(
+        matches!(last("{__name__=\"b\"}"), SampleValue::FloatHistogram(h) if h.sum.to_bits() == STALE_NAN_BITS)
+    );
 }
 
 #[test]
@@ -287,7 +335,9 @@ fn exemplars_are_stored_wherever_in_the_request_they_stand_and_repeats_are_fine(
     let of = |t, v, trace: Option<&str>| Exemplar {
         t,
         v,
-        labels: trace.map(|id| [("trace_id", id)].into_iter().collect::<LabelsBuilder<'_>>().build().unwrap()),
+        labels: trace.map(|id| {
+            [("trace_id", id)].into_iter().collect::<LabelsBuilder<'_>>().build().unwrap()
+        }),
     };
     assert_eq!(found["{__name__=\"a\"}"], [of(NOW, 0.5, Some("1")), of(NOW + 1, 0.5, Some("2"))]);
     assert_eq!(found["{__name__=\"h\"}"], [of(NOW, 0.75, None), of(NOW + 5, 0.5, Some("3"))]);
@@ -302,22 +352,35 @@ fn exemplars_that_are_not_stored_are_said_and_the_rest_is_stored() {
     twice.labels.push(twice.labels[0].clone());
     let outcome = bench.write(vec![
         sample("a", NOW + 1, 2.0),
-        exemplars("a", vec![exemplar(NOW - 1, "0"), exemplar(NOW + 1, &long), twice, exemplar(NOW + 3, "2")]),
+        exemplars(
+            "a",
+            vec![exemplar(NOW - 1, "0"), exemplar(NOW + 1, &long), twice, exemplar(NOW + 3, "2")],
+        ),
         exemplars("a", vec![exemplar(NOW + 600_001, "3")]),
         exemplars("unknown", vec![exemplar(NOW, "4")]),
         exemplars("", vec![exemplar(NOW, "5")]),
     ]);
     assert_eq!((outcome.samples, outcome.exemplars), (1, 1));
-    for (reason, count) in
-        [(RejectReason::OutOfOrder, 1), (RejectReason::BadLabels, 3), (RejectReason::TooFarAhead, 1), (RejectReason::UnknownSeries, 1)]
-    {
-        assert_eq!(outcome.rejections.count_of(ItemKind::Exemplar, reason), count, "{reason}: {}", outcome.rejections);
+    for (reason, count) in [
+        (RejectReason::OutOfOrder, 1),
+        (RejectReason::BadLabels, 3),
+        (RejectReason::TooFarAhead, 1),
+        (RejectReason::UnknownSeries, 1),
+    ] {
+        assert_eq!(
+            outcome.rejections.count_of(ItemKind::Exemplar, reason),
+            count,
+            "{reason}: {}",
+            outcome.rejections
+        );
     }
-    let times: Vec<_> = bench.exemplars()["{__name__=\"a\"}"].iter().map(|exemplar| exemplar.t).collect();
+    let times: Vec<_> =
+        bench.exemplars()["{__name__=\"a\"}"].iter().map(|exemplar| exemplar.t).collect();
     assert_eq!(times, [NOW, NOW + 3]);
     let text = outcome.rejections.to_string();
     assert!(
-        text.contains("1 out of order (exemplars)") && text.contains("(exemplar out of order, timestamp"),
+        text.contains("1 out of order (exemplars)")
+            && text.contains("(exemplar out of order, timestamp"),
         "{text}"
     );
 }
@@ -325,8 +388,14 @@ fn exemplars_that_are_not_stored_are_said_and_the_rest_is_stored() {
 #[test]
 fn exemplars_that_nobody_wants_are_no_error_of_their_sender() {
     let bench = bench();
-    bench.db.head().unwrap().exemplars().configure(ExemplarOptions { max: 0, out_of_order_window_ms: 0 });
-    let outcome = bench.write_all(vec![sample("a", NOW, 1.0), exemplars("a", vec![exemplar(NOW, "1")])]);
+    bench
+        .db
+        .head()
+        .unwrap()
+        .exemplars()
+        .configure(ExemplarOptions { max: 0, out_of_order_window_ms: 0 });
+    let outcome =
+        bench.write_all(vec![sample("a", NOW, 1.0), exemplars("a", vec![exemplar(NOW, "1")])]);
     assert_eq!((outcome.samples, outcome.exemplars, outcome.exemplars_ignored), (1, 0, 1));
     let metrics = bench.registry.encode(ExpositionFormat::Classic);
     assert!(metrics.contains("narthex_remote_write_exemplars_ignored_total 1\n"), "{metrics}");
@@ -335,7 +404,8 @@ fn exemplars_that_nobody_wants_are_no_error_of_their_sender() {
 #[test]
 fn series_over_the_limit_refuse_histograms_and_their_exemplars() {
     let bench = bench();
-    let many: Vec<_> = (0..21).map(|i| histograms(&format!("h{i}"), vec![integer(NOW, 5)])).collect();
+    let many: Vec<_> =
+        (0..21).map(|i| histograms(&format!("h{i}"), vec![integer(NOW, 5)])).collect();
     let with_exemplar = exemplars("h20", vec![exemplar(NOW, "1")]);
     let outcome = bench.write([many, vec![with_exemplar]].concat());
     assert_eq!((outcome.histograms, outcome.exemplars), (20, 0));
@@ -362,12 +432,16 @@ fn recorded_requests_of_a_real_sender_are_stored_with_all_that_they_have() {
         let mut index = RequestIndexV1::new();
         index.read(&raw, CountLimits { series: 100, samples: 1000 }).unwrap();
         for series in index.series(&raw) {
-            let labels = series.labels().collect::<LabelsBuilder<'_>>().build().unwrap().to_string();
+            let labels =
+                series.labels().collect::<LabelsBuilder<'_>>().build().unwrap().to_string();
             let floats = series.samples().map(Sample::from);
             let all = floats.chain(series.histograms().map(|point| point.unwrap()));
             points.entry(labels.clone()).or_default().extend(all.map(|point| (point.t, point)));
             let found = series.exemplars().map(|exemplar| exemplar.unwrap());
-            of_exemplars.entry(labels).or_default().extend(found.map(|exemplar| (exemplar.t, exemplar)));
+            of_exemplars
+                .entry(labels)
+                .or_default()
+                .extend(found.map(|exemplar| (exemplar.t, exemplar)));
         }
     }
     assert!(kinds.0 > 100 && kinds.1 == 9 && kinds.2 == 9, "{kinds:?}");
@@ -379,8 +453,10 @@ fn recorded_requests_of_a_real_sender_are_stored_with_all_that_they_have() {
         assert_same(&stored[&labels], &expected);
     }
     of_exemplars.retain(|_, exemplars| !exemplars.is_empty());
-    let expected: BTreeMap<_, Vec<_>> =
-        of_exemplars.into_iter().map(|(labels, exemplars)| (labels, exemplars.into_values().collect())).collect();
+    let expected: BTreeMap<_, Vec<_>> = of_exemplars
+        .into_iter()
+        .map(|(labels, exemplars)| (labels, exemplars.into_values().collect()))
+        .collect();
     assert_eq!(bench.exemplars(), expected);
 }
 

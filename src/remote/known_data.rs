@@ -1,18 +1,18 @@
 //! The known data set of `tests/golden/wire/read` in a database, for tests: Prometheus's answers to reads of it are recorded there.
 
 use crate::metrics::registry::Registry;
+use crate::model::float_sample::FloatSample;
 use crate::model::histogram::{CounterResetHint, FloatHistogram, Histogram, Span};
 use crate::model::labels::LabelsBuilder;
-use crate::model::float_sample::FloatSample;
 use crate::model::sample::{Sample, SampleValue};
+use crate::remote::body_compression::BodyCompression;
 use crate::remote::limits::{LabelLimits, WriteLimits};
 use crate::remote::metadata::MetadataLimits;
 use crate::remote::metrics::WriteMetrics;
-use crate::remote::body_compression::BodyCompression;
 use crate::remote::pb::prometheus as pb;
 use crate::remote::read::{TIMESERIES_KEY, message_header, put_float_sample};
 use crate::remote::request_index_v1::CountLimits;
-use crate::remote::write::{WireFormat, RemoteWriteVersion, RemoteWriter};
+use crate::remote::write::{RemoteWriteVersion, RemoteWriter, WireFormat};
 use crate::tsdb::db::Db;
 use crate::tsdb::db::options::DbOptions;
 use flate2::read::GzDecoder;
@@ -20,7 +20,8 @@ use prost::Message;
 use std::io::Read;
 use tempfile::TempDir;
 
-const PLAIN: WireFormat = WireFormat { version: RemoteWriteVersion::V1, packing: BodyCompression::Plain };
+const PLAIN: WireFormat =
+    WireFormat { version: RemoteWriteVersion::V1, packing: BodyCompression::Plain };
 
 pub(crate) fn golden(file: &str) -> Vec<u8> {
     std::fs::read(format!("{}/tests/golden/wire/read/{file}", env!("CARGO_MANIFEST_DIR"))).unwrap()
@@ -47,8 +48,11 @@ pub(crate) fn db_with(timeseries: Vec<pb::TimeSeries>) -> (Db, TempDir) {
 fn encode(timeseries: &[pb::TimeSeries]) -> Vec<u8> {
     let mut request = Vec::new();
     for series in timeseries {
-        let mut fields = pb::TimeSeries { labels: series.labels.clone(), ..Default::default() }.encode_to_vec();
-        series.samples.iter().for_each(|sample| put_float_sample(&mut fields, FloatSample::new(sample.timestamp, sample.value)));
+        let mut fields =
+            pb::TimeSeries { labels: series.labels.clone(), ..Default::default() }.encode_to_vec();
+        series.samples.iter().for_each(|sample| {
+            put_float_sample(&mut fields, FloatSample::new(sample.timestamp, sample.value))
+        });
         request.extend(message_header(TIMESERIES_KEY, fields.len() as u64));
         request.extend(fields);
     }
@@ -73,7 +77,9 @@ pub(crate) fn golden_db() -> (Db, TempDir) {
             let mut appender = db.appender().unwrap();
             let point = Sample::new(line["t"].as_i64().unwrap(), known_histogram(&line["h"]));
             let refuse = |point, why| panic!("{point:?} is refused: {why:?}");
-            appender.append_or_create(labels.as_ref().unwrap(), std::iter::once(point), refuse).unwrap();
+            appender
+                .append_or_create(labels.as_ref().unwrap(), std::iter::once(point), refuse)
+                .unwrap();
             appender.commit().unwrap();
         }
     }
@@ -109,11 +115,17 @@ fn filled(h: &serde_json::Value, side: &str) -> (Vec<Span>, Vec<serde_json::Valu
 
 fn known_histogram(h: &serde_json::Value) -> SampleValue {
     let list = |name: &str| h[name].as_array().unwrap().clone();
-    let bits = |value: &serde_json::Value| f64::from_bits(u64::from_str_radix(value.as_str().unwrap(), 16).unwrap());
+    let bits = |value: &serde_json::Value| {
+        f64::from_bits(u64::from_str_radix(value.as_str().unwrap(), 16).unwrap())
+    };
     let (positive_spans, positive) = filled(h, "positive");
     let (negative_spans, negative) = filled(h, "negative");
     let frame = FloatHistogram {
-        reset_hint: if h["reset_hint"] == "gauge" { CounterResetHint::Gauge } else { CounterResetHint::Unknown },
+        reset_hint: if h["reset_hint"] == "gauge" {
+            CounterResetHint::Gauge
+        } else {
+            CounterResetHint::Unknown
+        },
         schema: h["schema"].as_i64().unwrap() as i32,
         zero_threshold: bits(&h["zero_threshold"]),
         sum: bits(&h["sum"]),
@@ -134,7 +146,10 @@ fn known_histogram(h: &serde_json::Value) -> SampleValue {
     }
     let deltas = |counts: &[serde_json::Value]| {
         let counts: Vec<i64> = counts.iter().map(|count| count.as_i64().unwrap()).collect();
-        counts.iter().scan(0, |before, count| Some(count - std::mem::replace(before, *count))).collect()
+        counts
+            .iter()
+            .scan(0, |before, count| Some(count - std::mem::replace(before, *count)))
+            .collect()
     };
     SampleValue::Histogram(Box::new(Histogram {
         reset_hint: frame.reset_hint,
@@ -160,7 +175,10 @@ pub(crate) fn golden_series() -> Vec<pb::TimeSeries> {
                 name: name.clone(),
                 value: value.as_str().unwrap().to_owned(),
             };
-            all.push(pb::TimeSeries { labels: labels.iter().map(label).collect(), ..Default::default() });
+            all.push(pb::TimeSeries {
+                labels: labels.iter().map(label).collect(),
+                ..Default::default()
+            });
         } else if let Some(bits) = line["v"].as_str() {
             let value = f64::from_bits(u64::from_str_radix(bits, 16).unwrap());
             let timestamp = line["t"].as_i64().unwrap();

@@ -1,6 +1,6 @@
 //! A label of a write request, seen in place: the message `prometheus.Label`, of a series or of an exemplar.
 
-use crate::remote::protobuf::{MessageCursor, MAX_DEPTH};
+use crate::remote::protobuf::{MAX_DEPTH, MessageCursor};
 use crate::remote::schema::FIELD_LEVEL;
 
 /// Field numbers of `prometheus.Label`.

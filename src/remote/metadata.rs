@@ -4,7 +4,7 @@
 //! Requests have either series or metadata, as senders write them, so passing over the series costs nothing.
 
 use crate::model::metadata::{Metadata, MetadataRef, MetricType};
-use crate::remote::protobuf::{MessageCursor, MAX_DEPTH};
+use crate::remote::protobuf::{MAX_DEPTH, MessageCursor};
 
 /// Field numbers of `prometheus.MetricMetadata`.
 const TYPE: u32 = 1;
@@ -25,7 +25,11 @@ impl MetadataLimits {
     /// Whether unit and help text may be stored.
     pub(crate) fn check_size(&self, metadata: &MetadataRef<'_>) -> Result<(), MetadataError> {
         let bytes = metadata.unit.len() + metadata.help.len();
-        if bytes > self.text_bytes { Err(MetadataError::LongText(bytes, self.text_bytes)) } else { Ok(()) }
+        if bytes > self.text_bytes {
+            Err(MetadataError::LongText(bytes, self.text_bytes))
+        } else {
+            Ok(())
+        }
     }
 }
 
@@ -129,15 +133,23 @@ pub(crate) fn metric_type(number: u64) -> MetricType {
 
 #[cfg(test)]
 mod tests {
-    use super::{MetadataError, FamilyMetadata, MetadataLimits};
+    use super::{FamilyMetadata, MetadataError, MetadataLimits};
     use crate::model::metadata::MetricType;
 
     #[test]
     fn an_entry_over_a_limit_is_not_kept() {
         let limits = MetadataLimits { name_bytes: 3, text_bytes: 6 };
-        let entry = FamilyMetadata { family: "abc", metric_type: MetricType::Info, help: "help", unit: "ms" };
+        let entry = FamilyMetadata {
+            family: "abc",
+            metric_type: MetricType::Info,
+            help: "help",
+            unit: "ms",
+        };
         let kept = entry.to_metadata(&limits).unwrap();
-        assert_eq!((kept.metric_type, kept.unit.as_str(), kept.help.as_str()), (MetricType::Info, "ms", "help"));
+        assert_eq!(
+            (kept.metric_type, kept.unit.as_str(), kept.help.as_str()),
+            (MetricType::Info, "ms", "help")
+        );
         for (bad, error) in [
             (FamilyMetadata { family: "", ..entry }, MetadataError::NoName),
             (FamilyMetadata { family: "abcd", ..entry }, MetadataError::LongName(4, 3)),

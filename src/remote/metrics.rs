@@ -3,8 +3,8 @@
 use crate::metrics::registry::{Counter, Gauge, Registry};
 use crate::remote::chunked::FrameCounts;
 use crate::remote::clock_skew::{ClockSkew, ObservedRequest};
-use crate::remote::write_outcome::WriteOutcome;
 use crate::remote::reject_reason::{ItemKind, RejectReason};
+use crate::remote::write_outcome::WriteOutcome;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::family::Family;
 use std::sync::Arc;
@@ -20,8 +20,10 @@ struct TypeLabel {
 }
 
 /// What Prometheus counts by type, and how it calls that.
-const TYPES: [(ItemKind, TypeLabel); 2] =
-    [(ItemKind::Sample, TypeLabel { r#type: "float" }), (ItemKind::Histogram, TypeLabel { r#type: "histogram" })];
+const TYPES: [(ItemKind, TypeLabel); 2] = [
+    (ItemKind::Sample, TypeLabel { r#type: "float" }),
+    (ItemKind::Histogram, TypeLabel { r#type: "histogram" }),
+];
 
 /// Counters of writes; shared by cloning.
 #[derive(Debug, Clone)]
@@ -61,11 +63,17 @@ impl WriteMetrics {
         let prometheus_refused = [
             (
                 RejectReason::OutOfOrder,
-                by_type("prometheus_tsdb_out_of_order_samples_total", "Samples refused as out of order."),
+                by_type(
+                    "prometheus_tsdb_out_of_order_samples_total",
+                    "Samples refused as out of order.",
+                ),
             ),
             (
                 RejectReason::OutOfBounds,
-                by_type("prometheus_tsdb_out_of_bound_samples_total", "Samples refused as out of bounds."),
+                by_type(
+                    "prometheus_tsdb_out_of_bound_samples_total",
+                    "Samples refused as out of bounds.",
+                ),
             ),
             (
                 RejectReason::TooOld,
@@ -138,9 +146,13 @@ impl WriteMetrics {
     /// Compares the samples with the server clock. Logs at most one warning a minute.
     fn observe_clock(&self, outcome: &WriteOutcome, now_ms: i64) {
         let Some(newest_ms) = outcome.newest_ms else { return };
-        let ahead = |(kind, _): (ItemKind, TypeLabel)| outcome.rejections.count_of(kind, RejectReason::TooFarAhead);
+        let ahead = |(kind, _): (ItemKind, TypeLabel)| {
+            outcome.rejections.count_of(kind, RejectReason::TooFarAhead)
+        };
         let rejected = TYPES.map(ahead).into_iter().sum();
-        if let Some(warning) = self.clock_skew.observe(ObservedRequest { now_ms, newest_ms, rejected }) {
+        if let Some(warning) =
+            self.clock_skew.observe(ObservedRequest { now_ms, newest_ms, rejected })
+        {
             tracing::warn!(
                 samples = warning.rejected,
                 ahead_seconds = warning.max_ahead_ms as f64 / 1000.0,

@@ -35,37 +35,37 @@
 //! | [`clock_skew`] | how far samples are ahead of the server clock                 |
 //! | [`metrics`] | what is counted                                                  |
 
-pub mod response_writer;
-pub mod symbol_ref_error;
+pub mod body_compression;
 pub mod chunked;
 pub mod clock_skew;
+pub mod decompress;
 pub mod exemplar;
 pub mod external_labels;
 pub mod histogram;
 mod histogram_encoder;
+mod ingester;
 #[cfg(test)]
 mod known_data;
 mod label;
 pub mod limits;
 pub mod metadata;
 pub mod metrics;
-pub mod write_outcome;
-pub mod snappy_writer;
-pub mod body_compression;
 pub mod pb;
 pub mod plain_writer;
 pub mod protobuf;
 pub mod read;
 pub mod read_request;
-pub mod request_index_v1;
 pub mod reject_reason;
 pub mod rejections;
+pub mod request_index_v1;
 pub mod request_series;
+pub mod response_writer;
 mod schema;
 pub mod series_v1;
-mod ingester;
+pub mod snappy_writer;
 pub mod stream_request;
+pub mod symbol_ref_error;
 pub mod thanos;
-pub mod decompress;
 pub mod v2;
 pub mod write;
+pub mod write_outcome;

@@ -1,6 +1,6 @@
 //! A message in pieces as it is.
 
-use crate::remote::response_writer::{ResponseWriter, Placeholder, ResponseTooLong};
+use crate::remote::response_writer::{Placeholder, ResponseTooLong, ResponseWriter};
 use bytes::Bytes;
 
 /// Size of a piece, unless a gap ends it.

@@ -161,7 +161,8 @@ impl<'a> MessageCursor<'a> {
     pub(crate) fn string(&mut self) -> Result<&'a str, DecodeMessageError> {
         let start = self.at;
         let bytes = self.bytes()?;
-        std::str::from_utf8(bytes).map_err(|_| DecodeMessageError { what: "text that is not valid UTF-8", offset: start })
+        std::str::from_utf8(bytes)
+            .map_err(|_| DecodeMessageError { what: "text that is not valid UTF-8", offset: start })
     }
 
     #[inline]
@@ -174,7 +175,11 @@ impl<'a> MessageCursor<'a> {
     }
 
     /// Leaves out the value of a field that is not known.
-    pub(crate) fn skip_value(&mut self, key: FieldKey, depth: u32) -> Result<(), DecodeMessageError> {
+    pub(crate) fn skip_value(
+        &mut self,
+        key: FieldKey,
+        depth: u32,
+    ) -> Result<(), DecodeMessageError> {
         if depth == 0 {
             return Err(self.error("groups within groups without end"));
         }
@@ -203,7 +208,15 @@ impl<'a> MessageCursor<'a> {
 
     /// Refuses a known field in a layout that is not its own.
     #[inline]
-    pub(crate) fn expect_wire_type(&self, key: FieldKey, wire: WireType) -> Result<(), DecodeMessageError> {
-        if key.wire == wire { Ok(()) } else { Err(self.error("known field with a wrong wire type")) }
+    pub(crate) fn expect_wire_type(
+        &self,
+        key: FieldKey,
+        wire: WireType,
+    ) -> Result<(), DecodeMessageError> {
+        if key.wire == wire {
+            Ok(())
+        } else {
+            Err(self.error("known field with a wrong wire type"))
+        }
     }
 }

@@ -7,13 +7,13 @@
 
 use crate::model::float_sample::FloatSample;
 use crate::model::sample::{Sample, SampleValue};
-use crate::remote::response_writer::{ResponseWriter, Placeholder};
 use crate::remote::external_labels::ExternalLabels;
 use crate::remote::histogram_encoder::HistogramEncoder;
-use crate::remote::snappy_writer::SnappyWriter;
 use crate::remote::pb::prometheus as pb;
 use crate::remote::plain_writer::PlainWriter;
-use crate::remote::read_request::{RemoteReadError, ReadSelection, ReadAbort};
+use crate::remote::read_request::{ReadAbort, ReadSelection, RemoteReadError};
+use crate::remote::response_writer::{Placeholder, ResponseWriter};
+use crate::remote::snappy_writer::SnappyWriter;
 use crate::tsdb::db::Db;
 use crate::tsdb::query::chunk_iter::SupportedEncodings;
 use crate::tsdb::query::source::QueryError;
@@ -154,14 +154,17 @@ impl<W: ResponseWriter> SamplesResponseEncoder<'_, W> {
         for point in points {
             let point = point?;
             empty = false;
-            *left = left
-                .checked_sub(1)
-                .ok_or_else(|| RemoteReadError::SampleLimit(self.source.limits.samples.unwrap_or(u64::MAX)))?;
+            *left = left.checked_sub(1).ok_or_else(|| {
+                RemoteReadError::SampleLimit(self.source.limits.samples.unwrap_or(u64::MAX))
+            })?;
             self.samples += 1;
             self.put_sample(&point);
             if self.series.len() >= SERIES_BYTES {
                 let writer = &mut self.writer;
-                parts.get_or_insert_with(|| SplitSeries { header: writer.reserve_placeholder(), start: writer.content_len() });
+                parts.get_or_insert_with(|| SplitSeries {
+                    header: writer.reserve_placeholder(),
+                    start: writer.content_len(),
+                });
                 self.flush_series()?;
             }
         }
@@ -182,7 +185,9 @@ impl<W: ResponseWriter> SamplesResponseEncoder<'_, W> {
 
     fn put_sample(&mut self, point: &Sample) {
         let message = match &point.value {
-            SampleValue::Float(v) => return put_float_sample(&mut self.series, FloatSample::new(point.t, *v)),
+            SampleValue::Float(v) => {
+                return put_float_sample(&mut self.series, FloatSample::new(point.t, *v));
+            }
             SampleValue::Histogram(histogram) => self.histograms.integer(point.t, histogram),
             SampleValue::FloatHistogram(histogram) => self.histograms.float(point.t, histogram),
         };

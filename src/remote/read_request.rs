@@ -7,11 +7,11 @@
 use crate::model::matcher::error::MatcherError;
 use crate::model::matcher::{MatchType, Matcher};
 use crate::model::time::TimeRange;
-use crate::remote::response_writer::ResponseTooLong;
 use crate::remote::external_labels::ExternalLabels;
 use crate::remote::pb::prometheus as pb;
 use crate::remote::pb::prometheus::label_matcher::Type;
 use crate::remote::pb::prometheus::read_request::ResponseType;
+use crate::remote::response_writer::ResponseTooLong;
 use crate::tsdb::query::source::QueryError;
 use prost::Message;
 
@@ -158,8 +158,9 @@ impl ReadSelection {
         let whole = TimeRange::new(query.start_timestamp_ms, query.end_timestamp_ms);
         // Hints without times are none.
         let hints = query.hints.as_ref().filter(|hints| (hints.start_ms, hints.end_ms) != (0, 0));
-        let range =
-            hints.map_or(whole, |hints| TimeRange::new(whole.mint.max(hints.start_ms), whole.maxt.min(hints.end_ms)));
+        let range = hints.map_or(whole, |hints| {
+            TimeRange::new(whole.mint.max(hints.start_ms), whole.maxt.min(hints.end_ms))
+        });
         Ok(Self { matchers: external.strip(matchers(&query.matchers)?)?, range })
     }
 }
@@ -190,7 +191,7 @@ fn format_response_types(types: &[i32]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{RemoteReadError, ReadSelection, response_type};
+    use super::{ReadSelection, RemoteReadError, response_type};
     use crate::model::time::TimeRange;
     use crate::remote::external_labels::ExternalLabels;
     use crate::remote::pb::prometheus as pb;
@@ -199,7 +200,10 @@ mod tests {
     #[test]
     fn the_first_known_type_of_the_client_s_list_is_taken_and_samples_where_there_is_none() {
         let asked = |types: &[i32]| {
-            response_type(&pb::ReadRequest { accepted_response_types: types.into(), ..Default::default() })
+            response_type(&pb::ReadRequest {
+                accepted_response_types: types.into(),
+                ..Default::default()
+            })
         };
         for (types, expected) in [
             (&[][..], ResponseType::Samples),
@@ -211,16 +215,25 @@ mod tests {
         }
         let error = asked(&[9, 8]).unwrap_err();
         assert!(matches!(&error, RemoteReadError::ResponseType(types) if types == &[9, 8]));
-        assert!(
-            error.to_string().starts_with("server does not support any of the requested response types: [9 8]; supp")
-        );
+        assert!(error.to_string().starts_with(
+            "server does not support any of the requested response types: [9 8]; supp"
+        ));
     }
 
     #[test]
     fn times_are_those_of_the_hints_where_there_are_some_and_never_beyond_the_query_s() {
         let range = |hints: Option<(i64, i64)>| {
-            let hints = hints.map(|(start_ms, end_ms)| pb::ReadHints { start_ms, end_ms, ..Default::default() });
-            let query = pb::Query { start_timestamp_ms: 100, end_timestamp_ms: 200, matchers: Vec::new(), hints };
+            let hints = hints.map(|(start_ms, end_ms)| pb::ReadHints {
+                start_ms,
+                end_ms,
+                ..Default::default()
+            });
+            let query = pb::Query {
+                start_timestamp_ms: 100,
+                end_timestamp_ms: 200,
+                matchers: Vec::new(),
+                hints,
+            };
             ReadSelection::new(&query, &ExternalLabels::default()).unwrap().range
         };
         assert_eq!(range(None), TimeRange::new(100, 200));

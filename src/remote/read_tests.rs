@@ -2,23 +2,36 @@
 
 use super::{ReadLimits, ReadSource, SERIES_BYTES, read_samples, read_samples_plain};
 use crate::remote::external_labels::ExternalLabels;
-use crate::remote::known_data::{db_with, golden, golden_series, golden_db, known_lines};
+use crate::remote::known_data::{db_with, golden, golden_db, golden_series, known_lines};
 use crate::remote::pb::prometheus as pb;
-use crate::remote::read_request::{RemoteReadError, ReadAbort, decode_request, parse_request};
+use crate::remote::read_request::{ReadAbort, RemoteReadError, decode_request, parse_request};
 use crate::tsdb::db::Db;
 use crate::tsdb::query::chunk_iter::SupportedEncodings;
 use prost::Message;
 
-const UNLIMITED: ReadLimits =
-    ReadLimits { samples: None, answer_bytes: usize::MAX, frame_bytes: 1 << 20, readable: SupportedEncodings::Baseline };
+const UNLIMITED: ReadLimits = ReadLimits {
+    samples: None,
+    answer_bytes: usize::MAX,
+    frame_bytes: 1 << 20,
+    readable: SupportedEncodings::Baseline,
+};
 
 fn unpack(pieces: &[u8]) -> pb::ReadResponse {
-    pb::ReadResponse::decode(&snap::raw::Decoder::new().decompress_vec(pieces).unwrap()[..]).unwrap()
+    pb::ReadResponse::decode(&snap::raw::Decoder::new().decompress_vec(pieces).unwrap()[..])
+        .unwrap()
 }
 
-fn asked(db: &Db, request: &pb::ReadRequest, limits: ReadLimits) -> Result<pb::ReadResponse, RemoteReadError> {
-    read_samples(ReadSource { db, external: ExternalLabels::default(), limits }, request, &mut |_| Ok(()))
-        .map(|answer| unpack(&answer.pieces.concat()))
+fn asked(
+    db: &Db,
+    request: &pb::ReadRequest,
+    limits: ReadLimits,
+) -> Result<pb::ReadResponse, RemoteReadError> {
+    read_samples(
+        ReadSource { db, external: ExternalLabels::default(), limits },
+        request,
+        &mut |_| Ok(()),
+    )
+    .map(|answer| unpack(&answer.pieces.concat()))
 }
 
 /// What a histogram says: its buckets that are not empty, each in a span of its own, and no more of counter resets than whether it is a
@@ -39,13 +52,23 @@ fn said(histogram: &pb::Histogram) -> pb::Histogram {
             Some(*count as f64)
         });
         let counts: Vec<f64> = absolute.chain(counts.iter().copied()).collect();
-        indices.flatten().zip(counts).filter(|(_, count)| *count != 0.0).unzip::<i32, f64, Vec<_>, Vec<_>>()
+        indices
+            .flatten()
+            .zip(counts)
+            .filter(|(_, count)| *count != 0.0)
+            .unzip::<i32, f64, Vec<_>, Vec<_>>()
     };
-    let spans = |indices: Vec<i32>| indices.into_iter().map(|offset| pb::BucketSpan { offset, length: 1 }).collect();
-    let (indices, counts) = filled(&said.positive_spans, &said.positive_deltas, &said.positive_counts);
-    (said.positive_spans, said.positive_deltas, said.positive_counts) = (spans(indices), Vec::new(), counts);
-    let (indices, counts) = filled(&said.negative_spans, &said.negative_deltas, &said.negative_counts);
-    (said.negative_spans, said.negative_deltas, said.negative_counts) = (spans(indices), Vec::new(), counts);
+    let spans = |indices: Vec<i32>| {
+        indices.into_iter().map(|offset| pb::BucketSpan { offset, length: 1 }).collect()
+    };
+    let (indices, counts) =
+        filled(&said.positive_spans, &said.positive_deltas, &said.positive_counts);
+    (said.positive_spans, said.positive_deltas, said.positive_counts) =
+        (spans(indices), Vec::new(), counts);
+    let (indices, counts) =
+        filled(&said.negative_spans, &said.negative_deltas, &said.negative_counts);
+    (said.negative_spans, said.negative_deltas, said.negative_counts) =
+        (spans(indices), Vec::new(), counts);
     said
 }
 
@@ -53,9 +76,15 @@ fn said(histogram: &pb::Histogram) -> pb::Histogram {
 fn sorted(response: &pb::ReadResponse) -> Vec<Vec<pb::TimeSeries>> {
     let series = |result: &pb::QueryResult| {
         let mut all = result.timeseries.clone();
-        all.sort_by_key(|series| series.labels.iter().map(|l| (l.name.clone(), l.value.clone())).collect::<Vec<_>>());
-        all.iter_mut().flat_map(|series| &mut series.samples).for_each(|sample| sample.value += 0.0);
-        all.iter_mut().flat_map(|series| &mut series.histograms).for_each(|histogram| *histogram = said(histogram));
+        all.sort_by_key(|series| {
+            series.labels.iter().map(|l| (l.name.clone(), l.value.clone())).collect::<Vec<_>>()
+        });
+        all.iter_mut()
+            .flat_map(|series| &mut series.samples)
+            .for_each(|sample| sample.value += 0.0);
+        all.iter_mut()
+            .flat_map(|series| &mut series.histograms)
+            .for_each(|histogram| *histogram = said(histogram));
         all
     };
     response.results.iter().map(series).collect()
@@ -63,8 +92,12 @@ fn sorted(response: &pb::ReadResponse) -> Vec<Vec<pb::TimeSeries>> {
 
 fn everything() -> pb::ReadRequest {
     let matcher = pb::LabelMatcher { r#type: 2, name: "__name__".into(), value: ".+".into() };
-    let query =
-        pb::Query { start_timestamp_ms: i64::MIN, end_timestamp_ms: i64::MAX, matchers: vec![matcher], hints: None };
+    let query = pb::Query {
+        start_timestamp_ms: i64::MIN,
+        end_timestamp_ms: i64::MAX,
+        matchers: vec![matcher],
+        hints: None,
+    };
     pb::ReadRequest { queries: vec![query], accepted_response_types: Vec::new() }
 }
 
@@ -79,13 +112,26 @@ fn answers_are_those_of_prometheus() {
         // By their text, in which a NaN is equal to itself.
         for (ours, theirs) in ours.iter().flatten().zip(theirs.iter().flatten()) {
             assert_eq!(format!("{:?}", ours.labels), format!("{:?}", theirs.labels), "{number}");
-            assert_eq!(format!("{:?}", ours.samples), format!("{:?}", theirs.samples), "{number}: {:?}", ours.labels);
-            assert_eq!(ours.histograms.len(), theirs.histograms.len(), "{number}: {:?}", ours.labels);
+            assert_eq!(
+                format!("{:?}", ours.samples),
+                format!("{:?}", theirs.samples),
+                "{number}: {:?}",
+                ours.labels
+            );
+            assert_eq!(
+                ours.histograms.len(),
+                theirs.histograms.len(),
+                "{number}: {:?}",
+                ours.labels
+            );
             for (ours, theirs) in ours.histograms.iter().zip(&theirs.histograms) {
                 assert_eq!(format!("{ours:?}"), format!("{theirs:?}"), "{number}");
             }
         }
-        assert_eq!(ours.iter().map(Vec::len).collect::<Vec<_>>(), theirs.iter().map(Vec::len).collect::<Vec<_>>());
+        assert_eq!(
+            ours.iter().map(Vec::len).collect::<Vec<_>>(),
+            theirs.iter().map(Vec::len).collect::<Vec<_>>()
+        );
         histograms += ours.iter().flatten().map(|series| series.histograms.len()).sum::<usize>();
     }
     assert!(histograms >= 240, "{histograms}");
@@ -104,7 +150,10 @@ fn histograms_count_as_samples_where_they_are_limited() {
     assert_eq!(all as usize, known_lines().iter().filter(|line| line["labels"].is_null()).count());
     let limit = |samples| ReadLimits { samples: Some(samples), ..UNLIMITED };
     assert!(asked(&db, &everything(), limit(all)).is_ok());
-    assert!(matches!(asked(&db, &everything(), limit(all - 1)), Err(RemoteReadError::SampleLimit(_))));
+    assert!(matches!(
+        asked(&db, &everything(), limit(all - 1)),
+        Err(RemoteReadError::SampleLimit(_))
+    ));
 }
 
 #[test]
@@ -112,11 +161,18 @@ fn the_answer_keeps_the_bits_of_every_value() {
     let known = golden_series();
     let (db, _dir) = db_with(known.clone());
     let response = asked(&db, &everything(), UNLIMITED).unwrap();
-    let bits =
-        |series: &pb::TimeSeries| series.samples.iter().map(|s| (s.timestamp, s.value.to_bits())).collect::<Vec<_>>();
+    let bits = |series: &pb::TimeSeries| {
+        series.samples.iter().map(|s| (s.timestamp, s.value.to_bits())).collect::<Vec<_>>()
+    };
     let ours = &response.results[0].timeseries;
-    assert_eq!(ours.iter().map(bits).collect::<Vec<_>>(), known.iter().map(bits).collect::<Vec<_>>());
-    assert!(ours.iter().flat_map(bits).any(|(_, bits)| bits == (-0.0f64).to_bits()), "the data has a -0");
+    assert_eq!(
+        ours.iter().map(bits).collect::<Vec<_>>(),
+        known.iter().map(bits).collect::<Vec<_>>()
+    );
+    assert!(
+        ours.iter().flat_map(bits).any(|(_, bits)| bits == (-0.0f64).to_bits()),
+        "the data has a -0"
+    );
 }
 
 #[test]
@@ -126,9 +182,15 @@ fn the_answer_that_is_not_compressed_is_the_same() {
     let block = read_samples(source.clone(), &everything(), &mut |_| Ok(())).unwrap();
     let plain = read_samples_plain(source.clone(), &everything(), &mut |_| Ok(())).unwrap();
     assert_eq!(plain.samples, block.samples);
-    assert_eq!(plain.pieces.concat(), snap::raw::Decoder::new().decompress_vec(&block.pieces.concat()).unwrap());
+    assert_eq!(
+        plain.pieces.concat(),
+        snap::raw::Decoder::new().decompress_vec(&block.pieces.concat()).unwrap()
+    );
     let small = ReadSource { limits: ReadLimits { answer_bytes: 1000, ..UNLIMITED }, ..source };
-    assert!(matches!(read_samples_plain(small, &everything(), &mut |_| Ok(())), Err(RemoteReadError::AnswerLimit(1000))));
+    assert!(matches!(
+        read_samples_plain(small, &everything(), &mut |_| Ok(())),
+        Err(RemoteReadError::AnswerLimit(1000))
+    ));
 }
 
 #[test]
@@ -139,7 +201,11 @@ fn a_long_series_is_answered_in_parts_and_reads_as_one() {
     let label = |value: &str| vec![pb::Label { name: "__name__".into(), value: value.into() }];
     let long = SERIES_BYTES as i64 / 8;
     let all: Vec<_> = [("a", 3), ("b", long), ("c", 3)]
-        .map(|(name, count)| pb::TimeSeries { labels: label(name), samples: samples(count), ..Default::default() })
+        .map(|(name, count)| pb::TimeSeries {
+            labels: label(name),
+            samples: samples(count),
+            ..Default::default()
+        })
         .into();
     let (db, _dir) = db_with(all.clone());
     let response = asked(&db, &everything(), UNLIMITED).unwrap();
@@ -183,7 +249,8 @@ fn bad_requests_are_told_apart() {
     let (db, _dir) = db_with(Vec::new());
     let with_matcher = |kind: i32, value: &str| {
         let mut request = everything();
-        request.queries[0].matchers[0] = pb::LabelMatcher { r#type: kind, name: "a".into(), value: value.into() };
+        request.queries[0].matchers[0] =
+            pb::LabelMatcher { r#type: kind, name: "a".into(), value: value.into() };
         asked(&db, &request, UNLIMITED)
     };
     assert!(matches!(with_matcher(2, "("), Err(RemoteReadError::Matcher(_))));
@@ -192,10 +259,22 @@ fn bad_requests_are_told_apart() {
     assert!(matches!(with_matcher(2, bomb), Err(RemoteReadError::Matcher(_))));
     assert!(matches!(decode_request(b""), Err(RemoteReadError::NotSnappy(_))));
     assert!(matches!(decode_request(b"\x05\x00"), Err(RemoteReadError::NotSnappy(_))));
-    assert!(matches!(decode_request(b"\xff\xff\xff\xff\x0f"), Err(RemoteReadError::TooLarge { .. })));
+    assert!(matches!(
+        decode_request(b"\xff\xff\xff\xff\x0f"),
+        Err(RemoteReadError::TooLarge { .. })
+    ));
     let packed = |bytes: &[u8]| snap::raw::Encoder::new().compress_vec(bytes).unwrap();
     assert!(matches!(decode_request(&packed(b"\xff")), Err(RemoteReadError::Malformed(_))));
-    let many = pb::ReadRequest { queries: vec![pb::Query::default(); 1001], accepted_response_types: Vec::new() };
-    assert!(matches!(decode_request(&packed(&many.encode_to_vec())), Err(RemoteReadError::TooMany { .. })));
-    assert!(matches!(parse_request(&vec![0; (1 << 20) + 1]), Err(RemoteReadError::TooLarge { .. })));
+    let many = pb::ReadRequest {
+        queries: vec![pb::Query::default(); 1001],
+        accepted_response_types: Vec::new(),
+    };
+    assert!(matches!(
+        decode_request(&packed(&many.encode_to_vec())),
+        Err(RemoteReadError::TooMany { .. })
+    ));
+    assert!(matches!(
+        parse_request(&vec![0; (1 << 20) + 1]),
+        Err(RemoteReadError::TooLarge { .. })
+    ));
 }

@@ -45,7 +45,11 @@ impl SeriesRejections {
 
     /// Counts a histogram that is none.
     pub(crate) fn record_histogram(&self, bad: RejectedHistogram) {
-        self.record_first(FirstRejection { reason: RejectReason::InvalidHistogram, t: bad.t, cause: Some(bad.reason) });
+        self.record_first(FirstRejection {
+            reason: RejectReason::InvalidHistogram,
+            t: bad.t,
+            cause: Some(bad.reason),
+        });
     }
 
     /// Whether `t` is not after `latest`; it is counted where it is.
@@ -139,12 +143,20 @@ impl Rejections {
     }
 
     /// Counts `count` things of one kind and series, all for one reason.
-    pub(crate) fn add_all<'a>(&mut self, things: RejectedItems<'_>, labels: impl Iterator<Item = (&'a str, &'a str)>) {
+    pub(crate) fn add_all<'a>(
+        &mut self,
+        things: RejectedItems<'_>,
+        labels: impl Iterator<Item = (&'a str, &'a str)>,
+    ) {
         self.counts[things.kind as usize][things.reason as usize] += things.count;
         self.name(labels, things.detail);
     }
 
-    fn name<'a>(&mut self, labels: impl Iterator<Item = (&'a str, &'a str)>, detail: &dyn fmt::Display) {
+    fn name<'a>(
+        &mut self,
+        labels: impl Iterator<Item = (&'a str, &'a str)>,
+        detail: &dyn fmt::Display,
+    ) {
         self.series += 1;
         if self.named.len() < NAMED_SERIES {
             self.named.push(format!("{} ({detail})", describe(labels)));
@@ -219,7 +231,10 @@ fn truncation_index(text: &str) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use super::{ItemKind, NAME_BYTES, NAMED_SERIES, RejectReason, Rejections, RejectedItems, SeriesRejections, describe};
+    use super::{
+        ItemKind, NAME_BYTES, NAMED_SERIES, RejectReason, RejectedItems, Rejections,
+        SeriesRejections, describe,
+    };
     use crate::model::histogram::validate::InvalidHistogram;
     use crate::remote::histogram::RejectedHistogram;
 
@@ -233,7 +248,10 @@ mod tests {
         floats.record(RejectReason::DuplicateTimestamp, 7);
         assert_eq!(refusals.add_series(&floats, labels()), 2);
         let histograms = SeriesRejections::new(ItemKind::Histogram);
-        histograms.record_histogram(RejectedHistogram { t: 9, reason: InvalidHistogram::Schema(99).into() });
+        histograms.record_histogram(RejectedHistogram {
+            t: 9,
+            reason: InvalidHistogram::Schema(99).into(),
+        });
         assert_eq!(refusals.add_series(&histograms, [].into_iter()), 1);
         let exemplars = SeriesRejections::new(ItemKind::Exemplar);
         assert!(exemplars.accept_timestamp(11, 11) && !exemplars.accept_timestamp(12, 11));
@@ -247,10 +265,21 @@ mod tests {
              {} (exemplar too far in the future, timestamp 12)"
         );
         for _ in 0..10 {
-            let bad = RejectedItems { kind: ItemKind::Histogram, reason: RejectReason::BadLabels, count: 2, detail: &"no labels" };
+            let bad = RejectedItems {
+                kind: ItemKind::Histogram,
+                reason: RejectReason::BadLabels,
+                count: 2,
+                detail: &"no labels",
+            };
             refusals.add_all(bad, labels());
         }
-        assert_eq!((refusals.count(RejectReason::BadLabels), refusals.count_of(ItemKind::Sample, RejectReason::BadLabels)), (20, 0));
+        assert_eq!(
+            (
+                refusals.count(RejectReason::BadLabels),
+                refusals.count_of(ItemKind::Sample, RejectReason::BadLabels)
+            ),
+            (20, 0)
+        );
         assert_eq!(refusals.first_series().len(), NAMED_SERIES);
         assert!(refusals.to_string().ends_with("; and 8 more series"), "{refusals}");
     }

@@ -11,10 +11,11 @@
 
 use crate::remote::metadata;
 use crate::remote::metadata::FamilyMetadata;
-use crate::remote::protobuf::{MessageCursor, DecodeMessageError, MAX_DEPTH, WireType};
+use crate::remote::protobuf::{DecodeMessageError, MAX_DEPTH, MessageCursor, WireType};
 use crate::remote::schema::{self, SERIES_LEVEL};
 use crate::remote::series_v1::{
-    EXEMPLARS, HISTOGRAMS, LABELS, LABELS_KEY, SAMPLES, SAMPLES_KEY, SeriesV1, SeriesSpanV1, decode_sample, decode_sample_fast,
+    EXEMPLARS, HISTOGRAMS, LABELS, LABELS_KEY, SAMPLES, SAMPLES_KEY, SeriesSpanV1, SeriesV1,
+    decode_sample, decode_sample_fast,
 };
 
 /// Field numbers of `prometheus.WriteRequest`.
@@ -85,7 +86,11 @@ impl RequestIndexV1 {
     ///
     /// # Errors
     /// [`DecodeWriteRequestError`]; the index is then of no use.
-    pub fn read(&mut self, body: &[u8], limits: CountLimits) -> Result<(), DecodeWriteRequestError> {
+    pub fn read(
+        &mut self,
+        body: &[u8],
+        limits: CountLimits,
+    ) -> Result<(), DecodeWriteRequestError> {
         self.series.clear();
         self.samples = 0;
         self.has_exemplars = false;
@@ -100,7 +105,9 @@ impl RequestIndexV1 {
                 TIMESERIES => {
                     request.expect_wire_type(key, WireType::Length)?;
                     let span = SeriesSpanV1::read(body, request.message()?, SERIES_LEVEL)?;
-                    self.samples += u64::from(span.samples) + u64::from(span.exemplars) + u64::from(span.histograms);
+                    self.samples += u64::from(span.samples)
+                        + u64::from(span.exemplars)
+                        + u64::from(span.histograms);
                     self.has_exemplars |= span.exemplars > 0;
                     self.series.push(span);
                     if self.series.len() as u64 > limits.series {
@@ -133,7 +140,10 @@ impl RequestIndexV1 {
     }
 
     /// What the request says of metric families; `body` must be the bytes that were read.
-    pub fn metadata<'a>(&self, body: &'a [u8]) -> impl Iterator<Item = FamilyMetadata<'a>> + use<'a> {
+    pub fn metadata<'a>(
+        &self,
+        body: &'a [u8],
+    ) -> impl Iterator<Item = FamilyMetadata<'a>> + use<'a> {
         // Where there is none, it is known without a walk.
         metadata::iter_families(if self.has_metadata { body } else { &[] }, METADATA)
     }
@@ -148,7 +158,11 @@ impl RequestIndexV1 {
 impl SeriesSpanV1 {
     /// Checks one series that stands `level` messages deep.
     #[inline]
-    pub(crate) fn read(body: &[u8], mut series: MessageCursor<'_>, level: u32) -> Result<Self, DecodeMessageError> {
+    pub(crate) fn read(
+        body: &[u8],
+        mut series: MessageCursor<'_>,
+        level: u32,
+    ) -> Result<Self, DecodeMessageError> {
         let start = series.offset() as u32;
         let mut span = Self {
             start,
@@ -184,7 +198,11 @@ impl SeriesSpanV1 {
     }
 
     /// Checks a field that is not a label or sample as every sender writes them.
-    fn check_uncommon_field(&mut self, series: &mut MessageCursor<'_>, level: u32) -> Result<(), DecodeMessageError> {
+    fn check_uncommon_field(
+        &mut self,
+        series: &mut MessageCursor<'_>,
+        level: u32,
+    ) -> Result<(), DecodeMessageError> {
         let field_start = series.offset();
         let key = series.key()?;
         match key.field {
@@ -228,7 +246,11 @@ impl SeriesSpanV1 {
 
 /// Checks label fields, which stand `level` messages deep, as long as they follow each other.
 #[inline]
-fn check_labels(body: &[u8], series: &mut MessageCursor<'_>, level: u32) -> Result<(), DecodeMessageError> {
+fn check_labels(
+    body: &[u8],
+    series: &mut MessageCursor<'_>,
+    level: u32,
+) -> Result<(), DecodeMessageError> {
     let start = series.offset();
     while let [LABELS_KEY, rest @ ..] = series.rest() {
         match fast_label_len(rest) {
@@ -258,7 +280,9 @@ fn fast_label_len(bytes: &[u8]) -> Option<usize> {
     let (&len, label) = bytes.split_first()?;
     let label = label.get(..usize::from(len))?;
     let [NAME_KEY, name_len, rest @ ..] = label else { return None };
-    let [VALUE_KEY, value_len, value @ ..] = rest.get(usize::from(*name_len)..)? else { return None };
+    let [VALUE_KEY, value_len, value @ ..] = rest.get(usize::from(*name_len)..)? else {
+        return None;
+    };
     let usual = len < 0x80 && *value_len < 0x80 && value.len() == usize::from(*value_len);
     usual.then_some(1 + usize::from(len))
 }

@@ -2,9 +2,9 @@
 
 use super::{CountLimits, DecodeWriteRequestError, RequestIndexV1};
 use crate::model::exemplar::Exemplar;
+use crate::model::float_sample::FloatSample;
 use crate::model::histogram::{CounterResetHint, FloatHistogram, Histogram, Span};
 use crate::model::labels::{BuildLabelsError, LabelsBuilder};
-use crate::model::float_sample::FloatSample;
 use crate::model::sample::{Sample, SampleValue};
 use crate::remote::exemplar::ExemplarError;
 use crate::remote::histogram::{HistogramError, MAX_LIST, RejectedHistogram};
@@ -54,7 +54,8 @@ fn plain(value: &SampleValue) -> Plain {
                 .chain(h.custom_values.iter().map(|value| value.to_bits()))
                 .collect(),
             spans: [h.positive_spans.clone(), h.negative_spans.clone()],
-            buckets: [&h.positive_buckets, &h.negative_buckets].map(|list| list.iter().map(|&b| b as u64).collect()),
+            buckets: [&h.positive_buckets, &h.negative_buckets]
+                .map(|list| list.iter().map(|&b| b as u64).collect()),
         },
         SampleValue::FloatHistogram(h) => Plain {
             is_float: true,
@@ -66,7 +67,8 @@ fn plain(value: &SampleValue) -> Plain {
                 .map(|value| value.to_bits())
                 .collect(),
             spans: [h.positive_spans.clone(), h.negative_spans.clone()],
-            buckets: [&h.positive_buckets, &h.negative_buckets].map(|list| list.iter().map(|b| b.to_bits()).collect()),
+            buckets: [&h.positive_buckets, &h.negative_buckets]
+                .map(|list| list.iter().map(|b| b.to_bits()).collect()),
         },
     }
 }
@@ -75,13 +77,19 @@ fn plain(value: &SampleValue) -> Plain {
 fn histogram_of(message: pb::Histogram) -> (i64, Result<Plain, HistogramError>) {
     use pb::histogram::{Count, ZeroCount};
     let reset_hint = CounterResetHint::from_byte(message.reset_hint as u8).unwrap_or_default();
-    let spans =
-        |list: Vec<pb::BucketSpan>| list.iter().map(|span| Span { offset: span.offset, length: span.length }).collect();
+    let spans = |list: Vec<pb::BucketSpan>| {
+        list.iter().map(|span| Span { offset: span.offset, length: span.length }).collect()
+    };
     let (schema, zero_threshold, sum) = (message.schema, message.zero_threshold, message.sum);
-    let (positive_spans, negative_spans) = (spans(message.positive_spans), spans(message.negative_spans));
+    let (positive_spans, negative_spans) =
+        (spans(message.positive_spans), spans(message.negative_spans));
     let custom_values = message.custom_values;
     let mut value = if let Some(Count::CountFloat(count)) = message.count {
-        let zero_count = if let Some(ZeroCount::ZeroCountFloat(count)) = message.zero_count { count } else { 0.0 };
+        let zero_count = if let Some(ZeroCount::ZeroCountFloat(count)) = message.zero_count {
+            count
+        } else {
+            0.0
+        };
         SampleValue::FloatHistogram(Box::new(FloatHistogram {
             reset_hint,
             schema,
@@ -97,7 +105,8 @@ fn histogram_of(message: pb::Histogram) -> (i64, Result<Plain, HistogramError>) 
         }))
     } else {
         let count = if let Some(Count::CountInt(count)) = message.count { count } else { 0 };
-        let zero_count = if let Some(ZeroCount::ZeroCountInt(count)) = message.zero_count { count } else { 0 };
+        let zero_count =
+            if let Some(ZeroCount::ZeroCountInt(count)) = message.zero_count { count } else { 0 };
         SampleValue::Histogram(Box::new(Histogram {
             reset_hint,
             schema,
@@ -152,13 +161,17 @@ fn borrowed(body: &[u8]) -> Option<Content> {
         if let Some(packed) = series.packed_labels() {
             // The run, taken alone as the fields of a series, has the same labels.
             let alone = pb::TimeSeries::decode(packed).unwrap();
-            let pairs = alone.labels.iter().map(|label| (label.name.as_str(), label.value.as_str()));
+            let pairs =
+                alone.labels.iter().map(|label| (label.name.as_str(), label.value.as_str()));
             assert!(pairs.eq(series.labels()), "{body:02x?}");
         }
         SeriesContent {
             labels: series.labels().map(|(name, value)| (own(name), own(value))).collect(),
             samples: series.samples().collect(),
-            exemplars: series.exemplars().map(|exemplar| exemplar.map_err(|bad| bad.reason)).collect(),
+            exemplars: series
+                .exemplars()
+                .map(|exemplar| exemplar.map_err(|bad| bad.reason))
+                .collect(),
             histograms: series.histograms().map(found).collect(),
         }
     });
@@ -169,19 +182,29 @@ fn by_prost(body: &[u8]) -> Option<Content> {
     let request = pb::WriteRequest::decode(body).ok()?;
     let series = request.timeseries.into_iter().map(|series| SeriesContent {
         labels: series.labels.into_iter().map(|label| (label.name, label.value)).collect(),
-        samples: series.samples.iter().map(|sample| FloatSample::new(sample.timestamp, sample.value)).collect(),
+        samples: series
+            .samples
+            .iter()
+            .map(|sample| FloatSample::new(sample.timestamp, sample.value))
+            .collect(),
         exemplars: series.exemplars.iter().map(exemplar_of).collect(),
         histograms: series.histograms.into_iter().map(histogram_of).collect(),
     });
     let metadata = request.metadata.into_iter().map(|entry| {
-        let metric_type = pb::metric_metadata::MetricType::try_from(entry.r#type).unwrap_or_default() as i32;
+        let metric_type =
+            pb::metric_metadata::MetricType::try_from(entry.r#type).unwrap_or_default() as i32;
         (metric_type, entry.metric_family_name, entry.help, entry.unit)
     });
     Some(Content { series: series.collect(), metadata: metadata.collect() })
 }
 
 fn family(entry: FamilyMetadata<'_>) -> (i32, String, String, String) {
-    (entry.metric_type as i32, entry.family.to_owned(), entry.help.to_owned(), entry.unit.to_owned())
+    (
+        entry.metric_type as i32,
+        entry.family.to_owned(),
+        entry.help.to_owned(),
+        entry.unit.to_owned(),
+    )
 }
 
 pub(crate) fn text() -> impl Strategy<Value = String> {
@@ -189,7 +212,10 @@ pub(crate) fn text() -> impl Strategy<Value = String> {
 }
 
 fn labels() -> impl Strategy<Value = Vec<pb::Label>> {
-    prop::collection::vec((text(), text()).prop_map(|(name, value)| pb::Label { name, value }), 0..5)
+    prop::collection::vec(
+        (text(), text()).prop_map(|(name, value)| pb::Label { name, value }),
+        0..5,
+    )
 }
 
 fn sample() -> impl Strategy<Value = pb::Sample> {
@@ -212,7 +238,8 @@ fn any_histogram() -> impl Strategy<Value = pb::Histogram> {
         any::<f64>().prop_map(|count| Some(ZeroCount::ZeroCountFloat(count))),
     ];
     let spans = || {
-        let span = any::<(i32, u32)>().prop_map(|(offset, length)| pb::BucketSpan { offset, length });
+        let span =
+            any::<(i32, u32)>().prop_map(|(offset, length)| pb::BucketSpan { offset, length });
         prop::collection::vec(span, 0..3)
     };
     let deltas = || prop::collection::vec(any::<i64>(), 0..4);
@@ -224,7 +251,8 @@ fn any_histogram() -> impl Strategy<Value = pb::Histogram> {
         counts(),
     )
         .prop_map(|(numbers, positive, negative, custom_values)| {
-            let (count, zero_count, (timestamp, schema, reset_hint), (sum, zero_threshold)) = numbers;
+            let (count, zero_count, (timestamp, schema, reset_hint), (sum, zero_threshold)) =
+                numbers;
             pb::Histogram {
                 count,
                 zero_count,
@@ -252,7 +280,13 @@ fn sound_histogram() -> impl Strategy<Value = pb::Histogram> {
         let (is_float, schema, offset, reset_hint, timestamp) = numbers;
         let total: u32 = counts.iter().sum();
         let spans = vec![pb::BucketSpan { offset, length: counts.len() as u32 }];
-        let common = pb::Histogram { schema, reset_hint, timestamp, positive_spans: spans, ..Default::default() };
+        let common = pb::Histogram {
+            schema,
+            reset_hint,
+            timestamp,
+            positive_spans: spans,
+            ..Default::default()
+        };
         if is_float {
             return pb::Histogram {
                 count: Some(Count::CountFloat(total.into())),
@@ -301,11 +335,8 @@ pub(crate) fn series() -> impl Strategy<Value = pb::TimeSeries> {
 
 fn request() -> impl Strategy<Value = pb::WriteRequest> {
     let kind = prop_oneof![3 => 0..9i32, 1 => any::<i32>()];
-    let metadata = (kind, text(), text(), text()).prop_map(|(kind, name, help, unit)| pb::MetricMetadata {
-        r#type: kind,
-        metric_family_name: name,
-        help,
-        unit,
+    let metadata = (kind, text(), text(), text()).prop_map(|(kind, name, help, unit)| {
+        pb::MetricMetadata { r#type: kind, metric_family_name: name, help, unit }
     });
     (prop::collection::vec(series(), 0..4), prop::collection::vec(metadata, 0..2))
         .prop_map(|(timeseries, metadata)| pb::WriteRequest { timeseries, metadata })
@@ -353,7 +384,8 @@ pub(crate) fn mutation() -> impl Strategy<Value = Mutation> {
         (at.clone(), any::<u8>()).prop_map(|(at, byte)| Mutation::Set(at, byte)),
         (at.clone(), 0..8u32).prop_map(|(at, bit)| Mutation::Flip(at, bit)),
         (at.clone(), telling).prop_map(|(at, bytes)| Mutation::Insert(at, bytes)),
-        (at.clone(), prop::collection::vec(any::<u8>(), 1..4)).prop_map(|(at, bytes)| Mutation::Insert(at, bytes)),
+        (at.clone(), prop::collection::vec(any::<u8>(), 1..4))
+            .prop_map(|(at, bytes)| Mutation::Insert(at, bytes)),
         (at.clone(), 1..4usize).prop_map(|(at, len)| Mutation::Remove(at, len)),
         at.clone().prop_map(Mutation::Cut),
         (at.clone(), at, small).prop_map(|(from, to, len)| Mutation::Copy(from, to, len)),
@@ -369,7 +401,9 @@ impl Mutation {
         match self {
             Self::Set(at, byte) => *body = with(body, place(*at), *byte),
             Self::Flip(at, bit) => *body = with(body, place(*at), body[place(*at)] ^ (1 << bit)),
-            Self::Insert(at, bytes) => drop(body.splice(place(*at)..place(*at), bytes.iter().copied())),
+            Self::Insert(at, bytes) => {
+                drop(body.splice(place(*at)..place(*at), bytes.iter().copied()))
+            }
             Self::Remove(at, len) => drop(body.drain(place(*at)..body.len().min(place(*at) + len))),
             Self::Cut(at) => body.truncate(place(*at)),
             Self::Copy(from, to, len) => {
@@ -392,14 +426,23 @@ pub(crate) fn field() -> impl Strategy<Value = Vec<u8>> {
     let scalar = prop_oneof![
         // A varint, a varint in more bytes than needed, 64 bits, 32 bits, an empty group.
         (1..6u8, 0..0x7fu8).prop_map(|(field, value)| vec![field << 3, value]),
-        (1..6u8, 0..0x7fu8).prop_map(|(field, value)| vec![field << 3 | 0x80, 0x00, value | 0x80, 0x80, 0x00]),
-        (1..6u8, any::<[u8; 8]>()).prop_map(|(field, value)| [&[field << 3 | 1], &value[..]].concat()),
-        (1..6u8, any::<[u8; 4]>()).prop_map(|(field, value)| [&[field << 3 | 5], &value[..]].concat()),
+        (1..6u8, 0..0x7fu8).prop_map(|(field, value)| vec![
+            field << 3 | 0x80,
+            0x00,
+            value | 0x80,
+            0x80,
+            0x00
+        ]),
+        (1..6u8, any::<[u8; 8]>())
+            .prop_map(|(field, value)| [&[field << 3 | 1], &value[..]].concat()),
+        (1..6u8, any::<[u8; 4]>())
+            .prop_map(|(field, value)| [&[field << 3 | 5], &value[..]].concat()),
         (5..9u8).prop_map(|field| vec![field << 3 | 3, field << 3 | 4]),
         (1..6u8, text()).prop_map(|(field, text)| framed(field, text.as_bytes())),
     ];
     scalar.prop_recursive(3, 40, 5, |inner| {
-        (1..6u8, prop::collection::vec(inner, 0..5)).prop_map(|(field, fields)| framed(field, &fields.concat()))
+        (1..6u8, prop::collection::vec(inner, 0..5))
+            .prop_map(|(field, fields)| framed(field, &fields.concat()))
     })
 }
 
@@ -493,7 +536,12 @@ fn groups_may_be_as_deep_as_prost_lets_them() {
     for depth in 95..105 {
         // Unknown group 15, so deep, at the top, in a series and in a label.
         let group = [vec![0x7b; depth], vec![0x7c; depth]].concat();
-        let bodies = [group.clone(), framed(1, &group), framed(1, &framed(1, &group)), framed(1, &framed(2, &group))];
+        let bodies = [
+            group.clone(),
+            framed(1, &group),
+            framed(1, &framed(1, &group)),
+            framed(1, &framed(2, &group)),
+        ];
         for body in bodies {
             assert_eq!(borrowed(&body), by_prost(&body), "depth {depth}");
         }
@@ -540,7 +588,9 @@ fn a_list_that_is_too_long_is_not_decoded() {
         let found: Vec<_> = index.series(&body).next().unwrap().histograms().collect();
         match &found[..] {
             [Ok(point)] => assert!(!too_long && point.t == 7),
-            [Err(bad)] => assert!(too_long && *bad == RejectedHistogram { t: 7, reason: HistogramError::TooLong }),
+            [Err(bad)] => assert!(
+                too_long && *bad == RejectedHistogram { t: 7, reason: HistogramError::TooLong }
+            ),
             other => panic!("{other:?}"),
         }
     }
@@ -559,7 +609,11 @@ fn recorded_requests_of_a_real_sender_read_as_prost_reads_them() {
         kinds.2 += content.series.iter().map(|series| series.histograms.len()).sum::<usize>();
         kinds.3 += content.metadata.len() as u64;
         for cut in 0..body.len() {
-            assert_eq!(borrowed(&body[..cut]).is_some(), by_prost(&body[..cut]).is_some(), "{number} cut at {cut}");
+            assert_eq!(
+                borrowed(&body[..cut]).is_some(),
+                by_prost(&body[..cut]).is_some(),
+                "{number} cut at {cut}"
+            );
         }
     }
     assert!(kinds.0 > 0 && kinds.1 > 0 && kinds.2 > 0 && kinds.3 > 0, "{kinds:?}");

@@ -7,9 +7,9 @@
 use crate::model::exemplar::Exemplar;
 use crate::model::metadata::MetadataRef;
 use crate::model::sample::Sample;
-use crate::remote::symbol_ref_error::SymbolRefError;
 use crate::remote::exemplar::RejectedExemplar;
 use crate::remote::histogram::RejectedHistogram;
+use crate::remote::symbol_ref_error::SymbolRefError;
 
 /// One series of a checked request.
 pub trait RequestSeries {
@@ -29,7 +29,9 @@ pub trait RequestSeries {
     fn samples(&self) -> impl ExactSizeIterator<Item = Sample> + Clone;
 
     /// The native histograms in the order of the request, each one made storable or refused.
-    fn histograms(&self) -> impl ExactSizeIterator<Item = Result<Sample, RejectedHistogram>> + Clone;
+    fn histograms(
+        &self,
+    ) -> impl ExactSizeIterator<Item = Result<Sample, RejectedHistogram>> + Clone;
 
     /// The exemplars, in the order of the request.
     fn exemplars(&self) -> impl ExactSizeIterator<Item = Result<Exemplar, RejectedExemplar>>;

@@ -3,7 +3,7 @@
 //! Whether a request is one at all is decided for the whole of it before anything of it is stored. The
 //! tables say of each known field what it is; they follow `proto/prometheus/types.proto` and `proto/io/prometheus/write/v2/types.proto`.
 
-use crate::remote::protobuf::{MessageCursor, DecodeMessageError, MAX_DEPTH, WireType};
+use crate::remote::protobuf::{DecodeMessageError, MAX_DEPTH, MessageCursor, WireType};
 
 /// How deep a series, and a label, sample, exemplar or histogram, stands in the request.
 pub(crate) const SERIES_LEVEL: u32 = 1;
@@ -28,12 +28,15 @@ pub(crate) struct MessageSchema {
     fields: &'static [(u32, FieldKind)],
 }
 
-pub(crate) static LABEL: MessageSchema = MessageSchema { fields: &[(1, FieldKind::Text), (2, FieldKind::Text)] };
+pub(crate) static LABEL: MessageSchema =
+    MessageSchema { fields: &[(1, FieldKind::Text), (2, FieldKind::Text)] };
 
-pub(crate) static EXEMPLAR: MessageSchema =
-    MessageSchema { fields: &[(1, FieldKind::Message(&LABEL)), (2, FieldKind::Double), (3, FieldKind::Varint)] };
+pub(crate) static EXEMPLAR: MessageSchema = MessageSchema {
+    fields: &[(1, FieldKind::Message(&LABEL)), (2, FieldKind::Double), (3, FieldKind::Varint)],
+};
 
-static BUCKET_SPAN: MessageSchema = MessageSchema { fields: &[(1, FieldKind::Varint), (2, FieldKind::Varint)] };
+static BUCKET_SPAN: MessageSchema =
+    MessageSchema { fields: &[(1, FieldKind::Varint), (2, FieldKind::Varint)] };
 
 /// Remote write 2.0 has one field more than 1.0.
 const HISTOGRAM_FIELDS: [(u32, FieldKind); 17] = [
@@ -56,20 +59,35 @@ const HISTOGRAM_FIELDS: [(u32, FieldKind); 17] = [
     (17, FieldKind::Varint),
 ];
 
-pub(crate) static HISTOGRAM: MessageSchema = MessageSchema { fields: HISTOGRAM_FIELDS.split_at(16).0 };
+pub(crate) static HISTOGRAM: MessageSchema =
+    MessageSchema { fields: HISTOGRAM_FIELDS.split_at(16).0 };
 
 pub(crate) static HISTOGRAM_V2: MessageSchema = MessageSchema { fields: &HISTOGRAM_FIELDS };
 
-pub(crate) static EXEMPLAR_V2: MessageSchema = MessageSchema { fields: &[(1, FieldKind::Varints), (2, FieldKind::Double), (3, FieldKind::Varint)] };
+pub(crate) static EXEMPLAR_V2: MessageSchema = MessageSchema {
+    fields: &[(1, FieldKind::Varints), (2, FieldKind::Double), (3, FieldKind::Varint)],
+};
 
-pub(crate) static METADATA_V2: MessageSchema = MessageSchema { fields: &[(1, FieldKind::Varint), (3, FieldKind::Varint), (4, FieldKind::Varint)] };
+pub(crate) static METADATA_V2: MessageSchema = MessageSchema {
+    fields: &[(1, FieldKind::Varint), (3, FieldKind::Varint), (4, FieldKind::Varint)],
+};
 
-pub(crate) static METADATA: MessageSchema =
-    MessageSchema { fields: &[(1, FieldKind::Varint), (2, FieldKind::Text), (4, FieldKind::Text), (5, FieldKind::Text)] };
+pub(crate) static METADATA: MessageSchema = MessageSchema {
+    fields: &[
+        (1, FieldKind::Varint),
+        (2, FieldKind::Text),
+        (4, FieldKind::Text),
+        (5, FieldKind::Text),
+    ],
+};
 
 impl MessageSchema {
     /// Walks a whole message that stands `level` messages deep (the request itself is 0).
-    pub(crate) fn check(&self, mut message: MessageCursor<'_>, level: u32) -> Result<(), DecodeMessageError> {
+    pub(crate) fn check(
+        &self,
+        mut message: MessageCursor<'_>,
+        level: u32,
+    ) -> Result<(), DecodeMessageError> {
         while !message.is_at_end() {
             let key = message.key()?;
             let Some((_, kind)) = self.fields.iter().find(|(field, _)| *field == key.field) else {
@@ -77,10 +95,16 @@ impl MessageSchema {
                 continue;
             };
             match (kind, key.wire) {
-                (FieldKind::Varint | FieldKind::Varints, WireType::Varint) => drop(message.varint()?),
-                (FieldKind::Double | FieldKind::Doubles, WireType::Fixed64) => drop(message.fixed64()?),
+                (FieldKind::Varint | FieldKind::Varints, WireType::Varint) => {
+                    drop(message.varint()?)
+                }
+                (FieldKind::Double | FieldKind::Doubles, WireType::Fixed64) => {
+                    drop(message.fixed64()?)
+                }
                 (FieldKind::Text, WireType::Length) => drop(message.string()?),
-                (FieldKind::Message(schema), WireType::Length) => schema.check(message.message()?, level + 1)?,
+                (FieldKind::Message(schema), WireType::Length) => {
+                    schema.check(message.message()?, level + 1)?
+                }
                 (FieldKind::Varints, WireType::Length) => {
                     let mut packed = message.message()?;
                     while !packed.is_at_end() {

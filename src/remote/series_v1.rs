@@ -8,7 +8,7 @@ use crate::model::sample::Sample;
 use crate::remote::exemplar::{RejectedExemplar, decode_exemplar};
 use crate::remote::histogram::{RejectedHistogram, storable_histogram};
 use crate::remote::label::decode_label;
-use crate::remote::protobuf::{MessageCursor, DecodeMessageError, FieldKey, MAX_DEPTH, WireType};
+use crate::remote::protobuf::{DecodeMessageError, FieldKey, MAX_DEPTH, MessageCursor, WireType};
 use crate::remote::request_series::RequestSeries;
 use crate::remote::schema::{FIELD_LEVEL, SERIES_LEVEL};
 
@@ -73,7 +73,10 @@ pub(crate) fn decode_sample_fast(bytes: &[u8]) -> Option<FastSample> {
 }
 
 /// Decodes a sample, which stands `level` messages deep, however it is written.
-pub(crate) fn decode_sample(mut message: MessageCursor<'_>, level: u32) -> Result<FloatSample, DecodeMessageError> {
+pub(crate) fn decode_sample(
+    mut message: MessageCursor<'_>,
+    level: u32,
+) -> Result<FloatSample, DecodeMessageError> {
     let mut sample = FloatSample::new(0, 0.0);
     while !message.is_at_end() {
         let key = message.key()?;
@@ -108,7 +111,8 @@ impl<'a> SeriesV1<'a> {
     /// All labels as they stand in the body, or `None` where they stand in several places.
     #[must_use]
     pub fn packed_labels(&self) -> Option<&'a [u8]> {
-        let SeriesSpanV1 { labels_start, labels_end, has_scattered_labels: labels_split, .. } = self.span;
+        let SeriesSpanV1 { labels_start, labels_end, has_scattered_labels: labels_split, .. } =
+            self.span;
         if labels_split { None } else { self.body.get(labels_start as usize..labels_end as usize) }
     }
 
@@ -122,7 +126,11 @@ impl<'a> SeriesV1<'a> {
     #[must_use]
     pub fn samples(&self) -> Samples<'a> {
         // Most often they begin where the labels end; labels in several places are rare enough to begin at the start.
-        let start = if self.span.labels_start == self.span.start { self.span.labels_end } else { self.span.start };
+        let start = if self.span.labels_start == self.span.start {
+            self.span.labels_end
+        } else {
+            self.span.start
+        };
         Samples { fields: self.fields(start), left: self.span.samples }
     }
 
@@ -139,7 +147,9 @@ impl<'a> SeriesV1<'a> {
     }
 
     fn fields(&self, start: u32) -> FieldCursor<'a> {
-        FieldCursor { cursor: MessageCursor::within(self.body, start as usize, self.span.end as usize) }
+        FieldCursor {
+            cursor: MessageCursor::within(self.body, start as usize, self.span.end as usize),
+        }
     }
 }
 
@@ -159,7 +169,9 @@ impl RequestSeries for SeriesV1<'_> {
     }
 
     #[inline]
-    fn histograms(&self) -> impl ExactSizeIterator<Item = Result<Sample, RejectedHistogram>> + Clone {
+    fn histograms(
+        &self,
+    ) -> impl ExactSizeIterator<Item = Result<Sample, RejectedHistogram>> + Clone {
         SeriesV1::histograms(self)
     }
 

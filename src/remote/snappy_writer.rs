@@ -12,7 +12,7 @@
 //!
 //! Source: <https://github.com/google/snappy/blob/main/format_description.txt>.
 
-use crate::remote::response_writer::{ResponseWriter, Placeholder, ResponseTooLong};
+use crate::remote::response_writer::{Placeholder, ResponseTooLong, ResponseWriter};
 use bytes::Bytes;
 
 /// Snappy looks for repetitions within that many bytes.
@@ -100,7 +100,7 @@ impl SnappyWriter {
 
 #[cfg(test)]
 mod tests {
-    use super::{SnappyWriter, PIECE_BYTES};
+    use super::{PIECE_BYTES, SnappyWriter};
     use crate::remote::response_writer::ResponseWriter;
 
     #[test]
@@ -111,7 +111,8 @@ mod tests {
             let gap = writer.reserve_placeholder();
             let filling = vec![b'g'; round + 1];
             expected.extend_from_slice(&filling);
-            let content: Vec<u8> = (0..PIECE_BYTES * round / 2 + 7).map(|i| (i * i / 100) as u8).collect();
+            let content: Vec<u8> =
+                (0..PIECE_BYTES * round / 2 + 7).map(|i| (i * i / 100) as u8).collect();
             writer.write(&content);
             expected.extend_from_slice(&content);
             writer.fill_placeholder(gap, &filling);

@@ -5,7 +5,7 @@
 //! without a request is refused as well: one of a kind that a later version of the protocol may add would look just like that. An
 //! empty request (`v1` or `v2` of no bytes) is a request.
 
-use crate::remote::protobuf::{MessageCursor, DecodeMessageError, MAX_DEPTH, WireType};
+use crate::remote::protobuf::{DecodeMessageError, MAX_DEPTH, MessageCursor, WireType};
 use crate::remote::write::RemoteWriteVersion;
 use bytes::Bytes;
 

@@ -1,6 +1,6 @@
 //! A message of a write stream is read as prost reads it, except where prost would drop a request.
 
-use super::{StreamRequest, DecodeStreamRequestError};
+use super::{DecodeStreamRequestError, StreamRequest};
 use crate::remote::pb::io::prometheus::write::v2;
 use crate::remote::pb::narthex::v1::WriteStreamRequest;
 use crate::remote::pb::narthex::v1::write_stream_request::Request;
@@ -19,7 +19,8 @@ fn message(sequence: u64, request: Option<Request>) -> Bytes {
 fn series(name: &str) -> v1::WriteRequest {
     let label = v1::Label { name: "__name__".into(), value: name.into() };
     let sample = v1::Sample { value: 1.5, timestamp: 7 };
-    let series = v1::TimeSeries { labels: vec![label], samples: vec![sample], ..Default::default() };
+    let series =
+        v1::TimeSeries { labels: vec![label], samples: vec![sample], ..Default::default() };
     v1::WriteRequest { timeseries: vec![series], metadata: Vec::new() }
 }
 
@@ -42,13 +43,17 @@ fn a_request_is_a_part_of_the_same_bytes() {
 
 #[test]
 fn an_empty_request_is_one_and_a_missing_one_is_not() {
-    for (request, version) in
-        [(Request::V1(v1::WriteRequest::default()), RemoteWriteVersion::V1), (Request::V2(v2::Request::default()), RemoteWriteVersion::V2)]
-    {
+    for (request, version) in [
+        (Request::V1(v1::WriteRequest::default()), RemoteWriteVersion::V1),
+        (Request::V2(v2::Request::default()), RemoteWriteVersion::V2),
+    ] {
         let read = StreamRequest::decode(&message(1, Some(request))).unwrap();
         assert_eq!((read.version, read.request.len()), (version, 0));
     }
-    assert_eq!(StreamRequest::decode(&message(5, None)), Err(DecodeStreamRequestError::NoRequest(5)));
+    assert_eq!(
+        StreamRequest::decode(&message(5, None)),
+        Err(DecodeStreamRequestError::NoRequest(5))
+    );
     let later = [message(6, None).to_vec(), length_delimited(4, b"a later version")].concat();
     assert_eq!(StreamRequest::decode(&later.into()), Err(DecodeStreamRequestError::NoRequest(6)));
 }
@@ -56,8 +61,12 @@ fn an_empty_request_is_one_and_a_missing_one_is_not() {
 #[test]
 fn a_message_with_several_requests_is_refused() {
     for (first, second) in [(2, 2), (2, 3), (3, 2), (3, 3)] {
-        let both = [length_delimited(first, b""), length_delimited(second, b""), vec![8, 4]].concat();
-        assert_eq!(StreamRequest::decode(&both.into()), Err(DecodeStreamRequestError::SeveralRequests(4)));
+        let both =
+            [length_delimited(first, b""), length_delimited(second, b""), vec![8, 4]].concat();
+        assert_eq!(
+            StreamRequest::decode(&both.into()),
+            Err(DecodeStreamRequestError::SeveralRequests(4))
+        );
     }
 }
 
@@ -78,11 +87,13 @@ fn field() -> impl Strategy<Value = Vec<u8>> {
     });
     let request = (2..=3u32, "[a-c]{0,3}").prop_map(|(field, name)| {
         let v1 = series(&name).encode_to_vec();
-        let v2 = v2::Request { symbols: vec![String::new(), name], ..Default::default() }.encode_to_vec();
+        let v2 = v2::Request { symbols: vec![String::new(), name], ..Default::default() }
+            .encode_to_vec();
         length_delimited(field, if field == 2 { &v1 } else { &v2 })
     });
     let empty = (2..=3u32).prop_map(|field| length_delimited(field, b""));
-    let unknown = (4..40u32, vec(any::<u8>(), 0..4)).prop_map(|(field, value)| length_delimited(field, &value));
+    let unknown = (4..40u32, vec(any::<u8>(), 0..4))
+        .prop_map(|(field, value)| length_delimited(field, &value));
     prop_oneof![2 => sequence, 4 => request, 1 => empty, 1 => unknown]
 }
 
@@ -107,7 +118,8 @@ fn assert_as_prost(bytes: &[u8]) {
             match (request, prosts) {
                 // As bytes, since a NaN is not equal to itself.
                 (Ok(request), Ok(prosts)) => {
-                    let ours = WriteStreamRequest { sequence: ours.sequence, request: Some(request) };
+                    let ours =
+                        WriteStreamRequest { sequence: ours.sequence, request: Some(request) };
                     assert_eq!(ours.encode_to_vec(), prosts.encode_to_vec());
                 }
                 (Err(_), Err(_)) => {}

@@ -4,21 +4,21 @@
 //! is stored of a request that is over a limit or not a request; of any other, what is good is stored and the rest is said.
 //! For floats of series that are known nothing is allocated: buffers come from a pool and labels stay where they are.
 
-use crate::remote::limits::WriteLimits;
-use crate::remote::metrics::WriteMetrics;
-use crate::remote::write_outcome::WriteOutcome;
 use crate::remote::body_compression::BodyCompression;
-use crate::remote::request_index_v1::{DecodeWriteRequestError, RequestIndexV1};
-use crate::remote::ingester::RequestIngester;
-use crate::remote::thanos;
-use crate::remote::thanos::request_index::TenantLimits;
-use crate::remote::thanos::ingest::ThanosBuffers;
-use crate::remote::thanos::tenant::TenantLabel;
 use crate::remote::decompress;
 use crate::remote::decompress::BodyDecompressor;
-use crate::remote::decompress::output::{OutOfBudget, DecompressBudget, DecompressError};
+use crate::remote::decompress::output::{DecompressBudget, DecompressError, OutOfBudget};
+use crate::remote::ingester::RequestIngester;
+use crate::remote::limits::WriteLimits;
+use crate::remote::metrics::WriteMetrics;
+use crate::remote::request_index_v1::{DecodeWriteRequestError, RequestIndexV1};
+use crate::remote::thanos;
+use crate::remote::thanos::ingest::ThanosBuffers;
+use crate::remote::thanos::request_index::TenantLimits;
+use crate::remote::thanos::tenant::TenantLabel;
 use crate::remote::v2;
 use crate::remote::v2::request_index::RequestLimitsV2;
+use crate::remote::write_outcome::WriteOutcome;
 use crate::tsdb::db::Db;
 use crate::tsdb::db::appender::WriteUnavailable;
 use crate::tsdb::wal::error::WalError;
@@ -99,7 +99,8 @@ struct RequestBuffers {
 
 impl RequestBuffers {
     fn retained_bytes(&self) -> usize {
-        let read = self.index.retained_bytes() + self.v2.retained_bytes() + self.tenants.retained_bytes();
+        let read =
+            self.index.retained_bytes() + self.v2.retained_bytes() + self.tenants.retained_bytes();
         self.unpacker.retained_bytes() + read + self.labels.capacity()
     }
 }
@@ -133,7 +134,11 @@ impl RemoteWriter {
     pub fn precheck(&self, body: &[u8], packing: BodyCompression) -> Result<(), RemoteWriteError> {
         // What writes nothing where it should write an empty message is no sender.
         if body.is_empty() && packing != BodyCompression::Plain {
-            return Err(DecompressError::Malformed { named: packing, why: "it is empty".to_owned() }.into());
+            return Err(DecompressError::Malformed {
+                named: packing,
+                why: "it is empty".to_owned(),
+            }
+            .into());
         }
         Ok(decompress::precheck(packing, body, self.limits.decoded_bytes)?)
     }
@@ -143,7 +148,13 @@ impl RemoteWriter {
     /// # Errors
     /// [`RemoteWriteError`]; nothing was stored then, except for [`RemoteWriteError::Log`]: samples may be in
     /// the head, in the queue of the WAL or in the WAL, and a retry stores each of them once.
-    pub fn store(&self, db: &Db, body: &[u8], form: WireFormat, now_ms: i64) -> Result<WriteOutcome, RemoteWriteError> {
+    pub fn store(
+        &self,
+        db: &Db,
+        body: &[u8],
+        form: WireFormat,
+        now_ms: i64,
+    ) -> Result<WriteOutcome, RemoteWriteError> {
         self.store_with_budget(db, ReceivedRequest { body, form, now_ms }, &mut |_| Ok(()))
     }
 
@@ -163,14 +174,18 @@ impl RemoteWriter {
         let room = DecompressBudget { limit: self.limits.decoded_bytes, grant };
         let mut buffers = self.pool.lock().pop().unwrap_or_default();
         let RequestBuffers { unpacker, index, v2, labels, .. } = &mut buffers;
-        let unpacked = unpacker.decompress(form.packing, body, room).map_err(RemoteWriteError::from);
+        let unpacked =
+            unpacker.decompress(form.packing, body, room).map_err(RemoteWriteError::from);
         let result = unpacked.and_then(|request| match form.version {
             RemoteWriteVersion::V1 => {
                 index.read(request, self.limits.counts)?;
                 self.store_request(db, request, index, now_ms)
             }
             RemoteWriteVersion::V2 => {
-                let bounds = RequestLimitsV2 { counts: self.limits.counts, text_bytes: self.limits.decoded_bytes };
+                let bounds = RequestLimitsV2 {
+                    counts: self.limits.counts,
+                    text_bytes: self.limits.decoded_bytes,
+                };
                 v2.read(request, bounds)?;
                 self.store_request_v2(db, RequestV2 { body: request, index: v2 }, labels, now_ms)
             }
@@ -183,7 +198,12 @@ impl RemoteWriter {
     ///
     /// # Errors
     /// [`RemoteWriteError`], as [`RemoteWriter::store_with_budget`].
-    pub fn store_thanos(&self, db: &Db, message: &[u8], now_ms: i64) -> Result<WriteOutcome, RemoteWriteError> {
+    pub fn store_thanos(
+        &self,
+        db: &Db,
+        message: &[u8],
+        now_ms: i64,
+    ) -> Result<WriteOutcome, RemoteWriteError> {
         self.precheck(message, BodyCompression::Plain)?;
         let mut buffers = self.pool.lock().pop().unwrap_or_default();
         let result = self.store_tenants(db, message, &mut buffers.tenants, now_ms);
@@ -207,7 +227,13 @@ impl RemoteWriter {
         Ok(outcome)
     }
 
-    fn store_request(&self, db: &Db, body: &[u8], index: &RequestIndexV1, now_ms: i64) -> Result<WriteOutcome, RemoteWriteError> {
+    fn store_request(
+        &self,
+        db: &Db,
+        body: &[u8],
+        index: &RequestIndexV1,
+        now_ms: i64,
+    ) -> Result<WriteOutcome, RemoteWriteError> {
         let mut storing = RequestIngester::new(db.appender()?, &self.limits, now_ms);
         for series in index.series(body) {
             storing.ingest_samples(&series);

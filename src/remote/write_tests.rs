@@ -1,19 +1,19 @@
 //! What becomes of the samples of a request.
 
-use super::{WireFormat, RemoteWriteVersion, RemoteWriteError, RemoteWriter};
+use super::{RemoteWriteError, RemoteWriteVersion, RemoteWriter, WireFormat};
 use crate::metrics::registry::Registry;
 use crate::metrics::text::ExpositionFormat;
 use crate::model::matcher::{MatchType, Matcher};
 use crate::model::time::TimeRange;
+use crate::remote::body_compression::BodyCompression;
+use crate::remote::decompress::output::DecompressError;
 use crate::remote::limits::{LabelLimits, WriteLimits};
 use crate::remote::metadata::MetadataLimits;
 use crate::remote::metrics::WriteMetrics;
-use crate::remote::write_outcome::WriteOutcome;
-use crate::remote::body_compression::BodyCompression;
 use crate::remote::pb::prometheus as pb;
-use crate::remote::request_index_v1::{CountLimits, DecodeWriteRequestError};
 use crate::remote::reject_reason::RejectReason;
-use crate::remote::decompress::output::DecompressError;
+use crate::remote::request_index_v1::{CountLimits, DecodeWriteRequestError};
+use crate::remote::write_outcome::WriteOutcome;
 use crate::tsdb::db::Db;
 use crate::tsdb::db::appender::WriteUnavailable;
 use crate::tsdb::db::options::DbOptions;
@@ -21,8 +21,10 @@ use crate::tsdb::head::metadata::list::list_all;
 use prost::Message;
 use tempfile::TempDir;
 
-const PLAIN: WireFormat = WireFormat { version: RemoteWriteVersion::V1, packing: BodyCompression::Plain };
-const SNAPPY: WireFormat = WireFormat { version: RemoteWriteVersion::V1, packing: BodyCompression::SnappyBlock };
+const PLAIN: WireFormat =
+    WireFormat { version: RemoteWriteVersion::V1, packing: BodyCompression::Plain };
+const SNAPPY: WireFormat =
+    WireFormat { version: RemoteWriteVersion::V1, packing: BodyCompression::SnappyBlock };
 const NOW: i64 = 1_762_300_800_000;
 
 struct Bench {
@@ -58,16 +60,26 @@ fn bench() -> Bench {
 }
 
 fn series(labels: &[(&str, &str)], samples: &[(i64, f64)]) -> pb::TimeSeries {
-    let label = |(name, value): &(&str, &str)| pb::Label { name: (*name).to_owned(), value: (*value).to_owned() };
+    let label = |(name, value): &(&str, &str)| pb::Label {
+        name: (*name).to_owned(),
+        value: (*value).to_owned(),
+    };
     pb::TimeSeries {
         labels: labels.iter().map(label).collect(),
-        samples: samples.iter().map(|&(timestamp, value)| pb::Sample { value, timestamp }).collect(),
+        samples: samples
+            .iter()
+            .map(|&(timestamp, value)| pb::Sample { value, timestamp })
+            .collect(),
         ..Default::default()
     }
 }
 
 fn family(name: &str, help: &str) -> pb::MetricMetadata {
-    pb::MetricMetadata { metric_family_name: name.to_owned(), help: help.to_owned(), ..Default::default() }
+    pb::MetricMetadata {
+        metric_family_name: name.to_owned(),
+        help: help.to_owned(),
+        ..Default::default()
+    }
 }
 
 fn packed(request: &[u8]) -> Vec<u8> {
@@ -91,7 +103,10 @@ impl Bench {
         let series = querier.select(&all, TimeRange::ALL).unwrap().map(|series| {
             let series = series.unwrap();
             let samples = series.float_samples(TimeRange::ALL).map(|sample| sample.unwrap());
-            (series.labels().to_string(), samples.map(|sample| (sample.t, sample.v.to_bits())).collect())
+            (
+                series.labels().to_string(),
+                samples.map(|sample| (sample.t, sample.v.to_bits())).collect(),
+            )
         });
         series.collect()
     }
@@ -102,12 +117,15 @@ fn server_clock_behind_shows_in_response_and_metrics() {
     let bench = bench();
     let ahead = |bench: &Bench| {
         let text = bench.registry.encode(ExpositionFormat::Classic);
-        let line = text.lines().find_map(|line| line.strip_prefix("narthex_remote_write_max_ahead_seconds "));
+        let line = text
+            .lines()
+            .find_map(|line| line.strip_prefix("narthex_remote_write_max_ahead_seconds "));
         line.unwrap().parse::<f64>().unwrap()
     };
     assert!(ahead(&bench).is_nan(), "before the first request");
     let hour = 3_600_000;
-    let outcome = bench.write(vec![series(&[("__name__", "a")], &[(NOW + hour, 1.0), (NOW + hour - 1, 2.0)])]);
+    let outcome = bench
+        .write(vec![series(&[("__name__", "a")], &[(NOW + hour, 1.0), (NOW + hour - 1, 2.0)])]);
     assert_eq!((outcome.samples, outcome.newest_ms), (0, Some(NOW + hour)));
     assert!(
         outcome.rejections.to_string().starts_with("2 too far in the future; {__name__=\"a\"}"),
@@ -153,8 +171,11 @@ fn unsorted_labels_and_empty_values_lead_to_the_one_series() {
 fn labels_in_several_places_of_a_series_are_one_set() {
     let bench = bench();
     let field = |series: pb::TimeSeries| series.encode_to_vec();
-    let split = [field(series(&[("__name__", "a")], &[(NOW, 1.0)])), field(series(&[("job", "x")], &[(NOW + 1, 2.0)]))]
-        .concat();
+    let split = [
+        field(series(&[("__name__", "a")], &[(NOW, 1.0)])),
+        field(series(&[("job", "x")], &[(NOW + 1, 2.0)])),
+    ]
+    .concat();
     let mut request = vec![0x0a, split.len() as u8];
     request.extend_from_slice(&split);
     let outcome = bench.writer.store(&bench.db, &request, PLAIN, NOW).unwrap();
@@ -167,7 +188,10 @@ fn what_is_good_is_stored_and_what_is_bad_is_counted_by_reason() {
     let bench = bench();
     bench.write(vec![series(&[("__name__", "a")], &[(NOW, 1.0)])]);
     let outcome = bench.write(vec![
-        series(&[("__name__", "a")], &[(NOW, 2.0), (NOW - 1, 1.0), (NOW + 600_000, 1.0), (NOW + 600_001, 1.0)]),
+        series(
+            &[("__name__", "a")],
+            &[(NOW, 2.0), (NOW - 1, 1.0), (NOW + 600_000, 1.0), (NOW + 600_001, 1.0)],
+        ),
         series(&[("job", "x")], &[(NOW, 1.0), (NOW + 1, 1.0)]),
         series(&[("__name__", "a"), ("", "x")], &[(NOW, 1.0)]),
         series(&[("__name__", "a"), ("b", "x"), ("b", "y")], &[(NOW, 1.0)]),
@@ -182,11 +206,17 @@ fn what_is_good_is_stored_and_what_is_bad_is_counted_by_reason() {
     assert_eq!(count(RejectReason::BadLabels), 5);
     assert_eq!(outcome.rejections.first_series().len(), 5);
     let text = outcome.rejections.to_string();
-    for part in ["no metric name", "empty label name", "repeated label name", "no labels", "1 out of order"] {
+    for part in
+        ["no metric name", "empty label name", "repeated label name", "no labels", "1 out of order"]
+    {
         assert!(text.contains(part), "{part} in {text}");
     }
     let metrics = bench.registry.encode(ExpositionFormat::Classic);
-    assert!(metrics.contains("narthex_remote_write_refused_samples_total{reason=\"invalid_labels\"} 5\n"), "{metrics}");
+    assert!(
+        metrics
+            .contains("narthex_remote_write_refused_samples_total{reason=\"invalid_labels\"} 5\n"),
+        "{metrics}"
+    );
     assert!(metrics.contains("narthex_remote_write_samples_total 3\n"), "{metrics}");
 }
 
@@ -209,8 +239,10 @@ fn labels_over_a_limit_are_refused() {
 #[test]
 fn a_series_over_the_limit_of_active_series_is_refused() {
     let bench = bench_with(|options| options.max_series = 1);
-    let outcome =
-        bench.write(vec![series(&[("__name__", "a")], &[(NOW, 1.0)]), series(&[("__name__", "b")], &[(NOW, 1.0)])]);
+    let outcome = bench.write(vec![
+        series(&[("__name__", "a")], &[(NOW, 1.0)]),
+        series(&[("__name__", "b")], &[(NOW, 1.0)]),
+    ]);
     assert_eq!((outcome.samples, outcome.rejections.count(RejectReason::SeriesLimit)), (1, 1));
 }
 
@@ -218,7 +250,8 @@ fn a_series_over_the_limit_of_active_series_is_refused() {
 fn metadata_is_kept() {
     let bench = bench();
     let with_sample = series(&[("__name__", "a")], &[(NOW, 1.0)]);
-    let request = pb::WriteRequest { timeseries: vec![with_sample], metadata: vec![family("a", "help"); 3] };
+    let request =
+        pb::WriteRequest { timeseries: vec![with_sample], metadata: vec![family("a", "help"); 3] };
     let outcome = bench.writer.store(&bench.db, &request.encode_to_vec(), PLAIN, NOW).unwrap();
     assert_eq!(outcome.samples, 1);
     let metrics = bench.registry.encode(ExpositionFormat::Classic);
@@ -228,14 +261,18 @@ fn metadata_is_kept() {
     let outcome = bench.writer.store(&bench.db, &alone.encode_to_vec(), PLAIN, NOW).unwrap();
     assert!(outcome.rejections.is_empty());
     let kept = list_all(bench.db.head().unwrap());
-    assert_eq!(kept["a"].iter().map(|metadata| metadata.help.as_str()).collect::<Vec<_>>(), ["help"]);
+    assert_eq!(
+        kept["a"].iter().map(|metadata| metadata.help.as_str()).collect::<Vec<_>>(),
+        ["help"]
+    );
 }
 
 #[test]
 fn metadata_that_is_not_kept_is_said_and_the_rest_is_kept() {
     let bench = bench();
     bench.write(vec![series(&[("__name__", "good")], &[(NOW, 1.0)])]);
-    let metadata = vec![family("", "no name"), family("good", "help"), family("long", &"x".repeat(101))];
+    let metadata =
+        vec![family("", "no name"), family("good", "help"), family("long", &"x".repeat(101))];
     let request = pb::WriteRequest { timeseries: Vec::new(), metadata };
     let outcome = bench.writer.store(&bench.db, &request.encode_to_vec(), PLAIN, NOW).unwrap();
     assert_eq!(outcome.rejections.count(RejectReason::Metadata), 2);
@@ -258,12 +295,18 @@ fn a_body_that_is_not_a_request_stores_nothing() {
     let body = packed(&request);
     for cut in 0..body.len() {
         assert!(
-            matches!(bench.refused(&body[..cut]), RemoteWriteError::Decompress(DecompressError::Malformed { .. })),
+            matches!(
+                bench.refused(&body[..cut]),
+                RemoteWriteError::Decompress(DecompressError::Malformed { .. })
+            ),
             "cut at {cut}"
         );
     }
     let cut_request = packed(&request[..request.len() - 1]);
-    assert!(matches!(bench.refused(&cut_request), RemoteWriteError::Request(DecodeWriteRequestError::Malformed(_))));
+    assert!(matches!(
+        bench.refused(&cut_request),
+        RemoteWriteError::Request(DecodeWriteRequestError::Malformed(_))
+    ));
     assert!(bench.stored().is_empty());
 }
 
@@ -276,7 +319,9 @@ fn a_body_of_another_packing_is_told_apart() {
         (b"\xff\x06\x00\x00sNaPpY\x01\x05", "in snappy's framing format"),
     ] {
         match bench.refused(body) {
-            RemoteWriteError::Decompress(DecompressError::WrongCompression { found, .. }) => assert_eq!(found, name),
+            RemoteWriteError::Decompress(DecompressError::WrongCompression { found, .. }) => {
+                assert_eq!(found, name)
+            }
             other => panic!("{name}: {other:?}"),
         }
     }
@@ -287,13 +332,22 @@ fn a_request_over_a_limit_is_refused_before_anything_is_stored() {
     let bench = bench();
     // Declares 4 GiB less one, and one byte more than is taken.
     for declared in [&b"\xff\xff\xff\xff\x0f"[..], b"\x81\x80\x40"] {
-        assert!(matches!(bench.refused(declared), RemoteWriteError::Decompress(DecompressError::TooLarge { limit: 1_048_576 })));
+        assert!(matches!(
+            bench.refused(declared),
+            RemoteWriteError::Decompress(DecompressError::TooLarge { limit: 1_048_576 })
+        ));
     }
     let many_series = (0..1001).map(|_| series(&[("__name__", "a")], &[(NOW, 1.0)])).collect();
     let body = pb::WriteRequest { timeseries: many_series, metadata: Vec::new() }.encode_to_vec();
-    assert!(matches!(bench.refused(&packed(&body)), RemoteWriteError::Request(DecodeWriteRequestError::TooManySeries(1000))));
+    assert!(matches!(
+        bench.refused(&packed(&body)),
+        RemoteWriteError::Request(DecodeWriteRequestError::TooManySeries(1000))
+    ));
     let many_samples: Vec<_> = (0..10_001).map(|i| (NOW + i, 1.0)).collect();
-    let body = pb::WriteRequest { timeseries: vec![series(&[("__name__", "a")], &many_samples)], metadata: Vec::new() };
+    let body = pb::WriteRequest {
+        timeseries: vec![series(&[("__name__", "a")], &many_samples)],
+        metadata: Vec::new(),
+    };
     assert!(matches!(
         bench.refused(&packed(&body.encode_to_vec())),
         RemoteWriteError::Request(DecodeWriteRequestError::TooManySamples(10_000))
@@ -307,12 +361,18 @@ fn a_database_that_is_not_ready_takes_nothing() {
     let db = Db::open(DbOptions::new(dir.path().to_owned())).unwrap();
     let writer = RemoteWriter::new(limits(), WriteMetrics::register(&mut Registry::new()));
     let refused = writer.store(&db, &[], PLAIN, NOW).unwrap_err();
-    assert!(matches!(refused, RemoteWriteError::Unavailable(WriteUnavailable::Replaying)), "{refused:?}");
+    assert!(
+        matches!(refused, RemoteWriteError::Unavailable(WriteUnavailable::Replaying)),
+        "{refused:?}"
+    );
     db.replay().unwrap();
     writer.store(&db, &[], PLAIN, NOW).unwrap();
     db.close().unwrap();
     let refused = writer.store(&db, &[], PLAIN, NOW).unwrap_err();
-    assert!(matches!(refused, RemoteWriteError::Unavailable(WriteUnavailable::Closing)), "{refused:?}");
+    assert!(
+        matches!(refused, RemoteWriteError::Unavailable(WriteUnavailable::Closing)),
+        "{refused:?}"
+    );
 }
 
 #[test]
@@ -328,7 +388,8 @@ fn recorded_metadata_of_a_real_sender_is_kept_for_the_series_that_came_after_it(
     let sent = recorded["decoded"]["metadata"].as_array().unwrap();
     let kept = list_all(bench.db.head().unwrap());
     for (family, values) in &kept {
-        let sent = sent.iter().find(|entry| entry["metric_family_name"] == family.as_str()).unwrap();
+        let sent =
+            sent.iter().find(|entry| entry["metric_family_name"] == family.as_str()).unwrap();
         let [value] = &values[..] else { panic!("{family}: {values:?}") };
         assert_eq!(sent["type"].as_u64(), Some(value.metric_type as u64), "{family}");
         assert_eq!(
@@ -339,7 +400,9 @@ fn recorded_metadata_of_a_real_sender_is_kept_for_the_series_that_came_after_it(
     }
     let has = |family: &str| kept.contains_key(family);
     assert!(
-        ["golden_wire_gauge", "golden_wire_seconds", "golden_wire_summary", "golden_wire_total"].into_iter().all(has)
+        ["golden_wire_gauge", "golden_wire_seconds", "golden_wire_summary", "golden_wire_total"]
+            .into_iter()
+            .all(has)
     );
     assert!(has("golden_wire_untyped") && !has("up"), "{:?}", kept.keys());
 }

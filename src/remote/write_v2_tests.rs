@@ -1,21 +1,21 @@
 //! What becomes of a remote write 2.0 request.
 
-use super::{WireFormat, RemoteWriteVersion, RemoteWriteError, RemoteWriter};
+use super::{RemoteWriteError, RemoteWriteVersion, RemoteWriter, WireFormat};
 use crate::metrics::registry::Registry;
 use crate::metrics::text::ExpositionFormat;
 use crate::model::exemplar::Exemplar;
 use crate::model::matcher::{MatchType, Matcher};
 use crate::model::metadata::MetricType;
 use crate::model::time::TimeRange;
+use crate::remote::body_compression::BodyCompression;
 use crate::remote::limits::{LabelLimits, WriteLimits};
 use crate::remote::metadata::MetadataLimits;
 use crate::remote::metrics::WriteMetrics;
-use crate::remote::write_outcome::WriteOutcome;
-use crate::remote::body_compression::BodyCompression;
 use crate::remote::pb::io::prometheus::write::v2 as pb;
 use crate::remote::pb::prometheus as pb1;
-use crate::remote::request_index_v1::{CountLimits, DecodeWriteRequestError};
 use crate::remote::reject_reason::{ItemKind, RejectReason};
+use crate::remote::request_index_v1::{CountLimits, DecodeWriteRequestError};
+use crate::remote::write_outcome::WriteOutcome;
 use crate::tsdb::chunk::any_chunk::HistogramStMode;
 use crate::tsdb::chunk::float_chunk::FloatEncoding;
 use crate::tsdb::db::Db;
@@ -30,9 +30,12 @@ use std::sync::atomic::Ordering;
 use tempfile::TempDir;
 
 const NOW: i64 = 1_762_300_800_000;
-const V1: WireFormat = WireFormat { version: RemoteWriteVersion::V1, packing: BodyCompression::Plain };
-const V2: WireFormat = WireFormat { version: RemoteWriteVersion::V2, packing: BodyCompression::Plain };
-const SNAPPY: WireFormat = WireFormat { version: RemoteWriteVersion::V2, packing: BodyCompression::SnappyBlock };
+const V1: WireFormat =
+    WireFormat { version: RemoteWriteVersion::V1, packing: BodyCompression::Plain };
+const V2: WireFormat =
+    WireFormat { version: RemoteWriteVersion::V2, packing: BodyCompression::Plain };
+const SNAPPY: WireFormat =
+    WireFormat { version: RemoteWriteVersion::V2, packing: BodyCompression::SnappyBlock };
 
 struct Bench {
     db: Db,
@@ -102,7 +105,11 @@ impl Sender {
     }
 
     fn metadata(mut self, metric_type: i32, help: &str, unit: &str) -> Self {
-        let metadata = pb::Metadata { r#type: metric_type, help_ref: self.symbol(help), unit_ref: self.symbol(unit) };
+        let metadata = pb::Metadata {
+            r#type: metric_type,
+            help_ref: self.symbol(help),
+            unit_ref: self.symbol(unit),
+        };
         self.request.timeseries.last_mut().unwrap().metadata = Some(metadata);
         self
     }
@@ -121,7 +128,8 @@ impl Sender {
 }
 
 fn samples(samples: &[(i64, f64)]) -> pb::TimeSeries {
-    let sample = |&(timestamp, value): &(i64, f64)| pb::Sample { value, timestamp, start_timestamp: 0 };
+    let sample =
+        |&(timestamp, value): &(i64, f64)| pb::Sample { value, timestamp, start_timestamp: 0 };
     pb::TimeSeries { samples: samples.iter().map(sample).collect(), ..Default::default() }
 }
 
@@ -185,7 +193,10 @@ fn samples_histograms_and_exemplars_are_stored_and_a_repeated_request_is_fine() 
     let sender = Sender::new()
         .series(&A, samples(&[(NOW, 1.0), (NOW + 1, -0.0)]))
         .exemplar(NOW, &[("trace_id", "1")])
-        .series(&[("__name__", "h")], pb::TimeSeries { histograms: vec![histogram(NOW, 5)], ..Default::default() });
+        .series(
+            &[("__name__", "h")],
+            pb::TimeSeries { histograms: vec![histogram(NOW, 5)], ..Default::default() },
+        );
     for _ in 0..2 {
         let outcome = bench.write_all(&sender);
         assert_eq!((outcome.samples, outcome.histograms, outcome.exemplars), (2, 1, 1));
@@ -221,8 +232,12 @@ fn an_exemplar_may_have_an_entry_of_its_own_in_front_of_its_series() {
     assert_eq!(bench.write_all(&sender).exemplars, 1);
     let labels = bench.exemplars()[A_TEXT][0].labels.as_ref().unwrap().to_string();
     assert_eq!(labels, "{span_id=\"2\", trace_id=\"1\"}");
-    let unknown = Sender::new().series(&[("__name__", "b")], pb::TimeSeries::default()).exemplar(NOW, &[]);
-    assert_eq!(bench.write(&unknown).rejections.count_of(ItemKind::Exemplar, RejectReason::UnknownSeries), 1);
+    let unknown =
+        Sender::new().series(&[("__name__", "b")], pb::TimeSeries::default()).exemplar(NOW, &[]);
+    assert_eq!(
+        bench.write(&unknown).rejections.count_of(ItemKind::Exemplar, RejectReason::UnknownSeries),
+        1
+    );
 }
 
 #[test]
@@ -245,7 +260,8 @@ fn a_series_with_nothing_to_store_is_refused_and_the_others_are_stored() {
 #[test]
 fn references_that_lead_nowhere_refuse_their_series_only() {
     let bench = bench();
-    let all_kinds = || pb::TimeSeries { histograms: vec![histogram(NOW, 5)], ..samples(&[(NOW, 1.0)]) };
+    let all_kinds =
+        || pb::TimeSeries { histograms: vec![histogram(NOW, 5)], ..samples(&[(NOW, 1.0)]) };
     let outcome = bench.write(
         &Sender::new()
             .series(&A, all_kinds())
@@ -256,7 +272,9 @@ fn references_that_lead_nowhere_refuse_their_series_only() {
             .change(|series| series.labels_refs[1] = 77)
             .series(&[("__name__", "c")], all_kinds())
             .exemplar(NOW, &[])
-            .change(|series| series.metadata = Some(pb::Metadata { help_ref: 78, ..Default::default() }))
+            .change(|series| {
+                series.metadata = Some(pb::Metadata { help_ref: 78, ..Default::default() })
+            })
             .series(&[("__name__", "good")], samples(&[(NOW, 1.0)]))
             .exemplar(NOW, &[("a", "b")])
             .change(|series| series.exemplars[0].labels_refs[0] = 79)
@@ -265,7 +283,8 @@ fn references_that_lead_nowhere_refuse_their_series_only() {
     );
     assert_eq!((outcome.samples, outcome.histograms, outcome.exemplars), (1, 0, 0));
     let refusals = &outcome.rejections;
-    for (kind, count) in [(ItemKind::Sample, 3), (ItemKind::Histogram, 3), (ItemKind::Exemplar, 5)] {
+    for (kind, count) in [(ItemKind::Sample, 3), (ItemKind::Histogram, 3), (ItemKind::Exemplar, 5)]
+    {
         assert_eq!(refusals.count_of(kind, RejectReason::BadLabels), count, "{kind}: {refusals}");
     }
     let text = refusals.to_string();
@@ -292,11 +311,19 @@ fn labels_that_are_no_series_are_refused() {
         &[("__name__", "a"), ("a name that is longer than 20", "x")],
         &[("__name__", "a"), ("job", &long)],
     ] {
-        let outcome = bench.write(&Sender::new().series(labels, samples(&[(NOW, 1.0), (NOW + 1, 1.0)])));
-        assert_eq!((outcome.samples, outcome.rejections.count(RejectReason::BadLabels)), (0, 2), "{labels:?}");
+        let outcome =
+            bench.write(&Sender::new().series(labels, samples(&[(NOW, 1.0), (NOW + 1, 1.0)])));
+        assert_eq!(
+            (outcome.samples, outcome.rejections.count(RejectReason::BadLabels)),
+            (0, 2),
+            "{labels:?}"
+        );
     }
     let metrics = bench.registry.encode(ExpositionFormat::Classic);
-    assert!(metrics.contains("prometheus_api_remote_write_invalid_labels_samples_total 14\n"), "{metrics}");
+    assert!(
+        metrics.contains("prometheus_api_remote_write_invalid_labels_samples_total 14\n"),
+        "{metrics}"
+    );
     assert!(bench.stored().is_empty());
 }
 
@@ -314,7 +341,8 @@ fn the_first_symbol_need_not_be_empty() {
 #[test]
 fn start_timestamps_are_kept_where_the_database_keeps_them() {
     let sender = || {
-        let sample = |timestamp, start_timestamp| pb::Sample { value: 1.0, timestamp, start_timestamp };
+        let sample =
+            |timestamp, start_timestamp| pb::Sample { value: 1.0, timestamp, start_timestamp };
         let list = vec![sample(NOW, NOW - 5000), sample(NOW + 1, 0), sample(NOW + 2, -1)];
         Sender::new().series(&A, pb::TimeSeries { samples: list, ..Default::default() })
     };
@@ -324,10 +352,10 @@ fn start_timestamps_are_kept_where_the_database_keeps_them() {
     let keeping = keeping_bench();
     let ended = pb::Histogram { start_timestamp: NOW - 7000, ..histogram(NOW, 5) };
     for _ in 0..2 {
-        keeping.write_all(
-            &sender()
-                .series(&[("__name__", "h")], pb::TimeSeries { histograms: vec![ended.clone()], ..Default::default() }),
-        );
+        keeping.write_all(&sender().series(
+            &[("__name__", "h")],
+            pb::TimeSeries { histograms: vec![ended.clone()], ..Default::default() },
+        ));
     }
     assert_eq!(keeping.floats(A_TEXT), [(NOW - 5000, NOW), (0, NOW + 1), (-1, NOW + 2)]);
     assert_eq!(keeping.floats("{__name__=\"h\"}"), [(NOW - 7000, NOW)]);
@@ -384,7 +412,8 @@ fn metadata_over_its_limit_is_said_and_the_samples_are_stored() {
     let bench = bench();
     let sender = Sender::new().series(&A, samples(&[(NOW, 1.0)])).metadata(2, &"h".repeat(99), "s");
     bench.write_all(&sender);
-    let sender = Sender::new().series(&A, samples(&[(NOW + 1, 1.0)])).metadata(2, &"h".repeat(99), "ms");
+    let sender =
+        Sender::new().series(&A, samples(&[(NOW + 1, 1.0)])).metadata(2, &"h".repeat(99), "ms");
     let outcome = bench.write(&sender);
     assert_eq!((outcome.samples, outcome.rejections.count(RejectReason::Metadata)), (1, 1));
     assert_eq!(
@@ -397,8 +426,13 @@ fn metadata_over_its_limit_is_said_and_the_samples_are_stored() {
 #[test]
 fn metadata_of_a_family_and_of_a_series_live_side_by_side() {
     let bench = bench();
-    let family = pb1::MetricMetadata { metric_family_name: "a".into(), help: "family".into(), ..Default::default() };
-    let request = pb1::WriteRequest { timeseries: Vec::new(), metadata: vec![family] }.encode_to_vec();
+    let family = pb1::MetricMetadata {
+        metric_family_name: "a".into(),
+        help: "family".into(),
+        ..Default::default()
+    };
+    let request =
+        pb1::WriteRequest { timeseries: Vec::new(), metadata: vec![family] }.encode_to_vec();
     bench.writer.store(&bench.db, &request, V1, NOW).unwrap();
     let sender = |t| Sender::new().series(&A, samples(&[(t, 1.0)])).metadata(1, "series", "");
     bench.write_all(&sender(NOW));
@@ -416,16 +450,26 @@ fn a_body_that_is_no_request_or_too_much_stores_nothing() {
     let bench = bench();
     let body = Sender::new().series(&A, samples(&[(NOW, 1.0); 20])).request.encode_to_vec();
     let refused = |body: &[u8]| bench.writer.store(&bench.db, body, V2, NOW).unwrap_err();
-    assert!(matches!(refused(&body[..body.len() - 1]), RemoteWriteError::Request(DecodeWriteRequestError::MalformedV2(_))));
+    assert!(matches!(
+        refused(&body[..body.len() - 1]),
+        RemoteWriteError::Request(DecodeWriteRequestError::MalformedV2(_))
+    ));
     let many = (0..1001).fold(Sender::new(), |sender, _| sender.series(&A, samples(&[(NOW, 1.0)])));
-    assert!(matches!(refused(&many.request.encode_to_vec()), RemoteWriteError::Request(DecodeWriteRequestError::TooManySeries(1000))));
+    assert!(matches!(
+        refused(&many.request.encode_to_vec()),
+        RemoteWriteError::Request(DecodeWriteRequestError::TooManySeries(1000))
+    ));
     // Few bytes that would be many: 500 series with 2 KiB of labels each.
     let values: Vec<String> = (0..3).map(|i| "v".repeat(900 + i)).collect();
     let labels = [("__name__", "a"), ("x", &*values[0]), ("y", &*values[1]), ("z", &*values[2])];
-    let bomb = (0..500).fold(Sender::new(), |sender, _| sender.series(&labels, samples(&[(NOW, 1.0)])));
+    let bomb =
+        (0..500).fold(Sender::new(), |sender, _| sender.series(&labels, samples(&[(NOW, 1.0)])));
     let body = bomb.request.encode_to_vec();
     assert!(body.len() < 20_000, "{}", body.len());
-    assert!(matches!(refused(&body), RemoteWriteError::Request(DecodeWriteRequestError::TooMuchText(1_048_576))));
+    assert!(matches!(
+        refused(&body),
+        RemoteWriteError::Request(DecodeWriteRequestError::TooMuchText(1_048_576))
+    ));
     assert!(bench.stored().is_empty());
 }
 
@@ -441,7 +485,10 @@ fn exemplars_of_few_bytes_that_would_be_large_are_refused() {
             .exemplar(NOW + 1, &vec![("a", ""); 600])
             .exemplar(NOW + 2, &[("a", "b")]),
     );
-    assert_eq!((outcome.samples, outcome.exemplars, outcome.rejections.count(RejectReason::BadLabels)), (1, 1, 2));
+    assert_eq!(
+        (outcome.samples, outcome.exemplars, outcome.rejections.count(RejectReason::BadLabels)),
+        (1, 1, 2)
+    );
 }
 
 #[test]
@@ -459,7 +506,8 @@ fn recorded_requests_of_a_real_sender_are_stored_with_their_starts() {
             let mut counts = [0; 3];
             for series in recorded["decoded"]["timeseries"].as_array().unwrap() {
                 let labels = series["labels"].to_string();
-                for (count, field) in counts.iter_mut().zip(["samples", "histograms", "exemplars"]) {
+                for (count, field) in counts.iter_mut().zip(["samples", "histograms", "exemplars"])
+                {
                     let list = series[field].as_array().into_iter().flatten();
                     for entry in list {
                         *count += 1;
@@ -470,12 +518,17 @@ fn recorded_requests_of_a_real_sender_are_stored_with_their_starts() {
                     }
                 }
             }
-            assert_eq!([outcome.samples, outcome.histograms, outcome.exemplars], counts, "{kind} {number}");
+            assert_eq!(
+                [outcome.samples, outcome.histograms, outcome.exemplars],
+                counts,
+                "{kind} {number}"
+            );
         }
         let mut expected: Vec<i64> = sent.values().copied().filter(|start| *start != 0).collect();
         let stored = bench.stored();
         let floats = stored.values().flatten().filter(|(_, _, value)| value.starts_with("Float("));
-        let mut found: Vec<i64> = floats.map(|(start, ..)| *start).filter(|start| *start != 0).collect();
+        let mut found: Vec<i64> =
+            floats.map(|(start, ..)| *start).filter(|start| *start != 0).collect();
         expected.sort_unstable();
         found.sort_unstable();
         assert_eq!(found, expected, "{kind}");
@@ -488,28 +541,40 @@ fn to_v2(sender: Sender, series: &pb1::TimeSeries) -> Sender {
     fn pairs(labels: &[pb1::Label]) -> Vec<(&str, &str)> {
         labels.iter().map(|label| (label.name.as_str(), label.value.as_str())).collect()
     }
-    let histogram = |histogram: &pb1::Histogram| pb::Histogram::decode(&histogram.encode_to_vec()[..]).unwrap();
+    let histogram =
+        |histogram: &pb1::Histogram| pb::Histogram::decode(&histogram.encode_to_vec()[..]).unwrap();
     let values = pb::TimeSeries {
         samples: series
             .samples
             .iter()
-            .map(|&pb1::Sample { value, timestamp }| pb::Sample { value, timestamp, start_timestamp: 0 })
+            .map(|&pb1::Sample { value, timestamp }| pb::Sample {
+                value,
+                timestamp,
+                start_timestamp: 0,
+            })
             .collect(),
         histograms: series.histograms.iter().map(histogram).collect(),
         ..Default::default()
     };
     let sender = sender.series(&pairs(&series.labels), values);
-    series
-        .exemplars
-        .iter()
-        .fold(sender, |sender, exemplar| sender.exemplar(exemplar.timestamp, &pairs(&exemplar.labels)))
+    series.exemplars.iter().fold(sender, |sender, exemplar| {
+        sender.exemplar(exemplar.timestamp, &pairs(&exemplar.labels))
+    })
 }
 
 fn labels() -> impl Strategy<Value = Vec<pb1::Label>> {
-    let name = prop_oneof![constant("job"), constant("zone"), constant("a"), constant("__name__"), constant("")];
-    let other = (name, "[x-z]{0,2}").prop_map(|(name, value)| pb1::Label { name: name.to_owned(), value });
+    let name = prop_oneof![
+        constant("job"),
+        constant("zone"),
+        constant("a"),
+        constant("__name__"),
+        constant("")
+    ];
+    let other =
+        (name, "[x-z]{0,2}").prop_map(|(name, value)| pb1::Label { name: name.to_owned(), value });
     let metric = "[mn]{0,1}".prop_map(|value| pb1::Label { name: "__name__".to_owned(), value });
-    (metric, prop::collection::vec(other, 0..3)).prop_map(|(metric, others)| [vec![metric], others].concat())
+    (metric, prop::collection::vec(other, 0..3))
+        .prop_map(|(metric, others)| [vec![metric], others].concat())
 }
 
 fn constant(text: &'static str) -> impl Strategy<Value = &'static str> {
@@ -517,7 +582,10 @@ fn constant(text: &'static str) -> impl Strategy<Value = &'static str> {
 }
 
 fn series() -> impl Strategy<Value = pb1::TimeSeries> {
-    let time = || prop_oneof![4 => 0..20i64, 1 => constant("").prop_map(|_| 700_000)].prop_map(|after| NOW + after);
+    let time = || {
+        prop_oneof![4 => 0..20i64, 1 => constant("").prop_map(|_| 700_000)]
+            .prop_map(|after| NOW + after)
+    };
     let sample = (time(), any::<bool>(), 0..3u8).prop_map(|(timestamp, negative, v)| pb1::Sample {
         value: if negative { -f64::from(v) } else { v.into() },
         timestamp,
@@ -526,17 +594,28 @@ fn series() -> impl Strategy<Value = pb1::TimeSeries> {
         let made = pb1::Histogram::decode(&histogram(t, count).encode_to_vec()[..]).unwrap();
         if sound { made } else { pb1::Histogram { positive_deltas: vec![-1], ..made } }
     });
-    let exemplar = (time(), labels()).prop_map(|(timestamp, labels)| pb1::Exemplar { labels, value: 0.5, timestamp });
+    let exemplar = (time(), labels()).prop_map(|(timestamp, labels)| pb1::Exemplar {
+        labels,
+        value: 0.5,
+        timestamp,
+    });
     (
         labels(),
         prop::collection::vec(sample, 0..4),
         prop::collection::vec(histogram, 0..2),
         prop::collection::vec(exemplar, 0..2),
     )
-        .prop_map(|(labels, samples, histograms, exemplars)| pb1::TimeSeries { labels, samples, histograms, exemplars })
+        .prop_map(|(labels, samples, histograms, exemplars)| pb1::TimeSeries {
+            labels,
+            samples,
+            histograms,
+            exemplars,
+        })
         // What 2.0 refuses and 1.0 does not.
         .prop_filter("a series with nothing", |series| {
-            !(series.samples.is_empty() && series.histograms.is_empty() && series.exemplars.is_empty())
+            !(series.samples.is_empty()
+                && series.histograms.is_empty()
+                && series.exemplars.is_empty())
         })
 }
 

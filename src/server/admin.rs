@@ -8,15 +8,15 @@ use crate::model::time::TimeRange;
 use crate::server::admission::Overloaded;
 use crate::server::api;
 use crate::server::api::ApiError;
-use crate::server::state::SharedState;
-use crate::server::process_control::ApiAccess;
 use crate::server::parameters;
-use crate::server::parameters::{Parameter, invalid_parameter, first_value};
+use crate::server::parameters::{Parameter, first_value, invalid_parameter};
+use crate::server::process_control::ApiAccess;
 use crate::server::promql_selector;
+use crate::server::state::SharedState;
 use crate::tsdb::db::Db;
+use crate::tsdb::db::admin::SnapshotContents;
 use crate::tsdb::db::clock::now_ms;
 use crate::tsdb::db::error::MaintenanceError;
-use crate::tsdb::db::admin::SnapshotContents;
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
@@ -26,17 +26,28 @@ use serde::Serialize;
 const MAX_SELECTORS: usize = 1000;
 
 /// `delete_series?match[]=…&start=…&end=…`.
-pub(crate) async fn delete_series(State(context): State<SharedState>, request: Request) -> Response {
-    let wanted = match parameters(&context, request).await.and_then(|parameters| parse_delete_params(&parameters)) {
+pub(crate) async fn delete_series(
+    State(context): State<SharedState>,
+    request: Request,
+) -> Response {
+    let wanted = match parameters(&context, request)
+        .await
+        .and_then(|parameters| parse_delete_params(&parameters))
+    {
         Ok(wanted) => wanted,
         Err(error) => return error.into_response(),
     };
     tracing::info!(selectors = ?wanted.selectors, range = ?wanted.range, "told to delete series");
-    no_content(run_admin_operation(context, move |db| db.delete(&wanted.selectors, wanted.range)).await)
+    no_content(
+        run_admin_operation(context, move |db| db.delete(&wanted.selectors, wanted.range)).await,
+    )
 }
 
 /// `clean_tombstones`.
-pub(crate) async fn clean_tombstones(State(context): State<SharedState>, request: Request) -> Response {
+pub(crate) async fn clean_tombstones(
+    State(context): State<SharedState>,
+    request: Request,
+) -> Response {
     if let Err(error) = parameters(&context, request).await {
         return error.into_response();
     }
@@ -46,7 +57,10 @@ pub(crate) async fn clean_tombstones(State(context): State<SharedState>, request
 
 /// `snapshot?skip_head=…`.
 pub(crate) async fn snapshot(State(context): State<SharedState>, request: Request) -> Response {
-    let parts = match parameters(&context, request).await.and_then(|parameters| snapshot_parts(&parameters)) {
+    let parts = match parameters(&context, request)
+        .await
+        .and_then(|parameters| snapshot_parts(&parameters))
+    {
         Ok(parts) => parts,
         Err(error) => return error.into_response(),
     };
@@ -72,14 +86,19 @@ struct SnapshotData {
 /// The parameters of a request that is let in.
 async fn parameters(context: &SharedState, request: Request) -> Result<Vec<Parameter>, ApiError> {
     if context.control.admin == ApiAccess::Off {
-        return Err(ApiError::Disabled("the admin API is switched off; see --web.enable-admin-api".to_owned()));
+        return Err(ApiError::Disabled(
+            "the admin API is switched off; see --web.enable-admin-api".to_owned(),
+        ));
     }
     parameters::parse_request(context, request).await
 }
 
 fn parse_delete_params(parameters: &[Parameter]) -> Result<DeleteParams, ApiError> {
-    let texts: Vec<&str> =
-        parameters.iter().filter(|(name, _)| name == "match[]").map(|(_, value)| value.as_str()).collect();
+    let texts: Vec<&str> = parameters
+        .iter()
+        .filter(|(name, _)| name == "match[]")
+        .map(|(_, value)| value.as_str())
+        .collect();
     if texts.is_empty() {
         return Err(ApiError::BadData("no match[] parameter provided".to_owned()));
     }
@@ -87,15 +106,25 @@ fn parse_delete_params(parameters: &[Parameter]) -> Result<DeleteParams, ApiErro
         return Err(ApiError::BadData(format!("more than {MAX_SELECTORS} selectors")));
     }
     let range = parameters::time_range(parameters)?;
-    let selectors = texts.iter().map(|text| promql_selector::parse_unrestricted(text)).collect::<Result<Vec<_>, _>>();
-    Ok(DeleteParams { selectors: selectors.map_err(|error| invalid_parameter("match[]", error))?, range })
+    let selectors = texts
+        .iter()
+        .map(|text| promql_selector::parse_unrestricted(text))
+        .collect::<Result<Vec<_>, _>>();
+    Ok(DeleteParams {
+        selectors: selectors.map_err(|error| invalid_parameter("match[]", error))?,
+        range,
+    })
 }
 
 fn snapshot_parts(parameters: &[Parameter]) -> Result<SnapshotContents, ApiError> {
     match first_value(parameters, "skip_head") {
-        None | Some("0" | "f" | "F" | "false" | "False" | "FALSE") => Ok(SnapshotContents::BlocksAndHead),
+        None | Some("0" | "f" | "F" | "false" | "False" | "FALSE") => {
+            Ok(SnapshotContents::BlocksAndHead)
+        }
         Some("1" | "t" | "T" | "true" | "True" | "TRUE") => Ok(SnapshotContents::Blocks),
-        Some(other) => Err(invalid_parameter("skip_head", format!("{other:?} is neither true nor false"))),
+        Some(other) => {
+            Err(invalid_parameter("skip_head", format!("{other:?} is neither true nor false")))
+        }
     }
 }
 
@@ -105,7 +134,9 @@ async fn run_admin_operation<T: Send + 'static>(
     work: impl FnOnce(&Db) -> Result<T, MaintenanceError> + Send + 'static,
 ) -> Result<T, ApiError> {
     let permit = context.admin_gate.acquire().await;
-    let permit = permit.map_err(|Overloaded| ApiError::Unavailable("another order is being carried out".to_owned()))?;
+    let permit = permit.map_err(|Overloaded| {
+        ApiError::Unavailable("another order is being carried out".to_owned())
+    })?;
     let working = tokio::task::spawn_blocking(move || {
         let _held = permit;
         work(&context.db)
@@ -131,9 +162,9 @@ impl From<MaintenanceError> for ApiError {
     fn from(error: MaintenanceError) -> Self {
         let text = error.to_string();
         match error {
-            MaintenanceError::NotReady | MaintenanceError::Cancelled | MaintenanceError::ReadOnly(_) => {
-                Self::Unavailable(text)
-            }
+            MaintenanceError::NotReady
+            | MaintenanceError::Cancelled
+            | MaintenanceError::ReadOnly(_) => Self::Unavailable(text),
             MaintenanceError::Failed(_) => Self::Internal(text),
         }
     }
@@ -160,7 +191,10 @@ mod tests {
     fn a_deletion_has_selectors_and_by_default_all_times() {
         let found = parse_delete_params(&parameters("match[]=up&match%5B%5D={job=\"a\"}")).unwrap();
         assert_eq!((found.selectors.len(), found.range), (2, TimeRange::ALL));
-        let found = parse_delete_params(&parameters("match[]={__name__=~\".*\"}&start=1.5&end=2025-11-05T00:00:00Z")).unwrap();
+        let found = parse_delete_params(&parameters(
+            "match[]={__name__=~\".*\"}&start=1.5&end=2025-11-05T00:00:00Z",
+        ))
+        .unwrap();
         assert_eq!(found.range, TimeRange::new(1500, 1_762_300_800_000));
         for (query, part) in [
             ("", "match[]"),
@@ -170,14 +204,20 @@ mod tests {
             ("match[]=up&end=x", "end"),
         ] {
             let error = parse_delete_params(&parameters(query)).unwrap_err();
-            assert!(matches!(&error, ApiError::BadData(text) if text.contains(part)), "{query}: {error:?}");
+            assert!(
+                matches!(&error, ApiError::BadData(text) if text.contains(part)),
+                "{query}: {error:?}"
+            );
         }
     }
 
     #[test]
     fn a_snapshot_has_the_head_unless_it_is_skipped() {
         assert_eq!(snapshot_parts(&parameters("")), Ok(SnapshotContents::BlocksAndHead));
-        assert_eq!(snapshot_parts(&parameters("skip_head=false")), Ok(SnapshotContents::BlocksAndHead));
+        assert_eq!(
+            snapshot_parts(&parameters("skip_head=false")),
+            Ok(SnapshotContents::BlocksAndHead)
+        );
         assert_eq!(snapshot_parts(&parameters("skip_head=1")), Ok(SnapshotContents::Blocks));
         assert!(snapshot_parts(&parameters("skip_head=yes")).is_err());
     }

@@ -66,7 +66,11 @@ impl Reservation {
     ///
     /// # Errors
     /// [`BudgetExhausted`] after `max_wait`; nothing more is taken then.
-    pub async fn extend_within(&mut self, bytes: usize, patience: Duration) -> Result<(), BudgetExhausted> {
+    pub async fn extend_within(
+        &mut self,
+        bytes: usize,
+        patience: Duration,
+    ) -> Result<(), BudgetExhausted> {
         let ByteBudget { limit, released, .. } = self.budget.clone();
         let most = (limit - limit / 4).max(self.bytes.saturating_add(bytes)).min(limit);
         let extended = async {
@@ -141,7 +145,13 @@ impl ConcurrencyLimiter {
     #[must_use]
     pub fn new(at_work: usize, queue: QueueLimits) -> Self {
         let size = at_work.min(Semaphore::MAX_PERMITS);
-        Self { size, permits: Arc::new(Semaphore::new(size)), waiting: Arc::default(), rejected: Arc::default(), queue }
+        Self {
+            size,
+            permits: Arc::new(Semaphore::new(size)),
+            waiting: Arc::default(),
+            rejected: Arc::default(),
+            queue,
+        }
     }
 
     /// Registers how many are at work, wait, and were refused, what they are and under which name.
@@ -153,10 +163,14 @@ impl ConcurrencyLimiter {
         registry.gauge_fn(&format!("{name}_limit"), &help, move || size as f64);
         let waiting = self.waiting.clone();
         let help = format!("{what} that wait for their turn.");
-        registry.gauge_fn(&format!("{name}_waiting"), &help, move || waiting.load(Ordering::Relaxed) as f64);
+        registry.gauge_fn(&format!("{name}_waiting"), &help, move || {
+            waiting.load(Ordering::Relaxed) as f64
+        });
         let refused = self.rejected.clone();
         let help = format!("{what} that were refused because too many were at work or waited.");
-        registry.counter_fn(&format!("{name}_refused_total"), &help, move || refused.load(Ordering::Relaxed) as f64);
+        registry.counter_fn(&format!("{name}_refused_total"), &help, move || {
+            refused.load(Ordering::Relaxed) as f64
+        });
     }
 
     /// How many are at work now.
@@ -171,7 +185,8 @@ impl ConcurrencyLimiter {
     /// # Errors
     /// [`Overloaded`] where it took too long.
     pub async fn acquire_unqueued(&self) -> Result<OwnedSemaphorePermit, Overloaded> {
-        match tokio::time::timeout(self.queue.max_wait, self.permits.clone().acquire_owned()).await {
+        match tokio::time::timeout(self.queue.max_wait, self.permits.clone().acquire_owned()).await
+        {
             Ok(Ok(permit)) => Ok(permit),
             _ => Err(self.count_rejection()),
         }
@@ -251,12 +266,18 @@ mod tests {
         waiting.await.unwrap();
         assert_eq!(budget.taken.load(Ordering::Relaxed), 80);
         drop(third);
-        assert_eq!(budget.reserve().extend_within(101, Duration::from_millis(10)).await, Err(BudgetExhausted));
+        assert_eq!(
+            budget.reserve().extend_within(101, Duration::from_millis(10)).await,
+            Err(BudgetExhausted)
+        );
     }
 
     #[tokio::test]
     async fn beyond_those_at_work_and_those_waiting_nobody_is_let_in() {
-        let gate = ConcurrencyLimiter::new(1, QueueLimits { max_waiting: 1, max_wait: Duration::from_secs(60) });
+        let gate = ConcurrencyLimiter::new(
+            1,
+            QueueLimits { max_waiting: 1, max_wait: Duration::from_secs(60) },
+        );
         let at_work = gate.acquire().await.unwrap();
         let mut waiting = Box::pin(gate.acquire());
         assert!(now(&mut waiting).await.is_none());
@@ -271,7 +292,10 @@ mod tests {
 
     #[tokio::test]
     async fn nobody_waits_for_ever() {
-        let gate = ConcurrencyLimiter::new(1, QueueLimits { max_waiting: 1, max_wait: Duration::from_millis(20) });
+        let gate = ConcurrencyLimiter::new(
+            1,
+            QueueLimits { max_waiting: 1, max_wait: Duration::from_millis(20) },
+        );
         let _at_work = gate.acquire().await.unwrap();
         assert!(matches!(gate.acquire().await, Err(Overloaded)));
         assert_eq!(gate.waiting.load(Ordering::Relaxed), 0);

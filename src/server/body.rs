@@ -128,10 +128,15 @@ where
     type Data = Bytes;
     type Error = BodyError;
 
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let frame = match Pin::new(&mut self.body).poll_frame(cx) {
             Poll::Ready(Some(Ok(frame))) => frame,
-            Poll::Ready(Some(Err(error))) => return Poll::Ready(Some(Err(BodyError::Broken(error.into())))),
+            Poll::Ready(Some(Err(error))) => {
+                return Poll::Ready(Some(Err(BodyError::Broken(error.into()))));
+            }
             Poll::Ready(None) => return Poll::Ready(None),
             Poll::Pending => {
                 ready!(self.timer.as_mut().poll(cx));
@@ -202,11 +207,15 @@ impl Body for ResponseBody {
     type Data = Bytes;
     type Error = ResponseTimeout;
 
-    fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, ResponseTimeout>>> {
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, ResponseTimeout>>> {
         if self.left == 0 {
             return Poll::Ready(None);
         }
-        let piece = self.unsent.lock().as_mut().map(|unsent| unsent.pieces.pop_front().unwrap_or_default());
+        let piece =
+            self.unsent.lock().as_mut().map(|unsent| unsent.pieces.pop_front().unwrap_or_default());
         self.left -= piece.as_ref().map_or(0, |piece| piece.len() as u64);
         Poll::Ready(Some(piece.map(Frame::data).ok_or(ResponseTimeout(self.time))))
     }
@@ -237,14 +246,17 @@ impl<E> Body for ChannelBody<E> {
     type Data = Bytes;
     type Error = E;
 
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, E>>> {
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, E>>> {
         self.0.poll_recv(cx).map(|received| received.map(|piece| piece.map(Frame::data)))
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{BodyError, BodyLimits, ResponseBody, ChannelBody, collect};
+    use super::{BodyError, BodyLimits, ChannelBody, ResponseBody, collect};
     use crate::server::admission::ByteBudget;
     use bytes::Bytes;
     use http_body_util::{BodyExt, Full};
@@ -272,11 +284,20 @@ mod tests {
 
     #[tokio::test]
     async fn a_body_beyond_its_bounds_is_refused() {
-        assert!(matches!(collect(Full::from("abc"), limits(2, 9)).await, Err(BodyError::TooLarge(2))));
-        assert!(matches!(collect(in_pieces(&["ab", "c"]), limits(9, 2)).await, Err(BodyError::NoMemory(_))));
+        assert!(matches!(
+            collect(Full::from("abc"), limits(2, 9)).await,
+            Err(BodyError::TooLarge(2))
+        ));
+        assert!(matches!(
+            collect(in_pieces(&["ab", "c"]), limits(9, 2)).await,
+            Err(BodyError::NoMemory(_))
+        ));
         // A sender that stays silent.
         let (_sender, silent) = mpsc::channel::<Result<Bytes, Infallible>>(1);
-        assert!(matches!(collect(ChannelBody::from(silent), limits(9, 9)).await, Err(BodyError::TooSlow(_))));
+        assert!(matches!(
+            collect(ChannelBody::from(silent), limits(9, 9)).await,
+            Err(BodyError::TooSlow(_))
+        ));
     }
 
     #[tokio::test]
@@ -286,7 +307,10 @@ mod tests {
             sender.send(Ok(Bytes::from_static(b"ab"))).await.unwrap();
         }
         drop(sender);
-        assert!(matches!(collect(ChannelBody::from(receiver), limits(5, 9)).await, Err(BodyError::TooLarge(5))));
+        assert!(matches!(
+            collect(ChannelBody::from(receiver), limits(5, 9)).await,
+            Err(BodyError::TooLarge(5))
+        ));
     }
 
     #[tokio::test]

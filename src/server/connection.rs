@@ -113,7 +113,11 @@ pub(crate) struct IdleTimeoutStream<S> {
 }
 
 impl<S> IdleTimeoutStream<S> {
-    pub(crate) fn new(stream: S, timeouts: ConnectionTimeouts, progress: Arc<RequestProgress>) -> Self {
+    pub(crate) fn new(
+        stream: S,
+        timeouts: ConnectionTimeouts,
+        progress: Arc<RequestProgress>,
+    ) -> Self {
         let deadline = Instant::now() + FIRST_BYTE_TIMEOUT.min(timeouts.idle);
         Self {
             stream,
@@ -163,7 +167,11 @@ impl<S> IdleTimeoutStream<S> {
             let deadline = self.backlog.into_iter().chain(head).fold(self.deadline, Instant::min);
             if Instant::now() >= deadline {
                 let is_head = head == Some(deadline);
-                let message = if is_head { "request head took too long" } else { "connection idle for too long" };
+                let message = if is_head {
+                    "request head took too long"
+                } else {
+                    "connection idle for too long"
+                };
                 return Poll::Ready(io::Error::new(io::ErrorKind::TimedOut, message));
             }
             // Something moved since the timer was set.
@@ -173,7 +181,11 @@ impl<S> IdleTimeoutStream<S> {
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for IdleTimeoutStream<S> {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         let filled = buf.filled().len();
         match Pin::new(&mut self.stream).poll_read(cx, buf) {
             Poll::Ready(result) => {
@@ -216,7 +228,11 @@ impl<S: AsyncWrite + Unpin> IdleTimeoutStream<S> {
 }
 
 impl<S: AsyncWrite + Unpin> AsyncWrite for IdleTimeoutStream<S> {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
         let result = Pin::new(&mut self.stream).poll_write(cx, buf);
         self.track_write(cx, buf.len(), result)
     }
@@ -245,7 +261,9 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for IdleTimeoutStream<S> {
 
 #[cfg(test)]
 mod tests {
-    use super::{ConnectionTimeouts, FIRST_BYTE_TIMEOUT, HTTP_2_PREFACE, IdleTimeoutStream, Protocol};
+    use super::{
+        ConnectionTimeouts, FIRST_BYTE_TIMEOUT, HTTP_2_PREFACE, IdleTimeoutStream, Protocol,
+    };
     use std::sync::Arc;
     use std::time::Duration;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -254,7 +272,11 @@ mod tests {
     const IDLE: Duration = Duration::from_millis(200);
 
     fn limited<S>(stream: S) -> IdleTimeoutStream<S> {
-        IdleTimeoutStream::new(stream, ConnectionTimeouts { idle: IDLE, head: Duration::from_secs(60) }, Arc::default())
+        IdleTimeoutStream::new(
+            stream,
+            ConnectionTimeouts { idle: IDLE, head: Duration::from_secs(60) },
+            Arc::default(),
+        )
     }
 
     #[test]

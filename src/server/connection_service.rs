@@ -49,7 +49,9 @@ impl Service<Request<Incoming>> for ConnectionService {
             return Box::pin(ready(Ok(response.map(|body| ActiveBody { body, _active: active }))));
         }
         let response = self.router.call(request);
-        Box::pin(async move { Ok(response.await?.map(|body| ActiveBody { body, _active: active })) })
+        Box::pin(
+            async move { Ok(response.await?.map(|body| ActiveBody { body, _active: active })) },
+        )
     }
 }
 
@@ -84,7 +86,10 @@ impl HttpBody for ActiveBody {
     type Data = Bytes;
     type Error = axum::Error;
 
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
         Pin::new(&mut self.body).poll_frame(cx)
     }
 

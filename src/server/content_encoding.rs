@@ -12,8 +12,11 @@ use crate::server::request_error::RequestError;
 use axum::http::HeaderMap;
 use axum::http::header::CONTENT_ENCODING;
 
-const NAMES: [(&str, BodyCompression); 3] =
-    [("snappy", BodyCompression::SnappyBlock), ("zstd", BodyCompression::Zstd), ("x-snappy-framed", BodyCompression::SnappyFramed)];
+const NAMES: [(&str, BodyCompression); 3] = [
+    ("snappy", BodyCompression::SnappyBlock),
+    ("zstd", BodyCompression::Zstd),
+    ("x-snappy-framed", BodyCompression::SnappyFramed),
+];
 
 /// How the body is packed.
 ///
@@ -22,7 +25,8 @@ const NAMES: [(&str, BodyCompression); 3] =
 pub(crate) fn body_compression(headers: &HeaderMap) -> Result<BodyCompression, RequestError> {
     let mut given = headers.get_all(CONTENT_ENCODING).iter().filter(|value| !value.is_empty());
     let Some(first) = given.next() else { return Ok(BodyCompression::SnappyBlock) };
-    let known = NAMES.iter().find(|(name, _)| first.as_bytes().eq_ignore_ascii_case(name.as_bytes()));
+    let known =
+        NAMES.iter().find(|(name, _)| first.as_bytes().eq_ignore_ascii_case(name.as_bytes()));
     match (known, given.next()) {
         (Some((_, packing)), None) => Ok(*packing),
         _ => Err(RequestError::Unsupported(format!(

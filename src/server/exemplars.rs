@@ -17,11 +17,11 @@ use crate::server::admission::{BudgetExhausted, Overloaded, Reservation};
 use crate::server::api;
 use crate::server::api::ApiError;
 use crate::server::body::ResponseBody;
-use crate::server::state::SharedState;
-use crate::server::promql_selectors;
 use crate::server::ingest;
 use crate::server::parameters;
 use crate::server::parameters::Parameter;
+use crate::server::promql_selectors;
+use crate::server::state::SharedState;
 use crate::tsdb::head::exemplars::SeriesExemplars;
 use axum::body::Body;
 use axum::extract::{Request, State};
@@ -31,11 +31,16 @@ use axum::response::Response;
 use std::fmt::Write as _;
 
 /// Answers the request.
-pub(crate) async fn query_exemplars(State(context): State<SharedState>, request: Request) -> Response {
+pub(crate) async fn query_exemplars(
+    State(context): State<SharedState>,
+    request: Request,
+) -> Response {
     if ingest::check_accepting(&context).is_err() {
         return ApiError::Unavailable("Service Unavailable".to_owned()).into_response();
     }
-    let wanted = parameters::parse_request(&context, request).await.and_then(|parameters| parse_params(&parameters));
+    let wanted = parameters::parse_request(&context, request)
+        .await
+        .and_then(|parameters| parse_params(&parameters));
     let wanted = match wanted {
         Ok(wanted) if wanted.selectors.is_empty() => return StatusCode::NO_CONTENT.into_response(),
         Ok(wanted) => wanted,
@@ -43,7 +48,9 @@ pub(crate) async fn query_exemplars(State(context): State<SharedState>, request:
     };
     let time = context.answer_limits.time;
     match run_query(context, wanted).await {
-        Ok(ExemplarResponse { text, reservation }) => api::json_of(Body::new(ResponseBody::new(vec![text.into()], reservation, time))),
+        Ok(ExemplarResponse { text, reservation }) => {
+            api::json_of(Body::new(ResponseBody::new(vec![text.into()], reservation, time)))
+        }
         Err(error) => error.into_response(),
     }
 }
@@ -64,17 +71,24 @@ struct ExemplarResponse {
 fn parse_params(parameters: &[Parameter]) -> Result<ExemplarQuery, ApiError> {
     let range = parameters::time_range(parameters)?;
     if range.maxt < range.mint {
-        return Err(ApiError::BadData("end timestamp must not be before start timestamp".to_owned()));
+        return Err(ApiError::BadData(
+            "end timestamp must not be before start timestamp".to_owned(),
+        ));
     }
     let query = parameters::first_value(parameters, "query").unwrap_or_default();
-    let selectors = promql_selectors::selectors(query).map_err(|error| ApiError::BadData(error.to_string()))?;
+    let selectors =
+        promql_selectors::selectors(query).map_err(|error| ApiError::BadData(error.to_string()))?;
     Ok(ExemplarQuery { selectors, range })
 }
 
 /// Waits for the turn and makes the answer on a blocking thread.
-async fn run_query(context: SharedState, wanted: ExemplarQuery) -> Result<ExemplarResponse, ApiError> {
+async fn run_query(
+    context: SharedState,
+    wanted: ExemplarQuery,
+) -> Result<ExemplarResponse, ApiError> {
     let permit = context.list_gate.acquire().await;
-    let permit = permit.map_err(|Overloaded| ApiError::Unavailable("too many look-ups at once".to_owned()))?;
+    let permit = permit
+        .map_err(|Overloaded| ApiError::Unavailable("too many look-ups at once".to_owned()))?;
     let answering = tokio::task::spawn_blocking(move || {
         let _held = permit;
         let found = context.db.querier().exemplars(&wanted.selectors, wanted.range);
@@ -92,7 +106,10 @@ async fn run_query(context: SharedState, wanted: ExemplarQuery) -> Result<Exempl
 }
 
 /// The whole answer; `reserve` is asked for its memory as it grows.
-fn encode_response<E>(found: &[SeriesExemplars], reserve: &mut dyn FnMut(usize) -> Result<(), E>) -> Result<String, E> {
+fn encode_response<E>(
+    found: &[SeriesExemplars],
+    reserve: &mut dyn FnMut(usize) -> Result<(), E>,
+) -> Result<String, E> {
     let mut text = String::from("{\"status\":\"success\",\"data\":[");
     let mut reserved = 0;
     for (at, series) in found.iter().enumerate() {
@@ -120,7 +137,12 @@ fn push_labels(text: &mut String, labels: Option<&Labels>) {
     text.push('{');
     for (at, (name, value)) in labels.iter().flat_map(|labels| labels.iter()).enumerate() {
         let comma = if at == 0 { "" } else { "," };
-        let _ = write!(text, "{comma}{}:{}", serde_json::Value::from(name), serde_json::Value::from(value));
+        let _ = write!(
+            text,
+            "{comma}{}:{}",
+            serde_json::Value::from(name),
+            serde_json::Value::from(value)
+        );
     }
     text.push('}');
 }
@@ -135,7 +157,8 @@ fn push_float(text: &mut String, v: f64) {
     } else {
         let short = format!("{v:e}");
         let (digits, exponent) = short.split_once('e').unwrap_or((&short, "0"));
-        let (sign, exponent) = exponent.strip_prefix('-').map_or(('+', exponent), |rest| ('-', rest));
+        let (sign, exponent) =
+            exponent.strip_prefix('-').map_or(('+', exponent), |rest| ('-', rest));
         let _ = write!(text, "{digits}e{sign}{exponent:0>2}");
     }
 }
@@ -152,7 +175,7 @@ fn push_seconds(text: &mut String, ms: i64) {
 
 #[cfg(test)]
 mod tests {
-    use super::{encode_response, push_float, push_seconds, parse_params};
+    use super::{encode_response, parse_params, push_float, push_seconds};
     use crate::model::exemplar::Exemplar;
     use crate::model::labels::{Labels, LabelsBuilder};
     use crate::model::time::TimeRange;
@@ -182,11 +205,18 @@ mod tests {
             SeriesExemplars {
                 labels: labels(&[("__name__", "a\n<b>\"é"), ("job", "x")]),
                 exemplars: vec![
-                    exemplar(1_762_300_800_000, 0.5, Some(labels(&[("trace_id", "1"), ("span_id", "2")]))),
+                    exemplar(
+                        1_762_300_800_000,
+                        0.5,
+                        Some(labels(&[("trace_id", "1"), ("span_id", "2")])),
+                    ),
                     exemplar(1_762_300_800_020, 1e21, None),
                 ],
             },
-            SeriesExemplars { labels: labels(&[("b", "c")]), exemplars: vec![exemplar(-1500, -0.0, None)] },
+            SeriesExemplars {
+                labels: labels(&[("b", "c")]),
+                exemplars: vec![exemplar(-1500, -0.0, None)],
+            },
         ];
         let expected = concat!(
             r#"{"status":"success","data":[{"seriesLabels":{"__name__":"a\n<b>\"é","job":"x"},"exemplars":["#,
@@ -205,7 +235,18 @@ mod tests {
             push_float(&mut text, v);
             text
         };
-        let written = [1.0, 123_456_789.125, 1e20, 1e21, -2.5e-7, 1e-6, f64::NAN, f64::INFINITY, -5e-324, 1.5e300];
+        let written = [
+            1.0,
+            123_456_789.125,
+            1e20,
+            1e21,
+            -2.5e-7,
+            1e-6,
+            f64::NAN,
+            f64::INFINITY,
+            -5e-324,
+            1.5e300,
+        ];
         let expected = [
             "1",
             "123456789.125",
@@ -226,7 +267,9 @@ mod tests {
 
     #[test]
     fn a_request_has_an_expression_and_by_default_all_times() {
-        let parse = |query: &str| -> Vec<Parameter> { form_urlencoded::parse(query.as_bytes()).into_owned().collect() };
+        let parse = |query: &str| -> Vec<Parameter> {
+            form_urlencoded::parse(query.as_bytes()).into_owned().collect()
+        };
         let found = parse_params(&parse("query=rate(a[5m])+%2B+b&end=12.5")).unwrap();
         assert_eq!((found.selectors.len(), found.range), (2, TimeRange::new(i64::MIN, 12_500)));
         for (query, part) in [
@@ -237,7 +280,10 @@ mod tests {
             ("query=up&start=2&end=1", "before"),
         ] {
             let error = parse_params(&parse(query)).unwrap_err();
-            assert!(matches!(&error, ApiError::BadData(text) if text.contains(part)), "{query}: {error:?}");
+            assert!(
+                matches!(&error, ApiError::BadData(text) if text.contains(part)),
+                "{query}: {error:?}"
+            );
         }
     }
 }

@@ -19,15 +19,15 @@ mod line;
 
 use crate::model::labels::Labels;
 use crate::model::matcher::Matcher;
-use crate::model::time::TimeRange;
 use crate::model::sample::Sample;
+use crate::model::time::TimeRange;
 use crate::server::admission::Overloaded;
-use crate::server::state::SharedState;
 use crate::server::export::line::{ExportLine, ValueFormat};
 use crate::server::ingest;
-use crate::server::request_error::RequestError;
+use crate::server::piece_stream::{PieceSender, StreamError, StreamLimits, stream};
 use crate::server::promql_selector;
-use crate::server::piece_stream::{StreamError, StreamLimits, PieceSender, stream};
+use crate::server::request_error::RequestError;
+use crate::server::state::SharedState;
 use crate::server::timestamp;
 use crate::tsdb::db::Db;
 use crate::tsdb::query::source::QueryError;
@@ -67,12 +67,19 @@ pub(crate) async fn export(
     };
     let permit = match context.export_gate.acquire().await {
         Ok(permit) => permit,
-        Err(Overloaded) => return RequestError::Unavailable("too many exports at once".to_owned()).into_http(),
+        Err(Overloaded) => {
+            return RequestError::Unavailable("too many exports at once".to_owned()).into_http();
+        }
     };
-    let limits = StreamLimits { max_queued: PIECES_AHEAD, piece_timeout: PIECE_TIMEOUT, total_timeout: context.answer_limits.time };
+    let limits = StreamLimits {
+        max_queued: PIECES_AHEAD,
+        piece_timeout: PIECE_TIMEOUT,
+        total_timeout: context.answer_limits.time,
+    };
     let lines = stream(limits, move |pieces| {
         let _held = permit;
-        let made = LineWriter { text: String::new(), values: wanted.values, pieces }.write_all(&context.db, &wanted);
+        let made = LineWriter { text: String::new(), values: wanted.values, pieces }
+            .write_all(&context.db, &wanted);
         if let Err(error) = &made
             && !matches!(error, ExportError::Stopped(StreamError::ClientGone))
         {
@@ -84,15 +91,26 @@ pub(crate) async fn export(
 }
 
 fn parse_params(parameters: &[(String, String)]) -> Result<ExportQuery, RequestError> {
-    let mut wanted = ExportQuery { selectors: Vec::new(), range: TimeRange::ALL, values: ValueFormat::Numbers };
-    let bad = |name: &str, error: &dyn std::fmt::Display| RequestError::BadData(format!("parameter {name}: {error}"));
+    let mut wanted =
+        ExportQuery { selectors: Vec::new(), range: TimeRange::ALL, values: ValueFormat::Numbers };
+    let bad = |name: &str, error: &dyn std::fmt::Display| {
+        RequestError::BadData(format!("parameter {name}: {error}"))
+    };
     for (name, value) in parameters {
         match name.as_str() {
             "match[]" | "match" => {
-                wanted.selectors.push(promql_selector::parse(value).map_err(|error| bad(name, &error))?);
+                wanted
+                    .selectors
+                    .push(promql_selector::parse(value).map_err(|error| bad(name, &error))?);
             }
-            "start" => wanted.range.mint = timestamp::parse_millis(value).map_err(|error| bad(name, &error))?,
-            "end" => wanted.range.maxt = timestamp::parse_millis(value).map_err(|error| bad(name, &error))?,
+            "start" => {
+                wanted.range.mint =
+                    timestamp::parse_millis(value).map_err(|error| bad(name, &error))?
+            }
+            "end" => {
+                wanted.range.maxt =
+                    timestamp::parse_millis(value).map_err(|error| bad(name, &error))?
+            }
             "values" if value == "bits" => wanted.values = ValueFormat::Bits,
             "values" if value == "numbers" => wanted.values = ValueFormat::Numbers,
             "values" => return Err(bad(name, &"it is numbers or bits")),
@@ -132,7 +150,8 @@ impl LineWriter<'_> {
                 let series = series?;
                 self.pieces.check()?;
                 // Several selectors may choose a series; the first one writes it.
-                if !wanted.selectors[..at].iter().any(|earlier| satisfies(series.labels(), earlier)) {
+                if !wanted.selectors[..at].iter().any(|earlier| satisfies(series.labels(), earlier))
+                {
                     self.write_series(series.labels(), series.samples(wanted.range))?;
                 }
             }

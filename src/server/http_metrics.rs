@@ -15,7 +15,8 @@ use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
 /// Seconds; those of Prometheus.
-const DURATION_BOUNDS: [f64; 12] = [0.005, 0.02, 0.05, 0.1, 0.2, 0.4, 1.0, 3.0, 8.0, 20.0, 60.0, 120.0];
+const DURATION_BOUNDS: [f64; 12] =
+    [0.005, 0.02, 0.05, 0.1, 0.2, 0.4, 1.0, 3.0, 8.0, 20.0, 60.0, 120.0];
 /// Bytes; those of Prometheus.
 const SIZE_BOUNDS: [f64; 8] = [1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9];
 
@@ -52,7 +53,11 @@ impl HttpMetrics {
     /// Registers the metrics.
     pub fn register(registry: &mut Registry) -> Self {
         Self {
-            requests: registry.family("prometheus_http_requests_total", "Counter of HTTP requests.", Family::default()),
+            requests: registry.family(
+                "prometheus_http_requests_total",
+                "Counter of HTTP requests.",
+                Family::default(),
+            ),
             durations: registry.family(
                 "prometheus_http_request_duration_seconds",
                 "Histogram of latencies for HTTP requests.",
@@ -68,14 +73,24 @@ impl HttpMetrics {
 }
 
 /// Measures one request. The handler is the pattern of the path, so that strangers can't make new series.
-pub(crate) async fn measure(State(metrics): State<HttpMetrics>, request: Request, next: Next) -> Response {
+pub(crate) async fn measure(
+    State(metrics): State<HttpMetrics>,
+    request: Request,
+    next: Next,
+) -> Response {
     let handler = match request.extensions().get::<MatchedPath>() {
         Some(path) => path.as_str().replace("{*method}", ":method"),
         None => "other".to_owned(),
     };
     let started = Instant::now();
     let response = next.run(request).await;
-    metrics.requests.get_or_create(&HandlerCodeLabels { handler: handler.clone(), code: response.status().as_u16() }).inc();
+    metrics
+        .requests
+        .get_or_create(&HandlerCodeLabels {
+            handler: handler.clone(),
+            code: response.status().as_u16(),
+        })
+        .inc();
     let handler = HandlerLabel { handler };
     response.map(|body| {
         Body::new(MeasuredBody {
@@ -101,7 +116,10 @@ impl HttpBody for MeasuredBody {
     type Data = Bytes;
     type Error = axum::Error;
 
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
         let frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
         if let Some(Ok(frame)) = &frame {
             self.bytes += frame.data_ref().map_or(0, |data| data.len() as u64);

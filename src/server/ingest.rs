@@ -1,14 +1,14 @@
 //! Storing a request that came over HTTP or gRPC: in through the gate, over to a blocking thread, and back with what became of it.
 
-use crate::remote::write_outcome::WriteOutcome;
 use crate::remote::body_compression::BodyCompression;
-use crate::remote::stream_request::StreamRequest;
 use crate::remote::decompress::output::OutOfBudget;
-use crate::remote::write::{ReceivedRequest, WireFormat, RemoteWriteError};
+use crate::remote::stream_request::StreamRequest;
+use crate::remote::write::{ReceivedRequest, RemoteWriteError, WireFormat};
+use crate::remote::write_outcome::WriteOutcome;
 use crate::server::admission::Reservation;
-use crate::server::state::{ServerState, SharedState};
 use crate::server::lifecycle::Phase;
 use crate::server::request_error::RequestError;
+use crate::server::state::{ServerState, SharedState};
 use crate::tsdb::db::clock::now_ms;
 use bytes::Bytes;
 use tokio::sync::OwnedSemaphorePermit;
@@ -20,7 +20,9 @@ use tokio::sync::OwnedSemaphorePermit;
 pub(crate) fn check_accepting(context: &SharedState) -> Result<(), RequestError> {
     match context.lifecycle.phase() {
         Phase::Ready => Ok(()),
-        Phase::Starting => Err(RequestError::Unavailable("narthex is starting: it replays its log".to_owned())),
+        Phase::Starting => {
+            Err(RequestError::Unavailable("narthex is starting: it replays its log".to_owned()))
+        }
         Phase::Draining => Err(RequestError::Unavailable("narthex is stopping".to_owned())),
     }
 }
@@ -37,7 +39,8 @@ pub(crate) async fn store(
 ) -> Result<WriteOutcome, RequestError> {
     context.writer.precheck(&body, form.packing)?;
     let permit = context.write_gate.acquire().await?;
-    store_admitted(context, AdmittedRequest { _permit: permit, reservation }, store_fn(body, form)).await
+    store_admitted(context, AdmittedRequest { _permit: permit, reservation }, store_fn(body, form))
+        .await
 }
 
 /// Stores a request of a stream, which waits for its turn without a place in the queue: streams are few, and hold back their senders.
@@ -52,7 +55,12 @@ pub(crate) async fn store_streamed(
     let form = WireFormat { version: request.version, packing: BodyCompression::Plain };
     context.writer.precheck(&request.request, form.packing)?;
     let permit = context.write_gate.acquire_unqueued().await?;
-    store_admitted(context, AdmittedRequest { _permit: permit, reservation }, store_fn(request.request, form)).await
+    store_admitted(
+        context,
+        AdmittedRequest { _permit: permit, reservation },
+        store_fn(request.request, form),
+    )
+    .await
 }
 
 /// Stores what a Thanos Receive router forwards.
@@ -67,8 +75,9 @@ pub(crate) async fn store_forwarded(
     context.writer.precheck(&message, BodyCompression::Plain)?;
     let permit = context.write_gate.acquire().await?;
     let inside = AdmittedRequest { _permit: permit, reservation };
-    let work =
-        move |context: &ServerState, _: &mut Reservation| context.writer.store_thanos(&context.db, &message, now_ms());
+    let work = move |context: &ServerState, _: &mut Reservation| {
+        context.writer.store_thanos(&context.db, &message, now_ms())
+    };
     store_admitted(context, inside, work).await
 }
 
@@ -79,10 +88,17 @@ struct AdmittedRequest {
 }
 
 /// How a request of remote write is stored. What it takes when it is unpacked is added to what is reserved for it.
-fn store_fn(body: Bytes, form: WireFormat) -> impl FnOnce(&ServerState, &mut Reservation) -> Result<WriteOutcome, RemoteWriteError> + Send {
+fn store_fn(
+    body: Bytes,
+    form: WireFormat,
+) -> impl FnOnce(&ServerState, &mut Reservation) -> Result<WriteOutcome, RemoteWriteError> + Send {
     move |context, reservation| {
         let mut grant = |bytes| reservation.extend(bytes).map_err(|_| OutOfBudget);
-        context.writer.store_with_budget(&context.db, ReceivedRequest { body: &body, form, now_ms: now_ms() }, &mut grant)
+        context.writer.store_with_budget(
+            &context.db,
+            ReceivedRequest { body: &body, form, now_ms: now_ms() },
+            &mut grant,
+        )
     }
 }
 
@@ -90,7 +106,9 @@ fn store_fn(body: Bytes, form: WireFormat) -> impl FnOnce(&ServerState, &mut Res
 async fn store_admitted(
     context: &SharedState,
     mut inside: AdmittedRequest,
-    work: impl FnOnce(&ServerState, &mut Reservation) -> Result<WriteOutcome, RemoteWriteError> + Send + 'static,
+    work: impl FnOnce(&ServerState, &mut Reservation) -> Result<WriteOutcome, RemoteWriteError>
+    + Send
+    + 'static,
 ) -> Result<WriteOutcome, RequestError> {
     let shared = context.clone();
     // The permit and the memory are held until the work is done, also where the client has gone.

@@ -7,10 +7,10 @@
 //! A name that is not made of letters, digits and `_` may stand in the path as `U__` and what Prometheus 3 makes of it.
 
 use crate::server::api::ApiError;
-use crate::server::state::SharedState;
 use crate::server::listing;
-use crate::server::listing::{ListEnd, ListResponseBuilder, ListQuery};
-use crate::tsdb::query::label_source::{LabelQueryError, LabelQueryLimits, LabelCollector};
+use crate::server::listing::{ListEnd, ListQuery, ListResponseBuilder};
+use crate::server::state::SharedState;
+use crate::tsdb::query::label_source::{LabelCollector, LabelQueryError, LabelQueryLimits};
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Request, State};
 use axum::response::{IntoResponse, Response};
@@ -22,7 +22,10 @@ const MAX_CODE: usize = 5;
 pub(crate) async fn label_names(State(context): State<SharedState>, request: Request) -> Response {
     let parameters = listing::parameters(&context, request).await;
     match parameters.and_then(|parameters| ListQuery::parse(&parameters, ApiError::BadData)) {
-        Ok(wanted) => listing::respond(context, move |context, making| list(context, &wanted, None, making)).await,
+        Ok(wanted) => {
+            listing::respond(context, move |context, making| list(context, &wanted, None, making))
+                .await
+        }
         Err(error) => error.into_response(),
     }
 }
@@ -35,7 +38,9 @@ pub(crate) async fn label_values(
 ) -> Response {
     let name = match name {
         Ok(Path(name)) => unescape_label_name(&name).unwrap_or(name),
-        Err(error) => return ApiError::BadData(format!("invalid label name: {error}")).into_response(),
+        Err(error) => {
+            return ApiError::BadData(format!("invalid label name: {error}")).into_response();
+        }
     };
     if name.is_empty() {
         return ApiError::BadData(format!("invalid label name: {name:?}")).into_response();
@@ -43,7 +48,10 @@ pub(crate) async fn label_values(
     let parameters = listing::parameters(&context, request).await;
     match parameters.and_then(|parameters| ListQuery::parse(&parameters, ApiError::BadData)) {
         Ok(wanted) => {
-            listing::respond(context, move |context, making| list(context, &wanted, Some(&name), making)).await
+            listing::respond(context, move |context, making| {
+                list(context, &wanted, Some(&name), making)
+            })
+            .await
         }
         Err(error) => error.into_response(),
     }

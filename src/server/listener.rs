@@ -77,10 +77,14 @@ impl ConnectionMetrics {
     /// Registers the metrics.
     pub fn register(registry: &mut Registry) -> Self {
         Self {
-            accepted: registry
-                .counter("net_conntrack_listener_conn_accepted_total", "Connections accepted by the listener."),
-            closed: registry
-                .counter("net_conntrack_listener_conn_closed_total", "Accepted connections that were closed."),
+            accepted: registry.counter(
+                "net_conntrack_listener_conn_accepted_total",
+                "Connections accepted by the listener.",
+            ),
+            closed: registry.counter(
+                "net_conntrack_listener_conn_closed_total",
+                "Accepted connections that were closed.",
+            ),
             shed: registry.counter(
                 "narthex_http_connections_shed_total",
                 "Connections beyond --web.max-connections, answered with 503 or dropped.",
@@ -203,7 +207,11 @@ impl Acceptor {
             return;
         };
         tokio::spawn(async move {
-            let _ = tokio::time::timeout(SHED_TIMEOUT, self.serve(connection, router::overload_router(), watcher)).await;
+            let _ = tokio::time::timeout(
+                SHED_TIMEOUT,
+                self.serve(connection, router::overload_router(), watcher),
+            )
+            .await;
             self.metrics.closed.inc();
             drop(slot);
         });
@@ -213,10 +221,12 @@ impl Acceptor {
     async fn serve(&self, connection: Accepted, router: Router, watcher: Watcher) {
         let Accepted { stream, peer } = connection;
         let progress = Arc::new(RequestProgress::default());
-        let timeouts = ConnectionTimeouts { idle: self.limits.idle_timeout, head: self.limits.head_timeout };
+        let timeouts =
+            ConnectionTimeouts { idle: self.limits.idle_timeout, head: self.limits.head_timeout };
         let io = TokioIo::new(IdleTimeoutStream::new(stream, timeouts, progress.clone()));
         let builder = self.builder();
-        let connection = builder.serve_connection(io, ConnectionService::new(router, progress, peer));
+        let connection =
+            builder.serve_connection(io, ConnectionService::new(router, progress, peer));
         if let Err(error) = watcher.watch(connection).await {
             tracing::debug!(error, "connection broke");
         }

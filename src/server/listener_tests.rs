@@ -132,7 +132,8 @@ async fn a_connection_that_says_nothing_or_half_a_request_is_closed() {
     for start in ["", "GET /now HT", "GET /now HTTP/1.1\r\nhost: x\r\n"] {
         let mut client = server.connect().await;
         client.write_all(start.as_bytes()).await.unwrap();
-        let heard = tokio::time::timeout(Duration::from_secs(5), hear(&mut client, "never")).await.unwrap();
+        let heard =
+            tokio::time::timeout(Duration::from_secs(5), hear(&mut client, "never")).await.unwrap();
         assert!(!heard.starts_with("HTTP/1.1 200"), "{heard}");
     }
 }
@@ -179,7 +180,8 @@ async fn slow_head_closes_the_connection_also_after_a_request() {
         });
         let mut heard = Vec::new();
         // A reset is an end as well.
-        let ended = tokio::time::timeout(Duration::from_secs(60), reading.read_to_end(&mut heard)).await;
+        let ended =
+            tokio::time::timeout(Duration::from_secs(60), reading.read_to_end(&mut heard)).await;
         assert!(ended.is_ok(), "the connection is still open");
         assert!(!heard.starts_with(b"HTTP/1.1 200"));
         trickling.abort();

@@ -9,11 +9,11 @@ use crate::server::admission::{Overloaded, Reservation};
 use crate::server::api;
 use crate::server::api::ApiError;
 use crate::server::body::ResponseBody;
-use crate::server::state::SharedState;
 use crate::server::ingest;
 use crate::server::parameters;
 use crate::server::parameters::Parameter;
 use crate::server::promql_selector;
+use crate::server::state::SharedState;
 use axum::body::Body;
 use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
@@ -41,28 +41,42 @@ impl ListQuery {
     ///
     /// # Errors
     /// [`ApiError::BadData`].
-    pub(crate) fn parse(parameters: &[Parameter], selector_error: fn(String) -> ApiError) -> Result<Self, ApiError> {
+    pub(crate) fn parse(
+        parameters: &[Parameter],
+        selector_error: fn(String) -> ApiError,
+    ) -> Result<Self, ApiError> {
         let limit = match parameters::first_value(parameters, "limit").map(str::parse::<i64>) {
             None | Some(Ok(0)) => None,
             Some(Ok(limit)) => {
                 let limit = usize::try_from(limit);
-                Some(limit.map_err(|_| parameters::invalid_parameter("limit", "limit must be non-negative"))?)
+                Some(limit.map_err(|_| {
+                    parameters::invalid_parameter("limit", "limit must be non-negative")
+                })?)
             }
             Some(Err(error)) => return Err(parameters::invalid_parameter("limit", error)),
         };
         let range = parameters::time_range(parameters)?;
         let texts = parameters.iter().filter(|(name, _)| name == "match[]");
         if texts.clone().count() > MAX_SELECTORS {
-            return Err(parameters::invalid_parameter("match[]", format!("more than {MAX_SELECTORS} selectors")));
+            return Err(parameters::invalid_parameter(
+                "match[]",
+                format!("more than {MAX_SELECTORS} selectors"),
+            ));
         }
-        let parse = |text: &str| promql_selector::parse(text).map_err(|error| selector_error(error.to_string()));
+        let parse = |text: &str| {
+            promql_selector::parse(text).map_err(|error| selector_error(error.to_string()))
+        };
         let selectors = texts.map(|(_, text)| parse(text)).collect::<Result<_, _>>()?;
         Ok(Self { selectors, range, limit })
     }
 
     /// The matchers of each selector; one without matchers where there is no selector.
     pub(crate) fn matcher_sets(&self) -> Vec<&[Matcher]> {
-        if self.selectors.is_empty() { vec![&[]] } else { self.selectors.iter().map(Vec::as_slice).collect() }
+        if self.selectors.is_empty() {
+            vec![&[]]
+        } else {
+            self.selectors.iter().map(Vec::as_slice).collect()
+        }
     }
 }
 
@@ -79,7 +93,13 @@ pub(crate) struct ListResponseBuilder {
 impl ListResponseBuilder {
     fn new(context: &SharedState, alive: oneshot::Sender<()>) -> Self {
         let text = String::from("{\"status\":\"success\",\"data\":[");
-        Self { reservation: context.answer_limits.budget.reserve(), alive, text, reserved: 0, entries: 0 }
+        Self {
+            reservation: context.answer_limits.budget.reserve(),
+            alive,
+            text,
+            reserved: 0,
+            entries: 0,
+        }
     }
 
     /// Whether so many more bytes may be used.
@@ -99,7 +119,11 @@ impl ListResponseBuilder {
         write(&mut self.text);
         let more = self.text.len() - self.reserved;
         self.reserved = self.text.len();
-        if self.try_reserve(more) { Ok(()) } else { Err(ApiError::Unavailable("too many bytes in flight".to_owned())) }
+        if self.try_reserve(more) {
+            Ok(())
+        } else {
+            Err(ApiError::Unavailable("too many bytes in flight".to_owned()))
+        }
     }
 
     /// How many entries there are.
@@ -136,7 +160,10 @@ struct ListResponse {
 ///
 /// # Errors
 /// [`ApiError`].
-pub(crate) async fn parameters(context: &SharedState, request: Request) -> Result<Vec<Parameter>, ApiError> {
+pub(crate) async fn parameters(
+    context: &SharedState,
+    request: Request,
+) -> Result<Vec<Parameter>, ApiError> {
     if ingest::check_accepting(context).is_err() {
         return Err(ApiError::Unavailable("Service Unavailable".to_owned()));
     }
@@ -146,7 +173,9 @@ pub(crate) async fn parameters(context: &SharedState, request: Request) -> Resul
 /// Waits for the turn and makes an answer.
 pub(crate) async fn respond(
     context: SharedState,
-    make: impl FnOnce(&SharedState, &mut ListResponseBuilder) -> Result<ListEnd, ApiError> + Send + 'static,
+    make: impl FnOnce(&SharedState, &mut ListResponseBuilder) -> Result<ListEnd, ApiError>
+    + Send
+    + 'static,
 ) -> Response {
     let Ok(permit) = context.list_gate.acquire().await.map_err(|Overloaded| ()) else {
         return ApiError::Unavailable("too many look-ups at once".to_owned()).into_response();
@@ -201,18 +230,36 @@ mod tests {
     #[test]
     fn everything_is_wanted_unless_it_is_said() {
         let wanted = parse("limit=0").unwrap();
-        assert_eq!((wanted.range, wanted.limit, wanted.matcher_sets().len()), (TimeRange::ALL, None, 1));
+        assert_eq!(
+            (wanted.range, wanted.limit, wanted.matcher_sets().len()),
+            (TimeRange::ALL, None, 1)
+        );
         let wanted = parse("match[]=up&match%5B%5D={a=\"b\"}&start=1.5&end=2&limit=7").unwrap();
         assert_eq!((wanted.range, wanted.limit), (TimeRange::new(1500, 2000), Some(7)));
-        assert_eq!(wanted.matcher_sets().iter().map(|set| set[0].name().to_owned()).collect::<Vec<_>>(), ["__name__", "a"]);
+        assert_eq!(
+            wanted.matcher_sets().iter().map(|set| set[0].name().to_owned()).collect::<Vec<_>>(),
+            ["__name__", "a"]
+        );
     }
 
     #[test]
     fn what_can_not_be_is_bad_data() {
-        for query in ["limit=x", "limit=-1", "limit=1.5", "start=x", "end=x", "match[]=", "match[]={}", "match[]=up{"] {
+        for query in [
+            "limit=x",
+            "limit=-1",
+            "limit=1.5",
+            "start=x",
+            "end=x",
+            "match[]=",
+            "match[]={}",
+            "match[]=up{",
+        ] {
             let name = query.split('=').next().unwrap();
             let error = parse(query).unwrap_err();
-            assert!(matches!(&error, ApiError::BadData(text) if text.contains(name)), "{query}: {error:?}");
+            assert!(
+                matches!(&error, ApiError::BadData(text) if text.contains(name)),
+                "{query}: {error:?}"
+            );
         }
     }
 

@@ -1,7 +1,7 @@
 //! `/-/reload` and `/-/quit`: ordered by requests, with Prometheus's answers. Only with `--web.enable-lifecycle`.
 
-use crate::server::state::SharedState;
 use crate::server::process_control::{ApiAccess, StopOutcome};
+use crate::server::state::SharedState;
 use axum::extract::State;
 use axum::http::StatusCode;
 
@@ -16,7 +16,9 @@ pub(crate) async fn reload(State(context): State<SharedState>) -> TextResponse {
     }
     match control.reload().await {
         Ok(()) => (StatusCode::OK, String::new()),
-        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, format!("failed to reload config: {error}\n")),
+        Err(error) => {
+            (StatusCode::INTERNAL_SERVER_ERROR, format!("failed to reload config: {error}\n"))
+        }
     }
 }
 

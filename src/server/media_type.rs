@@ -43,7 +43,10 @@ impl MediaType {
 
     /// The value of a parameter; the first, should there be several.
     pub(crate) fn parameter(&self, name: &str) -> Option<&str> {
-        self.parameters.iter().find(|(candidate, _)| candidate == name).map(|(_, value)| value.as_str())
+        self.parameters
+            .iter()
+            .find(|(candidate, _)| candidate == name)
+            .map(|(_, value)| value.as_str())
     }
 }
 
@@ -71,7 +74,8 @@ fn trim(text: &str) -> &str {
 }
 
 fn is_token(text: &str) -> bool {
-    !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b))
+    !text.is_empty()
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b))
 }
 
 #[cfg(test)]
@@ -95,9 +99,18 @@ mod tests {
 
     #[test]
     fn what_is_no_media_type_is_refused() {
-        for text in
-            ["", "a", "a/", "/b", "a b/c", "a/b;proto", "a/b;proto=", "a/b; pro to=x", "a/b;x=\"y", "a/b; x=y z"]
-        {
+        for text in [
+            "",
+            "a",
+            "a/",
+            "/b",
+            "a b/c",
+            "a/b;proto",
+            "a/b;proto=",
+            "a/b; pro to=x",
+            "a/b;x=\"y",
+            "a/b; x=y z",
+        ] {
             assert_eq!(MediaType::parse(text), None, "{text}");
         }
     }

@@ -12,8 +12,8 @@ use crate::server::admission::{Overloaded, Reservation};
 use crate::server::api;
 use crate::server::api::ApiError;
 use crate::server::body::ResponseBody;
-use crate::server::state::SharedState;
 use crate::server::ingest;
+use crate::server::state::SharedState;
 use crate::tsdb::head::metadata::list::FamilyList;
 use axum::body::Body;
 use axum::extract::{Query, State};
@@ -47,20 +47,25 @@ pub(crate) async fn metadata(
 ) -> Response {
     match run_query(&context, &parameters).await {
         Ok((text, reservation)) => {
-            let pieces = ResponseBody::new(vec![text.into()], reservation, context.answer_limits.time);
+            let pieces =
+                ResponseBody::new(vec![text.into()], reservation, context.answer_limits.time);
             ([(CONTENT_TYPE, "application/json")], Body::new(pieces)).into_response()
         }
         Err(error) => error.into_response(),
     }
 }
 
-async fn run_query(context: &SharedState, parameters: &[(String, String)]) -> Result<(Vec<u8>, Reservation), ApiError> {
+async fn run_query(
+    context: &SharedState,
+    parameters: &[(String, String)],
+) -> Result<(Vec<u8>, Reservation), ApiError> {
     if ingest::check_accepting(context).is_err() {
         return Err(ApiError::Unavailable("Service Unavailable".to_owned()));
     }
     let wanted = parse_params(parameters)?;
     let permit = context.list_gate.acquire().await;
-    let permit = permit.map_err(|Overloaded| ApiError::Unavailable("too many look-ups at once".to_owned()))?;
+    let permit = permit
+        .map_err(|Overloaded| ApiError::Unavailable("too many look-ups at once".to_owned()))?;
     let shared = context.clone();
     let answering = tokio::task::spawn_blocking(move || {
         let _held = permit;
@@ -107,8 +112,9 @@ fn limit(families: &mut FamilyList, wanted: &MetadataQuery) {
 
 fn estimate_response_bytes(families: &FamilyList) -> usize {
     let of_entry = |entry: &Metadata| entry.unit.len() + entry.help.len() + ENTRY_BYTES;
-    let of_family =
-        |values: &Vec<_>| values.iter().map(|entry: &std::sync::Arc<Metadata>| of_entry(entry)).sum::<usize>();
+    let of_family = |values: &Vec<_>| {
+        values.iter().map(|entry: &std::sync::Arc<Metadata>| of_entry(entry)).sum::<usize>()
+    };
     families.iter().map(|(name, values)| name.len() + of_family(values)).sum()
 }
 
@@ -141,7 +147,8 @@ mod tests {
         assert_eq!(parse(""), Ok(MetadataQuery::default()));
         assert_eq!(parse("metric=&limit=&limit_per_metric="), Ok(MetadataQuery::default()));
         assert_eq!(parse("limit=-5&limit_per_metric=0"), Ok(MetadataQuery::default()));
-        let wanted = MetadataQuery { metric: Some("up".into()), families: Some(0), per_family: Some(2) };
+        let wanted =
+            MetadataQuery { metric: Some("up".into()), families: Some(0), per_family: Some(2) };
         assert_eq!(parse("metric=up&limit=0&limit_per_metric=2"), Ok(wanted));
         let error = |name| Err(ApiError::BadData(format!("{name} must be a number")));
         assert_eq!(parse("limit=x"), error("limit"));
@@ -151,7 +158,11 @@ mod tests {
     #[test]
     fn an_answer_has_the_first_families_and_the_first_values_of_each() {
         let entry = |help: &str| {
-            Arc::new(Metadata { metric_type: MetricType::GaugeHistogram, unit: "s".into(), help: help.into() })
+            Arc::new(Metadata {
+                metric_type: MetricType::GaugeHistogram,
+                unit: "s".into(),
+                help: help.into(),
+            })
         };
         let all = FamilyList::from([
             ("a".to_owned(), vec![entry("1"), entry("<2>")]),

@@ -47,7 +47,6 @@
 //! | `promql_selectors`     | the selectors of a PromQL expression                          |
 //! | `timestamp`      | times in parameters                                           |
 
-mod empty_lists;
 mod admin;
 pub mod admission;
 mod api;
@@ -58,33 +57,34 @@ pub mod configuration;
 pub mod connection;
 mod connection_service;
 mod content_encoding;
-pub mod state;
-pub mod process_control;
+mod empty_lists;
 mod exemplars;
 mod export;
-mod promql_selectors;
 pub mod grpc;
 pub mod http_metrics;
 mod ingest;
 mod labels;
 pub mod lifecycle;
-mod management_api;
 pub mod listener;
 mod listing;
+mod management_api;
 mod media_type;
 mod metadata;
 mod parameters;
 mod parse_error;
+mod piece_stream;
+pub mod process_control;
+mod promql_selector;
+mod promql_selectors;
 mod read;
 mod read_permit;
 mod redirect;
 pub mod request_error;
 pub mod router;
 mod runtime_status;
-mod promql_selector;
 mod series;
+pub mod state;
 mod status_pages;
-mod piece_stream;
 mod streamed_read;
 mod timestamp;
 mod write;

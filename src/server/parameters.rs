@@ -4,8 +4,8 @@ use crate::model::time::TimeRange;
 use crate::server::api::ApiError;
 use crate::server::body;
 use crate::server::body::BodyLimits;
-use crate::server::state::SharedState;
 use crate::server::media_type::MediaType;
+use crate::server::state::SharedState;
 use crate::server::timestamp;
 use axum::extract::Request;
 use axum::http::header::CONTENT_TYPE;
@@ -20,16 +20,21 @@ pub(crate) type Parameter = (String, String);
 ///
 /// # Errors
 /// [`ApiError::BadData`] where the form can't be read.
-pub(crate) async fn parse_request(context: &SharedState, request: Request) -> Result<Vec<Parameter>, ApiError> {
+pub(crate) async fn parse_request(
+    context: &SharedState,
+    request: Request,
+) -> Result<Vec<Parameter>, ApiError> {
     let query = request.uri().query().unwrap_or_default().to_owned();
     let content_type = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    let is_form =
-        content_type.and_then(MediaType::parse).is_some_and(|kind| kind.essence == "application/x-www-form-urlencoded");
+    let is_form = content_type
+        .and_then(MediaType::parse)
+        .is_some_and(|kind| kind.essence == "application/x-www-form-urlencoded");
     let mut parameters = Vec::new();
     if is_form {
         let limits = BodyLimits { size: MAX_FORM_BYTES, ..context.body_limits.clone() };
         let form = body::collect(request.into_body(), limits).await;
-        let form = form.map_err(|error| ApiError::BadData(format!("can't read the form: {error}")))?;
+        let form =
+            form.map_err(|error| ApiError::BadData(format!("can't read the form: {error}")))?;
         parameters.extend(form_urlencoded::parse(&form.bytes).into_owned());
     }
     parameters.extend(form_urlencoded::parse(query.as_bytes()).into_owned());

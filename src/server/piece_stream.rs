@@ -54,7 +54,8 @@ where
     E: From<StreamError> + Send + 'static,
     F: FnOnce(&PieceSender<T, E>) -> Result<(), E> + Send + 'static,
 {
-    let shared = Arc::new(StreamShared { state: Mutex::new(StreamState::default()), room: Condvar::new() });
+    let shared =
+        Arc::new(StreamShared { state: Mutex::new(StreamState::default()), room: Condvar::new() });
     let deadline = Instant::now() + limits.total_timeout;
     let sender = PieceSender { shared: Arc::clone(&shared), limits, deadline };
     tokio::task::spawn_blocking(move || {
@@ -113,7 +114,8 @@ impl<T, E: From<StreamError>> StreamShared<T, E> {
     /// Drops what waits: the client has not taken it in time.
     fn abort(&self) {
         let mut state = self.state.lock();
-        if state.stopped.is_some() || (state.pieces.is_empty() && matches!(state.end, Some(Ok(())))) {
+        if state.stopped.is_some() || (state.pieces.is_empty() && matches!(state.end, Some(Ok(()))))
+        {
             return;
         }
         state.stopped = Some(StreamError::SlowClient);
@@ -138,7 +140,9 @@ impl<T, E: From<StreamError>> PieceSender<T, E> {
         let until = self.deadline.min(Instant::now() + self.limits.piece_timeout);
         let mut state = self.shared.state.lock();
         while state.stopped.is_none() && state.pieces.len() >= self.limits.max_queued {
-            if self.shared.room.wait_until(&mut state, until).timed_out() && state.pieces.len() >= self.limits.max_queued {
+            if self.shared.room.wait_until(&mut state, until).timed_out()
+                && state.pieces.len() >= self.limits.max_queued
+            {
                 drop(state);
                 self.shared.abort();
                 return Err(StreamError::SlowClient);
@@ -236,7 +240,10 @@ impl<E> Body for PieceStream<Bytes, E> {
     type Data = Bytes;
     type Error = E;
 
-    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, E>>> {
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, E>>> {
         self.poll_piece(cx).map(|piece| piece.map(|piece| piece.map(Frame::data)))
     }
 }
@@ -250,8 +257,11 @@ mod tests {
     use std::time::Duration;
     use tokio_stream::StreamExt;
 
-    const LIMITS: StreamLimits =
-        StreamLimits { max_queued: 2, piece_timeout: Duration::from_secs(60), total_timeout: Duration::from_secs(60) };
+    const LIMITS: StreamLimits = StreamLimits {
+        max_queued: 2,
+        piece_timeout: Duration::from_secs(60),
+        total_timeout: Duration::from_secs(60),
+    };
 
     type Items = Vec<Result<u32, StreamError>>;
 
@@ -285,7 +295,8 @@ mod tests {
 
     #[tokio::test]
     async fn what_fails_before_the_first_piece_can_be_told_and_nothing_is_lost_by_waiting() {
-        let mut pieces: PieceStream<u32, StreamError> = stream(LIMITS, |_| Err(StreamError::Panicked));
+        let mut pieces: PieceStream<u32, StreamError> =
+            stream(LIMITS, |_| Err(StreamError::Panicked));
         assert_eq!(pieces.wait_first().await, Err(StreamError::Panicked));
         let mut pieces = stream(LIMITS, |sender| {
             sender.send(7)?;
@@ -334,7 +345,8 @@ mod tests {
         let limits = StreamLimits { total_timeout: Duration::from_millis(20), ..LIMITS };
         let piece = std::sync::Arc::new(());
         let own = std::sync::Arc::clone(&piece);
-        let mut pieces: PieceStream<_, StreamError> = stream(limits, move |sender| sender.send(own));
+        let mut pieces: PieceStream<_, StreamError> =
+            stream(limits, move |sender| sender.send(own));
         while std::sync::Arc::strong_count(&piece) > 1 {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }

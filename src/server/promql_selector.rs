@@ -93,7 +93,10 @@ impl<'a> SelectorParser<'a> {
 
     /// Returns an error at an offset in bytes.
     pub(super) fn error_at(&self, offset: usize, problem: &str) -> SelectorError {
-        SelectorError::Syntax { position: Position::of(self.text, offset), problem: problem.to_owned() }
+        SelectorError::Syntax {
+            position: Position::of(self.text, offset),
+            problem: problem.to_owned(),
+        }
     }
 
     /// Describes the token that begins with `next`, as Prometheus does.
@@ -107,7 +110,13 @@ impl<'a> SelectorParser<'a> {
         }
     }
 
-    fn new_matcher(&self, kind: MatchType, name: &str, value: &str, offset: usize) -> Result<Matcher, SelectorError> {
+    fn new_matcher(
+        &self,
+        kind: MatchType,
+        name: &str,
+        value: &str,
+        offset: usize,
+    ) -> Result<Matcher, SelectorError> {
         Matcher::new(kind, name, value).map_err(|error| self.error_at(offset, &error.to_string()))
     }
 
@@ -115,7 +124,8 @@ impl<'a> SelectorParser<'a> {
     pub(super) fn skip_blanks(&mut self) {
         loop {
             let rest = self.rest().trim_start_matches([' ', '\t', '\n', '\r']);
-            let comment = if rest.starts_with('#') { rest.find('\n').unwrap_or(rest.len()) } else { 0 };
+            let comment =
+                if rest.starts_with('#') { rest.find('\n').unwrap_or(rest.len()) } else { 0 };
             self.at = self.text.len() - rest.len() + comment;
             if comment == 0 {
                 return;
@@ -174,7 +184,8 @@ impl<'a> SelectorParser<'a> {
     /// `[a-zA-Z_][a-zA-Z0-9_]*`, with `also` for bytes that are letters too.
     pub(super) fn identifier(&mut self, also: fn(u8) -> bool) -> Option<&'a str> {
         let rest = self.rest();
-        let len = rest.bytes().take_while(|&b| b.is_ascii_alphanumeric() || b == b'_' || also(b)).count();
+        let len =
+            rest.bytes().take_while(|&b| b.is_ascii_alphanumeric() || b == b'_' || also(b)).count();
         if len == 0 || rest.as_bytes()[0].is_ascii_digit() {
             return None;
         }
@@ -195,7 +206,9 @@ impl<'a> SelectorParser<'a> {
             };
             self.at += c.len_utf8();
             match c {
-                _ if c == quote => return String::from_utf8(value).map_err(|_| self.error("valid UTF-8")),
+                _ if c == quote => {
+                    return String::from_utf8(value).map_err(|_| self.error("valid UTF-8"));
+                }
                 '\\' if quote != '`' => self.escape(&mut value)?,
                 _ => value.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes()),
             }
@@ -234,7 +247,8 @@ impl<'a> SelectorParser<'a> {
     }
 
     fn digits(&mut self, count: usize, radix: u32) -> Result<u32, SelectorError> {
-        let digits = self.rest().get(..count).filter(|digits| digits.chars().all(|c| c.is_digit(radix)));
+        let digits =
+            self.rest().get(..count).filter(|digits| digits.chars().all(|c| c.is_digit(radix)));
         let number = digits.and_then(|digits| u32::from_str_radix(digits, radix).ok());
         let number = number.ok_or_else(|| self.error("digits"))?;
         self.at += count;
@@ -272,7 +286,10 @@ mod tests {
                 one(NotRegex, "d", r"\d")
             ]
         );
-        assert_eq!(read(r#"{"a.b", "c d"="é"}"#), [one(Equal, "__name__", "a.b"), one(Equal, "c d", "é")]);
+        assert_eq!(
+            read(r#"{"a.b", "c d"="é"}"#),
+            [one(Equal, "__name__", "a.b"), one(Equal, "c d", "é")]
+        );
         assert_eq!(read("up # a name\n{ # none\n}#"), [one(Equal, "__name__", "up")]);
         assert_eq!(read(r#"{a="\n\x41\101\u00e9\"\\"}"#), [one(Equal, "a", "\nAAé\"\\")]);
     }

@@ -32,7 +32,8 @@ const AGGREGATIONS: [&str; 14] = [
     "limit_ratio",
 ];
 /// Longer ones go before what they begin with.
-const OPERATORS: [&str; 14] = ["==", "!=", "<=", ">=", "</", ">/", "<", ">", "+", "-", "*", "/", "%", "^"];
+const OPERATORS: [&str; 14] =
+    ["==", "!=", "<=", ">=", "</", ">/", "<", ">", "+", "-", "*", "/", "%", "^"];
 const WORD_OPERATORS: [&str; 4] = ["and", "or", "unless", "atan2"];
 
 /// The selectors of an expression, in their order; none where it has only numbers and strings.
@@ -40,14 +41,19 @@ const WORD_OPERATORS: [&str; 4] = ["and", "or", "unless", "atan2"];
 /// # Errors
 /// [`SelectorError`] where it is not understood, or a selector would select everything.
 pub(crate) fn selectors(text: &str) -> Result<Vec<Vec<Matcher>>, SelectorError> {
-    let mut reader = SelectorScanner { text: SelectorParser::new(text), found: Vec::new(), depth: 0 };
+    let mut reader =
+        SelectorScanner { text: SelectorParser::new(text), found: Vec::new(), depth: 0 };
     reader.text.skip_blanks();
     if reader.text.is_at_end() {
         return Err(reader.text.error_at(0, "no expression found in input"));
     }
     reader.expression()?;
     reader.text.skip_blanks();
-    if reader.text.is_at_end() { Ok(reader.found) } else { Err(reader.text.error("an operator or the end")) }
+    if reader.text.is_at_end() {
+        Ok(reader.found)
+    } else {
+        Err(reader.text.error("an operator or the end"))
+    }
 }
 
 struct SelectorScanner<'a> {
@@ -240,7 +246,8 @@ impl<'a> SelectorScanner<'a> {
         let is_hex = rest.len() > 1 && rest[0] == b'0' && rest[1] | 0x20 == b'x';
         let mut before = 0;
         let len = rest.iter().take_while(|&&byte| {
-            let is_exponent_sign = !is_hex && before | 0x20 == b'e' && (byte == b'+' || byte == b'-');
+            let is_exponent_sign =
+                !is_hex && before | 0x20 == b'e' && (byte == b'+' || byte == b'-');
             before = byte;
             byte.is_ascii_alphanumeric() || byte == b'.' || byte == b'_' || is_exponent_sign
         });
@@ -325,7 +332,10 @@ mod tests {
             (r#"{"a.b", x="1"}"#, &["a.b x=1"]),
             ("sum by (le, \"x y\") (rate(a_bucket{job=\"x\"}[5m]))", &["a_bucket job=x"]),
             ("histogram_quantile(0.9, SUM(rate(a[5m] offset -1h)) without (b,))", &["a"]),
-            ("a + on (x) group_left (y) b * ignoring () -c{d=\"e\"} > bool 3", &["a", "b", "c d=e"]),
+            (
+                "a + on (x) group_left (y) b * ignoring () -c{d=\"e\"} > bool 3",
+                &["a", "b", "c d=e"],
+            ),
             ("a and b or c unless on(i) d atan2 e", &["a", "b", "c", "d", "e"]),
             ("max_over_time((a - b)[1h:5m] @ end()) + c @ -1.5e+3", &["a", "b", "c"]),
             ("sum + by + offset offset 5m", &["sum", "by", "offset"]),
@@ -335,7 +345,10 @@ mod tests {
             ("a # + b\n + c", &["a", "c"]),
             ("time() - 0x1F_FFp-2 ^ -Inf % NaN", &[]),
             ("1e3 * 5m", &[]),
-            ("a[5m] anchored / fill / b + fill_left(-1) fill_right (2) c", &["a", "fill", "b", "c"]),
+            (
+                "a[5m] anchored / fill / b + fill_left(-1) fill_right (2) c",
+                &["a", "fill", "b", "c"],
+            ),
             ("rate(a[step() * 2]) offset (5m / 2)", &["a"]),
             ("\"text\"", &[]),
         ] {

@@ -3,16 +3,16 @@
 use crate::remote::pb::prometheus as pb;
 use crate::remote::pb::prometheus::read_request::ResponseType;
 use crate::remote::read;
-use crate::remote::read::{SamplesResponse, ReadSource};
+use crate::remote::read::{ReadSource, SamplesResponse};
 use crate::remote::read_request;
-use crate::remote::read_request::{RemoteReadError, ReadAbort};
+use crate::remote::read_request::{ReadAbort, RemoteReadError};
 use crate::server::admission::Reservation;
 use crate::server::body;
 use crate::server::body::{BodyLimits, ResponseBody};
-use crate::server::state::SharedState;
 use crate::server::ingest;
 use crate::server::read_permit::ReadPermit;
 use crate::server::request_error::RequestError;
+use crate::server::state::SharedState;
 use crate::server::streamed_read;
 use crate::tsdb::query::source::QueryError;
 use axum::body::Body;
@@ -48,16 +48,24 @@ async fn respond(context: SharedState, body: Bytes) -> Result<Response, RequestE
     }
 }
 
-async fn respond_samples(context: SharedState, request: pb::ReadRequest, turn: ReadPermit) -> Result<Response, RequestError> {
-    let (answer, reservation) = run_samples_read(&context, request, turn, read::read_samples).await?;
+async fn respond_samples(
+    context: SharedState,
+    request: pb::ReadRequest,
+    turn: ReadPermit,
+) -> Result<Response, RequestError> {
+    let (answer, reservation) =
+        run_samples_read(&context, request, turn, read::read_samples).await?;
     let headers = [(CONTENT_TYPE, "application/x-protobuf"), (CONTENT_ENCODING, "snappy")];
     let body = Body::new(ResponseBody::new(answer.pieces, reservation, context.answer_limits.time));
     Ok((headers, body).into_response())
 }
 
 /// One of the ways to make an answer with samples.
-pub(crate) type SamplesReadFn =
-    fn(ReadSource<'_>, &pb::ReadRequest, &mut dyn FnMut(usize) -> Result<(), ReadAbort>) -> Result<SamplesResponse, RemoteReadError>;
+pub(crate) type SamplesReadFn = fn(
+    ReadSource<'_>,
+    &pb::ReadRequest,
+    &mut dyn FnMut(usize) -> Result<(), ReadAbort>,
+) -> Result<SamplesResponse, RemoteReadError>;
 
 /// Makes an answer with samples on a blocking thread, which stops soon after the client has gone.
 pub(crate) async fn run_samples_read(
@@ -70,21 +78,22 @@ pub(crate) async fn run_samples_read(
     let deadline = Instant::now() + context.query_timeout;
     // Closed when this future is dropped, which is what happens when the client goes away.
     let (alive, waiting) = oneshot::channel::<()>();
-    let answered: Result<(SamplesResponse, Reservation), RemoteReadError> = run_blocking(move || {
-        let _held = turn;
-        let mut reservation = shared.answer_limits.budget.reserve();
-        let answer = maker(shared.read_source(), &request, &mut |bytes| {
-            if alive.is_closed() {
-                return Err(ReadAbort::ClientGone);
-            }
-            if Instant::now() > deadline {
-                return Err(ReadAbort::TimedOut);
-            }
-            reservation.extend(bytes).map_err(|_| ReadAbort::Busy)
-        })?;
-        Ok((answer, reservation))
-    })
-    .await;
+    let answered: Result<(SamplesResponse, Reservation), RemoteReadError> =
+        run_blocking(move || {
+            let _held = turn;
+            let mut reservation = shared.answer_limits.budget.reserve();
+            let answer = maker(shared.read_source(), &request, &mut |bytes| {
+                if alive.is_closed() {
+                    return Err(ReadAbort::ClientGone);
+                }
+                if Instant::now() > deadline {
+                    return Err(ReadAbort::TimedOut);
+                }
+                reservation.extend(bytes).map_err(|_| ReadAbort::Busy)
+            })?;
+            Ok((answer, reservation))
+        })
+        .await;
     drop(waiting);
     let (answer, reservation) = answered?;
     context.read_metrics.samples.inc_by(answer.samples);

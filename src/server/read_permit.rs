@@ -2,8 +2,8 @@
 
 use crate::remote::metrics::ActiveRead;
 use crate::server::admission::Overloaded;
-use crate::server::state::ServerState;
 use crate::server::request_error::RequestError;
+use crate::server::state::ServerState;
 use tokio::sync::OwnedSemaphorePermit;
 
 /// The place; it is given back when this is dropped.

@@ -49,7 +49,11 @@ fn matches_pattern(pattern: &str, path: &str) -> bool {
 }
 
 /// Redirects a request, or passes it on.
-pub(crate) async fn redirect(State(known): State<Arc<[KnownPath]>>, request: Request, next: Next) -> Response {
+pub(crate) async fn redirect(
+    State(known): State<Arc<[KnownPath]>>,
+    request: Request,
+    next: Next,
+) -> Response {
     let is_routed = request.extensions().get::<MatchedPath>().is_some();
     let target = if grpc::is_grpc(&request) || request.method() == Method::CONNECT {
         None
@@ -69,7 +73,12 @@ struct Target {
     path: String,
 }
 
-fn find_target(method: &Method, path: &str, is_routed: bool, known: &[KnownPath]) -> Option<Target> {
+fn find_target(
+    method: &Method,
+    path: &str,
+    is_routed: bool,
+    known: &[KnownPath],
+) -> Option<Target> {
     if !path.starts_with('/') {
         return None;
     }
@@ -88,7 +97,8 @@ fn find_target(method: &Method, path: &str, is_routed: bool, known: &[KnownPath]
         return None;
     }
     let is_get = method == Method::GET;
-    let status = if is_get { StatusCode::MOVED_PERMANENTLY } else { StatusCode::PERMANENT_REDIRECT };
+    let status =
+        if is_get { StatusCode::MOVED_PERMANENTLY } else { StatusCode::PERMANENT_REDIRECT };
     let target = without_slash.strip_prefix(API).unwrap_or(without_slash);
     Some(Target { status, path: target.to_owned() })
 }
@@ -111,17 +121,21 @@ fn clean_path(path: &str) -> String {
 /// Returns `None` if the path cannot be a header.
 fn respond(request: &Request, target: Target) -> Option<Response> {
     let query = request.uri().query().filter(|query| !query.is_empty());
-    let location = query.map_or_else(|| target.path.clone(), |query| format!("{}?{query}", target.path));
+    let location =
+        query.map_or_else(|| target.path.clone(), |query| format!("{}?{query}", target.path));
     // Only what reads as a URI again is sent back.
     location.parse::<Uri>().ok()?;
     let header = HeaderValue::from_str(&location).ok()?;
     let mut response = (target.status, [(LOCATION, header)]).into_response();
     if [Method::GET, Method::HEAD].contains(request.method()) {
-        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
+        response
+            .headers_mut()
+            .insert(CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
     }
     if request.method() == Method::GET {
         let reason = target.status.canonical_reason().unwrap_or_default();
-        *response.body_mut() = Body::from(format!("<a href=\"{}\">{reason}</a>.\n\n", escape_html(&location)));
+        *response.body_mut() =
+            Body::from(format!("<a href=\"{}\">{reason}</a>.\n\n", escape_html(&location)));
     }
     Some(response)
 }
@@ -173,8 +187,14 @@ mod tests {
         let target = |method, path: &str| find_target(&method, path, false, &known);
         let to = |status: StatusCode, path: &str| Some(Target { status, path: path.to_owned() });
         assert_eq!(target(Method::GET, "/metrics/"), to(StatusCode::MOVED_PERMANENTLY, "/metrics"));
-        assert_eq!(target(Method::HEAD, "/metrics/"), to(StatusCode::PERMANENT_REDIRECT, "/metrics"));
-        assert_eq!(target(Method::POST, "/api/v1/write/"), to(StatusCode::PERMANENT_REDIRECT, "/write"));
+        assert_eq!(
+            target(Method::HEAD, "/metrics/"),
+            to(StatusCode::PERMANENT_REDIRECT, "/metrics")
+        );
+        assert_eq!(
+            target(Method::POST, "/api/v1/write/"),
+            to(StatusCode::PERMANENT_REDIRECT, "/write")
+        );
         let values = to(StatusCode::MOVED_PERMANENTLY, "/label/a/values");
         assert_eq!(target(Method::GET, "/api/v1/label/a/values/"), values);
         for (method, path) in [

@@ -118,7 +118,9 @@ impl From<RemoteWriteError> for RequestError {
             RemoteWriteError::ThanosRequest(_) => Self::TooLarge(text),
             RemoteWriteError::Unavailable(_) => Self::Unavailable(text),
             // A full disk is a mode, not a fault: when space returns the log goes on, and a repeat is safe in any case.
-            RemoteWriteError::Log(WalError::NoSpace(_) | WalError::Closed) => Self::Unavailable(text),
+            RemoteWriteError::Log(WalError::NoSpace(_) | WalError::Closed) => {
+                Self::Unavailable(text)
+            }
             RemoteWriteError::Log(WalError::Failed(_) | WalError::Open(_)) => Self::Internal(text),
         }
     }

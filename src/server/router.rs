@@ -1,13 +1,13 @@
 //! Which path is answered by whom.
 
-use crate::server::state::SharedState;
 use crate::server::grpc;
 use crate::server::grpc::reflection;
 use crate::server::redirect::KnownPath;
 use crate::server::request_error::RequestError;
+use crate::server::state::SharedState;
 use crate::server::{
-    empty_lists, admin, caught, exemplars, export, http_metrics, labels, management_api, metadata, read, redirect, runtime_status,
-    series, status_pages, write,
+    admin, caught, empty_lists, exemplars, export, http_metrics, labels, management_api, metadata,
+    read, redirect, runtime_status, series, status_pages, write,
 };
 use axum::extract::Request;
 use axum::handler::Handler;
@@ -34,9 +34,13 @@ fn grpc_routes<H: Health>(context: &SharedState, health: HealthServer<H>) -> Rou
         .route(grpc::thanos_store::LABEL_VALUES, any(grpc::thanos_store::label_values))
         .route(grpc::thanos_info::INFO, any(grpc::thanos_info::info))
         .route(grpc::thanos_exemplars::EXEMPLARS, any(grpc::thanos_exemplars::exemplars))
-        .route(grpc::thanos_exemplars::METRIC_METADATA, any(grpc::thanos_exemplars::metric_metadata))
+        .route(
+            grpc::thanos_exemplars::METRIC_METADATA,
+            any(grpc::thanos_exemplars::metric_metadata),
+        )
         .route_service("/grpc.health.v1.Health/{*method}", health);
-    let draining = || middleware::from_fn_with_state(context.clone(), reflection::end_when_draining);
+    let draining =
+        || middleware::from_fn_with_state(context.clone(), reflection::end_when_draining);
     match (reflection::v1(), reflection::v1alpha()) {
         (Ok(v1), Ok(v1alpha)) => {
             routes = routes
@@ -47,7 +51,10 @@ fn grpc_routes<H: Health>(context: &SharedState, health: HealthServer<H>) -> Rou
         (Err(error), _) | (_, Err(error)) => tracing::error!(%error, "no reflection over gRPC"),
     }
     routes
-        .layer(middleware::from_fn_with_state(context.clone(), grpc::compression::compression_layer))
+        .layer(middleware::from_fn_with_state(
+            context.clone(),
+            grpc::compression::compression_layer,
+        ))
         .layer(middleware::from_fn(grpc::deadline::deadline_layer))
 }
 
@@ -67,15 +74,28 @@ impl HttpRoutes {
         self.add(path, &[Method::POST], post(handler))
     }
 
-    fn get_or_post<T: 'static>(self, path: &'static str, handler: impl Handler<T, SharedState>) -> Self {
+    fn get_or_post<T: 'static>(
+        self,
+        path: &'static str,
+        handler: impl Handler<T, SharedState>,
+    ) -> Self {
         self.add(path, &[Method::GET, Method::POST], get(handler.clone()).post(handler))
     }
 
-    fn post_or_put<T: 'static>(self, path: &'static str, handler: impl Handler<T, SharedState>) -> Self {
+    fn post_or_put<T: 'static>(
+        self,
+        path: &'static str,
+        handler: impl Handler<T, SharedState>,
+    ) -> Self {
         self.add(path, &[Method::POST, Method::PUT], post(handler.clone()).put(handler))
     }
 
-    fn add(mut self, path: &'static str, methods: &[Method], route: MethodRouter<SharedState>) -> Self {
+    fn add(
+        mut self,
+        path: &'static str,
+        methods: &[Method],
+        route: MethodRouter<SharedState>,
+    ) -> Self {
         self.router = self.router.route(path, route);
         self.known.push(KnownPath { pattern: path, methods: methods.to_vec() });
         self
@@ -83,8 +103,11 @@ impl HttpRoutes {
 }
 
 fn http_routes() -> HttpRoutes {
-    let reload = post(management_api::reload).put(management_api::reload).fallback(management_api::other_method);
-    let quit = post(management_api::quit).put(management_api::quit).fallback(management_api::other_method);
+    let reload = post(management_api::reload)
+        .put(management_api::reload)
+        .fallback(management_api::other_method);
+    let quit =
+        post(management_api::quit).put(management_api::quit).fallback(management_api::other_method);
     let lifecycle_methods = [Method::GET, Method::POST, Method::PUT];
     HttpRoutes::default()
         .get("/", status_pages::index_page)
@@ -117,7 +140,8 @@ fn http_routes() -> HttpRoutes {
 
 /// Everything that narthex answers; `health` is gRPC's health service.
 pub fn routes<H: Health>(context: SharedState, health: HealthServer<H>) -> Router {
-    let measure = middleware::from_fn_with_state(context.http_metrics.clone(), http_metrics::measure);
+    let measure =
+        middleware::from_fn_with_state(context.http_metrics.clone(), http_metrics::measure);
     let HttpRoutes { router, known } = http_routes();
     let known: Arc<[KnownPath]> = known.into();
     let redirect = middleware::from_fn_with_state(known, redirect::redirect);
@@ -134,7 +158,11 @@ pub fn routes<H: Health>(context: SharedState, health: HealthServer<H>) -> Route
 pub(crate) fn overload_router() -> Router {
     Router::new().fallback(|request: Request| async move {
         let refused = RequestError::Unavailable("too many connections".to_owned());
-        if grpc::is_grpc(&request) { grpc::error_response(refused.into_grpc()) } else { refused.into_http_and_close() }
+        if grpc::is_grpc(&request) {
+            grpc::error_response(refused.into_grpc())
+        } else {
+            refused.into_http_and_close()
+        }
     })
 }
 
@@ -142,6 +170,7 @@ async fn not_found(request: Request) -> Response {
     if grpc::is_grpc(&request) {
         grpc::error_response(Status::unimplemented("no such method"))
     } else {
-        (StatusCode::NOT_FOUND, format!("nothing is served at {}\n", request.uri().path())).into_response()
+        (StatusCode::NOT_FOUND, format!("nothing is served at {}\n", request.uri().path()))
+            .into_response()
     }
 }

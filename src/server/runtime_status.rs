@@ -60,7 +60,10 @@ pub(crate) async fn status_config(State(context): State<SharedState>) -> Respons
 pub(crate) async fn status_flags(State(context): State<SharedState>) -> Response {
     let mut flags = context.flags.clone();
     let longest = u64::try_from(context.db.longest_block_ms()).unwrap_or(0);
-    flags.insert(MAX_BLOCK_DURATION.to_owned(), units::format_prometheus_duration(Duration::from_millis(longest)));
+    flags.insert(
+        MAX_BLOCK_DURATION.to_owned(),
+        units::format_prometheus_duration(Duration::from_millis(longest)),
+    );
     api::success(&flags)
 }
 
@@ -71,7 +74,11 @@ pub(crate) async fn runtime_info(State(context): State<SharedState>) -> Response
     api::success(&RuntimeInfo {
         start_time: format_time(context.configuration.started()),
         cwd: text(std::env::current_dir().ok().map(|dir| dir.display().to_string())),
-        hostname: text(std::fs::read_to_string("/proc/sys/kernel/hostname").ok().map(|name| name.trim().to_owned())),
+        hostname: text(
+            std::fs::read_to_string("/proc/sys/kernel/hostname")
+                .ok()
+                .map(|name| name.trim().to_owned()),
+        ),
         server_time: format_time(SystemTime::now()),
         reload_config_success: last.succeeded,
         last_config_time: format_time(last.at),
@@ -89,7 +96,9 @@ pub(crate) async fn runtime_info(State(context): State<SharedState>) -> Response
 fn format_retention(retention: &RetentionSettings) -> String {
     let mut limits = Vec::new();
     if retention.time_ms > 0 {
-        limits.push(units::format_prometheus_duration(Duration::from_millis(retention.time_ms.unsigned_abs())));
+        limits.push(units::format_prometheus_duration(Duration::from_millis(
+            retention.time_ms.unsigned_abs(),
+        )));
     }
     if retention.bytes > 0 {
         limits.push(units::format_prometheus_bytes(ByteSize(retention.bytes)));
@@ -108,12 +117,17 @@ fn format_time(at: SystemTime) -> String {
 #[cfg(test)]
 mod tests {
     use super::format_retention;
-    use crate::tsdb::db::settings::{RetentionSettings, RetentionOrigin};
+    use crate::tsdb::db::settings::{RetentionOrigin, RetentionSettings};
 
     #[test]
     fn a_retention_is_written_as_prometheus_writes_it() {
         let limits = |time_ms, bytes, percentage| {
-            format_retention(&RetentionSettings { time_ms, bytes, percentage, origin: RetentionOrigin::Configured })
+            format_retention(&RetentionSettings {
+                time_ms,
+                bytes,
+                percentage,
+                origin: RetentionOrigin::Configured,
+            })
         };
         assert_eq!(limits(15 * 86_400_000, 0, 0.0), "15d");
         assert_eq!(limits(3_600_000, 512 << 20, 12.5), "1h or 512MiB or 12.5%");

@@ -8,10 +8,10 @@
 
 use crate::model::labels::Labels;
 use crate::server::api::ApiError;
-use crate::server::state::SharedState;
 use crate::server::listing;
-use crate::server::listing::{ListEnd, ListResponseBuilder, ListQuery};
+use crate::server::listing::{ListEnd, ListQuery, ListResponseBuilder};
 use crate::server::parameters;
+use crate::server::state::SharedState;
 use crate::tsdb::query::merged_series::MergedSeries;
 use crate::tsdb::query::source::QueryError;
 use axum::extract::{Request, State};
@@ -28,14 +28,21 @@ pub(crate) async fn series(State(context): State<SharedState>, request: Request)
         ListQuery::parse(&parameters, |error| parameters::invalid_parameter("match[]", error))
     });
     match wanted {
-        Ok(wanted) => listing::respond(context, move |context, making| list(context, &wanted, making)).await,
+        Ok(wanted) => {
+            listing::respond(context, move |context, making| list(context, &wanted, making)).await
+        }
         Err(error) => error.into_response(),
     }
 }
 
-fn list(context: &SharedState, wanted: &ListQuery, making: &mut ListResponseBuilder) -> Result<ListEnd, ApiError> {
+fn list(
+    context: &SharedState,
+    wanted: &ListQuery,
+    making: &mut ListResponseBuilder,
+) -> Result<ListEnd, ApiError> {
     let querier = context.db.querier();
-    let sets = wanted.matcher_sets().into_iter().map(|matchers| querier.select(matchers, wanted.range));
+    let sets =
+        wanted.matcher_sets().into_iter().map(|matchers| querier.select(matchers, wanted.range));
     let sets = sets.collect::<Result<Vec<_>, _>>().map_err(query_error)?;
     let mut merged = LabelMerger { iters: sets.into_iter().map(Iterator::peekable).collect() };
     while let Some(labels) = merged.next_labels().map_err(query_error)? {
@@ -57,7 +64,9 @@ impl<I: Iterator<Item = Result<MergedSeries, QueryError>>> LabelMerger<I> {
         let mut lowest: Option<Labels> = None;
         for front in &mut self.iters {
             match front.peek() {
-                Some(Ok(series)) if lowest.as_ref().is_none_or(|lowest| series.labels() < lowest) => {
+                Some(Ok(series))
+                    if lowest.as_ref().is_none_or(|lowest| series.labels() < lowest) =>
+                {
                     lowest = Some(series.labels().clone());
                 }
                 // Taken out, as an error can't be cloned.
@@ -77,7 +86,12 @@ fn push_labels(text: &mut String, labels: &Labels) {
     text.push('{');
     for (at, (name, value)) in labels.iter().enumerate() {
         let comma = if at == 0 { "" } else { "," };
-        let _ = write!(text, "{comma}{}:{}", serde_json::Value::from(name), serde_json::Value::from(value));
+        let _ = write!(
+            text,
+            "{comma}{}:{}",
+            serde_json::Value::from(name),
+            serde_json::Value::from(value)
+        );
     }
     text.push('}');
 }

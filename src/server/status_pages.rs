@@ -3,8 +3,8 @@
 use crate::config::flags::VERSION;
 use crate::metrics::text::ExpositionFormat;
 use crate::server::api::success;
-use crate::server::state::SharedState;
 use crate::server::lifecycle::Phase;
+use crate::server::state::SharedState;
 use crate::tsdb::db::DbHealth;
 use axum::extract::State;
 use axum::http::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, VARY};
@@ -21,9 +21,10 @@ use std::sync::atomic::Ordering;
 pub(crate) async fn healthy(State(context): State<SharedState>) -> (StatusCode, String) {
     let maintenance_fault = context.db.maintenance_fault();
     match context.db.health() {
-        DbHealth::Failed(cause) => {
-            (StatusCode::SERVICE_UNAVAILABLE, format!("narthex takes no writes until a restart: {cause}\n"))
-        }
+        DbHealth::Failed(cause) => (
+            StatusCode::SERVICE_UNAVAILABLE,
+            format!("narthex takes no writes until a restart: {cause}\n"),
+        ),
         DbHealth::Healthy | DbHealth::ReadOnly(_) if maintenance_fault.is_some() => {
             let cause = maintenance_fault.unwrap_or_default();
             (StatusCode::SERVICE_UNAVAILABLE, format!("narthex does not compact: {cause}\n"))
@@ -37,7 +38,9 @@ pub(crate) async fn healthy(State(context): State<SharedState>) -> (StatusCode, 
 pub(crate) async fn ready(State(context): State<SharedState>) -> (StatusCode, &'static str) {
     match context.lifecycle.phase() {
         Phase::Ready => (StatusCode::OK, "narthex is ready.\n"),
-        Phase::Starting => (StatusCode::SERVICE_UNAVAILABLE, "narthex is starting: it replays its log.\n"),
+        Phase::Starting => {
+            (StatusCode::SERVICE_UNAVAILABLE, "narthex is starting: it replays its log.\n")
+        }
         Phase::Draining => (StatusCode::SERVICE_UNAVAILABLE, "narthex is stopping.\n"),
     }
 }
@@ -54,7 +57,11 @@ pub(crate) async fn metrics(State(context): State<SharedState>, headers: HeaderM
     if accepts_gzip(header(&headers, ACCEPT_ENCODING.as_str()))
         && let Ok(packed) = gzip(text.as_bytes())
     {
-        return ([content_type, (CONTENT_ENCODING, "gzip"), (VARY, "accept, accept-encoding")], packed).into_response();
+        return (
+            [content_type, (CONTENT_ENCODING, "gzip"), (VARY, "accept, accept-encoding")],
+            packed,
+        )
+            .into_response();
     }
     ([content_type, (VARY, "accept, accept-encoding")], text).into_response()
 }
@@ -126,7 +133,9 @@ fn accepts_gzip(accepted: &str) -> bool {
         let mut parts = item.split(';').map(str::trim);
         parts.next().is_some_and(|coding| coding.eq_ignore_ascii_case("gzip"))
             && !parts.any(|parameter| {
-                parameter.strip_prefix("q=").is_some_and(|weight| weight.parse::<f32>().is_ok_and(|w| w == 0.0))
+                parameter
+                    .strip_prefix("q=")
+                    .is_some_and(|weight| weight.parse::<f32>().is_ok_and(|w| w == 0.0))
             })
     })
 }

@@ -7,15 +7,15 @@
 //! When the client goes, the maker stops at the next piece or series. A place among the reads at work is held until the last piece is made.
 
 use crate::remote::chunked;
-use crate::remote::chunked::{ReadFrame, FrameSink};
+use crate::remote::chunked::{FrameSink, ReadFrame};
 use crate::remote::pb::prometheus as pb;
-use crate::remote::read_request::{RemoteReadError, ReadAbort};
+use crate::remote::read_request::{ReadAbort, RemoteReadError};
 use crate::server::admission::Reservation;
-use crate::server::state::{ServerState, SharedState};
 use crate::server::grpc::messages;
+use crate::server::piece_stream::{PieceSender, PieceStream, StreamError, StreamLimits, stream};
 use crate::server::read_permit::ReadPermit;
 use crate::server::request_error::RequestError;
-use crate::server::piece_stream::{PieceStream, StreamError, StreamLimits, PieceSender, stream};
+use crate::server::state::{ServerState, SharedState};
 use axum::body::Body;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
@@ -50,9 +50,13 @@ impl From<StreamedReadError> for RequestError {
     fn from(cut_off: StreamedReadError) -> Self {
         match cut_off {
             // Logged by the maker.
-            StreamedReadError::Read(RemoteReadError::Query(error)) => Self::Internal(error.to_string()),
+            StreamedReadError::Read(RemoteReadError::Query(error)) => {
+                Self::Internal(error.to_string())
+            }
             StreamedReadError::Read(error) => error.into(),
-            StreamedReadError::Stream(StreamError::Panicked) => Self::Internal("answering the read failed".to_owned()),
+            StreamedReadError::Stream(StreamError::Panicked) => {
+                Self::Internal("answering the read failed".to_owned())
+            }
             StreamedReadError::Stream(error) => Self::Unavailable(error.to_string()),
         }
     }
@@ -85,7 +89,11 @@ pub(crate) fn frames(
     turn: ReadPermit,
     framing: Framing,
 ) -> Result<PieceStream<Bytes, StreamedReadError>, RequestError> {
-    let limits = StreamLimits { max_queued: FRAMES_AHEAD, piece_timeout: PIECE_TIMEOUT, total_timeout: context.answer_limits.time };
+    let limits = StreamLimits {
+        max_queued: FRAMES_AHEAD,
+        piece_timeout: PIECE_TIMEOUT,
+        total_timeout: context.answer_limits.time,
+    };
     let mut memory = context.answer_limits.budget.reserve();
     memory.extend(MAX_PIECES * (context.read_limits.frame_bytes + PIECE_BYTES))?;
     let context = context.clone();
@@ -99,7 +107,12 @@ pub(crate) fn frames(
     }))
 }
 
-fn write_frames(context: &ServerState, request: &pb::ReadRequest, memory: Reservation, pieces: PieceOutput<'_>) -> Result<(), StreamedReadError> {
+fn write_frames(
+    context: &ServerState,
+    request: &pb::ReadRequest,
+    memory: Reservation,
+    pieces: PieceOutput<'_>,
+) -> Result<(), StreamedReadError> {
     let buffers = Arc::new(BufferPool { free: Mutex::default(), _memory: memory });
     let mut sink = FrameWriter { buffer: Vec::new(), buffers, out: pieces };
     let sent = chunked::read_chunks(context.read_source(), request, &mut sink)?;

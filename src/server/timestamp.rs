@@ -9,7 +9,8 @@ const LAST: &str = "292277025-08-18T07:12:54.999999999Z";
 /// # Errors
 /// A text that says what is wrong.
 pub(crate) fn parse_millis(text: &str) -> Result<i64, String> {
-    let wrong = || format!("{text:?} is neither seconds since 1970 nor a time like 2025-11-05T00:00:00Z");
+    let wrong =
+        || format!("{text:?} is neither seconds since 1970 nor a time like 2025-11-05T00:00:00Z");
     if let Ok(seconds) = text.parse::<f64>() {
         let millis = (seconds * 1000.0).round();
         // Beyond 2^63 the conversion stops at the ends.
@@ -41,7 +42,11 @@ fn parse_rfc3339(text: &str) -> Option<i64> {
         && !fraction.is_empty();
     let days = in_range.then(|| days_since_epoch(year, month, day))?;
     let seconds = days * 86_400 + hour * 3600 + minute * 60 + second - zone_seconds(zone)?;
-    let millis = fraction.bytes().chain(*b"000").take(3).fold(0, |sum, digit| sum * 10 + i64::from(digit - b'0'));
+    let millis = fraction
+        .bytes()
+        .chain(*b"000")
+        .take(3)
+        .fold(0, |sum, digit| sum * 10 + i64::from(digit - b'0'));
     Some(seconds * 1000 + millis)
 }
 

@@ -2,15 +2,15 @@
 //!
 //! Type and encoding are judged first, then whether anything is taken now, then size; only then the body is read.
 
+use crate::remote::write::{RemoteWriteVersion, WireFormat};
 use crate::remote::write_outcome::WriteOutcome;
-use crate::remote::write::{WireFormat, RemoteWriteVersion};
 use crate::server::body;
 use crate::server::body::BodyLimits;
 use crate::server::content_encoding;
-use crate::server::state::SharedState;
 use crate::server::ingest;
 use crate::server::media_type::MediaType;
 use crate::server::request_error::RequestError;
+use crate::server::state::SharedState;
 use axum::extract::{Request, State};
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
@@ -24,9 +24,12 @@ const MESSAGE_V2: &str = "io.prometheus.write.v2.Request";
 const VERSION_HEADER: HeaderName = HeaderName::from_static("x-prometheus-remote-write-version");
 
 /// What of a 2.0 request is stored. Answers to 1.0 have none of these: its senders misread them.
-const SAMPLES_WRITTEN: HeaderName = HeaderName::from_static("x-prometheus-remote-write-samples-written");
-const HISTOGRAMS_WRITTEN: HeaderName = HeaderName::from_static("x-prometheus-remote-write-histograms-written");
-const EXEMPLARS_WRITTEN: HeaderName = HeaderName::from_static("x-prometheus-remote-write-exemplars-written");
+const SAMPLES_WRITTEN: HeaderName =
+    HeaderName::from_static("x-prometheus-remote-write-samples-written");
+const HISTOGRAMS_WRITTEN: HeaderName =
+    HeaderName::from_static("x-prometheus-remote-write-histograms-written");
+const EXEMPLARS_WRITTEN: HeaderName =
+    HeaderName::from_static("x-prometheus-remote-write-exemplars-written");
 
 /// Answers the request.
 pub(crate) async fn write(State(context): State<SharedState>, request: Request) -> Response {
@@ -52,20 +55,28 @@ pub(crate) async fn write(State(context): State<SharedState>, request: Request) 
 }
 
 /// Reads the body and stores it; otherwise the answer.
-async fn store(context: &SharedState, request: Request, version: RemoteWriteVersion) -> Result<WriteOutcome, Response> {
-    let judged =
-        content_encoding::body_compression(request.headers()).and_then(|packing| ingest::check_accepting(context).map(|()| packing));
+async fn store(
+    context: &SharedState,
+    request: Request,
+    version: RemoteWriteVersion,
+) -> Result<WriteOutcome, Response> {
+    let judged = content_encoding::body_compression(request.headers())
+        .and_then(|packing| ingest::check_accepting(context).map(|()| packing));
     let packing = judged.map_err(RequestError::into_http_and_close)?;
     let limits = BodyLimits { size: context.max_write_body, ..context.body_limits.clone() };
     let collected = body::collect(request.into_body(), limits).await;
     let collected = collected.map_err(|error| RequestError::from(error).into_http_and_close())?;
     let form = WireFormat { version, packing };
-    ingest::store(context, collected.bytes, form, collected.reservation).await.map_err(RequestError::into_http)
+    ingest::store(context, collected.bytes, form, collected.reservation)
+        .await
+        .map_err(RequestError::into_http)
 }
 
 /// Which message the body is. Without a type it is that of 1.0, as Prometheus has it.
 fn parse_message_version(headers: &HeaderMap) -> Result<RemoteWriteVersion, RequestError> {
-    let Some(given) = headers.get(CONTENT_TYPE).filter(|value| !value.is_empty()) else { return Ok(RemoteWriteVersion::V1) };
+    let Some(given) = headers.get(CONTENT_TYPE).filter(|value| !value.is_empty()) else {
+        return Ok(RemoteWriteVersion::V1);
+    };
     let media_type = given.to_str().ok().and_then(MediaType::parse);
     let Some(media_type) = media_type.filter(|media_type| media_type.essence == MEDIA_TYPE) else {
         let text = format!("content type {given:?} is not supported, only {MEDIA_TYPE} is");
@@ -75,7 +86,8 @@ fn parse_message_version(headers: &HeaderMap) -> Result<RemoteWriteVersion, Requ
         None | Some(MESSAGE_V1) => Ok(RemoteWriteVersion::V1),
         Some(MESSAGE_V2) => Ok(RemoteWriteVersion::V2),
         Some(other) => {
-            let text = format!("message {other} is not supported, only {MESSAGE_V2} and {MESSAGE_V1} are");
+            let text =
+                format!("message {other} is not supported, only {MESSAGE_V2} and {MESSAGE_V1} are");
             Err(RequestError::Unsupported(text))
         }
     }
@@ -103,7 +115,10 @@ mod tests {
     use axum::http::{HeaderMap, HeaderValue};
 
     fn headers(name: &'static str, value: &str) -> HeaderMap {
-        HeaderMap::from_iter([(axum::http::HeaderName::from_static(name), HeaderValue::from_str(value).unwrap())])
+        HeaderMap::from_iter([(
+            axum::http::HeaderName::from_static(name),
+            HeaderValue::from_str(value).unwrap(),
+        )])
     }
 
     fn version(content_type: &str) -> Option<RemoteWriteVersion> {

@@ -116,13 +116,20 @@ impl Case<'_> {
         assert!(kept.iter().any(|name| name.contains(&self.block.ulid)), "{}: {kept:?}", self.what);
         let returned = server.remote().read_all();
         returned.assert_within(&self.written.sent, self.what);
-        assert_eq!(Metrics::of(&server.http).sum("narthex_tsdb_blocks_quarantined_total"), Some(1.0), "{}", self.what);
+        assert_eq!(
+            Metrics::of(&server.http).sum("narthex_tsdb_blocks_quarantined_total"),
+            Some(1.0),
+            "{}",
+            self.what
+        );
         self.wait_until_said(server);
     }
 
     /// The log of the process arrives a little after the answer.
     fn wait_until_said(&self, server: &Server) {
-        wait_until(&format!("a word on the block, {}", self.what), || self.is_said(&server.program.log()));
+        wait_until(&format!("a word on the block, {}", self.what), || {
+            self.is_said(&server.program.log())
+        });
     }
 
     fn is_said(&self, log: &str) -> bool {
@@ -143,7 +150,8 @@ impl Case<'_> {
         let server = Launch::narthex(self.data).start();
         let begin = self.end();
         let returned = server.remote().read(&[Matcher::regex("__name__", ".+")], begin, MAX_TIME);
-        returned.assert_equals(&expected.from(begin), &format!("{}, after another start", self.what));
+        returned
+            .assert_equals(&expected.from(begin), &format!("{}, after another start", self.what));
         if taken == Taken::Unseen {
             server.assert_holds(&expected, &format!("{}, after another start", self.what));
         }
@@ -185,7 +193,11 @@ fn flipped(file: &str) -> Vec<Taken> {
             let file = block.file(file);
             damage::flip(&file, (place * length(&file) as f64) as u64, bit);
         };
-        taken.push(written.damaged(flip % 2, change, &format!("bit {bit} of {file} flipped at {place} of its length")));
+        taken.push(written.damaged(
+            flip % 2,
+            change,
+            &format!("bit {bit} of {file} flipped at {place} of its length"),
+        ));
     }
     println!("{file}: {taken:?}");
     taken
@@ -214,17 +226,21 @@ fn a_block_with_a_cut_or_missing_file_is_set_aside_or_refused() {
     let written = Written::new();
     for name in ["index", "chunks/000001", "tombstones"] {
         for part in [0, 1, 2] {
-            let change = |block: &Block| damage::cut(&block.file(name), length(&block.file(name)) * part / 3);
+            let change = |block: &Block| {
+                damage::cut(&block.file(name), length(&block.file(name)) * part / 3)
+            };
             let taken = written.damaged(0, change, &format!("{name} cut at {part} thirds"));
             assert_ne!(taken, Taken::Unseen, "{name} cut at {part} thirds");
         }
     }
     for name in ["index", "chunks/000001"] {
-        let change = |block: &Block| fs::remove_file(block.file(name)).expect("a file can be removed");
+        let change =
+            |block: &Block| fs::remove_file(block.file(name)).expect("a file can be removed");
         let taken = written.damaged(1, change, &format!("{name} missing"));
         assert_ne!(taken, Taken::Unseen, "{name} missing");
     }
-    let change = |block: &Block| fs::remove_dir_all(block.file("chunks")).expect("a folder can be removed");
+    let change =
+        |block: &Block| fs::remove_dir_all(block.file("chunks")).expect("a folder can be removed");
     assert_ne!(written.damaged(0, change, "chunks missing"), Taken::Unseen, "chunks missing");
 }
 
@@ -249,8 +265,12 @@ fn a_block_with_a_wrong_meta_json_is_set_aside() {
         ("no meta.json", |block| fs::remove_file(meta_json(block)).expect("a file can be removed")),
         ("an empty meta.json", |block| damage::cut(&meta_json(block), 0)),
         ("half a meta.json", |block| damage::cut(&meta_json(block), length(&meta_json(block)) / 2)),
-        ("a meta.json of a list", |block| fs::write(meta_json(block), "[]").expect("a file can be written")),
-        ("another block's name", |block| edit_meta(block, |meta| meta["ulid"] = "01ARZ3NDEKTSV4RRFFQ69G5FAV".into())),
+        ("a meta.json of a list", |block| {
+            fs::write(meta_json(block), "[]").expect("a file can be written")
+        }),
+        ("another block's name", |block| {
+            edit_meta(block, |meta| meta["ulid"] = "01ARZ3NDEKTSV4RRFFQ69G5FAV".into())
+        }),
         ("another version", |block| edit_meta(block, |meta| meta["version"] = 7.into())),
     ];
     for (number, (what, change)) in changes.into_iter().enumerate() {
@@ -263,15 +283,20 @@ fn a_block_with_a_wrong_meta_json_is_set_aside() {
 fn block_with_too_short_meta_range_returns_no_wrong_sample() {
     let written = Written::new();
     let changes: [MetaDamage; 2] = [
-        ("a begin within its chunks", |block| edit_meta(block, |meta| meta["minTime"] = (block.begin() + HOUR).into())),
-        ("an end within its chunks", |block| edit_meta(block, |meta| meta["maxTime"] = (block.end() - HOUR).into())),
+        ("a begin within its chunks", |block| {
+            edit_meta(block, |meta| meta["minTime"] = (block.begin() + HOUR).into())
+        }),
+        ("an end within its chunks", |block| {
+            edit_meta(block, |meta| meta["maxTime"] = (block.end() - HOUR).into())
+        }),
     ];
     for (what, change) in changes {
         let copy = dir::copy_to_temp(written.place.path());
         change(&blocks::blocks(copy.path()).swap_remove(0));
         let server = Launch::narthex(copy.path()).start();
         server.remote().read_all().assert_within(&written.sent, what);
-        let later = server.remote().read(&[Matcher::regex("__name__", ".+")], BEGIN + 2 * HOUR, MAX_TIME);
+        let later =
+            server.remote().read(&[Matcher::regex("__name__", ".+")], BEGIN + 2 * HOUR, MAX_TIME);
         later.assert_equals(&written.expected.from(BEGIN + 2 * HOUR), what);
         server.stop();
     }

@@ -40,7 +40,10 @@ impl SmallDisk {
     fn mount(size: &str) -> Self {
         let place = dir::temp();
         let options = format!("size={size}");
-        let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", &options, "tmpfs"]).arg(place.path()).status();
+        let mounted = Command::new("mount")
+            .args(["-t", "tmpfs", "-o", &options, "tmpfs"])
+            .arg(place.path())
+            .status();
         let mounted = mounted.expect("there is a command to mount");
         assert!(mounted.success(), "a tmpfs can't be mounted: these tests need root");
         SmallDisk { place }
@@ -51,14 +54,16 @@ impl SmallDisk {
     }
 
     fn free(&self) -> u64 {
-        let found = rustix::fs::statvfs(self.place.path()).expect("a mounted file system has figures");
+        let found =
+            rustix::fs::statvfs(self.place.path()).expect("a mounted file system has figures");
         found.f_bavail * found.f_frsize
     }
 
     /// Writes a file until so many bytes are left; with 0 until not one more is taken.
     fn fill(&self, leave: u64) -> Filler {
         let path = self.place.path().join("filler");
-        let mut file = OpenOptions::new().create(true).append(true).open(&path).expect("a filler can be made");
+        let mut file =
+            OpenOptions::new().create(true).append(true).open(&path).expect("a filler can be made");
         let block = [1; 4096];
         while self.free() > leave {
             if file.write_all(&block).is_err() {
@@ -151,7 +156,9 @@ impl Ingest {
 fn request(sender: usize, at: i64) -> WriteRequest {
     let series = |number: usize| {
         let pair = |name: &str, value: String| Label { name: name.to_owned(), value };
-        let bits = |step: i64| (step as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15).wrapping_add(number as u64) >> 2;
+        let bits = |step: i64| {
+            (step as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15).wrapping_add(number as u64) >> 2
+        };
         let sample = |step: i64| Sample { bits: Some(bits(step)), timestamp: BEGIN + step * STEP };
         TimeSeries {
             labels: vec![
@@ -188,7 +195,8 @@ enum Before {
     Blocks(i64),
 }
 
-const USUAL: Case = Case { flags: &[], leave: 0, at_point: None, before: Before::Nothing, achieved: |_, _| true };
+const USUAL: Case =
+    Case { flags: &[], leave: 0, at_point: None, before: Before::Nothing, achieved: |_, _| true };
 
 /// The head becomes a block every hour of data.
 const HOURLY: &str = "--storage.tsdb.min-block-duration=1h";
@@ -196,7 +204,10 @@ const HOURLY: &str = "--storage.tsdb.min-block-duration=1h";
 impl Case {
     fn launch(&self, disk: &SmallDisk) -> Launch {
         let flags = ["--storage.tsdb.wal-segment-size=1MB"];
-        flags.iter().chain(self.flags).fold(Launch::narthex(&disk.data()), |launch, flag| launch.flag(*flag))
+        flags
+            .iter()
+            .chain(self.flags)
+            .fold(Launch::narthex(&disk.data()), |launch, flag| launch.flag(*flag))
     }
 
     /// The whole story.
@@ -227,8 +238,11 @@ impl Case {
             wait_until("the server to be writable", || {
                 Metrics::of(&server.http).sum("narthex_tsdb_writable") == Some(1.0)
             });
-            wait_until("what was interrupted to be completed", || (self.achieved)(&server, &disk.data()));
-            let lost = ingest.ledger.acknowledged_so_far().beyond(&server.remote().read_all_points());
+            wait_until("what was interrupted to be completed", || {
+                (self.achieved)(&server, &disk.data())
+            });
+            let lost =
+                ingest.ledger.acknowledged_so_far().beyond(&server.remote().read_all_points());
             assert!(lost.count() == 0, "acknowledged and not read: {lost:?}");
             server.program.kill();
         });
@@ -290,7 +304,9 @@ fn marker(disk: &SmallDisk) -> PathBuf {
 fn assert_no_leftovers(data: &Path) {
     for folder in [data.to_owned(), data.join("wal")] {
         let names = std::fs::read_dir(&folder).expect("the folder can be listed");
-        let names = names.map(|entry| entry.expect("an entry can be read").file_name().into_string().expect("UTF-8"));
+        let names = names.map(|entry| {
+            entry.expect("an entry can be read").file_name().into_string().expect("UTF-8")
+        });
         let left: Vec<String> = names.filter(|name| name.contains(".tmp")).collect();
         assert!(left.is_empty(), "{}: {left:?}", folder.display());
     }
@@ -316,7 +332,11 @@ fn read_only(server: &Server, ingest: &Ingest) {
     assert_eq!(server.http.get("/-/ready").status, 200);
     let healthy = server.http.get("/-/healthy");
     assert_eq!(healthy.status, 200);
-    assert!(healthy.text().contains("read-only") && healthy.text().contains("space"), "{}", healthy.text());
+    assert!(
+        healthy.text().contains("read-only") && healthy.text().contains("space"),
+        "{}",
+        healthy.text()
+    );
     assert_eq!(Metrics::of(&server.http).sum("narthex_tsdb_writable"), Some(0.0));
     // What was acknowledged before the read began.
     let acknowledged = ingest.ledger.acknowledged_so_far();
@@ -336,17 +356,24 @@ fn with_the_last_byte_taken_writes_wait_and_reads_go_on() {
 
 #[test]
 fn with_the_last_byte_taken_and_each_write_synced_as_well() {
-    Case { flags: &["--storage.tsdb.disk-reserve=0", "--storage.tsdb.wal-sync=always"], ..USUAL }.run();
+    Case { flags: &["--storage.tsdb.disk-reserve=0", "--storage.tsdb.wal-sync=always"], ..USUAL }
+        .run();
 }
 
 #[test]
 fn a_disk_that_fills_while_the_log_begins_a_new_segment() {
-    Case { flags: &["--storage.tsdb.disk-reserve=0"], at_point: Some("wal.segment_roll"), ..USUAL }.run();
+    Case { flags: &["--storage.tsdb.disk-reserve=0"], at_point: Some("wal.segment_roll"), ..USUAL }
+        .run();
 }
 
 #[test]
 fn a_disk_that_fills_while_full_chunks_are_written() {
-    Case { flags: &["--storage.tsdb.disk-reserve=0"], at_point: Some("head_chunks.write"), ..USUAL }.run();
+    Case {
+        flags: &["--storage.tsdb.disk-reserve=0"],
+        at_point: Some("head_chunks.write"),
+        ..USUAL
+    }
+    .run();
 }
 
 #[test]
@@ -414,7 +441,11 @@ fn start_below_reserve_reads_and_becomes_writable() {
 #[test]
 fn refused_write_is_stored_at_most_once() {
     for is_repeated in [false, true] {
-        let when = if is_repeated { "acknowledged on repeat, then killed" } else { "killed while the disk was full" };
+        let when = if is_repeated {
+            "acknowledged on repeat, then killed"
+        } else {
+            "killed while the disk was full"
+        };
         let disk = SmallDisk::mount("64m");
         let launch = || Launch::narthex(&disk.data()).flag("--storage.tsdb.disk-reserve=0");
         let ledger = Ledger::default();
@@ -439,7 +470,11 @@ fn refused_write_is_stored_at_most_once() {
             }
         };
         assert_eq!(refused.status, 503, "{}", refused.text());
-        assert!(refused.header("retry-after").is_some(), "a 503 without Retry-After: {}", refused.text());
+        assert!(
+            refused.header("retry-after").is_some(),
+            "a 503 without Retry-After: {}",
+            refused.text()
+        );
         assert_eq!(write(&server, &request(0, at)).status, 503, "a repeat while the disk is full");
         let lost = ledger.acknowledged_so_far().beyond(&server.remote().read_all_points());
         assert!(lost.count() == 0, "{when}: acknowledged and not read: {lost:?}");
@@ -452,7 +487,11 @@ fn refused_write_is_stored_at_most_once() {
         let _ = std::fs::remove_file(disk.place.path().join("filler"));
         let server = launch().start();
         ledger.check(&server.remote().read_all_points(), when);
-        assert_eq!(write(&server, &request(0, at)).status, 204, "{when}: a repeat after the restart");
+        assert_eq!(
+            write(&server, &request(0, at)).status,
+            204,
+            "{when}: a repeat after the restart"
+        );
         server.kill();
         let server = launch().start();
         let read = server.remote().read_all_points();

@@ -58,14 +58,22 @@ impl Written {
     /// What ended before that place of the log, and so must be there.
     fn before(&self, segment: usize, offset: u64) -> Samples {
         let mut samples = Samples::new();
-        for step in self.trail.iter().filter(|step| (step.segment, step.length) <= (segment, offset)) {
+        for step in
+            self.trail.iter().filter(|step| (step.segment, step.length) <= (segment, offset))
+        {
             samples.add_request(&step.request);
         }
         samples
     }
 
     /// Starts narthex on a copy with one segment changed, and holds what it returns against what was sent.
-    fn read_damaged(&self, segment: usize, offset: u64, change: impl FnOnce(&Path), what: &str) -> Said {
+    fn read_damaged(
+        &self,
+        segment: usize,
+        offset: u64,
+        change: impl FnOnce(&Path),
+        what: &str,
+    ) -> Said {
         let copy = dir::copy_to_temp(self.place.path());
         let path = &dir::segments(copy.path())[segment];
         change(path);
@@ -120,7 +128,8 @@ impl Said {
     }
 
     fn lines_about(segment: &Path, log: &str) -> usize {
-        let name = segment.file_name().and_then(|name| name.to_str()).expect("a segment has a name");
+        let name =
+            segment.file_name().and_then(|name| name.to_str()).expect("a segment has a name");
         let is_loud = |line: &str| line.contains("level=WARN") || line.contains("level=ERROR");
         log.lines().filter(|line| is_loud(line) && line.contains(name)).count()
     }
@@ -169,9 +178,11 @@ fn a_log_with_one_flipped_bit_gives_what_stood_before() {
         let (segment, offset) = any_place(&written, &mut rng);
         let bit = rng.random_range(0..8);
         let what = format!("bit {bit} of byte {offset} of segment {segment} flipped");
-        let said = written.read_damaged(segment, offset, |path| damage::flip(path, offset, bit), &what);
+        let said =
+            written.read_damaged(segment, offset, |path| damage::flip(path, offset, bit), &what);
         // A bit of the type byte may be one that has no meaning; then nothing is missing, and there is nothing to say.
-        let may_be_silent = damage::is_type_byte(&dir::segments(written.place.path())[segment], offset);
+        let may_be_silent =
+            damage::is_type_byte(&dir::segments(written.place.path())[segment], offset);
         assert!(said.anything() || (may_be_silent && said.lost == 0), "{what}: {said:?}");
     }
 }

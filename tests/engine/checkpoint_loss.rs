@@ -47,13 +47,19 @@ fn start_error(dir: &Path) -> String {
 }
 
 fn names(dir: &Path) -> BTreeSet<String> {
-    fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+    fs::read_dir(dir)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect()
 }
 
 #[track_caller]
 fn assert_names_way_out(error: &str, checkpoint: &Path) {
     let lost = checkpoint.join("lost");
-    assert!(error.contains("restore it from a backup") && error.contains(lost.to_str().unwrap()), "{error}");
+    assert!(
+        error.contains("restore it from a backup") && error.contains(lost.to_str().unwrap()),
+        "{error}"
+    );
 }
 
 #[test]
@@ -150,7 +156,11 @@ fn given_up_checkpoint_starts_with_what_is_there() {
             for number in 0..40 {
                 let labels = life::labels(&format!("crowd_{number}"));
                 let sample = narthex::model::float_sample::FloatSample::new(t, t as f64);
-                appender.append_or_create(&labels, std::iter::once(sample.into()), |_, why| panic!("{why:?}")).unwrap();
+                appender
+                    .append_or_create(&labels, std::iter::once(sample.into()), |_, why| {
+                        panic!("{why:?}")
+                    })
+                    .unwrap();
                 expected.get_mut(&labels.to_string()).unwrap().push((t, (t as f64).to_bits()));
             }
             appender.commit().unwrap();
@@ -171,9 +181,14 @@ fn deleted_log_starts_again() {
         let db = Db::open(options(life.dir())).unwrap();
         db.replay().unwrap();
         let mut appender = db.appender().unwrap();
-        let sample = narthex::model::float_sample::FloatSample::new(BEGIN + 12 * HOUR + minute * MINUTE, 1.0);
+        let sample = narthex::model::float_sample::FloatSample::new(
+            BEGIN + 12 * HOUR + minute * MINUTE,
+            1.0,
+        );
         let labels = life::labels("new");
-        appender.append_or_create(&labels, std::iter::once(sample.into()), |_, why| panic!("{why:?}")).unwrap();
+        appender
+            .append_or_create(&labels, std::iter::once(sample.into()), |_, why| panic!("{why:?}"))
+            .unwrap();
         appender.commit().unwrap();
         assert_eq!(engine::everything(&db)[&labels.to_string()].len() as i64, minute + 1);
     }

@@ -4,8 +4,8 @@
 #![expect(clippy::unwrap_used, reason = "a test that can't go on has failed")]
 
 use crate::support::engine::{Stored, everything};
-use narthex::model::labels::LabelsBuilder;
 use narthex::model::float_sample::FloatSample;
+use narthex::model::labels::LabelsBuilder;
 use narthex::tsdb::chunk::head_chunks::{HeadChunkMeta, HeadChunkStore};
 use narthex::tsdb::db::Db;
 use narthex::tsdb::db::open::OpenReport;
@@ -46,7 +46,13 @@ fn put(db: &Db, series: Range<u64>, t: i64) {
         let name = format!("series_{number}");
         let labels = LabelsBuilder::from_iter([("__name__", name.as_str())]).build().unwrap();
         let value = f64::from_bits((t as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 2 ^ number);
-        appender.append_or_create(&labels, std::iter::once(FloatSample::new(t, value).into()), |_, why| panic!("{why:?}")).unwrap();
+        appender
+            .append_or_create(
+                &labels,
+                std::iter::once(FloatSample::new(t, value).into()),
+                |_, why| panic!("{why:?}"),
+            )
+            .unwrap();
     }
     appender.commit().unwrap();
 }
@@ -96,7 +102,11 @@ fn gap_between_chunk_files_is_filled_from_the_log() {
     // Writes go on where the gap was.
     append(&db, 9..10);
     let stored_later = everything(&db);
-    assert!(stored.iter().all(|(series, samples)| samples.iter().all(|one| stored_later[series].contains(one))));
+    assert!(
+        stored
+            .iter()
+            .all(|(series, samples)| samples.iter().all(|one| stored_later[series].contains(one)))
+    );
     assert!(chunk_file(dir.path(), 2).exists());
     assert_holds(dir.path(), db, &stored_later);
 }
@@ -122,7 +132,8 @@ fn compacted_chunks_in_quarantine_are_not_lost() {
     append(&db, 7..8);
     let stored = everything(&db);
     drop(db);
-    let mut files: Vec<_> = fs::read_dir(dir.path().join("chunks_head")).unwrap().map(|e| e.unwrap().path()).collect();
+    let mut files: Vec<_> =
+        fs::read_dir(dir.path().join("chunks_head")).unwrap().map(|e| e.unwrap().path()).collect();
     files.sort();
     let mut bytes = fs::read(&files[0]).unwrap();
     bytes[9] ^= 1;
@@ -143,7 +154,8 @@ fn outline(file: &Path) -> BTreeMap<u64, (i64, i64, u64)> {
     let mut outline = BTreeMap::new();
     let add = |chunk: HeadChunkMeta| {
         if !chunk.out_of_order {
-            let (mint, maxt, samples) = outline.entry(chunk.series.0).or_insert((i64::MAX, i64::MIN, 0));
+            let (mint, maxt, samples) =
+                outline.entry(chunk.series.0).or_insert((i64::MAX, i64::MIN, 0));
             (*mint, *maxt) = (chunk.mint.min(*mint), chunk.maxt.max(*maxt));
             *samples += u64::from(chunk.samples);
         }
@@ -154,7 +166,9 @@ fn outline(file: &Path) -> BTreeMap<u64, (i64, i64, u64)> {
 
 /// The same of the report of a start.
 fn reported(report: &OpenReport) -> BTreeMap<u64, (i64, i64, u64)> {
-    let of = |one: &narthex::tsdb::db::chunk_loss::LostSeries| (one.range.mint, one.range.maxt, one.samples);
+    let of = |one: &narthex::tsdb::db::chunk_loss::LostSeries| {
+        (one.range.mint, one.range.maxt, one.samples)
+    };
     report.lost.iter().map(|one| (one.series_ref.0, of(one))).collect()
 }
 

@@ -4,8 +4,8 @@
 #![expect(clippy::unwrap_used, reason = "a test that can't go on has failed")]
 
 use crate::support::engine::everything;
-use narthex::model::labels::{Labels, LabelsBuilder};
 use narthex::model::float_sample::FloatSample;
+use narthex::model::labels::{Labels, LabelsBuilder};
 use narthex::tsdb::db::Db;
 use narthex::tsdb::db::options::DbOptions;
 use std::collections::BTreeMap;
@@ -43,7 +43,8 @@ fn racing_appenders_acknowledged_samples_survive_restart() {
             scope.spawn(move || {
                 for request in 0..REQUESTS {
                     // Shared series in opposite orders, so that two requests meet each other's series; new series all the time.
-                    let mut wanted: Vec<_> = (0..SHARED_SERIES).map(|n| labels("shared", n)).collect();
+                    let mut wanted: Vec<_> =
+                        (0..SHARED_SERIES).map(|n| labels("shared", n)).collect();
                     if writer % 2 == 1 {
                         wanted.reverse();
                     }
@@ -55,7 +56,11 @@ fn racing_appenders_acknowledged_samples_survive_restart() {
                         let t = clock.fetch_add(1, Ordering::Relaxed);
                         let sample = FloatSample::new(t, t as f64);
                         let mut refused = false;
-                        appender.append_or_create(&one, std::iter::once(sample.into()), |_, _| refused = true).unwrap();
+                        appender
+                            .append_or_create(&one, std::iter::once(sample.into()), |_, _| {
+                                refused = true
+                            })
+                            .unwrap();
                         if !refused {
                             taken.push((one.to_string(), sample));
                         }
@@ -63,14 +68,21 @@ fn racing_appenders_acknowledged_samples_survive_restart() {
                     appender.commit().unwrap();
                     let mut acknowledged = acknowledged.lock().unwrap();
                     for (series, sample) in taken {
-                        acknowledged.entry(series).or_default().insert(sample.t, sample.v.to_bits());
+                        acknowledged
+                            .entry(series)
+                            .or_default()
+                            .insert(sample.t, sample.v.to_bits());
                     }
                 }
             });
         }
     });
-    let acknowledged: BTreeMap<String, Vec<(i64, u64)>> =
-        acknowledged.into_inner().unwrap().into_iter().map(|(s, samples)| (s, samples.into_iter().collect())).collect();
+    let acknowledged: BTreeMap<String, Vec<(i64, u64)>> = acknowledged
+        .into_inner()
+        .unwrap()
+        .into_iter()
+        .map(|(s, samples)| (s, samples.into_iter().collect()))
+        .collect();
     assert_eq!(acknowledged.len(), SHARED_SERIES + WRITERS + REQUESTS);
     assert_eq!(everything(&db), acknowledged);
     drop(db);
@@ -89,7 +101,13 @@ fn concurrent_read_sees_acknowledged_samples_and_series_prefix() {
             for i in 1..=5000 {
                 let mut appender = db.appender().unwrap();
                 let sample = FloatSample::new(start + i, i as f64);
-                appender.append_or_create(&labels("read_while_written", 0), std::iter::once(sample.into()), |_, _| {}).unwrap();
+                appender
+                    .append_or_create(
+                        &labels("read_while_written", 0),
+                        std::iter::once(sample.into()),
+                        |_, _| {},
+                    )
+                    .unwrap();
                 appender.commit().unwrap();
                 newest.store(i, Ordering::Release);
             }
@@ -98,7 +116,11 @@ fn concurrent_read_sees_acknowledged_samples_and_series_prefix() {
         while !done.load(Ordering::Acquire) {
             let at_least = newest.load(Ordering::Acquire);
             let read = everything(&db).into_values().next().unwrap_or_default();
-            assert!(read.len() as i64 >= at_least, "{} samples read, {at_least} acknowledged", read.len());
+            assert!(
+                read.len() as i64 >= at_least,
+                "{} samples read, {at_least} acknowledged",
+                read.len()
+            );
             for (i, (t, bits)) in (1..).zip(&read) {
                 assert_eq!((*t, *bits), (start + i, (i as f64).to_bits()));
             }
@@ -112,10 +134,22 @@ fn appender_dropped_without_commit_reaches_wal() {
     let dir = tempfile::tempdir().unwrap();
     let db = open(dir.path());
     let mut appender = db.appender().unwrap();
-    appender.append_or_create(&labels("dropped", 0), std::iter::once(FloatSample::new(1_000_000, 1.0).into()), |_, _| {}).unwrap();
+    appender
+        .append_or_create(
+            &labels("dropped", 0),
+            std::iter::once(FloatSample::new(1_000_000, 1.0).into()),
+            |_, _| {},
+        )
+        .unwrap();
     drop(appender);
     let mut appender = db.appender().unwrap();
-    appender.append_or_create(&labels("dropped", 0), std::iter::once(FloatSample::new(1_000_001, 2.0).into()), |_, _| {}).unwrap();
+    appender
+        .append_or_create(
+            &labels("dropped", 0),
+            std::iter::once(FloatSample::new(1_000_001, 2.0).into()),
+            |_, _| {},
+        )
+        .unwrap();
     appender.commit().unwrap();
     let before = everything(&db);
     drop(db);

@@ -4,8 +4,8 @@
 #![expect(clippy::unwrap_used, reason = "a test that can't go on has failed")]
 
 use crate::support::engine::{Stored, everything};
-use narthex::model::labels::LabelsBuilder;
 use narthex::model::float_sample::FloatSample;
+use narthex::model::labels::LabelsBuilder;
 use narthex::tsdb::db::Db;
 use narthex::tsdb::db::open::OpenReport;
 use narthex::tsdb::db::options::DbOptions;
@@ -94,10 +94,14 @@ fn written(compression: RecordCompression, requests: i64) -> (tempfile::TempDir,
         for series in 0..20 {
             let number = format!("{series:03}");
             let labels =
-                LabelsBuilder::from_iter([("__name__", "damaged"), ("number", number.as_str())]).build().unwrap();
+                LabelsBuilder::from_iter([("__name__", "damaged"), ("number", number.as_str())])
+                    .build()
+                    .unwrap();
             let value = f64::from_bits((request as u64 * 0x9e37_79b9_7f4a_7c15) ^ series);
             let sample = FloatSample::new(START + request * 1000, value);
-            appender.append_or_create(&labels, std::iter::once(sample.into()), |_, _| panic!("refused")).unwrap();
+            appender
+                .append_or_create(&labels, std::iter::once(sample.into()), |_, _| panic!("refused"))
+                .unwrap();
         }
         appender.commit().unwrap();
     }
@@ -120,7 +124,8 @@ fn copy_dir(from: &Path, to: &Path) {
 }
 
 fn segments(dir: &Path) -> Vec<PathBuf> {
-    let mut files: Vec<_> = fs::read_dir(dir.join("wal")).unwrap().map(|e| e.unwrap().path()).collect();
+    let mut files: Vec<_> =
+        fs::read_dir(dir.join("wal")).unwrap().map(|e| e.unwrap().path()).collect();
     files.retain(|file| file.metadata().unwrap().len() > 0);
     files.sort();
     files
@@ -152,7 +157,11 @@ fn wal_cut_at_any_byte_of_last_page_keeps_earlier_records() {
         let (db, _) = open(scratch.path());
         let read = everything(&db);
         assert_prefix(&read, &stored, &format!("cut at {cut}"));
-        assert!(count(&read) >= kept_before, "cut at {cut}: {} samples, {kept_before} at an earlier cut", count(&read));
+        assert!(
+            count(&read) >= kept_before,
+            "cut at {cut}: {} samples, {kept_before} at an earlier cut",
+            count(&read)
+        );
         kept_before = count(&read);
     }
     // The last cut leaves out one byte of the last request, and nothing else.
@@ -161,7 +170,8 @@ fn wal_cut_at_any_byte_of_last_page_keeps_earlier_records() {
 
 #[test]
 fn wal_flipped_bit_loses_only_records_from_there_on() {
-    for compression in [RecordCompression::None, RecordCompression::Snappy, RecordCompression::Zstd] {
+    for compression in [RecordCompression::None, RecordCompression::Snappy, RecordCompression::Zstd]
+    {
         let (dir, stored) = written(compression, 25);
         let files = segments(dir.path());
         for file in &files {
@@ -174,8 +184,10 @@ fn wal_flipped_bit_loses_only_records_from_there_on() {
                 damaged[position] ^= 1 << bit;
                 let scratch = tempfile::tempdir().unwrap();
                 copy_dir(dir.path(), scratch.path());
-                fs::write(scratch.path().join("wal").join(file.file_name().unwrap()), &damaged).unwrap();
-                let what = format!("{compression:?}, {}, bit {bit} of byte {position}", file.display());
+                fs::write(scratch.path().join("wal").join(file.file_name().unwrap()), &damaged)
+                    .unwrap();
+                let what =
+                    format!("{compression:?}, {}, bit {bit} of byte {position}", file.display());
                 let (db, report) = open(scratch.path());
                 let read = everything(&db);
                 assert_prefix(&read, &stored, &what);

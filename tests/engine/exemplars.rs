@@ -16,7 +16,11 @@ const NAMES: [&str; 3] = ["a", "b", "c"];
 
 fn exemplar(t: i64) -> Exemplar {
     let trace = format!("{t:x}");
-    Exemplar { t, v: t as f64 / 7.0, labels: LabelsBuilder::from_iter([("trace_id", trace.as_str())]).build().ok() }
+    Exemplar {
+        t,
+        v: t as f64 / 7.0,
+        labels: LabelsBuilder::from_iter([("trace_id", trace.as_str())]).build().ok(),
+    }
 }
 
 /// One exemplar of each series at each time, in requests of their own; why any was refused.
@@ -26,7 +30,8 @@ fn put(life: &Life, times: impl IntoIterator<Item = i64>) -> Vec<ExemplarRejecti
         let mut appender = life.db().appender().unwrap();
         for name in NAMES {
             let exemplars = std::iter::once(exemplar(t));
-            appender.append_exemplars(labels(name).as_bytes(), exemplars, |_, why| refused.push(why));
+            appender
+                .append_exemplars(labels(name).as_bytes(), exemplars, |_, why| refused.push(why));
         }
         appender.commit().unwrap();
     }
@@ -40,7 +45,9 @@ fn all(life: &Life) -> Vec<SeriesExemplars> {
 
 fn expected(times: impl IntoIterator<Item = i64>) -> Vec<SeriesExemplars> {
     let exemplars: Vec<Exemplar> = times.into_iter().map(exemplar).collect();
-    NAMES.map(|name| SeriesExemplars { labels: labels(name), exemplars: exemplars.clone() }).to_vec()
+    NAMES
+        .map(|name| SeriesExemplars { labels: labels(name), exemplars: exemplars.clone() })
+        .to_vec()
 }
 
 fn resize(life: &Life, max_exemplars: usize) {
@@ -56,7 +63,11 @@ fn exemplars_survive_crash_and_stop_with_and_without_snapshot() {
         for round in 0..3 {
             life.restart();
             let next = BEGIN + HOUR + round * MINUTE;
-            assert_eq!(all(&life), expected(minutes(BEGIN, next)), "{head_at_stop:?}, round {round}");
+            assert_eq!(
+                all(&life),
+                expected(minutes(BEGIN, next)),
+                "{head_at_stop:?}, round {round}"
+            );
             // A sender that repeats itself is not refused and stores nothing twice.
             assert_eq!(put(&life, [next - MINUTE, next]), []);
             assert_eq!(all(&life), expected(minutes(BEGIN, next + MINUTE)));

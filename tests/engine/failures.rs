@@ -2,21 +2,21 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that can't go on has failed")]
 
+use narthex::model::float_sample::FloatSample;
 use narthex::model::labels::{Labels, LabelsBuilder};
 use narthex::model::matcher::{MatchType, Matcher};
-use narthex::model::float_sample::FloatSample;
 use narthex::model::time::TimeRange;
 use narthex::tsdb::db::appender::WriteUnavailable;
 use narthex::tsdb::db::disk_guard::DiskReserve;
 use narthex::tsdb::db::options::DbOptions;
 use narthex::tsdb::db::{Db, DbHealth};
-use narthex::tsdb::fs::crash_disk::{DiskCall, CrashDisk};
-use narthex::tsdb::wal::write_log::SyncMode;
+use narthex::tsdb::fs::crash_disk::{CrashDisk, DiskCall};
 use narthex::tsdb::wal::error::WalError;
 use narthex::tsdb::wal::reader::LogSegmentReader;
 use narthex::tsdb::wal::record::record_type::RecordType;
 use narthex::tsdb::wal::record::samples::SamplesDecoder;
 use narthex::tsdb::wal::segment::list_segments;
+use narthex::tsdb::wal::write_log::SyncMode;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
@@ -39,7 +39,11 @@ fn labels(name: &str) -> Labels {
 fn append(db: &Db, name: &str, t: i64) -> Result<u64, WalError> {
     let mut appender = db.appender().expect("writes are taken");
     appender
-        .append_or_create(&labels(name), std::iter::once(FloatSample::new(t, t as f64).into()), |_, why| panic!("{why:?}"))
+        .append_or_create(
+            &labels(name),
+            std::iter::once(FloatSample::new(t, t as f64).into()),
+            |_, why| panic!("{why:?}"),
+        )
         .unwrap();
     appender.commit().map(|committed| committed.samples)
 }
@@ -48,7 +52,10 @@ fn read(db: &Db, name: &str) -> Vec<i64> {
     let named = Matcher::new(MatchType::Equal, "__name__", name).unwrap();
     let querier = db.querier();
     let set = querier.select(&[named], TimeRange::ALL).unwrap();
-    set.flat_map(|series| series.unwrap().float_samples(TimeRange::ALL).map(|s| s.unwrap().t).collect::<Vec<_>>()).collect()
+    set.flat_map(|series| {
+        series.unwrap().float_samples(TimeRange::ALL).map(|s| s.unwrap().t).collect::<Vec<_>>()
+    })
+    .collect()
 }
 
 #[test]
@@ -59,7 +66,9 @@ fn retry_after_full_disk_is_stored_and_survives_restart() {
     append(&db, "before", 1000).unwrap();
     disk.set_free_bytes(Some(3));
     assert!(matches!(append(&db, "failed", 1000), Err(WalError::NoSpace(_))));
-    assert!(matches!(db.appender(), Err(WriteUnavailable::ReadOnly(cause)) if cause.contains("No space left")));
+    assert!(
+        matches!(db.appender(), Err(WriteUnavailable::ReadOnly(cause)) if cause.contains("No space left"))
+    );
     assert!(matches!(db.health(), DbHealth::ReadOnly(_)));
     assert_eq!(read(&db, "before"), [1000], "reads go on");
     disk.set_free_bytes(None);
@@ -142,7 +151,10 @@ fn refuse_and_restart(free: u64, sync: SyncMode, end: End) -> (bool, usize) {
         }
         Err(error) => {
             assert!(matches!(error, WalError::NoSpace(_)), "{what}: {error}");
-            assert!(matches!(db.appender(), Err(WriteUnavailable::ReadOnly(_))), "{what}: a repeat is not admitted");
+            assert!(
+                matches!(db.appender(), Err(WriteUnavailable::ReadOnly(_))),
+                "{what}: a repeat is not admitted"
+            );
             true
         }
     };
@@ -161,18 +173,29 @@ fn refuse_and_restart(free: u64, sync: SyncMode, end: End) -> (bool, usize) {
     let disk = CrashDisk::new();
     let db = open(&disk);
     let found = [read(&db, "known"), read(&db, "new")];
-    assert!(logged(dir.path()).values().all(|count| *count == 1), "{what}: {:?}", logged(dir.path()));
+    assert!(
+        logged(dir.path()).values().all(|count| *count == 1),
+        "{what}: {:?}",
+        logged(dir.path())
+    );
     assert!(found[0].contains(&5_400_000), "{what}");
     let all = [vec![3_600_000, 5_400_000, 7_200_000], vec![7_200_000]];
     for (found, all) in found.iter().zip(&all) {
-        assert!(found.is_sorted_by(|a, b| a < b) && found.iter().all(|t| all.contains(t)), "{what}: {found:?}");
+        assert!(
+            found.is_sorted_by(|a, b| a < b) && found.iter().all(|t| all.contains(t)),
+            "{what}: {found:?}"
+        );
     }
     assert!(!acknowledged || found == all, "{what}: {found:?}");
     assert_eq!(append_request(&db).unwrap(), 3, "{what}");
     drop(db);
     let db = open(&disk);
     assert_eq!([read(&db, "known"), read(&db, "new")], all, "{what}");
-    assert!(logged(dir.path()).values().all(|count| *count == 1), "{what}: {:?}", logged(dir.path()));
+    assert!(
+        logged(dir.path()).values().all(|count| *count == 1),
+        "{what}: {:?}",
+        logged(dir.path())
+    );
     (refused, found.iter().map(Vec::len).sum::<usize>() - 1)
 }
 
@@ -188,15 +211,22 @@ fn sample_refused_on_full_disk_is_stored_at_most_once() {
         }
     }
     let outcomes: Vec<_> = thread::scope(|scope| {
-        let run = |&(free, sync, end)| scope.spawn(move || (end, refuse_and_restart(free, sync, end)));
+        let run =
+            |&(free, sync, end)| scope.spawn(move || (end, refuse_and_restart(free, sync, end)));
         let running: Vec<_> = cases.iter().map(run).collect();
         running.into_iter().map(|case| case.join().unwrap()).collect()
     });
     let killed = |expected: (bool, usize)| {
-        outcomes.iter().filter(|(end, outcome)| matches!(end, End::Killed) && *outcome == expected).count()
+        outcomes
+            .iter()
+            .filter(|(end, outcome)| matches!(end, End::Killed) && *outcome == expected)
+            .count()
     };
     assert!(killed((true, 0)) > 0, "no space for the WAL: {outcomes:?}");
-    assert!(killed((true, 2)) > 0, "no space for the WBL, so refused, yet in the WAL: {outcomes:?}");
+    assert!(
+        killed((true, 2)) > 0,
+        "no space for the WBL, so refused, yet in the WAL: {outcomes:?}"
+    );
     assert!(killed((false, 3)) > 0, "space for both: {outcomes:?}");
 }
 
@@ -215,7 +245,10 @@ fn append_below_reserve_is_rejected_until_more_space_is_free() {
     looked();
     let writes = disk.calls(DiskCall::Append);
     let refused = db.appender().map(drop).unwrap_err();
-    assert!(matches!(&refused, WriteUnavailable::ReadOnly(cause) if cause.contains("1048575 bytes are free")), "{refused}");
+    assert!(
+        matches!(&refused, WriteUnavailable::ReadOnly(cause) if cause.contains("1048575 bytes are free")),
+        "{refused}"
+    );
     assert!(matches!(db.health(), DbHealth::ReadOnly(_)));
     assert_eq!(disk.calls(DiskCall::Append), writes, "the log is left alone");
     assert_eq!(read(&db, "before"), [1000], "reads go on");
@@ -234,9 +267,16 @@ fn a_full_disk_met_elsewhere_stops_writes_for_a_while() {
     let disk = CrashDisk::new();
     let db = open(dir.path(), &disk, SyncMode::Always);
     append(&db, "one", 1000).unwrap();
-    db.disk_guard().report_write_error("a checkpoint", &std::io::ErrorKind::StorageFull.into(), Instant::now());
+    db.disk_guard().report_write_error(
+        "a checkpoint",
+        &std::io::ErrorKind::StorageFull.into(),
+        Instant::now(),
+    );
     let refused = db.appender().map(drop).unwrap_err();
-    assert!(matches!(&refused, WriteUnavailable::ReadOnly(cause) if cause.contains("a checkpoint")), "{refused}");
+    assert!(
+        matches!(&refused, WriteUnavailable::ReadOnly(cause) if cause.contains("a checkpoint")),
+        "{refused}"
+    );
     let begun = Instant::now();
     while db.appender().is_err() {
         assert!(begun.elapsed() < Duration::from_secs(30));
@@ -276,5 +316,8 @@ fn with_always_the_power_may_go_after_an_acknowledgement() {
     }
     disk.crash().unwrap();
     drop(db);
-    assert_eq!(read(&open(dir.path(), &CrashDisk::new(), SyncMode::Always), "power"), (1..=500).collect::<Vec<_>>());
+    assert_eq!(
+        read(&open(dir.path(), &CrashDisk::new(), SyncMode::Always), "power"),
+        (1..=500).collect::<Vec<_>>()
+    );
 }

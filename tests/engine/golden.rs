@@ -10,8 +10,8 @@ use std::sync::atomic::AtomicBool;
 
 use narthex::model::histogram::{CounterResetHint, FloatHistogram, Histogram, Span};
 use narthex::model::matcher::{MatchType, Matcher};
-use narthex::model::time::TimeRange;
 use narthex::model::sample::{Sample, SampleValue};
+use narthex::model::time::TimeRange;
 use narthex::tsdb::block::open::Block;
 use narthex::tsdb::block::ulid::BlockUlid;
 use narthex::tsdb::chunk::float_chunk::FloatEncoding;
@@ -36,23 +36,31 @@ struct Held {
 
 /// Blocks in a data directory, in the order of their times.
 fn blocks_in(data: &Path) -> Vec<Arc<Block>> {
-    let names = std::fs::read_dir(data).expect("the folder can be listed").map(|entry| entry.expect("an entry").path());
+    let names = std::fs::read_dir(data)
+        .expect("the folder can be listed")
+        .map(|entry| entry.expect("an entry").path());
     let is_block = |path: &std::path::PathBuf| path.join("meta.json").exists();
-    let mut blocks: Vec<_> =
-        names.filter(is_block).map(|path| Arc::new(Block::open(&path).expect("the block opens"))).collect();
+    let mut blocks: Vec<_> = names
+        .filter(is_block)
+        .map(|path| Arc::new(Block::open(&path).expect("the block opens")))
+        .collect();
     blocks.sort_by_key(|block| (block.meta().min_time, block.meta().ulid));
     blocks
 }
 
 /// All that these blocks hold; of two values at one time that of the later block.
 fn held(blocks: &[Arc<Block>]) -> Held {
-    let sources: Vec<&dyn BlockSource> = blocks.iter().map(|block| &**block as &dyn BlockSource).collect();
+    let sources: Vec<&dyn BlockSource> =
+        blocks.iter().map(|block| &**block as &dyn BlockSource).collect();
     let every = Matcher::new(MatchType::Equal, "no_such_label", "").expect("it is a matcher");
     let mut held = Held::default();
     for series in select(&sources, &[every], TimeRange::ALL).expect("the blocks can be read") {
         let series = series.expect("the series can be read");
-        let labels: LabelSet =
-            series.labels().iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+        let labels: LabelSet = series
+            .labels()
+            .iter()
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .collect();
         for point in series.samples(TimeRange::ALL) {
             let Sample { start_timestamp: start, t, value } = point.expect("the chunk can be read");
             held.points.add(&labels, t, plain(&value));
@@ -122,7 +130,11 @@ fn hint(hint: CounterResetHint) -> i32 {
 /// Merges blocks into one beside them.
 fn merged(data: &Path, blocks: &[Arc<Block>], number: u128) -> Arc<Block> {
     let ulid = BlockUlid::from_parts(1, number);
-    let watch = WriteObserver { stats: &CompactStats::default(), cancel: &AtomicBool::new(false), on_chunk: &|_| {} };
+    let watch = WriteObserver {
+        stats: &CompactStats::default(),
+        cancel: &AtomicBool::new(false),
+        on_chunk: &|_| {},
+    };
     let target = CompactionOutput { dir: data, ulid, floats: FloatEncoding::Xor };
     assert!(merge_blocks(target, blocks, &watch).expect("the blocks can be merged"));
     Arc::new(Block::open(&data.join(ulid.to_string())).expect("the merged block opens"))
@@ -156,7 +168,10 @@ fn check(case: &str) -> (usize, usize) {
     let rest = merged(&data, &blocks, 2);
     rest.verify().unwrap_or_else(|error| panic!("{case}, in part: {error}"));
     let rest = held(&[rest]);
-    rest.points.assert_equals(&stored.points.filter(|_, t| !hole.contains(t)), &format!("{case}, in part"));
+    rest.points.assert_equals(
+        &stored.points.filter(|_, t| !hole.contains(t)),
+        &format!("{case}, in part"),
+    );
     let left = stored.starts.into_iter().filter(|((_, t), _)| !hole.contains(*t)).collect();
     assert_eq!(rest.starts, left, "{case}, in part");
     (stored.points.floats().count(), stored.points.histogram_count())
@@ -166,7 +181,8 @@ fn check(case: &str) -> (usize, usize) {
 fn is_expected(case: &str, stored: &Held) {
     let expected = golden::expected(case);
     // Of these some were sent twice with different values; either is right.
-    let is_twice = |labels: &LabelSet| labels.iter().any(|(_, value)| value == "golden_ooo_same_time");
+    let is_twice =
+        |labels: &LabelSet| labels.iter().any(|(_, value)| value == "golden_ooo_same_time");
     stored.points.filter(|labels, _| !is_twice(labels)).assert_within(&expected, case);
     let starts: Samples = golden::expected_starts(case);
     for ((labels, t), start) in &stored.starts {

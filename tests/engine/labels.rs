@@ -2,11 +2,11 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that can't go on has failed")]
 
+use narthex::model::float_sample::FloatSample;
 use narthex::model::labels::{Labels, LabelsBuilder};
 use narthex::model::matcher::{MatchType, Matcher};
-use narthex::model::float_sample::FloatSample;
-use narthex::model::time::TimeRange;
 use narthex::model::sample::Sample;
+use narthex::model::time::TimeRange;
 use narthex::tsdb::db::Db;
 use narthex::tsdb::db::options::DbOptions;
 use narthex::tsdb::query::label_source::{LabelQueryError, LabelQueryLimits};
@@ -44,12 +44,16 @@ struct Generated {
 
 fn series() -> impl Strategy<Value = Generated> {
     let label = proptest::option::of("[a-c]{1,2}");
-    (label.clone(), label.clone(), label, "[m-o]", any::<[bool; 3]>()).prop_map(|(a, b, c, metric, spans)| {
-        let mut pairs = vec![("__name__", metric.as_str())];
-        let optional = [("a", &a), ("b", &b), ("c.d", &c)];
-        pairs.extend(optional.iter().filter_map(|(name, value)| Some((*name, value.as_deref()?))));
-        Generated { labels: labels(&pairs), spans }
-    })
+    (label.clone(), label.clone(), label, "[m-o]", any::<[bool; 3]>()).prop_map(
+        |(a, b, c, metric, spans)| {
+            let mut pairs = vec![("__name__", metric.as_str())];
+            let optional = [("a", &a), ("b", &b), ("c.d", &c)];
+            pairs.extend(
+                optional.iter().filter_map(|(name, value)| Some((*name, value.as_deref()?))),
+            );
+            Generated { labels: labels(&pairs), spans }
+        },
+    )
 }
 
 fn matchers() -> impl Strategy<Value = Vec<Matcher>> {
@@ -59,10 +63,16 @@ fn matchers() -> impl Strategy<Value = Vec<Matcher>> {
         Just(MatchType::Regex),
         Just(MatchType::NotRegex)
     ];
-    let one =
-        (kinds, prop_oneof!["__name__", "a", "b", "c\\.d"], prop_oneof!["[a-c]{0,2}", "[m-o]", "a\\.\\*", "\\.\\+"]);
-    proptest::collection::vec(one, 0..4)
-        .prop_map(|all| all.into_iter().map(|(kind, name, value)| Matcher::new(kind, name, value).unwrap()).collect())
+    let one = (
+        kinds,
+        prop_oneof!["__name__", "a", "b", "c\\.d"],
+        prop_oneof!["[a-c]{0,2}", "[m-o]", "a\\.\\*", "\\.\\+"],
+    );
+    proptest::collection::vec(one, 0..4).prop_map(|all| {
+        all.into_iter()
+            .map(|(kind, name, value)| Matcher::new(kind, name, value).unwrap())
+            .collect()
+    })
 }
 
 fn satisfies(labels: &Labels, matchers: &[Matcher]) -> bool {
@@ -131,9 +141,16 @@ fn many_values_are_listed_in_pages_and_an_answer_has_its_bounds() {
         );
     }
     let querier = db.querier();
-    let list = |matchers: &[Matcher], limit| querier.label_values("n", matchers, TimeRange::ALL, limit);
-    assert_eq!(list(&[], LabelQueryLimits::NONE).unwrap(), (0..2000).map(value).collect::<Vec<_>>());
-    assert_eq!(list(&[], LabelQueryLimits::with_count(600)).unwrap(), (0..600).map(value).collect::<Vec<_>>());
+    let list =
+        |matchers: &[Matcher], limit| querier.label_values("n", matchers, TimeRange::ALL, limit);
+    assert_eq!(
+        list(&[], LabelQueryLimits::NONE).unwrap(),
+        (0..2000).map(value).collect::<Vec<_>>()
+    );
+    assert_eq!(
+        list(&[], LabelQueryLimits::with_count(600)).unwrap(),
+        (0..600).map(value).collect::<Vec<_>>()
+    );
     let odd = [Matcher::new(MatchType::Equal, "odd", "yes").unwrap()];
     assert_eq!(list(&odd, LabelQueryLimits::with_count(3)).unwrap(), [1, 3, 5].map(value));
     let own = [Matcher::new(MatchType::Regex, "n", "0.*7").unwrap()];
@@ -160,7 +177,10 @@ fn what_moves_from_the_head_to_a_block_is_never_missing() {
         });
         loop {
             let is_last = done.load(std::sync::atomic::Ordering::SeqCst);
-            let found = db.querier().label_values("__name__", &[], TimeRange::ALL, LabelQueryLimits::NONE).unwrap();
+            let found = db
+                .querier()
+                .label_values("__name__", &[], TimeRange::ALL, LabelQueryLimits::NONE)
+                .unwrap();
             assert_eq!(found.len(), all.len() + 1, "in round {rounds}");
             rounds += 1;
             if is_last {

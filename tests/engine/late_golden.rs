@@ -8,11 +8,11 @@ use std::path::Path;
 
 use narthex::model::histogram::{CounterResetHint, Span};
 use narthex::model::matcher::{MatchType, Matcher};
-use narthex::model::time::TimeRange;
 use narthex::model::sample::SampleValue;
+use narthex::model::time::TimeRange;
 use narthex::tsdb::chunk::head_chunks::HeadChunkStore;
 use narthex::tsdb::head::out_of_order::replay::{WblReplay, WblReplayReport};
-use narthex::tsdb::head::replay::{WalReplay, ReplayProgress};
+use narthex::tsdb::head::replay::{ReplayProgress, WalReplay};
 use narthex::tsdb::head::{Head, HeadOptions};
 use narthex::tsdb::query::select::select;
 use narthex::tsdb::wal::segment::list_segments;
@@ -23,9 +23,12 @@ use crate::support::{dir, golden};
 
 /// A head made of the directory, and what was found of late samples.
 fn replayed(data: &Path) -> (Head, WblReplayReport) {
-    let (mut files, _) = HeadChunkStore::open(&data.join("chunks_head")).expect("the chunk files open");
+    let (mut files, _) =
+        HeadChunkStore::open(&data.join("chunks_head")).expect("the chunk files open");
     let mut chunks = Vec::new();
-    files.for_each(&data.join("quarantine"), |chunk| chunks.push(chunk)).expect("the chunk files can be read");
+    files
+        .for_each(&data.join("quarantine"), |chunk| chunks.push(chunk))
+        .expect("the chunk files can be read");
     let head = Head::new(HeadOptions::default(), files);
     let progress = ReplayProgress::default();
     let segments = |name| list_segments(&data.join(name)).expect("the log is there");
@@ -41,8 +44,11 @@ fn held(head: &Head) -> Points {
     let mut held = Points::new();
     for series in select(&[head], &[every], TimeRange::ALL).expect("the head can be read") {
         let series = series.expect("the series can be read");
-        let labels: LabelSet =
-            series.labels().iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+        let labels: LabelSet = series
+            .labels()
+            .iter()
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .collect();
         for point in series.samples(TimeRange::ALL) {
             let point = point.expect("the chunk can be read");
             held.add(&labels, point.t, plain(&point.value));
@@ -112,7 +118,8 @@ fn ooo_samples_of_killed_prometheus_survive_two_starts() {
     let place = dir::temp();
     let data = golden::unpack("ooo-killed", place.path());
     // Of these some were sent twice with different values; either is right.
-    let is_once = |labels: &LabelSet, _| !labels.iter().any(|(_, value)| value == "golden_ooo_same_time");
+    let is_once =
+        |labels: &LabelSet, _| !labels.iter().any(|(_, value)| value == "golden_ooo_same_time");
     let expected = golden::expected("ooo-killed");
     for start in ["the first start", "the second start"] {
         let (head, report) = replayed(&data);

@@ -3,16 +3,16 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that can't go on has failed")]
 
-use narthex::model::refs::SeriesRef;
 use narthex::model::float_sample::FloatSample;
-use narthex::tsdb::fs::crash_disk::{DiskCall, CrashDisk};
+use narthex::model::refs::SeriesRef;
+use narthex::tsdb::fs::crash_disk::{CrashDisk, DiskCall};
 use narthex::tsdb::wal::batch::LogBatch;
-use narthex::tsdb::wal::write_log::{LogHealth, SyncMode, Wal, WalOptions};
 use narthex::tsdb::wal::compression::RecordCompression;
 use narthex::tsdb::wal::error::WalError;
-use narthex::tsdb::wal::reader::{ReadLogError, LogSegmentReader};
+use narthex::tsdb::wal::reader::{LogSegmentReader, ReadLogError};
 use narthex::tsdb::wal::record::samples::SamplesDecoder;
 use narthex::tsdb::wal::segment::list_segments;
+use narthex::tsdb::wal::write_log::{LogHealth, SyncMode, Wal, WalOptions};
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::{Arc, Barrier, Mutex};
@@ -37,7 +37,10 @@ fn open(dir: &Path, disk: &CrashDisk, sync: SyncMode) -> Result<Wal, WalError> {
 fn batch(number: i64, count: i64) -> LogBatch {
     let mut batch = LogBatch::default();
     for i in 0..count {
-        batch.push_float_sample(SeriesRef(number as u64 + 1), FloatSample::new(number + i, i as f64));
+        batch.push_float_sample(
+            SeriesRef(number as u64 + 1),
+            FloatSample::new(number + i, i as f64),
+        );
     }
     batch
 }
@@ -55,8 +58,12 @@ fn logged(dir: &Path) -> Vec<i64> {
         loop {
             match reader.next_record() {
                 Ok(Some(record)) => {
-                    let samples: Vec<_> = SamplesDecoder::new(record).unwrap().map(Result::unwrap).collect();
-                    assert!(samples.iter().zip(0..).all(|(s, i)| s.sample.v == i as f64), "a record was altered");
+                    let samples: Vec<_> =
+                        SamplesDecoder::new(record).unwrap().map(Result::unwrap).collect();
+                    assert!(
+                        samples.iter().zip(0..).all(|(s, i)| s.sample.v == i as f64),
+                        "a record was altered"
+                    );
                     numbers.push(samples[0].sample.t);
                 }
                 Ok(None) => break,
@@ -145,9 +152,14 @@ fn full_disk_is_reported_and_commits_resume_with_space() {
     assert!(matches!(wal.check_writable(), LogHealth::NoSpace(_)));
     assert_eq!(logged(dir.path()), [0], "cut back to the last complete write");
     wait_for_retry();
-    assert!(matches!(wal.check_writable(), LogHealth::NoSpace(cause) if cause.contains("No space left")));
+    assert!(
+        matches!(wal.check_writable(), LogHealth::NoSpace(cause) if cause.contains("No space left"))
+    );
     disk.set_free_bytes(None);
-    assert!(matches!(wal.check_writable(), LogHealth::NoSpace(_)), "not tried more than once a second");
+    assert!(
+        matches!(wal.check_writable(), LogHealth::NoSpace(_)),
+        "not tried more than once a second"
+    );
     wait_for_retry();
     assert_eq!(wal.check_writable(), LogHealth::Healthy);
     commit(&wal, 3, BIG).unwrap();
@@ -197,7 +209,8 @@ fn any_failure_but_a_full_disk_ends_all_writes_until_a_restart() {
         let wal = open(dir.path(), &disk, SyncMode::Os).unwrap();
         commit(&wal, 0, BIG).unwrap();
         disk.fail_with_eio(call, 1);
-        let first_failed = (1..40).find(|number| commit(&wal, *number, BIG).is_err()).expect("no failure");
+        let first_failed =
+            (1..40).find(|number| commit(&wal, *number, BIG).is_err()).expect("no failure");
         wait_for_retry();
         assert!(matches!(wal.check_writable(), LogHealth::Failed(_)), "{call:?}");
         assert!(
@@ -219,7 +232,8 @@ fn new_wal_starts_after_checkpoint_without_segments() {
     std::fs::create_dir_all(dir.path().join("wal/checkpoint.00000007")).unwrap();
     let wal = open(dir.path(), &CrashDisk::new(), SyncMode::Os).unwrap();
     commit(&wal, 0, 1).unwrap();
-    let numbers: Vec<_> = list_segments(&dir.path().join("wal")).unwrap().iter().map(|s| s.number).collect();
+    let numbers: Vec<_> =
+        list_segments(&dir.path().join("wal")).unwrap().iter().map(|s| s.number).collect();
     assert_eq!(numbers, [8]);
 }
 

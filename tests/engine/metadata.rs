@@ -5,9 +5,9 @@
 
 use crate::support::golden;
 use crate::support::life::{BEGIN, HOUR, Life, labels, minutes};
+use narthex::model::float_sample::FloatSample;
 use narthex::model::labels::{Labels, LabelsBuilder};
 use narthex::model::metadata::{Metadata, MetadataRef, MetricType};
-use narthex::model::float_sample::FloatSample;
 use narthex::model::sample::Sample;
 use narthex::tsdb::db::Db;
 use narthex::tsdb::db::options::{DbOptions, ShutdownMode};
@@ -79,11 +79,15 @@ fn updates(db: &Db) -> u64 {
 
 /// What the golden case says, by labels.
 fn expected(case: &str) -> Texts {
-    let list: serde_json::Value = serde_json::from_str(&golden::text(case, "metadata.json")).unwrap();
+    let list: serde_json::Value =
+        serde_json::from_str(&golden::text(case, "metadata.json")).unwrap();
     let text = |value: &serde_json::Value| value.as_str().unwrap().to_owned();
     let entries = list["last_per_series"].as_array().unwrap().iter().map(|entry| {
-        let pairs =
-            entry["labels"].as_object().unwrap().iter().map(|(name, value)| (name.as_str(), value.as_str().unwrap()));
+        let pairs = entry["labels"]
+            .as_object()
+            .unwrap()
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_str().unwrap()));
         let labels = LabelsBuilder::from_iter(pairs).build().unwrap();
         (labels.to_string(), (text(&entry["type"]), text(&entry["unit"]), text(&entry["help"])))
     });
@@ -98,8 +102,10 @@ fn is_read_as_by_prometheus(case: &str, head_at_stop: ShutdownMode, at_least: us
         let db = open(&data, head_at_stop);
         let found = of_series(&db);
         // A series of which only blocks have samples is not in the head.
-        let live: BTreeSet<String> = db.head().unwrap().all_series().iter().map(|one| one.labels.to_string()).collect();
-        let expected: Texts = expected.clone().into_iter().filter(|(labels, _)| live.contains(labels)).collect();
+        let live: BTreeSet<String> =
+            db.head().unwrap().all_series().iter().map(|one| one.labels.to_string()).collect();
+        let expected: Texts =
+            expected.clone().into_iter().filter(|(labels, _)| live.contains(labels)).collect();
         assert!(expected.len() >= at_least, "{case}: {} series are live", expected.len());
         assert_eq!(found, expected, "{case}, {time} start");
         if time == "second" {
@@ -136,7 +142,12 @@ fn a_family_reaches_its_series_and_those_that_come_later() {
     life.put(&["a", "a_bucket", "a_sum", "other", "a_count", "a_total"], [BEGIN]);
     set_family(life.db(), "a_count", &metadata(MetricType::Gauge, "own"));
     set_family(life.db(), "a", &metadata(MetricType::Histogram, "help"));
-    let mut expected = BTreeMap::from([("a", "help"), ("a_bucket", "help"), ("a_sum", "help"), ("a_count", "own")]);
+    let mut expected = BTreeMap::from([
+        ("a", "help"),
+        ("a_bucket", "help"),
+        ("a_sum", "help"),
+        ("a_count", "own"),
+    ]);
     let owned = |map: &BTreeMap<&str, &str>| -> BTreeMap<String, String> {
         map.iter().map(|(name, help)| ((*name).to_owned(), (*help).to_owned())).collect()
     };
@@ -165,7 +176,11 @@ fn a_family_reaches_its_series_and_those_that_come_later() {
 fn family_larger_than_one_wal_record_is_complete() {
     let mut life = Life::new(|_| {});
     let names: Vec<Labels> = (0..5000)
-        .map(|i| LabelsBuilder::from_iter([("__name__", "many"), ("i", i.to_string().as_str())]).build().unwrap())
+        .map(|i| {
+            LabelsBuilder::from_iter([("__name__", "many"), ("i", i.to_string().as_str())])
+                .build()
+                .unwrap()
+        })
         .collect();
     let mut appender = life.db().appender().unwrap();
     for labels in &names {
@@ -196,8 +211,9 @@ fn metadata_survives_checkpoint_and_chunk_snapshot() {
     assert!(set_metadata(life.db(), "a_total", &metadata(MetricType::Counter, "of one series")));
     assert!(!set_metadata(life.db(), "nothing", &Metadata::default()));
     set_family(life.db(), "up", &metadata(MetricType::Gauge, "new"));
-    let expected =
-        BTreeMap::from([("a_total", "of one series"), ("up", "new")].map(|(a, b)| (a.to_owned(), b.to_owned())));
+    let expected = BTreeMap::from(
+        [("a_total", "of one series"), ("up", "new")].map(|(a, b)| (a.to_owned(), b.to_owned())),
+    );
     for round in 0..4 {
         life.maintain();
         assert!(life.checkpoint().is_some());
@@ -220,11 +236,18 @@ fn alternating_appenders_leave_same_metadata_in_head_and_wal() {
                 for round in 0..300 {
                     let mut appender = db.appender().unwrap();
                     let (name, i) = (["f_sum", "f_count"][round % 2], (round % 50).to_string());
-                    let labels = LabelsBuilder::from_iter([("__name__", name), ("i", i.as_str())]).build().unwrap();
-                    let point = Sample::from(FloatSample::new(BEGIN + round as i64 * 1000, f64::from(sender)));
+                    let labels = LabelsBuilder::from_iter([("__name__", name), ("i", i.as_str())])
+                        .build()
+                        .unwrap();
+                    let point = Sample::from(FloatSample::new(
+                        BEGIN + round as i64 * 1000,
+                        f64::from(sender),
+                    ));
                     appender.append_or_create(&labels, std::iter::once(point), |_, _| {}).unwrap();
                     let help = format!("{}", (round / 40 + sender as usize) % 7);
-                    appender.set_family_metadata("f", &metadata(MetricType::Summary, &help)).unwrap();
+                    appender
+                        .set_family_metadata("f", &metadata(MetricType::Summary, &help))
+                        .unwrap();
                     appender.commit().unwrap();
                 }
             });
@@ -294,7 +317,8 @@ fn run(steps: &[Step]) {
                 model.series.entry(NAMES[name]).or_insert(given);
             }
             Step::One(name, byte) => {
-                let is_known = set_metadata(life.db(), NAMES[name], &metadata(metric_type(byte), &help(at)));
+                let is_known =
+                    set_metadata(life.db(), NAMES[name], &metadata(metric_type(byte), &help(at)));
                 assert_eq!(is_known, model.series.contains_key(NAMES[name]));
                 model.series.entry(NAMES[name]).and_modify(|text| *text = Some(help(at)));
             }
@@ -306,10 +330,13 @@ fn run(steps: &[Step]) {
                 }
                 set_family(life.db(), NAMES[name], &metadata(metric_type(byte), &help(at)));
                 model.families.insert(NAMES[name], (metric_type(byte), help(at)));
-                let parts = ["", "_sum", "_count", "_total"].map(|suffix| format!("{}{suffix}", NAMES[name]));
+                let parts = ["", "_sum", "_count", "_total"]
+                    .map(|suffix| format!("{}{suffix}", NAMES[name]));
                 for part in parts {
                     let is_part = part == NAMES[name] || model.of_family(&part) == Some(help(at));
-                    if let Some((series, _)) = model.series.get_key_value(part.as_str()).filter(|_| is_part) {
+                    if let Some((series, _)) =
+                        model.series.get_key_value(part.as_str()).filter(|_| is_part)
+                    {
                         model.series.insert(series, Some(help(at)));
                     }
                 }
@@ -321,8 +348,11 @@ fn run(steps: &[Step]) {
                 changes.clear();
             }
         }
-        let expected: BTreeMap<String, String> =
-            model.series.iter().filter_map(|(name, text)| Some(((*name).to_owned(), text.clone()?))).collect();
+        let expected: BTreeMap<String, String> = model
+            .series
+            .iter()
+            .filter_map(|(name, text)| Some(((*name).to_owned(), text.clone()?)))
+            .collect();
         assert_eq!(helps(life.db()), expected, "after step {at} of {steps:?}");
     }
 }
@@ -335,7 +365,8 @@ fn series_have_what_a_plain_model_has() {
         4 => (0..NAMES.len(), any::<u8>()).prop_map(|(name, byte)| Step::Family(name, byte)),
         1 => proptest::prelude::Just(Step::Restart),
     ];
-    let mut runner = TestRunner::new(Config { cases: 40, failure_persistence: None, ..Config::default() });
+    let mut runner =
+        TestRunner::new(Config { cases: 40, failure_persistence: None, ..Config::default() });
     let done = runner.run(&prop::collection::vec(step, 1..40), |steps| {
         run(&steps);
         Ok(())

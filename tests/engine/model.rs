@@ -3,10 +3,10 @@
 #![expect(clippy::unwrap_used, reason = "a test that can't go on has failed")]
 
 use crate::support::engine::everything;
-use narthex::model::labels::{Labels, LabelsBuilder};
 use narthex::model::float_sample::FloatSample;
-use narthex::model::time::TimeRange;
+use narthex::model::labels::{Labels, LabelsBuilder};
 use narthex::model::sample::{Sample, SampleValue};
+use narthex::model::time::TimeRange;
 use narthex::tsdb::db::Db;
 use narthex::tsdb::db::options::DbOptions;
 use narthex::tsdb::head::append::SampleRejection;
@@ -36,10 +36,14 @@ fn append(db: &Db, series: u8, samples: &[FloatSample]) -> Vec<(FloatSample, Sam
     let mut refused = Vec::new();
     let mut appender = db.appender().unwrap();
     appender
-        .append_or_create(&labels(series), samples.iter().copied().map(Sample::from), |point, why| {
-            let SampleValue::Float(v) = point.value else { panic!("{point:?} was never sent") };
-            refused.push((FloatSample::new(point.t, v), why));
-        })
+        .append_or_create(
+            &labels(series),
+            samples.iter().copied().map(Sample::from),
+            |point, why| {
+                let SampleValue::Float(v) = point.value else { panic!("{point:?} was never sent") };
+                refused.push((FloatSample::new(point.t, v), why));
+            },
+        )
         .unwrap();
     appender.commit().unwrap();
     refused
@@ -53,7 +57,11 @@ struct Model {
 }
 
 impl Model {
-    fn append(&mut self, series: u8, samples: &[FloatSample]) -> Vec<(FloatSample, SampleRejection)> {
+    fn append(
+        &mut self,
+        series: u8,
+        samples: &[FloatSample],
+    ) -> Vec<(FloatSample, SampleRejection)> {
         let mut refused = Vec::new();
         let mut bound = self.newest.map(|newest| newest - OPEN_SPAN);
         for sample in samples {
@@ -78,7 +86,11 @@ impl Model {
 
     fn everything(&self) -> BTreeMap<String, Vec<(i64, u64)>> {
         let filled = self.series.iter().filter(|(_, samples)| !samples.is_empty());
-        filled.map(|(s, samples)| (labels(*s).to_string(), samples.iter().map(|(t, v)| (*t, *v)).collect())).collect()
+        filled
+            .map(|(s, samples)| {
+                (labels(*s).to_string(), samples.iter().map(|(t, v)| (*t, *v)).collect())
+            })
+            .collect()
     }
 }
 
@@ -89,8 +101,10 @@ enum Step {
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
-    let samples =
-        prop::collection::vec((prop_oneof![8 => 1..200_000i64, 1 => -3 * HOUR..HOUR, 1 => Just(0)], 0..4u8), 1..60);
+    let samples = prop::collection::vec(
+        (prop_oneof![8 => 1..200_000i64, 1 => -3 * HOUR..HOUR, 1 => Just(0)], 0..4u8),
+        1..60,
+    );
     let append = (0..6u8, samples).prop_map(|(series, samples)| Step::Append { series, samples });
     prop::collection::vec(
         prop_oneof![12 => append, 1 => any::<bool>().prop_map(|clean| Step::Restart { clean })],
@@ -151,14 +165,23 @@ proptest! {
 fn a_read_of_a_range_has_exactly_the_samples_of_the_range() {
     let dir = tempfile::tempdir().unwrap();
     let db = open(dir.path(), 120);
-    let samples: Vec<_> = (0..1000).map(|i| FloatSample::new(1_000_000 + i * 1000, i as f64)).collect();
+    let samples: Vec<_> =
+        (0..1000).map(|i| FloatSample::new(1_000_000 + i * 1000, i as f64)).collect();
     assert!(append(&db, 1, &samples).is_empty());
-    for (mint, maxt) in
-        [(0, 999_999), (1_000_000, 1_000_000), (1_119_000, 1_121_500), (1_500_001, 1_500_999), (1_999_000, i64::MAX)]
-    {
+    for (mint, maxt) in [
+        (0, 999_999),
+        (1_000_000, 1_000_000),
+        (1_119_000, 1_121_500),
+        (1_500_001, 1_500_999),
+        (1_999_000, i64::MAX),
+    ] {
         let range = TimeRange::new(mint, maxt);
-        let all =
-            narthex::model::matcher::Matcher::new(narthex::model::matcher::MatchType::Equal, "job", "model").unwrap();
+        let all = narthex::model::matcher::Matcher::new(
+            narthex::model::matcher::MatchType::Equal,
+            "job",
+            "model",
+        )
+        .unwrap();
         let querier = db.querier();
         let read: Vec<FloatSample> = querier
             .select(&[all], range)
@@ -177,7 +200,10 @@ fn no_series_is_made_for_samples_that_are_all_refused() {
     let db = open(dir.path(), 120);
     assert!(append(&db, 1, &[FloatSample::new(10 * HOUR, 1.0)]).is_empty());
     let refused = append(&db, 2, &[FloatSample::new(HOUR, 1.0), FloatSample::new(2 * HOUR, 1.0)]);
-    assert_eq!(refused.iter().map(|(_, why)| *why).collect::<Vec<_>>(), [SampleRejection::OutOfBounds; 2]);
+    assert_eq!(
+        refused.iter().map(|(_, why)| *why).collect::<Vec<_>>(),
+        [SampleRejection::OutOfBounds; 2]
+    );
     assert_eq!(db.head().unwrap().series_count(), 1);
 }
 
@@ -192,7 +218,11 @@ fn over_the_limit_no_series_is_made_and_known_ones_go_on() {
         assert!(append(&db, series, &[FloatSample::new(HOUR, 1.0)]).is_empty());
     }
     let mut appender = db.appender().unwrap();
-    let refused = appender.append_or_create(&labels(3), std::iter::once(FloatSample::new(HOUR, 1.0).into()), |_, _| {});
+    let refused = appender.append_or_create(
+        &labels(3),
+        std::iter::once(FloatSample::new(HOUR, 1.0).into()),
+        |_, _| {},
+    );
     assert_eq!(refused.unwrap_err().limit, 2);
     appender.commit().unwrap();
     assert!(append(&db, 2, &[FloatSample::new(HOUR + 1, 2.0)]).is_empty());
@@ -204,7 +234,9 @@ fn references_are_never_given_out_again() {
     let dir = tempfile::tempdir().unwrap();
     for run in 0..5u8 {
         let db = open(dir.path(), 120);
-        assert!(append(&db, run, &[FloatSample::new(HOUR + i64::from(run), f64::from(run))]).is_empty());
+        assert!(
+            append(&db, run, &[FloatSample::new(HOUR + i64::from(run), f64::from(run))]).is_empty()
+        );
         assert_eq!(everything(&db).len(), usize::from(run) + 1);
     }
     let db = open(dir.path(), 120);
@@ -218,23 +250,30 @@ fn retry_after_compaction_is_duplicate_and_new_value_rejected() {
     let dir = tempfile::tempdir().unwrap();
     let db = open(dir.path(), 120);
     let start = 1_700_000_000_000 / (2 * HOUR) * (2 * HOUR);
-    let samples: Vec<_> = (0..240).map(|i| FloatSample::new(start + i * 60_000, i as f64)).collect();
+    let samples: Vec<_> =
+        (0..240).map(|i| FloatSample::new(start + i * 60_000, i as f64)).collect();
     for sample in &samples {
         assert!(append(&db, 1, &[*sample]).is_empty());
     }
     db.run_maintenance_once(start).unwrap();
     assert_eq!(db.blocks().len(), 1);
     assert!(append(&db, 1, &samples).is_empty(), "all of it is stored");
-    let other: Vec<_> = samples[..3].iter().map(|sample| FloatSample::new(sample.t, -1.0)).collect();
-    let refused: Vec<_> = other.iter().map(|sample| (*sample, SampleRejection::OutOfBounds)).collect();
+    let other: Vec<_> =
+        samples[..3].iter().map(|sample| FloatSample::new(sample.t, -1.0)).collect();
+    let refused: Vec<_> =
+        other.iter().map(|sample| (*sample, SampleRejection::OutOfBounds)).collect();
     assert_eq!(append(&db, 1, &other), refused);
-    assert_eq!(append(&db, 3, &samples[..1]), [(samples[0], SampleRejection::OutOfBounds)], "another series has none there");
+    assert_eq!(
+        append(&db, 3, &samples[..1]),
+        [(samples[0], SampleRejection::OutOfBounds)],
+        "another series has none there"
+    );
     let mut appender = db.appender().unwrap();
     let known = labels(1);
-    assert!(
-        appender.append_existing(known.as_bytes(), samples[..50].iter().copied().map(Sample::from), |_, why| panic!(
-            "{why:?}"
-        ))
-    );
+    assert!(appender.append_existing(
+        known.as_bytes(),
+        samples[..50].iter().copied().map(Sample::from),
+        |_, why| panic!("{why:?}")
+    ));
     assert_eq!(appender.commit().unwrap().samples, 50);
 }

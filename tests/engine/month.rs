@@ -5,14 +5,14 @@
 #![expect(clippy::unwrap_used, reason = "a test that can't go on has failed")]
 
 use crate::support::engine::{Stored, everything, stored};
+use narthex::model::float_sample::{FloatSample, STALE_NAN_BITS};
 use narthex::model::labels::{Labels, LabelsBuilder};
 use narthex::model::matcher::{MatchType, Matcher};
-use narthex::model::float_sample::{STALE_NAN_BITS, FloatSample};
 use narthex::model::time::TimeRange;
 use narthex::tsdb::db::Db;
 use narthex::tsdb::db::admin::SnapshotContents;
 use narthex::tsdb::db::options::DbOptions;
-use narthex::tsdb::db::settings::{RetentionSettings, RetentionOrigin};
+use narthex::tsdb::db::settings::{RetentionOrigin, RetentionSettings};
 use rand::RngExt;
 use rand::rngs::StdRng;
 use std::path::Path;
@@ -27,7 +27,12 @@ const SERIES: usize = 200;
 fn open(dir: &Path) -> Db {
     let mut options = DbOptions::new(dir.to_owned());
     options.wal_segment_size = 16 * 32 * 1024;
-    let forever = RetentionSettings { time_ms: 0, bytes: 0, percentage: 0.0, origin: RetentionOrigin::Configured };
+    let forever = RetentionSettings {
+        time_ms: 0,
+        bytes: 0,
+        percentage: 0.0,
+        origin: RetentionOrigin::Configured,
+    };
     options.settings.retention = forever;
     let db = Db::open(options).unwrap();
     db.replay().unwrap();
@@ -47,9 +52,14 @@ struct Modelled {
 
 impl Modelled {
     fn new(number: usize, generation: usize, now: i64, random: &mut StdRng) -> Self {
-        let (name, instance) = (format!("metric_{}", number % 7), format!("host-{number}-{generation}"));
-        let labels =
-            [("__name__", name.as_str()), ("instance", &instance), ("job", "month"), ("shard", ["a", "b"][number % 2])];
+        let (name, instance) =
+            (format!("metric_{}", number % 7), format!("host-{number}-{generation}"));
+        let labels = [
+            ("__name__", name.as_str()),
+            ("instance", &instance),
+            ("job", "month"),
+            ("shard", ["a", "b"][number % 2]),
+        ];
         let labels = LabelsBuilder::from_iter(labels).build().unwrap();
         // Some live for minutes, some for weeks.
         let longest = 4 * 10i64.pow(random.random_range(2..5));
@@ -94,7 +104,8 @@ struct Month {
 impl Month {
     fn new(random: StdRng) -> Self {
         let mut own = Self { random, now: BEGIN, live: Vec::new(), gone: Vec::new(), appended: 0 };
-        own.live = (0..SERIES).map(|number| Modelled::new(number, 0, BEGIN, &mut own.random)).collect();
+        own.live =
+            (0..SERIES).map(|number| Modelled::new(number, 0, BEGIN, &mut own.random)).collect();
         own
     }
 
@@ -124,9 +135,11 @@ impl Month {
             if let Some(v) = sample {
                 let series = &mut self.live[number];
                 appender
-                    .append_or_create(&series.labels, std::iter::once(FloatSample::new(at, v).into()), |point, why| {
-                        panic!("{point:?} {why:?}")
-                    })
+                    .append_or_create(
+                        &series.labels,
+                        std::iter::once(FloatSample::new(at, v).into()),
+                        |point, why| panic!("{point:?} {why:?}"),
+                    )
                     .unwrap();
                 series.samples.push((at, v.to_bits()));
                 self.appended += 1;
@@ -166,7 +179,10 @@ impl Month {
             let end = series.samples.partition_point(|(t, _)| *t <= range.maxt);
             series.samples[begin..end.max(begin)].to_vec()
         };
-        let filled = self.all().filter(|series| chosen(series)).map(|series| (series.text.clone(), within(series)));
+        let filled = self
+            .all()
+            .filter(|series| chosen(series))
+            .map(|series| (series.text.clone(), within(series)));
         filled.filter(|(_, samples)| !samples.is_empty()).collect()
     }
 
@@ -181,7 +197,11 @@ impl Month {
         let name = format!("metric_{}", self.random.random_range(0..7u32));
         let matcher = Matcher::new(MatchType::Equal, "__name__", &name).unwrap();
         let expected = self.expected(range, |series| series.labels.get("__name__") == Some(&name));
-        assert_same(&stored(db, &[matcher], range), &expected, &format!("{name} in {range:?}, {when}"));
+        assert_same(
+            &stored(db, &[matcher], range),
+            &expected,
+            &format!("{name} in {range:?}, {when}"),
+        );
     }
 }
 
@@ -192,7 +212,11 @@ fn assert_same(found: &Stored, expected: &Stored, when: &str) {
             panic!("{series} with {} samples is missing, {when}", samples.len())
         };
         if there != samples {
-            let at = there.iter().zip(samples).position(|(a, b)| a != b).unwrap_or(there.len().min(samples.len()));
+            let at = there
+                .iter()
+                .zip(samples)
+                .position(|(a, b)| a != b)
+                .unwrap_or(there.len().min(samples.len()));
             panic!(
                 "{series} has {} samples instead of {}; number {at} is {:?} instead of {:?}, {when}",
                 there.len(),
@@ -240,7 +264,9 @@ fn month_of_churn_deletes_and_restarts_matches_model() {
             check_snapshot(&month, &db, dir.path(), &when);
             snapshots += 1;
         }
-        if month.random.random_ratio(1, 500) || (restarts < 50 && minute > 42_500 && minute % 10 == 0) {
+        if month.random.random_ratio(1, 500)
+            || (restarts < 50 && minute > 42_500 && minute % 10 == 0)
+        {
             if month.random.random_ratio(1, 2) {
                 db.close().unwrap();
             }

@@ -8,17 +8,19 @@
 #![expect(clippy::unwrap_used, reason = "a test that can't go on has failed")]
 
 use narthex::model::exemplar::Exemplar;
-use narthex::model::histogram::{CUSTOM_BUCKETS_SCHEMA, CounterResetHint, FloatHistogram, Histogram, Span};
+use narthex::model::float_sample::STALE_NAN_BITS;
+use narthex::model::histogram::{
+    CUSTOM_BUCKETS_SCHEMA, CounterResetHint, FloatHistogram, Histogram, Span,
+};
 use narthex::model::labels::{Labels, LabelsBuilder};
 use narthex::model::matcher::{MatchType, Matcher};
 use narthex::model::metadata::{Metadata, MetricType};
-use narthex::model::float_sample::STALE_NAN_BITS;
-use narthex::model::time::TimeRange;
 use narthex::model::sample::{Sample, SampleValue};
+use narthex::model::time::TimeRange;
 use narthex::tsdb::db::Db;
 use narthex::tsdb::db::admin::SnapshotContents;
 use narthex::tsdb::db::options::{DbOptions, ShutdownMode};
-use narthex::tsdb::db::settings::{RetentionSettings, RetentionOrigin};
+use narthex::tsdb::db::settings::{RetentionOrigin, RetentionSettings};
 use rand::RngExt;
 use rand::rngs::StdRng;
 use std::collections::BTreeMap;
@@ -41,7 +43,12 @@ fn open(dir: &Path, at_stop: ShutdownMode) -> Db {
     let mut options = DbOptions::new(dir.to_owned());
     options.wal_segment_size = 16 * 32 * 1024;
     options.shutdown_mode = at_stop;
-    options.settings.retention = RetentionSettings { time_ms: 0, bytes: 0, percentage: 0.0, origin: RetentionOrigin::Configured };
+    options.settings.retention = RetentionSettings {
+        time_ms: 0,
+        bytes: 0,
+        percentage: 0.0,
+        origin: RetentionOrigin::Configured,
+    };
     options.settings.out_of_order_window_ms = WINDOW;
     options.settings.max_exemplars = EXEMPLARS;
     let db = Db::open(options).unwrap();
@@ -77,10 +84,19 @@ fn kind(number: usize) -> Kind {
 /// What the series with this number and generation says at `t`.
 fn value(number: usize, generation: usize, t: i64) -> SampleValue {
     let minutes = ((t - BEGIN) / MINUTE) as u64;
-    let seed = (number as u64 * 7919 + generation as u64 * 104_729).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40;
+    let seed = (number as u64 * 7919 + generation as u64 * 104_729)
+        .wrapping_mul(0x9e37_79b9_7f4a_7c15)
+        >> 40;
     let kind = match kind(number) {
         Kind::Changing => {
-            let kinds = [Kind::Float, Kind::Counter, Kind::Custom, Kind::FloatCounter, Kind::Gauge, Kind::CustomFloat];
+            let kinds = [
+                Kind::Float,
+                Kind::Counter,
+                Kind::Custom,
+                Kind::FloatCounter,
+                Kind::Gauge,
+                Kind::CustomFloat,
+            ];
             kinds[((minutes / 90 + seed) % kinds.len() as u64) as usize]
         }
         kind => kind,
@@ -90,7 +106,9 @@ fn value(number: usize, generation: usize, t: i64) -> SampleValue {
     }
     let histogram = histogram(kind, seed, minutes);
     match kind {
-        Kind::FloatCounter | Kind::CustomFloat => SampleValue::FloatHistogram(Box::new(floats(&histogram))),
+        Kind::FloatCounter | Kind::CustomFloat => {
+            SampleValue::FloatHistogram(Box::new(floats(&histogram)))
+        }
         _ => SampleValue::Histogram(Box::new(histogram)),
     }
 }
@@ -110,7 +128,8 @@ fn float(seed: u64, minutes: u64) -> f64 {
 fn histogram(kind: Kind, seed: u64, minutes: u64) -> Histogram {
     let since_reset = (minutes + seed) % 500 + 1;
     let is_custom = matches!(kind, Kind::Custom | Kind::CustomFloat);
-    let schema = if is_custom { CUSTOM_BUCKETS_SCHEMA } else { ((minutes + seed) / 1100 % 4) as i32 };
+    let schema =
+        if is_custom { CUSTOM_BUCKETS_SCHEMA } else { ((minutes + seed) / 1100 % 4) as i32 };
     let buckets = 3 + (since_reset / 40) as i64;
     let gap = if is_custom { 0 } else { 2 + (seed % 3) as i32 };
     let count = |bucket: i64| {
@@ -132,7 +151,11 @@ fn histogram(kind: Kind, seed: u64, minutes: u64) -> Histogram {
     let zero_count = if is_custom { 0 } else { since_reset / 7 };
     let negative: i64 = negative_buckets.iter().sum();
     Histogram {
-        reset_hint: if kind == Kind::Gauge { CounterResetHint::Gauge } else { CounterResetHint::Unknown },
+        reset_hint: if kind == Kind::Gauge {
+            CounterResetHint::Gauge
+        } else {
+            CounterResetHint::Unknown
+        },
         schema,
         zero_threshold: if is_custom { 0.0 } else { 0.001 },
         zero_count,
@@ -163,7 +186,8 @@ fn floats(histogram: &Histogram) -> FloatHistogram {
         });
         sums.collect::<Vec<f64>>()
     };
-    let (positive_buckets, negative_buckets) = (sums(&histogram.positive_buckets), sums(&histogram.negative_buckets));
+    let (positive_buckets, negative_buckets) =
+        (sums(&histogram.positive_buckets), sums(&histogram.negative_buckets));
     let zero_count = histogram.zero_count as f64;
     FloatHistogram {
         reset_hint: histogram.reset_hint,
@@ -204,14 +228,26 @@ struct Modelled {
 
 impl Modelled {
     fn new(number: usize, generation: usize, now: i64, random: &mut StdRng) -> Self {
-        let (name, instance) = (format!("metric_{}", number % 7), format!("host-{number}-{generation}"));
-        let labels =
-            [("__name__", name.as_str()), ("instance", &instance), ("job", "month"), ("shard", ["a", "b"][number % 2])];
+        let (name, instance) =
+            (format!("metric_{}", number % 7), format!("host-{number}-{generation}"));
+        let labels = [
+            ("__name__", name.as_str()),
+            ("instance", &instance),
+            ("job", "month"),
+            ("shard", ["a", "b"][number % 2]),
+        ];
         let labels = LabelsBuilder::from_iter(labels).build().unwrap();
         // Some live for minutes, some for weeks.
         let longest = 4 * 10i64.pow(random.random_range(2..5));
         let life = random.random_range(10..=longest) * MINUTE;
-        Self { number, generation, labels, is_sent: true, changes_at: now + life, times: BTreeMap::new() }
+        Self {
+            number,
+            generation,
+            labels,
+            is_sent: true,
+            changes_at: now + life,
+            times: BTreeMap::new(),
+        }
     }
 
     fn value(&self, t: i64) -> SampleValue {
@@ -260,7 +296,8 @@ impl Month {
             exemplars,
             described_at: BEGIN,
         };
-        own.live = (0..SERIES).map(|number| Modelled::new(number, 0, BEGIN, &mut own.random)).collect();
+        own.live =
+            (0..SERIES).map(|number| Modelled::new(number, 0, BEGIN, &mut own.random)).collect();
         own
     }
 
@@ -270,7 +307,9 @@ impl Month {
         let mut exemplars = Vec::new();
         let mut append = |labels: &Labels, point: Sample| {
             appender
-                .append_or_create(labels, std::iter::once(point), |point, why| panic!("{labels}: {point:?} {why:?}"))
+                .append_or_create(labels, std::iter::once(point), |point, why| {
+                    panic!("{labels}: {point:?} {why:?}")
+                })
                 .unwrap();
         };
         for number in 0..SERIES {
@@ -280,7 +319,10 @@ impl Month {
                 if series.is_sent {
                     series.is_sent = false;
                     series.changes_at = at + self.random.random_range(1..300) * MINUTE;
-                    append(&series.labels, Sample::new(at, SampleValue::Float(f64::from_bits(STALE_NAN_BITS))));
+                    append(
+                        &series.labels,
+                        Sample::new(at, SampleValue::Float(f64::from_bits(STALE_NAN_BITS))),
+                    );
                     series.times.insert(at, true);
                     self.appended += 1;
                 } else if self.random.random_ratio(1, 2) {
@@ -293,7 +335,12 @@ impl Month {
                 }
             } else if series.is_sent && self.random.random_ratio(1, 10) {
                 let minute = self.now + self.random.random_range(1..=LATEST) * MINUTE;
-                let late = Late { at, number, generation: series.generation, labels: series.labels.clone() };
+                let late = Late {
+                    at,
+                    number,
+                    generation: series.generation,
+                    labels: series.labels.clone(),
+                };
                 self.late.entry(minute).or_default().push(late);
             } else if series.is_sent {
                 let value = series.value(at);
@@ -307,21 +354,29 @@ impl Month {
             }
         }
         for late in self.late.remove(&self.now).unwrap_or_default() {
-            append(&late.labels, Sample::new(late.at, value(late.number, late.generation, late.at)));
+            append(
+                &late.labels,
+                Sample::new(late.at, value(late.number, late.generation, late.at)),
+            );
             let is_it = |series: &&mut Modelled| series.labels == late.labels;
-            let series = self.live.get_mut(late.number).filter(|series| series.labels == late.labels);
+            let series =
+                self.live.get_mut(late.number).filter(|series| series.labels == late.labels);
             let series = series.or_else(|| self.gone.iter_mut().find(is_it)).unwrap();
             series.times.insert(late.at, false);
             self.appended_late += 1;
         }
         for (labels, exemplar) in exemplars {
             let one = std::iter::once(exemplar.clone());
-            appender.append_exemplars(labels.as_bytes(), one, |one, why| panic!("{labels}: {one:?} {why:?}"));
+            appender.append_exemplars(labels.as_bytes(), one, |one, why| {
+                panic!("{labels}: {one:?} {why:?}")
+            });
             self.exemplars.push((labels, exemplar));
         }
         if self.now % (6 * HOUR) == 0 {
             for number in 0..7 {
-                appender.set_family_metadata(&format!("metric_{number}"), &metadata(number, self.now)).unwrap();
+                appender
+                    .set_family_metadata(&format!("metric_{number}"), &metadata(number, self.now))
+                    .unwrap();
             }
             self.described_at = self.now;
         }
@@ -343,13 +398,16 @@ impl Month {
         let matcher = Matcher::new(MatchType::Regex, name, &value).unwrap();
         let mint = self.random.random_range(BEGIN - HOUR..self.now + HOUR);
         let longest = 10i64.pow(self.random.random_range(0..10));
-        let range = TimeRange::new(mint, (mint + self.random.random_range(0..=longest)).min(self.now));
+        let range =
+            TimeRange::new(mint, (mint + self.random.random_range(0..=longest)).min(self.now));
         if range.mint > range.maxt {
             return;
         }
         db.delete(&[vec![matcher.clone()]], range).unwrap();
         let is_hit = |labels: &Labels| matcher.matches(labels.get(name).unwrap_or_default());
-        for series in self.live.iter_mut().chain(&mut self.gone).filter(|series| is_hit(&series.labels)) {
+        for series in
+            self.live.iter_mut().chain(&mut self.gone).filter(|series| is_hit(&series.labels))
+        {
             series.times.retain(|t, _| !range.contains(*t));
         }
         for late in self.late.values_mut() {
@@ -364,8 +422,11 @@ impl Month {
             matcher.matches(series.labels.get(name).unwrap_or_default())
                 && series.times.range(range.mint..=range.maxt).next().is_some()
         };
-        let mut wanted: BTreeMap<String, &Modelled> =
-            self.all().filter(is_wanted).map(|series| (series.labels.to_string(), series)).collect();
+        let mut wanted: BTreeMap<String, &Modelled> = self
+            .all()
+            .filter(is_wanted)
+            .map(|series| (series.labels.to_string(), series))
+            .collect();
         let querier = db.querier();
         for series in querier.select(std::slice::from_ref(matcher), range).unwrap() {
             let series = series.unwrap();
@@ -374,26 +435,42 @@ impl Month {
                 continue;
             }
             let text = series.labels().to_string();
-            let modelled = wanted.remove(&text).unwrap_or_else(|| panic!("{text} has samples, {when}"));
+            let modelled =
+                wanted.remove(&text).unwrap_or_else(|| panic!("{text} has samples, {when}"));
             let mut expected = modelled.times.range(range.mint..=range.maxt);
             for point in points {
                 let point = point.unwrap();
-                let (&t, &is_stale) = expected.next().unwrap_or_else(|| panic!("{text} has {point:?} too, {when}"));
+                let (&t, &is_stale) =
+                    expected.next().unwrap_or_else(|| panic!("{text} has {point:?} too, {when}"));
                 assert_eq!(point.t, t, "{text}, {when}");
                 if is_stale {
                     assert!(point.value.is_stale(), "{text} at {t}: {:?}, {when}", point.value);
                 } else {
                     let value = modelled.value(t);
-                    assert!(point.value.is_equivalent(&value), "{text} at {t}: {:?} and not {value:?}, {when}", point.value);
+                    assert!(
+                        point.value.is_equivalent(&value),
+                        "{text} at {t}: {:?} and not {value:?}, {when}",
+                        point.value
+                    );
                 }
             }
             assert_eq!(expected.next(), None, "{text} ends early, {when}");
         }
-        assert!(wanted.is_empty(), "{} series are missing: {:?}, {when}", wanted.len(), wanted.keys().next());
+        assert!(
+            wanted.is_empty(),
+            "{} series are missing: {:?}, {when}",
+            wanted.len(),
+            wanted.keys().next()
+        );
     }
 
     fn check_all(&self, db: &Db, when: &str) {
-        self.check(db, &Matcher::new(MatchType::NotEqual, "__name__", "").unwrap(), TimeRange::ALL, when);
+        self.check(
+            db,
+            &Matcher::new(MatchType::NotEqual, "__name__", "").unwrap(),
+            TimeRange::ALL,
+            when,
+        );
     }
 
     /// The exemplars of the last hour are there and none that was not sent; families are described as they were last.
@@ -405,15 +482,23 @@ impl Month {
         for series in &found {
             for one in &series.exemplars {
                 let sent = self.exemplars.iter().rev().take(EXEMPLARS + EXEMPLAR_SERIES);
-                let is_it = |(labels, sent): &(Labels, Exemplar)| *labels == series.labels && sent == one;
-                assert!(sent.into_iter().any(is_it), "{}: {one:?} was never sent, {when}", series.labels);
+                let is_it =
+                    |(labels, sent): &(Labels, Exemplar)| *labels == series.labels && sent == one;
+                assert!(
+                    sent.into_iter().any(is_it),
+                    "{}: {one:?} was never sent, {when}",
+                    series.labels
+                );
                 kept += 1;
             }
         }
         let young = self.exemplars.iter().rev().take_while(|(_, one)| one.t >= self.now - HOUR / 2);
         for (labels, one) in young {
             let series = found.iter().find(|series| series.labels == *labels);
-            assert!(series.is_some_and(|series| series.exemplars.contains(one)), "{labels}: {one:?} is lost, {when}");
+            assert!(
+                series.is_some_and(|series| series.exemplars.contains(one)),
+                "{labels}: {one:?} is lost, {when}"
+            );
         }
         assert!(kept <= EXEMPLARS);
         for number in 0..7 {
@@ -468,12 +553,18 @@ fn a_month_of_every_kind_of_data_loses_and_doubles_nothing() {
             check_snapshot(&month, &db, dir.path(), &when);
             snapshots += 1;
         }
-        if month.random.random_ratio(1, 500) || (restarts < 50 && minute > 42_500 && minute % 10 == 0) {
+        if month.random.random_ratio(1, 500)
+            || (restarts < 50 && minute > 42_500 && minute % 10 == 0)
+        {
             if month.random.random_ratio(1, 2) {
                 db.close().unwrap();
             }
             drop(db);
-            let at_stop = if month.random.random_ratio(1, 3) { ShutdownMode::ChunkSnapshot } else { ShutdownMode::KeepInWal };
+            let at_stop = if month.random.random_ratio(1, 3) {
+                ShutdownMode::ChunkSnapshot
+            } else {
+                ShutdownMode::KeepInWal
+            };
             db = open(dir.path(), at_stop);
             restarts += 1;
             month.check_part(&db, &when);
@@ -494,5 +585,7 @@ fn a_month_of_every_kind_of_data_loses_and_doubles_nothing() {
         month.appended_late,
         month.histograms,
     );
-    assert!(month.appended > 3_500_000 && month.appended_late > 300_000 && month.histograms > 1_000_000);
+    assert!(
+        month.appended > 3_500_000 && month.appended_late > 300_000 && month.histograms > 1_000_000
+    );
 }

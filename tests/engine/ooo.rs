@@ -66,7 +66,11 @@ fn ooo_samples_are_compacted_into_blocks_and_merged() {
     put(&mut life, &["a", "b"], minutes(BEGIN + 5 * HOUR, BEGIN + 8 * HOUR));
     life.maintain();
     life.check("after another compaction");
-    assert!(outline(&life).iter().filter(|block| block.2).all(|block| block.0 >= 6), "{:?}", outline(&life));
+    assert!(
+        outline(&life).iter().filter(|block| block.2).all(|block| block.0 >= 6),
+        "{:?}",
+        outline(&life)
+    );
     life.restart();
 }
 
@@ -79,7 +83,11 @@ fn blocks_of_late_samples_do_not_hide_the_log() {
     life.maintain();
     // Its time jumps: the head is not due, and late samples come of two ranges that it has.
     put(&mut life, &["a"], [BEGIN + 6 * HOUR + 30 * MINUTE]);
-    put(&mut life, &["late"], backwards(BEGIN + 4 * HOUR + 40 * MINUTE, BEGIN + 6 * HOUR + 20 * MINUTE));
+    put(
+        &mut life,
+        &["late"],
+        backwards(BEGIN + 4 * HOUR + 40 * MINUTE, BEGIN + 6 * HOUR + 20 * MINUTE),
+    );
     life.maintain();
     assert_eq!(outline(&life), [(0, 2, false), (2, 4, false), (4, 6, true), (6, 8, true)]);
     life.check("after the jump");
@@ -122,7 +130,11 @@ fn late_samples_are_there_beside_a_snapshot_of_the_head() {
     });
     put(&mut life, &["a"], minutes(BEGIN + HOUR, BEGIN + 2 * HOUR));
     for begin in [40, 20, 0] {
-        put(&mut life, &["a", "late only"], minutes(BEGIN + begin * MINUTE, BEGIN + (begin + 20) * MINUTE));
+        put(
+            &mut life,
+            &["a", "late only"],
+            minutes(BEGIN + begin * MINUTE, BEGIN + (begin + 20) * MINUTE),
+        );
         life.restart();
     }
 }
@@ -135,10 +147,12 @@ fn a_query_of_late_samples_does_not_hold_up_their_compaction() {
     put(&mut life, &["late"], minutes(BEGIN + 2 * HOUR + MINUTE, BEGIN + 3 * HOUR));
     let querier = life.db().querier();
     let matchers = [crate::support::life::named("late")];
-    let held: Vec<_> = querier.select(&matchers, TimeRange::ALL).unwrap().map(|series| series.unwrap()).collect();
+    let held: Vec<_> =
+        querier.select(&matchers, TimeRange::ALL).unwrap().map(|series| series.unwrap()).collect();
     life.maintain();
     assert!(outline(&life).iter().any(|block| block.2), "{:?}", outline(&life));
-    let samples = held[0].float_samples(TimeRange::ALL).inspect(|sample| assert!(sample.is_ok())).count();
+    let samples =
+        held[0].float_samples(TimeRange::ALL).inspect(|sample| assert!(sample.is_ok())).count();
     assert_eq!(samples, 59);
     life.check("after the compaction");
 }

@@ -9,11 +9,11 @@ use crate::support::engine::{everything, stored};
 use crate::support::life::{
     BEGIN, FOREVER, HOUR, Life, MINUTE, copy_folder, damage_chunk, labels, minutes, named, size_of,
 };
+use narthex::model::float_sample::{FloatSample, STALE_NAN_BITS};
 use narthex::model::histogram::{Histogram, Span};
 use narthex::model::refs::SeriesRef;
-use narthex::model::float_sample::{STALE_NAN_BITS, FloatSample};
-use narthex::model::time::TimeRange;
 use narthex::model::sample::{Sample, SampleValue, ValueType};
+use narthex::model::time::TimeRange;
 use narthex::tsdb::db::Db;
 use narthex::tsdb::db::open::ReplayError;
 use narthex::tsdb::db::options::DbOptions;
@@ -21,8 +21,8 @@ use narthex::tsdb::db::settings::RetentionSettings;
 use narthex::tsdb::fs::os_disk::OsDisk;
 use narthex::tsdb::query::label_source::LabelQueryLimits;
 use narthex::tsdb::wal::batch::LogBatch;
-use narthex::tsdb::wal::write_log::{SyncMode, Wal, WalOptions};
 use narthex::tsdb::wal::compression::RecordCompression;
+use narthex::tsdb::wal::write_log::{SyncMode, Wal, WalOptions};
 use rand::RngExt;
 use std::path::Path;
 use std::sync::Arc;
@@ -90,7 +90,10 @@ fn restart_between_block_and_truncation_keeps_each_sample_once() {
         let begin = BEGIN + round * RANGE;
         life.put(
             &["a", "b"],
-            minutes(begin + if round == 0 { 0 } else { 3 * HOUR / 2 + MINUTE }, begin + 7 * HOUR / 2 + MINUTE),
+            minutes(
+                begin + if round == 0 { 0 } else { 3 * HOUR / 2 + MINUTE },
+                begin + 7 * HOUR / 2 + MINUTE,
+            ),
         );
         let parts = ["wal", "chunks_head"];
         let before = life.blocks().len();
@@ -114,7 +117,8 @@ fn restart_between_block_and_truncation_keeps_each_sample_once() {
 fn samples_at_the_ends_of_blocks_belong_to_one() {
     let mut life = Life::new(|options| options.max_block_range_ms = Some(RANGE));
     let ends: Vec<i64> = (1..=4).map(|nth| BEGIN + nth * RANGE).collect();
-    let mut samples: Vec<(i64, String)> = minutes(BEGIN, BEGIN + 5 * RANGE).map(|t| (t, "steady".to_owned())).collect();
+    let mut samples: Vec<(i64, String)> =
+        minutes(BEGIN, BEGIN + 5 * RANGE).map(|t| (t, "steady".to_owned())).collect();
     for end in &ends {
         for off in [-1, 0, 1] {
             samples.push((end + off, format!("around_{off}")));
@@ -183,9 +187,12 @@ fn what_a_start_accepts_of_a_damaged_log_a_checkpoint_accepts() {
     life.maintain();
     life.put(&crowd, minutes(BEGIN + 5 * RANGE, BEGIN + 11 * HOUR));
     let wal = life.dir().join("wal");
-    let mut files: Vec<_> = std::fs::read_dir(&wal).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let mut files: Vec<_> =
+        std::fs::read_dir(&wal).unwrap().map(|entry| entry.unwrap().path()).collect();
     files.retain(|path| path.is_file() && path.metadata().unwrap().len() > 0);
-    files.extend(life.checkpoint().map(|number| wal.join(format!("checkpoint.{number:08}/00000000"))));
+    files.extend(
+        life.checkpoint().map(|number| wal.join(format!("checkpoint.{number:08}/00000000"))),
+    );
     files.sort();
     life.end();
     let mut random = crate::support::seed::seeded("pitfalls");
@@ -217,13 +224,18 @@ fn what_a_start_accepts_of_a_damaged_log_a_checkpoint_accepts() {
             for name in &crowd {
                 let reject = |point, why| panic!("{point:?} {why:?}");
                 appender
-                    .append_or_create(&labels(name), std::iter::once(FloatSample::new(t, random.random()).into()), reject)
+                    .append_or_create(
+                        &labels(name),
+                        std::iter::once(FloatSample::new(t, random.random()).into()),
+                        reject,
+                    )
                     .unwrap();
             }
             appender.commit().unwrap();
         }
         let held = everything(&db);
-        db.run_maintenance_once(BEGIN + 1000 * HOUR).unwrap_or_else(|error| panic!("{}, byte {at}: {error}", damaged.display()));
+        db.run_maintenance_once(BEGIN + 1000 * HOUR)
+            .unwrap_or_else(|error| panic!("{}, byte {at}: {error}", damaged.display()));
         assert_eq!(db.stats().checkpoints_failed.load(Relaxed), 0);
         assert!(db.stats().checkpoints.load(Relaxed) > 0);
         drop(db);
@@ -268,7 +280,9 @@ fn blocks_that_can_not_be_merged_hold_up_neither_head_nor_log() {
 /// prometheus#12882 and others: `retention.size` did not count what lies beside the blocks, and the disk filled.
 #[test]
 fn the_size_limit_counts_log_head_chunks_and_work_under_way() {
-    for scratch in ["wbl", "chunk_snapshot.000001.0000000000", "01M82CTXRBSZKSA9A0ZWVPK1T0.tmp-for-creation"] {
+    for scratch in
+        ["wbl", "chunk_snapshot.000001.0000000000", "01M82CTXRBSZKSA9A0ZWVPK1T0.tmp-for-creation"]
+    {
         let mut life = Life::new(|options| options.max_block_range_ms = Some(RANGE));
         let crowd = crowd();
         life.put(&names(&crowd), minutes(BEGIN, BEGIN + 10 * HOUR));
@@ -304,7 +318,9 @@ fn deleted_names_leave_the_lists_once_nothing_of_them_is_left() {
     let mut life = Life::new(|_| {});
     let lists = |life: &Life, name: &str| {
         let querier = life.db().querier();
-        let values = |label: &str| querier.label_values(label, &[], TimeRange::ALL, LabelQueryLimits::NONE).unwrap();
+        let values = |label: &str| {
+            querier.label_values(label, &[], TimeRange::ALL, LabelQueryLimits::NONE).unwrap()
+        };
         values("__name__").contains(&name.to_owned()) || values("only").contains(&name.to_owned())
     };
     life.put(&["kept", "in_block"], minutes(BEGIN, BEGIN + RANGE));
@@ -333,7 +349,8 @@ fn cleaning_gives_the_space_back() {
     life.maintain();
     let on_disk = |life: &Life| {
         let entries = std::fs::read_dir(life.dir()).unwrap().map(|entry| entry.unwrap().path());
-        let blocks = entries.filter(|path| path.file_name().unwrap().to_str().unwrap().starts_with("01"));
+        let blocks =
+            entries.filter(|path| path.file_name().unwrap().to_str().unwrap().starts_with("01"));
         blocks.map(|path| size_of(&path)).sum::<u64>()
     };
     let before = on_disk(&life);
@@ -387,8 +404,12 @@ fn a_block_of_stale_series_does_not_stand_for_the_head() {
     life.maintain();
     life.check("and the head was compacted");
     life.restart();
-    let whole = life.blocks().iter().filter(|block| block.meta().compaction.hints.is_empty()).count();
-    assert!(whole >= 1 && life.blocks().len() > whole, "blocks of stale series are not merged with others");
+    let whole =
+        life.blocks().iter().filter(|block| block.meta().compaction.hints.is_empty()).count();
+    assert!(
+        whole >= 1 && life.blocks().len() > whole,
+        "blocks of stale series are not merged with others"
+    );
 }
 
 fn meta_text(block: &Path) -> String {
@@ -419,7 +440,10 @@ fn the_end_of_a_histogram_is_one_of_its_kind_after_a_restart() {
     batch.push_series(series, &labels("h"));
     batch.push_sample(series, &Sample::new(BEGIN, histogram(5)));
     batch.finish_records();
-    batch.push_float_sample(series, FloatSample::new(BEGIN + MINUTE, f64::from_bits(STALE_NAN_BITS)));
+    batch.push_float_sample(
+        series,
+        FloatSample::new(BEGIN + MINUTE, f64::from_bits(STALE_NAN_BITS)),
+    );
     batch.finish_records();
     batch.push_sample(series, &Sample::new(BEGIN + 2 * MINUTE, histogram(7)));
     wal.wait(wal.enqueue(&mut batch)).unwrap();
@@ -431,11 +455,23 @@ fn the_end_of_a_histogram_is_one_of_its_kind_after_a_restart() {
         let db = Db::open(options).unwrap();
         db.replay().unwrap();
         let querier = db.querier();
-        let found: Vec<_> = querier.select(&[named("h")], TimeRange::ALL).unwrap().map(|one| one.unwrap()).collect();
-        let points: Vec<Sample> = found[0].samples(TimeRange::ALL).map(|point| point.unwrap()).collect();
+        let found: Vec<_> = querier
+            .select(&[named("h")], TimeRange::ALL)
+            .unwrap()
+            .map(|one| one.unwrap())
+            .collect();
+        let points: Vec<Sample> =
+            found[0].samples(TimeRange::ALL).map(|point| point.unwrap()).collect();
         assert_eq!(points.len(), 3, "{start} start");
-        assert!(points.iter().all(|point| point.value.kind() == ValueType::Histogram), "{start} start: {points:?}");
-        assert!(points[0].value.is_equivalent(&histogram(5)) && points[2].value.is_equivalent(&histogram(7)), "{start} start");
+        assert!(
+            points.iter().all(|point| point.value.kind() == ValueType::Histogram),
+            "{start} start: {points:?}"
+        );
+        assert!(
+            points[0].value.is_equivalent(&histogram(5))
+                && points[2].value.is_equivalent(&histogram(7)),
+            "{start} start"
+        );
         assert!(points[1].value.is_stale(), "{start} start");
         if start == "second" {
             db.close().unwrap();

@@ -24,7 +24,10 @@ impl OtherDisk {
     fn new() -> Self {
         let place = tempfile::tempdir().unwrap();
         let mut mount = Command::new("mount");
-        let mounted = mount.args(["-t", "tmpfs", "-o", "size=64M", "tmpfs"]).arg(place.path()).stderr(Stdio::null());
+        let mounted = mount
+            .args(["-t", "tmpfs", "-o", "size=64M", "tmpfs"])
+            .arg(place.path())
+            .stderr(Stdio::null());
         if mounted.status().is_ok_and(|status| status.success()) {
             return Self { place, is_mounted: true };
         }
@@ -54,7 +57,10 @@ impl Drop for OtherDisk {
     fn drop(&mut self) {
         if self.is_mounted {
             let unmounted = Command::new("umount").arg("-l").arg(self.place.path()).status();
-            assert!(std::thread::panicking() || unmounted.is_ok_and(|status| status.success()), "still mounted");
+            assert!(
+                std::thread::panicking() || unmounted.is_ok_and(|status| status.success()),
+                "still mounted"
+            );
         }
     }
 }
@@ -84,7 +90,8 @@ fn chunk_files_on_another_disk_are_quarantined() {
         life.end();
     }
     flip(&chunks.join("000002"), 30);
-    let damaged: Vec<_> = [2, 3].map(|number| fs::read(chunks.join(format!("{number:06}"))).unwrap()).into();
+    let damaged: Vec<_> =
+        [2, 3].map(|number| fs::read(chunks.join(format!("{number:06}"))).unwrap()).into();
     life.start();
     life.check("after the repair");
     let moved = files(&life.dir().join("quarantine"));
@@ -113,7 +120,8 @@ fn segments_on_another_disk_are_quarantined() {
     life.end();
     let segments = files(&wal);
     flip(&segments[kept_segments], 20);
-    let later: Vec<_> = segments[kept_segments + 1..].iter().map(|path| fs::read(path).unwrap()).collect();
+    let later: Vec<_> =
+        segments[kept_segments + 1..].iter().map(|path| fs::read(path).unwrap()).collect();
     assert!(later.len() > 1);
     life.start();
     let quarantine = files(&life.dir().join("quarantine")).pop().unwrap();
@@ -142,10 +150,16 @@ fn block_goes_to_a_quarantine_on_another_disk() {
     let copy = life.beside("copy");
     copy_folder(&block, &copy);
     life.start();
-    let moved = life.dir().join("quarantine").join(format!("block-{}", block.file_name().unwrap().to_str().unwrap()));
+    let moved = life
+        .dir()
+        .join("quarantine")
+        .join(format!("block-{}", block.file_name().unwrap().to_str().unwrap()));
     assert!(!block.exists());
     for name in ["index", "meta.json", "chunks/000001"] {
-        assert!(fs::read(moved.join(name)).unwrap() == fs::read(copy.join(name)).unwrap(), "{name}");
+        assert!(
+            fs::read(moved.join(name)).unwrap() == fs::read(copy.join(name)).unwrap(),
+            "{name}"
+        );
     }
     assert_eq!(files(&life.dir().join("quarantine")), [moved]);
     assert!(!life.blocks().is_empty(), "the others are served");

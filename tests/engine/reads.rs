@@ -4,11 +4,11 @@
 #![expect(clippy::unwrap_used, reason = "a test that can't go on has failed")]
 
 use crate::support::engine::{Stored, everything};
-use narthex::model::labels::LabelsBuilder;
 use narthex::model::float_sample::FloatSample;
+use narthex::model::labels::LabelsBuilder;
 use narthex::tsdb::db::Db;
 use narthex::tsdb::db::options::DbOptions;
-use narthex::tsdb::db::settings::{RetentionSettings, RetentionOrigin};
+use narthex::tsdb::db::settings::{RetentionOrigin, RetentionSettings};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
@@ -20,7 +20,12 @@ const BEGIN: i64 = 1_762_300_800_000;
 fn open(dir: &Path, max_block_range_ms: i64) -> Db {
     let mut options = DbOptions::new(dir.to_owned());
     options.max_block_range_ms = Some(max_block_range_ms);
-    options.settings.retention = RetentionSettings { time_ms: 0, bytes: 0, percentage: 0.0, origin: RetentionOrigin::Configured };
+    options.settings.retention = RetentionSettings {
+        time_ms: 0,
+        bytes: 0,
+        percentage: 0.0,
+        origin: RetentionOrigin::Configured,
+    };
     let db = Db::open(options).unwrap();
     db.replay().unwrap();
     db
@@ -32,10 +37,20 @@ fn write(db: &Db, hours: std::ops::Range<i64>) {
         let mut appender = db.appender().unwrap();
         let generation = (t - BEGIN) / (7 * HOUR);
         for series in 0..40 {
-            let name = if series % 3 == 0 { format!("s{series}_{generation}") } else { format!("s{series}") };
-            let labels = LabelsBuilder::from_iter([("__name__", name.as_str()), ("job", "x")]).build().unwrap();
+            let name = if series % 3 == 0 {
+                format!("s{series}_{generation}")
+            } else {
+                format!("s{series}")
+            };
+            let labels = LabelsBuilder::from_iter([("__name__", name.as_str()), ("job", "x")])
+                .build()
+                .unwrap();
             let sample = FloatSample::new(t + series, (t % 997) as f64);
-            appender.append_or_create(&labels, std::iter::once(sample.into()), |_, why| panic!("{why:?}")).unwrap();
+            appender
+                .append_or_create(&labels, std::iter::once(sample.into()), |_, why| {
+                    panic!("{why:?}")
+                })
+                .unwrap();
         }
         appender.commit().unwrap();
     }
@@ -50,7 +65,12 @@ fn see_all_during(db: &Db, expected: &Stored, work: impl FnOnce()) {
                 while !done.load(Ordering::Relaxed) {
                     let found = everything(db);
                     let count = |stored: &Stored| stored.values().map(Vec::len).sum::<usize>();
-                    assert!(found == *expected, "{} samples instead of {}", count(&found), count(expected));
+                    assert!(
+                        found == *expected,
+                        "{} samples instead of {}",
+                        count(&found),
+                        count(expected)
+                    );
                     reads.fetch_add(1, Ordering::Relaxed);
                 }
             });

@@ -2,9 +2,9 @@
 //! without a description, checkpoints and logs with a gap.
 
 use crate::support::engine::everything;
+use narthex::model::float_sample::FloatSample;
 use narthex::model::labels::{Labels, LabelsBuilder};
 use narthex::model::refs::SeriesRef;
-use narthex::model::float_sample::FloatSample;
 use narthex::model::sample::Sample;
 use narthex::tsdb::chunk::ChunkEncoding;
 use narthex::tsdb::chunk::head_chunks::HeadChunkStore;
@@ -14,8 +14,8 @@ use narthex::tsdb::db::Db;
 use narthex::tsdb::db::options::DbOptions;
 use narthex::tsdb::fs::os_disk::OsDisk;
 use narthex::tsdb::wal::batch::LogBatch;
-use narthex::tsdb::wal::write_log::{SyncMode, Wal, WalOptions};
 use narthex::tsdb::wal::compression::RecordCompression;
+use narthex::tsdb::wal::write_log::{SyncMode, Wal, WalOptions};
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
@@ -31,7 +31,9 @@ fn open(dir: &Path) -> Db {
 }
 
 fn labels() -> Labels {
-    LabelsBuilder::from_iter([("__name__", "returned"), ("job", "test")]).build().expect("good labels")
+    LabelsBuilder::from_iter([("__name__", "returned"), ("job", "test")])
+        .build()
+        .expect("good labels")
 }
 
 fn samples(numbers: std::ops::Range<i64>) -> Vec<FloatSample> {
@@ -41,7 +43,9 @@ fn samples(numbers: std::ops::Range<i64>) -> Vec<FloatSample> {
 fn append(db: &Db, numbers: std::ops::Range<i64>) {
     let mut appender = db.appender().expect("writes are taken");
     appender
-        .append_or_create(&labels(), samples(numbers).into_iter().map(Sample::from), |_, why| panic!("{why:?}"))
+        .append_or_create(&labels(), samples(numbers).into_iter().map(Sample::from), |_, why| {
+            panic!("{why:?}")
+        })
         .expect("no limit");
     appender.commit().expect("a good disk");
 }
@@ -67,7 +71,9 @@ fn write_two_references(dir: &Path) {
     for (reference, numbers) in [(5, 0..10), (9, 10..70)] {
         let mut batch = LogBatch::default();
         batch.push_series(SeriesRef(reference), &labels());
-        samples(numbers).into_iter().for_each(|sample| batch.push_float_sample(SeriesRef(reference), sample));
+        samples(numbers)
+            .into_iter()
+            .for_each(|sample| batch.push_float_sample(SeriesRef(reference), sample));
         wal.enqueue(&mut batch);
     }
     wal.close().expect("a good disk");
@@ -136,7 +142,9 @@ fn unwritable_chunks_stay_readable_and_are_written_later() {
 #[test]
 fn a_block_without_a_description_does_not_stop_the_start() {
     let dir = tempfile::tempdir().expect("a temporary directory");
-    for (name, meta) in [("01M82CTXRBSZKSA9A0ZWVPK1T0", None), ("01M82CTXT0GFC3YYDVB8TNCXWR", Some("{"))] {
+    for (name, meta) in
+        [("01M82CTXRBSZKSA9A0ZWVPK1T0", None), ("01M82CTXT0GFC3YYDVB8TNCXWR", Some("{"))]
+    {
         fs::create_dir(dir.path().join(name)).expect("a new folder");
         if let Some(meta) = meta {
             fs::write(dir.path().join(name).join("meta.json"), meta).expect("a good disk");
@@ -152,7 +160,8 @@ fn missing_segment_after_checkpoint_stops_start_and_is_named() {
     let dir = tempfile::tempdir().expect("a temporary directory");
     write_two_references(dir.path());
     fs::create_dir(dir.path().join("wal/checkpoint.00000003")).expect("a new folder");
-    fs::rename(dir.path().join("wal/00000000"), dir.path().join("wal/00000005")).expect("the segment is there");
+    fs::rename(dir.path().join("wal/00000000"), dir.path().join("wal/00000005"))
+        .expect("the segment is there");
     let db = Db::open(DbOptions::new(dir.path().to_owned())).expect("the directory is free");
     let error = db.replay().expect_err("segment 4 is missing").to_string();
     assert!(error.contains("segment 00000004 is missing before 00000005"), "{error}");

@@ -5,8 +5,8 @@
 
 use narthex::model::histogram::{CounterResetHint, FloatHistogram, Histogram};
 use narthex::model::matcher::{MatchType, Matcher};
-use narthex::model::time::TimeRange;
 use narthex::model::sample::SampleValue;
+use narthex::model::time::TimeRange;
 use narthex::tsdb::chunk::any_chunk::HistogramStMode;
 use narthex::tsdb::chunk::float_chunk::FloatEncoding;
 use narthex::tsdb::db::Db;
@@ -53,8 +53,11 @@ fn read(db: &Db) -> Answer {
     let (mut points, mut starts) = (Points::new(), Samples::new());
     for series in db.querier().select(&all, TimeRange::ALL).expect("a good query") {
         let series = series.expect("the chunks are good");
-        let labels: LabelSet =
-            series.labels().iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+        let labels: LabelSet = series
+            .labels()
+            .iter()
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .collect();
         for point in series.samples(TimeRange::ALL) {
             let point = point.expect("the chunks are good");
             points.add(&labels, point.t, plain(&point.value));
@@ -71,10 +74,18 @@ fn plain(value: &SampleValue) -> PointValue {
         SampleValue::Float(v) => PointValue::Float(v.to_bits()),
         _ if value.is_stale() => {
             let float = matches!(value, SampleValue::FloatHistogram(_));
-            PointValue::Histogram(Box::new(PlainHistogram { float, sum: STALE, ..PlainHistogram::default() }))
+            PointValue::Histogram(Box::new(PlainHistogram {
+                float,
+                sum: STALE,
+                ..PlainHistogram::default()
+            }))
         }
-        SampleValue::Histogram(histogram) => PointValue::Histogram(Box::new(plain_histogram(histogram))),
-        SampleValue::FloatHistogram(histogram) => PointValue::Histogram(Box::new(plain_float_histogram(histogram))),
+        SampleValue::Histogram(histogram) => {
+            PointValue::Histogram(Box::new(plain_histogram(histogram)))
+        }
+        SampleValue::FloatHistogram(histogram) => {
+            PointValue::Histogram(Box::new(plain_float_histogram(histogram)))
+        }
     }
 }
 
@@ -87,8 +98,16 @@ fn plain_histogram(histogram: &Histogram) -> PlainHistogram {
         zero_count: histogram.zero_count,
         count: histogram.count,
         sum: histogram.sum.to_bits(),
-        positive: histogram.iter_positive().filter(|one| one.count != 0).map(|one| (one.index, one.count as u64)).collect(),
-        negative: histogram.iter_negative().filter(|one| one.count != 0).map(|one| (one.index, one.count as u64)).collect(),
+        positive: histogram
+            .iter_positive()
+            .filter(|one| one.count != 0)
+            .map(|one| (one.index, one.count as u64))
+            .collect(),
+        negative: histogram
+            .iter_negative()
+            .filter(|one| one.count != 0)
+            .map(|one| (one.index, one.count as u64))
+            .collect(),
         custom: histogram.custom_values.iter().map(|bound| bound.to_bits()).collect(),
     }
 }
@@ -148,7 +167,10 @@ fn has_all_of(case: &str, starts: Starts) -> OpenReport {
 fn remove_snapshots(data: &Path) {
     for entry in std::fs::read_dir(data).expect("it can be listed") {
         let path = entry.expect("it can be listed").path();
-        if path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("chunk_snapshot.")) {
+        if path
+            .file_name()
+            .is_some_and(|name| name.to_string_lossy().starts_with("chunk_snapshot."))
+        {
             std::fs::remove_dir_all(path).expect("it can be removed");
         }
     }
@@ -164,7 +186,9 @@ fn logs_of_every_type_of_record_and_compression() {
 
 #[test]
 fn blocks_and_head_of_every_kind() {
-    for case in ["blocks-killed-after-compaction", "xor2", "xor2-switched", "deletes", "deletes-cleaned"] {
+    for case in
+        ["blocks-killed-after-compaction", "xor2", "xor2-switched", "deletes", "deletes-cleaned"]
+    {
         has_all_of(case, Starts::Dropped);
     }
 }

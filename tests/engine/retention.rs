@@ -147,5 +147,8 @@ fn default_retention_deletes_no_older_data_until_one_is_chosen() {
     life.forget_before(BEGIN + DAY);
     life.check("chosen");
     life.restart();
-    assert!(life.db().retention_is_held(), "what is left is old by the clock: the next samples must not cost it");
+    assert!(
+        life.db().retention_is_held(),
+        "what is left is old by the clock: the next samples must not cost it"
+    );
 }

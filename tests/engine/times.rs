@@ -3,16 +3,18 @@
 #![expect(clippy::unwrap_used, reason = "a test that can't go on has failed")]
 
 use crate::support::life::{BEGIN, HOUR, Life, labels, minutes};
-use narthex::model::refs::SeriesRef;
 use narthex::model::float_sample::FloatSample;
-use narthex::model::time::TimeRange;
+use narthex::model::refs::SeriesRef;
 use narthex::model::sample::Sample;
+use narthex::model::time::TimeRange;
 use narthex::tsdb::fs::os_disk::OsDisk;
 use narthex::tsdb::head::append::SampleRejection;
 use narthex::tsdb::wal::batch::LogBatch;
-use narthex::tsdb::wal::write_log::{SyncMode, Wal, WalOptions};
 use narthex::tsdb::wal::compression::RecordCompression;
-use proptest::prelude::{Just, ProptestConfig, Strategy, any, prop_assert_eq, prop_oneof, proptest};
+use narthex::tsdb::wal::write_log::{SyncMode, Wal, WalOptions};
+use proptest::prelude::{
+    Just, ProptestConfig, Strategy, any, prop_assert_eq, prop_oneof, proptest,
+};
 use std::sync::Arc;
 
 const STORABLE: TimeRange = TimeRange::STORABLE;
@@ -39,11 +41,21 @@ fn append(life: &mut Life, series: &str, times: &[i64]) -> Vec<(i64, SampleRejec
 #[test]
 fn first_sample_at_the_lowest_time_harms_no_other() {
     let mut life = Life::new(|_| {});
-    for t in [i64::MIN, i64::MIN + 1, i64::MIN + 2 * HOUR, STORABLE.mint - 1, STORABLE.maxt + 1, i64::MAX] {
+    for t in [
+        i64::MIN,
+        i64::MIN + 1,
+        i64::MIN + 2 * HOUR,
+        STORABLE.mint - 1,
+        STORABLE.maxt + 1,
+        i64::MAX,
+    ] {
         assert_eq!(append(&mut life, "a", &[t]), [(t, SampleRejection::OutOfRange)]);
     }
     life.put(&["a", "b"], minutes(BEGIN, BEGIN + 5 * HOUR));
-    assert_eq!(append(&mut life, "a", &[i64::MIN + HOUR]), [(i64::MIN + HOUR, SampleRejection::OutOfRange)]);
+    assert_eq!(
+        append(&mut life, "a", &[i64::MIN + HOUR]),
+        [(i64::MIN + HOUR, SampleRejection::OutOfRange)]
+    );
     life.maintain();
     life.check("after maintenance");
     life.restart();
@@ -81,7 +93,9 @@ fn samples_of_the_lowest_times_in_the_log_are_kept() {
     let (wal, mut batch) = (wal.unwrap(), LogBatch::default());
     batch.push_series(SeriesRef(1), &labels("a"));
     let times = [i64::MIN + 1_000, i64::MIN + HOUR, i64::MIN + 3 * HOUR, BEGIN, BEGIN + HOUR];
-    times.iter().for_each(|t| batch.push_sample(SeriesRef(1), &FloatSample::new(*t, *t as f64).into()));
+    times
+        .iter()
+        .for_each(|t| batch.push_sample(SeriesRef(1), &FloatSample::new(*t, *t as f64).into()));
     wal.wait(wal.enqueue(&mut batch)).unwrap();
     wal.close().unwrap();
     drop(wal);

@@ -4,11 +4,11 @@
 #![expect(clippy::unwrap_used, reason = "a test that can't go on has failed")]
 
 use crate::support::engine::everything;
+use narthex::model::float_sample::FloatSample;
 use narthex::model::labels::LabelsBuilder;
 use narthex::model::matcher::{MatchType, Matcher};
-use narthex::model::float_sample::FloatSample;
-use narthex::model::time::TimeRange;
 use narthex::model::sample::Sample;
+use narthex::model::time::TimeRange;
 use narthex::tsdb::block::ulid::system_random;
 use narthex::tsdb::db::Db;
 use narthex::tsdb::db::admin::SnapshotContents;
@@ -33,9 +33,12 @@ fn open(dir: &Path, head_at_stop: ShutdownMode) -> Db {
 /// A sample a minute of one series.
 fn append(db: &Db, hours: i64) {
     let labels = LabelsBuilder::from_iter([("__name__", "up")]).build().unwrap();
-    let samples = (0..hours * 60).map(|minute| FloatSample::new(BEGIN + minute * MINUTE, minute as f64));
+    let samples =
+        (0..hours * 60).map(|minute| FloatSample::new(BEGIN + minute * MINUTE, minute as f64));
     let mut appender = db.appender().unwrap();
-    appender.append_or_create(&labels, samples.map(Sample::from), |_, why| panic!("{why:?}")).unwrap();
+    appender
+        .append_or_create(&labels, samples.map(Sample::from), |_, why| panic!("{why:?}"))
+        .unwrap();
     appender.commit().unwrap();
 }
 
@@ -61,7 +64,10 @@ fn fully_deleted_newest_block_keeps_samples_deleted() {
         db.close().unwrap();
         drop(db);
         let db = open(dir.path(), ShutdownMode::KeepInWal);
-        assert!(everything(&db) == before, "deleted samples are back; cleaned on demand: {is_cleaned_on_demand}");
+        assert!(
+            everything(&db) == before,
+            "deleted samples are back; cleaned on demand: {is_cleaned_on_demand}"
+        );
     }
 }
 
@@ -85,7 +91,11 @@ static HAS_RANDOM_BYTES: AtomicBool = AtomicBool::new(true);
 
 /// A random source that fails for as long as a test wants.
 fn failing_random(buffer: &mut [u8]) -> io::Result<()> {
-    if HAS_RANDOM_BYTES.load(Ordering::SeqCst) { system_random(buffer) } else { Err(io::Error::other("no entropy")) }
+    if HAS_RANDOM_BYTES.load(Ordering::SeqCst) {
+        system_random(buffer)
+    } else {
+        Err(io::Error::other("no entropy"))
+    }
 }
 
 #[test]

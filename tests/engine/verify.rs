@@ -20,7 +20,12 @@ fn maintenance_verifies_one_block_per_run_and_counts_corruption() {
     life.restart();
     let first = life.blocks()[0].dir().to_owned();
     damage_chunk(&first);
-    let stats = || (life.db().stats().blocks_verified.load(Relaxed), life.db().stats().blocks_damaged.load(Relaxed));
+    let stats = || {
+        (
+            life.db().stats().blocks_verified.load(Relaxed),
+            life.db().stats().blocks_damaged.load(Relaxed),
+        )
+    };
     // The newest was checked at the start, the damaged one is the oldest.
     for expected in [(1, 0), (2, 0), (3, 1), (3, 1)] {
         life.maintain();
@@ -28,7 +33,11 @@ fn maintenance_verifies_one_block_per_run_and_counts_corruption() {
     }
     assert_eq!(life.blocks().len(), 4, "it stays served");
     let behind = TimeRange::new(BEGIN + 2 * HOUR, i64::MAX);
-    assert_eq!(stored(life.db(), &[named("a")], behind)[&crate::support::life::labels("a").to_string()].len(), 450);
+    assert_eq!(
+        stored(life.db(), &[named("a")], behind)[&crate::support::life::labels("a").to_string()]
+            .len(),
+        450
+    );
     std::fs::rename(&first, life.beside("moved")).unwrap();
     life.maintain();
     assert_eq!(stats(), (3, 0));

@@ -27,7 +27,8 @@ fn write_block(parent: &Path) -> PathBuf {
     let mut samples = XorChunk::new();
     samples.append(5, 1.0);
     let data = ChunkData::new(samples.into_bytes());
-    let chunk = Chunk { mint: 5, maxt: 5, encoding: ChunkEncoding::Xor, data, deleted_intervals: None };
+    let chunk =
+        Chunk { mint: 5, maxt: 5, encoding: ChunkEncoding::Xor, data, deleted_intervals: None };
     let labels = LabelsBuilder::from_iter([("a", "b")]).build().expect("a label");
     writer.add_series(&labels, &[chunk]).expect("a series");
     let new = NewBlockMeta { min_time: 0, max_time: 10, compaction: Compaction::default() };
@@ -37,8 +38,12 @@ fn write_block(parent: &Path) -> PathBuf {
 
 /// Runs `act` in a thread that stops at `point`; `look` sees the disk as a crash there would leave it.
 fn at_point(point: &str, marker: &Path, act: impl FnOnce() + Send, look: impl FnOnce()) {
-    fail_point::arm_from_spec(&format!("{point}@{}=pause:{}", fail_point::hits(point_name(point)) + 1, marker.display()))
-        .expect("a known point");
+    fail_point::arm_from_spec(&format!(
+        "{point}@{}=pause:{}",
+        fail_point::hits(point_name(point)) + 1,
+        marker.display()
+    ))
+    .expect("a known point");
     thread::scope(|scope| {
         let acting = scope.spawn(act);
         let deadline = Instant::now() + Duration::from_secs(30);
@@ -69,7 +74,9 @@ fn nothing_counts_before_it_is_whole() {
     at_point("block.after_rename", &marker, write, || {
         assert_eq!(whole_blocks().len(), 3);
         for folder in whole_blocks() {
-            Block::open(&folder).and_then(|block| block.verify()).expect("a block with a name is whole");
+            Block::open(&folder)
+                .and_then(|block| block.verify())
+                .expect("a block with a name is whole");
         }
     });
     assert_eq!(fs::read_dir(&dir).expect("the directory can be listed").count(), 3);
@@ -78,7 +85,10 @@ fn nothing_counts_before_it_is_whole() {
     let block = Block::open(&folder).expect("a whole block");
     let tombstones = || Block::open(&folder).expect("a whole block").tombstones().interval_count();
     let matcher = [Matcher::new(MatchType::Equal, "a", "b").expect("a matcher")];
-    let delete = || assert_eq!(block.delete(&matcher, TimeRange::ALL).expect("the disk takes it"), 1);
-    at_point("tombstones.write", &marker, delete, || assert_eq!((tombstones(), block.tombstones().interval_count()), (0, 0)));
+    let delete =
+        || assert_eq!(block.delete(&matcher, TimeRange::ALL).expect("the disk takes it"), 1);
+    at_point("tombstones.write", &marker, delete, || {
+        assert_eq!((tombstones(), block.tombstones().interval_count()), (0, 0))
+    });
     assert_eq!((tombstones(), block.tombstones().interval_count()), (1, 1));
 }

@@ -6,31 +6,39 @@
 use crate::support::golden;
 use crate::support::log_entries::{LogEntry, entries_of, read_log, read_records, staying};
 use narthex::model::exemplar::Exemplar;
+use narthex::model::float_sample::{FloatSample, STALE_NAN_BITS};
 use narthex::model::histogram::{CUSTOM_BUCKETS_SCHEMA, FloatHistogram, Histogram, Span};
 use narthex::model::labels::{Labels, LabelsBuilder};
 use narthex::model::metadata::{Metadata, MetricType};
 use narthex::model::refs::SeriesRef;
-use narthex::model::float_sample::{STALE_NAN_BITS, FloatSample};
 use narthex::model::time::TimeRange;
-use narthex::tsdb::fs::crash_disk::{DiskCall, CrashDisk};
+use narthex::tsdb::fs::crash_disk::{CrashDisk, DiskCall};
 use narthex::tsdb::fs::fail_point;
 use narthex::tsdb::wal::batch::LogBatch;
-use narthex::tsdb::wal::checkpoint::{last_checkpoint, list_checkpoints, list_unfinished, temporary_path};
+use narthex::tsdb::wal::checkpoint::{
+    last_checkpoint, list_checkpoints, list_unfinished, temporary_path,
+};
 use narthex::tsdb::wal::checkpoint_filter::CheckpointStats;
-use narthex::tsdb::wal::checkpoint_writer::{CheckpointSpec, WriteCheckpointError, write_checkpoint};
-use narthex::tsdb::wal::write_log::{LogHealth, SyncMode, Wal, WalOptions};
-use narthex::tsdb::wal::compression::{RecordCompression, Compressor};
+use narthex::tsdb::wal::checkpoint_writer::{
+    CheckpointSpec, WriteCheckpointError, write_checkpoint,
+};
+use narthex::tsdb::wal::compression::{Compressor, RecordCompression};
 use narthex::tsdb::wal::group::WriteGroup;
 use narthex::tsdb::wal::record::exemplars::{RefExemplar, encode_exemplars};
-use narthex::tsdb::wal::record::histogram_encoder::{HistogramLayout, encode_float_histograms, encode_histograms};
+use narthex::tsdb::wal::record::histogram_encoder::{
+    HistogramLayout, encode_float_histograms, encode_histograms,
+};
 use narthex::tsdb::wal::record::histograms::RefHistogram;
-use narthex::tsdb::wal::record::record_type::RecordType;
 use narthex::tsdb::wal::record::metadata::{RefMetadata, encode_metadata};
+use narthex::tsdb::wal::record::record_type::RecordType;
 use narthex::tsdb::wal::record::samples::{RefSample, encode_samples, encode_samples_v2};
 use narthex::tsdb::wal::record::series::encode_series;
 use narthex::tsdb::wal::record::tombstones::{RefTombstone, encode_tombstones};
 use narthex::tsdb::wal::segment::list_segments;
-use narthex::tsdb::wal::truncation::{TruncateError, TruncationReport, WalTruncation, plan_truncation};
+use narthex::tsdb::wal::truncation::{
+    TruncateError, TruncationReport, WalTruncation, plan_truncation,
+};
+use narthex::tsdb::wal::write_log::{LogHealth, SyncMode, Wal, WalOptions};
 use narthex::tsdb::wal::writer::LogWriter;
 use proptest::prelude::{Just, ProptestConfig, Strategy, any, prop_assert_eq, proptest};
 use std::cell::Cell;
@@ -41,7 +49,11 @@ use std::sync::Arc;
 
 const SEGMENT: u64 = 64 * 1024;
 
-fn job<'a>(wal: &'a Path, keep: &'a dyn Fn(SeriesRef) -> bool, disk: &CrashDisk) -> CheckpointSpec<'a> {
+fn job<'a>(
+    wal: &'a Path,
+    keep: &'a dyn Fn(SeriesRef) -> bool,
+    disk: &CrashDisk,
+) -> CheckpointSpec<'a> {
     let segments = list_segments(wal).unwrap();
     CheckpointSpec {
         dir: wal,
@@ -65,7 +77,10 @@ fn odd(series: SeriesRef) -> bool {
 
 /// The names in a folder.
 fn names(dir: &Path) -> BTreeSet<String> {
-    fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+    fs::read_dir(dir)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect()
 }
 
 fn assert_same(found: &[LogEntry], expected: &[LogEntry], what: &str) {
@@ -100,7 +115,10 @@ fn of_golden_logs_stays_what_the_rules_say() {
             for keep in [all, odd] {
                 let place = tempfile::tempdir().unwrap();
                 let wal = golden::unpack(case, place.path()).join("wal");
-                let stats = write_checkpoint(&CheckpointSpec { mint, ..job(&wal, &keep, &CrashDisk::new()) });
+                let stats = write_checkpoint(&CheckpointSpec {
+                    mint,
+                    ..job(&wal, &keep, &CrashDisk::new())
+                });
                 let stats = stats.unwrap();
                 let expected = staying(&before, mint, &keep);
                 let what = format!("{case} from {mint}");
@@ -113,8 +131,9 @@ fn of_golden_logs_stays_what_the_rules_say() {
 }
 
 fn assert_counts(stats: CheckpointStats, before: &[LogEntry], after: &[LogEntry], what: &str) {
-    let of =
-        |entries: &[LogEntry], kinds: &[RecordType]| entries.iter().filter(|e| kinds.contains(&e.kind)).count() as u64;
+    let of = |entries: &[LogEntry], kinds: &[RecordType]| {
+        entries.iter().filter(|e| kinds.contains(&e.kind)).count() as u64
+    };
     let samples = |entries: &[LogEntry]| {
         of(entries, &[RecordType::Samples, RecordType::SamplesV2])
             + entries.iter().filter(|e| e.is_histogram()).count() as u64
@@ -142,7 +161,10 @@ fn a_record_of_which_everything_stays_keeps_its_bytes() {
     write_checkpoint(&job(&wal, &all, &CrashDisk::new())).unwrap();
     assert_eq!(last_checkpoint(&wal).unwrap().unwrap().number, last);
     let but_metadata = |records: Vec<Vec<u8>>| -> Vec<Vec<u8>> {
-        records.into_iter().filter(|record| RecordType::from_record(record) != RecordType::Metadata).collect()
+        records
+            .into_iter()
+            .filter(|record| RecordType::from_record(record) != RecordType::Metadata)
+            .collect()
     };
     assert!(but_metadata(read_records(&wal)) == but_metadata(before));
 }
@@ -153,7 +175,11 @@ const SERIES: u64 = 7;
 
 fn labels(series: u64) -> Labels {
     let number = series.to_string();
-    [("__name__", "x"), ("i", number.as_str())].into_iter().collect::<LabelsBuilder<'_>>().build().unwrap()
+    [("__name__", "x"), ("i", number.as_str())]
+        .into_iter()
+        .collect::<LabelsBuilder<'_>>()
+        .build()
+        .unwrap()
 }
 
 fn histogram(seed: u64) -> Histogram {
@@ -172,7 +198,14 @@ fn histogram(seed: u64) -> Histogram {
 fn float_histogram(seed: u64) -> FloatHistogram {
     let Histogram { schema, sum, positive_spans, custom_values, .. } = histogram(seed);
     let positive_buckets = vec![seed as f64, 0.5];
-    FloatHistogram { schema, sum, positive_spans, positive_buckets, custom_values, ..FloatHistogram::default() }
+    FloatHistogram {
+        schema,
+        sum,
+        positive_spans,
+        positive_buckets,
+        custom_values,
+        ..FloatHistogram::default()
+    }
 }
 
 /// A record of kind `record_type` with an entry for each series, time and value.
@@ -185,10 +218,16 @@ fn record(kind: u8, entries: &[(u64, i64, u64)]) -> Vec<u8> {
             let sets: Vec<_> = entries.iter().map(|&(n, ..)| (SeriesRef(n), labels(n))).collect();
             encode_series(&mut out, sets.iter().map(|(series, labels)| (*series, labels)));
         }
-        2 => encode_samples(&mut out, heads().map(|(series, t, v)| (series, FloatSample::new(t, f64::from_bits(v))))),
+        2 => encode_samples(
+            &mut out,
+            heads().map(|(series, t, v)| (series, FloatSample::new(t, f64::from_bits(v)))),
+        ),
         3 => encode_tombstones(
             &mut out,
-            heads().map(|(series, t, v)| RefTombstone { series, range: TimeRange::new(t - (v % 50) as i64, t) }),
+            heads().map(|(series, t, v)| RefTombstone {
+                series,
+                range: TimeRange::new(t - (v % 50) as i64, t),
+            }),
         ),
         4 => {
             let exemplars: Vec<_> = heads()
@@ -202,8 +241,11 @@ fn record(kind: u8, entries: &[(u64, i64, u64)]) -> Vec<u8> {
         6 => {
             let entries: Vec<_> = heads()
                 .map(|(series, t, v)| {
-                    let metadata =
-                        Metadata { metric_type: MetricType::Gauge, unit: t.to_string(), help: v.to_string() };
+                    let metadata = Metadata {
+                        metric_type: MetricType::Gauge,
+                        unit: t.to_string(),
+                        help: v.to_string(),
+                    };
                     RefMetadata { series, metadata }
                 })
                 .collect();
@@ -211,14 +253,25 @@ fn record(kind: u8, entries: &[(u64, i64, u64)]) -> Vec<u8> {
         }
         7 | 9 | 12 => {
             let start = if kind == 12 { 5 } else { 0 };
-            let entries: Vec<_> =
-                heads().map(|(series, t, v)| RefHistogram { series, start_timestamp: start, t, histogram: histogram(v) }).collect();
+            let entries: Vec<_> = heads()
+                .map(|(series, t, v)| RefHistogram {
+                    series,
+                    start_timestamp: start,
+                    t,
+                    histogram: histogram(v),
+                })
+                .collect();
             encode_histograms(&mut out, layout.unwrap(), &entries);
         }
         8 | 10 | 13 => {
             let start = if kind == 13 { 5 } else { 0 };
             let entries: Vec<_> = heads()
-                .map(|(series, t, v)| RefHistogram { series, start_timestamp: start, t, histogram: float_histogram(v) })
+                .map(|(series, t, v)| RefHistogram {
+                    series,
+                    start_timestamp: start,
+                    t,
+                    histogram: float_histogram(v),
+                })
                 .collect();
             encode_float_histograms(&mut out, layout.unwrap(), &entries);
         }
@@ -236,10 +289,12 @@ fn record(kind: u8, entries: &[(u64, i64, u64)]) -> Vec<u8> {
 }
 
 fn records() -> impl Strategy<Value = Vec<Vec<u8>>> {
-    let kinds = proptest::sample::select(vec![1u8, 1, 2, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14]);
+    let kinds =
+        proptest::sample::select(vec![1u8, 1, 2, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14]);
     let entries = proptest::collection::vec((1..=SERIES, 0i64..100, any::<u64>()), 0..8);
     // M-map markers have no entries here, so that they decode.
-    let record = (kinds, entries).prop_map(|(kind, entries)| if kind == 5 { vec![5] } else { record(kind, &entries) });
+    let record = (kinds, entries)
+        .prop_map(|(kind, entries)| if kind == 5 { vec![5] } else { record(kind, &entries) });
     proptest::collection::vec(record, 1..30)
 }
 
@@ -313,10 +368,13 @@ impl Log {
         for i in 0..STEP {
             let t = number * STEP + i;
             batch.push_float_sample(SeriesRef(number as u64 + 1), FloatSample::new(t, t as f64));
-            batch.push_float_sample(SeriesRef(number.max(1) as u64), FloatSample::new(t, -t as f64));
+            batch
+                .push_float_sample(SeriesRef(number.max(1) as u64), FloatSample::new(t, -t as f64));
         }
-        batch
-            .push_tombstones(SeriesRef(number as u64 + 1), &[TimeRange::new(0, number * STEP), TimeRange::new(-9, -5)]);
+        batch.push_tombstones(
+            SeriesRef(number as u64 + 1),
+            &[TimeRange::new(0, number * STEP), TimeRange::new(-9, -5)],
+        );
         let position = self.wal.enqueue(&mut batch);
         self.wal.wait(position)
     }
@@ -348,7 +406,13 @@ fn open(dir: &Path, disk: &CrashDisk) -> Wal {
 }
 
 /// Checks that a log holds all that is needed of `before`, nothing that was never in it, and series before their samples.
-fn assert_needed(dir: &Path, before: &[LogEntry], mint: i64, keep: &dyn Fn(SeriesRef) -> bool, what: &str) {
+fn assert_needed(
+    dir: &Path,
+    before: &[LogEntry],
+    mint: i64,
+    keep: &dyn Fn(SeriesRef) -> bool,
+    what: &str,
+) {
     let found = read_log(dir);
     let count = |entries: &[LogEntry]| {
         entries.iter().fold(BTreeMap::new(), |mut counts: BTreeMap<LogEntry, u32>, entry| {
@@ -397,7 +461,9 @@ fn a_truncation_leaves_a_checkpoint_and_the_newer_part() {
     assert_needed(&log.dir, &before, log.mint(), &log.keep(), "after the second");
     log.commit().unwrap();
     log.wal.close().unwrap();
-    for point in ["checkpoint.write", "checkpoint.before_rename", "checkpoint.after_rename", "wal.truncate"] {
+    for point in
+        ["checkpoint.write", "checkpoint.before_rename", "checkpoint.after_rename", "wal.truncate"]
+    {
         assert!(fail_point::hits(point) >= 2, "{point}");
     }
 }
@@ -446,7 +512,12 @@ fn truncation_that_is_stopped_loses_nothing_and_is_completed_later() {
 fn leftovers_of_truncation_are_removed_by_next_one() {
     let log = Log::with_segments(7);
     let before = read_log(&log.dir);
-    write_checkpoint(&CheckpointSpec { mint: log.mint(), last: 5, ..job(&log.dir, &log.keep(), &log.disk) }).unwrap();
+    write_checkpoint(&CheckpointSpec {
+        mint: log.mint(),
+        last: 5,
+        ..job(&log.dir, &log.keep(), &log.disk)
+    })
+    .unwrap();
     let part = log.truncate().unwrap().part.unwrap();
     assert!(part.checkpoint.is_none());
     assert_eq!((part.last, part.segments.removed), (3, 4));
@@ -465,7 +536,10 @@ fn requests_are_logged_while_the_log_is_truncated() {
         let truncating = scope.spawn(|| WalTruncation { mint, is_live: &keep }.run(wal));
         for number in 0..50 {
             let mut batch = LogBatch::default();
-            batch.push_float_sample(SeriesRef(log.next as u64), FloatSample::new(1_000_000 + number, 1.0));
+            batch.push_float_sample(
+                SeriesRef(log.next as u64),
+                FloatSample::new(1_000_000 + number, 1.0),
+            );
             wal.wait(wal.enqueue(&mut batch)).unwrap();
         }
         truncating.join().unwrap()
@@ -473,7 +547,8 @@ fn requests_are_logged_while_the_log_is_truncated() {
     assert!(truncated.unwrap().part.is_some());
     log.disk.set_sync_delay(std::time::Duration::ZERO);
     log.commit().unwrap();
-    let late: Vec<_> = read_log(&log.dir).into_iter().filter(|entry| entry.t >= 1_000_000).map(|e| e.t).collect();
+    let late: Vec<_> =
+        read_log(&log.dir).into_iter().filter(|entry| entry.t >= 1_000_000).map(|e| e.t).collect();
     assert_eq!(late, (1_000_000..1_000_050).collect::<Vec<_>>());
     let old: Vec<_> = read_log(&log.dir);
     for entry in staying(&before, mint, &keep) {
@@ -557,7 +632,13 @@ fn a_full_disk_costs_a_checkpoint_but_not_the_log() {
             };
             failures += 1;
             assert_eq!(log.wal.health(), LogHealth::Healthy, "{call:?} {nth}: {error}");
-            assert_needed(&log.dir, &before, log.mint(), &log.keep(), &format!("{call:?} {nth}: {error}"));
+            assert_needed(
+                &log.dir,
+                &before,
+                log.mint(),
+                &log.keep(),
+                &format!("{call:?} {nth}: {error}"),
+            );
             if last_checkpoint(&log.dir).unwrap().is_none() {
                 let new: Vec<_> = names(&log.dir).difference(&files).cloned().collect();
                 assert!(new.is_empty() || new == ["00000006"], "{call:?} {nth}: {new:?}");
@@ -565,7 +646,13 @@ fn a_full_disk_costs_a_checkpoint_but_not_the_log() {
             log.commit().unwrap();
             let before = read_log(&log.dir);
             log.truncate().unwrap();
-            assert_needed(&log.dir, &before, log.mint(), &log.keep(), &format!("{call:?} {nth}, again"));
+            assert_needed(
+                &log.dir,
+                &before,
+                log.mint(),
+                &log.keep(),
+                &format!("{call:?} {nth}, again"),
+            );
         }
         assert!(failures >= 2, "{call:?}: {failures}");
     }
@@ -580,17 +667,24 @@ fn damage_is_named_and_nothing_changes() {
     flipped[40_000] ^= 4;
     fs::write(&damaged, flipped).unwrap();
     let files = names(&log.dir);
-    let error = write_checkpoint(&CheckpointSpec { last: 3, ..job(&log.dir, &all, &log.disk) }).unwrap_err();
+    let error = write_checkpoint(&CheckpointSpec { last: 3, ..job(&log.dir, &all, &log.disk) })
+        .unwrap_err();
     assert!(error.is_corruption(), "{error}");
-    assert!(error.to_string().contains(damaged.to_str().unwrap()) && error.to_string().contains(" at 3"), "{error}");
+    assert!(
+        error.to_string().contains(damaged.to_str().unwrap())
+            && error.to_string().contains(" at 3"),
+        "{error}"
+    );
     assert_eq!(names(&log.dir), files);
     let error = log.truncate().unwrap_err();
     assert!(matches!(&error, TruncateError::Checkpoint(error) if error.is_corruption()), "{error}");
     // Checksums are right, yet it is no record.
     fs::write(&damaged, good).unwrap();
     let place = tempfile::tempdir().unwrap();
-    for (bad, reason) in [(b"\x63abc".as_slice(), "unknown record type 99"), (b"\x02abc", "8 bytes needed at offset 0")]
-    {
+    for (bad, reason) in [
+        (b"\x63abc".as_slice(), "unknown record type 99"),
+        (b"\x02abc", "8 bytes needed at offset 0"),
+    ] {
         let wal = place.path().join(reason);
         let disk = CrashDisk::new();
         write_segment(&wal, &[record(1, &[(1, 0, 0)]), bad.to_vec()], &disk);
@@ -608,7 +702,9 @@ fn checkpoint_needs_all_segments_and_replaces_no_newer_one() {
         WriteCheckpointError::Missing { missing, .. } => missing,
         other => panic!("{other}"),
     };
-    let at = |first, last| write_checkpoint(&CheckpointSpec { first, last, ..job(&log.dir, &all, &log.disk) });
+    let at = |first, last| {
+        write_checkpoint(&CheckpointSpec { first, last, ..job(&log.dir, &all, &log.disk) })
+    };
     assert_eq!(missing(at(0, 3).unwrap_err()), 0);
     assert_eq!(missing(at(1, 9).unwrap_err()), 6);
     at(1, 2).unwrap();
@@ -622,9 +718,14 @@ fn checkpoint_needs_all_segments_and_replaces_no_newer_one() {
 fn deletions_are_logged_behind_what_they_delete() {
     let mut log = Log::begin();
     log.commit().unwrap();
-    let kinds: Vec<_> = read_records(&log.dir).iter().map(|record| RecordType::from_record(record)).collect();
+    let kinds: Vec<_> =
+        read_records(&log.dir).iter().map(|record| RecordType::from_record(record)).collect();
     assert_eq!(kinds, [RecordType::Series, RecordType::Samples, RecordType::Tombstones]);
-    let deleted: Vec<_> =
-        read_records(&log.dir).iter().skip(2).flat_map(|record| entries_of(record)).map(|e| e.t).collect();
+    let deleted: Vec<_> = read_records(&log.dir)
+        .iter()
+        .skip(2)
+        .flat_map(|record| entries_of(record))
+        .map(|e| e.t)
+        .collect();
     assert_eq!(deleted, [0, -5]);
 }

@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 use crate::support::samples::{LabelSet, Samples};
 use crate::support::{dir, golden};
 use narthex::model::matcher::{MatchType, Matcher};
-use narthex::model::time::TimeRange;
 use narthex::model::sample::{Sample, SampleValue};
+use narthex::model::time::TimeRange;
 use narthex::tsdb::block::meta::{BlockMeta, list_block_dirs};
 use narthex::tsdb::block::open::Block;
 use narthex::tsdb::block::writer::{BlockWriter, NewBlockMeta};
@@ -75,15 +75,26 @@ struct Floats {
 impl Floats {
     /// Adds the floats that are not deleted. Their chunks, encoded again, are the same byte for byte.
     fn add(&mut self, series: &ChunkSeries) {
-        let labels: LabelSet = series.labels.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+        let labels: LabelSet =
+            series.labels.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
         for chunk in &series.chunks {
-            let Some(encoding) = FloatEncoding::from_chunk_encoding(chunk.encoding) else { continue };
+            let Some(encoding) = FloatEncoding::from_chunk_encoding(chunk.encoding) else {
+                continue;
+            };
             let mut again = Again::new(encoding);
             let mut stored = FloatIter::new(encoding, chunk.data.bytes());
             while let Some(sample) = stored.next() {
                 let (sample, start) = (sample.expect("a whole chunk"), stored.start_timestamp());
-                again.append(Sample { start_timestamp: start, t: sample.t, value: SampleValue::Float(sample.v) });
-                if chunk.deleted_intervals.as_ref().is_some_and(|deleted| deleted.contains(sample.t)) {
+                again.append(Sample {
+                    start_timestamp: start,
+                    t: sample.t,
+                    value: SampleValue::Float(sample.v),
+                });
+                if chunk
+                    .deleted_intervals
+                    .as_ref()
+                    .is_some_and(|deleted| deleted.contains(sample.t))
+                {
                     continue;
                 }
                 self.values.add(&labels, sample.t, sample.v.to_bits());
@@ -120,8 +131,12 @@ fn floats_are_those_that_prometheus_reads() {
         for folder in blocks(&golden::unpack(case, place.path())) {
             let block = Block::open(&folder).expect("a whole block");
             let meta = block.meta();
-            expected.values.add_all(&golden::expected_floats(case).between(meta.min_time, meta.max_time));
-            expected.starts.add_all(&golden::expected_starts(case).between(meta.min_time, meta.max_time));
+            expected
+                .values
+                .add_all(&golden::expected_floats(case).between(meta.min_time, meta.max_time));
+            expected
+                .starts
+                .add_all(&golden::expected_starts(case).between(meta.min_time, meta.max_time));
             everything(&block).iter().for_each(|series| found.add(series));
         }
         assert!(expected.values.count() > 1000, "{case}");
@@ -141,13 +156,19 @@ fn full_chunks_of_the_head_are_encoded_again_byte_for_byte() {
         files.for_each(place.path(), |chunk| found.push(chunk)).expect("whole files");
         let mut of_xor2 = 0;
         for meta in found {
-            let Some(encoding) = FloatEncoding::from_chunk_encoding(meta.encoding) else { continue };
+            let Some(encoding) = FloatEncoding::from_chunk_encoding(meta.encoding) else {
+                continue;
+            };
             let chunk = files.read(meta.chunk_ref).expect("a whole chunk");
             let mut again = Again::new(encoding);
             let mut stored = FloatIter::new(encoding, chunk.as_ref());
             while let Some(sample) = stored.next() {
                 let sample = sample.expect("a whole chunk");
-                again.append(Sample { start_timestamp: stored.start_timestamp(), t: sample.t, value: SampleValue::Float(sample.v) });
+                again.append(Sample {
+                    start_timestamp: stored.start_timestamp(),
+                    t: sample.t,
+                    value: SampleValue::Float(sample.v),
+                });
             }
             let again = again.chunk();
             assert!(again.bytes() == chunk.as_ref(), "{case}: {meta:?}");
@@ -170,10 +191,15 @@ fn a_block_is_written_again_byte_for_byte() {
             let block = Block::open(&folder).expect("a whole block");
             let copy = rewrite(&block, rewritten.path());
             for name in ["index", "chunks/000001", "meta.json"] {
-                if name == "meta.json" && BlockMeta::read(&folder).expect("a whole file").stats.num_tombstones > 0 {
+                if name == "meta.json"
+                    && BlockMeta::read(&folder).expect("a whole file").stats.num_tombstones > 0
+                {
                     continue;
                 }
-                assert!(fs::read(folder.join(name)).ok() == fs::read(copy.join(name)).ok(), "{what}: {name}");
+                assert!(
+                    fs::read(folder.join(name)).ok() == fs::read(copy.join(name)).ok(),
+                    "{what}: {name}"
+                );
             }
             assert_eq!(*Block::open(&copy).expect("a whole block").meta(), *block.meta(), "{what}");
         }
@@ -202,13 +228,20 @@ fn meta_and_tombstones_survive_being_written_again() {
         for folder in blocks(&golden::unpack(case, place.path())) {
             let file = |name: &str| fs::read(folder.join(name)).expect("a file");
             let before = file("meta.json");
-            BlockMeta::read(&folder).expect("a whole file").write(&folder).expect("the disk takes it");
+            BlockMeta::read(&folder)
+                .expect("a whole file")
+                .write(&folder)
+                .expect("the disk takes it");
             assert!(before == file("meta.json"), "{case}: meta.json of {}", folder.display());
             // Prometheus writes the series in no order: all else is alike.
             let before = file("tombstones");
             let tombstones = decode(&before).expect("a whole file");
             let again = encode(&tombstones);
-            assert_eq!((again.len(), decode(&again).as_ref()), (before.len(), Ok(&tombstones)), "{case}");
+            assert_eq!(
+                (again.len(), decode(&again).as_ref()),
+                (before.len(), Ok(&tombstones)),
+                "{case}"
+            );
         }
     }
 }
@@ -226,15 +259,21 @@ fn deletions_have_the_effect_that_they_have_in_prometheus() {
         (gauge("1"), 1_762_303_800_000, 1_762_303_800_000),
         (gauge("2"), 1_762_312_200_000, 1_762_312_800_000),
         (gauge("2"), 1_762_315_800_000, 1_762_315_860_000),
-        (vec![equal("__name__", "golden_counter_total"), equal("i", "0")], 1_762_297_200_000, 1_762_333_200_000),
+        (
+            vec![equal("__name__", "golden_counter_total"), equal("i", "0")],
+            1_762_297_200_000,
+            1_762_333_200_000,
+        ),
         (vec![equal("__name__", "golden_special")], 1_762_297_200_000, 1_762_333_200_000),
         (histogram("grow_schema3"), 1_762_306_800_000, 1_762_309_800_000),
         (histogram("custom_grow"), 1_762_306_800_000, 1_762_309_800_000),
     ];
     let place = dir::temp();
-    let [folder] = <[PathBuf; 1]>::try_from(blocks(&golden::unpack("deletes", place.path()))).expect("one block");
+    let [folder] = <[PathBuf; 1]>::try_from(blocks(&golden::unpack("deletes", place.path())))
+        .expect("one block");
     let meta = fs::read(folder.join("meta.json")).expect("a file");
-    let tombstones = decode(&fs::read(folder.join("tombstones")).expect("a file")).expect("a whole file");
+    let tombstones =
+        decode(&fs::read(folder.join("tombstones")).expect("a file")).expect("a whole file");
     fs::remove_file(folder.join("tombstones")).expect("there are tombstones");
     let block = Block::open(&folder).expect("a whole block");
     for (matchers, mint, maxt) in deletions {

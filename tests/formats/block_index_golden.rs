@@ -19,7 +19,8 @@ fn cases() -> Vec<String> {
 
 fn blocks(data: &Path) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(data).expect("the data directory can be listed");
-    let mut blocks: Vec<PathBuf> = entries.map(|entry| entry.expect("an entry can be read").path()).collect();
+    let mut blocks: Vec<PathBuf> =
+        entries.map(|entry| entry.expect("an entry can be read").path()).collect();
     blocks.retain(|path| path.join("meta.json").is_file() && path.join("index").is_file());
     blocks.sort();
     blocks

@@ -9,8 +9,8 @@ use std::path::Path;
 use crate::support::{dir, golden};
 use narthex::model::histogram::CounterResetHint;
 use narthex::model::matcher::{MatchType, Matcher};
-use narthex::model::time::TimeRange;
 use narthex::model::sample::{Sample, SampleValue};
+use narthex::model::time::TimeRange;
 use narthex::tsdb::block::meta::list_block_dirs;
 use narthex::tsdb::block::open::Block;
 use narthex::tsdb::chunk::ChunkEncoding;
@@ -53,7 +53,11 @@ fn each_chunk(case: &str, mut visit: impl FnMut(Found)) {
         let all = [Matcher::new(MatchType::Equal, "no_such_label", "").expect("a matcher")];
         for series in block.select(&all, TimeRange::ALL).expect("the block can be read") {
             for chunk in series.expect("the block can be read").chunks {
-                visit(Found { encoding: chunk.encoding, bytes: chunk.data.bytes().to_vec(), samples: None });
+                visit(Found {
+                    encoding: chunk.encoding,
+                    bytes: chunk.data.bytes().to_vec(),
+                    samples: None,
+                });
             }
         }
     }
@@ -80,8 +84,12 @@ fn header_of(found: &Found) -> CounterResetHint {
         ChunkEncoding::HistogramSt | ChunkEncoding::FloatHistogramSt => found.bytes[0] >> 6,
         ChunkEncoding::Xor | ChunkEncoding::Xor2 => 0,
     };
-    [CounterResetHint::Unknown, CounterResetHint::NotReset, CounterResetHint::Reset, CounterResetHint::Gauge]
-        [usize::from(bits)]
+    [
+        CounterResetHint::Unknown,
+        CounterResetHint::NotReset,
+        CounterResetHint::Reset,
+        CounterResetHint::Gauge,
+    ][usize::from(bits)]
 }
 
 /// Gives a histogram that hint.
@@ -96,15 +104,21 @@ fn hint(point: &mut Sample, hint: CounterResetHint) {
 /// The chunk's points, encoded again.
 fn again(found: &Found) -> AnyChunk {
     let header = header_of(found);
-    let mut points: Vec<Sample> =
-        AnyChunkIter::new(found.encoding, &found.bytes).map(|point| point.expect("a whole chunk")).collect();
+    let mut points: Vec<Sample> = AnyChunkIter::new(found.encoding, &found.bytes)
+        .map(|point| point.expect("a whole chunk"))
+        .collect();
     // A stale marker does not say that it is one of a gauge.
     let is_gauge = header == CounterResetHint::Gauge;
     points.iter_mut().filter(|_| is_gauge).for_each(|point| hint(point, header));
-    let with_starts = matches!(found.encoding, ChunkEncoding::HistogramSt | ChunkEncoding::FloatHistogramSt);
+    let with_starts =
+        matches!(found.encoding, ChunkEncoding::HistogramSt | ChunkEncoding::FloatHistogramSt);
     let encodings = EncodingPolicy {
         floats: FloatEncoding::from_chunk_encoding(found.encoding).unwrap_or_default(),
-        histogram_starts: if with_starts { HistogramStMode::WithSt } else { HistogramStMode::WithoutSt },
+        histogram_starts: if with_starts {
+            HistogramStMode::WithSt
+        } else {
+            HistogramStMode::WithoutSt
+        },
     };
     let mut first = points[0].clone();
     // A chunk that ends with the same point says that there was no reset.
@@ -139,7 +153,13 @@ fn every_chunk_is_encoded_again_byte_for_byte() {
             assert_eq!((resumed.bytes(), resumed.encoding()), (&*found.bytes, found.encoding));
             assert_eq!(
                 format!("{:?}", resumed.last_sample()),
-                format!("{:?}", AnyChunkIter::new(found.encoding, &found.bytes).last().transpose().expect("a whole chunk"))
+                format!(
+                    "{:?}",
+                    AnyChunkIter::new(found.encoding, &found.bytes)
+                        .last()
+                        .transpose()
+                        .expect("a whole chunk")
+                )
             );
             *by_encoding.entry(found.encoding as u8).or_default() += 1;
         });

@@ -39,12 +39,15 @@ const TARGETS: [Target; 17] = [
 impl Target {
     /// The kept inputs by path, in the order of their names.
     fn inputs(self) -> Vec<(PathBuf, Vec<u8>)> {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fuzz_corpus").join(self.name);
+        let folder =
+            Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fuzz_corpus").join(self.name);
         let entries = std::fs::read_dir(&folder).expect("the corpus can be listed");
-        let mut paths: Vec<PathBuf> = entries.map(|entry| entry.expect("an entry can be read").path()).collect();
+        let mut paths: Vec<PathBuf> =
+            entries.map(|entry| entry.expect("an entry can be read").path()).collect();
         paths.sort();
         assert!(paths.len() >= 5, "{} has only {} inputs", folder.display(), paths.len());
-        let read = |path: PathBuf| (path.clone(), std::fs::read(path).expect("an input can be read"));
+        let read =
+            |path: PathBuf| (path.clone(), std::fs::read(path).expect("an input can be read"));
         paths.into_iter().map(read).collect()
     }
 }
@@ -87,7 +90,9 @@ impl Change {
         match self {
             Self::Set(at, byte) => input[at % len] = *byte,
             Self::Flip(at, bit) => input[at % len] ^= 1 << bit,
-            Self::Insert(at, bytes) => drop(input.splice(at % len..at % len, bytes.iter().copied())),
+            Self::Insert(at, bytes) => {
+                drop(input.splice(at % len..at % len, bytes.iter().copied()))
+            }
             Self::Remove(at, count) => drop(input.drain(at % len..len.min(at % len + count))),
             Self::Cut(at) => input.truncate(at % len),
             Self::Copy(from, to, count) => {
@@ -104,7 +109,8 @@ fn change() -> impl Strategy<Value = Change> {
     prop_oneof![
         (at(), telling).prop_map(|(at, byte)| Change::Set(at, byte)),
         (at(), 0..8u8).prop_map(|(at, bit)| Change::Flip(at, bit)),
-        (at(), prop::collection::vec(any::<u8>(), 1..5)).prop_map(|(at, bytes)| Change::Insert(at, bytes)),
+        (at(), prop::collection::vec(any::<u8>(), 1..5))
+            .prop_map(|(at, bytes)| Change::Insert(at, bytes)),
         (at(), 1..5usize).prop_map(|(at, count)| Change::Remove(at, count)),
         at().prop_map(Change::Cut),
         (at(), at(), 1..40usize).prop_map(|(from, to, count)| Change::Copy(from, to, count)),

@@ -2,20 +2,21 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that can not go on panics")]
 
+use narthex::model::float_sample::FloatSample;
 use narthex::model::labels::{Labels, LabelsBuilder};
 use narthex::model::refs::SeriesRef;
-use narthex::model::float_sample::FloatSample;
-use narthex::tsdb::wal::compression::{RecordCompression, Compressor};
-use narthex::tsdb::wal::corruption::{WalCorruption, CorruptionReason, CorruptionExtent};
+use narthex::tsdb::wal::compression::{Compressor, RecordCompression};
+use narthex::tsdb::wal::corruption::{CorruptionExtent, CorruptionReason, WalCorruption};
 use narthex::tsdb::wal::page::{HEADER_SIZE, PAGE_SIZE, append_record, fits, padding_at};
-use narthex::tsdb::wal::reader::{ReadLogError, LogSegmentReader};
+use narthex::tsdb::wal::reader::{LogSegmentReader, ReadLogError};
 use narthex::tsdb::wal::record::error::DecodeRecordError;
 use narthex::tsdb::wal::record::record_type::RecordType;
 use narthex::tsdb::wal::record::samples::{SamplesDecoder, encode_samples};
 use narthex::tsdb::wal::record::series::{SeriesDecoder, encode_series};
 use proptest::prelude::{Just, Strategy, any, prop_assert, prop_assert_eq, prop_oneof, proptest};
 
-const ALL: [RecordCompression; 3] = [RecordCompression::None, RecordCompression::Snappy, RecordCompression::Zstd];
+const ALL: [RecordCompression; 3] =
+    [RecordCompression::None, RecordCompression::Snappy, RecordCompression::Zstd];
 
 /// A segment and where each of its records ends.
 #[derive(Default)]
@@ -84,13 +85,17 @@ fn segment(compression: RecordCompression) -> Written {
     let mut number = 0;
     while written.bytes.len() < PAGE_SIZE + 3000 {
         let count = if number % 90 == 0 { 300 } else { 1 + next() % 40 };
-        let sets: Vec<_> = (number..=number + count % 29).map(|n| (SeriesRef(n + 1), labels(n))).collect();
+        let sets: Vec<_> =
+            (number..=number + count % 29).map(|n| (SeriesRef(n + 1), labels(n))).collect();
         let mut series = Vec::new();
         encode_series(&mut series, sets.iter().map(|(n, set)| (*n, set)));
         written.push(&mut compressor, series);
         let mut samples = Vec::new();
-        let values: Vec<_> =
-            (0..count).map(|n| (SeriesRef(n + 1), FloatSample::new(1_700_000_000_000, f64::from_bits(next())))).collect();
+        let values: Vec<_> = (0..count)
+            .map(|n| {
+                (SeriesRef(n + 1), FloatSample::new(1_700_000_000_000, f64::from_bits(next())))
+            })
+            .collect();
         encode_samples(&mut samples, values);
         written.push(&mut compressor, samples);
         number += 30;
@@ -111,7 +116,11 @@ fn cut_in_last_page_is_torn_tail_and_keeps_earlier_records() {
             match damage {
                 None => assert_eq!(cut, good_end),
                 Some(damage) => {
-                    assert_eq!((damage.extent, damage.good_end), (CorruptionExtent::TornTail, good_end as u64), "cut at {cut}");
+                    assert_eq!(
+                        (damage.extent, damage.good_end),
+                        (CorruptionExtent::TornTail, good_end as u64),
+                        "cut at {cut}"
+                    );
                 }
             }
         }
@@ -131,7 +140,11 @@ fn a_zeroed_tail_is_torn() {
         }
         // Zeros from the header on are no different from a page that is not full.
         if let Some(damage) = damage {
-            assert_eq!(damage.extent, CorruptionExtent::TornTail, "zeros from {zeros_from} of {last_start}: {damage}");
+            assert_eq!(
+                damage.extent,
+                CorruptionExtent::TornTail,
+                "zeros from {zeros_from} of {last_start}: {damage}"
+            );
         }
     }
 }
@@ -157,10 +170,17 @@ fn flipped_bit_keeps_earlier_records_and_alters_none() {
                     Some(damage) => {
                         let before = written.ends.iter().filter(|&&end| end <= byte).count();
                         assert_eq!(records.len(), before, "bit {bit} of byte {byte}: {damage}");
-                        assert_eq!(damage.good_end, behind as u64, "bit {bit} of byte {byte}: {damage}");
+                        assert_eq!(
+                            damage.good_end, behind as u64,
+                            "bit {bit} of byte {byte}: {damage}"
+                        );
                     }
                     None => {
-                        assert_eq!(records.len(), written.records.len(), "bit {bit} of byte {byte}");
+                        assert_eq!(
+                            records.len(),
+                            written.records.len(),
+                            "bit {bit} of byte {byte}"
+                        );
                         unnoticed += 1;
                     }
                 }
@@ -177,7 +197,11 @@ fn records_behind_the_damage_tell_it_from_a_torn_tail() {
     let written = segment(RecordCompression::None);
     let last = written.ends[written.ends.len() - 2];
     let before = written.ends[written.ends.len() - 3];
-    for (byte, extent) in [(last + 20, CorruptionExtent::TornTail), (before + 20, CorruptionExtent::Middle), (20, CorruptionExtent::Middle)] {
+    for (byte, extent) in [
+        (last + 20, CorruptionExtent::TornTail),
+        (before + 20, CorruptionExtent::Middle),
+        (20, CorruptionExtent::Middle),
+    ] {
         let mut bytes = written.bytes.clone();
         bytes[byte] ^= 1;
         assert_eq!(replay(&bytes).1.unwrap().extent, extent, "{byte}");
@@ -196,7 +220,10 @@ fn record_without_end_is_torn_and_without_start_is_corruption() {
     written.push(&mut plain, vec![1; 3 * PAGE_SIZE]);
     for pages in [1, 2] {
         let damage = replay(&written.bytes[..pages * PAGE_SIZE]).1.unwrap();
-        assert_eq!((damage.extent, damage.offset, damage.good_end), (CorruptionExtent::TornTail, 0, 0));
+        assert_eq!(
+            (damage.extent, damage.offset, damage.good_end),
+            (CorruptionExtent::TornTail, 0, 0)
+        );
         assert!(matches!(damage.reason, CorruptionReason::Unfinished));
     }
     let damage = replay(&written.bytes[PAGE_SIZE..]).1.unwrap();
@@ -216,7 +243,10 @@ fn a_record_that_does_not_decode_is_damage_where_it_begins() {
         written.push(&mut Compressor::new(RecordCompression::Snappy), record);
         written.push(&mut Compressor::new(RecordCompression::Snappy), vec![2]);
         let damage = replay(&written.bytes).1.unwrap();
-        assert_eq!((damage.extent, damage.offset, damage.good_end), (CorruptionExtent::Middle, good as u64, good as u64));
+        assert_eq!(
+            (damage.extent, damage.offset, damage.good_end),
+            (CorruptionExtent::Middle, good as u64, good as u64)
+        );
     }
     written.push(&mut Compressor::new(RecordCompression::None), vec![14, 0]);
     let mut reader = LogSegmentReader::from_bytes(&written.bytes);
@@ -231,7 +261,9 @@ fn a_record_that_does_not_decode_is_damage_where_it_begins() {
 fn any_record() -> impl Strategy<Value = Vec<u8>> {
     let len = prop_oneof![1usize..100, 32_700usize..32_800, 1usize..100_000];
     let seed = prop_oneof![Just(0u32), any::<u32>()];
-    (len, seed).prop_map(|(len, seed)| (0..len as u32).map(|i| (i.wrapping_mul(seed) >> 13) as u8 | 1).collect())
+    (len, seed).prop_map(|(len, seed)| {
+        (0..len as u32).map(|i| (i.wrapping_mul(seed) >> 13) as u8 | 1).collect()
+    })
 }
 
 proptest! {

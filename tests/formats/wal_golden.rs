@@ -10,23 +10,31 @@ use crate::support::golden;
 use narthex::model::histogram::{CounterResetHint, FloatHistogram, Histogram, Span};
 use narthex::model::labels::{Labels, LabelsBuilder};
 use narthex::model::refs::SeriesRef;
-use narthex::tsdb::wal::compression::{RecordCompression, Compressor};
-use narthex::tsdb::wal::corruption::{WalCorruption, CorruptionExtent};
-use narthex::tsdb::wal::page::{Fragment, HEADER_SIZE, PAGE_SIZE, PageItem, append_record, padding_at, read_page_item};
-use narthex::tsdb::wal::reader::{ReadLogError, LogSegmentReader};
+use narthex::tsdb::wal::compression::{Compressor, RecordCompression};
+use narthex::tsdb::wal::corruption::{CorruptionExtent, WalCorruption};
+use narthex::tsdb::wal::page::{
+    Fragment, HEADER_SIZE, PAGE_SIZE, PageItem, append_record, padding_at, read_page_item,
+};
+use narthex::tsdb::wal::reader::{LogSegmentReader, ReadLogError};
 use narthex::tsdb::wal::record::exemplars::{decode_exemplars, encode_exemplars};
-use narthex::tsdb::wal::record::histogram_encoder::{HistogramLayout, encode_float_histograms, encode_histograms};
-use narthex::tsdb::wal::record::histograms::{RefHistogram, decode_float_histograms, decode_histograms};
-use narthex::tsdb::wal::record::record_type::RecordType;
+use narthex::tsdb::wal::record::histogram_encoder::{
+    HistogramLayout, encode_float_histograms, encode_histograms,
+};
+use narthex::tsdb::wal::record::histograms::{
+    RefHistogram, decode_float_histograms, decode_histograms,
+};
 use narthex::tsdb::wal::record::metadata::{decode_metadata, encode_metadata};
+use narthex::tsdb::wal::record::record_type::RecordType;
 use narthex::tsdb::wal::record::samples::{SamplesDecoder, encode_samples, encode_samples_v2};
 use narthex::tsdb::wal::record::series::{SeriesDecoder, encode_series};
 use narthex::tsdb::wal::record::tombstones::{decode_tombstones, encode_tombstones};
 use narthex::tsdb::wal::segment::list_segments;
 use serde_json::{Value, json};
 
-const WHOLE: [&str; 5] = ["wal-killed", "all-types-killed", "wal-zstd", "wal-uncompressed", "start-timestamps"];
-const TORN: [&str; 4] = ["torn-tail", "torn-zeroed-tail", "torn-bitflip-last-segment", "torn-bitflip-first-segment"];
+const WHOLE: [&str; 5] =
+    ["wal-killed", "all-types-killed", "wal-zstd", "wal-uncompressed", "start-timestamps"];
+const TORN: [&str; 4] =
+    ["torn-tail", "torn-zeroed-tail", "torn-bitflip-last-segment", "torn-bitflip-first-segment"];
 
 struct Case {
     _place: tempfile::TempDir,
@@ -39,7 +47,8 @@ impl Case {
         let place = tempfile::tempdir().unwrap();
         let data = golden::unpack(name, place.path());
         let contents: Value =
-            serde_json::from_slice(&fs::read(golden::folder(name).join("contents.json")).unwrap()).unwrap();
+            serde_json::from_slice(&fs::read(golden::folder(name).join("contents.json")).unwrap())
+                .unwrap();
         let contents = contents.get("as_given").cloned().unwrap_or(contents);
         Case { _place: place, data, contents }
     }
@@ -73,7 +82,9 @@ fn stored_records(bytes: &[u8]) -> Vec<(Vec<u8>, RecordCompression)> {
     let mut joined = Vec::new();
     for page in bytes.chunks(PAGE_SIZE) {
         let mut at = 0;
-        while let Ok(PageItem::Fragment(Fragment { role, compression, data })) = read_page_item(&page[at..], PAGE_SIZE - at) {
+        while let Ok(PageItem::Fragment(Fragment { role, compression, data })) =
+            read_page_item(&page[at..], PAGE_SIZE - at)
+        {
             joined.extend_from_slice(data);
             if role.ends_record() {
                 records.push((std::mem::take(&mut joined), compression));
@@ -99,8 +110,9 @@ fn record_counts_and_read_end_match_inspected_values() {
             }
             assert_eq!(json!(counts), expected["records"], "{name}/{file}");
             let stop = damage.map(|damage| damage.offset);
-            let expected_stop =
-                expected["stops"].as_str().map(|stop| stop.rsplit_once(' ').unwrap().1.parse::<u64>().unwrap());
+            let expected_stop = expected["stops"]
+                .as_str()
+                .map(|stop| stop.rsplit_once(' ').unwrap().1.parse::<u64>().unwrap());
             assert_eq!(stop, expected_stop, "{name}/{file}");
         }
     }
@@ -109,7 +121,13 @@ fn record_counts_and_read_end_match_inspected_values() {
 #[test]
 fn a_torn_tail_and_a_flipped_bit_are_told_apart() {
     for (name, file, extent, good_end, reason) in [
-        ("torn-tail", "00000001", CorruptionExtent::TornTail, 49_950, "the file ends within a fragment"),
+        (
+            "torn-tail",
+            "00000001",
+            CorruptionExtent::TornTail,
+            49_950,
+            "the file ends within a fragment",
+        ),
         ("torn-zeroed-tail", "00000001", CorruptionExtent::TornTail, 49_950, "checksum "),
         // The flipped bit is in the last fragment of a record that begins on the page before.
         ("torn-bitflip-last-segment", "00000001", CorruptionExtent::Middle, 25_130, "checksum "),
@@ -185,7 +203,9 @@ fn encoded_again(record: &[u8]) -> Vec<u8> {
             let layout = HistogramLayout::from_record_type(kind).unwrap();
             encode_histograms(&mut again, layout, &decode_histograms(record).unwrap());
         }
-        RecordType::FloatHistograms | RecordType::CustomFloatHistograms | RecordType::FloatHistogramsV2 => {
+        RecordType::FloatHistograms
+        | RecordType::CustomFloatHistograms
+        | RecordType::FloatHistogramsV2 => {
             let layout = HistogramLayout::from_record_type(kind).unwrap();
             encode_float_histograms(&mut again, layout, &decode_float_histograms(record).unwrap());
         }
@@ -202,7 +222,8 @@ fn records_compressed_again_with_snappy_have_the_same_bytes() {
             let stored = stored_records(&fs::read(&segment.path).unwrap());
             let records = read(&segment.path).0;
             assert_eq!(stored.len(), records.len());
-            let used = stored.iter().map(|(_, how)| *how).find(|how| *how != RecordCompression::None);
+            let used =
+                stored.iter().map(|(_, how)| *how).find(|how| *how != RecordCompression::None);
             let mut compressor = Compressor::new(used.unwrap_or(RecordCompression::None));
             for ((data, how), record) in stored.iter().zip(&records) {
                 let mut again = Vec::new();
@@ -210,7 +231,13 @@ fn records_compressed_again_with_snappy_have_the_same_bytes() {
                 // Those of zstd need not be the same: two libraries choose differently.
                 if *how == RecordCompression::Snappy {
                     assert_eq!(how_again, *how, "{name}");
-                    assert!(again == *data, "{name}: {} and {} bytes of {}", again.len(), data.len(), record.len());
+                    assert!(
+                        again == *data,
+                        "{name}: {} and {} bytes of {}",
+                        again.len(),
+                        data.len(),
+                        record.len()
+                    );
                 }
             }
         }
@@ -223,7 +250,10 @@ fn wal_alone_contains_every_sample_of_prometheus() {
         let case = Case::new(name);
         let (found, expected) = (samples_of(&case.records()), expected_samples(name));
         let counts = |samples: &Samples| samples.values().map(BTreeMap::len).sum::<usize>();
-        assert_eq!(counts(&expected) as u64, case.contents["readback"]["samples"].as_u64().unwrap());
+        assert_eq!(
+            counts(&expected) as u64,
+            case.contents["readback"]["samples"].as_u64().unwrap()
+        );
         assert_eq!(found.keys().collect::<Vec<_>>(), expected.keys().collect::<Vec<_>>(), "{name}");
         for (labels, samples) in &expected {
             assert_eq!(&found[labels], samples, "{name}: {labels}");
@@ -251,13 +281,15 @@ fn sample_records_v2_decode_start_timestamps() {
 fn exemplars_and_metadata_are_those_that_prometheus_has() {
     let name = "all-types-killed";
     let records = Case::new(name).records();
-    let of_kind = |kind| records.iter().filter(move |record| RecordType::from_record(record) == kind);
+    let of_kind =
+        |kind| records.iter().filter(move |record| RecordType::from_record(record) == kind);
     let series: BTreeMap<SeriesRef, Labels> = of_kind(RecordType::Series)
         .flat_map(|record| SeriesDecoder::new(record).unwrap().map(Result::unwrap))
         .map(|one| (one.series, one.labels))
         .collect();
-    let file =
-        |file: &str| -> Value { serde_json::from_slice(&fs::read(golden::folder(name).join(file)).unwrap()).unwrap() };
+    let file = |file: &str| -> Value {
+        serde_json::from_slice(&fs::read(golden::folder(name).join(file)).unwrap()).unwrap()
+    };
 
     let mut found: Vec<_> = of_kind(RecordType::Exemplars)
         .flat_map(|record| decode_exemplars(record).unwrap())
@@ -286,13 +318,23 @@ fn exemplars_and_metadata_are_those_that_prometheus_has() {
     assert_eq!(last.len(), expected.len());
     for one in expected {
         let found = &last[&SeriesRef(one["ref"].as_u64().unwrap())];
-        assert_eq!(format!("{:?}", found.metric_type).to_lowercase(), one["type"].as_str().unwrap());
-        assert_eq!((json!(found.unit), json!(found.help)), (one["unit"].clone(), one["help"].clone()));
+        assert_eq!(
+            format!("{:?}", found.metric_type).to_lowercase(),
+            one["type"].as_str().unwrap()
+        );
+        assert_eq!(
+            (json!(found.unit), json!(found.help)),
+            (one["unit"].clone(), one["help"].clone())
+        );
     }
 }
 
 fn label_set(pairs: &Value) -> String {
-    let pairs = pairs.as_object().unwrap().iter().map(|(name, value)| (name.as_str(), value.as_str().unwrap()));
+    let pairs = pairs
+        .as_object()
+        .unwrap()
+        .iter()
+        .map(|(name, value)| (name.as_str(), value.as_str().unwrap()));
     pairs.collect::<LabelsBuilder<'_>>().build().unwrap().to_string()
 }
 
@@ -311,20 +353,36 @@ fn samples_of(records: &[Vec<u8>]) -> Samples {
         };
         match RecordType::from_record(record) {
             RecordType::Series => {
-                labels.extend(SeriesDecoder::new(record).unwrap().map(Result::unwrap).map(|s| (s.series, s.labels)));
+                labels.extend(
+                    SeriesDecoder::new(record)
+                        .unwrap()
+                        .map(Result::unwrap)
+                        .map(|s| (s.series, s.labels)),
+                );
             }
             RecordType::Samples | RecordType::SamplesV2 => {
                 for sample in SamplesDecoder::new(record).unwrap().map(Result::unwrap) {
-                    add(sample.series, sample.sample.t, sample.start_timestamp, json!({ "v": bits(sample.sample.v) }));
+                    add(
+                        sample.series,
+                        sample.sample.t,
+                        sample.start_timestamp,
+                        json!({ "v": bits(sample.sample.v) }),
+                    );
                 }
             }
             RecordType::Histograms | RecordType::CustomHistograms | RecordType::HistogramsV2 => {
-                for RefHistogram { series, start_timestamp: start, t, histogram } in decode_histograms(record).unwrap() {
+                for RefHistogram { series, start_timestamp: start, t, histogram } in
+                    decode_histograms(record).unwrap()
+                {
                     add(series, t, start, json!({ "h": integer(&histogram) }));
                 }
             }
-            RecordType::FloatHistograms | RecordType::CustomFloatHistograms | RecordType::FloatHistogramsV2 => {
-                for RefHistogram { series, start_timestamp: start, t, histogram } in decode_float_histograms(record).unwrap() {
+            RecordType::FloatHistograms
+            | RecordType::CustomFloatHistograms
+            | RecordType::FloatHistogramsV2 => {
+                for RefHistogram { series, start_timestamp: start, t, histogram } in
+                    decode_float_histograms(record).unwrap()
+                {
                     add(series, t, start, json!({ "h": float(&histogram) }));
                 }
             }
@@ -361,13 +419,14 @@ fn normalize(histogram: &mut Value) {
     for side in ["positive", "negative"] {
         let spans = fields.remove(&format!("{side}_spans")).unwrap();
         let counts = fields.remove(&format!("{side}_buckets")).unwrap();
-        let spans = spans
-            .as_array()
-            .unwrap()
-            .iter()
-            .map(|span| Span { offset: span[0].as_i64().unwrap() as i32, length: span[1].as_u64().unwrap() as u32 });
+        let spans = spans.as_array().unwrap().iter().map(|span| Span {
+            offset: span[0].as_i64().unwrap() as i32,
+            length: span[1].as_u64().unwrap() as u32,
+        });
         let zero = |count: &Value| *count == json!(0) || *count == json!("0000000000000000");
-        let buckets = indices(spans).zip(counts.as_array().unwrap().clone()).filter(|(_, count)| !zero(count));
+        let buckets = indices(spans)
+            .zip(counts.as_array().unwrap().clone())
+            .filter(|(_, count)| !zero(count));
         fields.insert(side.to_owned(), json!(buckets.collect::<Vec<_>>()));
     }
     let gauge = fields.remove("reset_hint").unwrap() == json!("gauge");

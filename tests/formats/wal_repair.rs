@@ -7,12 +7,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::support::golden;
-use narthex::tsdb::fs::crash_disk::{DiskCall, CrashDisk};
+use narthex::tsdb::fs::crash_disk::{CrashDisk, DiskCall};
 use narthex::tsdb::fs::os_disk::OsDisk;
 use narthex::tsdb::wal::compression::RecordCompression;
 use narthex::tsdb::wal::corruption::WalCorruption;
 use narthex::tsdb::wal::page::{PAGE_SIZE, append_record};
-use narthex::tsdb::wal::reader::{ReadLogError, LogSegmentReader};
+use narthex::tsdb::wal::reader::{LogSegmentReader, ReadLogError};
 use narthex::tsdb::wal::repair::{RepairError, RepairReport, repair};
 use narthex::tsdb::wal::segment::list_segments;
 
@@ -38,7 +38,12 @@ impl Log {
             let mut bytes = Vec::new();
             for number in 0..3 {
                 let offset = bytes.len() as u64;
-                append_record(&mut bytes, offset, &record(segment, number), RecordCompression::None);
+                append_record(
+                    &mut bytes,
+                    offset,
+                    &record(segment, number),
+                    RecordCompression::None,
+                );
             }
             if segment < 3 {
                 bytes.resize(2 * PAGE_SIZE, 0);
@@ -86,7 +91,10 @@ impl Log {
         for folder in fs::read_dir(&self.quarantine).into_iter().flatten() {
             for file in fs::read_dir(folder.unwrap().path()).unwrap() {
                 let file = file.unwrap();
-                files.push((file.file_name().into_string().unwrap(), fs::read(file.path()).unwrap()));
+                files.push((
+                    file.file_name().into_string().unwrap(),
+                    fs::read(file.path()).unwrap(),
+                ));
             }
         }
         files.sort();
@@ -109,12 +117,18 @@ fn a_torn_tail_of_the_last_segment_is_cut_off() {
     log.change(3, |bytes| bytes.truncate(bytes.len() - 10));
     let repaired = log.repair();
     let kept = (2 * RECORD + 3 * 7) as u64;
-    assert_eq!((repaired.segment, repaired.retained_bytes, repaired.removed_bytes), (3, kept, end - 10 - kept));
+    assert_eq!(
+        (repaired.segment, repaired.retained_bytes, repaired.removed_bytes),
+        (3, kept, end - 10 - kept)
+    );
     assert_eq!(repaired.set_aside, None);
     let (records, damage) = log.read();
     assert_eq!((records.len(), damage.is_none()), (11, true));
     assert!(!log.quarantine.exists());
-    assert!(repaired.to_string().contains(&format!("kept the file's first {kept} bytes")), "{repaired}");
+    assert!(
+        repaired.to_string().contains(&format!("kept the file's first {kept} bytes")),
+        "{repaired}"
+    );
 }
 
 #[test]
@@ -144,13 +158,19 @@ fn corrupted_segment_rest_and_later_segments_are_quarantined() {
         (vec![2, 3], (tail.len() + later[0].len() + later[1].len()) as u64)
     );
     let [two, three] = later;
-    let expected =
-        [("00000001.from-20007".to_owned(), tail), ("00000002".to_owned(), two), ("00000003".to_owned(), three)];
+    let expected = [
+        ("00000001.from-20007".to_owned(), tail),
+        ("00000002".to_owned(), two),
+        ("00000003".to_owned(), three),
+    ];
     assert_eq!(log.set_aside(), expected);
     // The same damage once more goes to a folder of its own.
     log.change(1, |bytes| bytes.extend_from_slice(b"\x05 not a fragment"));
     append_again(&log);
-    assert_eq!(log.repair().set_aside.unwrap().folder, log.quarantine.join("wal-00000001-at-20007-2"));
+    assert_eq!(
+        log.repair().set_aside.unwrap().folder,
+        log.quarantine.join("wal-00000001-at-20007-2")
+    );
 }
 
 fn append_again(log: &Log) {
@@ -202,7 +222,10 @@ fn power_cut_at_any_repair_step_is_finished_by_next_repair() {
             let first = repair(&disk, &log.wal, &log.quarantine, &found);
             disk.crash().unwrap();
             let (records, still) = log.read();
-            assert!(records.starts_with(&good) && records.len() == good.len(), "{what}, step {steps}");
+            assert!(
+                records.starts_with(&good) && records.len() == good.len(),
+                "{what}, step {steps}"
+            );
             assert_eq!(first.is_ok(), still.is_none(), "{what}, step {steps}");
             if still.is_some() {
                 log.repair();
@@ -236,7 +259,9 @@ fn assert_nothing_is_lost(log: &Log, before: &BTreeMap<String, Vec<u8>>, steps: 
 
 #[test]
 fn failed_repair_step_is_named_and_second_repair_finishes() {
-    for call in [DiskCall::Sync, DiskCall::SetLen, DiskCall::SyncDir, DiskCall::Create, DiskCall::Append] {
+    for call in
+        [DiskCall::Sync, DiskCall::SetLen, DiskCall::SyncDir, DiskCall::Create, DiskCall::Append]
+    {
         let log = Log::new();
         log.change(1, |bytes| bytes[RECORD + 100] ^= 4);
         let (good, damage) = log.read();
@@ -269,7 +294,8 @@ fn the_damaged_logs_of_prometheus_are_repaired_to_what_it_keeps() {
         assert_eq!(kept.len(), records, "{case}");
         assert_eq!(repaired.set_aside.is_some(), case.contains("bitflip"), "{case}");
         let file = repaired.path.file_name().unwrap();
-        let (old, new) = (fs::read(before.path().join(file)).unwrap(), fs::read(&repaired.path).unwrap());
+        let (old, new) =
+            (fs::read(before.path().join(file)).unwrap(), fs::read(&repaired.path).unwrap());
         assert_eq!(old[..new.len()], new, "{case}");
     }
 }

@@ -81,7 +81,8 @@ impl Clock {
 
     /// On a busy machine the senders leave the work on blocks no processor, and an order no turn.
     fn pause(&self) -> Duration {
-        let is_long = self.is_slow.load(Ordering::SeqCst) || self.is_far_ahead.load(Ordering::SeqCst);
+        let is_long =
+            self.is_slow.load(Ordering::SeqCst) || self.is_far_ahead.load(Ordering::SeqCst);
         let is_short = self.is_ahead.load(Ordering::SeqCst);
         Duration::from_millis(if is_long { 20 } else { 2 * u64::from(is_short) })
     }
@@ -108,7 +109,12 @@ impl Clock {
     fn wait_for_blocks(&self, data: &Path) {
         // Blocks of late samples reach into the time of the head.
         let is_of_head = |block: &&blocks::Block| block.meta["compaction"]["hints"].is_null();
-        let newest = blocks::blocks(data).iter().filter(is_of_head).map(|block| block.end() - BEGIN).max().unwrap_or(0);
+        let newest = blocks::blocks(data)
+            .iter()
+            .filter(is_of_head)
+            .map(|block| block.end() - BEGIN)
+            .max()
+            .unwrap_or(0);
         let next = self.state.lock().expect("no sender panicked").next;
         self.is_ahead.store(next - newest > 5 * HOUR, Ordering::SeqCst);
         self.is_far_ahead.store(next - newest > 8 * HOUR, Ordering::SeqCst);
@@ -134,7 +140,12 @@ impl Traffic {
             let answer = remote.try_write(&request);
             self.clock.end(time);
             let Ok(answer) = answer else { return begun };
-            assert_eq!(answer.status, 204, "a good write at {time} was answered: {}", answer.text());
+            assert_eq!(
+                answer.status,
+                204,
+                "a good write at {time} was answered: {}",
+                answer.text()
+            );
             self.ledger.acknowledged(&request);
             self.answered.fetch_add(1, Ordering::SeqCst);
         }
@@ -149,14 +160,24 @@ impl Traffic {
 
 /// A sample of each of a sender's series, and one of a series that is there only once.
 fn request(sender: usize, time: i64) -> WriteRequest {
-    let sample = || Sample { bits: Some(rand::rng().random::<u64>() & !(1 << 63) | 1), timestamp: BEGIN + time };
+    let sample = || Sample {
+        bits: Some(rand::rng().random::<u64>() & !(1 << 63) | 1),
+        timestamp: BEGIN + time,
+    };
     let series = |labels: &[(&str, &str)]| TimeSeries {
-        labels: labels.iter().map(|&(name, value)| Label { name: name.to_owned(), value: value.to_owned() }).collect(),
+        labels: labels
+            .iter()
+            .map(|&(name, value)| Label { name: name.to_owned(), value: value.to_owned() })
+            .collect(),
         samples: vec![sample()],
         ..TimeSeries::default()
     };
     let own = |number: usize| {
-        series(&[("__name__", "own"), ("number", &number.to_string()), ("sender", &sender.to_string())])
+        series(&[
+            ("__name__", "own"),
+            ("number", &number.to_string()),
+            ("sender", &sender.to_string()),
+        ])
     };
     let mut timeseries: Vec<TimeSeries> = (0..OWN_SERIES).map(own).collect();
     timeseries.push(series(&[("__name__", "once"), ("time", &time.to_string())]));
@@ -192,7 +213,9 @@ struct Campaign {
 impl Campaign {
     fn new(flags: &[&str]) -> Campaign {
         let flags =
-            [admin::ENABLE, "--web.enable-lifecycle", "--storage.tsdb.wal-segment-size=64KB"].iter().chain(flags);
+            [admin::ENABLE, "--web.enable-lifecycle", "--storage.tsdb.wal-segment-size=64KB"]
+                .iter()
+                .chain(flags);
         let flags = flags.map(|&flag| flag.to_owned()).collect();
         Campaign { place: dir::temp(), flags, traffic: Traffic::default() }
     }
@@ -229,14 +252,16 @@ impl Campaign {
             moment(&server);
             let killed = server.program.kill();
             drop(guard);
-            let unanswered = senders.into_iter().map(|sender| sender.join().expect("a sender ends"));
+            let unanswered =
+                senders.into_iter().map(|sender| sender.join().expect("a sender ends"));
             unanswered.filter(|begun| *begun < killed).count() > 0
         })
     }
 
     /// Lets all senders write until the process ends itself at a fault point.
     fn live_until_exit(&self, point: &str, at: u32) {
-        let server = self.launch().env("NARTHEX_FAULT_POINTS", format!("{point}@{at}=exit")).start();
+        let server =
+            self.launch().env("NARTHEX_FAULT_POINTS", format!("{point}@{at}=exit")).start();
         let remote = server.remote();
         let status = std::thread::scope(|scope| {
             let mut server = server;
@@ -267,7 +292,10 @@ impl Campaign {
         for _ in 0..2 {
             let acknowledged = self.traffic.ledger.acknowledged_so_far();
             let unseen = acknowledged.beyond(&server.remote().read_all_points());
-            assert!(unseen.count() == 0, "acknowledged and not seen while held at {point}: {unseen:?}");
+            assert!(
+                unseen.count() == 0,
+                "acknowledged and not seen while held at {point}: {unseen:?}"
+            );
             self.traffic.wait_for_answers(WHILE_HELD);
         }
         let reloaded = server.http.post("/-/reload", &[], b"");
@@ -285,7 +313,9 @@ impl Campaign {
 
     /// What was left half-done is gone; the work that is under way after the start comes to its end.
     fn wait_for_no_leftovers(&self, what: &str) {
-        wait_until(&format!("nothing half-done to be left, {what}"), || blocks::leftovers(&self.data()).is_empty());
+        wait_until(&format!("nothing half-done to be left, {what}"), || {
+            blocks::leftovers(&self.data()).is_empty()
+        });
     }
 
     /// The head is compacted again after all this, and a clean end.
@@ -296,7 +326,11 @@ impl Campaign {
             wait_for_metric(server, "prometheus_tsdb_head_truncations_total", 2.0);
         });
         let server = self.start_and_check(&format!("{what}, gone on"));
-        assert_eq!(Metrics::of(&server.http).sum("narthex_tsdb_blocks_quarantined_total"), Some(0.0), "{what}");
+        assert_eq!(
+            Metrics::of(&server.http).sum("narthex_tsdb_blocks_quarantined_total"),
+            Some(0.0),
+            "{what}"
+        );
         server.stop();
         blocks::assert_no_leftovers(&self.data(), what);
     }
@@ -307,7 +341,9 @@ fn wait_for_file(marker: &Path) {
 }
 
 fn wait_for_metric(server: &Server, name: &str, least: f64) {
-    wait_until(&format!("{name} to be {least}"), || Metrics::of(&server.http).sum(name) >= Some(least));
+    wait_until(&format!("{name} to be {least}"), || {
+        Metrics::of(&server.http).sum(name) >= Some(least)
+    });
 }
 
 /// Directories that end at a point of the work that writes set off: at its first time, and at a later one.
@@ -426,7 +462,9 @@ fn what_retention_removes_is_gone_for_good_and_nothing_else() {
             let risen = server.remote().read_all_points().filter(|_, t| t < begin);
             assert!(risen.count() == 0, "{what}, {time}: older than every block: {risen:?}");
             campaign.wait_for_no_leftovers(&what);
-            campaign.live(server, |server| wait_for_metric(server, "prometheus_tsdb_time_retentions_total", 1.0));
+            campaign.live(server, |server| {
+                wait_for_metric(server, "prometheus_tsdb_time_retentions_total", 1.0)
+            });
         }
         let server = campaign.launch().start();
         see_what_is_kept(&campaign, &server.remote());
@@ -463,7 +501,9 @@ fn a_snapshot_holds_up_nothing_and_is_whole_or_not_there() {
         let campaign = Campaign::new(&[KEEP_ALL]);
         let launch = match end {
             End::Killed => campaign.launch_held_at(point, at),
-            End::Exited => campaign.launch().env("NARTHEX_FAULT_POINTS", format!("{point}@{at}=exit")),
+            End::Exited => {
+                campaign.launch().env("NARTHEX_FAULT_POINTS", format!("{point}@{at}=exit"))
+            }
         };
         let mut server = launch.start();
         if let End::Killed = end {
@@ -479,12 +519,19 @@ fn a_snapshot_holds_up_nothing_and_is_whole_or_not_there() {
             assert_eq!(server.program.wait_exit().code(), Some(EXIT_CODE), "{what}");
         }
         let server = campaign.start_and_check(&what);
-        assert_eq!(blocks::names(&campaign.data().join("snapshots")), Vec::<String>::new(), "{what}");
+        assert_eq!(
+            blocks::names(&campaign.data().join("snapshots")),
+            Vec::<String>::new(),
+            "{what}"
+        );
         let name = Admin::of(&server.http).snapshot();
         let copy = dir::copy_to_temp(&campaign.data().join("snapshots").join(name));
         server.stop();
         let restored = Launch::narthex(copy.path()).start();
-        campaign.traffic.ledger.check(&restored.remote().read_all_points(), &format!("{what}, a snapshot after that"));
+        campaign
+            .traffic
+            .ledger
+            .check(&restored.remote().read_all_points(), &format!("{what}, a snapshot after that"));
         drop(restored);
         campaign.finish(&what);
     }
@@ -541,7 +588,9 @@ fn see_it_deleted(campaign: &Campaign, remote: &Remote, what: &str) {
 fn with_two_blocks() -> Campaign {
     let campaign = Campaign::new(&[KEEP_ALL, "--storage.tsdb.max-block-duration=2h"]);
     let server = campaign.launch().start();
-    campaign.live(server, |server| wait_for_metric(server, "prometheus_tsdb_head_truncations_total", 2.0));
+    campaign.live(server, |server| {
+        wait_for_metric(server, "prometheus_tsdb_head_truncations_total", 2.0)
+    });
     campaign.traffic.clock.slow_down();
     campaign
 }
@@ -561,7 +610,8 @@ fn killed_deletion_is_atomic_per_block_and_blocks_no_request() {
                 campaign.traffic.wait_for_answers(WHILE_HELD);
             });
         } else {
-            let mut server = campaign.launch().env("NARTHEX_FAULT_POINTS", format!("{point}@{at}=exit")).start();
+            let mut server =
+                campaign.launch().env("NARTHEX_FAULT_POINTS", format!("{point}@{at}=exit")).start();
             ask_for_deletion(&server);
             assert_eq!(server.program.wait_exit().code(), Some(EXIT_CODE), "{what}");
         }
@@ -608,7 +658,10 @@ fn killed_tombstone_cleanup_restores_nothing_and_blocks_nothing() {
         Admin::of(&server.http).clean_tombstones();
         see_it_deleted(&campaign, &server.remote(), &format!("{what}, cleaned"));
         let has_tombstones = |block: &blocks::Block| block.stat("numTombstones") > 0;
-        assert!(!blocks::blocks(&campaign.data()).iter().any(has_tombstones), "{what}: blocks still have tombstones");
+        assert!(
+            !blocks::blocks(&campaign.data()).iter().any(has_tombstones),
+            "{what}: blocks still have tombstones"
+        );
         server.stop();
         campaign.wait_for_no_leftovers(&what);
     }

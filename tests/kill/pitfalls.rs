@@ -40,8 +40,10 @@ impl Story {
 
     /// Samples of one series, in minutes from the begin on.
     fn write(&mut self, name: &str, minutes: impl IntoIterator<Item = i64>) {
-        let samples: Vec<(i64, f64)> =
-            minutes.into_iter().map(|minute| (BEGIN + minute * MINUTE, minute as f64 + 0.25)).collect();
+        let samples: Vec<(i64, f64)> = minutes
+            .into_iter()
+            .map(|minute| (BEGIN + minute * MINUTE, minute as f64 + 0.25))
+            .collect();
         let request = WriteRequest::one(&[("__name__", name), ("job", "story")], &samples);
         self.server().remote().write_ok(&request);
         self.expected.add_request(&request);
@@ -59,8 +61,10 @@ impl Story {
         let due = (to_hour - 2).max(0) / 2 * 2;
         wait_until("the head to be compacted", || {
             let newest = blocks::blocks(self.place.path()).iter().map(blocks::Block::end).max();
-            let head = metrics::Metrics::of(&self.server().http).sum("prometheus_tsdb_head_min_time");
-            due == 0 || (newest >= Some(BEGIN + due * HOUR) && head >= Some((BEGIN + due * HOUR) as f64))
+            let head =
+                metrics::Metrics::of(&self.server().http).sum("prometheus_tsdb_head_min_time");
+            due == 0
+                || (newest >= Some(BEGIN + due * HOUR) && head >= Some((BEGIN + due * HOUR) as f64))
         });
     }
 
@@ -130,8 +134,11 @@ fn samples_on_the_border_of_a_block_are_there_once() {
     blocks::wait_for_outline(story.place.path(), "0-6/2 6-8 8-10 10-12");
     for time in ["before", "after"] {
         for border in borders.map(|border| BEGIN + border) {
-            for (from, to, count) in [(border, border, 1), (border - 1, border, 2), (border, border + 1, 2)] {
-                let read = story.server().remote().read(&[Matcher::equal("__name__", "border")], from, to);
+            for (from, to, count) in
+                [(border, border, 1), (border - 1, border, 2), (border, border + 1, 2)]
+            {
+                let read =
+                    story.server().remote().read(&[Matcher::equal("__name__", "border")], from, to);
                 assert_eq!(read.count(), count, "from {from} to {to} {time} a kill: {read:?}");
             }
         }
@@ -156,7 +163,9 @@ fn a_checkpoint_keeps_the_series_whose_samples_come_later() {
         story.check("before a kill");
         let log = story.place.path().join("wal");
         if hours == 12 {
-            wait_until("the first segment to go", || !blocks::names(&log).contains(&"00000000".to_owned()));
+            wait_until("the first segment to go", || {
+                !blocks::names(&log).contains(&"00000000".to_owned())
+            });
         }
         story.kill_and_start();
         story.check("after a kill");
@@ -178,7 +187,10 @@ fn what_was_deleted_does_not_come_back() {
     story.pass(6..14);
     blocks::wait_for_outline(story.place.path(), "0-6/2 6-8 8-10 10-12");
     let has_tombstones = |block: &blocks::Block| block.stat("numTombstones") > 0;
-    assert!(!blocks::blocks(story.place.path()).iter().any(has_tombstones), "deletions in compacted blocks");
+    assert!(
+        !blocks::blocks(story.place.path()).iter().any(has_tombstones),
+        "deletions in compacted blocks"
+    );
     story.end();
 }
 
@@ -200,7 +212,11 @@ fn the_space_of_what_was_deleted_comes_back() {
     };
     let before = size();
     for number in 0..30 {
-        Admin::of(&story.server().http).delete(&format!("{{__name__=\"large_{number}\"}}"), BEGIN, BEGIN + 8 * HOUR);
+        Admin::of(&story.server().http).delete(
+            &format!("{{__name__=\"large_{number}\"}}"),
+            BEGIN,
+            BEGIN + 8 * HOUR,
+        );
     }
     Admin::of(&story.server().http).clean_tombstones();
     let after = size();

@@ -55,12 +55,18 @@ impl Campaign {
     /// A launch that stops when it reaches a fault point for that time, and the file that then appears.
     fn launch_with_fault(&self, point: &str, at: u32) -> (Launch, PathBuf) {
         let marker = self.place.path().join(format!("{point}.{}", self.kills));
-        (self.launch().env("NARTHEX_FAULT_POINTS", format!("{point}@{at}=pause:{}", marker.display())), marker)
+        (
+            self.launch()
+                .env("NARTHEX_FAULT_POINTS", format!("{point}@{at}=pause:{}", marker.display())),
+            marker,
+        )
     }
 
     /// Everything acknowledged in all lives is there, and nothing that was not sent.
     fn check(&self, remote: &Remote) {
-        self.traffic.ledger.check(&remote.read_all_points(), &format!("after {} kills", self.kills));
+        self.traffic
+            .ledger
+            .check(&remote.read_all_points(), &format!("after {} kills", self.kills));
     }
 
     /// Lets all senders write until `moment` returns, then kills. Whether a request was under way: only then it is a kill that counts.

@@ -29,7 +29,10 @@ const SWITCHED_OFF: [&str; 5] = [
 
 fn send(server: &Server, method: &str, path: &str) -> Answer {
     let body = if method == "GET" { None } else { Some(&b""[..]) };
-    server.http.send(method, &path.replace('{', "%7B"), &[], body).unwrap_or_else(|error| panic!("{path}: {error}"))
+    server
+        .http
+        .send(method, &path.replace('{', "%7B"), &[], body)
+        .unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
 /// What an answer is, apart from words: status, type, and for an error in JSON its kind.
@@ -50,7 +53,8 @@ fn kind(answer: &Answer) -> (u16, String, String) {
 fn assert_alike(flags: &[&str], orders: &[&str]) {
     let place = dir::temp();
     let data = |name: &str| place.path().join(name);
-    let with = |launch: Launch| flags.iter().fold(launch, |launch, flag| launch.flag(*flag)).start();
+    let with =
+        |launch: Launch| flags.iter().fold(launch, |launch, flag| launch.flag(*flag)).start();
     let prometheus = with(Launch::prometheus(&data("prometheus"), "global: {}\n"));
     let narthex = with(Launch::narthex(&data("narthex")));
     for path in orders {
@@ -59,7 +63,13 @@ fn assert_alike(flags: &[&str], orders: &[&str]) {
             if theirs.status == 404 || theirs.status == 405 {
                 assert_eq!(ours.status, theirs.status, "{method} {path}");
             } else {
-                assert_eq!(kind(&ours), kind(&theirs), "{method} {path}: {} beside {}", ours.text(), theirs.text());
+                assert_eq!(
+                    kind(&ours),
+                    kind(&theirs),
+                    "{method} {path}: {} beside {}",
+                    ours.text(),
+                    theirs.text()
+                );
             }
         }
     }
@@ -83,7 +93,9 @@ fn carry_out(server: &Server, data: &std::path::Path) -> Vec<(u16, String, Strin
     server.remote().write_all(&samples);
     let admin = Admin::of(&server.http);
     let mut kinds = Vec::new();
-    let deleted = admin.try_delete("{__name__=~\".+\"}", BEGIN, BEGIN + HOUR / 4).expect("a deletion is answered");
+    let deleted = admin
+        .try_delete("{__name__=~\".+\"}", BEGIN, BEGIN + HOUR / 4)
+        .expect("a deletion is answered");
     kinds.push(kind(&deleted));
     kinds.push(kind(&admin.try_clean_tombstones().expect("a clean-up is answered")));
     for path in ["/api/v1/admin/tsdb/snapshot", "/api/v1/admin/tsdb/snapshot?skip_head=true"] {
@@ -92,7 +104,12 @@ fn carry_out(server: &Server, data: &std::path::Path) -> Vec<(u16, String, Strin
         let name = json["data"]["name"].as_str().expect("a snapshot has a name");
         assert!(data.join("snapshots").join(name).is_dir(), "{path}: there is no {name}");
         assert_eq!(name.len(), "20251105T000000Z-0000000000000000".len(), "{name}");
-        assert!(name.as_bytes()[8] == b'T' && name.as_bytes()[15] == b'Z' && name.as_bytes()[16] == b'-', "{name}");
+        assert!(
+            name.as_bytes()[8] == b'T'
+                && name.as_bytes()[15] == b'Z'
+                && name.as_bytes()[16] == b'-',
+            "{name}"
+        );
         kinds.push(kind(&answer));
     }
     server.assert_holds(&samples.from(BEGIN + HOUR / 4 + 1), "after a deletion");

@@ -53,7 +53,11 @@ fn what_narthex_wrote_is_read_by_promtool_and_by_prometheus() {
     let sent = data::assorted(IN_HEAD);
     assert!(sent.count() > 5_000);
     // Segments of a usual size, and many small ones.
-    let ways = [("snappy", "128MB", End::Stop), ("snappy", "64KB", End::Kill), ("none", "64KB", End::Stop)];
+    let ways = [
+        ("snappy", "128MB", End::Stop),
+        ("snappy", "64KB", End::Kill),
+        ("none", "64KB", End::Stop),
+    ];
     for (compression, segment, end) in ways {
         let what = format!("compression {compression}, {end:?}");
         let place = dir::temp();
@@ -68,7 +72,9 @@ fn what_narthex_wrote_is_read_by_promtool_and_by_prometheus() {
         assert!(has_entry(&data.join("chunks_head"), "0"), "no head chunks, {what}");
         assert_eq!(dir::segments(&data).len() > 1, segment == "64KB", "{what}");
 
-        dump::dump(&data).with_one_nan().assert_equals(&sent.with_one_nan(), &format!("promtool, {what}"));
+        dump::dump(&data)
+            .with_one_nan()
+            .assert_equals(&sent.with_one_nan(), &format!("promtool, {what}"));
         prometheus_agrees(&data, &sent, &format!("prometheus, {what}"));
     }
 }
@@ -86,7 +92,11 @@ fn both_programs_write_to_one_directory_in_turn() {
         let begin = BEGIN + number * span;
         let part = sent.between(begin, begin + span);
         let is_narthex = number % 2 == 0;
-        let server = if is_narthex { Launch::narthex(&data).start() } else { Launch::prometheus(&data, "").start() };
+        let server = if is_narthex {
+            Launch::narthex(&data).start()
+        } else {
+            Launch::prometheus(&data, "").start()
+        };
         let what = format!("turn {number}");
         server.assert_holds(&expected, &format!("{what}, before"));
         server.remote().write_all(&part);
@@ -124,11 +134,13 @@ fn compacted_by_prometheus(data: &Path, sent: &Samples, end: End) {
         // The head begins to be compacted when it spans three hours; then two hours go.
         let compacted = f64::from((number - 2) / 2).max(0.0);
         wait_until("the head to be compacted", || {
-            Metrics::of(&prometheus.http).sum("prometheus_tsdb_head_truncations_total") >= Some(compacted)
+            Metrics::of(&prometheus.http).sum("prometheus_tsdb_head_truncations_total")
+                >= Some(compacted)
         });
     }
     assert!(
-        Metrics::of(&prometheus.http).sum("prometheus_tsdb_checkpoint_creations_total") >= Some(1.0),
+        Metrics::of(&prometheus.http).sum("prometheus_tsdb_checkpoint_creations_total")
+            >= Some(1.0),
         "no checkpoint"
     );
     prometheus.assert_holds(sent, "prometheus with blocks");
@@ -155,7 +167,9 @@ fn what_prometheus_left_behind_a_checkpoint_is_read_by_narthex() {
 
 fn has_entry(folder: &Path, prefix: &str) -> bool {
     let entries = std::fs::read_dir(folder).expect("the folder can be listed");
-    entries.filter_map(Result::ok).any(|entry| entry.file_name().to_string_lossy().starts_with(prefix))
+    entries
+        .filter_map(Result::ok)
+        .any(|entry| entry.file_name().to_string_lossy().starts_with(prefix))
 }
 
 /// A program that must not start on a directory: what it says.
@@ -202,9 +216,13 @@ fn locked_directory_stops_start_of_narthex_and_prometheus() {
 #[ignore = "needs Debian's prometheus: run tests/run"]
 fn wal_open_in_prometheus_without_lock_stops_start() {
     let (_place, data) = fresh_directory();
-    let prometheus = Launch::prometheus(&data, "").without_flag("--storage.tsdb.use-lockfile").start();
+    let prometheus =
+        Launch::prometheus(&data, "").without_flag("--storage.tsdb.use-lockfile").start();
     let said = refusal(Launch::narthex(&data), "narthex");
-    assert!(said.contains("open") && said.contains(&prometheus.program.pid().to_string()), "{said}");
+    assert!(
+        said.contains("open") && said.contains(&prometheus.program.pid().to_string()),
+        "{said}"
+    );
     prometheus.stop();
     Launch::narthex(&data).start().stop();
 }

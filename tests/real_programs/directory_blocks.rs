@@ -82,8 +82,10 @@ fn feed(server: &Server, part: &Samples) {
 fn archive(name: &str, begin: i64, end: i64) -> Samples {
     let mut samples = Samples::new();
     for number in 0..4 {
-        let labels: LabelSet =
-            vec![("__name__".to_owned(), name.to_owned()), ("number".to_owned(), number.to_string())];
+        let labels: LabelSet = vec![
+            ("__name__".to_owned(), name.to_owned()),
+            ("number".to_owned(), number.to_string()),
+        ];
         for t in (begin..end).step_by(600_000) {
             samples.add(&labels, t, ((t - BEGIN) as f64 / (f64::from(number) + 3.0)).to_bits());
         }
@@ -103,7 +105,8 @@ fn move_blocks(from: &Path, to: &Path) {
 /// that no retention takes it.
 fn says_nothing_bad(log: &str, what: &str) {
     let loud = ["level=error", "level=warn", "level=ERROR", "level=WARN"];
-    let expected = ["Received SIGTERM", "A lockfile from a previous execution", "until a retention is set"];
+    let expected =
+        ["Received SIGTERM", "A lockfile from a previous execution", "until a retention is set"];
     let is = |line: &str, texts: &[&str]| texts.iter().any(|text| line.contains(text));
     let bad = log.lines().find(|line| is(line, &loud) && !is(line, &expected));
     assert!(bad.is_none(), "{what}: {bad:?}");
@@ -133,7 +136,9 @@ fn prometheus_settles(server: &Server, data: &Path) {
 fn promtool_agrees(data: &Path, expected: &Samples, what: &str) {
     blocks::assert_counts(data, expected, what);
     promtool::assert_agrees_on_blocks(data, what);
-    dump::dump(data).with_one_nan().assert_equals(&expected.with_one_nan(), &format!("promtool tsdb dump, {what}"));
+    dump::dump(data)
+        .with_one_nan()
+        .assert_equals(&expected.with_one_nan(), &format!("promtool tsdb dump, {what}"));
 }
 
 #[test]
@@ -158,7 +163,8 @@ fn narthex_blocks_are_read_by_promtool_compacted_by_prometheus() {
         feed(&prometheus, &of_turn(&sent, 2));
         blocks::wait_for_outline(&copy.data, OUTLINES[2]);
         prometheus_settles(&prometheus, &copy.data);
-        prometheus.assert_holds(&sent, &format!("prometheus, having compacted what was left by {what}"));
+        prometheus
+            .assert_holds(&sent, &format!("prometheus, having compacted what was left by {what}"));
         says_nothing_bad(&prometheus.kill(), &what);
 
         let narthex = Launch::narthex(&place.data).start();
@@ -216,7 +222,8 @@ fn blocks_that_promtool_made_are_read_and_compacted() {
     move_blocks(&made.data, &place.data);
 
     // As it is where the retention is 15 days.
-    let narthex = Launch::narthex(&place.data).flag("--storage.tsdb.max-block-duration=36h").start();
+    let narthex =
+        Launch::narthex(&place.data).flag("--storage.tsdb.max-block-duration=36h").start();
     narthex.assert_holds(&old, "narthex on promtool's blocks");
     let new = of_turn(&data::assorted(TURN), 0);
     feed(&narthex, &new);
@@ -229,7 +236,10 @@ fn blocks_that_promtool_made_are_read_and_compacted() {
     narthex.assert_holds(&expected, "narthex, having compacted promtool's blocks");
     says_nothing_bad(&narthex.stop(), "narthex on promtool's blocks");
     let level = |block: &blocks::Block| block.level();
-    assert_eq!(blocks::blocks(&place.data).iter().map(level).collect::<Vec<_>>(), [2, 3, 3, 3, 3, 1, 1]);
+    assert_eq!(
+        blocks::blocks(&place.data).iter().map(level).collect::<Vec<_>>(),
+        [2, 3, 3, 3, 3, 1, 1]
+    );
     blocks::assert_no_leftovers(&place.data, "promtool's blocks, compacted");
     promtool_agrees(&place.data, &expected, "promtool's blocks, compacted");
     prometheus_agrees(&place.data, &expected, "promtool's blocks, compacted");
@@ -238,7 +248,9 @@ fn blocks_that_promtool_made_are_read_and_compacted() {
 /// A directory with many small blocks, others that overlap them, and deletions in blocks and head; what is in it.
 fn long_run_of_prometheus(place: &Place) -> Samples {
     let small = |data: &Path| {
-        let launch = Launch::prometheus(data, "").flag("--storage.tsdb.min-block-duration=10m").flag(admin::ENABLE);
+        let launch = Launch::prometheus(data, "")
+            .flag("--storage.tsdb.min-block-duration=10m")
+            .flag(admin::ENABLE);
         launch.flag("--storage.tsdb.max-block-duration=90m").start()
     };
     let mut expected = data::assorted(6 * HOUR);
@@ -255,7 +267,8 @@ fn long_run_of_prometheus(place: &Place) -> Samples {
 
     // Other series, and series that are there already at other times.
     let mut late = archive("late", BEGIN + HOUR, BEGIN + 3 * HOUR);
-    for (labels, t, bits) in expected.between(BEGIN + 2 * HOUR, BEGIN + 5 * HOUR).iter().step_by(7) {
+    for (labels, t, bits) in expected.between(BEGIN + 2 * HOUR, BEGIN + 5 * HOUR).iter().step_by(7)
+    {
         if f64::from_bits(bits).is_finite() {
             late.add(labels, t + 100, bits);
         }
@@ -266,12 +279,20 @@ fn long_run_of_prometheus(place: &Place) -> Samples {
     expected.add_all(&late);
 
     let prometheus = small(&place.data);
-    for (series, from, to) in
-        [("3", HOUR / 2, 3 * HOUR), ("8", HOUR, 7 * HOUR), ("10", 5 * HOUR, 6 * HOUR), ("12", -HOUR, 7 * HOUR)]
-    {
-        Admin::of(&prometheus.http).delete(&format!("{{series=\"{series}\"}}"), BEGIN + from, BEGIN + to);
+    for (series, from, to) in [
+        ("3", HOUR / 2, 3 * HOUR),
+        ("8", HOUR, 7 * HOUR),
+        ("10", 5 * HOUR, 6 * HOUR),
+        ("12", -HOUR, 7 * HOUR),
+    ] {
+        Admin::of(&prometheus.http).delete(
+            &format!("{{series=\"{series}\"}}"),
+            BEGIN + from,
+            BEGIN + to,
+        );
         let is_gone = |labels: &LabelSet, t: i64| {
-            labels.contains(&("series".to_owned(), series.to_owned())) && (BEGIN + from..=BEGIN + to).contains(&t)
+            labels.contains(&("series".to_owned(), series.to_owned()))
+                && (BEGIN + from..=BEGIN + to).contains(&t)
         };
         expected = expected.filter(|labels, t| !is_gone(labels, t));
     }
@@ -290,14 +311,21 @@ fn overlapping(data: &Path) -> usize {
 fn prometheus_blocks_are_read_cleaned_and_compacted() {
     let place = Place::new();
     let mut expected = long_run_of_prometheus(&place);
-    assert!(overlapping(&place.data) > 0 && blocks::blocks(&place.data).len() > 5, "{}", blocks::outline(&place.data));
+    assert!(
+        overlapping(&place.data) > 0 && blocks::blocks(&place.data).len() > 5,
+        "{}",
+        blocks::outline(&place.data)
+    );
     let has_tombstones = |block: &blocks::Block| block.stat("numTombstones") > 0;
     assert!(blocks::blocks(&place.data).iter().any(has_tombstones), "no block has tombstones");
 
     let narthex = Launch::narthex(&place.data).flag(admin::ENABLE).start();
     narthex.assert_holds(&expected, "narthex after the long run");
     Admin::of(&narthex.http).clean_tombstones();
-    assert!(!blocks::blocks(&place.data).iter().any(has_tombstones), "blocks still have tombstones");
+    assert!(
+        !blocks::blocks(&place.data).iter().any(has_tombstones),
+        "blocks still have tombstones"
+    );
     narthex.assert_holds(&expected, "narthex, cleaned");
     let more = data::assorted(5 * TURN).between(BEGIN + 7 * HOUR, BEGIN + 2 * TURN);
     feed(&narthex, &more);
@@ -306,7 +334,10 @@ fn prometheus_blocks_are_read_cleaned_and_compacted() {
         overlapping(&place.data) == 0 && blocks::outline(&place.data).contains("10-12")
     });
     narthex.assert_holds(&expected, "narthex, having compacted");
-    assert_eq!(Metrics::of(&narthex.http).sum("prometheus_tsdb_compactions_failed_total"), Some(0.0));
+    assert_eq!(
+        Metrics::of(&narthex.http).sum("prometheus_tsdb_compactions_failed_total"),
+        Some(0.0)
+    );
     says_nothing_bad(&narthex.stop(), "narthex after the long run");
     blocks::assert_no_leftovers(&place.data, "after the long run");
     promtool_agrees(&place.data, &expected, "after the long run");
@@ -325,7 +356,8 @@ fn prometheus_starts_on_a_snapshot_of_narthex() {
     // In blocks and in the head.
     admin.delete("{series=\"1\"}", BEGIN + HOUR, BEGIN + 5 * HOUR);
     let is_gone = |labels: &LabelSet, t: i64| {
-        labels.contains(&("series".to_owned(), "1".to_owned())) && (BEGIN + HOUR..=BEGIN + 5 * HOUR).contains(&t)
+        labels.contains(&("series".to_owned(), "1".to_owned()))
+            && (BEGIN + HOUR..=BEGIN + 5 * HOUR).contains(&t)
     };
     let expected = sent.filter(|labels, t| !is_gone(labels, t));
     let whole = place.data.join("snapshots").join(admin.snapshot());
@@ -337,8 +369,14 @@ fn prometheus_starts_on_a_snapshot_of_narthex() {
 
     blocks::assert_counts(&old, &sent, "the snapshot of the blocks");
     prometheus_agrees(&whole, &expected, "the snapshot");
-    prometheus_agrees(&old, &expected.between(BEGIN, BEGIN + 4 * HOUR), "the snapshot of the blocks");
-    for (snapshot, expected) in [(&whole, expected.clone()), (&old, expected.between(BEGIN, BEGIN + 4 * HOUR))] {
+    prometheus_agrees(
+        &old,
+        &expected.between(BEGIN, BEGIN + 4 * HOUR),
+        "the snapshot of the blocks",
+    );
+    for (snapshot, expected) in
+        [(&whole, expected.clone()), (&old, expected.between(BEGIN, BEGIN + 4 * HOUR))]
+    {
         promtool::assert_agrees_on_blocks(snapshot, "a snapshot");
         let copy = Place::copy_of(snapshot);
         let restored = Launch::narthex(&copy.data).start();
@@ -355,11 +393,19 @@ fn each_program_starts_from_the_head_snapshot_of_the_other() {
     let mut expected = Samples::new();
     for (turn, outline) in OUTLINES.iter().enumerate().take(4) {
         let is_narthex = turn % 2 == 0;
-        let launch = if is_narthex { Launch::narthex(&place.data) } else { Launch::prometheus(&place.data, "") };
+        let launch = if is_narthex {
+            Launch::narthex(&place.data)
+        } else {
+            Launch::prometheus(&place.data, "")
+        };
         let what = format!("turn {turn}, narthex: {is_narthex}");
         let server = launch.flag(feature).start();
         server.assert_holds(&expected, &format!("{what}, from the other's snapshot"));
-        assert_eq!(Metrics::of(&server.http).sum("prometheus_tsdb_snapshot_replay_error_total"), Some(0.0), "{what}");
+        assert_eq!(
+            Metrics::of(&server.http).sum("prometheus_tsdb_snapshot_replay_error_total"),
+            Some(0.0),
+            "{what}"
+        );
         let part = of_turn(&sent, turn);
         feed(&server, &part);
         expected.add_all(&part);
@@ -369,7 +415,9 @@ fn each_program_starts_from_the_head_snapshot_of_the_other() {
         }
         server.assert_holds(&expected, &what);
         says_nothing_bad(&server.stop(), &what);
-        let snapshots = blocks::names(&place.data).into_iter().filter(|name| name.starts_with("chunk_snapshot."));
+        let snapshots = blocks::names(&place.data)
+            .into_iter()
+            .filter(|name| name.starts_with("chunk_snapshot."));
         assert_eq!(snapshots.count(), 1, "{what}");
         // Whoever does not take the snapshot reads the log.
         prometheus_agrees(&place.data, &expected, &format!("{what}, without the snapshot"));
@@ -386,7 +434,9 @@ fn data_older_than_default_retention_stays_until_one_is_set() {
     let narthex = Launch::narthex(&place.data).start();
     let new = of_turn(&data::assorted(TURN), 0);
     feed(&narthex, &new);
-    let has_old = || blocks::blocks(&place.data).first().is_some_and(|block| block.begin() < BEGIN - 15 * DAY);
+    let has_old = || {
+        blocks::blocks(&place.data).first().is_some_and(|block| block.begin() < BEGIN - 15 * DAY)
+    };
     let has_new = || blocks::outline(&place.data).ends_with(OUTLINES[0]);
     wait_until("the head to be compacted", has_new);
     let mut all = old;
@@ -397,12 +447,15 @@ fn data_older_than_default_retention_stays_until_one_is_set() {
     let narthex = Launch::narthex(&place.data).start();
     let more = data::assorted(2 * TURN).between(BEGIN + TURN, BEGIN + 2 * TURN);
     feed(&narthex, &more);
-    wait_until("more of the head to be compacted", || blocks::outline(&place.data).contains("10-12"));
+    wait_until("more of the head to be compacted", || {
+        blocks::outline(&place.data).contains("10-12")
+    });
     all.add_all(&more);
     narthex.assert_holds(&all, "after another start");
     let log = narthex.stop();
     assert!(has_old(), "{}", blocks::outline(&place.data));
-    let says = |line: &str| line.contains("level=WARN") && line.contains("until a retention is set");
+    let says =
+        |line: &str| line.contains("level=WARN") && line.contains("until a retention is set");
     assert!(log.lines().any(says), "nothing is said of the retention: {log}");
 
     let narthex = Launch::narthex(&place.data).flag("--storage.tsdb.retention.time=15d").start();

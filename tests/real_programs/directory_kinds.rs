@@ -51,8 +51,11 @@ fn histogram(number: usize, minute: i64) -> PlainHistogram {
     let count = |count: u64| if float { (count as f64 + 0.5).to_bits() } else { count };
     let buckets = 2 + grown / 45;
     let counts: Vec<u64> = (0..buckets).map(|bucket| grown * (bucket + 1)).collect();
-    let total =
-        if float { (counts.iter().sum::<u64>() as f64 + 0.5 * buckets as f64).to_bits() } else { counts.iter().sum() };
+    let total = if float {
+        (counts.iter().sum::<u64>() as f64 + 0.5 * buckets as f64).to_bits()
+    } else {
+        counts.iter().sum()
+    };
     PlainHistogram {
         float,
         schema: 2,
@@ -69,16 +72,22 @@ fn request(minutes: std::ops::Range<i64>, histograms: &[usize]) -> WriteRequest 
     let mut timeseries = Vec::new();
     for number in 0..SERIES {
         let behind = minutes.clone().map(|minute| minute - LATENESS / MINUTE);
-        let late =
-            behind.filter(|minute| *minute >= 0 && is_late(number, *minute)).map(|minute| sample(number, minute));
-        let timely = minutes.clone().filter(|minute| !is_late(number, *minute)).map(|minute| sample(number, minute));
+        let late = behind
+            .filter(|minute| *minute >= 0 && is_late(number, *minute))
+            .map(|minute| sample(number, minute));
+        let timely = minutes
+            .clone()
+            .filter(|minute| !is_late(number, *minute))
+            .map(|minute| sample(number, minute));
         let samples = timely.chain(late).collect();
         let labels = wire_labels(&label_set("float", number));
         timeseries.push(TimeSeries { labels, samples, ..TimeSeries::default() });
     }
     for &number in histograms {
-        let histograms =
-            minutes.clone().map(|minute| histogram(number, minute).to_wire(BEGIN + minute * MINUTE)).collect();
+        let histograms = minutes
+            .clone()
+            .map(|minute| histogram(number, minute).to_wire(BEGIN + minute * MINUTE))
+            .collect();
         let labels = wire_labels(&label_set("histogram", number));
         timeseries.push(TimeSeries { labels, histograms, ..TimeSeries::default() });
     }
@@ -98,7 +107,9 @@ fn write(server: &Server, minutes: std::ops::Range<i64>, histograms: &[usize], s
 fn histograms_by_promql(server: &Server, until: i64) -> BTreeMap<(String, i64), (f64, f64)> {
     // A range selector of this version mixes up histograms of several series.
     let (begin, end) = (BEGIN / 1000, until / 1000);
-    let answer = server.http.get(&format!("/api/v1/query_range?query=histogram&start={begin}&end={end}&step=60"));
+    let answer = server
+        .http
+        .get(&format!("/api/v1/query_range?query=histogram&start={begin}&end={end}&step=60"));
     assert_eq!(answer.status, 200, "{}", answer.text());
     let mut found = BTreeMap::new();
     for series in answer.json()["data"]["result"].as_array().expect("a matrix") {
@@ -106,7 +117,10 @@ fn histograms_by_promql(server: &Server, until: i64) -> BTreeMap<(String, i64), 
         for point in series["histograms"].as_array().into_iter().flatten() {
             let t = (point[0].as_f64().expect("a time") * 1000.0).round() as i64;
             let number_of = |field: &str| -> f64 {
-                point[1][field].as_str().and_then(|text| text.parse().ok()).expect("a number in text")
+                point[1][field]
+                    .as_str()
+                    .and_then(|text| text.parse().ok())
+                    .expect("a number in text")
             };
             found.insert((number.to_owned(), t), (number_of("count"), number_of("sum")));
         }
@@ -153,7 +167,8 @@ fn ooo_samples_and_histograms_of_killed_narthex_are_readable() {
     for (begin, end) in [(0, 150), (150, 400)] {
         let server = Launch::narthex(&data).start();
         write(&server, begin..end, &EVERY_HISTOGRAM, &mut sent);
-        let appended = Metrics::of(&server.http).sum("prometheus_tsdb_head_out_of_order_samples_appended_total");
+        let appended = Metrics::of(&server.http)
+            .sum("prometheus_tsdb_head_out_of_order_samples_appended_total");
         assert!(appended.is_some_and(|late| late > 50.0), "{appended:?} late samples");
         narthex_agrees(&server, &sent, "narthex itself");
         server.kill();

@@ -44,7 +44,8 @@ fn writer(place: &Path, node_exporter: &Http, narthex: &Http) -> Server {
 }
 
 fn reader(place: &Path, narthex: &Http) -> Server {
-    let config = format!("remote_read: [{{url: '{}', read_recent: true}}]\n", narthex.url("/api/v1/read"));
+    let config =
+        format!("remote_read: [{{url: '{}', read_recent: true}}]\n", narthex.url("/api/v1/read"));
     Launch::prometheus(&place.join("reader"), &config).start()
 }
 
@@ -85,7 +86,11 @@ fn agree(writer: &Server, reader: &Server, begin: i64, end: i64) {
     for query in QUERIES {
         let encoded: String = query.bytes().map(|byte| format!("%{byte:02X}")).collect();
         let instant = format!("/api/v1/query?query={encoded}&time={}", seconds(end));
-        let range = format!("/api/v1/query_range?query={encoded}&start={}&end={}&step=1", seconds(begin), seconds(end));
+        let range = format!(
+            "/api/v1/query_range?query={encoded}&start={}&end={}&step=1",
+            seconds(begin),
+            seconds(end)
+        );
         for path in [instant, range] {
             let expected = result(writer, &path);
             assert!(!expected.is_empty(), "{query} has no result");

@@ -21,19 +21,29 @@ fn families(http: &Http, parameters: &str) -> Families {
         format!("{} [{}] {}", text("type"), text("unit"), text("help"))
     };
     let families = answer["data"].as_object().expect("families by name").iter();
-    families.map(|(name, all)| (name.clone(), all.as_array().expect("a list").iter().map(entry).collect())).collect()
+    families
+        .map(|(name, all)| {
+            (name.clone(), all.as_array().expect("a list").iter().map(entry).collect())
+        })
+        .collect()
 }
 
 /// The names of all series that the writer has.
 fn series_names(writer: &Server) -> BTreeSet<String> {
     let answer = writer.http.get("/api/v1/label/__name__/values").json();
-    answer["data"].as_array().expect("a list").iter().map(|name| name.as_str().expect("a text").to_owned()).collect()
+    answer["data"]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .map(|name| name.as_str().expect("a text").to_owned())
+        .collect()
 }
 
 /// The families of which the writer has series.
 fn with_series(all: Families, names: &BTreeSet<String>) -> Families {
     let parts = ["", "_bucket", "_sum", "_count", "_total"];
-    let has_series = |family: &String| parts.iter().any(|part| names.contains(&format!("{family}{part}")));
+    let has_series =
+        |family: &String| parts.iter().any(|part| names.contains(&format!("{family}{part}")));
     all.into_iter().filter(|(family, _)| has_series(family)).collect()
 }
 
@@ -67,12 +77,19 @@ fn what_a_prometheus_says_of_its_metrics_is_there_after_a_kill() {
     // Targets of different versions may say different things of a family: one of them is kept.
     let sent = families(&writer.http, "");
     for (family, kept) in families(&narthex.http, "") {
-        assert!(sent.get(&family).is_some_and(|sent| kept.is_subset(sent)), "{family}: {kept:?} of {sent:?}");
+        assert!(
+            sent.get(&family).is_some_and(|sent| kept.is_subset(sent)),
+            "{family}: {kept:?} of {sent:?}"
+        );
     }
     writer.stop();
 
     let before = families(&narthex.http, "");
-    for family in ["node_cpu_seconds_total", "prometheus_http_request_duration_seconds", "go_gc_duration_seconds"] {
+    for family in [
+        "node_cpu_seconds_total",
+        "prometheus_http_request_duration_seconds",
+        "go_gc_duration_seconds",
+    ] {
         assert_eq!(before[family].len(), 1, "{family}");
         let alone = families(&narthex.http, &format!("?metric={family}"));
         assert_eq!(alone, BTreeMap::from([(family.to_owned(), before[family].clone())]));

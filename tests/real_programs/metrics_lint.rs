@@ -12,7 +12,11 @@ use crate::support::wait::wait_until;
 fn metrics_pass_promtool_check() {
     let place = dir::temp();
     let data = place.path().join("data");
-    let flags = ["--web.enable-admin-api", "--storage.tsdb.min-block-duration=1h", "--storage.tsdb.wal-sync=always"];
+    let flags = [
+        "--web.enable-admin-api",
+        "--storage.tsdb.min-block-duration=1h",
+        "--storage.tsdb.wal-sync=always",
+    ];
     let launch = flags.iter().fold(Launch::narthex(&data), |launch, flag| launch.flag(*flag));
     let server = launch.start();
     // With children of every labeled family: stored, rejected and read samples, a block, a
@@ -20,11 +24,18 @@ fn metrics_pass_promtool_check() {
     let sent = data::assorted(3 * data::HOUR);
     server.remote().write_all(&sent);
     let mut changed = sent.to_requests(600_000).remove(0);
-    changed.timeseries.iter_mut().flat_map(|series| &mut series.samples).for_each(|sample| sample.bits = Some(77));
+    changed
+        .timeseries
+        .iter_mut()
+        .flat_map(|series| &mut series.samples)
+        .for_each(|sample| sample.bits = Some(77));
     assert_eq!(server.remote().write(&changed).status, 400);
     assert!(server.remote().read_all().count() > 0);
-    wait_until("a block of the head", || Metrics::of(&server.http).sum("prometheus_tsdb_blocks_loaded") >= Some(1.0));
-    let deleted = server.http.post("/api/v1/admin/tsdb/delete_series?match[]=no_such_series", &[], &[]);
+    wait_until("a block of the head", || {
+        Metrics::of(&server.http).sum("prometheus_tsdb_blocks_loaded") >= Some(1.0)
+    });
+    let deleted =
+        server.http.post("/api/v1/admin/tsdb/delete_series?match[]=no_such_series", &[], &[]);
     assert_eq!(deleted.status, 204, "{}", deleted.text());
     assert_eq!(server.http.post("/api/v1/admin/tsdb/clean_tombstones", &[], &[]).status, 204);
     let metrics = server.http.get("/metrics").text();

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use crate::support::dir;
-use crate::support::exposer::{Counter, ExposedExemplar, ExposedHistogram, Exposer, Metric, MetricFamily};
+use crate::support::exposer::{
+    Counter, ExposedExemplar, ExposedHistogram, Exposer, Metric, MetricFamily,
+};
 use crate::support::launch::{Launch, Server};
 use crate::support::points::{PlainHistogram, PointValue, Points, STALE};
 use crate::support::wait::wait_for;
@@ -26,7 +28,9 @@ fn integer(number: u64) -> ExposedHistogram {
         zero_threshold: Some(0.001_f64.to_bits()),
         zero_count: Some(1),
         positive_spans: vec![BucketSpan { offset: -2, length: buckets as u32 }],
-        positive_deltas: std::iter::once(2).chain(std::iter::repeat_n(0, buckets as usize - 1)).collect(),
+        positive_deltas: std::iter::once(2)
+            .chain(std::iter::repeat_n(0, buckets as usize - 1))
+            .collect(),
         ..ExposedHistogram::default()
     }
 }
@@ -39,7 +43,10 @@ fn float(number: u64) -> ExposedHistogram {
         schema: Some(0),
         zero_threshold: Some(0.001_f64.to_bits()),
         zero_count_float: Some(0.5_f64.to_bits()),
-        negative_spans: vec![BucketSpan { offset: 3, length: 1 }, BucketSpan { offset: 2, length: 1 }],
+        negative_spans: vec![
+            BucketSpan { offset: 3, length: 1 },
+            BucketSpan { offset: 2, length: 1 },
+        ],
         negative_counts: vec![(number as f64).to_bits(), 0.25_f64.to_bits()],
         ..ExposedHistogram::default()
     }
@@ -49,7 +56,11 @@ fn families(number: u64) -> Vec<MetricFamily> {
     let trace = Label { name: "trace_id".to_owned(), value: format!("t{number}") };
     let exemplar = ExposedExemplar { labels: vec![trace], value: Some(0.5) };
     let counter = Counter { value: Some(number as f64), exemplar: Some(exemplar) };
-    let of = |name: &str, kind, metric| MetricFamily { name: name.to_owned(), kind: Some(kind), metrics: vec![metric] };
+    let of = |name: &str, kind, metric| MetricFamily {
+        name: name.to_owned(),
+        kind: Some(kind),
+        metrics: vec![metric],
+    };
     let histogram = |histogram| Metric { histogram: Some(histogram), ..Metric::default() };
     vec![
         of(COUNTER, 0, Metric { counter: Some(counter), ..Metric::default() }),
@@ -85,11 +96,19 @@ fn values(points: &Points, name: &str) -> BTreeMap<i64, PointValue> {
     let is_it = |labels: &crate::support::samples::LabelSet| {
         labels.iter().any(|(key, value)| key == "__name__" && value == name)
     };
-    points.iter().filter(|(labels, _, _)| is_it(labels)).map(|(_, t, value)| (t, value.clone())).collect()
+    points
+        .iter()
+        .filter(|(labels, _, _)| is_it(labels))
+        .map(|(_, t, value)| (t, value.clone()))
+        .collect()
 }
 
 fn stale_histogram(float: bool) -> PointValue {
-    PointValue::Histogram(Box::new(PlainHistogram { float, sum: STALE, ..PlainHistogram::default() }))
+    PointValue::Histogram(Box::new(PlainHistogram {
+        float,
+        sum: STALE,
+        ..PlainHistogram::default()
+    }))
 }
 
 /// All that the scrapes up to `last` had is there, at the times of the counter, and ends with a marker.
@@ -112,11 +131,16 @@ fn holds_all(points: &Points, last: u64) {
 }
 
 fn exemplar_traces(server: &Server) -> Vec<String> {
-    let answer = server.http.get(&format!("/api/v1/query_exemplars?query={COUNTER}&start=0&end=9999999999")).json();
+    let answer = server
+        .http
+        .get(&format!("/api/v1/query_exemplars?query={COUNTER}&start=0&end=9999999999"))
+        .json();
     assert_eq!(answer["status"], "success", "{answer}");
     let series = answer["data"].as_array().expect("a list").iter();
     let exemplars = series.flat_map(|series| series["exemplars"].as_array().expect("a list"));
-    exemplars.map(|exemplar| exemplar["labels"]["trace_id"].as_str().expect("a text").to_owned()).collect()
+    exemplars
+        .map(|exemplar| exemplar["labels"]["trace_id"].as_str().expect("a text").to_owned())
+        .collect()
 }
 
 #[test]
@@ -148,10 +172,11 @@ fn what_a_prometheus_scrapes_and_sends_is_what_is_stored() {
     let last = exposer.stop();
     wait_for("the end of the series to arrive", || {
         let stored = narthex.remote().read_all_points();
-        let ended = [INTEGER, GAUGE]
-            .iter()
-            .all(|name| values(&stored, name).values().next_back() == Some(&stale_histogram(false)));
-        (ended && values(&stored, FLOAT).values().next_back() == Some(&stale_histogram(true))).then_some(())
+        let ended = [INTEGER, GAUGE].iter().all(|name| {
+            values(&stored, name).values().next_back() == Some(&stale_histogram(false))
+        });
+        (ended && values(&stored, FLOAT).values().next_back() == Some(&stale_histogram(true)))
+            .then_some(())
     });
     writer.stop();
 
@@ -160,7 +185,10 @@ fn what_a_prometheus_scrapes_and_sends_is_what_is_stored() {
     let traces = exemplar_traces(&narthex);
     assert_eq!(traces, (1..=last).map(|number| format!("t{number}")).collect::<Vec<_>>());
     let metrics = narthex.http.get("/metrics").text();
-    assert!(!metrics.contains("narthex_remote_write_refused_samples_total{reason=\"out_of_order\"} 1"), "{metrics}");
+    assert!(
+        !metrics.contains("narthex_remote_write_refused_samples_total{reason=\"out_of_order\"} 1"),
+        "{metrics}"
+    );
     narthex.kill();
     let narthex = Launch::narthex(&data).start();
     narthex.remote().read_all_points().assert_equals(&stored, "after a kill");

@@ -29,8 +29,13 @@ fn debians_prometheus_returns_exactly_what_was_written() {
 #[test]
 #[ignore = "needs Debian's prometheus: run tests/run"]
 fn debian_prometheus_reads_float_golden_cases_as_expected() {
-    let cases =
-        ["wal-killed", "torn-tail", "torn-zeroed-tail", "torn-bitflip-last-segment", "torn-bitflip-first-segment"];
+    let cases = [
+        "wal-killed",
+        "torn-tail",
+        "torn-zeroed-tail",
+        "torn-bitflip-last-segment",
+        "torn-bitflip-first-segment",
+    ];
     for case in cases {
         let place = dir::temp();
         let server = Launch::prometheus(&golden::unpack(case, place.path()), "").start();
@@ -42,7 +47,8 @@ fn debian_prometheus_reads_float_golden_cases_as_expected() {
 fn a_dump_line_is_read_with_its_escapes() {
     let line = r#"{__name__="a\nb", le="\"+Inf\"", x="é\x01\u2028"} -1.5e-07 1762300800000"#;
     let (labels, t, value) = dump::parse_line(line).expect("the line has the right form");
-    let pairs: Vec<(&str, &str)> = labels.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    let pairs: Vec<(&str, &str)> =
+        labels.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
     assert_eq!(pairs, [("__name__", "a\nb"), ("le", "\"+Inf\""), ("x", "é\u{1}\u{2028}")]);
     assert_eq!((t, value), (1_762_300_800_000, -1.5e-7));
 }

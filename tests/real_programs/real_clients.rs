@@ -26,7 +26,8 @@ struct Written {
 
 impl Written {
     fn of(said: &Value) -> Written {
-        let list = |name: &str| said[name].as_array().unwrap_or_else(|| panic!("no {name}")).clone();
+        let list =
+            |name: &str| said[name].as_array().unwrap_or_else(|| panic!("no {name}")).clone();
         Written {
             points: points_of_lines(list("export")),
             exemplars: by_series(&list("exemplars")),
@@ -36,23 +37,38 @@ impl Written {
 
     /// A test that compares nothing with nothing has shown nothing.
     fn has_at_least(&self, least: [usize; 3]) {
-        let exemplar_count: usize = self.exemplars.values().map(|list| list.as_array().map_or(0, Vec::len)).sum();
+        let exemplar_count: usize =
+            self.exemplars.values().map(|list| list.as_array().map_or(0, Vec::len)).sum();
         let found = [self.points.count(), self.points.histogram_count(), exemplar_count];
         assert!(found.iter().zip(least).all(|(found, least)| *found >= least), "{found:?}");
     }
 
     fn is_shown_by(&self, server: &Server, when: &str) {
         export_points(&server.http).assert_equals(&self.points, when);
-        assert_eq!(exported_values(&server.http), self.points.count(), "nothing is there twice {when}");
+        assert_eq!(
+            exported_values(&server.http),
+            self.points.count(),
+            "nothing is there twice {when}"
+        );
         let exemplars = server.http.get(EXEMPLARS).json()["data"].clone();
-        assert_eq!(by_series(exemplars.as_array().expect("a list")), self.exemplars, "exemplars {when}");
-        assert_eq!(server.http.get("/api/v1/metadata").json()["data"], self.metadata, "metadata {when}");
+        assert_eq!(
+            by_series(exemplars.as_array().expect("a list")),
+            self.exemplars,
+            "exemplars {when}"
+        );
+        assert_eq!(
+            server.http.get("/api/v1/metadata").json()["data"],
+            self.metadata,
+            "metadata {when}"
+        );
     }
 }
 
 /// Exemplars by the text of their series' labels.
 fn by_series(all: &[Value]) -> BTreeMap<String, Value> {
-    all.iter().map(|series| (series["seriesLabels"].to_string(), series["exemplars"].clone())).collect()
+    all.iter()
+        .map(|series| (series["seriesLabels"].to_string(), series["exemplars"].clone()))
+        .collect()
 }
 
 /// A server of its own, in a folder of its own.
@@ -123,7 +139,8 @@ fn what_stock_grpc_writes_by_version_2_is_there_with_every_bit() {
 #[test]
 #[ignore = "needs Python's gRPC: run tests/run"]
 fn start_timestamps_of_stock_grpc_are_kept_where_representable() {
-    let mut bench = Bench::start(&["--enable-feature=st-storage,xor2-encoding,histograms-st-encoding"]);
+    let mut bench =
+        Bench::start(&["--enable-feature=st-storage,xor2-encoding,histograms-st-encoding"]);
     let mut client = bench.client("write_unary.py", &["2"]);
     let said = client.step("written");
     client.finish();
@@ -142,14 +159,16 @@ fn starts(lines: &[Value]) -> BTreeMap<String, Vec<i64>> {
     let mut starts: BTreeMap<String, Vec<i64>> = BTreeMap::new();
     for line in lines {
         let lists = ["starts", "histogram_starts"].map(|name| line[name].as_array());
-        let found = lists.into_iter().flatten().flatten().map(|start| start.as_i64().expect("a time"));
+        let found =
+            lists.into_iter().flatten().flatten().map(|start| start.as_i64().expect("a time"));
         starts.entry(line["metric"].to_string()).or_default().extend(found);
     }
     starts
 }
 
 /// The most that is taken is small, so that too much is soon sent.
-const SMALL: [&str; 2] = ["--storage.remote.write-max-decoded-size=2MB", "--storage.remote.write-max-body-size=1MB"];
+const SMALL: [&str; 2] =
+    ["--storage.remote.write-max-decoded-size=2MB", "--storage.remote.write-max-body-size=1MB"];
 
 #[test]
 #[ignore = "needs Python's gRPC: run tests/run"]
@@ -193,8 +212,11 @@ fn stock_health_checks_see_every_service_until_the_server_stops() {
 #[test]
 #[ignore = "needs Python's gRPC: run tests/run"]
 fn a_client_that_knows_only_what_reflection_tells_can_write() {
-    let own =
-        ["grpc.health.v1.Health", "grpc.reflection.v1.ServerReflection", "grpc.reflection.v1alpha.ServerReflection"];
+    let own = [
+        "grpc.health.v1.Health",
+        "grpc.reflection.v1.ServerReflection",
+        "grpc.reflection.v1alpha.ServerReflection",
+    ];
     Bench::start(&[]).run_writer("reflect.py", &[&SERVICES[..], &own].concat(), [140, 100, 2]);
 }
 
@@ -214,14 +236,18 @@ fn resumed_stock_grpc_stream_stores_each_sample_once_after_kill() {
     client.finish();
     let requests = said["requests"].as_u64().expect("a number") as usize;
     assert!(requests > KILLS * 150, "{requests} requests");
-    assert!(said["repeated"].as_u64() > Some(0), "no request was under way when the server was killed");
+    assert!(
+        said["repeated"].as_u64() > Some(0),
+        "no request was under way when the server was killed"
+    );
     bench.survives_a_kill(&Written::of(&said), [requests * 6, requests, requests]);
 }
 
 #[test]
 #[ignore = "needs Python's gRPC: run tests/run"]
 fn every_way_to_read_gives_what_was_written() {
-    let mut bench = Bench::start(&["--web.enable-admin-api", "--storage.remote.read-max-bytes-in-frame=4096"]);
+    let mut bench =
+        Bench::start(&["--web.enable-admin-api", "--storage.remote.read-max-bytes-in-frame=4096"]);
     let mut client = bench.client("read_chunks.py", &["4096"]);
     assert!(client.step("read from the head")["values"].as_u64() > Some(1500));
     bench.kill_and_start();
@@ -275,7 +301,8 @@ fn streamed_chunks_are_those_of_debians_prometheus_bit_for_bit() {
     let mut client = bench.client("twins.py", &[&port.to_string(), "4096"]);
     client.step("asked");
     bench.server.stop();
-    let prometheus = Launch::prometheus(&bench.place.path().join("data"), "{}").port(port).flag(FRAME);
+    let prometheus =
+        Launch::prometheus(&bench.place.path().join("data"), "{}").port(port).flag(FRAME);
     let prometheus = prometheus.flag("--enable-feature=native-histograms").start();
     client.go_on();
     let said = client.step("compared");
@@ -296,7 +323,10 @@ fn debians_prometheus_asks_for_samples_when_it_reads() {
     client.go_on();
     // No type at all means samples: what it is streamed it does not understand.
     let types = client.step("asked")["types"].clone();
-    assert!(types.as_array().is_some_and(|requests| !requests.is_empty()), "it has asked for nothing");
+    assert!(
+        types.as_array().is_some_and(|requests| !requests.is_empty()),
+        "it has asked for nothing"
+    );
     for one in types.as_array().expect("a list") {
         assert_eq!(one, &serde_json::json!([]), "{types}");
     }

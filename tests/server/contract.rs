@@ -30,7 +30,12 @@ fn bytes(what: &'static str, body: Vec<u8>, status: u16) -> Row {
 
 /// A row with series, refused for the reason given; the answer names the first of them.
 fn refused(what: &'static str, says: &[&'static str], timeseries: Vec<TimeSeries>) -> Row {
-    Row { what, body: WriteRequest { timeseries, ..WriteRequest::default() }.body(), status: 400, says: says.to_vec() }
+    Row {
+        what,
+        body: WriteRequest { timeseries, ..WriteRequest::default() }.body(),
+        status: 400,
+        says: says.to_vec(),
+    }
 }
 
 fn series(labels: &[(&str, &str)], samples: &[(i64, f64)]) -> TimeSeries {
@@ -71,7 +76,11 @@ fn run(rows: Vec<Row>) -> Bench {
 
 /// What is stored besides the good writes.
 fn stored(server: &Server) -> Samples {
-    server.remote().read(&[Matcher { kind: 1, name: "__name__".into(), value: "good".into() }], MIN_TIME, MAX_TIME)
+    server.remote().read(
+        &[Matcher { kind: 1, name: "__name__".into(), value: "good".into() }],
+        MIN_TIME,
+        MAX_TIME,
+    )
 }
 
 fn stored_is(server: &Server, expected: &[TimeSeries], what: &str) {
@@ -87,7 +96,8 @@ fn now() -> i64 {
 
 #[test]
 fn bytes_that_are_no_request_are_refused_whole() {
-    let whole = WriteRequest::one(&[("__name__", "whole"), ("a", &"b".repeat(500))], &[(BEGIN, 1.0)]);
+    let whole =
+        WriteRequest::one(&[("__name__", "whole"), ("a", &"b".repeat(500))], &[(BEGIN, 1.0)]);
     let raw = whole.encode_to_vec();
     let packed = whole.body();
     let mut bad_utf8 = raw.clone();
@@ -100,8 +110,16 @@ fn bytes_that_are_no_request_are_refused_whole() {
         bytes("snappy cut off", packed[..packed.len() - 3].to_vec(), 400),
         bytes("bytes after the end of snappy", [packed.as_slice(), &[1, 2, 3]].concat(), 400),
         bytes("snappy that points before its beginning", vec![10, 0x05, 0xff, 0x05, 0xff], 400),
-        bytes("a declared length just under 4 GiB", vec![0xff, 0xff, 0xff, 0xff, 0x0f, 0, b'x'], 413),
-        bytes("a declared length of 65 MiB", [&[0x80, 0x80, 0xc0, 0x20][..], &packed[2..]].concat(), 413),
+        bytes(
+            "a declared length just under 4 GiB",
+            vec![0xff, 0xff, 0xff, 0xff, 0x0f, 0, b'x'],
+            413,
+        ),
+        bytes(
+            "a declared length of 65 MiB",
+            [&[0x80, 0x80, 0xc0, 0x20][..], &packed[2..]].concat(),
+            413,
+        ),
         bytes("a declared length without end", vec![0xff; 20], 400),
         bytes("no snappy at all", raw.clone(), 400),
         bytes("protobuf cut off", snappy(&raw[..raw.len() - 1]), 400),
@@ -111,7 +129,8 @@ fn bytes_that_are_no_request_are_refused_whole() {
         bytes("a length beyond the body", snappy(&[0x0a, 0xff, 0xff, 0xff, 0xff, 0x07]), 400),
     ]);
     stored_is(&server, &[], "after bytes that are no request");
-    let empty = server.remote().write(&WriteRequest { timeseries: Vec::new(), ..WriteRequest::default() });
+    let empty =
+        server.remote().write(&WriteRequest { timeseries: Vec::new(), ..WriteRequest::default() });
     assert_eq!(empty.status, 204, "a request without series");
 }
 
@@ -122,16 +141,36 @@ fn labels_that_make_no_series_are_refused() {
     run(vec![
         refused("no labels", &["label"], vec![series(&[], &sample)]),
         refused("no metric name", &["nameless"], vec![series(&[("a", "nameless")], &sample)]),
-        refused("an empty label name", &["unnamed"], vec![series(&[("", "x"), ("__name__", "unnamed")], &sample)]),
-        refused("an empty metric name", &["hollow"], vec![series(&[("__name__", ""), ("a", "hollow")], &sample)]),
-        refused("a name twice", &["twice"], vec![series(&[("__name__", "twice"), ("a", "x"), ("a", "x")], &sample)]),
+        refused(
+            "an empty label name",
+            &["unnamed"],
+            vec![series(&[("", "x"), ("__name__", "unnamed")], &sample)],
+        ),
+        refused(
+            "an empty metric name",
+            &["hollow"],
+            vec![series(&[("__name__", ""), ("a", "hollow")], &sample)],
+        ),
+        refused(
+            "a name twice",
+            &["twice"],
+            vec![series(&[("__name__", "twice"), ("a", "x"), ("a", "x")], &sample)],
+        ),
         refused(
             "a name twice, apart",
             &["apart"],
             vec![series(&[("__name__", "apart"), ("a", "x"), ("b", "x"), ("a", "y")], &sample)],
         ),
-        refused("a label value of 1 MiB", &["vast"], vec![series(&[("__name__", "vast"), ("a", &megabyte)], &sample)]),
-        refused("a label name of 1 MiB", &["wide"], vec![series(&[("__name__", "wide"), (&megabyte, "x")], &sample)]),
+        refused(
+            "a label value of 1 MiB",
+            &["vast"],
+            vec![series(&[("__name__", "vast"), ("a", &megabyte)], &sample)],
+        ),
+        refused(
+            "a label name of 1 MiB",
+            &["wide"],
+            vec![series(&[("__name__", "wide"), (&megabyte, "x")], &sample)],
+        ),
     ]);
 }
 
@@ -163,13 +202,24 @@ fn labels_in_any_order_and_empty_values_lead_to_one_series() {
 #[test]
 fn every_float_is_stored_with_its_bits() {
     let server = run(Vec::new());
-    let payloads = [STALE, 0x7ff8_0000_0000_0001, 0x7ff8_0000_0000_0000, 0xfff8_0000_0000_1234, 0x7ff0_0000_0000_0001];
-    let plain = [0.0, 1.5, f64::INFINITY, f64::NEG_INFINITY, f64::MAX, f64::MIN_POSITIVE / 4.0, -1e-300];
+    let payloads = [
+        STALE,
+        0x7ff8_0000_0000_0001,
+        0x7ff8_0000_0000_0000,
+        0xfff8_0000_0000_1234,
+        0x7ff0_0000_0000_0001,
+    ];
+    let plain =
+        [0.0, 1.5, f64::INFINITY, f64::NEG_INFINITY, f64::MAX, f64::MIN_POSITIVE / 4.0, -1e-300];
     let bits: Vec<u64> = plain.iter().map(|value| value.to_bits()).chain(payloads).collect();
-    let samples = (0..).zip(&bits).map(|(number, &bits)| Sample { bits: Some(bits), timestamp: BEGIN + number });
+    let samples = (0..)
+        .zip(&bits)
+        .map(|(number, &bits)| Sample { bits: Some(bits), timestamp: BEGIN + number });
     let labels = vec![Label { name: "__name__".into(), value: "floats".into() }];
     let odd = TimeSeries { labels, samples: samples.collect(), ..TimeSeries::default() };
-    server.remote().write_ok(&WriteRequest { timeseries: vec![odd.clone()], ..WriteRequest::default() });
+    server
+        .remote()
+        .write_ok(&WriteRequest { timeseries: vec![odd.clone()], ..WriteRequest::default() });
     stored_is(&server, &[odd], "odd floats");
 }
 
@@ -177,9 +227,21 @@ fn every_float_is_stored_with_its_bits() {
 fn samples_far_away_in_time_are_refused_with_the_reason() {
     let later = now() + HOUR;
     let server = run(vec![
-        refused("an hour ahead", &["ahead", "future"], vec![series(&[("__name__", "ahead")], &[(later, 1.0)])]),
-        refused("the last moment", &["end", "future"], vec![series(&[("__name__", "end")], &[(i64::MAX, 1.0)])]),
-        refused("ages before", &["ages", "too old"], vec![series(&[("__name__", "ages")], &[(i64::MIN, 1.0)])]),
+        refused(
+            "an hour ahead",
+            &["ahead", "future"],
+            vec![series(&[("__name__", "ahead")], &[(later, 1.0)])],
+        ),
+        refused(
+            "the last moment",
+            &["end", "future"],
+            vec![series(&[("__name__", "end")], &[(i64::MAX, 1.0)])],
+        ),
+        refused(
+            "ages before",
+            &["ages", "too old"],
+            vec![series(&[("__name__", "ages")], &[(i64::MIN, 1.0)])],
+        ),
         refused(
             "hours before what there is",
             &["before", "too old"],
@@ -196,7 +258,8 @@ fn samples_far_away_in_time_are_refused_with_the_reason() {
 fn a_sample_against_what_is_stored_is_judged_by_time_and_bits() {
     let labels = [("__name__", "judged")];
     let nan = f64::from_bits(STALE);
-    let stored: Vec<(i64, f64)> = (0..300).map(|number| (BEGIN + number * 1000, number as f64)).collect();
+    let stored: Vec<(i64, f64)> =
+        (0..300).map(|number| (BEGIN + number * 1000, number as f64)).collect();
     let one = |sample: (i64, f64)| WriteRequest::one(&labels, &[sample]);
     let server = run(Vec::new());
     server.remote().write_ok(&WriteRequest::one(&labels, &stored));
@@ -205,7 +268,12 @@ fn a_sample_against_what_is_stored_is_judged_by_time_and_bits() {
     let table = [
         ("the newest once more", one((BEGIN + 400_000, nan)), 204, ""),
         ("the newest with another value", one((BEGIN + 400_000, 7.0)), 400, "duplicate"),
-        ("the newest with another not-a-number", one((BEGIN + 400_000, f64::NAN)), 400, "duplicate"),
+        (
+            "the newest with another not-a-number",
+            one((BEGIN + 400_000, f64::NAN)),
+            400,
+            "duplicate",
+        ),
         ("an older one once more", one(stored[299]), 204, ""),
         ("one of a full chunk once more", one(stored[5]), 204, ""),
         ("an older one with another value", one((stored[5].0, -1.0)), 400, "duplicate"),
@@ -231,18 +299,28 @@ fn partially_invalid_request_stores_valid_and_counts_rejected() {
     server.remote().write_ok(&WriteRequest { timeseries: vec![known], ..WriteRequest::default() });
 
     let mixed = vec![
-        series(&[("__name__", "known")], &[(BEGIN, 9.0), (BEGIN - 3 * HOUR, 9.0), (BEGIN + 5, 9.0), (BEGIN + 20, 3.0)]),
+        series(
+            &[("__name__", "known")],
+            &[(BEGIN, 9.0), (BEGIN - 3 * HOUR, 9.0), (BEGIN + 5, 9.0), (BEGIN + 20, 3.0)],
+        ),
         series(&[("a", "nameless")], &[(BEGIN, 1.0), (BEGIN + 1, 1.0)]),
-        series(&[("__name__", "new")], &[(BEGIN, 1.0), (BEGIN, 1.0), (BEGIN, 2.0), (BEGIN + 1, 3.0)]),
+        series(
+            &[("__name__", "new")],
+            &[(BEGIN, 1.0), (BEGIN, 1.0), (BEGIN, 2.0), (BEGIN + 1, 3.0)],
+        ),
     ];
-    let answer = server.remote().write(&WriteRequest { timeseries: mixed, ..WriteRequest::default() });
+    let answer =
+        server.remote().write(&WriteRequest { timeseries: mixed, ..WriteRequest::default() });
     let text = answer.text();
     assert_eq!(answer.status, 400, "{text}");
     for part in ["duplicate", "too old", "known", "nameless", "new"] {
         assert!(text.contains(part), "{part:?} is not in {text:?}");
     }
     let expected = [
-        series(&[("__name__", "known")], &[(BEGIN, 1.0), (BEGIN + 5, 9.0), (BEGIN + 10, 2.0), (BEGIN + 20, 3.0)]),
+        series(
+            &[("__name__", "known")],
+            &[(BEGIN, 1.0), (BEGIN + 5, 9.0), (BEGIN + 10, 2.0), (BEGIN + 20, 3.0)],
+        ),
         series(&[("__name__", "new")], &[(BEGIN, 1.0), (BEGIN + 1, 3.0)]),
     ];
     stored_is(&server, &expected, "after a partly bad request");
@@ -251,15 +329,21 @@ fn partially_invalid_request_stores_valid_and_counts_rejected() {
 #[test]
 fn new_series_over_the_limit_are_refused_and_known_ones_go_on() {
     let place = dir::temp();
-    let server = Launch::narthex(&place.path().join("data")).flag("--storage.tsdb.max-active-series=3").start();
+    let server = Launch::narthex(&place.path().join("data"))
+        .flag("--storage.tsdb.max-active-series=3")
+        .start();
     let good = GoodWrites::default();
     good.one_more(&server, "nothing");
     let many: Vec<String> = (0..5).map(|number| format!("s{number}")).collect();
     let many = many.iter().map(|name| series(&[("__name__", name)], &[(BEGIN, 1.0)])).collect();
-    let answer = server.remote().write(&WriteRequest { timeseries: many, ..WriteRequest::default() });
+    let answer =
+        server.remote().write(&WriteRequest { timeseries: many, ..WriteRequest::default() });
     assert_eq!(answer.status, 400, "{}", answer.text());
     assert!(answer.text().contains("s2") && answer.text().contains("limit"), "{}", answer.text());
     good.one_more(&server, "too many series");
-    let first = [series(&[("__name__", "s0")], &[(BEGIN, 1.0)]), series(&[("__name__", "s1")], &[(BEGIN, 1.0)])];
+    let first = [
+        series(&[("__name__", "s0")], &[(BEGIN, 1.0)]),
+        series(&[("__name__", "s1")], &[(BEGIN, 1.0)]),
+    ];
     stored_is(&server, &first, "after too many series");
 }

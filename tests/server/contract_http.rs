@@ -36,7 +36,12 @@ fn a_wrong_method_type_or_encoding_is_refused() {
     let v1 = ("Content-Type", "application/x-protobuf; proto=prometheus.WriteRequest");
     let table = [
         ("JSON", "POST", vec![("Content-Type", "application/json"), SNAPPY], 415),
-        ("an unknown message", "POST", vec![("Content-Type", "application/x-protobuf;proto=x.Y"), SNAPPY], 415),
+        (
+            "an unknown message",
+            "POST",
+            vec![("Content-Type", "application/x-protobuf;proto=x.Y"), SNAPPY],
+            415,
+        ),
         ("gzip", "POST", vec![PROTOBUF, ("Content-Encoding", "gzip")], 415),
         ("two encodings", "POST", vec![PROTOBUF, ("Content-Encoding", "snappy, gzip")], 415),
         ("GET", "GET", vec![PROTOBUF, SNAPPY], 405),
@@ -88,7 +93,9 @@ fn a_body_over_the_limit_is_refused_before_it_is_read() {
     assert!(status.is_none_or(|status| status == 413), "a long body in pieces: {status:?}");
     good.one_more(&server, "a long body in pieces");
 
-    let bomb = WriteRequest::one(&[("__name__", "bomb"), ("a", &"x".repeat(3 << 20))], &[(BEGIN, 1.0)]).body();
+    let bomb =
+        WriteRequest::one(&[("__name__", "bomb"), ("a", &"x".repeat(3 << 20))], &[(BEGIN, 1.0)])
+            .body();
     assert!(bomb.len() < 1 << 20);
     let answer = server.http.post(WRITE, &WRITE_HEADERS, &bomb);
     assert_eq!(answer.status, 413, "much out of little: {}", answer.text());
@@ -109,12 +116,18 @@ fn more_writes_at_once_than_the_limit_are_asked_to_come_back() {
         // One is being stored and held there, another one waits for its turn: there is no room for a third.
         let held = scope.spawn(|| remote.write(&small_request()).status);
         wait_until("a write to be held", || marker.exists());
-        let others: Vec<_> = (0..2).map(|_| scope.spawn(|| remote.write(&small_request()))).collect();
-        wait_until("a write to be turned away", || others.iter().any(std::thread::ScopedJoinHandle::is_finished));
+        let others: Vec<_> =
+            (0..2).map(|_| scope.spawn(|| remote.write(&small_request()))).collect();
+        wait_until("a write to be turned away", || {
+            others.iter().any(std::thread::ScopedJoinHandle::is_finished)
+        });
         std::fs::remove_file(&marker).expect("the marker can be removed");
-        let others: Vec<_> = others.into_iter().map(|other| other.join().expect("no panic")).collect();
-        let refused = others.iter().find(|answer| answer.status == 503).expect("one is turned away");
-        let seconds: u32 = refused.header("retry-after").expect("a time to wait").parse().expect("whole seconds");
+        let others: Vec<_> =
+            others.into_iter().map(|other| other.join().expect("no panic")).collect();
+        let refused =
+            others.iter().find(|answer| answer.status == 503).expect("one is turned away");
+        let seconds: u32 =
+            refused.header("retry-after").expect("a time to wait").parse().expect("whole seconds");
         assert!((1..=5).contains(&seconds), "Retry-After is {seconds}");
         assert!(others.iter().any(|answer| answer.status == 204), "the one that waited is stored");
         assert_eq!(held.join().expect("no panic"), 204);
@@ -176,10 +189,19 @@ fn a_bad_question_is_refused_and_the_next_one_answered() {
     server.remote().write_ok(&WriteRequest::one(&[("__name__", "many")], &many));
     let table = [
         ("an invalid regex", ask(vec![Matcher::regex("__name__", "a(")])),
-        ("a regex bomb", ask(vec![Matcher::regex("__name__", "((((a{1000}){1000}){1000}){1000})")])),
-        ("a bomb of repetitions", ask(vec![Matcher::regex("__name__", &"(x{500}|y{500}){500}".repeat(20))])),
+        (
+            "a regex bomb",
+            ask(vec![Matcher::regex("__name__", "((((a{1000}){1000}){1000}){1000})")]),
+        ),
+        (
+            "a bomb of repetitions",
+            ask(vec![Matcher::regex("__name__", &"(x{500}|y{500}){500}".repeat(20))]),
+        ),
         ("a backreference", ask(vec![Matcher::regex("__name__", r"(a)\1")])),
-        ("an unknown kind of matcher", ask(vec![Matcher { kind: 9, name: "a".into(), value: "b".into() }])),
+        (
+            "an unknown kind of matcher",
+            ask(vec![Matcher { kind: 9, name: "a".into(), value: "b".into() }]),
+        ),
         ("more samples than the limit", ask(vec![Matcher::equal("__name__", "many")])),
     ];
     for (what, request) in table {
@@ -189,12 +211,20 @@ fn a_bad_question_is_refused_and_the_next_one_answered() {
     }
     let long = format!("({})+", "a?".repeat(2000));
     let answer = server.remote().ask(&ask(vec![Matcher::regex("__name__", &long)]));
-    assert!(matches!(answer.status, 200 | 400), "a long regex: {} {}", answer.status, answer.text());
+    assert!(
+        matches!(answer.status, 200 | 400),
+        "a long regex: {} {}",
+        answer.status,
+        answer.text()
+    );
     good.one_more(&server, "a long regex");
 
     let raw = ask(vec![Matcher::equal("__name__", "good")]).encode_to_vec();
-    let broken: [(&str, &[u8]); 3] =
-        [("no snappy", &raw), ("nothing", b""), ("a great length", &[0xff, 0xff, 0xff, 0xff, 0x0f])];
+    let broken: [(&str, &[u8]); 3] = [
+        ("no snappy", &raw),
+        ("nothing", b""),
+        ("a great length", &[0xff, 0xff, 0xff, 0xff, 0x0f]),
+    ];
     for (what, body) in broken {
         let answer = server.http.post(READ, &crate::support::remote::READ_HEADERS, body);
         assert!(matches!(answer.status, 400 | 413), "{what}: {} {}", answer.status, answer.text());

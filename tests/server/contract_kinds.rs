@@ -15,7 +15,9 @@ use crate::support::launch::{Launch, Server};
 use crate::support::points::{PlainHistogram, PointValue, Points};
 use crate::support::remote::{MAX_TIME, MIN_TIME, WRITE, WRITE_HEADERS};
 use crate::support::samples::LabelSet;
-use crate::support::wire::{BucketSpan, Exemplar, Histogram, Label, Matcher, Sample, TimeSeries, WriteRequest};
+use crate::support::wire::{
+    BucketSpan, Exemplar, Histogram, Label, Matcher, Sample, TimeSeries, WriteRequest,
+};
 
 /// Recorded requests of one version; the second of them was answered 503 and sent again.
 struct Recording {
@@ -33,7 +35,12 @@ const WRITE_HEADERS_V2: [(&str, &str); 3] = [
 ];
 
 const RECORDED: [Recording; 3] = [
-    Recording { folder: "wire/rw1", numbers: ["00", "01", "02", "03", "21", "22"], headers: WRITE_HEADERS, flags: &[] },
+    Recording {
+        folder: "wire/rw1",
+        numbers: ["00", "01", "02", "03", "21", "22"],
+        headers: WRITE_HEADERS,
+        flags: &[],
+    },
     Recording {
         folder: "wire/rw2",
         numbers: ["00", "01", "02", "03", "15", "16"],
@@ -76,7 +83,10 @@ fn integer(t: i64, count: u64) -> Histogram {
         sum: (count as f64 * 1.5).to_bits(),
         schema: 3,
         zero_threshold: 0.001_f64.to_bits(),
-        positive_spans: vec![BucketSpan { offset: 2, length: 1 }, BucketSpan { offset: 1, length: 1 }],
+        positive_spans: vec![
+            BucketSpan { offset: 2, length: 1 },
+            BucketSpan { offset: 1, length: 1 },
+        ],
         positive_deltas: vec![1, count as i64 - 3],
         timestamp: t,
         ..Histogram::default()
@@ -189,7 +199,8 @@ fn stored_exemplars(server: &Server) -> Exemplars {
         FoundExemplar { t, bits: value.to_bits(), labels: set(&json["labels"]) }
     };
     let series = answer["data"].as_array().expect("a list").iter();
-    let of = |series: &Json| series["exemplars"].as_array().expect("a list").iter().map(one).collect();
+    let of =
+        |series: &Json| series["exemplars"].as_array().expect("a list").iter().map(one).collect();
     series.map(|series| (set(&series["seriesLabels"]), of(series))).collect()
 }
 
@@ -202,7 +213,8 @@ struct Recorded {
 
 impl Recorded {
     fn add(&mut self, series: &Json) {
-        let hex = |json: &Json| u64::from_str_radix(json.as_str().expect("bits"), 16).expect("bits");
+        let hex =
+            |json: &Json| u64::from_str_radix(json.as_str().expect("bits"), 16).expect("bits");
         let time = |json: &Json| json["t"].as_i64().expect("a time");
         let entries = |name: &str| series[name].as_array().into_iter().flatten();
         let labels = set(&series["labels"]);
@@ -226,7 +238,11 @@ impl Recorded {
             self.points.add(&labels, time(entry), value);
         }
         for entry in entries("exemplars") {
-            let found = FoundExemplar { t: time(entry), bits: hex(&entry["v"]), labels: set(&entry["labels"]) };
+            let found = FoundExemplar {
+                t: time(entry),
+                bits: hex(&entry["v"]),
+                labels: set(&entry["labels"]),
+            };
             let all = self.exemplars.entry(labels.clone()).or_default();
             if !all.contains(&found) {
                 all.push(found);
@@ -244,7 +260,9 @@ impl Recorded {
 fn histograms_of_every_kind_come_back_and_repeats_are_fine() {
     let bench = Bench::new();
     let times = (0..200).map(|i| BEGIN + i * 15_000);
-    let list = |make: &dyn Fn(i64, u64) -> Histogram| times.clone().zip(7..).map(|(t, count)| make(t, count)).collect();
+    let list = |make: &dyn Fn(i64, u64) -> Histogram| {
+        times.clone().zip(7..).map(|(t, count)| make(t, count)).collect()
+    };
     let sent = vec![
         histograms("integer", list(&integer)),
         histograms("float", list(&|t, count| float(t, count as f64 / 3.0))),
@@ -292,12 +310,20 @@ fn invalid_histogram_is_rejected_with_cause_and_rest_is_stored() {
         let mut bad = integer(t, 7);
         change(&mut bad);
         let good = histograms("beside", vec![integer(t, 9)]);
-        bench.refused(what, vec![histograms("bad", vec![bad]), good.clone()], &["1 invalid histogram", says, "bad"]);
+        bench.refused(
+            what,
+            vec![histograms("bad", vec![bad]), good.clone()],
+            &["1 invalid histogram", says, "bad"],
+        );
         expected.push(good);
         bench.holds(&expected, what);
     }
     let far = i64::from(u32::MAX) * 1000;
-    bench.refused("far ahead", vec![histograms("far", vec![integer(far, 7)])], &["too far in the future", "far"]);
+    bench.refused(
+        "far ahead",
+        vec![histograms("far", vec![integer(far, 7)])],
+        &["too far in the future", "far"],
+    );
     let nameless = TimeSeries { labels: Vec::new(), ..histograms("", vec![float(BEGIN, 1.0)]) };
     bench.refused("no labels", vec![nameless], &["1 invalid labels"]);
     bench.refused(
@@ -307,7 +333,10 @@ fn invalid_histogram_is_rejected_with_cause_and_rest_is_stored() {
     );
     bench.refused(
         "another kind at that time",
-        vec![floats("known", &[(BEGIN + 60_000, 1.0)]), histograms("known", vec![float(BEGIN + 60_000, 7.0)])],
+        vec![
+            floats("known", &[(BEGIN + 60_000, 1.0)]),
+            histograms("known", vec![float(BEGIN + 60_000, 7.0)]),
+        ],
         &["1 duplicate timestamp", "known"],
     );
     expected.push(histograms("known", vec![integer(BEGIN + 75_000, 8)]));
@@ -340,11 +369,17 @@ fn exemplars_follow_response_contract() {
     let with_exemplars = request(vec![
         exemplars("a", vec![exemplar(BEGIN, "1"), exemplar(BEGIN + 1, "2")]),
         floats("a", &[(BEGIN, 1.0)]),
-        TimeSeries { exemplars: vec![exemplar(BEGIN, "3")], ..histograms("h", vec![integer(BEGIN, 7)]) },
+        TimeSeries {
+            exemplars: vec![exemplar(BEGIN, "3")],
+            ..histograms("h", vec![integer(BEGIN, 7)])
+        },
     ]);
     bench.accepted(&with_exemplars, "exemplars");
     bench.accepted(&with_exemplars, "the same exemplars");
-    bench.accepted(&request(vec![exemplars("h", vec![exemplar(BEGIN + 9, "4")])]), "exemplars alone");
+    bench.accepted(
+        &request(vec![exemplars("h", vec![exemplar(BEGIN + 9, "4")])]),
+        "exemplars alone",
+    );
     bench.refused(
         "an exemplar older than the window",
         vec![
@@ -358,15 +393,21 @@ fn exemplars_follow_response_contract() {
         vec![exemplars("a", vec![exemplar(BEGIN + 3, &"x".repeat(130))])],
         &["1 invalid labels (exemplars)"],
     );
-    bench.refused("an unknown series", vec![exemplars("new", vec![exemplar(BEGIN, "6")])], &["series without samples"]);
+    bench.refused(
+        "an unknown series",
+        vec![exemplars("new", vec![exemplar(BEGIN, "6")])],
+        &["series without samples"],
+    );
     let pair = |name: &str, value: &str| vec![(name.to_owned(), value.to_owned())];
-    let of = |t, trace| FoundExemplar { t, bits: 0.25_f64.to_bits(), labels: pair("trace_id", trace) };
+    let of =
+        |t, trace| FoundExemplar { t, bits: 0.25_f64.to_bits(), labels: pair("trace_id", trace) };
     let expected = BTreeMap::from([
         (pair("__name__", "a"), vec![of(BEGIN, "1"), of(BEGIN + 1, "2"), of(BEGIN + 2, "5")]),
         (pair("__name__", "h"), vec![of(BEGIN, "3"), of(BEGIN + 9, "4")]),
     ]);
     assert_eq!(stored_exemplars(&bench.server), expected);
-    let points = [floats("a", &[(BEGIN, 1.0), (BEGIN + 2, 2.0)]), histograms("h", vec![integer(BEGIN, 7)])];
+    let points =
+        [floats("a", &[(BEGIN, 1.0), (BEGIN + 2, 2.0)]), histograms("h", vec![integer(BEGIN, 7)])];
     bench.holds(&points, "points beside exemplars");
     assert_eq!(stored_exemplars(&bench.killed().server), expected);
 }
@@ -437,21 +478,31 @@ fn come_back_whole(recording: &Recording) {
     // They may be ahead of this machine's clock.
     let launch = || {
         let flags = recording.flags.iter();
-        let launch = Launch::narthex(&place.path().join("data")).flag("--storage.remote.write-max-future=100y");
+        let launch = Launch::narthex(&place.path().join("data"))
+            .flag("--storage.remote.write-max-future=100y");
         flags.fold(launch, |launch, flag| launch.flag(*flag))
     };
     let server = launch().start();
     let mut expected = Recorded::default();
     let folder = recording.folder;
     for number in recording.numbers {
-        let body = std::fs::read(golden::folder(folder).join(format!("{number}.body"))).expect("a recorded body");
+        let body = std::fs::read(golden::folder(folder).join(format!("{number}.body")))
+            .expect("a recorded body");
         let answer = server.http.post(WRITE, &recording.headers, &body);
         assert_eq!(answer.status, 204, "{folder}, request {number}: {}", answer.text());
-        let recorded: Json = serde_json::from_str(&golden::text(folder, &format!("{number}.json"))).expect("JSON");
-        recorded["decoded"]["timeseries"].as_array().into_iter().flatten().for_each(|series| expected.add(series));
+        let recorded: Json =
+            serde_json::from_str(&golden::text(folder, &format!("{number}.json"))).expect("JSON");
+        recorded["decoded"]["timeseries"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .for_each(|series| expected.add(series));
     }
     let points = &expected.points;
-    assert!(points.count() > 70 && points.histogram_count() >= 6 && expected.exemplars.len() == 3, "{points:?}");
+    assert!(
+        points.count() > 70 && points.histogram_count() >= 6 && expected.exemplars.len() == 3,
+        "{points:?}"
+    );
     expected.is_all_of(&server, folder);
     server.kill();
     expected.is_all_of(&launch().start(), &format!("{folder} after a kill"));
@@ -469,7 +520,12 @@ fn float_stale_marker_after_histogram_becomes_histogram() {
     for what in ["a stale marker", "its retry"] {
         bench.accepted(&request(vec![stale.clone()]), what);
     }
-    let end = Histogram { count_int: Some(0), sum: STALE, timestamp: BEGIN + 1000, ..Histogram::default() };
+    let end = Histogram {
+        count_int: Some(0),
+        sum: STALE,
+        timestamp: BEGIN + 1000,
+        ..Histogram::default()
+    };
     let expected = [histograms("h", vec![integer(BEGIN, 7), end])];
     bench.holds(&expected, "a series that ended");
     bench.killed().holds(&expected, "a series that ended, after a kill");

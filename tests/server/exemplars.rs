@@ -16,15 +16,21 @@ const ALL: &str = "/api/v1/query_exemplars?query=%7B__name__%3D~%22.%2B%22%7D";
 fn has_the_exemplars_of_prometheus(case: &str, count: f64) {
     let place = dir::temp();
     let data = golden::unpack(case, place.path());
-    let expected: Value = serde_json::from_str(&golden::text(case, "exemplars.json")).expect("the file is JSON");
+    let expected: Value =
+        serde_json::from_str(&golden::text(case, "exemplars.json")).expect("the file is JSON");
     for time in ["first", "second"] {
-        let server =
-            Launch::narthex(&data).flag("--enable-feature=memory-snapshot-on-shutdown,exemplar-storage").start();
+        let server = Launch::narthex(&data)
+            .flag("--enable-feature=memory-snapshot-on-shutdown,exemplar-storage")
+            .start();
         let answer = server.http.get(ALL);
         assert_eq!(answer.status, 200);
         assert_eq!(answer.json()["data"], expected["data"], "{case}, {time} start");
         let metrics = Metrics::of(&server.http);
-        assert_eq!(metrics.sum("prometheus_tsdb_exemplar_exemplars_in_storage"), Some(count), "{case}, {time} start");
+        assert_eq!(
+            metrics.sum("prometheus_tsdb_exemplar_exemplars_in_storage"),
+            Some(count),
+            "{case}, {time} start"
+        );
         server.stop();
     }
 }
@@ -57,7 +63,10 @@ fn the_page_answers_as_prometheuss_does() {
     let get = |query: &str| server.http.get(&format!("/api/v1/query_exemplars?{query}"));
     let counted = |answer: Value| -> usize {
         let series = answer["data"].as_array().expect("there is a list of series");
-        series.iter().map(|one| one["exemplars"].as_array().expect("a series has exemplars").len()).sum()
+        series
+            .iter()
+            .map(|one| one["exemplars"].as_array().expect("a series has exemplars").len())
+            .sum()
     };
     let all = counted(server.http.get(ALL).json());
     let between = "start=1762301300&end=2025-11-05T00:15:00Z";
@@ -72,7 +81,11 @@ fn the_page_answers_as_prometheuss_does() {
     assert_eq!(get("query=1").json(), json!({"status": "success"}));
     for wrong in ["", "query=", "query=up{", "query=up&start=x", "query=up&start=2&end=1"] {
         let answer = get(wrong);
-        assert_eq!((answer.status, answer.json()["errorType"].as_str()), (400, Some("bad_data")), "{wrong}");
+        assert_eq!(
+            (answer.status, answer.json()["errorType"].as_str()),
+            (400, Some("bad_data")),
+            "{wrong}"
+        );
     }
     server.stop();
 }
@@ -88,9 +101,15 @@ fn request(minutes: impl IntoIterator<Item = i64> + Clone) -> WriteRequest {
         let times = || minutes.clone().into_iter().map(|minute| BEGIN + minute * MINUTE);
         let samples: Vec<(i64, f64)> = times().map(|t| (t, t as f64)).collect();
         let label = |trace: String| vec![Label { name: "trace_id".to_owned(), value: trace }];
-        let exemplar =
-            |t: i64| Exemplar { labels: label(format!("{t:x}")), bits: Some(0.5_f64.to_bits()), timestamp: t };
-        TimeSeries { exemplars: times().map(exemplar).collect(), ..TimeSeries::new(&[("__name__", name)], &samples) }
+        let exemplar = |t: i64| Exemplar {
+            labels: label(format!("{t:x}")),
+            bits: Some(0.5_f64.to_bits()),
+            timestamp: t,
+        };
+        TimeSeries {
+            exemplars: times().map(exemplar).collect(),
+            ..TimeSeries::new(&[("__name__", name)], &samples)
+        }
     });
     WriteRequest { timeseries: series.to_vec(), ..WriteRequest::default() }
 }
@@ -133,8 +152,9 @@ fn out_of_order_exemplar_is_rejected_and_ring_size_reloaded() {
     let place = dir::temp();
     let (data, file) = (place.path().join("data"), place.path().join("narthex.yml"));
     let configure = |max: usize| {
-        let text =
-            format!("storage:\n  tsdb: {{out_of_order_time_window: 0s}}\n  exemplars: {{max_exemplars: {max}}}\n");
+        let text = format!(
+            "storage:\n  tsdb: {{out_of_order_time_window: 0s}}\n  exemplars: {{max_exemplars: {max}}}\n"
+        );
         std::fs::write(&file, text).expect("it can be written");
     };
     configure(100);
@@ -144,9 +164,17 @@ fn out_of_order_exemplar_is_rejected_and_ring_size_reloaded() {
     late.timeseries[1].exemplars[1].timestamp = BEGIN - 1;
     let answer = server.remote().write(&late);
     assert_eq!(answer.status, 400);
-    assert!(answer.text().contains(SERIES[1]) && answer.text().contains("out of order"), "{}", answer.text());
-    let value = |name: &str| Metrics::of(&server.http).sum(&format!("prometheus_tsdb_exemplar_{name}"));
-    assert_eq!((value("exemplars_in_storage"), value("out_of_order_exemplars_total")), (Some(23.0), Some(1.0)));
+    assert!(
+        answer.text().contains(SERIES[1]) && answer.text().contains("out of order"),
+        "{}",
+        answer.text()
+    );
+    let value =
+        |name: &str| Metrics::of(&server.http).sum(&format!("prometheus_tsdb_exemplar_{name}"));
+    assert_eq!(
+        (value("exemplars_in_storage"), value("out_of_order_exemplars_total")),
+        (Some(23.0), Some(1.0))
+    );
     server.remote().write_ok(&request(11..13));
     assert_shows(&server, 0..13, "once it came in time");
     server.remote().write_ok(&request(13..15));

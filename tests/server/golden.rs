@@ -16,7 +16,8 @@ fn is_read_as_by_prometheus(case: &str) {
     for time in ["first", "second"] {
         let server = Launch::narthex(&data).start();
         let what = format!("{case}, {time} start");
-        with_late_values(&server.remote().read_all_points(), &expected).assert_equals(&expected, &what);
+        with_late_values(&server.remote().read_all_points(), &expected)
+            .assert_equals(&expected, &what);
         let mut exported = Points::new();
         exported.add_floats(&export::export_all(&server.http));
         let mut floats = Points::new();

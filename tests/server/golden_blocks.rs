@@ -41,7 +41,12 @@ fn assert_same_bytes(ours: &Block, theirs: &Block, name: &str) {
     let read = |block: &Block| fs::read(block.file(name)).expect("the file is there");
     let (ours, theirs) = (read(ours), read(theirs));
     let differs = ours.iter().zip(&theirs).position(|(our, their)| our != their);
-    assert!(ours == theirs, "{name}: {} and {} bytes, which differ at {differs:?}", ours.len(), theirs.len());
+    assert!(
+        ours == theirs,
+        "{name}: {} and {} bytes, which differ at {differs:?}",
+        ours.len(),
+        theirs.len()
+    );
 }
 
 /// The text of `meta.json` with one name for every block.

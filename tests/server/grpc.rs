@@ -38,9 +38,15 @@ struct Client {
 
 impl Client {
     fn of(server: &Server) -> Client {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime starts");
-        let endpoint = Endpoint::from_shared(server.http.url("")).expect("an address").timeout(Duration::from_secs(60));
-        let channel = runtime.block_on(endpoint.connect()).expect("the server accepts a connection");
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .expect("a runtime starts");
+        let endpoint = Endpoint::from_shared(server.http.url(""))
+            .expect("an address")
+            .timeout(Duration::from_secs(60));
+        let channel =
+            runtime.block_on(endpoint.connect()).expect("the server accepts a connection");
         Client { runtime, channel }
     }
 
@@ -53,7 +59,9 @@ impl Client {
         let mut client = Grpc::new(self.channel.clone()).max_encoding_message_size(usize::MAX);
         self.runtime.block_on(async {
             client.ready().await.map_err(|error| Status::unavailable(error.to_string()))?;
-            let answer = client.unary(Request::new(request), PathAndQuery::from_static(method), codec).await?;
+            let answer = client
+                .unary(Request::new(request), PathAndQuery::from_static(method), codec)
+                .await?;
             Ok(answer.into_inner().samples)
         })
     }
@@ -83,7 +91,10 @@ fn a_ready_server_is_serving() {
             client.health(service).expect("an answer") == ServingStatus::Serving
         });
     }
-    assert_eq!(client.health("narthex.v1.Nothing").expect_err("no such service").code(), Code::NotFound);
+    assert_eq!(
+        client.health("narthex.v1.Nothing").expect_err("no such service").code(),
+        Code::NotFound
+    );
 }
 
 #[test]
@@ -91,7 +102,10 @@ fn what_is_written_over_grpc_is_read_over_http() {
     let (_place, server, client) = start();
     let request = WriteRequest {
         timeseries: vec![
-            TimeSeries::new(&[("__name__", "grpc"), ("n", "1")], &[(BEGIN, 1.0), (BEGIN + 1, f64::INFINITY)]),
+            TimeSeries::new(
+                &[("__name__", "grpc"), ("n", "1")],
+                &[(BEGIN, 1.0), (BEGIN + 1, f64::INFINITY)],
+            ),
             TimeSeries::new(&[("n", "2"), ("__name__", "grpc")], &[(BEGIN, 2.0)]),
         ],
         ..WriteRequest::default()
@@ -110,21 +124,35 @@ fn invalid_requests_get_contract_codes_and_next_write_works() {
     let one = |labels: &[(&str, &str)], samples: &[(i64, f64)]| WriteRequest::one(labels, samples);
     client.write(one(&[("__name__", "judged")], &[(BEGIN, 1.0)])).expect("a good write");
     let table = [
-        ("a conflict", one(&[("__name__", "judged")], &[(BEGIN, 2.0), (BEGIN + 1, 3.0)]), Code::InvalidArgument),
+        (
+            "a conflict",
+            one(&[("__name__", "judged")], &[(BEGIN, 2.0), (BEGIN + 1, 3.0)]),
+            Code::InvalidArgument,
+        ),
         ("no metric name", one(&[("a", "nameless")], &[(BEGIN, 1.0)]), Code::InvalidArgument),
-        ("a name twice", one(&[("__name__", "x"), ("a", "b"), ("a", "b")], &[(BEGIN, 1.0)]), Code::InvalidArgument),
+        (
+            "a name twice",
+            one(&[("__name__", "x"), ("a", "b"), ("a", "b")], &[(BEGIN, 1.0)]),
+            Code::InvalidArgument,
+        ),
         ("the far future", one(&[("__name__", "x")], &[(i64::MAX, 1.0)]), Code::InvalidArgument),
-        ("over the limit", one(&[("__name__", "x"), ("a", &"y".repeat(3 << 20))], &[]), Code::ResourceExhausted),
+        (
+            "over the limit",
+            one(&[("__name__", "x"), ("a", &"y".repeat(3 << 20))], &[]),
+            Code::ResourceExhausted,
+        ),
     ];
     for (what, request, code) in table {
         let status = client.write(request).expect_err(what);
         assert_eq!(status.code(), code, "{what}: {status}");
         good.one_more(&server, what);
     }
-    let unknown = client.call("/narthex.v1.Write/Nothing", one(&[], &[])).expect_err("no such method");
+    let unknown =
+        client.call("/narthex.v1.Write/Nothing", one(&[], &[])).expect_err("no such method");
     assert_eq!(unknown.code(), Code::Unimplemented, "{unknown}");
 
-    let returned = server.remote().read(&[Matcher::equal("__name__", "judged")], MIN_TIME, MAX_TIME);
+    let returned =
+        server.remote().read(&[Matcher::equal("__name__", "judged")], MIN_TIME, MAX_TIME);
     let mut expected = Samples::new();
     expected.add_request(&one(&[("__name__", "judged")], &[(BEGIN, 1.0), (BEGIN + 1, 3.0)]));
     returned.assert_equals(&expected, "the good part of a conflict");

@@ -33,10 +33,14 @@ fn runtime() -> Runtime {
 /// The values of all lines of an export, also where one is there twice.
 fn exported_values(http: &Http) -> usize {
     let text = http.get(EVERYTHING).text();
-    let lines = text.lines().map(|line| serde_json::from_str::<Value>(line).expect("a line is JSON"));
+    let lines =
+        text.lines().map(|line| serde_json::from_str::<Value>(line).expect("a line is JSON"));
     lines
         .map(|line| {
-            ["values", "histograms"].map(|kind| line[kind].as_array().map_or(0, Vec::len)).iter().sum::<usize>()
+            ["values", "histograms"]
+                .map(|kind| line[kind].as_array().map_or(0, Vec::len))
+                .iter()
+                .sum::<usize>()
         })
         .sum()
 }
@@ -45,8 +49,10 @@ fn exported_values(http: &Http) -> usize {
 fn exemplars(http: &Http) -> Vec<u64> {
     let answer = http.get(EXEMPLARS).json();
     let series = answer["data"].as_array().expect("a list of series").iter();
-    let each = series.flat_map(|series| series["exemplars"].as_array().expect("a list of exemplars"));
-    let id = |exemplar: &Value| exemplar["labels"]["trace_id"].as_str().and_then(|id| id.parse().ok());
+    let each =
+        series.flat_map(|series| series["exemplars"].as_array().expect("a list of exemplars"));
+    let id =
+        |exemplar: &Value| exemplar["labels"]["trace_id"].as_str().and_then(|id| id.parse().ok());
     each.map(|exemplar| id(exemplar).expect("the number of a request")).collect()
 }
 
@@ -98,7 +104,8 @@ fn survive_kills(sync: &str, kills: usize) -> usize {
 
 #[test]
 fn resumed_stream_stores_acknowledged_messages_once_over_kills() {
-    let acknowledged: usize = ["os", "interval", "always"].into_iter().map(|sync| survive_kills(sync, 12)).sum();
+    let acknowledged: usize =
+        ["os", "interval", "always"].into_iter().map(|sync| survive_kills(sync, 12)).sum();
     println!("{acknowledged} requests were acknowledged");
 }
 
@@ -130,7 +137,8 @@ fn an_idle_stream_ends_with_unavailable_when_the_server_stops() {
     let place = dir::temp();
     let server = Launch::narthex(&place.path().join("data")).start();
     runtime().block_on(async {
-        let mut stream = WriteStream::open(&server.http, AckWindow(1 << 20)).await.expect("a stream");
+        let mut stream =
+            WriteStream::open(&server.http, AckWindow(1 << 20)).await.expect("a stream");
         stream.send(1, numbered(0)).await;
         assert_eq!(stream.acks.message().await.expect("an ack").expect("an ack").sequence, 1);
         let stopping = tokio::task::spawn_blocking(move || server.stop());
@@ -155,7 +163,9 @@ fn a_sender_that_takes_no_acks_is_held_back_and_loses_nothing() {
         // Room for some twenty acks.
         let mut stream = WriteStream::open(&server.http, AckWindow(256)).await.expect("a stream");
         let mut sent = 0;
-        while let Ok(Ok(place)) = tokio::time::timeout(Duration::from_secs(2), stream.requests.reserve()).await {
+        while let Ok(Ok(place)) =
+            tokio::time::timeout(Duration::from_secs(2), stream.requests.reserve()).await
+        {
             let v1 = Some(request(sent));
             place.send(crate::support::stream::StreamRequest { sequence: sent, v1, v2: None });
             sent += 1;
@@ -180,7 +190,8 @@ fn streams_on_one_connection_do_not_hold_up_each_other() {
     let place = dir::temp();
     let server = Launch::narthex(&place.path().join("data")).start();
     runtime().block_on(async {
-        let endpoint = tonic::transport::Endpoint::from_shared(server.http.url("")).expect("an address");
+        let endpoint =
+            tonic::transport::Endpoint::from_shared(server.http.url("")).expect("an address");
         let channel = endpoint.connect().await.expect("a connection");
         let mut streams = Vec::new();
         for _ in 0..20 {
@@ -189,7 +200,9 @@ fn streams_on_one_connection_do_not_hold_up_each_other() {
         for round in 0..5 {
             for (id, stream) in streams.iter_mut().enumerate().rev() {
                 let labels = [("__name__", "stream_many"), ("id", &id.to_string())];
-                stream.send(round, WriteRequest::one(&labels, &[(BEGIN + round as i64, id as f64)])).await;
+                stream
+                    .send(round, WriteRequest::one(&labels, &[(BEGIN + round as i64, id as f64)]))
+                    .await;
                 let ack = stream.acks.message().await.expect("an ack").expect("an ack");
                 assert_eq!(ack.sequence, round);
             }

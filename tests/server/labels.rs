@@ -16,9 +16,11 @@ fn questions() -> Vec<String> {
     let after = format!("start={}", (BEGIN + 100 * HOUR) / 1000);
     let mut questions = Vec::new();
     for range in ["", &within, &after, "start=2025-11-05T00:10:00Z&end=2025-11-05T00:20:00.5Z"] {
-        for matchers in
-            ["", "match[]=assorted_total", "match[]={series=~%221.*%22}&match[]=assorted:ratio{series!=%221%22}"]
-        {
+        for matchers in [
+            "",
+            "match[]=assorted_total",
+            "match[]={series=~%221.*%22}&match[]=assorted:ratio{series!=%221%22}",
+        ] {
             questions.push(format!("/api/v1/labels?{range}&{matchers}"));
             for name in ["__name__", "series", "odd", "none"] {
                 questions.push(format!("/api/v1/label/{name}/values?{range}&{matchers}"));
@@ -29,7 +31,8 @@ fn questions() -> Vec<String> {
         }
     }
     questions.push("/api/v1/label/series/values?match[]={series=~%22.%22}".to_owned());
-    questions.push("/api/v1/label/series/values?match[]={series!=%221%22,__name__!=%22%22}".to_owned());
+    questions
+        .push("/api/v1/label/series/values?match[]={series!=%221%22,__name__!=%22%22}".to_owned());
     questions
 }
 
@@ -110,7 +113,9 @@ fn a_limit_cuts_a_list_and_says_so() {
     let place = dir::temp();
     let server = Launch::narthex(&place.path().join("data")).start();
     for name in ["a", "b", "c"] {
-        server.remote().write_ok(&WriteRequest::one(&[("__name__", name), ("x.y/z", "<&>")], &[(BEGIN, 1.0)]));
+        server
+            .remote()
+            .write_ok(&WriteRequest::one(&[("__name__", name), ("x.y/z", "<&>")], &[(BEGIN, 1.0)]));
     }
     let get = |path: &str| server.http.get(path).text();
     let warned = r#","warnings":["results truncated due to limit"]}"#;
@@ -123,14 +128,19 @@ fn a_limit_cuts_a_list_and_says_so() {
         ("/api/v1/label/__name__/values?limit=0", r#"["a","b","c"]"#, false),
         ("/api/v1/label/U__x_2e_y_2f_z/values", r#"["\u003c\u0026\u003e"]"#, false),
         ("/api/v1/label/x.y%2Fz/values?match[]=a", r#"["\u003c\u0026\u003e"]"#, false),
-        ("/api/v1/series?match[]={__name__!=%22%22}&limit=1", r#"[{"__name__":"a","x.y/z":"<&>"}]"#, true),
+        (
+            "/api/v1/series?match[]={__name__!=%22%22}&limit=1",
+            r#"[{"__name__":"a","x.y/z":"<&>"}]"#,
+            true,
+        ),
         (
             "/api/v1/series?match[]=b&match[]={__name__=~%22a|b%22}&limit=2",
             r#"[{"__name__":"a","x.y/z":"<&>"},{"__name__":"b","x.y/z":"<&>"}]"#,
             false,
         ),
     ] {
-        let expected = format!(r#"{{"status":"success","data":{data}{}"#, if is_cut { warned } else { "}" });
+        let expected =
+            format!(r#"{{"status":"success","data":{data}{}"#, if is_cut { warned } else { "}" });
         assert_eq!(get(path), expected, "{path}");
     }
     for bad in ["limit=-1", "limit=x"] {
@@ -139,7 +149,11 @@ fn a_limit_cuts_a_list_and_says_so() {
     }
     for path in ["/api/v1/labels", "/api/v1/series"] {
         let answer = server.http.post(path, &[FORM], b"match[]=c&limit=1");
-        assert_eq!((answer.status, answer.json()["data"].as_array().map(Vec::len)), (200, Some(1)), "{path}");
+        assert_eq!(
+            (answer.status, answer.json()["data"].as_array().map(Vec::len)),
+            (200, Some(1)),
+            "{path}"
+        );
     }
     server.stop();
 }
@@ -149,16 +163,24 @@ fn external_labels_are_in_what_is_read_and_follow_a_reload() {
     let place = dir::temp();
     let folder = place.path().join("data");
     let server = Launch::narthex(&folder)
-        .config(&folder, "global:\n  external_labels:\n    cluster: ${NARTHEX_TEST_CLUSTER}\n    job: outer\n")
+        .config(
+            &folder,
+            "global:\n  external_labels:\n    cluster: ${NARTHEX_TEST_CLUSTER}\n    job: outer\n",
+        )
         .env("NARTHEX_TEST_CLUSTER", "c1")
         .flag("--web.enable-lifecycle")
         .start();
-    server.remote().write_ok(&WriteRequest::one(&[("__name__", "up"), ("job", "own")], &[(BEGIN, 1.0)]));
+    server
+        .remote()
+        .write_ok(&WriteRequest::one(&[("__name__", "up"), ("job", "own")], &[(BEGIN, 1.0)]));
     server.remote().write_ok(&WriteRequest::one(&[("__name__", "down")], &[(BEGIN, 1.0)]));
     let read = |matchers: &[Matcher]| -> Vec<String> {
         let samples = server.remote().read(matchers, BEGIN, BEGIN);
         let text = |(name, value): &(String, String)| format!("{name}={value}");
-        samples.label_sets().map(|labels| labels.iter().map(text).collect::<Vec<_>>().join(",")).collect()
+        samples
+            .label_sets()
+            .map(|labels| labels.iter().map(text).collect::<Vec<_>>().join(","))
+            .collect()
     };
     let up = "__name__=up,cluster=c1,job=own";
     let down = "__name__=down,cluster=c1,job=outer";
@@ -168,14 +190,18 @@ fn external_labels_are_in_what_is_read_and_follow_a_reload() {
     // As in Prometheus the API's lists are of what is stored.
     assert_eq!(server.http.get("/api/v1/labels").json()["data"], json!(["__name__", "job"]));
 
-    std::fs::write(folder.with_extension("narthex.yml"), "global: {external_labels: {cluster: c2}}\n")
-        .expect("written");
+    std::fs::write(
+        folder.with_extension("narthex.yml"),
+        "global: {external_labels: {cluster: c2}}\n",
+    )
+    .expect("written");
     assert_eq!(server.http.post("/-/reload", &[], b"").status, 200);
     assert_eq!(
         read(&[Matcher::equal("cluster", "c2")]),
         ["__name__=down,cluster=c2", "__name__=up,cluster=c2,job=own"]
     );
-    std::fs::write(folder.with_extension("narthex.yml"), "global: {scrape_interval: 1s}\n").expect("written");
+    std::fs::write(folder.with_extension("narthex.yml"), "global: {scrape_interval: 1s}\n")
+        .expect("written");
     assert_eq!(server.http.post("/-/reload", &[], b"").status, 500);
     assert_eq!(read(&[Matcher::equal("cluster", "c2")]).len(), 2);
     server.stop();

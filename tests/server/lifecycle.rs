@@ -14,7 +14,8 @@ use crate::support::wire::WriteRequest;
 use rustix::process::{Pid, Resource, Rlimit, prlimit};
 
 fn narthex_prints(arguments: &[&str]) -> (bool, String) {
-    let output = Command::new(env!("CARGO_BIN_EXE_narthex")).args(arguments).output().expect("narthex runs");
+    let output =
+        Command::new(env!("CARGO_BIN_EXE_narthex")).args(arguments).output().expect("narthex runs");
     let text = [output.stdout, output.stderr].concat();
     (output.status.success(), String::from_utf8(text).expect("narthex prints UTF-8"))
 }
@@ -34,22 +35,31 @@ fn held_at(launch: Launch, point: &str, marker: PathBuf) -> (Launch, PathBuf) {
 fn version_and_help_are_for_people() {
     let (ok, version) = narthex_prints(&["--version"]);
     assert!(
-        ok && version.starts_with(concat!("narthex ", env!("CARGO_PKG_VERSION"))) && version.contains("commit"),
+        ok && version.starts_with(concat!("narthex ", env!("CARGO_PKG_VERSION")))
+            && version.contains("commit"),
         "{version}"
     );
     let (ok, help) = narthex_prints(&["--help"]);
     assert!(ok && help.contains("serve"), "{help}");
     let (ok, help) = narthex_prints(&["serve", "--help"]);
-    for flag in
-        ["--config.file", "--storage.tsdb.path", "--storage.tsdb.wal-sync", "--web.listen-address", "--log.level"]
-    {
+    for flag in [
+        "--config.file",
+        "--storage.tsdb.path",
+        "--storage.tsdb.wal-sync",
+        "--web.listen-address",
+        "--log.level",
+    ] {
         assert!(ok && help.contains(flag), "{flag} is not in {help}");
     }
 }
 
 #[test]
 fn a_wrong_command_line_is_refused_with_the_flags_name() {
-    let wrong = ["--storage.tsdb.pathh=x", "--storage.tsdb.wal-segment-size=1KB", "--web.config.file=web.yml"];
+    let wrong = [
+        "--storage.tsdb.pathh=x",
+        "--storage.tsdb.wal-segment-size=1KB",
+        "--web.config.file=web.yml",
+    ];
     for flag in wrong {
         let (ok, text) = narthex_prints(&["serve", flag]);
         let name = flag.split_once('=').expect("a flag with a value").0;
@@ -75,10 +85,18 @@ fn the_start_says_where_it_is_and_what_to_paste() {
     let url = server.http.url("/api/v1/write");
     let log = server.stop();
     let directory = data.display().to_string();
-    for part in [url.as_str(), "/api/v1/read", "remote_write", "remote_read", directory.as_str(), "interval"] {
+    for part in [
+        url.as_str(),
+        "/api/v1/read",
+        "remote_write",
+        "remote_read",
+        directory.as_str(),
+        "interval",
+    ] {
         assert!(log.contains(part), "{part:?} is not in {log}");
     }
-    let about_flag = log.lines().filter(|line| line.contains("web.enable-remote-write-receiver")).count();
+    let about_flag =
+        log.lines().filter(|line| line.contains("web.enable-remote-write-receiver")).count();
     assert_eq!(about_flag, 1, "{log}");
 }
 
@@ -90,21 +108,26 @@ fn replaying_server_is_healthy_not_ready_and_shows_progress() {
     first.remote().write_all(&sent);
     first.kill();
 
-    let (launch, marker) = held_at(Launch::narthex(&data), "replay.record", place.path().join("marker"));
+    let (launch, marker) =
+        held_at(Launch::narthex(&data), "replay.record", place.path().join("marker"));
     let mut server = launch.spawn();
     wait_until("the replay to be held", || marker.exists());
     let healthy = wait_for("an answer", || server.http.try_get("/-/healthy").ok());
     assert_eq!(healthy.status, 200);
     assert_eq!(server.http.get("/-/ready").status, 503);
-    let write = server.remote().write(&WriteRequest::one(&[("__name__", "early")], &[(BEGIN, 1.0)]));
+    let write =
+        server.remote().write(&WriteRequest::one(&[("__name__", "early")], &[(BEGIN, 1.0)]));
     assert_eq!(write.status, 503, "{}", write.text());
-    let seconds: u32 = write.header("retry-after").expect("a time to wait").parse().expect("whole seconds");
+    let seconds: u32 =
+        write.header("retry-after").expect("a time to wait").parse().expect("whole seconds");
     assert!((1..=5).contains(&seconds), "Retry-After is {seconds}");
     let progress = server.http.get("/api/v1/status/walreplay");
     assert_eq!(progress.status, 200);
     let progress = progress.json();
     assert_eq!(progress["status"], "success");
-    let number = |name: &str| progress["data"][name].as_i64().unwrap_or_else(|| panic!("no {name} in {progress}"));
+    let number = |name: &str| {
+        progress["data"][name].as_i64().unwrap_or_else(|| panic!("no {name} in {progress}"))
+    };
     assert!(number("min") <= number("max") && number("current") <= number("max"), "{progress}");
 
     std::fs::remove_file(&marker).expect("the marker can be removed");
@@ -116,7 +139,8 @@ fn replaying_server_is_healthy_not_ready_and_shows_progress() {
 /// Holds a write in the middle, ends the server by `end`, and lets the write go on.
 fn a_write_under_way_is_answered(end: impl Fn(&Server)) {
     let (place, data) = fresh();
-    let (launch, marker) = held_at(Launch::narthex(&data), "wal.before_write", place.path().join("marker"));
+    let (launch, marker) =
+        held_at(Launch::narthex(&data), "wal.before_write", place.path().join("marker"));
     let mut server = launch.start();
     let request = WriteRequest::one(&[("__name__", "last")], &[(BEGIN, 1.0)]);
     let remote = server.remote();
@@ -155,13 +179,15 @@ fn sigint_lets_a_write_under_way_finish_and_exits_with_0() {
 fn sigterm_cancels_a_snapshot_and_exits_with_0() {
     let (place, data) = fresh();
     let marker = place.path().join("marker");
-    let (launch, marker) = held_at(Launch::narthex(&data).flag(admin::ENABLE), "snapshot.write", marker);
+    let (launch, marker) =
+        held_at(Launch::narthex(&data).flag(admin::ENABLE), "snapshot.write", marker);
     let mut server = launch.start();
     let sent = data::assorted(HOUR);
     server.remote().write_all(&sent);
     let http = server.http.clone();
     std::thread::scope(|scope| {
-        let answer = scope.spawn(|| Admin::of(&http).try_snapshot().expect("a snapshot is answered"));
+        let answer =
+            scope.spawn(|| Admin::of(&http).try_snapshot().expect("a snapshot is answered"));
         wait_until("the snapshot to be held", || marker.exists());
         server.program.signal("TERM");
         wait_until("the stop to begin", || server.program.log().contains("told to stop"));
@@ -228,7 +254,9 @@ fn file_size_limit_makes_read_only_until_it_is_raised() {
     assert_eq!(server.http.get("/-/ready").status, 200);
 
     limit_file_size(&server, None);
-    wait_until("writes to be taken again", || server.remote().write(&request(refused)).status == 204);
+    wait_until("writes to be taken again", || {
+        server.remote().write(&request(refused)).status == 204
+    });
     stored.add_request(&request(refused));
     server.assert_holds(&stored, "after the limit was raised");
     server.kill();
@@ -246,7 +274,10 @@ fn metrics_have_prometheus_names_and_say_what_was_sent() {
     server.remote().write_all(&sent);
     let oldest = sent.iter().map(|(_, t, _)| t).min().expect("there are samples");
     let newest = sent.max_time().expect("there are samples");
-    let conflict = WriteRequest::one(&[("__name__", "conflict")], &[(newest, 1.0), (newest, 2.0), (newest - 1, 1.0)]);
+    let conflict = WriteRequest::one(
+        &[("__name__", "conflict")],
+        &[(newest, 1.0), (newest, 2.0), (newest - 1, 1.0)],
+    );
     assert_eq!(server.remote().write(&conflict).status, 400);
 
     let (series, samples) = (sent.series_count() as f64 + 1.0, sent.count() as f64 + 1.0);
@@ -272,7 +303,11 @@ fn metrics_have_prometheus_names_and_say_what_was_sent() {
     let server = Launch::narthex(&data).start();
     let metrics = Metrics::of(&server.http);
     assert_eq!(metrics.sum("prometheus_tsdb_head_series"), Some(series), "after a restart");
-    assert_eq!(metrics.sum("prometheus_tsdb_head_max_time"), Some(newest as f64), "after a restart");
+    assert_eq!(
+        metrics.sum("prometheus_tsdb_head_max_time"),
+        Some(newest as f64),
+        "after a restart"
+    );
     assert!(metrics.sum("prometheus_tsdb_data_replay_duration_seconds").is_some());
 }
 
@@ -281,7 +316,10 @@ fn a_configuration_file_is_read_strictly() {
     let (place, data) = fresh();
     let file = place.path().join("narthex.yml");
     let launch = || Launch::narthex(&data).flag(format!("--config.file={}", file.display()));
-    for (text, part) in [("scrape_configs: []\n", "scrape_configs"), ("storage: {tsdb: {nonsense: 1}}\n", "nonsense")] {
+    for (text, part) in [
+        ("scrape_configs: []\n", "scrape_configs"),
+        ("storage: {tsdb: {nonsense: 1}}\n", "nonsense"),
+    ] {
         std::fs::write(&file, text).expect("a file can be written");
         let (status, log) = launch().run_to_end();
         assert!(!status.success() && log.contains(part), "{text}: {log}");

@@ -12,7 +12,8 @@ const PANICS: &str = "narthex_tsdb_maintenance_panics_total";
 
 /// A sample of one series at each of these minutes.
 fn request(minutes: std::ops::Range<i64>) -> WriteRequest {
-    let samples: Vec<(i64, f64)> = minutes.map(|minute| (BEGIN + minute * 60_000, minute as f64)).collect();
+    let samples: Vec<(i64, f64)> =
+        minutes.map(|minute| (BEGIN + minute * 60_000, minute as f64)).collect();
     WriteRequest::one(&[("__name__", "steady")], &samples)
 }
 
@@ -26,7 +27,8 @@ fn write(server: &Server, stored: &mut Samples, minutes: std::ops::Range<i64>) {
 fn panicking(times: u32) -> (tempfile::TempDir, Launch) {
     let place = dir::temp();
     let points: Vec<String> = (1..=times).map(|hit| format!("compact.write@{hit}=panic")).collect();
-    let launch = Launch::narthex(&place.path().join("data")).flag("--storage.tsdb.min-block-duration=1h");
+    let launch =
+        Launch::narthex(&place.path().join("data")).flag("--storage.tsdb.min-block-duration=1h");
     (place, launch.env("NARTHEX_FAULT_POINTS", points.join(";")))
 }
 
@@ -72,7 +74,8 @@ fn maintenance_that_panics_again_and_again_is_unhealthy() {
 fn panic_while_the_log_is_written_answers_every_write() {
     let place = dir::temp();
     let data = place.path().join("data");
-    let server = Launch::narthex(&data).env("NARTHEX_FAULT_POINTS", "wal.before_write@2=panic").start();
+    let server =
+        Launch::narthex(&data).env("NARTHEX_FAULT_POINTS", "wal.before_write@2=panic").start();
     let mut stored = Samples::new();
     write(&server, &mut stored, 0..1);
     let remote = server.remote();

@@ -13,7 +13,8 @@ const SUCCESSFUL: &str = "prometheus_config_last_reload_successful";
 const SECONDS: &str = "prometheus_tsdb_retention_limit_seconds";
 
 fn configure(file: &Path, retention: &str) {
-    std::fs::write(file, format!("storage:\n  tsdb:\n    retention:\n      {retention}\n")).expect("it can be written");
+    std::fs::write(file, format!("storage:\n  tsdb:\n    retention:\n      {retention}\n"))
+        .expect("it can be written");
 }
 
 fn place() -> (tempfile::TempDir, PathBuf, PathBuf) {
@@ -39,7 +40,9 @@ fn sighup_reloads_and_invalid_file_changes_nothing() {
         for round in 0..20 {
             configure(&file, &format!("time: {}d", 500 + round));
             server.program.signal("HUP");
-            wait_until("the new retention to hold", || value(SECONDS) == Some(f64::from(500 + round) * 86_400.0));
+            wait_until("the new retention to hold", || {
+                value(SECONDS) == Some(f64::from(500 + round) * 86_400.0)
+            });
             assert_eq!(value(SUCCESSFUL), Some(1.0));
             configure(&file, "time: soon");
             server.program.signal("HUP");
@@ -67,7 +70,10 @@ fn reload_request_needs_lifecycle_flag_and_reports_outcome() {
     let server = launch().flag("--web.enable-lifecycle").start();
     configure(&file, "size: 7GB");
     assert_eq!(server.http.post("/-/reload", &[], b"").status, 200);
-    assert_eq!(Metrics::of(&server.http).sum("prometheus_tsdb_retention_limit_bytes"), Some(7.0 * f64::from(1 << 30)));
+    assert_eq!(
+        Metrics::of(&server.http).sum("prometheus_tsdb_retention_limit_bytes"),
+        Some(7.0 * f64::from(1 << 30))
+    );
     assert_eq!(Metrics::of(&server.http).sum(SECONDS), Some(0.0), "the section replaces the whole");
     std::fs::remove_file(&file).expect("it can be removed");
     let answer = server.http.post("/-/reload", &[], b"");
@@ -83,7 +89,10 @@ fn a_request_stops_the_server_in_order_where_it_may() {
     let sent = data::assorted(HOUR / 4);
     server.remote().write_all(&sent);
     let answer = server.http.post("/-/quit", &[], b"");
-    assert_eq!((answer.status, answer.text().as_str()), (200, "Requesting termination... Goodbye!"));
+    assert_eq!(
+        (answer.status, answer.text().as_str()),
+        (200, "Requesting termination... Goodbye!")
+    );
     let status = server.program.wait_exit();
     assert!(status.success(), "{status}");
     let server = Launch::narthex(&data).start();
@@ -96,6 +105,10 @@ fn a_request_stops_the_server_in_order_where_it_may() {
 fn a_bad_file_stops_the_start_with_its_name_and_line() {
     let (_place, data, file) = place();
     configure(&file, "percentage: 101");
-    let (status, log) = Launch::narthex(&data).flag(format!("--config.file={}", file.display())).run_to_end();
-    assert!(!status.success() && log.contains("narthex.yml:4") && log.contains("percentage"), "{log}");
+    let (status, log) =
+        Launch::narthex(&data).flag(format!("--config.file={}", file.display())).run_to_end();
+    assert!(
+        !status.success() && log.contains("narthex.yml:4") && log.contains("percentage"),
+        "{log}"
+    );
 }

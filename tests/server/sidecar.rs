@@ -32,7 +32,10 @@ fn the_flags_say_where_blocks_are_and_how_long_they_become() {
     assert_eq!(flags["storage.tsdb.max-block-duration"], json!("2h"));
     assert_eq!(flags["storage.tsdb.delay-compact-file.path"], json!(uploads.display().to_string()));
     // Its parser takes switches as texts.
-    assert_eq!((&flags["web.enable-admin-api"], &flags["web.enable-lifecycle"]), (&json!("false"), &json!("true")));
+    assert_eq!(
+        (&flags["web.enable-admin-api"], &flags["web.enable-lifecycle"]),
+        (&json!("false"), &json!("true"))
+    );
     assert!(flags.as_object().is_some_and(|flags| flags.values().all(Value::is_string)), "{flags}");
     server.stop();
 }
@@ -54,18 +57,23 @@ fn status_config_has_external_labels_and_follows_reload() {
     let place = dir::temp();
     let folder = place.path().join("data");
     let server = Launch::narthex(&folder)
-        .config(&folder, "global: {external_labels: {replica: $NARTHEX_TEST_REPLICA, cluster: '1'}}\n")
+        .config(
+            &folder,
+            "global: {external_labels: {replica: $NARTHEX_TEST_REPLICA, cluster: '1'}}\n",
+        )
         .env("NARTHEX_TEST_REPLICA", "a: b")
         .flag("--web.enable-lifecycle")
         .start();
-    let yaml = || data(&server, "/api/v1/status/config")["yaml"].as_str().expect("a text").to_owned();
+    let yaml =
+        || data(&server, "/api/v1/status/config")["yaml"].as_str().expect("a text").to_owned();
     let global = "global:\n  external_labels:\n    cluster: '1'\n    replica: 'a: b'\n";
     assert!(yaml().starts_with(global), "{}", yaml());
     let info = data(&server, "/api/v1/status/runtimeinfo");
     assert_eq!(info["reloadConfigSuccess"], json!(true));
     assert!(info["serverTime"].as_str() >= info["startTime"].as_str(), "{info}");
 
-    std::fs::write(folder.with_extension("narthex.yml"), "global: {external_labels: {'': x}}\n").expect("written");
+    std::fs::write(folder.with_extension("narthex.yml"), "global: {external_labels: {'': x}}\n")
+        .expect("written");
     assert_eq!(server.http.post("/-/reload", &[], b"").status, 500);
     assert!(yaml().starts_with(global), "{}", yaml());
     assert_eq!(data(&server, "/api/v1/status/runtimeinfo")["reloadConfigSuccess"], json!(false));
@@ -79,18 +87,30 @@ fn status_config_has_external_labels_and_follows_reload() {
 fn everything_else_that_it_asks_for_is_answered() {
     let place = dir::temp();
     let server = Launch::narthex(&place.path().join("data")).start();
-    server.remote().write_ok(&WriteRequest::one(&[("__name__", "up"), ("job", "j")], &[(BEGIN, 1.0)]));
+    server
+        .remote()
+        .write_ok(&WriteRequest::one(&[("__name__", "up"), ("job", "j")], &[(BEGIN, 1.0)]));
     let seconds = BEGIN / 1000;
     let range = format!("start={seconds}.000&end={seconds}.000");
     // As the sidecar writes a selector.
     let selector = "match%5B%5D=%7B__name__%3D%22up%22%2C+job%3D~%22j.%2A%22%7D";
     assert_eq!(server.http.get("/-/ready").status, 200);
     let version = data(&server, "/api/v1/status/buildinfo")["version"].as_str().map(str::to_owned);
-    assert_eq!(version.map(|version| version.split('.').count()), Some(3), "a version of three numbers");
+    assert_eq!(
+        version.map(|version| version.split('.').count()),
+        Some(3),
+        "a version of three numbers"
+    );
     let get = |path: &str, query: &str| data(&server, &format!("{path}?{query}"));
-    assert_eq!(get("/api/v1/series", &format!("{selector}&{range}")), json!([{"__name__": "up", "job": "j"}]));
+    assert_eq!(
+        get("/api/v1/series", &format!("{selector}&{range}")),
+        json!([{"__name__": "up", "job": "j"}])
+    );
     assert_eq!(get("/api/v1/labels", &range), json!(["__name__", "job"]));
-    assert_eq!(get("/api/v1/label/job/values", &format!("{selector}&{range}&limit=5")), json!(["j"]));
+    assert_eq!(
+        get("/api/v1/label/job/values", &format!("{selector}&{range}&limit=5")),
+        json!(["j"])
+    );
     assert_eq!(get("/api/v1/metadata", "metric=up&limit=1"), json!({}));
     assert_eq!(get("/api/v1/query_exemplars", &format!("query=up&{range}")), json!([]));
     assert_eq!(get("/api/v1/rules", "type=alert"), json!({"groups": []}));
@@ -98,6 +118,9 @@ fn everything_else_that_it_asks_for_is_answered() {
     let none = json!({"activeTargets": [], "droppedTargets": [], "droppedTargetCounts": {}});
     assert_eq!(get("/api/v1/targets", "state=any"), none);
     let metrics = server.http.get("/metrics").text();
-    assert!(metrics.contains("prometheus_tsdb_lowest_timestamp_seconds"), "the sidecar reads its first time there");
+    assert!(
+        metrics.contains("prometheus_tsdb_lowest_timestamp_seconds"),
+        "the sidecar reads its first time there"
+    );
     server.stop();
 }

@@ -7,9 +7,13 @@ use crate::support::metrics::Metrics;
 use crate::support::points::{PointValue, Points};
 use crate::support::remote::{READ, READ_HEADERS};
 use crate::support::samples::wire_labels;
-use crate::support::streamed::{ChunkedReadResponse, STREAMED, SlowRead, ask, contents, everything, messages};
+use crate::support::streamed::{
+    ChunkedReadResponse, STREAMED, SlowRead, ask, contents, everything, messages,
+};
 use crate::support::wait::wait_until;
-use crate::support::wire::{Matcher, Query, ReadRequest, ReadResponse, Sample, TimeSeries, WriteRequest, snappy};
+use crate::support::wire::{
+    Matcher, Query, ReadRequest, ReadResponse, Sample, TimeSeries, WriteRequest, snappy,
+};
 use crate::support::{dir, golden};
 use prost::Message;
 
@@ -31,16 +35,22 @@ fn write(server: &Server, points: &Points) {
         let mut series = TimeSeries { labels: wire_labels(labels), ..TimeSeries::default() };
         for (_, t, value) in points.filter(|other, _| other == labels).iter() {
             match value {
-                PointValue::Float(bits) => series.samples.push(Sample { bits: Some(*bits), timestamp: t }),
+                PointValue::Float(bits) => {
+                    series.samples.push(Sample { bits: Some(*bits), timestamp: t })
+                }
                 PointValue::Histogram(histogram) => series.histograms.push(histogram.to_wire(t)),
             }
         }
-        server.remote().write_ok(&WriteRequest { timeseries: vec![series], ..WriteRequest::default() });
+        server
+            .remote()
+            .write_ok(&WriteRequest { timeseries: vec![series], ..WriteRequest::default() });
     }
 }
 
 fn of_samples(body: &[u8]) -> Vec<Points> {
-    let raw = snap::raw::Decoder::new().decompress_vec(body).expect("the answer is snappy's block format");
+    let raw = snap::raw::Decoder::new()
+        .decompress_vec(body)
+        .expect("the answer is snappy's block format");
     let response = ReadResponse::decode(raw.as_slice()).expect("the answer is a ReadResponse");
     let points = |series: &[TimeSeries]| {
         let mut points = Points::new();
@@ -63,19 +73,29 @@ fn without_negative_zero(points: &Points) -> Points {
 #[test]
 fn recorded_requests_are_answered_as_by_prometheus() {
     let place = dir::temp();
-    let server =
-        Launch::narthex(&place.path().join("data")).flag("--storage.remote.read-max-bytes-in-frame=4096").start();
+    let server = Launch::narthex(&place.path().join("data"))
+        .flag("--storage.remote.read-max-bytes-in-frame=4096")
+        .start();
     write(&server, &golden::expected_in(RECORDED, "known-data.txt.gz"));
     let (mut streamed, mut samples) = (0, 0);
     for number in 0..18 {
         let request = recorded(&format!("{number:02}.request.body"));
         let theirs = recorded(&format!("{number:02}.response.body"));
         let recorded: serde_json::Value =
-            serde_json::from_str(&golden::text(RECORDED, &format!("{number:02}.response.json"))).expect("JSON");
+            serde_json::from_str(&golden::text(RECORDED, &format!("{number:02}.response.json")))
+                .expect("JSON");
         let ours = server.http.post(READ, &READ_HEADERS, &request);
-        assert_eq!(u64::from(ours.status), recorded["status"].as_u64().expect("a status"), "{number}");
+        assert_eq!(
+            u64::from(ours.status),
+            recorded["status"].as_u64().expect("a status"),
+            "{number}"
+        );
         for header in ["content-type", "content-encoding"] {
-            assert_eq!(ours.header(header), recorded["headers"][header].as_str(), "{number}: {header}");
+            assert_eq!(
+                ours.header(header),
+                recorded["headers"][header].as_str(),
+                "{number}: {header}"
+            );
         }
         match ours.header("content-type") {
             Some(STREAMED) => {
@@ -113,8 +133,11 @@ fn with_late_values(returned: &Points, expected: &Points) -> Points {
 }
 
 fn encodings(messages: &[ChunkedReadResponse]) -> Vec<i32> {
-    let mut all: Vec<i32> =
-        messages.iter().flat_map(|message| &message.chunked_series[0].chunks).map(|chunk| chunk.encoding).collect();
+    let mut all: Vec<i32> = messages
+        .iter()
+        .flat_map(|message| &message.chunked_series[0].chunks)
+        .map(|chunk| chunk.encoding)
+        .collect();
     all.sort_unstable();
     all.dedup();
     all
@@ -147,7 +170,10 @@ fn is_streamed_as_by_prometheus(case: &str, flags: &[&str]) -> [Vec<i32>; 2] {
 
 #[test]
 fn blocks_and_head_of_every_kind() {
-    assert_eq!(is_streamed_as_by_prometheus("blocks-killed-after-compaction", &[]), [vec![1, 2, 3], vec![1, 2, 3]]);
+    assert_eq!(
+        is_streamed_as_by_prometheus("blocks-killed-after-compaction", &[]),
+        [vec![1, 2, 3], vec![1, 2, 3]]
+    );
 }
 
 #[test]
@@ -169,7 +195,10 @@ fn blocks_that_overlap() {
 fn xor2_chunks_are_sent_as_xor_unless_accepted() {
     let floats = &["--enable-feature=xor2-encoding"][..];
     assert_eq!(is_streamed_as_by_prometheus("xor2", floats), [vec![1, 2, 3], vec![2, 3, 4]]);
-    assert_eq!(is_streamed_as_by_prometheus("xor2-switched", floats), [vec![1, 2, 3], vec![1, 2, 3, 4]]);
+    assert_eq!(
+        is_streamed_as_by_prometheus("xor2-switched", floats),
+        [vec![1, 2, 3], vec![1, 2, 3, 4]]
+    );
 }
 
 #[test]
@@ -187,7 +216,8 @@ fn a_deletion_while_the_server_runs_is_not_sent() {
     let points: Vec<(i64, f64)> = (0..300).map(|i| (base + i * 1000, i as f64)).collect();
     server.remote().write_ok(&WriteRequest::one(&[("__name__", "up")], &points));
     Admin::of(&server.http).delete("up", base + 50_000, base + 59_999);
-    let (found, _) = contents(&messages(&ask(&server.http, &everything(i64::MIN, i64::MAX, 1)).body));
+    let (found, _) =
+        contents(&messages(&ask(&server.http, &everything(i64::MIN, i64::MAX, 1)).body));
     let times: Vec<i64> = found.iter().map(|(_, t, _)| (t - base) / 1000).collect();
     assert_eq!(times, (0..50).chain(60..300).collect::<Vec<_>>());
 }
@@ -198,7 +228,11 @@ fn with_a_megabyte(launch: Launch) -> Server {
     let base = 1_762_300_800_000;
     for series in 0..100 {
         // Values whose bits have no pattern.
-        let value = |i: i64| f64::from_bits(((i + series * 1_000_003) as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 2);
+        let value = |i: i64| {
+            f64::from_bits(
+                ((i + series * 1_000_003) as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 2,
+            )
+        };
         let points: Vec<(i64, f64)> = (0..1000).map(|i| (base + i * 1000, value(i))).collect();
         let labels = [("__name__", "big"), ("series", &*series.to_string())];
         server.remote().write_ok(&WriteRequest::one(&labels, &points));
@@ -208,14 +242,24 @@ fn with_a_megabyte(launch: Launch) -> Server {
 
 /// Anonymous memory of a process, bytes.
 fn anonymous_memory(pid: u32) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("the status of a process");
-    let line = status.lines().find(|line| line.starts_with("RssAnon:")).expect("a line of anonymous memory");
-    let kib = line.split_whitespace().nth(1).and_then(|kib| kib.parse::<u64>().ok()).expect("a number of KiB");
+    let status =
+        std::fs::read_to_string(format!("/proc/{pid}/status")).expect("the status of a process");
+    let line = status
+        .lines()
+        .find(|line| line.starts_with("RssAnon:"))
+        .expect("a line of anonymous memory");
+    let kib = line
+        .split_whitespace()
+        .nth(1)
+        .and_then(|kib| kib.parse::<u64>().ok())
+        .expect("a number of KiB");
     kib << 10
 }
 
 fn reads_under_way(server: &Server) -> f64 {
-    Metrics::of(&server.http).sum("prometheus_remote_read_handler_queries").expect("the gauge of reads")
+    Metrics::of(&server.http)
+        .sum("prometheus_remote_read_handler_queries")
+        .expect("the gauge of reads")
 }
 
 #[test]
@@ -251,14 +295,19 @@ fn a_client_that_goes_away_ends_the_read() {
     drop(read);
     wait_until("the read to end", || reads_under_way(&server) == 0.0);
     let metrics = Metrics::of(&server.http);
-    assert_eq!(metrics.sum("narthex_remote_read_frames_total"), Some(0.0), "it was not answered to its end");
+    assert_eq!(
+        metrics.sum("narthex_remote_read_frames_total"),
+        Some(0.0),
+        "it was not answered to its end"
+    );
     assert_eq!(metrics.sum("narthex_answer_bytes_in_flight"), Some(0.0));
 }
 
 #[test]
 fn stalled_client_is_disconnected_and_holds_no_memory() {
     let place = dir::temp();
-    let server = with_a_megabyte(Launch::narthex(&place.path().join("data")).flag("--web.read-timeout=2s"));
+    let server =
+        with_a_megabyte(Launch::narthex(&place.path().join("data")).flag("--web.read-timeout=2s"));
     let mut read = SlowRead::begin(&server.http, &everything(i64::MIN, i64::MAX, 1000));
     assert!(read.take(1) >= 1);
     wait_until("the read to end", || reads_under_way(&server) == 0.0);
@@ -272,8 +321,9 @@ fn stalled_client_is_disconnected_and_holds_no_memory() {
 fn error_before_response_is_status_and_during_it_aborts() {
     let place = dir::temp();
     let data = golden::unpack("blocks-clean", place.path());
-    let block =
-        std::fs::read_dir(&data).expect("the directory can be listed").map(|entry| entry.expect("an entry").path());
+    let block = std::fs::read_dir(&data)
+        .expect("the directory can be listed")
+        .map(|entry| entry.expect("an entry").path());
     let mut blocks: Vec<_> = block.filter(|path| path.join("chunks/000001").exists()).collect();
     blocks.sort();
     // Not the newest, which is looked through at the start; its end, where the last series' chunks are.
@@ -292,11 +342,13 @@ fn error_before_response_is_status_and_during_it_aborts() {
         matchers: vec![Matcher::equal("__name__", name)],
         hints: None,
     };
-    let names: Vec<String> = golden::expected("blocks-clean").label_sets().map(|labels| labels[0].1.clone()).collect();
+    let names: Vec<String> =
+        golden::expected("blocks-clean").label_sets().map(|labels| labels[0].1.clone()).collect();
     let first = names.iter().min().expect("a name");
     let mut queries = vec![one(first); 500];
     queries.extend(everything(i64::MIN, i64::MAX, 1).queries);
-    let mut read = SlowRead::begin(&server.http, &ReadRequest { queries, accepted_response_types: vec![1] });
+    let mut read =
+        SlowRead::begin(&server.http, &ReadRequest { queries, accepted_response_types: vec![1] });
     assert!(read.take(64 << 10) > 0);
     assert!(!read.ends_whole(), "what was cut off does not look whole");
 }
@@ -305,12 +357,19 @@ fn error_before_response_is_status_and_during_it_aborts() {
 fn a_bad_matcher_is_a_status_also_where_it_stands_last() {
     let place = dir::temp();
     let server = Launch::narthex(&place.path().join("data")).start();
-    server.remote().write_ok(&WriteRequest::one(&[("__name__", "up")], &[(1_762_300_800_000, 1.0)]));
+    server
+        .remote()
+        .write_ok(&WriteRequest::one(&[("__name__", "up")], &[(1_762_300_800_000, 1.0)]));
     let mut request = everything(i64::MIN, i64::MAX, 1);
-    request.queries.push(Query { matchers: vec![Matcher::regex("a", "(")], ..request.queries[0].clone() });
+    request
+        .queries
+        .push(Query { matchers: vec![Matcher::regex("a", "(")], ..request.queries[0].clone() });
     let answer = server.http.post(READ, &READ_HEADERS, &snappy(&request.encode_to_vec()));
     assert_eq!(answer.status, 400, "{}", answer.text());
     let none = ReadRequest { queries: Vec::new(), accepted_response_types: vec![1] };
     let answer = ask(&server.http, &none);
-    assert_eq!((answer.status, answer.header("content-type"), answer.body.len()), (200, Some(STREAMED), 0));
+    assert_eq!(
+        (answer.status, answer.header("content-type"), answer.body.len()),
+        (200, Some(STREAMED), 0)
+    );
 }

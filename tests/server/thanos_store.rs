@@ -32,9 +32,15 @@ struct Query {
 
 impl Query {
     fn of(server: &Server) -> Query {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime starts");
-        let endpoint = Endpoint::from_shared(server.http.url("")).expect("an address").timeout(Duration::from_secs(60));
-        let channel = runtime.block_on(endpoint.connect()).expect("the server accepts a connection");
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .expect("a runtime starts");
+        let endpoint = Endpoint::from_shared(server.http.url(""))
+            .expect("an address")
+            .timeout(Duration::from_secs(60));
+        let channel =
+            runtime.block_on(endpoint.connect()).expect("the server accepts a connection");
         Query { runtime, channel }
     }
 
@@ -48,8 +54,9 @@ impl Query {
         let mut client = Grpc::new(self.channel.clone());
         self.runtime.block_on(async {
             client.ready().await.map_err(|error| Status::unavailable(error.to_string()))?;
-            let answer =
-                client.server_streaming(Request::new(request), PathAndQuery::from_static(method), codec).await?;
+            let answer = client
+                .server_streaming(Request::new(request), PathAndQuery::from_static(method), codec)
+                .await?;
             let (mut messages, mut all) = (answer.into_inner(), Vec::new());
             while let Some(message) = messages.message().await? {
                 all.push(message);
@@ -70,7 +77,8 @@ impl Query {
     }
 
     fn series(&self, request: pb::SeriesRequest) -> Vec<pb::Series> {
-        let messages: Vec<pb::SeriesResponse> = self.stream("/thanos.Store/Series", request).expect("a good request");
+        let messages: Vec<pb::SeriesResponse> =
+            self.stream("/thanos.Store/Series", request).expect("a good request");
         let series = messages.into_iter().flat_map(|message| match message.result {
             Some(Answered::Series(series)) => vec![series],
             Some(Answered::Batch(batch)) => batch.series,
@@ -82,7 +90,12 @@ impl Query {
 
 fn everything() -> pb::SeriesRequest {
     let matcher = pb::LabelMatcher { r#type: 2, name: "__name__".into(), value: ".+".into() };
-    pb::SeriesRequest { min_time: i64::MIN, max_time: i64::MAX, matchers: vec![matcher], ..Default::default() }
+    pb::SeriesRequest {
+        min_time: i64::MIN,
+        max_time: i64::MAX,
+        matchers: vec![matcher],
+        ..Default::default()
+    }
 }
 
 fn labels(series: &pb::Series) -> LabelSet {
@@ -95,9 +108,17 @@ fn points(all: &[pb::Series]) -> Points {
         let chunks = series.chunks.iter().map(|chunk| {
             let raw = chunk.raw.as_ref().expect("chunks are raw");
             // Thanos counts from 0, Prometheus from 1.
-            Chunk { mint: chunk.min_time, maxt: chunk.max_time, encoding: raw.r#type + 1, data: raw.data.clone() }
+            Chunk {
+                mint: chunk.min_time,
+                maxt: chunk.max_time,
+                encoding: raw.r#type + 1,
+                data: raw.data.clone(),
+            }
         });
-        let labels = series.labels.iter().map(|label| Label { name: label.name.clone(), value: label.value.clone() });
+        let labels = series
+            .labels
+            .iter()
+            .map(|label| Label { name: label.name.clone(), value: label.value.clone() });
         let series = ChunkedSeries { labels: labels.collect(), chunks: chunks.collect() };
         ChunkedReadResponse { chunked_series: vec![series], query_index: 0 }
     });
@@ -108,7 +129,8 @@ fn with_labels(points: &Points, external: &[(&str, &str)]) -> Points {
     let mut all = Points::new();
     for (own, t, value) in points.iter() {
         let mut labels = own.clone();
-        labels.extend(external.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
+        labels
+            .extend(external.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
         labels.sort();
         all.add(&labels, t, value.clone());
     }
@@ -116,14 +138,22 @@ fn with_labels(points: &Points, external: &[(&str, &str)]) -> Points {
 }
 
 fn launch(data: &std::path::Path, replica: &str) -> Launch {
-    let config = format!("global:\n  external_labels:\n    cluster: golden\n    replica: {replica}\n");
+    let config =
+        format!("global:\n  external_labels:\n    cluster: golden\n    replica: {replica}\n");
     Launch::narthex(data).config(data, &config).flag(KEEP_ALL)
 }
 
 #[test]
 fn thanos_with_oldest_encodings_only_reads_everything_stored() {
-    let cases =
-        ["blocks-clean", "deletes", "ooo-compacted", "xor2", "xor2-switched", "start-timestamps", "all-types-killed"];
+    let cases = [
+        "blocks-clean",
+        "deletes",
+        "ooo-compacted",
+        "xor2",
+        "xor2-switched",
+        "start-timestamps",
+        "all-types-killed",
+    ];
     for case in cases {
         let place = dir::temp();
         let data = golden::unpack(case, place.path());
@@ -131,9 +161,11 @@ fn thanos_with_oldest_encodings_only_reads_everything_stored() {
         let series = Query::of(&server).series(everything());
         let names: Vec<LabelSet> = series.iter().map(labels).collect();
         assert!(names.is_sorted(), "{case}: series come in order");
-        let expected = with_labels(&golden::expected(case), &[("cluster", "golden"), ("replica", "r1")]);
+        let expected =
+            with_labels(&golden::expected(case), &[("cluster", "golden"), ("replica", "r1")]);
         // Of two values for one time either counts.
-        let is_told = |labels: &LabelSet, _| !labels.iter().any(|(_, value)| value == "golden_ooo_same_time");
+        let is_told =
+            |labels: &LabelSet, _| !labels.iter().any(|(_, value)| value == "golden_ooo_same_time");
         points(&series).filter(is_told).assert_equals(&expected.filter(is_told), case);
         server.stop();
     }
@@ -147,30 +179,44 @@ fn the_answers_of_replicas_merge_as_a_query_merges_them() {
         std::fs::create_dir(&folder).expect("a folder");
         let server = launch(&golden::unpack("blocks-clean", &folder), replica).start();
         let query = Query::of(&server);
-        let without = pb::SeriesRequest { without_replica_labels: vec!["replica".into()], ..everything() };
+        let without =
+            pb::SeriesRequest { without_replica_labels: vec!["replica".into()], ..everything() };
         let series = query.series(without.clone());
         assert!(series.iter().map(labels).is_sorted());
         assert!(series.iter().all(|one| labels(one).iter().all(|(name, _)| name != "replica")));
         let batched = query.series(pb::SeriesRequest { response_batch_size: 7, ..without.clone() });
         assert_eq!(batched, series);
         let shard = |shard_index| {
-            let shard_info =
-                Some(pb::ShardInfo { shard_index, total_shards: 2, by: true, labels: vec!["__name__".into()] });
+            let shard_info = Some(pb::ShardInfo {
+                shard_index,
+                total_shards: 2,
+                by: true,
+                labels: vec!["__name__".into()],
+            });
             query.series(pb::SeriesRequest { shard_info, ..without.clone() })
         };
         let mut shards = [shard(0), shard(1)].concat();
         shards.sort_by_key(labels);
         assert_eq!(shards, series);
         let skipped = query.series(pb::SeriesRequest { skip_chunks: true, limit: 5, ..without });
-        assert_eq!(skipped.iter().map(labels).collect::<Vec<_>>(), series[..5].iter().map(labels).collect::<Vec<_>>());
+        assert_eq!(
+            skipped.iter().map(labels).collect::<Vec<_>>(),
+            series[..5].iter().map(labels).collect::<Vec<_>>()
+        );
         assert!(skipped.iter().all(|one| one.chunks.is_empty()));
         all.push(series);
         drop(query);
         server.stop();
     }
     // Both have the same series under the same labels, so that a merge finds each twice, side by side.
-    assert_eq!(all[0].iter().map(labels).collect::<Vec<_>>(), all[1].iter().map(labels).collect::<Vec<_>>());
-    points(&all[0]).assert_equals(&with_labels(&golden::expected("blocks-clean"), &[("cluster", "golden")]), "merged");
+    assert_eq!(
+        all[0].iter().map(labels).collect::<Vec<_>>(),
+        all[1].iter().map(labels).collect::<Vec<_>>()
+    );
+    points(&all[0]).assert_equals(
+        &with_labels(&golden::expected("blocks-clean"), &[("cluster", "golden")]),
+        "merged",
+    );
 }
 
 #[test]
@@ -186,7 +232,10 @@ fn labels_are_listed_with_the_external_ones() {
             without_replica_labels: without.iter().map(|name| (*name).to_owned()).collect(),
             ..Default::default()
         };
-        query.call::<_, pb::LabelNamesResponse>("/thanos.Store/LabelNames", request).expect("a good request").names
+        query
+            .call::<_, pb::LabelNamesResponse>("/thanos.Store/LabelNames", request)
+            .expect("a good request")
+            .names
     };
     let all = names(&[]);
     assert!(all.is_sorted() && all.len() > 3);
@@ -202,19 +251,33 @@ fn labels_are_listed_with_the_external_ones() {
             matchers,
             ..Default::default()
         };
-        query.call::<_, pb::LabelValuesResponse>("/thanos.Store/LabelValues", request).map(|answer| answer.values)
+        query
+            .call::<_, pb::LabelValuesResponse>("/thanos.Store/LabelValues", request)
+            .map(|answer| answer.values)
     };
-    let matcher = |name: &str, value: &str| pb::LabelMatcher { r#type: 0, name: name.into(), value: value.into() };
+    let matcher = |name: &str, value: &str| pb::LabelMatcher {
+        r#type: 0,
+        name: name.into(),
+        value: value.into(),
+    };
     let metrics = values("__name__", Vec::new()).expect("a good request");
     let expected = golden::expected("blocks-clean");
     let stored: std::collections::BTreeSet<&str> = expected
         .label_sets()
-        .filter_map(|labels| labels.iter().find(|(name, _)| name == "__name__").map(|(_, value)| value.as_str()))
+        .filter_map(|labels| {
+            labels.iter().find(|(name, _)| name == "__name__").map(|(_, value)| value.as_str())
+        })
         .collect();
     assert_eq!(metrics, stored.into_iter().collect::<Vec<_>>());
     assert_eq!(values("cluster", Vec::new()).expect("a good request"), ["golden"]);
-    assert_eq!(values("cluster", vec![matcher("__name__", "not_there")]).expect("a good request"), [""; 0]);
-    assert_eq!(values("__name__", vec![matcher("cluster", "another")]).expect("a good request"), [""; 0]);
+    assert_eq!(
+        values("cluster", vec![matcher("__name__", "not_there")]).expect("a good request"),
+        [""; 0]
+    );
+    assert_eq!(
+        values("__name__", vec![matcher("cluster", "another")]).expect("a good request"),
+        [""; 0]
+    );
     assert_eq!(values("", Vec::new()).expect_err("no label").code(), Code::InvalidArgument);
     drop(query);
     server.stop();
@@ -226,8 +289,10 @@ fn it_says_what_it_is_and_what_it_knows_besides_samples() {
     let data = place.path().join("data");
     std::fs::create_dir(&data).expect("a folder");
     let server = launch(&data, "r1").start();
-    let now =
-        std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("it is later").as_millis() as i64;
+    let now = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .expect("it is later")
+        .as_millis() as i64;
     let label = |name: &str, value: &str| Label { name: name.into(), value: value.into() };
     let series = TimeSeries {
         labels: vec![label("__name__", "seen_total"), label("job", "j")],
@@ -239,39 +304,75 @@ fn it_says_what_it_is_and_what_it_knows_besides_samples() {
         }],
         ..TimeSeries::default()
     };
-    let described =
-        MetricMetadata { metric_type: 1, family: "seen_total".into(), help: "How often.".into(), unit: "s".into() };
+    let described = MetricMetadata {
+        metric_type: 1,
+        family: "seen_total".into(),
+        help: "How often.".into(),
+        unit: "s".into(),
+    };
     server.remote().write_ok(&WriteRequest { timeseries: vec![series], ..WriteRequest::default() });
-    server.remote().write_ok(&WriteRequest { metadata: vec![described], ..WriteRequest::default() });
+    server
+        .remote()
+        .write_ok(&WriteRequest { metadata: vec![described], ..WriteRequest::default() });
 
     let query = Query::of(&server);
-    let info: InfoResponse = query.call("/thanos.info.Info/Info", InfoRequest {}).expect("it answers");
-    let external: Vec<(&str, &str)> =
-        info.label_sets[0].labels.iter().map(|label| (label.name.as_str(), label.value.as_str())).collect();
-    assert_eq!((info.component_type.as_str(), external), ("receive", vec![("cluster", "golden"), ("replica", "r1")]));
+    let info: InfoResponse =
+        query.call("/thanos.info.Info/Info", InfoRequest {}).expect("it answers");
+    let external: Vec<(&str, &str)> = info.label_sets[0]
+        .labels
+        .iter()
+        .map(|label| (label.name.as_str(), label.value.as_str()))
+        .collect();
+    assert_eq!(
+        (info.component_type.as_str(), external),
+        ("receive", vec![("cluster", "golden"), ("replica", "r1")])
+    );
     let store = info.store.expect("it is a store");
     assert_eq!((store.min_time, store.max_time), (now, i64::MAX));
-    assert!(store.supports_sharding && store.supports_without_replica_labels && info.exemplars.is_some());
-    assert!(info.metric_metadata.is_some() && info.rules.is_none() && info.targets.is_none() && info.query.is_none());
+    assert!(
+        store.supports_sharding
+            && store.supports_without_replica_labels
+            && info.exemplars.is_some()
+    );
+    assert!(
+        info.metric_metadata.is_some()
+            && info.rules.is_none()
+            && info.targets.is_none()
+            && info.query.is_none()
+    );
 
-    let request =
-        |text: &str| pb::ExemplarsRequest { query: text.into(), start: 0, end: i64::MAX, ..Default::default() };
-    let exemplars: Vec<pb::ExemplarsResponse> =
-        query.stream("/thanos.Exemplars/Exemplars", request("rate(seen_total{cluster=\"golden\"}[5m])")).expect("good");
-    let Some(pb::exemplars_response::Result::Data(data)) = &exemplars[0].result else { panic!("{exemplars:?}") };
+    let request = |text: &str| pb::ExemplarsRequest {
+        query: text.into(),
+        start: 0,
+        end: i64::MAX,
+        ..Default::default()
+    };
+    let exemplars: Vec<pb::ExemplarsResponse> = query
+        .stream("/thanos.Exemplars/Exemplars", request("rate(seen_total{cluster=\"golden\"}[5m])"))
+        .expect("good");
+    let Some(pb::exemplars_response::Result::Data(data)) = &exemplars[0].result else {
+        panic!("{exemplars:?}")
+    };
     assert_eq!(data.series_labels.as_ref().expect("labels").labels.len(), 4);
     let one = &data.exemplars[0];
     assert_eq!((exemplars.len(), data.exemplars.len(), one.value, one.ts), (1, 1, 0.25, now));
-    let other: Vec<pb::ExemplarsResponse> =
-        query.stream("/thanos.Exemplars/Exemplars", request("seen_total{cluster=\"other\"}")).expect("good");
+    let other: Vec<pb::ExemplarsResponse> = query
+        .stream("/thanos.Exemplars/Exemplars", request("seen_total{cluster=\"other\"}"))
+        .expect("good");
     assert!(other.is_empty());
 
-    let asked = pb::MetricMetadataRequest { metric: String::new(), limit: -1, ..Default::default() };
+    let asked =
+        pb::MetricMetadataRequest { metric: String::new(), limit: -1, ..Default::default() };
     let metadata: Vec<pb::MetricMetadataResponse> =
         query.stream("/thanos.Metadata/MetricMetadata", asked).expect("good");
-    let Some(pb::metric_metadata_response::Result::Metadata(found)) = &metadata[0].result else { panic!() };
+    let Some(pb::metric_metadata_response::Result::Metadata(found)) = &metadata[0].result else {
+        panic!()
+    };
     let meta = &found.metadata["seen_total"].metas[0];
-    assert_eq!((meta.r#type.as_str(), meta.help.as_str(), meta.unit.as_str()), ("counter", "How often.", "s"));
+    assert_eq!(
+        (meta.r#type.as_str(), meta.help.as_str(), meta.unit.as_str()),
+        ("counter", "How often.", "s")
+    );
     drop(query);
     server.stop();
 }
@@ -282,9 +383,16 @@ fn a_wrong_request_is_told_so() {
     let server = launch(&golden::unpack("wal-killed", place.path()), "r1").start();
     let query = Query::of(&server);
     let refused = |request: pb::SeriesRequest| {
-        query.stream::<_, pb::SeriesResponse>("/thanos.Store/Series", request).expect_err("a wrong request").code()
+        query
+            .stream::<_, pb::SeriesResponse>("/thanos.Store/Series", request)
+            .expect_err("a wrong request")
+            .code()
     };
-    let matcher = |r#type, name: &str, value: &str| pb::LabelMatcher { r#type, name: name.into(), value: value.into() };
+    let matcher = |r#type, name: &str, value: &str| pb::LabelMatcher {
+        r#type,
+        name: name.into(),
+        value: value.into(),
+    };
     let with = |matchers| pb::SeriesRequest { matchers, ..everything() };
     assert_eq!(refused(with(Vec::new())), Code::InvalidArgument);
     assert_eq!(refused(with(vec![matcher(0, "cluster", "golden")])), Code::InvalidArgument);
@@ -293,7 +401,9 @@ fn a_wrong_request_is_told_so() {
     assert_eq!(refused(with(vec![matcher(0, "a", "b"); 1001])), Code::InvalidArgument);
     // Bytes that are no request.
     let not_one = prometheus::Label { name: "a".into(), value: "b".into() };
-    let status = query.stream::<_, pb::SeriesResponse>("/thanos.Store/Series", not_one).expect_err("no request");
+    let status = query
+        .stream::<_, pb::SeriesResponse>("/thanos.Store/Series", not_one)
+        .expect_err("no request");
     assert_eq!(status.code(), Code::InvalidArgument, "{status}");
     assert!(query.series(everything()).len() > 10, "a good one is answered still");
     drop(query);

@@ -52,9 +52,10 @@ struct WriteResponse {}
 impl WriteRequest {
     /// As routers of today write it.
     fn of(tenants: &[(&str, &[TimeSeries])]) -> WriteRequest {
-        let tenants = tenants
-            .iter()
-            .map(|(tenant, timeseries)| Tenant { timeseries: timeseries.to_vec(), tenant: (*tenant).to_owned() });
+        let tenants = tenants.iter().map(|(tenant, timeseries)| Tenant {
+            timeseries: timeseries.to_vec(),
+            tenant: (*tenant).to_owned(),
+        });
         WriteRequest { tenants: tenants.collect(), replica: 1, ..WriteRequest::default() }
     }
 
@@ -71,7 +72,9 @@ impl WriteRequest {
             let mut request = crate::support::wire::WriteRequest::default();
             for series in &tenant.timeseries {
                 let mut series = series.clone();
-                series.labels.push(Label { name: "tenant_id".to_owned(), value: tenant.tenant.clone() });
+                series
+                    .labels
+                    .push(Label { name: "tenant_id".to_owned(), value: tenant.tenant.clone() });
                 request.timeseries.push(series);
             }
             expected.add_request(&request);
@@ -87,9 +90,15 @@ struct Router {
 
 impl Router {
     fn of(server: &Server) -> Router {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime starts");
-        let endpoint = Endpoint::from_shared(server.http.url("")).expect("an address").timeout(Duration::from_secs(60));
-        let channel = runtime.block_on(endpoint.connect()).expect("the server accepts a connection");
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .expect("a runtime starts");
+        let endpoint = Endpoint::from_shared(server.http.url(""))
+            .expect("an address")
+            .timeout(Duration::from_secs(60));
+        let channel =
+            runtime.block_on(endpoint.connect()).expect("the server accepts a connection");
         Router { runtime, channel }
     }
 
@@ -154,14 +163,22 @@ fn a_refusal_is_final_names_what_is_refused_and_keeps_the_rest() {
     let table = [
         ("a conflict", one(&[("__name__", "judged")], BEGIN, 2.0), "1 duplicate timestamp"),
         ("no metric name", one(&[("a", "nameless")], BEGIN, 1.0), "1 invalid labels"),
-        ("a name twice", one(&[("__name__", "x"), ("a", "b"), ("a", "b")], BEGIN, 1.0), "1 invalid labels"),
+        (
+            "a name twice",
+            one(&[("__name__", "x"), ("a", "b"), ("a", "b")], BEGIN, 1.0),
+            "1 invalid labels",
+        ),
         ("the far future", one(&[("__name__", "x")], i64::MAX, 1.0), "1 too far in the future"),
         ("too old", one(&[("__name__", "judged")], BEGIN - 30 * HOUR, 1.0), "1 "),
     ];
     for (number, (what, bad, text)) in table.into_iter().enumerate() {
         let good = [one(&[("__name__", "beside"), ("n", &number.to_string())], BEGIN, 1.0)];
-        let message = router.assert_refused(what, &WriteRequest::of(&[("a", &[bad]), ("b", &good)]));
-        assert!(message.starts_with("1 samples stored; refused: ") && message.contains(text), "{what}: {message}");
+        let message =
+            router.assert_refused(what, &WriteRequest::of(&[("a", &[bad]), ("b", &good)]));
+        assert!(
+            message.starts_with("1 samples stored; refused: ") && message.contains(text),
+            "{what}: {message}"
+        );
         WriteRequest::of(&[("b", &good)]).add_to(&mut expected);
     }
     export_all(&server.http).assert_equals(&expected, "what was good");
@@ -172,16 +189,20 @@ fn a_refusal_is_final_names_what_is_refused_and_keeps_the_rest() {
 #[test]
 fn messages_over_limit_are_rejected_permanently() {
     let place = dir::temp();
-    let server =
-        Launch::narthex(&place.path().join("data")).flag("--storage.remote.write-max-decoded-size=9MB").start();
+    let server = Launch::narthex(&place.path().join("data"))
+        .flag("--storage.remote.write-max-decoded-size=9MB")
+        .start();
     let router = Router::of(&server);
     let series = |count: usize| -> Vec<TimeSeries> {
         let text = "x".repeat(8000);
-        let labels = |i: usize| [("__name__", "large".to_owned()), ("i", i.to_string()), ("text", text.clone())];
+        let labels = |i: usize| {
+            [("__name__", "large".to_owned()), ("i", i.to_string()), ("text", text.clone())]
+        };
         (0..count)
             .map(|i| {
                 let labels = labels(i);
-                let labels: Vec<_> = labels.iter().map(|(name, value)| (*name, value.as_str())).collect();
+                let labels: Vec<_> =
+                    labels.iter().map(|(name, value)| (*name, value.as_str())).collect();
                 TimeSeries::new(&labels, &[(BEGIN, 1.0)])
             })
             .collect()

@@ -23,7 +23,12 @@ impl Admin<'_> {
     }
 
     /// The same; an error where no answer came.
-    pub(crate) fn try_delete(&self, selector: &str, start: i64, end: i64) -> Result<Answer, ureq::Error> {
+    pub(crate) fn try_delete(
+        &self,
+        selector: &str,
+        start: i64,
+        end: i64,
+    ) -> Result<Answer, ureq::Error> {
         let seconds = |t: i64| format!("{}.{:03}", t.div_euclid(1000), t.rem_euclid(1000));
         let (selector, start, end) = (percent_encode(selector), seconds(start), seconds(end));
         let query = format!("match%5B%5D={selector}&start={start}&end={end}");
@@ -66,6 +71,8 @@ fn name_of(answer: &Answer) -> String {
 
 fn percent_encode(text: &str) -> String {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
-    let one = |byte: u8| if is_plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") };
+    let one = |byte: u8| {
+        if is_plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }
+    };
     text.bytes().map(one).collect()
 }

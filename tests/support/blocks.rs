@@ -43,7 +43,9 @@ impl Block {
     /// The names of the blocks that it was made of.
     pub(crate) fn parents(&self) -> Vec<String> {
         let parents = self.meta["compaction"]["parents"].as_array().into_iter().flatten();
-        parents.map(|parent| parent["ulid"].as_str().expect("a parent has a ULID").to_owned()).collect()
+        parents
+            .map(|parent| parent["ulid"].as_str().expect("a parent has a ULID").to_owned())
+            .collect()
     }
 
     /// A file of the block: `index`, `tombstones`, `meta.json`, `chunks/000001`.
@@ -95,7 +97,12 @@ pub(crate) fn assert_counts(data: &Path, expected: &Samples, what: &str) {
     for block in blocks(data) {
         let within = expected.between(block.begin(), block.end());
         let counts = (block.stat("numSamples"), block.stat("numSeries"));
-        assert_eq!(counts, (within.count() as u64, within.series_count() as u64), "{what}: {:?}", block.meta);
+        assert_eq!(
+            counts,
+            (within.count() as u64, within.series_count() as u64),
+            "{what}: {:?}",
+            block.meta
+        );
     }
 }
 
@@ -114,20 +121,24 @@ pub(crate) fn leftovers(data: &Path) -> Vec<String> {
     for folder in folders {
         for entry in std::fs::read_dir(&folder).into_iter().flatten().filter_map(Result::ok) {
             let name = entry.file_name().to_string_lossy().into_owned();
-            if name.contains(".tmp") || (is_ulid(&name) && !entry.path().join("meta.json").exists()) {
+            if name.contains(".tmp") || (is_ulid(&name) && !entry.path().join("meta.json").exists())
+            {
                 found.push(name);
             }
         }
     }
     let parents: Vec<String> = blocks.iter().flat_map(Block::parents).collect();
-    found.extend(blocks.iter().filter(|block| parents.contains(&block.ulid)).map(|block| block.ulid.clone()));
+    found.extend(
+        blocks.iter().filter(|block| parents.contains(&block.ulid)).map(|block| block.ulid.clone()),
+    );
     found
 }
 
 /// The names of the entries of a folder, sorted; none where there is no folder.
 pub(crate) fn names(folder: &Path) -> Vec<String> {
     let entries = std::fs::read_dir(folder).into_iter().flatten().filter_map(Result::ok);
-    let mut names: Vec<String> = entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+    let mut names: Vec<String> =
+        entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
     names.sort();
     names
 }

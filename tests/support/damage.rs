@@ -26,7 +26,8 @@ pub(crate) fn cut(file: &Path, length: u64) {
 
 /// Flips one bit of a file.
 pub(crate) fn flip(file: &Path, byte: u64, bit: u32) {
-    let mut file = OpenOptions::new().read(true).write(true).open(file).expect("the file can be opened");
+    let mut file =
+        OpenOptions::new().read(true).write(true).open(file).expect("the file can be opened");
     let mut value = [0];
     file.seek(SeekFrom::Start(byte)).expect("the byte is there");
     file.read_exact(&mut value).expect("the byte is there");
@@ -62,7 +63,10 @@ fn fragments(segment: &Path) -> Vec<Fragment> {
         }
         let begin = at as u64;
         at += HEADER + usize::from(u16::from_be_bytes([bytes[at + 1], bytes[at + 2]]));
-        fragments.push(Fragment { bytes: begin..at as u64, begins_record: kind != MIDDLE && kind != LAST });
+        fragments.push(Fragment {
+            bytes: begin..at as u64,
+            begins_record: kind != MIDDLE && kind != LAST,
+        });
     }
     fragments
 }

@@ -31,7 +31,11 @@ pub(crate) fn assorted(span: i64) -> Samples {
         let labels = labels(number);
         let mut counter = 0.0;
         for t in (begin..end).step_by(usize::try_from(interval).expect("positive")) {
-            counter = if rng.random_bool(0.01) { 0.0 } else { counter + f64::from(rng.random_range(0..100_u32)) };
+            counter = if rng.random_bool(0.01) {
+                0.0
+            } else {
+                counter + f64::from(rng.random_range(0..100_u32))
+            };
             let bits = match number % 4 {
                 0 => counter.to_bits(),
                 1 => (rng.random::<f64>() * 1e3).to_bits(),
@@ -54,14 +58,25 @@ fn labels(number: i64) -> LabelSet {
         _ => "assorted_celsius",
     };
     let pairs = [("__name__", name), ("instance", "host:9100"), ("odd", "a\"b\\c\nd é🔥")];
-    let mut labels: LabelSet = pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    let mut labels: LabelSet =
+        pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
     labels.push(("series".to_owned(), number.to_string()));
     labels
 }
 
 fn odd(rng: &mut StdRng) -> u64 {
-    let all =
-        [0.0, -0.0, 1.0, f64::INFINITY, f64::NEG_INFINITY, f64::NAN, f64::MIN_POSITIVE / 2.0, f64::MAX, -1e-7, 1e23];
+    let all = [
+        0.0,
+        -0.0,
+        1.0,
+        f64::INFINITY,
+        f64::NEG_INFINITY,
+        f64::NAN,
+        f64::MIN_POSITIVE / 2.0,
+        f64::MAX,
+        -1e-7,
+        1e23,
+    ];
     match rng.random_range(0..12) {
         10 => STALE,
         11 => rng.random(),

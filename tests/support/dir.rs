@@ -6,7 +6,10 @@ use tempfile::TempDir;
 
 /// A fresh temporary directory, removed when dropped.
 pub(crate) fn temp() -> TempDir {
-    tempfile::Builder::new().prefix("narthex-test-").tempdir().expect("a temporary directory can be made")
+    tempfile::Builder::new()
+        .prefix("narthex-test-")
+        .tempdir()
+        .expect("a temporary directory can be made")
 }
 
 /// A copy of a data directory in a temporary place of its own.
@@ -19,7 +22,9 @@ pub(crate) fn copy_to_temp(from: &Path) -> TempDir {
 /// Copies a data directory with everything below it, except what only belongs to the process that had it open.
 pub(crate) fn copy(from: &Path, to: &Path) {
     std::fs::create_dir_all(to).expect("a directory can be made");
-    for entry in std::fs::read_dir(from).unwrap_or_else(|error| panic!("{}: {error}", from.display())) {
+    for entry in
+        std::fs::read_dir(from).unwrap_or_else(|error| panic!("{}: {error}", from.display()))
+    {
         let entry = entry.expect("an entry can be read");
         let target = to.join(entry.file_name());
         if entry.file_type().expect("an entry has a type").is_dir() {

@@ -13,13 +13,18 @@ use super::samples::{LabelSet, Samples};
 /// Everything that promtool prints of a copy of the data directory.
 pub(crate) fn dump(data: &Path) -> Samples {
     let copy = copy_to_temp(data);
-    let output = Command::new("promtool").args(["tsdb", "dump"]).arg(copy.path()).output().expect("promtool runs");
+    let output = Command::new("promtool")
+        .args(["tsdb", "dump"])
+        .arg(copy.path())
+        .output()
+        .expect("promtool runs");
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "promtool tsdb dump: {} {errors}", output.status);
     let text = String::from_utf8(output.stdout).expect("promtool prints UTF-8");
     let mut samples = Samples::new();
     for line in text.lines() {
-        let (labels, t, value) = parse_line(line).unwrap_or_else(|| panic!("a line of another form: {line:?}"));
+        let (labels, t, value) =
+            parse_line(line).unwrap_or_else(|| panic!("a line of another form: {line:?}"));
         samples.add(&labels, t, value.to_bits());
     }
     samples
@@ -48,12 +53,16 @@ fn unquote(text: &str) -> Option<(String, &str)> {
         let mut utf8 = [0; 4];
         match rest.next()? {
             '"' => return Some((String::from_utf8(value).ok()?, rest.as_str())),
-            '\\' => match rest.next()? {
-                'x' => value.push(u8::try_from(hex(&mut rest, 2)?).ok()?),
-                'u' => value.extend(char::from_u32(hex(&mut rest, 4)?)?.encode_utf8(&mut utf8).bytes()),
-                'U' => value.extend(char::from_u32(hex(&mut rest, 8)?)?.encode_utf8(&mut utf8).bytes()),
-                simple => value.push(simple_escape(simple)?),
-            },
+            '\\' => {
+                match rest.next()? {
+                    'x' => value.push(u8::try_from(hex(&mut rest, 2)?).ok()?),
+                    'u' => value
+                        .extend(char::from_u32(hex(&mut rest, 4)?)?.encode_utf8(&mut utf8).bytes()),
+                    'U' => value
+                        .extend(char::from_u32(hex(&mut rest, 8)?)?.encode_utf8(&mut utf8).bytes()),
+                    simple => value.push(simple_escape(simple)?),
+                }
+            }
             plain => value.extend(plain.encode_utf8(&mut utf8).bytes()),
         }
     }

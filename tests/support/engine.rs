@@ -20,7 +20,10 @@ pub(crate) fn stored(db: &Db, matchers: &[Matcher], range: TimeRange) -> Stored 
     let querier = db.querier();
     let series = querier.select(matchers, range).unwrap().map(|series| {
         let series = series.unwrap();
-        let samples = series.float_samples(range).map(|s| s.map(|s| (s.t, s.v.to_bits())).unwrap()).collect::<Vec<_>>();
+        let samples = series
+            .float_samples(range)
+            .map(|s| s.map(|s| (s.t, s.v.to_bits())).unwrap())
+            .collect::<Vec<_>>();
         (series.labels().to_string(), samples)
     });
     series.filter(|(_, samples)| !samples.is_empty()).collect()

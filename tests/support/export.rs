@@ -37,16 +37,23 @@ pub(crate) fn points_of_lines(lines: impl IntoIterator<Item = Value>) -> Points 
         let metric = line["metric"].as_object().expect("a metric is an object");
         let mut labels: LabelSet = metric
             .iter()
-            .map(|(name, value)| (name.clone(), value.as_str().expect("a label's value").to_owned()))
+            .map(|(name, value)| {
+                (name.clone(), value.as_str().expect("a label's value").to_owned())
+            })
             .collect();
         labels.sort();
         for (t, value) in timed(&line, "values", "timestamps") {
-            let bits = u64::from_str_radix(value.as_str().expect("bits are text"), 16).expect("bits are hexadecimal");
+            let bits = u64::from_str_radix(value.as_str().expect("bits are text"), 16)
+                .expect("bits are hexadecimal");
             points.add(&labels, t, PointValue::Float(bits));
         }
         if line.get("histograms").is_some() {
             for (t, value) in timed(&line, "histograms", "histogram_timestamps") {
-                points.add(&labels, t, PointValue::Histogram(Box::new(PlainHistogram::from_golden(value))));
+                points.add(
+                    &labels,
+                    t,
+                    PointValue::Histogram(Box::new(PlainHistogram::from_golden(value))),
+                );
             }
         }
     }

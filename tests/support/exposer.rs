@@ -143,11 +143,16 @@ impl Exposer {
     }
 }
 
-fn answer(stream: TcpStream, make: fn(u64) -> Vec<MetricFamily>, scrapes: &AtomicU64) -> std::io::Result<()> {
+fn answer(
+    stream: TcpStream,
+    make: fn(u64) -> Vec<MetricFamily>,
+    scrapes: &AtomicU64,
+) -> std::io::Result<()> {
     let mut lines = BufReader::new(stream.try_clone()?).lines();
     while lines.next().transpose()?.is_some_and(|line| !line.is_empty()) {}
     let number = scrapes.fetch_add(1, Ordering::SeqCst) + 1;
-    let body: Vec<u8> = make(number).iter().flat_map(Message::encode_length_delimited_to_vec).collect();
+    let body: Vec<u8> =
+        make(number).iter().flat_map(Message::encode_length_delimited_to_vec).collect();
     let head = format!(
         "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: {}\r\nContent-Type: application/vnd.google.protobuf; \
          proto=io.prometheus.client.MetricFamily; encoding=delimited\r\n\r\n",

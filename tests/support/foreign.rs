@@ -37,12 +37,15 @@ impl Foreign {
         // What it compiles on its way is no part of the clone.
         command.arg("-B").arg(path).args(arguments);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = command.spawn().unwrap_or_else(|error| panic!("cannot start {command:?}: {error}"));
+        let mut child =
+            command.spawn().unwrap_or_else(|error| panic!("cannot start {command:?}: {error}"));
         let input = child.stdin.take().expect("stdin is piped");
         let output = BufReader::new(child.stdout.take().expect("stdout is piped"));
         let mut errors = child.stderr.take().expect("stderr is piped");
         let (sender, lines) = channel();
-        std::thread::spawn(move || output.lines().map_while(Result::ok).try_for_each(|line| sender.send(line)));
+        std::thread::spawn(move || {
+            output.lines().map_while(Result::ok).try_for_each(|line| sender.send(line))
+        });
         let errors = std::thread::spawn(move || {
             let mut text = Vec::new();
             let _ = errors.read_to_end(&mut text);
@@ -55,10 +58,13 @@ impl Foreign {
     pub(crate) fn step(&mut self, name: &str) -> Value {
         let line = match self.lines.recv_timeout(PATIENCE) {
             Ok(line) => line,
-            Err(RecvTimeoutError::Timeout) => panic!("{}: still waiting for {name:?} after {PATIENCE:?}", self.name),
+            Err(RecvTimeoutError::Timeout) => {
+                panic!("{}: still waiting for {name:?} after {PATIENCE:?}", self.name)
+            }
             Err(RecvTimeoutError::Disconnected) => self.fail(&format!("ended before {name:?}")),
         };
-        let said: Value = serde_json::from_str(&line).unwrap_or_else(|error| panic!("{}: {error}: {line}", self.name));
+        let said: Value = serde_json::from_str(&line)
+            .unwrap_or_else(|error| panic!("{}: {error}: {line}", self.name));
         assert_eq!(said["step"], name, "{}: {line}", self.name);
         said
     }
@@ -74,7 +80,9 @@ impl Foreign {
     pub(crate) fn finish(mut self) {
         match self.lines.recv_timeout(PATIENCE) {
             Ok(line) => panic!("{}: not at its end: {line}", self.name),
-            Err(RecvTimeoutError::Timeout) => panic!("{}: still waiting for its end after {PATIENCE:?}", self.name),
+            Err(RecvTimeoutError::Timeout) => {
+                panic!("{}: still waiting for its end after {PATIENCE:?}", self.name)
+            }
             Err(RecvTimeoutError::Disconnected) => {}
         }
         let what = format!("{} to end", self.name);
@@ -102,5 +110,7 @@ impl Drop for Foreign {
 
 fn python() -> PathBuf {
     let path = std::env::var_os(PYTHON).map(PathBuf::from);
-    path.unwrap_or_else(|| panic!("{PYTHON} does not name a Python with the packages of tests/clients: run tests/run"))
+    path.unwrap_or_else(|| {
+        panic!("{PYTHON} does not name a Python with the packages of tests/clients: run tests/run")
+    })
 }

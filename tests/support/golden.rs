@@ -22,7 +22,9 @@ pub(crate) fn folder(case: &str) -> PathBuf {
 
 /// Unpacks a case's data directory below `place`; gives its path.
 pub(crate) fn unpack(case: &str, place: &Path) -> PathBuf {
-    tar::Archive::new(open_gz(&folder(case).join("data.tar.gz"))).unpack(place).expect("the archive unpacks");
+    tar::Archive::new(open_gz(&folder(case).join("data.tar.gz")))
+        .unpack(place)
+        .expect("the archive unpacks");
     place.join("data")
 }
 
@@ -58,7 +60,9 @@ pub(crate) fn expected_in(case: &str, file: &str) -> Points {
     let mut points = Points::new();
     each_in(case, file, |labels, t, value| {
         let value = match value.get("h") {
-            Some(histogram) => PointValue::Histogram(Box::new(PlainHistogram::from_golden(histogram))),
+            Some(histogram) => {
+                PointValue::Histogram(Box::new(PlainHistogram::from_golden(histogram)))
+            }
             None => {
                 let hex = value["v"].as_str().expect("a value is a string");
                 PointValue::Float(u64::from_str_radix(hex, 16).expect("a value is hex"))

@@ -26,7 +26,8 @@ impl GoodWrites {
         let mut expected = Samples::new();
         let all: Vec<(i64, f64)> = (0..=number).map(sample).collect();
         expected.add_request(&WriteRequest::one(&labels, &all));
-        let returned = server.remote().read(&[Matcher::equal("__name__", "good")], MIN_TIME, MAX_TIME);
+        let returned =
+            server.remote().read(&[Matcher::equal("__name__", "good")], MIN_TIME, MAX_TIME);
         returned.assert_equals(&expected, &format!("good writes after {after}"));
     }
 }

@@ -33,7 +33,8 @@ impl Answer {
 
     /// The body as JSON.
     pub(crate) fn json(&self) -> serde_json::Value {
-        serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("no JSON ({error}): {}", self.text()))
+        serde_json::from_slice(&self.body)
+            .unwrap_or_else(|error| panic!("no JSON ({error}): {}", self.text()))
     }
 
     /// A header's value.
@@ -80,7 +81,12 @@ impl Http {
     }
 
     /// POST; an error where no answer came.
-    pub(crate) fn try_post(&self, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Result<Answer, ureq::Error> {
+    pub(crate) fn try_post(
+        &self,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &[u8],
+    ) -> Result<Answer, ureq::Error> {
         self.send("POST", path, headers, Some(body))
     }
 
@@ -104,7 +110,9 @@ impl Http {
         let headers = answer
             .headers()
             .iter()
-            .map(|(name, value)| (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned()))
+            .map(|(name, value)| {
+                (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned())
+            })
             .collect();
         let body = answer.into_body().with_config().limit(u64::MAX).read_to_vec()?;
         Ok(Answer { status, headers, body })
@@ -112,7 +120,8 @@ impl Http {
 
     /// A bare connection to the same port.
     pub(crate) fn connect(&self) -> Raw {
-        let stream = TcpStream::connect(("127.0.0.1", self.port)).expect("the server accepts a connection");
+        let stream =
+            TcpStream::connect(("127.0.0.1", self.port)).expect("the server accepts a connection");
         stream.set_read_timeout(Some(PATIENCE)).expect("a timeout can be set");
         stream.set_nodelay(true).expect("the delay can be switched off");
         Raw { stream }

@@ -120,8 +120,14 @@ impl Launch {
     /// Starts it and does not wait.
     pub(crate) fn spawn(self) -> Server {
         let http = Http::new(self.port);
-        let (name, ready_path, keeps_negative_zero) = (self.name, self.ready_path, self.keeps_negative_zero);
-        Server { program: Program::spawn(name, self.command()), http, ready_path, keeps_negative_zero }
+        let (name, ready_path, keeps_negative_zero) =
+            (self.name, self.ready_path, self.keeps_negative_zero);
+        Server {
+            program: Program::spawn(name, self.command()),
+            http,
+            ready_path,
+            keeps_negative_zero,
+        }
     }
 
     /// The command itself, for a test that looks after the process and its output alone.

@@ -3,14 +3,14 @@
 #![expect(clippy::unwrap_used, reason = "a test that can't go on has failed")]
 
 use super::engine::{Stored, everything};
+use narthex::model::float_sample::FloatSample;
 use narthex::model::labels::{Labels, LabelsBuilder};
 use narthex::model::matcher::{MatchType, Matcher};
-use narthex::model::float_sample::FloatSample;
 use narthex::model::time::TimeRange;
 use narthex::tsdb::block::open::Block;
 use narthex::tsdb::db::Db;
 use narthex::tsdb::db::options::DbOptions;
-use narthex::tsdb::db::settings::{RetentionSettings, RetentionOrigin};
+use narthex::tsdb::db::settings::{RetentionOrigin, RetentionSettings};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tempfile::TempDir;
@@ -21,8 +21,12 @@ pub(crate) const HOUR: i64 = 60 * MINUTE;
 pub(crate) const BEGIN: i64 = 1_762_300_800_000;
 
 /// Nothing goes.
-pub(crate) const FOREVER: RetentionSettings =
-    RetentionSettings { time_ms: 0, bytes: 0, percentage: 0.0, origin: RetentionOrigin::Configured };
+pub(crate) const FOREVER: RetentionSettings = RetentionSettings {
+    time_ms: 0,
+    bytes: 0,
+    percentage: 0.0,
+    origin: RetentionOrigin::Configured,
+};
 
 /// One directory, open all the time but for restarts.
 pub(crate) struct Life {
@@ -66,7 +70,10 @@ impl Life {
     pub(crate) fn start(&mut self) {
         let db = Db::open(self.options.clone()).unwrap();
         let report = db.replay().unwrap();
-        assert_eq!(report.replay.unknown_refs, 0, "the log has samples of series that it does not name");
+        assert_eq!(
+            report.replay.unknown_refs, 0,
+            "the log has samples of series that it does not name"
+        );
         self.db = Some(db);
     }
 
@@ -110,7 +117,13 @@ impl Life {
             for name in names {
                 let labels = labels(name);
                 let reject = |sample, why| panic!("{name}: {sample:?} {why:?}");
-                appender.append_or_create(&labels, std::iter::once(FloatSample::new(t, v).into()), reject).unwrap();
+                appender
+                    .append_or_create(
+                        &labels,
+                        std::iter::once(FloatSample::new(t, v).into()),
+                        reject,
+                    )
+                    .unwrap();
                 self.model.entry(labels.to_string()).or_default().push((t, v.to_bits()));
             }
             appender.commit().unwrap();
@@ -159,7 +172,11 @@ impl Life {
     pub(crate) fn checkpoint(&self) -> Option<u32> {
         let entries = std::fs::read_dir(self.dir().join("wal")).unwrap();
         let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
-        names.filter_map(|name| name.strip_prefix("checkpoint.").and_then(|number| number.parse().ok())).max()
+        names
+            .filter_map(|name| {
+                name.strip_prefix("checkpoint.").and_then(|number| number.parse().ok())
+            })
+            .max()
     }
 }
 
@@ -180,7 +197,11 @@ pub(crate) fn minutes(from: i64, to: i64) -> impl Iterator<Item = i64> {
 /// Damages the first chunk of a block, in its middle.
 pub(crate) fn damage_chunk(block: &Path) {
     use std::os::unix::fs::FileExt;
-    let file = std::fs::OpenOptions::new().read(true).write(true).open(block.join("chunks/000001")).unwrap();
+    let file = std::fs::OpenOptions::new()
+        .read(true)
+        .write(true)
+        .open(block.join("chunks/000001"))
+        .unwrap();
     let mut byte = [0];
     file.read_exact_at(&mut byte, 40).unwrap();
     file.write_all_at(&[byte[0] ^ 4], 40).unwrap();
@@ -205,7 +226,11 @@ pub(crate) fn size_of(dir: &Path) -> u64 {
     let entries = std::fs::read_dir(dir).unwrap();
     let sizes = entries.map(|entry| {
         let entry = entry.unwrap();
-        if entry.file_type().unwrap().is_dir() { size_of(&entry.path()) } else { entry.metadata().unwrap().len() }
+        if entry.file_type().unwrap().is_dir() {
+            size_of(&entry.path())
+        } else {
+            entry.metadata().unwrap().len()
+        }
     });
     sizes.sum()
 }

@@ -10,10 +10,12 @@ use narthex::model::refs::SeriesRef;
 use narthex::tsdb::wal::checkpoint::last_checkpoint;
 use narthex::tsdb::wal::reader::LogSegmentReader;
 use narthex::tsdb::wal::record::exemplars::{decode_exemplars, encode_exemplars};
-use narthex::tsdb::wal::record::histogram_encoder::{HistogramLayout, encode_float_histograms, encode_histograms};
+use narthex::tsdb::wal::record::histogram_encoder::{
+    HistogramLayout, encode_float_histograms, encode_histograms,
+};
 use narthex::tsdb::wal::record::histograms::{decode_float_histograms, decode_histograms};
-use narthex::tsdb::wal::record::record_type::RecordType;
 use narthex::tsdb::wal::record::metadata::{decode_metadata, encode_metadata};
+use narthex::tsdb::wal::record::record_type::RecordType;
 use narthex::tsdb::wal::record::samples::{SamplesDecoder, encode_samples, encode_samples_v2};
 use narthex::tsdb::wal::record::series::{SeriesDecoder, encode_series};
 use narthex::tsdb::wal::record::tombstones::{decode_tombstones, encode_tombstones};
@@ -45,8 +47,11 @@ pub(crate) fn read_log(wal: &Path) -> Vec<LogEntry> {
 pub(crate) fn read_records(wal: &Path) -> Vec<Vec<u8>> {
     let checkpoint = last_checkpoint(wal).expect("checkpoints can be told");
     let after = checkpoint.as_ref().map_or(0, |checkpoint| checkpoint.number + 1);
-    let mut segments = checkpoint.map_or(Vec::new(), |last| last.segments().expect("its segments can be told"));
-    segments.extend(list_segments(wal).expect("segments can be told").into_iter().filter(|s| s.number >= after));
+    let mut segments =
+        checkpoint.map_or(Vec::new(), |last| last.segments().expect("its segments can be told"));
+    segments.extend(
+        list_segments(wal).expect("segments can be told").into_iter().filter(|s| s.number >= after),
+    );
     let mut records = Vec::new();
     for segment in segments {
         let mut reader = LogSegmentReader::open(segment).expect("a segment opens");
@@ -72,32 +77,44 @@ pub(crate) fn entries_of(record: &[u8]) -> Vec<LogEntry> {
             let one = one.expect(GOOD);
             entry(one.series, 0, &|out| encode_series(out, [(one.series, &one.labels)]));
         }),
-        RecordType::Samples | RecordType::SamplesV2 => SamplesDecoder::new(record).expect(GOOD).for_each(|one| {
-            let one = one.expect(GOOD);
-            entry(one.series, one.sample.t, &|out| match kind {
-                RecordType::Samples => encode_samples(out, [(one.series, one.sample)]),
-                _ => encode_samples_v2(out, [one]),
-            });
-        }),
-        RecordType::Tombstones => decode_tombstones(record).expect(GOOD).into_iter().for_each(|one| {
-            entry(one.series, one.range.maxt, &|out| encode_tombstones(out, [one]));
-        }),
-        RecordType::Exemplars => decode_exemplars(record).expect(GOOD).into_iter().for_each(|one| {
-            entry(one.series, one.exemplar.t, &|out| encode_exemplars(out, [&one]));
-        }),
+        RecordType::Samples | RecordType::SamplesV2 => {
+            SamplesDecoder::new(record).expect(GOOD).for_each(|one| {
+                let one = one.expect(GOOD);
+                entry(one.series, one.sample.t, &|out| match kind {
+                    RecordType::Samples => encode_samples(out, [(one.series, one.sample)]),
+                    _ => encode_samples_v2(out, [one]),
+                });
+            })
+        }
+        RecordType::Tombstones => {
+            decode_tombstones(record).expect(GOOD).into_iter().for_each(|one| {
+                entry(one.series, one.range.maxt, &|out| encode_tombstones(out, [one]));
+            })
+        }
+        RecordType::Exemplars => {
+            decode_exemplars(record).expect(GOOD).into_iter().for_each(|one| {
+                entry(one.series, one.exemplar.t, &|out| encode_exemplars(out, [&one]));
+            })
+        }
         RecordType::Metadata => decode_metadata(record).expect(GOOD).into_iter().for_each(|one| {
             entry(one.series, 0, &|out| encode_metadata(out, [&one]));
         }),
         RecordType::Histograms | RecordType::CustomHistograms | RecordType::HistogramsV2 => {
             let layout = HistogramLayout::from_record_type(kind).expect("it holds histograms");
             decode_histograms(record).expect(GOOD).into_iter().for_each(|one| {
-                entry(one.series, one.t, &|out| encode_histograms(out, layout, std::slice::from_ref(&one)));
+                entry(one.series, one.t, &|out| {
+                    encode_histograms(out, layout, std::slice::from_ref(&one))
+                });
             });
         }
-        RecordType::FloatHistograms | RecordType::CustomFloatHistograms | RecordType::FloatHistogramsV2 => {
+        RecordType::FloatHistograms
+        | RecordType::CustomFloatHistograms
+        | RecordType::FloatHistogramsV2 => {
             let layout = HistogramLayout::from_record_type(kind).expect("it holds histograms");
             decode_float_histograms(record).expect(GOOD).into_iter().for_each(|one| {
-                entry(one.series, one.t, &|out| encode_float_histograms(out, layout, std::slice::from_ref(&one)));
+                entry(one.series, one.t, &|out| {
+                    encode_float_histograms(out, layout, std::slice::from_ref(&one))
+                });
             });
         }
         RecordType::MmapMarkers | RecordType::Unknown(_) => {
@@ -108,7 +125,11 @@ pub(crate) fn entries_of(record: &[u8]) -> Vec<LogEntry> {
 }
 
 /// What is to stay of `entries`, in order: metadata last, the others as they came.
-pub(crate) fn staying(entries: &[LogEntry], mint: i64, keep: &dyn Fn(SeriesRef) -> bool) -> Vec<LogEntry> {
+pub(crate) fn staying(
+    entries: &[LogEntry],
+    mint: i64,
+    keep: &dyn Fn(SeriesRef) -> bool,
+) -> Vec<LogEntry> {
     let mut metadata = BTreeMap::new();
     let mut stay = Vec::new();
     for entry in entries {

@@ -33,7 +33,9 @@ impl Metrics {
                     ("", rest.strip_prefix(' ')?)
                 };
                 let number = value.split(' ').next()?;
-                found.contains(labels).then(|| number.parse().expect("a metric's value is a number"))
+                found
+                    .contains(labels)
+                    .then(|| number.parse().expect("a metric's value is a number"))
             })
             .collect();
         if values.is_empty() { None } else { Some(values.iter().sum()) }

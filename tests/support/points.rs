@@ -61,8 +61,10 @@ pub(crate) fn made(seed: u64, t: i64) -> PlainHistogram {
         let count = if gauge { count.wrapping_mul(0x9e37_79b9) % 1000 } else { count };
         if float { (count as f64 + 0.25).to_bits() } else { count }
     };
-    let indices = (0..3 + minutes % 4).map(|bucket| if custom { bucket as i64 } else { bucket as i64 * 2 - 3 });
-    let positive: BTreeMap<i64, u64> = indices.zip(0..).map(|(index, bucket)| (index, count(bucket))).collect();
+    let indices = (0..3 + minutes % 4)
+        .map(|bucket| if custom { bucket as i64 } else { bucket as i64 * 2 - 3 });
+    let positive: BTreeMap<i64, u64> =
+        indices.zip(0..).map(|(index, bucket)| (index, count(bucket))).collect();
     let count = if float {
         positive.values().map(|bits| f64::from_bits(*bits)).sum::<f64>().to_bits()
     } else {
@@ -78,7 +80,11 @@ pub(crate) fn made(seed: u64, t: i64) -> PlainHistogram {
         sum: (grown as f64 * 0.5).to_bits(),
         positive: positive.into_iter().filter(|(_, count)| *count != 0).collect(),
         negative: BTreeMap::new(),
-        custom: if custom { (0..10).map(|bound| f64::from(bound).to_bits()).collect() } else { Vec::new() },
+        custom: if custom {
+            (0..10).map(|bound| f64::from(bound).to_bits()).collect()
+        } else {
+            Vec::new()
+        },
     }
 }
 
@@ -92,7 +98,8 @@ impl PlainHistogram {
     /// As it stands in a message.
     pub(crate) fn from_wire(wire: &Histogram) -> PlainHistogram {
         let float = wire.count_float.is_some();
-        let counts = |deltas: &[i64], counts: &[u64]| if float { counts.to_vec() } else { sums(deltas) };
+        let counts =
+            |deltas: &[i64], counts: &[u64]| if float { counts.to_vec() } else { sums(deltas) };
         let plain = PlainHistogram {
             float,
             gauge: wire.reset_hint == 3,
@@ -101,8 +108,14 @@ impl PlainHistogram {
             zero_count: wire.zero_count_float.or(wire.zero_count_int).unwrap_or(0),
             count: wire.count_float.or(wire.count_int).unwrap_or(0),
             sum: wire.sum,
-            positive: by_index(&spans(&wire.positive_spans), &counts(&wire.positive_deltas, &wire.positive_counts)),
-            negative: by_index(&spans(&wire.negative_spans), &counts(&wire.negative_deltas, &wire.negative_counts)),
+            positive: by_index(
+                &spans(&wire.positive_spans),
+                &counts(&wire.positive_deltas, &wire.positive_counts),
+            ),
+            negative: by_index(
+                &spans(&wire.negative_spans),
+                &counts(&wire.negative_deltas, &wire.negative_counts),
+            ),
             custom: wire.custom_values.clone(),
         };
         plain.normal()
@@ -111,10 +124,14 @@ impl PlainHistogram {
     /// As it stands in the file of expected samples.
     pub(crate) fn from_golden(json: &Json) -> PlainHistogram {
         let float = json["float"].as_bool().expect("float is true or false");
-        let count = |json: &Json| if float { hex(json) } else { json.as_u64().expect("a count is a number") };
+        let count = |json: &Json| {
+            if float { hex(json) } else { json.as_u64().expect("a count is a number") }
+        };
         let counts = |name: &str| list(json, name).iter().map(count).collect::<Vec<u64>>();
         let spans = |name: &str| -> Vec<(i64, u64)> {
-            let span = |span: &Json| (span[0].as_i64().expect("an offset"), span[1].as_u64().expect("a length"));
+            let span = |span: &Json| {
+                (span[0].as_i64().expect("an offset"), span[1].as_u64().expect("a length"))
+            };
             list(json, name).iter().map(span).collect()
         };
         let plain = PlainHistogram {
@@ -179,7 +196,10 @@ impl PlainHistogram {
         if self.sum == STALE {
             PlainHistogram { float: self.float, sum: STALE, ..PlainHistogram::default() }
         } else {
-            PlainHistogram { custom: if self.schema == CUSTOM { self.custom } else { Vec::new() }, ..self }
+            PlainHistogram {
+                custom: if self.schema == CUSTOM { self.custom } else { Vec::new() },
+                ..self
+            }
         }
     }
 }
@@ -235,7 +255,9 @@ impl Points {
 
     /// Every value.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&LabelSet, i64, &PointValue)> {
-        self.series.iter().flat_map(|(labels, points)| points.iter().map(move |(&t, value)| (labels, t, value)))
+        self.series
+            .iter()
+            .flat_map(|(labels, points)| points.iter().map(move |(&t, value)| (labels, t, value)))
     }
 
     /// The value of a series at a time.
@@ -291,7 +313,9 @@ impl Points {
     /// The values that `self` has and `other` has not, or has another.
     pub(crate) fn beyond(&self, other: &Points) -> Points {
         let mut rest = Points::new();
-        for (labels, t, value) in self.iter().filter(|&(labels, t, value)| other.get(labels, t) != Some(value)) {
+        for (labels, t, value) in
+            self.iter().filter(|&(labels, t, value)| other.get(labels, t) != Some(value))
+        {
             rest.add(labels, t, value.clone());
         }
         rest
@@ -365,5 +389,6 @@ fn list<'a>(json: &'a Json, name: &str) -> &'a Vec<Json> {
 }
 
 fn hex(json: &Json) -> u64 {
-    u64::from_str_radix(json.as_str().expect("a float is its bits"), 16).expect("bits are hexadecimal")
+    u64::from_str_radix(json.as_str().expect("a float is its bits"), 16)
+        .expect("bits are hexadecimal")
 }

@@ -20,7 +20,9 @@ impl Program {
     /// Starts `command` without standard input and begins to collect what it prints.
     pub(crate) fn spawn(name: &str, mut command: Command) -> Program {
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = command.spawn().unwrap_or_else(|error| panic!("cannot start {name} ({command:?}): {error}"));
+        let mut child = command
+            .spawn()
+            .unwrap_or_else(|error| panic!("cannot start {name} ({command:?}): {error}"));
         let log = Arc::new(Mutex::new(String::new()));
         let stdout = child.stdout.take().expect("stdout is piped");
         let stderr = child.stderr.take().expect("stderr is piped");
@@ -97,7 +99,9 @@ fn collect(stream: impl Read + Send + 'static, log: &Arc<Mutex<String>>) -> Join
         let mut lines = BufReader::new(stream);
         let mut line = Vec::new();
         while lines.read_until(b'\n', &mut line).is_ok_and(|read| read > 0) {
-            log.lock().expect("the log is never poisoned").push_str(&String::from_utf8_lossy(&line));
+            log.lock()
+                .expect("the log is never poisoned")
+                .push_str(&String::from_utf8_lossy(&line));
             line.clear();
         }
     })

@@ -17,8 +17,10 @@ pub(crate) fn assert_agrees_on_blocks(data: &Path, what: &str) {
     assert!(!expected.is_empty(), "{what}: there are no blocks");
     assert_lists(copy.path(), &expected, what);
     for block in &expected {
-        let report =
-            run(Command::new("promtool").args(["tsdb", "analyze", "--extended"]).arg(copy.path()).arg(&block.ulid));
+        let report = run(Command::new("promtool")
+            .args(["tsdb", "analyze", "--extended"])
+            .arg(copy.path())
+            .arg(&block.ulid));
         let series = format!("Series: {}\n", block.stat("numSeries"));
         assert!(report.contains(&series) && report.contains(&block.ulid), "{what}: {report}");
     }
@@ -26,10 +28,14 @@ pub(crate) fn assert_agrees_on_blocks(data: &Path, what: &str) {
 
 fn assert_lists(data: &Path, expected: &[Block], what: &str) {
     let listed = run(Command::new("promtool").args(["tsdb", "list"]).arg(data));
-    let lines: Vec<Vec<&str>> = listed.lines().skip(1).map(|line| line.split_whitespace().collect()).collect();
+    let lines: Vec<Vec<&str>> =
+        listed.lines().skip(1).map(|line| line.split_whitespace().collect()).collect();
     assert_eq!(lines.len(), expected.len(), "{what}: {listed}");
     for block in expected {
-        let line = lines.iter().find(|line| line[0] == block.ulid).unwrap_or_else(|| panic!("{what}: {listed}"));
+        let line = lines
+            .iter()
+            .find(|line| line[0] == block.ulid)
+            .unwrap_or_else(|| panic!("{what}: {listed}"));
         let numbers = [
             block.begin().to_string(),
             block.end().to_string(),
@@ -37,7 +43,11 @@ fn assert_lists(data: &Path, expected: &[Block], what: &str) {
             block.stat("numChunks").to_string(),
             block.stat("numSeries").to_string(),
         ];
-        assert_eq!([line[1], line[2], line[4], line[5], line[6]], numbers.each_ref().map(String::as_str), "{what}");
+        assert_eq!(
+            [line[1], line[2], line[4], line[5], line[6]],
+            numbers.each_ref().map(String::as_str),
+            "{what}"
+        );
     }
 }
 
@@ -46,7 +56,10 @@ pub(crate) fn create_blocks(samples: &Samples, folder: &Path) {
     std::fs::create_dir_all(folder).expect("a directory can be made");
     let file = folder.with_extension("openmetrics");
     std::fs::write(&file, openmetrics(samples)).expect("a file can be written");
-    run(Command::new("promtool").args(["tsdb", "create-blocks-from", "openmetrics"]).arg(&file).arg(folder));
+    run(Command::new("promtool")
+        .args(["tsdb", "create-blocks-from", "openmetrics"])
+        .arg(&file)
+        .arg(folder));
 }
 
 /// The text format of OpenMetrics, in the order of time within a series.
@@ -54,7 +67,8 @@ fn openmetrics(samples: &Samples) -> String {
     let mut text = String::new();
     for (labels, t, bits) in samples.iter() {
         let (seconds, rest) = (t.div_euclid(1000), t.rem_euclid(1000));
-        let line = writeln!(text, "{} {} {seconds}.{rest:03}", selector(labels), f64::from_bits(bits));
+        let line =
+            writeln!(text, "{} {} {seconds}.{rest:03}", selector(labels), f64::from_bits(bits));
         line.expect("a string can be written to");
     }
     text + "# EOF\n"
@@ -62,17 +76,24 @@ fn openmetrics(samples: &Samples) -> String {
 
 /// A series by its name and all its labels.
 pub(crate) fn selector(labels: &LabelSet) -> String {
-    let name = labels.iter().find(|(name, _)| name == "__name__").map_or("", |(_, value)| value.as_str());
+    let name =
+        labels.iter().find(|(name, _)| name == "__name__").map_or("", |(_, value)| value.as_str());
     let others = labels.iter().filter(|(name, _)| name != "__name__");
-    let quoted = |value: &str| value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
-    let pairs: Vec<String> = others.map(|(name, value)| format!("{name}=\"{}\"", quoted(value))).collect();
+    let quoted =
+        |value: &str| value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
+    let pairs: Vec<String> =
+        others.map(|(name, value)| format!("{name}=\"{}\"", quoted(value))).collect();
     format!("{name}{{{}}}", pairs.join(","))
 }
 
 /// Panics unless `promtool check metrics` accepts these metrics without a remark.
 pub(crate) fn assert_accepts_metrics(metrics: &str) {
     let mut command = Command::new("promtool");
-    command.args(["check", "metrics"]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+        .args(["check", "metrics"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
     let mut checking = command.spawn().expect("promtool runs");
     let mut input = checking.stdin.take().expect("stdin is piped");
     input.write_all(metrics.as_bytes()).expect("promtool reads its input");

@@ -52,7 +52,12 @@ impl Remote {
     /// Writes what must be taken whole.
     pub(crate) fn write_ok(&self, request: &WriteRequest) {
         let answer = self.write(request);
-        assert!(answer.status == 204, "a good write was answered {}: {}", answer.status, answer.text());
+        assert!(
+            answer.status == 204,
+            "a good write was answered {}: {}",
+            answer.status,
+            answer.text()
+        );
     }
 
     /// Writes a whole set in the order of time, ten minutes of data a request.
@@ -70,9 +75,12 @@ impl Remote {
     /// The series that a query gives, as SAMPLES, in the order in which they came.
     pub(crate) fn query(&self, matchers: &[Matcher], start: i64, end: i64) -> ReadResponse {
         let query = Query { start, end, matchers: matchers.to_vec(), hints: None };
-        let answer = self.ask(&ReadRequest { queries: vec![query], accepted_response_types: Vec::new() });
+        let answer =
+            self.ask(&ReadRequest { queries: vec![query], accepted_response_types: Vec::new() });
         assert!(answer.status == 200, "a read was answered {}: {}", answer.status, answer.text());
-        let raw = snap::raw::Decoder::new().decompress_vec(&answer.body).expect("the answer is snappy's block format");
+        let raw = snap::raw::Decoder::new()
+            .decompress_vec(&answer.body)
+            .expect("the answer is snappy's block format");
         let response = ReadResponse::decode(raw.as_slice()).expect("the answer is a ReadResponse");
         assert_eq!(response.results.len(), 1, "one query has one result");
         response
@@ -85,7 +93,10 @@ impl Remote {
             let labels = label_set(&series.labels);
             let mut last = i64::MIN;
             for sample in &series.samples {
-                assert!(sample.timestamp > last, "samples of {labels:?} are not in the order of time");
+                assert!(
+                    sample.timestamp > last,
+                    "samples of {labels:?} are not in the order of time"
+                );
                 last = sample.timestamp;
                 samples.add(&labels, sample.timestamp, sample.bits.unwrap_or(0));
             }
@@ -99,8 +110,13 @@ impl Remote {
         for series in &self.query(matchers, start, end).results[0].timeseries {
             let is_rising = |times: Vec<i64>| times.windows(2).all(|pair| pair[0] < pair[1]);
             let floats = series.samples.iter().map(|sample| sample.timestamp).collect();
-            let histograms = series.histograms.iter().map(|histogram| histogram.timestamp).collect();
-            assert!(is_rising(floats) && is_rising(histograms), "{:?} is not in the order of time", series.labels);
+            let histograms =
+                series.histograms.iter().map(|histogram| histogram.timestamp).collect();
+            assert!(
+                is_rising(floats) && is_rising(histograms),
+                "{:?} is not in the order of time",
+                series.labels
+            );
             points.add_series(series);
         }
         points

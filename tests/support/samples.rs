@@ -67,7 +67,9 @@ impl Samples {
 
     /// Every sample.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&LabelSet, i64, u64)> {
-        self.series.iter().flat_map(|(labels, samples)| samples.iter().map(move |(&t, &bits)| (labels, t, bits)))
+        self.series
+            .iter()
+            .flat_map(|(labels, samples)| samples.iter().map(move |(&t, &bits)| (labels, t, bits)))
     }
 
     /// The sample of a series at a time.
@@ -111,7 +113,11 @@ impl Samples {
 
     fn map_bits(&self, change: impl Fn(u64) -> u64) -> Samples {
         let mut changed = self.clone();
-        changed.series.values_mut().flat_map(BTreeMap::values_mut).for_each(|bits| *bits = change(*bits));
+        changed
+            .series
+            .values_mut()
+            .flat_map(BTreeMap::values_mut)
+            .for_each(|bits| *bits = change(*bits));
         changed
     }
 
@@ -155,7 +161,11 @@ impl Samples {
         let requests = slots.into_values().map(|series| WriteRequest {
             timeseries: series
                 .into_iter()
-                .map(|(labels, samples)| TimeSeries { labels: wire_labels(labels), samples, ..TimeSeries::default() })
+                .map(|(labels, samples)| TimeSeries {
+                    labels: wire_labels(labels),
+                    samples,
+                    ..TimeSeries::default()
+                })
                 .collect(),
             ..WriteRequest::default()
         });

@@ -32,7 +32,9 @@ fn token_at(chars: &[char], at: usize) -> (usize, Option<String>) {
         '/' if next == Some('/') => (find(chars, at, |c| c == '\n'), None),
         '/' if next == Some('*') => (block_comment_end(chars, at), None),
         '"' => (string_end(chars, at + 1), None),
-        'r' | 'b' | 'c' if literal_prefix(chars, at).is_some() => (literal_prefix(chars, at).unwrap_or(at + 1), None),
+        'r' | 'b' | 'c' if literal_prefix(chars, at).is_some() => {
+            (literal_prefix(chars, at).unwrap_or(at + 1), None)
+        }
         '\'' => (char_or_lifetime_end(chars, at), None),
         c if is_word(c) => {
             let end = find(chars, at, |c| !is_word(c));
@@ -96,14 +98,18 @@ fn literal_prefix(chars: &[char], at: usize) -> Option<usize> {
     match chars.get(open) {
         Some('"') if raw => Some(raw_end(chars, open + 1, hashes)),
         Some('"') if hashes == 0 => Some(string_end(chars, open + 1)),
-        Some('\'') if hashes == 0 && chars[at] == 'b' && prefix == 1 => Some(char_or_lifetime_end(chars, open)),
+        Some('\'') if hashes == 0 && chars[at] == 'b' && prefix == 1 => {
+            Some(char_or_lifetime_end(chars, open))
+        }
         _ => None,
     }
 }
 
 fn raw_end(chars: &[char], from: usize, hashes: usize) -> usize {
-    let closes =
-        |&at: &usize| chars[at] == '"' && chars[at + 1..].iter().take(hashes).filter(|&&c| c == '#').count() == hashes;
+    let closes = |&at: &usize| {
+        chars[at] == '"'
+            && chars[at + 1..].iter().take(hashes).filter(|&&c| c == '#').count() == hashes
+    };
     (from..chars.len()).find(closes).map_or(chars.len(), |at| at + 1 + hashes)
 }
 
@@ -142,7 +148,12 @@ pub(crate) fn named_paths(tokens: &[String], module: &[String]) -> Vec<Named> {
 }
 
 /// Follows a path, and the groups in it, from `at`; gives the place after it.
-fn follow(tokens: &[String], at: usize, mut path: Vec<String>, paths: &mut Vec<Vec<String>>) -> usize {
+fn follow(
+    tokens: &[String],
+    at: usize,
+    mut path: Vec<String>,
+    paths: &mut Vec<Vec<String>>,
+) -> usize {
     let mut at = at;
     loop {
         let Some(token) = tokens.get(at) else { return at };
@@ -150,7 +161,11 @@ fn follow(tokens: &[String], at: usize, mut path: Vec<String>, paths: &mut Vec<V
             at += 1;
             while tokens.get(at).is_some_and(|token| token != "}") {
                 let next = follow(tokens, at, path.clone(), paths);
-                at = if tokens.get(next).is_some_and(|token| token == ",") { next + 1 } else { next.max(at + 1) };
+                at = if tokens.get(next).is_some_and(|token| token == ",") {
+                    next + 1
+                } else {
+                    next.max(at + 1)
+                };
             }
             return at + 1;
         }
@@ -192,8 +207,13 @@ impl Scopes {
                 self.depth += 1;
                 let is_module = at >= 2 && tokens[at - 2] == "mod";
                 if is_module {
-                    let is_test = tokens[..at - 2].ends_with(&["cfg", "(", "test", ")", "]"].map(str::to_owned));
-                    self.open.push(Scope { name: tokens[at - 1].clone(), is_test, depth: self.depth });
+                    let is_test = tokens[..at - 2]
+                        .ends_with(&["cfg", "(", "test", ")", "]"].map(str::to_owned));
+                    self.open.push(Scope {
+                        name: tokens[at - 1].clone(),
+                        is_test,
+                        depth: self.depth,
+                    });
                 }
             }
             "}" => {
@@ -207,7 +227,11 @@ impl Scopes {
     }
 
     fn current(&self) -> Vec<String> {
-        self.module.iter().cloned().chain(self.open.iter().map(|scope| scope.name.clone())).collect()
+        self.module
+            .iter()
+            .cloned()
+            .chain(self.open.iter().map(|scope| scope.name.clone()))
+            .collect()
     }
 
     fn parent(&self) -> Vec<String> {

@@ -90,8 +90,11 @@ pub(crate) struct AckWindow(pub(crate) u32);
 impl WriteStream {
     /// Opens a stream on a connection of its own.
     pub(crate) async fn open(http: &Http, window: AckWindow) -> Result<WriteStream, Status> {
-        let endpoint = Endpoint::from_shared(http.url("")).expect("an address").initial_stream_window_size(window.0);
-        let channel = endpoint.connect().await.map_err(|error| Status::unavailable(error.to_string()))?;
+        let endpoint = Endpoint::from_shared(http.url(""))
+            .expect("an address")
+            .initial_stream_window_size(window.0);
+        let channel =
+            endpoint.connect().await.map_err(|error| Status::unavailable(error.to_string()))?;
         WriteStream::open_on(channel).await
     }
 
@@ -102,7 +105,8 @@ impl WriteStream {
         client.ready().await.map_err(|error| Status::unavailable(error.to_string()))?;
         let path = PathAndQuery::from_static("/narthex.v1.Write/WriteStream");
         let codec: ProstCodec<StreamRequest, Ack> = ProstCodec::new();
-        let answer = client.streaming(Request::new(ReceiverStream::new(receiver)), path, codec).await?;
+        let answer =
+            client.streaming(Request::new(ReceiverStream::new(receiver)), path, codec).await?;
         Ok(WriteStream { requests, acks: answer.into_inner() })
     }
 
@@ -118,15 +122,18 @@ pub(crate) fn numbered(number: u64) -> WriteRequest {
     let begin = BEGIN + i64::try_from(number).expect("a small number") * ROUND;
     let bits = |t: i64| f64::from_bits((t as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 2 | 1);
     let floats = |name: &str, which: u64| {
-        let samples: Vec<(i64, f64)> = (0..4).map(|k| begin + k * ROUND / 4).map(|t| (t, bits(t))).collect();
+        let samples: Vec<(i64, f64)> =
+            (0..4).map(|k| begin + k * ROUND / 4).map(|t| (t, bits(t))).collect();
         TimeSeries::new(&[("__name__", name), ("which", &which.to_string())], &samples)
     };
-    let mut timeseries: Vec<TimeSeries> = (0..6).map(|which| floats("stream_float", which)).collect();
+    let mut timeseries: Vec<TimeSeries> =
+        (0..6).map(|which| floats("stream_float", which)).collect();
     let label = Label { name: "trace_id".to_owned(), value: number.to_string() };
     timeseries[0].exemplars =
         vec![Exemplar { labels: vec![label], bits: Some(bits(begin).to_bits()), timestamp: begin }];
     for which in 0..2 {
-        let labels = [("__name__", "stream_histogram"), ("which", if which == 0 { "a" } else { "b" })];
+        let labels =
+            [("__name__", "stream_histogram"), ("which", if which == 0 { "a" } else { "b" })];
         let histograms = vec![made(which, begin).to_wire(begin)];
         timeseries.push(TimeSeries { histograms, ..TimeSeries::new(&labels, &[]) });
     }
@@ -216,7 +223,10 @@ impl Resuming {
     /// The next number to send, where `sent` are under way on this stream.
     fn to_send(&self, sent: usize) -> Option<u64> {
         let mut state = self.state.lock().expect("no sender panicked");
-        if sent == state.unacknowledged.len() && sent < WINDOW && !self.is_last.load(Ordering::SeqCst) {
+        if sent == state.unacknowledged.len()
+            && sent < WINDOW
+            && !self.is_last.load(Ordering::SeqCst)
+        {
             let next = state.next;
             state.unacknowledged.push_back(next);
             state.next += 1;
@@ -226,7 +236,11 @@ impl Resuming {
 
     fn acknowledge(&self, ack: &Ack) {
         let first = self.state.lock().expect("no sender panicked").unacknowledged.pop_front();
-        assert_eq!(Some(ack.sequence), first, "acks come in the order of the requests, one for each");
+        assert_eq!(
+            Some(ack.sequence),
+            first,
+            "acks come in the order of the requests, one for each"
+        );
         assert_eq!(ack.refused, None, "request {}", ack.sequence);
         let expected = if ack.sequence.is_multiple_of(7) { 28 } else { 24 };
         assert_eq!(ack.stored, Some(Stored { samples: expected, histograms: 2, exemplars: 1 }));

@@ -19,7 +19,8 @@ use super::samples::{Samples, label_set};
 use super::wire::{BucketSpan, Histogram, Label, Matcher, Query, ReadRequest, snappy};
 
 /// The type of a streamed answer.
-pub(crate) const STREAMED: &str = "application/x-streamed-protobuf; proto=prometheus.ChunkedReadResponse";
+pub(crate) const STREAMED: &str =
+    "application/x-streamed-protobuf; proto=prometheus.ChunkedReadResponse";
 
 /// `prometheus.ChunkedReadResponse`.
 #[derive(Clone, PartialEq, Message)]
@@ -79,8 +80,13 @@ pub(crate) fn messages(mut body: &[u8]) -> Vec<ChunkedReadResponse> {
         let (checksum, rest) = body.split_first_chunk::<4>().expect("a checksum");
         assert!(rest.len() >= length, "the last frame is cut off");
         let (message, rest) = rest.split_at(length);
-        assert_eq!(crc32c::crc32c(message), u32::from_be_bytes(*checksum), "the checksum of a frame");
-        messages.push(ChunkedReadResponse::decode(message).expect("a frame is a ChunkedReadResponse"));
+        assert_eq!(
+            crc32c::crc32c(message),
+            u32::from_be_bytes(*checksum),
+            "the checksum of a frame"
+        );
+        messages
+            .push(ChunkedReadResponse::decode(message).expect("a frame is a ChunkedReadResponse"));
         body = rest;
     }
     messages
@@ -100,11 +106,19 @@ pub(crate) fn contents(messages: &[ChunkedReadResponse]) -> (Points, Samples) {
                 assert!(before < chunk.mint, "chunks of {labels:?} overlap at {}", chunk.mint);
             }
             last = Some((&series.labels, chunk.maxt));
-            let encoding = u8::try_from(chunk.encoding).ok().and_then(ChunkEncoding::from_byte).expect("a known encoding");
-            let decoded: Vec<Sample> =
-                AnyChunkIter::new(encoding, &chunk.data).collect::<Result<_, _>>().expect("a chunk that can be decoded");
+            let encoding = u8::try_from(chunk.encoding)
+                .ok()
+                .and_then(ChunkEncoding::from_byte)
+                .expect("a known encoding");
+            let decoded: Vec<Sample> = AnyChunkIter::new(encoding, &chunk.data)
+                .collect::<Result<_, _>>()
+                .expect("a chunk that can be decoded");
             let ends = (decoded.first().map(|point| point.t), decoded.last().map(|point| point.t));
-            assert_eq!(ends, (Some(chunk.mint), Some(chunk.maxt)), "the times of a chunk of {labels:?}");
+            assert_eq!(
+                ends,
+                (Some(chunk.mint), Some(chunk.maxt)),
+                "the times of a chunk of {labels:?}"
+            );
             for point in decoded {
                 points.add(&labels, point.t, plain(&point));
                 if point.start_timestamp != 0 {
@@ -117,8 +131,9 @@ pub(crate) fn contents(messages: &[ChunkedReadResponse]) -> (Points, Samples) {
 }
 
 fn plain(point: &Sample) -> PointValue {
-    let spans =
-        |spans: &[Span]| spans.iter().map(|one| BucketSpan { offset: one.offset, length: one.length }).collect();
+    let spans = |spans: &[Span]| {
+        spans.iter().map(|one| BucketSpan { offset: one.offset, length: one.length }).collect()
+    };
     let hint = |hint: CounterResetHint| if hint == CounterResetHint::Gauge { 3 } else { 0 };
     let bits = |values: &[f64]| values.iter().map(|value| value.to_bits()).collect::<Vec<u64>>();
     let wire = match &point.value {
@@ -164,10 +179,17 @@ impl SlowRead {
     /// Sends the request and reads nothing.
     pub(crate) fn begin(http: &Http, request: &ReadRequest) -> SlowRead {
         let body = snappy(&request.encode_to_vec());
-        let mut stream = TcpStream::connect(("127.0.0.1", http.port())).expect("the server accepts a connection");
+        let mut stream = TcpStream::connect(("127.0.0.1", http.port()))
+            .expect("the server accepts a connection");
         stream.set_read_timeout(Some(Duration::from_secs(120))).expect("a timeout can be set");
-        let head = format!("POST {READ} HTTP/1.1\r\nHost: narthex\r\nContent-Length: {}\r\n\r\n", body.len());
-        stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(&body)).expect("the request is sent");
+        let head = format!(
+            "POST {READ} HTTP/1.1\r\nHost: narthex\r\nContent-Length: {}\r\n\r\n",
+            body.len()
+        );
+        stream
+            .write_all(head.as_bytes())
+            .and_then(|()| stream.write_all(&body))
+            .expect("the request is sent");
         SlowRead { stream }
     }
 

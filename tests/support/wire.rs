@@ -245,7 +245,10 @@ impl TimeSeries {
                 .iter()
                 .map(|(name, value)| Label { name: (*name).to_owned(), value: (*value).to_owned() })
                 .collect(),
-            samples: samples.iter().map(|&(t, v)| Sample { bits: Some(v.to_bits()), timestamp: t }).collect(),
+            samples: samples
+                .iter()
+                .map(|&(t, v)| Sample { bits: Some(v.to_bits()), timestamp: t })
+                .collect(),
             ..TimeSeries::default()
         }
     }
@@ -254,7 +257,10 @@ impl TimeSeries {
 impl WriteRequest {
     /// A request with one series.
     pub(crate) fn one(labels: &[(&str, &str)], samples: &[(i64, f64)]) -> WriteRequest {
-        WriteRequest { timeseries: vec![TimeSeries::new(labels, samples)], ..WriteRequest::default() }
+        WriteRequest {
+            timeseries: vec![TimeSeries::new(labels, samples)],
+            ..WriteRequest::default()
+        }
     }
 
     /// The body of a request: snappy's block format.

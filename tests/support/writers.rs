@@ -66,7 +66,12 @@ struct Unanswered {
 impl Writer {
     /// A number of senders, their randomness drawn from `rng`.
     pub(crate) fn several(number: usize, rng: &mut StdRng) -> Vec<Writer> {
-        let writer = |id| Writer { id, rng: StdRng::seed_from_u64(rng.random()), round: 0, unanswered: None };
+        let writer = |id| Writer {
+            id,
+            rng: StdRng::seed_from_u64(rng.random()),
+            round: 0,
+            unanswered: None,
+        };
         (0..number).map(writer).collect()
     }
 
@@ -109,14 +114,24 @@ impl Writer {
         }
         match self.rng.random_range(0..10) {
             0 => return (self.contested(traffic), true),
-            1 | 2 => return (WriteRequest { timeseries: vec![shared(traffic)], ..WriteRequest::default() }, false),
+            1 | 2 => {
+                return (
+                    WriteRequest { timeseries: vec![shared(traffic)], ..WriteRequest::default() },
+                    false,
+                );
+            }
             _ => {}
         }
         let newest = traffic.newest_round.fetch_max(self.round + 1, Ordering::SeqCst);
         self.round = (self.round + 1).max(newest - MAX_ROUNDS_BEHIND);
-        let mut timeseries: Vec<TimeSeries> = (0..OWN_SERIES).map(|number| self.own(number)).collect();
+        let mut timeseries: Vec<TimeSeries> =
+            (0..OWN_SERIES).map(|number| self.own(number)).collect();
         timeseries.extend([self.fresh("a"), self.fresh("b"), shared(traffic)]);
-        timeseries.extend([self.late(), self.histograms("in order", 0), self.histograms("late", LATEST)]);
+        timeseries.extend([
+            self.late(),
+            self.histograms("in order", 0),
+            self.histograms("late", LATEST),
+        ]);
         (WriteRequest { timeseries, ..WriteRequest::default() }, false)
     }
 
@@ -133,23 +148,35 @@ impl Writer {
     fn own(&mut self, number: usize) -> TimeSeries {
         let step = ROUND / OWN_SAMPLES;
         let begin = self.now();
-        let samples =
-            (0..OWN_SAMPLES).map(|sample| Sample { bits: Some(self.bits()), timestamp: begin + sample * step });
+        let samples = (0..OWN_SAMPLES)
+            .map(|sample| Sample { bits: Some(self.bits()), timestamp: begin + sample * step });
         let samples = samples.collect();
-        series(&[("__name__", "own"), ("number", &number.to_string()), ("writer", &self.id.to_string())], samples)
+        series(
+            &[
+                ("__name__", "own"),
+                ("number", &number.to_string()),
+                ("writer", &self.id.to_string()),
+            ],
+            samples,
+        )
     }
 
     /// A series that nobody has seen before.
     fn fresh(&mut self, which: &str) -> TimeSeries {
         let sample = Sample { bits: Some(self.bits()), timestamp: self.now() };
         let (round, writer) = (self.round.to_string(), self.id.to_string());
-        series(&[("__name__", "fresh"), ("round", &round), ("which", which), ("writer", &writer)], vec![sample])
+        series(
+            &[("__name__", "fresh"), ("round", &round), ("which", which), ("writer", &writer)],
+            vec![sample],
+        )
     }
 
     /// One sample in time and, before and behind it, others that are late.
     fn late(&mut self) -> TimeSeries {
         let now = self.now();
-        let times = [now].into_iter().chain((0..LATE_SAMPLES).map(|_| now - self.rng.random_range(1..LATEST)));
+        let times = [now]
+            .into_iter()
+            .chain((0..LATE_SAMPLES).map(|_| now - self.rng.random_range(1..LATEST)));
         let mut times: Vec<i64> = times.collect();
         times.rotate_left(self.rng.random_range(0..3));
         let bits = |t: i64| (t as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) & !(1 << 63) | 1;
@@ -173,7 +200,10 @@ impl Writer {
     fn contested(&mut self, traffic: &Traffic) -> WriteRequest {
         let timestamp = BEGIN + traffic.contested.fetch_add(1, Ordering::SeqCst) * 10;
         let sample = Sample { bits: Some(self.bits()), timestamp };
-        WriteRequest { timeseries: vec![series(&[("__name__", "contested")], vec![sample])], ..WriteRequest::default() }
+        WriteRequest {
+            timeseries: vec![series(&[("__name__", "contested")], vec![sample])],
+            ..WriteRequest::default()
+        }
     }
 }
 
@@ -187,8 +217,10 @@ fn shared(traffic: &Traffic) -> TimeSeries {
 
 /// A series with its labels in sorted order.
 fn series(labels: &[(&str, &str)], samples: Vec<Sample>) -> TimeSeries {
-    let mut labels: Vec<Label> =
-        labels.iter().map(|(name, value)| Label { name: (*name).to_owned(), value: (*value).to_owned() }).collect();
+    let mut labels: Vec<Label> = labels
+        .iter()
+        .map(|(name, value)| Label { name: (*name).to_owned(), value: (*value).to_owned() })
+        .collect();
     labels.sort_by(|a, b| a.name.cmp(&b.name));
     TimeSeries { labels, samples, ..TimeSeries::default() }
 }

@@ -136,10 +136,14 @@ mod tests {
             positive_buckets: vec![1, 1, -2, 5, 0],
             ..Default::default()
         };
-        let found: Vec<_> = integer.iter_positive().map(|bucket| (bucket.index, bucket.count)).collect();
+        let found: Vec<_> =
+            integer.iter_positive().map(|bucket| (bucket.index, bucket.count)).collect();
         assert_eq!(found, [(-3, 1), (-2, 2), (0, 0), (6, 5), (7, 5)]);
-        let float =
-            FloatHistogram { negative_spans: positive_spans, negative_buckets: vec![0.5, 2.0], ..Default::default() };
+        let float = FloatHistogram {
+            negative_spans: positive_spans,
+            negative_buckets: vec![0.5, 2.0],
+            ..Default::default()
+        };
         let found: Vec<_> = float.iter_negative().collect();
         assert_eq!(found, [Bucket { index: -3, count: 0.5 }, Bucket { index: -2, count: 2.0 }]);
         assert_eq!(float.iter_positive().count(), 0);
@@ -148,14 +152,19 @@ mod tests {
     #[test]
     fn indices_beyond_32_bits_do_not_wrap() {
         let spans = spans(&[(i32::MAX, 1), (i32::MAX, 1)]);
-        assert_eq!(BucketIndices::new(&spans).collect::<Vec<_>>(), [i64::from(i32::MAX), 2 * i64::from(i32::MAX) + 1]);
+        assert_eq!(
+            BucketIndices::new(&spans).collect::<Vec<_>>(),
+            [i64::from(i32::MAX), 2 * i64::from(i32::MAX) + 1]
+        );
     }
 
     #[test]
     fn counts_without_spans_and_spans_without_counts_end_it() {
-        let more_counts = Histogram { positive_buckets: vec![i64::MAX, i64::MAX], ..Default::default() };
+        let more_counts =
+            Histogram { positive_buckets: vec![i64::MAX, i64::MAX], ..Default::default() };
         assert_eq!(more_counts.iter_positive().count(), 0);
-        let more_spans = Histogram { positive_spans: spans(&[(0, u32::MAX)]), ..Default::default() };
+        let more_spans =
+            Histogram { positive_spans: spans(&[(0, u32::MAX)]), ..Default::default() };
         assert_eq!(more_spans.iter_positive().count(), 0);
     }
 }

@@ -28,7 +28,8 @@ impl FloatHistogram {
     #[must_use]
     pub fn is_equivalent(&self, other: &Self) -> bool {
         let filled = |bucket: &Bucket<f64>| bucket.count != 0.0;
-        let bits = |bucket: Bucket<f64>| Bucket { index: bucket.index, count: bucket.count.to_bits() };
+        let bits =
+            |bucket: Bucket<f64>| Bucket { index: bucket.index, count: bucket.count.to_bits() };
         self.schema == other.schema
             && self.count.to_bits() == other.count.to_bits()
             && self.zero_count.to_bits() == other.zero_count.to_bits()
@@ -36,8 +37,16 @@ impl FloatHistogram {
             && eq_ignoring_zero_sign(self.zero_threshold, other.zero_threshold)
             && is_same_gauge_hint(self.reset_hint, other.reset_hint)
             && all_eq_ignoring_zero_sign(&self.custom_values, &other.custom_values)
-            && self.iter_positive().filter(filled).map(bits).eq(other.iter_positive().filter(filled).map(bits))
-            && self.iter_negative().filter(filled).map(bits).eq(other.iter_negative().filter(filled).map(bits))
+            && self
+                .iter_positive()
+                .filter(filled)
+                .map(bits)
+                .eq(other.iter_positive().filter(filled).map(bits))
+            && self
+                .iter_negative()
+                .filter(filled)
+                .map(bits)
+                .eq(other.iter_negative().filter(filled).map(bits))
     }
 }
 
@@ -57,8 +66,8 @@ fn all_eq_ignoring_zero_sign(a: &[f64], b: &[f64]) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use crate::model::histogram::{CounterResetHint, FloatHistogram, Histogram, Span};
     use crate::model::float_sample::STALE_NAN_BITS;
+    use crate::model::histogram::{CounterResetHint, FloatHistogram, Histogram, Span};
     use crate::model::sample::SampleValue;
 
     fn spans(spans: &[(i32, u32)]) -> Vec<Span> {
@@ -126,7 +135,10 @@ mod tests {
         for (i, change) in changes.iter().enumerate() {
             let mut other = integer();
             change(&mut other);
-            assert!(!other.is_equivalent(&integer()) && !integer().is_equivalent(&other), "change {i}");
+            assert!(
+                !other.is_equivalent(&integer()) && !integer().is_equivalent(&other),
+                "change {i}"
+            );
         }
         let changes: [fn(&mut FloatHistogram); 5] = [
             |histogram| histogram.count = 9.5,
@@ -148,7 +160,10 @@ mod tests {
         assert!(nan(0x7ff8_0000_0000_0001).is_equivalent(&nan(0x7ff8_0000_0000_0001)));
         assert!(!nan(0x7ff8_0000_0000_0001).is_equivalent(&nan(0x7ff8_0000_0000_0002)));
         assert!(!SampleValue::Float(0.0).is_equivalent(&SampleValue::Float(-0.0)));
-        let (integer, float) = (SampleValue::Histogram(Box::new(integer())), SampleValue::FloatHistogram(Box::new(float())));
+        let (integer, float) = (
+            SampleValue::Histogram(Box::new(integer())),
+            SampleValue::FloatHistogram(Box::new(float())),
+        );
         assert!(integer.is_equivalent(&integer.clone()) && float.is_equivalent(&float.clone()));
         assert!(!integer.is_equivalent(&float) && !float.is_equivalent(&SampleValue::Float(1.0)));
     }
@@ -158,8 +173,13 @@ mod tests {
         let sum = f64::from_bits(STALE_NAN_BITS);
         let bare = SampleValue::Histogram(Box::new(Histogram { sum, ..Default::default() }));
         let full = SampleValue::Histogram(Box::new(Histogram { sum, ..integer() }));
-        let float = SampleValue::FloatHistogram(Box::new(FloatHistogram { sum, ..Default::default() }));
-        assert!(bare.is_equivalent(&full) && !bare.is_equivalent(&float) && !bare.is_equivalent(&SampleValue::Float(sum)));
+        let float =
+            SampleValue::FloatHistogram(Box::new(FloatHistogram { sum, ..Default::default() }));
+        assert!(
+            bare.is_equivalent(&full)
+                && !bare.is_equivalent(&float)
+                && !bare.is_equivalent(&SampleValue::Float(sum))
+        );
         assert!(SampleValue::Float(sum).is_equivalent(&SampleValue::Float(sum)));
         assert!(!full.is_equivalent(&SampleValue::Histogram(Box::new(integer()))));
     }

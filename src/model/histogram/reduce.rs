@@ -6,7 +6,7 @@
 //! Source: `model/histogram` of Prometheus, `ReduceResolution`.
 
 use crate::model::histogram::buckets::{FloatBuckets, IntBuckets};
-use crate::model::histogram::validate::{InvalidHistogram, BucketSign, check_spans};
+use crate::model::histogram::validate::{BucketSign, InvalidHistogram, check_spans};
 use crate::model::histogram::{FloatHistogram, Histogram, Span};
 
 /// The highest resolution that is stored.
@@ -21,8 +21,16 @@ impl Histogram {
     /// Spans that are not those of its buckets; the histogram is as before.
     pub fn limit_resolution(&mut self) -> Result<(), InvalidHistogram> {
         let Some(reduction) = Reduction::to_stored(self.schema) else { return Ok(()) };
-        let positive = reduction.reduce_int_buckets(&self.positive_spans, &self.positive_buckets, BucketSign::Positive)?;
-        let negative = reduction.reduce_int_buckets(&self.negative_spans, &self.negative_buckets, BucketSign::Negative)?;
+        let positive = reduction.reduce_int_buckets(
+            &self.positive_spans,
+            &self.positive_buckets,
+            BucketSign::Positive,
+        )?;
+        let negative = reduction.reduce_int_buckets(
+            &self.negative_spans,
+            &self.negative_buckets,
+            BucketSign::Negative,
+        )?;
         (self.positive_spans, self.positive_buckets) = (positive.spans, positive.buckets);
         (self.negative_spans, self.negative_buckets) = (negative.spans, negative.buckets);
         self.schema = HIGHEST_STORED_SCHEMA;
@@ -37,8 +45,16 @@ impl FloatHistogram {
     /// As there.
     pub fn limit_resolution(&mut self) -> Result<(), InvalidHistogram> {
         let Some(reduction) = Reduction::to_stored(self.schema) else { return Ok(()) };
-        let positive = reduction.reduce_float_buckets(&self.positive_spans, &self.positive_buckets, BucketSign::Positive)?;
-        let negative = reduction.reduce_float_buckets(&self.negative_spans, &self.negative_buckets, BucketSign::Negative)?;
+        let positive = reduction.reduce_float_buckets(
+            &self.positive_spans,
+            &self.positive_buckets,
+            BucketSign::Positive,
+        )?;
+        let negative = reduction.reduce_float_buckets(
+            &self.negative_spans,
+            &self.negative_buckets,
+            BucketSign::Negative,
+        )?;
         (self.positive_spans, self.positive_buckets) = (positive.spans, positive.buckets);
         (self.negative_spans, self.negative_buckets) = (negative.spans, negative.buckets);
         self.schema = HIGHEST_STORED_SCHEMA;
@@ -72,7 +88,12 @@ impl Reduction {
         ((index - 1) >> self.shift) + 1
     }
 
-    fn reduce_int_buckets(&self, spans: &[Span], deltas: &[i64], side: BucketSign) -> Result<ReducedBuckets<i64>, InvalidHistogram> {
+    fn reduce_int_buckets(
+        &self,
+        spans: &[Span],
+        deltas: &[i64],
+        side: BucketSign,
+    ) -> Result<ReducedBuckets<i64>, InvalidHistogram> {
         check_spans(spans, deltas.len(), side)?;
         let mut reduced = ReducedBuckets::<i64>::default();
         for bucket in IntBuckets::new(spans, deltas) {
@@ -91,7 +112,12 @@ impl Reduction {
         Ok(reduced)
     }
 
-    fn reduce_float_buckets(&self, spans: &[Span], counts: &[f64], side: BucketSign) -> Result<ReducedBuckets<f64>, InvalidHistogram> {
+    fn reduce_float_buckets(
+        &self,
+        spans: &[Span],
+        counts: &[f64],
+        side: BucketSign,
+    ) -> Result<ReducedBuckets<f64>, InvalidHistogram> {
         check_spans(spans, counts.len(), side)?;
         let mut reduced = ReducedBuckets::<f64>::default();
         for bucket in FloatBuckets::new(spans, counts) {
@@ -106,7 +132,11 @@ impl Reduction {
 
 impl<C> ReducedBuckets<C> {
     /// The bucket at `index`, which is not below the last one; `None` where it is a new one, to be pushed.
-    fn bucket_at(&mut self, index: i64, side: BucketSign) -> Result<Option<&mut C>, InvalidHistogram> {
+    fn bucket_at(
+        &mut self,
+        index: i64,
+        side: BucketSign,
+    ) -> Result<Option<&mut C>, InvalidHistogram> {
         let beyond = |_| InvalidHistogram::BucketIndex { side };
         match self.spans.last_mut() {
             Some(_) if index == self.last => return Ok(self.buckets.last_mut()),
@@ -115,7 +145,9 @@ impl<C> ReducedBuckets<C> {
                 let offset = i32::try_from(index - self.last - 1).map_err(beyond)?;
                 self.spans.push(Span { offset, length: 1 });
             }
-            None => self.spans.push(Span { offset: i32::try_from(index).map_err(beyond)?, length: 1 }),
+            None => {
+                self.spans.push(Span { offset: i32::try_from(index).map_err(beyond)?, length: 1 })
+            }
         }
         self.last = index;
         Ok(None)

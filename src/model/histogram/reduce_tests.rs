@@ -1,6 +1,6 @@
 //! Merging buckets.
 
-use crate::model::histogram::validate::{InvalidHistogram, BucketSign};
+use crate::model::histogram::validate::{BucketSign, InvalidHistogram};
 use crate::model::histogram::{CUSTOM_BUCKETS_SCHEMA, FloatHistogram, Histogram, Span};
 use proptest::prelude::{Strategy, prop, prop_assert, prop_assert_eq, proptest};
 use std::collections::BTreeMap;
@@ -26,7 +26,10 @@ fn neighbours_are_merged_two_by_two_from_the_schema_above() {
     histogram.limit_resolution().unwrap();
     assert_eq!(histogram.schema, 8);
     assert_eq!(histogram.positive_spans, spans(&[(0, 3), (1, 1)]));
-    assert_eq!(histogram.iter_positive().map(|bucket| bucket.count).collect::<Vec<_>>(), [1, 5, 4, 5]);
+    assert_eq!(
+        histogram.iter_positive().map(|bucket| bucket.count).collect::<Vec<_>>(),
+        [1, 5, 4, 5]
+    );
     assert_eq!(histogram.negative_spans, spans(&[(0, 1)]));
     assert_eq!(histogram.negative_buckets, [4]);
     histogram.validate().unwrap();
@@ -49,8 +52,12 @@ fn the_highest_schema_leaves_the_bucket_up_to_one_and_the_one_above() {
 #[test]
 fn other_schemas_stay_as_they_are() {
     for schema in [CUSTOM_BUCKETS_SCHEMA, -9, -5, -4, 0, 8, 53, i32::MAX, i32::MIN] {
-        let before =
-            Histogram { schema, positive_spans: spans(&[(0, 1)]), positive_buckets: vec![1], ..Default::default() };
+        let before = Histogram {
+            schema,
+            positive_spans: spans(&[(0, 1)]),
+            positive_buckets: vec![1],
+            ..Default::default()
+        };
         let mut after = before.clone();
         after.limit_resolution().unwrap();
         assert_eq!(after, before);
@@ -67,11 +74,22 @@ fn spans_that_do_not_fit_are_an_error() {
             spans(&[(0, u32::MAX), (0, u32::MAX)]),
             InvalidHistogram::BucketCountMismatch { side, named: 8_589_934_590, present: 2 },
         ),
-        (spans(&[(i32::MAX, 1), (i32::MAX, 1)]), InvalidHistogram::BucketCountMismatch { side, named: 2, present: 3 }),
+        (
+            spans(&[(i32::MAX, 1), (i32::MAX, 1)]),
+            InvalidHistogram::BucketCountMismatch { side, named: 2, present: 3 },
+        ),
     ] {
-        let present = if let InvalidHistogram::BucketCountMismatch { present, .. } = error { present } else { 2 };
-        let mut histogram =
-            Histogram { schema: 9, positive_spans: list, positive_buckets: vec![1; present], ..Default::default() };
+        let present = if let InvalidHistogram::BucketCountMismatch { present, .. } = error {
+            present
+        } else {
+            2
+        };
+        let mut histogram = Histogram {
+            schema: 9,
+            positive_spans: list,
+            positive_buckets: vec![1; present],
+            ..Default::default()
+        };
         let before = histogram.clone();
         assert_eq!(histogram.limit_resolution(), Err(error));
         assert_eq!(histogram, before);

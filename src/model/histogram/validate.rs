@@ -110,15 +110,25 @@ impl Histogram {
         let positive = sum_bucket_counts(self.iter_positive(), BucketSign::Positive)?;
         let buckets = negative.wrapping_add(positive).wrapping_add(self.zero_count);
         let fits = if self.sum.is_nan() { buckets <= self.count } else { buckets == self.count };
-        if fits { Ok(()) } else { Err(InvalidHistogram::CountMismatch { buckets, count: self.count }) }
+        if fits {
+            Ok(())
+        } else {
+            Err(InvalidHistogram::CountMismatch { buckets, count: self.count })
+        }
     }
 
     fn layout(&self) -> HistogramShape<'_> {
         HistogramShape {
             schema: self.schema,
             has_zero_bucket: self.zero_count != 0 || self.zero_threshold != 0.0,
-            positive: BucketSpans { spans: &self.positive_spans, present: self.positive_buckets.len() },
-            negative: BucketSpans { spans: &self.negative_spans, present: self.negative_buckets.len() },
+            positive: BucketSpans {
+                spans: &self.positive_spans,
+                present: self.positive_buckets.len(),
+            },
+            negative: BucketSpans {
+                spans: &self.negative_spans,
+                present: self.negative_buckets.len(),
+            },
             custom_values: &self.custom_values,
         }
     }
@@ -145,8 +155,14 @@ impl FloatHistogram {
         HistogramShape {
             schema: self.schema,
             has_zero_bucket: self.zero_count != 0.0 || self.zero_threshold != 0.0,
-            positive: BucketSpans { spans: &self.positive_spans, present: self.positive_buckets.len() },
-            negative: BucketSpans { spans: &self.negative_spans, present: self.negative_buckets.len() },
+            positive: BucketSpans {
+                spans: &self.positive_spans,
+                present: self.positive_buckets.len(),
+            },
+            negative: BucketSpans {
+                spans: &self.negative_spans,
+                present: self.negative_buckets.len(),
+            },
             custom_values: &self.custom_values,
         }
     }
@@ -177,7 +193,11 @@ impl HistogramShape<'_> {
         }
         self.positive.validate(BucketSign::Positive)?;
         self.negative.validate(BucketSign::Negative)?;
-        if self.custom_values.is_empty() { Ok(()) } else { Err(InvalidHistogram::ExponentialCustomBounds(self.schema)) }
+        if self.custom_values.is_empty() {
+            Ok(())
+        } else {
+            Err(InvalidHistogram::ExponentialCustomBounds(self.schema))
+        }
     }
 
     fn validate_custom(&self) -> Result<(), InvalidHistogram> {
@@ -190,11 +210,19 @@ impl HistogramShape<'_> {
         if let Some(first) = self.positive.spans.first()
             && first.offset < 0
         {
-            return Err(InvalidHistogram::SpanOffset { side: BucketSign::Positive, number: 1, offset: first.offset });
+            return Err(InvalidHistogram::SpanOffset {
+                side: BucketSign::Positive,
+                number: 1,
+                offset: first.offset,
+            });
         }
         self.positive.validate(BucketSign::Positive)?;
-        let reach =
-            self.positive.spans.iter().map(|span| u64::from(span.length) + u64::from(span.offset.unsigned_abs())).sum();
+        let reach = self
+            .positive
+            .spans
+            .iter()
+            .map(|span| u64::from(span.length) + u64::from(span.offset.unsigned_abs()))
+            .sum();
         let bounds = self.custom_values.len();
         if bounds as u64 + 1 < reach {
             return Err(InvalidHistogram::TooFewCustomBounds { reach, bounds });
@@ -212,37 +240,57 @@ impl HistogramShape<'_> {
 impl BucketSpans<'_> {
     fn validate(&self, side: BucketSign) -> Result<(), InvalidHistogram> {
         check_spans(self.spans, self.present, side)?;
-        let end: i64 = self.spans.iter().map(|span| i64::from(span.offset) + i64::from(span.length)).sum();
+        let end: i64 =
+            self.spans.iter().map(|span| i64::from(span.offset) + i64::from(span.length)).sum();
         if end > i64::from(i32::MAX) { Err(InvalidHistogram::BucketIndex { side }) } else { Ok(()) }
     }
 }
 
 /// Spans go forward, and name as many buckets as are present.
-pub(super) fn check_spans(spans: &[Span], present: usize, side: BucketSign) -> Result<(), InvalidHistogram> {
+pub(super) fn check_spans(
+    spans: &[Span],
+    present: usize,
+    side: BucketSign,
+) -> Result<(), InvalidHistogram> {
     for (i, span) in spans.iter().enumerate().skip(1) {
         if span.offset < 0 {
             return Err(InvalidHistogram::SpanOffset { side, number: i + 1, offset: span.offset });
         }
     }
     let named = spans.iter().map(|span| u64::from(span.length)).sum();
-    if named == present as u64 { Ok(()) } else { Err(InvalidHistogram::BucketCountMismatch { side, named, present }) }
+    if named == present as u64 {
+        Ok(())
+    } else {
+        Err(InvalidHistogram::BucketCountMismatch { side, named, present })
+    }
 }
 
 fn sum_bucket_counts(buckets: IntBuckets<'_>, side: BucketSign) -> Result<u64, InvalidHistogram> {
     let mut sum = 0u64;
     for (i, bucket) in buckets.enumerate() {
         let Ok(count) = u64::try_from(bucket.count) else {
-            return Err(InvalidHistogram::NegativeBucket { side, number: i + 1, count: bucket.count as f64 });
+            return Err(InvalidHistogram::NegativeBucket {
+                side,
+                number: i + 1,
+                count: bucket.count as f64,
+            });
         };
         sum = sum.wrapping_add(count);
     }
     Ok(sum)
 }
 
-fn check_bucket_counts(buckets: FloatBuckets<'_>, side: BucketSign) -> Result<(), InvalidHistogram> {
+fn check_bucket_counts(
+    buckets: FloatBuckets<'_>,
+    side: BucketSign,
+) -> Result<(), InvalidHistogram> {
     for (i, bucket) in buckets.enumerate() {
         if bucket.count < 0.0 {
-            return Err(InvalidHistogram::NegativeBucket { side, number: i + 1, count: bucket.count });
+            return Err(InvalidHistogram::NegativeBucket {
+                side,
+                number: i + 1,
+                count: bucket.count,
+            });
         }
     }
     Ok(())

@@ -1,6 +1,6 @@
 //! Which histograms can be stored.
 
-use super::{InvalidHistogram, BucketSign};
+use super::{BucketSign, InvalidHistogram};
 use crate::model::histogram::{CUSTOM_BUCKETS_SCHEMA, FloatHistogram, Histogram, Span};
 use crate::model::sample::SampleValue;
 use proptest::prelude::{any, prop, proptest};
@@ -97,14 +97,22 @@ fn sound_histograms_can_be_stored() {
 #[test]
 fn schemas_that_are_not_stored_are_refused() {
     for schema in [i32::MIN, -54, -52, -9, -5, 9, 52, 53, i32::MAX] {
-        assert_eq!(integer_with(|histogram| histogram.schema = schema), Err(InvalidHistogram::Schema(schema)));
-        assert_eq!(float_with(|histogram| histogram.schema = schema), Err(InvalidHistogram::Schema(schema)));
+        assert_eq!(
+            integer_with(|histogram| histogram.schema = schema),
+            Err(InvalidHistogram::Schema(schema))
+        );
+        assert_eq!(
+            float_with(|histogram| histogram.schema = schema),
+            Err(InvalidHistogram::Schema(schema))
+        );
     }
 }
 
 #[test]
 fn schemas_of_a_higher_resolution_can_be_made_storable() {
-    for (schema, is_storable) in [(8, true), (9, true), (52, true), (53, false), (-5, false), (-9, false)] {
+    for (schema, is_storable) in
+        [(8, true), (9, true), (52, true), (53, false), (-5, false), (-9, false)]
+    {
         let mut value = SampleValue::Histogram(Box::new(Histogram { schema, ..integer() }));
         assert_eq!(value.normalize_for_storage().is_ok(), is_storable, "schema {schema}");
         let mut value = SampleValue::FloatHistogram(Box::new(FloatHistogram { schema, ..float() }));
@@ -121,7 +129,10 @@ fn spans_go_forward_and_name_the_buckets_that_are_there() {
     let refused = integer_with(|histogram| histogram.positive_spans[2].length = 3);
     assert_eq!(refused, Err(InvalidHistogram::BucketCountMismatch { side, named: 4, present: 3 }));
     let refused = float_with(|histogram| histogram.negative_buckets.push(0.0));
-    assert_eq!(refused, Err(InvalidHistogram::BucketCountMismatch { side: other, named: 1, present: 2 }));
+    assert_eq!(
+        refused,
+        Err(InvalidHistogram::BucketCountMismatch { side: other, named: 1, present: 2 })
+    );
     let refused = float_with(|histogram| histogram.negative_spans[0].offset = i32::MAX);
     assert_eq!(refused, Err(InvalidHistogram::BucketIndex { side: other }));
 }
@@ -132,12 +143,21 @@ fn no_count_is_negative() {
     let refused = integer_with(|histogram| histogram.positive_buckets[1] = -4);
     assert_eq!(refused, Err(InvalidHistogram::NegativeBucket { side, number: 2, count: -1.0 }));
     let refused = integer_with(|histogram| histogram.negative_buckets = vec![i64::MAX, 1]);
-    assert!(matches!(refused, Err(InvalidHistogram::NegativeBucket { side: BucketSign::Negative, number: 2, .. })));
+    assert!(matches!(
+        refused,
+        Err(InvalidHistogram::NegativeBucket { side: BucketSign::Negative, number: 2, .. })
+    ));
     let refused = float_with(|histogram| histogram.negative_buckets[0] = -0.5);
-    assert_eq!(refused, Err(InvalidHistogram::NegativeBucket { side: other, number: 1, count: -0.5 }));
+    assert_eq!(
+        refused,
+        Err(InvalidHistogram::NegativeBucket { side: other, number: 1, count: -0.5 })
+    );
     let refused = float_with(|histogram| histogram.zero_count = -1.0);
     assert_eq!(refused, Err(InvalidHistogram::NegativeZeroBucket(-1.0)));
-    assert_eq!(float_with(|histogram| histogram.count = -1.0), Err(InvalidHistogram::NegativeCount(-1.0)));
+    assert_eq!(
+        float_with(|histogram| histogram.count = -1.0),
+        Err(InvalidHistogram::NegativeCount(-1.0))
+    );
 }
 
 #[test]
@@ -145,20 +165,32 @@ fn whole_counts_add_up_but_for_observations_that_are_no_number() {
     let mismatch = |count| Err(InvalidHistogram::CountMismatch { buckets: 12, count });
     assert_eq!(integer_with(|histogram| histogram.count = 13), mismatch(13));
     assert_eq!(integer_with(|histogram| histogram.count = 11), mismatch(11));
-    let not_a_number = |count| integer_with(|histogram| (histogram.count, histogram.sum) = (count, f64::NAN));
+    let not_a_number =
+        |count| integer_with(|histogram| (histogram.count, histogram.sum) = (count, f64::NAN));
     assert_eq!(not_a_number(13), Ok(()));
     assert_eq!(not_a_number(12), Ok(()));
     assert_eq!(not_a_number(11), mismatch(11));
     // Infinite sums come of numbers.
-    assert_eq!(integer_with(|histogram| (histogram.count, histogram.sum) = (13, INFINITE)), mismatch(13));
+    assert_eq!(
+        integer_with(|histogram| (histogram.count, histogram.sum) = (13, INFINITE)),
+        mismatch(13)
+    );
     // Float counts are rounded, so they are not compared.
     assert_eq!(float_with(|histogram| histogram.count = 0.0), Ok(()));
 }
 
 #[test]
 fn custom_bounds_are_finite_and_rise() {
-    for bounds in [vec![1.0, 1.0, 2.0], vec![2.0, 1.0, 3.0], vec![1.0, f64::NAN, 2.0], vec![1.0, 2.0, INFINITE]] {
-        assert_eq!(custom_with(|histogram| histogram.custom_values = bounds), Err(InvalidHistogram::CustomBounds));
+    for bounds in [
+        vec![1.0, 1.0, 2.0],
+        vec![2.0, 1.0, 3.0],
+        vec![1.0, f64::NAN, 2.0],
+        vec![1.0, 2.0, INFINITE],
+    ] {
+        assert_eq!(
+            custom_with(|histogram| histogram.custom_values = bounds),
+            Err(InvalidHistogram::CustomBounds)
+        );
     }
     for bound in [f64::NAN, INFINITE] {
         let refused = custom_with(|histogram| histogram.custom_values = vec![bound]);
@@ -182,8 +214,10 @@ fn custom_buckets_are_positive_ones_only() {
     for change in changes {
         assert_eq!(custom_with(change), Err(InvalidHistogram::CustomZeroBucket));
     }
-    let changes: [fn(&mut Histogram); 2] =
-        [|histogram| histogram.negative_spans = spans(&[(0, 0)]), |histogram| histogram.negative_buckets = vec![1]];
+    let changes: [fn(&mut Histogram); 2] = [
+        |histogram| histogram.negative_spans = spans(&[(0, 0)]),
+        |histogram| histogram.negative_buckets = vec![1],
+    ];
     for change in changes {
         assert_eq!(custom_with(change), Err(InvalidHistogram::CustomNegativeBuckets));
     }

@@ -55,7 +55,8 @@ fn find(value: &str, text: &str) -> Option<usize> {
     }
     let first = text_bytes.first()?;
     let last_start = value.len().checked_sub(text.len())?;
-    (0..=last_start).find(|&at| value_bytes[at] == *first && value_bytes[at..].starts_with(text_bytes))
+    (0..=last_start)
+        .find(|&at| value_bytes[at] == *first && value_bytes[at..].starts_with(text_bytes))
 }
 
 /// What follows the first `count` characters, or `None` where there are fewer.

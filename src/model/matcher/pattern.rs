@@ -54,7 +54,8 @@ impl Pattern {
             MatchStrategy::Set(set) => contains(set, value),
             MatchStrategy::Glob(glob) => glob.matches(value),
             MatchStrategy::Engine { regex, prefix } => {
-                (prefix.is_empty() || value.starts_with(prefix.as_str())) && regex.is_match(value.as_bytes())
+                (prefix.is_empty() || value.starts_with(prefix.as_str()))
+                    && regex.is_match(value.as_bytes())
             }
         }
     }
@@ -101,7 +102,9 @@ fn compile(hir: Hir) -> Result<Regex, MatcherError> {
         .nest_limit(NEST_LIMIT as u32)
         .build()
         .map_err(|error| match error {
-            regex::Error::CompiledTooBig(limit) => MatcherError::TooLarge { what: "bytes when compiled", limit },
+            regex::Error::CompiledTooBig(limit) => {
+                MatcherError::TooLarge { what: "bytes when compiled", limit }
+            }
             // The printed form of a tree is valid, so only its depth can be refused.
             _ => too_deep,
         })

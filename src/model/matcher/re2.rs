@@ -40,7 +40,7 @@ mod repeat;
 mod unicode;
 
 use crate::model::matcher::error::{MatcherError, SyntaxError};
-use frame::{GroupFrame, Element};
+use frame::{Element, GroupFrame};
 use input::Input;
 use limits::{Budget, MAX_DEPTH};
 use regex_syntax::hir::{Dot, Hir, Look};
@@ -94,7 +94,8 @@ impl RegexParser<'_> {
             '(' => self.open()?,
             ')' => self.close()?,
             '[' => {
-                let class = class::parse_bracket_class(&mut self.input, self.flags.fold, &mut self.budget)?;
+                let class =
+                    class::parse_bracket_class(&mut self.input, self.flags.fold, &mut self.budget)?;
                 self.push(Hir::class(class))?;
             }
             '\\' => self.escape()?,
@@ -103,10 +104,20 @@ impl RegexParser<'_> {
                 self.budget.node()?;
                 self.frame.end_alternative();
             }
-            '^' => self.symbol(Hir::look(if self.flags.multi_line { Look::StartLF } else { Look::Start }))?,
-            '$' => self.symbol(Hir::look(if self.flags.multi_line { Look::EndLF } else { Look::End }))?,
+            '^' => self.symbol(Hir::look(if self.flags.multi_line {
+                Look::StartLF
+            } else {
+                Look::Start
+            }))?,
+            '$' => {
+                self.symbol(Hir::look(if self.flags.multi_line { Look::EndLF } else { Look::End }))?
+            }
             '.' => {
-                self.symbol(Hir::dot(if self.flags.dot_newline { Dot::AnyChar } else { Dot::AnyCharExceptLF }))?;
+                self.symbol(Hir::dot(if self.flags.dot_newline {
+                    Dot::AnyChar
+                } else {
+                    Dot::AnyCharExceptLF
+                }))?;
             }
             _ => {
                 self.input.bump();
@@ -148,7 +159,9 @@ impl RegexParser<'_> {
             Some(b'B') => Look::WordAsciiNegate,
             Some(b'Q') => return self.quoted(),
             _ => {
-                if let Some(class) = class::parse_escape_class(&mut self.input, self.flags.fold, &mut self.budget)? {
+                if let Some(class) =
+                    class::parse_escape_class(&mut self.input, self.flags.fold, &mut self.budget)?
+                {
                     return self.push(Hir::class(class));
                 }
                 let rune = escape::rune(&mut self.input)?;
@@ -205,7 +218,8 @@ impl RegexParser<'_> {
             if named {
                 let rest = self.input.rest();
                 let name = rest.split_once('>').map(|(name, _)| name).unwrap_or_default();
-                if name.is_empty() || !name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_') {
+                if name.is_empty() || !name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
+                {
                     return Err(start.error(SyntaxError::CaptureName));
                 }
                 self.input.skip(name.len() + 1);

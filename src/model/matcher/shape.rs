@@ -46,7 +46,9 @@ pub(super) fn glob(hir: &Hir) -> Option<Glob> {
             HirKind::Repetition(Repetition { min, max: None, sub, .. }) if is_any_char(sub) => {
                 gap = Some((gap.map_or(0, |(before, _)| before) + *min as usize, true));
             }
-            _ if is_any_char(part) => gap = Some(gap.map_or((1, false), |(min, open)| (min + 1, open))),
+            _ if is_any_char(part) => {
+                gap = Some(gap.map_or((1, false), |(min, open)| (min + 1, open)))
+            }
             _ => return None,
         }
     }
@@ -87,7 +89,9 @@ fn strip(hir: Hir, side: AnchorSide) -> Hir {
         | (HirKind::Look(Look::End | Look::EndLF), AnchorSide::End) => Hir::empty(),
         (HirKind::Concat(_), _) => strip_concat(hir.into_kind(), side),
         (HirKind::Alternation(_), _) => match hir.into_kind() {
-            HirKind::Alternation(parts) => Hir::alternation(parts.into_iter().map(|part| strip(part, side)).collect()),
+            HirKind::Alternation(parts) => {
+                Hir::alternation(parts.into_iter().map(|part| strip(part, side)).collect())
+            }
             _ => Hir::fail(),
         },
         _ => hir,
@@ -138,7 +142,8 @@ impl SetBudget {
             HirKind::Empty => self.spend(1, 0).map(|()| vec![Vec::new()]),
             HirKind::Literal(text) => self.spend(1, text.0.len()).map(|()| vec![text.0.to_vec()]),
             HirKind::Class(Class::Unicode(class)) => {
-                let count: usize = class.ranges().iter().map(regex_syntax::hir::ClassUnicodeRange::len).sum();
+                let count: usize =
+                    class.ranges().iter().map(regex_syntax::hir::ClassUnicodeRange::len).sum();
                 self.spend(count, count)?;
                 let chars = class.ranges().iter().flat_map(|range| range.start()..=range.end());
                 Some(chars.map(|c| c.to_string().into_bytes()).collect())
@@ -192,8 +197,14 @@ impl SetBudget {
             return Some(left);
         }
         let bytes = |set: &Set| set.iter().map(Vec::len).sum::<usize>();
-        let cost = bytes(&left).saturating_mul(right.len()).saturating_add(bytes(right).saturating_mul(left.len()));
+        let cost = bytes(&left)
+            .saturating_mul(right.len())
+            .saturating_add(bytes(right).saturating_mul(left.len()));
         self.spend(left.len().saturating_mul(right.len()), cost)?;
-        Some(left.iter().flat_map(|start| right.iter().map(move |end| [start.as_slice(), end].concat())).collect())
+        Some(
+            left.iter()
+                .flat_map(|start| right.iter().map(move |end| [start.as_slice(), end].concat()))
+                .collect(),
+        )
     }
 }

@@ -5,7 +5,8 @@ use super::{MatchType, Matcher};
 use proptest::prelude::{prop_assert_eq, proptest};
 
 fn regex(pattern: &str) -> Matcher {
-    Matcher::new(MatchType::Regex, "a", pattern).unwrap_or_else(|error| panic!("{pattern:.80}: {error}"))
+    Matcher::new(MatchType::Regex, "a", pattern)
+        .unwrap_or_else(|error| panic!("{pattern:.80}: {error}"))
 }
 
 #[test]
@@ -18,7 +19,11 @@ fn the_four_kinds_judge_a_value() {
     ] {
         let matcher = Matcher::new(kind, "a", value).unwrap();
         assert_eq!((matcher.matches("x"), matcher.matches("y")), (on_x, on_y), "{kind:?}");
-        assert_eq!((matcher.matches(""), matcher.matches_empty()), (on_empty, on_empty), "{kind:?}");
+        assert_eq!(
+            (matcher.matches(""), matcher.matches_empty()),
+            (on_empty, on_empty),
+            "{kind:?}"
+        );
     }
 }
 
@@ -57,8 +62,16 @@ fn required_prefixes_are_known() {
     ] {
         assert_eq!(regex(pattern).prefix(), prefix, "{pattern}");
     }
-    assert!(regex(".*").matches_every_nonempty() && regex(".+").matches_every_nonempty() && regex("(^.*.?.*)$").matches("x"));
-    assert!(!regex("..+").matches_every_nonempty() && !regex(".*a").matches_every_nonempty() && !regex("(?-s).*").matches("\n"));
+    assert!(
+        regex(".*").matches_every_nonempty()
+            && regex(".+").matches_every_nonempty()
+            && regex("(^.*.?.*)$").matches("x")
+    );
+    assert!(
+        !regex("..+").matches_every_nonempty()
+            && !regex(".*a").matches_every_nonempty()
+            && !regex("(?-s).*").matches("\n")
+    );
 }
 
 #[test]
@@ -74,10 +87,13 @@ fn bombs_are_refused() {
         Err(error) => error,
         Ok(_) => panic!("accepted: {pattern:.80}"),
     };
-    let repeat = |error| matches!(error, MatcherError::Syntax { reason: SyntaxError::RepeatSize, .. });
+    let repeat =
+        |error| matches!(error, MatcherError::Syntax { reason: SyntaxError::RepeatSize, .. });
     assert!(repeat(refused("(((a{1000}){1000}){1000})")));
     assert!(repeat(refused("a{1001}")));
-    assert!(repeat(refused("((a{10}){10}b{11}){11}|c")) == repeat(refused("(((a{10}){10}){10}){10}")));
+    assert!(
+        repeat(refused("((a{10}){10}b{11}){11}|c")) == repeat(refused("(((a{10}){10}){10}){10}"))
+    );
     let too_large = [
         "x".repeat((1 << 20) + 1),
         ".?".repeat(200_000),

@@ -11,7 +11,10 @@ const STATE: usize = 64 << 10;
 const MAX_RATIO: usize = 1032;
 
 /// Unpacks all members.
-pub(super) fn decompress(body: &[u8], output: &mut DecompressBuffer<'_, '_>) -> Result<(), DecompressError> {
+pub(super) fn decompress(
+    body: &[u8],
+    output: &mut DecompressBuffer<'_, '_>,
+) -> Result<(), DecompressError> {
     if body.is_empty() {
         return Err(malformed_gzip("it is empty"));
     }

@@ -13,13 +13,15 @@
 //! the bytes can hold at all; where none is declared the output grows in steps, each of them asked for before it is taken. No packing is
 //! guessed: bytes that can be seen not to begin as the named packing does are told apart from damaged ones.
 
-mod snappy_framed;
 mod gzip;
 pub mod output;
+mod snappy_framed;
 mod zstd;
 
 use crate::remote::body_compression::BodyCompression;
-use crate::remote::decompress::output::{DecompressBuffer, DecompressBudget, SNAPPY_MAX_RATIO, DecompressError, malformed};
+use crate::remote::decompress::output::{
+    DecompressBudget, DecompressBuffer, DecompressError, SNAPPY_MAX_RATIO, malformed,
+};
 use crate::remote::decompress::zstd::ZstdDecoder;
 
 /// Unpacks; its buffers are reused from one body to the next.
@@ -35,13 +37,20 @@ impl BodyDecompressor {
     ///
     /// # Errors
     /// [`DecompressError`].
-    pub fn decompress<'a>(&'a mut self, packing: BodyCompression, body: &'a [u8], room: DecompressBudget<'_>) -> Result<&'a [u8], DecompressError> {
+    pub fn decompress<'a>(
+        &'a mut self,
+        packing: BodyCompression,
+        body: &'a [u8],
+        room: DecompressBudget<'_>,
+    ) -> Result<&'a [u8], DecompressError> {
         precheck(packing, body, room.limit)?;
         let mut output = DecompressBuffer { buffer: &mut self.buffer, len: 0, granted: 0, room };
         match packing {
             BodyCompression::Plain => return Ok(body),
             BodyCompression::SnappyBlock => snappy_block(&mut self.snappy, body, &mut output)?,
-            BodyCompression::SnappyFramed => snappy_framed::decompress(&mut self.snappy, body, &mut output)?,
+            BodyCompression::SnappyFramed => {
+                snappy_framed::decompress(&mut self.snappy, body, &mut output)?
+            }
             BodyCompression::Zstd => self.zstd.decompress(body, &mut output)?,
             BodyCompression::Gzip => gzip::decompress(body, &mut output)?,
         }
@@ -64,7 +73,9 @@ impl BodyDecompressor {
 
 impl std::fmt::Debug for BodyDecompressor {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Unpacker").field("kept_bytes", &self.retained_bytes()).finish_non_exhaustive()
+        f.debug_struct("Unpacker")
+            .field("kept_bytes", &self.retained_bytes())
+            .finish_non_exhaustive()
     }
 }
 
@@ -73,11 +84,17 @@ impl std::fmt::Debug for BodyDecompressor {
 ///
 /// # Errors
 /// [`DecompressError`].
-pub fn precheck(packing: BodyCompression, body: &[u8], limit: usize) -> Result<(), DecompressError> {
+pub fn precheck(
+    packing: BodyCompression,
+    body: &[u8],
+    limit: usize,
+) -> Result<(), DecompressError> {
     check_magic(packing, body)?;
     let declared = match packing {
         BodyCompression::Plain => body.len(),
-        BodyCompression::SnappyBlock => snap::raw::decompress_len(body).map_err(|error| malformed(packing, error))?,
+        BodyCompression::SnappyBlock => {
+            snap::raw::decompress_len(body).map_err(|error| malformed(packing, error))?
+        }
         BodyCompression::SnappyFramed | BodyCompression::Gzip => return Ok(()),
         BodyCompression::Zstd => zstd::declared_size(body).unwrap_or(0),
     };
@@ -93,17 +110,28 @@ const MAGIC_PREFIXES: [(&[u8], BodyCompression); 3] = [
 ];
 
 fn check_magic(named: BodyCompression, body: &[u8]) -> Result<(), DecompressError> {
-    let known = MAGIC_PREFIXES.iter().find(|(beginning, _)| body.starts_with(beginning)).map(|(_, packing)| *packing);
-    let own = MAGIC_PREFIXES.iter().find(|(_, packing)| *packing == named).map(|(beginning, _)| *beginning);
+    let known = MAGIC_PREFIXES
+        .iter()
+        .find(|(beginning, _)| body.starts_with(beginning))
+        .map(|(_, packing)| *packing);
+    let own = MAGIC_PREFIXES
+        .iter()
+        .find(|(_, packing)| *packing == named)
+        .map(|(beginning, _)| *beginning);
     let begins_well = match own {
         // Of what is cut off so early nothing can be seen.
-        Some(own) => body.starts_with(own) || own.starts_with(body) || zstd::may_be_skipped(named, body),
+        Some(own) => {
+            body.starts_with(own) || own.starts_with(body) || zstd::may_be_skipped(named, body)
+        }
         None => named == BodyCompression::Plain || known.is_none(),
     };
     if begins_well {
         return Ok(());
     }
-    Err(DecompressError::WrongCompression { found: known.map_or("something else", BodyCompression::name), named })
+    Err(DecompressError::WrongCompression {
+        found: known.map_or("something else", BodyCompression::name),
+        named,
+    })
 }
 
 /// One block as the output.

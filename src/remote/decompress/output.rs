@@ -92,7 +92,12 @@ impl DecompressBuffer<'_, '_> {
         if self.len > self.room.limit {
             return Err(DecompressError::TooLarge { limit: self.room.limit });
         }
-        let size = self.len.saturating_mul(2).max(first).max(FIRST_STEP).min(self.room.limit.saturating_add(1));
+        let size = self
+            .len
+            .saturating_mul(2)
+            .max(first)
+            .max(FIRST_STEP)
+            .min(self.room.limit.saturating_add(1));
         self.grow(size)?;
         Ok(&mut self.buffer[self.len..size])
     }
@@ -116,6 +121,10 @@ impl DecompressBuffer<'_, '_> {
 
     /// The output is whole.
     pub(super) fn finish(&self) -> Result<(), DecompressError> {
-        if self.len > self.room.limit { Err(DecompressError::TooLarge { limit: self.room.limit }) } else { Ok(()) }
+        if self.len > self.room.limit {
+            Err(DecompressError::TooLarge { limit: self.room.limit })
+        } else {
+            Ok(())
+        }
     }
 }

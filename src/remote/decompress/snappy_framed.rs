@@ -14,7 +14,9 @@
 //! Source: `framing_format.txt` of snappy. A stream without a chunk is empty: Go's writer writes none where nothing was written to it.
 
 use crate::remote::body_compression::BodyCompression;
-use crate::remote::decompress::output::{DecompressBuffer, SNAPPY_MAX_RATIO, DecompressError, malformed};
+use crate::remote::decompress::output::{
+    DecompressBuffer, DecompressError, SNAPPY_MAX_RATIO, malformed,
+};
 use crate::tsdb::encoding::checksum;
 
 /// How every stream begins.
@@ -97,7 +99,9 @@ fn next<'a>(rest: &mut &'a [u8]) -> Result<Option<FramedChunk<'a>>, DecompressEr
     *rest = behind;
     match kind {
         0x00 | 0x01 => data_chunk(kind, data).map(Some),
-        0x02..=0x7f => Err(malformed_frame(format_args!("it has a chunk of the unknown type {kind}"))),
+        0x02..=0x7f => {
+            Err(malformed_frame(format_args!("it has a chunk of the unknown type {kind}")))
+        }
         0x80..=0xfe => Ok(Some(FramedChunk::Nothing)),
         0xff if data == &STREAM_IDENTIFIER[CHUNK_HEADER..] => Ok(Some(FramedChunk::Nothing)),
         0xff => Err(malformed_frame("it has a bad stream identifier")),
@@ -119,7 +123,11 @@ fn data_chunk(kind: u8, data: &[u8]) -> Result<FramedChunk<'_>, DecompressError>
         }
         (FramedChunk::Packed { checksum, block: content, size }, size)
     };
-    if size > MAX_CHUNK { Err(malformed_frame("it has a chunk of more than 64 KiB")) } else { Ok(chunk) }
+    if size > MAX_CHUNK {
+        Err(malformed_frame("it has a chunk of more than 64 KiB"))
+    } else {
+        Ok(chunk)
+    }
 }
 
 /// The checksum as it stands in a chunk.
@@ -128,7 +136,11 @@ fn masked_crc(bytes: &[u8]) -> u32 {
 }
 
 fn check(expected: u32, bytes: &[u8]) -> Result<(), DecompressError> {
-    if masked_crc(bytes) == expected { Ok(()) } else { Err(malformed_frame("a checksum does not match")) }
+    if masked_crc(bytes) == expected {
+        Ok(())
+    } else {
+        Err(malformed_frame("a checksum does not match"))
+    }
 }
 
 fn truncated() -> DecompressError {

@@ -2,11 +2,16 @@
 
 use super::BodyDecompressor;
 use crate::remote::body_compression::BodyCompression;
-use crate::remote::decompress::output::{OutOfBudget, DecompressBudget, DecompressError};
+use crate::remote::decompress::output::{DecompressBudget, DecompressError, OutOfBudget};
 use proptest::prelude::{Strategy, any, prop, prop_assert, prop_assert_eq, proptest};
 use std::io::Write;
 
-const ALL: [BodyCompression; 4] = [BodyCompression::SnappyBlock, BodyCompression::SnappyFramed, BodyCompression::Zstd, BodyCompression::Gzip];
+const ALL: [BodyCompression; 4] = [
+    BodyCompression::SnappyBlock,
+    BodyCompression::SnappyFramed,
+    BodyCompression::Zstd,
+    BodyCompression::Gzip,
+];
 const LIMIT: usize = 4 << 20;
 
 fn pack(packing: BodyCompression, bytes: &[u8]) -> Vec<u8> {
@@ -20,7 +25,8 @@ fn pack(packing: BodyCompression, bytes: &[u8]) -> Vec<u8> {
         }
         BodyCompression::Zstd => zstd::bulk::compress(bytes, 1).unwrap(),
         BodyCompression::Gzip => {
-            let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+            let mut encoder =
+                flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
             encoder.write_all(bytes).unwrap();
             encoder.finish().unwrap()
         }
@@ -39,13 +45,20 @@ fn zstd_undeclared(bytes: &[u8], log: u32) -> Vec<u8> {
     encoder.finish().unwrap()
 }
 
-fn unpack(unpacker: &mut BodyDecompressor, packing: BodyCompression, body: &[u8], limit: usize) -> Result<Vec<u8>, DecompressError> {
+fn unpack(
+    unpacker: &mut BodyDecompressor,
+    packing: BodyCompression,
+    body: &[u8],
+    limit: usize,
+) -> Result<Vec<u8>, DecompressError> {
     let mut granted = 0;
     let mut grant = |bytes| {
         granted += bytes;
         Ok(())
     };
-    let result = unpacker.decompress(packing, body, DecompressBudget { limit, grant: &mut grant }).map(<[u8]>::to_vec);
+    let result = unpacker
+        .decompress(packing, body, DecompressBudget { limit, grant: &mut grant })
+        .map(<[u8]>::to_vec);
     if let Ok(output) = &result
         && packing != BodyCompression::Plain
     {
@@ -76,11 +89,17 @@ fn a_limit_holds_to_the_byte_in_every_packing() {
 fn bombs_are_stopped_at_the_limit() {
     let zeros = vec![0; 64 << 20];
     let bodies = ALL.map(|packing| (packing, pack(packing, &zeros)));
-    for (packing, body) in bodies.into_iter().chain([(BodyCompression::Zstd, zstd_undeclared(&zeros, 20))]) {
+    for (packing, body) in
+        bodies.into_iter().chain([(BodyCompression::Zstd, zstd_undeclared(&zeros, 20))])
+    {
         let mut unpacker = BodyDecompressor::default();
         let refused = unpack(&mut unpacker, packing, &body, LIMIT).unwrap_err();
         assert!(matches!(refused, DecompressError::TooLarge { .. }), "{packing}: {refused}");
-        assert!(unpacker.retained_bytes() <= LIMIT + 1 + (4 << 20), "{packing}: {} bytes", unpacker.retained_bytes());
+        assert!(
+            unpacker.retained_bytes() <= LIMIT + 1 + (4 << 20),
+            "{packing}: {} bytes",
+            unpacker.retained_bytes()
+        );
     }
 }
 
@@ -89,7 +108,9 @@ fn what_declares_more_than_it_can_hold_takes_no_memory() {
     // 3 MiB each: within the limit, but never in so few bytes.
     let block = [0x80, 0x80, 0xc0, 0x01, 0, 0];
     let frame = [0x28, 0xb5, 0x2f, 0xfd, 0xa0, 0, 0, 0x30, 0, 1, 0, 0];
-    for (packing, body) in [(BodyCompression::SnappyBlock, &block[..]), (BodyCompression::Zstd, &frame)] {
+    for (packing, body) in
+        [(BodyCompression::SnappyBlock, &block[..]), (BodyCompression::Zstd, &frame)]
+    {
         let mut unpacker = BodyDecompressor::default();
         let refused = unpack(&mut unpacker, packing, body, LIMIT).unwrap_err();
         assert!(matches!(refused, DecompressError::Malformed { .. }), "{packing}: {refused}");
@@ -105,7 +126,10 @@ fn a_window_that_is_too_large_is_refused_but_for_what_declares_its_content() {
     assert!(matches!(refused, DecompressError::Window), "{refused}");
     // A single segment of 20 MiB: its window is its content.
     let large: Vec<u8> = (0..5 << 20).flat_map(|i: u32| (i / 3).to_le_bytes()).collect();
-    assert_eq!(once(BodyCompression::Zstd, &pack(BodyCompression::Zstd, &large), 32 << 20).unwrap(), large);
+    assert_eq!(
+        once(BodyCompression::Zstd, &pack(BodyCompression::Zstd, &large), 32 << 20).unwrap(),
+        large
+    );
 }
 
 #[test]
@@ -113,10 +137,19 @@ fn frames_members_and_streams_in_a_row_are_one_body() {
     for packing in [BodyCompression::SnappyFramed, BodyCompression::Zstd, BodyCompression::Gzip] {
         let twice = [pack(packing, b"first "), pack(packing, b"second")].concat();
         assert_eq!(once(packing, &twice, 12).unwrap(), b"first second", "{packing}");
-        assert!(matches!(once(packing, &twice, 11), Err(DecompressError::TooLarge { .. })), "{packing}");
+        assert!(
+            matches!(once(packing, &twice, 11), Err(DecompressError::TooLarge { .. })),
+            "{packing}"
+        );
     }
     let skipped = b"\x5a\x2a\x4d\x18\x03\x00\x00\x00abc";
-    let around = [&skipped[..], &pack(BodyCompression::Zstd, b"first "), skipped, &zstd_undeclared(b"second", 10)].concat();
+    let around = [
+        &skipped[..],
+        &pack(BodyCompression::Zstd, b"first "),
+        skipped,
+        &zstd_undeclared(b"second", 10),
+    ]
+    .concat();
     assert_eq!(once(BodyCompression::Zstd, &around, 12).unwrap(), b"first second");
     let padding = b"\xfe\x02\x00\x00ab";
     let around = [&pack(BodyCompression::SnappyFramed, b"first")[..], padding].concat();
@@ -129,7 +162,9 @@ fn chunks_that_may_not_be_skipped_and_wrong_checksums_are_errors() {
     let unknown = [&whole[..], b"\x02\x00\x00\x00"].concat();
     let mut flipped = whole.clone();
     flipped[14] ^= 1;
-    for body in [&unknown[..], &flipped, &whole[..whole.len() - 1], b"\xff\x06\x00\x00sNaPp", b"\xff"] {
+    for body in
+        [&unknown[..], &flipped, &whole[..whole.len() - 1], b"\xff\x06\x00\x00sNaPp", b"\xff"]
+    {
         let refused = once(BodyCompression::SnappyFramed, body, LIMIT).unwrap_err();
         assert!(matches!(refused, DecompressError::Malformed { .. }), "{refused}");
     }
@@ -144,7 +179,10 @@ fn what_begins_as_another_packing_is_told_apart() {
             if named == *packing {
                 result.unwrap();
             } else {
-                assert!(matches!(result, Err(DecompressError::WrongCompression { .. })), "{packing} as {named}: {result:?}");
+                assert!(
+                    matches!(result, Err(DecompressError::WrongCompression { .. })),
+                    "{packing} as {named}: {result:?}"
+                );
             }
         }
     }
@@ -156,7 +194,10 @@ fn nothing_is_empty_in_packings_whose_writers_may_write_nothing() {
         assert_eq!(once(packing, b"", LIMIT).unwrap(), b"", "{packing}");
     }
     for packing in [BodyCompression::SnappyBlock, BodyCompression::Gzip] {
-        assert!(matches!(once(packing, b"", LIMIT), Err(DecompressError::Malformed { .. })), "{packing}");
+        assert!(
+            matches!(once(packing, b"", LIMIT), Err(DecompressError::Malformed { .. })),
+            "{packing}"
+        );
     }
 }
 
@@ -165,15 +206,21 @@ fn where_there_is_no_memory_nothing_is_unpacked() {
     for packing in ALL {
         let body = pack(packing, &[1; 300_000]);
         let mut unpacker = BodyDecompressor::default();
-        let refused = unpacker.decompress(packing, &body, DecompressBudget { limit: LIMIT, grant: &mut |_| Err(OutOfBudget) }).unwrap_err();
+        let refused = unpacker
+            .decompress(
+                packing,
+                &body,
+                DecompressBudget { limit: LIMIT, grant: &mut |_| Err(OutOfBudget) },
+            )
+            .unwrap_err();
         assert!(matches!(refused, DecompressError::OutOfBudget(_)), "{packing}: {refused}");
         assert_eq!(unpacker.buffer.capacity(), 0, "{packing}");
     }
 }
 
 fn content() -> impl Strategy<Value = Vec<u8>> {
-    let piece =
-        (prop::collection::vec(any::<u8>(), 1..40), 1..3000usize).prop_map(|(bytes, times)| bytes.repeat(times));
+    let piece = (prop::collection::vec(any::<u8>(), 1..40), 1..3000usize)
+        .prop_map(|(bytes, times)| bytes.repeat(times));
     prop::collection::vec(piece, 0..4).prop_map(|pieces| pieces.concat())
 }
 

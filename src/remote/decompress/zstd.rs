@@ -13,7 +13,9 @@
 //! window; any other through a window that the library allocates, bounded by [`MAX_WINDOW`].
 
 use crate::remote::body_compression::BodyCompression;
-use crate::remote::decompress::output::{MAX_WINDOW, MAX_WINDOW_LOG, DecompressBuffer, DecompressError, malformed};
+use crate::remote::decompress::output::{
+    DecompressBuffer, DecompressError, MAX_WINDOW, MAX_WINDOW_LOG, malformed,
+};
 use zstd::zstd_safe;
 use zstd::zstd_safe::{DCtx, DParameter, InBuffer, OutBuffer, ResetDirective};
 
@@ -30,7 +32,11 @@ pub(super) struct ZstdDecoder(Option<DCtx<'static>>);
 
 impl ZstdDecoder {
     /// Unpacks all frames.
-    pub(super) fn decompress(&mut self, body: &[u8], output: &mut DecompressBuffer<'_, '_>) -> Result<(), DecompressError> {
+    pub(super) fn decompress(
+        &mut self,
+        body: &[u8],
+        output: &mut DecompressBuffer<'_, '_>,
+    ) -> Result<(), DecompressError> {
         let context = match &mut self.0 {
             Some(context) => context,
             none => none.insert(new_context()?),
@@ -38,11 +44,14 @@ impl ZstdDecoder {
         let mut rest = body;
         let mut window = 0;
         while !rest.is_empty() {
-            let len =
-                zstd_safe::find_frame_compressed_size(rest).map_err(|code| malformed_zstd(zstd_safe::get_error_name(code)))?;
-            let (frame, behind) = rest.split_at_checked(len).ok_or_else(|| malformed_zstd("it is cut off"))?;
+            let len = zstd_safe::find_frame_compressed_size(rest)
+                .map_err(|code| malformed_zstd(zstd_safe::get_error_name(code)))?;
+            let (frame, behind) =
+                rest.split_at_checked(len).ok_or_else(|| malformed_zstd("it is cut off"))?;
             if !is_skippable(frame) {
-                context.reset(ResetDirective::SessionOnly).map_err(|code| malformed_zstd(zstd_safe::get_error_name(code)))?;
+                context
+                    .reset(ResetDirective::SessionOnly)
+                    .map_err(|code| malformed_zstd(zstd_safe::get_error_name(code)))?;
                 decompress_frame(context, frame, output, &mut window)?;
             }
             rest = behind;
@@ -57,7 +66,8 @@ impl ZstdDecoder {
 }
 
 fn new_context() -> Result<DCtx<'static>, DecompressError> {
-    let mut context = DCtx::try_create().ok_or_else(|| malformed_zstd("there is no memory for it"))?;
+    let mut context =
+        DCtx::try_create().ok_or_else(|| malformed_zstd("there is no memory for it"))?;
     let bounded = context.set_parameter(DParameter::WindowLogMax(MAX_WINDOW_LOG));
     bounded.map_err(|code| malformed_zstd(zstd_safe::get_error_name(code)))?;
     Ok(context)
@@ -80,7 +90,9 @@ fn decompress_frame(
         }
         // With room for all of it the library needs no window, and it goes no further than what was declared.
         let place = output.spare_capacity(size)?;
-        if decompress_step(context, &mut input, place)? != (FrameProgress { written: size, is_done: true }) {
+        if decompress_step(context, &mut input, place)?
+            != (FrameProgress { written: size, is_done: true })
+        {
             return Err(malformed_zstd("it does not hold what it declares"));
         }
         output.advance(size);
@@ -114,12 +126,18 @@ struct FrameProgress {
 }
 
 /// Unpacks until the room is full or the frame is at its end.
-fn decompress_step(context: &mut DCtx<'_>, input: &mut InBuffer<'_>, place: &mut [u8]) -> Result<FrameProgress, DecompressError> {
+fn decompress_step(
+    context: &mut DCtx<'_>,
+    input: &mut InBuffer<'_>,
+    place: &mut [u8],
+) -> Result<FrameProgress, DecompressError> {
     let capacity = place.len();
     let mut out = OutBuffer::around(place);
     loop {
         let before = (input.pos(), out.pos());
-        let hint = context.decompress_stream(&mut out, input).map_err(|code| malformed_zstd(zstd_safe::get_error_name(code)))?;
+        let hint = context
+            .decompress_stream(&mut out, input)
+            .map_err(|code| malformed_zstd(zstd_safe::get_error_name(code)))?;
         if hint == 0 {
             return Ok(FrameProgress { written: out.pos(), is_done: true });
         }

@@ -1,7 +1,9 @@
 //! All series of a router's request, each with its tenant's label, into the database.
 
 use crate::remote::ingester::RequestIngester;
-use crate::remote::thanos::request_index::{DecodeThanosRequestError, ThanosRequestIndex, TenantLimits};
+use crate::remote::thanos::request_index::{
+    DecodeThanosRequestError, TenantLimits, ThanosRequestIndex,
+};
 use crate::remote::thanos::series::LabeledTenantSeries;
 use crate::remote::thanos::tenant::TenantLabel;
 
@@ -18,19 +20,29 @@ impl ThanosBuffers {
     ///
     /// # Errors
     /// [`DecodeThanosRequestError`]; then nothing may be stored.
-    pub(crate) fn read(&mut self, body: &[u8], limits: TenantLimits) -> Result<(), DecodeThanosRequestError> {
+    pub(crate) fn read(
+        &mut self,
+        body: &[u8],
+        limits: TenantLimits,
+    ) -> Result<(), DecodeThanosRequestError> {
         self.index.read(body, limits)
     }
 
     /// Stores the request that was read; `body` must be the same bytes.
-    pub(crate) fn store(&mut self, body: &[u8], tenants: &TenantLabel, storing: &mut RequestIngester<'_>) {
+    pub(crate) fn store(
+        &mut self,
+        body: &[u8],
+        tenants: &TenantLabel,
+        storing: &mut RequestIngester<'_>,
+    ) {
         let Self { index, labels } = self;
         for owned in index.series(body) {
             storing.ingest_samples(&LabeledTenantSeries::new(owned, tenants, labels));
         }
         // Behind all points: an exemplar may stand in front of the series that it is of.
         if index.has_exemplars() {
-            let with_exemplars = index.series(body).filter(|owned| owned.series.exemplars().len() > 0);
+            let with_exemplars =
+                index.series(body).filter(|owned| owned.series.exemplars().len() > 0);
             for owned in with_exemplars {
                 storing.store_exemplars(&LabeledTenantSeries::new(owned, tenants, labels));
             }

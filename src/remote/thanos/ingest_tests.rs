@@ -6,13 +6,15 @@ use crate::model::time::TimeRange;
 use crate::remote::limits::{LabelLimits, WriteLimits};
 use crate::remote::metadata::MetadataLimits;
 use crate::remote::metrics::WriteMetrics;
-use crate::remote::write_outcome::WriteOutcome;
-use crate::remote::pb::prometheus_copy::{BucketSpan, Exemplar, Histogram, Sample, TimeSeries, histogram};
+use crate::remote::pb::prometheus_copy::{
+    BucketSpan, Exemplar, Histogram, Sample, TimeSeries, histogram,
+};
 use crate::remote::pb::thanos::{Label, TimeSeriesTenantTuple, WriteRequest};
-use crate::remote::request_index_v1::CountLimits;
 use crate::remote::reject_reason::{ItemKind, RejectReason};
+use crate::remote::request_index_v1::CountLimits;
 use crate::remote::thanos::tenant::TenantLabel;
 use crate::remote::write::RemoteWriter;
+use crate::remote::write_outcome::WriteOutcome;
 use crate::tsdb::db::Db;
 use crate::tsdb::db::options::DbOptions;
 use prost::Message;
@@ -51,21 +53,33 @@ impl Bench {
     fn stored(&self) -> Vec<String> {
         let all = [Matcher::new(MatchType::NotEqual, "__name__", "").unwrap()];
         let series = self.db.querier().select(&all, TimeRange::ALL).unwrap().map(Result::unwrap);
-        series.map(|series| format!("{} {}", series.labels(), series.samples(TimeRange::ALL).count())).collect()
+        series
+            .map(|series| format!("{} {}", series.labels(), series.samples(TimeRange::ALL).count()))
+            .collect()
     }
 }
 
 fn series(labels: &[(&str, &str)], samples: &[(i64, f64)]) -> TimeSeries {
     TimeSeries {
-        labels: labels.iter().map(|(n, v)| Label { name: (*n).to_owned(), value: (*v).to_owned() }).collect(),
+        labels: labels
+            .iter()
+            .map(|(n, v)| Label { name: (*n).to_owned(), value: (*v).to_owned() })
+            .collect(),
         samples: samples.iter().map(|&(timestamp, value)| Sample { value, timestamp }).collect(),
         ..Default::default()
     }
 }
 
 fn of_tenants(tenants: Vec<(&str, Vec<TimeSeries>)>) -> WriteRequest {
-    let tuple = |(tenant, timeseries): (&str, _)| TimeSeriesTenantTuple { timeseries, tenant: tenant.to_owned() };
-    WriteRequest { timeseries_tenant_data: tenants.into_iter().map(tuple).collect(), replica: 1, ..Default::default() }
+    let tuple = |(tenant, timeseries): (&str, _)| TimeSeriesTenantTuple {
+        timeseries,
+        tenant: tenant.to_owned(),
+    };
+    WriteRequest {
+        timeseries_tenant_data: tenants.into_iter().map(tuple).collect(),
+        replica: 1,
+        ..Default::default()
+    }
 }
 
 #[test]
@@ -109,7 +123,12 @@ fn the_tenants_label_stands_in_the_place_of_the_senders() {
     assert_eq!(bench.store(&of_tenants(vec![("t", spoofed.to_vec())])).samples, 4);
     let twice = series(&[("__name__", "m"), ("a", "t"), ("a", "t"), ("b", "1")], &[(NOW + 4, 1.0)]);
     let outcome = bench.store(&of_tenants(vec![("t", vec![twice])]));
-    assert_eq!((outcome.samples, outcome.rejections.count(RejectReason::BadLabels)), (0, 1), "{}", outcome.rejections);
+    assert_eq!(
+        (outcome.samples, outcome.rejections.count(RejectReason::BadLabels)),
+        (0, 1),
+        "{}",
+        outcome.rejections
+    );
     assert_eq!(bench.stored(), [r#"{__name__="m", a="t", b="1"} 4"#]);
 }
 
@@ -133,14 +152,23 @@ fn what_is_bad_of_one_tenant_is_named_and_the_rest_of_all_is_stored() {
     ];
     let outcome = bench.store(&of_tenants(vec![("a", bad), (&long, good()), ("c", good())]));
     assert_eq!(outcome.samples, 3);
-    let counts = [RejectReason::BadLabels, RejectReason::DuplicateTimestamp, RejectReason::TooFarAhead];
-    assert_eq!(counts.map(|reason| outcome.rejections.count(reason)), [3, 1, 1], "{}", outcome.rejections);
+    let counts =
+        [RejectReason::BadLabels, RejectReason::DuplicateTimestamp, RejectReason::TooFarAhead];
+    assert_eq!(
+        counts.map(|reason| outcome.rejections.count(reason)),
+        [3, 1, 1],
+        "{}",
+        outcome.rejections
+    );
     assert!(
         outcome.rejections.to_string().contains(r#"{no="name", tenant_id="a"} (no metric name)"#),
         "{}",
         outcome.rejections
     );
-    assert_eq!(bench.stored(), [r#"{__name__="good", tenant_id="a"} 2"#, r#"{__name__="good", tenant_id="c"} 1"#]);
+    assert_eq!(
+        bench.stored(),
+        [r#"{__name__="good", tenant_id="a"} 2"#, r#"{__name__="good", tenant_id="c"} 1"#]
+    );
 }
 
 #[test]
@@ -155,10 +183,15 @@ fn histograms_and_exemplars_are_those_of_their_tenant() {
     };
     let trace = vec![Label { name: "trace_id".to_owned(), value: "1".to_owned() }];
     let exemplar = Exemplar { labels: trace, value: 1.0, timestamp: NOW };
-    let named = |histograms, exemplars| TimeSeries { histograms, exemplars, ..series(&[("__name__", "h")], &[]) };
+    let named = |histograms, exemplars| TimeSeries {
+        histograms,
+        exemplars,
+        ..series(&[("__name__", "h")], &[])
+    };
     // The exemplar stands before its series; that of a tenant without the series has none.
     let a = vec![named(vec![], vec![exemplar.clone()]), named(vec![histogram], vec![])];
-    let outcome = bench.store(&of_tenants(vec![("a", a), ("b", vec![named(vec![], vec![exemplar])])]));
+    let outcome =
+        bench.store(&of_tenants(vec![("a", a), ("b", vec![named(vec![], vec![exemplar])])]));
     assert_eq!((outcome.histograms, outcome.exemplars), (1, 1), "{}", outcome.rejections);
     assert_eq!(outcome.rejections.count_of(ItemKind::Exemplar, RejectReason::UnknownSeries), 1);
     assert_eq!(bench.stored(), [r#"{__name__="h", tenant_id="a"} 1"#]);

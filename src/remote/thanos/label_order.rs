@@ -54,7 +54,9 @@ impl<I: Iterator<Item = Result<OutputSeries, RemoteReadError>>> LabelInsertIter<
 
     /// Takes the next series; what was held back for others like it is ready where this is none.
     fn enqueue(&mut self, next: OutputSeries) {
-        while let Some(last) = self.delayed.pop_if(|held| !must_precede(&next.labels, &held.labels, &self.name)) {
+        while let Some(last) =
+            self.delayed.pop_if(|held| !must_precede(&next.labels, &held.labels, &self.name))
+        {
             self.mark_ready(last);
         }
         if next.labels.iter().last().is_none_or(|(name, _)| name < self.name.as_str()) {
@@ -145,7 +147,11 @@ pub(crate) fn sort_buffered(
             return Err(RemoteReadError::AnswerLimit(room.most));
         }
         taker.reserve(more)?;
-        let chunks = if keeps_chunks { BufferedChunks::Series(series) } else { BufferedChunks::Labels(stored) };
+        let chunks = if keeps_chunks {
+            BufferedChunks::Series(series)
+        } else {
+            BufferedChunks::Labels(stored)
+        };
         all.push(BufferedSeries { labels, chunks });
     }
     all.sort_by(|a, b| a.labels.cmp(&b.labels));

@@ -1,6 +1,9 @@
 //! Whatever series there are and whatever is added, they come out sorted, as if all had been gathered and sorted.
 
-use super::{BufferedSeries, LabelInsertIter, BufferedChunks, OutputSeries, OPEN_CHUNK_BYTES, SortBudget, SERIES_BYTES, SortSink, sort_buffered};
+use super::{
+    BufferedChunks, BufferedSeries, LabelInsertIter, OPEN_CHUNK_BYTES, OutputSeries, SERIES_BYTES,
+    SortBudget, SortSink, sort_buffered,
+};
 use crate::model::labels::{Labels, LabelsBuilder};
 use crate::remote::external_labels::ExternalLabels;
 use crate::remote::read_request::RemoteReadError;
@@ -18,7 +21,12 @@ fn some_labels() -> impl Strategy<Value = Vec<(String, String)>> {
 }
 
 fn labels(pairs: &[(String, String)]) -> Labels {
-    pairs.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect::<LabelsBuilder<'_>>().build().unwrap()
+    pairs
+        .iter()
+        .map(|(name, value)| (name.as_str(), value.as_str()))
+        .collect::<LabelsBuilder<'_>>()
+        .build()
+        .unwrap()
 }
 
 fn named(labels: &Labels) -> Result<OutputSeries, RemoteReadError> {
@@ -42,7 +50,11 @@ impl SortSink for All {
     }
 }
 
-fn sorted(all: &[Labels], naming: &LabelRewrite, room: SortBudget) -> Result<Vec<BufferedSeries>, RemoteReadError> {
+fn sorted(
+    all: &[Labels],
+    naming: &LabelRewrite,
+    room: SortBudget,
+) -> Result<Vec<BufferedSeries>, RemoteReadError> {
     sort_buffered(all.iter().map(named), naming, room, &mut All { reserved: 0 })
 }
 
@@ -112,9 +124,11 @@ proptest! {
 
 #[test]
 fn few_series_are_held_back() {
-    let all: Vec<Labels> = (0..10_000).map(|i| labels(&[("a".into(), format!("{i:05}"))])).collect();
+    let all: Vec<Labels> =
+        (0..10_000).map(|i| labels(&[("a".into(), format!("{i:05}"))])).collect();
     let external = ExternalLabels::new([("z", "1")]).unwrap();
-    let mut inserted = LabelInsertIter::new(all.iter().map(named), "z", LabelRewrite::new(&external, &[]));
+    let mut inserted =
+        LabelInsertIter::new(all.iter().map(named), "z", LabelRewrite::new(&external, &[]));
     let (mut most, mut count) = (0, 0);
     while let Some(named) = inserted.next() {
         assert_eq!(named.unwrap().series.labels(), &all[count]);
@@ -134,8 +148,12 @@ fn what_would_take_too_much_memory_to_sort_is_refused() {
     assert!(matches!(refused, Err(RemoteReadError::AnswerLimit(10_000))), "{refused:?}");
     let mut taker = All { reserved: 0 };
     let few = sort_buffered(all[..10].iter().map(named), &naming, room, &mut taker).unwrap();
-    assert_eq!(few.iter().filter(|gathered| matches!(gathered.chunks, BufferedChunks::Series(_))).count(), 4);
-    let of_labels = few.iter().zip(&all).map(|(few, own)| few.labels.as_bytes().len() + own.as_bytes().len());
+    assert_eq!(
+        few.iter().filter(|gathered| matches!(gathered.chunks, BufferedChunks::Series(_))).count(),
+        4
+    );
+    let of_labels =
+        few.iter().zip(&all).map(|(few, own)| few.labels.as_bytes().len() + own.as_bytes().len());
     assert_eq!(taker.reserved, 10 * SERIES_BYTES + 4 * OPEN_CHUNK_BYTES + of_labels.sum::<usize>());
 }
 
@@ -171,5 +189,8 @@ fn unwanted_series_take_no_memory() {
     assert_eq!(gathered.iter().map(own).collect::<Vec<_>>(), [&all[0], &all[2]]);
     assert_eq!(taker.free, 0);
     let mut taker = Half { wanted: false, free: of_two - 1 };
-    assert!(matches!(sort_buffered(all.iter().map(named), &naming, ROOM, &mut taker), Err(RemoteReadError::AnswerLimit(7))));
+    assert!(matches!(
+        sort_buffered(all.iter().map(named), &naming, ROOM, &mut taker),
+        Err(RemoteReadError::AnswerLimit(7))
+    ));
 }

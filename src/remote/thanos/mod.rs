@@ -14,11 +14,11 @@
 //! | [`series_message`] | messages of that answer                             |
 //! | [`store`]  | the answer to a request for series                          |
 
+pub(crate) mod ingest;
 mod label_order;
 pub mod request_index;
 pub mod selection;
 mod series;
 pub mod series_message;
 pub mod store;
-pub(crate) mod ingest;
 pub mod tenant;

@@ -4,10 +4,10 @@
 //! series is the same there and here. Older routers fill the fields `timeseries` and `tenant`, today's only
 //! `timeseriesTenantData`; a request with both is not expected, but what is in either is read.
 
-use crate::remote::protobuf::{MessageCursor, DecodeMessageError, MAX_DEPTH, WireType};
+use crate::remote::protobuf::{DecodeMessageError, MAX_DEPTH, MessageCursor, WireType};
 use crate::remote::request_index_v1::CountLimits;
 use crate::remote::schema::SERIES_LEVEL;
-use crate::remote::series_v1::{SeriesV1, SeriesSpanV1};
+use crate::remote::series_v1::{SeriesSpanV1, SeriesV1};
 
 /// Field numbers of `thanos.WriteRequest`; the first two are those of `thanos.TimeSeriesTenantTuple` too.
 const TIMESERIES: u32 = 1;
@@ -100,7 +100,11 @@ impl ThanosRequestIndex {
     ///
     /// # Errors
     /// [`DecodeThanosRequestError`]; the index is then of no use.
-    pub fn read(&mut self, body: &[u8], limits: TenantLimits) -> Result<(), DecodeThanosRequestError> {
+    pub fn read(
+        &mut self,
+        body: &[u8],
+        limits: TenantLimits,
+    ) -> Result<(), DecodeThanosRequestError> {
         self.series.clear();
         self.runs.clear();
         self.tenant = ByteSpan::default();
@@ -138,7 +142,12 @@ impl ThanosRequestIndex {
     }
 
     /// Checks the series of one tenant.
-    fn read_tuple(&mut self, body: &[u8], mut tuple: MessageCursor<'_>, limits: CountLimits) -> Result<(), DecodeThanosRequestError> {
+    fn read_tuple(
+        &mut self,
+        body: &[u8],
+        mut tuple: MessageCursor<'_>,
+        limits: CountLimits,
+    ) -> Result<(), DecodeThanosRequestError> {
         let before = self.series.len();
         let mut tenant = ByteSpan::default();
         while !tuple.is_at_end() {
@@ -163,8 +172,13 @@ impl ThanosRequestIndex {
         Ok(())
     }
 
-    fn add(&mut self, span: SeriesSpanV1, limits: CountLimits) -> Result<(), DecodeThanosRequestError> {
-        self.samples += u64::from(span.samples) + u64::from(span.exemplars) + u64::from(span.histograms);
+    fn add(
+        &mut self,
+        span: SeriesSpanV1,
+        limits: CountLimits,
+    ) -> Result<(), DecodeThanosRequestError> {
+        self.samples +=
+            u64::from(span.samples) + u64::from(span.exemplars) + u64::from(span.histograms);
         self.has_exemplars |= span.exemplars > 0;
         self.series.push(span);
         if self.series.len() as u64 > limits.series {
@@ -186,9 +200,14 @@ impl ThanosRequestIndex {
 
     /// A long name is written once and stored many times: it must not make much of little.
     fn check_tenants(&self, limit: usize) -> Result<(), DecodeThanosRequestError> {
-        let bytes = |run: &TenantRun| u64::from(run.series) * run.tenant.unwrap_or(self.tenant).len();
+        let bytes =
+            |run: &TenantRun| u64::from(run.series) * run.tenant.unwrap_or(self.tenant).len();
         let all = self.runs.iter().map(bytes).fold(0, u64::saturating_add);
-        if all > limit as u64 { Err(DecodeThanosRequestError::TenantNamesTooLarge(limit)) } else { Ok(()) }
+        if all > limit as u64 {
+            Err(DecodeThanosRequestError::TenantNamesTooLarge(limit))
+        } else {
+            Ok(())
+        }
     }
 
     /// The series of the request that was read; `body` must be the same bytes.
@@ -198,7 +217,9 @@ impl ThanosRequestIndex {
             let (spans, others) = rest.split_at(rest.len().min(run.series as usize));
             rest = others;
             let tenant = run.tenant.unwrap_or(self.tenant).resolve(body);
-            spans.iter().map(move |span| TenantSeriesV1 { tenant, series: SeriesV1::new(body, *span) })
+            spans
+                .iter()
+                .map(move |span| TenantSeriesV1 { tenant, series: SeriesV1::new(body, *span) })
         })
     }
 
@@ -211,7 +232,8 @@ impl ThanosRequestIndex {
     /// Bytes that the index keeps for the next request.
     #[must_use]
     pub fn retained_bytes(&self) -> usize {
-        self.series.capacity() * size_of::<SeriesSpanV1>() + self.runs.capacity() * size_of::<TenantRun>()
+        self.series.capacity() * size_of::<SeriesSpanV1>()
+            + self.runs.capacity() * size_of::<TenantRun>()
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! What stands in a series is compared by the reader of remote write 1.0, which is held against prost in its own tests.
 
-use super::{DecodeThanosRequestError, ThanosRequestIndex, TenantLimits};
+use super::{DecodeThanosRequestError, TenantLimits, ThanosRequestIndex};
 use crate::remote::pb::prometheus as pb;
 use crate::remote::pb::prometheus_copy::TimeSeries;
 use crate::remote::pb::thanos::{TimeSeriesTenantTuple, WriteRequest};
@@ -21,7 +21,8 @@ type Content = Vec<String>;
 fn borrowed(body: &[u8]) -> Option<Content> {
     let mut index = ThanosRequestIndex::new();
     index.read(body, NO_LIMITS).ok()?;
-    let mut content: Content = index.series(body).map(|owned| describe(owned.tenant, owned.series)).collect();
+    let mut content: Content =
+        index.series(body).map(|owned| describe(owned.tenant, owned.series)).collect();
     let exemplars = index.series(body).any(|owned| owned.series.exemplars().len() > 0);
     assert_eq!(index.has_exemplars(), exemplars);
     content.sort();
@@ -33,7 +34,12 @@ fn by_prost(body: &[u8]) -> Option<Content> {
     let own = TimeSeriesTenantTuple { timeseries: request.timeseries, tenant: request.tenant };
     let tuples = std::iter::once(own).chain(request.timeseries_tenant_data);
     let mut content: Content = tuples
-        .flat_map(|tuple| tuple.timeseries.into_iter().map(move |series| described_by_prost(&tuple.tenant, &series)))
+        .flat_map(|tuple| {
+            tuple
+                .timeseries
+                .into_iter()
+                .map(move |series| described_by_prost(&tuple.tenant, &series))
+        })
         .collect();
     content.sort();
     Some(content)
@@ -49,7 +55,8 @@ fn described_by_prost(tenant: &str, series: &TimeSeries) -> String {
 /// Everything that a series has; prost does not send the sign of a zero.
 fn describe(tenant: &str, series: SeriesV1<'_>) -> String {
     let labels: Vec<_> = series.labels().collect();
-    let samples: Vec<_> = series.samples().map(|sample| (sample.t, sample.v.to_bits() & !(1 << 63))).collect();
+    let samples: Vec<_> =
+        series.samples().map(|sample| (sample.t, sample.v.to_bits() & !(1 << 63))).collect();
     let exemplars: Vec<_> = series.exemplars().collect();
     let histograms: Vec<_> = series.histograms().collect();
     format!("{tenant:?} {labels:?} {samples:?} {exemplars:?} {histograms:?}").replace("-0.0", "0.0")
@@ -61,7 +68,8 @@ fn copied(series: pb::TimeSeries) -> TimeSeries {
 
 fn request() -> impl Strategy<Value = WriteRequest> {
     let list = || prop::collection::vec(series().prop_map(copied), 0..3);
-    let tuple = (list(), text()).prop_map(|(timeseries, tenant)| TimeSeriesTenantTuple { timeseries, tenant });
+    let tuple = (list(), text())
+        .prop_map(|(timeseries, tenant)| TimeSeriesTenantTuple { timeseries, tenant });
     (list(), text(), any::<i64>(), prop::collection::vec(tuple, 0..4)).prop_map(
         |(timeseries, tenant, replica, timeseries_tenant_data)| WriteRequest {
             timeseries,
@@ -113,7 +121,13 @@ fn groups_may_be_as_deep_as_prost_lets_them() {
         // Unknown group 15, so deep, at the top, in a tuple, in a series of each kind, and in what stands in a series.
         let group = [vec![0x7b; depth], vec![0x7c; depth]].concat();
         let mut bodies = vec![group.clone(), framed(4, &group)];
-        for inner in [group.clone(), framed(1, &group), framed(2, &group), framed(3, &group), framed(4, &group)] {
+        for inner in [
+            group.clone(),
+            framed(1, &group),
+            framed(2, &group),
+            framed(3, &group),
+            framed(4, &group),
+        ] {
             let series = framed(1, &inner);
             bodies.extend([framed(4, &series), series]);
         }
@@ -131,7 +145,10 @@ fn the_tenant_of_the_plain_field_may_come_behind_its_series_and_the_last_one_sta
     let mut index = ThanosRequestIndex::new();
     for _ in 0..2 {
         index.read(&body, NO_LIMITS).unwrap();
-        assert_eq!(index.series(&body).map(|owned| owned.tenant).collect::<Vec<_>>(), ["a", "b", "a"]);
+        assert_eq!(
+            index.series(&body).map(|owned| owned.tenant).collect::<Vec<_>>(),
+            ["a", "b", "a"]
+        );
     }
     index.read(&[], NO_LIMITS).unwrap();
     assert_eq!(index.series(&[]).count(), 0);
@@ -142,10 +159,22 @@ fn limits_hold_over_all_tenants_together() {
     let one = framed(1, &framed(2, &[]));
     let tuple = framed(4, &[&one[..], &framed(2, b"abcd"), &one].concat());
     let body = [one, tuple, framed(2, b"xy")].concat();
-    let limits = |series, samples, tenant_bytes| TenantLimits { counts: CountLimits { series, samples }, tenant_bytes };
+    let limits = |series, samples, tenant_bytes| TenantLimits {
+        counts: CountLimits { series, samples },
+        tenant_bytes,
+    };
     let mut index = ThanosRequestIndex::new();
     assert_eq!(index.read(&body, limits(3, 3, 10)), Ok(()));
-    assert_eq!(index.read(&body, limits(2, 3, 10)), Err(DecodeThanosRequestError::TooManySeries(2)));
-    assert_eq!(index.read(&body, limits(3, 2, 10)), Err(DecodeThanosRequestError::TooManySamples(2)));
-    assert_eq!(index.read(&body, limits(3, 3, 9)), Err(DecodeThanosRequestError::TenantNamesTooLarge(9)));
+    assert_eq!(
+        index.read(&body, limits(2, 3, 10)),
+        Err(DecodeThanosRequestError::TooManySeries(2))
+    );
+    assert_eq!(
+        index.read(&body, limits(3, 2, 10)),
+        Err(DecodeThanosRequestError::TooManySamples(2))
+    );
+    assert_eq!(
+        index.read(&body, limits(3, 3, 9)),
+        Err(DecodeThanosRequestError::TenantNamesTooLarge(9))
+    );
 }

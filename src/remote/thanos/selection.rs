@@ -29,7 +29,10 @@ impl SeriesSelection {
     ///
     /// # Errors
     /// [`RemoteReadError`] for a matcher that can't be, or too many of them.
-    pub fn from_wire(wire: &[pb::LabelMatcher], external: &ExternalLabels) -> Result<Self, RemoteReadError> {
+    pub fn from_wire(
+        wire: &[pb::LabelMatcher],
+        external: &ExternalLabels,
+    ) -> Result<Self, RemoteReadError> {
         check_list_len(wire, "matchers")?;
         let known = |matcher: &pb::LabelMatcher| prometheus::LabelMatcher {
             r#type: matcher.r#type,
@@ -57,7 +60,11 @@ impl SeriesSelection {
 
 /// Refuses a list that is too long.
 pub(crate) fn check_list_len<T>(list: &[T], what: &'static str) -> Result<(), RemoteReadError> {
-    if list.len() > MAX_LIST { Err(RemoteReadError::TooMany { what, limit: MAX_LIST }) } else { Ok(()) }
+    if list.len() > MAX_LIST {
+        Err(RemoteReadError::TooMany { what, limit: MAX_LIST })
+    } else {
+        Ok(())
+    }
 }
 
 /// The external labels of an answer: all but those that are not wanted, which go from the series too.
@@ -71,7 +78,8 @@ impl LabelRewrite {
     /// Adds these labels and removes those of `without`.
     #[must_use]
     pub fn new(external: &ExternalLabels, without: &[String]) -> Self {
-        let kept = external.iter().filter(|(name, _)| !without.iter().any(|removed| removed == name));
+        let kept =
+            external.iter().filter(|(name, _)| !without.iter().any(|removed| removed == name));
         // Of labels without a repeated or empty name a part has none either.
         let added = ExternalLabels::new(kept).unwrap_or_default();
         Self { added, removed: without.to_vec() }
@@ -146,7 +154,7 @@ impl QueryShard {
 
 #[cfg(test)]
 mod tests {
-    use super::{LabelRewrite, SeriesSelection, QueryShard};
+    use super::{LabelRewrite, QueryShard, SeriesSelection};
     use crate::model::labels::{Labels, LabelsBuilder};
     use crate::remote::external_labels::ExternalLabels;
     use crate::remote::pb::thanos as pb;
@@ -172,7 +180,10 @@ mod tests {
         };
         let up = || matcher(0, "__name__", "up");
         assert_eq!(left(&[up(), matcher(0, "cluster", "a")]), Some(1));
-        assert_eq!(left(&[up(), matcher(2, "replica", "r.*"), matcher(3, "cluster", "b|c")]), Some(1));
+        assert_eq!(
+            left(&[up(), matcher(2, "replica", "r.*"), matcher(3, "cluster", "b|c")]),
+            Some(1)
+        );
         assert_eq!(left(&[up(), matcher(1, "cluster", "a")]), None);
         assert_eq!(left(&[matcher(0, "cluster", "a")]), Some(0));
         assert!(of(&[matcher(7, "x", "y")]).is_err());
@@ -189,7 +200,10 @@ mod tests {
         };
         let expected = [("__name__", "up"), ("cluster", "a"), ("replica", "r1"), ("zone", "z")];
         assert_eq!(named(&[]), Some(labels(&expected)));
-        assert_eq!(named(&["replica", "zone"]), Some(labels(&[("__name__", "up"), ("cluster", "a")])));
+        assert_eq!(
+            named(&["replica", "zone"]),
+            Some(labels(&[("__name__", "up"), ("cluster", "a")]))
+        );
         assert_eq!(named(&["replica", "zone", "cluster", "__name__"]), None);
     }
 
@@ -197,25 +211,44 @@ mod tests {
     fn shards_are_those_of_thanos() {
         let shard = |index, by, names: &[&str]| {
             let labels = names.iter().map(|name| (*name).to_owned()).collect();
-            QueryShard::from_wire(Some(&pb::ShardInfo { shard_index: index, total_shards: 3, by, labels })).unwrap().unwrap()
+            QueryShard::from_wire(Some(&pb::ShardInfo {
+                shard_index: index,
+                total_shards: 3,
+                by,
+                labels,
+            }))
+            .unwrap()
+            .unwrap()
         };
-        let all: Vec<Labels> =
-            (0..100).map(|i| labels(&[("a", &i.to_string()), ("b", &(i % 7).to_string())])).collect();
+        let all: Vec<Labels> = (0..100)
+            .map(|i| labels(&[("a", &i.to_string()), ("b", &(i % 7).to_string())]))
+            .collect();
         for (by, names) in [(true, &["b"][..]), (false, &["a"]), (false, &[])] {
             let mut shards = [0, 1, 2].map(|index| shard(index, by, names));
             for series in &all {
-                assert_eq!(shards.iter_mut().filter_map(|shard| shard.contains(series).then_some(())).count(), 1);
+                assert_eq!(
+                    shards
+                        .iter_mut()
+                        .filter_map(|shard| shard.contains(series).then_some(()))
+                        .count(),
+                    1
+                );
             }
         }
         // By `b`, or by all but `a`, is the same here.
         for series in &all {
-            assert_eq!(shard(1, true, &["b"]).contains(series), shard(1, false, &["a"]).contains(series));
+            assert_eq!(
+                shard(1, true, &["b"]).contains(series),
+                shard(1, false, &["a"]).contains(series)
+            );
         }
         // Nothing to go by is hashed too: 0xef46db3751d8e999 % 3 is 1.
         assert!(
-            (0..3)
-                .filter(|index| shard(*index, true, &[]).contains(&all[0]))
-                .eq([0xef46_db37_51d8_e999_u64 as i128 % 3].into_iter().map(|index| index as i64))
+            (0..3).filter(|index| shard(*index, true, &[]).contains(&all[0])).eq([
+                0xef46_db37_51d8_e999_u64 as i128 % 3
+            ]
+            .into_iter()
+            .map(|index| index as i64))
         );
         assert!(QueryShard::from_wire(Some(&pb::ShardInfo::default())).unwrap().is_none());
     }

@@ -7,7 +7,7 @@ use crate::remote::histogram::RejectedHistogram;
 use crate::remote::request_series::RequestSeries;
 use crate::remote::series_v1::SeriesV1;
 use crate::remote::thanos::request_index::TenantSeriesV1;
-use crate::remote::thanos::tenant::{TenantLabelPair, TenantLabel};
+use crate::remote::thanos::tenant::{TenantLabel, TenantLabelPair};
 
 /// A series and the label that its tenant gives it.
 #[derive(Debug)]
@@ -20,12 +20,18 @@ pub(crate) struct LabeledTenantSeries<'a> {
 
 impl<'a> LabeledTenantSeries<'a> {
     /// Gives a series its tenant's label; the labels are put together in the buffer.
-    pub(crate) fn new(owned: TenantSeriesV1<'a>, tenants: &'a TenantLabel, buffer: &'a mut Vec<u8>) -> Self {
+    pub(crate) fn new(
+        owned: TenantSeriesV1<'a>,
+        tenants: &'a TenantLabel,
+        buffer: &'a mut Vec<u8>,
+    ) -> Self {
         let TenantSeriesV1 { tenant, series } = owned;
         let tenant = tenants.for_tenant(tenant);
         let sent = series.packed_labels();
         let packed = match tenant {
-            Some(label) => sent.filter(|packed| label.insert_sorted(packed, buffer)).map(|_| buffer.as_slice()),
+            Some(label) => {
+                sent.filter(|packed| label.insert_sorted(packed, buffer)).map(|_| buffer.as_slice())
+            }
             None => sent,
         };
         Self { series, tenant, packed }
@@ -43,7 +49,9 @@ impl RequestSeries for LabeledTenantSeries<'_> {
         let mut sent = self.series.labels();
         let mut tenant = self.tenant;
         std::iter::from_fn(move || match sent.next() {
-            Some((name, _)) if tenant.is_some_and(|label| label.name == name) => tenant.take().map(pair),
+            Some((name, _)) if tenant.is_some_and(|label| label.name == name) => {
+                tenant.take().map(pair)
+            }
             None => tenant.take().map(pair),
             other => other,
         })
@@ -55,7 +63,9 @@ impl RequestSeries for LabeledTenantSeries<'_> {
     }
 
     #[inline]
-    fn histograms(&self) -> impl ExactSizeIterator<Item = Result<Sample, RejectedHistogram>> + Clone {
+    fn histograms(
+        &self,
+    ) -> impl ExactSizeIterator<Item = Result<Sample, RejectedHistogram>> + Clone {
         RequestSeries::histograms(&self.series)
     }
 

@@ -101,7 +101,9 @@ fn encoding(encoding: ChunkEncoding) -> pb::chunk::Encoding {
     match encoding {
         ChunkEncoding::Xor | ChunkEncoding::Xor2 => pb::chunk::Encoding::Xor,
         ChunkEncoding::Histogram | ChunkEncoding::HistogramSt => pb::chunk::Encoding::Histogram,
-        ChunkEncoding::FloatHistogram | ChunkEncoding::FloatHistogramSt => pb::chunk::Encoding::FloatHistogram,
+        ChunkEncoding::FloatHistogram | ChunkEncoding::FloatHistogramSt => {
+            pb::chunk::Encoding::FloatHistogram
+        }
     }
 }
 

@@ -13,10 +13,13 @@ use crate::model::matcher::{MatchType, Matcher};
 use crate::model::time::TimeRange;
 use crate::remote::pb::thanos as pb;
 use crate::remote::read::ReadSource;
-use crate::remote::read_request::{RemoteReadError, ReadAbort};
-use crate::remote::thanos::label_order::{BufferedSeries, LabelInsertIter, BufferedChunks, OutputSeries, SortBudget, SortSink, sort_buffered};
-use crate::remote::thanos::selection::{LabelRewrite, SeriesSelection, QueryShard, check_list_len};
-use crate::remote::thanos::series_message::{SeriesPart, SeriesMessage, aggr_chunk_len};
+use crate::remote::read_request::{ReadAbort, RemoteReadError};
+use crate::remote::thanos::label_order::{
+    BufferedChunks, BufferedSeries, LabelInsertIter, OutputSeries, SortBudget, SortSink,
+    sort_buffered,
+};
+use crate::remote::thanos::selection::{LabelRewrite, QueryShard, SeriesSelection, check_list_len};
+use crate::remote::thanos::series_message::{SeriesMessage, SeriesPart, aggr_chunk_len};
 use crate::tsdb::query::chunk_iter::SupportedEncodings;
 use crate::tsdb::query::label_source::{LabelQueryError, LabelQueryLimits};
 use crate::tsdb::query::merged_series::MergedSeries;
@@ -73,7 +76,9 @@ pub fn read_series(
     let shard = QueryShard::from_wire(request.shard_info.as_ref())?;
     let matchers = match SeriesSelection::from_wire(&request.matchers, &source.external)? {
         SeriesSelection::Nothing => return Ok(()),
-        SeriesSelection::Matching(matchers) if matchers.is_empty() => return Err(StoreSeriesError::NoMatchers),
+        SeriesSelection::Matching(matchers) if matchers.is_empty() => {
+            return Err(StoreSeriesError::NoMatchers);
+        }
         SeriesSelection::Matching(matchers) => matchers,
     };
     let range = TimeRange::new(request.min_time, request.max_time);
@@ -108,7 +113,10 @@ struct StoreQuery {
 type NamedSeries<'a> = Box<dyn Iterator<Item = Result<OutputSeries, RemoteReadError>> + 'a>;
 
 /// The series as they are stored.
-fn select_stored<'a>(source: &ReadSource<'a>, query: &StoreQuery) -> Result<NamedSeries<'a>, RemoteReadError> {
+fn select_stored<'a>(
+    source: &ReadSource<'a>,
+    query: &StoreQuery,
+) -> Result<NamedSeries<'a>, RemoteReadError> {
     Ok(Box::new(source.db.querier().select(&query.matchers, query.range)?.map(|series| {
         let series = series?;
         Ok(OutputSeries { labels: series.labels().clone(), series })
@@ -116,16 +124,26 @@ fn select_stored<'a>(source: &ReadSource<'a>, query: &StoreQuery) -> Result<Name
 }
 
 /// Whether a selected series has a label that the answer lacks or replaces. That no series has it is known at once.
-fn affects_series(source: &ReadSource<'_>, query: &StoreQuery, naming: &LabelRewrite) -> Result<bool, RemoteReadError> {
+fn affects_series(
+    source: &ReadSource<'_>,
+    query: &StoreQuery,
+    naming: &LabelRewrite,
+) -> Result<bool, RemoteReadError> {
     for name in naming.affected_names() {
-        if has_label(source, query, name, &[])? && has_label(source, query, name, &query.matchers)? {
+        if has_label(source, query, name, &[])? && has_label(source, query, name, &query.matchers)?
+        {
             return Ok(true);
         }
     }
     Ok(false)
 }
 
-fn has_label(source: &ReadSource<'_>, query: &StoreQuery, name: &str, matchers: &[Matcher]) -> Result<bool, RemoteReadError> {
+fn has_label(
+    source: &ReadSource<'_>,
+    query: &StoreQuery,
+    name: &str,
+    matchers: &[Matcher],
+) -> Result<bool, RemoteReadError> {
     let limit = LabelQueryLimits { count: 1, bytes: SORT_ROOM.most };
     match source.db.querier().label_values(name, matchers, query.range, limit) {
         Ok(values) => Ok(!values.is_empty()),
@@ -135,7 +153,11 @@ fn has_label(source: &ReadSource<'_>, query: &StoreQuery, name: &str, matchers: 
 }
 
 /// A series once more, by its own labels.
-fn select_one(source: &ReadSource<'_>, stored: &Labels, range: TimeRange) -> Result<Option<MergedSeries>, RemoteReadError> {
+fn select_one(
+    source: &ReadSource<'_>,
+    stored: &Labels,
+    range: TimeRange,
+) -> Result<Option<MergedSeries>, RemoteReadError> {
     let equal = |(name, value): (&str, &str)| Matcher::new(MatchType::Equal, name, value);
     let matchers = stored.iter().map(equal).collect::<Result<Vec<_>, _>>()?;
     for series in source.db.querier().select(&matchers, range)? {
@@ -183,7 +205,11 @@ impl SortSink for SeriesResponseBuilder<'_> {
 
 impl SeriesResponseBuilder<'_> {
     /// Adds series as they come: their places are those of the stored ones, but for a few.
-    fn add_streamed(&mut self, stored: NamedSeries<'_>, naming: &LabelRewrite) -> Result<(), RemoteReadError> {
+    fn add_streamed(
+        &mut self,
+        stored: NamedSeries<'_>,
+        naming: &LabelRewrite,
+    ) -> Result<(), RemoteReadError> {
         let mut series = stored;
         for (name, _) in naming.added().iter() {
             series = Box::new(LabelInsertIter::new(series, name, naming.clone()));
@@ -235,7 +261,10 @@ impl SeriesResponseBuilder<'_> {
         for chunk in named.series.encoded_chunks(self.range, SupportedEncodings::Baseline) {
             let chunk = chunk?;
             if bytes >= MESSAGE_BYTES {
-                let full = SeriesPart { labels: part.labels.clone(), chunks: std::mem::take(&mut part.chunks) };
+                let full = SeriesPart {
+                    labels: part.labels.clone(),
+                    chunks: std::mem::take(&mut part.chunks),
+                };
                 self.push(full)?;
                 self.send()?;
                 bytes = labels_bytes;
@@ -252,7 +281,11 @@ impl SeriesResponseBuilder<'_> {
     fn push(&mut self, part: SeriesPart) -> Result<(), RemoteReadError> {
         self.bytes += part.len();
         self.parts.push(part);
-        if self.parts.len() >= self.batch || self.bytes >= MESSAGE_BYTES { self.send() } else { Ok(()) }
+        if self.parts.len() >= self.batch || self.bytes >= MESSAGE_BYTES {
+            self.send()
+        } else {
+            Ok(())
+        }
     }
 
     fn send(&mut self) -> Result<(), RemoteReadError> {

@@ -1,6 +1,6 @@
 //! Messages are those of the protocol, series come whole, in order, and as many as are wanted.
 
-use super::{StoreSeriesError, SeriesSink, read_series};
+use super::{SeriesSink, StoreSeriesError, read_series};
 use crate::model::labels::{Labels, LabelsBuilder};
 use crate::model::time::TimeRange;
 use crate::remote::external_labels::ExternalLabels;
@@ -50,14 +50,23 @@ impl Taken {
 }
 
 fn source<'a>(db: &'a Db, external: &[(&str, &str)]) -> ReadSource<'a> {
-    let limits =
-        ReadLimits { samples: None, answer_bytes: usize::MAX, frame_bytes: 1 << 20, readable: SupportedEncodings::Baseline };
+    let limits = ReadLimits {
+        samples: None,
+        answer_bytes: usize::MAX,
+        frame_bytes: 1 << 20,
+        readable: SupportedEncodings::Baseline,
+    };
     ReadSource { db, external: ExternalLabels::new(external.iter().copied()).unwrap(), limits }
 }
 
 fn everything() -> pb::SeriesRequest {
     let matcher = pb::LabelMatcher { r#type: 1, name: "__name__".into(), value: String::new() };
-    pb::SeriesRequest { min_time: i64::MIN, max_time: i64::MAX, matchers: vec![matcher], ..Default::default() }
+    pb::SeriesRequest {
+        min_time: i64::MIN,
+        max_time: i64::MAX,
+        matchers: vec![matcher],
+        ..Default::default()
+    }
 }
 
 fn asked(source: &ReadSource<'_>, request: &pb::SeriesRequest) -> Taken {
@@ -80,7 +89,9 @@ fn points(all: &[pb::Series]) -> Points {
         let own = points.entry(labels(series).to_string()).or_default();
         for chunk in &series.chunks {
             let raw = chunk.raw.as_ref().unwrap();
-            let encoding = [ChunkEncoding::Xor, ChunkEncoding::Histogram, ChunkEncoding::FloatHistogram][raw.r#type as usize];
+            let encoding =
+                [ChunkEncoding::Xor, ChunkEncoding::Histogram, ChunkEncoding::FloatHistogram]
+                    [raw.r#type as usize];
             for point in AnyChunkIter::new(encoding, &raw.data) {
                 let point = point.unwrap();
                 assert!((chunk.min_time..=chunk.max_time).contains(&point.t));
@@ -93,8 +104,13 @@ fn points(all: &[pb::Series]) -> Points {
 }
 
 fn stored(db: &Db, external: &ExternalLabels) -> Points {
-    let matchers = crate::remote::thanos::selection::SeriesSelection::from_wire(&everything().matchers, &ExternalLabels::default());
-    let Ok(crate::remote::thanos::selection::SeriesSelection::Matching(matchers)) = matchers else { panic!("no matchers") };
+    let matchers = crate::remote::thanos::selection::SeriesSelection::from_wire(
+        &everything().matchers,
+        &ExternalLabels::default(),
+    );
+    let Ok(crate::remote::thanos::selection::SeriesSelection::Matching(matchers)) = matchers else {
+        panic!("no matchers")
+    };
     let series = db.querier().select(&matchers, TimeRange::ALL).unwrap().map(|series| {
         let series = series.unwrap();
         let points = series.samples(TimeRange::ALL).map(|point| point.unwrap());
@@ -113,7 +129,10 @@ fn without_hints(points: Points) -> Points {
         }
         _ => text,
     };
-    points.into_iter().map(|(key, all)| (key, all.into_iter().map(|(t, v)| (t, strip(v))).collect())).collect()
+    points
+        .into_iter()
+        .map(|(key, all)| (key, all.into_iter().map(|(t, v)| (t, strip(v))).collect()))
+        .collect()
 }
 
 #[test]
@@ -137,17 +156,26 @@ fn a_request_gets_what_it_asks_for_and_no_more() {
     let source = source(&db, &[("cluster", "a"), ("replica", "0")]);
     let all = asked(&source, &everything()).series();
     let skipped = asked(&source, &pb::SeriesRequest { skip_chunks: true, ..everything() }).series();
-    assert_eq!(skipped.iter().map(labels).collect::<Vec<_>>(), all.iter().map(labels).collect::<Vec<_>>());
+    assert_eq!(
+        skipped.iter().map(labels).collect::<Vec<_>>(),
+        all.iter().map(labels).collect::<Vec<_>>()
+    );
     assert!(skipped.iter().all(|series| series.chunks.is_empty()));
     assert_eq!(asked(&source, &pb::SeriesRequest { limit: 3, ..everything() }).series(), all[..3]);
     let shards = (0..3).flat_map(|shard_index| {
-        let shard_info = Some(pb::ShardInfo { shard_index, total_shards: 3, by: false, labels: vec!["i".into()] });
+        let shard_info = Some(pb::ShardInfo {
+            shard_index,
+            total_shards: 3,
+            by: false,
+            labels: vec!["i".into()],
+        });
         asked(&source, &pb::SeriesRequest { shard_info, ..everything() }).series()
     });
     let mut shards: Vec<_> = shards.collect();
     shards.sort_by_key(labels);
     assert_eq!(shards, all);
-    let unreplicated = pb::SeriesRequest { without_replica_labels: vec!["replica".into()], ..everything() };
+    let unreplicated =
+        pb::SeriesRequest { without_replica_labels: vec!["replica".into()], ..everything() };
     let series = asked(&source, &unreplicated).series();
     assert_eq!(series.len(), all.len());
     assert!(series.iter().all(|series| labels(series).get("replica").is_none()));
@@ -156,7 +184,8 @@ fn a_request_gets_what_it_asks_for_and_no_more() {
     let series = asked(&source, &renamed).series();
     assert_eq!(series.len(), all.len());
     assert!(series.iter().map(labels).is_sorted());
-    let points_of = |series: &[pb::Series]| series.iter().map(|one| one.chunks.len()).sum::<usize>();
+    let points_of =
+        |series: &[pb::Series]| series.iter().map(|one| one.chunks.len()).sum::<usize>();
     assert_eq!(points_of(&series), points_of(&all));
 }
 
@@ -169,7 +198,8 @@ fn a_series_is_found_again_by_its_labels() {
         let found = super::select_one(&source, &labels(one), TimeRange::ALL).unwrap().unwrap();
         assert_eq!((found.labels(), found.chunks().len() > 0), (&labels(one), true));
     }
-    let none = [("__name__", "not_there")].into_iter().collect::<LabelsBuilder<'_>>().build().unwrap();
+    let none =
+        [("__name__", "not_there")].into_iter().collect::<LabelsBuilder<'_>>().build().unwrap();
     assert!(super::select_one(&source, &none, TimeRange::ALL).unwrap().is_none());
 }
 
@@ -178,7 +208,8 @@ fn external_labels_decide_whether_there_is_an_answer() {
     let (db, _dir) = golden_db();
     let source = source(&db, &[("cluster", "a")]);
     let with = |matcher: (&str, &str)| {
-        let matcher = pb::LabelMatcher { r#type: 0, name: matcher.0.into(), value: matcher.1.into() };
+        let matcher =
+            pb::LabelMatcher { r#type: 0, name: matcher.0.into(), value: matcher.1.into() };
         let mut request = everything();
         request.matchers.push(matcher);
         asked(&source, &request).series().len()

@@ -63,7 +63,9 @@ impl TenantLabelPair<'_> {
             label.skip(1);
             match label.bytes().ok()?.cmp(self.name.as_bytes()) {
                 std::cmp::Ordering::Less => {}
-                std::cmp::Ordering::Equal => return Some(ByteRange { start, end: labels.offset() }),
+                std::cmp::Ordering::Equal => {
+                    return Some(ByteRange { start, end: labels.offset() });
+                }
                 std::cmp::Ordering::Greater => return Some(ByteRange { start, end: start }),
             }
         }
@@ -93,7 +95,7 @@ struct ByteRange {
 
 #[cfg(test)]
 mod tests {
-    use super::{TenantLabelPair, TenantLabel};
+    use super::{TenantLabel, TenantLabelPair};
     use crate::model::labels::LabelsBuilder;
     use proptest::prelude::{prop, prop_assert, prop_assert_eq, proptest};
     use std::collections::BTreeMap;
@@ -101,7 +103,10 @@ mod tests {
     #[test]
     fn tenants_are_kept_where_there_is_one_and_a_name_for_the_label() {
         let tenants = TenantLabel::new("tenant_id");
-        assert_eq!(tenants.for_tenant("a"), Some(TenantLabelPair { name: "tenant_id", value: "a" }));
+        assert_eq!(
+            tenants.for_tenant("a"),
+            Some(TenantLabelPair { name: "tenant_id", value: "a" })
+        );
         assert_eq!(tenants.for_tenant(""), None);
         assert_eq!(TenantLabel::new("").for_tenant("a"), None);
     }

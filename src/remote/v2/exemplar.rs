@@ -5,10 +5,10 @@
 
 use crate::model::exemplar::Exemplar;
 use crate::model::labels::{BuildLabelsError, LabelsBuilder};
-use crate::remote::symbol_ref_error::SymbolRefError;
 use crate::remote::exemplar::{ExemplarError, RejectedExemplar};
-use crate::remote::protobuf::{MessageCursor, DecodeMessageError, MAX_DEPTH, WireType};
+use crate::remote::protobuf::{DecodeMessageError, MAX_DEPTH, MessageCursor, WireType};
 use crate::remote::schema::FIELD_LEVEL;
+use crate::remote::symbol_ref_error::SymbolRefError;
 use crate::remote::v2::refs::{LABELS_REFS, SymbolRefs, check_refs};
 use crate::remote::v2::symbols::SymbolIndex;
 use crate::tsdb::head::exemplars::MAX_LABEL_CHARACTERS;
@@ -36,11 +36,17 @@ pub(crate) fn decode_exemplar(
     })
 }
 
-fn labels<'a>(body: &'a [u8], symbols: &SymbolIndex, mut refs: SymbolRefs<'_>) -> Result<LabelsBuilder<'a>, ExemplarError> {
+fn labels<'a>(
+    body: &'a [u8],
+    symbols: &SymbolIndex,
+    mut refs: SymbolRefs<'_>,
+) -> Result<LabelsBuilder<'a>, ExemplarError> {
     let mut builder = LabelsBuilder::new();
     let (mut count, mut bytes) = (0, 0);
     while let Some(name) = refs.next() {
-        let Some(value) = refs.next() else { return Err(SymbolRefError::Odd(2 * count + 1).into()) };
+        let Some(value) = refs.next() else {
+            return Err(SymbolRefError::Odd(2 * count + 1).into());
+        };
         let (name, value) = (symbols.get(body, name)?, symbols.get(body, value)?);
         count += 1;
         bytes += if value.is_empty() { 0 } else { name.len() + value.len() };

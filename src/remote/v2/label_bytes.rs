@@ -16,12 +16,23 @@ const NAME: u8 = 0x0a;
 const VALUE: u8 = 0x12;
 
 /// Puts labels together in the buffer. `false` where they are not in pairs, refer to nothing, are empty or too long.
-pub(crate) fn encode_labels(buffer: &mut Vec<u8>, body: &[u8], symbols: &SymbolIndex, mut refs: SymbolRefs<'_>) -> bool {
+pub(crate) fn encode_labels(
+    buffer: &mut Vec<u8>,
+    body: &[u8],
+    symbols: &SymbolIndex,
+    mut refs: SymbolRefs<'_>,
+) -> bool {
     buffer.clear();
     while let Some(name) = refs.next() {
         let Some(value) = refs.next() else { return false };
-        let (Some(name), Some(value)) = (symbols.bytes(body, name), symbols.bytes(body, value)) else { return false };
-        if name.is_empty() || value.is_empty() || name.len() + value.len() > MAX_BYTES - buffer.len().min(MAX_BYTES) {
+        let (Some(name), Some(value)) = (symbols.bytes(body, name), symbols.bytes(body, value))
+        else {
+            return false;
+        };
+        if name.is_empty()
+            || value.is_empty()
+            || name.len() + value.len() > MAX_BYTES - buffer.len().min(MAX_BYTES)
+        {
             return false;
         }
         put_label(buffer, name, value);
@@ -46,7 +57,10 @@ fn put_label(buffer: &mut Vec<u8>, name: &[u8], value: &[u8]) {
 
 fn put_long_label(buffer: &mut Vec<u8>, name: &[u8], value: &[u8]) {
     buffer.push(LABEL);
-    put_varint(buffer, 2 + varint_len(name.len()) + name.len() + varint_len(value.len()) + value.len());
+    put_varint(
+        buffer,
+        2 + varint_len(name.len()) + name.len() + varint_len(value.len()) + value.len(),
+    );
     for (key, text) in [(NAME, name), (VALUE, value)] {
         buffer.push(key);
         put_varint(buffer, text.len());

@@ -3,10 +3,10 @@
 //! As with every message that stands in another once, repeated ones are one: of each field the last value counts.
 
 use crate::model::metadata::MetadataRef;
-use crate::remote::symbol_ref_error::SymbolRefError;
 use crate::remote::metadata::metric_type;
-use crate::remote::protobuf::{MessageCursor, MAX_DEPTH};
+use crate::remote::protobuf::{MAX_DEPTH, MessageCursor};
 use crate::remote::schema::FIELD_LEVEL;
+use crate::remote::symbol_ref_error::SymbolRefError;
 use crate::remote::v2::symbols::SymbolIndex;
 
 /// Field numbers.
@@ -52,7 +52,11 @@ impl MetadataFields {
     ///
     /// # Errors
     /// [`SymbolRefError`] where a text is not there.
-    pub(crate) fn resolve<'a>(&self, body: &'a [u8], symbols: &SymbolIndex) -> Result<MetadataRef<'a>, SymbolRefError> {
+    pub(crate) fn resolve<'a>(
+        &self,
+        body: &'a [u8],
+        symbols: &SymbolIndex,
+    ) -> Result<MetadataRef<'a>, SymbolRefError> {
         let (unit, help) = (symbols.get(body, self.unit)?, symbols.get(body, self.help)?);
         Ok(MetadataRef { metric_type: metric_type(self.metric_type), unit, help })
     }

@@ -12,10 +12,10 @@
 //! | `metadata`  | what is said of a series' metric                                 |
 
 mod exemplar;
-mod metadata;
 mod label_bytes;
-pub mod request_index;
+mod metadata;
 mod refs;
+pub mod request_index;
 mod sample;
 pub mod series;
 pub mod symbols;

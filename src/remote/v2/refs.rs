@@ -2,7 +2,7 @@
 //!
 //! Of a reference the lower 32 bits count, as prost has it.
 
-use crate::remote::protobuf::{MessageCursor, DecodeMessageError, FieldKey, MAX_DEPTH, WireType};
+use crate::remote::protobuf::{DecodeMessageError, FieldKey, MAX_DEPTH, MessageCursor, WireType};
 
 /// The field of the list, of a series as of an exemplar.
 pub(crate) const LABELS_REFS: u32 = 1;
@@ -11,7 +11,10 @@ pub(crate) const LABELS_REFS_KEY: u8 = 0x0a;
 
 /// Checks a piece of a list, behind its key; says how many references it has.
 #[inline]
-pub(crate) fn check_refs(message: &mut MessageCursor<'_>, key: FieldKey) -> Result<usize, DecodeMessageError> {
+pub(crate) fn check_refs(
+    message: &mut MessageCursor<'_>,
+    key: FieldKey,
+) -> Result<usize, DecodeMessageError> {
     if key.wire != WireType::Length {
         message.expect_wire_type(key, WireType::Varint)?;
         return message.varint().map(|_| 1);
@@ -65,7 +68,9 @@ impl Iterator for SymbolRefs<'_> {
             let key = self.fields.key().ok()?;
             match (key.field, key.wire) {
                 (LABELS_REFS, WireType::Length) => self.run = self.fields.message().ok()?,
-                (LABELS_REFS, _) => return self.fields.varint().ok().map(|reference| reference as u32),
+                (LABELS_REFS, _) => {
+                    return self.fields.varint().ok().map(|reference| reference as u32);
+                }
                 _ => self.fields.skip_value(key, MAX_DEPTH - self.level).ok()?,
             }
         }

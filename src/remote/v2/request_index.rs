@@ -7,13 +7,15 @@
 //! What a request means may be far larger than its bytes, as each text may be referred to often. Together the labels and
 //! metadata of its series have no more bytes than a request may have: so nobody can make more of 2.0 than of 1.0.
 
-use crate::remote::protobuf::{MessageCursor, DecodeMessageError, MAX_DEPTH, WireType};
+use crate::remote::protobuf::{DecodeMessageError, MAX_DEPTH, MessageCursor, WireType};
 use crate::remote::request_index_v1::{CountLimits, DecodeWriteRequestError};
 use crate::remote::schema::{self, FIELD_LEVEL, SERIES_LEVEL};
 use crate::remote::v2::refs::{LABELS_REFS, LABELS_REFS_KEY, check_refs, check_run};
 use crate::remote::v2::sample::{decode_sample, decode_sample_fast};
-use crate::remote::v2::series::{EXEMPLARS, HISTOGRAMS, METADATA, SAMPLES, SAMPLES_KEY, SeriesV2, SeriesSpanV2};
-use crate::remote::v2::symbols::{SYMBOLS_KEY, SymbolIndex, ReadSymbolsError};
+use crate::remote::v2::series::{
+    EXEMPLARS, HISTOGRAMS, METADATA, SAMPLES, SAMPLES_KEY, SeriesSpanV2, SeriesV2,
+};
+use crate::remote::v2::symbols::{ReadSymbolsError, SYMBOLS_KEY, SymbolIndex};
 
 /// Field numbers of `Request`.
 const SYMBOLS: u32 = 4;
@@ -54,26 +56,40 @@ impl RequestIndexV2 {
     ///
     /// # Errors
     /// [`DecodeWriteRequestError`]; the index is then of no use.
-    pub fn read(&mut self, body: &[u8], bounds: RequestLimitsV2) -> Result<(), DecodeWriteRequestError> {
+    pub fn read(
+        &mut self,
+        body: &[u8],
+        bounds: RequestLimitsV2,
+    ) -> Result<(), DecodeWriteRequestError> {
         self.symbols.clear();
         self.series.clear();
         (self.samples, self.refs, self.has_exemplars) = (0, 0, false);
         if u32::try_from(body.len()).is_err() {
-            return Err(DecodeWriteRequestError::MalformedV2(DecodeMessageError { what: "more than 4 GiB", offset: 0 }));
+            return Err(DecodeWriteRequestError::MalformedV2(DecodeMessageError {
+                what: "more than 4 GiB",
+                offset: 0,
+            }));
         }
         self.walk(body, bounds.counts).map_err(|error| match error {
-            DecodeWriteRequestError::Malformed(error) => DecodeWriteRequestError::MalformedV2(error),
+            DecodeWriteRequestError::Malformed(error) => {
+                DecodeWriteRequestError::MalformedV2(error)
+            }
             other => other,
         })?;
         self.check_string_bytes(body, bounds.text_bytes)
     }
 
     fn walk(&mut self, body: &[u8], limits: CountLimits) -> Result<(), DecodeWriteRequestError> {
-        let max_symbols = limits.series.saturating_mul(SYMBOLS_OF_SERIES).saturating_add(SYMBOLS_OF_REQUEST);
+        let max_symbols =
+            limits.series.saturating_mul(SYMBOLS_OF_SERIES).saturating_add(SYMBOLS_OF_REQUEST);
         let judged = |result: Result<(), ReadSymbolsError>| match result {
             Ok(()) => Ok(()),
-            Err(ReadSymbolsError::Malformed(error)) => Err(DecodeWriteRequestError::Malformed(error)),
-            Err(ReadSymbolsError::TooMany) => Err(DecodeWriteRequestError::TooManySymbols(max_symbols)),
+            Err(ReadSymbolsError::Malformed(error)) => {
+                Err(DecodeWriteRequestError::Malformed(error))
+            }
+            Err(ReadSymbolsError::TooMany) => {
+                Err(DecodeWriteRequestError::TooManySymbols(max_symbols))
+            }
         };
         let mut request = MessageCursor::new(body);
         while !request.is_at_end() {
@@ -98,8 +114,13 @@ impl RequestIndexV2 {
     }
 
     #[inline]
-    fn add(&mut self, span: SeriesSpanV2, limits: CountLimits) -> Result<(), DecodeWriteRequestError> {
-        self.samples += u64::from(span.samples) + u64::from(span.exemplars) + u64::from(span.histograms);
+    fn add(
+        &mut self,
+        span: SeriesSpanV2,
+        limits: CountLimits,
+    ) -> Result<(), DecodeWriteRequestError> {
+        self.samples +=
+            u64::from(span.samples) + u64::from(span.exemplars) + u64::from(span.histograms);
         self.refs += u64::from(span.refs) + 2 * u64::from(span.has_metadata);
         self.has_exemplars |= span.exemplars > 0;
         self.series.push(span);
@@ -119,7 +140,9 @@ impl RequestIndexV2 {
         }
         let mut left = limit;
         for series in self.series(body) {
-            left = left.checked_sub(series.string_bytes()).ok_or(DecodeWriteRequestError::TooMuchText(limit))?;
+            left = left
+                .checked_sub(series.string_bytes())
+                .ok_or(DecodeWriteRequestError::TooMuchText(limit))?;
         }
         Ok(())
     }
@@ -180,7 +203,10 @@ impl SeriesSpanV2 {
     }
 
     /// Checks a field that is not one of references or samples as every sender writes them.
-    fn check_uncommon_field(&mut self, series: &mut MessageCursor<'_>) -> Result<(), DecodeMessageError> {
+    fn check_uncommon_field(
+        &mut self,
+        series: &mut MessageCursor<'_>,
+    ) -> Result<(), DecodeMessageError> {
         let key = series.key()?;
         match key.field {
             LABELS_REFS => {

@@ -1,21 +1,25 @@
 //! The borrowed reader of 2.0 is equal to prost: the same bytes are accepted, and they mean the same.
 
-use super::{RequestLimitsV2, RequestIndexV2};
+use super::{RequestIndexV2, RequestLimitsV2};
 use crate::model::exemplar::Exemplar;
 use crate::model::labels::{BuildLabelsError, LabelsBuilder};
 use crate::model::metadata::Metadata;
 use crate::model::sample::SampleValue;
-use crate::remote::symbol_ref_error::SymbolRefError;
 use crate::remote::exemplar::ExemplarError;
 use crate::remote::pb::io::prometheus::write::v2 as pb;
 use crate::remote::pb::prometheus as pb1;
 use crate::remote::request_index_v1::{CountLimits, DecodeWriteRequestError};
 use crate::remote::request_series::RequestSeries;
-use proptest::prelude::{Just, Strategy, any, prop, prop_assert, prop_assert_eq, prop_oneof, proptest};
+use crate::remote::symbol_ref_error::SymbolRefError;
+use proptest::prelude::{
+    Just, Strategy, any, prop, prop_assert, prop_assert_eq, prop_oneof, proptest,
+};
 use prost::Message;
 
-const NO_LIMITS: RequestLimitsV2 =
-    RequestLimitsV2 { counts: CountLimits { series: u64::MAX, samples: u64::MAX }, text_bytes: usize::MAX };
+const NO_LIMITS: RequestLimitsV2 = RequestLimitsV2 {
+    counts: CountLimits { series: u64::MAX, samples: u64::MAX },
+    text_bytes: usize::MAX,
+};
 
 /// What both readers must agree on.
 #[derive(Debug, PartialEq)]
@@ -79,7 +83,10 @@ fn described(histogram: Result<(i64, SampleValue), String>) -> String {
     format!("{histogram:?}")
 }
 
-fn metadata_of(symbols: &[String], message: &pb::Metadata) -> Result<Option<Metadata>, SymbolRefError> {
+fn metadata_of(
+    symbols: &[String],
+    message: &pb::Metadata,
+) -> Result<Option<Metadata>, SymbolRefError> {
     use crate::model::metadata::MetricType;
     let metric_type = match message.r#type {
         1 => MetricType::Counter,
@@ -132,12 +139,21 @@ fn borrowed(body: &[u8]) -> Option<Vec<SeriesContent>> {
                     other => panic!("{other:?} is no float"),
                 })
                 .collect(),
-            exemplars: series.exemplars().map(|exemplar| exemplar.map_err(|bad| bad.reason)).collect(),
+            exemplars: series
+                .exemplars()
+                .map(|exemplar| exemplar.map_err(|bad| bad.reason))
+                .collect(),
             histograms: series
                 .histograms()
                 .map(|read| {
                     let start = read.as_ref().map_or(0, |point| point.start_timestamp);
-                    (start, described(read.map(|point| (point.t, point.value)).map_err(|bad| format!("{bad:?}"))))
+                    (
+                        start,
+                        described(
+                            read.map(|point| (point.t, point.value))
+                                .map_err(|bad| format!("{bad:?}")),
+                        ),
+                    )
                 })
                 .collect(),
             metadata: series.metadata().map(|found| found.map(|found| found.to_metadata())),
@@ -151,10 +167,17 @@ fn by_prost(body: &[u8]) -> Option<Vec<SeriesContent>> {
     let symbols = &request.symbols;
     let series = request.timeseries.iter().map(|series| SeriesContent {
         labels: pairs(symbols, &series.labels_refs),
-        samples: series.samples.iter().map(|s| (s.timestamp, s.start_timestamp, s.value.to_bits())).collect(),
+        samples: series
+            .samples
+            .iter()
+            .map(|s| (s.timestamp, s.start_timestamp, s.value.to_bits()))
+            .collect(),
         exemplars: series.exemplars.iter().map(|exemplar| exemplar_of(symbols, exemplar)).collect(),
         histograms: series.histograms.iter().map(histogram_of).collect(),
-        metadata: series.metadata.as_ref().map_or(Ok(None), |metadata| metadata_of(symbols, metadata)),
+        metadata: series
+            .metadata
+            .as_ref()
+            .map_or(Ok(None), |metadata| metadata_of(symbols, metadata)),
     });
     Some(series.collect())
 }
@@ -199,8 +222,14 @@ fn histogram() -> impl Strategy<Value = pb::Histogram> {
         let (is_float, schema, offset, reset_hint, timestamp, start_timestamp) = numbers;
         let total: u32 = counts.iter().sum();
         let positive_spans = vec![pb::BucketSpan { offset, length: counts.len() as u32 }];
-        let common =
-            pb::Histogram { schema, reset_hint, timestamp, start_timestamp, positive_spans, ..Default::default() };
+        let common = pb::Histogram {
+            schema,
+            reset_hint,
+            timestamp,
+            start_timestamp,
+            positive_spans,
+            ..Default::default()
+        };
         if is_float {
             return pb::Histogram {
                 count: Some(Count::CountFloat(total.into())),
@@ -210,17 +239,19 @@ fn histogram() -> impl Strategy<Value = pb::Histogram> {
             };
         }
         let before = std::iter::once(&0).chain(&counts);
-        let deltas = counts.iter().zip(before).map(|(&now, &before)| i64::from(now) - i64::from(before));
-        pb::Histogram { count: Some(Count::CountInt(total.into())), positive_deltas: deltas.collect(), ..common }
+        let deltas =
+            counts.iter().zip(before).map(|(&now, &before)| i64::from(now) - i64::from(before));
+        pb::Histogram {
+            count: Some(Count::CountInt(total.into())),
+            positive_deltas: deltas.collect(),
+            ..common
+        }
     })
 }
 
 fn series() -> impl Strategy<Value = pb::TimeSeries> {
-    let exemplar = (refs(), number(), time()).prop_map(|(labels_refs, value, timestamp)| pb::Exemplar {
-        labels_refs,
-        value,
-        timestamp,
-    });
+    let exemplar = (refs(), number(), time())
+        .prop_map(|(labels_refs, value, timestamp)| pb::Exemplar { labels_refs, value, timestamp });
     let metadata = (prop_oneof![0..9i32, any::<i32>()], reference(), reference())
         .prop_map(|(r#type, help_ref, unit_ref)| pb::Metadata { r#type, help_ref, unit_ref });
     (
@@ -368,7 +399,11 @@ proptest! {
 /// A request in which each of `series` series refers to each of the texts as often as `repeats` says.
 fn amplified(symbols: Vec<String>, series: usize, repeats: u32) -> Vec<u8> {
     let refs: Vec<u32> = (0..repeats).flat_map(|_| 0..symbols.len() as u32).collect();
-    let one = pb::TimeSeries { labels_refs: refs, samples: vec![pb::Sample::default()], ..Default::default() };
+    let one = pb::TimeSeries {
+        labels_refs: refs,
+        samples: vec![pb::Sample::default()],
+        ..Default::default()
+    };
     pb::Request { symbols, timeseries: vec![one; series] }.encode_to_vec()
 }
 
@@ -376,7 +411,9 @@ fn amplified(symbols: Vec<String>, series: usize, repeats: u32) -> Vec<u8> {
 fn what_a_request_means_is_bounded_like_its_bytes() {
     let mut index = RequestIndexV2::new();
     let body = amplified(vec!["n".repeat(100), "v".repeat(900)], 10, 1);
-    let read = |index: &mut RequestIndexV2, text_bytes| index.read(&body, RequestLimitsV2 { text_bytes, ..NO_LIMITS });
+    let read = |index: &mut RequestIndexV2, text_bytes| {
+        index.read(&body, RequestLimitsV2 { text_bytes, ..NO_LIMITS })
+    };
     assert_eq!(read(&mut index, 10_000), Ok(()));
     assert_eq!(read(&mut index, 9_999), Err(DecodeWriteRequestError::TooMuchText(9_999)));
     let help = pb::Request {
@@ -399,11 +436,14 @@ fn what_a_request_means_is_bounded_like_its_bytes() {
 fn series_samples_and_symbols_are_limited() {
     let mut index = RequestIndexV2::new();
     let body = amplified(vec!["a".into(), "b".into()], 3, 1);
-    let bounds = |series, samples| RequestLimitsV2 { counts: CountLimits { series, samples }, ..NO_LIMITS };
+    let bounds =
+        |series, samples| RequestLimitsV2 { counts: CountLimits { series, samples }, ..NO_LIMITS };
     assert_eq!(index.read(&body, bounds(3, 3)), Ok(()));
     assert_eq!(index.read(&body, bounds(2, 3)), Err(DecodeWriteRequestError::TooManySeries(2)));
     assert_eq!(index.read(&body, bounds(3, 2)), Err(DecodeWriteRequestError::TooManySamples(2)));
-    let symbols = |count| pb::Request { symbols: vec![String::new(); count], ..Default::default() }.encode_to_vec();
+    let symbols = |count| {
+        pb::Request { symbols: vec![String::new(); count], ..Default::default() }.encode_to_vec()
+    };
     assert_eq!(index.read(&symbols(4096 + 16), bounds(1, 1)), Ok(()));
     let refused = index.read(&symbols(4096 + 17), bounds(1, 1));
     assert_eq!(refused, Err(DecodeWriteRequestError::TooManySymbols(4096 + 16)));
@@ -429,7 +469,10 @@ fn an_index_is_used_again_without_what_was_there_before() {
     assert_eq!((index.series(&large).len(), index.symbols().len()), (50, 2));
     assert!(index.retained_bytes() > 0);
     index.read(&[], NO_LIMITS).unwrap();
-    assert_eq!((index.series(&[]).len(), index.symbols().is_empty(), index.has_exemplars()), (0, true, false));
+    assert_eq!(
+        (index.series(&[]).len(), index.symbols().is_empty(), index.has_exemplars()),
+        (0, true, false)
+    );
 }
 
 #[test]
@@ -437,8 +480,10 @@ fn recorded_requests_of_a_real_sender_read_as_prost_reads_them() {
     for (kind, has_starts) in [("rw2", false), ("rw2-st", true)] {
         let mut starts = 0;
         for number in ["00", "01", "02", "03", "15", "16"] {
-            let path = format!("{}/tests/golden/wire/{kind}/{number}.body", env!("CARGO_MANIFEST_DIR"));
-            let body = snap::raw::Decoder::new().decompress_vec(&std::fs::read(path).unwrap()).unwrap();
+            let path =
+                format!("{}/tests/golden/wire/{kind}/{number}.body", env!("CARGO_MANIFEST_DIR"));
+            let body =
+                snap::raw::Decoder::new().decompress_vec(&std::fs::read(path).unwrap()).unwrap();
             let content = borrowed(&body).unwrap();
             assert!(content.len() > 20);
             assert_eq!(Some(&content), by_prost(&body).as_ref());

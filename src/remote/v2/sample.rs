@@ -1,7 +1,7 @@
 //! A sample of a remote write 2.0 request: the message `SampleV2`, which has a start timestamp beside what that of 1.0 has.
 
 use crate::model::sample::{Sample, SampleValue};
-use crate::remote::protobuf::{MessageCursor, DecodeMessageError, MAX_DEPTH, WireType};
+use crate::remote::protobuf::{DecodeMessageError, MAX_DEPTH, MessageCursor, WireType};
 use crate::remote::schema::FIELD_LEVEL;
 
 /// Field numbers.
@@ -72,7 +72,9 @@ fn short_varint(bytes: &[u8]) -> Option<(i64, &[u8])> {
 }
 
 /// Decodes a sample however it is written.
-pub(crate) fn decode_sample(mut message: MessageCursor<'_>) -> Result<SampleV2, DecodeMessageError> {
+pub(crate) fn decode_sample(
+    mut message: MessageCursor<'_>,
+) -> Result<SampleV2, DecodeMessageError> {
     let mut sample = SampleV2::default();
     while !message.is_at_end() {
         let key = message.key()?;

@@ -5,15 +5,15 @@
 use crate::model::exemplar::Exemplar;
 use crate::model::metadata::MetadataRef;
 use crate::model::sample::Sample;
-use crate::remote::symbol_ref_error::SymbolRefError;
 use crate::remote::exemplar::RejectedExemplar;
 use crate::remote::histogram::{RejectedHistogram, storable_histogram_v2};
-use crate::remote::protobuf::{MessageCursor, MAX_DEPTH};
+use crate::remote::protobuf::{MAX_DEPTH, MessageCursor};
 use crate::remote::request_series::RequestSeries;
 use crate::remote::schema::SERIES_LEVEL;
+use crate::remote::symbol_ref_error::SymbolRefError;
 use crate::remote::v2::exemplar::decode_exemplar;
-use crate::remote::v2::metadata;
 use crate::remote::v2::label_bytes::encode_labels;
+use crate::remote::v2::metadata;
 use crate::remote::v2::refs::SymbolRefs;
 use crate::remote::v2::sample::{decode_sample, decode_sample_fast};
 use crate::remote::v2::symbols::SymbolIndex;
@@ -66,7 +66,8 @@ impl<'a> SeriesV2<'a> {
     where
         'a: 'b,
     {
-        let packed = encode_labels(buffer, self.body, self.symbols, self.refs()).then_some(&**buffer);
+        let packed =
+            encode_labels(buffer, self.body, self.symbols, self.refs()).then_some(&**buffer);
         SeriesV2 { packed, ..self }
     }
 
@@ -93,7 +94,11 @@ impl<'a> SeriesV2<'a> {
         if self.span.has_scattered_refs {
             SymbolRefs::from_message(self.cursor(self.span.start), SERIES_LEVEL)
         } else {
-            SymbolRefs::from_run(MessageCursor::within(self.body, self.span.refs_start as usize, self.span.refs_end as usize))
+            SymbolRefs::from_run(MessageCursor::within(
+                self.body,
+                self.span.refs_start as usize,
+                self.span.refs_end as usize,
+            ))
         }
     }
 
@@ -107,7 +112,8 @@ impl<'a> SeriesV2<'a> {
     fn messages(&self, field: u32, left: u32) -> FieldMessages<'a> {
         // Most often everything else stands behind the references.
         let is_usual = !self.span.has_scattered_refs && self.span.refs_start <= self.span.start + 3;
-        let start = if is_usual { self.span.refs_end.max(self.span.start) } else { self.span.start };
+        let start =
+            if is_usual { self.span.refs_end.max(self.span.start) } else { self.span.start };
         FieldMessages { fields: self.cursor(start), field, left }
     }
 
@@ -134,7 +140,10 @@ impl RequestSeries for SeriesV2<'_> {
         let mut refs = self.refs();
         std::iter::from_fn(move || {
             let (name, value) = (refs.next()?, refs.next()?);
-            Some((self.symbols.get(self.body, name).ok()?, self.symbols.get(self.body, value).ok()?))
+            Some((
+                self.symbols.get(self.body, name).ok()?,
+                self.symbols.get(self.body, value).ok()?,
+            ))
         })
     }
 
@@ -152,7 +161,9 @@ impl RequestSeries for SeriesV2<'_> {
         Samples { messages: self.messages(SAMPLES, self.span.samples) }
     }
 
-    fn histograms(&self) -> impl ExactSizeIterator<Item = Result<Sample, RejectedHistogram>> + Clone {
+    fn histograms(
+        &self,
+    ) -> impl ExactSizeIterator<Item = Result<Sample, RejectedHistogram>> + Clone {
         Histograms { messages: self.messages(HISTOGRAMS, self.span.histograms) }
     }
 

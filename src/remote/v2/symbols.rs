@@ -2,8 +2,8 @@
 //!
 //! Invariant: every entry lies in the body that was read last, is UTF-8, and there are no more than the limit.
 
+use crate::remote::protobuf::{DecodeMessageError, MessageCursor};
 use crate::remote::symbol_ref_error::SymbolRefError;
-use crate::remote::protobuf::{MessageCursor, DecodeMessageError};
 
 /// The key of `symbols`, as a byte.
 pub(crate) const SYMBOLS_KEY: u8 = 0x22;
@@ -65,7 +65,12 @@ impl SymbolIndex {
     }
 
     /// Takes in fields of texts (written with the usual key) as long as they follow each other. The body is shorter than 2^32 bytes.
-    pub(crate) fn read_run(&mut self, body: &[u8], request: &mut MessageCursor<'_>, limit: u64) -> Result<(), ReadSymbolsError> {
+    pub(crate) fn read_run(
+        &mut self,
+        body: &[u8],
+        request: &mut MessageCursor<'_>,
+        limit: u64,
+    ) -> Result<(), ReadSymbolsError> {
         let (start, first) = (request.offset(), self.spans.len());
         while let [SYMBOLS_KEY, ..] = request.rest() {
             request.skip(1);
@@ -90,7 +95,12 @@ impl SymbolIndex {
     }
 
     /// Takes in a text whose field was written in another way.
-    pub(crate) fn read_uncommon(&mut self, body: &[u8], request: &mut MessageCursor<'_>, limit: u64) -> Result<(), ReadSymbolsError> {
+    pub(crate) fn read_uncommon(
+        &mut self,
+        body: &[u8],
+        request: &mut MessageCursor<'_>,
+        limit: u64,
+    ) -> Result<(), ReadSymbolsError> {
         let len = request.bytes()?.len();
         if self.spans.len() as u64 >= limit {
             return Err(ReadSymbolsError::TooMany);
@@ -112,7 +122,11 @@ impl SymbolIndex {
     ///
     /// # Errors
     /// [`SymbolRefError::Outside`] where there is no such text.
-    pub(crate) fn get<'a>(&self, body: &'a [u8], reference: u32) -> Result<&'a str, SymbolRefError> {
+    pub(crate) fn get<'a>(
+        &self,
+        body: &'a [u8],
+        reference: u32,
+    ) -> Result<&'a str, SymbolRefError> {
         match self.bytes(body, reference) {
             Some(bytes) => Ok(std::str::from_utf8(bytes).unwrap_or_default()),
             None => Err(SymbolRefError::Outside { reference, symbols: self.len() }),

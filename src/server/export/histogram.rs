@@ -13,7 +13,9 @@
 
 use crate::model::histogram::buckets;
 use crate::model::histogram::buckets::IntBuckets;
-use crate::model::histogram::{CUSTOM_BUCKETS_SCHEMA, CounterResetHint, FloatHistogram, Histogram, Span};
+use crate::model::histogram::{
+    CUSTOM_BUCKETS_SCHEMA, CounterResetHint, FloatHistogram, Histogram, Span,
+};
 use std::fmt::{Display, Write as _};
 
 /// Writes a histogram for people.
@@ -90,7 +92,9 @@ struct CountTexts {
 }
 
 fn push_fields(text: &mut String, frame: &FloatHistogram, counts: &CountTexts) {
-    let spans = |spans: &[Span]| list(spans.iter().map(|span| format!("[{},{}]", span.offset, span.length)));
+    let spans = |spans: &[Span]| {
+        list(spans.iter().map(|span| format!("[{},{}]", span.offset, span.length)))
+    };
     let hint = match frame.reset_hint {
         CounterResetHint::Unknown => "unknown",
         CounterResetHint::Reset => "yes",
@@ -99,10 +103,22 @@ fn push_fields(text: &mut String, frame: &FloatHistogram, counts: &CountTexts) {
     };
     let CountTexts { is_float, zero_count, count, positive, negative } = counts;
     let (threshold, sum) = (bits(&frame.zero_threshold), bits(&frame.sum));
-    let _ = write!(text, "{{\"float\":{is_float},\"schema\":{},\"zero_threshold\":{threshold}", frame.schema);
+    let _ = write!(
+        text,
+        "{{\"float\":{is_float},\"schema\":{},\"zero_threshold\":{threshold}",
+        frame.schema
+    );
     let _ = write!(text, ",\"zero_count\":{zero_count},\"count\":{count},\"sum\":{sum}");
-    let _ = write!(text, ",\"positive_spans\":{},\"positive_buckets\":{positive}", spans(&frame.positive_spans));
-    let _ = write!(text, ",\"negative_spans\":{},\"negative_buckets\":{negative}", spans(&frame.negative_spans));
+    let _ = write!(
+        text,
+        ",\"positive_spans\":{},\"positive_buckets\":{positive}",
+        spans(&frame.positive_spans)
+    );
+    let _ = write!(
+        text,
+        ",\"negative_spans\":{},\"negative_buckets\":{negative}",
+        spans(&frame.negative_spans)
+    );
     let custom_values = list(frame.custom_values.iter().map(bits));
     let _ = write!(text, ",\"custom_values\":{custom_values},\"reset_hint\":\"{hint}\"}}");
 }
@@ -137,7 +153,12 @@ fn all_buckets(histogram: &FloatHistogram) -> Vec<DisplayBucket> {
     let positive = histogram.iter_positive().map(|buckets::Bucket { index, count }| {
         if is_custom {
             let end = |index: i64| custom_end(&histogram.custom_values, index);
-            return DisplayBucket { ends: if index == 0 { 3 } else { 0 }, lower: end(index - 1), upper: end(index), count };
+            return DisplayBucket {
+                ends: if index == 0 { 3 } else { 0 },
+                lower: end(index - 1),
+                upper: end(index),
+                count,
+            };
         }
         let lower = beside_zero(exponential_end(histogram.schema, index - 1));
         DisplayBucket { ends: 0, lower, upper: exponential_end(histogram.schema, index), count }
@@ -146,12 +167,22 @@ fn all_buckets(histogram: &FloatHistogram) -> Vec<DisplayBucket> {
         .iter_negative()
         .map(|buckets::Bucket { index, count }| {
             let upper = -beside_zero(exponential_end(histogram.schema, index - 1));
-            DisplayBucket { ends: 1, lower: -exponential_end(histogram.schema, index), upper, count }
+            DisplayBucket {
+                ends: 1,
+                lower: -exponential_end(histogram.schema, index),
+                upper,
+                count,
+            }
         })
         .collect();
     all.reverse();
     if histogram.zero_count > 0.0 {
-        all.push(DisplayBucket { ends: 3, lower: -threshold, upper: threshold, count: histogram.zero_count });
+        all.push(DisplayBucket {
+            ends: 3,
+            lower: -threshold,
+            upper: threshold,
+            count: histogram.zero_count,
+        });
     }
     all.extend(positive);
     all
@@ -186,7 +217,8 @@ impl Display for GoFloat {
         } else {
             let text = format!("{:e}", self.0);
             let (digits, exponent) = text.split_once('e').unwrap_or((&text, "0"));
-            let (sign, exponent) = exponent.strip_prefix('-').map_or(('+', exponent), |exponent| ('-', exponent));
+            let (sign, exponent) =
+                exponent.strip_prefix('-').map_or(('+', exponent), |exponent| ('-', exponent));
             write!(f, "{digits}e{sign}{exponent:0>2}")
         }
     }
@@ -194,9 +226,13 @@ impl Display for GoFloat {
 
 #[cfg(test)]
 mod tests {
-    use super::{GoFloat, exponential_end, push_float_bits, push_integer_bits, push_numbers, to_float};
-    use crate::model::histogram::{CUSTOM_BUCKETS_SCHEMA, CounterResetHint, FloatHistogram, Histogram, Span};
+    use super::{
+        GoFloat, exponential_end, push_float_bits, push_integer_bits, push_numbers, to_float,
+    };
     use crate::model::float_sample::STALE_NAN_BITS;
+    use crate::model::histogram::{
+        CUSTOM_BUCKETS_SCHEMA, CounterResetHint, FloatHistogram, Histogram, Span,
+    };
 
     fn example() -> Histogram {
         Histogram {
@@ -256,8 +292,15 @@ mod tests {
         };
         push_float_bits(&mut text, &stale);
         let json: serde_json::Value = serde_json::from_str(&text).unwrap();
-        let fields = ["float", "sum", "count", "zero_count", "reset_hint"].map(|name| json[name].clone());
-        let expected = serde_json::json!([true, "7ff0000000000002", "3ff0000000000000", "0000000000000000", "gauge"]);
+        let fields =
+            ["float", "sum", "count", "zero_count", "reset_hint"].map(|name| json[name].clone());
+        let expected = serde_json::json!([
+            true,
+            "7ff0000000000002",
+            "3ff0000000000000",
+            "0000000000000000",
+            "gauge"
+        ]);
         assert_eq!(serde_json::Value::from(fields.to_vec()), expected);
     }
 
@@ -269,13 +312,20 @@ mod tests {
             (65536.0, 8.0f64.sqrt(), 0.25)
         );
         assert_eq!((exponential_end(0, 1024), exponential_end(3, 8192)), (f64::MAX, f64::MAX));
-        assert_eq!((exponential_end(0, 1025), exponential_end(-4, 65)), (f64::INFINITY, f64::INFINITY));
+        assert_eq!(
+            (exponential_end(0, 1025), exponential_end(-4, 65)),
+            (f64::INFINITY, f64::INFINITY)
+        );
         assert_eq!((exponential_end(0, -1074), exponential_end(0, i64::MIN)), (5e-324, 0.0));
     }
 
     #[test]
     fn numbers_have_exponents_where_prometheus_writes_them() {
-        let texts = [1e21, 1e20, -1.5e-7, 1e-6, 0.1, -0.0, f64::INFINITY].map(|v| GoFloat(v).to_string());
-        assert_eq!(texts, ["1e+21", "100000000000000000000", "-1.5e-07", "0.000001", "0.1", "-0", "+Inf"]);
+        let texts =
+            [1e21, 1e20, -1.5e-7, 1e-6, 0.1, -0.0, f64::INFINITY].map(|v| GoFloat(v).to_string());
+        assert_eq!(
+            texts,
+            ["1e+21", "100000000000000000000", "-1.5e-07", "0.000001", "0.1", "-0", "+Inf"]
+        );
     }
 }

@@ -1,9 +1,11 @@
 //! A line of an export: points of one series as a JSON object.
 
-use crate::model::labels::Labels;
 use crate::model::float_sample::FloatSample;
+use crate::model::labels::Labels;
 use crate::model::sample::{Sample, SampleValue};
-use crate::server::export::histogram::{push_float_bits, push_integer_bits, push_numbers, to_float};
+use crate::server::export::histogram::{
+    push_float_bits, push_integer_bits, push_numbers, to_float,
+};
 use std::fmt::Write as _;
 
 /// Numbers in one line: a float is one, a histogram as many as it has buckets and one more.
@@ -31,7 +33,9 @@ impl ExportLine {
     pub(super) fn push(&mut self, point: Sample) {
         let (list, buckets) = match &point.value {
             SampleValue::Float(_) => (&mut self.floats, 0),
-            SampleValue::Histogram(one) => (&mut self.histograms, one.positive_buckets.len() + one.negative_buckets.len()),
+            SampleValue::Histogram(one) => {
+                (&mut self.histograms, one.positive_buckets.len() + one.negative_buckets.len())
+            }
             SampleValue::FloatHistogram(one) => {
                 (&mut self.histograms, one.positive_buckets.len() + one.negative_buckets.len())
             }
@@ -54,7 +58,12 @@ impl ExportLine {
     pub(super) fn write(&mut self, labels: &Labels, values: ValueFormat, text: &mut String) {
         text.push_str("{\"metric\":{");
         push_list(text, labels.iter(), |text, (name, value)| {
-            let _ = write!(text, "{}:{}", serde_json::Value::from(name), serde_json::Value::from(value));
+            let _ = write!(
+                text,
+                "{}:{}",
+                serde_json::Value::from(name),
+                serde_json::Value::from(value)
+            );
         });
         text.push_str("},\"values\":[");
         push_list(text, &self.floats, |text, point| push_value(text, values, point));
@@ -92,7 +101,11 @@ fn push_times(text: &mut String, points: &[Sample], time: impl Fn(&Sample) -> i6
     });
 }
 
-fn push_list<T>(text: &mut String, items: impl IntoIterator<Item = T>, push: impl Fn(&mut String, T)) {
+fn push_list<T>(
+    text: &mut String,
+    items: impl IntoIterator<Item = T>,
+    push: impl Fn(&mut String, T),
+) {
     for (i, item) in items.into_iter().enumerate() {
         text.push_str(if i == 0 { "" } else { "," });
         push(text, item);
@@ -101,13 +114,25 @@ fn push_list<T>(text: &mut String, items: impl IntoIterator<Item = T>, push: imp
 
 fn push_value(text: &mut String, values: ValueFormat, point: &Sample) {
     match (&point.value, values) {
-        (SampleValue::Float(v), ValueFormat::Numbers) => push_number(text, &FloatSample::new(point.t, *v)),
-        (SampleValue::Float(v), ValueFormat::Bits) => drop(write!(text, "\"{:016x}\"", v.to_bits())),
+        (SampleValue::Float(v), ValueFormat::Numbers) => {
+            push_number(text, &FloatSample::new(point.t, *v))
+        }
+        (SampleValue::Float(v), ValueFormat::Bits) => {
+            drop(write!(text, "\"{:016x}\"", v.to_bits()))
+        }
         (value, ValueFormat::Numbers) if value.is_stale() => text.push_str("\"StaleNaN\""),
-        (SampleValue::Histogram(histogram), ValueFormat::Numbers) => push_numbers(text, &to_float(histogram)),
-        (SampleValue::Histogram(histogram), ValueFormat::Bits) => push_integer_bits(text, histogram),
-        (SampleValue::FloatHistogram(histogram), ValueFormat::Numbers) => push_numbers(text, histogram),
-        (SampleValue::FloatHistogram(histogram), ValueFormat::Bits) => push_float_bits(text, histogram),
+        (SampleValue::Histogram(histogram), ValueFormat::Numbers) => {
+            push_numbers(text, &to_float(histogram))
+        }
+        (SampleValue::Histogram(histogram), ValueFormat::Bits) => {
+            push_integer_bits(text, histogram)
+        }
+        (SampleValue::FloatHistogram(histogram), ValueFormat::Numbers) => {
+            push_numbers(text, histogram)
+        }
+        (SampleValue::FloatHistogram(histogram), ValueFormat::Bits) => {
+            push_float_bits(text, histogram)
+        }
     }
 }
 
@@ -128,9 +153,9 @@ fn push_number(text: &mut String, sample: &FloatSample) {
 #[cfg(test)]
 mod tests {
     use super::{ExportLine, ValueFormat, push_number};
+    use crate::model::float_sample::{FloatSample, STALE_NAN_BITS};
     use crate::model::histogram::{FloatHistogram, Histogram};
     use crate::model::labels::{Labels, LabelsBuilder};
-    use crate::model::float_sample::{STALE_NAN_BITS, FloatSample};
     use crate::model::sample::{Sample, SampleValue};
 
     #[test]
@@ -171,16 +196,24 @@ mod tests {
         let stale = Histogram { sum: f64::from_bits(STALE_NAN_BITS), ..Histogram::default() };
         line.push(Sample::new(1, SampleValue::FloatHistogram(Box::default())));
         line.push(Sample { start_timestamp: -3, t: 2, value: SampleValue::Float(1.0) });
-        line.push(Sample { start_timestamp: 1, t: 4, value: SampleValue::Histogram(Box::new(stale)) });
+        line.push(Sample {
+            start_timestamp: 1,
+            t: 4,
+            value: SampleValue::Histogram(Box::new(stale)),
+        });
         let json: serde_json::Value = serde_json::from_str(&written(&mut line)).unwrap();
         assert_eq!((&json["timestamps"], &json["starts"]), (&[2].into(), &[-3].into()));
         assert_eq!(json["histograms"], serde_json::json!([{"count": "0", "sum": "0"}, "StaleNaN"]));
-        assert_eq!((&json["histogram_timestamps"], &json["histogram_starts"]), (&[1, 4].into(), &[0, 1].into()));
+        assert_eq!(
+            (&json["histogram_timestamps"], &json["histogram_starts"]),
+            (&[1, 4].into(), &[0, 1].into())
+        );
     }
 
     #[test]
     fn a_line_is_full_of_a_few_large_histograms() {
-        let large = FloatHistogram { positive_buckets: vec![1.0; 2000], ..FloatHistogram::default() };
+        let large =
+            FloatHistogram { positive_buckets: vec![1.0; 2000], ..FloatHistogram::default() };
         let mut line = ExportLine::default();
         for t in 0..3 {
             assert!(!line.is_full());

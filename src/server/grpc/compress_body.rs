@@ -4,10 +4,10 @@
 //! few go as they are without a try (chunks are compressed already). The memory for it comes out of that of answers; where there is none
 //! the message goes as it is. What is large is compressed on a blocking thread.
 
-use crate::server::state::SharedState;
 use crate::server::grpc::encoding::GrpcEncoding;
 use crate::server::grpc::messages::FRAME_HEADER;
-use crate::server::grpc::unfold_body::{StepFuture, UnfoldStep, UnfoldBody};
+use crate::server::grpc::unfold_body::{StepFuture, UnfoldBody, UnfoldStep};
+use crate::server::state::SharedState;
 use axum::body::Body;
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use http_body::Frame;
@@ -22,7 +22,10 @@ const INCOMPRESSIBLE_SKIP: u32 = 15;
 
 /// A body with messages that are compressed where that helps.
 pub(crate) fn compress_body(body: Body, context: SharedState, encoding: GrpcEncoding) -> Body {
-    Body::new(UnfoldBody::new(CompressBody { body, context, encoding, rest: BytesMut::new(), skip: 0 }, next))
+    Body::new(UnfoldBody::new(
+        CompressBody { body, context, encoding, rest: BytesMut::new(), skip: 0 },
+        next,
+    ))
 }
 
 struct CompressBody {
@@ -83,7 +86,10 @@ impl CompressBody {
         let packed = if message.len() <= INLINE_MESSAGE {
             compress_with_header(encoding, plain)
         } else {
-            tokio::task::spawn_blocking(move || compress_with_header(encoding, plain)).await.ok().flatten()
+            tokio::task::spawn_blocking(move || compress_with_header(encoding, plain))
+                .await
+                .ok()
+                .flatten()
         };
         match packed {
             Some(packed) if packed.len() <= message.len() - message.len() / 8 => packed,

@@ -11,12 +11,12 @@
 //! This is also the one place that says RESOURCE_EXHAUSTED of a message over its limit, for which tonic has another code.
 
 use crate::remote::stream_request::ENVELOPE_BYTES;
-use crate::server::state::SharedState;
 use crate::server::grpc;
 use crate::server::grpc::compress_body::compress_body;
-use crate::server::grpc::encoding::{ACCEPT_ENCODING, ACCEPTED, ENCODING, GrpcEncoding, IDENTITY};
 use crate::server::grpc::decompress_body::decompress_body;
+use crate::server::grpc::encoding::{ACCEPT_ENCODING, ACCEPTED, ENCODING, GrpcEncoding, IDENTITY};
 use crate::server::grpc::messages::MessageLimits;
+use crate::server::state::SharedState;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderValue};
 use axum::middleware::Next;
@@ -32,7 +32,11 @@ const WRITE_METHOD_PREFIXES: [&str; 2] = ["/narthex.v1.Write/", "/thanos.Writeab
 const STREAM_MAX_WAIT: Duration = Duration::from_secs(10);
 
 /// Calls a method with plain messages.
-pub(crate) async fn compression_layer(State(context): State<SharedState>, mut request: Request, next: Next) -> Response {
+pub(crate) async fn compression_layer(
+    State(context): State<SharedState>,
+    mut request: Request,
+    next: Next,
+) -> Response {
     let own = match request.headers_mut().remove(ENCODING).as_ref().map(request_encoding) {
         None => None,
         Some(Ok(own)) => own,
@@ -42,7 +46,8 @@ pub(crate) async fn compression_layer(State(context): State<SharedState>, mut re
     request.headers_mut().remove(ACCEPT_ENCODING);
     if let Some(encoding) = own {
         let limits = limits(&context, request.uri().path());
-        request = request.map(|body| decompress_body(body, context.inflater.clone(), encoding, limits));
+        request =
+            request.map(|body| decompress_body(body, context.inflater.clone(), encoding, limits));
     }
     let mut response = next.run(request).await;
     let status = response.headers().get(Status::GRPC_STATUS).cloned();
@@ -68,13 +73,16 @@ fn request_encoding(name: &HeaderValue) -> Result<Option<GrpcEncoding>, Status> 
     if name == IDENTITY {
         return Ok(None);
     }
-    let unknown = || Status::unimplemented(format!("the encoding {name} is not known, only {ACCEPTED}"));
+    let unknown =
+        || Status::unimplemented(format!("the encoding {name} is not known, only {ACCEPTED}"));
     GrpcEncoding::from_name(name).map(Some).ok_or_else(unknown)
 }
 
 fn unsupported_encoding(status: Status) -> Response {
     let mut response = grpc::error_response(status);
-    response.headers_mut().extend(HeaderMap::from_iter([(ACCEPT_ENCODING, HeaderValue::from_static(ACCEPTED))]));
+    response
+        .headers_mut()
+        .extend(HeaderMap::from_iter([(ACCEPT_ENCODING, HeaderValue::from_static(ACCEPTED))]));
     response
 }
 

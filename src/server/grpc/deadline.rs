@@ -28,12 +28,20 @@ pub(crate) async fn deadline_layer(request: Request, next: Next) -> Response {
     let timeout = match request.headers().get("grpc-timeout").map(parse_timeout) {
         None => return next.run(request).await,
         Some(Some(timeout)) => timeout,
-        Some(None) => return grpc::error_response(Status::invalid_argument("the header grpc-timeout is none")),
+        Some(None) => {
+            return grpc::error_response(Status::invalid_argument(
+                "the header grpc-timeout is none",
+            ));
+        }
     };
     // A time beyond what the clock can say is no deadline.
-    let Some(deadline) = Instant::now().checked_add(timeout) else { return next.run(request).await };
+    let Some(deadline) = Instant::now().checked_add(timeout) else {
+        return next.run(request).await;
+    };
     match tokio::time::timeout_at(deadline, next.run(request)).await {
-        Ok(response) => response.map(|body| Body::new(EarlyEndBody::new(body, trailers_at(deadline)))),
+        Ok(response) => {
+            response.map(|body| Body::new(EarlyEndBody::new(body, trailers_at(deadline))))
+        }
         Err(_) => grpc::error_response(deadline_exceeded()),
     }
 }
@@ -54,7 +62,8 @@ fn deadline_exceeded() -> Status {
 /// Up to eight digits and a unit.
 fn parse_timeout(header: &HeaderValue) -> Option<Duration> {
     let (digits, unit) = header.to_str().ok()?.split_at_checked(header.len().checked_sub(1)?)?;
-    let is_number = (1..=MAX_DIGITS).contains(&digits.len()) && digits.bytes().all(|byte| byte.is_ascii_digit());
+    let is_number = (1..=MAX_DIGITS).contains(&digits.len())
+        && digits.bytes().all(|byte| byte.is_ascii_digit());
     let value: u64 = digits.parse().ok().filter(|_| is_number)?;
     Some(match unit {
         "H" => Duration::from_secs(value * 3600),

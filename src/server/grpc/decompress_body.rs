@@ -6,11 +6,13 @@
 
 use crate::metrics::registry::{Counter, Registry};
 use crate::remote::decompress::BodyDecompressor;
-use crate::remote::decompress::output::{OutOfBudget, DecompressBudget, DecompressError};
+use crate::remote::decompress::output::{DecompressBudget, DecompressError, OutOfBudget};
 use crate::server::admission::Reservation;
 use crate::server::grpc::encoding::GrpcEncoding;
-use crate::server::grpc::messages::{FRAME_HEADER, CompressionFlag, GrpcMessage, MessageLimits, MessageReader};
-use crate::server::grpc::unfold_body::{StepFuture, UnfoldStep, UnfoldBody};
+use crate::server::grpc::messages::{
+    CompressionFlag, FRAME_HEADER, GrpcMessage, MessageLimits, MessageReader,
+};
+use crate::server::grpc::unfold_body::{StepFuture, UnfoldBody, UnfoldStep};
 use crate::server::request_error::RequestError;
 use axum::body::Body;
 use bytes::{BufMut, Bytes, BytesMut};
@@ -65,9 +67,19 @@ impl MessageDecompressor {
 }
 
 /// A body with plain messages.
-pub(crate) fn decompress_body(body: Body, inflater: MessageDecompressor, encoding: GrpcEncoding, limits: MessageLimits) -> Body {
-    let inflating =
-        DecompressBody { limits: limits.clone(), messages: MessageReader::new(body, limits), inflater, encoding, rest: None };
+pub(crate) fn decompress_body(
+    body: Body,
+    inflater: MessageDecompressor,
+    encoding: GrpcEncoding,
+    limits: MessageLimits,
+) -> Body {
+    let inflating = DecompressBody {
+        limits: limits.clone(),
+        messages: MessageReader::new(body, limits),
+        inflater,
+        encoding,
+        rest: None,
+    };
     Body::new(UnfoldBody::new(inflating, next))
 }
 
@@ -100,34 +112,46 @@ impl DecompressBody {
         self.rest = None;
         let Some(message) = self.messages.next_any().await? else { return Ok(None) };
         let plain = match message.flag {
-            CompressionFlag::Plain => DecompressedMessage { bytes: message.bytes, reservation: message.reservation },
+            CompressionFlag::Plain => {
+                DecompressedMessage { bytes: message.bytes, reservation: message.reservation }
+            }
             CompressionFlag::Packed => self.decompress(message).await?,
         };
         let mut header = BytesMut::with_capacity(FRAME_HEADER);
         header.put_u8(0);
         header.put_u32(
-            u32::try_from(plain.bytes.len()).map_err(|_| Status::resource_exhausted("a message of over 4 GiB"))?,
+            u32::try_from(plain.bytes.len())
+                .map_err(|_| Status::resource_exhausted("a message of over 4 GiB"))?,
         );
         self.rest = Some(plain);
         Ok(Some(header.freeze()))
     }
 
     async fn decompress(&mut self, message: GrpcMessage) -> Result<DecompressedMessage, Status> {
-        self.inflater.messages.get_or_create(&EncodingLabel { encoding: self.encoding.name() }).inc();
+        self.inflater
+            .messages
+            .get_or_create(&EncodingLabel { encoding: self.encoding.name() })
+            .inc();
         let give_up = Instant::now() + self.limits.max_wait;
         loop {
             match self.try_decompress(&message).await {
-                Err(DecompressError::OutOfBudget(_)) if Instant::now() < give_up => tokio::time::sleep(RETRY_INTERVAL).await,
+                Err(DecompressError::OutOfBudget(_)) if Instant::now() < give_up => {
+                    tokio::time::sleep(RETRY_INTERVAL).await
+                }
                 result => return result.map_err(|error| RequestError::from(error).into_grpc()),
             }
         }
     }
 
-    async fn try_decompress(&mut self, message: &GrpcMessage) -> Result<DecompressedMessage, DecompressError> {
+    async fn try_decompress(
+        &mut self,
+        message: &GrpcMessage,
+    ) -> Result<DecompressedMessage, DecompressError> {
         let limit = self.limits.size;
         if message.bytes.len() <= INLINE_PACKED {
             match self.work(message).run(limit.min(INLINE_INFLATED)) {
-                Err(DecompressError::TooLarge { .. } | DecompressError::Window) if limit > INLINE_INFLATED => {}
+                Err(DecompressError::TooLarge { .. } | DecompressError::Window)
+                    if limit > INLINE_INFLATED => {}
                 result => return result,
             }
         }
@@ -172,7 +196,11 @@ impl DecompressJob {
     fn run(mut self, limit: usize) -> Result<DecompressedMessage, DecompressError> {
         let mut unpacker = self.pool.lock().pop().unwrap_or_default();
         let mut grant = |bytes| self.reservation.extend(bytes).map_err(|_| OutOfBudget);
-        let unpacked = unpacker.decompress(self.encoding.body_compression(), &self.packed, DecompressBudget { limit, grant: &mut grant });
+        let unpacked = unpacker.decompress(
+            self.encoding.body_compression(),
+            &self.packed,
+            DecompressBudget { limit, grant: &mut grant },
+        );
         let len = unpacked.map(<[u8]>::len);
         match len {
             // What lends itself comes back when it was read.

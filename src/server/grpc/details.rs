@@ -65,7 +65,11 @@ pub(crate) struct ErrorInfo {
 impl ErrorInfo {
     /// A reason in capitals, and what is known beside it.
     pub(crate) fn new(reason: &str, metadata: impl IntoIterator<Item = (String, String)>) -> Self {
-        Self { reason: reason.to_owned(), domain: DOMAIN.to_owned(), metadata: metadata.into_iter().collect() }
+        Self {
+            reason: reason.to_owned(),
+            domain: DOMAIN.to_owned(),
+            metadata: metadata.into_iter().collect(),
+        }
     }
 }
 
@@ -88,7 +92,8 @@ impl Detail for ErrorInfo {
 
 /// UNAVAILABLE, with the time after which to come back.
 pub(crate) fn retry_later(message: &str, seconds: u64) -> Status {
-    let retry_delay = Some(Duration { seconds: i64::try_from(seconds).unwrap_or(i64::MAX), nanos: 0 });
+    let retry_delay =
+        Some(Duration { seconds: i64::try_from(seconds).unwrap_or(i64::MAX), nanos: 0 });
     with_details(Code::Unavailable, message, vec![to_any(&RetryInfo { retry_delay })])
 }
 
@@ -118,12 +123,19 @@ impl Violations<'_> {
     pub(crate) fn into_status(self) -> Status {
         let bad = to_any(&BadRequest { field_violations: self.violations });
         let info = self.info.as_ref().map(to_any);
-        with_details(Code::InvalidArgument, self.message, std::iter::once(bad).chain(info).collect())
+        with_details(
+            Code::InvalidArgument,
+            self.message,
+            std::iter::once(bad).chain(info).collect(),
+        )
     }
 }
 
 fn to_any<D: Detail>(detail: &D) -> Any {
-    Any { type_url: format!("type.googleapis.com/google.rpc.{}", D::NAME), value: detail.encode_to_vec() }
+    Any {
+        type_url: format!("type.googleapis.com/google.rpc.{}", D::NAME),
+        value: detail.encode_to_vec(),
+    }
 }
 
 fn with_details(code: Code, message: &str, details: Vec<Any>) -> Status {
@@ -140,7 +152,10 @@ mod tests {
 
     fn details(status: &Status) -> RpcStatus {
         let details = RpcStatus::decode(status.details()).unwrap();
-        assert_eq!((details.code, details.message.as_str()), (status.code() as i32, status.message()));
+        assert_eq!(
+            (details.code, details.message.as_str()),
+            (status.code() as i32, status.message())
+        );
         details
     }
 
@@ -161,9 +176,13 @@ mod tests {
     fn the_details_say_what_is_wrong() {
         let bad: BadRequest = detail(&bad_request("1 out of order"), 0);
         assert_eq!(bad.field_violations[0].description, "1 out of order");
-        let violation = |field: &str| FieldViolation { field: field.to_owned(), ..Default::default() };
-        let info = Some(ErrorInfo::new("DATA_REFUSED", [("samples_stored".to_owned(), "7".to_owned())]));
-        let all = Violations { message: "two", violations: vec![violation("a"), violation("b")], info }.into_status();
+        let violation =
+            |field: &str| FieldViolation { field: field.to_owned(), ..Default::default() };
+        let info =
+            Some(ErrorInfo::new("DATA_REFUSED", [("samples_stored".to_owned(), "7".to_owned())]));
+        let all =
+            Violations { message: "two", violations: vec![violation("a"), violation("b")], info }
+                .into_status();
         assert_eq!(detail::<BadRequest>(&all, 0).field_violations.len(), 2);
         let info: ErrorInfo = detail(&all, 1);
         assert_eq!((info.reason.as_str(), info.domain.as_str()), ("DATA_REFUSED", "narthex"));

@@ -17,7 +17,10 @@ pub(crate) struct EarlyEndBody {
 }
 
 impl EarlyEndBody {
-    pub(crate) fn new(body: Body, end: impl Future<Output = Option<HeaderMap>> + Send + 'static) -> Self {
+    pub(crate) fn new(
+        body: Body,
+        end: impl Future<Output = Option<HeaderMap>> + Send + 'static,
+    ) -> Self {
         Self { body: Some(body), end: Box::pin(end) }
     }
 }
@@ -26,7 +29,10 @@ impl HttpBody for EarlyEndBody {
     type Data = Bytes;
     type Error = axum::Error;
 
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
         let Some(body) = &mut self.body else { return Poll::Ready(None) };
         // The body goes first, so that what is there is not lost, not even at the end.
         if let Poll::Ready(frame) = Pin::new(body).poll_frame(cx) {
@@ -66,9 +72,14 @@ mod tests {
     async fn a_body_ends_when_it_is_told_to_and_what_was_there_comes_first() {
         let (sender, receiver) = mpsc::channel::<Result<Bytes, std::io::Error>>(4);
         let (end, ended) = oneshot::channel();
-        let mut body = EarlyEndBody::new(Body::new(ChannelBody::from(receiver)), async move { ended.await.ok() });
+        let mut body =
+            EarlyEndBody::new(
+                Body::new(ChannelBody::from(receiver)),
+                async move { ended.await.ok() },
+            );
         sender.send(Ok(Bytes::from_static(b"one"))).await.unwrap();
-        let trailers = HeaderMap::from_iter([("grpc-status".parse().unwrap(), "4".parse().unwrap())]);
+        let trailers =
+            HeaderMap::from_iter([("grpc-status".parse().unwrap(), "4".parse().unwrap())]);
         end.send(trailers.clone()).unwrap();
         assert_eq!(body.frame().await.unwrap().unwrap().into_data().unwrap(), "one");
         assert_eq!(body.frame().await.unwrap().unwrap().into_trailers().unwrap(), trailers);

@@ -57,7 +57,8 @@ impl GrpcEncoding {
     pub(crate) fn for_response(headers: &HeaderMap, own: Option<Self>) -> Option<Self> {
         let lists = headers.get_all(ACCEPT_ENCODING);
         let takes = |encoding: &Self| {
-            let mut names = lists.iter().filter_map(|list| list.to_str().ok()).flat_map(|list| list.split(','));
+            let mut names =
+                lists.iter().filter_map(|list| list.to_str().ok()).flat_map(|list| list.split(','));
             names.any(|name| name.trim() == encoding.name())
         };
         own.into_iter().chain(Self::ALL).find(takes)
@@ -74,7 +75,8 @@ impl GrpcEncoding {
                 encoder.into_inner().map_err(|error| io::Error::other(error.to_string()))
             }
             Self::Gzip => {
-                let mut encoder = flate2::write::GzEncoder::new(packed, flate2::Compression::fast());
+                let mut encoder =
+                    flate2::write::GzEncoder::new(packed, flate2::Compression::fast());
                 encoder.write_all(message)?;
                 encoder.finish()
             }
@@ -98,7 +100,8 @@ mod tests {
             ("identity", Some(GrpcEncoding::Gzip), None),
             ("br", None, None),
         ] {
-            let headers = HeaderMap::from_iter([(ACCEPT_ENCODING, HeaderValue::from_static(accepted))]);
+            let headers =
+                HeaderMap::from_iter([(ACCEPT_ENCODING, HeaderValue::from_static(accepted))]);
             assert_eq!(GrpcEncoding::for_response(&headers, own), expected, "{accepted} {own:?}");
         }
         assert_eq!(GrpcEncoding::for_response(&HeaderMap::new(), Some(GrpcEncoding::Zstd)), None);

@@ -4,9 +4,9 @@
 //! write also only while writes are taken. A client that watches hears of each change; when the server drains, its stream ends soon
 //! after the last one, so that nobody who watches holds up the drain.
 
-use crate::server::state::SharedState;
 use crate::server::grpc::services::{SERVICES, ServingCondition};
 use crate::server::lifecycle::Phase;
+use crate::server::state::SharedState;
 use crate::tsdb::db::DbHealth;
 use std::time::Duration;
 use tonic_health::ServingStatus;
@@ -74,7 +74,8 @@ impl HealthUpdater {
         loop {
             tokio::time::sleep(POLL_INTERVAL).await;
             // A stream ends when its service is forgotten; who asks once is still told.
-            for service in std::iter::once(ALL_SERVICES).chain(SERVICES.map(|service| service.name)) {
+            for service in std::iter::once(ALL_SERVICES).chain(SERVICES.map(|service| service.name))
+            {
                 self.reporter.clear_service_status(service).await;
             }
             self.set_status(ServingState::Down).await;
@@ -82,7 +83,8 @@ impl HealthUpdater {
     }
 
     async fn set_status(&self, state: ServingState) {
-        let status = |serves: bool| if serves { ServingStatus::Serving } else { ServingStatus::NotServing };
+        let status =
+            |serves: bool| if serves { ServingStatus::Serving } else { ServingStatus::NotServing };
         self.reporter.set_service_status(ALL_SERVICES, status(state != ServingState::Down)).await;
         for service in SERVICES {
             let serves = match service.serves {

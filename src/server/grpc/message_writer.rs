@@ -6,12 +6,12 @@
 
 use crate::remote::read_request::ReadAbort;
 use crate::server::admission::Reservation;
-use crate::server::state::SharedState;
 use crate::server::grpc;
 use crate::server::grpc::messages;
 use crate::server::grpc::status_body::StatusBody;
+use crate::server::piece_stream::{PieceSender, StreamError, StreamLimits, stream};
 use crate::server::request_error::RequestError;
-use crate::server::piece_stream::{StreamError, StreamLimits, PieceSender, stream};
+use crate::server::state::SharedState;
 use axum::response::Response;
 use bytes::Bytes;
 use prost::Message;
@@ -49,8 +49,12 @@ impl From<StreamResponseError> for Status {
     fn from(cut_off: StreamResponseError) -> Self {
         match cut_off {
             StreamResponseError::Refused(status) => status,
-            StreamResponseError::Stream(StreamError::Panicked) => RequestError::Internal("answering failed".to_owned()).into_grpc(),
-            StreamResponseError::Stream(error) => RequestError::Unavailable(error.to_string()).into_grpc(),
+            StreamResponseError::Stream(StreamError::Panicked) => {
+                RequestError::Internal("answering failed".to_owned()).into_grpc()
+            }
+            StreamResponseError::Stream(error) => {
+                RequestError::Unavailable(error.to_string()).into_grpc()
+            }
         }
     }
 }
@@ -84,7 +88,11 @@ impl MessageWriter<'_> {
     ///
     /// # Errors
     /// [`ReadAbort`].
-    pub(crate) fn push(&mut self, len: usize, encode: impl FnOnce(&mut Vec<u8>)) -> Result<(), ReadAbort> {
+    pub(crate) fn push(
+        &mut self,
+        len: usize,
+        encode: impl FnOnce(&mut Vec<u8>),
+    ) -> Result<(), ReadAbort> {
         self.buffer.extend_from_slice(&messages::frame_header(len));
         encode(&mut self.buffer);
         if self.buffer.len() < PIECE_BYTES { Ok(()) } else { self.flush() }
@@ -130,7 +138,11 @@ pub(crate) async fn stream_response(
     let mut memory = context.answer_limits.budget.reserve();
     let reserved = memory.extend(MAX_PIECES * LARGE_PIECE_BYTES);
     reserved.map_err(|error| RequestError::from(error).into_grpc())?;
-    let limits = StreamLimits { max_queued: PIECES_AHEAD, piece_timeout: PIECE_TIMEOUT, total_timeout: context.answer_limits.time };
+    let limits = StreamLimits {
+        max_queued: PIECES_AHEAD,
+        piece_timeout: PIECE_TIMEOUT,
+        total_timeout: context.answer_limits.time,
+    };
     let mut pieces = stream(limits, move |pieces| {
         let mut out = MessageWriter { buffer: Vec::new(), memory, pieces };
         make(&mut out)?;

@@ -38,13 +38,17 @@ pub(crate) fn frame_header(len: usize) -> [u8; FRAME_HEADER] {
 ///
 /// # Errors
 /// [`MessageError`], also where there is none or more than one.
-pub(crate) async fn read_single_message<B>(body: B, limits: BodyLimits) -> Result<GrpcMessage, MessageError>
+pub(crate) async fn read_single_message<B>(
+    body: B,
+    limits: BodyLimits,
+) -> Result<GrpcMessage, MessageError>
 where
     B: Body<Data = Bytes> + Unpin,
     B::Error: Into<Box<dyn Error + Send + Sync>>,
 {
     let BodyLimits { size, time, budget } = limits;
-    let mut messages = MessageReader::new(body, MessageLimits { size, time, max_wait: Duration::ZERO, budget });
+    let mut messages =
+        MessageReader::new(body, MessageLimits { size, time, max_wait: Duration::ZERO, budget });
     let only = async {
         let message = messages.next().await?.ok_or(MessageError::UnexpectedEnd)?;
         messages.expect_end().await?;
@@ -153,7 +157,10 @@ where
             }
         }
         let time = self.limits.time;
-        tokio::time::timeout(time, self.message()).await.map_err(|_| MessageError::TooSlow(time))?.map(Some)
+        tokio::time::timeout(time, self.message())
+            .await
+            .map_err(|_| MessageError::TooSlow(time))?
+            .map(Some)
     }
 
     /// Waits for the end of the stream.
@@ -189,7 +196,11 @@ where
     }
 
     /// The next `len` bytes. What lies in one piece is not copied.
-    async fn read_exact(&mut self, len: usize, reservation: &mut Reservation) -> Result<Bytes, MessageError> {
+    async fn read_exact(
+        &mut self,
+        len: usize,
+        reservation: &mut Reservation,
+    ) -> Result<Bytes, MessageError> {
         let patience = self.limits.max_wait;
         let mut reserved = len.min(EAGER_BYTES);
         reservation.extend_within(reserved, patience).await?;
@@ -239,10 +250,14 @@ impl From<MessageError> for Status {
         match error {
             MessageError::TooLarge { .. } => RequestError::TooLarge(text).into_grpc(),
             MessageError::Packed => RequestError::Unsupported(text).into_grpc(),
-            MessageError::InvalidFlag(_) | MessageError::UnexpectedEnd | MessageError::SecondMessage => {
+            MessageError::InvalidFlag(_)
+            | MessageError::UnexpectedEnd
+            | MessageError::SecondMessage => {
                 details::with_reason(Code::InvalidArgument, &text, details::PROTOCOL_ERROR)
             }
-            MessageError::TooSlow(_) | MessageError::NoMemory(_) => RequestError::Unavailable(text).into_grpc(),
+            MessageError::TooSlow(_) | MessageError::NoMemory(_) => {
+                RequestError::Unavailable(text).into_grpc()
+            }
             // What unpacks messages in front of this says it with a status of its own.
             MessageError::Broken(cause) => Self::from_error(cause),
         }

@@ -19,7 +19,12 @@ fn given(size: usize, budget: usize) -> Given {
     let (pieces, receiver) = mpsc::channel(1024);
     let budget = ByteBudget::new(budget);
     let patience = Duration::from_millis(50);
-    let limits = MessageLimits { size, time: Duration::from_millis(200), max_wait: patience, budget: budget.clone() };
+    let limits = MessageLimits {
+        size,
+        time: Duration::from_millis(200),
+        max_wait: patience,
+        budget: budget.clone(),
+    };
     Given { pieces, messages: MessageReader::new(ChannelBody::from(receiver), limits), budget }
 }
 
@@ -80,7 +85,10 @@ async fn what_is_no_message_is_refused() {
     assert!(matches!(other.refused().await, MessageError::InvalidFlag(b'G')));
     let mut large = given(9, 100);
     give(&large.pieces, &b"\0\xff\xff\xff\xff"[..]).await;
-    assert!(matches!(large.refused().await, MessageError::TooLarge { size: 0xffff_ffff, limit: 9 }));
+    assert!(matches!(
+        large.refused().await,
+        MessageError::TooLarge { size: 0xffff_ffff, limit: 9 }
+    ));
     let mut broken = given(9, 100);
     broken.pieces.send(Err(std::io::Error::other("reset"))).await.unwrap();
     assert!(matches!(broken.refused().await, MessageError::Broken(_)));

@@ -27,29 +27,29 @@
 //! | `status_body`    | a body that ends with a status                                    |
 //! | `early_end_body`         | a body that ends early                                            |
 
-pub(crate) mod compression;
 pub(crate) mod compress_body;
-pub(crate) mod details;
-pub(crate) mod encoding;
-mod early_end_body;
+pub(crate) mod compression;
 pub(crate) mod deadline;
-pub mod health;
 pub mod decompress_body;
-pub(crate) mod messages;
-mod write_response;
+pub(crate) mod details;
+mod early_end_body;
+pub(crate) mod encoding;
+pub mod health;
 pub(crate) mod message_writer;
+pub(crate) mod messages;
 pub(crate) mod raw_codec;
 pub(crate) mod read;
 pub(crate) mod reflection;
 pub(crate) mod services;
 mod status_body;
-mod unfold_body;
 pub(crate) mod thanos_exemplars;
 pub(crate) mod thanos_info;
 mod thanos_read;
 pub(crate) mod thanos_store;
 pub(crate) mod thanos_write;
+mod unfold_body;
 pub(crate) mod write;
+mod write_response;
 pub(crate) mod write_stream;
 
 use crate::server::grpc::raw_codec::ProstEncoder;
@@ -70,7 +70,9 @@ use tonic::codec::EncodeBody;
 pub(crate) fn is_grpc(request: &Request) -> bool {
     let content_type = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
     content_type.is_some_and(|value| {
-        value.strip_prefix("application/grpc").is_some_and(|rest| rest.is_empty() || rest.starts_with(['+', ';']))
+        value
+            .strip_prefix("application/grpc")
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with(['+', ';']))
     })
 }
 
@@ -80,9 +82,17 @@ pub(crate) fn error_response(status: Status) -> Response {
 }
 
 /// An answer of what a channel gives; an error is its last word.
-pub(crate) fn channel_response<T: Message + 'static>(answers: mpsc::Receiver<Result<T, Status>>) -> Response {
+pub(crate) fn channel_response<T: Message + 'static>(
+    answers: mpsc::Receiver<Result<T, Status>>,
+) -> Response {
     let messages = ReceiverStream::new(answers);
-    let body = EncodeBody::new_server(ProstEncoder::default(), messages, None, Default::default(), Some(usize::MAX));
+    let body = EncodeBody::new_server(
+        ProstEncoder::default(),
+        messages,
+        None,
+        Default::default(),
+        Some(usize::MAX),
+    );
     grpc_response(body)
 }
 

@@ -7,8 +7,7 @@ use crate::remote::pb::prometheus as pb;
 use crate::remote::read;
 use crate::remote::read_request;
 use crate::remote::read_request::RemoteReadError;
-use crate::server::body::{BodyLimits, ResponseTimeout, ResponseBody};
-use crate::server::state::SharedState;
+use crate::server::body::{BodyLimits, ResponseBody, ResponseTimeout};
 use crate::server::grpc;
 use crate::server::grpc::messages;
 use crate::server::grpc::status_body::StatusBody;
@@ -16,8 +15,9 @@ use crate::server::ingest;
 use crate::server::read::{MAX_BODY, run_blocking, run_samples_read};
 use crate::server::read_permit::ReadPermit;
 use crate::server::request_error::RequestError;
+use crate::server::state::SharedState;
 use crate::server::streamed_read;
-use crate::server::streamed_read::{StreamedReadError, Framing};
+use crate::server::streamed_read::{Framing, StreamedReadError};
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::response::Response;
@@ -42,11 +42,17 @@ pub(crate) async fn read_chunks(State(context): State<SharedState>, request: Req
 
 async fn respond_samples(context: SharedState, request: Request) -> Result<Response, Status> {
     let AdmittedRead { request, turn } = AdmittedRead::admit(&context, request.into_body()).await?;
-    let (answer, reservation) = run_samples_read(&context, request, turn, read::read_samples_plain).await.map_err(status)?;
+    let (answer, reservation) = run_samples_read(&context, request, turn, read::read_samples_plain)
+        .await
+        .map_err(status)?;
     let len = answer.pieces.iter().map(Bytes::len).sum();
     let header = Bytes::copy_from_slice(&messages::frame_header(len));
     let pieces = std::iter::once(header).chain(answer.pieces).collect();
-    Ok(grpc::grpc_response(StatusBody::new(ResponseBody::new(pieces, reservation, context.answer_limits.time))))
+    Ok(grpc::grpc_response(StatusBody::new(ResponseBody::new(
+        pieces,
+        reservation,
+        context.answer_limits.time,
+    ))))
 }
 
 async fn respond_chunks(context: SharedState, request: Request) -> Result<Response, Status> {
@@ -66,9 +72,15 @@ struct AdmittedRead {
 impl AdmittedRead {
     async fn admit(context: &SharedState, body: Body) -> Result<Self, Status> {
         ingest::check_accepting(context).map_err(RequestError::into_grpc)?;
-        let message = messages::read_single_message(body, BodyLimits { size: MAX_BODY, ..context.body_limits.clone() }).await?;
+        let message = messages::read_single_message(
+            body,
+            BodyLimits { size: MAX_BODY, ..context.body_limits.clone() },
+        )
+        .await?;
         let turn = ReadPermit::acquire(context).await.map_err(RequestError::into_grpc)?;
-        let request = run_blocking(move || read_request::parse_request(&message.bytes)).await.map_err(status)?;
+        let request = run_blocking(move || read_request::parse_request(&message.bytes))
+            .await
+            .map_err(status)?;
         Ok(Self { request, turn })
     }
 }
@@ -76,7 +88,9 @@ impl AdmittedRead {
 /// As over HTTP, except that an answer over its limit has a code of its own.
 fn status(error: RemoteReadError) -> Status {
     match error {
-        RemoteReadError::AnswerLimit(_) | RemoteReadError::TooLong(_) => Status::new(Code::ResourceExhausted, error.to_string()),
+        RemoteReadError::AnswerLimit(_) | RemoteReadError::TooLong(_) => {
+            Status::new(Code::ResourceExhausted, error.to_string())
+        }
         _ => RequestError::from(error).into_grpc(),
     }
 }

@@ -3,10 +3,10 @@
 //! A client may leave its stream open: when the server drains, such a stream looks to the service as if the client had ended it.
 
 use crate::remote::pb;
-use crate::server::state::SharedState;
 use crate::server::grpc::early_end_body::EarlyEndBody;
 use crate::server::grpc::services::SERVICES;
 use crate::server::lifecycle::Phase;
+use crate::server::state::SharedState;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::middleware::Next;
@@ -15,8 +15,11 @@ use tonic_reflection::server::v1::{ServerReflection, ServerReflectionServer};
 use tonic_reflection::server::{Builder, Error, v1alpha};
 
 /// Services that are offered beside those of the list.
-const OTHERS: [&str; 3] =
-    ["grpc.health.v1.Health", "grpc.reflection.v1.ServerReflection", "grpc.reflection.v1alpha.ServerReflection"];
+const OTHERS: [&str; 3] = [
+    "grpc.health.v1.Health",
+    "grpc.reflection.v1.ServerReflection",
+    "grpc.reflection.v1alpha.ServerReflection",
+];
 
 /// Where the two versions are served.
 pub(crate) const PATH_V1: &str = "/grpc.reflection.v1.ServerReflection/{*method}";
@@ -34,7 +37,8 @@ pub(crate) fn v1() -> Result<ServerReflectionServer<impl ServerReflection>, Erro
 ///
 /// # Errors
 /// As [`v1`].
-pub(crate) fn v1alpha() -> Result<v1alpha::ServerReflectionServer<impl v1alpha::ServerReflection>, Error> {
+pub(crate) fn v1alpha()
+-> Result<v1alpha::ServerReflectionServer<impl v1alpha::ServerReflection>, Error> {
     reflection_builder().build_v1alpha()
 }
 
@@ -51,7 +55,11 @@ fn reflection_builder() -> Builder<'static> {
 }
 
 /// Ends requests when the server drains.
-pub(crate) async fn end_when_draining(State(context): State<SharedState>, request: Request, next: Next) -> Response {
+pub(crate) async fn end_when_draining(
+    State(context): State<SharedState>,
+    request: Request,
+    next: Next,
+) -> Response {
     let draining = async move {
         context.lifecycle.reached(Phase::Draining).await;
         None

@@ -28,7 +28,10 @@ where
     type Data = Bytes;
     type Error = Status;
 
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
         let Some(body) = &mut self.body else { return Poll::Ready(None) };
         let status = match ready!(Pin::new(body).poll_frame(cx)) {
             Some(Ok(frame)) => return Poll::Ready(Some(Ok(frame))),
@@ -61,7 +64,8 @@ mod tests {
             sender.send(Err(error)).await.unwrap();
         }
         drop(sender);
-        let collected = StatusBody::new(ChannelBody::<Status>::from(receiver)).collect().await.unwrap();
+        let collected =
+            StatusBody::new(ChannelBody::<Status>::from(receiver)).collect().await.unwrap();
         let trailers = collected.trailers().cloned().unwrap();
         assert_eq!(collected.to_bytes(), "abc");
         trailers["grpc-status"].to_str().unwrap().to_owned()

@@ -7,11 +7,11 @@ use crate::model::time::TimeRange;
 use crate::remote::pb::thanos as pb;
 use crate::remote::pb::thanos::{exemplars_response, metric_metadata_response};
 use crate::remote::thanos::selection::{LabelRewrite, SeriesSelection};
-use crate::server::state::SharedState;
-use crate::server::promql_selectors;
 use crate::server::grpc;
 use crate::server::grpc::message_writer;
 use crate::server::grpc::thanos_read::AdmittedThanosRead;
+use crate::server::promql_selectors;
+use crate::server::state::SharedState;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::response::Response;
@@ -35,16 +35,22 @@ pub(crate) async fn exemplars(State(context): State<SharedState>, request: Reque
 }
 
 /// Answers `MetricMetadata`.
-pub(crate) async fn metric_metadata(State(context): State<SharedState>, request: Request) -> Response {
+pub(crate) async fn metric_metadata(
+    State(context): State<SharedState>,
+    request: Request,
+) -> Response {
     stream_metadata(context, request.into_body()).await.unwrap_or_else(grpc::error_response)
 }
 
 async fn stream_exemplars(context: SharedState, body: Body) -> Result<Response, Status> {
-    let AdmittedThanosRead { request, turn } = AdmittedThanosRead::<pb::ExemplarsRequest>::admit(&context, body).await?;
+    let AdmittedThanosRead { request, turn } =
+        AdmittedThanosRead::<pb::ExemplarsRequest>::admit(&context, body).await?;
     let wrong = |text: String| Status::new(Code::InvalidArgument, text);
-    let selectors = promql_selectors::selectors(&request.query).map_err(|error| wrong(error.to_string()))?;
+    let selectors =
+        promql_selectors::selectors(&request.query).map_err(|error| wrong(error.to_string()))?;
     let external = context.external_labels();
-    let selected = selectors.into_iter().map(|matchers| SeriesSelection::from_matchers(matchers, &external));
+    let selected =
+        selectors.into_iter().map(|matchers| SeriesSelection::from_matchers(matchers, &external));
     let selected: Vec<_> = selected
         .filter_map(|selected| match selected {
             SeriesSelection::Nothing => None,
@@ -58,7 +64,9 @@ async fn stream_exemplars(context: SharedState, body: Body) -> Result<Response, 
     let (shared, naming) = (context.clone(), LabelRewrite::new(&external, &[]));
     message_writer::stream_response(&context, move |out| {
         let _held = turn;
-        for series in shared.db.querier().exemplars(&some, TimeRange::new(request.start, request.end)) {
+        for series in
+            shared.db.querier().exemplars(&some, TimeRange::new(request.start, request.end))
+        {
             let labels = naming.apply(&series.labels);
             let data = pb::ExemplarData {
                 series_labels: Some(label_set(labels.as_ref())),
@@ -73,7 +81,8 @@ async fn stream_exemplars(context: SharedState, body: Body) -> Result<Response, 
 }
 
 async fn stream_metadata(context: SharedState, body: Body) -> Result<Response, Status> {
-    let AdmittedThanosRead { request, turn } = AdmittedThanosRead::<pb::MetricMetadataRequest>::admit(&context, body).await?;
+    let AdmittedThanosRead { request, turn } =
+        AdmittedThanosRead::<pb::MetricMetadataRequest>::admit(&context, body).await?;
     let shared = context.clone();
     message_writer::stream_response(&context, move |out| {
         let _held = turn;
@@ -82,9 +91,12 @@ async fn stream_metadata(context: SharedState, body: Body) -> Result<Response, S
         let limit = usize::try_from(request.limit).unwrap_or(usize::MAX);
         let mut wanted = families.into_iter().take(limit).peekable();
         while wanted.peek().is_some() {
-            let metadata: HashMap<_, _> = wanted.by_ref().take(MAX_FAMILIES_PER_MESSAGE).map(metadata_entry).collect();
-            let result = Some(metric_metadata_response::Result::Metadata(pb::MetricMetadata { metadata }));
-            out.send(&pb::MetricMetadataResponse { result }).map_err(message_writer::abort_status)?;
+            let metadata: HashMap<_, _> =
+                wanted.by_ref().take(MAX_FAMILIES_PER_MESSAGE).map(metadata_entry).collect();
+            let result =
+                Some(metric_metadata_response::Result::Metadata(pb::MetricMetadata { metadata }));
+            out.send(&pb::MetricMetadataResponse { result })
+                .map_err(message_writer::abort_status)?;
         }
         Ok(())
     })
@@ -92,19 +104,30 @@ async fn stream_metadata(context: SharedState, body: Body) -> Result<Response, S
 }
 
 fn exemplar(exemplar: &Exemplar) -> pb::Exemplar {
-    pb::Exemplar { labels: Some(label_set(exemplar.labels.as_ref())), value: exemplar.v, ts: exemplar.t }
+    pb::Exemplar {
+        labels: Some(label_set(exemplar.labels.as_ref())),
+        value: exemplar.v,
+        ts: exemplar.t,
+    }
 }
 
-fn metadata_entry((name, values): (String, Vec<Arc<Metadata>>)) -> (String, pb::MetricMetadataEntry) {
+fn metadata_entry(
+    (name, values): (String, Vec<Arc<Metadata>>),
+) -> (String, pb::MetricMetadataEntry) {
     let metas = values.iter().map(|entry| meta(entry)).collect();
     (name, pb::MetricMetadataEntry { metas })
 }
 
 fn meta(entry: &Metadata) -> pb::Meta {
-    pb::Meta { r#type: entry.metric_type.as_str().to_owned(), help: entry.help.clone(), unit: entry.unit.clone() }
+    pb::Meta {
+        r#type: entry.metric_type.as_str().to_owned(),
+        help: entry.help.clone(),
+        unit: entry.unit.clone(),
+    }
 }
 
 fn label_set(labels: Option<&Labels>) -> pb::ZLabelSet {
-    let label = |(name, value): (&str, &str)| pb::Label { name: name.to_owned(), value: value.to_owned() };
+    let label =
+        |(name, value): (&str, &str)| pb::Label { name: name.to_owned(), value: value.to_owned() };
     pb::ZLabelSet { labels: labels.into_iter().flat_map(Labels::iter).map(label).collect() }
 }

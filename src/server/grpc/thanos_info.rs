@@ -6,9 +6,9 @@
 use crate::remote::external_labels::ExternalLabels;
 use crate::remote::pb::thanos::info as pb;
 use crate::remote::pb::thanos::{Label, ZLabelSet};
-use crate::server::state::{ServerState, SharedState};
 use crate::server::grpc;
 use crate::server::grpc::thanos_read;
+use crate::server::state::{ServerState, SharedState};
 use axum::extract::{Request, State};
 use axum::response::Response;
 
@@ -51,6 +51,7 @@ fn info_response(context: &ServerState) -> pb::InfoResponse {
 
 /// Labels as a set of Thanos's.
 pub(crate) fn label_set(external: &ExternalLabels) -> ZLabelSet {
-    let label = |(name, value): (&str, &str)| Label { name: name.to_owned(), value: value.to_owned() };
+    let label =
+        |(name, value): (&str, &str)| Label { name: name.to_owned(), value: value.to_owned() };
     ZLabelSet { labels: external.iter().map(label).collect() }
 }

@@ -5,7 +5,6 @@
 
 use crate::remote::read_request::RemoteReadError;
 use crate::server::body::BodyLimits;
-use crate::server::state::SharedState;
 use crate::server::grpc;
 use crate::server::grpc::messages;
 use crate::server::grpc::status_body::StatusBody;
@@ -13,6 +12,7 @@ use crate::server::ingest;
 use crate::server::read::MAX_BODY;
 use crate::server::read_permit::ReadPermit;
 use crate::server::request_error::RequestError;
+use crate::server::state::SharedState;
 use axum::body::Body;
 use axum::response::Response;
 use bytes::BytesMut;
@@ -37,11 +37,20 @@ impl<T: Message + Default> AdmittedThanosRead<T> {
 }
 
 /// The only message of a body.
-pub(crate) async fn request<T: Message + Default>(context: &SharedState, body: Body) -> Result<T, Status> {
+pub(crate) async fn request<T: Message + Default>(
+    context: &SharedState,
+    body: Body,
+) -> Result<T, Status> {
     ingest::check_accepting(context).map_err(RequestError::into_grpc)?;
-    let message = messages::read_single_message(body, BodyLimits { size: MAX_BODY, ..context.body_limits.clone() }).await?;
+    let message = messages::read_single_message(
+        body,
+        BodyLimits { size: MAX_BODY, ..context.body_limits.clone() },
+    )
+    .await?;
     let decoded = T::decode(message.bytes);
-    decoded.map_err(|error| RequestError::BadData(format!("not the message of this method: {error}")).into_grpc())
+    decoded.map_err(|error| {
+        RequestError::BadData(format!("not the message of this method: {error}")).into_grpc()
+    })
 }
 
 /// An answer of one message.
@@ -56,7 +65,9 @@ pub(crate) fn single_message(message: &impl Message) -> Response {
 /// As remote read's over gRPC.
 pub(crate) fn status(error: RemoteReadError) -> Status {
     match error {
-        RemoteReadError::AnswerLimit(_) | RemoteReadError::TooLong(_) => Status::new(Code::ResourceExhausted, error.to_string()),
+        RemoteReadError::AnswerLimit(_) | RemoteReadError::TooLong(_) => {
+            Status::new(Code::ResourceExhausted, error.to_string())
+        }
         _ => RequestError::from(error).into_grpc(),
     }
 }

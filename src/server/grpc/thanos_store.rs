@@ -3,17 +3,17 @@
 use crate::model::matcher::Matcher;
 use crate::model::time::TimeRange;
 use crate::remote::pb::thanos as pb;
-use crate::remote::read_request::{RemoteReadError, ReadAbort};
+use crate::remote::read_request::{ReadAbort, RemoteReadError};
 use crate::remote::thanos::selection::{SeriesSelection, check_list_len};
 use crate::remote::thanos::series_message::SeriesMessage;
-use crate::remote::thanos::store::{StoreSeriesError, SeriesSink, read_series};
-use crate::server::state::{ServerState, SharedState};
+use crate::remote::thanos::store::{SeriesSink, StoreSeriesError, read_series};
 use crate::server::grpc;
 use crate::server::grpc::message_writer;
 use crate::server::grpc::message_writer::MessageWriter;
 use crate::server::grpc::thanos_read;
 use crate::server::grpc::thanos_read::{AdmittedThanosRead, status};
 use crate::server::request_error::RequestError;
+use crate::server::state::{ServerState, SharedState};
 use crate::tsdb::query::label_source::{LabelQueryError, LabelQueryLimits};
 use axum::body::Body;
 use axum::extract::{Request, State};
@@ -37,16 +37,21 @@ pub(crate) async fn series(State(context): State<SharedState>, request: Request)
 
 /// Answers `LabelNames`.
 pub(crate) async fn label_names(State(context): State<SharedState>, request: Request) -> Response {
-    respond_labels(context, request.into_body(), label_names_response).await.unwrap_or_else(grpc::error_response)
+    respond_labels(context, request.into_body(), label_names_response)
+        .await
+        .unwrap_or_else(grpc::error_response)
 }
 
 /// Answers `LabelValues`.
 pub(crate) async fn label_values(State(context): State<SharedState>, request: Request) -> Response {
-    respond_labels(context, request.into_body(), label_values_response).await.unwrap_or_else(grpc::error_response)
+    respond_labels(context, request.into_body(), label_values_response)
+        .await
+        .unwrap_or_else(grpc::error_response)
 }
 
 async fn stream_series(context: SharedState, body: Body) -> Result<Response, Status> {
-    let AdmittedThanosRead { request, turn } = AdmittedThanosRead::<pb::SeriesRequest>::admit(&context, body).await?;
+    let AdmittedThanosRead { request, turn } =
+        AdmittedThanosRead::<pb::SeriesRequest>::admit(&context, body).await?;
     let shared = context.clone();
     message_writer::stream_response(&context, move |out| {
         let _held = turn;
@@ -83,7 +88,8 @@ where
     A: prost::Message + 'static,
 {
     let request: Q = thanos_read::request(&context, body).await?;
-    let permit = context.list_gate.acquire().await.map_err(|error| RequestError::from(error).into_grpc())?;
+    let permit =
+        context.list_gate.acquire().await.map_err(|error| RequestError::from(error).into_grpc())?;
     let making = tokio::task::spawn_blocking(move || {
         let _held = permit;
         let mut memory = context.answer_limits.budget.reserve();
@@ -96,14 +102,23 @@ where
     })
 }
 
-fn label_names_response(context: &ServerState, request: &pb::LabelNamesRequest) -> Result<pb::LabelNamesResponse, Status> {
+fn label_names_response(
+    context: &ServerState,
+    request: &pb::LabelNamesRequest,
+) -> Result<pb::LabelNamesResponse, Status> {
     check_list_len(&request.without_replica_labels, "labels to leave out").map_err(status)?;
     let external = context.external_labels();
-    let SeriesSelection::Matching(matchers) = SeriesSelection::from_wire(&request.matchers, &external).map_err(status)? else {
+    let SeriesSelection::Matching(matchers) =
+        SeriesSelection::from_wire(&request.matchers, &external).map_err(status)?
+    else {
         return Ok(pb::LabelNamesResponse::default());
     };
     let range = TimeRange::new(request.start, request.end);
-    let found = context.db.querier().label_names(&matchers, range, limit(request.limit)).map_err(label_status)?;
+    let found = context
+        .db
+        .querier()
+        .label_names(&matchers, range, limit(request.limit))
+        .map_err(label_status)?;
     let mut names = found;
     if !names.is_empty() {
         names.extend(external.iter().map(|(name, _)| name.to_owned()));
@@ -115,7 +130,10 @@ fn label_names_response(context: &ServerState, request: &pb::LabelNamesRequest) 
     Ok(pb::LabelNamesResponse { names, ..Default::default() })
 }
 
-fn label_values_response(context: &ServerState, request: &pb::LabelValuesRequest) -> Result<pb::LabelValuesResponse, Status> {
+fn label_values_response(
+    context: &ServerState,
+    request: &pb::LabelValuesRequest,
+) -> Result<pb::LabelValuesResponse, Status> {
     check_list_len(&request.without_replica_labels, "labels to leave out").map_err(status)?;
     if request.label.is_empty() {
         return Err(Status::new(Code::InvalidArgument, "label name parameter cannot be empty"));
@@ -125,23 +143,35 @@ fn label_values_response(context: &ServerState, request: &pb::LabelValuesRequest
         return nothing;
     }
     let external = context.external_labels();
-    let SeriesSelection::Matching(matchers) = SeriesSelection::from_wire(&request.matchers, &external).map_err(status)? else {
+    let SeriesSelection::Matching(matchers) =
+        SeriesSelection::from_wire(&request.matchers, &external).map_err(status)?
+    else {
         return nothing;
     };
     let range = TimeRange::new(request.start, request.end);
-    let external = external.labels().and_then(|labels| labels.get(&request.label)).map(str::to_owned);
+    let external =
+        external.labels().and_then(|labels| labels.get(&request.label)).map(str::to_owned);
     let values = match external {
         Some(value) if matchers.is_empty() || has_series(context, &matchers, range)? => vec![value],
         Some(_) => Vec::new(),
         None => {
-            let found = context.db.querier().label_values(&request.label, &matchers, range, limit(request.limit));
+            let found = context.db.querier().label_values(
+                &request.label,
+                &matchers,
+                range,
+                limit(request.limit),
+            );
             found.map_err(label_status)?
         }
     };
     Ok(pb::LabelValuesResponse { values, ..Default::default() })
 }
 
-fn has_series(context: &ServerState, matchers: &[Matcher], range: TimeRange) -> Result<bool, Status> {
+fn has_series(
+    context: &ServerState,
+    matchers: &[Matcher],
+    range: TimeRange,
+) -> Result<bool, Status> {
     let query = |error| status(RemoteReadError::Query(error));
     let first = context.db.querier().select(matchers, range).map_err(query)?.next();
     first.transpose().map(|first| first.is_some()).map_err(query)

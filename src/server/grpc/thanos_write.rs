@@ -7,12 +7,12 @@
 
 use crate::remote::pb::thanos::WriteResponse;
 use crate::server::body::{BodyError, BodyLimits, LimitedBody};
-use crate::server::state::SharedState;
 use crate::server::grpc;
 use crate::server::grpc::messages::FRAME_HEADER;
 use crate::server::grpc::raw_codec::RawCodec;
 use crate::server::ingest;
 use crate::server::request_error::RequestError;
+use crate::server::state::SharedState;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::HeaderValue;
@@ -30,7 +30,8 @@ pub(crate) const SERVICE: &str = "thanos.WriteableStore";
 pub(crate) const REMOTE_WRITE: &str = "/thanos.WriteableStore/RemoteWrite";
 
 /// Codes by which others say, before a message is seen here, that it is over a limit or none; a router would repeat it.
-const RETRIED_PERMANENT_CODES: [Code; 3] = [Code::InvalidArgument, Code::ResourceExhausted, Code::OutOfRange];
+const RETRIED_PERMANENT_CODES: [Code; 3] =
+    [Code::InvalidArgument, Code::ResourceExhausted, Code::OutOfRange];
 
 /// Answers `ThanosWriteCall`.
 pub(crate) async fn remote_write(State(context): State<SharedState>, request: Request) -> Response {
@@ -38,7 +39,8 @@ pub(crate) async fn remote_write(State(context): State<SharedState>, request: Re
         return grpc::error_response(refused.into_thanos_status());
     }
     let size = context.writer.limits().decoded_bytes;
-    let limits = BodyLimits { size: size.saturating_add(FRAME_HEADER), ..context.body_limits.clone() };
+    let limits =
+        BodyLimits { size: size.saturating_add(FRAME_HEADER), ..context.body_limits.clone() };
     let request = request.map(|body| LimitedBody::new(body, limits).map_err(body_status));
     let mut grpc = Grpc::new(RawCodec::<WriteResponse>::default()).max_decoding_message_size(size);
     to_permanent_code(grpc.unary(ThanosWriteCall(context), request).await.map(Body::new))
@@ -61,7 +63,9 @@ fn body_status(error: BodyError) -> Status {
             // What inflates messages in front of this says it with a status of its own.
             Ok(status) => status,
             // Bytes that did not arrive are not wrong ones.
-            Err(cause) => RequestError::Unavailable(BodyError::Broken(cause).to_string()).into_thanos_status(),
+            Err(cause) => {
+                RequestError::Unavailable(BodyError::Broken(cause).to_string()).into_thanos_status()
+            }
         },
         error => RequestError::from(error).into_thanos_status(),
     }
@@ -72,7 +76,8 @@ struct ThanosWriteCall(SharedState);
 
 impl UnaryService<Bytes> for ThanosWriteCall {
     type Response = WriteResponse;
-    type Future = Pin<Box<dyn Future<Output = Result<tonic::Response<WriteResponse>, Status>> + Send>>;
+    type Future =
+        Pin<Box<dyn Future<Output = Result<tonic::Response<WriteResponse>, Status>> + Send>>;
 
     fn call(&mut self, request: tonic::Request<Bytes>) -> Self::Future {
         let context = self.0.clone();

@@ -35,7 +35,10 @@ impl<S> Body for UnfoldBody<S> {
     type Data = Bytes;
     type Error = StepError;
 
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, StepError>>> {
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, StepError>>> {
         let Some(running) = &mut self.running else { return Poll::Ready(None) };
         let step = ready!(running.as_mut().poll(cx));
         self.running = match &step.frame {

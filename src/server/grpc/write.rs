@@ -2,15 +2,15 @@
 
 use crate::remote::body_compression::BodyCompression;
 use crate::remote::pb::narthex::v1::WriteResponse;
-use crate::remote::write::{WireFormat, RemoteWriteVersion};
+use crate::remote::write::{RemoteWriteVersion, WireFormat};
 use crate::server::body::{BodyError, BodyLimits, LimitedBody};
-use crate::server::state::SharedState;
 use crate::server::grpc;
 use crate::server::grpc::messages::FRAME_HEADER;
-use crate::server::grpc::write_response;
 use crate::server::grpc::raw_codec::RawCodec;
+use crate::server::grpc::write_response;
 use crate::server::ingest;
 use crate::server::request_error::RequestError;
+use crate::server::state::SharedState;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::response::Response;
@@ -43,7 +43,8 @@ async fn write(context: SharedState, request: Request, version: RemoteWriteVersi
         return grpc::error_response(refused.into_grpc());
     }
     let size = context.writer.limits().decoded_bytes;
-    let limits = BodyLimits { size: size.saturating_add(FRAME_HEADER), ..context.body_limits.clone() };
+    let limits =
+        BodyLimits { size: size.saturating_add(FRAME_HEADER), ..context.body_limits.clone() };
     let request = request.map(|body| LimitedBody::new(body, limits).map_err(body_status));
     let mut grpc = Grpc::new(RawCodec::<WriteResponse>::default()).max_decoding_message_size(size);
     grpc.unary(WriteCall { context, version }, request).await.map(Body::new)
@@ -68,7 +69,8 @@ struct WriteCall {
 
 impl UnaryService<Bytes> for WriteCall {
     type Response = WriteResponse;
-    type Future = Pin<Box<dyn Future<Output = Result<tonic::Response<WriteResponse>, Status>> + Send>>;
+    type Future =
+        Pin<Box<dyn Future<Output = Result<tonic::Response<WriteResponse>, Status>> + Send>>;
 
     fn call(&mut self, request: tonic::Request<Bytes>) -> Self::Future {
         let (context, version) = (self.context.clone(), self.version);

@@ -1,8 +1,10 @@
 //! What became of a write request, in the messages of gRPC: the answer, the acknowledgement, the status.
 
-use crate::remote::write_outcome::WriteOutcome;
-use crate::remote::pb::narthex::v1::{Refused as RefusedMessage, RefusedCount, WriteResponse, WriteStreamResponse};
+use crate::remote::pb::narthex::v1::{
+    Refused as RefusedMessage, RefusedCount, WriteResponse, WriteStreamResponse,
+};
 use crate::remote::reject_reason::{ItemKind, RejectReason};
+use crate::remote::write_outcome::WriteOutcome;
 use crate::server::grpc::details::{ErrorInfo, FieldViolation, Violations};
 use crate::server::ingest;
 use crate::server::request_error::RequestError;
@@ -32,8 +34,16 @@ pub(crate) fn partial_write_status(outcome: &WriteOutcome) -> Status {
     });
     let WriteResponse { samples, histograms, exemplars } = response(outcome);
     let stored = [("samples", samples), ("histograms", histograms), ("exemplars", exemplars)];
-    let info = ErrorInfo::new(DATA_REFUSED, stored.map(|(name, count)| (format!("{name}_stored"), count.to_string())));
-    Violations { message: &outcome_text(outcome), violations: counted.chain(named).collect(), info: Some(info) }.into_status()
+    let info = ErrorInfo::new(
+        DATA_REFUSED,
+        stored.map(|(name, count)| (format!("{name}_stored"), count.to_string())),
+    );
+    Violations {
+        message: &outcome_text(outcome),
+        violations: counted.chain(named).collect(),
+        info: Some(info),
+    }
+    .into_status()
 }
 
 /// The acknowledgement of a request that was done.
@@ -55,8 +65,11 @@ pub(crate) fn ack(sequence: u64, outcome: &WriteOutcome) -> WriteStreamResponse 
 /// The acknowledgement of a request that was refused whole and for good.
 pub(crate) fn rejection_ack(sequence: u64, refused: RequestError) -> WriteStreamResponse {
     let status = refused.into_grpc();
-    let refused =
-        RefusedMessage { code: status.code() as u32, message: status.message().to_owned(), counts: Vec::new() };
+    let refused = RefusedMessage {
+        code: status.code() as u32,
+        message: status.message().to_owned(),
+        counts: Vec::new(),
+    };
     WriteStreamResponse { sequence, stored: Some(WriteResponse::default()), refused: Some(refused) }
 }
 
@@ -73,7 +86,9 @@ fn outcome_text(outcome: &WriteOutcome) -> String {
 
 /// What was refused and how often.
 fn rejection_counts(outcome: &WriteOutcome) -> impl Iterator<Item = (ItemKind, RejectReason, u64)> {
-    let every = ItemKind::ALL.into_iter().flat_map(|kind| RejectReason::ALL.map(move |reason| (kind, reason)));
+    let every = ItemKind::ALL
+        .into_iter()
+        .flat_map(|kind| RejectReason::ALL.map(move |reason| (kind, reason)));
     every
         .map(|(kind, reason)| (kind, reason, outcome.rejections.count_of(kind, reason)))
         .filter(|(_, _, count)| *count > 0)

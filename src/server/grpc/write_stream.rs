@@ -27,10 +27,9 @@
 //! Source: `proto/narthex/v1/write.proto`.
 
 use crate::remote::pb::narthex::v1::WriteStreamResponse;
-use crate::remote::stream_request::{ENVELOPE_BYTES, StreamRequest, DecodeStreamRequestError};
+use crate::remote::stream_request::{DecodeStreamRequestError, ENVELOPE_BYTES, StreamRequest};
 use crate::server::admission::Reservation;
 use crate::server::client_limit::PeerAddress;
-use crate::server::state::SharedState;
 use crate::server::grpc;
 use crate::server::grpc::details;
 use crate::server::grpc::messages::{MessageLimits, MessageReader};
@@ -38,6 +37,7 @@ use crate::server::grpc::write_response;
 use crate::server::ingest;
 use crate::server::lifecycle::Phase;
 use crate::server::request_error::RequestError;
+use crate::server::state::SharedState;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::response::Response;
@@ -58,11 +58,15 @@ pub(crate) async fn write_stream(State(context): State<SharedState>, request: Re
     if let Err(refused) = ingest::check_accepting(&context) {
         return grpc::error_response(refused.into_grpc());
     }
-    let Some(share) = context.client_streams.acquire(request.extensions().get::<PeerAddress>().copied()) else {
+    let Some(share) =
+        context.client_streams.acquire(request.extensions().get::<PeerAddress>().copied())
+    else {
         return grpc::error_response(too_many_of_client(context.client_streams.max()));
     };
     let Ok(permit) = context.stream_gate.acquire().await else {
-        return grpc::error_response(RequestError::Unavailable("too many streams at once".to_owned()).into_grpc());
+        return grpc::error_response(
+            RequestError::Unavailable("too many streams at once".to_owned()).into_grpc(),
+        );
     };
     let limits = MessageLimits {
         size: context.writer.limits().decoded_bytes.saturating_add(ENVELOPE_BYTES),
@@ -116,7 +120,11 @@ impl WriteStream {
     }
 
     /// Reads requests as long as there is room for them.
-    async fn read(&self, mut messages: MessageReader<Body>, to_store: mpsc::Sender<PendingWrite>) -> Result<(), Status> {
+    async fn read(
+        &self,
+        mut messages: MessageReader<Body>,
+        to_store: mpsc::Sender<PendingWrite>,
+    ) -> Result<(), Status> {
         let mut last = None;
         loop {
             let Ok(place) = to_store.reserve().await else { return Ok(()) };
@@ -145,7 +153,9 @@ impl WriteStream {
             let sequence = request.sequence;
             let answer = match ingest::store_streamed(&self.context, request, reservation).await {
                 Ok(outcome) => write_response::ack(sequence, &outcome),
-                Err(refused) if refused.is_permanent() => write_response::rejection_ack(sequence, refused),
+                Err(refused) if refused.is_permanent() => {
+                    write_response::rejection_ack(sequence, refused)
+                }
                 Err(refused) => return Err(refused.into_grpc()),
             };
             ack.send(Ok(answer));

@@ -38,7 +38,11 @@ impl Block {
         Ok(series)
     }
 
-    fn replace_tombstones(&self, current: &BlockState, tombstones: Tombstones) -> Result<(), BlockError> {
+    fn replace_tombstones(
+        &self,
+        current: &BlockState,
+        tombstones: Tombstones,
+    ) -> Result<(), BlockError> {
         fail_point::hit("tombstones.write");
         let mut next = current.clone();
         next.tombstones_bytes = tombstones_file::write(&self.dir, &tombstones)?;
@@ -73,11 +77,16 @@ mod tests {
     fn a_deletion_reaches_no_further_than_the_chunks_and_needs_one() {
         let chunk = |mint, maxt| ChunkMeta { chunk_ref: BlockChunkRef::new(0, 8), mint, maxt };
         let chunks = [chunk(10, 19), chunk(30, 39)];
-        let part = |mint, maxt| clip_to_chunks(&chunks, TimeRange::new(mint, maxt)).map(|part| (part.mint, part.maxt));
+        let part = |mint, maxt| {
+            clip_to_chunks(&chunks, TimeRange::new(mint, maxt)).map(|part| (part.mint, part.maxt))
+        };
         assert_eq!(part(i64::MIN, i64::MAX), Some((10, 39)));
         assert_eq!(part(15, 25), Some((15, 25)));
         assert_eq!(part(39, 50), Some((39, 39)));
-        assert_eq!((part(20, 29), part(0, 9), part(40, 50), part(19, 10)), (None, None, None, None));
+        assert_eq!(
+            (part(20, 29), part(0, 9), part(40, 50), part(19, 10)),
+            (None, None, None, None)
+        );
         assert_eq!(clip_to_chunks(&[], TimeRange::ALL), None);
     }
 }

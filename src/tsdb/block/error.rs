@@ -1,7 +1,7 @@
 //! What can go wrong with a block, by what its caller does next.
 
-use crate::tsdb::block::meta::MetaError;
 use crate::tsdb::block::chunk_segments::error::ChunkSegmentError;
+use crate::tsdb::block::meta::MetaError;
 use crate::tsdb::fs::durable::FileError;
 use crate::tsdb::index::block_index::error::IndexError;
 use crate::tsdb::tombstones::file::TombstonesError;
@@ -55,7 +55,9 @@ impl From<MetaError> for BlockError {
     fn from(error: MetaError) -> Self {
         match error {
             MetaError::Io(error) => error.into(),
-            MetaError::Malformed { .. } | MetaError::Version { .. } => Self::Corrupted(error.to_string()),
+            MetaError::Malformed { .. } | MetaError::Version { .. } => {
+                Self::Corrupted(error.to_string())
+            }
         }
     }
 }
@@ -64,7 +66,9 @@ impl From<ChunkSegmentError> for BlockError {
     fn from(error: ChunkSegmentError) -> Self {
         match error {
             ChunkSegmentError::Io(error) => error.into(),
-            ChunkSegmentError::Corrupted { .. } | ChunkSegmentError::Missing { .. } => Self::Corrupted(error.to_string()),
+            ChunkSegmentError::Corrupted { .. } | ChunkSegmentError::Missing { .. } => {
+                Self::Corrupted(error.to_string())
+            }
             ChunkSegmentError::ChunkTooLarge { .. } => Self::InvalidInput(error.to_string()),
             ChunkSegmentError::Stopped => Self::Cancelled,
         }

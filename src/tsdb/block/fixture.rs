@@ -1,7 +1,7 @@
 //! Blocks for tests: given series and samples, written by the real writer.
 
-use crate::model::labels::{Labels, LabelsBuilder};
 use crate::model::float_sample::FloatSample;
+use crate::model::labels::{Labels, LabelsBuilder};
 use crate::tsdb::block::meta::{BlockMeta, Compaction};
 use crate::tsdb::block::ulid::BlockUlid;
 use crate::tsdb::block::writer::{BlockWriter, NewBlockMeta};
@@ -26,7 +26,8 @@ pub(crate) fn example() -> Model {
         (&[("__name__", "up"), ("zone", "é")], 12),
         (&[("job", "x")], 1),
     ];
-    let samples = |count| (0..count).map(|i| FloatSample::new(1_000_000 + 10_000 * i, i as f64)).collect();
+    let samples =
+        |count| (0..count).map(|i| FloatSample::new(1_000_000 + 10_000 * i, i as f64)).collect();
     series.into_iter().map(|(pairs, count)| (labels(pairs), samples(count))).collect()
 }
 
@@ -35,13 +36,20 @@ pub(crate) fn chunk(samples: &[FloatSample]) -> Chunk {
     let mut chunk = XorChunk::new();
     samples.iter().for_each(|sample| chunk.append(sample.t, sample.v));
     let (mint, maxt) = (samples.first().unwrap().t, samples.last().unwrap().t);
-    Chunk { mint, maxt, encoding: ChunkEncoding::Xor, data: ChunkData::new(chunk.into_bytes()), deleted_intervals: None }
+    Chunk {
+        mint,
+        maxt,
+        encoding: ChunkEncoding::Xor,
+        data: ChunkData::new(chunk.into_bytes()),
+        deleted_intervals: None,
+    }
 }
 
 /// A writer that has all that a block with these series needs, in chunks of 10 samples.
 pub(crate) fn populated_writer(parent: &Path, ulid: BlockUlid, model: &Model) -> BlockWriter {
     let mut writer = BlockWriter::create(parent, ulid).unwrap();
-    let symbols: BTreeSet<&str> = model.keys().flat_map(Labels::iter).flat_map(|(name, value)| [name, value]).collect();
+    let symbols: BTreeSet<&str> =
+        model.keys().flat_map(Labels::iter).flat_map(|(name, value)| [name, value]).collect();
     symbols.into_iter().for_each(|symbol| writer.add_symbol(symbol).unwrap());
     for (labels, samples) in model {
         writer.add_series(labels, &samples.chunks(10).map(chunk).collect::<Vec<_>>()).unwrap();
@@ -51,12 +59,19 @@ pub(crate) fn populated_writer(parent: &Path, ulid: BlockUlid, model: &Model) ->
 
 /// What a block of the head says of itself.
 pub(crate) fn head_block(ulid: BlockUlid, min_time: i64, max_time: i64) -> NewBlockMeta {
-    NewBlockMeta { min_time, max_time, compaction: Compaction { level: 1, sources: vec![ulid], ..Compaction::default() } }
+    NewBlockMeta {
+        min_time,
+        max_time,
+        compaction: Compaction { level: 1, sources: vec![ulid], ..Compaction::default() },
+    }
 }
 
 /// Writes a block of 0 to 2000000 ms; gives its folder.
 pub(crate) fn write(parent: &Path, model: &Model) -> PathBuf {
     let ulid = BlockUlid::new(2_000_000).unwrap();
-    let meta: BlockMeta = populated_writer(parent, ulid, model).finish(head_block(ulid, 0, 2_000_000)).unwrap().unwrap();
+    let meta: BlockMeta = populated_writer(parent, ulid, model)
+        .finish(head_block(ulid, 0, 2_000_000))
+        .unwrap()
+        .unwrap();
     parent.join(meta.ulid.to_string())
 }

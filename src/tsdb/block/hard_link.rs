@@ -2,10 +2,10 @@
 //!
 //! That is safe because no file of a block is ever changed in place: what changes is replaced, and the snapshot keeps the old one.
 
+use crate::tsdb::block::chunk_segments;
 use crate::tsdb::block::error::BlockError;
 use crate::tsdb::block::meta;
 use crate::tsdb::block::open::Block;
-use crate::tsdb::block::chunk_segments;
 use crate::tsdb::block::writer::INDEX;
 use crate::tsdb::fs::durable::{FileError, sync_dir};
 use crate::tsdb::tombstones::file as tombstones_file;

@@ -5,7 +5,9 @@ use crate::model::matcher::Matcher;
 use crate::tsdb::block::error::BlockError;
 use crate::tsdb::block::open::Block;
 use crate::tsdb::index::block_index::error::IndexError;
-use crate::tsdb::query::label_source::{LabelQueryError, LabelSource, LabelCollector, matches_only_label};
+use crate::tsdb::query::label_source::{
+    LabelCollector, LabelQueryError, LabelSource, matches_only_label,
+};
 use crate::tsdb::query::source::QueryError;
 
 impl Block {
@@ -24,20 +26,32 @@ impl Block {
 }
 
 impl LabelSource for Block {
-    fn label_names(&self, matchers: &[Matcher], texts: &mut LabelCollector<'_>) -> Result<(), LabelQueryError> {
+    fn label_names(
+        &self,
+        matchers: &[Matcher],
+        texts: &mut LabelCollector<'_>,
+    ) -> Result<(), LabelQueryError> {
         if matchers.is_empty() {
-            return texts.offer_sorted(self.index.label_names().into_iter().map(Ok::<_, LabelQueryError>));
+            return texts
+                .offer_sorted(self.index.label_names().into_iter().map(Ok::<_, LabelQueryError>));
         }
         self.for_each_label_set(matchers, |labels| {
             texts.offer_sorted(labels.iter().map(|(name, _)| Ok::<_, LabelQueryError>(name)))
         })
     }
 
-    fn label_values(&self, name: &str, matchers: &[Matcher], texts: &mut LabelCollector<'_>) -> Result<(), LabelQueryError> {
+    fn label_values(
+        &self,
+        name: &str,
+        matchers: &[Matcher],
+        texts: &mut LabelCollector<'_>,
+    ) -> Result<(), LabelQueryError> {
         if matches_only_label(name, matchers) {
             let is_wanted = |value: &str| matchers.iter().all(|matcher| matcher.matches(value));
             let values = self.index.values(name).map(|value| value.map_err(corrupted));
-            return texts.offer_sorted(values.filter(|value| value.as_ref().map_or(true, |value| is_wanted(value))));
+            return texts.offer_sorted(
+                values.filter(|value| value.as_ref().map_or(true, |value| is_wanted(value))),
+            );
         }
         self.for_each_label_set(matchers, |labels| match labels.get(name) {
             Some(value) => texts.offer(value).map(drop),

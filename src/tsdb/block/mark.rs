@@ -16,7 +16,10 @@ impl Block {
         self.update_compaction_meta(|compaction| compaction.deletable = true)
     }
 
-    fn update_compaction_meta(&self, change: impl FnOnce(&mut Compaction)) -> Result<(), BlockError> {
+    fn update_compaction_meta(
+        &self,
+        change: impl FnOnce(&mut Compaction),
+    ) -> Result<(), BlockError> {
         let _changing = self.update_lock.lock();
         let mut next = BlockState::clone(&self.state());
         change(&mut Arc::make_mut(&mut next.meta).compaction);

@@ -146,8 +146,8 @@ impl BlockMeta {
     pub fn read(folder: &Path) -> Result<Self, MetaError> {
         let path = folder.join(NAME);
         let text = fs::read(&path).map_err(FileError::for_step("read", &path))?;
-        let meta: Self =
-            serde_json::from_slice(&text).map_err(|source| MetaError::Malformed { path: path.clone(), source })?;
+        let meta: Self = serde_json::from_slice(&text)
+            .map_err(|source| MetaError::Malformed { path: path.clone(), source })?;
         if meta.version != VERSION {
             return Err(MetaError::Version { path, version: meta.version });
         }
@@ -160,7 +160,8 @@ impl BlockMeta {
     /// [`MetaError::Io`] of the step that failed.
     pub fn write(&self, folder: &Path) -> Result<u64, MetaError> {
         let path = folder.join(NAME);
-        let text = self.to_json().map_err(|source| MetaError::Malformed { path: path.clone(), source })?;
+        let text =
+            self.to_json().map_err(|source| MetaError::Malformed { path: path.clone(), source })?;
         replace_file(&path, &text)?;
         Ok(text.len() as u64)
     }
@@ -196,7 +197,9 @@ pub fn dir_ulid(folder: &Path) -> Option<BlockUlid> {
 }
 
 /// Go writes and reads a list that was never made as `null`.
-fn null_is_empty<'de, D: serde::Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Vec<T>, D::Error> {
+fn null_is_empty<'de, D: serde::Deserializer<'de>, T: Deserialize<'de>>(
+    deserializer: D,
+) -> Result<Vec<T>, D::Error> {
     Ok(Option::deserialize(deserializer)?.unwrap_or_default())
 }
 
@@ -224,7 +227,10 @@ mod tests {
                     \t\t\"downsample\": {\n\t\t\t\"resolution\": 0\n\t\t},\n\t\t\"labels\": {\n\t\t\t\"a\": \"b\"\n\t\t}\n\t}\n}";
         fs::write(dir.path().join("meta.json"), text).unwrap();
         let meta = BlockMeta::read(dir.path()).unwrap();
-        assert_eq!((meta.min_time, meta.stats.num_samples, meta.compaction.deletable), (-7, 0, true));
+        assert_eq!(
+            (meta.min_time, meta.stats.num_samples, meta.compaction.deletable),
+            (-7, 0, true)
+        );
         assert_eq!(meta.write(dir.path()).unwrap(), text.len() as u64);
         assert_eq!(fs::read_to_string(dir.path().join("meta.json")).unwrap(), text);
     }
@@ -238,7 +244,9 @@ mod tests {
         };
         let text = r#"{"ulid":"01M82CTXRBSZKSA9A0ZWVPK1T0","minTime":1,"maxTime":2,"version":2}"#;
         assert!(matches!(read(text), Err(MetaError::Version { version: 2, .. })));
-        for text in ["", "{}", &text.replace("01M", "o1m"), &text.replace(":1", ":\"1\""), &text[..70]] {
+        for text in
+            ["", "{}", &text.replace("01M", "o1m"), &text.replace(":1", ":\"1\""), &text[..70]]
+        {
             assert!(matches!(read(text), Err(MetaError::Malformed { .. })), "{text}");
         }
         fs::remove_file(dir.path().join("meta.json")).unwrap();
@@ -248,7 +256,9 @@ mod tests {
     #[test]
     fn only_folders_with_a_ulid_are_blocks() {
         let dir = tempfile::tempdir().unwrap();
-        for name in ["01M82CTXRBSZKSA9A0ZWVPK1T0", "01M82CTXRBSZKSA9A0ZWVPK1T0.tmp", "wal", "quarantine"] {
+        for name in
+            ["01M82CTXRBSZKSA9A0ZWVPK1T0", "01M82CTXRBSZKSA9A0ZWVPK1T0.tmp", "wal", "quarantine"]
+        {
             fs::create_dir(dir.path().join(name)).unwrap();
         }
         fs::write(dir.path().join("01M82CTXT0GFC3YYDVB8TNCXWR"), "a file").unwrap();

@@ -17,18 +17,18 @@
 //!
 //! The index is [`crate::tsdb::index::block_index`], the tombstones are [`crate::tsdb::tombstones`].
 
+pub mod chunk_segments;
 pub mod delete;
 pub mod error;
 #[cfg(test)]
 pub(crate) mod fixture;
-mod label_source;
 pub mod hard_link;
+mod label_source;
 pub mod mark;
 pub mod meta;
 pub mod open;
-mod series_ref_list;
 pub mod read;
-pub mod chunk_segments;
+mod series_ref_list;
 #[cfg(test)]
 mod tests;
 pub mod ulid;

@@ -4,10 +4,10 @@
 //! (`BlockState`) is exchanged as a whole. Two locks: `update_lock`, held for a whole deletion or snapshot, and the one around `state`, held to
 //! take or exchange it; nobody takes the first while holding the second.
 
-use crate::tsdb::block::error::BlockError;
-use crate::tsdb::block::meta::{self, BlockMeta, dir_ulid};
 use crate::tsdb::block::chunk_segments;
 use crate::tsdb::block::chunk_segments::reader::ChunkSegmentReader;
+use crate::tsdb::block::error::BlockError;
+use crate::tsdb::block::meta::{self, BlockMeta, dir_ulid};
 use crate::tsdb::block::writer::INDEX;
 use crate::tsdb::fs::durable::FileError;
 use crate::tsdb::index::block_index::reader::IndexReader;
@@ -92,15 +92,20 @@ impl Block {
 
 fn read_current(dir: &Path) -> Result<BlockState, BlockError> {
     let mut meta = BlockMeta::read(dir)?;
-    let wrong = |what: String| BlockError::Corrupted(format!("{}: {what}", dir.join(meta::NAME).display()));
+    let wrong =
+        |what: String| BlockError::Corrupted(format!("{}: {what}", dir.join(meta::NAME).display()));
     if dir_ulid(dir) != Some(meta.ulid) {
         return Err(wrong(format!("the folder's name is not {}", meta.ulid)));
     }
     if meta.min_time >= meta.max_time {
-        return Err(wrong(format!("minTime {} is not before maxTime {}", meta.min_time, meta.max_time)));
+        return Err(wrong(format!(
+            "minTime {} is not before maxTime {}",
+            meta.min_time, meta.max_time
+        )));
     }
     let meta_path = dir.join(meta::NAME);
-    let meta_bytes = fs::metadata(&meta_path).map_err(FileError::for_step("look up", &meta_path))?.len();
+    let meta_bytes =
+        fs::metadata(&meta_path).map_err(FileError::for_step("look up", &meta_path))?.len();
     let stored = tombstones_file::read(dir)?;
     // A crash may have come between the two files; the tombstones are what counts.
     meta.stats.num_tombstones = stored.tombstones.interval_count();

@@ -11,13 +11,19 @@ use crate::tsdb::block::error::BlockError;
 use crate::tsdb::block::open::Block;
 use crate::tsdb::block::series_ref_list::SeriesRefList;
 use crate::tsdb::index::block_index::entry::ChunkMeta;
-use crate::tsdb::query::source::{BlockSource, Chunk, ChunkData, ChunkSeries, ChunkSeriesSet, QueryError};
+use crate::tsdb::query::source::{
+    BlockSource, Chunk, ChunkData, ChunkSeries, ChunkSeriesSet, QueryError,
+};
 use crate::tsdb::tombstones::Tombstones;
 use std::ops::Deref;
 use std::sync::Arc;
 
 impl BlockSource for Block {
-    fn select(&self, matchers: &[Matcher], range: TimeRange) -> Result<ChunkSeriesSet<'_>, QueryError> {
+    fn select(
+        &self,
+        matchers: &[Matcher],
+        range: TimeRange,
+    ) -> Result<ChunkSeriesSet<'_>, QueryError> {
         select_series(self, matchers, range)
     }
 }
@@ -28,11 +34,15 @@ fn select_series<'a>(
     matchers: &[Matcher],
     range: TimeRange,
 ) -> Result<ChunkSeriesSet<'a>, QueryError> {
-    let picked = SeriesRefList::new(&block.index.select(matchers).map_err(|error| as_query_error(error.into()))?);
+    let picked = SeriesRefList::new(
+        &block.index.select(matchers).map_err(|error| as_query_error(error.into()))?,
+    );
     let tombstones = block.tombstones();
     let mut last: Option<Labels> = None;
     Ok(Box::new(picked.filter_map(move |at| {
-        let series = block.select_chunks(at, range, &tombstones).and_then(|series| block.check_sorted(&mut last, series));
+        let series = block
+            .select_chunks(at, range, &tombstones)
+            .and_then(|series| block.check_sorted(&mut last, series));
         series.map_err(as_query_error).transpose()
     })))
 }
@@ -94,7 +104,13 @@ impl Block {
     pub(super) fn chunk(&self, one: &ChunkMeta) -> Result<Chunk, BlockError> {
         let stored = self.chunks.chunk(one.chunk_ref)?;
         let encoding = stored.encoding();
-        Ok(Chunk { mint: one.mint, maxt: one.maxt, encoding, data: ChunkData::new(stored), deleted_intervals: None })
+        Ok(Chunk {
+            mint: one.mint,
+            maxt: one.maxt,
+            encoding,
+            data: ChunkData::new(stored),
+            deleted_intervals: None,
+        })
     }
 
     /// Passes a series on; one that does not come after the last would break every merge.

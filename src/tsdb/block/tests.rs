@@ -2,10 +2,12 @@
 
 use crate::model::labels::Labels;
 use crate::model::matcher::{MatchType, Matcher};
-use crate::model::time::TimeRange;
 use crate::model::sample::Sample;
+use crate::model::time::TimeRange;
 use crate::tsdb::block::error::BlockError;
-use crate::tsdb::block::fixture::{self, Model, chunk, example, populated_writer, labels, head_block};
+use crate::tsdb::block::fixture::{
+    self, Model, chunk, example, head_block, labels, populated_writer,
+};
 use crate::tsdb::block::meta::BlockMeta;
 use crate::tsdb::block::open::Block;
 use crate::tsdb::block::ulid::BlockUlid;
@@ -35,9 +37,12 @@ fn read(block: &Block) -> Result<BTreeMap<Labels, Vec<(i64, u64)>>, QueryError> 
         let series = series?;
         let mut samples = Vec::new();
         for chunk in &series.chunks {
-            let kept = |t| chunk.deleted_intervals.as_ref().is_none_or(|deleted| !deleted.contains(t));
+            let kept =
+                |t| chunk.deleted_intervals.as_ref().is_none_or(|deleted| !deleted.contains(t));
             let all = XorIter::new(chunk.data.bytes()).map(|sample| sample.unwrap());
-            samples.extend(all.filter(|sample| kept(sample.t)).map(|sample| (sample.t, sample.v.to_bits())));
+            samples.extend(
+                all.filter(|sample| kept(sample.t)).map(|sample| (sample.t, sample.v.to_bits())),
+            );
         }
         found.insert(series.labels, samples);
     }
@@ -45,8 +50,12 @@ fn read(block: &Block) -> Result<BTreeMap<Labels, Vec<(i64, u64)>>, QueryError> 
 }
 
 fn bits(model: &Model) -> BTreeMap<Labels, Vec<(i64, u64)>> {
-    let samples =
-        |samples: &Vec<_>| samples.iter().map(|one: &crate::model::float_sample::FloatSample| (one.t, one.v.to_bits())).collect();
+    let samples = |samples: &Vec<_>| {
+        samples
+            .iter()
+            .map(|one: &crate::model::float_sample::FloatSample| (one.t, one.v.to_bits()))
+            .collect()
+    };
     model.iter().map(|(labels, list)| (labels.clone(), samples(list))).collect()
 }
 
@@ -67,7 +76,10 @@ fn a_block_answers_as_every_source_must() {
     let block = Block::open(&fixture::write(place.path(), &example())).unwrap();
     conformance::check(&block, &example());
     let facts = block.verify().unwrap();
-    assert_eq!((facts.series, facts.chunks, facts.stored_chunks, facts.float_samples), (3, 7, 7, 48));
+    assert_eq!(
+        (facts.series, facts.chunks, facts.stored_chunks, facts.float_samples),
+        (3, 7, 7, 48)
+    );
     assert_eq!(facts.times, Some(TimeRange::new(1_000_000, 1_340_000)));
     assert_eq!(block.label_names(), ["__name__", "job", "zone"]);
     assert_eq!(block.label_values("zone").unwrap(), ["a", "é"]);
@@ -75,19 +87,25 @@ fn a_block_answers_as_every_source_must() {
         block.symbols().collect::<Result<Vec<_>, _>>().unwrap(),
         ["__name__", "a", "job", "up", "x", "zone", "é"]
     );
-    let lengths = files(block.dir()).iter().map(|path| fs::metadata(path).unwrap().len()).sum::<u64>();
+    let lengths =
+        files(block.dir()).iter().map(|path| fs::metadata(path).unwrap().len()).sum::<u64>();
     assert_eq!(block.size_bytes(), lengths);
 }
 
 #[test]
 fn a_block_answers_as_every_source_must_whatever_the_kind_of_value() {
     let place = tempfile::tempdir().unwrap();
-    let series = [labels(&[("__name__", "up"), ("zone", "a")]), labels(&[("__name__", "up"), ("zone", "é")])];
+    let series = [
+        labels(&[("__name__", "up"), ("zone", "a")]),
+        labels(&[("__name__", "up"), ("zone", "é")]),
+    ];
     let model: BTreeMap<Labels, Vec<Sample>> =
         series.into_iter().zip(1u64..).map(|(l, n)| (l, seeded_samples(n))).collect();
     let ulid = BlockUlid::new(2_000_000).unwrap();
     let mut writer = BlockWriter::create(place.path(), ulid).unwrap();
-    ["__name__", "a", "up", "zone", "é"].iter().for_each(|symbol| writer.add_symbol(symbol).unwrap());
+    ["__name__", "a", "up", "zone", "é"]
+        .iter()
+        .for_each(|symbol| writer.add_symbol(symbol).unwrap());
     for (labels, points) in &model {
         writer.add_series(labels, &any_points::chunks(points, any_points::PLAIN, 4)).unwrap();
     }
@@ -105,9 +123,16 @@ fn a_writer_counts_what_it_writes_and_leaves_four_files() {
     let dir = fixture::write(place.path(), &example());
     let meta = BlockMeta::read(&dir).unwrap();
     let stats = &meta.stats;
-    assert_eq!((stats.num_series, stats.num_chunks, stats.num_samples, stats.num_float_samples), (3, 7, 48, 48));
-    assert_eq!((stats.num_histogram_samples, stats.num_tombstones, meta.compaction.sources.len()), (0, 0, 1));
-    let names: Vec<_> = files(&dir).iter().map(|path| path.strip_prefix(&dir).unwrap().to_owned()).collect();
+    assert_eq!(
+        (stats.num_series, stats.num_chunks, stats.num_samples, stats.num_float_samples),
+        (3, 7, 48, 48)
+    );
+    assert_eq!(
+        (stats.num_histogram_samples, stats.num_tombstones, meta.compaction.sources.len()),
+        (0, 0, 1)
+    );
+    let names: Vec<_> =
+        files(&dir).iter().map(|path| path.strip_prefix(&dir).unwrap().to_owned()).collect();
     assert_eq!(names, ["chunks/000001", "index", "meta.json", "tombstones"].map(PathBuf::from));
     assert_eq!(fs::read_dir(place.path()).unwrap().count(), 1);
 }
@@ -145,7 +170,10 @@ fn block_whose_writing_or_check_is_stopped_leaves_nothing_and_is_not_damaged() {
     let block = Block::open(&place.path().join(ulid.to_string())).unwrap();
     let is_stopped = |times: &u32| {
         let asked = Cell::new(0);
-        matches!(block.verify_until_cancelled(&|| stopped_at(*times, &asked)), Err(BlockError::Cancelled))
+        matches!(
+            block.verify_until_cancelled(&|| stopped_at(*times, &asked)),
+            Err(BlockError::Cancelled)
+        )
     };
     // Each series of the index and each chunk of the segments, and more.
     assert!((0..).take_while(is_stopped).count() > 3 + 7);
@@ -156,14 +184,29 @@ fn block_whose_writing_or_check_is_stopped_leaves_nothing_and_is_not_damaged() {
 fn what_can_not_stand_in_a_block_is_refused() {
     let place = tempfile::tempdir().unwrap();
     let (model, ulid) = (example(), BlockUlid::new(5).unwrap());
-    let refused = |result: Result<(), BlockError>| assert!(matches!(result, Err(BlockError::InvalidInput(_))), "{result:?}");
+    let refused = |result: Result<(), BlockError>| {
+        assert!(matches!(result, Err(BlockError::InvalidInput(_))), "{result:?}")
+    };
     let samples = model.values().next().unwrap();
-    let deleted = crate::tsdb::query::source::Chunk { deleted_intervals: Some(Arc::default()), ..chunk(samples) };
-    refused(populated_writer(place.path(), ulid, &model).add_series(&labels(&[("zone", "é")]), &[deleted]));
-    refused(populated_writer(place.path(), ulid, &model).add_series(&labels(&[("zone", "none")]), &[chunk(samples)]));
-    refused(populated_writer(place.path(), ulid, &model).add_series(model.keys().next().unwrap(), &[chunk(samples)]));
+    let deleted = crate::tsdb::query::source::Chunk {
+        deleted_intervals: Some(Arc::default()),
+        ..chunk(samples)
+    };
     refused(
-        populated_writer(place.path(), ulid, &model).add_series(&labels(&[("zone", "é")]), &[chunk(samples), chunk(samples)]),
+        populated_writer(place.path(), ulid, &model)
+            .add_series(&labels(&[("zone", "é")]), &[deleted]),
+    );
+    refused(
+        populated_writer(place.path(), ulid, &model)
+            .add_series(&labels(&[("zone", "none")]), &[chunk(samples)]),
+    );
+    refused(
+        populated_writer(place.path(), ulid, &model)
+            .add_series(model.keys().next().unwrap(), &[chunk(samples)]),
+    );
+    refused(
+        populated_writer(place.path(), ulid, &model)
+            .add_series(&labels(&[("zone", "é")]), &[chunk(samples), chunk(samples)]),
     );
     refused(populated_writer(place.path(), ulid, &model).add_symbol("zzz"));
     fs::create_dir(place.path().join(ulid.to_string())).unwrap();
@@ -179,16 +222,30 @@ fn a_deletion_is_seen_at_once_and_after_a_start_and_not_by_readers_before_it() {
     let before = block.select(&everything(), TimeRange::ALL).unwrap();
     assert_eq!(block.delete(&zone("a"), TimeRange::new(0, 1_004_999)).unwrap(), 1);
     assert_eq!(block.delete(&everything(), TimeRange::new(1_100_000, 1_204_999)).unwrap(), 2);
-    assert_eq!(block.delete(&zone("none"), TimeRange::ALL).unwrap() + block.delete(&[], TimeRange::ALL).unwrap(), 0);
-    assert!(before.map(|series| series.unwrap()).flat_map(|series| series.chunks).all(|chunk| chunk.deleted_intervals.is_none()));
+    assert_eq!(
+        block.delete(&zone("none"), TimeRange::ALL).unwrap()
+            + block.delete(&[], TimeRange::ALL).unwrap(),
+        0
+    );
+    assert!(
+        before
+            .map(|series| series.unwrap())
+            .flat_map(|series| series.chunks)
+            .all(|chunk| chunk.deleted_intervals.is_none())
+    );
     for (labels, samples) in &mut model {
         let first = labels.get("zone") == Some("a");
-        samples.retain(|one| !(1_100_000..=1_204_999).contains(&one.t) && (!first || one.t != 1_000_000));
+        samples.retain(|one| {
+            !(1_100_000..=1_204_999).contains(&one.t) && (!first || one.t != 1_000_000)
+        });
     }
     for block in [&block, &Block::open(&dir).unwrap()] {
         conformance::check(block, &model);
         assert_eq!(read(block).unwrap(), bits(&model));
-        assert_eq!((block.meta().stats.num_tombstones, block.tombstones().interval_count()), (3, 3));
+        assert_eq!(
+            (block.meta().stats.num_tombstones, block.tombstones().interval_count()),
+            (3, 3)
+        );
         let lengths = files(&dir).iter().map(|path| fs::metadata(path).unwrap().len()).sum::<u64>();
         assert_eq!(block.size_bytes(), lengths);
         block.verify().unwrap();
@@ -201,10 +258,15 @@ fn a_series_that_is_deleted_as_a_whole_is_left_out_and_its_labels_are_not() {
     let place = tempfile::tempdir().unwrap();
     let block = Block::open(&fixture::write(place.path(), &example())).unwrap();
     block.delete(&zone("é"), TimeRange::ALL).unwrap();
-    let model = example().into_iter().filter(|(labels, _)| labels.get("zone") != Some("é")).collect();
+    let model =
+        example().into_iter().filter(|(labels, _)| labels.get("zone") != Some("é")).collect();
     conformance::check(&block, &model);
     assert_eq!(block.label_values("zone").unwrap(), ["a", "é"]);
-    let part = block.tombstones().iter().next().map(|(_, times)| times.iter().copied().collect::<Vec<_>>());
+    let part = block
+        .tombstones()
+        .iter()
+        .next()
+        .map(|(_, times)| times.iter().copied().collect::<Vec<_>>());
     assert_eq!(part, Some(vec![TimeRange::new(1_000_000, 1_110_000)]));
 }
 
@@ -267,7 +329,12 @@ fn every_changed_byte_is_noticed_or_harmless() {
                     Err(error) => drop(error),
                 }
                 if let Ok(facts) = block.verify() {
-                    assert_eq!((facts.series, facts.chunks, facts.float_samples), (3, 7, 48), "{}", what());
+                    assert_eq!(
+                        (facts.series, facts.chunks, facts.float_samples),
+                        (3, 7, 48),
+                        "{}",
+                        what()
+                    );
                     unseen.push(at);
                 }
             }

@@ -95,16 +95,24 @@ mod tests {
     fn only_the_canonical_form_is_read() {
         let text = "01M82CTXRBSZKSA9A0ZWVPK1T0";
         assert_eq!(text.parse::<BlockUlid>().unwrap().to_string(), text);
-        for other in
-            [&text.to_lowercase(), &text[1..], "81M82CTXRBSZKSA9A0ZWVPK1T0", "O1M82CTXRBSZKSA9A0ZWVPK1T0", "é", ""]
-        {
+        for other in [
+            &text.to_lowercase(),
+            &text[1..],
+            "81M82CTXRBSZKSA9A0ZWVPK1T0",
+            "O1M82CTXRBSZKSA9A0ZWVPK1T0",
+            "é",
+            "",
+        ] {
             assert!(other.parse::<BlockUlid>().is_err(), "{other}");
         }
     }
 
     #[test]
     fn a_new_name_has_its_time_and_sorts_by_it() {
-        let (early, late) = (BlockUlid::new(1_762_300_800_000).unwrap(), BlockUlid::new(1_762_300_800_001).unwrap());
+        let (early, late) = (
+            BlockUlid::new(1_762_300_800_000).unwrap(),
+            BlockUlid::new(1_762_300_800_001).unwrap(),
+        );
         let with = |random| BlockUlid::from_parts(1_762_300_800_000, random);
         assert!((with(0)..=with(u128::MAX)).contains(&early));
         assert!(early < late && early.to_string() < late.to_string());

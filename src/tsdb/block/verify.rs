@@ -17,10 +17,10 @@
 //! `numTombstones` (the file is counted instead).
 
 use crate::model::time::TimeRange;
+use crate::tsdb::block::chunk_segments::format::num_samples;
 use crate::tsdb::block::error::BlockError;
 use crate::tsdb::block::meta::{self, BlockMeta, BlockStats};
 use crate::tsdb::block::open::Block;
-use crate::tsdb::block::chunk_segments::format::num_samples;
 use crate::tsdb::chunk::ChunkEncoding;
 use crate::tsdb::chunk::any_chunk::AnyChunkIter;
 use crate::tsdb::index::block_index::entry::ChunkMeta;
@@ -56,12 +56,21 @@ impl Block {
     ///
     /// # Errors
     /// [`BlockError::Corrupted`] as [`Self::verify`]; [`BlockError::Cancelled`] where `go_on` said no.
-    pub fn verify_until_cancelled(&self, go_on: &dyn Fn() -> bool) -> Result<VerifyReport, BlockError> {
+    pub fn verify_until_cancelled(
+        &self,
+        go_on: &dyn Fn() -> bool,
+    ) -> Result<VerifyReport, BlockError> {
         let check = || if go_on() { Ok(()) } else { Err(BlockError::Cancelled) };
         check()?;
         self.index.verify_while(go_on)?;
-        let mut facts =
-            VerifyReport { series: 0, chunks: 0, stored_chunks: 0, float_samples: 0, histogram_samples: 0, times: None };
+        let mut facts = VerifyReport {
+            series: 0,
+            chunks: 0,
+            stored_chunks: 0,
+            float_samples: 0,
+            histogram_samples: 0,
+            times: None,
+        };
         for number in 0..self.chunks.segment_count() {
             check()?;
             facts.stored_chunks += self.chunks.verify_segment(number, go_on)?.chunks;
@@ -81,11 +90,15 @@ impl Block {
 
     fn check_against_meta(&self, facts: &VerifyReport) -> Result<(), BlockError> {
         let meta = self.meta();
-        let wrong =
-            |what: String| Err(BlockError::Corrupted(format!("{}: {what}", self.dir().join(meta::NAME).display())));
+        let wrong = |what: String| {
+            Err(BlockError::Corrupted(format!("{}: {what}", self.dir().join(meta::NAME).display())))
+        };
         if let Some(times) = facts.times.filter(|times| !is_within_block(&meta, *times)) {
             let (mint, maxt) = (times.mint, times.maxt);
-            return wrong(format!("times are {}..{}, of chunks {mint}..={maxt}", meta.min_time, meta.max_time));
+            return wrong(format!(
+                "times are {}..{}, of chunks {mint}..={maxt}",
+                meta.min_time, meta.max_time
+            ));
         }
         match first_mismatch(&meta.stats, facts) {
             Some(what) => wrong(what),
@@ -95,7 +108,10 @@ impl Block {
 
     fn chunk_error(&self, one: &ChunkMeta, what: &str) -> BlockError {
         let (segment, offset) = (one.chunk_ref.segment(), one.chunk_ref.offset());
-        BlockError::Corrupted(format!("{}: chunk at {segment}:{offset}: {what}", self.dir().display()))
+        BlockError::Corrupted(format!(
+            "{}: chunk at {segment}:{offset}: {what}",
+            self.dir().display()
+        ))
     }
 }
 

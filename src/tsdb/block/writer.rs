@@ -9,11 +9,11 @@
 //! dropped before its end removes its folder; after a crash the name tells that it may be removed. One thread.
 
 use crate::model::labels::Labels;
-use crate::tsdb::block::error::BlockError;
-use crate::tsdb::block::meta::{self, BlockMeta, BlockStats, Compaction};
 use crate::tsdb::block::chunk_segments;
 use crate::tsdb::block::chunk_segments::format::num_samples;
 use crate::tsdb::block::chunk_segments::writer::ChunkSegmentWriter;
+use crate::tsdb::block::error::BlockError;
+use crate::tsdb::block::meta::{self, BlockMeta, BlockStats, Compaction};
 use crate::tsdb::block::ulid::BlockUlid;
 use crate::tsdb::chunk::ChunkEncoding;
 use crate::tsdb::fs::durable::{FileError, sync_dir};
@@ -95,7 +95,9 @@ impl BlockWriter {
         self.chunks.clear();
         for chunk in chunks {
             if chunk.deleted_intervals.is_some() {
-                return Err(BlockError::InvalidInput(format!("a chunk of {labels} with deleted samples")));
+                return Err(BlockError::InvalidInput(format!(
+                    "a chunk of {labels} with deleted samples"
+                )));
             }
             let at = self.segments.add(chunk.encoding, chunk.data.bytes())?;
             self.chunks.push(ChunkMeta { chunk_ref: at, mint: chunk.mint, maxt: chunk.maxt });
@@ -117,7 +119,11 @@ impl BlockWriter {
     ///
     /// # Errors
     /// [`BlockError::Cancelled`], else as [`Self::finish`].
-    pub fn finish_while(mut self, block: NewBlockMeta, go_on: &dyn Fn() -> bool) -> Result<Option<BlockMeta>, BlockError> {
+    pub fn finish_while(
+        mut self,
+        block: NewBlockMeta,
+        go_on: &dyn Fn() -> bool,
+    ) -> Result<Option<BlockMeta>, BlockError> {
         if self.stats.num_samples == 0 {
             return Ok(None);
         }

@@ -44,7 +44,9 @@ impl EncodingPolicy {
             (ValueType::Float, _) => self.floats.into(),
             (ValueType::Histogram, HistogramStMode::WithoutSt) => ChunkEncoding::Histogram,
             (ValueType::Histogram, HistogramStMode::WithSt) => ChunkEncoding::HistogramSt,
-            (ValueType::FloatHistogram, HistogramStMode::WithoutSt) => ChunkEncoding::FloatHistogram,
+            (ValueType::FloatHistogram, HistogramStMode::WithoutSt) => {
+                ChunkEncoding::FloatHistogram
+            }
             (ValueType::FloatHistogram, HistogramStMode::WithSt) => ChunkEncoding::FloatHistogramSt,
         }
     }
@@ -52,10 +54,15 @@ impl EncodingPolicy {
     /// Those by which the points of such a chunk become such a chunk again.
     #[must_use]
     pub fn from_encoding(encoding: ChunkEncoding) -> Self {
-        let has_starts = matches!(encoding, ChunkEncoding::HistogramSt | ChunkEncoding::FloatHistogramSt);
+        let has_starts =
+            matches!(encoding, ChunkEncoding::HistogramSt | ChunkEncoding::FloatHistogramSt);
         Self {
             floats: FloatEncoding::from_chunk_encoding(encoding).unwrap_or_default(),
-            histogram_starts: if has_starts { HistogramStMode::WithSt } else { HistogramStMode::WithoutSt },
+            histogram_starts: if has_starts {
+                HistogramStMode::WithSt
+            } else {
+                HistogramStMode::WithoutSt
+            },
         }
     }
 
@@ -93,14 +100,24 @@ impl AnyChunk {
     /// between the two. A start is dropped where the encoding has no place for it.
     #[inline]
     #[must_use]
-    pub fn with_first_sample(encodings: EncodingPolicy, point: &Sample, before: Option<&Self>) -> Self {
+    pub fn with_first_sample(
+        encodings: EncodingPolicy,
+        point: &Sample,
+        before: Option<&Self>,
+    ) -> Self {
         match &point.value {
             SampleValue::Float(v) if encodings.floats == FloatEncoding::Xor => {
                 let mut chunk = XorChunk::new();
                 chunk.append(point.t, *v);
                 Self { chunk: ChunkRepr::Xor(chunk) }
             }
-            _ => Self { chunk: ChunkRepr::Other(Box::new(LargeChunk::with_first_sample(encodings, point, before.and_then(Self::other)))) },
+            _ => Self {
+                chunk: ChunkRepr::Other(Box::new(LargeChunk::with_first_sample(
+                    encodings,
+                    point,
+                    before.and_then(Self::other),
+                ))),
+            },
         }
     }
 
@@ -125,8 +142,13 @@ impl AnyChunk {
     /// # Errors
     /// [`ChunkError`] where the bytes are not a whole chunk, or one without samples.
     pub fn resume(encoding: ChunkEncoding, bytes: &[u8]) -> Result<Self, ChunkError> {
-        let whole = |form| HistogramChunk::resume(form, bytes).map(|chunk| LargeChunk::Histogram(Box::new(chunk)));
-        let real = |form| HistogramChunk::resume(form, bytes).map(|chunk| LargeChunk::FloatHistogram(Box::new(chunk)));
+        let whole = |form| {
+            HistogramChunk::resume(form, bytes).map(|chunk| LargeChunk::Histogram(Box::new(chunk)))
+        };
+        let real = |form| {
+            HistogramChunk::resume(form, bytes)
+                .map(|chunk| LargeChunk::FloatHistogram(Box::new(chunk)))
+        };
         let other = match encoding {
             ChunkEncoding::Xor => {
                 let chunk = ChunkRepr::Xor(XorChunk::resume(bytes)?);
@@ -256,14 +278,24 @@ impl LargeChunk {
                     Some(Self::Histogram(chunk)) => Some(&**chunk),
                     _ => None,
                 };
-                Self::Histogram(Box::new(HistogramChunk::with_first_sample(encodings.header_layout(), times, &**value, before)))
+                Self::Histogram(Box::new(HistogramChunk::with_first_sample(
+                    encodings.header_layout(),
+                    times,
+                    &**value,
+                    before,
+                )))
             }
             SampleValue::FloatHistogram(value) => {
                 let before = match before {
                     Some(Self::FloatHistogram(chunk)) => Some(&**chunk),
                     _ => None,
                 };
-                Self::FloatHistogram(Box::new(HistogramChunk::with_first_sample(encodings.header_layout(), times, &**value, before)))
+                Self::FloatHistogram(Box::new(HistogramChunk::with_first_sample(
+                    encodings.header_layout(),
+                    times,
+                    &**value,
+                    before,
+                )))
             }
         }
     }
@@ -276,7 +308,9 @@ impl LargeChunk {
                 AppendOutcome::Appended
             }
             (Self::Histogram(chunk), SampleValue::Histogram(value)) => chunk.append(times, value),
-            (Self::FloatHistogram(chunk), SampleValue::FloatHistogram(value)) => chunk.append(times, value),
+            (Self::FloatHistogram(chunk), SampleValue::FloatHistogram(value)) => {
+                chunk.append(times, value)
+            }
             _ => AppendOutcome::NeedsNewChunk,
         }
     }
@@ -315,7 +349,9 @@ impl LargeChunk {
 
     fn last_sample(&self) -> Option<Sample> {
         match self {
-            Self::Xor2(chunk) => chunk.last().map(|last| Sample { start_timestamp: chunk.last_st(), ..Sample::from(last) }),
+            Self::Xor2(chunk) => chunk
+                .last()
+                .map(|last| Sample { start_timestamp: chunk.last_st(), ..Sample::from(last) }),
             Self::Histogram(chunk) => Some(chunk.last_sample()),
             Self::FloatHistogram(chunk) => Some(chunk.last_sample()),
         }
@@ -351,10 +387,15 @@ impl<'a> AnyChunkIter<'a> {
     #[must_use]
     pub fn new(encoding: ChunkEncoding, bytes: &'a [u8]) -> Self {
         let whole = |form| AnyChunkIterRepr::Histogram(Box::new(HistogramIter::new(form, bytes)));
-        let real = |form| AnyChunkIterRepr::FloatHistogram(Box::new(HistogramIter::new(form, bytes)));
+        let real =
+            |form| AnyChunkIterRepr::FloatHistogram(Box::new(HistogramIter::new(form, bytes)));
         let points = match encoding {
-            ChunkEncoding::Xor => AnyChunkIterRepr::Float(FloatIter::new(FloatEncoding::Xor, bytes)),
-            ChunkEncoding::Xor2 => AnyChunkIterRepr::Float(FloatIter::new(FloatEncoding::Xor2, bytes)),
+            ChunkEncoding::Xor => {
+                AnyChunkIterRepr::Float(FloatIter::new(FloatEncoding::Xor, bytes))
+            }
+            ChunkEncoding::Xor2 => {
+                AnyChunkIterRepr::Float(FloatIter::new(FloatEncoding::Xor2, bytes))
+            }
             ChunkEncoding::Histogram => whole(HeaderLayout::WithoutSt),
             ChunkEncoding::FloatHistogram => real(HeaderLayout::WithoutSt),
             ChunkEncoding::HistogramSt => whole(HeaderLayout::WithSt),
@@ -372,7 +413,11 @@ impl Iterator for AnyChunkIter<'_> {
         match &mut self.points {
             AnyChunkIterRepr::Float(iter) => {
                 let sample = iter.next()?;
-                Some(sample.map(|sample| Sample { start_timestamp: iter.start_timestamp(), t: sample.t, value: SampleValue::Float(sample.v) }))
+                Some(sample.map(|sample| Sample {
+                    start_timestamp: iter.start_timestamp(),
+                    t: sample.t,
+                    value: SampleValue::Float(sample.v),
+                }))
             }
             AnyChunkIterRepr::Histogram(iter) => iter.next(),
             AnyChunkIterRepr::FloatHistogram(iter) => iter.next(),
@@ -406,16 +451,27 @@ mod tests {
     fn floats_keep_their_start_where_the_encoding_has_a_place_for_it() {
         for floats in [FloatEncoding::Xor, FloatEncoding::Xor2] {
             let encodings = EncodingPolicy { floats, ..EncodingPolicy::default() };
-            let point = |t| Sample { start_timestamp: t - 5, t, value: SampleValue::Float(t as f64) };
+            let point =
+                |t| Sample { start_timestamp: t - 5, t, value: SampleValue::Float(t as f64) };
             let mut chunk = AnyChunk::with_first_sample(encodings, &point(10), None);
-            assert_eq!([chunk.append(&point(20)), chunk.append(&point(30))], [AppendOutcome::Appended; 2]);
-            assert_eq!((chunk.encoding(), chunk.num_samples(), chunk.last_t()), (floats.into(), 3, Some(30)));
+            assert_eq!(
+                [chunk.append(&point(20)), chunk.append(&point(30))],
+                [AppendOutcome::Appended; 2]
+            );
+            assert_eq!(
+                (chunk.encoding(), chunk.num_samples(), chunk.last_t()),
+                (floats.into(), 3, Some(30))
+            );
             let start = if floats == FloatEncoding::Xor { 0 } else { 25 };
             assert_eq!(chunk.last_sample().map(|last| last.start_timestamp), Some(start));
-            let read: Vec<Sample> = AnyChunkIter::new(floats.into(), chunk.bytes()).map(Result::unwrap).collect();
+            let read: Vec<Sample> =
+                AnyChunkIter::new(floats.into(), chunk.bytes()).map(Result::unwrap).collect();
             assert_eq!(read.iter().map(|point| point.t).collect::<Vec<_>>(), [10, 20, 30]);
             assert_eq!(read[2].start_timestamp, start);
-            assert_eq!(AnyChunk::resume(floats.into(), chunk.bytes()).unwrap().bytes(), chunk.bytes());
+            assert_eq!(
+                AnyChunk::resume(floats.into(), chunk.bytes()).unwrap().bytes(),
+                chunk.bytes()
+            );
             assert_eq!(&*chunk.clone().into_bytes(), chunk.bytes());
         }
     }
@@ -424,7 +480,10 @@ mod tests {
     fn a_chunk_without_samples_is_not_continued() {
         for encoding in (1..=6).filter_map(ChunkEncoding::from_byte) {
             assert_eq!(AnyChunkIter::new(encoding, &[0, 0, 0]).count(), 0);
-            assert_eq!(AnyChunk::resume(encoding, &[0, 0, 0]).err(), Some(ChunkError::Truncated { sample: 0 }));
+            assert_eq!(
+                AnyChunk::resume(encoding, &[0, 0, 0]).err(),
+                Some(ChunkError::Truncated { sample: 0 })
+            );
         }
     }
 }

@@ -88,18 +88,27 @@ impl ChunkBoundary {
         }
         let samples = chunk.num_samples();
         if samples == policy.samples_per_chunk / 4 {
-            self.next_at = compute_chunk_end_time(mint, chunk.last_t().unwrap_or(mint), self.next_at, 4.0);
+            self.next_at =
+                compute_chunk_end_time(mint, chunk.last_t().unwrap_or(mint), self.next_at, 4.0);
         }
         t >= self.next_at || samples >= policy.samples_per_chunk.saturating_mul(2)
     }
 
-    fn must_cut_histograms(&mut self, policy: &CutPolicy, chunk: &AnyChunk, mint: i64, t: i64) -> bool {
+    fn must_cut_histograms(
+        &mut self,
+        policy: &CutPolicy,
+        chunk: &AnyChunk,
+        mint: i64,
+        t: i64,
+    ) -> bool {
         let bytes = chunk.num_bytes();
         // An end that was not worked out is that of the chunk range, or was set: that a chunk has few samples does not put it off.
-        let last_end = if self.is_estimated { range_end(mint, policy.chunk_range_ms) } else { self.next_at };
+        let last_end =
+            if self.is_estimated { range_end(mint, policy.chunk_range_ms) } else { self.next_at };
         if !self.is_estimated && bytes >= TARGET_HISTOGRAM_CHUNK_BYTES / 4 {
             let parts = TARGET_HISTOGRAM_CHUNK_BYTES as f64 / bytes as f64;
-            self.next_at = compute_chunk_end_time(mint, chunk.last_t().unwrap_or(mint), self.next_at, parts);
+            self.next_at =
+                compute_chunk_end_time(mint, chunk.last_t().unwrap_or(mint), self.next_at, parts);
             self.is_estimated = true;
         }
         (t >= self.next_at || bytes >= 2 * TARGET_HISTOGRAM_CHUNK_BYTES)
@@ -128,12 +137,14 @@ fn compute_chunk_end_time(mint: i64, maxt: i64, end: i64, parts: f64) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::{ChunkBoundary, CutPolicy, MAX_SPAN_MS, range_end};
-    use crate::model::histogram::{CounterResetHint, Histogram, Span};
     use crate::model::float_sample::FloatSample;
+    use crate::model::histogram::{CounterResetHint, Histogram, Span};
     use crate::model::sample::{Sample, SampleValue};
     use crate::tsdb::chunk::any_chunk::{AnyChunk, EncodingPolicy};
     use crate::tsdb::chunk::histogram::append::AppendOutcome;
-    use proptest::prelude::{Just, Strategy, any, prop_assert, prop_assert_eq, prop_oneof, proptest};
+    use proptest::prelude::{
+        Just, Strategy, any, prop_assert, prop_assert_eq, prop_oneof, proptest,
+    };
 
     const POLICY: CutPolicy = CutPolicy { chunk_range_ms: 7_200_000, samples_per_chunk: 120 };
 
@@ -152,7 +163,8 @@ mod tests {
         let mut open: Option<(AnyChunk, ChunkBoundary)> = None;
         for (t, v) in samples {
             let mint = chunks.last().map_or(t, |chunk| chunk[0]);
-            let cut = open.as_mut().is_none_or(|(chunk, window)| window.must_cut(policy, chunk, mint, t));
+            let cut =
+                open.as_mut().is_none_or(|(chunk, window)| window.must_cut(policy, chunk, mint, t));
             if cut {
                 chunks.push(Vec::new());
                 open = Some((begun(t, v), ChunkBoundary::starting_at(policy, t)));
@@ -175,7 +187,8 @@ mod tests {
         for (i, &t) in times.iter().enumerate() {
             let in_chunk = i - first;
             if i > 0 && in_chunk == wanted / 4 {
-                let (start, quarter) = (i128::from(times[first]), i128::from(times[i - 1] - times[first] + 1));
+                let (start, quarter) =
+                    (i128::from(times[first]), i128::from(times[i - 1] - times[first] + 1));
                 let rest = i128::from(end) - start;
                 let chunks = rest / (4 * quarter);
                 if chunks >= 1 && rest > 4 * quarter {
@@ -196,7 +209,10 @@ mod tests {
     fn two_hours_of_a_steady_series_are_cut_evenly() {
         let steady = |step: i64, n: i64| (0..n).map(move |i| (i * step, 1.0));
         // 7200 s / 15 s = 480 samples: four chunks of 120.
-        assert_eq!(lengths(&POLICY, steady(15_000, 961)), [120, 120, 120, 120, 120, 120, 120, 120, 1]);
+        assert_eq!(
+            lengths(&POLICY, steady(15_000, 961)),
+            [120, 120, 120, 120, 120, 120, 120, 120, 1]
+        );
         // 360 samples of 20 s: three chunks; 20 samples of six minutes: one.
         assert_eq!(lengths(&POLICY, steady(20_000, 361)), [120, 120, 120, 1]);
         assert_eq!(lengths(&POLICY, steady(360_000, 41)), [20, 20, 1]);
@@ -213,14 +229,19 @@ mod tests {
     fn a_chunk_of_incompressible_values_ends_before_1024_bytes() {
         let mut bits = 1u64;
         let noise = (0..1000i64).map(|i| {
-            bits = bits.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            bits = bits
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
             (i * 1000, f64::from_bits(bits))
         });
         let noise: Vec<_> = noise.collect();
-        let lengths = lengths(&CutPolicy { samples_per_chunk: 1000, ..POLICY }, noise.iter().copied());
+        let lengths =
+            lengths(&CutPolicy { samples_per_chunk: 1000, ..POLICY }, noise.iter().copied());
         assert!(lengths[0] > 100 && lengths[0] < 128, "{lengths:?}");
         let mut chunk = begun(noise[0].0, noise[0].1);
-        noise[1..lengths[0] - 1].iter().for_each(|&(t, v)| assert_eq!(chunk.append(&float(t, v)), AppendOutcome::Appended));
+        noise[1..lengths[0] - 1]
+            .iter()
+            .for_each(|&(t, v)| assert_eq!(chunk.append(&float(t, v)), AppendOutcome::Appended));
         assert!(chunk.num_bytes() <= 1005);
         chunk.append(&float(noise[lengths[0] - 1].0, noise[lengths[0] - 1].1));
         assert!((1006..=1024).contains(&chunk.num_bytes()));
@@ -228,7 +249,9 @@ mod tests {
 
     /// A histogram with `buckets` buckets, each of which has a count that `seed` makes hard to tell.
     fn histogram(t: i64, buckets: u32, seed: u64) -> Sample {
-        let number = |i: u32| (u64::from(i) + 1).wrapping_mul(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15)) >> 44;
+        let number = |i: u32| {
+            (u64::from(i) + 1).wrapping_mul(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15)) >> 44
+        };
         let value = Histogram {
             reset_hint: CounterResetHint::Gauge,
             positive_spans: vec![Span { offset: 0, length: buckets }],
@@ -243,9 +266,13 @@ mod tests {
         let mut chunks = Vec::new();
         let mut open: Option<(AnyChunk, ChunkBoundary, i64)> = None;
         for point in points {
-            let cut = open.as_mut().is_none_or(|(chunk, window, mint)| window.must_cut(&POLICY, chunk, *mint, point.t));
+            let cut = open.as_mut().is_none_or(|(chunk, window, mint)| {
+                window.must_cut(&POLICY, chunk, *mint, point.t)
+            });
             if cut {
-                chunks.extend(open.take().map(|(chunk, ..)| (chunk.num_samples(), chunk.num_bytes())));
+                chunks.extend(
+                    open.take().map(|(chunk, ..)| (chunk.num_samples(), chunk.num_bytes())),
+                );
                 let chunk = AnyChunk::with_first_sample(EncodingPolicy::default(), &point, None);
                 open = Some((chunk, ChunkBoundary::starting_at(&POLICY, point.t), point.t));
             } else if let Some((chunk, ..)) = &mut open {
@@ -269,13 +296,17 @@ mod tests {
     fn a_chunk_of_large_histograms_has_ten_of_them_unless_the_range_ends() {
         let chunks = histogram_chunks((0..35).map(|i| histogram(i * 15_000, 400, 1 + i as u64)));
         assert_eq!(chunks.iter().map(|(samples, _)| *samples).collect::<Vec<_>>(), [10, 10, 10, 5]);
-        let late = histogram_chunks((0..14).map(|i| histogram(7_200_000 - 45_000 + i * 15_000, 400, 1 + i as u64)));
+        let late = histogram_chunks(
+            (0..14).map(|i| histogram(7_200_000 - 45_000 + i * 15_000, 400, 1 + i as u64)),
+        );
         assert_eq!(late.iter().map(|(samples, _)| *samples).collect::<Vec<_>>(), [3, 10, 1]);
     }
 
     #[test]
     fn a_chunk_of_histograms_that_get_larger_ends_at_2048_bytes() {
-        let chunks = histogram_chunks((0..400).map(|i| histogram(i * 15_000, 60, if i < 100 { 0 } else { i as u64 })));
+        let chunks = histogram_chunks(
+            (0..400).map(|i| histogram(i * 15_000, 60, if i < 100 { 0 } else { i as u64 })),
+        );
         assert!(chunks[0].0 > 100 && (2048..2400).contains(&chunks[0].1), "{chunks:?}");
     }
 
@@ -293,7 +324,9 @@ mod tests {
     #[test]
     fn no_chunk_outgrows_its_header_whatever_the_policy() {
         let policy = CutPolicy { chunk_range_ms: i64::MAX, samples_per_chunk: u16::MAX };
-        assert!(lengths(&policy, (0..70_000).map(|t| (t, 1.0))).iter().all(|&samples| samples < 10_000));
+        assert!(
+            lengths(&policy, (0..70_000).map(|t| (t, 1.0))).iter().all(|&samples| samples < 10_000)
+        );
     }
 
     proptest! {

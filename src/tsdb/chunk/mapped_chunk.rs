@@ -30,9 +30,19 @@ pub struct MappedChunk {
 impl MappedChunk {
     /// The chunk at `at` with samples from `mint` to `maxt` ms, which lie at most [`MAX_SPAN_MS`] apart.
     #[must_use]
-    pub fn new(at: HeadChunkRef, mint: i64, maxt: i64, samples: u16, encoding: ChunkEncoding) -> Self {
+    pub fn new(
+        at: HeadChunkRef,
+        mint: i64,
+        maxt: i64,
+        samples: u16,
+        encoding: ChunkEncoding,
+    ) -> Self {
         let span = maxt.saturating_sub(mint).clamp(0, MAX_SPAN_MS as i64) as u64;
-        Self { chunk_ref: at, mint, packed: span << 20 | (encoding as u64) << 16 | u64::from(samples) }
+        Self {
+            chunk_ref: at,
+            mint,
+            packed: span << 20 | (encoding as u64) << 16 | u64::from(samples),
+        }
     }
 
     /// Where it is.
@@ -160,7 +170,11 @@ mod tests {
         assert_eq!(list.allocated_bytes(), 0);
         for n in 1..=10_000 {
             list.push(chunk(n * 10, n * 10 + 9));
-            assert!(list.allocated_bytes() <= 32 * n as usize, "{} bytes for {n} chunks", list.allocated_bytes());
+            assert!(
+                list.allocated_bytes() <= 32 * n as usize,
+                "{} bytes for {n} chunks",
+                list.allocated_bytes()
+            );
         }
     }
 
@@ -183,7 +197,19 @@ mod tests {
         let found = |t| list.covering(t).map(MappedChunk::mint);
         assert_eq!(
             [-21, -20, -11, -10, 0, 1, 5, 6, 7, 19, 20].map(found),
-            [None, Some(-20), Some(-20), Some(-10), Some(-10), None, Some(5), None, Some(7), Some(7), None]
+            [
+                None,
+                Some(-20),
+                Some(-20),
+                Some(-10),
+                Some(-10),
+                None,
+                Some(5),
+                None,
+                Some(7),
+                Some(7),
+                None
+            ]
         );
         assert_eq!(list.truncate_before(-11), 0);
         assert_eq!(list.truncate_before(5), 2);

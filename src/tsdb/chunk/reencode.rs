@@ -123,14 +123,23 @@ struct PendingChunk {
 }
 
 impl PendingChunk {
-    fn with_first_sample(encodings: EncodingPolicy, point: &Sample, before: Option<&AnyChunk>) -> Self {
-        Self { mint: point.t, maxt: point.t, chunk: AnyChunk::with_first_sample(encodings, point, before) }
+    fn with_first_sample(
+        encodings: EncodingPolicy,
+        point: &Sample,
+        before: Option<&AnyChunk>,
+    ) -> Self {
+        Self {
+            mint: point.t,
+            maxt: point.t,
+            chunk: AnyChunk::with_first_sample(encodings, point, before),
+        }
     }
 
     /// Whether there is room in it for a point, and its encoding is right. Floats of which no start is known may stand in either of theirs.
     fn has_room(&self, encodings: EncodingPolicy, point: &Sample, most: u16) -> bool {
         let (own, wanted) = (self.chunk.encoding(), encodings.encoding_for(point.value.kind()));
-        self.chunk.num_samples() < most && (own == wanted || (own, wanted) == (ChunkEncoding::Xor2, ChunkEncoding::Xor))
+        self.chunk.num_samples() < most
+            && (own == wanted || (own, wanted) == (ChunkEncoding::Xor2, ChunkEncoding::Xor))
     }
 
     /// Whether the point goes with those in the chunk, and is its last one now.
@@ -144,6 +153,12 @@ impl PendingChunk {
 
     fn finish(self) -> ReencodedChunk {
         let (samples, encoding) = (self.chunk.num_samples(), self.chunk.encoding());
-        ReencodedChunk { mint: self.mint, maxt: self.maxt, samples, encoding, bytes: self.chunk.into_bytes() }
+        ReencodedChunk {
+            mint: self.mint,
+            maxt: self.maxt,
+            samples,
+            encoding,
+            bytes: self.chunk.into_bytes(),
+        }
     }
 }

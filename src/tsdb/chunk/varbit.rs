@@ -107,16 +107,29 @@ mod tests {
 
     #[test]
     fn each_form_is_as_long_as_the_format_says() {
-        let limits = [(4, 5), (32, 9), (256, 13), (2048, 17), (131_072, 24), (16_777_216, 32), (1 << 55, 64)];
+        let limits = [
+            (4, 5),
+            (32, 9),
+            (256, 13),
+            (2048, 17),
+            (131_072, 24),
+            (16_777_216, 32),
+            (1 << 55, 64),
+        ];
         let len = |push: &dyn Fn(&mut BitWriter<'_>)| {
             let (mut buffer, mut len) = (Box::default(), 0);
             push(&mut BitWriter { buffer: &mut buffer, len: &mut len });
             len
         };
-        assert_eq!((len(&|sink| push_signed(sink, 0)), len(&|sink| push_unsigned(sink, 0))), (1, 1));
+        assert_eq!(
+            (len(&|sink| push_signed(sink, 0)), len(&|sink| push_unsigned(sink, 0))),
+            (1, 1)
+        );
         for (i, &(limit, bits)) in limits.iter().enumerate() {
             let next = limits.get(i + 1).map_or(72, |&(_, bits)| bits);
-            for (value, expected) in [(limit, bits), (1 - limit, bits), (limit + 1, next), (-limit, next)] {
+            for (value, expected) in
+                [(limit, bits), (1 - limit, bits), (limit + 1, next), (-limit, next)]
+            {
                 assert_eq!(len(&|sink| push_signed(sink, value)), expected, "{value}");
             }
             let most = (limit as u64) * 2 - 1;

@@ -25,7 +25,7 @@
 //! first fault. Neither holds a lock; a reader of an open chunk copies the bytes first.
 
 use crate::model::float_sample::FloatSample;
-use crate::tsdb::encoding::bits::{BitReader, BitWriter, truncate_to_bits, into_exact_len};
+use crate::tsdb::encoding::bits::{BitReader, BitWriter, into_exact_len, truncate_to_bits};
 
 /// Length in bytes of the header: the number of samples.
 const HEADER: usize = 2;
@@ -119,7 +119,15 @@ impl XorChunk {
     /// A chunk without samples.
     #[must_use]
     pub fn new() -> Self {
-        let mut chunk = Self { buffer: Box::default(), t: 0, v: 0, time_delta: 0, len: 0, samples: 0, window: XorWindow::NONE };
+        let mut chunk = Self {
+            buffer: Box::default(),
+            t: 0,
+            v: 0,
+            time_delta: 0,
+            len: 0,
+            samples: 0,
+            window: XorWindow::NONE,
+        };
         chunk.sink().push(0, 8 * HEADER as u32);
         chunk
     }
@@ -255,7 +263,11 @@ impl XorChunk {
         let xor = bits ^ self.v;
         if xor == 0 {
             let mut sink = self.sink();
-            return if before == 0 { sink.push_zeros(n + 1) } else { sink.push(before << 1, n + 1) };
+            return if before == 0 {
+                sink.push_zeros(n + 1)
+            } else {
+                sink.push(before << 1, n + 1)
+            };
         }
         let best = XorWindow::fitting(xor);
         if self.window.contains(best) {
@@ -313,7 +325,15 @@ impl<'a> XorIter<'a> {
             Some((header, data)) => (u16::from_be_bytes(*header), data),
             None => (1, &bytes[..0]),
         };
-        Self { bits: BitReader::new(data), t: 0, v: 0, time_delta: 0, window: XorWindow::NONE, read: 0, total }
+        Self {
+            bits: BitReader::new(data),
+            t: 0,
+            v: 0,
+            time_delta: 0,
+            window: XorWindow::NONE,
+            read: 0,
+            total,
+        }
     }
 
     #[cold]
@@ -325,7 +345,8 @@ impl<'a> XorIter<'a> {
 
     #[cold]
     fn read_second(&mut self) -> Result<(), ChunkError> {
-        self.time_delta = self.bits.uvarint().ok_or(ChunkError::VarintOverflow { sample: self.read })?;
+        self.time_delta =
+            self.bits.uvarint().ok_or(ChunkError::VarintOverflow { sample: self.read })?;
         self.t = self.t.wrapping_add(self.time_delta as i64);
         self.read_value(self.bits.peek())
     }
@@ -406,7 +427,11 @@ impl Iterator for XorIter<'_> {
             1 => self.read_second(),
             _ => self.read_following(),
         };
-        let outcome = if self.bits.is_overrun() { Err(ChunkError::Truncated { sample: self.read }) } else { outcome };
+        let outcome = if self.bits.is_overrun() {
+            Err(ChunkError::Truncated { sample: self.read })
+        } else {
+            outcome
+        };
         if let Err(error) = outcome {
             self.total = self.read;
             return Some(Err(error));

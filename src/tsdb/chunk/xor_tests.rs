@@ -1,7 +1,7 @@
 //! Tests of XOR chunks: Prometheus's own bytes, and properties.
 
 use super::{ChunkError, XorChunk, XorIter};
-use crate::model::float_sample::{STALE_NAN_BITS, FloatSample};
+use crate::model::float_sample::{FloatSample, STALE_NAN_BITS};
 use proptest::prelude::{Just, Strategy, any, prop_assert, prop_assert_eq, prop_oneof, proptest};
 
 /// Chunks that Prometheus's code made; the file says how.
@@ -18,10 +18,13 @@ fn golden() -> Vec<Golden> {
     for line in GOLDEN.lines().filter(|line| !line.starts_with('#')) {
         let (key, value) = line.split_once(' ').unwrap();
         match (key, chunks.last_mut()) {
-            ("chunk", _) => chunks.push(Golden { name: value, samples: Vec::new(), bytes: Vec::new() }),
+            ("chunk", _) => {
+                chunks.push(Golden { name: value, samples: Vec::new(), bytes: Vec::new() })
+            }
             ("bytes", Some(chunk)) => {
                 let pairs = (0..value.len()).step_by(2);
-                chunk.bytes = pairs.map(|i| u8::from_str_radix(&value[i..i + 2], 16).unwrap()).collect();
+                chunk.bytes =
+                    pairs.map(|i| u8::from_str_radix(&value[i..i + 2], 16).unwrap()).collect();
             }
             (t, Some(chunk)) => {
                 let v = f64::from_bits(u64::from_str_radix(value, 16).unwrap());
@@ -59,7 +62,13 @@ fn samples(max: usize) -> impl Strategy<Value = Vec<FloatSample>> {
         2 => (0..64u32).prop_map(|n| Some(1 << n)),
         1 => prop_oneof![Just(STALE_NAN_BITS), Just(f64::INFINITY.to_bits()), Just((-0.0f64).to_bits())].prop_map(Some),
     ];
-    let start = prop_oneof![Just(1_762_300_800_000i64), any::<i64>(), Just(i64::MIN), Just(i64::MAX), Just(0)];
+    let start = prop_oneof![
+        Just(1_762_300_800_000i64),
+        any::<i64>(),
+        Just(i64::MIN),
+        Just(i64::MAX),
+        Just(0)
+    ];
     (start, proptest::collection::vec((step, value), 0..max)).prop_map(|(start, steps)| {
         let (mut t, mut bits) = (start, 0);
         let mut next = |(step, value): (i64, Option<u64>)| {
@@ -101,10 +110,13 @@ fn a_chunk_is_whole_after_every_sample() {
 
 #[test]
 fn a_chunk_cut_short_anywhere_is_an_error_after_its_whole_samples() {
-    for Golden { name, samples, bytes } in golden().into_iter().filter(|chunk| !chunk.samples.is_empty()) {
+    for Golden { name, samples, bytes } in
+        golden().into_iter().filter(|chunk| !chunk.samples.is_empty())
+    {
         for len in 0..bytes.len() {
             let mut iter = XorIter::new(&bytes[..len]);
-            let good: Vec<_> = iter.by_ref().take_while(Result::is_ok).map(Result::unwrap).collect();
+            let good: Vec<_> =
+                iter.by_ref().take_while(Result::is_ok).map(Result::unwrap).collect();
             assert_eq!(good, samples[..good.len()], "{name}");
             assert!(good.len() < samples.len(), "{name}: {len} bytes");
             assert_eq!(iter.next(), None, "{name}");
@@ -120,7 +132,10 @@ fn faults_are_named() {
     assert_eq!(decode(&[0xff; 30]), Err(ChunkError::VarintOverflow { sample: 0 }));
     // Two samples: t = 0, v = 0; step 0 and a new window of 31 leading zeros and 63 bits.
     let window = [0, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 0, 0, 0, 0, 0, 0, 0, 0, 0];
-    assert_eq!(decode(&window), Err(ChunkError::InvalidXorWindow { sample: 1, leading: 31, width: 63 }));
+    assert_eq!(
+        decode(&window),
+        Err(ChunkError::InvalidXorWindow { sample: 1, leading: 31, width: 63 })
+    );
 }
 
 #[test]

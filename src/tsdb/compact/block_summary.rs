@@ -100,8 +100,15 @@ mod tests {
 
     #[test]
     fn hints_are_written_sorted_and_unknown_ones_dropped() {
-        let hints = CompactionHints::from_words(["from-stale-series", "from-elsewhere", "from-out-of-order"]);
-        assert_eq!(hints, CompactionHints { out_of_order: true, stale_series: true, selected_series: false });
+        let hints = CompactionHints::from_words([
+            "from-stale-series",
+            "from-elsewhere",
+            "from-out-of-order",
+        ]);
+        assert_eq!(
+            hints,
+            CompactionHints { out_of_order: true, stale_series: true, selected_series: false }
+        );
         assert_eq!(hints.words().collect::<Vec<_>>(), ["from-out-of-order", "from-stale-series"]);
         assert_eq!(CompactionHints::from_words(hints.words()), hints);
         assert_eq!(CompactionHints::default().words().count(), 0);

@@ -6,7 +6,9 @@ use crate::tsdb::block::ulid::BlockUlid;
 use crate::tsdb::chunk::float_chunk::FloatEncoding;
 use crate::tsdb::compact::block_summary::BlockSummary;
 use crate::tsdb::compact::lineage::Lineage;
-use crate::tsdb::compact::write::{BlockSpec, MergeSource, WriteObserver, WriteBlockError, write_block};
+use crate::tsdb::compact::write::{
+    BlockSpec, MergeSource, WriteBlockError, WriteObserver, write_block,
+};
 use crate::tsdb::query::source::QueryError;
 use std::borrow::Cow;
 use std::path::Path;
@@ -39,8 +41,13 @@ pub enum CompactError {
 ///
 /// # Errors
 /// [`CompactError`].
-pub fn merge_blocks(target: CompactionOutput<'_>, blocks: &[Arc<Block>], watch: &WriteObserver<'_>) -> Result<bool, CompactError> {
-    let facts: Vec<BlockSummary> = blocks.iter().map(|block| BlockSummary::from_meta(&block.meta())).collect();
+pub fn merge_blocks(
+    target: CompactionOutput<'_>,
+    blocks: &[Arc<Block>],
+    watch: &WriteObserver<'_>,
+) -> Result<bool, CompactError> {
+    let facts: Vec<BlockSummary> =
+        blocks.iter().map(|block| BlockSummary::from_meta(&block.meta())).collect();
     let lineage = Lineage::for_merge(&facts).ok_or(CompactError::NoBlocks)?;
     write_merged(target, &lineage, blocks, watch)
 }
@@ -49,7 +56,11 @@ pub fn merge_blocks(target: CompactionOutput<'_>, blocks: &[Arc<Block>], watch: 
 ///
 /// # Errors
 /// [`CompactError`].
-pub fn rewrite_block(target: CompactionOutput<'_>, block: &Arc<Block>, watch: &WriteObserver<'_>) -> Result<bool, CompactError> {
+pub fn rewrite_block(
+    target: CompactionOutput<'_>,
+    block: &Arc<Block>,
+    watch: &WriteObserver<'_>,
+) -> Result<bool, CompactError> {
     let lineage = Lineage::for_rewrite(target.ulid, &BlockSummary::from_meta(&block.meta()));
     write_merged(target, &lineage, std::slice::from_ref(block), watch)
 }

@@ -63,7 +63,10 @@ mod tests {
     }
 
     fn times(groups: Vec<Vec<&BlockSummary>>) -> Vec<Vec<Range>> {
-        groups.into_iter().map(|group| group.into_iter().map(|block| (block.mint, block.maxt)).collect()).collect()
+        groups
+            .into_iter()
+            .map(|group| group.into_iter().map(|block| (block.mint, block.maxt)).collect())
+            .collect()
     }
 
     fn aligned_times(ranges: &[Range], length: i64) -> Vec<Vec<Range>> {
@@ -73,26 +76,43 @@ mod tests {
     #[test]
     fn blocks_are_grouped_by_aligned_ranges_also_before_time_0() {
         assert_eq!(aligned_times(&[(0, 60)], 60), [[(0, 60)]]);
-        assert_eq!(aligned_times(&[(0, 10), (9, 15), (30, 60)], 60), [[(0, 10), (9, 15), (30, 60)]]);
+        assert_eq!(
+            aligned_times(&[(0, 10), (9, 15), (30, 60)], 60),
+            [[(0, 10), (9, 15), (30, 60)]]
+        );
         assert_eq!(
             aligned_times(&[(70, 90), (125, 130), (130, 180), (1000, 1001)], 60),
             [vec![(70, 90)], vec![(125, 130), (130, 180)], vec![(1000, 1001)]]
         );
-        assert_eq!(aligned_times(&[(-60, -50), (-10, -5), (0, 15)], 60), [vec![(-60, -50), (-10, -5)], vec![(0, 15)]]);
-        assert_eq!(aligned_times(&[(i64::MIN, i64::MIN + 1), (i64::MAX - 1, i64::MAX)], 60).len(), 2);
+        assert_eq!(
+            aligned_times(&[(-60, -50), (-10, -5), (0, 15)], 60),
+            [vec![(-60, -50), (-10, -5)], vec![(0, 15)]]
+        );
+        assert_eq!(
+            aligned_times(&[(i64::MIN, i64::MIN + 1), (i64::MAX - 1, i64::MAX)], 60).len(),
+            2
+        );
     }
 
     #[test]
     fn blocks_that_reach_across_a_border_or_are_too_long_belong_to_no_group() {
         assert_eq!(aligned_times(&[(50, 70), (70, 80)], 60), [[(70, 80)]]);
-        assert_eq!(aligned_times(&[(0, 144), (144, 216), (216, 288)], 72), [[(144, 216)], [(216, 288)]]);
+        assert_eq!(
+            aligned_times(&[(0, 144), (144, 216), (216, 288)], 72),
+            [[(144, 216)], [(216, 288)]]
+        );
         assert_eq!(aligned_times(&[(0, 10), (10, 90), (20, 30)], 60), [[(0, 10)], [(20, 30)]]);
     }
 
     #[test]
     fn runs_of_overlapping_blocks_are_found_and_touching_is_no_overlap() {
-        let runs = |ranges: &[Range]| times(overlapping(&blocks(ranges).iter().collect::<Vec<_>>()));
-        assert!(runs(&[]).is_empty() && runs(&[(0, 20)]).is_empty() && runs(&[(0, 20), (20, 40)]).is_empty());
+        let runs =
+            |ranges: &[Range]| times(overlapping(&blocks(ranges).iter().collect::<Vec<_>>()));
+        assert!(
+            runs(&[]).is_empty()
+                && runs(&[(0, 20)]).is_empty()
+                && runs(&[(0, 20), (20, 40)]).is_empty()
+        );
         assert_eq!(
             runs(&[(0, 10), (9, 20), (30, 40), (39, 50), (49, 50), (50, 60)]),
             [vec![(0, 10), (9, 20)], vec![(30, 40), (39, 50), (49, 50)]]

@@ -35,7 +35,14 @@ impl Lineage {
     #[must_use]
     pub fn for_rewrite(ulid: BlockUlid, block: &BlockSummary) -> Self {
         let parents = vec![desc(block)];
-        Self { mint: block.mint, maxt: block.maxt, level: 1, sources: vec![ulid], parents, hints: block.hints }
+        Self {
+            mint: block.mint,
+            maxt: block.maxt,
+            level: 1,
+            sources: vec![ulid],
+            parents,
+            hints: block.hints,
+        }
     }
 
     /// As it stands in `meta.json`.
@@ -56,7 +63,8 @@ impl Lineage {
     /// those, and where it did, dropping the hint would lose what the log still has to give.
     #[must_use]
     pub fn for_merge(blocks: &[BlockSummary]) -> Option<Self> {
-        let sources: BTreeSet<BlockUlid> = blocks.iter().flat_map(|block| block.sources.iter().copied()).collect();
+        let sources: BTreeSet<BlockUlid> =
+            blocks.iter().flat_map(|block| block.sources.iter().copied()).collect();
         Some(Self {
             mint: blocks.iter().map(|block| block.mint).min()?,
             maxt: blocks.iter().map(|block| block.maxt).max()?,
@@ -99,7 +107,11 @@ mod tests {
                 maxt: 2500,
                 level: 4,
                 sources: vec![ulid(1), ulid(5), ulid(10)],
-                parents: vec![parent(100, 1000, 2000), parent(200, 200, 500), parent(300, 500, 2500)],
+                parents: vec![
+                    parent(100, 1000, 2000),
+                    parent(200, 200, 500),
+                    parent(300, 500, 2500)
+                ],
                 hints: CompactionHints::default(),
             }
         );
@@ -112,8 +124,13 @@ mod tests {
         let plain = with(CompactionHints::default());
         let late = with(CompactionHints { out_of_order: true, ..CompactionHints::default() });
         let stale = with(CompactionHints { stale_series: true, ..CompactionHints::default() });
-        let stale_and_late = with(CompactionHints { stale_series: true, out_of_order: true, ..CompactionHints::default() });
-        let selected = with(CompactionHints { selected_series: true, ..CompactionHints::default() });
+        let stale_and_late = with(CompactionHints {
+            stale_series: true,
+            out_of_order: true,
+            ..CompactionHints::default()
+        });
+        let selected =
+            with(CompactionHints { selected_series: true, ..CompactionHints::default() });
         let hints = |blocks: &[&BlockSummary]| {
             Lineage::for_merge(&blocks.iter().copied().cloned().collect::<Vec<_>>()).unwrap().hints
         };
@@ -131,7 +148,8 @@ mod tests {
         let head = Lineage::for_head(ulid(7), 0, 20, CompactionHints::default());
         assert_eq!((head.level, head.sources, head.parents), (1, vec![ulid(7)], vec![]));
         let hints = CompactionHints { stale_series: true, ..CompactionHints::default() };
-        let old = BlockSummary { level: 4, sources: vec![ulid(1), ulid(2)], hints, ..block(9, 20, 80) };
+        let old =
+            BlockSummary { level: 4, sources: vec![ulid(1), ulid(2)], hints, ..block(9, 20, 80) };
         let new = Lineage::for_rewrite(ulid(11), &old);
         assert_eq!((new.mint, new.maxt, new.level, new.hints), (20, 80, 1, hints));
         assert_eq!(

@@ -13,8 +13,8 @@
 //! | [`execute`]      | blocks merged, or written anew                                             |
 //! | [`stats`]       | counters of what was written                                               |
 
-pub mod execute;
 pub mod block_summary;
+pub mod execute;
 pub mod groups;
 pub mod lineage;
 pub mod merge;

@@ -53,9 +53,19 @@ pub struct PlanExclusions {
 
 /// The next merge, or `None` where there is nothing to do. The order of `blocks` has no meaning.
 #[must_use]
-pub fn plan(blocks: &[BlockSummary], ranges: &BlockRanges, exclusions: &PlanExclusions) -> Option<CompactionPlan> {
+pub fn plan(
+    blocks: &[BlockSummary],
+    ranges: &BlockRanges,
+    exclusions: &PlanExclusions,
+) -> Option<CompactionPlan> {
     let counted = plannable(blocks, &exclusions.awaiting_upload);
-    let of_class = |class| counted.iter().copied().filter(move |block| SeriesScope::from_summary(block) == class).collect::<Vec<_>>();
+    let of_class = |class| {
+        counted
+            .iter()
+            .copied()
+            .filter(move |block| SeriesScope::from_summary(block) == class)
+            .collect::<Vec<_>>()
+    };
     [SeriesScope::Whole, SeriesScope::StaleSeries, SeriesScope::SelectedSeries]
         .into_iter()
         .find_map(|class| plan_class(&of_class(class), ranges, &exclusions.backed_off))
@@ -80,7 +90,10 @@ impl SeriesScope {
 }
 
 /// The blocks that planning looks at, by their `mint`.
-fn plannable<'a>(blocks: &'a [BlockSummary], waiting: &BTreeSet<BlockUlid>) -> Vec<&'a BlockSummary> {
+fn plannable<'a>(
+    blocks: &'a [BlockSummary],
+    waiting: &BTreeSet<BlockUlid>,
+) -> Vec<&'a BlockSummary> {
     let mut counted: Vec<_> = blocks.iter().filter(|block| !block.deletable).collect();
     counted.sort_by_key(|block| block.ulid);
     let first = counted.iter().position(|block| waiting.contains(&block.ulid));
@@ -89,8 +102,13 @@ fn plannable<'a>(blocks: &'a [BlockSummary], waiting: &BTreeSet<BlockUlid>) -> V
     counted
 }
 
-fn plan_class(blocks: &[&BlockSummary], ranges: &BlockRanges, left_alone: &BTreeSet<BlockUlid>) -> Option<CompactionPlan> {
-    let free = |group: &Vec<&BlockSummary>| !group.iter().any(|block| left_alone.contains(&block.ulid));
+fn plan_class(
+    blocks: &[&BlockSummary],
+    ranges: &BlockRanges,
+    left_alone: &BTreeSet<BlockUlid>,
+) -> Option<CompactionPlan> {
+    let free =
+        |group: &Vec<&BlockSummary>| !group.iter().any(|block| left_alone.contains(&block.ulid));
     if let Some(run) = overlapping(blocks).into_iter().find(free) {
         return Some(CompactionPlan::new(CompactionReason::Overlap, &run));
     }
@@ -98,19 +116,26 @@ fn plan_class(blocks: &[&BlockSummary], ranges: &BlockRanges, left_alone: &BTree
     if let Some(group) = next_level(older, ranges).find(free) {
         return Some(CompactionPlan::new(CompactionReason::Level, &group));
     }
-    tombstone_candidate(older, ranges, left_alone).map(|block| CompactionPlan::new(CompactionReason::Tombstones, &[block]))
+    tombstone_candidate(older, ranges, left_alone)
+        .map(|block| CompactionPlan::new(CompactionReason::Tombstones, &[block]))
 }
 
 /// The groups that are complete, shortest range and oldest first.
-fn next_level<'a>(blocks: &[&'a BlockSummary], ranges: &BlockRanges) -> impl Iterator<Item = Vec<&'a BlockSummary>> {
+fn next_level<'a>(
+    blocks: &[&'a BlockSummary],
+    ranges: &BlockRanges,
+) -> impl Iterator<Item = Vec<&'a BlockSummary>> {
     let newest_mint = blocks.last().map_or(i64::MIN, |block| block.mint);
     let complete = move |group: &Vec<&BlockSummary>, length: i64| {
         let (Some(first), Some(last)) = (group.first(), group.last()) else { return false };
         let filled = i128::from(last.maxt) - i128::from(first.mint) == i128::from(length);
-        group.len() > 1 && (filled || last.maxt <= newest_mint) && !group.iter().any(|block| block.failed)
+        group.len() > 1
+            && (filled || last.maxt <= newest_mint)
+            && !group.iter().any(|block| block.failed)
     };
-    let groups =
-        ranges.levels().flat_map(|length| aligned(blocks, length).into_iter().map(move |group| (group, length)));
+    let groups = ranges
+        .levels()
+        .flat_map(|length| aligned(blocks, length).into_iter().map(move |group| (group, length)));
     groups
         .filter(move |(group, length)| complete(group, *length))
         .map(|(group, _)| group)
@@ -119,9 +144,14 @@ fn next_level<'a>(blocks: &[&'a BlockSummary], ranges: &BlockRanges) -> impl Ite
 }
 
 /// The block that is worth writing anew for its tombstones.
-fn tombstone_candidate<'a>(blocks: &[&'a BlockSummary], ranges: &BlockRanges, left_alone: &BTreeSet<BlockUlid>) -> Option<&'a BlockSummary> {
+fn tombstone_candidate<'a>(
+    blocks: &[&'a BlockSummary],
+    ranges: &BlockRanges,
+    left_alone: &BTreeSet<BlockUlid>,
+) -> Option<&'a BlockSummary> {
     for &block in blocks.iter().rev() {
-        let is_large = i128::from(block.maxt) - i128::from(block.mint) >= i128::from(ranges.min_rewrite_range());
+        let is_large = i128::from(block.maxt) - i128::from(block.mint)
+            >= i128::from(ranges.min_rewrite_range());
         let is_due = if is_large {
             // In floats, as Prometheus weighs it.
             block.tombstones as f64 / (block.series as f64 + 1.0) > 0.05

@@ -20,7 +20,8 @@ impl BlockRanges {
     #[must_use]
     pub fn exponential(shortest: i64, longest: i64) -> Self {
         let shortest = shortest.max(1);
-        let rest = std::iter::successors(Some(shortest), |range| range.checked_mul(STEP)).take(MAX_LEVELS);
+        let rest =
+            std::iter::successors(Some(shortest), |range| range.checked_mul(STEP)).take(MAX_LEVELS);
         Self(rest.take_while(|range| *range <= longest.max(shortest)).collect())
     }
 
@@ -61,7 +62,8 @@ mod tests {
 
     #[test]
     fn fifteen_days_of_retention_give_blocks_of_2_6_and_18_hours() {
-        let ranges = BlockRanges::exponential(2 * HOUR, default_max_block_range(Some(15 * 24 * HOUR)));
+        let ranges =
+            BlockRanges::exponential(2 * HOUR, default_max_block_range(Some(15 * 24 * HOUR)));
         assert_eq!(ranges, BlockRanges(vec![2 * HOUR, 6 * HOUR, 18 * HOUR]));
         assert_eq!((ranges.min_rewrite_range(), ranges.longest()), (6 * HOUR, 18 * HOUR));
         assert_eq!(ranges.levels().collect::<Vec<_>>(), [6 * HOUR, 18 * HOUR]);
@@ -71,13 +73,19 @@ mod tests {
     fn without_an_end_of_retention_blocks_grow_to_31_days_at_most() {
         for retention in [None, Some(0), Some(100 * 365 * 24 * HOUR)] {
             let ranges = BlockRanges::exponential(2 * HOUR, default_max_block_range(retention));
-            assert_eq!(ranges.0.iter().map(|range| range / HOUR).collect::<Vec<_>>(), [2, 6, 18, 54, 162, 486]);
+            assert_eq!(
+                ranges.0.iter().map(|range| range / HOUR).collect::<Vec<_>>(),
+                [2, 6, 18, 54, 162, 486]
+            );
         }
     }
 
     #[test]
     fn a_longest_block_below_the_shortest_leaves_one_range() {
-        assert_eq!(BlockRanges::exponential(2 * HOUR, default_max_block_range(Some(HOUR))), BlockRanges(vec![2 * HOUR]));
+        assert_eq!(
+            BlockRanges::exponential(2 * HOUR, default_max_block_range(Some(HOUR))),
+            BlockRanges(vec![2 * HOUR])
+        );
         assert_eq!(BlockRanges::exponential(0, i64::MIN), BlockRanges(vec![1]));
         assert_eq!(BlockRanges::exponential(i64::MAX, i64::MAX).longest(), i64::MAX);
         assert_eq!(BlockRanges::exponential(1, i64::MAX).0.len(), 10);

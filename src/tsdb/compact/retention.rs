@@ -78,7 +78,11 @@ impl RetentionPolicy {
 
 /// The blocks that go, newest first. The order of `blocks` has no meaning.
 #[must_use]
-pub fn expired_blocks(blocks: &[RetentionCandidate], policy: &RetentionPolicy, space: DiskUsage) -> Vec<ExpiredBlock> {
+pub fn expired_blocks(
+    blocks: &[RetentionCandidate],
+    policy: &RetentionPolicy,
+    space: DiskUsage,
+) -> Vec<ExpiredBlock> {
     let mut blocks = blocks.to_vec();
     blocks.sort_by(|a, b| b.maxt.cmp(&a.maxt).then(b.ulid.cmp(&a.ulid)));
     let old = first_too_old(&blocks, policy);
@@ -93,7 +97,9 @@ fn first_too_old(blocks: &[RetentionCandidate], policy: &RetentionPolicy) -> usi
     let (Some(newest), Some(time)) = (newest, policy.time.filter(|time| *time > 0)) else {
         return blocks.len();
     };
-    let is_old = |block: &RetentionCandidate| i128::from(newest.maxt) - i128::from(block.maxt) >= i128::from(time);
+    let is_old = |block: &RetentionCandidate| {
+        i128::from(newest.maxt) - i128::from(block.maxt) >= i128::from(time)
+    };
     blocks.iter().position(is_old).unwrap_or(blocks.len())
 }
 
@@ -111,7 +117,9 @@ fn first_over(blocks: &[RetentionCandidate], policy: &RetentionPolicy, space: Di
 
 #[cfg(test)]
 mod tests {
-    use super::{ExpiryReason, ExpiredBlock, RetentionPolicy, DiskUsage, RetentionCandidate, expired_blocks};
+    use super::{
+        DiskUsage, ExpiredBlock, ExpiryReason, RetentionCandidate, RetentionPolicy, expired_blocks,
+    };
     use crate::tsdb::block::ulid::BlockUlid;
     use proptest::prelude::{any, prop_assert, prop_assert_eq, proptest};
 
@@ -129,15 +137,25 @@ mod tests {
         (0..50).find(|&n| BlockUlid::from_parts(0, n) == name).unwrap()
     }
 
-    fn gone(blocks: &[RetentionCandidate], policy: RetentionPolicy, space: DiskUsage) -> Vec<(u128, ExpiryReason)> {
-        expired_blocks(blocks, &policy, space).into_iter().map(|ExpiredBlock { ulid, cause }| (number(ulid), cause)).collect()
+    fn gone(
+        blocks: &[RetentionCandidate],
+        policy: RetentionPolicy,
+        space: DiskUsage,
+    ) -> Vec<(u128, ExpiryReason)> {
+        expired_blocks(blocks, &policy, space)
+            .into_iter()
+            .map(|ExpiredBlock { ulid, cause }| (number(ulid), cause))
+            .collect()
     }
 
     #[test]
     fn a_block_that_ends_the_retention_time_before_the_newest_goes_and_all_behind_it() {
         let blocks = blocks(&[(100, 1), (60, 1), (61, 1), (10, 1)]);
         let time = |time| RetentionPolicy { time, ..RetentionPolicy::default() };
-        assert_eq!(gone(&blocks, time(Some(40)), DiskUsage::default()), [(2, ExpiryReason::Time), (4, ExpiryReason::Time)]);
+        assert_eq!(
+            gone(&blocks, time(Some(40)), DiskUsage::default()),
+            [(2, ExpiryReason::Time), (4, ExpiryReason::Time)]
+        );
         assert_eq!(gone(&blocks, time(Some(91)), DiskUsage::default()), []);
         assert_eq!(gone(&blocks, time(Some(0)), DiskUsage::default()), []);
         assert_eq!(gone(&blocks, time(None), DiskUsage::default()), []);
@@ -152,18 +170,25 @@ mod tests {
         let policy = RetentionPolicy { time: Some(40), ..RetentionPolicy::default() };
         assert_eq!(gone(&blocks, policy, DiskUsage::default()), [(4, ExpiryReason::Time)]);
         blocks.iter_mut().for_each(|block| block.is_whole_head = false);
-        assert_eq!(gone(&blocks, policy, DiskUsage::default()), [(2, ExpiryReason::Time), (4, ExpiryReason::Time)]);
+        assert_eq!(
+            gone(&blocks, policy, DiskUsage::default()),
+            [(2, ExpiryReason::Time), (4, ExpiryReason::Time)]
+        );
     }
 
     #[test]
     fn the_first_block_above_the_limit_goes_and_all_behind_it_even_small_ones() {
         let blocks = blocks(&[(10, 5), (20, 50), (30, 20)]);
         let bytes = |bytes| RetentionPolicy { bytes, ..RetentionPolicy::default() };
-        let beside = |beside_blocks| DiskUsage { non_block_bytes: beside_blocks, file_system: None };
+        let beside =
+            |beside_blocks| DiskUsage { non_block_bytes: beside_blocks, file_system: None };
         assert_eq!(gone(&blocks, bytes(Some(75)), beside(0)), []);
         assert_eq!(gone(&blocks, bytes(Some(74)), beside(0)), [(1, ExpiryReason::Size)]);
         assert_eq!(gone(&blocks, bytes(Some(80)), beside(6)), [(1, ExpiryReason::Size)]);
-        assert_eq!(gone(&blocks, bytes(Some(60)), beside(0)), [(2, ExpiryReason::Size), (1, ExpiryReason::Size)]);
+        assert_eq!(
+            gone(&blocks, bytes(Some(60)), beside(0)),
+            [(2, ExpiryReason::Size), (1, ExpiryReason::Size)]
+        );
         assert_eq!(gone(&blocks, bytes(Some(60)), beside(50)).len(), 3);
         assert_eq!(gone(&blocks, bytes(Some(0)), beside(50)), []);
     }
@@ -174,8 +199,14 @@ mod tests {
         let policy = RetentionPolicy { time: Some(20), bytes: Some(30), percentage: Some(33.4) };
         let disk = |file_system| DiskUsage { non_block_bytes: 0, file_system };
         assert_eq!(gone(&blocks, policy, disk(Some(200))), [(1, ExpiryReason::Time)]);
-        assert_eq!(gone(&blocks, policy, disk(None)), [(2, ExpiryReason::Size), (1, ExpiryReason::Time)]);
-        assert_eq!(gone(&blocks, policy, disk(Some(0))), [(2, ExpiryReason::Size), (1, ExpiryReason::Time)]);
+        assert_eq!(
+            gone(&blocks, policy, disk(None)),
+            [(2, ExpiryReason::Size), (1, ExpiryReason::Time)]
+        );
+        assert_eq!(
+            gone(&blocks, policy, disk(Some(0))),
+            [(2, ExpiryReason::Size), (1, ExpiryReason::Time)]
+        );
         let none = RetentionPolicy { percentage: Some(0.0), ..policy };
         assert_eq!(none.limit(disk(Some(200))), Some(30));
     }

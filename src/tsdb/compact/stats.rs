@@ -24,6 +24,7 @@ impl CompactStats {
     }
 
     pub(super) fn add_time(&self, took: Duration) {
-        self.micros.fetch_add(u64::try_from(took.as_micros()).unwrap_or(u64::MAX), Ordering::Relaxed);
+        self.micros
+            .fetch_add(u64::try_from(took.as_micros()).unwrap_or(u64::MAX), Ordering::Relaxed);
     }
 }

@@ -5,15 +5,15 @@
 //! Blocking; no lock.
 
 use crate::model::time::TimeRange;
+use crate::tsdb::block::chunk_segments::format::num_samples;
 use crate::tsdb::block::error::BlockError;
 use crate::tsdb::block::meta::BlockMeta;
-use crate::tsdb::block::chunk_segments::format::num_samples;
 use crate::tsdb::block::ulid::BlockUlid;
 use crate::tsdb::block::writer::{BlockWriter, NewBlockMeta};
 use crate::tsdb::chunk::float_chunk::FloatEncoding;
 use crate::tsdb::compact::lineage::Lineage;
 use crate::tsdb::compact::merge::symbols::{MergedSymbols, SymbolIter};
-use crate::tsdb::compact::merge::{SeriesMerger, MergeError, MergeInput};
+use crate::tsdb::compact::merge::{MergeError, MergeInput, SeriesMerger};
 use crate::tsdb::compact::stats::CompactStats;
 use crate::tsdb::fs::fail_point;
 use crate::tsdb::query::source::{BlockSource, Chunk, ChunkSeries, QueryError};
@@ -85,10 +85,15 @@ pub fn write_block(
     written
 }
 
-fn write(plan: BlockSpec<'_>, sources: Vec<MergeSource<'_>>, watch: &WriteObserver<'_>) -> Result<Option<BlockMeta>, WriteBlockError> {
+fn write(
+    plan: BlockSpec<'_>,
+    sources: Vec<MergeSource<'_>>,
+    watch: &WriteObserver<'_>,
+) -> Result<Option<BlockMeta>, WriteBlockError> {
     let Some(last) = plan.lineage.maxt.checked_sub(1) else { return Ok(None) };
     let range = TimeRange::new(plan.lineage.mint, last);
-    let (series, symbols): (Vec<_>, Vec<_>) = sources.into_iter().map(|source| (source.series, source.symbols)).unzip();
+    let (series, symbols): (Vec<_>, Vec<_>) =
+        sources.into_iter().map(|source| (source.series, source.symbols)).unzip();
     let mut merge = SeriesMerger::new(MergeInput { sources: series, range, floats: plan.floats })?;
     let Some(first) = merge.next().transpose()? else { return Ok(None) };
     let mut writer = BlockWriter::create(plan.dir, plan.ulid)?;
@@ -106,7 +111,11 @@ fn write(plan: BlockSpec<'_>, sources: Vec<MergeSource<'_>>, watch: &WriteObserv
         watch.record_series(&series);
     }
     let lineage = plan.lineage;
-    let block = NewBlockMeta { min_time: lineage.mint, max_time: lineage.maxt, compaction: lineage.compaction() };
+    let block = NewBlockMeta {
+        min_time: lineage.mint,
+        max_time: lineage.maxt,
+        compaction: lineage.compaction(),
+    };
     match writer.finish_while(block, &go_on) {
         Err(BlockError::Cancelled) => Err(WriteBlockError::Cancelled),
         finished => Ok(finished?),

@@ -9,10 +9,10 @@ use crate::tsdb::db::Db;
 use crate::tsdb::db::clock::now_ms;
 use crate::tsdb::db::engine::Engine;
 use crate::tsdb::db::error::MaintenanceError;
-use crate::tsdb::db::wbl;
 use crate::tsdb::db::maintenance::lock::MaintenanceGuard;
 use crate::tsdb::db::maintenance::{is_cancelled, open_written_block};
 use crate::tsdb::db::settings::Settings;
+use crate::tsdb::db::wbl;
 use crate::tsdb::head::deletion::{HeadDeletion, Tombstone};
 use crate::tsdb::wal::batch::LogBatch;
 use crate::tsdb::wal::write_log::LogHealth;
@@ -35,7 +35,11 @@ impl Db {
     ///
     /// # Errors
     /// [`MaintenanceError`]; a part may have been deleted then, and to repeat it is safe.
-    pub fn delete(&self, selectors: &[Vec<Matcher>], range: TimeRange) -> Result<(), MaintenanceError> {
+    pub fn delete(
+        &self,
+        selectors: &[Vec<Matcher>],
+        range: TimeRange,
+    ) -> Result<(), MaintenanceError> {
         let engine = self.engine.get().ok_or(MaintenanceError::NotReady)?;
         if let Some(cause) = self.check_disk() {
             return Err(MaintenanceError::ReadOnly(cause));
@@ -47,7 +51,9 @@ impl Db {
                 if self.closing.load(Ordering::Acquire) {
                     return Err(MaintenanceError::Cancelled);
                 }
-                block.delete(matchers, range).map_err(|error| self.report_failure("delete from a block", &error))?;
+                block
+                    .delete(matchers, range)
+                    .map_err(|error| self.report_failure("delete from a block", &error))?;
             }
             let deletion = HeadDeletion::new(&engine.head);
             let stones = deletion.plan(matchers, range);
@@ -58,9 +64,16 @@ impl Db {
     }
 
     /// Waits for the turn of an order; none begins once the database is closed, as the directory may be another's then.
-    pub(super) fn lock_for_admin<'e>(&self, engine: &'e Engine) -> Result<MaintenanceGuard<'e>, MaintenanceError> {
+    pub(super) fn lock_for_admin<'e>(
+        &self,
+        engine: &'e Engine,
+    ) -> Result<MaintenanceGuard<'e>, MaintenanceError> {
         let turn = engine.maintenance_lock.lock_for_admin();
-        if self.closing.load(Ordering::Acquire) { Err(MaintenanceError::NotReady) } else { Ok(turn) }
+        if self.closing.load(Ordering::Acquire) {
+            Err(MaintenanceError::NotReady)
+        } else {
+            Ok(turn)
+        }
     }
 
     fn log_deletion(&self, engine: &Engine, stones: &[Tombstone]) -> Result<(), MaintenanceError> {
@@ -69,7 +82,9 @@ impl Db {
         }
         match engine.wal.check_writable() {
             LogHealth::Healthy => {}
-            LogHealth::NoSpace(cause) | LogHealth::Failed(cause) => return Err(MaintenanceError::ReadOnly(cause)),
+            LogHealth::NoSpace(cause) | LogHealth::Failed(cause) => {
+                return Err(MaintenanceError::ReadOnly(cause));
+            }
         }
         let mut batch = LogBatch::default();
         stones.iter().for_each(|stone| batch.push_tombstones(stone.series, &[stone.range]));
@@ -85,7 +100,8 @@ impl Db {
         let engine = self.engine.get().ok_or(MaintenanceError::NotReady)?;
         let begun = Instant::now();
         let mut cleaned = Ok(());
-        let names: Vec<BlockUlid> = engine.blocks.list().iter().map(|block| block.meta().ulid).collect();
+        let names: Vec<BlockUlid> =
+            engine.blocks.list().iter().map(|block| block.meta().ulid).collect();
         for name in names {
             // A turn for each: the head does not wait until all are done.
             let _turn = self.lock_for_admin(engine)?;
@@ -93,7 +109,9 @@ impl Db {
                 cleaned = cleaned.and(Err(MaintenanceError::Cancelled));
                 break;
             }
-            for block in engine.blocks.get_all(&[name]).iter().filter(|block| !block.tombstones().is_empty()) {
+            for block in
+                engine.blocks.get_all(&[name]).iter().filter(|block| !block.tombstones().is_empty())
+            {
                 // Others can be cleaned also where one can't.
                 cleaned = cleaned.and(self.clean_block(engine, block));
             }
@@ -105,17 +123,32 @@ impl Db {
 
     fn clean_block(&self, engine: &Engine, block: &Arc<Block>) -> Result<(), MaintenanceError> {
         let ulid = self.new_ulid(now_ms())?;
-        let target = CompactionOutput { dir: &self.options.dir, ulid, floats: self.settings().float_encoding };
-        let written = match rewrite_block(target, block, &self.write_observer(engine, &self.stopping, &|_| {})) {
-            Err(CompactError::Write(error)) if is_cancelled(&error) => return Err(MaintenanceError::Cancelled),
+        let target = CompactionOutput {
+            dir: &self.options.dir,
+            ulid,
+            floats: self.settings().float_encoding,
+        };
+        let written = match rewrite_block(
+            target,
+            block,
+            &self.write_observer(engine, &self.stopping, &|_| {}),
+        ) {
+            Err(CompactError::Write(error)) if is_cancelled(&error) => {
+                return Err(MaintenanceError::Cancelled);
+            }
             written => written.map_err(|error| self.report_failure("clean a block", &error))?,
         };
         let child = if written {
-            Some(open_written_block(&self.options.dir, ulid).map_err(|error| self.report_failure("open a cleaned block", &error))?)
+            Some(
+                open_written_block(&self.options.dir, ulid)
+                    .map_err(|error| self.report_failure("open a cleaned block", &error))?,
+            )
         } else if engine.blocks.determine_head_min_time(&[block.meta().ulid]) {
             return Ok(());
         } else {
-            block.mark_deletable().map_err(|error| self.report_failure("mark an empty block", &error))?;
+            block
+                .mark_deletable()
+                .map_err(|error| self.report_failure("mark an empty block", &error))?;
             None
         };
         let replaced = engine.blocks.replace(&[block.meta().ulid], child);
@@ -143,8 +176,8 @@ impl Db {
     fn ensure_wbl(&self, engine: &Engine, window_ms: i64) -> Result<(), MaintenanceError> {
         let _one_at_a_time = self.settings.write();
         if window_ms > 0 && engine.wbl.get().is_none() {
-            let wbl =
-                wbl::open(&self.options).map_err(|error| self.report_failure("begin the out-of-order log", &error))?;
+            let wbl = wbl::open(&self.options)
+                .map_err(|error| self.report_failure("begin the out-of-order log", &error))?;
             let _ = engine.wbl.set(wbl);
         }
         Ok(())

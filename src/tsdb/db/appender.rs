@@ -4,14 +4,14 @@ use crate::model::exemplar::Exemplar;
 use crate::model::labels::Labels;
 use crate::model::metadata::{Metadata, MetadataRef};
 use crate::model::sample::Sample;
+use crate::tsdb::db::block_duplicates::BlockDuplicates;
 use crate::tsdb::db::engine::Engine;
 use crate::tsdb::db::maintenance::notifier::Notifier;
-use crate::tsdb::db::block_duplicates::BlockDuplicates;
 use crate::tsdb::head::append::metadata::FamilyError;
 use crate::tsdb::head::append::{CommitStats, HeadAppender, SampleRejection, SeriesLimitReached};
 use crate::tsdb::head::exemplars::ExemplarRejection;
-use crate::tsdb::wal::write_log::LogHealth;
 use crate::tsdb::wal::error::WalError;
+use crate::tsdb::wal::write_log::LogHealth;
 
 /// Takes the samples of one request; see [`crate::tsdb::head::append_or_create`] for how they are judged.
 ///
@@ -128,7 +128,11 @@ impl<'a> Appender<'a> {
     ///
     /// # Errors
     /// [`FamilyError`].
-    pub fn set_family_metadata(&mut self, family: &str, metadata: &Metadata) -> Result<(), FamilyError> {
+    pub fn set_family_metadata(
+        &mut self,
+        family: &str,
+        metadata: &Metadata,
+    ) -> Result<(), FamilyError> {
         self.inner.set_family_metadata(family, metadata)
     }
 
@@ -138,7 +142,10 @@ impl<'a> Appender<'a> {
     /// [`WalError`] where it does not: whether the samples survive a restart is unknown, repeating the request is safe.
     pub fn commit(self) -> Result<CommitStats, WalError> {
         let repeated = self.block_duplicates.found();
-        let committed = self.inner.commit().map(|head| CommitStats { samples: head.samples + repeated, ..head });
+        let committed = self
+            .inner
+            .commit()
+            .map(|head| CommitStats { samples: head.samples + repeated, ..head });
         if self.engine.needs_head_compaction() {
             self.notifier.notify();
         }

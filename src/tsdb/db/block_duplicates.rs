@@ -4,8 +4,8 @@
 //! lock. How many are looked for in one request is limited: beyond, and where a block can't be read, they count as too old.
 
 use crate::model::labels::Labels;
-use crate::model::time::TimeRange;
 use crate::model::sample::{Sample, SampleValue};
+use crate::model::time::TimeRange;
 use crate::tsdb::db::blocks::BlockSet;
 use crate::tsdb::db::lookup::series_chunks;
 use crate::tsdb::query::merged_series::MergedSeries;
@@ -33,7 +33,12 @@ impl<'a> BlockDuplicates<'a> {
     }
 
     /// Rejects those of these points that are not stored in a block; none of them is left.
-    pub(super) fn reject_missing(&mut self, labels: &Labels, old: &mut Vec<Sample>, reject: &mut impl FnMut(Sample)) {
+    pub(super) fn reject_missing(
+        &mut self,
+        labels: &Labels,
+        old: &mut Vec<Sample>,
+        reject: &mut impl FnMut(Sample),
+    ) {
         for point in old.drain(..) {
             let is_looked_for = self.remaining_lookups > 0;
             self.remaining_lookups = self.remaining_lookups.saturating_sub(1);

@@ -65,11 +65,16 @@ impl Holders<'_> {
     ///
     /// # Errors
     /// [`QueryError`] if stored data cannot be read.
-    pub(super) fn find_lost(&self, quarantined: &QuarantinedChunks) -> Result<Vec<LostSeries>, QueryError> {
+    pub(super) fn find_lost(
+        &self,
+        quarantined: &QuarantinedChunks,
+    ) -> Result<Vec<LostSeries>, QueryError> {
         let mut suspects: HashMap<Labels, Suspect<'_>> = HashMap::new();
         let mut lost: BTreeMap<SeriesRef, LostSeries> = BTreeMap::new();
         let mut range: Option<TimeRange> = None;
-        for chunk in quarantined.iter().filter(|chunk| chunk.out_of_order || chunk.maxt >= self.min_valid) {
+        for chunk in
+            quarantined.iter().filter(|chunk| chunk.out_of_order || chunk.maxt >= self.min_valid)
+        {
             let series_ref = self.aliases.get(&chunk.series).copied().unwrap_or(chunk.series);
             if let Some(series) = self.head.series_by_ref(series_ref) {
                 let new = || Suspect { series_ref, chunks: Vec::new() };
@@ -78,7 +83,12 @@ impl Holders<'_> {
                 *times = TimeRange::new(times.mint.min(chunk.mint), times.maxt.max(chunk.maxt));
             } else if !chunk.out_of_order && !self.head.was_collected(series_ref) {
                 let times = quarantined.times(chunk);
-                add(&mut lost, series_ref, None, times.into_iter().filter(|t| *t >= self.min_valid));
+                add(
+                    &mut lost,
+                    series_ref,
+                    None,
+                    times.into_iter().filter(|t| *t >= self.min_valid),
+                );
             }
         }
         if let Some(range) = range {
@@ -97,20 +107,33 @@ impl Holders<'_> {
     }
 
     /// Calls `visit` with every series that head or blocks hold in `range`.
-    fn for_each_stored(&self, range: TimeRange, mut visit: impl FnMut(&MergedSeries)) -> Result<(), QueryError> {
+    fn for_each_stored(
+        &self,
+        range: TimeRange,
+        mut visit: impl FnMut(&MergedSeries),
+    ) -> Result<(), QueryError> {
         let every = Matcher::new(MatchType::Regex, "__name__", ".*");
         let matchers = [every.map_err(|error| QueryError::Corrupted(error.to_string()))?];
         let blocks = self.blocks.overlapping(range);
-        let mut sets = blocks.iter().map(|block| block.select(&matchers, range)).collect::<Result<Vec<_>, _>>()?;
+        let mut sets = blocks
+            .iter()
+            .map(|block| block.select(&matchers, range))
+            .collect::<Result<Vec<_>, _>>()?;
         sets.push(self.head.select(&matchers, range)?);
         merge(sets)?.try_for_each(|series| series.map(|series| visit(&series)))
     }
 
     /// Times of the samples of `suspect` that are neither in `stored` nor deleted.
-    fn missing(&self, quarantined: &QuarantinedChunks, suspect: &Suspect<'_>, stored: Option<&MergedSeries>) -> Vec<i64> {
+    fn missing(
+        &self,
+        quarantined: &QuarantinedChunks,
+        suspect: &Suspect<'_>,
+        stored: Option<&MergedSeries>,
+    ) -> Vec<i64> {
         let mut held: Vec<i64> = Vec::new();
         for chunk in stored.iter().flat_map(|series| series.chunks()) {
-            let is_near = |other: &&HeadChunkMeta| chunk.overlaps(TimeRange::new(other.mint, other.maxt));
+            let is_near =
+                |other: &&HeadChunkMeta| chunk.overlaps(TimeRange::new(other.mint, other.maxt));
             if suspect.chunks.iter().any(is_near) {
                 let points = AnyChunkIter::new(chunk.encoding, chunk.data.bytes());
                 held.extend(points.map_while(|point| point.ok().map(|point| point.t)));
@@ -118,8 +141,10 @@ impl Holders<'_> {
         }
         held.sort_unstable();
         let deleted = self.head.tombstones_of(suspect.series_ref);
-        let is_missing =
-            |t: &i64| held.binary_search(t).is_err() && !deleted.as_ref().is_some_and(|deleted| deleted.contains(*t));
+        let is_missing = |t: &i64| {
+            held.binary_search(t).is_err()
+                && !deleted.as_ref().is_some_and(|deleted| deleted.contains(*t))
+        };
         let times = suspect.chunks.iter().flat_map(|chunk| {
             let first = if chunk.out_of_order { i64::MIN } else { self.min_valid };
             quarantined.times(chunk).into_iter().filter(move |t| *t >= first)
@@ -136,7 +161,12 @@ fn add(
     times: impl Iterator<Item = i64>,
 ) {
     for t in times {
-        let new = || LostSeries { series_ref, labels: labels.cloned(), range: TimeRange::new(t, t), samples: 0 };
+        let new = || LostSeries {
+            series_ref,
+            labels: labels.cloned(),
+            range: TimeRange::new(t, t),
+            samples: 0,
+        };
         let entry = lost.entry(series_ref).or_insert_with(new);
         entry.range = TimeRange::new(entry.range.mint.min(t), entry.range.maxt.max(t));
         entry.samples += 1;
@@ -151,7 +181,11 @@ pub(super) fn write_list(path: &Path, lost: &[LostSeries]) -> Result<(), FileErr
     let mut text = String::new();
     for series in lost {
         // Writing to a string cannot fail.
-        let _ = writeln!(text, "{}\t{}\t{}\t{series}", series.range.mint, series.range.maxt, series.samples);
+        let _ = writeln!(
+            text,
+            "{}\t{}\t{}\t{series}",
+            series.range.mint, series.range.maxt, series.samples
+        );
     }
     replace_file(path, text.as_bytes())
 }

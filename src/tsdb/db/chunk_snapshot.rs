@@ -33,7 +33,9 @@ impl Db {
             Ok(series) => {
                 tracing::info!(series, took = ?begun.elapsed(), "the head is written down for the next start")
             }
-            Err(error) => tracing::warn!(%error, "can't write the head down: the next start replays the log"),
+            Err(error) => {
+                tracing::warn!(%error, "can't write the head down: the next start replays the log")
+            }
         }
     }
 
@@ -72,7 +74,9 @@ impl Db {
         let begun = Instant::now();
         let restored = match wal_files(&self.options.dir.join("wal")) {
             Ok(files) => restore_metadata(head, &files),
-            Err(error) => return tracing::warn!(%error, "can't read the metadata of the series from the log"),
+            Err(error) => {
+                return tracing::warn!(%error, "can't read the metadata of the series from the log");
+            }
         };
         if let Some(error) = restored.damage {
             tracing::warn!(%error, "can't read all metadata of the series from the log");
@@ -81,9 +85,15 @@ impl Db {
     }
 
     /// Fills an empty head from a snapshot; `false` where that failed and the head is to be thrown away.
-    pub(super) fn load_chunk_snapshot(&self, snapshot: &ChunkSnapshot, head: &Head, chunks: Vec<HeadChunkMeta>) -> bool {
+    pub(super) fn load_chunk_snapshot(
+        &self,
+        snapshot: &ChunkSnapshot,
+        head: &Head,
+        chunks: Vec<HeadChunkMeta>,
+    ) -> bool {
         let begun = Instant::now();
-        let loaded = load_snapshot(snapshot, head, chunks, self.options.replay_workers).map_err(Box::<dyn Error>::from);
+        let loaded = load_snapshot(snapshot, head, chunks, self.options.replay_workers)
+            .map_err(Box::<dyn Error>::from);
         let done = loaded.and_then(|loaded| {
             if let Some(encoded) = &loaded.tombstones {
                 let tombstones = format::decode_body(encoded).map_err(|fault| fault.to_string())?;
@@ -109,9 +119,14 @@ impl Db {
 /// The files of the log: those of its checkpoint, then the segments behind it.
 fn wal_files(dir: &Path) -> Result<Vec<Segment>, Box<dyn Error>> {
     let checkpoint = last_checkpoint(dir)?;
-    let mut files = checkpoint.as_ref().map_or(Ok(Vec::new()), |checkpoint| checkpoint.segments())?;
+    let mut files =
+        checkpoint.as_ref().map_or(Ok(Vec::new()), |checkpoint| checkpoint.segments())?;
     let after = checkpoint.map(|checkpoint| checkpoint.number);
-    files.extend(list_segments(dir)?.into_iter().filter(|segment| after.is_none_or(|after| segment.number > after)));
+    files.extend(
+        list_segments(dir)?
+            .into_iter()
+            .filter(|segment| after.is_none_or(|after| segment.number > after)),
+    );
     Ok(files)
 }
 

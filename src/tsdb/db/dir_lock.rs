@@ -31,7 +31,9 @@ pub enum LockError {
         path: PathBuf,
     },
     /// Another process has files of the log open for writing, without the lock.
-    #[error("process {pid} has {path} open for writing: stop it before narthex uses this data directory")]
+    #[error(
+        "process {pid} has {path} open for writing: stop it before narthex uses this data directory"
+    )]
     InUse {
         /// Its process id.
         pid: u32,
@@ -57,7 +59,8 @@ impl DirLock {
         let path = dir.join("lock");
         let failed = |source| LockError::Io { path: path.clone(), source };
         let file = loop {
-            let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path);
+            let file =
+                OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path);
             let file = file.map_err(failed)?;
             match file.try_lock() {
                 Ok(()) => {}
@@ -98,7 +101,10 @@ fn is_same_file(file: &File, path: &Path) -> io::Result<bool> {
 fn written_elsewhere(dir: &Path) -> Option<(u32, PathBuf)> {
     let dir = dir.canonicalize().ok()?;
     let own = std::process::id();
-    let pids = fs::read_dir("/proc").ok()?.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    let pids = fs::read_dir("/proc")
+        .ok()?
+        .flatten()
+        .filter_map(|entry| entry.file_name().to_str()?.parse().ok());
     pids.filter(|pid| *pid != own).find_map(|pid: u32| {
         let files = fs::read_dir(format!("/proc/{pid}/fd")).ok()?;
         files.flatten().find_map(|fd| {
@@ -145,7 +151,8 @@ mod tests {
         fs::create_dir(dir.path().join("wal")).unwrap();
         let segment = dir.path().join("wal/00000000");
         let file = File::create(&segment).unwrap();
-        let mut other = Command::new("sleep").arg("60").stdin(Stdio::null()).stdout(file).spawn().unwrap();
+        let mut other =
+            Command::new("sleep").arg("60").stdin(Stdio::null()).stdout(file).spawn().unwrap();
         let refused = DirLock::acquire(dir.path());
         let pid = other.id();
         other.kill().unwrap();
@@ -176,7 +183,10 @@ mod tests {
         };
         assert!(!is_refused_beside(OpenOptions::new().read(true)), "a reader");
         assert!(is_refused_beside(OpenOptions::new().append(true)), "a writer");
-        assert!(is_refused_beside(OpenOptions::new().read(true).write(true)), "a reader that can write");
+        assert!(
+            is_refused_beside(OpenOptions::new().read(true).write(true)),
+            "a reader that can write"
+        );
     }
 
     #[test]

@@ -72,7 +72,9 @@ impl SpaceState {
         match self {
             Self::Enough | Self::Low if free < reserve => Self::Low,
             Self::Low if !refilled => Self::Low,
-            Self::Full { at, cause } if !refilled || now.saturating_duration_since(at) < MIN_READ_ONLY_TIME => {
+            Self::Full { at, cause }
+                if !refilled || now.saturating_duration_since(at) < MIN_READ_ONLY_TIME =>
+            {
                 Self::Full { at, cause }
             }
             Self::Enough | Self::Low | Self::Full { .. } => Self::Enough,
@@ -87,9 +89,9 @@ impl SpaceState {
             Self::Low => Some(format!(
                 "too little free space on the disk: {free} bytes are free, the reserve is {reserve}; writes are taken again from {resume}"
             )),
-            Self::Full { cause, .. } => {
-                Some(format!("the disk is full: {cause}; {free} bytes are free, the reserve is {reserve}"))
-            }
+            Self::Full { cause, .. } => Some(format!(
+                "the disk is full: {cause}; {free} bytes are free, the reserve is {reserve}"
+            )),
         }
     }
 }
@@ -135,7 +137,9 @@ impl DiskGuard {
             match disk.space(dir) {
                 Ok(space) => self.apply_probe(&mut look, space, now),
                 // Nothing is known then; a disk that is really full shows in the next write.
-                Err(error) => tracing::warn!(dir = %dir.display(), %error, "can't tell how much space is free"),
+                Err(error) => {
+                    tracing::warn!(dir = %dir.display(), %error, "can't tell how much space is free")
+                }
             }
         }
         self.cause.read().clone()
@@ -158,7 +162,11 @@ impl DiskGuard {
     /// To be told how often the head could not write chunks for want of space; one more than before counts as having met a full disk.
     pub fn report_chunk_write_failures(&self, failures: u64, now: Instant) {
         if failures > self.chunk_failures.fetch_max(failures, Ordering::Relaxed) {
-            self.report_write_error("the files of the head's chunks", &io::ErrorKind::StorageFull.into(), now);
+            self.report_write_error(
+                "the files of the head's chunks",
+                &io::ErrorKind::StorageFull.into(),
+                now,
+            );
         }
     }
 
@@ -179,7 +187,8 @@ impl DiskGuard {
         self.free.store(space.free, Ordering::Relaxed);
         self.reserve_bytes.store(reserve, Ordering::Relaxed);
         let was_enough = look.state == SpaceState::Enough;
-        look.state = std::mem::replace(&mut look.state, SpaceState::Enough).after_probe(space.free, reserve, now);
+        look.state = std::mem::replace(&mut look.state, SpaceState::Enough)
+            .after_probe(space.free, reserve, now);
         match (was_enough, look.state == SpaceState::Enough) {
             (true, false) => tracing::error!(
                 free_bytes = space.free,
@@ -187,7 +196,10 @@ impl DiskGuard {
                 "too little free space on the disk: read-only until there is more"
             ),
             (false, true) => {
-                tracing::info!(free_bytes = space.free, "there is space on the disk again: writes are taken");
+                tracing::info!(
+                    free_bytes = space.free,
+                    "there is space on the disk again: writes are taken"
+                );
             }
             _ => {}
         }
@@ -203,7 +215,7 @@ impl DiskGuard {
 
 #[cfg(test)]
 mod tests {
-    use super::{DiskGuard, MIN_READ_ONLY_TIME, PROBE_INTERVAL, DiskReserve, SpaceState};
+    use super::{DiskGuard, DiskReserve, MIN_READ_ONLY_TIME, PROBE_INTERVAL, SpaceState};
     use crate::tsdb::fs::crash_disk::CrashDisk;
     use proptest::prelude::proptest;
     use std::io;
@@ -233,7 +245,11 @@ mod tests {
             state = state.after_probe(free, 100, now);
             assert_eq!(state, expected, "{free}");
         }
-        assert_eq!(SpaceState::Enough.after_probe(0, 0, now), SpaceState::Enough, "without a reserve only writes tell");
+        assert_eq!(
+            SpaceState::Enough.after_probe(0, 0, now),
+            SpaceState::Enough,
+            "without a reserve only writes tell"
+        );
     }
 
     #[test]
@@ -242,8 +258,15 @@ mod tests {
         let full = SpaceState::Full { at, cause: String::new() };
         assert_eq!(full.clone().after_probe(1000, 100, at), full);
         assert_eq!(full.clone().after_probe(99, 100, at + MIN_READ_ONLY_TIME), full);
-        assert_eq!(full.clone().after_probe(1000, 100, at + MIN_READ_ONLY_TIME), SpaceState::Enough);
-        assert_eq!(full.after_probe(0, 0, at + MIN_READ_ONLY_TIME), SpaceState::Enough, "without a reserve it is tried again");
+        assert_eq!(
+            full.clone().after_probe(1000, 100, at + MIN_READ_ONLY_TIME),
+            SpaceState::Enough
+        );
+        assert_eq!(
+            full.after_probe(0, 0, at + MIN_READ_ONLY_TIME),
+            SpaceState::Enough,
+            "without a reserve it is tried again"
+        );
     }
 
     #[test]
@@ -255,7 +278,10 @@ mod tests {
         disk.set_free_bytes(Some(999));
         assert_eq!(guard.check(&disk, dir, begin + PROBE_INTERVAL / 2), None, "not looked yet");
         let cause = guard.check(&disk, dir, begin + PROBE_INTERVAL).unwrap();
-        assert!(cause.contains("999 bytes are free") && cause.contains("reserve is 1000"), "{cause}");
+        assert!(
+            cause.contains("999 bytes are free") && cause.contains("reserve is 1000"),
+            "{cause}"
+        );
         assert_eq!((guard.free_bytes(), guard.reserve_bytes()), (999, 1000));
         disk.set_free_bytes(None);
         assert_eq!(guard.check(&disk, dir, begin + 2 * PROBE_INTERVAL), None);
@@ -269,7 +295,9 @@ mod tests {
         guard.report_write_error("a block", &io::Error::from_raw_os_error(5), begin);
         assert_eq!(guard.check(&disk, dir, begin), None);
         guard.report_write_error("a block", &io::ErrorKind::StorageFull.into(), begin);
-        assert!(guard.check(&disk, dir, begin + Duration::from_millis(1)).unwrap().contains("a block"));
+        assert!(
+            guard.check(&disk, dir, begin + Duration::from_millis(1)).unwrap().contains("a block")
+        );
         let later = begin + MIN_READ_ONLY_TIME + PROBE_INTERVAL;
         assert_eq!(guard.check(&disk, dir, later), None);
         guard.report_chunk_write_failures(0, later);
@@ -277,7 +305,11 @@ mod tests {
         guard.report_chunk_write_failures(2, later);
         assert!(guard.check(&disk, dir, later).unwrap().contains("chunks"));
         guard.report_chunk_write_failures(2, later + MIN_READ_ONLY_TIME);
-        assert_eq!(guard.check(&disk, dir, later + MIN_READ_ONLY_TIME), None, "the same failure is met once");
+        assert_eq!(
+            guard.check(&disk, dir, later + MIN_READ_ONLY_TIME),
+            None,
+            "the same failure is met once"
+        );
     }
 
     proptest! {

@@ -29,7 +29,10 @@ impl Engine {
 
     /// Whether a new request may append, as [`Wal::check_writable`] says of both logs.
     pub(super) fn check_writable(&self) -> LogHealth {
-        worst_of(self.wal.check_writable(), self.wbl.get().map_or(LogHealth::Healthy, Wal::check_writable))
+        worst_of(
+            self.wal.check_writable(),
+            self.wbl.get().map_or(LogHealth::Healthy, Wal::check_writable),
+        )
     }
 
     /// Both logs.
@@ -45,7 +48,8 @@ impl Engine {
 
 fn worst_of(one: LogHealth, other: LogHealth) -> LogHealth {
     match (&one, &other) {
-        (LogHealth::Failed(_), _) | (LogHealth::NoSpace(_), LogHealth::Healthy | LogHealth::NoSpace(_)) => one,
+        (LogHealth::Failed(_), _)
+        | (LogHealth::NoSpace(_), LogHealth::Healthy | LogHealth::NoSpace(_)) => one,
         _ => other,
     }
 }

@@ -49,7 +49,9 @@ impl LogFiles {
             && first.number != after + 1
         {
             let missing = u64::from(after) + 1;
-            return Err(SegmentError::Gap { dir: wal_dir.to_owned(), missing, next: first.number }.into());
+            return Err(
+                SegmentError::Gap { dir: wal_dir.to_owned(), missing, next: first.number }.into()
+            );
         }
         let is_blank = check_present(wal_dir, checkpoint.as_ref(), &all, &segments)?;
         let blank = checkpoint.filter(|_| is_blank);
@@ -65,7 +67,10 @@ impl LogFiles {
     pub(super) fn check_blank(&self, unknown_entries: u64) -> Result<(), LogFilesError> {
         match &self.blank {
             Some(checkpoint) if unknown_entries > 0 => {
-                let lost = LostCheckpointError::Blank { path: checkpoint.path.clone(), entries: unknown_entries };
+                let lost = LostCheckpointError::Blank {
+                    path: checkpoint.path.clone(),
+                    entries: unknown_entries,
+                };
                 Err(CheckPresentError::Lost(lost).into())
             }
             _ => Ok(()),

@@ -7,7 +7,11 @@ use crate::tsdb::block::open::Block;
 use crate::tsdb::query::source::{BlockSource, Chunk, ChunkSeriesSet, QueryError};
 
 /// The chunks of the series with exactly these labels that overlap `range`.
-pub(super) fn series_chunks(block: &Block, labels: &Labels, range: TimeRange) -> Result<Vec<Chunk>, QueryError> {
+pub(super) fn series_chunks(
+    block: &Block,
+    labels: &Labels,
+    range: TimeRange,
+) -> Result<Vec<Chunk>, QueryError> {
     let equal = |(name, value): (&str, &str)| Matcher::new(MatchType::Equal, name, value);
     let matchers = labels.iter().map(equal).collect::<Result<Vec<_>, _>>();
     let matchers = matchers.map_err(|error| QueryError::Corrupted(error.to_string()))?;

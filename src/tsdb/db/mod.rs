@@ -30,38 +30,38 @@
 //! A [`Db`] is shared by all threads. [`Db::open`] only takes the lock, so that status pages can be served at once;
 //! [`Db::replay`] then makes it ready. Every call blocks its thread; none needs an async runtime.
 
+pub mod admin;
 pub mod appender;
+mod block_duplicates;
 pub mod blocks;
 pub mod chunk_loss;
+pub mod chunk_snapshot;
 pub mod clock;
+pub mod dir_lock;
 pub mod disk_guard;
 mod engine;
 pub mod error;
-pub mod chunk_snapshot;
-pub mod wbl;
-pub mod dir_lock;
 pub mod log_files;
 mod lookup;
 pub mod maintenance;
-pub mod admin;
 pub mod metadata;
 pub mod open;
 pub mod options;
 pub mod querier;
-mod block_duplicates;
 pub mod retention_hold;
 pub mod settings;
 pub mod snapshot;
 pub mod stats;
 pub mod uploads;
+pub mod wbl;
 
 use crate::tsdb::compact::ranges::default_max_block_range;
 use crate::tsdb::compact::stats::CompactStats;
 use crate::tsdb::db::appender::{Appender, WriteUnavailable};
 use crate::tsdb::db::blocks::BlockList;
+use crate::tsdb::db::dir_lock::DirLock;
 use crate::tsdb::db::disk_guard::DiskGuard;
 use crate::tsdb::db::engine::Engine;
-use crate::tsdb::db::dir_lock::DirLock;
 use crate::tsdb::db::maintenance::notifier::Notifier;
 use crate::tsdb::db::maintenance::panic_watch::PanicWatch;
 use crate::tsdb::db::options::DbOptions;
@@ -71,8 +71,8 @@ use crate::tsdb::db::settings::Settings;
 use crate::tsdb::db::stats::DbStats;
 use crate::tsdb::head::Head;
 use crate::tsdb::head::replay::ReplayProgress;
-use crate::tsdb::wal::write_log::{LogHealth, Wal};
 use crate::tsdb::wal::error::WalError;
+use crate::tsdb::wal::write_log::{LogHealth, Wal};
 use parking_lot::{Mutex, RwLock};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -143,7 +143,9 @@ impl Db {
     pub fn health(&self) -> DbHealth {
         match self.engine.get().map(Engine::log_health) {
             None => DbHealth::Healthy,
-            Some(LogHealth::Healthy) => self.check_disk().map_or(DbHealth::Healthy, DbHealth::ReadOnly),
+            Some(LogHealth::Healthy) => {
+                self.check_disk().map_or(DbHealth::Healthy, DbHealth::ReadOnly)
+            }
             Some(LogHealth::NoSpace(cause)) => DbHealth::ReadOnly(cause),
             Some(LogHealth::Failed(cause)) => DbHealth::Failed(cause),
         }

@@ -5,36 +5,38 @@ use crate::tsdb::block::ulid::BlockUlid;
 use crate::tsdb::chunk::any_chunk::EncodingPolicy;
 use crate::tsdb::chunk::cut::CutPolicy;
 use crate::tsdb::chunk::head_chunks::error::HeadChunksError;
-use crate::tsdb::chunk::head_chunks::{HeadChunkMeta, HeadChunkStore, QuarantinedChunks, QuarantinedChunkFiles};
+use crate::tsdb::chunk::head_chunks::{
+    HeadChunkMeta, HeadChunkStore, QuarantinedChunkFiles, QuarantinedChunks,
+};
 use crate::tsdb::compact::stats::CompactStats;
 use crate::tsdb::db::Db;
 use crate::tsdb::db::blocks::BlockSet;
 use crate::tsdb::db::blocks::load::LoadBlocksError;
 use crate::tsdb::db::chunk_loss::{Holders, LostSeries, write_list};
 use crate::tsdb::db::clock::now_ms;
+use crate::tsdb::db::dir_lock::{DirLock, LockError};
 use crate::tsdb::db::disk_guard::DiskGuard;
 use crate::tsdb::db::engine::Engine;
-use crate::tsdb::db::wbl;
-use crate::tsdb::db::wbl::{WblReplayInput, WblRecovery, WblError};
-use crate::tsdb::db::dir_lock::{DirLock, LockError};
 use crate::tsdb::db::log_files::{LogFiles, LogFilesError};
+use crate::tsdb::db::maintenance::lock::MaintenanceLock;
 use crate::tsdb::db::maintenance::notifier::Notifier;
 use crate::tsdb::db::maintenance::panic_watch::PanicWatch;
-use crate::tsdb::db::maintenance::lock::MaintenanceLock;
 use crate::tsdb::db::options::DbOptions;
 use crate::tsdb::db::retention_hold::RetentionHold;
 use crate::tsdb::db::snapshot;
 use crate::tsdb::db::stats::DbStats;
-use crate::tsdb::head::replay::{WalReplay, ReplayProgress, ReplayReport, ReplayOutcome};
+use crate::tsdb::db::wbl;
+use crate::tsdb::db::wbl::{WblError, WblRecovery, WblReplayInput};
+use crate::tsdb::head::replay::{ReplayOutcome, ReplayProgress, ReplayReport, WalReplay};
 use crate::tsdb::head::truncation::HeadTruncation;
 use crate::tsdb::head::{Head, HeadOptions};
 use crate::tsdb::wal::checkpoint::list_unfinished;
-use crate::tsdb::wal::write_log::{Wal, WalOptions};
 use crate::tsdb::wal::corruption::WalCorruption;
 use crate::tsdb::wal::error::WalError;
 use crate::tsdb::wal::lost_checkpoint::GIVEN_UP;
 use crate::tsdb::wal::reader::ReadLogError;
 use crate::tsdb::wal::repair::{RepairError, RepairReport, repair};
+use crate::tsdb::wal::write_log::{Wal, WalOptions};
 use hashbrown::HashMap;
 use parking_lot::{Mutex, RwLock};
 use std::fs;
@@ -163,7 +165,8 @@ impl Db {
         let RecoveredHead { head, replay, repaired, late, quarantined, aliases } =
             self.recover_head(min_valid, &wal_dir, &quarantine)?;
         let holders = Holders { head: &head, aliases: &aliases, blocks: &blocks, min_valid };
-        let lost = quarantined.map(|quarantined| quarantined.report_lost(&holders)).unwrap_or_default();
+        let lost =
+            quarantined.map(|quarantined| quarantined.report_lost(&holders)).unwrap_or_default();
         if min_valid > i64::MIN {
             // What blocks have is not needed, nor are series that have nothing else.
             HeadTruncation::new(&head).truncate_before(min_valid)?;
@@ -202,7 +205,14 @@ impl Db {
             let _ = wbl.set(wbl::open(&self.options)?);
         }
         // A second replay of the same Db finds the engine set, and changes nothing.
-        let _ = self.engine.set(Engine { head, wal, wbl, blocks, maintenance_lock: turns, compact_stats: written });
+        let _ = self.engine.set(Engine {
+            head,
+            wal,
+            wbl,
+            blocks,
+            maintenance_lock: turns,
+            compact_stats: written,
+        });
         // Settings may have been applied meanwhile.
         let _ = self.apply_settings(self.settings());
         self.update_block_stats();
@@ -213,29 +223,47 @@ impl Db {
     fn remove_unfinished_checkpoints(&self, wal_dir: &Path) {
         for path in list_unfinished(wal_dir).unwrap_or_default() {
             match self.options.disk.remove_dir_all(&path) {
-                Ok(()) => tracing::info!(path = %path.display(), "removed an unfinished checkpoint"),
-                Err(error) => tracing::warn!(path = %path.display(), %error, "can't remove an unfinished checkpoint"),
+                Ok(()) => {
+                    tracing::info!(path = %path.display(), "removed an unfinished checkpoint")
+                }
+                Err(error) => {
+                    tracing::warn!(path = %path.display(), %error, "can't remove an unfinished checkpoint")
+                }
             }
         }
     }
 
     /// The head, from its snapshot or from the log.
-    fn recover_head(&self, min_valid: i64, wal_dir: &Path, quarantine: &Path) -> Result<RecoveredHead, ReplayError> {
+    fn recover_head(
+        &self,
+        min_valid: i64,
+        wal_dir: &Path,
+        quarantine: &Path,
+    ) -> Result<RecoveredHead, ReplayError> {
         let mut repaired_late = None;
         let mut quarantined_first = None;
         // Before a snapshot is used, too: the next start may have to replay the log.
         let files = LogFiles::find(wal_dir)?;
         if let Some(snapshot) = self.find_usable_snapshot().filter(|_| files.blank.is_none()) {
-            let EmptyHead { head, chunks, is_whole, quarantined } = self.open_head(min_valid, quarantine)?;
+            let EmptyHead { head, chunks, is_whole, quarantined } =
+                self.open_head(min_valid, quarantine)?;
             // Full chunks that can't be read are in the log alone: the snapshot does not have them.
             let late_chunks = out_of_order_chunks(&chunks);
             if is_whole && self.load_chunk_snapshot(&snapshot, &head, chunks) {
-                let known = WblReplayInput { head: &head, chunks: &late_chunks, aliases: HashMap::new() };
+                let known =
+                    WblReplayInput { head: &head, chunks: &late_chunks, aliases: HashMap::new() };
                 let late = wbl::replay(&self.options, known, &self.progress, quarantine)?;
                 // A snapshot has no second references, by which the log of late samples may name a series: the other log knows them.
                 if !late.has_unknown_series() {
                     let (replay, aliases) = (ReplayReport::default(), HashMap::new());
-                    return Ok(RecoveredHead { head, replay, repaired: None, late, quarantined, aliases });
+                    return Ok(RecoveredHead {
+                        head,
+                        replay,
+                        repaired: None,
+                        late,
+                        quarantined,
+                        aliases,
+                    });
                 }
                 repaired_late = late.repaired;
             }
@@ -243,7 +271,8 @@ impl Db {
         }
         let EmptyHead { head, chunks, quarantined, .. } = self.open_head(min_valid, quarantine)?;
         let late_chunks = out_of_order_chunks(&chunks);
-        let WalRecovery { report: replay, repaired, aliases } = self.replay_log(&head, chunks, &files, quarantine)?;
+        let WalRecovery { report: replay, repaired, aliases } =
+            self.replay_log(&head, chunks, &files, quarantine)?;
         let quarantined = quarantined.or(quarantined_first);
         let kept_aliases = if quarantined.is_some() { aliases.clone() } else { HashMap::new() };
         let known = WblReplayInput { head: &head, chunks: &late_chunks, aliases };
@@ -303,8 +332,11 @@ impl Db {
             self.progress.min.store(i64::from(first.number), Ordering::Relaxed);
             self.progress.max.store(i64::from(last.number), Ordering::Relaxed);
         }
-        let ReplayOutcome { report, damage, aliases } =
-            WalReplay::new(head, chunks).run(&files.all, self.options.replay_workers, &self.progress);
+        let ReplayOutcome { report, damage, aliases } = WalReplay::new(head, chunks).run(
+            &files.all,
+            self.options.replay_workers,
+            &self.progress,
+        );
         // Before a repair changes anything. Behind damage, chunks may be of series that are named there.
         let orphaned_chunks = if damage.is_none() { report.orphaned_chunks } else { 0 };
         files.check_blank(report.unknown_refs + orphaned_chunks)?;
@@ -326,7 +358,9 @@ impl Db {
 /// set aside, before samples of its time that the log may still have are left out for it; then the one before decides.
 fn verify_newest_block(blocks: &BlockSet) -> Result<Option<BlockUlid>, ReplayError> {
     loop {
-        let Some(block) = blocks.newest_in_order().filter(|block| block.size_bytes() <= MAX_STARTUP_VERIFY_BYTES) else {
+        let Some(block) =
+            blocks.newest_in_order().filter(|block| block.size_bytes() <= MAX_STARTUP_VERIFY_BYTES)
+        else {
             return Ok(None);
         };
         let ulid = block.meta().ulid;
@@ -374,12 +408,17 @@ impl Quarantined {
             tracing::error!(%series, mint = range.mint, maxt = range.maxt, samples, "lost samples: not in the log");
         }
         let samples: u64 = lost.iter().map(|series| series.samples).sum();
-        let list = self.moved_to.last().map(|path| path.with_added_extension("lost")).unwrap_or_default();
+        let list =
+            self.moved_to.last().map(|path| path.with_added_extension("lost")).unwrap_or_default();
         let written = write_list(&list, &lost);
         let (series, list) = (lost.len(), list.display());
         match written {
-            Ok(()) => tracing::error!(series, samples, %list, "quarantined chunk files have samples that the log lost"),
-            Err(error) => tracing::error!(series, samples, %error, "cannot write the list of lost samples"),
+            Ok(()) => {
+                tracing::error!(series, samples, %list, "quarantined chunk files have samples that the log lost")
+            }
+            Err(error) => {
+                tracing::error!(series, samples, %error, "cannot write the list of lost samples")
+            }
         }
         lost
     }
@@ -426,7 +465,11 @@ impl OpenReport {
             );
         }
         if report.chunks > 0 || report.points > 0 {
-            tracing::info!(chunks = report.chunks, samples_in_log = report.points, "late samples are there");
+            tracing::info!(
+                chunks = report.chunks,
+                samples_in_log = report.points,
+                "late samples are there"
+            );
         }
     }
 

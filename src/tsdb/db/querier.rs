@@ -9,8 +9,10 @@ use crate::model::time::TimeRange;
 use crate::tsdb::db::engine::Engine;
 use crate::tsdb::db::lookup::series_chunks;
 use crate::tsdb::head::exemplars::SeriesExemplars;
-use crate::tsdb::head::read::{HeadReader, BlockFallback};
-use crate::tsdb::query::label_source::{LabelQueryError, LabelQueryLimits, LabelSource, LabelCollector};
+use crate::tsdb::head::read::{BlockFallback, HeadReader};
+use crate::tsdb::query::label_source::{
+    LabelCollector, LabelQueryError, LabelQueryLimits, LabelSource,
+};
 use crate::tsdb::query::select::{SeriesSet, merge};
 use crate::tsdb::query::source::{Chunk, QueryError};
 
@@ -31,7 +33,11 @@ impl<'a> Querier<'a> {
     ///
     /// # Errors
     /// [`QueryError`] where stored data can't be read.
-    pub fn select(&self, matchers: &[Matcher], range: TimeRange) -> Result<SeriesSet<'a>, QueryError> {
+    pub fn select(
+        &self,
+        matchers: &[Matcher],
+        range: TimeRange,
+    ) -> Result<SeriesSet<'a>, QueryError> {
         let Some(engine) = self.engine else { return merge(Vec::new()) };
         loop {
             let drops = engine.head.truncation_epoch();
@@ -41,8 +47,10 @@ impl<'a> Querier<'a> {
             if engine.head.truncation_epoch() != drops {
                 continue;
             }
-            let mut sets =
-                blocks.into_iter().map(|block| block.select_pinned(matchers, range)).collect::<Result<Vec<_>, _>>()?;
+            let mut sets = blocks
+                .into_iter()
+                .map(|block| block.select_pinned(matchers, range))
+                .collect::<Result<Vec<_>, _>>()?;
             sets.push(from_head);
             return merge(sets);
         }
@@ -51,7 +59,9 @@ impl<'a> Querier<'a> {
     /// The exemplars in `range` of every series that satisfies all matchers of one of `selectors`, series sorted by labels.
     #[must_use]
     pub fn exemplars(&self, selectors: &[Vec<Matcher>], range: TimeRange) -> Vec<SeriesExemplars> {
-        self.engine.map(|engine| engine.head.exemplars().select(selectors, range)).unwrap_or_default()
+        self.engine
+            .map(|engine| engine.head.exemplars().select(selectors, range))
+            .unwrap_or_default()
     }
 
     /// The names of the labels of the series that satisfy every matcher, sorted; of everything where there is no matcher. As in Prometheus, what the

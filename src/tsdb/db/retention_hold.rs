@@ -61,8 +61,14 @@ impl Default for State {
 impl RetentionHold {
     /// To be called once per start, when the ends of the blocks and of the newest data are known and before anything is deleted.
     /// `now_ms` is the clock.
-    pub fn record_startup(&self, max_times: impl IntoIterator<Item = i64>, newest: i64, now_ms: i64) {
-        *self.state.lock() = State::ClockBehind { max_times: max_times.into_iter().collect(), newest };
+    pub fn record_startup(
+        &self,
+        max_times: impl IntoIterator<Item = i64>,
+        newest: i64,
+        now_ms: i64,
+    ) {
+        *self.state.lock() =
+            State::ClockBehind { max_times: max_times.into_iter().collect(), newest };
         self.decide(now_ms);
     }
 
@@ -70,13 +76,15 @@ impl RetentionHold {
     /// behind. Decides it otherwise.
     pub fn waits_for_clock(&self, origin: RetentionOrigin, now_ms: i64) -> bool {
         self.decide(now_ms);
-        origin == RetentionOrigin::Default && matches!(&*self.state.lock(), State::ClockBehind { .. })
+        origin == RetentionOrigin::Default
+            && matches!(&*self.state.lock(), State::ClockBehind { .. })
     }
 
     /// Whether nothing is to be deleted as long as the retention comes from there.
     #[must_use]
     pub fn is_active(&self, origin: RetentionOrigin) -> bool {
-        origin == RetentionOrigin::Default && matches!(&*self.state.lock(), State::Decided { has_older_data: true })
+        origin == RetentionOrigin::Default
+            && matches!(&*self.state.lock(), State::Decided { has_older_data: true })
     }
 
     fn decide(&self, now_ms: i64) {
@@ -89,7 +97,8 @@ impl RetentionHold {
         // Against the clock as well: where everything is old, the first new samples must not cost
         // all of it.
         let max_times = max_times.iter().copied();
-        let has_older_data = retention_is_held(max_times, newest.max(now_ms), DEFAULT_RETENTION_MS, origin);
+        let has_older_data =
+            retention_is_held(max_times, newest.max(now_ms), DEFAULT_RETENTION_MS, origin);
         *state = State::Decided { has_older_data };
     }
 }
@@ -105,7 +114,8 @@ mod tests {
     #[test]
     fn older_data_holds_the_default_retention_and_not_a_chosen_one() {
         let newest = 400 * DAY;
-        let held = |age: i64, origin| retention_is_held([newest, newest - age], newest, 15 * DAY, origin);
+        let held =
+            |age: i64, origin| retention_is_held([newest, newest - age], newest, 15 * DAY, origin);
         assert!(held(300 * DAY, Default));
         assert!(!held(300 * DAY, Configured));
         assert!(!held(14 * DAY, Default), "nothing would be deleted");
@@ -119,7 +129,10 @@ mod tests {
         assert!(!retention_is_held([0], 3 * DAY, 2 * DAY, Default));
         assert!(retention_is_held([0], 3 * DAY + 1, 2 * DAY, Default));
         assert!(!retention_is_held([], i64::MIN, 15 * DAY, Default));
-        assert!(!retention_is_held([i64::MIN], i64::MAX, 0, Default), "no limit of time deletes nothing");
+        assert!(
+            !retention_is_held([i64::MIN], i64::MAX, 0, Default),
+            "no limit of time deletes nothing"
+        );
     }
 
     #[test]
@@ -142,7 +155,10 @@ mod tests {
         assert!(!hold.waits_for_clock(Default, 100 * DAY));
         assert!(hold.is_active(Default), "with the true time all of it is old");
         hold.record_startup([5 * DAY, 10 * DAY], 10 * DAY, DAY);
-        assert!(!hold.waits_for_clock(Default, 9 * DAY) && !hold.is_active(Default), "nothing is old");
+        assert!(
+            !hold.waits_for_clock(Default, 9 * DAY) && !hold.is_active(Default),
+            "nothing is old"
+        );
     }
 
     proptest! {

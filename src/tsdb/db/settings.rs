@@ -25,7 +25,10 @@ impl Settings {
     /// How exemplars are kept.
     #[must_use]
     pub fn exemplars(&self) -> ExemplarOptions {
-        ExemplarOptions { max: self.max_exemplars, out_of_order_window_ms: self.out_of_order_window_ms }
+        ExemplarOptions {
+            max: self.max_exemplars,
+            out_of_order_window_ms: self.out_of_order_window_ms,
+        }
     }
 }
 
@@ -68,6 +71,11 @@ impl Default for Settings {
 
 impl Default for RetentionSettings {
     fn default() -> Self {
-        Self { time_ms: DEFAULT_RETENTION_MS, bytes: 0, percentage: 0.0, origin: RetentionOrigin::Default }
+        Self {
+            time_ms: DEFAULT_RETENTION_MS,
+            bytes: 0,
+            percentage: 0.0,
+            origin: RetentionOrigin::Default,
+        }
     }
 }

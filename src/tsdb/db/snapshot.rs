@@ -12,10 +12,10 @@ use crate::tsdb::compact::block_summary::CompactionHints;
 use crate::tsdb::compact::lineage::Lineage;
 use crate::tsdb::compact::write::{BlockSpec, WriteBlockError, write_block};
 use crate::tsdb::db::Db;
+use crate::tsdb::db::admin::SnapshotContents;
 use crate::tsdb::db::engine::Engine;
 use crate::tsdb::db::error::MaintenanceError;
 use crate::tsdb::db::maintenance::{head_source, is_cancelled};
-use crate::tsdb::db::admin::SnapshotContents;
 use crate::tsdb::fs::durable::{FileError, sync_dir};
 use crate::tsdb::fs::fail_point;
 use crate::tsdb::head::out_of_order::source::{InOrderSource, OutOfOrderSource};
@@ -32,7 +32,11 @@ impl Db {
     ///
     /// # Errors
     /// [`MaintenanceError`]; nothing is left of the copy then.
-    pub fn snapshot(&self, parts: SnapshotContents, now_ms: i64) -> Result<String, MaintenanceError> {
+    pub fn snapshot(
+        &self,
+        parts: SnapshotContents,
+        now_ms: i64,
+    ) -> Result<String, MaintenanceError> {
         let engine = self.engine.get().ok_or(MaintenanceError::NotReady)?;
         let _turn = self.lock_for_admin(engine)?;
         let name = snapshot_name(now_ms, self.options.random);
@@ -40,7 +44,8 @@ impl Db {
         let place = self.options.dir.join(FOLDER);
         let unfinished = place.join(format!("{name}{TEMPORARY_SUFFIX}"));
         let made = self.write_snapshot(engine, parts, &unfinished, now_ms).and_then(|()| {
-            fs::rename(&unfinished, place.join(&name)).map_err(FileError::for_step("rename", &unfinished))?;
+            fs::rename(&unfinished, place.join(&name))
+                .map_err(FileError::for_step("rename", &unfinished))?;
             Ok(sync_dir(&place)?)
         });
         match made {
@@ -71,14 +76,22 @@ impl Db {
             block.hard_link_to(folder)?;
         }
         let times = engine.head.times();
-        let (SnapshotContents::BlocksAndHead, Some(begin), Some(end)) = (parts, times.min(), times.max()) else {
+        let (SnapshotContents::BlocksAndHead, Some(begin), Some(end)) =
+            (parts, times.min(), times.max())
+        else {
             return Ok(sync_dir(folder)?);
         };
         fail_point::hit("snapshot.write");
         self.check_stop()?;
         let ulid = self.new_ulid(now_ms)?;
-        let lineage = Lineage::for_head(ulid, begin, end.saturating_add(1), CompactionHints::default());
-        let plan = BlockSpec { dir: folder, ulid, lineage: &lineage, floats: self.settings().float_encoding };
+        let lineage =
+            Lineage::for_head(ulid, begin, end.saturating_add(1), CompactionHints::default());
+        let plan = BlockSpec {
+            dir: folder,
+            ulid,
+            lineage: &lineage,
+            floats: self.settings().float_encoding,
+        };
         let in_order = InOrderSource(&engine.head);
         let source = head_source(&engine.head, &in_order)?;
         write_block(plan, vec![source], &self.write_observer(engine, &self.stopping, &|_| {}))?;
@@ -90,7 +103,12 @@ impl Db {
     }
 
     /// Late samples are blocks of their own, as they would become.
-    fn write_ooo_blocks(&self, engine: &Engine, folder: &Path, now_ms: i64) -> Result<(), Box<dyn Error>> {
+    fn write_ooo_blocks(
+        &self,
+        engine: &Engine,
+        folder: &Path,
+        now_ms: i64,
+    ) -> Result<(), Box<dyn Error>> {
         let late = OutOfOrderSource::prepare_while(&engine.head, &|| !self.is_stopping())?;
         let late = late.ok_or(MaintenanceError::Cancelled)?;
         let hints = CompactionHints { out_of_order: true, ..CompactionHints::default() };
@@ -98,7 +116,12 @@ impl Db {
             self.check_stop()?;
             let ulid = self.new_ulid(now_ms)?;
             let lineage = Lineage::for_head(ulid, range.mint, range.end(), hints);
-            let plan = BlockSpec { dir: folder, ulid, lineage: &lineage, floats: self.settings().float_encoding };
+            let plan = BlockSpec {
+                dir: folder,
+                ulid,
+                lineage: &lineage,
+                floats: self.settings().float_encoding,
+            };
             let source = head_source(&engine.head, &late)?;
             write_block(plan, vec![source], &self.write_observer(engine, &self.stopping, &|_| {}))?;
         }
@@ -116,10 +139,14 @@ fn is_cancelled_run(error: &(dyn Error + 'static)) -> bool {
 pub(super) fn remove_unfinished(dir: &Path) {
     let Ok(entries) = fs::read_dir(dir.join(FOLDER)) else { return };
     let unfinished = entries.flatten().map(|entry| entry.path());
-    for path in unfinished.filter(|path| path.to_str().is_some_and(|path| path.ends_with(TEMPORARY_SUFFIX))) {
+    for path in
+        unfinished.filter(|path| path.to_str().is_some_and(|path| path.ends_with(TEMPORARY_SUFFIX)))
+    {
         match fs::remove_dir_all(&path) {
             Ok(()) => tracing::info!(path = %path.display(), "removed an unfinished snapshot"),
-            Err(error) => tracing::warn!(%error, path = %path.display(), "can't remove an unfinished snapshot"),
+            Err(error) => {
+                tracing::warn!(%error, path = %path.display(), "can't remove an unfinished snapshot")
+            }
         }
     }
 }
@@ -142,7 +169,12 @@ fn compact_utc(seconds: i64) -> String {
     let from_march = (5 * of_year + 2) / 153;
     let (month, year) = if from_march < 10 { (from_march + 3, 0) } else { (from_march - 9, 1) };
     let (year, date) = (era * 400 + year_of_era + year, of_year - (153 * from_march + 2) / 5 + 1);
-    format!("{year:04}{month:02}{date:02}T{:02}{:02}{:02}Z", second / 3600, second / 60 % 60, second % 60)
+    format!(
+        "{year:04}{month:02}{date:02}T{:02}{:02}{:02}Z",
+        second / 3600,
+        second / 60 % 60,
+        second % 60
+    )
 }
 
 #[cfg(test)]
@@ -163,6 +195,9 @@ mod tests {
         ] {
             assert_eq!(compact_utc(seconds), text, "{seconds}");
         }
-        assert_eq!(snapshot_name(1_762_300_800_999, system_random).unwrap().len(), "20251105T000000Z-".len() + 16);
+        assert_eq!(
+            snapshot_name(1_762_300_800_999, system_random).unwrap().len(),
+            "20251105T000000Z-".len() + 16
+        );
     }
 }

@@ -4,14 +4,48 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
 /// Bounds of [`DbStats::compaction_chunk_samples`]; each bucket takes what is not more than its bound, one more takes the rest.
-pub const CHUNK_SAMPLES_BOUNDS: [f64; 12] =
-    [4.0, 6.0, 9.0, 13.5, 20.25, 30.375, 45.5625, 68.34375, 102.515625, 153.7734375, 230.66015625, 345.990234375];
+pub const CHUNK_SAMPLES_BOUNDS: [f64; 12] = [
+    4.0,
+    6.0,
+    9.0,
+    13.5,
+    20.25,
+    30.375,
+    45.5625,
+    68.34375,
+    102.515625,
+    153.7734375,
+    230.66015625,
+    345.990234375,
+];
 /// Bounds of [`DbStats::compaction_chunk_bytes`].
-pub const CHUNK_BYTES_BOUNDS: [f64; 12] =
-    [32.0, 48.0, 72.0, 108.0, 162.0, 243.0, 364.5, 546.75, 820.125, 1230.1875, 1845.28125, 2767.921875];
+pub const CHUNK_BYTES_BOUNDS: [f64; 12] = [
+    32.0,
+    48.0,
+    72.0,
+    108.0,
+    162.0,
+    243.0,
+    364.5,
+    546.75,
+    820.125,
+    1230.1875,
+    1845.28125,
+    2767.921875,
+];
 /// Bounds of [`DbStats::compaction_chunk_seconds`].
-pub const CHUNK_SECONDS_BOUNDS: [f64; 10] =
-    [100.0, 400.0, 1600.0, 6400.0, 25600.0, 102_400.0, 409_600.0, 1_638_400.0, 6_553_600.0, 26_214_400.0];
+pub const CHUNK_SECONDS_BOUNDS: [f64; 10] = [
+    100.0,
+    400.0,
+    1600.0,
+    6400.0,
+    25600.0,
+    102_400.0,
+    409_600.0,
+    1_638_400.0,
+    6_553_600.0,
+    26_214_400.0,
+];
 /// Bounds of [`DbStats::compaction_seconds`], [`DbStats::tombstone_cleanups`] and
 /// [`DbStats::stale_compactions`].
 pub const COMPACTION_SECONDS_BOUNDS: [f64; 14] =
@@ -186,7 +220,8 @@ impl AtomicHistogram {
 
     /// Counts one more.
     pub fn observe(&self, value: f64) {
-        let bucket = self.bounds.iter().position(|bound| value <= *bound).unwrap_or(self.bounds.len());
+        let bucket =
+            self.bounds.iter().position(|bound| value <= *bound).unwrap_or(self.bounds.len());
         self.counts[bucket].fetch_add(1, Ordering::Relaxed);
         let add = |sum: u64| Some((f64::from_bits(sum) + value).to_bits());
         // The closure always gives a value.
@@ -202,7 +237,10 @@ impl AtomicHistogram {
     /// Bounds and how many were in each bucket alone, the last without a bound.
     pub fn buckets(&self) -> impl Iterator<Item = AtomicHistogramBucket> + '_ {
         let bounds = self.bounds.iter().copied().chain([f64::INFINITY]);
-        bounds.zip(&self.counts).map(|(bound, count)| AtomicHistogramBucket { bound, count: count.load(Ordering::Relaxed) })
+        bounds.zip(&self.counts).map(|(bound, count)| AtomicHistogramBucket {
+            bound,
+            count: count.load(Ordering::Relaxed),
+        })
     }
 }
 
@@ -217,14 +255,15 @@ pub struct AtomicHistogramBucket {
 
 #[cfg(test)]
 mod tests {
-    use super::{AtomicHistogramBucket, AtomicHistogram};
+    use super::{AtomicHistogram, AtomicHistogramBucket};
 
     #[test]
     fn a_value_on_a_bound_belongs_below_it() {
         let buckets = AtomicHistogram::new(&[1.0, 2.0]);
         [0.5, 1.0, 2.0, 2.5, 100.0].into_iter().for_each(|value| buckets.observe(value));
         let counts: Vec<AtomicHistogramBucket> = buckets.buckets().collect();
-        let expected = [(1.0, 2), (2.0, 1), (f64::INFINITY, 2)].map(|(bound, count)| AtomicHistogramBucket { bound, count });
+        let expected = [(1.0, 2), (2.0, 1), (f64::INFINITY, 2)]
+            .map(|(bound, count)| AtomicHistogramBucket { bound, count });
         assert_eq!(counts, expected);
         assert_eq!(buckets.sum(), 106.0);
     }

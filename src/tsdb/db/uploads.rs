@@ -30,7 +30,9 @@ impl UploadedBlocks {
     pub fn read(path: Option<&Path>) -> Self {
         let Some(path) = path else { return Self::default() };
         match read_list(path) {
-            Ok(list) => Self { uploaded: Some(list.uploaded.unwrap_or_default().into_iter().collect()) },
+            Ok(list) => {
+                Self { uploaded: Some(list.uploaded.unwrap_or_default().into_iter().collect()) }
+            }
             Err(error) => {
                 tracing::warn!(path = %path.display(), %error, "can't read the list of uploaded blocks: compaction waits for none");
                 Self::default()
@@ -48,7 +50,10 @@ impl UploadedBlocks {
 fn read_list(path: &Path) -> std::io::Result<ShipperFile> {
     let size = std::fs::metadata(path)?.len();
     if size > MAX_FILE_BYTES {
-        return Err(std::io::Error::new(std::io::ErrorKind::FileTooLarge, format!("it has {size} bytes")));
+        return Err(std::io::Error::new(
+            std::io::ErrorKind::FileTooLarge,
+            format!("it has {size} bytes"),
+        ));
     }
     Ok(serde_json::from_slice(&std::fs::read(path)?)?)
 }
@@ -63,7 +68,10 @@ mod tests {
         let path = dir.path().join("thanos.shipper.json");
         std::fs::write(&path, r#"{"version":1,"uploaded":["A","B"],"more":{}}"#).unwrap();
         let uploads = UploadedBlocks::read(Some(&path));
-        assert_eq!(["A", "B", "C"].map(|ulid| uploads.delays_compaction(ulid, 1)), [false, false, true]);
+        assert_eq!(
+            ["A", "B", "C"].map(|ulid| uploads.delays_compaction(ulid, 1)),
+            [false, false, true]
+        );
         assert!(!uploads.delays_compaction("C", 2));
         std::fs::write(&path, r#"{"version":1,"uploaded":null}"#).unwrap();
         assert!(UploadedBlocks::read(Some(&path)).delays_compaction("A", 1));

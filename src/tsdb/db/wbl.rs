@@ -7,13 +7,13 @@ use crate::model::refs::SeriesRef;
 use crate::tsdb::chunk::head_chunks::HeadChunkMeta;
 use crate::tsdb::db::options::DbOptions;
 use crate::tsdb::head::Head;
-use crate::tsdb::head::out_of_order::replay::{WblReplay, WblReplayReport, WblReplayOutcome};
+use crate::tsdb::head::out_of_order::replay::{WblReplay, WblReplayOutcome, WblReplayReport};
 use crate::tsdb::head::replay::ReplayProgress;
-use crate::tsdb::wal::write_log::{Wal, WalOptions};
 use crate::tsdb::wal::error::WalError;
 use crate::tsdb::wal::reader::ReadLogError;
 use crate::tsdb::wal::repair::{RepairError, RepairReport, repair};
 use crate::tsdb::wal::segment::{SegmentError, list_segments};
+use crate::tsdb::wal::write_log::{Wal, WalOptions};
 use hashbrown::HashMap;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -77,7 +77,10 @@ pub(super) fn exists(options: &DbOptions) -> bool {
 /// [`WblError`] where it can't be made.
 pub(super) fn open(options: &DbOptions) -> Result<Wal, WblError> {
     let dir = dir(options);
-    options.disk.create_dir_all(&dir).map_err(|source| WblError::Folder { path: dir.clone(), source })?;
+    options
+        .disk
+        .create_dir_all(&dir)
+        .map_err(|source| WblError::Folder { path: dir.clone(), source })?;
     let (segment_size, compression) = (options.wal_segment_size, options.wal_compression);
     let (sync, disk) = (options.wal_sync, Arc::clone(&options.disk));
     Ok(Wal::open(WalOptions { dir, segment_size, compression, sync, disk })?)
@@ -108,7 +111,9 @@ pub(super) fn replay(
         WblReplay::new(known.head, known.chunks, known.aliases).run(&files, progress);
     let repaired = match damage {
         None => None,
-        Some(ReadLogError::Damaged(damage)) => Some(repair(&*options.disk, &dir, quarantine, &damage)?),
+        Some(ReadLogError::Damaged(damage)) => {
+            Some(repair(&*options.disk, &dir, quarantine, &damage)?)
+        }
         Some(error) => return Err(WblError::Read(error)),
     };
     Ok(WblRecovery { report, repaired })

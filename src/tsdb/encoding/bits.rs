@@ -25,7 +25,9 @@ impl BitWriter<'_> {
     pub fn push(&mut self, value: u64, n: u32) {
         debug_assert!((1..=64).contains(&n) && (n == 64 || value >> n == 0));
         let first = (*self.len >> 3) as usize;
-        let Some(window) = self.buffer.get_mut(first..).and_then(|rest| rest.first_chunk_mut::<WORD_SLACK>()) else {
+        let Some(window) =
+            self.buffer.get_mut(first..).and_then(|rest| rest.first_chunk_mut::<WORD_SLACK>())
+        else {
             grow(self.buffer, first + WORD_SLACK);
             return self.push(value, n);
         };
@@ -109,7 +111,9 @@ impl<'a> BitReader<'a> {
     /// A reader at the first bit of `bytes`.
     #[must_use]
     pub fn new(bytes: &'a [u8]) -> Self {
-        let tail = bytes[bytes.len().saturating_sub(8)..].iter().fold(0, |word, &byte| word << 8 | u64::from(byte));
+        let tail = bytes[bytes.len().saturating_sub(8)..]
+            .iter()
+            .fold(0, |word, &byte| word << 8 | u64::from(byte));
         Self { bytes, tail, at: 0 }
     }
 

@@ -74,7 +74,9 @@ impl<'a> ByteReader<'a> {
     /// [`ByteError::UnexpectedEnd`] where fewer are left.
     #[inline]
     pub fn bytes(&mut self, n: usize) -> Result<&'a [u8], ByteError> {
-        let Some((taken, rest)) = self.rest.split_at_checked(n) else { return Err(self.short(n as u64)) };
+        let Some((taken, rest)) = self.rest.split_at_checked(n) else {
+            return Err(self.short(n as u64));
+        };
         self.rest = rest;
         Ok(taken)
     }
@@ -201,12 +203,15 @@ impl<'a> ByteReader<'a> {
     #[inline]
     pub fn uvarint_str(&mut self) -> Result<&'a str, ByteError> {
         let bytes = self.uvarint_bytes()?;
-        std::str::from_utf8(bytes).map_err(|_| ByteError::NotUtf8 { offset: self.offset() - bytes.len() })
+        std::str::from_utf8(bytes)
+            .map_err(|_| ByteError::NotUtf8 { offset: self.offset() - bytes.len() })
     }
 
     #[inline]
     fn array<const N: usize>(&mut self) -> Result<[u8; N], ByteError> {
-        let Some((taken, rest)) = self.rest.split_first_chunk::<N>() else { return Err(self.short(N as u64)) };
+        let Some((taken, rest)) = self.rest.split_first_chunk::<N>() else {
+            return Err(self.short(N as u64));
+        };
         self.rest = rest;
         Ok(*taken)
     }
@@ -261,7 +266,8 @@ pub fn put_uvarint_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
 #[cfg(test)]
 mod tests {
     use super::{
-        ByteError, ByteReader, put_be_i64, put_be_u32, put_be_u64, put_uvarint, put_uvarint_bytes, put_varint,
+        ByteError, ByteReader, put_be_i64, put_be_u32, put_be_u64, put_uvarint, put_uvarint_bytes,
+        put_varint,
     };
     use proptest::prelude::{any, prop_assert, prop_assert_eq, proptest};
 
@@ -291,7 +297,10 @@ mod tests {
     #[test]
     fn a_count_never_exceeds_what_can_follow() {
         assert_eq!(ByteReader::new(&[2, 0, 0, 0, 0]).bounded_count(2), Ok(2));
-        assert_eq!(ByteReader::new(&[3, 0, 0, 0, 0]).bounded_count(2), Err(ByteError::UnexpectedEnd { offset: 1, needed: 6, left: 4 }));
+        assert_eq!(
+            ByteReader::new(&[3, 0, 0, 0, 0]).bounded_count(2),
+            Err(ByteError::UnexpectedEnd { offset: 1, needed: 6, left: 4 })
+        );
         let huge = [0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1];
         assert!(ByteReader::new(&huge).bounded_count(1).is_err());
         assert!(ByteReader::new(&huge).uvarint_bytes().is_err());

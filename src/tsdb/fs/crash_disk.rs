@@ -164,7 +164,8 @@ impl DiskState {
 
     /// Changes of names in the directory `path` that are not durable yet, taken out, newest first.
     fn take_names_in(&mut self, path: &Path) -> Vec<NameChange> {
-        let (inside, other) = std::mem::take(&mut self.names).into_iter().partition(|change| change.is_in(path));
+        let (inside, other) =
+            std::mem::take(&mut self.names).into_iter().partition(|change| change.is_in(path));
         self.names = other;
         let mut inside: Vec<_> = inside;
         inside.reverse();
@@ -386,7 +387,7 @@ impl DiskFile for CrashFile {
 
 #[cfg(test)]
 mod tests {
-    use super::{DiskCall, CrashDisk};
+    use super::{CrashDisk, DiskCall};
     use crate::tsdb::fs::disk::Disk;
 
     #[test]
@@ -465,7 +466,10 @@ mod tests {
                 disk.sync_dir(root.path()).unwrap();
             }
             disk.crash().unwrap();
-            assert_eq!((made.exists(), renamed.exists(), gone.exists()), (!synced, synced, !synced));
+            assert_eq!(
+                (made.exists(), renamed.exists(), gone.exists()),
+                (!synced, synced, !synced)
+            );
             assert_eq!(std::fs::read(if synced { renamed } else { made }.join("f")).unwrap(), b"1");
             if !synced {
                 assert_eq!(std::fs::read(gone.join("old")).unwrap(), b"old");

@@ -34,8 +34,9 @@ impl FileError {
 /// [`FileError`] of the step that failed.
 pub fn replace_file(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
     let temporary = temporary_name(path);
-    let replaced = write_and_sync(&temporary, bytes)
-        .and_then(|()| fs::rename(&temporary, path).map_err(FileError::for_step("rename", &temporary)));
+    let replaced = write_and_sync(&temporary, bytes).and_then(|()| {
+        fs::rename(&temporary, path).map_err(FileError::for_step("rename", &temporary))
+    });
     if let Err(error) = replaced {
         // What it left behind harms nobody: the next attempt begins anew.
         let _ = fs::remove_file(&temporary);
@@ -77,7 +78,10 @@ mod tests {
         replace_file(&path, b"old").unwrap();
         fs::hard_link(&path, &link).unwrap();
         replace_file(&path, b"new").unwrap();
-        assert_eq!((fs::read(&path).unwrap(), fs::read(&link).unwrap()), (b"new".to_vec(), b"old".to_vec()));
+        assert_eq!(
+            (fs::read(&path).unwrap(), fs::read(&link).unwrap()),
+            (b"new".to_vec(), b"old".to_vec())
+        );
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 2);
     }
 

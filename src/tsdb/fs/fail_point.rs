@@ -132,8 +132,10 @@ impl FailPoints {
         let Some(point) = index_of(name) else { return };
         let hit = self.hits[point].fetch_add(1, Ordering::Relaxed) + 1;
         let armed = self.armed.read().unwrap_or_else(PoisonError::into_inner);
-        let action =
-            armed.iter().find(|armed| armed.point == point && armed.at == hit).map(|armed| armed.action.clone());
+        let action = armed
+            .iter()
+            .find(|armed| armed.point == point && armed.at == hit)
+            .map(|armed| armed.action.clone());
         drop(armed);
         match action {
             None | Some(FailAction::Count) => {}
@@ -182,7 +184,7 @@ fn pause(marker: &std::path::Path) {
 
 #[cfg(test)]
 mod tests {
-    use super::{ALL, FailAction, ArmError, FailPoints, parse};
+    use super::{ALL, ArmError, FailAction, FailPoints, parse};
     use std::time::Duration;
 
     #[test]
@@ -193,7 +195,12 @@ mod tests {
         assert_eq!(parse("replay.record=exit").unwrap().action, FailAction::Exit);
         assert_eq!(parse("replay.record=panic").unwrap().action, FailAction::Panic);
         assert_eq!(parse("wal=exit").unwrap_err(), ArmError::UnknownPoint("wal".into()));
-        for bad in ["wal.segment_roll", "wal.segment_roll=", "wal.segment_roll=pause:", "wal.segment_roll@0=exit"] {
+        for bad in [
+            "wal.segment_roll",
+            "wal.segment_roll=",
+            "wal.segment_roll=pause:",
+            "wal.segment_roll@0=exit",
+        ] {
             assert_eq!(parse(bad).unwrap_err(), ArmError::InvalidSpec(bad.into()));
         }
         let points = FailPoints::default();
@@ -219,6 +226,9 @@ mod tests {
             held.join().unwrap();
         });
         points.record_hit("head.chunk_cut");
-        assert_eq!((points.hits("head.chunk_cut"), points.hits("replay.record"), points.hits("none")), (3, 0, 0));
+        assert_eq!(
+            (points.hits("head.chunk_cut"), points.hits("replay.record"), points.hits("none")),
+            (3, 0, 0)
+        );
     }
 }

@@ -52,7 +52,10 @@ impl MappedFile {
     /// `UnexpectedEof` where the file is shorter, `InvalidInput` where the mapping is; nothing has changed then.
     pub fn set_readable_len(&self, file: &File, len: usize) -> io::Result<()> {
         if len > self.map.as_ref().map_or(0, MmapRaw::len) {
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, format!("{len} bytes do not fit the mapping")));
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                format!("{len} bytes do not fit the mapping"),
+            ));
         }
         let present = file_len(file)?;
         if len > present {
@@ -85,7 +88,8 @@ impl std::fmt::Debug for MappedFile {
 }
 
 fn file_len(file: &File) -> io::Result<usize> {
-    usize::try_from(file.metadata()?.len()).map_err(|_| io::Error::from(io::ErrorKind::FileTooLarge))
+    usize::try_from(file.metadata()?.len())
+        .map_err(|_| io::Error::from(io::ErrorKind::FileTooLarge))
 }
 
 #[cfg(test)]
@@ -106,7 +110,10 @@ mod tests {
         file.write_all_at(&[7; 100_000], 5).unwrap();
         mapped.set_readable_len(&file, 100_005).unwrap();
         assert_eq!(early, b"hell");
-        assert_eq!((&mapped.bytes()[..5], mapped.bytes()[100_004], mapped.bytes().len()), (&b"hello"[..], 7, 100_005));
+        assert_eq!(
+            (&mapped.bytes()[..5], mapped.bytes()[100_004], mapped.bytes().len()),
+            (&b"hello"[..], 7, 100_005)
+        );
         mapped.set_readable_len(&file, 5).unwrap();
         assert_eq!(mapped.bytes().len(), 100_005);
     }
@@ -117,7 +124,10 @@ mod tests {
         file.write_all_at(b"hello", 0).unwrap();
         let mapped = MappedFile::map_growing(&file, 100).unwrap();
         assert_eq!(mapped.set_readable_len(&file, 6).unwrap_err().kind(), ErrorKind::UnexpectedEof);
-        assert_eq!(mapped.set_readable_len(&file, 101).unwrap_err().kind(), ErrorKind::InvalidInput);
+        assert_eq!(
+            mapped.set_readable_len(&file, 101).unwrap_err().kind(),
+            ErrorKind::InvalidInput
+        );
         assert_eq!(mapped.bytes(), b"");
     }
 

@@ -1,6 +1,7 @@
 //! Durable steps on files, mapped files, and the seams at which tests make them fail.
 
 pub mod crash_disk;
+pub mod dir_size;
 pub mod disk;
 pub mod durable;
 pub mod fail_point;
@@ -8,4 +9,3 @@ pub mod full;
 pub mod mmap;
 pub mod os_disk;
 pub mod quarantine;
-pub mod dir_size;

@@ -29,7 +29,9 @@ impl Disk for OsDisk {
             self.create_dir_all(parent)?;
         }
         match std::fs::create_dir(path) {
-            Err(error) if error.kind() != io::ErrorKind::AlreadyExists || !path.is_dir() => return Err(error),
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists || !path.is_dir() => {
+                return Err(error);
+            }
             _ => {}
         }
         self.sync_dir(parent.unwrap_or(Path::new(".")))

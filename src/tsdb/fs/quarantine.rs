@@ -80,8 +80,9 @@ pub fn move_dir(
 pub fn copy_file(disk: &dyn Disk, from: &Path, offset: u64, to: &Path) -> Result<(), FileError> {
     let temporary = temporary_name(to);
     remove_leftover(disk, &temporary)?;
-    let copied = copy_bytes(disk, from, offset, &temporary)
-        .and_then(|()| disk.rename(&temporary, to).map_err(FileError::for_step("rename", &temporary)));
+    let copied = copy_bytes(disk, from, offset, &temporary).and_then(|()| {
+        disk.rename(&temporary, to).map_err(FileError::for_step("rename", &temporary))
+    });
     if let Err(error) = copied {
         // It holds nothing that the original does not hold, and the next attempt removes it, too.
         let _ = disk.remove_file(&temporary);
@@ -108,7 +109,8 @@ fn move_within_file_system(disk: &dyn Disk, from: &Path, to: &Path) -> Result<Pa
     let first = dir.join(to.file_name().unwrap_or_default());
     let numbered = (1u32..).map(|number| with_suffix(&first, &format!(".{number}")));
     let mut names = std::iter::once(first.clone()).chain(numbered);
-    let target = names.find(|path| fs::symlink_metadata(path).is_err()).unwrap_or_else(|| first.clone());
+    let target =
+        names.find(|path| fs::symlink_metadata(path).is_err()).unwrap_or_else(|| first.clone());
     disk.rename(from, &target).map_err(FileError::for_step("move to quarantine", from))?;
     sync_parent(disk, &target)?;
     sync_parent(disk, from)?;
@@ -188,7 +190,11 @@ mod tests {
 
     impl Disk for SplitDisk {
         fn create_new(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
-            if self.is_full { Err(io::ErrorKind::StorageFull.into()) } else { OsDisk.create_new(path) }
+            if self.is_full {
+                Err(io::ErrorKind::StorageFull.into())
+            } else {
+                OsDisk.create_new(path)
+            }
         }
         fn open_append(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
             OsDisk.open_append(path)
@@ -197,8 +203,13 @@ mod tests {
             OsDisk.create_dir_all(path)
         }
         fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-            let is_same = from.parent() == to.parent() || Some(from.parent().unwrap()) == to.parent().unwrap().parent();
-            if is_same { OsDisk.rename(from, to) } else { Err(io::ErrorKind::CrossesDevices.into()) }
+            let is_same = from.parent() == to.parent()
+                || Some(from.parent().unwrap()) == to.parent().unwrap().parent();
+            if is_same {
+                OsDisk.rename(from, to)
+            } else {
+                Err(io::ErrorKind::CrossesDevices.into())
+            }
         }
         fn remove_file(&self, path: &Path) -> io::Result<()> {
             OsDisk.remove_file(path)
@@ -219,7 +230,8 @@ mod tests {
 
     fn names(dir: &Path) -> Vec<String> {
         let entries = fs::read_dir(dir).unwrap();
-        let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        let mut names: Vec<_> =
+            entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
         names.sort();
         names
     }
@@ -245,7 +257,8 @@ mod tests {
         [&wal, &quarantine].into_iter().for_each(|dir| fs::create_dir(dir).unwrap());
         for (content, name) in [("first", "wal.3"), ("second", "wal.3.1")] {
             fs::write(wal.join("00000003"), content).unwrap();
-            let moved_to = move_file(&FULL, &wal.join("00000003"), &quarantine.join("wal.3")).unwrap();
+            let moved_to =
+                move_file(&FULL, &wal.join("00000003"), &quarantine.join("wal.3")).unwrap();
             assert_eq!(moved_to, wal.join("quarantine").join(name));
             assert_eq!(fs::read_to_string(moved_to).unwrap(), content);
         }
@@ -268,7 +281,10 @@ mod tests {
         })
         .unwrap();
         assert_eq!(fs::read_to_string(to.join("chunks/000001")).unwrap(), "chunk");
-        assert_eq!((names(&to), names(&quarantine)), (vec!["chunks".into(), "index".into()], vec!["block".to_owned()]));
+        assert_eq!(
+            (names(&to), names(&quarantine)),
+            (vec!["chunks".into(), "index".into()], vec!["block".to_owned()])
+        );
         assert!(!from.exists());
     }
 

@@ -12,23 +12,23 @@
 //! Invariant: what the head accepted reaches the log's queue, also when the appender is dropped.
 
 mod exemplars;
-mod out_of_order;
 pub mod metadata;
+mod out_of_order;
 
 use crate::model::labels::Labels;
 use crate::model::refs::SeriesRef;
-use crate::model::time::TimeRange;
 use crate::model::sample::{Sample, SampleValue};
+use crate::model::time::TimeRange;
 use crate::tsdb::head::Head;
 use crate::tsdb::head::in_flight::BatchId;
-use crate::tsdb::head::out_of_order::wbl_batch::{WblBatch, WriteLogs};
 use crate::tsdb::head::out_of_order::store::value_at;
-use crate::tsdb::head::series::{PushOutcome, HeadSeries, SeriesState};
+use crate::tsdb::head::out_of_order::wbl_batch::{WblBatch, WriteLogs};
+use crate::tsdb::head::series::{HeadSeries, PushOutcome, SeriesState};
 use crate::tsdb::wal::batch::LogBatch;
-use crate::tsdb::wal::write_log::{LogPosition, Wal};
 use crate::tsdb::wal::error::WalError;
-use crate::tsdb::wal::record::record_type::RecordType;
 use crate::tsdb::wal::record::builder::RecordVersion;
+use crate::tsdb::wal::record::record_type::RecordType;
+use crate::tsdb::wal::write_log::{LogPosition, Wal};
 use parking_lot::MutexGuard;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -117,7 +117,15 @@ struct AppendStats {
 
 impl Default for AppendStats {
     fn default() -> Self {
-        Self { appended: 0, histograms: 0, repeated: 0, exemplars: 0, min_time: i64::MAX, max_time: i64::MIN, stale: 0 }
+        Self {
+            appended: 0,
+            histograms: 0,
+            repeated: 0,
+            exemplars: 0,
+            min_time: i64::MAX,
+            max_time: i64::MIN,
+            stale: 0,
+        }
     }
 }
 
@@ -226,7 +234,10 @@ impl<'a> HeadAppender<'a> {
         if let (Some(late), Some(position)) = (&self.late, positions.wbl) {
             late.wbl().wait(position)?;
         }
-        Ok(CommitStats { samples: self.tally.appended + self.tally.repeated, exemplars: self.tally.exemplars })
+        Ok(CommitStats {
+            samples: self.tally.appended + self.tally.repeated,
+            exemplars: self.tally.exemplars,
+        })
     }
 
     fn create_series(&mut self, labels: &Labels) -> Result<Arc<HeadSeries>, SeriesLimitReached> {
@@ -264,8 +275,12 @@ impl<'a> HeadAppender<'a> {
         for point in points {
             let point = self.normalize(&state, point);
             match self.decide(&state, &point) {
-                AppendDecision::Append => sealed |= self.append_in_order(series.reference, &mut state, &point),
-                AppendDecision::AppendOutOfOrder => self.append_out_of_order(series.reference, &mut state, point),
+                AppendDecision::Append => {
+                    sealed |= self.append_in_order(series.reference, &mut state, &point)
+                }
+                AppendDecision::AppendOutOfOrder => {
+                    self.append_out_of_order(series.reference, &mut state, point)
+                }
                 AppendDecision::Duplicate => self.count_duplicate(&state),
                 AppendDecision::Reject(why) => reject(point, why),
             }
@@ -301,7 +316,12 @@ impl<'a> HeadAppender<'a> {
     }
 
     /// Stores an accepted point; whether a chunk was sealed before it.
-    fn append_in_order(&mut self, reference: SeriesRef, state: &mut SeriesState, point: &Sample) -> bool {
+    fn append_in_order(
+        &mut self,
+        reference: SeriesRef,
+        state: &mut SeriesState,
+        point: &Sample,
+    ) -> bool {
         self.log_sample(reference, state, point);
         self.tally.appended += 1;
         self.tally.histograms += u64::from(!matches!(point.value, SampleValue::Float(_)));
@@ -329,7 +349,10 @@ impl<'a> HeadAppender<'a> {
     #[inline]
     fn log_sample(&mut self, reference: SeriesRef, state: &mut SeriesState, point: &Sample) {
         let kind = self.batch.record_type_for(point);
-        if state.last_batch == self.batch_id && state.last_record_type != kind && state.last_record_type != RecordType::Series {
+        if state.last_batch == self.batch_id
+            && state.last_record_type != kind
+            && state.last_record_type != RecordType::Series
+        {
             self.batch.finish_records();
         }
         state.last_batch = self.batch_id;
@@ -351,8 +374,10 @@ impl<'a> HeadAppender<'a> {
             return AppendDecision::Reject(SampleRejection::OutOfRange);
         }
         let bounds = self.bounds(point.t);
-        let is_next = point.t >= bounds.min_valid && state.max_time().is_none_or(|max_time| point.t > max_time);
-        if is_next && state.out_of_order.as_ref().is_none_or(|late| !late.may_contain_from(point.t)) {
+        let is_next = point.t >= bounds.min_valid
+            && state.max_time().is_none_or(|max_time| point.t > max_time);
+        if is_next && state.out_of_order.as_ref().is_none_or(|late| !late.may_contain_from(point.t))
+        {
             return AppendDecision::Append;
         }
         match self.find_stored_value(state, point.t) {
@@ -360,8 +385,12 @@ impl<'a> HeadAppender<'a> {
             Some(_) => AppendDecision::Reject(SampleRejection::DuplicateTimestamp),
             None if is_next => AppendDecision::Append,
             None if bounds.accepts_ooo(point.t) => AppendDecision::AppendOutOfOrder,
-            None if bounds.min_ooo_time.is_some() => AppendDecision::Reject(SampleRejection::TooOld),
-            None => AppendDecision::Reject(bounds.rejection_for(point.t).unwrap_or(SampleRejection::OutOfOrder)),
+            None if bounds.min_ooo_time.is_some() => {
+                AppendDecision::Reject(SampleRejection::TooOld)
+            }
+            None => AppendDecision::Reject(
+                bounds.rejection_for(point.t).unwrap_or(SampleRejection::OutOfOrder),
+            ),
         }
     }
 
@@ -378,7 +407,10 @@ impl<'a> HeadAppender<'a> {
         let (head, late) = (self.head, &self.late);
         *self.bounds.get_or_insert_with(|| {
             let min_valid = head.times.init_at(first, head.policy.chunk_range_ms);
-            AppendBounds { min_valid, min_ooo_time: late.as_ref().and_then(|_| head.min_ooo_time()) }
+            AppendBounds {
+                min_valid,
+                min_ooo_time: late.as_ref().and_then(|_| head.min_ooo_time()),
+            }
         })
     }
 
@@ -406,7 +438,11 @@ impl<'a> HeadAppender<'a> {
 
     /// Sends what is not logged yet to the log's queue and ends the batch.
     fn enqueue(&mut self) -> LogPositions {
-        let wal = if self.batch.is_empty() { self.wal.position() } else { self.wal.enqueue(&mut self.batch) };
+        let wal = if self.batch.is_empty() {
+            self.wal.position()
+        } else {
+            self.wal.enqueue(&mut self.batch)
+        };
         let wbl = self.late.as_mut().and_then(WblBatch::enqueue);
         self.flush_ooo_stats();
         self.head.in_flight.end(self.batch_id);
@@ -432,7 +468,11 @@ impl AppendBounds {
     /// Why no sample at `t` ms is taken, whatever its series has.
     fn rejection_for(&self, t: i64) -> Option<SampleRejection> {
         let is_taken = t >= self.min_valid || self.accepts_ooo(t);
-        (!is_taken).then_some(if self.min_ooo_time.is_some() { SampleRejection::TooOld } else { SampleRejection::OutOfBounds })
+        (!is_taken).then_some(if self.min_ooo_time.is_some() {
+            SampleRejection::TooOld
+        } else {
+            SampleRejection::OutOfBounds
+        })
     }
 }
 

@@ -13,7 +13,7 @@ use crate::tsdb::chunk::head_chunks::error::HeadChunksError;
 use crate::tsdb::chunk::head_chunks::format::NewChunk;
 use crate::tsdb::chunk::head_chunks::{HeadChunk, HeadChunkStore};
 use crate::tsdb::chunk::mapped_chunk::MappedChunk;
-use crate::tsdb::head::series::{SealedChunk, HeadSeries};
+use crate::tsdb::head::series::{HeadSeries, SealedChunk};
 use crate::tsdb::head::stats::HeadStats;
 use parking_lot::Mutex;
 use std::sync::Arc;
@@ -80,7 +80,9 @@ impl ChunkMapper {
                     tracing::error!(%error, chunks = chunks.len(), "can't write chunks of the head: they stay in memory");
                 }
                 stats.chunk_write_failures.fetch_add(1, Ordering::Relaxed);
-                stats.chunk_writes_without_space.fetch_add(u64::from(error.is_no_space()), Ordering::Relaxed);
+                stats
+                    .chunk_writes_without_space
+                    .fetch_add(u64::from(error.is_no_space()), Ordering::Relaxed);
                 *waiting = picked.into_iter().map(|one| one.series).collect();
             }
         }
@@ -124,7 +126,13 @@ impl SealedBatch {
     fn replace_sealed(&self, places: &mut impl Iterator<Item = HeadChunkRef>) {
         let mut state = self.series.state.lock();
         for (chunk, at) in self.chunks.iter().zip(places) {
-            state.mapped.push(MappedChunk::new(at, chunk.mint, chunk.maxt, chunk.samples, chunk.encoding));
+            state.mapped.push(MappedChunk::new(
+                at,
+                chunk.mint,
+                chunk.maxt,
+                chunk.samples,
+                chunk.encoding,
+            ));
         }
         state.drop_sealed(self.chunks.len());
     }

@@ -52,7 +52,11 @@ struct SlotTable {
 impl Default for InFlightBatches {
     fn default() -> Self {
         let slots = (0..SLOTS).map(|_| AtomicU64::new(0)).collect();
-        let state = SlotTable { free: (0..=u8::MAX).collect(), generation: 0, started_in: vec![0; SLOTS].into() };
+        let state = SlotTable {
+            free: (0..=u8::MAX).collect(),
+            generation: 0,
+            started_in: vec![0; SLOTS].into(),
+        };
         Self { slots, state: Mutex::new(state), changed: Condvar::new() }
     }
 }
@@ -145,7 +149,9 @@ mod tests {
         assert!(in_flight.contains(second));
         in_flight.end(second);
         let third = in_flight.begin();
-        assert!(!in_flight.contains(first) && !in_flight.contains(second) && in_flight.contains(third));
+        assert!(
+            !in_flight.contains(first) && !in_flight.contains(second) && in_flight.contains(third)
+        );
         assert!(!in_flight.contains(BatchId::NONE));
     }
 

@@ -4,15 +4,17 @@ use super::append::{HeadAppender, SampleRejection};
 use super::chunk_snapshot::load::load_snapshot;
 use super::chunk_snapshot::write::{SnapshotOptions, write_snapshot};
 use super::chunk_snapshot::{WalOffset, last_snapshot};
-use super::replay::{WalReplay, ReplayProgress, ReplayReport};
+use super::replay::{ReplayProgress, ReplayReport, WalReplay};
 use super::{Head, HeadOptions};
-use crate::model::histogram::{CUSTOM_BUCKETS_SCHEMA, CounterResetHint, FloatHistogram, Histogram, Span};
+use crate::model::float_sample::STALE_NAN_BITS;
+use crate::model::histogram::{
+    CUSTOM_BUCKETS_SCHEMA, CounterResetHint, FloatHistogram, Histogram, Span,
+};
 use crate::model::labels::{Labels, LabelsBuilder};
 use crate::model::matcher::{MatchType, Matcher};
 use crate::model::refs::SeriesRef;
-use crate::model::float_sample::STALE_NAN_BITS;
-use crate::model::time::TimeRange;
 use crate::model::sample::{Sample, SampleValue};
+use crate::model::time::TimeRange;
 use crate::tsdb::chunk::ChunkEncoding;
 use crate::tsdb::chunk::any_chunk::{AnyChunkIter, EncodingPolicy, HistogramStMode};
 use crate::tsdb::chunk::cut::CutPolicy;
@@ -21,14 +23,14 @@ use crate::tsdb::chunk::head_chunks::HeadChunkStore;
 use crate::tsdb::fs::os_disk::OsDisk;
 use crate::tsdb::query::source::BlockSource;
 use crate::tsdb::wal::batch::LogBatch;
-use crate::tsdb::wal::write_log::{SyncMode, Wal, WalOptions};
 use crate::tsdb::wal::compression::RecordCompression;
 use crate::tsdb::wal::reader::LogSegmentReader;
+use crate::tsdb::wal::record::builder::RecordVersion;
 use crate::tsdb::wal::record::histograms::{decode_float_histograms, decode_histograms};
 use crate::tsdb::wal::record::record_type::RecordType;
-use crate::tsdb::wal::record::builder::RecordVersion;
 use crate::tsdb::wal::record::samples::SamplesDecoder;
 use crate::tsdb::wal::segment::list_segments;
+use crate::tsdb::wal::write_log::{SyncMode, Wal, WalOptions};
 use proptest::prelude::{Strategy, any, prop_assert, prop_assert_eq, prop_oneof, proptest};
 use proptest::test_runner::Config;
 use std::collections::BTreeMap;
@@ -51,7 +53,8 @@ fn options() -> HeadOptions {
 }
 
 fn with_starts() -> HeadOptions {
-    let encodings = EncodingPolicy { floats: FloatEncoding::Xor2, histogram_starts: HistogramStMode::WithSt };
+    let encodings =
+        EncodingPolicy { floats: FloatEncoding::Xor2, histogram_starts: HistogramStMode::WithSt };
     HeadOptions { encodings, record_version: RecordVersion::V2, ..options() }
 }
 
@@ -103,7 +106,11 @@ impl Store {
     fn append(&self, series: u8, points: &[Sample]) -> Vec<(i64, SampleRejection)> {
         let mut refused = Vec::new();
         let mut appender = HeadAppender::new(&self.head, &self.wal);
-        appender.append_or_create(&labels(series), points.iter().cloned(), |point, why| refused.push((point.t, why))).unwrap();
+        appender
+            .append_or_create(&labels(series), points.iter().cloned(), |point, why| {
+                refused.push((point.t, why))
+            })
+            .unwrap();
         appender.commit().unwrap();
         refused
     }
@@ -117,8 +124,11 @@ impl Store {
             for chunk in found.unwrap().chunks {
                 encodings.push(chunk.encoding);
                 let read = points.len();
-                points.extend(AnyChunkIter::new(chunk.encoding, chunk.data.bytes()).map(Result::unwrap));
-                let times = (points.get(read).map(|first| first.t), points.last().map(|last| last.t));
+                points.extend(
+                    AnyChunkIter::new(chunk.encoding, chunk.data.bytes()).map(Result::unwrap),
+                );
+                let times =
+                    (points.get(read).map(|first| first.t), points.last().map(|last| last.t));
                 assert_eq!(times, (Some(chunk.mint), Some(chunk.maxt)));
             }
         }
@@ -146,7 +156,11 @@ fn integer(base: i64, layout: u8) -> Histogram {
     let custom = layout % 8 == 5;
     Histogram {
         schema: if custom { CUSTOM_BUCKETS_SCHEMA } else { i32::from(layout / 8 % 3) },
-        reset_hint: if layout % 16 == 9 { CounterResetHint::Gauge } else { CounterResetHint::Unknown },
+        reset_hint: if layout % 16 == 9 {
+            CounterResetHint::Gauge
+        } else {
+            CounterResetHint::Unknown
+        },
         zero_count: if custom { 0 } else { 3 },
         count: (buckets * base) as u64 + if custom { 0 } else { 3 },
         sum: base as f64 * 1.5,
@@ -209,16 +223,22 @@ impl Model {
                 }
                 Some((_, SampleValue::FloatHistogram(_))) if value.is_stale() => {
                     let sum = f64::from_bits(STALE_NAN_BITS);
-                    SampleValue::FloatHistogram(Box::new(FloatHistogram { sum, ..FloatHistogram::default() }))
+                    SampleValue::FloatHistogram(Box::new(FloatHistogram {
+                        sum,
+                        ..FloatHistogram::default()
+                    }))
                 }
                 _ => value.clone(),
             };
             let newest = newest.map(|(t, _)| *t);
             match stored.get(t) {
-                Some(stored) if stored.is_equivalent(&value) || stored.is_stale() && value.is_stale() => {}
+                Some(stored)
+                    if stored.is_equivalent(&value) || stored.is_stale() && value.is_stale() => {}
                 Some(_) => refused.push((*t, SampleRejection::DuplicateTimestamp)),
                 None if *t < bound => refused.push((*t, SampleRejection::OutOfBounds)),
-                None if newest.is_some_and(|newest| *t < newest) => refused.push((*t, SampleRejection::OutOfOrder)),
+                None if newest.is_some_and(|newest| *t < newest) => {
+                    refused.push((*t, SampleRejection::OutOfOrder))
+                }
                 None => {
                     stored.insert(*t, value);
                     self.newest = self.newest.max(Some(*t));
@@ -267,12 +287,14 @@ fn appended_samples_are_counted_by_type() {
     let dir = tempfile::tempdir().unwrap();
     let store = open(dir.path(), options());
     for (series, kind, count) in [(0, 0, 3), (1, 2, 2), (2, 3, 1)] {
-        let points: Vec<Sample> = (0..count).map(|n| Sample::new(BEGIN + n, value(kind, BEGIN, 0))).collect();
+        let points: Vec<Sample> =
+            (0..count).map(|n| Sample::new(BEGIN + n, value(kind, BEGIN, 0))).collect();
         assert_eq!(store.append(series, &points), []);
         assert_eq!(store.append(series, &points), [], "a repeat is not counted");
     }
     let stats = store.head.stats();
-    let counts = [&stats.floats_appended, &stats.histograms_appended].map(|count| count.load(Ordering::Relaxed));
+    let counts = [&stats.floats_appended, &stats.histograms_appended]
+        .map(|count| count.load(Ordering::Relaxed));
     assert_eq!(counts, [3, 3]);
 }
 
@@ -319,7 +341,10 @@ fn stale_series_of_every_kind_are_counted() {
     for (series, kind) in [(0, 0), (1, 2), (2, 3)] {
         let points = [Sample::new(BEGIN, value(kind, BEGIN, 1)), Sample::new(BEGIN + 1, stale())];
         assert_eq!(store.append(series, &points), model.append(series, &points));
-        assert_eq!((store.stale_series(), model.stale()), (i64::from(series) + 1, i64::from(series) + 1));
+        assert_eq!(
+            (store.stale_series(), model.stale()),
+            (i64::from(series) + 1, i64::from(series) + 1)
+        );
     }
     for with_snapshot in [false, true] {
         store.close(dir.path(), with_snapshot);
@@ -343,7 +368,9 @@ fn a_stale_marker_is_of_the_kind_that_it_ends_when_it_comes_and_when_a_foreign_l
         assert_eq!(store.append(series, &[Sample::new(BEGIN + 1, stale())]), []);
     }
     // As Prometheus's scraper logs it: a float.
-    for (reference, series) in store.head.all_series().iter().map(|one| (one.reference, one.labels.clone())) {
+    for (reference, series) in
+        store.head.all_series().iter().map(|one| (one.reference, one.labels.clone()))
+    {
         if [labels(2), labels(3)].contains(&series) {
             let mut batch = LogBatch::default();
             batch.push_sample(reference, &Sample::new(BEGIN + 1, stale()));
@@ -354,12 +381,19 @@ fn a_stale_marker_is_of_the_kind_that_it_ends_when_it_comes_and_when_a_foreign_l
     let store = open(dir.path(), options());
     for series in 0..4 {
         let (points, encodings) = store.content(series);
-        let kind = if series % 2 == 0 { ChunkEncoding::Histogram } else { ChunkEncoding::FloatHistogram };
+        let kind =
+            if series % 2 == 0 { ChunkEncoding::Histogram } else { ChunkEncoding::FloatHistogram };
         assert_eq!((points.len(), encodings), (2, vec![kind]), "series {series}");
         assert!(points[1].value.is_stale());
     }
     assert_eq!(store.stale_series(), 4);
-    assert_eq!(store.append(0, &[Sample::new(BEGIN + 2, SampleValue::Float(1.0)), Sample::new(BEGIN + 1, stale())]), []);
+    assert_eq!(
+        store.append(
+            0,
+            &[Sample::new(BEGIN + 2, SampleValue::Float(1.0)), Sample::new(BEGIN + 1, stale())]
+        ),
+        []
+    );
 }
 
 #[test]
@@ -367,21 +401,30 @@ fn a_histogram_that_comes_again_is_stored_already_wherever_it_is_and_another_is_
     let dir = tempfile::tempdir().unwrap();
     let store = open(dir.path(), options());
     for kind in [2, 3] {
-        let points: Vec<_> = (0..400).map(|i| BEGIN + i * 1_000).map(|t| Sample::new(t, value(kind, t, 2))).collect();
+        let points: Vec<_> = (0..400)
+            .map(|i| BEGIN + i * 1_000)
+            .map(|t| Sample::new(t, value(kind, t, 2)))
+            .collect();
         assert_eq!(store.append(kind, &points), []);
         let (stored, encodings) = store.content(kind);
         assert!(stored.len() == 400 && encodings.len() > 3, "{encodings:?}");
-        let series = store.head.all_series().into_iter().find(|one| one.labels == labels(kind)).unwrap();
+        let series =
+            store.head.all_series().into_iter().find(|one| one.labels == labels(kind)).unwrap();
         assert!(series.state.lock().mapped.iter().count() >= 3, "full chunks are on the disk");
         assert_eq!(store.append(kind, &points), [], "each is stored");
         let mut others = points.clone();
         others.iter_mut().for_each(|point| point.value = value(kind, point.t + 1_000, 2));
-        let expected: Vec<_> = points.iter().map(|point| (point.t, SampleRejection::DuplicateTimestamp)).collect();
+        let expected: Vec<_> =
+            points.iter().map(|point| (point.t, SampleRejection::DuplicateTimestamp)).collect();
         assert_eq!(store.append(kind, &others), expected);
-        let floats: Vec<_> = points.iter().map(|point| Sample::new(point.t, SampleValue::Float(1.0))).collect();
+        let floats: Vec<_> =
+            points.iter().map(|point| Sample::new(point.t, SampleValue::Float(1.0))).collect();
         assert_eq!(store.append(kind, &floats), expected);
         let between = Sample::new(points[3].t + 1, points[3].value.clone());
-        assert_eq!(store.append(kind, &[between]), [(points[3].t + 1, SampleRejection::OutOfOrder)]);
+        assert_eq!(
+            store.append(kind, &[between]),
+            [(points[3].t + 1, SampleRejection::OutOfOrder)]
+        );
     }
 }
 
@@ -397,11 +440,25 @@ fn logged(dir: &Path) -> Vec<(SeriesRef, i64, RecordType)> {
                     let samples = SamplesDecoder::new(record).unwrap().map(Result::unwrap);
                     logged.extend(samples.map(|one| (one.series, one.sample.t, kind)));
                 }
-                RecordType::Histograms | RecordType::CustomHistograms | RecordType::HistogramsV2 => {
-                    logged.extend(decode_histograms(record).unwrap().iter().map(|one| (one.series, one.t, kind)));
+                RecordType::Histograms
+                | RecordType::CustomHistograms
+                | RecordType::HistogramsV2 => {
+                    logged.extend(
+                        decode_histograms(record)
+                            .unwrap()
+                            .iter()
+                            .map(|one| (one.series, one.t, kind)),
+                    );
                 }
-                RecordType::FloatHistograms | RecordType::CustomFloatHistograms | RecordType::FloatHistogramsV2 => {
-                    logged.extend(decode_float_histograms(record).unwrap().iter().map(|one| (one.series, one.t, kind)));
+                RecordType::FloatHistograms
+                | RecordType::CustomFloatHistograms
+                | RecordType::FloatHistogramsV2 => {
+                    logged.extend(
+                        decode_float_histograms(record)
+                            .unwrap()
+                            .iter()
+                            .map(|one| (one.series, one.t, kind)),
+                    );
                 }
                 _ => {}
             }
@@ -417,7 +474,19 @@ fn the_log_has_the_points_of_a_series_in_their_order_whatever_their_kinds() {
         let store = open(dir.path(), options);
         let mut appender = HeadAppender::new(&store.head, &store.wal);
         // Layout 5 is one of custom buckets: its records are others.
-        let alternating = [(0, 0), (2, 1), (2, 5), (3, 1), (1, 0), (0, 0), (3, 5), (2, 5), (2, 1), (0, 0), (3, 1)];
+        let alternating = [
+            (0, 0),
+            (2, 1),
+            (2, 5),
+            (3, 1),
+            (1, 0),
+            (0, 0),
+            (3, 5),
+            (2, 5),
+            (2, 1),
+            (0, 0),
+            (3, 1),
+        ];
         for series in 0..3u8 {
             let points = alternating.iter().enumerate().map(|(i, &(kind, layout))| {
                 let t = BEGIN + 1_000 * i as i64 + i64::from(series);
@@ -435,7 +504,10 @@ fn the_log_has_the_points_of_a_series_in_their_order_whatever_their_kinds() {
         let mut newest: BTreeMap<SeriesRef, Vec<i64>> = BTreeMap::new();
         logged.iter().for_each(|(series, t, _)| newest.entry(*series).or_default().push(*t));
         assert_eq!(newest.len(), 3);
-        assert!(newest.values().all(|times| times.len() == alternating.len() && times.is_sorted()), "{newest:?}");
+        assert!(
+            newest.values().all(|times| times.len() == alternating.len() && times.is_sorted()),
+            "{newest:?}"
+        );
     }
 }
 
@@ -447,24 +519,33 @@ fn points_of_one_kind_go_into_one_record() {
         let mut appender = HeadAppender::new(&store.head, &store.wal);
         for series in 0..30u8 {
             let t = BEGIN + round * 1_000;
-            let points = std::iter::once(Sample::new(t, value([0, 2, 3][usize::from(series) % 3], t, 1)));
+            let points =
+                std::iter::once(Sample::new(t, value([0, 2, 3][usize::from(series) % 3], t, 1)));
             appender.append_or_create(&labels(series), points, |_, why| panic!("{why:?}")).unwrap();
         }
         appender.commit().unwrap();
     }
     store.close(dir.path(), false);
-    let kinds: Vec<_> = logged(dir.path()).chunk_by(|a, b| a.2 == b.2).map(|run| (run[0].2, run.len())).collect();
-    let one = [(RecordType::Samples, 10), (RecordType::Histograms, 10), (RecordType::FloatHistograms, 10)];
+    let kinds: Vec<_> =
+        logged(dir.path()).chunk_by(|a, b| a.2 == b.2).map(|run| (run[0].2, run.len())).collect();
+    let one = [
+        (RecordType::Samples, 10),
+        (RecordType::Histograms, 10),
+        (RecordType::FloatHistograms, 10),
+    ];
     assert_eq!(kinds, [one; 3].concat());
 }
 
 #[test]
 fn starts_are_kept_through_log_and_snapshot_where_that_was_asked_for_and_dropped_elsewhere() {
-    let starts = |store: &Store, series| store.content(series).0.iter().map(|point| point.start_timestamp).collect::<Vec<_>>();
+    let starts = |store: &Store, series| {
+        store.content(series).0.iter().map(|point| point.start_timestamp).collect::<Vec<_>>()
+    };
     for with_snapshot in [false, true] {
         let dir = tempfile::tempdir().unwrap();
         let store = open(dir.path(), with_starts());
-        let expected: Vec<i64> = (0..20).map(|i| if i < 3 { 0 } else { BEGIN - 5_000 + i / 7 * 1_000 }).collect();
+        let expected: Vec<i64> =
+            (0..20).map(|i| if i < 3 { 0 } else { BEGIN - 5_000 + i / 7 * 1_000 }).collect();
         for (series, kind) in [(0, 0), (1, 2), (2, 3)] {
             let points: Vec<_> = (0..20)
                 .zip(&expected)
@@ -477,7 +558,11 @@ fn starts_are_kept_through_log_and_snapshot_where_that_was_asked_for_and_dropped
         store.close(dir.path(), with_snapshot);
         let store = open(dir.path(), with_starts());
         for series in 0..3 {
-            assert_eq!(starts(&store, series), expected, "series {series}, snapshot: {with_snapshot}");
+            assert_eq!(
+                starts(&store, series),
+                expected,
+                "series {series}, snapshot: {with_snapshot}"
+            );
         }
         store.close(dir.path(), false);
         // Chunks that have no place for them: as in Prometheus, the replay leaves them out.
@@ -488,10 +573,14 @@ fn starts_are_kept_through_log_and_snapshot_where_that_was_asked_for_and_dropped
         }
     }
     let dir = tempfile::tempdir().unwrap();
-    let encodings = EncodingPolicy { floats: FloatEncoding::Xor2, histogram_starts: HistogramStMode::WithSt };
+    let encodings =
+        EncodingPolicy { floats: FloatEncoding::Xor2, histogram_starts: HistogramStMode::WithSt };
     let store = open(dir.path(), HeadOptions { encodings, ..options() });
     for (series, kind) in [(0, 0), (1, 2), (2, 3)] {
-        store.append(series, &[Sample { start_timestamp: 5, t: BEGIN, value: value(kind, BEGIN, 1) }]);
+        store.append(
+            series,
+            &[Sample { start_timestamp: 5, t: BEGIN, value: value(kind, BEGIN, 1) }],
+        );
         assert_eq!(starts(&store, series), [0]);
     }
 }
@@ -512,7 +601,10 @@ fn a_histogram_that_is_none_is_passed_over_in_a_replay_and_the_others_are_there(
     // Of the highest resolution but for what is stored: it is stored at that.
     batch.push_sample(
         reference,
-        &Sample::new(BEGIN + 9, SampleValue::Histogram(Box::new(Histogram { schema: 9, ..integer(6, 3) }))),
+        &Sample::new(
+            BEGIN + 9,
+            SampleValue::Histogram(Box::new(Histogram { schema: 9, ..integer(6, 3) })),
+        ),
     );
     store.wal.wait(store.wal.enqueue(&mut batch)).unwrap();
     store.close(dir.path(), false);

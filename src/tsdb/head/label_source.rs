@@ -5,7 +5,9 @@
 use crate::model::matcher::Matcher;
 use crate::model::time::TimeRange;
 use crate::tsdb::head::Head;
-use crate::tsdb::query::label_source::{LabelQueryError, LabelSource, OfferOutcome, LabelCollector, matches_only_label};
+use crate::tsdb::query::label_source::{
+    LabelCollector, LabelQueryError, LabelSource, OfferOutcome, matches_only_label,
+};
 
 /// Values that are copied in one hold of the index's lock.
 const PAGE: usize = 256;
@@ -20,12 +22,19 @@ impl Head {
     }
 
     /// Values of a label that satisfy the matchers, all of which are about it.
-    fn offer_values(&self, name: &str, matchers: &[Matcher], texts: &mut LabelCollector<'_>) -> Result<(), LabelQueryError> {
+    fn offer_values(
+        &self,
+        name: &str,
+        matchers: &[Matcher],
+        texts: &mut LabelCollector<'_>,
+    ) -> Result<(), LabelQueryError> {
         let mut after: Option<String> = None;
         loop {
             let page = self.postings().values_after(name, after.as_deref(), PAGE);
             let Some(last) = page.last() else { return Ok(()) };
-            for value in page.iter().filter(|value| matchers.iter().all(|matcher| matcher.matches(value))) {
+            for value in
+                page.iter().filter(|value| matchers.iter().all(|matcher| matcher.matches(value)))
+            {
                 if texts.offer(value)? == OfferOutcome::Beyond {
                     return Ok(());
                 }
@@ -36,19 +45,32 @@ impl Head {
 }
 
 impl LabelSource for Head {
-    fn label_names(&self, matchers: &[Matcher], texts: &mut LabelCollector<'_>) -> Result<(), LabelQueryError> {
+    fn label_names(
+        &self,
+        matchers: &[Matcher],
+        texts: &mut LabelCollector<'_>,
+    ) -> Result<(), LabelQueryError> {
         if matchers.is_empty() {
-            return texts.offer_sorted(self.postings().label_names().into_iter().map(Ok::<_, LabelQueryError>));
+            return texts.offer_sorted(
+                self.postings().label_names().into_iter().map(Ok::<_, LabelQueryError>),
+            );
         }
         for series in self.postings().select(matchers) {
             if let Some(series) = self.series.get_by_ref(series) {
-                texts.offer_sorted(series.labels.iter().map(|(name, _)| Ok::<_, LabelQueryError>(name)))?;
+                texts.offer_sorted(
+                    series.labels.iter().map(|(name, _)| Ok::<_, LabelQueryError>(name)),
+                )?;
             }
         }
         Ok(())
     }
 
-    fn label_values(&self, name: &str, matchers: &[Matcher], texts: &mut LabelCollector<'_>) -> Result<(), LabelQueryError> {
+    fn label_values(
+        &self,
+        name: &str,
+        matchers: &[Matcher],
+        texts: &mut LabelCollector<'_>,
+    ) -> Result<(), LabelQueryError> {
         if matches_only_label(name, matchers) {
             return self.offer_values(name, matchers, texts);
         }

@@ -23,12 +23,12 @@
 //! of the inverted index are held for a look-up only, never together with a series' mutex. That of the [`exemplars`] is the last.
 
 pub mod append;
+pub mod chunk_mapper;
 pub mod chunk_snapshot;
 pub mod deletion;
 pub mod exemplars;
 pub mod in_flight;
 pub mod label_source;
-pub mod chunk_mapper;
 pub mod metadata;
 pub mod out_of_order;
 pub mod read;
@@ -48,9 +48,9 @@ use crate::tsdb::chunk::any_chunk::{EncodingPolicy, HistogramStMode};
 use crate::tsdb::chunk::cut::CutPolicy;
 use crate::tsdb::chunk::float_chunk::FloatEncoding;
 use crate::tsdb::chunk::head_chunks::HeadChunkStore;
+use crate::tsdb::head::chunk_mapper::ChunkMapper;
 use crate::tsdb::head::exemplars::ExemplarStorage;
 use crate::tsdb::head::in_flight::InFlightBatches;
-use crate::tsdb::head::chunk_mapper::ChunkMapper;
 use crate::tsdb::head::metadata::HeadMetadata;
 use crate::tsdb::head::out_of_order::window::OutOfOrderWindow;
 use crate::tsdb::head::series::{ChunkPolicy, HeadSeries};
@@ -292,7 +292,11 @@ impl Head {
     #[inline]
     #[must_use]
     pub fn chunk_policy(&self) -> ChunkPolicy {
-        let floats = if self.writes_xor2.load(Ordering::Relaxed) { FloatEncoding::Xor2 } else { FloatEncoding::Xor };
+        let floats = if self.writes_xor2.load(Ordering::Relaxed) {
+            FloatEncoding::Xor2
+        } else {
+            FloatEncoding::Xor
+        };
         let encodings = EncodingPolicy { floats, histogram_starts: self.histogram_starts };
         ChunkPolicy { policy: self.policy, encodings }
     }

@@ -21,7 +21,9 @@ use crate::tsdb::head::Head;
 use crate::tsdb::head::out_of_order::encode::encode;
 use crate::tsdb::head::out_of_order::state::OutOfOrderState;
 use crate::tsdb::head::series::{HeadSeries, SeriesState};
-use crate::tsdb::query::source::{BlockSource, Chunk, ChunkData, ChunkSeries, ChunkSeriesSet, QueryError};
+use crate::tsdb::query::source::{
+    BlockSource, Chunk, ChunkData, ChunkSeries, ChunkSeriesSet, QueryError,
+};
 use std::sync::Arc;
 
 /// The chunks of a series as they were at one moment.
@@ -45,7 +47,8 @@ pub(super) enum ChunkSelection {
 }
 
 /// The chunks of a series in a range of time that are not in the head any more.
-pub type BlockFallback<'a> = Box<dyn Fn(&Labels, TimeRange) -> Result<Vec<Chunk>, QueryError> + Send + 'a>;
+pub type BlockFallback<'a> =
+    Box<dyn Fn(&Labels, TimeRange) -> Result<Vec<Chunk>, QueryError> + Send + 'a>;
 
 /// The head as it is seen by one query.
 pub struct HeadReader<'a> {
@@ -59,24 +62,42 @@ impl<'a> HeadReader<'a> {
     /// A reader that sees the head as it begins now. `missed` gives what goes from it afterwards, for any series that was in it.
     #[must_use]
     pub fn new(head: &'a Head, missed: BlockFallback<'a>) -> Self {
-        Self { head, truncated_before: head.truncated_before(), ooo_epoch: head.ooo_truncation_epoch(), missed }
+        Self {
+            head,
+            truncated_before: head.truncated_before(),
+            ooo_epoch: head.ooo_truncation_epoch(),
+            missed,
+        }
     }
 
     /// The matching series with their chunks, as [`BlockSource::select`] has it, for as long as the head lives.
     #[must_use]
     pub fn into_series(self, matchers: &[Matcher], range: TimeRange) -> ChunkSeriesSet<'a> {
         let series = self.head.sorted_series(matchers);
-        Box::new(series.into_iter().filter_map(move |series| self.select_chunks(&series, range).transpose()))
+        Box::new(
+            series
+                .into_iter()
+                .filter_map(move |series| self.select_chunks(&series, range).transpose()),
+        )
     }
 
-    fn select_chunks(&self, series: &Arc<HeadSeries>, range: TimeRange) -> Result<Option<ChunkSeries>, QueryError> {
+    fn select_chunks(
+        &self,
+        series: &Arc<HeadSeries>,
+        range: TimeRange,
+    ) -> Result<Option<ChunkSeries>, QueryError> {
         let found = self.head.select_chunks(series, range, ChunkSelection::All)?;
         // Asked after the chunks were noted: whoever drops some says so first.
         let truncated_before = self.head.truncated_before();
-        let lost = if series.state.lock().is_collected || self.head.ooo_truncation_epoch() != self.ooo_epoch {
+        let lost = if series.state.lock().is_collected
+            || self.head.ooo_truncation_epoch() != self.ooo_epoch
+        {
             range
         } else {
-            TimeRange::new(range.mint.max(self.truncated_before), range.maxt.min(truncated_before.saturating_sub(1)))
+            TimeRange::new(
+                range.mint.max(self.truncated_before),
+                range.maxt.min(truncated_before.saturating_sub(1)),
+            )
         };
         if lost.mint > lost.maxt {
             return Ok(found);
@@ -88,18 +109,23 @@ impl<'a> HeadReader<'a> {
 }
 
 impl BlockSource for Head {
-    fn select(&self, matchers: &[Matcher], range: TimeRange) -> Result<ChunkSeriesSet<'_>, QueryError> {
+    fn select(
+        &self,
+        matchers: &[Matcher],
+        range: TimeRange,
+    ) -> Result<ChunkSeriesSet<'_>, QueryError> {
         let series = self.sorted_series(matchers);
-        Ok(Box::new(
-            series.into_iter().filter_map(move |series| self.select_chunks(&series, range, ChunkSelection::All).transpose()),
-        ))
+        Ok(Box::new(series.into_iter().filter_map(move |series| {
+            self.select_chunks(&series, range, ChunkSelection::All).transpose()
+        })))
     }
 }
 
 impl Head {
     pub(super) fn sorted_series(&self, matchers: &[Matcher]) -> Vec<Arc<HeadSeries>> {
         let refs = self.postings.select(matchers);
-        let mut series: Vec<_> = refs.into_iter().filter_map(|one| self.series.get_by_ref(one)).collect();
+        let mut series: Vec<_> =
+            refs.into_iter().filter_map(|one| self.series.get_by_ref(one)).collect();
         series.sort_unstable_by(|a, b| a.labels.cmp(&b.labels));
         // Of a series that was collected and came back both may be found; the newer one has the greater reference.
         series.dedup_by(|later, kept| {
@@ -118,7 +144,9 @@ impl Head {
         series: impl Iterator<Item = &'a Arc<HeadSeries>> + Send + 'a,
         range: TimeRange,
     ) -> ChunkSeriesSet<'a> {
-        Box::new(series.filter_map(move |series| self.select_chunks(series, range, ChunkSelection::InOrder).transpose()))
+        Box::new(series.filter_map(move |series| {
+            self.select_chunks(series, range, ChunkSelection::InOrder).transpose()
+        }))
     }
 
     /// The chunks of a series that overlap `range`; `None` where there are none.
@@ -135,7 +163,8 @@ impl Head {
             match self.pin(mapped) {
                 Ok(chunk) => chunks.push(chunk),
                 // Its file went because a block has it: who reads over that knows where to look.
-                Err(HeadChunksError::MissingFile { .. }) if mapped.maxt() < self.truncated_before() || is_dead() => {}
+                Err(HeadChunksError::MissingFile { .. })
+                    if mapped.maxt() < self.truncated_before() || is_dead() => {}
                 Err(error) => return Err(QueryError::Corrupted(error.to_string())),
             }
         }
@@ -154,7 +183,9 @@ impl Head {
 
     /// Notes in the chunks what is deleted of them, and leaves out those of which nothing is left.
     fn apply_tombstones(&self, series: &HeadSeries, chunks: &mut Vec<Chunk>) {
-        let Some(deleted) = self.tombstones.read().get(series.reference.0).map(Arc::clone) else { return };
+        let Some(deleted) = self.tombstones.read().get(series.reference.0).map(Arc::clone) else {
+            return;
+        };
         chunks.retain_mut(|chunk| {
             let times = TimeRange::new(chunk.mint, chunk.maxt);
             if deleted.overlaps(times) {
@@ -168,17 +199,33 @@ impl Head {
         let data = self.mapping.read(mapped.chunk_ref())?;
         let encoding = data.encoding();
         let data = ChunkData::new(data);
-        Ok(Chunk { mint: mapped.mint(), maxt: mapped.maxt(), encoding, data, deleted_intervals: None })
+        Ok(Chunk {
+            mint: mapped.mint(),
+            maxt: mapped.maxt(),
+            encoding,
+            data,
+            deleted_intervals: None,
+        })
     }
 }
 
 /// Whether a chunk of late points is still there.
 fn has_ooo_chunk(series: &HeadSeries, chunk: &MappedChunk) -> bool {
-    series.state.lock().out_of_order.as_ref().is_some_and(|late| late.mapped.get(chunk.chunk_ref()).is_some())
+    series
+        .state
+        .lock()
+        .out_of_order
+        .as_ref()
+        .is_some_and(|late| late.mapped.get(chunk.chunk_ref()).is_some())
 }
 
 impl SeriesView {
-    fn capture(series: &HeadSeries, range: TimeRange, which: ChunkSelection, encodings: EncodingPolicy) -> Self {
+    fn capture(
+        series: &HeadSeries,
+        range: TimeRange,
+        which: ChunkSelection,
+        encodings: EncodingPolicy,
+    ) -> Self {
         let state = series.state.lock();
         let mut snapshot = Self::default();
         if which == ChunkSelection::All || which == ChunkSelection::InOrder {
@@ -206,11 +253,23 @@ impl SeriesView {
         {
             let bytes: Arc<[u8]> = open.chunk.bytes().into();
             let (encoding, data) = (open.chunk.encoding(), ChunkData::new(bytes));
-            self.in_memory.push(Chunk { mint: open.mint, maxt, encoding, data, deleted_intervals: None });
+            self.in_memory.push(Chunk {
+                mint: open.mint,
+                maxt,
+                encoding,
+                data,
+                deleted_intervals: None,
+            });
         }
     }
 
-    fn add_out_of_order(&mut self, late: &OutOfOrderState, range: TimeRange, which: ChunkSelection, encodings: EncodingPolicy) {
+    fn add_out_of_order(
+        &mut self,
+        late: &OutOfOrderState,
+        range: TimeRange,
+        which: ChunkSelection,
+        encodings: EncodingPolicy,
+    ) {
         let mapped = late.mapped.overlapping(range);
         if let ChunkSelection::OutOfOrderUpTo(last) = which {
             self.late_mapped.extend(mapped.filter(|chunk| chunk.chunk_ref() <= last));
@@ -231,8 +290,8 @@ impl SeriesView {
 
 #[cfg(test)]
 mod tests {
-    use crate::model::labels::{Labels, LabelsBuilder};
     use crate::model::float_sample::FloatSample;
+    use crate::model::labels::{Labels, LabelsBuilder};
     use crate::model::sample::Sample;
     use crate::tsdb::chunk::cut::CutPolicy;
     use crate::tsdb::chunk::head_chunks::HeadChunkStore;
@@ -241,8 +300,8 @@ mod tests {
     use crate::tsdb::head::{Head, HeadOptions};
     use crate::tsdb::query::any_points::seeded_samples;
     use crate::tsdb::query::conformance;
-    use crate::tsdb::wal::write_log::{SyncMode, Wal, WalOptions};
     use crate::tsdb::wal::compression::RecordCompression;
+    use crate::tsdb::wal::write_log::{SyncMode, Wal, WalOptions};
     use std::collections::BTreeMap;
     use std::path::Path;
     use std::sync::Arc;
@@ -270,11 +329,18 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let (head, wal) = head_and_log(dir.path());
         let mut expected: BTreeMap<Labels, Vec<FloatSample>> = BTreeMap::new();
-        for (name, zone, count) in [("up", "a", 1), ("up", "b", 35), ("down", "", 12), ("other", "a", 100)] {
-            let samples: Vec<_> = (0..count).map(|i| FloatSample::new(1_000_000 + i * 15_000, i as f64)).collect();
+        for (name, zone, count) in
+            [("up", "a", 1), ("up", "b", 35), ("down", "", 12), ("other", "a", 100)]
+        {
+            let samples: Vec<_> =
+                (0..count).map(|i| FloatSample::new(1_000_000 + i * 15_000, i as f64)).collect();
             let mut appender = HeadAppender::new(&head, &wal);
             appender
-                .append_or_create(&labels(name, zone), samples.iter().copied().map(Sample::from), |_, _| panic!("refused"))
+                .append_or_create(
+                    &labels(name, zone),
+                    samples.iter().copied().map(Sample::from),
+                    |_, _| panic!("refused"),
+                )
                 .unwrap();
             appender.commit().unwrap();
             expected.insert(labels(name, zone), samples);

@@ -18,8 +18,8 @@ mod workers;
 
 use crate::model::labels::Labels;
 use crate::model::refs::SeriesRef;
-use crate::model::time::TimeRange;
 use crate::model::sample::{Sample, SampleValue};
+use crate::model::time::TimeRange;
 use crate::tsdb::chunk::head_chunks::HeadChunkMeta;
 use crate::tsdb::chunk::mapped_chunk::MappedChunk;
 use crate::tsdb::fs::fail_point;
@@ -30,12 +30,14 @@ use crate::tsdb::head::replay::workers::WorkerPool;
 use crate::tsdb::head::series::HeadSeries;
 use crate::tsdb::head::truncation::HeadTruncation;
 use crate::tsdb::wal::corruption::CorruptionReason;
-use crate::tsdb::wal::reader::{ReadLogError, LogSegmentReader};
+use crate::tsdb::wal::reader::{LogSegmentReader, ReadLogError};
 use crate::tsdb::wal::record::exemplars::{RefExemplar, decode_exemplars};
-use crate::tsdb::wal::record::histograms::{RefHistogram, decode_float_histograms, decode_histograms};
-use crate::tsdb::wal::record::record_type::RecordType;
+use crate::tsdb::wal::record::histograms::{
+    RefHistogram, decode_float_histograms, decode_histograms,
+};
 use crate::tsdb::wal::record::metadata::{RefMetadata, decode_metadata};
 use crate::tsdb::wal::record::mmap_markers::decode_mmap_markers;
+use crate::tsdb::wal::record::record_type::RecordType;
 use crate::tsdb::wal::record::samples::{RefSample, SamplesDecoder};
 use crate::tsdb::wal::record::series::SeriesDecoder;
 use crate::tsdb::wal::record::tombstones::{RefTombstone, decode_tombstones};
@@ -136,16 +138,24 @@ impl<'a> WalReplay<'a> {
     ///
     /// Ends at the first damage, with everything before it replayed.
     #[must_use]
-    pub fn run(mut self, files: &[Segment], workers: usize, progress: &ReplayProgress) -> ReplayOutcome {
+    pub fn run(
+        mut self,
+        files: &[Segment],
+        workers: usize,
+        progress: &ReplayProgress,
+    ) -> ReplayOutcome {
         let head = self.head;
         let damage = thread::scope(|scope| {
             let mut workers = WorkerPool::start(scope, head, workers.max(1));
-            let damage = files.iter().find_map(|file| self.replay_segment(file, &mut workers, progress).err());
+            let damage = files
+                .iter()
+                .find_map(|file| self.replay_segment(file, &mut workers, progress).err());
             workers.finish().into_iter().for_each(|done| self.add_worker_stats(done));
             head.record_aliases(self.aliases.keys());
             damage
         });
-        self.report.orphaned_chunks = self.chunks.values().map(|found| found.chunks.len() as u64).sum();
+        self.report.orphaned_chunks =
+            self.chunks.values().map(|found| found.chunks.len() as u64).sum();
         ReplayOutcome { report: self.report, damage, aliases: self.aliases }
     }
 
@@ -158,13 +168,24 @@ impl<'a> WalReplay<'a> {
             if found.broken {
                 self.report.chunks_skipped += 1;
             } else {
-                let mapped = MappedChunk::new(chunk.chunk_ref, chunk.mint, chunk.maxt, chunk.samples, chunk.encoding);
+                let mapped = MappedChunk::new(
+                    chunk.chunk_ref,
+                    chunk.mint,
+                    chunk.maxt,
+                    chunk.samples,
+                    chunk.encoding,
+                );
                 found.chunks.push(mapped);
             }
         }
     }
 
-    fn replay_segment(&mut self, file: &Segment, workers: &mut WorkerPool<'_>, progress: &ReplayProgress) -> Result<(), ReadLogError> {
+    fn replay_segment(
+        &mut self,
+        file: &Segment,
+        workers: &mut WorkerPool<'_>,
+        progress: &ReplayProgress,
+    ) -> Result<(), ReadLogError> {
         // The files of a checkpoint have numbers of their own, below those of the log.
         progress.current.fetch_max(i64::from(file.number), Ordering::Relaxed);
         let started = Instant::now();
@@ -172,7 +193,9 @@ impl<'a> WalReplay<'a> {
         while let Some(record) = reader.next_record()? {
             fail_point::hit("replay.record");
             if let Err(reason) = self.replay_record(record, workers) {
-                return Err(ReadLogError::Damaged(Box::new(reader.corruption_at_last_record(reason))));
+                return Err(ReadLogError::Damaged(Box::new(
+                    reader.corruption_at_last_record(reason),
+                )));
             }
         }
         tracing::info!(file = %file.path.display(), duration = ?started.elapsed(), "log file replayed");
@@ -180,7 +203,11 @@ impl<'a> WalReplay<'a> {
     }
 
     /// Takes in a whole record, or nothing of it where it does not decode.
-    fn replay_record(&mut self, record: &[u8], workers: &mut WorkerPool<'_>) -> Result<(), CorruptionReason> {
+    fn replay_record(
+        &mut self,
+        record: &[u8],
+        workers: &mut WorkerPool<'_>,
+    ) -> Result<(), CorruptionReason> {
         match RecordType::from_record(record) {
             RecordType::Series => {
                 let series = SeriesDecoder::new(record)?.collect::<Result<Vec<_>, _>>()?;
@@ -189,8 +216,11 @@ impl<'a> WalReplay<'a> {
             RecordType::Samples | RecordType::SamplesV2 => {
                 let mut samples = std::mem::take(&mut self.samples);
                 samples.clear();
-                SamplesDecoder::new(record)?.try_for_each(|sample| sample.map(|sample| samples.push(sample)))?;
-                samples.iter().for_each(|one| self.replay_sample(one.series, sample_from_record(one), workers));
+                SamplesDecoder::new(record)?
+                    .try_for_each(|sample| sample.map(|sample| samples.push(sample)))?;
+                samples.iter().for_each(|one| {
+                    self.replay_sample(one.series, sample_from_record(one), workers)
+                });
                 self.samples = samples;
             }
             RecordType::Tombstones => {
@@ -206,11 +236,17 @@ impl<'a> WalReplay<'a> {
             }
             RecordType::Histograms | RecordType::CustomHistograms | RecordType::HistogramsV2 => {
                 let histograms = decode_histograms(record)?;
-                histograms.into_iter().for_each(|one| self.histogram(one, SampleValue::Histogram, workers));
+                histograms
+                    .into_iter()
+                    .for_each(|one| self.histogram(one, SampleValue::Histogram, workers));
             }
-            RecordType::FloatHistograms | RecordType::CustomFloatHistograms | RecordType::FloatHistogramsV2 => {
+            RecordType::FloatHistograms
+            | RecordType::CustomFloatHistograms
+            | RecordType::FloatHistogramsV2 => {
                 let histograms = decode_float_histograms(record)?;
-                histograms.into_iter().for_each(|one| self.histogram(one, SampleValue::FloatHistogram, workers));
+                histograms
+                    .into_iter()
+                    .for_each(|one| self.histogram(one, SampleValue::FloatHistogram, workers));
             }
             // They belong into the WBL: here one says nothing.
             RecordType::MmapMarkers => drop(decode_mmap_markers(record)?),
@@ -220,8 +256,17 @@ impl<'a> WalReplay<'a> {
         Ok(())
     }
 
-    fn histogram<H>(&mut self, one: RefHistogram<H>, value: fn(Box<H>) -> SampleValue, workers: &mut WorkerPool<'_>) {
-        let point = Sample { start_timestamp: one.start_timestamp, t: one.t, value: value(Box::new(one.histogram)) };
+    fn histogram<H>(
+        &mut self,
+        one: RefHistogram<H>,
+        value: fn(Box<H>) -> SampleValue,
+        workers: &mut WorkerPool<'_>,
+    ) {
+        let point = Sample {
+            start_timestamp: one.start_timestamp,
+            t: one.t,
+            value: value(Box::new(one.histogram)),
+        };
         self.replay_sample(one.series, point, workers);
     }
 
@@ -316,5 +361,9 @@ impl<'a> WalReplay<'a> {
 /// A float as the log has it.
 #[inline]
 fn sample_from_record(one: &RefSample) -> Sample {
-    Sample { start_timestamp: one.start_timestamp, t: one.sample.t, value: SampleValue::Float(one.sample.v) }
+    Sample {
+        start_timestamp: one.start_timestamp,
+        t: one.sample.t,
+        value: SampleValue::Float(one.sample.v),
+    }
 }

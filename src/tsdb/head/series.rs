@@ -45,7 +45,10 @@ pub struct SeriesState {
     /// The chunk that takes the next sample; `None` until the first sample and after a replay that found only full chunks.
     pub open: Option<OpenChunk>,
     /// Full chunks that are not yet in `chunks_head/`, oldest first.
-    #[expect(clippy::box_collection, reason = "it is empty nearly always: 8 bytes instead of 24 in every series")]
+    #[expect(
+        clippy::box_collection,
+        reason = "it is empty nearly always: 8 bytes instead of 24 in every series"
+    )]
     sealed: Option<Box<Vec<SealedChunk>>>,
     /// Full chunks in `chunks_head/`, oldest first.
     pub mapped: MappedChunks,
@@ -141,7 +144,9 @@ impl SeriesState {
     pub fn last_value_type(&self) -> Option<ValueType> {
         let open = self.open.as_ref().map(|open| open.chunk.encoding());
         let newest = open.or_else(|| self.sealed().last().map(|chunk| chunk.encoding));
-        newest.or_else(|| self.mapped.last().map(MappedChunk::encoding)).map(ChunkEncoding::value_type)
+        newest
+            .or_else(|| self.mapped.last().map(MappedChunk::encoding))
+            .map(ChunkEncoding::value_type)
     }
 
     /// The point as this series has it: the marker of a series' end comes as a float, and is of the kind of what it ends.
@@ -149,7 +154,9 @@ impl SeriesState {
     #[must_use]
     pub fn normalize_stale_marker(&self, point: Sample) -> Sample {
         match point.value {
-            SampleValue::Float(sum) if point.value.is_stale() => Sample { value: self.stale_marker(sum), ..point },
+            SampleValue::Float(sum) if point.value.is_stale() => {
+                Sample { value: self.stale_marker(sum), ..point }
+            }
             _ => point,
         }
     }
@@ -157,9 +164,14 @@ impl SeriesState {
     fn stale_marker(&self, sum: f64) -> SampleValue {
         match self.last_value_type() {
             None | Some(ValueType::Float) => SampleValue::Float(sum),
-            Some(ValueType::Histogram) => SampleValue::Histogram(Box::new(Histogram { sum, ..Histogram::default() })),
+            Some(ValueType::Histogram) => {
+                SampleValue::Histogram(Box::new(Histogram { sum, ..Histogram::default() }))
+            }
             Some(ValueType::FloatHistogram) => {
-                SampleValue::FloatHistogram(Box::new(FloatHistogram { sum, ..FloatHistogram::default() }))
+                SampleValue::FloatHistogram(Box::new(FloatHistogram {
+                    sum,
+                    ..FloatHistogram::default()
+                }))
             }
         }
     }
@@ -249,7 +261,8 @@ impl SeriesState {
         let maxt = open.chunk.last_t().unwrap_or(open.mint);
         let samples = open.chunk.num_samples();
         let bytes = open.chunk.bytes().into();
-        let sealed = SealedChunk { mint: open.mint, maxt, samples, encoding: open.chunk.encoding(), bytes };
+        let sealed =
+            SealedChunk { mint: open.mint, maxt, samples, encoding: open.chunk.encoding(), bytes };
         self.sealed.get_or_insert_default().push(sealed);
     }
 }
@@ -270,14 +283,16 @@ fn needs_other_encoding(open: &AnyChunk, encodings: EncodingPolicy, point: &Samp
     if kind != ValueType::Float {
         return encoding != encodings.encoding_for(kind);
     }
-    let wants_start = point.start_timestamp != 0 && encoding == ChunkEncoding::Xor && encodings.encoding_for(kind) == ChunkEncoding::Xor2;
+    let wants_start = point.start_timestamp != 0
+        && encoding == ChunkEncoding::Xor
+        && encodings.encoding_for(kind) == ChunkEncoding::Xor2;
     encoding.value_type() != kind || wants_start
 }
 
 #[cfg(test)]
 mod tests {
     use super::PushOutcome::{AfterSeal, IntoFirstChunk, IntoOpenChunk};
-    use super::{ChunkPolicy, PushOutcome, HeadSeries};
+    use super::{ChunkPolicy, HeadSeries, PushOutcome};
     use crate::model::labels::LabelsBuilder;
     use crate::model::refs::SeriesRef;
     use crate::model::sample::{Sample, SampleValue};
@@ -289,29 +304,43 @@ mod tests {
     use crate::tsdb::head::in_flight::BatchId;
 
     /// What became of floats at these times, each with a start and appended by rules of its own, and the full chunks that they made.
-    fn push_all<const N: usize>(floats: [(i64, i64, FloatEncoding); N]) -> (Vec<PushOutcome>, Vec<(ChunkEncoding, u16)>) {
+    fn push_all<const N: usize>(
+        floats: [(i64, i64, FloatEncoding); N],
+    ) -> (Vec<PushOutcome>, Vec<(ChunkEncoding, u16)>) {
         let labels = LabelsBuilder::from_iter([("a", "b")]).build().unwrap();
         let series = HeadSeries::new(SeriesRef(1), 0, labels, BatchId::NONE);
         let mut state = series.state.lock();
         let pushed = floats.map(|(t, start, floats)| {
             let encodings = EncodingPolicy { floats, ..EncodingPolicy::default() };
             let policy = CutPolicy { chunk_range_ms: 1_000, samples_per_chunk: 120 };
-            state.push(&Sample { start_timestamp: start, t, value: SampleValue::Float(1.0) }, &ChunkPolicy { policy, encodings })
+            state.push(
+                &Sample { start_timestamp: start, t, value: SampleValue::Float(1.0) },
+                &ChunkPolicy { policy, encodings },
+            )
         });
-        (pushed.to_vec(), state.sealed().iter().map(|chunk| (chunk.encoding, chunk.samples)).collect())
+        (
+            pushed.to_vec(),
+            state.sealed().iter().map(|chunk| (chunk.encoding, chunk.samples)).collect(),
+        )
     }
 
     #[test]
     fn another_encoding_is_that_of_the_next_chunk() {
-        let (pushed, sealed) =
-            push_all([(0, 0, Xor), (500, 0, Xor2), (1_000, 0, Xor2), (1_500, 0, Xor), (2_000, 0, Xor)]);
+        let (pushed, sealed) = push_all([
+            (0, 0, Xor),
+            (500, 0, Xor2),
+            (1_000, 0, Xor2),
+            (1_500, 0, Xor),
+            (2_000, 0, Xor),
+        ]);
         assert_eq!(pushed, [IntoFirstChunk, IntoOpenChunk, AfterSeal, IntoOpenChunk, AfterSeal]);
         assert_eq!(sealed, [(ChunkEncoding::Xor, 2), (ChunkEncoding::Xor2, 2)]);
     }
 
     #[test]
     fn a_start_that_can_be_kept_does_not_go_into_a_chunk_without_place_for_it() {
-        let (pushed, sealed) = push_all([(0, 0, Xor), (100, 0, Xor2), (200, 7, Xor2), (300, 7, Xor)]);
+        let (pushed, sealed) =
+            push_all([(0, 0, Xor), (100, 0, Xor2), (200, 7, Xor2), (300, 7, Xor)]);
         assert_eq!(pushed, [IntoFirstChunk, IntoOpenChunk, AfterSeal, IntoOpenChunk]);
         assert_eq!(sealed, [(ChunkEncoding::Xor, 2)]);
     }

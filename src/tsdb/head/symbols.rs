@@ -11,9 +11,11 @@ const SLICE: usize = 512;
 /// Lists of strings, each rising, which together have all strings of the head's labels; some stand in several.
 pub fn symbols(head: &Head) -> impl Iterator<Item = Box<dyn Iterator<Item = String> + '_>> {
     let names = head.postings().label_names();
-    let first: Box<dyn Iterator<Item = String>> = Box::new(std::iter::once(String::new()).chain(names.clone()));
+    let first: Box<dyn Iterator<Item = String>> =
+        Box::new(std::iter::once(String::new()).chain(names.clone()));
     let values = names.into_iter().map(move |name| {
-        let values: Box<dyn Iterator<Item = String>> = Box::new(LabelValuesIter { head, name, slice: Vec::new().into_iter() });
+        let values: Box<dyn Iterator<Item = String>> =
+            Box::new(LabelValuesIter { head, name, slice: Vec::new().into_iter() });
         values
     });
     std::iter::once(first).chain(values)

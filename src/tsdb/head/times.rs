@@ -81,7 +81,8 @@ impl HeadTimes {
         if first < self.min_valid() {
             return self.min_appendable_time(chunk_range_ms).unwrap_or(self.min_valid());
         }
-        let begun = self.max.compare_exchange(i64::MIN, first, Ordering::Relaxed, Ordering::Relaxed);
+        let begun =
+            self.max.compare_exchange(i64::MIN, first, Ordering::Relaxed, Ordering::Relaxed);
         let max = begun.err().unwrap_or(first);
         self.min.fetch_min(max, Ordering::Relaxed);
         self.min_valid().max(max.saturating_sub(chunk_range_ms / 2))

@@ -82,7 +82,12 @@ impl<'a> HeadTruncation<'a> {
     /// Time of the oldest sample that is there, ms: every series is asked.
     #[must_use]
     pub fn min_time(&self) -> Option<i64> {
-        self.head.series.shards().flatten().filter_map(|series| series.state.lock().min_time()).min()
+        self.head
+            .series
+            .shards()
+            .flatten()
+            .filter_map(|series| series.state.lock().min_time())
+            .min()
     }
 
     /// Drops everything that ends before `mint` (ms), which a block has.
@@ -132,7 +137,13 @@ impl<'a> HeadTruncation<'a> {
         // A chunk that is written while the series are gone through is in this file or a later one.
         let first_file = head.mapping.files().first_active_file();
         let (min_time, min_late) = (i64::MAX, i64::MAX);
-        let mut walk = GcPass { dropped: GcStats::default(), min_time, min_late, first_file, dead: Vec::new() };
+        let mut walk = GcPass {
+            dropped: GcStats::default(),
+            min_time,
+            min_late,
+            first_file,
+            dead: Vec::new(),
+        };
         for shard in head.series.shards() {
             let _no_chunk_moves = head.mapping.lock();
             shard.into_iter().for_each(|series| self.gc_one_series(series, mint, &mut walk));
@@ -158,7 +169,11 @@ impl<'a> HeadTruncation<'a> {
     ///
     /// `log` is to put tombstones into the log's queue that delete all there is of a reference; only then another series can get the labels.
     /// So a replay, which finds the old samples, the tombstone, and perhaps a new series with the same labels, does the same in the same order.
-    pub fn gc_stale_series(&self, stale: &[StaleSeries], mut log: impl FnMut(&[SeriesRef])) -> usize {
+    pub fn gc_stale_series(
+        &self,
+        stale: &[StaleSeries],
+        mut log: impl FnMut(&[SeriesRef]),
+    ) -> usize {
         let head = self.head;
         head.truncation_epoch.fetch_add(1, Ordering::SeqCst);
         let (mut dead, mut chunks, mut end) = (Vec::new(), 0, i64::MIN);
@@ -167,15 +182,19 @@ impl<'a> HeadTruncation<'a> {
             let first = dead.len();
             for StaleSeries { series, end: noted } in lot {
                 let mut state = series.state.lock();
-                let is_unchanged = state.max_time() == Some(*noted) && state.is_stale() && state.out_of_order.is_none();
-                if is_unchanged && !state.is_collected && !head.in_flight.contains(state.last_batch) {
+                let is_unchanged = state.max_time() == Some(*noted)
+                    && state.is_stale()
+                    && state.out_of_order.is_none();
+                if is_unchanged && !state.is_collected && !head.in_flight.contains(state.last_batch)
+                {
                     state.is_collected = true;
                     chunks += state.truncate_before(i64::MAX) as u64;
                     end = end.max(*noted);
                     dead.push(Arc::clone(series));
                 }
             }
-            let collected: Vec<SeriesRef> = dead[first..].iter().map(|series| series.reference).collect();
+            let collected: Vec<SeriesRef> =
+                dead[first..].iter().map(|series| series.reference).collect();
             if !collected.is_empty() {
                 log(&collected);
                 dead[first..].iter().for_each(|series| head.series.remove(series));
@@ -216,7 +235,10 @@ impl<'a> HeadTruncation<'a> {
         }
         if let Some(min_time) = state.min_time() {
             walk.min_time = walk.min_time.min(min_time);
-        } else if state.out_of_order.is_none() && !state.is_collected && !head.in_flight.contains(state.last_batch) {
+        } else if state.out_of_order.is_none()
+            && !state.is_collected
+            && !head.in_flight.contains(state.last_batch)
+        {
             state.is_collected = true;
             drop(state);
             head.series.remove(&series);
@@ -238,7 +260,10 @@ impl<'a> HeadTruncation<'a> {
             *noted = until.max(*noted);
         }
         drop(collected);
-        head.postings.remove(&|series| refs.contains(&series), dead.iter().flat_map(|series| series.labels.iter()));
+        head.postings.remove(
+            &|series| refs.contains(&series),
+            dead.iter().flat_map(|series| series.labels.iter()),
+        );
         let mut tombstones = head.tombstones.write();
         if !tombstones.is_empty() {
             refs.iter().for_each(|series| tombstones.remove(series.0));

@@ -36,7 +36,11 @@ impl<'m> PostingsFilter<'m> {
             (Some([only]), false) if only.is_empty() => ValueSet::Every,
             _ if matcher.matches_every_nonempty() && !named => {
                 // All but every value: to keep none, or to drop none.
-                return keeps.then_some(Self { name: matcher.name(), includes: keeps, values: ValueSet::Listed(&[]) });
+                return keeps.then_some(Self {
+                    name: matcher.name(),
+                    includes: keeps,
+                    values: ValueSet::Listed(&[]),
+                });
             }
             _ if matcher.matches_every_nonempty() => ValueSet::Every,
             _ => {

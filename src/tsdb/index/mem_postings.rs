@@ -85,8 +85,10 @@ impl MemPostings {
         let mut names: Vec<String> = Vec::new();
         loop {
             let index = self.index.read();
-            let after = names.last().map_or(Bound::Unbounded, |name| Bound::Excluded(name.as_str()));
-            let slice = index.names.range::<str, _>((after, Bound::Unbounded)).take(SLICE / VALUE_COST);
+            let after =
+                names.last().map_or(Bound::Unbounded, |name| Bound::Excluded(name.as_str()));
+            let slice =
+                index.names.range::<str, _>((after, Bound::Unbounded)).take(SLICE / VALUE_COST);
             let slice: Vec<String> = slice.map(|(name, _)| String::from(&**name)).collect();
             if slice.is_empty() {
                 return names;
@@ -101,7 +103,11 @@ impl MemPostings {
         let index = self.index.read();
         let Some(values) = index.names.get(name) else { return Vec::new() };
         let after = after.map_or(Bound::Unbounded, Bound::Excluded);
-        values.range::<str, _>((after, Bound::Unbounded)).take(most).map(|(value, _)| String::from(&**value)).collect()
+        values
+            .range::<str, _>((after, Bound::Unbounded))
+            .take(most)
+            .map(|(value, _)| String::from(&**value))
+            .collect()
     }
 
     /// The series that have the label, rising.
@@ -135,7 +141,8 @@ impl MemPostings {
         loop {
             let index = self.index.read();
             let list = list(&index);
-            let start = copied.last().map_or(0, |last| list.partition_point(|series| series <= last));
+            let start =
+                copied.last().map_or(0, |last| list.partition_point(|series| series <= last));
             let slice = &list[start..list.len().min(start + SLICE)];
             if slice.is_empty() {
                 return copied;
@@ -177,7 +184,10 @@ impl MemIndex {
     }
 
     fn list(&self, name: &str, value: &str) -> &[SeriesRef] {
-        self.names.get(name).and_then(|values| values.get(value)).map_or(&[], PostingsList::as_slice)
+        self.names
+            .get(name)
+            .and_then(|values| values.get(value))
+            .map_or(&[], PostingsList::as_slice)
     }
 
     /// One slice of a scan: from the first value, or the one behind `after`. Returns where to go on, `None` at the end.
@@ -191,7 +201,9 @@ impl MemIndex {
         let start = after.map_or(Bound::Included(prefix), Bound::Excluded);
         let values = self.names.get(name)?.range::<str, _>((start, Bound::Unbounded));
         let mut cost = 0;
-        for (value, list) in values.take_while(|(value, _)| prefix.is_empty() || value.starts_with(prefix)) {
+        for (value, list) in
+            values.take_while(|(value, _)| prefix.is_empty() || value.starts_with(prefix))
+        {
             visit(value, list);
             cost += VALUE_COST + value.len() + list.len().min(LONG_LIST);
             if cost >= SLICE {

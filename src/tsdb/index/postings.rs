@@ -90,7 +90,7 @@ fn gallop<R: Copy + Ord>(list: &[R], from: usize, target: R) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use super::{PostingsList, CandidateMask, gallop, insert, shrink};
+    use super::{CandidateMask, PostingsList, gallop, insert, shrink};
     use crate::model::refs::SeriesRef;
     use proptest::prelude::{prop_assert_eq, proptest};
     use std::collections::BTreeSet;
@@ -106,7 +106,10 @@ mod tests {
         for series in [7, 3, 7] {
             insert(&mut list, SeriesRef(series));
         }
-        assert_eq!((list.as_slice(), list.spilled()), ([SeriesRef(3), SeriesRef(7)].as_slice(), false));
+        assert_eq!(
+            (list.as_slice(), list.spilled()),
+            ([SeriesRef(3), SeriesRef(7)].as_slice(), false)
+        );
     }
 
     proptest! {

@@ -1,7 +1,9 @@
 //! Points of every kind for tests: made up, as chunks, and compared.
 
-use crate::model::histogram::{CUSTOM_BUCKETS_SCHEMA, CounterResetHint, FloatHistogram, Histogram, Span};
 use crate::model::float_sample::STALE_NAN_BITS;
+use crate::model::histogram::{
+    CUSTOM_BUCKETS_SCHEMA, CounterResetHint, FloatHistogram, Histogram, Span,
+};
 use crate::model::sample::{Sample, SampleValue};
 use crate::tsdb::chunk::any_chunk::{AnyChunk, AnyChunkIter, EncodingPolicy, HistogramStMode};
 use crate::tsdb::chunk::float_chunk::FloatEncoding;
@@ -33,7 +35,13 @@ pub(crate) fn chunks(points: &[Sample], encodings: EncodingPolicy, most: u16) ->
     }
     let chunk = |(mint, chunk): (i64, AnyChunk)| {
         let (maxt, encoding) = (chunk.last_t().unwrap(), chunk.encoding());
-        Chunk { mint, maxt, encoding, data: ChunkData::new(chunk.into_bytes()), deleted_intervals: None }
+        Chunk {
+            mint,
+            maxt,
+            encoding,
+            data: ChunkData::new(chunk.into_bytes()),
+            deleted_intervals: None,
+        }
     };
     chunks.into_iter().map(chunk).collect()
 }
@@ -46,7 +54,9 @@ pub(crate) fn decoded(chunk: &Chunk) -> Vec<Sample> {
 /// Asserts that these are the same points, whatever is said of counter resets.
 #[track_caller]
 pub(crate) fn assert_same(found: &[Sample], expected: &[Sample]) {
-    let is_same = |a: &Sample, b: &Sample| (a.start_timestamp, a.t) == (b.start_timestamp, b.t) && a.value.is_equivalent(&b.value);
+    let is_same = |a: &Sample, b: &Sample| {
+        (a.start_timestamp, a.t) == (b.start_timestamp, b.t) && a.value.is_equivalent(&b.value)
+    };
     let equal = found.iter().zip(expected).take_while(|(a, b)| is_same(a, b)).count();
     let lengths = (found.len(), expected.len());
     assert!(
@@ -58,9 +68,14 @@ pub(crate) fn assert_same(found: &[Sample], expected: &[Sample]) {
 }
 
 /// An integer histogram with these buckets.
-pub(crate) fn histogram(schema: i32, positive: &BTreeMap<i32, u64>, negative: &BTreeMap<i32, u64>) -> Histogram {
+pub(crate) fn histogram(
+    schema: i32,
+    positive: &BTreeMap<i32, u64>,
+    negative: &BTreeMap<i32, u64>,
+) -> Histogram {
     let zero_count = 1 + positive.values().sum::<u64>() / 4;
-    let custom_values = if schema == CUSTOM_BUCKETS_SCHEMA { vec![0.5, 1.0, 2.5, 5.0, 10.0] } else { Vec::new() };
+    let custom_values =
+        if schema == CUSTOM_BUCKETS_SCHEMA { vec![0.5, 1.0, 2.5, 5.0, 10.0] } else { Vec::new() };
     let is_custom = !custom_values.is_empty();
     let (positive_spans, positive_buckets) = (spans(positive), deltas(positive));
     let (negative_spans, negative_buckets) =
@@ -165,7 +180,11 @@ pub(crate) fn arb_samples() -> impl Strategy<Value = Vec<Sample>> {
             for step in &part.steps {
                 t += step;
                 let start = if part.has_starts { t - 50 - (numbers.below(2) as i64) } else { 0 };
-                points.push(Sample { start_timestamp: start, t, value: value(part.kind, &mut buckets, &mut numbers) });
+                points.push(Sample {
+                    start_timestamp: start,
+                    t,
+                    value: value(part.kind, &mut buckets, &mut numbers),
+                });
             }
         }
         points
@@ -188,8 +207,8 @@ pub(crate) fn seeded_samples(seed: u64) -> Vec<Sample> {
     for kind in kinds {
         let mut buckets = BTreeMap::from([(1, 2u64)]);
         for _ in 0..6 {
-            let value =
-                std::iter::repeat_with(|| value(kind, &mut buckets, &mut numbers)).find(|value| !value.is_stale());
+            let value = std::iter::repeat_with(|| value(kind, &mut buckets, &mut numbers))
+                .find(|value| !value.is_stale());
             let t = 1_000_000 + 15_000 * points.len() as i64;
             points.extend(value.map(|value| Sample::new(t, value)));
         }
@@ -213,7 +232,11 @@ fn value(kind: Kind, buckets: &mut BTreeMap<i32, u64>, numbers: &mut PseudoRando
     for _ in 0..=numbers.below(3) {
         *buckets.entry(numbers.below(most) as i32).or_default() += 1 + numbers.below(100);
     }
-    let negative = buckets.iter().filter(|(index, _)| *index % 5 == 0).map(|(index, count)| (*index, *count)).collect();
+    let negative = buckets
+        .iter()
+        .filter(|(index, _)| *index % 5 == 0)
+        .map(|(index, count)| (*index, *count))
+        .collect();
     let mut histogram = if is_stale {
         Histogram { sum: f64::from_bits(STALE_NAN_BITS), ..Histogram::default() }
     } else {

@@ -15,9 +15,11 @@ use crate::model::time::TimeRange;
 use crate::tsdb::chunk::ChunkEncoding;
 use crate::tsdb::chunk::any_chunk::{EncodingPolicy, HistogramStMode};
 use crate::tsdb::chunk::float_chunk::FloatEncoding;
-use crate::tsdb::chunk::reencode::{MAX_SAMPLES, ReencodeOptions, ReencodedChunk, Reencoder, StPolicy};
+use crate::tsdb::chunk::reencode::{
+    MAX_SAMPLES, ReencodeOptions, ReencodedChunk, Reencoder, StPolicy,
+};
 use crate::tsdb::query::merged_series::groups::{OverlapGroup, OverlapGroups};
-use crate::tsdb::query::merged_series::{SampleIter, MergedSeries};
+use crate::tsdb::query::merged_series::{MergedSeries, SampleIter};
 use crate::tsdb::query::source::{Chunk, ChunkData, QueryError};
 
 /// Which encodings a reader knows.
@@ -56,14 +58,34 @@ pub struct EncodedChunkIter<'a> {
 impl MergedSeries {
     /// The chunks that overlap `range`. Those that are handed on as they are may reach beyond it.
     #[must_use]
-    pub fn encoded_chunks(&self, range: TimeRange, readable: SupportedEncodings) -> EncodedChunkIter<'_> {
-        EncodedChunkIter { groups: self.groups(range), range, clip_range: TimeRange::ALL, readable, reencoding: None }
+    pub fn encoded_chunks(
+        &self,
+        range: TimeRange,
+        readable: SupportedEncodings,
+    ) -> EncodedChunkIter<'_> {
+        EncodedChunkIter {
+            groups: self.groups(range),
+            range,
+            clip_range: TimeRange::ALL,
+            readable,
+            reencoding: None,
+        }
     }
 
     /// The chunks with the points in `range` and no others.
     #[must_use]
-    pub fn encoded_chunks_clipped(&self, range: TimeRange, readable: SupportedEncodings) -> EncodedChunkIter<'_> {
-        EncodedChunkIter { groups: self.groups(range), range, clip_range: range, readable, reencoding: None }
+    pub fn encoded_chunks_clipped(
+        &self,
+        range: TimeRange,
+        readable: SupportedEncodings,
+    ) -> EncodedChunkIter<'_> {
+        EncodedChunkIter {
+            groups: self.groups(range),
+            range,
+            clip_range: range,
+            readable,
+            reencoding: None,
+        }
     }
 }
 
@@ -102,18 +124,31 @@ impl SupportedEncodings {
     fn supports(self, encoding: ChunkEncoding) -> bool {
         match self {
             Self::All => true,
-            Self::Baseline => matches!(encoding, ChunkEncoding::Xor | ChunkEncoding::Histogram | ChunkEncoding::FloatHistogram),
+            Self::Baseline => matches!(
+                encoding,
+                ChunkEncoding::Xor | ChunkEncoding::Histogram | ChunkEncoding::FloatHistogram
+            ),
         }
     }
 
     /// How the points of such a chunk, or of several, are encoded anew.
     fn reencode_options(self, only: Option<&Chunk>) -> ReencodeOptions {
-        let plain = EncodingPolicy { floats: FloatEncoding::Xor, histogram_starts: HistogramStMode::WithoutSt };
+        let plain = EncodingPolicy {
+            floats: FloatEncoding::Xor,
+            histogram_starts: HistogramStMode::WithoutSt,
+        };
         let (encodings, starts) = match self {
             Self::Baseline => (plain, StPolicy::Discard),
-            Self::All => (only.map_or(plain, |chunk| EncodingPolicy::from_encoding(chunk.encoding)), StPolicy::Preserve),
+            Self::All => (
+                only.map_or(plain, |chunk| EncodingPolicy::from_encoding(chunk.encoding)),
+                StPolicy::Preserve,
+            ),
         };
-        ReencodeOptions { encodings, starts, max_samples: if only.is_some() { u16::MAX } else { MAX_SAMPLES } }
+        ReencodeOptions {
+            encodings,
+            starts,
+            max_samples: if only.is_some() { u16::MAX } else { MAX_SAMPLES },
+        }
     }
 }
 
@@ -125,7 +160,10 @@ struct ReencodeRun<'a> {
 
 impl<'a> ReencodeRun<'a> {
     fn new(group: &OverlapGroup<'a>, range: TimeRange, readable: SupportedEncodings) -> Self {
-        Self { points: group.samples(range), recoder: Reencoder::new(readable.reencode_options(group.single_chunk())) }
+        Self {
+            points: group.samples(range),
+            recoder: Reencoder::new(readable.reencode_options(group.single_chunk())),
+        }
     }
 
     fn next(&mut self) -> Result<Option<ReencodedChunk>, QueryError> {
@@ -140,13 +178,23 @@ impl<'a> ReencodeRun<'a> {
 
 impl From<&Chunk> for EncodedChunk {
     fn from(chunk: &Chunk) -> Self {
-        Self { mint: chunk.mint, maxt: chunk.maxt, encoding: chunk.encoding, data: chunk.data.clone() }
+        Self {
+            mint: chunk.mint,
+            maxt: chunk.maxt,
+            encoding: chunk.encoding,
+            data: chunk.data.clone(),
+        }
     }
 }
 
 impl From<ReencodedChunk> for EncodedChunk {
     fn from(chunk: ReencodedChunk) -> Self {
-        Self { mint: chunk.mint, maxt: chunk.maxt, encoding: chunk.encoding, data: ChunkData::new(chunk.bytes) }
+        Self {
+            mint: chunk.mint,
+            maxt: chunk.maxt,
+            encoding: chunk.encoding,
+            data: ChunkData::new(chunk.bytes),
+        }
     }
 }
 

@@ -2,12 +2,14 @@
 
 use super::{EncodedChunk, SupportedEncodings};
 use crate::model::intervals::Intervals;
-use crate::model::time::TimeRange;
 use crate::model::sample::{Sample, SampleValue};
+use crate::model::time::TimeRange;
 use crate::tsdb::chunk::ChunkEncoding;
 use crate::tsdb::chunk::any_chunk::AnyChunkIter;
 use crate::tsdb::chunk::reencode::MAX_SAMPLES;
-use crate::tsdb::query::any_points::{PLAIN, WITH_STARTS, arb_samples, assert_same, chunks, histogram};
+use crate::tsdb::query::any_points::{
+    PLAIN, WITH_STARTS, arb_samples, assert_same, chunks, histogram,
+};
 use crate::tsdb::query::fixed_source::labels;
 use crate::tsdb::query::merged_series::MergedSeries;
 use crate::tsdb::query::source::{Chunk, ChunkData, ChunkSeries};
@@ -21,12 +23,20 @@ fn series(sources: Vec<Vec<Chunk>>) -> MergedSeries {
     series
 }
 
-fn encoded(series: &MergedSeries, range: TimeRange, readable: SupportedEncodings) -> Vec<EncodedChunk> {
+fn encoded(
+    series: &MergedSeries,
+    range: TimeRange,
+    readable: SupportedEncodings,
+) -> Vec<EncodedChunk> {
     series.encoded_chunks(range, readable).map(Result::unwrap).collect()
 }
 
 fn points(chunks: &[EncodedChunk]) -> Vec<Sample> {
-    chunks.iter().flat_map(|chunk| AnyChunkIter::new(chunk.encoding, chunk.data.bytes())).map(Result::unwrap).collect()
+    chunks
+        .iter()
+        .flat_map(|chunk| AnyChunkIter::new(chunk.encoding, chunk.data.bytes()))
+        .map(Result::unwrap)
+        .collect()
 }
 
 fn floats(times: impl Iterator<Item = i64>) -> Vec<Sample> {
@@ -51,8 +61,13 @@ fn is_handed_on(one: &EncodedChunk, stored: &Chunk) -> bool {
 
 #[test]
 fn what_nothing_touches_is_handed_on_also_beyond_the_range_and_where_it_cannot_be_decoded() {
-    let opaque =
-        Chunk { mint: 900, maxt: 999, encoding: ChunkEncoding::Histogram, data: ChunkData::new([9]), deleted_intervals: None };
+    let opaque = Chunk {
+        mint: 900,
+        maxt: 999,
+        encoding: ChunkEncoding::Histogram,
+        data: ChunkData::new([9]),
+        deleted_intervals: None,
+    };
     let mut stored = chunks(&floats(0..300), PLAIN, 100);
     stored.push(opaque);
     let series = series(vec![stored.clone()]);
@@ -70,8 +85,10 @@ fn what_nothing_touches_is_handed_on_also_beyond_the_range_and_where_it_cannot_b
 fn what_reaches_beyond_the_range_is_cut_where_that_is_wanted() {
     let stored = chunks(&floats(0..400), PLAIN, 100);
     let series = series(vec![stored.clone()]);
-    let found: Vec<_> =
-        series.encoded_chunks_clipped(TimeRange::new(150, 301), SupportedEncodings::Baseline).map(Result::unwrap).collect();
+    let found: Vec<_> = series
+        .encoded_chunks_clipped(TimeRange::new(150, 301), SupportedEncodings::Baseline)
+        .map(Result::unwrap)
+        .collect();
     let times: Vec<_> = found.iter().map(|chunk| (chunk.mint, chunk.maxt)).collect();
     assert_eq!(times, [(150, 199), (200, 299), (300, 301)]);
     assert!(is_handed_on(&found[1], &stored[2]));
@@ -125,7 +142,10 @@ fn a_newer_encoding_is_handed_on_only_to_whom_knows_it() {
         let touched = self::series(vec![vec![deleted(stored[0].clone(), 7, 7)]]);
         let raw = encoded(&touched, TimeRange::ALL, SupportedEncodings::All);
         assert_eq!(raw[0].encoding, stored[0].encoding);
-        assert_same(&points(&raw), &own.into_iter().filter(|point| point.t != 7).collect::<Vec<_>>());
+        assert_same(
+            &points(&raw),
+            &own.into_iter().filter(|point| point.t != 7).collect::<Vec<_>>(),
+        );
     }
 }
 
@@ -143,18 +163,20 @@ fn what_is_damaged_is_an_error_behind_what_is_whole_and_then_nothing_comes() {
 /// Chunks of points of every kind, apart from each other; some with a deletion.
 fn any_chunks() -> impl Strategy<Value = Vec<Chunk>> {
     let holes = proptest::collection::vec((0usize..20, any::<bool>()), 0..3);
-    (arb_samples(), 1u16..200, any::<bool>(), holes).prop_map(|(points, most, has_starts, holes)| {
-        let mut own = chunks(&points, if has_starts { WITH_STARTS } else { PLAIN }, most);
-        for (at, is_at_start) in holes {
-            let Some(chunk) = own.get_mut(at) else { continue };
-            let third = (chunk.maxt - chunk.mint) / 3;
-            *chunk = match is_at_start {
-                true => deleted(chunk.clone(), chunk.mint - 5, chunk.mint + third),
-                false => deleted(chunk.clone(), chunk.mint + third, chunk.maxt - third - 1),
-            };
-        }
-        own
-    })
+    (arb_samples(), 1u16..200, any::<bool>(), holes).prop_map(
+        |(points, most, has_starts, holes)| {
+            let mut own = chunks(&points, if has_starts { WITH_STARTS } else { PLAIN }, most);
+            for (at, is_at_start) in holes {
+                let Some(chunk) = own.get_mut(at) else { continue };
+                let third = (chunk.maxt - chunk.mint) / 3;
+                *chunk = match is_at_start {
+                    true => deleted(chunk.clone(), chunk.mint - 5, chunk.mint + third),
+                    false => deleted(chunk.clone(), chunk.mint + third, chunk.maxt - third - 1),
+                };
+            }
+            own
+        },
+    )
 }
 
 proptest! {
@@ -200,9 +222,11 @@ proptest! {
 
 #[test]
 fn no_chunk_made_of_several_is_longer_than_120() {
-    let sources: Vec<Vec<Chunk>> = (0..3).map(|n| chunks(&counters((n..900).step_by(3)), PLAIN, 200)).collect();
+    let sources: Vec<Vec<Chunk>> =
+        (0..3).map(|n| chunks(&counters((n..900).step_by(3)), PLAIN, 200)).collect();
     let found = encoded(&series(sources), TimeRange::ALL, SupportedEncodings::Baseline);
-    let lengths: Vec<usize> = found.iter().map(|chunk| points(std::slice::from_ref(chunk)).len()).collect();
+    let lengths: Vec<usize> =
+        found.iter().map(|chunk| points(std::slice::from_ref(chunk)).len()).collect();
     assert!(lengths.iter().all(|length| *length <= usize::from(MAX_SAMPLES)), "{lengths:?}");
     assert_eq!(lengths.iter().sum::<usize>(), 900);
 }

@@ -1,10 +1,10 @@
 //! The tests that every [`BlockSource`] must pass: matchers of all kinds × ranges, against the points it should hold.
 
+use crate::model::float_sample::FloatSample;
 use crate::model::labels::Labels;
 use crate::model::matcher::{MatchType, Matcher};
-use crate::model::float_sample::FloatSample;
-use crate::model::time::TimeRange;
 use crate::model::sample::{Sample, SampleValue};
+use crate::model::time::TimeRange;
 use crate::tsdb::query::any_points::assert_same;
 use crate::tsdb::query::select::select;
 use crate::tsdb::query::source::{BlockSource, ChunkSeries};
@@ -22,9 +22,15 @@ pub(crate) fn check(source: &dyn BlockSource, expected: &BTreeMap<Labels, Vec<Fl
 }
 
 /// As [`check`], of a source whose chunks may overlap.
-pub(crate) fn check_overlapping(source: &dyn BlockSource, expected: &BTreeMap<Labels, Vec<FloatSample>>) {
+pub(crate) fn check_overlapping(
+    source: &dyn BlockSource,
+    expected: &BTreeMap<Labels, Vec<FloatSample>>,
+) {
     let points = |samples: &Vec<FloatSample>| samples.iter().copied().map(Sample::from).collect();
-    check_points(source, &expected.iter().map(|(labels, samples)| (labels.clone(), points(samples))).collect());
+    check_points(
+        source,
+        &expected.iter().map(|(labels, samples)| (labels.clone(), points(samples))).collect(),
+    );
 }
 
 /// The same for points of every kind.
@@ -41,12 +47,18 @@ pub(crate) fn check_points(source: &dyn BlockSource, expected: &BTreeMap<Labels,
 /// What a source promises of series and chunks, whatever they hold.
 fn check_source(source: &dyn BlockSource, matchers: &[Matcher], range: TimeRange) {
     let what = || format!("{matchers:?} in {range:?}");
-    let answer: Vec<ChunkSeries> = source.select(matchers, range).unwrap().map(|series| series.unwrap()).collect();
+    let answer: Vec<ChunkSeries> =
+        source.select(matchers, range).unwrap().map(|series| series.unwrap()).collect();
     assert!(answer.is_sorted_by(|a, b| a.labels < b.labels), "labels rise: {}", what());
     for series in &answer {
         assert!(satisfies(&series.labels, matchers), "{} is selected: {}", series.labels, what());
         assert!(!series.chunks.is_empty(), "{} has no chunk: {}", series.labels, what());
-        assert!(series.chunks.iter().all(|chunk| chunk.overlaps(range)), "{}: {}", series.labels, what());
+        assert!(
+            series.chunks.iter().all(|chunk| chunk.overlaps(range)),
+            "{}: {}",
+            series.labels,
+            what()
+        );
     }
 }
 
@@ -73,16 +85,20 @@ fn check_answer(
             SampleValue::Float(v) => Some(FloatSample::new(point.t, v)),
             _ => None,
         });
-        let samples: Vec<FloatSample> = series.float_samples(range).map(|sample| sample.unwrap()).collect();
+        let samples: Vec<FloatSample> =
+            series.float_samples(range).map(|sample| sample.unwrap()).collect();
         assert_eq!(samples, floats.collect::<Vec<_>>(), "the floats of {}", series.labels());
         if !points.is_empty() {
             found.insert(series.labels().clone(), points);
         }
     }
-    let wanted = expected.iter().filter(|(labels, _)| satisfies(labels, matchers)).filter_map(|(labels, points)| {
-        let points: Vec<Sample> = points.iter().filter(|point| range.contains(point.t)).cloned().collect();
-        (!points.is_empty()).then(|| (labels.clone(), points))
-    });
+    let wanted = expected.iter().filter(|(labels, _)| satisfies(labels, matchers)).filter_map(
+        |(labels, points)| {
+            let points: Vec<Sample> =
+                points.iter().filter(|point| range.contains(point.t)).cloned().collect();
+            (!points.is_empty()).then(|| (labels.clone(), points))
+        },
+    );
     let wanted: BTreeMap<Labels, Vec<Sample>> = wanted.collect();
     let names = |all: &BTreeMap<Labels, Vec<Sample>>| all.keys().cloned().collect::<Vec<_>>();
     assert_eq!(names(&found), names(&wanted), "{matchers:?} in {range:?}");
@@ -91,7 +107,9 @@ fn check_answer(
 
 fn satisfies(labels: &Labels, matchers: &[Matcher]) -> bool {
     !matchers.is_empty()
-        && matchers.iter().all(|matcher| matcher.matches(labels.get(matcher.name()).unwrap_or_default()))
+        && matchers
+            .iter()
+            .all(|matcher| matcher.matches(labels.get(matcher.name()).unwrap_or_default()))
 }
 
 /// Everything, nothing, and ranges that begin or end at, before and after samples.
@@ -119,13 +137,15 @@ fn ranges(expected: &BTreeMap<Labels, Vec<Sample>>) -> Vec<TimeRange> {
 
 /// Matchers of all kinds on every label and on one that is not there, alone and together.
 fn selectors(expected: &BTreeMap<Labels, Vec<Sample>>) -> Vec<Vec<Matcher>> {
-    let mut values: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::from([("no_such_label", BTreeSet::from(["x"]))]);
+    let mut values: BTreeMap<&str, BTreeSet<&str>> =
+        BTreeMap::from([("no_such_label", BTreeSet::from(["x"]))]);
     for (name, value) in expected.keys().flat_map(Labels::iter) {
         values.entry(name).or_default().insert(value);
     }
     let mut selectors = vec![Vec::new()];
     for (name, values) in &values {
-        let mut patterns: BTreeSet<String> = ["", ".*", ".+", "|x.*", "[^a]*", "(?i)A.*"].map(str::to_owned).into();
+        let mut patterns: BTreeSet<String> =
+            ["", ".*", ".+", "|x.*", "[^a]*", "(?i)A.*"].map(str::to_owned).into();
         for value in values {
             let start: String = value.chars().take(2).collect();
             patterns.extend([regex::escape(value), format!("{}.*", regex::escape(&start))]);
@@ -155,8 +175,8 @@ fn selectors(expected: &BTreeMap<Labels, Vec<Sample>>) -> Vec<Vec<Matcher>> {
 #[cfg(test)]
 mod tests {
     use super::check;
-    use crate::model::labels::{Labels, LabelsBuilder};
     use crate::model::float_sample::FloatSample;
+    use crate::model::labels::{Labels, LabelsBuilder};
     use crate::tsdb::query::fixed_source::{FixedSource, chunk};
     use std::collections::BTreeMap;
 
@@ -172,7 +192,8 @@ mod tests {
             labels(&[("__name__", "down"), ("zone", "Ax")]),
         ];
         for (nth, set) in (0i64..).zip(sets) {
-            let samples: Vec<FloatSample> = (0..10).map(|i| FloatSample::new(100 * i + nth, i as f64)).collect();
+            let samples: Vec<FloatSample> =
+                (0..10).map(|i| FloatSample::new(100 * i + nth, i as f64)).collect();
             source.0.insert(set.clone(), samples.chunks(4).map(chunk).collect());
             model.insert(set, samples);
         }

@@ -1,12 +1,14 @@
 //! A source for tests: series that are given, each with runs of samples as its chunks.
 
+use crate::model::float_sample::FloatSample;
 use crate::model::labels::{Labels, LabelsBuilder};
 use crate::model::matcher::Matcher;
-use crate::model::float_sample::FloatSample;
 use crate::model::time::TimeRange;
 use crate::tsdb::chunk::ChunkEncoding;
 use crate::tsdb::chunk::xor::XorChunk;
-use crate::tsdb::query::source::{BlockSource, Chunk, ChunkData, ChunkSeries, ChunkSeriesSet, QueryError};
+use crate::tsdb::query::source::{
+    BlockSource, Chunk, ChunkData, ChunkSeries, ChunkSeriesSet, QueryError,
+};
 use std::collections::BTreeMap;
 
 /// Series and the chunks of each.
@@ -14,12 +16,19 @@ use std::collections::BTreeMap;
 pub(crate) struct FixedSource(pub(crate) BTreeMap<Labels, Vec<Chunk>>);
 
 impl BlockSource for FixedSource {
-    fn select(&self, matchers: &[Matcher], range: TimeRange) -> Result<ChunkSeriesSet<'_>, QueryError> {
+    fn select(
+        &self,
+        matchers: &[Matcher],
+        range: TimeRange,
+    ) -> Result<ChunkSeriesSet<'_>, QueryError> {
         let matchers = matchers.to_vec();
         Ok(Box::new(self.0.iter().filter_map(move |(labels, chunks)| {
-            let chunks: Vec<_> = chunks.iter().filter(|chunk| chunk.overlaps(range)).cloned().collect();
-            let matches = |matcher: &Matcher| matcher.matches(labels.get(matcher.name()).unwrap_or_default());
-            let selected = !matchers.is_empty() && !chunks.is_empty() && matchers.iter().all(matches);
+            let chunks: Vec<_> =
+                chunks.iter().filter(|chunk| chunk.overlaps(range)).cloned().collect();
+            let matches =
+                |matcher: &Matcher| matcher.matches(labels.get(matcher.name()).unwrap_or_default());
+            let selected =
+                !matchers.is_empty() && !chunks.is_empty() && matchers.iter().all(matches);
             selected.then(|| Ok(ChunkSeries { labels: labels.clone(), chunks }))
         })))
     }

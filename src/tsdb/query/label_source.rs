@@ -55,13 +55,22 @@ pub trait LabelSource {
     ///
     /// # Errors
     /// [`LabelQueryError`].
-    fn label_names(&self, matchers: &[Matcher], texts: &mut LabelCollector<'_>) -> Result<(), LabelQueryError>;
+    fn label_names(
+        &self,
+        matchers: &[Matcher],
+        texts: &mut LabelCollector<'_>,
+    ) -> Result<(), LabelQueryError>;
 
     /// Offers the values of a label of the series that satisfy every matcher; of all where there is none.
     ///
     /// # Errors
     /// [`LabelQueryError`].
-    fn label_values(&self, name: &str, matchers: &[Matcher], texts: &mut LabelCollector<'_>) -> Result<(), LabelQueryError>;
+    fn label_values(
+        &self,
+        name: &str,
+        matchers: &[Matcher],
+        texts: &mut LabelCollector<'_>,
+    ) -> Result<(), LabelQueryError>;
 }
 
 /// What became of an offer.
@@ -109,7 +118,9 @@ impl<'m> LabelCollector<'m> {
     /// # Errors
     /// [`LabelQueryError::TooLarge`].
     pub fn offer(&mut self, text: &str) -> Result<OfferOutcome, LabelQueryError> {
-        if self.texts.len() >= self.limit.count && self.texts.last().is_none_or(|last| text > &**last) {
+        if self.texts.len() >= self.limit.count
+            && self.texts.last().is_none_or(|last| text > &**last)
+        {
             return Ok(OfferOutcome::Beyond);
         }
         if !self.texts.contains(text) {
@@ -173,7 +184,7 @@ pub fn matches_only_label(name: &str, matchers: &[Matcher]) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{LabelQueryError, LabelQueryLimits, OfferOutcome, LabelCollector};
+    use super::{LabelCollector, LabelQueryError, LabelQueryLimits, OfferOutcome};
     use proptest::prelude::{prop_assert_eq, proptest};
     use std::collections::BTreeSet;
 

@@ -3,19 +3,21 @@
 //! Of points at the same time the one of the later chunk wins, "later" meaning the order in which the chunks were given: the
 //! sources in their order, and each source's chunks in its order. How chunks are merged stands in `merger`.
 
-mod merger;
 pub mod groups;
+mod merger;
 
+use crate::model::float_sample::FloatSample;
 use crate::model::histogram::CounterResetHint;
 use crate::model::labels::Labels;
-use crate::model::float_sample::FloatSample;
-use crate::model::time::TimeRange;
 use crate::model::sample::{Sample, SampleValue};
+use crate::model::time::TimeRange;
 use crate::tsdb::chunk::ChunkEncoding;
 use crate::tsdb::chunk::any_chunk::AnyChunkIter;
 use crate::tsdb::chunk::float_chunk::{FloatEncoding, FloatIter};
 use crate::tsdb::chunk::xor::ChunkError;
-use crate::tsdb::query::merged_series::merger::{SampleMerger, DecodedSample, ChunkDecoder, RankedChunk};
+use crate::tsdb::query::merged_series::merger::{
+    ChunkDecoder, DecodedSample, RankedChunk, SampleMerger,
+};
 use crate::tsdb::query::source::{Chunk, ChunkSeries, QueryError};
 
 /// One series and its chunks from all sources.
@@ -38,7 +40,9 @@ impl MergedSeries {
     /// Adds the chunks of a later source.
     pub(super) fn add_chunks(&mut self, chunks: Vec<Chunk>) {
         let first = self.chunks.len();
-        self.chunks.extend(chunks.into_iter().zip(first..).map(|(chunk, rank)| RankedChunk { chunk, rank }));
+        self.chunks.extend(
+            chunks.into_iter().zip(first..).map(|(chunk, rank)| RankedChunk { chunk, rank }),
+        );
         self.chunks.sort_by_key(|ranked| ranked.chunk.mint);
     }
 
@@ -82,7 +86,8 @@ enum SampleIterRepr<'a> {
 impl<'a> SampleIterRepr<'a> {
     fn new(labels: &'a Labels, chunks: &'a [RankedChunk], range: TimeRange) -> Self {
         let mut wanted = chunks.iter().filter(|ranked| ranked.chunk.overlaps(range));
-        if wanted.all(|ranked| FloatEncoding::from_chunk_encoding(ranked.chunk.encoding).is_some()) {
+        if wanted.all(|ranked| FloatEncoding::from_chunk_encoding(ranked.chunk.encoding).is_some())
+        {
             Self::Floats(SampleMerger::new(labels, chunks, range))
         } else {
             Self::Any(SampleMerger::new(labels, chunks, range))
@@ -114,9 +119,13 @@ impl Iterator for FloatSampleIter<'_> {
     #[inline]
     fn next(&mut self) -> Option<Self::Item> {
         match &mut self.0 {
-            SampleIterRepr::Floats(floats) => floats.next().map(|float| float.map(|float| float.sample)),
+            SampleIterRepr::Floats(floats) => {
+                floats.next().map(|float| float.map(|float| float.sample))
+            }
             SampleIterRepr::Any(points) => points.find_map(|point| match point {
-                Ok(Sample { t, value: SampleValue::Float(v), .. }) => Some(Ok(FloatSample::new(t, v))),
+                Ok(Sample { t, value: SampleValue::Float(v), .. }) => {
+                    Some(Ok(FloatSample::new(t, v)))
+                }
                 Ok(_) => None,
                 Err(error) => Some(Err(error)),
             }),
@@ -134,7 +143,11 @@ struct FloatWithSt {
 impl From<FloatWithSt> for Sample {
     #[inline]
     fn from(float: FloatWithSt) -> Self {
-        Self { start_timestamp: float.start, t: float.sample.t, value: SampleValue::Float(float.sample.v) }
+        Self {
+            start_timestamp: float.start,
+            t: float.sample.t,
+            value: SampleValue::Float(float.sample.v),
+        }
     }
 }
 

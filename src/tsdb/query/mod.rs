@@ -2,9 +2,9 @@
 
 #[cfg(test)]
 pub(crate) mod any_points;
+pub mod chunk_iter;
 #[cfg(test)]
 pub(crate) mod conformance;
-pub mod chunk_iter;
 #[cfg(test)]
 pub(crate) mod fixed_source;
 pub mod label_source;

@@ -71,7 +71,11 @@ impl SeriesSet<'_> {
             return Ok(None);
         };
         let mut series = MergedSeries::new(first);
-        while self.cursors.peek().is_some_and(|Reverse(head)| head.series.labels == *series.labels()) {
+        while self
+            .cursors
+            .peek()
+            .is_some_and(|Reverse(head)| head.series.labels == *series.labels())
+        {
             if let Some(same) = self.pop_lowest()? {
                 series.add_chunks(same.chunks);
             }
@@ -88,7 +92,10 @@ impl SeriesSet<'_> {
             return Ok(Some(head.series));
         };
         if next.labels <= head.series.labels {
-            return Err(QueryError::Corrupted(format!("series {} stands behind {}", next.labels, head.series.labels)));
+            return Err(QueryError::Corrupted(format!(
+                "series {} stands behind {}",
+                next.labels, head.series.labels
+            )));
         }
         let series = std::mem::replace(&mut head.series, next);
         self.cursors.push(Reverse(head));

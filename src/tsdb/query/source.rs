@@ -21,7 +21,11 @@ pub trait BlockSource: Send + Sync {
     ///
     /// # Errors
     /// [`QueryError`] where the data can't be read.
-    fn select(&self, matchers: &[Matcher], range: TimeRange) -> Result<ChunkSeriesSet<'_>, QueryError>;
+    fn select(
+        &self,
+        matchers: &[Matcher],
+        range: TimeRange,
+    ) -> Result<ChunkSeriesSet<'_>, QueryError>;
 }
 
 /// Series with their chunks, sorted by labels, made one by one as they are asked for.
@@ -63,7 +67,8 @@ impl Chunk {
     #[must_use]
     pub fn is_fully_selected(&self, range: TimeRange) -> bool {
         let times = TimeRange::new(self.mint, self.maxt);
-        let is_touched = self.deleted_intervals.as_ref().is_some_and(|deleted| deleted.overlaps(times));
+        let is_touched =
+            self.deleted_intervals.as_ref().is_some_and(|deleted| deleted.overlaps(times));
         range.contains(self.mint) && range.contains(self.maxt) && !is_touched
     }
 }

@@ -64,7 +64,7 @@ pub fn write(folder: &Path, tombstones: &Tombstones) -> Result<u64, FileError> {
 
 #[cfg(test)]
 mod tests {
-    use super::{NAME, TombstonesFile, TombstonesError, read, write};
+    use super::{NAME, TombstonesError, TombstonesFile, read, write};
     use crate::model::time::TimeRange;
     use crate::tsdb::tombstones::Tombstones;
 
@@ -76,10 +76,15 @@ mod tests {
         for series in [1, 40] {
             set.add(series, TimeRange::new(-5, 5));
             let file_bytes = write(dir.path(), &set).unwrap();
-            assert_eq!(read(dir.path()).unwrap(), TombstonesFile { tombstones: set.clone(), file_bytes });
+            assert_eq!(
+                read(dir.path()).unwrap(),
+                TombstonesFile { tombstones: set.clone(), file_bytes }
+            );
         }
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
         std::fs::write(dir.path().join(NAME), "").unwrap();
-        assert!(matches!(read(dir.path()), Err(TombstonesError::Corrupted { path, .. }) if path.ends_with(NAME)));
+        assert!(
+            matches!(read(dir.path()), Err(TombstonesError::Corrupted { path, .. }) if path.ends_with(NAME))
+        );
     }
 }

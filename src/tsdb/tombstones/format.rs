@@ -12,7 +12,9 @@
 //! they rise, as do the ranges of each. A file that repeats, joins or mixes them is read as well.
 
 use crate::model::time::TimeRange;
-use crate::tsdb::encoding::byte_reader::{ByteError, ByteReader, put_be_u32, put_uvarint, put_varint};
+use crate::tsdb::encoding::byte_reader::{
+    ByteError, ByteReader, put_be_u32, put_uvarint, put_varint,
+};
 use crate::tsdb::encoding::checksum::crc32c;
 use crate::tsdb::tombstones::Tombstones;
 
@@ -134,9 +136,15 @@ mod tests {
         let bare = encode_body(&example());
         assert_eq!(bare, encode(&example())[4..][..bare.len()]);
         assert_eq!(decode_body(&bare), Ok(example()));
-        assert_eq!(decode_body(&encode(&example())[1..]), Err(TombstonesFormatError::Version(0x30)));
+        assert_eq!(
+            decode_body(&encode(&example())[1..]),
+            Err(TombstonesFormatError::Version(0x30))
+        );
         assert_eq!(decode_body(&[]), Err(TombstonesFormatError::FileLength(0)));
-        assert!(matches!(decode_body(&bare[..bare.len() - 1]), Err(TombstonesFormatError::Entry(_))));
+        assert!(matches!(
+            decode_body(&bare[..bare.len() - 1]),
+            Err(TombstonesFormatError::Entry(_))
+        ));
     }
 
     fn example() -> Tombstones {
@@ -174,8 +182,10 @@ mod tests {
             bytes
         };
         let set = decode(&file(&[9, 2, 4, 8, 0, 2, 9, 0, 2, 9, 6, 6, 7, 4, 2])).unwrap();
-        let found: Vec<_> =
-            set.iter().map(|(series, times)| (series, times.iter().copied().collect::<Vec<_>>())).collect();
+        let found: Vec<_> = set
+            .iter()
+            .map(|(series, times)| (series, times.iter().copied().collect::<Vec<_>>()))
+            .collect();
         assert_eq!(found, [(8, vec![TimeRange::new(0, 1)]), (9, vec![TimeRange::new(0, 3)])]);
         assert!(matches!(decode(&file(&[9, 2])), Err(TombstonesFormatError::Entry(_))));
     }

@@ -38,7 +38,8 @@ impl Tombstones {
     pub fn truncate_before(&mut self, t: i64) {
         self.0.retain(|_, intervals| {
             if intervals.iter().any(|range| range.maxt < t) {
-                *intervals = Arc::new(intervals.iter().filter(|range| range.maxt >= t).copied().collect());
+                *intervals =
+                    Arc::new(intervals.iter().filter(|range| range.maxt >= t).copied().collect());
             }
             !intervals.is_empty()
         });
@@ -80,8 +81,10 @@ mod tests {
         for (series, mint, maxt) in [(7, 10, 19), (3, 0, 5), (7, 30, 40), (7, 20, 29), (9, 5, 4)] {
             set.add(series, TimeRange::new(mint, maxt));
         }
-        let found: Vec<_> =
-            set.iter().map(|(series, times)| (series, times.iter().copied().collect::<Vec<_>>())).collect();
+        let found: Vec<_> = set
+            .iter()
+            .map(|(series, times)| (series, times.iter().copied().collect::<Vec<_>>()))
+            .collect();
         assert_eq!(found, [(3, vec![TimeRange::new(0, 5)]), (7, vec![TimeRange::new(10, 40)])]);
         assert_eq!((set.interval_count(), set.get(9).is_none()), (2, true));
         set.remove(3);

@@ -10,18 +10,18 @@
 //! records of one kind; where that changes, [`LogBatch::finish_records`] comes in between.
 
 use crate::model::exemplar::Exemplar;
+use crate::model::float_sample::FloatSample;
 use crate::model::labels::Labels;
 use crate::model::metadata::Metadata;
 use crate::model::refs::SeriesRef;
-use crate::model::float_sample::FloatSample;
-use crate::model::time::TimeRange;
 use crate::model::sample::Sample;
-use crate::tsdb::wal::compression::{RecordCompression, Compressor};
+use crate::model::time::TimeRange;
+use crate::tsdb::wal::compression::{Compressor, RecordCompression};
 use crate::tsdb::wal::group::WriteGroup;
-use crate::tsdb::wal::record::record_type::RecordType;
+use crate::tsdb::wal::record::builder::{RecordBuilder, RecordVersion, record_type_for};
 use crate::tsdb::wal::record::metadata::{begin_metadata, put_metadata};
 use crate::tsdb::wal::record::mmap_markers::{RefMmapMarker, begin_mmap_markers, put_mmap_marker};
-use crate::tsdb::wal::record::builder::{RecordBuilder, RecordVersion, record_type_for};
+use crate::tsdb::wal::record::record_type::RecordType;
 use crate::tsdb::wal::record::series::{begin_series, put_series};
 use crate::tsdb::wal::record::tombstones::{RefTombstone, begin_tombstones, put_tombstone};
 
@@ -125,7 +125,10 @@ impl LogBatch {
     /// Adds times in which a series' samples are deleted; the series is in the log or in this batch.
     pub fn push_tombstones(&mut self, series: SeriesRef, ranges: &[TimeRange]) {
         for &range in ranges {
-            put_tombstone(self.open[TOMBSTONES].bytes(begin_tombstones), RefTombstone { series, range });
+            put_tombstone(
+                self.open[TOMBSTONES].bytes(begin_tombstones),
+                RefTombstone { series, range },
+            );
             self.finish_if_large(TOMBSTONES);
         }
     }
@@ -182,20 +185,22 @@ impl LogBatch {
 mod tests {
     use super::LogBatch;
     use crate::model::exemplar::Exemplar;
+    use crate::model::float_sample::FloatSample;
     use crate::model::histogram::{CUSTOM_BUCKETS_SCHEMA, FloatHistogram, Histogram};
     use crate::model::labels::LabelsBuilder;
     use crate::model::metadata::Metadata;
     use crate::model::refs::{HeadChunkRef, SeriesRef};
-    use crate::model::float_sample::FloatSample;
-    use crate::model::time::TimeRange;
     use crate::model::sample::{Sample, SampleValue};
+    use crate::model::time::TimeRange;
     use crate::tsdb::wal::compression::RecordCompression;
-    use crate::tsdb::wal::record::exemplars::{RefExemplar, encode_exemplars};
-    use crate::tsdb::wal::record::histogram_encoder::{HistogramLayout, encode_float_histograms, encode_histograms};
-    use crate::tsdb::wal::record::histograms::RefHistogram;
-    use crate::tsdb::wal::record::record_type::RecordType;
-    use crate::tsdb::wal::record::mmap_markers::RefMmapMarker;
     use crate::tsdb::wal::record::builder::RecordVersion;
+    use crate::tsdb::wal::record::exemplars::{RefExemplar, encode_exemplars};
+    use crate::tsdb::wal::record::histogram_encoder::{
+        HistogramLayout, encode_float_histograms, encode_histograms,
+    };
+    use crate::tsdb::wal::record::histograms::RefHistogram;
+    use crate::tsdb::wal::record::mmap_markers::RefMmapMarker;
+    use crate::tsdb::wal::record::record_type::RecordType;
     use crate::tsdb::wal::record::samples::{RefSample, encode_samples, encode_samples_v2};
 
     fn records(batch: &mut LogBatch) -> Vec<Vec<u8>> {
@@ -219,13 +224,17 @@ mod tests {
     fn records_that_grow_are_those_that_are_encoded_at_once() {
         let mut batch = LogBatch::default();
         let mut expected = vec![Vec::new(); 5];
-        let samples = [(SeriesRef(5), FloatSample::new(10, 1.0)), (SeriesRef(2), FloatSample::new(7, -0.0))];
+        let samples =
+            [(SeriesRef(5), FloatSample::new(10, 1.0)), (SeriesRef(2), FloatSample::new(7, -0.0))];
         samples.into_iter().for_each(|(series, sample)| batch.push_float_sample(series, sample));
         encode_samples(&mut expected[0], samples);
         let whole = [entry(1, 0, 10, histogram(3, 8)), entry(9, 0, 4, histogram(0, 2))];
         let custom = [entry(1, 0, 11, histogram(CUSTOM_BUCKETS_SCHEMA, 8))];
         for one in whole.iter().chain(&custom) {
-            batch.push_sample(one.series, &Sample::new(one.t, SampleValue::Histogram(Box::new(one.histogram.clone()))));
+            batch.push_sample(
+                one.series,
+                &Sample::new(one.t, SampleValue::Histogram(Box::new(one.histogram.clone()))),
+            );
         }
         encode_histograms(&mut expected[1], HistogramLayout::Exponential, &whole);
         encode_histograms(&mut expected[2], HistogramLayout::Custom, &custom);
@@ -248,21 +257,29 @@ mod tests {
     fn records_with_starts_are_those_that_are_encoded_at_once() {
         let mut batch = LogBatch::default();
         batch.set_record_version(RecordVersion::V2);
-        let samples = [(5, 0, 10), (5, 3, 11), (6, 3, 12), (6, 9, 13)].map(|(series, start, t)| RefSample {
-            series: SeriesRef(series),
-            start_timestamp: start,
-            sample: FloatSample::new(t, t as f64),
-        });
-        let custom = [entry(7, 3, 10, histogram(CUSTOM_BUCKETS_SCHEMA, 8)), entry(7, 4, 11, histogram(3, 1))];
+        let samples =
+            [(5, 0, 10), (5, 3, 11), (6, 3, 12), (6, 9, 13)].map(|(series, start, t)| RefSample {
+                series: SeriesRef(series),
+                start_timestamp: start,
+                sample: FloatSample::new(t, t as f64),
+            });
+        let custom = [
+            entry(7, 3, 10, histogram(CUSTOM_BUCKETS_SCHEMA, 8)),
+            entry(7, 4, 11, histogram(3, 1)),
+        ];
         // Twice: the second record begins anew.
         for _ in 0..2 {
             for one in &samples {
-                let point = Sample { start_timestamp: one.start_timestamp, ..Sample::from(one.sample) };
+                let point =
+                    Sample { start_timestamp: one.start_timestamp, ..Sample::from(one.sample) };
                 batch.push_sample(one.series, &point);
             }
             for one in &custom {
                 let value = SampleValue::Histogram(Box::new(one.histogram.clone()));
-                batch.push_sample(one.series, &Sample { start_timestamp: one.start_timestamp, t: one.t, value });
+                batch.push_sample(
+                    one.series,
+                    &Sample { start_timestamp: one.start_timestamp, t: one.t, value },
+                );
             }
             batch.finish_records();
         }
@@ -286,7 +303,8 @@ mod tests {
     #[test]
     fn a_marker_stands_between_the_points_before_and_behind_it() {
         let mut batch = LogBatch::default();
-        let marker = |series| RefMmapMarker { series: SeriesRef(series), chunk: HeadChunkRef::new(1, 8) };
+        let marker =
+            |series| RefMmapMarker { series: SeriesRef(series), chunk: HeadChunkRef::new(1, 8) };
         batch.push_float_sample(SeriesRef(1), FloatSample::new(1, 1.0));
         batch.push_mmap_marker(marker(1));
         batch.push_mmap_marker(marker(2));

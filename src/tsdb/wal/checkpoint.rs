@@ -88,7 +88,9 @@ pub fn list_checkpoints(dir: &Path) -> Result<Vec<Checkpoint>, CheckpointError> 
 /// [`CheckpointError`].
 pub fn list_unfinished(dir: &Path) -> Result<Vec<PathBuf>, CheckpointError> {
     let mut unfinished = checkpoint_dirs(dir)?;
-    unfinished.retain(|path| strip_checkpoint_prefix(path).is_some_and(|rest| rest.ends_with(UNFINISHED_SUFFIX)));
+    unfinished.retain(|path| {
+        strip_checkpoint_prefix(path).is_some_and(|rest| rest.ends_with(UNFINISHED_SUFFIX))
+    });
     Ok(unfinished)
 }
 
@@ -115,14 +117,21 @@ fn strip_checkpoint_prefix(path: &Path) -> Option<&str> {
 
 #[cfg(test)]
 mod tests {
-    use super::{CheckpointError, checkpoint_path, last_checkpoint, list_unfinished, temporary_path};
+    use super::{
+        CheckpointError, checkpoint_path, last_checkpoint, list_unfinished, temporary_path,
+    };
 
     #[test]
     fn the_newest_finished_checkpoint_is_found() {
         let dir = tempfile::tempdir().unwrap();
         assert_eq!(last_checkpoint(dir.path()).unwrap(), None);
-        for name in ["checkpoint.00000002", "checkpoint.000011", "checkpoint.00000099.tmp", "checkpoint.x", "00000012"]
-        {
+        for name in [
+            "checkpoint.00000002",
+            "checkpoint.000011",
+            "checkpoint.00000099.tmp",
+            "checkpoint.x",
+            "00000012",
+        ] {
             std::fs::create_dir(dir.path().join(name)).unwrap();
         }
         let last = last_checkpoint(dir.path()).unwrap().unwrap();

@@ -23,11 +23,15 @@ use crate::model::refs::SeriesRef;
 use crate::tsdb::wal::corruption::CorruptionReason;
 use crate::tsdb::wal::record::error::DecodeRecordError;
 use crate::tsdb::wal::record::exemplars::{decode_exemplars, encode_exemplars};
-use crate::tsdb::wal::record::histogram_encoder::{HistogramLayout, encode_float_histograms, encode_histograms};
+use crate::tsdb::wal::record::histogram_encoder::{
+    HistogramLayout, encode_float_histograms, encode_histograms,
+};
 use crate::tsdb::wal::record::histograms::{decode_float_histograms, decode_histograms};
-use crate::tsdb::wal::record::record_type::RecordType;
 use crate::tsdb::wal::record::metadata::{begin_metadata, decode_metadata, put_metadata};
-use crate::tsdb::wal::record::samples::{RefSample, SamplesDecoder, encode_samples, encode_samples_v2};
+use crate::tsdb::wal::record::record_type::RecordType;
+use crate::tsdb::wal::record::samples::{
+    RefSample, SamplesDecoder, encode_samples, encode_samples_v2,
+};
 use crate::tsdb::wal::record::series::{RefSeries, SeriesDecoder, encode_series};
 use crate::tsdb::wal::record::tombstones::{RefTombstone, decode_tombstones, encode_tombstones};
 
@@ -91,17 +95,22 @@ impl<'a> CheckpointFilter<'a> {
     ///
     /// # Errors
     /// [`CorruptionReason`] where it does not decode.
-    pub fn filter<'r>(&'r mut self, record: &'r [u8]) -> Result<Option<&'r [u8]>, CorruptionReason> {
+    pub fn filter<'r>(
+        &'r mut self,
+        record: &'r [u8],
+    ) -> Result<Option<&'r [u8]>, CorruptionReason> {
         match RecordType::from_record(record) {
             RecordType::Series => self.series(record),
             RecordType::Samples | RecordType::SamplesV2 => self.samples(record),
             RecordType::Tombstones => self.tombstones(record),
             RecordType::Exemplars => self.exemplars(record),
             RecordType::Metadata => self.metadata(record).map(|()| None),
-            RecordType::Histograms | RecordType::CustomHistograms | RecordType::HistogramsV2 => self.histograms(record),
-            RecordType::FloatHistograms | RecordType::CustomFloatHistograms | RecordType::FloatHistogramsV2 => {
-                self.float_histograms(record)
+            RecordType::Histograms | RecordType::CustomHistograms | RecordType::HistogramsV2 => {
+                self.histograms(record)
             }
+            RecordType::FloatHistograms
+            | RecordType::CustomFloatHistograms
+            | RecordType::FloatHistogramsV2 => self.float_histograms(record),
             RecordType::MmapMarkers => return Ok(None),
             kind @ RecordType::Unknown(byte) => {
                 if !kind.is_plausibly_newer() {
@@ -139,9 +148,13 @@ impl<'a> CheckpointFilter<'a> {
 
     fn series<'r>(&'r mut self, record: &'r [u8]) -> FilterResult<'r> {
         let entries = SeriesDecoder::new(record)?.collect::<Result<Vec<_>, _>>()?;
-        let stay = RetainedEntries::retain(entries, |entry| self.is_live(entry.series)).count_into(&mut self.stats.series);
+        let stay = RetainedEntries::retain(entries, |entry| self.is_live(entry.series))
+            .count_into(&mut self.stats.series);
         Ok(stay.record(record, &mut self.rewritten, |out, entries| {
-            encode_series(out, entries.iter().map(|RefSeries { series, labels }| (*series, labels)));
+            encode_series(
+                out,
+                entries.iter().map(|RefSeries { series, labels }| (*series, labels)),
+            );
         }))
     }
 
@@ -151,34 +164,53 @@ impl<'a> CheckpointFilter<'a> {
         for entry in decoder {
             entries.push(entry?);
         }
-        let stay = RetainedEntries::retain(entries, |entry| entry.sample.t >= self.mint).count_into(&mut self.stats.samples);
-        Ok(stay.record(record, &mut self.rewritten, |out, entries| match RecordType::from_record(record) {
-            RecordType::SamplesV2 => encode_samples_v2(out, entries.iter().copied()),
-            _ => encode_samples(out, entries.iter().map(|&RefSample { series, sample, .. }| (series, sample))),
+        let stay = RetainedEntries::retain(entries, |entry| entry.sample.t >= self.mint)
+            .count_into(&mut self.stats.samples);
+        Ok(stay.record(record, &mut self.rewritten, |out, entries| {
+            match RecordType::from_record(record) {
+                RecordType::SamplesV2 => encode_samples_v2(out, entries.iter().copied()),
+                _ => encode_samples(
+                    out,
+                    entries.iter().map(|&RefSample { series, sample, .. }| (series, sample)),
+                ),
+            }
         }))
     }
 
     fn tombstones<'r>(&'r mut self, record: &'r [u8]) -> FilterResult<'r> {
-        let stays = |entry: &RefTombstone| entry.range.maxt >= self.mint && self.is_live(entry.series);
-        let stay = RetainedEntries::retain(decode_tombstones(record)?, stays).count_into(&mut self.stats.tombstones);
-        Ok(stay.record(record, &mut self.rewritten, |out, entries| encode_tombstones(out, entries.iter().copied())))
+        let stays =
+            |entry: &RefTombstone| entry.range.maxt >= self.mint && self.is_live(entry.series);
+        let stay = RetainedEntries::retain(decode_tombstones(record)?, stays)
+            .count_into(&mut self.stats.tombstones);
+        Ok(stay.record(record, &mut self.rewritten, |out, entries| {
+            encode_tombstones(out, entries.iter().copied())
+        }))
     }
 
     fn exemplars<'r>(&'r mut self, record: &'r [u8]) -> FilterResult<'r> {
-        let stay = RetainedEntries::retain(decode_exemplars(record)?, |entry| entry.exemplar.t >= self.mint)
-            .count_into(&mut self.stats.exemplars);
+        let stay = RetainedEntries::retain(decode_exemplars(record)?, |entry| {
+            entry.exemplar.t >= self.mint
+        })
+        .count_into(&mut self.stats.exemplars);
         Ok(stay.record(record, &mut self.rewritten, |out, entries| encode_exemplars(out, entries)))
     }
 
     fn histograms<'r>(&'r mut self, record: &'r [u8]) -> FilterResult<'r> {
-        let stay = RetainedEntries::retain(decode_histograms(record)?, |entry| entry.t >= self.mint).count_into(&mut self.stats.samples);
-        Ok(stay.record(record, &mut self.rewritten, |out, entries| encode_histograms(out, layout_of(record), entries)))
+        let stay =
+            RetainedEntries::retain(decode_histograms(record)?, |entry| entry.t >= self.mint)
+                .count_into(&mut self.stats.samples);
+        Ok(stay.record(record, &mut self.rewritten, |out, entries| {
+            encode_histograms(out, layout_of(record), entries)
+        }))
     }
 
     fn float_histograms<'r>(&'r mut self, record: &'r [u8]) -> FilterResult<'r> {
         let stay =
-            RetainedEntries::retain(decode_float_histograms(record)?, |entry| entry.t >= self.mint).count_into(&mut self.stats.samples);
-        Ok(stay.record(record, &mut self.rewritten, |out, entries| encode_float_histograms(out, layout_of(record), entries)))
+            RetainedEntries::retain(decode_float_histograms(record)?, |entry| entry.t >= self.mint)
+                .count_into(&mut self.stats.samples);
+        Ok(stay.record(record, &mut self.rewritten, |out, entries| {
+            encode_float_histograms(out, layout_of(record), entries)
+        }))
     }
 
     fn metadata(&mut self, record: &[u8]) -> Result<(), DecodeRecordError> {
@@ -246,5 +278,6 @@ impl<T> RetainedEntries<T> {
 }
 
 fn layout_of(record: &[u8]) -> HistogramLayout {
-    HistogramLayout::from_record_type(RecordType::from_record(record)).unwrap_or(HistogramLayout::WithSt)
+    HistogramLayout::from_record_type(RecordType::from_record(record))
+        .unwrap_or(HistogramLayout::WithSt)
 }

@@ -23,12 +23,12 @@ use crate::tsdb::fs::fail_point;
 use crate::tsdb::wal::checkpoint::{
     CheckpointError, checkpoint_path, last_checkpoint, list_unfinished, temporary_path,
 };
-use crate::tsdb::wal::checkpoint_filter::{CheckpointStats, CheckpointFilter};
-use crate::tsdb::wal::compression::{RecordCompression, Compressor};
+use crate::tsdb::wal::checkpoint_filter::{CheckpointFilter, CheckpointStats};
+use crate::tsdb::wal::compression::{Compressor, RecordCompression};
 use crate::tsdb::wal::corruption::CorruptionReason;
 use crate::tsdb::wal::error::{OpenLogError, WriteLogError};
 use crate::tsdb::wal::group::WriteGroup;
-use crate::tsdb::wal::reader::{ReadLogError, LogSegmentReader};
+use crate::tsdb::wal::reader::{LogSegmentReader, ReadLogError};
 use crate::tsdb::wal::segment::{Segment, list_segments};
 use crate::tsdb::wal::writer::LogWriter;
 
@@ -190,7 +190,9 @@ fn write_filtered(
     for_each_record(sources, |record| {
         check()?;
         match sieve.filter(record) {
-            Ok(stays) => stays.map_or(Ok(()), |record| output.push(record)).map(|()| RecordAction::Good),
+            Ok(stays) => {
+                stays.map_or(Ok(()), |record| output.push(record)).map(|()| RecordAction::Good)
+            }
             Err(reason) => Ok(RecordAction::Damaged(reason)),
         }
     })?;
@@ -218,7 +220,10 @@ fn for_each_record(
         let mut reader = LogSegmentReader::open(segment.clone())?;
         while let Some(record) = reader.next_record()? {
             if let RecordAction::Damaged(reason) = take(record)? {
-                return Err(ReadLogError::Damaged(Box::new(reader.corruption_at_last_record(reason))).into());
+                return Err(ReadLogError::Damaged(Box::new(
+                    reader.corruption_at_last_record(reason),
+                ))
+                .into());
             }
         }
     }
@@ -238,10 +243,13 @@ impl<'a> CheckpointSegments<'a> {
     fn create(job: &'a CheckpointSpec<'_>, path: &'a Path) -> Result<Self, WriteCheckpointError> {
         let writer = LogWriter::open(path.to_owned(), job.segment_size, Arc::clone(&job.disk));
         let writer = writer.map_err(|error| match error {
-            OpenLogError::Io(source) => WriteCheckpointError::Write { path: path.to_owned(), source },
-            OpenLogError::Listing(error) => {
-                WriteCheckpointError::Write { path: path.to_owned(), source: Arc::new(io::Error::other(error)) }
+            OpenLogError::Io(source) => {
+                WriteCheckpointError::Write { path: path.to_owned(), source }
             }
+            OpenLogError::Listing(error) => WriteCheckpointError::Write {
+                path: path.to_owned(),
+                source: Arc::new(io::Error::other(error)),
+            },
         })?;
         let compressor = Compressor::new(job.compression);
         Ok(Self { path, disk: &*job.disk, compressor, group: WriteGroup::default(), writer })
@@ -258,7 +266,11 @@ impl<'a> CheckpointSegments<'a> {
         written.map_err(|error| self.write_error(error))?;
         self.group.clear(2 * GROUP_BYTES);
         // So that neither open files nor what the system has yet to write pile up.
-        self.writer.take_finished().iter().try_for_each(|file| file.sync()).map_err(|error| self.io_failed(error))
+        self.writer
+            .take_finished()
+            .iter()
+            .try_for_each(|file| file.sync())
+            .map_err(|error| self.io_failed(error))
     }
 
     /// Writes the rest and makes all of it durable.

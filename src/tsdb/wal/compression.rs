@@ -178,7 +178,11 @@ impl Decompressor {
     ///
     /// # Errors
     /// [`CompressionError`]. What [`Decompressor::output`] gives then is not specified.
-    pub fn decompress(&mut self, compression: RecordCompression, data: &[u8]) -> Result<(), CompressionError> {
+    pub fn decompress(
+        &mut self,
+        compression: RecordCompression,
+        data: &[u8],
+    ) -> Result<(), CompressionError> {
         self.len = match compression {
             RecordCompression::None => {
                 self.out.clear();
@@ -248,7 +252,7 @@ impl std::fmt::Debug for Decompressor {
 
 #[cfg(test)]
 mod tests {
-    use super::{RecordCompression, CompressionError, Compressor, Decompressor};
+    use super::{CompressionError, Compressor, Decompressor, RecordCompression};
     use proptest::prelude::{any, prop_assert, prop_assert_eq, proptest};
 
     fn decompress(
@@ -260,13 +264,17 @@ mod tests {
         Ok(decompressor.output().to_vec())
     }
 
-    const ALL: [RecordCompression; 3] = [RecordCompression::None, RecordCompression::Snappy, RecordCompression::Zstd];
+    const ALL: [RecordCompression; 3] =
+        [RecordCompression::None, RecordCompression::Snappy, RecordCompression::Zstd];
 
     #[test]
     fn what_does_not_become_smaller_is_stored_as_it_is() {
         for compression in ALL {
             let mut out = b"before".to_vec();
-            assert_eq!(Compressor::new(compression).append(b"xyz", &mut out), RecordCompression::None);
+            assert_eq!(
+                Compressor::new(compression).append(b"xyz", &mut out),
+                RecordCompression::None
+            );
             assert_eq!(out, b"beforexyz");
             let mut out = b"before".to_vec();
             assert_eq!(Compressor::new(compression).append(&[7; 4000], &mut out), compression);
@@ -286,10 +294,19 @@ mod tests {
         let frame = zstd::bulk::compress(&[1; 100_000], 3).unwrap();
         let twice = [&frame[..], &frame[..]].concat();
         let mut decompressor = Decompressor::new();
-        assert_eq!(decompress(&mut decompressor, RecordCompression::Zstd, &twice).unwrap(), [1; 200_000]);
-        assert_eq!(decompress(&mut decompressor, RecordCompression::Zstd, &frame).unwrap(), [1; 100_000]);
+        assert_eq!(
+            decompress(&mut decompressor, RecordCompression::Zstd, &twice).unwrap(),
+            [1; 200_000]
+        );
+        assert_eq!(
+            decompress(&mut decompressor, RecordCompression::Zstd, &frame).unwrap(),
+            [1; 100_000]
+        );
         for cut in 0..frame.len() {
-            assert!(decompress(&mut decompressor, RecordCompression::Zstd, &frame[..cut]).is_err(), "cut at {cut}");
+            assert!(
+                decompress(&mut decompressor, RecordCompression::Zstd, &frame[..cut]).is_err(),
+                "cut at {cut}"
+            );
         }
     }
 

@@ -1,6 +1,6 @@
 //! Records on their way to one write, in their order, each as it will stand in the log: compressed or not.
 
-use crate::tsdb::wal::compression::{RecordCompression, Compressor};
+use crate::tsdb::wal::compression::{Compressor, RecordCompression};
 
 /// Records that wait for their write.
 #[derive(Debug, Default)]
@@ -60,7 +60,8 @@ impl WriteGroup {
     /// Notes that the next `count` records are written.
     pub fn mark_written(&mut self, count: usize) {
         let end = self.written_records + count;
-        self.written_bytes += self.records[self.written_records..end].iter().map(|span| span.len).sum::<usize>();
+        self.written_bytes +=
+            self.records[self.written_records..end].iter().map(|span| span.len).sum::<usize>();
         self.written_records = end;
     }
 

@@ -21,7 +21,7 @@
 //! there. The next checkpoint replaces directory and file. Prometheus ignores the file.
 
 use crate::tsdb::wal::checkpoint::{Checkpoint, checkpoint_path};
-use crate::tsdb::wal::reader::{ReadLogError, LogSegmentReader};
+use crate::tsdb::wal::reader::{LogSegmentReader, ReadLogError};
 use crate::tsdb::wal::segment::Segment;
 use std::path::{Path, PathBuf};
 
@@ -95,7 +95,9 @@ pub fn check_present(
     let Some(checkpoint) = checkpoint else {
         let first = segments.first().map_or(0, |segment| segment.number);
         return match first.checked_sub(1) {
-            Some(last) => Err(LostCheckpointError::Missing { first, path: checkpoint_path(dir, last) }.into()),
+            Some(last) => {
+                Err(LostCheckpointError::Missing { first, path: checkpoint_path(dir, last) }.into())
+            }
             None => Ok(false),
         };
     };
@@ -160,7 +162,8 @@ mod tests {
 
     fn check(dir: &Path) -> Result<bool, CheckPresentError> {
         let checkpoint = last_checkpoint(dir).unwrap();
-        let files = checkpoint.as_ref().map_or(Vec::new(), |checkpoint| checkpoint.segments().unwrap());
+        let files =
+            checkpoint.as_ref().map_or(Vec::new(), |checkpoint| checkpoint.segments().unwrap());
         check_present(dir, checkpoint.as_ref(), &files, &list_segments(dir).unwrap())
     }
 
@@ -170,7 +173,10 @@ mod tests {
             (&[][..], false),
             (&["00000000", "00000001"], false),
             (&["checkpoint.00000003/00000000", "00000004"], true),
-            (&["checkpoint.00000003/00000000+", "checkpoint.00000003/00000001+", "00000004"], false),
+            (
+                &["checkpoint.00000003/00000000+", "checkpoint.00000003/00000001+", "00000004"],
+                false,
+            ),
             (&["checkpoint.00000003/00000000+", "00000002", "00000003", "00000004"], false),
             (&["checkpoint.00000003/00000000+"], false),
             (&["checkpoint.00000003/lost", "00000004"], false),
@@ -189,17 +195,30 @@ mod tests {
             (&["00000004", "00000005"][..], "begins at segment 00000004"),
             (&["checkpoint.00000003/other", "00000004"], "the file 00000000"),
             (&["checkpoint.00000003/00000001+", "00000004"], "the file 00000000"),
-            (&["checkpoint.00000003/00000000+", "checkpoint.00000003/00000001", "00000004"], "the file 00000001"),
-            (&["checkpoint.00000003/00000000", "checkpoint.00000003/00000001+", "00000004"], "the file 00000000"),
+            (
+                &["checkpoint.00000003/00000000+", "checkpoint.00000003/00000001", "00000004"],
+                "the file 00000001",
+            ),
+            (
+                &["checkpoint.00000003/00000000", "checkpoint.00000003/00000001+", "00000004"],
+                "the file 00000000",
+            ),
             (&["checkpoint.00000003/other", "00000000"], "the file 00000000"),
         ] {
             let dir = log(names);
             let error = check(dir.path()).unwrap_err();
             assert!(matches!(error, CheckPresentError::Lost(_)), "{names:?}");
             let (error, way_out) = (error.to_string(), dir.path().join("checkpoint.00000003/lost"));
-            assert!(error.contains(text) && error.contains(way_out.to_str().unwrap()), "{names:?}: {error}");
+            assert!(
+                error.contains(text) && error.contains(way_out.to_str().unwrap()),
+                "{names:?}: {error}"
+            );
         }
-        let blank = LostCheckpointError::Blank { path: "wal/checkpoint.00000003".into(), entries: 7 };
-        assert!(blank.to_string().contains("7 entries") && blank.to_string().contains("wal/checkpoint.00000003/lost"));
+        let blank =
+            LostCheckpointError::Blank { path: "wal/checkpoint.00000003".into(), entries: 7 };
+        assert!(
+            blank.to_string().contains("7 entries")
+                && blank.to_string().contains("wal/checkpoint.00000003/lost")
+        );
     }
 }

@@ -127,8 +127,14 @@ pub fn read_page_item(rest: &[u8], room: usize) -> Result<PageItem<'_>, Fragment
         4 => FragmentType::Last,
         _ => return Err(FragmentError::UnknownType(type_byte)),
     };
-    let Some((&[_, len_high, len_low, c0, c1, c2, c3], body)) = rest.split_first_chunk::<HEADER_SIZE>() else {
-        return Err(if rest.len() < room { FragmentError::CutShort } else { FragmentError::CrossesPage { len: 0 } });
+    let Some((&[_, len_high, len_low, c0, c1, c2, c3], body)) =
+        rest.split_first_chunk::<HEADER_SIZE>()
+    else {
+        return Err(if rest.len() < room {
+            FragmentError::CutShort
+        } else {
+            FragmentError::CrossesPage { len: 0 }
+        });
     };
     let len = usize::from(u16::from_be_bytes([len_high, len_low]));
     if HEADER_SIZE + len > room {
@@ -139,12 +145,21 @@ pub fn read_page_item(rest: &[u8], room: usize) -> Result<PageItem<'_>, Fragment
     if found != computed {
         return Err(FragmentError::Checksum { found, computed });
     }
-    Ok(PageItem::Fragment(Fragment { role, compression: RecordCompression::from_type_byte(type_byte), data }))
+    Ok(PageItem::Fragment(Fragment {
+        role,
+        compression: RecordCompression::from_type_byte(type_byte),
+        data,
+    }))
 }
 
 /// Appends the fragments of a record to `out`, whose end lies at `offset` of its segment: exactly Prometheus's bytes.
 /// The page is padded at once where no further fragment fits into it.
-pub fn append_record(out: &mut Vec<u8>, mut offset: u64, mut data: &[u8], compression: RecordCompression) {
+pub fn append_record(
+    out: &mut Vec<u8>,
+    mut offset: u64,
+    mut data: &[u8],
+    compression: RecordCompression,
+) {
     let mut begun = false;
     loop {
         let room = PAGE_SIZE - page_offset(offset);
@@ -188,7 +203,10 @@ pub fn page_offset(offset: u64) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use super::{Fragment, HEADER_SIZE, PAGE_SIZE, FragmentType, PageItem, FragmentError, append_record, fits, padding_at, read_page_item};
+    use super::{
+        Fragment, FragmentError, FragmentType, HEADER_SIZE, PAGE_SIZE, PageItem, append_record,
+        fits, padding_at, read_page_item,
+    };
     use crate::tsdb::wal::compression::RecordCompression;
 
     #[test]
@@ -203,7 +221,10 @@ mod tests {
         assert_eq!(out.len(), PAGE_SIZE - 7);
         // Then an empty fragment is all that still fits.
         append_record(&mut out, (PAGE_SIZE - 7) as u64, b"x", RecordCompression::Snappy);
-        assert_eq!(out[PAGE_SIZE - 7..], [&[0x0a, 0, 0, 0, 0, 0, 0][..], &out[PAGE_SIZE..]].concat());
+        assert_eq!(
+            out[PAGE_SIZE - 7..],
+            [&[0x0a, 0, 0, 0, 0, 0, 0][..], &out[PAGE_SIZE..]].concat()
+        );
         assert_eq!(out[PAGE_SIZE], 0x0c);
     }
 
@@ -214,7 +235,9 @@ mod tests {
         append_record(&mut out, 0, &data, RecordCompression::Zstd);
         let (mut roles, mut joined) = (Vec::new(), Vec::new());
         for page in out.chunks(PAGE_SIZE) {
-            let Ok(PageItem::Fragment(Fragment { role, compression, data })) = read_page_item(page, PAGE_SIZE) else {
+            let Ok(PageItem::Fragment(Fragment { role, compression, data })) =
+                read_page_item(page, PAGE_SIZE)
+            else {
                 panic!("no fragment")
             };
             assert_eq!(compression, RecordCompression::Zstd);

@@ -22,9 +22,11 @@ use std::io::{self, Read};
 use std::ops::Range;
 use std::path::PathBuf;
 
-use crate::tsdb::wal::compression::{RecordCompression, Decompressor, MAX_RECORD_BYTES};
-use crate::tsdb::wal::corruption::{WalCorruption, CorruptionReason, CorruptionExtent};
-use crate::tsdb::wal::page::{Fragment, HEADER_SIZE, PAGE_SIZE, PageItem, page_offset, read_page_item};
+use crate::tsdb::wal::compression::{Decompressor, MAX_RECORD_BYTES, RecordCompression};
+use crate::tsdb::wal::corruption::{CorruptionExtent, CorruptionReason, WalCorruption};
+use crate::tsdb::wal::page::{
+    Fragment, HEADER_SIZE, PAGE_SIZE, PageItem, page_offset, read_page_item,
+};
 use crate::tsdb::wal::record::record_type::RecordType;
 use crate::tsdb::wal::segment::Segment;
 
@@ -114,7 +116,10 @@ impl<R: Read> LogSegmentReader<R> {
     ///
     /// # Errors
     /// [`ReadLogError`].
-    pub fn next_record_of(&mut self, wanted: impl Fn(RecordType) -> bool) -> Result<Option<&[u8]>, ReadLogError> {
+    pub fn next_record_of(
+        &mut self,
+        wanted: impl Fn(RecordType) -> bool,
+    ) -> Result<Option<&[u8]>, ReadLogError> {
         let (place, compression) = loop {
             let Some((place, compression)) = self.locate_next_record()? else { return Ok(None) };
             let first = compression.first_byte(place.data(&self.source.buffer, &self.joined));
@@ -127,11 +132,15 @@ impl<R: Read> LogSegmentReader<R> {
             return Ok(Some(data));
         }
         if let Err(error) = self.decompressor.decompress(compression, data) {
-            return Err(ReadLogError::Damaged(Box::new(self.corruption_at_last_record(error.into()))));
+            return Err(ReadLogError::Damaged(Box::new(
+                self.corruption_at_last_record(error.into()),
+            )));
         }
         // An empty record that was compressed is no use, and no Prometheus writes one.
         match self.decompressor.output() {
-            [] => Err(ReadLogError::Damaged(Box::new(self.corruption_at_last_record(CorruptionReason::UnknownKind(0))))),
+            [] => Err(ReadLogError::Damaged(Box::new(
+                self.corruption_at_last_record(CorruptionReason::UnknownKind(0)),
+            ))),
             record => Ok(Some(record)),
         }
     }
@@ -156,14 +165,19 @@ impl<R: Read> LogSegmentReader<R> {
     }
 
     /// Finds the next record that is not empty: where its bytes are and how they are compressed.
-    fn locate_next_record(&mut self) -> Result<Option<(RecordLocation, RecordCompression)>, ReadLogError> {
+    fn locate_next_record(
+        &mut self,
+    ) -> Result<Option<(RecordLocation, RecordCompression)>, ReadLogError> {
         let mut begun: Option<RecordCompression> = None;
         loop {
             let start = self.source.offset();
             let Some(room) = self.source.load().map_err(|source| self.io_error(source))? else {
                 return match begun {
                     None => Ok(None),
-                    Some(_) => Err(self.classify_corruption(self.record_start, CorruptionReason::Unfinished)),
+                    Some(_) => {
+                        Err(self
+                            .classify_corruption(self.record_start, CorruptionReason::Unfinished))
+                    }
                 };
             };
             let rest = self.source.rest();
@@ -206,7 +220,10 @@ impl<R: Read> LogSegmentReader<R> {
             self.previous_end = self.good_end;
             self.good_end = self.source.offset();
             if whole && len > 0 {
-                return Ok(Some((RecordLocation::Page(range.start + HEADER_SIZE..range.end), compression)));
+                return Ok(Some((
+                    RecordLocation::Page(range.start + HEADER_SIZE..range.end),
+                    compression,
+                )));
             }
             if !whole && !self.joined.is_empty() {
                 return Ok(Some((RecordLocation::Joined, compression)));
@@ -214,7 +231,12 @@ impl<R: Read> LogSegmentReader<R> {
         }
     }
 
-    fn damage(&self, offset: u64, reason: CorruptionReason, extent: CorruptionExtent) -> ReadLogError {
+    fn damage(
+        &self,
+        offset: u64,
+        reason: CorruptionReason,
+        extent: CorruptionExtent,
+    ) -> ReadLogError {
         ReadLogError::Damaged(Box::new(WalCorruption {
             segment: self.segment.number,
             path: self.segment.path.clone(),
@@ -342,7 +364,8 @@ impl<R: Read> PageBuffer<R> {
 /// Whether good fragments stand from the beginning of `rest` on, of which one begins a record.
 fn record_begins_in(mut rest: &[u8]) -> bool {
     // The room does not matter: a fragment that is cut short is not a good one.
-    while let Ok(PageItem::Fragment(Fragment { role, data, .. })) = read_page_item(rest, PAGE_SIZE) {
+    while let Ok(PageItem::Fragment(Fragment { role, data, .. })) = read_page_item(rest, PAGE_SIZE)
+    {
         if role.begins_record() && !data.is_empty() {
             return true;
         }

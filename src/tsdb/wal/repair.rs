@@ -26,7 +26,7 @@ use crate::tsdb::fs::disk::Disk;
 use crate::tsdb::fs::durable::FileError;
 use crate::tsdb::fs::fail_point;
 use crate::tsdb::fs::quarantine::{copy_file, move_file};
-use crate::tsdb::wal::corruption::{WalCorruption, CorruptionExtent};
+use crate::tsdb::wal::corruption::{CorruptionExtent, WalCorruption};
 use crate::tsdb::wal::segment::{Segment, SegmentError, list_segments};
 
 /// What a repair did.
@@ -80,15 +80,23 @@ pub enum RepairError {
 ///
 /// # Errors
 /// [`RepairError`]; a second try goes on where this one ended.
-pub fn repair(disk: &dyn Disk, wal_dir: &Path, quarantine: &Path, damage: &WalCorruption) -> Result<RepairReport, RepairError> {
+pub fn repair(
+    disk: &dyn Disk,
+    wal_dir: &Path,
+    quarantine: &Path,
+    damage: &WalCorruption,
+) -> Result<RepairReport, RepairError> {
     let mut segments = list_segments(wal_dir)?;
-    let Some(index) = segments.iter().position(|s| s.number == damage.segment && s.path == damage.path) else {
+    let Some(index) =
+        segments.iter().position(|s| s.number == damage.segment && s.path == damage.path)
+    else {
         return Err(RepairError::Foreign { path: damage.path.clone(), dir: wal_dir.to_owned() });
     };
     let later = segments.split_off(index + 1);
     fail_point::hit("replay.repair");
     // A start that ended early may have left an empty segment behind the torn one.
-    let later_bytes = later.iter().map(|segment| file_len(&segment.path)).sum::<Result<u64, _>>()?;
+    let later_bytes =
+        later.iter().map(|segment| file_len(&segment.path)).sum::<Result<u64, _>>()?;
     let cut = file_len(&damage.path)?.saturating_sub(damage.good_end);
     let set_aside = if damage.extent == CorruptionExtent::TornTail && later_bytes == 0 {
         None
@@ -98,7 +106,14 @@ pub fn repair(disk: &dyn Disk, wal_dir: &Path, quarantine: &Path, damage: &WalCo
     fail_point::hit("replay.repair");
     cut_off(disk, damage)?;
     let (segment, path, kept) = (damage.segment, damage.path.clone(), damage.good_end);
-    Ok(RepairReport { segment, path, retained_bytes: kept, removed_bytes: cut, damage: damage.to_string(), set_aside })
+    Ok(RepairReport {
+        segment,
+        path,
+        retained_bytes: kept,
+        removed_bytes: cut,
+        damage: damage.to_string(),
+        set_aside,
+    })
 }
 
 struct RepairContext<'a> {
@@ -107,7 +122,12 @@ struct RepairContext<'a> {
     quarantine: &'a Path,
 }
 
-fn quarantine_tail(place: &RepairContext<'_>, damage: &WalCorruption, later: &[Segment], cut: u64) -> Result<QuarantinedSegments, RepairError> {
+fn quarantine_tail(
+    place: &RepairContext<'_>,
+    damage: &WalCorruption,
+    later: &[Segment],
+    cut: u64,
+) -> Result<QuarantinedSegments, RepairError> {
     let folder = unused_dir(place, damage);
     place.disk.create_dir_all(&folder).map_err(FileError::for_step("create", &folder))?;
     let mut bytes = cut;
@@ -120,13 +140,18 @@ fn quarantine_tail(place: &RepairContext<'_>, damage: &WalCorruption, later: &[S
         let tail = folder.join(format!("{:08}.from-{}", damage.segment, damage.good_end));
         copy_file(place.disk, &damage.path, damage.good_end, &tail)?;
     }
-    Ok(QuarantinedSegments { folder, segments: later.iter().map(|segment| segment.number).collect(), bytes })
+    Ok(QuarantinedSegments {
+        folder,
+        segments: later.iter().map(|segment| segment.number).collect(),
+        bytes,
+    })
 }
 
 /// The first folder of the damage's name that is not there yet.
 fn unused_dir(place: &RepairContext<'_>, damage: &WalCorruption) -> PathBuf {
     let log = place.wal_dir.file_name().map_or("wal".into(), |name| name.to_string_lossy());
-    let first = place.quarantine.join(format!("{log}-{:08}-at-{}", damage.segment, damage.good_end));
+    let first =
+        place.quarantine.join(format!("{log}-{:08}-at-{}", damage.segment, damage.good_end));
     let later = (2u32..).map(|number| {
         let mut name = first.clone().into_os_string();
         name.push(format!("-{number}"));
@@ -135,7 +160,11 @@ fn unused_dir(place: &RepairContext<'_>, damage: &WalCorruption) -> PathBuf {
     std::iter::once(first.clone()).chain(later).find(|folder| !folder.exists()).unwrap_or(first)
 }
 
-fn quarantine_segment(place: &RepairContext<'_>, segment: &Segment, folder: &Path) -> Result<(), RepairError> {
+fn quarantine_segment(
+    place: &RepairContext<'_>,
+    segment: &Segment,
+    folder: &Path,
+) -> Result<(), RepairError> {
     move_file(place.disk, &segment.path, &folder.join(format!("{:08}", segment.number)))?;
     Ok(())
 }

@@ -103,7 +103,11 @@ pub fn list_segments(dir: &Path) -> Result<Vec<Segment>, SegmentError> {
 /// # Errors
 /// [`SegmentError::Size`] where it is 0 or not a whole number of pages.
 pub fn check_segment_size(size: u64) -> Result<u64, SegmentError> {
-    if size > 0 && size.is_multiple_of(PAGE_SIZE as u64) { Ok(size) } else { Err(SegmentError::Size(size)) }
+    if size > 0 && size.is_multiple_of(PAGE_SIZE as u64) {
+        Ok(size)
+    } else {
+        Err(SegmentError::Size(size))
+    }
 }
 
 #[cfg(test)]
@@ -133,10 +137,16 @@ mod tests {
         let numbers: Vec<_> = list_segments(dir.path()).unwrap().iter().map(|s| s.number).collect();
         assert_eq!(numbers, [10, 11, 12]);
         touch("00000014");
-        assert!(matches!(list_segments(dir.path()), Err(SegmentError::Gap { missing: 13, next: 14, .. })));
+        assert!(matches!(
+            list_segments(dir.path()),
+            Err(SegmentError::Gap { missing: 13, next: 14, .. })
+        ));
         touch("00000013");
         touch("000013");
-        assert!(matches!(list_segments(dir.path()), Err(SegmentError::Duplicate { number: 13, .. })));
+        assert!(matches!(
+            list_segments(dir.path()),
+            Err(SegmentError::Duplicate { number: 13, .. })
+        ));
         assert!(matches!(list_segments(&dir.path().join("none")), Err(SegmentError::Io { .. })));
     }
 

@@ -19,10 +19,12 @@ use crate::tsdb::fs::disk::Disk;
 use crate::tsdb::fs::fail_point;
 use crate::tsdb::wal::checkpoint::{CheckpointError, last_checkpoint, list_checkpoints};
 use crate::tsdb::wal::checkpoint_filter::CheckpointStats;
-use crate::tsdb::wal::checkpoint_writer::{CheckpointSpec, WriteCheckpointError, write_checkpoint_while};
-use crate::tsdb::wal::write_log::Wal;
+use crate::tsdb::wal::checkpoint_writer::{
+    CheckpointSpec, WriteCheckpointError, write_checkpoint_while,
+};
 use crate::tsdb::wal::error::WalError;
 use crate::tsdb::wal::segment::list_segments;
+use crate::tsdb::wal::write_log::Wal;
 
 /// What of the log is no longer needed.
 pub struct WalTruncation<'a> {
@@ -115,13 +117,18 @@ impl WalTruncation<'_> {
     ///
     /// # Errors
     /// [`WriteCheckpointError::Stopped`] in [`TruncateError::Checkpoint`], else as [`Self::run`].
-    pub fn run_while(&self, wal: &Wal, go_on: &dyn Fn() -> bool) -> Result<TruncationReport, TruncateError> {
+    pub fn run_while(
+        &self,
+        wal: &Wal,
+        go_on: &dyn Fn() -> bool,
+    ) -> Result<TruncationReport, TruncateError> {
         let begun = Instant::now();
         let dir = &wal.options().dir;
         let segments = list_segments(dir).map_err(CheckpointError::from)?;
         wal.next_segment()?;
         let range = segments.first().zip(segments.last());
-        let part = match range.and_then(|(first, last)| plan_truncation(first.number, last.number)) {
+        let part = match range.and_then(|(first, last)| plan_truncation(first.number, last.number))
+        {
             Some(last) => Some(self.truncate_part(wal, segments[0].number, last, go_on)?),
             None => None,
         };
@@ -140,7 +147,8 @@ impl WalTruncation<'_> {
         // Segments that an earlier truncation could not remove may be all there is to this part.
         let before = last_checkpoint(dir)?.filter(|before| before.number >= last);
         let checkpoint = if before.is_some() {
-            disk.sync_dir(dir).map_err(|source| TruncateError::Sync { path: dir.clone(), source })?;
+            disk.sync_dir(dir)
+                .map_err(|source| TruncateError::Sync { path: dir.clone(), source })?;
             None
         } else {
             let job = CheckpointSpec {
@@ -172,7 +180,12 @@ pub fn plan_truncation(first: u32, last: u32) -> Option<u32> {
 
 /// Removes the segments up to `upto` from the log's directory `dir`, oldest first, as long as
 /// `go_on` returns `true`.
-pub fn remove_segments(dir: &Path, upto: u32, disk: &dyn Disk, go_on: &dyn Fn() -> bool) -> RemovalReport {
+pub fn remove_segments(
+    dir: &Path,
+    upto: u32,
+    disk: &dyn Disk,
+    go_on: &dyn Fn() -> bool,
+) -> RemovalReport {
     let mut removal = RemovalReport::default();
     removal.error = remove_segments_counted(dir, upto, disk, go_on, &mut removal.removed).err();
     removal
@@ -208,7 +221,9 @@ fn remove_old_checkpoints_counted(
     disk: &dyn Disk,
     removed: &mut usize,
 ) -> Result<(), RemoveError> {
-    for checkpoint in list_checkpoints(dir)?.iter().take_while(|checkpoint| checkpoint.number < below) {
+    for checkpoint in
+        list_checkpoints(dir)?.iter().take_while(|checkpoint| checkpoint.number < below)
+    {
         let removing = disk.remove_dir_all(&checkpoint.path).and_then(|()| disk.sync_dir(dir));
         removing.map_err(|source| RemoveError::Io { path: checkpoint.path.clone(), source })?;
         *removed += 1;

@@ -121,7 +121,8 @@ impl Wal {
     /// # Errors
     /// [`WalError::Begin`] where it can't be made.
     pub fn open(options: WalOptions) -> Result<Self, WalError> {
-        let writer = LogWriter::open(options.dir.clone(), options.segment_size, Arc::clone(&options.disk))?;
+        let writer =
+            LogWriter::open(options.dir.clone(), options.segment_size, Arc::clone(&options.disk))?;
         let start = LogPosition(0);
         let queue = CommitQueue {
             group: WriteGroup::default(),
@@ -327,7 +328,9 @@ impl LogState {
     fn health(&self) -> LogHealth {
         match self {
             Self::Good => LogHealth::Healthy,
-            Self::NoSpace { cause, .. } => LogHealth::NoSpace(format!("the log can't be written: {cause}")),
+            Self::NoSpace { cause, .. } => {
+                LogHealth::NoSpace(format!("the log can't be written: {cause}"))
+            }
             Self::Broken { cause } => LogHealth::Failed(format!("the log failed: {cause}")),
         }
     }
@@ -339,7 +342,10 @@ impl WalShared {
     }
 
     /// Writes all that is queued, and syncs it in mode `always`. There is no other leader.
-    fn commit_as_leader<'q>(&'q self, mut queue: MutexGuard<'q, CommitQueue>) -> MutexGuard<'q, CommitQueue> {
+    fn commit_as_leader<'q>(
+        &'q self,
+        mut queue: MutexGuard<'q, CommitQueue>,
+    ) -> MutexGuard<'q, CommitQueue> {
         queue.has_leader = true;
         let upto = queue.enqueued;
         let spare = std::mem::take(&mut queue.spare);
@@ -371,7 +377,9 @@ impl WalShared {
                 queue.group.append(&mut later);
                 self.mark_no_space(&mut queue.state, error);
             }
-            Err(WriteLogError::Broken(error)) => self.mark_failed(&mut queue.state, Arc::new(error)),
+            Err(WriteLogError::Broken(error)) => {
+                self.mark_failed(&mut queue.state, Arc::new(error))
+            }
         }
         self.changed.notify_all();
         queue
@@ -429,7 +437,8 @@ impl WalShared {
             return;
         }
         tracing::error!(%error, "no space for the log: read-only until a write succeeds");
-        *state = LogState::NoSpace { cause: Arc::new(error), next_try: Instant::now() + RETRY_INTERVAL };
+        *state =
+            LogState::NoSpace { cause: Arc::new(error), next_try: Instant::now() + RETRY_INTERVAL };
     }
 
     fn mark_failed(&self, state: &mut LogState, cause: Arc<io::Error>) {
@@ -448,7 +457,10 @@ impl WalShared {
         while !queue.closing {
             let tick = Instant::now() + interval;
             while !queue.closing && !self.closing.wait_until(&mut queue, tick).timed_out() {}
-            if queue.closing || self.options.sync == SyncMode::Always || matches!(queue.state, LogState::Broken { .. }) {
+            if queue.closing
+                || self.options.sync == SyncMode::Always
+                || matches!(queue.state, LogState::Broken { .. })
+            {
                 continue;
             }
             let upto = queue.written;

@@ -41,11 +41,18 @@ impl LogWriter {
     ///
     /// # Errors
     /// [`OpenLogError`].
-    pub fn open(dir: PathBuf, segment_size: u64, disk: Arc<dyn Disk>) -> Result<Self, OpenLogError> {
+    pub fn open(
+        dir: PathBuf,
+        segment_size: u64,
+        disk: Arc<dyn Disk>,
+    ) -> Result<Self, OpenLogError> {
         check_segment_size(segment_size).map_err(CheckpointError::from)?;
         disk.create_dir_all(&dir)?;
         // A segment that a checkpoint stands for is never read again: the new one comes after both.
-        let last_segment = list_segments(&dir).map_err(CheckpointError::from)?.last().map(|segment| segment.number);
+        let last_segment = list_segments(&dir)
+            .map_err(CheckpointError::from)?
+            .last()
+            .map(|segment| segment.number);
         let checkpoint = last_checkpoint(&dir)?.map(|checkpoint| checkpoint.number);
         let number = last_segment.max(checkpoint).map_or(0, |last| last + 1);
         let file = create(&*disk, &dir, number).map_err(|error| match error {
@@ -178,7 +185,8 @@ impl LogWriter {
 
 /// A new, empty segment, its name on disk.
 fn create(disk: &dyn Disk, dir: &Path, number: u32) -> Result<Arc<dyn DiskFile>, WriteLogError> {
-    let file = create_or_open_empty(disk, &segment_path(dir, number)).map_err(WriteLogError::from_create)?;
+    let file = create_or_open_empty(disk, &segment_path(dir, number))
+        .map_err(WriteLogError::from_create)?;
     disk.sync_dir(dir).map_err(WriteLogError::from_create)?;
     Ok(file)
 }

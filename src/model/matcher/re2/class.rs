@@ -14,7 +14,11 @@ const FOLDABLE: (u32, u32) = (0x41, 0x1e943);
 const NAMED_CLASS_COST: usize = 16;
 
 /// Reads a class from its `[` on.
-pub(super) fn parse_bracket_class(input: &mut Input<'_>, fold: bool, budget: &mut Budget) -> Result<Class, MatcherError> {
+pub(super) fn parse_bracket_class(
+    input: &mut Input<'_>,
+    fold: bool,
+    budget: &mut Budget,
+) -> Result<Class, MatcherError> {
     let start = input.clone();
     input.skip(1);
     let negated = input.eat("^");
@@ -31,7 +35,8 @@ pub(super) fn parse_bracket_class(input: &mut Input<'_>, fold: bool, budget: &mu
         let item = input.clone();
         let low = member(input, &start)?;
         let mut high = low;
-        if input.rest().starts_with('-') && !matches!(input.rest().as_bytes(), [_] | [_, b']', ..]) {
+        if input.rest().starts_with('-') && !matches!(input.rest().as_bytes(), [_] | [_, b']', ..])
+        {
             input.skip(1);
             high = member(input, &start)?;
             if high < low {
@@ -48,7 +53,11 @@ pub(super) fn parse_bracket_class(input: &mut Input<'_>, fold: bool, budget: &mu
 }
 
 /// Reads `\d`, `\pN` and their like; `None`, with nothing read, where another escape stands.
-pub(super) fn parse_escape_class(input: &mut Input<'_>, fold: bool, budget: &mut Budget) -> Result<Option<Class>, MatcherError> {
+pub(super) fn parse_escape_class(
+    input: &mut Input<'_>,
+    fold: bool,
+    budget: &mut Budget,
+) -> Result<Option<Class>, MatcherError> {
     let mut class = ClassBuilder { fold, budget, plain: Vec::new(), settled: Vec::new() };
     Ok(if class.parse_escape_class(input)? { Some(Class::Unicode(class.build())) } else { None })
 }
@@ -126,7 +135,12 @@ impl ClassBuilder<'_> {
     fn add_group(&mut self, mut group: ClassUnicode, negated: bool) -> Result<(), MatcherError> {
         if negated {
             if self.fold {
-                let mut inner = ClassBuilder { fold: true, budget: self.budget, plain: Vec::new(), settled: Vec::new() };
+                let mut inner = ClassBuilder {
+                    fold: true,
+                    budget: self.budget,
+                    plain: Vec::new(),
+                    settled: Vec::new(),
+                };
                 inner.add_group(group, false)?;
                 group = inner.build();
             }
@@ -167,7 +181,8 @@ impl ClassBuilder<'_> {
         class.union(&ClassUnicode::new(self.settled));
         // Nothing stands between these two, but the crate sees a gap there, and would negate it.
         let (below, above) = ('\u{d7ff}', '\u{e000}');
-        if class.ranges().windows(2).any(|pair| pair[0].end() == below && pair[1].start() == above) {
+        if class.ranges().windows(2).any(|pair| pair[0].end() == below && pair[1].start() == above)
+        {
             class.push(ClassUnicodeRange::new(below, above));
         }
         class

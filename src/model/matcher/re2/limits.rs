@@ -46,7 +46,12 @@ impl Budget {
     }
 }
 
-fn spend(spent: &mut usize, count: usize, limit: usize, what: &'static str) -> Result<(), MatcherError> {
+fn spend(
+    spent: &mut usize,
+    count: usize,
+    limit: usize,
+    what: &'static str,
+) -> Result<(), MatcherError> {
     *spent = spent.saturating_add(count);
     if *spent > limit { Err(MatcherError::TooLarge { what, limit }) } else { Ok(()) }
 }

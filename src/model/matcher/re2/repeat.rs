@@ -51,7 +51,9 @@ impl RepeatCount {
             // The printer of `regex-syntax` would write `(a+)?` as the lazy `a+?`, which is another language.
             (HirKind::Repetition(inner), 0, Some(1)) if inner.min == 0 => piece.hir,
             (HirKind::Repetition(_), 0, Some(1)) => Hir::alternation(vec![piece.hir, Hir::empty()]),
-            (_, min, max) => Hir::repetition(Repetition { min, max, greedy: true, sub: Box::new(piece.hir) }),
+            (_, min, max) => {
+                Hir::repetition(Repetition { min, max, greedy: true, sub: Box::new(piece.hir) })
+            }
         };
         Some(Element { hir, repeats })
     }

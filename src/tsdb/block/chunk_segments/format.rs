@@ -90,7 +90,8 @@ pub fn num_samples(encoding: ChunkEncoding, data: &[u8]) -> u16 {
 /// # Errors
 /// [`ChunkSegmentFormatError`] where it is not one. The padding may be anything, as for Prometheus.
 pub fn check_header(file: &[u8]) -> Result<(), ChunkSegmentFormatError> {
-    let [m0, m1, m2, m3, version, ..] = *file.first_chunk::<8>().ok_or(ChunkSegmentFormatError::FileLength(file.len()))?;
+    let [m0, m1, m2, m3, version, ..] =
+        *file.first_chunk::<8>().ok_or(ChunkSegmentFormatError::FileLength(file.len()))?;
     if [m0, m1, m2, m3] != FILE_HEADER[..4] {
         return Err(ChunkSegmentFormatError::Magic(u32::from_be_bytes([m0, m1, m2, m3])));
     }
@@ -111,16 +112,24 @@ pub fn read_chunk_at(file: &[u8], at: usize) -> Result<ChunkLocation, ChunkSegme
     let rest = file.get(at..).ok_or(ChunkSegmentFormatError::Truncated)?;
     let length = read_length(rest)?;
     let covered = length.field..length.field.saturating_add(1).saturating_add(length.data);
-    let stored = rest.get(covered.end..).and_then(|behind| behind.first_chunk::<CRC>()).ok_or(ChunkSegmentFormatError::Truncated)?;
+    let stored = rest
+        .get(covered.end..)
+        .and_then(|behind| behind.first_chunk::<CRC>())
+        .ok_or(ChunkSegmentFormatError::Truncated)?;
     let (stored, computed) = (u32::from_be_bytes(*stored), crc32c(&rest[covered.clone()]));
     if stored != computed {
         return Err(ChunkSegmentFormatError::Checksum { stored, computed });
     }
-    let encoding = ChunkEncoding::from_byte(rest[covered.start]).ok_or(ChunkSegmentFormatError::Encoding(rest[covered.start]))?;
+    let encoding = ChunkEncoding::from_byte(rest[covered.start])
+        .ok_or(ChunkSegmentFormatError::Encoding(rest[covered.start]))?;
     if length.data < 2 {
         return Err(ChunkSegmentFormatError::NoChunkHeader(length.data));
     }
-    Ok(ChunkLocation { encoding, data: at + covered.start + 1..at + covered.end, end: at + covered.end + CRC })
+    Ok(ChunkLocation {
+        encoding,
+        data: at + covered.start + 1..at + covered.end,
+        end: at + covered.end + CRC,
+    })
 }
 
 /// Appends a chunk to `out`.
@@ -153,7 +162,10 @@ fn read_length(bytes: &[u8]) -> Result<LengthField, ChunkSegmentFormatError> {
         let byte = *bytes.get(i).ok_or(ChunkSegmentFormatError::Truncated)?;
         data |= u64::from(byte & 0x7f) << (7 * i);
         if byte < 0x80 {
-            return Ok(LengthField { field: i + 1, data: usize::try_from(data).map_err(|_| ChunkSegmentFormatError::InvalidLength)? });
+            return Ok(LengthField {
+                field: i + 1,
+                data: usize::try_from(data).map_err(|_| ChunkSegmentFormatError::InvalidLength)?,
+            });
         }
     }
     Err(ChunkSegmentFormatError::InvalidLength)
@@ -161,7 +173,10 @@ fn read_length(bytes: &[u8]) -> Result<LengthField, ChunkSegmentFormatError> {
 
 #[cfg(test)]
 mod tests {
-    use super::{FILE_HEADER, ChunkSegmentFormatError, check_header, read_chunk_at, num_samples, encode_chunk};
+    use super::{
+        ChunkSegmentFormatError, FILE_HEADER, check_header, encode_chunk, num_samples,
+        read_chunk_at,
+    };
     use crate::tsdb::chunk::ChunkEncoding;
     use crate::tsdb::encoding::checksum::crc32c;
     use proptest::prelude::{any, prop_assert, prop_assert_eq, proptest};
@@ -177,17 +192,33 @@ mod tests {
     #[test]
     fn faults_are_told_apart() {
         assert_eq!(check_header(&FILE_HEADER[..7]), Err(ChunkSegmentFormatError::FileLength(7)));
-        assert_eq!(check_header(b"\x85\xbd\x40\xdc\x01\0\0\0"), Err(ChunkSegmentFormatError::Magic(0x85bd_40dc)));
-        assert_eq!(check_header(b"\x85\xbd\x40\xdd\x02\0\0\0"), Err(ChunkSegmentFormatError::Version(2)));
+        assert_eq!(
+            check_header(b"\x85\xbd\x40\xdc\x01\0\0\0"),
+            Err(ChunkSegmentFormatError::Magic(0x85bd_40dc))
+        );
+        assert_eq!(
+            check_header(b"\x85\xbd\x40\xdd\x02\0\0\0"),
+            Err(ChunkSegmentFormatError::Version(2))
+        );
         let file = |record: &[u8]| [&FILE_HEADER, record].concat();
         assert_eq!(read_chunk_at(&file(&[]), 8), Err(ChunkSegmentFormatError::Truncated));
         assert_eq!(read_chunk_at(&file(&[]), 9), Err(ChunkSegmentFormatError::Truncated));
         assert_eq!(read_chunk_at(&file(&[]), 7), Err(ChunkSegmentFormatError::NoChunk));
-        assert_eq!(read_chunk_at(&file(&[0x80; 9]), 8), Err(ChunkSegmentFormatError::InvalidLength));
-        let sealed =
-            |covered: &[u8]| file(&[&[covered.len() as u8 - 1], covered, &crc32c(covered).to_be_bytes()].concat());
-        assert_eq!(read_chunk_at(&sealed(&[7, 0, 1]), 8), Err(ChunkSegmentFormatError::Encoding(7)));
-        assert_eq!(read_chunk_at(&sealed(&[1, 0]), 8), Err(ChunkSegmentFormatError::NoChunkHeader(1)));
+        assert_eq!(
+            read_chunk_at(&file(&[0x80; 9]), 8),
+            Err(ChunkSegmentFormatError::InvalidLength)
+        );
+        let sealed = |covered: &[u8]| {
+            file(&[&[covered.len() as u8 - 1], covered, &crc32c(covered).to_be_bytes()].concat())
+        };
+        assert_eq!(
+            read_chunk_at(&sealed(&[7, 0, 1]), 8),
+            Err(ChunkSegmentFormatError::Encoding(7))
+        );
+        assert_eq!(
+            read_chunk_at(&sealed(&[1, 0]), 8),
+            Err(ChunkSegmentFormatError::NoChunkHeader(1))
+        );
     }
 
     proptest! {

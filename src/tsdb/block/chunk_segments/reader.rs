@@ -6,7 +6,9 @@
 
 use crate::model::refs::BlockChunkRef;
 use crate::tsdb::block::chunk_segments::error::ChunkSegmentError;
-use crate::tsdb::block::chunk_segments::format::{FILE_HEADER, ChunkSegmentFormatError, check_header, read_chunk_at};
+use crate::tsdb::block::chunk_segments::format::{
+    ChunkSegmentFormatError, FILE_HEADER, check_header, read_chunk_at,
+};
 use crate::tsdb::block::chunk_segments::segment_path;
 use crate::tsdb::chunk::ChunkEncoding;
 use crate::tsdb::fs::durable::FileError;
@@ -60,7 +62,8 @@ impl ChunkSegmentReader {
     /// [`ChunkSegmentError`] where one can't be used, or where one is missing in the row.
     pub fn open(dir: &Path) -> Result<Self, ChunkSegmentError> {
         let count = count_segments(dir)?;
-        let segments = (0..count).map(|number| map(&segment_path(dir, number))).collect::<Result<_, _>>()?;
+        let segments =
+            (0..count).map(|number| map(&segment_path(dir, number))).collect::<Result<_, _>>()?;
         Ok(Self { dir: dir.to_owned(), segments })
     }
 
@@ -70,8 +73,11 @@ impl ChunkSegmentReader {
     /// [`ChunkSegmentError`] where no whole chunk is there.
     pub fn chunk(&self, at: BlockChunkRef) -> Result<PinnedChunk, ChunkSegmentError> {
         let file = usize::try_from(at.segment()).ok().and_then(|number| self.segments.get(number));
-        let file = file.ok_or_else(|| ChunkSegmentError::Missing { path: segment_path(&self.dir, at.segment()) })?;
-        let located = read_chunk_at(file.bytes(), at.offset() as usize).map_err(|fault| self.corrupted(at, fault))?;
+        let file = file.ok_or_else(|| ChunkSegmentError::Missing {
+            path: segment_path(&self.dir, at.segment()),
+        })?;
+        let located = read_chunk_at(file.bytes(), at.offset() as usize)
+            .map_err(|fault| self.corrupted(at, fault))?;
         Ok(PinnedChunk { file: Arc::clone(file), data: located.data, encoding: located.encoding })
     }
 
@@ -92,7 +98,11 @@ impl ChunkSegmentReader {
     ///
     /// # Errors
     /// [`ChunkSegmentError::Corrupted`]; [`ChunkSegmentError::Stopped`] once `go_on` returns `false`.
-    pub fn verify_segment(&self, number: usize, go_on: &dyn Fn() -> bool) -> Result<ChunkSegmentReport, ChunkSegmentError> {
+    pub fn verify_segment(
+        &self,
+        number: usize,
+        go_on: &dyn Fn() -> bool,
+    ) -> Result<ChunkSegmentReport, ChunkSegmentError> {
         let mut facts = ChunkSegmentReport::default();
         let Some(file) = self.segments.get(number) else { return Ok(facts) };
         let mut at = FILE_HEADER.len();
@@ -109,7 +119,11 @@ impl ChunkSegmentReader {
     }
 
     fn corrupted(&self, at: BlockChunkRef, fault: ChunkSegmentFormatError) -> ChunkSegmentError {
-        ChunkSegmentError::Corrupted { path: segment_path(&self.dir, at.segment()), offset: u64::from(at.offset()), fault }
+        ChunkSegmentError::Corrupted {
+            path: segment_path(&self.dir, at.segment()),
+            offset: u64::from(at.offset()),
+            fault,
+        }
     }
 }
 
@@ -123,7 +137,9 @@ fn count_segments(dir: &Path) -> Result<u32, ChunkSegmentError> {
     numbers.sort_unstable();
     let count = numbers.len() as u32;
     match numbers.iter().zip(1..).find(|(number, expected)| *number != expected) {
-        Some((_, expected)) => Err(ChunkSegmentError::Missing { path: segment_path(dir, expected - 1) }),
+        Some((_, expected)) => {
+            Err(ChunkSegmentError::Missing { path: segment_path(dir, expected - 1) })
+        }
         None => Ok(count),
     }
 }
@@ -131,7 +147,11 @@ fn count_segments(dir: &Path) -> Result<u32, ChunkSegmentError> {
 fn map(path: &Path) -> Result<Arc<MappedFile>, ChunkSegmentError> {
     let file = File::open(path).map_err(FileError::for_step("open", path))?;
     let mapped = MappedFile::map_all(&file).map_err(FileError::for_step("map", path))?;
-    check_header(mapped.bytes()).map_err(|fault| ChunkSegmentError::Corrupted { path: path.to_owned(), offset: 0, fault })?;
+    check_header(mapped.bytes()).map_err(|fault| ChunkSegmentError::Corrupted {
+        path: path.to_owned(),
+        offset: 0,
+        fault,
+    })?;
     Ok(Arc::new(mapped))
 }
 
@@ -157,7 +177,10 @@ mod tests {
         assert_eq!(reader.verify_segment(0, &|| true).unwrap().chunks, 1);
         fs::remove_dir_all(&dir).unwrap();
         drop(reader);
-        assert_eq!((chunk.as_ref(), chunk.encoding()), (&b"\0\x02abc"[..], ChunkEncoding::Histogram));
+        assert_eq!(
+            (chunk.as_ref(), chunk.encoding()),
+            (&b"\0\x02abc"[..], ChunkEncoding::Histogram)
+        );
     }
 
     #[test]
@@ -169,13 +192,22 @@ mod tests {
         let reader = ChunkSegmentReader::open(dir.path()).unwrap();
         assert_eq!(reader.size_bytes(), 16);
         let missing = |error: ChunkSegmentError, name: &str| {
-            assert!(matches!(&error, ChunkSegmentError::Missing { path } if path.ends_with(name)), "{error}");
+            assert!(
+                matches!(&error, ChunkSegmentError::Missing { path } if path.ends_with(name)),
+                "{error}"
+            );
         };
         missing(reader.chunk(BlockChunkRef::new(2, 8)).unwrap_err(), "000003");
-        assert!(matches!(reader.chunk(BlockChunkRef::new(1, 8)), Err(ChunkSegmentError::Corrupted { offset: 8, .. })));
+        assert!(matches!(
+            reader.chunk(BlockChunkRef::new(1, 8)),
+            Err(ChunkSegmentError::Corrupted { offset: 8, .. })
+        ));
         fs::remove_file(dir.path().join("000001")).unwrap();
         missing(ChunkSegmentReader::open(dir.path()).unwrap_err(), "000001");
         fs::write(dir.path().join("000001"), "").unwrap();
-        assert!(matches!(ChunkSegmentReader::open(dir.path()), Err(ChunkSegmentError::Corrupted { offset: 0, .. })));
+        assert!(matches!(
+            ChunkSegmentReader::open(dir.path()),
+            Err(ChunkSegmentError::Corrupted { offset: 0, .. })
+        ));
     }
 }

@@ -9,7 +9,7 @@
 
 use crate::model::refs::BlockChunkRef;
 use crate::tsdb::block::chunk_segments::error::ChunkSegmentError;
-use crate::tsdb::block::chunk_segments::format::{FILE_HEADER, max_encoded_len, encode_chunk};
+use crate::tsdb::block::chunk_segments::format::{FILE_HEADER, encode_chunk, max_encoded_len};
 use crate::tsdb::block::chunk_segments::segment_path;
 use crate::tsdb::chunk::ChunkEncoding;
 use crate::tsdb::fs::durable::{FileError, sync_dir};
@@ -74,9 +74,15 @@ impl ChunkSegmentWriter {
     ///
     /// # Errors
     /// [`ChunkSegmentError`] where it can't be written; the writer is of no use then.
-    pub fn add(&mut self, encoding: ChunkEncoding, data: &[u8]) -> Result<BlockChunkRef, ChunkSegmentError> {
+    pub fn add(
+        &mut self,
+        encoding: ChunkEncoding,
+        data: &[u8],
+    ) -> Result<BlockChunkRef, ChunkSegmentError> {
         let weight = max_encoded_len(data.len());
-        if self.series_start + self.series_weight + weight > self.segment_size && !self.is_segment_empty() {
+        if self.series_start + self.series_weight + weight > self.segment_size
+            && !self.is_segment_empty()
+        {
             self.cut_segment()?;
             self.series_weight = 0;
             self.series_start = FILE_HEADER.len() as u64;
@@ -86,7 +92,8 @@ impl ChunkSegmentWriter {
             Some(open) => open,
             None => self.open.insert(OpenSegment::create(&self.dir, 0)?),
         };
-        let too_long = |_| ChunkSegmentError::ChunkTooLarge { path: open.path.clone(), bytes: data.len() };
+        let too_long =
+            |_| ChunkSegmentError::ChunkTooLarge { path: open.path.clone(), bytes: data.len() };
         let offset = u32::try_from(open.len).map_err(too_long)?;
         u32::try_from(data.len()).map_err(too_long)?;
         open.put(encoding, data)?;

@@ -73,7 +73,9 @@ impl HeadChunksError {
     /// Whether it says that the disk is full, or this user's share of it.
     #[must_use]
     pub fn is_no_space(&self) -> bool {
-        let (Self::Io { source, .. } | Self::Write { source, .. } | Self::Sync { source, .. }) = self else {
+        let (Self::Io { source, .. } | Self::Write { source, .. } | Self::Sync { source, .. }) =
+            self
+        else {
             return false;
         };
         is_full(source)

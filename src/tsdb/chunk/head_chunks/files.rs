@@ -5,7 +5,9 @@
 //! replay skips log samples up to the last chunk of a series, and so would skip those of the lost file.
 
 use crate::tsdb::chunk::head_chunks::error::{HeadChunkCorruption, HeadChunksError};
-use crate::tsdb::chunk::head_chunks::format::{self, FILE_HEADER, HeadChunkFormatError, HeadChunkRecord};
+use crate::tsdb::chunk::head_chunks::format::{
+    self, FILE_HEADER, HeadChunkFormatError, HeadChunkRecord,
+};
 use crate::tsdb::fs::disk::Disk;
 use crate::tsdb::fs::durable::FileError;
 use crate::tsdb::fs::mmap::MappedFile;
@@ -128,7 +130,10 @@ impl ChunkFile {
         let mut offset = FILE_HEADER;
         loop {
             let rest = &bytes[offset..];
-            let Some(record) = HeadChunkRecord::parse(rest).map_err(|fault| (offset, fault))? else { return Ok(()) };
+            let Some(record) = HeadChunkRecord::parse(rest).map_err(|fault| (offset, fault))?
+            else {
+                return Ok(());
+            };
             record.verify(rest).map_err(|fault| (offset, fault))?;
             offset += record.len();
         }
@@ -167,7 +172,8 @@ pub(super) fn open_all(dir: &Path) -> Result<(ChunkFileSet, ChunkDirReport), Hea
             unusable.files.push(UnusableFile { number, path, mapped: mapped.ok() });
             continue;
         }
-        let order = files.by_number.last_key_value().map_or(Ok(()), |(&last, _)| follows(last, number));
+        let order =
+            files.by_number.last_key_value().map_or(Ok(()), |(&last, _)| follows(last, number));
         match (order, mapped) {
             (Ok(()), Ok(mapped)) => files.add(number, ChunkFile { path: path.into(), mapped }),
             (Err(fault), mapped) => {
@@ -203,8 +209,9 @@ fn map(path: &Path) -> Result<Result<Arc<MappedFile>, io::ErrorKind>, HeadChunks
         Ok(mapped) => return Ok(Ok(Arc::new(mapped))),
         Err(error) => error,
     };
-    let is_lack = matches!(error.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::OutOfMemory)
-        || matches!(error.raw_os_error(), Some(ENFILE | EMFILE));
+    let is_lack =
+        matches!(error.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::OutOfMemory)
+            || matches!(error.raw_os_error(), Some(ENFILE | EMFILE));
     if is_lack { Err(io_error("map", path)(error)) } else { Ok(Err(error.kind())) }
 }
 
@@ -237,7 +244,11 @@ fn is_unwritten(path: &Path) -> io::Result<bool> {
 }
 
 /// Moves the file `number` to `quarantine`, durably, and returns its new path.
-fn move_to_quarantine(number: u32, path: &Path, quarantine: &Path) -> Result<PathBuf, HeadChunksError> {
+fn move_to_quarantine(
+    number: u32,
+    path: &Path,
+    quarantine: &Path,
+) -> Result<PathBuf, HeadChunksError> {
     move_file(&OsDisk, path, &unused_name(quarantine, number))
         .map_err(|FileError { step, path, source }| HeadChunksError::Io { step, path, source })
 }
@@ -252,7 +263,9 @@ fn unused_name(quarantine: &Path, number: u32) -> PathBuf {
 /// Removes a file; that it is gone already is no error.
 pub(super) fn remove(path: &Path) -> Result<(), HeadChunksError> {
     match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(io_error("remove", path)(error)),
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(io_error("remove", path)(error))
+        }
         _ => Ok(()),
     }
 }
@@ -272,6 +285,9 @@ pub(super) fn len(path: &Path) -> Result<u64, HeadChunksError> {
 }
 
 /// Turns what the system says into an error with the step and the path.
-pub(super) fn io_error<'a>(step: &'static str, path: &'a Path) -> impl FnOnce(io::Error) -> HeadChunksError + use<'a> {
+pub(super) fn io_error<'a>(
+    step: &'static str,
+    path: &'a Path,
+) -> impl FnOnce(io::Error) -> HeadChunksError + use<'a> {
     move |source| HeadChunksError::Io { step, path: path.to_owned(), source }
 }

@@ -190,9 +190,15 @@ impl HeadChunkRecord {
         if self.data.len() < 2 {
             return Err(HeadChunkFormatError::ChunkTooShort(self.data.len()));
         }
-        let sane = self.maxt.checked_sub(self.mint).is_some_and(|span| (0..=MAX_SPAN_MS as i64).contains(&span));
+        let sane = self
+            .maxt
+            .checked_sub(self.mint)
+            .is_some_and(|span| (0..=MAX_SPAN_MS as i64).contains(&span));
         if !sane && self.num_samples(bytes) > 0 {
-            return Err(HeadChunkFormatError::InvalidTimeRange { mint: self.mint, maxt: self.maxt });
+            return Err(HeadChunkFormatError::InvalidTimeRange {
+                mint: self.mint,
+                maxt: self.maxt,
+            });
         }
         Ok(())
     }
@@ -211,7 +217,8 @@ impl HeadChunkRecord {
     /// How many samples the chunk says it has. In the histogram encodings with start timestamps the two highest bits mean
     /// something else.
     pub(super) fn num_samples(&self, bytes: &[u8]) -> u16 {
-        let count = bytes[self.data.clone()].first_chunk().map_or(0, |count| u16::from_be_bytes(*count));
+        let count =
+            bytes[self.data.clone()].first_chunk().map_or(0, |count| u16::from_be_bytes(*count));
         match self.encoding() {
             Ok(ChunkEncoding::HistogramSt | ChunkEncoding::FloatHistogramSt) => count & 0x3fff,
             _ => count,
@@ -222,7 +229,8 @@ impl HeadChunkRecord {
 /// Checks the header of a file.
 pub(super) fn check_file_header(bytes: &[u8]) -> Result<(), HeadChunkFormatError> {
     let header = bytes.first_chunk::<FILE_HEADER>().filter(|_| u32::try_from(bytes.len()).is_ok());
-    let [m0, m1, m2, m3, version, ..] = *header.ok_or(HeadChunkFormatError::FileLength(bytes.len() as u64))?;
+    let [m0, m1, m2, m3, version, ..] =
+        *header.ok_or(HeadChunkFormatError::FileLength(bytes.len() as u64))?;
     if [m0, m1, m2, m3] != FILE_HEADER_BYTES[..4] {
         return Err(HeadChunkFormatError::Magic(u32::from_be_bytes([m0, m1, m2, m3])));
     }

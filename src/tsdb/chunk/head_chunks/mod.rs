@@ -27,8 +27,12 @@ use crate::model::refs::{HeadChunkRef, SeriesRef};
 use crate::tsdb::chunk::ChunkEncoding;
 use crate::tsdb::chunk::any_chunk::AnyChunkIter;
 use crate::tsdb::chunk::head_chunks::error::{HeadChunkCorruption, HeadChunksError};
-use crate::tsdb::chunk::head_chunks::files::{ChunkFile, ChunkFileSet, ChunkDirReport, QuarantinedFile};
-use crate::tsdb::chunk::head_chunks::format::{FILE_HEADER, HeadChunkFormatError, MAX_FILE, NewChunk, HeadChunkRecord};
+use crate::tsdb::chunk::head_chunks::files::{
+    ChunkDirReport, ChunkFile, ChunkFileSet, QuarantinedFile,
+};
+use crate::tsdb::chunk::head_chunks::format::{
+    FILE_HEADER, HeadChunkFormatError, HeadChunkRecord, MAX_FILE, NewChunk,
+};
 use crate::tsdb::chunk::head_chunks::writer::HeadChunkWriter;
 use crate::tsdb::fs::mmap::MappedFile;
 use parking_lot::{Mutex, RwLock};
@@ -114,7 +118,9 @@ impl QuarantinedChunks {
         for QuarantinedFile { number, mapped, .. } in moved.into_iter().rev() {
             let Some(mapped) = mapped else { continue };
             let readable = files::readable_prefix(mapped.bytes());
-            visit_file(number, readable, &mut ScanReport::default(), &mut |chunk| own.chunks.push(chunk));
+            visit_file(number, readable, &mut ScanReport::default(), &mut |chunk| {
+                own.chunks.push(chunk)
+            });
             own.files.insert(number, mapped);
         }
         own
@@ -131,7 +137,9 @@ impl QuarantinedChunks {
         let bytes = self.files.get(&chunk.chunk_ref.file()).map_or(&[][..], |file| file.bytes());
         let record = bytes.get(chunk.chunk_ref.offset() as usize..).unwrap_or_default();
         let Ok((encoding, data)) = read_record(record) else { return Vec::new() };
-        AnyChunkIter::new(encoding, &record[data]).map_while(|point| point.ok().map(|point| point.t)).collect()
+        AnyChunkIter::new(encoding, &record[data])
+            .map_while(|point| point.ok().map(|point| point.t))
+            .collect()
     }
 }
 
@@ -182,7 +190,11 @@ impl HeadChunkStore {
         for number in numbers {
             let Some(file) = files.get(number) else { continue };
             if let Err((offset, fault)) = file.check() {
-                let damage = HeadChunkCorruption { path: file.path.to_path_buf(), offset: offset as u64, fault };
+                let damage = HeadChunkCorruption {
+                    path: file.path.to_path_buf(),
+                    offset: offset as u64,
+                    fault,
+                };
                 first_unusable = Some((Some(number), damage));
                 break;
             }
@@ -212,9 +224,14 @@ impl HeadChunkStore {
     /// again. Only where they are more than a file can hold some may have stayed in a full file; a later walk finds
     /// these a second time.
     pub fn write(&self, chunks: &[NewChunk<'_>]) -> Result<Vec<HeadChunkRef>, HeadChunksError> {
-        let unstorable = |chunk: &&NewChunk<'_>| chunk.series.0 == 0 || chunk.record_len() > MAX_FILE - FILE_HEADER;
+        let unstorable = |chunk: &&NewChunk<'_>| {
+            chunk.series.0 == 0 || chunk.record_len() > MAX_FILE - FILE_HEADER
+        };
         if let Some(chunk) = chunks.iter().find(unstorable) {
-            return Err(HeadChunksError::ChunkTooLarge { series: chunk.series.0, bytes: chunk.bytes.len() });
+            return Err(HeadChunksError::ChunkTooLarge {
+                series: chunk.series.0,
+                bytes: chunk.bytes.len(),
+            });
         }
         self.writer.lock().write(&self.dir, &self.files, chunks)
     }
@@ -226,7 +243,12 @@ impl HeadChunkStore {
     pub fn read(&self, at: HeadChunkRef) -> Result<HeadChunk, HeadChunksError> {
         let (path, file) = match self.files.read().get(at.file()) {
             Some(ChunkFile { path, mapped }) => (Arc::clone(path), Arc::clone(mapped)),
-            None => return Err(HeadChunksError::MissingFile { dir: self.dir.clone(), number: at.file() }),
+            None => {
+                return Err(HeadChunksError::MissingFile {
+                    dir: self.dir.clone(),
+                    number: at.file(),
+                });
+            }
         };
         let offset = at.offset() as usize;
         let bytes = file.bytes().get(offset..).unwrap_or_default();
@@ -235,7 +257,10 @@ impl HeadChunkStore {
                 let data = offset + data.start..offset + data.end;
                 Ok(HeadChunk { file, data, encoding })
             }
-            Err(fault) => Err(HeadChunkCorruption { path: path.to_path_buf(), offset: offset as u64, fault }.into()),
+            Err(fault) => {
+                Err(HeadChunkCorruption { path: path.to_path_buf(), offset: offset as u64, fault }
+                    .into())
+            }
         }
     }
 
@@ -247,8 +272,12 @@ impl HeadChunkStore {
     /// [`HeadChunksError::Io`]; the file that could not be removed and all after it are still there.
     pub fn truncate_before(&self, number: u32) -> Result<usize, HeadChunksError> {
         let current = self.writer.lock().cut_at_next_write();
-        let old: Vec<u32> =
-            self.files.read().numbers().take_while(|&n| n < number && current.is_none_or(|c| n < c)).collect();
+        let old: Vec<u32> = self
+            .files
+            .read()
+            .numbers()
+            .take_while(|&n| n < number && current.is_none_or(|c| n < c))
+            .collect();
         for &number in &old {
             let path = self.files.read().get(number).map(|file| Arc::clone(&file.path));
             if let Some(path) = path {
@@ -296,9 +325,16 @@ fn read_record(bytes: &[u8]) -> Result<(ChunkEncoding, Range<usize>), HeadChunkF
 }
 
 /// Hands out the chunks of a file up to its end or its first damage.
-fn visit_file(number: u32, bytes: &[u8], walked: &mut ScanReport, visit: &mut impl FnMut(HeadChunkMeta)) {
+fn visit_file(
+    number: u32,
+    bytes: &[u8],
+    walked: &mut ScanReport,
+    visit: &mut impl FnMut(HeadChunkMeta),
+) {
     let mut offset = FILE_HEADER;
-    while let Some(record) = bytes.get(offset..).and_then(|rest| HeadChunkRecord::parse(rest).ok()).flatten() {
+    while let Some(record) =
+        bytes.get(offset..).and_then(|rest| HeadChunkRecord::parse(rest).ok()).flatten()
+    {
         let samples = record.num_samples(&bytes[offset..]);
         let at = HeadChunkRef::new(number, offset as u32);
         offset += record.len();
@@ -309,7 +345,15 @@ fn visit_file(number: u32, bytes: &[u8], walked: &mut ScanReport, visit: &mut im
         if samples > 0 {
             walked.chunks += 1;
             let HeadChunkRecord { series, mint, maxt, .. } = record;
-            visit(HeadChunkMeta { series, chunk_ref: at, mint, maxt, samples, encoding, out_of_order: record.is_out_of_order() });
+            visit(HeadChunkMeta {
+                series,
+                chunk_ref: at,
+                mint,
+                maxt,
+                samples,
+                encoding,
+                out_of_order: record.is_out_of_order(),
+            });
         }
     }
 }

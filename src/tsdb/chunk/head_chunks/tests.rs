@@ -1,10 +1,12 @@
 //! Tests of head-chunk files: those of Prometheus, and what becomes of damaged and unwritable ones.
 
 use super::error::HeadChunksError;
-use super::format::{FILE_HEADER, FILE_HEADER_BYTES, HeadChunkFormatError, MAX_FILE, NewChunk, PREALLOCATED};
+use super::format::{
+    FILE_HEADER, FILE_HEADER_BYTES, HeadChunkFormatError, MAX_FILE, NewChunk, PREALLOCATED,
+};
 use super::{HeadChunkMeta, HeadChunkStore, ScanReport};
-use crate::model::refs::{HeadChunkRef, SeriesRef};
 use crate::model::float_sample::FloatSample;
+use crate::model::refs::{HeadChunkRef, SeriesRef};
 use crate::model::sample::Sample;
 use crate::tsdb::chunk::ChunkEncoding;
 use crate::tsdb::chunk::any_chunk::{AnyChunk, EncodingPolicy};
@@ -21,8 +23,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use tempfile::TempDir;
 
-const WAL_KILLED: &[u8] = include_bytes!("../../../../tests/golden/chunks_head/wal-killed-000001.gz");
-const OOO_KILLED: &[u8] = include_bytes!("../../../../tests/golden/chunks_head/ooo-killed-000001.gz");
+const WAL_KILLED: &[u8] =
+    include_bytes!("../../../../tests/golden/chunks_head/wal-killed-000001.gz");
+const OOO_KILLED: &[u8] =
+    include_bytes!("../../../../tests/golden/chunks_head/ooo-killed-000001.gz");
 
 /// A data directory.
 struct Data(TempDir);
@@ -65,7 +69,8 @@ impl Data {
         let mut chunks = self.open();
         let mut metas = Vec::new();
         let walked = chunks.for_each(&self.quarantine(), |meta| metas.push(meta)).unwrap();
-        let read = |meta: HeadChunkMeta| (meta, chunks.read(meta.chunk_ref).unwrap().as_ref().to_vec());
+        let read =
+            |meta: HeadChunkMeta| (meta, chunks.read(meta.chunk_ref).unwrap().as_ref().to_vec());
         (walked, metas.into_iter().map(read).collect())
     }
 }
@@ -91,11 +96,19 @@ impl Owned {
 
     fn as_new(&self) -> NewChunk<'_> {
         let Self { series, mint, maxt, ref bytes } = *self;
-        NewChunk { series: SeriesRef(series), mint, maxt, encoding: ChunkEncoding::Xor, out_of_order: false, bytes }
+        NewChunk {
+            series: SeriesRef(series),
+            mint,
+            maxt,
+            encoding: ChunkEncoding::Xor,
+            out_of_order: false,
+            bytes,
+        }
     }
 
     fn is(&self, (meta, bytes): &Stored) -> bool {
-        (meta.series.0, meta.mint, meta.maxt, bytes) == (self.series, self.mint, self.maxt, &self.bytes)
+        (meta.series.0, meta.mint, meta.maxt, bytes)
+            == (self.series, self.mint, self.maxt, &self.bytes)
             && meta.samples == u16::from_be_bytes([bytes[0], bytes[1]])
             && (meta.encoding, meta.out_of_order) == (ChunkEncoding::Xor, false)
     }
@@ -107,7 +120,10 @@ fn write(chunks: &HeadChunkStore, owned: &[Owned]) -> Vec<HeadChunkRef> {
 
 fn assert_same(stored: &[Stored], owned: &[Owned]) {
     assert_eq!(stored.len(), owned.len());
-    stored.iter().zip(owned).for_each(|(stored, owned)| assert!(owned.is(stored), "{stored:?} is not {owned:?}"));
+    stored
+        .iter()
+        .zip(owned)
+        .for_each(|(stored, owned)| assert!(owned.is(stored), "{stored:?} is not {owned:?}"));
 }
 
 fn unpack(gz: &[u8]) -> Vec<u8> {
@@ -164,7 +180,10 @@ fn chunks_are_cut_where_prometheus_cut_them() {
     let (_, stored) = Data::with(1, &unpack(WAL_KILLED)).walk();
     let mut series: BTreeMap<u64, Vec<Vec<FloatSample>>> = BTreeMap::new();
     for (meta, bytes) in stored {
-        series.entry(meta.series.0).or_default().push(XorIter::new(&bytes).collect::<Result<_, _>>().unwrap());
+        series
+            .entry(meta.series.0)
+            .or_default()
+            .push(XorIter::new(&bytes).collect::<Result<_, _>>().unwrap());
     }
     let policy = CutPolicy { chunk_range_ms: 7_200_000, samples_per_chunk: 120 };
     let mut cuts = 0;
@@ -172,12 +191,15 @@ fn chunks_are_cut_where_prometheus_cut_them() {
         let mut open: Option<(AnyChunk, ChunkBoundary, i64)> = None;
         for samples in chunks {
             for (i, sample) in samples.iter().enumerate() {
-                let asked = open.as_mut().map(|(chunk, window, mint)| window.must_cut(&policy, chunk, *mint, sample.t));
+                let asked = open
+                    .as_mut()
+                    .map(|(chunk, window, mint)| window.must_cut(&policy, chunk, *mint, sample.t));
                 assert_eq!(asked.unwrap_or(true), i == 0, "at {}", sample.t);
                 let point = Sample::from(*sample);
                 if i == 0 {
                     cuts += u32::from(open.is_some());
-                    let chunk = AnyChunk::with_first_sample(EncodingPolicy::default(), &point, None);
+                    let chunk =
+                        AnyChunk::with_first_sample(EncodingPolicy::default(), &point, None);
                     open = Some((chunk, ChunkBoundary::starting_at(&policy, sample.t), sample.t));
                 } else {
                     open.as_mut().unwrap().0.append(&point);
@@ -196,7 +218,9 @@ fn each_run_begins_a_file_and_all_are_found_again() {
         let chunks = data.open();
         assert_eq!(fs::read_dir(data.dir()).unwrap().count(), run);
         for n in 0..3 {
-            let new: Vec<_> = (0..n).map(|i| Owned::new(i + 1, (run * 100) as i64 * 10_000 + n as i64, 5)).collect();
+            let new: Vec<_> = (0..n)
+                .map(|i| Owned::new(i + 1, (run * 100) as i64 * 10_000 + n as i64, 5))
+                .collect();
             let places = write(&chunks, &new);
             assert!(places.iter().all(|at| at.file() as usize == run + 1));
             for (at, new) in places.iter().zip(&new) {
@@ -227,8 +251,14 @@ fn a_file_cut_short_anywhere_in_its_last_record_is_set_aside() {
         // Where the record's first bytes are zeros the file ends there.
         if stored.is_empty() {
             let set_aside = walked.corruption.unwrap();
-            assert_eq!((set_aside.corruption.path, set_aside.corruption.offset), (data.file(1), last as u64));
-            assert_eq!(fs::read(data.quarantine().join("chunks_head.000001")).unwrap(), bytes[..len]);
+            assert_eq!(
+                (set_aside.corruption.path, set_aside.corruption.offset),
+                (data.file(1), last as u64)
+            );
+            assert_eq!(
+                fs::read(data.quarantine().join("chunks_head.000001")).unwrap(),
+                bytes[..len]
+            );
             assert_eq!(set_aside.moved_to.len(), 2);
             assert!(!data.file(1).exists() && !data.file(2).exists());
         } else {
@@ -274,7 +304,8 @@ fn damage_in_the_middle_keeps_the_files_before_and_the_evidence() {
     assert_eq!(stored, 3);
     let text = walked.corruption.as_ref().unwrap().corruption.to_string();
     assert!(text.contains("chunks_head/000005: at byte 8: checksum is 0x"), "{text}");
-    let moved = ["chunks_head.000006", "chunks_head.000005.1"].map(|name| data.quarantine().join(name));
+    let moved =
+        ["chunks_head.000006", "chunks_head.000005.1"].map(|name| data.quarantine().join(name));
     assert_eq!(walked.corruption.unwrap().moved_to, moved);
     assert_eq!(moved.map(|path| fs::read(path).unwrap()), [bytes, damaged]);
     assert_eq!(fs::read(data.quarantine().join("chunks_head.000005")).unwrap(), b"older");
@@ -286,7 +317,9 @@ fn damage_in_the_middle_keeps_the_files_before_and_the_evidence() {
 #[test]
 fn headers_that_are_wrong_are_damage() {
     let (bytes, _) = small_file();
-    let fault = |content: &[u8]| Data::with(1, content).walk().0.corruption.map(|set_aside| set_aside.corruption.fault);
+    let fault = |content: &[u8]| {
+        Data::with(1, content).walk().0.corruption.map(|set_aside| set_aside.corruption.fault)
+    };
     assert_eq!(fault(&bytes[..5]), Some(HeadChunkFormatError::FileLength(5)));
     assert_eq!(fault(&bytes[..8]), None);
     let changed = |at: usize, byte: u8| {
@@ -313,14 +346,25 @@ fn records_that_no_head_writes_are_damage_unless_they_are_only_newer() {
         bytes.extend(sum.to_be_bytes());
         Data::with(1, &[&FILE_HEADER_BYTES[..], &bytes, &[0; 10]].concat()).walk()
     };
-    let fault = |change: &dyn Fn(&mut Vec<u8>)| record(change).0.corruption.map(|set_aside| set_aside.corruption.fault);
+    let fault = |change: &dyn Fn(&mut Vec<u8>)| {
+        record(change).0.corruption.map(|set_aside| set_aside.corruption.fault)
+    };
     assert_eq!(fault(&|_| {}), None);
     assert_eq!(fault(&|bytes| bytes[7] = 0), Some(HeadChunkFormatError::NoSeries));
     assert_eq!(fault(&|bytes| bytes[15] = 255), None);
-    assert_eq!(fault(&|bytes| bytes[14] = 255), Some(HeadChunkFormatError::InvalidTimeRange { mint: 65_330, maxt: 3050 }));
-    assert_eq!(fault(&|bytes| bytes[16] = 1), Some(HeadChunkFormatError::InvalidTimeRange { mint: 50, maxt: (1 << 56) + 3050 }));
+    assert_eq!(
+        fault(&|bytes| bytes[14] = 255),
+        Some(HeadChunkFormatError::InvalidTimeRange { mint: 65_330, maxt: 3050 })
+    );
+    assert_eq!(
+        fault(&|bytes| bytes[16] = 1),
+        Some(HeadChunkFormatError::InvalidTimeRange { mint: 50, maxt: (1 << 56) + 3050 })
+    );
     assert_eq!(fault(&|bytes| bytes[25] = 0x7f), Some(HeadChunkFormatError::Truncated));
-    assert_eq!(fault(&|bytes| bytes.splice(25..26, [0x80; 5]).for_each(drop)), Some(HeadChunkFormatError::InvalidLength));
+    assert_eq!(
+        fault(&|bytes| bytes.splice(25..26, [0x80; 5]).for_each(drop)),
+        Some(HeadChunkFormatError::InvalidLength)
+    );
     assert_eq!(
         fault(&|bytes| {
             bytes.truncate(27);
@@ -329,13 +373,19 @@ fn records_that_no_head_writes_are_damage_unless_they_are_only_newer() {
         Some(HeadChunkFormatError::ChunkTooShort(1))
     );
     let (newer, stored) = record(&|bytes| bytes[24] = 9);
-    assert_eq!((newer, stored.len()), (ScanReport { unknown_encodings: 1, ..ScanReport::default() }, 0));
+    assert_eq!(
+        (newer, stored.len()),
+        (ScanReport { unknown_encodings: 1, ..ScanReport::default() }, 0)
+    );
     let (empty, stored) = record(&|bytes| bytes[26..28].fill(0));
     assert_eq!((empty, stored.len()), (ScanReport::default(), 0));
     let (_, late) = record(&|bytes| bytes[24] |= 0x80);
     assert!(late[0].0.out_of_order);
     let (_, start_times) = record(&|bytes| (bytes[24], bytes[26]) = (5, 0xc0));
-    assert_eq!((start_times[0].0.encoding, start_times[0].0.samples), (ChunkEncoding::HistogramSt, 4));
+    assert_eq!(
+        (start_times[0].0.encoding, start_times[0].0.samples),
+        (ChunkEncoding::HistogramSt, 4)
+    );
 }
 
 #[test]
@@ -374,12 +424,16 @@ fn files_behind_a_gap_are_set_aside() {
         // The chunks of the files that were moved can still be looked at.
         let quarantined = chunks.take_quarantined();
         assert_eq!(quarantined.iter().count(), 3 * (3 - usable));
-        let times: Vec<_> = quarantined.iter().take(3).map(|chunk| quarantined.times(chunk)).collect();
+        let times: Vec<_> =
+            quarantined.iter().take(3).map(|chunk| quarantined.times(chunk)).collect();
         assert_eq!(times, [vec![1000, 2000, 3000], vec![-5000], vec![9000, 10_000]]);
         // What is written next closes the gap.
         assert_eq!(write(&chunks, &owned)[0], HeadChunkRef::new(3 + usable as u32, 8));
         drop(chunks);
-        assert_eq!(data.walk().0, ScanReport { chunks: 3 * (usable as u64 + 1), ..ScanReport::default() });
+        assert_eq!(
+            data.walk().0,
+            ScanReport { chunks: 3 * (usable as u64 + 1), ..ScanReport::default() }
+        );
     }
 }
 
@@ -389,7 +443,10 @@ fn file_with_a_repeated_number_is_set_aside() {
     let data = Data::with(3, &bytes);
     fs::write(data.dir().join("3"), &bytes).unwrap();
     let (walked, stored) = data.walk();
-    assert_eq!((stored.len(), walked.corruption.unwrap().corruption.fault), (3, HeadChunkFormatError::Twice));
+    assert_eq!(
+        (stored.len(), walked.corruption.unwrap().corruption.fault),
+        (3, HeadChunkFormatError::Twice)
+    );
     assert_eq!(fs::read_dir(data.dir()).unwrap().count(), 1);
 }
 
@@ -402,7 +459,10 @@ fn chunks_before_the_damage_of_a_quarantined_file_are_readable() {
     let mut chunks = data.open();
     chunks.for_each(&data.quarantine(), |_| panic!("a damaged file is not used")).unwrap();
     let quarantined = chunks.take_quarantined();
-    assert_eq!(quarantined.iter().map(|chunk| chunk.mint).collect::<Vec<_>>(), [owned[0].mint, owned[1].mint]);
+    assert_eq!(
+        quarantined.iter().map(|chunk| chunk.mint).collect::<Vec<_>>(),
+        [owned[0].mint, owned[1].mint]
+    );
 }
 
 #[test]
@@ -413,8 +473,11 @@ fn references_to_nothing_are_errors() {
     let read = |file, offset| chunks.read(HeadChunkRef::new(file, offset));
     assert!(matches!(read(2, 8), Err(HeadChunksError::MissingFile { number: 2, .. })));
     let end = at.offset() + Owned::new(1, 0, 9).as_new().record_len() as u32;
-    for offset in (0..8).chain(9..end + 100).chain([PREALLOCATED as u32, MAX_FILE as u32, u32::MAX]) {
-        assert!(matches!(read(1, offset), Err(HeadChunksError::Corrupted(damage)) if damage.offset == u64::from(offset)));
+    for offset in (0..8).chain(9..end + 100).chain([PREALLOCATED as u32, MAX_FILE as u32, u32::MAX])
+    {
+        assert!(
+            matches!(read(1, offset), Err(HeadChunksError::Corrupted(damage)) if damage.offset == u64::from(offset))
+        );
     }
 }
 
@@ -426,7 +489,9 @@ fn a_chunk_damaged_after_the_start_is_an_error_when_it_is_read() {
     let at = write(&chunks, &[owned.clone(), owned])[1];
     let file = fs::OpenOptions::new().write(true).open(data.file(1)).unwrap();
     file.write_all_at(&[0xee], u64::from(at.offset()) + 30).unwrap();
-    assert!(matches!(chunks.read(at), Err(HeadChunksError::Corrupted(d)) if matches!(d.fault, HeadChunkFormatError::Checksum { .. })));
+    assert!(
+        matches!(chunks.read(at), Err(HeadChunksError::Corrupted(d)) if matches!(d.fault, HeadChunkFormatError::Checksum { .. }))
+    );
     assert!(chunks.read(HeadChunkRef::new(1, 8)).is_ok());
 }
 
@@ -444,7 +509,10 @@ fn a_failed_write_changes_nothing_and_the_next_takes_its_place() {
     let place = FILE_HEADER + first.as_new().record_len();
     for _ in 0..2 {
         let error = chunks.write(&[Owned::new(9, 0, 200).as_new()]).unwrap_err();
-        assert!(matches!(error, HeadChunksError::Write { offset, .. } if offset == place as u64), "{error}");
+        assert!(
+            matches!(error, HeadChunksError::Write { offset, .. } if offset == place as u64),
+            "{error}"
+        );
     }
     assert!(chunks.read(HeadChunkRef::new(1, place as u32)).is_err());
     // As if part of the large chunk had reached the file before the write failed.
@@ -462,7 +530,10 @@ fn a_file_that_can_not_be_begun_is_tried_again() {
     let chunks = data.open();
     let owned = Owned::new(1, 0, 9);
     fs::create_dir(data.file(1)).unwrap();
-    assert!(matches!(chunks.write(&[owned.as_new()]), Err(HeadChunksError::Io { step: "create", .. })));
+    assert!(matches!(
+        chunks.write(&[owned.as_new()]),
+        Err(HeadChunksError::Io { step: "create", .. })
+    ));
     fs::remove_dir(data.file(1)).unwrap();
     assert_eq!(write(&chunks, &[owned]), [HeadChunkRef::new(1, 8)]);
 }
@@ -477,7 +548,8 @@ fn a_full_file_is_followed_by_the_next() {
         // A hole instead of 128 MiB of chunks.
         let mut writer = chunks.writer.lock();
         let current = writer.current.as_mut().unwrap();
-        current.end = MAX_FILE - owned.iter().map(|one| one.as_new().record_len()).sum::<usize>() + 1;
+        current.end =
+            MAX_FILE - owned.iter().map(|one| one.as_new().record_len()).sum::<usize>() + 1;
         current.file.set_len(current.end as u64).unwrap();
     }
     let places = write(&chunks, &owned);
@@ -491,7 +563,9 @@ fn chunks_that_fit_nowhere_are_refused() {
     let chunks = Data::new().open();
     let bytes = vec![0; MAX_FILE];
     let mut large = NewChunk { bytes: &bytes, ..Owned::new(1, 0, 1).as_new() };
-    let refused = |chunk: NewChunk<'_>| matches!(chunks.write(&[chunk]), Err(HeadChunksError::ChunkTooLarge { .. }));
+    let refused = |chunk: NewChunk<'_>| {
+        matches!(chunks.write(&[chunk]), Err(HeadChunksError::ChunkTooLarge { .. }))
+    };
     assert!(refused(large));
     large.bytes = &bytes[..10];
     assert!(refused(NewChunk { series: SeriesRef(0), ..large }));
@@ -510,7 +584,10 @@ fn old_files_are_removed_but_a_chunk_that_was_read_stays() {
     assert_eq!(chunks.truncate_before(3).unwrap(), 2);
     assert!(!data.file(1).exists() && !data.file(2).exists() && data.file(3).exists());
     assert_eq!(pinned.as_ref(), Owned::new(1, 0, 9).bytes);
-    assert!(matches!(chunks.read(HeadChunkRef::new(1, 8)), Err(HeadChunksError::MissingFile { number: 1, .. })));
+    assert!(matches!(
+        chunks.read(HeadChunkRef::new(1, 8)),
+        Err(HeadChunksError::MissingFile { number: 1, .. })
+    ));
     // The file that was written to stays until another has begun.
     assert_eq!(write(&chunks, &[Owned::new(5, 0, 9)]), [HeadChunkRef::new(5, 8)]);
     assert_eq!(chunks.truncate_before(9).unwrap(), 2);
@@ -540,7 +617,8 @@ fn readers_see_whole_chunks_while_others_are_written() {
             });
         }
         for i in 0..300 {
-            let owned: Vec<_> = (1..5).map(|series| Owned::new(series, i * 1_000_000, 100 + i % 20)).collect();
+            let owned: Vec<_> =
+                (1..5).map(|series| Owned::new(series, i * 1_000_000, 100 + i % 20)).collect();
             let places = write(&chunks, &owned);
             published.lock().extend(places.into_iter().zip(owned));
         }
@@ -595,6 +673,13 @@ proptest! {
 /// The path is only there to name it in a message.
 #[test]
 fn errors_name_path_and_place() {
-    let damage = super::HeadChunkCorruption { path: Path::new("/d/000001").into(), offset: 8, fault: HeadChunkFormatError::Truncated };
-    assert_eq!(HeadChunksError::from(damage).to_string(), "/d/000001: at byte 8: record is cut short");
+    let damage = super::HeadChunkCorruption {
+        path: Path::new("/d/000001").into(),
+        offset: 8,
+        fault: HeadChunkFormatError::Truncated,
+    };
+    assert_eq!(
+        HeadChunksError::from(damage).to_string(),
+        "/d/000001: at byte 8: record is cut short"
+    );
 }

@@ -9,7 +9,9 @@
 use crate::model::refs::HeadChunkRef;
 use crate::tsdb::chunk::head_chunks::error::HeadChunksError;
 use crate::tsdb::chunk::head_chunks::files::{ChunkFile, ChunkFileSet, io_error, remove, sync_dir};
-use crate::tsdb::chunk::head_chunks::format::{FILE_HEADER, FILE_HEADER_BYTES, MAX_FILE, NewChunk, PREALLOCATED};
+use crate::tsdb::chunk::head_chunks::format::{
+    FILE_HEADER, FILE_HEADER_BYTES, MAX_FILE, NewChunk, PREALLOCATED,
+};
 use crate::tsdb::fs::fail_point;
 use crate::tsdb::fs::mmap::MappedFile;
 use parking_lot::RwLock;
@@ -108,7 +110,9 @@ impl HeadChunkWriter {
         files: &RwLock<ChunkFileSet>,
         len: usize,
     ) -> Result<&mut ActiveFile, HeadChunksError> {
-        if let Some(full) = self.current.take_if(|current| self.cut_at_next_write || current.end + len > MAX_FILE) {
+        if let Some(full) =
+            self.current.take_if(|current| self.cut_at_next_write || current.end + len > MAX_FILE)
+        {
             sync_in_background(full);
         }
         match self.current.take() {
@@ -118,11 +122,17 @@ impl HeadChunkWriter {
     }
 
     /// Begins the file after the last one.
-    fn create_next_file(&mut self, dir: &Path, files: &RwLock<ChunkFileSet>) -> Result<&mut ActiveFile, HeadChunksError> {
-        let exhausted = || io_error("number the next file", dir)(io::Error::other("no numbers left"));
+    fn create_next_file(
+        &mut self,
+        dir: &Path,
+        files: &RwLock<ChunkFileSet>,
+    ) -> Result<&mut ActiveFile, HeadChunksError> {
+        let exhausted =
+            || io_error("number the next file", dir)(io::Error::other("no numbers left"));
         let number = self.last_number.checked_add(1).ok_or_else(exhausted)?;
         let current = ActiveFile::create(dir, number)?;
-        let file = ChunkFile { path: Arc::clone(&current.path), mapped: Arc::clone(&current.mapped) };
+        let file =
+            ChunkFile { path: Arc::clone(&current.path), mapped: Arc::clone(&current.mapped) };
         files.write().add(number, file);
         self.last_number = number;
         self.cut_at_next_write = false;
@@ -134,7 +144,8 @@ impl ActiveFile {
     /// Creates the file `number`: a header and zeros.
     fn create(dir: &Path, number: u32) -> Result<Self, HeadChunksError> {
         let path = dir.join(format!("{number:06}"));
-        let created = Self::create_at(&path, number).and_then(|current| sync_dir(dir).map(|()| current));
+        let created =
+            Self::create_at(&path, number).and_then(|current| sync_dir(dir).map(|()| current));
         if created.is_err() {
             // Left behind it would be in nobody's way: the next attempt begins it again, and the next start removes it.
             let _ = remove(&path);
@@ -144,8 +155,13 @@ impl ActiveFile {
 
     fn create_at(path: &Path, number: u32) -> Result<Self, HeadChunksError> {
         let mut options = OpenOptions::new();
-        let file =
-            options.read(true).write(true).create(true).truncate(true).open(path).map_err(io_error("create", path))?;
+        let file = options
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .open(path)
+            .map_err(io_error("create", path))?;
         let mut content = vec![0; PREALLOCATED];
         content[..FILE_HEADER].copy_from_slice(&FILE_HEADER_BYTES);
         file.write_all_at(&content, 0).map_err(io_error("create", path))?;
@@ -173,7 +189,11 @@ impl ActiveFile {
         if let Err(source) = outcome {
             // At once if possible: should the process end now, the next start finds a file without a torn record.
             let _ = self.zero_dirty_tail();
-            return Err(HeadChunksError::Write { path: self.path.to_path_buf(), offset: self.end as u64, source });
+            return Err(HeadChunksError::Write {
+                path: self.path.to_path_buf(),
+                offset: self.end as u64,
+                source,
+            });
         }
         self.end = end;
         Ok(())

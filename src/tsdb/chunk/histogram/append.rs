@@ -22,13 +22,15 @@
 //! A histogram whose lists are not as long as its spans say is cut to what both have; no sender's gets here.
 
 use crate::model::histogram::{CUSTOM_BUCKETS_SCHEMA, CounterResetHint, Span};
+use crate::tsdb::chunk::histogram::count_codec::CountCodec;
 use crate::tsdb::chunk::histogram::decode::HistogramIter;
 use crate::tsdb::chunk::histogram::encode::{HistogramChunk, SampleTimes};
 use crate::tsdb::chunk::histogram::header::HeaderLayout;
 use crate::tsdb::chunk::histogram::layout::ChunkLayout;
-use crate::tsdb::chunk::histogram::count_codec::CountCodec;
 use crate::tsdb::chunk::histogram::spans::{BucketUnion, indices, spans_from_indices};
-use crate::tsdb::chunk::histogram::value::{BucketsView, ChunkValue, RawCount, HistogramView, raw_counts};
+use crate::tsdb::chunk::histogram::value::{
+    BucketsView, ChunkValue, HistogramView, RawCount, raw_counts,
+};
 
 /// What became of a point that was to be appended to a chunk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,7 +73,12 @@ struct CountPair<P> {
 
 impl<V: ChunkValue> HistogramChunk<V> {
     /// A chunk with one histogram; `before` is the chunk of the series before it, where that has histograms of the same kind.
-    pub fn with_first_sample(form: HeaderLayout, times: SampleTimes, value: &V, before: Option<&Self>) -> Self {
+    pub fn with_first_sample(
+        form: HeaderLayout,
+        times: SampleTimes,
+        value: &V,
+        before: Option<&Self>,
+    ) -> Self {
         value.view().with_valid(|view| {
             let reset = match (view.reset_hint, before) {
                 (hint @ (CounterResetHint::Gauge | CounterResetHint::Reset), _) => hint,
@@ -133,10 +140,14 @@ impl<V: ChunkValue> HistogramChunk<V> {
         if view.schema == CUSTOM_BUCKETS_SCHEMA && view.custom_values != self.layout.custom_values {
             return LayoutFit::Incompatible(CounterResetHint::Reset);
         }
-        if !is_gauge && V::Number::has_total_decreased(self.numbers.zero_count.raw(), view.zero_count) {
+        if !is_gauge
+            && V::Number::has_total_decreased(self.numbers.zero_count.raw(), view.zero_count)
+        {
             return LayoutFit::Incompatible(CounterResetHint::Reset);
         }
-        if view.positive.spans == self.layout.positive && view.negative.spans == self.layout.negative {
+        if view.positive.spans == self.layout.positive
+            && view.negative.spans == self.layout.negative
+        {
             return if is_gauge || !self.has_decreased_bucket(view) {
                 LayoutFit::Identical
             } else {
@@ -150,31 +161,48 @@ impl<V: ChunkValue> HistogramChunk<V> {
     fn has_decreased_bucket(&self, view: &HistogramView<'_, RawCount<V>>) -> bool {
         let positive = self.numbers.positive(&self.layout);
         let negative = self.numbers.negative(&self.layout);
-        has_decreased(positive, view.positive.stored) || has_decreased(negative, view.negative.stored)
+        has_decreased(positive, view.positive.stored)
+            || has_decreased(negative, view.negative.stored)
     }
 
     fn fit_of_buckets(&self, view: &HistogramView<'_, RawCount<V>>, is_gauge: bool) -> LayoutFit {
-        let Some(sides) = BucketUnions::new(&self.layout, view) else { return LayoutFit::Incompatible(CounterResetHint::Unknown) };
+        let Some(sides) = BucketUnions::new(&self.layout, view) else {
+            return LayoutFit::Incompatible(CounterResetHint::Unknown);
+        };
         let positive = self.numbers.positive(&self.layout);
         let negative = self.numbers.negative(&self.layout);
         let has_reset = !is_gauge
             && (has_decreased_in_union(&sides.positive, positive, view.positive.stored)
                 || has_decreased_in_union(&sides.negative, negative, view.negative.stored));
-        if has_reset { LayoutFit::Incompatible(CounterResetHint::Reset) } else { LayoutFit::Mergeable(sides) }
+        if has_reset {
+            LayoutFit::Incompatible(CounterResetHint::Reset)
+        } else {
+            LayoutFit::Mergeable(sides)
+        }
     }
 
     /// Appends a histogram that fits but for the buckets that it adds or lacks.
-    fn append_with_new_buckets(&mut self, times: SampleTimes, view: &HistogramView<'_, RawCount<V>>, sides: &BucketUnions) -> AppendOutcome {
+    fn append_with_new_buckets(
+        &mut self,
+        times: SampleTimes,
+        view: &HistogramView<'_, RawCount<V>>,
+        sides: &BucketUnions,
+    ) -> AppendOutcome {
         let adds = sides.positive.right_adds_buckets() || sides.negative.right_adds_buckets();
         if adds {
-            let Some(chunk) = self.recode(sides, &sides.new_spans(view)) else { return AppendOutcome::NeedsNewChunk };
+            let Some(chunk) = self.recode(sides, &sides.new_spans(view)) else {
+                return AppendOutcome::NeedsNewChunk;
+            };
             *self = chunk;
         }
         let lists = CountPair {
             positive: sides.positive.expand_right::<V::Number>(view.positive.stored),
             negative: sides.negative.expand_right::<V::Number>(view.negative.stored),
         };
-        let spans = SpanPair { positive: self.layout.positive.clone(), negative: self.layout.negative.clone() };
+        let spans = SpanPair {
+            positive: self.layout.positive.clone(),
+            negative: self.layout.negative.clone(),
+        };
         self.push(times, &view.with_buckets(&spans, &lists));
         if adds { AppendOutcome::Recoded } else { AppendOutcome::Appended }
     }
@@ -186,8 +214,12 @@ impl<V: ChunkValue> HistogramChunk<V> {
         while iter.advance().ok()? {
             let numbers = iter.numbers.as_ref()?;
             let lists = CountPair {
-                positive: sides.positive.expand_left::<V::Number>(&raw_counts(numbers.positive(&iter.layout))),
-                negative: sides.negative.expand_left::<V::Number>(&raw_counts(numbers.negative(&iter.layout))),
+                positive: sides
+                    .positive
+                    .expand_left::<V::Number>(&raw_counts(numbers.positive(&iter.layout))),
+                negative: sides
+                    .negative
+                    .expand_left::<V::Number>(&raw_counts(numbers.negative(&iter.layout))),
             };
             let view = iter.view()?.with_buckets(spans, &lists);
             let times = SampleTimes { start: iter.starts.st, t: numbers.t.value };
@@ -203,8 +235,10 @@ impl<V: ChunkValue> HistogramChunk<V> {
 impl BucketUnions {
     /// `None` where the spans of either do not rise.
     fn new<P: Copy>(layout: &ChunkLayout, view: &HistogramView<'_, P>) -> Option<Self> {
-        let positive = BucketUnion::new(&indices(&layout.positive)?, &indices(view.positive.spans)?);
-        let negative = BucketUnion::new(&indices(&layout.negative)?, &indices(view.negative.spans)?);
+        let positive =
+            BucketUnion::new(&indices(&layout.positive)?, &indices(view.positive.spans)?);
+        let negative =
+            BucketUnion::new(&indices(&layout.negative)?, &indices(view.negative.spans)?);
         Some(Self { positive, negative })
     }
 
@@ -247,7 +281,11 @@ fn has_decreased<N: CountCodec>(before: &[N], now: &[N::Raw]) -> bool {
 }
 
 /// Whether one of the buckets of the one has a smaller count in the other, or is not empty and missing there.
-fn has_decreased_in_union<N: CountCodec>(union: &BucketUnion, before: &[N], now: &[N::Raw]) -> bool {
+fn has_decreased_in_union<N: CountCodec>(
+    union: &BucketUnion,
+    before: &[N],
+    now: &[N::Raw],
+) -> bool {
     let mut others = union.right.iter().zip(now).peekable();
     let (mut from, mut to) = (N::Raw::default(), N::Raw::default());
     union.left.iter().zip(before).any(|(place, before)| {

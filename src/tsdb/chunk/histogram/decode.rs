@@ -3,11 +3,13 @@
 
 use crate::model::histogram::CounterResetHint;
 use crate::model::sample::Sample;
-use crate::tsdb::chunk::histogram::header::{self, HeaderLayout, ChunkHeader};
+use crate::tsdb::chunk::histogram::count_codec::{
+    CountCodec, DeltaOfDelta, XorFloat, XorWindowError,
+};
+use crate::tsdb::chunk::histogram::header::{self, ChunkHeader, HeaderLayout};
 use crate::tsdb::chunk::histogram::layout::{ChunkLayout, bucket_count};
-use crate::tsdb::chunk::histogram::count_codec::{XorWindowError, CountCodec, XorFloat, DeltaOfDelta};
 use crate::tsdb::chunk::histogram::start_timestamps::{SamplePosition, StCodec};
-use crate::tsdb::chunk::histogram::value::{ChunkValue, SampleState, RawCount, HistogramView};
+use crate::tsdb::chunk::histogram::value::{ChunkValue, HistogramView, RawCount, SampleState};
 use crate::tsdb::chunk::xor::ChunkError;
 use crate::tsdb::encoding::bits::BitReader;
 
@@ -51,7 +53,11 @@ impl<'a, V: ChunkValue> HistogramIter<'a, V> {
             return Ok(false);
         }
         let outcome = self.read_sample();
-        let outcome = if self.bits.is_overrun() { Err(ChunkError::Truncated { sample: self.read }) } else { outcome };
+        let outcome = if self.bits.is_overrun() {
+            Err(ChunkError::Truncated { sample: self.read })
+        } else {
+            outcome
+        };
         if let Err(error) = outcome {
             self.header.samples = self.read;
             return Err(error);
@@ -74,7 +80,11 @@ impl<'a, V: ChunkValue> HistogramIter<'a, V> {
     pub(super) fn sample(&self) -> Option<Sample> {
         let numbers = self.numbers.as_ref()?;
         let value = V::build(&self.layout, numbers, reset_hint_at(self.header.reset, self.read));
-        Some(Sample { start_timestamp: self.starts.st, t: numbers.t.value, value: value.into_value() })
+        Some(Sample {
+            start_timestamp: self.starts.st,
+            t: numbers.t.value,
+            value: value.into_value(),
+        })
     }
 
     /// A look at it, but for its buckets.
@@ -97,7 +107,11 @@ impl<'a, V: ChunkValue> HistogramIter<'a, V> {
             Some(numbers) => {
                 let before = numbers.t.value;
                 let sample = self.read;
-                let named = |XorWindowError { leading, width }| ChunkError::InvalidXorWindow { sample, leading, width };
+                let named = |XorWindowError { leading, width }| ChunkError::InvalidXorWindow {
+                    sample,
+                    leading,
+                    width,
+                };
                 read_next(&mut self.bits, numbers).map_err(named)?;
                 before
             }
@@ -110,7 +124,9 @@ impl<'a, V: ChunkValue> HistogramIter<'a, V> {
         if self.form == HeaderLayout::WithSt {
             let t = self.numbers.as_ref().map_or(0, |numbers| numbers.t.value);
             let place = SamplePosition { number: self.read, t, before };
-            self.starts.read(&mut self.bits, place).ok_or(ChunkError::VarintOverflow { sample: self.read })?;
+            self.starts
+                .read(&mut self.bits, place)
+                .ok_or(ChunkError::VarintOverflow { sample: self.read })?;
         }
         Ok(())
     }
@@ -127,7 +143,10 @@ pub(super) fn reset_hint_at(reset: CounterResetHint, number: u16) -> CounterRese
     }
 }
 
-fn read_first<N: CountCodec>(bits: &mut BitReader<'_>, layout: &ChunkLayout) -> Result<SampleState<N>, ChunkError> {
+fn read_first<N: CountCodec>(
+    bits: &mut BitReader<'_>,
+    layout: &ChunkLayout,
+) -> Result<SampleState<N>, ChunkError> {
     let t = DeltaOfDelta::read_first(bits);
     let count = N::read_first_total(bits);
     let zero_count = N::read_first_total(bits);
@@ -140,7 +159,10 @@ fn read_first<N: CountCodec>(bits: &mut BitReader<'_>, layout: &ChunkLayout) -> 
     Ok(SampleState { t, count, zero_count, sum, buckets })
 }
 
-fn read_next<N: CountCodec>(bits: &mut BitReader<'_>, numbers: &mut SampleState<N>) -> Result<(), XorWindowError> {
+fn read_next<N: CountCodec>(
+    bits: &mut BitReader<'_>,
+    numbers: &mut SampleState<N>,
+) -> Result<(), XorWindowError> {
     numbers.t.read_next(bits)?;
     numbers.count.read_next(bits)?;
     numbers.zero_count.read_next(bits)?;

@@ -4,14 +4,14 @@
 use crate::model::histogram::{CUSTOM_BUCKETS_SCHEMA, CounterResetHint};
 use crate::model::sample::Sample;
 use crate::tsdb::chunk::ChunkEncoding;
+use crate::tsdb::chunk::histogram::count_codec::{CountCodec, DeltaOfDelta, XorFloat};
 use crate::tsdb::chunk::histogram::decode::{HistogramIter, reset_hint_at};
-use crate::tsdb::chunk::histogram::header::{self, HeaderLayout, ChunkHeader};
+use crate::tsdb::chunk::histogram::header::{self, ChunkHeader, HeaderLayout};
 use crate::tsdb::chunk::histogram::layout::ChunkLayout;
-use crate::tsdb::chunk::histogram::count_codec::{CountCodec, XorFloat, DeltaOfDelta};
 use crate::tsdb::chunk::histogram::start_timestamps::{SamplePosition, StCodec};
-use crate::tsdb::chunk::histogram::value::{ChunkValue, SampleState, RawCount, HistogramView};
+use crate::tsdb::chunk::histogram::value::{ChunkValue, HistogramView, RawCount, SampleState};
 use crate::tsdb::chunk::xor::ChunkError;
-use crate::tsdb::encoding::bits::{BitWriter, truncate_to_bits, into_exact_len};
+use crate::tsdb::encoding::bits::{BitWriter, into_exact_len, truncate_to_bits};
 
 /// A chunk of more bits takes no more samples: the next one could not be counted.
 const MAX_BITS: u32 = u32::MAX / 2;
@@ -42,7 +42,12 @@ pub struct SampleTimes {
 
 impl<V: ChunkValue> HistogramChunk<V> {
     /// A chunk with one histogram, whose lists of buckets are as long as its spans say. A stale marker's have to be empty.
-    pub(super) fn with_first(form: HeaderLayout, reset: CounterResetHint, times: SampleTimes, view: &HistogramView<'_, RawCount<V>>) -> Self {
+    pub(super) fn with_first(
+        form: HeaderLayout,
+        reset: CounterResetHint,
+        times: SampleTimes,
+        view: &HistogramView<'_, RawCount<V>>,
+    ) -> Self {
         let is_custom = view.schema == CUSTOM_BUCKETS_SCHEMA;
         let custom_values = if is_custom { view.custom_values.to_vec() } else { Vec::new() };
         let layout = ChunkLayout {
@@ -59,7 +64,11 @@ impl<V: ChunkValue> HistogramChunk<V> {
         let numbers = push_first(&mut sink, times.t, view);
         let mut starts = StCodec::default();
         if form == HeaderLayout::WithSt {
-            starts.push(&mut sink, SamplePosition { number: 0, t: times.t, before: 0 }, times.start);
+            starts.push(
+                &mut sink,
+                SamplePosition { number: 0, t: times.t, before: 0 },
+                times.start,
+            );
         }
         let mut chunk = Self { buffer, len, samples: 1, form, reset, layout, numbers, starts };
         chunk.write_header();
@@ -72,7 +81,11 @@ impl<V: ChunkValue> HistogramChunk<V> {
         let mut sink = BitWriter { buffer: &mut self.buffer, len: &mut self.len };
         push_next(&mut sink, &mut self.numbers, times.t, view);
         if self.form == HeaderLayout::WithSt {
-            self.starts.push(&mut sink, SamplePosition { number: self.samples, t: times.t, before }, times.start);
+            self.starts.push(
+                &mut sink,
+                SamplePosition { number: self.samples, t: times.t, before },
+                times.start,
+            );
         }
         self.samples += 1;
         self.write_header();
@@ -162,7 +175,8 @@ impl<V: ChunkValue> HistogramChunk<V> {
     }
 
     fn write_header(&mut self) {
-        let header = ChunkHeader { samples: self.samples, reset: self.reset, st_header: self.starts.byte };
+        let header =
+            ChunkHeader { samples: self.samples, reset: self.reset, st_header: self.starts.byte };
         let bytes = header.to_bytes(self.form);
         if let Some(place) = self.buffer.first_chunk_mut() {
             *place = bytes;
@@ -170,7 +184,11 @@ impl<V: ChunkValue> HistogramChunk<V> {
     }
 }
 
-fn push_first<N: CountCodec>(sink: &mut BitWriter<'_>, t: i64, view: &HistogramView<'_, N::Raw>) -> SampleState<N> {
+fn push_first<N: CountCodec>(
+    sink: &mut BitWriter<'_>,
+    t: i64,
+    view: &HistogramView<'_, N::Raw>,
+) -> SampleState<N> {
     let t = DeltaOfDelta::push_first(sink, t);
     let count = N::push_first_total(sink, view.count);
     let zero_count = N::push_first_total(sink, view.zero_count);
@@ -180,7 +198,12 @@ fn push_first<N: CountCodec>(sink: &mut BitWriter<'_>, t: i64, view: &HistogramV
     SampleState { t, count, zero_count, sum, buckets }
 }
 
-fn push_next<N: CountCodec>(sink: &mut BitWriter<'_>, numbers: &mut SampleState<N>, t: i64, view: &HistogramView<'_, N::Raw>) {
+fn push_next<N: CountCodec>(
+    sink: &mut BitWriter<'_>,
+    numbers: &mut SampleState<N>,
+    t: i64,
+    view: &HistogramView<'_, N::Raw>,
+) {
     numbers.t.push_next(sink, t);
     if view.is_stale() {
         numbers.count.push_stale_total(sink);
@@ -191,11 +214,21 @@ fn push_next<N: CountCodec>(sink: &mut BitWriter<'_>, numbers: &mut SampleState<
     numbers.zero_count.push_next(sink, view.zero_count);
     numbers.sum.push_next(sink, view.sum);
     let listed = view.positive.stored.iter().chain(view.negative.stored);
-    numbers.buckets.iter_mut().zip(listed).for_each(|(bucket, &listed)| bucket.push_next(sink, listed));
+    numbers
+        .buckets
+        .iter_mut()
+        .zip(listed)
+        .for_each(|(bucket, &listed)| bucket.push_next(sink, listed));
 }
 
 impl<V: ChunkValue> std::fmt::Debug for HistogramChunk<V> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "HistogramChunk({:?}, {} samples, {} bytes)", self.encoding(), self.samples, self.num_bytes())
+        write!(
+            f,
+            "HistogramChunk({:?}, {} samples, {} bytes)",
+            self.encoding(),
+            self.samples,
+            self.num_bytes()
+        )
     }
 }

@@ -48,12 +48,16 @@ impl ChunkHeader {
 
     pub(super) fn from_bytes(form: HeaderLayout, [first, second, third]: [u8; LEN]) -> Self {
         match form {
-            HeaderLayout::WithoutSt => {
-                Self { samples: u16::from_be_bytes([first, second]), reset: reset_from_bits(third >> 6), st_header: 0 }
-            }
-            HeaderLayout::WithSt => {
-                Self { samples: u16::from_be_bytes([first & 0x3f, second]), reset: reset_from_bits(first >> 6), st_header: third }
-            }
+            HeaderLayout::WithoutSt => Self {
+                samples: u16::from_be_bytes([first, second]),
+                reset: reset_from_bits(third >> 6),
+                st_header: 0,
+            },
+            HeaderLayout::WithSt => Self {
+                samples: u16::from_be_bytes([first & 0x3f, second]),
+                reset: reset_from_bits(first >> 6),
+                st_header: third,
+            },
         }
     }
 }
@@ -78,7 +82,7 @@ fn reset_from_bits(bits: u8) -> CounterResetHint {
 
 #[cfg(test)]
 mod tests {
-    use super::{HeaderLayout, ChunkHeader};
+    use super::{ChunkHeader, HeaderLayout};
 
     #[test]
     fn what_a_header_says_is_read_from_it() {
@@ -93,7 +97,8 @@ mod tests {
             }
         }
         assert_eq!(
-            ChunkHeader::from_bytes(HeaderLayout::WithoutSt, [0xff, 0xff, 0x3f]).to_bytes(HeaderLayout::WithoutSt),
+            ChunkHeader::from_bytes(HeaderLayout::WithoutSt, [0xff, 0xff, 0x3f])
+                .to_bytes(HeaderLayout::WithoutSt),
             [255, 255, 0]
         );
     }

@@ -56,7 +56,8 @@ impl ChunkLayout {
         let schema = varbit::read_signed(bits) as i32;
         let positive = read_spans(bits)?;
         let negative = read_spans(bits)?;
-        let custom_values = if schema == CUSTOM_BUCKETS_SCHEMA { read_bounds(bits)? } else { Vec::new() };
+        let custom_values =
+            if schema == CUSTOM_BUCKETS_SCHEMA { read_bounds(bits)? } else { Vec::new() };
         if bits.is_overrun() {
             return Err(ChunkError::Truncated { sample: 0 });
         }
@@ -163,7 +164,8 @@ mod tests {
         assert_eq!(first_bytes(0.0), (0, 2));
         assert_eq!(first_bytes(2f64.powi(-128)), (116, 2));
         assert_eq!([first_bytes(2f64.powi(-243)), first_bytes(2f64.powi(10))], [(1, 2), (254, 2)]);
-        for other in [2f64.powi(-244), 2f64.powi(11), 0.001, -0.5, f64::NAN, f64::INFINITY, 5e-324] {
+        for other in [2f64.powi(-244), 2f64.powi(11), 0.001, -0.5, f64::NAN, f64::INFINITY, 5e-324]
+        {
             assert_eq!(first_bytes(other), (255, 10), "{other}");
         }
     }
@@ -172,13 +174,19 @@ mod tests {
     fn a_list_longer_than_the_bytes_is_refused_before_it_is_made() {
         let spans = vec![Span { offset: 0, length: u32::MAX }];
         let layout = ChunkLayout { positive: spans, ..ChunkLayout::default() };
-        assert_eq!(ChunkLayout::read(&mut BitReader::new(&written(&layout))), Err(ChunkError::Truncated { sample: 0 }));
+        assert_eq!(
+            ChunkLayout::read(&mut BitReader::new(&written(&layout))),
+            Err(ChunkError::Truncated { sample: 0 })
+        );
         let unknown = ChunkLayout { schema: 53, ..ChunkLayout::default() };
         assert_eq!(
             ChunkLayout::read(&mut BitReader::new(&written(&unknown))),
             Err(ChunkError::UnknownSchema { schema: 53 })
         );
-        assert_eq!(bucket_count(&[Span { offset: -3, length: 4 }, Span { offset: 1, length: 0 }]), 4);
+        assert_eq!(
+            bucket_count(&[Span { offset: -3, length: 4 }, Span { offset: 1, length: 0 }]),
+            4
+        );
     }
 
     fn bounds() -> impl Strategy<Value = f64> {

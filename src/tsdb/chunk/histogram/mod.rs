@@ -43,11 +43,11 @@
 //! [`decode`] reads, [`encode`] writes; neither holds a lock.
 
 pub mod append;
+pub mod count_codec;
 pub mod decode;
 pub mod encode;
 pub mod header;
 pub mod layout;
-pub mod count_codec;
 mod spans;
 mod start_timestamps;
 pub mod value;

@@ -113,9 +113,9 @@ fn expand<N: CountCodec>(listed: &[N::Raw], places: &[usize], len: usize) -> Vec
 
 #[cfg(test)]
 mod tests {
-    use super::{BucketUnion, indices, spans_from_indices, expand};
+    use super::{BucketUnion, expand, indices, spans_from_indices};
     use crate::model::histogram::Span;
-    use crate::tsdb::chunk::histogram::count_codec::{XorFloat, DeltaOfDelta};
+    use crate::tsdb::chunk::histogram::count_codec::{DeltaOfDelta, XorFloat};
     use proptest::prelude::{any, prop_assert_eq, proptest};
     use std::collections::{BTreeMap, BTreeSet};
 
@@ -130,14 +130,23 @@ mod tests {
         assert_eq!(spans_from_indices(&[-2, -1, 1, 2, 3, 7]), spans(&[(-2, 2), (1, 3), (3, 1)]));
         assert_eq!(indices(&spans(&[(0, 2), (-1, 1)])), None);
         assert_eq!(indices(&spans(&[(0, 2), (-2, 1)])), None);
-        assert_eq!(indices(&spans(&[(i32::MAX, 1), (i32::MAX, 1)])), Some(vec![2_147_483_647, 4_294_967_295]));
+        assert_eq!(
+            indices(&spans(&[(i32::MAX, 1), (i32::MAX, 1)])),
+            Some(vec![2_147_483_647, 4_294_967_295])
+        );
     }
 
     #[test]
     fn counts_are_spread_with_empty_buckets_between() {
-        assert_eq!(expand::<DeltaOfDelta>(&[6, -3, 0, -1], &[0, 1, 4, 6], 8), [6, -3, -3, 0, 3, -3, 2, -2]);
+        assert_eq!(
+            expand::<DeltaOfDelta>(&[6, -3, 0, -1], &[0, 1, 4, 6], 8),
+            [6, -3, -3, 0, 3, -3, 2, -2]
+        );
         assert_eq!(expand::<XorFloat>(&[6.0, 3.0], &[1, 2], 4), [0.0, 6.0, 3.0, 0.0]);
-        assert_eq!(expand::<DeltaOfDelta>(&[i64::MAX, i64::MAX], &[0, 2], 3), [i64::MAX, -i64::MAX, -2]);
+        assert_eq!(
+            expand::<DeltaOfDelta>(&[i64::MAX, i64::MAX], &[0, 2], 3),
+            [i64::MAX, -i64::MAX, -2]
+        );
     }
 
     proptest! {

@@ -86,7 +86,8 @@ impl StCodec {
             return Some(());
         }
         let change = varbit::read_signed(bits);
-        self.st_delta = if place.number == first { change } else { self.st_delta.wrapping_add(change) };
+        self.st_delta =
+            if place.number == first { change } else { self.st_delta.wrapping_add(change) };
         self.st = place.before.wrapping_sub(self.st_delta);
         Some(())
     }

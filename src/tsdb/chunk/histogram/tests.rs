@@ -1,7 +1,9 @@
 //! Chunks of histograms against a plain model: what is appended is read back, and a new chunk begins where the rules say and nowhere else.
 
-use crate::model::histogram::{CUSTOM_BUCKETS_SCHEMA, CounterResetHint, FloatHistogram, Histogram, Span};
 use crate::model::float_sample::STALE_NAN_BITS;
+use crate::model::histogram::{
+    CUSTOM_BUCKETS_SCHEMA, CounterResetHint, FloatHistogram, Histogram, Span,
+};
 use crate::model::sample::{Sample, SampleValue, ValueType};
 use crate::tsdb::chunk::ChunkEncoding;
 use crate::tsdb::chunk::any_chunk::{AnyChunk, AnyChunkIter, EncodingPolicy, HistogramStMode};
@@ -54,14 +56,17 @@ enum Change {
 
 impl Plain {
     fn after(&self, step: &Step) -> Self {
-        let mut next = Self { is_stale: false, start: step.start, is_split: step.is_split, ..self.clone() };
+        let mut next =
+            Self { is_stale: false, start: step.start, is_split: step.is_split, ..self.clone() };
         if next.hint != CounterResetHint::Gauge {
             next.hint = CounterResetHint::Unknown;
         }
         match &step.change {
             Change::None => {}
             Change::Falls => (next.positive, next.negative, next.zero) = Default::default(),
-            Change::FallsInOneBucket => next.positive.values_mut().take(1).for_each(|count| *count = 0),
+            Change::FallsInOneBucket => {
+                next.positive.values_mut().take(1).for_each(|count| *count = 0)
+            }
             Change::SaysReset if next.hint == CounterResetHint::Gauge => {}
             Change::SaysReset => next.hint = CounterResetHint::Reset,
             Change::Stale => next.is_stale = true,
@@ -69,14 +74,20 @@ impl Plain {
             Change::Gauge(false) => next.hint = CounterResetHint::NotReset,
             Change::Schema(schema) => next.schema = *schema,
             Change::Threshold(threshold) => next.threshold = *threshold,
-            Change::Bounds(bounds) => (next.schema, next.bounds) = (CUSTOM_BUCKETS_SCHEMA, bounds.clone()),
+            Change::Bounds(bounds) => {
+                (next.schema, next.bounds) = (CUSTOM_BUCKETS_SCHEMA, bounds.clone())
+            }
         }
         if next.schema != CUSTOM_BUCKETS_SCHEMA {
             next.bounds.clear();
         }
         next.zero += step.zero;
-        step.positive.iter().for_each(|&(index, count)| *next.positive.entry(index).or_default() += count);
-        step.negative.iter().for_each(|&(index, count)| *next.negative.entry(index).or_default() += count);
+        step.positive
+            .iter()
+            .for_each(|&(index, count)| *next.positive.entry(index).or_default() += count);
+        step.negative
+            .iter()
+            .for_each(|&(index, count)| *next.negative.entry(index).or_default() += count);
         if step.sheds {
             next.positive.retain(|_, count| *count > 0);
             next.negative.retain(|_, count| *count > 0);
@@ -100,9 +111,12 @@ impl Plain {
         if next.is_stale || self.is_stale {
             return next.is_stale;
         }
-        let layouts = |plain: &Self| (plain.schema, plain.threshold.to_bits(), plain.bounds.clone());
+        let layouts =
+            |plain: &Self| (plain.schema, plain.threshold.to_bits(), plain.bounds.clone());
         let falls = |before: &BTreeMap<i32, u32>, now: &BTreeMap<i32, u32>| {
-            before.iter().any(|(index, count)| now.get(index).is_none_or(|now| now < count) && *count > 0)
+            before
+                .iter()
+                .any(|(index, count)| now.get(index).is_none_or(|now| now < count) && *count > 0)
         };
         let has_reset = self.count() > next.count()
             || self.zero > next.zero
@@ -128,11 +142,18 @@ impl Plain {
     }
 
     fn value(&self, kind: ValueType) -> SampleValue {
-        let sum = if self.is_stale { f64::from_bits(STALE_NAN_BITS) } else { f64::from(self.count()) * 0.7 };
+        let sum = if self.is_stale {
+            f64::from_bits(STALE_NAN_BITS)
+        } else {
+            f64::from(self.count()) * 0.7
+        };
         let half = |count: &u32| f64::from(*count) / 2.0;
         let deltas = |buckets: &BTreeMap<i32, u32>| {
             let mut before = 0;
-            buckets.values().map(|&count| i64::from(count) - std::mem::replace(&mut before, i64::from(count))).collect()
+            buckets
+                .values()
+                .map(|&count| i64::from(count) - std::mem::replace(&mut before, i64::from(count)))
+                .collect()
         };
         match kind {
             ValueType::Histogram => SampleValue::Histogram(Box::new(Histogram {
@@ -166,7 +187,9 @@ impl Plain {
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
-    let buckets = || proptest::collection::vec((-8..8i32, prop_oneof![3 => 0..3u32, 1 => 0..100_000u32]), 0..4);
+    let buckets = || {
+        proptest::collection::vec((-8..8i32, prop_oneof![3 => 0..3u32, 1 => 0..100_000u32]), 0..4)
+    };
     let change = prop_oneof![
         30 => Just(Change::None),
         1 => Just(Change::Falls),
@@ -179,17 +202,24 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         1 => proptest::collection::vec((0..9000u32).prop_map(|n| f64::from(n) / 128.0), 0..5).prop_map(Change::Bounds),
     ];
     let start = prop_oneof![4 => Just(0i64), 2 => Just(77), 1 => -1000..1000i64];
-    let step =
-        (buckets(), buckets(), 0..3u32, change, start, proptest::bool::weighted(0.1), proptest::bool::weighted(0.2))
-            .prop_map(|(positive, negative, zero, change, start, is_split, sheds)| Step {
-                positive,
-                negative,
-                zero,
-                change,
-                start,
-                is_split,
-                sheds,
-            });
+    let step = (
+        buckets(),
+        buckets(),
+        0..3u32,
+        change,
+        start,
+        proptest::bool::weighted(0.1),
+        proptest::bool::weighted(0.2),
+    )
+        .prop_map(|(positive, negative, zero, change, start, is_split, sheds)| Step {
+            positive,
+            negative,
+            zero,
+            change,
+            start,
+            is_split,
+            sheds,
+        });
     proptest::collection::vec(step, 1..60)
 }
 
@@ -208,8 +238,14 @@ fn keys(plain: &Plain) -> [BTreeSet<i32>; 2] {
 }
 
 impl Model {
-    fn begin(encodings: EncodingPolicy, plain: Plain, point: Sample, before: Option<&Self>) -> Self {
-        let chunk = AnyChunk::with_first_sample(encodings, &point, before.map(|before| &before.chunk));
+    fn begin(
+        encodings: EncodingPolicy,
+        plain: Plain,
+        point: Sample,
+        before: Option<&Self>,
+    ) -> Self {
+        let chunk =
+            AnyChunk::with_first_sample(encodings, &point, before.map(|before| &before.chunk));
         Self { chunk, keys: keys(&plain), sent: vec![(plain, point)] }
     }
 
@@ -222,19 +258,27 @@ impl Model {
         }
         let new = keys(plain);
         let adds = (0..2).any(|side| !new[side].is_subset(&self.keys[side]));
-        assert_eq!(appended, if adds { AppendOutcome::Recoded } else { AppendOutcome::Appended }, "{plain:?}");
+        assert_eq!(
+            appended,
+            if adds { AppendOutcome::Recoded } else { AppendOutcome::Appended },
+            "{plain:?}"
+        );
         new.into_iter().zip(&mut self.keys).for_each(|(new, keys)| keys.extend(new));
         self.sent.push((plain.clone(), point.clone()));
         true
     }
 
     fn holds(&self, starts: HistogramStMode) {
-        let read: Vec<Sample> =
-            AnyChunkIter::new(self.chunk.encoding(), self.chunk.bytes()).collect::<Result<_, _>>().expect("a whole chunk");
+        let read: Vec<Sample> = AnyChunkIter::new(self.chunk.encoding(), self.chunk.bytes())
+            .collect::<Result<_, _>>()
+            .expect("a whole chunk");
         assert_eq!(read.len(), self.sent.len());
         assert_eq!(usize::from(self.chunk.num_samples()), read.len());
         for (i, (read, (plain, sent))) in read.iter().zip(&self.sent).enumerate() {
-            assert!(read.value.is_equivalent(&sent.value) || gauge_marker(plain, read), "{read:?}\n{sent:?}");
+            assert!(
+                read.value.is_equivalent(&sent.value) || gauge_marker(plain, read),
+                "{read:?}\n{sent:?}"
+            );
             let start = if starts == HistogramStMode::WithSt { sent.start_timestamp } else { 0 };
             assert_eq!((read.t, read.start_timestamp), (sent.t, start), "sample {i}");
             let hint = match (plain.is_stale, plain.is_gauge()) {
@@ -248,7 +292,8 @@ impl Model {
         let last = self.chunk.last_sample().expect("it has samples");
         assert_eq!(format!("{last:?}"), format!("{:?}", read[read.len() - 1]));
         assert_eq!(self.chunk.is_stale(), last.value.is_stale());
-        let resumed = AnyChunk::resume(self.chunk.encoding(), self.chunk.bytes()).expect("a whole chunk");
+        let resumed =
+            AnyChunk::resume(self.chunk.encoding(), self.chunk.bytes()).expect("a whole chunk");
         assert_eq!(resumed.bytes(), self.chunk.bytes());
     }
 }
@@ -277,7 +322,11 @@ fn starts() -> impl Strategy<Value = HistogramStMode> {
 fn anything(spans: Vec<Span>) -> impl Strategy<Value = (Histogram, FloatHistogram)> {
     let number = || prop_oneof![any::<i64>(), -3..4i64, Just(i64::MIN), Just(i64::MAX)];
     let buckets: usize = spans.iter().map(|span| span.length as usize).sum();
-    let float = || any::<u64>().prop_map(f64::from_bits).prop_filter("no marker", |x| x.to_bits() != STALE_NAN_BITS);
+    let float = || {
+        any::<u64>()
+            .prop_map(f64::from_bits)
+            .prop_filter("no marker", |x| x.to_bits() != STALE_NAN_BITS)
+    };
     let floats = proptest::collection::vec(float(), 2 * buckets + 3);
     (proptest::collection::vec(number(), 2 * buckets), any::<u64>(), any::<u64>(), floats).prop_map(
         move |(deltas, count, zero_count, floats)| {
@@ -315,12 +364,25 @@ fn anything(spans: Vec<Span>) -> impl Strategy<Value = (Histogram, FloatHistogra
 /// Chunks as damage tests need them: some samples, more buckets on the way.
 fn example(kind: ValueType, histogram_starts: HistogramStMode) -> AnyChunk {
     let encodings = EncodingPolicy { histogram_starts, ..EncodingPolicy::default() };
-    let mut plain = Plain { positive: [(1, 5), (2, 7)].into(), threshold: 0.001, start: 50, ..Plain::default() };
-    let mut chunk = AnyChunk::with_first_sample(encodings, &Sample { start_timestamp: 50, t: 1000, value: plain.value(kind) }, None);
+    let mut plain = Plain {
+        positive: [(1, 5), (2, 7)].into(),
+        threshold: 0.001,
+        start: 50,
+        ..Plain::default()
+    };
+    let mut chunk = AnyChunk::with_first_sample(
+        encodings,
+        &Sample { start_timestamp: 50, t: 1000, value: plain.value(kind) },
+        None,
+    );
     for i in 0..12 {
         *plain.positive.entry(i / 2).or_default() += 3 + i as u32;
         *plain.negative.entry(-i / 3).or_default() += 1000;
-        let point = Sample { start_timestamp: 50 + i64::from(i / 4), t: 1000 + 15 * i64::from(i + 1), value: plain.value(kind) };
+        let point = Sample {
+            start_timestamp: 50 + i64::from(i / 4),
+            t: 1000 + 15 * i64::from(i + 1),
+            value: plain.value(kind),
+        };
         assert_ne!(chunk.append(&point), AppendOutcome::NeedsNewChunk);
     }
     chunk
@@ -336,7 +398,10 @@ fn damaged_bytes_give_values_or_an_error() {
         let encoding = chunk.encoding();
         for len in 0..chunk.num_bytes() {
             let read: Vec<_> = AnyChunkIter::new(encoding, &chunk.bytes()[..len]).collect();
-            assert!(matches!(read.last(), Some(Err(ChunkError::Truncated { .. }))), "{len} of {chunk:?}");
+            assert!(
+                matches!(read.last(), Some(Err(ChunkError::Truncated { .. }))),
+                "{len} of {chunk:?}"
+            );
             assert!(AnyChunk::resume(encoding, &chunk.bytes()[..len]).is_err());
         }
         for at in 0..chunk.num_bytes() {
@@ -356,14 +421,20 @@ fn damaged_bytes_give_values_or_an_error() {
 #[test]
 fn a_chunk_takes_as_many_samples_as_its_header_counts() {
     let marker = Plain { is_stale: true, ..Plain::default() }.value(ValueType::Histogram);
-    for (histogram_starts, most) in [(HistogramStMode::WithoutSt, 65_535), (HistogramStMode::WithSt, 16_383)] {
+    for (histogram_starts, most) in
+        [(HistogramStMode::WithoutSt, 65_535), (HistogramStMode::WithSt, 16_383)]
+    {
         let encodings = EncodingPolicy { histogram_starts, ..EncodingPolicy::default() };
         let point = |t: i64| Sample { start_timestamp: t / 1000, t, value: marker.clone() };
         let mut chunk = AnyChunk::with_first_sample(encodings, &point(0), None);
-        let taken = (1..70_000).take_while(|&t| chunk.append(&point(t)) != AppendOutcome::NeedsNewChunk).count() + 1;
+        let taken = (1..70_000)
+            .take_while(|&t| chunk.append(&point(t)) != AppendOutcome::NeedsNewChunk)
+            .count()
+            + 1;
         assert_eq!((taken, usize::from(chunk.num_samples())), (most, most));
-        let starts: Vec<i64> =
-            AnyChunkIter::new(chunk.encoding(), chunk.bytes()).map(|point| point.unwrap().start_timestamp).collect();
+        let starts: Vec<i64> = AnyChunkIter::new(chunk.encoding(), chunk.bytes())
+            .map(|point| point.unwrap().start_timestamp)
+            .collect();
         let kept = |t: i64| if histogram_starts == HistogramStMode::WithSt { t / 1000 } else { 0 };
         assert!(starts.into_iter().eq((0..most as i64).map(kept)));
     }
@@ -375,8 +446,11 @@ fn what_a_header_says_of_resets_follows_from_the_chunk_before() {
     let base = Plain { positive: [(1, 5)].into(), zero: 3, ..Plain::default() };
     let header = |kind, before: Option<&Plain>, now: &Plain| {
         let point = |plain: &Plain| Sample::new(0, plain.value(kind));
-        let before = before.map(|before| AnyChunk::with_first_sample(EncodingPolicy::default(), &point(before), None));
-        let chunk = AnyChunk::with_first_sample(EncodingPolicy::default(), &point(now), before.as_ref());
+        let before = before.map(|before| {
+            AnyChunk::with_first_sample(EncodingPolicy::default(), &point(before), None)
+        });
+        let chunk =
+            AnyChunk::with_first_sample(EncodingPolicy::default(), &point(now), before.as_ref());
         [Unknown, NotReset, Reset, Gauge][usize::from(chunk.bytes()[2] >> 6)]
     };
     let grown = Plain { positive: [(1, 5), (4, 1)].into(), ..base.clone() };
@@ -390,12 +464,19 @@ fn what_a_header_says_of_resets_follows_from_the_chunk_before() {
             [header(kind, None, &base), header(kind, None, &said), header(kind, None, &gauge)],
             [Unknown, Reset, Gauge]
         );
-        let after_base =
-            [&base, &grown, &fallen, &gauge, &said, &other, &stale].map(|now| header(kind, Some(&base), now));
-        assert_eq!(after_base, [NotReset, NotReset, Reset, Gauge, Reset, Unknown, NotReset], "{kind:?}");
+        let after_base = [&base, &grown, &fallen, &gauge, &said, &other, &stale]
+            .map(|now| header(kind, Some(&base), now));
+        assert_eq!(
+            after_base,
+            [NotReset, NotReset, Reset, Gauge, Reset, Unknown, NotReset],
+            "{kind:?}"
+        );
         assert_eq!(header(kind, Some(&stale), &base), Unknown);
         let after_gauge = if kind == ValueType::Histogram { NotReset } else { Unknown };
-        assert_eq!([header(kind, Some(&gauge), &base), header(kind, Some(&gauge), &said)], [after_gauge, Reset]);
+        assert_eq!(
+            [header(kind, Some(&gauge), &base), header(kind, Some(&gauge), &said)],
+            [after_gauge, Reset]
+        );
     }
 }
 
@@ -410,18 +491,24 @@ fn a_chunk_of_another_kind_takes_nothing() {
     for (i, first) in points.iter().enumerate() {
         for (j, second) in points.iter().enumerate() {
             let mut chunk = AnyChunk::with_first_sample(EncodingPolicy::default(), first, None);
-            assert_eq!(chunk.append(second) == AppendOutcome::Appended, i == j, "{first:?} {second:?}");
+            assert_eq!(
+                chunk.append(second) == AppendOutcome::Appended,
+                i == j,
+                "{first:?} {second:?}"
+            );
         }
     }
 }
 
 #[test]
 fn a_histogram_of_a_schema_over_8_is_read_at_8() {
-    let value = Plain { positive: [(1, 5), (2, 1), (33, 2)].into(), schema: 12, ..Plain::default() }
+    let value =
+        Plain { positive: [(1, 5), (2, 1), (33, 2)].into(), schema: 12, ..Plain::default() }
+            .value(ValueType::Histogram);
+    let chunk =
+        AnyChunk::with_first_sample(EncodingPolicy::default(), &Sample::new(7, value), None);
+    let expected = Plain { positive: [(1, 6), (3, 2)].into(), schema: 8, ..Plain::default() }
         .value(ValueType::Histogram);
-    let chunk = AnyChunk::with_first_sample(EncodingPolicy::default(), &Sample::new(7, value), None);
-    let expected =
-        Plain { positive: [(1, 6), (3, 2)].into(), schema: 8, ..Plain::default() }.value(ValueType::Histogram);
     let read = AnyChunkIter::new(ChunkEncoding::Histogram, chunk.bytes()).next().unwrap().unwrap();
     assert!(read.value.is_equivalent(&expected), "{read:?}");
 }

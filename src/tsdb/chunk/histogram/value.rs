@@ -1,12 +1,12 @@
 //! The two kinds of histograms as chunks see them: [`HistogramView`] looks at one, [`ChunkValue::build`] makes one.
 
-use crate::model::histogram::{CounterResetHint, FloatHistogram, Histogram, Span};
 use crate::model::float_sample::STALE_NAN_BITS;
+use crate::model::histogram::{CounterResetHint, FloatHistogram, Histogram, Span};
 use crate::model::sample::SampleValue;
 use crate::tsdb::chunk::ChunkEncoding;
+use crate::tsdb::chunk::histogram::count_codec::{CountCodec, DeltaOfDelta, XorFloat};
 use crate::tsdb::chunk::histogram::header::HeaderLayout;
 use crate::tsdb::chunk::histogram::layout::{ChunkLayout, bucket_count};
-use crate::tsdb::chunk::histogram::count_codec::{CountCodec, XorFloat, DeltaOfDelta};
 
 /// A kind of histogram that chunks hold.
 pub trait ChunkValue: Default + Sized {
@@ -24,7 +24,11 @@ pub trait ChunkValue: Default + Sized {
 
     /// The histogram with this layout and these numbers. What has a higher resolution than is stored, as a later Prometheus may write it, gets the highest
     /// that is.
-    fn build(layout: &ChunkLayout, numbers: &SampleState<Self::Number>, reset_hint: CounterResetHint) -> Self;
+    fn build(
+        layout: &ChunkLayout,
+        numbers: &SampleState<Self::Number>,
+        reset_hint: CounterResetHint,
+    ) -> Self;
 
     /// It as a value of a series.
     fn into_value(self) -> SampleValue;
@@ -75,13 +79,21 @@ impl<P: Copy + Default> HistogramView<'_, P> {
     /// Calls `f` with the histogram as a chunk can hold it: a stale marker without anything else, and as many buckets as the spans say.
     pub(super) fn with_valid<R>(&self, f: impl FnOnce(&HistogramView<'_, P>) -> R) -> R {
         if self.is_stale() {
-            return f(&HistogramView { reset_hint: self.reset_hint, sum: self.sum, ..HistogramView::default() });
+            return f(&HistogramView {
+                reset_hint: self.reset_hint,
+                sum: self.sum,
+                ..HistogramView::default()
+            });
         }
         if self.positive.is_valid() && self.negative.is_valid() {
             return f(self);
         }
         let (positive, negative) = (self.positive.valid_spans(), self.negative.valid_spans());
-        f(&HistogramView { positive: self.positive.truncate_to(&positive), negative: self.negative.truncate_to(&negative), ..*self })
+        f(&HistogramView {
+            positive: self.positive.truncate_to(&positive),
+            negative: self.negative.truncate_to(&negative),
+            ..*self
+        })
     }
 }
 
@@ -174,7 +186,11 @@ impl ChunkValue for Histogram {
         }
     }
 
-    fn build(layout: &ChunkLayout, numbers: &SampleState<DeltaOfDelta>, reset_hint: CounterResetHint) -> Self {
+    fn build(
+        layout: &ChunkLayout,
+        numbers: &SampleState<DeltaOfDelta>,
+        reset_hint: CounterResetHint,
+    ) -> Self {
         if numbers.is_stale() {
             return Self { sum: numbers.sum.raw(), ..Self::default() };
         }
@@ -227,7 +243,11 @@ impl ChunkValue for FloatHistogram {
         }
     }
 
-    fn build(layout: &ChunkLayout, numbers: &SampleState<XorFloat>, reset_hint: CounterResetHint) -> Self {
+    fn build(
+        layout: &ChunkLayout,
+        numbers: &SampleState<XorFloat>,
+        reset_hint: CounterResetHint,
+    ) -> Self {
         if numbers.is_stale() {
             return Self { sum: numbers.sum.raw(), ..Self::default() };
         }

@@ -1,7 +1,7 @@
 //! The samples of an XOR2 chunk, one after another. Reads any bytes: at most as many samples as the header promises, up to the
 //! first fault. The format stands in the module above.
 
-use crate::model::float_sample::{STALE_NAN_BITS, FloatSample};
+use crate::model::float_sample::{FloatSample, STALE_NAN_BITS};
 use crate::tsdb::chunk::varbit;
 use crate::tsdb::chunk::xor::{ChunkError, XorWindow};
 use crate::tsdb::chunk::xor2::{FIRST_HAS_START, HEADER, LAST_START_CHANGE};
@@ -73,7 +73,8 @@ impl<'a> Xor2Iter<'a> {
 
     #[cold]
     fn read_second(&mut self) -> Result<(), ChunkError> {
-        self.time_delta = self.bits.uvarint().ok_or(ChunkError::VarintOverflow { sample: self.read })?;
+        self.time_delta =
+            self.bits.uvarint().ok_or(ChunkError::VarintOverflow { sample: self.read })?;
         self.t = self.t.wrapping_add(self.time_delta as i64);
         self.read_value(self.bits.peek())
     }
@@ -169,7 +170,11 @@ impl<'a> Xor2Iter<'a> {
     #[inline]
     fn read_in_window(&mut self) {
         // Prometheus's appender, continued before any value changed, writes all 64 bits without a window.
-        let window = if self.window == XorWindow::NONE { XorWindow { leading: 0, trailing: 0 } } else { self.window };
+        let window = if self.window == XorWindow::NONE {
+            XorWindow { leading: 0, trailing: 0 }
+        } else {
+            self.window
+        };
         self.baseline ^= self.bits.read(window.width()) << window.trailing;
         self.v = self.baseline;
     }
@@ -182,7 +187,8 @@ impl<'a> Xor2Iter<'a> {
             return;
         }
         let change = varbit::read_signed(&mut self.bits);
-        self.st_delta = if self.read == first { change } else { self.st_delta.wrapping_add(change) };
+        self.st_delta =
+            if self.read == first { change } else { self.st_delta.wrapping_add(change) };
         self.st = before.wrapping_sub(self.st_delta);
     }
 
@@ -206,7 +212,11 @@ impl Iterator for Xor2Iter<'_> {
             _ => self.read_following(),
         };
         self.read_st(before);
-        let outcome = if self.bits.is_overrun() { Err(ChunkError::Truncated { sample: self.read }) } else { outcome };
+        let outcome = if self.bits.is_overrun() {
+            Err(ChunkError::Truncated { sample: self.read })
+        } else {
+            outcome
+        };
         if let Err(error) = outcome {
             self.total = self.read;
             return Some(Err(error));

@@ -1,11 +1,11 @@
 //! An XOR2 chunk that grows. The format stands in the module above.
 
-use crate::model::float_sample::{STALE_NAN_BITS, FloatSample};
+use crate::model::float_sample::{FloatSample, STALE_NAN_BITS};
 use crate::tsdb::chunk::varbit;
 use crate::tsdb::chunk::xor::{ChunkError, XorWindow};
 use crate::tsdb::chunk::xor2::decode::Xor2Iter;
 use crate::tsdb::chunk::xor2::{FIRST_HAS_START, HEADER, LAST_START_CHANGE};
-use crate::tsdb::encoding::bits::{BitWriter, truncate_to_bits, into_exact_len};
+use crate::tsdb::encoding::bits::{BitWriter, into_exact_len, truncate_to_bits};
 
 /// An open XOR2 chunk: samples are appended to it, its bytes are at every moment a whole chunk.
 #[derive(Clone)]
@@ -189,7 +189,9 @@ impl Xor2Chunk {
         match d {
             0 if bits == self.baseline => return self.sink().push_zeros(1),
             0 if bits == STALE_NAN_BITS => return self.sink().push(0b11111, 5),
-            0 => return self.push_in_window(bits, ValueCodes { same: (0b100, 3), new: (0b101, 3) }),
+            0 => {
+                return self.push_in_window(bits, ValueCodes { same: (0b100, 3), new: (0b101, 3) });
+            }
             -4096..=4095 => self.sink().push(0b110 << 13 | d as u64 & 0x1fff, 16),
             -524_288..=524_287 => self.sink().push(0b1110 << 20 | d as u64 & 0xf_ffff, 24),
             _ => {

@@ -2,7 +2,7 @@
 
 use super::decode::Xor2Iter;
 use super::encode::Xor2Chunk;
-use crate::model::float_sample::{STALE_NAN_BITS, FloatSample};
+use crate::model::float_sample::{FloatSample, STALE_NAN_BITS};
 use crate::tsdb::chunk::xor::ChunkError;
 use proptest::prelude::{Just, Strategy, any, prop_assert, prop_assert_eq, prop_oneof, proptest};
 
@@ -23,14 +23,19 @@ fn golden() -> Vec<Golden> {
     for line in GOLDEN.lines().filter(|line| !line.starts_with('#')) {
         let words: Vec<&'static str> = line.split(' ').collect();
         match (&words[..], chunks.last_mut()) {
-            (["chunk", name], _) => chunks.push(Golden { name, samples: Vec::new(), bytes: Vec::new() }),
+            (["chunk", name], _) => {
+                chunks.push(Golden { name, samples: Vec::new(), bytes: Vec::new() })
+            }
             (["bytes", hex], Some(chunk)) => {
                 let pairs = (0..hex.len()).step_by(2);
-                chunk.bytes = pairs.map(|i| u8::from_str_radix(&hex[i..i + 2], 16).unwrap()).collect();
+                chunk.bytes =
+                    pairs.map(|i| u8::from_str_radix(&hex[i..i + 2], 16).unwrap()).collect();
             }
             ([start, t, v], Some(chunk)) => {
                 let v = f64::from_bits(u64::from_str_radix(v, 16).unwrap());
-                chunk.samples.push((start.parse().unwrap(), FloatSample::new(t.parse().unwrap(), v)));
+                chunk
+                    .samples
+                    .push((start.parse().unwrap(), FloatSample::new(t.parse().unwrap(), v)));
             }
             _ => panic!("{line}"),
         }
@@ -70,7 +75,13 @@ fn samples(max: usize) -> impl Strategy<Value = Vec<Started>> {
         2 => Just(Some(STALE_NAN_BITS)),
         1 => prop_oneof![Just(0x7ff8_0000_0000_0123), Just((-0.0f64).to_bits())].prop_map(Some),
     ];
-    let first = prop_oneof![Just(1_762_300_800_000i64), any::<i64>(), Just(i64::MIN), Just(i64::MAX), Just(0)];
+    let first = prop_oneof![
+        Just(1_762_300_800_000i64),
+        any::<i64>(),
+        Just(i64::MIN),
+        Just(i64::MAX),
+        Just(0)
+    ];
     let start = prop_oneof![60 => Just(None), 1 => (-300i64..300).prop_map(Some), 1 => any::<i64>().prop_map(Some)];
     (first, proptest::collection::vec((step, value, start), 0..max)).prop_map(|(first, steps)| {
         let (mut t, mut bits, mut begun) = (first, 0, 0);
@@ -114,11 +125,17 @@ fn a_chunk_is_whole_after_every_sample() {
 
 #[test]
 fn a_chunk_cut_short_anywhere_is_an_error_after_its_whole_samples() {
-    for Golden { name, samples, bytes } in golden().into_iter().filter(|chunk| !chunk.samples.is_empty()) {
+    for Golden { name, samples, bytes } in
+        golden().into_iter().filter(|chunk| !chunk.samples.is_empty())
+    {
         for len in 0..bytes.len() {
             let mut iter = Xor2Iter::new(&bytes[..len]);
-            let good: Vec<_> = iter.by_ref().take_while(Result::is_ok).map(Result::unwrap).collect();
-            assert!(good.iter().eq(samples[..good.len()].iter().map(|(_, sample)| sample)), "{name}");
+            let good: Vec<_> =
+                iter.by_ref().take_while(Result::is_ok).map(Result::unwrap).collect();
+            assert!(
+                good.iter().eq(samples[..good.len()].iter().map(|(_, sample)| sample)),
+                "{name}"
+            );
             assert!(good.len() < samples.len(), "{name}: {len} bytes");
             assert_eq!(iter.next(), None, "{name}");
             assert!(Xor2Chunk::resume(&bytes[..len]).is_err(), "{name}");
@@ -132,8 +149,12 @@ fn faults_are_named() {
     assert_eq!(decode(&[0, 0]), Err(ChunkError::Truncated { sample: 0 }));
     assert_eq!(decode(&[0xff; 30]), Err(ChunkError::VarintOverflow { sample: 0 }));
     // Two samples: t = 0, v = 0; step 0 and a new window of 31 leading zeros and 63 bits.
-    let window = [0, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0b1101_1111, 0xff, 0xff, 0, 0, 0, 0, 0, 0, 0, 0];
-    assert_eq!(decode(&window), Err(ChunkError::InvalidXorWindow { sample: 1, leading: 31, width: 63 }));
+    let window =
+        [0, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0b1101_1111, 0xff, 0xff, 0, 0, 0, 0, 0, 0, 0, 0];
+    assert_eq!(
+        decode(&window),
+        Err(ChunkError::InvalidXorWindow { sample: 1, leading: 31, width: 63 })
+    );
 }
 
 proptest! {

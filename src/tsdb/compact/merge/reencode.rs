@@ -1,7 +1,9 @@
 //! Points of chunks that can't be taken over as they are, as new chunks. Where start times are known the encoding is one that has a
 //! place for them.
 
-use crate::tsdb::chunk::reencode::{MAX_SAMPLES, ReencodeOptions, ReencodedChunk, Reencoder, StPolicy};
+use crate::tsdb::chunk::reencode::{
+    MAX_SAMPLES, ReencodeOptions, ReencodedChunk, Reencoder, StPolicy,
+};
 use crate::tsdb::compact::merge::runs::ReencodeRange;
 use crate::tsdb::query::merged_series::MergedSeries;
 use crate::tsdb::query::source::{Chunk, ChunkData, QueryError};
@@ -10,8 +12,16 @@ use crate::tsdb::query::source::{Chunk, ChunkData, QueryError};
 ///
 /// # Errors
 /// [`QueryError`] where a chunk is damaged: nothing is lost on the way.
-pub fn reencode(series: &MergedSeries, run: ReencodeRange, chunks: &mut Vec<Chunk>) -> Result<(), QueryError> {
-    let rules = ReencodeOptions { encodings: run.encodings, starts: StPolicy::Preserve, max_samples: MAX_SAMPLES };
+pub fn reencode(
+    series: &MergedSeries,
+    run: ReencodeRange,
+    chunks: &mut Vec<Chunk>,
+) -> Result<(), QueryError> {
+    let rules = ReencodeOptions {
+        encodings: run.encodings,
+        starts: StPolicy::Preserve,
+        max_samples: MAX_SAMPLES,
+    };
     let mut recoder = Reencoder::new(rules);
     for point in series.samples(run.times) {
         chunks.extend(recoder.push(&point?).map(into_chunk));

@@ -33,7 +33,9 @@ pub fn runs(series: &MergedSeries, range: TimeRange, overlapping: FloatEncoding)
     let mut runs: Vec<MergeRun> = Vec::new();
     for group in series.groups(range) {
         match (classify_group(&group, range, overlapping), runs.last_mut()) {
-            (MergeRun::Reencode(next), Some(MergeRun::Reencode(open))) if next.encodings == open.encodings => {
+            (MergeRun::Reencode(next), Some(MergeRun::Reencode(open)))
+                if next.encodings == open.encodings =>
+            {
                 open.times.maxt = next.times.maxt;
             }
             (run, _) => runs.push(run),
@@ -42,12 +44,21 @@ pub fn runs(series: &MergedSeries, range: TimeRange, overlapping: FloatEncoding)
     runs
 }
 
-fn classify_group(group: &OverlapGroup<'_>, range: TimeRange, overlapping: FloatEncoding) -> MergeRun {
+fn classify_group(
+    group: &OverlapGroup<'_>,
+    range: TimeRange,
+    overlapping: FloatEncoding,
+) -> MergeRun {
     let encodings = match group.single_chunk() {
-        Some(chunk) if chunk.is_fully_selected(range) => return MergeRun::CopyChunk(Chunk { deleted_intervals: None, ..chunk.clone() }),
+        Some(chunk) if chunk.is_fully_selected(range) => {
+            return MergeRun::CopyChunk(Chunk { deleted_intervals: None, ..chunk.clone() });
+        }
         Some(chunk) => EncodingPolicy::from_encoding(chunk.encoding),
-        None => EncodingPolicy { floats: overlapping, histogram_starts: HistogramStMode::WithoutSt },
+        None => {
+            EncodingPolicy { floats: overlapping, histogram_starts: HistogramStMode::WithoutSt }
+        }
     };
-    let times = TimeRange::new(group.range().mint.max(range.mint), group.range().maxt.min(range.maxt));
+    let times =
+        TimeRange::new(group.range().mint.max(range.mint), group.range().maxt.min(range.maxt));
     MergeRun::Reencode(ReencodeRange { times, encodings })
 }

@@ -24,7 +24,8 @@ impl<'a> MergedSymbols<'a> {
     /// # Errors
     /// [`QueryError`] where a source can't be read.
     pub fn new(sources: Vec<SymbolIter<'a>>) -> Result<Self, QueryError> {
-        let mut own = Self { next_symbols: BinaryHeap::with_capacity(sources.len()), rest: sources };
+        let mut own =
+            Self { next_symbols: BinaryHeap::with_capacity(sources.len()), rest: sources };
         for source in 0..own.rest.len() {
             own.refill(source, None)?;
         }
@@ -33,7 +34,9 @@ impl<'a> MergedSymbols<'a> {
 
     /// Takes the next string of a source, which must stand behind `last`.
     fn refill(&mut self, source: usize, last: Option<&str>) -> Result<(), QueryError> {
-        let Some(next) = self.rest.get_mut(source).and_then(Iterator::next).transpose()? else { return Ok(()) };
+        let Some(next) = self.rest.get_mut(source).and_then(Iterator::next).transpose()? else {
+            return Ok(());
+        };
         if last.is_some_and(|last| *next <= *last) {
             return Err(QueryError::Corrupted(format!("string {next:?} stands behind {last:?}")));
         }

@@ -1,17 +1,19 @@
 //! Merging against a plain model, point by point, and the cases that a model does not see.
 
-use super::{SeriesMerger, MergeError, MergeInput};
+use super::{MergeError, MergeInput, SeriesMerger};
+use crate::model::float_sample::FloatSample;
 use crate::model::histogram::{CounterResetHint, Histogram};
 use crate::model::intervals::Intervals;
 use crate::model::labels::Labels;
-use crate::model::float_sample::FloatSample;
-use crate::model::time::TimeRange;
 use crate::model::sample::{Sample, SampleValue};
+use crate::model::time::TimeRange;
 use crate::tsdb::chunk::ChunkEncoding;
 use crate::tsdb::chunk::float_chunk::{FloatEncoding, FloatIter};
 use crate::tsdb::chunk::reencode::MAX_SAMPLES;
 use crate::tsdb::chunk::xor2::encode::Xor2Chunk;
-use crate::tsdb::query::any_points::{self, PLAIN, WITH_STARTS, arb_samples, assert_same, chunks, histogram};
+use crate::tsdb::query::any_points::{
+    self, PLAIN, WITH_STARTS, arb_samples, assert_same, chunks, histogram,
+};
 use crate::tsdb::query::fixed_source::{FixedSource, chunk, labels};
 use crate::tsdb::query::source::{BlockSource, Chunk, ChunkData, ChunkSeries};
 use proptest::prelude::{Strategy, any, prop_assert, prop_assert_eq, proptest};
@@ -42,7 +44,11 @@ fn decoded(chunk: &Chunk) -> Vec<FloatSample> {
 fn xor2_chunk(samples: &[FloatSample], start: i64) -> Chunk {
     let mut encoded = Xor2Chunk::default();
     samples.iter().for_each(|sample| encoded.append_with_st(start, sample.t, sample.v));
-    Chunk { encoding: ChunkEncoding::Xor2, data: ChunkData::new(encoded.into_bytes()), ..chunk(samples) }
+    Chunk {
+        encoding: ChunkEncoding::Xor2,
+        data: ChunkData::new(encoded.into_bytes()),
+        ..chunk(samples)
+    }
 }
 
 fn deleted(chunk: Chunk, mint: i64, maxt: i64) -> Chunk {
@@ -52,14 +58,26 @@ fn deleted(chunk: Chunk, mint: i64, maxt: i64) -> Chunk {
 
 /// A chunk that can't be decoded.
 fn opaque(mint: i64, maxt: i64) -> Chunk {
-    Chunk { mint, maxt, encoding: ChunkEncoding::Histogram, data: ChunkData::new([0, 1, 7]), deleted_intervals: None }
+    Chunk {
+        mint,
+        maxt,
+        encoding: ChunkEncoding::Histogram,
+        data: ChunkData::new([0, 1, 7]),
+        deleted_intervals: None,
+    }
 }
 
 #[test]
 fn a_chunk_that_stands_alone_is_handed_on_as_it_is_also_one_that_cannot_be_decoded() {
-    let newer = Chunk { encoding: ChunkEncoding::Xor2, data: ChunkData::new([0, 3, 9]), ..opaque(240, 249) };
+    let newer = Chunk {
+        encoding: ChunkEncoding::Xor2,
+        data: ChunkData::new([0, 3, 9]),
+        ..opaque(240, 249)
+    };
     let chunks = vec![chunk(&run(0..200, 1.5)), opaque(200, 210), opaque(211, 211)];
-    let merged = merge(&[source(vec![newer.clone()]), source(chunks.clone())], TimeRange::new(0, 249)).unwrap();
+    let merged =
+        merge(&[source(vec![newer.clone()]), source(chunks.clone())], TimeRange::new(0, 249))
+            .unwrap();
     assert_eq!(merged.len(), 1);
     assert_eq!(merged[0].chunks.len(), 4);
     for (one, stored) in merged[0].chunks.iter().zip(chunks.iter().chain([&newer])) {
@@ -77,33 +95,47 @@ fn equal_chunks_of_several_sources_come_once_as_they_are() {
         source(vec![long, opaque(300, 310)]),
     ];
     let merged = merge(&shared, TimeRange::ALL).unwrap();
-    assert_eq!(merged[0].chunks.iter().map(|chunk| chunk.data.bytes().len() > 3).collect::<Vec<_>>(), [true, false]);
+    assert_eq!(
+        merged[0].chunks.iter().map(|chunk| chunk.data.bytes().len() > 3).collect::<Vec<_>>(),
+        [true, false]
+    );
     assert_eq!(decoded(&merged[0].chunks[0]).len(), 200);
 }
 
 #[test]
 fn what_overlaps_is_encoded_anew_in_full_chunks_and_the_later_source_stands() {
     let merged = merge(
-        &[source(vec![chunk(&run((0..300).step_by(2), 1.0))]), source(vec![chunk(&run((0..300).step_by(3), 2.0))])],
+        &[
+            source(vec![chunk(&run((0..300).step_by(2), 1.0))]),
+            source(vec![chunk(&run((0..300).step_by(3), 2.0))]),
+        ],
         TimeRange::ALL,
     );
     let chunks = &merged.unwrap()[0].chunks;
     let samples: Vec<FloatSample> = chunks.iter().flat_map(decoded).collect();
-    let expected =
-        (0..300).filter(|t| t % 2 == 0 || t % 3 == 0).map(|t| FloatSample::new(t, if t % 3 == 0 { 2.0 } else { 1.0 }));
+    let expected = (0..300)
+        .filter(|t| t % 2 == 0 || t % 3 == 0)
+        .map(|t| FloatSample::new(t, if t % 3 == 0 { 2.0 } else { 1.0 }));
     assert_eq!(samples, expected.collect::<Vec<_>>());
     assert_eq!(chunks.iter().map(|chunk| decoded(chunk).len()).collect::<Vec<_>>(), [120, 80]);
 }
 
 #[test]
 fn what_the_range_or_a_deletion_cuts_is_encoded_anew_and_a_series_without_a_sample_left_out() {
-    let whole = vec![chunk(&run(0..10, 1.0)), deleted(chunk(&run(10..20, 1.0)), 12, 15), chunk(&run(20..30, 1.0))];
+    let whole = vec![
+        chunk(&run(0..10, 1.0)),
+        deleted(chunk(&run(10..20, 1.0)), 12, 15),
+        chunk(&run(20..30, 1.0)),
+    ];
     let mut sources = source(whole);
     sources.0.insert(labels("gone"), vec![deleted(chunk(&run(0..10, 1.0)), 2, 100)]);
     let merged = merge(&[sources], TimeRange::new(2, 24)).unwrap();
     assert_eq!(merged.len(), 1);
-    let times: Vec<Vec<i64>> =
-        merged[0].chunks.iter().map(|chunk| decoded(chunk).iter().map(|one| one.t).collect()).collect();
+    let times: Vec<Vec<i64>> = merged[0]
+        .chunks
+        .iter()
+        .map(|chunk| decoded(chunk).iter().map(|one| one.t).collect())
+        .collect();
     assert_eq!(times, [(2..12).chain(16..25).collect::<Vec<_>>()]);
 }
 
@@ -122,16 +154,32 @@ fn a_damaged_chunk_that_is_to_be_encoded_anew_is_an_error_that_names_the_series(
 
 /// A counter histogram that has counted `count` observations in each of two buckets.
 fn counter(t: i64, count: u64) -> Sample {
-    Sample::new(t, SampleValue::Histogram(Box::new(histogram(0, &[(1, count), (2, count)].into(), &[].into()))))
+    Sample::new(
+        t,
+        SampleValue::Histogram(Box::new(histogram(
+            0,
+            &[(1, count), (2, count)].into(),
+            &[].into(),
+        ))),
+    )
 }
 
 fn gauge(t: i64) -> Sample {
     let histogram = histogram(3, &[(t as i32 % 7, 5)].into(), &[].into());
-    Sample::new(t, SampleValue::Histogram(Box::new(Histogram { reset_hint: CounterResetHint::Gauge, ..histogram })))
+    Sample::new(
+        t,
+        SampleValue::Histogram(Box::new(Histogram {
+            reset_hint: CounterResetHint::Gauge,
+            ..histogram
+        })),
+    )
 }
 
 /// Times and encodings of the merged chunks, and all points.
-fn merged_points(sources: &[FixedSource], range: TimeRange) -> (Vec<(i64, i64, ChunkEncoding)>, Vec<Sample>) {
+fn merged_points(
+    sources: &[FixedSource],
+    range: TimeRange,
+) -> (Vec<(i64, i64, ChunkEncoding)>, Vec<Sample>) {
     let chunks = merge(sources, range).unwrap().remove(0).chunks;
     let shape = chunks.iter().map(|chunk| (chunk.mint, chunk.maxt, chunk.encoding)).collect();
     (shape, chunks.iter().flat_map(any_points::decoded).collect())
@@ -156,7 +204,9 @@ fn histograms_that_overlap_are_encoded_anew_and_cut_where_the_counter_was_reset_
 fn where_the_kind_changes_in_what_is_encoded_anew_a_chunk_ends() {
     let float = |t: i64| Sample::new(t, SampleValue::Float(0.5));
     let floats = |t: i64| match counter(t, 7).value {
-        SampleValue::Histogram(histogram) => SampleValue::FloatHistogram(Box::new(any_points::with_floats(&histogram))),
+        SampleValue::Histogram(histogram) => {
+            SampleValue::FloatHistogram(Box::new(any_points::with_floats(&histogram)))
+        }
         other => other,
     };
     let all = [
@@ -171,33 +221,49 @@ fn where_the_kind_changes_in_what_is_encoded_anew_a_chunk_ends() {
         float(9),
     ];
     let overlapping = source(
-        chunks(&[counter(0, 1), float(10)], PLAIN, 120).into_iter().map(|chunk| Chunk { maxt: 10, ..chunk }).collect(),
+        chunks(&[counter(0, 1), float(10)], PLAIN, 120)
+            .into_iter()
+            .map(|chunk| Chunk { maxt: 10, ..chunk })
+            .collect(),
     );
-    let (shape, points) = merged_points(&[overlapping, source(chunks(&all, PLAIN, 120))], TimeRange::new(1, 9));
+    let (shape, points) =
+        merged_points(&[overlapping, source(chunks(&all, PLAIN, 120))], TimeRange::new(1, 9));
     use ChunkEncoding::{FloatHistogram, Histogram, Xor};
     assert_eq!(
         shape,
-        [(1, 2, Xor), (3, 4, Histogram), (5, 5, FloatHistogram), (6, 7, Histogram), (8, 8, Histogram), (9, 9, Xor)]
+        [
+            (1, 2, Xor),
+            (3, 4, Histogram),
+            (5, 5, FloatHistogram),
+            (6, 7, Histogram),
+            (8, 8, Histogram),
+            (9, 9, Xor)
+        ]
     );
     assert_same(&points, &all);
 }
 
 #[test]
 fn what_a_deletion_leaves_of_histograms_keeps_its_encoding_also_without_start_times() {
-    let all: Vec<Sample> =
-        (0..20).map(|t| Sample { start_timestamp: if t == 3 { 1 } else { 0 }, ..counter(t, t as u64) }).collect();
+    let all: Vec<Sample> = (0..20)
+        .map(|t| Sample { start_timestamp: if t == 3 { 1 } else { 0 }, ..counter(t, t as u64) })
+        .collect();
     let with_place = chunks(&all, WITH_STARTS, 120);
     assert_eq!(with_place.len(), 1);
     let touched = with_place.into_iter().map(|chunk| deleted(chunk, 2, 4)).collect();
     let (shape, points) = merged_points(&[source(touched)], TimeRange::ALL);
     assert_eq!(shape, [(0, 19, ChunkEncoding::HistogramSt)]);
-    assert_same(&points, &all.iter().filter(|point| !(2..5).contains(&point.t)).cloned().collect::<Vec<_>>());
+    assert_same(
+        &points,
+        &all.iter().filter(|point| !(2..5).contains(&point.t)).cloned().collect::<Vec<_>>(),
+    );
 }
 
 #[test]
 fn start_times_of_histograms_that_overlap_are_kept() {
-    let all: Vec<Sample> =
-        (0..20).map(|t| Sample { start_timestamp: if t >= 10 { 5 } else { 0 }, ..counter(t, t as u64) }).collect();
+    let all: Vec<Sample> = (0..20)
+        .map(|t| Sample { start_timestamp: if t >= 10 { 5 } else { 0 }, ..counter(t, t as u64) })
+        .collect();
     let half = |odd: i64| {
         let own: Vec<Sample> = all.iter().filter(|point| point.t % 2 == odd).cloned().collect();
         source(chunks(&own, WITH_STARTS, 120))
@@ -215,7 +281,10 @@ fn a_gauge_stays_one_and_its_falling_counts_make_no_new_chunk() {
     let touched = whole.into_iter().map(|chunk| deleted(chunk, 7, 7)).collect();
     let (shape, points) = merged_points(&[source(touched)], TimeRange::new(2, 100));
     assert_eq!(shape, [(2, 49, ChunkEncoding::Histogram)]);
-    assert_same(&points, &all.iter().filter(|point| point.t >= 2 && point.t != 7).cloned().collect::<Vec<_>>());
+    assert_same(
+        &points,
+        &all.iter().filter(|point| point.t >= 2 && point.t != 7).cloned().collect::<Vec<_>>(),
+    );
 }
 
 #[test]
@@ -224,7 +293,9 @@ fn what_is_encoded_anew_is_xor2_where_that_is_wanted_or_start_times_are_known() 
         let (one, other) = (source(chunks), source(vec![chunk(&run(5..7, 2.0))]));
         let sources: Vec<&dyn BlockSource> = vec![&one, &other];
         let merged: Result<Vec<_>, _> =
-            SeriesMerger::new(MergeInput { sources, range: TimeRange::ALL, floats }).unwrap().collect();
+            SeriesMerger::new(MergeInput { sources, range: TimeRange::ALL, floats })
+                .unwrap()
+                .collect();
         let chunks = merged.unwrap().remove(0).chunks;
         assert_eq!(chunks.iter().map(|chunk| decoded(chunk).len()).sum::<usize>(), 10);
         chunks.iter().map(|chunk| (chunk.encoding, decoded(chunk).len())).collect::<Vec<_>>()
@@ -235,7 +306,10 @@ fn what_is_encoded_anew_is_xor2_where_that_is_wanted_or_start_times_are_known() 
     let started = vec![xor2_chunk(&run(0..10, 1.0), -7)];
     assert_eq!(encodings(started, FloatEncoding::Xor), [(ChunkEncoding::Xor2, 10)]);
     let from_6 = vec![chunk(&run(0..6, 1.0)), xor2_chunk(&run(6..10, 1.0), -7)];
-    assert_eq!(encodings(from_6, FloatEncoding::Xor), [(ChunkEncoding::Xor, 7), (ChunkEncoding::Xor2, 3)]);
+    assert_eq!(
+        encodings(from_6, FloatEncoding::Xor),
+        [(ChunkEncoding::Xor, 7), (ChunkEncoding::Xor2, 3)]
+    );
 }
 
 #[test]
@@ -243,7 +317,11 @@ fn after_an_error_nothing_comes() {
     let torn = Chunk { data: ChunkData::new([0, 9]), ..chunk(&run(0..10, 1.0)) };
     let mut sources = source(vec![torn]);
     sources.0.insert(labels("y"), vec![chunk(&run(0..5, 1.0))]);
-    let input = MergeInput { sources: vec![&sources], range: TimeRange::new(1, 9), floats: FloatEncoding::Xor };
+    let input = MergeInput {
+        sources: vec![&sources],
+        range: TimeRange::new(1, 9),
+        floats: FloatEncoding::Xor,
+    };
     let mut merge = SeriesMerger::new(input).unwrap();
     assert!(merge.next().unwrap().is_err());
     assert!(merge.next().is_none());
@@ -252,18 +330,20 @@ fn after_an_error_nothing_comes() {
 /// Chunks of points of every kind, apart from each other; some with a deletion.
 fn any_chunks() -> impl Strategy<Value = Vec<Chunk>> {
     let holes = proptest::collection::vec((0usize..20, any::<bool>()), 0..3);
-    (arb_samples(), 1u16..200, any::<bool>(), holes).prop_map(|(points, most, has_starts, holes)| {
-        let mut own = chunks(&points, if has_starts { WITH_STARTS } else { PLAIN }, most);
-        for (at, is_at_start) in holes {
-            let Some(chunk) = own.get_mut(at) else { continue };
-            let third = (chunk.maxt - chunk.mint) / 3;
-            *chunk = match is_at_start {
-                true => deleted(chunk.clone(), chunk.mint - 5, chunk.mint + third),
-                false => deleted(chunk.clone(), chunk.mint + third, chunk.maxt - third - 1),
-            };
-        }
-        own
-    })
+    (arb_samples(), 1u16..200, any::<bool>(), holes).prop_map(
+        |(points, most, has_starts, holes)| {
+            let mut own = chunks(&points, if has_starts { WITH_STARTS } else { PLAIN }, most);
+            for (at, is_at_start) in holes {
+                let Some(chunk) = own.get_mut(at) else { continue };
+                let third = (chunk.maxt - chunk.mint) / 3;
+                *chunk = match is_at_start {
+                    true => deleted(chunk.clone(), chunk.mint - 5, chunk.mint + third),
+                    false => deleted(chunk.clone(), chunk.mint + third, chunk.maxt - third - 1),
+                };
+            }
+            own
+        },
+    )
 }
 
 fn any_source() -> impl Strategy<Value = FixedSource> {
@@ -278,8 +358,11 @@ fn model(sources: &[FixedSource], range: TimeRange) -> Model {
     let mut model = Model::new();
     for (labels, chunks) in sources.iter().flat_map(|source| &source.0) {
         for chunk in chunks {
-            let is_deleted = |t| chunk.deleted_intervals.as_ref().is_some_and(|deleted| deleted.contains(t));
-            let kept = any_points::decoded(chunk).into_iter().filter(|one| range.contains(one.t) && !is_deleted(one.t));
+            let is_deleted =
+                |t| chunk.deleted_intervals.as_ref().is_some_and(|deleted| deleted.contains(t));
+            let kept = any_points::decoded(chunk)
+                .into_iter()
+                .filter(|one| range.contains(one.t) && !is_deleted(one.t));
             for point in kept {
                 model.entry(labels.clone()).or_default().insert(point.t, point);
             }

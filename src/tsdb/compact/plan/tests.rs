@@ -1,6 +1,6 @@
 //! Planning: cases of the field, then what must hold for any blocks.
 
-use super::{PlanExclusions, CompactionPlan, CompactionReason, plan};
+use super::{CompactionPlan, CompactionReason, PlanExclusions, plan};
 use crate::tsdb::block::ulid::BlockUlid;
 use crate::tsdb::compact::block_summary::{BlockSummary, CompactionHints};
 use crate::tsdb::compact::lineage::Lineage;
@@ -61,7 +61,10 @@ fn a_range_is_merged_once_a_block_behind_it_is_there() {
 fn a_gap_in_a_range_does_not_hold_it_back_forever() {
     assert!(planned(&blocks(&[(0, 20), (20, 40), (60, 80)])).is_empty());
     assert_eq!(planned(&blocks(&[(0, 20), (20, 40), (60, 80), (80, 100)])), [1, 2]);
-    assert_eq!(planned(&blocks(&[(20, 40), (60, 120), (960, 980), (120, 180), (720, 960)])), [1, 2, 4]);
+    assert_eq!(
+        planned(&blocks(&[(20, 40), (60, 120), (960, 980), (120, 180), (720, 960)])),
+        [1, 2, 4]
+    );
 }
 
 #[test]
@@ -77,7 +80,14 @@ fn overlapping_blocks_come_first_the_newest_included() {
     assert_eq!(planned(&blocks(&[(0, 360), (340, 560), (360, 420), (420, 540)])), [1, 2, 3, 4]);
     assert_eq!(planned(&blocks(&[(0, 10), (9, 20), (30, 40), (39, 50)])), [1, 2]);
     let late = CompactionHints { out_of_order: true, ..CompactionHints::default() };
-    assert_eq!(planned(&[block(1, 0, 20), BlockSummary { hints: late, ..block(2, 0, 20) }, block(3, 20, 40)]), [1, 2]);
+    assert_eq!(
+        planned(&[
+            block(1, 0, 20),
+            BlockSummary { hints: late, ..block(2, 0, 20) },
+            block(3, 20, 40)
+        ]),
+        [1, 2]
+    );
 }
 
 #[test]
@@ -97,14 +107,23 @@ fn a_range_with_a_failed_block_is_passed_over() {
 
 #[test]
 fn large_blocks_with_many_tombstones_are_written_anew() {
-    let deleted = |n, mint, maxt, tombstones, series| BlockSummary { tombstones, series, ..block(n, mint, maxt) };
+    let deleted = |n, mint, maxt, tombstones, series| BlockSummary {
+        tombstones,
+        series,
+        ..block(n, mint, maxt)
+    };
     assert!(planned(&[deleted(1, 0, 540, 3, 10)]).is_empty(), "it is the newest");
     assert_eq!(planned(&[deleted(1, 0, 540, 3, 10), block(2, 540, 560)]), [1]);
     assert!(planned(&[deleted(1, 0, 540, 5, 99), block(2, 540, 560)]).is_empty(), "5 % exactly");
     assert!(planned(&[deleted(1, 0, 60, 3, 10), block(2, 60, 80)]).is_empty(), "too small");
-    assert_eq!(planned(&[deleted(1, 0, 60, 10, 10), block(2, 60, 80)]), [1], "small, and all of it deleted");
+    assert_eq!(
+        planned(&[deleted(1, 0, 60, 10, 10), block(2, 60, 80)]),
+        [1],
+        "small, and all of it deleted"
+    );
     assert!(planned(&[deleted(1, 0, 540, 0, 0), block(2, 540, 560)]).is_empty(), "nothing deleted");
-    let small_between = [deleted(1, 0, 540, 9, 10), deleted(2, 540, 600, 1, 10), block(3, 600, 620)];
+    let small_between =
+        [deleted(1, 0, 540, 9, 10), deleted(2, 540, 600, 1, 10), block(3, 600, 620)];
     assert!(planned(&small_between).is_empty(), "a small block ends the search");
     let both = [deleted(1, 0, 540, 9, 10), deleted(2, 540, 1080, 9, 10), block(3, 1080, 1100)];
     assert_eq!(planned(&both), [2], "newest first");
@@ -120,8 +139,14 @@ fn blocks_of_a_part_of_the_series_are_merged_among_their_like_only() {
         let hints = CompactionHints { selected_series: true, ..CompactionHints::default() };
         BlockSummary { hints, ..block(n, mint, maxt) }
     };
-    let whole_first =
-        [block(1, 0, 20), stale(2, 0, 20), block(3, 20, 40), block(4, 40, 60), block(5, 60, 80), selected(6, 0, 80)];
+    let whole_first = [
+        block(1, 0, 20),
+        stale(2, 0, 20),
+        block(3, 20, 40),
+        block(4, 40, 60),
+        block(5, 60, 80),
+        selected(6, 0, 80),
+    ];
     assert_eq!(planned(&whole_first), [1, 3, 4]);
     let then_stale = [
         block(1, 0, 20),
@@ -133,20 +158,30 @@ fn blocks_of_a_part_of_the_series_are_merged_among_their_like_only() {
         selected(7, 10, 20),
     ];
     assert_eq!(planned(&then_stale), [2, 3, 4]);
-    assert_eq!(planned(&[block(1, 0, 20), stale(2, 0, 20), selected(3, 0, 20), selected(4, 10, 20)]), [3, 4]);
+    assert_eq!(
+        planned(&[block(1, 0, 20), stale(2, 0, 20), selected(3, 0, 20), selected(4, 10, 20)]),
+        [3, 4]
+    );
 }
 
 #[test]
 fn blocks_that_are_left_alone_or_to_be_deleted_are_passed_over_with_what_goes_with_them() {
     let without = |blocks: &[BlockSummary], left_alone: &[u128]| {
-        let exclusions =
-            PlanExclusions { backed_off: left_alone.iter().map(|&n| ulid(n)).collect(), awaiting_upload: BTreeSet::new() };
+        let exclusions = PlanExclusions {
+            backed_off: left_alone.iter().map(|&n| ulid(n)).collect(),
+            awaiting_upload: BTreeSet::new(),
+        };
         plan(blocks, &ranges(), &exclusions)
     };
     let two_runs = blocks(&[(0, 10), (9, 20), (30, 40), (39, 50)]);
-    assert_eq!(without(&two_runs, &[2]), Some(CompactionPlan { reason: CompactionReason::Overlap, blocks: vec![ulid(3), ulid(4)] }));
-    let levels = blocks(&[(0, 20), (20, 40), (40, 60), (60, 80), (80, 100), (100, 120), (120, 140)]);
-    let second = CompactionPlan { reason: CompactionReason::Level, blocks: vec![ulid(4), ulid(5), ulid(6)] };
+    assert_eq!(
+        without(&two_runs, &[2]),
+        Some(CompactionPlan { reason: CompactionReason::Overlap, blocks: vec![ulid(3), ulid(4)] })
+    );
+    let levels =
+        blocks(&[(0, 20), (20, 40), (40, 60), (60, 80), (80, 100), (100, 120), (120, 140)]);
+    let second =
+        CompactionPlan { reason: CompactionReason::Level, blocks: vec![ulid(4), ulid(5), ulid(6)] };
     assert_eq!(without(&levels, &[1]), Some(second));
     assert_eq!(without(&levels, &[1, 6]), None);
     let large = [BlockSummary { tombstones: 9, series: 9, ..block(1, 0, 540) }, block(2, 540, 560)];
@@ -160,8 +195,10 @@ fn blocks_that_are_left_alone_or_to_be_deleted_are_passed_over_with_what_goes_wi
 fn blocks_count_up_to_the_first_that_waits_to_be_uploaded() {
     let blocks = blocks(&[(0, 20), (20, 40), (40, 60), (60, 80), (80, 100)]);
     let with = |waiting: &[u128]| {
-        let exclusions =
-            PlanExclusions { backed_off: BTreeSet::new(), awaiting_upload: waiting.iter().map(|&n| ulid(n)).collect() };
+        let exclusions = PlanExclusions {
+            backed_off: BTreeSet::new(),
+            awaiting_upload: waiting.iter().map(|&n| ulid(n)).collect(),
+        };
         plan(&blocks, &ranges(), &exclusions).map_or(0, |plan| plan.blocks.len())
     };
     assert_eq!((with(&[]), with(&[5]), with(&[4]), with(&[1]), with(&[2, 5])), (3, 3, 0, 0, 0));
@@ -189,10 +226,12 @@ fn any_block() -> impl Strategy<Value = BlockSummary> {
         1 => (-600i64..1800, 1i64..700),
         1 => prop_oneof![Just((i64::MIN, 10)), Just((i64::MAX - 10, 10)), Just((i64::MIN, i64::MAX))],
     ];
-    (times, any_hints(), 0u64..20, 0u64..4, 0..10, 0..20).prop_map(|((mint, span), hints, series, tombstones, f, d)| {
-        let facts = block(0, mint, mint.saturating_add(span));
-        BlockSummary { hints, series, tombstones, failed: f == 0, deletable: d == 0, ..facts }
-    })
+    (times, any_hints(), 0u64..20, 0u64..4, 0..10, 0..20).prop_map(
+        |((mint, span), hints, series, tombstones, f, d)| {
+            let facts = block(0, mint, mint.saturating_add(span));
+            BlockSummary { hints, series, tombstones, failed: f == 0, deletable: d == 0, ..facts }
+        },
+    )
 }
 
 fn any_blocks() -> impl Strategy<Value = Vec<BlockSummary>> {
@@ -204,11 +243,18 @@ fn any_blocks() -> impl Strategy<Value = Vec<BlockSummary>> {
 
 /// The blocks after a merge: what it writes is new, and has no tombstones.
 fn carry_out(blocks: &mut Vec<BlockSummary>, plan: &CompactionPlan, name: u128) {
-    let (merged, mut left): (Vec<_>, Vec<_>) = blocks.drain(..).partition(|block| plan.blocks.contains(&block.ulid));
+    let (merged, mut left): (Vec<_>, Vec<_>) =
+        blocks.drain(..).partition(|block| plan.blocks.contains(&block.ulid));
     let lineage = Lineage::for_merge(&merged).unwrap();
     let facts = block(name, lineage.mint, lineage.maxt);
     let series = merged.iter().map(|block| block.series).max().unwrap();
-    left.push(BlockSummary { level: lineage.level, hints: lineage.hints, sources: lineage.sources, series, ..facts });
+    left.push(BlockSummary {
+        level: lineage.level,
+        hints: lineage.hints,
+        sources: lineage.sources,
+        series,
+        ..facts
+    });
     *blocks = left;
 }
 

@@ -1,17 +1,17 @@
 //! Blocks written from sources and from blocks, read back.
 
-use super::{BlockSpec, MergeSource, WriteObserver, WriteBlockError, write_block};
+use super::{BlockSpec, MergeSource, WriteBlockError, WriteObserver, write_block};
+use crate::model::float_sample::FloatSample;
 use crate::model::labels::Labels;
 use crate::model::matcher::{MatchType, Matcher};
-use crate::model::float_sample::FloatSample;
-use crate::model::time::TimeRange;
 use crate::model::sample::{Sample, SampleValue};
+use crate::model::time::TimeRange;
 use crate::tsdb::block::open::Block;
 use crate::tsdb::block::ulid::BlockUlid;
 use crate::tsdb::chunk::ChunkEncoding;
 use crate::tsdb::chunk::float_chunk::FloatEncoding;
-use crate::tsdb::compact::execute::{CompactError, CompactionOutput, merge_blocks, rewrite_block};
 use crate::tsdb::compact::block_summary::CompactionHints;
+use crate::tsdb::compact::execute::{CompactError, CompactionOutput, merge_blocks, rewrite_block};
 use crate::tsdb::compact::lineage::Lineage;
 use crate::tsdb::compact::stats::CompactStats;
 use crate::tsdb::query::any_points;
@@ -37,7 +37,12 @@ pub(crate) fn source(names: &[&str], times: std::ops::Range<i64>, v: f64) -> Fix
 }
 
 /// Writes a block of a source as one of the head is written; `[mint, maxt)`.
-pub(crate) fn write_head_block(dir: &Path, n: u128, times: (i64, i64), from: &FixedSource) -> Option<Arc<Block>> {
+pub(crate) fn write_head_block(
+    dir: &Path,
+    n: u128,
+    times: (i64, i64),
+    from: &FixedSource,
+) -> Option<Arc<Block>> {
     let lineage = Lineage::for_head(ulid(n), times.0, times.1, CompactionHints::default());
     write_with(dir, n, &lineage, from, &AtomicBool::new(false)).unwrap();
     Block::open(&dir.join(ulid(n).to_string())).ok().map(Arc::new)
@@ -51,8 +56,12 @@ fn write_with(
     stop: &AtomicBool,
 ) -> Result<bool, WriteBlockError> {
     let plan = BlockSpec { dir, ulid: ulid(n), lineage, floats: FloatEncoding::Xor };
-    let strings: BTreeSet<String> =
-        from.0.keys().flat_map(Labels::iter).flat_map(|(a, b)| [a.to_owned(), b.to_owned()]).collect();
+    let strings: BTreeSet<String> = from
+        .0
+        .keys()
+        .flat_map(Labels::iter)
+        .flat_map(|(a, b)| [a.to_owned(), b.to_owned()])
+        .collect();
     let symbols = Box::new(strings.into_iter().map(|one| Ok(Cow::Owned(one))));
     let watch = WriteObserver { stats: &CompactStats::default(), cancel: stop, on_chunk: &|_| {} };
     Ok(write_block(plan, vec![MergeSource { series: from, symbols }], &watch)?.is_some())
@@ -60,11 +69,17 @@ fn write_with(
 
 /// All samples of some blocks, the later over the earlier.
 pub(crate) fn samples(blocks: &[Arc<Block>]) -> BTreeMap<Labels, Vec<FloatSample>> {
-    let sources: Vec<&dyn BlockSource> = blocks.iter().map(|block| &**block as &dyn BlockSource).collect();
+    let sources: Vec<&dyn BlockSource> =
+        blocks.iter().map(|block| &**block as &dyn BlockSource).collect();
     let every = Matcher::new(MatchType::Regex, "a", ".*").unwrap();
     let series = select(&sources, &[every], TimeRange::ALL).unwrap().map(|series| series.unwrap());
     series
-        .map(|one| (one.labels().clone(), one.float_samples(TimeRange::ALL).map(|sample| sample.unwrap()).collect()))
+        .map(|one| {
+            (
+                one.labels().clone(),
+                one.float_samples(TimeRange::ALL).map(|sample| sample.unwrap()).collect(),
+            )
+        })
         .collect()
 }
 
@@ -73,14 +88,24 @@ pub(crate) fn target(dir: &Path, n: u128) -> CompactionOutput<'_> {
 }
 
 /// Merges blocks while nobody watches.
-pub(crate) fn merge_quietly(dir: &Path, n: u128, blocks: &[Arc<Block>]) -> Result<bool, CompactError> {
-    let watch = WriteObserver { stats: &CompactStats::default(), cancel: &AtomicBool::new(false), on_chunk: &|_| {} };
+pub(crate) fn merge_quietly(
+    dir: &Path,
+    n: u128,
+    blocks: &[Arc<Block>],
+) -> Result<bool, CompactError> {
+    let watch = WriteObserver {
+        stats: &CompactStats::default(),
+        cancel: &AtomicBool::new(false),
+        on_chunk: &|_| {},
+    };
     merge_blocks(target(dir, n), blocks, &watch)
 }
 
 fn names(dir: &Path) -> Vec<String> {
-    let mut names: Vec<String> =
-        fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    let mut names: Vec<String> = fs::read_dir(dir)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
     names.sort();
     names
 }
@@ -102,13 +127,20 @@ fn a_merged_block_has_the_samples_of_all_and_names_its_parents() {
     let meta = merged.meta();
     assert_eq!((meta.min_time, meta.max_time, meta.compaction.level), (0, 400, 2));
     assert_eq!(meta.compaction.sources, [ulid(1), ulid(2)]);
-    assert_eq!(meta.compaction.parents.iter().map(|parent| parent.ulid).collect::<Vec<_>>(), [ulid(1), ulid(2)]);
+    assert_eq!(
+        meta.compaction.parents.iter().map(|parent| parent.ulid).collect::<Vec<_>>(),
+        [ulid(1), ulid(2)]
+    );
     assert_eq!(meta.stats.num_series, 3);
     assert_eq!(samples(&[Arc::new(merged)]), samples(&blocks));
     let symbols = Block::open(&dir.path().join(ulid(3).to_string())).unwrap();
     let symbols: Vec<String> = symbols.symbols().map(|symbol| symbol.unwrap().to_owned()).collect();
-    assert!(["a", "x", "y", "z"].iter().all(|one| symbols.contains(&(*one).to_owned())), "{symbols:?}");
-    let counted = [&stats.series, &stats.samples, &stats.chunks].map(|counter| counter.load(Ordering::Relaxed));
+    assert!(
+        ["a", "x", "y", "z"].iter().all(|one| symbols.contains(&(*one).to_owned())),
+        "{symbols:?}"
+    );
+    let counted = [&stats.series, &stats.samples, &stats.chunks]
+        .map(|counter| counter.load(Ordering::Relaxed));
     assert_eq!(counted, [3, 300 + 400 + 250, chunks.load(Ordering::Relaxed)]);
 }
 
@@ -124,7 +156,10 @@ fn what_lies_outside_the_times_of_the_block_is_left_out() {
 fn where_nothing_is_left_there_is_no_block_and_no_leftover() {
     let dir = tempfile::tempdir().unwrap();
     assert!(write_head_block(dir.path(), 1, (500, 600), &source(&["x"], 0..300, 1.0)).is_none());
-    assert!(write_head_block(dir.path(), 2, (i64::MIN, i64::MIN), &source(&["x"], 0..300, 1.0)).is_none());
+    assert!(
+        write_head_block(dir.path(), 2, (i64::MIN, i64::MIN), &source(&["x"], 0..300, 1.0))
+            .is_none()
+    );
     assert!(names(dir.path()).is_empty());
     assert!(matches!(merge_quietly(dir.path(), 3, &[]), Err(CompactError::NoBlocks)));
 }
@@ -133,7 +168,8 @@ fn where_nothing_is_left_there_is_no_block_and_no_leftover() {
 fn a_wish_to_stop_ends_the_writing_and_leaves_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let lineage = Lineage::for_head(ulid(1), 0, 300, CompactionHints::default());
-    let stopped = write_with(dir.path(), 1, &lineage, &source(&["x"], 0..300, 1.0), &AtomicBool::new(true));
+    let stopped =
+        write_with(dir.path(), 1, &lineage, &source(&["x"], 0..300, 1.0), &AtomicBool::new(true));
     assert!(matches!(stopped, Err(WriteBlockError::Cancelled)));
     assert!(names(dir.path()).is_empty());
 }
@@ -141,8 +177,13 @@ fn a_wish_to_stop_ends_the_writing_and_leaves_nothing() {
 #[test]
 fn blocks_of_which_one_is_damaged_are_not_merged_and_nothing_is_written() {
     let dir = tempfile::tempdir().unwrap();
-    let histogram =
-        Chunk { mint: 50, maxt: 60, encoding: ChunkEncoding::Histogram, data: ChunkData::new([0, 2, 7]), deleted_intervals: None };
+    let histogram = Chunk {
+        mint: 50,
+        maxt: 60,
+        encoding: ChunkEncoding::Histogram,
+        data: ChunkData::new([0, 2, 7]),
+        deleted_intervals: None,
+    };
     let damaged = FixedSource(BTreeMap::from([(labels("x"), vec![histogram])]));
     let blocks = [
         write_head_block(dir.path(), 1, (0, 100), &source(&["w", "x"], 0..100, 1.0)).unwrap(),
@@ -160,12 +201,16 @@ fn blocks_of_which_one_is_damaged_are_not_merged_and_nothing_is_written() {
 fn histograms_of_blocks_that_overlap_are_merged_and_counted() {
     let dir = tempfile::tempdir().unwrap();
     let point = |t: i64| {
-        let histogram = any_points::histogram(0, &[(1, t as u64), (t as i32 / 10, 3)].into(), &[].into());
+        let histogram =
+            any_points::histogram(0, &[(1, t as u64), (t as i32 / 10, 3)].into(), &[].into());
         Sample::new(t, SampleValue::Histogram(Box::new(histogram)))
     };
     let of = |times: &mut dyn Iterator<Item = i64>| {
         let points: Vec<Sample> = times.map(point).collect();
-        FixedSource(BTreeMap::from([(labels("x"), any_points::chunks(&points, any_points::PLAIN, 120))]))
+        FixedSource(BTreeMap::from([(
+            labels("x"),
+            any_points::chunks(&points, any_points::PLAIN, 120),
+        )]))
     };
     let blocks = [
         write_head_block(dir.path(), 1, (0, 100), &of(&mut (1..100).step_by(2))).unwrap(),
@@ -188,7 +233,11 @@ fn histograms_of_blocks_that_overlap_are_merged_and_counted() {
 fn a_block_that_is_written_anew_begins_at_level_1_with_its_old_self_as_parent() {
     let dir = tempfile::tempdir().unwrap();
     let old = write_head_block(dir.path(), 1, (0, 300), &source(&["x", "y"], 0..300, 1.0)).unwrap();
-    let watch = WriteObserver { stats: &CompactStats::default(), cancel: &AtomicBool::new(false), on_chunk: &|_| {} };
+    let watch = WriteObserver {
+        stats: &CompactStats::default(),
+        cancel: &AtomicBool::new(false),
+        on_chunk: &|_| {},
+    };
     assert!(rewrite_block(target(dir.path(), 2), &old, &watch).unwrap());
     let new = Arc::new(Block::open(&dir.path().join(ulid(2).to_string())).unwrap());
     let meta = new.meta();
@@ -201,7 +250,8 @@ fn a_block_that_is_written_anew_begins_at_level_1_with_its_old_self_as_parent() 
 fn what_is_deleted_of_a_block_is_gone_from_what_is_made_of_it_and_all_of_it_if_nothing_is_left() {
     let dir = tempfile::tempdir().unwrap();
     let old = write_head_block(dir.path(), 1, (0, 300), &source(&["x", "y"], 0..300, 1.0)).unwrap();
-    let other = write_head_block(dir.path(), 2, (250, 400), &source(&["x"], 250..400, 2.0)).unwrap();
+    let other =
+        write_head_block(dir.path(), 2, (250, 400), &source(&["x"], 250..400, 2.0)).unwrap();
     let only = |value: &str| [Matcher::new(MatchType::Equal, "a", value).unwrap()];
     assert_eq!(old.delete(&only("x"), TimeRange::new(40, 260)).unwrap(), 1);
     assert_eq!(old.delete(&only("y"), TimeRange::ALL).unwrap(), 1);
@@ -209,10 +259,17 @@ fn what_is_deleted_of_a_block_is_gone_from_what_is_made_of_it_and_all_of_it_if_n
     let left = samples(&blocks);
     assert_eq!(left.keys().collect::<Vec<_>>(), [&labels("x")]);
     let times: Vec<i64> = left[&labels("x")].iter().map(|sample| sample.t).collect();
-    assert_eq!(times, (0..40).chain(250..400).collect::<Vec<_>>(), "the other block's samples stay");
+    assert_eq!(
+        times,
+        (0..40).chain(250..400).collect::<Vec<_>>(),
+        "the other block's samples stay"
+    );
     assert!(merge_quietly(dir.path(), 3, &blocks).unwrap());
     let merged = Arc::new(Block::open(&dir.path().join(ulid(3).to_string())).unwrap());
-    assert_eq!((samples(std::slice::from_ref(&merged)), merged.meta().stats.num_tombstones), (left, 0));
+    assert_eq!(
+        (samples(std::slice::from_ref(&merged)), merged.meta().stats.num_tombstones),
+        (left, 0)
+    );
     assert_eq!(merged.label_values("a").unwrap(), ["x"], "a deleted name leaves the lists");
     assert_eq!(old.delete(&only("x"), TimeRange::ALL).unwrap(), 1);
     assert!(!merge_quietly(dir.path(), 4, &[old]).unwrap());

@@ -69,7 +69,9 @@ pub fn scan(dir: &Path) -> Result<DirListing, FileError> {
 fn is_leftover(name: &str) -> bool {
     LEFTOVER_SUFFIXES.iter().any(|suffix| {
         let stem = name.strip_suffix(suffix);
-        stem.is_some_and(|stem| stem.starts_with(CHUNK_SNAPSHOT) || stem.parse::<BlockUlid>().is_ok())
+        stem.is_some_and(|stem| {
+            stem.starts_with(CHUNK_SNAPSHOT) || stem.parse::<BlockUlid>().is_ok()
+        })
     })
 }
 
@@ -78,7 +80,9 @@ fn is_leftover(name: &str) -> bool {
 /// # Errors
 /// [`FileError`] of the first that can't be removed.
 pub fn remove_leftovers(leftovers: &[PathBuf]) -> Result<(), FileError> {
-    leftovers.iter().try_for_each(|path| fs::remove_dir_all(path).map_err(FileError::for_step("remove", path)))
+    leftovers
+        .iter()
+        .try_for_each(|path| fs::remove_dir_all(path).map_err(FileError::for_step("remove", path)))
 }
 
 /// Where a block lies.
@@ -94,16 +98,23 @@ pub fn block_dir(dir: &Path, ulid: BlockUlid) -> PathBuf {
 /// [`FileError`] of the step that failed. Behind the rename the block is gone all the same.
 pub fn remove(dir: &Path, ulid: BlockUlid) -> Result<(), FileError> {
     match rename_for_deletion(dir, ulid)? {
-        Some(retired) => fs::remove_dir_all(&retired).map_err(FileError::for_step("remove", &retired)),
+        Some(retired) => {
+            fs::remove_dir_all(&retired).map_err(FileError::for_step("remove", &retired))
+        }
         None => Ok(()),
     }
 }
 
 /// The first half of a removal: the block loses its name. Returns the new one; `None` where the block was not there.
-pub(super) fn rename_for_deletion(dir: &Path, ulid: BlockUlid) -> Result<Option<PathBuf>, FileError> {
+pub(super) fn rename_for_deletion(
+    dir: &Path,
+    ulid: BlockUlid,
+) -> Result<Option<PathBuf>, FileError> {
     let (path, retired) = (block_dir(dir, ulid), dir.join(format!("{ulid}{FOR_DELETION}")));
     match fs::remove_dir_all(&retired) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(FileError::for_step("remove", &retired)(error)),
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            return Err(FileError::for_step("remove", &retired)(error));
+        }
         _ => {}
     }
     match fs::rename(&path, &retired) {
@@ -123,13 +134,19 @@ pub fn quarantine(dir: &Path, quarantine: &Path, ulid: BlockUlid) -> Result<Path
     set_aside_on(&OsDisk, dir, quarantine, ulid)
 }
 
-fn set_aside_on(disk: &dyn Disk, dir: &Path, quarantine: &Path, ulid: BlockUlid) -> Result<PathBuf, FileError> {
+fn set_aside_on(
+    disk: &dyn Disk,
+    dir: &Path,
+    quarantine: &Path,
+    ulid: BlockUlid,
+) -> Result<PathBuf, FileError> {
     fs::create_dir_all(quarantine).map_err(FileError::for_step("create", quarantine))?;
     if let Some(parent) = quarantine.parent() {
         sync_dir(parent)?;
     }
     let path = block_dir(dir, ulid);
-    let mut names = std::iter::once(format!("block-{ulid}")).chain((2u64..).map(|nth| format!("block-{ulid}-{nth}")));
+    let mut names = std::iter::once(format!("block-{ulid}"))
+        .chain((2u64..).map(|nth| format!("block-{ulid}-{nth}")));
     let free = names.find_map(|name| {
         let target = quarantine.join(name);
         // Not `exists`, which takes what it can't look at for absent.
@@ -171,14 +188,19 @@ mod tests {
             make(dir.path(), &format!("{B}.tmp-for-deletion")),
             make(dir.path(), "chunk_snapshot.000012.0000032768.tmp"),
         ];
-        for name in [B, A, "wal", "quarantine", "mine.tmp", "snapshots", "chunk_snapshot.000012.0000032768"] {
+        for name in
+            [B, A, "wal", "quarantine", "mine.tmp", "snapshots", "chunk_snapshot.000012.0000032768"]
+        {
             make(dir.path(), name);
         }
         let misnamed = vec![make(dir.path(), &A.to_lowercase())];
         fs::write(dir.path().join("01M82CTXRBSZKSA9A0ZWVPK1T2"), "a file").unwrap();
         fs::write(dir.path().join(format!("{A}.tmp-file.tmp")), "a file").unwrap();
         let found = scan(dir.path()).unwrap();
-        assert_eq!(found, DirListing { blocks: vec![ulid(A), ulid(B)], leftovers: left.to_vec(), misnamed });
+        assert_eq!(
+            found,
+            DirListing { blocks: vec![ulid(A), ulid(B)], leftovers: left.to_vec(), misnamed }
+        );
         remove_leftovers(&found.leftovers).unwrap();
         let again = scan(dir.path()).unwrap();
         assert_eq!(again, DirListing { leftovers: Vec::new(), ..found });

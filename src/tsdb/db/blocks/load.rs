@@ -89,7 +89,9 @@ impl BlockSet {
             }
             match damaged {
                 CorruptBlockPolicy::SetAside => drop(self.move_to_quarantine(ulid, &cause)?),
-                CorruptBlockPolicy::Left => tracing::error!(block = %ulid, cause, "a block in the directory can't be read"),
+                CorruptBlockPolicy::Left => {
+                    tracing::error!(block = %ulid, cause, "a block in the directory can't be read")
+                }
             }
             report.corrupt.push(ulid);
         }
@@ -133,8 +135,12 @@ impl BlockSet {
             }
             match Block::open(&dir::block_dir(&self.dir, ulid)) {
                 Ok(block) => opened.blocks.push(Arc::new(block)),
-                Err(source) if source.is_corruption() => opened.corrupt.push((ulid, source.to_string())),
-                Err(source) => return Err(LoadBlocksError::Open { ulid, source: Box::new(source) }),
+                Err(source) if source.is_corruption() => {
+                    opened.corrupt.push((ulid, source.to_string()))
+                }
+                Err(source) => {
+                    return Err(LoadBlocksError::Open { ulid, source: Box::new(source) });
+                }
             }
         }
         Ok(opened)

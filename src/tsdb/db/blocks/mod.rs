@@ -83,7 +83,10 @@ impl BlockSet {
     #[must_use]
     pub fn get_all(&self, names: &[BlockUlid]) -> Vec<Arc<Block>> {
         let list = self.list();
-        names.iter().filter_map(|name| list.iter().find(|block| block.meta().ulid == *name).cloned()).collect()
+        names
+            .iter()
+            .filter_map(|name| list.iter().find(|block| block.meta().ulid == *name).cloned())
+            .collect()
     }
 
     /// What planning knows of the blocks.
@@ -98,7 +101,12 @@ impl BlockSet {
         let stored = |block: &Arc<Block>| {
             let meta = block.meta();
             let is_whole_head = BlockSummary::from_meta(&meta).covers_head();
-            RetentionCandidate { ulid: meta.ulid, maxt: meta.max_time, bytes: block.size_bytes(), is_whole_head }
+            RetentionCandidate {
+                ulid: meta.ulid,
+                maxt: meta.max_time,
+                bytes: block.size_bytes(),
+                is_whole_head,
+            }
         };
         self.list().iter().map(stored).collect()
     }
@@ -120,7 +128,8 @@ impl BlockSet {
     #[must_use]
     pub fn newest_in_order(&self) -> Option<Arc<Block>> {
         let list = self.list();
-        let whole = list.iter().filter(|block| BlockSummary::from_meta(&block.meta()).covers_head());
+        let whole =
+            list.iter().filter(|block| BlockSummary::from_meta(&block.meta()).covers_head());
         whole.max_by_key(|block| block.meta().max_time).cloned()
     }
 
@@ -128,7 +137,10 @@ impl BlockSet {
     /// of them. So a block of which nothing is left stays until another one ends behind it.
     #[must_use]
     pub fn determine_head_min_time(&self, blocks: &[BlockUlid]) -> bool {
-        let others = self.summaries().into_iter().filter(|block| block.covers_head() && !blocks.contains(&block.ulid));
+        let others = self
+            .summaries()
+            .into_iter()
+            .filter(|block| block.covers_head() && !blocks.contains(&block.ulid));
         others.map(|block| block.maxt).max() < self.in_order_max_time()
     }
 
@@ -148,7 +160,11 @@ impl BlockSet {
     ///
     /// # Errors
     /// [`FileError`] where one can't be removed. It is no longer shown all the same, and the next start tries again.
-    pub fn replace(&self, parents: &[BlockUlid], child: Option<Arc<Block>>) -> Result<(), FileError> {
+    pub fn replace(
+        &self,
+        parents: &[BlockUlid],
+        child: Option<Arc<Block>>,
+    ) -> Result<(), FileError> {
         let _changing = self.changing.lock();
         self.swap_list(parents, child);
         fail_point::hit("compact.before_delete");

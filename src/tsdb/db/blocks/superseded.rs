@@ -11,14 +11,19 @@ use std::collections::BTreeSet;
 /// Those of `blocks` that another one of them was made of.
 #[must_use]
 pub fn superseded(blocks: &[&BlockMeta]) -> BTreeSet<BlockUlid> {
-    let is_old = |block: &&&BlockMeta| blocks.iter().any(|other| lists_as_parent(other, block) && !lists_as_parent(block, other));
+    let is_old = |block: &&&BlockMeta| {
+        blocks.iter().any(|other| lists_as_parent(other, block) && !lists_as_parent(block, other))
+    };
     blocks.iter().filter(is_old).map(|block| block.ulid).collect()
 }
 
 /// Those that a block that is there was made of, by what it says of them: for blocks that themselves can't be read.
 #[must_use]
 pub fn parents(blocks: &[&BlockMeta]) -> BTreeSet<BlockUlid> {
-    blocks.iter().flat_map(|block| block.compaction.parents.iter().map(|parent| parent.ulid)).collect()
+    blocks
+        .iter()
+        .flat_map(|block| block.compaction.parents.iter().map(|parent| parent.ulid))
+        .collect()
 }
 
 fn lists_as_parent(child: &BlockMeta, parent: &BlockMeta) -> bool {
@@ -41,7 +46,8 @@ mod tests {
 
     fn meta(n: u128, times: (i64, i64), parents: &[u128]) -> BlockMeta {
         let parent = |n: &u128| BlockDesc { ulid: ulid(*n), min_time: times.0, max_time: times.1 };
-        let compaction = Compaction { parents: parents.iter().map(parent).collect(), ..Compaction::default() };
+        let compaction =
+            Compaction { parents: parents.iter().map(parent).collect(), ..Compaction::default() };
         BlockMeta {
             ulid: ulid(n),
             min_time: times.0,
@@ -59,8 +65,12 @@ mod tests {
 
     #[test]
     fn parents_go_however_many_generations_are_there() {
-        let metas =
-            [meta(1, (0, 10), &[]), meta(2, (10, 20), &[]), meta(3, (0, 20), &[1, 2, 9]), meta(4, (0, 60), &[3])];
+        let metas = [
+            meta(1, (0, 10), &[]),
+            meta(2, (10, 20), &[]),
+            meta(3, (0, 20), &[1, 2, 9]),
+            meta(4, (0, 60), &[3]),
+        ];
         assert_eq!(gone(&metas), BTreeSet::from([ulid(1), ulid(2), ulid(3)]));
         assert_eq!(gone(&metas[..2]), BTreeSet::new());
         let all = parents(&metas.iter().collect::<Vec<_>>());

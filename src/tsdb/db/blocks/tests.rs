@@ -2,9 +2,9 @@
 
 use super::load::LoadReport;
 use super::{BlockSet, dir};
+use crate::model::float_sample::FloatSample;
 use crate::model::labels::Labels;
 use crate::model::matcher::{MatchType, Matcher};
-use crate::model::float_sample::FloatSample;
 use crate::model::time::TimeRange;
 use crate::tsdb::block::open::Block;
 use crate::tsdb::compact::execute::mark_deletable;
@@ -36,8 +36,10 @@ fn numbers(set: &BlockSet) -> Vec<u128> {
 }
 
 fn names(dir: &Path) -> Vec<String> {
-    let mut names: Vec<String> =
-        fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    let mut names: Vec<String> = fs::read_dir(dir)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
     names.sort();
     names
 }
@@ -63,8 +65,14 @@ fn a_start_serves_the_blocks_by_their_times_and_clears_what_was_not_finished() {
     assert_eq!(set.overlapping(TimeRange::new(100, 199)).len(), 1, "the end is not included");
     assert_eq!(set.overlapping(TimeRange::new(99, 200)).len(), 3);
     assert!(set.overlapping(TimeRange::new(150, 120)).is_empty());
-    assert_eq!((set.summaries().len(), set.retention_candidates().len(), set.in_order_max_time()), (3, 3, Some(300)));
-    assert_eq!(set.size_bytes(), set.retention_candidates().iter().map(|block| block.bytes).sum::<u64>());
+    assert_eq!(
+        (set.summaries().len(), set.retention_candidates().len(), set.in_order_max_time()),
+        (3, 3, Some(300))
+    );
+    assert_eq!(
+        set.size_bytes(),
+        set.retention_candidates().iter().map(|block| block.bytes).sum::<u64>()
+    );
 }
 
 #[test]
@@ -87,10 +95,13 @@ fn every_step_of_a_merge_leaves_a_directory_with_the_same_data() {
             assert!(merge_quietly(path, 4, &parents).unwrap());
         }) as Box<dyn Fn()>);
         for n in [1, 2] {
-            steps.push(Box::new(move || assert!(dir::rename_for_deletion(path, ulid(n)).unwrap().is_some())));
+            steps.push(Box::new(move || {
+                assert!(dir::rename_for_deletion(path, ulid(n)).unwrap().is_some())
+            }));
             steps.push(Box::new(move || fs::remove_file(parent_files(n)).unwrap()));
         }
-        steps.push(Box::new(|| dir::remove_leftovers(&dir::scan(path).unwrap().leftovers).unwrap()));
+        steps
+            .push(Box::new(|| dir::remove_leftovers(&dir::scan(path).unwrap().leftovers).unwrap()));
         steps.iter().take(crash_after).for_each(|step| step());
         let after = set(path);
         after.load().unwrap();
@@ -147,7 +158,11 @@ fn a_damaged_block_is_set_aside_and_the_rest_serves() {
     assert!(path.join("meta.json").exists());
     assert_eq!((numbers(&set), set.quarantined_total()), (vec![1], 2));
     fs::create_dir(dir.path().join(ulid(7).to_string())).unwrap();
-    assert_eq!(super::tests::set(dir.path()).load().unwrap().corrupt, [ulid(7)], "a folder without meta.json");
+    assert_eq!(
+        super::tests::set(dir.path()).load().unwrap().corrupt,
+        [ulid(7)],
+        "a folder without meta.json"
+    );
 }
 
 #[test]
@@ -158,7 +173,10 @@ fn a_damaged_block_that_a_readable_one_was_made_of_is_removed() {
     damage(dir.path(), 1);
     let set = set(dir.path());
     let report = set.load().unwrap();
-    assert_eq!(report, LoadReport { served: 1, removed: vec![ulid(1), ulid(2)], ..LoadReport::default() });
+    assert_eq!(
+        report,
+        LoadReport { served: 1, removed: vec![ulid(1), ulid(2)], ..LoadReport::default() }
+    );
     assert_eq!(names(dir.path()), [ulid(3).to_string()]);
 }
 
@@ -234,7 +252,9 @@ fn plans_that_are_carried_out_change_no_sample_and_survive_a_restart() {
             block.delete(std::slice::from_ref(&every), TimeRange::new(mint, mint + 40)).unwrap();
         }
         if n == 7 {
-            block.delete(&[Matcher::new(MatchType::Regex, "a", ".+").unwrap()], TimeRange::ALL).unwrap();
+            block
+                .delete(&[Matcher::new(MatchType::Regex, "a", ".+").unwrap()], TimeRange::ALL)
+                .unwrap();
         }
         set.add(block);
     }
@@ -255,7 +275,10 @@ fn plans_that_are_carried_out_change_no_sample_and_survive_a_restart() {
     }
     assert!((21..30).contains(&name) && set.list().len() < 6, "{name} {}", set.list().len());
     let again = super::tests::set(dir.path());
-    assert_eq!(again.load().unwrap(), LoadReport { served: set.list().len(), ..LoadReport::default() });
+    assert_eq!(
+        again.load().unwrap(),
+        LoadReport { served: set.list().len(), ..LoadReport::default() }
+    );
     assert_eq!(data(&again), before);
 }
 
@@ -268,7 +291,10 @@ fn lower_case_block_is_ignored_and_reported_once() {
     fs::rename(dir.path().join(ulid(10).to_string()), &misnamed).unwrap();
     let set = set(dir.path());
     let report = LoadReport { served: 1, ..LoadReport::default() };
-    assert_eq!(set.load().unwrap(), LoadReport { misnamed: vec![misnamed.clone()], ..report.clone() });
+    assert_eq!(
+        set.load().unwrap(),
+        LoadReport { misnamed: vec![misnamed.clone()], ..report.clone() }
+    );
     assert_eq!(set.reload().unwrap(), report);
     fs::rename(&misnamed, dir.path().join(ulid(10).to_string())).unwrap();
     assert_eq!(set.reload().unwrap(), LoadReport { served: 2, ..report });

@@ -3,7 +3,7 @@
 use crate::tsdb::block::open::Block;
 use crate::tsdb::block::ulid::BlockUlid;
 use crate::tsdb::compact::execute::{CompactError, CompactionOutput, mark_deletable, merge_blocks};
-use crate::tsdb::compact::plan::{PlanExclusions, CompactionPlan, CompactionReason, plan};
+use crate::tsdb::compact::plan::{CompactionPlan, CompactionReason, PlanExclusions, plan};
 use crate::tsdb::compact::ranges::BlockRanges;
 use crate::tsdb::compact::write::WriteBlockError;
 use crate::tsdb::db::error::MaintenanceError;
@@ -72,17 +72,24 @@ impl MaintenanceRun<'_> {
         let memory = &mut *self.turn.state;
         memory.failed.retain(|_, retry| *retry > now);
         let uploads = UploadedBlocks::read(options.uploads_file.as_deref());
-        let waits = facts.iter().filter(|block| uploads.delays_compaction(&block.ulid.to_string(), block.level));
+        let waits = facts
+            .iter()
+            .filter(|block| uploads.delays_compaction(&block.ulid.to_string(), block.level));
         // Of times that the head still has: a merge with other blocks would take the hint off a block of late samples, and the next start would
         // believe that all of these times is in blocks.
         let whole_until = self.engine.blocks.in_order_max_time().unwrap_or(i64::MAX);
-        let early = facts.iter().filter(|block| block.hints.out_of_order && block.maxt > whole_until);
+        let early =
+            facts.iter().filter(|block| block.hints.out_of_order && block.maxt > whole_until);
         let early = early.map(|block| block.ulid);
         let exclusions = PlanExclusions {
             backed_off: memory.failed.keys().copied().chain(early).collect(),
             awaiting_upload: waits.map(|block| block.ulid).collect(),
         };
-        plan(&facts, &BlockRanges::exponential(options.chunk_range_ms, self.db.longest_block_ms()), &exclusions)
+        plan(
+            &facts,
+            &BlockRanges::exponential(options.chunk_range_ms, self.db.longest_block_ms()),
+            &exclusions,
+        )
     }
 
     /// What a merge needs beyond the space that is free, bytes; `None` where there is enough, or that is not known.
@@ -93,11 +100,21 @@ impl MaintenanceRun<'_> {
         (space.free < needed.saturating_add(reserve)).then_some(needed)
     }
 
-    fn execute(&mut self, plan: &CompactionPlan, blocks: &[Arc<Block>], ulid: BlockUlid) -> Result<(), CompactError> {
+    fn execute(
+        &mut self,
+        plan: &CompactionPlan,
+        blocks: &[Arc<Block>],
+        ulid: BlockUlid,
+    ) -> Result<(), CompactError> {
         let (db, engine) = (self.db, self.engine);
         let begun = Instant::now();
-        let target = CompactionOutput { dir: &db.options.dir, ulid, floats: db.settings().float_encoding };
-        let is_written = merge_blocks(target, blocks, &db.write_observer(engine, self.turn.cancel_flag(), &|_| {}))?;
+        let target =
+            CompactionOutput { dir: &db.options.dir, ulid, floats: db.settings().float_encoding };
+        let is_written = merge_blocks(
+            target,
+            blocks,
+            &db.write_observer(engine, self.turn.cancel_flag(), &|_| {}),
+        )?;
         let child = if is_written {
             Some(open_written_block(&db.options.dir, ulid).map_err(WriteBlockError::Write)?)
         } else if engine.blocks.determine_head_min_time(&plan.blocks) {

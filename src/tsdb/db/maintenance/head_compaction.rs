@@ -35,7 +35,8 @@ impl Drop for Populating<'_> {
 impl MaintenanceRun<'_> {
     /// Makes blocks of the head until it is short enough.
     pub(super) fn compact_head(&mut self) -> Result<(), MaintenanceError> {
-        while self.engine.needs_head_compaction() && !self.turn.is_contended() && !self.is_closing() {
+        while self.engine.needs_head_compaction() && !self.turn.is_contended() && !self.is_closing()
+        {
             let begun = Instant::now();
             self.turn.state.head_compacted_at = Some(self.now_ms);
             let compacted = self.compact_head_once();
@@ -94,10 +95,16 @@ impl MaintenanceRun<'_> {
         let ulid = self.new_ulid()?;
         let lineage = lineage(ulid);
         let source = source().map_err(|error| self.report_failure("read the head", &error))?;
-        let plan = BlockSpec { dir: &db.options.dir, ulid, lineage: &lineage, floats: db.settings().float_encoding };
+        let plan = BlockSpec {
+            dir: &db.options.dir,
+            ulid,
+            lineage: &lineage,
+            floats: db.settings().float_encoding,
+        };
         let observe = |chunk: &_| db.observe_chunk(chunk);
         let populating = Populating::begin(&db.stats.populating_block);
-        let written = write_block(plan, vec![source], &db.write_observer(engine, &db.stopping, &observe));
+        let written =
+            write_block(plan, vec![source], &db.write_observer(engine, &db.stopping, &observe));
         drop(populating);
         match written {
             Ok(None) => return Ok(None),
@@ -105,7 +112,8 @@ impl MaintenanceRun<'_> {
             Err(error) if is_cancelled(&error) => return Err(MaintenanceError::Cancelled),
             Err(error) => return Err(self.report_failure("write a block of the head", &error)),
         }
-        let block = open_written_block(&db.options.dir, ulid).map_err(|error| self.report_failure("open a block of the head", &error))?;
+        let block = open_written_block(&db.options.dir, ulid)
+            .map_err(|error| self.report_failure("open a block of the head", &error))?;
         engine.blocks.add(block);
         Ok(Some(ulid))
     }

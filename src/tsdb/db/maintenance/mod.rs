@@ -26,23 +26,23 @@
 //! or left as a crash would leave it.
 
 pub mod background;
-pub mod notifier;
 pub mod block_compaction;
 pub mod head_compaction;
+pub mod lock;
+pub mod notifier;
 pub mod ooo_compaction;
-pub mod wal_truncation;
 pub mod panic_watch;
 pub mod retention;
 pub mod stale_compaction;
-pub mod lock;
 pub mod verify;
+pub mod wal_truncation;
 
+use crate::tsdb::block::chunk_segments::format::num_samples;
 use crate::tsdb::block::error::BlockError;
 use crate::tsdb::block::open::Block;
-use crate::tsdb::block::chunk_segments::format::num_samples;
 use crate::tsdb::block::ulid::BlockUlid;
 use crate::tsdb::compact::merge::symbols::{MergedSymbols, SymbolIter};
-use crate::tsdb::compact::write::{MergeSource, WriteObserver, WriteBlockError};
+use crate::tsdb::compact::write::{MergeSource, WriteBlockError, WriteObserver};
 use crate::tsdb::db::Db;
 use crate::tsdb::db::blocks::dir;
 use crate::tsdb::db::engine::Engine;
@@ -74,7 +74,8 @@ impl Db {
     /// [`MaintenanceError`], the first of those that came up; what did not fail was done.
     pub fn run_maintenance_once(&self, now_ms: i64) -> Result<(), MaintenanceError> {
         let engine = self.engine.get().ok_or(MaintenanceError::NotReady)?;
-        let round = MaintenanceRun { db: self, engine, turn: engine.maintenance_lock.lock(), now_ms };
+        let round =
+            MaintenanceRun { db: self, engine, turn: engine.maintenance_lock.lock(), now_ms };
         if round.is_closing() {
             return Err(MaintenanceError::NotReady);
         }
@@ -132,7 +133,11 @@ impl MaintenanceRun<'_> {
     }
 
     /// Reports a failure; one for want of space makes the database read-only.
-    fn report_failure(&self, what: &'static str, error: &(dyn Error + 'static)) -> MaintenanceError {
+    fn report_failure(
+        &self,
+        what: &'static str,
+        error: &(dyn Error + 'static),
+    ) -> MaintenanceError {
         self.db.report_failure(what, error)
     }
 }
@@ -141,11 +146,16 @@ impl Db {
     /// Returns a name for a block that is made at `now_ms`.
     pub(super) fn new_ulid(&self, now_ms: i64) -> Result<BlockUlid, MaintenanceError> {
         let now = u64::try_from(now_ms).unwrap_or_default();
-        BlockUlid::from_random(now, self.options.random).map_err(|error| self.report_failure("name a block", &error))
+        BlockUlid::from_random(now, self.options.random)
+            .map_err(|error| self.report_failure("name a block", &error))
     }
 
     /// Reports a failure of work on blocks; one for want of space makes the database read-only.
-    pub(super) fn report_failure(&self, what: &'static str, error: &(dyn Error + 'static)) -> MaintenanceError {
+    pub(super) fn report_failure(
+        &self,
+        what: &'static str,
+        error: &(dyn Error + 'static),
+    ) -> MaintenanceError {
         if let Some(io) = io_error(error) {
             self.disk_guard.report_write_error(what, io, Instant::now());
         }
@@ -180,13 +190,19 @@ impl Db {
         let bytes = chunk.data.bytes();
         self.stats.compaction_chunk_bytes.observe(bytes.len() as f64);
         self.stats.compaction_chunk_samples.observe(f64::from(num_samples(chunk.encoding, bytes)));
-        self.stats.compaction_chunk_seconds.observe(chunk.maxt.saturating_sub(chunk.mint) as f64 / 1000.0);
+        self.stats
+            .compaction_chunk_seconds
+            .observe(chunk.maxt.saturating_sub(chunk.mint) as f64 / 1000.0);
     }
 }
 
 /// `series`, all of which are the head's, as a source of a block.
-pub(super) fn head_source<'a>(head: &'a Head, series: &'a dyn BlockSource) -> Result<MergeSource<'a>, QueryError> {
-    let lists = symbols(head).map(|list| -> SymbolIter<'a> { Box::new(list.map(|one| Ok(Cow::Owned(one)))) });
+pub(super) fn head_source<'a>(
+    head: &'a Head,
+    series: &'a dyn BlockSource,
+) -> Result<MergeSource<'a>, QueryError> {
+    let lists = symbols(head)
+        .map(|list| -> SymbolIter<'a> { Box::new(list.map(|one| Ok(Cow::Owned(one)))) });
     Ok(MergeSource { series, symbols: Box::new(MergedSymbols::new(lists.collect())?) })
 }
 

@@ -22,14 +22,16 @@ use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 /// The hint of blocks of late samples.
-const OUT_OF_ORDER_HINTS: CompactionHints = CompactionHints { out_of_order: true, stale_series: false, selected_series: false };
+const OUT_OF_ORDER_HINTS: CompactionHints =
+    CompactionHints { out_of_order: true, stale_series: false, selected_series: false };
 
 impl MaintenanceRun<'_> {
     /// Makes blocks of late samples where that is due.
     pub(super) fn compact_ooo(&mut self) -> Result<(), MaintenanceError> {
         let head = &self.engine.head;
         let stats = head.stats();
-        let taken = stats.ooo_floats_appended.load(Ordering::Relaxed) + stats.ooo_histograms_appended.load(Ordering::Relaxed);
+        let taken = stats.ooo_floats_appended.load(Ordering::Relaxed)
+            + stats.ooo_histograms_appended.load(Ordering::Relaxed);
         let is_new = self.turn.state.ooo_samples_compacted != Some(taken);
         let is_due = self.turn.state.ooo_compaction_due || head.out_of_order_window() == 0;
         if !is_due || !is_new || self.is_closing() {
@@ -47,7 +49,10 @@ impl MaintenanceRun<'_> {
     fn compact_ooo_now(&self) -> Result<u64, MaintenanceError> {
         let (begun, head) = (Instant::now(), &self.engine.head);
         let next = match self.engine.wbl.get() {
-            Some(wbl) => Some(wbl.next_segment().map_err(|error| self.report_failure("begin a segment of the WBL", &error))?),
+            Some(wbl) => Some(
+                wbl.next_segment()
+                    .map_err(|error| self.report_failure("begin a segment of the WBL", &error))?,
+            ),
             None => None,
         };
         let source = OutOfOrderSource::prepare_while(head, &|| !self.is_closing())
@@ -83,11 +88,15 @@ impl MaintenanceRun<'_> {
         blocks: &mut Vec<BlockUlid>,
     ) -> Result<(), MaintenanceError> {
         let ranges = source.ranges(self.db.options.chunk_range_ms);
-        for range in ranges.map_err(|error| self.report_failure("read chunks of late samples", &error))? {
+        for range in
+            ranges.map_err(|error| self.report_failure("read chunks of late samples", &error))?
+        {
             fail_point::hit("ooo.before_block");
             self.check()?;
-            let lineage = |ulid| Lineage::for_head(ulid, range.mint, range.end(), OUT_OF_ORDER_HINTS);
-            blocks.extend(self.write_head_block(lineage, || head_source(&self.engine.head, source))?);
+            let lineage =
+                |ulid| Lineage::for_head(ulid, range.mint, range.end(), OUT_OF_ORDER_HINTS);
+            blocks
+                .extend(self.write_head_block(lineage, || head_source(&self.engine.head, source))?);
         }
         Ok(())
     }
@@ -97,7 +106,8 @@ impl MaintenanceRun<'_> {
         let last = next.and_then(|next| next.checked_sub(1));
         if let (Some(wbl), Some(last)) = (self.engine.wbl.get(), last) {
             let options = wbl.options();
-            let removal = remove_segments(&options.dir, last, &*options.disk, &|| !self.is_closing());
+            let removal =
+                remove_segments(&options.dir, last, &*options.disk, &|| !self.is_closing());
             self.report_removal("segments of the WBL", &removal, None);
         }
     }

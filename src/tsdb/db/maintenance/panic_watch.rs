@@ -33,7 +33,8 @@ impl PanicWatch {
     pub fn fault(&self) -> Option<String> {
         let panics = self.panics.lock();
         let Panics { in_a_row, last } = &*panics;
-        (*in_a_row >= MAX_PANICS).then(|| format!("maintenance panicked {in_a_row} times in a row: {last}"))
+        (*in_a_row >= MAX_PANICS)
+            .then(|| format!("maintenance panicked {in_a_row} times in a row: {last}"))
     }
 }
 

@@ -1,6 +1,6 @@
 //! Blocks that are too old, or too many for the space, go.
 
-use crate::tsdb::compact::retention::{ExpiryReason, RetentionPolicy, DiskUsage, expired_blocks};
+use crate::tsdb::compact::retention::{DiskUsage, ExpiryReason, RetentionPolicy, expired_blocks};
 use crate::tsdb::db::error::MaintenanceError;
 use crate::tsdb::db::maintenance::MaintenanceRun;
 use crate::tsdb::fs::dir_size::dir_size;
@@ -29,7 +29,9 @@ impl MaintenanceRun<'_> {
                 ExpiryReason::Time => ("its age", &db.stats.time_retentions),
                 ExpiryReason::Size => ("the size of the directory", &db.stats.size_retentions),
             };
-            blocks.remove(&[block.ulid]).map_err(|error| self.report_failure("remove an expired block", &error))?;
+            blocks
+                .remove(&[block.ulid])
+                .map_err(|error| self.report_failure("remove an expired block", &error))?;
             counter.fetch_add(1, Ordering::Relaxed);
             tracing::info!(block = %block.ulid, "removed a block for {cause}");
         }
@@ -53,7 +55,9 @@ impl MaintenanceRun<'_> {
 fn non_block_bytes(dir: &Path) -> u64 {
     let Ok(entries) = std::fs::read_dir(dir) else { return 0 };
     let counts = |name: &str| {
-        ["wal", "wbl", "chunks_head"].contains(&name) || name.starts_with("chunk_snapshot.") || name.contains(".tmp")
+        ["wal", "wbl", "chunks_head"].contains(&name)
+            || name.starts_with("chunk_snapshot.")
+            || name.contains(".tmp")
     };
     let counted = entries.flatten().filter(|entry| entry.file_name().to_str().is_some_and(counts));
     counted.map(|entry| dir_size(&entry.path())).sum()

@@ -9,7 +9,7 @@ use crate::tsdb::compact::lineage::Lineage;
 use crate::tsdb::db::error::MaintenanceError;
 use crate::tsdb::db::maintenance::{MaintenanceRun, head_source};
 use crate::tsdb::head::Head;
-use crate::tsdb::head::truncation::{StaleSeries, HeadTruncation};
+use crate::tsdb::head::truncation::{HeadTruncation, StaleSeries};
 use crate::tsdb::query::source::{BlockSource, ChunkSeriesSet, QueryError};
 use crate::tsdb::wal::batch::LogBatch;
 use std::collections::BTreeMap;
@@ -91,7 +91,10 @@ impl MaintenanceRun<'_> {
         series.sort_unstable_by(|a, b| a.series.labels.cmp(&b.series.labels));
         let chosen = SelectedSeries { head, series: &series };
         let hints = CompactionHints { stale_series: true, ..CompactionHints::default() };
-        for range in chosen.ranges(range).map_err(|error| self.report_failure("read series that have ended", &error))? {
+        for range in chosen
+            .ranges(range)
+            .map_err(|error| self.report_failure("read series that have ended", &error))?
+        {
             let lineage = |ulid| Lineage::for_head(ulid, range.mint, range.end(), hints);
             self.write_head_block(lineage, || head_source(head, &chosen))?;
         }
@@ -102,7 +105,8 @@ impl MaintenanceRun<'_> {
             wal.enqueue(&mut batch);
         });
         // What is not in the log after a crash comes back into the head, beside its block.
-        wal.wait(wal.position()).map_err(|error| self.report_failure("log the series that were collected", &error))?;
+        wal.wait(wal.position())
+            .map_err(|error| self.report_failure("log the series that were collected", &error))?;
         Ok(collected)
     }
 }

@@ -28,7 +28,9 @@ impl MaintenanceRun<'_> {
     fn verify(&mut self, block: &Arc<Block>) {
         let ulid = block.meta().ulid;
         let begun = Instant::now();
-        let go_on = || !self.turn.is_contended() && !self.is_closing() && !self.engine.needs_head_compaction();
+        let go_on = || {
+            !self.turn.is_contended() && !self.is_closing() && !self.engine.needs_head_compaction()
+        };
         match block.verify_until_cancelled(&go_on) {
             Err(BlockError::Cancelled) => return,
             Ok(facts) => {

@@ -4,7 +4,10 @@ use crate::tsdb::db::error::MaintenanceError;
 use crate::tsdb::db::maintenance::MaintenanceRun;
 use crate::tsdb::head::truncation::HeadTruncation;
 use crate::tsdb::wal::checkpoint_writer::WriteCheckpointError;
-use crate::tsdb::wal::truncation::{RemovalReport, TruncateError, TruncationReport, TruncatedSegments, WalTruncation as LogTruncation};
+use crate::tsdb::wal::truncation::{
+    RemovalReport, TruncateError, TruncatedSegments, TruncationReport,
+    WalTruncation as LogTruncation,
+};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 impl MaintenanceRun<'_> {
@@ -21,8 +24,10 @@ impl MaintenanceRun<'_> {
         let done = truncation.run_while(&self.engine.wal, &|| !self.is_closing());
         // Counted only now: whether there is anything to make a checkpoint of is known afterwards,
         // and no counter may fall.
-        if matches!(&done, Ok(TruncationReport { part: Some(TruncatedSegments { checkpoint: Some(_), .. }), .. }))
-            || matches!(&done, Err(TruncateError::Checkpoint(_)))
+        if matches!(
+            &done,
+            Ok(TruncationReport { part: Some(TruncatedSegments { checkpoint: Some(_), .. }), .. })
+        ) || matches!(&done, Err(TruncateError::Checkpoint(_)))
         {
             db.stats.checkpoints.fetch_add(1, Ordering::Relaxed);
         }
@@ -42,14 +47,23 @@ impl MaintenanceRun<'_> {
             series.expire_before(mint);
             self.report_removal("segments of the log", &part.segments, None);
             db.stats.checkpoint_deletions.fetch_add(1, Ordering::Relaxed);
-            self.report_removal("old checkpoints", &part.checkpoints, Some(&db.stats.checkpoint_deletions_failed));
+            self.report_removal(
+                "old checkpoints",
+                &part.checkpoints,
+                Some(&db.stats.checkpoint_deletions_failed),
+            );
             tracing::info!(last_segment = part.last, took = ?done.duration, "the log begins with a new checkpoint");
         }
         Ok(())
     }
 
     /// What could not be removed is ignored by readers, and goes the next time.
-    pub(super) fn report_removal(&self, what: &'static str, removal: &RemovalReport, failures: Option<&AtomicU64>) {
+    pub(super) fn report_removal(
+        &self,
+        what: &'static str,
+        removal: &RemovalReport,
+        failures: Option<&AtomicU64>,
+    ) {
         if let Some(error) = &removal.error {
             tracing::warn!(%error, "can't remove all {what}; the next truncation tries again");
             if let Some(failures) = failures {

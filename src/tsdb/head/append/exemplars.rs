@@ -5,7 +5,7 @@
 
 use crate::model::exemplar::Exemplar;
 use crate::tsdb::head::append::HeadAppender;
-use crate::tsdb::head::exemplars::{ExemplarRejection, AddOutcome};
+use crate::tsdb::head::exemplars::{AddOutcome, ExemplarRejection};
 
 impl HeadAppender<'_> {
     /// Appends to the series whose labels have exactly these bytes. It must be there: its samples are appended before, also where they are

@@ -55,7 +55,11 @@ impl HeadAppender<'_> {
         let Some(series) = self.last_series.take() else { return };
         let mut state = self.lock_series(&series);
         if !state.is_collected && state.metadata.as_deref().is_none_or(|known| *known != metadata) {
-            self.log_and_set(&series, &mut state, self.head.metadata.pool.intern(&metadata.to_metadata()));
+            self.log_and_set(
+                &series,
+                &mut state,
+                self.head.metadata.pool.intern(&metadata.to_metadata()),
+            );
         }
         drop(state);
         self.last_series = Some(series);
@@ -65,20 +69,28 @@ impl HeadAppender<'_> {
     ///
     /// # Errors
     /// [`FamilyError`].
-    pub fn set_family_metadata(&mut self, family: &str, metadata: &Metadata) -> Result<(), FamilyError> {
+    pub fn set_family_metadata(
+        &mut self,
+        family: &str,
+        metadata: &Metadata,
+    ) -> Result<(), FamilyError> {
         match record_family(self.head, family, metadata)? {
             FamilyUpdate::Unchanged => Ok(()),
-            FamilyUpdate::Changed => self.propagate_family(family, metadata.metric_type).inspect_err(|_| {
-                // Some series do not have it: it must count as new when it comes again.
-                self.head.metadata.families.remove(family);
-            }),
+            FamilyUpdate::Changed => {
+                self.propagate_family(family, metadata.metric_type).inspect_err(|_| {
+                    // Some series do not have it: it must count as new when it comes again.
+                    self.head.metadata.families.remove(family);
+                })
+            }
         }
     }
 
     /// Gives a series that this request has created the metadata that is remembered for it.
     pub(super) fn inherit_family_metadata(&mut self, series: &HeadSeries) {
-        let Some(metadata) =
-            series.labels.get(METRIC_NAME).and_then(|name| self.head.metadata.families.for_series(name))
+        let Some(metadata) = series
+            .labels
+            .get(METRIC_NAME)
+            .and_then(|name| self.head.metadata.families.for_series(name))
         else {
             return;
         };
@@ -86,7 +98,12 @@ impl HeadAppender<'_> {
         self.log_and_set(series, &mut state, metadata);
     }
 
-    fn log_and_set(&mut self, series: &HeadSeries, state: &mut SeriesState, metadata: Arc<Metadata>) {
+    fn log_and_set(
+        &mut self,
+        series: &HeadSeries,
+        state: &mut SeriesState,
+        metadata: Arc<Metadata>,
+    ) {
         self.batch.push_metadata(series.reference, &metadata);
         self.head.stats.metadata_updates.fetch_add(1, Ordering::Relaxed);
         state.last_batch = self.batch_id;
@@ -94,7 +111,11 @@ impl HeadAppender<'_> {
     }
 
     /// Gives the series of a family what is remembered for them.
-    fn propagate_family(&mut self, family: &str, metric_type: MetricType) -> Result<(), FamilyError> {
+    fn propagate_family(
+        &mut self,
+        family: &str,
+        metric_type: MetricType,
+    ) -> Result<(), FamilyError> {
         let head = self.head;
         let mut pieces = PendingLogWrites::default();
         for name in series_names(family, metric_type) {
@@ -106,13 +127,23 @@ impl HeadAppender<'_> {
                     drop(state);
                     busy.push(series);
                 } else {
-                    self.update_from_family(&series, state, &FamilyMember { family, name: &name }, &mut pieces);
+                    self.update_from_family(
+                        &series,
+                        state,
+                        &FamilyMember { family, name: &name },
+                        &mut pieces,
+                    );
                     self.flush_if_large(&mut pieces)?;
                 }
             }
             for series in busy {
                 let state = self.lock_series(&series);
-                self.update_from_family(&series, state, &FamilyMember { family, name: &name }, &mut pieces);
+                self.update_from_family(
+                    &series,
+                    state,
+                    &FamilyMember { family, name: &name },
+                    &mut pieces,
+                );
                 self.flush_if_large(&mut pieces)?;
             }
         }
@@ -127,7 +158,8 @@ impl HeadAppender<'_> {
         part: &FamilyMember<'_>,
         pieces: &mut PendingLogWrites,
     ) {
-        if let Some(metadata) = self.head.metadata.families.for_series_in_family(part.name, part.family)
+        if let Some(metadata) =
+            self.head.metadata.families.for_series_in_family(part.name, part.family)
             && !state.is_collected
             && state.metadata.as_ref() != Some(&metadata)
         {
@@ -153,7 +185,11 @@ impl HeadAppender<'_> {
 }
 
 /// Makes a family known; where there are too many, those without series give way.
-fn record_family(head: &Head, family: &str, metadata: &Metadata) -> Result<FamilyUpdate, FamilyLimitReached> {
+fn record_family(
+    head: &Head,
+    family: &str,
+    metadata: &Metadata,
+) -> Result<FamilyUpdate, FamilyLimitReached> {
     let (families, pool) = (&head.metadata.families, &head.metadata.pool);
     families.update(pool, family, metadata).or_else(|full| {
         if !families.is_sweep_due() {

@@ -15,7 +15,12 @@ use std::sync::atomic::Ordering;
 
 impl HeadAppender<'_> {
     /// Stores a late point that was accepted.
-    pub(super) fn append_out_of_order(&mut self, series: SeriesRef, state: &mut SeriesState, point: Sample) {
+    pub(super) fn append_out_of_order(
+        &mut self,
+        series: SeriesRef,
+        state: &mut SeriesState,
+        point: Sample,
+    ) {
         let head = self.head;
         let Some(log) = &mut self.late else { return };
         log.push(series, &point, || head.spare_batch());

@@ -12,11 +12,11 @@ use crate::tsdb::head::Head;
 use crate::tsdb::head::chunk_snapshot::ChunkSnapshot;
 use crate::tsdb::head::chunk_snapshot::exemplars::{decode_exemplars, restore_exemplars};
 use crate::tsdb::head::chunk_snapshot::record::{
-    EXEMPLARS, SnapshotRecordError, SERIES, SnapshotChunk, SnapshotSeries, TOMBSTONES, read_series,
+    EXEMPLARS, SERIES, SnapshotChunk, SnapshotRecordError, SnapshotSeries, TOMBSTONES, read_series,
 };
 use crate::tsdb::head::in_flight::BatchId;
-use crate::tsdb::head::series::{OpenChunk, HeadSeries};
-use crate::tsdb::wal::reader::{ReadLogError, LogSegmentReader};
+use crate::tsdb::head::series::{HeadSeries, OpenChunk};
+use crate::tsdb::wal::reader::{LogSegmentReader, ReadLogError};
 use crate::tsdb::wal::record::exemplars::RefExemplar;
 use crate::tsdb::wal::segment::{SegmentError, list_segments};
 use crossbeam_channel::Receiver;
@@ -107,11 +107,14 @@ pub fn load_snapshot(
         });
         drop(sender);
         for maker in makers {
-            loaded.series += maker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+            loaded.series +=
+                maker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
         }
         read?;
         // All series are there now. What is under a reference that none of them has may be of one that had another before.
-        if let Some(unknown) = chunks.keys().find(|reference| head.series.get_by_ref(**reference).is_none()) {
+        if let Some(unknown) =
+            chunks.keys().find(|reference| head.series.get_by_ref(**reference).is_none())
+        {
             return Err(LoadSnapshotError::UnknownSeries(*unknown));
         }
         index(head);
@@ -154,11 +157,17 @@ fn read_records(
                     }
                 }
                 Some(&TOMBSTONES) => {
-                    let encoded = ByteReader::new(&record[1..]).uvarint_bytes().map_err(LoadSnapshotError::Tombstones)?;
+                    let encoded = ByteReader::new(&record[1..])
+                        .uvarint_bytes()
+                        .map_err(LoadSnapshotError::Tombstones)?;
                     loaded.tombstones = Some(encoded.to_vec());
                 }
-                Some(&EXEMPLARS) => exemplars.extend(decode_exemplars(record).map_err(SnapshotRecordError::from)?),
-                other => return Err(LoadSnapshotError::UnknownType(other.copied().unwrap_or_default())),
+                Some(&EXEMPLARS) => {
+                    exemplars.extend(decode_exemplars(record).map_err(SnapshotRecordError::from)?)
+                }
+                other => {
+                    return Err(LoadSnapshotError::UnknownType(other.copied().unwrap_or_default()));
+                }
             }
         }
     }
@@ -167,7 +176,10 @@ fn read_records(
 }
 
 /// The full chunks of each series, oldest first.
-fn group_by_series(head: &Head, chunks: Vec<HeadChunkMeta>) -> Result<HashMap<SeriesRef, Vec<MappedChunk>>, LoadSnapshotError> {
+fn group_by_series(
+    head: &Head,
+    chunks: Vec<HeadChunkMeta>,
+) -> Result<HashMap<SeriesRef, Vec<MappedChunk>>, LoadSnapshotError> {
     let mut found: HashMap<SeriesRef, Vec<MappedChunk>> = HashMap::new();
     for chunk in chunks {
         head.reserve_ref(chunk.series);
@@ -178,7 +190,13 @@ fn group_by_series(head: &Head, chunks: Vec<HeadChunkMeta>) -> Result<HashMap<Se
         if all.last().is_some_and(|last| chunk.mint <= last.maxt()) {
             return Err(LoadSnapshotError::Overlap(chunk.series));
         }
-        all.push(MappedChunk::new(chunk.chunk_ref, chunk.mint, chunk.maxt, chunk.samples, chunk.encoding));
+        all.push(MappedChunk::new(
+            chunk.chunk_ref,
+            chunk.mint,
+            chunk.maxt,
+            chunk.samples,
+            chunk.encoding,
+        ));
     }
     Ok(found)
 }
@@ -203,7 +221,11 @@ fn build_series(
     Ok(count)
 }
 
-fn add_series(head: &Head, found: SnapshotSeries<'_>, mapped: &[MappedChunk]) -> Result<(), LoadSnapshotError> {
+fn add_series(
+    head: &Head,
+    found: SnapshotSeries<'_>,
+    mapped: &[MappedChunk],
+) -> Result<(), LoadSnapshotError> {
     let reference = found.reference;
     head.reserve_ref(reference);
     let Ok(entry) = head.series.get_or_create(&found.labels, |hash, labels| {
@@ -224,7 +246,9 @@ fn add_series(head: &Head, found: SnapshotSeries<'_>, mapped: &[MappedChunk]) ->
     if let (Some(begin), Some(end)) = (begin, end) {
         head.times.extend(begin, end);
     }
-    head.stats.chunks_created.fetch_add((mapped.len() + usize::from(open.is_some())) as u64, Ordering::Relaxed);
+    head.stats
+        .chunks_created
+        .fetch_add((mapped.len() + usize::from(open.is_some())) as u64, Ordering::Relaxed);
     let mut state = entry.series.state.lock();
     mapped.iter().for_each(|chunk| state.mapped.push(*chunk));
     state.open = open.map(|chunk| open_chunk(reference, chunk)).transpose()?;
@@ -234,7 +258,8 @@ fn add_series(head: &Head, found: SnapshotSeries<'_>, mapped: &[MappedChunk]) ->
 
 /// The chunk as it was; as in Prometheus, the next sample begins a new one.
 fn open_chunk(series: SeriesRef, found: SnapshotChunk<'_>) -> Result<OpenChunk, LoadSnapshotError> {
-    let chunk = AnyChunk::resume(found.encoding, found.bytes).map_err(|source| LoadSnapshotError::Chunk { series, source })?;
+    let chunk = AnyChunk::resume(found.encoding, found.bytes)
+        .map_err(|source| LoadSnapshotError::Chunk { series, source })?;
     let first = AnyChunkIter::new(found.encoding, chunk.bytes()).next().and_then(Result::ok);
     if first.map(|first| first.t) != Some(found.mint) || chunk.last_t() != Some(found.maxt) {
         return Err(LoadSnapshotError::Times(series));

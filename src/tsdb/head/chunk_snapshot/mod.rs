@@ -90,7 +90,8 @@ fn snapshots(dir: &Path) -> io::Result<Vec<ChunkSnapshot>> {
 
 fn parse_name(name: &str) -> Option<WalOffset> {
     let (segment, offset) = name.strip_prefix(PREFIX)?.split_once('.')?;
-    let are_digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let are_digits =
+        |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     (are_digits(segment) && are_digits(offset)).then_some(())?;
     Some(WalOffset { segment: segment.parse().ok()?, offset: offset.parse().ok()? })
 }

@@ -86,7 +86,12 @@ pub enum SnapshotRecordError {
 }
 
 /// Appends the record of a series.
-pub(super) fn put_series(out: &mut Vec<u8>, reference: SeriesRef, labels: &Labels, open: Option<&SnapshotChunk<'_>>) {
+pub(super) fn put_series(
+    out: &mut Vec<u8>,
+    reference: SeriesRef,
+    labels: &Labels,
+    open: Option<&SnapshotChunk<'_>>,
+) {
     out.push(SERIES);
     put_be_u64(out, reference.0);
     put_labels(out, labels);
@@ -114,7 +119,9 @@ pub(super) fn put_series(out: &mut Vec<u8>, reference: SeriesRef, labels: &Label
 pub(super) fn read_series(record: &[u8]) -> Result<SnapshotSeries<'_>, SnapshotRecordError> {
     let mut reader = ByteReader::new(record.get(1..).unwrap_or_default());
     let reference = SeriesRef(reader.be_u64()?);
-    let labels = read_labels(&mut reader)?.filter(|_| reference.0 != 0).ok_or(SnapshotRecordError::NoSeries)?;
+    let labels = read_labels(&mut reader)?
+        .filter(|_| reference.0 != 0)
+        .ok_or(SnapshotRecordError::NoSeries)?;
     reader.be_i64()?;
     let open = if reader.uvarint()? == 0 { None } else { Some(read_chunk(&mut reader)?) };
     match reader.remaining() {
@@ -134,14 +141,16 @@ fn read_chunk<'a>(reader: &mut ByteReader<'a>) -> Result<SnapshotChunk<'a>, Snap
             SampleValue::Float(reader.be_f64()?)
         }
         ValueType::Histogram => SampleValue::Histogram(Box::new(read_histogram(reader)?)),
-        ValueType::FloatHistogram => SampleValue::FloatHistogram(Box::new(read_float_histogram(reader)?)),
+        ValueType::FloatHistogram => {
+            SampleValue::FloatHistogram(Box::new(read_float_histogram(reader)?))
+        }
     };
     Ok(SnapshotChunk { mint, maxt, encoding, bytes, last })
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{SnapshotRecordError, SnapshotChunk, put_series, read_series};
+    use super::{SnapshotChunk, SnapshotRecordError, put_series, read_series};
     use crate::model::histogram::{FloatHistogram, Histogram};
     use crate::model::labels::LabelsBuilder;
     use crate::model::refs::SeriesRef;
@@ -158,7 +167,8 @@ mod tests {
 
     fn of_every_kind() -> [Vec<u8>; 3] {
         let histogram = Histogram { count: 4, zero_count: 4, sum: 1.5, ..Histogram::default() };
-        let float = FloatHistogram { count: 4.5, zero_count: 4.5, sum: 1.5, ..FloatHistogram::default() };
+        let float =
+            FloatHistogram { count: 4.5, zero_count: 4.5, sum: 1.5, ..FloatHistogram::default() };
         [
             record(ChunkEncoding::Xor2, SampleValue::Float(-0.0)),
             record(ChunkEncoding::Histogram, SampleValue::Histogram(Box::new(histogram))),
@@ -184,9 +194,11 @@ mod tests {
 
     #[test]
     fn a_series_of_histograms_reads_back_with_its_last_one() {
-        for (record, kind) in
-            of_every_kind().iter().zip([ChunkEncoding::Xor2, ChunkEncoding::Histogram, ChunkEncoding::FloatHistogramSt])
-        {
+        for (record, kind) in of_every_kind().iter().zip([
+            ChunkEncoding::Xor2,
+            ChunkEncoding::Histogram,
+            ChunkEncoding::FloatHistogramSt,
+        ]) {
             let open = read_series(record).unwrap().open.unwrap();
             assert_eq!((open.encoding, open.last.kind()), (kind, kind.value_type()));
             let sum = match open.last {

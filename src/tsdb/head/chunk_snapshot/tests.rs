@@ -4,25 +4,25 @@ use super::load::{LoadSnapshotError, load_snapshot};
 use super::write::{SnapshotOptions, WriteSnapshotError, write_snapshot};
 use super::{WalOffset, last_snapshot, remove_snapshots};
 use crate::model::exemplar::Exemplar;
+use crate::model::float_sample::FloatSample;
 use crate::model::labels::LabelsBuilder;
 use crate::model::matcher::{MatchType, Matcher};
 use crate::model::refs::SeriesRef;
-use crate::model::float_sample::FloatSample;
-use crate::model::time::TimeRange;
 use crate::model::sample::Sample;
+use crate::model::time::TimeRange;
 use crate::tsdb::chunk::cut::CutPolicy;
 use crate::tsdb::chunk::float_chunk::FloatEncoding;
 use crate::tsdb::chunk::head_chunks::HeadChunkStore;
 use crate::tsdb::fs::os_disk::OsDisk;
 use crate::tsdb::head::append::HeadAppender;
 use crate::tsdb::head::metadata::restore::restore_metadata;
-use crate::tsdb::head::replay::{WalReplay, ReplayProgress};
+use crate::tsdb::head::replay::{ReplayProgress, WalReplay};
 use crate::tsdb::head::{Head, HeadOptions};
 use crate::tsdb::query::select::select;
 use crate::tsdb::wal::batch::LogBatch;
-use crate::tsdb::wal::write_log::{SyncMode, Wal, WalOptions};
 use crate::tsdb::wal::compression::RecordCompression;
 use crate::tsdb::wal::segment::list_segments;
+use crate::tsdb::wal::write_log::{SyncMode, Wal, WalOptions};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -45,13 +45,25 @@ fn head_of(dir: &Path, series: i64) -> Head {
     let (head, _) = open_head(dir);
     let wal = open_log(dir);
     for series in 0..series {
-        head.set_float_encoding(if series % 3 == 0 { FloatEncoding::Xor2 } else { FloatEncoding::Xor });
-        let labels = LabelsBuilder::from_iter([("__name__", "up"), ("i", &series.to_string())]).build().unwrap();
-        let samples = (0..=series * 3).map(|i| FloatSample::new(1_000_000 + i * 1000, (i * series) as f64 / 7.0));
+        head.set_float_encoding(if series % 3 == 0 {
+            FloatEncoding::Xor2
+        } else {
+            FloatEncoding::Xor
+        });
+        let labels = LabelsBuilder::from_iter([("__name__", "up"), ("i", &series.to_string())])
+            .build()
+            .unwrap();
+        let samples = (0..=series * 3)
+            .map(|i| FloatSample::new(1_000_000 + i * 1000, (i * series) as f64 / 7.0));
         let mut appender = HeadAppender::new(&head, &wal);
-        appender.append_or_create(&labels, samples.map(Sample::from), |_, why| panic!("{why:?}")).unwrap();
-        let exemplar = Exemplar { t: series, v: 0.5, labels: (series % 2 == 0).then(|| labels.clone()) };
-        appender.append_exemplars(labels.as_bytes(), [exemplar].into_iter(), |_, why| panic!("{why:?}"));
+        appender
+            .append_or_create(&labels, samples.map(Sample::from), |_, why| panic!("{why:?}"))
+            .unwrap();
+        let exemplar =
+            Exemplar { t: series, v: 0.5, labels: (series % 2 == 0).then(|| labels.clone()) };
+        appender.append_exemplars(labels.as_bytes(), [exemplar].into_iter(), |_, why| {
+            panic!("{why:?}")
+        });
         appender.commit().unwrap();
     }
     wal.close().unwrap();
@@ -71,14 +83,22 @@ fn open_log(dir: &Path) -> Wal {
 
 fn options(dir: &Path) -> SnapshotOptions {
     let disk = Arc::new(OsDisk);
-    SnapshotOptions { dir: dir.to_owned(), upto: UPTO, compression: RecordCompression::Snappy, segment_size: 64 << 10, disk }
+    SnapshotOptions {
+        dir: dir.to_owned(),
+        upto: UPTO,
+        compression: RecordCompression::Snappy,
+        segment_size: 64 << 10,
+        disk,
+    }
 }
 
 fn content(head: &Head) -> Vec<(String, Vec<(i64, u64)>)> {
     let all = [Matcher::new(MatchType::NotEqual, "__name__", "").unwrap()];
     let series = select(&[head], &all, TimeRange::ALL).unwrap().map(|series| {
         let series = series.unwrap();
-        let samples = series.float_samples(TimeRange::ALL).map(|sample| sample.map(|s| (s.t, s.v.to_bits())).unwrap());
+        let samples = series
+            .float_samples(TimeRange::ALL)
+            .map(|sample| sample.map(|s| (s.t, s.v.to_bits())).unwrap());
         (series.labels().to_string(), samples.collect())
     });
     series.collect()
@@ -94,14 +114,20 @@ fn a_snapshot_holds_the_head_to_the_last_bit_and_appends_go_on_in_a_new_chunk() 
     let exemplars = head.exemplars().in_arrival_order();
     drop(head);
     let snapshot = last_snapshot(dir.path()).unwrap().unwrap();
-    assert_eq!((snapshot.wal_offset, snapshot.path), (UPTO, dir.path().join("chunk_snapshot.000003.0000004096")));
+    assert_eq!(
+        (snapshot.wal_offset, snapshot.path),
+        (UPTO, dir.path().join("chunk_snapshot.000003.0000004096"))
+    );
     for workers in [1, 3] {
         let (again, chunks) = open_head(dir.path());
         let snapshot = last_snapshot(dir.path()).unwrap().unwrap();
         let loaded = load_snapshot(&snapshot, &again, chunks, workers).unwrap();
         assert_eq!((loaded.series, loaded.tombstones.as_deref()), (30, Some(&b"stones"[..])));
         assert_eq!(content(&again), expected);
-        assert_eq!((loaded.exemplars, again.exemplars().in_arrival_order()), (30, exemplars.clone()));
+        assert_eq!(
+            (loaded.exemplars, again.exemplars().in_arrival_order()),
+            (30, exemplars.clone())
+        );
         assert_eq!((again.times().min(), again.times().max()), times);
         assert_eq!(again.next_ref().0, 31);
     }
@@ -117,10 +143,15 @@ fn a_newer_snapshot_replaces_the_older_one_and_unfinished_ones_go() {
     let later = WalOffset { segment: 4, offset: 0 };
     write_snapshot(&head, b"", &SnapshotOptions { upto: later, ..options(dir.path()) }).unwrap();
     assert_eq!(last_snapshot(dir.path()).unwrap().unwrap().wal_offset, later);
-    let mut names: Vec<_> =
-        std::fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    let mut names: Vec<_> = std::fs::read_dir(dir.path())
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
     names.sort();
-    assert_eq!(names, ["chunk_snapshot.000004.0000000000", "chunk_snapshot.x.1", "chunks_head", "wal"]);
+    assert_eq!(
+        names,
+        ["chunk_snapshot.000004.0000000000", "chunk_snapshot.x.1", "chunks_head", "wal"]
+    );
     remove_snapshots(dir.path(), |_| true).unwrap();
     assert_eq!(last_snapshot(dir.path()).unwrap(), None);
 }
@@ -179,7 +210,8 @@ fn a_snapshot_without_the_series_of_a_full_chunk_is_not_used() {
 fn a_damaged_snapshot_is_an_error_or_holds_the_same_at_every_flipped_byte() {
     let dir = tempfile::tempdir().unwrap();
     let head = head_of(dir.path(), 8);
-    let uncompressed = SnapshotOptions { compression: RecordCompression::None, ..options(dir.path()) };
+    let uncompressed =
+        SnapshotOptions { compression: RecordCompression::None, ..options(dir.path()) };
     write_snapshot(&head, b"stones", &uncompressed).unwrap();
     let expected = content(&head);
     drop(head);
@@ -195,7 +227,9 @@ fn a_damaged_snapshot_is_an_error_or_holds_the_same_at_every_flipped_byte() {
         std::fs::write(&file, flipped).unwrap();
         let (again, chunks) = open_head(dir.path());
         match load_snapshot(&snapshot, &again, chunks, 1) {
-            Ok(loaded) => assert_eq!((loaded.series, content(&again)), (8, expected.clone()), "byte {at}"),
+            Ok(loaded) => {
+                assert_eq!((loaded.series, content(&again)), (8, expected.clone()), "byte {at}")
+            }
             Err(LoadSnapshotError::Read(_) | LoadSnapshotError::UnknownType(_)) => errors += 1,
             Err(error) => panic!("byte {at}: {error}"),
         }

@@ -7,7 +7,7 @@ use crate::tsdb::head::chunk_snapshot::exemplars::exemplar_records;
 use crate::tsdb::head::chunk_snapshot::record::{SnapshotChunk, TOMBSTONES, put_series};
 use crate::tsdb::head::chunk_snapshot::{WalOffset, dir_name, remove_snapshots};
 use crate::tsdb::head::series::HeadSeries;
-use crate::tsdb::wal::compression::{RecordCompression, Compressor};
+use crate::tsdb::wal::compression::{Compressor, RecordCompression};
 use crate::tsdb::wal::error::{OpenLogError, WriteLogError};
 use crate::tsdb::wal::group::WriteGroup;
 use crate::tsdb::wal::writer::LogWriter;
@@ -58,7 +58,11 @@ pub enum WriteSnapshotError {
 ///
 /// # Errors
 /// [`WriteSnapshotError`]; nothing is left of it then.
-pub fn write_snapshot(head: &Head, tombstones: &[u8], options: &SnapshotOptions) -> Result<usize, WriteSnapshotError> {
+pub fn write_snapshot(
+    head: &Head,
+    tombstones: &[u8],
+    options: &SnapshotOptions,
+) -> Result<usize, WriteSnapshotError> {
     let path = options.dir.join(dir_name(options.upto));
     let unfinished = options.dir.join(format!("{}.tmp", dir_name(options.upto)));
     let failed = |path: &Path| {
@@ -80,7 +84,8 @@ fn write_dir(
     options: &SnapshotOptions,
     folder: &Path,
 ) -> Result<usize, WriteSnapshotError> {
-    let mut writer = LogWriter::open(folder.to_owned(), options.segment_size, Arc::clone(&options.disk))?;
+    let mut writer =
+        LogWriter::open(folder.to_owned(), options.segment_size, Arc::clone(&options.disk))?;
     let failed = |error| WriteSnapshotError::Io {
         path: folder.to_owned(),
         source: match error {
@@ -106,7 +111,10 @@ fn write_dir(
     exemplar_records(head).iter().for_each(|record| group.push(&mut compressor, record));
     writer.write(&mut group).and_then(|()| writer.finish()).map_err(failed)?;
     let files = writer.take_finished().into_iter().chain([writer.file()]);
-    let synced = files.into_iter().try_for_each(|file| file.sync()).and_then(|()| options.disk.sync_dir(folder));
+    let synced = files
+        .into_iter()
+        .try_for_each(|file| file.sync())
+        .and_then(|()| options.disk.sync_dir(folder));
     synced.map_err(|source| WriteSnapshotError::Io { path: folder.to_owned(), source })?;
     Ok(all.len())
 }

@@ -17,7 +17,7 @@ use crate::model::exemplar::Exemplar;
 use crate::model::labels::Labels;
 use crate::model::matcher::Matcher;
 use crate::model::time::TimeRange;
-use crate::tsdb::head::exemplars::ring::{RingAddOutcome, ExemplarRing};
+use crate::tsdb::head::exemplars::ring::{ExemplarRing, RingAddOutcome};
 use parking_lot::RwLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -108,8 +108,13 @@ pub struct ExemplarStorage {
 
 impl Default for ExemplarStorage {
     fn default() -> Self {
-        let exemplars = Self { ring: RwLock::default(), appended: AtomicU64::new(0), out_of_order: AtomicU64::new(0) };
-        exemplars.configure(ExemplarOptions { max: DEFAULT_MAX_EXEMPLARS, out_of_order_window_ms: 0 });
+        let exemplars = Self {
+            ring: RwLock::default(),
+            appended: AtomicU64::new(0),
+            out_of_order: AtomicU64::new(0),
+        };
+        exemplars
+            .configure(ExemplarOptions { max: DEFAULT_MAX_EXEMPLARS, out_of_order_window_ms: 0 });
         exemplars
     }
 }
@@ -124,7 +129,11 @@ impl ExemplarStorage {
     ///
     /// # Errors
     /// [`ExemplarRejection`] where it is not stored.
-    pub fn add(&self, series: &Labels, exemplar: &Exemplar) -> Result<AddOutcome, ExemplarRejection> {
+    pub fn add(
+        &self,
+        series: &Labels,
+        exemplar: &Exemplar,
+    ) -> Result<AddOutcome, ExemplarRejection> {
         if !labels_fit(exemplar) {
             return Err(ExemplarRejection::LabelsTooLong);
         }
@@ -165,7 +174,10 @@ impl ExemplarStorage {
     #[must_use]
     pub fn in_arrival_order(&self) -> Vec<SeriesExemplar> {
         let slots = self.ring.read().arrivals();
-        slots.into_iter().map(|slot| SeriesExemplar { labels: slot.series, exemplar: slot.exemplar }).collect()
+        slots
+            .into_iter()
+            .map(|slot| SeriesExemplar { labels: slot.series, exemplar: slot.exemplar })
+            .collect()
     }
 
     /// What there is now.
@@ -197,7 +209,10 @@ fn labels_fit(exemplar: &Exemplar) -> bool {
     let Some(labels) = &exemplar.labels else { return true };
     // A character has at least one byte: mostly nothing is counted.
     labels.as_bytes().len() <= MAX_LABEL_CHARACTERS
-        || labels.iter().map(|(name, value)| name.chars().count() + value.chars().count()).sum::<usize>()
+        || labels
+            .iter()
+            .map(|(name, value)| name.chars().count() + value.chars().count())
+            .sum::<usize>()
             <= MAX_LABEL_CHARACTERS
 }
 

@@ -96,7 +96,8 @@ impl ExemplarRing {
         if self.len() >= self.capacity {
             self.drop_oldest();
         }
-        let number = self.slots.push(ExemplarSlot { series: series.clone(), exemplar: exemplar.clone() });
+        let number =
+            self.slots.push(ExemplarSlot { series: series.clone(), exemplar: exemplar.clone() });
         let list = self.series.entry(series.clone()).or_default();
         let place = self.slots.position(list, exemplar).unwrap_or_else(|place| place);
         list.insert(place, number);
@@ -121,19 +122,30 @@ impl ExemplarRing {
     /// The series whose exemplars begin and end where some may be in `range`, in no order.
     pub(super) fn series_in(&self, range: TimeRange) -> Vec<Labels> {
         let reaches = |list: &VecDeque<u64>| {
-            let begin = list.front().and_then(|number| self.slots.get(*number)).map(|slot| slot.exemplar.t);
-            begin.is_some_and(|begin| begin <= range.maxt) && self.slots.last_time(list) >= range.mint
+            let begin =
+                list.front().and_then(|number| self.slots.get(*number)).map(|slot| slot.exemplar.t);
+            begin.is_some_and(|begin| begin <= range.maxt)
+                && self.slots.last_time(list) >= range.mint
         };
-        self.series.iter().filter(|(_, list)| reaches(list)).map(|(series, _)| series.clone()).collect()
+        self.series
+            .iter()
+            .filter(|(_, list)| reaches(list))
+            .map(|(series, _)| series.clone())
+            .collect()
     }
 
     /// The exemplars of a series in `range`, by time.
     pub(super) fn select_series(&self, series: &Labels, range: TimeRange) -> Vec<Exemplar> {
         let Some(list) = self.series.get(series) else { return Vec::new() };
-        let begin =
-            list.partition_point(|number| self.slots.get(*number).is_some_and(|slot| slot.exemplar.t < range.mint));
+        let begin = list.partition_point(|number| {
+            self.slots.get(*number).is_some_and(|slot| slot.exemplar.t < range.mint)
+        });
         let found = list.range(begin..).filter_map(|number| self.slots.get(*number));
-        found.map(|slot| &slot.exemplar).take_while(|exemplar| exemplar.t <= range.maxt).cloned().collect()
+        found
+            .map(|slot| &slot.exemplar)
+            .take_while(|exemplar| exemplar.t <= range.maxt)
+            .cloned()
+            .collect()
     }
 
     /// Everything, in the order in which it came.
@@ -174,7 +186,9 @@ impl SlotQueue {
 
     /// Where in a list an exemplar is, or as an error where it would be.
     fn position(&self, list: &VecDeque<u64>, exemplar: &Exemplar) -> Result<usize, usize> {
-        let compare = |number: &u64| self.get(*number).map_or(Ordering::Less, |slot| order(&slot.exemplar, exemplar));
+        let compare = |number: &u64| {
+            self.get(*number).map_or(Ordering::Less, |slot| order(&slot.exemplar, exemplar))
+        };
         // Nearly always it is the newest.
         match list.back().map(compare) {
             None | Some(Ordering::Less) => Err(list.len()),

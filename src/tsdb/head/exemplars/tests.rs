@@ -1,6 +1,6 @@
 //! Labels that are too long, several selectors at once, the counters.
 
-use super::{ExemplarCounts, ExemplarOptions, ExemplarRejection, ExemplarStorage, AddOutcome};
+use super::{AddOutcome, ExemplarCounts, ExemplarOptions, ExemplarRejection, ExemplarStorage};
 use crate::model::exemplar::Exemplar;
 use crate::model::labels::{Labels, LabelsBuilder};
 use crate::model::matcher::{MatchType, Matcher};
@@ -23,11 +23,20 @@ fn labels_are_counted_in_characters_of_names_and_values() {
     let exemplars = ExemplarStorage::default();
     let series = labels(&[("__name__", "up")]);
     let long = |letter: &str, count| letter.repeat(count);
-    assert_eq!(exemplars.add(&series, &with_labels(&[("é", &long("ü", 127))])), Ok(AddOutcome::Added));
+    assert_eq!(
+        exemplars.add(&series, &with_labels(&[("é", &long("ü", 127))])),
+        Ok(AddOutcome::Added)
+    );
     let refused = Err(ExemplarRejection::LabelsTooLong);
     assert_eq!(exemplars.add(&series, &with_labels(&[("é", &long("ü", 128))])), refused);
-    assert_eq!(exemplars.add(&series, &with_labels(&[("a", &long("x", 63)), ("b", &long("y", 64))])), refused);
-    assert_eq!(exemplars.add(&series, &with_labels(&[("a", &long("x", 63)), ("b", &long("y", 63))])), Ok(AddOutcome::Added));
+    assert_eq!(
+        exemplars.add(&series, &with_labels(&[("a", &long("x", 63)), ("b", &long("y", 64))])),
+        refused
+    );
+    assert_eq!(
+        exemplars.add(&series, &with_labels(&[("a", &long("x", 63)), ("b", &long("y", 63))])),
+        Ok(AddOutcome::Added)
+    );
     assert_eq!((exemplars.appended(), exemplars.out_of_order()), (2, 0));
 }
 
@@ -35,7 +44,8 @@ fn labels_are_counted_in_characters_of_names_and_values() {
 fn a_selection_is_what_any_of_the_selectors_wants_sorted_by_labels() {
     let exemplars = ExemplarStorage::default();
     for i in (0..600).rev() {
-        let series = labels(&[("__name__", "up"), ("i", &format!("{i:03}")), ("even", ["yes", ""][i % 2])]);
+        let series =
+            labels(&[("__name__", "up"), ("i", &format!("{i:03}")), ("even", ["yes", ""][i % 2])]);
         for t in [10, 20, 30] {
             exemplars.add(&series, &at(t)).unwrap();
         }
@@ -67,7 +77,10 @@ fn what_is_there_and_what_happened_is_counted() {
     let counts = ExemplarCounts { exemplars: 3, series: 2, max: 4, oldest_time: Some(10) };
     assert_eq!(exemplars.counts(), counts);
     exemplars.configure(options(1));
-    assert_eq!(exemplars.counts(), ExemplarCounts { exemplars: 1, series: 1, max: 1, oldest_time: Some(20) });
+    assert_eq!(
+        exemplars.counts(),
+        ExemplarCounts { exemplars: 1, series: 1, max: 1, oldest_time: Some(20) }
+    );
     exemplars.configure(options(0));
     assert_eq!(exemplars.counts(), ExemplarCounts::default());
     assert_eq!(exemplars.add(&up, &at(90)), Err(ExemplarRejection::Disabled));

@@ -15,7 +15,7 @@
 //! Lock: one of its own, a leaf, held for a look-up or a change, and for a walk over all families when they have become too many.
 
 use crate::model::metadata::{Metadata, MetricType};
-use crate::model::metric_family::{is_member, guess_family, suffix_family};
+use crate::model::metric_family::{guess_family, is_member, suffix_family};
 use crate::tsdb::head::metadata::pool::MetadataPool;
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
@@ -77,7 +77,12 @@ impl MetricFamilies {
     ///
     /// # Errors
     /// [`FamilyLimitReached`]; nothing has changed then.
-    pub fn update(&self, pool: &MetadataPool, name: &str, metadata: &Metadata) -> Result<FamilyUpdate, FamilyLimitReached> {
+    pub fn update(
+        &self,
+        pool: &MetadataPool,
+        name: &str,
+        metadata: &Metadata,
+    ) -> Result<FamilyUpdate, FamilyLimitReached> {
         let known = self.table.read().families.get(name).map(|family| family.agrees_with(metadata));
         if known == Some(true) {
             return Ok(FamilyUpdate::Unchanged);
@@ -103,7 +108,10 @@ impl MetricFamilies {
         let table = self.table.read();
         let family = table.families.get(name).or_else(|| {
             let parent = suffix_family(name)?;
-            table.families.get(parent).filter(|family| is_member(name, parent, family.metadata.metric_type))
+            table
+                .families
+                .get(parent)
+                .filter(|family| is_member(name, parent, family.metadata.metric_type))
         });
         family.map(|family| Arc::clone(&family.metadata))
     }
@@ -128,7 +136,12 @@ impl MetricFamilies {
             return series;
         }
         match suffix_family(series) {
-            Some(parent) if is_member(series, parent, metric_type) && table.families.contains_key(parent) => parent,
+            Some(parent)
+                if is_member(series, parent, metric_type)
+                    && table.families.contains_key(parent) =>
+            {
+                parent
+            }
             _ => guess_family(series, metric_type),
         }
     }
@@ -151,7 +164,11 @@ impl MetricFamilies {
     pub fn retain(&self, has_series: impl Fn(&str, MetricType) -> bool) {
         let listed: Vec<(Box<str>, MetricType)> = {
             let table = self.table.read();
-            table.families.iter().map(|(name, family)| (name.clone(), family.metadata.metric_type)).collect()
+            table
+                .families
+                .iter()
+                .map(|(name, family)| (name.clone(), family.metadata.metric_type))
+                .collect()
         };
         for (name, metric_type) in listed {
             if !has_series(&name, metric_type) {
@@ -174,13 +191,18 @@ impl MetricFamilies {
 }
 
 impl FamilyTable {
-    fn add(&mut self, name: &str, metadata: Arc<Metadata>) -> Result<FamilyUpdate, FamilyLimitReached> {
+    fn add(
+        &mut self,
+        name: &str,
+        metadata: Arc<Metadata>,
+    ) -> Result<FamilyUpdate, FamilyLimitReached> {
         let bytes = self.bytes + name.len() + string_bytes(&metadata);
         if self.families.len() >= MAX_FAMILIES || bytes > MAX_FAMILY_BYTES {
             return Err(FamilyLimitReached);
         }
         self.bytes = bytes;
-        self.families.insert(name.into(), Family { metadata, previous: Vec::new(), competing: Vec::new() });
+        self.families
+            .insert(name.into(), Family { metadata, previous: Vec::new(), competing: Vec::new() });
         Ok(FamilyUpdate::Changed)
     }
 }
@@ -225,7 +247,10 @@ fn string_bytes(metadata: &Metadata) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use super::{MAX_PREVIOUS, MetricFamilies, FamilyLimitReached, FamilyUpdate, MAX_FAMILIES, MAX_FAMILY_BYTES};
+    use super::{
+        FamilyLimitReached, FamilyUpdate, MAX_FAMILIES, MAX_FAMILY_BYTES, MAX_PREVIOUS,
+        MetricFamilies,
+    };
     use crate::model::metadata::{Metadata, MetricType};
     use crate::tsdb::head::metadata::pool::MetadataPool;
 
@@ -236,7 +261,12 @@ mod tests {
     }
 
     impl Bench {
-        fn update(&self, name: &str, metric_type: MetricType, help: &str) -> Result<FamilyUpdate, FamilyLimitReached> {
+        fn update(
+            &self,
+            name: &str,
+            metric_type: MetricType,
+            help: &str,
+        ) -> Result<FamilyUpdate, FamilyLimitReached> {
             let metadata = Metadata { metric_type, unit: String::new(), help: help.to_owned() };
             self.families.update(&self.pool, name, &metadata)
         }
@@ -277,9 +307,13 @@ mod tests {
             let mut changes = 0;
             for round in 0..50 {
                 for sender in 0..senders {
-                    let learned = bench.update(&name, MetricType::Gauge, &sender.to_string()).unwrap();
+                    let learned =
+                        bench.update(&name, MetricType::Gauge, &sender.to_string()).unwrap();
                     changes += usize::from(learned == FamilyUpdate::Changed);
-                    assert!(round < 3 || learned == FamilyUpdate::Unchanged, "{senders} senders, round {round}");
+                    assert!(
+                        round < 3 || learned == FamilyUpdate::Unchanged,
+                        "{senders} senders, round {round}"
+                    );
                 }
             }
             assert!(changes <= MAX_PREVIOUS + 2, "{senders} senders: {changes} changes");
@@ -291,12 +325,18 @@ mod tests {
         let bench = Bench::default();
         let learn = |help| bench.update("a", MetricType::Gauge, help).unwrap();
         assert_eq!([learn("old"), learn("new")], [FamilyUpdate::Changed; 2]);
-        assert_eq!([learn("old"), learn("new"), learn("old"), learn("new")], [FamilyUpdate::Unchanged; 4]);
+        assert_eq!(
+            [learn("old"), learn("new"), learn("old"), learn("new")],
+            [FamilyUpdate::Unchanged; 4]
+        );
         assert_eq!([learn("old"), learn("old")], [FamilyUpdate::Unchanged, FamilyUpdate::Changed]);
         assert_eq!(bench.help("a").as_deref(), Some("old"));
         // The one that stands is gone, and two others alternate.
         assert_eq!(learn("third"), FamilyUpdate::Changed);
-        assert_eq!([learn("old"), learn("new"), learn("old")], [FamilyUpdate::Unchanged, FamilyUpdate::Unchanged, FamilyUpdate::Changed]);
+        assert_eq!(
+            [learn("old"), learn("new"), learn("old")],
+            [FamilyUpdate::Unchanged, FamilyUpdate::Unchanged, FamilyUpdate::Changed]
+        );
     }
 
     #[test]

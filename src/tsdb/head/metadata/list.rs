@@ -15,8 +15,13 @@ use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 /// The types with suffixes.
-const COMPOUND: [MetricType; 5] =
-    [MetricType::Counter, MetricType::Histogram, MetricType::GaugeHistogram, MetricType::Summary, MetricType::Info];
+const COMPOUND: [MetricType; 5] = [
+    MetricType::Counter,
+    MetricType::Histogram,
+    MetricType::GaugeHistogram,
+    MetricType::Summary,
+    MetricType::Info,
+];
 
 /// Families by name, of each the different values that its series have, in a fixed order.
 pub type FamilyList = BTreeMap<String, Vec<Arc<Metadata>>>;
@@ -34,7 +39,8 @@ pub fn list_all(head: &Head) -> FamilyList {
 /// The metadata of one family; empty where no series of it has any.
 #[must_use]
 pub fn list_family(head: &Head, family: &str) -> FamilyList {
-    let names: HashSet<String> = COMPOUND.into_iter().flat_map(|kind| series_names(family, kind)).collect();
+    let names: HashSet<String> =
+        COMPOUND.into_iter().flat_map(|kind| series_names(family, kind)).collect();
     let mut found = FamilyCollector::default();
     for name in names {
         for series in head.postings().postings(METRIC_NAME, &name) {
@@ -63,12 +69,14 @@ struct ValueNames {
 impl FamilyCollector {
     fn add(&mut self, series: &HeadSeries) {
         let state = series.state.lock();
-        let Some(metadata) = state.metadata.as_ref().filter(|_| !state.is_collected) else { return };
+        let Some(metadata) = state.metadata.as_ref().filter(|_| !state.is_collected) else {
+            return;
+        };
         let Some(name) = series.labels.get(METRIC_NAME) else { return };
-        let names = self
-            .values
-            .entry(Arc::as_ptr(metadata).addr())
-            .or_insert_with(|| ValueNames { metadata: Arc::clone(metadata), names: hashbrown::HashSet::default() });
+        let names = self.values.entry(Arc::as_ptr(metadata).addr()).or_insert_with(|| ValueNames {
+            metadata: Arc::clone(metadata),
+            names: hashbrown::HashSet::default(),
+        });
         if !names.names.contains(name) {
             names.names.insert(name.into());
         }

@@ -6,10 +6,10 @@
 
 use crate::model::refs::SeriesRef;
 use crate::tsdb::head::Head;
-use crate::tsdb::wal::reader::{ReadLogError, LogSegmentReader};
+use crate::tsdb::wal::reader::{LogSegmentReader, ReadLogError};
 use crate::tsdb::wal::record::error::DecodeRecordError;
-use crate::tsdb::wal::record::record_type::RecordType;
 use crate::tsdb::wal::record::metadata::decode_metadata;
+use crate::tsdb::wal::record::record_type::RecordType;
 use crate::tsdb::wal::record::series::SeriesDecoder;
 use crate::tsdb::wal::segment::Segment;
 use std::collections::HashMap;
@@ -46,7 +46,9 @@ impl MetadataRestore<'_> {
         let wanted = |kind| matches!(kind, RecordType::Series | RecordType::Metadata);
         while let Some(record) = reader.next_record_of(wanted)? {
             if let Err(error) = self.record(record) {
-                return Err(ReadLogError::Damaged(Box::new(reader.corruption_at_last_record(error.into()))));
+                return Err(ReadLogError::Damaged(Box::new(
+                    reader.corruption_at_last_record(error.into()),
+                )));
             }
         }
         Ok(())

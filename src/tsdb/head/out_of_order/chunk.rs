@@ -147,10 +147,13 @@ mod tests {
     fn full_chunk_is_due_and_after_a_failure_at_twice_its_size() {
         let mut chunk = OutOfOrderChunk::default();
         let full = MAX_OPEN_SAMPLES as i64;
-        let due: Vec<i64> = (1..=full + 1).filter(|t| chunk.insert(point(*t, 0)) && chunk.is_full()).collect();
+        let due: Vec<i64> =
+            (1..=full + 1).filter(|t| chunk.insert(point(*t, 0)) && chunk.is_full()).collect();
         assert_eq!(due, [full, full + 1]);
         chunk.retry_later();
-        let due: Vec<i64> = (full + 2..=3 * full).filter(|t| chunk.insert(point(*t, 0)) && chunk.is_full()).collect();
+        let due: Vec<i64> = (full + 2..=3 * full)
+            .filter(|t| chunk.insert(point(*t, 0)) && chunk.is_full())
+            .collect();
         assert_eq!(due.first(), Some(&(2 * full + 2)));
         assert_eq!(chunk.len(), 3 * MAX_OPEN_SAMPLES);
         chunk.drop_matching(|point| point.t > 3);

@@ -48,7 +48,10 @@ impl ChunkIndex {
         let new = LayerChunk { maxt: chunk.maxt(), at: chunk.chunk_ref() };
         // Of the chunks that begin before the new one ends, the last one ends last.
         let is_free = |layer: &&mut BTreeMap<i64, LayerChunk>| {
-            layer.range(..=new.maxt).next_back().is_none_or(|(_, before)| before.maxt < chunk.mint())
+            layer
+                .range(..=new.maxt)
+                .next_back()
+                .is_none_or(|(_, before)| before.maxt < chunk.mint())
         };
         match self.layers.iter_mut().find(is_free) {
             Some(layer) => _ = layer.insert(chunk.mint(), new),

@@ -19,7 +19,10 @@ impl OutOfOrderChunks {
     /// Adds a chunk, at the place of its reference; nothing is done where it is there. `times`
     /// returns those of a chunk's samples.
     pub fn add(&mut self, chunk: MappedChunk, times: impl Fn(&MappedChunk) -> Vec<i64>) {
-        let Err(at) = self.chunks.binary_search_by_key(&chunk.chunk_ref(), MappedChunk::chunk_ref) else { return };
+        let Err(at) = self.chunks.binary_search_by_key(&chunk.chunk_ref(), MappedChunk::chunk_ref)
+        else {
+            return;
+        };
         self.chunks.insert(at, chunk);
         match &mut self.index {
             Some(index) => index.add(&chunk, || times(&chunk)),
@@ -37,7 +40,9 @@ impl OutOfOrderChunks {
     pub fn covering(&self, t: i64) -> Covering {
         match &self.index {
             Some(index) => index.covering(t),
-            None => self.overlapping(TimeRange::new(t, t)).rev().map(MappedChunk::chunk_ref).collect(),
+            None => {
+                self.overlapping(TimeRange::new(t, t)).rev().map(MappedChunk::chunk_ref).collect()
+            }
         }
     }
 
@@ -48,7 +53,9 @@ impl OutOfOrderChunks {
 
     /// Those that may have points in `range`.
     pub fn overlapping(&self, range: TimeRange) -> impl DoubleEndedIterator<Item = &MappedChunk> {
-        self.chunks.iter().filter(move |chunk| range.overlaps(TimeRange::new(chunk.mint(), chunk.maxt())))
+        self.chunks
+            .iter()
+            .filter(move |chunk| range.overlaps(TimeRange::new(chunk.mint(), chunk.maxt())))
     }
 
     /// The one at `chunk_ref`.
@@ -105,10 +112,15 @@ mod tests {
 
     #[test]
     fn chunks_keep_the_order_of_the_files_whatever_their_times() {
-        let chunk = |file, mint| MappedChunk::new(HeadChunkRef::new(file, 8), mint, mint + 10, 3, ChunkEncoding::Xor);
+        let chunk = |file, mint| {
+            MappedChunk::new(HeadChunkRef::new(file, 8), mint, mint + 10, 3, ChunkEncoding::Xor)
+        };
         let mut chunks = OutOfOrderChunks::default();
-        [chunk(1, 50), chunk(3, 45), chunk(2, 0), chunk(2, 0)].into_iter().for_each(|one| chunks.add(one, |_| vec![]));
-        let mints = |chunks: &OutOfOrderChunks| chunks.iter().map(MappedChunk::mint).collect::<Vec<_>>();
+        [chunk(1, 50), chunk(3, 45), chunk(2, 0), chunk(2, 0)]
+            .into_iter()
+            .for_each(|one| chunks.add(one, |_| vec![]));
+        let mints =
+            |chunks: &OutOfOrderChunks| chunks.iter().map(MappedChunk::mint).collect::<Vec<_>>();
         assert_eq!(mints(&chunks), [50, 0, 45]);
         assert_eq!(chunks.overlapping(TimeRange::new(52, 53)).count(), 2);
         assert_eq!(chunks.get(HeadChunkRef::new(2, 8)).map(MappedChunk::mint), Some(0));

@@ -29,7 +29,6 @@
 pub mod chunk;
 mod chunk_index;
 pub mod encode;
-pub mod wbl_batch;
 pub mod mapped;
 pub mod replay;
 pub mod settings;
@@ -37,6 +36,7 @@ pub mod source;
 pub mod state;
 pub mod store;
 mod time_index;
+pub mod wbl_batch;
 pub mod window;
 
 #[cfg(test)]

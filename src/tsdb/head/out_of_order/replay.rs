@@ -26,10 +26,12 @@ use crate::tsdb::head::out_of_order::state::OutOfOrderState;
 use crate::tsdb::head::replay::ReplayProgress;
 use crate::tsdb::head::series::HeadSeries;
 use crate::tsdb::wal::corruption::CorruptionReason;
-use crate::tsdb::wal::reader::{ReadLogError, LogSegmentReader};
-use crate::tsdb::wal::record::histograms::{RefHistogram, decode_float_histograms, decode_histograms};
-use crate::tsdb::wal::record::record_type::RecordType;
+use crate::tsdb::wal::reader::{LogSegmentReader, ReadLogError};
+use crate::tsdb::wal::record::histograms::{
+    RefHistogram, decode_float_histograms, decode_histograms,
+};
 use crate::tsdb::wal::record::mmap_markers::{RefMmapMarker, decode_mmap_markers};
+use crate::tsdb::wal::record::record_type::RecordType;
 use crate::tsdb::wal::record::samples::SamplesDecoder;
 use crate::tsdb::wal::segment::Segment;
 use hashbrown::HashMap;
@@ -83,11 +85,21 @@ pub struct WblReplay<'a> {
 impl<'a> WblReplay<'a> {
     /// Gives the series of `head` the late ones of `chunks`, which `chunks_head/` holds; `aliases` are second references of series.
     #[must_use]
-    pub fn new(head: &'a Head, chunks: &[HeadChunkMeta], aliases: HashMap<SeriesRef, SeriesRef>) -> Self {
+    pub fn new(
+        head: &'a Head,
+        chunks: &[HeadChunkMeta],
+        aliases: HashMap<SeriesRef, SeriesRef>,
+    ) -> Self {
         let late = chunks.iter().filter(|chunk| chunk.out_of_order);
         late.clone().for_each(|chunk| head.reserve_ref(chunk.series));
         let unnamed = late.map(|chunk| (chunk.chunk_ref, *chunk)).collect();
-        Self { head, aliases, series: HashMap::new(), unmarked_chunks: unnamed, report: WblReplayReport::default() }
+        Self {
+            head,
+            aliases,
+            series: HashMap::new(),
+            unmarked_chunks: unnamed,
+            report: WblReplayReport::default(),
+        }
     }
 
     /// Replays the files of the WBL in this order. Ends at the first damage, with everything before it replayed.
@@ -112,7 +124,8 @@ impl<'a> WblReplay<'a> {
 
     /// Takes in the chunks that no marker has named, of series that are known.
     fn attach_all(&mut self) {
-        let mut chunks: Vec<HeadChunkMeta> = self.unmarked_chunks.drain().map(|(_, chunk)| chunk).collect();
+        let mut chunks: Vec<HeadChunkMeta> =
+            self.unmarked_chunks.drain().map(|(_, chunk)| chunk).collect();
         chunks.sort_unstable_by_key(|chunk| chunk.chunk_ref);
         for chunk in chunks {
             if let Some(series) = self.find_series(chunk.series) {
@@ -125,7 +138,13 @@ impl<'a> WblReplay<'a> {
 
     fn attach(&mut self, late: &mut OutOfOrderState, chunk: &HeadChunkMeta) {
         self.report.chunks += 1;
-        let found = MappedChunk::new(chunk.chunk_ref, chunk.mint, chunk.maxt, chunk.samples, chunk.encoding);
+        let found = MappedChunk::new(
+            chunk.chunk_ref,
+            chunk.mint,
+            chunk.maxt,
+            chunk.samples,
+            chunk.encoding,
+        );
         self.head.attach_late(late, found);
         self.head.ooo_window.extend(chunk.mint, chunk.maxt);
         self.head.stats.chunks_created.fetch_add(1, Ordering::Relaxed);
@@ -137,7 +156,9 @@ impl<'a> WblReplay<'a> {
         while let Some(record) = reader.next_record()? {
             fail_point::hit("replay.late_record");
             if let Err(reason) = self.record(record) {
-                return Err(ReadLogError::Damaged(Box::new(reader.corruption_at_last_record(reason))));
+                return Err(ReadLogError::Damaged(Box::new(
+                    reader.corruption_at_last_record(reason),
+                )));
             }
         }
         tracing::info!(file = %file.path.display(), "file of the WBL replayed");
@@ -151,17 +172,26 @@ impl<'a> WblReplay<'a> {
                 let samples = SamplesDecoder::new(record)?.collect::<Result<Vec<_>, _>>()?;
                 for one in samples {
                     let value = SampleValue::Float(one.sample.v);
-                    self.replay_sample(one.series, Sample { start_timestamp: one.start_timestamp, t: one.sample.t, value });
+                    self.replay_sample(
+                        one.series,
+                        Sample { start_timestamp: one.start_timestamp, t: one.sample.t, value },
+                    );
                 }
             }
             RecordType::Histograms | RecordType::CustomHistograms | RecordType::HistogramsV2 => {
-                self.histograms(decode_histograms(record)?, |histogram| SampleValue::Histogram(Box::new(histogram)));
+                self.histograms(decode_histograms(record)?, |histogram| {
+                    SampleValue::Histogram(Box::new(histogram))
+                });
             }
-            RecordType::FloatHistograms | RecordType::CustomFloatHistograms | RecordType::FloatHistogramsV2 => {
+            RecordType::FloatHistograms
+            | RecordType::CustomFloatHistograms
+            | RecordType::FloatHistogramsV2 => {
                 let value = |histogram| SampleValue::FloatHistogram(Box::new(histogram));
                 self.histograms(decode_float_histograms(record)?, value);
             }
-            RecordType::MmapMarkers => decode_mmap_markers(record)?.into_iter().for_each(|marker| self.marker(marker)),
+            RecordType::MmapMarkers => {
+                decode_mmap_markers(record)?.into_iter().for_each(|marker| self.marker(marker))
+            }
             RecordType::Unknown(byte) if !RecordType::from_record(record).is_plausibly_newer() => {
                 return Err(CorruptionReason::UnknownKind(byte));
             }
@@ -207,7 +237,8 @@ impl<'a> WblReplay<'a> {
         let mut state = series.state.lock();
         let late = state.out_of_order.get_or_insert_default();
         // After the loss of a file another series' chunk may be there.
-        let is_its_own = |found: &HeadChunkMeta| self.resolve_alias(found.series) == series.reference;
+        let is_its_own =
+            |found: &HeadChunkMeta| self.resolve_alias(found.series) == series.reference;
         if self.unmarked_chunks.get(&chunk).is_some_and(is_its_own)
             && let Some(found) = self.unmarked_chunks.remove(&chunk)
         {

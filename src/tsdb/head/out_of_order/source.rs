@@ -24,12 +24,16 @@ use std::sync::Arc;
 pub struct InOrderSource<'a>(pub &'a Head);
 
 impl BlockSource for InOrderSource<'_> {
-    fn select(&self, matchers: &[Matcher], range: TimeRange) -> Result<ChunkSeriesSet<'_>, QueryError> {
+    fn select(
+        &self,
+        matchers: &[Matcher],
+        range: TimeRange,
+    ) -> Result<ChunkSeriesSet<'_>, QueryError> {
         let Self(head) = *self;
         let series = head.sorted_series(matchers);
-        Ok(Box::new(
-            series.into_iter().filter_map(move |series| head.select_chunks(&series, range, ChunkSelection::InOrder).transpose()),
-        ))
+        Ok(Box::new(series.into_iter().filter_map(move |series| {
+            head.select_chunks(&series, range, ChunkSelection::InOrder).transpose()
+        })))
     }
 }
 
@@ -65,7 +69,10 @@ impl<'a> OutOfOrderSource<'a> {
     ///
     /// # Errors
     /// As [`Self::prepare`].
-    pub fn prepare_while(head: &'a Head, go_on: &dyn Fn() -> bool) -> Result<Option<Self>, HeadChunksError> {
+    pub fn prepare_while(
+        head: &'a Head,
+        go_on: &dyn Fn() -> bool,
+    ) -> Result<Option<Self>, HeadChunksError> {
         let mut source = Self { head, series: Vec::new(), times: None };
         for series in head.series.shards().flatten() {
             if !go_on() {
@@ -76,7 +83,11 @@ impl<'a> OutOfOrderSource<'a> {
             if !late.open.is_empty() {
                 head.flush_ooo_chunk(series.reference, late)?;
             }
-            let (Some(last), Some(times)) = (late.mapped.last().map(|last| last.chunk_ref()), late.times()) else { continue };
+            let (Some(last), Some(times)) =
+                (late.mapped.last().map(|last| last.chunk_ref()), late.times())
+            else {
+                continue;
+            };
             let all = source.times.unwrap_or(times);
             source.times = Some(TimeRange::new(all.mint.min(times.mint), all.maxt.max(times.maxt)));
             drop(state);
@@ -106,7 +117,12 @@ impl<'a> OutOfOrderSource<'a> {
         };
         for PreparedSeries { series, last } in &self.series {
             let chunks: Vec<MappedChunk> = match &series.state.lock().out_of_order {
-                Some(late) => late.mapped.iter().take_while(|chunk| chunk.chunk_ref() <= *last).copied().collect(),
+                Some(late) => late
+                    .mapped
+                    .iter()
+                    .take_while(|chunk| chunk.chunk_ref() <= *last)
+                    .copied()
+                    .collect(),
                 None => continue,
             };
             for chunk in chunks {
@@ -115,7 +131,8 @@ impl<'a> OutOfOrderSource<'a> {
                 add(chunk.maxt());
                 if !add(chunk.mint()).contains(chunk.maxt()) {
                     let data = self.head.mapping.read(chunk.chunk_ref())?;
-                    decode_samples(data.encoding(), data.as_ref()).for_each(|point| _ = add(point.t));
+                    decode_samples(data.encoding(), data.as_ref())
+                        .for_each(|point| _ = add(point.t));
                 }
             }
         }
@@ -145,12 +162,23 @@ impl<'a> OutOfOrderSource<'a> {
 }
 
 impl BlockSource for OutOfOrderSource<'_> {
-    fn select(&self, matchers: &[Matcher], range: TimeRange) -> Result<ChunkSeriesSet<'_>, QueryError> {
+    fn select(
+        &self,
+        matchers: &[Matcher],
+        range: TimeRange,
+    ) -> Result<ChunkSeriesSet<'_>, QueryError> {
         let (matchers, head) = (matchers.to_vec(), self.head);
         Ok(Box::new(self.series.iter().filter_map(move |PreparedSeries { series, last }| {
-            let matches = |matcher: &Matcher| matcher.matches(series.labels.get(matcher.name()).unwrap_or_default());
+            let matches = |matcher: &Matcher| {
+                matcher.matches(series.labels.get(matcher.name()).unwrap_or_default())
+            };
             let is_selected = !matchers.is_empty() && matchers.iter().all(matches);
-            is_selected.then(|| head.select_chunks(series, range, ChunkSelection::OutOfOrderUpTo(*last)).transpose()).flatten()
+            is_selected
+                .then(|| {
+                    head.select_chunks(series, range, ChunkSelection::OutOfOrderUpTo(*last))
+                        .transpose()
+                })
+                .flatten()
         })))
     }
 }

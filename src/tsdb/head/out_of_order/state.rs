@@ -2,8 +2,8 @@
 //!
 //! Only series that have some carry it. Guarded by the mutex of the series.
 
-use crate::model::time::TimeRange;
 use crate::model::sample::Sample;
+use crate::model::time::TimeRange;
 use crate::tsdb::chunk::mapped_chunk::MappedChunk;
 use crate::tsdb::head::out_of_order::chunk::OutOfOrderChunk;
 use crate::tsdb::head::out_of_order::mapped::OutOfOrderChunks;
@@ -21,7 +21,11 @@ pub struct OutOfOrderState {
 
 impl Default for OutOfOrderState {
     fn default() -> Self {
-        Self { open: OutOfOrderChunk::default(), mapped: OutOfOrderChunks::default(), max_time: i64::MIN }
+        Self {
+            open: OutOfOrderChunk::default(),
+            mapped: OutOfOrderChunks::default(),
+            max_time: i64::MIN,
+        }
     }
 }
 

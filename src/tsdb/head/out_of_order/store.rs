@@ -26,10 +26,18 @@ impl Head {
         late: &mut OutOfOrderState,
     ) -> Result<Vec<HeadChunkRef>, HeadChunksError> {
         let chunks = encode(late.open.samples(), self.chunk_policy().encodings);
-        let new: Vec<NewChunk<'_>> = chunks.iter().map(|chunk| chunk.as_out_of_order(series)).collect();
-        let places = self.mapping.files().write(&new).inspect_err(|error| self.record_write_failure(error))?;
+        let new: Vec<NewChunk<'_>> =
+            chunks.iter().map(|chunk| chunk.as_out_of_order(series)).collect();
+        let places = self
+            .mapping
+            .files()
+            .write(&new)
+            .inspect_err(|error| self.record_write_failure(error))?;
         for (chunk, at) in chunks.iter().zip(&places) {
-            self.attach_late(late, MappedChunk::new(*at, chunk.mint, chunk.maxt, chunk.samples, chunk.encoding));
+            self.attach_late(
+                late,
+                MappedChunk::new(*at, chunk.mint, chunk.maxt, chunk.samples, chunk.encoding),
+            );
         }
         late.open.clear();
         self.stats.ooo_chunks_written.fetch_add(places.len() as u64, Ordering::Relaxed);
@@ -39,7 +47,11 @@ impl Head {
     }
 
     /// Gives a series a chunk of late points that is in `chunks_head/`.
-    pub(in crate::tsdb::head) fn attach_late(&self, late: &mut OutOfOrderState, chunk: MappedChunk) {
+    pub(in crate::tsdb::head) fn attach_late(
+        &self,
+        late: &mut OutOfOrderState,
+        chunk: MappedChunk,
+    ) {
         late.attach(chunk, |chunk| {
             let Ok(data) = self.mapping.read(chunk.chunk_ref()) else { return Vec::new() };
             decode_samples(data.encoding(), data.as_ref()).map(|point| point.t).collect()
@@ -48,14 +60,20 @@ impl Head {
 
     fn record_write_failure(&self, error: &HeadChunksError) {
         let before = self.stats.chunk_write_failures.fetch_add(1, Ordering::Relaxed);
-        self.stats.chunk_writes_without_space.fetch_add(u64::from(error.is_no_space()), Ordering::Relaxed);
+        self.stats
+            .chunk_writes_without_space
+            .fetch_add(u64::from(error.is_no_space()), Ordering::Relaxed);
         if before.is_multiple_of(1000) {
             tracing::error!(%error, "can't write a chunk of late samples: it stays in memory");
         }
     }
 
     /// The value that came late for `t` ms, of several the newest.
-    pub(in crate::tsdb::head) fn find_ooo_value(&self, late: &OutOfOrderState, t: i64) -> Option<SampleValue> {
+    pub(in crate::tsdb::head) fn find_ooo_value(
+        &self,
+        late: &OutOfOrderState,
+        t: i64,
+    ) -> Option<SampleValue> {
         let open = late.open.get(t).map(|point| point.value.clone());
         open.or_else(|| self.mapped_late_value(&late.mapped, t))
     }
@@ -68,28 +86,43 @@ impl Head {
     }
 
     /// Forgets the points of the open chunk that `stored`, one of its chunks, has as well.
-    pub(in crate::tsdb::head) fn drop_stored(&self, late: &mut OutOfOrderState, stored: &MappedChunk) {
+    pub(in crate::tsdb::head) fn drop_stored(
+        &self,
+        late: &mut OutOfOrderState,
+        stored: &MappedChunk,
+    ) {
         if late.open.is_empty() {
             return;
         }
         let Ok(data) = self.mapping.read(stored.chunk_ref()) else { return };
-        decode_samples(stored.encoding(), data.as_ref()).for_each(|point| late.open.forget_equal(&point));
+        decode_samples(stored.encoding(), data.as_ref())
+            .for_each(|point| late.open.forget_equal(&point));
     }
 
     /// Forgets the points of the open chunk that any chunk in `chunks_head/` has as well.
     pub(in crate::tsdb::head) fn drop_all_stored(&self, late: &mut OutOfOrderState) {
         let OutOfOrderState { open, mapped, .. } = late;
-        open.drop_matching(|point| self.mapped_late_value(mapped, point.t).is_some_and(|stored| stored.is_equivalent(&point.value)));
+        open.drop_matching(|point| {
+            self.mapped_late_value(mapped, point.t)
+                .is_some_and(|stored| stored.is_equivalent(&point.value))
+        });
     }
 }
 
 /// The value at `t` in a chunk.
-pub(in crate::tsdb::head) fn value_at(encoding: ChunkEncoding, chunk: &[u8], t: i64) -> Option<SampleValue> {
+pub(in crate::tsdb::head) fn value_at(
+    encoding: ChunkEncoding,
+    chunk: &[u8],
+    t: i64,
+) -> Option<SampleValue> {
     let points = AnyChunkIter::new(encoding, chunk).map_while(Result::ok);
     points.take_while(|point| point.t <= t).find(|point| point.t == t).map(|point| point.value)
 }
 
 /// The points of a chunk, up to where it is damaged.
-pub(in crate::tsdb::head) fn decode_samples(encoding: ChunkEncoding, chunk: &[u8]) -> impl Iterator<Item = Sample> {
+pub(in crate::tsdb::head) fn decode_samples(
+    encoding: ChunkEncoding,
+    chunk: &[u8],
+) -> impl Iterator<Item = Sample> {
     AnyChunkIter::new(encoding, chunk).map_while(Result::ok)
 }

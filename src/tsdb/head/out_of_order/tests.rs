@@ -1,36 +1,38 @@
 //! Late samples from the appender to readers, over restarts, against a plain model.
 
+use crate::model::float_sample::FloatSample;
 use crate::model::histogram::{FloatHistogram, Histogram, Span};
 use crate::model::labels::{Labels, LabelsBuilder};
 use crate::model::matcher::{MatchType, Matcher};
 use crate::model::refs::{HeadChunkRef, SeriesRef};
-use crate::model::float_sample::FloatSample;
-use crate::model::time::TimeRange;
 use crate::model::sample::{Sample, SampleValue};
+use crate::model::time::TimeRange;
 use crate::tsdb::chunk::cut::CutPolicy;
 use crate::tsdb::chunk::head_chunks::HeadChunkStore;
 use crate::tsdb::fs::os_disk::OsDisk;
 use crate::tsdb::head::append::{HeadAppender, SampleRejection};
 use crate::tsdb::head::out_of_order::chunk::MAX_OPEN_SAMPLES;
 use crate::tsdb::head::out_of_order::chunk_index::MAX_COVERING;
-use crate::tsdb::head::out_of_order::wbl_batch::WriteLogs;
 use crate::tsdb::head::out_of_order::replay::{WblReplay, WblReplayReport};
 use crate::tsdb::head::out_of_order::source::{InOrderSource, OutOfOrderSource};
-use crate::tsdb::head::read::{HeadReader, BlockFallback};
-use crate::tsdb::head::replay::{WalReplay, ReplayProgress};
+use crate::tsdb::head::out_of_order::wbl_batch::WriteLogs;
+use crate::tsdb::head::read::{BlockFallback, HeadReader};
+use crate::tsdb::head::replay::{ReplayProgress, WalReplay};
 use crate::tsdb::head::truncation::HeadTruncation;
 use crate::tsdb::head::{Head, HeadOptions};
 use crate::tsdb::query::conformance;
 use crate::tsdb::query::select::select;
 use crate::tsdb::query::source::BlockSource;
-use crate::tsdb::wal::write_log::{SyncMode, Wal, WalOptions};
 use crate::tsdb::wal::compression::RecordCompression;
 use crate::tsdb::wal::reader::LogSegmentReader;
-use crate::tsdb::wal::record::record_type::RecordType;
 use crate::tsdb::wal::record::mmap_markers::decode_mmap_markers;
+use crate::tsdb::wal::record::record_type::RecordType;
 use crate::tsdb::wal::record::samples::SamplesDecoder;
 use crate::tsdb::wal::segment::list_segments;
-use proptest::prelude::{Just, ProptestConfig, Strategy, prop_assert, prop_assert_eq, prop_oneof, proptest};
+use crate::tsdb::wal::write_log::{SyncMode, Wal, WalOptions};
+use proptest::prelude::{
+    Just, ProptestConfig, Strategy, prop_assert, prop_assert_eq, prop_oneof, proptest,
+};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -70,7 +72,8 @@ impl Store {
         let progress = ReplayProgress::default();
         let replayed = WalReplay::new(&head, chunks.clone()).run(&segments("wal"), 2, &progress);
         assert!(replayed.damage.is_none(), "{:?}", replayed.damage);
-        let late = WblReplay::new(&head, &chunks, replayed.aliases).run(&segments("wbl"), &progress);
+        let late =
+            WblReplay::new(&head, &chunks, replayed.aliases).run(&segments("wbl"), &progress);
         assert!(late.damage.is_none(), "{:?}", late.damage);
         let log = |name| {
             let options = WalOptions {
@@ -98,7 +101,11 @@ impl Store {
         let count = points.len();
         let mut refused = Vec::new();
         let mut appender = self.appender();
-        appender.append_or_create(&labels(series), points.into_iter(), |point, why| refused.push((point.t, why))).unwrap();
+        appender
+            .append_or_create(&labels(series), points.into_iter(), |point, why| {
+                refused.push((point.t, why))
+            })
+            .unwrap();
         assert_eq!(appender.commit().unwrap().samples as usize, count - refused.len());
         refused
     }
@@ -118,11 +125,15 @@ impl Store {
 
 fn read(source: &dyn BlockSource) -> BTreeMap<Labels, Vec<(i64, u64)>> {
     let matchers = [Matcher::new(MatchType::NotEqual, "a", "").unwrap()];
-    let series = select(&[source], &matchers, TimeRange::ALL).unwrap().map(|series| series.unwrap());
+    let series =
+        select(&[source], &matchers, TimeRange::ALL).unwrap().map(|series| series.unwrap());
     series
         .map(|series| {
             let samples = series.float_samples(TimeRange::ALL).map(|sample| sample.unwrap());
-            (series.labels().clone(), samples.map(|sample| (sample.t, sample.v.to_bits())).collect())
+            (
+                series.labels().clone(),
+                samples.map(|sample| (sample.t, sample.v.to_bits())).collect(),
+            )
         })
         .collect()
 }
@@ -142,7 +153,10 @@ fn samples(times: impl IntoIterator<Item = i64>) -> Vec<FloatSample> {
 /// The answer that holds exactly these samples of one series.
 fn answer(series: &str, mut samples: Vec<FloatSample>) -> BTreeMap<Labels, Vec<(i64, u64)>> {
     samples.sort_by_key(|sample| sample.t);
-    BTreeMap::from([(labels(series), samples.into_iter().map(|sample| (sample.t, sample.v.to_bits())).collect())])
+    BTreeMap::from([(
+        labels(series),
+        samples.into_iter().map(|sample| (sample.t, sample.v.to_bits())).collect(),
+    )])
 }
 
 fn copy(from: &Path, to: &Path) {
@@ -184,7 +198,8 @@ fn a_repeated_late_sample_is_stored_and_another_value_is_refused() {
     assert_eq!(store.wbl.position(), before, "nothing was logged");
     let times = [1_000, 1_020, 0, count - 1, 101];
     let others: Vec<FloatSample> = times.into_iter().map(|t| sample(t, -7)).collect();
-    let refused: Vec<_> = others.iter().map(|sample| (sample.t, SampleRejection::DuplicateTimestamp)).collect();
+    let refused: Vec<_> =
+        others.iter().map(|sample| (sample.t, SampleRejection::DuplicateTimestamp)).collect();
     assert_eq!(store.append("x", &others), refused);
 }
 
@@ -288,7 +303,9 @@ fn a_lost_chunk_file_costs_nothing() {
     let store = Store::open(dir.path());
     let times: Vec<i64> = (0..5 * MAX_OPEN_SAMPLES as i64).collect();
     store.append("x", &samples([WINDOW]));
-    times.chunks(7).for_each(|some| assert_eq!(store.append("x", &samples(some.iter().rev().copied())), []));
+    times
+        .chunks(7)
+        .for_each(|some| assert_eq!(store.append("x", &samples(some.iter().rev().copied())), []));
     drop(store);
     for _ in 0..2 {
         fs::remove_dir_all(dir.path().join("chunks_head")).unwrap();
@@ -331,7 +348,10 @@ fn what_came_late_goes_with_its_block_and_later_samples_stay() {
     let dropped = HeadTruncation::new(&store.head).truncate_ooo(&source).unwrap();
     assert_eq!((dropped.chunks, dropped.series), (2, 0));
     assert_ne!(store.head.truncation_epoch(), drops);
-    assert_eq!(store.read(), answer("x", samples((50..50 + MAX_OPEN_SAMPLES as i64 + 1).chain([WINDOW]))));
+    assert_eq!(
+        store.read(),
+        answer("x", samples((50..50 + MAX_OPEN_SAMPLES as i64 + 1).chain([WINDOW])))
+    );
 }
 
 #[test]
@@ -396,7 +416,8 @@ fn late_samples_are_answered_as_by_every_source() {
         let newest = samples([WINDOW]);
         store.append(series, &newer);
         store.append(series, &newest);
-        let early: Vec<FloatSample> = early.into_iter().filter(|sample| !newer.contains(sample)).collect();
+        let early: Vec<FloatSample> =
+            early.into_iter().filter(|sample| !newer.contains(sample)).collect();
         assert_eq!(store.append(series, &early), []);
         let sorted = |parts: &[&[FloatSample]]| {
             let mut samples = parts.concat();
@@ -441,7 +462,9 @@ fn nothing_is_lost_while_late_samples_come_and_become_blocks() {
     let rounds = 40;
     let mut found: BTreeMap<Labels, BTreeMap<i64, u64>> = BTreeMap::new();
     let mut take = |answer: BTreeMap<Labels, Vec<(i64, u64)>>| {
-        answer.into_iter().for_each(|(labels, samples)| found.entry(labels).or_default().extend(samples));
+        answer
+            .into_iter()
+            .for_each(|(labels, samples)| found.entry(labels).or_default().extend(samples));
     };
     let running = AtomicUsize::new(3);
     thread::scope(|scope| {
@@ -492,7 +515,11 @@ fn late_sample_costs_few_chunk_reads_whatever_is_there() {
         for some in times.chunks(400) {
             assert_eq!(store.append("x", &samples(some.iter().copied())), []);
             let reads = reads(&store);
-            assert!(reads <= (MAX_COVERING + 1) * some.len(), "{reads} chunks read for {} samples", some.len());
+            assert!(
+                reads <= (MAX_COVERING + 1) * some.len(),
+                "{reads} chunks read for {} samples",
+                some.len()
+            );
         }
         assert_eq!((written(&store), store.open_points()), (200, 0), "{repeat}");
     }
@@ -500,7 +527,11 @@ fn late_sample_costs_few_chunk_reads_whatever_is_there() {
     let store = Store::open(dir.path());
     // Once to index the chunk, once to find its points.
     assert!(reads(&store) <= 2 * 200);
-    assert_eq!((store.late.chunks, written(&store), store.open_points()), (200, 0, 0), "no chunk is written again");
+    assert_eq!(
+        (store.late.chunks, written(&store), store.open_points()),
+        (200, 0, 0),
+        "no chunk is written again"
+    );
     assert_eq!(store.read(), answer("x", samples((0..count).chain([WINDOW]))));
 }
 
@@ -517,7 +548,8 @@ enum Step {
 fn step() -> impl Strategy<Value = Step> {
     let points = proptest::collection::vec((0..WINDOW / 1_000, 0u8..6), 1..60);
     // Runs of one kind as well.
-    let floats = proptest::collection::vec((0..WINDOW / 1_000, (0u8..2).prop_map(|v| v * 3)), 1..60);
+    let floats =
+        proptest::collection::vec((0..WINDOW / 1_000, (0u8..2).prop_map(|v| v * 3)), 1..60);
     prop_oneof![
         10 => (0u8..3, points).prop_map(|(series, points)| Step::Append(series, points)),
         10 => (0u8..3, floats).prop_map(|(series, points)| Step::Append(series, points)),
@@ -551,16 +583,19 @@ fn value(v: u8) -> SampleValue {
 /// Whether a source has exactly these points.
 fn holds(source: &dyn BlockSource, model: &BTreeMap<u8, BTreeMap<i64, u8>>) -> bool {
     let matchers = [Matcher::new(MatchType::NotEqual, "a", "").unwrap()];
-    let found: Vec<_> = select(&[source], &matchers, TimeRange::ALL).unwrap().map(|series| series.unwrap()).collect();
+    let found: Vec<_> = select(&[source], &matchers, TimeRange::ALL)
+        .unwrap()
+        .map(|series| series.unwrap())
+        .collect();
     found.len() == model.len()
         && found.iter().zip(model).all(|(series, (name, held))| {
-            let points: Vec<Sample> = series.samples(TimeRange::ALL).map(|point| point.unwrap()).collect();
+            let points: Vec<Sample> =
+                series.samples(TimeRange::ALL).map(|point| point.unwrap()).collect();
             *series.labels() == labels(&name.to_string())
                 && points.len() == held.len()
-                && points
-                    .iter()
-                    .zip(held)
-                    .all(|(point, (t, v))| point.t == START + t && point.value.is_equivalent(&value(*v)))
+                && points.iter().zip(held).all(|(point, (t, v))| {
+                    point.t == START + t && point.value.is_equivalent(&value(*v))
+                })
         })
 }
 

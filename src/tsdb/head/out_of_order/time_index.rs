@@ -110,7 +110,8 @@ mod tests {
         let mut index = TimeIndex::default();
         let count = 10 * LEAF_ENTRIES as i64;
         (0..count).for_each(|n| index.insert(n * 7 % count, HeadChunkRef::new(1, n as u32)));
-        let lengths: Vec<usize> = index.leaves.iter().map(|(key, bytes)| super::decode(*key, bytes).len()).collect();
+        let lengths: Vec<usize> =
+            index.leaves.iter().map(|(key, bytes)| super::decode(*key, bytes).len()).collect();
         assert_eq!(lengths.iter().sum::<usize>(), count as usize);
         assert!(lengths.iter().all(|length| (1..=LEAF_ENTRIES).contains(length)), "{lengths:?}");
         let bytes: usize = index.leaves.values().map(|bytes| bytes.len()).sum();

@@ -5,8 +5,8 @@
 use crate::model::refs::{HeadChunkRef, SeriesRef};
 use crate::model::sample::{Sample, ValueType};
 use crate::tsdb::wal::batch::LogBatch;
-use crate::tsdb::wal::write_log::{LogPosition, Wal};
 use crate::tsdb::wal::record::mmap_markers::RefMmapMarker;
+use crate::tsdb::wal::write_log::{LogPosition, Wal};
 
 /// The logs of a database.
 #[derive(Clone, Copy, Debug)]
@@ -47,12 +47,18 @@ pub(in crate::tsdb::head) struct OutOfOrderStats {
 
 impl<'a> WblBatch<'a> {
     pub(in crate::tsdb::head) fn new(wbl: &'a Wal) -> Self {
-        let tally = OutOfOrderStats { floats: 0, histograms: 0, min_time: i64::MAX, max_time: i64::MIN };
+        let tally =
+            OutOfOrderStats { floats: 0, histograms: 0, min_time: i64::MAX, max_time: i64::MIN };
         Self { wbl, batch: None, must_wait: false, tally }
     }
 
     /// Adds a point; `spare` gives a batch for the first.
-    pub(in crate::tsdb::head) fn push(&mut self, series: SeriesRef, point: &Sample, spare: impl FnOnce() -> LogBatch) {
+    pub(in crate::tsdb::head) fn push(
+        &mut self,
+        series: SeriesRef,
+        point: &Sample,
+        spare: impl FnOnce() -> LogBatch,
+    ) {
         self.batch.get_or_insert_with(spare).push_sample(series, point);
         self.must_wait = true;
         self.tally.min_time = self.tally.min_time.min(point.t);
@@ -64,9 +70,15 @@ impl<'a> WblBatch<'a> {
     }
 
     /// Adds that the points of a series so far are in these chunks.
-    pub(in crate::tsdb::head) fn push_markers(&mut self, series: SeriesRef, chunks: Vec<HeadChunkRef>) {
+    pub(in crate::tsdb::head) fn push_markers(
+        &mut self,
+        series: SeriesRef,
+        chunks: Vec<HeadChunkRef>,
+    ) {
         if let Some(batch) = &mut self.batch {
-            chunks.into_iter().for_each(|chunk| batch.push_mmap_marker(RefMmapMarker { series, chunk }));
+            chunks
+                .into_iter()
+                .for_each(|chunk| batch.push_mmap_marker(RefMmapMarker { series, chunk }));
         }
     }
 

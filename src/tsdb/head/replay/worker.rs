@@ -4,7 +4,7 @@ use crate::model::refs::SeriesRef;
 use crate::model::sample::{Sample, SampleValue};
 use crate::tsdb::chunk::mapped_chunk::MappedChunk;
 use crate::tsdb::head::Head;
-use crate::tsdb::head::series::{PushOutcome, HeadSeries};
+use crate::tsdb::head::series::{HeadSeries, PushOutcome};
 use crossbeam_channel::Receiver;
 use hashbrown::HashMap;
 use std::sync::Arc;
@@ -67,7 +67,9 @@ impl<'a> ReplayWorker<'a> {
                 }
                 WorkItem::Chunks(series, chunks) => self.chunks(&series, &chunks),
                 WorkItem::Collected(series) => self.collect(series),
-                WorkItem::Points(points) => points.into_iter().for_each(|point| self.apply_sample(point)),
+                WorkItem::Points(points) => {
+                    points.into_iter().for_each(|point| self.apply_sample(point))
+                }
             }
             self.head.mapping.map_sealed(&self.sealed, &self.head.stats);
             self.sealed.clear();
@@ -81,7 +83,9 @@ impl<'a> ReplayWorker<'a> {
         self.done.extend_range(first.mint());
         self.done.extend_range(last.maxt());
         let mut state = series.state.lock();
-        if state.max_time().is_some_and(|max_time| max_time < first.mint()) && state.min_unmapped_time().is_some() {
+        if state.max_time().is_some_and(|max_time| max_time < first.mint())
+            && state.min_unmapped_time().is_some()
+        {
             state.seal();
             drop(state);
             self.head.mapping.map_sealed(std::slice::from_ref(series), &self.head.stats);
@@ -124,7 +128,9 @@ impl<'a> ReplayWorker<'a> {
             self.done.samples_in_chunks += 1;
             return;
         }
-        if !matches!(point.value, SampleValue::Float(_)) && point.value.normalize_for_storage().is_err() {
+        if !matches!(point.value, SampleValue::Float(_))
+            && point.value.normalize_for_storage().is_err()
+        {
             self.done.bad_histograms += 1;
             return;
         }
@@ -134,7 +140,9 @@ impl<'a> ReplayWorker<'a> {
         drop(state);
         match pushed {
             PushOutcome::IntoOpenChunk => {}
-            PushOutcome::IntoFirstChunk => _ = self.head.stats.chunks_created.fetch_add(1, Ordering::Relaxed),
+            PushOutcome::IntoFirstChunk => {
+                _ = self.head.stats.chunks_created.fetch_add(1, Ordering::Relaxed)
+            }
             PushOutcome::AfterSeal => {
                 self.head.stats.chunks_created.fetch_add(1, Ordering::Relaxed);
                 self.sealed.push(Arc::clone(series));

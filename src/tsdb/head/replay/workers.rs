@@ -3,7 +3,7 @@
 use crate::model::refs::SeriesRef;
 use crate::model::sample::SampleValue;
 use crate::tsdb::head::Head;
-use crate::tsdb::head::replay::worker::{LoggedSample, WorkItem, WorkerStats, ReplayWorker};
+use crate::tsdb::head::replay::worker::{LoggedSample, ReplayWorker, WorkItem, WorkerStats};
 use crossbeam_channel::Sender;
 use std::thread::{Scope, ScopedJoinHandle};
 
@@ -29,7 +29,11 @@ struct SampleBatch {
 }
 
 impl<'scope> WorkerPool<'scope> {
-    pub(super) fn start<'env>(scope: &'scope Scope<'scope, 'env>, head: &'env Head, count: usize) -> Self {
+    pub(super) fn start<'env>(
+        scope: &'scope Scope<'scope, 'env>,
+        head: &'env Head,
+        count: usize,
+    ) -> Self {
         let mut workers = Self { inputs: Vec::new(), lots: Vec::new(), threads: Vec::new() };
         for _ in 0..count {
             let (input, work) = crossbeam_channel::bounded(MAX_QUEUED_BATCHES);
@@ -43,7 +47,8 @@ impl<'scope> WorkerPool<'scope> {
     pub(super) fn queue_sample(&mut self, point: LoggedSample) {
         let index = self.index(point.series);
         let lot = &mut self.lots[index];
-        lot.weight += if matches!(point.point.value, SampleValue::Float(_)) { 1 } else { HISTOGRAM_WEIGHT };
+        lot.weight +=
+            if matches!(point.point.value, SampleValue::Float(_)) { 1 } else { HISTOGRAM_WEIGHT };
         lot.points.push(point);
         if lot.weight >= BATCH_WEIGHT {
             self.flush_batch(index);

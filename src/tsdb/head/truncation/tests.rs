@@ -1,10 +1,10 @@
 //! What a block has goes, everything else stays, whatever else happens at the time.
 
 use super::HeadTruncation;
+use crate::model::float_sample::{FloatSample, STALE_NAN_BITS};
 use crate::model::labels::{Labels, LabelsBuilder};
 use crate::model::matcher::{MatchType, Matcher};
 use crate::model::refs::SeriesRef;
-use crate::model::float_sample::{STALE_NAN_BITS, FloatSample};
 use crate::model::time::TimeRange;
 use crate::tsdb::chunk::cut::CutPolicy;
 use crate::tsdb::chunk::head_chunks::HeadChunkStore;
@@ -15,8 +15,8 @@ use crate::tsdb::head::read::HeadReader;
 use crate::tsdb::head::{Head, HeadOptions};
 use crate::tsdb::query::select::select;
 use crate::tsdb::query::source::{BlockSource, Chunk};
-use crate::tsdb::wal::write_log::{SyncMode, Wal, WalOptions};
 use crate::tsdb::wal::compression::RecordCompression;
+use crate::tsdb::wal::write_log::{SyncMode, Wal, WalOptions};
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -51,8 +51,12 @@ fn append(head: &Head, wal: &Wal, name: &str, sample: FloatSample) -> Result<(),
     let mut refused = Ok(());
     let mut appender = HeadAppender::new(head, wal);
     let labels = labels(name);
-    if !appender.append_existing(labels.as_bytes(), std::iter::once(sample.into()), |_, why| refused = Err(why)) {
-        appender.append_or_create(&labels, std::iter::once(sample.into()), |_, why| refused = Err(why)).unwrap();
+    if !appender.append_existing(labels.as_bytes(), std::iter::once(sample.into()), |_, why| {
+        refused = Err(why)
+    }) {
+        appender
+            .append_or_create(&labels, std::iter::once(sample.into()), |_, why| refused = Err(why))
+            .unwrap();
     }
     appender.commit().unwrap();
     refused
@@ -63,7 +67,8 @@ fn content(source: &dyn BlockSource, range: TimeRange) -> Content {
     let mut content = Content::new();
     for series in select(&[source], &all, range).unwrap() {
         let series = series.unwrap();
-        let samples: BTreeMap<_, _> = series.float_samples(range).map(|s| s.map(|s| (s.t, s.v.to_bits())).unwrap()).collect();
+        let samples: BTreeMap<_, _> =
+            series.float_samples(range).map(|s| s.map(|s| (s.t, s.v.to_bits())).unwrap()).collect();
         if !samples.is_empty() {
             content.insert(series.labels().get("__name__").unwrap().to_owned(), samples);
         }
@@ -86,12 +91,18 @@ fn what_ends_before_goes_and_a_series_with_nothing_else_is_collected() {
     let truncation = HeadTruncation::new(&head);
     let short = head.series.get(labels("short").as_bytes()).unwrap().reference;
     truncation.close_before(BEGIN + RANGE);
-    assert_eq!(append(&head, &wal, "new", FloatSample::new(BEGIN + RANGE - 1, 0.0)), Err(SampleRejection::OutOfBounds));
+    assert_eq!(
+        append(&head, &wal, "new", FloatSample::new(BEGIN + RANGE - 1, 0.0)),
+        Err(SampleRejection::OutOfBounds)
+    );
     let dropped = truncation.truncate_before(BEGIN + RANGE).unwrap();
     assert_eq!(dropped.series, 1);
     assert!(dropped.chunks > 100 / 16, "{dropped:?}");
     assert!(!head.is_compactable());
-    assert_eq!((head.times().min(), head.times().min_valid()), (Some(BEGIN + RANGE), BEGIN + RANGE));
+    assert_eq!(
+        (head.times().min(), head.times().min_valid()),
+        (Some(BEGIN + RANGE), BEGIN + RANGE)
+    );
     let left = content(&head, TimeRange::ALL);
     assert_eq!(left.keys().collect::<Vec<_>>(), ["long"]);
     assert_eq!(
@@ -120,8 +131,14 @@ fn a_collected_series_is_named_by_checkpoints_until_the_log_begins_behind_it() {
     let truncation = HeadTruncation::new(&head);
     truncation.close_before(BEGIN + RANGE);
     truncation.truncate_before(BEGIN + RANGE).unwrap();
-    assert!(truncation.must_checkpoint(short, BEGIN + RANGE) && truncation.must_checkpoint(long, BEGIN + 90 * RANGE));
-    assert!(!truncation.must_checkpoint(short, BEGIN + 3 * RANGE) && !truncation.must_checkpoint(SeriesRef(3), 0));
+    assert!(
+        truncation.must_checkpoint(short, BEGIN + RANGE)
+            && truncation.must_checkpoint(long, BEGIN + 90 * RANGE)
+    );
+    assert!(
+        !truncation.must_checkpoint(short, BEGIN + 3 * RANGE)
+            && !truncation.must_checkpoint(SeriesRef(3), 0)
+    );
     truncation.expire_before(BEGIN + 3 * RANGE);
     assert!(!truncation.must_checkpoint(short, BEGIN));
 }
@@ -151,7 +168,10 @@ fn a_query_that_began_before_gets_what_it_missed_from_the_block() {
     let first = series.next().unwrap().unwrap();
     {
         let range = TimeRange::new(i64::MIN, BEGIN + RANGE - 1);
-        let chunks = head.select(&all, range).unwrap().map(|one| one.map(|one| (one.labels, one.chunks)).unwrap());
+        let chunks = head
+            .select(&all, range)
+            .unwrap()
+            .map(|one| one.map(|one| (one.labels, one.chunks)).unwrap());
         *block.lock() = chunks.collect();
         let truncation = HeadTruncation::new(&head);
         truncation.close_before(BEGIN + RANGE);
@@ -162,8 +182,10 @@ fn a_query_that_began_before_gets_what_it_missed_from_the_block() {
     for one in read {
         let name = one.labels.get("__name__").unwrap().to_owned();
         let merged = crate::tsdb::query::merged_series::MergedSeries::new(one);
-        let samples: BTreeMap<_, _> =
-            merged.float_samples(TimeRange::ALL).map(|s| s.map(|s| (s.t, s.v.to_bits())).unwrap()).collect();
+        let samples: BTreeMap<_, _> = merged
+            .float_samples(TimeRange::ALL)
+            .map(|s| s.map(|s| (s.t, s.v.to_bits())).unwrap())
+            .collect();
         assert_eq!(samples, before[&name], "{name}");
     }
 }
@@ -186,7 +208,13 @@ fn every_accepted_sample_is_in_a_block_or_in_the_head_while_series_come_and_go()
                         let name = format!("s{}_{}", (i / 40) % 11, writer % 2);
                         if append(head, wal, &name, FloatSample::new(t, i as f64)).is_ok() {
                             let mut accepted = accepted.lock();
-                            assert!(accepted.entry(name).or_default().insert(t, (i as f64).to_bits()).is_none());
+                            assert!(
+                                accepted
+                                    .entry(name)
+                                    .or_default()
+                                    .insert(t, (i as f64).to_bits())
+                                    .is_none()
+                            );
                         }
                     }
                 })
@@ -205,7 +233,9 @@ fn every_accepted_sample_is_in_a_block_or_in_the_head_while_series_come_and_go()
                 truncation.close_before(end);
                 for (name, samples) in content(&head, TimeRange::new(i64::MIN, end - 1)) {
                     let there = blocks.entry(name).or_default();
-                    samples.into_iter().for_each(|(t, v)| assert!(there.insert(t, v).is_none(), "{t} twice"));
+                    samples
+                        .into_iter()
+                        .for_each(|(t, v)| assert!(there.insert(t, v).is_none(), "{t} twice"));
                 }
                 collected += truncation.truncate_before(end).unwrap().series;
             }
@@ -239,7 +269,10 @@ fn deleted_samples_are_not_seen_and_later_ones_at_the_same_time_of_others_are() 
     let named = [Matcher::new(MatchType::Equal, "__name__", "a").unwrap()];
     let stones = deletion.plan(&named, TimeRange::new(BEGIN + 300, i64::MAX));
     let end = BEGIN + 390;
-    assert_eq!(stones, [Tombstone { series: SeriesRef(1), range: TimeRange::new(BEGIN + 300, end) }]);
+    assert_eq!(
+        stones,
+        [Tombstone { series: SeriesRef(1), range: TimeRange::new(BEGIN + 300, end) }]
+    );
     deletion.apply(&stones);
     assert_eq!(content(&head, TimeRange::ALL)["a"].len(), 30);
     // What comes later is not deleted, and what is wholly deleted is not there at all.
@@ -255,14 +288,23 @@ fn a_deletion_is_logged_behind_the_series_that_it_names() {
     let dir = tempfile::tempdir().unwrap();
     let (head, wal) = head_and_log(dir.path());
     let mut appender = HeadAppender::new(&head, &wal);
-    appender.append_or_create(&labels("a"), std::iter::once(FloatSample::new(BEGIN, 1.0).into()), |_, _| panic!("refused")).unwrap();
+    appender
+        .append_or_create(
+            &labels("a"),
+            std::iter::once(FloatSample::new(BEGIN, 1.0).into()),
+            |_, _| panic!("refused"),
+        )
+        .unwrap();
     let named = [Matcher::new(MatchType::Equal, "__name__", "a").unwrap()];
     let (done, is_done) = std::sync::mpsc::channel();
     thread::scope(|scope| {
         scope.spawn(|| done.send(HeadDeletion::new(&head).plan(&named, TimeRange::ALL)).unwrap());
         assert!(is_done.recv_timeout(std::time::Duration::from_millis(50)).is_err());
         appender.commit().unwrap();
-        assert_eq!(is_done.recv().unwrap(), [Tombstone { series: SeriesRef(1), range: TimeRange::new(BEGIN, BEGIN) }]);
+        assert_eq!(
+            is_done.recv().unwrap(),
+            [Tombstone { series: SeriesRef(1), range: TimeRange::new(BEGIN, BEGIN) }]
+        );
     });
 }
 
@@ -271,7 +313,9 @@ fn a_stale_series_is_collected_unless_it_has_come_back() {
     let dir = tempfile::tempdir().unwrap();
     let (head, wal) = head_and_log(dir.path());
     let stale = f64::from_bits(STALE_NAN_BITS);
-    for (name, t, v) in [("a", 0, 1.0), ("b", 0, 1.0), ("c", 0, 1.0), ("a", 1, stale), ("b", 1, stale)] {
+    for (name, t, v) in
+        [("a", 0, 1.0), ("b", 0, 1.0), ("c", 0, 1.0), ("a", 1, stale), ("b", 1, stale)]
+    {
         append(&head, &wal, name, FloatSample::new(BEGIN + t, v)).unwrap();
     }
     assert_eq!(head.stats().stale_series.load(Ordering::Relaxed), 2);

@@ -13,7 +13,7 @@
 //! Times are ms. Differences wrap around at 64 bits, as Go computes them, so every time can be written, and chunks out of order in an
 //! old file are read as they are.
 
-use super::error::{IndexFormatError, FormatErrorAt};
+use super::error::{FormatErrorAt, IndexFormatError};
 use super::format::{CHECKSUM_LEN, verify_checksum};
 use crate::model::labels::Labels;
 use crate::model::refs::BlockChunkRef;
@@ -69,7 +69,8 @@ impl<'a> RawSeriesEntry<'a> {
     /// The same, its bytes being those that the checksum is of.
     pub(super) fn checked(file: &'a [u8], offset: usize) -> Result<Self, FormatErrorAt> {
         let entry = Self::unchecked(file, offset)?;
-        verify_checksum(entry.bytes, entry.checksum).map_err(|fault| FormatErrorAt::new(offset, fault))?;
+        verify_checksum(entry.bytes, entry.checksum)
+            .map_err(|fault| FormatErrorAt::new(offset, fault))?;
         Ok(entry)
     }
 
@@ -86,31 +87,41 @@ impl<'a> RawSeriesEntry<'a> {
         let at = |error| FormatErrorAt::new(self.start, error);
         let mut reader = ByteReader::new(self.bytes);
         for _ in 0..reader.bounded_count(2).map_err(at)? {
-            let name = symbol(&mut reader).map_err(|fault| FormatErrorAt::new(self.start, fault))?;
-            let value = symbol(&mut reader).map_err(|fault| FormatErrorAt::new(self.start, fault))?;
+            let name =
+                symbol(&mut reader).map_err(|fault| FormatErrorAt::new(self.start, fault))?;
+            let value =
+                symbol(&mut reader).map_err(|fault| FormatErrorAt::new(self.start, fault))?;
             visit(LabelSymbols { name, value })?;
         }
         Ok(reader)
     }
 
     /// Appends the chunks, which `reader` (see [`RawSeriesEntry::labels`]) stands before.
-    pub(super) fn chunks(&self, mut reader: ByteReader<'_>, chunks: &mut Vec<ChunkMeta>) -> Result<(), FormatErrorAt> {
+    pub(super) fn chunks(
+        &self,
+        mut reader: ByteReader<'_>,
+        chunks: &mut Vec<ChunkMeta>,
+    ) -> Result<(), FormatErrorAt> {
         let at = |error| FormatErrorAt::new(self.start, error);
         let count = reader.bounded_count(3).map_err(at)?;
         chunks.reserve(count);
         let (mut time, mut place) = (0i64, 0u64);
         for nth in 0..count {
-            let from = if nth == 0 { reader.varint() } else { reader.uvarint().map(|delta| delta as i64) };
+            let from =
+                if nth == 0 { reader.varint() } else { reader.uvarint().map(|delta| delta as i64) };
             let mint = time.wrapping_add(from.map_err(at)?);
             let maxt = mint.wrapping_add(reader.uvarint().map_err(at)? as i64);
-            let step = if nth == 0 { reader.uvarint() } else { reader.varint().map(|delta| delta as u64) };
+            let step =
+                if nth == 0 { reader.uvarint() } else { reader.varint().map(|delta| delta as u64) };
             place = place.wrapping_add(step.map_err(at)?);
             time = maxt;
             chunks.push(ChunkMeta { chunk_ref: BlockChunkRef(place), mint, maxt });
         }
         match reader.remaining() {
             0 => Ok(()),
-            left => Err(FormatErrorAt::new(self.start, IndexFormatError::TrailingBytes(left as u64))),
+            left => {
+                Err(FormatErrorAt::new(self.start, IndexFormatError::TrailingBytes(left as u64)))
+            }
         }
     }
 }

@@ -70,7 +70,11 @@ impl FormatErrorAt {
     }
 
     pub(super) fn in_file(self, path: &Path) -> IndexError {
-        IndexError::Corrupted(IndexCorruption { path: path.to_owned(), offset: self.offset, fault: self.fault })
+        IndexError::Corrupted(IndexCorruption {
+            path: path.to_owned(),
+            offset: self.offset,
+            fault: self.fault,
+        })
     }
 }
 

@@ -28,7 +28,7 @@
 //! indices, which nothing reads; since then their two offsets are those of the parts that follow. The entry of a series is drawn
 //! in `entry`. Source: `tsdb/docs/format/index.md` and `tsdb/index/index.go` of Prometheus.
 
-use super::error::{IndexFormatError, FormatErrorAt};
+use super::error::{FormatErrorAt, IndexFormatError};
 use crate::tsdb::encoding::byte_reader::{ByteReader, put_be_u64};
 use crate::tsdb::encoding::checksum::crc32c;
 
@@ -96,13 +96,18 @@ pub(super) struct Toc {
 impl Toc {
     /// At the end of the file `bytes`.
     pub(super) fn read(bytes: &[u8]) -> Result<Self, FormatErrorAt> {
-        let Some(start) = bytes.len().checked_sub(TOC_LEN).filter(|start| *start >= HEADER_LEN) else {
+        let Some(start) = bytes.len().checked_sub(TOC_LEN).filter(|start| *start >= HEADER_LEN)
+        else {
             let needed = (HEADER_LEN + TOC_LEN) as u64;
-            return Err(FormatErrorAt::new(0, IndexFormatError::UnexpectedEnd { needed, left: bytes.len() as u64 }));
+            return Err(FormatErrorAt::new(
+                0,
+                IndexFormatError::UnexpectedEnd { needed, left: bytes.len() as u64 },
+            ));
         };
         let at = |error| FormatErrorAt::new(start, error);
         let (body, sum) = bytes[start..].split_at(TOC_LEN - CHECKSUM_LEN);
-        verify_checksum(body, ByteReader::new(sum).be_u32().map_err(at)?).map_err(|fault| FormatErrorAt::new(start, fault))?;
+        verify_checksum(body, ByteReader::new(sum).be_u32().map_err(at)?)
+            .map_err(|fault| FormatErrorAt::new(start, fault))?;
         let mut reader = ByteReader::new(body);
         let mut next = || reader.be_u64().map_err(at);
         Ok(Self {
@@ -125,12 +130,20 @@ impl Toc {
     /// Where the series end in a file of `file_len` bytes: where the next part begins.
     pub(super) fn series_end(&self, file_len: usize) -> u64 {
         let toc = file_len.saturating_sub(TOC_LEN) as u64;
-        let others = [self.label_indices, self.label_indices_table, self.postings, self.postings_table];
+        let others =
+            [self.label_indices, self.label_indices_table, self.postings, self.postings_table];
         others.into_iter().filter(|offset| *offset >= self.series).fold(toc, u64::min)
     }
 
     fn offsets(&self) -> [u64; 6] {
-        [self.symbols, self.series, self.label_indices, self.label_indices_table, self.postings, self.postings_table]
+        [
+            self.symbols,
+            self.series,
+            self.label_indices,
+            self.label_indices_table,
+            self.postings,
+            self.postings_table,
+        ]
     }
 }
 
@@ -145,8 +158,12 @@ pub(super) struct Section<'a> {
 impl<'a> Section<'a> {
     /// The section at `offset`; its checksum is not looked at.
     pub(super) fn unchecked(file: &'a [u8], offset: u64) -> Result<Self, FormatErrorAt> {
-        let short = |needed| FormatErrorAt { offset, fault: IndexFormatError::UnexpectedEnd { needed, left: file.len() as u64 } };
-        let found = usize::try_from(offset).ok().and_then(|start| Some((start, file.get(start..)?)));
+        let short = |needed| FormatErrorAt {
+            offset,
+            fault: IndexFormatError::UnexpectedEnd { needed, left: file.len() as u64 },
+        };
+        let found =
+            usize::try_from(offset).ok().and_then(|start| Some((start, file.get(start..)?)));
         let (start, rest) = found.ok_or_else(|| short(offset))?;
         let at = |error| FormatErrorAt { offset, fault: IndexFormatError::Value(error) };
         let mut reader = ByteReader::new(rest);
@@ -158,7 +175,8 @@ impl<'a> Section<'a> {
     /// The section at `offset`, its bytes being those that the checksum is of.
     pub(super) fn checked(file: &'a [u8], offset: u64) -> Result<Self, FormatErrorAt> {
         let section = Self::unchecked(file, offset)?;
-        verify_checksum(section.bytes, section.checksum).map_err(|fault| FormatErrorAt { offset, fault })?;
+        verify_checksum(section.bytes, section.checksum)
+            .map_err(|fault| FormatErrorAt { offset, fault })?;
         Ok(section)
     }
 

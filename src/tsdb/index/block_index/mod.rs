@@ -16,8 +16,8 @@
 pub mod entry;
 pub mod error;
 mod format;
-mod postings_offset_table;
 mod postings;
+mod postings_offset_table;
 pub mod reader;
 mod select;
 mod symbols;

@@ -1,6 +1,6 @@
 //! A posting list of an index file.
 
-use super::error::{IndexFormatError, FormatErrorAt};
+use super::error::{FormatErrorAt, IndexFormatError};
 use super::format::Section;
 use crate::model::refs::BlockSeriesRef;
 
@@ -10,24 +10,37 @@ pub(super) fn declared_len(file: &[u8], offset: u64) -> usize {
 }
 
 /// Appends the references of the list at `offset`, which rise; returns where the list ends.
-pub(super) fn read(file: &[u8], offset: u64, list: &mut Vec<BlockSeriesRef>) -> Result<usize, FormatErrorAt> {
+pub(super) fn read(
+    file: &[u8],
+    offset: u64,
+    list: &mut Vec<BlockSeriesRef>,
+) -> Result<usize, FormatErrorAt> {
     let section = Section::checked(file, offset)?;
     let (numbers, odd) = section.bytes.as_chunks::<4>();
     let Some((count, refs)) = numbers.split_first().filter(|_| odd.is_empty()) else {
         let found = section.bytes.len() as u64;
-        return Err(FormatErrorAt { offset, fault: IndexFormatError::Unexpected { what: "length of a posting list", found } });
+        return Err(FormatErrorAt {
+            offset,
+            fault: IndexFormatError::Unexpected { what: "length of a posting list", found },
+        });
     };
     let count = u32::from_be_bytes(*count);
     if count as usize != refs.len() {
         return Err(FormatErrorAt {
             offset,
-            fault: IndexFormatError::Unexpected { what: "count of a posting list", found: count.into() },
+            fault: IndexFormatError::Unexpected {
+                what: "count of a posting list",
+                found: count.into(),
+            },
         });
     }
     let first = list.len();
     list.extend(refs.iter().map(|reference| BlockSeriesRef(u32::from_be_bytes(*reference))));
     if !list[first..].is_sorted_by(|a, b| a < b) {
-        return Err(FormatErrorAt { offset, fault: IndexFormatError::Order("references of a posting list") });
+        return Err(FormatErrorAt {
+            offset,
+            fault: IndexFormatError::Order("references of a posting list"),
+        });
     }
     Ok(section.end())
 }

@@ -5,8 +5,8 @@
 //!
 //! Invariant: names rise, the values of a name rise, all are text; checked when the table is opened.
 
-use super::error::{IndexFormatError, FormatErrorAt};
-use super::format::{Section, IndexVersion};
+use super::error::{FormatErrorAt, IndexFormatError};
+use super::format::{IndexVersion, Section};
 use crate::tsdb::encoding::byte_reader::ByteReader;
 
 /// One of so many entries has its place kept.
@@ -48,7 +48,11 @@ struct OffsetTableEntry<'a> {
 
 impl PostingsOffsetTable {
     /// Walks over the table at `offset` of `file` and checks it.
-    pub(super) fn open(file: &[u8], version: IndexVersion, offset: u64) -> Result<Self, FormatErrorAt> {
+    pub(super) fn open(
+        file: &[u8],
+        version: IndexVersion,
+        offset: u64,
+    ) -> Result<Self, FormatErrorAt> {
         let section = Section::checked(file, offset)?;
         let stride = if version == IndexVersion::V1 { 1 } else { STRIDE };
         let (start, end) = (section.start, section.start + section.bytes.len());
@@ -60,7 +64,8 @@ impl PostingsOffsetTable {
         let mut last = None;
         for _ in 0..count {
             let place = reader.offset() as u32;
-            let entry = read_entry(&mut reader).map_err(|fault| FormatErrorAt::new(start + place as usize, fault))?;
+            let entry = read_entry(&mut reader)
+                .map_err(|fault| FormatErrorAt::new(start + place as usize, fault))?;
             if version == IndexVersion::V1 {
                 entries.push((entry, place));
             } else {
@@ -69,7 +74,10 @@ impl PostingsOffsetTable {
             }
         }
         if reader.remaining() > 0 {
-            return Err(FormatErrorAt::new(start, IndexFormatError::TrailingBytes(reader.remaining() as u64)));
+            return Err(FormatErrorAt::new(
+                start,
+                IndexFormatError::TrailingBytes(reader.remaining() as u64),
+            ));
         }
         entries.sort_unstable_by_key(|(entry, _)| (entry.name, entry.value.value));
         for (entry, place) in entries {
@@ -80,7 +88,12 @@ impl PostingsOffsetTable {
         Ok(table)
     }
 
-    fn add(&mut self, last: Option<&OffsetTableEntry<'_>>, entry: &OffsetTableEntry<'_>, place: u32) -> Result<(), FormatErrorAt> {
+    fn add(
+        &mut self,
+        last: Option<&OffsetTableEntry<'_>>,
+        entry: &OffsetTableEntry<'_>,
+        place: u32,
+    ) -> Result<(), FormatErrorAt> {
         let same_name = last.is_some_and(|last| last.name == entry.name);
         let rises = match last {
             None => true,
@@ -88,10 +101,17 @@ impl PostingsOffsetTable {
             Some(last) => last.name < entry.name,
         };
         if !rises {
-            return Err(FormatErrorAt::new(self.start + place as usize, IndexFormatError::Order("labels of the postings offset table")));
+            return Err(FormatErrorAt::new(
+                self.start + place as usize,
+                IndexFormatError::Order("labels of the postings offset table"),
+            ));
         }
         if !same_name {
-            self.names.push(NameEntry { name: entry.name.into(), values: 0, first_sample: self.sampled_offsets.len() });
+            self.names.push(NameEntry {
+                name: entry.name.into(),
+                values: 0,
+                first_sample: self.sampled_offsets.len(),
+            });
         }
         if let Some(name) = self.names.last_mut() {
             if name.values.is_multiple_of(self.stride) {
@@ -114,14 +134,22 @@ impl PostingsOffsetTable {
         name: &str,
         from: &str,
     ) -> impl Iterator<Item = Result<ValuePostings<'a>, FormatErrorAt>> {
-        let name = self.names.binary_search_by(|probe| (*probe.name).cmp(name)).ok().map(|nth| &self.names[nth]);
+        let name = self
+            .names
+            .binary_search_by(|probe| (*probe.name).cmp(name))
+            .ok()
+            .map(|nth| &self.names[nth]);
         let samples = name.map_or(&[][..], |name| {
             let count = name.values.div_ceil(self.stride);
-            self.sampled_offsets.get(name.first_sample..name.first_sample + count).unwrap_or_default()
+            self.sampled_offsets
+                .get(name.first_sample..name.first_sample + count)
+                .unwrap_or_default()
         });
-        let before =
-            |place: &u32| read_entry(&mut self.reader(file, *place)).is_ok_and(|entry| entry.value.value <= from);
-        let first = if from.is_empty() { 0 } else { samples.partition_point(before).saturating_sub(1) };
+        let before = |place: &u32| {
+            read_entry(&mut self.reader(file, *place)).is_ok_and(|entry| entry.value.value <= from)
+        };
+        let first =
+            if from.is_empty() { 0 } else { samples.partition_point(before).saturating_sub(1) };
         let walk = ValuesIter {
             table: self,
             file,
@@ -135,7 +163,12 @@ impl PostingsOffsetTable {
     }
 
     /// Where the list of a label is.
-    pub(super) fn find(&self, file: &[u8], name: &str, value: &str) -> Result<Option<u64>, FormatErrorAt> {
+    pub(super) fn find(
+        &self,
+        file: &[u8],
+        name: &str,
+        value: &str,
+    ) -> Result<Option<u64>, FormatErrorAt> {
         let first = self.values(file, name, value).next().transpose()?;
         Ok(first.filter(|found| found.value == value).map(|found| found.list))
     }
@@ -164,18 +197,27 @@ impl<'a> Iterator for ValuesIter<'a> {
             return None;
         }
         if self.next.is_multiple_of(self.table.stride) {
-            self.reader = self.table.reader(self.file, *self.sampled_offsets.get(self.next / self.table.stride)?);
+            self.reader = self
+                .table
+                .reader(self.file, *self.sampled_offsets.get(self.next / self.table.stride)?);
         }
         let entry = read_entry(&mut self.reader);
         self.next = if entry.is_ok() { self.next + 1 } else { self.values };
-        Some(entry.map(|entry| entry.value).map_err(|fault| FormatErrorAt::new(self.table.start, fault)))
+        Some(
+            entry
+                .map(|entry| entry.value)
+                .map_err(|fault| FormatErrorAt::new(self.table.start, fault)),
+        )
     }
 }
 
 fn read_entry<'a>(reader: &mut ByteReader<'a>) -> Result<OffsetTableEntry<'a>, IndexFormatError> {
     let found = reader.uvarint()?;
     if found != 2 {
-        return Err(IndexFormatError::Unexpected { what: "number of keys of a posting list", found });
+        return Err(IndexFormatError::Unexpected {
+            what: "number of keys of a posting list",
+            found,
+        });
     }
     let (name, value) = (reader.uvarint_str()?, reader.uvarint_str()?);
     Ok(OffsetTableEntry { name, value: ValuePostings { value, list: reader.uvarint()? } })

@@ -7,10 +7,10 @@
 //! Not changed once open; any number of threads.
 
 use super::entry::{ChunkMeta, RawSeriesEntry, SeriesEntry};
-use super::error::{IndexFormatError, FormatErrorAt, IndexError};
-use super::format::{Toc, IndexVersion};
-use super::postings_offset_table::PostingsOffsetTable;
+use super::error::{FormatErrorAt, IndexError, IndexFormatError};
+use super::format::{IndexVersion, Toc};
 use super::postings;
+use super::postings_offset_table::PostingsOffsetTable;
 use super::symbols::SymbolTable;
 use crate::model::labels::{Labels, LabelsBuilder};
 use crate::model::refs::BlockSeriesRef;
@@ -36,7 +36,8 @@ impl IndexReader {
     /// # Errors
     /// [`IndexError::Io`] and [`IndexError::Damaged`].
     pub fn open(path: &Path) -> Result<Self, IndexError> {
-        let failed = |step| move |source: io::Error| IndexError::Io { step, path: path.to_owned(), source };
+        let failed =
+            |step| move |source: io::Error| IndexError::Io { step, path: path.to_owned(), source };
         let file = File::open(path).map_err(failed("open"))?;
         let file = MappedFile::map_all(&file).map_err(failed("map"))?;
         Self::read(path, file).map_err(|fault| fault.in_file(path))
@@ -59,7 +60,9 @@ impl IndexReader {
 
     /// All symbols, rising.
     pub fn symbols(&self) -> impl Iterator<Item = Result<&str, IndexError>> {
-        self.symbols.iter(self.bytes()).map(|symbol| symbol.map_err(|fault| self.corruption_error(fault)))
+        self.symbols
+            .iter(self.bytes())
+            .map(|symbol| symbol.map_err(|fault| self.corruption_error(fault)))
     }
 
     /// A series, its entry checked.
@@ -76,7 +79,11 @@ impl IndexReader {
     ///
     /// # Errors
     /// As [`IndexReader::series`].
-    pub fn read_series(&self, series: BlockSeriesRef, chunks: &mut Vec<ChunkMeta>) -> Result<Labels, IndexError> {
+    pub fn read_series(
+        &self,
+        series: BlockSeriesRef,
+        chunks: &mut Vec<ChunkMeta>,
+    ) -> Result<Labels, IndexError> {
         chunks.clear();
         self.decode_series(series, chunks).map_err(|fault| self.corruption_error(fault))
     }
@@ -122,7 +129,9 @@ impl IndexReader {
         // The empty name stands for all series: no label.
         let name = Some(name).filter(|name| !name.is_empty());
         let values = name.into_iter().flat_map(|name| self.labels.values(self.bytes(), name, ""));
-        values.map(|value| value.map(|value| value.value).map_err(|fault| self.corruption_error(fault)))
+        values.map(|value| {
+            value.map(|value| value.value).map_err(|fault| self.corruption_error(fault))
+        })
     }
 
     pub(super) fn bytes(&self) -> &[u8] {
@@ -140,25 +149,43 @@ impl IndexReader {
         &bytes[..bytes.len().min(end as usize)]
     }
 
-    pub(super) fn decode_series(&self, series: BlockSeriesRef, chunks: &mut Vec<ChunkMeta>) -> Result<Labels, FormatErrorAt> {
+    pub(super) fn decode_series(
+        &self,
+        series: BlockSeriesRef,
+        chunks: &mut Vec<ChunkMeta>,
+    ) -> Result<Labels, FormatErrorAt> {
         let offset = u64::from(series.0) * self.version.series_align();
         if offset < self.toc.series {
             return Err(FormatErrorAt {
                 offset,
-                fault: IndexFormatError::Unexpected { what: "series reference", found: series.0.into() },
+                fault: IndexFormatError::Unexpected {
+                    what: "series reference",
+                    found: series.0.into(),
+                },
             });
         }
         let entry = RawSeriesEntry::checked(self.series_section(), offset as usize)?;
         let mut builder = LabelsBuilder::new();
         let rest = entry.labels(|label| -> Result<(), FormatErrorAt> {
-            builder.add(self.symbols.get(self.bytes(), label.name)?, self.symbols.get(self.bytes(), label.value)?);
+            builder.add(
+                self.symbols.get(self.bytes(), label.name)?,
+                self.symbols.get(self.bytes(), label.value)?,
+            );
             Ok(())
         })?;
         entry.chunks(rest, chunks)?;
-        builder.build().map_err(|error| FormatErrorAt { offset, fault: IndexFormatError::Labels(error.to_string()) })
+        builder.build().map_err(|error| FormatErrorAt {
+            offset,
+            fault: IndexFormatError::Labels(error.to_string()),
+        })
     }
 
-    fn read_list(&self, name: &str, value: &str, list: &mut Vec<BlockSeriesRef>) -> Result<(), IndexError> {
+    fn read_list(
+        &self,
+        name: &str,
+        value: &str,
+        list: &mut Vec<BlockSeriesRef>,
+    ) -> Result<(), IndexError> {
         let read = || match self.labels.find(self.bytes(), name, value)? {
             Some(offset) => postings::read(self.bytes(), offset, list).map(drop),
             None => Ok(()),

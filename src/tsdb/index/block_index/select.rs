@@ -4,8 +4,8 @@
 //! all others narrow them down. A list is copied out of the file and checked as a whole before it is used.
 
 use super::error::{FormatErrorAt, IndexError};
-use super::postings_offset_table::ValuePostings;
 use super::postings;
+use super::postings_offset_table::ValuePostings;
 use super::reader::IndexReader;
 use crate::model::matcher::Matcher;
 use crate::model::refs::BlockSeriesRef;
@@ -22,8 +22,10 @@ impl IndexReader {
         if matchers.is_empty() {
             return Ok(Vec::new());
         }
-        let (mut keep, mut drop): (Vec<_>, Vec<_>) =
-            matchers.iter().filter_map(PostingsFilter::from_matcher).partition(|condition| condition.includes);
+        let (mut keep, mut drop): (Vec<_>, Vec<_>) = matchers
+            .iter()
+            .filter_map(PostingsFilter::from_matcher)
+            .partition(|condition| condition.includes);
         keep.sort_by_cached_key(|condition| self.cost(condition));
         drop.sort_by_cached_key(|condition| self.cost(condition));
         let mut conditions = keep.iter();
@@ -62,7 +64,10 @@ impl IndexReader {
     }
 
     /// The series of a condition's values, rising.
-    fn candidates(&self, condition: &PostingsFilter<'_>) -> Result<Vec<BlockSeriesRef>, IndexError> {
+    fn candidates(
+        &self,
+        condition: &PostingsFilter<'_>,
+    ) -> Result<Vec<BlockSeriesRef>, IndexError> {
         let mut series = Vec::new();
         let mut lists = 0;
         let visited = self.for_each_list(condition, |list| {
@@ -78,7 +83,11 @@ impl IndexReader {
     }
 
     /// Shows the lists of a condition's values.
-    fn for_each_list(&self, condition: &PostingsFilter<'_>, mut visit: impl FnMut(&[BlockSeriesRef])) -> Result<(), FormatErrorAt> {
+    fn for_each_list(
+        &self,
+        condition: &PostingsFilter<'_>,
+        mut visit: impl FnMut(&[BlockSeriesRef]),
+    ) -> Result<(), FormatErrorAt> {
         let mut list = Vec::new();
         let mut show = |offset| -> Result<(), FormatErrorAt> {
             list.clear();
@@ -99,7 +108,9 @@ impl IndexReader {
                 }
                 return Ok(());
             }
-            ValueSet::Scanned { prefix, matcher } => (prefix, &|value| matcher.matches(value) == condition.includes),
+            ValueSet::Scanned { prefix, matcher } => {
+                (prefix, &|value| matcher.matches(value) == condition.includes)
+            }
             ValueSet::Every => ("", &|_| true),
         };
         for value in self.labels.values(self.bytes(), condition.name, prefix) {

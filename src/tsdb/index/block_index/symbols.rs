@@ -5,8 +5,8 @@
 //!
 //! Invariant: symbols rise and lie within the table; both are checked when the table is opened.
 
-use super::error::{IndexFormatError, FormatErrorAt};
-use super::format::{Section, IndexVersion};
+use super::error::{FormatErrorAt, IndexFormatError};
+use super::format::{IndexVersion, Section};
 use crate::tsdb::encoding::byte_reader::ByteReader;
 
 /// One of so many symbols has its place kept.
@@ -50,13 +50,23 @@ impl SymbolTableBuilder {
 
     /// The table lies at `start..end` of a file of version 2.
     pub(super) fn build(self, start: usize, end: usize) -> SymbolTable {
-        SymbolTable { version: IndexVersion::V2, start, end, count: self.count, sampled_offsets: self.sampled_offsets }
+        SymbolTable {
+            version: IndexVersion::V2,
+            start,
+            end,
+            count: self.count,
+            sampled_offsets: self.sampled_offsets,
+        }
     }
 }
 
 impl SymbolTable {
     /// Walks over the table at `offset` of `file` and checks it.
-    pub(super) fn open(file: &[u8], version: IndexVersion, offset: u64) -> Result<Self, FormatErrorAt> {
+    pub(super) fn open(
+        file: &[u8],
+        version: IndexVersion,
+        offset: u64,
+    ) -> Result<Self, FormatErrorAt> {
         let section = Section::checked(file, offset)?;
         let start = section.start;
         let at = |error| FormatErrorAt::new(start, error);
@@ -64,7 +74,10 @@ impl SymbolTable {
         let count = reader.be_u32().map_err(at)?;
         if u64::from(count) > reader.remaining() as u64 {
             let (needed, left) = (u64::from(count), reader.remaining() as u64);
-            return Err(FormatErrorAt::new(start, IndexFormatError::UnexpectedEnd { needed, left }));
+            return Err(FormatErrorAt::new(
+                start,
+                IndexFormatError::UnexpectedEnd { needed, left },
+            ));
         }
         let mut places = SymbolTableBuilder::new();
         let mut last: Option<&[u8]> = None;
@@ -91,9 +104,15 @@ impl SymbolTable {
     pub(super) fn get<'a>(&self, file: &'a [u8], symbol: u32) -> Result<&'a str, FormatErrorAt> {
         let unknown = || FormatErrorAt::new(self.start, IndexFormatError::NoSymbol(symbol.into()));
         let place = match self.version {
-            IndexVersion::V1 => (symbol as usize).checked_sub(self.start).filter(|place| *place >= 4).ok_or_else(unknown)?,
+            IndexVersion::V1 => (symbol as usize)
+                .checked_sub(self.start)
+                .filter(|place| *place >= 4)
+                .ok_or_else(unknown)?,
             IndexVersion::V2 if symbol as usize >= self.count => return Err(unknown()),
-            IndexVersion::V2 => self.sampled_offsets.get(symbol as usize / STRIDE).copied().ok_or_else(unknown)? as usize,
+            IndexVersion::V2 => {
+                self.sampled_offsets.get(symbol as usize / STRIDE).copied().ok_or_else(unknown)?
+                    as usize
+            }
         };
         let mut reader = self.reader(file, place);
         let skipped = if self.version == IndexVersion::V1 { 0 } else { symbol as usize % STRIDE };
@@ -123,10 +142,14 @@ impl SymbolTable {
     }
 
     /// All symbols, rising.
-    pub(super) fn iter<'a>(&self, file: &'a [u8]) -> impl Iterator<Item = Result<&'a str, FormatErrorAt>> + use<'a> {
+    pub(super) fn iter<'a>(
+        &self,
+        file: &'a [u8],
+    ) -> impl Iterator<Item = Result<&'a str, FormatErrorAt>> + use<'a> {
         let mut reader = self.reader(file, 4);
         let start = self.start;
-        (0..self.count).map(move |_| reader.uvarint_str().map_err(|error| FormatErrorAt::new(start, error)))
+        (0..self.count)
+            .map(move |_| reader.uvarint_str().map_err(|error| FormatErrorAt::new(start, error)))
     }
 
     fn reader<'a>(&self, file: &'a [u8], place: usize) -> ByteReader<'a> {

@@ -65,8 +65,10 @@ fn countdown(times: u32) -> impl Fn() -> bool {
 
 #[test]
 fn finish_and_verify_stop_wherever_they_are_told_to() {
-    let entry =
-        |name: &str, at| SeriesEntry { labels: labels(&[("a", name), ("b", "x")]), chunks: vec![chunk(at, 0, 1)] };
+    let entry = |name: &str, at| SeriesEntry {
+        labels: labels(&[("a", name), ("b", "x")]),
+        chunks: vec![chunk(at, 0, 1)],
+    };
     let series: Vec<SeriesEntry> = (10..30).map(|at| entry(&at.to_string(), at)).collect();
     let place = Place::new();
     let mut stops = 0;
@@ -86,7 +88,9 @@ fn finish_and_verify_stop_wherever_they_are_told_to() {
     // the sync.
     assert!(stops > 3 * 20, "{stops}");
     let index = IndexReader::open(&place.file()).unwrap();
-    let stopped = (0..).take_while(|times| matches!(index.verify_while(&countdown(*times)), Err(IndexError::Stopped)));
+    let stopped = (0..).take_while(|times| {
+        matches!(index.verify_while(&countdown(*times)), Err(IndexError::Stopped))
+    });
     assert!(stopped.count() > 2 * 20);
     assert_holds(&index, &series);
 }
@@ -107,8 +111,12 @@ fn assert_holds(index: &IndexReader, series: &[SeriesEntry]) {
     for (name, values) in &values {
         assert_eq!(index.label_values(name).unwrap(), values.iter().copied().collect::<Vec<_>>());
         for value in values {
-            let having = series.iter().zip(&refs).filter(|(entry, _)| entry.labels.get(name) == Some(value));
-            assert_eq!(index.postings(name, value).unwrap(), having.map(|(_, series)| *series).collect::<Vec<_>>());
+            let having =
+                series.iter().zip(&refs).filter(|(entry, _)| entry.labels.get(name) == Some(value));
+            assert_eq!(
+                index.postings(name, value).unwrap(),
+                having.map(|(_, series)| *series).collect::<Vec<_>>()
+            );
         }
     }
     let facts = index.verify().unwrap();
@@ -122,7 +130,9 @@ fn assert_holds(index: &IndexReader, series: &[SeriesEntry]) {
 
 fn assert_selects(index: &IndexReader, series: &[SeriesEntry], matchers: &[Matcher]) {
     let satisfied = |labels: &Labels| {
-        matchers.iter().all(|matcher| matcher.matches(labels.get(matcher.name()).unwrap_or_default()))
+        matchers
+            .iter()
+            .all(|matcher| matcher.matches(labels.get(matcher.name()).unwrap_or_default()))
     };
     let expected: Vec<Labels> = series
         .iter()
@@ -130,7 +140,8 @@ fn assert_selects(index: &IndexReader, series: &[SeriesEntry], matchers: &[Match
         .filter(|labels| !matchers.is_empty() && satisfied(labels))
         .collect();
     let selected = index.select(matchers).unwrap();
-    let found: Vec<Labels> = selected.iter().map(|series| index.series(*series).unwrap().labels).collect();
+    let found: Vec<Labels> =
+        selected.iter().map(|series| index.series(*series).unwrap().labels).collect();
     assert_eq!(found, expected, "{matchers:?}");
 }
 
@@ -149,17 +160,22 @@ fn any_matcher() -> impl Strategy<Value = Matcher> {
         Just(MatchType::NotRegex)
     ];
     let values = [
-        "", "v1", "v2", "w1", "zz", ".*", ".+", "v.*", "v.+", "v1|w2", "|v1", "|v.*", "v[0-9]*", "(v1)?", "(?i)V1",
-        ".*2",
+        "", "v1", "v2", "w1", "zz", ".*", ".+", "v.*", "v.+", "v1|w2", "|v1", "|v.*", "v[0-9]*",
+        "(v1)?", "(?i)V1", ".*2",
     ];
     (kind, "[abcz]|", proptest::sample::select(values.to_vec()))
         .prop_map(|(kind, name, value)| matcher(kind, &name, value))
 }
 
 fn any_series() -> impl Strategy<Value = Vec<SeriesEntry>> {
-    let labels = proptest::collection::btree_map("[abc]", "[vw][1-3]{1,3}|é", 1..4).prop_map(|map| {
-        map.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect::<LabelsBuilder<'_>>().build().unwrap()
-    });
+    let labels =
+        proptest::collection::btree_map("[abc]", "[vw][1-3]{1,3}|é", 1..4).prop_map(|map| {
+            map.iter()
+                .map(|(name, value)| (name.as_str(), value.as_str()))
+                .collect::<LabelsBuilder<'_>>()
+                .build()
+                .unwrap()
+        });
     let times = proptest::collection::btree_set(any::<i64>(), 0..9);
     let series = proptest::collection::btree_map(labels, (times, 0..1u64 << 33), 0..90);
     series.prop_map(|map| {
@@ -198,7 +214,10 @@ fn an_index_of_nothing_is_an_index() {
     let index = IndexReader::open(&place.file()).unwrap();
     assert_holds(&index, &[]);
     assert_selects(&index, &[], &[matcher(MatchType::NotEqual, "a", "b")]);
-    assert_eq!((index.label_values("a").unwrap().len(), index.postings("", "").unwrap().len()), (0, 0));
+    assert_eq!(
+        (index.label_values("a").unwrap().len(), index.postings("", "").unwrap().len()),
+        (0, 0)
+    );
 }
 
 #[test]
@@ -229,7 +248,11 @@ fn values_are_found_across_the_kept_places() {
         (MatchType::NotEqual, "even", ""),
     ] {
         assert_selects(&index, &series, &[matcher(kind, name, value)]);
-        assert_selects(&index, &series, &[matcher(kind, name, value), matcher(MatchType::Equal, "odd", "1")]);
+        assert_selects(
+            &index,
+            &series,
+            &[matcher(kind, name, value), matcher(MatchType::Equal, "odd", "1")],
+        );
     }
 }
 
@@ -243,8 +266,14 @@ fn what_is_out_of_order_or_unknown_is_refused_and_leaves_the_writer_usable() {
     let (first, second) = (labels(&[("a", "b")]), labels(&[("a", "c")]));
     writer.add_series(&first, &[chunk(8, 0, 5), chunk(20, 6, 6)]).unwrap();
     assert_eq!(refusal(writer.add_symbol("d")), IndexInputError::LateSymbol("d".into()));
-    assert_eq!(refusal(writer.add_series(&first, &[])), IndexInputError::SeriesOrder("{a=\"b\"}".into()));
-    assert_eq!(refusal(writer.add_series(&labels(&[("a", "d")]), &[])), IndexInputError::UnknownSymbol("d".into()));
+    assert_eq!(
+        refusal(writer.add_series(&first, &[])),
+        IndexInputError::SeriesOrder("{a=\"b\"}".into())
+    );
+    assert_eq!(
+        refusal(writer.add_series(&labels(&[("a", "d")]), &[])),
+        IndexInputError::UnknownSymbol("d".into())
+    );
     let series = || "{a=\"c\"}".to_owned();
     let early = IndexInputError::ChunkPlace { series: series(), chunk: 19 };
     assert_eq!(refusal(writer.add_series(&second, &[chunk(19, 0, 1)])), early);

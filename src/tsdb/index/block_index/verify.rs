@@ -7,10 +7,10 @@
 //! the lists and from the entries: no memory is needed for it, and a difference hides only by chance.
 
 use super::entry::{ChunkMeta, RawSeriesEntry};
-use super::error::{IndexFormatError, FormatErrorAt, IndexError};
+use super::error::{FormatErrorAt, IndexError, IndexFormatError};
 use super::format::Section;
-use super::postings_offset_table::PostingsOffsetTable;
 use super::postings;
+use super::postings_offset_table::PostingsOffsetTable;
 use super::reader::IndexReader;
 use super::symbols::SymbolTable;
 use crate::model::labels::Labels;
@@ -103,7 +103,14 @@ fn label_hash(name: &str, value: &str) -> u64 {
 
 impl<'a> IndexVerifier<'a> {
     fn run(index: &'a IndexReader, go_on: &'a dyn Fn() -> bool) -> Result<IndexReport, Ended> {
-        let facts = IndexReport { symbols: 0, series: 0, chunks: 0, labels: 0, mint: i64::MAX, maxt: i64::MIN };
+        let facts = IndexReport {
+            symbols: 0,
+            series: 0,
+            chunks: 0,
+            labels: 0,
+            mint: i64::MAX,
+            maxt: i64::MIN,
+        };
         let (pairs, refs) = (PairSum::default(), Vec::new());
         let mut seen = Self { index, go_on, facts, pairs, refs, last_labels: None, last_chunk: 0 };
         seen.check_tables()?;
@@ -136,16 +143,22 @@ impl<'a> IndexVerifier<'a> {
         let mut chunks = Vec::new();
         loop {
             self.check()?;
-            let start = offset.checked_next_multiple_of(align).unwrap_or(offset).min(file.len() as u64);
-            if file.get(offset as usize..start as usize).is_none_or(|zeros| zeros.iter().any(|byte| *byte != 0)) {
-                let fault = IndexFormatError::Inconsistent("alignment and the bytes before a series");
+            let start =
+                offset.checked_next_multiple_of(align).unwrap_or(offset).min(file.len() as u64);
+            if file
+                .get(offset as usize..start as usize)
+                .is_none_or(|zeros| zeros.iter().any(|byte| *byte != 0))
+            {
+                let fault =
+                    IndexFormatError::Inconsistent("alignment and the bytes before a series");
                 return Err(FormatErrorAt { offset, fault }.into());
             }
             if start >= file.len() as u64 {
                 return Ok(());
             }
             let Ok(series) = u32::try_from(start / align).map(BlockSeriesRef) else {
-                let fault = IndexFormatError::Unexpected { what: "offset of a series", found: start };
+                let fault =
+                    IndexFormatError::Unexpected { what: "offset of a series", found: start };
                 return Err(FormatErrorAt { offset: start, fault }.into());
             };
             let entry = RawSeriesEntry::checked(file, start as usize)?;
@@ -170,7 +183,9 @@ impl<'a> IndexVerifier<'a> {
                 return Err(found(IndexFormatError::Order("label names of a series")));
             }
             if value.is_empty() {
-                return Err(found(IndexFormatError::Labels(format!("label {name:?} has no value"))));
+                return Err(found(IndexFormatError::Labels(format!(
+                    "label {name:?} has no value"
+                ))));
             }
             last_name = name;
             self.pairs.add(label_hash(name, value), series);
@@ -205,7 +220,8 @@ impl<'a> IndexVerifier<'a> {
 
     fn check_postings(&mut self) -> Result<(), Ended> {
         let table = self.index.toc.postings_table;
-        let found = |what| FormatErrorAt { offset: table, fault: IndexFormatError::Inconsistent(what) };
+        let found =
+            |what| FormatErrorAt { offset: table, fault: IndexFormatError::Inconsistent(what) };
         let file = self.index.bytes();
         let mut pairs = PairSum::default();
         let mut list = Vec::new();
@@ -223,9 +239,17 @@ impl<'a> IndexVerifier<'a> {
             return Err(found("posting lists and series").into());
         }
         list.clear();
-        let all = self.index.labels.find(file, "", "")?.ok_or_else(|| found("the list of all series and series"))?;
+        let all = self
+            .index
+            .labels
+            .find(file, "", "")?
+            .ok_or_else(|| found("the list of all series and series"))?;
         postings::read(file, all, &mut list)?;
-        if list == self.refs { Ok(()) } else { Err(found("the list of all series and series").into()) }
+        if list == self.refs {
+            Ok(())
+        } else {
+            Err(found("the list of all series and series").into())
+        }
     }
 
     /// Checksums of what only old files have.

@@ -14,7 +14,7 @@ mod spill;
 use super::entry::{ChunkMeta, put_chunks};
 use super::error::{IndexError, IndexInputError};
 use super::format::{HEADER_LEN, MAGIC, SERIES_ALIGN, Toc, WRITTEN_VERSION};
-use super::symbols::{SymbolTableBuilder, SymbolTable};
+use super::symbols::{SymbolTable, SymbolTableBuilder};
 use crate::model::labels::Labels;
 use crate::tsdb::encoding::byte_reader::{put_be_u32, put_uvarint, put_uvarint_bytes};
 use crate::tsdb::encoding::checksum::{Crc32c, crc32c};
@@ -126,15 +126,22 @@ impl IndexWriter {
     pub fn add_symbol(&mut self, symbol: &str) -> Result<(), IndexError> {
         let WriteStage::Symbols { places, sum } = &mut self.stage else {
             let broken = matches!(self.stage, WriteStage::Broken);
-            let refusal = if broken { IndexInputError::Broken } else { IndexInputError::LateSymbol(symbol.to_owned()) };
+            let refusal = if broken {
+                IndexInputError::Broken
+            } else {
+                IndexInputError::LateSymbol(symbol.to_owned())
+            };
             return Err(self.output.input_error(refusal));
         };
         if places.count() > 0 && symbol <= self.last.symbol.as_str() {
             return Err(self.output.input_error(IndexInputError::SymbolOrder(symbol.to_owned())));
         }
         let bytes = self.output.position() - self.toc.symbols - 4;
-        let Ok(place) = u32::try_from(bytes + symbol.len() as u64 + 10).map(|_| bytes as u32) else {
-            return Err(self.output.input_error(IndexInputError::TooLarge { what: "symbol table", bytes }));
+        let Ok(place) = u32::try_from(bytes + symbol.len() as u64 + 10).map(|_| bytes as u32)
+        else {
+            return Err(self
+                .output
+                .input_error(IndexInputError::TooLarge { what: "symbol table", bytes }));
         };
         self.scratch.clear();
         put_uvarint_bytes(&mut self.scratch, symbol.as_bytes());
@@ -186,7 +193,9 @@ impl IndexWriter {
         if let WriteStage::Symbols { .. } = self.stage {
             self.finish_symbols()?;
         }
-        let WriteStage::Series(symbols) = &self.stage else { return Err(self.output.input_error(IndexInputError::Broken)) };
+        let WriteStage::Series(symbols) = &self.stage else {
+            return Err(self.output.input_error(IndexInputError::Broken));
+        };
         let position = self.output.position();
         (self.toc.label_indices, self.toc.postings) = (position, position);
         let entries = self.output.map()?;
@@ -211,7 +220,11 @@ impl IndexWriter {
     }
 
     fn finish_symbols(&mut self) -> Result<(), IndexError> {
-        let WriteStage::Symbols { places, sum } = std::mem::replace(&mut self.stage, WriteStage::Broken) else { return Ok(()) };
+        let WriteStage::Symbols { places, sum } =
+            std::mem::replace(&mut self.stage, WriteStage::Broken)
+        else {
+            return Ok(());
+        };
         let start = self.toc.symbols + 4;
         let end = self.output.position();
         let count = (places.count() as u32).to_be_bytes();
@@ -224,7 +237,11 @@ impl IndexWriter {
         self.toc.series = self.output.position();
         self.size.symbols = places.count() as u64;
         let places = places.build(start as usize, end as usize);
-        self.stage = WriteStage::Series(WrittenSymbols { file: self.output.map()?, places, cache: SymbolCache::new() });
+        self.stage = WriteStage::Series(WrittenSymbols {
+            file: self.output.map()?,
+            places,
+            cache: SymbolCache::new(),
+        });
         Ok(())
     }
 
@@ -236,12 +253,19 @@ impl IndexWriter {
         let mut last_time = None;
         for chunk in chunks {
             if chunk.chunk_ref.0 < last_place {
-                let refusal = IndexInputError::ChunkPlace { series: labels.to_string(), chunk: chunk.chunk_ref.0 };
+                let refusal = IndexInputError::ChunkPlace {
+                    series: labels.to_string(),
+                    chunk: chunk.chunk_ref.0,
+                };
                 return Err(self.output.input_error(refusal));
             }
             if chunk.maxt < chunk.mint || last_time.is_some_and(|last| chunk.mint <= last) {
                 let (mint, maxt) = (chunk.mint, chunk.maxt);
-                return Err(self.output.input_error(IndexInputError::ChunkOrder { series: labels.to_string(), mint, maxt }));
+                return Err(self.output.input_error(IndexInputError::ChunkOrder {
+                    series: labels.to_string(),
+                    mint,
+                    maxt,
+                }));
             }
             (last_place, last_time) = (chunk.chunk_ref.0, Some(chunk.maxt));
         }
@@ -250,12 +274,16 @@ impl IndexWriter {
 
     /// Puts the bytes of the entry into `scratch`.
     fn encode(&mut self, labels: &Labels, chunks: &[ChunkMeta]) -> Result<(), IndexError> {
-        let WriteStage::Series(symbols) = &mut self.stage else { return Err(self.output.input_error(IndexInputError::Broken)) };
+        let WriteStage::Series(symbols) = &mut self.stage else {
+            return Err(self.output.input_error(IndexInputError::Broken));
+        };
         self.scratch.clear();
         put_uvarint(&mut self.scratch, labels.len() as u64);
         self.names.clear();
         for (name, value) in labels.iter() {
-            let unknown = |text: &str| self.output.input_error(IndexInputError::UnknownSymbol(text.to_owned()));
+            let unknown = |text: &str| {
+                self.output.input_error(IndexInputError::UnknownSymbol(text.to_owned()))
+            };
             let name = symbols.symbol_number(name).ok_or_else(|| unknown(name))?;
             let value = symbols.symbol_number(value).ok_or_else(|| unknown(value))?;
             put_uvarint(&mut self.scratch, name.into());

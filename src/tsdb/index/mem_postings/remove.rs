@@ -3,7 +3,7 @@
 //! Short lists are filtered under the lock, many in one hold. A long list is copied and filtered without the lock and
 //! put back if nothing was inserted into its copied part meanwhile: series are added at the end, so that is the rule.
 
-use super::{MemIndex, LONG_LIST, MemPostings, SLICE, VALUE_COST};
+use super::{LONG_LIST, MemIndex, MemPostings, SLICE, VALUE_COST};
 use crate::model::refs::SeriesRef;
 use crate::tsdb::index::postings::{self, PostingsList};
 use parking_lot::RwLockWriteGuard;
@@ -21,7 +21,8 @@ impl MemPostings {
         let mut index = self.index.write();
         let mut cost = 0;
         for (name, value) in affected {
-            cost += VALUE_COST + self.filter_list(&ListKey::Label { name, value }, is_dead, &mut index);
+            cost +=
+                VALUE_COST + self.filter_list(&ListKey::Label { name, value }, is_dead, &mut index);
             if cost >= SLICE {
                 RwLockWriteGuard::bump(&mut index);
                 cost = 0;
@@ -43,7 +44,8 @@ impl MemPostings {
         }
         let (copied, kept) = RwLockWriteGuard::unlocked(index, || {
             let copied = self.copy_list(|index| place.list(index));
-            let kept: PostingsList = copied.iter().copied().filter(|series| !is_dead(*series)).collect();
+            let kept: PostingsList =
+                copied.iter().copied().filter(|series| !is_dead(*series)).collect();
             (copied, kept)
         });
         place.edit(index, |list| {

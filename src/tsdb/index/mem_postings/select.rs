@@ -19,8 +19,10 @@ impl MemPostings {
         if matchers.is_empty() {
             return Vec::new();
         }
-        let (mut keep, mut drop): (Vec<_>, Vec<_>) =
-            matchers.iter().filter_map(PostingsFilter::from_matcher).partition(|condition| condition.includes);
+        let (mut keep, mut drop): (Vec<_>, Vec<_>) = matchers
+            .iter()
+            .filter_map(PostingsFilter::from_matcher)
+            .partition(|condition| condition.includes);
         keep.sort_by_cached_key(|condition| self.cost(condition));
         drop.sort_by_cached_key(|condition| self.cost(condition));
         let mut conditions = keep.iter();
@@ -90,7 +92,11 @@ impl MemPostings {
 
     /// Shows the lists of a condition's values, each in one hold of the lock, but for long ones: their values are
     /// returned.
-    fn for_each_list(&self, condition: &PostingsFilter<'_>, mut visit: impl FnMut(&[SeriesRef])) -> Vec<String> {
+    fn for_each_list(
+        &self,
+        condition: &PostingsFilter<'_>,
+        mut visit: impl FnMut(&[SeriesRef]),
+    ) -> Vec<String> {
         let mut long = Vec::new();
         let mut visit_short = |value: &str, list: &[SeriesRef]| {
             if list.len() < LONG_LIST {
@@ -105,11 +111,13 @@ impl MemPostings {
                     visit_short(value, self.index.read().list(condition.name, value));
                 }
             }
-            ValueSet::Scanned { prefix, matcher } => self.scan(condition.name, prefix, |value, list| {
-                if matcher.matches(value) == condition.includes {
-                    visit_short(value, list);
-                }
-            }),
+            ValueSet::Scanned { prefix, matcher } => {
+                self.scan(condition.name, prefix, |value, list| {
+                    if matcher.matches(value) == condition.includes {
+                        visit_short(value, list);
+                    }
+                })
+            }
             ValueSet::Every => self.scan(condition.name, "", visit_short),
         }
         long

@@ -21,7 +21,12 @@ fn satisfies(labels: &Labels, matchers: &[Matcher]) -> bool {
 }
 
 fn kind() -> impl Strategy<Value = MatchType> {
-    prop_oneof![Just(MatchType::Equal), Just(MatchType::NotEqual), Just(MatchType::Regex), Just(MatchType::NotRegex)]
+    prop_oneof![
+        Just(MatchType::Equal),
+        Just(MatchType::NotEqual),
+        Just(MatchType::Regex),
+        Just(MatchType::NotRegex)
+    ]
 }
 
 fn any_matcher() -> impl Strategy<Value = Matcher> {
@@ -51,7 +56,11 @@ fn any_matcher() -> impl Strategy<Value = Matcher> {
 
 fn any_labels() -> impl Strategy<Value = Labels> {
     proptest::collection::btree_map("[abc]", "[vw][1-3]{1,2}", 1..4).prop_map(|map| {
-        map.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect::<LabelsBuilder<'_>>().build().unwrap()
+        map.iter()
+            .map(|(name, value)| (name.as_str(), value.as_str()))
+            .collect::<LabelsBuilder<'_>>()
+            .build()
+            .unwrap()
     })
 }
 
@@ -95,13 +104,19 @@ fn holds_the_same(index: &MemPostings, model: &BTreeMap<SeriesRef, Labels>) {
     assert_eq!(index.all(), model.keys().copied().collect::<Vec<_>>());
     assert_eq!(index.label_names(), pairs.keys().copied().collect::<Vec<_>>());
     for (name, values) in &pairs {
-        assert_eq!(index.values_after(name, None, usize::MAX), values.keys().copied().collect::<Vec<_>>());
+        assert_eq!(
+            index.values_after(name, None, usize::MAX),
+            values.keys().copied().collect::<Vec<_>>()
+        );
         for (value, series) in values {
             assert_eq!(&index.postings(name, value), series);
         }
     }
-    let cardinality =
-        IndexCardinality { series: model.len(), names: pairs.len(), pairs: pairs.values().map(BTreeMap::len).sum() };
+    let cardinality = IndexCardinality {
+        series: model.len(),
+        names: pairs.len(),
+        pairs: pairs.values().map(BTreeMap::len).sum(),
+    };
     assert_eq!(index.cardinality(), cardinality);
 }
 
@@ -128,15 +143,21 @@ fn long_lists_are_selected_in_slices() {
     let count = 5 * LONG_LIST as u64;
     let index = large(count);
     let select = |matchers: &[(MatchType, &str, &str)]| {
-        let matchers: Vec<_> = matchers.iter().map(|(kind, name, value)| matcher(*kind, name, value)).collect();
+        let matchers: Vec<_> =
+            matchers.iter().map(|(kind, name, value)| matcher(*kind, name, value)).collect();
         index.select(&matchers)
     };
-    let refs = |wanted: &dyn Fn(u64) -> bool| (1..=count).filter(|s| wanted(*s)).map(SeriesRef).collect::<Vec<_>>();
+    let refs = |wanted: &dyn Fn(u64) -> bool| {
+        (1..=count).filter(|s| wanted(*s)).map(SeriesRef).collect::<Vec<_>>()
+    };
     use MatchType::{Equal, NotEqual, NotRegex, Regex};
     assert_eq!(select(&[(Equal, "all", "1"), (Equal, "half", "1")]), refs(&|s| s % 2 == 1));
     assert_eq!(select(&[(Equal, "all", "1"), (NotEqual, "half", "1")]), refs(&|s| s % 2 == 0));
     assert_eq!(select(&[(Regex, "half", "[01].*")]), refs(&|_| true));
-    assert_eq!(select(&[(Regex, "own", ".+[05]"), (NotRegex, "half", "0.*")]), refs(&|s| s % 10 == 5));
+    assert_eq!(
+        select(&[(Regex, "own", ".+[05]"), (NotRegex, "half", "0.*")]),
+        refs(&|s| s % 10 == 5)
+    );
     assert_eq!(select(&[(NotRegex, "own", ".*[1-9]")]), refs(&|s| s % 10 == 0));
     assert_eq!(select(&[(Equal, "own", "v000007"), (Regex, "all", ".+")]), [SeriesRef(7)]);
     assert_eq!(select(&[(Equal, "own", "")]), []);
@@ -153,11 +174,20 @@ fn long_lists_are_removed_from() {
             [("all".to_owned(), "1".to_owned()), ("half".to_owned(), (series % 2).to_string()), own]
         })
         .collect();
-    index.remove(&|series| series.0 % 3 == 0, gone.iter().map(|(name, value)| (name.as_str(), value.as_str())));
+    index.remove(
+        &|series| series.0 % 3 == 0,
+        gone.iter().map(|(name, value)| (name.as_str(), value.as_str())),
+    );
     let left: Vec<_> = (1..=count).filter(|series| series % 3 != 0).map(SeriesRef).collect();
     assert_eq!((index.all(), index.postings("all", "1")), (left.clone(), left.clone()));
-    assert_eq!(index.postings("half", "1"), left.iter().copied().filter(|s| s.0 % 2 == 1).collect::<Vec<_>>());
-    assert_eq!(index.cardinality(), IndexCardinality { series: left.len(), names: 3, pairs: 3 + left.len() });
+    assert_eq!(
+        index.postings("half", "1"),
+        left.iter().copied().filter(|s| s.0 % 2 == 1).collect::<Vec<_>>()
+    );
+    assert_eq!(
+        index.cardinality(),
+        IndexCardinality { series: left.len(), names: 3, pairs: 3 + left.len() }
+    );
 }
 
 #[test]
@@ -167,7 +197,8 @@ fn one_hold_of_the_lock_passes_over_a_bounded_number_of_values() {
     let (mut after, mut seen, mut slices) = (None, Vec::new(), 0);
     loop {
         let before = seen.len();
-        after = guard.scan_slice("own", "v", after.as_deref(), &mut |value, _| seen.push(value.to_owned()));
+        after = guard
+            .scan_slice("own", "v", after.as_deref(), &mut |value, _| seen.push(value.to_owned()));
         slices += 1;
         assert!(seen.len() - before <= SLICE / super::VALUE_COST);
         if after.is_none() {
@@ -212,7 +243,8 @@ fn readers_see_whole_series_and_all_that_were_added_before() {
                     };
                     assert!(found.is_sorted_by(|a, b| a < b));
                     let expected = (1..=before).filter(|series| kept(*series)).count();
-                    let live = found.iter().filter(|series| kept(series.0) && series.0 <= before).count();
+                    let live =
+                        found.iter().filter(|series| kept(series.0) && series.0 <= before).count();
                     assert_eq!(live, expected);
                     let partial = index.select(&[equal.clone(), none.clone()]);
                     assert!(partial.iter().all(|series| !kept(series.0)), "{partial:?}");

@@ -5,7 +5,7 @@
 use crate::model::labels::Labels;
 use crate::model::time::TimeRange;
 use crate::tsdb::query::merged_series::merger::RankedChunk;
-use crate::tsdb::query::merged_series::{SampleIter, MergedSeries};
+use crate::tsdb::query::merged_series::{MergedSeries, SampleIter};
 use crate::tsdb::query::source::Chunk;
 
 /// The groups of a series in the order of time; made by [`MergedSeries::groups`].

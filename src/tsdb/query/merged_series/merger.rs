@@ -125,7 +125,9 @@ impl<'a, D: ChunkDecoder<'a>> SampleMerger<'a, D> {
     fn take_first(&mut self) -> Result<D::Sample, QueryError> {
         let open = &mut self.open[0];
         let sample = match read(&mut open.rest, open.deleted, self.labels)? {
-            Some(sample) if sample.t() <= open.head.t() => return Err(self.corrupted("its times do not rise")),
+            Some(sample) if sample.t() <= open.head.t() => {
+                return Err(self.corrupted("its times do not rise"));
+            }
             Some(sample) => std::mem::replace(&mut open.head, sample),
             None => self.open.swap_remove(0).head,
         };
@@ -139,7 +141,8 @@ impl<'a, D: ChunkDecoder<'a>> SampleMerger<'a, D> {
         loop {
             let (left, right) = (2 * at + 1, 2 * at + 2);
             let Some(child) = self.open.get(left) else { return };
-            let is_right = self.open.get(right).is_some_and(|other| other.head.t() < child.head.t());
+            let is_right =
+                self.open.get(right).is_some_and(|other| other.head.t() < child.head.t());
             let child = if is_right { right } else { left };
             if self.open[at].head.t() <= self.open[child].head.t() {
                 return;
@@ -191,7 +194,8 @@ fn read<'a, D: ChunkDecoder<'a>>(
     labels: &Labels,
 ) -> Result<Option<D::Sample>, QueryError> {
     while let Some(sample) = samples.next() {
-        let sample = sample.map_err(|error| QueryError::Corrupted(format!("a chunk of {labels}: {error}")))?;
+        let sample = sample
+            .map_err(|error| QueryError::Corrupted(format!("a chunk of {labels}: {error}")))?;
         if deleted.is_none_or(|deleted| !deleted.contains(sample.t())) {
             return Ok(Some(sample));
         }
@@ -201,7 +205,7 @@ fn read<'a, D: ChunkDecoder<'a>>(
 
 #[cfg(test)]
 mod tests {
-    use super::{SampleMerger, DecodedSample, ChunkDecoder, RankedChunk};
+    use super::{ChunkDecoder, DecodedSample, RankedChunk, SampleMerger};
     use crate::model::labels::LabelsBuilder;
     use crate::model::time::TimeRange;
     use crate::tsdb::chunk::ChunkEncoding;
@@ -249,13 +253,20 @@ mod tests {
             let times = (0..32).map(|n| first + n * count);
             let bytes: Vec<u8> = times.flat_map(i64::to_le_bytes).collect();
             let (mint, maxt) = (first, first + 31 * count);
-            let chunk = Chunk { mint, maxt, encoding: ChunkEncoding::Xor, data: ChunkData::new(bytes), deleted_intervals: None };
+            let chunk = Chunk {
+                mint,
+                maxt,
+                encoding: ChunkEncoding::Xor,
+                data: ChunkData::new(bytes),
+                deleted_intervals: None,
+            };
             RankedChunk { chunk, rank: first as usize }
         };
         let chunks: Vec<RankedChunk> = (0..count).map(chunk).collect();
         let labels = LabelsBuilder::from_iter([("a", "b")]).build().unwrap();
         LOOKS.set(0);
-        let merged = SampleMerger::<Times<'_>>::new(&labels, &chunks, TimeRange::ALL).map(|sample| sample.unwrap().0);
+        let merged = SampleMerger::<Times<'_>>::new(&labels, &chunks, TimeRange::ALL)
+            .map(|sample| sample.unwrap().0);
         assert!(merged.eq(0..32 * count));
         LOOKS.get() / (32 * count as u64)
     }

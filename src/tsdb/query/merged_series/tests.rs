@@ -1,13 +1,15 @@
 //! Points out of chunks that overlap, are damaged, or are of several kinds. (See also `select::tests`.)
 
 use super::MergedSeries;
+use crate::model::float_sample::{FloatSample, STALE_NAN_BITS};
 use crate::model::histogram::{CounterResetHint, Histogram};
-use crate::model::float_sample::{STALE_NAN_BITS, FloatSample};
-use crate::model::time::TimeRange;
 use crate::model::sample::{Sample, SampleValue};
+use crate::model::time::TimeRange;
 use crate::tsdb::chunk::ChunkEncoding;
 use crate::tsdb::chunk::xor2::encode::Xor2Chunk;
-use crate::tsdb::query::any_points::{PLAIN, WITH_STARTS, arb_samples, assert_same, chunks, histogram};
+use crate::tsdb::query::any_points::{
+    PLAIN, WITH_STARTS, arb_samples, assert_same, chunks, histogram,
+};
 use crate::tsdb::query::fixed_source::{chunk, labels};
 use crate::tsdb::query::source::{Chunk, ChunkData, ChunkSeries, QueryError};
 use proptest::prelude::{prop_assert_eq, proptest};
@@ -29,7 +31,8 @@ fn read(series: &MergedSeries, range: TimeRange) -> Result<Vec<FloatSample>, Que
 #[test]
 fn of_two_samples_at_one_time_the_later_sources_stands() {
     let stale = f64::from_bits(STALE_NAN_BITS);
-    let mut merged = series(vec![chunk(&run(&[(1, 1.0), (3, 3.0), (5, 5.0)])), chunk(&run(&[(7, 7.0)]))]);
+    let mut merged =
+        series(vec![chunk(&run(&[(1, 1.0), (3, 3.0), (5, 5.0)])), chunk(&run(&[(7, 7.0)]))]);
     merged.add_chunks(vec![chunk(&run(&[(0, 0.5), (3, stale), (7, 7.5)]))]);
     let all = run(&[(0, 0.5), (1, 1.0), (3, stale), (5, 5.0), (7, 7.5)]);
     assert_eq!(read(&merged, TimeRange::ALL).unwrap(), all);
@@ -43,9 +46,15 @@ fn floats_of_both_encodings_are_read_with_their_start_times() {
     let mut newer = Xor2Chunk::default();
     [(4, 40), (4, 50), (7, 60)].iter().for_each(|&(start, t)| newer.append_with_st(start, t, 1.0));
     let data = ChunkData::new(newer.into_bytes());
-    let newer = Chunk { mint: 40, maxt: 60, encoding: ChunkEncoding::Xor2, data, deleted_intervals: None };
-    let mixed = series(vec![chunk(&run(&[(1, 1.0), (55, 2.0)])), newer, chunk(&run(&[(60, 3.0), (61, 3.0)]))]);
-    let read: Vec<_> = points(&mixed).iter().map(|point| (point.t, point.start_timestamp)).collect();
+    let newer =
+        Chunk { mint: 40, maxt: 60, encoding: ChunkEncoding::Xor2, data, deleted_intervals: None };
+    let mixed = series(vec![
+        chunk(&run(&[(1, 1.0), (55, 2.0)])),
+        newer,
+        chunk(&run(&[(60, 3.0), (61, 3.0)])),
+    ]);
+    let read: Vec<_> =
+        points(&mixed).iter().map(|point| (point.t, point.start_timestamp)).collect();
     assert_eq!(read, [(1, 0), (40, 4), (50, 4), (55, 0), (60, 0), (61, 0)]);
 }
 
@@ -60,7 +69,13 @@ fn counter(t: i64, count: u64) -> Sample {
 
 fn gauge(t: i64, count: u64) -> Sample {
     let histogram = histogram(0, &[(1, count)].into(), &[].into());
-    Sample::new(t, SampleValue::Histogram(Box::new(Histogram { reset_hint: CounterResetHint::Gauge, ..histogram })))
+    Sample::new(
+        t,
+        SampleValue::Histogram(Box::new(Histogram {
+            reset_hint: CounterResetHint::Gauge,
+            ..histogram
+        })),
+    )
 }
 
 fn one_chunk(points: &[Sample]) -> Chunk {
@@ -82,7 +97,12 @@ fn a_float_and_a_histogram_at_one_time_are_one_point_of_the_later_source() {
     let mut merged = series(vec![chunk(&run(&[(1, 1.0), (3, 3.0), (5, 5.0)]))]);
     merged.add_chunks(vec![one_chunk(&[counter(2, 4), counter(3, 5)])]);
     merged.add_chunks(vec![chunk(&run(&[(2, 2.5)]))]);
-    let expected = [FloatSample::new(1, 1.0).into(), FloatSample::new(2, 2.5).into(), counter(3, 5), FloatSample::new(5, 5.0).into()];
+    let expected = [
+        FloatSample::new(1, 1.0).into(),
+        FloatSample::new(2, 2.5).into(),
+        counter(3, 5),
+        FloatSample::new(5, 5.0).into(),
+    ];
     assert_same(&points(&merged), &expected);
     assert_eq!(read(&merged, TimeRange::ALL).unwrap(), run(&[(1, 1.0), (2, 2.5), (5, 5.0)]));
     assert_eq!(read(&merged, TimeRange::new(3, 4)).unwrap(), []);
@@ -91,17 +111,25 @@ fn a_float_and_a_histogram_at_one_time_are_one_point_of_the_later_source() {
 #[test]
 fn what_is_known_of_counter_resets_is_kept_between_neighbours_of_one_chunk() {
     use CounterResetHint::{NotReset, Unknown};
-    let series = series(vec![one_chunk(&[counter(1, 1), counter(2, 2)]), one_chunk(&[counter(3, 3), counter(4, 4)])]);
-    assert_eq!(hints(&series, TimeRange::ALL), [(1, Unknown), (2, NotReset), (3, Unknown), (4, NotReset)]);
+    let series = series(vec![
+        one_chunk(&[counter(1, 1), counter(2, 2)]),
+        one_chunk(&[counter(3, 3), counter(4, 4)]),
+    ]);
+    assert_eq!(
+        hints(&series, TimeRange::ALL),
+        [(1, Unknown), (2, NotReset), (3, Unknown), (4, NotReset)]
+    );
     assert_eq!(hints(&series, TimeRange::new(2, 3)), [(2, NotReset), (3, Unknown)]);
 }
 
 #[test]
 fn what_is_known_of_counter_resets_is_forgotten_where_points_of_another_chunk_come_between() {
     use CounterResetHint::{Gauge, NotReset, Unknown};
-    let mut merged = series(vec![one_chunk(&[counter(1, 1), counter(2, 2), counter(5, 5), counter(6, 6)])]);
+    let mut merged =
+        series(vec![one_chunk(&[counter(1, 1), counter(2, 2), counter(5, 5), counter(6, 6)])]);
     merged.add_chunks(vec![one_chunk(&[counter(3, 3), counter(4, 4)])]);
-    let expected = [(1, Unknown), (2, NotReset), (3, Unknown), (4, NotReset), (5, Unknown), (6, NotReset)];
+    let expected =
+        [(1, Unknown), (2, NotReset), (3, Unknown), (4, NotReset), (5, Unknown), (6, NotReset)];
     assert_eq!(hints(&merged, TimeRange::ALL), expected);
     let mut gauges = series(vec![one_chunk(&[gauge(1, 1), gauge(3, 3)])]);
     gauges.add_chunks(vec![one_chunk(&[gauge(2, 2)])]);
@@ -149,8 +177,11 @@ fn a_damaged_chunk_is_an_error_that_names_the_series_and_ends_the_samples() {
     let none = series(vec![Chunk { data: ChunkData::new([0]), ..chunk(&run(&[(9, 9.0)])) }]);
     let histogram = one_chunk(&[counter(1, 1), counter(2, 2)]);
     let histogram = ChunkData::new(histogram.data.bytes()[..9].to_vec());
-    let kinds =
-        series(vec![Chunk { encoding: ChunkEncoding::Histogram, data: histogram, ..chunk(&run(&[(1, 1.0), (9, 9.0)])) }]);
+    let kinds = series(vec![Chunk {
+        encoding: ChunkEncoding::Histogram,
+        data: histogram,
+        ..chunk(&run(&[(1, 1.0), (9, 9.0)]))
+    }]);
     for (damaged, right) in [(torn, 2), (early, 0), (falling, 1), (none, 0), (kinds, 1)] {
         let mut samples = damaged.float_samples(TimeRange::new(0, 10));
         let before = samples.by_ref().take_while(Result::is_ok).count();

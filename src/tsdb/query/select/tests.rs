@@ -1,9 +1,9 @@
 //! Merged sources against a plain model.
 
 use super::select;
+use crate::model::float_sample::FloatSample;
 use crate::model::labels::Labels;
 use crate::model::matcher::{MatchType, Matcher};
-use crate::model::float_sample::FloatSample;
 use crate::model::time::TimeRange;
 use crate::tsdb::query::fixed_source::{FixedSource, chunk, labels};
 use crate::tsdb::query::source::{BlockSource, ChunkSeries, ChunkSeriesSet, QueryError};
@@ -71,7 +71,8 @@ struct Counting {
 
 impl Counting {
     fn new(names: &[&str], fails_at: usize) -> Self {
-        let series = names.iter().map(|name| ChunkSeries { labels: labels(name), chunks: Vec::new() });
+        let series =
+            names.iter().map(|name| ChunkSeries { labels: labels(name), chunks: Vec::new() });
         Self { series: series.collect(), fails_at, made: AtomicUsize::new(0) }
     }
 }
@@ -80,7 +81,11 @@ impl BlockSource for Counting {
     fn select(&self, _: &[Matcher], _: TimeRange) -> Result<ChunkSeriesSet<'_>, QueryError> {
         Ok(Box::new(self.series.iter().enumerate().map(|(nth, series)| {
             self.made.fetch_add(1, Ordering::Relaxed);
-            if nth == self.fails_at { Err(QueryError::Corrupted("torn".to_owned())) } else { Ok(series.clone()) }
+            if nth == self.fails_at {
+                Err(QueryError::Corrupted("torn".to_owned()))
+            } else {
+                Ok(series.clone())
+            }
         })))
     }
 }

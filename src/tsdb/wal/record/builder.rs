@@ -8,9 +8,9 @@ use crate::model::refs::SeriesRef;
 use crate::model::sample::{Sample, SampleValue};
 use crate::tsdb::encoding::byte_reader::{put_be_i64, put_be_u64, put_uvarint, put_varint};
 use crate::tsdb::wal::record::histogram_encoder::{put_float_histogram, put_histogram};
-use crate::tsdb::wal::record::record_type::RecordType;
 use crate::tsdb::wal::record::label_set::put_labels;
-use crate::tsdb::wal::record::samples::{EntryHeader, EntryBase};
+use crate::tsdb::wal::record::record_type::RecordType;
+use crate::tsdb::wal::record::samples::{EntryBase, EntryHeader};
 
 /// Whether records of points have a place for start timestamps.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -42,11 +42,15 @@ pub fn record_type_for(value: &SampleValue, starts: RecordVersion) -> RecordType
         (SampleValue::Float(_), RecordVersion::V2) => RecordType::SamplesV2,
         (SampleValue::Histogram(_), RecordVersion::V2) => RecordType::HistogramsV2,
         (SampleValue::FloatHistogram(_), RecordVersion::V2) => RecordType::FloatHistogramsV2,
-        (SampleValue::Histogram(histogram), RecordVersion::V1) if histogram.schema == CUSTOM_BUCKETS_SCHEMA => {
+        (SampleValue::Histogram(histogram), RecordVersion::V1)
+            if histogram.schema == CUSTOM_BUCKETS_SCHEMA =>
+        {
             RecordType::CustomHistograms
         }
         (SampleValue::Histogram(_), RecordVersion::V1) => RecordType::Histograms,
-        (SampleValue::FloatHistogram(histogram), RecordVersion::V1) if histogram.schema == CUSTOM_BUCKETS_SCHEMA => {
+        (SampleValue::FloatHistogram(histogram), RecordVersion::V1)
+            if histogram.schema == CUSTOM_BUCKETS_SCHEMA =>
+        {
             RecordType::CustomFloatHistograms
         }
         (SampleValue::FloatHistogram(_), RecordVersion::V1) => RecordType::FloatHistograms,
@@ -91,7 +95,8 @@ impl RecordBuilder {
                     self.bytes.push(kind.as_byte());
                     self.times = None;
                 }
-                let entry = EntryHeader { series, t: point.t, start_timestamp: point.start_timestamp };
+                let entry =
+                    EntryHeader { series, t: point.t, start_timestamp: point.start_timestamp };
                 EntryBase::write(&mut self.times, &mut self.bytes, entry);
             }
             _ => self.push_entry_header(kind, series, point.t),
@@ -99,7 +104,9 @@ impl RecordBuilder {
         match &point.value {
             SampleValue::Float(v) => put_be_u64(&mut self.bytes, v.to_bits()),
             SampleValue::Histogram(histogram) => put_histogram(&mut self.bytes, histogram),
-            SampleValue::FloatHistogram(histogram) => put_float_histogram(&mut self.bytes, histogram),
+            SampleValue::FloatHistogram(histogram) => {
+                put_float_histogram(&mut self.bytes, histogram)
+            }
         }
     }
 

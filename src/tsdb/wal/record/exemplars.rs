@@ -10,10 +10,12 @@
 
 use crate::model::exemplar::Exemplar;
 use crate::model::refs::SeriesRef;
-use crate::tsdb::encoding::byte_reader::{ByteReader, put_be_i64, put_be_u64, put_uvarint, put_varint};
+use crate::tsdb::encoding::byte_reader::{
+    ByteReader, put_be_i64, put_be_u64, put_uvarint, put_varint,
+};
 use crate::tsdb::wal::record::error::DecodeRecordError;
-use crate::tsdb::wal::record::record_type::RecordType;
 use crate::tsdb::wal::record::label_set::{put_labels, read_labels};
+use crate::tsdb::wal::record::record_type::RecordType;
 
 /// An exemplar of a series.
 #[derive(Clone, Debug, PartialEq)]
@@ -25,7 +27,10 @@ pub struct RefExemplar {
 }
 
 /// Appends a whole exemplar record to `out`: exactly Prometheus's bytes.
-pub fn encode_exemplars<'a>(out: &mut Vec<u8>, exemplars: impl IntoIterator<Item = &'a RefExemplar>) {
+pub fn encode_exemplars<'a>(
+    out: &mut Vec<u8>,
+    exemplars: impl IntoIterator<Item = &'a RefExemplar>,
+) {
     out.push(RecordType::Exemplars.as_byte());
     put_exemplars(out, exemplars);
 }
@@ -94,7 +99,10 @@ mod tests {
         record.extend_from_slice(b"\x02\x01\x3f\xf0\0\0\0\0\0\0\x01\x01a\x01b");
         record.extend_from_slice(b"\0\0\0\0\0\0\0\0\0\0\0");
         let decoded = decode_exemplars(&record).unwrap();
-        assert_eq!((decoded[0].series.0, decoded[0].exemplar.t, decoded[0].exemplar.v), (3, 8, 1.0));
+        assert_eq!(
+            (decoded[0].series.0, decoded[0].exemplar.t, decoded[0].exemplar.v),
+            (3, 8, 1.0)
+        );
         assert_eq!(decoded[0].exemplar.labels.as_ref().and_then(|l| l.get("a")), Some("b"));
         assert_eq!((decoded[1].series.0, decoded[1].exemplar.t), (2, 9));
         assert!(decoded[1].exemplar.labels.is_none());

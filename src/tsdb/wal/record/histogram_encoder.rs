@@ -3,11 +3,13 @@
 //! Not a choice of layout: whoever encodes says which type the record is to have. Types 7 and 8 take histograms with custom
 //! buckets too, as their decoder does: an older Prometheus wrote such.
 
-use crate::model::histogram::{CUSTOM_BUCKETS_SCHEMA, CounterResetHint, FloatHistogram, Histogram, Span};
+use crate::model::histogram::{
+    CUSTOM_BUCKETS_SCHEMA, CounterResetHint, FloatHistogram, Histogram, Span,
+};
 use crate::tsdb::encoding::byte_reader::{put_be_i64, put_be_u64, put_uvarint, put_varint};
 use crate::tsdb::wal::record::histograms::RefHistogram;
 use crate::tsdb::wal::record::record_type::RecordType;
-use crate::tsdb::wal::record::samples::{EntryHeader, EntryBase};
+use crate::tsdb::wal::record::samples::{EntryBase, EntryHeader};
 
 /// How the heads of a histogram record's entries stand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,7 +36,11 @@ impl HistogramLayout {
 }
 
 /// Appends a whole record of integer histograms (types 7, 9 and 12) to `out`: exactly Prometheus's bytes.
-pub fn encode_histograms(out: &mut Vec<u8>, layout: HistogramLayout, entries: &[RefHistogram<Histogram>]) {
+pub fn encode_histograms(
+    out: &mut Vec<u8>,
+    layout: HistogramLayout,
+    entries: &[RefHistogram<Histogram>],
+) {
     let kind = match layout {
         HistogramLayout::Exponential => RecordType::Histograms,
         HistogramLayout::Custom => RecordType::CustomHistograms,
@@ -44,7 +50,11 @@ pub fn encode_histograms(out: &mut Vec<u8>, layout: HistogramLayout, entries: &[
 }
 
 /// Appends a whole record of float histograms (types 8, 10 and 13) to `out`: exactly Prometheus's bytes.
-pub fn encode_float_histograms(out: &mut Vec<u8>, layout: HistogramLayout, entries: &[RefHistogram<FloatHistogram>]) {
+pub fn encode_float_histograms(
+    out: &mut Vec<u8>,
+    layout: HistogramLayout,
+    entries: &[RefHistogram<FloatHistogram>],
+) {
     let kind = match layout {
         HistogramLayout::Exponential => RecordType::FloatHistograms,
         HistogramLayout::Custom => RecordType::CustomFloatHistograms,
@@ -60,7 +70,11 @@ fn encode<H>(out: &mut Vec<u8>, kind: RecordType, entries: &[RefHistogram<H>], p
     if HistogramLayout::from_record_type(kind) == Some(HistogramLayout::WithSt) {
         let mut times = None;
         for RefHistogram { series, start_timestamp: start, t, histogram } in entries {
-            EntryBase::write(&mut times, out, EntryHeader { series: *series, t: *t, start_timestamp: *start });
+            EntryBase::write(
+                &mut times,
+                out,
+                EntryHeader { series: *series, t: *t, start_timestamp: *start },
+            );
             put(out, histogram);
         }
         return;
@@ -128,9 +142,13 @@ fn put_list<T>(out: &mut Vec<u8>, values: &[T], put: fn(&mut Vec<u8>, &T)) {
 #[cfg(test)]
 mod tests {
     use super::{HistogramLayout, encode_float_histograms, encode_histograms};
-    use crate::model::histogram::{CUSTOM_BUCKETS_SCHEMA, CounterResetHint, FloatHistogram, Histogram, Span};
+    use crate::model::histogram::{
+        CUSTOM_BUCKETS_SCHEMA, CounterResetHint, FloatHistogram, Histogram, Span,
+    };
     use crate::model::refs::SeriesRef;
-    use crate::tsdb::wal::record::histograms::{RefHistogram, decode_float_histograms, decode_histograms};
+    use crate::tsdb::wal::record::histograms::{
+        RefHistogram, decode_float_histograms, decode_histograms,
+    };
     use crate::tsdb::wal::record::record_type::RecordType;
     use proptest::prelude::{Strategy, any, prop_assert_eq, proptest};
 
@@ -143,25 +161,44 @@ mod tests {
             proptest::collection::vec(any::<i64>(), 0..6),
             proptest::collection::vec(-9.0..9.0f64, 0..4),
         );
-        let entry = (any::<u64>(), any::<i64>(), 0i64..3, 0u8..4, any::<bool>(), any::<u64>(), -1e9..1e9f64, lists);
-        let entry = entry.prop_map(|(n, t, start, hint, custom, count, sum, (spans, buckets, bounds))| RefHistogram {
-            series: SeriesRef(n),
-            start_timestamp: start * 1_000_003,
-            t,
-            histogram: Histogram {
-                reset_hint: CounterResetHint::from_byte(hint).unwrap(),
-                schema: if custom { CUSTOM_BUCKETS_SCHEMA } else { 3 },
-                zero_threshold: sum / 7.0,
-                zero_count: count / 3,
-                count,
-                sum,
-                positive_spans: spans.iter().map(|&(offset, length)| Span { offset, length }).collect(),
-                negative_spans: spans.iter().rev().map(|&(offset, length)| Span { offset, length }).collect(),
-                negative_buckets: buckets.iter().rev().copied().collect(),
-                positive_buckets: buckets,
-                custom_values: if custom { bounds } else { Vec::new() },
-            },
-        });
+        let entry = (
+            any::<u64>(),
+            any::<i64>(),
+            0i64..3,
+            0u8..4,
+            any::<bool>(),
+            any::<u64>(),
+            -1e9..1e9f64,
+            lists,
+        );
+        let entry =
+            entry.prop_map(|(n, t, start, hint, custom, count, sum, (spans, buckets, bounds))| {
+                RefHistogram {
+                    series: SeriesRef(n),
+                    start_timestamp: start * 1_000_003,
+                    t,
+                    histogram: Histogram {
+                        reset_hint: CounterResetHint::from_byte(hint).unwrap(),
+                        schema: if custom { CUSTOM_BUCKETS_SCHEMA } else { 3 },
+                        zero_threshold: sum / 7.0,
+                        zero_count: count / 3,
+                        count,
+                        sum,
+                        positive_spans: spans
+                            .iter()
+                            .map(|&(offset, length)| Span { offset, length })
+                            .collect(),
+                        negative_spans: spans
+                            .iter()
+                            .rev()
+                            .map(|&(offset, length)| Span { offset, length })
+                            .collect(),
+                        negative_buckets: buckets.iter().rev().copied().collect(),
+                        positive_buckets: buckets,
+                        custom_values: if custom { bounds } else { Vec::new() },
+                    },
+                }
+            });
         proptest::collection::vec(entry, 0..6)
     }
 

@@ -24,12 +24,14 @@
 //! Histograms are handed out as they stand. Prometheus leaves those of an unknown schema out with a warning and reads
 //! schemas 9 to 52 at the resolution of 8: that is for whoever replays them ([`crate::model::histogram::is_known_schema`]).
 
-use crate::model::histogram::{CUSTOM_BUCKETS_SCHEMA, CounterResetHint, FloatHistogram, Histogram, Span};
+use crate::model::histogram::{
+    CUSTOM_BUCKETS_SCHEMA, CounterResetHint, FloatHistogram, Histogram, Span,
+};
 use crate::model::refs::SeriesRef;
 use crate::tsdb::encoding::byte_reader::{ByteError, ByteReader};
 use crate::tsdb::wal::record::error::DecodeRecordError;
 use crate::tsdb::wal::record::record_type::RecordType;
-use crate::tsdb::wal::record::samples::{EntryHeader, EntryBase};
+use crate::tsdb::wal::record::samples::{EntryBase, EntryHeader};
 
 /// A histogram of a series as the log knows it.
 #[derive(Clone, Debug, PartialEq)]
@@ -50,7 +52,9 @@ pub struct RefHistogram<H> {
 /// [`DecodeRecordError`] where the record is of another kind, ends within an entry, or holds what is no histogram.
 pub fn decode_histograms(record: &[u8]) -> Result<Vec<RefHistogram<Histogram>>, DecodeRecordError> {
     match RecordType::from_record(record) {
-        RecordType::Histograms | RecordType::CustomHistograms => decode_v1(&record[1..], read_histogram),
+        RecordType::Histograms | RecordType::CustomHistograms => {
+            decode_v1(&record[1..], read_histogram)
+        }
         RecordType::HistogramsV2 => decode_v2(&record[1..], read_histogram),
         found => Err(DecodeRecordError::UnexpectedType { expected: RecordType::Histograms, found }),
     }
@@ -60,19 +64,26 @@ pub fn decode_histograms(record: &[u8]) -> Result<Vec<RefHistogram<Histogram>>, 
 ///
 /// # Errors
 /// As [`decode_histograms`].
-pub fn decode_float_histograms(record: &[u8]) -> Result<Vec<RefHistogram<FloatHistogram>>, DecodeRecordError> {
+pub fn decode_float_histograms(
+    record: &[u8],
+) -> Result<Vec<RefHistogram<FloatHistogram>>, DecodeRecordError> {
     match RecordType::from_record(record) {
         RecordType::FloatHistograms | RecordType::CustomFloatHistograms => {
             decode_v1(&record[1..], read_float_histogram)
         }
         RecordType::FloatHistogramsV2 => decode_v2(&record[1..], read_float_histogram),
-        found => Err(DecodeRecordError::UnexpectedType { expected: RecordType::FloatHistograms, found }),
+        found => {
+            Err(DecodeRecordError::UnexpectedType { expected: RecordType::FloatHistograms, found })
+        }
     }
 }
 
 type ReadFn<H> = fn(&mut ByteReader<'_>) -> Result<H, DecodeRecordError>;
 
-fn decode_v1<H>(entries: &[u8], read: ReadFn<H>) -> Result<Vec<RefHistogram<H>>, DecodeRecordError> {
+fn decode_v1<H>(
+    entries: &[u8],
+    read: ReadFn<H>,
+) -> Result<Vec<RefHistogram<H>>, DecodeRecordError> {
     let mut reader = ByteReader::new(entries);
     let mut histograms = Vec::new();
     if reader.is_empty() {
@@ -82,18 +93,32 @@ fn decode_v1<H>(entries: &[u8], read: ReadFn<H>) -> Result<Vec<RefHistogram<H>>,
     while !reader.is_empty() {
         let series = SeriesRef(base_ref.wrapping_add(reader.varint()? as u64));
         let t = base_time.wrapping_add(reader.varint()?);
-        histograms.push(RefHistogram { series, start_timestamp: 0, t, histogram: read(&mut reader)? });
+        histograms.push(RefHistogram {
+            series,
+            start_timestamp: 0,
+            t,
+            histogram: read(&mut reader)?,
+        });
     }
     Ok(histograms)
 }
 
-fn decode_v2<H>(entries: &[u8], read: ReadFn<H>) -> Result<Vec<RefHistogram<H>>, DecodeRecordError> {
+fn decode_v2<H>(
+    entries: &[u8],
+    read: ReadFn<H>,
+) -> Result<Vec<RefHistogram<H>>, DecodeRecordError> {
     let mut reader = ByteReader::new(entries);
     let mut histograms = Vec::new();
     let mut times = None;
     while !reader.is_empty() {
-        let EntryHeader { series, t, start_timestamp: start } = EntryBase::read(&mut times, &mut reader)?;
-        histograms.push(RefHistogram { series, start_timestamp: start, t, histogram: read(&mut reader)? });
+        let EntryHeader { series, t, start_timestamp: start } =
+            EntryBase::read(&mut times, &mut reader)?;
+        histograms.push(RefHistogram {
+            series,
+            start_timestamp: start,
+            t,
+            histogram: read(&mut reader)?,
+        });
     }
     Ok(histograms)
 }
@@ -123,7 +148,9 @@ pub fn read_histogram(reader: &mut ByteReader<'_>) -> Result<Histogram, DecodeRe
 ///
 /// # Errors
 /// As there.
-pub fn read_float_histogram(reader: &mut ByteReader<'_>) -> Result<FloatHistogram, DecodeRecordError> {
+pub fn read_float_histogram(
+    reader: &mut ByteReader<'_>,
+) -> Result<FloatHistogram, DecodeRecordError> {
     let (reset_hint, schema) = (read_reset_hint(reader)?, read_schema(reader)?);
     Ok(FloatHistogram {
         reset_hint,
@@ -142,12 +169,17 @@ pub fn read_float_histogram(reader: &mut ByteReader<'_>) -> Result<FloatHistogra
 
 fn read_reset_hint(reader: &mut ByteReader<'_>) -> Result<CounterResetHint, DecodeRecordError> {
     let byte = reader.u8()?;
-    CounterResetHint::from_byte(byte).ok_or(DecodeRecordError::InvalidByte { what: "reset hint", byte, offset: reader.offset() })
+    CounterResetHint::from_byte(byte).ok_or(DecodeRecordError::InvalidByte {
+        what: "reset hint",
+        byte,
+        offset: reader.offset(),
+    })
 }
 
 fn read_schema(reader: &mut ByteReader<'_>) -> Result<i32, DecodeRecordError> {
     let schema = reader.varint()?;
-    i32::try_from(schema).map_err(|_| DecodeRecordError::OutOfRange { what: "schema", offset: reader.offset() })
+    i32::try_from(schema)
+        .map_err(|_| DecodeRecordError::OutOfRange { what: "schema", offset: reader.offset() })
 }
 
 fn read_spans(reader: &mut ByteReader<'_>) -> Result<Vec<Span>, DecodeRecordError> {
@@ -155,7 +187,8 @@ fn read_spans(reader: &mut ByteReader<'_>) -> Result<Vec<Span>, DecodeRecordErro
     let mut spans = Vec::with_capacity(count);
     for _ in 0..count {
         let (offset, length) = (reader.varint()?, reader.uvarint()?);
-        let out_of_range = |_| DecodeRecordError::OutOfRange { what: "span", offset: reader.offset() };
+        let out_of_range =
+            |_| DecodeRecordError::OutOfRange { what: "span", offset: reader.offset() };
         spans.push(Span {
             offset: i32::try_from(offset).map_err(out_of_range)?,
             length: u32::try_from(length).map_err(out_of_range)?,
@@ -164,8 +197,15 @@ fn read_spans(reader: &mut ByteReader<'_>) -> Result<Vec<Span>, DecodeRecordErro
     Ok(spans)
 }
 
-fn read_custom_values(reader: &mut ByteReader<'_>, schema: i32) -> Result<Vec<f64>, DecodeRecordError> {
-    if schema == CUSTOM_BUCKETS_SCHEMA { read_list(reader, 8, ByteReader::be_f64) } else { Ok(Vec::new()) }
+fn read_custom_values(
+    reader: &mut ByteReader<'_>,
+    schema: i32,
+) -> Result<Vec<f64>, DecodeRecordError> {
+    if schema == CUSTOM_BUCKETS_SCHEMA {
+        read_list(reader, 8, ByteReader::be_f64)
+    } else {
+        Ok(Vec::new())
+    }
 }
 
 /// Reads a count and so many values of at least `least` bytes each.

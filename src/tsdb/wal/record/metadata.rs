@@ -61,7 +61,8 @@ pub fn decode_metadata(record: &[u8]) -> Result<Vec<RefMetadata>, DecodeRecordEr
     let mut entries = Vec::new();
     while !reader.is_empty() {
         let series = SeriesRef(reader.uvarint()?);
-        let mut metadata = Metadata { metric_type: metric_type(reader.u8()?), ..Metadata::default() };
+        let mut metadata =
+            Metadata { metric_type: metric_type(reader.u8()?), ..Metadata::default() };
         for _ in 0..reader.bounded_count(2)? {
             let name = reader.uvarint_str()?;
             let value = reader.uvarint_str()?;
@@ -113,7 +114,8 @@ mod tests {
     fn unknown_fields_are_read_over_and_a_cut_entry_is_an_error() {
         let record = b"\x06\x81\x01\x02\x03\x04UNIT\x01s\x03NEW\x01x\x04HELP\x02me\x01\xff\0";
         let decoded = decode_metadata(record).unwrap();
-        let first = Metadata { metric_type: MetricType::Gauge, unit: "s".into(), help: "me".into() };
+        let first =
+            Metadata { metric_type: MetricType::Gauge, unit: "s".into(), help: "me".into() };
         assert_eq!((decoded[0].series.0, &decoded[0].metadata), (129, &first));
         assert_eq!((decoded[1].series.0, &decoded[1].metadata), (1, &Metadata::default()));
         assert!(decode_metadata(&record[..record.len() - 1]).is_err());

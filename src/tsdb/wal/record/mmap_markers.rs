@@ -63,7 +63,10 @@ mod tests {
         begin_mmap_markers(&mut again);
         decoded.iter().for_each(|marker| put_mmap_marker(&mut again, *marker));
         assert_eq!(again, record);
-        assert_eq!((decoded[0].series.0, decoded[0].chunk.file(), decoded[0].chunk.offset()), (2, 3, 8));
+        assert_eq!(
+            (decoded[0].series.0, decoded[0].chunk.file(), decoded[0].chunk.offset()),
+            (2, 3, 8)
+        );
         assert!(decode_mmap_markers(&record[..16]).is_err());
         assert_eq!(decode_mmap_markers(b"\x05").unwrap(), []);
     }

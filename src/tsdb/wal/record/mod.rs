@@ -18,15 +18,15 @@
 //! Decoders take a whole record as the reader hands it out (decompressed), trust no length in it, and allocate at most in
 //! proportion to its bytes. Source: `tsdb/record` of Prometheus 3.14, the authority where `wal.md` lags behind.
 
+pub mod builder;
 pub mod error;
 pub mod exemplars;
 pub mod histogram_encoder;
 pub mod histograms;
-pub mod record_type;
 pub mod label_set;
 pub mod metadata;
 pub mod mmap_markers;
-pub mod builder;
+pub mod record_type;
 pub mod samples;
 pub mod series;
 pub mod tombstones;

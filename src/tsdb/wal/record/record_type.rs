@@ -131,7 +131,9 @@ mod tests {
 
     #[test]
     fn only_kinds_close_behind_the_newest_known_may_be_newer() {
-        let newer: Vec<u8> = (0..=255).filter(|&byte| RecordType::from_record(&[byte]).is_plausibly_newer()).collect();
+        let newer: Vec<u8> = (0..=255)
+            .filter(|&byte| RecordType::from_record(&[byte]).is_plausibly_newer())
+            .collect();
         assert_eq!(newer, (14..=20).collect::<Vec<u8>>());
         assert!(!RecordType::from_record(&[]).is_plausibly_newer());
     }

@@ -16,8 +16,8 @@
 //!
 //! Times are milliseconds. A record of the type byte alone is valid and empty. Deltas wrap around at 64 bits, as Go's do.
 
-use crate::model::refs::SeriesRef;
 use crate::model::float_sample::FloatSample;
+use crate::model::refs::SeriesRef;
 use crate::tsdb::encoding::byte_reader::{ByteReader, put_be_i64, put_be_u64, put_varint};
 use crate::tsdb::wal::record::error::DecodeRecordError;
 use crate::tsdb::wal::record::record_type::RecordType;
@@ -59,7 +59,10 @@ pub fn put_sample(out: &mut Vec<u8>, base: SampleBase, series: SeriesRef, sample
 }
 
 /// Appends a whole sample record (type 2) to `out`: exactly Prometheus's bytes.
-pub fn encode_samples(out: &mut Vec<u8>, samples: impl IntoIterator<Item = (SeriesRef, FloatSample)>) {
+pub fn encode_samples(
+    out: &mut Vec<u8>,
+    samples: impl IntoIterator<Item = (SeriesRef, FloatSample)>,
+) {
     let mut samples = samples.into_iter().peekable();
     let Some(&(series, FloatSample { t, .. })) = samples.peek() else { return out.push(2) };
     let base = begin_samples(out, series, t);
@@ -71,7 +74,11 @@ pub fn encode_samples_v2(out: &mut Vec<u8>, samples: impl IntoIterator<Item = Re
     out.push(RecordType::SamplesV2.as_byte());
     let mut times = None;
     for RefSample { series, start_timestamp: start, sample } in samples {
-        EntryBase::write(&mut times, out, EntryHeader { series, t: sample.t, start_timestamp: start });
+        EntryBase::write(
+            &mut times,
+            out,
+            EntryHeader { series, t: sample.t, start_timestamp: start },
+        );
         put_be_u64(out, sample.v.to_bits());
     }
 }
@@ -97,10 +104,19 @@ impl<'a> SamplesDecoder<'a> {
     pub fn new(record: &'a [u8]) -> Result<Self, DecodeRecordError> {
         let mut reader = ByteReader::new(record.get(1..).unwrap_or_default());
         let layout = match RecordType::from_record(record) {
-            RecordType::Samples if reader.is_empty() => SampleLayout::V1 { base_ref: 0, base_time: 0 },
-            RecordType::Samples => SampleLayout::V1 { base_ref: reader.be_u64()?, base_time: reader.be_i64()? },
+            RecordType::Samples if reader.is_empty() => {
+                SampleLayout::V1 { base_ref: 0, base_time: 0 }
+            }
+            RecordType::Samples => {
+                SampleLayout::V1 { base_ref: reader.be_u64()?, base_time: reader.be_i64()? }
+            }
             RecordType::SamplesV2 => SampleLayout::V2(None),
-            found => return Err(DecodeRecordError::UnexpectedType { expected: RecordType::Samples, found }),
+            found => {
+                return Err(DecodeRecordError::UnexpectedType {
+                    expected: RecordType::Samples,
+                    found,
+                });
+            }
         };
         Ok(Self { reader, layout })
     }
@@ -122,8 +138,13 @@ impl<'a> SamplesDecoder<'a> {
                 Ok(RefSample { series, start_timestamp: 0, sample })
             }
             SampleLayout::V2(times) => {
-                let EntryHeader { series, t, start_timestamp: start } = EntryBase::read(times, &mut self.reader)?;
-                Ok(RefSample { series, start_timestamp: start, sample: FloatSample { t, v: self.reader.be_f64()? } })
+                let EntryHeader { series, t, start_timestamp: start } =
+                    EntryBase::read(times, &mut self.reader)?;
+                Ok(RefSample {
+                    series,
+                    start_timestamp: start,
+                    sample: FloatSample { t, v: self.reader.be_f64()? },
+                })
             }
         }
     }
@@ -164,10 +185,18 @@ pub(super) struct EntryBase {
 
 impl EntryBase {
     /// Reads the head of the next entry; `times` is `None` before the first.
-    pub(super) fn read(times: &mut Option<Self>, reader: &mut ByteReader<'_>) -> Result<EntryHeader, DecodeRecordError> {
+    pub(super) fn read(
+        times: &mut Option<Self>,
+        reader: &mut ByteReader<'_>,
+    ) -> Result<EntryHeader, DecodeRecordError> {
         let Some(times) = times else {
             let (series, t, start) = (reader.varint()? as u64, reader.varint()?, reader.varint()?);
-            *times = Some(Self { first_time: t, first_start: start, previous_ref: series, previous_start: start });
+            *times = Some(Self {
+                first_time: t,
+                first_start: start,
+                previous_ref: series,
+                previous_start: start,
+            });
             return Ok(EntryHeader { series: SeriesRef(series), t, start_timestamp: start });
         };
         times.previous_ref = times.previous_ref.wrapping_add(reader.varint()? as u64);
@@ -176,9 +205,19 @@ impl EntryBase {
             0 => 0,
             1 => times.previous_start,
             2 => times.first_start.wrapping_add(reader.varint()?),
-            byte => return Err(DecodeRecordError::InvalidByte { what: "start marker", byte, offset: reader.offset() }),
+            byte => {
+                return Err(DecodeRecordError::InvalidByte {
+                    what: "start marker",
+                    byte,
+                    offset: reader.offset(),
+                });
+            }
         };
-        Ok(EntryHeader { series: SeriesRef(times.previous_ref), t, start_timestamp: times.previous_start })
+        Ok(EntryHeader {
+            series: SeriesRef(times.previous_ref),
+            t,
+            start_timestamp: times.previous_start,
+        })
     }
 
     /// Appends the head of the next entry; `times` is `None` before the first.
@@ -188,7 +227,12 @@ impl EntryBase {
             put_varint(out, series as i64);
             put_varint(out, t);
             put_varint(out, start);
-            *times = Some(Self { first_time: t, first_start: start, previous_ref: series, previous_start: start });
+            *times = Some(Self {
+                first_time: t,
+                first_start: start,
+                previous_ref: series,
+                previous_start: start,
+            });
             return;
         };
         put_varint(out, series.wrapping_sub(times.previous_ref) as i64);
@@ -208,8 +252,8 @@ impl EntryBase {
 #[cfg(test)]
 mod tests {
     use super::{RefSample, SamplesDecoder, encode_samples, encode_samples_v2};
+    use crate::model::float_sample::{FloatSample, STALE_NAN_BITS};
     use crate::model::refs::SeriesRef;
-    use crate::model::float_sample::{STALE_NAN_BITS, FloatSample};
     use crate::tsdb::encoding::byte_reader::ByteError;
     use crate::tsdb::wal::record::error::DecodeRecordError;
     use proptest::prelude::{any, prop_assert, prop_assert_eq, proptest};
@@ -218,7 +262,13 @@ mod tests {
     fn the_bytes_are_those_of_the_format() {
         let mut record = Vec::new();
         let stale = f64::from_bits(STALE_NAN_BITS);
-        encode_samples(&mut record, [(SeriesRef(5), FloatSample::new(1000, 1.0)), (SeriesRef(4), FloatSample::new(1001, stale))]);
+        encode_samples(
+            &mut record,
+            [
+                (SeriesRef(5), FloatSample::new(1000, 1.0)),
+                (SeriesRef(4), FloatSample::new(1001, stale)),
+            ],
+        );
         let mut expected = b"\x02\0\0\0\0\0\0\0\x05\0\0\0\0\0\0\x03\xe8".to_vec();
         expected.extend_from_slice(b"\0\0\x3f\xf0\0\0\0\0\0\0");
         expected.extend_from_slice(b"\x01\x02\x7f\xf0\0\0\0\0\0\x02");
@@ -235,9 +285,15 @@ mod tests {
             record.extend_from_slice(&[0; 8]);
         }
         let decoded: Vec<_> = SamplesDecoder::new(&record).unwrap().map(Result::unwrap).collect();
-        assert_eq!(decoded.iter().map(|s| s.start_timestamp).collect::<Vec<_>>(), [5, 5, 0, 0, 7, 7]);
+        assert_eq!(
+            decoded.iter().map(|s| s.start_timestamp).collect::<Vec<_>>(),
+            [5, 5, 0, 0, 7, 7]
+        );
         assert_eq!(decoded.iter().map(|s| s.series.0).collect::<Vec<_>>(), [1, 2, 3, 4, 5, 6]);
-        assert_eq!(decoded.iter().map(|s| s.sample.t).collect::<Vec<_>>(), [10, 11, 11, 11, 11, 11]);
+        assert_eq!(
+            decoded.iter().map(|s| s.sample.t).collect::<Vec<_>>(),
+            [10, 11, 11, 11, 11, 11]
+        );
         let mut encoded = Vec::new();
         encode_samples_v2(&mut encoded, decoded);
         // The entry at 34 has no start, as the one before; Prometheus then writes "none" again and not "the same".
@@ -252,7 +308,14 @@ mod tests {
         assert!(SamplesDecoder::new(&[2, 0]).is_err());
         assert!(SamplesDecoder::new(&[1]).is_err());
         let cut: Vec<_> = SamplesDecoder::new(&[11, 2, 2, 2, 0]).unwrap().collect();
-        assert_eq!(cut, [Err(DecodeRecordError::Bytes(ByteError::UnexpectedEnd { offset: 3, needed: 8, left: 1 }))]);
+        assert_eq!(
+            cut,
+            [Err(DecodeRecordError::Bytes(ByteError::UnexpectedEnd {
+                offset: 3,
+                needed: 8,
+                left: 1
+            }))]
+        );
     }
 
     proptest! {

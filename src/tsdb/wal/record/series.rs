@@ -12,8 +12,8 @@ use crate::model::labels::{BuildLabelsError, Labels};
 use crate::model::refs::SeriesRef;
 use crate::tsdb::encoding::byte_reader::{ByteReader, put_be_u64};
 use crate::tsdb::wal::record::error::DecodeRecordError;
-use crate::tsdb::wal::record::record_type::RecordType;
 use crate::tsdb::wal::record::label_set::{put_labels, read_labels};
+use crate::tsdb::wal::record::record_type::RecordType;
 
 /// A series as the log knows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,7 +36,10 @@ pub fn put_series(out: &mut Vec<u8>, series: SeriesRef, labels: &Labels) {
 }
 
 /// Appends a whole series record to `out`: exactly Prometheus's bytes.
-pub fn encode_series<'a>(out: &mut Vec<u8>, series: impl IntoIterator<Item = (SeriesRef, &'a Labels)>) {
+pub fn encode_series<'a>(
+    out: &mut Vec<u8>,
+    series: impl IntoIterator<Item = (SeriesRef, &'a Labels)>,
+) {
     begin_series(out);
     series.into_iter().for_each(|(series, labels)| put_series(out, series, labels));
 }
@@ -67,7 +70,8 @@ impl<'a> SeriesDecoder<'a> {
             return Err(DecodeRecordError::ZeroRef { offset });
         }
         let labels = read_labels(&mut self.reader)?;
-        let labels = labels.ok_or(DecodeRecordError::Labels { offset, source: BuildLabelsError::Empty })?;
+        let labels =
+            labels.ok_or(DecodeRecordError::Labels { offset, source: BuildLabelsError::Empty })?;
         Ok(RefSeries { series: SeriesRef(series), labels })
     }
 }
@@ -111,21 +115,39 @@ mod tests {
     fn unsorted_labels_become_canonical() {
         let record = b"\x01\0\0\0\0\0\0\0\x01\x02\x01b\x01y\x01a\x01x";
         let decoded: Vec<_> = SeriesDecoder::new(record).unwrap().map(Result::unwrap).collect();
-        assert_eq!(decoded, [RefSeries { series: SeriesRef(1), labels: labels(&[("a", "x"), ("b", "y")]) }]);
+        assert_eq!(
+            decoded,
+            [RefSeries { series: SeriesRef(1), labels: labels(&[("a", "x"), ("b", "y")]) }]
+        );
     }
 
     #[test]
     fn damage_is_an_error_and_ends_the_record() {
         let all = |record: &[u8]| SeriesDecoder::new(record).unwrap().collect::<Vec<_>>();
         let twice = b"\x01\0\0\0\0\0\0\0\x01\x02\x01a\x01y\x01a\x01x";
-        assert_eq!(all(twice), [Err(DecodeRecordError::Labels { offset: 17, source: BuildLabelsError::DuplicateName("a".into()) })]);
+        assert_eq!(
+            all(twice),
+            [Err(DecodeRecordError::Labels {
+                offset: 17,
+                source: BuildLabelsError::DuplicateName("a".into())
+            })]
+        );
         let none = b"\x01\0\0\0\0\0\0\0\x01\0";
-        assert_eq!(all(none), [Err(DecodeRecordError::Labels { offset: 8, source: BuildLabelsError::Empty })]);
+        assert_eq!(
+            all(none),
+            [Err(DecodeRecordError::Labels { offset: 8, source: BuildLabelsError::Empty })]
+        );
         let not_utf8 = b"\x01\0\0\0\0\0\0\0\x01\x01\x01a\x01\xff";
         assert_eq!(all(not_utf8), [Err(ByteError::NotUtf8 { offset: 12 }.into())]);
         let many = b"\x01\0\0\0\0\0\0\0\x01\xff\xff\xff\xff\x0f\x01a\x01x";
-        assert_eq!(all(many), [Err(ByteError::UnexpectedEnd { offset: 13, needed: 0x1_ffff_fffe, left: 4 }.into())]);
-        assert_eq!(all(b"\x01\0\0\0\0\0\0\0\0\x01\x01a\x01x"), [Err(DecodeRecordError::ZeroRef { offset: 8 })]);
+        assert_eq!(
+            all(many),
+            [Err(ByteError::UnexpectedEnd { offset: 13, needed: 0x1_ffff_fffe, left: 4 }.into())]
+        );
+        assert_eq!(
+            all(b"\x01\0\0\0\0\0\0\0\0\x01\x01a\x01x"),
+            [Err(DecodeRecordError::ZeroRef { offset: 8 })]
+        );
         assert!(SeriesDecoder::new(b"\x02").is_err());
         assert!(SeriesDecoder::new(b"").is_err());
     }

@@ -1,22 +1,22 @@
 //! Exemplars in the ring and in the log, in the same order, and back after a replay.
 
 use crate::model::exemplar::Exemplar;
-use crate::model::labels::{Labels, LabelsBuilder};
 use crate::model::float_sample::FloatSample;
-use crate::model::time::TimeRange;
+use crate::model::labels::{Labels, LabelsBuilder};
 use crate::model::sample::Sample;
+use crate::model::time::TimeRange;
 use crate::tsdb::chunk::cut::CutPolicy;
 use crate::tsdb::chunk::head_chunks::HeadChunkStore;
 use crate::tsdb::fs::os_disk::OsDisk;
 use crate::tsdb::head::append::{CommitStats, HeadAppender};
-use crate::tsdb::head::exemplars::ExemplarRejection::{OutOfOrder, Disabled, UnknownSeries};
+use crate::tsdb::head::exemplars::ExemplarRejection::{Disabled, OutOfOrder, UnknownSeries};
 use crate::tsdb::head::exemplars::{ExemplarOptions, ExemplarRejection, SeriesExemplar};
-use crate::tsdb::head::replay::{WalReplay, ReplayProgress};
+use crate::tsdb::head::replay::{ReplayProgress, WalReplay};
 use crate::tsdb::head::{Head, HeadOptions};
-use crate::tsdb::wal::write_log::{SyncMode, Wal, WalOptions};
 use crate::tsdb::wal::compression::RecordCompression;
 use crate::tsdb::wal::reader::LogSegmentReader;
 use crate::tsdb::wal::segment::list_segments;
+use crate::tsdb::wal::write_log::{SyncMode, Wal, WalOptions};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -45,11 +45,20 @@ fn up(instance: &str) -> Labels {
 
 fn at(t: i64) -> Exemplar {
     let trace = format!("{t:x}");
-    Exemplar { t, v: t as f64, labels: LabelsBuilder::from_iter([("trace_id", trace.as_str())]).build().ok() }
+    Exemplar {
+        t,
+        v: t as f64,
+        labels: LabelsBuilder::from_iter([("trace_id", trace.as_str())]).build().ok(),
+    }
 }
 
 /// A request with a sample of the series and exemplars of these times; what was refused.
-fn request(head: &Head, wal: &Wal, series: &Labels, times: &[i64]) -> (CommitStats, Vec<(i64, ExemplarRejection)>) {
+fn request(
+    head: &Head,
+    wal: &Wal,
+    series: &Labels,
+    times: &[i64],
+) -> (CommitStats, Vec<(i64, ExemplarRejection)>) {
     let mut refused = Vec::new();
     let mut appender = HeadAppender::new(head, wal);
     let sample = Sample::from(FloatSample::new(1_000_000, 1.0));
@@ -102,7 +111,9 @@ fn exemplars_of_an_unknown_series_are_refused_and_so_are_all_where_none_are_kept
     let (head, wal) = (head(dir.path(), i64::MIN), wal(dir.path()));
     let mut refused = Vec::new();
     let mut appender = HeadAppender::new(&head, &wal);
-    appender.append_exemplars(up("a").as_bytes(), [at(1)].into_iter(), |one, why| refused.push((one.t, why)));
+    appender.append_exemplars(up("a").as_bytes(), [at(1)].into_iter(), |one, why| {
+        refused.push((one.t, why))
+    });
     assert_eq!((appender.commit().unwrap().exemplars, refused), (0, vec![(1, UnknownSeries)]));
     head.exemplars().configure(ExemplarOptions { max: 0, out_of_order_window_ms: 0 });
     let (done, refused) = request(&head, &wal, &up("a"), &[7]);
@@ -139,10 +150,18 @@ fn requests_at_once_reach_the_log_in_the_order_of_the_ring() {
                     let mut appender = HeadAppender::new(&head, &log);
                     for series in &series {
                         let sample = Sample::from(FloatSample::new(1_000_000, 1.0));
-                        appender.append_or_create(series, std::iter::once(sample), |_, why| panic!("{why:?}")).unwrap();
-                        appender.append_exemplars(series.as_bytes(), [at(t)].into_iter(), |_, why| {
-                            assert_eq!(why, OutOfOrder);
-                        });
+                        appender
+                            .append_or_create(series, std::iter::once(sample), |_, why| {
+                                panic!("{why:?}")
+                            })
+                            .unwrap();
+                        appender.append_exemplars(
+                            series.as_bytes(),
+                            [at(t)].into_iter(),
+                            |_, why| {
+                                assert_eq!(why, OutOfOrder);
+                            },
+                        );
                     }
                     appender.commit().unwrap();
                 }
@@ -157,6 +176,9 @@ fn requests_at_once_reach_the_log_in_the_order_of_the_ring() {
         assert_eq!(times_of(&after.exemplars().in_arrival_order(), series), kept);
     }
     let everything = [vec![]];
-    assert_eq!(after.exemplars().select(&everything, TimeRange::ALL), before.select(&everything, TimeRange::ALL));
+    assert_eq!(
+        after.exemplars().select(&everything, TimeRange::ALL),
+        before.select(&everything, TimeRange::ALL)
+    );
     assert_eq!(after.exemplars().out_of_order(), 0);
 }

@@ -1,6 +1,6 @@
 //! The ring against a plain list that is searched from end to end.
 
-use super::{RingAddOutcome, ExemplarRing};
+use super::{ExemplarRing, RingAddOutcome};
 use crate::model::exemplar::Exemplar;
 use crate::model::labels::{Labels, LabelsBuilder};
 use crate::model::time::TimeRange;
@@ -32,7 +32,8 @@ impl Model {
         if self.capacity == 0 {
             return RingAddOutcome::Disabled;
         }
-        let own: Vec<&Exemplar> = self.all.iter().filter(|(one, _)| one == series).map(|(_, one)| one).collect();
+        let own: Vec<&Exemplar> =
+            self.all.iter().filter(|(one, _)| one == series).map(|(_, one)| one).collect();
         if own.contains(&exemplar) {
             return RingAddOutcome::AlreadyStored;
         }
@@ -46,9 +47,13 @@ impl Model {
     }
 
     fn of_series(&self, series: &Labels, range: TimeRange) -> Vec<Exemplar> {
-        let is_wanted = |(one, exemplar): &&(Labels, Exemplar)| one == series && range.contains(exemplar.t);
-        let mut own: Vec<Exemplar> = self.all.iter().filter(is_wanted).map(|(_, one)| one.clone()).collect();
-        own.sort_by(|a, b| a.t.cmp(&b.t).then(a.v.total_cmp(&b.v)).then_with(|| a.labels.cmp(&b.labels)));
+        let is_wanted =
+            |(one, exemplar): &&(Labels, Exemplar)| one == series && range.contains(exemplar.t);
+        let mut own: Vec<Exemplar> =
+            self.all.iter().filter(is_wanted).map(|(_, one)| one.clone()).collect();
+        own.sort_by(|a, b| {
+            a.t.cmp(&b.t).then(a.v.total_cmp(&b.v)).then_with(|| a.labels.cmp(&b.labels))
+        });
         own
     }
 }
@@ -114,7 +119,9 @@ fn the_first_that_came_goes_first_whatever_its_time() {
     for (series, t) in [(&a, 50), (&b, 10), (&a, 20), (&a, 60)] {
         assert_eq!(ring.add(series, &exemplar(t, 1.0, 0)), RingAddOutcome::Stored);
     }
-    let times = |series| ring.select_series(series, TimeRange::ALL).iter().map(|one| one.t).collect::<Vec<_>>();
+    let times = |series| {
+        ring.select_series(series, TimeRange::ALL).iter().map(|one| one.t).collect::<Vec<_>>()
+    };
     assert_eq!((times(&a), times(&b)), (vec![20, 60], vec![10]));
     assert_eq!(ring.oldest().map(|slot| slot.exemplar.t), Some(10));
 }

@@ -35,7 +35,9 @@ fn answers(index: &IndexReader) -> Vec<Result<String, IndexError>> {
         (MatchType::NotRegex, "job", "a.*"),
     ];
     for (kind, name, value) in selections {
-        answers.push(index.select(&[matcher(kind, name, value)]).map(|selected| format!("{selected:?}")));
+        answers.push(
+            index.select(&[matcher(kind, name, value)]).map(|selected| format!("{selected:?}")),
+        );
     }
     answers
 }
@@ -93,7 +95,10 @@ fn a_file_cut_anywhere_is_not_opened() {
     for len in 0..sound.len() {
         let cut = place.file().with_extension(len.to_string());
         std::fs::write(&cut, &sound[..len]).unwrap();
-        assert!(matches!(IndexReader::open(&cut), Err(IndexError::Corrupted(damage)) if damage.path == cut), "{len}");
+        assert!(
+            matches!(IndexReader::open(&cut), Err(IndexError::Corrupted(damage)) if damage.path == cut),
+            "{len}"
+        );
     }
 }
 

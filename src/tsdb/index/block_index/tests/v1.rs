@@ -80,7 +80,10 @@ fn encode(series: &[SeriesEntry]) -> Vec<u8> {
 #[test]
 fn version_1_is_read() {
     let series = |nth: u64| SeriesEntry {
-        labels: labels(&[("job", if nth < 30 { "a" } else { "b" }), ("pod", &format!("p{nth:02}"))]),
+        labels: labels(&[
+            ("job", if nth < 30 { "a" } else { "b" }),
+            ("pod", &format!("p{nth:02}")),
+        ]),
         chunks: vec![chunk(nth, nth as i64, 100), chunk(nth, 101, 200)],
     };
     let series: Vec<SeriesEntry> = (0..70).map(series).collect();
@@ -88,11 +91,17 @@ fn version_1_is_read() {
     std::fs::write(place.file(), encode(&series)).unwrap();
     let index = IndexReader::open(&place.file()).unwrap();
     assert_holds(&index, &series);
-    for (kind, name, value) in
-        [(MatchType::Regex, "pod", "p1.*"), (MatchType::Equal, "job", "b"), (MatchType::NotRegex, "pod", ".*(1|2)")]
-    {
+    for (kind, name, value) in [
+        (MatchType::Regex, "pod", "p1.*"),
+        (MatchType::Equal, "job", "b"),
+        (MatchType::NotRegex, "pod", ".*(1|2)"),
+    ] {
         assert_selects(&index, &series, &[matcher(kind, name, value)]);
-        assert_selects(&index, &series, &[matcher(kind, name, value), matcher(MatchType::NotEqual, "job", "a")]);
+        assert_selects(
+            &index,
+            &series,
+            &[matcher(kind, name, value), matcher(MatchType::NotEqual, "job", "a")],
+        );
     }
 }
 

@@ -59,7 +59,11 @@ impl IndexFileWriter {
     }
 
     /// Appends bytes and takes them into a checksum.
-    pub(super) fn put_checksummed(&mut self, sum: &mut Crc32c, bytes: &[u8]) -> Result<(), IndexError> {
+    pub(super) fn put_checksummed(
+        &mut self,
+        sum: &mut Crc32c,
+        bytes: &[u8],
+    ) -> Result<(), IndexError> {
         sum.update(bytes);
         self.put(bytes)
     }
@@ -73,7 +77,9 @@ impl IndexFileWriter {
     /// Writes over bytes that were put before.
     pub(super) fn patch(&mut self, offset: u64, bytes: &[u8]) -> Result<(), IndexError> {
         self.flush()?;
-        self.file.write_all_at(bytes, offset).map_err(|source| io_error(&self.path, "write", source))
+        self.file
+            .write_all_at(bytes, offset)
+            .map_err(|source| io_error(&self.path, "write", source))
     }
 
     /// What was put so far, for reading; none of it may be patched any more.
@@ -97,7 +103,9 @@ impl IndexFileWriter {
     }
 
     fn flush(&mut self) -> Result<(), IndexError> {
-        self.file.write_all(&self.buffer).map_err(|source| io_error(&self.path, "write", source))?;
+        self.file
+            .write_all(&self.buffer)
+            .map_err(|source| io_error(&self.path, "write", source))?;
         self.written += self.buffer.len() as u64;
         self.buffer.clear();
         Ok(())

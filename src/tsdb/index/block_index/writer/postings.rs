@@ -48,7 +48,10 @@ struct NamePostings {
 
 impl PostingsWriter<'_> {
     /// Writes all lists. `uses`: of how many series each label name is.
-    pub(super) fn write(mut self, uses: &BTreeMap<u32, u64>) -> Result<OffsetTableWriter, IndexError> {
+    pub(super) fn write(
+        mut self,
+        uses: &BTreeMap<u32, u64>,
+    ) -> Result<OffsetTableWriter, IndexError> {
         let mut path = self.output.path().as_os_str().to_owned();
         path.push("_tmp_po");
         let mut table = OffsetTableWriter { lists: 0, entries: SpillBuffer::new(path.into()) };
@@ -60,7 +63,10 @@ impl PostingsWriter<'_> {
             let mut batch = Vec::new();
             while let Some((name, count)) = left.next_if(|(_, count)| **count <= room) {
                 room -= count;
-                batch.push(NamePostings { name: *name, postings: Vec::with_capacity(*count as usize) });
+                batch.push(NamePostings {
+                    name: *name,
+                    postings: Vec::with_capacity(*count as usize),
+                });
             }
             if batch.is_empty() {
                 // A name of more series than there are.
@@ -101,7 +107,9 @@ impl PostingsWriter<'_> {
             let placed = entry.map_err(located)?;
             let mut take = |label: LabelSymbols| -> Result<(), FormatErrorAt> {
                 if let Ok(nth) = batch.binary_search_by_key(&label.name, |gathered| gathered.name) {
-                    batch[nth].postings.push(u64::from(label.value) << 32 | u64::from(placed.reference));
+                    batch[nth]
+                        .postings
+                        .push(u64::from(label.value) << 32 | u64::from(placed.reference));
                 }
                 Ok(())
             };
@@ -110,9 +118,15 @@ impl PostingsWriter<'_> {
         Ok(())
     }
 
-    fn write_name(&mut self, gathered: &NamePostings, table: &mut OffsetTableWriter) -> Result<(), IndexError> {
+    fn write_name(
+        &mut self,
+        gathered: &NamePostings,
+        table: &mut OffsetTableWriter,
+    ) -> Result<(), IndexError> {
         let file = self.symbols.file.bytes();
-        let symbol = |number| self.symbols.places.get(file, number).map_err(|fault| fault.in_file(self.output.path()));
+        let symbol = |number| {
+            self.symbols.places.get(file, number).map_err(|fault| fault.in_file(self.output.path()))
+        };
         let name = symbol(gathered.name)?;
         for postings in gathered.postings.chunk_by(|a, b| a >> 32 == b >> 32) {
             self.check()?;
@@ -167,7 +181,9 @@ impl<'a> ListWriter<'a> {
     fn begin(output: &'a mut IndexFileWriter, count: u64) -> Result<Self, IndexError> {
         let bytes = 4 + 4 * count;
         let Ok(len) = u32::try_from(bytes) else {
-            return Err(output.input_error(IndexInputError::TooLarge { what: "posting list", bytes }));
+            return Err(
+                output.input_error(IndexInputError::TooLarge { what: "posting list", bytes })
+            );
         };
         output.put(&len.to_be_bytes())?;
         let mut piece = Vec::with_capacity(4 * PIECE.min(count as usize + 1));
@@ -206,12 +222,15 @@ impl OffsetTableWriter {
     pub(super) fn write(self, output: &mut IndexFileWriter) -> Result<(), IndexError> {
         let bytes = self.entries.len() + 4;
         let (Ok(len), Ok(lists)) = (u32::try_from(bytes), u32::try_from(self.lists)) else {
-            return Err(output.input_error(IndexInputError::TooLarge { what: "postings offset table", bytes }));
+            return Err(output
+                .input_error(IndexInputError::TooLarge { what: "postings offset table", bytes }));
         };
         output.put(&len.to_be_bytes())?;
         let mut sum = Crc32c::new();
         output.put_checksummed(&mut sum, &lists.to_be_bytes())?;
-        let copied = self.entries.read(|piece| output.put_checksummed(&mut sum, piece).map_err(CopyError::Written));
+        let copied = self
+            .entries
+            .read(|piece| output.put_checksummed(&mut sum, piece).map_err(CopyError::Written));
         copied.map_err(|error| match error {
             CopyError::Read(source) => output.io_error("read back", source),
             CopyError::Written(error) => error,

@@ -46,7 +46,10 @@ impl SpillBuffer {
     }
 
     /// Gives all bytes back piece by piece.
-    pub(super) fn read<E: From<io::Error>>(mut self, mut visit: impl FnMut(&[u8]) -> Result<(), E>) -> Result<(), E> {
+    pub(super) fn read<E: From<io::Error>>(
+        mut self,
+        mut visit: impl FnMut(&[u8]) -> Result<(), E>,
+    ) -> Result<(), E> {
         if let Some(mut file) = self.file.take() {
             file.seek(SeekFrom::Start(0))?;
             let mut left = self.len - self.buffer.len() as u64;
