@@ -37,9 +37,9 @@ pub(crate) fn check(input: &[u8]) {
 fn encodings(encoding: ChunkEncoding) -> EncodingPolicy {
     let with_starts =
         matches!(encoding, ChunkEncoding::HistogramSt | ChunkEncoding::FloatHistogramSt);
-    let histogram_starts =
+    let histogram_st_mode =
         if with_starts { HistogramStMode::WithSt } else { HistogramStMode::WithoutSt };
-    EncodingPolicy { histogram_starts, ..EncodingPolicy::default() }
+    EncodingPolicy { histogram_st_mode, ..EncodingPolicy::default() }
 }
 
 /// The histograms, and the error with which they end; both within what the bytes can hold.
@@ -102,7 +102,7 @@ fn holds(chunk: &AnyChunk, points: &[Sample]) {
 fn goes_on(mut chunk: AnyChunk, mut points: Vec<Sample>) {
     for mut point in [points[points.len() / 2].clone(), points[points.len() - 1].clone()] {
         point.start_timestamp =
-            if encodings(chunk.encoding()).histogram_starts == HistogramStMode::WithSt {
+            if encodings(chunk.encoding()).histogram_st_mode == HistogramStMode::WithSt {
                 99
             } else {
                 0

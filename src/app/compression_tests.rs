@@ -60,11 +60,11 @@ async fn a_message_is_stored_whatever_its_encoding() {
     assert_eq!(edge.send(call("identity", framed(0, &valid_request()))).await.grpc_status(), "0");
     let metrics = edge.get("/metrics").await;
     assert!(
-        metrics.text().contains("narthex_grpc_inflated_messages_total{encoding=\"zstd\"} 2"),
+        metrics.text().contains("narthex_grpc_decompressed_messages_total{encoding=\"zstd\"} 2"),
         "{}",
         metrics.text()
     );
-    assert!(metrics.text().contains("narthex_bytes_in_flight 0"), "{}", metrics.text());
+    assert!(metrics.text().contains("narthex_request_bytes_in_flight 0"), "{}", metrics.text());
 }
 
 #[tokio::test]
@@ -102,7 +102,7 @@ async fn what_is_too_large_is_exhausted_on_both_sides_of_the_packing() {
         let got = write(&edge, encoding, &encoding.compress(&valid_request()).unwrap()).await;
         assert_eq!(got.grpc_status(), "0");
     }
-    assert!(edge.get("/metrics").await.text().contains("narthex_bytes_in_flight 0"));
+    assert!(edge.get("/metrics").await.text().contains("narthex_request_bytes_in_flight 0"));
 }
 
 #[tokio::test]
@@ -115,7 +115,7 @@ async fn without_memory_for_what_comes_out_it_is_unavailable() {
         let got = write(&edge, encoding, &encoding.compress(&valid_request()).unwrap()).await;
         assert_eq!(got.grpc_status(), "0");
     }
-    assert!(edge.get("/metrics").await.text().contains("narthex_bytes_in_flight 0"));
+    assert!(edge.get("/metrics").await.text().contains("narthex_request_bytes_in_flight 0"));
 }
 
 #[tokio::test]

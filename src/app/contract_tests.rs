@@ -215,7 +215,7 @@ async fn messages_over_grpc_are_counted_until_they_are_stored() {
             tokio::spawn(async move { edge.write_v1(&message).await })
         })
         .collect();
-    let held = format!("narthex_bytes_in_flight {}", 3 * message.len());
+    let held = format!("narthex_request_bytes_in_flight {}", 3 * message.len());
     let all_wait = async {
         while !edge.get("/metrics").await.text().contains(&held) {
             tokio::time::sleep(Duration::from_millis(5)).await;
@@ -232,7 +232,7 @@ async fn messages_over_grpc_are_counted_until_they_are_stored() {
         assert_eq!(waiting.await.unwrap().grpc_status(), "0");
     }
     assert_eq!(edge.write_v1(&message).await.grpc_status(), "0");
-    assert!(edge.get("/metrics").await.text().contains("narthex_bytes_in_flight 0"));
+    assert!(edge.get("/metrics").await.text().contains("narthex_request_bytes_in_flight 0"));
 }
 
 #[tokio::test]

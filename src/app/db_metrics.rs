@@ -123,7 +123,7 @@ const GAUGES: &[StatRow] = &[
         |stats| &stats.populating_block,
     ),
     (
-        "narthex_tsdb_blocks_damaged",
+        "narthex_tsdb_blocks_corrupted",
         "Blocks that are served and were found damaged; the log names them.",
         |stats| &stats.blocks_damaged,
     ),

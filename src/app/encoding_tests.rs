@@ -55,7 +55,7 @@ async fn a_body_in_each_encoding_is_stored() {
         .body(snappy_block(&valid_request()).into())
         .unwrap();
     assert_eq!(edge.send(unnamed).await.status, StatusCode::NO_CONTENT);
-    assert!(edge.get("/metrics").await.text().contains("narthex_bytes_in_flight 0"));
+    assert!(edge.get("/metrics").await.text().contains("narthex_request_bytes_in_flight 0"));
 }
 
 #[tokio::test]
@@ -103,7 +103,7 @@ async fn a_body_that_inflates_over_the_limit_is_413_in_each_encoding_and_holds_n
             "{encoding}"
         );
     }
-    assert!(edge.get("/metrics").await.text().contains("narthex_bytes_in_flight 0"));
+    assert!(edge.get("/metrics").await.text().contains("narthex_request_bytes_in_flight 0"));
     assert_eq!(edge.write(snappy_block(&valid_request())).await.status, StatusCode::NO_CONTENT);
 }
 
@@ -124,5 +124,5 @@ async fn a_damaged_body_is_400_and_one_without_memory_is_503() {
             "{encoding}"
         );
     }
-    assert!(edge.get("/metrics").await.text().contains("narthex_bytes_in_flight 0"));
+    assert!(edge.get("/metrics").await.text().contains("narthex_request_bytes_in_flight 0"));
 }

@@ -50,7 +50,7 @@ async fn a_read_is_answered_with_samples_in_one_message() {
     assert_eq!(answers[0].results[0].timeseries, written);
     let empty = edge.grpc(READ, b"").await;
     assert_eq!((empty.grpc_status(), messages::<pb::ReadResponse>(&empty).len()), ("0", 1));
-    assert!(edge.get("/metrics").await.text().contains("narthex_answer_bytes_in_flight 0.0"));
+    assert!(edge.get("/metrics").await.text().contains("narthex_response_bytes_in_flight 0.0"));
 }
 
 #[tokio::test]
@@ -85,7 +85,7 @@ fn http_frames(mut body: &[u8]) -> Vec<pb::ChunkedReadResponse> {
 async fn bad_reads_are_invalid_argument_and_large_ones_resource_exhausted() {
     let (edge, _) = edge_with(
         1000,
-        &["--storage.remote.read-sample-limit=900", "--storage.remote.read-max-answer-size=1KB"],
+        &["--storage.remote.read-sample-limit=900", "--storage.remote.read-max-response-size=1KB"],
     )
     .await;
     let mut regex = read_all_request();
@@ -102,7 +102,7 @@ async fn bad_reads_are_invalid_argument_and_large_ones_resource_exhausted() {
         let got = edge.grpc(path, &message).await;
         assert_eq!((got.grpc_status(), got.body.len()), (status, 0), "{what}: {:?}", got.headers);
     }
-    let (edge, _) = edge_with(1000, &["--storage.remote.read-max-answer-size=1KB"]).await;
+    let (edge, _) = edge_with(1000, &["--storage.remote.read-max-response-size=1KB"]).await;
     assert_eq!(edge.grpc(READ, &read_all_request().encode_to_vec()).await.grpc_status(), "8");
     let missing = grpc_request(READ, b"").map(|_| axum::body::Body::empty());
     assert_eq!(edge.send(missing).await.grpc_status(), "3");
@@ -134,7 +134,7 @@ async fn a_client_that_goes_away_frees_its_place_and_memory() {
         }
     };
     tokio::time::timeout(Duration::from_secs(10), freed).await.expect("the place is free again");
-    assert!(edge.get("/metrics").await.text().contains("narthex_answer_bytes_in_flight 0.0"));
+    assert!(edge.get("/metrics").await.text().contains("narthex_response_bytes_in_flight 0.0"));
 }
 
 #[tokio::test]

@@ -76,7 +76,7 @@ async fn the_deadline_of_a_client_ends_its_request() {
     assert_eq!(edge.send(with_timeout("soon")).await.grpc_status(), "3");
     drop(at_work);
     assert_eq!(edge.send(with_timeout("20S")).await.grpc_status(), "0");
-    assert!(edge.get("/metrics").await.text().contains("narthex_bytes_in_flight 0"));
+    assert!(edge.get("/metrics").await.text().contains("narthex_request_bytes_in_flight 0"));
 }
 
 #[tokio::test]
@@ -99,7 +99,7 @@ async fn the_details_of_a_refusal_have_every_reason_and_what_is_stored() {
     assert!(named.iter().all(|v| v.field == "timeseries"), "{named:?}");
     assert!(named.iter().any(|v| v.description.contains("mixed")), "{named:?}");
     let info = details.info.unwrap();
-    assert_eq!((info.reason.as_str(), info.domain.as_str()), ("DATA_REFUSED", "narthex"));
+    assert_eq!((info.reason.as_str(), info.domain.as_str()), ("DATA_REJECTED", "narthex"));
     let stored = [("exemplars_stored", "0"), ("histograms_stored", "0"), ("samples_stored", "1")];
     assert!(
         info.metadata.iter().map(|(key, value)| (key.as_str(), value.as_str())).eq(stored),

@@ -183,8 +183,8 @@ pub(crate) fn build(flags: &ServeFlags, loaded: LoadedConfig, db: Arc<Db>) -> Se
     // A budget for each, so that readers who take much or take it slowly never keep a write out.
     let half = flags.web.max_bytes_in_flight.as_usize() / 2;
     let (bodies, answers) = (ByteBudget::new(half), ByteBudget::new(half));
-    bodies.register(&mut registry, "narthex_bytes_in_flight", "request bodies");
-    answers.register(&mut registry, "narthex_answer_bytes_in_flight", "answers to remote reads");
+    bodies.register(&mut registry, "narthex_request_bytes_in_flight", "request bodies");
+    answers.register(&mut registry, "narthex_response_bytes_in_flight", "answers to remote reads");
     let reads_at_once = limit(flags.read.concurrent_limit);
     let export_queue =
         QueueLimits { max_waiting: export_concurrency(&flags.read), max_wait: READ_MAX_WAIT };
@@ -247,7 +247,7 @@ pub(crate) fn build(flags: &ServeFlags, loaded: LoadedConfig, db: Arc<Db>) -> Se
         max_write_body: flags.write.max_body_size.as_usize(),
         read_limits: ReadLimits {
             samples: Some(flags.read.sample_limit).filter(|limit| *limit > 0),
-            answer_bytes: flags.read.max_answer_size.as_usize().min(half),
+            answer_bytes: flags.read.max_response_size.as_usize().min(half),
             frame_bytes: flags.read.max_bytes_in_frame.as_usize(),
             readable: if flags.read.raw_encodings {
                 SupportedEncodings::All

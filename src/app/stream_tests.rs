@@ -92,7 +92,7 @@ async fn every_request_is_acknowledged_in_order_with_its_counts() {
         ]
     );
     assert_eq!(edge.get(EVERYTHING).await.text().lines().count(), 3);
-    assert!(edge.get("/metrics").await.text().contains("narthex_bytes_in_flight 0"));
+    assert!(edge.get("/metrics").await.text().contains("narthex_request_bytes_in_flight 0"));
 }
 
 #[tokio::test]
@@ -287,7 +287,7 @@ async fn a_client_that_takes_no_acks_is_not_read_from_and_holds_no_memory() {
         taken += 1;
         assert!(taken < 100, "everything is taken");
     }
-    assert!(edge.get("/metrics").await.text().contains("narthex_bytes_in_flight 0"));
+    assert!(edge.get("/metrics").await.text().contains("narthex_request_bytes_in_flight 0"));
     let got = open.end().await;
     assert_eq!(got.grpc_status(), "0");
     assert_eq!(sequences(&got), (0..taken).collect::<Vec<_>>());
@@ -327,7 +327,7 @@ async fn a_client_that_goes_away_leaves_nothing_behind() {
             }
         };
         tokio::time::timeout(Duration::from_secs(5), freed).await.expect("the place is free again");
-        assert!(edge.get("/metrics").await.text().contains("narthex_bytes_in_flight 0"));
+        assert!(edge.get("/metrics").await.text().contains("narthex_request_bytes_in_flight 0"));
     }
 }
 
@@ -360,5 +360,5 @@ async fn packed_messages_are_taken_and_one_that_unpacks_to_too_much_ends_the_str
     request.headers_mut().insert("grpc-encoding", "gzip".parse().unwrap());
     let got = edge.send(request).await;
     assert_eq!((sequences(&got), got.grpc_status()), (vec![1, 2], "8"), "{:?}", got.trailers);
-    assert!(edge.get("/metrics").await.text().contains("narthex_bytes_in_flight 0"));
+    assert!(edge.get("/metrics").await.text().contains("narthex_request_bytes_in_flight 0"));
 }

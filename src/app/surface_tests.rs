@@ -210,7 +210,7 @@ async fn metrics_count_requests_and_are_compressed_for_who_takes_it() {
     let got = edge.get("/metrics").await;
     let line = "prometheus_http_requests_total{handler=\"/api/v1/write\",code=\"204\"} 1\n";
     assert!(got.text().contains(line), "{}", got.text());
-    assert!(got.text().contains("narthex_bytes_in_flight 0"), "{}", got.text());
+    assert!(got.text().contains("narthex_request_bytes_in_flight 0"), "{}", got.text());
     let packed = edge
         .send(
             Request::get("/metrics").header("accept-encoding", "gzip").body(Body::empty()).unwrap(),

@@ -198,8 +198,8 @@ pub struct ReadFlags {
     #[arg(long = "web.list-concurrent-limit", value_name = "COUNT", default_value = "10", value_parser = positive_count)]
     pub list_concurrent_limit: u64,
     /// Largest answer, compressed; at most half of --web.max-bytes-in-flight.
-    #[arg(long = "storage.remote.read-max-answer-size", value_name = "SIZE", default_value = "128MB", value_parser = message_size)]
-    pub max_answer_size: ByteSize,
+    #[arg(long = "storage.remote.read-max-response-size", value_name = "SIZE", default_value = "128MB", value_parser = message_size)]
+    pub max_response_size: ByteSize,
     /// Largest message of a streamed answer, which ends when it is reached; at most 8MB.
     #[arg(long = "storage.remote.read-max-bytes-in-frame", value_name = "SIZE", default_value = "1048576", value_parser = frame_size)]
     pub max_bytes_in_frame: ByteSize,

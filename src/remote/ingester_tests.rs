@@ -289,7 +289,7 @@ fn histograms_that_cannot_be_stored_are_counted_by_reason_and_the_cause_is_said(
     bench.has("c", &[float(NOW, 1.0)]);
     assert_eq!(bench.stored().len(), 2);
     let metrics = bench.registry.encode(ExpositionFormat::Classic);
-    let line = "narthex_remote_write_refused_samples_total{reason=\"invalid_histogram\"} 2\n";
+    let line = "narthex_remote_write_rejected_samples_total{reason=\"invalid_histogram\"} 2\n";
     assert!(metrics.contains(line), "{metrics}");
 }
 

@@ -52,7 +52,7 @@ impl WriteMetrics {
             move || shown.max_ahead_ms().map_or(f64::NAN, |ahead_ms| ahead_ms as f64 / 1000.0),
         );
         let refused: Family<ReasonLabel, Counter> = registry.family(
-            "narthex_remote_write_refused_samples_total",
+            "narthex_remote_write_rejected_samples_total",
             "Samples, histograms, exemplars and entries of metadata that were not stored, by reason.",
             Family::default(),
         );

@@ -96,10 +96,10 @@ impl MessageSchema {
             };
             match (kind, key.wire) {
                 (FieldKind::Varint | FieldKind::Varints, WireType::Varint) => {
-                    drop(message.varint()?)
+                    message.varint()?;
                 }
                 (FieldKind::Double | FieldKind::Doubles, WireType::Fixed64) => {
-                    drop(message.fixed64()?)
+                    message.fixed64()?;
                 }
                 (FieldKind::Text, WireType::Length) => drop(message.string()?),
                 (FieldKind::Message(schema), WireType::Length) => {

@@ -134,7 +134,7 @@ fn server_clock_behind_shows_in_response_and_metrics() {
     );
     assert_eq!(ahead(&bench), 3600.0);
     let text = bench.registry.encode(ExpositionFormat::Classic);
-    let counted = "narthex_remote_write_refused_samples_total{reason=\"too_far_in_future\"} 2";
+    let counted = "narthex_remote_write_rejected_samples_total{reason=\"too_far_in_future\"} 2";
     assert!(text.lines().any(|line| line == counted), "{text}");
     bench.write(vec![series(&[("__name__", "a")], &[(NOW + 10, 1.0)])]);
     assert_eq!(ahead(&bench), 3600.0, "the largest of the last minutes");
@@ -214,7 +214,7 @@ fn what_is_good_is_stored_and_what_is_bad_is_counted_by_reason() {
     let metrics = bench.registry.encode(ExpositionFormat::Classic);
     assert!(
         metrics
-            .contains("narthex_remote_write_refused_samples_total{reason=\"invalid_labels\"} 5\n"),
+            .contains("narthex_remote_write_rejected_samples_total{reason=\"invalid_labels\"} 5\n"),
         "{metrics}"
     );
     assert!(metrics.contains("narthex_remote_write_samples_total 3\n"), "{metrics}");

@@ -168,7 +168,7 @@ impl ConcurrencyLimiter {
         });
         let refused = self.rejected.clone();
         let help = format!("{what} that were refused because too many were at work or waited.");
-        registry.counter_fn(&format!("{name}_refused_total"), &help, move || {
+        registry.counter_fn(&format!("{name}_rejected_total"), &help, move || {
             refused.load(Ordering::Relaxed) as f64
         });
     }

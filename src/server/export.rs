@@ -9,7 +9,7 @@
 //! value is a string of 16 hexadecimal digits, so that also the payload of a NaN is exact. A long series takes several lines.
 //!
 //! Where a line has native histograms, they stand in `histograms` (see [`histogram`] for the forms; a stale marker is `"StaleNaN"`) and
-//! their times in `histogram_timestamps`. Where the start of a count is known, `starts` and `histogram_starts` have
+//! their times in `histogram_timestamps`. Where the start of a count is known, `start_timestamps` and `histogram_start_timestamps` have
 //! one for each value, in milliseconds, 0 for an unknown one.
 //!
 //! A fault after the answer began breaks the connection off, and so does a client that is too slow: what ended properly is whole.

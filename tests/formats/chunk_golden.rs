@@ -114,7 +114,7 @@ fn again(found: &Found) -> AnyChunk {
         matches!(found.encoding, ChunkEncoding::HistogramSt | ChunkEncoding::FloatHistogramSt);
     let encodings = EncodingPolicy {
         floats: FloatEncoding::from_chunk_encoding(found.encoding).unwrap_or_default(),
-        histogram_starts: if with_starts {
+        histogram_st_mode: if with_starts {
             HistogramStMode::WithSt
         } else {
             HistogramStMode::WithoutSt

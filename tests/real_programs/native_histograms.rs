@@ -186,7 +186,7 @@ fn what_a_prometheus_scrapes_and_sends_is_what_is_stored() {
     assert_eq!(traces, (1..=last).map(|number| format!("t{number}")).collect::<Vec<_>>());
     let metrics = narthex.http.get("/metrics").text();
     assert!(
-        !metrics.contains("narthex_remote_write_refused_samples_total{reason=\"out_of_order\"} 1"),
+        !metrics.contains("narthex_remote_write_rejected_samples_total{reason=\"out_of_order\"} 1"),
         "{metrics}"
     );
     narthex.kill();

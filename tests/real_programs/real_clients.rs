@@ -158,7 +158,8 @@ fn start_timestamps_of_stock_grpc_are_kept_where_representable() {
 fn starts(lines: &[Value]) -> BTreeMap<String, Vec<i64>> {
     let mut starts: BTreeMap<String, Vec<i64>> = BTreeMap::new();
     for line in lines {
-        let lists = ["starts", "histogram_starts"].map(|name| line[name].as_array());
+        let lists =
+            ["start_timestamps", "histogram_start_timestamps"].map(|name| line[name].as_array());
         let found =
             lists.into_iter().flatten().flatten().map(|start| start.as_i64().expect("a time"));
         starts.entry(line["metric"].to_string()).or_default().extend(found);

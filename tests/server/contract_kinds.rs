@@ -342,7 +342,7 @@ fn invalid_histogram_is_rejected_with_cause_and_rest_is_stored() {
     expected.push(histograms("known", vec![integer(BEGIN + 75_000, 8)]));
     bench.holds(&expected, "after all that was refused");
     let metrics = bench.server.http.get("/metrics").text();
-    let counted = "narthex_remote_write_refused_samples_total{reason=\"invalid_histogram\"} 8\n";
+    let counted = "narthex_remote_write_rejected_samples_total{reason=\"invalid_histogram\"} 8\n";
     assert!(metrics.contains(counted), "{counted} is not in\n{metrics}");
 }
 

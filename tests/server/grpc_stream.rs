@@ -171,7 +171,8 @@ fn a_sender_that_takes_no_acks_is_held_back_and_loses_nothing() {
             sent += 1;
             assert!(sent < 1000, "nothing holds the sender back");
         }
-        let held = Metrics::of(&server.http).sum("narthex_bytes_in_flight").expect("a gauge");
+        let held =
+            Metrics::of(&server.http).sum("narthex_request_bytes_in_flight").expect("a gauge");
         assert!(held < 3.0 * 33_000.0, "{held} bytes are held for a client that takes nothing");
         good.one_more(&server, "a stream that is held back");
         let mut acknowledged = BTreeSet::new();

@@ -300,7 +300,7 @@ fn a_client_that_goes_away_ends_the_read() {
         Some(0.0),
         "it was not answered to its end"
     );
-    assert_eq!(metrics.sum("narthex_answer_bytes_in_flight"), Some(0.0));
+    assert_eq!(metrics.sum("narthex_response_bytes_in_flight"), Some(0.0));
 }
 
 #[test]
@@ -312,7 +312,7 @@ fn stalled_client_is_disconnected_and_holds_no_memory() {
     assert!(read.take(1) >= 1);
     wait_until("the read to end", || reads_under_way(&server) == 0.0);
     wait_until("its memory to be given back", || {
-        Metrics::of(&server.http).sum("narthex_answer_bytes_in_flight") == Some(0.0)
+        Metrics::of(&server.http).sum("narthex_response_bytes_in_flight") == Some(0.0)
     });
     assert!(!read.ends_whole(), "what was cut off does not look whole");
 }

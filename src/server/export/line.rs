@@ -70,14 +70,14 @@ impl ExportLine {
         text.push_str("],\"timestamps\":[");
         push_times(text, &self.floats, |point| point.t);
         text.push(']');
-        push_start_timestamps(text, "starts", &self.floats);
+        push_start_timestamps(text, "start_timestamps", &self.floats);
         if !self.histograms.is_empty() {
             text.push_str(",\"histograms\":[");
             push_list(text, &self.histograms, |text, point| push_value(text, values, point));
             text.push_str("],\"histogram_timestamps\":[");
             push_times(text, &self.histograms, |point| point.t);
             text.push(']');
-            push_start_timestamps(text, "histogram_starts", &self.histograms);
+            push_start_timestamps(text, "histogram_start_timestamps", &self.histograms);
         }
         text.push_str("}\n");
         self.floats.clear();
@@ -202,10 +202,10 @@ mod tests {
             value: SampleValue::Histogram(Box::new(stale)),
         });
         let json: serde_json::Value = serde_json::from_str(&written(&mut line)).unwrap();
-        assert_eq!((&json["timestamps"], &json["starts"]), (&[2].into(), &[-3].into()));
+        assert_eq!((&json["timestamps"], &json["start_timestamps"]), (&[2].into(), &[-3].into()));
         assert_eq!(json["histograms"], serde_json::json!([{"count": "0", "sum": "0"}, "StaleNaN"]));
         assert_eq!(
-            (&json["histogram_timestamps"], &json["histogram_starts"]),
+            (&json["histogram_timestamps"], &json["histogram_start_timestamps"]),
             (&[1, 4].into(), &[0, 1].into())
         );
     }

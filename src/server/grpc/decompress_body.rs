@@ -58,7 +58,7 @@ impl MessageDecompressor {
             pool: Arc::default(),
             at_once: Arc::new(Semaphore::new(at_once)),
             messages: registry.family(
-                "narthex_grpc_inflated_messages_total",
+                "narthex_grpc_decompressed_messages_total",
                 "Compressed messages of gRPC requests, by encoding.",
                 Family::default(),
             ),

@@ -179,13 +179,13 @@ mod tests {
         let violation =
             |field: &str| FieldViolation { field: field.to_owned(), ..Default::default() };
         let info =
-            Some(ErrorInfo::new("DATA_REFUSED", [("samples_stored".to_owned(), "7".to_owned())]));
+            Some(ErrorInfo::new("DATA_REJECTED", [("samples_stored".to_owned(), "7".to_owned())]));
         let all =
             Violations { message: "two", violations: vec![violation("a"), violation("b")], info }
                 .into_status();
         assert_eq!(detail::<BadRequest>(&all, 0).field_violations.len(), 2);
         let info: ErrorInfo = detail(&all, 1);
-        assert_eq!((info.reason.as_str(), info.domain.as_str()), ("DATA_REFUSED", "narthex"));
+        assert_eq!((info.reason.as_str(), info.domain.as_str()), ("DATA_REJECTED", "narthex"));
         assert_eq!(info.metadata["samples_stored"], "7");
     }
 

@@ -11,7 +11,7 @@ use crate::server::request_error::RequestError;
 use tonic::{Code, Status};
 
 /// The reason in the ErrorInfo of a request of which data was refused.
-const DATA_REFUSED: &str = "DATA_REFUSED";
+const DATA_REJECTED: &str = "DATA_REJECTED";
 
 /// What is stored.
 pub(crate) fn response(outcome: &WriteOutcome) -> WriteResponse {
@@ -35,7 +35,7 @@ pub(crate) fn partial_write_status(outcome: &WriteOutcome) -> Status {
     let WriteResponse { samples, histograms, exemplars } = response(outcome);
     let stored = [("samples", samples), ("histograms", histograms), ("exemplars", exemplars)];
     let info = ErrorInfo::new(
-        DATA_REFUSED,
+        DATA_REJECTED,
         stored.map(|(name, count)| (format!("{name}_stored"), count.to_string())),
     );
     Violations {

@@ -32,7 +32,7 @@ pub struct EncodingPolicy {
     /// Those of floats.
     pub floats: FloatEncoding,
     /// Those of histograms.
-    pub histogram_starts: HistogramStMode,
+    pub histogram_st_mode: HistogramStMode,
 }
 
 impl EncodingPolicy {
@@ -40,7 +40,7 @@ impl EncodingPolicy {
     #[inline]
     #[must_use]
     pub fn encoding_for(self, kind: ValueType) -> ChunkEncoding {
-        match (kind, self.histogram_starts) {
+        match (kind, self.histogram_st_mode) {
             (ValueType::Float, _) => self.floats.into(),
             (ValueType::Histogram, HistogramStMode::WithoutSt) => ChunkEncoding::Histogram,
             (ValueType::Histogram, HistogramStMode::WithSt) => ChunkEncoding::HistogramSt,
@@ -58,7 +58,7 @@ impl EncodingPolicy {
             matches!(encoding, ChunkEncoding::HistogramSt | ChunkEncoding::FloatHistogramSt);
         Self {
             floats: FloatEncoding::from_chunk_encoding(encoding).unwrap_or_default(),
-            histogram_starts: if has_starts {
+            histogram_st_mode: if has_starts {
                 HistogramStMode::WithSt
             } else {
                 HistogramStMode::WithoutSt
@@ -67,7 +67,7 @@ impl EncodingPolicy {
     }
 
     fn header_layout(self) -> HeaderLayout {
-        match self.histogram_starts {
+        match self.histogram_st_mode {
             HistogramStMode::WithoutSt => HeaderLayout::WithoutSt,
             HistogramStMode::WithSt => HeaderLayout::WithSt,
         }

@@ -42,7 +42,7 @@ impl ReencodeOptions {
         if point.start_timestamp == 0 || self.starts == StPolicy::Discard {
             return self.encodings;
         }
-        EncodingPolicy { floats: FloatEncoding::Xor2, histogram_starts: HistogramStMode::WithSt }
+        EncodingPolicy { floats: FloatEncoding::Xor2, histogram_st_mode: HistogramStMode::WithSt }
     }
 }
 

@@ -309,7 +309,7 @@ impl Db {
             min_valid_time,
             encodings: EncodingPolicy {
                 floats: self.settings().float_encoding,
-                histogram_starts: self.options.histogram_st_mode,
+                histogram_st_mode: self.options.histogram_st_mode,
             },
             record_version: self.options.record_version,
         };

@@ -54,7 +54,7 @@ fn options() -> HeadOptions {
 
 fn with_starts() -> HeadOptions {
     let encodings =
-        EncodingPolicy { floats: FloatEncoding::Xor2, histogram_starts: HistogramStMode::WithSt };
+        EncodingPolicy { floats: FloatEncoding::Xor2, histogram_st_mode: HistogramStMode::WithSt };
     HeadOptions { encodings, record_version: RecordVersion::V2, ..options() }
 }
 
@@ -574,7 +574,7 @@ fn starts_are_kept_through_log_and_snapshot_where_that_was_asked_for_and_dropped
     }
     let dir = tempfile::tempdir().unwrap();
     let encodings =
-        EncodingPolicy { floats: FloatEncoding::Xor2, histogram_starts: HistogramStMode::WithSt };
+        EncodingPolicy { floats: FloatEncoding::Xor2, histogram_st_mode: HistogramStMode::WithSt };
     let store = open(dir.path(), HeadOptions { encodings, ..options() });
     for (series, kind) in [(0, 0), (1, 2), (2, 3)] {
         store.append(

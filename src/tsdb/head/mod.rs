@@ -83,7 +83,7 @@ pub struct Head {
     policy: CutPolicy,
     /// Whether new chunks of floats are XOR2.
     writes_xor2: AtomicBool,
-    histogram_starts: HistogramStMode,
+    histogram_st_mode: HistogramStMode,
     record_version: RecordVersion,
     /// No more series than this are created by appends.
     max_series: usize,
@@ -144,7 +144,7 @@ impl Head {
             mapping: ChunkMapper::new(chunks),
             policy: options.policy,
             writes_xor2: AtomicBool::new(options.encodings.floats == FloatEncoding::Xor2),
-            histogram_starts: options.encodings.histogram_starts,
+            histogram_st_mode: options.encodings.histogram_st_mode,
             record_version: options.record_version,
             max_series: options.max_series,
             last_ref: AtomicU64::new(0),
@@ -297,7 +297,7 @@ impl Head {
         } else {
             FloatEncoding::Xor
         };
-        let encodings = EncodingPolicy { floats, histogram_starts: self.histogram_starts };
+        let encodings = EncodingPolicy { floats, histogram_st_mode: self.histogram_st_mode };
         ChunkPolicy { policy: self.policy, encodings }
     }
 

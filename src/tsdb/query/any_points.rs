@@ -14,10 +14,10 @@ use std::collections::BTreeMap;
 
 /// What Prometheus writes without any flag.
 pub(crate) const PLAIN: EncodingPolicy =
-    EncodingPolicy { floats: FloatEncoding::Xor, histogram_starts: HistogramStMode::WithoutSt };
+    EncodingPolicy { floats: FloatEncoding::Xor, histogram_st_mode: HistogramStMode::WithoutSt };
 /// With a place for start times.
 pub(crate) const WITH_STARTS: EncodingPolicy =
-    EncodingPolicy { floats: FloatEncoding::Xor2, histogram_starts: HistogramStMode::WithSt };
+    EncodingPolicy { floats: FloatEncoding::Xor2, histogram_st_mode: HistogramStMode::WithSt };
 
 /// These points, which rise, as chunks of at most `most`.
 pub(crate) fn chunks(points: &[Sample], encodings: EncodingPolicy, most: u16) -> Vec<Chunk> {

@@ -135,7 +135,7 @@ impl SupportedEncodings {
     fn reencode_options(self, only: Option<&Chunk>) -> ReencodeOptions {
         let plain = EncodingPolicy {
             floats: FloatEncoding::Xor,
-            histogram_starts: HistogramStMode::WithoutSt,
+            histogram_st_mode: HistogramStMode::WithoutSt,
         };
         let (encodings, starts) = match self {
             Self::Baseline => (plain, StPolicy::Discard),

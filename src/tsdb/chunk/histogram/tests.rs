@@ -362,8 +362,8 @@ fn anything(spans: Vec<Span>) -> impl Strategy<Value = (Histogram, FloatHistogra
 }
 
 /// Chunks as damage tests need them: some samples, more buckets on the way.
-fn example(kind: ValueType, histogram_starts: HistogramStMode) -> AnyChunk {
-    let encodings = EncodingPolicy { histogram_starts, ..EncodingPolicy::default() };
+fn example(kind: ValueType, histogram_st_mode: HistogramStMode) -> AnyChunk {
+    let encodings = EncodingPolicy { histogram_st_mode, ..EncodingPolicy::default() };
     let mut plain = Plain {
         positive: [(1, 5), (2, 7)].into(),
         threshold: 0.001,
@@ -421,10 +421,10 @@ fn damaged_bytes_give_values_or_an_error() {
 #[test]
 fn a_chunk_takes_as_many_samples_as_its_header_counts() {
     let marker = Plain { is_stale: true, ..Plain::default() }.value(ValueType::Histogram);
-    for (histogram_starts, most) in
+    for (histogram_st_mode, most) in
         [(HistogramStMode::WithoutSt, 65_535), (HistogramStMode::WithSt, 16_383)]
     {
-        let encodings = EncodingPolicy { histogram_starts, ..EncodingPolicy::default() };
+        let encodings = EncodingPolicy { histogram_st_mode, ..EncodingPolicy::default() };
         let point = |t: i64| Sample { start_timestamp: t / 1000, t, value: marker.clone() };
         let mut chunk = AnyChunk::with_first_sample(encodings, &point(0), None);
         let taken = (1..70_000)
@@ -435,7 +435,7 @@ fn a_chunk_takes_as_many_samples_as_its_header_counts() {
         let starts: Vec<i64> = AnyChunkIter::new(chunk.encoding(), chunk.bytes())
             .map(|point| point.unwrap().start_timestamp)
             .collect();
-        let kept = |t: i64| if histogram_starts == HistogramStMode::WithSt { t / 1000 } else { 0 };
+        let kept = |t: i64| if histogram_st_mode == HistogramStMode::WithSt { t / 1000 } else { 0 };
         assert!(starts.into_iter().eq((0..most as i64).map(kept)));
     }
 }
@@ -515,8 +515,8 @@ fn a_histogram_of_a_schema_over_8_is_read_at_8() {
 
 proptest! {
     #[test]
-    fn what_is_appended_is_read_and_chunks_begin_by_the_rules(steps in steps(), kind in kinds(), histogram_starts in starts()) {
-        let encodings = EncodingPolicy { histogram_starts, ..EncodingPolicy::default() };
+    fn what_is_appended_is_read_and_chunks_begin_by_the_rules(steps in steps(), kind in kinds(), histogram_st_mode in starts()) {
+        let encodings = EncodingPolicy { histogram_st_mode, ..EncodingPolicy::default() };
         let mut plain = Plain::default();
         let mut open: Option<Model> = None;
         for (i, step) in steps.iter().enumerate() {
@@ -524,11 +524,11 @@ proptest! {
             let t = 1_762_300_800_000 + 15_000 * i as i64 + i64::from(step.zero);
             let point = Sample { start_timestamp: plain.start, t, value: plain.value(kind) };
             if open.as_mut().is_none_or(|open| !open.append(&plain, &point)) {
-                open.iter().for_each(|open| open.holds(histogram_starts));
+                open.iter().for_each(|open| open.holds(histogram_st_mode));
                 open = Some(Model::begin(encodings, plain.clone(), point, open.as_ref()));
             }
         }
-        open.iter().for_each(|open| open.holds(histogram_starts));
+        open.iter().for_each(|open| open.holds(histogram_st_mode));
     }
 
     #[test]
@@ -539,7 +539,7 @@ proptest! {
         times in proptest::collection::vec((any::<i64>(), any::<i64>()), 20),
         with_starts in starts(), at in any::<proptest::sample::Index>(),
     ) {
-        let encodings = EncodingPolicy { histogram_starts: with_starts, ..EncodingPolicy::default() };
+        let encodings = EncodingPolicy { histogram_st_mode: with_starts, ..EncodingPolicy::default() };
         let start = |start| if with_starts == HistogramStMode::WithSt { start } else { 0 };
         for kind in KINDS {
             let points: Vec<Sample> = values.iter().zip(&times).map(|((whole, real), &(began, t))| {
@@ -572,7 +572,7 @@ proptest! {
         buckets in proptest::collection::vec(any::<i64>(), 0..8), schema in any::<i32>(), hint in 0..4u8,
         with_starts in starts(),
     ) {
-        let encodings = EncodingPolicy { histogram_starts: with_starts, ..EncodingPolicy::default() };
+        let encodings = EncodingPolicy { histogram_st_mode: with_starts, ..EncodingPolicy::default() };
         let reset_hint = CounterResetHint::from_byte(hint).unwrap();
         let spans: Vec<Span> = spans.into_iter().map(|(offset, length)| Span { offset, length }).collect();
         let whole = |n: usize| SampleValue::Histogram(Box::new(Histogram {

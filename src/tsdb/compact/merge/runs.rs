@@ -55,7 +55,7 @@ fn classify_group(
         }
         Some(chunk) => EncodingPolicy::from_encoding(chunk.encoding),
         None => {
-            EncodingPolicy { floats: overlapping, histogram_starts: HistogramStMode::WithoutSt }
+            EncodingPolicy { floats: overlapping, histogram_st_mode: HistogramStMode::WithoutSt }
         }
     };
     let times =
