@@ -118,7 +118,7 @@ fn push_value(text: &mut String, values: ValueFormat, point: &Sample) {
             push_number(text, &FloatSample::new(point.t, *v))
         }
         (SampleValue::Float(v), ValueFormat::Bits) => {
-            drop(write!(text, "\"{:016x}\"", v.to_bits()))
+            let _ = write!(text, "\"{:016x}\"", v.to_bits());
         }
         (value, ValueFormat::Numbers) if value.is_stale() => text.push_str("\"StaleNaN\""),
         (SampleValue::Histogram(histogram), ValueFormat::Numbers) => {
