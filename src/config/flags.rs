@@ -1,7 +1,7 @@
 //! The command line.
 //!
 //! Names are Prometheus's wherever it has the flag. Flags of Prometheus that narthex lacks never come here, see
-//! [`crate::config::foreign`].
+//! [`crate::config::prometheus_flags`].
 
 use crate::config::address::ListenAddress;
 use crate::config::units;

@@ -2,7 +2,7 @@
 //!
 //! By hand, as the samples beside them: prost leaves out a sum of -0. What is encoded else is what prost would encode, and what
 //! Prometheus does (`prompb/codec.go`): fields that are zero are left out, but for the counts, which say by being there of which
-//! kind the histogram is; numbers of a list stand packed. The reader of such messages is [`crate::remote::reader`].
+//! kind the histogram is; numbers of a list stand packed. The reader of such messages is [`crate::remote::request_index_v1`].
 
 use crate::model::histogram::{FloatHistogram, Histogram, Span};
 use prost::encoding::{encode_varint, encoded_len_varint};

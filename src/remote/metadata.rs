@@ -1,6 +1,6 @@
 //! The metadata of a remote write 1.0 request, seen in place: one entry for each metric family.
 //!
-//! A view is only made of a request that [`crate::remote::reader`] has checked, so nothing here can fail: where it would, it ends.
+//! A view is only made of a request that [`crate::remote::request_index_v1`] has checked, so nothing here can fail: where it would, it ends.
 //! Requests have either series or metadata, as senders write them, so passing over the series costs nothing.
 
 use crate::model::metadata::{Metadata, MetadataRef, MetricType};

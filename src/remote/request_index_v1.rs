@@ -2,7 +2,7 @@
 //!
 //! It is two walks. [`RequestIndexV1::read`] checks the whole request, as strictly as prost does, and notes where each series
 //! lies; nothing may be stored before it has said yes, so that a cut-off request never leaves a part behind. Then
-//! [`RequestIndexV1::series_v1`] gives out views that decode in place, see [`crate::remote::series_v1`]. The index is reused from request to request: for a
+//! [`RequestIndexV1::series`] gives out views that decode in place, see [`crate::remote::series_v1`]. The index is reused from request to request: for a
 //! request like the one before nothing is allocated.
 //!
 //! What a sender may do and prost allows: fields in any order, repeated (the last scalar wins), unknown, labels in several

@@ -1,6 +1,6 @@
 //! Where the answer to a read goes while it is made: pieces, with gaps for what is known later.
 //!
-//! Two implement it: [`crate::remote::packed`] for HTTP, which wants a snappy block, and [`crate::remote::plain`] for gRPC.
+//! Two implement it: [`crate::remote::snappy_writer`] for HTTP, which wants a snappy block, and [`crate::remote::plain_writer`] for gRPC.
 
 use bytes::Bytes;
 

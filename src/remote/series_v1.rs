@@ -1,6 +1,6 @@
 //! One series of a write request, seen in place: its labels as bytes or one by one, its samples, histograms and exemplars as they are decoded.
 //!
-//! A view is only made of a request that [`crate::remote::reader`] has checked, so nothing here can fail: where it would, it ends.
+//! A view is only made of a request that [`crate::remote::request_index_v1`] has checked, so nothing here can fail: where it would, it ends.
 
 use crate::model::exemplar::Exemplar;
 use crate::model::float_sample::FloatSample;

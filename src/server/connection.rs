@@ -5,7 +5,7 @@
 //! | first byte | the accept                            | the first byte read                      |
 //! | idle       | the last byte read or written         | the next one                             |
 //! | backlog    | the first write that had to wait      | a write that the client takes whole      |
-//! | head       | the first byte of an HTTP/1.1 request | the service's call ([`RequestProgress`]) |
+//! | head       | the first byte of an HTTP/1.1 request | the service's call (`RequestProgress`) |
 //!
 //! The backlog timeout is as long as the idle timeout, so that a client that takes a byte now and
 //! then holds nothing for ever (64 KiB or so are offered at once). HTTP/2 has no head timeout: its

@@ -1,6 +1,6 @@
 //! One series of a remote write 2.0 request, seen in place: its labels by reference, its samples, histograms and exemplars as they are decoded.
 //!
-//! A view is only made of a request that [`crate::remote::v2::reader`] has checked, so nothing here can fail but for references.
+//! A view is only made of a request that [`crate::remote::v2::request_index`] has checked, so nothing here can fail but for references.
 
 use crate::model::exemplar::Exemplar;
 use crate::model::metadata::MetadataRef;

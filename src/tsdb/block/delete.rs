@@ -19,7 +19,7 @@ impl Block {
     /// many series something may be deleted.
     ///
     /// # Errors
-    /// [`BlockError::Damaged`] where the index can't be read, [`BlockError::Io`] where a file can't be replaced: the deletion may then
+    /// [`BlockError::Corrupted`] where the index can't be read, [`BlockError::Io`] where a file can't be replaced: the deletion may then
     /// be visible after the next start, or not.
     pub fn delete(&self, matchers: &[Matcher], range: TimeRange) -> Result<u64, BlockError> {
         let _changing = self.update_lock.lock();

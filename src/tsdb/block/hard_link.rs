@@ -17,7 +17,7 @@ impl Block {
     /// left behind is the caller's to remove.
     ///
     /// # Errors
-    /// [`BlockError::Io`] where a folder or link can't be made, [`BlockError::Damaged`] where a file of the block is missing.
+    /// [`BlockError::Io`] where a folder or link can't be made, [`BlockError::Corrupted`] where a file of the block is missing.
     pub fn hard_link_to(&self, parent: &Path) -> Result<PathBuf, BlockError> {
         let _unchanged = self.update_lock.lock();
         let target = parent.join(self.meta().ulid.to_string());

@@ -19,7 +19,7 @@ pub struct RetentionCandidate {
     pub maxt: i64,
     /// What it takes of the disk, bytes.
     pub bytes: u64,
-    /// Whether the head's times up to its end are all in blocks; see [`crate::tsdb::compact::facts::BlockFacts::is_whole_head`].
+    /// Whether the head's times up to its end are all in blocks; see [`crate::tsdb::compact::block_summary::BlockSummary::covers_head`].
     pub is_whole_head: bool,
 }
 

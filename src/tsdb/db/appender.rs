@@ -13,9 +13,9 @@ use crate::tsdb::head::exemplars::ExemplarRejection;
 use crate::tsdb::wal::error::WalError;
 use crate::tsdb::wal::write_log::LogHealth;
 
-/// Takes the samples of one request; see [`crate::tsdb::head::append_or_create`] for how they are judged.
+/// Takes the samples of one request; see [`crate::tsdb::head::append`] for how they are judged.
 ///
-/// What was appended reaches the log also without a commit; only [`Appender::write_log`] says whether it did.
+/// What was appended reaches the log also without a commit; only [`Appender::commit`] says whether it did.
 #[derive(Debug)]
 pub struct Appender<'a> {
     engine: &'a Engine,

@@ -13,7 +13,7 @@ use std::sync::OnceLock;
 pub(super) struct Engine {
     pub(super) head: Head,
     pub(super) wal: Wal,
-    /// The log of out-of-order samples; see [`crate::tsdb::db::late_log`].
+    /// The log of out-of-order samples; see [`crate::tsdb::db::wbl`].
     pub(super) wbl: OnceLock<Wal>,
     pub(super) blocks: BlockSet,
     pub(super) maintenance_lock: MaintenanceLock,

@@ -1,7 +1,7 @@
 //! Appending: the one way by which points enter the head, used by one request at a time on one thread.
 //!
 //! For each series of a request: find it by the bytes of its labels, lock it, judge and push its samples, and write those that
-//! were accepted into the request's own log batch. [`HeadAppender::write_log`] sends the batch to the log, waits for it as the sync mode
+//! were accepted into the request's own log batch. [`HeadAppender::commit`] sends the batch to the log, waits for it as the sync mode
 //! wants, and moves the chunks that became full to `chunks_head/`.
 //!
 //! A sample that is late goes another way, where the window allows it ([`crate::tsdb::head::out_of_order`]).

@@ -3,7 +3,7 @@
 //! The log must hold the samples of a series in the order in which the head accepted them, and a series record before any
 //! record that uses its reference. Two requests that touch the same series at once could break that: the one that was
 //! accepted second might reach the log first. So every series remembers the batch that touched it last
-//! ([`super::series::SeriesState::touched_by`]), and a batch that meets a series of another batch in flight first sends
+//! ([`super::series::SeriesState::last_batch`]), and a batch that meets a series of another batch in flight first sends
 //! its own samples to the log and then waits for that other one.
 //!
 //! Invariant: a batch never waits while it holds unlogged samples; so no two batches wait for each other.

@@ -11,7 +11,7 @@
 //! - a tombstone over all of time means that the series was collected there: a later record with its labels begins another series;
 //! - a collected series and an alias are named by a checkpoint as long as the log has samples of them.
 //!
-//! Damage ends the replay at the last record before it; what to do with the rest is the caller's ([`ReplayOutcome::corruption`]).
+//! Damage ends the replay at the last record before it; what to do with the rest is the caller's ([`ReplayOutcome::damage`]).
 
 mod worker;
 mod workers;

@@ -56,7 +56,7 @@ pub struct SeriesState {
     pub out_of_order: Option<Box<OutOfOrderState>>,
     /// The batch that touched the series last; while it is in flight, its samples (and a new series' record) are not in the log.
     pub last_batch: BatchId,
-    /// The kind of record into which the series' last point went, [`RecordType::HeadSeries`] before the first; of use while that batch is in flight.
+    /// The kind of record into which the series' last point went, [`RecordType::Series`] before the first; of use while that batch is in flight.
     pub last_record_type: RecordType,
     /// Its type, unit and help text, where these are known.
     pub metadata: Option<Arc<Metadata>>,

@@ -119,7 +119,7 @@ impl Wal {
     /// Begins a new segment behind those that are there.
     ///
     /// # Errors
-    /// [`WalError::Begin`] where it can't be made.
+    /// [`WalError::Open`] where it can't be made.
     pub fn open(options: WalOptions) -> Result<Self, WalError> {
         let writer =
             LogWriter::open(options.dir.clone(), options.segment_size, Arc::clone(&options.disk))?;

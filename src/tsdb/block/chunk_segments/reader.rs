@@ -33,7 +33,7 @@ pub struct PinnedChunk {
     encoding: ChunkEncoding,
 }
 
-/// What [`ChunkSegmentReader::verify`] counted.
+/// Counts of [`ChunkSegmentReader::verify_segment`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ChunkSegmentReport {
     /// Whole chunks in all segments, whether the index names them or not.
@@ -93,7 +93,7 @@ impl ChunkSegmentReader {
         self.segments.len()
     }
 
-    /// The same as [`Self::verify`] of the segment at this place, the first one at 0. Nothing is wrong with one that is not there.
+    /// Checks every chunk of a segment; the first one is 0. A segment that does not exist is correct.
     /// `go_on` is asked for each chunk.
     ///
     /// # Errors

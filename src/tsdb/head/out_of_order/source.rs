@@ -4,7 +4,7 @@
 //! `chunks_head/` then, and of each series it notes the last chunk. So what comes meanwhile is neither in its blocks nor dropped with them.
 //!
 //! The order in which the database makes blocks of late samples: a new segment of the WBL; [`OutOfOrderSource::prepare`]; blocks, one for each
-//! range of times, seen by queries; [`crate::tsdb::head::truncation::Truncation::truncate_ooo`]; the segments of the WBL before the new one go.
+//! range of times, seen by queries; [`crate::tsdb::head::truncation::HeadTruncation::truncate_ooo`]; the segments of the WBL before the new one go.
 
 use crate::model::matcher::Matcher;
 use crate::model::refs::HeadChunkRef;

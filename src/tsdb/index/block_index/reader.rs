@@ -34,7 +34,7 @@ impl IndexReader {
     /// Opens the file, of version 1, 2 or 3.
     ///
     /// # Errors
-    /// [`IndexError::Io`] and [`IndexError::Damaged`].
+    /// [`IndexError::Io`] and [`IndexError::Corrupted`].
     pub fn open(path: &Path) -> Result<Self, IndexError> {
         let failed =
             |step| move |source: io::Error| IndexError::Io { step, path: path.to_owned(), source };
@@ -68,7 +68,7 @@ impl IndexReader {
     /// A series, its entry checked.
     ///
     /// # Errors
-    /// [`IndexError::Damaged`]; also for a reference that [`IndexReader::select`] did not give.
+    /// [`IndexError::Corrupted`]; also for a reference that [`IndexReader::select`] did not give.
     pub fn series(&self, series: BlockSeriesRef) -> Result<SeriesEntry, IndexError> {
         let mut chunks = Vec::new();
         let labels = self.read_series(series, &mut chunks)?;
@@ -91,7 +91,7 @@ impl IndexReader {
     /// Every series, rising by reference, which is rising by labels.
     ///
     /// # Errors
-    /// [`IndexError::Damaged`].
+    /// [`IndexError::Corrupted`].
     pub fn all_series(&self) -> Result<Vec<BlockSeriesRef>, IndexError> {
         let mut all = Vec::new();
         self.read_list("", "", &mut all)?;
@@ -101,7 +101,7 @@ impl IndexReader {
     /// The series that have the label, rising.
     ///
     /// # Errors
-    /// [`IndexError::Damaged`].
+    /// [`IndexError::Corrupted`].
     pub fn postings(&self, name: &str, value: &str) -> Result<Vec<BlockSeriesRef>, IndexError> {
         let mut list = Vec::new();
         if !name.is_empty() {
@@ -119,7 +119,7 @@ impl IndexReader {
     /// The values of a label, rising; none for a label that no series has.
     ///
     /// # Errors
-    /// [`IndexError::Damaged`].
+    /// [`IndexError::Corrupted`].
     pub fn label_values(&self, name: &str) -> Result<Vec<String>, IndexError> {
         self.values(name).map(|value| value.map(str::to_owned)).collect()
     }

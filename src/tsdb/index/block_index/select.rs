@@ -17,7 +17,7 @@ impl IndexReader {
     /// value; no matcher at all selects nothing, as in Prometheus.
     ///
     /// # Errors
-    /// [`IndexError::Damaged`] for a posting list that is needed.
+    /// [`IndexError::Corrupted`] for a posting list that is needed.
     pub fn select(&self, matchers: &[Matcher]) -> Result<Vec<BlockSeriesRef>, IndexError> {
         if matchers.is_empty() {
             return Ok(Vec::new());

@@ -41,7 +41,7 @@ impl IndexReader {
     /// entries, that lists and entries say the same.
     ///
     /// # Errors
-    /// [`IndexError::Damaged`] with the first thing that is wrong.
+    /// [`IndexError::Corrupted`] with the first thing that is wrong.
     pub fn verify(&self) -> Result<IndexReport, IndexError> {
         self.verify_while(&|| true)
     }
@@ -49,7 +49,7 @@ impl IndexReader {
     /// The same, as long as `go_on`, which is asked for each entry and each list, returns `true`.
     ///
     /// # Errors
-    /// [`IndexError::Damaged`] as [`Self::verify`]; [`IndexError::Stopped`].
+    /// [`IndexError::Corrupted`] as [`Self::verify`]; [`IndexError::Stopped`].
     pub fn verify_while(&self, go_on: &dyn Fn() -> bool) -> Result<IndexReport, IndexError> {
         IndexVerifier::run(self, go_on).map_err(|ended| match ended {
             Ended::Fault(fault) => self.corruption_error(fault),

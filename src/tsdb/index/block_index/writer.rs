@@ -122,7 +122,7 @@ impl IndexWriter {
     /// the first series. Prometheus has the empty one too in a block that it writes from its head.
     ///
     /// # Errors
-    /// [`IndexError::Refused`] for one out of order or too many bytes of them, [`IndexError::Io`].
+    /// [`IndexError::InvalidInput`] for one out of order or too many bytes of them, [`IndexError::Io`].
     pub fn add_symbol(&mut self, symbol: &str) -> Result<(), IndexError> {
         let WriteStage::Symbols { places, sum } = &mut self.stage else {
             let broken = matches!(self.stage, WriteStage::Broken);
@@ -159,7 +159,7 @@ impl IndexWriter {
     /// chunk lies behind those named before it.
     ///
     /// # Errors
-    /// [`IndexError::Refused`] for what is out of order, a label that is no symbol, or a file too large; [`IndexError::Io`].
+    /// [`IndexError::InvalidInput`] for what is out of order, a label that is no symbol, or a file too large; [`IndexError::Io`].
     pub fn add_series(&mut self, labels: &Labels, chunks: &[ChunkMeta]) -> Result<(), IndexError> {
         if let WriteStage::Symbols { .. } = self.stage {
             self.finish_symbols()?;
@@ -180,7 +180,7 @@ impl IndexWriter {
     /// Writes the rest of the file and brings it to the disk; the name of the file is the caller's to make durable.
     ///
     /// # Errors
-    /// [`IndexError::Refused`] where a part is too large or a step before failed, [`IndexError::Io`].
+    /// [`IndexError::InvalidInput`] where a part is too large or a step before failed, [`IndexError::Io`].
     pub fn finish(self) -> Result<IndexSize, IndexError> {
         self.finish_while(&|| true)
     }
