@@ -213,7 +213,7 @@ fn samples_that_the_log_lost_are_reported_by_series_and_range() {
 }
 
 #[test]
-fn lost_samples_of_a_series_without_labels_are_reported_by_reference() {
+fn lost_samples_without_labels_are_reported_by_reference() {
     let (dir, _) = written(std::iter::once(0..3));
     fs::write(dir.path().join("chunks_head/000003"), "no chunk file").unwrap();
     fs::rename(chunk_file(dir.path(), 1), chunk_file(dir.path(), 4)).unwrap();

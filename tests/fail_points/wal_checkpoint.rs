@@ -480,7 +480,7 @@ fn a_short_log_only_gets_a_new_segment() {
 }
 
 #[test]
-fn truncation_that_is_stopped_loses_nothing_and_is_completed_later() {
+fn stopped_truncation_loses_nothing_and_completes_later() {
     let log = Log::with_segments(7);
     let before = read_log(&log.dir);
     let (mint, keep) = (log.mint(), log.keep());
