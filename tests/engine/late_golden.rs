@@ -36,6 +36,7 @@ fn replayed(data: &Path) -> (Head, WblReplayReport) {
     assert!(done.damage.is_none(), "{:?}", done.damage);
     let late = WblReplay::new(&head, &chunks, done.aliases).run(&segments("wbl"), &progress);
     assert!(late.damage.is_none(), "{:?}", late.damage);
+    head.index_series();
     (head, late.report)
 }
 

@@ -143,3 +143,32 @@ fn nothing_is_ordered_of_a_database_that_was_closed() {
     drop(next);
     assert!(everything(&open(dir.path(), ShutdownMode::KeepInWal)) == before);
 }
+
+#[test]
+fn start_after_kill_indexes_only_series_that_go_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let db = open(dir.path(), ShutdownMode::KeepInWal);
+    let mut appender = db.appender().unwrap();
+    for series in 0..1_000 {
+        let id = series.to_string();
+        let labels =
+            LabelsBuilder::from_iter([("__name__", "down"), ("id", id.as_str()), ("job", "x")])
+                .build()
+                .unwrap();
+        let point = Sample::from(FloatSample::new(BEGIN, 1.0));
+        appender
+            .append_or_create(&labels, std::iter::once(point), |_, why| panic!("{why:?}"))
+            .unwrap();
+    }
+    appender.commit().unwrap();
+    append(&db, 6);
+    db.run_maintenance_once(BEGIN + 6 * HOUR).unwrap();
+    let before = everything(&db);
+    assert_eq!(before.len(), 1_001);
+    // As a kill leaves it: nothing is written down, and the log still names all series.
+    drop(db);
+    let db = open(dir.path(), ShutdownMode::KeepInWal);
+    let postings = db.head().unwrap().postings();
+    assert_eq!((postings.cardinality().series, postings.removal_stats().steps), (1, 0));
+    assert!(everything(&db) == before, "samples are missing");
+}

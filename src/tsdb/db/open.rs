@@ -171,6 +171,7 @@ impl Db {
             // What blocks have is not needed, nor are series that have nothing else.
             HeadTruncation::new(&head).truncate_before(min_valid)?;
         }
+        head.index_series();
         let wal = Wal::open(WalOptions {
             dir: wal_dir,
             segment_size: self.options.wal_segment_size,

@@ -6,7 +6,7 @@
 use crate::model::matcher::Matcher;
 use crate::model::refs::SeriesRef;
 use crate::model::time::TimeRange;
-use crate::tsdb::head::Head;
+use crate::tsdb::head::{Head, TOMBSTONES_PER_HOLD};
 
 /// Times to delete of one series.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,9 +55,9 @@ impl<'a> HeadDeletion<'a> {
 
     /// Notes what the log has a record of: from now on no reader sees it.
     pub fn apply(&self, stones: &[Tombstone]) {
-        let mut tombstones = self.head.tombstones.write();
-        for Tombstone { series, range } in stones {
-            tombstones.add(series.0, *range);
+        for lot in stones.chunks(TOMBSTONES_PER_HOLD) {
+            let mut tombstones = self.head.tombstones.write();
+            lot.iter().for_each(|Tombstone { series, range }| tombstones.add(series.0, *range));
         }
     }
 }

@@ -75,6 +75,7 @@ fn open(dir: &Path, options: HeadOptions) -> Store {
         assert!(replayed.damage.is_none(), "{:?}", replayed.damage);
         report = replayed.report;
     }
+    head.index_series();
     let wal = Wal::open(WalOptions {
         dir: dir.join("wal"),
         segment_size: 1 << 20,

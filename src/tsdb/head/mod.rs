@@ -61,13 +61,16 @@ use crate::tsdb::index::mem_postings::MemPostings;
 use crate::tsdb::tombstones::Tombstones;
 use crate::tsdb::wal::batch::LogBatch;
 use crate::tsdb::wal::record::builder::RecordVersion;
+use hashbrown::HashMap;
 use parking_lot::{Mutex, RwLock};
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 
 /// How many idle log batches are kept for the next requests.
 const SPARE_BATCHES: usize = 64;
+
+/// Series whose tombstones are changed in one hold of their lock: every read of a series takes it.
+const TOMBSTONES_PER_HOLD: usize = 1024;
 
 /// A batch that has grown beyond this is not kept.
 const SPARE_BATCH_BYTES: usize = 2 << 20;
@@ -206,6 +209,14 @@ impl Head {
     #[must_use]
     pub fn postings(&self) -> &MemPostings {
         &self.postings
+    }
+
+    /// Adds all series to the inverted index, which has none yet: the last step of a start, so that series which it drops
+    /// again cost nothing here. By rising reference, so that each is added at the end of its lists.
+    pub fn index_series(&self) {
+        let mut all = self.all_series();
+        all.sort_unstable_by_key(|series| series.reference);
+        all.iter().for_each(|series| self.postings.add(series.reference, &series.labels));
     }
 
     /// What is deleted of its series, as it stands.

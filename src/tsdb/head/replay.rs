@@ -136,7 +136,8 @@ impl<'a> WalReplay<'a> {
 
     /// Replays the files in this order: those of the checkpoint, then the segments of the log.
     ///
-    /// Ends at the first damage, with everything before it replayed.
+    /// Ends at the first damage, with everything before it replayed. The caller indexes the series
+    /// ([`Head::index_series`]) once those without samples are dropped.
     #[must_use]
     pub fn run(
         mut self,
@@ -321,7 +322,6 @@ impl<'a> WalReplay<'a> {
         });
         let series = entry.series;
         if entry.created {
-            head.postings.add(reference, &series.labels);
             head.stats.series_created.fetch_add(1, Ordering::Relaxed);
         } else if series.reference != reference {
             self.aliases.insert(reference, series.reference);

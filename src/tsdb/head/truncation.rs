@@ -16,19 +16,21 @@
 //! Late samples go by themselves: what [`OutOfOrderSource`] has made blocks of is dropped by [`HeadTruncation::truncate_ooo`]. As long as a series
 //! has some, it stays.
 //!
-//! Locks: the mapping's mutex for the time of a shard, and in it one series' mutex at a time.
+//! The work is linear in the number of series, and what all series share is changed in parts: nobody waits for more than one
+//! of them. The inverted index loses all dead series in one pass ([`crate::tsdb::index::mem_postings::MemPostings::remove`]).
+//!
+//! Locks: the mapping's mutex for [`SERIES_PER_HOLD`] series, and in it one series' mutex at a time.
 
 use crate::model::refs::SeriesRef;
 use crate::tsdb::chunk::head_chunks::error::HeadChunksError;
-use crate::tsdb::head::Head;
 use crate::tsdb::head::out_of_order::source::OutOfOrderSource;
 use crate::tsdb::head::series::HeadSeries;
-use std::collections::HashSet;
+use crate::tsdb::head::{Head, TOMBSTONES_PER_HOLD};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-/// Stale series that are collected at once.
-const STALE_BATCH: usize = 1024;
+/// Series that are gone through in one hold of the mapping's mutex.
+const SERIES_PER_HOLD: usize = 1024;
 
 /// Makes room in the head.
 #[derive(Debug)]
@@ -106,7 +108,7 @@ impl<'a> HeadTruncation<'a> {
         head.times.set_min(begin.min(taken.max(mint)));
         self.unindex(&walk.dead, begin);
         // A chunk may reach across: what is deleted of its beginning stays so.
-        head.tombstones.write().truncate_before(mint.min(walk.min_time).min(walk.min_late));
+        self.truncate_tombstones(mint.min(walk.min_time).min(walk.min_late));
         head.stats.chunks_removed.fetch_add(walk.dropped.chunks, Ordering::Relaxed);
         head.mapping.files().truncate_before(walk.first_file)?;
         Ok(walk.dropped)
@@ -144,11 +146,21 @@ impl<'a> HeadTruncation<'a> {
             first_file,
             dead: Vec::new(),
         };
-        for shard in head.series.shards() {
+        let mut all = head.series.all();
+        // As they are in memory: to look at millions of series, and to free them, is mostly waiting for memory.
+        all.sort_unstable_by_key(|series| Arc::as_ptr(series).addr());
+        for lot in all.chunks(SERIES_PER_HOLD) {
             let _no_chunk_moves = head.mapping.lock();
-            shard.into_iter().for_each(|series| self.gc_one_series(series, mint, &mut walk));
+            lot.iter().for_each(|series| self.gc_one_series(series, mint, &mut walk));
         }
         walk
+    }
+
+    fn truncate_tombstones(&self, t: i64) {
+        let mut next = Some(0);
+        while let Some(series) = next {
+            next = self.head.tombstones.write().truncate_before(t, series, TOMBSTONES_PER_HOLD);
+        }
     }
 
     /// The series whose newest sample is a stale marker, each with the time of that marker, but not those that have late samples. What is in memory of them does not change until
@@ -177,7 +189,7 @@ impl<'a> HeadTruncation<'a> {
         let head = self.head;
         head.truncation_epoch.fetch_add(1, Ordering::SeqCst);
         let (mut dead, mut chunks, mut end) = (Vec::new(), 0, i64::MIN);
-        for lot in stale.chunks(STALE_BATCH) {
+        for lot in stale.chunks(SERIES_PER_HOLD) {
             let _no_chunk_moves = head.mapping.lock();
             let first = dead.len();
             for StaleSeries { series, end: noted } in lot {
@@ -218,7 +230,7 @@ impl<'a> HeadTruncation<'a> {
         self.head.wal_expiries.lock().retain(|_, until| *until >= mint);
     }
 
-    fn gc_one_series(&self, series: Arc<HeadSeries>, mint: i64, walk: &mut GcPass) {
+    fn gc_one_series(&self, series: &Arc<HeadSeries>, mint: i64, walk: &mut GcPass) {
         let head = self.head;
         let mut state = series.state.lock();
         let was_stale = state.is_stale();
@@ -241,9 +253,9 @@ impl<'a> HeadTruncation<'a> {
         {
             state.is_collected = true;
             drop(state);
-            head.series.remove(&series);
+            head.series.remove(series);
             walk.dropped.series += 1;
-            walk.dead.push(series);
+            walk.dead.push(Arc::clone(series));
         }
     }
 
@@ -253,23 +265,22 @@ impl<'a> HeadTruncation<'a> {
             return;
         }
         let head = self.head;
-        let refs: HashSet<SeriesRef> = dead.iter().map(|series| series.reference).collect();
         let mut collected = head.wal_expiries.lock();
-        for series in &refs {
-            let noted = collected.entry(*series).or_insert(until);
+        collected.reserve(dead.len());
+        for series in dead {
+            let noted = collected.entry(series.reference).or_insert(until);
             *noted = until.max(*noted);
         }
         drop(collected);
-        head.postings.remove(
-            &|series| refs.contains(&series),
-            dead.iter().flat_map(|series| series.labels.iter()),
-        );
-        let mut tombstones = head.tombstones.write();
-        if !tombstones.is_empty() {
-            refs.iter().for_each(|series| tombstones.remove(series.0));
+        head.postings.remove(&dead.iter().map(|series| series.reference).collect());
+        for lot in dead.chunks(TOMBSTONES_PER_HOLD) {
+            let mut tombstones = head.tombstones.write();
+            if tombstones.is_empty() {
+                break;
+            }
+            lot.iter().for_each(|series| tombstones.remove(series.reference.0));
         }
-        drop(tombstones);
-        head.stats.series_removed.fetch_add(refs.len() as u64, Ordering::Relaxed);
+        head.stats.series_removed.fetch_add(dead.len() as u64, Ordering::Relaxed);
     }
 }
 

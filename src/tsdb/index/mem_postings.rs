@@ -12,7 +12,8 @@
 //! Lock: one `RwLock` over everything, taken inside and never while the caller's code waits for anything. A series is
 //! added with all its labels in one hold, so no reader sees half of one. Whatever may take long (a walk over a million
 //! values, a copy of a long list, a removal) is done in slices with the lock let go between them; a hold costs about
-//! `SLICE` steps. `removal` is taken before `index` and only serialises removals.
+//! `SLICE` steps. `removal` is taken before `index` and only serialises removals, which are one pass over all lists
+//! (`remove`).
 //!
 //! So a reader sees every series that was added before it began and is not removed; one added while it runs may be
 //! seen or not, and one removed while it runs may be in the answer, even where a negative matcher excludes it. References
@@ -35,12 +36,14 @@ const SLICE: usize = 16 << 10;
 const VALUE_COST: usize = 32;
 /// Lists from this length on are gone through in slices of their own.
 const LONG_LIST: usize = SLICE / 2;
+/// Steps of a removal to pass one value; an entry of a list is one step.
+const VALUE_STEPS: usize = 8;
 
 /// The head's inverted index.
 #[derive(Default)]
 pub struct MemPostings {
     index: RwLock<MemIndex>,
-    removal: Mutex<()>,
+    removal: Mutex<RemovalStats>,
 }
 
 #[derive(Default)]
@@ -61,6 +64,15 @@ pub struct IndexCardinality {
     pub names: usize,
     /// Pairs of label name and value.
     pub pairs: usize,
+}
+
+/// Work of all removals so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RemovalStats {
+    /// Entries of lists that were visited, and 8 for each value.
+    pub steps: usize,
+    /// Steps of the longest time for which the index was locked.
+    pub longest_hold: usize,
 }
 
 impl std::fmt::Debug for MemPostings {

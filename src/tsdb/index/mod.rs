@@ -4,3 +4,4 @@ pub mod block_index;
 mod condition;
 pub mod mem_postings;
 mod postings;
+pub mod series_ref_set;

@@ -34,15 +34,23 @@ impl Tombstones {
         self.0.remove(&series);
     }
 
-    /// Forgets every deleted range that ends before `t`.
-    pub fn truncate_before(&mut self, t: i64) {
-        self.0.retain(|_, intervals| {
+    /// Forgets the deleted ranges that end before `t`, of at most `max_series` series from `first` on. Returns the
+    /// series to continue with; `None` at the end. In parts, so that readers of a shared set wait for one part only.
+    pub fn truncate_before(&mut self, t: i64, first: u64, max_series: usize) -> Option<u64> {
+        let mut emptied = Vec::new();
+        let mut rest = self.0.range_mut(first..);
+        for (&series, intervals) in rest.by_ref().take(max_series) {
             if intervals.iter().any(|range| range.maxt < t) {
                 *intervals =
                     Arc::new(intervals.iter().filter(|range| range.maxt >= t).copied().collect());
             }
-            !intervals.is_empty()
-        });
+            if intervals.is_empty() {
+                emptied.push(series);
+            }
+        }
+        let next = rest.next().map(|(&series, _)| series);
+        emptied.into_iter().for_each(|series| self.remove(series));
+        next
     }
 
     /// The deleted times of a series; `None` where there are none.
@@ -100,7 +108,8 @@ mod tests {
         }
         let reader = set.clone();
         let untouched = Arc::clone(set.get(3).unwrap());
-        set.truncate_before(10);
+        assert_eq!(set.truncate_before(10, 0, 2), Some(3));
+        assert_eq!(set.truncate_before(10, 3, 2), None);
         assert_eq!(set.iter().map(|(series, _)| series).collect::<Vec<_>>(), [1, 3]);
         assert_eq!(set.get(1).unwrap().iter().collect::<Vec<_>>(), [&TimeRange::new(20, 29)]);
         assert!(Arc::ptr_eq(&untouched, set.get(3).unwrap()));

@@ -80,7 +80,8 @@ pub struct LoadedSnapshot {
     pub exemplars: usize,
 }
 
-/// Loads `snapshot` into the empty `head`; `chunks` is what `chunks_head/` holds.
+/// Loads `snapshot` into the empty `head`; `chunks` is what `chunks_head/` holds. The caller indexes the series
+/// ([`Head::index_series`]).
 ///
 /// # Errors
 /// [`LoadSnapshotError`]; the head has a part of it then and is to be thrown away.
@@ -117,18 +118,9 @@ pub fn load_snapshot(
         {
             return Err(LoadSnapshotError::UnknownSeries(*unknown));
         }
-        index(head);
         loaded.exemplars = restore_exemplars(head, &exemplars);
         Ok(loaded)
     })
-}
-
-/// Puts all series into the inverted index, by rising references: in the order in which they come, which is none, each would go
-/// somewhere into the middle of its lists, and the time would grow with the square of their length.
-fn index(head: &Head) {
-    let mut all = head.all_series();
-    all.sort_unstable_by_key(|series| series.reference);
-    all.iter().for_each(|series| head.postings.add(series.reference, &series.labels));
 }
 
 /// Records of series, one behind the other.

@@ -122,6 +122,7 @@ fn a_snapshot_holds_the_head_to_the_last_bit_and_appends_go_on_in_a_new_chunk() 
         let (again, chunks) = open_head(dir.path());
         let snapshot = last_snapshot(dir.path()).unwrap().unwrap();
         let loaded = load_snapshot(&snapshot, &again, chunks, workers).unwrap();
+        again.index_series();
         assert_eq!((loaded.series, loaded.tombstones.as_deref()), (30, Some(&b"stones"[..])));
         assert_eq!(content(&again), expected);
         assert_eq!(
@@ -183,12 +184,14 @@ fn second_references_are_remembered_after_a_start_from_a_snapshot() {
     wal.close().unwrap();
     let segments = list_segments(&dir.path().join("wal")).unwrap();
     let replayed = WalReplay::new(&head, Vec::new()).run(&segments, 1, &ReplayProgress::default());
+    head.index_series();
     assert_eq!(replayed.aliases.len(), 1);
     write_snapshot(&head, b"", &options(dir.path())).unwrap();
     let expected = content(&head);
     drop(head);
     let (again, chunks) = open_head(dir.path());
     load_snapshot(&last_snapshot(dir.path()).unwrap().unwrap(), &again, chunks, 1).unwrap();
+    again.index_series();
     assert_eq!(content(&again), expected);
     assert!(again.wal_expiries.lock().is_empty());
     assert!(restore_metadata(&again, &segments).damage.is_none());
@@ -228,7 +231,8 @@ fn a_damaged_snapshot_is_an_error_or_holds_the_same_at_every_flipped_byte() {
         let (again, chunks) = open_head(dir.path());
         match load_snapshot(&snapshot, &again, chunks, 1) {
             Ok(loaded) => {
-                assert_eq!((loaded.series, content(&again)), (8, expected.clone()), "byte {at}")
+                again.index_series();
+                assert_eq!((loaded.series, content(&again)), (8, expected.clone()), "byte {at}");
             }
             Err(LoadSnapshotError::Read(_) | LoadSnapshotError::UnknownType(_)) => errors += 1,
             Err(error) => panic!("byte {at}: {error}"),

@@ -75,6 +75,7 @@ impl Store {
         let late =
             WblReplay::new(&head, &chunks, replayed.aliases).run(&segments("wbl"), &progress);
         assert!(late.damage.is_none(), "{:?}", late.damage);
+        head.index_series();
         let log = |name| {
             let options = WalOptions {
                 dir: dir.join(name),

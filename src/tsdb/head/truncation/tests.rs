@@ -12,7 +12,7 @@ use crate::tsdb::fs::os_disk::OsDisk;
 use crate::tsdb::head::append::{HeadAppender, SampleRejection};
 use crate::tsdb::head::deletion::{HeadDeletion, Tombstone};
 use crate::tsdb::head::read::HeadReader;
-use crate::tsdb::head::{Head, HeadOptions};
+use crate::tsdb::head::{Head, HeadOptions, TOMBSTONES_PER_HOLD};
 use crate::tsdb::query::select::select;
 use crate::tsdb::query::source::{BlockSource, Chunk};
 use crate::tsdb::wal::compression::RecordCompression;
@@ -332,4 +332,66 @@ fn a_stale_series_is_collected_unless_it_has_come_back() {
     append(&head, &wal, "a", FloatSample::new(BEGIN + 5, 1.0)).unwrap();
     assert_eq!(content(&head, TimeRange::ALL)["a"].len(), 1);
     assert!(truncation.must_checkpoint(SeriesRef(1), BEGIN + 1));
+}
+
+/// Appends a sample of each of these series in one request.
+fn append_many(head: &Head, wal: &Wal, prefix: &str, count: usize, sample: FloatSample) {
+    let mut appender = HeadAppender::new(head, wal);
+    for i in 0..count {
+        let point = std::iter::once(sample.into());
+        appender
+            .append_or_create(&labels(&format!("{prefix}{i}")), point, |_, why| panic!("{why:?}"))
+            .unwrap();
+    }
+    appender.commit().unwrap();
+}
+
+/// Steps of a removal that visits every entry and value of an index of so many series, and the tails of long lists twice.
+fn linear_steps(series: usize) -> usize {
+    2 * 3 * series + 8 * (series + 1)
+}
+
+#[test]
+fn collecting_many_series_visits_each_list_once() {
+    const SERIES: usize = 3_000;
+    let dir = tempfile::tempdir().unwrap();
+    let (head, wal) = head_and_log(dir.path());
+    append_many(&head, &wal, "dead", SERIES, FloatSample::new(BEGIN, 1.0));
+    append_many(&head, &wal, "live", SERIES, FloatSample::new(BEGIN + 2 * RANGE, 1.0));
+    let truncation = HeadTruncation::new(&head);
+    truncation.close_before(BEGIN + RANGE);
+    assert_eq!(truncation.truncate_before(BEGIN + RANGE).unwrap().series, SERIES as u64);
+    let steps = head.postings().removal_stats().steps;
+    assert!(steps <= linear_steps(2 * SERIES), "{steps} steps");
+    assert_eq!(head.postings().cardinality().series, SERIES);
+
+    let stale = f64::from_bits(STALE_NAN_BITS);
+    append_many(&head, &wal, "dead", SERIES, FloatSample::new(BEGIN + 2 * RANGE, stale));
+    let noted = truncation.stale_series();
+    assert_eq!(truncation.gc_stale_series(&noted, |_| {}), SERIES);
+    let steps = head.postings().removal_stats().steps - steps;
+    assert!(steps <= linear_steps(2 * SERIES), "{steps} steps");
+    assert_eq!(content(&head, TimeRange::ALL).len(), SERIES);
+}
+
+#[test]
+fn tombstones_of_many_series_are_truncated_in_parts() {
+    const SERIES: usize = 2 * TOMBSTONES_PER_HOLD + 5;
+    let dir = tempfile::tempdir().unwrap();
+    let (head, wal) = head_and_log(dir.path());
+    for t in [BEGIN, BEGIN + 2 * RANGE] {
+        append_many(&head, &wal, "live", SERIES, FloatSample::new(t, 1.0));
+    }
+    append_many(&head, &wal, "dead", SERIES, FloatSample::new(BEGIN + RANGE + RANGE / 2, 1.0));
+    let all = [Matcher::new(MatchType::NotEqual, "__name__", "").unwrap()];
+    let deletion = HeadDeletion::new(&head);
+    deletion.apply(&deletion.plan(&all, TimeRange::new(BEGIN, BEGIN)));
+    deletion.apply(&deletion.plan(&all, TimeRange::new(BEGIN + RANGE, BEGIN + 2 * RANGE - 1)));
+    assert_eq!(head.tombstones().interval_count(), 3 * SERIES as u64);
+    let truncation = HeadTruncation::new(&head);
+    truncation.close_before(BEGIN + 2 * RANGE);
+    truncation.truncate_before(BEGIN + RANGE).unwrap();
+    assert_eq!(head.tombstones().interval_count(), 2 * SERIES as u64);
+    assert_eq!(truncation.truncate_before(BEGIN + 2 * RANGE).unwrap().series, SERIES as u64);
+    assert!(head.tombstones().is_empty());
 }

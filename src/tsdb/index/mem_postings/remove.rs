@@ -1,67 +1,172 @@
-//! Taking dead series out of the index.
+//! Removal of collected series: one pass over all lists of the index.
 //!
-//! Short lists are filtered under the lock, many in one hold. A long list is copied and filtered without the lock and
-//! put back if nothing was inserted into its copied part meanwhile: series are added at the end, so that is the rule.
+//! # Cost
+//! Every entry and every value is visited once, however many series are removed and whatever labels they share: a list
+//! that all of them are in is filtered once, not once for each of them.
+//!
+//! # Locking
+//! Removals exclude each other (`removal`), so a list only grows while one runs. Short lists are filtered under the
+//! index's lock, about `SLICE` steps at a time. A long list is copied and filtered without the lock and then put in
+//! place; only what was added at its end is filtered under the lock. Between two holds the thread sleeps: a request that
+//! creates thousands of series takes the lock as often, and must not wait for a slice each time.
 
-use super::{LONG_LIST, MemIndex, MemPostings, SLICE, VALUE_COST};
+use super::{LONG_LIST, MemIndex, MemPostings, RemovalStats, SLICE, VALUE_STEPS};
 use crate::model::refs::SeriesRef;
 use crate::tsdb::index::postings::{self, PostingsList};
+use crate::tsdb::index::series_ref_set::SeriesRefSet;
 use parking_lot::RwLockWriteGuard;
+use std::ops::Bound;
+use std::time::Duration;
+
+/// The last entries of a long list, which are filtered under the lock. Concurrent creations add their references in no
+/// order, so some may have come in before the end of a copy.
+const TAIL: usize = LONG_LIST / 2;
+/// Pause after `SLICE` steps under the lock.
+const PAUSE: Duration = Duration::from_millis(1);
 
 impl MemPostings {
-    /// Removes the series that `is_dead` names from the lists of the labels `affected` (the names and values of the
-    /// dead series; one may come twice). Whoever calls has made sure that these series can't be added again.
-    pub fn remove<'a>(
-        &self,
-        is_dead: &dyn Fn(SeriesRef) -> bool,
-        affected: impl IntoIterator<Item = (&'a str, &'a str)>,
-    ) {
-        let _one_at_a_time = self.removal.lock();
-        self.filter_list(&ListKey::All, is_dead, &mut self.index.write());
-        let mut index = self.index.write();
-        let mut cost = 0;
-        for (name, value) in affected {
-            cost +=
-                VALUE_COST + self.filter_list(&ListKey::Label { name, value }, is_dead, &mut index);
-            if cost >= SLICE {
-                RwLockWriteGuard::bump(&mut index);
-                cost = 0;
-            }
-        }
+    /// Removes the series in `dead`. The caller ensures that none of them is added again.
+    pub fn remove(&self, dead: &SeriesRefSet) {
+        let mut stats = self.removal.lock();
+        Sweep { postings: self, dead, stats: &mut stats, since_pause: 0 }.run();
     }
 
-    /// Filters one list; returns what it cost under the lock.
-    fn filter_list(
-        &self,
-        place: &ListKey<'_>,
-        is_dead: &dyn Fn(SeriesRef) -> bool,
-        index: &mut RwLockWriteGuard<'_, MemIndex>,
-    ) -> usize {
-        let len = place.list(index).len();
-        if len < LONG_LIST {
-            place.edit(index, |list| list.retain(|series| !is_dead(*series)));
-            return len;
-        }
-        let (copied, kept) = RwLockWriteGuard::unlocked(index, || {
-            let copied = self.copy_list(|index| place.list(index));
-            let kept: PostingsList =
-                copied.iter().copied().filter(|series| !is_dead(*series)).collect();
-            (copied, kept)
-        });
-        place.edit(index, |list| {
-            // Were anything inserted before the last copied reference, it would stand further back.
-            if list.get(copied.len().wrapping_sub(1)) == copied.last() {
-                let added = std::mem::replace(list, kept);
-                list.extend_from_slice(&added[copied.len()..]);
-            } else {
-                list.retain(|series| !is_dead(*series));
-            }
-        });
-        SLICE
+    /// Work of all removals so far.
+    #[must_use]
+    pub fn removal_stats(&self) -> RemovalStats {
+        *self.removal.lock()
     }
 }
 
-/// Where a list stands in the index.
+/// One pass over all lists.
+struct Sweep<'a> {
+    postings: &'a MemPostings,
+    dead: &'a SeriesRefSet,
+    stats: &'a mut RemovalStats,
+    /// Steps under the lock since the last pause.
+    since_pause: usize,
+}
+
+/// Values of a label that were filtered in one hold of the lock.
+#[derive(Default)]
+struct Slice {
+    steps: usize,
+    /// Values with long lists, which were left out.
+    long: Vec<Box<str>>,
+    /// Values without series, taken out of the index; freed after the lock is released.
+    emptied: Vec<(Box<str>, PostingsList)>,
+    /// The last value; `None` at the end of the label's values.
+    end: Option<Box<str>>,
+}
+
+impl Sweep<'_> {
+    fn run(&mut self) {
+        self.filter_long(&ListKey::All);
+        // A name that is new from here on has live series only.
+        for name in self.postings.label_names() {
+            self.filter_name(&name);
+        }
+    }
+
+    fn filter_name(&mut self, name: &str) {
+        let mut after = None;
+        loop {
+            let mut index = self.postings.index.write();
+            let slice = index.filter_slice(name, after, self.dead);
+            RwLockWriteGuard::unlock_fair(index);
+            drop(slice.emptied);
+            self.release(slice.steps);
+            for value in &slice.long {
+                self.filter_long(&ListKey::Label { name, value });
+            }
+            after = slice.end;
+            if after.is_none() {
+                return;
+            }
+        }
+    }
+
+    /// Filters a list of any length: all but its tail without the lock.
+    fn filter_long(&mut self, place: &ListKey<'_>) {
+        let is_alive = |series: &SeriesRef| !self.dead.contains(*series);
+        loop {
+            let mut kept = self.postings.copy_list(|index| place.list(index));
+            self.stats.steps += kept.len();
+            let stable = kept.len().saturating_sub(TAIL);
+            let last_stable = stable.checked_sub(1).map(|at| kept[at]);
+            let is_tail_alive = kept[stable..].iter().all(is_alive);
+            kept.truncate(stable);
+            kept.retain(is_alive);
+            if is_tail_alive && kept.len() == stable {
+                return;
+            }
+            kept.shrink_to(kept.len() + kept.len() / 8 + 2 * TAIL);
+
+            let mut index = self.postings.index.write();
+            let list = place.list(&index);
+            // The list only grows. What was added before this entry would have moved it.
+            if last_stable.is_some_and(|last| list.get(stable - 1) != Some(&last)) {
+                continue;
+            }
+            let tail = &list[stable..];
+            let steps = tail.len();
+            kept.extend(tail.iter().copied().filter(is_alive));
+            let old = place.replace(&mut index, PostingsList::from_vec(kept));
+            RwLockWriteGuard::unlock_fair(index);
+            drop(old);
+            self.release(steps);
+            return;
+        }
+    }
+
+    /// Notes a hold of the lock that has ended, and lets others have it for a while.
+    fn release(&mut self, steps: usize) {
+        self.stats.steps += steps;
+        self.stats.longest_hold = self.stats.longest_hold.max(steps);
+        self.since_pause += steps;
+        if self.since_pause >= SLICE {
+            self.since_pause = 0;
+            std::thread::sleep(PAUSE);
+        }
+    }
+}
+
+impl MemIndex {
+    /// Filters the short lists of some values of a label, from the first value or the one after `after` on.
+    fn filter_slice(&mut self, name: &str, after: Option<Box<str>>, dead: &SeriesRefSet) -> Slice {
+        let mut slice = Slice::default();
+        let Some(values) = self.names.get_mut(name) else { return slice };
+        let start = after.map_or(Bound::Unbounded, Bound::Excluded);
+        for (value, list) in values.range((start.clone(), Bound::Unbounded)) {
+            slice.steps += VALUE_STEPS;
+            if list.len() >= LONG_LIST {
+                slice.long.push(value.clone());
+            } else {
+                slice.steps += list.len();
+            }
+            if slice.steps >= SLICE {
+                slice.end = Some(value.clone());
+                break;
+            }
+        }
+        let end = slice.end.clone().map_or(Bound::Unbounded, Bound::Included);
+        let emptied = values.extract_if((start, end), |_, list| {
+            if list.len() < LONG_LIST {
+                list.retain(|series| !dead.contains(*series));
+                postings::shrink(list);
+            }
+            list.is_empty()
+        });
+        slice.emptied = emptied.collect();
+        self.pairs -= slice.emptied.len();
+        if values.is_empty() {
+            self.names.remove(name);
+        }
+        slice
+    }
+}
+
+/// Where a list is in the index.
 enum ListKey<'a> {
     All,
     Label { name: &'a str, value: &'a str },
@@ -75,26 +180,24 @@ impl ListKey<'_> {
         }
     }
 
-    /// Changes the list; a label without series goes, and a name without values.
-    fn edit(&self, index: &mut MemIndex, edit: impl FnOnce(&mut PostingsList)) {
+    /// Puts `list` in the place of the one that is there, which is returned. A label without series is removed, and so
+    /// is a name without values.
+    fn replace(&self, index: &mut MemIndex, list: PostingsList) -> PostingsList {
         let (name, value) = match self {
-            ListKey::All => {
-                edit(&mut index.all);
-                postings::shrink(&mut index.all);
-                return;
-            }
+            ListKey::All => return std::mem::replace(&mut index.all, list),
             ListKey::Label { name, value } => (*name, *value),
         };
-        let Some(values) = index.names.get_mut(name) else { return };
-        let Some(list) = values.get_mut(value) else { return };
-        edit(list);
-        postings::shrink(list);
-        if list.is_empty() {
-            values.remove(value);
-            index.pairs -= 1;
-            if values.is_empty() {
-                index.names.remove(name);
-            }
+        let Some(values) = index.names.get_mut(name) else { return PostingsList::new() };
+        if !list.is_empty() {
+            return values
+                .get_mut(value)
+                .map_or_else(PostingsList::new, |place| std::mem::replace(place, list));
         }
+        let old = values.remove(value);
+        index.pairs -= usize::from(old.is_some());
+        if values.is_empty() {
+            index.names.remove(name);
+        }
+        old.unwrap_or_default()
     }
 }

@@ -1,12 +1,16 @@
 //! The index against a plain model, and under concurrent use.
 
-use super::{IndexCardinality, LONG_LIST, MemPostings, SLICE};
+use super::{IndexCardinality, LONG_LIST, MemPostings, SLICE, VALUE_STEPS};
 use crate::model::labels::{Labels, LabelsBuilder};
 use crate::model::matcher::{MatchType, Matcher};
 use crate::model::refs::SeriesRef;
-use proptest::prelude::{Just, Strategy, any, prop_assert_eq, prop_oneof, proptest};
+use crate::tsdb::index::series_ref_set::SeriesRefSet;
+use proptest::prelude::{
+    Just, ProptestConfig, Strategy, any, prop_assert_eq, prop_oneof, proptest,
+};
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 fn labels(pairs: &[(&str, &str)]) -> Labels {
     pairs.iter().copied().collect::<LabelsBuilder<'_>>().build().unwrap()
@@ -88,7 +92,7 @@ proptest! {
             let gone: BTreeMap<_, _> = model.iter().zip(&dead).filter(|(_, dead)| **dead).map(|(s, _)| s).collect();
             let gone: BTreeMap<SeriesRef, Labels> = gone.into_iter().map(|(s, l)| (*s, l.clone())).collect();
             model.retain(|series, _| !gone.contains_key(series));
-            index.remove(&|series| gone.contains_key(&series), gone.values().flat_map(Labels::iter));
+            index.remove(&gone.keys().copied().collect());
         }
         holds_the_same(&index, &model);
     }
@@ -167,17 +171,7 @@ fn long_lists_are_selected_in_slices() {
 fn long_lists_are_removed_from() {
     let count = 3 * LONG_LIST as u64;
     let index = large(count);
-    let gone: Vec<(String, String)> = (1..=count)
-        .filter(|series| series % 3 == 0)
-        .flat_map(|series| {
-            let own = ("own".to_owned(), format!("v{series:06}"));
-            [("all".to_owned(), "1".to_owned()), ("half".to_owned(), (series % 2).to_string()), own]
-        })
-        .collect();
-    index.remove(
-        &|series| series.0 % 3 == 0,
-        gone.iter().map(|(name, value)| (name.as_str(), value.as_str())),
-    );
+    index.remove(&(1..=count).filter(|series| series % 3 == 0).map(SeriesRef).collect());
     let left: Vec<_> = (1..=count).filter(|series| series % 3 != 0).map(SeriesRef).collect();
     assert_eq!((index.all(), index.postings("all", "1")), (left.clone(), left.clone()));
     assert_eq!(
@@ -213,6 +207,7 @@ fn one_hold_of_the_lock_passes_over_a_bounded_number_of_values() {
 #[test]
 fn readers_see_whole_series_and_all_that_were_added_before() {
     const SERIES: u64 = 30_000;
+    const LOT: u64 = 1_000;
     let index = MemPostings::default();
     let added = AtomicU64::new(0);
     let kept = |series: u64| !series.is_multiple_of(5);
@@ -222,8 +217,13 @@ fn readers_see_whole_series_and_all_that_were_added_before() {
                 let own = format!("v{series}");
                 let set = labels(&[("name", "x"), ("own", &own), ("z", "y")]);
                 index.add(SeriesRef(series), &set);
-                if !kept(series) {
-                    index.remove(&|candidate| candidate == SeriesRef(series), set.iter());
+                if series.is_multiple_of(LOT) {
+                    index.remove(
+                        &(series - LOT + 1..=series)
+                            .filter(|one| !kept(*one))
+                            .map(SeriesRef)
+                            .collect(),
+                    );
                 }
                 added.store(series, Ordering::Release);
             }
@@ -255,4 +255,85 @@ fn readers_see_whole_series_and_all_that_were_added_before() {
             });
         }
     });
+}
+
+/// Labels as those of `large`.
+fn labels_of(series: u64) -> Labels {
+    let (half, own) = ((series % 2).to_string(), format!("v{series:06}"));
+    labels(&[("all", "1"), ("half", &half), ("own", &own)])
+}
+
+#[test]
+fn removal_visits_each_entry_once_however_many_are_dead() {
+    const SERIES: usize = 40_000;
+    // Four lists of each series with that of all series, and as many values of one label as series.
+    let (entries, values) = (4 * SERIES, SERIES + 3);
+    for dead in [1, 500, SERIES / 2, SERIES] {
+        let index = large(SERIES as u64);
+        let is_dead = |series: u64| (series as usize * dead) % SERIES < dead;
+        index.remove(
+            &(1..=SERIES as u64).filter(|series| is_dead(*series)).map(SeriesRef).collect(),
+        );
+        assert_eq!(index.cardinality().series, SERIES - dead);
+        let stats = index.removal_stats();
+        // Tails of long lists are visited twice.
+        let linear = entries + 4 * LONG_LIST + VALUE_STEPS * values;
+        assert!(stats.steps <= linear, "{dead} dead: {} steps", stats.steps);
+        assert!(
+            stats.longest_hold <= SLICE + LONG_LIST,
+            "{dead} dead: {} steps",
+            stats.longest_hold
+        );
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(6))]
+
+    #[test]
+    fn removal_beside_readers_and_writers_equals_the_model(
+        lots in proptest::collection::vec(1u64..20_000, 1..4),
+        stride in 1u64..5,
+    ) {
+        const OLD: u64 = 20_000;
+        let index = large(OLD);
+        let is_dead = |series: u64| series <= OLD && series.is_multiple_of(stride);
+        let (is_done, next) = (AtomicBool::new(false), AtomicU64::new(OLD));
+        let added: Mutex<Vec<u64>> = Mutex::default();
+        std::thread::scope(|scope| {
+            for _ in 0..2 {
+                scope.spawn(|| {
+                    while !is_done.load(Ordering::Acquire) {
+                        let first = next.fetch_add(3, Ordering::Relaxed) + 1;
+                        // As of requests that run at once, references do not come in their order.
+                        for series in [first + 2, first, first + 1] {
+                            index.add(SeriesRef(series), &labels_of(series));
+                            added.lock().unwrap().push(series);
+                        }
+                        std::thread::yield_now();
+                    }
+                });
+                scope.spawn(|| {
+                    let all = [matcher(MatchType::Equal, "all", "1"), matcher(MatchType::Regex, "half", "0|1")];
+                    while !is_done.load(Ordering::Acquire) {
+                        let before = added.lock().unwrap().clone();
+                        let found = index.select(&all);
+                        assert!(found.is_sorted_by(|a, b| a < b));
+                        let expected = (1..=OLD).filter(|series| !is_dead(*series)).chain(before);
+                        let is_found = |series: u64| found.binary_search(&SeriesRef(series)).is_ok();
+                        assert_eq!(expected.into_iter().find(|series| !is_found(*series)), None);
+                    }
+                });
+            }
+            let mut first = 1;
+            for lot in lots.iter().copied().chain([OLD]) {
+                let dead: SeriesRefSet = (first..=OLD.min(first + lot)).filter(|series| is_dead(*series)).map(SeriesRef).collect();
+                index.remove(&dead);
+                first += lot + 1;
+            }
+            is_done.store(true, Ordering::Release);
+        });
+        let model = (1..=OLD).filter(|series| !is_dead(*series)).chain(added.into_inner().unwrap());
+        holds_the_same(&index, &model.map(|series| (SeriesRef(series), labels_of(series))).collect());
+    }
 }

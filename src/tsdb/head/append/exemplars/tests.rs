@@ -75,6 +75,7 @@ fn replayed(dir: &Path, min_valid_time: i64, out_of_order_window_ms: i64) -> Hea
     let done = WalReplay::new(&head, Vec::new()).run(&files, 2, &ReplayProgress::default());
     assert!(done.damage.is_none(), "{:?}", done.damage);
     assert_eq!(done.report.unknown_refs, 0);
+    head.index_series();
     head
 }
 

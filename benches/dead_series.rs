@@ -1,0 +1,202 @@
+//! What it costs to collect series that have ended, next to as many that go on and share their labels.
+//!
+//! ```text
+//! cargo bench --bench dead_series -- [--dead 1000000] [--live 1000000]
+//! ```
+//!
+//! 1. The head drops the dead series while one client writes to series that go on and another creates new ones: CPU
+//!    time of the thread that drops, slowest write of both kinds.
+//! 2. The same head becomes a block and is dropped, then the process ends without a word: CPU and wall time of the next
+//!    start, which reads all series in the log.
+//!
+//! Prints figures; asserts nothing about them.
+
+use narthex::model::float_sample::FloatSample;
+use narthex::model::labels::{Labels, LabelsBuilder};
+use narthex::model::sample::Sample;
+use narthex::tsdb::db::Db;
+use narthex::tsdb::db::options::DbOptions;
+use narthex::tsdb::head::truncation::HeadTruncation;
+use narthex::tsdb::wal::write_log::SyncMode;
+use std::fs;
+use std::ops::Range;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+const MINUTE: i64 = 60_000;
+const HOUR: i64 = 60 * MINUTE;
+/// 2025-11-05, 00:00 UTC.
+const BEGIN: i64 = 1_762_300_800_000;
+const SERIES_PER_REQUEST: usize = 2_000;
+/// Time for which writes are measured before anything is dropped.
+const CALM: Duration = Duration::from_secs(3);
+const TICKS_PER_SECOND: f64 = 100.0;
+
+fn main() {
+    let (mut dead, mut live) = (1_000_000, 1_000_000);
+    let mut args = std::env::args().skip(1).filter(|arg| arg != "--bench");
+    while let Some(flag) = args.next() {
+        let value = args.next().and_then(|value| value.parse().ok());
+        let value = value.unwrap_or_else(|| panic!("{flag} wants a number"));
+        match flag.as_str() {
+            "--dead" => dead = value,
+            "--live" => live = value,
+            other => panic!("unknown flag {other}"),
+        }
+    }
+    println!("{dead} dead series next to {live} live ones");
+    collect(dead, live);
+    start_after_kill(dead, live);
+}
+
+fn collect(dead: usize, live: usize) {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let db = filled(dir.path(), dead, live);
+    let calm = beside_writers(&db, live, || thread::sleep(CALM));
+    let during = beside_writers(&db, live, || {
+        let truncation = HeadTruncation::new(db.head().expect("the database is ready"));
+        let (wall, cpu) = (Instant::now(), thread_cpu());
+        truncation.close_before(BEGIN + 2 * HOUR);
+        let dropped =
+            truncation.truncate_before(BEGIN + 2 * HOUR).expect("the chunk files can be removed");
+        let cpu = (thread_cpu() - cpu).as_secs_f64();
+        println!(
+            "  collected {} series: {cpu:.2} s of CPU, {:.2} s",
+            dropped.series,
+            wall.elapsed().as_secs_f64()
+        );
+    });
+    for (which, slowest) in [("before it", calm), ("during it", during)] {
+        println!(
+            "  slowest write {which}: {:.1} ms to 100 known series, {:.1} ms for 200 new ones",
+            slowest[0], slowest[1]
+        );
+    }
+}
+
+/// Does `work` beside two writers, one to known series and one that creates series. Returns the slowest write of each, ms.
+fn beside_writers(db: &Db, live: usize, work: impl FnOnce()) -> [f64; 2] {
+    static ROUND: AtomicUsize = AtomicUsize::new(0);
+    let is_done = AtomicBool::new(false);
+    let t = |round: usize| BEGIN + 4 * HOUR - HOUR / 4 + round as i64;
+    thread::scope(|scope| {
+        let known = scope.spawn(|| {
+            slowest(&is_done, || {
+                append(db, "live", 0..100.min(live), t(ROUND.fetch_add(1, Ordering::Relaxed)))
+            })
+        });
+        let created = scope.spawn(|| {
+            slowest(&is_done, || {
+                let round = ROUND.fetch_add(1, Ordering::Relaxed);
+                append(db, "new", round * 200..(round + 1) * 200, t(round));
+            })
+        });
+        // Both are at work.
+        thread::sleep(Duration::from_millis(50));
+        work();
+        is_done.store(true, Ordering::Relaxed);
+        [known, created]
+            .map(|writer| writer.join().expect("the writer goes on").as_secs_f64() * 1e3)
+    })
+}
+
+fn start_after_kill(dead: usize, live: usize) {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let db = filled(dir.path(), dead, live);
+    let (wall, cpu) = (Instant::now(), process_cpu());
+    db.run_maintenance_once(BEGIN + 4 * HOUR).expect("the head becomes a block");
+    println!(
+        "  head compaction: {:.2} s of CPU, {:.2} s",
+        process_cpu() - cpu,
+        wall.elapsed().as_secs_f64()
+    );
+    drop(db);
+    let (wall, cpu) = (Instant::now(), process_cpu());
+    let db = open(dir.path());
+    println!(
+        "  start after kill: {:.2} s of CPU, {:.2} s",
+        process_cpu() - cpu,
+        wall.elapsed().as_secs_f64()
+    );
+    let head = db.head().expect("the database is ready");
+    println!("  {} series in the head, {:?}", head.series_count(), head.postings().cardinality());
+}
+
+fn open(dir: &Path) -> Db {
+    let mut options = DbOptions::new(dir.to_owned());
+    options.wal_sync = SyncMode::Os;
+    let db = Db::open(options).expect("the directory can be used");
+    db.replay().expect("the log can be read");
+    db
+}
+
+/// A database with series that end at the beginning and others that go on for three hours and a half.
+fn filled(dir: &Path, dead: usize, live: usize) -> Db {
+    let db = open(dir);
+    for (state, count, hour) in
+        [("dead", dead, 0), ("live", live, 0), ("live", live, 2), ("live", live, 3)]
+    {
+        for first in (0..count).step_by(SERIES_PER_REQUEST) {
+            let series = first..count.min(first + SERIES_PER_REQUEST);
+            append(&db, state, series, BEGIN + HOUR / 2 + hour * (HOUR + MINUTE));
+        }
+    }
+    db
+}
+
+fn labels(state: &str, series: usize) -> Labels {
+    let (name, job) = (format!("metric_{}", series % 500), format!("job_{}", series % 20));
+    let (host, id) = (format!("{state}_{}", series / 500), format!("{state}-{series:07}"));
+    let pairs = [
+        ("__name__", name.as_str()),
+        ("cluster", "eu-1"),
+        ("host", &host),
+        ("id", &id),
+        ("job", &job),
+    ];
+    LabelsBuilder::from_iter(pairs).build().expect("the labels are good")
+}
+
+fn append(db: &Db, state: &str, series: Range<usize>, t: i64) {
+    let mut appender = db.appender().expect("writes are taken");
+    for series in series {
+        let labels = labels(state, series);
+        let points = || std::iter::once(Sample::from(FloatSample::new(t, series as f64)));
+        if !appender.append_existing(labels.as_bytes(), points(), |_, why| panic!("{why:?}")) {
+            appender
+                .append_or_create(&labels, points(), |_, why| panic!("{why:?}"))
+                .expect("there is no limit");
+        }
+    }
+    appender.commit().expect("the log can be written");
+}
+
+/// Time of the slowest of the writes that are made until all is done.
+fn slowest(is_done: &AtomicBool, write: impl Fn()) -> Duration {
+    let mut slowest = Duration::ZERO;
+    while !is_done.load(Ordering::Relaxed) {
+        let begun = Instant::now();
+        write();
+        slowest = slowest.max(begun.elapsed());
+        thread::sleep(Duration::from_millis(2));
+    }
+    slowest
+}
+
+/// CPU time of this thread.
+fn thread_cpu() -> Duration {
+    let text = fs::read_to_string("/proc/thread-self/schedstat").expect("the kernel counts");
+    Duration::from_nanos(
+        text.split(' ').next().and_then(|field| field.parse().ok()).expect("a number"),
+    )
+}
+
+/// CPU time of this process, s.
+fn process_cpu() -> f64 {
+    let text = fs::read_to_string("/proc/self/stat").expect("the kernel counts");
+    let fields =
+        text.rsplit(')').next().expect("the name ends").split_whitespace().skip(11).take(2);
+    fields.map(|field| field.parse::<f64>().expect("a number")).sum::<f64>() / TICKS_PER_SECOND
+}
