@@ -240,7 +240,12 @@ fn samples_far_away_in_time_are_refused_with_the_reason() {
         refused(
             "ages before",
             &["ages", "too old"],
-            vec![series(&[("__name__", "ages")], &[(i64::MIN, 1.0)])],
+            vec![series(&[("__name__", "ages")], &[(0, 1.0)])],
+        ),
+        refused(
+            "before all storable times",
+            &["lowest", "timestamp out of range"],
+            vec![series(&[("__name__", "lowest")], &[(i64::MIN, 1.0)])],
         ),
         refused(
             "hours before what there is",

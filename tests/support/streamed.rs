@@ -183,7 +183,8 @@ impl SlowRead {
             .expect("the server accepts a connection");
         stream.set_read_timeout(Some(Duration::from_secs(120))).expect("a timeout can be set");
         let head = format!(
-            "POST {READ} HTTP/1.1\r\nHost: narthex\r\nContent-Length: {}\r\n\r\n",
+            "POST {READ} HTTP/1.1\r\nHost: narthex\r\nConnection: close\r\n\
+             Content-Length: {}\r\n\r\n",
             body.len()
         );
         stream
