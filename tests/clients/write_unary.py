@@ -23,7 +23,7 @@ def main(port, version):
     for time in ("first", "second"):
         answer = wire.answer(call, request)
         equal((answer.samples, answer.histograms, answer.exemplars), made.totals(series), f"what is stored the {time} time")
-    starts = [{"metric": one.labels, "starts": list(one.starts.values())} for one in series]
+    starts = [{"metric": one.labels, "start_timestamps": list(one.starts.values())} for one in series]
     tell("written", starts=starts, **made.shown(series))
 
 
