@@ -1,13 +1,16 @@
-//! What one request adds to a log: new series, metadata, points, exemplars and deletions, encoded as they come, compressed when the batch
-//! is sealed.
+//! Log batch: the records that one request adds to the WAL or the WBL.
 //!
-//! Everything is encoded straight into its record, so nothing is kept twice. Of each kind one record is open; they are ended together,
-//! in this order: series, metadata, floats, histograms, float histograms, exemplars, deletions, m-map markers. A long one becomes several
-//! records. Buffers are kept when a batch is used again. The WAL and the WBL have batches of their own.
+//! Entries are encoded directly into their record. One record per type is open at a time. Records
+//! that reach 1 MiB are finished, so a long batch becomes several records. [`LogBatch::seal`]
+//! compresses finished records. Buffers are reused. The WAL and the WBL have batches of their own.
 //!
-//! Invariant: in the log, the series records of a batch stand before all of its entries that were pushed after them, and deletions and
-//! markers behind all that was pushed before them. Points of one series stand in the order in which they were pushed as long as they go into
-//! records of one kind; where that changes, [`LogBatch::finish_records`] comes in between.
+//! # Ordering
+//! - [`LogBatch::finish_records`] finishes all open records in this order: series, metadata,
+//!   floats, histograms, float histograms, exemplars, tombstones, m-map markers.
+//! - A series record precedes all entries that were pushed after it. Tombstones and m-map markers
+//!   follow all entries that were pushed before them.
+//! - Samples of one series keep their order if their records have the same type. A caller calls
+//!   [`LogBatch::finish_records`] before the type changes.
 
 use crate::model::exemplar::Exemplar;
 use crate::model::float_sample::FloatSample;
@@ -25,10 +28,10 @@ use crate::tsdb::wal::record::record_type::RecordType;
 use crate::tsdb::wal::record::series::{begin_series, put_series};
 use crate::tsdb::wal::record::tombstones::{RefTombstone, begin_tombstones, put_tombstone};
 
-/// A record is ended when it has reached this many bytes.
+/// Size at which a record is finished, bytes.
 const RECORD_BYTES: usize = 1 << 20;
 
-/// The open records, in the order in which they are ended.
+/// Indexes of the open records, in the order in which they are finished.
 const SERIES: usize = 0;
 const METADATA: usize = 1;
 const FLOATS: usize = 2;
@@ -41,12 +44,12 @@ const TOMBSTONES: usize = 8;
 const MARKERS: usize = 9;
 const RECORDS: usize = 10;
 
-/// Entries on their way to a log.
+/// Entries of one request, not yet in the commit queue.
 #[derive(Debug, Default)]
 pub struct LogBatch {
     open: [RecordBuilder; RECORDS],
-    starts: RecordVersion,
-    /// Ended records, one after the other, and where each ends.
+    record_version: RecordVersion,
+    /// Finished records, concatenated; `ends` has the end offset of each.
     ended: Vec<u8>,
     ends: Vec<usize>,
     compressor: Option<Compressor>,
@@ -54,75 +57,81 @@ pub struct LogBatch {
 }
 
 impl LogBatch {
-    /// Whether it holds nothing.
+    /// Returns `true` if no record is open or finished. Sealed records do not count.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.ended.is_empty() && self.open.iter().all(RecordBuilder::is_empty)
     }
 
-    /// Points go into such records from now on.
-    pub fn set_record_version(&mut self, starts: RecordVersion) {
-        if self.starts != starts {
+    /// Sets the version of the sample records that follow. A change finishes all open records.
+    pub fn set_record_version(&mut self, record_version: RecordVersion) {
+        if self.record_version != record_version {
             self.finish_records();
-            self.starts = starts;
+            self.record_version = record_version;
         }
     }
 
-    /// Adds a series that is new to the log.
-    pub fn push_series(&mut self, reference: SeriesRef, labels: &Labels) {
-        put_series(self.open[SERIES].bytes(begin_series), reference, labels);
+    /// Appends a series that is new to the log.
+    pub fn push_series(&mut self, series_ref: SeriesRef, labels: &Labels) {
+        put_series(self.open[SERIES].bytes(begin_series), series_ref, labels);
         self.finish_if_large(SERIES);
     }
 
-    /// Adds the metadata of a series that is in the log or in this batch.
-    pub fn push_metadata(&mut self, reference: SeriesRef, metadata: &Metadata) {
-        put_metadata(self.open[METADATA].bytes(begin_metadata), reference, metadata);
+    /// Appends metadata of a series that is in the log or in this batch.
+    pub fn push_metadata(&mut self, series_ref: SeriesRef, metadata: &Metadata) {
+        put_metadata(self.open[METADATA].bytes(begin_metadata), series_ref, metadata);
         self.finish_if_large(METADATA);
     }
 
-    /// Adds a float of a series that is in the log or in this batch.
+    /// Appends a float sample of a series that is in the log or in this batch.
     #[inline]
-    pub fn push_float_sample(&mut self, reference: SeriesRef, sample: FloatSample) {
-        self.push_sample(reference, &Sample::from(sample));
+    pub fn push_float_sample(&mut self, series_ref: SeriesRef, sample: FloatSample) {
+        self.push_sample(series_ref, &Sample::from(sample));
     }
 
-    /// The kind of record that a point goes into.
+    /// Returns the type of the record that takes `sample`.
     #[inline]
     #[must_use]
-    pub fn record_type_for(&self, point: &Sample) -> RecordType {
-        record_type_for(&point.value, self.starts)
+    pub fn record_type_for(&self, sample: &Sample) -> RecordType {
+        record_type_for(&sample.value, self.record_version)
     }
 
-    /// Adds a point of a series that is in the log or in this batch.
+    /// Appends a sample of a series that is in the log or in this batch.
     #[inline]
-    pub fn push_sample(&mut self, reference: SeriesRef, point: &Sample) {
-        self.push_sample_as(self.record_type_for(point), reference, point);
+    pub fn push_sample(&mut self, series_ref: SeriesRef, sample: &Sample) {
+        self.push_sample_as(self.record_type_for(sample), series_ref, sample);
     }
 
-    /// The same, where [`Self::record_type_for`] was asked before and said `record_type`.
+    /// Appends a sample whose `record_type` the caller already has from [`Self::record_type_for`].
     #[inline]
-    pub fn push_sample_as(&mut self, kind: RecordType, reference: SeriesRef, point: &Sample) {
-        let record = match kind {
+    pub fn push_sample_as(
+        &mut self,
+        record_type: RecordType,
+        series_ref: SeriesRef,
+        sample: &Sample,
+    ) {
+        let record = match record_type {
             RecordType::Histograms | RecordType::HistogramsV2 => HISTOGRAMS,
             RecordType::CustomHistograms => CUSTOM_HISTOGRAMS,
             RecordType::FloatHistograms | RecordType::FloatHistogramsV2 => FLOAT_HISTOGRAMS,
             RecordType::CustomFloatHistograms => CUSTOM_FLOAT_HISTOGRAMS,
             _ => FLOATS,
         };
+        // A marker covers only the samples before it, so it must be logged before this sample.
         if !self.open[MARKERS].is_empty() {
             self.finish_records();
         }
-        self.open[record].push_sample(kind, reference, point);
+        self.open[record].push_sample(record_type, series_ref, sample);
         self.finish_if_large(record);
     }
 
-    /// Adds an exemplar of a series that is in the log or in this batch.
-    pub fn push_exemplar(&mut self, reference: SeriesRef, exemplar: &Exemplar) {
-        self.open[EXEMPLARS].push_exemplar(reference, exemplar);
+    /// Appends an exemplar of a series that is in the log or in this batch.
+    pub fn push_exemplar(&mut self, series_ref: SeriesRef, exemplar: &Exemplar) {
+        self.open[EXEMPLARS].push_exemplar(series_ref, exemplar);
         self.finish_if_large(EXEMPLARS);
     }
 
-    /// Adds times in which a series' samples are deleted; the series is in the log or in this batch.
+    /// Appends deleted time ranges of a series that is in the log or in this batch.
     pub fn push_tombstones(&mut self, series: SeriesRef, ranges: &[TimeRange]) {
         for &range in ranges {
             put_tombstone(
@@ -133,13 +142,14 @@ impl LogBatch {
         }
     }
 
-    /// Adds that the points of a series up to here stand in a chunk of `chunks_head/`; for the WBL.
+    /// Appends an m-map marker: the samples of its series pushed so far are in a chunk of
+    /// `chunks_head/`. WBL only.
     pub fn push_mmap_marker(&mut self, marker: RefMmapMarker) {
         put_mmap_marker(self.open[MARKERS].bytes(begin_mmap_markers), marker);
         self.finish_if_large(MARKERS);
     }
 
-    /// Compresses what it holds; the records then stand in [`Self::sealed`].
+    /// Finishes and compresses all records and moves them to [`Self::sealed`].
     pub fn seal(&mut self, compression: RecordCompression) {
         self.finish_records();
         let compressor = self.compressor.get_or_insert_with(|| Compressor::new(compression));
@@ -151,19 +161,19 @@ impl LogBatch {
         self.ended.clear();
     }
 
-    /// How much memory its buffers take, in bytes: what keeping it for another request costs.
+    /// Returns the allocated size of all buffers, bytes.
     #[must_use]
     pub fn allocated_bytes(&self) -> usize {
         let open: usize = self.open.iter().map(RecordBuilder::allocated_bytes).sum();
         open + self.ended.capacity() + self.sealed.allocated_bytes()
     }
 
-    /// The records that are ready for the log, to be taken out of it.
+    /// Returns the sealed records; the commit queue drains them.
     pub fn sealed(&mut self) -> &mut WriteGroup {
         &mut self.sealed
     }
 
-    /// Ends the open records: what is pushed from now on stands behind all that was pushed before.
+    /// Finishes all open records. Entries pushed later follow all entries pushed before.
     pub fn finish_records(&mut self) {
         for record in &mut self.open {
             if !record.is_empty() {
@@ -221,22 +231,22 @@ mod tests {
     }
 
     #[test]
-    fn records_that_grow_are_those_that_are_encoded_at_once() {
+    fn batch_encodes_like_whole_record_encoders() {
         let mut batch = LogBatch::default();
         let mut expected = vec![Vec::new(); 5];
         let samples =
             [(SeriesRef(5), FloatSample::new(10, 1.0)), (SeriesRef(2), FloatSample::new(7, -0.0))];
         samples.into_iter().for_each(|(series, sample)| batch.push_float_sample(series, sample));
         encode_samples(&mut expected[0], samples);
-        let whole = [entry(1, 0, 10, histogram(3, 8)), entry(9, 0, 4, histogram(0, 2))];
+        let exponential = [entry(1, 0, 10, histogram(3, 8)), entry(9, 0, 4, histogram(0, 2))];
         let custom = [entry(1, 0, 11, histogram(CUSTOM_BUCKETS_SCHEMA, 8))];
-        for one in whole.iter().chain(&custom) {
+        for entry in exponential.iter().chain(&custom) {
             batch.push_sample(
-                one.series,
-                &Sample::new(one.t, SampleValue::Histogram(Box::new(one.histogram.clone()))),
+                entry.series,
+                &Sample::new(entry.t, SampleValue::Histogram(Box::new(entry.histogram.clone()))),
             );
         }
-        encode_histograms(&mut expected[1], HistogramLayout::Exponential, &whole);
+        encode_histograms(&mut expected[1], HistogramLayout::Exponential, &exponential);
         encode_histograms(&mut expected[2], HistogramLayout::Custom, &custom);
         let float = [entry(3, 0, 12, FloatHistogram { count: 0.5, ..FloatHistogram::default() })];
         let value = SampleValue::FloatHistogram(Box::new(float[0].histogram.clone()));
@@ -247,14 +257,14 @@ mod tests {
             series: SeriesRef(series),
             exemplar: Exemplar { t: 5, v: 2.0, labels },
         });
-        exemplars.iter().for_each(|one| batch.push_exemplar(one.series, &one.exemplar));
+        exemplars.iter().for_each(|entry| batch.push_exemplar(entry.series, &entry.exemplar));
         encode_exemplars(&mut expected[4], &exemplars);
         assert_eq!(records(&mut batch), expected);
         assert!(batch.is_empty());
     }
 
     #[test]
-    fn records_with_starts_are_those_that_are_encoded_at_once() {
+    fn batch_v2_encodes_like_whole_record_encoders() {
         let mut batch = LogBatch::default();
         batch.set_record_version(RecordVersion::V2);
         let samples =
@@ -267,18 +277,18 @@ mod tests {
             entry(7, 3, 10, histogram(CUSTOM_BUCKETS_SCHEMA, 8)),
             entry(7, 4, 11, histogram(3, 1)),
         ];
-        // Twice: the second record begins anew.
+        // Twice: the second record must start afresh.
         for _ in 0..2 {
-            for one in &samples {
-                let point =
-                    Sample { start_timestamp: one.start_timestamp, ..Sample::from(one.sample) };
-                batch.push_sample(one.series, &point);
+            for entry in &samples {
+                let sample =
+                    Sample { start_timestamp: entry.start_timestamp, ..Sample::from(entry.sample) };
+                batch.push_sample(entry.series, &sample);
             }
-            for one in &custom {
-                let value = SampleValue::Histogram(Box::new(one.histogram.clone()));
+            for entry in &custom {
+                let value = SampleValue::Histogram(Box::new(entry.histogram.clone()));
                 batch.push_sample(
-                    one.series,
-                    &Sample { start_timestamp: one.start_timestamp, t: one.t, value },
+                    entry.series,
+                    &Sample { start_timestamp: entry.start_timestamp, t: entry.t, value },
                 );
             }
             batch.finish_records();
@@ -290,7 +300,7 @@ mod tests {
     }
 
     #[test]
-    fn what_must_stand_first_stands_first() {
+    fn records_are_sealed_in_dependency_order() {
         let mut batch = LogBatch::default();
         let range = TimeRange::new(1, 2);
         batch.push_tombstones(SeriesRef(1), &[range]);
@@ -301,7 +311,7 @@ mod tests {
     }
 
     #[test]
-    fn a_marker_stands_between_the_points_before_and_behind_it() {
+    fn mmap_marker_separates_earlier_and_later_samples() {
         let mut batch = LogBatch::default();
         let marker =
             |series| RefMmapMarker { series: SeriesRef(series), chunk: HeadChunkRef::new(1, 8) };

@@ -1,12 +1,12 @@
-//! Checkpoints: what was still needed of the segments that are gone.
+//! Checkpoints: directories with the records still needed of removed segments.
 //!
 //! ```text
-//! wal/checkpoint.00000041/00000000 …   stands for the segments up to and with 41, read before 00000042 …
-//! wal/checkpoint.00000041.tmp/         one that is not finished, or never was: nobody reads it
+//! wal/checkpoint.00000041/00000000 …   replaces the segments up to 41, read before 00000042 …
+//! wal/checkpoint.00000041.tmp/         unfinished; readers ignore it
 //! ```
 //!
-//! A checkpoint's segments have the same format as the log's. Damage in one stops the start, it is never cut: that would
-//! silently orphan all later records of the series that it names.
+//! The segments of a checkpoint have the format of WAL segments. A corrupted checkpoint fails the
+//! start and is never truncated: that would silently orphan later records of the series it names.
 
 use std::path::{Path, PathBuf};
 
@@ -18,57 +18,58 @@ const UNFINISHED_SUFFIX: &str = ".tmp";
 /// A finished checkpoint.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Checkpoint {
-    /// The last segment that it stands for.
+    /// Number of the last segment that it replaces.
     pub number: u32,
-    /// Its directory.
+    /// Path of the directory.
     pub path: PathBuf,
 }
 
-/// Why the checkpoints of a log can't be told.
+/// Error of listing the checkpoints of a log.
 #[derive(Debug, thiserror::Error)]
 pub enum CheckpointError {
-    /// The log's directory can't be read.
+    /// The directory of the log cannot be read, or its segments have a gap.
     #[error(transparent)]
     Segments(#[from] SegmentError),
-    /// A file of a checkpoint's name: Prometheus does not start with one either.
+    /// A file that is named like a checkpoint. Prometheus does not start with one either.
     #[error("checkpoint {} is not a directory", .0.display())]
     NotADirectory(PathBuf),
 }
 
 impl Checkpoint {
-    /// Its segments, in order.
+    /// Returns the segments, by number.
     ///
     /// # Errors
-    /// [`SegmentError`] where the directory can't be read or a segment is missing.
+    /// [`SegmentError`] if the directory cannot be read or a segment is missing.
     pub fn segments(&self) -> Result<Vec<Segment>, SegmentError> {
         list_segments(&self.path)
     }
 }
 
-/// Where the checkpoint that stands for the segments up to `number` has its place in the log's directory `dir`.
+/// Returns the path of the checkpoint that replaces the segments up to `number` in the log
+/// directory `dir`.
 #[must_use]
 pub fn checkpoint_path(dir: &Path, number: u32) -> PathBuf {
     dir.join(format!("{PREFIX}{number:08}"))
 }
 
-/// Where that checkpoint is written before it has its place.
+/// Returns the path at which that checkpoint is written before it is renamed.
 #[must_use]
 pub fn temporary_path(dir: &Path, number: u32) -> PathBuf {
     dir.join(format!("{PREFIX}{number:08}{UNFINISHED_SUFFIX}"))
 }
 
-/// The newest finished checkpoint in the log's directory `dir`, or `None` where there is none.
+/// Returns the newest finished checkpoint in the log directory `dir`, or `None` if there is none.
 ///
 /// # Errors
-/// [`CheckpointError`].
+/// [`CheckpointError`] as for [`list_checkpoints`].
 pub fn last_checkpoint(dir: &Path) -> Result<Option<Checkpoint>, CheckpointError> {
     Ok(list_checkpoints(dir)?.pop())
 }
 
-/// The finished checkpoints in the log's directory `dir`, by number.
+/// Returns the finished checkpoints in the log directory `dir`, by number.
 ///
 /// # Errors
-/// [`CheckpointError`].
+/// [`CheckpointError`] if `dir` cannot be read or has a file that is named like a checkpoint.
 pub fn list_checkpoints(dir: &Path) -> Result<Vec<Checkpoint>, CheckpointError> {
     let mut checkpoints = Vec::new();
     for path in checkpoint_dirs(dir)? {
@@ -82,10 +83,10 @@ pub fn list_checkpoints(dir: &Path) -> Result<Vec<Checkpoint>, CheckpointError> 
     Ok(checkpoints)
 }
 
-/// The directories of checkpoints in the log's directory `dir` that were never finished, of any number.
+/// Returns the unfinished checkpoint directories in the log directory `dir`, in no order.
 ///
 /// # Errors
-/// [`CheckpointError`].
+/// [`CheckpointError`] as for [`list_checkpoints`].
 pub fn list_unfinished(dir: &Path) -> Result<Vec<PathBuf>, CheckpointError> {
     let mut unfinished = checkpoint_dirs(dir)?;
     unfinished.retain(|path| {
@@ -94,10 +95,10 @@ pub fn list_unfinished(dir: &Path) -> Result<Vec<PathBuf>, CheckpointError> {
     Ok(unfinished)
 }
 
-/// Whatever has a checkpoint's name.
+/// Returns all directories with the name prefix of a checkpoint, finished or not.
 fn checkpoint_dirs(dir: &Path) -> Result<Vec<PathBuf>, CheckpointError> {
     let io_error = |source| SegmentError::Io { path: dir.to_owned(), source };
-    let mut folders = Vec::new();
+    let mut dirs = Vec::new();
     for entry in std::fs::read_dir(dir).map_err(io_error)? {
         let path = entry.map_err(io_error)?.path();
         if strip_checkpoint_prefix(&path).is_none() {
@@ -106,9 +107,9 @@ fn checkpoint_dirs(dir: &Path) -> Result<Vec<PathBuf>, CheckpointError> {
         if !path.is_dir() {
             return Err(CheckpointError::NotADirectory(path));
         }
-        folders.push(path);
+        dirs.push(path);
     }
-    Ok(folders)
+    Ok(dirs)
 }
 
 fn strip_checkpoint_prefix(path: &Path) -> Option<&str> {
@@ -122,7 +123,7 @@ mod tests {
     };
 
     #[test]
-    fn the_newest_finished_checkpoint_is_found() {
+    fn last_checkpoint_returns_newest_finished() {
         let dir = tempfile::tempdir().unwrap();
         assert_eq!(last_checkpoint(dir.path()).unwrap(), None);
         for name in [

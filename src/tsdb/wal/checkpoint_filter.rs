@@ -1,19 +1,17 @@
-//! What of a record stays in a checkpoint: Prometheus's rules, applied to one record after the other.
+//! Checkpoint filter: the rules of Prometheus that decide which entries a checkpoint keeps.
 //!
-//! | kind                | stays                                                                        |
-//! |---------------------|------------------------------------------------------------------------------|
-//! | series              | of kept series                                                               |
-//! | samples, histograms | not older than `mint`                                                        |
-//! | tombstones          | of kept series, the deleted time not all before `mint`                       |
-//! | exemplars           | not older than `mint`                                                        |
-//! | metadata            | the latest of each kept series, at the end of the checkpoint                 |
-//! | m-map markers       | never: they belong into the WBL alone                                        |
-//! | plausibly newer     | always (Prometheus drops what it does not know)                              |
+//! | record type         | kept entries                                                     |
+//! |---------------------|------------------------------------------------------------------|
+//! | series              | live series                                                      |
+//! | samples, histograms | at or after `mint`                                               |
+//! | tombstones          | of live series, with a range that ends at or after `mint`        |
+//! | exemplars           | at or after `mint`                                               |
+//! | metadata            | the latest of each live series, at the end of the checkpoint     |
+//! | m-map markers       | none: they belong to the WBL only                                |
+//! | plausibly newer     | all (Prometheus drops unknown records)                           |
 //!
-//! A record of which everything stays, stays as it is. Otherwise it becomes a record of the same type with the entries that
-//! stay. Start timestamps stay with their samples.
-//!
-//! No disk, no locks.
+//! A record that keeps all entries is copied unchanged. Otherwise the remaining entries become a
+//! record of the same type. Samples keep their start timestamps. No I/O, no locks.
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
@@ -35,50 +33,50 @@ use crate::tsdb::wal::record::samples::{
 use crate::tsdb::wal::record::series::{RefSeries, SeriesDecoder, encode_series};
 use crate::tsdb::wal::record::tombstones::{RefTombstone, decode_tombstones, encode_tombstones};
 
-/// A record of metadata is ended when it has reached this many bytes.
+/// Size at which a metadata record is finished, bytes.
 const METADATA_RECORD_BYTES: usize = 1 << 20;
 
-/// Entries that were looked at.
+/// Counts of filtered entries of one type.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct EntryCounts {
-    /// All of them.
+    /// Entries read, kept or not.
     pub total: u64,
-    /// Those that did not stay.
+    /// Entries not written to the checkpoint.
     pub dropped: u64,
 }
 
-/// What a checkpoint was made of, in entries.
+/// Counts of the entries that a checkpoint was built from.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct CheckpointStats {
-    /// Series.
+    /// Series record entries.
     pub series: EntryCounts,
-    /// Float samples and histograms.
+    /// Float samples and native histograms.
     pub samples: EntryCounts,
-    /// Tombstones.
+    /// Tombstone record entries.
     pub tombstones: EntryCounts,
-    /// Exemplars.
+    /// Exemplar record entries.
     pub exemplars: EntryCounts,
-    /// Metadata.
+    /// Metadata record entries.
     pub metadata: EntryCounts,
-    /// Records of a kind that only a newer Prometheus knows; they all stay.
+    /// Records of a type that only a newer Prometheus knows; all are kept.
     pub newer_records: u64,
 }
 
-/// Sifts the records of a log, in their order.
+/// Filter for the records of a log, applied in log order.
 pub struct CheckpointFilter<'a> {
     mint: i64,
     keep: &'a dyn Fn(SeriesRef) -> bool,
     metadata: BTreeMap<SeriesRef, Arc<Metadata>>,
-    /// The values in there, each once: thousands of series have the same.
+    /// Distinct values of `metadata`, interned: thousands of series share one.
     shared: HashSet<Arc<Metadata>>,
     stats: CheckpointStats,
-    /// The record made last.
+    /// Buffer of the last rewritten record.
     rewritten: Vec<u8>,
 }
 
 impl<'a> CheckpointFilter<'a> {
-    /// A sieve that keeps what is not older than `mint` (in milliseconds) and the series of which `keep` says so. What `keep`
-    /// says must not change.
+    /// Creates a filter that keeps entries at or after `mint` (ms) and the series for which `keep`
+    /// returns `true`. `keep` must return the same value for a series every time.
     #[must_use]
     pub fn new(mint: i64, keep: &'a dyn Fn(SeriesRef) -> bool) -> Self {
         Self {
@@ -91,10 +89,11 @@ impl<'a> CheckpointFilter<'a> {
         }
     }
 
-    /// What stays of a record: the record itself or a shorter one, or `None` where nothing does or it comes later.
+    /// Returns the record, or a shorter one with its kept entries. Returns `None` if no entry is
+    /// kept, and for metadata, which [`Self::next_metadata`] returns later.
     ///
     /// # Errors
-    /// [`CorruptionReason`] where it does not decode.
+    /// [`CorruptionReason`] if the record does not decode or its type is unknown and implausible.
     pub fn filter<'r>(
         &'r mut self,
         record: &'r [u8],
@@ -112,8 +111,8 @@ impl<'a> CheckpointFilter<'a> {
             | RecordType::CustomFloatHistograms
             | RecordType::FloatHistogramsV2 => self.float_histograms(record),
             RecordType::MmapMarkers => return Ok(None),
-            kind @ RecordType::Unknown(byte) => {
-                if !kind.is_plausibly_newer() {
+            record_type @ RecordType::Unknown(byte) => {
+                if !record_type.is_plausibly_newer() {
                     return Err(CorruptionReason::UnknownKind(byte));
                 }
                 self.stats.newer_records += 1;
@@ -123,7 +122,8 @@ impl<'a> CheckpointFilter<'a> {
         .map_err(CorruptionReason::Record)
     }
 
-    /// The next record of the metadata that stay, once everything is sifted; `None` after the last.
+    /// Returns the next record of the kept metadata, after all records were filtered; `None` after
+    /// the last.
     pub fn next_metadata(&mut self) -> Option<&[u8]> {
         self.rewritten.clear();
         begin_metadata(&mut self.rewritten);
@@ -136,7 +136,7 @@ impl<'a> CheckpointFilter<'a> {
         (self.rewritten.len() > empty).then_some(&self.rewritten)
     }
 
-    /// What was looked at so far.
+    /// Returns the counts so far.
     #[must_use]
     pub fn stats(&self) -> CheckpointStats {
         self.stats
@@ -148,9 +148,9 @@ impl<'a> CheckpointFilter<'a> {
 
     fn series<'r>(&'r mut self, record: &'r [u8]) -> FilterResult<'r> {
         let entries = SeriesDecoder::new(record)?.collect::<Result<Vec<_>, _>>()?;
-        let stay = RetainedEntries::retain(entries, |entry| self.is_live(entry.series))
+        let retained = RetainedEntries::retain(entries, |entry| self.is_live(entry.series))
             .count_into(&mut self.stats.series);
-        Ok(stay.record(record, &mut self.rewritten, |out, entries| {
+        Ok(retained.record(record, &mut self.rewritten, |out, entries| {
             encode_series(
                 out,
                 entries.iter().map(|RefSeries { series, labels }| (*series, labels)),
@@ -164,51 +164,54 @@ impl<'a> CheckpointFilter<'a> {
         for entry in decoder {
             entries.push(entry?);
         }
-        let stay = RetainedEntries::retain(entries, |entry| entry.sample.t >= self.mint)
+        let retained = RetainedEntries::retain(entries, |entry| entry.sample.t >= self.mint)
             .count_into(&mut self.stats.samples);
-        Ok(stay.record(record, &mut self.rewritten, |out, entries| {
-            match RecordType::from_record(record) {
+        Ok(retained.record(
+            record,
+            &mut self.rewritten,
+            |out, entries| match RecordType::from_record(record) {
                 RecordType::SamplesV2 => encode_samples_v2(out, entries.iter().copied()),
                 _ => encode_samples(
                     out,
                     entries.iter().map(|&RefSample { series, sample, .. }| (series, sample)),
                 ),
-            }
-        }))
+            },
+        ))
     }
 
     fn tombstones<'r>(&'r mut self, record: &'r [u8]) -> FilterResult<'r> {
-        let stays =
+        let is_retained =
             |entry: &RefTombstone| entry.range.maxt >= self.mint && self.is_live(entry.series);
-        let stay = RetainedEntries::retain(decode_tombstones(record)?, stays)
+        let retained = RetainedEntries::retain(decode_tombstones(record)?, is_retained)
             .count_into(&mut self.stats.tombstones);
-        Ok(stay.record(record, &mut self.rewritten, |out, entries| {
+        Ok(retained.record(record, &mut self.rewritten, |out, entries| {
             encode_tombstones(out, entries.iter().copied())
         }))
     }
 
     fn exemplars<'r>(&'r mut self, record: &'r [u8]) -> FilterResult<'r> {
-        let stay = RetainedEntries::retain(decode_exemplars(record)?, |entry| {
+        let retained = RetainedEntries::retain(decode_exemplars(record)?, |entry| {
             entry.exemplar.t >= self.mint
         })
         .count_into(&mut self.stats.exemplars);
-        Ok(stay.record(record, &mut self.rewritten, |out, entries| encode_exemplars(out, entries)))
+        Ok(retained
+            .record(record, &mut self.rewritten, |out, entries| encode_exemplars(out, entries)))
     }
 
     fn histograms<'r>(&'r mut self, record: &'r [u8]) -> FilterResult<'r> {
-        let stay =
+        let retained =
             RetainedEntries::retain(decode_histograms(record)?, |entry| entry.t >= self.mint)
                 .count_into(&mut self.stats.samples);
-        Ok(stay.record(record, &mut self.rewritten, |out, entries| {
+        Ok(retained.record(record, &mut self.rewritten, |out, entries| {
             encode_histograms(out, layout_of(record), entries)
         }))
     }
 
     fn float_histograms<'r>(&'r mut self, record: &'r [u8]) -> FilterResult<'r> {
-        let stay =
+        let retained =
             RetainedEntries::retain(decode_float_histograms(record)?, |entry| entry.t >= self.mint)
                 .count_into(&mut self.stats.samples);
-        Ok(stay.record(record, &mut self.rewritten, |out, entries| {
+        Ok(retained.record(record, &mut self.rewritten, |out, entries| {
             encode_float_histograms(out, layout_of(record), entries)
         }))
     }
@@ -216,9 +219,10 @@ impl<'a> CheckpointFilter<'a> {
     fn metadata(&mut self, record: &[u8]) -> Result<(), DecodeRecordError> {
         for entry in decode_metadata(record)? {
             self.stats.metadata.total += 1;
-            // As Prometheus counts: dropped is what gives nothing of its own.
-            let stays = self.is_live(entry.series);
-            let shared = stays.then(|| self.intern_metadata(entry.metadata));
+            // As in Prometheus, an entry that replaces an earlier one of its series counts as
+            // dropped.
+            let is_retained = self.is_live(entry.series);
+            let shared = is_retained.then(|| self.intern_metadata(entry.metadata));
             let known = shared.map(|metadata| self.metadata.insert(entry.series, metadata));
             if !matches!(known, Some(None)) {
                 self.stats.metadata.dropped += 1;
@@ -239,41 +243,42 @@ impl<'a> CheckpointFilter<'a> {
 
 type FilterResult<'r> = Result<Option<&'r [u8]>, DecodeRecordError>;
 
-/// The entries of a record that stay.
+/// The kept entries of a record and the number of all its entries.
 struct RetainedEntries<T> {
     entries: Vec<T>,
     total: usize,
 }
 
 impl<T> RetainedEntries<T> {
-    fn retain(mut entries: Vec<T>, stays: impl Fn(&T) -> bool) -> Self {
+    fn retain(mut entries: Vec<T>, is_retained: impl Fn(&T) -> bool) -> Self {
         let total = entries.len();
-        entries.retain(stays);
+        entries.retain(is_retained);
         Self { entries, total }
     }
 
-    fn count_into(self, counted: &mut EntryCounts) -> Self {
-        counted.total += self.total as u64;
-        counted.dropped += (self.total - self.entries.len()) as u64;
+    fn count_into(self, counts: &mut EntryCounts) -> Self {
+        counts.total += self.total as u64;
+        counts.dropped += (self.total - self.entries.len()) as u64;
         self
     }
 
-    /// The record they came in, or one of their own, made by `encode` in `rewritten`.
+    /// Returns `original` if all entries are kept, else a record that `encode` writes to
+    /// `rewritten`, or `None` if no entry is kept.
     fn record<'r>(
         self,
-        whole: &'r [u8],
-        made: &'r mut Vec<u8>,
+        original: &'r [u8],
+        rewritten: &'r mut Vec<u8>,
         encode: impl FnOnce(&mut Vec<u8>, &[T]),
     ) -> Option<&'r [u8]> {
         if self.entries.is_empty() {
             return None;
         }
         if self.entries.len() == self.total {
-            return Some(whole);
+            return Some(original);
         }
-        made.clear();
-        encode(made, &self.entries);
-        Some(made)
+        rewritten.clear();
+        encode(rewritten, &self.entries);
+        Some(rewritten)
     }
 }
 

@@ -1,17 +1,18 @@
-//! Making a checkpoint: what stays of the last one and of the segments behind it, in a directory of its own.
+//! Checkpoint writer: filters the last checkpoint and later segments into a new checkpoint.
 //!
 //! ```text
 //! checkpoint.00000010/ ─┐
-//! 00000011              ├─ record by record through the sieve ─▶ checkpoint.00000012.tmp/ ─ synced, renamed ─▶ checkpoint.00000012/
-//! 00000012             ─┘                                                                                      directory synced
+//! 00000011              ├─ filter ─▶ checkpoint.00000012.tmp/ ─ sync ─▶ rename to
+//! 00000012             ─┘            checkpoint.00000012/ ─▶ sync of the log directory
 //! ```
 //!
-//! Invariant: a directory `checkpoint.N` is whole and durable as soon as it is there. Nothing else of the log changes, so a
-//! checkpoint that fails (no space, damage in what is read) costs nothing. In memory is a record at a time, a group of about a
-//! megabyte and the metadata that stay.
+//! The sources must not change: only finished segments are read. One checkpoint at a time, no
+//! locks. Memory holds one record, a group of about 1 MiB and the kept metadata.
 //!
-//! What is read must not change meanwhile: finished segments only. One checkpoint at a time; no locks. Damage is never passed
-//! over: nobody could tell which series records are lost with it.
+//! # Failure
+//! A directory `checkpoint.N` is complete and durable after success. Nothing else of the log
+//! changes, so a failure (full disk, corrupted source) loses nothing. Corruption is never skipped,
+//! because the series records lost with it would be unknown.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -32,69 +33,69 @@ use crate::tsdb::wal::reader::{LogSegmentReader, ReadLogError};
 use crate::tsdb::wal::segment::{Segment, list_segments};
 use crate::tsdb::wal::writer::LogWriter;
 
-/// A group is written when it has reached this many bytes.
+/// Size at which a group is written, bytes.
 const GROUP_BYTES: usize = 1 << 20;
 
-/// A checkpoint to be made.
+/// Parameters of a new checkpoint.
 pub struct CheckpointSpec<'a> {
-    /// The log's directory.
+    /// Directory of the log.
     pub dir: &'a Path,
-    /// The first segment that it is to stand for; those that the last checkpoint stands for already are passed over.
+    /// First segment to replace. Segments that the last checkpoint already replaces are skipped.
     pub first: u32,
-    /// The last segment that it is to stand for, and its number.
+    /// Last segment to replace, and the number of the new checkpoint.
     pub last: u32,
-    /// What is older, in milliseconds, does not stay.
+    /// Timestamp before which samples and exemplars are dropped, ms.
     pub mint: i64,
-    /// Which series stay. For each the answer must be the same throughout.
+    /// Returns `true` for a live series; must return the same value for a series every time.
     pub keep: &'a dyn Fn(SeriesRef) -> bool,
-    /// How its records are compressed.
+    /// Compression of the records written.
     pub compression: RecordCompression,
-    /// Largest size of its segments in bytes.
+    /// Maximum size of a segment, bytes.
     pub segment_size: u64,
-    /// Where it is made.
+    /// File system that the checkpoint is written to.
     pub disk: Arc<dyn Disk>,
 }
 
-/// Why there is no new checkpoint. The log is as it was.
+/// Error of writing a checkpoint. The log is unchanged.
 #[derive(Debug, thiserror::Error)]
 pub enum WriteCheckpointError {
-    /// The log's checkpoints or segments can't be told.
+    /// The checkpoints or segments of the log cannot be listed.
     #[error(transparent)]
     Listing(#[from] CheckpointError),
-    /// A segment that it is to stand for is not there.
-    #[error("{}: segment {missing:08} is missing", dir.display())]
+    /// A segment to replace is missing.
+    #[error("cannot write checkpoint: {}: segment {missing:08} is missing", dir.display())]
     Missing {
-        /// The log's directory.
+        /// Directory of the log.
         dir: PathBuf,
-        /// The segment's number.
+        /// Number of the missing segment.
         missing: u32,
     },
-    /// There is one already that stands for as much or more.
-    #[error("{} stands for segment {last:08} already", path.display())]
+    /// A checkpoint already replaces this segment or later ones.
+    #[error("cannot write checkpoint: {} already replaces segment {last:08}", path.display())]
     Superseded {
-        /// The one that is there.
+        /// Path of the existing checkpoint.
         path: PathBuf,
-        /// The segment.
+        /// Last segment to replace.
         last: u32,
     },
-    /// What it is made from can't be read, or is damaged.
+    /// A source cannot be read or is corrupted.
     #[error(transparent)]
     Read(#[from] ReadLogError),
-    /// The caller did not want to wait for the end.
-    #[error("stopped before the end")]
+    /// The caller cancelled the work.
+    #[error("cancelled")]
     Stopped,
-    /// It can't be written.
-    #[error("writing {}: {source}", path.display())]
+    /// The checkpoint cannot be written.
+    #[error("cannot write {}: {source}", path.display())]
     Write {
-        /// Its directory, or the log's.
+        /// Directory of the checkpoint or of the log.
         path: PathBuf,
-        /// What the system says.
+        /// Error of the operating system.
         source: Arc<io::Error>,
     },
 }
 
 impl WriteCheckpointError {
-    /// Whether it is damage in the log, and not a failure of the system.
+    /// Returns `true` if the log is corrupted, `false` if the system failed.
     #[must_use]
     pub fn is_corruption(&self) -> bool {
         matches!(self, Self::Read(ReadLogError::Damaged(_)))
@@ -105,108 +106,113 @@ impl WriteCheckpointError {
     }
 }
 
-/// Makes a checkpoint. The segments and the checkpoint before stay where they are.
+/// Writes a checkpoint. Segments and earlier checkpoints stay in place.
 ///
 /// # Errors
-/// [`WriteCheckpointError`]; what was written is then removed again, as far as the disk lets it.
-pub fn write_checkpoint(job: &CheckpointSpec<'_>) -> Result<CheckpointStats, WriteCheckpointError> {
-    write_checkpoint_while(job, &|| true)
+/// [`WriteCheckpointError`]. The unfinished directory is then removed if the disk permits.
+pub fn write_checkpoint(
+    spec: &CheckpointSpec<'_>,
+) -> Result<CheckpointStats, WriteCheckpointError> {
+    write_checkpoint_while(spec, &|| true)
 }
 
-/// The same, as long as `go_on`, which is asked for each record, returns `true`.
+/// Writes a checkpoint as long as `go_on`, called for each record, returns `true`.
 ///
 /// # Errors
-/// [`WriteCheckpointError::Stopped`], else as [`write_checkpoint`].
+/// [`WriteCheckpointError::Stopped`] if `go_on` returned `false`, else as [`write_checkpoint`].
 pub fn write_checkpoint_while(
-    job: &CheckpointSpec<'_>,
+    spec: &CheckpointSpec<'_>,
     go_on: &dyn Fn() -> bool,
 ) -> Result<CheckpointStats, WriteCheckpointError> {
-    let sources = source_segments(job)?;
-    remove_unfinished(job)?;
-    let unfinished = temporary_path(job.dir, job.last);
-    let written = write_filtered(job, &sources, &unfinished, go_on).and_then(|stats| {
+    let sources = source_segments(spec)?;
+    remove_unfinished(spec)?;
+    let unfinished = temporary_path(spec.dir, spec.last);
+    let written = write_filtered(spec, &sources, &unfinished, go_on).and_then(|stats| {
         fail_point::hit("checkpoint.before_rename");
-        let renamed = job.disk.rename(&unfinished, &checkpoint_path(job.dir, job.last));
+        let renamed = spec.disk.rename(&unfinished, &checkpoint_path(spec.dir, spec.last));
         renamed.map_err(WriteCheckpointError::for_write(&unfinished))?;
         Ok(stats)
     });
     if written.is_err() {
-        // What it leaves behind harms nobody: the next attempt removes it.
-        let _ = job.disk.remove_dir_all(&unfinished);
+        // Ignored: readers skip an unfinished checkpoint, and the next attempt removes it.
+        let _ = spec.disk.remove_dir_all(&unfinished);
     }
     let stats = written?;
     fail_point::hit("checkpoint.after_rename");
-    job.disk.sync_dir(job.dir).map_err(WriteCheckpointError::for_write(job.dir))?;
+    spec.disk.sync_dir(spec.dir).map_err(WriteCheckpointError::for_write(spec.dir))?;
     Ok(stats)
 }
 
-/// The segments that it is made from, in their order.
-fn source_segments(job: &CheckpointSpec<'_>) -> Result<Vec<Segment>, WriteCheckpointError> {
+/// Returns the segments to read: those of the last checkpoint, then `first..=last` of the log.
+fn source_segments(spec: &CheckpointSpec<'_>) -> Result<Vec<Segment>, WriteCheckpointError> {
     let mut sources = Vec::new();
-    let mut first = job.first;
-    if let Some(before) = last_checkpoint(job.dir)? {
-        if before.number >= job.last {
-            return Err(WriteCheckpointError::Superseded { path: before.path, last: job.last });
+    let mut first = spec.first;
+    if let Some(previous) = last_checkpoint(spec.dir)? {
+        if previous.number >= spec.last {
+            return Err(WriteCheckpointError::Superseded { path: previous.path, last: spec.last });
         }
-        let next = before.number + 1;
+        let next = previous.number + 1;
         if first > next {
-            return Err(WriteCheckpointError::Missing { dir: job.dir.to_owned(), missing: next });
+            return Err(WriteCheckpointError::Missing { dir: spec.dir.to_owned(), missing: next });
         }
         first = next;
-        sources = before.segments().map_err(CheckpointError::from)?;
+        sources = previous.segments().map_err(CheckpointError::from)?;
     }
-    let mut segments = list_segments(job.dir).map_err(CheckpointError::from)?;
-    segments.retain(|segment| (first..=job.last).contains(&segment.number));
-    for number in first..=job.last {
+    let mut segments = list_segments(spec.dir).map_err(CheckpointError::from)?;
+    segments.retain(|segment| (first..=spec.last).contains(&segment.number));
+    for number in first..=spec.last {
         if segments.get((number - first) as usize).is_none_or(|segment| segment.number != number) {
-            return Err(WriteCheckpointError::Missing { dir: job.dir.to_owned(), missing: number });
+            return Err(WriteCheckpointError::Missing {
+                dir: spec.dir.to_owned(),
+                missing: number,
+            });
         }
     }
     sources.append(&mut segments);
     Ok(sources)
 }
 
-fn remove_unfinished(job: &CheckpointSpec<'_>) -> Result<(), WriteCheckpointError> {
-    let unfinished = list_unfinished(job.dir)?;
+fn remove_unfinished(spec: &CheckpointSpec<'_>) -> Result<(), WriteCheckpointError> {
+    let unfinished = list_unfinished(spec.dir)?;
     for path in &unfinished {
-        job.disk.remove_dir_all(path).map_err(WriteCheckpointError::for_write(path))?;
+        spec.disk.remove_dir_all(path).map_err(WriteCheckpointError::for_write(path))?;
     }
     if !unfinished.is_empty() {
-        job.disk.sync_dir(job.dir).map_err(WriteCheckpointError::for_write(job.dir))?;
+        spec.disk.sync_dir(spec.dir).map_err(WriteCheckpointError::for_write(spec.dir))?;
     }
     Ok(())
 }
 
-/// Writes what stays of `source_segments` to the directory `path` and makes it durable there.
+/// Writes the kept records of `sources` to the directory `path` and syncs them.
 fn write_filtered(
-    job: &CheckpointSpec<'_>,
+    spec: &CheckpointSpec<'_>,
     sources: &[Segment],
     path: &Path,
     go_on: &dyn Fn() -> bool,
 ) -> Result<CheckpointStats, WriteCheckpointError> {
     let check = || if go_on() { Ok(()) } else { Err(WriteCheckpointError::Stopped) };
-    let mut sieve = CheckpointFilter::new(job.mint, job.keep);
-    let mut output = CheckpointSegments::create(job, path)?;
+    let mut filter = CheckpointFilter::new(spec.mint, spec.keep);
+    let mut output = CheckpointSegments::create(spec, path)?;
     for_each_record(sources, |record| {
         check()?;
-        match sieve.filter(record) {
-            Ok(stays) => {
-                stays.map_or(Ok(()), |record| output.push(record)).map(|()| RecordAction::Good)
+        match filter.filter(record) {
+            Ok(retained) => {
+                retained.map_or(Ok(()), |record| output.push(record)).map(|()| RecordAction::Good)
             }
             Err(reason) => Ok(RecordAction::Damaged(reason)),
         }
     })?;
-    while let Some(record) = sieve.next_metadata() {
+    while let Some(record) = filter.next_metadata() {
         check()?;
         output.push(record)?;
     }
     check()?;
     output.finish()?;
     check()?;
-    Ok(sieve.stats())
+    Ok(filter.stats())
 }
 
-/// What was made of a record.
+/// Outcome of filtering one record.
 enum RecordAction {
     Good,
     Damaged(CorruptionReason),
@@ -230,7 +236,7 @@ fn for_each_record(
     Ok(())
 }
 
-/// The segments of the checkpoint as they grow.
+/// The checkpoint's segments while they are written.
 struct CheckpointSegments<'a> {
     path: &'a Path,
     disk: &'a dyn Disk,
@@ -240,8 +246,8 @@ struct CheckpointSegments<'a> {
 }
 
 impl<'a> CheckpointSegments<'a> {
-    fn create(job: &'a CheckpointSpec<'_>, path: &'a Path) -> Result<Self, WriteCheckpointError> {
-        let writer = LogWriter::open(path.to_owned(), job.segment_size, Arc::clone(&job.disk));
+    fn create(spec: &'a CheckpointSpec<'_>, path: &'a Path) -> Result<Self, WriteCheckpointError> {
+        let writer = LogWriter::open(path.to_owned(), spec.segment_size, Arc::clone(&spec.disk));
         let writer = writer.map_err(|error| match error {
             OpenLogError::Io(source) => {
                 WriteCheckpointError::Write { path: path.to_owned(), source }
@@ -251,8 +257,8 @@ impl<'a> CheckpointSegments<'a> {
                 source: Arc::new(io::Error::other(error)),
             },
         })?;
-        let compressor = Compressor::new(job.compression);
-        Ok(Self { path, disk: &*job.disk, compressor, group: WriteGroup::default(), writer })
+        let compressor = Compressor::new(spec.compression);
+        Ok(Self { path, disk: &*spec.disk, compressor, group: WriteGroup::default(), writer })
     }
 
     fn push(&mut self, record: &[u8]) -> Result<(), WriteCheckpointError> {
@@ -265,29 +271,29 @@ impl<'a> CheckpointSegments<'a> {
         let written = self.writer.write(&mut self.group);
         written.map_err(|error| self.write_error(error))?;
         self.group.clear(2 * GROUP_BYTES);
-        // So that neither open files nor what the system has yet to write pile up.
+        // Sync now, so that neither open files nor dirty pages pile up.
         self.writer
             .take_finished()
             .iter()
             .try_for_each(|file| file.sync())
-            .map_err(|error| self.io_failed(error))
+            .map_err(|error| self.io_error(error))
     }
 
-    /// Writes the rest and makes all of it durable.
+    /// Writes the remaining records and syncs the last segment and the directory.
     fn finish(mut self) -> Result<(), WriteCheckpointError> {
         self.flush()?;
         self.writer.finish().map_err(|error| self.write_error(error))?;
-        self.writer.file().sync().map_err(|error| self.io_failed(error))?;
-        self.disk.sync_dir(self.path).map_err(|error| self.io_failed(error))
+        self.writer.file().sync().map_err(|error| self.io_error(error))?;
+        self.disk.sync_dir(self.path).map_err(|error| self.io_error(error))
     }
 
     fn write_error(&self, error: WriteLogError) -> WriteCheckpointError {
         match error {
-            WriteLogError::NoSpace(error) | WriteLogError::Broken(error) => self.io_failed(error),
+            WriteLogError::NoSpace(error) | WriteLogError::Broken(error) => self.io_error(error),
         }
     }
 
-    fn io_failed(&self, error: io::Error) -> WriteCheckpointError {
+    fn io_error(&self, error: io::Error) -> WriteCheckpointError {
         WriteCheckpointError::for_write(self.path)(error)
     }
 }

@@ -1,54 +1,57 @@
 //! Compression of single records.
 //!
-//! How a record is compressed stands in the type byte of each of its fragments (`page.rs`): bit 3 snappy, bit 4 zstd. A
-//! record that does not become smaller is stored as it is, so one segment may hold all three. Snappy is the block format.
+//! The type byte of each fragment ([`crate::tsdb::wal::page`]) names the compression of its record:
+//! bit 3 snappy (block format), bit 4 zstd. A record that compression does not shrink is stored
+//! uncompressed, so one segment may mix all three.
 //!
-//! Invariant: no record takes more than [`MAX_RECORD_BYTES`], compressed or not, and nothing is allocated on the word of
-//! a declared length alone: snappy can't make more than 22 bytes of one, so a block that declares more is refused unread;
-//! zstd is decompressed piece by piece, its output growing as it comes.
+//! Invariant: a record has at most [`MAX_RECORD_BYTES`], compressed or not. A declared length alone
+//! never causes an allocation. Snappy expands a byte to at most 22, so a block that declares more
+//! is rejected before it is read. The output of zstd grows while data arrives.
 
 use std::io;
 
 use zstd::stream::raw::{InBuffer, Operation, OutBuffer};
 
-/// The longest record that is read, in bytes after decompression (and before): 512 MiB.
+/// Maximum size of a record, before and after decompression: 512 MiB.
 ///
-/// Prometheus has no limit of its own but writes one record for a scrape or request; a record of this size would hold
-/// the labels of some millions of new series at once.
+/// Prometheus has no limit but writes one record per scrape or request. A record of this size would
+/// hold the labels of some millions of new series.
 pub const MAX_RECORD_BYTES: usize = 512 << 20;
 
-/// More than snappy's block format can make of one byte: a copy of three bytes yields at most 64.
+/// Upper bound of the expansion of a snappy block: a copy of 3 bytes yields at most 64.
 const SNAPPY_MAX_RATIO: usize = 22;
 
 const SNAPPY_FLAG: u8 = 1 << 3;
 const ZSTD_FLAG: u8 = 1 << 4;
 
-/// The level that Prometheus uses is the default one of its library, about zstd's 3.
+/// Prometheus uses the default level of its library, which is about level 3 of zstd.
 const ZSTD_LEVEL: i32 = 3;
 
-/// How a record is compressed.
+/// Compression of a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum RecordCompression {
-    /// Not at all.
+    /// Stored as is, also if compression would not make the record smaller.
     None,
-    /// The block format of snappy.
+    /// Snappy, block format.
     #[default]
     Snappy,
-    /// Zstandard. Older Prometheus (2.42 does) skip such records without a word.
+    /// Zstandard. Older versions of Prometheus (such as 2.42) skip such records silently.
     Zstd,
 }
 
 impl RecordCompression {
-    /// The first byte of what became `data`, where that can be seen without decompressing it.
+    /// Returns the first byte of the record that was compressed to `data`, or `None` if only
+    /// decompression would reveal it.
     #[must_use]
     pub fn first_byte(self, data: &[u8]) -> Option<u8> {
         match self {
             Self::None => data.first().copied(),
             Self::Snappy => {
-                // The length, a varint; then the first element, which is a literal: there is nothing to copy yet.
+                // The length is a varint. The first element must be a literal: there is nothing to
+                // copy yet.
                 let length = data.iter().take(5).position(|byte| *byte < 0x80)? + 1;
                 let tag = *data.get(length)?;
-                // Of a long literal the length less one stands in one to four bytes behind the tag.
+                // A long literal has its length minus one in one to four bytes after the tag.
                 let further = usize::from(tag >> 2).saturating_sub(59);
                 let is_literal = tag & 0b11 == 0;
                 data.get(length + 1 + further).copied().filter(|_| is_literal)
@@ -57,7 +60,7 @@ impl RecordCompression {
         }
     }
 
-    /// The flag in a fragment's type byte.
+    /// Returns the flag bit in the type byte of a fragment.
     #[must_use]
     pub fn flag(self) -> u8 {
         match self {
@@ -67,7 +70,8 @@ impl RecordCompression {
         }
     }
 
-    /// What a fragment's type byte says; snappy where it says both, as Prometheus takes it.
+    /// Returns the compression that the type byte of a fragment names. Snappy wins if both bits are
+    /// set, as in Prometheus.
     #[must_use]
     pub fn from_type_byte(byte: u8) -> Self {
         if byte & SNAPPY_FLAG != 0 {
@@ -80,24 +84,24 @@ impl RecordCompression {
     }
 }
 
-/// Why a record can't be decompressed.
+/// Error of decompressing a record.
 #[derive(Debug, thiserror::Error)]
 pub enum CompressionError {
-    /// Not snappy's block format, or it does not hold what it declares.
+    /// The data is not a snappy block, or its declared length is wrong.
     #[error("bad snappy block: {0}")]
     Snappy(#[from] snap::Error),
-    /// Not zstd, or cut short.
+    /// The data is not zstd, or is truncated.
     #[error("bad zstd frame: {0}")]
     Zstd(io::Error),
-    /// It declares or gives more than a record may have.
-    #[error("record of over {limit} bytes")]
+    /// The declared or actual length exceeds the limit.
+    #[error("record exceeds {limit} bytes")]
     TooLong {
-        /// The most that this record could have.
+        /// Maximum decompressed size of this record, bytes.
         limit: usize,
     },
 }
 
-/// Compresses records; its tables are reused from one to the next.
+/// Compressor for records; reuses its tables.
 pub struct Compressor {
     compression: RecordCompression,
     snappy: snap::raw::Encoder,
@@ -105,7 +109,7 @@ pub struct Compressor {
 }
 
 impl Compressor {
-    /// A compressor of one kind.
+    /// Creates a compressor.
     #[must_use]
     pub fn new(compression: RecordCompression) -> Self {
         let zstd = match compression {
@@ -115,7 +119,7 @@ impl Compressor {
         Self { compression, snappy: snap::raw::Encoder::new(), zstd }
     }
 
-    /// Appends `record` to `out`, compressed if that makes it smaller, and says how it stands there.
+    /// Appends `record` to `out`, compressed if that is smaller. Returns the compression applied.
     pub fn append(&mut self, record: &[u8], out: &mut Vec<u8>) -> RecordCompression {
         let start = out.len();
         let compressed = match self.compression {
@@ -144,7 +148,7 @@ impl Compressor {
 
     fn zstd(&mut self, record: &[u8], out: &mut Vec<u8>) -> Option<usize> {
         let start = out.len();
-        // What would not be smaller need not fit.
+        // A buffer of the size of the record suffices: larger output is discarded.
         out.resize(start + record.len(), 0);
         self.zstd.as_mut()?.compress_to_buffer(record, &mut out[start..]).ok()
     }
@@ -156,28 +160,28 @@ impl std::fmt::Debug for Compressor {
     }
 }
 
-/// Decompresses records into a buffer that is reused from one to the next.
+/// Decompressor for records; reuses its buffer.
 #[derive(Default)]
 pub struct Decompressor {
     snappy: snap::raw::Decoder,
     zstd: Option<zstd::stream::raw::Decoder<'static>>,
-    /// Keeps the length of the longest record, so that it is not cleared for each.
+    /// Keeps the length of the longest record, so that it is not zeroed for each one.
     out: Vec<u8>,
-    /// The length of the record in it.
+    /// Length of the record in `out`.
     len: usize,
 }
 
 impl Decompressor {
-    /// A decompressor with an empty buffer.
+    /// Creates a decompressor with an empty buffer.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Decompresses the record that `data` holds; uncompressed ones are copied.
+    /// Decompresses the record in `data`; copies an uncompressed one.
     ///
     /// # Errors
-    /// [`CompressionError`]. What [`Decompressor::output`] gives then is not specified.
+    /// [`CompressionError`]. [`Decompressor::output`] is then unspecified.
     pub fn decompress(
         &mut self,
         compression: RecordCompression,
@@ -195,7 +199,7 @@ impl Decompressor {
         Ok(())
     }
 
-    /// The record decompressed last.
+    /// Returns the record that was decompressed last.
     #[must_use]
     pub fn output(&self) -> &[u8] {
         self.out.get(..self.len).unwrap_or_default()
@@ -268,7 +272,7 @@ mod tests {
         [RecordCompression::None, RecordCompression::Snappy, RecordCompression::Zstd];
 
     #[test]
-    fn what_does_not_become_smaller_is_stored_as_it_is() {
+    fn incompressible_record_is_stored_uncompressed() {
         for compression in ALL {
             let mut out = b"before".to_vec();
             assert_eq!(
@@ -283,14 +287,14 @@ mod tests {
     }
 
     #[test]
-    fn a_snappy_block_that_declares_4_gib_is_refused_unread() {
+    fn snappy_block_declaring_4_gib_is_rejected() {
         let block = [0xff, 0xff, 0xff, 0xff, 0x0f, 0, 0];
-        let refused = Decompressor::new().decompress(RecordCompression::Snappy, &block);
-        assert!(matches!(refused, Err(CompressionError::TooLong { limit: 154 })), "{refused:?}");
+        let result = Decompressor::new().decompress(RecordCompression::Snappy, &block);
+        assert!(matches!(result, Err(CompressionError::TooLong { limit: 154 })), "{result:?}");
     }
 
     #[test]
-    fn frames_in_a_row_and_cut_frames_are_told_apart() {
+    fn zstd_frames_concatenate_and_truncated_ones_fail() {
         let frame = zstd::bulk::compress(&[1; 100_000], 3).unwrap();
         let twice = [&frame[..], &frame[..]].concat();
         let mut decompressor = Decompressor::new();
@@ -312,29 +316,31 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_compressed_comes_back(
+        fn compressed_records_round_trip(
             records in proptest::collection::vec(proptest::collection::vec(0u8..4, 0..3000), 1..5),
         ) {
             for compression in ALL {
-                let (mut compressor, mut decompressor) = (Compressor::new(compression), Decompressor::new());
+                let mut compressor = Compressor::new(compression);
+                let mut decompressor = Decompressor::new();
                 for record in &records {
                     let mut out = Vec::new();
-                    let how = compressor.append(record, &mut out);
+                    let used = compressor.append(record, &mut out);
                     prop_assert!(out.len() <= record.len());
-                    let seen = how.first_byte(&out);
-                    prop_assert_eq!(seen, record.first().copied().filter(|_| how != RecordCompression::Zstd));
-                    prop_assert_eq!(&decompress(&mut decompressor, how, &out).unwrap(), record);
+                    let first_byte = used.first_byte(&out);
+                    let is_known = used != RecordCompression::Zstd;
+                    prop_assert_eq!(first_byte, record.first().copied().filter(|_| is_known));
+                    prop_assert_eq!(&decompress(&mut decompressor, used, &out).unwrap(), record);
                 }
             }
         }
 
         #[test]
-        fn no_bytes_panic(data in proptest::collection::vec(any::<u8>(), 0..400)) {
+        fn arbitrary_bytes_do_not_panic(data in proptest::collection::vec(any::<u8>(), 0..400)) {
             let mut decompressor = Decompressor::new();
             for compression in ALL {
-                let seen = compression.first_byte(&data);
+                let first_byte = compression.first_byte(&data);
                 if let Ok(whole) = decompress(&mut decompressor, compression, &data) {
-                    prop_assert!(seen.is_none() || seen == whole.first().copied());
+                    prop_assert!(first_byte.is_none() || first_byte == whole.first().copied());
                 }
             }
         }

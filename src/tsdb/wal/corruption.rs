@@ -1,4 +1,4 @@
-//! Damage: what is wrong with a file of the log, where, and whether it looks like a torn write.
+//! Corruption of a segment: file, offset, reason, and whether it looks like a torn write.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -7,67 +7,69 @@ use crate::tsdb::wal::compression::{CompressionError, MAX_RECORD_BYTES};
 use crate::tsdb::wal::page::FragmentError;
 use crate::tsdb::wal::record::error::DecodeRecordError;
 
-/// A place in a segment behind which nothing can be relied on.
+/// A position in a segment after which no data can be trusted.
 #[derive(Debug)]
 pub struct WalCorruption {
-    /// The segment's number.
+    /// Number of the segment.
     pub segment: u32,
-    /// Its file.
+    /// Path of the segment.
     pub path: PathBuf,
-    /// Where the damaged fragment (or the record that does not decode) begins, in bytes.
+    /// Offset of the corrupted fragment, or of the record that does not decode, bytes.
     pub offset: u64,
-    /// Where the last good record ends: everything before is to be kept.
+    /// End offset of the last valid record, bytes. Everything before it is kept.
     pub good_end: u64,
-    /// What stands behind it.
+    /// Extent of the corruption.
     pub extent: CorruptionExtent,
-    /// What is wrong.
+    /// Check that failed.
     pub reason: CorruptionReason,
 }
 
-/// Whether damage is the end of what was written.
+/// Extent of a corruption: the end of the file, or a part before other records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CorruptionExtent {
-    /// The last record of the file is incomplete, zeroed or otherwise half written, and no other begins behind it: what a
-    /// crash leaves.
+    /// The last record of the file is incomplete, zeroed or partly written, and no other record
+    /// starts after it. A crash leaves this.
     TornTail,
-    /// Another record begins behind it, or the record itself is complete and yet makes no sense.
+    /// Another record starts after it, or the record is complete but invalid.
     Middle,
 }
 
-/// What is wrong at a place of the log.
+/// Reason of a corruption.
 #[derive(Debug, thiserror::Error)]
 pub enum CorruptionReason {
-    /// There is no fragment.
+    /// The bytes are neither a fragment nor padding.
     #[error(transparent)]
     Slot(#[from] FragmentError),
-    /// The file ends before the record does.
-    #[error("the file ends before the record does")]
+    /// The file ends within the record.
+    #[error("file ends within a record")]
     Unfinished,
-    /// A fragment whose record has no beginning, or a beginning within another record.
+    /// A continuation without a first fragment, or a first fragment within another record.
     #[error("fragment out of order")]
     OutOfOrder,
-    /// A fragment whose record goes on in the next page and that does not fill its own, or that adds nothing to its record.
-    #[error("fragment shorter than any that is written")]
+    /// A fragment that is continued in the next page but does not fill its own, or a continuation
+    /// without data.
+    #[error("fragment is too short")]
     ShortFragment,
-    /// Fragments of one record that say different things about its compression.
-    #[error("fragments of one record differ in compression")]
+    /// The fragments of one record name different compressions.
+    #[error("fragments of one record have different compressions")]
     MixedCompression,
-    /// More fragments than a record may have.
-    #[error("record of over {MAX_RECORD_BYTES} bytes")]
+    /// The joined fragments exceed [`MAX_RECORD_BYTES`].
+    #[error("record exceeds {MAX_RECORD_BYTES} bytes")]
     TooLong,
-    /// The record can't be decompressed.
+    /// The record cannot be decompressed.
     #[error(transparent)]
     Compression(#[from] CompressionError),
     /// The record does not decode.
     #[error(transparent)]
     Record(#[from] DecodeRecordError),
-    /// A kind of record that no Prometheus wrote.
+    /// A record type that no version of Prometheus writes.
     #[error("unknown record type {0}")]
     UnknownKind(u8),
 }
 
 impl CorruptionReason {
-    /// Whether a write that was cut off can leave this behind. What has a right checksum was written whole.
+    /// Returns `true` if a torn write can cause this. Data with a valid checksum was written
+    /// completely.
     #[must_use]
     pub fn may_be_torn_write(&self) -> bool {
         matches!(self, Self::Unfinished | Self::ShortFragment | Self::Slot(_))
@@ -78,7 +80,7 @@ impl fmt::Display for WalCorruption {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let what = match self.extent {
             CorruptionExtent::TornTail => "torn tail",
-            CorruptionExtent::Middle => "damage",
+            CorruptionExtent::Middle => "corruption",
         };
         write!(f, "{what} in {} at {}: {}", self.path.display(), self.offset, self.reason)
     }

@@ -1,34 +1,34 @@
-//! Why the log was not written.
+//! Errors of opening and writing a log.
 
 use crate::tsdb::fs::full::is_full;
 use crate::tsdb::wal::checkpoint::CheckpointError;
 use std::io;
 use std::sync::Arc;
 
-/// Why records are not, or may not be, in the log.
+/// Error of committing records: they are not, or may not be, in the log.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum WalError {
-    /// There is no space. The write is tried again before anything new is accepted.
-    #[error("the log can't be written: {0}")]
+    /// The disk is full. The write is retried before new requests are accepted.
+    #[error("cannot write to the WAL: {0}")]
     NoSpace(Arc<io::Error>),
-    /// A sync failed, or a write for another reason than space. Nothing is written until a restart.
-    #[error("the log failed, no writes until a restart: {0}")]
+    /// A sync failed, or a write for a reason other than space. Nothing is written until a restart.
+    #[error("WAL failed, rejecting writes until restart: {0}")]
     Failed(Arc<io::Error>),
-    /// The log can't be begun.
-    #[error("the log can't be begun: {0}")]
+    /// The log cannot be opened.
+    #[error("cannot open the WAL: {0}")]
     Open(#[from] OpenLogError),
     /// The log is closed.
-    #[error("the log is closed")]
+    #[error("WAL is closed")]
     Closed,
 }
 
-/// Why a log can't be begun.
+/// Error of opening a log for writing.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum OpenLogError {
-    /// The file system refused.
+    /// A file or directory cannot be created or synced.
     #[error("{0}")]
     Io(Arc<io::Error>),
-    /// Its checkpoints can't be told, or its segments have a gap.
+    /// Checkpoints or segments cannot be listed, or the segments have a gap.
     #[error("{0}")]
     Listing(Arc<CheckpointError>),
 }
@@ -45,24 +45,24 @@ impl From<CheckpointError> for OpenLogError {
     }
 }
 
-/// Why records were not written, for whoever decides what comes next.
+/// Error of a write, classified by whether a retry is safe.
 #[derive(Debug)]
 pub enum WriteLogError {
-    /// There is no space: it can be tried again.
+    /// The disk is full. A retry is safe.
     NoSpace(io::Error),
-    /// What is on the disk is not known: nothing may be written any more.
+    /// The state on disk is unknown. Nothing may be written until a restart.
     Broken(io::Error),
 }
 
 impl WriteLogError {
-    /// What the failure of a write or a cut means.
+    /// Classifies the error of a write or a truncation.
     #[must_use]
     pub fn from_write(error: io::Error) -> Self {
         if is_full(&error) { Self::NoSpace(error) } else { Self::Broken(error) }
     }
 
-    /// What the failure to make a segment, or to sync the directory with its name, means. Nothing was written yet, so a lack
-    /// of open files or of memory passes like a lack of space.
+    /// Classifies the error of creating a segment or of syncing its directory. Nothing was written
+    /// yet, so a lack of file descriptors or memory is as temporary as a lack of space.
     #[must_use]
     pub fn from_create(error: io::Error) -> Self {
         const ENOMEM: i32 = 12;

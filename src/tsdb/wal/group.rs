@@ -1,13 +1,13 @@
-//! Records on their way to one write, in their order, each as it will stand in the log: compressed or not.
+//! Write groups: the records of one write, in log order, compressed or not.
 
 use crate::tsdb::wal::compression::{Compressor, RecordCompression};
 
-/// Records that wait for their write.
+/// Records queued for the next write.
 #[derive(Debug, Default)]
 pub struct WriteGroup {
     bytes: Vec<u8>,
     records: Vec<RecordSpan>,
-    /// How many of `records` are in completed writes, and how many of `bytes` they have.
+    /// Number of `records` in completed writes, and the length of these in `bytes`.
     written_records: usize,
     written_bytes: usize,
 }
@@ -21,33 +21,33 @@ struct RecordSpan {
 /// A record of a group.
 #[derive(Debug, Clone, Copy)]
 pub struct GroupRecord<'a> {
-    /// How `data` are compressed.
+    /// Compression of `data`.
     pub compression: RecordCompression,
-    /// The record as it stands in the log.
+    /// Bytes of the record as stored in the log, without fragment headers.
     pub data: &'a [u8],
 }
 
 impl WriteGroup {
-    /// Adds a record, compressed if that makes it smaller.
+    /// Appends a record, compressed if that is smaller.
     pub fn push(&mut self, compressor: &mut Compressor, record: &[u8]) {
         let start = self.bytes.len();
         let compression = compressor.append(record, &mut self.bytes);
         self.records.push(RecordSpan { compression, len: self.bytes.len() - start });
     }
 
-    /// Moves the records of `later` behind its own.
+    /// Moves the records of `later` to the end of this group.
     pub fn append(&mut self, later: &mut Self) {
         self.bytes.append(&mut later.bytes);
         self.records.append(&mut later.records);
     }
 
-    /// Whether all of it is written.
+    /// Returns `true` if all records are written.
     #[must_use]
     pub fn is_done(&self) -> bool {
         self.written_records == self.records.len()
     }
 
-    /// The records that are not in a completed write.
+    /// Returns the records that are not in a completed write.
     pub fn unwritten(&self) -> impl ExactSizeIterator<Item = GroupRecord<'_>> {
         let mut rest = &self.bytes[self.written_bytes..];
         self.records[self.written_records..].iter().map(move |span| {
@@ -57,7 +57,7 @@ impl WriteGroup {
         })
     }
 
-    /// Notes that the next `count` records are written.
+    /// Marks the next `count` records as written.
     pub fn mark_written(&mut self, count: usize) {
         let end = self.written_records + count;
         self.written_bytes +=
@@ -65,25 +65,25 @@ impl WriteGroup {
         self.written_records = end;
     }
 
-    /// How many records it has.
+    /// Returns the number of records, written or not.
     #[must_use]
     pub fn record_count(&self) -> usize {
         self.records.len()
     }
 
-    /// Bytes of its records.
+    /// Returns the size of all records, bytes.
     #[must_use]
     pub fn byte_len(&self) -> usize {
         self.bytes.len()
     }
 
-    /// How much memory its buffers take, in bytes.
+    /// Returns the allocated size of the buffers, bytes.
     #[must_use]
     pub fn allocated_bytes(&self) -> usize {
         self.bytes.capacity() + self.records.capacity() * size_of::<RecordSpan>()
     }
 
-    /// Empties it; buffers are kept up to `keep` bytes.
+    /// Removes all records. The byte buffer keeps at most `keep` bytes of capacity.
     pub fn clear(&mut self, keep: usize) {
         self.bytes.clear();
         self.bytes.shrink_to(keep);
