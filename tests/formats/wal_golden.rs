@@ -126,7 +126,7 @@ fn a_torn_tail_and_a_flipped_bit_are_told_apart() {
             "00000001",
             CorruptionExtent::TornTail,
             49_950,
-            "the file ends within a fragment",
+            "file ends within a fragment",
         ),
         ("torn-zeroed-tail", "00000001", CorruptionExtent::TornTail, 49_950, "checksum "),
         // The flipped bit is in the last fragment of a record that begins on the page before.

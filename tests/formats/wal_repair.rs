@@ -126,7 +126,7 @@ fn a_torn_tail_of_the_last_segment_is_cut_off() {
     assert_eq!((records.len(), damage.is_none()), (11, true));
     assert!(!log.quarantine.exists());
     assert!(
-        repaired.to_string().contains(&format!("kept the file's first {kept} bytes")),
+        repaired.to_string().contains(&format!("kept the first {kept} bytes of the file")),
         "{repaired}"
     );
 }

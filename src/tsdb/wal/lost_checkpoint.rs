@@ -1,39 +1,42 @@
-//! Evidence that a checkpoint was lost, and the operator's decision to start without it.
+//! Detection of a lost checkpoint, and the operator's decision to start without it.
 //!
-//! Segments are removed only after a checkpoint that stands for them is durable. A checkpoint has at least the file `00000000`,
-//! and a further file is begun only for a record that goes into it. So one of these is lost data:
+//! Segments are removed only after a checkpoint that replaces them is durable. A checkpoint has at
+//! least the file `00000000`, and a further file is created only for a record that goes into it. So
+//! each of these states is lost data:
 //!
-//! | found                                                | error                            |
-//! |------------------------------------------------------|----------------------------------|
-//! | first segment above 0, no checkpoint                 | [`LostCheckpointError::Missing`] |
-//! | a checkpoint without its first file, or with a file  | [`LostCheckpointError::Emptied`] |
-//! | without records beside others                        |                                  |
-//! | a checkpoint whose only file has no records, behind  | [`LostCheckpointError::Blank`]   |
-//! | it entries of series that nothing names              |                                  |
+//! | state                                                 | error                            |
+//! |-------------------------------------------------------|----------------------------------|
+//! | first segment above 0, no checkpoint                  | [`LostCheckpointError::Missing`] |
+//! | checkpoint without its first file, or with several    | [`LostCheckpointError::Emptied`] |
+//! | files of which one has no records                     |                                  |
+//! | checkpoint whose only file has no records, and later  | [`LostCheckpointError::Blank`]   |
+//! | entries of series without a series record             |                                  |
 //!
-//! Prometheus starts on all of them and drops what refers to an unknown series. Legitimate, and accepted:
-//! - segments from 0 on, as after the log was deleted and began again;
-//! - segments above 0 behind a checkpoint, also after a repair that removed the newest ones;
-//! - a checkpoint without records if everything behind it names its own series: when it was made the head was empty.
+//! Prometheus starts in all of these states and drops entries of unknown series. Accepted states:
+//! - segments from 0 on, as after the log was deleted and started again;
+//! - segments above 0 after a checkpoint, also if a repair removed the newest ones;
+//! - a checkpoint without records if all later entries have their series records: the head was
+//!   empty when it was written.
 //!
-//! # Way out
-//! An operator without a backup gives the checkpoint up: a file `lost` in its directory. The start then goes on with what is
-//! there. The next checkpoint replaces directory and file. Prometheus ignores the file.
+//! # Recovery
+//! Without a backup, an operator accepts the loss with a file `lost` in the checkpoint's directory.
+//! The start then continues with the remaining data. The next checkpoint replaces the directory.
+//! Prometheus ignores the file.
 
 use crate::tsdb::wal::checkpoint::{Checkpoint, checkpoint_path};
 use crate::tsdb::wal::reader::{LogSegmentReader, ReadLogError};
 use crate::tsdb::wal::segment::Segment;
 use std::path::{Path, PathBuf};
 
-/// Name of the file by which an operator gives a checkpoint up.
+/// Name of the file with which an operator accepts the loss of a checkpoint.
 pub const GIVEN_UP: &str = "lost";
 
-/// A checkpoint that was lost.
+/// Error of a start without a required checkpoint.
 #[derive(Debug, thiserror::Error)]
 pub enum LostCheckpointError {
-    /// The log does not begin at 0, and there is no checkpoint.
+    /// The log does not start at segment 0, and there is no checkpoint.
     #[error(
-        "the log begins at segment {first:08}, and the checkpoint of the segments before it is missing; {}",
+        "WAL begins at segment {first:08}, but the checkpoint of earlier segments is missing; {}",
         way_out(path)
     )]
     Missing {
@@ -42,50 +45,55 @@ pub enum LostCheckpointError {
         /// Path of the checkpoint.
         path: PathBuf,
     },
-    /// The checkpoint lacks its first file, or the content of a file.
-    #[error("the file {file} of checkpoint {} is missing or has no records; {}", path.display(), way_out(path))]
+    /// The first file of the checkpoint is missing, or one of its files has no records.
+    #[error(
+        "file {file} of checkpoint {} is missing or has no records; {}",
+        path.display(),
+        way_out(path)
+    )]
     Emptied {
         /// Path of the checkpoint.
         path: PathBuf,
         /// Name of the file.
         file: String,
     },
-    /// The checkpoint has no records, but the log needs some.
+    /// The checkpoint has no records, but later entries need series records.
     #[error(
-        "checkpoint {} has no records, but the log behind it and the chunk files have {entries} entries of series that \
-         nothing names; {}",
+        "checkpoint {} has no records, but later segments and the head chunks have {entries} \
+         entries of unknown series; {}",
         path.display(),
         way_out(path)
     )]
     Blank {
-        /// Its path.
+        /// Path of the checkpoint.
         path: PathBuf,
         /// Number of log entries and head chunks of unknown series.
         entries: u64,
     },
 }
 
-/// Tells an operator what to do about the checkpoint with this path.
+/// Returns the instruction for an operator to recover the checkpoint at `path`.
 fn way_out(path: &Path) -> String {
     format!(
-        "restore it from a backup, or create the file {} to start without it and lose the series that only it names",
+        "restore it from a backup, or create the file {} to start without it and lose its series",
         path.join(GIVEN_UP).display()
     )
 }
 
 impl Checkpoint {
-    /// Returns `true` if an operator gave it up.
+    /// Returns `true` if an operator accepted its loss.
     #[must_use]
     pub fn is_given_up(&self) -> bool {
         self.path.join(GIVEN_UP).exists()
     }
 }
 
-/// Checks that the log in `dir` has the checkpoint that its segments need. `files` are those of `checkpoint`, `segments` those
-/// behind it. Returns `true` if the only file of the checkpoint has no records.
+/// Checks that the log in `dir` has the checkpoint that its segments need. `files` are the segments
+/// of `checkpoint`, `segments` the later ones of the log. Returns `true` if the only file of the
+/// checkpoint has no records.
 ///
 /// # Errors
-/// [`CheckPresentError`] if the checkpoint is missing or emptied and was not given up.
+/// [`CheckPresentError`] if the checkpoint was lost, and its loss was not accepted.
 pub fn check_present(
     dir: &Path,
     checkpoint: Option<&Checkpoint>,
@@ -127,12 +135,12 @@ pub enum CheckPresentError {
     /// The checkpoint was lost.
     #[error(transparent)]
     Lost(#[from] LostCheckpointError),
-    /// A file of it cannot be read.
+    /// A file of the checkpoint cannot be read.
     #[error(transparent)]
     Read(#[from] ReadLogError),
 }
 
-/// Returns `true` if a file has no record. A damaged file is not blank.
+/// Returns `true` if a file has no record. A corrupted file is not blank.
 fn is_blank(file: &Segment) -> Result<bool, ReadLogError> {
     match LogSegmentReader::open(file.clone())?.next_record() {
         Ok(record) => Ok(record.is_none()),
@@ -149,7 +157,7 @@ mod tests {
     use std::fs;
     use std::path::Path;
 
-    /// Makes files with these names: blank, or with bytes that are no record for a name that ends with `+`.
+    /// Creates files with these names: empty, or with invalid bytes if the name ends with `+`.
     fn log(names: &[&str]) -> tempfile::TempDir {
         let dir = tempfile::tempdir().unwrap();
         for name in names {
@@ -168,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn log_that_needs_no_checkpoint_or_has_it_passes() {
+    fn log_with_required_checkpoint_passes() {
         for (names, is_blank) in [
             (&[][..], false),
             (&["00000000", "00000001"], false),
@@ -190,27 +198,27 @@ mod tests {
     }
 
     #[test]
-    fn lost_checkpoint_is_an_error_that_names_the_way_out() {
-        for (names, text) in [
+    fn lost_checkpoint_error_names_recovery() {
+        for (names, message) in [
             (&["00000004", "00000005"][..], "begins at segment 00000004"),
-            (&["checkpoint.00000003/other", "00000004"], "the file 00000000"),
-            (&["checkpoint.00000003/00000001+", "00000004"], "the file 00000000"),
+            (&["checkpoint.00000003/other", "00000004"], "file 00000000"),
+            (&["checkpoint.00000003/00000001+", "00000004"], "file 00000000"),
             (
                 &["checkpoint.00000003/00000000+", "checkpoint.00000003/00000001", "00000004"],
-                "the file 00000001",
+                "file 00000001",
             ),
             (
                 &["checkpoint.00000003/00000000", "checkpoint.00000003/00000001+", "00000004"],
-                "the file 00000000",
+                "file 00000000",
             ),
-            (&["checkpoint.00000003/other", "00000000"], "the file 00000000"),
+            (&["checkpoint.00000003/other", "00000000"], "file 00000000"),
         ] {
             let dir = log(names);
             let error = check(dir.path()).unwrap_err();
             assert!(matches!(error, CheckPresentError::Lost(_)), "{names:?}");
             let (error, way_out) = (error.to_string(), dir.path().join("checkpoint.00000003/lost"));
             assert!(
-                error.contains(text) && error.contains(way_out.to_str().unwrap()),
+                error.contains(message) && error.contains(way_out.to_str().unwrap()),
                 "{names:?}: {error}"
             );
         }

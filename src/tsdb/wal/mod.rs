@@ -1,29 +1,33 @@
-//! The write-ahead log: what was accepted stands in it before anyone is told.
+//! Write-ahead log (WAL): accepted samples are in it before the response is sent.
 //!
-//! | file             | what                                                         |
-//! |------------------|--------------------------------------------------------------|
-//! | `record/`        | what stands in a record, one file for each kind              |
-//! | `compression.rs` | compression of single records                                |
-//! | `page.rs`        | how records stand in a file: pages and fragments             |
-//! | `segment.rs`     | the files and their names                                    |
-//! | `checkpoint.rs`  | the directory that stands for segments that are gone         |
-//! | `lost_checkpoint.rs` | evidence that one was lost, and starting without it      |
-//! | `checkpoint_filter.rs`  | what of a record a new checkpoint keeps                |
-//! | `checkpoint_writer.rs` | making one out of segments                             |
-//! | `truncation.rs`  | a checkpoint made, what it stands for removed                |
-//! | `reader.rs`      | reading a file record by record, up to the first damage      |
-//! | `corruption.rs`      | what is wrong, where, and whether it looks like a torn write |
-//! | `repair.rs`      | keeping what stands before the damage, setting aside the rest|
-//! | `batch.rs`       | what one request adds, encoded as it comes                   |
-//! | `group.rs`       | records that wait for one write                              |
-//! | `writer.rs`      | laying records into segments                                 |
-//! | `write_log.rs`      | the log as the head sees it: many requests, one write        |
-//! | `stats.rs`       | its counters                                                 |
+//! | file                   | content                                                            |
+//! |------------------------|--------------------------------------------------------------------|
+//! | `record/`              | encoders and decoders of records, one file per type                |
+//! | `compression.rs`       | compression of single records                                      |
+//! | `page.rs`              | pages and fragments: the layout of records in a segment            |
+//! | `segment.rs`           | segment files and their names                                      |
+//! | `checkpoint.rs`        | checkpoints: directories that replace removed segments             |
+//! | `lost_checkpoint.rs`   | detection of a lost checkpoint, and starting without it            |
+//! | `checkpoint_filter.rs` | selection of the entries that a checkpoint keeps                   |
+//! | `checkpoint_writer.rs` | writer of checkpoints                                              |
+//! | `truncation.rs`        | replacement of old segments by a checkpoint                        |
+//! | `reader.rs`            | reader of a segment, up to the first corruption                    |
+//! | `corruption.rs`        | position, reason and extent of a corruption                        |
+//! | `repair.rs`            | truncation at a corruption; the rest goes to quarantine            |
+//! | `batch.rs`             | records of one request                                             |
+//! | `group.rs`             | records of one write                                               |
+//! | `writer.rs`            | writer of segments                                                 |
+//! | `write_log.rs`         | group commit: the interface to the head                            |
+//! | `stats.rs`             | counters                                                           |
+//! | `error.rs`             | errors of opening and writing a log                                |
 //!
-//! All of it is Prometheus's format, bit for bit (`tsdb/wlog` and `tsdb/record` of Prometheus 3.14); the WBL has the same.
+//! The format is that of Prometheus 3.14 (`tsdb/wlog`, `tsdb/record`), byte for byte. The WBL has
+//! the same format.
 //!
-//! Invariants: what a reader hands out is what was written. The order of the log is that in which batches were enqueued. No
-//! record follows a torn one. Nothing here knows the head.
+//! # Invariants
+//! - A reader returns what was written, in the order in which batches were enqueued.
+//! - No record follows a torn one.
+//! - Nothing here depends on the head.
 
 pub mod batch;
 pub mod checkpoint;

@@ -1,48 +1,50 @@
-//! Pages: how records stand in a segment.
+//! Pages: the layout of records in a segment.
 //!
 //! ```text
-//! segment: pages of 32 KiB, no header; only the last page of a file may be shorter, as if zeros followed
-//! page:    fragments one behind the other; zeros from where no further one begins
-//! ┌───────────┬─────────────┬──────────────────────┬────────────────┐
+//! segment: pages of 32 KiB, no header; the last page may be shorter, as if zeros followed
+//! page:    fragments, then zeros
+//! ┌───────────┬─────────────┬─────────────────────────┬─────────────┐
 //! │ type <1b> │ len <2b,BE> │ CRC-32C of data <4b,BE> │ data <len>  │
-//! └───────────┴─────────────┴──────────────────────┴────────────────┘
+//! └───────────┴─────────────┴─────────────────────────┴─────────────┘
 //! type: bits 0..=2  0 the rest of the page is zeros
-//!                   1 a whole record   2 a record's first, 3 a middle, 4 its last fragment
-//!       bit 3 snappy, bit 4 zstd: how the record is compressed   bits 5..=7 unused, not looked at
+//!                   1 a complete record   2 first, 3 middle, 4 last fragment of a record
+//!       bit 3 snappy, bit 4 zstd: compression of the record   bits 5..=7 unused, ignored
 //! ```
 //!
-//! A record is split only where a page ends, so a fragment never crosses one; less than 7 bytes at a page's end stay zero.
-//! A record never reaches into another segment. The checksum does not cover type and length: what a reader can notice of
-//! a flipped bit there, and what not, stands in `reader.rs`. Source: `tsdb/wlog` of Prometheus 3.14.
+//! A record is split only at the end of a page, so a fragment never crosses one. Fewer than 7 bytes
+//! at the end of a page stay zero. A record never crosses segments. The checksum does not cover
+//! type and length; [`crate::tsdb::wal::reader`] lists which bit flips there are detected. Source:
+//! `tsdb/wlog` of Prometheus 3.14.
 
 use crate::tsdb::encoding::checksum::crc32c;
 use crate::tsdb::wal::compression::RecordCompression;
 
-/// The size of a page in bytes.
+/// Size of a page, bytes.
 pub const PAGE_SIZE: usize = 32 * 1024;
 
-/// The size of a fragment's header in bytes.
+/// Size of a fragment header, bytes.
 pub const HEADER_SIZE: usize = 7;
 
 const ROLE_MASK: u8 = 0b111;
 
-/// Which part of its record a fragment is.
+/// Part of a record that a fragment holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FragmentType {
-    /// All of it.
+    /// The complete record.
     Full = 1,
-    /// Its beginning.
+    /// The start of a record that continues.
     First = 2,
-    /// Neither beginning nor end.
+    /// A part between the first and the last fragment.
     Middle = 3,
-    /// Its end.
+    /// The end of a record with several fragments.
     Last = 4,
 }
 
 impl FragmentType {
-    /// The role of the fragment that carries on a record of which `begun` was already seen.
-    fn next(begun: bool, complete: bool) -> Self {
-        match (begun, complete) {
+    /// Returns the type of a fragment from whether earlier ones exist and whether it ends the
+    /// record.
+    fn next(has_first: bool, complete: bool) -> Self {
+        match (has_first, complete) {
             (false, true) => Self::Full,
             (false, false) => Self::First,
             (true, false) => Self::Middle,
@@ -50,73 +52,73 @@ impl FragmentType {
         }
     }
 
-    /// Whether the record ends with this fragment.
+    /// Returns `true` if the record ends with this fragment.
     #[must_use]
     pub fn ends_record(self) -> bool {
         matches!(self, Self::Full | Self::Last)
     }
 
-    /// Whether a record begins with this fragment.
+    /// Returns `true` if a record starts with this fragment.
     #[must_use]
     pub fn begins_record(self) -> bool {
         matches!(self, Self::Full | Self::First)
     }
 }
 
-/// A fragment of a record, its checksum verified.
+/// Fragment of a record, with a verified checksum.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Fragment<'a> {
-    /// Which part of the record it is.
+    /// Part of the record.
     pub role: FragmentType,
-    /// How the whole record is compressed.
+    /// Compression of the whole record.
     pub compression: RecordCompression,
-    /// The fragment's bytes.
+    /// Bytes of the record, without the fragment header.
     pub data: &'a [u8],
 }
 
-/// What stands at a place in a page.
+/// Content of a page at one offset.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PageItem<'a> {
-    /// Zeros to the end of the page.
+    /// Zeros up to the end of the page.
     Padding,
-    /// A fragment.
+    /// A valid fragment.
     Fragment(Fragment<'a>),
 }
 
-/// Why a place in a page holds neither.
+/// Error of reading an offset of a page that holds neither.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum FragmentError {
     /// The file ends within the fragment.
-    #[error("the file ends within a fragment")]
+    #[error("file ends within a fragment")]
     CutShort,
-    /// The fragment would reach into the next page.
-    #[error("fragment of {len} bytes reaches over the end of its page")]
+    /// The fragment would cross the end of the page.
+    #[error("fragment of {len} bytes crosses the end of its page")]
     CrossesPage {
-        /// Its length as it declares it.
+        /// Declared length of its data, bytes; 0 if the header itself does not fit.
         len: usize,
     },
-    /// There is no such fragment type.
+    /// The type bits are none of 0 to 4.
     #[error("unknown fragment type {0:#04x}")]
     UnknownType(u8),
-    /// Something stands where the page should be empty.
-    #[error("bytes other than zero in the unused rest of a page")]
+    /// The type is 0, but later bytes of the page are not.
+    #[error("nonzero bytes in the padding of a page")]
     NotZero,
-    /// The data are not those that were written.
-    #[error("checksum {found:08x} where the data give {computed:08x}")]
+    /// The data does not match its checksum.
+    #[error("checksum mismatch: stored {found:08x}, computed {computed:08x}")]
     Checksum {
-        /// What the header says.
+        /// Checksum in the header.
         found: u32,
-        /// What the data give.
+        /// Checksum of the data.
         computed: u32,
     },
 }
 
-/// Reads what stands at `rest[0]`. `rest` goes to the end of the page, or of the file where `room`, the bytes up to the end
-/// of the page, are more.
+/// Reads the item at `rest[0]`. `rest` ends with the page or with the file. `page_remaining` is the
+/// number of bytes up to the end of the page and exceeds `rest` only at the end of the file.
 ///
 /// # Errors
-/// [`FragmentError`].
-pub fn read_page_item(rest: &[u8], room: usize) -> Result<PageItem<'_>, FragmentError> {
+/// [`FragmentError`] if there is neither a fragment nor padding.
+pub fn read_page_item(rest: &[u8], page_remaining: usize) -> Result<PageItem<'_>, FragmentError> {
     let Some((&type_byte, after)) = rest.split_first() else { return Ok(PageItem::Padding) };
     let role = match type_byte & ROLE_MASK {
         0 if after.iter().all(|&byte| byte == 0) => return Ok(PageItem::Padding),
@@ -130,14 +132,14 @@ pub fn read_page_item(rest: &[u8], room: usize) -> Result<PageItem<'_>, Fragment
     let Some((&[_, len_high, len_low, c0, c1, c2, c3], body)) =
         rest.split_first_chunk::<HEADER_SIZE>()
     else {
-        return Err(if rest.len() < room {
+        return Err(if rest.len() < page_remaining {
             FragmentError::CutShort
         } else {
             FragmentError::CrossesPage { len: 0 }
         });
     };
     let len = usize::from(u16::from_be_bytes([len_high, len_low]));
-    if HEADER_SIZE + len > room {
+    if HEADER_SIZE + len > page_remaining {
         return Err(FragmentError::CrossesPage { len });
     }
     let Some(data) = body.get(..len) else { return Err(FragmentError::CutShort) };
@@ -152,41 +154,44 @@ pub fn read_page_item(rest: &[u8], room: usize) -> Result<PageItem<'_>, Fragment
     }))
 }
 
-/// Appends the fragments of a record to `out`, whose end lies at `offset` of its segment: exactly Prometheus's bytes.
-/// The page is padded at once where no further fragment fits into it.
+/// Appends the fragments of a record to `out`, which ends at `offset` of its segment. The bytes
+/// equal Prometheus's. Pads the page at once if no further fragment fits.
 pub fn append_record(
     out: &mut Vec<u8>,
     mut offset: u64,
     mut data: &[u8],
     compression: RecordCompression,
 ) {
-    let mut begun = false;
+    let mut has_first = false;
     loop {
-        let room = PAGE_SIZE - page_offset(offset);
-        let (part, rest) = data.split_at(data.len().min(room.saturating_sub(HEADER_SIZE)));
-        let role = FragmentType::next(begun, rest.is_empty());
+        let page_remaining = PAGE_SIZE - page_offset(offset);
+        let (part, rest) =
+            data.split_at(data.len().min(page_remaining.saturating_sub(HEADER_SIZE)));
+        let role = FragmentType::next(has_first, rest.is_empty());
         out.push(role as u8 | compression.flag());
         out.extend_from_slice(&(part.len() as u16).to_be_bytes());
         out.extend_from_slice(&crc32c(part).to_be_bytes());
         out.extend_from_slice(part);
-        let left = room.saturating_sub(HEADER_SIZE + part.len());
-        let padding = if left < HEADER_SIZE { left } else { 0 };
+        let remaining = page_remaining.saturating_sub(HEADER_SIZE + part.len());
+        let padding = if remaining < HEADER_SIZE { remaining } else { 0 };
         out.resize(out.len() + padding, 0);
         offset += (HEADER_SIZE + part.len() + padding) as u64;
         if rest.is_empty() {
             return;
         }
-        (data, begun) = (rest, true);
+        (data, has_first) = (rest, true);
     }
 }
 
-/// How many zeros fill the page that `offset` of a segment lies in; none where it lies at a page's beginning.
+/// Returns the number of bytes from `offset` of a segment to the end of its page, 0 at the start of
+/// a page.
 #[must_use]
 pub fn padding_at(offset: u64) -> usize {
     (PAGE_SIZE - page_offset(offset)) % PAGE_SIZE
 }
 
-/// Whether a record of `len` bytes still fits into a segment that is filled up to `offset`, by Prometheus's reckoning.
+/// Returns `true` if Prometheus would still put a record of `len` bytes into a segment filled up to
+/// `offset`.
 #[must_use]
 pub fn fits(offset: u64, segment_size: u64, len: usize) -> bool {
     let page = PAGE_SIZE as u64;
@@ -195,7 +200,7 @@ pub fn fits(offset: u64, segment_size: u64, len: usize) -> bool {
     len as i64 <= here + (PAGE_SIZE - HEADER_SIZE) as i64 * pages_behind
 }
 
-/// The offset within its page of an `offset` within a segment.
+/// Returns the offset within its page of an `offset` within a segment.
 #[must_use]
 pub fn page_offset(offset: u64) -> usize {
     (offset % PAGE_SIZE as u64) as usize
@@ -210,7 +215,7 @@ mod tests {
     use crate::tsdb::wal::compression::RecordCompression;
 
     #[test]
-    fn a_record_that_fills_its_page_but_six_bytes_pads_it() {
+    fn record_leaving_six_bytes_pads_page() {
         let data = vec![1; PAGE_SIZE - HEADER_SIZE - 6];
         let mut out = Vec::new();
         append_record(&mut out, 0, &data, RecordCompression::None);
@@ -219,7 +224,7 @@ mod tests {
         let mut out = Vec::new();
         append_record(&mut out, 0, &data, RecordCompression::None);
         assert_eq!(out.len(), PAGE_SIZE - 7);
-        // Then an empty fragment is all that still fits.
+        // Only an empty fragment still fits.
         append_record(&mut out, (PAGE_SIZE - 7) as u64, b"x", RecordCompression::Snappy);
         assert_eq!(
             out[PAGE_SIZE - 7..],
@@ -229,27 +234,27 @@ mod tests {
     }
 
     #[test]
-    fn a_long_record_has_first_middle_and_last_fragments() {
+    fn long_record_has_first_middle_and_last_fragments() {
         let data: Vec<u8> = (0..80_000u32).map(|i| i as u8).collect();
         let mut out = Vec::new();
         append_record(&mut out, 0, &data, RecordCompression::Zstd);
-        let (mut roles, mut joined) = (Vec::new(), Vec::new());
+        let (mut types, mut joined) = (Vec::new(), Vec::new());
         for page in out.chunks(PAGE_SIZE) {
             let Ok(PageItem::Fragment(Fragment { role, compression, data })) =
                 read_page_item(page, PAGE_SIZE)
             else {
-                panic!("no fragment")
+                panic!("expected a fragment")
             };
             assert_eq!(compression, RecordCompression::Zstd);
-            roles.push(role);
+            types.push(role);
             joined.extend_from_slice(data);
         }
-        assert_eq!(roles, [FragmentType::First, FragmentType::Middle, FragmentType::Last]);
+        assert_eq!(types, [FragmentType::First, FragmentType::Middle, FragmentType::Last]);
         assert_eq!(joined, data);
     }
 
     #[test]
-    fn what_is_no_fragment_is_told_apart() {
+    fn invalid_fragments_are_distinguished() {
         let mut page = Vec::new();
         append_record(&mut page, 0, b"data", RecordCompression::None);
         assert_eq!(read_page_item(&page[..10], PAGE_SIZE), Err(FragmentError::CutShort));
@@ -266,10 +271,10 @@ mod tests {
     }
 
     #[test]
-    fn a_segment_is_full_when_prometheus_says_so() {
+    fn segment_is_full_as_in_prometheus() {
         let size = 2 * PAGE_SIZE as u64;
-        let whole = 2 * (PAGE_SIZE - HEADER_SIZE);
-        assert!(fits(0, size, whole) && !fits(0, size, whole + 1));
+        let capacity = 2 * (PAGE_SIZE - HEADER_SIZE);
+        assert!(fits(0, size, capacity) && !fits(0, size, capacity + 1));
         assert!(fits(size - 10, size, 3) && !fits(size - 10, size, 4));
         assert!(fits(size, size, 0) && !fits(size, size, 1));
         assert_eq!((padding_at(0), padding_at(1), padding_at(size)), (0, PAGE_SIZE - 1, 0));

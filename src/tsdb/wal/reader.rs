@@ -1,21 +1,26 @@
-//! Reading a segment record by record.
+//! Segment reader: returns records one by one.
 //!
-//! A [`LogSegmentReader`] reads one file (or any bytes) from its beginning: checks every fragment, joins fragments to records,
-//! decompresses them. It accepts what Prometheus accepts: zeros to the end of a page, a last page that is cut short, empty
-//! records (passed over). At the first damage it ends, says where the last good record ended, and whether what stands there looks
-//! like a torn write: no other record begins behind it.
+//! A [`LogSegmentReader`] reads one file (or any bytes) from the start, verifies each fragment,
+//! joins fragments to records and decompresses these. It accepts what Prometheus accepts: zeros up
+//! to the end of a page, a short last page, empty records (skipped). Buffers are reused, so a
+//! record is valid until the next call. Single-threaded.
 //!
-//! Invariant: what is handed out is what was written, as far as the checksums reach. They cover data, not the headers
-//! (`page.rs`). A flipped bit in a length makes the checksum wrong. One in a type byte is noticed as an unknown type, a fragment
-//! out of order, a page that should be empty and is not, or by decompressing and decoding strictly; except:
-//! * one of the three unused bits, or zstd's bit beside snappy's: it changes nothing;
-//! * the bit that makes an empty record of the first zero behind the last record: it changes nothing. (The same bytes are left
-//!   of a record of which all but the very first one was zeroed: that is not noticed.)
-//! * a compression bit of a record of one fragment, where the bytes decompress and decode both ways. Compressed bytes begin
-//!   with their length (snappy) or a magic number (zstd), which are not record types ([`crate::tsdb::wal::record::record_type`]), so the one way
-//!   left is an uncompressed record that happens to be a whole snappy block and then a record: not for any real one known.
+//! # Corruption
+//! Reading ends at the first corruption. The error has the end of the last valid record and tells a
+//! torn write (no other record starts later) from other corruption.
 //!
-//! One thread; buffers are reused, so a record is valid until the next one is read.
+//! # Undetected bit flips
+//! Checksums cover data, not fragment headers ([`crate::tsdb::wal::page`]). A bit flip in a length
+//! breaks the checksum. A bit flip in a type byte shows as an unknown type, a fragment out of
+//! order, nonzero padding, or an error of decompression or decoding, except:
+//! - One of the three unused bits, or the zstd bit next to the snappy bit. It changes nothing.
+//! - The bit that turns the first zero after the last record into an empty record. It changes
+//!   nothing. The same bytes remain if all bytes of a record except its first are zeroed; that is
+//!   not detected.
+//! - A compression bit of a record with one fragment, if the bytes decompress and decode both ways.
+//!   Compressed bytes start with their length (snappy) or a magic number (zstd), which are not
+//!   record types ([`crate::tsdb::wal::record::record_type`]). So this needs an uncompressed record
+//!   that is also a valid snappy block of a record. No real one is known.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -30,48 +35,48 @@ use crate::tsdb::wal::page::{
 use crate::tsdb::wal::record::record_type::RecordType;
 use crate::tsdb::wal::segment::Segment;
 
-/// How many pages are read at once.
+/// Number of pages per read.
 const PAGES_AT_ONCE: usize = 16;
 
-/// Why there is no further record.
+/// Error of reading the next record.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadLogError {
-    /// The system can't read the file: no reason to cut anything.
-    #[error("reading {} at {offset}: {source}", path.display())]
+    /// The operating system cannot read the file. This is no reason to truncate it.
+    #[error("cannot read {} at {offset}: {source}", path.display())]
     Io {
-        /// The file.
+        /// Path of the segment.
         path: PathBuf,
-        /// The offset in bytes.
+        /// Offset in the file, bytes.
         offset: u64,
-        /// What the system says.
+        /// Error of the operating system.
         source: io::Error,
     },
-    /// The file holds what is no record.
+    /// The file is corrupted.
     #[error(transparent)]
     Damaged(Box<WalCorruption>),
 }
 
-/// Reads the records of one segment.
+/// Reader for the records of one segment.
 #[derive(Debug)]
 pub struct LogSegmentReader<R> {
     source: PageBuffer<R>,
     segment: Segment,
-    /// The record being joined, or the last one joined.
+    /// Buffer of the record with several fragments that was read last.
     joined: Vec<u8>,
     decompressor: Decompressor,
-    /// Where the record handed out last begins.
+    /// Start offset of the last returned record, bytes.
     record_start: u64,
-    /// Where the record before that ends.
+    /// End offset of the record before it, bytes.
     previous_end: u64,
-    /// Where the record handed out last ends.
+    /// End offset of the last returned record, bytes.
     good_end: u64,
 }
 
 impl LogSegmentReader<File> {
-    /// A reader at the beginning of a segment's file.
+    /// Opens the file of a segment.
     ///
     /// # Errors
-    /// [`ReadLogError::Io`] where the file can't be opened.
+    /// [`ReadLogError::Io`] if the file cannot be opened.
     pub fn open(segment: Segment) -> Result<Self, ReadLogError> {
         match File::open(&segment.path) {
             Ok(file) => Ok(Self::new(file, segment)),
@@ -81,7 +86,7 @@ impl LogSegmentReader<File> {
 }
 
 impl<'a> LogSegmentReader<&'a [u8]> {
-    /// A reader of a segment that stands in memory.
+    /// Creates a reader for a segment in memory.
     #[must_use]
     pub fn from_bytes(bytes: &'a [u8]) -> Self {
         Self::new(bytes, Segment { number: 0, path: PathBuf::new() })
@@ -89,7 +94,7 @@ impl<'a> LogSegmentReader<&'a [u8]> {
 }
 
 impl<R: Read> LogSegmentReader<R> {
-    /// A reader of whatever `source` gives, which errors will name as `segment`.
+    /// Creates a reader for `source`. Errors name it as `segment`.
     pub fn new(source: R, segment: Segment) -> Self {
         Self {
             source: PageBuffer::new(source),
@@ -102,32 +107,33 @@ impl<R: Read> LogSegmentReader<R> {
         }
     }
 
-    /// The next record, decompressed and never empty, or `None` at the end of the file. Not to be called again after an
-    /// error.
+    /// Returns the next record, decompressed and not empty, or `None` at the end of the file. Must
+    /// not be called after an error.
     ///
     /// # Errors
-    /// [`ReadLogError`].
+    /// [`ReadLogError`] if the file cannot be read or is corrupted.
     pub fn next_record(&mut self) -> Result<Option<&[u8]>, ReadLogError> {
         self.next_record_of(|_| true)
     }
 
-    /// The next record of a wanted kind, as [`Self::next_record`] has it. Others are passed over, most of them without being
-    /// decompressed; that they could be is then not known.
+    /// Returns the next record whose type satisfies `is_wanted`, as [`Self::next_record`] does.
+    /// Most other records are skipped without decompression, so corruption in them may go
+    /// unnoticed.
     ///
     /// # Errors
-    /// [`ReadLogError`].
+    /// [`ReadLogError`] if the file cannot be read or is corrupted.
     pub fn next_record_of(
         &mut self,
-        wanted: impl Fn(RecordType) -> bool,
+        is_wanted: impl Fn(RecordType) -> bool,
     ) -> Result<Option<&[u8]>, ReadLogError> {
-        let (place, compression) = loop {
-            let Some((place, compression)) = self.locate_next_record()? else { return Ok(None) };
-            let first = compression.first_byte(place.data(&self.source.buffer, &self.joined));
-            if first.is_none_or(|first| wanted(RecordType::from_record(&[first]))) {
-                break (place, compression);
+        let (location, compression) = loop {
+            let Some((location, compression)) = self.locate_next_record()? else { return Ok(None) };
+            let first = compression.first_byte(location.data(&self.source.buffer, &self.joined));
+            if first.is_none_or(|first| is_wanted(RecordType::from_record(&[first]))) {
+                break (location, compression);
             }
         };
-        let data = place.data(&self.source.buffer, &self.joined);
+        let data = location.data(&self.source.buffer, &self.joined);
         if compression == RecordCompression::None {
             return Ok(Some(data));
         }
@@ -136,7 +142,7 @@ impl<R: Read> LogSegmentReader<R> {
                 self.corruption_at_last_record(error.into()),
             )));
         }
-        // An empty record that was compressed is no use, and no Prometheus writes one.
+        // Prometheus never writes a compressed empty record.
         match self.decompressor.output() {
             [] => Err(ReadLogError::Damaged(Box::new(
                 self.corruption_at_last_record(CorruptionReason::UnknownKind(0)),
@@ -145,13 +151,14 @@ impl<R: Read> LogSegmentReader<R> {
         }
     }
 
-    /// The offset behind the last good record, in bytes.
+    /// Returns the end offset of the last valid record, bytes.
     #[must_use]
     pub fn valid_end(&self) -> u64 {
         self.good_end
     }
 
-    /// Declares the record handed out last as damage, as it does not decode. It is then not among the good ones.
+    /// Returns the corruption of the last returned record, which does not decode. Valid data then
+    /// ends before it.
     #[must_use]
     pub fn corruption_at_last_record(&self, reason: CorruptionReason) -> WalCorruption {
         WalCorruption {
@@ -164,15 +171,17 @@ impl<R: Read> LogSegmentReader<R> {
         }
     }
 
-    /// Finds the next record that is not empty: where its bytes are and how they are compressed.
+    /// Finds the next nonempty record. Returns the location of its bytes and its compression.
     fn locate_next_record(
         &mut self,
     ) -> Result<Option<(RecordLocation, RecordCompression)>, ReadLogError> {
-        let mut begun: Option<RecordCompression> = None;
+        let mut open_compression: Option<RecordCompression> = None;
         loop {
             let start = self.source.offset();
-            let Some(room) = self.source.load().map_err(|source| self.io_error(source))? else {
-                return match begun {
+            let Some(page_remaining) =
+                self.source.load().map_err(|source| self.io_error(source))?
+            else {
+                return match open_compression {
                     None => Ok(None),
                     Some(_) => {
                         Err(self
@@ -181,7 +190,7 @@ impl<R: Read> LogSegmentReader<R> {
                 };
             };
             let rest = self.source.rest();
-            let Fragment { role, compression, data } = match read_page_item(rest, room) {
+            let Fragment { role, compression, data } = match read_page_item(rest, page_remaining) {
                 Ok(PageItem::Padding) => {
                     self.source.skip(rest.len());
                     continue;
@@ -189,49 +198,49 @@ impl<R: Read> LogSegmentReader<R> {
                 Ok(PageItem::Fragment(fragment)) => fragment,
                 Err(error) => return Err(self.classify_corruption(start, error.into())),
             };
-            if role.begins_record() != begun.is_none() {
+            if role.begins_record() != open_compression.is_none() {
                 return Err(self.classify_corruption(start, CorruptionReason::OutOfOrder));
             }
-            if begun.is_some_and(|begun| begun != compression) {
+            if open_compression.is_some_and(|open_compression| open_compression != compression) {
                 return Err(self.classify_corruption(start, CorruptionReason::MixedCompression));
             }
-            if begun.is_none() {
+            if open_compression.is_none() {
                 self.record_start = start;
                 self.joined.clear();
             }
             let len = data.len();
-            let fills_page = HEADER_SIZE + len == room;
-            if (!role.ends_record() && !fills_page) || (begun.is_some() && len == 0) {
+            let fills_page = HEADER_SIZE + len == page_remaining;
+            if (!role.ends_record() && !fills_page) || (open_compression.is_some() && len == 0) {
                 return Err(self.classify_corruption(start, CorruptionReason::ShortFragment));
             }
             if self.joined.len() + len > MAX_RECORD_BYTES {
                 return Err(self.classify_corruption(start, CorruptionReason::TooLong));
             }
-            let whole = begun.is_none() && role.ends_record();
-            if !whole {
+            let is_single = open_compression.is_none() && role.ends_record();
+            if !is_single {
                 self.joined.extend_from_slice(data);
             }
             let range = self.source.skip(HEADER_SIZE + len);
             if !role.ends_record() {
-                begun = Some(compression);
+                open_compression = Some(compression);
                 continue;
             }
-            begun = None;
+            open_compression = None;
             self.previous_end = self.good_end;
             self.good_end = self.source.offset();
-            if whole && len > 0 {
+            if is_single && len > 0 {
                 return Ok(Some((
                     RecordLocation::Page(range.start + HEADER_SIZE..range.end),
                     compression,
                 )));
             }
-            if !whole && !self.joined.is_empty() {
+            if !is_single && !self.joined.is_empty() {
                 return Ok(Some((RecordLocation::Joined, compression)));
             }
         }
     }
 
-    fn damage(
+    fn corruption_error(
         &self,
         offset: u64,
         reason: CorruptionReason,
@@ -247,7 +256,8 @@ impl<R: Read> LogSegmentReader<R> {
         }))
     }
 
-    /// Damage at `offset`, behind which the rest of the file is looked through.
+    /// Creates the error for a corruption at `offset`. Reads the rest of the file to find its
+    /// extent.
     fn classify_corruption(&mut self, offset: u64, reason: CorruptionReason) -> ReadLogError {
         let extent = match reason.may_be_torn_write() {
             false => CorruptionExtent::Middle,
@@ -257,7 +267,7 @@ impl<R: Read> LogSegmentReader<R> {
                 Err(source) => return self.io_error(source),
             },
         };
-        self.damage(offset, reason, extent)
+        self.corruption_error(offset, reason, extent)
     }
 
     fn io_error(&self, source: io::Error) -> ReadLogError {
@@ -265,11 +275,11 @@ impl<R: Read> LogSegmentReader<R> {
     }
 }
 
-/// Where a record's bytes are.
+/// Location of the bytes of a record.
 enum RecordLocation {
-    /// In the pages as they were read.
+    /// Range of the page buffer.
     Page(Range<usize>),
-    /// Joined from several fragments.
+    /// The buffer of joined fragments.
     Joined,
 }
 
@@ -282,16 +292,16 @@ impl RecordLocation {
     }
 }
 
-/// Reads whole pages ahead and keeps a place in them.
+/// Read-ahead buffer of whole pages with a read position.
 #[derive(Debug)]
 struct PageBuffer<R> {
     reader: R,
     buffer: Vec<u8>,
-    /// How much of the buffer is filled.
+    /// Number of valid bytes in the buffer.
     filled: usize,
-    /// The place in the buffer.
+    /// Read position in the buffer.
     at: usize,
-    /// Where in the file the buffer begins; always at a page.
+    /// Offset of the buffer in the file; always at the start of a page.
     base: u64,
 }
 
@@ -304,8 +314,8 @@ impl<R: Read> PageBuffer<R> {
         self.base + self.at as u64
     }
 
-    /// Makes sure that something stands at the place; the bytes up to the end of the page there, or `None` at the end of the
-    /// file.
+    /// Reads further pages if the buffer is used up. Returns the number of bytes up to the end of
+    /// the current page, or `None` at the end of the file.
     fn load(&mut self) -> io::Result<Option<usize>> {
         if self.at == self.filled {
             self.base += self.at as u64;
@@ -326,26 +336,27 @@ impl<R: Read> PageBuffer<R> {
         Ok(Some(PAGE_SIZE - page_offset(self.offset())))
     }
 
-    /// From the place to the end of the page or file.
+    /// Returns the bytes from the read position to the end of the page or file.
     fn rest(&self) -> &[u8] {
-        let room = PAGE_SIZE - page_offset(self.offset());
-        &self.buffer[self.at..self.filled.min(self.at + room)]
+        let page_remaining = PAGE_SIZE - page_offset(self.offset());
+        &self.buffer[self.at..self.filled.min(self.at + page_remaining)]
     }
 
-    /// Moves the place on; the part of the buffer that was passed.
+    /// Advances the read position by `n` bytes and returns the skipped range of the buffer.
     fn skip(&mut self, n: usize) -> Range<usize> {
         let start = self.at;
         self.at = self.filled.min(start + n);
         start..self.at
     }
 
-    /// Whether a further record begins behind the place: anywhere in its page, or among the fragments with which a later page begins.
+    /// Returns `true` if another record starts after the read position: anywhere in its page, or
+    /// among the first fragments of a later page.
     fn has_later_record(&mut self) -> io::Result<bool> {
         if self.load()?.is_none() {
             return Ok(false);
         }
         let page = self.rest();
-        // Most of a page that is not full is zeros: no look behind each of them.
+        // Most of a partly filled page is zeros, so skip them cheaply.
         if (1..page.len()).any(|i| page[i] & 0b111 != 0 && record_begins_in(&page[i..])) {
             return Ok(true);
         }
@@ -361,9 +372,9 @@ impl<R: Read> PageBuffer<R> {
     }
 }
 
-/// Whether good fragments stand from the beginning of `rest` on, of which one begins a record.
+/// Returns `true` if valid fragments at the start of `rest` include the start of a record.
 fn record_begins_in(mut rest: &[u8]) -> bool {
-    // The room does not matter: a fragment that is cut short is not a good one.
+    // The remaining page size does not matter: a truncated fragment is invalid.
     while let Ok(PageItem::Fragment(Fragment { role, data, .. })) = read_page_item(rest, PAGE_SIZE)
     {
         if role.begins_record() && !data.is_empty() {

@@ -1,23 +1,27 @@
-//! Repair: a log that ends where its last good record does.
+//! Repair: truncates a log at the end of its last valid record.
 //!
-//! What stands before the damage is kept, as Prometheus does. What stands behind it is not thrown away:
-//! * a torn tail of the last segment is cut off; it is half a write that nobody was told of;
-//! * otherwise the rest of the damaged segment and all later segments go to the quarantine, each time to a folder of its own:
+//! Everything before the corruption is kept, as in Prometheus. The rest is not lost:
+//! - A torn tail of the last segment is truncated. It is a partial write that was never
+//!   acknowledged.
+//! - Otherwise the rest of the corrupted segment and all later segments move to the quarantine,
+//!   each time to a new directory:
 //!
 //! ```text
-//! quarantine/wal-00000001-at-105954/00000001.from-105954   the damaged segment's bytes from there on
-//!                                   00000002               a later segment, whole
-//! quarantine/wal-00000001-at-105954-2/…                    another time
+//! quarantine/wal-00000001-at-105954/00000001.from-105954   rest of the corrupted segment
+//!                                   00000002               a later segment, complete
+//! quarantine/wal-00000001-at-105954-2/…                    a later repair at the same position
 //! ```
 //!
-//! Later segments must go: their samples may belong to series whose records were lost, and a segment written anew would stand
-//! behind them.
+//! Later segments must move: their samples may belong to series whose records were lost, and a new
+//! segment would follow them.
 //!
-//! Invariant: a crash between any two steps leaves a log that reads up to the same damage or is repaired, so a second repair
-//! finishes the first, and no byte behind the good records is in fewer than one place. For that, segments go last first, so that
-//! none is missing in between, each move durable before the next; the damaged segment is cut last.
+//! # Failure
+//! After a crash between any two steps, the log reads up to the same corruption or is repaired, and
+//! a second repair finishes the first. No byte after the valid records is ever without a copy.
+//! Therefore the last segment moves first, so that no gap arises, each move is durable before the
+//! next one, and the corrupted segment is truncated last.
 //!
-//! To be run while nobody writes to the log. A damaged checkpoint is not for here: nothing may be cut from one.
+//! Nobody may write to the log during a repair. Corrupted checkpoints are never truncated.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -29,89 +33,99 @@ use crate::tsdb::fs::quarantine::{copy_file, move_file};
 use crate::tsdb::wal::corruption::{CorruptionExtent, WalCorruption};
 use crate::tsdb::wal::segment::{Segment, SegmentError, list_segments};
 
-/// What a repair did.
+/// Result of a repair.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RepairReport {
-    /// The damaged segment.
+    /// Number of the corrupted segment.
     pub segment: u32,
-    /// Its file, which now ends at `retained_bytes`.
+    /// Path of the corrupted segment, which now ends at `retained_bytes`.
     pub path: PathBuf,
-    /// How many bytes of it were good and kept.
+    /// Length of its valid part, bytes.
     pub retained_bytes: u64,
-    /// How many bytes were cut off it, or set aside from it.
+    /// Length of the removed part, bytes.
     pub removed_bytes: u64,
-    /// What was wrong, where.
+    /// Description of the corruption.
     pub damage: String,
-    /// What was set aside; `None` where a torn tail was cut off.
+    /// Quarantined data; `None` if a torn tail was truncated.
     pub set_aside: Option<QuarantinedSegments>,
 }
 
-/// What went to the quarantine.
+/// Data that a repair moved to the quarantine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct QuarantinedSegments {
-    /// Where it is.
+    /// Directory in the quarantine.
     pub folder: PathBuf,
-    /// The later segments that are there whole, by number.
+    /// Numbers of the later segments, ascending; these are complete.
     pub segments: Vec<u32>,
-    /// Bytes altogether.
+    /// Total size, bytes.
     pub bytes: u64,
 }
 
-/// Why a log could not be repaired. What was good in it still is.
+/// Error of a repair. Valid records are still in place.
 #[derive(Debug, thiserror::Error)]
 pub enum RepairError {
-    /// The segments can't be listed.
+    /// The segments cannot be listed.
     #[error(transparent)]
     Segments(#[from] SegmentError),
-    /// The damaged file is not a segment of this log.
-    #[error("{} is not a segment of {}", path.display(), dir.display())]
+    /// The corrupted file is not a segment of this log.
+    #[error("cannot repair {}: not a segment of {}", path.display(), dir.display())]
     Foreign {
-        /// The damaged file.
+        /// Path of the corrupted file.
         path: PathBuf,
-        /// The log's directory.
+        /// Directory of the log.
         dir: PathBuf,
     },
     /// A step on a file or directory failed.
-    #[error("cannot repair the log: {0}")]
+    #[error("cannot repair log segments: {0}")]
     File(#[from] FileError),
 }
 
-/// Repairs the log in `wal_dir`: keeps what stands before `corruption`, sets aside in `quarantine` what stands behind it.
+/// Repairs the log in `wal_dir`: keeps everything before `corruption`, truncates a torn tail or
+/// moves the rest to `quarantine`.
 ///
 /// # Errors
-/// [`RepairError`]; a second try goes on where this one ended.
+/// [`RepairError`]. A second attempt continues this one.
 pub fn repair(
     disk: &dyn Disk,
     wal_dir: &Path,
     quarantine: &Path,
-    damage: &WalCorruption,
+    corruption: &WalCorruption,
 ) -> Result<RepairReport, RepairError> {
     let mut segments = list_segments(wal_dir)?;
     let Some(index) =
-        segments.iter().position(|s| s.number == damage.segment && s.path == damage.path)
+        segments.iter().position(|s| s.number == corruption.segment && s.path == corruption.path)
     else {
-        return Err(RepairError::Foreign { path: damage.path.clone(), dir: wal_dir.to_owned() });
+        return Err(RepairError::Foreign {
+            path: corruption.path.clone(),
+            dir: wal_dir.to_owned(),
+        });
     };
     let later = segments.split_off(index + 1);
     fail_point::hit("replay.repair");
-    // A start that ended early may have left an empty segment behind the torn one.
+    // A start that failed early may have left an empty segment after the torn one.
     let later_bytes =
         later.iter().map(|segment| file_len(&segment.path)).sum::<Result<u64, _>>()?;
-    let cut = file_len(&damage.path)?.saturating_sub(damage.good_end);
-    let set_aside = if damage.extent == CorruptionExtent::TornTail && later_bytes == 0 {
+    let removed = file_len(&corruption.path)?.saturating_sub(corruption.good_end);
+    let set_aside = if corruption.extent == CorruptionExtent::TornTail && later_bytes == 0 {
         None
     } else {
-        Some(quarantine_tail(&RepairContext { disk, wal_dir, quarantine }, damage, &later, cut)?)
+        Some(quarantine_tail(
+            &RepairContext { disk, wal_dir, quarantine },
+            corruption,
+            &later,
+            removed,
+        )?)
     };
     fail_point::hit("replay.repair");
-    cut_off(disk, damage)?;
-    let (segment, path, kept) = (damage.segment, damage.path.clone(), damage.good_end);
+    truncate_segment(disk, corruption)?;
+    let (segment, path, retained) =
+        (corruption.segment, corruption.path.clone(), corruption.good_end);
     Ok(RepairReport {
         segment,
         path,
-        retained_bytes: kept,
-        removed_bytes: cut,
-        damage: damage.to_string(),
+        retained_bytes: retained,
+        removed_bytes: removed,
+        damage: corruption.to_string(),
         set_aside,
     })
 }
@@ -123,22 +137,23 @@ struct RepairContext<'a> {
 }
 
 fn quarantine_tail(
-    place: &RepairContext<'_>,
-    damage: &WalCorruption,
+    context: &RepairContext<'_>,
+    corruption: &WalCorruption,
     later: &[Segment],
-    cut: u64,
+    removed: u64,
 ) -> Result<QuarantinedSegments, RepairError> {
-    let folder = unused_dir(place, damage);
-    place.disk.create_dir_all(&folder).map_err(FileError::for_step("create", &folder))?;
-    let mut bytes = cut;
+    let folder = unused_dir(context, corruption);
+    context.disk.create_dir_all(&folder).map_err(FileError::for_step("create", &folder))?;
+    let mut bytes = removed;
+    // Last segment first: a crash in between leaves no gap in the numbers.
     for segment in later.iter().rev() {
         bytes += file_len(&segment.path)?;
-        quarantine_segment(place, segment, &folder)?;
+        quarantine_segment(context, segment, &folder)?;
         fail_point::hit("replay.repair");
     }
-    if cut > 0 {
-        let tail = folder.join(format!("{:08}.from-{}", damage.segment, damage.good_end));
-        copy_file(place.disk, &damage.path, damage.good_end, &tail)?;
+    if removed > 0 {
+        let tail = folder.join(format!("{:08}.from-{}", corruption.segment, corruption.good_end));
+        copy_file(context.disk, &corruption.path, corruption.good_end, &tail)?;
     }
     Ok(QuarantinedSegments {
         folder,
@@ -147,11 +162,12 @@ fn quarantine_tail(
     })
 }
 
-/// The first folder of the damage's name that is not there yet.
-fn unused_dir(place: &RepairContext<'_>, damage: &WalCorruption) -> PathBuf {
-    let log = place.wal_dir.file_name().map_or("wal".into(), |name| name.to_string_lossy());
-    let first =
-        place.quarantine.join(format!("{log}-{:08}-at-{}", damage.segment, damage.good_end));
+/// Returns the first unused directory name for the corruption.
+fn unused_dir(context: &RepairContext<'_>, corruption: &WalCorruption) -> PathBuf {
+    let log = context.wal_dir.file_name().map_or("wal".into(), |name| name.to_string_lossy());
+    let first = context
+        .quarantine
+        .join(format!("{log}-{:08}-at-{}", corruption.segment, corruption.good_end));
     let later = (2u32..).map(|number| {
         let mut name = first.clone().into_os_string();
         name.push(format!("-{number}"));
@@ -161,35 +177,39 @@ fn unused_dir(place: &RepairContext<'_>, damage: &WalCorruption) -> PathBuf {
 }
 
 fn quarantine_segment(
-    place: &RepairContext<'_>,
+    context: &RepairContext<'_>,
     segment: &Segment,
     folder: &Path,
 ) -> Result<(), RepairError> {
-    move_file(place.disk, &segment.path, &folder.join(format!("{:08}", segment.number)))?;
+    move_file(context.disk, &segment.path, &folder.join(format!("{:08}", segment.number)))?;
     Ok(())
 }
 
-fn cut_off(disk: &dyn Disk, damage: &WalCorruption) -> Result<(), RepairError> {
-    let cutting = || {
-        let file = disk.open_append(&damage.path)?;
-        file.set_len(damage.good_end)?;
+fn truncate_segment(disk: &dyn Disk, corruption: &WalCorruption) -> Result<(), RepairError> {
+    let truncate = || {
+        let file = disk.open_append(&corruption.path)?;
+        file.set_len(corruption.good_end)?;
         file.sync()
     };
-    Ok(cutting().map_err(FileError::for_step("cut", &damage.path))?)
+    Ok(truncate().map_err(FileError::for_step("truncate", &corruption.path))?)
 }
 
 fn file_len(path: &Path) -> Result<u64, RepairError> {
-    Ok(std::fs::metadata(path).map_err(FileError::for_step("look at", path))?.len())
+    Ok(std::fs::metadata(path).map_err(FileError::for_step("read metadata of", path))?.len())
 }
 
 impl fmt::Display for RepairReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}; kept the file's first {} bytes, ", self.damage, self.retained_bytes)?;
+        write!(
+            f,
+            "{}; retained the first {} bytes of the file, ",
+            self.damage, self.retained_bytes
+        )?;
         match &self.set_aside {
-            None => write!(f, "cut off {}", self.removed_bytes),
+            None => write!(f, "truncated {} bytes", self.removed_bytes),
             Some(QuarantinedSegments { folder, segments, bytes }) => write!(
                 f,
-                "set {bytes} bytes aside in {}: the file's last {} and {} later segments",
+                "moved {bytes} bytes to {}: the last {} of the file and {} later segments",
                 folder.display(),
                 self.removed_bytes,
                 segments.len()

@@ -1,67 +1,71 @@
-//! Segments: the files of the log, by their names.
+//! Segments: the numbered files of a log.
 //!
 //! ```text
 //! wal/00000000   wal/00000001   …   wal/checkpoint.00000001/00000000   …
 //! ```
 //!
-//! A name is the segment's number, written with eight digits here; any run of digits is read, as Prometheus does (old
-//! versions wrote six). Numbers follow one another without a gap: a gap means that a part of the log is missing.
+//! The name is the number of the segment, written with eight digits. Any number of digits is read,
+//! as in Prometheus, because old versions wrote six. Numbers have no gaps: a gap means that a part
+//! of the log is missing.
 
 use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::tsdb::wal::page::PAGE_SIZE;
 
-/// A segment's file.
+/// File of a segment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Segment {
-    /// The number that is its name.
+    /// Number in the file name.
     pub number: u32,
-    /// Its path.
+    /// Path of the file.
     pub path: PathBuf,
 }
 
-/// Why the segments of a directory can't be listed, or none of such a size be written.
+/// Error of listing segments or of an invalid segment size.
 #[derive(Debug, thiserror::Error)]
 pub enum SegmentError {
-    /// The directory can't be read.
-    #[error("reading {}: {source}", path.display())]
+    /// The directory cannot be read.
+    #[error("cannot read {}: {source}", path.display())]
     Io {
-        /// The directory or file.
+        /// Path of the directory.
         path: PathBuf,
-        /// What the system says.
+        /// Error of the operating system.
         source: io::Error,
     },
-    /// A segment is missing.
-    #[error("{}: segment {missing:08} is missing before {next:08}", dir.display())]
+    /// A segment between others is missing.
+    #[error(
+        "cannot list segments of {}: segment {missing:08} is missing before {next:08}",
+        dir.display()
+    )]
     Gap {
-        /// The directory.
+        /// Path of the directory.
         dir: PathBuf,
-        /// The first number that is missing.
+        /// First missing number.
         missing: u64,
-        /// The number that is there behind the gap.
+        /// Next existing number.
         next: u32,
     },
-    /// The same number twice, written with different digits.
-    #[error("{}: segment {number} exists twice", dir.display())]
+    /// Two files have the same number, written with different digits.
+    #[error("cannot list segments of {}: segment {number} exists twice", dir.display())]
     Duplicate {
-        /// The directory.
+        /// Path of the directory.
         dir: PathBuf,
-        /// The number.
+        /// Number that two files have.
         number: u32,
     },
-    /// A segment size that is not a whole number of pages.
+    /// The segment size is 0 or not a multiple of the page size.
     #[error("segment size {0} is not a multiple of {PAGE_SIZE} bytes")]
     Size(u64),
 }
 
-/// The path of segment `number` in `dir`.
+/// Returns the path of segment `number` in `dir`.
 #[must_use]
 pub fn segment_path(dir: &Path, number: u32) -> PathBuf {
     dir.join(format!("{number:08}"))
 }
 
-/// The number in a file's name, or `None` where it is no segment's name.
+/// Returns the number in a file name, or `None` if it is not the name of a segment.
 #[must_use]
 pub fn segment_number(name: &str) -> Option<u32> {
     if name.is_empty() || !name.bytes().all(|b| b.is_ascii_digit()) {
@@ -70,10 +74,10 @@ pub fn segment_number(name: &str) -> Option<u32> {
     name.parse().ok()
 }
 
-/// The segments in `dir`, by number. Files of other names, and directories, are passed over.
+/// Returns the segments in `dir`, by number. Other files and directories are skipped.
 ///
 /// # Errors
-/// [`SegmentError`] where the directory can't be read or the numbers have a gap.
+/// [`SegmentError`] if the directory cannot be read or the numbers have a gap or a duplicate.
 pub fn list_segments(dir: &Path) -> Result<Vec<Segment>, SegmentError> {
     let io_error = |source| SegmentError::Io { path: dir.to_owned(), source };
     let mut segments = Vec::new();
@@ -98,10 +102,10 @@ pub fn list_segments(dir: &Path) -> Result<Vec<Segment>, SegmentError> {
     Ok(segments)
 }
 
-/// Checks that `size` can be a segment's size.
+/// Returns `size` if it is a valid segment size.
 ///
 /// # Errors
-/// [`SegmentError::Size`] where it is 0 or not a whole number of pages.
+/// [`SegmentError::Size`] if it is 0 or not a multiple of the page size.
 pub fn check_segment_size(size: u64) -> Result<u64, SegmentError> {
     if size > 0 && size.is_multiple_of(PAGE_SIZE as u64) {
         Ok(size)
@@ -116,7 +120,7 @@ mod tests {
     use std::path::Path;
 
     #[test]
-    fn names_are_numbers_of_eight_digits() {
+    fn segment_names_have_eight_digits() {
         assert_eq!(segment_path(Path::new("wal"), 7), Path::new("wal/00000007"));
         assert_eq!(segment_number("00000007"), Some(7));
         assert_eq!(segment_number("000007"), Some(7));
@@ -126,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn a_listing_is_sorted_and_a_gap_or_double_is_an_error() {
+    fn list_segments_sorts_and_rejects_gap_and_duplicate() {
         let dir = tempfile::tempdir().unwrap();
         let touch = |name: &str| std::fs::write(dir.path().join(name), b"").unwrap();
         assert_eq!(list_segments(dir.path()).unwrap(), []);
@@ -151,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn a_size_is_a_whole_number_of_pages() {
+    fn segment_size_is_multiple_of_page_size() {
         assert!(check_segment_size(32 << 10).is_ok());
         assert!(check_segment_size(0).is_err());
         assert!(check_segment_size((32 << 10) + 1).is_err());

@@ -1,29 +1,29 @@
-//! What the log counts. The names under which Prometheus shows these stand where they are registered.
+//! Counters of a log. The registration of the metrics has their Prometheus names.
 
 use crate::metrics::quantiles::DurationQuantiles;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-/// Counters of the log; each only grows, but for `segment`.
+/// Counters of a log since it was opened; only `segment` can be set.
 #[derive(Debug)]
 pub struct WalStats {
-    /// The segment being written.
+    /// Number of the current segment.
     pub segment: AtomicU64,
-    /// Records written.
+    /// Records in completed writes.
     pub records: AtomicU64,
     /// Bytes of records written, after compression, without headers and padding.
     pub record_bytes: AtomicU64,
-    /// Groups written: each holds the records of all requests that waited.
+    /// Groups written; each holds the records of all requests that waited.
     pub writes: AtomicU64,
-    /// Writes that failed, for want of space or otherwise.
+    /// Failed writes, because of a full disk or for another reason.
     pub write_failures: AtomicU64,
-    /// Syncs, failed ones included.
+    /// Syncs, including failed ones.
     pub syncs: AtomicU64,
     /// Time spent in syncs, in nanoseconds.
     pub sync_nanos: AtomicU64,
     /// Durations of the syncs of the last minutes.
     pub sync_quantiles: DurationQuantiles,
-    /// Failures that ended all writes.
+    /// Failures after which the log rejects all writes.
     pub failures: AtomicU64,
 }
 
@@ -45,11 +45,11 @@ impl Default for WalStats {
 }
 
 impl WalStats {
-    /// Notes a sync that took so long.
-    pub(super) fn sync_done(&self, took: Duration) {
+    /// Records a sync of this duration.
+    pub(super) fn sync_done(&self, duration: Duration) {
         self.syncs.fetch_add(1, Ordering::Relaxed);
-        let nanos = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
+        let nanos = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
         self.sync_nanos.fetch_add(nanos, Ordering::Relaxed);
-        self.sync_quantiles.observe(took, Instant::now());
+        self.sync_quantiles.observe(duration, Instant::now());
     }
 }

@@ -1,13 +1,17 @@
-//! Truncation: the older part of the log becomes a checkpoint, and what the checkpoint stands for is removed.
+//! WAL truncation: replaces the older segments by a checkpoint.
 //!
-//! ```text
-//! segments told ▶ new segment begun ▶ part chosen ▶ checkpoint durable ▶ segments removed ▶ older checkpoints removed
-//! ```
+//! 1. List the segments.
+//! 2. Cut the current segment.
+//! 3. Select the segments to replace ([`plan_truncation`]).
+//! 4. Write the checkpoint and make it durable.
+//! 5. Remove the replaced segments, oldest first, each durably, so that a crash leaves no gap.
+//! 6. Remove older checkpoints.
 //!
-//! Invariant: at every step the last checkpoint and the segments behind it hold all that stays. Segments go oldest first, each
-//! durably, so that a crash leaves no gap. The segment that is being written, and the one before the roll, are never touched.
+//! Invariant: after each step, the last checkpoint and the segments after it have all entries still
+//! needed. The current segment and the one before the cut are never touched.
 //!
-//! Runs beside group commit: only the roll takes the log's locks. One truncation at a time.
+//! Group commit continues meanwhile: only the cut takes the locks of the log. One truncation at a
+//! time.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -26,79 +30,79 @@ use crate::tsdb::wal::error::WalError;
 use crate::tsdb::wal::segment::list_segments;
 use crate::tsdb::wal::write_log::Wal;
 
-/// What of the log is no longer needed.
+/// Conditions under which entries of the log are no longer needed.
 pub struct WalTruncation<'a> {
-    /// What is older, in milliseconds, stands in blocks.
+    /// Timestamp before which all samples are in blocks, ms.
     pub mint: i64,
-    /// Which series are still needed. For each the answer must be the same throughout.
+    /// Returns `true` for a series that is still needed; must return the same value every time.
     pub is_live: &'a dyn Fn(SeriesRef) -> bool,
 }
 
-/// What a truncation did.
+/// Result of a truncation.
 #[derive(Debug)]
 pub struct TruncationReport {
-    /// What became of the part that was chosen; `None` where the log is too short for one.
+    /// Replaced segments; `None` if the log is too short.
     pub part: Option<TruncatedSegments>,
-    /// How long it took.
+    /// Duration of the truncation.
     pub duration: Duration,
 }
 
-/// What became of a part of the log.
+/// Result for the selected segments.
 #[derive(Debug)]
 pub struct TruncatedSegments {
-    /// The last segment of the part.
+    /// Number of the last selected segment.
     pub last: u32,
-    /// What the checkpoint was made of; `None` where an earlier one stands for the part already.
+    /// Counts of the new checkpoint; `None` if an earlier one already replaces the segments.
     pub checkpoint: Option<CheckpointStats>,
-    /// Its segments. What is left of them is ignored by readers and removed with the next part.
+    /// Removed segments. Readers ignore remaining ones, and the next truncation removes these.
     pub segments: RemovalReport,
-    /// Older checkpoints, likewise.
+    /// Removed checkpoints. Readers ignore remaining ones, and the next truncation removes these.
     pub checkpoints: RemovalReport,
 }
 
-/// Files or directories that were removed.
+/// Removed files or directories.
 #[derive(Debug, Default)]
 pub struct RemovalReport {
-    /// How many.
+    /// Number of removed files or directories.
     pub removed: usize,
-    /// Why it ended early, where it did.
+    /// Error that ended the removal early.
     pub error: Option<RemoveError>,
 }
 
-/// Why something was not removed.
+/// Error of a removal.
 #[derive(Debug, thiserror::Error)]
 pub enum RemoveError {
-    /// What there is can't be told.
+    /// Segments or checkpoints cannot be listed.
     #[error(transparent)]
     Listing(#[from] CheckpointError),
-    /// The system does not do it.
-    #[error("removing {}: {source}", path.display())]
+    /// A file or directory cannot be removed.
+    #[error("cannot remove {}: {source}", path.display())]
     Io {
-        /// What was to be removed.
+        /// Path of the file or directory.
         path: PathBuf,
-        /// What the system says.
+        /// Error of the operating system.
         source: io::Error,
     },
 }
 
-/// Why the log was not truncated; it is as it was, but for a new segment.
+/// Error of a truncation. The log is unchanged except for a new segment.
 #[derive(Debug, thiserror::Error)]
 pub enum TruncateError {
-    /// Its segments or checkpoints can't be told.
+    /// Segments or checkpoints cannot be listed.
     #[error(transparent)]
     Listing(#[from] CheckpointError),
-    /// There is no new segment.
+    /// The current segment cannot be cut.
     #[error(transparent)]
     NextSegment(#[from] WalError),
-    /// There is no new checkpoint.
+    /// The checkpoint cannot be written.
     #[error(transparent)]
     Checkpoint(#[from] WriteCheckpointError),
-    /// The directory can't be synced.
-    #[error("syncing {}: {source}", path.display())]
+    /// The directory cannot be synced.
+    #[error("cannot sync {}: {source}", path.display())]
     Sync {
-        /// The log's directory.
+        /// Directory of the log.
         path: PathBuf,
-        /// What the system says.
+        /// Error of the operating system.
         source: io::Error,
     },
 }
@@ -107,22 +111,24 @@ impl WalTruncation<'_> {
     /// Truncates `wal`.
     ///
     /// # Errors
-    /// [`TruncateError`] where there is no new checkpoint. What can't be removed afterwards is no error: see [`RemovalReport`].
+    /// [`TruncateError`] if there is no new checkpoint. Files that cannot be removed afterwards are
+    /// not an error: see [`RemovalReport`].
     pub fn run(&self, wal: &Wal) -> Result<TruncationReport, TruncateError> {
         self.run_while(wal, &|| true)
     }
 
-    /// The same, as long as `go_on`, which is asked again and again, returns `true`. What a
-    /// finished checkpoint makes superfluous stays then; the next truncation removes it.
+    /// Truncates `wal` as long as `go_on`, called repeatedly, returns `true`. If it returns `false`
+    /// after the checkpoint is finished, the next truncation removes the remaining segments.
     ///
     /// # Errors
-    /// [`WriteCheckpointError::Stopped`] in [`TruncateError::Checkpoint`], else as [`Self::run`].
+    /// [`WriteCheckpointError::Stopped`] in [`TruncateError::Checkpoint`] if `go_on` returned
+    /// `false` before, else as [`Self::run`].
     pub fn run_while(
         &self,
         wal: &Wal,
         go_on: &dyn Fn() -> bool,
     ) -> Result<TruncationReport, TruncateError> {
-        let begun = Instant::now();
+        let started = Instant::now();
         let dir = &wal.options().dir;
         let segments = list_segments(dir).map_err(CheckpointError::from)?;
         wal.next_segment()?;
@@ -132,7 +138,7 @@ impl WalTruncation<'_> {
             Some(last) => Some(self.truncate_part(wal, segments[0].number, last, go_on)?),
             None => None,
         };
-        Ok(TruncationReport { part, duration: begun.elapsed() })
+        Ok(TruncationReport { part, duration: started.elapsed() })
     }
 
     fn truncate_part(
@@ -144,14 +150,15 @@ impl WalTruncation<'_> {
     ) -> Result<TruncatedSegments, TruncateError> {
         let options = wal.options();
         let (dir, disk) = (&options.dir, &options.disk);
-        // Segments that an earlier truncation could not remove may be all there is to this part.
-        let before = last_checkpoint(dir)?.filter(|before| before.number >= last);
-        let checkpoint = if before.is_some() {
+        // An earlier truncation may have written this checkpoint without removing all segments. Its
+        // name must be durable before these are removed.
+        let existing = last_checkpoint(dir)?.filter(|existing| existing.number >= last);
+        let checkpoint = if existing.is_some() {
             disk.sync_dir(dir)
                 .map_err(|source| TruncateError::Sync { path: dir.clone(), source })?;
             None
         } else {
-            let job = CheckpointSpec {
+            let spec = CheckpointSpec {
                 dir,
                 first,
                 last,
@@ -161,7 +168,7 @@ impl WalTruncation<'_> {
                 segment_size: options.segment_size,
                 disk: Arc::clone(disk),
             };
-            Some(write_checkpoint_while(&job, go_on)?)
+            Some(write_checkpoint_while(&spec, go_on)?)
         };
         let segments = remove_segments(dir, last, &**disk, go_on);
         let checkpoints = remove_old_checkpoints(dir, last, &**disk);
@@ -169,8 +176,9 @@ impl WalTruncation<'_> {
     }
 }
 
-/// The last segment of the part that becomes a checkpoint, of a log whose segments are `first` to `last`, the last one being
-/// written: about the lower two thirds, and more than one segment. `None` where it is too short for that.
+/// Returns the last segment to replace in a log with the segments `first..=last`, of which the last
+/// is being written: about two thirds of the finished ones, and at least two. Returns `None` if the
+/// log is too short.
 #[must_use]
 pub fn plan_truncation(first: u32, last: u32) -> Option<u32> {
     let finished = u64::from(last.checked_sub(1)?.checked_sub(first)?);
@@ -178,8 +186,8 @@ pub fn plan_truncation(first: u32, last: u32) -> Option<u32> {
     (part > 0).then(|| first + part)
 }
 
-/// Removes the segments up to `upto` from the log's directory `dir`, oldest first, as long as
-/// `go_on` returns `true`.
+/// Removes the segments up to `upto` from the log directory `dir`, oldest first, as long as `go_on`
+/// returns `true`.
 pub fn remove_segments(
     dir: &Path,
     upto: u32,
@@ -201,14 +209,14 @@ fn remove_segments_counted(
     let segments = list_segments(dir).map_err(CheckpointError::from)?;
     for segment in segments.iter().take_while(|segment| segment.number <= upto && go_on()) {
         fail_point::hit("wal.truncate");
-        let removing = disk.remove_file(&segment.path).and_then(|()| disk.sync_dir(dir));
-        removing.map_err(|source| RemoveError::Io { path: segment.path.clone(), source })?;
+        let removed_durably = disk.remove_file(&segment.path).and_then(|()| disk.sync_dir(dir));
+        removed_durably.map_err(|source| RemoveError::Io { path: segment.path.clone(), source })?;
         *removed += 1;
     }
     Ok(())
 }
 
-/// Removes the checkpoints below the number `below` from the log's directory `dir`.
+/// Removes the checkpoints with numbers below `below` from the log directory `dir`.
 pub fn remove_old_checkpoints(dir: &Path, below: u32, disk: &dyn Disk) -> RemovalReport {
     let mut removal = RemovalReport::default();
     removal.error = remove_old_checkpoints_counted(dir, below, disk, &mut removal.removed).err();
@@ -224,8 +232,10 @@ fn remove_old_checkpoints_counted(
     for checkpoint in
         list_checkpoints(dir)?.iter().take_while(|checkpoint| checkpoint.number < below)
     {
-        let removing = disk.remove_dir_all(&checkpoint.path).and_then(|()| disk.sync_dir(dir));
-        removing.map_err(|source| RemoveError::Io { path: checkpoint.path.clone(), source })?;
+        let removed_durably =
+            disk.remove_dir_all(&checkpoint.path).and_then(|()| disk.sync_dir(dir));
+        removed_durably
+            .map_err(|source| RemoveError::Io { path: checkpoint.path.clone(), source })?;
         *removed += 1;
     }
     Ok(())
@@ -236,7 +246,7 @@ mod tests {
     use super::plan_truncation;
 
     #[test]
-    fn two_thirds_of_the_finished_segments_are_taken() {
+    fn plan_replaces_two_thirds_of_finished_segments() {
         for (first, last, expected) in [
             (0, 0, None),
             (0, 1, None),

@@ -1,18 +1,25 @@
-//! Group commit: many requests' records in one write, and one sync where a sync is asked for.
+//! Group commit: one write, and if needed one sync, for the records of many requests.
 //!
 //! ```text
-//!   request ──enqueue──▶ queue ──(one of those who wait, the leader)──▶ write ──▶ sync (mode `always`)
-//!      └──────────wait(position)──────────────────────────────────────────┴─▶ answer
+//!   request ──enqueue──▶ queue ──(one waiting request, the leader)──▶ write ──▶ sync (`Always`)
+//!      └──────────wait(position)──────────────────────────────────────────┴─▶ response
 //! ```
 //!
-//! The order of the queue is the order of the log. [`Wal::enqueue`] never fails: what the head has accepted must reach the log, or a
-//! repeat of the request, which the head would find stored already, would be acknowledged without being logged. So when there is no
-//! space, the records stay at the front of the queue, those who wait are told, and no new request is admitted ([`Wal::check_writable`])
-//! until a write has succeeded. After a failed sync, or a write that failed for another reason, nothing is written or acknowledged
-//! until a restart: the kernel may have dropped pages that it reported as written once. A panic of
-//! the leader counts as such a failure, so that all who wait for it are answered.
+//! # Ordering
+//! The log has the order of the queue.
 //!
-//! Locks: the queue's mutex is held for copying records and changing states; the writer's only by the leader, over its write.
+//! # Failure
+//! [`Wal::enqueue`] never fails: accepted samples must reach the log. Otherwise a retry, which the
+//! head treats as duplicates, would be acknowledged without being logged.
+//! - Full disk: the records stay at the front of the queue, waiting requests fail, and
+//!   [`Wal::check_writable`] rejects new requests until a write succeeds.
+//! - Failed sync, or a write that failed for another reason: nothing is written or acknowledged
+//!   until a restart. The kernel may have dropped pages whose write error it reported only once.
+//! - Panic of the leader: counts as such a failure, so all waiting requests get a response.
+//!
+//! # Locking
+//! The queue's mutex is held to copy records and to change states. Only the leader, a cut and a
+//! sync take the writer's mutex; the leader holds it during its write.
 
 use crate::tsdb::fs::disk::{Disk, DiskFile};
 use crate::tsdb::wal::batch::LogBatch;
@@ -29,57 +36,57 @@ use std::sync::atomic::Ordering;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-/// After a failed write, another is tried at most this often.
+/// Minimum time between attempts to write to a full disk.
 const RETRY_INTERVAL: Duration = Duration::from_secs(1);
-/// The buffer of a group that grew beyond this gives its memory back.
+/// Capacity of a group buffer that is kept for reuse, bytes.
 const MAX_RETAINED_BYTES: usize = 8 << 20;
 
-/// What a power cut may cost; a killed process costs nothing in any mode.
+/// Time of syncs, which limits what a power failure can lose. A killed process loses nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SyncMode {
-    /// What the operating system had not written by itself; only full segments are synced.
+    /// Only full segments are synced. A power failure loses what the kernel has not written.
     Os,
-    /// What was written since the last sync, which happens this often.
+    /// Syncs at this interval. A power failure loses the writes since the last sync.
     Interval(Duration),
-    /// Nothing that was acknowledged: every answer waits for a sync, which it shares with others.
+    /// Syncs before each response. Concurrent requests share a sync. Nothing acknowledged is lost.
     Always,
 }
 
-/// What a log is opened with.
+/// Parameters of a log.
 #[derive(Debug, Clone)]
 pub struct WalOptions {
-    /// The folder of the segments.
+    /// Directory of the segments.
     pub dir: PathBuf,
-    /// Largest size of a segment in bytes, a multiple of the page size.
+    /// Maximum size of a segment, bytes; a multiple of the page size.
     pub segment_size: u64,
-    /// How records are compressed.
+    /// Compression of the records written.
     pub compression: RecordCompression,
-    /// When the log is synced.
+    /// Time of syncs.
     pub sync: SyncMode,
-    /// Where files are made.
+    /// File system of the segments.
     pub disk: Arc<dyn Disk>,
 }
 
-/// A place in the log: everything that was put into the queue up to then.
+/// Position in the log: all batches enqueued up to a point.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct LogPosition(u64);
 
-/// Whether the log can be written.
+/// Health of a log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LogHealth {
-    /// As far as is known.
+    /// No failed write or sync since the last success.
     Healthy,
-    /// There was no space for the last write; another try is made about every second.
+    /// The last write found a full disk. A retry is made about every second.
     NoSpace(String),
-    /// A sync failed, or a write for another reason than space: no writes until a restart.
+    /// A sync failed, or a write for a reason other than space. No writes until a restart.
     Failed(String),
 }
 
-/// The log of one directory, open for writing. Shared by all requests.
+/// A log open for writing, shared by all requests.
 #[derive(Debug)]
 pub struct Wal {
     shared: Arc<WalShared>,
-    /// Syncs finished segments, and the current one in mode `interval`.
+    /// Thread that syncs finished segments, and in mode `Interval` the current one.
     syncer: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -87,9 +94,9 @@ pub struct Wal {
 struct WalShared {
     options: WalOptions,
     queue: Mutex<CommitQueue>,
-    /// Told of every change of what is written or synced, of the state and of the leader.
+    /// Notified when a commit ends and when the log fails.
     changed: Condvar,
-    /// Told when the log closes; the syncing thread waits here.
+    /// Notified when the log closes; the sync thread waits for it.
     closing: Condvar,
     writer: Mutex<LogWriter>,
     stats: WalStats,
@@ -98,7 +105,7 @@ struct WalShared {
 #[derive(Debug)]
 struct CommitQueue {
     group: WriteGroup,
-    /// An empty group with its buffers, for when the leader takes the other.
+    /// Empty group with buffers that replaces the one a leader takes.
     spare: WriteGroup,
     enqueued: LogPosition,
     written: LogPosition,
@@ -116,10 +123,10 @@ enum LogState {
 }
 
 impl Wal {
-    /// Begins a new segment behind those that are there.
+    /// Opens the log and creates a new segment after the existing ones.
     ///
     /// # Errors
-    /// [`WalError::Open`] where it can't be made.
+    /// [`WalError::Open`] if the segment cannot be created.
     pub fn open(options: WalOptions) -> Result<Self, WalError> {
         let writer =
             LogWriter::open(options.dir.clone(), options.segment_size, Arc::clone(&options.disk))?;
@@ -146,16 +153,17 @@ impl Wal {
         let syncer = thread::Builder::new().name("wal-sync".into()).spawn({
             let shared = Arc::clone(&shared);
             move || {
-                let unwinding = OnPanic(&shared);
+                let panic_guard = OnPanic(&shared);
                 shared.run_syncer();
-                std::mem::forget(unwinding);
+                std::mem::forget(panic_guard);
             }
         });
         let syncer = syncer.map_err(OpenLogError::from)?;
         Ok(Self { shared, syncer: Mutex::new(Some(syncer)) })
     }
 
-    /// Puts the records of `batch` into the queue and empties it. Never fails; whether they are logged says [`Self::wait`].
+    /// Enqueues the records of `batch` and empties it. Never fails; [`Self::wait`] tells whether
+    /// the records are logged.
     pub fn enqueue(&self, batch: &mut LogBatch) -> LogPosition {
         batch.seal(self.shared.options.compression);
         let mut queue = self.shared.queue.lock();
@@ -164,21 +172,23 @@ impl Wal {
         queue.enqueued
     }
 
-    /// The end of the queue: what a request waits for that found everything stored already.
+    /// Returns the end of the queue. A request with only duplicates waits for this position.
     #[must_use]
     pub fn position(&self) -> LogPosition {
         self.shared.queue.lock().enqueued
     }
 
-    /// Returns when the log holds everything up to `position`, synced in mode `always`. May write for others too.
+    /// Waits until everything up to `position` is written, and synced in mode `Always`. May write
+    /// for other requests.
     ///
     /// # Errors
-    /// [`WalError`] where a write or sync failed before that.
+    /// [`WalError`] if a write or sync failed before, or the log is closed.
     pub fn wait(&self, position: LogPosition) -> Result<(), WalError> {
         let shared = &*self.shared;
         let mut queue = shared.queue.lock();
         loop {
-            // Once it is broken nothing is acknowledged, not even what was written before: it may be gone after a restart.
+            // After a failure nothing is acknowledged, not even earlier writes: a restart may lose
+            // them.
             if let LogState::Broken { cause } = &queue.state {
                 return Err(WalError::Failed(Arc::clone(cause)));
             }
@@ -199,7 +209,8 @@ impl Wal {
         }
     }
 
-    /// Whether a new request may append, and if not, why. After a failed write this is also where the next try is made.
+    /// Returns [`LogHealth::Healthy`] if a new request may append, else the cause. Retries a write
+    /// that found a full disk.
     pub fn check_writable(&self) -> LogHealth {
         let queue = self.shared.queue.lock();
         let may_try = match &queue.state {
@@ -210,16 +221,17 @@ impl Wal {
         queue.state.health()
     }
 
-    /// Whether the log can be written.
+    /// Returns the current health.
     #[must_use]
     pub fn health(&self) -> LogHealth {
         self.shared.queue.lock().state.health()
     }
 
-    /// Writes what is queued, then begins a new segment; the one before is synced. The new one's number.
+    /// Writes the queue, cuts the current segment and syncs it. Returns the number of the new
+    /// segment.
     ///
     /// # Errors
-    /// [`WalError`]. Where there was no space the log is as it was, and goes on as it would have.
+    /// [`WalError`]. After [`WalError::NoSpace`] the log continues in the current segment.
     pub fn next_segment(&self) -> Result<u32, WalError> {
         let shared = &*self.shared;
         let mut queue = shared.queue.lock();
@@ -233,11 +245,11 @@ impl Wal {
         queue = shared.commit_as_leader(queue);
         queue.state.check()?;
         drop(queue);
-        let rolled = shared.cut_segment().and_then(|segment| {
+        let new_segment = shared.cut_segment().and_then(|segment| {
             shared.sync_finished_segments().map_err(WriteLogError::Broken)?;
             Ok(segment)
         });
-        rolled.map_err(|error| match error {
+        new_segment.map_err(|error| match error {
             WriteLogError::NoSpace(error) => WalError::NoSpace(Arc::new(error)),
             WriteLogError::Broken(error) => {
                 let cause = Arc::new(error);
@@ -248,22 +260,23 @@ impl Wal {
         })
     }
 
-    /// What it was opened with.
+    /// Returns the parameters of the log.
     #[must_use]
     pub fn options(&self) -> &WalOptions {
         &self.shared.options
     }
 
-    /// Its counters.
+    /// Returns the counters.
     #[must_use]
     pub fn stats(&self) -> &WalStats {
         &self.shared.stats
     }
 
-    /// Writes what is queued, fills the last page, syncs. Whoever waits afterwards gets [`WalError::Closed`].
+    /// Writes the queue, pads the last page and syncs. Requests that wait later for an unwritten
+    /// position get [`WalError::Closed`].
     ///
     /// # Errors
-    /// [`WalError`] where the last write or sync failed.
+    /// [`WalError`] if the last write or sync failed.
     pub fn close(&self) -> Result<(), WalError> {
         self.stop_syncer();
         let shared = &*self.shared;
@@ -291,7 +304,7 @@ impl Wal {
         if let Some(syncer) = self.syncer.lock().take()
             && syncer.join().is_err()
         {
-            tracing::error!("the thread that syncs the log has panicked");
+            tracing::error!("WAL sync thread panicked");
         }
     }
 }
@@ -302,15 +315,15 @@ impl Drop for Wal {
     }
 }
 
-/// Dropped only by a panic of the leader or of the syncing thread: what they had reached is not
-/// known. Nothing is written any more, and nobody waits for them.
+/// Guard that is dropped only if the leader or the sync thread panics. The state of the log is then
+/// unknown: writing ends, and waiting requests fail.
 struct OnPanic<'a>(&'a WalShared);
 
 impl Drop for OnPanic<'_> {
     fn drop(&mut self) {
         let mut queue = self.0.queue.lock();
         queue.has_leader = false;
-        let cause = io::Error::other("a thread panicked while it wrote or synced");
+        let cause = io::Error::other("thread panicked during a write or sync");
         self.0.mark_failed(&mut queue.state, Arc::new(cause));
         self.0.changed.notify_all();
     }
@@ -329,9 +342,9 @@ impl LogState {
         match self {
             Self::Good => LogHealth::Healthy,
             Self::NoSpace { cause, .. } => {
-                LogHealth::NoSpace(format!("the log can't be written: {cause}"))
+                LogHealth::NoSpace(format!("cannot write to the WAL: {cause}"))
             }
-            Self::Broken { cause } => LogHealth::Failed(format!("the log failed: {cause}")),
+            Self::Broken { cause } => LogHealth::Failed(format!("WAL failed: {cause}")),
         }
     }
 }
@@ -341,7 +354,7 @@ impl WalShared {
         position <= if self.options.sync == SyncMode::Always { queue.synced } else { queue.written }
     }
 
-    /// Writes all that is queued, and syncs it in mode `always`. There is no other leader.
+    /// Writes the queue and syncs it in mode `Always`. The caller must have found no other leader.
     fn commit_as_leader<'q>(
         &'q self,
         mut queue: MutexGuard<'q, CommitQueue>,
@@ -351,12 +364,12 @@ impl WalShared {
         let spare = std::mem::take(&mut queue.spare);
         let mut group = std::mem::replace(&mut queue.group, spare);
         drop(queue);
-        let unwinding = OnPanic(self);
+        let panic_guard = OnPanic(self);
         let mut outcome = self.write(&mut group);
         if outcome.is_ok() && self.options.sync == SyncMode::Always {
             outcome = self.sync_files().map_err(WriteLogError::Broken);
         }
-        std::mem::forget(unwinding);
+        std::mem::forget(panic_guard);
         let mut queue = self.queue.lock();
         queue.has_leader = false;
         match outcome {
@@ -366,13 +379,15 @@ impl WalShared {
                     queue.synced = upto;
                 }
                 if matches!(queue.state, LogState::NoSpace { .. }) {
-                    tracing::info!("the log can be written again");
+                    tracing::info!("WAL is writable again");
                     queue.state = LogState::Good;
                 }
                 group.clear(MAX_RETAINED_BYTES);
                 queue.spare = group;
             }
             Err(WriteLogError::NoSpace(error)) => {
+                // Unwritten records return to the front, so that the log keeps the order of the
+                // queue.
                 let mut later = std::mem::replace(&mut queue.group, group);
                 queue.group.append(&mut later);
                 self.mark_no_space(&mut queue.state, error);
@@ -389,8 +404,8 @@ impl WalShared {
         let mut writer = self.writer.lock();
         if let Err(error) = writer.write(group) {
             self.stats.write_failures.fetch_add(1, Ordering::Relaxed);
-            // Cut back at once, so that also a kill finds no torn record; where space lacks even for that, the next write
-            // does it first.
+            // Truncate at once, so that a killed process leaves no torn record. If the disk is too
+            // full even for that, the next write truncates first.
             return match (error, writer.truncate_torn_write()) {
                 (_, Err(WriteLogError::Broken(error))) => Err(WriteLogError::Broken(error)),
                 (error, _) => Err(error),
@@ -406,7 +421,7 @@ impl WalShared {
     fn cut_segment(&self) -> Result<u32, WriteLogError> {
         let mut writer = self.writer.lock();
         if let Err(error) = writer.cut_segment() {
-            // As after a failed write: what was padded by halves goes at once.
+            // As after a failed write: partial padding is removed at once.
             return match (error, writer.truncate_torn_write()) {
                 (_, Err(WriteLogError::Broken(error))) => Err(WriteLogError::Broken(error)),
                 (error, _) => Err(error),
@@ -426,9 +441,9 @@ impl WalShared {
     }
 
     fn sync_file(&self, file: &dyn DiskFile) -> io::Result<()> {
-        let begun = Instant::now();
+        let started = Instant::now();
         let synced = file.sync();
-        self.stats.sync_done(begun.elapsed());
+        self.stats.sync_done(started.elapsed());
         synced
     }
 
@@ -436,18 +451,18 @@ impl WalShared {
         if let LogState::Broken { .. } = state {
             return;
         }
-        tracing::error!(%error, "no space for the log: read-only until a write succeeds");
+        tracing::error!(%error, "no space for the WAL, read-only until a write succeeds");
         *state =
             LogState::NoSpace { cause: Arc::new(error), next_try: Instant::now() + RETRY_INTERVAL };
     }
 
     fn mark_failed(&self, state: &mut LogState, cause: Arc<io::Error>) {
         self.stats.failures.fetch_add(1, Ordering::Relaxed);
-        tracing::error!(error = %cause, "the log failed: no writes until a restart");
+        tracing::error!(error = %cause, "WAL failed, rejecting writes until restart");
         *state = LogState::Broken { cause };
     }
 
-    /// The work of the syncing thread, until the log closes.
+    /// Body of the sync thread, until the log closes.
     fn run_syncer(&self) {
         let interval = match self.options.sync {
             SyncMode::Interval(interval) => interval,
@@ -463,6 +478,7 @@ impl WalShared {
             {
                 continue;
             }
+            // Read before the sync, which may not cover later writes.
             let upto = queue.written;
             if upto == queue.synced {
                 continue;

@@ -1,10 +1,12 @@
-//! Writing records to segments: one write for all records that go to the same segment.
+//! Log writer: appends records to segments, with one write for all records of a group in a segment.
 //!
-//! A new segment is begun at every start (number = last + 1) and whenever a record does not fit; a record never crosses
-//! segments. A finished segment ends with a full page; its sync is left to the caller ([`LogWriter::take_finished`]).
+//! Each start creates a new segment (last number + 1), and so does a record that does not fit. A
+//! record never crosses segments. A finished segment ends with a full page; the caller syncs it
+//! ([`LogWriter::take_finished`]).
 //!
-//! Invariant: a segment is only ever appended to behind its last complete write. After a failed write the file is cut
-//! back to there; until that works, nothing is written. So no record ever follows a torn one.
+//! Invariant: a segment grows only after its last complete write. After a failed write the file is
+//! truncated to that length, and nothing is written before this succeeds. So no record follows a
+//! torn one.
 
 use crate::tsdb::fs::disk::{Disk, DiskFile};
 use crate::tsdb::fs::fail_point;
@@ -17,10 +19,10 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// A write ends when it has reached this many bytes; what is left of the group goes into the next one.
+/// Size at which a write ends, bytes; the rest of the group goes into the next one.
 const MAX_WRITE_BYTES: usize = 8 << 20;
 
-/// Writes the log's segments.
+/// Writer for the segments of a log.
 #[derive(Debug)]
 pub struct LogWriter {
     dir: PathBuf,
@@ -28,19 +30,21 @@ pub struct LogWriter {
     segment_size: u64,
     number: u32,
     file: Arc<dyn DiskFile>,
-    /// Bytes of completed writes in the current segment.
+    /// Length of the completed writes in the current segment, bytes.
     len: u64,
-    /// A failed write may have left bytes behind `len`.
-    torn: bool,
+    /// Set if a failed write may have left bytes after `len`.
+    is_torn: bool,
     finished: Vec<Arc<dyn DiskFile>>,
     buffer: Vec<u8>,
 }
 
 impl LogWriter {
-    /// Begins a new segment of at most `segment_size` bytes behind those in `dir`, which is made where there is none.
+    /// Creates a new segment of at most `segment_size` bytes after those in `dir`, which is created
+    /// if missing.
     ///
     /// # Errors
-    /// [`OpenLogError`].
+    /// [`OpenLogError`] if the size is invalid, the segments have a gap or a file cannot be
+    /// created.
     pub fn open(
         dir: PathBuf,
         segment_size: u64,
@@ -48,7 +52,7 @@ impl LogWriter {
     ) -> Result<Self, OpenLogError> {
         check_segment_size(segment_size).map_err(CheckpointError::from)?;
         disk.create_dir_all(&dir)?;
-        // A segment that a checkpoint stands for is never read again: the new one comes after both.
+        // Readers skip segments that a checkpoint replaces, so the new one must be after both.
         let last_segment = list_segments(&dir)
             .map_err(CheckpointError::from)?
             .last()
@@ -65,39 +69,39 @@ impl LogWriter {
             number,
             file,
             len: 0,
-            torn: false,
+            is_torn: false,
             finished: Vec::new(),
             buffer: Vec::new(),
         })
     }
 
-    /// The number of the current segment.
+    /// Returns the number of the current segment.
     #[must_use]
     pub fn segment(&self) -> u32 {
         self.number
     }
 
-    /// The current segment's file.
+    /// Returns the file of the current segment.
     #[must_use]
     pub fn file(&self) -> Arc<dyn DiskFile> {
         Arc::clone(&self.file)
     }
 
-    /// Segments that were finished since the last call and want a sync.
+    /// Returns the segments that were finished since the last call and need a sync.
     #[must_use]
     pub fn take_finished(&mut self) -> Vec<Arc<dyn DiskFile>> {
         std::mem::take(&mut self.finished)
     }
 
-    /// Writes what of `group` is not written yet.
+    /// Writes the records of `group` that are not written yet.
     ///
     /// # Errors
-    /// [`WriteLogError`]. `group` then knows what was written before; a later call goes on there.
+    /// [`WriteLogError`]. `group` has the progress; a later call continues there.
     pub fn write(&mut self, group: &mut WriteGroup) -> Result<(), WriteLogError> {
         self.truncate_torn_write()?;
         while !group.is_done() {
             self.buffer.clear();
-            let mut taken = 0;
+            let mut num_taken = 0;
             let mut is_full = false;
             for record in group.unwritten() {
                 let at = self.len + self.buffer.len() as u64;
@@ -106,13 +110,13 @@ impl LogWriter {
                     break;
                 }
                 append_record(&mut self.buffer, at, record.data, record.compression);
-                taken += 1;
+                num_taken += 1;
             }
             if is_full {
                 self.pad();
             }
             self.append()?;
-            group.mark_written(taken);
+            group.mark_written(num_taken);
             if is_full {
                 self.next_segment()?;
             }
@@ -120,10 +124,10 @@ impl LogWriter {
         Ok(())
     }
 
-    /// Fills the last page, so that the segment ends as a Prometheus that stops leaves it.
+    /// Pads the last page, as Prometheus does at a shutdown.
     ///
     /// # Errors
-    /// [`WriteLogError`].
+    /// [`WriteLogError`] if the padding cannot be written.
     pub fn finish(&mut self) -> Result<(), WriteLogError> {
         self.truncate_torn_write()?;
         self.buffer.clear();
@@ -131,28 +135,29 @@ impl LogWriter {
         self.append()
     }
 
-    /// Ends the current segment as [`Self::finish`] does and begins the next one, also where the current one is empty.
+    /// Finishes the current segment as [`Self::finish`] does and creates the next one, even if the
+    /// current one is empty.
     ///
     /// # Errors
-    /// [`WriteLogError`]; a later call tries it again.
+    /// [`WriteLogError`]. A later call tries again.
     pub fn cut_segment(&mut self) -> Result<(), WriteLogError> {
         self.finish()?;
         self.next_segment()
     }
 
-    /// Cuts off what a failed write left.
+    /// Truncates what a failed write left.
     ///
     /// # Errors
-    /// [`WriteLogError`]; nothing may be written before this has worked.
+    /// [`WriteLogError`]. Nothing may be written before this succeeds.
     pub fn truncate_torn_write(&mut self) -> Result<(), WriteLogError> {
-        if self.torn {
+        if self.is_torn {
             self.file.set_len(self.len).map_err(WriteLogError::from_write)?;
-            self.torn = false;
+            self.is_torn = false;
         }
         Ok(())
     }
 
-    /// Fills the page in which the buffer ends.
+    /// Pads the page in which the buffer ends.
     fn pad(&mut self) {
         let end = self.len + self.buffer.len() as u64;
         self.buffer.resize(self.buffer.len() + padding_at(end), 0);
@@ -163,9 +168,10 @@ impl LogWriter {
             return Ok(());
         }
         fail_point::hit("wal.before_write");
-        self.torn = true;
+        // Set before the write: an error or a panic leaves it set.
+        self.is_torn = true;
         self.file.append(&self.buffer).map_err(WriteLogError::from_write)?;
-        self.torn = false;
+        self.is_torn = false;
         fail_point::hit("wal.after_write");
         self.len += self.buffer.len() as u64;
         self.buffer.clear();
@@ -183,7 +189,7 @@ impl LogWriter {
     }
 }
 
-/// A new, empty segment, its name on disk.
+/// Creates an empty segment and makes its name durable.
 fn create(disk: &dyn Disk, dir: &Path, number: u32) -> Result<Arc<dyn DiskFile>, WriteLogError> {
     let file = create_or_open_empty(disk, &segment_path(dir, number))
         .map_err(WriteLogError::from_create)?;
@@ -191,7 +197,7 @@ fn create(disk: &dyn Disk, dir: &Path, number: u32) -> Result<Arc<dyn DiskFile>,
     Ok(file)
 }
 
-/// A new file, or one that an earlier try made without getting any further.
+/// Creates a file, or opens an empty one that an earlier attempt created.
 fn create_or_open_empty(disk: &dyn Disk, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
     match disk.create_new(path) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
