@@ -15,7 +15,7 @@ use crate::tsdb::wal::segment::{Segment, SegmentError, list_segments};
 const PREFIX: &str = "checkpoint.";
 const UNFINISHED_SUFFIX: &str = ".tmp";
 
-/// A finished checkpoint.
+/// A finished checkpoint in the directory of a log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Checkpoint {
     /// Number of the last segment that it replaces.

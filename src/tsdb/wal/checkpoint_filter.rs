@@ -48,15 +48,15 @@ pub struct EntryCounts {
 /// Counts of the entries that a checkpoint was built from.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct CheckpointStats {
-    /// Series record entries.
+    /// Entries of series records.
     pub series: EntryCounts,
     /// Float samples and native histograms.
     pub samples: EntryCounts,
-    /// Tombstone record entries.
+    /// Entries of tombstone records.
     pub tombstones: EntryCounts,
-    /// Exemplar record entries.
+    /// Entries of exemplar records.
     pub exemplars: EntryCounts,
-    /// Metadata record entries.
+    /// Entries of metadata records.
     pub metadata: EntryCounts,
     /// Records of a type that only a newer Prometheus knows; all are kept.
     pub newer_records: u64,

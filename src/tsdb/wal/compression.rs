@@ -32,7 +32,7 @@ const ZSTD_LEVEL: i32 = 3;
 pub enum RecordCompression {
     /// Stored as is, also if compression would not make the record smaller.
     None,
-    /// Snappy, block format.
+    /// Snappy in its block format.
     #[default]
     Snappy,
     /// Zstandard. Older versions of Prometheus (such as 2.42) skip such records silently.
@@ -109,7 +109,8 @@ pub struct Compressor {
 }
 
 impl Compressor {
-    /// Creates a compressor.
+    /// Creates a compressor for one compression. Without memory for zstd, records stay
+    /// uncompressed.
     #[must_use]
     pub fn new(compression: RecordCompression) -> Self {
         let zstd = match compression {

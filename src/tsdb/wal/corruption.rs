@@ -20,7 +20,7 @@ pub struct WalCorruption {
     pub good_end: u64,
     /// Extent of the corruption.
     pub extent: CorruptionExtent,
-    /// Check that failed.
+    /// Reason, with the failed check.
     pub reason: CorruptionReason,
 }
 

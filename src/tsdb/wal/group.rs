@@ -18,10 +18,10 @@ struct RecordSpan {
     len: usize,
 }
 
-/// A record of a group.
+/// Record of a group, with its compression.
 #[derive(Debug, Clone, Copy)]
 pub struct GroupRecord<'a> {
-    /// Compression of `data`.
+    /// Compression that was applied to `data`.
     pub compression: RecordCompression,
     /// Bytes of the record as stored in the log, without fragment headers.
     pub data: &'a [u8],

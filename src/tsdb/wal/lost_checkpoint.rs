@@ -129,7 +129,7 @@ pub fn check_present(
     Ok(false)
 }
 
-/// Error of [`check_present`].
+/// Error of checking for a lost checkpoint.
 #[derive(Debug, thiserror::Error)]
 pub enum CheckPresentError {
     /// The checkpoint was lost.

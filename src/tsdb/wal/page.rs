@@ -30,7 +30,7 @@ const ROLE_MASK: u8 = 0b111;
 /// Part of a record that a fragment holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FragmentType {
-    /// The complete record.
+    /// The complete record, in one page.
     Full = 1,
     /// The start of a record that continues.
     First = 2,
@@ -81,7 +81,7 @@ pub struct Fragment<'a> {
 pub enum PageItem<'a> {
     /// Zeros up to the end of the page.
     Padding,
-    /// A valid fragment.
+    /// A fragment with a verified checksum.
     Fragment(Fragment<'a>),
 }
 

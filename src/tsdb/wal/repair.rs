@@ -57,7 +57,7 @@ pub struct QuarantinedSegments {
     pub folder: PathBuf,
     /// Numbers of the later segments, ascending; these are complete.
     pub segments: Vec<u32>,
-    /// Total size, bytes.
+    /// Total size of the moved data, bytes.
     pub bytes: u64,
 }
 
@@ -195,7 +195,7 @@ fn truncate_segment(disk: &dyn Disk, corruption: &WalCorruption) -> Result<(), R
 }
 
 fn file_len(path: &Path) -> Result<u64, RepairError> {
-    Ok(std::fs::metadata(path).map_err(FileError::for_step("read metadata of", path))?.len())
+    Ok(std::fs::metadata(path).map_err(FileError::for_step("inspect", path))?.len())
 }
 
 impl fmt::Display for RepairReport {

@@ -41,9 +41,9 @@ pub enum SegmentError {
     Gap {
         /// Path of the directory.
         dir: PathBuf,
-        /// First missing number.
+        /// First number that is missing before `next`.
         missing: u64,
-        /// Next existing number.
+        /// Lowest existing number after the gap.
         next: u32,
     },
     /// Two files have the same number, written with different digits.

@@ -41,7 +41,7 @@ const RETRY_INTERVAL: Duration = Duration::from_secs(1);
 /// Capacity of a group buffer that is kept for reuse, bytes.
 const MAX_RETAINED_BYTES: usize = 8 << 20;
 
-/// Time of syncs, which limits what a power failure can lose. A killed process loses nothing.
+/// Sync policy, which limits what a power failure can lose. A killed process loses nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SyncMode {
     /// Only full segments are synced. A power failure loses what the kernel has not written.
@@ -61,7 +61,7 @@ pub struct WalOptions {
     pub segment_size: u64,
     /// Compression of the records written.
     pub compression: RecordCompression,
-    /// Time of syncs.
+    /// Sync policy of the log.
     pub sync: SyncMode,
     /// File system of the segments.
     pub disk: Arc<dyn Disk>,
@@ -266,7 +266,7 @@ impl Wal {
         &self.shared.options
     }
 
-    /// Returns the counters.
+    /// Returns the counters of the log.
     #[must_use]
     pub fn stats(&self) -> &WalStats {
         &self.shared.stats

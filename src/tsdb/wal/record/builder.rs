@@ -1,6 +1,6 @@
-//! A record that grows by one entry at a time, for whoever does not have all entries at once.
+//! Record builder: a record that grows by one entry at a time.
 //!
-//! The bytes are at every moment a whole record, the same that the encoder of its kind makes of the entries together.
+//! At any time the bytes are a complete record, equal to the output of the encoder of its type.
 
 use crate::model::exemplar::Exemplar;
 use crate::model::histogram::CUSTOM_BUCKETS_SCHEMA;
@@ -12,32 +12,32 @@ use crate::tsdb::wal::record::label_set::put_labels;
 use crate::tsdb::wal::record::record_type::RecordType;
 use crate::tsdb::wal::record::samples::{EntryBase, EntryHeader};
 
-/// Whether records of points have a place for start timestamps.
+/// Version of sample records: without or with start timestamps.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum RecordVersion {
-    /// They have none: types 2 and 7 to 10, which every Prometheus reads.
+    /// Without start timestamps: types 2 and 7 to 10, which all versions of Prometheus read.
     #[default]
     V1,
-    /// They have: types 11 to 13, for newer ones.
+    /// With start timestamps: types 11 to 13, which newer versions read.
     V2,
 }
 
-/// A record being written.
+/// Buffer of a growing record.
 #[derive(Debug, Default)]
 pub struct RecordBuilder {
     bytes: Vec<u8>,
-    /// What the entries of a V1 record are relative to.
+    /// Series reference that entries of a V1 record are relative to; `base_time` likewise, ms.
     base_ref: u64,
     base_time: i64,
-    /// The same of a V2 record.
+    /// Base of the entries of a V2 record.
     times: Option<EntryBase>,
 }
 
-/// The kind of record that a point goes into.
+/// Returns the type of the record that takes a sample with this value.
 #[inline]
 #[must_use]
-pub fn record_type_for(value: &SampleValue, starts: RecordVersion) -> RecordType {
-    match (value, starts) {
+pub fn record_type_for(value: &SampleValue, version: RecordVersion) -> RecordType {
+    match (value, version) {
         (SampleValue::Float(_), RecordVersion::V1) => RecordType::Samples,
         (SampleValue::Float(_), RecordVersion::V2) => RecordType::SamplesV2,
         (SampleValue::Histogram(_), RecordVersion::V2) => RecordType::HistogramsV2,
@@ -58,27 +58,28 @@ pub fn record_type_for(value: &SampleValue, starts: RecordVersion) -> RecordType
 }
 
 impl RecordBuilder {
-    /// Whether it has not begun.
+    /// Returns `true` if there are no bytes, not even the type byte.
     #[inline]
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.bytes.is_empty()
     }
 
-    /// How long it is, bytes.
+    /// Returns the length of the record, bytes.
     #[inline]
     #[must_use]
     pub fn len(&self) -> usize {
         self.bytes.len()
     }
 
-    /// How much memory it keeps, bytes.
+    /// Returns the allocated size, bytes.
     #[must_use]
     pub fn allocated_bytes(&self) -> usize {
         self.bytes.capacity()
     }
 
-    /// The bytes, for entries that depend on nothing before them; `begin` writes what stands in front of the first.
+    /// Returns the buffer, for entries that do not depend on earlier ones. `begin` writes the
+    /// header of an empty record.
     pub fn bytes(&mut self, begin: impl FnOnce(&mut Vec<u8>)) -> &mut Vec<u8> {
         if self.bytes.is_empty() {
             begin(&mut self.bytes);
@@ -86,22 +87,23 @@ impl RecordBuilder {
         &mut self.bytes
     }
 
-    /// Appends a point to a record of this kind, the one that [`record_type_for`] says for it.
+    /// Appends a sample to a record of this type, which must be the one that [`record_type_for`]
+    /// returns.
     #[inline]
-    pub fn push_sample(&mut self, kind: RecordType, series: SeriesRef, point: &Sample) {
-        match kind {
+    pub fn push_sample(&mut self, record_type: RecordType, series: SeriesRef, sample: &Sample) {
+        match record_type {
             RecordType::SamplesV2 | RecordType::HistogramsV2 | RecordType::FloatHistogramsV2 => {
                 if self.bytes.is_empty() {
-                    self.bytes.push(kind.as_byte());
+                    self.bytes.push(record_type.as_byte());
                     self.times = None;
                 }
                 let entry =
-                    EntryHeader { series, t: point.t, start_timestamp: point.start_timestamp };
+                    EntryHeader { series, t: sample.t, start_timestamp: sample.start_timestamp };
                 EntryBase::write(&mut self.times, &mut self.bytes, entry);
             }
-            _ => self.push_entry_header(kind, series, point.t),
+            _ => self.push_entry_header(record_type, series, sample.t),
         }
-        match &point.value {
+        match &sample.value {
             SampleValue::Float(v) => put_be_u64(&mut self.bytes, v.to_bits()),
             SampleValue::Histogram(histogram) => put_histogram(&mut self.bytes, histogram),
             SampleValue::FloatHistogram(histogram) => {
@@ -110,7 +112,7 @@ impl RecordBuilder {
         }
     }
 
-    /// Appends an exemplar to a record of exemplars.
+    /// Appends an exemplar. All entries of the record must be exemplars.
     pub fn push_exemplar(&mut self, series: SeriesRef, exemplar: &Exemplar) {
         self.push_entry_header(RecordType::Exemplars, series, exemplar.t);
         put_be_u64(&mut self.bytes, exemplar.v.to_bits());
@@ -120,16 +122,16 @@ impl RecordBuilder {
         }
     }
 
-    /// Moves its bytes behind those of `out`; it then begins anew.
+    /// Moves the bytes to the end of `out` and starts an empty record.
     pub fn finish_into(&mut self, out: &mut Vec<u8>) {
         out.append(&mut self.bytes);
     }
 
-    /// The head of an entry whose numbers are relative to the first one's.
+    /// Appends the header of an entry that is relative to the first one.
     #[inline]
-    fn push_entry_header(&mut self, kind: RecordType, series: SeriesRef, t: i64) {
+    fn push_entry_header(&mut self, record_type: RecordType, series: SeriesRef, t: i64) {
         if self.bytes.is_empty() {
-            self.bytes.push(kind.as_byte());
+            self.bytes.push(record_type.as_byte());
             put_be_u64(&mut self.bytes, series.0);
             put_be_i64(&mut self.bytes, t);
             (self.base_ref, self.base_time) = (series.0, t);

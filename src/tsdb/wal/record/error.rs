@@ -1,53 +1,54 @@
-//! Why a record's bytes are not a record.
+//! Errors of decoding records.
 
 use crate::model::labels::BuildLabelsError;
 use crate::tsdb::encoding::byte_reader::ByteError;
 use crate::tsdb::wal::record::record_type::RecordType;
 
-/// A record that does not decode although its checksums are right. Offsets count from the record's first byte.
+/// Error of decoding a record whose checksums are valid. Offsets count from the byte after the type
+/// byte.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DecodeRecordError {
-    /// The record is not of the kind that the decoder reads.
-    #[error("{found} record where {expected} was expected")]
+    /// The record has another type than the decoder reads.
+    #[error("expected {expected} record, found {found}")]
     UnexpectedType {
-        /// The kind that the decoder reads.
+        /// Type that the decoder reads.
         expected: RecordType,
-        /// The kind of the record.
+        /// Type of the record.
         found: RecordType,
     },
-    /// A value that ends beyond the record, or is not one.
+    /// A value crosses the end of the record or is malformed.
     #[error(transparent)]
     Bytes(#[from] ByteError),
-    /// Labels that are no label set.
-    #[error("labels that end at offset {offset}: {source}")]
+    /// The labels are not a valid label set.
+    #[error("invalid labels before offset {offset}: {source}")]
     Labels {
-        /// Where the labels end.
+        /// End offset of the labels, bytes.
         offset: usize,
-        /// What is wrong with them.
+        /// Defect of the label set.
         source: BuildLabelsError,
     },
-    /// A series with the reference 0, which names nothing.
+    /// A series has the reference 0, which is never assigned.
     #[error("series reference 0 before offset {offset}")]
     ZeroRef {
-        /// Where the reference ends.
+        /// End offset of the reference, bytes.
         offset: usize,
     },
-    /// A byte that has only a few meanings has another.
-    #[error("bad {what} {byte} before offset {offset}")]
+    /// A byte has none of its defined values.
+    #[error("invalid {what} {byte} before offset {offset}")]
     InvalidByte {
-        /// What the byte is.
+        /// Name of the field.
         what: &'static str,
-        /// Its value.
+        /// Value of the byte.
         byte: u8,
-        /// The offset behind it.
+        /// End offset of the byte.
         offset: usize,
     },
-    /// A number that does not fit where it belongs.
+    /// A number exceeds the range of its field.
     #[error("{what} out of range before offset {offset}")]
     OutOfRange {
-        /// What the number is.
+        /// Name of the field.
         what: &'static str,
-        /// The offset behind it.
+        /// End offset of the number, bytes.
         offset: usize,
     },
 }

@@ -1,12 +1,15 @@
 //! Exemplar records.
 //!
 //! ```text
-//! ┌──────────┬──────────────┬───────────────┬ any number ─────────────────────────────────────────────────────────┐
-//! │ type = 4 │ ref <8b, BE> │ time <8b, BE> │ ref delta <varint> │ time delta <varint> │ value <8b, BE> │ labels │
-//! └──────────┴──────────────┴───────────────┴──────────────────────────────────────────────────────────────────────┘
+//! ┌──────────┬──────────────┬───────────────┐
+//! │ type = 4 │ ref <8b, BE> │ time <8b, BE> │
+//! ├──────────┴─────────┬────┴───────────────┴┬────────────────┬────────┐
+//! │ ref delta <varint> │ time delta <varint> │ value <8b, BE> │ labels │  per entry
+//! └────────────────────┴─────────────────────┴────────────────┴────────┘
 //! ```
 //!
-//! Deltas are relative to the reference and time at the beginning; labels as in `label_set.rs`, and there may be none.
+//! Deltas are relative to the reference and time in the header. Labels have the format of
+//! [`crate::tsdb::wal::record::label_set`]; an exemplar may have none.
 
 use crate::model::exemplar::Exemplar;
 use crate::model::refs::SeriesRef;
@@ -17,16 +20,16 @@ use crate::tsdb::wal::record::error::DecodeRecordError;
 use crate::tsdb::wal::record::label_set::{put_labels, read_labels};
 use crate::tsdb::wal::record::record_type::RecordType;
 
-/// An exemplar of a series.
+/// Exemplar with the reference of its series.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RefExemplar {
-    /// The series.
+    /// Series that the exemplar belongs to.
     pub series: SeriesRef,
-    /// The exemplar.
+    /// Timestamp, value and labels.
     pub exemplar: Exemplar,
 }
 
-/// Appends a whole exemplar record to `out`: exactly Prometheus's bytes.
+/// Appends an exemplar record to `out`, byte for byte as Prometheus does.
 pub fn encode_exemplars<'a>(
     out: &mut Vec<u8>,
     exemplars: impl IntoIterator<Item = &'a RefExemplar>,
@@ -35,7 +38,7 @@ pub fn encode_exemplars<'a>(
     put_exemplars(out, exemplars);
 }
 
-/// Appends what stands behind the type byte of an exemplar record.
+/// Appends the part of an exemplar record after the type byte.
 pub fn put_exemplars<'a>(out: &mut Vec<u8>, exemplars: impl IntoIterator<Item = &'a RefExemplar>) {
     let mut exemplars = exemplars.into_iter().peekable();
     let Some(&first) = exemplars.peek() else { return };
@@ -55,7 +58,8 @@ pub fn put_exemplars<'a>(out: &mut Vec<u8>, exemplars: impl IntoIterator<Item = 
 /// Decodes an exemplar record.
 ///
 /// # Errors
-/// [`DecodeRecordError`] where the record is of another kind, ends within an entry, or has labels that are no label set.
+/// [`DecodeRecordError`] if the record has another type, ends within an entry or has invalid
+/// labels.
 pub fn decode_exemplars(record: &[u8]) -> Result<Vec<RefExemplar>, DecodeRecordError> {
     let found = RecordType::from_record(record);
     if found != RecordType::Exemplars {
@@ -64,10 +68,10 @@ pub fn decode_exemplars(record: &[u8]) -> Result<Vec<RefExemplar>, DecodeRecordE
     read_exemplars(&record[1..])
 }
 
-/// Decodes what stands behind the type byte of an exemplar record.
+/// Decodes the part of an exemplar record after the type byte.
 ///
 /// # Errors
-/// [`DecodeRecordError`] where it ends within an entry or has labels that are no label set.
+/// [`DecodeRecordError`] if the bytes end within an entry or have invalid labels.
 pub fn read_exemplars(entries: &[u8]) -> Result<Vec<RefExemplar>, DecodeRecordError> {
     let mut reader = ByteReader::new(entries);
     let mut exemplars = Vec::new();
@@ -94,7 +98,7 @@ mod tests {
     use proptest::prelude::{any, prop_assert_eq, proptest};
 
     #[test]
-    fn labels_may_be_missing_and_a_cut_entry_is_an_error() {
+    fn labels_are_optional_and_truncated_entry_fails() {
         let mut record = b"\x04\0\0\0\0\0\0\0\x02\0\0\0\0\0\0\0\x09".to_vec();
         record.extend_from_slice(b"\x02\x01\x3f\xf0\0\0\0\0\0\0\x01\x01a\x01b");
         record.extend_from_slice(b"\0\0\0\0\0\0\0\0\0\0\0");
@@ -112,16 +116,22 @@ mod tests {
     }
     proptest! {
         #[test]
-        fn what_is_encoded_is_decoded_bit_for_bit(
+        fn encoded_exemplars_decode_bit_for_bit(
             entries in proptest::collection::vec(
-                (any::<u64>(), any::<i64>(), any::<u64>(), proptest::collection::btree_map(".{1,8}", ".{1,8}", 0..3)),
+                (
+                    any::<u64>(),
+                    any::<i64>(),
+                    any::<u64>(),
+                    proptest::collection::btree_map(".{1,8}", ".{1,8}", 0..3),
+                ),
                 0..12,
             ),
         ) {
             let entries: Vec<_> = entries
                 .iter()
                 .map(|(n, t, v, labels)| {
-                    let mut pairs: LabelsBuilder<'_> = labels.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect();
+                    let mut pairs: LabelsBuilder<'_> =
+                        labels.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect();
                     let labels = pairs.build().ok();
                     let exemplar = Exemplar { t: *t, v: f64::from_bits(*v), labels };
                     RefExemplar { series: SeriesRef(*n), exemplar }

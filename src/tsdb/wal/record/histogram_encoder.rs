@@ -1,7 +1,7 @@
-//! Encoding histogram records; `histograms.rs` draws them and decodes them.
+//! Encoder for histogram records; [`crate::tsdb::wal::record::histograms`] has format and decoder.
 //!
-//! Not a choice of layout: whoever encodes says which type the record is to have. Types 7 and 8 take histograms with custom
-//! buckets too, as their decoder does: an older Prometheus wrote such.
+//! The caller selects the record type. Types 7 and 8 accept histograms with custom buckets, as
+//! their decoder does, because older versions of Prometheus wrote these.
 
 use crate::model::histogram::{
     CUSTOM_BUCKETS_SCHEMA, CounterResetHint, FloatHistogram, Histogram, Span,
@@ -11,22 +11,22 @@ use crate::tsdb::wal::record::histograms::RefHistogram;
 use crate::tsdb::wal::record::record_type::RecordType;
 use crate::tsdb::wal::record::samples::{EntryBase, EntryHeader};
 
-/// How the heads of a histogram record's entries stand.
+/// Layout of the entry headers of a histogram record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HistogramLayout {
-    /// Types 7 and 8.
+    /// Types 7 and 8, without start timestamps.
     Exponential,
-    /// Types 9 and 10.
+    /// Types 9 and 10, without start timestamps.
     Custom,
-    /// Types 12 and 13, the ones that hold start timestamps.
+    /// Types 12 and 13, with start timestamps.
     WithSt,
 }
 
 impl HistogramLayout {
-    /// The layout of records of a kind, or `None` where they hold no histograms.
+    /// Returns the layout of records of a type, or `None` if they do not hold histograms.
     #[must_use]
-    pub fn from_record_type(kind: RecordType) -> Option<Self> {
-        match kind {
+    pub fn from_record_type(record_type: RecordType) -> Option<Self> {
+        match record_type {
             RecordType::Histograms | RecordType::FloatHistograms => Some(Self::Exponential),
             RecordType::CustomHistograms | RecordType::CustomFloatHistograms => Some(Self::Custom),
             RecordType::HistogramsV2 | RecordType::FloatHistogramsV2 => Some(Self::WithSt),
@@ -35,39 +35,46 @@ impl HistogramLayout {
     }
 }
 
-/// Appends a whole record of integer histograms (types 7, 9 and 12) to `out`: exactly Prometheus's bytes.
+/// Appends a record of integer histograms (types 7, 9 and 12) to `out`, byte for byte as Prometheus
+/// does.
 pub fn encode_histograms(
     out: &mut Vec<u8>,
     layout: HistogramLayout,
     entries: &[RefHistogram<Histogram>],
 ) {
-    let kind = match layout {
+    let record_type = match layout {
         HistogramLayout::Exponential => RecordType::Histograms,
         HistogramLayout::Custom => RecordType::CustomHistograms,
         HistogramLayout::WithSt => RecordType::HistogramsV2,
     };
-    encode(out, kind, entries, put_histogram);
+    encode(out, record_type, entries, put_histogram);
 }
 
-/// Appends a whole record of float histograms (types 8, 10 and 13) to `out`: exactly Prometheus's bytes.
+/// Appends a record of float histograms (types 8, 10 and 13) to `out`, byte for byte as Prometheus
+/// does.
 pub fn encode_float_histograms(
     out: &mut Vec<u8>,
     layout: HistogramLayout,
     entries: &[RefHistogram<FloatHistogram>],
 ) {
-    let kind = match layout {
+    let record_type = match layout {
         HistogramLayout::Exponential => RecordType::FloatHistograms,
         HistogramLayout::Custom => RecordType::CustomFloatHistograms,
         HistogramLayout::WithSt => RecordType::FloatHistogramsV2,
     };
-    encode(out, kind, entries, put_float_histogram);
+    encode(out, record_type, entries, put_float_histogram);
 }
 
 type PutFn<H> = fn(&mut Vec<u8>, &H);
 
-fn encode<H>(out: &mut Vec<u8>, kind: RecordType, entries: &[RefHistogram<H>], put: PutFn<H>) {
-    out.push(kind.as_byte());
-    if HistogramLayout::from_record_type(kind) == Some(HistogramLayout::WithSt) {
+fn encode<H>(
+    out: &mut Vec<u8>,
+    record_type: RecordType,
+    entries: &[RefHistogram<H>],
+    put: PutFn<H>,
+) {
+    out.push(record_type.as_byte());
+    if HistogramLayout::from_record_type(record_type) == Some(HistogramLayout::WithSt) {
         let mut times = None;
         for RefHistogram { series, start_timestamp: start, t, histogram } in entries {
             EntryBase::write(
@@ -89,7 +96,7 @@ fn encode<H>(out: &mut Vec<u8>, kind: RecordType, entries: &[RefHistogram<H>], p
     }
 }
 
-/// Appends an integer histogram as it stands in a record.
+/// Appends an integer histogram in record format.
 pub fn put_histogram(out: &mut Vec<u8>, histogram: &Histogram) {
     put_header(out, histogram.reset_hint, histogram.schema, histogram.zero_threshold);
     put_uvarint(out, histogram.zero_count);
@@ -104,7 +111,7 @@ pub fn put_histogram(out: &mut Vec<u8>, histogram: &Histogram) {
     }
 }
 
-/// Appends a float histogram as it stands in a record.
+/// Appends a float histogram in record format.
 pub fn put_float_histogram(out: &mut Vec<u8>, histogram: &FloatHistogram) {
     put_header(out, histogram.reset_hint, histogram.schema, histogram.zero_threshold);
     put_f64(out, &histogram.zero_count);
@@ -227,7 +234,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_encoded_is_decoded(entries in entries(), layout in 0usize..3) {
+        fn encoded_histograms_decode(entries in entries(), layout in 0usize..3) {
             let layout = LAYOUTS[layout];
             let mut entries = entries;
             if layout != HistogramLayout::WithSt {
@@ -235,12 +242,14 @@ mod tests {
             }
             let mut record = Vec::new();
             encode_histograms(&mut record, layout, &entries);
-            prop_assert_eq!(HistogramLayout::from_record_type(RecordType::from_record(&record)), Some(layout));
+            let record_type = RecordType::from_record(&record);
+            prop_assert_eq!(HistogramLayout::from_record_type(record_type), Some(layout));
             prop_assert_eq!(decode_histograms(&record).unwrap(), entries.clone());
             let entries: Vec<_> = entries.iter().map(as_float).collect();
             record.clear();
             encode_float_histograms(&mut record, layout, &entries);
-            prop_assert_eq!(HistogramLayout::from_record_type(RecordType::from_record(&record)), Some(layout));
+            let record_type = RecordType::from_record(&record);
+            prop_assert_eq!(HistogramLayout::from_record_type(record_type), Some(layout));
             prop_assert_eq!(decode_float_histograms(&record).unwrap(), entries);
         }
     }

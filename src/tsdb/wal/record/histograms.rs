@@ -1,28 +1,34 @@
-//! Histogram records: integer (types 7, 9, 12) and float (8, 10, 13) ones.
+//! Histogram records: integer (types 7, 9, 12) and float (types 8, 10, 13).
 //!
 //! ```text
-//! types 7, 8 (exponential buckets), 9, 10 (custom buckets): heads relative to the first reference and time
-//! ┌──────┬──────────────┬───────────────┬ any number ───────────────────────────────────────────┐
-//! │ type │ ref <8b, BE> │ time <8b, BE> │ ref delta <varint> │ time delta <varint> │ histogram │
-//! └──────┴──────────────┴───────────────┴───────────────────────────────────────────────────────┘
-//! types 12, 13 (any buckets): heads with start timestamps as those of type 11 (samples.rs), a histogram behind each
+//! types 7, 8 (exponential buckets), 9, 10 (custom buckets): relative to the first entry
+//! ┌──────┬──────────────┬───────────────┐
+//! │ type │ ref <8b, BE> │ time <8b, BE> │
+//! ├──────┴─────────────┬┴───────────────┴────┬───────────┐
+//! │ ref delta <varint> │ time delta <varint> │ histogram │  per entry
+//! └────────────────────┴─────────────────────┴───────────┘
+//! types 12, 13 (any buckets): entry headers of type 11 (samples.rs), each with a histogram
 //!
 //! histogram:
-//! ┌──────────────────┬──────────────────┬──────────────────────────┬────────────┬───────┬──────────────┐
-//! │ reset hint <1b>  │ schema <varint>  │ zero threshold <8b, BE>  │ zero count │ count │ sum <8b, BE> │
-//! ├──────────────────┴──────────────────┴───────┬──────────────────┴────────────┴───────┴──────────────┤
-//! │ n <uvarint>, n positive spans               │ n <uvarint>, n negative spans                         │
-//! ├─────────────────────────────────────────────┼───────────────────────────────────────────────────────┤
-//! │ n <uvarint>, n positive buckets             │ n <uvarint>, n negative buckets                       │
-//! ├─────────────────────────────────────────────┴──────────────────┬────────────────────────────────────┘
-//! │ only for schema -53: n <uvarint>, n custom values <8b, BE each> │
-//! └─────────────────────────────────────────────────────────────────┘
+//! ┌─────────────────┬─────────────────┬───────────────────────────────┐
+//! │ reset hint <1b> │ schema <varint> │ zero threshold <8b, BE>       │
+//! ├────────────┬────┴──┬──────────────┼───────────────────────────────┘
+//! │ zero count │ count │ sum <8b, BE> │
+//! ├────────────┴───────┴──────────┬───┴───────────────────────────────┐
+//! │ n <uvarint>, n positive spans │ n <uvarint>, n negative spans     │
+//! ├───────────────────────────────┴─┬─────────────────────────────────┤
+//! │ n <uvarint>, n positive buckets │ n <uvarint>, n negative buckets │
+//! ├─────────────────────────────────┴─────────────────────────────────┤
+//! │ only schema -53: n <uvarint>, n custom values <8b, BE each>       │
+//! └───────────────────────────────────────────────────────────────────┘
 //! span: offset <varint>, length <uvarint>
-//! counts: <uvarint> (integer) or <8b, BE> (float); buckets: <varint> differences (integer) or <8b, BE> counts (float)
+//! counts: <uvarint> (integer) or <8b, BE> (float)
+//! buckets: <varint> deltas (integer) or <8b, BE> counts (float)
 //! ```
 //!
-//! Histograms are handed out as they stand. Prometheus leaves those of an unknown schema out with a warning and reads
-//! schemas 9 to 52 at the resolution of 8: that is for whoever replays them ([`crate::model::histogram::is_known_schema`]).
+//! Histograms are returned unchanged. Prometheus drops those with an unknown schema and reads
+//! schemas 9 to 52 at the resolution of 8; replay does this
+//! ([`crate::model::histogram::is_known_schema`]).
 
 use crate::model::histogram::{
     CUSTOM_BUCKETS_SCHEMA, CounterResetHint, FloatHistogram, Histogram, Span,
@@ -33,23 +39,24 @@ use crate::tsdb::wal::record::error::DecodeRecordError;
 use crate::tsdb::wal::record::record_type::RecordType;
 use crate::tsdb::wal::record::samples::{EntryBase, EntryHeader};
 
-/// A histogram of a series as the log knows it.
+/// Histogram with the reference of its series.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RefHistogram<H> {
-    /// The series.
+    /// Series that the histogram belongs to.
     pub series: SeriesRef,
-    /// When the series' count began, in milliseconds; 0 where that is not known.
+    /// Start timestamp, ms; 0 = unknown.
     pub start_timestamp: i64,
-    /// Milliseconds since the Unix epoch.
+    /// Timestamp, ms since the Unix epoch.
     pub t: i64,
-    /// The histogram.
+    /// Integer or float histogram.
     pub histogram: H,
 }
 
 /// Decodes a record of integer histograms (types 7, 9 and 12).
 ///
 /// # Errors
-/// [`DecodeRecordError`] where the record is of another kind, ends within an entry, or holds what is no histogram.
+/// [`DecodeRecordError`] if the record has another type, ends within an entry or has an invalid
+/// histogram.
 pub fn decode_histograms(record: &[u8]) -> Result<Vec<RefHistogram<Histogram>>, DecodeRecordError> {
     match RecordType::from_record(record) {
         RecordType::Histograms | RecordType::CustomHistograms => {
@@ -63,7 +70,7 @@ pub fn decode_histograms(record: &[u8]) -> Result<Vec<RefHistogram<Histogram>>, 
 /// Decodes a record of float histograms (types 8, 10 and 13).
 ///
 /// # Errors
-/// As [`decode_histograms`].
+/// [`DecodeRecordError`] as for [`decode_histograms`].
 pub fn decode_float_histograms(
     record: &[u8],
 ) -> Result<Vec<RefHistogram<FloatHistogram>>, DecodeRecordError> {
@@ -123,10 +130,10 @@ fn decode_v2<H>(
     Ok(histograms)
 }
 
-/// Reads an integer histogram as it stands in a record.
+/// Reads an integer histogram in record format.
 ///
 /// # Errors
-/// [`DecodeRecordError`] where it ends early or is none.
+/// [`DecodeRecordError`] if it ends early or a field is invalid.
 pub fn read_histogram(reader: &mut ByteReader<'_>) -> Result<Histogram, DecodeRecordError> {
     let (reset_hint, schema) = (read_reset_hint(reader)?, read_schema(reader)?);
     Ok(Histogram {
@@ -144,10 +151,10 @@ pub fn read_histogram(reader: &mut ByteReader<'_>) -> Result<Histogram, DecodeRe
     })
 }
 
-/// As [`read_histogram`], a float one.
+/// Reads a float histogram in record format.
 ///
 /// # Errors
-/// As there.
+/// [`DecodeRecordError`] as for [`read_histogram`].
 pub fn read_float_histogram(
     reader: &mut ByteReader<'_>,
 ) -> Result<FloatHistogram, DecodeRecordError> {
@@ -208,13 +215,13 @@ fn read_custom_values(
     }
 }
 
-/// Reads a count and so many values of at least `least` bytes each.
+/// Reads a count and that number of values, each of which takes at least `min_bytes`.
 fn read_list<'a, T>(
     reader: &mut ByteReader<'a>,
-    least: usize,
+    min_bytes: usize,
     read: fn(&mut ByteReader<'a>) -> Result<T, ByteError>,
 ) -> Result<Vec<T>, DecodeRecordError> {
-    let count = reader.bounded_count(least)?;
+    let count = reader.bounded_count(min_bytes)?;
     let mut values = Vec::with_capacity(count);
     for _ in 0..count {
         values.push(read(reader)?);
@@ -229,11 +236,13 @@ mod tests {
     use proptest::prelude::{any, proptest};
 
     #[test]
-    fn an_integer_histogram_is_read_field_by_field() {
+    fn integer_histogram_is_read_field_by_field() {
         let mut record = b"\x09\0\0\0\0\0\0\0\x02\0\0\0\0\0\0\0\x09".to_vec();
         record.extend_from_slice(b"\x02\x02\x03\x69"); // ref 3, time 10, gauge, schema -53
-        record.extend_from_slice(b"\0\0\0\0\0\0\0\0\x05\x06\x3f\xf0\0\0\0\0\0\0"); // threshold, zero count, count, sum
-        record.extend_from_slice(b"\x01\x03\x02\0\x02\x04\x01\0"); // span -2 × 2, none, buckets 2 -1, none
+        // Threshold, zero count, count, sum.
+        record.extend_from_slice(b"\0\0\0\0\0\0\0\0\x05\x06\x3f\xf0\0\0\0\0\0\0");
+        // Span -2 × 2, none, buckets 2 -1, none.
+        record.extend_from_slice(b"\x01\x03\x02\0\x02\x04\x01\0");
         record.extend_from_slice(b"\x01\x40\0\0\0\0\0\0\0"); // bound 2.0
         let decoded = decode_histograms(&record).unwrap();
         assert_eq!(decoded.len(), 1);
@@ -252,8 +261,11 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_bytes_panic(kind in 7u8..=13, mut record in proptest::collection::vec(any::<u8>(), 1..300)) {
-            record[0] = kind;
+        fn arbitrary_bytes_do_not_panic(
+            record_type in 7u8..=13,
+            mut record in proptest::collection::vec(any::<u8>(), 1..300),
+        ) {
+            record[0] = record_type;
             drop(decode_histograms(&record));
             drop(decode_float_histograms(&record));
         }

@@ -1,16 +1,18 @@
-//! Labels as records hold them.
+//! Label sets in records.
 //!
 //! ```text
-//! ┌───────────────────┬ n times ──────────────────────────────────────────────────────┐
-//! │ n <uvarint>       │ len <uvarint> │ name <bytes> │ len <uvarint> │ value <bytes>  │
-//! └───────────────────┴───────────────────────────────────────────────────────────────┘
+//! ┌─────────────┐
+//! │ n <uvarint> │
+//! ├─────────────┴─┬──────────────┬───────────────┬───────────────┐
+//! │ len <uvarint> │ name <bytes> │ len <uvarint> │ value <bytes> │  n times
+//! └───────────────┴──────────────┴───────────────┴───────────────┘
 //! ```
 
 use crate::model::labels::{BuildLabelsError, Labels, LabelsBuilder};
 use crate::tsdb::encoding::byte_reader::{ByteReader, put_uvarint, put_uvarint_bytes};
 use crate::tsdb::wal::record::error::DecodeRecordError;
 
-/// Appends a label set.
+/// Appends a label set in record format.
 pub fn put_labels(out: &mut Vec<u8>, labels: &Labels) {
     put_uvarint(out, labels.len() as u64);
     for (name, value) in labels.iter() {
@@ -19,12 +21,12 @@ pub fn put_labels(out: &mut Vec<u8>, labels: &Labels) {
     }
 }
 
-/// Reads a label set; `None` where it has no labels.
+/// Reads a label set; `None` if it has no labels.
 ///
 /// # Errors
-/// [`DecodeRecordError`] where the bytes are none.
+/// [`DecodeRecordError`] if the bytes end early or are not a valid label set.
 pub fn read_labels(reader: &mut ByteReader<'_>) -> Result<Option<Labels>, DecodeRecordError> {
-    // A label takes at least the two bytes of its lengths.
+    // A label takes at least two bytes, those of its lengths.
     let count = reader.bounded_count(2)?;
     let mut builder = LabelsBuilder::new();
     for _ in 0..count {

@@ -1,14 +1,18 @@
 //! Metadata records: type, unit and help text of series.
 //!
 //! ```text
-//! ┌──────────┬ any number ──────────────────────────────────────────────────────────────┐
-//! │ type = 6 │ ref <uvarint> │ metric type <1b> │ n <uvarint> │ n × (name, value)         │
-//! └──────────┴──────────────────────────────────────────────────────────────────────────┘
+//! ┌──────────┐
+//! │ type = 6 │
+//! ├──────────┴────┬──────────────────┬─────────────┬───────────────────┐
+//! │ ref <uvarint> │ metric type <1b> │ n <uvarint> │ n × (name, value) │  per entry
+//! └───────────────┴──────────────────┴─────────────┴───────────────────┘
 //! name and value: len <uvarint>, bytes
-//! metric type: 0 unknown, 1 counter, 2 gauge, 3 histogram, 4 gauge histogram, 5 summary, 6 info, 7 stateset
+//! metric type: 0 unknown, 1 counter, 2 gauge, 3 histogram, 4 gauge histogram, 5 summary, 6 info,
+//!              7 stateset
 //! ```
 //!
-//! Fields other than `UNIT` and `HELP` are read over, as Prometheus does; so is an unknown metric type (= unknown).
+//! As in Prometheus, fields other than `UNIT` and `HELP` are skipped, and an undefined metric type
+//! counts as unknown.
 
 use crate::model::metadata::{Metadata, MetricType};
 use crate::model::refs::SeriesRef;
@@ -16,21 +20,21 @@ use crate::tsdb::encoding::byte_reader::{ByteReader, put_uvarint, put_uvarint_by
 use crate::tsdb::wal::record::error::DecodeRecordError;
 use crate::tsdb::wal::record::record_type::RecordType;
 
-/// The metadata of a series.
+/// Metadata with the reference of its series.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RefMetadata {
-    /// The series.
+    /// Series that the metadata belongs to.
     pub series: SeriesRef,
-    /// What is known of it.
+    /// Type, unit and help text.
     pub metadata: Metadata,
 }
 
-/// Begins a metadata record at the end of `out`.
+/// Starts a metadata record at the end of `out`.
 pub fn begin_metadata(out: &mut Vec<u8>) {
     out.push(RecordType::Metadata.as_byte());
 }
 
-/// Appends a series' metadata to the record that was begun.
+/// Appends the metadata of a series to a started record.
 pub fn put_metadata(out: &mut Vec<u8>, series: SeriesRef, metadata: &Metadata) {
     put_uvarint(out, series.0);
     out.push(type_byte(metadata.metric_type));
@@ -42,7 +46,7 @@ pub fn put_metadata(out: &mut Vec<u8>, series: SeriesRef, metadata: &Metadata) {
     }
 }
 
-/// Appends a whole metadata record to `out`: exactly Prometheus's bytes.
+/// Appends a metadata record to `out`, byte for byte as Prometheus does.
 pub fn encode_metadata<'a>(out: &mut Vec<u8>, entries: impl IntoIterator<Item = &'a RefMetadata>) {
     begin_metadata(out);
     entries.into_iter().for_each(|entry| put_metadata(out, entry.series, &entry.metadata));
@@ -51,7 +55,8 @@ pub fn encode_metadata<'a>(out: &mut Vec<u8>, entries: impl IntoIterator<Item = 
 /// Decodes a metadata record.
 ///
 /// # Errors
-/// [`DecodeRecordError`] where the record is of another kind, ends within an entry, or has text that is not UTF-8.
+/// [`DecodeRecordError`] if the record has another type, ends within an entry or has a string that
+/// is not UTF-8.
 pub fn decode_metadata(record: &[u8]) -> Result<Vec<RefMetadata>, DecodeRecordError> {
     let found = RecordType::from_record(record);
     if found != RecordType::Metadata {
@@ -111,7 +116,7 @@ mod tests {
     use proptest::prelude::{any, prop_assert_eq, proptest};
 
     #[test]
-    fn unknown_fields_are_read_over_and_a_cut_entry_is_an_error() {
+    fn unknown_fields_are_skipped_and_truncated_entry_fails() {
         let record = b"\x06\x81\x01\x02\x03\x04UNIT\x01s\x03NEW\x01x\x04HELP\x02me\x01\xff\0";
         let decoded = decode_metadata(record).unwrap();
         let first =
@@ -123,8 +128,9 @@ mod tests {
     }
     proptest! {
         #[test]
-        fn what_is_encoded_is_decoded(
-            entries in proptest::collection::vec((any::<u64>(), 0u8..8, ".{0,6}", ".{0,20}"), 0..12),
+        fn encoded_metadata_decodes(
+            entries in
+                proptest::collection::vec((any::<u64>(), 0u8..8, ".{0,6}", ".{0,20}"), 0..12),
         ) {
             let entries: Vec<_> = entries
                 .into_iter()

@@ -1,9 +1,11 @@
-//! M-map marker records, of the WBL only: up to here the late samples of a series stand in a chunk in `chunks_head/`.
+//! M-map marker records, in the WBL only: out-of-order samples up to here are in `chunks_head/`.
 //!
 //! ```text
-//! ┌──────────┬ any number ──────────────────────────┐
-//! │ type = 5 │ ref <8b, BE> │ chunk ref <8b, BE>      │
-//! └──────────┴──────────────────────────────────────┘
+//! ┌──────────┐
+//! │ type = 5 │
+//! ├──────────┴───┬────────────────────┐
+//! │ ref <8b, BE> │ chunk ref <8b, BE> │  per entry
+//! └──────────────┴────────────────────┘
 //! ```
 
 use crate::model::refs::{HeadChunkRef, SeriesRef};
@@ -11,21 +13,21 @@ use crate::tsdb::encoding::byte_reader::{ByteReader, put_be_u32, put_be_u64};
 use crate::tsdb::wal::record::error::DecodeRecordError;
 use crate::tsdb::wal::record::record_type::RecordType;
 
-/// A chunk of late samples that was written out.
+/// Marker of an m-mapped chunk of out-of-order samples.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RefMmapMarker {
-    /// The series.
+    /// Series that the chunk belongs to.
     pub series: SeriesRef,
-    /// Where its chunk is.
+    /// Location of the chunk in `chunks_head/`.
     pub chunk: HeadChunkRef,
 }
 
-/// Begins an m-map marker record at the end of `out`.
+/// Starts an m-map marker record at the end of `out`.
 pub fn begin_mmap_markers(out: &mut Vec<u8>) {
     out.push(RecordType::MmapMarkers.as_byte());
 }
 
-/// Appends a marker to the record that was begun.
+/// Appends a marker to a started record.
 pub fn put_mmap_marker(out: &mut Vec<u8>, marker: RefMmapMarker) {
     put_be_u64(out, marker.series.0);
     put_be_u32(out, marker.chunk.file());
@@ -35,7 +37,7 @@ pub fn put_mmap_marker(out: &mut Vec<u8>, marker: RefMmapMarker) {
 /// Decodes an m-map marker record.
 ///
 /// # Errors
-/// [`DecodeRecordError`] where the record is of another kind or ends within an entry.
+/// [`DecodeRecordError`] if the record has another type or ends within an entry.
 pub fn decode_mmap_markers(record: &[u8]) -> Result<Vec<RefMmapMarker>, DecodeRecordError> {
     let found = RecordType::from_record(record);
     if found != RecordType::MmapMarkers {
@@ -56,7 +58,7 @@ mod tests {
     use super::{begin_mmap_markers, decode_mmap_markers, put_mmap_marker};
 
     #[test]
-    fn file_and_offset_are_told_apart_and_a_cut_entry_is_an_error() {
+    fn file_and_offset_decode_and_truncated_entry_fails() {
         let record = b"\x05\0\0\0\0\0\0\0\x02\0\0\0\x03\0\0\0\x08";
         let decoded = decode_mmap_markers(record).unwrap();
         let mut again = Vec::new();

@@ -1,22 +1,25 @@
-//! The records of the log: one file for each kind, encoder and decoder side by side.
+//! Records of a log: encoders and decoders, one file per type.
 //!
-//! A record is a byte that names its kind and, up to the end of the record, entries of that kind. Nothing counts the
-//! entries, so a record that ends within one is damaged. All kinds are drawn in the file that decodes them.
+//! A record is a type byte, then entries of that type up to its end. There is no entry count, so a
+//! record that ends within an entry is corrupted. The file of the decoder has the format.
 //!
-//! | byte   | kind                     | file             | written here |
-//! |--------|--------------------------|------------------|--------------|
-//! | 1      | series                   | `series.rs`      | yes          |
-//! | 2, 11  | samples, with start time | `samples.rs`     | yes          |
-//! | 3      | tombstones               | `tombstones.rs`  | yes          |
-//! | 4      | exemplars                | `exemplars.rs`   | yes          |
-//! | 5      | m-map markers (WBL only) | `mmap_markers.rs`| yes          |
-//! | 6      | metadata                 | `metadata.rs`    | yes          |
-//! | 7..=10, 12, 13 | histograms       | `histograms.rs`, `histogram_encoder.rs` | yes |
+//! | byte           | type                          | file                                       |
+//! |----------------|-------------------------------|--------------------------------------------|
+//! | 1              | series                        | `series.rs`                                |
+//! | 2, 11          | float samples                 | `samples.rs`                               |
+//! | 3              | tombstones                    | `tombstones.rs`                            |
+//! | 4              | exemplars                     | `exemplars.rs`                             |
+//! | 5              | m-map markers (WBL only)      | `mmap_markers.rs`                          |
+//! | 6              | metadata                      | `metadata.rs`                              |
+//! | 7..=10, 12, 13 | histograms                    | `histograms.rs`, `histogram_encoder.rs`    |
+//! |                | type byte                     | `record_type.rs`                           |
+//! |                | label sets inside records     | `label_set.rs`                             |
+//! |                | record that grows by entries  | `builder.rs`                               |
+//! |                | decoding errors               | `error.rs`                                 |
 //!
-//! `builder.rs` writes records whose entries come one by one.
-//!
-//! Decoders take a whole record as the reader hands it out (decompressed), trust no length in it, and allocate at most in
-//! proportion to its bytes. Source: `tsdb/record` of Prometheus 3.14, the authority where `wal.md` lags behind.
+//! Decoders take a complete, decompressed record. They trust no length in it and allocate in
+//! proportion to its bytes. Source: `tsdb/record` of Prometheus 3.14, which takes precedence over
+//! its `wal.md`.
 
 pub mod builder;
 pub mod error;

@@ -1,31 +1,32 @@
-//! The kinds of records, by their first byte.
+//! Record types, identified by the first byte of a record.
 
 use std::fmt;
 
-/// The newest kind that Prometheus 3.14 writes.
+/// Newest type that Prometheus 3.14 writes.
 const NEWEST_KNOWN: u8 = 13;
 
-/// Kinds up to this one may come from a newer Prometheus: it adds one or two a year.
+/// Newest type that may come from a newer Prometheus, which adds one or two a year.
 ///
-/// The margin is small on purpose. The fragment's type byte has no checksum, so a flipped compression flag makes
-/// compressed bytes look like a record. Their first byte is then the lower part of the decompressed length (snappy; over
-/// 127 for any record of 128 bytes or more) or 0x28 (zstd), which the margin leaves on the side of damage.
+/// The margin is small on purpose. The type byte of a fragment has no checksum, so a flipped
+/// compression bit makes compressed bytes look like a record. Their first byte is then the low part
+/// of the decompressed length (snappy; above 127 for records of 128 bytes or more) or 0x28 (zstd).
+/// Both are above the margin and count as corruption.
 const NEWEST_PLAUSIBLE: u8 = 20;
 
-/// What a record holds.
+/// Type of a record, which determines its entries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum RecordType {
     /// Labels and references of new series.
     Series,
-    /// Float samples.
+    /// Float samples without start timestamps.
     Samples,
-    /// Deleted times of series.
+    /// Deleted time ranges of series.
     Tombstones,
-    /// Exemplars.
+    /// Exemplars with references of their series.
     Exemplars,
-    /// Chunks of out-of-order samples that went to `chunks_head/`; in the WBL only.
+    /// M-mapped chunks of out-of-order samples in `chunks_head/`; in the WBL only.
     MmapMarkers,
-    /// Type, unit and help of series.
+    /// Type, unit and help text of metrics, per series.
     Metadata,
     /// Integer histograms with exponential buckets.
     Histograms,
@@ -37,16 +38,16 @@ pub enum RecordType {
     CustomFloatHistograms,
     /// Float samples with start timestamps.
     SamplesV2,
-    /// Integer histograms of any buckets with start timestamps.
+    /// Integer histograms with any buckets and start timestamps.
     HistogramsV2,
-    /// Float histograms of any buckets with start timestamps.
+    /// Float histograms with any buckets and start timestamps.
     FloatHistogramsV2,
-    /// A kind that is not known here, by its byte; see [`RecordType::is_plausibly_newer`].
+    /// An unknown type, by its byte; see [`RecordType::is_plausibly_newer`].
     Unknown(u8),
 }
 
 impl RecordType {
-    /// The kind of a record; an empty one counts as `Unknown(0)`.
+    /// Returns the type of a record. An empty record is `Unknown(0)`.
     #[inline]
     #[must_use]
     pub fn from_record(record: &[u8]) -> Self {
@@ -68,7 +69,7 @@ impl RecordType {
         }
     }
 
-    /// The first byte of such a record.
+    /// Returns the first byte of records of this type.
     #[must_use]
     pub fn as_byte(self) -> u8 {
         match self {
@@ -89,8 +90,9 @@ impl RecordType {
         }
     }
 
-    /// Whether an unknown kind is to be skipped and reported, as one that a newer Prometheus may have written. All other
-    /// unknown kinds are damage. Prometheus itself skips both without a word.
+    /// Returns `true` if a newer Prometheus may have written this unknown type, so that the record
+    /// is skipped and reported. All other unknown types are corruption. Prometheus skips both
+    /// silently.
     #[must_use]
     pub fn is_plausibly_newer(self) -> bool {
         matches!(self, Self::Unknown(byte) if byte > NEWEST_KNOWN && byte <= NEWEST_PLAUSIBLE)
@@ -123,14 +125,14 @@ mod tests {
     use super::RecordType;
 
     #[test]
-    fn a_kind_has_one_byte_and_a_byte_one_kind() {
+    fn record_types_and_bytes_map_one_to_one() {
         for byte in 0..=255 {
             assert_eq!(RecordType::from_record(&[byte]).as_byte(), byte);
         }
     }
 
     #[test]
-    fn only_kinds_close_behind_the_newest_known_may_be_newer() {
+    fn only_next_few_types_are_plausibly_newer() {
         let newer: Vec<u8> = (0..=255)
             .filter(|&byte| RecordType::from_record(&[byte]).is_plausibly_newer())
             .collect();

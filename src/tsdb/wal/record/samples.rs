@@ -1,20 +1,23 @@
-//! Sample records: float values of series, without (type 2) and with (type 11) start timestamps.
+//! Sample records: float samples without (type 2) and with (type 11) start timestamps.
 //!
 //! ```text
-//! type 2: every entry relative to the first one's reference and time
-//! ┌──────────┬──────────────────┬─────────────────┬ any number ─────────────────────────────────────────────┐
-//! │ type = 2 │ ref <8b, BE>     │ time <8b, BE>   │ ref delta <varint> │ time delta <varint> │ value <8b, BE> │
-//! └──────────┴──────────────────┴─────────────────┴──────────────────────────────────────────────────────────┘
-//! type 11: references relative to the entry before, times to the first
-//! ┌───────────┬──────────────┬───────────────┬────────────────┬────────────────┐
-//! │ type = 11 │ ref <varint> │ time <varint> │ start <varint> │ value <8b, BE> │
-//! ├───────────┴──────────────┴──┬────────────┴─────────┬──────┴────────────────┴──────────┬────────────────┐
-//! │ ref delta <varint>          │ time delta <varint>  │ start marker <1b>, maybe <varint> │ value <8b, BE> │  any number
-//! └─────────────────────────────┴──────────────────────┴───────────────────────────────────┴────────────────┘
-//! start marker: 0 no start, 1 that of the entry before, 2 a delta to the first one's follows
+//! type 2: all entries relative to the reference and time of the first one
+//! ┌──────────┬──────────────┬───────────────┐
+//! │ type = 2 │ ref <8b, BE> │ time <8b, BE> │
+//! ├──────────┴─────────┬────┴───────────────┴┬────────────────┐
+//! │ ref delta <varint> │ time delta <varint> │ value <8b, BE> │  per entry
+//! └────────────────────┴─────────────────────┴────────────────┘
+//! type 11: references relative to the previous entry, times to the first
+//! ┌───────────┬──────────────┬───────────────┬────────────────┬─────────────────────┐
+//! │ type = 11 │ ref <varint> │ time <varint> │ start <varint> │ value <8b, BE>      │
+//! ├───────────┴────────┬─────┴───────────────┼────────────────┴────┬────────────────┤
+//! │ ref delta <varint> │ time delta <varint> │ start <1b + varint> │ value <8b, BE> │  next
+//! └────────────────────┴─────────────────────┴─────────────────────┴────────────────┘
+//! start: 0 = none, 1 = that of the previous entry, 2 = a delta to the first one follows
 //! ```
 //!
-//! Times are milliseconds. A record of the type byte alone is valid and empty. Deltas wrap around at 64 bits, as Go's do.
+//! Times are in ms. A record with only the type byte is valid and empty. Deltas wrap around at 64
+//! bits, as in Go.
 
 use crate::model::float_sample::FloatSample;
 use crate::model::refs::SeriesRef;
@@ -22,26 +25,26 @@ use crate::tsdb::encoding::byte_reader::{ByteReader, put_be_i64, put_be_u64, put
 use crate::tsdb::wal::record::error::DecodeRecordError;
 use crate::tsdb::wal::record::record_type::RecordType;
 
-/// A sample as the log knows it.
+/// Float sample with the reference of its series.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RefSample {
-    /// The series.
+    /// Series that the sample belongs to.
     pub series: SeriesRef,
-    /// When the series' count began, in milliseconds; 0 where that is not known.
+    /// Start timestamp, ms; 0 = unknown.
     pub start_timestamp: i64,
-    /// Time and value.
+    /// Timestamp (ms) and value.
     pub sample: FloatSample,
 }
 
-/// What the entries of a type-2 record are relative to.
+/// Reference and time that entries of a type 2 record are relative to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct SampleBase {
     series: u64,
     time: i64,
 }
 
-/// Begins a sample record (type 2) at the end of `out`, for a first sample of this series and time. That sample itself is then
-/// the first to be put.
+/// Starts a sample record (type 2) at the end of `out` for a first sample of this series and time.
+/// The caller must put that sample first.
 #[inline]
 pub fn begin_samples(out: &mut Vec<u8>, first: SeriesRef, time: i64) -> SampleBase {
     out.push(2);
@@ -50,7 +53,7 @@ pub fn begin_samples(out: &mut Vec<u8>, first: SeriesRef, time: i64) -> SampleBa
     SampleBase { series: first.0, time }
 }
 
-/// Appends a sample to the record that was begun with `base`.
+/// Appends a sample to the record that was started with `base`.
 #[inline]
 pub fn put_sample(out: &mut Vec<u8>, base: SampleBase, series: SeriesRef, sample: FloatSample) {
     put_varint(out, series.0.wrapping_sub(base.series) as i64);
@@ -58,7 +61,7 @@ pub fn put_sample(out: &mut Vec<u8>, base: SampleBase, series: SeriesRef, sample
     put_be_u64(out, sample.v.to_bits());
 }
 
-/// Appends a whole sample record (type 2) to `out`: exactly Prometheus's bytes.
+/// Appends a sample record (type 2) to `out`, byte for byte as Prometheus does.
 pub fn encode_samples(
     out: &mut Vec<u8>,
     samples: impl IntoIterator<Item = (SeriesRef, FloatSample)>,
@@ -69,7 +72,8 @@ pub fn encode_samples(
     samples.for_each(|(series, sample)| put_sample(out, base, series, sample));
 }
 
-/// Appends a whole sample record with start timestamps (type 11) to `out`: exactly Prometheus's bytes.
+/// Appends a sample record with start timestamps (type 11) to `out`, byte for byte as Prometheus
+/// does.
 pub fn encode_samples_v2(out: &mut Vec<u8>, samples: impl IntoIterator<Item = RefSample>) {
     out.push(RecordType::SamplesV2.as_byte());
     let mut times = None;
@@ -83,7 +87,7 @@ pub fn encode_samples_v2(out: &mut Vec<u8>, samples: impl IntoIterator<Item = Re
     }
 }
 
-/// Reads a sample record of either type entry by entry, allocating nothing. After an error it yields nothing more.
+/// Decoder for sample records of both types. Does not allocate. Ends after the first error.
 #[derive(Debug)]
 pub struct SamplesDecoder<'a> {
     reader: ByteReader<'a>,
@@ -97,10 +101,11 @@ enum SampleLayout {
 }
 
 impl<'a> SamplesDecoder<'a> {
-    /// A decoder of a whole record.
+    /// Creates a decoder for a complete record.
     ///
     /// # Errors
-    /// [`DecodeRecordError::UnexpectedType`], or [`DecodeRecordError::Bytes`] where the record ends within its first lines.
+    /// [`DecodeRecordError::UnexpectedType`], or [`DecodeRecordError::Bytes`] if the header is
+    /// truncated.
     pub fn new(record: &'a [u8]) -> Result<Self, DecodeRecordError> {
         let mut reader = ByteReader::new(record.get(1..).unwrap_or_default());
         let layout = match RecordType::from_record(record) {
@@ -121,10 +126,10 @@ impl<'a> SamplesDecoder<'a> {
         Ok(Self { reader, layout })
     }
 
-    /// No more than so many entries follow: what to reserve for.
+    /// Returns an upper bound of the number of remaining entries, for reserving memory.
     #[must_use]
     pub fn max_entries(&self) -> usize {
-        // One byte for each delta, eight for the value.
+        // At least one byte per delta, and eight for the value.
         self.reader.remaining() / 10
     }
 
@@ -166,7 +171,7 @@ impl Iterator for SamplesDecoder<'_> {
     }
 }
 
-/// The head of an entry of a V2 record.
+/// Header of an entry of a V2 record.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct EntryHeader {
     pub(super) series: SeriesRef,
@@ -174,7 +179,7 @@ pub(super) struct EntryHeader {
     pub(super) start_timestamp: i64,
 }
 
-/// What the heads of entries in V2 records are relative to.
+/// Values that entry headers of V2 records are relative to.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct EntryBase {
     first_time: i64,
@@ -184,7 +189,7 @@ pub(super) struct EntryBase {
 }
 
 impl EntryBase {
-    /// Reads the head of the next entry; `times` is `None` before the first.
+    /// Reads the header of the next entry; `times` is `None` before the first one.
     pub(super) fn read(
         times: &mut Option<Self>,
         reader: &mut ByteReader<'_>,
@@ -220,7 +225,7 @@ impl EntryBase {
         })
     }
 
-    /// Appends the head of the next entry; `times` is `None` before the first.
+    /// Appends the header of the next entry; `times` is `None` before the first one.
     pub(super) fn write(times: &mut Option<Self>, out: &mut Vec<u8>, entry: EntryHeader) {
         let EntryHeader { series: SeriesRef(series), t, start_timestamp: start } = entry;
         let Some(times) = times else {
@@ -259,7 +264,7 @@ mod tests {
     use proptest::prelude::{any, prop_assert, prop_assert_eq, proptest};
 
     #[test]
-    fn the_bytes_are_those_of_the_format() {
+    fn encoded_bytes_match_format() {
         let mut record = Vec::new();
         let stale = f64::from_bits(STALE_NAN_BITS);
         encode_samples(
@@ -276,7 +281,7 @@ mod tests {
     }
 
     #[test]
-    fn starts_follow_their_markers() {
+    fn start_timestamps_follow_their_markers() {
         let mut record = vec![11, 2, 20, 10];
         record.extend_from_slice(&[0; 8]);
         for marker in [&[1][..], &[0], &[1], &[2, 4], &[1]] {
@@ -296,13 +301,14 @@ mod tests {
         );
         let mut encoded = Vec::new();
         encode_samples_v2(&mut encoded, decoded);
-        // The entry at 34 has no start, as the one before; Prometheus then writes "none" again and not "the same".
+        // The entry at 34 has no start, like the one before. Prometheus writes 0 (none), not 1
+        // (previous).
         record[36] = 0;
         assert_eq!(encoded, record);
     }
 
     #[test]
-    fn an_empty_record_has_no_samples_and_a_cut_one_is_an_error() {
+    fn empty_record_has_no_samples_and_truncated_one_fails() {
         assert_eq!(SamplesDecoder::new(&[2]).unwrap().count(), 0);
         assert_eq!(SamplesDecoder::new(&[11]).unwrap().count(), 0);
         assert!(SamplesDecoder::new(&[2, 0]).is_err());
@@ -320,24 +326,31 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_encoded_is_decoded_bit_for_bit(
+        fn encoded_samples_decode_bit_for_bit(
             samples in proptest::collection::vec((any::<u64>(), any::<i64>(), any::<u64>()), 0..50),
         ) {
-            let samples: Vec<_> =
-                samples.iter().map(|&(n, t, v)| (SeriesRef(n), FloatSample::new(t, f64::from_bits(v)))).collect();
+            let samples: Vec<_> = samples
+                .iter()
+                .map(|&(n, t, v)| (SeriesRef(n), FloatSample::new(t, f64::from_bits(v))))
+                .collect();
             let mut record = Vec::new();
             encode_samples(&mut record, samples.iter().copied());
             let decoder = SamplesDecoder::new(&record).unwrap();
             prop_assert!(decoder.max_entries() >= samples.len());
             let decoded: Vec<_> = decoder.map(Result::unwrap).collect();
-            let expected: Vec<_> =
-                samples.iter().map(|&(series, sample)| RefSample { series, start_timestamp: 0, sample }).collect();
+            let expected: Vec<_> = samples
+                .iter()
+                .map(|&(series, sample)| RefSample { series, start_timestamp: 0, sample })
+                .collect();
             prop_assert_eq!(decoded, expected);
         }
 
         #[test]
-        fn what_is_encoded_with_starts_is_decoded_bit_for_bit(
-            samples in proptest::collection::vec((any::<u64>(), any::<i64>(), any::<u64>(), 0i64..3), 0..50),
+        fn encoded_samples_v2_decode_bit_for_bit(
+            samples in proptest::collection::vec(
+                (any::<u64>(), any::<i64>(), any::<u64>(), 0i64..3),
+                0..50,
+            ),
         ) {
             let samples: Vec<_> = samples
                 .iter()
@@ -349,12 +362,16 @@ mod tests {
                 .collect();
             let mut record = Vec::new();
             encode_samples_v2(&mut record, samples.iter().copied());
-            let decoded: Vec<_> = SamplesDecoder::new(&record).unwrap().map(Result::unwrap).collect();
+            let decoded: Vec<_> =
+                SamplesDecoder::new(&record).unwrap().map(Result::unwrap).collect();
             prop_assert_eq!(decoded, samples);
         }
 
         #[test]
-        fn no_bytes_panic(v2 in any::<bool>(), mut record in proptest::collection::vec(any::<u8>(), 1..200)) {
+        fn arbitrary_bytes_do_not_panic(
+            v2 in any::<bool>(),
+            mut record in proptest::collection::vec(any::<u8>(), 1..200),
+        ) {
             record[0] = if v2 { 11 } else { 2 };
             if let Ok(decoder) = SamplesDecoder::new(&record) {
                 decoder.for_each(drop);

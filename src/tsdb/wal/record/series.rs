@@ -1,12 +1,14 @@
-//! Series records: which reference stands for which labels.
+//! Series records: references of series and their labels.
 //!
 //! ```text
-//! ┌────────────┬ any number ─────────────────┐
-//! │ type = 1   │ ref <8b, big-endian> │ labels (see label_set.rs) │
-//! └────────────┴─────────────────────────────┘
+//! ┌──────────┐
+//! │ type = 1 │
+//! ├──────────┴───┬───────────────────────┐
+//! │ ref <8b, BE> │ labels (label_set.rs) │  per entry
+//! └──────────────┴───────────────────────┘
 //! ```
 //!
-//! A series record stands in the log before any record that uses its reference.
+//! A series record precedes all records that use its references.
 
 use crate::model::labels::{BuildLabelsError, Labels};
 use crate::model::refs::SeriesRef;
@@ -15,27 +17,27 @@ use crate::tsdb::wal::record::error::DecodeRecordError;
 use crate::tsdb::wal::record::label_set::{put_labels, read_labels};
 use crate::tsdb::wal::record::record_type::RecordType;
 
-/// A series as the log knows it.
+/// Labels with the reference of their series.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RefSeries {
-    /// Its reference.
+    /// Reference that later records use.
     pub series: SeriesRef,
-    /// Its labels, canonical.
+    /// Labels, sorted and unique.
     pub labels: Labels,
 }
 
-/// Begins a series record at the end of `out`.
+/// Starts a series record at the end of `out`.
 pub fn begin_series(out: &mut Vec<u8>) {
     out.push(1);
 }
 
-/// Appends a series to the record that was begun.
+/// Appends a series to a started record.
 pub fn put_series(out: &mut Vec<u8>, series: SeriesRef, labels: &Labels) {
     put_be_u64(out, series.0);
     put_labels(out, labels);
 }
 
-/// Appends a whole series record to `out`: exactly Prometheus's bytes.
+/// Appends a series record to `out`, byte for byte as Prometheus does.
 pub fn encode_series<'a>(
     out: &mut Vec<u8>,
     series: impl IntoIterator<Item = (SeriesRef, &'a Labels)>,
@@ -44,17 +46,17 @@ pub fn encode_series<'a>(
     series.into_iter().for_each(|(series, labels)| put_series(out, series, labels));
 }
 
-/// Reads a series record entry by entry. After an error it yields nothing more.
+/// Decoder for series records. Ends after the first error.
 #[derive(Debug)]
 pub struct SeriesDecoder<'a> {
     reader: ByteReader<'a>,
 }
 
 impl<'a> SeriesDecoder<'a> {
-    /// A decoder of a whole record.
+    /// Creates a decoder for a complete record.
     ///
     /// # Errors
-    /// [`DecodeRecordError::UnexpectedType`].
+    /// [`DecodeRecordError::UnexpectedType`] if the record has another type.
     pub fn new(record: &'a [u8]) -> Result<Self, DecodeRecordError> {
         let found = RecordType::from_record(record);
         if found != RecordType::Series {
@@ -105,14 +107,14 @@ mod tests {
     }
 
     #[test]
-    fn the_bytes_are_those_of_the_format() {
+    fn encoded_bytes_match_format() {
         let mut record = Vec::new();
         encode_series(&mut record, [(SeriesRef(7), &labels(&[("a", "xy")]))]);
         assert_eq!(record, b"\x01\0\0\0\0\0\0\0\x07\x01\x01a\x02xy");
     }
 
     #[test]
-    fn unsorted_labels_become_canonical() {
+    fn unsorted_labels_are_sorted() {
         let record = b"\x01\0\0\0\0\0\0\0\x01\x02\x01b\x01y\x01a\x01x";
         let decoded: Vec<_> = SeriesDecoder::new(record).unwrap().map(Result::unwrap).collect();
         assert_eq!(
@@ -122,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn damage_is_an_error_and_ends_the_record() {
+    fn corrupted_entry_fails_and_ends_record() {
         let all = |record: &[u8]| SeriesDecoder::new(record).unwrap().collect::<Vec<_>>();
         let twice = b"\x01\0\0\0\0\0\0\0\x01\x02\x01a\x01y\x01a\x01x";
         assert_eq!(
@@ -154,27 +156,30 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_encoded_is_decoded(
+        fn encoded_series_decode(
             sets in proptest::collection::vec(
                 (1..u64::MAX, proptest::collection::btree_map(".{1,12}", ".{1,40}", 1..6)), 0..8),
         ) {
             let sets: Vec<_> = sets
                 .iter()
                 .map(|(n, map)| {
-                    let pairs: LabelsBuilder<'_> = map.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect();
-                    let mut pairs = pairs;
+                    let mut pairs: LabelsBuilder<'_> =
+                        map.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect();
                     (SeriesRef(*n), pairs.build().unwrap())
                 })
                 .collect();
             let mut record = Vec::new();
             encode_series(&mut record, sets.iter().map(|(n, set)| (*n, set)));
-            let decoded: Vec<_> = SeriesDecoder::new(&record).unwrap().map(|s| s.unwrap()).collect();
+            let decoded: Vec<_> =
+                SeriesDecoder::new(&record).unwrap().map(|s| s.unwrap()).collect();
             let decoded: Vec<_> = decoded.into_iter().map(|s| (s.series, s.labels)).collect();
             prop_assert_eq!(decoded, sets);
         }
 
         #[test]
-        fn no_bytes_panic(mut record in proptest::collection::vec(any::<u8>(), 1..200)) {
+        fn arbitrary_bytes_do_not_panic(
+            mut record in proptest::collection::vec(any::<u8>(), 1..200),
+        ) {
             record[0] = 1;
             SeriesDecoder::new(&record).unwrap().for_each(drop);
         }

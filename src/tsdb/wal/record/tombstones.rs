@@ -1,12 +1,14 @@
-//! Tombstone records: deleted times of series.
+//! Tombstone records: deleted time ranges of series.
 //!
 //! ```text
-//! ┌──────────┬ any number ──────────────────────────────────────────┐
-//! │ type = 3 │ ref <8b, BE> │ mint <varint> │ maxt <varint>          │
-//! └──────────┴──────────────────────────────────────────────────────┘
+//! ┌──────────┐
+//! │ type = 3 │
+//! ├──────────┴───┬───────────────┬───────────────┐
+//! │ ref <8b, BE> │ mint <varint> │ maxt <varint> │  per entry
+//! └──────────────┴───────────────┴───────────────┘
 //! ```
 //!
-//! From `i64::MIN` to `i64::MAX` means that the series itself was dropped.
+//! A range from `i64::MIN` to `i64::MAX` means that the series itself was dropped.
 
 use crate::model::refs::SeriesRef;
 use crate::model::time::TimeRange;
@@ -14,28 +16,28 @@ use crate::tsdb::encoding::byte_reader::{ByteReader, put_be_u64, put_varint};
 use crate::tsdb::wal::record::error::DecodeRecordError;
 use crate::tsdb::wal::record::record_type::RecordType;
 
-/// A range of time in which a series' samples are deleted.
+/// Deleted time range with the reference of its series.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RefTombstone {
-    /// The series.
+    /// Series with deleted samples.
     pub series: SeriesRef,
-    /// The deleted time.
+    /// Deleted time range, ms, both ends included.
     pub range: TimeRange,
 }
 
-/// Begins a tombstone record at the end of `out`.
+/// Starts a tombstone record at the end of `out`.
 pub fn begin_tombstones(out: &mut Vec<u8>) {
     out.push(RecordType::Tombstones.as_byte());
 }
 
-/// Appends a tombstone to the record that was begun.
+/// Appends a tombstone to a started record.
 pub fn put_tombstone(out: &mut Vec<u8>, tombstone: RefTombstone) {
     put_be_u64(out, tombstone.series.0);
     put_varint(out, tombstone.range.mint);
     put_varint(out, tombstone.range.maxt);
 }
 
-/// Appends a whole tombstone record to `out`: exactly Prometheus's bytes.
+/// Appends a tombstone record to `out`, byte for byte as Prometheus does.
 pub fn encode_tombstones(out: &mut Vec<u8>, tombstones: impl IntoIterator<Item = RefTombstone>) {
     begin_tombstones(out);
     tombstones.into_iter().for_each(|tombstone| put_tombstone(out, tombstone));
@@ -44,7 +46,7 @@ pub fn encode_tombstones(out: &mut Vec<u8>, tombstones: impl IntoIterator<Item =
 /// Decodes a tombstone record.
 ///
 /// # Errors
-/// [`DecodeRecordError`] where the record is of another kind or ends within an entry.
+/// [`DecodeRecordError`] if the record has another type or ends within an entry.
 pub fn decode_tombstones(record: &[u8]) -> Result<Vec<RefTombstone>, DecodeRecordError> {
     let found = RecordType::from_record(record);
     if found != RecordType::Tombstones {
@@ -68,7 +70,7 @@ mod tests {
     use proptest::prelude::{any, prop_assert_eq, proptest};
 
     #[test]
-    fn entries_are_read_to_the_end_and_a_cut_one_is_an_error() {
+    fn entries_decode_and_truncated_one_fails() {
         let record = b"\x03\0\0\0\0\0\0\0\x02\x01\x04";
         let expected = RefTombstone { series: SeriesRef(2), range: TimeRange::new(-1, 2) };
         assert_eq!(decode_tombstones(record).unwrap(), [expected]);
@@ -81,12 +83,15 @@ mod tests {
     }
     proptest! {
         #[test]
-        fn what_is_encoded_is_decoded(
+        fn encoded_tombstones_decode(
             entries in proptest::collection::vec((any::<u64>(), any::<i64>(), any::<i64>()), 0..20),
         ) {
             let entries: Vec<_> = entries
                 .iter()
-                .map(|&(n, mint, maxt)| RefTombstone { series: SeriesRef(n), range: TimeRange::new(mint, maxt) })
+                .map(|&(n, mint, maxt)| RefTombstone {
+                    series: SeriesRef(n),
+                    range: TimeRange::new(mint, maxt),
+                })
                 .collect();
             let mut record = Vec::new();
             encode_tombstones(&mut record, entries.iter().copied());
