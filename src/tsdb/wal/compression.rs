@@ -109,8 +109,7 @@ pub struct Compressor {
 }
 
 impl Compressor {
-    /// Creates a compressor for one compression. Without memory for zstd, records stay
-    /// uncompressed.
+    /// Creates a compressor. If zstd cannot be initialized, records stay uncompressed.
     #[must_use]
     pub fn new(compression: RecordCompression) -> Self {
         let zstd = match compression {

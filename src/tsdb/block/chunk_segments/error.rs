@@ -1,40 +1,40 @@
-//! What can go wrong with segment files, with file and offset.
+//! Errors of chunk segments.
 
 use crate::tsdb::block::chunk_segments::format::ChunkSegmentFormatError;
 use crate::tsdb::fs::durable::FileError;
 use std::path::PathBuf;
 
-/// Why chunks can't be written or read.
+/// Error of reading or writing chunk segments.
 #[derive(Debug, thiserror::Error)]
 pub enum ChunkSegmentError {
-    /// The file system refused.
+    /// A file system operation failed.
     #[error(transparent)]
     Io(#[from] FileError),
-    /// Bytes of a file that are not what they should be.
-    #[error("{path}: at byte {offset}: {fault}", path = path.display())]
+    /// A segment has invalid bytes.
+    #[error("cannot read {path} at offset {offset}: {fault}", path = path.display())]
     Corrupted {
-        /// The file.
+        /// Path of the segment.
         path: PathBuf,
-        /// Where in it the header or the chunk begins.
+        /// Offset of the invalid header or chunk, bytes.
         offset: u64,
-        /// What is wrong.
+        /// Defect of the bytes.
         fault: ChunkSegmentFormatError,
     },
-    /// A file that the numbers of the others, or a reference, call for.
-    #[error("{path}: missing", path = path.display())]
+    /// A segment that later segments or a chunk reference require is missing.
+    #[error("cannot read {path}: file is missing", path = path.display())]
     Missing {
-        /// The file.
+        /// Path of the segment.
         path: PathBuf,
     },
-    /// A chunk that no segment can hold.
-    #[error("{path}: chunk of {bytes} bytes can't be stored", path = path.display())]
+    /// The data or the offset of a chunk exceeds 32 bits.
+    #[error("cannot write {path}: chunk of {bytes} bytes is too large", path = path.display())]
     ChunkTooLarge {
-        /// The folder of the segments.
+        /// Path of the segment.
         path: PathBuf,
-        /// The chunk's size.
+        /// Size of the chunk, bytes.
         bytes: usize,
     },
-    /// The caller did not want to wait for the end.
-    #[error("stopped before the end")]
+    /// The caller cancelled the work.
+    #[error("cancelled")]
     Stopped,
 }

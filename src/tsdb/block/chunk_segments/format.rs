@@ -1,17 +1,20 @@
-//! The bytes of a segment file: how a chunk is written into one and read out of it. Pure; no file is touched here.
+//! Byte format of chunk segments. No I/O.
 //!
 //! ```text
-//! file:   ┌───────────────────────────┬───────────────┬─────────────┬───────┬─────┬───────┐
-//!         │ magic 0x85BD40DD (4, BE)  │ version 1 (1) │ padding (3) │ chunk │ ... │ chunk │
-//!         └───────────────────────────┴───────────────┴─────────────┴───────┴─────┴───────┘
-//! chunk:  ┌──────────────────────────────┬──────────────┬──────────┬───────────────────────────────────────┐
-//!         │ length of data (uvarint, ≤ 5)│ encoding (1) │ data     │ CRC-32C of encoding and data (4, BE)  │
-//!         └──────────────────────────────┴──────────────┴──────────┴───────────────────────────────────────┘
+//! file:
+//! ┌───────────────────────────┬────────────────┬──────────────┬───────┬───┬───────┐
+//! │ magic 0x85BD40DD <4b, BE> │ version 1 <1b> │ padding <3b> │ chunk │ … │ chunk │
+//! └───────────────────────────┴────────────────┴──────────────┴───────┴───┴───────┘
+//! chunk:
+//! ┌────────────────────────────────┬───────────────┬──────┬──────────────────────────┐
+//! │ length of data <uvarint, ≤ 5b> │ encoding <1b> │ data │ CRC-32C of both <4b, BE> │
+//! └────────────────────────────────┴───────────────┴──────┴──────────────────────────┘
 //! ```
 //!
-//! (`tsdb/docs/format/chunks.md` of Prometheus.) A chunk lies in one file as a whole. The length has no checksum: a wrong one moves
-//! the checksum's place, and so fails there. All encodings begin with the number of samples, 2 bytes big-endian, of which the two
-//! histogram encodings with start timestamps use the 2 highest bits for something else.
+//! A chunk never crosses files. The length has no checksum, but a wrong length makes the checksum
+//! fail. The checksum covers encoding and data. All encodings start with the number of samples (2 bytes, big-endian). The two histogram
+//! encodings with start timestamps use its 2 highest bits otherwise. Source:
+//! `tsdb/docs/format/chunks.md` of Prometheus.
 
 use crate::tsdb::chunk::ChunkEncoding;
 use crate::tsdb::encoding::byte_reader::put_uvarint;
@@ -19,63 +22,63 @@ use crate::tsdb::encoding::checksum::Crc32c;
 use crate::tsdb::encoding::checksum::crc32c;
 use std::ops::Range;
 
-/// The header of every file.
+/// Header of each chunk segment.
 pub const FILE_HEADER: [u8; 8] = [0x85, 0xbd, 0x40, 0xdd, 1, 0, 0, 0];
 
-/// The longest length field.
+/// Maximum size of a length field, bytes.
 pub(super) const MAX_LENGTH_FIELD: usize = 5;
 
 const CRC: usize = 4;
 
-/// What is wrong with the bytes of a file.
+/// Defect of the bytes of a chunk segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ChunkSegmentFormatError {
-    /// Shorter than the header.
+    /// The file is shorter than its header.
     #[error("file of {0} bytes")]
     FileLength(usize),
-    /// Another kind of file.
-    #[error("magic number is {0:#010x}, not 0x85bd40dd")]
+    /// The file is not a chunk segment.
+    #[error("bad magic {0:#010x}, expected 0x85bd40dd")]
     Magic(u32),
-    /// A format that is not known.
-    #[error("format version {0}")]
+    /// The format version is unknown.
+    #[error("unknown format version {0}")]
     Version(u8),
-    /// The file ends before the chunk does.
-    #[error("chunk is cut short")]
+    /// The file ends within the chunk.
+    #[error("chunk is truncated")]
     Truncated,
-    /// The chunk's length is no number.
-    #[error("chunk has a malformed length")]
+    /// The length field is not a valid uvarint.
+    #[error("malformed chunk length")]
     InvalidLength,
-    /// The bytes are not those that were written.
-    #[error("checksum is {computed:#010x}, stored is {stored:#010x}")]
+    /// The chunk does not match its checksum.
+    #[error("checksum mismatch: stored {stored:#010x}, computed {computed:#010x}")]
     Checksum {
-        /// The sum that stands behind the chunk.
+        /// Checksum after the chunk.
         stored: u32,
-        /// The sum of its bytes.
+        /// Checksum of its bytes.
         computed: u32,
     },
-    /// An encoding that this version does not know.
-    #[error("chunk has unknown encoding {0}")]
+    /// The chunk encoding is unknown.
+    #[error("unknown chunk encoding {0}")]
     Encoding(u8),
-    /// Data too short to count its samples.
+    /// The data is too short for a number of samples.
     #[error("chunk of {0} bytes has no header")]
     NoChunkHeader(usize),
-    /// A reference into the file's header.
-    #[error("no chunk begins there")]
+    /// The reference points into the file header.
+    #[error("offset is within the file header")]
     NoChunk,
 }
 
-/// A chunk as it stands in a file; its checksum is right.
+/// Location of a chunk with a valid checksum.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ChunkLocation {
-    /// How its data is encoded.
+    /// Encoding of its data.
     pub encoding: ChunkEncoding,
-    /// Where its data lies in the file.
+    /// Range of its data in the file.
     pub data: Range<usize>,
-    /// Where the next chunk begins.
+    /// Offset of the next chunk, bytes.
     pub end: usize,
 }
 
-/// How many samples a chunk says it has; 0 of data too short to say.
+/// Returns the number of samples that a chunk declares, 0 if the data is too short.
 #[must_use]
 pub fn num_samples(encoding: ChunkEncoding, data: &[u8]) -> u16 {
     let count = data.first_chunk().map_or(0, |count| u16::from_be_bytes(*count));
@@ -88,7 +91,7 @@ pub fn num_samples(encoding: ChunkEncoding, data: &[u8]) -> u16 {
 /// Checks the header of a file.
 ///
 /// # Errors
-/// [`ChunkSegmentFormatError`] where it is not one. The padding may be anything, as for Prometheus.
+/// [`ChunkSegmentFormatError`] if it is invalid. The padding may have any value, as in Prometheus.
 pub fn check_header(file: &[u8]) -> Result<(), ChunkSegmentFormatError> {
     let [m0, m1, m2, m3, version, ..] =
         *file.first_chunk::<8>().ok_or(ChunkSegmentFormatError::FileLength(file.len()))?;
@@ -101,10 +104,10 @@ pub fn check_header(file: &[u8]) -> Result<(), ChunkSegmentFormatError> {
     Ok(())
 }
 
-/// The chunk that begins at `at`, with its checksum compared.
+/// Returns the location of the chunk at offset `at`, after verifying its checksum.
 ///
 /// # Errors
-/// [`ChunkSegmentFormatError`] where no whole chunk begins there.
+/// [`ChunkSegmentFormatError`] if there is no valid chunk.
 pub fn read_chunk_at(file: &[u8], at: usize) -> Result<ChunkLocation, ChunkSegmentFormatError> {
     if at < FILE_HEADER.len() {
         return Err(ChunkSegmentFormatError::NoChunk);
@@ -143,16 +146,16 @@ pub fn encode_chunk(out: &mut Vec<u8>, encoding: ChunkEncoding, data: &[u8]) {
     out.extend_from_slice(&sum.finish().to_be_bytes());
 }
 
-/// The most bytes that a chunk with so much data may take.
+/// Returns the maximum encoded size of a chunk with `data` bytes of data.
 pub(super) fn max_encoded_len(data: usize) -> u64 {
     (MAX_LENGTH_FIELD + 1 + CRC) as u64 + data as u64
 }
 
-/// A length field.
+/// Decoded length field of a chunk.
 struct LengthField {
-    /// How many bytes it takes.
+    /// Size of the field, bytes.
     field: usize,
-    /// The length that it states.
+    /// Length of the data, bytes.
     data: usize,
 }
 
@@ -182,7 +185,7 @@ mod tests {
     use proptest::prelude::{any, prop_assert, prop_assert_eq, proptest};
 
     #[test]
-    fn the_count_of_histograms_with_start_timestamps_has_fourteen_bits() {
+    fn histogram_st_sample_count_has_fourteen_bits() {
         assert_eq!(num_samples(ChunkEncoding::Xor2, &[0xc0, 1, 9]), 0xc001);
         assert_eq!(num_samples(ChunkEncoding::HistogramSt, &[0xc0, 1]), 1);
         assert_eq!(num_samples(ChunkEncoding::FloatHistogramSt, &[0xc1, 1]), 257);
@@ -190,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn faults_are_told_apart() {
+    fn invalid_bytes_are_distinguished() {
         assert_eq!(check_header(&FILE_HEADER[..7]), Err(ChunkSegmentFormatError::FileLength(7)));
         assert_eq!(
             check_header(b"\x85\xbd\x40\xdc\x01\0\0\0"),
@@ -223,8 +226,10 @@ mod tests {
 
     proptest! {
         #[test]
-        fn chunks_are_found_where_they_were_put_and_a_changed_byte_is_noticed(
-            data in proptest::collection::vec(any::<u8>(), 2..400), at in any::<proptest::sample::Index>(), bit in 0..8u8,
+        fn encoded_chunks_decode_and_bit_flips_are_detected(
+            data in proptest::collection::vec(any::<u8>(), 2..400),
+            at in any::<proptest::sample::Index>(),
+            bit in 0..8u8,
         ) {
             let mut file = FILE_HEADER.to_vec();
             encode_chunk(&mut file, ChunkEncoding::Xor2, &[0, 0]);
@@ -232,7 +237,8 @@ mod tests {
             encode_chunk(&mut file, ChunkEncoding::Xor, &data);
             prop_assert_eq!(read_chunk_at(&file, 8).unwrap().end, second);
             let found = read_chunk_at(&file, second).unwrap();
-            prop_assert_eq!((&file[found.data], found.encoding, found.end), (&data[..], ChunkEncoding::Xor, file.len()));
+            prop_assert_eq!(&file[found.data], &data[..]);
+            prop_assert_eq!((found.encoding, found.end), (ChunkEncoding::Xor, file.len()));
             let at = second + at.index(file.len() - second);
             file[at] ^= 1 << bit;
             prop_assert!(read_chunk_at(&file, second).is_err());

@@ -1,11 +1,11 @@
-//! The folder `chunks/` of a block: its chunks, in numbered segment files.
+//! Directory `chunks/` of a block: its chunks in numbered segments.
 //!
-//! | file           | what                                            |
+//! | file           | content                                         |
 //! |----------------|-------------------------------------------------|
-//! | [`mod@format`] | the bytes of a file                             |
-//! | [`error`]      | what can go wrong                               |
-//! | [`writer`]     | writes the files of a new block                 |
-//! | [`reader`]     | hands out chunks of files that are mapped       |
+//! | [`mod@format`] | byte format of a segment                        |
+//! | [`error`]      | errors of chunk segments                        |
+//! | [`writer`]     | writer for the segments of a new block          |
+//! | [`reader`]     | reader of mapped segments                       |
 //!
 //! A segment is complete and synced before its block gets its name, and never changes afterwards.
 
@@ -16,10 +16,10 @@ pub mod writer;
 
 use std::path::{Path, PathBuf};
 
-/// The folder's name in the block's folder.
+/// Name of the directory in a block directory.
 pub const NAME: &str = "chunks";
 
-/// The path of the segment with this number, counted from 0: the files are counted from 1.
+/// Returns the path of segment `segment`, counted from 0. File names count from 1.
 fn segment_path(dir: &Path, segment: u32) -> PathBuf {
     dir.join(format!("{:06}", u64::from(segment) + 1))
 }

@@ -1,8 +1,8 @@
-//! Reads the segment files of a block: they are mapped, and chunks are handed out as parts of the mappings.
+//! Chunk segment reader: maps the segments of a block and returns chunks as parts of the mappings.
 //!
-//! A chunk's checksum is compared each time it is handed out: what the disk gave back yesterday says nothing of what it gives today, and
-//! the bytes are read then anyhow. A chunk keeps its file mapped as long as it lives, also when the block is removed meanwhile.
-//! No locks: the files do not change.
+//! The checksum is verified on each read: earlier reads prove nothing about the disk, and the bytes
+//! are read anyway. A chunk keeps its file mapped while it lives, even if the block is removed. No
+//! locks: the files do not change.
 
 use crate::model::refs::BlockChunkRef;
 use crate::tsdb::block::chunk_segments::error::ChunkSegmentError;
@@ -18,14 +18,14 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// The open segments of a block.
+/// Mapped chunk segments of a block.
 #[derive(Debug)]
 pub struct ChunkSegmentReader {
     dir: PathBuf,
     segments: Vec<Arc<MappedFile>>,
 }
 
-/// A stored chunk; its bytes stay where they are as long as this lives.
+/// Stored chunk that keeps its bytes mapped.
 #[derive(Clone, Debug)]
 pub struct PinnedChunk {
     file: Arc<MappedFile>,
@@ -33,22 +33,22 @@ pub struct PinnedChunk {
     encoding: ChunkEncoding,
 }
 
-/// Counts of [`ChunkSegmentReader::verify_segment`].
+/// Result of [`ChunkSegmentReader::verify_segment`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ChunkSegmentReport {
-    /// Whole chunks in all segments, whether the index names them or not.
+    /// Number of chunks, referenced by the index or not.
     pub chunks: u64,
 }
 
 impl PinnedChunk {
-    /// How its bytes are encoded.
+    /// Returns the encoding of the bytes.
     #[must_use]
     pub fn encoding(&self) -> ChunkEncoding {
         self.encoding
     }
 }
 
-/// The encoded samples.
+/// Bytes of the encoded samples.
 impl AsRef<[u8]> for PinnedChunk {
     fn as_ref(&self) -> &[u8] {
         &self.file.bytes()[self.data.clone()]
@@ -56,10 +56,12 @@ impl AsRef<[u8]> for PinnedChunk {
 }
 
 impl ChunkSegmentReader {
-    /// Maps the segments in the folder `dir` and checks their headers. Files that are not named by a number are passed over.
+    /// Maps the segments in the directory `dir` and checks their headers. Files without a numeric
+    /// name are skipped.
     ///
     /// # Errors
-    /// [`ChunkSegmentError`] where one can't be used, or where one is missing in the row.
+    /// [`ChunkSegmentError`] if a segment cannot be read or is corrupted, or if a number is
+    /// missing.
     pub fn open(dir: &Path) -> Result<Self, ChunkSegmentError> {
         let count = count_segments(dir)?;
         let segments =
@@ -67,10 +69,10 @@ impl ChunkSegmentReader {
         Ok(Self { dir: dir.to_owned(), segments })
     }
 
-    /// The chunk at `at`.
+    /// Returns the chunk at `at`.
     ///
     /// # Errors
-    /// [`ChunkSegmentError`] where no whole chunk is there.
+    /// [`ChunkSegmentError`] if there is no valid chunk.
     pub fn chunk(&self, at: BlockChunkRef) -> Result<PinnedChunk, ChunkSegmentError> {
         let file = usize::try_from(at.segment()).ok().and_then(|number| self.segments.get(number));
         let file = file.ok_or_else(|| ChunkSegmentError::Missing {
@@ -81,41 +83,43 @@ impl ChunkSegmentReader {
         Ok(PinnedChunk { file: Arc::clone(file), data: located.data, encoding: located.encoding })
     }
 
-    /// Length of all segments in bytes.
+    /// Returns the size of all segments, bytes.
     #[must_use]
     pub fn size_bytes(&self) -> u64 {
         self.segments.iter().map(|file| file.bytes().len() as u64).sum()
     }
 
-    /// How many segments there are.
+    /// Returns the number of segments.
     #[must_use]
     pub fn segment_count(&self) -> usize {
         self.segments.len()
     }
 
-    /// Checks every chunk of a segment; the first one is 0. A segment that does not exist is correct.
-    /// `go_on` is asked for each chunk.
+    /// Verifies all chunks of a segment, counted from 0. A segment that does not exist is valid.
+    /// Calls `go_on` for each chunk.
     ///
     /// # Errors
-    /// [`ChunkSegmentError::Corrupted`]; [`ChunkSegmentError::Stopped`] once `go_on` returns `false`.
+    /// [`ChunkSegmentError::Corrupted`]; [`ChunkSegmentError::Stopped`] if `go_on` returns `false`.
     pub fn verify_segment(
         &self,
         number: usize,
         go_on: &dyn Fn() -> bool,
     ) -> Result<ChunkSegmentReport, ChunkSegmentError> {
-        let mut facts = ChunkSegmentReport::default();
-        let Some(file) = self.segments.get(number) else { return Ok(facts) };
+        let mut report = ChunkSegmentReport::default();
+        let Some(file) = self.segments.get(number) else { return Ok(report) };
         let mut at = FILE_HEADER.len();
         while at < file.bytes().len() {
             if !go_on() {
                 return Err(ChunkSegmentError::Stopped);
             }
             let offset = u32::try_from(at).unwrap_or(u32::MAX);
-            let place = BlockChunkRef::new(u32::try_from(number).unwrap_or(u32::MAX), offset);
-            at = read_chunk_at(file.bytes(), at).map_err(|fault| self.corrupted(place, fault))?.end;
-            facts.chunks += 1;
+            let chunk_ref = BlockChunkRef::new(u32::try_from(number).unwrap_or(u32::MAX), offset);
+            at = read_chunk_at(file.bytes(), at)
+                .map_err(|fault| self.corrupted(chunk_ref, fault))?
+                .end;
+            report.chunks += 1;
         }
-        Ok(facts)
+        Ok(report)
     }
 
     fn corrupted(&self, at: BlockChunkRef, fault: ChunkSegmentFormatError) -> ChunkSegmentError {
@@ -127,7 +131,7 @@ impl ChunkSegmentReader {
     }
 }
 
-/// How many segments there are: 000001 and on, none missing.
+/// Returns the number of segments; their names must be 000001 and up without a gap.
 fn count_segments(dir: &Path) -> Result<u32, ChunkSegmentError> {
     let mut numbers = Vec::new();
     for entry in fs::read_dir(dir).map_err(FileError::for_step("list", dir))? {
@@ -166,9 +170,9 @@ mod tests {
     use std::fs;
 
     #[test]
-    fn a_chunk_outlives_its_block() {
-        let place = tempfile::tempdir().unwrap();
-        let dir = place.path().join("chunks");
+    fn pinned_chunk_outlives_its_block() {
+        let dir = tempfile::tempdir().unwrap();
+        let dir = dir.path().join("chunks");
         let mut writer = ChunkSegmentWriter::create(&dir).unwrap();
         let at = writer.add(ChunkEncoding::Histogram, b"\0\x02abc").unwrap();
         writer.finish().unwrap();
@@ -184,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_segment_is_named_and_other_files_are_passed_over() {
+    fn missing_segment_is_named_and_other_files_skipped() {
         let dir = tempfile::tempdir().unwrap();
         for name in ["000001", "000002", "README", "000003.tmp"] {
             fs::write(dir.path().join(name), FILE_HEADER).unwrap();

@@ -1,11 +1,12 @@
-//! Writes the segment files of a new block.
+//! Chunk segment writer for a new block.
 //!
-//! A segment is cut where Prometheus cuts it: the chunks of a series are weighed together, each with the longest length field that there
-//! is, so that files come out byte for byte alike. A segment is preallocated there, all 512 MiB of it, and cut to its length in
-//! the end; not here: on a disk that is nearly full that takes the room that the log needs, and fails although a few
-//! kilobytes are to be written. Bytes go out in pieces of a megabyte, so that the file system places them well all the same.
+//! A segment is cut exactly where Prometheus cuts it, so files are equal byte for byte: the chunks
+//! of a series are weighed together, each with the maximum length field. Unlike Prometheus,
+//! segments are not preallocated to 512 MiB: on a nearly full disk this would take the space that
+//! the WAL needs and fail although a few kilobytes are written. Writes of 1 MiB let the file system
+//! place the data well.
 //!
-//! One thread; nothing is durable before [`ChunkSegmentWriter::finish`] returned.
+//! Single-threaded. Data is durable only after [`ChunkSegmentWriter::finish`].
 
 use crate::model::refs::BlockChunkRef;
 use crate::tsdb::block::chunk_segments::error::ChunkSegmentError;
@@ -17,23 +18,23 @@ use std::fs::{self, File};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-/// No segment grows beyond this, unless by a single chunk (`DefaultChunkSegmentSize`).
+/// Maximum size of a segment, bytes, unless a single chunk is larger (`DefaultChunkSegmentSize`).
 pub const SEGMENT_SIZE: u64 = 512 << 20;
 
-/// How many bytes are written at once.
+/// Size of a write, bytes.
 const BUFFER: usize = 1 << 20;
 
-/// Writes segments one after another.
+/// Writer for the segments of one block.
 #[derive(Debug)]
 pub struct ChunkSegmentWriter {
     dir: PathBuf,
     segment_size: u64,
     open: Option<OpenSegment>,
-    /// What the chunks of the current series take at most, those of the open segment.
+    /// Maximum size of the current series' chunks in the open segment, bytes.
     series_weight: u64,
-    /// Length of the open segment before these.
+    /// Length of the open segment before these chunks, bytes.
     series_start: u64,
-    /// Bytes of all segments.
+    /// Size of all finished segments, bytes.
     total_bytes: u64,
 }
 
@@ -42,17 +43,17 @@ struct OpenSegment {
     number: u32,
     path: PathBuf,
     file: File,
-    /// What is not written yet.
+    /// Bytes not written yet.
     buffer: Vec<u8>,
-    /// Length with the buffer.
+    /// Length of the file including the buffer, bytes.
     len: u64,
 }
 
 impl ChunkSegmentWriter {
-    /// Makes the folder `dir`. No segment is begun before there is a chunk.
+    /// Creates the directory `dir`. The first chunk creates the first segment.
     ///
     /// # Errors
-    /// [`ChunkSegmentError::Io`] where the folder can't be made, also where it is there already.
+    /// [`ChunkSegmentError::Io`] if the directory exists or cannot be created.
     pub fn create(dir: &Path) -> Result<Self, ChunkSegmentError> {
         Self::with_segment_size(dir, SEGMENT_SIZE)
     }
@@ -64,16 +65,16 @@ impl ChunkSegmentWriter {
         Ok(Self { dir, segment_size, open: None, series_weight: 0, series_start, total_bytes: 0 })
     }
 
-    /// Says that the chunks that follow are of another series.
+    /// Starts another series: later chunks belong to it.
     pub fn begin_series(&mut self) {
         self.series_weight = 0;
         self.series_start = self.open.as_ref().map_or(FILE_HEADER.len() as u64, |open| open.len);
     }
 
-    /// Adds a chunk; returns where it is.
+    /// Appends a chunk and returns its reference.
     ///
     /// # Errors
-    /// [`ChunkSegmentError`] where it can't be written; the writer is of no use then.
+    /// [`ChunkSegmentError`] if it cannot be written. The writer is then unusable.
     pub fn add(
         &mut self,
         encoding: ChunkEncoding,
@@ -100,10 +101,11 @@ impl ChunkSegmentWriter {
         Ok(BlockChunkRef::new(open.number, offset))
     }
 
-    /// Brings everything to the disk, the folder included. Returns the length of all segments in bytes.
+    /// Writes and syncs the remaining data and syncs the directory. Returns the size of all
+    /// segments, bytes.
     ///
     /// # Errors
-    /// [`ChunkSegmentError::Io`] of the step that failed.
+    /// [`ChunkSegmentError::Io`] of the failed step.
     pub fn finish(mut self) -> Result<u64, ChunkSegmentError> {
         if let Some(open) = self.open.take() {
             self.total_bytes += open.finish()?;
@@ -112,12 +114,12 @@ impl ChunkSegmentWriter {
         Ok(self.total_bytes)
     }
 
-    /// Whether no chunk stands in the open segment.
+    /// Returns `true` if the open segment has no chunk.
     fn is_segment_empty(&self) -> bool {
         self.open.as_ref().is_none_or(|open| open.len == FILE_HEADER.len() as u64)
     }
 
-    /// Ends the open segment and begins the next.
+    /// Finishes the open segment and creates the next one.
     fn cut_segment(&mut self) -> Result<(), ChunkSegmentError> {
         let next = self.open.as_ref().map_or(0, |open| open.number + 1);
         if let Some(open) = self.open.take() {
@@ -164,8 +166,9 @@ mod tests {
     use crate::tsdb::block::chunk_segments::reader::ChunkSegmentReader;
     use crate::tsdb::chunk::ChunkEncoding;
 
-    /// Where the chunks of these series, given by the lengths of their data, come to lie in segments of 100 bytes.
-    fn places(series: &[&[usize]]) -> Vec<(u32, u32)> {
+    /// Returns the chunk references of these series, given by the lengths of their chunks' data, in
+    /// segments of 100 bytes.
+    fn chunk_refs(series: &[&[usize]]) -> Vec<(u32, u32)> {
         let dir = tempfile::tempdir().unwrap();
         let dir = dir.path().join("chunks");
         let mut writer = ChunkSegmentWriter::with_segment_size(&dir, 100).unwrap();
@@ -187,21 +190,21 @@ mod tests {
     }
 
     #[test]
-    fn a_segment_is_cut_by_what_the_chunks_of_a_series_weigh_at_most() {
-        // 8 + 30 + 30 + 30 fits; as does 8 + 26 + 26 (real) + 36.
-        assert_eq!(places(&[&[20, 20, 20]]), [(0, 8), (0, 34), (0, 60)]);
-        assert_eq!(places(&[&[20, 20, 23]]), [(0, 8), (0, 34), (1, 8)]);
-        assert_eq!(places(&[&[20, 20], &[23]]), [(0, 8), (0, 34), (0, 60)]);
-        assert_eq!(places(&[&[20, 20], &[31], &[2]]), [(0, 8), (0, 34), (1, 8), (1, 45)]);
+    fn segment_is_cut_by_maximum_size_of_series_chunks() {
+        // Maximum sizes: 8 + 30 + 30 + 30 fits, and so does 8 + 26 + 26 (actual sizes) + 36.
+        assert_eq!(chunk_refs(&[&[20, 20, 20]]), [(0, 8), (0, 34), (0, 60)]);
+        assert_eq!(chunk_refs(&[&[20, 20, 23]]), [(0, 8), (0, 34), (1, 8)]);
+        assert_eq!(chunk_refs(&[&[20, 20], &[23]]), [(0, 8), (0, 34), (0, 60)]);
+        assert_eq!(chunk_refs(&[&[20, 20], &[31], &[2]]), [(0, 8), (0, 34), (1, 8), (1, 45)]);
     }
 
     #[test]
-    fn a_chunk_longer_than_a_segment_has_one_of_its_own() {
-        assert_eq!(places(&[&[200], &[200, 2]]), [(0, 8), (1, 8), (2, 8)]);
+    fn oversized_chunk_gets_its_own_segment() {
+        assert_eq!(chunk_refs(&[&[200], &[200, 2]]), [(0, 8), (1, 8), (2, 8)]);
     }
 
     #[test]
-    fn without_chunks_there_is_no_segment() {
-        assert_eq!(places(&[]), []);
+    fn writer_without_chunks_creates_no_segment() {
+        assert_eq!(chunk_refs(&[]), []);
     }
 }
