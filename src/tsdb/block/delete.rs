@@ -1,8 +1,10 @@
-//! Deleting from a block: its samples stay, tombstones say which are no longer given out.
+//! Deletion from a block: tombstones hide samples that remain in the chunks.
 //!
-//! The tombstones are durable first, then `meta.json` with their number, then readers see them. A crash in between leaves tombstones that
-//! count, and a number that opening the block puts right. A deletion reaches no further than the chunks of a series do, and a series
-//! without a chunk in the range gets none: so their number says what it would bring to write the block anew.
+//! The tombstones become durable first, then `meta.json` with their number, then readers see them.
+//! After a crash in between, the tombstones count, and opening the block corrects the number.
+//!
+//! A deletion is clipped to the chunks of a series, and a series without a chunk in the range gets
+//! no tombstone. So the number of tombstones shows the benefit of rewriting the block.
 
 use crate::model::matcher::Matcher;
 use crate::model::time::TimeRange;
@@ -15,14 +17,14 @@ use crate::tsdb::tombstones::file as tombstones_file;
 use std::sync::Arc;
 
 impl Block {
-    /// Deletes the samples in `range` of the series that satisfy every matcher; no matcher at all selects nothing. Returns of how
-    /// many series something may be deleted.
+    /// Deletes the samples in `range` of the series that satisfy all matchers; an empty list
+    /// selects no series. Returns the number of selected series with a chunk in the range.
     ///
     /// # Errors
-    /// [`BlockError::Corrupted`] where the index can't be read, [`BlockError::Io`] where a file can't be replaced: the deletion may then
-    /// be visible after the next start, or not.
+    /// [`BlockError::Corrupted`] if the index cannot be read. [`BlockError::Io`] if a file cannot
+    /// be replaced; the deletion may or may not be visible after the next start.
     pub fn delete(&self, matchers: &[Matcher], range: TimeRange) -> Result<u64, BlockError> {
-        let _changing = self.update_lock.lock();
+        let _guard = self.update_lock.lock();
         let current = self.state();
         let mut tombstones = Tombstones::clone(&current.tombstones);
         let mut series = 0;
@@ -48,7 +50,7 @@ impl Block {
         next.tombstones_bytes = tombstones_file::write(&self.dir, &tombstones)?;
         Arc::make_mut(&mut next.meta).stats.num_tombstones = tombstones.interval_count();
         next.tombstones = Arc::new(tombstones);
-        // From here on the deletion is durable, whether its number is or not.
+        // The deletion is durable now, even if its number is not, so readers must see it.
         let written = next.meta.write(&self.dir);
         if let Ok(bytes) = written {
             next.meta_bytes = bytes;
@@ -59,11 +61,13 @@ impl Block {
     }
 }
 
-/// What a deletion of `range` deletes of a series with these chunks; `None` where it meets none.
+/// Returns the part of `range` between the first and the last sample of a series with these chunks,
+/// or `None` if no chunk overlaps it.
 fn clip_to_chunks(chunks: &[ChunkMeta], range: TimeRange) -> Option<TimeRange> {
-    let met = chunks.iter().any(|chunk| range.overlaps(TimeRange::new(chunk.mint, chunk.maxt)));
+    let overlaps_chunk =
+        chunks.iter().any(|chunk| range.overlaps(TimeRange::new(chunk.mint, chunk.maxt)));
     let (first, last) = (chunks.first()?, chunks.last()?);
-    met.then(|| TimeRange::new(range.mint.max(first.mint), range.maxt.min(last.maxt)))
+    overlaps_chunk.then(|| TimeRange::new(range.mint.max(first.mint), range.maxt.min(last.maxt)))
 }
 
 #[cfg(test)]
@@ -74,7 +78,7 @@ mod tests {
     use crate::tsdb::index::block_index::entry::ChunkMeta;
 
     #[test]
-    fn a_deletion_reaches_no_further_than_the_chunks_and_needs_one() {
+    fn deletion_is_clipped_to_chunks() {
         let chunk = |mint, maxt| ChunkMeta { chunk_ref: BlockChunkRef::new(0, 8), mint, maxt };
         let chunks = [chunk(10, 19), chunk(30, 39)];
         let part = |mint, maxt| {

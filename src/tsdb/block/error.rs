@@ -1,4 +1,4 @@
-//! What can go wrong with a block, by what its caller does next.
+//! Block errors, classified by the reaction of the caller.
 
 use crate::tsdb::block::chunk_segments::error::ChunkSegmentError;
 use crate::tsdb::block::meta::MetaError;
@@ -8,38 +8,39 @@ use crate::tsdb::tombstones::file::TombstonesError;
 use std::io::ErrorKind;
 use std::path::PathBuf;
 
-/// Why a block can't be opened, read, written or changed.
+/// Error of opening, reading, writing or changing a block.
 #[derive(Debug, thiserror::Error)]
 pub enum BlockError {
-    /// The system refused: nothing is known against the block, and trying again later may help.
+    /// The system failed. The block may be valid, and a retry may succeed.
     #[error(transparent)]
     Io(FileError),
-    /// The block is damaged or incomplete: it is to be set aside. The text names file and offset.
-    #[error("damaged block: {0}")]
+    /// The block is corrupted or incomplete and belongs in the quarantine. The message names file
+    /// and offset.
+    #[error("corrupted block: {0}")]
     Corrupted(String),
-    /// What was given can't stand in a block; another attempt with the same ends the same.
-    #[error("can't be written into a block: {0}")]
+    /// The input cannot be stored in a block. A retry with the same input fails too.
+    #[error("cannot write block: {0}")]
     InvalidInput(String),
-    /// Whoever asked did not want to wait for the end.
-    #[error("stopped before the end")]
+    /// The caller cancelled the work.
+    #[error("cancelled")]
     Cancelled,
-    /// There is a block of that name.
-    #[error("{path}: exists already", path = path.display())]
+    /// A block of that name exists.
+    #[error("cannot create {path}: already exists", path = path.display())]
     Exists {
-        /// The folder.
+        /// Path of the block.
         path: PathBuf,
     },
 }
 
 impl BlockError {
-    /// Whether the block is to be set aside.
+    /// Returns `true` if the block belongs in the quarantine.
     #[must_use]
     pub fn is_corruption(&self) -> bool {
         matches!(self, Self::Corrupted(_))
     }
 }
 
-/// A file that is missing was there when the block got its name: that is damage.
+/// A missing file is corruption: it existed when the block got its name.
 impl From<FileError> for BlockError {
     fn from(error: FileError) -> Self {
         match error.source.kind() {
@@ -88,7 +89,7 @@ impl From<IndexError> for BlockError {
     fn from(error: IndexError) -> Self {
         match error {
             IndexError::Io { step, path, source } => FileError { step, path, source }.into(),
-            IndexError::Corrupted(damage) => Self::Corrupted(damage.to_string()),
+            IndexError::Corrupted(corruption) => Self::Corrupted(corruption.to_string()),
             IndexError::InvalidInput { .. } => Self::InvalidInput(error.to_string()),
             IndexError::Stopped => Self::Cancelled,
         }

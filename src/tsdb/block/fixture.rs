@@ -1,4 +1,4 @@
-//! Blocks for tests: given series and samples, written by the real writer.
+//! Blocks for tests, written by the real writer from given series and samples.
 
 use crate::model::float_sample::FloatSample;
 use crate::model::labels::{Labels, LabelsBuilder};
@@ -11,15 +11,15 @@ use crate::tsdb::query::source::{Chunk, ChunkData};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-/// Series with their samples.
+/// Series with their samples, in the order of a block.
 pub(crate) type Model = BTreeMap<Labels, Vec<FloatSample>>;
 
-/// A label set.
+/// Builds a label set from pairs.
 pub(crate) fn labels(pairs: &[(&str, &str)]) -> Labels {
     pairs.iter().copied().collect::<LabelsBuilder<'_>>().build().unwrap()
 }
 
-/// Three series with up to 35 samples from 1000000 to 1340000 ms, every 10 s.
+/// Returns three series with up to 35 samples from 1000000 to 1340000 ms, every 10 s.
 pub(crate) fn example() -> Model {
     let series = [
         (&[("__name__", "up"), ("zone", "a")][..], 35),
@@ -31,7 +31,7 @@ pub(crate) fn example() -> Model {
     series.into_iter().map(|(pairs, count)| (labels(pairs), samples(count))).collect()
 }
 
-/// A chunk of these samples, which rise.
+/// Encodes samples, ascending by timestamp, as a chunk.
 pub(crate) fn chunk(samples: &[FloatSample]) -> Chunk {
     let mut chunk = XorChunk::new();
     samples.iter().for_each(|sample| chunk.append(sample.t, sample.v));
@@ -45,7 +45,7 @@ pub(crate) fn chunk(samples: &[FloatSample]) -> Chunk {
     }
 }
 
-/// A writer that has all that a block with these series needs, in chunks of 10 samples.
+/// Returns a writer that got all symbols and series of `model`, in chunks of 10 samples.
 pub(crate) fn populated_writer(parent: &Path, ulid: BlockUlid, model: &Model) -> BlockWriter {
     let mut writer = BlockWriter::create(parent, ulid).unwrap();
     let symbols: BTreeSet<&str> =
@@ -57,7 +57,7 @@ pub(crate) fn populated_writer(parent: &Path, ulid: BlockUlid, model: &Model) ->
     writer
 }
 
-/// What a block of the head says of itself.
+/// Returns the metadata of a block of level 1.
 pub(crate) fn head_block(ulid: BlockUlid, min_time: i64, max_time: i64) -> NewBlockMeta {
     NewBlockMeta {
         min_time,
@@ -66,7 +66,7 @@ pub(crate) fn head_block(ulid: BlockUlid, min_time: i64, max_time: i64) -> NewBl
     }
 }
 
-/// Writes a block of 0 to 2000000 ms; gives its folder.
+/// Writes a block of 0 to 2000000 ms and returns its directory.
 pub(crate) fn write(parent: &Path, model: &Model) -> PathBuf {
     let ulid = BlockUlid::new(2_000_000).unwrap();
     let meta: BlockMeta = populated_writer(parent, ulid, model)

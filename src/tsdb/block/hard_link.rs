@@ -1,6 +1,7 @@
-//! A snapshot of a block: a second folder with links to the same files.
+//! Block snapshot: a second directory with hard links to the same files.
 //!
-//! That is safe because no file of a block is ever changed in place: what changes is replaced, and the snapshot keeps the old one.
+//! This is safe because no file of a block is changed in place: a change replaces the file, and the
+//! snapshot keeps the old one.
 
 use crate::tsdb::block::chunk_segments;
 use crate::tsdb::block::error::BlockError;
@@ -13,20 +14,22 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 impl Block {
-    /// Makes the folder of the block anew below `parent`, on the same file system, durably. Returns its path. What a failure
-    /// left behind is the caller's to remove.
+    /// Links the block durably into a new directory below `parent`, on the same file system.
+    /// Returns its path. After a failure the caller must remove the directory.
     ///
     /// # Errors
-    /// [`BlockError::Io`] where a folder or link can't be made, [`BlockError::Corrupted`] where a file of the block is missing.
+    /// [`BlockError::Io`] if a directory or link cannot be created, [`BlockError::Corrupted`] if a
+    /// file of the block is missing.
     pub fn hard_link_to(&self, parent: &Path) -> Result<PathBuf, BlockError> {
-        let _unchanged = self.update_lock.lock();
+        let _guard = self.update_lock.lock();
         let target = parent.join(self.meta().ulid.to_string());
         let chunks = target.join(chunk_segments::NAME);
-        for folder in [&target, &chunks] {
-            fs::create_dir(folder).map_err(FileError::for_step("create", folder))?;
+        for dir in [&target, &chunks] {
+            fs::create_dir(dir).map_err(FileError::for_step("create", dir))?;
         }
         for name in [meta::NAME, INDEX, tombstones_file::NAME] {
-            // A block of another program may have no tombstones; whoever lacks another file could not be opened.
+            // A block of another program may have no tombstones. All other files are required by
+            // `open`.
             if name != tombstones_file::NAME || self.dir.join(name).exists() {
                 link(&self.dir.join(name), &target.join(name))?;
             }
@@ -36,8 +39,8 @@ impl Block {
             let entry = entry.map_err(FileError::for_step("list", &own_chunks))?;
             link(&entry.path(), &chunks.join(entry.file_name()))?;
         }
-        for folder in [&chunks, &target, parent] {
-            sync_dir(folder)?;
+        for dir in [&chunks, &target, parent] {
+            sync_dir(dir)?;
         }
         Ok(target)
     }

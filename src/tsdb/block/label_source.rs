@@ -1,4 +1,4 @@
-//! The labels of a block: a [`LabelSource`] over its index. No chunk is looked at.
+//! Labels of a block: a [`LabelSource`] over its index. Reads no chunks.
 
 use crate::model::labels::Labels;
 use crate::model::matcher::Matcher;
@@ -11,15 +11,15 @@ use crate::tsdb::query::label_source::{
 use crate::tsdb::query::source::QueryError;
 
 impl Block {
-    /// Shows the labels of every series that satisfies the matchers.
+    /// Calls `visit` with the labels of every series that satisfies the matchers.
     fn for_each_label_set(
         &self,
         matchers: &[Matcher],
-        mut show: impl FnMut(&Labels) -> Result<(), LabelQueryError>,
+        mut visit: impl FnMut(&Labels) -> Result<(), LabelQueryError>,
     ) -> Result<(), LabelQueryError> {
         let mut chunks = Vec::new();
         for series in self.index.select(matchers).map_err(corrupted)? {
-            show(&self.index.read_series(series, &mut chunks).map_err(corrupted)?)?;
+            visit(&self.index.read_series(series, &mut chunks).map_err(corrupted)?)?;
         }
         Ok(())
     }
@@ -29,14 +29,14 @@ impl LabelSource for Block {
     fn label_names(
         &self,
         matchers: &[Matcher],
-        texts: &mut LabelCollector<'_>,
+        collector: &mut LabelCollector<'_>,
     ) -> Result<(), LabelQueryError> {
         if matchers.is_empty() {
-            return texts
+            return collector
                 .offer_sorted(self.index.label_names().into_iter().map(Ok::<_, LabelQueryError>));
         }
         self.for_each_label_set(matchers, |labels| {
-            texts.offer_sorted(labels.iter().map(|(name, _)| Ok::<_, LabelQueryError>(name)))
+            collector.offer_sorted(labels.iter().map(|(name, _)| Ok::<_, LabelQueryError>(name)))
         })
     }
 
@@ -44,17 +44,17 @@ impl LabelSource for Block {
         &self,
         name: &str,
         matchers: &[Matcher],
-        texts: &mut LabelCollector<'_>,
+        collector: &mut LabelCollector<'_>,
     ) -> Result<(), LabelQueryError> {
         if matches_only_label(name, matchers) {
             let is_wanted = |value: &str| matchers.iter().all(|matcher| matcher.matches(value));
             let values = self.index.values(name).map(|value| value.map_err(corrupted));
-            return texts.offer_sorted(
+            return collector.offer_sorted(
                 values.filter(|value| value.as_ref().map_or(true, |value| is_wanted(value))),
             );
         }
         self.for_each_label_set(matchers, |labels| match labels.get(name) {
-            Some(value) => texts.offer(value).map(drop),
+            Some(value) => collector.offer(value).map(drop),
             None => Ok(()),
         })
     }

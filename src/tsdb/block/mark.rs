@@ -1,6 +1,6 @@
-//! The mark in a block's `meta.json` that nothing is left of the block.
+//! Mark in `meta.json` that a block has no samples left.
 //!
-//! Written under the lock of deletions, so that neither undoes the other.
+//! It is written under the update lock, so that a deletion and a mark do not undo each other.
 
 use crate::tsdb::block::error::BlockError;
 use crate::tsdb::block::meta::Compaction;
@@ -8,10 +8,10 @@ use crate::tsdb::block::open::{Block, BlockState};
 use std::sync::Arc;
 
 impl Block {
-    /// Notes durably that nothing is left of it, so that also a start after a crash removes it.
+    /// Marks the block as deletable, durably, so that a start after a crash removes it too.
     ///
     /// # Errors
-    /// [`BlockError::Io`] where the file can't be replaced.
+    /// [`BlockError::Io`] if `meta.json` cannot be replaced.
     pub fn mark_deletable(&self) -> Result<(), BlockError> {
         self.update_compaction_meta(|compaction| compaction.deletable = true)
     }
@@ -20,7 +20,7 @@ impl Block {
         &self,
         change: impl FnOnce(&mut Compaction),
     ) -> Result<(), BlockError> {
-        let _changing = self.update_lock.lock();
+        let _guard = self.update_lock.lock();
         let mut next = BlockState::clone(&self.state());
         change(&mut Arc::make_mut(&mut next.meta).compaction);
         next.meta_bytes = next.meta.write(&self.dir)?;

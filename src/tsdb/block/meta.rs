@@ -1,17 +1,21 @@
-//! `meta.json`: what a block says of itself.
+//! Block metadata in `meta.json`.
 //!
-//! A block is a folder named by a [`BlockUlid`]. Fields, their order, and which are left out when they are empty, are those of `BlockMeta` in
-//! `tsdb/block.go` of Prometheus; what it writes is written again byte for byte:
+//! The directory of a block is named by its [`BlockUlid`]. Fields, their order and the omission of
+//! empty ones follow `BlockMeta` in `tsdb/block.go` of Prometheus. Its files are rewritten byte for
+//! byte:
 //!
 //! ```text
-//! {ulid, minTime, maxTime,                      ms; the end is not included
-//!  stats: {numSamples?, numFloatSamples?, numHistogramSamples?, numSeries?, numChunks?, numTombstones?},
-//!  compaction: {level, sources?, deletable?, parents? [{ulid, minTime, maxTime}], failed?, hints?},
-//!  version: 1}                                  indented by a tab a level, no newline at the end
+//! {ulid, minTime, maxTime,                      ms; maxTime is exclusive
+//!  stats: {numSamples?, numFloatSamples?, numHistogramSamples?, numSeries?, numChunks?,
+//!          numTombstones?},
+//!  compaction: {level, sources?, deletable?, parents? [{ulid, minTime, maxTime}], failed?,
+//!               hints?},
+//!  version: 1}                                  indented by one tab per level, no final newline
 //! ```
 //!
-//! Other programs add fields (Thanos: `thanos`); they are kept, behind those that are known. Nothing in the file is protected by a
-//! checksum: what can be held against something else is, when the block is opened or verified.
+//! Fields of other programs (Thanos: `thanos`) are kept after the known ones. The file has no
+//! checksum. Opening and [`Block::verify`](crate::tsdb::block::open::Block::verify) check the
+//! fields that can be compared with other data.
 
 use crate::tsdb::block::ulid::BlockUlid;
 use crate::tsdb::fs::durable::{FileError, replace_file};
@@ -20,133 +24,133 @@ use serde_json::{Map, Value};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// The file's name in the block's folder.
+/// Name of the file in a block directory.
 pub const NAME: &str = "meta.json";
 
-/// The only version of the file that there ever was.
+/// The only existing version of the file.
 pub const VERSION: u32 = 1;
 
-/// What a block says of itself.
+/// Content of the `meta.json` of a block.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct BlockMeta {
-    /// The name of its folder.
+    /// Name of the block's directory.
     pub ulid: BlockUlid,
-    /// Time from which it may have samples, ms.
+    /// Lower bound of its timestamps, ms, inclusive.
     pub min_time: i64,
-    /// Time before which its samples end, ms; not included.
+    /// Upper bound of its timestamps, ms, exclusive.
     pub max_time: i64,
-    /// How much is in it.
+    /// Counts of its content.
     #[serde(default)]
     pub stats: BlockStats,
-    /// How it came about.
+    /// Origin of the block.
     #[serde(default)]
     pub compaction: Compaction,
-    /// The version of the file, [`VERSION`].
+    /// Version of the file, always [`VERSION`].
     pub version: u32,
-    /// Fields of other programs.
+    /// Unknown fields, written by other programs.
     #[serde(flatten)]
     pub other: Map<String, Value>,
 }
 
-/// How much is in a block.
+/// Counts of the content of a block.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct BlockStats {
-    /// Samples of all types.
+    /// Number of samples of all types.
     #[serde(skip_serializing_if = "is_zero")]
     pub num_samples: u64,
-    /// Float samples; 0 also in blocks of older programs, which did not count them.
+    /// Number of float samples; also 0 in blocks of older programs, which did not count these.
     #[serde(skip_serializing_if = "is_zero")]
     pub num_float_samples: u64,
-    /// Native histograms; 0 also in blocks of older programs.
+    /// Number of native histograms; also 0 in blocks of older programs.
     #[serde(skip_serializing_if = "is_zero")]
     pub num_histogram_samples: u64,
-    /// Series.
+    /// Number of series, with tombstones or not.
     #[serde(skip_serializing_if = "is_zero")]
     pub num_series: u64,
-    /// Chunks.
+    /// Number of chunks of all series.
     #[serde(skip_serializing_if = "is_zero")]
     pub num_chunks: u64,
-    /// Deleted ranges of all series.
+    /// Number of deleted time ranges of all series.
     #[serde(skip_serializing_if = "is_zero")]
     pub num_tombstones: u64,
-    /// Fields of other programs.
+    /// Unknown fields, written by other programs.
     #[serde(flatten)]
     pub other: Map<String, Value>,
 }
 
-/// How a block came about.
+/// Origin of a block.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Compaction {
-    /// 1 for a block of the head, one more than its highest parent for any other.
+    /// 1 for a block of the head, otherwise one more than its highest parent.
     pub level: u32,
-    /// The blocks of level 1 that are in it.
+    /// Blocks of level 1 that were merged into it.
     #[serde(skip_serializing_if = "Vec::is_empty", deserialize_with = "null_is_empty")]
     pub sources: Vec<BlockUlid>,
-    /// Whether a compaction found no sample in it, so that it may go.
+    /// Set if a compaction found no sample in it, so that it may be deleted.
     #[serde(skip_serializing_if = "is_false")]
     pub deletable: bool,
-    /// The blocks that it was made of, and replaces.
+    /// Blocks that it was compacted from and replaces.
     #[serde(skip_serializing_if = "Vec::is_empty", deserialize_with = "null_is_empty")]
     pub parents: Vec<BlockDesc>,
-    /// Whether a compaction of it failed.
+    /// Set if a compaction of the block failed.
     #[serde(skip_serializing_if = "is_false")]
     pub failed: bool,
-    /// Words by which compactions tell each other what to mind, sorted.
+    /// Hints for later compactions, sorted.
     #[serde(skip_serializing_if = "Vec::is_empty", deserialize_with = "null_is_empty")]
     pub hints: Vec<String>,
-    /// Fields of other programs.
+    /// Unknown fields, written by other programs.
     #[serde(flatten)]
     pub other: Map<String, Value>,
 }
 
-/// A block that another one was made of.
+/// Description of a parent block.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct BlockDesc {
-    /// Its name.
+    /// ULID of the parent.
     pub ulid: BlockUlid,
-    /// Time from which it had samples, ms.
+    /// Lower bound of its timestamps, ms, inclusive.
     pub min_time: i64,
-    /// Time before which its samples ended, ms.
+    /// Upper bound of its timestamps, ms, exclusive.
     pub max_time: i64,
 }
 
-/// Why a `meta.json` can't be read or written.
+/// Error of reading or writing `meta.json`.
 #[derive(Debug, thiserror::Error)]
 pub enum MetaError {
-    /// The file system refused.
+    /// A file system operation failed.
     #[error(transparent)]
     Io(#[from] FileError),
-    /// Not the JSON of a block.
-    #[error("{path}: not a block's meta.json: {source}", path = path.display())]
+    /// The file is not the JSON of a block, or the metadata cannot be serialized.
+    #[error("cannot parse {path}: {source}", path = path.display())]
     Malformed {
-        /// The file.
+        /// Path of the `meta.json` file.
         path: PathBuf,
-        /// Where it is wrong.
+        /// Error of the JSON library, with its position.
         source: serde_json::Error,
     },
-    /// Another version of the file than the one that is known.
-    #[error("{path}: version {version} of a block's meta.json", path = path.display())]
+    /// The version is not [`VERSION`].
+    #[error("cannot parse {path}: unknown version {version}", path = path.display())]
     Version {
-        /// The file.
+        /// Path of the `meta.json` file.
         path: PathBuf,
-        /// The version that it names.
+        /// Version in the file.
         version: u32,
     },
 }
 
 impl BlockMeta {
-    /// Reads the `meta.json` of the block in `folder`.
+    /// Reads `meta.json` of the block in `dir`.
     ///
     /// # Errors
-    /// [`MetaError`] where it is missing, malformed, or of another version.
-    pub fn read(folder: &Path) -> Result<Self, MetaError> {
-        let path = folder.join(NAME);
-        let text = fs::read(&path).map_err(FileError::for_step("read", &path))?;
-        let meta: Self = serde_json::from_slice(&text)
+    /// [`MetaError`] if it is missing, malformed or of another version.
+    pub fn read(dir: &Path) -> Result<Self, MetaError> {
+        let path = dir.join(NAME);
+        let json = fs::read(&path).map_err(FileError::for_step("read", &path))?;
+        let meta: Self = serde_json::from_slice(&json)
             .map_err(|source| MetaError::Malformed { path: path.clone(), source })?;
         if meta.version != VERSION {
             return Err(MetaError::Version { path, version: meta.version });
@@ -154,61 +158,61 @@ impl BlockMeta {
         Ok(meta)
     }
 
-    /// Puts it into `folder`, durably, in place of the one that is there. Returns its length in bytes.
+    /// Writes `meta.json` to `dir`, durably, and replaces an existing one. Returns its size, bytes.
     ///
     /// # Errors
-    /// [`MetaError::Io`] of the step that failed.
-    pub fn write(&self, folder: &Path) -> Result<u64, MetaError> {
-        let path = folder.join(NAME);
-        let text =
+    /// [`MetaError::Io`] of the failed step.
+    pub fn write(&self, dir: &Path) -> Result<u64, MetaError> {
+        let path = dir.join(NAME);
+        let json =
             self.to_json().map_err(|source| MetaError::Malformed { path: path.clone(), source })?;
-        replace_file(&path, &text)?;
-        Ok(text.len() as u64)
+        replace_file(&path, &json)?;
+        Ok(json.len() as u64)
     }
 
     fn to_json(&self) -> Result<Vec<u8>, serde_json::Error> {
-        let mut text = Vec::new();
+        let mut json = Vec::new();
         let indented = serde_json::ser::PrettyFormatter::with_indent(b"\t");
-        self.serialize(&mut serde_json::Serializer::with_formatter(&mut text, indented))?;
-        Ok(text)
+        self.serialize(&mut serde_json::Serializer::with_formatter(&mut json, indented))?;
+        Ok(json)
     }
 }
 
-/// The folders in `dir` that have a block's name, sorted.
+/// Returns the directories in `dir` with the name of a block, sorted.
 ///
 /// # Errors
-/// [`MetaError::Io`] where the directory can't be listed.
+/// [`MetaError::Io`] if `dir` cannot be listed.
 pub fn list_block_dirs(dir: &Path) -> Result<Vec<PathBuf>, MetaError> {
-    let mut folders = Vec::new();
+    let mut dirs = Vec::new();
     for entry in fs::read_dir(dir).map_err(FileError::for_step("list", dir))? {
         let path = entry.map_err(FileError::for_step("list", dir))?.path();
         if path.is_dir() && dir_ulid(&path).is_some() {
-            folders.push(path);
+            dirs.push(path);
         }
     }
-    folders.sort();
-    Ok(folders)
+    dirs.sort();
+    Ok(dirs)
 }
 
-/// The block's name that a folder bears; `None` where it bears another.
+/// Returns the ULID in the name of a directory; `None` if the name is not a ULID.
 #[must_use]
-pub fn dir_ulid(folder: &Path) -> Option<BlockUlid> {
-    folder.file_name()?.to_str()?.parse().ok()
+pub fn dir_ulid(dir: &Path) -> Option<BlockUlid> {
+    dir.file_name()?.to_str()?.parse().ok()
 }
 
-/// Go writes and reads a list that was never made as `null`.
+/// Go reads and writes a nil slice as `null`.
 fn null_is_empty<'de, D: serde::Deserializer<'de>, T: Deserialize<'de>>(
     deserializer: D,
 ) -> Result<Vec<T>, D::Error> {
     Ok(Option::deserialize(deserializer)?.unwrap_or_default())
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
 fn is_zero(number: &u64) -> bool {
     *number == 0
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
 fn is_false(flag: &bool) -> bool {
     !flag
 }
@@ -219,42 +223,45 @@ mod tests {
     use std::fs;
 
     #[test]
-    fn empty_fields_are_left_out_and_those_of_other_programs_kept() {
+    fn empty_fields_are_omitted_and_unknown_ones_kept() {
         let dir = tempfile::tempdir().unwrap();
-        let text = "{\n\t\"ulid\": \"01M82CTXRBSZKSA9A0ZWVPK1T0\",\n\t\"minTime\": -7,\n\t\"maxTime\": 2,\n\t\"stats\": {},\n\
-                    \t\"compaction\": {\n\t\t\"level\": 1,\n\t\t\"deletable\": true,\n\t\t\"failed\": true,\n\t\t\"hints\": [\n\
-                    \t\t\t\"from-out-of-order\"\n\t\t],\n\t\t\"more\": 5\n\t},\n\t\"version\": 1,\n\t\"thanos\": {\n\
-                    \t\t\"downsample\": {\n\t\t\t\"resolution\": 0\n\t\t},\n\t\t\"labels\": {\n\t\t\t\"a\": \"b\"\n\t\t}\n\t}\n}";
-        fs::write(dir.path().join("meta.json"), text).unwrap();
+        let json = "{\n\t\"ulid\": \"01M82CTXRBSZKSA9A0ZWVPK1T0\",\n\t\"minTime\": -7,\n\
+                    \t\"maxTime\": 2,\n\t\"stats\": {},\n\t\"compaction\": {\n\t\t\"level\": 1,\n\
+                    \t\t\"deletable\": true,\n\t\t\"failed\": true,\n\t\t\"hints\": [\n\
+                    \t\t\t\"from-out-of-order\"\n\t\t],\n\t\t\"more\": 5\n\t},\n\
+                    \t\"version\": 1,\n\t\"thanos\": {\n\t\t\"downsample\": {\n\
+                    \t\t\t\"resolution\": 0\n\t\t},\n\t\t\"labels\": {\n\t\t\t\"a\": \"b\"\n\
+                    \t\t}\n\t}\n}";
+        fs::write(dir.path().join("meta.json"), json).unwrap();
         let meta = BlockMeta::read(dir.path()).unwrap();
         assert_eq!(
             (meta.min_time, meta.stats.num_samples, meta.compaction.deletable),
             (-7, 0, true)
         );
-        assert_eq!(meta.write(dir.path()).unwrap(), text.len() as u64);
-        assert_eq!(fs::read_to_string(dir.path().join("meta.json")).unwrap(), text);
+        assert_eq!(meta.write(dir.path()).unwrap(), json.len() as u64);
+        assert_eq!(fs::read_to_string(dir.path().join("meta.json")).unwrap(), json);
     }
 
     #[test]
-    fn another_version_and_what_is_no_json_are_refused() {
+    fn unknown_version_and_malformed_json_are_rejected() {
         let dir = tempfile::tempdir().unwrap();
-        let read = |text: &str| {
-            fs::write(dir.path().join("meta.json"), text).unwrap();
+        let read = |json: &str| {
+            fs::write(dir.path().join("meta.json"), json).unwrap();
             BlockMeta::read(dir.path())
         };
-        let text = r#"{"ulid":"01M82CTXRBSZKSA9A0ZWVPK1T0","minTime":1,"maxTime":2,"version":2}"#;
-        assert!(matches!(read(text), Err(MetaError::Version { version: 2, .. })));
-        for text in
-            ["", "{}", &text.replace("01M", "o1m"), &text.replace(":1", ":\"1\""), &text[..70]]
+        let json = r#"{"ulid":"01M82CTXRBSZKSA9A0ZWVPK1T0","minTime":1,"maxTime":2,"version":2}"#;
+        assert!(matches!(read(json), Err(MetaError::Version { version: 2, .. })));
+        for json in
+            ["", "{}", &json.replace("01M", "o1m"), &json.replace(":1", ":\"1\""), &json[..70]]
         {
-            assert!(matches!(read(text), Err(MetaError::Malformed { .. })), "{text}");
+            assert!(matches!(read(json), Err(MetaError::Malformed { .. })), "{json}");
         }
         fs::remove_file(dir.path().join("meta.json")).unwrap();
         assert!(matches!(BlockMeta::read(dir.path()), Err(MetaError::Io(_))));
     }
 
     #[test]
-    fn only_folders_with_a_ulid_are_blocks() {
+    fn only_directories_named_by_ulid_are_blocks() {
         let dir = tempfile::tempdir().unwrap();
         for name in
             ["01M82CTXRBSZKSA9A0ZWVPK1T0", "01M82CTXRBSZKSA9A0ZWVPK1T0.tmp", "wal", "quarantine"]
@@ -262,7 +269,7 @@ mod tests {
             fs::create_dir(dir.path().join(name)).unwrap();
         }
         fs::write(dir.path().join("01M82CTXT0GFC3YYDVB8TNCXWR"), "a file").unwrap();
-        let folders = list_block_dirs(dir.path()).unwrap();
-        assert_eq!(folders, [dir.path().join("01M82CTXRBSZKSA9A0ZWVPK1T0")]);
+        let dirs = list_block_dirs(dir.path()).unwrap();
+        assert_eq!(dirs, [dir.path().join("01M82CTXRBSZKSA9A0ZWVPK1T0")]);
     }
 }

@@ -1,21 +1,24 @@
-//! Blocks: the immutable folders of past hours.
+//! Blocks: immutable directories with the samples of a past time range.
 //!
-//! | file         | what                                                                         |
-//! |--------------|------------------------------------------------------------------------------|
-//! | [`ulid`]     | their names                                                                  |
-//! | [`meta`]     | `meta.json`: what a block says of itself                                     |
-//! | [`mark`]     | notes of compactions in it                                                   |
-//! | [`chunk_segments`] | `chunks/000001` and on: the chunks                                           |
-//! | [`writer`]   | writes a block                                                               |
-//! | [`open`]     | an open block                                                                |
-//! | [`read`]     | its series, chunks and labels                                                |
-//! | `series_ref_list`     | the series that a read has picked, in little memory                          |
-//! | [`delete`]   | deleting from it                                                             |
-//! | [`hard_link`]     | a snapshot of it                                                             |
-//! | [`verify`]   | the deep check, and what no check sees                                       |
-//! | [`error`]    | what can go wrong                                                            |
+//! | file                | content                                                                |
+//! |---------------------|------------------------------------------------------------------------|
+//! | [`ulid`]            | names of blocks                                                        |
+//! | [`meta`]            | block metadata in `meta.json`                                          |
+//! | [`mark`]            | mark of blocks without samples in `meta.json`                          |
+//! | [`chunk_segments`]  | `chunks/000001` and up: the chunks                                     |
+//! | [`writer`]          | writer of a block                                                      |
+//! | [`open`]            | an open block and its mutable state                                    |
+//! | [`read`]            | reads of series, chunks and labels                                     |
+//! | `label_source`      | label names and values for queries                                     |
+//! | `series_ref_list`   | compressed list of the series that a read selected                     |
+//! | [`delete`]          | deletion of samples                                                    |
+//! | [`hard_link`]       | block snapshots                                                        |
+//! | [`verify`]          | verification, and its limits                                           |
+//! | [`error`]           | errors of blocks                                                       |
+//! | `fixture`, `tests`  | tests                                                                  |
 //!
-//! The index is [`crate::tsdb::index::block_index`], the tombstones are [`crate::tsdb::tombstones`].
+//! The index is [`crate::tsdb::index::block_index`], the tombstones are
+//! [`crate::tsdb::tombstones`].
 
 pub mod chunk_segments;
 pub mod delete;

@@ -1,8 +1,11 @@
-//! An open block: its parts, mapped, and what may change of it.
+//! An open block: its mapped files and its mutable state.
 //!
-//! Index and chunks never change. Tombstones and `meta.json` do, when something is deleted: both files are replaced, and what readers see
-//! (`BlockState`) is exchanged as a whole. Two locks: `update_lock`, held for a whole deletion or snapshot, and the one around `state`, held to
-//! take or exchange it; nobody takes the first while holding the second.
+//! Index and chunks never change. A deletion replaces the files of tombstones and `meta.json`, then
+//! readers see the new `BlockState` as a whole.
+//!
+//! # Locking
+//! `update_lock` is held for a whole deletion, mark or snapshot. The lock around the state is held
+//! only to read or swap it. Nobody takes `update_lock` while holding the other.
 
 use crate::tsdb::block::chunk_segments;
 use crate::tsdb::block::chunk_segments::reader::ChunkSegmentReader;
@@ -18,18 +21,18 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// An open block. Its files may be renamed or removed meanwhile: what is mapped stays readable.
+/// An open block. Mapped data stays readable if its files are renamed or removed.
 #[derive(Debug)]
 pub struct Block {
     pub(super) dir: PathBuf,
     pub(super) index: IndexReader,
     pub(super) chunks: ChunkSegmentReader,
-    /// Held by whoever replaces files of the block, or links them.
+    /// Held while files of the block are replaced or linked.
     pub(super) update_lock: Mutex<()>,
     current: RwLock<Arc<BlockState>>,
 }
 
-/// What may change of a block, at one moment.
+/// Mutable state of a block at one instant.
 #[derive(Debug, Clone)]
 pub(super) struct BlockState {
     pub(super) meta: Arc<BlockMeta>,
@@ -39,13 +42,15 @@ pub(super) struct BlockState {
 }
 
 impl Block {
-    /// Opens the block in the folder `dir`. Only what costs little is checked: name, version, times, headers, the parts of the index that
-    /// every reader needs, tombstones. [`Self::verify`] checks the rest.
+    /// Opens the block in the directory `dir`. Checks only what is cheap: name, version, time
+    /// range, headers, the index parts that every reader needs, tombstones. [`Self::verify`] checks
+    /// the rest.
     ///
     /// # Errors
-    /// [`BlockError::Corrupted`] where a file is missing or wrong, [`BlockError::Io`] where the system refused.
+    /// [`BlockError::Corrupted`] if a file is missing or invalid, [`BlockError::Io`] if the system
+    /// failed.
     pub fn open(dir: &Path) -> Result<Self, BlockError> {
-        let current = read_current(dir)?;
+        let current = read_state(dir)?;
         Ok(Self {
             dir: dir.to_owned(),
             index: IndexReader::open(&dir.join(INDEX))?,
@@ -55,25 +60,25 @@ impl Block {
         })
     }
 
-    /// The folder that it was opened in.
+    /// Returns the directory that the block was opened in.
     #[must_use]
     pub fn dir(&self) -> &Path {
         &self.dir
     }
 
-    /// What it says of itself; the number of tombstones is that of now.
+    /// Returns the metadata with the current number of tombstones.
     #[must_use]
     pub fn meta(&self) -> Arc<BlockMeta> {
         Arc::clone(&self.state().meta)
     }
 
-    /// What is deleted of it.
+    /// Returns the current tombstones.
     #[must_use]
     pub fn tombstones(&self) -> Arc<Tombstones> {
         Arc::clone(&self.state().tombstones)
     }
 
-    /// Length of all its files in bytes.
+    /// Returns the size of all files, bytes.
     #[must_use]
     pub fn size_bytes(&self) -> u64 {
         let current = self.state();
@@ -84,30 +89,31 @@ impl Block {
         Arc::clone(&self.current.read())
     }
 
-    /// Lets readers that begin from now on see `state`.
-    pub(super) fn swap_state(&self, current: BlockState) {
-        *self.current.write() = Arc::new(current);
+    /// Publishes `state` to later readers.
+    pub(super) fn swap_state(&self, state: BlockState) {
+        *self.current.write() = Arc::new(state);
     }
 }
 
-fn read_current(dir: &Path) -> Result<BlockState, BlockError> {
+fn read_state(dir: &Path) -> Result<BlockState, BlockError> {
     let mut meta = BlockMeta::read(dir)?;
-    let wrong =
+    let corrupted =
         |what: String| BlockError::Corrupted(format!("{}: {what}", dir.join(meta::NAME).display()));
     if dir_ulid(dir) != Some(meta.ulid) {
-        return Err(wrong(format!("the folder's name is not {}", meta.ulid)));
+        return Err(corrupted(format!("directory name is not {}", meta.ulid)));
     }
     if meta.min_time >= meta.max_time {
-        return Err(wrong(format!(
+        return Err(corrupted(format!(
             "minTime {} is not before maxTime {}",
             meta.min_time, meta.max_time
         )));
     }
     let meta_path = dir.join(meta::NAME);
     let meta_bytes =
-        fs::metadata(&meta_path).map_err(FileError::for_step("look up", &meta_path))?.len();
+        fs::metadata(&meta_path).map_err(FileError::for_step("inspect", &meta_path))?.len();
     let stored = tombstones_file::read(dir)?;
-    // A crash may have come between the two files; the tombstones are what counts.
+    // A crash may have occurred between the writes of the two files; the tombstones are
+    // authoritative.
     meta.stats.num_tombstones = stored.tombstones.interval_count();
     Ok(BlockState {
         meta: Arc::new(meta),

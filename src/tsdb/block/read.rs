@@ -1,7 +1,8 @@
-//! Reading a block: a [`BlockSource`] over its series, and its labels.
+//! Block reads: a [`BlockSource`] over the series of a block, and its labels.
 //!
-//! The matching series are picked first, each is looked up when its turn comes. What is deleted is what was deleted when the read began.
-//! No lock is held: a deletion meanwhile exchanges the tombstones, this read keeps its own.
+//! The matching series are selected first, and each one is read when the iterator reaches it. A
+//! read sees the tombstones of its start. No lock is held: a later deletion replaces the
+//! tombstones, and the read keeps the old ones.
 
 use crate::model::labels::Labels;
 use crate::model::matcher::Matcher;
@@ -28,18 +29,18 @@ impl BlockSource for Block {
     }
 }
 
-/// The series of a block that is borrowed, or held by what reads it.
+/// Returns the matching series of a block that the result borrows or holds.
 fn select_series<'a>(
     block: impl Deref<Target = Block> + Send + 'a,
     matchers: &[Matcher],
     range: TimeRange,
 ) -> Result<ChunkSeriesSet<'a>, QueryError> {
-    let picked = SeriesRefList::new(
+    let series_refs = SeriesRefList::new(
         &block.index.select(matchers).map_err(|error| as_query_error(error.into()))?,
     );
     let tombstones = block.tombstones();
     let mut last: Option<Labels> = None;
-    Ok(Box::new(picked.filter_map(move |at| {
+    Ok(Box::new(series_refs.filter_map(move |at| {
         let series = block
             .select_chunks(at, range, &tombstones)
             .and_then(|series| block.check_sorted(&mut last, series));
@@ -48,10 +49,10 @@ fn select_series<'a>(
 }
 
 impl Block {
-    /// As [`BlockSource::select`]; the answer keeps the block, whatever becomes of it meanwhile.
+    /// Selects series like [`BlockSource::select`]; the result keeps the block open.
     ///
     /// # Errors
-    /// [`QueryError`] where the index can't be read.
+    /// [`QueryError`] if the index cannot be read.
     pub fn select_pinned(
         self: Arc<Self>,
         matchers: &[Matcher],
@@ -60,26 +61,29 @@ impl Block {
         select_series(self, matchers, range)
     }
 
-    /// The names and values of all labels, rising, each once; possibly the empty text among them.
+    /// Returns the names and values of all labels, ascending and unique. May include the empty
+    /// string.
     pub fn symbols(&self) -> impl Iterator<Item = Result<&str, BlockError>> {
         self.index.symbols().map(|symbol| Ok(symbol?))
     }
 
-    /// All names of labels, sorted. Those of series that are wholly deleted are among them until the block is written anew.
+    /// Returns all label names, sorted. Includes those of completely deleted series until the block
+    /// is rewritten.
     #[must_use]
     pub fn label_names(&self) -> Vec<String> {
         self.index.label_names()
     }
 
-    /// All values of a label, sorted; as [`Self::label_names`] for what is deleted.
+    /// Returns all values of a label, sorted. Includes deleted series like [`Self::label_names`].
     ///
     /// # Errors
-    /// [`BlockError::Corrupted`].
+    /// [`BlockError::Corrupted`] if the index is invalid.
     pub fn label_values(&self, name: &str) -> Result<Vec<String>, BlockError> {
         Ok(self.index.label_values(name)?)
     }
 
-    /// The chunks of a series that overlap `range` and are not wholly deleted; `None` where there are none.
+    /// Returns the chunks of a series that overlap `range` and are not completely deleted; `None`
+    /// if there are none.
     fn select_chunks(
         &self,
         at: BlockSeriesRef,
@@ -89,31 +93,35 @@ impl Block {
         let entry = self.index.series(at)?;
         let deleted = tombstones.get(u64::from(at.0));
         let mut chunks = Vec::new();
-        for one in &entry.chunks {
-            let times = TimeRange::new(one.mint, one.maxt);
-            if !range.overlaps(times) || deleted.is_some_and(|deleted| deleted.covers(times)) {
+        for chunk_meta in &entry.chunks {
+            let chunk_range = TimeRange::new(chunk_meta.mint, chunk_meta.maxt);
+            if !range.overlaps(chunk_range)
+                || deleted.is_some_and(|deleted| deleted.covers(chunk_range))
+            {
                 continue;
             }
-            let touching = deleted.filter(|deleted| deleted.overlaps(times)).map(Arc::clone);
-            chunks.push(Chunk { deleted_intervals: touching, ..self.chunk(one)? });
+            let overlapping =
+                deleted.filter(|deleted| deleted.overlaps(chunk_range)).map(Arc::clone);
+            chunks.push(Chunk { deleted_intervals: overlapping, ..self.chunk(chunk_meta)? });
         }
         Ok((!chunks.is_empty()).then_some(ChunkSeries { labels: entry.labels, chunks }))
     }
 
-    /// A chunk as it is stored.
-    pub(super) fn chunk(&self, one: &ChunkMeta) -> Result<Chunk, BlockError> {
-        let stored = self.chunks.chunk(one.chunk_ref)?;
+    /// Returns a chunk as stored, without tombstones.
+    pub(super) fn chunk(&self, chunk_meta: &ChunkMeta) -> Result<Chunk, BlockError> {
+        let stored = self.chunks.chunk(chunk_meta.chunk_ref)?;
         let encoding = stored.encoding();
         Ok(Chunk {
-            mint: one.mint,
-            maxt: one.maxt,
+            mint: chunk_meta.mint,
+            maxt: chunk_meta.maxt,
             encoding,
             data: ChunkData::new(stored),
             deleted_intervals: None,
         })
     }
 
-    /// Passes a series on; one that does not come after the last would break every merge.
+    /// Returns the series, or an error if it is not greater than the last one: merging needs sorted
+    /// input.
     fn check_sorted(
         &self,
         last: &mut Option<Labels>,
@@ -121,8 +129,9 @@ impl Block {
     ) -> Result<Option<ChunkSeries>, BlockError> {
         let Some(series) = series else { return Ok(None) };
         if last.as_ref().is_some_and(|last| *last >= series.labels) {
-            let text = format!("{}: series {} out of order", self.dir.display(), series.labels);
-            return Err(BlockError::Corrupted(text));
+            let message =
+                format!("{}: series {} is out of order", self.dir.display(), series.labels);
+            return Err(BlockError::Corrupted(message));
         }
         *last = Some(series.labels.clone());
         Ok(Some(series))

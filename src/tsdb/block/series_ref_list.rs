@@ -1,12 +1,12 @@
-//! The series of a block that a read has picked, in little memory: a read over many blocks holds such a list of each while it goes from
-//! series to series.
+//! Compressed list of the series references that a read selected.
 //!
-//! References rise, so each is kept as what it is above the one before, 7 bits a byte, the lowest first, the top bit set where more follow: for
-//! entries of common length one byte.
+//! A read over many blocks holds one such list per block. References ascend, so each one is stored
+//! as the difference from the previous one: 7 bits per byte, lowest first, the top bit set if more
+//! bytes follow. Entries of common length take one byte.
 
 use crate::model::refs::BlockSeriesRef;
 
-/// The references, to be taken one after the other.
+/// Iterator over ascending series references.
 #[derive(Debug)]
 pub(super) struct SeriesRefList {
     deltas: Box<[u8]>,
@@ -15,20 +15,20 @@ pub(super) struct SeriesRefList {
 }
 
 impl SeriesRefList {
-    /// Keeps references that rise.
+    /// Creates a list of ascending references.
     pub(super) fn new(refs: &[BlockSeriesRef]) -> Self {
-        let mut steps = Vec::with_capacity(refs.len());
+        let mut deltas = Vec::with_capacity(refs.len());
         let mut last = 0;
-        for one in refs {
-            let mut step = one.0.wrapping_sub(last);
-            last = one.0;
-            while step > 0x7f {
-                steps.push(step as u8 | 0x80);
-                step >>= 7;
+        for series_ref in refs {
+            let mut delta = series_ref.0.wrapping_sub(last);
+            last = series_ref.0;
+            while delta > 0x7f {
+                deltas.push(delta as u8 | 0x80);
+                delta >>= 7;
             }
-            steps.push(step as u8);
+            deltas.push(delta as u8);
         }
-        Self { deltas: steps.into(), at: 0, last: 0 }
+        Self { deltas: deltas.into(), at: 0, last: 0 }
     }
 }
 
@@ -36,17 +36,17 @@ impl Iterator for SeriesRefList {
     type Item = BlockSeriesRef;
 
     fn next(&mut self) -> Option<BlockSeriesRef> {
-        let (mut step, mut shift) = (0u32, 0);
+        let (mut delta, mut shift) = (0u32, 0);
         loop {
             let byte = *self.deltas.get(self.at)?;
             self.at += 1;
-            step |= u32::from(byte & 0x7f) << shift;
+            delta |= u32::from(byte & 0x7f) << shift;
             if byte <= 0x7f {
                 break;
             }
             shift += 7;
         }
-        self.last = self.last.wrapping_add(step);
+        self.last = self.last.wrapping_add(delta);
         Some(BlockSeriesRef(self.last))
     }
 }
@@ -59,7 +59,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn references_come_back_as_they_were(mut refs in proptest::collection::vec(any::<u32>(), 0..200)) {
+        fn series_refs_round_trip(mut refs in proptest::collection::vec(any::<u32>(), 0..200)) {
             refs.sort_unstable();
             let refs: Vec<_> = refs.into_iter().map(BlockSeriesRef).collect();
             prop_assert_eq!(SeriesRefList::new(&refs).collect::<Vec<_>>(), refs);
@@ -67,10 +67,10 @@ mod tests {
     }
 
     #[test]
-    fn a_million_series_take_a_megabyte() {
+    fn million_series_refs_take_one_megabyte() {
         let refs: Vec<_> = (0..1_000_000).map(|i| BlockSeriesRef(5 + i * 12 + i % 7)).collect();
-        let picked = SeriesRefList::new(&refs);
-        assert_eq!(picked.deltas.len(), refs.len());
-        assert!(picked.eq(refs));
+        let list = SeriesRefList::new(&refs);
+        assert_eq!(list.deltas.len(), refs.len());
+        assert!(list.eq(refs));
     }
 }

@@ -1,4 +1,4 @@
-//! Writing a block, reading it, deleting from it, linking it, and what its deep check sees.
+//! Tests of blocks: write, read, delete, link, verify.
 
 use crate::model::labels::Labels;
 use crate::model::matcher::{MatchType, Matcher};
@@ -30,7 +30,7 @@ fn zone(value: &str) -> [Matcher; 1] {
     [Matcher::new(MatchType::Equal, "zone", value).unwrap()]
 }
 
-/// Every sample that a block gives out, in bits.
+/// Returns all samples of a block that are not deleted, as bits.
 fn read(block: &Block) -> Result<BTreeMap<Labels, Vec<(i64, u64)>>, QueryError> {
     let mut found = BTreeMap::new();
     for series in block.select(&everything(), TimeRange::ALL)? {
@@ -53,13 +53,13 @@ fn bits(model: &Model) -> BTreeMap<Labels, Vec<(i64, u64)>> {
     let samples = |samples: &Vec<_>| {
         samples
             .iter()
-            .map(|one: &crate::model::float_sample::FloatSample| (one.t, one.v.to_bits()))
+            .map(|sample: &crate::model::float_sample::FloatSample| (sample.t, sample.v.to_bits()))
             .collect()
     };
     model.iter().map(|(labels, list)| (labels.clone(), samples(list))).collect()
 }
 
-/// The files below a folder.
+/// Returns the files below a directory.
 fn files(dir: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for entry in fs::read_dir(dir).unwrap() {
@@ -71,16 +71,16 @@ fn files(dir: &Path) -> Vec<PathBuf> {
 }
 
 #[test]
-fn a_block_answers_as_every_source_must() {
-    let place = tempfile::tempdir().unwrap();
-    let block = Block::open(&fixture::write(place.path(), &example())).unwrap();
+fn block_conforms_to_block_source() {
+    let parent = tempfile::tempdir().unwrap();
+    let block = Block::open(&fixture::write(parent.path(), &example())).unwrap();
     conformance::check(&block, &example());
-    let facts = block.verify().unwrap();
+    let report = block.verify().unwrap();
     assert_eq!(
-        (facts.series, facts.chunks, facts.stored_chunks, facts.float_samples),
+        (report.series, report.chunks, report.stored_chunks, report.float_samples),
         (3, 7, 7, 48)
     );
-    assert_eq!(facts.times, Some(TimeRange::new(1_000_000, 1_340_000)));
+    assert_eq!(report.times, Some(TimeRange::new(1_000_000, 1_340_000)));
     assert_eq!(block.label_names(), ["__name__", "job", "zone"]);
     assert_eq!(block.label_values("zone").unwrap(), ["a", "é"]);
     assert_eq!(
@@ -93,8 +93,8 @@ fn a_block_answers_as_every_source_must() {
 }
 
 #[test]
-fn a_block_answers_as_every_source_must_whatever_the_kind_of_value() {
-    let place = tempfile::tempdir().unwrap();
+fn block_conforms_to_block_source_for_all_value_types() {
+    let parent = tempfile::tempdir().unwrap();
     let series = [
         labels(&[("__name__", "up"), ("zone", "a")]),
         labels(&[("__name__", "up"), ("zone", "é")]),
@@ -102,7 +102,7 @@ fn a_block_answers_as_every_source_must_whatever_the_kind_of_value() {
     let model: BTreeMap<Labels, Vec<Sample>> =
         series.into_iter().zip(1u64..).map(|(l, n)| (l, seeded_samples(n))).collect();
     let ulid = BlockUlid::new(2_000_000).unwrap();
-    let mut writer = BlockWriter::create(place.path(), ulid).unwrap();
+    let mut writer = BlockWriter::create(parent.path(), ulid).unwrap();
     ["__name__", "a", "up", "zone", "é"]
         .iter()
         .for_each(|symbol| writer.add_symbol(symbol).unwrap());
@@ -110,17 +110,17 @@ fn a_block_answers_as_every_source_must_whatever_the_kind_of_value() {
         writer.add_series(labels, &any_points::chunks(points, any_points::PLAIN, 4)).unwrap();
     }
     let meta = writer.finish(head_block(ulid, 0, 2_000_000)).unwrap().unwrap();
-    let block = Block::open(&place.path().join(meta.ulid.to_string())).unwrap();
+    let block = Block::open(&parent.path().join(meta.ulid.to_string())).unwrap();
     conformance::check_points(&block, &model);
-    let facts = block.verify().unwrap();
-    assert_eq!((facts.float_samples, facts.histogram_samples), (24, 60));
+    let report = block.verify().unwrap();
+    assert_eq!((report.float_samples, report.histogram_samples), (24, 60));
     assert_eq!((meta.stats.num_float_samples, meta.stats.num_histogram_samples), (24, 60));
 }
 
 #[test]
-fn a_writer_counts_what_it_writes_and_leaves_four_files() {
-    let place = tempfile::tempdir().unwrap();
-    let dir = fixture::write(place.path(), &example());
+fn writer_counts_samples_and_leaves_four_files() {
+    let parent = tempfile::tempdir().unwrap();
+    let dir = fixture::write(parent.path(), &example());
     let meta = BlockMeta::read(&dir).unwrap();
     let stats = &meta.stats;
     assert_eq!(
@@ -134,57 +134,57 @@ fn a_writer_counts_what_it_writes_and_leaves_four_files() {
     let names: Vec<_> =
         files(&dir).iter().map(|path| path.strip_prefix(&dir).unwrap().to_owned()).collect();
     assert_eq!(names, ["chunks/000001", "index", "meta.json", "tombstones"].map(PathBuf::from));
-    assert_eq!(fs::read_dir(place.path()).unwrap().count(), 1);
+    assert_eq!(fs::read_dir(parent.path()).unwrap().count(), 1);
 }
 
 #[test]
-fn an_unfinished_or_empty_block_leaves_nothing() {
-    let place = tempfile::tempdir().unwrap();
+fn unfinished_or_empty_block_leaves_no_files() {
+    let parent = tempfile::tempdir().unwrap();
     let ulid = BlockUlid::new(5).unwrap();
-    let writer = populated_writer(place.path(), ulid, &example());
-    assert!(place.path().join(format!("{ulid}.tmp-for-creation")).exists());
+    let writer = populated_writer(parent.path(), ulid, &example());
+    assert!(parent.path().join(format!("{ulid}.tmp-for-creation")).exists());
     drop(writer);
-    assert_eq!(fs::read_dir(place.path()).unwrap().count(), 0);
-    let mut writer = populated_writer(place.path(), ulid, &Model::new());
+    assert_eq!(fs::read_dir(parent.path()).unwrap().count(), 0);
+    let mut writer = populated_writer(parent.path(), ulid, &Model::new());
     writer.add_series(&labels(&[("a", "b")]), &[]).unwrap();
     assert_eq!(writer.finish(head_block(ulid, 0, 1)).unwrap(), None);
-    assert_eq!(fs::read_dir(place.path()).unwrap().count(), 0);
+    assert_eq!(fs::read_dir(parent.path()).unwrap().count(), 0);
 }
 
 #[test]
-fn block_whose_writing_or_check_is_stopped_leaves_nothing_and_is_not_damaged() {
-    let place = tempfile::tempdir().unwrap();
+fn cancelled_write_leaves_no_files_and_verify_can_be_cancelled() {
+    let parent = tempfile::tempdir().unwrap();
     let ulid = BlockUlid::new(5).unwrap();
-    let stopped_at = |times: u32, asked: &Cell<u32>| asked.replace(asked.get() + 1) < times;
+    let stopped_at = |times: u32, calls: &Cell<u32>| calls.replace(calls.get() + 1) < times;
     let mut stops = 0;
     loop {
-        let asked = Cell::new(0);
-        let writer = populated_writer(place.path(), ulid, &example());
-        match writer.finish_while(head_block(ulid, 0, 2_000_000), &|| stopped_at(stops, &asked)) {
+        let calls = Cell::new(0);
+        let writer = populated_writer(parent.path(), ulid, &example());
+        match writer.finish_while(head_block(ulid, 0, 2_000_000), &|| stopped_at(stops, &calls)) {
             Err(BlockError::Cancelled) => stops += 1,
             finished => break drop(finished.unwrap()),
         }
-        assert_eq!(fs::read_dir(place.path()).unwrap().count(), 0, "after {stops}");
+        assert_eq!(fs::read_dir(parent.path()).unwrap().count(), 0, "after {stops}");
     }
     assert!(stops > 3, "{stops}");
-    let block = Block::open(&place.path().join(ulid.to_string())).unwrap();
+    let block = Block::open(&parent.path().join(ulid.to_string())).unwrap();
     let is_stopped = |times: &u32| {
-        let asked = Cell::new(0);
+        let calls = Cell::new(0);
         matches!(
-            block.verify_until_cancelled(&|| stopped_at(*times, &asked)),
+            block.verify_until_cancelled(&|| stopped_at(*times, &calls)),
             Err(BlockError::Cancelled)
         )
     };
-    // Each series of the index and each chunk of the segments, and more.
+    // Checked at least for each series of the index and each chunk of the segments.
     assert!((0..).take_while(is_stopped).count() > 3 + 7);
     block.verify().unwrap();
 }
 
 #[test]
-fn what_can_not_stand_in_a_block_is_refused() {
-    let place = tempfile::tempdir().unwrap();
+fn invalid_block_input_is_rejected() {
+    let parent = tempfile::tempdir().unwrap();
     let (model, ulid) = (example(), BlockUlid::new(5).unwrap());
-    let refused = |result: Result<(), BlockError>| {
+    let assert_rejected = |result: Result<(), BlockError>| {
         assert!(matches!(result, Err(BlockError::InvalidInput(_))), "{result:?}")
     };
     let samples = model.values().next().unwrap();
@@ -192,32 +192,32 @@ fn what_can_not_stand_in_a_block_is_refused() {
         deleted_intervals: Some(Arc::default()),
         ..chunk(samples)
     };
-    refused(
-        populated_writer(place.path(), ulid, &model)
+    assert_rejected(
+        populated_writer(parent.path(), ulid, &model)
             .add_series(&labels(&[("zone", "é")]), &[deleted]),
     );
-    refused(
-        populated_writer(place.path(), ulid, &model)
+    assert_rejected(
+        populated_writer(parent.path(), ulid, &model)
             .add_series(&labels(&[("zone", "none")]), &[chunk(samples)]),
     );
-    refused(
-        populated_writer(place.path(), ulid, &model)
+    assert_rejected(
+        populated_writer(parent.path(), ulid, &model)
             .add_series(model.keys().next().unwrap(), &[chunk(samples)]),
     );
-    refused(
-        populated_writer(place.path(), ulid, &model)
+    assert_rejected(
+        populated_writer(parent.path(), ulid, &model)
             .add_series(&labels(&[("zone", "é")]), &[chunk(samples), chunk(samples)]),
     );
-    refused(populated_writer(place.path(), ulid, &model).add_symbol("zzz"));
-    fs::create_dir(place.path().join(ulid.to_string())).unwrap();
-    assert!(matches!(BlockWriter::create(place.path(), ulid), Err(BlockError::Exists { .. })));
+    assert_rejected(populated_writer(parent.path(), ulid, &model).add_symbol("zzz"));
+    fs::create_dir(parent.path().join(ulid.to_string())).unwrap();
+    assert!(matches!(BlockWriter::create(parent.path(), ulid), Err(BlockError::Exists { .. })));
 }
 
 #[test]
-fn a_deletion_is_seen_at_once_and_after_a_start_and_not_by_readers_before_it() {
-    let place = tempfile::tempdir().unwrap();
+fn deletion_is_visible_to_later_reads_and_after_reopening() {
+    let parent = tempfile::tempdir().unwrap();
     let mut model = example();
-    let dir = fixture::write(place.path(), &model);
+    let dir = fixture::write(parent.path(), &model);
     let block = Block::open(&dir).unwrap();
     let before = block.select(&everything(), TimeRange::ALL).unwrap();
     assert_eq!(block.delete(&zone("a"), TimeRange::new(0, 1_004_999)).unwrap(), 1);
@@ -235,8 +235,8 @@ fn a_deletion_is_seen_at_once_and_after_a_start_and_not_by_readers_before_it() {
     );
     for (labels, samples) in &mut model {
         let first = labels.get("zone") == Some("a");
-        samples.retain(|one| {
-            !(1_100_000..=1_204_999).contains(&one.t) && (!first || one.t != 1_000_000)
+        samples.retain(|sample| {
+            !(1_100_000..=1_204_999).contains(&sample.t) && (!first || sample.t != 1_000_000)
         });
     }
     for block in [&block, &Block::open(&dir).unwrap()] {
@@ -254,9 +254,9 @@ fn a_deletion_is_seen_at_once_and_after_a_start_and_not_by_readers_before_it() {
 }
 
 #[test]
-fn a_series_that_is_deleted_as_a_whole_is_left_out_and_its_labels_are_not() {
-    let place = tempfile::tempdir().unwrap();
-    let block = Block::open(&fixture::write(place.path(), &example())).unwrap();
+fn completely_deleted_series_is_skipped_and_labels_remain() {
+    let parent = tempfile::tempdir().unwrap();
+    let block = Block::open(&fixture::write(parent.path(), &example())).unwrap();
     block.delete(&zone("é"), TimeRange::ALL).unwrap();
     let model =
         example().into_iter().filter(|(labels, _)| labels.get("zone") != Some("é")).collect();
@@ -271,26 +271,26 @@ fn a_series_that_is_deleted_as_a_whole_is_left_out_and_its_labels_are_not() {
 }
 
 #[test]
-fn a_snapshot_keeps_what_it_had() {
-    let place = tempfile::tempdir().unwrap();
-    let snapshots = place.path().join("snapshots");
+fn hard_linked_snapshot_keeps_its_samples() {
+    let parent = tempfile::tempdir().unwrap();
+    let snapshots = parent.path().join("snapshots");
     fs::create_dir(&snapshots).unwrap();
-    let block = Block::open(&fixture::write(place.path(), &example())).unwrap();
+    let block = Block::open(&fixture::write(parent.path(), &example())).unwrap();
     block.delete(&zone("é"), TimeRange::ALL).unwrap();
     let linked = Block::open(&block.hard_link_to(&snapshots).unwrap()).unwrap();
     let before = read(&block).unwrap();
     block.delete(&everything(), TimeRange::ALL).unwrap();
     assert_eq!((read(&block).unwrap().len(), read(&linked).unwrap()), (0, before));
-    let again = Block::open(linked.dir()).unwrap();
-    assert_eq!((again.tombstones(), again.meta()), (linked.tombstones(), linked.meta()));
+    let reopened = Block::open(linked.dir()).unwrap();
+    assert_eq!((reopened.tombstones(), reopened.meta()), (linked.tombstones(), linked.meta()));
     assert!(matches!(block.hard_link_to(&snapshots), Err(BlockError::Io(_))));
 }
 
 #[test]
-fn a_missing_file_is_damage_unless_it_is_the_tombstones() {
+fn missing_file_is_corruption_except_tombstones() {
     for name in ["index", "meta.json", "chunks/000001", "chunks", "tombstones"] {
-        let place = tempfile::tempdir().unwrap();
-        let dir = fixture::write(place.path(), &example());
+        let parent = tempfile::tempdir().unwrap();
+        let dir = fixture::write(parent.path(), &example());
         let path = dir.join(name);
         if path.is_dir() {
             fs::remove_dir_all(path).unwrap()
@@ -305,9 +305,9 @@ fn a_missing_file_is_damage_unless_it_is_the_tombstones() {
 }
 
 #[test]
-fn every_changed_byte_is_noticed_or_harmless() {
-    let place = tempfile::tempdir().unwrap();
-    let dir = fixture::write(place.path(), &example());
+fn every_changed_byte_is_detected_or_harmless() {
+    let parent = tempfile::tempdir().unwrap();
+    let dir = fixture::write(parent.path(), &example());
     let block = Block::open(&dir).unwrap();
     block.delete(&zone("a"), TimeRange::new(1_015_000, 1_034_000)).unwrap();
     let expected = read(&block).unwrap();
@@ -319,7 +319,7 @@ fn every_changed_byte_is_noticed_or_harmless() {
             for change in [1 << (at % 8), 0xff, 0x80] {
                 let mut changed = whole.clone();
                 changed[at] ^= change;
-                // Replaced, not changed in place: a mapping may still be there.
+                // Replaced, not changed in place: a mapping may still exist.
                 fs::remove_file(&path).unwrap();
                 fs::write(&path, changed).unwrap();
                 let what = || format!("{} with byte {at} changed by {change:#x}", path.display());
@@ -328,9 +328,9 @@ fn every_changed_byte_is_noticed_or_harmless() {
                     Ok(found) => assert_eq!(found, expected, "{}", what()),
                     Err(error) => drop(error),
                 }
-                if let Ok(facts) = block.verify() {
+                if let Ok(report) = block.verify() {
                     assert_eq!(
-                        (facts.series, facts.chunks, facts.float_samples),
+                        (report.series, report.chunks, report.float_samples),
                         (3, 7, 48),
                         "{}",
                         what()
@@ -352,9 +352,9 @@ fn every_changed_byte_is_noticed_or_harmless() {
 }
 
 #[test]
-fn every_field_of_the_meta_is_held_against_what_there_is() {
-    let place = tempfile::tempdir().unwrap();
-    let dir = fixture::write(place.path(), &example());
+fn meta_fields_are_verified_against_content() {
+    let parent = tempfile::tempdir().unwrap();
+    let dir = fixture::write(parent.path(), &example());
     let text = fs::read_to_string(dir.join("meta.json")).unwrap();
     let outcome = |from: &str, to: &str| {
         assert_eq!(text.matches(from).count(), 1, "{from} in {text}");

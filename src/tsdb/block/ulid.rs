@@ -1,43 +1,43 @@
-//! The names of blocks: ULIDs, 48 bits of time (ms) and 80 random ones, as 26 characters of Crockford's base 32.
+//! Block names: ULIDs with 48 bits of time (ms) and 80 random bits, in Crockford's base 32.
 //!
-//! Only the canonical form counts, in capitals: the name of a block's folder and the `ulid` in its `meta.json` are compared as they stand.
-//! Every second program knows other forms of the same number; folders have none.
+//! A ULID has 26 characters. Only its canonical form in capitals is valid, because directory names
+//! and the `ulid` in `meta.json` are compared as strings.
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt;
 use std::io;
 use std::str::FromStr;
 
-/// Fills a buffer with random bytes, or says why there are none.
+/// Function that fills a buffer with random bytes.
 pub type RandomSource = fn(&mut [u8]) -> io::Result<()>;
 
-/// Random bytes of the system.
+/// Fills `buffer` with random bytes of the operating system.
 ///
 /// # Errors
-/// What the system says where it has none.
+/// Error of the operating system if it has no random bytes.
 pub fn system_random(buffer: &mut [u8]) -> io::Result<()> {
     getrandom::fill(buffer).map_err(io::Error::other)
 }
 
-/// The name of a block. Its order is that of the text.
+/// Name of a block, ordered as its string.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct BlockUlid(ulid::Ulid);
 
-/// Text that is not the canonical form of a ULID.
+/// Error of parsing a string that is not a canonical ULID.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is not a ulid")]
+#[error("{0:?} is not a canonical ULID")]
 pub struct ParseUlidError(String);
 
 impl BlockUlid {
-    /// A new name, made at `now_ms` (ms since the epoch).
+    /// Creates a name for the time `now_ms` (ms since the Unix epoch).
     ///
     /// # Errors
-    /// What the system says where it has no random bytes.
+    /// Error of the operating system if it has no random bytes.
     pub fn new(now_ms: u64) -> io::Result<Self> {
         Self::from_random(now_ms, system_random)
     }
 
-    /// The same with random bytes of another source.
+    /// Creates a name with random bytes of `source`.
     ///
     /// # Errors
     /// Error of the source.
@@ -47,7 +47,7 @@ impl BlockUlid {
         Ok(Self::from_parts(now_ms, u128::from_be_bytes(random)))
     }
 
-    /// The name with this time (the lower 48 bits count) and this random number (the lower 80 bits count).
+    /// Creates a name from the lower 48 bits of `now_ms` and the lower 80 bits of `random`.
     #[must_use]
     pub fn from_parts(now_ms: u64, random: u128) -> Self {
         Self(ulid::Ulid::from_parts(now_ms, random))
@@ -69,9 +69,9 @@ impl fmt::Debug for BlockUlid {
 impl FromStr for BlockUlid {
     type Err = ParseUlidError;
 
-    fn from_str(text: &str) -> Result<Self, ParseUlidError> {
-        let ulid = ulid::Ulid::from_string(text).ok().filter(|ulid| ulid.to_string() == text);
-        ulid.map(Self).ok_or_else(|| ParseUlidError(text.to_owned()))
+    fn from_str(string: &str) -> Result<Self, ParseUlidError> {
+        let ulid = ulid::Ulid::from_string(string).ok().filter(|ulid| ulid.to_string() == string);
+        ulid.map(Self).ok_or_else(|| ParseUlidError(string.to_owned()))
     }
 }
 
@@ -92,12 +92,12 @@ mod tests {
     use super::BlockUlid;
 
     #[test]
-    fn only_the_canonical_form_is_read() {
-        let text = "01M82CTXRBSZKSA9A0ZWVPK1T0";
-        assert_eq!(text.parse::<BlockUlid>().unwrap().to_string(), text);
+    fn only_canonical_form_is_parsed() {
+        let string = "01M82CTXRBSZKSA9A0ZWVPK1T0";
+        assert_eq!(string.parse::<BlockUlid>().unwrap().to_string(), string);
         for other in [
-            &text.to_lowercase(),
-            &text[1..],
+            &string.to_lowercase(),
+            &string[1..],
             "81M82CTXRBSZKSA9A0ZWVPK1T0",
             "O1M82CTXRBSZKSA9A0ZWVPK1T0",
             "é",
@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn a_new_name_has_its_time_and_sorts_by_it() {
+    fn new_ulid_has_its_time_and_sorts_by_it() {
         let (early, late) = (
             BlockUlid::new(1_762_300_800_000).unwrap(),
             BlockUlid::new(1_762_300_800_001).unwrap(),

@@ -1,20 +1,21 @@
-//! The deep check of a block: everything that can be held against something else.
+//! Block verification: reads a block completely and compares all redundant data.
 //!
-//! | what is wrong                          | how it is seen                                                        |
-//! |----------------------------------------|-----------------------------------------------------------------------|
-//! | a byte of a chunk, its length or its checksum | checksum                                                       |
-//! | a byte of a segment's magic or version | one right value each, when the block is opened                        |
-//! | a byte of the tombstones               | checksum; magic and version when the block is opened                  |
-//! | a byte of the index                    | see [`crate::tsdb::index::block_index::verify`]                       |
-//! | times of a chunk in the index          | its samples lie within them and rise                                  |
-//! | `ulid`                                 | the folder's name, when the block is opened                           |
-//! | `version`                              | 1, when the block is opened                                           |
-//! | `minTime`, `maxTime`                   | one is before the other; every chunk lies between them                |
-//! | `numSeries`, `numChunks`, `numSamples`, `numFloatSamples`, `numHistogramSamples` | counted; the last two may be missing as a pair |
+//! | corruption                                  | detected by                                   |
+//! |---------------------------------------------|-----------------------------------------------|
+//! | byte of a chunk, its length or its checksum | checksum                                      |
+//! | byte of the magic or version of a segment   | comparison, when the block is opened          |
+//! | byte of the tombstones                      | checksum; magic and version when it is opened |
+//! | byte of the index                           | [`crate::tsdb::index::block_index::verify`]   |
+//! | times of a chunk in the index               | its samples are within them and ascend        |
+//! | `ulid`                                      | directory name, when the block is opened      |
+//! | `version`                                   | must be 1, when the block is opened           |
+//! | `minTime`, `maxTime`                        | ascend; all chunks are between them           |
+//! | `numSeries`, `numChunks`, `numSamples`      | counted                                       |
+//! | `numFloatSamples`, `numHistogramSamples`    | counted, unless both are missing              |
 //!
-//! Not seen, because nothing else says it: the padding behind a segment's header; `minTime` and `maxTime` where they leave more room than the
-//! chunks need; all of `compaction` (level, sources, parents, hints: a wrong one costs a compaction too many or too few);
-//! `numTombstones` (the file is counted instead).
+//! Not detected, because no other data says the same: padding in the header of a segment; a
+//! `minTime` or `maxTime` wider than the chunks need; `compaction` (an error costs one
+//! compaction too many or too few); `numTombstones` (the file is counted instead).
 
 use crate::model::time::TimeRange;
 use crate::tsdb::block::chunk_segments::format::num_samples;
@@ -26,36 +27,36 @@ use crate::tsdb::chunk::any_chunk::AnyChunkIter;
 use crate::tsdb::index::block_index::entry::ChunkMeta;
 use crate::tsdb::query::source::Chunk;
 
-/// What a whole block was found to hold.
+/// Counts of a verified block.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VerifyReport {
-    /// Series.
+    /// Number of series in the index.
     pub series: u64,
-    /// Chunks that the index names.
+    /// Number of chunks that the index references.
     pub chunks: u64,
-    /// Chunks in the segments, whether the index names them or not.
+    /// Number of chunks in the segments, referenced by the index or not.
     pub stored_chunks: u64,
-    /// Float samples.
+    /// Number of float samples.
     pub float_samples: u64,
-    /// Native histograms.
+    /// Number of native histograms.
     pub histogram_samples: u64,
-    /// The times of all chunks; `None` of a block without any.
+    /// Time range of all chunks; `None` if there are none.
     pub times: Option<TimeRange>,
 }
 
 impl Block {
-    /// Reads the block from end to end and checks all that can be checked. What is deleted is checked as well.
+    /// Reads the block completely and checks it. Includes deleted samples.
     ///
     /// # Errors
-    /// [`BlockError::Corrupted`] with the first thing that is wrong.
+    /// [`BlockError::Corrupted`] with the first error found.
     pub fn verify(&self) -> Result<VerifyReport, BlockError> {
         self.verify_until_cancelled(&|| true)
     }
 
-    /// The same, as long as `go_on`, which is asked again and again, says yes.
+    /// Verifies the block as long as `go_on`, called repeatedly, returns `true`.
     ///
     /// # Errors
-    /// [`BlockError::Corrupted`] as [`Self::verify`]; [`BlockError::Cancelled`] where `go_on` said no.
+    /// [`BlockError::Cancelled`] if `go_on` returned `false`, else as [`Self::verify`].
     pub fn verify_until_cancelled(
         &self,
         go_on: &dyn Fn() -> bool,
@@ -63,7 +64,7 @@ impl Block {
         let check = || if go_on() { Ok(()) } else { Err(BlockError::Cancelled) };
         check()?;
         self.index.verify_while(go_on)?;
-        let mut facts = VerifyReport {
+        let mut report = VerifyReport {
             series: 0,
             chunks: 0,
             stored_chunks: 0,
@@ -73,41 +74,41 @@ impl Block {
         };
         for number in 0..self.chunks.segment_count() {
             check()?;
-            facts.stored_chunks += self.chunks.verify_segment(number, go_on)?.chunks;
+            report.stored_chunks += self.chunks.verify_segment(number, go_on)?.chunks;
         }
         for at in self.index.all_series()? {
             check()?;
-            facts.series += 1;
-            for one in &self.index.series(at)?.chunks {
-                let chunk = self.chunk(one)?;
-                check_samples(&chunk).map_err(|what| self.chunk_error(one, &what))?;
-                facts.add_chunk(&chunk);
+            report.series += 1;
+            for chunk_meta in &self.index.series(at)?.chunks {
+                let chunk = self.chunk(chunk_meta)?;
+                check_samples(&chunk).map_err(|what| self.chunk_error(chunk_meta, &what))?;
+                report.add_chunk(&chunk);
             }
         }
-        self.check_against_meta(&facts)?;
-        Ok(facts)
+        self.check_against_meta(&report)?;
+        Ok(report)
     }
 
-    fn check_against_meta(&self, facts: &VerifyReport) -> Result<(), BlockError> {
+    fn check_against_meta(&self, report: &VerifyReport) -> Result<(), BlockError> {
         let meta = self.meta();
         let wrong = |what: String| {
             Err(BlockError::Corrupted(format!("{}: {what}", self.dir().join(meta::NAME).display())))
         };
-        if let Some(times) = facts.times.filter(|times| !is_within_block(&meta, *times)) {
+        if let Some(times) = report.times.filter(|times| !is_within_block(&meta, *times)) {
             let (mint, maxt) = (times.mint, times.maxt);
             return wrong(format!(
-                "times are {}..{}, of chunks {mint}..={maxt}",
+                "time range is {}..{}, but chunks have {mint}..={maxt}",
                 meta.min_time, meta.max_time
             ));
         }
-        match first_mismatch(&meta.stats, facts) {
+        match first_mismatch(&meta.stats, report) {
             Some(what) => wrong(what),
             None => Ok(()),
         }
     }
 
-    fn chunk_error(&self, one: &ChunkMeta, what: &str) -> BlockError {
-        let (segment, offset) = (one.chunk_ref.segment(), one.chunk_ref.offset());
+    fn chunk_error(&self, chunk_meta: &ChunkMeta, what: &str) -> BlockError {
+        let (segment, offset) = (chunk_meta.chunk_ref.segment(), chunk_meta.chunk_ref.offset());
         BlockError::Corrupted(format!(
             "{}: chunk at {segment}:{offset}: {what}",
             self.dir().display()
@@ -128,39 +129,39 @@ impl VerifyReport {
     }
 }
 
-/// Whether a block with this end, which is not included, may have samples at these times.
+/// Returns `true` if a block with this metadata may have samples in this time range.
 fn is_within_block(meta: &BlockMeta, times: TimeRange) -> bool {
     meta.min_time <= times.mint && times.maxt < meta.max_time
 }
 
-/// The first number of `stats` that is not what was counted.
-fn first_mismatch(stats: &BlockStats, facts: &VerifyReport) -> Option<String> {
+/// Describes the first number of `stats` that differs from the counted one.
+fn first_mismatch(stats: &BlockStats, report: &VerifyReport) -> Option<String> {
     let counts_types = stats.num_float_samples != 0 || stats.num_histogram_samples != 0;
     let counted = [
-        ("numSeries", stats.num_series, facts.series),
-        ("numChunks", stats.num_chunks, facts.chunks),
-        ("numSamples", stats.num_samples, facts.float_samples + facts.histogram_samples),
-        ("numFloatSamples", stats.num_float_samples, facts.float_samples),
-        ("numHistogramSamples", stats.num_histogram_samples, facts.histogram_samples),
+        ("numSeries", stats.num_series, report.series),
+        ("numChunks", stats.num_chunks, report.chunks),
+        ("numSamples", stats.num_samples, report.float_samples + report.histogram_samples),
+        ("numFloatSamples", stats.num_float_samples, report.float_samples),
+        ("numHistogramSamples", stats.num_histogram_samples, report.histogram_samples),
     ];
     let counted = if counts_types { &counted[..] } else { &counted[..3] };
     let wrong = counted.iter().find(|(_, stated, found)| stated != found);
-    wrong.map(|(name, stated, found)| format!("{name} is {stated}, counted are {found}"))
+    wrong.map(|(name, stated, found)| format!("{name} is {stated}, but {found} were counted"))
 }
 
-/// What is wrong with the samples of a chunk.
+/// Checks that a chunk has samples, that these ascend and that they are within its time range.
 fn check_samples(chunk: &Chunk) -> Result<(), String> {
     if num_samples(chunk.encoding, chunk.data.bytes()) == 0 {
         return Err("no samples".to_owned());
     }
     let mut last = None;
-    for point in AnyChunkIter::new(chunk.encoding, chunk.data.bytes()) {
-        let t = point.map_err(|error| error.to_string())?.t;
+    for sample in AnyChunkIter::new(chunk.encoding, chunk.data.bytes()) {
+        let t = sample.map_err(|error| error.to_string())?.t;
         if last.is_some_and(|last| t <= last) {
-            return Err(format!("time {t} does not rise"));
+            return Err(format!("timestamp {t} is not after the previous one"));
         }
         if t < chunk.mint || t > chunk.maxt {
-            return Err(format!("time {t} is not within {}..={}", chunk.mint, chunk.maxt));
+            return Err(format!("timestamp {t} is not within {}..={}", chunk.mint, chunk.maxt));
         }
         last = Some(t);
     }

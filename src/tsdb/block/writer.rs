@@ -1,12 +1,14 @@
-//! Writes a block: its folder appears under its name as a whole, and durably, or not at all.
+//! Block writer: a block appears under its name completely and durably, or not at all.
 //!
 //! ```text
-//! PARENT/ULID.tmp-for-creation/   index, chunks/000001…, meta.json, tombstones: each synced; then the folders; then
-//! PARENT/ULID/                    by renaming, and PARENT is synced
+//! PARENT/ULID.tmp-for-creation/   index, chunks/000001…, meta.json, tombstones: synced, then the
+//!                                 directories
+//! PARENT/ULID/                    renamed, then PARENT is synced
 //! ```
 //!
-//! Symbols come first (rising, each once: all names and values of labels), then series (rising) with their chunks. A writer that is
-//! dropped before its end removes its folder; after a crash the name tells that it may be removed. One thread.
+//! Symbols come first (all names and values of labels, ascending and unique), then series
+//! (ascending) with their chunks. A writer that is dropped before [`BlockWriter::finish`] removes
+//! its directory; after a crash the suffix shows that it may be removed. Single-threaded.
 
 use crate::model::labels::Labels;
 use crate::tsdb::block::chunk_segments;
@@ -27,65 +29,74 @@ use serde_json::Map;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// What follows the ULID in the name of a folder that is being written.
+/// Suffix of the ULID in the name of an unfinished block directory.
 pub const CREATION_SUFFIX: &str = ".tmp-for-creation";
 
-/// The name of the index file in a block's folder.
+/// Name of the index file in a block directory.
 pub(super) const INDEX: &str = "index";
 
-/// What a block says of itself, apart from what its writer counts.
+/// Metadata of a new block that its writer does not count.
 #[derive(Debug, Clone, PartialEq)]
 pub struct NewBlockMeta {
-    /// Time from which it may have samples, ms.
+    /// Lower bound of its timestamps, ms, inclusive.
     pub min_time: i64,
-    /// Time before which its samples end, ms; not included.
+    /// Upper bound of its timestamps, ms, exclusive.
     pub max_time: i64,
-    /// How it came about.
+    /// Origin of the block.
     pub compaction: Compaction,
 }
 
-/// A block being written.
+/// Writer of one block.
 #[derive(Debug)]
 pub struct BlockWriter {
     ulid: BlockUlid,
     index: IndexWriter,
     segments: ChunkSegmentWriter,
     stats: BlockStats,
-    /// The chunks of the current series.
+    /// Chunks of the current series.
     chunks: Vec<ChunkMeta>,
-    folder: StagingDir,
+    staging: StagingDir,
 }
 
 impl BlockWriter {
-    /// Begins the block `ulid` in `parent`.
+    /// Starts the block `ulid` in `parent`.
     ///
     /// # Errors
-    /// [`BlockError::Exists`] where the name is taken, [`BlockError::Io`] where a file can't be made.
+    /// [`BlockError::Exists`] if the name exists, [`BlockError::Io`] if a file cannot be created.
     pub fn create(parent: &Path, ulid: BlockUlid) -> Result<Self, BlockError> {
         let path = parent.join(ulid.to_string());
         if path.exists() {
             return Err(BlockError::Exists { path });
         }
-        let folder = StagingDir::create(parent.join(format!("{ulid}{CREATION_SUFFIX}")))?;
-        let index = IndexWriter::create(&folder.path.join(INDEX))?;
-        let segments = ChunkSegmentWriter::create(&folder.path.join(chunk_segments::NAME))?;
-        Ok(Self { ulid, index, segments, stats: BlockStats::default(), chunks: Vec::new(), folder })
+        let staging = StagingDir::create(parent.join(format!("{ulid}{CREATION_SUFFIX}")))?;
+        let index = IndexWriter::create(&staging.path.join(INDEX))?;
+        let segments = ChunkSegmentWriter::create(&staging.path.join(chunk_segments::NAME))?;
+        Ok(Self {
+            ulid,
+            index,
+            segments,
+            stats: BlockStats::default(),
+            chunks: Vec::new(),
+            staging,
+        })
     }
 
-    /// Adds a symbol, greater than the one before.
+    /// Appends a symbol, which must be greater than the previous one.
     ///
     /// # Errors
-    /// [`BlockError::InvalidInput`] for one out of order or after the first series, else [`BlockError::Io`].
+    /// [`BlockError::InvalidInput`] if it is out of order or follows a series, else
+    /// [`BlockError::Io`].
     pub fn add_symbol(&mut self, symbol: &str) -> Result<(), BlockError> {
         Ok(self.index.add_symbol(symbol)?)
     }
 
-    /// Adds a series, greater than the one before, with its chunks in the order of time; their data is taken as it is. A
-    /// series without chunks is left out.
+    /// Appends a series, which must be greater than the previous one, with its chunks in time
+    /// order. Chunk data is copied unchanged. A series without chunks is skipped.
     ///
     /// # Errors
-    /// [`BlockError::InvalidInput`] for a series out of order or with a label that is no symbol, and for chunks that overlap or of which
-    /// something is deleted (which the block would bring back); else [`BlockError::Io`]. The writer is of no use then.
+    /// [`BlockError::InvalidInput`] if the series is out of order, a label is not a symbol, chunks
+    /// overlap, or a chunk has deleted samples, which the block would restore; else
+    /// [`BlockError::Io`]. The writer is then unusable.
     pub fn add_series(&mut self, labels: &Labels, chunks: &[Chunk]) -> Result<(), BlockError> {
         if chunks.is_empty() {
             return Ok(());
@@ -96,29 +107,31 @@ impl BlockWriter {
         for chunk in chunks {
             if chunk.deleted_intervals.is_some() {
                 return Err(BlockError::InvalidInput(format!(
-                    "a chunk of {labels} with deleted samples"
+                    "chunk of {labels} has deleted samples"
                 )));
             }
-            let at = self.segments.add(chunk.encoding, chunk.data.bytes())?;
-            self.chunks.push(ChunkMeta { chunk_ref: at, mint: chunk.mint, maxt: chunk.maxt });
+            let chunk_ref = self.segments.add(chunk.encoding, chunk.data.bytes())?;
+            self.chunks.push(ChunkMeta { chunk_ref, mint: chunk.mint, maxt: chunk.maxt });
             self.count(chunk);
         }
         self.stats.num_series += 1;
         Ok(self.index.add_series(labels, &self.chunks)?)
     }
 
-    /// Completes the block and gives it its name. A block without a sample is not kept: `None`.
+    /// Finishes the block and publishes it under its name. Returns `None` if it has no samples; it
+    /// is then discarded.
     ///
     /// # Errors
-    /// [`BlockError::Io`] where a step failed, and [`BlockError::InvalidInput`] where the index outgrows its format; then there is no block.
+    /// [`BlockError::Io`] if a step failed, [`BlockError::InvalidInput`] if the index exceeds its
+    /// format. There is no block then.
     pub fn finish(self, block: NewBlockMeta) -> Result<Option<BlockMeta>, BlockError> {
         self.finish_while(block, &|| true)
     }
 
-    /// The same, as long as `go_on`, which is asked again and again, returns `true`.
+    /// Finishes the block as long as `go_on`, called repeatedly, returns `true`.
     ///
     /// # Errors
-    /// [`BlockError::Cancelled`], else as [`Self::finish`].
+    /// [`BlockError::Cancelled`] if `go_on` returned `false`, else as [`Self::finish`].
     pub fn finish_while(
         mut self,
         block: NewBlockMeta,
@@ -141,10 +154,10 @@ impl BlockWriter {
             version: meta::VERSION,
             other: Map::new(),
         };
-        meta.write(&self.folder.path)?;
-        tombstones_file::write(&self.folder.path, &Tombstones::default())?;
-        sync_dir(&self.folder.path)?;
-        self.folder.publish(&self.ulid.to_string())?;
+        meta.write(&self.staging.path)?;
+        tombstones_file::write(&self.staging.path, &Tombstones::default())?;
+        sync_dir(&self.staging.path)?;
+        self.staging.publish(&self.ulid.to_string())?;
         Ok(Some(meta))
     }
 
@@ -159,7 +172,7 @@ impl BlockWriter {
     }
 }
 
-/// The folder that is being filled; it is removed when this is dropped, unless it was published.
+/// Directory of an unfinished block; dropping it removes the directory unless it was published.
 #[derive(Debug)]
 struct StagingDir {
     path: PathBuf,
@@ -172,7 +185,7 @@ impl StagingDir {
         Ok(Self { path, published: false })
     }
 
-    /// Gives it the name, durably. Where that fails it has its own again.
+    /// Renames the directory to `name`, durably. After a failed sync it is renamed back.
     fn publish(&mut self, name: &str) -> Result<(), FileError> {
         let parent = self.path.parent().unwrap_or(Path::new(".")).to_owned();
         let target = parent.join(name);
@@ -180,7 +193,8 @@ impl StagingDir {
         fs::rename(&self.path, &target).map_err(FileError::for_step("rename", &self.path))?;
         fail_point::hit("block.after_rename");
         if let Err(error) = sync_dir(&parent) {
-            // A block that may be gone after a crash must not count as one, nor stay beside the one of the next attempt.
+            // The name may not survive a crash, so the block must not be used, nor remain next to
+            // the one of the next attempt.
             fs::rename(&target, &self.path).map_err(FileError::for_step("rename back", &target))?;
             return Err(error);
         }
@@ -194,7 +208,7 @@ impl Drop for StagingDir {
         if !self.published
             && let Err(error) = fs::remove_dir_all(&self.path)
         {
-            tracing::warn!(path = %self.path.display(), %error, "an unfinished block can't be removed");
+            tracing::warn!(path = %self.path.display(), %error, "cannot remove unfinished block");
         }
     }
 }

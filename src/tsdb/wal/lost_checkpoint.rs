@@ -7,8 +7,8 @@
 //! | state                                                 | error                            |
 //! |-------------------------------------------------------|----------------------------------|
 //! | first segment above 0, no checkpoint                  | [`LostCheckpointError::Missing`] |
-//! | checkpoint without its first file, or with several    | [`LostCheckpointError::Emptied`] |
-//! | files of which one has no records                     |                                  |
+//! | checkpoint without its first file, or with a file     | [`LostCheckpointError::Emptied`] |
+//! | without records next to others                        |                                  |
 //! | checkpoint whose only file has no records, and later  | [`LostCheckpointError::Blank`]   |
 //! | entries of series without a series record             |                                  |
 //!

@@ -155,7 +155,7 @@ pub fn read_page_item(rest: &[u8], page_remaining: usize) -> Result<PageItem<'_>
 }
 
 /// Appends the fragments of a record to `out`, which ends at `offset` of its segment. The bytes
-/// equal Prometheus's. Pads the page at once if no further fragment fits.
+/// equal those of Prometheus. Pads the page at once if no further fragment fits.
 pub fn append_record(
     out: &mut Vec<u8>,
     mut offset: u64,

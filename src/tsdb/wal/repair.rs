@@ -142,21 +142,21 @@ fn quarantine_tail(
     later: &[Segment],
     removed: u64,
 ) -> Result<QuarantinedSegments, RepairError> {
-    let folder = unused_dir(context, corruption);
-    context.disk.create_dir_all(&folder).map_err(FileError::for_step("create", &folder))?;
+    let dir = unused_dir(context, corruption);
+    context.disk.create_dir_all(&dir).map_err(FileError::for_step("create", &dir))?;
     let mut bytes = removed;
     // Last segment first: a crash in between leaves no gap in the numbers.
     for segment in later.iter().rev() {
         bytes += file_len(&segment.path)?;
-        quarantine_segment(context, segment, &folder)?;
+        quarantine_segment(context, segment, &dir)?;
         fail_point::hit("replay.repair");
     }
     if removed > 0 {
-        let tail = folder.join(format!("{:08}.from-{}", corruption.segment, corruption.good_end));
+        let tail = dir.join(format!("{:08}.from-{}", corruption.segment, corruption.good_end));
         copy_file(context.disk, &corruption.path, corruption.good_end, &tail)?;
     }
     Ok(QuarantinedSegments {
-        folder,
+        folder: dir,
         segments: later.iter().map(|segment| segment.number).collect(),
         bytes,
     })
@@ -173,15 +173,15 @@ fn unused_dir(context: &RepairContext<'_>, corruption: &WalCorruption) -> PathBu
         name.push(format!("-{number}"));
         PathBuf::from(name)
     });
-    std::iter::once(first.clone()).chain(later).find(|folder| !folder.exists()).unwrap_or(first)
+    std::iter::once(first.clone()).chain(later).find(|dir| !dir.exists()).unwrap_or(first)
 }
 
 fn quarantine_segment(
     context: &RepairContext<'_>,
     segment: &Segment,
-    folder: &Path,
+    dir: &Path,
 ) -> Result<(), RepairError> {
-    move_file(context.disk, &segment.path, &folder.join(format!("{:08}", segment.number)))?;
+    move_file(context.disk, &segment.path, &dir.join(format!("{:08}", segment.number)))?;
     Ok(())
 }
 

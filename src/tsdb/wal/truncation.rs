@@ -176,8 +176,8 @@ impl WalTruncation<'_> {
     }
 }
 
-/// Returns the last segment to replace in a log with the segments `first..=last`, of which the last
-/// is being written: about two thirds of the finished ones, and at least two. Returns `None` if the
+/// Returns the last segment to replace in a log with the segments `first..=last`: about two thirds
+/// of the finished ones, and at least two. Segment `last` is being written. Returns `None` if the
 /// log is too short.
 #[must_use]
 pub fn plan_truncation(first: u32, last: u32) -> Option<u32> {

@@ -6,13 +6,13 @@
 //! │ magic 0x85BD40DD <4b, BE> │ version 1 <1b> │ padding <3b> │ chunk │ … │ chunk │
 //! └───────────────────────────┴────────────────┴──────────────┴───────┴───┴───────┘
 //! chunk:
-//! ┌────────────────────────────────┬───────────────┬──────┬──────────────────────────┐
-//! │ length of data <uvarint, ≤ 5b> │ encoding <1b> │ data │ CRC-32C of both <4b, BE> │
-//! └────────────────────────────────┴───────────────┴──────┴──────────────────────────┘
+//! ┌────────────────────────────────┬───────────────┬──────┬──────────────────┐
+//! │ length of data <uvarint, ≤ 5b> │ encoding <1b> │ data │ CRC-32C <4b, BE> │
+//! └────────────────────────────────┴───────────────┴──────┴──────────────────┘
 //! ```
 //!
-//! A chunk never crosses files. The length has no checksum, but a wrong length makes the checksum
-//! fail. The checksum covers encoding and data. All encodings start with the number of samples (2 bytes, big-endian). The two histogram
+//! A chunk never crosses files. The checksum covers encoding and data; a wrong length makes it
+//! fail. All encodings start with the number of samples (2 bytes, big-endian). The two histogram
 //! encodings with start timestamps use its 2 highest bits otherwise. Source:
 //! `tsdb/docs/format/chunks.md` of Prometheus.
 

@@ -33,7 +33,7 @@ pub struct PinnedChunk {
     encoding: ChunkEncoding,
 }
 
-/// Result of [`ChunkSegmentReader::verify_segment`].
+/// Counts of [`ChunkSegmentReader::verify_segment`] for one segment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ChunkSegmentReport {
     /// Number of chunks, referenced by the index or not.
