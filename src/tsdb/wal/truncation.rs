@@ -10,7 +10,7 @@
 //! Invariant: after each step, the last checkpoint and the segments after it have all entries still
 //! needed. The current segment and the one before the cut are never touched.
 //!
-//! Group commit continues meanwhile: only the cut takes the locks of the log. One truncation at a
+//! Group commit continues: only the cut takes the locks of the log. One truncation at a
 //! time.
 
 use std::io;

@@ -18,8 +18,8 @@
 //! - Panic of the leader: counts as such a failure, so all waiting requests get a response.
 //!
 //! # Locking
-//! The queue's mutex is held to copy records and to change states, never during I/O. The writer's
-//! mutex is held by the leader during its write, and by a cut, a sync and the close.
+//! The queue's mutex is held to copy records and to change states, not during writes or syncs. The
+//! writer's mutex is held by the leader during its write, and by a cut, a sync and the close.
 
 use crate::tsdb::fs::disk::{Disk, DiskFile};
 use crate::tsdb::wal::batch::LogBatch;
