@@ -1,15 +1,19 @@
-//! Appending: the one way by which points enter the head, used by one request at a time on one thread.
+//! Appends: the only way by which samples enter the head. One appender serves one request on one
+//! thread.
 //!
-//! For each series of a request: find it by the bytes of its labels, lock it, judge and push its samples, and write those that
-//! were accepted into the request's own log batch. [`HeadAppender::commit`] sends the batch to the log, waits for it as the sync mode
-//! wants, and moves the chunks that became full to `chunks_head/`.
+//! For each series of a request, the appender finds the series by its label bytes, locks it,
+//! decides about each sample, appends the accepted ones, and adds them to the request's log batch.
+//! [`HeadAppender::commit`] enqueues the batch in the WAL, waits as the sync mode requires, and
+//! moves sealed chunks to `chunks_head/`. Out-of-order samples take another path
+//! ([`crate::tsdb::head::out_of_order`]).
 //!
-//! A sample that is late goes another way, where the window allows it ([`crate::tsdb::head::out_of_order`]).
+//! # Acceptance
+//! The rules are Prometheus's, with bounds fixed when the appender is created. One exception: a
+//! sample equal to a stored one, the newest or an older one, counts as stored, so a retry is never
+//! an error.
 //!
-//! A sample is judged as Prometheus does it, against bounds taken when the appender was made, except that a sample equal to
-//! one that is stored, the newest or an older one, counts as stored: repeating a request is never an error.
-//!
-//! Invariant: what the head accepted reaches the log's queue, also when the appender is dropped.
+//! # Invariant
+//! Every sample that the head accepted reaches the WAL queue, also when the appender is dropped.
 
 mod exemplars;
 pub mod metadata;
@@ -33,14 +37,14 @@ use parking_lot::MutexGuard;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-/// Why a sample is not stored.
+/// Reason for not storing a sample.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum SampleRejection {
-    /// Another value is stored at that timestamp.
+    /// The series has another value at that timestamp.
     DuplicateTimestamp,
-    /// Older than the newest sample of its series.
+    /// Older than the newest sample of its series, without an out-of-order window.
     OutOfOrder,
-    /// Older than anything the head still takes.
+    /// Older than the head accepts, without an out-of-order window.
     OutOfBounds,
     /// Older than the out-of-order window.
     TooOld,
@@ -48,24 +52,24 @@ pub enum SampleRejection {
     OutOfRange,
 }
 
-/// No new series is taken: the head has as many as it may have.
+/// Error of creating a series when the head has the maximum number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the limit of {limit} active series is reached")]
 pub struct SeriesLimitReached {
-    /// The limit.
+    /// Maximum number of active series.
     pub limit: usize,
 }
 
-/// What an appender has stored.
+/// Numbers of items that are stored after a commit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct CommitStats {
-    /// Samples that are stored now, those included that were stored before with the same value.
+    /// Stored samples, including duplicates.
     pub samples: u64,
-    /// Exemplars, in the same way.
+    /// Stored exemplars, including duplicates.
     pub exemplars: u64,
 }
 
-/// Takes the samples of one request.
+/// Appender for the samples of one request.
 #[derive(Debug)]
 pub struct HeadAppender<'a> {
     head: &'a Head,
@@ -73,45 +77,45 @@ pub struct HeadAppender<'a> {
     batch: LogBatch,
     batch_id: BatchId,
     bounds: Option<AppendBounds>,
-    /// Late points; `None` where there is no log of them.
-    late: Option<WblBatch<'a>>,
-    /// The first series that this request created.
+    /// Out-of-order samples; `None` if there is no WBL.
+    ooo: Option<WblBatch<'a>>,
+    /// First series that this request created.
     first_created: Option<SeriesRef>,
-    /// The series that was appended to last, if there is one.
+    /// Series of the last successful append, for its metadata and exemplars.
     last_series: Option<Arc<HeadSeries>>,
     /// Series of which this request sealed a chunk.
     sealed: Vec<Arc<HeadSeries>>,
-    tally: AppendStats,
+    stats: AppendStats,
 }
 
-/// Which times are taken, as it was when the request began, or at its first sample if the head had none at all.
+/// Accepted times, fixed at the start of the request, or at its first sample if the head was empty.
 #[derive(Clone, Copy, Debug)]
 struct AppendBounds {
-    /// In order, ms.
+    /// Minimum time of in-order samples, ms.
     min_valid: i64,
-    /// Out of order, ms; `None` where none is taken.
+    /// Minimum time of out-of-order samples, ms; `None` if none are accepted.
     min_ooo_time: Option<i64>,
 }
 
-/// What an answer waits for.
+/// Log positions that the response waits for.
 #[derive(Clone, Copy, Debug)]
 struct LogPositions {
     wal: LogPosition,
     wbl: Option<LogPosition>,
 }
 
-/// What happened since the last visit to the head's shared counters.
+/// Counts of this request, for the head's shared counters.
 #[derive(Debug)]
 struct AppendStats {
     appended: u64,
-    /// Native histograms among them.
+    /// Native histograms among `appended`.
     histograms: u64,
-    repeated: u64,
-    /// Exemplars that are stored, repeated ones included.
+    duplicates: u64,
+    /// Stored exemplars, including duplicates.
     exemplars: u64,
     min_time: i64,
     max_time: i64,
-    /// Series that became stale less those that came back.
+    /// Number of series that became stale, minus those that became active again.
     stale: i64,
 }
 
@@ -120,7 +124,7 @@ impl Default for AppendStats {
         Self {
             appended: 0,
             histograms: 0,
-            repeated: 0,
+            duplicates: 0,
             exemplars: 0,
             min_time: i64::MAX,
             max_time: i64::MIN,
@@ -129,10 +133,10 @@ impl Default for AppendStats {
     }
 }
 
-/// A series was collected before any of these samples was looked at.
+/// The series was collected before any of these samples was examined.
 struct SeriesCollected<I>(I);
 
-/// What becomes of one sample.
+/// Decision about one sample.
 enum AppendDecision {
     Append,
     AppendOutOfOrder,
@@ -141,102 +145,105 @@ enum AppendDecision {
 }
 
 impl<'a> HeadAppender<'a> {
-    /// An appender to `head` that logs to `logs`. Waits while 256 others are at work.
+    /// Creates an appender to `head` that logs to `logs`. Waits while 256 others are in flight.
     #[must_use]
     pub fn new(head: &'a Head, logs: impl Into<WriteLogs<'a>>) -> Self {
         let WriteLogs { wal, wbl } = logs.into();
         let batch_id = head.in_flight.begin();
-        let late = wbl.map(WblBatch::new);
+        let ooo = wbl.map(WblBatch::new);
         let min_valid = head.times.min_appendable_time(head.policy.chunk_range_ms);
-        let late_since = late.as_ref().and_then(|_| head.min_ooo_time());
+        let min_ooo_time = ooo.as_ref().and_then(|_| head.min_ooo_time());
         Self {
             head,
             wal,
             batch: head.spare_batch(),
             batch_id,
-            bounds: min_valid.map(|min_valid| AppendBounds { min_valid, min_ooo_time: late_since }),
-            late,
+            bounds: min_valid.map(|min_valid| AppendBounds { min_valid, min_ooo_time }),
+            ooo,
             first_created: None,
             last_series: None,
             sealed: Vec::new(),
-            tally: AppendStats::default(),
+            stats: AppendStats::default(),
         }
     }
 
-    /// Appends to the series whose labels have exactly these bytes. `false`, and nothing done, where there is none.
+    /// Appends to the series with exactly these label bytes. Returns `false`, and does nothing, if
+    /// it does not exist or was collected.
     ///
-    /// `reject` is told of every sample that is not stored.
+    /// `reject` is called for every sample that is not stored.
     pub fn append_existing(
         &mut self,
-        packed: &[u8],
-        points: impl Iterator<Item = Sample>,
+        label_bytes: &[u8],
+        samples: impl Iterator<Item = Sample>,
         mut reject: impl FnMut(Sample, SampleRejection),
     ) -> bool {
         self.last_series = None;
-        let Some(series) = self.head.series.get(packed) else { return false };
-        let is_known = self.append_to(&series, points, &mut reject).is_ok();
-        self.last_series = is_known.then_some(series);
-        is_known
+        let Some(series) = self.head.series.get(label_bytes) else { return false };
+        let is_appended = self.append_to(&series, samples, &mut reject).is_ok();
+        self.last_series = is_appended.then_some(series);
+        is_appended
     }
 
-    /// Appends to the series with these labels, which is created where there is none and a sample of it is accepted.
+    /// Appends to the series with these labels. Creates the series if it does not exist and one of
+    /// the samples can be accepted.
     ///
     /// # Errors
-    /// [`SeriesLimitReached`] where a series would have to be created; samples that were judged before are rejected one by
-    /// one, `points` is left where the new series would have begun.
+    /// [`SeriesLimitReached`] if the series would have to be created. Samples examined before are
+    /// rejected individually; the rest of `samples` is not consumed.
     pub fn append_or_create(
         &mut self,
         labels: &Labels,
-        mut points: impl Iterator<Item = Sample>,
+        mut samples: impl Iterator<Item = Sample>,
         mut reject: impl FnMut(Sample, SampleRejection),
     ) -> Result<(), SeriesLimitReached> {
         self.last_series = None;
         if let Some(series) = self.head.series.get(labels.as_bytes()) {
-            match self.append_to(&series, points, &mut reject) {
+            match self.append_to(&series, samples, &mut reject) {
                 Ok(()) => {
                     self.last_series = Some(series);
                     return Ok(());
                 }
-                Err(SeriesCollected(unread)) => points = unread,
+                Err(SeriesCollected(unread)) => samples = unread,
             }
         }
         let first = loop {
-            let Some(point) = points.next() else { return Ok(()) };
-            match self.rejection_for(point.t) {
-                None => break point,
-                Some(why) => reject(point, why),
+            let Some(sample) = samples.next() else { return Ok(()) };
+            match self.rejection_for(sample.t) {
+                None => break sample,
+                Some(reason) => reject(sample, reason),
             }
         };
-        let mut points = std::iter::once(first).chain(points);
+        let mut samples = std::iter::once(first).chain(samples);
         loop {
             let series = self.create_series(labels)?;
-            match self.append_to(&series, points, &mut reject) {
+            match self.append_to(&series, samples, &mut reject) {
                 Ok(()) => {
                     self.last_series = Some(series);
                     return Ok(());
                 }
-                // It is on its way out of the map: a moment later there is room for a new one.
-                Err(SeriesCollected(unread)) => points = unread,
+                // The collected series is about to leave the map; a retry creates a new one.
+                Err(SeriesCollected(unread)) => samples = unread,
             }
             std::thread::yield_now();
         }
     }
 
-    /// Logs what was accepted, and returns when the log holds it as the sync mode promises.
+    /// Logs the accepted samples and returns when they are as safe as the sync mode promises.
     ///
     /// # Errors
-    /// [`WalError`] where the log could not be written: the samples are in memory, whether they survive is unknown.
+    /// [`WalError`] if the log could not be written. The samples are in memory; it is unknown
+    /// whether they survive a restart.
     pub fn commit(mut self) -> Result<CommitStats, WalError> {
         let positions = self.enqueue();
         self.wal.wait(positions.wal)?;
         let sealed = std::mem::take(&mut self.sealed);
         self.head.mapping.map_sealed(&sealed, &self.head.stats);
-        if let (Some(late), Some(position)) = (&self.late, positions.wbl) {
-            late.wbl().wait(position)?;
+        if let (Some(ooo), Some(position)) = (&self.ooo, positions.wbl) {
+            ooo.wbl().wait(position)?;
         }
         Ok(CommitStats {
-            samples: self.tally.appended + self.tally.repeated,
-            exemplars: self.tally.exemplars,
+            samples: self.stats.appended + self.stats.duplicates,
+            exemplars: self.stats.exemplars,
         })
     }
 
@@ -260,29 +267,29 @@ impl<'a> HeadAppender<'a> {
         Ok(entry.series)
     }
 
-    /// Appends to a series, unless it was collected meanwhile.
+    /// Appends to a series unless it was collected.
     fn append_to<I: Iterator<Item = Sample>>(
         &mut self,
         series: &Arc<HeadSeries>,
-        points: I,
+        samples: I,
         reject: &mut impl FnMut(Sample, SampleRejection),
     ) -> Result<(), SeriesCollected<I>> {
         let mut state = self.lock_series(series);
         if state.is_collected {
-            return Err(SeriesCollected(points));
+            return Err(SeriesCollected(samples));
         }
         let mut sealed = false;
-        for point in points {
-            let point = self.normalize(&state, point);
-            match self.decide(&state, &point) {
+        for sample in samples {
+            let sample = self.normalize(&state, sample);
+            match self.decide(&state, &sample) {
                 AppendDecision::Append => {
-                    sealed |= self.append_in_order(series.reference, &mut state, &point)
+                    sealed |= self.append_in_order(series.reference, &mut state, &sample)
                 }
                 AppendDecision::AppendOutOfOrder => {
-                    self.append_out_of_order(series.reference, &mut state, point)
+                    self.append_out_of_order(series.reference, &mut state, sample)
                 }
                 AppendDecision::Duplicate => self.count_duplicate(&state),
-                AppendDecision::Reject(why) => reject(point, why),
+                AppendDecision::Reject(reason) => reject(sample, reason),
             }
         }
         if sealed {
@@ -291,7 +298,7 @@ impl<'a> HeadAppender<'a> {
         Ok(())
     }
 
-    /// Locks the series once no other batch in flight has touched it.
+    /// Locks the series when no other in-flight batch has touched it.
     fn lock_series<'s>(&mut self, series: &'s HeadSeries) -> MutexGuard<'s, SeriesState> {
         loop {
             let state = series.state.lock();
@@ -300,35 +307,38 @@ impl<'a> HeadAppender<'a> {
                 return state;
             }
             drop(state);
-            if !self.batch.is_empty() || self.late.as_ref().is_some_and(WblBatch::has_unlogged) {
+            if !self.batch.is_empty() || self.ooo.as_ref().is_some_and(WblBatch::has_unlogged) {
+                // A batch that waits with unlogged samples could deadlock with the other one.
                 self.flush_batch();
             }
             self.head.in_flight.wait_for(other);
         }
     }
 
-    /// Sends what is not logged yet to the log's queue and begins another batch.
+    /// Enqueues what is not logged yet and starts another batch of the same request.
     fn flush_batch(&mut self) -> LogPosition {
         let position = self.wal.enqueue(&mut self.batch);
-        self.late.as_mut().and_then(WblBatch::enqueue);
+        self.ooo.as_mut().and_then(WblBatch::enqueue);
+        // Last: after this, other batches may log samples of the same series.
         self.batch_id = self.head.in_flight.restart(self.batch_id);
         position
     }
 
-    /// Stores an accepted point; whether a chunk was sealed before it.
+    /// Appends an accepted sample. Returns `true` if the series has sealed chunks after a chunk was
+    /// cut.
     fn append_in_order(
         &mut self,
         reference: SeriesRef,
         state: &mut SeriesState,
-        point: &Sample,
+        sample: &Sample,
     ) -> bool {
-        self.log_sample(reference, state, point);
-        self.tally.appended += 1;
-        self.tally.histograms += u64::from(!matches!(point.value, SampleValue::Float(_)));
-        self.tally.stale += i64::from(point.value.is_stale()) - i64::from(state.is_stale());
-        self.tally.min_time = self.tally.min_time.min(point.t);
-        self.tally.max_time = self.tally.max_time.max(point.t);
-        match state.push(point, &self.head.chunk_policy()) {
+        self.log_sample(reference, state, sample);
+        self.stats.appended += 1;
+        self.stats.histograms += u64::from(!matches!(sample.value, SampleValue::Float(_)));
+        self.stats.stale += i64::from(sample.value.is_stale()) - i64::from(state.is_stale());
+        self.stats.min_time = self.stats.min_time.min(sample.t);
+        self.stats.max_time = self.stats.max_time.max(sample.t);
+        match state.push(sample, &self.head.chunk_policy()) {
             PushOutcome::IntoOpenChunk => return false,
             PushOutcome::IntoFirstChunk | PushOutcome::AfterSeal => {}
         }
@@ -336,32 +346,34 @@ impl<'a> HeadAppender<'a> {
         !state.sealed().is_empty()
     }
 
-    /// The point as it is stored: without a start where none is kept, the marker of an end of the kind that ends.
+    /// Returns the sample as it is stored: without a start timestamp if records have none, and with
+    /// stale markers of the series' type.
     #[inline]
-    fn normalize(&self, state: &SeriesState, mut point: Sample) -> Sample {
+    fn normalize(&self, state: &SeriesState, mut sample: Sample) -> Sample {
         if self.head.record_version == RecordVersion::V1 {
-            point.start_timestamp = 0;
+            sample.start_timestamp = 0;
         }
-        state.normalize_stale_marker(point)
+        state.normalize_stale_marker(sample)
     }
 
-    /// Adds a point to the log's batch. Points of a series that go into records of different kinds stand in the order in which they came.
+    /// Adds a sample to the log batch. Samples of a series keep their order even if they go into
+    /// records of different types.
     #[inline]
-    fn log_sample(&mut self, reference: SeriesRef, state: &mut SeriesState, point: &Sample) {
-        let kind = self.batch.record_type_for(point);
+    fn log_sample(&mut self, reference: SeriesRef, state: &mut SeriesState, sample: &Sample) {
+        let record_type = self.batch.record_type_for(sample);
         if state.last_batch == self.batch_id
-            && state.last_record_type != kind
+            && state.last_record_type != record_type
             && state.last_record_type != RecordType::Series
         {
             self.batch.finish_records();
         }
         state.last_batch = self.batch_id;
-        state.last_record_type = kind;
-        self.batch.push_sample_as(kind, reference, point);
+        state.last_record_type = record_type;
+        self.batch.push_sample_as(record_type, reference, sample);
     }
 
-    /// Why no sample at `t` ms is taken, whatever its series has. One that never is must not decide
-    /// where an empty head begins.
+    /// Returns the reason to reject every sample at `t` ms, whatever the series contains. A sample
+    /// outside of [`TimeRange::STORABLE`] must not initialize the times of an empty head.
     fn rejection_for(&mut self, t: i64) -> Option<SampleRejection> {
         if !TimeRange::STORABLE.contains(t) {
             return Some(SampleRejection::OutOfRange);
@@ -369,55 +381,52 @@ impl<'a> HeadAppender<'a> {
         self.bounds(t).rejection_for(t)
     }
 
-    fn decide(&mut self, state: &SeriesState, point: &Sample) -> AppendDecision {
-        if !TimeRange::STORABLE.contains(point.t) {
+    fn decide(&mut self, state: &SeriesState, sample: &Sample) -> AppendDecision {
+        if !TimeRange::STORABLE.contains(sample.t) {
             return AppendDecision::Reject(SampleRejection::OutOfRange);
         }
-        let bounds = self.bounds(point.t);
-        let is_next = point.t >= bounds.min_valid
-            && state.max_time().is_none_or(|max_time| point.t > max_time);
-        if is_next && state.out_of_order.as_ref().is_none_or(|late| !late.may_contain_from(point.t))
+        let bounds = self.bounds(sample.t);
+        let is_next = sample.t >= bounds.min_valid
+            && state.max_time().is_none_or(|max_time| sample.t > max_time);
+        if is_next && state.out_of_order.as_ref().is_none_or(|ooo| !ooo.may_contain_from(sample.t))
         {
             return AppendDecision::Append;
         }
-        match self.find_stored_value(state, point.t) {
-            Some(stored) if is_duplicate(&stored, &point.value) => AppendDecision::Duplicate,
+        match self.find_stored_value(state, sample.t) {
+            Some(stored) if is_duplicate(&stored, &sample.value) => AppendDecision::Duplicate,
             Some(_) => AppendDecision::Reject(SampleRejection::DuplicateTimestamp),
             None if is_next => AppendDecision::Append,
-            None if bounds.accepts_ooo(point.t) => AppendDecision::AppendOutOfOrder,
+            None if bounds.accepts_ooo(sample.t) => AppendDecision::AppendOutOfOrder,
             None if bounds.min_ooo_time.is_some() => {
                 AppendDecision::Reject(SampleRejection::TooOld)
             }
             None => AppendDecision::Reject(
-                bounds.rejection_for(point.t).unwrap_or(SampleRejection::OutOfOrder),
+                bounds.rejection_for(sample.t).unwrap_or(SampleRejection::OutOfOrder),
             ),
         }
     }
 
-    /// What is stored already counts as stored; but the answer waits until it is logged.
+    /// Counts a duplicate as stored. The response waits until the stored sample is logged.
     fn count_duplicate(&mut self, state: &SeriesState) {
-        self.tally.repeated += 1;
-        if let (Some(late), Some(_)) = (&mut self.late, &state.out_of_order) {
-            late.require_wait();
+        self.stats.duplicates += 1;
+        if let (Some(ooo), Some(_)) = (&mut self.ooo, &state.out_of_order) {
+            ooo.require_wait();
         }
     }
 
-    /// Which times are taken; on an empty head a sample at `first` decides.
+    /// Returns the accepted times. On an empty head, a sample at `first` initializes them.
     fn bounds(&mut self, first: i64) -> AppendBounds {
-        let (head, late) = (self.head, &self.late);
+        let (head, ooo) = (self.head, &self.ooo);
         *self.bounds.get_or_insert_with(|| {
             let min_valid = head.times.init_at(first, head.policy.chunk_range_ms);
-            AppendBounds {
-                min_valid,
-                min_ooo_time: late.as_ref().and_then(|_| head.min_ooo_time()),
-            }
+            AppendBounds { min_valid, min_ooo_time: ooo.as_ref().and_then(|_| head.min_ooo_time()) }
         })
     }
 
-    /// The value that is stored at `t`, looked up in the chunks that cover it.
+    /// Returns the stored value at `t`, from the chunk that covers it.
     fn find_stored_value(&self, state: &SeriesState, t: i64) -> Option<SampleValue> {
-        let late = state.out_of_order.as_deref().and_then(|late| self.head.find_ooo_value(late, t));
-        late.or_else(|| self.find_in_order_value(state, t))
+        let ooo = state.out_of_order.as_deref().and_then(|ooo| self.head.find_ooo_value(ooo, t));
+        ooo.or_else(|| self.find_in_order_value(state, t))
     }
 
     fn find_in_order_value(&self, state: &SeriesState, t: i64) -> Option<SampleValue> {
@@ -436,39 +445,39 @@ impl<'a> HeadAppender<'a> {
         value_at(chunk.encoding(), data.as_ref(), t)
     }
 
-    /// Sends what is not logged yet to the log's queue and ends the batch.
+    /// Enqueues what is not logged yet and ends the batch.
     fn enqueue(&mut self) -> LogPositions {
         let wal = if self.batch.is_empty() {
             self.wal.position()
         } else {
             self.wal.enqueue(&mut self.batch)
         };
-        let wbl = self.late.as_mut().and_then(WblBatch::enqueue);
+        let wbl = self.ooo.as_mut().and_then(WblBatch::enqueue);
         self.flush_ooo_stats();
         self.head.in_flight.end(self.batch_id);
         self.batch_id = BatchId::NONE;
         self.head.recycle_batch(std::mem::take(&mut self.batch));
-        self.head.times.extend(self.tally.min_time, self.tally.max_time);
-        let (stats, histograms) = (&self.head.stats, self.tally.histograms);
-        stats.floats_appended.fetch_add(self.tally.appended - histograms, Ordering::Relaxed);
+        self.head.times.extend(self.stats.min_time, self.stats.max_time);
+        let (stats, histograms) = (&self.head.stats, self.stats.histograms);
+        stats.floats_appended.fetch_add(self.stats.appended - histograms, Ordering::Relaxed);
         stats.histograms_appended.fetch_add(histograms, Ordering::Relaxed);
-        if self.tally.stale != 0 {
-            self.head.stats.stale_series.fetch_add(self.tally.stale, Ordering::Relaxed);
+        if self.stats.stale != 0 {
+            self.head.stats.stale_series.fetch_add(self.stats.stale, Ordering::Relaxed);
         }
         LogPositions { wal, wbl }
     }
 }
 
 impl AppendBounds {
-    /// Whether a sample at `t` ms may come late.
+    /// Returns `true` if an out-of-order sample at `t` ms is accepted.
     fn accepts_ooo(&self, t: i64) -> bool {
         self.min_ooo_time.is_some_and(|since| t >= since)
     }
 
-    /// Why no sample at `t` ms is taken, whatever its series has.
+    /// Returns the reason to reject every sample at `t` ms, whatever the series contains.
     fn rejection_for(&self, t: i64) -> Option<SampleRejection> {
-        let is_taken = t >= self.min_valid || self.accepts_ooo(t);
-        (!is_taken).then_some(if self.min_ooo_time.is_some() {
+        let is_accepted = t >= self.min_valid || self.accepts_ooo(t);
+        (!is_accepted).then_some(if self.min_ooo_time.is_some() {
             SampleRejection::TooOld
         } else {
             SampleRejection::OutOfBounds
@@ -484,7 +493,7 @@ impl Drop for HeadAppender<'_> {
     }
 }
 
-/// Whether `sample` is what is stored already. The marker of an end is, whatever kind it became when it was stored.
+/// Returns `true` if `value` is stored already. Stale markers are equal whatever their type.
 fn is_duplicate(stored: &SampleValue, value: &SampleValue) -> bool {
     stored.is_equivalent(value) || stored.is_stale() && value.is_stale()
 }

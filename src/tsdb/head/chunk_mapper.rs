@@ -1,12 +1,14 @@
-//! Moving sealed chunks from memory to `chunks_head/`.
+//! Mapper of sealed chunks: moves them from memory to `chunks_head/`.
 //!
-//! It happens on the thread of the request that sealed them, after its log write: a chunk file must never hold a series that
-//! the log does not know. One call writes all its chunks with one write. Where the write fails the chunks stay in memory and
-//! are tried again with the next ones: the log has their samples. (After a failed log write they stay until their series is cut
-//! again.)
+//! It runs on the thread of the request that sealed them, after its WAL write: a chunk file must
+//! never contain a series that the WAL lacks. One call writes all its chunks with one write. If
+//! that fails, the chunks stay in memory and are retried with the next ones; the WAL has their
+//! samples. After a failed WAL write they stay until their series is cut again.
 //!
-//! Invariant: the chunks of one series reach the files in the order of their time (Prometheus takes anything else for
-//! damage). The mutex here is held from picking the chunks to noting where they are.
+//! # Invariant
+//! The chunks of a series reach the files in time order; Prometheus treats anything else as
+//! corruption. The mutex of the mapper is therefore held from taking the sealed chunks until their
+//! references are set.
 
 use crate::model::refs::HeadChunkRef;
 use crate::tsdb::chunk::head_chunks::error::HeadChunksError;
@@ -19,25 +21,25 @@ use parking_lot::Mutex;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-/// The files of full chunks, and what could not be written to them yet.
+/// Files of m-mapped chunks, and the series whose sealed chunks could not be written.
 #[derive(Debug)]
 pub struct ChunkMapper {
     files: HeadChunkStore,
-    /// Series whose sealed chunks an earlier write did not take.
+    /// Series whose sealed chunks are still in memory after a failed write.
     pending: Mutex<Vec<Arc<HeadSeries>>>,
     /// Number of chunks read, for tests that count steps.
     #[cfg(test)]
     pub(super) reads: std::sync::atomic::AtomicU64,
 }
 
-/// The sealed chunks of one series, picked for writing.
+/// Copies of the sealed chunks of one series, to be written.
 struct SealedBatch {
     series: Arc<HeadSeries>,
     chunks: Vec<SealedChunk>,
 }
 
 impl ChunkMapper {
-    /// Chunks go to `files`.
+    /// Creates a mapper that writes to `files`.
     #[must_use]
     pub fn new(files: HeadChunkStore) -> Self {
         Self {
@@ -48,59 +50,60 @@ impl ChunkMapper {
         }
     }
 
-    /// The files.
+    /// Files of m-mapped chunks.
     #[must_use]
     pub fn files(&self) -> &HeadChunkStore {
         &self.files
     }
 
-    /// Writes the sealed chunks of these series, whose records are in the log, to `chunks_head/`.
+    /// Writes the sealed chunks of these series to `chunks_head/`. The series records must be in
+    /// the WAL.
     pub fn map_sealed(&self, sealed: &[Arc<HeadSeries>], stats: &HeadStats) {
         if sealed.is_empty() {
             return;
         }
-        let mut waiting = self.pending.lock();
-        let has_failed_before = !waiting.is_empty();
-        let mut series = std::mem::take(&mut *waiting);
+        let mut pending = self.pending.lock();
+        let has_failed_before = !pending.is_empty();
+        let mut series = std::mem::take(&mut *pending);
         series.extend(sealed.iter().cloned());
         series.sort_unstable_by_key(|series| series.reference);
         series.dedup_by_key(|series| series.reference);
-        let picked: Vec<SealedBatch> = series.into_iter().filter_map(take_sealed).collect();
-        let chunks: Vec<NewChunk<'_>> = picked.iter().flat_map(SealedBatch::new_chunks).collect();
+        let batches: Vec<SealedBatch> = series.into_iter().filter_map(take_sealed).collect();
+        let chunks: Vec<NewChunk<'_>> = batches.iter().flat_map(SealedBatch::new_chunks).collect();
         match self.files.write(&chunks) {
-            Ok(places) => {
-                stats.chunks_mapped.fetch_add(places.len() as u64, Ordering::Relaxed);
-                let mut places = places.into_iter();
-                for one in &picked {
-                    one.replace_sealed(&mut places);
+            Ok(chunk_refs) => {
+                stats.chunks_mapped.fetch_add(chunk_refs.len() as u64, Ordering::Relaxed);
+                let mut chunk_refs = chunk_refs.into_iter();
+                for batch in &batches {
+                    batch.replace_sealed(&mut chunk_refs);
                 }
             }
             Err(error) => {
                 if !has_failed_before {
-                    tracing::error!(%error, chunks = chunks.len(), "can't write chunks of the head: they stay in memory");
+                    tracing::error!(%error, chunks = chunks.len(), "cannot write head chunks, keeping them in memory");
                 }
                 stats.chunk_write_failures.fetch_add(1, Ordering::Relaxed);
                 stats
                     .chunk_writes_without_space
                     .fetch_add(u64::from(error.is_no_space()), Ordering::Relaxed);
-                *waiting = picked.into_iter().map(|one| one.series).collect();
+                *pending = batches.into_iter().map(|batch| batch.series).collect();
             }
         }
     }
 
-    /// Until the guard is dropped no chunk changes its place.
+    /// Returns a guard. Until it is dropped, no sealed chunk is m-mapped.
     pub fn lock(&self) -> impl Sized + '_ {
         self.pending.lock()
     }
 
-    /// The bytes of a mapped chunk, pinned.
+    /// Returns the bytes of an m-mapped chunk, pinned.
     ///
     /// # Errors
-    /// [`HeadChunksError`] where the file is damaged.
-    pub fn read(&self, at: HeadChunkRef) -> Result<HeadChunk, HeadChunksError> {
+    /// [`HeadChunksError`] if the file is missing or corrupted.
+    pub fn read(&self, chunk_ref: HeadChunkRef) -> Result<HeadChunk, HeadChunksError> {
         #[cfg(test)]
         self.reads.fetch_add(1, Ordering::Relaxed);
-        self.files.read(at)
+        self.files.read(chunk_ref)
     }
 }
 
@@ -122,12 +125,12 @@ impl SealedBatch {
         })
     }
 
-    /// Replaces the sealed chunks by the places where they are now.
-    fn replace_sealed(&self, places: &mut impl Iterator<Item = HeadChunkRef>) {
+    /// Replaces the sealed chunks by references to the written ones.
+    fn replace_sealed(&self, chunk_refs: &mut impl Iterator<Item = HeadChunkRef>) {
         let mut state = self.series.state.lock();
-        for (chunk, at) in self.chunks.iter().zip(places) {
+        for (chunk, chunk_ref) in self.chunks.iter().zip(chunk_refs) {
             state.mapped.push(MappedChunk::new(
-                at,
+                chunk_ref,
                 chunk.mint,
                 chunk.maxt,
                 chunk.samples,

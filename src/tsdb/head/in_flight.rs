@@ -1,18 +1,21 @@
-//! Which batches of samples are accepted by the head but not yet in the log's queue.
+//! In-flight batches: accepted by the head, not yet in the WAL queue.
 //!
-//! The log must hold the samples of a series in the order in which the head accepted them, and a series record before any
-//! record that uses its reference. Two requests that touch the same series at once could break that: the one that was
-//! accepted second might reach the log first. So every series remembers the batch that touched it last
-//! ([`super::series::SeriesState::last_batch`]), and a batch that meets a series of another batch in flight first sends
-//! its own samples to the log and then waits for that other one.
+//! The WAL must hold the samples of a series in append order, and a series record before any record
+//! that uses its reference. Two concurrent requests for the same series could break this: the batch
+//! accepted second could reach the WAL first. Every series therefore remembers the batch that
+//! touched it last ([`super::series::SeriesState::last_batch`]). A batch that finds a series of
+//! another in-flight batch first enqueues its own samples and then waits for that batch.
 //!
-//! Invariant: a batch never waits while it holds unlogged samples; so no two batches wait for each other.
+//! # Invariant
+//! A batch never waits while it holds unlogged samples, so no two batches wait for each other.
 //!
-//! A request keeps its slot over several batches, and judges samples by what was valid when it began. Who closes a range of times waits
-//! until all requests that began before have ended ([`InFlightBatches::wait_for_older`]).
+//! # Requests
+//! A request keeps its slot for several batches, and its bounds are fixed when it starts. To close
+//! a time range, [`InFlightBatches::wait_for_older`] waits for all requests that started before.
 //!
-//! A [`BatchId`] is a slot number (low 8 bits) and a generation that is never used again. Whether a batch is in flight is one
-//! load of its slot. 0 is no batch.
+//! # Format
+//! A [`BatchId`] is a slot number (low 8 bits) and a generation that is never used again; 0 is no
+//! batch. To check if a batch is in flight takes one load of its slot.
 
 use parking_lot::{Condvar, Mutex};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -20,12 +23,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 const SLOT_BITS: u32 = 8;
 const SLOTS: usize = 1 << SLOT_BITS;
 
-/// Names a batch; never given out twice in the life of a process.
+/// Batch identifier, unique for the lifetime of the process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct BatchId(u64);
 
 impl BatchId {
-    /// No batch: what a series read from disk was touched by.
+    /// No batch: the last batch of a series that was read from disk.
     pub const NONE: Self = Self(0);
 
     fn slot(self) -> usize {
@@ -33,7 +36,7 @@ impl BatchId {
     }
 }
 
-/// The batches in flight, at most 256 at once.
+/// Set of the in-flight batches, at most 256.
 #[derive(Debug)]
 pub struct InFlightBatches {
     slots: Box<[AtomicU64]>,
@@ -45,7 +48,7 @@ pub struct InFlightBatches {
 struct SlotTable {
     free: Vec<u8>,
     generation: u64,
-    /// For each slot the generation in which its request began; 0 where there is none.
+    /// Generation in which the request of each slot started; 0 for a free slot.
     started_in: Box<[u64]>,
 }
 
@@ -62,7 +65,7 @@ impl Default for InFlightBatches {
 }
 
 impl InFlightBatches {
-    /// Begins a batch; waits while 256 others are in flight.
+    /// Starts a batch. Waits while 256 others are in flight.
     pub fn begin(&self) -> BatchId {
         let mut state = self.state.lock();
         loop {
@@ -75,7 +78,7 @@ impl InFlightBatches {
         }
     }
 
-    /// Ends `batch`, which is in the log's queue now, and begins the next one of the same request.
+    /// Ends `batch`, which is in the WAL queue, and starts the next batch of the same request.
     pub fn restart(&self, batch: BatchId) -> BatchId {
         let mut state = self.state.lock();
         let next = self.publish(&mut state, batch.slot() as u8);
@@ -83,7 +86,7 @@ impl InFlightBatches {
         next
     }
 
-    /// Ends `batch`, which is in the log's queue now or holds nothing.
+    /// Ends `batch`, which is in the WAL queue or empty, and frees its slot.
     pub fn end(&self, batch: BatchId) {
         let mut state = self.state.lock();
         self.slots[batch.slot()].store(0, Ordering::Release);
@@ -92,12 +95,12 @@ impl InFlightBatches {
         self.changed.notify_all();
     }
 
-    /// Whether `batch` has samples that are not in the log's queue.
+    /// Returns `true` if `batch` has samples that are not in the WAL queue.
     pub fn contains(&self, batch: BatchId) -> bool {
         batch != BatchId::NONE && self.slots[batch.slot()].load(Ordering::Acquire) == batch.0
     }
 
-    /// Returns when `batch` is in the log's queue. The caller must not hold unlogged samples itself.
+    /// Waits until `batch` is in the WAL queue. The caller must not hold unlogged samples.
     pub fn wait_for(&self, batch: BatchId) {
         let mut state = self.state.lock();
         while self.contains(batch) {
@@ -105,11 +108,11 @@ impl InFlightBatches {
         }
     }
 
-    /// Returns when every request that has begun before this call has put all its samples into the log's queue.
+    /// Waits until every request that started before this call has enqueued all its samples.
     pub fn wait_for_older(&self) {
         let mut state = self.state.lock();
         let now = state.generation;
-        while state.started_in.iter().any(|begun| (1..=now).contains(begun)) {
+        while state.started_in.iter().any(|start| (1..=now).contains(start)) {
             self.changed.wait(&mut state);
         }
     }
@@ -128,19 +131,20 @@ mod tests {
     use std::thread;
     use std::thread::ScopedJoinHandle;
 
-    /// Returns when `waiter` waits, and has gone back to wait after it was woken for nothing.
+    /// Returns when `waiter` waits, and waits again after a spurious wakeup.
     fn assert_waits<T>(in_flight: &InFlightBatches, waiter: &ScopedJoinHandle<'_, T>) {
         for _ in 0..2 {
-            // Counts the threads that it wakes, so 1 means that the only other thread waits.
+            // `notify_all` returns the number of woken threads: 1 means that the other thread
+            // waits.
             while in_flight.changed.notify_all() == 0 {
-                assert!(!waiter.is_finished(), "it did not wait");
+                assert!(!waiter.is_finished(), "the thread did not wait");
                 thread::yield_now();
             }
         }
     }
 
     #[test]
-    fn a_batch_is_in_flight_from_begin_to_end_and_never_again() {
+    fn batch_is_in_flight_from_begin_to_end() {
         let in_flight = InFlightBatches::default();
         let first = in_flight.begin();
         assert!(in_flight.contains(first));
@@ -156,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn a_waiter_goes_on_when_the_other_batch_is_logged() {
+    fn wait_for_returns_when_batch_ends() {
         let in_flight = InFlightBatches::default();
         let other = in_flight.begin();
         thread::scope(|scope| {
@@ -168,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn earlier_requests_are_waited_for_whatever_their_batch_and_later_ones_are_not() {
+    fn wait_for_older_ignores_later_requests() {
         let in_flight = InFlightBatches::default();
         let early = in_flight.begin();
         thread::scope(|scope| {
@@ -185,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn more_batches_than_slots_wait_for_a_free_one() {
+    fn begin_without_free_slot_waits() {
         let in_flight = InFlightBatches::default();
         let all: Vec<_> = (0..SLOTS).map(|_| in_flight.begin()).collect();
         thread::scope(|scope| {

@@ -1,6 +1,6 @@
-//! The labels of the head: a [`LabelSource`] over its index and series.
+//! Label names and values of the head: a [`LabelSource`] over its index and series.
 //!
-//! The index is locked for a page of values at a time, however many there are.
+//! The index is locked for one page of values at a time.
 
 use crate::model::matcher::Matcher;
 use crate::model::time::TimeRange;
@@ -9,24 +9,24 @@ use crate::tsdb::query::label_source::{
     LabelCollector, LabelQueryError, LabelSource, OfferOutcome, matches_only_label,
 };
 
-/// Values that are copied in one hold of the index's lock.
+/// Number of values copied while the index is locked once.
 const PAGE: usize = 256;
 
 impl Head {
-    /// Whether the head may have samples in the range.
+    /// Returns `true` if the head may have samples in the range.
     #[must_use]
     pub fn overlaps(&self, range: TimeRange) -> bool {
         let in_order = self.times().min().zip(self.times().max());
         in_order.is_some_and(|(min, max)| range.overlaps(TimeRange::new(min, max)))
-            || self.out_of_order_range().is_some_and(|late| range.overlaps(late))
+            || self.out_of_order_range().is_some_and(|ooo| range.overlaps(ooo))
     }
 
-    /// Values of a label that satisfy the matchers, all of which are about it.
+    /// Offers the values of a label that satisfy the matchers, all of which are on this label.
     fn offer_values(
         &self,
         name: &str,
         matchers: &[Matcher],
-        texts: &mut LabelCollector<'_>,
+        collector: &mut LabelCollector<'_>,
     ) -> Result<(), LabelQueryError> {
         let mut after: Option<String> = None;
         loop {
@@ -35,7 +35,7 @@ impl Head {
             for value in
                 page.iter().filter(|value| matchers.iter().all(|matcher| matcher.matches(value)))
             {
-                if texts.offer(value)? == OfferOutcome::Beyond {
+                if collector.offer(value)? == OfferOutcome::Beyond {
                     return Ok(());
                 }
             }
@@ -48,16 +48,16 @@ impl LabelSource for Head {
     fn label_names(
         &self,
         matchers: &[Matcher],
-        texts: &mut LabelCollector<'_>,
+        collector: &mut LabelCollector<'_>,
     ) -> Result<(), LabelQueryError> {
         if matchers.is_empty() {
-            return texts.offer_sorted(
+            return collector.offer_sorted(
                 self.postings().label_names().into_iter().map(Ok::<_, LabelQueryError>),
             );
         }
         for series in self.postings().select(matchers) {
             if let Some(series) = self.series.get_by_ref(series) {
-                texts.offer_sorted(
+                collector.offer_sorted(
                     series.labels.iter().map(|(name, _)| Ok::<_, LabelQueryError>(name)),
                 )?;
             }
@@ -69,16 +69,16 @@ impl LabelSource for Head {
         &self,
         name: &str,
         matchers: &[Matcher],
-        texts: &mut LabelCollector<'_>,
+        collector: &mut LabelCollector<'_>,
     ) -> Result<(), LabelQueryError> {
         if matches_only_label(name, matchers) {
-            return self.offer_values(name, matchers, texts);
+            return self.offer_values(name, matchers, collector);
         }
         for series in self.postings().select(matchers) {
             if let Some(series) = self.series.get_by_ref(series)
                 && let Some(value) = series.labels.get(name)
             {
-                texts.offer(value)?;
+                collector.offer(value)?;
             }
         }
         Ok(())

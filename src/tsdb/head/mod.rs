@@ -1,26 +1,29 @@
-//! The head: the newest hours of all series, in memory, in the log and in `chunks_head/`.
+//! Head: the part of the database that takes appends, in memory, in the WAL and in `chunks_head/`.
 //!
-//! | file            | what                                                             |
-//! |-----------------|------------------------------------------------------------------|
-//! | [`series`]      | one series: open, sealed and mapped chunks                       |
-//! | [`series_map`]  | all series, by labels and by reference                           |
-//! | [`append`]      | samples in: judged, pushed, logged                               |
-//! | [`metadata`]    | type, unit and help text of series                               |
-//! | [`in_flight`]   | keeps the log in the order of acceptance                         |
-//! | [`times`]       | what times the head spans and takes                              |
-//! | [`chunk_mapper`]     | sealed chunks into `chunks_head/`                                |
-//! | [`read`]        | samples out: the head as a [`crate::tsdb::query::source::BlockSource`] |
-//! | [`replay`]      | the head rebuilt from `chunks_head/`, checkpoint and log         |
-//! | [`chunk_snapshot`] | the head written at a clean stop, for a start without replay |
-//! | [`truncation`]  | what blocks have goes: chunks, series                            |
-//! | [`deletion`]    | samples that are deleted while they are still here               |
-//! | [`out_of_order`]         | samples that come late                                           |
-//! | [`exemplars`]   | observations that point at a trace, a bounded number of them     |
-//! | [`symbols`]     | the strings of its labels, for a block                           |
-//! | [`stats`]       | counters                                                         |
+//! | module             | content                                                             |
+//! |--------------------|---------------------------------------------------------------------|
+//! | [`append`]         | appends: validation, chunks, WAL records                            |
+//! | [`chunk_mapper`]   | writes sealed chunks to `chunks_head/`                              |
+//! | [`chunk_snapshot`] | head state written at a clean shutdown, for a start without replay  |
+//! | [`deletion`]       | deletion of samples that are in the head                            |
+//! | [`exemplars`]      | bounded storage of exemplars                                        |
+//! | [`in_flight`]      | in-flight batches; keeps WAL order equal to append order            |
+//! | [`label_source`]   | label names and values for queries                                  |
+//! | [`metadata`]       | type, unit and help text of series                                  |
+//! | [`out_of_order`]   | out-of-order samples                                                |
+//! | [`read`]           | queries: the head as a [`crate::tsdb::query::source::BlockSource`]  |
+//! | [`replay`]         | rebuilds the head from `chunks_head/`, checkpoint and WAL           |
+//! | [`series`]         | one series: open, sealed and m-mapped chunks                        |
+//! | [`series_map`]     | all series, by labels and by reference                              |
+//! | [`stats`]          | counters                                                            |
+//! | [`symbols`]        | label strings, for the index of a block                             |
+//! | [`times`]          | time range of the head, and the times it accepts                    |
+//! | [`truncation`]     | removes chunks and series that blocks contain                       |
 //!
-//! Locks, in the order in which they are taken: [`chunk_mapper`]'s mutex, then one series' mutex. The shards of the series map and
-//! of the inverted index are held for a look-up only, never together with a series' mutex. That of the [`exemplars`] is the last.
+//! # Locking
+//! Order: the mutex of [`chunk_mapper`], then one series mutex, then the mutex of [`exemplars`].
+//! The shards of the series map and of the inverted index are locked for lookups only, never
+//! together with a series mutex.
 
 pub mod append;
 pub mod chunk_mapper;
@@ -66,16 +69,16 @@ use parking_lot::{Mutex, RwLock};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 
-/// How many idle log batches are kept for the next requests.
+/// Maximum number of idle log batches that are kept for later requests.
 const SPARE_BATCHES: usize = 64;
 
-/// Series whose tombstones are changed in one hold of their lock: every read of a series takes it.
+/// Maximum number of series whose tombstones change under one lock; every read takes that lock.
 const TOMBSTONES_PER_HOLD: usize = 1024;
 
-/// A batch that has grown beyond this is not kept.
+/// Size above which a log batch is freed instead of kept, bytes.
 const SPARE_BATCH_BYTES: usize = 2 << 20;
 
-/// The head.
+/// Appendable part of the database, shared by appends, queries and maintenance.
 #[derive(Debug)]
 pub struct Head {
     series: SeriesMap,
@@ -84,46 +87,46 @@ pub struct Head {
     in_flight: InFlightBatches,
     mapping: ChunkMapper,
     policy: CutPolicy,
-    /// Whether new chunks of floats are XOR2.
+    /// Whether new float chunks are encoded as XOR2.
     writes_xor2: AtomicBool,
     histogram_st_mode: HistogramStMode,
     record_version: RecordVersion,
-    /// No more series than this are created by appends.
+    /// Maximum number of series; appends create no series beyond it.
     max_series: usize,
-    /// The greatest reference given out or found on disk.
+    /// Greatest reference that was assigned or found on disk.
     last_ref: AtomicU64,
     spare_batches: Mutex<Vec<LogBatch>>,
     stats: HeadStats,
-    /// What ends before this time (ms) is in a block, and perhaps not here any more.
+    /// Chunks that end before this time (ms) are in a block and may be gone from the head.
     truncated_before: AtomicI64,
-    /// How often chunks were about to be dropped because blocks have them.
+    /// Incremented before chunks are dropped because blocks contain them.
     truncation_epoch: AtomicU64,
-    /// What is deleted of series that are here.
+    /// Tombstones of series in the head.
     tombstones: RwLock<Tombstones>,
-    /// Series that were collected, each with the time (ms) until which the log has samples of it.
+    /// Collected series, each with the time (ms) up to which the WAL has samples of it.
     wal_expiries: Mutex<HashMap<SeriesRef, i64>>,
     exemplars: ExemplarStorage,
     metadata: HeadMetadata,
     ooo_window: OutOfOrderWindow,
 }
 
-/// What a head is made of.
+/// Options of [`Head::new`].
 #[derive(Debug)]
 pub struct HeadOptions {
-    /// Where chunks are cut.
+    /// Rules that end the open chunk.
     pub policy: CutPolicy,
-    /// No more series than this are created by appends.
+    /// Maximum number of series; appends create no series beyond it.
     pub max_series: usize,
-    /// Samples before this time (ms) belong to blocks: neither taken nor replayed.
+    /// Samples before this time (ms) belong to blocks: they are neither accepted nor replayed.
     pub min_valid_time: i64,
-    /// How new chunks are encoded.
+    /// Encodings of new chunks.
     pub encodings: EncodingPolicy,
-    /// Whether start timestamps of what is appended are kept, and so logged.
+    /// Version of the sample records in the WAL. V1 drops start timestamps on append.
     pub record_version: RecordVersion,
 }
 
 impl Default for HeadOptions {
-    /// Prometheus's defaults, without bounds.
+    /// Prometheus's defaults, without limits.
     fn default() -> Self {
         Self {
             policy: CutPolicy { chunk_range_ms: 7_200_000, samples_per_chunk: 120 },
@@ -136,7 +139,7 @@ impl Default for HeadOptions {
 }
 
 impl Head {
-    /// An empty head whose full chunks go to `chunks`.
+    /// Creates an empty head that writes full chunks to `chunks`.
     #[must_use]
     pub fn new(options: HeadOptions, chunks: HeadChunkStore) -> Self {
         Self {
@@ -163,125 +166,131 @@ impl Head {
         }
     }
 
-    /// The times that the head spans.
+    /// Time range of the head.
     #[must_use]
     pub fn times(&self) -> &HeadTimes {
         &self.times
     }
 
-    /// Its counters.
+    /// Counters, shared with the metrics.
     #[must_use]
     pub fn stats(&self) -> &HeadStats {
         &self.stats
     }
 
-    /// Its exemplars.
+    /// Storage of the exemplars.
     #[must_use]
     pub fn exemplars(&self) -> &ExemplarStorage {
         &self.exemplars
     }
 
-    /// How many series it has.
+    /// Number of series.
     #[must_use]
     pub fn series_count(&self) -> usize {
         self.series.len()
     }
 
-    /// The labels that have exactly these bytes, where there is such a series.
+    /// Returns the labels with exactly these bytes if such a series exists.
     #[must_use]
-    pub fn find_labels(&self, packed: &[u8]) -> Option<Labels> {
-        self.series.get(packed).map(|series| series.labels.clone())
+    pub fn find_labels(&self, label_bytes: &[u8]) -> Option<Labels> {
+        self.series.get(label_bytes).map(|series| series.labels.clone())
     }
 
-    /// All series, in no order.
+    /// Returns all series, in no order.
     #[must_use]
     pub fn all_series(&self) -> Vec<Arc<HeadSeries>> {
         self.series.all()
     }
 
-    /// What it knows of metadata beside that of each series.
+    /// Metadata of metric families, in addition to that of each series.
     #[must_use]
     pub fn metadata(&self) -> &HeadMetadata {
         &self.metadata
     }
 
-    /// The index of its labels.
+    /// Inverted index of the labels.
     #[must_use]
     pub fn postings(&self) -> &MemPostings {
         &self.postings
     }
 
-    /// Adds all series to the inverted index, which has none yet: the last step of a start, so that series which it drops
-    /// again cost nothing here. By rising reference, so that each is added at the end of its lists.
+    /// Adds all series to the inverted index, which is still empty. This is the last step of a
+    /// start: a series that the start drops again costs nothing here. The order of references
+    /// appends each series at the end of its lists.
     pub fn index_series(&self) {
         let mut all = self.all_series();
         all.sort_unstable_by_key(|series| series.reference);
         all.iter().for_each(|series| self.postings.add(series.reference, &series.labels));
     }
 
-    /// What is deleted of its series, as it stands.
+    /// Returns a copy of the current tombstones.
     #[must_use]
     pub fn tombstones(&self) -> Tombstones {
         self.tombstones.read().clone()
     }
 
-    /// What is deleted of one series.
+    /// Returns the deleted intervals of a series.
     #[must_use]
     pub fn tombstones_of(&self, series: SeriesRef) -> Option<Arc<Intervals>> {
         self.tombstones.read().get(series.0).map(Arc::clone)
     }
 
-    /// The series with this reference.
+    /// Returns the series with this reference.
     #[must_use]
     pub fn series_by_ref(&self, series: SeriesRef) -> Option<Arc<HeadSeries>> {
         self.series.get_by_ref(series)
     }
 
-    /// Returns `true` if the series was collected and the log still has samples of it.
+    /// Returns `true` if the series was collected and the WAL still has samples of it.
     #[must_use]
     pub fn was_collected(&self, series: SeriesRef) -> bool {
         self.wal_expiries.lock().contains_key(&series)
     }
 
-    /// What ends before this time is in a block, and perhaps not here any more; ms.
+    /// Returns the time (ms) before which chunks are in a block and may be gone from the head.
     #[must_use]
     pub fn truncated_before(&self) -> i64 {
         self.truncated_before.load(Ordering::SeqCst)
     }
 
-    /// Remembers references by which the log calls series that have another one here, as long as it has samples that are here.
+    /// Remembers references that the WAL uses for series with another reference in the head, until
+    /// the WAL starts after the head's newest sample.
     fn record_aliases<'a>(&self, aliases: impl Iterator<Item = &'a SeriesRef>) {
         let end = self.times.max().unwrap_or(i64::MAX);
         self.wal_expiries.lock().extend(aliases.map(|alias| (*alias, end)));
     }
 
-    /// A number that changes before anything is dropped because blocks have it. Whoever picks blocks, then series of the head, and finds
-    /// it unchanged has missed nothing in between.
+    /// Returns a number that changes before chunks are dropped because blocks contain them.
+    ///
+    /// A reader that selects blocks first, then series of the head, and finds the number unchanged
+    /// has missed nothing in between.
     #[must_use]
     pub fn truncation_epoch(&self) -> u64 {
         self.truncation_epoch.load(Ordering::SeqCst)
     }
 
-    /// Whether it has so much that its first `chunk_range_ms` should become a block.
+    /// Returns `true` if the head spans more than 1.5 times `chunk_range_ms`, so that its first
+    /// range can be compacted to a block.
     #[must_use]
     pub fn is_compactable(&self) -> bool {
         let (Some(min), Some(max)) = (self.times.min(), self.times.max()) else { return false };
         max.saturating_sub(min) > (self.policy.chunk_range_ms / 2).saturating_mul(3)
     }
 
-    /// Its files of full chunks.
+    /// Files of full chunks.
     #[must_use]
     pub fn chunk_files(&self) -> &HeadChunkStore {
         self.mapping.files()
     }
 
-    /// The greatest reference that was given out or found on disk; 0 before the first.
+    /// Returns the greatest reference that was assigned or found on disk; 0 before the first.
     #[must_use]
     pub fn last_ref(&self) -> SeriesRef {
         SeriesRef(self.last_ref.load(Ordering::Relaxed))
     }
 
-    /// Takes over what a snapshot says is deleted. Its references are not given out again, whether they are of series or not.
+    /// Adds the tombstones of a snapshot for series that exist. All references in `found` are
+    /// reserved, so that no new series gets one of them.
     pub fn restore_tombstones(&self, found: &Tombstones) {
         let mut own = self.tombstones.write();
         for (series, intervals) in found.iter() {
@@ -292,14 +301,14 @@ impl Head {
         }
     }
 
-    /// Sets what the log has of a series' metadata; whether there is such a series.
+    /// Sets the metadata of a series from the WAL. Returns `false` if the series does not exist.
     pub fn restore_metadata(&self, series: SeriesRef, metadata: &Metadata) -> bool {
         let Some(series) = self.series.get_by_ref(series) else { return false };
         series.state.lock().metadata = Some(self.metadata.pool.intern(metadata));
         true
     }
 
-    /// How new chunks are made.
+    /// Returns the cut policy and the encodings of new chunks.
     #[inline]
     #[must_use]
     pub fn chunk_policy(&self) -> ChunkPolicy {
@@ -312,17 +321,17 @@ impl Head {
         ChunkPolicy { policy: self.policy, encodings }
     }
 
-    /// Encodes new chunks of floats so from now on; an open chunk goes on as it began.
+    /// Sets the encoding of new float chunks; an open chunk keeps its encoding.
     pub fn set_float_encoding(&self, encoding: FloatEncoding) {
         self.writes_xor2.store(encoding == FloatEncoding::Xor2, Ordering::Relaxed);
     }
 
-    /// A reference that was never given out before.
+    /// Assigns a reference that was never used before.
     fn next_ref(&self) -> SeriesRef {
         SeriesRef(self.last_ref.fetch_add(1, Ordering::Relaxed) + 1)
     }
 
-    /// Makes sure that `reference`, found on disk, is never given out.
+    /// Makes sure that `reference`, found on disk, is never assigned to a new series.
     fn reserve_ref(&self, reference: SeriesRef) {
         self.last_ref.fetch_max(reference.0, Ordering::Relaxed);
     }

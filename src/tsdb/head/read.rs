@@ -1,14 +1,17 @@
-//! Reading the head: a [`BlockSource`] over its series.
+//! Queries of the head: a [`BlockSource`] over its series.
 //!
-//! The matching series are picked and sorted first; each is looked into when its turn comes, under its own mutex, for as long as it takes
-//! to note its chunks and to copy the open one (at most a kilobyte or so). Mapped chunks are pinned, not copied. So a
-//! read sees of every series a prefix in the order of time, all that was acknowledged before it began included.
+//! The matching series are selected and sorted first. Each is captured when the iterator reaches
+//! it, under its mutex, while its chunks are listed and the open chunk (about 1 KiB) is copied;
+//! m-mapped chunks are pinned. A query thus sees a prefix in time order of every series, with all
+//! samples acknowledged before it started.
 //!
-//! Chunks of late points stand behind those in order and may overlap them: at equal times the late value wins.
+//! Chunks of out-of-order samples follow the in-order chunks and may overlap them: at equal
+//! timestamps the out-of-order value wins.
 //!
-//! While a long query goes from series to series, the beginning of the head may become a block, and its chunks go. Nobody waits for the other:
-//! the query notes up to where the head was truncated when it began ([`HeadReader`]); where that has moved when a series' turn has come, it asks
-//! whoever made the reader for the chunks of that series which it missed.
+//! # Truncation
+//! During a long query, the start of the head may move to a block and its chunks be dropped.
+//! Neither waits for the other: [`HeadReader`] remembers the truncation time at its start. If that
+//! has changed when it reaches a series, it gets the missing chunks from its [`BlockFallback`].
 
 use crate::model::labels::Labels;
 use crate::model::matcher::Matcher;
@@ -26,51 +29,53 @@ use crate::tsdb::query::source::{
 };
 use std::sync::Arc;
 
-/// The chunks of a series as they were at one moment.
+/// Chunks of a series at one instant.
 #[derive(Default)]
 struct SeriesView {
     mapped: Vec<MappedChunk>,
     in_memory: Vec<Chunk>,
-    late_mapped: Vec<MappedChunk>,
-    late_in_memory: Vec<Chunk>,
+    ooo_mapped: Vec<MappedChunk>,
+    ooo_in_memory: Vec<Chunk>,
 }
 
-/// Which chunks of a series are read.
+/// Selection of the chunks of a series.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ChunkSelection {
-    /// All.
+    /// All chunks.
     All,
-    /// Those of samples that came in order.
+    /// Chunks of in-order samples.
     InOrder,
-    /// Those of samples that came late, as far as they are in `chunks_head/` up to this place.
+    /// Chunks of out-of-order samples in `chunks_head/`, up to this reference.
     OutOfOrderUpTo(HeadChunkRef),
 }
 
-/// The chunks of a series in a range of time that are not in the head any more.
+/// Returns the chunks of a series in a time range that are no longer in the head.
 pub type BlockFallback<'a> =
     Box<dyn Fn(&Labels, TimeRange) -> Result<Vec<Chunk>, QueryError> + Send + 'a>;
 
-/// The head as it is seen by one query.
+/// View of the head for one query.
 pub struct HeadReader<'a> {
     head: &'a Head,
     truncated_before: i64,
     ooo_epoch: u64,
-    missed: BlockFallback<'a>,
+    fallback: BlockFallback<'a>,
 }
 
 impl<'a> HeadReader<'a> {
-    /// A reader that sees the head as it begins now. `missed` gives what goes from it afterwards, for any series that was in it.
+    /// Creates a reader with the head's current truncation state. `fallback` returns what is
+    /// dropped later, for any series that was in the head.
     #[must_use]
-    pub fn new(head: &'a Head, missed: BlockFallback<'a>) -> Self {
+    pub fn new(head: &'a Head, fallback: BlockFallback<'a>) -> Self {
         Self {
             head,
             truncated_before: head.truncated_before(),
             ooo_epoch: head.ooo_truncation_epoch(),
-            missed,
+            fallback,
         }
     }
 
-    /// The matching series with their chunks, as [`BlockSource::select`] has it, for as long as the head lives.
+    /// Returns the matching series with their chunks, as [`BlockSource::select`] does, for the
+    /// lifetime of the head.
     #[must_use]
     pub fn into_series(self, matchers: &[Matcher], range: TimeRange) -> ChunkSeriesSet<'a> {
         let series = self.head.sorted_series(matchers);
@@ -87,7 +92,8 @@ impl<'a> HeadReader<'a> {
         range: TimeRange,
     ) -> Result<Option<ChunkSeries>, QueryError> {
         let found = self.head.select_chunks(series, range, ChunkSelection::All)?;
-        // Asked after the chunks were noted: whoever drops some says so first.
+        // Loaded after the chunks were listed: truncation publishes its time before it drops
+        // chunks.
         let truncated_before = self.head.truncated_before();
         let lost = if series.state.lock().is_collected
             || self.head.ooo_truncation_epoch() != self.ooo_epoch
@@ -102,7 +108,7 @@ impl<'a> HeadReader<'a> {
         if lost.mint > lost.maxt {
             return Ok(found);
         }
-        let mut chunks = (self.missed)(&series.labels, lost)?;
+        let mut chunks = (self.fallback)(&series.labels, lost)?;
         chunks.extend(found.into_iter().flat_map(|series| series.chunks));
         Ok((!chunks.is_empty()).then(|| ChunkSeries { labels: series.labels.clone(), chunks }))
     }
@@ -125,9 +131,10 @@ impl Head {
     pub(super) fn sorted_series(&self, matchers: &[Matcher]) -> Vec<Arc<HeadSeries>> {
         let refs = self.postings.select(matchers);
         let mut series: Vec<_> =
-            refs.into_iter().filter_map(|one| self.series.get_by_ref(one)).collect();
+            refs.into_iter().filter_map(|series_ref| self.series.get_by_ref(series_ref)).collect();
         series.sort_unstable_by(|a, b| a.labels.cmp(&b.labels));
-        // Of a series that was collected and came back both may be found; the newer one has the greater reference.
+        // A series that was collected and created again may be found twice; the newer one has the
+        // greater reference.
         series.dedup_by(|later, kept| {
             let is_same = later.labels == kept.labels;
             if is_same && later.reference > kept.reference {
@@ -138,7 +145,7 @@ impl Head {
         series
     }
 
-    /// These series, in the order in which they are given, with their chunks in order that overlap `range`.
+    /// Returns these series, in the given order, with their in-order chunks that overlap `range`.
     pub fn series_set<'a>(
         &'a self,
         series: impl Iterator<Item = &'a Arc<HeadSeries>> + Send + 'a,
@@ -149,39 +156,40 @@ impl Head {
         }))
     }
 
-    /// The chunks of a series that overlap `range`; `None` where there are none.
+    /// Returns the chunks of a series that overlap `range`; `None` if there are none.
     pub(super) fn select_chunks(
         &self,
         series: &Arc<HeadSeries>,
         range: TimeRange,
-        wanted: ChunkSelection,
+        selection: ChunkSelection,
     ) -> Result<Option<ChunkSeries>, QueryError> {
-        let snapshot = SeriesView::capture(series, range, wanted, self.chunk_policy().encodings);
-        let mut chunks = Vec::with_capacity(snapshot.mapped.len() + snapshot.in_memory.len());
-        let is_dead = || series.state.lock().is_collected;
-        for mapped in &snapshot.mapped {
+        let view = SeriesView::capture(series, range, selection, self.chunk_policy().encodings);
+        let mut chunks = Vec::with_capacity(view.mapped.len() + view.in_memory.len());
+        let is_collected = || series.state.lock().is_collected;
+        for mapped in &view.mapped {
             match self.pin(mapped) {
                 Ok(chunk) => chunks.push(chunk),
-                // Its file went because a block has it: who reads over that knows where to look.
+                // Its file was deleted because a block contains it. [`HeadReader`] falls back to
+                // the block.
                 Err(HeadChunksError::MissingFile { .. })
-                    if mapped.maxt() < self.truncated_before() || is_dead() => {}
+                    if mapped.maxt() < self.truncated_before() || is_collected() => {}
                 Err(error) => return Err(QueryError::Corrupted(error.to_string())),
             }
         }
-        chunks.extend(snapshot.in_memory);
-        for mapped in &snapshot.late_mapped {
+        chunks.extend(view.in_memory);
+        for mapped in &view.ooo_mapped {
             match self.pin(mapped) {
                 Ok(chunk) => chunks.push(chunk),
                 Err(HeadChunksError::MissingFile { .. }) if !has_ooo_chunk(series, mapped) => {}
                 Err(error) => return Err(QueryError::Corrupted(error.to_string())),
             }
         }
-        chunks.extend(snapshot.late_in_memory);
+        chunks.extend(view.ooo_in_memory);
         self.apply_tombstones(series, &mut chunks);
         Ok((!chunks.is_empty()).then(|| ChunkSeries { labels: series.labels.clone(), chunks }))
     }
 
-    /// Notes in the chunks what is deleted of them, and leaves out those of which nothing is left.
+    /// Sets the deleted intervals of the chunks and removes chunks that are deleted completely.
     fn apply_tombstones(&self, series: &HeadSeries, chunks: &mut Vec<Chunk>) {
         let Some(deleted) = self.tombstones.read().get(series.reference.0).map(Arc::clone) else {
             return;
@@ -209,38 +217,39 @@ impl Head {
     }
 }
 
-/// Whether a chunk of late points is still there.
+/// Returns `true` if the series still has this chunk of out-of-order samples.
 fn has_ooo_chunk(series: &HeadSeries, chunk: &MappedChunk) -> bool {
     series
         .state
         .lock()
         .out_of_order
         .as_ref()
-        .is_some_and(|late| late.mapped.get(chunk.chunk_ref()).is_some())
+        .is_some_and(|ooo| ooo.mapped.get(chunk.chunk_ref()).is_some())
 }
 
 impl SeriesView {
     fn capture(
         series: &HeadSeries,
         range: TimeRange,
-        which: ChunkSelection,
+        selection: ChunkSelection,
         encodings: EncodingPolicy,
     ) -> Self {
         let state = series.state.lock();
-        let mut snapshot = Self::default();
-        if which == ChunkSelection::All || which == ChunkSelection::InOrder {
-            snapshot.add_in_order(&state, range);
+        let mut view = Self::default();
+        if selection == ChunkSelection::All || selection == ChunkSelection::InOrder {
+            view.add_in_order(&state, range);
         }
-        if let (Some(late), true) = (&state.out_of_order, which != ChunkSelection::InOrder) {
-            snapshot.add_out_of_order(late, range, which, encodings);
+        if let (Some(ooo), true) = (&state.out_of_order, selection != ChunkSelection::InOrder) {
+            view.add_out_of_order(ooo, range, selection, encodings);
         }
-        snapshot
+        view
     }
 
     fn add_in_order(&mut self, state: &SeriesState, range: TimeRange) {
-        let wanted = |mint, maxt| range.overlaps(TimeRange::new(mint, maxt));
-        self.mapped.extend(state.mapped.iter().filter(|chunk| wanted(chunk.mint(), chunk.maxt())));
-        let sealed = state.sealed().iter().filter(|chunk| wanted(chunk.mint, chunk.maxt));
+        let overlaps = |mint, maxt| range.overlaps(TimeRange::new(mint, maxt));
+        self.mapped
+            .extend(state.mapped.iter().filter(|chunk| overlaps(chunk.mint(), chunk.maxt())));
+        let sealed = state.sealed().iter().filter(|chunk| overlaps(chunk.mint, chunk.maxt));
         self.in_memory.extend(sealed.map(|chunk| Chunk {
             mint: chunk.mint,
             maxt: chunk.maxt,
@@ -249,7 +258,7 @@ impl SeriesView {
             deleted_intervals: None,
         }));
         if let (Some(open), Some(maxt)) = (&state.open, state.max_time())
-            && wanted(open.mint, maxt)
+            && overlaps(open.mint, maxt)
         {
             let bytes: Arc<[u8]> = open.chunk.bytes().into();
             let (encoding, data) = (open.chunk.encoding(), ChunkData::new(bytes));
@@ -265,20 +274,20 @@ impl SeriesView {
 
     fn add_out_of_order(
         &mut self,
-        late: &OutOfOrderState,
+        ooo: &OutOfOrderState,
         range: TimeRange,
-        which: ChunkSelection,
+        selection: ChunkSelection,
         encodings: EncodingPolicy,
     ) {
-        let mapped = late.mapped.overlapping(range);
-        if let ChunkSelection::OutOfOrderUpTo(last) = which {
-            self.late_mapped.extend(mapped.filter(|chunk| chunk.chunk_ref() <= last));
+        let mapped = ooo.mapped.overlapping(range);
+        if let ChunkSelection::OutOfOrderUpTo(last) = selection {
+            self.ooo_mapped.extend(mapped.filter(|chunk| chunk.chunk_ref() <= last));
             return;
         }
-        self.late_mapped.extend(mapped);
-        let open = encode(late.open.samples(), encodings).into_iter();
+        self.ooo_mapped.extend(mapped);
+        let open = encode(ooo.open.samples(), encodings).into_iter();
         let open = open.filter(|chunk| range.overlaps(TimeRange::new(chunk.mint, chunk.maxt)));
-        self.late_in_memory.extend(open.map(|chunk| Chunk {
+        self.ooo_in_memory.extend(open.map(|chunk| Chunk {
             mint: chunk.mint,
             maxt: chunk.maxt,
             encoding: chunk.encoding,
@@ -325,7 +334,7 @@ mod tests {
     }
 
     #[test]
-    fn the_head_answers_as_every_source_must() {
+    fn head_conforms_to_source() {
         let dir = tempfile::tempdir().unwrap();
         let (head, wal) = head_and_log(dir.path());
         let mut expected: BTreeMap<Labels, Vec<FloatSample>> = BTreeMap::new();
@@ -339,7 +348,7 @@ mod tests {
                 .append_or_create(
                     &labels(name, zone),
                     samples.iter().copied().map(Sample::from),
-                    |_, _| panic!("refused"),
+                    |_, _| panic!("rejected"),
                 )
                 .unwrap();
             appender.commit().unwrap();
@@ -349,17 +358,19 @@ mod tests {
     }
 
     #[test]
-    fn the_head_answers_as_every_source_must_whatever_the_kind_of_value() {
+    fn head_conforms_to_source_with_all_value_types() {
         let dir = tempfile::tempdir().unwrap();
         let (head, wal) = head_and_log(dir.path());
         let mut expected: BTreeMap<Labels, Vec<Sample>> = BTreeMap::new();
         for (name, zone, seed) in [("up", "a", 1), ("up", "b", 2), ("down", "", 3)] {
-            let points = seeded_samples(seed);
+            let samples = seeded_samples(seed);
             let mut appender = HeadAppender::new(&head, &wal);
-            let refuse = |point, why| panic!("{point:?} is refused: {why:?}");
-            appender.append_or_create(&labels(name, zone), points.iter().cloned(), refuse).unwrap();
+            let reject = |sample, reason| panic!("{sample:?} was rejected: {reason:?}");
+            appender
+                .append_or_create(&labels(name, zone), samples.iter().cloned(), reject)
+                .unwrap();
             appender.commit().unwrap();
-            expected.insert(labels(name, zone), points);
+            expected.insert(labels(name, zone), samples);
         }
         conformance::check_points(&head, &expected);
     }

@@ -1,13 +1,18 @@
-//! One series of the head: its labels, its open chunk, and where its full chunks are.
+//! Series of the head: labels, open chunk, and references to its full chunks.
 //!
-//! A point enters the open chunk, which holds points of one kind; one that it can't take begins another. A chunk that is full is *sealed*: its bytes stay in memory, in order, until the log has
-//! been written and they are in `chunks_head/`; from then on only a [`crate::tsdb::chunk::mapped_chunk::MappedChunk`] of them is kept.
+//! The open chunk holds samples of one type. A full chunk is *sealed*: its bytes stay in memory
+//! until the WAL has its samples and `chunks_head/` has the chunk. After that only a
+//! [`MappedChunk`] remains. Out-of-order samples have chunks of their own
+//! ([`crate::tsdb::head::out_of_order`]).
 //!
-//! Late points have chunks of their own ([`crate::tsdb::head::out_of_order`]).
+//! # Invariant
+//! M-mapped, sealed and open chunks are in time order and do not overlap; timestamps increase
+//! strictly.
 //!
-//! Invariant: mapped, sealed and open chunks follow each other in time without overlap; every timestamp is
-//! greater than the one before. All of it is guarded by the mutex in [`HeadSeries::state`], held for one series, for microseconds; longer only while a
-//! sender repeats many old samples of one series, each of which is looked up.
+//! # Locking
+//! The mutex in [`HeadSeries::state`] guards all chunks of one series. It is held for microseconds,
+//! longer only if a sender repeats many old samples of the series, because each of them is looked
+//! up.
 
 use crate::model::histogram::{FloatHistogram, Histogram};
 use crate::model::labels::Labels;
@@ -26,92 +31,96 @@ use crate::tsdb::wal::record::record_type::RecordType;
 use parking_lot::Mutex;
 use std::sync::Arc;
 
-/// A series of the head.
+/// Label set, reference and mutable state of a series.
 #[derive(Debug)]
 pub struct HeadSeries {
-    /// Its number in the log and in `chunks_head/`.
+    /// Number of the series in the WAL and in `chunks_head/`.
     pub reference: SeriesRef,
-    /// The hash of its labels, as [`super::series_map::SeriesMap`] computes it.
+    /// Hash of the labels, as [`super::series_map::SeriesMap`] computes it.
     pub hash: u64,
-    /// Its labels; their bytes are its key.
+    /// Label set; its bytes are the key of the series.
     pub labels: Labels,
-    /// What changes with every sample.
+    /// State that changes with every sample.
     pub state: Mutex<SeriesState>,
 }
 
-/// The chunks of a series.
+/// Chunks, metadata and log state of a series.
 #[derive(Debug)]
 pub struct SeriesState {
-    /// The chunk that takes the next sample; `None` until the first sample and after a replay that found only full chunks.
+    /// Chunk that takes the next sample; `None` until the first sample and after a replay that
+    /// found only full chunks.
     pub open: Option<OpenChunk>,
     /// Full chunks that are not yet in `chunks_head/`, oldest first.
     #[expect(
         clippy::box_collection,
-        reason = "it is empty nearly always: 8 bytes instead of 24 in every series"
+        reason = "almost always empty: 8 bytes instead of 24 per series"
     )]
     sealed: Option<Box<Vec<SealedChunk>>>,
     /// Full chunks in `chunks_head/`, oldest first.
     pub mapped: MappedChunks,
-    /// Its late points, where it has some.
+    /// Out-of-order samples; `None` if the series has none.
     pub out_of_order: Option<Box<OutOfOrderState>>,
-    /// The batch that touched the series last; while it is in flight, its samples (and a new series' record) are not in the log.
+    /// Batch that touched the series last. While it is in flight, its samples (and the record of a
+    /// new series) are not in the WAL.
     pub last_batch: BatchId,
-    /// The kind of record into which the series' last point went, [`RecordType::Series`] before the first; of use while that batch is in flight.
+    /// Type of the record that holds the newest sample, [`RecordType::Series`] before the first.
+    /// Meaningful only while `last_batch` is in flight.
     pub last_record_type: RecordType,
-    /// Its type, unit and help text, where these are known.
+    /// Type, unit and help text; `None` if unknown.
     pub metadata: Option<Arc<Metadata>>,
-    /// Whether the series was collected: it takes no more samples, its labels are those of another series from now on.
+    /// Whether the series was collected. It takes no more samples, and its labels can belong to a
+    /// new series.
     pub is_collected: bool,
 }
 
-/// The chunk that grows.
+/// Chunk that takes appends.
 #[derive(Debug)]
 pub struct OpenChunk {
-    /// Its samples.
+    /// Encoder with the samples so far.
     pub chunk: AnyChunk,
-    /// Time of its first sample, ms.
+    /// Timestamp of the first sample, ms.
     pub mint: i64,
-    /// Where it must end at the latest.
+    /// Latest end of the chunk.
     pub window: ChunkBoundary,
 }
 
-/// A full chunk still in memory.
+/// Full chunk that is still in memory.
 #[derive(Debug, Clone)]
 pub struct SealedChunk {
-    /// Time of its first sample, ms.
+    /// Timestamp of the first sample, ms.
     pub mint: i64,
-    /// Time of its last sample, ms.
+    /// Timestamp of the last sample, ms.
     pub maxt: i64,
-    /// How many samples there are.
+    /// Number of samples.
     pub samples: u16,
-    /// How `bytes` are encoded.
+    /// Encoding of `bytes`.
     pub encoding: ChunkEncoding,
-    /// The encoded samples.
+    /// Encoded samples.
     pub bytes: Arc<[u8]>,
 }
 
-/// How chunks are made.
+/// Cut policy and encodings of new chunks.
 #[derive(Debug, Clone, Copy)]
 pub struct ChunkPolicy {
-    /// Where they are cut.
+    /// Rules that end the open chunk.
     pub policy: CutPolicy,
-    /// How new ones are encoded.
+    /// Encodings of new chunks.
     pub encodings: EncodingPolicy,
 }
 
-/// Whether a sample began a new chunk.
+/// Effect of a sample on the chunks of its series.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PushOutcome {
-    /// The open chunk took it.
+    /// The open chunk took the sample.
     IntoOpenChunk,
-    /// It is the first of the series' first chunk.
+    /// The sample is the first of the series' first chunk.
     IntoFirstChunk,
-    /// The chunk before it was sealed.
+    /// The previous chunk was sealed, and the sample is the first of a new one.
     AfterSeal,
 }
 
 impl HeadSeries {
-    /// A series without samples, created by the batch `last_batch`.
+    /// Creates a series without samples. `touched_by` is the batch that creates it.
     #[must_use]
     pub fn new(reference: SeriesRef, hash: u64, labels: Labels, touched_by: BatchId) -> Self {
         let state = SeriesState {
@@ -129,7 +138,8 @@ impl HeadSeries {
 }
 
 impl SeriesState {
-    /// Time of the newest sample in order, ms; `None` for a series without samples.
+    /// Returns the timestamp of the newest in-order sample, ms; `None` for a series without
+    /// samples.
     #[must_use]
     pub fn max_time(&self) -> Option<i64> {
         self.open
@@ -139,7 +149,7 @@ impl SeriesState {
             .or_else(|| self.mapped.last().map(|chunk| chunk.maxt()))
     }
 
-    /// Of which kind the newest point is.
+    /// Returns the type of the newest in-order sample.
     #[must_use]
     pub fn last_value_type(&self) -> Option<ValueType> {
         let open = self.open.as_ref().map(|open| open.chunk.encoding());
@@ -149,15 +159,16 @@ impl SeriesState {
             .map(ChunkEncoding::value_type)
     }
 
-    /// The point as this series has it: the marker of a series' end comes as a float, and is of the kind of what it ends.
+    /// Returns the sample as the series stores it. A stale marker arrives as a float and gets the
+    /// type of the newest sample.
     #[inline]
     #[must_use]
-    pub fn normalize_stale_marker(&self, point: Sample) -> Sample {
-        match point.value {
-            SampleValue::Float(sum) if point.value.is_stale() => {
-                Sample { value: self.stale_marker(sum), ..point }
+    pub fn normalize_stale_marker(&self, sample: Sample) -> Sample {
+        match sample.value {
+            SampleValue::Float(sum) if sample.value.is_stale() => {
+                Sample { value: self.stale_marker(sum), ..sample }
             }
-            _ => point,
+            _ => sample,
         }
     }
 
@@ -176,26 +187,26 @@ impl SeriesState {
         }
     }
 
-    /// Whether the newest sample is a stale marker; not known, and `false`, where there is no open chunk.
+    /// Returns `true` if the newest sample is a stale marker. Always `false` without an open chunk.
     #[inline]
     #[must_use]
     pub fn is_stale(&self) -> bool {
         self.open.as_ref().is_some_and(|open| open.chunk.is_stale())
     }
 
-    /// Full chunks that are still in memory, oldest first.
+    /// Returns the full chunks that are still in memory, oldest first.
     #[must_use]
     pub fn sealed(&self) -> &[SealedChunk] {
         self.sealed.as_deref().map_or(&[], Vec::as_slice)
     }
 
-    /// Time of the oldest sample that is not in a mapped chunk, ms.
+    /// Returns the timestamp of the oldest sample that is not in an m-mapped chunk, ms.
     #[must_use]
     pub fn min_unmapped_time(&self) -> Option<i64> {
         self.sealed().first().map(|chunk| chunk.mint).or(self.open.as_ref().map(|open| open.mint))
     }
 
-    /// Forgets all samples and has these mapped chunks instead.
+    /// Replaces all in-order chunks with these m-mapped chunks.
     pub fn replace_with_mapped(&mut self, chunks: &[MappedChunk]) {
         self.open = None;
         self.sealed = None;
@@ -203,13 +214,14 @@ impl SeriesState {
         chunks.iter().for_each(|chunk| self.mapped.push(*chunk));
     }
 
-    /// Time of the oldest sample in order, ms; `None` for a series without samples.
+    /// Returns the timestamp of the oldest in-order sample, ms; `None` for a series without
+    /// samples.
     #[must_use]
     pub fn min_time(&self) -> Option<i64> {
         self.mapped.iter().next().map(MappedChunk::mint).or_else(|| self.min_unmapped_time())
     }
 
-    /// Forgets the chunks in order that end before `mint` ms, and gives how many they were.
+    /// Drops in-order chunks that end before `mint` ms. Returns the number of dropped chunks.
     pub fn truncate_before(&mut self, mint: i64) -> usize {
         let mut dropped = self.mapped.truncate_before(mint);
         let old = self.sealed().iter().take_while(|chunk| chunk.maxt < mint).count();
@@ -224,27 +236,28 @@ impl SeriesState {
         dropped
     }
 
-    /// Appends a point that is newer than [`Self::max_time`], cutting a new chunk where the rules or the open chunk want one.
-    pub fn push(&mut self, point: &Sample, rules: &ChunkPolicy) -> PushOutcome {
+    /// Appends a sample that is newer than [`Self::max_time`]. Cuts a new chunk if the rules or the
+    /// open chunk require it.
+    pub fn push(&mut self, sample: &Sample, rules: &ChunkPolicy) -> PushOutcome {
         let Some(open) = &mut self.open else {
-            self.open = Some(OpenChunk::with_first_sample(point, rules, None));
+            self.open = Some(OpenChunk::with_first_sample(sample, rules, None));
             return PushOutcome::IntoFirstChunk;
         };
-        let has_ended = needs_other_encoding(&open.chunk, rules.encodings, point)
-            || open.window.must_cut(&rules.policy, &open.chunk, open.mint, point.t);
-        if !has_ended && open.chunk.append(point) != AppendOutcome::NeedsNewChunk {
+        let has_ended = needs_other_encoding(&open.chunk, rules.encodings, sample)
+            || open.window.must_cut(&rules.policy, &open.chunk, open.mint, sample.t);
+        if !has_ended && open.chunk.append(sample) != AppendOutcome::NeedsNewChunk {
             return PushOutcome::IntoOpenChunk;
         }
-        let mut next = OpenChunk::with_first_sample(point, rules, Some(&open.chunk));
+        let mut next = OpenChunk::with_first_sample(sample, rules, Some(&open.chunk));
         if !has_ended {
-            next.window = open.window.after_incompatible_histogram(&rules.policy, point.t);
+            next.window = open.window.after_incompatible_histogram(&rules.policy, sample.t);
         }
         self.seal();
         self.open = Some(next);
         PushOutcome::AfterSeal
     }
 
-    /// Drops the `count` oldest sealed chunks, now in `chunks_head/`.
+    /// Drops the `count` oldest sealed chunks, which are in `chunks_head/` now.
     pub fn drop_sealed(&mut self, count: usize) {
         if let Some(sealed) = &mut self.sealed {
             sealed.drain(..count.min(sealed.len()));
@@ -254,7 +267,7 @@ impl SeriesState {
         }
     }
 
-    /// Ends the open chunk, if there is one.
+    /// Seals the open chunk, if one exists.
     pub fn seal(&mut self) {
         let Some(open) = self.open.take() else { return };
         fail_point::hit("head.chunk_cut");
@@ -268,25 +281,25 @@ impl SeriesState {
 }
 
 impl OpenChunk {
-    /// A chunk with a first point; `before` is the one that the series had before it.
-    fn with_first_sample(point: &Sample, rules: &ChunkPolicy, before: Option<&AnyChunk>) -> Self {
-        let chunk = AnyChunk::with_first_sample(rules.encodings, point, before);
-        Self { chunk, mint: point.t, window: ChunkBoundary::starting_at(&rules.policy, point.t) }
+    /// Creates a chunk with its first sample. `before` is the previous open chunk of the series.
+    fn with_first_sample(sample: &Sample, rules: &ChunkPolicy, before: Option<&AnyChunk>) -> Self {
+        let chunk = AnyChunk::with_first_sample(rules.encodings, sample, before);
+        Self { chunk, mint: sample.t, window: ChunkBoundary::starting_at(&rules.policy, sample.t) }
     }
 }
 
-/// Whether a point is not to go into the open chunk for its encoding: a float goes on in the one that was begun, unless that has no place for
-/// its start.
+/// Returns `true` if the encoding of the open chunk does not suit the sample. A float continues an
+/// open float chunk of another encoding unless that cannot store its start timestamp.
 #[inline]
-fn needs_other_encoding(open: &AnyChunk, encodings: EncodingPolicy, point: &Sample) -> bool {
-    let (encoding, kind) = (open.encoding(), point.value.kind());
+fn needs_other_encoding(open: &AnyChunk, encodings: EncodingPolicy, sample: &Sample) -> bool {
+    let (encoding, kind) = (open.encoding(), sample.value.kind());
     if kind != ValueType::Float {
         return encoding != encodings.encoding_for(kind);
     }
-    let wants_start = point.start_timestamp != 0
+    let needs_start_timestamp = sample.start_timestamp != 0
         && encoding == ChunkEncoding::Xor
         && encodings.encoding_for(kind) == ChunkEncoding::Xor2;
-    encoding.value_type() != kind || wants_start
+    encoding.value_type() != kind || needs_start_timestamp
 }
 
 #[cfg(test)]
@@ -303,7 +316,8 @@ mod tests {
     use crate::tsdb::chunk::float_chunk::FloatEncoding::{Xor, Xor2};
     use crate::tsdb::head::in_flight::BatchId;
 
-    /// What became of floats at these times, each with a start and appended by rules of its own, and the full chunks that they made.
+    /// Pushes floats (timestamp, start timestamp, encoding of new chunks); returns the outcomes,
+    /// and encoding and length of the sealed chunks.
     fn push_all<const N: usize>(
         floats: [(i64, i64, FloatEncoding); N],
     ) -> (Vec<PushOutcome>, Vec<(ChunkEncoding, u16)>) {
@@ -325,23 +339,23 @@ mod tests {
     }
 
     #[test]
-    fn another_encoding_is_that_of_the_next_chunk() {
-        let (pushed, sealed) = push_all([
+    fn changed_encoding_applies_to_next_chunk() {
+        let (outcomes, sealed) = push_all([
             (0, 0, Xor),
             (500, 0, Xor2),
             (1_000, 0, Xor2),
             (1_500, 0, Xor),
             (2_000, 0, Xor),
         ]);
-        assert_eq!(pushed, [IntoFirstChunk, IntoOpenChunk, AfterSeal, IntoOpenChunk, AfterSeal]);
+        assert_eq!(outcomes, [IntoFirstChunk, IntoOpenChunk, AfterSeal, IntoOpenChunk, AfterSeal]);
         assert_eq!(sealed, [(ChunkEncoding::Xor, 2), (ChunkEncoding::Xor2, 2)]);
     }
 
     #[test]
-    fn a_start_that_can_be_kept_does_not_go_into_a_chunk_without_place_for_it() {
-        let (pushed, sealed) =
+    fn start_timestamp_cuts_xor_chunk_if_xor2_is_on() {
+        let (outcomes, sealed) =
             push_all([(0, 0, Xor), (100, 0, Xor2), (200, 7, Xor2), (300, 7, Xor)]);
-        assert_eq!(pushed, [IntoFirstChunk, IntoOpenChunk, AfterSeal, IntoOpenChunk]);
+        assert_eq!(outcomes, [IntoFirstChunk, IntoOpenChunk, AfterSeal, IntoOpenChunk]);
         assert_eq!(sealed, [(ChunkEncoding::Xor, 2)]);
     }
 }

@@ -1,9 +1,10 @@
-//! All series of the head, found by the bytes of their labels or by their reference.
+//! Map of all series of the head, by label bytes and by reference.
 //!
-//! Both ways are sharded, each shard behind its own lock, held for one look-up or one insertion. Lock order: a label shard
-//! before a reference shard; neither is held while a series' own mutex is taken.
+//! Hashes use a random key per process, so that no sender can craft label sets that collide.
 //!
-//! The hash is keyed anew in every process, so that nobody can send labels that all fall together.
+//! # Locking
+//! Both directions are sharded. Each shard has its own lock, held for one lookup or insertion.
+//! Order: label shard, then reference shard. Neither is held while a series mutex is taken.
 
 use crate::model::labels::Labels;
 use crate::model::refs::SeriesRef;
@@ -20,7 +21,7 @@ const SHARDS: usize = 256;
 type LabelShard = RwLock<HashTable<Arc<HeadSeries>>>;
 type RefShard = RwLock<HashMap<SeriesRef, Arc<HeadSeries>>>;
 
-/// The series of the head.
+/// Sharded map of the series.
 #[derive(Debug)]
 pub struct SeriesMap {
     hasher: RandomState,
@@ -29,12 +30,12 @@ pub struct SeriesMap {
     len: AtomicUsize,
 }
 
-/// The series that a set of labels names, and whether it was there before.
+/// Series that a label set identifies.
 #[derive(Debug)]
 pub struct SeriesLookup {
-    /// The series.
+    /// Existing or created series.
     pub series: Arc<HeadSeries>,
-    /// Whether this call created it.
+    /// Whether this call created the series.
     pub created: bool,
 }
 
@@ -50,30 +51,31 @@ impl Default for SeriesMap {
 }
 
 impl SeriesMap {
-    /// The hash under which labels of these bytes stand.
+    /// Returns the hash of these label bytes.
     #[must_use]
-    pub fn hash(&self, packed: &[u8]) -> u64 {
-        self.hasher.hash_one(packed)
+    pub fn hash(&self, label_bytes: &[u8]) -> u64 {
+        self.hasher.hash_one(label_bytes)
     }
 
-    /// The series whose labels have exactly these bytes.
+    /// Returns the series with exactly these label bytes.
     #[must_use]
-    pub fn get(&self, packed: &[u8]) -> Option<Arc<HeadSeries>> {
-        let hash = self.hash(packed);
+    pub fn get(&self, label_bytes: &[u8]) -> Option<Arc<HeadSeries>> {
+        let hash = self.hash(label_bytes);
         let shard = self.label_shard(hash).read();
-        shard.find(hash, |series| series.labels.as_bytes() == packed).cloned()
+        shard.find(hash, |series| series.labels.as_bytes() == label_bytes).cloned()
     }
 
-    /// The series with that reference.
+    /// Returns the series with this reference.
     #[must_use]
     pub fn get_by_ref(&self, reference: SeriesRef) -> Option<Arc<HeadSeries>> {
         self.ref_shard(reference).read().get(&reference).cloned()
     }
 
-    /// The series with these labels, made by `create` (from hash and labels) where there is none.
+    /// Returns the series with these labels. If it does not exist, `create` makes it from hash and
+    /// labels.
     ///
     /// # Errors
-    /// What `create` fails with; nothing was added then.
+    /// The error of `create`; nothing is added then.
     pub fn get_or_create<E>(
         &self,
         labels: &Labels,
@@ -91,7 +93,7 @@ impl SeriesMap {
         Ok(SeriesLookup { series, created: true })
     }
 
-    /// Takes a series out of both maps. Whoever calls has marked it as dead.
+    /// Removes a series from both maps. The caller has marked it as collected.
     pub fn remove(&self, series: &HeadSeries) {
         self.unlink_labels(series);
         if self.ref_shard(series.reference).write().remove(&series.reference).is_some() {
@@ -99,20 +101,23 @@ impl SeriesMap {
         }
     }
 
-    /// Makes the labels of a series free for another one; by its reference it is still found.
+    /// Releases the labels of a series for a new one. The series can still be found by its
+    /// reference.
     pub fn unlink_labels(&self, series: &HeadSeries) {
         let mut shard = self.label_shard(series.hash).write();
-        if let Ok(entry) = shard.find_entry(series.hash, |one| one.reference == series.reference) {
+        if let Ok(entry) =
+            shard.find_entry(series.hash, |entry| entry.reference == series.reference)
+        {
             entry.remove();
         }
     }
 
-    /// The series shard by shard, for a walk over all of them; each shard is locked for copying its list.
+    /// Iterates over the series shard by shard. Each shard is locked while its list is copied.
     pub fn shards(&self) -> impl Iterator<Item = Vec<Arc<HeadSeries>>> {
         self.by_ref.iter().map(|shard| shard.read().values().cloned().collect())
     }
 
-    /// All series, in no order; a shard is locked at a time.
+    /// Returns all series, in no order. One shard is locked at a time.
     #[must_use]
     pub fn all(&self) -> Vec<Arc<HeadSeries>> {
         let mut all = Vec::with_capacity(self.len());
@@ -120,20 +125,20 @@ impl SeriesMap {
         all
     }
 
-    /// How many series there are.
+    /// Number of series.
     #[must_use]
     pub fn len(&self) -> usize {
         self.len.load(Ordering::Relaxed)
     }
 
-    /// Whether there are none.
+    /// Returns `true` if there are no series.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
     fn label_shard(&self, hash: u64) -> &LabelShard {
-        // The table inside a shard uses the low and the highest bits; these lie between.
+        // The table inside a shard uses the low and the highest bits; these bits are between them.
         &self.by_labels[(hash >> 40) as usize % SHARDS]
     }
 

@@ -1,36 +1,36 @@
-//! What the head counts. The names under which Prometheus shows these stand where they are registered.
+//! Counters of the head; metrics export them under Prometheus's names.
 
 use std::sync::atomic::{AtomicI64, AtomicU64};
 
-/// Counters of the head; each only grows, but for the gauges that say so.
+/// Counters of the head. Each only grows, except the gauges.
 #[derive(Debug, Default)]
 pub struct HeadStats {
-    /// Floats appended by requests, in order.
+    /// Floats appended in order by requests.
     pub floats_appended: AtomicU64,
-    /// Native histograms appended by requests, in order.
+    /// Native histograms appended in order by requests.
     pub histograms_appended: AtomicU64,
-    /// Series that got other metadata than they had, by requests.
+    /// Metadata changes of series, by requests.
     pub metadata_updates: AtomicU64,
-    /// Series created, by requests and by replay.
+    /// Series created by requests and by replay.
     pub series_created: AtomicU64,
-    /// Chunks begun or found on disk.
+    /// Chunks created or found on disk.
     pub chunks_created: AtomicU64,
-    /// Chunks moved to `chunks_head/`.
+    /// Chunks written to `chunks_head/`.
     pub chunks_mapped: AtomicU64,
-    /// Writes to `chunks_head/` that failed; the chunks stay in memory and are tried again.
+    /// Failed writes to `chunks_head/`; the chunks stay in memory and are retried.
     pub chunk_write_failures: AtomicU64,
-    /// Floats that came late and were appended.
+    /// Out-of-order floats appended.
     pub ooo_floats_appended: AtomicU64,
-    /// Native histograms that came late and were appended.
+    /// Out-of-order native histograms appended.
     pub ooo_histograms_appended: AtomicU64,
-    /// Chunks of late samples that were written to `chunks_head/`.
+    /// Chunks of out-of-order samples written to `chunks_head/`.
     pub ooo_chunks_written: AtomicU64,
-    /// Series that were collected.
+    /// Series removed by garbage collection.
     pub series_removed: AtomicU64,
-    /// Chunks that were dropped because a block has them.
+    /// Chunks dropped because a block contains them.
     pub chunks_removed: AtomicU64,
     /// Gauge: series whose newest sample is a stale marker.
     pub stale_series: AtomicI64,
-    /// Those of them for which there was no space.
+    /// Failed chunk writes caused by a full disk.
     pub chunk_writes_without_space: AtomicU64,
 }

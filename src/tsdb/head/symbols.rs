@@ -1,14 +1,16 @@
-//! The strings of the head's labels, sorted, as the index of a block wants them.
+//! Sorted strings of the head's labels, for the symbol table of a block.
 //!
-//! Names and the values of each name are lists of their own, each sorted and read in slices, so that nothing holds them all; whoever writes the
-//! block merges them. As in Prometheus the empty text is among them, and strings of series that the block leaves out.
+//! The label names, and the values of each name, are separate sorted lists, read in slices so that
+//! memory stays bounded. The block writer merges them. As in Prometheus, the lists contain the
+//! empty string and strings of series that the block leaves out.
 
 use crate::tsdb::head::Head;
 
-/// How many strings are taken from the index at once.
+/// Number of strings read from the index at once.
 const SLICE: usize = 512;
 
-/// Lists of strings, each rising, which together have all strings of the head's labels; some stand in several.
+/// Returns ascending lists that together contain all strings of the head's labels. A string can be
+/// in several lists.
 pub fn symbols(head: &Head) -> impl Iterator<Item = Box<dyn Iterator<Item = String> + '_>> {
     let names = head.postings().label_names();
     let first: Box<dyn Iterator<Item = String>> =
@@ -21,7 +23,7 @@ pub fn symbols(head: &Head) -> impl Iterator<Item = Box<dyn Iterator<Item = Stri
     std::iter::once(first).chain(values)
 }
 
-/// The values of a label, rising.
+/// Values of a label, ascending.
 struct LabelValuesIter<'a> {
     head: &'a Head,
     name: String,
@@ -45,7 +47,7 @@ impl Iterator for LabelValuesIter<'_> {
         if self.slice.as_slice().is_empty() {
             self.refill_slice(Some(&next));
             if self.slice.as_slice().is_empty() {
-                // Nothing is left: the next call must not begin anew.
+                // The list is exhausted: without this the next call would start again.
                 self.name.clear();
             }
         }

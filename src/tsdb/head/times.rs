@@ -1,25 +1,27 @@
-//! The times that the head spans, and which times it takes.
+//! Time range of the head, and the times that it accepts.
 //!
-//! As in Prometheus, a sample must not be older than half a chunk range before the newest sample of the head, nor older than what
-//! blocks already hold: so the range that becomes the next block is closed to appends before it is written.
+//! As in Prometheus, an in-order sample must not be older than half a chunk range before the newest
+//! sample, nor older than what blocks contain. The range of the next block is closed to appends
+//! before the block is written.
 
 use std::sync::atomic::{AtomicI64, Ordering};
 
-/// Oldest and newest sample of the head, in ms.
+/// Timestamps of the oldest and newest sample of the head, ms.
 #[derive(Debug)]
 pub struct HeadTimes {
-    /// `i64::MAX` while there is no sample.
+    /// `i64::MAX` while the head is empty.
     min: AtomicI64,
-    /// `i64::MIN` while there is no sample.
+    /// `i64::MIN` while the head is empty.
     max: AtomicI64,
     /// Samples before this time belong to blocks.
     min_valid: AtomicI64,
-    /// The oldest sample that came since [`HeadTimes::watch_min`], for [`HeadTimes::set_min`]; `i64::MAX` where none did.
+    /// Oldest sample since [`HeadTimes::watch_min`], for [`HeadTimes::set_min`]; `i64::MAX` if
+    /// there is none.
     min_since_watch: AtomicI64,
 }
 
 impl HeadTimes {
-    /// The times of an empty head that takes nothing before `min_valid`.
+    /// Creates the times of an empty head that accepts nothing before `min_valid` (ms).
     #[must_use]
     pub fn new(min_valid: i64) -> Self {
         Self {
@@ -30,60 +32,63 @@ impl HeadTimes {
         }
     }
 
-    /// Time of the oldest sample, ms; `None` for an empty head.
+    /// Returns the timestamp of the oldest sample, ms; `None` for an empty head.
     pub fn min(&self) -> Option<i64> {
         Some(self.min.load(Ordering::Relaxed)).filter(|min| *min != i64::MAX)
     }
 
-    /// Time of the newest sample, ms; `None` for an empty head.
+    /// Returns the timestamp of the newest sample, ms; `None` for an empty head.
     pub fn max(&self) -> Option<i64> {
         Some(self.max.load(Ordering::Relaxed)).filter(|max| *max != i64::MIN)
     }
 
-    /// Nothing before this time is taken, whatever the head holds; ms.
+    /// Returns the time before which no in-order sample is accepted, ms.
     pub fn min_valid(&self) -> i64 {
         self.min_valid.load(Ordering::Relaxed)
     }
 
-    /// Widens the span to the given times; those of an empty set (`i64::MAX`, `i64::MIN`) change nothing.
+    /// Extends the range to these times. `(i64::MAX, i64::MIN)`, the range of an empty set, changes
+    /// nothing.
     pub fn extend(&self, min: i64, max: i64) {
-        // In this order, for `set_min`.
+        // Before `min`: if `set_min` overwrites `min`, it finds the value here.
         self.min_since_watch.fetch_min(min, Ordering::SeqCst);
         self.min.fetch_min(min, Ordering::SeqCst);
         self.max.fetch_max(max, Ordering::Relaxed);
     }
 
-    /// Nothing before `time` is taken from now on, but by requests that have begun; ms.
+    /// Rejects in-order samples before `time` (ms), except those of requests that started earlier.
     pub fn raise_min_valid(&self, time: i64) {
         self.min_valid.fetch_max(time, Ordering::Relaxed);
     }
 
-    /// From now on samples that come are noted, until [`Self::set_min`] tells where the head begins.
+    /// Starts to record the oldest new sample, for [`Self::set_min`].
     pub fn watch_min(&self) {
         self.min_since_watch.store(i64::MAX, Ordering::SeqCst);
     }
 
-    /// The head begins at `time` now (ms), or at an older sample that came since [`Self::watch_min`]: what was before is in a block.
+    /// Sets the minimum to `time` (ms), or to an older sample that arrived since
+    /// [`Self::watch_min`]. Everything before is in a block.
     pub fn set_min(&self, time: i64) {
         self.min.store(time, Ordering::SeqCst);
-        // Whoever lowered the time that was just overwritten had told this one first.
+        // A sample that lowered the overwritten minimum is in `min_since_watch` already.
         self.min.fetch_min(self.min_since_watch.load(Ordering::SeqCst), Ordering::SeqCst);
         self.max.fetch_max(time, Ordering::Relaxed);
     }
 
-    /// The oldest time that is taken now, ms; `None` while the head is empty.
+    /// Returns the minimum time that is accepted, ms; `None` while the head is empty.
     pub fn min_appendable_time(&self, chunk_range_ms: i64) -> Option<i64> {
         self.max().map(|max| self.min_valid().max(max.saturating_sub(chunk_range_ms / 2)))
     }
 
-    /// Opens an empty head at `first`, if that may be taken at all, and returns the oldest time that is taken, ms.
+    /// Initializes an empty head at `first` if that can be accepted. Returns the minimum time that
+    /// is accepted, ms.
     pub fn init_at(&self, first: i64, chunk_range_ms: i64) -> i64 {
         if first < self.min_valid() {
             return self.min_appendable_time(chunk_range_ms).unwrap_or(self.min_valid());
         }
-        let begun =
+        let exchanged =
             self.max.compare_exchange(i64::MIN, first, Ordering::Relaxed, Ordering::Relaxed);
-        let max = begun.err().unwrap_or(first);
+        let max = exchanged.err().unwrap_or(first);
         self.min.fetch_min(max, Ordering::Relaxed);
         self.min_valid().max(max.saturating_sub(chunk_range_ms / 2))
     }
@@ -96,7 +101,7 @@ mod tests {
     const RANGE: i64 = 7_200_000;
 
     #[test]
-    fn the_first_sample_opens_an_empty_head() {
+    fn first_sample_initializes_empty_head() {
         let times = HeadTimes::new(i64::MIN);
         assert_eq!(times.min_appendable_time(RANGE), None);
         assert_eq!(times.init_at(10_000_000, RANGE), 10_000_000 - RANGE / 2);
@@ -105,14 +110,14 @@ mod tests {
     }
 
     #[test]
-    fn a_sample_that_belongs_to_a_block_does_not_open_the_head() {
+    fn sample_before_min_valid_leaves_head_empty() {
         let times = HeadTimes::new(5_000_000);
         assert_eq!(times.init_at(4_999_999, RANGE), 5_000_000);
         assert_eq!(times.max(), None);
     }
 
     #[test]
-    fn nothing_is_taken_that_blocks_hold_or_that_is_half_a_range_behind() {
+    fn min_appendable_time_is_larger_of_both_bounds() {
         let times = HeadTimes::new(5_000_000);
         times.extend(6_000_000, 7_000_000);
         assert_eq!(times.min_appendable_time(RANGE), Some(5_000_000));
@@ -122,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn the_beginning_is_not_set_behind_a_sample_that_came_meanwhile() {
+    fn set_min_keeps_samples_since_watch_min() {
         let times = HeadTimes::new(i64::MIN);
         times.extend(1_000_000, 9_000_000);
         times.watch_min();

@@ -1,25 +1,27 @@
-//! Exemplars in: judged by [`crate::tsdb::head::exemplars`], logged in the request's batch behind its samples.
+//! Appends of exemplars: checked by [`crate::tsdb::head::exemplars`], logged in the request's batch
+//! after its samples.
 //!
-//! By the same rule as samples: under the series' mutex, once no other batch in flight has touched the series. So its record stands before its
-//! exemplars in the log, and these stand there in the order in which the ring took them; a replay refuses none of them.
+//! As for samples, the series mutex is held and no other in-flight batch has touched the series.
+//! The WAL thus has the series record before its exemplars, and the exemplars in the order of the
+//! ring; replay rejects none of them.
 
 use crate::model::exemplar::Exemplar;
 use crate::tsdb::head::append::HeadAppender;
 use crate::tsdb::head::exemplars::{AddOutcome, ExemplarRejection};
 
 impl HeadAppender<'_> {
-    /// Appends to the series whose labels have exactly these bytes. It must be there: its samples are appended before, also where they are
-    /// refused as repeated.
+    /// Appends to the series with exactly these label bytes. Its samples must have been appended
+    /// before, also if they were duplicates.
     ///
-    /// `reject` is told of every exemplar that is not stored; one that is stored already counts as stored.
+    /// `reject` is called for every exemplar that is not stored; a duplicate counts as stored.
     pub fn append_exemplars(
         &mut self,
-        packed: &[u8],
+        label_bytes: &[u8],
         exemplars: impl Iterator<Item = Exemplar>,
         mut reject: impl FnMut(Exemplar, ExemplarRejection),
     ) {
         let head = self.head;
-        let Some(series) = head.series.get(packed) else {
+        let Some(series) = head.series.get(label_bytes) else {
             exemplars.for_each(|exemplar| reject(exemplar, ExemplarRejection::UnknownSeries));
             return;
         };
@@ -34,10 +36,10 @@ impl HeadAppender<'_> {
                 Ok(AddOutcome::Added) => {
                     self.batch.push_exemplar(series.reference, &exemplar);
                     state.last_batch = self.batch_id;
-                    self.tally.exemplars += 1;
+                    self.stats.exemplars += 1;
                 }
-                Ok(AddOutcome::Duplicate) => self.tally.exemplars += 1,
-                Err(why) => reject(exemplar, why),
+                Ok(AddOutcome::Duplicate) => self.stats.exemplars += 1,
+                Err(reason) => reject(exemplar, reason),
             }
         }
     }

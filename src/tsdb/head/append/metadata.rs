@@ -1,12 +1,13 @@
-//! Appending metadata: of one series, or of a whole metric family, as remote write 1.0 sends it.
+//! Appends of metadata: for one series, or for a metric family as remote write 1.0 sends it.
 //!
-//! What a series has already is not logged again. A record of metadata stands behind that of its series, and in the order in which the
-//! series got it: a series is locked as for samples, once no other batch in flight has touched it.
+//! Metadata that a series already has is not logged again. As for samples, a series is locked when
+//! no other in-flight batch has touched it, so a metadata record follows the series record.
 //!
-//! A family that is new or has changed is a walk over its series, which may be many: what is to be logged goes to the log in pieces, and
-//! series that other requests are at work with come last, so that neither waits for the other longer than for a piece.
-//! A family that comes unchanged is one look-up: all its series have its metadata, as a series gets it when it is created
-//! (`HeadAppender::inherit_family_metadata`) and the walk begins after the family was made known.
+//! # Families
+//! A new or changed family is a pass over its series, which may be many. Records are flushed to the
+//! WAL in parts, and series that other requests are using come last, so that neither waits long. An
+//! unchanged family is one lookup: its series have its metadata already. New series inherit it
+//! (`HeadAppender::inherit_family_metadata`), and the pass starts after the family is recorded.
 
 use crate::model::labels::METRIC_NAME;
 use crate::model::metadata::{Metadata, MetadataRef, MetricType};
@@ -20,41 +21,44 @@ use parking_lot::MutexGuard;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-/// Entries go to the log when there are so many bytes of them.
+/// Size of unflushed metadata at which it is flushed to the WAL, bytes.
 const FLUSH_BYTES: usize = 256 << 10;
-/// So many pieces may be on their way to the log before they are waited for.
+/// Maximum number of flushes before the appender waits for the WAL.
 const MAX_UNCONFIRMED_FLUSHES: usize = 16;
 
-/// Why a family's metadata is not stored.
+/// Error of storing the metadata of a family.
 #[derive(Debug, thiserror::Error)]
 pub enum FamilyError {
-    /// There are too many families.
+    /// The maximum number of families is reached.
     #[error(transparent)]
     Limit(#[from] FamilyLimitReached),
-    /// The log could not be written: some series have it.
-    #[error("the write-ahead log failed: {0}")]
+    /// The WAL could not be written; some series may have the metadata.
+    #[error("the write-unconfirmed log failed: {0}")]
     Log(#[from] WalError),
 }
 
-/// What is on its way to the log.
+/// Metadata records that the WAL has not confirmed.
 #[derive(Default)]
 struct PendingLogWrites {
     bytes: usize,
-    ahead: usize,
+    unconfirmed: usize,
 }
 
-/// A name that series of a family have.
+/// Family, and a metric name that series of the family have.
 struct FamilyMember<'n> {
     family: &'n str,
     name: &'n str,
 }
 
 impl HeadAppender<'_> {
-    /// Sets the metadata of the series that was appended to last; nothing is done where there is none, or where it has that metadata.
+    /// Sets the metadata of the series of the last append. Does nothing if there is none, or if it
+    /// has this metadata.
     pub fn set_last_series_metadata(&mut self, metadata: MetadataRef<'_>) {
         let Some(series) = self.last_series.take() else { return };
         let mut state = self.lock_series(&series);
-        if !state.is_collected && state.metadata.as_deref().is_none_or(|known| *known != metadata) {
+        if !state.is_collected
+            && state.metadata.as_deref().is_none_or(|current| *current != metadata)
+        {
             self.log_and_set(
                 &series,
                 &mut state,
@@ -65,10 +69,10 @@ impl HeadAppender<'_> {
         self.last_series = Some(series);
     }
 
-    /// Sets the metadata of a metric family: of its series, and of those that are yet to come.
+    /// Sets the metadata of a metric family, for its existing and future series.
     ///
     /// # Errors
-    /// [`FamilyError`].
+    /// [`FamilyError`] if there are too many families or the WAL fails.
     pub fn set_family_metadata(
         &mut self,
         family: &str,
@@ -78,14 +82,14 @@ impl HeadAppender<'_> {
             FamilyUpdate::Unchanged => Ok(()),
             FamilyUpdate::Changed => {
                 self.propagate_family(family, metadata.metric_type).inspect_err(|_| {
-                    // Some series do not have it: it must count as new when it comes again.
+                    // Some series lack it: a retry must count as a change.
                     self.head.metadata.families.remove(family);
                 })
             }
         }
     }
 
-    /// Gives a series that this request has created the metadata that is remembered for it.
+    /// Sets the metadata of the family on a series that this request created.
     pub(super) fn inherit_family_metadata(&mut self, series: &HeadSeries) {
         let Some(metadata) = series
             .labels
@@ -110,18 +114,18 @@ impl HeadAppender<'_> {
         state.metadata = Some(metadata);
     }
 
-    /// Gives the series of a family what is remembered for them.
+    /// Sets the metadata of the family on its series.
     fn propagate_family(
         &mut self,
         family: &str,
         metric_type: MetricType,
     ) -> Result<(), FamilyError> {
         let head = self.head;
-        let mut pieces = PendingLogWrites::default();
+        let mut pending = PendingLogWrites::default();
         for name in series_names(family, metric_type) {
             let mut busy = Vec::new();
-            for reference in head.postings.postings(METRIC_NAME, &name) {
-                let Some(series) = head.series.get_by_ref(reference) else { continue };
+            for series_ref in head.postings.postings(METRIC_NAME, &name) {
+                let Some(series) = head.series.get_by_ref(series_ref) else { continue };
                 let state = series.state.lock();
                 if state.last_batch != self.batch_id && head.in_flight.contains(state.last_batch) {
                     drop(state);
@@ -131,9 +135,9 @@ impl HeadAppender<'_> {
                         &series,
                         state,
                         &FamilyMember { family, name: &name },
-                        &mut pieces,
+                        &mut pending,
                     );
-                    self.flush_if_large(&mut pieces)?;
+                    self.flush_if_large(&mut pending)?;
                 }
             }
             for series in busy {
@@ -142,58 +146,60 @@ impl HeadAppender<'_> {
                     &series,
                     state,
                     &FamilyMember { family, name: &name },
-                    &mut pieces,
+                    &mut pending,
                 );
-                self.flush_if_large(&mut pieces)?;
+                self.flush_if_large(&mut pending)?;
             }
         }
         Ok(())
     }
 
-    /// Gives a series what stands for its family at this moment, which may be newer than what is being handed out.
+    /// Sets the current metadata of the family on a series. It may be newer than what the caller
+    /// propagates.
     fn update_from_family(
         &mut self,
         series: &HeadSeries,
         mut state: MutexGuard<'_, SeriesState>,
-        part: &FamilyMember<'_>,
-        pieces: &mut PendingLogWrites,
+        member: &FamilyMember<'_>,
+        pending: &mut PendingLogWrites,
     ) {
         if let Some(metadata) =
-            self.head.metadata.families.for_series_in_family(part.name, part.family)
+            self.head.metadata.families.for_series_in_family(member.name, member.family)
             && !state.is_collected
             && state.metadata.as_ref() != Some(&metadata)
         {
-            pieces.bytes += metadata.unit.len() + metadata.help.len() + 32;
+            pending.bytes += metadata.unit.len() + metadata.help.len() + 32;
             self.log_and_set(series, &mut state, metadata);
         }
     }
 
-    /// Sends what has become a piece to the log, and waits for it where many are on their way.
-    fn flush_if_large(&mut self, pieces: &mut PendingLogWrites) -> Result<(), WalError> {
-        if pieces.bytes < FLUSH_BYTES {
+    /// Flushes to the WAL if enough bytes are pending, and waits for the WAL after every
+    /// [`MAX_UNCONFIRMED_FLUSHES`] flushes.
+    fn flush_if_large(&mut self, pending: &mut PendingLogWrites) -> Result<(), WalError> {
+        if pending.bytes < FLUSH_BYTES {
             return Ok(());
         }
-        pieces.bytes = 0;
-        pieces.ahead += 1;
+        pending.bytes = 0;
+        pending.unconfirmed += 1;
         let position = self.flush_batch();
-        if pieces.ahead >= MAX_UNCONFIRMED_FLUSHES {
-            pieces.ahead = 0;
+        if pending.unconfirmed >= MAX_UNCONFIRMED_FLUSHES {
+            pending.unconfirmed = 0;
             self.wal.wait(position)?;
         }
         Ok(())
     }
 }
 
-/// Makes a family known; where there are too many, those without series give way.
+/// Records a family. If there are too many, families without series are removed first.
 fn record_family(
     head: &Head,
     family: &str,
     metadata: &Metadata,
 ) -> Result<FamilyUpdate, FamilyLimitReached> {
     let (families, pool) = (&head.metadata.families, &head.metadata.pool);
-    families.update(pool, family, metadata).or_else(|full| {
+    families.update(pool, family, metadata).or_else(|limit_reached| {
         if !families.is_sweep_due() {
-            return Err(full);
+            return Err(limit_reached);
         }
         families.retain(|name, metric_type| {
             series_names(name, metric_type).any(|name| head.postings.contains(METRIC_NAME, &name))

@@ -1,15 +1,17 @@
-//! The newest exemplars of all series: single observations that point at a trace. In memory as a ring of bounded size, in the log, and
-//! in the snapshot of the head; never in blocks.
+//! Storage of the newest exemplars of all series: a ring of bounded size in memory, also in the WAL
+//! and in chunk snapshots, never in blocks.
 //!
-//! | file        | what                                              |
-//! |-------------|---------------------------------------------------|
-//! | `ring`    | what is taken, what goes, how it is found         |
+//! | module | content                                        |
+//! |--------|------------------------------------------------|
+//! | `ring` | acceptance, eviction and lookup of exemplars   |
 //!
-//! Exemplars come in by [`crate::tsdb::head::append`] and from the replay, and stay until newer ones need their place, also when their
-//! series has left the head.
+//! [`crate::tsdb::head::append`] and replay add exemplars. They stay until newer ones replace them,
+//! even after their series has left the head.
 //!
-//! Lock: one of its own around the ring. Nothing else is locked while it is held, and no matcher is tried; it is taken under a series' mutex,
-//! so that the log has the exemplars of a series in the order of the ring.
+//! # Locking
+//! One lock around the ring. While it is held, nothing else is locked and no matcher is evaluated.
+//! Appends take it under the series mutex, so that the WAL has the exemplars of a series in the
+//! order of the ring.
 
 mod ring;
 
@@ -21,84 +23,85 @@ use crate::tsdb::head::exemplars::ring::{ExemplarRing, RingAddOutcome};
 use parking_lot::RwLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// How many exemplars are kept where nobody says otherwise.
+/// Default of the maximum number of exemplars.
 pub const DEFAULT_MAX_EXEMPLARS: usize = 100_000;
 
-/// Names and values of an exemplar's labels together have at most so many characters.
+/// Maximum number of characters in the names and values of an exemplar's labels together.
 ///
-/// Source: OpenMetrics 1.0, "Exemplars"; `model/exemplar/exemplar.go` of Prometheus, which counts code points.
+/// Source: OpenMetrics 1.0, "Exemplars"; `model/exemplar/exemplar.go` of Prometheus, which counts
+/// code points.
 pub const MAX_LABEL_CHARACTERS: usize = 128;
 
-/// Series whose exemplars are copied while the ring is locked once.
+/// Number of series whose exemplars are copied while the ring is locked once.
 const SERIES_AT_ONCE: usize = 256;
 
-/// How exemplars are kept.
+/// Limits of the storage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ExemplarOptions {
-    /// The newest so many are kept; 0: none is taken.
+    /// Maximum number of exemplars; 0 disables the storage.
     pub max: usize,
-    /// One that is less than that behind the newest of its series is taken late, ms.
+    /// Maximum time by which an exemplar may be behind the newest one of its series, exclusive, ms.
     pub out_of_order_window_ms: i64,
 }
 
-/// Why an exemplar is not stored.
+/// Reason for not storing an exemplar.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, thiserror::Error)]
 pub enum ExemplarRejection {
-    /// There is no series with these labels: its samples come first.
+    /// There is no series with these labels; its samples must arrive first.
     #[error("exemplar of a series that is not known")]
     UnknownSeries,
     /// Too far behind the newest exemplar of its series.
     #[error("out of order exemplar")]
     OutOfOrder,
-    /// The labels are longer than they may be.
+    /// The labels exceed [`MAX_LABEL_CHARACTERS`].
     #[error("label length for exemplar exceeds maximum of {MAX_LABEL_CHARACTERS} UTF-8 characters")]
     LabelsTooLong,
-    /// No exemplars are kept. Whoever sends them need not hear of it.
+    /// The storage is disabled. Senders need not be notified.
     #[error("exemplar storage is disabled")]
     Disabled,
 }
 
-/// What a stored exemplar is to the log.
+/// Effect of a stored exemplar on the storage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AddOutcome {
-    /// It is new.
+    /// The exemplar is new and must be logged.
     Added,
-    /// It was there before, and in the log.
+    /// The exemplar was stored, and logged, before.
     Duplicate,
 }
 
-/// The exemplars of a series.
+/// Exemplars of a series.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SeriesExemplars {
-    /// The series.
+    /// Labels of the series.
     pub labels: Labels,
-    /// By time.
+    /// Ascending by timestamp.
     pub exemplars: Vec<Exemplar>,
 }
 
-/// An exemplar and the series that it is of.
+/// Exemplar with the labels of its series.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SeriesExemplar {
-    /// The series.
+    /// Labels of the series.
     pub labels: Labels,
-    /// The exemplar.
+    /// Timestamp, value and labels of the observation.
     pub exemplar: Exemplar,
 }
 
-/// What there is at one moment.
+/// Numbers at one instant.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct ExemplarCounts {
-    /// Exemplars.
+    /// Number of exemplars.
     pub exemplars: usize,
-    /// Series that have some.
+    /// Number of series with exemplars.
     pub series: usize,
-    /// How many there can be.
+    /// Maximum number of exemplars.
     pub max: usize,
-    /// Time of the one that came first, ms.
+    /// Timestamp of the exemplar that arrived first, ms.
     pub oldest_time: Option<i64>,
 }
 
-/// The exemplars of the head.
+/// Storage of the head's exemplars.
 #[derive(Debug)]
 pub struct ExemplarStorage {
     ring: RwLock<ExemplarRing>,
@@ -120,7 +123,7 @@ impl Default for ExemplarStorage {
 }
 
 impl ExemplarStorage {
-    /// Keeps exemplars so from now on; where there are too many, the newest arrivals stay.
+    /// Sets the limits. If there are too many exemplars, the newest arrivals stay.
     pub fn configure(&self, options: ExemplarOptions) {
         self.ring.write().configure(options.max, options.out_of_order_window_ms);
     }
@@ -128,7 +131,7 @@ impl ExemplarStorage {
     /// Adds an exemplar of the series with these labels.
     ///
     /// # Errors
-    /// [`ExemplarRejection`] where it is not stored.
+    /// [`ExemplarRejection`] if it is not stored.
     pub fn add(
         &self,
         series: &Labels,
@@ -152,16 +155,17 @@ impl ExemplarStorage {
         }
     }
 
-    /// The exemplars in `range` of every series that satisfies all matchers of one of `selectors`, series sorted by labels.
+    /// Returns the exemplars in `range` of every series that satisfies all matchers of at least one
+    /// selector, sorted by the labels of the series.
     #[must_use]
     pub fn select(&self, selectors: &[Vec<Matcher>], range: TimeRange) -> Vec<SeriesExemplars> {
         let mut series = self.ring.read().series_in(range);
         series.retain(|labels| selectors.iter().any(|matchers| satisfies(labels, matchers)));
         series.sort_unstable();
         let mut found = Vec::new();
-        for some in series.chunks(SERIES_AT_ONCE) {
+        for batch in series.chunks(SERIES_AT_ONCE) {
             let ring = self.ring.read();
-            let all = some.iter().map(|labels| {
+            let all = batch.iter().map(|labels| {
                 let exemplars = ring.select_series(labels, range);
                 SeriesExemplars { labels: labels.clone(), exemplars }
             });
@@ -170,7 +174,7 @@ impl ExemplarStorage {
         found
     }
 
-    /// Everything, in the order in which it came.
+    /// Returns all exemplars, in the order of arrival.
     #[must_use]
     pub fn in_arrival_order(&self) -> Vec<SeriesExemplar> {
         let slots = self.ring.read().arrivals();
@@ -180,7 +184,7 @@ impl ExemplarStorage {
             .collect()
     }
 
-    /// What there is now.
+    /// Returns the current numbers.
     #[must_use]
     pub fn counts(&self) -> ExemplarCounts {
         let ring = self.ring.read();
@@ -192,13 +196,13 @@ impl ExemplarStorage {
         }
     }
 
-    /// How many were ever added, replays included.
+    /// Number of exemplars ever added, including replay.
     #[must_use]
     pub fn appended(&self) -> u64 {
         self.appended.load(Ordering::Relaxed)
     }
 
-    /// How many were refused as out of order.
+    /// Number of exemplars rejected as out of order.
     #[must_use]
     pub fn out_of_order(&self) -> u64 {
         self.out_of_order.load(Ordering::Relaxed)
@@ -207,7 +211,7 @@ impl ExemplarStorage {
 
 fn labels_fit(exemplar: &Exemplar) -> bool {
     let Some(labels) = &exemplar.labels else { return true };
-    // A character has at least one byte: mostly nothing is counted.
+    // A character has at least one byte, so that counting is rarely needed.
     labels.as_bytes().len() <= MAX_LABEL_CHARACTERS
         || labels
             .iter()

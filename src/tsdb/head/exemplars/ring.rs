@@ -1,17 +1,20 @@
-//! A ring of exemplars in the order in which they came, with a sorted list of them for every series. Pure: no lock, no clock, no disk.
+//! Ring of exemplars in the order of arrival, with a sorted list per series. Pure: no lock, clock
+//! or disk.
 //!
 //! ```text
-//! slots     ┌─────────┬─────────┬─────────┬─────────┐   each has a number; the one that came first goes first
+//! slots     ┌─────────┬─────────┬─────────┬─────────┐   numbered; the first to arrive is evicted first
 //!           │ a, t=10 │ b, t=12 │ a, t=20 │ a, t=15 │
 //!           └─────────┴─────────┴─────────┴─────────┘
-//! series    a: 0, 3, 2     b: 1                         numbers, by time, then value, then labels
+//! series    a: 0, 3, 2     b: 1                         slot numbers, by time, then value, then labels
 //! ```
 //!
-//! Whether an exemplar is too late is Prometheus's rule (`tsdb/exemplar.go`): it counts how far it lies behind the newest one of its
-//! series. Where Prometheus guesses whether one was sent again, here it is looked up: what is stored counts as stored however old it
-//! is, and another one at the same time is kept beside it.
+//! The rule for late exemplars is Prometheus's (`tsdb/exemplar.go`): the distance to the newest one
+//! of the series. Duplicates, which Prometheus guesses, are looked up here. A stored exemplar
+//! counts as stored at any age, and a different one at the same timestamp is stored too.
 //!
-//! Invariant: a list is strictly rising and not empty, its numbers are those of slots of its series, every slot is in one list.
+//! # Invariant
+//! A list is not empty and ascends strictly. Its numbers are those of slots of its series, and
+//! every slot is in one list.
 
 use crate::model::exemplar::Exemplar;
 use crate::model::labels::Labels;
@@ -21,7 +24,7 @@ use hashbrown::HashMap;
 use std::cmp::Ordering;
 use std::collections::VecDeque;
 
-/// The exemplars of all series.
+/// Ring of the exemplars of all series.
 #[derive(Debug, Default)]
 pub(super) struct ExemplarRing {
     capacity: usize,
@@ -30,24 +33,24 @@ pub(super) struct ExemplarRing {
     series: HashMap<Labels, VecDeque<u64>, RandomState>,
 }
 
-/// An exemplar and whose it is.
+/// Exemplar and the labels of its series.
 #[derive(Debug, Clone)]
 pub(super) struct ExemplarSlot {
     pub(super) series: Labels,
     pub(super) exemplar: Exemplar,
 }
 
-/// What became of an exemplar.
+/// Result of adding an exemplar.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum RingAddOutcome {
     Stored,
     AlreadyStored,
     OutOfOrder,
-    /// The ring has no room at all.
+    /// The capacity is 0.
     Disabled,
 }
 
-/// The slots; the first has the number `first`.
+/// Queue of slots; the front slot has the number `first`.
 #[derive(Debug, Default)]
 struct SlotQueue {
     queue: VecDeque<ExemplarSlot>,
@@ -55,7 +58,7 @@ struct SlotQueue {
 }
 
 impl ExemplarRing {
-    /// Holds so many exemplars from now on, of which the newest arrivals stay, and takes them so many milliseconds late.
+    /// Sets capacity and window. If there are too many exemplars, the newest arrivals stay.
     pub(super) fn configure(&mut self, capacity: usize, window_ms: i64) {
         self.window_ms = window_ms.max(0);
         if capacity != self.capacity {
@@ -72,22 +75,22 @@ impl ExemplarRing {
         self.capacity
     }
 
-    /// How many exemplars there are.
+    /// Number of exemplars.
     pub(super) fn len(&self) -> usize {
         self.slots.queue.len()
     }
 
-    /// How many series have some.
+    /// Number of series with exemplars.
     pub(super) fn series_count(&self) -> usize {
         self.series.len()
     }
 
-    /// What came first.
+    /// Returns the exemplar that arrived first.
     pub(super) fn oldest(&self) -> Option<&ExemplarSlot> {
         self.slots.queue.front()
     }
 
-    /// Adds an exemplar of a series; where the ring is full, the one that came first goes.
+    /// Adds an exemplar. If the ring is full, the exemplar that arrived first is evicted.
     pub(super) fn add(&mut self, series: &Labels, exemplar: &Exemplar) -> RingAddOutcome {
         match self.check(series, exemplar) {
             RingAddOutcome::Stored => {}
@@ -99,8 +102,8 @@ impl ExemplarRing {
         let number =
             self.slots.push(ExemplarSlot { series: series.clone(), exemplar: exemplar.clone() });
         let list = self.series.entry(series.clone()).or_default();
-        let place = self.slots.position(list, exemplar).unwrap_or_else(|place| place);
-        list.insert(place, number);
+        let position = self.slots.position(list, exemplar).unwrap_or_else(|position| position);
+        list.insert(position, number);
         RingAddOutcome::Stored
     }
 
@@ -119,7 +122,7 @@ impl ExemplarRing {
         }
     }
 
-    /// The series whose exemplars begin and end where some may be in `range`, in no order.
+    /// Returns the series whose exemplars span a time that overlaps `range`, in no order.
     pub(super) fn series_in(&self, range: TimeRange) -> Vec<Labels> {
         let reaches = |list: &VecDeque<u64>| {
             let begin =
@@ -134,21 +137,21 @@ impl ExemplarRing {
             .collect()
     }
 
-    /// The exemplars of a series in `range`, by time.
+    /// Returns the exemplars of a series in `range`, ascending by timestamp.
     pub(super) fn select_series(&self, series: &Labels, range: TimeRange) -> Vec<Exemplar> {
         let Some(list) = self.series.get(series) else { return Vec::new() };
         let begin = list.partition_point(|number| {
             self.slots.get(*number).is_some_and(|slot| slot.exemplar.t < range.mint)
         });
-        let found = list.range(begin..).filter_map(|number| self.slots.get(*number));
-        found
+        let slots = list.range(begin..).filter_map(|number| self.slots.get(*number));
+        slots
             .map(|slot| &slot.exemplar)
             .take_while(|exemplar| exemplar.t <= range.maxt)
             .cloned()
             .collect()
     }
 
-    /// Everything, in the order in which it came.
+    /// Returns all exemplars, in the order of arrival.
     pub(super) fn arrivals(&self) -> Vec<ExemplarSlot> {
         self.slots.queue.iter().cloned().collect()
     }
@@ -156,8 +159,8 @@ impl ExemplarRing {
     fn drop_oldest(&mut self) {
         let Some(oldest) = self.slots.queue.front() else { return };
         if let Some(list) = self.series.get_mut(&oldest.series) {
-            if let Ok(place) = self.slots.position(list, &oldest.exemplar) {
-                list.remove(place);
+            if let Ok(position) = self.slots.position(list, &oldest.exemplar) {
+                list.remove(position);
             }
             if list.is_empty() {
                 self.series.remove(&oldest.series);
@@ -169,7 +172,7 @@ impl ExemplarRing {
 }
 
 impl SlotQueue {
-    /// Adds a slot and gives its number.
+    /// Adds a slot and returns its number.
     fn push(&mut self, slot: ExemplarSlot) -> u64 {
         self.queue.push_back(slot);
         self.first + self.queue.len() as u64 - 1
@@ -179,17 +182,17 @@ impl SlotQueue {
         self.queue.get(usize::try_from(number.checked_sub(self.first)?).ok()?)
     }
 
-    /// The time of the last one of a list, ms.
+    /// Returns the timestamp of the last exemplar of a list, ms.
     fn last_time(&self, list: &VecDeque<u64>) -> i64 {
         list.back().and_then(|number| self.get(*number)).map_or(i64::MIN, |slot| slot.exemplar.t)
     }
 
-    /// Where in a list an exemplar is, or as an error where it would be.
+    /// Returns the position of an exemplar in a list, or as an error the position to insert it.
     fn position(&self, list: &VecDeque<u64>, exemplar: &Exemplar) -> Result<usize, usize> {
         let compare = |number: &u64| {
             self.get(*number).map_or(Ordering::Less, |slot| order(&slot.exemplar, exemplar))
         };
-        // Nearly always it is the newest.
+        // Almost always newer than all others.
         match list.back().map(compare) {
             None | Some(Ordering::Less) => Err(list.len()),
             Some(_) => list.binary_search_by(compare),
@@ -197,7 +200,7 @@ impl SlotQueue {
     }
 }
 
-/// By time, value and labels; equal only where everything is, bit for bit.
+/// Orders by timestamp, value and labels; equal only if all are, bit for bit.
 fn order(a: &Exemplar, b: &Exemplar) -> Ordering {
     a.t.cmp(&b.t).then_with(|| a.v.total_cmp(&b.v)).then_with(|| a.labels.cmp(&b.labels))
 }

@@ -1,18 +1,24 @@
-//! What was sent for whole metric families, as remote write 1.0 does it: every minute, all families of the sender.
+//! Metadata of metric families, which remote write 1.0 sends every minute for all families of a
+//! sender.
 //!
-//! A series gets the metadata of the family that has its own name; where none has, that of the family of whose type and name its name
-//! is a part ([`crate::model::metric_family`]): `a_count` gets that of the summary `a` only while no family `a_count` is known. Which of the
-//! two was sent first does not matter in the end, as a family that becomes known takes its series over.
+//! A series gets the metadata of the family with its own name. Without one, it gets that of the
+//! family whose type and name match its name ([`crate::model::metric_family`]): `a_count` gets that
+//! of the summary `a` only while there is no family `a_count`. The order of arrival does not
+//! matter, because a new family takes over its series.
 //!
-//! Senders may disagree, and one sender may have several texts of a family, as its targets are of different versions: they would
-//! take turns for ever, each turn a record for every series of the family. So a value that is new takes effect at once; one
-//! that the family had before takes effect when it comes twice without the one that stands in between. A family that has changed
-//! `MAX_PREVIOUS` times takes every value for such a one.
+//! # Conflicts
+//! Senders, or targets of different versions behind one sender, may disagree about a family. Each
+//! change costs a record per series, so they must not alternate forever. A new value takes effect
+//! at once. A previous value takes effect if it arrives twice and the current one does not arrive
+//! in between. After [`MAX_PREVIOUS`] changes every value is treated as a previous one.
 //!
-//! There are limits ([`MAX_FAMILIES`], [`MAX_FAMILY_BYTES`]): beyond them a new family is refused, also for the series that are there. When
-//! that happens, families of which no series is left go now and then.
+//! # Limits
+//! Beyond [`MAX_FAMILIES`] and [`MAX_FAMILY_BYTES`] a new family is rejected, for existing series
+//! too, and families without series are removed from time to time.
 //!
-//! Lock: one of its own, a leaf, held for a look-up or a change, and for a walk over all families when they have become too many.
+//! # Locking
+//! The lock is a leaf, held for a lookup or a change, and for a pass over all families when there
+//! are too many.
 
 use crate::model::metadata::{Metadata, MetricType};
 use crate::model::metric_family::{guess_family, is_member, suffix_family};
@@ -24,36 +30,36 @@ use std::hash::BuildHasher;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// No more families than this are remembered.
+/// Maximum number of families.
 pub const MAX_FAMILIES: usize = 100_000;
-/// No more bytes than this of their names, units and help texts.
+/// Maximum size of the names, units and help texts of all families, bytes.
 pub const MAX_FAMILY_BYTES: usize = 64 << 20;
 
-/// How many values a family's memory holds that it had before, and as many that came since the one that stands.
+/// Maximum number of previous values, and of competing values, per family.
 const MAX_PREVIOUS: usize = 8;
-/// After so many refusals families without series are looked for again.
-const REFUSALS_BETWEEN_SWEEPS: usize = 10_000;
+/// Number of rejections after which families without series are removed again.
+const REJECTIONS_BETWEEN_SWEEPS: usize = 10_000;
 
-/// No new family is taken, or no longer text: there is as much as there may be.
+/// Error of adding a family or a longer value when a limit is reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the limit of {MAX_FAMILIES} metric families with {MAX_FAMILY_BYTES} bytes is reached")]
 pub struct FamilyLimitReached;
 
-/// What became of a family's metadata.
+/// Effect of a received value on its family.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FamilyUpdate {
-    /// Nothing is to be done: it stands, or another one stands for the time being.
+    /// The current value stays.
     Unchanged,
-    /// It stands from now on; the series have to get it.
+    /// The value is current now and must be set on the series.
     Changed,
 }
 
-/// The families that are remembered.
+/// Metric families with their current metadata.
 #[derive(Debug, Default)]
 pub struct MetricFamilies {
     table: RwLock<FamilyTable>,
     hasher: RandomState,
-    refusals: AtomicUsize,
+    rejections: AtomicUsize,
 }
 
 #[derive(Debug, Default)]
@@ -62,18 +68,18 @@ struct FamilyTable {
     bytes: usize,
 }
 
-/// Values other than the one that stands are remembered by their hash.
+/// Current value of a family, and hashes of other values.
 #[derive(Debug)]
 struct Family {
     metadata: Arc<Metadata>,
-    /// Those that stood before.
+    /// Hashes of values that were current before.
     previous: Vec<u64>,
-    /// Those that came since the one that stands came last.
+    /// Hashes of values received since the current one was received last.
     competing: Vec<u64>,
 }
 
 impl MetricFamilies {
-    /// Takes what was sent for a family.
+    /// Updates a family with a received value.
     ///
     /// # Errors
     /// [`FamilyLimitReached`]; nothing has changed then.
@@ -83,8 +89,9 @@ impl MetricFamilies {
         name: &str,
         metadata: &Metadata,
     ) -> Result<FamilyUpdate, FamilyLimitReached> {
-        let known = self.table.read().families.get(name).map(|family| family.agrees_with(metadata));
-        if known == Some(true) {
+        let agrees =
+            self.table.read().families.get(name).map(|family| family.agrees_with(metadata));
+        if agrees == Some(true) {
             return Ok(FamilyUpdate::Unchanged);
         }
         let hash = self.hasher.hash_one(metadata);
@@ -96,13 +103,13 @@ impl MetricFamilies {
             return Ok(FamilyUpdate::Unchanged);
         }
         let (old, new) = (string_bytes(&family.metadata), string_bytes(metadata));
-        let stood = self.hasher.hash_one(&*family.metadata);
-        family.replace(pool.intern(metadata), hash, stood);
+        let previous_hash = self.hasher.hash_one(&*family.metadata);
+        family.replace(pool.intern(metadata), hash, previous_hash);
         table.bytes = table.bytes - old + new;
         Ok(FamilyUpdate::Changed)
     }
 
-    /// What a series of this name gets.
+    /// Returns the metadata of a series with this name.
     #[must_use]
     pub fn for_series(&self, name: &str) -> Option<Arc<Metadata>> {
         let table = self.table.read();
@@ -116,19 +123,21 @@ impl MetricFamilies {
         family.map(|family| Arc::clone(&family.metadata))
     }
 
-    /// What a series of this name gets of this family; `None` where another one stands for it.
+    /// Returns the metadata that a series with this name gets from this family; `None` if another
+    /// family applies.
     #[must_use]
     pub fn for_series_in_family(&self, name: &str, family: &str) -> Option<Arc<Metadata>> {
         let table = self.table.read();
         if name != family && table.families.contains_key(name) {
             return None;
         }
-        let family_of_it = table.families.get(family)?;
-        let is_of_it = name == family || is_member(name, family, family_of_it.metadata.metric_type);
-        is_of_it.then(|| Arc::clone(&family_of_it.metadata))
+        let candidate = table.families.get(family)?;
+        let is_part = name == family || is_member(name, family, candidate.metadata.metric_type);
+        is_part.then(|| Arc::clone(&candidate.metadata))
     }
 
-    /// The name of the family that a series with metadata of this type is of, as far as can be told.
+    /// Returns the name of the family to which a series with metadata of this type belongs. A guess
+    /// if the family is not stored.
     #[must_use]
     pub fn family_name<'n>(&self, series: &'n str, metric_type: MetricType) -> &'n str {
         let table = self.table.read();
@@ -146,7 +155,7 @@ impl MetricFamilies {
         }
     }
 
-    /// Forgets a family, which is new when it comes again.
+    /// Removes a family. If it arrives again, it counts as new.
     pub fn remove(&self, name: &str) {
         let mut table = self.table.write();
         if let Some((name, family)) = table.families.remove_entry(name) {
@@ -154,15 +163,15 @@ impl MetricFamilies {
         }
     }
 
-    /// Counts a refusal; whether it is time for [`Self::retain`].
+    /// Counts a rejection. Returns `true` if [`Self::retain`] is due.
     #[must_use]
     pub fn is_sweep_due(&self) -> bool {
-        self.refusals.fetch_add(1, Ordering::Relaxed).is_multiple_of(REFUSALS_BETWEEN_SWEEPS)
+        self.rejections.fetch_add(1, Ordering::Relaxed).is_multiple_of(REJECTIONS_BETWEEN_SWEEPS)
     }
 
-    /// Forgets the families, given by name and type, of which `has_series` does not say that there are series.
+    /// Removes the families, by name and type, for which `has_series` returns `false`.
     pub fn retain(&self, has_series: impl Fn(&str, MetricType) -> bool) {
-        let listed: Vec<(Box<str>, MetricType)> = {
+        let families: Vec<(Box<str>, MetricType)> = {
             let table = self.table.read();
             table
                 .families
@@ -170,20 +179,20 @@ impl MetricFamilies {
                 .map(|(name, family)| (name.clone(), family.metadata.metric_type))
                 .collect()
         };
-        for (name, metric_type) in listed {
+        for (name, metric_type) in families {
             if !has_series(&name, metric_type) {
                 self.remove(&name);
             }
         }
     }
 
-    /// How many are remembered.
+    /// Number of families.
     #[must_use]
     pub fn len(&self) -> usize {
         self.table.read().families.len()
     }
 
-    /// Whether none is.
+    /// Returns `true` if there are no families.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
@@ -208,12 +217,12 @@ impl FamilyTable {
 }
 
 impl Family {
-    /// Whether this is what stands and nothing is to be noted.
+    /// Returns `true` if the value is current and no other was received since.
     fn agrees_with(&self, metadata: &Metadata) -> bool {
         *self.metadata == *metadata && self.competing.is_empty()
     }
 
-    /// Notes what came; whether it is to stand from now on.
+    /// Records a received value. Returns `true` if it must become the current one.
     fn observe(&mut self, metadata: &Metadata, hash: u64) -> bool {
         if *self.metadata == *metadata {
             self.competing.clear();
@@ -230,13 +239,14 @@ impl Family {
         false
     }
 
-    /// Lets another one stand, of that hash; `stood` is that of the one before.
-    fn replace(&mut self, metadata: Arc<Metadata>, hash: u64, stood: u64) {
+    /// Makes `metadata`, with this hash, the current value; `previous_hash` is the hash of the old
+    /// one.
+    fn replace(&mut self, metadata: Arc<Metadata>, hash: u64, previous_hash: u64) {
         self.metadata = metadata;
         self.competing.clear();
-        self.previous.retain(|earlier| *earlier != hash);
-        if !self.previous.contains(&stood) && self.previous.len() < MAX_PREVIOUS {
-            self.previous.push(stood);
+        self.previous.retain(|previous| *previous != hash);
+        if !self.previous.contains(&previous_hash) && self.previous.len() < MAX_PREVIOUS {
+            self.previous.push(previous_hash);
         }
     }
 }
@@ -255,12 +265,12 @@ mod tests {
     use crate::tsdb::head::metadata::pool::MetadataPool;
 
     #[derive(Default)]
-    struct Bench {
+    struct Fixture {
         pool: MetadataPool,
         families: MetricFamilies,
     }
 
-    impl Bench {
+    impl Fixture {
         fn update(
             &self,
             name: &str,
@@ -277,41 +287,41 @@ mod tests {
     }
 
     #[test]
-    fn a_family_of_the_very_name_goes_before_one_of_which_it_is_a_part() {
-        let bench = Bench::default();
-        bench.update("a", MetricType::Summary, "summary").unwrap();
-        assert_eq!(bench.help("a_count").as_deref(), Some("summary"));
-        bench.update("a_count", MetricType::Gauge, "own").unwrap();
-        assert_eq!(bench.help("a_count").as_deref(), Some("own"));
-        assert_eq!(bench.help("a_sum").as_deref(), Some("summary"));
-        assert_eq!(bench.help("a_bucket"), None);
-        assert_eq!(bench.help("a_count_total"), None);
-        bench.families.remove("a_count");
-        assert_eq!(bench.help("a_count").as_deref(), Some("summary"));
+    fn family_with_exact_name_takes_precedence() {
+        let fixture = Fixture::default();
+        fixture.update("a", MetricType::Summary, "summary").unwrap();
+        assert_eq!(fixture.help("a_count").as_deref(), Some("summary"));
+        fixture.update("a_count", MetricType::Gauge, "own").unwrap();
+        assert_eq!(fixture.help("a_count").as_deref(), Some("own"));
+        assert_eq!(fixture.help("a_sum").as_deref(), Some("summary"));
+        assert_eq!(fixture.help("a_bucket"), None);
+        assert_eq!(fixture.help("a_count_total"), None);
+        fixture.families.remove("a_count");
+        assert_eq!(fixture.help("a_count").as_deref(), Some("summary"));
     }
 
     #[test]
-    fn a_new_text_stands_at_once() {
-        let bench = Bench::default();
+    fn new_value_takes_effect_at_once() {
+        let fixture = Fixture::default();
         for help in ["1", "2", "3"] {
-            assert_eq!(bench.update("a", MetricType::Gauge, help), Ok(FamilyUpdate::Changed));
-            assert_eq!(bench.update("a", MetricType::Gauge, help), Ok(FamilyUpdate::Unchanged));
+            assert_eq!(fixture.update("a", MetricType::Gauge, help), Ok(FamilyUpdate::Changed));
+            assert_eq!(fixture.update("a", MetricType::Gauge, help), Ok(FamilyUpdate::Unchanged));
         }
     }
 
     #[test]
-    fn senders_that_disagree_do_not_take_turns_for_ever() {
-        let bench = Bench::default();
+    fn conflicting_senders_do_not_alternate_forever() {
+        let fixture = Fixture::default();
         for senders in [2, 3, MAX_PREVIOUS - 1, MAX_PREVIOUS, 3 * MAX_PREVIOUS] {
             let name = format!("of_{senders}");
             let mut changes = 0;
             for round in 0..50 {
                 for sender in 0..senders {
-                    let learned =
-                        bench.update(&name, MetricType::Gauge, &sender.to_string()).unwrap();
-                    changes += usize::from(learned == FamilyUpdate::Changed);
+                    let outcome =
+                        fixture.update(&name, MetricType::Gauge, &sender.to_string()).unwrap();
+                    changes += usize::from(outcome == FamilyUpdate::Changed);
                     assert!(
-                        round < 3 || learned == FamilyUpdate::Unchanged,
+                        round < 3 || outcome == FamilyUpdate::Unchanged,
                         "{senders} senders, round {round}"
                     );
                 }
@@ -321,43 +331,46 @@ mod tests {
     }
 
     #[test]
-    fn a_text_that_stood_before_comes_back_when_the_other_is_gone() {
-        let bench = Bench::default();
-        let learn = |help| bench.update("a", MetricType::Gauge, help).unwrap();
-        assert_eq!([learn("old"), learn("new")], [FamilyUpdate::Changed; 2]);
+    fn previous_value_returns_when_current_is_gone() {
+        let fixture = Fixture::default();
+        let update = |help| fixture.update("a", MetricType::Gauge, help).unwrap();
+        assert_eq!([update("old"), update("new")], [FamilyUpdate::Changed; 2]);
         assert_eq!(
-            [learn("old"), learn("new"), learn("old"), learn("new")],
+            [update("old"), update("new"), update("old"), update("new")],
             [FamilyUpdate::Unchanged; 4]
         );
-        assert_eq!([learn("old"), learn("old")], [FamilyUpdate::Unchanged, FamilyUpdate::Changed]);
-        assert_eq!(bench.help("a").as_deref(), Some("old"));
-        // The one that stands is gone, and two others alternate.
-        assert_eq!(learn("third"), FamilyUpdate::Changed);
         assert_eq!(
-            [learn("old"), learn("new"), learn("old")],
+            [update("old"), update("old")],
+            [FamilyUpdate::Unchanged, FamilyUpdate::Changed]
+        );
+        assert_eq!(fixture.help("a").as_deref(), Some("old"));
+        // The current value is no longer sent, and two others alternate.
+        assert_eq!(update("third"), FamilyUpdate::Changed);
+        assert_eq!(
+            [update("old"), update("new"), update("old")],
             [FamilyUpdate::Unchanged, FamilyUpdate::Unchanged, FamilyUpdate::Changed]
         );
     }
 
     #[test]
-    fn families_are_limited_in_number_and_in_bytes() {
-        let bench = Bench::default();
+    fn families_are_limited_by_number_and_bytes() {
+        let fixture = Fixture::default();
         let long = "h".repeat(MAX_FAMILY_BYTES / 4);
         for name in ["a", "b", "c"] {
-            bench.update(name, MetricType::Gauge, &long).unwrap();
+            fixture.update(name, MetricType::Gauge, &long).unwrap();
         }
-        assert_eq!(bench.update("d", MetricType::Gauge, &long), Err(FamilyLimitReached));
-        bench.families.remove("b");
-        bench.update("d", MetricType::Gauge, &long).unwrap();
-        bench.families.retain(|_, _| false);
-        assert_eq!(bench.families.table.read().bytes, 0);
+        assert_eq!(fixture.update("d", MetricType::Gauge, &long), Err(FamilyLimitReached));
+        fixture.families.remove("b");
+        fixture.update("d", MetricType::Gauge, &long).unwrap();
+        fixture.families.retain(|_, _| false);
+        assert_eq!(fixture.families.table.read().bytes, 0);
         for i in 0..MAX_FAMILIES {
-            bench.update(&i.to_string(), MetricType::Gauge, "").unwrap();
+            fixture.update(&i.to_string(), MetricType::Gauge, "").unwrap();
         }
-        assert_eq!(bench.update("one more", MetricType::Gauge, ""), Err(FamilyLimitReached));
-        assert_eq!(bench.update("1", MetricType::Gauge, ""), Ok(FamilyUpdate::Unchanged));
-        assert!(bench.families.is_sweep_due() && !bench.families.is_sweep_due());
-        bench.families.retain(|name, _| name != "5");
-        assert_eq!(bench.update("one more", MetricType::Gauge, ""), Ok(FamilyUpdate::Changed));
+        assert_eq!(fixture.update("one more", MetricType::Gauge, ""), Err(FamilyLimitReached));
+        assert_eq!(fixture.update("1", MetricType::Gauge, ""), Ok(FamilyUpdate::Unchanged));
+        assert!(fixture.families.is_sweep_due() && !fixture.families.is_sweep_due());
+        fixture.families.retain(|name, _| name != "5");
+        assert_eq!(fixture.update("one more", MetricType::Gauge, ""), Ok(FamilyUpdate::Changed));
     }
 }

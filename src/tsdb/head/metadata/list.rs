@@ -1,9 +1,10 @@
-//! The metadata of the head's series, gathered by metric family: what `/api/v1/metadata` shows.
+//! Metadata of the head's series by metric family, for `/api/v1/metadata`.
 //!
-//! A family is named as it was sent, where it was sent by name and that is still remembered. Otherwise the name is that of the
-//! series, without the suffix that the type has for parts of a family (`_bucket`, `_sum`, …); counters and info metrics keep theirs.
+//! A family has the name under which it was sent, if that is still stored. Otherwise the name is
+//! that of the series without the suffix of its type (`_bucket`, `_sum`, …); counters and info
+//! metrics keep their suffix.
 //!
-//! Locks: one series' mutex at a time, for a look at its metadata.
+//! One series mutex at a time is locked, to read the metadata.
 
 use crate::model::labels::METRIC_NAME;
 use crate::model::metadata::{Metadata, MetricType};
@@ -14,7 +15,7 @@ use hashbrown::HashMap;
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
-/// The types with suffixes.
+/// Metric types with suffixes.
 const COMPOUND: [MetricType; 5] = [
     MetricType::Counter,
     MetricType::Histogram,
@@ -23,45 +24,46 @@ const COMPOUND: [MetricType; 5] = [
     MetricType::Info,
 ];
 
-/// Families by name, of each the different values that its series have, in a fixed order.
+/// Distinct metadata values of each family, by family name; the values are in a fixed sort_key.
 pub type FamilyList = BTreeMap<String, Vec<Arc<Metadata>>>;
 
-/// The metadata of all series.
+/// Returns the metadata of all series.
 #[must_use]
 pub fn list_all(head: &Head) -> FamilyList {
-    let mut found = FamilyCollector::default();
+    let mut collector = FamilyCollector::default();
     for shard in head.series.shards() {
-        shard.iter().for_each(|series| found.add(series));
+        shard.iter().for_each(|series| collector.add(series));
     }
-    found.group_by_family(head)
+    collector.group_by_family(head)
 }
 
-/// The metadata of one family; empty where no series of it has any.
+/// Returns the metadata of one family; empty if none of its series has any.
 #[must_use]
 pub fn list_family(head: &Head, family: &str) -> FamilyList {
     let names: HashSet<String> =
-        COMPOUND.into_iter().flat_map(|kind| series_names(family, kind)).collect();
-    let mut found = FamilyCollector::default();
+        COMPOUND.into_iter().flat_map(|metric_type| series_names(family, metric_type)).collect();
+    let mut collector = FamilyCollector::default();
     for name in names {
         for series in head.postings().postings(METRIC_NAME, &name) {
             if let Some(series) = head.series.get_by_ref(series) {
-                found.add(&series);
+                collector.add(&series);
             }
         }
     }
-    let mut families = found.group_by_family(head);
+    let mut families = collector.group_by_family(head);
     families.retain(|name, _| name == family);
     families
 }
 
-/// Which names of series have which values; a value is found by its address, as equal ones are one.
+/// Collector of the names of series per metadata value. Values are compared by address, because
+/// equal values are shared.
 #[derive(Default)]
 struct FamilyCollector {
     values: HashMap<usize, ValueNames>,
 }
 
 struct ValueNames {
-    /// Held, so that no other value gets this address.
+    /// Keeps the address from being reused.
     metadata: Arc<Metadata>,
     names: hashbrown::HashSet<Box<str>>,
 }
@@ -94,12 +96,12 @@ impl FamilyCollector {
             }
         }
         for values in families.values_mut() {
-            values.sort_by(|a, b| order(a).cmp(&order(b)));
+            values.sort_by(|a, b| sort_key(a).cmp(&sort_key(b)));
         }
         families
     }
 }
 
-fn order(metadata: &Metadata) -> impl Ord + '_ {
+fn sort_key(metadata: &Metadata) -> impl Ord + '_ {
     (metadata.metric_type.as_str(), &metadata.unit, &metadata.help)
 }

@@ -1,17 +1,18 @@
-//! Metadata of the head's series: type, unit and help text, of each series the latest.
+//! Metadata of the head's series: the latest type, unit and help text of each.
 //!
-//! | file         | what                                                                |
+//! | module       | content                                                             |
 //! |--------------|---------------------------------------------------------------------|
-//! | [`pool`]     | each value is in memory once, however many series have it           |
-//! | [`families`] | what was sent for whole metric families, for series yet to come     |
-//! | [`list`]     | the metadata of all series, by metric family                        |
-//! | [`restore`]  | from the log alone, beside a snapshot of the head                   |
+//! | [`families`] | metadata of metric families, for existing and future series         |
+//! | [`list`]     | metadata of all series, by metric family                            |
+//! | [`pool`]     | shares equal values among series                                    |
+//! | [`restore`]  | replays metadata from the WAL after a chunk snapshot was loaded     |
 //!
-//! A series holds its metadata itself ([`crate::tsdb::head::series::SeriesState::metadata`]): a pointer, `None` where there is none. It is
-//! set by appends (`append/metadata.rs`), which log it, and by replay; it goes with its series. Metadata has no time and is in no block.
+//! A series holds a pointer to its metadata ([`crate::tsdb::head::series::SeriesState::metadata`]).
+//! Appends (`append/metadata.rs`) log and set it, replay restores it. Metadata has no timestamp and
+//! is in no block.
 //!
-//! The log and its checkpoints have it by series, as Prometheus writes it, and nothing has it by family: families are remembered in
-//! memory only, and their senders repeat them every minute.
+//! WAL and checkpoints have metadata per series, as in Prometheus. Families are kept in memory
+//! only; their senders repeat them every minute.
 
 pub mod families;
 pub mod list;
@@ -21,11 +22,11 @@ pub mod restore;
 use crate::tsdb::head::metadata::families::MetricFamilies;
 use crate::tsdb::head::metadata::pool::MetadataPool;
 
-/// What the head knows of metadata beside that of each series.
+/// Metadata of the head, in addition to that of each series.
 #[derive(Debug, Default)]
 pub struct HeadMetadata {
-    /// Each value once.
+    /// Shared values.
     pub pool: MetadataPool,
-    /// What was sent for families.
+    /// Metadata of metric families.
     pub families: MetricFamilies,
 }

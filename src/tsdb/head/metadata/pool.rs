@@ -1,16 +1,16 @@
-//! Values of metadata that are shared: thousands of series have the same type, unit and help text.
+//! Pool of metadata values: thousands of series share the same type, unit and help text.
 //!
-//! Lock: a mutex of its own, a leaf, held for one look-up; now and then for a walk over all values.
+//! The mutex is a leaf lock, held for one lookup and occasionally for a pass over all values.
 
 use crate::model::metadata::Metadata;
 use hashbrown::HashSet;
 use parking_lot::Mutex;
 use std::sync::Arc;
 
-/// Below this many values nothing is looked for that could go.
+/// Number of values below which no unused ones are removed.
 const MIN_SWEEP_LEN: usize = 1024;
 
-/// Each value once.
+/// Set of distinct values.
 #[derive(Debug, Default)]
 pub struct MetadataPool {
     values: Mutex<PoolValues>,
@@ -19,12 +19,12 @@ pub struct MetadataPool {
 #[derive(Debug, Default)]
 struct PoolValues {
     shared: HashSet<Arc<Metadata>>,
-    /// How many there were that are in use, when that was last looked for.
+    /// Number of used values at the last sweep.
     in_use: usize,
 }
 
 impl MetadataPool {
-    /// The shared value that equals this one.
+    /// Returns the shared value equal to `metadata`, which is added if it does not exist.
     #[must_use]
     pub fn intern(&self, metadata: &Metadata) -> Arc<Metadata> {
         let mut values = self.values.lock();
@@ -48,14 +48,14 @@ mod tests {
     use std::sync::Arc;
 
     #[test]
-    fn equal_values_are_one_and_unused_ones_go() {
+    fn equal_values_are_shared_and_unused_removed() {
         let pool = MetadataPool::default();
         let with = |help: usize| Metadata { help: help.to_string(), ..Metadata::default() };
-        let kept: Vec<_> = (0..10).map(|help| pool.intern(&with(help))).collect();
-        (0..10).for_each(|help| assert!(Arc::ptr_eq(&kept[help], &pool.intern(&with(help)))));
+        let used: Vec<_> = (0..10).map(|help| pool.intern(&with(help))).collect();
+        (0..10).for_each(|help| assert!(Arc::ptr_eq(&used[help], &pool.intern(&with(help)))));
         (10..10 * MIN_SWEEP_LEN).for_each(|help| drop(pool.intern(&with(help))));
         let shared = pool.values.lock().shared.len();
         assert!((10..=MIN_SWEEP_LEN).contains(&shared), "{shared}");
-        (0..10).for_each(|help| assert!(Arc::ptr_eq(&kept[help], &pool.intern(&with(help)))));
+        (0..10).for_each(|help| assert!(Arc::ptr_eq(&used[help], &pool.intern(&with(help)))));
     }
 }

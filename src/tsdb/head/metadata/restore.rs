@@ -1,8 +1,9 @@
-//! Metadata for a head that was loaded from a snapshot: snapshots have none, the log has.
+//! Replay of metadata only, for a head loaded from a chunk snapshot, which has no metadata.
 //!
-//! Prometheus starts without it then, and writes it to its log again as it comes. Here the checkpoint and the log are read once more,
-//! but only records of metadata and of series are decompressed and decoded (the kind of a record can be seen before that): it takes as
-//! long as reading the files. Damage ends it with what was found before; nothing is repaired, as nothing else is wanted of the log.
+//! Prometheus starts without metadata in this case and logs it again when it arrives. Here the
+//! checkpoint and the WAL are read again, but only series and metadata records are decompressed and
+//! decoded; the type of a record is visible before that. A corruption ends the replay with what was
+//! found before. Nothing is repaired, because nothing else is read.
 
 use crate::model::refs::SeriesRef;
 use crate::tsdb::head::Head;
@@ -14,38 +15,42 @@ use crate::tsdb::wal::record::series::SeriesDecoder;
 use crate::tsdb::wal::segment::Segment;
 use std::collections::HashMap;
 
-/// What was found.
+/// Result of the replay.
 #[derive(Debug, Default)]
 pub struct RestoreReport {
-    /// Entries of series that are there.
+    /// Metadata entries of existing series.
     pub entries: u64,
-    /// Where it ended early.
+    /// Corruption at which the replay stopped.
     pub damage: Option<ReadLogError>,
 }
 
-/// Sets the metadata of the head's series from these files: those of the checkpoint, then the segments of the log. Second references of series
-/// are remembered on the way, which a snapshot does not have either: a checkpoint must name them as long as the log has samples of them.
+/// Sets the metadata of the head's series from these segments: those of the checkpoint, then those
+/// of the WAL.
+///
+/// It also records second references of series, which a snapshot lacks: a checkpoint must contain
+/// them as long as the WAL has samples of them.
 #[must_use]
-pub fn restore_metadata(head: &Head, files: &[Segment]) -> RestoreReport {
+pub fn restore_metadata(head: &Head, segments: &[Segment]) -> RestoreReport {
     let mut restore = MetadataRestore { head, aliases: HashMap::new(), entries: 0 };
-    let damage = files.iter().find_map(|file| restore.file(file).err());
+    let damage = segments.iter().find_map(|segment| restore.replay_segment(segment).err());
     head.record_aliases(restore.aliases.keys());
     RestoreReport { entries: restore.entries, damage }
 }
 
 struct MetadataRestore<'a> {
     head: &'a Head,
-    /// References by which the log has called a series before.
+    /// Earlier references of series in the WAL.
     aliases: HashMap<SeriesRef, SeriesRef>,
     entries: u64,
 }
 
 impl MetadataRestore<'_> {
-    fn file(&mut self, file: &Segment) -> Result<(), ReadLogError> {
-        let mut reader = LogSegmentReader::open(file.clone())?;
-        let wanted = |kind| matches!(kind, RecordType::Series | RecordType::Metadata);
-        while let Some(record) = reader.next_record_of(wanted)? {
-            if let Err(error) = self.record(record) {
+    fn replay_segment(&mut self, segment: &Segment) -> Result<(), ReadLogError> {
+        let mut reader = LogSegmentReader::open(segment.clone())?;
+        let is_relevant =
+            |record_type| matches!(record_type, RecordType::Series | RecordType::Metadata);
+        while let Some(record) = reader.next_record_of(is_relevant)? {
+            if let Err(error) = self.replay_record(record) {
                 return Err(ReadLogError::Damaged(Box::new(
                     reader.corruption_at_last_record(error.into()),
                 )));
@@ -54,13 +59,15 @@ impl MetadataRestore<'_> {
         Ok(())
     }
 
-    fn record(&mut self, record: &[u8]) -> Result<(), DecodeRecordError> {
+    fn replay_record(&mut self, record: &[u8]) -> Result<(), DecodeRecordError> {
         if RecordType::from_record(record) == RecordType::Series {
             for series in SeriesDecoder::new(record)? {
                 let series = series?;
-                let known = self.head.series.get(series.labels.as_bytes());
-                if let Some(known) = known.filter(|known| known.reference != series.series) {
-                    self.aliases.insert(series.series, known.reference);
+                let existing = self.head.series.get(series.labels.as_bytes());
+                if let Some(existing) =
+                    existing.filter(|existing| existing.reference != series.series)
+                {
+                    self.aliases.insert(series.series, existing.reference);
                 }
             }
             return Ok(());

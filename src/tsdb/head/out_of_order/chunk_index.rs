@@ -1,11 +1,12 @@
-//! Index of the late chunks of a series by time: which of them may have a sample of a given time.
+//! Index of the out-of-order chunks of a series: finds the chunks that may have a sample at a
+//! timestamp.
 //!
-//! Late chunks overlap. Those that fit go into one of [`MAX_LAYERS`] layers, in each of which no
-//! chunk overlaps another; of the others, each sample is in a [`TimeIndex`]. So a time is looked up
-//! in at most [`MAX_COVERING`] chunks, however many overlap.
+//! Chunks may overlap. A chunk that fits goes into one of [`MAX_LAYERS`] layers without overlap;
+//! the samples of other chunks go into a [`TimeIndex`]. A lookup therefore returns at most
+//! [`MAX_COVERING`] chunks.
 //!
-//! Built only for a series with more than [`UNINDEXED_CHUNKS`] chunks. Guarded by the mutex of the
-//! series.
+//! The index exists only for series with more than [`UNINDEXED_CHUNKS`] chunks. The mutex of the
+//! series guards it.
 
 use crate::model::refs::HeadChunkRef;
 use crate::tsdb::chunk::mapped_chunk::MappedChunk;
@@ -13,17 +14,18 @@ use crate::tsdb::head::out_of_order::time_index::TimeIndex;
 use smallvec::SmallVec;
 use std::collections::BTreeMap;
 
-/// Number of chunks up to which a series has no index: all of them are looked through.
+/// Number of chunks up to which a series has no index and all of them are searched.
 pub(super) const UNINDEXED_CHUNKS: usize = 4;
 
-/// Maximum number of layers: two senders that are each in order need no more.
+/// Maximum number of layers; enough for two senders that are each in order.
 const MAX_LAYERS: usize = 2;
 
-/// Maximum number of chunks in which one time is looked up.
+/// Maximum number of chunks that a lookup returns.
 pub(super) const MAX_COVERING: usize = UNINDEXED_CHUNKS;
-const _: () = assert!(MAX_LAYERS < MAX_COVERING, "one chunk for each layer, and one of the times");
+const _: () =
+    assert!(MAX_LAYERS < MAX_COVERING, "one chunk per layer and one of the time index must fit");
 
-/// Chunks that may have a sample of some time, newest first.
+/// Chunks that may have a sample at some timestamp, newest first.
 pub(super) type Covering = SmallVec<[HeadChunkRef; MAX_COVERING]>;
 
 /// Chunks by time.
@@ -33,20 +35,20 @@ pub(super) struct ChunkIndex {
     times: TimeIndex,
 }
 
-/// A chunk of a layer, whose key is the time of its first sample.
+/// Chunk of a layer; its key is the timestamp of its first sample.
 #[derive(Clone, Copy, Debug)]
 struct LayerChunk {
-    /// Time of the last sample, ms.
+    /// Timestamp of the last sample, ms.
     maxt: i64,
     at: HeadChunkRef,
 }
 
 impl ChunkIndex {
-    /// Adds a chunk; `times` returns those of its samples, and is called only if the chunk overlaps
-    /// one of each layer.
+    /// Adds a chunk. `times` returns the timestamps of its samples; it is called only if the chunk
+    /// overlaps one in each layer.
     pub(super) fn add(&mut self, chunk: &MappedChunk, times: impl FnOnce() -> Vec<i64>) {
         let new = LayerChunk { maxt: chunk.maxt(), at: chunk.chunk_ref() };
-        // Of the chunks that begin before the new one ends, the last one ends last.
+        // In a layer without overlap, the last chunk that starts before `maxt` also ends last.
         let is_free = |layer: &&mut BTreeMap<i64, LayerChunk>| {
             layer
                 .range(..=new.maxt)
@@ -59,16 +61,16 @@ impl ChunkIndex {
         }
     }
 
-    /// Chunks that may have a sample at `t` ms, newest first.
+    /// Returns the chunks that may have a sample at `t` ms, newest first.
     pub(super) fn covering(&self, t: i64) -> Covering {
-        let of_layers = self.layers.iter().filter_map(|layer| layer.range(..=t).next_back());
-        let of_layers = of_layers.filter(|(_, chunk)| t <= chunk.maxt).map(|(_, chunk)| chunk.at);
-        let mut covering: Covering = of_layers.chain(self.times.get(t)).collect();
+        let in_layers = self.layers.iter().filter_map(|layer| layer.range(..=t).next_back());
+        let in_layers = in_layers.filter(|(_, chunk)| t <= chunk.maxt).map(|(_, chunk)| chunk.at);
+        let mut covering: Covering = in_layers.chain(self.times.get(t)).collect();
         covering.sort_unstable_by(|a, b| b.cmp(a));
         covering
     }
 
-    /// Forgets the chunks up to `last`, which is included.
+    /// Drops the chunks up to and including `last`.
     pub(super) fn drop_up_to(&mut self, last: HeadChunkRef) {
         self.layers.iter_mut().for_each(|layer| layer.retain(|_, chunk| chunk.at > last));
         self.times.drop_up_to(last);

@@ -1,5 +1,7 @@
-//! Late points as chunks of bytes: one chunk for each run of one kind, and a new one where a histogram can't follow the one before
-//! (`ToEncodedChunks` in `tsdb/ooo_head.go` of Prometheus). Pure.
+//! Encoder of out-of-order samples: one chunk for each run of one type, and a new chunk if a
+//! histogram cannot follow the previous one.
+//!
+//! Source: `ToEncodedChunks` in `tsdb/ooo_head.go` of Prometheus.
 
 use crate::model::sample::Sample;
 use crate::tsdb::chunk::any_chunk::EncodingPolicy;
@@ -8,27 +10,26 @@ use crate::tsdb::chunk::reencode::{
     MAX_SAMPLES, ReencodeOptions, ReencodedChunk, Reencoder, StPolicy,
 };
 
-/// Encodes points, which are sorted by time and have each time once. No chunk has more than 120 points; an open chunk has more only if it
-/// could not be written for a while.
+/// Encodes samples with strictly increasing timestamps into chunks of at max 120 samples.
 #[must_use]
 pub fn encode<'a>(
-    points: impl IntoIterator<Item = &'a Sample>,
+    samples: impl IntoIterator<Item = &'a Sample>,
     encodings: EncodingPolicy,
 ) -> Vec<ReencodedChunk> {
     let mut done = Vec::with_capacity(1);
-    let mut recoder = Reencoder::new(ReencodeOptions {
+    let mut reencoder = Reencoder::new(ReencodeOptions {
         encodings,
         starts: StPolicy::Discard,
         max_samples: MAX_SAMPLES,
     });
-    for point in points {
-        // No mapped chunk lasts longer.
-        if recoder.begins_at().is_some_and(|begin| point.t.abs_diff(begin) > MAX_SPAN_MS) {
-            done.extend(recoder.finish());
+    for sample in samples {
+        // Maximum span of an m-mapped chunk.
+        if reencoder.begins_at().is_some_and(|begin| sample.t.abs_diff(begin) > MAX_SPAN_MS) {
+            done.extend(reencoder.finish());
         }
-        done.extend(recoder.push(point));
+        done.extend(reencoder.push(sample));
     }
-    done.extend(recoder.finish());
+    done.extend(reencoder.finish());
     done
 }
 
@@ -55,26 +56,29 @@ mod tests {
         }))
     }
 
-    /// Encodes values, one a second, checks that they come back, and gives what the chunks are.
+    /// Encodes values at one-second steps, checks the round trip, and returns the chunk bounds.
     fn chunks(values: Vec<SampleValue>) -> Vec<(ChunkEncoding, i64, i64, u16)> {
-        let points: Vec<Sample> =
+        let samples: Vec<Sample> =
             (0..).zip(values).map(|(t, value)| Sample::new(t, value)).collect();
-        let chunks = encode(&points, EncodingPolicy::default());
+        let chunks = encode(&samples, EncodingPolicy::default());
         let decoded = |chunk: &ReencodedChunk| {
             AnyChunkIter::new(chunk.encoding, &chunk.bytes).collect::<Result<Vec<_>, _>>()
         };
         let decoded: Vec<Sample> =
             chunks.iter().flat_map(|chunk| decoded(chunk).unwrap()).collect();
-        assert_eq!(decoded.len(), points.len());
+        assert_eq!(decoded.len(), samples.len());
         assert!(
-            points.iter().zip(&decoded).all(|(a, b)| a.t == b.t && a.value.is_equivalent(&b.value)),
+            samples
+                .iter()
+                .zip(&decoded)
+                .all(|(a, b)| a.t == b.t && a.value.is_equivalent(&b.value)),
             "{decoded:?}"
         );
         chunks.iter().map(|chunk| (chunk.encoding, chunk.mint, chunk.maxt, chunk.samples)).collect()
     }
 
     #[test]
-    fn a_chunk_has_a_run_of_one_kind() {
+    fn value_type_change_starts_new_chunk() {
         let float_histogram = SampleValue::FloatHistogram(Box::new(FloatHistogram {
             count: 0.5,
             ..FloatHistogram::default()
@@ -94,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn a_histogram_that_can_t_follow_begins_a_chunk_and_one_with_more_buckets_does_not() {
+    fn counter_reset_starts_new_chunk_and_new_buckets_do_not() {
         assert_eq!(
             chunks(vec![histogram(5, 1), histogram(6, 3), histogram(2, 3)]),
             [(Whole, 0, 1, 2), (Whole, 2, 2, 1)]
@@ -102,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn chunk_lasts_no_longer_than_a_mapped_one_may() {
+    fn chunk_span_is_at_most_max_span() {
         let times = [
             i64::MIN,
             i64::MIN + MAX_SPAN_MS as i64,
@@ -111,19 +115,19 @@ mod tests {
             1,
             i64::MAX,
         ];
-        let points = times.map(|t| Sample::new(t, SampleValue::Float(1.0)));
-        let found: Vec<_> =
-            encode(&points, EncodingPolicy::default()).iter().map(|c| (c.mint, c.maxt)).collect();
+        let samples = times.map(|t| Sample::new(t, SampleValue::Float(1.0)));
+        let spans: Vec<_> =
+            encode(&samples, EncodingPolicy::default()).iter().map(|c| (c.mint, c.maxt)).collect();
         assert_eq!(
-            found,
+            spans,
             [(times[0], times[1]), (times[2], times[2]), (0, 1), (i64::MAX, i64::MAX)]
         );
     }
 
     #[test]
-    fn what_could_not_be_written_for_long_becomes_several_chunks() {
-        let most = i64::from(MAX_SAMPLES);
-        let values = (0..most + 1).map(|v| SampleValue::Float(v as f64)).collect();
-        assert_eq!(chunks(values), [(Xor, 0, most - 1, MAX_SAMPLES), (Xor, most, most, 1)]);
+    fn more_than_max_samples_become_several_chunks() {
+        let max = i64::from(MAX_SAMPLES);
+        let values = (0..max + 1).map(|v| SampleValue::Float(v as f64)).collect();
+        assert_eq!(chunks(values), [(Xor, 0, max - 1, MAX_SAMPLES), (Xor, max, max, 1)]);
     }
 }

@@ -1,23 +1,23 @@
-//! The chunks of late points of one series that are in `chunks_head/`, in the order in which they were written.
+//! M-mapped chunks of the out-of-order samples of one series, in the order of their references.
 //!
-//! Other than those in order they may overlap each other and everything else. Guarded by whatever guards the series.
+//! Unlike in-order chunks they may overlap. The mutex of the series guards them.
 
 use crate::model::refs::HeadChunkRef;
 use crate::model::time::TimeRange;
 use crate::tsdb::chunk::mapped_chunk::MappedChunk;
 use crate::tsdb::head::out_of_order::chunk_index::{ChunkIndex, Covering, UNINDEXED_CHUNKS};
 
-/// Chunks of late points, those written first first.
+/// Chunks of out-of-order samples, ascending by reference.
 #[derive(Clone, Debug, Default)]
 pub struct OutOfOrderChunks {
     chunks: Vec<MappedChunk>,
-    /// The same by time; `None` for few chunks.
+    /// Index by time; `None` for few chunks.
     index: Option<Box<ChunkIndex>>,
 }
 
 impl OutOfOrderChunks {
-    /// Adds a chunk, at the place of its reference; nothing is done where it is there. `times`
-    /// returns those of a chunk's samples.
+    /// Adds a chunk in the order of references. Does nothing if the reference exists. `times`
+    /// returns the timestamps of a chunk's samples.
     pub fn add(&mut self, chunk: MappedChunk, times: impl Fn(&MappedChunk) -> Vec<i64>) {
         let Err(at) = self.chunks.binary_search_by_key(&chunk.chunk_ref(), MappedChunk::chunk_ref)
         else {
@@ -34,8 +34,8 @@ impl OutOfOrderChunks {
         }
     }
 
-    /// The chunks that may have a sample at `t` ms, newest first: a bounded number, however many
-    /// chunks there are.
+    /// Returns the chunks that may have a sample at `t` ms, newest first. Their number is bounded
+    /// regardless of the number of chunks.
     #[must_use]
     pub fn covering(&self, t: i64) -> Covering {
         match &self.index {
@@ -46,51 +46,51 @@ impl OutOfOrderChunks {
         }
     }
 
-    /// All, those written first first.
+    /// Iterates over all chunks, ascending by reference.
     pub fn iter(&self) -> std::slice::Iter<'_, MappedChunk> {
         self.chunks.iter()
     }
 
-    /// Those that may have points in `range`.
+    /// Iterates over the chunks that may have samples in `range`.
     pub fn overlapping(&self, range: TimeRange) -> impl DoubleEndedIterator<Item = &MappedChunk> {
         self.chunks
             .iter()
             .filter(move |chunk| range.overlaps(TimeRange::new(chunk.mint(), chunk.maxt())))
     }
 
-    /// The one at `chunk_ref`.
+    /// Returns the chunk at `chunk_ref`.
     #[must_use]
-    pub fn get(&self, at: HeadChunkRef) -> Option<&MappedChunk> {
-        let found = self.chunks.binary_search_by_key(&at, MappedChunk::chunk_ref).ok()?;
-        self.chunks.get(found)
+    pub fn get(&self, chunk_ref: HeadChunkRef) -> Option<&MappedChunk> {
+        let position = self.chunks.binary_search_by_key(&chunk_ref, MappedChunk::chunk_ref).ok()?;
+        self.chunks.get(position)
     }
 
-    /// The one that was written last.
+    /// Returns the chunk with the greatest reference.
     #[must_use]
     pub fn last(&self) -> Option<&MappedChunk> {
         self.chunks.last()
     }
 
-    /// Forgets the chunks up to `last`, that one included, and gives how many they were.
+    /// Drops the chunks up to and including `last`. Returns their number.
     pub fn drop_up_to(&mut self, last: HeadChunkRef) -> usize {
-        let old = self.chunks.partition_point(|chunk| chunk.chunk_ref() <= last);
-        self.chunks.drain(..old);
+        let dropped = self.chunks.partition_point(|chunk| chunk.chunk_ref() <= last);
+        self.chunks.drain(..dropped);
         self.chunks.shrink_to_fit();
         if self.chunks.is_empty() {
             self.index = None;
         } else if let Some(index) = &mut self.index {
             index.drop_up_to(last);
         }
-        old
+        dropped
     }
 
-    /// The number of the first file that has one of them.
+    /// Returns the number of the first file that has a chunk.
     #[must_use]
     pub fn first_file(&self) -> Option<u32> {
         self.chunks.first().map(|chunk| chunk.chunk_ref().file())
     }
 
-    /// Whether there is none.
+    /// Returns `true` if there are no chunks.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.chunks.is_empty()
@@ -111,14 +111,14 @@ mod tests {
     use std::collections::BTreeSet;
 
     #[test]
-    fn chunks_keep_the_order_of_the_files_whatever_their_times() {
+    fn chunks_are_ordered_by_reference() {
         let chunk = |file, mint| {
             MappedChunk::new(HeadChunkRef::new(file, 8), mint, mint + 10, 3, ChunkEncoding::Xor)
         };
         let mut chunks = OutOfOrderChunks::default();
         [chunk(1, 50), chunk(3, 45), chunk(2, 0), chunk(2, 0)]
             .into_iter()
-            .for_each(|one| chunks.add(one, |_| vec![]));
+            .for_each(|chunk| chunks.add(chunk, |_| vec![]));
         let mints =
             |chunks: &OutOfOrderChunks| chunks.iter().map(MappedChunk::mint).collect::<Vec<_>>();
         assert_eq!(mints(&chunks), [50, 0, 45]);
@@ -130,8 +130,10 @@ mod tests {
 
     proptest! {
         #[test]
-        fn time_is_looked_up_in_few_chunks(
-            found in vec((vec(0i64..500, 1..8), 0i64..3), 1..60), drop in option::of(0u32..60), asked in 0i64..500,
+        fn covering_is_bounded_and_finds_newest(
+            found in vec((vec(0i64..500, 1..8), 0i64..3), 1..60),
+            drop in option::of(0u32..60),
+            probe in 0i64..500,
         ) {
             let mut stored: Vec<(HeadChunkRef, BTreeSet<i64>)> = Vec::new();
             let mut chunks = OutOfOrderChunks::default();
@@ -141,19 +143,28 @@ mod tests {
                 let at = HeadChunkRef::new(1, n as u32);
                 stored.push((at, times));
                 chunks.add(MappedChunk::new(at, first, last, 1, ChunkEncoding::Xor), |chunk| {
-                    stored.iter().find(|(at, _)| *at == chunk.chunk_ref()).unwrap().1.iter().copied().collect()
+                    let own = stored.iter().find(|(at, _)| *at == chunk.chunk_ref());
+                    own.unwrap().1.iter().copied().collect()
                 });
             }
             if let Some(last) = drop.map(|last| HeadChunkRef::new(1, last)) {
-                prop_assert_eq!(chunks.drop_up_to(last), stored.iter().filter(|(at, _)| *at <= last).count());
+                let count = stored.iter().filter(|(at, _)| *at <= last).count();
+                prop_assert_eq!(chunks.drop_up_to(last), count);
                 stored.retain(|(at, _)| *at > last);
             }
             let times = stored.iter().flat_map(|(_, times)| times).copied();
-            for t in times.chain([asked]).collect::<BTreeSet<_>>() {
+            for t in times.chain([probe]).collect::<BTreeSet<_>>() {
                 let covering = chunks.covering(t);
-                prop_assert!(covering.len() <= MAX_COVERING && covering.is_sorted_by(|a, b| a > b), "{:?}", covering);
-                let newest = stored.iter().rev().find(|(_, times)| times.contains(&t)).map(|(at, _)| *at);
-                let has = |at: &HeadChunkRef| stored.iter().any(|(own, times)| own == at && times.contains(&t));
+                prop_assert!(
+                    covering.len() <= MAX_COVERING && covering.is_sorted_by(|a, b| a > b),
+                    "{:?}",
+                    covering
+                );
+                let newest = stored.iter().rev().find(|(_, times)| times.contains(&t));
+                let newest = newest.map(|(at, _)| *at);
+                let has = |at: &HeadChunkRef| {
+                    stored.iter().any(|(own, times)| own == at && times.contains(&t))
+                };
                 prop_assert_eq!(covering.iter().copied().find(has), newest);
             }
         }

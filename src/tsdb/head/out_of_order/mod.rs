@@ -1,30 +1,35 @@
-//! Out-of-order samples: those that come behind the newest one of their series, within the window that is set.
+//! Out-of-order samples: older than the newest sample of their series, within the out-of-order
+//! window.
 //!
 //! ```text
-//!   late point ──▶ open chunk of the series ──(32 points)──▶ chunks_head/, with the out-of-order bit ──▶ blocks from-out-of-order
-//!        └───────▶ WBL, an m-map marker behind the points of a chunk that was written
+//!   OOO sample ──▶ open chunk ──(32 samples)──▶ chunks_head/ (out-of-order bit) ──▶ OOO blocks
+//!        └───────▶ WBL, with an m-map marker after the samples of a written chunk
 //! ```
 //!
-//! | file           | what                                                             |
+//! | module         | content                                                          |
 //! |----------------|------------------------------------------------------------------|
-//! | [`window`]     | how late a sample may be, and which times late samples have      |
-//! | [`settings`]    | that as a setting of the head                                    |
-//! | [`wbl_batch`]        | what a request has for the WBL                                   |
-//! | [`chunk`]      | the open chunk: points, sorted                                   |
-//! | [`encode`]     | points as chunks of bytes                                        |
-//! | [`mapped`]     | the chunks in `chunks_head/`: they overlap                       |
-//! | `chunk_index`  | which of them may have a sample of a given time                  |
-//! | `time_index`   | the same for each sample, of chunks that overlap too many others |
-//! | [`state`]      | both, as a series has them                                       |
-//! | [`store`]      | writes an open chunk, finds stored values                        |
-//! | [`source`]     | the head in order, or out of order, for a block                  |
-//! | [`replay`]     | `wbl/` and chunks of `chunks_head/` into the head                |
+//! | [`chunk`]      | open chunk: sorted samples                                       |
+//! | `chunk_index`  | finds the chunks that may have a sample at a timestamp           |
+//! | [`encode`]     | samples → encoded chunks                                         |
+//! | [`mapped`]     | chunks in `chunks_head/`, which may overlap                      |
+//! | [`replay`]     | restores the head's OOO samples from `wbl/` and `chunks_head/`   |
+//! | [`settings`]   | the window as a setting of the head                              |
+//! | [`source`]     | in-order and OOO sources of the head, for compaction             |
+//! | [`state`]      | open and m-mapped chunks of a series                             |
+//! | [`store`]      | writes open chunks, finds stored values                          |
+//! | `time_index`   | index by sample, for chunks that overlap too many others         |
+//! | [`wbl_batch`]  | records of a request for the WBL                                 |
+//! | [`window`]     | window length, and time range of OOO samples                     |
 //!
-//! How late samples are judged and logged stands with the appender (`append/late.rs`), how they are dropped with
-//! [`crate::tsdb::head::truncation`].
+//! The appender (`append/out_of_order.rs`) accepts and logs the samples;
+//! [`crate::tsdb::head::truncation`] drops them.
 //!
-//! Invariant: what the WBL has of a series before a marker is in chunks. What stands behind it may be in chunks as well; then it is there twice
-//! after a replay, and readers see it once. All of a series is guarded by its mutex; chunks are written under it.
+//! # Invariant
+//! Samples of a series that precede a marker in the WBL are in chunks. Samples after it may be in
+//! chunks too: then they exist twice after a replay, and readers see them once.
+//!
+//! # Locking
+//! The mutex of the series guards its samples; chunks are written while it is held.
 
 pub mod chunk;
 mod chunk_index;

@@ -1,19 +1,26 @@
-//! Late samples after a restart: the chunks of `chunks_head/` that have the out-of-order bit, then the files of `wbl/`.
+//! Replay of out-of-order samples: chunks in `chunks_head/` with the out-of-order bit, then the
+//! segments of `wbl/`.
 //!
-//! Runs after the replay of the log (or the load of a snapshot), which knows the series, and before anything is dropped from the head. On one
-//! thread, in the order of the WBL.
+//! Runs on one thread, in WBL order, after the WAL replay (or the load of a chunk snapshot) has
+//! created the series, and before anything is dropped from the head.
 //!
-//! A chunk is taken in where a marker names it. One that none names is superseded: blocks have it, as the part of the WBL with its marker went only
-//! then, or the WBL still has its points. To take it in would bring back what was deleted from those blocks. Where the WBL is damaged, markers may
-//! be missing, and all chunks are taken in.
+//! # Chunks
+//! A chunk is attached if a marker names it. Any other chunk is superseded: either blocks contain
+//! it, because the WBL part with its marker is removed only after that, or the WBL still has its
+//! samples. Attaching it could restore samples that were deleted from blocks. If the WBL is
+//! corrupted, markers may be missing, and all chunks are attached.
 //!
-//! A marker says that the points before it are in a chunk. It is not taken at its word: the chunk may be another one than it was, after a crash
-//! that cost the file. The points that the chunk really has are forgotten, the others stay. One that names no chunk which was found is passed
-//! over, but for the zero marker of Prometheus: it stands where a series begins a chunk, and asks all that is there. At the end no point is kept
-//! in memory that a chunk has. So the WBL can be read twice, or from an earlier place than necessary.
+//! # Markers
+//! A marker says that the samples before it are in a chunk. A crash that lost the file may have put
+//! another chunk there, so replay drops only the samples that the chunk contains and keeps the
+//! others. A marker whose chunk was not found is skipped, except Prometheus's zero marker, which a
+//! series has at the start of a chunk: it checks all chunks. At the end, no sample stays in memory
+//! that a chunk has. The WBL can therefore be replayed twice, or from an earlier position than
+//! necessary.
 //!
-//! References of the WBL are never given out again, even those of series that the log does not know: a crash can keep late samples of a series
-//! whose record was lost, none of them acknowledged.
+//! # References
+//! References in the WBL are never assigned again, even those of series that the WAL lacks. A crash
+//! can keep out-of-order samples of a series whose record was lost; none of them was acknowledged.
 
 use crate::model::refs::{HeadChunkRef, SeriesRef};
 use crate::model::sample::{Sample, SampleValue};
@@ -38,83 +45,87 @@ use hashbrown::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-/// Number of points for whose marker a replay waits: Prometheus writes chunks of up to 255. More
-/// are written to `chunks_head/`, so that a WBL without markers does not fill the memory.
-const UNMARKED_POINTS: usize = 8 * MAX_OPEN_SAMPLES;
+/// Number of samples that replay keeps in memory while it waits for a marker (Prometheus writes
+/// chunks of up to 255). More are written to `chunks_head/`, so that a WBL without markers does not
+/// fill the memory.
+const MAX_UNMARKED_SAMPLES: usize = 8 * MAX_OPEN_SAMPLES;
 
-/// What a replay of late samples found.
+/// Counts of a WBL replay.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct WblReplayReport {
-    /// Chunks of late samples in `chunks_head/` that are needed.
+    /// Attached chunks of `chunks_head/`.
     pub chunks: u64,
-    /// Those that are not, or whose series no record names.
+    /// Chunks that were not attached, because no marker names them or their series is unknown.
     pub superseded_chunks: u64,
-    /// Points that the WBL has.
+    /// Samples in the WBL.
     pub points: u64,
-    /// Markers.
+    /// Markers in the WBL.
     pub markers: u64,
-    /// Points and markers that refer to no known series.
+    /// Samples and markers that refer to no known series.
     pub unknown_refs: u64,
-    /// Native histograms that contradict themselves, or of a schema that is not known, passed over.
+    /// Skipped native histograms that are invalid or have an unknown schema.
     pub bad_histograms: u64,
-    /// Records of a type newer than this version, or that do not belong into a WBL.
+    /// Records of an unknown newer type, or of a type that does not belong in a WBL.
     pub unknown_records: u64,
 }
 
-/// How a replay of late samples ended.
+/// Result of a WBL replay.
 #[derive(Debug)]
 pub struct WblReplayOutcome {
-    /// What was found.
+    /// Counts up to the end or the first corruption.
     pub report: WblReplayReport,
-    /// The damage before which it stopped.
+    /// Corruption at which the replay stopped.
     pub damage: Option<ReadLogError>,
 }
 
-/// Gives the series of a head their late samples.
+/// Replay of the WBL into a head.
 #[derive(Debug)]
 pub struct WblReplay<'a> {
     head: &'a Head,
     aliases: HashMap<SeriesRef, SeriesRef>,
-    /// The series that the WBL names.
+    /// Series that the WBL refers to, by the reference in the WBL.
     series: HashMap<SeriesRef, Arc<HeadSeries>>,
-    /// The chunks that no marker has named yet.
+    /// Chunks that no marker has named yet.
     unmarked_chunks: HashMap<HeadChunkRef, HeadChunkMeta>,
     report: WblReplayReport,
 }
 
 impl<'a> WblReplay<'a> {
-    /// Gives the series of `head` the late ones of `chunks`, which `chunks_head/` holds; `aliases` are second references of series.
+    /// Creates a replay. Of `chunks`, those with the out-of-order bit are attached to the series of
+    /// `head`. `aliases` maps second references of series to the first.
     #[must_use]
     pub fn new(
         head: &'a Head,
         chunks: &[HeadChunkMeta],
         aliases: HashMap<SeriesRef, SeriesRef>,
     ) -> Self {
-        let late = chunks.iter().filter(|chunk| chunk.out_of_order);
-        late.clone().for_each(|chunk| head.reserve_ref(chunk.series));
-        let unnamed = late.map(|chunk| (chunk.chunk_ref, *chunk)).collect();
+        let ooo = chunks.iter().filter(|chunk| chunk.out_of_order);
+        ooo.clone().for_each(|chunk| head.reserve_ref(chunk.series));
+        let unmarked_chunks = ooo.map(|chunk| (chunk.chunk_ref, *chunk)).collect();
         Self {
             head,
             aliases,
             series: HashMap::new(),
-            unmarked_chunks: unnamed,
+            unmarked_chunks,
             report: WblReplayReport::default(),
         }
     }
 
-    /// Replays the files of the WBL in this order. Ends at the first damage, with everything before it replayed.
+    /// Replays the segments in this order. Stops at the first corruption; all records before it are
+    /// replayed.
     #[must_use]
-    pub fn run(mut self, files: &[Segment], progress: &ReplayProgress) -> WblReplayOutcome {
-        let damage = files.iter().find_map(|file| self.file(file, progress).err());
+    pub fn run(mut self, segments: &[Segment], progress: &ReplayProgress) -> WblReplayOutcome {
+        let damage =
+            segments.iter().find_map(|segment| self.replay_segment(segment, progress).err());
         self.report.superseded_chunks = self.unmarked_chunks.len() as u64;
         if damage.is_some() {
             self.attach_all();
         }
         for series in self.series.values() {
             let mut state = series.state.lock();
-            if let Some(late) = &mut state.out_of_order {
-                self.settle(series.reference, late);
-                if let Some(times) = late.times() {
+            if let Some(ooo) = &mut state.out_of_order {
+                self.settle(series.reference, ooo);
+                if let Some(times) = ooo.times() {
                     self.head.ooo_window.extend(times.mint, times.maxt);
                 }
             }
@@ -122,7 +133,7 @@ impl<'a> WblReplay<'a> {
         WblReplayOutcome { report: self.report, damage }
     }
 
-    /// Takes in the chunks that no marker has named, of series that are known.
+    /// Attaches the chunks that no marker has named, if their series is known.
     fn attach_all(&mut self) {
         let mut chunks: Vec<HeadChunkMeta> =
             self.unmarked_chunks.drain().map(|(_, chunk)| chunk).collect();
@@ -136,7 +147,7 @@ impl<'a> WblReplay<'a> {
         }
     }
 
-    fn attach(&mut self, late: &mut OutOfOrderState, chunk: &HeadChunkMeta) {
+    fn attach(&mut self, ooo: &mut OutOfOrderState, chunk: &HeadChunkMeta) {
         self.report.chunks += 1;
         let found = MappedChunk::new(
             chunk.chunk_ref,
@@ -145,41 +156,45 @@ impl<'a> WblReplay<'a> {
             chunk.samples,
             chunk.encoding,
         );
-        self.head.attach_late(late, found);
+        self.head.attach_ooo(ooo, found);
         self.head.ooo_window.extend(chunk.mint, chunk.maxt);
         self.head.stats.chunks_created.fetch_add(1, Ordering::Relaxed);
     }
 
-    fn file(&mut self, file: &Segment, progress: &ReplayProgress) -> Result<(), ReadLogError> {
-        progress.current.store(i64::from(file.number), Ordering::Relaxed);
-        let mut reader = LogSegmentReader::open(file.clone())?;
+    fn replay_segment(
+        &mut self,
+        segment: &Segment,
+        progress: &ReplayProgress,
+    ) -> Result<(), ReadLogError> {
+        progress.current.store(i64::from(segment.number), Ordering::Relaxed);
+        let mut reader = LogSegmentReader::open(segment.clone())?;
         while let Some(record) = reader.next_record()? {
             fail_point::hit("replay.late_record");
-            if let Err(reason) = self.record(record) {
+            if let Err(reason) = self.replay_record(record) {
                 return Err(ReadLogError::Damaged(Box::new(
                     reader.corruption_at_last_record(reason),
                 )));
             }
         }
-        tracing::info!(file = %file.path.display(), "file of the WBL replayed");
+        tracing::info!(path = %segment.path.display(), "replayed WBL segment");
         Ok(())
     }
 
-    /// Takes in a whole record, or nothing of it where it does not decode.
-    fn record(&mut self, record: &[u8]) -> Result<(), CorruptionReason> {
+    /// Replays a complete record, or nothing of it if it does not decode.
+    fn replay_record(&mut self, record: &[u8]) -> Result<(), CorruptionReason> {
         match RecordType::from_record(record) {
             RecordType::Samples | RecordType::SamplesV2 => {
                 let samples = SamplesDecoder::new(record)?.collect::<Result<Vec<_>, _>>()?;
-                for one in samples {
-                    let value = SampleValue::Float(one.sample.v);
+                for item in samples {
+                    let value = SampleValue::Float(item.sample.v);
                     self.replay_sample(
-                        one.series,
-                        Sample { start_timestamp: one.start_timestamp, t: one.sample.t, value },
+                        item.series,
+                        Sample { start_timestamp: item.start_timestamp, t: item.sample.t, value },
                     );
                 }
             }
             RecordType::Histograms | RecordType::CustomHistograms | RecordType::HistogramsV2 => {
-                self.histograms(decode_histograms(record)?, |histogram| {
+                self.replay_histograms(decode_histograms(record)?, |histogram| {
                     SampleValue::Histogram(Box::new(histogram))
                 });
             }
@@ -187,11 +202,11 @@ impl<'a> WblReplay<'a> {
             | RecordType::CustomFloatHistograms
             | RecordType::FloatHistogramsV2 => {
                 let value = |histogram| SampleValue::FloatHistogram(Box::new(histogram));
-                self.histograms(decode_float_histograms(record)?, value);
+                self.replay_histograms(decode_float_histograms(record)?, value);
             }
-            RecordType::MmapMarkers => {
-                decode_mmap_markers(record)?.into_iter().for_each(|marker| self.marker(marker))
-            }
+            RecordType::MmapMarkers => decode_mmap_markers(record)?
+                .into_iter()
+                .for_each(|marker| self.apply_marker(marker)),
             RecordType::Unknown(byte) if !RecordType::from_record(record).is_plausibly_newer() => {
                 return Err(CorruptionReason::UnknownKind(byte));
             }
@@ -200,76 +215,79 @@ impl<'a> WblReplay<'a> {
         Ok(())
     }
 
-    fn histograms<H>(&mut self, found: Vec<RefHistogram<H>>, value: impl Fn(H) -> SampleValue) {
-        for RefHistogram { series, start_timestamp: start, t, histogram } in found {
-            let mut point = Sample { start_timestamp: start, t, value: value(histogram) };
-            if point.value.normalize_for_storage().is_ok() {
-                self.replay_sample(series, point);
+    fn replay_histograms<H>(
+        &mut self,
+        histograms: Vec<RefHistogram<H>>,
+        value: impl Fn(H) -> SampleValue,
+    ) {
+        for RefHistogram { series, start_timestamp: start, t, histogram } in histograms {
+            let mut sample = Sample { start_timestamp: start, t, value: value(histogram) };
+            if sample.value.normalize_for_storage().is_ok() {
+                self.replay_sample(series, sample);
             } else {
                 self.report.bad_histograms += 1;
             }
         }
     }
 
-    fn replay_sample(&mut self, series: SeriesRef, point: Sample) {
+    fn replay_sample(&mut self, series: SeriesRef, sample: Sample) {
         self.report.points += 1;
         let Some(series) = self.resolve_series(series) else { return };
         let mut state = series.state.lock();
-        let late = state.out_of_order.get_or_insert_default();
-        late.insert(point);
-        if late.open.len() > UNMARKED_POINTS && late.open.is_full() {
-            self.settle(series.reference, late);
+        let ooo = state.out_of_order.get_or_insert_default();
+        ooo.insert(sample);
+        if ooo.open.len() > MAX_UNMARKED_SAMPLES && ooo.open.is_full() {
+            self.settle(series.reference, ooo);
         }
     }
 
-    /// Forgets the points in memory that a chunk has, and writes the others where they fill a
-    /// chunk.
-    fn settle(&self, series: SeriesRef, late: &mut OutOfOrderState) {
-        self.head.drop_all_stored(late);
-        if late.open.is_full() && self.head.flush_ooo_chunk(series, late).is_err() {
-            late.open.retry_later();
+    /// Drops the samples in memory that a chunk has, and writes the rest if they fill a chunk.
+    fn settle(&self, series: SeriesRef, ooo: &mut OutOfOrderState) {
+        self.head.drop_all_stored(ooo);
+        if ooo.open.is_full() && self.head.flush_ooo_chunk(series, ooo).is_err() {
+            ooo.open.retry_later();
         }
     }
 
-    fn marker(&mut self, RefMmapMarker { series, chunk }: RefMmapMarker) {
+    fn apply_marker(&mut self, RefMmapMarker { series, chunk }: RefMmapMarker) {
         self.report.markers += 1;
         let Some(series) = self.resolve_series(series) else { return };
         let mut state = series.state.lock();
-        let late = state.out_of_order.get_or_insert_default();
-        // After the loss of a file another series' chunk may be there.
-        let is_its_own =
+        let ooo = state.out_of_order.get_or_insert_default();
+        // After a lost file, the reference may sample to a chunk of another series.
+        let has_same_series =
             |found: &HeadChunkMeta| self.resolve_alias(found.series) == series.reference;
-        if self.unmarked_chunks.get(&chunk).is_some_and(is_its_own)
+        if self.unmarked_chunks.get(&chunk).is_some_and(has_same_series)
             && let Some(found) = self.unmarked_chunks.remove(&chunk)
         {
-            self.attach(late, &found);
+            self.attach(ooo, &found);
         }
         if chunk == HeadChunkRef::new(0, 0) {
-            self.head.drop_all_stored(late);
-        } else if let Some(stored) = late.mapped.get(chunk).copied() {
-            self.head.drop_stored(late, &stored);
+            self.head.drop_all_stored(ooo);
+        } else if let Some(stored) = ooo.mapped.get(chunk).copied() {
+            self.head.drop_stored(ooo, &stored);
         }
     }
 
-    /// The series that the WBL refers to so.
-    fn resolve_series(&mut self, reference: SeriesRef) -> Option<Arc<HeadSeries>> {
-        if let Some(series) = self.series.get(&reference) {
+    /// Returns the series that a WBL reference identifies. Reserves the reference.
+    fn resolve_series(&mut self, series_ref: SeriesRef) -> Option<Arc<HeadSeries>> {
+        if let Some(series) = self.series.get(&series_ref) {
             return Some(Arc::clone(series));
         }
-        self.head.reserve_ref(reference);
-        let series = self.find_series(reference);
+        self.head.reserve_ref(series_ref);
+        let series = self.find_series(series_ref);
         match &series {
-            Some(series) => _ = self.series.insert(reference, Arc::clone(series)),
+            Some(series) => _ = self.series.insert(series_ref, Arc::clone(series)),
             None => self.report.unknown_refs += 1,
         }
         series
     }
 
-    fn find_series(&self, reference: SeriesRef) -> Option<Arc<HeadSeries>> {
-        self.head.series.get_by_ref(self.resolve_alias(reference))
+    fn find_series(&self, series_ref: SeriesRef) -> Option<Arc<HeadSeries>> {
+        self.head.series.get_by_ref(self.resolve_alias(series_ref))
     }
 
-    fn resolve_alias(&self, reference: SeriesRef) -> SeriesRef {
-        self.aliases.get(&reference).copied().unwrap_or(reference)
+    fn resolve_alias(&self, series_ref: SeriesRef) -> SeriesRef {
+        self.aliases.get(&series_ref).copied().unwrap_or(series_ref)
     }
 }

@@ -1,10 +1,15 @@
-//! The head for those who make blocks of it: what came in order and what came late, each by itself.
+//! Sources for the compaction of the head: in-order and out-of-order samples, separately.
 //!
-//! [`InOrderSource`] has chunks without overlap. [`OutOfOrderSource`] has the late points that were there when it was prepared: all of them are in
-//! `chunks_head/` then, and of each series it notes the last chunk. So what comes meanwhile is neither in its blocks nor dropped with them.
+//! The chunks of [`InOrderSource`] do not overlap. [`OutOfOrderSource`] has the out-of-order
+//! samples that existed when it was prepared: it writes all of them to `chunks_head/` and remembers
+//! the last chunk of each series. Later samples are neither in its blocks nor dropped with them.
 //!
-//! The order in which the database makes blocks of late samples: a new segment of the WBL; [`OutOfOrderSource::prepare`]; blocks, one for each
-//! range of times, seen by queries; [`crate::tsdb::head::truncation::HeadTruncation::truncate_ooo`]; the segments of the WBL before the new one go.
+//! # OOO compaction
+//! 1. Start a new WBL segment.
+//! 2. [`OutOfOrderSource::prepare`].
+//! 3. Write and publish one block per time range.
+//! 4. [`crate::tsdb::head::truncation::HeadTruncation::truncate_ooo`].
+//! 5. Delete the WBL segments before the new one.
 
 use crate::model::matcher::Matcher;
 use crate::model::refs::HeadChunkRef;
@@ -19,7 +24,7 @@ use crate::tsdb::query::source::{BlockSource, ChunkSeriesSet, QueryError};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// What came in order.
+/// Source of the in-order samples.
 #[derive(Clone, Copy, Debug)]
 pub struct InOrderSource<'a>(pub &'a Head);
 
@@ -37,7 +42,7 @@ impl BlockSource for InOrderSource<'_> {
     }
 }
 
-/// The late samples of a moment.
+/// Source of the out-of-order samples at one instant.
 #[derive(Debug)]
 pub struct OutOfOrderSource<'a> {
     head: &'a Head,
@@ -46,26 +51,28 @@ pub struct OutOfOrderSource<'a> {
     times: Option<TimeRange>,
 }
 
-/// A series with late samples.
+/// Series with out-of-order samples.
 #[derive(Debug)]
 struct PreparedSeries {
     series: Arc<HeadSeries>,
-    /// The last chunk that belongs to the source.
+    /// Last chunk that belongs to the source.
     last: HeadChunkRef,
 }
 
 impl<'a> OutOfOrderSource<'a> {
-    /// Writes all open chunks of late points to `chunks_head/`, and notes the chunks of each series.
+    /// Writes all open chunks of out-of-order samples to `chunks_head/` and records the chunks of
+    /// each series.
     ///
     /// # Errors
-    /// [`HeadChunksError`] where a chunk could not be written: its points are in memory and in the WBL, of which nothing may be removed then.
+    /// [`HeadChunksError`] if a chunk cannot be written. Its samples stay in memory and in the WBL,
+    /// and the WBL must not be truncated.
     pub fn prepare(head: &'a Head) -> Result<Self, HeadChunksError> {
         let source = Self::prepare_while(head, &|| true)?;
         Ok(source.unwrap_or(Self { head, series: Vec::new(), times: None }))
     }
 
-    /// The same, as long as `go_on`, which is asked for each series, returns `true`; `None` once it
-    /// does not.
+    /// Does the same as [`Self::prepare`] while `go_on`, called once per series, returns `true`;
+    /// `None` when it returns `false`.
     ///
     /// # Errors
     /// As [`Self::prepare`].
@@ -79,17 +86,18 @@ impl<'a> OutOfOrderSource<'a> {
                 return Ok(None);
             }
             let mut state = series.state.lock();
-            let Some(late) = &mut state.out_of_order else { continue };
-            if !late.open.is_empty() {
-                head.flush_ooo_chunk(series.reference, late)?;
+            let Some(ooo) = &mut state.out_of_order else { continue };
+            if !ooo.open.is_empty() {
+                head.flush_ooo_chunk(series.reference, ooo)?;
             }
             let (Some(last), Some(times)) =
-                (late.mapped.last().map(|last| last.chunk_ref()), late.times())
+                (ooo.mapped.last().map(|last| last.chunk_ref()), ooo.times())
             else {
                 continue;
             };
-            let all = source.times.unwrap_or(times);
-            source.times = Some(TimeRange::new(all.mint.min(times.mint), all.maxt.max(times.maxt)));
+            let range = source.times.unwrap_or(times);
+            source.times =
+                Some(TimeRange::new(range.mint.min(times.mint), range.maxt.max(times.maxt)));
             drop(state);
             source.series.push(PreparedSeries { series, last });
         }
@@ -97,17 +105,17 @@ impl<'a> OutOfOrderSource<'a> {
         Ok(Some(source))
     }
 
-    /// From the oldest to the newest late sample; `None` where there is none.
+    /// Returns the range from the oldest to the newest sample; `None` if there are none.
     #[must_use]
     pub fn times(&self) -> Option<TimeRange> {
         self.times
     }
 
-    /// The ranges of `width` ms, counted from time 0, in which there are samples, oldest first.
-    /// Their number is bounded by that of the samples, however far these lie apart.
+    /// Returns the ranges of `width` ms, aligned to time 0, that contain samples, oldest first.
+    /// Their number is bounded by the number of samples, however far apart these are.
     ///
     /// # Errors
-    /// [`HeadChunksError`] where a chunk can't be read.
+    /// [`HeadChunksError`] if a chunk cannot be read.
     pub fn ranges(&self, width: i64) -> Result<Vec<TimeRange>, HeadChunksError> {
         let mut ranges = BTreeMap::new();
         let mut add = |t: i64| {
@@ -117,7 +125,7 @@ impl<'a> OutOfOrderSource<'a> {
         };
         for PreparedSeries { series, last } in &self.series {
             let chunks: Vec<MappedChunk> = match &series.state.lock().out_of_order {
-                Some(late) => late
+                Some(ooo) => ooo
                     .mapped
                     .iter()
                     .take_while(|chunk| chunk.chunk_ref() <= *last)
@@ -126,33 +134,33 @@ impl<'a> OutOfOrderSource<'a> {
                 None => continue,
             };
             for chunk in chunks {
-                // Both ends, so that whoever makes the blocks meets a chunk that does not decode to
-                // its end.
+                // Both ends, so that the compaction also reads a chunk that does not decode to its
+                // end.
                 add(chunk.maxt());
                 if !add(chunk.mint()).contains(chunk.maxt()) {
                     let data = self.head.mapping.read(chunk.chunk_ref())?;
                     decode_samples(data.encoding(), data.as_ref())
-                        .for_each(|point| _ = add(point.t));
+                        .for_each(|sample| _ = add(sample.t));
                 }
             }
         }
         Ok(ranges.into_values().collect())
     }
 
-    /// How many series it has.
+    /// Number of series.
     #[must_use]
     pub fn series_count(&self) -> usize {
         self.series.len()
     }
 
-    /// Forgets the chunks that it has, and gives how many they were.
+    /// Drops the chunks of the source. Returns their number.
     pub(in crate::tsdb::head) fn drop_chunks(&self) -> u64 {
         let mut chunks = 0;
         for PreparedSeries { series, last } in &self.series {
             let mut state = series.state.lock();
-            if let Some(late) = &mut state.out_of_order {
-                chunks += late.mapped.drop_up_to(*last) as u64;
-                if late.is_empty() {
+            if let Some(ooo) = &mut state.out_of_order {
+                chunks += ooo.mapped.drop_up_to(*last) as u64;
+                if ooo.is_empty() {
                     state.out_of_order = None;
                 }
             }

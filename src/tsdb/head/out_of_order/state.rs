@@ -1,6 +1,6 @@
-//! What a series has of late points: an open chunk, and chunks that are in `chunks_head/`.
+//! Out-of-order samples of a series: an open chunk, and chunks in `chunks_head/`.
 //!
-//! Only series that have some carry it. Guarded by the mutex of the series.
+//! Only series with out-of-order samples have this state. The mutex of the series guards it.
 
 use crate::model::sample::Sample;
 use crate::model::time::TimeRange;
@@ -8,14 +8,14 @@ use crate::tsdb::chunk::mapped_chunk::MappedChunk;
 use crate::tsdb::head::out_of_order::chunk::OutOfOrderChunk;
 use crate::tsdb::head::out_of_order::mapped::OutOfOrderChunks;
 
-/// The late points of a series.
+/// Out-of-order samples of a series.
 #[derive(Debug)]
 pub struct OutOfOrderState {
-    /// Those that came last.
+    /// Newest arrivals, not yet in a full chunk.
     pub open: OutOfOrderChunk,
-    /// The chunks that were full.
+    /// Chunks in `chunks_head/`.
     pub mapped: OutOfOrderChunks,
-    /// No point is newer than this, ms: asked at every sample in order.
+    /// Upper bound of all timestamps, ms. Checked for every in-order sample.
     max_time: i64,
 }
 
@@ -30,25 +30,26 @@ impl Default for OutOfOrderState {
 }
 
 impl OutOfOrderState {
-    /// Puts a point into the open chunk; `false`, and nothing done, where one of its time is there.
-    pub fn insert(&mut self, point: Sample) -> bool {
-        self.max_time = self.max_time.max(point.t);
-        self.open.insert(point)
+    /// Inserts a sample into the open chunk. Returns `false`, and changes nothing in the chunk, if
+    /// it has a sample at that timestamp.
+    pub fn insert(&mut self, sample: Sample) -> bool {
+        self.max_time = self.max_time.max(sample.t);
+        self.open.insert(sample)
     }
 
-    /// Adds a chunk that is in `chunks_head/`; `times` returns those of a chunk's samples.
+    /// Adds a chunk that is in `chunks_head/`. `times` returns the timestamps of a chunk's samples.
     pub fn attach(&mut self, chunk: MappedChunk, times: impl Fn(&MappedChunk) -> Vec<i64>) {
         self.max_time = self.max_time.max(chunk.maxt());
         self.mapped.add(chunk, times);
     }
 
-    /// Whether there may be a point at `t` ms or later.
+    /// Returns `true` if there may be a sample at `t` ms or later.
     #[must_use]
     pub fn may_contain_from(&self, t: i64) -> bool {
         t <= self.max_time
     }
 
-    /// From its oldest to its newest point.
+    /// Returns the range from the oldest to the newest sample.
     #[must_use]
     pub fn times(&self) -> Option<TimeRange> {
         let min = self.mapped.iter().map(MappedChunk::mint).chain(self.open.min_time()).min()?;
@@ -56,7 +57,7 @@ impl OutOfOrderState {
         Some(TimeRange::new(min, max))
     }
 
-    /// Whether there is no point.
+    /// Returns `true` if there are no samples.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.open.is_empty() && self.mapped.is_empty()

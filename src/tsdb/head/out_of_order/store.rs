@@ -1,6 +1,6 @@
-//! Writing open chunks of late points to `chunks_head/`, and finding what is stored at a time.
+//! Writes of open out-of-order chunks to `chunks_head/`, and lookups of stored values.
 //!
-//! Both under the mutex of the series; the mutex of the chunk files is taken within, for the write.
+//! Both hold the mutex of the series; a write takes the mutex of the chunk files within it.
 
 use crate::model::refs::{HeadChunkRef, SeriesRef};
 use crate::model::sample::{Sample, SampleValue};
@@ -16,45 +16,42 @@ use crate::tsdb::head::out_of_order::state::OutOfOrderState;
 use std::sync::atomic::Ordering;
 
 impl Head {
-    /// Writes the open chunk of late points, and gives where its chunks are. It is empty then.
+    /// Writes the open out-of-order chunk, empties it, and returns the references of the chunks.
     ///
     /// # Errors
-    /// [`HeadChunksError`]: the points stay where they are, and the failure is counted.
+    /// [`HeadChunksError`] if the write fails: the samples stay in memory, and the failure is
+    /// counted.
     pub(in crate::tsdb::head) fn flush_ooo_chunk(
         &self,
         series: SeriesRef,
-        late: &mut OutOfOrderState,
+        ooo: &mut OutOfOrderState,
     ) -> Result<Vec<HeadChunkRef>, HeadChunksError> {
-        let chunks = encode(late.open.samples(), self.chunk_policy().encodings);
+        let chunks = encode(ooo.open.samples(), self.chunk_policy().encodings);
         let new: Vec<NewChunk<'_>> =
             chunks.iter().map(|chunk| chunk.as_out_of_order(series)).collect();
-        let places = self
+        let chunk_refs = self
             .mapping
             .files()
             .write(&new)
             .inspect_err(|error| self.record_write_failure(error))?;
-        for (chunk, at) in chunks.iter().zip(&places) {
-            self.attach_late(
-                late,
+        for (chunk, at) in chunks.iter().zip(&chunk_refs) {
+            self.attach_ooo(
+                ooo,
                 MappedChunk::new(*at, chunk.mint, chunk.maxt, chunk.samples, chunk.encoding),
             );
         }
-        late.open.clear();
-        self.stats.ooo_chunks_written.fetch_add(places.len() as u64, Ordering::Relaxed);
-        self.stats.chunks_created.fetch_add(places.len() as u64, Ordering::Relaxed);
-        self.stats.chunks_mapped.fetch_add(places.len() as u64, Ordering::Relaxed);
-        Ok(places)
+        ooo.open.clear();
+        self.stats.ooo_chunks_written.fetch_add(chunk_refs.len() as u64, Ordering::Relaxed);
+        self.stats.chunks_created.fetch_add(chunk_refs.len() as u64, Ordering::Relaxed);
+        self.stats.chunks_mapped.fetch_add(chunk_refs.len() as u64, Ordering::Relaxed);
+        Ok(chunk_refs)
     }
 
-    /// Gives a series a chunk of late points that is in `chunks_head/`.
-    pub(in crate::tsdb::head) fn attach_late(
-        &self,
-        late: &mut OutOfOrderState,
-        chunk: MappedChunk,
-    ) {
-        late.attach(chunk, |chunk| {
+    /// Adds a chunk that is in `chunks_head/` to the out-of-order chunks of a series.
+    pub(in crate::tsdb::head) fn attach_ooo(&self, ooo: &mut OutOfOrderState, chunk: MappedChunk) {
+        ooo.attach(chunk, |chunk| {
             let Ok(data) = self.mapping.read(chunk.chunk_ref()) else { return Vec::new() };
-            decode_samples(data.encoding(), data.as_ref()).map(|point| point.t).collect()
+            decode_samples(data.encoding(), data.as_ref()).map(|sample| sample.t).collect()
         });
     }
 
@@ -64,62 +61,66 @@ impl Head {
             .chunk_writes_without_space
             .fetch_add(u64::from(error.is_no_space()), Ordering::Relaxed);
         if before.is_multiple_of(1000) {
-            tracing::error!(%error, "can't write a chunk of late samples: it stays in memory");
+            tracing::error!(%error, "cannot write out-of-order chunk, keeping it in memory");
         }
     }
 
-    /// The value that came late for `t` ms, of several the newest.
+    /// Returns the newest out-of-order value at `t` ms.
     pub(in crate::tsdb::head) fn find_ooo_value(
         &self,
-        late: &OutOfOrderState,
+        ooo: &OutOfOrderState,
         t: i64,
     ) -> Option<SampleValue> {
-        let open = late.open.get(t).map(|point| point.value.clone());
-        open.or_else(|| self.mapped_late_value(&late.mapped, t))
+        let open = ooo.open.get(t).map(|sample| sample.value.clone());
+        open.or_else(|| self.find_mapped_ooo_value(&ooo.mapped, t))
     }
 
-    fn mapped_late_value(&self, mapped: &OutOfOrderChunks, t: i64) -> Option<SampleValue> {
+    fn find_mapped_ooo_value(&self, mapped: &OutOfOrderChunks, t: i64) -> Option<SampleValue> {
         mapped.covering(t).into_iter().find_map(|at| {
             let data = self.mapping.read(at).ok()?;
             value_at(data.encoding(), data.as_ref(), t)
         })
     }
 
-    /// Forgets the points of the open chunk that `stored`, one of its chunks, has as well.
+    /// Drops the samples of the open chunk that the chunk `stored` contains with the same value.
     pub(in crate::tsdb::head) fn drop_stored(
         &self,
-        late: &mut OutOfOrderState,
+        ooo: &mut OutOfOrderState,
         stored: &MappedChunk,
     ) {
-        if late.open.is_empty() {
+        if ooo.open.is_empty() {
             return;
         }
         let Ok(data) = self.mapping.read(stored.chunk_ref()) else { return };
         decode_samples(stored.encoding(), data.as_ref())
-            .for_each(|point| late.open.forget_equal(&point));
+            .for_each(|sample| ooo.open.forget_equal(&sample));
     }
 
-    /// Forgets the points of the open chunk that any chunk in `chunks_head/` has as well.
-    pub(in crate::tsdb::head) fn drop_all_stored(&self, late: &mut OutOfOrderState) {
-        let OutOfOrderState { open, mapped, .. } = late;
-        open.drop_matching(|point| {
-            self.mapped_late_value(mapped, point.t)
-                .is_some_and(|stored| stored.is_equivalent(&point.value))
+    /// Drops the samples of the open chunk that any chunk in `chunks_head/` contains with the same
+    /// value.
+    pub(in crate::tsdb::head) fn drop_all_stored(&self, ooo: &mut OutOfOrderState) {
+        let OutOfOrderState { open, mapped, .. } = ooo;
+        open.drop_matching(|sample| {
+            self.find_mapped_ooo_value(mapped, sample.t)
+                .is_some_and(|stored| stored.is_equivalent(&sample.value))
         });
     }
 }
 
-/// The value at `t` in a chunk.
+/// Returns the value at `t` in a chunk.
 pub(in crate::tsdb::head) fn value_at(
     encoding: ChunkEncoding,
     chunk: &[u8],
     t: i64,
 ) -> Option<SampleValue> {
-    let points = AnyChunkIter::new(encoding, chunk).map_while(Result::ok);
-    points.take_while(|point| point.t <= t).find(|point| point.t == t).map(|point| point.value)
+    let samples = AnyChunkIter::new(encoding, chunk).map_while(Result::ok);
+    samples
+        .take_while(|sample| sample.t <= t)
+        .find(|sample| sample.t == t)
+        .map(|sample| sample.value)
 }
 
-/// The points of a chunk, up to where it is damaged.
+/// Decodes the samples of a chunk, up to the first corruption.
 pub(in crate::tsdb::head) fn decode_samples(
     encoding: ChunkEncoding,
     chunk: &[u8],

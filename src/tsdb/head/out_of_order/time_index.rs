@@ -1,32 +1,32 @@
-//! Compressed map from the time of a late sample to the chunk that has it.
+//! Compressed map from the timestamp of an out-of-order sample to its chunk.
 //!
 //! Used for chunks that overlap too many others ([`super::chunk_index`]). A sample costs about 8
-//! bytes, a look-up or an insertion the decoding of one leaf and a descent, whatever the number of
-//! samples. Guarded by the mutex of the series.
+//! bytes. A lookup or an insertion decodes one leaf, whatever the number of samples. The mutex of
+//! the series guards the map.
 //!
 //! # Format
-//! A leaf has up to [`LEAF_ENTRIES`] entries, by time: the time as the difference to the entry
-//! before it, and the chunk, both as uvarints. Its key is the time of its first entry, from which
-//! that entry counts.
+//! A leaf has up to [`LEAF_ENTRIES`] entries, ascending by timestamp. An entry has the difference
+//! to the previous timestamp, and the chunk reference, both as uvarints. The key of a leaf is the
+//! timestamp of its first entry, whose difference is 0.
 
 use crate::model::refs::HeadChunkRef;
 use crate::tsdb::encoding::byte_reader::{ByteReader, put_uvarint};
 use std::collections::BTreeMap;
 
-/// Maximum number of entries of a leaf; one with more is split in two.
+/// Maximum number of entries of a leaf; a larger leaf is split in two.
 const LEAF_ENTRIES: usize = 128;
 
-/// Time of a sample, ms, and its chunk.
+/// Timestamp of a sample, ms, and its chunk.
 type Entry = (i64, HeadChunkRef);
 
-/// Times of samples, each with the newest chunk that has one of that time.
+/// Map from timestamps to the newest chunk with a sample at that timestamp.
 #[derive(Clone, Debug, Default)]
 pub(super) struct TimeIndex {
     leaves: BTreeMap<i64, Box<[u8]>>,
 }
 
 impl TimeIndex {
-    /// Notes that `chunk` has a sample at `t` ms, unless a newer chunk has one.
+    /// Records that `chunk` has a sample at `t` ms, unless a newer chunk has one.
     pub(super) fn insert(&mut self, t: i64, chunk: HeadChunkRef) {
         let key = self.leaf_key(t).or_else(|| self.leaves.keys().next().copied());
         let leaf = key.and_then(|key| self.leaves.remove(&key).map(|bytes| decode(key, &bytes)));
@@ -42,7 +42,7 @@ impl TimeIndex {
         self.put(&entries);
     }
 
-    /// Newest chunk that has a sample at `t` ms.
+    /// Returns the newest chunk that has a sample at `t` ms.
     pub(super) fn get(&self, t: i64) -> Option<HeadChunkRef> {
         let (key, bytes) = self.leaves.range(..=t).next_back()?;
         let entries = decode(*key, bytes);
@@ -50,7 +50,7 @@ impl TimeIndex {
         Some(entries[at].1)
     }
 
-    /// Forgets the chunks up to `last`, which is included.
+    /// Drops the entries of chunks up to and including `last`.
     pub(super) fn drop_up_to(&mut self, last: HeadChunkRef) {
         for (key, bytes) in std::mem::take(&mut self.leaves) {
             let mut entries = decode(key, &bytes);
@@ -59,7 +59,7 @@ impl TimeIndex {
         }
     }
 
-    /// Key of the leaf that covers `t`; `None` before the first leaf.
+    /// Returns the key of the leaf that covers `t`; `None` before the first leaf.
     fn leaf_key(&self, t: i64) -> Option<i64> {
         self.leaves.range(..=t).next_back().map(|(key, _)| *key)
     }
@@ -75,7 +75,7 @@ fn encode(entries: &[Entry]) -> Box<[u8]> {
     let mut bytes = Vec::with_capacity(8 * entries.len());
     let mut before = entries.first().map_or(0, |entry| entry.0);
     for &(t, chunk) in entries {
-        // Two's complement: also between times that lie more than 2^63 ms apart.
+        // Wrapping: also correct for timestamps more than 2^63 ms apart.
         put_uvarint(&mut bytes, t.wrapping_sub(before) as u64);
         put_uvarint(&mut bytes, u64::from(chunk.file()) << 32 | u64::from(chunk.offset()));
         before = t;
@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn full_leaf_is_split_and_no_leaf_outgrows_its_limit() {
+    fn full_leaf_is_split() {
         let mut index = TimeIndex::default();
         let count = 10 * LEAF_ENTRIES as i64;
         (0..count).for_each(|n| index.insert(n * 7 % count, HeadChunkRef::new(1, n as u32)));
@@ -120,8 +120,10 @@ mod tests {
 
     proptest! {
         #[test]
-        fn index_finds_the_newest_chunk_of_each_time(
-            entries in vec((arb_time(), 0u32..40), 0..900), last in 0u32..40, asked in vec(arb_time(), 0..50),
+        fn get_returns_newest_chunk_of_timestamp(
+            entries in vec((arb_time(), 0u32..40), 0..900),
+            last in 0u32..40,
+            probes in vec(arb_time(), 0..50),
         ) {
             let mut index = TimeIndex::default();
             let mut model: BTreeMap<i64, u32> = BTreeMap::new();
@@ -129,13 +131,15 @@ mod tests {
                 index.insert(t, HeadChunkRef::new(7, chunk));
                 model.entry(t).and_modify(|newest| *newest = chunk.max(*newest)).or_insert(chunk);
             }
-            for t in asked.iter().chain(model.keys()) {
-                prop_assert_eq!(index.get(*t), model.get(t).map(|chunk| HeadChunkRef::new(7, *chunk)));
+            for t in probes.iter().chain(model.keys()) {
+                let expected = model.get(t).map(|chunk| HeadChunkRef::new(7, *chunk));
+                prop_assert_eq!(index.get(*t), expected);
             }
             index.drop_up_to(HeadChunkRef::new(7, last));
             model.retain(|_, chunk| *chunk > last);
-            for t in asked.iter().chain(model.keys()) {
-                prop_assert_eq!(index.get(*t), model.get(t).map(|chunk| HeadChunkRef::new(7, *chunk)));
+            for t in probes.iter().chain(model.keys()) {
+                let expected = model.get(t).map(|chunk| HeadChunkRef::new(7, *chunk));
+                prop_assert_eq!(index.get(*t), expected);
             }
         }
     }

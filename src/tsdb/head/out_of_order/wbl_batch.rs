@@ -1,6 +1,5 @@
-//! What a request has for the WBL, on the way to its queue.
-//!
-//! Used by the thread of the request alone.
+//! Records of a request for the WBL, before they are enqueued. Used only by the thread of the
+//! request.
 
 use crate::model::refs::{HeadChunkRef, SeriesRef};
 use crate::model::sample::{Sample, ValueType};
@@ -8,12 +7,12 @@ use crate::tsdb::wal::batch::LogBatch;
 use crate::tsdb::wal::record::mmap_markers::RefMmapMarker;
 use crate::tsdb::wal::write_log::{LogPosition, Wal};
 
-/// The logs of a database.
+/// Write logs of a database.
 #[derive(Clone, Copy, Debug)]
 pub struct WriteLogs<'a> {
-    /// The write-ahead log.
+    /// Write-ahead log.
     pub wal: &'a Wal,
-    /// The write-behind log, of late points. Without it none is taken.
+    /// Write-behind log, for out-of-order samples. Without it none are accepted.
     pub wbl: Option<&'a Wal>,
 }
 
@@ -23,53 +22,53 @@ impl<'a> From<&'a Wal> for WriteLogs<'a> {
     }
 }
 
-/// The late points of a request.
+/// Out-of-order samples of a request.
 #[derive(Debug)]
 pub(in crate::tsdb::head) struct WblBatch<'a> {
     wbl: &'a Wal,
-    /// Those that are not in the queue yet; `None` before the first.
+    /// Records that are not enqueued yet; `None` before the first.
     batch: Option<LogBatch>,
-    /// Whether the answer depends on late points, of this request or of others.
+    /// Whether the response depends on out-of-order samples, of this request or of others.
     must_wait: bool,
-    tally: OutOfOrderStats,
+    stats: OutOfOrderStats,
 }
 
-/// How many late points there were.
+/// Numbers and time range of out-of-order samples.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::tsdb::head) struct OutOfOrderStats {
     pub(in crate::tsdb::head) floats: u64,
     pub(in crate::tsdb::head) histograms: u64,
-    /// Time of the oldest, ms; `i64::MAX` where there was none.
+    /// Timestamp of the oldest, ms; `i64::MAX` if there are none.
     pub(in crate::tsdb::head) min_time: i64,
-    /// Time of the newest, ms; `i64::MIN` where there was none.
+    /// Timestamp of the newest, ms; `i64::MIN` if there are none.
     pub(in crate::tsdb::head) max_time: i64,
 }
 
 impl<'a> WblBatch<'a> {
     pub(in crate::tsdb::head) fn new(wbl: &'a Wal) -> Self {
-        let tally =
+        let stats =
             OutOfOrderStats { floats: 0, histograms: 0, min_time: i64::MAX, max_time: i64::MIN };
-        Self { wbl, batch: None, must_wait: false, tally }
+        Self { wbl, batch: None, must_wait: false, stats }
     }
 
-    /// Adds a point; `spare` gives a batch for the first.
+    /// Adds a sample. `spare` returns a batch for the first one.
     pub(in crate::tsdb::head) fn push(
         &mut self,
         series: SeriesRef,
-        point: &Sample,
+        sample: &Sample,
         spare: impl FnOnce() -> LogBatch,
     ) {
-        self.batch.get_or_insert_with(spare).push_sample(series, point);
+        self.batch.get_or_insert_with(spare).push_sample(series, sample);
         self.must_wait = true;
-        self.tally.min_time = self.tally.min_time.min(point.t);
-        self.tally.max_time = self.tally.max_time.max(point.t);
-        match point.value.kind() {
-            ValueType::Float => self.tally.floats += 1,
-            ValueType::Histogram | ValueType::FloatHistogram => self.tally.histograms += 1,
+        self.stats.min_time = self.stats.min_time.min(sample.t);
+        self.stats.max_time = self.stats.max_time.max(sample.t);
+        match sample.value.kind() {
+            ValueType::Float => self.stats.floats += 1,
+            ValueType::Histogram | ValueType::FloatHistogram => self.stats.histograms += 1,
         }
     }
 
-    /// Adds that the points of a series so far are in these chunks.
+    /// Adds markers: the samples of the series so far are in these chunks.
     pub(in crate::tsdb::head) fn push_markers(
         &mut self,
         series: SeriesRef,
@@ -82,33 +81,33 @@ impl<'a> WblBatch<'a> {
         }
     }
 
-    /// Whether it has points that are not in the queue.
+    /// Returns `true` if there are records that are not enqueued.
     pub(in crate::tsdb::head) fn has_unlogged(&self) -> bool {
         self.batch.as_ref().is_some_and(|batch| !batch.is_empty())
     }
 
-    /// The answer must wait for the late points of others.
+    /// Makes the response wait for the out-of-order samples of other requests.
     pub(in crate::tsdb::head) fn require_wait(&mut self) {
         self.must_wait = true;
     }
 
-    /// Sends what it has to the queue, and gives what the answer waits for.
+    /// Enqueues the pending records. Returns the position that the response must wait for.
     pub(in crate::tsdb::head) fn enqueue(&mut self) -> Option<LogPosition> {
         let batch = self.batch.as_mut().filter(|batch| !batch.is_empty());
         let position = batch.map(|batch| self.wbl.enqueue(batch));
         position.or_else(|| self.must_wait.then(|| self.wbl.position()))
     }
 
-    /// Its batch, which is empty, for another request.
+    /// Takes the batch, for another request. It must be enqueued before.
     pub(in crate::tsdb::head) fn take_batch(&mut self) -> Option<LogBatch> {
         self.batch.take()
     }
 
-    pub(in crate::tsdb::head) fn tally(&self) -> OutOfOrderStats {
-        self.tally
+    pub(in crate::tsdb::head) fn stats(&self) -> OutOfOrderStats {
+        self.stats
     }
 
-    /// The log.
+    /// Write-behind log of this batch.
     pub(in crate::tsdb::head) fn wbl(&self) -> &'a Wal {
         self.wbl
     }

@@ -1,17 +1,17 @@
-//! How late a sample may be, and the times that late samples have in the head.
+//! Out-of-order window, and the time range of the out-of-order samples in the head.
 
 use crate::model::time::TimeRange;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
-/// The window and what came within it.
+/// Window length and time range of the samples that it admitted.
 #[derive(Debug)]
 pub struct OutOfOrderWindow {
-    /// ms; 0 where no late sample is taken.
+    /// Window length, ms; 0 if out-of-order samples are not accepted.
     length: AtomicI64,
-    /// Oldest and newest late sample, ms; `i64::MAX` and `i64::MIN` while there was none.
+    /// Timestamps of the oldest and newest sample, ms; `i64::MAX` and `i64::MIN` before the first.
     min: AtomicI64,
     max: AtomicI64,
-    /// How often chunks of late samples were about to be dropped because blocks have them.
+    /// Incremented before chunks of out-of-order samples are dropped because blocks contain them.
     pub drops: AtomicU64,
 }
 
@@ -23,23 +23,23 @@ impl Default for OutOfOrderWindow {
 }
 
 impl OutOfOrderWindow {
-    /// How late a sample may be, ms; `None` where none may.
+    /// Returns the window length, ms; `None` if out-of-order samples are not accepted.
     pub fn length(&self) -> Option<i64> {
         Some(self.length.load(Ordering::Relaxed)).filter(|length| *length > 0)
     }
 
-    /// Sets how late a sample may be, ms.
+    /// Sets the window length, ms.
     pub fn set_length(&self, length_ms: i64) {
         self.length.store(length_ms.max(0), Ordering::Relaxed);
     }
 
-    /// From the oldest to the newest late sample that there ever was.
+    /// Returns the range from the oldest to the newest out-of-order sample ever added.
     pub fn times(&self) -> Option<TimeRange> {
         let (min, max) = (self.min.load(Ordering::Relaxed), self.max.load(Ordering::Relaxed));
         (min <= max).then(|| TimeRange::new(min, max))
     }
 
-    /// Widens the times; those of an empty set (`i64::MAX`, `i64::MIN`) change nothing.
+    /// Extends the range. `(i64::MAX, i64::MIN)`, the range of an empty set, changes nothing.
     pub fn extend(&self, min: i64, max: i64) {
         if min <= max {
             self.min.fetch_min(min, Ordering::Relaxed);

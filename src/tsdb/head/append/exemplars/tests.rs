@@ -1,4 +1,4 @@
-//! Exemplars in the ring and in the log, in the same order, and back after a replay.
+//! Tests: order of exemplars in the ring and the WAL, and their replay.
 
 use crate::model::exemplar::Exemplar;
 use crate::model::float_sample::FloatSample;
@@ -52,20 +52,24 @@ fn at(t: i64) -> Exemplar {
     }
 }
 
-/// A request with a sample of the series and exemplars of these times; what was refused.
+/// Appends a sample and exemplars at these times; returns the rejected exemplars.
 fn request(
     head: &Head,
     wal: &Wal,
     series: &Labels,
     times: &[i64],
 ) -> (CommitStats, Vec<(i64, ExemplarRejection)>) {
-    let mut refused = Vec::new();
+    let mut rejected = Vec::new();
     let mut appender = HeadAppender::new(head, wal);
     let sample = Sample::from(FloatSample::new(1_000_000, 1.0));
-    appender.append_or_create(series, std::iter::once(sample), |_, why| panic!("{why:?}")).unwrap();
+    appender
+        .append_or_create(series, std::iter::once(sample), |_, reason| panic!("{reason:?}"))
+        .unwrap();
     let exemplars = times.iter().map(|t| at(*t));
-    appender.append_exemplars(series.as_bytes(), exemplars, |one, why| refused.push((one.t, why)));
-    (appender.commit().unwrap(), refused)
+    appender.append_exemplars(series.as_bytes(), exemplars, |item, reason| {
+        rejected.push((item.t, reason))
+    });
+    (appender.commit().unwrap(), rejected)
 }
 
 fn replayed(dir: &Path, min_valid_time: i64, out_of_order_window_ms: i64) -> Head {
@@ -90,41 +94,41 @@ fn record_types(dir: &Path) -> Vec<u8> {
     types
 }
 
-fn times_of(all: &[SeriesExemplar], series: &Labels) -> Vec<i64> {
-    all.iter().filter(|one| one.labels == *series).map(|one| one.exemplar.t).collect()
+fn timestamps(all: &[SeriesExemplar], series: &Labels) -> Vec<i64> {
+    all.iter().filter(|item| item.labels == *series).map(|item| item.exemplar.t).collect()
 }
 
 #[test]
-fn exemplars_stand_behind_their_series_and_samples_and_repeats_are_not_logged_again() {
+fn exemplars_follow_samples_and_duplicates_are_not_logged() {
     let dir = tempfile::tempdir().unwrap();
     let (head, wal) = (head(dir.path(), i64::MIN), wal(dir.path()));
-    let (first, refused) = request(&head, &wal, &up("a"), &[10, 20, 20, 5]);
-    assert_eq!((first.samples, first.exemplars, refused), (1, 3, vec![(5, OutOfOrder)]));
-    let (again, refused) = request(&head, &wal, &up("a"), &[10, 20]);
-    assert_eq!((again.samples, again.exemplars, refused), (1, 2, vec![]));
+    let (first, rejected) = request(&head, &wal, &up("a"), &[10, 20, 20, 5]);
+    assert_eq!((first.samples, first.exemplars, rejected), (1, 3, vec![(5, OutOfOrder)]));
+    let (again, rejected) = request(&head, &wal, &up("a"), &[10, 20]);
+    assert_eq!((again.samples, again.exemplars, rejected), (1, 2, vec![]));
     wal.close().unwrap();
     assert_eq!(record_types(dir.path()), [1, 2, 4]);
 }
 
 #[test]
-fn exemplars_of_an_unknown_series_are_refused_and_so_are_all_where_none_are_kept() {
+fn unknown_series_or_disabled_storage_rejects_exemplars() {
     let dir = tempfile::tempdir().unwrap();
     let (head, wal) = (head(dir.path(), i64::MIN), wal(dir.path()));
-    let mut refused = Vec::new();
+    let mut rejected = Vec::new();
     let mut appender = HeadAppender::new(&head, &wal);
-    appender.append_exemplars(up("a").as_bytes(), [at(1)].into_iter(), |one, why| {
-        refused.push((one.t, why))
+    appender.append_exemplars(up("a").as_bytes(), [at(1)].into_iter(), |item, reason| {
+        rejected.push((item.t, reason))
     });
-    assert_eq!((appender.commit().unwrap().exemplars, refused), (0, vec![(1, UnknownSeries)]));
+    assert_eq!((appender.commit().unwrap().exemplars, rejected), (0, vec![(1, UnknownSeries)]));
     head.exemplars().configure(ExemplarOptions { max: 0, out_of_order_window_ms: 0 });
-    let (done, refused) = request(&head, &wal, &up("a"), &[7]);
-    assert_eq!((done.samples, done.exemplars, refused), (1, 0, vec![(7, Disabled)]));
+    let (done, rejected) = request(&head, &wal, &up("a"), &[7]);
+    assert_eq!((done.samples, done.exemplars, rejected), (1, 0, vec![(7, Disabled)]));
     wal.close().unwrap();
     assert_eq!(record_types(dir.path()), [1, 2]);
 }
 
 #[test]
-fn a_replay_brings_back_what_was_kept_but_not_what_is_older_than_the_head() {
+fn replay_restores_exemplars_newer_than_min_valid_time() {
     let dir = tempfile::tempdir().unwrap();
     let (first, log) = (head(dir.path(), i64::MIN), wal(dir.path()));
     first.exemplars().configure(ExemplarOptions { max: 100, out_of_order_window_ms: 50 });
@@ -132,14 +136,14 @@ fn a_replay_brings_back_what_was_kept_but_not_what_is_older_than_the_head() {
     request(&first, &log, &up("b"), &[15, 25]);
     log.close().unwrap();
     let again = replayed(dir.path(), i64::MIN, 0);
-    // Its window is none: what came late is refused now.
-    assert_eq!(times_of(&again.exemplars().in_arrival_order(), &up("a")), [10, 40]);
+    // Without a window, out-of-order exemplars are rejected.
+    assert_eq!(timestamps(&again.exemplars().in_arrival_order(), &up("a")), [10, 40]);
     let all = replayed(dir.path(), 20, 50).exemplars().in_arrival_order();
-    assert_eq!((times_of(&all, &up("a")), times_of(&all, &up("b"))), (vec![40, 30], vec![25]));
+    assert_eq!((timestamps(&all, &up("a")), timestamps(&all, &up("b"))), (vec![40, 30], vec![25]));
 }
 
 #[test]
-fn requests_at_once_reach_the_log_in_the_order_of_the_ring() {
+fn concurrent_requests_log_exemplars_in_ring_order() {
     let dir = tempfile::tempdir().unwrap();
     let (head, log, clock) = (head(dir.path(), i64::MIN), wal(dir.path()), AtomicI64::new(0));
     let series = [up("a"), up("b"), up("c")];
@@ -152,15 +156,15 @@ fn requests_at_once_reach_the_log_in_the_order_of_the_ring() {
                     for series in &series {
                         let sample = Sample::from(FloatSample::new(1_000_000, 1.0));
                         appender
-                            .append_or_create(series, std::iter::once(sample), |_, why| {
-                                panic!("{why:?}")
+                            .append_or_create(series, std::iter::once(sample), |_, reason| {
+                                panic!("{reason:?}")
                             })
                             .unwrap();
                         appender.append_exemplars(
                             series.as_bytes(),
                             [at(t)].into_iter(),
-                            |_, why| {
-                                assert_eq!(why, OutOfOrder);
+                            |_, reason| {
+                                assert_eq!(reason, OutOfOrder);
                             },
                         );
                     }
@@ -172,9 +176,9 @@ fn requests_at_once_reach_the_log_in_the_order_of_the_ring() {
     log.close().unwrap();
     let (before, after) = (head.exemplars(), replayed(dir.path(), i64::MIN, 0));
     for series in &series {
-        let kept = times_of(&before.in_arrival_order(), series);
-        assert!(kept.len() > 300 && kept.is_sorted(), "{} of {series}", kept.len());
-        assert_eq!(times_of(&after.exemplars().in_arrival_order(), series), kept);
+        let stored = timestamps(&before.in_arrival_order(), series);
+        assert!(stored.len() > 300 && stored.is_sorted(), "{} of {series}", stored.len());
+        assert_eq!(timestamps(&after.exemplars().in_arrival_order(), series), stored);
     }
     let everything = [vec![]];
     assert_eq!(
