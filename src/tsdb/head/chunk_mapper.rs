@@ -80,7 +80,11 @@ impl ChunkMapper {
             }
             Err(error) => {
                 if !has_failed_before {
-                    tracing::error!(%error, chunks = chunks.len(), "cannot write head chunks, keeping them in memory");
+                    tracing::error!(
+                        %error,
+                        chunks = chunks.len(),
+                        "cannot write head chunks, keeping them in memory"
+                    );
                 }
                 stats.chunk_write_failures.fetch_add(1, Ordering::Relaxed);
                 stats

@@ -1,17 +1,25 @@
-//! The head rebuilt from disk: the full chunks of `chunks_head/`, then the checkpoint, then the log's segments.
+//! Replay: rebuilds the head from the chunks in `chunks_head/`, the checkpoint and the WAL
+//! segments.
 //!
-//! One thread reads and decodes; points go to workers by series reference (`workers`), so that each series is rebuilt by one thread
-//! (`worker`) in the order of the log. Full chunks go back to `chunks_head/` as they fill, so memory stays that of a running head.
+//! One thread reads and decodes. Samples go to workers by series reference (`workers`), so that one
+//! thread (`worker`) rebuilds each series in WAL order. Full chunks are written to `chunks_head/`
+//! as in a running head, so memory use is the same.
 //!
-//! Facts of the format that decide here (`tsdb/head_wal.go` of Prometheus):
-//! - chunks in `chunks_head/` hold samples that the log has too: log samples up to a series' last such chunk are passed over;
-//! - two references can stand for one set of labels: the later one is an alias;
-//! - a series record always stands before what refers to it; what refers to no known series is counted and passed over.
+//! # Format
+//! Source: `tsdb/head_wal.go` of Prometheus.
+//! - The WAL also has the samples of chunks in `chunks_head/`; those up to the last chunk of a
+//!   series are skipped.
+//! - Two references can have the same label set; the later one is an alias.
+//! - A series record precedes all that refers to it. References to unknown series are counted and
+//!   skipped.
+//! - A tombstone over all time marks the collection of a series: a later record with its labels
+//!   starts a new series.
+//! - A checkpoint keeps the records of collected series and aliases while the WAL has samples of
+//!   them.
 //!
-//! - a tombstone over all of time means that the series was collected there: a later record with its labels begins another series;
-//! - a collected series and an alias are named by a checkpoint as long as the log has samples of them.
-//!
-//! Damage ends the replay at the last record before it; what to do with the rest is the caller's ([`ReplayOutcome::damage`]).
+//! # Failure
+//! A corruption ends the replay after the last record before it. The caller handles the rest
+//! ([`ReplayOutcome::damage`]).
 
 mod worker;
 mod workers;
@@ -49,76 +57,77 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::thread;
 use std::time::Instant;
 
-/// How far a replay is, as `/api/v1/status/walreplay` shows it: numbers of segments.
+/// Progress of a replay in segment numbers, for `/api/v1/status/walreplay`.
 #[derive(Debug, Default)]
 pub struct ReplayProgress {
     /// First segment to read.
     pub min: AtomicI64,
     /// Last segment to read.
     pub max: AtomicI64,
-    /// The segment being read.
+    /// Segment that is being read.
     pub current: AtomicI64,
 }
 
-/// What a replay found.
+/// Counts of a WAL replay.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct ReplayReport {
     /// Samples appended to series.
     pub samples: u64,
-    /// Samples passed over because a full chunk has them or they are no newer than what is there.
+    /// Samples skipped because a full chunk has them or the series has newer ones.
     pub samples_in_chunks: u64,
-    /// Samples before the times that the head takes.
+    /// Samples older than the head accepts.
     pub samples_before_head: u64,
-    /// Records' entries that refer to no known series, such as samples of one that was deleted.
+    /// Entries that refer to no known series, for example samples of a deleted one.
     pub unknown_refs: u64,
-    /// Full chunks of `chunks_head/` whose series no record names.
+    /// Chunks in `chunks_head/` whose series has no record.
     pub orphaned_chunks: u64,
-    /// Full chunks that do not follow those before them, or that this version can't read; their samples come from the log.
+    /// Chunks in `chunks_head/` that are not in time order or unreadable; their samples come from
+    /// the WAL.
     pub chunks_skipped: u64,
-    /// Series whose full chunks under a second reference replaced what was there.
+    /// Series whose chunks were replaced by those of a second reference.
     pub chunk_overlaps: u64,
-    /// Native histograms that contradict themselves, or of a schema that is not known, passed over.
+    /// Skipped native histograms that are invalid or have an unknown schema.
     pub invalid_histograms: u64,
-    /// Entries of metadata.
+    /// Metadata entries.
     pub metadata: u64,
-    /// Those of them of series that are gone.
+    /// Metadata entries of unknown series.
     pub metadata_unknown: u64,
-    /// Records of a type newer than this version.
+    /// Records of an unknown newer type.
     pub unknown_records: u64,
 }
 
-/// Rebuilds `head`.
+/// Replay of the WAL into a head.
 #[derive(Debug)]
 pub struct WalReplay<'a> {
     head: &'a Head,
     chunks: HashMap<SeriesRef, DiskChunks>,
     aliases: HashMap<SeriesRef, SeriesRef>,
-    /// The samples of one record; kept for its buffer.
+    /// Samples of the current record; a field to reuse the buffer.
     samples: Vec<RefSample>,
     report: ReplayReport,
 }
 
-/// How a replay ended.
+/// Result of a WAL replay.
 #[derive(Debug)]
 pub struct ReplayOutcome {
-    /// What was found.
+    /// Counts up to the end or the first corruption.
     pub report: ReplayReport,
-    /// The damage before which it stopped.
+    /// Corruption at which the replay stopped.
     pub damage: Option<ReadLogError>,
-    /// Second references of series, each with the one that the head has.
+    /// Second references of series, with the reference in the head.
     pub aliases: HashMap<SeriesRef, SeriesRef>,
 }
 
-/// The full chunks of one reference, in the order of the files.
+/// Chunks of one reference, in file order.
 #[derive(Debug, Default)]
 struct DiskChunks {
     chunks: Vec<MappedChunk>,
-    /// A chunk did not follow the one before it, or is unreadable: it and all later ones were left out.
-    broken: bool,
+    /// Whether a chunk was out of order or unreadable; it and all later ones are skipped.
+    is_skipping: bool,
 }
 
 impl<'a> WalReplay<'a> {
-    /// A replay into the empty `head`; `chunks` is what `chunks_head/` holds.
+    /// Creates a replay into the empty `head`. `chunks` is the content of `chunks_head/`.
     #[must_use]
     pub fn new(head: &'a Head, chunks: Vec<HeadChunkMeta>) -> Self {
         let mut replay = Self {
@@ -134,24 +143,24 @@ impl<'a> WalReplay<'a> {
         replay
     }
 
-    /// Replays the files in this order: those of the checkpoint, then the segments of the log.
+    /// Replays the segments in this order: those of the checkpoint, then those of the WAL.
     ///
-    /// Ends at the first damage, with everything before it replayed. The caller indexes the series
-    /// ([`Head::index_series`]) once those without samples are dropped.
+    /// Stops at the first corruption; all records before it are replayed. The caller indexes the
+    /// series ([`Head::index_series`]) after those without samples are dropped.
     #[must_use]
     pub fn run(
         mut self,
-        files: &[Segment],
+        segments: &[Segment],
         workers: usize,
         progress: &ReplayProgress,
     ) -> ReplayOutcome {
         let head = self.head;
         let damage = thread::scope(|scope| {
             let mut workers = WorkerPool::start(scope, head, workers.max(1));
-            let damage = files
+            let damage = segments
                 .iter()
-                .find_map(|file| self.replay_segment(file, &mut workers, progress).err());
-            workers.finish().into_iter().for_each(|done| self.add_worker_stats(done));
+                .find_map(|segment| self.replay_segment(segment, &mut workers, progress).err());
+            workers.finish().into_iter().for_each(|stats| self.add_worker_stats(stats));
             head.record_aliases(self.aliases.keys());
             damage
         });
@@ -162,11 +171,11 @@ impl<'a> WalReplay<'a> {
 
     fn add_chunk(&mut self, chunk: HeadChunkMeta) {
         self.head.reserve_ref(chunk.series);
-        // Chunks of late samples are for the replay of the WBL.
+        // The WBL replay attaches out-of-order chunks.
         if !chunk.out_of_order && chunk.maxt >= self.head.times.min_valid() {
             let found = self.chunks.entry(chunk.series).or_default();
-            found.broken |= found.chunks.last().is_some_and(|last| chunk.mint <= last.maxt());
-            if found.broken {
+            found.is_skipping |= found.chunks.last().is_some_and(|last| chunk.mint <= last.maxt());
+            if found.is_skipping {
                 self.report.chunks_skipped += 1;
             } else {
                 let mapped = MappedChunk::new(
@@ -183,14 +192,14 @@ impl<'a> WalReplay<'a> {
 
     fn replay_segment(
         &mut self,
-        file: &Segment,
+        segment: &Segment,
         workers: &mut WorkerPool<'_>,
         progress: &ReplayProgress,
     ) -> Result<(), ReadLogError> {
-        // The files of a checkpoint have numbers of their own, below those of the log.
-        progress.current.fetch_max(i64::from(file.number), Ordering::Relaxed);
+        // Checkpoint segments have numbers of their own, below those of the WAL.
+        progress.current.fetch_max(i64::from(segment.number), Ordering::Relaxed);
         let started = Instant::now();
-        let mut reader = LogSegmentReader::open(file.clone())?;
+        let mut reader = LogSegmentReader::open(segment.clone())?;
         while let Some(record) = reader.next_record()? {
             fail_point::hit("replay.record");
             if let Err(reason) = self.replay_record(record, workers) {
@@ -199,11 +208,15 @@ impl<'a> WalReplay<'a> {
                 )));
             }
         }
-        tracing::info!(file = %file.path.display(), duration = ?started.elapsed(), "log file replayed");
+        tracing::info!(
+            path = %segment.path.display(),
+            duration = ?started.elapsed(),
+            "replayed WAL segment"
+        );
         Ok(())
     }
 
-    /// Takes in a whole record, or nothing of it where it does not decode.
+    /// Replays a complete record, or nothing of it if it does not decode.
     fn replay_record(
         &mut self,
         record: &[u8],
@@ -212,67 +225,70 @@ impl<'a> WalReplay<'a> {
         match RecordType::from_record(record) {
             RecordType::Series => {
                 let series = SeriesDecoder::new(record)?.collect::<Result<Vec<_>, _>>()?;
-                series.iter().for_each(|one| self.series(one.series, &one.labels, workers));
+                series
+                    .iter()
+                    .for_each(|entry| self.replay_series(entry.series, &entry.labels, workers));
             }
             RecordType::Samples | RecordType::SamplesV2 => {
                 let mut samples = std::mem::take(&mut self.samples);
                 samples.clear();
                 SamplesDecoder::new(record)?
                     .try_for_each(|sample| sample.map(|sample| samples.push(sample)))?;
-                samples.iter().for_each(|one| {
-                    self.replay_sample(one.series, sample_from_record(one), workers)
+                samples.iter().for_each(|entry| {
+                    self.replay_sample(entry.series, sample_from_record(entry), workers)
                 });
                 self.samples = samples;
             }
             RecordType::Tombstones => {
-                let stones = decode_tombstones(record)?;
-                stones.iter().for_each(|stone| self.tombstone(stone, workers));
+                let tombstones = decode_tombstones(record)?;
+                tombstones.iter().for_each(|tombstone| self.replay_tombstone(tombstone, workers));
             }
             RecordType::Exemplars => {
-                decode_exemplars(record)?.into_iter().for_each(|one| self.exemplar(one));
+                decode_exemplars(record)?.into_iter().for_each(|entry| self.replay_exemplar(entry));
             }
             RecordType::Metadata => {
                 let entries = decode_metadata(record)?;
-                entries.iter().for_each(|entry| self.metadata(entry));
+                entries.iter().for_each(|entry| self.replay_metadata(entry));
             }
             RecordType::Histograms | RecordType::CustomHistograms | RecordType::HistogramsV2 => {
                 let histograms = decode_histograms(record)?;
-                histograms
-                    .into_iter()
-                    .for_each(|one| self.histogram(one, SampleValue::Histogram, workers));
+                histograms.into_iter().for_each(|entry| {
+                    self.replay_histogram(entry, SampleValue::Histogram, workers)
+                });
             }
             RecordType::FloatHistograms
             | RecordType::CustomFloatHistograms
             | RecordType::FloatHistogramsV2 => {
                 let histograms = decode_float_histograms(record)?;
-                histograms
-                    .into_iter()
-                    .for_each(|one| self.histogram(one, SampleValue::FloatHistogram, workers));
+                histograms.into_iter().for_each(|entry| {
+                    self.replay_histogram(entry, SampleValue::FloatHistogram, workers)
+                });
             }
-            // They belong into the WBL: here one says nothing.
+            // Belongs in the WBL; ignored here.
             RecordType::MmapMarkers => drop(decode_mmap_markers(record)?),
-            kind if kind.is_plausibly_newer() => self.report.unknown_records += 1,
+            record_type if record_type.is_plausibly_newer() => self.report.unknown_records += 1,
             RecordType::Unknown(byte) => return Err(CorruptionReason::UnknownKind(byte)),
         }
         Ok(())
     }
 
-    fn histogram<H>(
+    fn replay_histogram<H>(
         &mut self,
-        one: RefHistogram<H>,
+        entry: RefHistogram<H>,
         value: fn(Box<H>) -> SampleValue,
         workers: &mut WorkerPool<'_>,
     ) {
-        let point = Sample {
-            start_timestamp: one.start_timestamp,
-            t: one.t,
-            value: value(Box::new(one.histogram)),
+        let sample = Sample {
+            start_timestamp: entry.start_timestamp,
+            t: entry.t,
+            value: value(Box::new(entry.histogram)),
         };
-        self.replay_sample(one.series, point, workers);
+        self.replay_sample(entry.series, sample, workers);
     }
 
-    /// One that the ring refuses was refused when it was written, too, or would be by the size and the window of today.
-    fn exemplar(&mut self, RefExemplar { series, exemplar }: RefExemplar) {
+    /// Adds an exemplar. A rejection is ignored: it was rejected when it was written too, or the
+    /// size or the window has changed.
+    fn replay_exemplar(&mut self, RefExemplar { series, exemplar }: RefExemplar) {
         if exemplar.t < self.head.times.min_valid() {
             return;
         }
@@ -283,7 +299,7 @@ impl<'a> WalReplay<'a> {
         }
     }
 
-    fn metadata(&mut self, entry: &RefMetadata) {
+    fn replay_metadata(&mut self, entry: &RefMetadata) {
         let series = self.aliases.get(&entry.series).copied().unwrap_or(entry.series);
         self.report.metadata += 1;
         if !self.head.restore_metadata(series, &entry.metadata) {
@@ -291,29 +307,34 @@ impl<'a> WalReplay<'a> {
         }
     }
 
-    fn tombstone(&mut self, stone: &RefTombstone, workers: &mut WorkerPool<'_>) {
+    fn replay_tombstone(&mut self, tombstone: &RefTombstone, workers: &mut WorkerPool<'_>) {
         let head = self.head;
-        head.reserve_ref(stone.series);
-        let reference = self.aliases.get(&stone.series).copied().unwrap_or(stone.series);
+        head.reserve_ref(tombstone.series);
+        let reference = self.aliases.get(&tombstone.series).copied().unwrap_or(tombstone.series);
         let series = head.series.get_by_ref(reference);
-        if stone.range == TimeRange::ALL {
+        if tombstone.range == TimeRange::ALL {
             if let Some(series) = series {
                 head.series.unlink_labels(&series);
                 workers.send(reference, WorkItem::Collected(series));
             }
-        } else if stone.range.maxt >= head.times.min_valid() {
+        } else if tombstone.range.maxt >= head.times.min_valid() {
             match series {
-                Some(_) => head.tombstones.write().add(reference.0, stone.range),
+                Some(_) => head.tombstones.write().add(reference.0, tombstone.range),
                 None => self.report.unknown_refs += 1,
             }
         }
     }
 
-    fn series(&mut self, reference: SeriesRef, labels: &Labels, workers: &mut WorkerPool<'_>) {
+    fn replay_series(
+        &mut self,
+        reference: SeriesRef,
+        labels: &Labels,
+        workers: &mut WorkerPool<'_>,
+    ) {
         let head = self.head;
         head.reserve_ref(reference);
-        if head.series.get_by_ref(reference).is_some_and(|known| known.labels != *labels) {
-            // One reference for two series: what follows can belong to one of them only.
+        if head.series.get_by_ref(reference).is_some_and(|existing| existing.labels != *labels) {
+            // One reference for two series: later entries can belong to only one of them.
             self.report.unknown_refs += 1;
             return;
         }
@@ -334,36 +355,41 @@ impl<'a> WalReplay<'a> {
         }
     }
 
-    fn replay_sample(&mut self, reference: SeriesRef, point: Sample, workers: &mut WorkerPool<'_>) {
-        if point.t < self.head.times.min_valid() {
+    fn replay_sample(
+        &mut self,
+        reference: SeriesRef,
+        sample: Sample,
+        workers: &mut WorkerPool<'_>,
+    ) {
+        if sample.t < self.head.times.min_valid() {
             self.report.samples_before_head += 1;
             return;
         }
         let series = self.aliases.get(&reference).copied().unwrap_or(reference);
-        workers.queue_sample(LoggedSample { series, point });
+        workers.queue_sample(LoggedSample { series, sample });
     }
 
-    /// Adds up what a worker did.
-    fn add_worker_stats(&mut self, done: WorkerStats) {
+    /// Adds the counts of a worker.
+    fn add_worker_stats(&mut self, stats: WorkerStats) {
         let (head, report) = (self.head, &mut self.report);
-        report.samples += done.samples;
-        report.samples_in_chunks += done.samples_in_chunks;
-        report.unknown_refs += done.unknown;
-        report.invalid_histograms += done.bad_histograms;
-        report.chunks_skipped += done.chunks_passed_over;
-        report.chunk_overlaps += done.chunk_overlaps;
-        head.times.extend(done.min_time, done.max_time);
-        head.stats.stale_series.fetch_add(done.stale, Ordering::Relaxed);
-        HeadTruncation::new(head).unindex(&done.collected, done.max_time);
+        report.samples += stats.samples;
+        report.samples_in_chunks += stats.samples_in_chunks;
+        report.unknown_refs += stats.unknown_refs;
+        report.invalid_histograms += stats.invalid_histograms;
+        report.chunks_skipped += stats.chunks_skipped;
+        report.chunk_overlaps += stats.chunk_overlaps;
+        head.times.extend(stats.min_time, stats.max_time);
+        head.stats.stale_series.fetch_add(stats.stale, Ordering::Relaxed);
+        HeadTruncation::new(head).unindex(&stats.collected, stats.max_time);
     }
 }
 
-/// A float as the log has it.
+/// Converts a float from the WAL to a sample.
 #[inline]
-fn sample_from_record(one: &RefSample) -> Sample {
+fn sample_from_record(entry: &RefSample) -> Sample {
     Sample {
-        start_timestamp: one.start_timestamp,
-        t: one.sample.t,
-        value: SampleValue::Float(one.sample.v),
+        start_timestamp: entry.start_timestamp,
+        t: entry.sample.t,
+        value: SampleValue::Float(entry.sample.v),
     }
 }

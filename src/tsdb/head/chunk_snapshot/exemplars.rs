@@ -1,38 +1,38 @@
-//! The exemplars of a snapshot: records of the type 3, behind all series, in the order in which the exemplars came.
+//! Exemplars in a snapshot: records of type 3 after all series, in the order of arrival.
 
 use crate::tsdb::head::Head;
 use crate::tsdb::head::chunk_snapshot::record::EXEMPLARS;
 use crate::tsdb::wal::record::error::DecodeRecordError;
 use crate::tsdb::wal::record::exemplars::{RefExemplar, put_exemplars, read_exemplars};
 
-/// Exemplars in one record; Prometheus puts as many into one.
+/// Maximum number of exemplars per record, as in Prometheus.
 const MAX_PER_RECORD: usize = 10_000;
 
-/// The records of the exemplars whose series is in the head.
+/// Encodes the exemplars whose series is in the head.
 pub(super) fn exemplar_records(head: &Head) -> Vec<Vec<u8>> {
-    let with_ref = head.exemplars().in_arrival_order().into_iter().filter_map(|one| {
-        let series = head.series.get(one.labels.as_bytes())?.reference;
-        Some(RefExemplar { series, exemplar: one.exemplar })
+    let with_ref = head.exemplars().in_arrival_order().into_iter().filter_map(|item| {
+        let series = head.series.get(item.labels.as_bytes())?.reference;
+        Some(RefExemplar { series, exemplar: item.exemplar })
     });
     let all: Vec<RefExemplar> = with_ref.collect();
-    let record = |some: &[RefExemplar]| {
+    let record = |chunk: &[RefExemplar]| {
         let mut record = vec![EXEMPLARS];
-        put_exemplars(&mut record, some);
+        put_exemplars(&mut record, chunk);
         record
     };
     all.chunks(MAX_PER_RECORD).map(record).collect()
 }
 
-/// The exemplars of such a record.
+/// Decodes such a record.
 pub(super) fn decode_exemplars(record: &[u8]) -> Result<Vec<RefExemplar>, DecodeRecordError> {
     read_exemplars(record.get(1..).unwrap_or_default())
 }
 
-/// Gives the head the exemplars of series that it has, and says how many are kept.
-pub(super) fn restore_exemplars(head: &Head, found: &[RefExemplar]) -> usize {
-    let is_kept = |one: &&RefExemplar| {
-        let series = head.series.get_by_ref(one.series);
-        series.is_some_and(|series| head.exemplars().add(&series.labels, &one.exemplar).is_ok())
+/// Adds the exemplars whose series is in the head. Returns the number of stored ones.
+pub(super) fn restore_exemplars(head: &Head, exemplars: &[RefExemplar]) -> usize {
+    let is_stored = |item: &&RefExemplar| {
+        let series = head.series.get_by_ref(item.series);
+        series.is_some_and(|series| head.exemplars().add(&series.labels, &item.exemplar).is_ok())
     };
-    found.iter().filter(is_kept).count()
+    exemplars.iter().filter(is_stored).count()
 }

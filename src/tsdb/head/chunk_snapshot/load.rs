@@ -1,4 +1,4 @@
-//! Loading a snapshot into an empty head: one thread reads the records, several make series of them.
+//! Loader of chunk snapshots into an empty head: one thread reads records, several build series.
 
 use crate::model::refs::SeriesRef;
 use crate::tsdb::chunk::any_chunk::AnyChunk;
@@ -25,66 +25,66 @@ use std::convert::Infallible;
 use std::sync::atomic::Ordering;
 use std::thread;
 
-/// Bytes of records that a thread gets at once, and how many such lots may wait.
+/// Size of the record batches for a thread, bytes, and the maximum number of queued ones.
 const BATCH_BYTES: usize = 256 << 10;
 const MAX_QUEUED_BATCHES: usize = 4;
 
-/// Why a snapshot can't be used: the log is to be replayed instead, into a new head.
+/// Error of loading a snapshot. The WAL must be replayed into a new head instead.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadSnapshotError {
-    /// Its files don't follow each other.
+    /// The segment numbers are not consecutive.
     #[error(transparent)]
     Segments(#[from] SegmentError),
-    /// Its files are damaged.
+    /// A segment is corrupted or unreadable.
     #[error(transparent)]
     Read(#[from] ReadLogError),
-    /// A record of it can't be used.
+    /// A record is invalid.
     #[error(transparent)]
     Record(#[from] SnapshotRecordError),
-    /// The tombstones end early.
+    /// The tombstones record ends early.
     #[error("tombstones: {0}")]
     Tombstones(ByteError),
-    /// A chunk is damaged.
-    #[error("the open chunk of series {}: {source}", .series.0)]
+    /// An open chunk is corrupted.
+    #[error("open chunk of series {}: {source}", .series.0)]
     Chunk {
-        /// Which series.
+        /// Reference of the series.
         series: SeriesRef,
-        /// Where.
+        /// Error of the decoder.
         source: ChunkError,
     },
-    /// A chunk does not have the times that are stated for it.
-    #[error("the open chunk of series {} has other times than stated", .0.0)]
+    /// An open chunk does not have the stated time range.
+    #[error("open chunk of series {} has another time range than stated", .0.0)]
     Times(SeriesRef),
-    /// The chunks of a series don't follow each other.
-    #[error("the chunks of series {} overlap", .0.0)]
+    /// The chunks of a series overlap.
+    #[error("chunks of series {} overlap", .0.0)]
     Overlap(SeriesRef),
-    /// A series comes twice.
-    #[error("series {} comes twice", .0.0)]
+    /// A series has two records.
+    #[error("duplicate series {}", .0.0)]
     DuplicateSeries(SeriesRef),
-    /// A full chunk belongs to a series that the snapshot does not have.
-    #[error("chunks_head has a chunk of series {}, which is not in the snapshot", .0.0)]
+    /// A chunk in `chunks_head/` belongs to a series that the snapshot lacks.
+    #[error("chunks_head has a chunk of series {}, which the snapshot lacks", .0.0)]
     UnknownSeries(SeriesRef),
-    /// A record of a type that is not known.
-    #[error("a record of type {0}")]
+    /// A record has an unknown type.
+    #[error("unknown record type {0}")]
     UnknownType(u8),
 }
 
-/// What a snapshot had.
+/// Result of loading a snapshot.
 #[derive(Debug, Default)]
 pub struct LoadedSnapshot {
-    /// How many series.
+    /// Number of series.
     pub series: usize,
-    /// Its tombstones, version and entries of the tombstones file of a block; `None` where there is no such record.
+    /// Version and entries of a block's tombstone file; `None` without a tombstones record.
     pub tombstones: Option<Vec<u8>>,
-    /// How many exemplars.
+    /// Number of restored exemplars.
     pub exemplars: usize,
 }
 
-/// Loads `snapshot` into the empty `head`; `chunks` is what `chunks_head/` holds. The caller indexes the series
-/// ([`Head::index_series`]).
+/// Loads `snapshot` into the empty `head`. `chunks` is the content of `chunks_head/`. The caller
+/// indexes the series ([`Head::index_series`]).
 ///
 /// # Errors
-/// [`LoadSnapshotError`]; the head has a part of it then and is to be thrown away.
+/// [`LoadSnapshotError`]. The head is incomplete then and must be discarded.
 pub fn load_snapshot(
     snapshot: &ChunkSnapshot,
     head: &Head,
@@ -93,26 +93,27 @@ pub fn load_snapshot(
 ) -> Result<LoadedSnapshot, LoadSnapshotError> {
     let chunks = group_by_series(head, chunks)?;
     thread::scope(|scope| {
-        let (sender, lots) = crossbeam_channel::bounded::<RecordBatch>(MAX_QUEUED_BATCHES);
-        let makers: Vec<_> = (0..workers.max(1))
+        let (sender, batches) = crossbeam_channel::bounded::<RecordBatch>(MAX_QUEUED_BATCHES);
+        let builders: Vec<_> = (0..workers.max(1))
             .map(|_| {
-                let (lots, chunks) = (lots.clone(), &chunks);
-                scope.spawn(move || build_series(head, chunks, &lots))
+                let (batches, chunks) = (batches.clone(), &chunks);
+                scope.spawn(move || build_series(head, chunks, &batches))
             })
             .collect();
-        drop(lots);
+        drop(batches);
         let (mut loaded, mut exemplars) = (LoadedSnapshot::default(), Vec::new());
-        let read = read_records(snapshot, &mut loaded, &mut exemplars, |lot| {
-            // Where a maker has failed, its error is the one that counts.
-            let _ = sender.send(lot);
+        let read = read_records(snapshot, &mut loaded, &mut exemplars, |batch| {
+            // Fails only if the builders have ended. Then the error of a builder is returned.
+            let _ = sender.send(batch);
         });
         drop(sender);
-        for maker in makers {
+        for builder in builders {
             loaded.series +=
-                maker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+                builder.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
         }
         read?;
-        // All series are there now. What is under a reference that none of them has may be of one that had another before.
+        // All series exist now. A chunk of an unknown reference could belong to a series that had
+        // another reference.
         if let Some(unknown) =
             chunks.keys().find(|reference| head.series.get_by_ref(**reference).is_none())
         {
@@ -123,7 +124,7 @@ pub fn load_snapshot(
     })
 }
 
-/// Records of series, one behind the other.
+/// Concatenated series records, with their end offsets.
 #[derive(Default)]
 struct RecordBatch {
     bytes: Vec<u8>,
@@ -136,16 +137,16 @@ fn read_records(
     exemplars: &mut Vec<RefExemplar>,
     mut send: impl FnMut(RecordBatch),
 ) -> Result<(), LoadSnapshotError> {
-    let mut lot = RecordBatch::default();
+    let mut batch = RecordBatch::default();
     for segment in list_segments(&snapshot.path)? {
         let mut reader = LogSegmentReader::open(segment)?;
         while let Some(record) = reader.next_record()? {
             match record.first() {
                 Some(&SERIES) => {
-                    lot.bytes.extend_from_slice(record);
-                    lot.ends.push(lot.bytes.len());
-                    if lot.bytes.len() >= BATCH_BYTES {
-                        send(std::mem::take(&mut lot));
+                    batch.bytes.extend_from_slice(record);
+                    batch.ends.push(batch.bytes.len());
+                    if batch.bytes.len() >= BATCH_BYTES {
+                        send(std::mem::take(&mut batch));
                     }
                 }
                 Some(&TOMBSTONES) => {
@@ -163,11 +164,11 @@ fn read_records(
             }
         }
     }
-    send(lot);
+    send(batch);
     Ok(())
 }
 
-/// The full chunks of each series, oldest first.
+/// Returns the m-mapped chunks of each series, oldest first.
 fn group_by_series(
     head: &Head,
     chunks: Vec<HeadChunkMeta>,
@@ -178,11 +179,11 @@ fn group_by_series(
         if chunk.out_of_order || chunk.maxt < head.times.min_valid() {
             continue;
         }
-        let all = found.entry(chunk.series).or_default();
-        if all.last().is_some_and(|last| chunk.mint <= last.maxt()) {
+        let mapped = found.entry(chunk.series).or_default();
+        if mapped.last().is_some_and(|last| chunk.mint <= last.maxt()) {
             return Err(LoadSnapshotError::Overlap(chunk.series));
         }
-        all.push(MappedChunk::new(
+        mapped.push(MappedChunk::new(
             chunk.chunk_ref,
             chunk.mint,
             chunk.maxt,
@@ -193,17 +194,17 @@ fn group_by_series(
     Ok(found)
 }
 
-/// Makes series of the records that come; ends with the first error.
+/// Builds series from the received records. Stops at the first error.
 fn build_series(
     head: &Head,
     chunks: &HashMap<SeriesRef, Vec<MappedChunk>>,
-    lots: &Receiver<RecordBatch>,
+    batches: &Receiver<RecordBatch>,
 ) -> Result<usize, LoadSnapshotError> {
     let mut count = 0;
-    for lot in lots {
+    for batch in batches {
         let mut begin = 0;
-        for end in lot.ends {
-            let series = read_series(&lot.bytes[begin..end])?;
+        for end in batch.ends {
+            let series = read_series(&batch.bytes[begin..end])?;
             let mapped = chunks.get(&series.reference).map_or(&[][..], Vec::as_slice);
             add_series(head, series, mapped)?;
             begin = end;
@@ -215,19 +216,19 @@ fn build_series(
 
 fn add_series(
     head: &Head,
-    found: SnapshotSeries<'_>,
+    decoded: SnapshotSeries<'_>,
     mapped: &[MappedChunk],
 ) -> Result<(), LoadSnapshotError> {
-    let reference = found.reference;
+    let reference = decoded.reference;
     head.reserve_ref(reference);
-    let Ok(entry) = head.series.get_or_create(&found.labels, |hash, labels| {
+    let Ok(entry) = head.series.get_or_create(&decoded.labels, |hash, labels| {
         Ok::<_, Infallible>(HeadSeries::new(reference, hash, labels, BatchId::NONE))
     });
     if !entry.created {
         return Err(LoadSnapshotError::DuplicateSeries(reference));
     }
     head.stats.series_created.fetch_add(1, Ordering::Relaxed);
-    let open = found.open.filter(|chunk| chunk.maxt >= head.times.min_valid());
+    let open = decoded.open.filter(|chunk| chunk.maxt >= head.times.min_valid());
     if let (Some(open), Some(last)) = (&open, mapped.last())
         && open.mint <= last.maxt()
     {
@@ -248,13 +249,23 @@ fn add_series(
     Ok(())
 }
 
-/// The chunk as it was; as in Prometheus, the next sample begins a new one.
-fn open_chunk(series: SeriesRef, found: SnapshotChunk<'_>) -> Result<OpenChunk, LoadSnapshotError> {
-    let chunk = AnyChunk::resume(found.encoding, found.bytes)
+/// Restores the open chunk. As in Prometheus, the next sample starts a new chunk.
+fn open_chunk(
+    series: SeriesRef,
+    snapshot_chunk: SnapshotChunk<'_>,
+) -> Result<OpenChunk, LoadSnapshotError> {
+    let chunk = AnyChunk::resume(snapshot_chunk.encoding, snapshot_chunk.bytes)
         .map_err(|source| LoadSnapshotError::Chunk { series, source })?;
-    let first = AnyChunkIter::new(found.encoding, chunk.bytes()).next().and_then(Result::ok);
-    if first.map(|first| first.t) != Some(found.mint) || chunk.last_t() != Some(found.maxt) {
+    let first =
+        AnyChunkIter::new(snapshot_chunk.encoding, chunk.bytes()).next().and_then(Result::ok);
+    if first.map(|first| first.t) != Some(snapshot_chunk.mint)
+        || chunk.last_t() != Some(snapshot_chunk.maxt)
+    {
         return Err(LoadSnapshotError::Times(series));
     }
-    Ok(OpenChunk { chunk, mint: found.mint, window: ChunkBoundary::ending_at(found.maxt) })
+    Ok(OpenChunk {
+        chunk,
+        mint: snapshot_chunk.mint,
+        window: ChunkBoundary::ending_at(snapshot_chunk.maxt),
+    })
 }

@@ -1,22 +1,24 @@
-//! Snapshots of the head, for a start without a replay: `chunk_snapshot.000012.0000163840/`.
+//! Chunk snapshots of the head, for a start without replay: `chunk_snapshot.000012.0000163840/`.
 //!
-//! Written at a clean stop where `--enable-feature=memory-snapshot-on-shutdown` asks for it, in Prometheus's format: segments like those of
-//! the log, with a record for each series and its open chunk ([`record`]). The name says up to where of the log it stands for: the number
-//! of the last segment and the length that it had. Full chunks are in `chunks_head/` already.
+//! Written at a clean shutdown with `--enable-feature=memory-snapshot-on-shutdown`, in Prometheus's
+//! format: segments like those of the WAL, with one record per series and its open chunk
+//! ([`record`]). The name has the WAL position that the snapshot covers: the number of the last
+//! segment and its length. Full chunks are in `chunks_head/` already.
 //!
-//! A snapshot is used only where the log has nothing behind that place and everything in it can be held; in any other case the log is
-//! replayed as if there were none. So a snapshot can save time and never costs a sample.
+//! A snapshot is used only if the WAL has nothing after that position and the snapshot loads
+//! completely. Otherwise the WAL is replayed, so a snapshot never costs a sample.
 //!
-//! What a snapshot does not have is the greatest reference that was ever given out, and the log may still have records of series that were
-//! collected since. It must not be given out again, so a tombstone of that reference is added that deletes nothing (one
-//! millisecond at the beginning of time); to Prometheus it means as little.
+//! # References
+//! A snapshot lacks the greatest reference ever assigned, and the WAL may have records of series
+//! collected since. It must not be assigned again, so a tombstone of that reference is added that
+//! deletes nothing (one millisecond at the minimum time). Prometheus ignores it.
 //!
-//! | file          | what                                |
+//! | module        | content                             |
 //! |---------------|-------------------------------------|
-//! | [`record`]    | the bytes of a record               |
-//! | [`mod@write`] | from the head to a folder           |
-//! | `exemplars`   | the exemplars of both directions    |
-//! | [`load`]      | from a folder to the head           |
+//! | `exemplars`   | encodes and restores exemplars      |
+//! | [`load`]      | directory → head                    |
+//! | [`record`]    | format of the records               |
+//! | [`mod@write`] | head → directory                    |
 
 mod exemplars;
 pub mod load;
@@ -28,41 +30,41 @@ use std::path::{Path, PathBuf};
 
 const PREFIX: &str = "chunk_snapshot.";
 
-/// A finished snapshot.
+/// Complete snapshot on disk.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ChunkSnapshot {
-    /// Up to where of the log it stands for.
+    /// Position up to which the snapshot covers the WAL.
     pub wal_offset: WalOffset,
-    /// Its folder.
+    /// Directory of the snapshot.
     pub path: PathBuf,
 }
 
-/// A place in the log's files: the last segment and its length in bytes.
+/// Position in the WAL: the last segment and its length.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct WalOffset {
     /// Number of the segment.
     pub segment: u32,
-    /// Bytes of it.
+    /// Length of the segment, bytes.
     pub offset: u64,
 }
 
-/// The folder's name of a snapshot.
-fn dir_name(upto: WalOffset) -> String {
-    format!("{PREFIX}{:06}.{:010}", upto.segment, upto.offset)
+/// Returns the directory name of a snapshot.
+fn dir_name(wal_offset: WalOffset) -> String {
+    format!("{PREFIX}{:06}.{:010}", wal_offset.segment, wal_offset.offset)
 }
 
-/// The newest snapshot in the data directory `dir`.
+/// Returns the newest snapshot in the data directory `dir`.
 ///
 /// # Errors
-/// What the system says.
+/// [`io::Error`] if the directory cannot be read.
 pub fn last_snapshot(dir: &Path) -> io::Result<Option<ChunkSnapshot>> {
     Ok(snapshots(dir)?.into_iter().max_by_key(|snapshot| snapshot.wal_offset))
 }
 
-/// Removes the snapshots for which `is_old` holds, and what was left of unfinished ones.
+/// Removes the snapshots for which `is_old` returns `true`, and unfinished ones.
 ///
 /// # Errors
-/// What the system says.
+/// [`io::Error`] if the directory cannot be read or a snapshot cannot be removed.
 pub fn remove_snapshots(dir: &Path, is_old: impl Fn(WalOffset) -> bool) -> io::Result<()> {
     for entry in std::fs::read_dir(dir)? {
         let path = entry?.path();
@@ -79,10 +81,11 @@ fn snapshots(dir: &Path) -> io::Result<Vec<ChunkSnapshot>> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(dir)? {
         let path = entry?.path();
-        if let Some(upto) = path.file_name().and_then(|name| name.to_str()).and_then(parse_name)
+        if let Some(wal_offset) =
+            path.file_name().and_then(|name| name.to_str()).and_then(parse_name)
             && path.is_dir()
         {
-            found.push(ChunkSnapshot { wal_offset: upto, path });
+            found.push(ChunkSnapshot { wal_offset, path });
         }
     }
     Ok(found)
@@ -91,7 +94,7 @@ fn snapshots(dir: &Path) -> io::Result<Vec<ChunkSnapshot>> {
 fn parse_name(name: &str) -> Option<WalOffset> {
     let (segment, offset) = name.strip_prefix(PREFIX)?.split_once('.')?;
     let are_digits =
-        |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+        |string: &str| !string.is_empty() && string.bytes().all(|byte| byte.is_ascii_digit());
     (are_digits(segment) && are_digits(offset)).then_some(())?;
     Some(WalOffset { segment: segment.parse().ok()?, offset: offset.parse().ok()? })
 }

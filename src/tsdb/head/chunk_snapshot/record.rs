@@ -1,27 +1,28 @@
-//! The records of a snapshot of the head.
+//! Records of a chunk snapshot.
 //!
 //! ```text
-//! series, one each, in no order:
+//! series, one record each, in no order:
 //! ┌────────┬────────────┬────────────────────┬─────────────┬──────────────────┐
 //! │ 1 <8b> │ ref <64b>  │ labels, as in WAL  │ 0 <64b>     │ 0 or 1 <uvarint> │
 //! └────────┴────────────┴────────────────────┴─────────────┴──────────────────┘
-//!   and behind a 1, the open chunk:
+//!   after a 1, the open chunk:
 //! ┌────────────┬────────────┬───────────────┬───────────────┬───────────────┬────────────┐
 //! │ mint <64b> │ maxt <64b> │ encoding <8b> │ len <uvarint> │ chunk <bytes> │ last value │
 //! └────────────┴────────────┴───────────────┴───────────────┴───────────────┴────────────┘
-//!   last value of floats:     3 × 128 bits and 64 bits, not used; the value <64b>
+//!   last value of floats:     3 × 128 bits and 64 bits, unused; the value <64b>
 //!   of histograms:            the histogram, as in WAL
-//! tombstones, one:
+//! tombstones, one record:
 //! ┌────────┬───────────────┬─────────────────────────────────────────────────┐
 //! │ 2 <8b> │ len <uvarint> │ version and entries of a block's tombstone file │
 //! └────────┴───────────────┴─────────────────────────────────────────────────┘
-//! exemplars, any number:
+//! exemplars, any number of records:
 //! ┌────────┬────────────────────────────────────────┐
-//! │ 3 <8b> │ as in the WAL behind its own type byte │
+//! │ 3 <8b> │ as in the WAL after its own type byte  │
 //! └────────┴────────────────────────────────────────┘
 //! ```
 //!
-//! Numbers are big endian. Source: `tsdb/docs/format/memory_snapshot.md` and `tsdb/head_wal.go` of Prometheus 3.
+//! Numbers are big endian. Source: `tsdb/docs/format/memory_snapshot.md` and `tsdb/head_wal.go` of
+//! Prometheus 3.
 
 use crate::model::labels::Labels;
 use crate::model::refs::SeriesRef;
@@ -35,17 +36,18 @@ use crate::tsdb::wal::record::histogram_encoder::{put_float_histogram, put_histo
 use crate::tsdb::wal::record::histograms::{read_float_histogram, read_histogram};
 use crate::tsdb::wal::record::label_set::{put_labels, read_labels};
 
-/// The type byte of a series.
+/// Type byte of a series record.
 pub(super) const SERIES: u8 = 1;
-/// The type byte of the tombstones.
+/// Type byte of the tombstones record.
 pub(super) const TOMBSTONES: u8 = 2;
-/// The type byte of exemplars.
+/// Type byte of an exemplars record.
 pub(super) const EXEMPLARS: u8 = 3;
 
-/// Older versions kept the last four samples of a chunk of floats; of these only the last value is used. Bytes before it.
-const UNUSED_OF_FLOATS: usize = 3 * 16 + 8;
+/// Number of unused bytes before the last value of a float chunk: older versions stored the last
+/// four samples, of which only the last value is used.
+const UNUSED_FLOAT_BYTES: usize = 3 * 16 + 8;
 
-/// A series as a snapshot has it.
+/// Series in a snapshot.
 #[derive(Debug, Clone)]
 pub(super) struct SnapshotSeries<'a> {
     pub(super) reference: SeriesRef,
@@ -53,39 +55,39 @@ pub(super) struct SnapshotSeries<'a> {
     pub(super) open: Option<SnapshotChunk<'a>>,
 }
 
-/// The chunk of a series that was still growing.
+/// Open chunk of a series.
 #[derive(Debug, Clone)]
 pub(super) struct SnapshotChunk<'a> {
-    /// Time of its first and last sample, ms.
+    /// Timestamps of the first and the last sample, ms.
     pub(super) mint: i64,
     pub(super) maxt: i64,
     pub(super) encoding: ChunkEncoding,
     pub(super) bytes: &'a [u8],
-    /// The value of its last sample, of the kind that the encoding says.
+    /// Value of the last sample, of the type of `encoding`.
     pub(super) last: SampleValue,
 }
 
-/// Why a record can't be used.
+/// Error of decoding a snapshot record.
 #[derive(Debug, thiserror::Error)]
 pub enum SnapshotRecordError {
-    /// The labels are none.
+    /// The labels or the exemplars are invalid.
     #[error(transparent)]
     Decode(#[from] DecodeRecordError),
-    /// It ends early, or a number in it can't be.
+    /// The record ends early or has an invalid number.
     #[error(transparent)]
     Bytes(#[from] ByteError),
-    /// A series without a label or with the reference 0.
-    #[error("a series without labels or reference")]
+    /// A series has no labels or the reference 0.
+    #[error("series without labels or reference")]
     NoSeries,
-    /// A chunk of an encoding that is not known.
-    #[error("a chunk of the unknown encoding {0}")]
+    /// A chunk has an unknown encoding.
+    #[error("unknown chunk encoding {0}")]
     Encoding(u8),
-    /// Something follows where the record should end.
-    #[error("{0} bytes too many")]
+    /// Bytes follow the end of the record.
+    #[error("{0} trailing bytes")]
     TrailingBytes(usize),
 }
 
-/// Appends the record of a series.
+/// Appends the record of a series to `out`.
 pub(super) fn put_series(
     out: &mut Vec<u8>,
     reference: SeriesRef,
@@ -107,7 +109,7 @@ pub(super) fn put_series(
     put_uvarint_bytes(out, chunk.bytes);
     match &chunk.last {
         SampleValue::Float(v) => {
-            out.resize(out.len() + UNUSED_OF_FLOATS, 0);
+            out.resize(out.len() + UNUSED_FLOAT_BYTES, 0);
             put_be_u64(out, v.to_bits());
         }
         SampleValue::Histogram(histogram) => put_histogram(out, histogram),
@@ -115,7 +117,7 @@ pub(super) fn put_series(
     }
 }
 
-/// Reads the record of a series.
+/// Decodes the record of a series.
 pub(super) fn read_series(record: &[u8]) -> Result<SnapshotSeries<'_>, SnapshotRecordError> {
     let mut reader = ByteReader::new(record.get(1..).unwrap_or_default());
     let reference = SeriesRef(reader.be_u64()?);
@@ -126,7 +128,7 @@ pub(super) fn read_series(record: &[u8]) -> Result<SnapshotSeries<'_>, SnapshotR
     let open = if reader.uvarint()? == 0 { None } else { Some(read_chunk(&mut reader)?) };
     match reader.remaining() {
         0 => Ok(SnapshotSeries { reference, labels, open }),
-        surplus => Err(SnapshotRecordError::TrailingBytes(surplus)),
+        trailing => Err(SnapshotRecordError::TrailingBytes(trailing)),
     }
 }
 
@@ -137,7 +139,7 @@ fn read_chunk<'a>(reader: &mut ByteReader<'a>) -> Result<SnapshotChunk<'a>, Snap
     let bytes = reader.uvarint_bytes()?;
     let last = match encoding.value_type() {
         ValueType::Float => {
-            reader.bytes(UNUSED_OF_FLOATS)?;
+            reader.bytes(UNUSED_FLOAT_BYTES)?;
             SampleValue::Float(reader.be_f64()?)
         }
         ValueType::Histogram => SampleValue::Histogram(Box::new(read_histogram(reader)?)),
@@ -165,7 +167,7 @@ mod tests {
         out
     }
 
-    fn of_every_kind() -> [Vec<u8>; 3] {
+    fn records_of_all_types() -> [Vec<u8>; 3] {
         let histogram = Histogram { count: 4, zero_count: 4, sum: 1.5, ..Histogram::default() };
         let float =
             FloatHistogram { count: 4.5, zero_count: 4.5, sum: 1.5, ..FloatHistogram::default() };
@@ -177,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn a_series_reads_back_with_and_without_a_chunk() {
+    fn series_round_trips_with_and_without_chunk() {
         let record = record(ChunkEncoding::Xor, SampleValue::Float(-0.0));
         let series = read_series(&record).unwrap();
         assert_eq!(
@@ -193,30 +195,30 @@ mod tests {
     }
 
     #[test]
-    fn a_series_of_histograms_reads_back_with_its_last_one() {
-        for (record, kind) in of_every_kind().iter().zip([
+    fn last_value_round_trips_for_all_types() {
+        for (record, encoding) in records_of_all_types().iter().zip([
             ChunkEncoding::Xor2,
             ChunkEncoding::Histogram,
             ChunkEncoding::FloatHistogramSt,
         ]) {
             let open = read_series(record).unwrap().open.unwrap();
-            assert_eq!((open.encoding, open.last.kind()), (kind, kind.value_type()));
+            assert_eq!((open.encoding, open.last.kind()), (encoding, encoding.value_type()));
             let sum = match open.last {
                 SampleValue::Float(v) => v,
                 SampleValue::Histogram(histogram) => histogram.sum,
                 SampleValue::FloatHistogram(histogram) => histogram.sum,
             };
-            assert_eq!(sum, if kind == ChunkEncoding::Xor2 { -0.0 } else { 1.5 });
+            assert_eq!(sum, if encoding == ChunkEncoding::Xor2 { -0.0 } else { 1.5 });
         }
     }
 
     #[test]
-    fn what_is_cut_off_or_too_long_or_unknown_is_an_error() {
-        for whole in of_every_kind() {
-            for len in 0..whole.len() {
-                assert!(read_series(&whole[..len]).is_err(), "{len}");
+    fn truncated_longer_or_unknown_record_is_rejected() {
+        for record in records_of_all_types() {
+            for len in 0..record.len() {
+                assert!(read_series(&record[..len]).is_err(), "{len}");
             }
-            let longer = [&whole[..], &[0]].concat();
+            let longer = [&record[..], &[0]].concat();
             assert!(matches!(read_series(&longer), Err(SnapshotRecordError::TrailingBytes(1))));
         }
         let mut unknown = record(ChunkEncoding::Xor, SampleValue::Float(0.0));

@@ -1,4 +1,4 @@
-//! Writing a snapshot: the series, the tombstones, the exemplars, then sync and rename.
+//! Writer of chunk snapshots: series, tombstones, exemplars, then sync and rename.
 
 use crate::tsdb::encoding::byte_reader::put_uvarint_bytes;
 use crate::tsdb::fs::disk::Disk;
@@ -15,49 +15,51 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// Records are written when there are so many bytes of them.
+/// Size of buffered records at which they are written, bytes.
 const WRITE_BYTES: usize = 4 << 20;
 
-/// How a snapshot is written.
+/// Options of [`write_snapshot`].
 #[derive(Debug, Clone)]
 pub struct SnapshotOptions {
-    /// The data directory.
+    /// Data directory.
     pub dir: PathBuf,
-    /// Up to where of the log the head has everything.
+    /// WAL position up to which the head has everything.
     pub upto: WalOffset,
-    /// How records are compressed.
+    /// Compression of the records.
     pub compression: RecordCompression,
-    /// Largest size of its segments in bytes.
+    /// Maximum size of a segment, bytes.
     pub segment_size: u64,
-    /// Through which it is written.
+    /// Disk used for all writes.
     pub disk: Arc<dyn Disk>,
 }
 
-/// Why there is no snapshot.
+/// Error of writing a snapshot.
 #[derive(Debug, thiserror::Error)]
 pub enum WriteSnapshotError {
-    /// Full chunks of a series could not be written to `chunks_head/`: a snapshot has no place for them.
-    #[error("some full chunks are not in chunks_head")]
+    /// A series has full chunks that could not be written to `chunks_head/`. A snapshot cannot
+    /// store them.
+    #[error("full chunks are missing in chunks_head")]
     SealedChunks,
-    /// Its segment can't be begun.
+    /// The first segment cannot be created.
     #[error(transparent)]
     Begin(#[from] OpenLogError),
-    /// It can't be finished.
+    /// The snapshot cannot be completed.
     #[error("{path}: {source}")]
     Io {
-        /// Which folder.
+        /// Directory of the snapshot.
         path: PathBuf,
-        /// Why.
+        /// Error of the file operation.
         source: io::Error,
     },
 }
 
-/// Writes a snapshot of `head`, to which nobody appends any more, and removes the older ones; gives the number of series.
+/// Writes a snapshot of `head`, which must take no more appends, and removes older ones. Returns
+/// the number of series.
 ///
-/// `tombstones` is what is deleted of it, version and entries of the tombstones file of a block.
+/// `tombstones` has version and entries of a block's tombstone file.
 ///
 /// # Errors
-/// [`WriteSnapshotError`]; nothing is left of it then.
+/// [`WriteSnapshotError`]. If the snapshot cannot be written or synced, its directory is removed.
 pub fn write_snapshot(
     head: &Head,
     tombstones: &[u8],
@@ -82,12 +84,12 @@ fn write_dir(
     head: &Head,
     tombstones: &[u8],
     options: &SnapshotOptions,
-    folder: &Path,
+    dir: &Path,
 ) -> Result<usize, WriteSnapshotError> {
     let mut writer =
-        LogWriter::open(folder.to_owned(), options.segment_size, Arc::clone(&options.disk))?;
+        LogWriter::open(dir.to_owned(), options.segment_size, Arc::clone(&options.disk))?;
     let failed = |error| WriteSnapshotError::Io {
-        path: folder.to_owned(),
+        path: dir.to_owned(),
         source: match error {
             WriteLogError::NoSpace(source) | WriteLogError::Broken(source) => source,
         },
@@ -114,8 +116,8 @@ fn write_dir(
     let synced = files
         .into_iter()
         .try_for_each(|file| file.sync())
-        .and_then(|()| options.disk.sync_dir(folder));
-    synced.map_err(|source| WriteSnapshotError::Io { path: folder.to_owned(), source })?;
+        .and_then(|()| options.disk.sync_dir(dir));
+    synced.map_err(|source| WriteSnapshotError::Io { path: dir.to_owned(), source })?;
     Ok(all.len())
 }
 

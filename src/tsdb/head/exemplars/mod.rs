@@ -48,7 +48,7 @@ pub struct ExemplarOptions {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, thiserror::Error)]
 pub enum ExemplarRejection {
     /// There is no series with these labels; its samples must arrive first.
-    #[error("exemplar of a series that is not known")]
+    #[error("exemplar of an unknown series")]
     UnknownSeries,
     /// Too far behind the newest exemplar of its series.
     #[error("out of order exemplar")]

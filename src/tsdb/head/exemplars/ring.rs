@@ -2,10 +2,10 @@
 //! or disk.
 //!
 //! ```text
-//! slots     ┌─────────┬─────────┬─────────┬─────────┐   numbered; the first to arrive is evicted first
+//! slots     ┌─────────┬─────────┬─────────┬─────────┐   numbered; the first one is evicted first
 //!           │ a, t=10 │ b, t=12 │ a, t=20 │ a, t=15 │
 //!           └─────────┴─────────┴─────────┴─────────┘
-//! series    a: 0, 3, 2     b: 1                         slot numbers, by time, then value, then labels
+//! series    a: 0, 3, 2     b: 1                        slot numbers, sorted by time, value, labels
 //! ```
 //!
 //! The rule for late exemplars is Prometheus's (`tsdb/exemplar.go`): the distance to the newest one

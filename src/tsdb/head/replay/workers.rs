@@ -1,4 +1,4 @@
-//! Hands what the log has to the workers, each series to the same one.
+//! Worker pool of a replay: all records of a series go to the same worker.
 
 use crate::model::refs::SeriesRef;
 use crate::model::sample::SampleValue;
@@ -7,24 +7,24 @@ use crate::tsdb::head::replay::worker::{LoggedSample, ReplayWorker, WorkItem, Wo
 use crossbeam_channel::Sender;
 use std::thread::{Scope, ScopedJoinHandle};
 
-/// Points are handed to a worker in lots of this weight.
+/// Weight at which a batch of samples is sent to its worker.
 const BATCH_WEIGHT: usize = 4096;
-/// What a histogram weighs, where a float weighs 1: about a kilobyte, so that lots that wait stay small.
+/// Weight of a histogram (about 1 KiB); a float has 1. Keeps queued batches small.
 const HISTOGRAM_WEIGHT: usize = 32;
-/// Lots that may wait for one worker.
+/// Maximum number of work items queued per worker.
 const MAX_QUEUED_BATCHES: usize = 16;
 
-/// The workers of one pass over the log.
+/// Workers of one pass over the WAL.
 pub(super) struct WorkerPool<'scope> {
     inputs: Vec<Sender<WorkItem>>,
-    lots: Vec<SampleBatch>,
+    batches: Vec<SampleBatch>,
     threads: Vec<ScopedJoinHandle<'scope, WorkerStats>>,
 }
 
-/// Points of one worker that were not handed over yet.
+/// Samples for one worker that are not sent yet.
 #[derive(Default)]
 struct SampleBatch {
-    points: Vec<LoggedSample>,
+    samples: Vec<LoggedSample>,
     weight: usize,
 }
 
@@ -34,42 +34,42 @@ impl<'scope> WorkerPool<'scope> {
         head: &'env Head,
         count: usize,
     ) -> Self {
-        let mut workers = Self { inputs: Vec::new(), lots: Vec::new(), threads: Vec::new() };
+        let mut workers = Self { inputs: Vec::new(), batches: Vec::new(), threads: Vec::new() };
         for _ in 0..count {
             let (input, work) = crossbeam_channel::bounded(MAX_QUEUED_BATCHES);
             workers.inputs.push(input);
-            workers.lots.push(SampleBatch::default());
+            workers.batches.push(SampleBatch::default());
             workers.threads.push(scope.spawn(move || ReplayWorker::new(head).run(&work)));
         }
         workers
     }
 
-    pub(super) fn queue_sample(&mut self, point: LoggedSample) {
-        let index = self.index(point.series);
-        let lot = &mut self.lots[index];
-        lot.weight +=
-            if matches!(point.point.value, SampleValue::Float(_)) { 1 } else { HISTOGRAM_WEIGHT };
-        lot.points.push(point);
-        if lot.weight >= BATCH_WEIGHT {
+    pub(super) fn queue_sample(&mut self, sample: LoggedSample) {
+        let index = self.index(sample.series);
+        let batch = &mut self.batches[index];
+        batch.weight +=
+            if matches!(sample.sample.value, SampleValue::Float(_)) { 1 } else { HISTOGRAM_WEIGHT };
+        batch.samples.push(sample);
+        if batch.weight >= BATCH_WEIGHT {
             self.flush_batch(index);
         }
     }
 
-    /// Sends `work` on `series` behind the points that stand before it in the log.
+    /// Sends `work` on `series` after the samples that precede it in the WAL.
     pub(super) fn send(&mut self, series: SeriesRef, work: WorkItem) {
         let index = self.index(series);
         self.flush_batch(index);
         self.send_to(index, work);
     }
 
-    /// Waits for all work to be done.
+    /// Waits until all work is done. Propagates the panic of a worker.
     pub(super) fn finish(mut self) -> Vec<WorkerStats> {
         for index in 0..self.inputs.len() {
             self.flush_batch(index);
         }
         self.inputs.clear();
         let joined = self.threads.into_iter().map(ScopedJoinHandle::join);
-        joined.map(|done| done.unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect()
+        joined.map(|stats| stats.unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect()
     }
 
     fn index(&self, series: SeriesRef) -> usize {
@@ -77,17 +77,17 @@ impl<'scope> WorkerPool<'scope> {
     }
 
     fn flush_batch(&mut self, index: usize) {
-        let lot = &mut self.lots[index];
-        if !lot.points.is_empty() {
-            let room = lot.points.len();
-            let points = std::mem::replace(&mut lot.points, Vec::with_capacity(room));
-            lot.weight = 0;
-            self.send_to(index, WorkItem::Points(points));
+        let batch = &mut self.batches[index];
+        if !batch.samples.is_empty() {
+            let capacity = batch.samples.len();
+            let samples = std::mem::replace(&mut batch.samples, Vec::with_capacity(capacity));
+            batch.weight = 0;
+            self.send_to(index, WorkItem::Samples(samples));
         }
     }
 
     fn send_to(&self, index: usize, work: WorkItem) {
-        // A worker ends only when its input does; if it panicked, `finish` says so.
+        // A send fails only if the worker panicked, which `finish` reports.
         let _ = self.inputs[index].send(work);
     }
 }
