@@ -1,4 +1,4 @@
-//! Points of every kind in one head: what was taken is there, in the order and of the kind in which it came, also after restarts.
+//! Tests: samples of all value types in one head keep order, type and value, also after restarts.
 
 use super::append::{HeadAppender, SampleRejection};
 use super::chunk_snapshot::load::load_snapshot;
@@ -40,7 +40,7 @@ use std::sync::atomic::Ordering;
 
 const BEGIN: i64 = 10_000_000;
 
-/// A head with its log.
+/// Head with its WAL.
 struct Store {
     head: Head,
     wal: Wal,
@@ -58,7 +58,7 @@ fn with_starts() -> HeadOptions {
     HeadOptions { encodings, record_version: RecordVersion::V2, ..options() }
 }
 
-/// What the directory has: from a snapshot, if there is one, or the log.
+/// Opens the directory, from its chunk snapshot or by WAL replay.
 fn open(dir: &Path, options: HeadOptions) -> Store {
     let (mut files, _) = HeadChunkStore::open(&dir.join("chunks_head")).unwrap();
     let mut chunks = Vec::new();
@@ -87,7 +87,7 @@ fn open(dir: &Path, options: HeadOptions) -> Store {
 }
 
 impl Store {
-    /// Ends it, as a clean stop that leaves a snapshot, or without one.
+    /// Shuts down, with or without a chunk snapshot.
     fn close(self, dir: &Path, with_snapshot: bool) {
         self.wal.close().unwrap();
         self.head.chunk_files().sync().unwrap();
@@ -103,37 +103,37 @@ impl Store {
         }
     }
 
-    /// Appends in one request and gives what was refused.
-    fn append(&self, series: u8, points: &[Sample]) -> Vec<(i64, SampleRejection)> {
-        let mut refused = Vec::new();
+    /// Appends in one request; returns the rejected samples.
+    fn append(&self, series: u8, samples: &[Sample]) -> Vec<(i64, SampleRejection)> {
+        let mut rejected = Vec::new();
         let mut appender = HeadAppender::new(&self.head, &self.wal);
         appender
-            .append_or_create(&labels(series), points.iter().cloned(), |point, why| {
-                refused.push((point.t, why))
+            .append_or_create(&labels(series), samples.iter().cloned(), |sample, reason| {
+                rejected.push((sample.t, reason))
             })
             .unwrap();
         appender.commit().unwrap();
-        refused
+        rejected
     }
 
-    /// Every point of a series, and the encodings of its chunks.
+    /// Returns the samples of a series, and the encodings of its chunks.
     fn content(&self, series: u8) -> (Vec<Sample>, Vec<ChunkEncoding>) {
         let name = format!("series_{series}");
         let matcher = Matcher::new(MatchType::Equal, "__name__", &name).unwrap();
-        let (mut points, mut encodings) = (Vec::new(), Vec::new());
+        let (mut samples, mut encodings) = (Vec::new(), Vec::new());
         for found in self.head.select(&[matcher], TimeRange::ALL).unwrap() {
             for chunk in found.unwrap().chunks {
                 encodings.push(chunk.encoding);
-                let read = points.len();
-                points.extend(
+                let read = samples.len();
+                samples.extend(
                     AnyChunkIter::new(chunk.encoding, chunk.data.bytes()).map(Result::unwrap),
                 );
                 let times =
-                    (points.get(read).map(|first| first.t), points.last().map(|last| last.t));
+                    (samples.get(read).map(|first| first.t), samples.last().map(|last| last.t));
                 assert_eq!(times, (Some(chunk.mint), Some(chunk.maxt)));
             }
         }
-        (points, encodings)
+        (samples, encodings)
     }
 
     fn stale_series(&self) -> i64 {
@@ -191,7 +191,7 @@ fn stale() -> SampleValue {
     SampleValue::Float(f64::from_bits(STALE_NAN_BITS))
 }
 
-/// One of many values, always the same one for the same numbers.
+/// Returns a value that depends only on the arguments.
 fn value(kind: u8, t: i64, layout: u8) -> SampleValue {
     let base = 1 + (t / 1000) % 37;
     match kind {
@@ -202,7 +202,7 @@ fn value(kind: u8, t: i64, layout: u8) -> SampleValue {
     }
 }
 
-/// What should be there, told in the simplest way.
+/// Reference model of the head.
 #[derive(Default)]
 struct Model {
     series: BTreeMap<u8, BTreeMap<i64, SampleValue>>,
@@ -210,10 +210,10 @@ struct Model {
 }
 
 impl Model {
-    fn append(&mut self, series: u8, points: &[Sample]) -> Vec<(i64, SampleRejection)> {
-        let mut refused = Vec::new();
+    fn append(&mut self, series: u8, samples: &[Sample]) -> Vec<(i64, SampleRejection)> {
+        let mut rejected = Vec::new();
         let mut bound = self.newest.map(|newest| newest - 500_000);
-        for Sample { t, value, .. } in points {
+        for Sample { t, value, .. } in samples {
             let bound = *bound.get_or_insert(t - 500_000);
             let stored = self.series.entry(series).or_default();
             let newest = stored.last_key_value();
@@ -235,10 +235,10 @@ impl Model {
             match stored.get(t) {
                 Some(stored)
                     if stored.is_equivalent(&value) || stored.is_stale() && value.is_stale() => {}
-                Some(_) => refused.push((*t, SampleRejection::DuplicateTimestamp)),
-                None if *t < bound => refused.push((*t, SampleRejection::OutOfBounds)),
+                Some(_) => rejected.push((*t, SampleRejection::DuplicateTimestamp)),
+                None if *t < bound => rejected.push((*t, SampleRejection::OutOfBounds)),
                 None if newest.is_some_and(|newest| *t < newest) => {
-                    refused.push((*t, SampleRejection::OutOfOrder))
+                    rejected.push((*t, SampleRejection::OutOfOrder))
                 }
                 None => {
                     stored.insert(*t, value);
@@ -249,21 +249,21 @@ impl Model {
         if self.series.get(&series).is_some_and(BTreeMap::is_empty) {
             self.series.remove(&series);
         }
-        refused
+        rejected
     }
 
     fn stale(&self) -> i64 {
-        let newest = self.series.values().filter_map(|points| points.last_key_value());
+        let newest = self.series.values().filter_map(|samples| samples.last_key_value());
         newest.filter(|(_, value)| value.is_stale()).count() as i64
     }
 }
 
 #[derive(Debug, Clone)]
 enum Step {
-    /// Steps in time, kinds and layouts of points of a series.
+    /// Time steps, value types and layouts of the samples of a series.
     Append {
         series: u8,
-        points: Vec<(i64, u8, u8)>,
+        samples: Vec<(i64, u8, u8)>,
     },
     Restart {
         with_snapshot: bool,
@@ -271,14 +271,14 @@ enum Step {
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
-    // Long runs of a kind and a layout, so that chunks grow, and changes.
+    // Long runs of one type and layout, so that chunks grow, and changes of both.
     let run = (0u8..4, any::<u8>(), 1usize..30).prop_flat_map(|(kind, layout, count)| {
         let by = prop_oneof![9 => 1_000..3_000i64, 1 => -20_000..=0i64, 1 => 100_000..400_000i64];
         let layouts = prop_oneof![12 => proptest::strategy::Just(layout), 1 => any::<u8>()];
         proptest::collection::vec((by, proptest::strategy::Just(kind), layouts), count)
     });
-    let points = proptest::collection::vec(run, 1..4).prop_map(|runs| runs.concat());
-    let append = (0u8..3, points).prop_map(|(series, points)| Step::Append { series, points });
+    let samples = proptest::collection::vec(run, 1..4).prop_map(|runs| runs.concat());
+    let append = (0u8..3, samples).prop_map(|(series, samples)| Step::Append { series, samples });
     let restart = any::<bool>().prop_map(|with_snapshot| Step::Restart { with_snapshot });
     proptest::collection::vec(prop_oneof![6 => append, 1 => restart], 1..14)
 }
@@ -288,10 +288,10 @@ fn appended_samples_are_counted_by_type() {
     let dir = tempfile::tempdir().unwrap();
     let store = open(dir.path(), options());
     for (series, kind, count) in [(0, 0, 3), (1, 2, 2), (2, 3, 1)] {
-        let points: Vec<Sample> =
+        let samples: Vec<Sample> =
             (0..count).map(|n| Sample::new(BEGIN + n, value(kind, BEGIN, 0))).collect();
-        assert_eq!(store.append(series, &points), []);
-        assert_eq!(store.append(series, &points), [], "a repeat is not counted");
+        assert_eq!(store.append(series, &samples), []);
+        assert_eq!(store.append(series, &samples), [], "a duplicate is not counted");
     }
     let stats = store.head.stats();
     let counts = [&stats.floats_appended, &stats.histograms_appended]
@@ -303,19 +303,22 @@ proptest! {
     #![proptest_config(Config { cases: 60, failure_persistence: None, ..Config::default() })]
 
     #[test]
-    fn what_was_taken_is_there_and_of_its_kind_also_after_restarts(steps in steps()) {
+    fn head_matches_model_over_restarts(steps in steps()) {
         let dir = tempfile::tempdir().unwrap();
-        let (mut store, mut model, mut now) = (open(dir.path(), options()), Model::default(), BEGIN);
+        let mut store = open(dir.path(), options());
+        let (mut model, mut now) = (Model::default(), BEGIN);
         for step in steps.into_iter().chain([Step::Restart { with_snapshot: false }]) {
             match step {
-                Step::Append { series, points } => {
-                    let points: Vec<Sample> = points.into_iter().map(|(by, kind, layout)| {
+                Step::Append { series, samples } => {
+                    let samples: Vec<Sample> = samples.into_iter().map(|(by, kind, layout)| {
                         let t = now + by;
                         now = now.max(t);
                         Sample::new(t, value(kind, t, layout))
                     }).collect();
-                    prop_assert_eq!(store.append(series, &points), model.append(series, &points));
-                    prop_assert!(store.append(series, &points).iter().all(|one| model.append(series, &points).contains(one)));
+                    prop_assert_eq!(store.append(series, &samples), model.append(series, &samples));
+                    let rejected = store.append(series, &samples);
+                    let expected = model.append(series, &samples);
+                    prop_assert!(rejected.iter().all(|item| expected.contains(item)));
                 }
                 Step::Restart { with_snapshot } => {
                     store.close(dir.path(), with_snapshot);
@@ -327,7 +330,13 @@ proptest! {
                 prop_assert_eq!(found.len(), expected.len());
                 for (found, (t, expected)) in found.iter().zip(expected) {
                     prop_assert_eq!(found.t, *t);
-                    prop_assert!(found.value.is_equivalent(expected), "{:?} for {:?} at {}", found.value, expected, t);
+                    prop_assert!(
+                        found.value.is_equivalent(expected),
+                        "{:?} for {:?} at {}",
+                        found.value,
+                        expected,
+                        t
+                    );
                 }
             }
         }
@@ -335,13 +344,13 @@ proptest! {
 }
 
 #[test]
-fn stale_series_of_every_kind_are_counted() {
+fn stale_series_of_all_types_are_counted() {
     let dir = tempfile::tempdir().unwrap();
     let mut store = open(dir.path(), options());
     let mut model = Model::default();
     for (series, kind) in [(0, 0), (1, 2), (2, 3)] {
-        let points = [Sample::new(BEGIN, value(kind, BEGIN, 1)), Sample::new(BEGIN + 1, stale())];
-        assert_eq!(store.append(series, &points), model.append(series, &points));
+        let samples = [Sample::new(BEGIN, value(kind, BEGIN, 1)), Sample::new(BEGIN + 1, stale())];
+        assert_eq!(store.append(series, &samples), model.append(series, &samples));
         assert_eq!(
             (store.stale_series(), model.stale()),
             (i64::from(series) + 1, i64::from(series) + 1)
@@ -357,18 +366,18 @@ fn stale_series_of_every_kind_are_counted() {
 }
 
 #[test]
-fn a_stale_marker_is_of_the_kind_that_it_ends_when_it_comes_and_when_a_foreign_log_is_replayed() {
+fn stale_marker_gets_type_of_its_series() {
     let dir = tempfile::tempdir().unwrap();
     let store = open(dir.path(), options());
     for (series, kind) in [(0, 2), (1, 3)] {
-        // The second one's histogram is in a full chunk on the disk when the marker comes.
+        // The histogram of the second series is in an m-mapped chunk when the marker arrives.
         store.append(series, &[Sample::new(BEGIN, value(kind, BEGIN, 1))]);
         store.append(series + 2, &[Sample::new(BEGIN, value(kind, BEGIN, 1))]);
         assert_eq!(store.append(series, &[Sample::new(BEGIN + 1, stale())]), []);
-        // Once more, and once more when the series has gone on as another kind.
+        // Again, also after the series continued with another type.
         assert_eq!(store.append(series, &[Sample::new(BEGIN + 1, stale())]), []);
     }
-    // As Prometheus's scraper logs it: a float.
+    // Prometheus's scraper logs the marker as a float.
     for (reference, series) in
         store.head.all_series().iter().map(|one| (one.reference, one.labels.clone()))
     {
@@ -381,11 +390,11 @@ fn a_stale_marker_is_of_the_kind_that_it_ends_when_it_comes_and_when_a_foreign_l
     store.close(dir.path(), false);
     let store = open(dir.path(), options());
     for series in 0..4 {
-        let (points, encodings) = store.content(series);
+        let (samples, encodings) = store.content(series);
         let kind =
             if series % 2 == 0 { ChunkEncoding::Histogram } else { ChunkEncoding::FloatHistogram };
-        assert_eq!((points.len(), encodings), (2, vec![kind]), "series {series}");
-        assert!(points[1].value.is_stale());
+        assert_eq!((samples.len(), encodings), (2, vec![kind]), "series {series}");
+        assert!(samples[1].value.is_stale());
     }
     assert_eq!(store.stale_series(), 4);
     assert_eq!(
@@ -398,38 +407,38 @@ fn a_stale_marker_is_of_the_kind_that_it_ends_when_it_comes_and_when_a_foreign_l
 }
 
 #[test]
-fn a_histogram_that_comes_again_is_stored_already_wherever_it_is_and_another_is_a_duplicate() {
+fn duplicate_histograms_are_found_in_all_chunks() {
     let dir = tempfile::tempdir().unwrap();
     let store = open(dir.path(), options());
     for kind in [2, 3] {
-        let points: Vec<_> = (0..400)
+        let samples: Vec<_> = (0..400)
             .map(|i| BEGIN + i * 1_000)
             .map(|t| Sample::new(t, value(kind, t, 2)))
             .collect();
-        assert_eq!(store.append(kind, &points), []);
+        assert_eq!(store.append(kind, &samples), []);
         let (stored, encodings) = store.content(kind);
         assert!(stored.len() == 400 && encodings.len() > 3, "{encodings:?}");
         let series =
             store.head.all_series().into_iter().find(|one| one.labels == labels(kind)).unwrap();
-        assert!(series.state.lock().mapped.iter().count() >= 3, "full chunks are on the disk");
-        assert_eq!(store.append(kind, &points), [], "each is stored");
-        let mut others = points.clone();
-        others.iter_mut().for_each(|point| point.value = value(kind, point.t + 1_000, 2));
+        assert!(series.state.lock().mapped.iter().count() >= 3, "full chunks are m-mapped");
+        assert_eq!(store.append(kind, &samples), [], "all are duplicates");
+        let mut others = samples.clone();
+        others.iter_mut().for_each(|sample| sample.value = value(kind, sample.t + 1_000, 2));
         let expected: Vec<_> =
-            points.iter().map(|point| (point.t, SampleRejection::DuplicateTimestamp)).collect();
+            samples.iter().map(|sample| (sample.t, SampleRejection::DuplicateTimestamp)).collect();
         assert_eq!(store.append(kind, &others), expected);
         let floats: Vec<_> =
-            points.iter().map(|point| Sample::new(point.t, SampleValue::Float(1.0))).collect();
+            samples.iter().map(|sample| Sample::new(sample.t, SampleValue::Float(1.0))).collect();
         assert_eq!(store.append(kind, &floats), expected);
-        let between = Sample::new(points[3].t + 1, points[3].value.clone());
+        let between = Sample::new(samples[3].t + 1, samples[3].value.clone());
         assert_eq!(
             store.append(kind, &[between]),
-            [(points[3].t + 1, SampleRejection::OutOfOrder)]
+            [(samples[3].t + 1, SampleRejection::OutOfOrder)]
         );
     }
 }
 
-/// The log's points in their order: series, time, kind of record.
+/// Returns the samples in the WAL in log order: series, timestamp, record type.
 fn logged(dir: &Path) -> Vec<(SeriesRef, i64, RecordType)> {
     let mut logged = Vec::new();
     for segment in list_segments(&dir.join("wal")).unwrap() {
@@ -469,12 +478,12 @@ fn logged(dir: &Path) -> Vec<(SeriesRef, i64, RecordType)> {
 }
 
 #[test]
-fn the_log_has_the_points_of_a_series_in_their_order_whatever_their_kinds() {
+fn wal_keeps_sample_order_across_record_types() {
     for (options, kinds) in [(options(), 5), (with_starts(), 3)] {
         let dir = tempfile::tempdir().unwrap();
         let store = open(dir.path(), options);
         let mut appender = HeadAppender::new(&store.head, &store.wal);
-        // Layout 5 is one of custom buckets: its records are others.
+        // Layout 5 has custom buckets, which have record types of their own.
         let alternating = [
             (0, 0),
             (2, 1),
@@ -489,11 +498,13 @@ fn the_log_has_the_points_of_a_series_in_their_order_whatever_their_kinds() {
             (3, 1),
         ];
         for series in 0..3u8 {
-            let points = alternating.iter().enumerate().map(|(i, &(kind, layout))| {
+            let samples = alternating.iter().enumerate().map(|(i, &(kind, layout))| {
                 let t = BEGIN + 1_000 * i as i64 + i64::from(series);
                 Sample::new(t, value(kind, t, layout))
             });
-            appender.append_or_create(&labels(series), points, |_, why| panic!("{why:?}")).unwrap();
+            appender
+                .append_or_create(&labels(series), samples, |_, reason| panic!("{reason:?}"))
+                .unwrap();
         }
         appender.commit().unwrap();
         store.close(dir.path(), false);
@@ -513,16 +524,18 @@ fn the_log_has_the_points_of_a_series_in_their_order_whatever_their_kinds() {
 }
 
 #[test]
-fn points_of_one_kind_go_into_one_record() {
+fn samples_of_one_type_share_a_record() {
     let dir = tempfile::tempdir().unwrap();
     let store = open(dir.path(), options());
     for round in 0..3 {
         let mut appender = HeadAppender::new(&store.head, &store.wal);
         for series in 0..30u8 {
             let t = BEGIN + round * 1_000;
-            let points =
+            let samples =
                 std::iter::once(Sample::new(t, value([0, 2, 3][usize::from(series) % 3], t, 1)));
-            appender.append_or_create(&labels(series), points, |_, why| panic!("{why:?}")).unwrap();
+            appender
+                .append_or_create(&labels(series), samples, |_, reason| panic!("{reason:?}"))
+                .unwrap();
         }
         appender.commit().unwrap();
     }
@@ -538,9 +551,9 @@ fn points_of_one_kind_go_into_one_record() {
 }
 
 #[test]
-fn starts_are_kept_through_log_and_snapshot_where_that_was_asked_for_and_dropped_elsewhere() {
+fn start_timestamps_are_kept_only_with_record_version_v2() {
     let starts = |store: &Store, series| {
-        store.content(series).0.iter().map(|point| point.start_timestamp).collect::<Vec<_>>()
+        store.content(series).0.iter().map(|sample| sample.start_timestamp).collect::<Vec<_>>()
     };
     for with_snapshot in [false, true] {
         let dir = tempfile::tempdir().unwrap();
@@ -548,12 +561,12 @@ fn starts_are_kept_through_log_and_snapshot_where_that_was_asked_for_and_dropped
         let expected: Vec<i64> =
             (0..20).map(|i| if i < 3 { 0 } else { BEGIN - 5_000 + i / 7 * 1_000 }).collect();
         for (series, kind) in [(0, 0), (1, 2), (2, 3)] {
-            let points: Vec<_> = (0..20)
+            let samples: Vec<_> = (0..20)
                 .zip(&expected)
                 .map(|(i, start)| (BEGIN + i * 1_000, *start))
                 .map(|(t, start)| Sample { start_timestamp: start, t, value: value(kind, t, 1) })
                 .collect();
-            assert_eq!(store.append(series, &points), []);
+            assert_eq!(store.append(series, &samples), []);
             assert_eq!(starts(&store, series), expected, "kind {kind}");
         }
         store.close(dir.path(), with_snapshot);
@@ -566,7 +579,7 @@ fn starts_are_kept_through_log_and_snapshot_where_that_was_asked_for_and_dropped
             );
         }
         store.close(dir.path(), false);
-        // Chunks that have no place for them: as in Prometheus, the replay leaves them out.
+        // These chunks cannot store start timestamps. As in Prometheus, replay drops them.
         std::fs::remove_dir_all(dir.path().join("chunks_head")).unwrap();
         let store = open(dir.path(), options());
         for series in 0..3 {
@@ -587,7 +600,7 @@ fn starts_are_kept_through_log_and_snapshot_where_that_was_asked_for_and_dropped
 }
 
 #[test]
-fn a_histogram_that_is_none_is_passed_over_in_a_replay_and_the_others_are_there() {
+fn invalid_histograms_are_skipped_by_replay() {
     let dir = tempfile::tempdir().unwrap();
     let store = open(dir.path(), options());
     store.append(0, &[Sample::new(BEGIN, value(2, BEGIN, 1))]);
@@ -599,7 +612,7 @@ fn a_histogram_that_is_none_is_passed_over_in_a_replay_and_the_others_are_there(
         let t = BEGIN + 1 + i as i64;
         batch.push_sample(reference, &Sample::new(t, SampleValue::Histogram(Box::new(histogram))));
     }
-    // Of the highest resolution but for what is stored: it is stored at that.
+    // Finer than the maximum schema: stored at the maximum schema.
     batch.push_sample(
         reference,
         &Sample::new(
@@ -610,8 +623,10 @@ fn a_histogram_that_is_none_is_passed_over_in_a_replay_and_the_others_are_there(
     store.wal.wait(store.wal.enqueue(&mut batch)).unwrap();
     store.close(dir.path(), false);
     let store = open(dir.path(), options());
-    let (points, _) = store.content(0);
-    assert_eq!(points.iter().map(|point| point.t - BEGIN).collect::<Vec<_>>(), [0, 1, 4, 9]);
-    assert!(matches!(&points[3].value, SampleValue::Histogram(histogram) if histogram.schema == 8));
+    let (samples, _) = store.content(0);
+    assert_eq!(samples.iter().map(|sample| sample.t - BEGIN).collect::<Vec<_>>(), [0, 1, 4, 9]);
+    assert!(
+        matches!(&samples[3].value, SampleValue::Histogram(histogram) if histogram.schema == 8)
+    );
     assert_eq!((store.report.invalid_histograms, store.report.samples), (2, 4));
 }

@@ -1,4 +1,4 @@
-//! What is written is loaded, names are understood, damage makes a snapshot useless and nothing worse.
+//! Tests: round trip and names of chunk snapshots; a corrupted snapshot is not used.
 
 use super::load::{LoadSnapshotError, load_snapshot};
 use super::write::{SnapshotOptions, WriteSnapshotError, write_snapshot};
@@ -36,7 +36,7 @@ fn open_head(dir: &Path) -> (Head, Vec<crate::tsdb::chunk::head_chunks::HeadChun
     (Head::new(HeadOptions { policy, ..HeadOptions::default() }, files), chunks)
 }
 
-/// 30 series of up to 100 samples, every third XOR2, appended and logged.
+/// Head with 30 series of up to 100 samples, every third XOR2, appended and logged.
 fn filled_head(dir: &Path) -> Head {
     head_of(dir, 30)
 }
@@ -57,12 +57,12 @@ fn head_of(dir: &Path, series: i64) -> Head {
             .map(|i| FloatSample::new(1_000_000 + i * 1000, (i * series) as f64 / 7.0));
         let mut appender = HeadAppender::new(&head, &wal);
         appender
-            .append_or_create(&labels, samples.map(Sample::from), |_, why| panic!("{why:?}"))
+            .append_or_create(&labels, samples.map(Sample::from), |_, reason| panic!("{reason:?}"))
             .unwrap();
         let exemplar =
             Exemplar { t: series, v: 0.5, labels: (series % 2 == 0).then(|| labels.clone()) };
-        appender.append_exemplars(labels.as_bytes(), [exemplar].into_iter(), |_, why| {
-            panic!("{why:?}")
+        appender.append_exemplars(labels.as_bytes(), [exemplar].into_iter(), |_, reason| {
+            panic!("{reason:?}")
         });
         appender.commit().unwrap();
     }
@@ -105,7 +105,7 @@ fn content(head: &Head) -> Vec<(String, Vec<(i64, u64)>)> {
 }
 
 #[test]
-fn a_snapshot_holds_the_head_to_the_last_bit_and_appends_go_on_in_a_new_chunk() {
+fn snapshot_restores_head_and_appends_cut_new_chunks() {
     let dir = tempfile::tempdir().unwrap();
     let head = filled_head(dir.path());
     assert_eq!(write_snapshot(&head, b"stones", &options(dir.path())).unwrap(), 30);
@@ -135,7 +135,7 @@ fn a_snapshot_holds_the_head_to_the_last_bit_and_appends_go_on_in_a_new_chunk() 
 }
 
 #[test]
-fn a_newer_snapshot_replaces_the_older_one_and_unfinished_ones_go() {
+fn newer_snapshot_replaces_older_and_unfinished_ones() {
     let dir = tempfile::tempdir().unwrap();
     let head = filled_head(dir.path());
     write_snapshot(&head, b"", &options(dir.path())).unwrap();
@@ -158,20 +158,22 @@ fn a_newer_snapshot_replaces_the_older_one_and_unfinished_ones_go() {
 }
 
 #[test]
-fn full_chunks_that_are_in_memory_only_leave_no_snapshot() {
+fn sealed_chunks_prevent_snapshot() {
     let dir = tempfile::tempdir().unwrap();
     let head = filled_head(dir.path());
     head.all_series()[0].state.lock().seal();
-    let refused = write_snapshot(&head, b"", &options(dir.path()));
-    assert!(matches!(refused, Err(WriteSnapshotError::SealedChunks)), "{refused:?}");
+    let rejected = write_snapshot(&head, b"", &options(dir.path()));
+    assert!(matches!(rejected, Err(WriteSnapshotError::SealedChunks)), "{rejected:?}");
     assert_eq!(last_snapshot(dir.path()).unwrap(), None);
     assert!(!dir.path().join("chunk_snapshot.000003.0000004096.tmp").exists());
 }
 
-/// A series was collected, came back under another reference, and the process was killed: the log says that both are one series, and a
-/// checkpoint must still say so after a start from a snapshot, or the next replay would not know whose the samples of the second are.
+/// A series was collected and created again under another reference, then the process was killed.
+///
+/// The WAL says that both references are one series. A checkpoint must still say so after a start
+/// from a snapshot; otherwise the next replay could not assign the samples of the second reference.
 #[test]
-fn second_references_are_remembered_after_a_start_from_a_snapshot() {
+fn aliases_are_recorded_after_snapshot_start() {
     let dir = tempfile::tempdir().unwrap();
     let (head, _) = open_head(dir.path());
     let labels = LabelsBuilder::from_iter([("__name__", "up")]).build().unwrap();
@@ -199,18 +201,21 @@ fn second_references_are_remembered_after_a_start_from_a_snapshot() {
 }
 
 #[test]
-fn a_snapshot_without_the_series_of_a_full_chunk_is_not_used() {
+fn chunk_of_unknown_series_rejects_snapshot() {
     let (more, less) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     drop(head_of(more.path(), 31));
     write_snapshot(&head_of(less.path(), 30), b"", &options(more.path())).unwrap();
     let snapshot = last_snapshot(more.path()).unwrap().unwrap();
     let (again, chunks) = open_head(more.path());
-    let refused = load_snapshot(&snapshot, &again, chunks, 2);
-    assert!(matches!(refused, Err(LoadSnapshotError::UnknownSeries(SeriesRef(31)))), "{refused:?}");
+    let rejected = load_snapshot(&snapshot, &again, chunks, 2);
+    assert!(
+        matches!(rejected, Err(LoadSnapshotError::UnknownSeries(SeriesRef(31)))),
+        "{rejected:?}"
+    );
 }
 
 #[test]
-fn a_damaged_snapshot_is_an_error_or_holds_the_same_at_every_flipped_byte() {
+fn flipped_byte_is_detected_or_harmless() {
     let dir = tempfile::tempdir().unwrap();
     let head = head_of(dir.path(), 8);
     let uncompressed =
@@ -222,7 +227,7 @@ fn a_damaged_snapshot_is_an_error_or_holds_the_same_at_every_flipped_byte() {
     let file = snapshot.path.join("00000000");
     let bytes = std::fs::read(&file).unwrap();
     let mut errors = 0;
-    // Behind the last record there are only zeros, up to the end of the page.
+    // After the last record there are only zeros, up to the end of the page.
     let end = bytes.iter().rposition(|byte| *byte != 0).unwrap() + 8;
     for at in 0..end {
         let mut flipped = bytes.clone();

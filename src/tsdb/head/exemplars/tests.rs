@@ -1,4 +1,4 @@
-//! Labels that are too long, several selectors at once, the counters.
+//! Tests of [`super::ExemplarStorage`]: label length, several selectors, counters.
 
 use super::{AddOutcome, ExemplarCounts, ExemplarOptions, ExemplarRejection, ExemplarStorage};
 use crate::model::exemplar::Exemplar;
@@ -27,11 +27,11 @@ fn labels_are_counted_in_characters_of_names_and_values() {
         exemplars.add(&series, &with_labels(&[("é", &long("ü", 127))])),
         Ok(AddOutcome::Added)
     );
-    let refused = Err(ExemplarRejection::LabelsTooLong);
-    assert_eq!(exemplars.add(&series, &with_labels(&[("é", &long("ü", 128))])), refused);
+    let rejected = Err(ExemplarRejection::LabelsTooLong);
+    assert_eq!(exemplars.add(&series, &with_labels(&[("é", &long("ü", 128))])), rejected);
     assert_eq!(
         exemplars.add(&series, &with_labels(&[("a", &long("x", 63)), ("b", &long("y", 64))])),
-        refused
+        rejected
     );
     assert_eq!(
         exemplars.add(&series, &with_labels(&[("a", &long("x", 63)), ("b", &long("y", 63))])),
@@ -41,7 +41,7 @@ fn labels_are_counted_in_characters_of_names_and_values() {
 }
 
 #[test]
-fn a_selection_is_what_any_of_the_selectors_wants_sorted_by_labels() {
+fn select_unites_selectors_sorted_by_labels() {
     let exemplars = ExemplarStorage::default();
     for i in (0..600).rev() {
         let series =
@@ -65,7 +65,7 @@ fn a_selection_is_what_any_of_the_selectors_wants_sorted_by_labels() {
 }
 
 #[test]
-fn what_is_there_and_what_happened_is_counted() {
+fn exemplars_and_rejections_are_counted() {
     let exemplars = ExemplarStorage::default();
     let options = |max| ExemplarOptions { max, out_of_order_window_ms: 0 };
     exemplars.configure(options(4));

@@ -1,4 +1,4 @@
-//! Late samples from the appender to readers, over restarts, against a plain model.
+//! Tests: out-of-order samples from the appender to readers, over restarts, against a model.
 
 use crate::model::float_sample::FloatSample;
 use crate::model::histogram::{FloatHistogram, Histogram, Span};
@@ -44,7 +44,7 @@ const HOUR: i64 = 3_600_000;
 const WINDOW: i64 = HOUR / 2;
 const START: i64 = 1_000 * HOUR;
 
-/// A head with its logs.
+/// Head with its WAL and WBL.
 struct Store {
     head: Head,
     wal: Wal,
@@ -93,30 +93,30 @@ impl Store {
         HeadAppender::new(&self.head, WriteLogs { wal: &self.wal, wbl: Some(&self.wbl) })
     }
 
-    /// Appends samples of one series in one request, and gives what was refused.
+    /// Appends samples of one series in one request; returns the rejected ones.
     fn append(&self, series: &str, samples: &[FloatSample]) -> Vec<(i64, SampleRejection)> {
-        self.append_points(series, samples.iter().map(|sample| Sample::from(*sample)).collect())
+        self.append_samples(series, samples.iter().map(|sample| Sample::from(*sample)).collect())
     }
 
-    fn append_points(&self, series: &str, points: Vec<Sample>) -> Vec<(i64, SampleRejection)> {
+    fn append_samples(&self, series: &str, points: Vec<Sample>) -> Vec<(i64, SampleRejection)> {
         let count = points.len();
-        let mut refused = Vec::new();
+        let mut rejected = Vec::new();
         let mut appender = self.appender();
         appender
-            .append_or_create(&labels(series), points.into_iter(), |point, why| {
-                refused.push((point.t, why))
+            .append_or_create(&labels(series), points.into_iter(), |point, reason| {
+                rejected.push((point.t, reason))
             })
             .unwrap();
-        assert_eq!(appender.commit().unwrap().samples as usize, count - refused.len());
-        refused
+        assert_eq!(appender.commit().unwrap().samples as usize, count - rejected.len());
+        rejected
     }
 
     fn read(&self) -> BTreeMap<Labels, Vec<(i64, u64)>> {
         read(&self.head)
     }
 
-    /// How many late points are in memory, of all series.
-    fn open_points(&self) -> usize {
+    /// Returns the number of out-of-order samples in memory, of all series.
+    fn num_open_samples(&self) -> usize {
         let open = |series: &Arc<crate::tsdb::head::series::HeadSeries>| {
             series.state.lock().out_of_order.as_ref().map_or(0, |late| late.open.len())
         };
@@ -151,8 +151,8 @@ fn samples(times: impl IntoIterator<Item = i64>) -> Vec<FloatSample> {
     times.into_iter().map(|t| sample(t, t)).collect()
 }
 
-/// The answer that holds exactly these samples of one series.
-fn answer(series: &str, mut samples: Vec<FloatSample>) -> BTreeMap<Labels, Vec<(i64, u64)>> {
+/// Returns the query result with exactly these samples of one series.
+fn single_series(series: &str, mut samples: Vec<FloatSample>) -> BTreeMap<Labels, Vec<(i64, u64)>> {
     samples.sort_by_key(|sample| sample.t);
     BTreeMap::from([(
         labels(series),
@@ -169,7 +169,7 @@ fn copy(from: &Path, to: &Path) {
 }
 
 #[test]
-fn late_samples_are_taken_within_the_window_and_read_in_order() {
+fn samples_in_window_are_accepted_and_read_in_order() {
     let dir = tempfile::tempdir().unwrap();
     let store = Store::open(dir.path());
     assert_eq!(store.append("x", &samples([WINDOW, 10, 0, 20])), []);
@@ -177,59 +177,63 @@ fn late_samples_are_taken_within_the_window_and_read_in_order() {
         store.append("x", &samples([-1, -HOUR])),
         [(START - 1, SampleRejection::TooOld), (START - HOUR, SampleRejection::TooOld)]
     );
-    assert_eq!(store.read(), answer("x", samples([0, 10, 20, WINDOW])));
-    assert_eq!(read(&InOrderSource(&store.head)), answer("x", samples([WINDOW])));
+    assert_eq!(store.read(), single_series("x", samples([0, 10, 20, WINDOW])));
+    assert_eq!(read(&InOrderSource(&store.head)), single_series("x", samples([WINDOW])));
     assert_eq!(store.head.out_of_order_range(), Some(TimeRange::new(START, START + 20)));
     store.head.set_out_of_order_window(0);
     assert_eq!(store.append("x", &samples([5])), [(START + 5, SampleRejection::OutOfOrder)]);
 }
 
 #[test]
-fn a_repeated_late_sample_is_stored_and_another_value_is_refused() {
+fn duplicate_counts_as_stored_and_other_value_is_rejected() {
     let dir = tempfile::tempdir().unwrap();
     let store = Store::open(dir.path());
     let count = MAX_OPEN_SAMPLES as i64;
     assert_eq!(store.append("x", &samples((0..40).map(|i| 1_000 + i))), []);
-    // In the order chunk, in a chunk of late points that was written, in the open one.
+    // In the in-order chunk, in a written out-of-order chunk, in the open one.
     assert_eq!(store.append("x", &samples(0..count)), []);
     assert_eq!(store.append("x", &samples(100..103)), []);
-    assert_eq!(store.open_points(), 3);
+    assert_eq!(store.num_open_samples(), 3);
     let before = store.wbl.position();
     assert_eq!(store.append("x", &samples([1_000, 1_020, 0, count - 1, 101])), []);
     assert_eq!(store.wbl.position(), before, "nothing was logged");
     let times = [1_000, 1_020, 0, count - 1, 101];
     let others: Vec<FloatSample> = times.into_iter().map(|t| sample(t, -7)).collect();
-    let refused: Vec<_> =
+    let rejected: Vec<_> =
         others.iter().map(|sample| (sample.t, SampleRejection::DuplicateTimestamp)).collect();
-    assert_eq!(store.append("x", &others), refused);
+    assert_eq!(store.append("x", &others), rejected);
 }
 
 #[test]
-fn a_new_series_may_have_late_samples_only() {
+fn new_series_can_have_only_ooo_samples() {
     let dir = tempfile::tempdir().unwrap();
     let store = Store::open(dir.path());
     store.append("newest", &samples([3 * HOUR]));
     store.head.set_out_of_order_window(3 * HOUR);
-    // Older than half a chunk range: not in order, whatever the series has.
+    // Older than half a chunk range: never in order.
     let late = samples((0..100).rev());
     assert_eq!(store.append("late", &late), []);
     assert_eq!(store.append("too old", &samples([-1])), [(START - 1, SampleRejection::TooOld)]);
-    assert_eq!(store.open_points(), 100, "no chunk has a series that the log may not know yet");
-    // The first of the next request goes into the chunks of those that waited.
+    assert_eq!(
+        store.num_open_samples(),
+        100,
+        "no chunk is written for a series that the WAL may lack"
+    );
+    // The first sample of the next request is written together with those that waited.
     let all = 101 + MAX_OPEN_SAMPLES as i64;
     assert_eq!(store.append("late", &samples(100..all)), []);
-    assert_eq!(store.open_points(), 0);
-    let expected = answer("late", samples(0..all));
+    assert_eq!(store.num_open_samples(), 0);
+    let expected = single_series("late", samples(0..all));
     assert_eq!(store.read()[&labels("late")], expected[&labels("late")]);
     drop(store);
     let store = Store::open(dir.path());
     assert_eq!(store.read()[&labels("late")], expected[&labels("late")]);
     assert_eq!(store.head.series_count(), 2);
-    assert_eq!(store.open_points(), 0);
+    assert_eq!(store.num_open_samples(), 0);
 }
 
 #[test]
-fn a_marker_stands_behind_the_points_of_its_chunk() {
+fn marker_follows_samples_of_its_chunk() {
     let dir = tempfile::tempdir().unwrap();
     let store = Store::open(dir.path());
     for series in ["x", "y"] {
@@ -239,7 +243,7 @@ fn a_marker_stands_behind_the_points_of_its_chunk() {
     let mut appender = store.appender();
     for series in ["x", "y"] {
         let points = samples((0..2 * count + 5).rev()).into_iter().map(Sample::from);
-        appender.append_or_create(&labels(series), points, |_, _| panic!("refused")).unwrap();
+        appender.append_or_create(&labels(series), points, |_, _| panic!("rejected")).unwrap();
     }
     appender.commit().unwrap();
     store.wbl.close().unwrap();
@@ -276,7 +280,7 @@ fn chunk_times(head: &Head, series: SeriesRef, at: HeadChunkRef) -> Option<(i64,
 }
 
 #[test]
-fn a_crash_between_chunk_and_marker_costs_nothing_that_is_logged_and_doubles_nothing() {
+fn crash_before_marker_neither_loses_nor_doubles_samples() {
     let dir = tempfile::tempdir().unwrap();
     let before = tempfile::tempdir().unwrap();
     let store = Store::open(dir.path());
@@ -286,20 +290,20 @@ fn a_crash_between_chunk_and_marker_costs_nothing_that_is_logged_and_doubles_not
     let wbl = dir.path().join("wbl");
     copy(&wbl, before.path());
     store.append("x", &samples([count - 1]));
-    assert_eq!(store.open_points(), 0);
+    assert_eq!(store.num_open_samples(), 0);
     drop(store);
     fs::remove_dir_all(&wbl).unwrap();
     copy(before.path(), &wbl);
     let store = Store::open(dir.path());
-    // The last one was not logged, so nobody was told that it is stored.
-    assert_eq!(store.read(), answer("x", samples((0..count - 1).chain([WINDOW]))));
-    assert_eq!(store.open_points(), MAX_OPEN_SAMPLES - 1);
+    // The last one was not logged, so it was not acknowledged.
+    assert_eq!(store.read(), single_series("x", samples((0..count - 1).chain([WINDOW]))));
+    assert_eq!(store.num_open_samples(), MAX_OPEN_SAMPLES - 1);
     store.append("x", &samples([count - 1]));
-    assert_eq!(store.read(), answer("x", samples((0..count).chain([WINDOW]))));
+    assert_eq!(store.read(), single_series("x", samples((0..count).chain([WINDOW]))));
 }
 
 #[test]
-fn a_lost_chunk_file_costs_nothing() {
+fn lost_chunk_file_loses_no_samples() {
     let dir = tempfile::tempdir().unwrap();
     let store = Store::open(dir.path());
     let times: Vec<i64> = (0..5 * MAX_OPEN_SAMPLES as i64).collect();
@@ -310,17 +314,20 @@ fn a_lost_chunk_file_costs_nothing() {
     drop(store);
     for _ in 0..2 {
         fs::remove_dir_all(dir.path().join("chunks_head")).unwrap();
-        // The second time the markers name other chunks, of files of the same name.
+        // The second time, the markers name other chunks, in files of the same name.
         for _ in 0..2 {
             let store = Store::open(dir.path());
-            assert_eq!(store.read(), answer("x", samples(times.iter().copied().chain([WINDOW]))));
-            assert_eq!(store.open_points(), 0);
+            assert_eq!(
+                store.read(),
+                single_series("x", samples(times.iter().copied().chain([WINDOW])))
+            );
+            assert_eq!(store.num_open_samples(), 0);
         }
     }
 }
 
 #[test]
-fn late_samples_of_unknown_series_keep_their_reference() {
+fn ref_of_unknown_series_in_wbl_is_reserved() {
     let dir = tempfile::tempdir().unwrap();
     let store = Store::open(dir.path());
     store.append("x", &samples([WINDOW, 0, 1]));
@@ -331,32 +338,32 @@ fn late_samples_of_unknown_series_keep_their_reference() {
     store.append("y", &samples([WINDOW]));
     drop(store);
     let store = Store::open(dir.path());
-    assert_eq!(store.read(), answer("y", samples([WINDOW])));
+    assert_eq!(store.read(), single_series("y", samples([WINDOW])));
 }
 
 #[test]
-fn what_came_late_goes_with_its_block_and_later_samples_stay() {
+fn truncate_ooo_keeps_samples_after_prepare() {
     let dir = tempfile::tempdir().unwrap();
     let store = Store::open(dir.path());
     store.append("x", &samples([WINDOW]));
     store.append("x", &samples((0..50).rev()));
     let source = OutOfOrderSource::prepare(&store.head).unwrap();
     assert_eq!(source.times(), Some(TimeRange::new(START, START + 49)));
-    // Late samples that come while the block is being written.
+    // Out-of-order samples that arrive while the block is written.
     store.append("x", &samples(50..50 + MAX_OPEN_SAMPLES as i64 + 1));
-    assert_eq!(read(&source), answer("x", samples(0..50)));
+    assert_eq!(read(&source), single_series("x", samples(0..50)));
     let drops = store.head.truncation_epoch();
     let dropped = HeadTruncation::new(&store.head).truncate_ooo(&source).unwrap();
     assert_eq!((dropped.chunks, dropped.series), (2, 0));
     assert_ne!(store.head.truncation_epoch(), drops);
     assert_eq!(
         store.read(),
-        answer("x", samples((50..50 + MAX_OPEN_SAMPLES as i64 + 1).chain([WINDOW])))
+        single_series("x", samples((50..50 + MAX_OPEN_SAMPLES as i64 + 1).chain([WINDOW])))
     );
 }
 
 #[test]
-fn a_series_lives_as_long_as_it_has_late_samples() {
+fn series_with_ooo_samples_is_not_collected() {
     let dir = tempfile::tempdir().unwrap();
     let store = Store::open(dir.path());
     store.append("x", &samples([1_000, 0]));
@@ -364,15 +371,15 @@ fn a_series_lives_as_long_as_it_has_late_samples() {
     let truncation = HeadTruncation::new(&store.head);
     truncation.close_before(START + 2 * HOUR);
     assert_eq!(truncation.truncate_before(START + 2 * HOUR).unwrap().series, 0);
-    assert_eq!(store.read()[&labels("x")], answer("x", samples([0]))[&labels("x")]);
+    assert_eq!(store.read()[&labels("x")], single_series("x", samples([0]))[&labels("x")]);
     let source = OutOfOrderSource::prepare(&store.head).unwrap();
     let dropped = truncation.truncate_ooo(&source).unwrap();
     assert_eq!((dropped.chunks, dropped.series), (1, 1));
-    assert_eq!(store.read(), answer("y", samples([8 * HOUR])));
+    assert_eq!(store.read(), single_series("y", samples([8 * HOUR])));
 }
 
 #[test]
-fn a_stale_series_with_late_samples_is_not_collected() {
+fn stale_series_with_ooo_samples_is_not_collected() {
     let dir = tempfile::tempdir().unwrap();
     let store = Store::open(dir.path());
     let stale = f64::from_bits(crate::model::float_sample::STALE_NAN_BITS);
@@ -389,7 +396,7 @@ fn a_stale_series_with_late_samples_is_not_collected() {
 }
 
 #[test]
-fn a_reader_that_began_before_asks_for_what_was_dropped() {
+fn older_reader_falls_back_after_truncate_ooo() {
     let dir = tempfile::tempdir().unwrap();
     let store = Store::open(dir.path());
     store.append("x", &samples((0..20).rev()));
@@ -408,7 +415,7 @@ fn a_reader_that_began_before_asks_for_what_was_dropped() {
 }
 
 #[test]
-fn late_samples_are_answered_as_by_every_source() {
+fn ooo_source_conforms_to_source() {
     let dir = tempfile::tempdir().unwrap();
     let store = Store::open(dir.path());
     let (mut all, mut in_order, mut late) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
@@ -435,26 +442,29 @@ fn late_samples_are_answered_as_by_every_source() {
 }
 
 #[test]
-fn a_chunk_that_can_t_be_written_stays_in_memory_and_is_tried_again() {
+fn unwritable_chunk_stays_in_memory_and_is_retried() {
     let dir = tempfile::tempdir().unwrap();
     let store = Store::open(dir.path());
     store.append("x", &samples([WINDOW]));
     let chunks = dir.path().join("chunks_head");
     fs::remove_dir_all(&chunks).unwrap();
     assert_eq!(store.append("x", &samples((0..40).rev())), []);
-    assert_eq!(store.open_points(), 40);
+    assert_eq!(store.num_open_samples(), 40);
     assert!(OutOfOrderSource::prepare(&store.head).is_err());
-    assert_eq!(store.read(), answer("x", samples((0..40).chain([WINDOW]))));
+    assert_eq!(store.read(), single_series("x", samples((0..40).chain([WINDOW]))));
     fs::create_dir_all(&chunks).unwrap();
     assert_eq!(store.append("x", &samples(40..64)), []);
-    assert_eq!(store.open_points(), 0);
-    assert_eq!(store.read(), answer("x", samples((0..64).chain([WINDOW]))));
+    assert_eq!(store.num_open_samples(), 0);
+    assert_eq!(store.read(), single_series("x", samples((0..64).chain([WINDOW]))));
     drop(store);
-    assert_eq!(Store::open(dir.path()).read(), answer("x", samples((0..64).chain([WINDOW]))));
+    assert_eq!(
+        Store::open(dir.path()).read(),
+        single_series("x", samples((0..64).chain([WINDOW])))
+    );
 }
 
 #[test]
-fn nothing_is_lost_while_late_samples_come_and_become_blocks() {
+fn concurrent_ooo_compaction_loses_no_samples() {
     let dir = tempfile::tempdir().unwrap();
     let store = Store::open(dir.path());
     for series in ["0", "1", "2"] {
@@ -462,8 +472,8 @@ fn nothing_is_lost_while_late_samples_come_and_become_blocks() {
     }
     let rounds = 40;
     let mut found: BTreeMap<Labels, BTreeMap<i64, u64>> = BTreeMap::new();
-    let mut take = |answer: BTreeMap<Labels, Vec<(i64, u64)>>| {
-        answer
+    let mut take = |result: BTreeMap<Labels, Vec<(i64, u64)>>| {
+        result
             .into_iter()
             .for_each(|(labels, samples)| found.entry(labels).or_default().extend(samples));
     };
@@ -473,7 +483,7 @@ fn nothing_is_lost_while_late_samples_come_and_become_blocks() {
             let (store, running) = (&store, &running);
             scope.spawn(move || {
                 for round in 0..rounds {
-                    // Every writer writes to every series, at times of its own.
+                    // Every writer writes to every series, at timestamps of its own.
                     for series in 0..3 {
                         let times = (0..11).map(|i| 3 * ((round * 11 + i) * 7 % 997) + writer);
                         assert_eq!(store.append(&series.to_string(), &samples(times)), []);
@@ -503,12 +513,12 @@ fn nothing_is_lost_while_late_samples_come_and_become_blocks() {
 }
 
 #[test]
-fn late_sample_costs_few_chunk_reads_whatever_is_there() {
+fn ooo_sample_costs_few_chunk_reads() {
     let dir = tempfile::tempdir().unwrap();
     let store = Store::open(dir.path());
     store.append("x", &samples([WINDOW]));
     let count = 200 * MAX_OPEN_SAMPLES as i64;
-    // An order in which nearly all chunks overlap.
+    // In this order almost all chunks overlap.
     let times: Vec<i64> = (0..count).map(|n| n * 3_331 % count).collect();
     let reads = |store: &Store| store.head.mapping.reads.swap(0, Ordering::Relaxed) as usize;
     let written = |store: &Store| store.head.stats().ooo_chunks_written.load(Ordering::Relaxed);
@@ -522,33 +532,33 @@ fn late_sample_costs_few_chunk_reads_whatever_is_there() {
                 some.len()
             );
         }
-        assert_eq!((written(&store), store.open_points()), (200, 0), "{repeat}");
+        assert_eq!((written(&store), store.num_open_samples()), (200, 0), "{repeat}");
     }
     drop(store);
     let store = Store::open(dir.path());
-    // Once to index the chunk, once to find its points.
+    // Once to index the chunk, once to find its samples.
     assert!(reads(&store) <= 2 * 200);
     assert_eq!(
-        (store.late.chunks, written(&store), store.open_points()),
+        (store.late.chunks, written(&store), store.num_open_samples()),
         (200, 0, 0),
         "no chunk is written again"
     );
-    assert_eq!(store.read(), answer("x", samples((0..count).chain([WINDOW]))));
+    assert_eq!(store.read(), single_series("x", samples((0..count).chain([WINDOW]))));
 }
 
-/// What happens to a store.
+/// Step of the model test.
 #[derive(Clone, Debug)]
 enum Step {
-    /// Points of one series in one request: time and value of each.
+    /// Timestamps and values of one series in one request.
     Append(u8, Vec<(i64, u8)>),
     Restart,
-    /// All files of full chunks are lost.
+    /// All chunk files are lost.
     LoseChunks,
 }
 
 fn step() -> impl Strategy<Value = Step> {
     let points = proptest::collection::vec((0..WINDOW / 1_000, 0u8..6), 1..60);
-    // Runs of one kind as well.
+    // Also runs of one type.
     let floats =
         proptest::collection::vec((0..WINDOW / 1_000, (0u8..2).prop_map(|v| v * 3)), 1..60);
     prop_oneof![
@@ -559,7 +569,7 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// A value of one of the three kinds.
+/// Returns a value of one of the three types.
 fn value(v: u8) -> SampleValue {
     let span = Span { offset: i32::from(v) - 3, length: 1 };
     match v % 3 {
@@ -581,7 +591,7 @@ fn value(v: u8) -> SampleValue {
     }
 }
 
-/// Whether a source has exactly these points.
+/// Returns `true` if the source has exactly these samples.
 fn holds(source: &dyn BlockSource, model: &BTreeMap<u8, BTreeMap<i64, u8>>) -> bool {
     let matchers = [Matcher::new(MatchType::NotEqual, "a", "").unwrap()];
     let found: Vec<_> = select(&[source], &matchers, TimeRange::ALL)
@@ -604,7 +614,9 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
-    fn a_store_holds_what_it_took_whatever_the_order(steps in proptest::collection::vec(step(), 1..40)) {
+    fn store_matches_model_over_restarts(
+        steps in proptest::collection::vec(step(), 1..40),
+    ) {
         let dir = tempfile::tempdir().unwrap();
         let mut store = Store::open(dir.path());
         let mut model: BTreeMap<u8, BTreeMap<i64, u8>> = BTreeMap::new();
@@ -618,8 +630,9 @@ proptest! {
                             expected.push((START + t, SampleRejection::DuplicateTimestamp));
                         }
                     }
-                    let points = found.into_iter().map(|(t, v)| Sample::new(START + t, value(v))).collect();
-                    prop_assert_eq!(store.append_points(&series.to_string(), points), expected);
+                    let points = found.into_iter();
+                    let points = points.map(|(t, v)| Sample::new(START + t, value(v))).collect();
+                    prop_assert_eq!(store.append_samples(&series.to_string(), points), expected);
                 }
                 Step::Restart => {
                     drop(store);

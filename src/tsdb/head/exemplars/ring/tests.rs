@@ -1,4 +1,4 @@
-//! The ring against a plain list that is searched from end to end.
+//! Tests: the ring against a model that searches a plain list.
 
 use super::{ExemplarRing, RingAddOutcome};
 use crate::model::exemplar::Exemplar;
@@ -14,7 +14,7 @@ fn exemplar(t: i64, v: f64, trace: u8) -> Exemplar {
     Exemplar { t, v, labels: (trace > 0).then(|| labels("trace_id", trace)) }
 }
 
-/// The ring as one would say it: everything in the order in which it came.
+/// Reference model: all exemplars in the order of arrival.
 #[derive(Default)]
 struct Model {
     capacity: usize,
@@ -32,12 +32,16 @@ impl Model {
         if self.capacity == 0 {
             return RingAddOutcome::Disabled;
         }
-        let own: Vec<&Exemplar> =
-            self.all.iter().filter(|(one, _)| one == series).map(|(_, one)| one).collect();
+        let own: Vec<&Exemplar> = self
+            .all
+            .iter()
+            .filter(|(labels, _)| labels == series)
+            .map(|(_, exemplar)| exemplar)
+            .collect();
         if own.contains(&exemplar) {
             return RingAddOutcome::AlreadyStored;
         }
-        let newest = own.iter().map(|one| one.t).max();
+        let newest = own.iter().map(|exemplar| exemplar.t).max();
         if newest.is_some_and(|newest| exemplar.t < newest && newest - exemplar.t >= self.window) {
             return RingAddOutcome::OutOfOrder;
         }
@@ -46,11 +50,12 @@ impl Model {
         RingAddOutcome::Stored
     }
 
-    fn of_series(&self, series: &Labels, range: TimeRange) -> Vec<Exemplar> {
-        let is_wanted =
-            |(one, exemplar): &&(Labels, Exemplar)| one == series && range.contains(exemplar.t);
+    fn select_series(&self, series: &Labels, range: TimeRange) -> Vec<Exemplar> {
+        let is_wanted = |(labels, exemplar): &&(Labels, Exemplar)| {
+            labels == series && range.contains(exemplar.t)
+        };
         let mut own: Vec<Exemplar> =
-            self.all.iter().filter(is_wanted).map(|(_, one)| one.clone()).collect();
+            self.all.iter().filter(is_wanted).map(|(_, exemplar)| exemplar.clone()).collect();
         own.sort_by(|a, b| {
             a.t.cmp(&b.t).then(a.v.total_cmp(&b.v)).then_with(|| a.labels.cmp(&b.labels))
         });
@@ -69,13 +74,14 @@ fn step() -> impl Strategy<Value = Step> {
     let added = (0u8..4, 0i64..40, value, 0u8..3);
     prop_oneof![
         30 => added.prop_map(|(series, t, v, trace)| Step::Add(series, exemplar(t, v, trace))),
-        1 => (0usize..12, 0i64..30).prop_map(|(capacity, window)| Step::Configure(capacity, window)),
+        1 => (0usize..12, 0i64..30)
+            .prop_map(|(capacity, window)| Step::Configure(capacity, window)),
     ]
 }
 
 proptest! {
     #[test]
-    fn a_ring_holds_what_a_plain_list_holds(
+    fn ring_matches_plain_list(
         first in (1usize..12, 0i64..30),
         steps in proptest::collection::vec(step(), 1..200),
         range in (0i64..40, 0i64..40),
@@ -95,14 +101,17 @@ proptest! {
                     prop_assert_eq!(ring.add(series, &exemplar), model.add(series, &exemplar));
                 }
             }
-            let came: Vec<_> = ring.arrivals().into_iter().map(|slot| (slot.series, slot.exemplar)).collect();
-            prop_assert_eq!(&came, &model.all);
-            let with_some = all.iter().filter(|series| model.all.iter().any(|(one, _)| one == *series)).count();
+            let arrivals = ring.arrivals().into_iter();
+            let arrivals: Vec<_> = arrivals.map(|slot| (slot.series, slot.exemplar)).collect();
+            prop_assert_eq!(&arrivals, &model.all);
+            let has_exemplar =
+                |series: &&Labels| model.all.iter().any(|(labels, _)| labels == *series);
+            let with_some = all.iter().filter(has_exemplar).count();
             prop_assert_eq!((ring.len(), ring.series_count()), (model.all.len(), with_some));
             for range in [TimeRange::ALL, TimeRange::new(range.0, range.1)] {
                 let reached = ring.series_in(range);
                 for series in &all {
-                    let own = model.of_series(series, range);
+                    let own = model.select_series(series, range);
                     prop_assert_eq!(&ring.select_series(series, range), &own);
                     prop_assert_eq!(own.is_empty() || reached.contains(series), true);
                 }
@@ -112,7 +121,7 @@ proptest! {
 }
 
 #[test]
-fn the_first_that_came_goes_first_whatever_its_time() {
+fn first_arrival_is_evicted_first() {
     let mut ring = ExemplarRing::default();
     ring.configure(3, 100);
     let (a, b) = (labels("series", 1), labels("series", 2));
@@ -120,14 +129,17 @@ fn the_first_that_came_goes_first_whatever_its_time() {
         assert_eq!(ring.add(series, &exemplar(t, 1.0, 0)), RingAddOutcome::Stored);
     }
     let times = |series| {
-        ring.select_series(series, TimeRange::ALL).iter().map(|one| one.t).collect::<Vec<_>>()
+        ring.select_series(series, TimeRange::ALL)
+            .iter()
+            .map(|exemplar| exemplar.t)
+            .collect::<Vec<_>>()
     };
     assert_eq!((times(&a), times(&b)), (vec![20, 60], vec![10]));
     assert_eq!(ring.oldest().map(|slot| slot.exemplar.t), Some(10));
 }
 
 #[test]
-fn late_ones_are_taken_within_the_window_and_refused_at_its_end() {
+fn window_is_exclusive_at_its_end() {
     let mut ring = ExemplarRing::default();
     let series = labels("series", 1);
     ring.configure(10, 0);
