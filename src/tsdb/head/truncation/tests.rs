@@ -1,4 +1,4 @@
-//! What a block has goes, everything else stays, whatever else happens at the time.
+//! Tests: truncation removes exactly what blocks contain, also during appends and queries.
 
 use super::HeadTruncation;
 use crate::model::float_sample::{FloatSample, STALE_NAN_BITS};
@@ -48,18 +48,20 @@ fn labels(name: &str) -> Labels {
 }
 
 fn append(head: &Head, wal: &Wal, name: &str, sample: FloatSample) -> Result<(), SampleRejection> {
-    let mut refused = Ok(());
+    let mut rejected = Ok(());
     let mut appender = HeadAppender::new(head, wal);
     let labels = labels(name);
-    if !appender.append_existing(labels.as_bytes(), std::iter::once(sample.into()), |_, why| {
-        refused = Err(why)
+    if !appender.append_existing(labels.as_bytes(), std::iter::once(sample.into()), |_, reason| {
+        rejected = Err(reason)
     }) {
         appender
-            .append_or_create(&labels, std::iter::once(sample.into()), |_, why| refused = Err(why))
+            .append_or_create(&labels, std::iter::once(sample.into()), |_, reason| {
+                rejected = Err(reason)
+            })
             .unwrap();
     }
     appender.commit().unwrap();
-    refused
+    rejected
 }
 
 fn content(source: &dyn BlockSource, range: TimeRange) -> Content {
@@ -77,7 +79,7 @@ fn content(source: &dyn BlockSource, range: TimeRange) -> Content {
 }
 
 #[test]
-fn what_ends_before_goes_and_a_series_with_nothing_else_is_collected() {
+fn truncation_drops_old_chunks_and_collects_empty_series() {
     let dir = tempfile::tempdir().unwrap();
     let (head, wal) = head_and_log(dir.path());
     for i in 0..200 {
@@ -114,7 +116,7 @@ fn what_ends_before_goes_and_a_series_with_nothing_else_is_collected() {
         (1, vec!["long".to_owned()])
     );
 
-    // Its name may come back; it is another series then.
+    // A new series can have its labels.
     append(&head, &wal, "short", FloatSample::new(BEGIN + 2_000, 1.0)).unwrap();
     let again = head.series.get(labels("short").as_bytes()).unwrap().reference;
     assert!(again > short, "{again:?} {short:?}");
@@ -122,7 +124,7 @@ fn what_ends_before_goes_and_a_series_with_nothing_else_is_collected() {
 }
 
 #[test]
-fn a_collected_series_is_named_by_checkpoints_until_the_log_begins_behind_it() {
+fn checkpoint_keeps_collected_series_until_wal_expires() {
     let dir = tempfile::tempdir().unwrap();
     let (head, wal) = head_and_log(dir.path());
     append(&head, &wal, "short", FloatSample::new(BEGIN, 1.0)).unwrap();
@@ -144,7 +146,7 @@ fn a_collected_series_is_named_by_checkpoints_until_the_log_begins_behind_it() {
 }
 
 #[test]
-fn a_query_that_began_before_gets_what_it_missed_from_the_block() {
+fn older_query_reads_dropped_chunks_from_block() {
     let dir = tempfile::tempdir().unwrap();
     let (head, wal) = head_and_log(dir.path());
     for i in 0..200 {
@@ -156,7 +158,7 @@ fn a_query_that_began_before_gets_what_it_missed_from_the_block() {
         }
     }
     let before = content(&head, TimeRange::ALL);
-    // What the block would have.
+    // Content of the block.
     let block: Mutex<BTreeMap<Labels, Vec<Chunk>>> = Mutex::default();
     let missed = |labels: &Labels, lost: TimeRange| {
         let chunks = block.lock().get(labels).cloned().unwrap_or_default();
@@ -191,7 +193,7 @@ fn a_query_that_began_before_gets_what_it_missed_from_the_block() {
 }
 
 #[test]
-fn every_accepted_sample_is_in_a_block_or_in_the_head_while_series_come_and_go() {
+fn concurrent_truncation_loses_no_samples() {
     let dir = tempfile::tempdir().unwrap();
     let (head, wal) = head_and_log(dir.path());
     let (clock, done) = (AtomicI64::new(BEGIN), AtomicBool::new(false));
@@ -204,7 +206,8 @@ fn every_accepted_sample_is_in_a_block_or_in_the_head_while_series_come_and_go()
                 scope.spawn(move || {
                     for i in 0..6_000i64 {
                         let t = clock.fetch_add(3, Ordering::Relaxed);
-                        // Names live for a while, pause for longer than a block, and come back; some are shared.
+                        // Names exist for a while, are absent for longer than a block range, and
+                        // return; some are shared.
                         let name = format!("s{}_{}", (i / 40) % 11, writer % 2);
                         if append(head, wal, &name, FloatSample::new(t, i as f64)).is_ok() {
                             let mut accepted = accepted.lock();
@@ -248,17 +251,17 @@ fn every_accepted_sample_is_in_a_block_or_in_the_head_while_series_come_and_go()
         blocks = written;
     });
     for (name, samples) in content(&head, TimeRange::ALL) {
-        // A chunk over the end of a block is in both.
+        // A chunk that spans the end of a block is in both.
         blocks.entry(name).or_default().extend(samples);
     }
     let accepted = accepted.into_inner();
     assert!(accepted.values().map(BTreeMap::len).sum::<usize>() > 10_000);
-    assert!(blocks == accepted, "something is missing or too much");
+    assert!(blocks == accepted, "samples are missing or duplicated");
     assert_eq!(head.all_series().len(), head.series_count());
 }
 
 #[test]
-fn deleted_samples_are_not_seen_and_later_ones_at_the_same_time_of_others_are() {
+fn deleted_samples_are_hidden_and_later_ones_visible() {
     let dir = tempfile::tempdir().unwrap();
     let (head, wal) = head_and_log(dir.path());
     for i in 0..40 {
@@ -275,7 +278,7 @@ fn deleted_samples_are_not_seen_and_later_ones_at_the_same_time_of_others_are() 
     );
     deletion.apply(&stones);
     assert_eq!(content(&head, TimeRange::ALL)["a"].len(), 30);
-    // What comes later is not deleted, and what is wholly deleted is not there at all.
+    // Later samples are not deleted, and completely deleted series are absent.
     append(&head, &wal, "a", FloatSample::new(end + 10, 1.0)).unwrap();
     assert_eq!(content(&head, TimeRange::ALL)["a"].len(), 31);
     deletion.apply(&deletion.plan(&named, TimeRange::ALL));
@@ -284,7 +287,7 @@ fn deleted_samples_are_not_seen_and_later_ones_at_the_same_time_of_others_are() 
 }
 
 #[test]
-fn a_deletion_is_logged_behind_the_series_that_it_names() {
+fn tombstone_follows_series_record_in_wal() {
     let dir = tempfile::tempdir().unwrap();
     let (head, wal) = head_and_log(dir.path());
     let mut appender = HeadAppender::new(&head, &wal);
@@ -292,7 +295,7 @@ fn a_deletion_is_logged_behind_the_series_that_it_names() {
         .append_or_create(
             &labels("a"),
             std::iter::once(FloatSample::new(BEGIN, 1.0).into()),
-            |_, _| panic!("refused"),
+            |_, _| panic!("rejected"),
         )
         .unwrap();
     let named = [Matcher::new(MatchType::Equal, "__name__", "a").unwrap()];
@@ -309,7 +312,7 @@ fn a_deletion_is_logged_behind_the_series_that_it_names() {
 }
 
 #[test]
-fn a_stale_series_is_collected_unless_it_has_come_back() {
+fn stale_series_is_collected_unless_it_got_samples() {
     let dir = tempfile::tempdir().unwrap();
     let (head, wal) = head_and_log(dir.path());
     let stale = f64::from_bits(STALE_NAN_BITS);
