@@ -48,7 +48,7 @@ pub enum SampleRejection {
     OutOfBounds,
     /// Older than the out-of-order window.
     TooOld,
-    /// Outside of [`TimeRange::STORABLE`].
+    /// Timestamp outside of [`TimeRange::STORABLE`].
     OutOfRange,
 }
 

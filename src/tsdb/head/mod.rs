@@ -110,7 +110,7 @@ pub struct Head {
     ooo_window: OutOfOrderWindow,
 }
 
-/// Options of [`Head::new`].
+/// Limits, encodings and start time for [`Head::new`].
 #[derive(Debug)]
 pub struct HeadOptions {
     /// Rules that end the open chunk.
@@ -184,7 +184,7 @@ impl Head {
         &self.exemplars
     }
 
-    /// Number of series.
+    /// Number of series in memory.
     #[must_use]
     pub fn series_count(&self) -> usize {
         self.series.len()

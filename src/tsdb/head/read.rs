@@ -41,7 +41,7 @@ struct SeriesView {
 /// Selection of the chunks of a series.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ChunkSelection {
-    /// All chunks.
+    /// In-order chunks, then out-of-order chunks.
     All,
     /// Chunks of in-order samples.
     InOrder,

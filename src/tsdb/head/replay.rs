@@ -1,7 +1,7 @@
 //! Replay: rebuilds the head from the chunks in `chunks_head/`, the checkpoint and the WAL
 //! segments.
 //!
-//! One thread reads and decodes. Samples go to workers by series reference (`workers`), so that one
+//! A single thread reads and decodes. Samples go to workers by series reference (`workers`), so that one
 //! thread (`worker`) rebuilds each series in WAL order. Full chunks are written to `chunks_head/`
 //! as in a running head, so memory use is the same.
 //!
@@ -88,7 +88,7 @@ pub struct ReplayReport {
     pub chunk_overlaps: u64,
     /// Skipped native histograms that are invalid or have an unknown schema.
     pub invalid_histograms: u64,
-    /// Metadata entries.
+    /// Metadata entries of all series.
     pub metadata: u64,
     /// Metadata entries of unknown series.
     pub metadata_unknown: u64,

@@ -91,11 +91,11 @@ pub struct SealedChunk {
     pub mint: i64,
     /// Timestamp of the last sample, ms.
     pub maxt: i64,
-    /// Number of samples.
+    /// Number of samples in `bytes`.
     pub samples: u16,
-    /// Encoding of `bytes`.
+    /// Chunk encoding of `bytes`.
     pub encoding: ChunkEncoding,
-    /// Encoded samples.
+    /// Encoded samples, without a header.
     pub bytes: Arc<[u8]>,
 }
 

@@ -125,7 +125,7 @@ impl SeriesMap {
         all
     }
 
-    /// Number of series.
+    /// Number of series by reference.
     #[must_use]
     pub fn len(&self) -> usize {
         self.len.load(Ordering::Relaxed)

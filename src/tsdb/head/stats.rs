@@ -19,9 +19,9 @@ pub struct HeadStats {
     pub chunks_mapped: AtomicU64,
     /// Failed writes to `chunks_head/`; the chunks stay in memory and are retried.
     pub chunk_write_failures: AtomicU64,
-    /// Out-of-order floats appended.
+    /// Out-of-order floats appended by requests.
     pub ooo_floats_appended: AtomicU64,
-    /// Out-of-order native histograms appended.
+    /// Out-of-order native histograms appended by requests.
     pub ooo_histograms_appended: AtomicU64,
     /// Chunks of out-of-order samples written to `chunks_head/`.
     pub ooo_chunks_written: AtomicU64,

@@ -72,7 +72,7 @@ pub enum LoadSnapshotError {
 /// Result of loading a snapshot.
 #[derive(Debug, Default)]
 pub struct LoadedSnapshot {
-    /// Number of series.
+    /// Number of loaded series.
     pub series: usize,
     /// Version and entries of a block's tombstone file; `None` without a tombstones record.
     pub tombstones: Option<Vec<u8>>,

@@ -18,10 +18,10 @@ use std::sync::Arc;
 /// Size of buffered records at which they are written, bytes.
 const WRITE_BYTES: usize = 4 << 20;
 
-/// Options of [`write_snapshot`].
+/// Destination and format for [`write_snapshot`].
 #[derive(Debug, Clone)]
 pub struct SnapshotOptions {
-    /// Data directory.
+    /// Data directory that gets the snapshot.
     pub dir: PathBuf,
     /// WAL position up to which the head has everything.
     pub upto: WalOffset,

@@ -9,7 +9,7 @@
 //! even after their series has left the head.
 //!
 //! # Locking
-//! One lock around the ring. While it is held, nothing else is locked and no matcher is evaluated.
+//! The ring has one lock. While it is held, nothing else is locked and no matcher is evaluated.
 //! Appends take it under the series mutex, so that the WAL has the exemplars of a series in the
 //! order of the ring.
 
@@ -75,7 +75,7 @@ pub enum AddOutcome {
 pub struct SeriesExemplars {
     /// Labels of the series.
     pub labels: Labels,
-    /// Ascending by timestamp.
+    /// Exemplars, ascending by timestamp.
     pub exemplars: Vec<Exemplar>,
 }
 
@@ -91,7 +91,7 @@ pub struct SeriesExemplar {
 /// Numbers at one instant.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct ExemplarCounts {
-    /// Number of exemplars.
+    /// Number of stored exemplars.
     pub exemplars: usize,
     /// Number of series with exemplars.
     pub series: usize,

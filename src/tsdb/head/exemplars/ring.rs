@@ -75,7 +75,7 @@ impl ExemplarRing {
         self.capacity
     }
 
-    /// Number of exemplars.
+    /// Number of stored exemplars.
     pub(super) fn len(&self) -> usize {
         self.slots.queue.len()
     }

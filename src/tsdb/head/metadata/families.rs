@@ -10,7 +10,7 @@
 //! Senders, or targets of different versions behind one sender, may disagree about a family. Each
 //! change costs a record per series, so they must not alternate forever. A new value takes effect
 //! at once. A previous value takes effect if it arrives twice and the current one does not arrive
-//! in between. After [`MAX_PREVIOUS`] changes every value is treated as a previous one.
+//! in between. After `MAX_PREVIOUS` changes every value is treated as a previous one.
 //!
 //! # Limits
 //! Beyond [`MAX_FAMILIES`] and [`MAX_FAMILY_BYTES`] a new family is rejected, for existing series
@@ -186,7 +186,7 @@ impl MetricFamilies {
         }
     }
 
-    /// Number of families.
+    /// Number of stored families.
     #[must_use]
     pub fn len(&self) -> usize {
         self.table.read().families.len()

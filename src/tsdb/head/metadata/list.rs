@@ -4,7 +4,7 @@
 //! that of the series without the suffix of its type (`_bucket`, `_sum`, …); counters and info
 //! metrics keep their suffix.
 //!
-//! One series mutex at a time is locked, to read the metadata.
+//! Locks one series mutex at a time, to read the metadata.
 
 use crate::model::labels::METRIC_NAME;
 use crate::model::metadata::{Metadata, MetricType};

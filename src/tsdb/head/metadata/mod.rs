@@ -25,7 +25,7 @@ use crate::tsdb::head::metadata::pool::MetadataPool;
 /// Metadata of the head, in addition to that of each series.
 #[derive(Debug, Default)]
 pub struct HeadMetadata {
-    /// Shared values.
+    /// Values shared by all series.
     pub pool: MetadataPool,
     /// Metadata of metric families.
     pub families: MetricFamilies,

@@ -57,7 +57,7 @@ impl OutOfOrderChunk {
         samples
     }
 
-    /// Number of samples.
+    /// Number of samples that are not in `chunks_head/`.
     #[must_use]
     pub fn len(&self) -> usize {
         self.samples.len() + self.unwritten.len()

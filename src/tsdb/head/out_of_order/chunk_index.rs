@@ -28,7 +28,7 @@ const _: () =
 /// Chunks that may have a sample at some timestamp, newest first.
 pub(super) type Covering = SmallVec<[HeadChunkRef; MAX_COVERING]>;
 
-/// Chunks by time.
+/// Index of the chunks by time.
 #[derive(Clone, Debug, Default)]
 pub(super) struct ChunkIndex {
     layers: [BTreeMap<i64, LayerChunk>; MAX_LAYERS],

@@ -46,7 +46,7 @@ impl BlockSource for InOrderSource<'_> {
 #[derive(Debug)]
 pub struct OutOfOrderSource<'a> {
     head: &'a Head,
-    /// Sorted by labels.
+    /// Series sorted by labels.
     series: Vec<PreparedSeries>,
     times: Option<TimeRange>,
 }
@@ -147,7 +147,7 @@ impl<'a> OutOfOrderSource<'a> {
         Ok(ranges.into_values().collect())
     }
 
-    /// Number of series.
+    /// Number of series with out-of-order samples.
     #[must_use]
     pub fn series_count(&self) -> usize {
         self.series.len()

@@ -13,7 +13,7 @@ use crate::tsdb::head::out_of_order::mapped::OutOfOrderChunks;
 pub struct OutOfOrderState {
     /// Newest arrivals, not yet in a full chunk.
     pub open: OutOfOrderChunk,
-    /// Chunks in `chunks_head/`.
+    /// Full chunks, written to `chunks_head/`.
     pub mapped: OutOfOrderChunks,
     /// Upper bound of all timestamps, ms. Checked for every in-order sample.
     max_time: i64,

@@ -10,7 +10,7 @@ use crate::tsdb::wal::write_log::{LogPosition, Wal};
 /// Write logs of a database.
 #[derive(Clone, Copy, Debug)]
 pub struct WriteLogs<'a> {
-    /// Write-ahead log.
+    /// Write-ahead log, for everything in order.
     pub wal: &'a Wal,
     /// Write-behind log, for out-of-order samples. Without it none are accepted.
     pub wbl: Option<&'a Wal>,
