@@ -1,9 +1,9 @@
 //! Replay: rebuilds the head from the chunks in `chunks_head/`, the checkpoint and the WAL
 //! segments.
 //!
-//! A single thread reads and decodes. Samples go to workers by series reference (`workers`), so that one
-//! thread (`worker`) rebuilds each series in WAL order. Full chunks are written to `chunks_head/`
-//! as in a running head, so memory use is the same.
+//! A single thread reads and decodes. Samples go to workers by series reference (`workers`), so
+//! that one thread (`worker`) rebuilds each series in WAL order. Full chunks are written to
+//! `chunks_head/` as in a running head, so memory use is the same.
 //!
 //! # Format
 //! Source: `tsdb/head_wal.go` of Prometheus.

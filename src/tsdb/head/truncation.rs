@@ -1,25 +1,31 @@
-//! The head gets rid of what a block has: its chunks, the series that had nothing else, what was deleted of them.
+//! Head truncation: removes from the head what blocks already contain.
 //!
-//! The order in which the database makes a block of the head's beginning:
+//! # Head compaction
+//! 1. [`HeadTruncation::close_before`] raises the minimum append time to the end of the new block
+//!    and waits for older in-flight appends. When it returns, the range no longer changes.
+//! 2. The block is written, synced, renamed and opened. Queries see it.
+//! 3. [`HeadTruncation::truncate_before`] publishes the new minimum time before it drops any chunk,
+//!    so a query that misses a chunk reads it from the blocks ([`crate::tsdb::head::read`]).
+//! 4. The WAL is truncated; [`HeadTruncation::must_checkpoint`] selects the series that its
+//!    checkpoint keeps.
 //!
-//! 1. [`HeadTruncation::close_before`]: samples before the end of the block are no longer taken, and all requests that might still bring some are
-//!    waited for. What is in that range does not change any more.
-//! 2. The block is written, synced, renamed, opened, and queries see it.
-//! 3. [`HeadTruncation::truncate_before`]: the head's new beginning is made known first, so that a query that finds chunks missing knows where they are
-//!    ([`crate::tsdb::head::read`]); then the series are gone through, a shard at a time.
-//! 4. The log is truncated; [`HeadTruncation::must_checkpoint`] says which series its checkpoint must still name.
+//! # Garbage collection
+//! A series without chunks is collected unless an in-flight batch touched it. It is marked under
+//! its mutex; an append that found it earlier sees the mark and creates a new series. The WAL may
+//! still hold samples of a collected series, which replay can use only if it finds the series
+//! record. The reference stays in `wal_expiries` until the WAL starts after its last sample.
 //!
-//! A series without chunks is collected, unless a request that touched it is in flight. It is marked as dead under its mutex; a request that had
-//! found it before sees the mark and makes a new series. Its samples are in the log as long as the segments that hold them, and a replay can use
-//! them only where the log names the series: so a collected series is remembered until the log begins behind it.
+//! Series with out-of-order samples are kept. [`HeadTruncation::truncate_ooo`] drops the chunks
+//! that [`OutOfOrderSource`] has written to blocks.
 //!
-//! Late samples go by themselves: what [`OutOfOrderSource`] has made blocks of is dropped by [`HeadTruncation::truncate_ooo`]. As long as a series
-//! has some, it stays.
+//! # Cost
+//! Linear in the number of series. Structures that all series share change in parts, so that no
+//! append and no query waits for more than one part. The inverted index loses all collected series
+//! in one pass ([`crate::tsdb::index::mem_postings::MemPostings::remove`]).
 //!
-//! The work is linear in the number of series, and what all series share is changed in parts: nobody waits for more than one
-//! of them. The inverted index loses all dead series in one pass ([`crate::tsdb::index::mem_postings::MemPostings::remove`]).
-//!
-//! Locks: the mapping's mutex for [`SERIES_PER_HOLD`] series, and in it one series' mutex at a time.
+//! # Locking
+//! The chunk mapper's mutex for [`SERIES_PER_HOLD`] series, and within it one series mutex at a
+//! time.
 
 use crate::model::refs::SeriesRef;
 use crate::tsdb::chunk::head_chunks::error::HeadChunksError;
@@ -29,59 +35,60 @@ use crate::tsdb::head::{Head, TOMBSTONES_PER_HOLD};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-/// Series that are gone through in one hold of the mapping's mutex.
+/// Maximum number of series visited under one lock of the chunk mapper.
 const SERIES_PER_HOLD: usize = 1024;
 
-/// Makes room in the head.
+/// Truncation of the head.
 #[derive(Debug)]
 pub struct HeadTruncation<'a> {
     head: &'a Head,
 }
 
-/// What was dropped.
+/// Counts of a truncation.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct GcStats {
-    /// Chunks.
+    /// Number of dropped chunks.
     pub chunks: u64,
-    /// Series that were collected.
+    /// Number of collected series.
     pub series: u64,
 }
 
-/// A series that has ended, for the time being.
+/// Series whose newest sample is a stale marker.
 #[derive(Debug, Clone)]
 pub struct StaleSeries {
-    /// The series.
+    /// The series; it may receive samples again.
     pub series: Arc<HeadSeries>,
     /// Time of its stale marker, ms.
     pub end: i64,
 }
 
-/// What a walk over the series found besides.
+/// Result of one pass over all series.
 struct GcPass {
     dropped: GcStats,
-    /// Time of the oldest sample in order that is left, ms.
+    /// Time of the oldest remaining in-order sample, ms.
     min_time: i64,
-    /// Time of the oldest late one, ms.
-    min_late: i64,
-    /// The lowest number of a chunk file that is still needed.
+    /// Time of the oldest out-of-order sample, ms.
+    min_ooo_time: i64,
+    /// Lowest number of a head-chunk file that is still needed.
     first_file: u32,
-    dead: Vec<Arc<HeadSeries>>,
+    collected_series: Vec<Arc<HeadSeries>>,
 }
 
 impl<'a> HeadTruncation<'a> {
-    /// Of this head.
+    /// Creates a truncation of `head`.
     #[must_use]
     pub fn new(head: &'a Head) -> Self {
         Self { head }
     }
 
-    /// Takes no more samples before `end` (ms) and returns when nobody can append any. Waits only for requests that have begun.
+    /// Rejects appends before `end` (ms) from now on, and returns when no append before it is in
+    /// flight. Waits only for appends that have started.
     pub fn close_before(&self, end: i64) {
         self.head.times.raise_min_valid(end);
         self.head.in_flight.wait_for_older();
     }
 
-    /// Time of the oldest sample that is there, ms: every series is asked.
+    /// Returns the time of the oldest sample, ms. Visits every series.
     #[must_use]
     pub fn min_time(&self) -> Option<i64> {
         self.head
@@ -92,68 +99,72 @@ impl<'a> HeadTruncation<'a> {
             .min()
     }
 
-    /// Drops everything that ends before `mint` (ms), which a block has.
+    /// Drops all chunks that end before `mint` (ms); a block contains them.
     ///
     /// # Errors
-    /// [`HeadChunksError`] where files of full chunks that nobody needs could not be removed; they go the next time.
+    /// [`HeadChunksError`] if head-chunk files cannot be removed; the next truncation removes them.
     pub fn truncate_before(&self, mint: i64) -> Result<GcStats, HeadChunksError> {
         let head = self.head;
         head.truncation_epoch.fetch_add(1, Ordering::SeqCst);
         head.truncated_before.fetch_max(mint, Ordering::SeqCst);
         head.times.watch_min();
-        let walk = self.gc_series(mint);
-        let begin = if walk.min_time == i64::MAX { mint } else { walk.min_time.max(mint) };
-        // As Prometheus has it: the head begins at its oldest sample, but not so late that what it still takes would lie before.
-        let taken = head.times.min_appendable_time(head.policy.chunk_range_ms).unwrap_or(begin);
-        head.times.set_min(begin.min(taken.max(mint)));
-        self.unindex(&walk.dead, begin);
-        // A chunk may reach across: what is deleted of its beginning stays so.
-        self.truncate_tombstones(mint.min(walk.min_time).min(walk.min_late));
-        head.stats.chunks_removed.fetch_add(walk.dropped.chunks, Ordering::Relaxed);
-        head.mapping.files().truncate_before(walk.first_file)?;
-        Ok(walk.dropped)
+        let pass = self.gc_series(mint);
+        let begin = if pass.min_time == i64::MAX { mint } else { pass.min_time.max(mint) };
+        // As in Prometheus, the head starts at its oldest sample, but not later than the oldest
+        // time that it accepts.
+        let min_appendable =
+            head.times.min_appendable_time(head.policy.chunk_range_ms).unwrap_or(begin);
+        head.times.set_min(begin.min(min_appendable.max(mint)));
+        self.unindex(&pass.collected_series, begin);
+        // A chunk may span `mint`: the deletions in its first part are still needed.
+        self.truncate_tombstones(mint.min(pass.min_time).min(pass.min_ooo_time));
+        head.stats.chunks_removed.fetch_add(pass.dropped.chunks, Ordering::Relaxed);
+        head.mapping.files().truncate_before(pass.first_file)?;
+        Ok(pass.dropped)
     }
 
-    /// Drops the chunks of late samples that `made` has, which are in blocks now.
+    /// Drops the out-of-order chunks of `source`, which are in blocks now.
     ///
     /// # Errors
-    /// [`HeadChunksError`] as for [`Self::truncate_before`].
-    pub fn truncate_ooo(&self, made: &OutOfOrderSource<'_>) -> Result<GcStats, HeadChunksError> {
+    /// As [`Self::truncate_before`].
+    pub fn truncate_ooo(&self, source: &OutOfOrderSource<'_>) -> Result<GcStats, HeadChunksError> {
         let head = self.head;
         head.truncation_epoch.fetch_add(1, Ordering::SeqCst);
         head.ooo_window.drops.fetch_add(1, Ordering::SeqCst);
-        let chunks = made.drop_chunks();
+        let chunks = source.drop_chunks();
         let mint = head.truncated_before();
-        let mut walk = self.gc_series(mint);
-        walk.dropped.chunks += chunks;
-        // The log has no later samples of series without any in order than those before this time.
-        self.unindex(&walk.dead, mint.max(head.times.min().unwrap_or(mint)));
-        head.stats.chunks_removed.fetch_add(walk.dropped.chunks, Ordering::Relaxed);
-        head.mapping.files().truncate_before(walk.first_file)?;
-        Ok(walk.dropped)
+        let mut pass = self.gc_series(mint);
+        pass.dropped.chunks += chunks;
+        // The WAL has no in-order samples of the collected series after this time.
+        self.unindex(&pass.collected_series, mint.max(head.times.min().unwrap_or(mint)));
+        head.stats.chunks_removed.fetch_add(pass.dropped.chunks, Ordering::Relaxed);
+        head.mapping.files().truncate_before(pass.first_file)?;
+        Ok(pass.dropped)
     }
 
-    /// Goes through all series, drops what ends before `mint` (ms), and takes those out of the map that have nothing left.
+    /// Drops chunks that end before `mint` (ms) in all series, and removes empty series from the
+    /// series map.
     fn gc_series(&self, mint: i64) -> GcPass {
         let head = self.head;
-        // A chunk that is written while the series are gone through is in this file or a later one.
+        // A chunk that is written during the pass is in this file or a later one.
         let first_file = head.mapping.files().first_active_file();
-        let (min_time, min_late) = (i64::MAX, i64::MAX);
-        let mut walk = GcPass {
+        let (min_time, min_ooo_time) = (i64::MAX, i64::MAX);
+        let mut pass = GcPass {
             dropped: GcStats::default(),
             min_time,
-            min_late,
+            min_ooo_time,
             first_file,
-            dead: Vec::new(),
+            collected_series: Vec::new(),
         };
         let mut all = head.series.all();
-        // As they are in memory: to look at millions of series, and to free them, is mostly waiting for memory.
+        // In the order of addresses: visiting and freeing millions of series is bound by memory
+        // latency.
         all.sort_unstable_by_key(|series| Arc::as_ptr(series).addr());
-        for lot in all.chunks(SERIES_PER_HOLD) {
+        for batch in all.chunks(SERIES_PER_HOLD) {
             let _no_chunk_moves = head.mapping.lock();
-            lot.iter().for_each(|series| self.gc_one_series(series, mint, &mut walk));
+            batch.iter().for_each(|series| self.gc_one_series(series, mint, &mut pass));
         }
-        walk
+        pass
     }
 
     fn truncate_tombstones(&self, t: i64) {
@@ -163,8 +174,8 @@ impl<'a> HeadTruncation<'a> {
         }
     }
 
-    /// The series whose newest sample is a stale marker, each with the time of that marker, but not those that have late samples. What is in memory of them does not change until
-    /// [`Self::gc_stale_series`], or they are left alone there.
+    /// Returns the stale series without out-of-order samples. [`Self::gc_stale_series`] skips those
+    /// that have changed since.
     #[must_use]
     pub fn stale_series(&self) -> Vec<StaleSeries> {
         let stale = |series: Arc<HeadSeries>| {
@@ -177,10 +188,12 @@ impl<'a> HeadTruncation<'a> {
         self.head.series.shards().flatten().filter_map(stale).collect()
     }
 
-    /// Collects series that blocks have up to their end, unless they got samples since, and gives how many.
+    /// Collects series that blocks contain completely, unless they received samples since. Returns
+    /// their number.
     ///
-    /// `log` is to put tombstones into the log's queue that delete all there is of a reference; only then another series can get the labels.
-    /// So a replay, which finds the old samples, the tombstone, and perhaps a new series with the same labels, does the same in the same order.
+    /// `log` enqueues WAL tombstones that delete all samples of a reference. Only then can a new
+    /// series get the same labels. A replay finds the old samples, the tombstone and the new series
+    /// in this order, and reaches the same state.
     pub fn gc_stale_series(
         &self,
         stale: &[StaleSeries],
@@ -188,11 +201,11 @@ impl<'a> HeadTruncation<'a> {
     ) -> usize {
         let head = self.head;
         head.truncation_epoch.fetch_add(1, Ordering::SeqCst);
-        let (mut dead, mut chunks, mut end) = (Vec::new(), 0, i64::MIN);
-        for lot in stale.chunks(SERIES_PER_HOLD) {
+        let (mut collected_series, mut chunks, mut end) = (Vec::new(), 0, i64::MIN);
+        for batch in stale.chunks(SERIES_PER_HOLD) {
             let _no_chunk_moves = head.mapping.lock();
-            let first = dead.len();
-            for StaleSeries { series, end: noted } in lot {
+            let first = collected_series.len();
+            for StaleSeries { series, end: noted } in batch {
                 let mut state = series.state.lock();
                 let is_unchanged = state.max_time() == Some(*noted)
                     && state.is_stale()
@@ -202,51 +215,53 @@ impl<'a> HeadTruncation<'a> {
                     state.is_collected = true;
                     chunks += state.truncate_before(i64::MAX) as u64;
                     end = end.max(*noted);
-                    dead.push(Arc::clone(series));
+                    collected_series.push(Arc::clone(series));
                 }
             }
             let collected: Vec<SeriesRef> =
-                dead[first..].iter().map(|series| series.reference).collect();
+                collected_series[first..].iter().map(|series| series.reference).collect();
             if !collected.is_empty() {
                 log(&collected);
-                dead[first..].iter().for_each(|series| head.series.remove(series));
+                collected_series[first..].iter().for_each(|series| head.series.remove(series));
             }
         }
         head.stats.chunks_removed.fetch_add(chunks, Ordering::Relaxed);
-        head.stats.stale_series.fetch_sub(dead.len() as i64, Ordering::Relaxed);
-        self.unindex(&dead, end);
-        dead.len()
+        head.stats.stale_series.fetch_sub(collected_series.len() as i64, Ordering::Relaxed);
+        self.unindex(&collected_series, end);
+        collected_series.len()
     }
 
-    /// Whether the log's checkpoint must keep naming a series: it is in the head, or was until `mint` (ms) or later.
+    /// Returns `true` if the checkpoint must keep the record of a series: it is in the head, or the
+    /// WAL has samples of it at `mint` (ms) or later.
     #[must_use]
     pub fn must_checkpoint(&self, series: SeriesRef, mint: i64) -> bool {
         self.head.series.get_by_ref(series).is_some()
             || self.head.wal_expiries.lock().get(&series).is_some_and(|until| *until >= mint)
     }
 
-    /// Forgets the collected series that the log has no more samples of, now that it begins at `mint` (ms).
+    /// Drops the expiries of collected series, now that the WAL starts at `mint` (ms).
     pub fn expire_before(&self, mint: i64) {
         self.head.wal_expiries.lock().retain(|_, until| *until >= mint);
     }
 
-    fn gc_one_series(&self, series: &Arc<HeadSeries>, mint: i64, walk: &mut GcPass) {
+    fn gc_one_series(&self, series: &Arc<HeadSeries>, mint: i64, pass: &mut GcPass) {
         let head = self.head;
         let mut state = series.state.lock();
         let was_stale = state.is_stale();
-        walk.dropped.chunks += state.truncate_before(mint) as u64;
+        pass.dropped.chunks += state.truncate_before(mint) as u64;
         if was_stale && !state.is_stale() {
             head.stats.stale_series.fetch_sub(1, Ordering::Relaxed);
         }
         if let Some(chunk) = state.mapped.iter().next() {
-            walk.first_file = walk.first_file.min(chunk.chunk_ref().file());
+            pass.first_file = pass.first_file.min(chunk.chunk_ref().file());
         }
         if let Some(late) = &state.out_of_order {
-            walk.first_file = walk.first_file.min(late.mapped.first_file().unwrap_or(u32::MAX));
-            walk.min_late = walk.min_late.min(late.times().map_or(i64::MAX, |times| times.mint));
+            pass.first_file = pass.first_file.min(late.mapped.first_file().unwrap_or(u32::MAX));
+            pass.min_ooo_time =
+                pass.min_ooo_time.min(late.times().map_or(i64::MAX, |times| times.mint));
         }
         if let Some(min_time) = state.min_time() {
-            walk.min_time = walk.min_time.min(min_time);
+            pass.min_time = pass.min_time.min(min_time);
         } else if state.out_of_order.is_none()
             && !state.is_collected
             && !head.in_flight.contains(state.last_batch)
@@ -254,33 +269,34 @@ impl<'a> HeadTruncation<'a> {
             state.is_collected = true;
             drop(state);
             head.series.remove(series);
-            walk.dropped.series += 1;
-            walk.dead.push(Arc::clone(series));
+            pass.dropped.series += 1;
+            pass.collected_series.push(Arc::clone(series));
         }
     }
 
-    /// Takes dead series out of the index and notes until when the log has samples of them.
-    pub(super) fn unindex(&self, dead: &[Arc<HeadSeries>], until: i64) {
-        if dead.is_empty() {
+    /// Removes collected series from the index. `until` is the time of their last sample in the WAL,
+    /// ms.
+    pub(super) fn unindex(&self, collected_series: &[Arc<HeadSeries>], until: i64) {
+        if collected_series.is_empty() {
             return;
         }
         let head = self.head;
-        let mut collected = head.wal_expiries.lock();
-        collected.reserve(dead.len());
-        for series in dead {
-            let noted = collected.entry(series.reference).or_insert(until);
+        let mut expiries = head.wal_expiries.lock();
+        expiries.reserve(collected_series.len());
+        for series in collected_series {
+            let noted = expiries.entry(series.reference).or_insert(until);
             *noted = until.max(*noted);
         }
-        drop(collected);
-        head.postings.remove(&dead.iter().map(|series| series.reference).collect());
-        for lot in dead.chunks(TOMBSTONES_PER_HOLD) {
+        drop(expiries);
+        head.postings.remove(&collected_series.iter().map(|series| series.reference).collect());
+        for batch in collected_series.chunks(TOMBSTONES_PER_HOLD) {
             let mut tombstones = head.tombstones.write();
             if tombstones.is_empty() {
                 break;
             }
-            lot.iter().for_each(|series| tombstones.remove(series.reference.0));
+            batch.iter().for_each(|series| tombstones.remove(series.reference.0));
         }
-        head.stats.series_removed.fetch_add(dead.len() as u64, Ordering::Relaxed);
+        head.stats.series_removed.fetch_add(collected_series.len() as u64, Ordering::Relaxed);
     }
 }
 
