@@ -1,19 +1,19 @@
-//! How far samples are ahead of the server clock, and what is logged when they are rejected for it.
+//! Time by which samples are ahead of the server clock, and the warning for rejected ones.
 //!
-//! If the server clock is behind, samples of correct senders are too far in the future: they get
-//! 400, and their senders drop them. That must be seen. [`ClockSkew::max_ahead_ms`] is a metric,
-//! and [`ClockSkew::observe`] returns a warning at most once a minute. Pure but for one mutex: the
-//! time is an argument.
+//! If the server clock is behind, samples of correct senders are too far in the future. They get
+//! 400, and their senders drop them. [`ClockSkew::max_ahead_ms`] is a metric, and
+//! [`ClockSkew::observe`] returns a warning at most once a minute. The time is an argument; one
+//! mutex guards the state.
 
 use parking_lot::Mutex;
 use std::fmt;
 
-/// The largest skew is that of the current and of the previous interval of this length, ms.
+/// Length of an interval, ms. The largest skew covers the current and the previous interval.
 const INTERVAL_MS: i64 = 60_000;
-/// The newest sample of a live sender is not older, ms; what is older may be a backlog.
+/// Maximum age of the newest sample of a live sender, ms. An older one may be a backlog.
 const MAX_DELAY_MS: i64 = 120_000;
 
-/// What write requests show of the server clock.
+/// Skew of recent write requests against the server clock.
 #[derive(Debug, Default)]
 pub struct ClockSkew {
     state: Mutex<State>,
@@ -23,7 +23,7 @@ pub struct ClockSkew {
 struct State {
     current: Option<Interval>,
     previous: Option<Interval>,
-    /// Samples that were rejected since the last warning.
+    /// Samples rejected since the last warning.
     rejected: u64,
     /// Number of the interval of the last warning.
     warned_in: Option<i64>,
@@ -34,8 +34,8 @@ struct State {
 struct Interval {
     number: i64,
     max_ahead_ms: i64,
-    /// Whether the newest sample of a request was near the server clock: a live sender agrees with
-    /// it.
+    /// `true` if the newest sample of a request was near the server clock, so that a live sender
+    /// agrees with it.
     has_timely: bool,
 }
 
@@ -50,18 +50,18 @@ pub struct ObservedRequest {
     pub rejected: u64,
 }
 
-/// Samples were rejected because they are too far ahead of the server clock.
+/// Warning about samples rejected as too far ahead of the server clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SkewWarning {
     /// Number of samples since the last warning.
     pub rejected: u64,
     /// Largest skew of the last one to two minutes, ms.
     pub max_ahead_ms: i64,
-    /// What is likely wrong.
+    /// Likely cause of the skew.
     pub cause: SkewCause,
 }
 
-/// Why samples are ahead of the server clock.
+/// Likely cause of samples that are ahead of the server clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SkewCause {
     /// All requests of the last minutes are ahead.
@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn server_clock_behind_is_the_cause_if_all_requests_are_ahead() {
+    fn server_is_behind_if_all_requests_are_ahead() {
         let skew = ClockSkew::default();
         assert_eq!(skew.max_ahead_ms(), None);
         let warning =
@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn sender_clock_ahead_is_the_cause_if_others_are_timely() {
+    fn sender_is_ahead_if_others_are_timely() {
         let skew = ClockSkew::default();
         assert_eq!(skew.observe(request(0, -100, 0)), None);
         let warning =
@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn backlog_does_not_show_that_the_server_clock_is_right() {
+    fn backlog_is_not_evidence_for_server_clock() {
         let skew = ClockSkew::default();
         assert_eq!(skew.observe(request(0, -HOUR, 0)), None);
         assert_eq!(
@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn clock_that_steps_back_warns_again() {
+    fn backward_clock_step_warns_again() {
         let skew = ClockSkew::default();
         assert!(skew.observe(request(100 * HOUR, HOUR, 1)).is_some());
         assert!(skew.observe(request(0, 100 * HOUR, 1)).is_some());

@@ -1,6 +1,7 @@
-//! An exemplar of a write request as a value: the message `prometheus.Exemplar` decoded where it stands.
+//! Decoder of `prometheus.Exemplar`.
 //!
-//! Its labels are a set of their own: sorted here where they were not, without those that are empty, and no set where there are none.
+//! The labels of an exemplar are sorted, and labels with an empty value are left out. An exemplar
+//! without labels has no label set.
 
 use crate::model::exemplar::Exemplar;
 use crate::model::labels::{BuildLabelsError, LabelsBuilder};
@@ -10,44 +11,43 @@ use crate::remote::schema::FIELD_LEVEL;
 use crate::remote::symbol_ref_error::SymbolRefError;
 use crate::tsdb::head::exemplars::MAX_LABEL_CHARACTERS;
 
-/// Why the labels of an exemplar are none.
+/// Error of the labels of an exemplar.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ExemplarError {
-    /// They are no set.
+    /// They do not form a label set.
     #[error(transparent)]
     NotASet(#[from] BuildLabelsError),
-    /// They can't be read.
+    /// A reference to them is invalid.
     #[error(transparent)]
     Refs(#[from] SymbolRefError),
-    /// They are longer than any that is stored.
+    /// They exceed the maximum length.
     #[error("label length for exemplar exceeds maximum of {MAX_LABEL_CHARACTERS} UTF-8 characters")]
     TooLong,
 }
 
-/// An exemplar whose labels are no set.
+/// An exemplar with invalid labels.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RejectedExemplar {
-    /// Its timestamp, ms.
+    /// Timestamp of the exemplar, ms.
     pub t: i64,
-    /// Why.
+    /// Error of its labels.
     pub reason: ExemplarError,
 }
 
-/// Decodes an exemplar. `None` for bytes that are no such message.
+/// Decodes an exemplar. Returns `None` if the bytes are not such a message.
 pub(crate) fn decode_exemplar(
     message: MessageCursor<'_>,
 ) -> Option<Result<Exemplar, RejectedExemplar>> {
-    let mut found = ExemplarFields { labels: LabelsBuilder::new(), v: 0.0, t: 0 };
-    found.read(message).ok()?;
-    let ExemplarFields { mut labels, v, t } = found;
+    let mut fields = ExemplarFields { labels: LabelsBuilder::new(), v: 0.0, t: 0 };
+    fields.read(message).ok()?;
+    let ExemplarFields { mut labels, v, t } = fields;
     Some(match labels.build() {
         Ok(labels) => Ok(Exemplar { t, v, labels: Some(labels) }),
         Err(BuildLabelsError::Empty) => Ok(Exemplar { t, v, labels: None }),
-        Err(why) => Err(RejectedExemplar { t, reason: why.into() }),
+        Err(error) => Err(RejectedExemplar { t, reason: error.into() }),
     })
 }
 
-/// What the message has.
 struct ExemplarFields<'a> {
     labels: LabelsBuilder<'a>,
     v: f64,

@@ -1,18 +1,21 @@
-//! External labels: what tells this server's series from those of others, as `global.external_labels` of the configuration names them.
+//! External labels: `global.external_labels` of the configuration.
 //!
-//! They are not stored. A read gets them with each series, and may ask for them as if they were there. Source: Prometheus's
-//! `storage/remote/read_handler.go` and `MergeLabels` of its `codec.go`. A value; a clone shares its bytes.
+//! They distinguish the series of this server from those of others. They are not stored; a read
+//! adds them to every series and may select by them.
+//!
+//! Source: `storage/remote/read_handler.go` and `MergeLabels` in `storage/remote/codec.go` of
+//! Prometheus.
 
 use crate::model::labels::{BuildLabelsError, Labels, LabelsBuilder};
 use crate::model::matcher::error::MatcherError;
 use crate::model::matcher::{MatchType, Matcher};
 
-/// The labels; there may be none.
+/// Set of external labels, possibly empty. A clone shares its bytes.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ExternalLabels(Option<Labels>);
 
 impl ExternalLabels {
-    /// The labels of these names and values. An empty value means that the label is absent.
+    /// Creates the set from names and values. A label with an empty value is left out.
     ///
     /// # Errors
     /// [`BuildLabelsError`] for an empty or repeated name.
@@ -26,21 +29,24 @@ impl ExternalLabels {
         }
     }
 
-    /// The labels; `None` where there are none.
+    /// Returns the labels, or `None` if there are none.
     #[must_use]
     pub fn labels(&self) -> Option<&Labels> {
         self.0.as_ref()
     }
 
-    /// Names and values, sorted by name.
+    /// Returns names and values, sorted by name.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         self.0.iter().flat_map(Labels::iter)
     }
 
-    /// The matchers for what is stored: one that asks for an external label by its very value asks for series without that label.
+    /// Returns the matchers for the stored series.
+    ///
+    /// An equality matcher for an external label with its exact value becomes a matcher for series
+    /// without that label; all others are unchanged.
     ///
     /// # Errors
-    /// None that could happen: an empty value is always a matcher.
+    /// None in practice: an equality matcher with an empty value is always valid.
     pub fn strip(&self, matchers: Vec<Matcher>) -> Result<Vec<Matcher>, MatcherError> {
         let Some(labels) = &self.0 else { return Ok(matchers) };
         let strip = |matcher: Matcher| match labels.get(matcher.name()) {
@@ -52,7 +58,8 @@ impl ExternalLabels {
         matchers.into_iter().map(strip).collect()
     }
 
-    /// A series' labels with these; its own stand where both have one of the same name.
+    /// Returns the labels of `series` with the external ones added. A label of the series wins over
+    /// an external label of the same name.
     #[must_use]
     pub fn add(&self, series: &Labels) -> Labels {
         let Some(labels) = &self.0 else { return series.clone() };
@@ -78,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn a_series_gets_what_it_does_not_have() {
+    fn series_gets_only_missing_labels() {
         assert_eq!(
             external().add(&labels(&[("__name__", "up"), ("region", "us"), ("zone", "z")])),
             labels(&[("__name__", "up"), ("cluster", "a"), ("region", "us"), ("zone", "z")])
@@ -90,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_matcher_for_the_very_value_asks_for_absence() {
+    fn only_equality_with_exact_value_is_stripped() {
         let stripped = |kind: MatchType, name: &str, value: &str| {
             let matchers =
                 external().strip(vec![Matcher::new(kind, name, value).unwrap()]).unwrap();

@@ -1,10 +1,10 @@
-//! A native histogram of a write request as a value: the message `prometheus.Histogram` decoded where it stands.
+//! Decoder of `prometheus.Histogram` and `io.prometheus.write.v2.Histogram`.
 //!
-//! What prost would give is what is taken: fields in any order, of each scalar and of each `oneof` the last, lists in one piece or in many.
-//! As Prometheus has it, a histogram is one of floats exactly if its count is a float; the lists and the zero count of the other
-//! kind are then left out.
+//! It decodes what prost would decode: fields in any order, the last value of each scalar and
+//! `oneof`, lists packed or not. As in Prometheus, a histogram is a float histogram exactly if its
+//! count is a float. The lists and the zero count of the other kind are ignored.
 //!
-//! Invariant: no list is longer than [`MAX_LIST`], whatever a request says.
+//! Invariant: no list is longer than [`MAX_LIST`].
 //!
 //! Source: `prompb/types.proto` and `prompb/codec.go` of Prometheus.
 
@@ -14,73 +14,75 @@ use crate::model::sample::{Sample, SampleValue};
 use crate::remote::protobuf::{DecodeMessageError, FieldKey, MAX_DEPTH, MessageCursor, WireType};
 use crate::remote::schema::FIELD_LEVEL;
 
-/// The longest list of buckets, spans or custom bounds that is taken: enough for 256 powers of two at the highest resolution that is stored.
-/// Libraries keep to some hundreds.
+/// Maximum number of buckets, spans or custom values: enough for 256 powers of two at the highest
+/// stored schema. Client libraries use some hundreds.
 pub const MAX_LIST: usize = 1 << 16;
 
-/// Why a histogram of a request can't be stored.
+/// Error of a native histogram in a request.
 #[derive(Debug, Clone, Copy, PartialEq, thiserror::Error)]
 pub enum HistogramError {
-    /// It has too much of something.
-    #[error("more than {MAX_LIST} buckets, spans or custom bounds")]
+    /// A list is longer than [`MAX_LIST`].
+    #[error("more than {MAX_LIST} buckets, spans or custom values")]
     TooLong,
-    /// It is none.
+    /// The histogram is not valid.
     #[error(transparent)]
     Invalid(#[from] InvalidHistogram),
 }
 
-/// A histogram that can't be stored.
+/// A histogram that cannot be stored.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct RejectedHistogram {
-    /// Its timestamp, ms; 0 where it was not reached.
+    /// Timestamp, ms; 0 if decoding ended before it.
     pub t: i64,
-    /// Why.
+    /// Error of the histogram.
     pub reason: HistogramError,
 }
 
-/// Decodes a histogram and makes it one that can be stored. `None` for bytes that are no such message.
+/// Decodes a histogram and normalizes it for storage. Returns `None` if the bytes are not such a
+/// message.
 pub(crate) fn storable_histogram(
     message: MessageCursor<'_>,
 ) -> Option<Result<Sample, RejectedHistogram>> {
     into_sample(message, HistogramFields::default())
 }
 
-/// The same of a histogram of remote write 2.0: `io.prometheus.write.v2.Histogram`, which has a start timestamp beside.
+/// Like [`storable_histogram`] for `io.prometheus.write.v2.Histogram`, which also has a start_timestamp
+/// timestamp.
 pub(crate) fn storable_histogram_v2(
     message: MessageCursor<'_>,
 ) -> Option<Result<Sample, RejectedHistogram>> {
-    into_sample(message, HistogramFields { start: Some(0), ..HistogramFields::default() })
+    into_sample(message, HistogramFields { start_timestamp: Some(0), ..HistogramFields::default() })
 }
 
 fn into_sample(
     message: MessageCursor<'_>,
-    mut found: HistogramFields,
+    mut fields: HistogramFields,
 ) -> Option<Result<Sample, RejectedHistogram>> {
-    match found.read(message) {
+    match fields.read(message) {
         Ok(()) => {}
-        Err(ReadStop::Damaged) => return None,
+        Err(ReadStop::Malformed) => return None,
         Err(ReadStop::TooLong) => {
             return Some(Err(RejectedHistogram {
-                t: found.timestamp,
+                t: fields.timestamp,
                 reason: HistogramError::TooLong,
             }));
         }
     }
-    let mut point = found.into_unchecked_sample();
-    Some(match point.value.normalize_for_storage() {
-        Ok(()) => Ok(point),
-        Err(why) => Err(RejectedHistogram { t: point.t, reason: why.into() }),
+    let mut sample = fields.into_unchecked_sample();
+    Some(match sample.value.normalize_for_storage() {
+        Ok(()) => Ok(sample),
+        Err(error) => Err(RejectedHistogram { t: sample.t, reason: error.into() }),
     })
 }
 
-/// A count in one of its two forms.
+/// Integer or float count.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum CountField {
     Int(u64),
     Float(f64),
 }
 
-/// The buckets of one side, in both forms.
+/// Buckets of one sign, as integer deltas and as float counts.
 #[derive(Debug, Default)]
 struct BucketLists {
     spans: Vec<Span>,
@@ -88,7 +90,6 @@ struct BucketLists {
     counts: Vec<f64>,
 }
 
-/// What the message has.
 #[derive(Debug, Default)]
 struct HistogramFields {
     count: Option<CountField>,
@@ -101,19 +102,18 @@ struct HistogramFields {
     reset_hint: u8,
     timestamp: i64,
     custom_values: Vec<f64>,
-    /// `None` where the message has no such field: then it is not known, whatever it holds.
-    start: Option<i64>,
+    /// `None` if the message type has no such field; field 17 is then unknown and skipped.
+    start_timestamp: Option<i64>,
 }
 
-/// Why reading ends early.
 enum ReadStop {
-    Damaged,
+    Malformed,
     TooLong,
 }
 
 impl From<DecodeMessageError> for ReadStop {
     fn from(_: DecodeMessageError) -> Self {
-        Self::Damaged
+        Self::Malformed
     }
 }
 
@@ -138,7 +138,9 @@ impl HistogramFields {
                 14 => self.reset_hint = varint(&mut message, key)? as u8,
                 15 => self.timestamp = varint(&mut message, key)? as i64,
                 16 => doubles(&mut message, key, &mut self.custom_values)?,
-                17 if self.start.is_some() => self.start = Some(varint(&mut message, key)? as i64),
+                17 if self.start_timestamp.is_some() => {
+                    self.start_timestamp = Some(varint(&mut message, key)? as i64)
+                }
                 _ => message.skip_value(key, MAX_DEPTH - FIELD_LEVEL)?,
             }
         }
@@ -186,7 +188,7 @@ impl HistogramFields {
                 custom_values: self.custom_values,
             })),
         };
-        Sample { start_timestamp: self.start.unwrap_or_default(), t, value }
+        Sample { start_timestamp: self.start_timestamp.unwrap_or_default(), t, value }
     }
 }
 
@@ -216,7 +218,7 @@ fn span(message: &mut MessageCursor<'_>, key: FieldKey) -> Result<Span, DecodeMe
     Ok(span)
 }
 
-/// A list of differences: all of it, a piece of it, or one.
+/// Reads integer deltas: one value, or a packed list that may continue in another field.
 fn varints(
     message: &mut MessageCursor<'_>,
     key: FieldKey,
@@ -226,7 +228,7 @@ fn varints(
         return push(list, zigzag64(varint(message, key)?));
     }
     let mut packed = message.message()?;
-    // Each has one byte that is the last one.
+    // Every varint ends with a byte below 0x80.
     let count = packed.rest().iter().filter(|byte| **byte < 0x80).count();
     reserve(list, count)?;
     while !packed.is_at_end() {
@@ -235,7 +237,7 @@ fn varints(
     Ok(())
 }
 
-/// A list of floats, in the same way.
+/// Reads float counts or custom values in the same way.
 fn doubles(
     message: &mut MessageCursor<'_>,
     key: FieldKey,
@@ -260,7 +262,7 @@ fn push<T>(list: &mut Vec<T>, value: T) -> Result<(), ReadStop> {
     Ok(())
 }
 
-/// Makes room for `count` more, if so many may be.
+/// Reserves space for `count` more values within [`MAX_LIST`].
 fn reserve<T>(list: &mut Vec<T>, count: usize) -> Result<(), ReadStop> {
     if count > MAX_LIST - list.len() {
         return Err(ReadStop::TooLong);
@@ -269,13 +271,13 @@ fn reserve<T>(list: &mut Vec<T>, count: usize) -> Result<(), ReadStop> {
     Ok(())
 }
 
-/// A `sint32`: of the varint the lower 32 bits count.
+/// Decodes a `sint32`; only the lower 32 bits of the varint count.
 fn zigzag32(value: u64) -> i32 {
     let value = value as u32;
     (value >> 1) as i32 ^ -((value & 1) as i32)
 }
 
-/// A `sint64`.
+/// Decodes a `sint64` (zigzag).
 fn zigzag64(value: u64) -> i64 {
     (value >> 1) as i64 ^ -((value & 1) as i64)
 }

@@ -1,7 +1,8 @@
-//! The metadata of a remote write 1.0 request, seen in place: one entry for each metric family.
+//! Metadata of a remote write 1.0 request, decoded in place: one entry per metric family.
 //!
-//! A view is only made of a request that [`crate::remote::request_index_v1`] has checked, so nothing here can fail: where it would, it ends.
-//! Requests have either series or metadata, as senders write them, so passing over the series costs nothing.
+//! A view exists only for a request that [`crate::remote::request_index_v1`] has checked, so
+//! decoding cannot fail. Senders put either series or metadata into a request, so skipping the
+//! series is cheap.
 
 use crate::model::metadata::{Metadata, MetadataRef, MetricType};
 use crate::remote::protobuf::{MAX_DEPTH, MessageCursor};
@@ -12,17 +13,18 @@ const FAMILY: u32 = 2;
 const HELP: u32 = 4;
 const UNIT: u32 = 5;
 
-/// How long the texts of an entry may be.
+/// Maximum sizes of a metadata entry.
 #[derive(Debug, Clone, Copy)]
 pub struct MetadataLimits {
-    /// Bytes of the family's name.
+    /// Maximum size of the family name, bytes.
     pub name_bytes: usize,
-    /// Bytes of unit and help text together: a copy of both goes to the log for each series of the family.
+    /// Maximum size of unit and help text together, bytes. The WAL stores both for each series of
+    /// the family.
     pub text_bytes: usize,
 }
 
 impl MetadataLimits {
-    /// Whether unit and help text may be stored.
+    /// Checks the size of unit and help text.
     pub(crate) fn check_size(&self, metadata: &MetadataRef<'_>) -> Result<(), MetadataError> {
         let bytes = metadata.unit.len() + metadata.help.len();
         if bytes > self.text_bytes {
@@ -33,38 +35,38 @@ impl MetadataLimits {
     }
 }
 
-/// Why an entry is not stored.
+/// Error of a metadata entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum MetadataError {
-    /// No name.
-    #[error("metadata without the name of a metric family")]
+    /// The family name is missing.
+    #[error("metadata without a metric family name")]
     NoName,
-    /// A long name.
+    /// The family name exceeds the limit (size, limit; bytes).
     #[error("metric family name of {0} bytes, the limit is {1}")]
     LongName(usize, usize),
-    /// A long unit or help text.
+    /// Unit and help text exceed the limit (size, limit; bytes).
     #[error("unit and help text of {0} bytes, the limit is {1}")]
     LongText(usize, usize),
 }
 
-/// What a request says of a metric family.
+/// Metadata of a metric family in a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct FamilyMetadata<'a> {
-    /// Its name.
+    /// Name of the metric family.
     pub family: &'a str,
-    /// Its type; one that is not known is `Unknown`.
+    /// Metric type; unknown numbers become `Unknown`.
     pub metric_type: MetricType,
-    /// Its help text, or empty.
+    /// Help text; empty if there is none.
     pub help: &'a str,
-    /// Its unit, or empty.
+    /// Unit; empty if there is none.
     pub unit: &'a str,
 }
 
 impl FamilyMetadata<'_> {
-    /// The metadata, to be kept.
+    /// Returns owned metadata.
     ///
     /// # Errors
-    /// [`MetadataError`] where the entry is over a limit.
+    /// [`MetadataError`] if the entry is without a name or over a limit.
     pub(crate) fn to_metadata(self, limits: &MetadataLimits) -> Result<Metadata, MetadataError> {
         if self.family.is_empty() {
             return Err(MetadataError::NoName);
@@ -79,7 +81,7 @@ impl FamilyMetadata<'_> {
     }
 }
 
-/// The entries of a checked request, in its order; `field` is that of the entries.
+/// Returns the entries of a checked request in its order. `field` is their field number.
 pub(crate) fn iter_families(body: &[u8], field: u32) -> impl Iterator<Item = FamilyMetadata<'_>> {
     let mut request = MessageCursor::new(body);
     std::iter::from_fn(move || {
@@ -94,7 +96,7 @@ pub(crate) fn iter_families(body: &[u8], field: u32) -> impl Iterator<Item = Fam
     })
 }
 
-/// A checked entry; the last value of each field wins.
+/// Decodes a checked entry; the last value of each field wins.
 fn decode(mut message: MessageCursor<'_>) -> FamilyMetadata<'_> {
     let mut entry = FamilyMetadata::default();
     while !message.is_at_end() {
@@ -117,7 +119,9 @@ fn read_field<'a>(message: &mut MessageCursor<'a>, entry: &mut FamilyMetadata<'a
     Some(())
 }
 
-/// By the numbers of `prometheus.MetricMetadata.MetricType`, which are those of 2.0 too, and of which only the lower 32 bits count.
+/// Returns the type for a number of `prometheus.MetricMetadata.MetricType`.
+///
+/// Remote write 2.0 uses the same numbers. Only the lower 32 bits count.
 pub(crate) fn metric_type(number: u64) -> MetricType {
     match number as u32 {
         1 => MetricType::Counter,
@@ -137,7 +141,7 @@ mod tests {
     use crate::model::metadata::MetricType;
 
     #[test]
-    fn an_entry_over_a_limit_is_not_kept() {
+    fn entry_over_a_limit_is_rejected() {
         let limits = MetadataLimits { name_bytes: 3, text_bytes: 6 };
         let entry = FamilyMetadata {
             family: "abc",

@@ -1,39 +1,42 @@
-//! The remote protocols: wire messages on one side, appender and querier on the other.
+//! Remote write, remote read and the Thanos store protocol, from message bytes to the database.
 //!
-//! No HTTP and no gRPC: the edge hands over bytes and gets back what became of them.
+//! The code here knows neither HTTP nor gRPC: the server passes bytes and receives outcomes.
 //!
-//! | file        | what                                                             |
-//! |-------------|------------------------------------------------------------------|
-//! | [`mod@write`] | stores a write request                                           |
-//! | `ingester`   | puts the parts of a write request into the appender              |
-//! | [`request_series`] | one series of a request of any protocol: the seam to its readers |
-//! | [`symbol_ref_error`] | why references of a 2.0 request are refused                     |
-//! | [`limits`]  | how much a write request may have                                |
-//! | [`request_index_v1`]  | finds series and samples in a write request, in place            |
-//! | [`series_v1`]  | one series of a write request, in place                          |
-//! | [`v2`]      | the same of remote write 2.0                                     |
-//! | `label`     | one label, in place                                              |
-//! | [`histogram`] | one native histogram of a write request, as a value            |
-//! | [`exemplar`] | one exemplar of a write request, as a value                     |
-//! | [`metadata`] | the metadata of a write request, in place                       |
-//! | [`write_outcome`] | what became of a write request                                   |
-//! | [`reject_reason`]  | why something of it was not stored                               |
-//! | [`rejections`] | what was not stored and why                                      |
-//! | [`read_request`] | a read request and what it asks for                         |
-//! | [`external_labels`] | what is added to each series that is read     |
-//! | [`read`]    | answers a read request with samples and histograms               |
-//! | [`chunked`] | answers a read request with chunks, message by message           |
-//! | `histogram_encoder` | histograms as messages                                   |
-//! | [`response_writer`] | where samples go: pieces                                   |
-//! | [`body_compression`] | how a body is packed                                             |
-//! | [`mod@decompress`] | undoes that, within bounds                                    |
-//! | [`snappy_writer`]  | a snappy block that is written piece by piece                    |
-//! | [`plain_writer`]   | a message that is written piece by piece                         |
-//! | [`thanos`]  | what a Thanos Receive router forwards                            |
-//! | [`pb`]      | the messages as prost has them: the schema, and the cold paths   |
-//! | [`stream_request`] | one message of a write stream, in place                  |
-//! | [`clock_skew`] | how far samples are ahead of the server clock                 |
-//! | [`metrics`] | what is counted                                                  |
+//! | module | content |
+//! |---|---|
+//! | [`mod@write`] | storage of a write request |
+//! | `ingester` | series, exemplars and metadata of a request into the appender |
+//! | [`request_series`] | trait for a series of a request, common to all protocols |
+//! | [`symbol_ref_error`] | errors of symbol references in a 2.0 request |
+//! | [`limits`] | limits of a write request |
+//! | [`request_index_v1`] | index of a 1.0 request, decoded in place |
+//! | [`series_v1`] | series of a 1.0 request, decoded in place |
+//! | [`v2`] | remote write 2.0 |
+//! | `label` | decoder of a label |
+//! | [`histogram`] | decoder of a native histogram |
+//! | [`exemplar`] | decoder of an exemplar |
+//! | [`metadata`] | metadata of a 1.0 request, decoded in place |
+//! | [`protobuf`] | cursor over protobuf messages |
+//! | `schema` | validation of messages by their known fields |
+//! | [`write_outcome`] | counts of stored and rejected items |
+//! | [`reject_reason`] | reasons for a rejection |
+//! | [`rejections`] | rejected items by reason, with the first series by name |
+//! | [`read_request`] | decoder and limits of a read request |
+//! | [`external_labels`] | labels added to every series that is read |
+//! | [`read`] | read responses with samples and histograms |
+//! | [`chunked`] | streamed read responses with chunks |
+//! | `histogram_encoder` | encoder of native histograms |
+//! | [`response_writer`] | trait for response output in pieces |
+//! | [`body_compression`] | compression formats of bodies and messages |
+//! | [`mod@decompress`] | decompression within limits |
+//! | [`snappy_writer`] | snappy block, written in pieces |
+//! | [`plain_writer`] | uncompressed message, written in pieces |
+//! | [`thanos`] | Thanos Receive requests and the Thanos store protocol |
+//! | [`pb`] | generated messages |
+//! | [`stream_request`] | message of a gRPC write stream, decoded in place |
+//! | [`clock_skew`] | time by which samples are ahead of the server clock |
+//! | [`metrics`] | metrics of writes and reads |
+//! | `known_data` | data set of the golden read tests |
 
 pub mod body_compression;
 pub mod chunked;

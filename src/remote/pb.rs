@@ -1,11 +1,11 @@
-//! The messages of the protocols, generated from `proto/` at build time, in modules named after their packages.
+//! Messages of the protocols, generated from `proto/` at build time into one module per package.
 //!
-//! prost is the schema, and it decodes and encodes whatever is not hot: requests to read, answers over gRPC. Write
-//! requests go through [`crate::remote::request_index_v1`] and its like instead.
+//! prost decodes and encodes everything that is not performance-critical: read requests and gRPC
+//! responses. Write requests go through [`crate::remote::request_index_v1`] and its siblings.
 
 #![allow(missing_docs, unreachable_pub, clippy::all, reason = "generated from proto/")]
 
 include!(concat!(env!("OUT_DIR"), "/messages.rs"));
 
-/// All of them as a `google.protobuf.FileDescriptorSet`, for gRPC reflection.
+/// Encoded `google.protobuf.FileDescriptorSet` of all messages, for gRPC reflection.
 pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));

@@ -1,24 +1,25 @@
-//! Reading protobuf in place: a cursor over borrowed bytes.
+//! Cursor over borrowed protobuf bytes.
 //!
-//! It accepts what prost accepts and refuses what prost refuses, down to overlong varints, unknown groups and their
-//! depth; `reader_tests.rs` proves that. A nested message is a cursor that ends where the message ends.
+//! It accepts exactly what prost accepts, including overlong varints and unknown groups up to the
+//! depth limit; the tests of the request indexes prove that. A nested message is a cursor that ends
+//! at the end of the message.
 //!
 //! Source: <https://protobuf.dev/programming-guides/encoding/>.
 
-/// How deep messages and groups may stand in each other: prost's limit.
+/// Maximum nesting depth of messages and groups: prost's limit.
 pub(crate) const MAX_DEPTH: u32 = 100;
 
-/// Bytes that are not the message they should be.
+/// Error of decoding a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("{what} at byte {offset}")]
 pub struct DecodeMessageError {
-    /// What is wrong.
+    /// Description of the defect.
     pub what: &'static str,
-    /// Where, counted from the start of the message.
+    /// Offset from the start of the outermost message, bytes.
     pub offset: usize,
 }
 
-/// How a field's value is laid out.
+/// Wire type of a field.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum WireType {
     Varint,
@@ -29,28 +30,29 @@ pub(crate) enum WireType {
     Fixed32,
 }
 
-/// Number and layout of the field that follows.
+/// Field number and wire type of a field.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct FieldKey {
     pub(crate) field: u32,
     pub(crate) wire: WireType,
 }
 
-/// A place in a message; offsets are those of the whole.
+/// Position in a message. Offsets are relative to the outermost message.
 #[derive(Debug, Clone)]
 pub(crate) struct MessageCursor<'a> {
-    /// Everything up to the end of the message that is read.
+    /// Bytes up to the end of the current message.
     bytes: &'a [u8],
     at: usize,
 }
 
 impl<'a> MessageCursor<'a> {
-    /// The start of a whole message.
+    /// Creates a cursor at the start of an outermost message.
     pub(crate) fn new(bytes: &'a [u8]) -> Self {
         Self { bytes, at: 0 }
     }
 
-    /// A message that lies at `start..end` of a whole; empty where that is not inside.
+    /// Creates a cursor over the message at `start..end` of `whole`; empty if that is out of
+    /// bounds.
     pub(crate) fn within(whole: &'a [u8], start: usize, end: usize) -> Self {
         let bytes = whole.get(..end).unwrap_or_default();
         Self { bytes, at: start.min(bytes.len()) }
@@ -66,13 +68,13 @@ impl<'a> MessageCursor<'a> {
         self.at >= self.bytes.len()
     }
 
-    /// What is left of the message.
+    /// Returns the unread bytes of the message.
     #[inline]
     pub(crate) fn rest(&self) -> &'a [u8] {
         &self.bytes[self.at..]
     }
 
-    /// Goes on by `len` bytes, at most to the end.
+    /// Advances by `len` bytes, at most to the end.
     #[inline]
     pub(crate) fn skip(&mut self, len: usize) {
         self.at = self.bytes.len().min(self.at + len);
@@ -82,7 +84,7 @@ impl<'a> MessageCursor<'a> {
         DecodeMessageError { what, offset: self.at }
     }
 
-    /// A varint of up to ten bytes and 64 bits; a longer form than needed is fine.
+    /// Reads a varint of up to ten bytes and 64 bits. Overlong encodings are accepted.
     #[inline]
     pub(crate) fn varint(&mut self) -> Result<u64, DecodeMessageError> {
         match self.rest().first() {
@@ -106,7 +108,7 @@ impl<'a> MessageCursor<'a> {
                 return Ok(value);
             }
         }
-        Err(self.error("cut off or too long varint"))
+        Err(self.error("truncated or overlong varint"))
     }
 
     #[inline]
@@ -128,7 +130,7 @@ impl<'a> MessageCursor<'a> {
         if field == 0 { Err(self.error("field number 0")) } else { Ok(FieldKey { field, wire }) }
     }
 
-    /// The bytes of a value that carries its length.
+    /// Reads a length-delimited value.
     #[inline]
     pub(crate) fn bytes(&mut self) -> Result<&'a [u8], DecodeMessageError> {
         let end = self.value_end()?;
@@ -137,7 +139,7 @@ impl<'a> MessageCursor<'a> {
         Ok(value)
     }
 
-    /// A nested message; this cursor goes on behind it.
+    /// Reads a nested message and moves this cursor to its end.
     #[inline]
     pub(crate) fn message(&mut self) -> Result<MessageCursor<'a>, DecodeMessageError> {
         let end = self.value_end()?;
@@ -146,42 +148,44 @@ impl<'a> MessageCursor<'a> {
         Ok(nested)
     }
 
-    /// Reads a length and says where the value ends that follows it.
+    /// Reads a length and returns the offset of the end of the value that follows.
     #[inline]
     fn value_end(&mut self) -> Result<usize, DecodeMessageError> {
         let len = self.varint()?;
-        let left = self.bytes.len() - self.at;
+        let remaining = self.bytes.len() - self.at;
         match usize::try_from(len) {
-            Ok(len) if len <= left => Ok(self.at + len),
+            Ok(len) if len <= remaining => Ok(self.at + len),
             _ => Err(self.error("length beyond the end of the message")),
         }
     }
 
-    /// A string, which must be UTF-8.
+    /// Reads a string, which must be UTF-8.
     pub(crate) fn string(&mut self) -> Result<&'a str, DecodeMessageError> {
         let start = self.at;
         let bytes = self.bytes()?;
-        std::str::from_utf8(bytes)
-            .map_err(|_| DecodeMessageError { what: "text that is not valid UTF-8", offset: start })
+        std::str::from_utf8(bytes).map_err(|_| DecodeMessageError {
+            what: "string that is not valid UTF-8",
+            offset: start,
+        })
     }
 
     #[inline]
     pub(crate) fn fixed64(&mut self) -> Result<u64, DecodeMessageError> {
         let Some(bytes) = self.rest().first_chunk::<8>() else {
-            return Err(self.error("cut off 64-bit value"));
+            return Err(self.error("truncated 64-bit value"));
         };
         self.at += 8;
         Ok(u64::from_le_bytes(*bytes))
     }
 
-    /// Leaves out the value of a field that is not known.
+    /// Skips the value of an unknown field.
     pub(crate) fn skip_value(
         &mut self,
         key: FieldKey,
         depth: u32,
     ) -> Result<(), DecodeMessageError> {
         if depth == 0 {
-            return Err(self.error("groups within groups without end"));
+            return Err(self.error("groups nested too deeply"));
         }
         match key.wire {
             WireType::Varint => self.varint().map(drop),
@@ -191,7 +195,7 @@ impl<'a> MessageCursor<'a> {
                 self.at += 4;
                 Ok(())
             }
-            WireType::Fixed32 => Err(self.error("cut off 32-bit value")),
+            WireType::Fixed32 => Err(self.error("truncated 32-bit value")),
             WireType::StartGroup => loop {
                 let inner = self.key()?;
                 if inner.wire != WireType::EndGroup {
@@ -199,14 +203,14 @@ impl<'a> MessageCursor<'a> {
                 } else if inner.field == key.field {
                     return Ok(());
                 } else {
-                    return Err(self.error("group ended by another's end"));
+                    return Err(self.error("mismatched end of group"));
                 }
             },
-            WireType::EndGroup => Err(self.error("end of a group that did not begin")),
+            WireType::EndGroup => Err(self.error("end of group without start")),
         }
     }
 
-    /// Refuses a known field in a layout that is not its own.
+    /// Checks that a known field has its wire type.
     #[inline]
     pub(crate) fn expect_wire_type(
         &self,

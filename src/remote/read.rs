@@ -1,9 +1,12 @@
-//! Answering a remote read with SAMPLES (floats and native histograms), in the pieces of a snappy block or as it is.
+//! Remote read responses of type SAMPLES: floats and native histograms.
 //!
-//! The answer is encoded by hand while the series are read: labels are already in the form of the wire, a sample is a few
-//! bytes, and the bits of each value are kept (-0 too, which proto3's own encoders leave out). Samples and histograms of a series stand in
-//! the order of time, which for a decoder is that of two lists. What is in memory is the
-//! answer and one series. Blocks its thread; the same for HTTP and gRPC.
+//! # Encoding
+//! Responses are encoded by hand while the series are read. Labels are already stored in wire
+//! format, and the bits of every value are kept (-0 too, which proto3 encoders leave out). Samples
+//! and histograms of a series are interleaved by time; a decoder sorts them into two lists.
+//!
+//! # Memory
+//! The response and one series. Blocks its thread. HTTP and gRPC share this code.
 
 use crate::model::float_sample::FloatSample;
 use crate::model::sample::{Sample, SampleValue};
@@ -20,105 +23,109 @@ use crate::tsdb::query::source::QueryError;
 use bytes::Bytes;
 use prost::encoding::{encode_varint, encoded_len_varint};
 
-/// A series is kept whole up to this size; a longer one goes to the answer in parts.
+/// Size up to which a series is buffered, bytes. A longer one is written in parts.
 const SERIES_BYTES: usize = 1 << 20;
 
-/// Keys of fields with a length: `results` of ReadResponse, `timeseries` of QueryResult, `samples` and `histograms` of TimeSeries.
+/// Keys of length-delimited fields: `results` of `ReadResponse`, `timeseries` of `QueryResult`,
+/// `samples` and `histograms` of `TimeSeries`.
 const RESULTS_KEY: u8 = 0x0a;
 pub(super) const TIMESERIES_KEY: u8 = 0x0a;
 const SAMPLES_KEY: u8 = 0x12;
 const HISTOGRAMS_KEY: u8 = 0x22;
-/// Keys of Sample: `sample` (64 bits) and `timestamp` (varint).
+/// Keys of `Sample`: `value` (64 bits) and `timestamp` (varint).
 const VALUE_KEY: u8 = 0x09;
 const TIMESTAMP_KEY: u8 = 0x10;
 
-/// How much an answer may be, and how it is given.
+/// Limits and capabilities of read responses.
 #[derive(Debug, Clone, Copy)]
 pub struct ReadLimits {
-    /// Samples and histograms of one query that is answered with samples; `None` for no limit.
+    /// Maximum number of samples and histograms in a SAMPLES response, per query; `None` =
+    /// unlimited.
     pub samples: Option<u64>,
-    /// Bytes of such an answer, as it is sent.
+    /// Maximum size of a SAMPLES response as it is sent, bytes.
     pub answer_bytes: usize,
-    /// Bytes of a frame of a streamed answer.
+    /// Target size of a frame of a streamed response, bytes.
     pub frame_bytes: usize,
-    /// Which encodings go to the reader of a streamed answer as they are stored.
+    /// Chunk encodings that a streamed response may contain; others are re-encoded.
     pub readable: SupportedEncodings,
 }
 
-/// What answers are made of.
+/// Source of read responses: database, external labels and limits.
 #[derive(Debug, Clone)]
 pub struct ReadSource<'a> {
-    /// The data.
+    /// Database that is queried.
     pub db: &'a Db,
-    /// What each series gets besides its own labels.
+    /// Labels that are added to each series.
     pub external: ExternalLabels,
-    /// The bounds of the answer.
+    /// Limits of a response.
     pub limits: ReadLimits,
 }
 
-/// An answer.
+/// Encoded SAMPLES response.
 #[derive(Debug)]
 pub struct SamplesResponse {
-    /// A `prometheus.ReadResponse`, in pieces.
+    /// Encoded `prometheus.ReadResponse`, in pieces.
     pub pieces: Vec<Bytes>,
-    /// Samples and histograms in it.
+    /// Number of samples and histograms in it.
     pub samples: u64,
 }
 
-/// Answers a request with a snappy block. `reserve` is told how many more bytes are in memory, and may say that it is enough.
+/// Reads the samples that `request` selects, as a snappy block.
+///
+/// `reserve` is called with the number of bytes by which the response grew, and may abort the read.
 ///
 /// # Errors
-/// [`RemoteReadError`]; there is no answer then, also no part of one.
+/// [`RemoteReadError`]; no part of a response exists then.
 pub fn read_samples(
     source: ReadSource<'_>,
     request: &pb::ReadRequest,
-    more: &mut dyn FnMut(usize) -> Result<(), ReadAbort>,
+    reserve: &mut dyn FnMut(usize) -> Result<(), ReadAbort>,
 ) -> Result<SamplesResponse, RemoteReadError> {
-    read_samples_with::<SnappyWriter>(source, request, more)
+    read_samples_with::<SnappyWriter>(source, request, reserve)
 }
 
-/// As [`read_samples`], not compressed.
+/// Like [`read_samples`], without compression.
 ///
 /// # Errors
-/// [`RemoteReadError`]; there is no answer then, also no part of one.
+/// [`RemoteReadError`]; no part of a response exists then.
 pub fn read_samples_plain(
     source: ReadSource<'_>,
     request: &pb::ReadRequest,
-    more: &mut dyn FnMut(usize) -> Result<(), ReadAbort>,
+    reserve: &mut dyn FnMut(usize) -> Result<(), ReadAbort>,
 ) -> Result<SamplesResponse, RemoteReadError> {
-    read_samples_with::<PlainWriter>(source, request, more)
+    read_samples_with::<PlainWriter>(source, request, reserve)
 }
 
 fn read_samples_with<W: ResponseWriter>(
     source: ReadSource<'_>,
     request: &pb::ReadRequest,
-    more: &mut dyn FnMut(usize) -> Result<(), ReadAbort>,
+    reserve: &mut dyn FnMut(usize) -> Result<(), ReadAbort>,
 ) -> Result<SamplesResponse, RemoteReadError> {
-    let mut answering = SamplesResponseEncoder {
+    let mut encoder = SamplesResponseEncoder {
         writer: W::default(),
         series: Vec::new(),
         histograms: HistogramEncoder::default(),
         source,
         samples: 0,
         reported_bytes: 0,
-        reserve: more,
+        reserve,
     };
     for query in &request.queries {
-        answering.query(query)?;
+        encoder.query(query)?;
     }
-    let SamplesResponseEncoder { writer, samples, .. } = answering;
+    let SamplesResponseEncoder { writer, samples, .. } = encoder;
     Ok(SamplesResponse { pieces: writer.finish()?, samples })
 }
 
-/// An answer while it is made.
+/// Encoder of a SAMPLES response.
 struct SamplesResponseEncoder<'a, W> {
     writer: W,
-    /// The fields of the series that is being read, as far as they are not with the writer yet.
+    /// Encoded fields of the current series that are not written yet.
     series: Vec<u8>,
     histograms: HistogramEncoder,
     source: ReadSource<'a>,
     samples: u64,
-    /// Bytes that were told to `reserve`.
+    /// Bytes already reported to `reserve`.
     reported_bytes: usize,
     reserve: &'a mut dyn FnMut(usize) -> Result<(), ReadAbort>,
 }
@@ -128,37 +135,37 @@ impl<W: ResponseWriter> SamplesResponseEncoder<'_, W> {
         let ReadSelection { matchers, range } = ReadSelection::new(query, &self.source.external)?;
         let result = self.writer.reserve_placeholder();
         let start = self.writer.content_len();
-        let mut left = self.source.limits.samples.unwrap_or(u64::MAX);
+        let mut remaining = self.source.limits.samples.unwrap_or(u64::MAX);
         let querier = self.source.db.querier();
         for series in querier.select(&matchers, range)? {
             let series = series?;
             let labels = self.source.external.add(series.labels());
-            self.add_series(labels.as_bytes(), series.samples(range), &mut left)?;
+            self.add_series(labels.as_bytes(), series.samples(range), &mut remaining)?;
         }
         let len = self.writer.content_len() - start;
         self.writer.fill_placeholder(result, &message_header(RESULTS_KEY, len));
         Ok(())
     }
 
-    /// Adds a series, if it has points.
+    /// Adds a series, unless it has no samples.
     fn add_series(
         &mut self,
-        packed_labels: &[u8],
-        points: impl Iterator<Item = Result<Sample, QueryError>>,
-        left: &mut u64,
+        label_bytes: &[u8],
+        samples: impl Iterator<Item = Result<Sample, QueryError>>,
+        remaining: &mut u64,
     ) -> Result<(), RemoteReadError> {
         self.series.clear();
-        self.series.extend_from_slice(packed_labels);
+        self.series.extend_from_slice(label_bytes);
         let mut parts: Option<SplitSeries> = None;
         let mut empty = true;
-        for point in points {
-            let point = point?;
+        for sample in samples {
+            let sample = sample?;
             empty = false;
-            *left = left.checked_sub(1).ok_or_else(|| {
+            *remaining = remaining.checked_sub(1).ok_or_else(|| {
                 RemoteReadError::SampleLimit(self.source.limits.samples.unwrap_or(u64::MAX))
             })?;
             self.samples += 1;
-            self.put_sample(&point);
+            self.put_sample(&sample);
             if self.series.len() >= SERIES_BYTES {
                 let writer = &mut self.writer;
                 parts.get_or_insert_with(|| SplitSeries {
@@ -174,22 +181,22 @@ impl<W: ResponseWriter> SamplesResponseEncoder<'_, W> {
                 self.writer.write(&message_header(TIMESERIES_KEY, self.series.len() as u64));
                 self.flush_series()?;
             }
-            Some(SplitSeries { header: gap, start }) => {
+            Some(SplitSeries { header: placeholder, start }) => {
                 self.flush_series()?;
                 let len = self.writer.content_len() - start;
-                self.writer.fill_placeholder(gap, &message_header(TIMESERIES_KEY, len));
+                self.writer.fill_placeholder(placeholder, &message_header(TIMESERIES_KEY, len));
             }
         }
         Ok(())
     }
 
-    fn put_sample(&mut self, point: &Sample) {
-        let message = match &point.value {
+    fn put_sample(&mut self, sample: &Sample) {
+        let message = match &sample.value {
             SampleValue::Float(v) => {
-                return put_float_sample(&mut self.series, FloatSample::new(point.t, *v));
+                return put_float_sample(&mut self.series, FloatSample::new(sample.t, *v));
             }
-            SampleValue::Histogram(histogram) => self.histograms.integer(point.t, histogram),
-            SampleValue::FloatHistogram(histogram) => self.histograms.float(point.t, histogram),
+            SampleValue::Histogram(histogram) => self.histograms.integer(sample.t, histogram),
+            SampleValue::FloatHistogram(histogram) => self.histograms.float(sample.t, histogram),
         };
         self.series.push(HISTOGRAMS_KEY);
         encode_varint(message.len() as u64, &mut self.series);
@@ -209,13 +216,13 @@ impl<W: ResponseWriter> SamplesResponseEncoder<'_, W> {
     }
 }
 
-/// A series that goes to the writer in parts: the gap for its header, and where its content begins.
+/// A series written in parts: the placeholder for its header, and the content offset after it.
 struct SplitSeries {
     header: Placeholder,
     start: u64,
 }
 
-/// The key and length in front of a message.
+/// Returns the key and length that precede a message.
 pub(super) fn message_header(key: u8, len: u64) -> Vec<u8> {
     let mut bytes = vec![key];
     encode_varint(len, &mut bytes);
@@ -224,7 +231,7 @@ pub(super) fn message_header(key: u8, len: u64) -> Vec<u8> {
 
 pub(super) fn put_float_sample(out: &mut Vec<u8>, sample: FloatSample) {
     let (bits, t) = (sample.v.to_bits(), sample.t as u64);
-    // Fields that are zero are left out; -0 is not zero here.
+    // Zero fields are remaining out. -0 is not zero here.
     let value_len = if bits == 0 { 0 } else { 9 };
     let timestamp_len = if t == 0 { 0 } else { 1 + encoded_len_varint(t) };
     out.extend_from_slice(&[SAMPLES_KEY, (value_len + timestamp_len) as u8]);

@@ -1,6 +1,7 @@
-//! One series of a write request, seen in place: its labels as bytes or one by one, its samples, histograms and exemplars as they are decoded.
+//! Series of a remote write 1.0 request, decoded in place.
 //!
-//! A view is only made of a request that [`crate::remote::request_index_v1`] has checked, so nothing here can fail: where it would, it ends.
+//! A view exists only for a request that [`crate::remote::request_index_v1`] has checked, so
+//! decoding cannot fail. An iterator that meets malformed bytes ends.
 
 use crate::model::exemplar::Exemplar;
 use crate::model::float_sample::FloatSample;
@@ -17,38 +18,39 @@ pub(crate) const LABELS: u32 = 1;
 pub(crate) const SAMPLES: u32 = 2;
 pub(crate) const EXEMPLARS: u32 = 3;
 pub(crate) const HISTOGRAMS: u32 = 4;
-/// Field numbers of `FloatSample`.
+/// Field numbers of `prometheus.Sample`.
 const SAMPLE_VALUE: u32 = 1;
 const SAMPLE_TIMESTAMP: u32 = 2;
 
-/// The keys of some of those fields, as bytes.
+/// Keys of some of these fields, as bytes.
 pub(crate) const LABELS_KEY: u8 = (LABELS << 3) as u8 | 2;
 pub(crate) const SAMPLES_KEY: u8 = (SAMPLES << 3) as u8 | 2;
 const SAMPLE_VALUE_KEY: u8 = (SAMPLE_VALUE << 3) as u8 | 1;
 const SAMPLE_TIMESTAMP_KEY: u8 = (SAMPLE_TIMESTAMP << 3) as u8;
 
-/// Where one series lies in the body, and what it has. A body is shorter than 2^32 bytes.
+/// Position and contents of a series in the body. A body is shorter than 2^32 bytes.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct SeriesSpanV1 {
     pub(crate) start: u32,
     pub(crate) end: u32,
-    /// The first run of label fields.
+    /// Start of the first run of label fields.
     pub(crate) labels_start: u32,
     pub(crate) labels_end: u32,
     pub(crate) samples: u32,
     pub(crate) exemplars: u32,
     pub(crate) histograms: u32,
-    /// Whether there are labels outside of that run.
+    /// `true` if there are labels outside of that run.
     pub(crate) has_scattered_labels: bool,
 }
 
-/// A sample as every sender writes it, and how many bytes it takes with its key.
+/// A sample in the common encoding, and its length with the key, bytes.
 pub(crate) struct FastSample {
     pub(crate) sample: FloatSample,
     pub(crate) len: usize,
 }
 
-/// Decodes a sample (with its key) that is written as usual: value, timestamp, nothing else.
+/// Decodes a sample (with its key) in the common encoding: value, timestamp, nothing else.
+/// Returns `None` for any other encoding.
 #[inline]
 pub(crate) fn decode_sample_fast(bytes: &[u8]) -> Option<FastSample> {
     let len = *bytes.get(1)?;
@@ -56,7 +58,7 @@ pub(crate) fn decode_sample_fast(bytes: &[u8]) -> Option<FastSample> {
     let (head, timestamp) = fields.split_first_chunk::<10>()?;
     let [SAMPLE_VALUE_KEY, value @ .., SAMPLE_TIMESTAMP_KEY] = head else { return None };
     let value: [u8; 8] = *value.first_chunk()?;
-    // Up to nine bytes, of which only the last is below 0x80, are a varint without any doubt.
+    // Up to nine bytes of which only the last is below 0x80 are always a valid varint.
     let (&last, others) = timestamp.split_last()?;
     if last >= 0x80 || others.len() > 8 {
         return None;
@@ -72,7 +74,7 @@ pub(crate) fn decode_sample_fast(bytes: &[u8]) -> Option<FastSample> {
     Some(FastSample { sample, len: 2 + usize::from(len) })
 }
 
-/// Decodes a sample, which stands `level` messages deep, however it is written.
+/// Decodes a sample at nesting depth `level` in any valid encoding.
 pub(crate) fn decode_sample(
     mut message: MessageCursor<'_>,
     level: u32,
@@ -103,47 +105,51 @@ pub struct SeriesV1<'a> {
 }
 
 impl<'a> SeriesV1<'a> {
-    /// The series at `span` of a checked request.
+    /// Creates a view of the series at `span` of a checked request.
     pub(crate) fn new(body: &'a [u8], span: SeriesSpanV1) -> Self {
         Self { body, span }
     }
 
-    /// All labels as they stand in the body, or `None` where they stand in several places.
+    /// Returns the bytes of all label fields, or `None` if they are not contiguous.
     #[must_use]
     pub fn packed_labels(&self) -> Option<&'a [u8]> {
-        let SeriesSpanV1 { labels_start, labels_end, has_scattered_labels: labels_split, .. } =
-            self.span;
-        if labels_split { None } else { self.body.get(labels_start as usize..labels_end as usize) }
+        let SeriesSpanV1 { labels_start, labels_end, has_scattered_labels, .. } = self.span;
+        if has_scattered_labels {
+            None
+        } else {
+            self.body.get(labels_start as usize..labels_end as usize)
+        }
     }
 
-    /// The labels one by one, in the order of the body: as they are, also empty and repeated ones.
+    /// Returns the labels in the order of the body, including empty and repeated ones.
     pub fn labels(&self) -> impl Iterator<Item = (&'a str, &'a str)> + use<'a> {
         let mut fields = self.fields(self.span.start);
         std::iter::from_fn(move || fields.find(LABELS).map(decode_label))
     }
 
-    /// The samples in the order of the body.
+    /// Returns the samples in the order of the body.
     #[must_use]
     pub fn samples(&self) -> Samples<'a> {
-        // Most often they begin where the labels end; labels in several places are rare enough to begin at the start.
+        // Samples usually follow the labels. Otherwise the search begins at the start of the
+        // series.
         let start = if self.span.labels_start == self.span.start {
             self.span.labels_end
         } else {
             self.span.start
         };
-        Samples { fields: self.fields(start), left: self.span.samples }
+        Samples { fields: self.fields(start), remaining: self.span.samples }
     }
 
-    /// The native histograms in the order of the body, each one made storable or refused.
+    /// Returns the native histograms in the order of the body, each made storable or rejected.
     #[must_use]
     pub fn histograms(&self) -> Histograms<'a> {
-        Histograms { fields: self.fields(self.span.start), left: self.span.histograms }
+        Histograms { fields: self.fields(self.span.start), remaining: self.span.histograms }
     }
 
-    /// The exemplars in the order of the body.
+    /// Returns the exemplars in the order of the body.
     #[must_use]
     pub fn exemplars(&self) -> Exemplars<'a> {
-        Exemplars { fields: self.fields(self.span.start), left: self.span.exemplars }
+        Exemplars { fields: self.fields(self.span.start), remaining: self.span.exemplars }
     }
 
     fn fields(&self, start: u32) -> FieldCursor<'a> {
@@ -188,7 +194,7 @@ struct FieldCursor<'a> {
 }
 
 impl<'a> FieldCursor<'a> {
-    /// The next message that is a value of `field`. The series was checked, so an error can only be its end.
+    /// Returns the next message in `field`. The series was checked, so an error means its end.
     fn find(&mut self, field: u32) -> Option<MessageCursor<'a>> {
         while !self.cursor.is_at_end() {
             let key: FieldKey = self.cursor.key().ok()?;
@@ -201,11 +207,11 @@ impl<'a> FieldCursor<'a> {
     }
 }
 
-/// The samples of a series, decoded where they stand.
+/// Iterator over the samples of a series.
 #[derive(Debug, Clone)]
 pub struct Samples<'a> {
     fields: FieldCursor<'a>,
-    left: u32,
+    remaining: u32,
 }
 
 impl Iterator for Samples<'_> {
@@ -213,62 +219,62 @@ impl Iterator for Samples<'_> {
 
     #[inline]
     fn next(&mut self) -> Option<FloatSample> {
-        self.left = self.left.checked_sub(1)?;
+        self.remaining = self.remaining.checked_sub(1)?;
         if let rest @ [SAMPLES_KEY, ..] = self.fields.cursor.rest()
-            && let Some(usual) = decode_sample_fast(rest)
+            && let Some(sample) = decode_sample_fast(rest)
         {
-            self.fields.cursor.skip(usual.len);
-            return Some(usual.sample);
+            self.fields.cursor.skip(sample.len);
+            return Some(sample.sample);
         }
         self.fields.find(SAMPLES).and_then(|message| decode_sample(message, FIELD_LEVEL).ok())
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
-        (self.left as usize, Some(self.left as usize))
+        (self.remaining as usize, Some(self.remaining as usize))
     }
 }
 
 impl ExactSizeIterator for Samples<'_> {}
 
-/// The native histograms of a series, decoded where they stand.
+/// Iterator over the native histograms of a series.
 #[derive(Debug, Clone)]
 pub struct Histograms<'a> {
     fields: FieldCursor<'a>,
-    left: u32,
+    remaining: u32,
 }
 
 impl Iterator for Histograms<'_> {
     type Item = Result<Sample, RejectedHistogram>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        self.left = self.left.checked_sub(1)?;
+        self.remaining = self.remaining.checked_sub(1)?;
         self.fields.find(HISTOGRAMS).and_then(storable_histogram)
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
-        (self.left as usize, Some(self.left as usize))
+        (self.remaining as usize, Some(self.remaining as usize))
     }
 }
 
 impl ExactSizeIterator for Histograms<'_> {}
 
-/// The exemplars of a series, decoded where they stand.
+/// Iterator over the exemplars of a series.
 #[derive(Debug, Clone)]
 pub struct Exemplars<'a> {
     fields: FieldCursor<'a>,
-    left: u32,
+    remaining: u32,
 }
 
 impl Iterator for Exemplars<'_> {
     type Item = Result<Exemplar, RejectedExemplar>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        self.left = self.left.checked_sub(1)?;
+        self.remaining = self.remaining.checked_sub(1)?;
         self.fields.find(EXEMPLARS).and_then(decode_exemplar)
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
-        (self.left as usize, Some(self.left as usize))
+        (self.remaining as usize, Some(self.remaining as usize))
     }
 }
 

@@ -1,23 +1,23 @@
-//! What became of a write request that was one.
+//! Counts of stored and rejected items of a write request.
 
 use crate::remote::rejections::Rejections;
 
-/// How much is stored, and what is not. What was stored before counts as stored.
+/// Outcome of a decoded write request. Duplicate samples count as stored.
 #[derive(Debug, Clone, Default)]
 pub struct WriteOutcome {
-    /// Float samples that are stored.
+    /// Number of stored float samples.
     pub samples: u64,
-    /// Native histograms that are stored.
+    /// Number of stored native histograms.
     pub histograms: u64,
-    /// Exemplars that are stored.
+    /// Number of stored exemplars.
     pub exemplars: u64,
-    /// Exemplars that are not, as whoever runs narthex wants none: their sender need not hear of it.
+    /// Number of exemplars ignored because exemplar storage is disabled. The sender is not told.
     pub exemplars_ignored: u64,
-    /// Samples and histograms that are stored and came without metadata.
+    /// Number of stored samples and histograms that came without metadata.
     pub without_metadata: u64,
     /// Newest timestamp of the samples and histograms, rejected ones included, ms; `None` if there
     /// are none.
     pub newest_ms: Option<i64>,
-    /// What is not stored.
+    /// Rejected items by reason.
     pub rejections: Rejections,
 }
