@@ -1,21 +1,21 @@
-//! A message in pieces as it is.
+//! Uncompressed message that is written in pieces.
 
 use crate::remote::response_writer::{Placeholder, ResponseTooLong, ResponseWriter};
 use bytes::Bytes;
 
-/// Size of a piece, unless a gap ends it.
+/// Size of a piece, bytes, unless a placeholder ends it earlier.
 const PIECE_BYTES: usize = 64 << 10;
-/// What a frame of gRPC can say of its length.
+/// Maximum length of a gRPC message, bytes.
 const MAX_BYTES: u64 = u32::MAX as u64;
 
-/// Writes the message.
+/// Writer of an uncompressed message.
 #[derive(Debug, Default)]
 pub(crate) struct PlainWriter {
     pending: Vec<u8>,
     pieces: Vec<Bytes>,
-    /// Bytes of the content so far.
+    /// Length of the content so far, bytes.
     content: u64,
-    /// Bytes of all finished pieces.
+    /// Length of all finished pieces, bytes.
     written: usize,
 }
 
@@ -23,8 +23,8 @@ impl ResponseWriter for PlainWriter {
     fn write(&mut self, mut bytes: &[u8]) {
         self.content += bytes.len() as u64;
         while !bytes.is_empty() {
-            let room = PIECE_BYTES - self.pending.len();
-            let (now, later) = bytes.split_at(room.min(bytes.len()));
+            let free = PIECE_BYTES - self.pending.len();
+            let (now, later) = bytes.split_at(free.min(bytes.len()));
             self.pending.extend_from_slice(now);
             bytes = later;
             if self.pending.len() == PIECE_BYTES {
@@ -39,10 +39,10 @@ impl ResponseWriter for PlainWriter {
         Placeholder(self.pieces.len() - 1)
     }
 
-    fn fill_placeholder(&mut self, gap: Placeholder, bytes: &[u8]) {
+    fn fill_placeholder(&mut self, placeholder: Placeholder, bytes: &[u8]) {
         self.content += bytes.len() as u64;
         self.written += bytes.len();
-        self.pieces[gap.0] = Bytes::copy_from_slice(bytes);
+        self.pieces[placeholder.0] = Bytes::copy_from_slice(bytes);
     }
 
     fn content_len(&self) -> u64 {
@@ -78,12 +78,12 @@ mod tests {
     use crate::remote::response_writer::ResponseWriter;
 
     #[test]
-    fn pieces_and_gaps_read_as_one_message() {
+    fn pieces_and_placeholders_form_one_message() {
         let mut writer = PlainWriter::default();
-        let gap = writer.reserve_placeholder();
+        let placeholder = writer.reserve_placeholder();
         let content: Vec<u8> = (0..PIECE_BYTES * 2 + 7).map(|i| (i % 251) as u8).collect();
         writer.write(&content);
-        writer.fill_placeholder(gap, b"gap");
+        writer.fill_placeholder(placeholder, b"gap");
         assert_eq!(writer.content_len(), content.len() as u64 + 3);
         assert_eq!(writer.written_len(), content.len() + 3);
         assert_eq!(writer.finish().unwrap().concat(), [b"gap", &content[..]].concat());

@@ -1,8 +1,9 @@
-//! A remote read's request: decoded, held against limits, and what it asks for.
+//! Remote read request: decoding, limits, and the series that it selects.
 //!
-//! Where Prometheus decides something of a request, this does the same: the type of the answer is the first of the client's list that is known; a
-//! selection's times are those of its hints, where it has some (`selectSeriesSet` in `tsdb/querier.go`); what a request says of its own type and encoding is not
-//! looked at (`DecodeReadRequest` in `storage/remote/codec.go`).
+//! Decisions follow Prometheus. The response type is the first known one of the client's list. The
+//! time range of the hints, if present, narrows that of the query (`selectSeriesSet` in
+//! `tsdb/querier.go`). The content type and encoding headers are not checked (`DecodeReadRequest`
+//! in `storage/remote/codec.go`).
 
 use crate::model::matcher::error::MatcherError;
 use crate::model::matcher::{MatchType, Matcher};
@@ -15,97 +16,102 @@ use crate::remote::response_writer::ResponseTooLong;
 use crate::tsdb::query::source::QueryError;
 use prost::Message;
 
-/// Largest request after decompression. Matchers are short; with dozens of them it is a few KiB.
+/// Maximum size of a request after decompression, bytes. A request with dozens of matchers has a
+/// few KiB.
 const MAX_REQUEST_BYTES: usize = 1 << 20;
-/// Most queries, and matchers of one query.
+/// Maximum number of queries, and of matchers in one query.
 const MAX_QUERIES: usize = 1000;
 const MAX_MATCHERS: usize = 1000;
 
-/// Why a read was given up by who asked for it.
+/// Reason for aborting a read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum ReadAbort {
-    /// There is no memory for it now.
+    /// The byte budget for responses is exhausted.
     #[error("too many bytes in flight")]
     Busy,
-    /// Nobody waits for the answer any more.
-    #[error("the client is gone")]
+    /// The client has disconnected.
+    #[error("client disconnected")]
     ClientGone,
-    /// It takes too long to work it out.
-    #[error("the read took longer than --query.timeout")]
+    /// The read exceeded its time limit.
+    #[error("read exceeded --query.timeout")]
     TimedOut,
-    /// Whoever waits for it takes too little of it.
-    #[error("the client did not take the answer in time")]
+    /// The client reads the response too slowly.
+    #[error("client did not read the response in time")]
     SlowClient,
 }
 
-/// Why a read has no answer.
+/// Error of a remote read.
 #[derive(Debug, thiserror::Error)]
 pub enum RemoteReadError {
     /// The body is not a snappy block.
     #[error("the body is not a snappy block: {0}")]
     NotSnappy(#[from] snap::Error),
-    /// The request is too large.
-    #[error("the request has {size} bytes after decompression, the limit is {limit}", limit = MAX_REQUEST_BYTES)]
+    /// The request exceeds the maximum size.
+    #[error(
+        "request has {size} bytes after decompression, the limit is {limit}",
+        limit = MAX_REQUEST_BYTES
+    )]
     TooLarge {
-        /// Bytes, as the body declares them.
+        /// Size after decompression, bytes.
         size: usize,
     },
-    /// It is not a request.
+    /// The body is not a valid message.
     #[error("the body is not a prometheus.ReadRequest: {0}")]
     Malformed(#[from] prost::DecodeError),
-    /// Too many queries or matchers.
+    /// The request has too many queries, matchers or other items.
     #[error("the request has more than {limit} {what}")]
     TooMany {
-        /// Of what.
+        /// Items that are too many.
         what: &'static str,
-        /// How many there may be.
+        /// Maximum number of items.
         limit: usize,
     },
-    /// No way of answering that is asked for is known.
+    /// None of the accepted response types is known.
     #[error(
-        "server does not support any of the requested response types: {}; supported: map[SAMPLES:{{}} STREAMED_XOR_CHUNKS:{{}}]",
+        "server does not support any of the requested response types: {}; \
+         supported: map[SAMPLES:{{}} STREAMED_XOR_CHUNKS:{{}}]",
         format_response_types(.0)
     )]
     ResponseType(Vec<i32>),
-    /// A matcher of an unknown kind.
+    /// A matcher has an unknown type.
     #[error("unknown matcher type {0}")]
     MatcherType(i32),
-    /// A matcher that can't be.
+    /// A matcher is not valid.
     #[error(transparent)]
     Matcher(#[from] MatcherError),
-    /// More samples than allowed.
+    /// The query selects more samples than allowed.
     #[error("exceeded sample limit ({0})")]
     SampleLimit(u64),
-    /// A larger answer than allowed.
-    #[error("the answer is larger than {0} bytes: ask for fewer series or a shorter time")]
+    /// The response exceeds its limit in bytes.
+    #[error("response exceeds {0} bytes; select fewer series or a shorter time range")]
     AnswerLimit(usize),
-    /// A larger answer than can be.
-    #[error("the answer is {0}")]
+    /// The response exceeds the maximum length of a message.
+    #[error("response is {0}")]
     TooLong(#[from] ResponseTooLong),
-    /// The thread that answers broke.
-    #[error("answering the read failed")]
+    /// The thread that built the response panicked.
+    #[error("internal error while building the response")]
     Panicked,
-    /// Given up.
+    /// The read was aborted early.
     #[error(transparent)]
     Stopped(#[from] ReadAbort),
-    /// The data can't be read.
+    /// The stored data cannot be read.
     #[error(transparent)]
     Query(#[from] QueryError),
 }
 
-/// What a selection is made of.
+/// Matchers and time range of a query, for the stored series.
 #[derive(Debug, Clone)]
 pub struct ReadSelection {
-    /// All of them hold for the series.
+    /// Matchers that a series must all satisfy.
     pub matchers: Vec<Matcher>,
-    /// The times that are wanted, both ends included.
+    /// Time range, both ends included.
     pub range: TimeRange,
 }
 
-/// Reads a request as it is sent over HTTP: a snappy block.
+/// Decodes a request as it is sent over HTTP: a snappy block.
 ///
 /// # Errors
-/// [`RemoteReadError`] for whatever is not a request that can be answered.
+/// [`RemoteReadError`] if the body is not a request or exceeds a limit.
 pub fn decode_request(body: &[u8]) -> Result<pb::ReadRequest, RemoteReadError> {
     if body.is_empty() {
         return Err(snap::Error::Empty.into());
@@ -117,10 +123,10 @@ pub fn decode_request(body: &[u8]) -> Result<pb::ReadRequest, RemoteReadError> {
     parse_request(&snap::raw::Decoder::new().decompress_vec(body)?)
 }
 
-/// Reads a request that is not compressed.
+/// Decodes an uncompressed request.
 ///
 /// # Errors
-/// [`RemoteReadError`] for whatever is not a request that can be answered.
+/// [`RemoteReadError`] if the message is not a request or exceeds a limit.
 pub fn parse_request(message: &[u8]) -> Result<pb::ReadRequest, RemoteReadError> {
     if message.len() > MAX_REQUEST_BYTES {
         return Err(RemoteReadError::TooLarge { size: message.len() });
@@ -135,10 +141,10 @@ pub fn parse_request(message: &[u8]) -> Result<pb::ReadRequest, RemoteReadError>
     Ok(request)
 }
 
-/// How a request is to be answered: the first way of the client's list that is known. Who lists none gets samples.
+/// Returns the first known response type that the client accepts; SAMPLES if it lists none.
 ///
 /// # Errors
-/// [`RemoteReadError::ResponseType`] where none is known.
+/// [`RemoteReadError::ResponseType`] if no listed type is known.
 pub fn response_type(request: &pb::ReadRequest) -> Result<ResponseType, RemoteReadError> {
     let accepted = &request.accepted_response_types;
     let known = accepted.iter().find_map(|number| ResponseType::try_from(*number).ok());
@@ -150,22 +156,22 @@ pub fn response_type(request: &pb::ReadRequest) -> Result<ResponseType, RemoteRe
 }
 
 impl ReadSelection {
-    /// What a query asks for of what is stored.
+    /// Creates the selection of a query; matchers for external labels are stripped.
     ///
     /// # Errors
     /// [`RemoteReadError::MatcherType`], [`RemoteReadError::Matcher`].
     pub fn new(query: &pb::Query, external: &ExternalLabels) -> Result<Self, RemoteReadError> {
-        let whole = TimeRange::new(query.start_timestamp_ms, query.end_timestamp_ms);
-        // Hints without times are none.
+        let query_range = TimeRange::new(query.start_timestamp_ms, query.end_timestamp_ms);
+        // Hints without a time range have zeros.
         let hints = query.hints.as_ref().filter(|hints| (hints.start_ms, hints.end_ms) != (0, 0));
-        let range = hints.map_or(whole, |hints| {
-            TimeRange::new(whole.mint.max(hints.start_ms), whole.maxt.min(hints.end_ms))
+        let range = hints.map_or(query_range, |hints| {
+            TimeRange::new(query_range.mint.max(hints.start_ms), query_range.maxt.min(hints.end_ms))
         });
         Ok(Self { matchers: external.strip(matchers(&query.matchers)?)?, range })
     }
 }
 
-/// The matchers of a query.
+/// Decodes the matchers of a query.
 ///
 /// # Errors
 /// [`RemoteReadError::MatcherType`], [`RemoteReadError::Matcher`].
@@ -183,7 +189,7 @@ pub fn matchers(wire: &[pb::LabelMatcher]) -> Result<Vec<Matcher>, RemoteReadErr
     wire.iter().map(matcher).collect()
 }
 
-/// As Prometheus lists them.
+/// Formats response types as Prometheus does.
 fn format_response_types(types: &[i32]) -> String {
     let numbers: Vec<String> = types.iter().map(i32::to_string).collect();
     format!("[{}]", numbers.join(" "))
@@ -198,7 +204,7 @@ mod tests {
     use crate::remote::pb::prometheus::read_request::ResponseType;
 
     #[test]
-    fn the_first_known_type_of_the_client_s_list_is_taken_and_samples_where_there_is_none() {
+    fn first_known_response_type_is_used_or_samples() {
         let asked = |types: &[i32]| {
             response_type(&pb::ReadRequest {
                 accepted_response_types: types.into(),
@@ -221,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn times_are_those_of_the_hints_where_there_are_some_and_never_beyond_the_query_s() {
+    fn hints_narrow_the_time_range() {
         let range = |hints: Option<(i64, i64)>| {
             let hints = hints.map(|(start_ms, end_ms)| pb::ReadHints {
                 start_ms,

@@ -1,24 +1,24 @@
-//! Why something of a request is not stored, and what it is.
+//! Reasons for the rejection of items of a request.
 
 use crate::tsdb::head::append::SampleRejection;
 use std::fmt;
 
-/// What a request has.
+/// Kind of an item in a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum ItemKind {
-    /// A float sample.
+    /// A float sample of a series.
     Sample,
-    /// A native histogram.
+    /// A native histogram of a series.
     Histogram,
-    /// An exemplar.
+    /// An exemplar of a series.
     Exemplar,
-    /// What is said of a metric family.
+    /// Metadata of a series or metric family.
     Metadata,
 }
 
 impl ItemKind {
-    /// All of them, in the order in which they are counted.
+    /// All values, in the order of counting.
     pub const ALL: [Self; 4] = [Self::Sample, Self::Histogram, Self::Exemplar, Self::Metadata];
 }
 
@@ -33,38 +33,38 @@ impl fmt::Display for ItemKind {
     }
 }
 
-/// Why something was not stored, and never will be.
+/// Reason for a permanent rejection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum RejectReason {
     /// Older than the newest sample of its series.
     OutOfOrder,
-    /// Older than anything that is still taken.
+    /// Older than the head accepts.
     OutOfBounds,
     /// Older than the out-of-order window.
     TooOld,
-    /// Another value is stored at that time.
+    /// The series has another value at that timestamp.
     DuplicateTimestamp,
-    /// Too far ahead of the clock.
+    /// Too far ahead of the server clock.
     TooFarAhead,
-    /// Too near to an end of the times of 64 bits.
+    /// Too near to an end of the 64-bit timestamp range.
     OutOfRange,
-    /// The labels don't name a series, or are over a limit.
+    /// The labels do not name a series, or exceed a limit.
     BadLabels,
-    /// The series would be one too many.
+    /// The limit of active series is reached.
     SeriesLimit,
-    /// A native histogram that is none.
+    /// A native histogram that is not valid.
     InvalidHistogram,
-    /// An exemplar of a series that is not there.
+    /// An exemplar of an unknown series.
     UnknownSeries,
-    /// What is said of a metric family: too long, or of too many.
+    /// Metadata over the size limit, without a name, or of too many families.
     Metadata,
-    /// A series with nothing to store.
+    /// A series without samples, histograms and exemplars.
     NoSamples,
 }
 
 impl RejectReason {
-    /// All of them, in the order in which they are counted.
+    /// All values, in the order of counting.
     pub const ALL: [Self; 12] = [
         Self::OutOfOrder,
         Self::OutOfBounds,
@@ -80,7 +80,7 @@ impl RejectReason {
         Self::NoSamples,
     ];
 
-    /// The value of the label `reason`.
+    /// Returns the value of the label `reason`.
     #[must_use]
     pub fn label(self) -> &'static str {
         match self {
@@ -113,7 +113,7 @@ impl fmt::Display for RejectReason {
             Self::SeriesLimit => "over the limit of active series",
             Self::InvalidHistogram => "invalid histogram",
             Self::UnknownSeries => "of a series without samples",
-            Self::Metadata => "entries of metadata",
+            Self::Metadata => "metadata entries",
             Self::NoSamples => "series without a sample, histogram or exemplar",
         })
     }

@@ -1,16 +1,18 @@
-//! What of a request was not stored, and why: counts by reason and the first few series by name.
+//! Rejected items of a request: counts by reason, and the first few series by name.
 
 use crate::remote::histogram::{HistogramError, RejectedHistogram};
 use crate::remote::reject_reason::{ItemKind, RejectReason};
 use std::cell::Cell;
 use std::fmt;
 
-/// How many series are named.
+/// Maximum number of series that are named.
 const NAMED_SERIES: usize = 5;
-/// Longest text for one of them, bytes.
+/// Maximum length of the text for one series, bytes.
 const NAME_BYTES: usize = 300;
 
-/// What of one kind of one series was refused. Shared between closures, therefore cells; costs nothing where nothing is refused.
+/// Rejected items of one kind and series.
+///
+/// Closures share it, hence the cells. It allocates nothing.
 #[derive(Debug)]
 pub(crate) struct SeriesRejections {
     kind: ItemKind,
@@ -19,7 +21,6 @@ pub(crate) struct SeriesRejections {
     newest: Cell<Option<i64>>,
 }
 
-/// The first refusal.
 #[derive(Debug, Clone, Copy)]
 struct FirstRejection {
     reason: RejectReason,
@@ -28,22 +29,22 @@ struct FirstRejection {
 }
 
 impl SeriesRejections {
-    /// None yet, of things of this kind.
+    /// Creates an empty set for items of `kind`.
     pub(crate) fn new(kind: ItemKind) -> Self {
         Self { kind, counts: Default::default(), first: Cell::default(), newest: Cell::default() }
     }
 
-    /// What they are of.
+    /// Returns the kind of the items.
     pub(crate) fn kind(&self) -> ItemKind {
         self.kind
     }
 
-    /// Counts a thing at `t`.
+    /// Counts a rejected item at `t`.
     pub(crate) fn record(&self, reason: RejectReason, t: i64) {
         self.record_first(FirstRejection { reason, t, cause: None });
     }
 
-    /// Counts a histogram that is none.
+    /// Counts an invalid histogram.
     pub(crate) fn record_histogram(&self, bad: RejectedHistogram) {
         self.record_first(FirstRejection {
             reason: RejectReason::InvalidHistogram,
@@ -52,7 +53,7 @@ impl SeriesRejections {
         });
     }
 
-    /// Whether `t` is not after `latest`; it is counted where it is.
+    /// Returns `true` if `t` is at most `latest`. A later `t` is counted as rejected.
     #[inline]
     pub(crate) fn accept_timestamp(&self, t: i64, latest: i64) -> bool {
         self.newest.set(self.newest.get().max(Some(t)));
@@ -62,16 +63,16 @@ impl SeriesRejections {
         t <= latest
     }
 
-    /// The newest of the times that were looked at.
+    /// Returns the newest timestamp passed to [`SeriesRejections::accept_timestamp`], ms.
     pub(crate) fn newest(&self) -> Option<i64> {
         self.newest.get()
     }
 
-    fn record_first(&self, found: FirstRejection) {
-        let count = &self.counts[found.reason as usize];
+    fn record_first(&self, rejection: FirstRejection) {
+        let count = &self.counts[rejection.reason as usize];
         count.set(count.get() + 1);
         if self.first.get().is_none() {
-            self.first.set(Some(found));
+            self.first.set(Some(rejection));
         }
     }
 
@@ -80,7 +81,8 @@ impl SeriesRejections {
     }
 }
 
-/// `out of order, timestamp 5` or `exemplar out of order, timestamp 5`
+/// Formats the first rejection: `out of order, timestamp 5` or `exemplar out of order, timestamp
+/// 5`.
 impl fmt::Display for SeriesRejections {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Some(FirstRejection { reason, t, cause }) = self.first.get() else { return Ok(()) };
@@ -92,64 +94,66 @@ impl fmt::Display for SeriesRejections {
     }
 }
 
-/// What of a request was refused.
+/// Rejected items of a request.
 #[derive(Debug, Default, Clone)]
 pub struct Rejections {
-    /// By kind and reason.
+    /// Counts by kind and reason.
     counts: [[u64; RejectReason::ALL.len()]; ItemKind::ALL.len()],
     named: Vec<String>,
     series: u64,
 }
 
 impl Rejections {
-    /// Whether everything was stored.
+    /// Returns `true` if nothing was rejected.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.series == 0
     }
 
-    /// How many things of any kind were refused for this reason.
+    /// Returns the number of items of any kind rejected for this reason.
     #[must_use]
     pub fn count(&self, reason: RejectReason) -> u64 {
         ItemKind::ALL.into_iter().map(|kind| self.count_of(kind, reason)).sum()
     }
 
-    /// How many things of one kind were.
+    /// Returns the number of items of one kind rejected for this reason.
     #[must_use]
     pub fn count_of(&self, kind: ItemKind, reason: RejectReason) -> u64 {
         self.counts[kind as usize][reason as usize]
     }
 
-    /// The first few series of which something was refused, each with the reason.
+    /// Returns the first few series with rejected items, each with the reason.
     #[must_use]
     pub fn first_series(&self) -> &[String] {
         &self.named
     }
 
-    /// Takes over what was refused of one series; says how many things that were.
+    /// Adds the rejections of one series. Returns their number.
     pub(crate) fn add_series<'a>(
         &mut self,
-        refused: &SeriesRejections,
+        rejections: &SeriesRejections,
         labels: impl Iterator<Item = (&'a str, &'a str)>,
     ) -> u64 {
-        if refused.first.get().is_none() {
+        if rejections.first.get().is_none() {
             return 0;
         }
-        for (total, count) in self.counts[refused.kind as usize].iter_mut().zip(&refused.counts) {
+        for (total, count) in
+            self.counts[rejections.kind as usize].iter_mut().zip(&rejections.counts)
+        {
             *total += count.get();
         }
-        self.name(labels, refused);
-        refused.total()
+        self.name(labels, rejections);
+        rejections.total()
     }
 
-    /// Counts `count` things of one kind and series, all for one reason.
+    /// Counts items of one kind and series that share a reason.
     pub(crate) fn add_all<'a>(
         &mut self,
-        things: RejectedItems<'_>,
+        items: RejectedItems<'_>,
         labels: impl Iterator<Item = (&'a str, &'a str)>,
     ) {
-        self.counts[things.kind as usize][things.reason as usize] += things.count;
-        self.name(labels, things.detail);
+        self.counts[items.kind as usize][items.reason as usize] += items.count;
+        self.name(labels, items.detail);
     }
 
     fn name<'a>(
@@ -164,16 +168,17 @@ impl Rejections {
     }
 }
 
-/// Things that are refused together.
+/// Items of one series that are rejected together.
 pub(crate) struct RejectedItems<'a> {
     pub(crate) kind: ItemKind,
     pub(crate) reason: RejectReason,
     pub(crate) count: u64,
-    /// The reason in more words.
+    /// Details of the reason, for the response.
     pub(crate) detail: &'a dyn fmt::Display,
 }
 
-/// `2 out of order, 1 invalid labels, 3 out of order (exemplars); {…} (out of order, timestamp 5); …`
+/// Formats all counts and the named series:
+/// `2 out of order, 3 out of order (exemplars); {…} (out of order, timestamp 5); …`
 impl fmt::Display for Rejections {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut separator = "";
@@ -201,7 +206,7 @@ impl fmt::Display for Rejections {
     }
 }
 
-/// Labels as they were sent, also where they are no label set, cut where they are long.
+/// Formats labels as they were sent, valid or not, and truncates long ones.
 fn describe<'a>(labels: impl Iterator<Item = (&'a str, &'a str)>) -> String {
     let mut text = String::from("{");
     for (name, value) in labels {
@@ -224,7 +229,7 @@ fn truncate(text: &str) -> &str {
     &text[..truncation_index(text)]
 }
 
-/// The last place up to the longest length at which a text may be cut.
+/// Returns the last character boundary within [`NAME_BYTES`].
 fn truncation_index(text: &str) -> usize {
     text.floor_char_boundary(NAME_BYTES)
 }
@@ -239,29 +244,31 @@ mod tests {
     use crate::remote::histogram::RejectedHistogram;
 
     #[test]
-    fn refusals_are_counted_by_reason_and_name_the_first_series() {
-        let mut refusals = Rejections::default();
-        assert!(refusals.is_empty());
+    fn rejections_are_counted_and_name_first_series() {
+        let mut rejections = Rejections::default();
+        assert!(rejections.is_empty());
         let labels = || [("__name__", "up"), ("job", "a\"b")].into_iter();
         let floats = SeriesRejections::new(ItemKind::Sample);
         floats.record(RejectReason::OutOfOrder, 5);
         floats.record(RejectReason::DuplicateTimestamp, 7);
-        assert_eq!(refusals.add_series(&floats, labels()), 2);
+        assert_eq!(rejections.add_series(&floats, labels()), 2);
         let histograms = SeriesRejections::new(ItemKind::Histogram);
         histograms.record_histogram(RejectedHistogram {
             t: 9,
             reason: InvalidHistogram::Schema(99).into(),
         });
-        assert_eq!(refusals.add_series(&histograms, [].into_iter()), 1);
+        assert_eq!(rejections.add_series(&histograms, [].into_iter()), 1);
         let exemplars = SeriesRejections::new(ItemKind::Exemplar);
         assert!(exemplars.accept_timestamp(11, 11) && !exemplars.accept_timestamp(12, 11));
-        assert_eq!(refusals.add_series(&exemplars, [].into_iter()), 1);
+        assert_eq!(rejections.add_series(&exemplars, [].into_iter()), 1);
         assert_eq!(
-            refusals.to_string(),
-            "1 out of order, 1 duplicate timestamp with another value, 1 invalid histogram (histograms), \
+            rejections.to_string(),
+            "1 out of order, 1 duplicate timestamp with another value, \
+             1 invalid histogram (histograms), \
              1 too far in the future (exemplars); \
              {__name__=\"up\", job=\"a\\\"b\"} (out of order, timestamp 5); \
-             {} (invalid histogram: schema 99 is not known (exponential ones are -4 to 8, custom buckets have -53), timestamp 9); \
+             {} (invalid histogram: schema 99 is not known \
+             (exponential ones are -4 to 8, custom buckets have -53), timestamp 9); \
              {} (exemplar too far in the future, timestamp 12)"
         );
         for _ in 0..10 {
@@ -271,21 +278,21 @@ mod tests {
                 count: 2,
                 detail: &"no labels",
             };
-            refusals.add_all(bad, labels());
+            rejections.add_all(bad, labels());
         }
         assert_eq!(
             (
-                refusals.count(RejectReason::BadLabels),
-                refusals.count_of(ItemKind::Sample, RejectReason::BadLabels)
+                rejections.count(RejectReason::BadLabels),
+                rejections.count_of(ItemKind::Sample, RejectReason::BadLabels)
             ),
             (20, 0)
         );
-        assert_eq!(refusals.first_series().len(), NAMED_SERIES);
-        assert!(refusals.to_string().ends_with("; and 8 more series"), "{refusals}");
+        assert_eq!(rejections.first_series().len(), NAMED_SERIES);
+        assert!(rejections.to_string().ends_with("; and 8 more series"), "{rejections}");
     }
 
     #[test]
-    fn a_long_name_is_cut() {
+    fn long_series_name_is_truncated() {
         let long = "é".repeat(1 << 20);
         let text = describe([("a", long.as_str()), (long.as_str(), "b")].into_iter());
         assert!(text.len() <= NAME_BYTES + 4, "{}", text.len());

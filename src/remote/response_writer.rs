@@ -1,35 +1,37 @@
-//! Where the answer to a read goes while it is made: pieces, with gaps for what is known later.
+//! Output of a read response in pieces, with placeholders for lengths that are known later.
 //!
-//! Two implement it: [`crate::remote::snappy_writer`] for HTTP, which wants a snappy block, and [`crate::remote::plain_writer`] for gRPC.
+//! Implementations: [`crate::remote::snappy_writer`] for HTTP, and [`crate::remote::plain_writer`]
+//! for gRPC.
 
 use bytes::Bytes;
 
-/// The content would be longer than an answer can be.
+/// The content exceeds the maximum length of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("longer than the 4 GiB that one message can have")]
+#[error("longer than 4 GiB, the maximum of one message")]
 pub struct ResponseTooLong;
 
-/// A place in the answer whose content is not known yet; its piece.
+/// Piece of the response whose content is not known yet, by its index.
 #[derive(Debug)]
 pub(crate) struct Placeholder(pub(crate) usize);
 
-/// Writes an answer.
+/// Writer of a response.
 pub(crate) trait ResponseWriter: Default {
-    /// Appends content.
+    /// Appends `bytes` to the content.
     fn write(&mut self, bytes: &[u8]);
 
-    /// Leaves a gap here.
+    /// Reserves a placeholder at the current position.
     fn reserve_placeholder(&mut self) -> Placeholder;
 
-    /// Fills a gap; at most 60 bytes.
-    fn fill_placeholder(&mut self, gap: Placeholder, bytes: &[u8]);
+    /// Fills a placeholder with 1 to 60 bytes.
+    fn fill_placeholder(&mut self, placeholder: Placeholder, bytes: &[u8]);
 
-    /// Bytes of content so far, gaps that are not filled left out.
+    /// Returns the length of the content so far, without unfilled placeholders, bytes.
     fn content_len(&self) -> u64;
 
-    /// Bytes of memory that the answer takes so far; what is not compressed yet need not be among them.
+    /// Returns the memory of the response so far, bytes. It may leave out content that is not
+    /// compressed yet.
     fn written_len(&self) -> usize;
 
-    /// The answer, in pieces.
+    /// Returns the complete response, in pieces.
     fn finish(self) -> Result<Vec<Bytes>, ResponseTooLong>;
 }

@@ -1,43 +1,43 @@
-//! A snappy block that is written piece by piece, so that an answer is never in memory uncompressed.
+//! Snappy block that is written in pieces, so that a response is never in memory uncompressed.
 //!
 //! ```text
-//! ┌──────────────────────┬─────────────────────┬─────────────────────┬─────┐
-//! │ length when unpacked │ elements of piece 1 │ elements of piece 2 │ ... │
-//! │ (varint)             │ (at most 64 KiB)    │                     │     │
-//! └──────────────────────┴─────────────────────┴─────────────────────┴─────┘
+//! ┌─────────────────────┬─────────────────────┬─────────────────────┬─────┐
+//! │ uncompressed length │ elements of piece 1 │ elements of piece 2 │ ... │
+//! │ (varint)            │ (at most 64 KiB)    │                     │     │
+//! └─────────────────────┴─────────────────────┴─────────────────────┴─────┘
 //! ```
 //!
-//! Invariant: the elements of a piece refer to that piece only, so pieces can be compressed one by one, and a piece whose
-//! content is known later (the length in front of a nested message) can be put in between.
+//! Invariant: the elements of a piece refer to that piece only. So pieces are compressed one by
+//! one, and a placeholder (the length in front of a nested message) can be filled later.
 //!
 //! Source: <https://github.com/google/snappy/blob/main/format_description.txt>.
 
 use crate::remote::response_writer::{Placeholder, ResponseTooLong, ResponseWriter};
 use bytes::Bytes;
 
-/// Snappy looks for repetitions within that many bytes.
+/// Size of a piece before compression, bytes: snappy searches for repetitions within as many.
 const PIECE_BYTES: usize = 64 << 10;
-/// What a block can say of its length.
+/// Maximum uncompressed length of a block, bytes.
 const MAX_BYTES: u64 = u32::MAX as u64;
 
-/// Writes a block.
+/// Writer of a snappy block.
 #[derive(Debug, Default)]
 pub(crate) struct SnappyWriter {
-    /// Not compressed yet.
+    /// Content that is not compressed yet.
     pending: Vec<u8>,
     pieces: Vec<Bytes>,
-    /// Bytes of the content so far.
+    /// Length of the content so far, bytes.
     content: u64,
-    /// Bytes of all pieces.
-    packed: usize,
+    /// Length of all compressed pieces, bytes.
+    compressed: usize,
 }
 
 impl ResponseWriter for SnappyWriter {
     fn write(&mut self, mut bytes: &[u8]) {
         self.content += bytes.len() as u64;
         while !bytes.is_empty() {
-            let room = PIECE_BYTES - self.pending.len();
-            let (now, later) = bytes.split_at(room.min(bytes.len()));
+            let free = PIECE_BYTES - self.pending.len();
+            let (now, later) = bytes.split_at(free.min(bytes.len()));
             self.pending.extend_from_slice(now);
             bytes = later;
             if self.pending.len() == PIECE_BYTES {
@@ -52,14 +52,15 @@ impl ResponseWriter for SnappyWriter {
         Placeholder(self.pieces.len() - 1)
     }
 
-    fn fill_placeholder(&mut self, gap: Placeholder, bytes: &[u8]) {
+    fn fill_placeholder(&mut self, placeholder: Placeholder, bytes: &[u8]) {
         debug_assert!((1..=60).contains(&bytes.len()));
         self.content += bytes.len() as u64;
-        // A literal element: its length less one above the two bits of its tag, which are 0.
+        // A literal element of up to 60 bytes: its tag holds the length less one above two zero
+        // bits.
         let mut piece = vec![((bytes.len() - 1) << 2) as u8];
         piece.extend_from_slice(bytes);
-        self.packed += piece.len();
-        self.pieces[gap.0] = piece.into();
+        self.compressed += piece.len();
+        self.pieces[placeholder.0] = piece.into();
     }
 
     fn content_len(&self) -> u64 {
@@ -67,7 +68,7 @@ impl ResponseWriter for SnappyWriter {
     }
 
     fn written_len(&self) -> usize {
-        self.packed
+        self.compressed
     }
 
     fn finish(mut self) -> Result<Vec<Bytes>, ResponseTooLong> {
@@ -88,11 +89,11 @@ impl SnappyWriter {
             return;
         }
         let mut block = vec![0; snap::raw::max_compress_len(self.pending.len())];
-        // It fails only for an output that is too small.
+        // Compression fails only if the output buffer is too small.
         let len = snap::raw::Encoder::new().compress(&self.pending, &mut block).unwrap_or_default();
-        // The encoder's own length in front is left out.
+        // Skip the length that the encoder writes.
         let elements = &block[prost::encoding::encoded_len_varint(self.pending.len() as u64)..len];
-        self.packed += elements.len();
+        self.compressed += elements.len();
         self.pieces.push(Bytes::copy_from_slice(elements));
         self.pending.clear();
     }
@@ -104,18 +105,18 @@ mod tests {
     use crate::remote::response_writer::ResponseWriter;
 
     #[test]
-    fn a_block_of_many_pieces_and_gaps_is_read_by_any_decoder() {
+    fn pieces_and_placeholders_form_one_block() {
         let mut writer = SnappyWriter::default();
         let mut expected = Vec::new();
         for round in 0..5usize {
-            let gap = writer.reserve_placeholder();
+            let placeholder = writer.reserve_placeholder();
             let filling = vec![b'g'; round + 1];
             expected.extend_from_slice(&filling);
             let content: Vec<u8> =
                 (0..PIECE_BYTES * round / 2 + 7).map(|i| (i * i / 100) as u8).collect();
             writer.write(&content);
             expected.extend_from_slice(&content);
-            writer.fill_placeholder(gap, &filling);
+            writer.fill_placeholder(placeholder, &filling);
         }
         assert_eq!(writer.content_len(), expected.len() as u64);
         let block = writer.finish().unwrap().concat();
@@ -124,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_block_is_one() {
+    fn empty_block_is_valid() {
         let block = SnappyWriter::default().finish().unwrap().concat();
         assert_eq!(block, [0]);
     }

@@ -1,9 +1,10 @@
-//! One message of a write stream (`narthex.v1.WriteStreamRequest`), seen in place: its number, and the request as a part of the same bytes.
+//! Message of a write stream (`narthex.v1.WriteStreamRequest`), decoded in place.
 //!
-//! The request itself is left to the reader of its version. Accepted is what prost accepts, with one difference: a message must have exactly
-//! one request. Of several, protobuf would drop those of the other version without a word and merge those of the same. A message
-//! without a request is refused as well: one of a kind that a later version of the protocol may add would look just like that. An
-//! empty request (`v1` or `v2` of no bytes) is a request.
+//! The request is a slice of the message; the decoder of its version checks it. Messages are
+//! accepted as by prost, except that a message must have exactly one request. Of several, protobuf
+//! would silently drop those of the other version and merge those of the same. A message without a
+//! request may be one of a later protocol version. An empty request (`v1` or `v2` without bytes) is
+//! valid.
 
 use crate::remote::protobuf::{DecodeMessageError, MAX_DEPTH, MessageCursor, WireType};
 use crate::remote::write::RemoteWriteVersion;
@@ -14,42 +15,43 @@ const SEQUENCE: u32 = 1;
 const V1: u32 = 2;
 const V2: u32 = 3;
 
-/// The most bytes that a message has besides its request, as every sender writes it: two keys, the number, a length.
+/// Maximum size of a message without its request, in the common encoding: two keys, sequence,
+/// length.
 pub const ENVELOPE_BYTES: usize = 2 + 10 + 5;
 
-/// A message of a write stream.
+/// A decoded message of a write stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StreamRequest {
-    /// The sender's number for it.
+    /// Sequence number that the client assigned.
     pub sequence: u64,
-    /// What the request is.
+    /// Remote write version of the request.
     pub version: RemoteWriteVersion,
-    /// The request, not yet looked at.
+    /// Request bytes, not decoded yet.
     pub request: Bytes,
 }
 
-/// Why a message is none of a write stream.
+/// Error of decoding a write stream message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum DecodeStreamRequestError {
-    /// It is not the message, or not all of it.
+    /// The message is malformed or truncated.
     #[error("the message is not a narthex.v1.WriteStreamRequest: {0}")]
     Malformed(#[from] DecodeMessageError),
-    /// It has no request that is known.
-    #[error("message {0} has neither v1 nor v2: it has no request, or one that is not known here")]
+    /// It has no known request.
+    #[error("message {0} has neither v1 nor v2; it has no request, or one of an unknown version")]
     NoRequest(u64),
-    /// It has several.
+    /// It has more than one request.
     #[error("message {0} has more than one request")]
     SeveralRequests(u64),
 }
 
 impl StreamRequest {
-    /// Reads a message.
+    /// Decodes a message.
     ///
     /// # Errors
-    /// [`DecodeStreamRequestError`].
+    /// [`DecodeStreamRequestError`] if the message is malformed or has not exactly one request.
     pub fn decode(message: &Bytes) -> Result<Self, DecodeStreamRequestError> {
         let mut sequence = 0;
-        let mut found = None;
+        let mut request = None;
         let mut requests = 0;
         let mut cursor = MessageCursor::new(message);
         while !cursor.is_at_end() {
@@ -70,12 +72,12 @@ impl StreamRequest {
             cursor.expect_wire_type(key, WireType::Length)?;
             let len = cursor.bytes()?.len();
             requests += 1;
-            found = Some((version, cursor.offset() - len..cursor.offset()));
+            request = Some((version, cursor.offset() - len..cursor.offset()));
         }
-        match found {
+        match request {
             None => Err(DecodeStreamRequestError::NoRequest(sequence)),
             Some(_) if requests > 1 => Err(DecodeStreamRequestError::SeveralRequests(sequence)),
-            Some((version, place)) => Ok(Self { sequence, version, request: message.slice(place) }),
+            Some((version, range)) => Ok(Self { sequence, version, request: message.slice(range) }),
         }
     }
 }

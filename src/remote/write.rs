@@ -1,8 +1,11 @@
-//! Storing a remote write request: from the bytes of a body to what became of each sample.
+//! Storage of remote write requests, from body to outcome.
 //!
-//! Blocks its thread (it waits for the log), knows no clock (the time is an argument), and is the same for HTTP and gRPC. Nothing
-//! is stored of a request that is over a limit or not a request; of any other, what is good is stored and the rest is said.
-//! For floats of series that are known nothing is allocated: buffers come from a pool and labels stay where they are.
+//! A request that is malformed or exceeds a limit stores nothing. Of any other request, valid items
+//! are stored and invalid ones are reported.
+//!
+//! Blocks its thread while it waits for the WAL. The time is an argument. HTTP and gRPC share this
+//! code. Float samples of known series cost no allocation: buffers are pooled, and labels are used
+//! in place.
 
 use crate::remote::body_compression::BodyCompression;
 use crate::remote::decompress;
@@ -24,60 +27,60 @@ use crate::tsdb::db::appender::WriteUnavailable;
 use crate::tsdb::wal::error::WalError;
 use parking_lot::Mutex;
 
-/// Buffers that are kept for later requests, and how large each may be.
+/// Maximum number of pooled buffers, and maximum size of each, bytes.
 const POOLED_BUFFERS: usize = 32;
 const POOLED_BYTES: usize = 2 << 20;
 
-/// Which message a request is.
+/// Version of remote write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RemoteWriteVersion {
-    /// `prometheus.WriteRequest`: remote write 1.0.
+    /// Remote write 1.0: `prometheus.WriteRequest`.
     V1,
-    /// `io.prometheus.write.v2.Request`: remote write 2.0.
+    /// Remote write 2.0: `io.prometheus.write.v2.Request`.
     V2,
 }
 
-/// What the bytes of a request are.
+/// Message type and compression of a body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct WireFormat {
-    /// The message.
+    /// Version of the message.
     pub version: RemoteWriteVersion,
-    /// How it is packed.
+    /// Compression of the body.
     pub packing: BodyCompression,
 }
 
-/// A request as it came.
+/// A received request.
 #[derive(Debug, Clone, Copy)]
 pub struct ReceivedRequest<'a> {
-    /// Its bytes.
+    /// Body as it was received.
     pub body: &'a [u8],
-    /// What they are.
+    /// Message type and compression.
     pub form: WireFormat,
-    /// When: milliseconds since the Unix epoch.
+    /// Time of arrival, ms since the Unix epoch.
     pub now_ms: i64,
 }
 
-/// Why nothing of a request was stored, or it is not known what.
+/// Error of a write request. Nothing was stored, except for [`RemoteWriteError::Log`].
 #[derive(Debug, thiserror::Error)]
 pub enum RemoteWriteError {
-    /// The body can't be unpacked.
+    /// The body cannot be decompressed.
     #[error(transparent)]
     Decompress(#[from] DecompressError),
-    /// It is not a request, or has too much in it.
+    /// The message is malformed or exceeds a limit.
     #[error(transparent)]
     Request(#[from] DecodeWriteRequestError),
-    /// The same, of a Thanos Receive router's.
+    /// The message of a Thanos Receive router is malformed or exceeds a limit.
     #[error(transparent)]
     ThanosRequest(#[from] thanos::request_index::DecodeThanosRequestError),
-    /// No write is taken now.
+    /// The database does not accept writes now.
     #[error(transparent)]
     Unavailable(#[from] WriteUnavailable),
-    /// The log failed while it was stored.
-    #[error("the write-ahead log failed: {0}")]
+    /// The WAL failed during the request.
+    #[error("cannot write to the WAL: {0}")]
     Log(#[from] WalError),
 }
 
-/// Stores requests.
+/// Writer of remote write requests into the database.
 #[derive(Debug)]
 pub struct RemoteWriter {
     limits: WriteLimits,
@@ -86,13 +89,13 @@ pub struct RemoteWriter {
     pool: Mutex<Vec<RequestBuffers>>,
 }
 
-/// What a request needs while it is stored.
+/// Buffers of a request, reused for later ones.
 #[derive(Debug, Default)]
 struct RequestBuffers {
-    unpacker: BodyDecompressor,
+    decompressor: BodyDecompressor,
     index: RequestIndexV1,
     v2: v2::request_index::RequestIndexV2,
-    /// Labels of one series of a 2.0 request.
+    /// Labels of a series of a 2.0 request.
     labels: Vec<u8>,
     tenants: ThanosBuffers,
 }
@@ -101,53 +104,54 @@ impl RequestBuffers {
     fn retained_bytes(&self) -> usize {
         let read =
             self.index.retained_bytes() + self.v2.retained_bytes() + self.tenants.retained_bytes();
-        self.unpacker.retained_bytes() + read + self.labels.capacity()
+        self.decompressor.retained_bytes() + read + self.labels.capacity()
     }
 }
 
-/// What tenants' labels are named unless it is said: Thanos's own name for it.
+/// Default name of the tenant label: that of Thanos.
 const TENANT_LABEL: &str = "tenant_id";
 
 impl RemoteWriter {
-    /// A writer with these limits.
+    /// Creates a writer with these limits.
     #[must_use]
     pub fn new(limits: WriteLimits, metrics: WriteMetrics) -> Self {
         Self { limits, metrics, tenants: TenantLabel::new(TENANT_LABEL), pool: Mutex::default() }
     }
 
-    /// The same writer, that keeps tenants so.
+    /// Sets the label that stores tenants.
     #[must_use]
     pub fn with_tenants(self, tenants: TenantLabel) -> Self {
         Self { tenants, ..self }
     }
 
-    /// The limits.
+    /// Returns the limits of requests.
     #[must_use]
     pub fn limits(&self) -> &WriteLimits {
         &self.limits
     }
 
-    /// What can be said of a body before memory is taken for it.
+    /// Checks a body before memory is reserved for it.
     ///
     /// # Errors
-    /// [`RemoteWriteError::Decompress`] where it does not begin as it should, or declares more than a request may have.
+    /// [`RemoteWriteError::Decompress`] if the magic number is wrong, or the declared size exceeds
+    /// the limit.
     pub fn precheck(&self, body: &[u8], packing: BodyCompression) -> Result<(), RemoteWriteError> {
-        // What writes nothing where it should write an empty message is no sender.
+        // A sender that compresses an empty message does not produce an empty body.
         if body.is_empty() && packing != BodyCompression::Plain {
             return Err(DecompressError::Malformed {
                 named: packing,
-                why: "it is empty".to_owned(),
+                why: "empty body".to_owned(),
             }
             .into());
         }
         Ok(decompress::precheck(packing, body, self.limits.decoded_bytes)?)
     }
 
-    /// Stores a request. `now_ms` is the time, in milliseconds since the Unix epoch.
+    /// Stores a request that request at `now_ms`, ms since the Unix epoch.
     ///
     /// # Errors
-    /// [`RemoteWriteError`]; nothing was stored then, except for [`RemoteWriteError::Log`]: samples may be in
-    /// the head, in the queue of the WAL or in the WAL, and a retry stores each of them once.
+    /// [`RemoteWriteError`]. Nothing was stored, except for [`RemoteWriteError::Log`]: samples may
+    /// be in the head, in the queue of the WAL or in the WAL, and a retry stores each of them once.
     pub fn store(
         &self,
         db: &Db,
@@ -158,43 +162,44 @@ impl RemoteWriter {
         self.store_with_budget(db, ReceivedRequest { body, form, now_ms }, &mut |_| Ok(()))
     }
 
-    /// Stores a request, with the memory for what is unpacked asked for before it is taken.
+    /// Stores a request. `grant` is called with the bytes of decompressed data before they are
+    /// allocated.
     ///
     /// # Errors
-    /// [`RemoteWriteError`]; nothing was stored then, except for [`RemoteWriteError::Log`]: samples may be in
-    /// the head, in the queue of the WAL or in the WAL, and a repeat stores each of them once.
+    /// [`RemoteWriteError`]. Nothing was stored, except for [`RemoteWriteError::Log`]: samples may
+    /// be in the head, in the queue of the WAL or in the WAL, and a retry stores each of them once.
     pub fn store_with_budget(
         &self,
         db: &Db,
-        arrived: ReceivedRequest<'_>,
+        request: ReceivedRequest<'_>,
         grant: &mut dyn FnMut(usize) -> Result<(), OutOfBudget>,
     ) -> Result<WriteOutcome, RemoteWriteError> {
-        let ReceivedRequest { body, form, now_ms } = arrived;
+        let ReceivedRequest { body, form, now_ms } = request;
         self.precheck(body, form.packing)?;
-        let room = DecompressBudget { limit: self.limits.decoded_bytes, grant };
+        let budget = DecompressBudget { limit: self.limits.decoded_bytes, grant };
         let mut buffers = self.pool.lock().pop().unwrap_or_default();
-        let RequestBuffers { unpacker, index, v2, labels, .. } = &mut buffers;
-        let unpacked =
-            unpacker.decompress(form.packing, body, room).map_err(RemoteWriteError::from);
-        let result = unpacked.and_then(|request| match form.version {
+        let RequestBuffers { decompressor, index, v2, labels, .. } = &mut buffers;
+        let decompressed =
+            decompressor.decompress(form.packing, body, budget).map_err(RemoteWriteError::from);
+        let result = decompressed.and_then(|message| match form.version {
             RemoteWriteVersion::V1 => {
-                index.read(request, self.limits.counts)?;
-                self.store_request(db, request, index, now_ms)
+                index.read(message, self.limits.counts)?;
+                self.store_request(db, message, index, now_ms)
             }
             RemoteWriteVersion::V2 => {
-                let bounds = RequestLimitsV2 {
+                let limits = RequestLimitsV2 {
                     counts: self.limits.counts,
                     text_bytes: self.limits.decoded_bytes,
                 };
-                v2.read(request, bounds)?;
-                self.store_request_v2(db, RequestV2 { body: request, index: v2 }, labels, now_ms)
+                v2.read(message, limits)?;
+                self.store_request_v2(db, RequestV2 { body: message, index: v2 }, labels, now_ms)
             }
         });
         self.recycle_buffers(buffers);
         result
     }
 
-    /// Stores what a Thanos Receive router forwards, a `thanos.WriteRequest` as it is.
+    /// Stores an uncompressed `thanos.WriteRequest` of a Thanos Receive router.
     ///
     /// # Errors
     /// [`RemoteWriteError`], as [`RemoteWriter::store_with_budget`].
@@ -220,9 +225,9 @@ impl RemoteWriter {
     ) -> Result<WriteOutcome, RemoteWriteError> {
         let WriteLimits { counts, decoded_bytes, .. } = self.limits;
         buffers.read(message, TenantLimits { counts, tenant_bytes: decoded_bytes })?;
-        let mut storing = RequestIngester::new(db.appender()?, &self.limits, now_ms);
-        buffers.store(message, &self.tenants, &mut storing);
-        let outcome = storing.commit()?;
+        let mut ingester = RequestIngester::new(db.appender()?, &self.limits, now_ms);
+        buffers.store(message, &self.tenants, &mut ingester);
+        let outcome = ingester.commit()?;
         self.metrics.count(&outcome, 0, now_ms);
         Ok(outcome)
     }
@@ -234,20 +239,20 @@ impl RemoteWriter {
         index: &RequestIndexV1,
         now_ms: i64,
     ) -> Result<WriteOutcome, RemoteWriteError> {
-        let mut storing = RequestIngester::new(db.appender()?, &self.limits, now_ms);
+        let mut ingester = RequestIngester::new(db.appender()?, &self.limits, now_ms);
         for series in index.series(body) {
-            storing.ingest_samples(&series);
+            ingester.ingest_samples(&series);
         }
-        // Behind all points: an exemplar may stand in front of the series that it is of.
+        // Exemplars follow all samples: an exemplar may precede its series in the request.
         if index.has_exemplars() {
-            index.series(body).for_each(|series| storing.store_exemplars(&series));
+            index.series(body).for_each(|series| ingester.store_exemplars(&series));
         }
         let mut families = 0;
         for entry in index.metadata(body) {
             families += 1;
-            storing.store_metadata(entry)?;
+            ingester.store_metadata(entry)?;
         }
-        let outcome = storing.commit()?;
+        let outcome = ingester.commit()?;
         self.metrics.count(&outcome, families, now_ms);
         Ok(outcome)
     }
@@ -260,22 +265,23 @@ impl RemoteWriter {
         now_ms: i64,
     ) -> Result<WriteOutcome, RemoteWriteError> {
         let RequestV2 { body, index } = request;
-        let mut storing = RequestIngester::new(db.appender()?, &self.limits, now_ms);
+        let mut ingester = RequestIngester::new(db.appender()?, &self.limits, now_ms);
         for series in index.series(body) {
             if series.is_empty() {
-                storing.reject_empty(&series);
+                ingester.reject_empty(&series);
             } else {
-                storing.ingest_samples(&series.with_label_bytes(labels));
+                ingester.ingest_samples(&series.with_label_bytes(labels));
             }
         }
-        // Behind all points, and alone: senders give an exemplar a series entry of its own.
+        // Exemplars follow all samples, in a pass of their own: senders put an exemplar into a
+        // separate series entry.
         if index.has_exemplars() {
             index
                 .series(body)
                 .filter(v2::series::SeriesV2::has_exemplars)
-                .for_each(|series| storing.store_exemplars(&series));
+                .for_each(|series| ingester.store_exemplars(&series));
         }
-        let outcome = storing.commit()?;
+        let outcome = ingester.commit()?;
         self.metrics.count(&outcome, 0, now_ms);
         Ok(outcome)
     }
@@ -290,7 +296,7 @@ impl RemoteWriter {
     }
 }
 
-/// A 2.0 request that was checked.
+/// A checked 2.0 request.
 #[derive(Clone, Copy)]
 struct RequestV2<'a> {
     body: &'a [u8],

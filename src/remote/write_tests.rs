@@ -278,7 +278,7 @@ fn metadata_that_is_not_kept_is_said_and_the_rest_is_kept() {
     assert_eq!(outcome.rejections.count(RejectReason::Metadata), 2);
     assert_eq!(
         outcome.rejections.to_string(),
-        "2 entries of metadata; {__name__=\"\"} (metadata without a metric family name); \
+        "2 metadata entries; {__name__=\"\"} (metadata without a metric family name); \
          {__name__=\"long\"} (unit and help text of 101 bytes, the limit is 100)"
     );
     assert_eq!(list_all(bench.db.head().unwrap()).into_keys().collect::<Vec<_>>(), ["good"]);

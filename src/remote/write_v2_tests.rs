@@ -418,7 +418,8 @@ fn metadata_over_its_limit_is_said_and_the_samples_are_stored() {
     assert_eq!((outcome.samples, outcome.rejections.count(RejectReason::Metadata)), (1, 1));
     assert_eq!(
         outcome.rejections.to_string(),
-        "1 entries of metadata; {__name__=\"a\", job=\"x\"} (unit and help text of 101 bytes, the limit is 100)"
+        "1 metadata entries; {__name__=\"a\", job=\"x\"} \
+         (unit and help text of 101 bytes, the limit is 100)"
     );
     assert_eq!(bench.metadata_updates(), 1);
 }

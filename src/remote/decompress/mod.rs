@@ -1,17 +1,19 @@
-//! Unpacking: the bytes of a body or message, inflated within bounds.
+//! Decompression of bodies and messages within limits.
 //!
 //! ```text
-//! packing       begins with                  says its size            output never larger than
-//! snappy block  the size, a varint           yes                      22 times its bytes
-//! snappy framed ff 06 00 00 "sNaPpY"         each piece of 64 KiB     22 times its bytes
-//! zstd          28 b5 2f fd, or a frame      each frame, if it likes  32768 times its bytes
-//!               to be skipped: 5? 2a 4d 18
-//! gzip          1f 8b                        modulo 2^32, at the end  1032 times its bytes
+//! format        magic                        declares its size        maximum ratio
+//! snappy block  none (size, a varint)        yes                      22
+//! snappy framed ff 06 00 00 "sNaPpY"         each chunk of 64 KiB     22
+//! zstd          28 b5 2f fd, or a skippable  each frame, optionally   32768
+//!               frame: 5? 2a 4d 18
+//! gzip          1f 8b                        modulo 2^32, at the end  1032
 //! ```
 //!
-//! Invariant: nothing is allocated on the word of a length alone. A size that is declared is held against the limit and against what
-//! the bytes can hold at all; where none is declared the output grows in steps, each of them asked for before it is taken. No packing is
-//! guessed: bytes that can be seen not to begin as the named packing does are told apart from damaged ones.
+//! Invariant: a declared size alone allocates nothing. It is checked against the limit and the
+//! maximum ratio. Without a declared size the output grows in steps, each granted before it is
+//! allocated.
+//!
+//! The format is never guessed. A wrong magic number is reported separately from corrupted data.
 
 mod gzip;
 pub mod output;
@@ -24,7 +26,7 @@ use crate::remote::decompress::output::{
 };
 use crate::remote::decompress::zstd::ZstdDecoder;
 
-/// Unpacks; its buffers are reused from one body to the next.
+/// Decompressor whose buffers are reused for the next body.
 #[derive(Default)]
 pub struct BodyDecompressor {
     snappy: snap::raw::Decoder,
@@ -33,18 +35,18 @@ pub struct BodyDecompressor {
 }
 
 impl BodyDecompressor {
-    /// The bytes that `body` holds; those of a plain body are its own.
+    /// Decompresses `body`; a plain body is returned as it is.
     ///
     /// # Errors
-    /// [`DecompressError`].
+    /// [`DecompressError`] if the body is not in the named format or exceeds a limit.
     pub fn decompress<'a>(
         &'a mut self,
         packing: BodyCompression,
         body: &'a [u8],
-        room: DecompressBudget<'_>,
+        budget: DecompressBudget<'_>,
     ) -> Result<&'a [u8], DecompressError> {
-        precheck(packing, body, room.limit)?;
-        let mut output = DecompressBuffer { buffer: &mut self.buffer, len: 0, granted: 0, room };
+        precheck(packing, body, budget.limit)?;
+        let mut output = DecompressBuffer { buffer: &mut self.buffer, len: 0, granted: 0, budget };
         match packing {
             BodyCompression::Plain => return Ok(body),
             BodyCompression::SnappyBlock => snappy_block(&mut self.snappy, body, &mut output)?,
@@ -58,13 +60,14 @@ impl BodyDecompressor {
         Ok(&self.buffer[..len])
     }
 
-    /// The `len` bytes that the last call of [`BodyDecompressor::decompress`] gave for a body that was not plain.
+    /// Returns the first `len` bytes of the last output of [`BodyDecompressor::decompress`], unless
+    /// that body was plain.
     #[must_use]
     pub fn output(&self, len: usize) -> &[u8] {
         self.buffer.get(..len).unwrap_or_default()
     }
 
-    /// Bytes that it holds between two bodies.
+    /// Returns the memory kept for the next body, bytes.
     #[must_use]
     pub fn retained_bytes(&self) -> usize {
         self.buffer.capacity() + self.zstd.retained_bytes()
@@ -73,17 +76,16 @@ impl BodyDecompressor {
 
 impl std::fmt::Debug for BodyDecompressor {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Unpacker")
-            .field("kept_bytes", &self.retained_bytes())
+        f.debug_struct("BodyDecompressor")
+            .field("retained_bytes", &self.retained_bytes())
             .finish_non_exhaustive()
     }
 }
 
-/// What can be said of a body without unpacking it: that it begins as its packing does, and that it does not declare more than
-/// `limit` bytes.
+/// Checks the magic number, and the declared size against `limit`, without decompression.
 ///
 /// # Errors
-/// [`DecompressError`].
+/// [`DecompressError`] if one of them is wrong.
 pub fn precheck(
     packing: BodyCompression,
     body: &[u8],
@@ -101,8 +103,9 @@ pub fn precheck(
     if declared > limit { Err(DecompressError::TooLarge { limit }) } else { Ok(()) }
 }
 
-/// The packings by what they begin with, and what they are called where another was expected. None of these can begin a snappy
-/// block: the first element would copy from before the start.
+/// Magic numbers of the formats.
+///
+/// A snappy block begins with none of them: its first element would copy from before the start.
 const MAGIC_PREFIXES: [(&[u8], BodyCompression); 3] = [
     (b"\x1f\x8b", BodyCompression::Gzip),
     (b"\x28\xb5\x2f\xfd", BodyCompression::Zstd),
@@ -112,29 +115,26 @@ const MAGIC_PREFIXES: [(&[u8], BodyCompression); 3] = [
 fn check_magic(named: BodyCompression, body: &[u8]) -> Result<(), DecompressError> {
     let known = MAGIC_PREFIXES
         .iter()
-        .find(|(beginning, _)| body.starts_with(beginning))
+        .find(|(magic, _)| body.starts_with(magic))
         .map(|(_, packing)| *packing);
-    let own = MAGIC_PREFIXES
-        .iter()
-        .find(|(_, packing)| *packing == named)
-        .map(|(beginning, _)| *beginning);
-    let begins_well = match own {
-        // Of what is cut off so early nothing can be seen.
+    let own = MAGIC_PREFIXES.iter().find(|(_, packing)| *packing == named).map(|(magic, _)| *magic);
+    let has_valid_magic = match own {
+        // A truncated magic number tells nothing; decompression reports it.
         Some(own) => {
-            body.starts_with(own) || own.starts_with(body) || zstd::may_be_skipped(named, body)
+            body.starts_with(own) || own.starts_with(body) || zstd::may_be_skippable(named, body)
         }
         None => named == BodyCompression::Plain || known.is_none(),
     };
-    if begins_well {
+    if has_valid_magic {
         return Ok(());
     }
     Err(DecompressError::WrongCompression {
-        found: known.map_or("something else", BodyCompression::name),
+        found: known.map_or("in an unknown format", BodyCompression::name),
         named,
     })
 }
 
-/// One block as the output.
+/// Decompresses one block into the output.
 fn snappy_block(
     decoder: &mut snap::raw::Decoder,
     block: &[u8],
@@ -145,12 +145,12 @@ fn snappy_block(
         return Err(bad(&snap::Error::Empty));
     }
     let size = snap::raw::decompress_len(block).map_err(|error| bad(&error))?;
-    // Before memory is taken for it.
-    if size > block.len().saturating_mul(SNAPPY_MAX_RATIO) && size <= output.room.limit {
-        return Err(bad(&"it declares more than it can hold"));
+    // Checked before memory is allocated.
+    if size > block.len().saturating_mul(SNAPPY_MAX_RATIO) && size <= output.budget.limit {
+        return Err(bad(&"declared size is larger than the block can hold"));
     }
-    let place = output.spare_capacity(size)?;
-    decoder.decompress(block, place).map_err(|error| bad(&error))?;
+    let spare = output.spare_capacity(size)?;
+    decoder.decompress(block, spare).map_err(|error| bad(&error))?;
     output.advance(size);
     Ok(())
 }

@@ -1,110 +1,113 @@
-//! The output of unpacking: what it may take, how it grows, and why it is not made.
+//! Decompression buffer: limit, growth and errors.
 //!
-//! Invariant: the buffer grows only within the limit and one byte, and only after the memory was granted.
+//! Invariant: the buffer exceeds the limit by at most one byte, and grows only after the memory was
+//! granted.
 
 use crate::remote::body_compression::BodyCompression;
 
-/// The first step where no size is declared.
+/// First step of growth without a declared size, bytes.
 const FIRST_STEP: usize = 64 << 10;
-/// More than a snappy block can make of one byte: a copy of three bytes yields at most 64.
+/// Upper bound of the snappy compression ratio: a copy of three bytes yields at most 64.
 pub(super) const SNAPPY_MAX_RATIO: usize = 22;
 
-/// The largest window of zstd that is allocated, bytes.
+/// Maximum zstd window that is allocated, bytes.
 pub(super) const MAX_WINDOW: usize = 1 << MAX_WINDOW_LOG;
 pub(super) const MAX_WINDOW_LOG: u32 = 23;
 
-/// Why something was not unpacked.
+/// Error of decompression.
 #[derive(Debug, thiserror::Error)]
 pub enum DecompressError {
-    /// It can be seen to be packed in another way.
+    /// The magic number is that of another format.
     #[error("the body is {found}, not {named}")]
     WrongCompression {
-        /// What it begins as.
+        /// Format by the magic number.
         found: &'static str,
-        /// What was said of it.
+        /// Format that the sender named.
         named: BodyCompression,
     },
-    /// It is damaged, or not packed as was said.
+    /// The data are corrupted, or not in the named format.
     #[error("the body is not {named}: {why}")]
     Malformed {
-        /// What was said of it.
+        /// Format that the sender named.
         named: BodyCompression,
-        /// What is wrong.
+        /// Description of the defect.
         why: String,
     },
-    /// It is larger than it may be.
-    #[error("the request has more than {limit} bytes after decompression, which is the limit")]
+    /// The decompressed size exceeds the limit.
+    #[error("request exceeds {limit} bytes after decompression")]
     TooLarge {
-        /// Bytes that are taken.
+        /// Maximum decompressed size, bytes.
         limit: usize,
     },
-    /// To unpack it takes more memory than is given.
-    #[error("the window of a zstd frame is larger than {} bytes", MAX_WINDOW)]
+    /// A zstd window exceeds the maximum size.
+    #[error("window of a zstd frame exceeds {} bytes", MAX_WINDOW)]
     Window,
-    /// There is no memory for it now.
+    /// The byte budget is exhausted.
     #[error(transparent)]
     OutOfBudget(#[from] OutOfBudget),
 }
 
-/// There is no memory now.
+/// Error of an exhausted byte budget.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("too many bytes in flight")]
 pub struct OutOfBudget;
 
-/// What unpacking may take.
+/// Limits of one decompression.
 pub struct DecompressBudget<'a> {
-    /// Bytes of output.
+    /// Maximum size of the output, bytes.
     pub limit: usize,
-    /// Asked for each step of memory before it is taken, in bytes.
+    /// Called with the bytes of each allocation before it is made.
     pub grant: &'a mut dyn FnMut(usize) -> Result<(), OutOfBudget>,
 }
 
-/// The error of a body that is not what was said of it.
+/// Returns the error of a body that is not in the named format.
 pub(super) fn malformed(named: BodyCompression, why: impl std::fmt::Display) -> DecompressError {
     DecompressError::Malformed { named, why: why.to_string() }
 }
 
-/// What is unpacked so far, and what it may still take.
+/// Output of one decompression, and the budget for more.
 pub(super) struct DecompressBuffer<'a, 'b> {
-    /// Only ever grown, so that what was used before is not cleared again.
+    /// Never shrinks, so that used bytes are not cleared again.
     pub(super) buffer: &'a mut Vec<u8>,
-    /// The bytes of it that are output.
+    /// Length of the output, bytes.
     pub(super) len: usize,
-    /// The bytes that were asked for.
+    /// Bytes granted so far.
     pub(super) granted: usize,
-    pub(super) room: DecompressBudget<'b>,
+    pub(super) budget: DecompressBudget<'b>,
 }
 
 impl DecompressBuffer<'_, '_> {
-    /// Room for `more` bytes behind the output, to be filled and then counted with [`DecompressBuffer::advance`].
+    /// Returns `more` bytes behind the output. The caller fills them and calls
+    /// [`DecompressBuffer::advance`].
     pub(super) fn spare_capacity(&mut self, more: usize) -> Result<&mut [u8], DecompressError> {
         let size = self.len.saturating_add(more);
-        if size > self.room.limit {
-            return Err(DecompressError::TooLarge { limit: self.room.limit });
+        if size > self.budget.limit {
+            return Err(DecompressError::TooLarge { limit: self.budget.limit });
         }
         self.grow(size)?;
         Ok(&mut self.buffer[self.len..size])
     }
 
-    /// More room where it is not known how much there will be: twice what there was. It may reach a byte behind the limit, so that one can see
-    /// whether something comes there.
+    /// Returns more space if the size is unknown: the buffer doubles, from at least `first` bytes.
+    ///
+    /// It may reach one byte beyond the limit, so that output beyond the limit is noticed.
     pub(super) fn grow_spare(&mut self, first: usize) -> Result<&mut [u8], DecompressError> {
-        if self.len > self.room.limit {
-            return Err(DecompressError::TooLarge { limit: self.room.limit });
+        if self.len > self.budget.limit {
+            return Err(DecompressError::TooLarge { limit: self.budget.limit });
         }
         let size = self
             .len
             .saturating_mul(2)
             .max(first)
             .max(FIRST_STEP)
-            .min(self.room.limit.saturating_add(1));
+            .min(self.budget.limit.saturating_add(1));
         self.grow(size)?;
         Ok(&mut self.buffer[self.len..size])
     }
 
     fn grow(&mut self, size: usize) -> Result<(), OutOfBudget> {
         if size > self.granted {
-            (self.room.grant)(size - self.granted)?;
+            (self.budget.grant)(size - self.granted)?;
             self.granted = size;
         }
         if self.buffer.len() < size {
@@ -114,15 +117,15 @@ impl DecompressBuffer<'_, '_> {
         Ok(())
     }
 
-    /// Counts bytes that were written to the room.
+    /// Adds bytes that the caller wrote to the output.
     pub(super) fn advance(&mut self, bytes: usize) {
         self.len += bytes;
     }
 
-    /// The output is whole.
+    /// Checks the size of the complete output.
     pub(super) fn finish(&self) -> Result<(), DecompressError> {
-        if self.len > self.room.limit {
-            Err(DecompressError::TooLarge { limit: self.room.limit })
+        if self.len > self.budget.limit {
+            Err(DecompressError::TooLarge { limit: self.budget.limit })
         } else {
             Ok(())
         }

@@ -1,17 +1,19 @@
-//! Snappy's framing format: a stream of chunks, most of them a snappy block of up to 64 KiB.
+//! Snappy framing format: a stream of chunks, most of them a snappy block of up to 64 KiB.
 //!
 //! ```text
 //! chunk: type, 1 byte │ length of the data, 3 bytes, little endian │ data
 //!
 //! type      data
-//! 00        masked CRC-32C of what it holds, 4 bytes LE │ a snappy block
-//! 01        masked CRC-32C of what it holds, 4 bytes LE │ the bytes themselves
+//! 00        masked CRC-32C of the content, 4 bytes LE │ a snappy block
+//! 01        masked CRC-32C of the content, 4 bytes LE │ the content itself
 //! 02 to 7f  reserved: an error
-//! 80 to fe  to be skipped (fe: padding)
+//! 80 to fe  skipped (fe: padding)
 //! ff        "sNaPpY"; the first chunk, and wherever streams were joined
 //! ```
 //!
-//! Source: `framing_format.txt` of snappy. A stream without a chunk is empty: Go's writer writes none where nothing was written to it.
+//! A stream without a chunk is empty: Go's writer produces no bytes for no input.
+//!
+//! Source: `framing_format.txt` of snappy.
 
 use crate::remote::body_compression::BodyCompression;
 use crate::remote::decompress::output::{
@@ -19,29 +21,29 @@ use crate::remote::decompress::output::{
 };
 use crate::tsdb::encoding::checksum;
 
-/// How every stream begins.
+/// First chunk of every stream.
 pub(super) const STREAM_IDENTIFIER: &[u8] = b"\xff\x06\x00\x00sNaPpY";
-/// What a chunk holds at most, bytes.
+/// Maximum content of a chunk, bytes.
 const MAX_CHUNK: usize = 64 << 10;
 const CHUNK_HEADER: usize = 4;
 const CHECKSUM: usize = 4;
 
-/// Unpacks a whole stream.
+/// Decompresses a complete stream.
 pub(super) fn decompress(
     decoder: &mut snap::raw::Decoder,
     body: &[u8],
     output: &mut DecompressBuffer<'_, '_>,
 ) -> Result<(), DecompressError> {
-    // All sizes are known from the chunks' beginnings, so that memory is taken once.
+    // The chunk headers declare all sizes, so memory is reserved once.
     let size = declared_size(body)?;
     output.spare_capacity(size)?;
     let mut rest = body;
     while let Some(chunk) = next(&mut rest)? {
         match chunk {
-            FramedChunk::Packed { checksum, block, size } => {
-                let place = output.spare_capacity(size)?;
-                decoder.decompress(block, place).map_err(malformed_frame)?;
-                check(checksum, place)?;
+            FramedChunk::Compressed { checksum, block, size } => {
+                let spare = output.spare_capacity(size)?;
+                decoder.decompress(block, spare).map_err(malformed_frame)?;
+                check(checksum, spare)?;
                 output.advance(size);
             }
             FramedChunk::Plain { checksum, bytes } => {
@@ -49,32 +51,31 @@ pub(super) fn decompress(
                 output.spare_capacity(bytes.len())?.copy_from_slice(bytes);
                 output.advance(bytes.len());
             }
-            FramedChunk::Nothing => {}
+            FramedChunk::Skipped => {}
         }
     }
     Ok(())
 }
 
-/// The sum of what the chunks say that they hold.
+/// Returns the sum of the declared sizes of all chunks, bytes.
 fn declared_size(body: &[u8]) -> Result<usize, DecompressError> {
     if !body.is_empty() && !body.starts_with(STREAM_IDENTIFIER) {
-        return Err(malformed_frame("it is cut off"));
+        return Err(malformed_frame("truncated stream"));
     }
     let mut rest = body;
     let mut sum: usize = 0;
     while let Some(chunk) = next(&mut rest)? {
         sum = sum.saturating_add(match chunk {
-            FramedChunk::Packed { size, .. } => size,
+            FramedChunk::Compressed { size, .. } => size,
             FramedChunk::Plain { bytes, .. } => bytes.len(),
-            FramedChunk::Nothing => 0,
+            FramedChunk::Skipped => 0,
         });
     }
     Ok(sum)
 }
 
-/// One chunk in place.
 enum FramedChunk<'a> {
-    Packed {
+    Compressed {
         checksum: u32,
         block: &'a [u8],
         size: usize,
@@ -83,11 +84,11 @@ enum FramedChunk<'a> {
         checksum: u32,
         bytes: &'a [u8],
     },
-    /// Nothing of the output.
-    Nothing,
+    /// A chunk without output, which is skipped.
+    Skipped,
 }
 
-/// Takes the next chunk off.
+/// Splits off the next chunk.
 fn next<'a>(rest: &mut &'a [u8]) -> Result<Option<FramedChunk<'a>>, DecompressError> {
     if rest.is_empty() {
         return Ok(None);
@@ -99,12 +100,10 @@ fn next<'a>(rest: &mut &'a [u8]) -> Result<Option<FramedChunk<'a>>, DecompressEr
     *rest = behind;
     match kind {
         0x00 | 0x01 => data_chunk(kind, data).map(Some),
-        0x02..=0x7f => {
-            Err(malformed_frame(format_args!("it has a chunk of the unknown type {kind}")))
-        }
-        0x80..=0xfe => Ok(Some(FramedChunk::Nothing)),
-        0xff if data == &STREAM_IDENTIFIER[CHUNK_HEADER..] => Ok(Some(FramedChunk::Nothing)),
-        0xff => Err(malformed_frame("it has a bad stream identifier")),
+        0x02..=0x7f => Err(malformed_frame(format_args!("unknown chunk type {kind}"))),
+        0x80..=0xfe => Ok(Some(FramedChunk::Skipped)),
+        0xff if data == &STREAM_IDENTIFIER[CHUNK_HEADER..] => Ok(Some(FramedChunk::Skipped)),
+        0xff => Err(malformed_frame("invalid stream identifier")),
     }
 }
 
@@ -119,32 +118,24 @@ fn data_chunk(kind: u8, data: &[u8]) -> Result<FramedChunk<'_>, DecompressError>
         }
         let size = snap::raw::decompress_len(content).map_err(malformed_frame)?;
         if size > content.len() * SNAPPY_MAX_RATIO {
-            return Err(malformed_frame("a chunk declares more than it can hold"));
+            return Err(malformed_frame("declared size is larger than the chunk can hold"));
         }
-        (FramedChunk::Packed { checksum, block: content, size }, size)
+        (FramedChunk::Compressed { checksum, block: content, size }, size)
     };
-    if size > MAX_CHUNK {
-        Err(malformed_frame("it has a chunk of more than 64 KiB"))
-    } else {
-        Ok(chunk)
-    }
+    if size > MAX_CHUNK { Err(malformed_frame("chunk exceeds 64 KiB")) } else { Ok(chunk) }
 }
 
-/// The checksum as it stands in a chunk.
+/// Returns the masked checksum as it is stored in a chunk.
 fn masked_crc(bytes: &[u8]) -> u32 {
     checksum::crc32c(bytes).rotate_right(15).wrapping_add(0xa282_ead8)
 }
 
 fn check(expected: u32, bytes: &[u8]) -> Result<(), DecompressError> {
-    if masked_crc(bytes) == expected {
-        Ok(())
-    } else {
-        Err(malformed_frame("a checksum does not match"))
-    }
+    if masked_crc(bytes) == expected { Ok(()) } else { Err(malformed_frame("checksum mismatch")) }
 }
 
 fn truncated() -> DecompressError {
-    malformed_frame("it is cut off")
+    malformed_frame("truncated stream")
 }
 
 fn malformed_frame(why: impl std::fmt::Display) -> DecompressError {
