@@ -1,4 +1,4 @@
-//! All series of a router's request, each with its tenant's label, into the database.
+//! Storage of a router's request: all series with their tenant labels.
 
 use crate::remote::ingester::RequestIngester;
 use crate::remote::thanos::request_index::{
@@ -7,11 +7,11 @@ use crate::remote::thanos::request_index::{
 use crate::remote::thanos::series::LabeledTenantSeries;
 use crate::remote::thanos::tenant::TenantLabel;
 
-/// What a request needs while it is stored; for the next one like it nothing is allocated.
+/// Buffers of a request; reused, so that a similar request allocates nothing.
 #[derive(Debug, Default)]
 pub(crate) struct ThanosBuffers {
     index: ThanosRequestIndex,
-    /// The labels of one series.
+    /// Labels of one series.
     labels: Vec<u8>,
 }
 
@@ -19,7 +19,7 @@ impl ThanosBuffers {
     /// Checks a whole request.
     ///
     /// # Errors
-    /// [`DecodeThanosRequestError`]; then nothing may be stored.
+    /// [`DecodeThanosRequestError`]; the request must not be stored then.
     pub(crate) fn read(
         &mut self,
         body: &[u8],
@@ -28,28 +28,29 @@ impl ThanosBuffers {
         self.index.read(body, limits)
     }
 
-    /// Stores the request that was read; `body` must be the same bytes.
+    /// Stores the request that was read. `body` must be the same bytes.
     pub(crate) fn store(
         &mut self,
         body: &[u8],
         tenants: &TenantLabel,
-        storing: &mut RequestIngester<'_>,
+        ingester: &mut RequestIngester<'_>,
     ) {
         let Self { index, labels } = self;
-        for owned in index.series(body) {
-            storing.ingest_samples(&LabeledTenantSeries::new(owned, tenants, labels));
+        for tenant_series in index.series(body) {
+            ingester.ingest_samples(&LabeledTenantSeries::new(tenant_series, tenants, labels));
         }
-        // Behind all points: an exemplar may stand in front of the series that it is of.
+        // Exemplars follow all samples: an exemplar may precede its series in the request.
         if index.has_exemplars() {
-            let with_exemplars =
-                index.series(body).filter(|owned| owned.series.exemplars().len() > 0);
-            for owned in with_exemplars {
-                storing.store_exemplars(&LabeledTenantSeries::new(owned, tenants, labels));
+            let with_exemplars = index
+                .series(body)
+                .filter(|tenant_series| tenant_series.series.exemplars().len() > 0);
+            for tenant_series in with_exemplars {
+                ingester.store_exemplars(&LabeledTenantSeries::new(tenant_series, tenants, labels));
             }
         }
     }
 
-    /// Bytes that are kept for the next request.
+    /// Returns the memory kept for the next request, bytes.
     pub(crate) fn retained_bytes(&self) -> usize {
         self.index.retained_bytes() + self.labels.capacity()
     }

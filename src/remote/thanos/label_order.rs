@@ -1,7 +1,9 @@
-//! Series with the labels of an answer, in the order of those: what is sorted by the stored labels, made sorted by the new ones.
+//! Order of series by the labels of the response.
 //!
-//! Adding a label `L` to every series changes little of their order. Two series whose labels differ before `L`, or behind it, keep their places. Only
-//! where all names of one come before `L`, and the other has these labels and more, the next of which comes before `L` too, they change:
+//! # Added labels
+//! The stored order changes little if a label `L` is added to every series. Two series whose labels
+//! differ before or after `L` keep their order. It changes only if all names of one series precede
+//! `L`, and the other one has the same labels and more, the next of which also precedes `L`:
 //!
 //! ```text
 //! stored                         with c="x"
@@ -11,12 +13,14 @@
 //! {a="1", d="1"}                 {a="1", c="x", d="1"}
 //! ```
 //!
-//! So a series is held back as long as such others come. Held back are series each of which begins as the one before, so there
-//! are no more of them than a series has labels: [`LabelInsertIter`] streams. One of these for each label that is added.
+//! [`LabelInsertIter`] delays a series while such series follow. Each delayed series has the labels
+//! of the one before and more, so there are at max_bytes as many as a series has labels. Each added
+//! label needs one iterator.
 //!
-//! A label that is removed or replaced may change every place. Then all series are gathered and sorted ([`sort_buffered`]), within a bound: the labels of all,
-//! and the chunks (most often pins on mapped files) of as many as have room. The chunks of the others are looked up once more, series by
-//! series, when their turn comes.
+//! # Removed and replaced labels
+//! They may change the order of all series. [`sort_buffered`] then buffers and sorts them within a
+//! limit: all labels, and the chunks (mostly pins of mapped files) of as many series as fit. The
+//! chunks of the others are selected again, series by series.
 
 use crate::model::labels::Labels;
 use crate::remote::read_request::RemoteReadError;
@@ -24,38 +28,38 @@ use crate::remote::thanos::selection::LabelRewrite;
 use crate::tsdb::query::merged_series::MergedSeries;
 use std::collections::VecDeque;
 
-/// What a series that is gathered costs in memory besides its labels and chunks, bytes, roughly; what a chunk costs besides its bytes, which are
-/// mapped; and the chunk of the head that grows, which is a copy.
+/// Estimated memory of a buffered series without labels and chunks, of a mapped chunk, and of the
+/// copied open chunk, bytes.
 const SERIES_BYTES: usize = 200;
 const CHUNK_BYTES: usize = 120;
 const OPEN_CHUNK_BYTES: usize = 1024;
 
-/// A series with its labels in the answer.
+/// A series with its labels in the response.
 pub(crate) struct OutputSeries {
     pub(crate) labels: Labels,
     pub(crate) series: MergedSeries,
 }
 
-/// Series in the order of the labels that they have with `name` added.
+/// Iterator that adds the label `name` to sorted series and keeps them sorted.
 pub(crate) struct LabelInsertIter<I> {
     input: I,
     name: String,
-    naming: LabelRewrite,
-    /// Each begins as the one before.
+    rewrite: LabelRewrite,
+    /// Delayed series; each has the labels of the one before and more.
     delayed: Vec<OutputSeries>,
     ready: VecDeque<OutputSeries>,
 }
 
 impl<I: Iterator<Item = Result<OutputSeries, RemoteReadError>>> LabelInsertIter<I> {
-    /// Adds the label `name`, which no series of `input` has, with the value that `naming` adds; `input` is sorted.
-    pub(crate) fn new(input: I, name: &str, naming: LabelRewrite) -> Self {
-        Self { input, name: name.to_owned(), naming, delayed: Vec::new(), ready: VecDeque::new() }
+    /// Adds the label `name` of `rewrite` to `input`, which is sorted and has no such label.
+    pub(crate) fn new(input: I, name: &str, rewrite: LabelRewrite) -> Self {
+        Self { input, name: name.to_owned(), rewrite, delayed: Vec::new(), ready: VecDeque::new() }
     }
 
-    /// Takes the next series; what was held back for others like it is ready where this is none.
+    /// Processes the next series. Delayed series that it does not precede become ready.
     fn enqueue(&mut self, next: OutputSeries) {
         while let Some(last) =
-            self.delayed.pop_if(|held| !must_precede(&next.labels, &held.labels, &self.name))
+            self.delayed.pop_if(|delayed| !must_precede(&next.labels, &delayed.labels, &self.name))
         {
             self.mark_ready(last);
         }
@@ -67,7 +71,7 @@ impl<I: Iterator<Item = Result<OutputSeries, RemoteReadError>>> LabelInsertIter<
     }
 
     fn mark_ready(&mut self, mut named: OutputSeries) {
-        named.labels = self.naming.insert_label(&named.labels, &self.name);
+        named.labels = self.rewrite.insert_label(&named.labels, &self.name);
         self.ready.push_back(named);
     }
 }
@@ -92,62 +96,65 @@ impl<I: Iterator<Item = Result<OutputSeries, RemoteReadError>>> Iterator for Lab
     }
 }
 
-/// Whether `later`, which comes behind `delayed` as they are, comes before it when both have the label `name`.
-fn must_precede(later: &Labels, held: &Labels, name: &str) -> bool {
-    later.as_bytes().starts_with(held.as_bytes())
-        && later.iter().nth(held.iter().count()).is_some_and(|(next, _)| next < name)
+/// Returns `true` if `later` precedes `delayed` once both have the label `name`.
+fn must_precede(later: &Labels, delayed: &Labels, name: &str) -> bool {
+    later.as_bytes().starts_with(delayed.as_bytes())
+        && later.iter().nth(delayed.iter().count()).is_some_and(|(next, _)| next < name)
 }
 
-/// A series that was gathered.
+/// A series that was buffered to be sorted.
 pub(crate) struct BufferedSeries {
     pub(crate) labels: Labels,
     pub(crate) chunks: BufferedChunks,
 }
 
-/// What is kept of a series beside its labels in the answer.
+/// Chunks of a buffered series, or the labels to select them again.
 pub(crate) enum BufferedChunks {
-    /// All.
+    /// Series with all its chunks.
     Series(MergedSeries),
-    /// Its own labels, to look it up by.
+    /// Stored labels, to select the series again.
     Labels(Labels),
 }
 
-/// Bounds of what is gathered, bytes.
+/// Limits of the memory for buffered series, bytes.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct SortBudget {
-    /// For all of it.
-    pub(crate) most: usize,
-    /// After so many only labels are kept.
+    /// Maximum memory of all buffered series.
+    pub(crate) max_bytes: usize,
+    /// Memory beyond which only labels are kept.
     pub(crate) with_chunks: usize,
 }
 
-/// All series that `accepts` their new labels, sorted by them; equal ones stand side by side. `reserve` is asked for memory as it is taken.
+/// Returns all accepted series, sorted by their new labels; equal ones are adjacent.
+///
+/// `sink` decides on each series and reserves the memory.
 ///
 /// # Errors
-/// [`RemoteReadError::AnswerLimit`] where there is no room for all; [`RemoteReadError::Query`]; what `accepts` and `reserve` end with.
+/// [`RemoteReadError::AnswerLimit`] beyond `budget.max_bytes`; [`RemoteReadError::Query`]; errors
+/// of `sink`.
 pub(crate) fn sort_buffered(
     input: impl Iterator<Item = Result<OutputSeries, RemoteReadError>>,
-    naming: &LabelRewrite,
-    room: SortBudget,
-    taker: &mut dyn SortSink,
+    rewrite: &LabelRewrite,
+    budget: SortBudget,
+    sink: &mut dyn SortSink,
 ) -> Result<Vec<BufferedSeries>, RemoteReadError> {
     let (mut all, mut bytes) = (Vec::new(), 0usize);
     for named in input {
         let OutputSeries { labels: stored, series } = named?;
-        let Some(labels) = naming.apply(&stored) else { continue };
-        if !taker.accepts(&labels)? {
+        let Some(labels) = rewrite.apply(&stored) else { continue };
+        if !sink.accepts(&labels)? {
             continue;
         }
         let of_labels = SERIES_BYTES + labels.as_bytes().len() + stored.as_bytes().len();
         let of_chunks = OPEN_CHUNK_BYTES + CHUNK_BYTES * series.chunks().len();
-        let keeps_chunks = bytes + of_labels + of_chunks <= room.with_chunks;
-        let more = if keeps_chunks { of_labels + of_chunks } else { of_labels };
+        let with_chunks = bytes + of_labels + of_chunks <= budget.with_chunks;
+        let more = if with_chunks { of_labels + of_chunks } else { of_labels };
         bytes += more;
-        if bytes > room.most {
-            return Err(RemoteReadError::AnswerLimit(room.most));
+        if bytes > budget.max_bytes {
+            return Err(RemoteReadError::AnswerLimit(budget.max_bytes));
         }
-        taker.reserve(more)?;
-        let chunks = if keeps_chunks {
+        sink.reserve(more)?;
+        let chunks = if with_chunks {
             BufferedChunks::Series(series)
         } else {
             BufferedChunks::Labels(stored)
@@ -158,18 +165,18 @@ pub(crate) fn sort_buffered(
     Ok(all)
 }
 
-/// Who takes what is gathered.
+/// Filter and memory budget of [`sort_buffered`].
 pub(crate) trait SortSink {
-    /// Whether a series with these labels is wanted.
+    /// Returns `true` if a series with these labels is needed.
     ///
     /// # Errors
-    /// Where nothing more is wanted at all.
+    /// [`RemoteReadError`] if the whole read is aborted.
     fn accepts(&mut self, labels: &Labels) -> Result<bool, RemoteReadError>;
 
-    /// Sets memory aside.
+    /// Reserves memory for a series.
     ///
     /// # Errors
-    /// Where there is none.
+    /// [`RemoteReadError`] if the byte budget is exhausted.
     fn reserve(&mut self, bytes: usize) -> Result<(), RemoteReadError>;
 }
 

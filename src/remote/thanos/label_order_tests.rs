@@ -65,7 +65,7 @@ fn own(gathered: &BufferedSeries) -> &Labels {
     }
 }
 
-const ROOM: SortBudget = SortBudget { most: usize::MAX, with_chunks: usize::MAX };
+const ROOM: SortBudget = SortBudget { max_bytes: usize::MAX, with_chunks: usize::MAX };
 
 proptest! {
     #[test]
@@ -106,7 +106,7 @@ proptest! {
         expected.sort();
         // A series with its chunks takes from 1,224 to 1,500 bytes here.
         for (with_chunks, kept) in [(0, 0..=0), (5_000, 3.min(stored.len())..=4), (usize::MAX, stored.len()..=60)] {
-            let got = sorted(&stored, &naming, SortBudget { most: usize::MAX, with_chunks }).unwrap();
+            let got = sorted(&stored, &naming, SortBudget { max_bytes: usize::MAX, with_chunks }).unwrap();
             let labels: Vec<Labels> = got.iter().map(|gathered| gathered.labels.clone()).collect();
             prop_assert_eq!(&labels, &expected);
             // Each stored series is there once, with its own labels.
@@ -143,7 +143,7 @@ fn few_series_are_held_back() {
 fn what_would_take_too_much_memory_to_sort_is_refused() {
     let all: Vec<Labels> = (0..100).map(|i| labels(&[("a".into(), format!("{i:03}"))])).collect();
     let naming = LabelRewrite::new(&ExternalLabels::new([("b", "c")]).unwrap(), &["a".to_owned()]);
-    let room = SortBudget { most: 10_000, with_chunks: 5_000 };
+    let room = SortBudget { max_bytes: 10_000, with_chunks: 5_000 };
     let refused = sorted(&all, &naming, room).map(|all| all.len());
     assert!(matches!(refused, Err(RemoteReadError::AnswerLimit(10_000))), "{refused:?}");
     let mut taker = All { reserved: 0 };

@@ -1,18 +1,19 @@
-//! What Thanos writes and reads. A Receive router forwards `thanos.WriteRequest`, read in place, each series with its tenant as a label; a
-//! querier reads series, sorted by the labels that they have together with the external ones.
+//! Thanos: writes of a Receive router and the Store API of a querier.
 //!
-//! One database holds all tenants. Which of its copies a router sends (`replica`) means nothing here and is not kept.
+//! A router forwards `thanos.WriteRequest`, which is decoded in place; the tenant of a series
+//! becomes a label. One database holds all tenants. The replica number of a request is ignored. A
+//! querier reads series sorted by their labels including the external ones.
 //!
-//! | file       | what                                                        |
-//! |------------|-------------------------------------------------------------|
-//! | [`request_index`] | finds the series and their tenants                          |
-//! | [`tenant`] | the tenant's label, among those of a series                 |
-//! | `series`   | a series with that label, as it is stored                   |
-//! | `ingest`  | all series of a request into the database                   |
-//! | [`selection`] | what a request selects, and the names of what it gets    |
-//! | `label_order`    | series in the order of their new labels                     |
-//! | [`series_message`] | messages of that answer                             |
-//! | [`store`]  | the answer to a request for series                          |
+//! | module | content |
+//! |---|---|
+//! | [`request_index`] | index of a write request: series and their tenants |
+//! | [`tenant`] | tenant label and its position among the labels of a series |
+//! | `series` | series with the tenant label, as it is stored |
+//! | `ingest` | storage of all series of a write request |
+//! | [`selection`] | selected series and the labels of the response |
+//! | `label_order` | order of series by rewritten labels |
+//! | [`series_message`] | encoder of response messages |
+//! | [`store`] | response to a series request |
 
 pub(crate) mod ingest;
 mod label_order;

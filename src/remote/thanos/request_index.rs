@@ -1,105 +1,106 @@
-//! The borrowed reader of a router's request: finds series and tenants where they stand in the body.
+//! Index of a router's request: positions of series and tenants in the body.
 //!
-//! As in [`crate::remote::request_index_v1`], the whole request is checked, as strictly as prost does, before anything of it is stored, and a
-//! series is the same there and here. Older routers fill the fields `timeseries` and `tenant`, today's only
-//! `timeseriesTenantData`; a request with both is not expected, but what is in either is read.
+//! As in [`crate::remote::request_index_v1`], the whole request is checked as strictly as by prost
+//! before anything is stored. Old routers fill the fields `timeseries` and `tenant`, current ones
+//! `timeseriesTenantData`. A request with both is not expected, but both are read.
 
 use crate::remote::protobuf::{DecodeMessageError, MAX_DEPTH, MessageCursor, WireType};
 use crate::remote::request_index_v1::CountLimits;
 use crate::remote::schema::SERIES_LEVEL;
 use crate::remote::series_v1::{SeriesSpanV1, SeriesV1};
 
-/// Field numbers of `thanos.WriteRequest`; the first two are those of `thanos.TimeSeriesTenantTuple` too.
+/// Field numbers of `thanos.WriteRequest`; the first two are also those of
+/// `thanos.TimeSeriesTenantTuple`.
 const TIMESERIES: u32 = 1;
 const TENANT: u32 = 2;
 const REPLICA: u32 = 3;
 const TENANT_DATA: u32 = 4;
 
-/// How deep a tuple stands in the request, and a series in a tuple.
+/// Nesting depth of a tuple in the request, and of a series in a tuple.
 const TUPLE_LEVEL: u32 = 1;
 const SERIES_IN_TUPLE_LEVEL: u32 = TUPLE_LEVEL + 1;
 
-/// Why a body is not a request that can be stored.
+/// Error of decoding a router's request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum DecodeThanosRequestError {
-    /// It is not the message, or not all of it.
+    /// The message is malformed or truncated.
     #[error("the message is not a thanos.WriteRequest: {0}")]
     Malformed(#[from] DecodeMessageError),
-    /// Too many series of all tenants together.
+    /// Too many series of all tenants together (limit).
     #[error("the request has more than {0} series")]
     TooManySeries(u64),
-    /// Too many samples of all tenants together.
+    /// Too many samples of all tenants together (limit).
     #[error("the request has more than {0} samples")]
     TooManySamples(u64),
-    /// The names of the tenants, once for each series, are too much.
-    #[error("the tenants of all series have more than {0} bytes together")]
+    /// The tenant names, counted once per series, are too large (limit in bytes).
+    #[error("tenant names exceed {0} bytes in total")]
     TenantNamesTooLarge(usize),
 }
 
 impl DecodeThanosRequestError {
-    /// Whether it is no request at all, not one that is too large.
+    /// Returns `true` if the message is malformed, and `false` if it exceeds a limit.
     #[must_use]
     pub fn is_malformed(&self) -> bool {
         matches!(self, Self::Malformed(_))
     }
 }
 
-/// How much one request may hold, over all tenants.
+/// Limits of one request, over all tenants.
 #[derive(Debug, Clone, Copy)]
 pub struct TenantLimits {
-    /// Series and samples.
+    /// Maximum number of series and samples.
     pub counts: CountLimits,
-    /// Bytes of the tenants' names, counted once for each series.
+    /// Maximum size of tenant names, counted once per series, bytes.
     pub tenant_bytes: usize,
 }
 
-/// Where the parts of a request lie.
+/// Positions of the parts of a request in its body.
 #[derive(Debug, Default)]
 pub struct ThanosRequestIndex {
     series: Vec<SeriesSpanV1>,
-    /// In the order of the series; a tuple without a series has none.
+    /// Runs in the order of the series; a tuple without series has none.
     runs: Vec<TenantRun>,
-    /// The tenant of the series that stand in no tuple.
+    /// Tenant of the series outside of tuples.
     tenant: ByteSpan,
     samples: u64,
     has_exemplars: bool,
 }
 
-/// Series that follow each other and are of one tenant.
+/// Consecutive series of one tenant.
 #[derive(Debug, Clone, Copy)]
 struct TenantRun {
     series: u32,
-    /// `None`: that of the request, which may come behind them.
+    /// `None`: the tenant of the request, which may follow the series.
     tenant: Option<ByteSpan>,
 }
 
-/// Where a text lies in the body, which is shorter than 2^32 bytes.
+/// Position of a string in the body, which is shorter than 2^32 bytes.
 #[derive(Debug, Clone, Copy, Default)]
 struct ByteSpan {
     start: u32,
     end: u32,
 }
 
-/// A series and whose it is.
+/// A series and its tenant.
 #[derive(Debug, Clone, Copy)]
 pub struct TenantSeriesV1<'a> {
-    /// The tenant, or empty where none was named.
+    /// Tenant; empty if none was named.
     pub tenant: &'a str,
-    /// The series as it was sent.
+    /// Series as it was sent.
     pub series: SeriesV1<'a>,
 }
 
 impl ThanosRequestIndex {
-    /// An index without a request.
+    /// Creates an index without a request.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Checks a whole request and notes where its series lie.
+    /// Checks a whole request and indexes its series.
     ///
     /// # Errors
-    /// [`DecodeThanosRequestError`]; the index is then of no use.
+    /// [`DecodeThanosRequestError`]; the index must not be used then.
     pub fn read(
         &mut self,
         body: &[u8],
@@ -141,7 +142,7 @@ impl ThanosRequestIndex {
         self.check_tenants(limits.tenant_bytes)
     }
 
-    /// Checks the series of one tenant.
+    /// Checks the series of one tuple.
     fn read_tuple(
         &mut self,
         body: &[u8],
@@ -190,7 +191,7 @@ impl ThanosRequestIndex {
         Ok(())
     }
 
-    /// Says that the newest series is the request's own tenant's.
+    /// Assigns the newest series to the tenant of the request.
     fn add_to_own_run(&mut self) {
         match self.runs.last_mut() {
             Some(TenantRun { series, tenant: None }) => *series += 1,
@@ -198,7 +199,8 @@ impl ThanosRequestIndex {
         }
     }
 
-    /// A long name is written once and stored many times: it must not make much of little.
+    /// Checks the size of tenant names. A name is sent once and stored per series, so a small
+    /// request could become large.
     fn check_tenants(&self, limit: usize) -> Result<(), DecodeThanosRequestError> {
         let bytes =
             |run: &TenantRun| u64::from(run.series) * run.tenant.unwrap_or(self.tenant).len();
@@ -210,7 +212,7 @@ impl ThanosRequestIndex {
         }
     }
 
-    /// The series of the request that was read; `body` must be the same bytes.
+    /// Returns the series of the request. `body` must be the bytes that were read.
     pub fn series<'a>(&'a self, body: &'a [u8]) -> impl Iterator<Item = TenantSeriesV1<'a>> {
         let mut rest = self.series.as_slice();
         self.runs.iter().flat_map(move |run| {
@@ -223,13 +225,13 @@ impl ThanosRequestIndex {
         })
     }
 
-    /// Whether any series of the request has an exemplar.
+    /// Returns `true` if any series of the request has an exemplar.
     #[must_use]
     pub fn has_exemplars(&self) -> bool {
         self.has_exemplars
     }
 
-    /// Bytes that the index keeps for the next request.
+    /// Returns the memory kept for the next request, bytes.
     #[must_use]
     pub fn retained_bytes(&self) -> usize {
         self.series.capacity() * size_of::<SeriesSpanV1>()
@@ -238,7 +240,7 @@ impl ThanosRequestIndex {
 }
 
 impl ByteSpan {
-    /// Reads a text, which must be UTF-8.
+    /// Reads a string, which must be UTF-8.
     fn read(message: &mut MessageCursor<'_>) -> Result<Self, DecodeMessageError> {
         let len = message.string()?.len();
         let end = message.offset();
@@ -249,7 +251,7 @@ impl ByteSpan {
         u64::from(self.end - self.start)
     }
 
-    /// The text, in the body in which it was found.
+    /// Returns the string in the body in which it was found.
     fn resolve(self, body: &[u8]) -> &str {
         let bytes = body.get(self.start as usize..self.end as usize).unwrap_or_default();
         std::str::from_utf8(bytes).unwrap_or_default()

@@ -1,7 +1,8 @@
-//! What a request of Thanos selects: its matchers, held against the external labels, and its shard.
+//! Selection of a Thanos request: matchers, external labels and query shard.
 //!
-//! Thanos asks for series as they are with their external labels. A matcher for one of those is decided at once, and does not go to the stored
-//! data; where it fails, nothing is selected. What is left must select something: no matcher at all is an error, as in Thanos's own stores.
+//! Thanos selects series by their labels including the external ones. A matcher for an external
+//! label is evaluated at once; if it fails, nothing is selected. The remaining matchers go to the
+//! stored series. None remaining is an error, as in Thanos's stores.
 
 use crate::model::labels::{Labels, LabelsBuilder};
 use crate::model::matcher::Matcher;
@@ -12,23 +13,23 @@ use crate::remote::read_request;
 use crate::remote::read_request::RemoteReadError;
 use xxhash_rust::xxh64::xxh64;
 
-/// Most matchers, and other lists, of one request.
+/// Maximum number of matchers, and of entries in other lists, of one request.
 const MAX_LIST: usize = 1000;
 
-/// What is selected of what is stored.
+/// Series that a request selects.
 #[derive(Debug, Clone)]
 pub enum SeriesSelection {
-    /// Nothing: an external label is not as wanted.
+    /// Nothing, because a matcher for an external label fails.
     Nothing,
-    /// The series that satisfy all of these; there may be none of them.
+    /// Series that satisfy all of these matchers; the list may be empty.
     Matching(Vec<Matcher>),
 }
 
 impl SeriesSelection {
-    /// What the matchers of a request select where series have these external labels.
+    /// Decodes matchers and evaluates those for external labels.
     ///
     /// # Errors
-    /// [`RemoteReadError`] for a matcher that can't be, or too many of them.
+    /// [`RemoteReadError`] for an invalid matcher or too many of them.
     pub fn from_wire(
         wire: &[pb::LabelMatcher],
         external: &ExternalLabels,
@@ -43,22 +44,22 @@ impl SeriesSelection {
         Ok(Self::from_matchers(read_request::matchers(&wire)?, external))
     }
 
-    /// The same of matchers that are understood already.
+    /// Evaluates matchers for external labels and keeps the others.
     #[must_use]
     pub fn from_matchers(matchers: Vec<Matcher>, external: &ExternalLabels) -> Self {
-        let mut left = Vec::with_capacity(matchers.len());
+        let mut remaining = Vec::with_capacity(matchers.len());
         for matcher in matchers {
             match external.labels().and_then(|labels| labels.get(matcher.name())) {
-                None => left.push(matcher),
+                None => remaining.push(matcher),
                 Some(value) if matcher.matches(value) => {}
                 Some(_) => return Self::Nothing,
             }
         }
-        Self::Matching(left)
+        Self::Matching(remaining)
     }
 }
 
-/// Refuses a list that is too long.
+/// Checks the length of a list.
 pub(crate) fn check_list_len<T>(list: &[T], what: &'static str) -> Result<(), RemoteReadError> {
     if list.len() > MAX_LIST {
         Err(RemoteReadError::TooMany { what, limit: MAX_LIST })
@@ -67,7 +68,7 @@ pub(crate) fn check_list_len<T>(list: &[T], what: &'static str) -> Result<(), Re
     }
 }
 
-/// The external labels of an answer: all but those that are not wanted, which go from the series too.
+/// Labels that the response adds to every series and removes from it.
 #[derive(Debug, Clone)]
 pub struct LabelRewrite {
     added: ExternalLabels,
@@ -75,38 +76,39 @@ pub struct LabelRewrite {
 }
 
 impl LabelRewrite {
-    /// Adds these labels and removes those of `without`.
+    /// Adds the labels of `external` and removes those named in `without`, also from `external`.
     #[must_use]
     pub fn new(external: &ExternalLabels, without: &[String]) -> Self {
         let kept =
             external.iter().filter(|(name, _)| !without.iter().any(|removed| removed == name));
-        // Of labels without a repeated or empty name a part has none either.
+        // A subset of valid labels is valid.
         let added = ExternalLabels::new(kept).unwrap_or_default();
         Self { added, removed: without.to_vec() }
     }
 
-    /// What is added.
+    /// Returns the labels that are added.
     #[must_use]
     pub fn added(&self) -> &ExternalLabels {
         &self.added
     }
 
-    /// The labels that a stored series must not have for its place among others to be known without them: those that are removed or replaced.
+    /// Returns the names that are removed or replaced. A series without them keeps its order.
     pub fn affected_names(&self) -> impl Iterator<Item = &str> {
         self.removed.iter().map(String::as_str).chain(self.added.iter().map(|(name, _)| name))
     }
 
-    /// A series' labels in the answer: an external label stands before its own of that name. `None` where none is left.
+    /// Returns the labels of a series in the response. An external label replaces one of the same
+    /// name. `None` if no label remains.
     #[must_use]
     pub fn apply(&self, series: &Labels) -> Option<Labels> {
-        let is_touched = |name: &str| self.affected_names().any(|touched| touched == name);
-        let own = series.iter().filter(|(name, _)| !is_touched(name));
+        let is_affected = |name: &str| self.affected_names().any(|affected| affected == name);
+        let own = series.iter().filter(|(name, _)| !is_affected(name));
         own.chain(self.added.iter()).collect::<LabelsBuilder<'_>>().build().ok()
     }
 }
 
 impl LabelRewrite {
-    /// Labels with one of those that are added.
+    /// Returns `labels` with the added label `name`.
     #[must_use]
     pub(crate) fn insert_label(&self, labels: &Labels, name: &str) -> Labels {
         let added = self.added.iter().filter(|(added, _)| *added == name);
@@ -115,7 +117,8 @@ impl LabelRewrite {
     }
 }
 
-/// A part of all series, by the hash of some of their labels; the parts are those of Thanos (`pkg/store/storepb/shard_info.go`).
+/// Query shard: a part of all series by the hash of some labels, as in Thanos
+/// (`pkg/store/storepb/shard_info.go`).
 #[derive(Debug, Clone)]
 pub struct QueryShard {
     index: u64,
@@ -126,10 +129,10 @@ pub struct QueryShard {
 }
 
 impl QueryShard {
-    /// The shard that a request is for; `None` where it wants all series.
+    /// Decodes the shard of a request; `None` if it selects all series.
     ///
     /// # Errors
-    /// [`RemoteReadError::TooMany`] where it names too many labels.
+    /// [`RemoteReadError::TooMany`] if it names too many labels.
     pub fn from_wire(wire: Option<&pb::ShardInfo>) -> Result<Option<Self>, RemoteReadError> {
         let Some(wire) = wire.filter(|wire| wire.total_shards >= 1) else { return Ok(None) };
         check_list_len(&wire.labels, "labels of a shard")?;
@@ -137,7 +140,7 @@ impl QueryShard {
         Ok(Some(Self { index, total, by: wire.by, names: wire.labels.clone(), bytes: Vec::new() }))
     }
 
-    /// Whether a series with these labels, as they are in the answer, is in it.
+    /// Returns `true` if a series with these labels, as in the response, is in the shard.
     pub fn contains(&mut self, labels: &Labels) -> bool {
         self.bytes.clear();
         for (name, value) in labels.iter() {
@@ -172,27 +175,27 @@ mod tests {
     }
 
     #[test]
-    fn matchers_of_external_labels_are_decided_at_once() {
+    fn external_label_matchers_are_evaluated_at_once() {
         let of = |wire: &[pb::LabelMatcher]| SeriesSelection::from_wire(wire, &external());
-        let left = |wire: &[pb::LabelMatcher]| match of(wire).unwrap() {
+        let remaining = |wire: &[pb::LabelMatcher]| match of(wire).unwrap() {
             SeriesSelection::Nothing => None,
-            SeriesSelection::Matching(left) => Some(left.len()),
+            SeriesSelection::Matching(remaining) => Some(remaining.len()),
         };
         let up = || matcher(0, "__name__", "up");
-        assert_eq!(left(&[up(), matcher(0, "cluster", "a")]), Some(1));
+        assert_eq!(remaining(&[up(), matcher(0, "cluster", "a")]), Some(1));
         assert_eq!(
-            left(&[up(), matcher(2, "replica", "r.*"), matcher(3, "cluster", "b|c")]),
+            remaining(&[up(), matcher(2, "replica", "r.*"), matcher(3, "cluster", "b|c")]),
             Some(1)
         );
-        assert_eq!(left(&[up(), matcher(1, "cluster", "a")]), None);
-        assert_eq!(left(&[matcher(0, "cluster", "a")]), Some(0));
+        assert_eq!(remaining(&[up(), matcher(1, "cluster", "a")]), None);
+        assert_eq!(remaining(&[matcher(0, "cluster", "a")]), Some(0));
         assert!(of(&[matcher(7, "x", "y")]).is_err());
         assert!(of(&[matcher(2, "x", "(")]).is_err());
         assert!(of(&vec![up(); 1001]).is_err());
     }
 
     #[test]
-    fn external_labels_replace_those_of_a_series_and_unwanted_ones_go() {
+    fn external_labels_replace_and_removed_ones_vanish() {
         let series = labels(&[("__name__", "up"), ("cluster", "own"), ("zone", "z")]);
         let named = |without: &[&str]| {
             let without: Vec<String> = without.iter().map(|name| (*name).to_owned()).collect();
@@ -208,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn shards_are_those_of_thanos() {
+    fn shards_match_thanos() {
         let shard = |index, by, names: &[&str]| {
             let labels = names.iter().map(|name| (*name).to_owned()).collect();
             QueryShard::from_wire(Some(&pb::ShardInfo {
@@ -235,14 +238,14 @@ mod tests {
                 );
             }
         }
-        // By `b`, or by all but `a`, is the same here.
+        // Sharding by `b` and by all labels but `a` are the same here.
         for series in &all {
             assert_eq!(
                 shard(1, true, &["b"]).contains(series),
                 shard(1, false, &["a"]).contains(series)
             );
         }
-        // Nothing to go by is hashed too: 0xef46db3751d8e999 % 3 is 1.
+        // An empty label set is hashed too: 0xef46db3751d8e999 % 3 is 1.
         assert!(
             (0..3).filter(|index| shard(*index, true, &[]).contains(&all[0])).eq([
                 0xef46_db37_51d8_e999_u64 as i128 % 3

@@ -1,4 +1,4 @@
-//! One series of a router's request with its tenant's label, as it is stored.
+//! Series of a router's request with the tenant label, as it is stored.
 
 use crate::model::exemplar::Exemplar;
 use crate::model::sample::Sample;
@@ -9,42 +9,42 @@ use crate::remote::series_v1::SeriesV1;
 use crate::remote::thanos::request_index::TenantSeriesV1;
 use crate::remote::thanos::tenant::{TenantLabel, TenantLabelPair};
 
-/// A series and the label that its tenant gives it.
+/// A series with the label of its tenant.
 #[derive(Debug)]
 pub(crate) struct LabeledTenantSeries<'a> {
     series: SeriesV1<'a>,
     tenant: Option<TenantLabelPair<'a>>,
-    /// All labels in one run of bytes, where the sender's are.
-    packed: Option<&'a [u8]>,
+    /// All labels as bytes, if the sender's labels are contiguous.
+    label_bytes: Option<&'a [u8]>,
 }
 
 impl<'a> LabeledTenantSeries<'a> {
-    /// Gives a series its tenant's label; the labels are put together in the buffer.
+    /// Adds the tenant label to a series. `buffer` receives the labels.
     pub(crate) fn new(
-        owned: TenantSeriesV1<'a>,
+        tenant_series: TenantSeriesV1<'a>,
         tenants: &'a TenantLabel,
         buffer: &'a mut Vec<u8>,
     ) -> Self {
-        let TenantSeriesV1 { tenant, series } = owned;
+        let TenantSeriesV1 { tenant, series } = tenant_series;
         let tenant = tenants.for_tenant(tenant);
         let sent = series.packed_labels();
-        let packed = match tenant {
-            Some(label) => {
-                sent.filter(|packed| label.insert_sorted(packed, buffer)).map(|_| buffer.as_slice())
-            }
+        let label_bytes = match tenant {
+            Some(label) => sent
+                .filter(|label_bytes| label.insert_sorted(label_bytes, buffer))
+                .map(|_| buffer.as_slice()),
             None => sent,
         };
-        Self { series, tenant, packed }
+        Self { series, tenant, label_bytes }
     }
 }
 
 impl RequestSeries for LabeledTenantSeries<'_> {
     #[inline]
     fn label_bytes(&self) -> Option<&[u8]> {
-        self.packed
+        self.label_bytes
     }
 
-    /// The tenant's label stands in the place of the first one of its name, else behind the others.
+    /// The tenant label replaces the first label of its name, or follows the others.
     fn labels(&self) -> impl Iterator<Item = (&str, &str)> {
         let mut sent = self.series.labels();
         let mut tenant = self.tenant;

@@ -1,4 +1,7 @@
-//! Messages of `thanos.SeriesResponse`, encoded by hand: labels are in the form of the wire already, and the bytes of a chunk are copied once.
+//! Encoder of `thanos.SeriesResponse`.
+//!
+//! It is written by hand: labels are already in wire format, and the bytes of a chunk are copied
+//! once.
 
 use crate::model::labels::Labels;
 use crate::remote::pb::thanos as pb;
@@ -6,27 +9,27 @@ use crate::tsdb::chunk::ChunkEncoding;
 use crate::tsdb::query::chunk_iter::EncodedChunk;
 use prost::encoding::{encode_varint, encoded_len_varint};
 
-/// Keys of SeriesResponse: `series`, `batch`; of SeriesBatch: `series`.
+/// Keys of `SeriesResponse`: `series`, `batch`; of `SeriesBatch`: `series`.
 const SERIES_KEY: u8 = 0x0a;
 const BATCH_KEY: u8 = 0x22;
-/// Key of Series: `chunks`. Its labels are packed as [`Labels`] has them.
+/// Key of `Series`: `chunks`. Its labels are encoded as in [`Labels`].
 const CHUNKS_KEY: u8 = 0x12;
-/// Keys of AggrChunk: `min_time`, `max_time`, `raw`.
+/// Keys of `AggrChunk`: `min_time`, `max_time`, `raw`.
 const MIN_TIME_KEY: u8 = 0x08;
 const MAX_TIME_KEY: u8 = 0x10;
 const RAW_KEY: u8 = 0x1a;
-/// Keys of Chunk: `type`, `data`.
+/// Keys of `Chunk`: `type`, `data`.
 const TYPE_KEY: u8 = 0x08;
 const DATA_KEY: u8 = 0x12;
 
-/// A message that is not encoded yet.
+/// A message that is encoded on demand.
 #[derive(Debug)]
 pub struct SeriesMessage<'a> {
     pub(super) parts: &'a [SeriesPart],
     pub(super) is_batch: bool,
 }
 
-/// A series, or what of it goes into one message.
+/// A series, or the part of it that one message holds.
 #[derive(Debug)]
 pub(super) struct SeriesPart {
     pub(super) labels: Labels,
@@ -49,14 +52,14 @@ impl SeriesPart {
 }
 
 impl SeriesMessage<'_> {
-    /// Bytes of the message.
+    /// Returns the encoded length of the message, bytes.
     #[must_use]
     pub fn encoded_len(&self) -> usize {
         let series = self.series_len();
         if self.is_batch { field_len(series) } else { series }
     }
 
-    /// Appends the message.
+    /// Appends the encoded message to `out`.
     pub fn encode(&self, out: &mut Vec<u8>) {
         if self.is_batch {
             put_header(out, BATCH_KEY, self.series_len());
@@ -96,7 +99,8 @@ fn raw_len(chunk: &EncodedChunk) -> usize {
     type_len + field_len(chunk.data.bytes().len())
 }
 
-/// As Thanos numbers them; newer encodings do not come here.
+/// Returns Thanos's number of an encoding. Encodings that Thanos does not know are re-encoded
+/// before.
 fn encoding(encoding: ChunkEncoding) -> pb::chunk::Encoding {
     match encoding {
         ChunkEncoding::Xor | ChunkEncoding::Xor2 => pb::chunk::Encoding::Xor,
@@ -107,7 +111,7 @@ fn encoding(encoding: ChunkEncoding) -> pb::chunk::Encoding {
     }
 }
 
-/// Key, length and `len` bytes.
+/// Returns the length of a field with key, length and `len` bytes.
 fn field_len(len: usize) -> usize {
     1 + encoded_len_varint(len as u64) + len
 }

@@ -1,12 +1,15 @@
-//! Answering `thanos.Store/MergedSeries`: the messages of the answer (`thanos.SeriesResponse`), one after the other.
+//! Response to `thanos.Store/Series`: messages of type `thanos.SeriesResponse`.
 //!
-//! A message has one series, or where the client wants batches so many of them. A series that is too large for a message goes on in the next
-//! one, with its labels again, as Thanos's own stores split it (`pkg/store/tsdb.go`). Chunks are untrimmed, and in encodings that every
-//! version of Thanos knows. Series are sorted by the labels of the answer, which is what a querier's merge goes by.
+//! # Messages
+//! A message has one series, or up to a batch of them if the client asks for batches. A series that
+//! exceeds a message continues in the next one, with its labels repeated, as in Thanos's stores
+//! (`pkg/store/tsdb.go`). Chunks are not trimmed, and their encodings are known to every version of
+//! Thanos. Series are sorted by the labels of the response, which a querier's merge requires.
 //!
-//! In memory are the chunks of one message, most of them as pins on mapped files; their bytes are copied once, into the buffer of who sends
-//! them. Only where selected series have a label that the answer lacks or replaces are all gathered first, within a bound (see `label_order`).
-//! Blocks its thread.
+//! # Memory
+//! The chunks of one message, mostly as pins of mapped files; their bytes are copied once, into the
+//! buffer of the sink. If selected series have a label that the response removes or replaces, all
+//! series are buffered first, within a limit (see `label_order`). Blocks its thread.
 
 use crate::model::labels::Labels;
 use crate::model::matcher::{MatchType, Matcher};
@@ -24,49 +27,49 @@ use crate::tsdb::query::chunk_iter::SupportedEncodings;
 use crate::tsdb::query::label_source::{LabelQueryError, LabelQueryLimits};
 use crate::tsdb::query::merged_series::MergedSeries;
 
-/// A message ends when the chunks of its series have so many bytes.
+/// Size of the chunks at which a message ends, bytes.
 const MESSAGE_BYTES: usize = 1 << 20;
-/// Most series in a batch.
+/// Maximum number of series in a batch.
 const MAX_BATCH: i64 = 1000;
-/// Memory for series that are gathered to be sorted: for all of it, and for those with chunks.
-const SORT_ROOM: SortBudget = SortBudget { most: 48 << 20, with_chunks: 24 << 20 };
+/// Limits of the memory for series that are buffered to be sorted.
+const SORT_BUDGET: SortBudget = SortBudget { max_bytes: 48 << 20, with_chunks: 24 << 20 };
 
-/// Why a request for series has no answer, or none that is whole.
+/// Error of a series request.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreSeriesError {
-    /// As for any read.
+    /// An error of any read.
     #[error(transparent)]
     Read(#[from] RemoteReadError),
-    /// Nothing is left that would select anything.
+    /// No matcher remains for the stored series.
     #[error("no matchers specified (excluding external labels)")]
     NoMatchers,
 }
 
-/// Who takes the messages of an answer.
+/// Receiver of the messages of a response.
 pub trait SeriesSink {
-    /// Whether more is wanted; asked at each series.
+    /// Checks if the response is still needed; called for each series.
     ///
     /// # Errors
-    /// [`ReadAbort`] ends the answer.
+    /// [`ReadAbort`] ends the response.
     fn check(&mut self) -> Result<(), ReadAbort>;
 
-    /// Sets memory aside until the answer is made.
+    /// Reserves memory until the response is complete.
     ///
     /// # Errors
-    /// [`ReadAbort::Busy`] ends the answer.
+    /// [`ReadAbort::Busy`] ends the response.
     fn reserve(&mut self, bytes: usize) -> Result<(), ReadAbort>;
 
-    /// Takes a message.
+    /// Receives the next message of the response.
     ///
     /// # Errors
-    /// [`ReadAbort`] ends the answer.
+    /// [`ReadAbort`] ends the response.
     fn message(&mut self, message: &SeriesMessage<'_>) -> Result<(), ReadAbort>;
 }
 
-/// Answers a request. Nothing is sent where it is wrong.
+/// Sends the series that `request` selects to `sink`. An invalid request sends nothing.
 ///
 /// # Errors
-/// [`StoreSeriesError`]; where something was sent already the answer is cut off and must not look whole.
+/// [`StoreSeriesError`]; a response that has begun is truncated then and must not appear complete.
 pub fn read_series(
     source: &ReadSource<'_>,
     request: &pb::SeriesRequest,
@@ -82,29 +85,29 @@ pub fn read_series(
         SeriesSelection::Matching(matchers) => matchers,
     };
     let range = TimeRange::new(request.min_time, request.max_time);
-    let naming = LabelRewrite::new(&source.external, &request.without_replica_labels);
+    let rewrite = LabelRewrite::new(&source.external, &request.without_replica_labels);
     let query = StoreQuery { matchers, range };
-    let mut answer = SeriesResponseBuilder {
+    let mut builder = SeriesResponseBuilder {
         sink,
         shard,
         range,
         chunks: if request.skip_chunks { ChunkMode::Skipped } else { ChunkMode::Sent },
-        left: u64::try_from(request.limit).ok().filter(|limit| *limit > 0).unwrap_or(u64::MAX),
+        remaining: u64::try_from(request.limit).ok().filter(|limit| *limit > 0).unwrap_or(u64::MAX),
         batch: request.response_batch_size.clamp(1, MAX_BATCH) as usize,
         parts: Vec::new(),
         bytes: 0,
     };
     let stored = select_stored(source, &query)?;
-    // Asked after the series were picked: none of them is unknown to the labels then.
-    if affects_series(source, &query, &naming)? {
-        answer.add_gathered(source, stored, &naming)?;
+    // Checked after the selection, so that the label query covers every selected series.
+    if affects_series(source, &query, &rewrite)? {
+        builder.add_buffered(source, stored, &rewrite)?;
     } else {
-        answer.add_streamed(stored, &naming)?;
+        builder.add_streamed(stored, &rewrite)?;
     }
-    Ok(answer.send()?)
+    Ok(builder.send()?)
 }
 
-/// What is selected.
+/// Matchers and time range of a request.
 struct StoreQuery {
     matchers: Vec<Matcher>,
     range: TimeRange,
@@ -112,7 +115,7 @@ struct StoreQuery {
 
 type NamedSeries<'a> = Box<dyn Iterator<Item = Result<OutputSeries, RemoteReadError>> + 'a>;
 
-/// The series as they are stored.
+/// Returns the selected series with their stored labels.
 fn select_stored<'a>(
     source: &ReadSource<'a>,
     query: &StoreQuery,
@@ -123,13 +126,15 @@ fn select_stored<'a>(
     })))
 }
 
-/// Whether a selected series has a label that the answer lacks or replaces. That no series has it is known at once.
+/// Returns `true` if a selected series has a label that the response removes or replaces.
+///
+/// The first query is cheap if no series has the label.
 fn affects_series(
     source: &ReadSource<'_>,
     query: &StoreQuery,
-    naming: &LabelRewrite,
+    rewrite: &LabelRewrite,
 ) -> Result<bool, RemoteReadError> {
-    for name in naming.affected_names() {
+    for name in rewrite.affected_names() {
         if has_label(source, query, name, &[])? && has_label(source, query, name, &query.matchers)?
         {
             return Ok(true);
@@ -144,7 +149,7 @@ fn has_label(
     name: &str,
     matchers: &[Matcher],
 ) -> Result<bool, RemoteReadError> {
-    let limit = LabelQueryLimits { count: 1, bytes: SORT_ROOM.most };
+    let limit = LabelQueryLimits { count: 1, bytes: SORT_BUDGET.max_bytes };
     match source.db.querier().label_values(name, matchers, query.range, limit) {
         Ok(values) => Ok(!values.is_empty()),
         Err(LabelQueryError::TooLarge(_) | LabelQueryError::Busy) => Ok(true),
@@ -152,7 +157,7 @@ fn has_label(
     }
 }
 
-/// A series once more, by its own labels.
+/// Selects one series again by its stored labels.
 fn select_one(
     source: &ReadSource<'_>,
     stored: &Labels,
@@ -162,7 +167,7 @@ fn select_one(
     let matchers = stored.iter().map(equal).collect::<Result<Vec<_>, _>>()?;
     for series in source.db.querier().select(&matchers, range)? {
         let series = series?;
-        // Others may have these labels and more.
+        // Other series may have these labels and more.
         if series.labels() == stored {
             return Ok(Some(series));
         }
@@ -170,25 +175,24 @@ fn select_one(
     Ok(None)
 }
 
-/// Whether chunks are wanted.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum ChunkMode {
     Sent,
     Skipped,
 }
 
-/// An answer while it is made.
+/// Builder of the messages of a response.
 struct SeriesResponseBuilder<'a> {
     sink: &'a mut dyn SeriesSink,
     shard: Option<QueryShard>,
     range: TimeRange,
     chunks: ChunkMode,
-    /// So many series may follow.
-    left: u64,
+    /// Remaining number of series.
+    remaining: u64,
     batch: usize,
-    /// Those of the next message.
+    /// Parts of the next message.
     parts: Vec<SeriesPart>,
-    /// Of the chunks in it.
+    /// Length of these parts, bytes.
     bytes: usize,
 }
 
@@ -204,15 +208,15 @@ impl SortSink for SeriesResponseBuilder<'_> {
 }
 
 impl SeriesResponseBuilder<'_> {
-    /// Adds series as they come: their places are those of the stored ones, but for a few.
+    /// Adds series as they are selected; added labels change their order only slightly.
     fn add_streamed(
         &mut self,
         stored: NamedSeries<'_>,
-        naming: &LabelRewrite,
+        rewrite: &LabelRewrite,
     ) -> Result<(), RemoteReadError> {
         let mut series = stored;
-        for (name, _) in naming.added().iter() {
-            series = Box::new(LabelInsertIter::new(series, name, naming.clone()));
+        for (name, _) in rewrite.added().iter() {
+            series = Box::new(LabelInsertIter::new(series, name, rewrite.clone()));
         }
         for named in series {
             let named = named?;
@@ -223,14 +227,15 @@ impl SeriesResponseBuilder<'_> {
         Ok(())
     }
 
-    /// Adds series when all are known.
-    fn add_gathered(
+    /// Adds series after all of them were buffered and sorted.
+    fn add_buffered(
         &mut self,
         source: &ReadSource<'_>,
         stored: NamedSeries<'_>,
-        naming: &LabelRewrite,
+        rewrite: &LabelRewrite,
     ) -> Result<(), RemoteReadError> {
-        for BufferedSeries { labels, chunks } in sort_buffered(stored, naming, SORT_ROOM, self)? {
+        for BufferedSeries { labels, chunks } in sort_buffered(stored, rewrite, SORT_BUDGET, self)?
+        {
             self.sink.check()?;
             let series = match chunks {
                 BufferedChunks::Series(series) => Some(series),
@@ -245,12 +250,12 @@ impl SeriesResponseBuilder<'_> {
         Ok(())
     }
 
-    /// Adds a series; `false` where no more are wanted.
+    /// Adds a series. Returns `false` if the limit of the request was reached before.
     fn add(&mut self, named: &OutputSeries) -> Result<bool, RemoteReadError> {
-        if self.left == 0 {
+        if self.remaining == 0 {
             return Ok(false);
         }
-        self.left -= 1;
+        self.remaining -= 1;
         let mut part = SeriesPart { labels: named.labels.clone(), chunks: Vec::new() };
         if self.chunks == ChunkMode::Skipped {
             self.push(part)?;

@@ -1,24 +1,24 @@
-//! The label that says whose a series is, and its place among the labels of the series.
+//! Tenant label, and its position among the labels of a series.
 //!
-//! A Thanos that stores has a database for each tenant, and on reading adds the tenant's label to every series of it, in the place of
-//! any label of that name that the series has. Here the label is stored, and the rule is the same: the tenant's label stands, whatever the
-//! sender wrote. Without a tenant, or where tenants are not kept, labels stay as they are.
+//! Thanos stores tenants in separate databases and adds the tenant label to every series on
+//! reading, where it replaces a label of the same name. Here the label is stored under the same
+//! rule: the tenant label wins. Without a tenant or a label name, labels are unchanged.
 
 use crate::remote::protobuf::MessageCursor;
 use crate::remote::series_v1::LABELS_KEY;
 
-/// The keys of `name` and `value` of a label, as bytes.
+/// Keys of `name` and `value` of a label, as bytes.
 const NAME_KEY: u8 = 0x0a;
 const VALUE_KEY: u8 = 0x12;
 
-/// How tenants are kept.
+/// Name of the label that stores tenants.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TenantLabel {
-    /// Empty: not at all.
+    /// Label name; empty if tenants are not stored.
     name: String,
 }
 
-/// A label's name and value.
+/// Name and value of a tenant label.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct TenantLabelPair<'a> {
     pub(crate) name: &'a str,
@@ -26,13 +26,13 @@ pub(crate) struct TenantLabelPair<'a> {
 }
 
 impl TenantLabel {
-    /// Keeps tenants in labels of this name, or not at all if it is empty.
+    /// Stores tenants in labels of this name, or not at all if it is empty.
     #[must_use]
     pub fn new(name: &str) -> Self {
         Self { name: name.to_owned() }
     }
 
-    /// The label of all series of a tenant.
+    /// Returns the label of a tenant, or `None` if it is not stored.
     pub(crate) fn for_tenant<'a>(&'a self, tenant: &'a str) -> Option<TenantLabelPair<'a>> {
         let is_kept = !self.name.is_empty() && !tenant.is_empty();
         is_kept.then_some(TenantLabelPair { name: &self.name, value: tenant })
@@ -40,20 +40,24 @@ impl TenantLabel {
 }
 
 impl TenantLabelPair<'_> {
-    /// Puts labels, which are packed as [`crate::model::labels::Labels`] keeps them, and this one in its place among them into the buffer;
-    /// says no where they are packed in another way. Labels that are not sorted stay so.
-    pub(crate) fn insert_sorted(&self, packed: &[u8], buffer: &mut Vec<u8>) -> bool {
-        let Some(ByteRange { start, end }) = self.insert_position(packed) else { return false };
+    /// Writes `label_bytes` with this label inserted into `buffer`.
+    ///
+    /// `label_bytes` must be encoded as in [`crate::model::labels::Labels`]; otherwise it returns
+    /// `false`. Unsorted labels stay unsorted.
+    pub(crate) fn insert_sorted(&self, label_bytes: &[u8], buffer: &mut Vec<u8>) -> bool {
+        let Some(ByteRange { start, end }) = self.insert_position(label_bytes) else {
+            return false;
+        };
         buffer.clear();
-        buffer.extend_from_slice(&packed[..start]);
+        buffer.extend_from_slice(&label_bytes[..start]);
         self.append_label(buffer);
-        buffer.extend_from_slice(&packed[end..]);
+        buffer.extend_from_slice(&label_bytes[end..]);
         true
     }
 
-    /// Where this label belongs.
-    fn insert_position(&self, packed: &[u8]) -> Option<ByteRange> {
-        let mut labels = MessageCursor::new(packed);
+    /// Returns the range that this label replaces; empty if it is inserted.
+    fn insert_position(&self, label_bytes: &[u8]) -> Option<ByteRange> {
+        let mut labels = MessageCursor::new(label_bytes);
         while !labels.is_at_end() {
             let start = labels.offset();
             let [LABELS_KEY, ..] = labels.rest() else { return None };
@@ -69,7 +73,7 @@ impl TenantLabelPair<'_> {
                 std::cmp::Ordering::Greater => return Some(ByteRange { start, end: start }),
             }
         }
-        Some(ByteRange { start: packed.len(), end: packed.len() })
+        Some(ByteRange { start: label_bytes.len(), end: label_bytes.len() })
     }
 
     fn append_label(&self, buffer: &mut Vec<u8>) {
@@ -86,7 +90,7 @@ impl TenantLabelPair<'_> {
     }
 }
 
-/// The bytes in whose place a label goes.
+/// Range of bytes that a label replaces.
 #[derive(Debug, Clone, Copy)]
 struct ByteRange {
     start: usize,
@@ -101,7 +105,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     #[test]
-    fn tenants_are_kept_where_there_is_one_and_a_name_for_the_label() {
+    fn tenant_label_needs_tenant_and_name() {
         let tenants = TenantLabel::new("tenant_id");
         assert_eq!(
             tenants.for_tenant("a"),
@@ -112,18 +116,18 @@ mod tests {
     }
 
     #[test]
-    fn labels_in_another_form_are_left_to_who_reads_them_one_by_one() {
+    fn uncommon_label_encoding_is_not_spliced() {
         let label = TenantLabelPair { name: "t", value: "v" };
         let mut buffer = Vec::new();
         // Value before name; no name at all; another field.
-        for packed in [&b"\x0a\x06\x12\x01b\x0a\x01a"[..], b"\x0a\x03\x12\x01b", b"\x12\x00"] {
-            assert!(!label.insert_sorted(packed, &mut buffer), "{packed:02x?}");
+        for label_bytes in [&b"\x0a\x06\x12\x01b\x0a\x01a"[..], b"\x0a\x03\x12\x01b", b"\x12\x00"] {
+            assert!(!label.insert_sorted(label_bytes, &mut buffer), "{label_bytes:02x?}");
         }
     }
 
     proptest! {
         #[test]
-        fn spliced_labels_are_canonical_if_the_series_was(
+        fn insertion_keeps_labels_canonical(
             labels in prop::collection::btree_map("[a-z_]{1,3}|[a-z]{120,140}|é{1,90}", "[a-z]{1,140}|é{1,9000}", 0..8),
             name in "[a-z_]{1,3}|[a-z]{120,140}",
             value in "[a-z]{1,140}",
@@ -131,10 +135,10 @@ mod tests {
             let build = |labels: &BTreeMap<String, String>| {
                 labels.iter().map(|(name, value)| (&**name, &**value)).collect::<LabelsBuilder<'_>>().build()
             };
-            let packed = build(&labels).map_or_else(|_| Vec::new(), |labels| labels.as_bytes().to_vec());
+            let label_bytes = build(&labels).map_or_else(|_| Vec::new(), |labels| labels.as_bytes().to_vec());
             let mut buffer = b"of before".to_vec();
-            let spliced = TenantLabelPair { name: &name, value: &value }.insert_sorted(&packed, &mut buffer);
-            prop_assert!(spliced);
+            let inserted = TenantLabelPair { name: &name, value: &value }.insert_sorted(&label_bytes, &mut buffer);
+            prop_assert!(inserted);
             let mut with = labels.clone();
             with.insert(name.clone(), value.clone());
             let with = build(&with).unwrap();

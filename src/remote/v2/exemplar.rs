@@ -1,7 +1,7 @@
-//! An exemplar of a remote write 2.0 request as a value: the message `Exemplar` decoded where it stands.
+//! Decoder of the 2.0 message `Exemplar`.
 //!
-//! Invariant: its labels are put together only where they may be short enough to be stored; in few bytes of references a request could
-//! say any number of them.
+//! Invariant: labels are resolved only up to the maximum size of stored ones, since a few bytes of
+//! references can mean labels of any size.
 
 use crate::model::exemplar::Exemplar;
 use crate::model::labels::{BuildLabelsError, LabelsBuilder};
@@ -13,12 +13,12 @@ use crate::remote::v2::refs::{LABELS_REFS, SymbolRefs, check_refs};
 use crate::remote::v2::symbols::SymbolIndex;
 use crate::tsdb::head::exemplars::MAX_LABEL_CHARACTERS;
 
-/// Labels with more bytes have more characters than may be: none has more than four bytes.
+/// Maximum size of the labels, bytes: a character has at most four bytes.
 const MAX_LABEL_BYTES: usize = 4 * MAX_LABEL_CHARACTERS;
-/// No more labels than this are looked at, empty ones included.
+/// Maximum number of labels that are resolved, empty ones included.
 const MAX_LABELS: usize = MAX_LABEL_BYTES;
 
-/// Decodes an exemplar. `None` for bytes that are no such message.
+/// Decodes an exemplar. Returns `None` if the bytes are not such a message.
 pub(crate) fn decode_exemplar(
     body: &[u8],
     symbols: &SymbolIndex,
@@ -30,9 +30,9 @@ pub(crate) fn decode_exemplar(
         Ok(mut labels) => match labels.build() {
             Ok(labels) => Ok(Exemplar { t, v, labels: Some(labels) }),
             Err(BuildLabelsError::Empty) => Ok(Exemplar { t, v, labels: None }),
-            Err(why) => Err(RejectedExemplar { t, reason: why.into() }),
+            Err(error) => Err(RejectedExemplar { t, reason: error.into() }),
         },
-        Err(why) => Err(RejectedExemplar { t, reason: why }),
+        Err(error) => Err(RejectedExemplar { t, reason: error }),
     })
 }
 
@@ -58,7 +58,7 @@ fn labels<'a>(
     Ok(builder)
 }
 
-/// Value and timestamp, ms.
+/// Value and timestamp (ms) of an exemplar.
 #[derive(Default)]
 struct ExemplarScalars {
     v: f64,
@@ -66,21 +66,21 @@ struct ExemplarScalars {
 }
 
 fn scalars(mut message: MessageCursor<'_>) -> Result<ExemplarScalars, DecodeMessageError> {
-    let mut found = ExemplarScalars::default();
+    let mut scalars = ExemplarScalars::default();
     while !message.is_at_end() {
         let key = message.key()?;
         match key.field {
             LABELS_REFS => drop(check_refs(&mut message, key)?),
             2 => {
                 message.expect_wire_type(key, WireType::Fixed64)?;
-                found.v = f64::from_bits(message.fixed64()?);
+                scalars.v = f64::from_bits(message.fixed64()?);
             }
             3 => {
                 message.expect_wire_type(key, WireType::Varint)?;
-                found.t = message.varint()? as i64;
+                scalars.t = message.varint()? as i64;
             }
             _ => message.skip_value(key, MAX_DEPTH - FIELD_LEVEL)?,
         }
     }
-    Ok(found)
+    Ok(scalars)
 }

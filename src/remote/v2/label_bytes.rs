@@ -1,21 +1,24 @@
-//! Labels put together from the texts of a request, in the form in which [`crate::model::labels::Labels`] keeps them: so that a series that
-//! is known is found by its bytes, as one of a 1.0 request is.
+//! Labels encoded from symbols in the format of [`crate::model::labels::Labels`], so that a known
+//! series is found by its bytes.
 //!
-//! The buffer is reused. Nothing is sorted or checked: bytes that are not canonical belong to no series.
+//! The buffer is reused. Nothing is sorted or checked: bytes that are not canonical match no
+//! series.
 //!
-//! Invariant: never more than [`MAX_BYTES`], however long the texts are and however often they are referred to.
+//! Invariant: at most [`MAX_BYTES`], however long symbols are and however often they are
+//! referenced.
 
 use crate::remote::v2::refs::SymbolRefs;
 use crate::remote::v2::symbols::SymbolIndex;
 
-/// Longer labels are looked at one by one.
+/// Maximum encoded size, bytes. Larger label sets are read label by label.
 const MAX_BYTES: usize = 1 << 20;
 
 const LABEL: u8 = 0x0a;
 const NAME: u8 = 0x0a;
 const VALUE: u8 = 0x12;
 
-/// Puts labels together in the buffer. `false` where they are not in pairs, refer to nothing, are empty or too long.
+/// Encodes labels into `buffer`. Returns `false` if references are unpaired or invalid, or if a
+/// name or value is empty, or if the labels are too large.
 pub(crate) fn encode_labels(
     buffer: &mut Vec<u8>,
     body: &[u8],
@@ -44,7 +47,7 @@ pub(crate) fn encode_labels(
 fn put_label(buffer: &mut Vec<u8>, name: &[u8], value: &[u8]) {
     let inner = 4 + name.len() + value.len();
     if inner < 0x80 {
-        // So both are shorter, and each length is one byte.
+        // Name and value are shorter too, and each length is one byte.
         buffer.reserve(2 + inner);
         buffer.extend_from_slice(&[LABEL, inner as u8, NAME, name.len() as u8]);
         buffer.extend_from_slice(name);
@@ -61,10 +64,10 @@ fn put_long_label(buffer: &mut Vec<u8>, name: &[u8], value: &[u8]) {
         buffer,
         2 + varint_len(name.len()) + name.len() + varint_len(value.len()) + value.len(),
     );
-    for (key, text) in [(NAME, name), (VALUE, value)] {
+    for (key, string) in [(NAME, name), (VALUE, value)] {
         buffer.push(key);
-        put_varint(buffer, text.len());
-        buffer.extend_from_slice(text);
+        put_varint(buffer, string.len());
+        buffer.extend_from_slice(string);
     }
 }
 

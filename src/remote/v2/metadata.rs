@@ -1,6 +1,6 @@
-//! What a remote write 2.0 request says of a series' metric: the message `Metadata`, seen in place.
+//! Decoder of the 2.0 message `Metadata` of a series.
 //!
-//! As with every message that stands in another once, repeated ones are one: of each field the last value counts.
+//! Repeated messages are merged, as protobuf requires: the last value of each field wins.
 
 use crate::model::metadata::MetadataRef;
 use crate::remote::metadata::metric_type;
@@ -9,12 +9,12 @@ use crate::remote::schema::FIELD_LEVEL;
 use crate::remote::symbol_ref_error::SymbolRefError;
 use crate::remote::v2::symbols::SymbolIndex;
 
-/// Field numbers.
+/// Field numbers of `Metadata`.
 const TYPE: u32 = 1;
 const HELP_REF: u32 = 3;
 const UNIT_REF: u32 = 4;
 
-/// The fields of the message.
+/// Fields of the message, with unresolved symbols.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct MetadataFields {
     metric_type: u64,
@@ -23,7 +23,7 @@ pub(crate) struct MetadataFields {
 }
 
 impl MetadataFields {
-    /// Takes in a checked message.
+    /// Merges a checked message.
     pub(crate) fn merge(&mut self, mut message: MessageCursor<'_>) {
         while !message.is_at_end() {
             if self.merge_field(&mut message).is_none() {
@@ -43,15 +43,15 @@ impl MetadataFields {
         Some(())
     }
 
-    /// Bytes of its texts.
+    /// Returns the size of help text and unit, bytes.
     pub(crate) fn string_bytes(&self, symbols: &SymbolIndex) -> usize {
         symbols.len_of(self.help) + symbols.len_of(self.unit)
     }
 
-    /// What it says.
+    /// Resolves the symbols.
     ///
     /// # Errors
-    /// [`SymbolRefError`] where a text is not there.
+    /// [`SymbolRefError`] if a reference is invalid.
     pub(crate) fn resolve<'a>(
         &self,
         body: &'a [u8],

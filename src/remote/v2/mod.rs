@@ -1,15 +1,15 @@
-//! Reading remote write 2.0: `io.prometheus.write.v2.Request`, in which every text stands once and is referred to by position.
+//! Remote write 2.0: `io.prometheus.write.v2.Request`, whose strings are in a symbol table.
 //!
-//! | file        | what                                                             |
-//! |-------------|------------------------------------------------------------------|
-//! | [`request_index`]  | checks a request and finds its series, in place                  |
-//! | [`series`]  | one series of a request, in place                                |
-//! | [`symbols`] | the texts of a request                                           |
-//! | `refs`      | lists of references                                              |
-//! | `label_bytes`      | labels put together from texts, in the form in which they are stored |
-//! | `sample`    | one sample                                                       |
-//! | `exemplar`  | one exemplar                                                     |
-//! | `metadata`  | what is said of a series' metric                                 |
+//! | module | content |
+//! |---|---|
+//! | [`request_index`] | index of a request, decoded in place |
+//! | [`series`] | series of a request, decoded in place |
+//! | [`symbols`] | symbol table of a request |
+//! | `refs` | lists of symbol references |
+//! | `label_bytes` | labels encoded from symbols, in the format of stored labels |
+//! | `sample` | decoder of a sample |
+//! | `exemplar` | decoder of an exemplar |
+//! | `metadata` | decoder of the metadata of a series |
 
 mod exemplar;
 mod label_bytes;

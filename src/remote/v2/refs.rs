@@ -1,15 +1,15 @@
-//! Lists of references to the texts of a request (`labels_refs`): in one piece or in many, packed or one by one.
+//! Lists of symbol references (`labels_refs`), packed or not, in one field or in several.
 //!
-//! Of a reference the lower 32 bits count, as prost has it.
+//! Only the lower 32 bits of a reference count, as in prost.
 
 use crate::remote::protobuf::{DecodeMessageError, FieldKey, MAX_DEPTH, MessageCursor, WireType};
 
-/// The field of the list, of a series as of an exemplar.
+/// Field number of the list, in a series and in an exemplar.
 pub(crate) const LABELS_REFS: u32 = 1;
-/// Its key where it is packed, as a byte.
+/// Key of a packed list, as a byte.
 pub(crate) const LABELS_REFS_KEY: u8 = 0x0a;
 
-/// Checks a piece of a list, behind its key; says how many references it has.
+/// Checks one field of a list after its key. Returns the number of references.
 #[inline]
 pub(crate) fn check_refs(
     message: &mut MessageCursor<'_>,
@@ -22,7 +22,7 @@ pub(crate) fn check_refs(
     check_run(message.message()?)
 }
 
-/// Checks references that stand together; says how many they are.
+/// Checks a packed run. Returns the number of references.
 #[inline]
 pub(crate) fn check_run(mut run: MessageCursor<'_>) -> Result<usize, DecodeMessageError> {
     let mut count = 0;
@@ -33,22 +33,22 @@ pub(crate) fn check_run(mut run: MessageCursor<'_>) -> Result<usize, DecodeMessa
     Ok(count)
 }
 
-/// The references of a checked message.
+/// Iterator over the references of a checked message.
 #[derive(Debug, Clone)]
 pub(crate) struct SymbolRefs<'a> {
     run: MessageCursor<'a>,
-    /// The fields behind the run.
+    /// Fields after the current run.
     fields: MessageCursor<'a>,
     level: u32,
 }
 
 impl<'a> SymbolRefs<'a> {
-    /// Those of a message that stands `level` messages deep.
+    /// Iterates over the references of a message at nesting depth `level`.
     pub(crate) fn from_message(fields: MessageCursor<'a>, level: u32) -> Self {
         Self { run: MessageCursor::new(&[]), fields, level }
     }
 
-    /// Those of one run.
+    /// Iterates over the references of one run.
     #[inline]
     pub(crate) fn from_run(run: MessageCursor<'a>) -> Self {
         Self { run, fields: MessageCursor::new(&[]), level: 0 }
@@ -58,7 +58,7 @@ impl<'a> SymbolRefs<'a> {
 impl Iterator for SymbolRefs<'_> {
     type Item = u32;
 
-    /// The message was checked, so an error can only be its end.
+    /// Returns the next reference. The message was checked, so an error means its end.
     #[inline]
     fn next(&mut self) -> Option<u32> {
         while self.run.is_at_end() {

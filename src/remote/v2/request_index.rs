@@ -1,11 +1,13 @@
-//! The borrowed reader of a remote write 2.0 request: finds texts, series and samples where they stand in the body.
+//! Index of a remote write 2.0 request: positions of symbols, series and samples in the body.
 //!
-//! It is two walks, as that of 1.0 ([`crate::remote::request_index_v1`]): [`RequestIndexV2::read`] checks the whole request as strictly as prost does,
-//! then [`RequestIndexV2::series`] gives out views that decode in place. The texts may stand behind the series that refer to them, so
-//! references are looked up in the second walk only.
+//! # Passes
+//! [`RequestIndexV2::read`] checks the whole request as strictly as prost.
+//! [`RequestIndexV2::series`] then returns views that decode in place. Symbols may follow the
+//! series that refer to them, so only the second pass resolves references.
 //!
-//! What a request means may be far larger than its bytes, as each text may be referred to often. Together the labels and
-//! metadata of its series have no more bytes than a request may have: so nobody can make more of 2.0 than of 1.0.
+//! # Limits
+//! A symbol may be referenced many times, so a request may mean far more than its bytes. The labels
+//! and metadata of all series together are limited like the bytes of a request.
 
 use crate::remote::protobuf::{DecodeMessageError, MAX_DEPTH, MessageCursor, WireType};
 use crate::remote::request_index_v1::{CountLimits, DecodeWriteRequestError};
@@ -21,45 +23,45 @@ use crate::remote::v2::symbols::{ReadSymbolsError, SYMBOLS_KEY, SymbolIndex};
 const SYMBOLS: u32 = 4;
 const TIMESERIES: u32 = 5;
 
-/// A request may have so many texts, and beside them so many for each series that it may have.
+/// Maximum number of symbols: a fixed part, and a part per series that a request may have.
 const SYMBOLS_OF_REQUEST: u64 = 4096;
 const SYMBOLS_OF_SERIES: u64 = 16;
 
-/// How much one request may hold.
+/// Limits of one request.
 #[derive(Debug, Clone, Copy)]
 pub struct RequestLimitsV2 {
-    /// Series and samples.
+    /// Maximum number of series and samples.
     pub counts: CountLimits,
-    /// Bytes of the labels and metadata of all series, written out.
+    /// Maximum size of labels and metadata of all series with resolved symbols, bytes.
     pub text_bytes: usize,
 }
 
-/// Where the parts of a request lie.
+/// Positions of the parts of a request in its body.
 #[derive(Debug, Default)]
 pub struct RequestIndexV2 {
     symbols: SymbolIndex,
     series: Vec<SeriesSpanV2>,
     samples: u64,
-    /// References that lead to labels and metadata.
+    /// Number of references to labels and metadata.
     refs: u64,
     has_exemplars: bool,
 }
 
 impl RequestIndexV2 {
-    /// An index without a request.
+    /// Creates an index without a request.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Checks a whole request and notes where its texts and series lie.
+    /// Checks a whole request and indexes its symbols and series.
     ///
     /// # Errors
-    /// [`DecodeWriteRequestError`]; the index is then of no use.
+    /// [`DecodeWriteRequestError`]; the index must not be used then.
     pub fn read(
         &mut self,
         body: &[u8],
-        bounds: RequestLimitsV2,
+        limits: RequestLimitsV2,
     ) -> Result<(), DecodeWriteRequestError> {
         self.symbols.clear();
         self.series.clear();
@@ -70,19 +72,19 @@ impl RequestIndexV2 {
                 offset: 0,
             }));
         }
-        self.walk(body, bounds.counts).map_err(|error| match error {
+        self.walk(body, limits.counts).map_err(|error| match error {
             DecodeWriteRequestError::Malformed(error) => {
                 DecodeWriteRequestError::MalformedV2(error)
             }
             other => other,
         })?;
-        self.check_string_bytes(body, bounds.text_bytes)
+        self.check_string_bytes(body, limits.text_bytes)
     }
 
     fn walk(&mut self, body: &[u8], limits: CountLimits) -> Result<(), DecodeWriteRequestError> {
         let max_symbols =
             limits.series.saturating_mul(SYMBOLS_OF_SERIES).saturating_add(SYMBOLS_OF_REQUEST);
-        let judged = |result: Result<(), ReadSymbolsError>| match result {
+        let convert = |result: Result<(), ReadSymbolsError>| match result {
             Ok(()) => Ok(()),
             Err(ReadSymbolsError::Malformed(error)) => {
                 Err(DecodeWriteRequestError::Malformed(error))
@@ -94,14 +96,14 @@ impl RequestIndexV2 {
         let mut request = MessageCursor::new(body);
         while !request.is_at_end() {
             if let [SYMBOLS_KEY, ..] = request.rest() {
-                judged(self.symbols.read_run(body, &mut request, max_symbols))?;
+                convert(self.symbols.read_run(body, &mut request, max_symbols))?;
                 continue;
             }
             let key = request.key()?;
             match key.field {
                 SYMBOLS => {
                     request.expect_wire_type(key, WireType::Length)?;
-                    judged(self.symbols.read_uncommon(body, &mut request, max_symbols))?;
+                    convert(self.symbols.read_uncommon(body, &mut request, max_symbols))?;
                 }
                 TIMESERIES => {
                     request.expect_wire_type(key, WireType::Length)?;
@@ -134,37 +136,37 @@ impl RequestIndexV2 {
     }
 
     fn check_string_bytes(&self, body: &[u8], limit: usize) -> Result<(), DecodeWriteRequestError> {
-        // Of all usual requests this is known without a look at each reference.
+        // Common requests pass without a look at each reference.
         if self.refs.saturating_mul(self.symbols.longest() as u64) <= limit as u64 {
             return Ok(());
         }
-        let mut left = limit;
+        let mut remaining = limit;
         for series in self.series(body) {
-            left = left
+            remaining = remaining
                 .checked_sub(series.string_bytes())
                 .ok_or(DecodeWriteRequestError::TooMuchText(limit))?;
         }
         Ok(())
     }
 
-    /// The series of the request that was read; `body` must be the same bytes.
+    /// Returns the series of the request. `body` must be the bytes that were read.
     pub fn series<'a>(&'a self, body: &'a [u8]) -> impl ExactSizeIterator<Item = SeriesV2<'a>> {
         self.series.iter().map(move |span| SeriesV2::new(body, &self.symbols, *span))
     }
 
-    /// The texts of the request.
+    /// Returns the symbol table of the request.
     #[must_use]
     pub fn symbols(&self) -> &SymbolIndex {
         &self.symbols
     }
 
-    /// Whether any series of the request has an exemplar.
+    /// Returns `true` if any series of the request has an exemplar.
     #[must_use]
     pub fn has_exemplars(&self) -> bool {
         self.has_exemplars
     }
 
-    /// Bytes that the index keeps for the next request.
+    /// Returns the memory kept for the next request, bytes.
     #[must_use]
     pub fn retained_bytes(&self) -> usize {
         self.series.capacity() * size_of::<SeriesSpanV2>() + self.symbols.retained_bytes()
@@ -172,7 +174,7 @@ impl RequestIndexV2 {
 }
 
 impl SeriesSpanV2 {
-    /// Checks one series.
+    /// Checks a series and records its contents.
     #[inline]
     fn read(mut series: MessageCursor<'_>) -> Result<Self, DecodeMessageError> {
         let start = series.offset() as u32;
@@ -202,7 +204,7 @@ impl SeriesSpanV2 {
         Ok(span)
     }
 
-    /// Checks a field that is not one of references or samples as every sender writes them.
+    /// Checks a field that is neither references nor a sample in the common encoding.
     fn check_uncommon_field(
         &mut self,
         series: &mut MessageCursor<'_>,
@@ -239,7 +241,7 @@ impl SeriesSpanV2 {
         Ok(())
     }
 
-    /// Notes a run of references, or that there was one before.
+    /// Records a run of references, or that there is more than one.
     #[inline]
     fn record_run(&mut self, start: usize, end: usize) {
         if self.refs_start == self.start {

@@ -1,41 +1,47 @@
-//! A sample of a remote write 2.0 request: the message `SampleV2`, which has a start timestamp beside what that of 1.0 has.
+//! Decoder of the 2.0 message `Sample`, which has a start_timestamp timestamp in addition to the 1.0 fields.
 
 use crate::model::sample::{Sample, SampleValue};
 use crate::remote::protobuf::{DecodeMessageError, MAX_DEPTH, MessageCursor, WireType};
 use crate::remote::schema::FIELD_LEVEL;
 
-/// Field numbers.
+/// Field numbers of `Sample`.
 const VALUE: u32 = 1;
 const TIMESTAMP: u32 = 2;
-const START: u32 = 3;
+const START_TIMESTAMP: u32 = 3;
 
-/// Their keys, as bytes.
+/// Keys of these fields, as bytes.
 const VALUE_KEY: u8 = 0x09;
 const TIMESTAMP_KEY: u8 = 0x10;
-const START_KEY: u8 = 0x18;
+const START_TIMESTAMP_KEY: u8 = 0x18;
 
-/// A sample by its fields.
+/// Decoded fields of a sample.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct SampleV2 {
     pub(crate) value: f64,
     pub(crate) t: i64,
-    pub(crate) start: i64,
+    pub(crate) start_timestamp: i64,
 }
 
 impl From<SampleV2> for Sample {
     #[inline]
     fn from(sample: SampleV2) -> Self {
-        Self { start_timestamp: sample.start, t: sample.t, value: SampleValue::Float(sample.value) }
+        Self {
+            start_timestamp: sample.start_timestamp,
+            t: sample.t,
+            value: SampleValue::Float(sample.value),
+        }
     }
 }
 
-/// A sample as senders write it, and how many bytes it takes with its key.
+/// A sample in the common encoding, and its length with the key, bytes.
 pub(crate) struct FastSampleV2 {
     pub(crate) sample: SampleV2,
     pub(crate) len: usize,
 }
 
-/// Decodes a sample (with its key) that is written as usual: the fields in their order, one that is 0 may be missing.
+/// Decodes a sample (with its key) in the common encoding: fields in their order, zeros may be
+/// missing.
+/// Returns `None` for any other encoding.
 #[inline]
 pub(crate) fn decode_sample_fast(bytes: &[u8]) -> Option<FastSampleV2> {
     let len = usize::from(*bytes.get(1)?);
@@ -52,13 +58,13 @@ pub(crate) fn decode_sample_fast(bytes: &[u8]) -> Option<FastSampleV2> {
     if let [TIMESTAMP_KEY, rest @ ..] = fields {
         (sample.t, fields) = short_varint(rest)?;
     }
-    if let [START_KEY, rest @ ..] = fields {
-        (sample.start, fields) = short_varint(rest)?;
+    if let [START_TIMESTAMP_KEY, rest @ ..] = fields {
+        (sample.start_timestamp, fields) = short_varint(rest)?;
     }
     fields.is_empty().then_some(FastSampleV2 { sample, len: 2 + len })
 }
 
-/// A varint of up to nine bytes, and what follows it.
+/// Reads a varint of up to nine bytes. Returns it with the bytes after it.
 #[inline]
 fn short_varint(bytes: &[u8]) -> Option<(i64, &[u8])> {
     let mut value = 0;
@@ -71,7 +77,7 @@ fn short_varint(bytes: &[u8]) -> Option<(i64, &[u8])> {
     None
 }
 
-/// Decodes a sample however it is written.
+/// Decodes a sample in any valid encoding.
 pub(crate) fn decode_sample(
     mut message: MessageCursor<'_>,
 ) -> Result<SampleV2, DecodeMessageError> {
@@ -87,9 +93,9 @@ pub(crate) fn decode_sample(
                 message.expect_wire_type(key, WireType::Varint)?;
                 sample.t = message.varint()? as i64;
             }
-            START => {
+            START_TIMESTAMP => {
                 message.expect_wire_type(key, WireType::Varint)?;
-                sample.start = message.varint()? as i64;
+                sample.start_timestamp = message.varint()? as i64;
             }
             _ => message.skip_value(key, MAX_DEPTH - FIELD_LEVEL)?,
         }

@@ -1,6 +1,7 @@
-//! One series of a remote write 2.0 request, seen in place: its labels by reference, its samples, histograms and exemplars as they are decoded.
+//! Series of a remote write 2.0 request, decoded in place; its labels are symbol references.
 //!
-//! A view is only made of a request that [`crate::remote::v2::request_index`] has checked, so nothing here can fail but for references.
+//! A view exists only for a request that [`crate::remote::v2::request_index`] has checked, so only
+//! references can be invalid.
 
 use crate::model::exemplar::Exemplar;
 use crate::model::metadata::MetadataRef;
@@ -18,72 +19,72 @@ use crate::remote::v2::refs::SymbolRefs;
 use crate::remote::v2::sample::{decode_sample, decode_sample_fast};
 use crate::remote::v2::symbols::SymbolIndex;
 
-/// Field numbers of `TimeSeries`; the first is in [`crate::remote::v2::refs`].
+/// Field numbers of `TimeSeries`; the first one is in [`crate::remote::v2::refs`].
 pub(crate) const SAMPLES: u32 = 2;
 pub(crate) const HISTOGRAMS: u32 = 3;
 pub(crate) const EXEMPLARS: u32 = 4;
 pub(crate) const METADATA: u32 = 5;
 
-/// The key of samples, as a byte.
+/// Key of `samples`, as a byte.
 pub(crate) const SAMPLES_KEY: u8 = 0x12;
 
-/// Where one series lies in the body, and what it has. A body is shorter than 2^32 bytes.
+/// Position and contents of a series in the body. A body is shorter than 2^32 bytes.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct SeriesSpanV2 {
     pub(crate) start: u32,
     pub(crate) end: u32,
-    /// The first packed run of references, without its key and length.
+    /// Start of the first label_bytes run of references, after its key and length.
     pub(crate) refs_start: u32,
     pub(crate) refs_end: u32,
-    /// All references.
+    /// Number of all references.
     pub(crate) refs: u32,
     pub(crate) samples: u32,
     pub(crate) histograms: u32,
     pub(crate) exemplars: u32,
-    /// Whether there are references outside of that run.
+    /// `true` if there are references invalid of that run.
     pub(crate) has_scattered_refs: bool,
     pub(crate) has_metadata: bool,
 }
 
-/// A view of one series of a checked request.
+/// View of a series of a checked request.
 #[derive(Debug, Clone, Copy)]
 pub struct SeriesV2<'a> {
     body: &'a [u8],
     symbols: &'a SymbolIndex,
     span: SeriesSpanV2,
-    packed: Option<&'a [u8]>,
+    label_bytes: Option<&'a [u8]>,
 }
 
 impl<'a> SeriesV2<'a> {
-    /// The series at `span` of a checked request.
+    /// Creates a view of the series at `span` of a checked request.
     pub(crate) fn new(body: &'a [u8], symbols: &'a SymbolIndex, span: SeriesSpanV2) -> Self {
-        Self { body, symbols, span, packed: None }
+        Self { body, symbols, span, label_bytes: None }
     }
 
-    /// The same, with its labels put together in a buffer if they can be.
+    /// Encodes the labels into `buffer` if they are valid, for [`RequestSeries::label_bytes`].
     #[must_use]
     pub fn with_label_bytes<'b>(self, buffer: &'b mut Vec<u8>) -> SeriesV2<'b>
     where
         'a: 'b,
     {
-        let packed =
+        let label_bytes =
             encode_labels(buffer, self.body, self.symbols, self.refs()).then_some(&**buffer);
-        SeriesV2 { packed, ..self }
+        SeriesV2 { label_bytes, ..self }
     }
 
-    /// Whether it has no sample, no histogram and no exemplar.
+    /// Returns `true` if the series has no sample, histogram or exemplar.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.span.samples == 0 && self.span.histograms == 0 && self.span.exemplars == 0
     }
 
-    /// Whether it has exemplars.
+    /// Returns `true` if the series has exemplars.
     #[must_use]
     pub fn has_exemplars(&self) -> bool {
         self.span.exemplars > 0
     }
 
-    /// Bytes that its labels and metadata have when they are written out.
+    /// Returns the size of labels and metadata with resolved symbols, bytes.
     pub(crate) fn string_bytes(&self) -> usize {
         let labels: usize = self.refs().map(|reference| self.symbols.len_of(reference)).sum();
         labels + self.metadata_fields().map_or(0, |fields| fields.string_bytes(self.symbols))
@@ -107,33 +108,33 @@ impl<'a> SeriesV2<'a> {
         MessageCursor::within(self.body, start as usize, self.span.end as usize)
     }
 
-    /// The messages that are values of `field`, of which there are `left`.
+    /// Returns the messages in `field`, which are `remaining` in number.
     #[inline]
-    fn messages(&self, field: u32, left: u32) -> FieldMessages<'a> {
-        // Most often everything else stands behind the references.
+    fn messages(&self, field: u32, remaining: u32) -> FieldMessages<'a> {
+        // Everything else usually follows the references.
         let is_usual = !self.span.has_scattered_refs && self.span.refs_start <= self.span.start + 3;
         let start =
             if is_usual { self.span.refs_end.max(self.span.start) } else { self.span.start };
-        FieldMessages { fields: self.cursor(start), field, left }
+        FieldMessages { fields: self.cursor(start), field, remaining }
     }
 
     fn metadata_fields(&self) -> Option<metadata::MetadataFields> {
         if !self.span.has_metadata {
             return None;
         }
-        let mut found = metadata::MetadataFields::default();
+        let mut metadata = metadata::MetadataFields::default();
         let mut messages = self.messages(METADATA, u32::MAX);
         while let Some(message) = messages.find() {
-            found.merge(message);
+            metadata.merge(message);
         }
-        Some(found)
+        Some(metadata)
     }
 }
 
 impl RequestSeries for SeriesV2<'_> {
     #[inline]
     fn label_bytes(&self) -> Option<&[u8]> {
-        self.packed
+        self.label_bytes
     }
 
     fn labels(&self) -> impl Iterator<Item = (&str, &str)> {
@@ -152,8 +153,8 @@ impl RequestSeries for SeriesV2<'_> {
             return Some(SymbolRefError::Odd(self.span.refs as usize));
         }
         let symbols = self.symbols.len();
-        let outside = self.refs().find(|reference| *reference as usize >= symbols);
-        outside.map(|reference| SymbolRefError::Outside { reference, symbols })
+        let invalid = self.refs().find(|reference| *reference as usize >= symbols);
+        invalid.map(|reference| SymbolRefError::Outside { reference, symbols })
     }
 
     #[inline]
@@ -174,28 +175,28 @@ impl RequestSeries for SeriesV2<'_> {
 
     fn metadata(&self) -> Result<Option<MetadataRef<'_>>, SymbolRefError> {
         let Some(fields) = self.metadata_fields() else { return Ok(None) };
-        let found = fields.resolve(self.body, self.symbols)?;
-        Ok(if found.is_empty() { None } else { Some(found) })
+        let metadata = fields.resolve(self.body, self.symbols)?;
+        Ok(if metadata.is_empty() { None } else { Some(metadata) })
     }
 }
 
-/// The values of one field of a checked series, each a message.
+/// Iterator over the messages in one field of a checked series.
 #[derive(Debug, Clone)]
 struct FieldMessages<'a> {
     fields: MessageCursor<'a>,
     field: u32,
-    left: u32,
+    remaining: u32,
 }
 
 impl<'a> FieldMessages<'a> {
-    /// Counts one; `None` where none is left.
+    /// Counts a message down. Returns `None` if none remains.
     #[inline]
     fn count_down(&mut self) -> Option<()> {
-        self.left = self.left.checked_sub(1)?;
+        self.remaining = self.remaining.checked_sub(1)?;
         Some(())
     }
 
-    /// The next one. The series was checked, so an error can only be its end.
+    /// Returns the next message. The series was checked, so an error means its end.
     fn find(&mut self) -> Option<MessageCursor<'a>> {
         while !self.fields.is_at_end() {
             let key = self.fields.key().ok()?;
@@ -208,11 +209,11 @@ impl<'a> FieldMessages<'a> {
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
-        (self.left as usize, Some(self.left as usize))
+        (self.remaining as usize, Some(self.remaining as usize))
     }
 }
 
-/// The samples of a series, decoded where they stand.
+/// Iterator over the samples of a series.
 #[derive(Debug, Clone)]
 struct Samples<'a> {
     messages: FieldMessages<'a>,
@@ -225,10 +226,10 @@ impl Iterator for Samples<'_> {
     fn next(&mut self) -> Option<Sample> {
         self.messages.count_down()?;
         if let rest @ [SAMPLES_KEY, ..] = self.messages.fields.rest()
-            && let Some(usual) = decode_sample_fast(rest)
+            && let Some(sample) = decode_sample_fast(rest)
         {
-            self.messages.fields.skip(usual.len);
-            return Some(usual.sample.into());
+            self.messages.fields.skip(sample.len);
+            return Some(sample.sample.into());
         }
         self.messages.find().and_then(|message| decode_sample(message).ok()).map(Sample::from)
     }
@@ -240,7 +241,7 @@ impl Iterator for Samples<'_> {
 
 impl ExactSizeIterator for Samples<'_> {}
 
-/// The native histograms of a series, decoded where they stand.
+/// Iterator over the native histograms of a series.
 #[derive(Debug, Clone)]
 struct Histograms<'a> {
     messages: FieldMessages<'a>,
@@ -261,7 +262,7 @@ impl Iterator for Histograms<'_> {
 
 impl ExactSizeIterator for Histograms<'_> {}
 
-/// The exemplars of a series, decoded where they stand.
+/// Iterator over the exemplars of a series.
 struct Exemplars<'a> {
     body: &'a [u8],
     symbols: &'a SymbolIndex,

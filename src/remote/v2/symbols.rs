@@ -1,33 +1,34 @@
-//! The texts of a remote write 2.0 request: a table of where each stands in the body, reused from request to request.
+//! Symbol table of a remote write 2.0 request: positions of its strings in the body.
 //!
-//! Invariant: every entry lies in the body that was read last, is UTF-8, and there are no more than the limit.
+//! Invariant: every entry is valid UTF-8 inside the body that was read last, and there are at most
+//! as many as the limit.
 
 use crate::remote::protobuf::{DecodeMessageError, MessageCursor};
 use crate::remote::symbol_ref_error::SymbolRefError;
 
-/// The key of `symbols`, as a byte.
+/// Key of `symbols`, as a byte.
 pub(crate) const SYMBOLS_KEY: u8 = 0x22;
 
-/// Where a text lies.
+/// Position of a symbol in the body.
 #[derive(Debug, Clone, Copy)]
 struct SymbolSpan {
     start: u32,
     len: u32,
 }
 
-/// The texts of a request.
+/// Index of the symbols of a request; reused for later requests.
 #[derive(Debug, Default)]
 pub struct SymbolIndex {
     spans: Vec<SymbolSpan>,
     longest: u32,
 }
 
-/// Why the texts are not taken in.
+/// Error of reading symbols.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum ReadSymbolsError {
-    /// There are too many.
+    /// There are more symbols than the limit.
     TooMany,
-    /// They are none.
+    /// They are malformed or truncated.
     Malformed(DecodeMessageError),
 }
 
@@ -43,19 +44,19 @@ impl SymbolIndex {
         self.longest = 0;
     }
 
-    /// How many there are.
+    /// Returns the number of symbols.
     #[must_use]
     pub fn len(&self) -> usize {
         self.spans.len()
     }
 
-    /// Whether there is none.
+    /// Returns `true` if there are no symbols.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.spans.is_empty()
     }
 
-    /// Bytes of the longest.
+    /// Returns the length of the longest symbol, bytes.
     pub(crate) fn longest(&self) -> usize {
         self.longest as usize
     }
@@ -64,7 +65,7 @@ impl SymbolIndex {
         self.spans.capacity() * size_of::<SymbolSpan>()
     }
 
-    /// Takes in fields of texts (written with the usual key) as long as they follow each other. The body is shorter than 2^32 bytes.
+    /// Reads consecutive symbol fields with the common key. The body is shorter than 2^32 bytes.
     pub(crate) fn read_run(
         &mut self,
         body: &[u8],
@@ -80,7 +81,8 @@ impl SymbolIndex {
             }
             self.push(request.offset() - len, len);
         }
-        // Usual lengths and keys are ASCII, so if all of it is, the texts are, and ASCII is UTF-8.
+        // Short lengths and keys are ASCII bytes. If the whole run is ASCII, so are the symbols,
+        // and ASCII is valid UTF-8.
         if !body[start..request.offset()].is_ascii() {
             for span in &self.spans[first..] {
                 check(body, *span)?;
@@ -94,7 +96,7 @@ impl SymbolIndex {
         self.spans.push(SymbolSpan { start: start as u32, len: len as u32 });
     }
 
-    /// Takes in a text whose field was written in another way.
+    /// Reads a symbol whose key has an uncommon encoding.
     pub(crate) fn read_uncommon(
         &mut self,
         body: &[u8],
@@ -110,7 +112,7 @@ impl SymbolIndex {
         Ok(check(body, SymbolSpan { start: start as u32, len: len as u32 })?)
     }
 
-    /// The bytes of a text; `body` must be the bytes that were read.
+    /// Returns the bytes of a symbol. `body` must be the bytes that were read.
     #[inline]
     pub(crate) fn bytes<'a>(&self, body: &'a [u8], reference: u32) -> Option<&'a [u8]> {
         let span = self.spans.get(reference as usize)?;
@@ -118,10 +120,10 @@ impl SymbolIndex {
         body.get(start..start + span.len as usize)
     }
 
-    /// A text; `body` must be the bytes that were read.
+    /// Returns a symbol. `body` must be the bytes that were read.
     ///
     /// # Errors
-    /// [`SymbolRefError::Outside`] where there is no such text.
+    /// [`SymbolRefError::Outside`] if there is no such symbol.
     pub(crate) fn get<'a>(
         &self,
         body: &'a [u8],
@@ -133,7 +135,7 @@ impl SymbolIndex {
         }
     }
 
-    /// The length of a text, 0 where there is none.
+    /// Returns the length of a symbol, bytes; 0 if there is no such symbol.
     pub(crate) fn len_of(&self, reference: u32) -> usize {
         self.spans.get(reference as usize).map_or(0, |span| span.len as usize)
     }
@@ -142,6 +144,6 @@ impl SymbolIndex {
 fn check(body: &[u8], span: SymbolSpan) -> Result<(), DecodeMessageError> {
     let start = span.start as usize;
     let bytes = &body[start..start + span.len as usize];
-    let what = "text that is not valid UTF-8";
+    let what = "string that is not valid UTF-8";
     std::str::from_utf8(bytes).map(drop).map_err(|_| DecodeMessageError { what, offset: start })
 }
