@@ -1,22 +1,22 @@
-//! How the bytes of a body or a message are packed; `unpack` undoes it.
+//! Compression formats of bodies and messages; see [`mod@crate::remote::decompress`].
 
-/// A packing, always as the sender named it.
+/// Compression format, as the sender named it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum BodyCompression {
-    /// Not at all.
+    /// No compression at all.
     Plain,
-    /// One snappy block: what `snappy` means over HTTP.
+    /// One snappy block: `snappy` over HTTP.
     SnappyBlock,
-    /// Snappy's framing format: what `x-snappy-framed` means over HTTP, and `snappy` over gRPC.
+    /// Snappy framing format: `x-snappy-framed` over HTTP, `snappy` over gRPC.
     SnappyFramed,
-    /// Zstandard frames.
+    /// One or more Zstandard frames.
     Zstd,
-    /// Members of gzip; only over gRPC.
+    /// One or more gzip members; gRPC only.
     Gzip,
 }
 
 impl BodyCompression {
-    /// What it is called in a sentence.
+    /// Returns the name for error messages.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {

@@ -1,19 +1,23 @@
-//! Answering a remote read with STREAMED_XOR_CHUNKS: the messages of the answer (`prometheus.ChunkedReadResponse`), one after the other.
+//! Remote read responses of type STREAMED_XOR_CHUNKS: messages of `prometheus.ChunkedReadResponse`.
+//!
+//! # Format
+//! Over HTTP each message has a header; over gRPC it has none.
 //!
 //! ```text
-//! over HTTP, and nothing else over gRPC than the message:
-//! ┌─────────────────┬──────────────────────────┬─────────┐
-//! │ length (varint) │ CRC-32C (4 bytes, BE)    │ message │ ...
-//! └─────────────────┴──────────────────────────┴─────────┘
+//! ┌─────────────────┬──────────────────────┬─────────┐
+//! │ length (varint) │ CRC-32C (4 bytes BE) │ message │ ...
+//! └─────────────────┴──────────────────────┴─────────┘
 //! ```
 //!
-//! A message has chunks of one series. A series that is too large for one is split, its labels repeated, where Prometheus splits it
-//! (`StreamChunkedReadResponses` in `storage/remote/codec.go`): labels and chunks are counted, and a message ends when the chunks have used up
-//! what the labels left; so it has one chunk at least, and may be larger than the limit by a part of one. As with Prometheus, no more points are
-//! sent than are asked for: the chunks at both ends of the range are cut. A series without points is left out.
+//! A message has chunks of one series. A larger series is split as in Prometheus
+//! (`StreamChunkedReadResponses` in `storage/remote/codec.go`), with its labels repeated: a message
+//! ends when its chunks use up what the labels leave of the limit. So it has at least one chunk and
+//! may exceed the limit by part of one. Chunks at both ends of the range are clipped, and series
+//! without samples are remaining out, as in Prometheus.
 //!
-//! In memory are the chunks of one message, most of them as pins on mapped files; their bytes are copied once, into the buffer of who sends
-//! them. Blocks its thread; the same for HTTP and gRPC.
+//! # Memory
+//! The chunks of one message, mostly as pins of mapped files; their bytes are copied once, into the
+//! buffer of the sink. Blocks its thread. HTTP and gRPC share this code.
 
 use crate::model::labels::Labels;
 use crate::remote::pb::prometheus as pb;
@@ -24,57 +28,59 @@ use crate::tsdb::query::chunk_iter::EncodedChunk;
 use crate::tsdb::query::merged_series::MergedSeries;
 use prost::encoding::{encode_varint, encoded_len_varint};
 
-/// Keys of ChunkedReadResponse: `chunked_series`, `query_index`.
+/// Keys of `ChunkedReadResponse`: `chunked_series`, `query_index`.
 const CHUNKED_SERIES_KEY: u8 = 0x0a;
 const QUERY_INDEX_KEY: u8 = 0x10;
-/// Key of ChunkedSeries: `chunks`. Its labels are packed as [`Labels`] has them.
+/// Key of `ChunkedSeries`: `chunks`. Its labels are encoded as in [`Labels`].
 const CHUNKS_KEY: u8 = 0x12;
-/// Keys of Chunk: `min_time_ms`, `max_time_ms`, `type`, `data`.
+/// Keys of `Chunk`: `min_time_ms`, `max_time_ms`, `type`, `data`.
 const MIN_TIME_KEY: u8 = 0x08;
 const MAX_TIME_KEY: u8 = 0x10;
 const TYPE_KEY: u8 = 0x18;
 const DATA_KEY: u8 = 0x22;
-/// Bytes of the checksum.
+/// Length of the checksum, bytes.
 const CHECKSUM_LEN: usize = 4;
 
-/// Who takes the messages of an answer.
+/// Receiver of the messages of a response.
 pub trait FrameSink {
-    /// Whether more is wanted; asked at each series, also where nothing of it is sent.
+    /// Checks if the response is still needed; called for each series, also if nothing of it is
+    /// sent.
     ///
     /// # Errors
-    /// [`ReadAbort`] ends the answer.
+    /// [`ReadAbort`] ends the response.
     fn check(&mut self) -> Result<(), ReadAbort>;
 
-    /// Takes a message.
+    /// Receives the next message of the response.
     ///
     /// # Errors
-    /// [`ReadAbort`] ends the answer.
+    /// [`ReadAbort`] ends the response.
     fn frame(&mut self, frame: &ReadFrame<'_>) -> Result<(), ReadAbort>;
 }
 
-/// A message that is not encoded yet.
+/// A message that is encoded on demand.
 #[derive(Debug)]
 pub struct ReadFrame<'a> {
     labels: &'a Labels,
     chunks: &'a [EncodedChunk],
     query_index: u64,
-    /// Bytes of its ChunkedSeries.
+    /// Length of its `ChunkedSeries`, bytes.
     series_len: usize,
 }
 
-/// What was sent.
+/// Numbers of messages and chunks that were sent.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct FrameCounts {
-    /// Messages.
+    /// Number of sent messages.
     pub frames: u64,
-    /// Chunks in them.
+    /// Number of chunks in these messages.
     pub chunks: u64,
 }
 
-/// Answers a request. Nothing is sent where one of its queries is wrong.
+/// Sends the chunks that `request` selects to `sink`. An invalid query anywhere in the request
+/// sends nothing.
 ///
 /// # Errors
-/// [`RemoteReadError`]; where something was sent already the answer is cut off and must not look whole.
+/// [`RemoteReadError`]; a response that has begun is truncated then and must not appear complete.
 pub fn read_chunks(
     source: ReadSource<'_>,
     request: &pb::ReadRequest,
@@ -100,11 +106,11 @@ pub fn read_chunks(
     Ok(frames.sent)
 }
 
-/// An answer while it is made.
+/// Encoder of a streamed response.
 struct FrameEncoder<'a> {
     source: ReadSource<'a>,
     sink: &'a mut dyn FrameSink,
-    /// Those of the next message.
+    /// Chunks of the next message.
     chunks: Vec<EncodedChunk>,
     query_index: u64,
     sent: FrameCounts,
@@ -118,15 +124,15 @@ impl FrameEncoder<'_> {
     ) -> Result<(), RemoteReadError> {
         let labels = &self.source.external.add(series.labels());
         let limits = self.source.limits;
-        let most = limits.frame_bytes as i64 - labels_len(labels) as i64;
-        let mut left = most;
+        let max_bytes = limits.frame_bytes as i64 - labels_len(labels) as i64;
+        let mut remaining = max_bytes;
         for chunk in series.encoded_chunks_clipped(selection.range, limits.readable) {
             let chunk = chunk?;
-            left -= chunk_len(&chunk) as i64;
+            remaining -= chunk_len(&chunk) as i64;
             self.chunks.push(chunk);
-            if left <= 0 {
+            if remaining <= 0 {
                 self.send(labels)?;
-                left = most;
+                remaining = max_bytes;
             }
         }
         if self.chunks.is_empty() { Ok(()) } else { self.send(labels) }
@@ -147,13 +153,13 @@ impl<'a> ReadFrame<'a> {
         Self { labels, chunks, query_index, series_len: labels.as_bytes().len() + chunks_len }
     }
 
-    /// The length of the message.
+    /// Returns the encoded length of the message, bytes.
     #[must_use]
     pub fn encoded_len(&self) -> usize {
         field_len(self.series_len) + varint_field_len(self.query_index)
     }
 
-    /// Appends the message.
+    /// Appends the encoded message to `out`.
     pub fn encode(&self, out: &mut Vec<u8>) {
         out.reserve(self.encoded_len());
         put_header(CHUNKED_SERIES_KEY, self.series_len, out);
@@ -162,7 +168,7 @@ impl<'a> ReadFrame<'a> {
         put_varint(QUERY_INDEX_KEY, self.query_index, out);
     }
 
-    /// Appends the message with its length and checksum before it, as it is sent over HTTP.
+    /// Appends the encoded message with its length and checksum in front, as it is sent over HTTP.
     pub fn encode_delimited(&self, out: &mut Vec<u8>) {
         encode_varint(self.encoded_len() as u64, out);
         let checksum_at = out.len();
@@ -173,7 +179,7 @@ impl<'a> ReadFrame<'a> {
     }
 }
 
-/// What Prometheus counts of labels: each as a message, without what stands before it.
+/// Returns the size of labels as Prometheus counts it: each label as a message without its header.
 fn labels_len(labels: &Labels) -> usize {
     let label = |(name, value): (&str, &str)| string_len(name) + string_len(value);
     labels.iter().map(label).sum()
@@ -183,17 +189,17 @@ fn string_len(text: &str) -> usize {
     if text.is_empty() { 0 } else { field_len(text.len()) }
 }
 
-/// The length of a field of so many bytes, its key of one byte included.
+/// Returns the length of a field with a key of one byte, a length and `len` bytes.
 fn field_len(len: usize) -> usize {
     1 + encoded_len_varint(len as u64) + len
 }
 
-/// The length of a number with its key; 0 is left out.
+/// Returns the length of a varint field with its key; 0 is remaining out.
 fn varint_field_len(value: u64) -> usize {
     if value == 0 { 0 } else { 1 + encoded_len_varint(value) }
 }
 
-/// The length of a chunk as a message.
+/// Returns the encoded length of a chunk message.
 fn chunk_len(chunk: &EncodedChunk) -> usize {
     let data = chunk.data.bytes().len();
     varint_field_len(chunk.mint as u64)

@@ -1,13 +1,13 @@
-//! Encodes native histograms as `prometheus.Histogram` messages, for answers to reads.
+//! Encoder of `prometheus.Histogram` for read responses.
 //!
-//! By hand, as the samples beside them: prost leaves out a sum of -0. What is encoded else is what prost would encode, and what
-//! Prometheus does (`prompb/codec.go`): fields that are zero are left out, but for the counts, which say by being there of which
-//! kind the histogram is; numbers of a list stand packed. The reader of such messages is [`crate::remote::request_index_v1`].
+//! It is written by hand because prost leaves out a sum of -0. Otherwise the output equals that of
+//! prost and Prometheus (`prompb/codec.go`): zero fields are left out, except for the counts, whose
+//! presence tells the kind of the histogram; lists are packed.
 
 use crate::model::histogram::{FloatHistogram, Histogram, Span};
 use prost::encoding::{encode_varint, encoded_len_varint};
 
-/// Keys of the fields, with their wire types.
+/// Keys of the fields, including their wire types.
 mod key {
     pub(super) const COUNT_INT: u8 = 1 << 3;
     pub(super) const COUNT_FLOAT: u8 = 2 << 3 | 1;
@@ -24,21 +24,21 @@ mod key {
     pub(super) const POSITIVE_COUNTS: u8 = 13 << 3 | 2;
     pub(super) const RESET_HINT: u8 = 14 << 3;
     pub(super) const TIMESTAMP: u8 = 15 << 3;
-    /// Field 16, whose key takes two bytes.
+    /// Key of field 16, which takes two bytes.
     pub(super) const CUSTOM_VALUES: [u8; 2] = [0x82, 0x01];
-    /// Of BucketSpan: `offset` and `length`.
+    /// Keys of `BucketSpan`: `offset` and `length`.
     pub(super) const OFFSET: u8 = 1 << 3;
     pub(super) const LENGTH: u8 = 2 << 3;
 }
 
-/// Encodes one message after another; its buffer is used again.
+/// Encoder that reuses its buffer for the next message.
 #[derive(Debug, Default)]
 pub(crate) struct HistogramEncoder {
     message: Vec<u8>,
 }
 
 impl HistogramEncoder {
-    /// The message of a histogram of whole numbers at `t` ms.
+    /// Returns the encoded integer histogram at `t` ms.
     pub(crate) fn integer(&mut self, t: i64, histogram: &Histogram) -> &[u8] {
         self.message.clear();
         self.put_varint(key::COUNT_INT, histogram.count);
@@ -52,7 +52,7 @@ impl HistogramEncoder {
         &self.message
     }
 
-    /// The message of a histogram of floats at `t` ms.
+    /// Returns the encoded float histogram at `t` ms.
     pub(crate) fn float(&mut self, t: i64, histogram: &FloatHistogram) -> &[u8] {
         self.message.clear();
         self.put_double(key::COUNT_FLOAT, histogram.count);
@@ -131,7 +131,7 @@ impl HistogramEncoder {
     }
 }
 
-/// How protobuf writes numbers with a sign, so that small ones are short.
+/// Encodes a signed number in zigzag form, so that small ones are short.
 fn zig_zag(value: i64) -> u64 {
     ((value << 1) ^ (value >> 63)) as u64
 }
@@ -145,7 +145,7 @@ mod tests {
     use proptest::prelude::{Just, Strategy, any, prop_assert_eq, prop_oneof, proptest};
     use prost::Message;
 
-    /// Any bits but those of -0, which prost leaves out of fields that are not in a list.
+    /// Returns any bits except for -0, which prost leaves out of singular fields.
     fn any_double() -> impl Strategy<Value = f64> {
         prop_oneof![Just(0.0), any::<u64>().prop_map(f64::from_bits)]
             .prop_map(|v| if v == 0.0 { 0.0 } else { v })
@@ -259,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sum_of_negative_zero_is_kept() {
+    fn sum_of_negative_zero_is_kept() {
         let histogram = Histogram { sum: -0.0, ..Histogram::default() };
         let message =
             pb::Histogram::decode(HistogramEncoder::default().integer(7, &histogram)).unwrap();
@@ -268,7 +268,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_message_is_what_prost_would_encode(
+        fn message_equals_prost_encoding(
             t in prop_oneof![Just(0), any::<i64>()], integer in any_integer(), float in any_float(),
         ) {
             let mut encoder = HistogramEncoder::default();

@@ -1,6 +1,7 @@
-//! A write request on its way into the appender: its points, its exemplars, its metadata, and what became of each.
+//! Ingestion of a write request: samples, exemplars and metadata into the appender.
 //!
-//! Of each entry of a series the floats come before the histograms, as the message has them. What can't be stored is noted and the rest goes on.
+//! Within an entry of a series, float samples precede histograms, as in the message. Rejected items
+//! are recorded, and ingestion continues.
 
 use crate::model::exemplar::Exemplar;
 use crate::model::labels::{BuildLabelsError, Labels, LabelsBuilder, METRIC_NAME};
@@ -19,33 +20,33 @@ use crate::tsdb::head::exemplars::ExemplarRejection;
 use crate::tsdb::wal::error::WalError;
 use std::fmt;
 
-/// A request while it is stored.
+/// A request that is being stored.
 pub(crate) struct RequestIngester<'a> {
     appender: Appender<'a>,
     limits: &'a WriteLimits,
-    /// The last timestamp that is not too far ahead.
+    /// Latest accepted timestamp, ms.
     max_timestamp: i64,
     outcome: WriteOutcome,
 }
 
 impl<'a> RequestIngester<'a> {
-    /// Begins; `now_ms` is the time, in milliseconds since the Unix epoch.
+    /// Starts a request that arrived at `now_ms`, ms since the Unix epoch.
     pub(crate) fn new(appender: Appender<'a>, limits: &'a WriteLimits, now_ms: i64) -> Self {
-        let latest = now_ms.saturating_add(limits.max_future_ms);
-        Self { appender, limits, max_timestamp: latest, outcome: WriteOutcome::default() }
+        let max_timestamp = now_ms.saturating_add(limits.max_future_ms);
+        Self { appender, limits, max_timestamp, outcome: WriteOutcome::default() }
     }
 
-    /// Stores the samples and histograms of a series.
+    /// Appends the samples, the histograms and the metadata of a series.
     pub(crate) fn ingest_samples(&mut self, series: &impl RequestSeries) {
         let metadata = match series.metadata() {
             Ok(metadata) => metadata,
-            Err(bad) => return self.reject_samples(series, &bad),
+            Err(error) => return self.reject_samples(series, &error),
         };
         let before = self.outcome.samples + self.outcome.histograms;
         self.ingest_floats_and_histograms(series);
         let stored = self.outcome.samples + self.outcome.histograms - before;
         match metadata {
-            // Where nothing is stored, what was appended to last may be another series.
+            // Without a stored sample, the last series of the appender may be another one.
             Some(metadata) if stored > 0 => self.store_series_metadata(series, metadata),
             Some(_) => {}
             None => self.outcome.without_metadata += stored,
@@ -53,37 +54,42 @@ impl<'a> RequestIngester<'a> {
     }
 
     fn ingest_floats_and_histograms(&mut self, series: &impl RequestSeries) {
-        let latest = self.max_timestamp;
+        let max_timestamp = self.max_timestamp;
         if series.samples().len() > 0 {
-            let refused = SeriesRejections::new(ItemKind::Sample);
-            let points = series.samples().filter(|point| refused.accept_timestamp(point.t, latest));
-            self.outcome.samples += self.store(series, series.samples().len(), &refused, points);
-            self.outcome.newest_ms = self.outcome.newest_ms.max(refused.newest());
+            let rejections = SeriesRejections::new(ItemKind::Sample);
+            let samples = series
+                .samples()
+                .filter(|sample| rejections.accept_timestamp(sample.t, max_timestamp));
+            self.outcome.samples +=
+                self.store(series, series.samples().len(), &rejections, samples);
+            self.outcome.newest_ms = self.outcome.newest_ms.max(rejections.newest());
         }
         if series.histograms().len() > 0 {
-            let refused = SeriesRejections::new(ItemKind::Histogram);
-            let points = series.histograms().filter_map(|histogram| match histogram {
-                Ok(point) => refused.accept_timestamp(point.t, latest).then_some(point),
-                Err(bad) => {
-                    refused.record_histogram(bad);
+            let rejections = SeriesRejections::new(ItemKind::Histogram);
+            let samples = series.histograms().filter_map(|histogram| match histogram {
+                Ok(sample) => {
+                    rejections.accept_timestamp(sample.t, max_timestamp).then_some(sample)
+                }
+                Err(error) => {
+                    rejections.record_histogram(error);
                     None
                 }
             });
             self.outcome.histograms +=
-                self.store(series, series.histograms().len(), &refused, points);
-            self.outcome.newest_ms = self.outcome.newest_ms.max(refused.newest());
+                self.store(series, series.histograms().len(), &rejections, samples);
+            self.outcome.newest_ms = self.outcome.newest_ms.max(rejections.newest());
         }
     }
 
-    /// Notes that a series can't be read as its metadata can't be.
-    fn reject_samples(&mut self, series: &impl RequestSeries, bad: &SymbolRefError) {
+    /// Rejects all samples of a series with invalid metadata references.
+    fn reject_samples(&mut self, series: &impl RequestSeries, error: &SymbolRefError) {
         for (kind, count) in [
             (ItemKind::Sample, series.samples().len()),
             (ItemKind::Histogram, series.histograms().len()),
         ] {
             if count > 0 {
                 let count = count as u64;
-                let detail = &format!("metadata: {bad}");
+                let detail = &format!("metadata: {error}");
                 self.reject_all(
                     series,
                     RejectedItems { kind, reason: RejectReason::BadLabels, count, detail },
@@ -92,7 +98,7 @@ impl<'a> RequestIngester<'a> {
         }
     }
 
-    /// Notes that a series has nothing to store.
+    /// Rejects a series without samples, histograms and exemplars.
     pub(crate) fn reject_empty(&mut self, series: &impl RequestSeries) {
         let detail = &"no sample, histogram or exemplar";
         self.reject_all(
@@ -106,68 +112,70 @@ impl<'a> RequestIngester<'a> {
         );
     }
 
-    /// Stores the metadata of the series whose points were stored last.
+    /// Stores the metadata of the series that was appended to last.
     fn store_series_metadata(&mut self, series: &impl RequestSeries, metadata: MetadataRef<'_>) {
         match self.limits.metadata.check_size(&metadata) {
             Ok(()) => self.appender.set_last_series_metadata(metadata),
-            Err(bad) => {
+            Err(error) => {
                 let entry = RejectedItems {
                     kind: ItemKind::Metadata,
                     reason: RejectReason::Metadata,
                     count: 1,
-                    detail: &bad,
+                    detail: &error,
                 };
                 self.reject_all(series, entry);
             }
         }
     }
 
-    /// Stores points of one kind, which are `count` together with those that are noted on the way; says how many are stored.
+    /// Appends samples of one kind. Returns the number of stored ones.
+    ///
+    /// `count` includes the samples that `samples` rejects on the way into `rejections`.
     fn store(
         &mut self,
         series: &impl RequestSeries,
         count: usize,
-        refused: &SeriesRejections,
-        points: impl Iterator<Item = Sample> + Clone,
+        rejections: &SeriesRejections,
+        samples: impl Iterator<Item = Sample> + Clone,
     ) -> u64 {
         let reject =
-            |point: Sample, rejection| refused.record(RejectReason::from(rejection), point.t);
-        let known = match series.label_bytes() {
-            Some(packed) => self.appender.append_existing(packed, points.clone(), reject),
+            |sample: Sample, rejection| rejections.record(RejectReason::from(rejection), sample.t);
+        let is_known = match series.label_bytes() {
+            Some(packed) => self.appender.append_existing(packed, samples.clone(), reject),
             None => false,
         };
         let all = |reason, detail| RejectedItems {
-            kind: refused.kind(),
+            kind: rejections.kind(),
             reason,
             count: count as u64,
             detail,
         };
-        if !known {
+        if !is_known {
             let labels = match canonical_labels(series, &self.limits.labels) {
                 Ok(labels) => labels,
                 Err(error) => return self.reject_all(series, all(RejectReason::BadLabels, &error)),
             };
-            if let Err(error) = self.appender.append_or_create(&labels, points, reject) {
+            if let Err(error) = self.appender.append_or_create(&labels, samples, reject) {
                 return self.reject_all(series, all(RejectReason::SeriesLimit, &error));
             }
         }
-        count as u64 - self.outcome.rejections.add_series(refused, series.labels())
+        count as u64 - self.outcome.rejections.add_series(rejections, series.labels())
     }
 
-    /// Notes that nothing of these is stored, and says so.
-    fn reject_all(&mut self, series: &impl RequestSeries, things: RejectedItems<'_>) -> u64 {
-        self.outcome.rejections.add_all(things, series.labels());
+    /// Rejects all `items`. Returns 0, the number of stored ones.
+    fn reject_all(&mut self, series: &impl RequestSeries, items: RejectedItems<'_>) -> u64 {
+        self.outcome.rejections.add_all(items, series.labels());
         0
     }
 
-    /// Stores the exemplars of a series, which must be there.
+    /// Appends the exemplars of a series, which must exist.
     pub(crate) fn store_exemplars(&mut self, series: &impl RequestSeries) {
         let count = series.exemplars().len() as u64;
         if count == 0 {
             return;
         }
-        if let Err(bad) = series.metadata() {
-            let detail = &format!("metadata: {bad}");
+        if let Err(error) = series.metadata() {
+            let detail = &format!("metadata: {error}");
             let all = RejectedItems {
                 kind: ItemKind::Exemplar,
                 reason: RejectReason::BadLabels,
@@ -188,35 +196,39 @@ impl<'a> RequestIngester<'a> {
                 return self.outcome.rejections.add_all(all, series.labels());
             }
         };
-        let refused = SeriesRejections::new(ItemKind::Exemplar);
+        let rejections = SeriesRejections::new(ItemKind::Exemplar);
         let exemplars = series.exemplars().filter_map(|exemplar| match exemplar {
             Ok(exemplar) => {
-                refused.accept_timestamp(exemplar.t, self.max_timestamp).then_some(exemplar)
+                rejections.accept_timestamp(exemplar.t, self.max_timestamp).then_some(exemplar)
             }
-            Err(bad) => {
-                refused.record(RejectReason::BadLabels, bad.t);
+            Err(error) => {
+                rejections.record(RejectReason::BadLabels, error.t);
                 None
             }
         });
         let mut ignored = 0;
-        let reject = |exemplar: Exemplar, why| match why {
-            ExemplarRejection::OutOfOrder => refused.record(RejectReason::OutOfOrder, exemplar.t),
-            ExemplarRejection::LabelsTooLong => refused.record(RejectReason::BadLabels, exemplar.t),
+        let reject = |exemplar: Exemplar, rejection| match rejection {
+            ExemplarRejection::OutOfOrder => {
+                rejections.record(RejectReason::OutOfOrder, exemplar.t)
+            }
+            ExemplarRejection::LabelsTooLong => {
+                rejections.record(RejectReason::BadLabels, exemplar.t)
+            }
             ExemplarRejection::UnknownSeries => {
-                refused.record(RejectReason::UnknownSeries, exemplar.t)
+                rejections.record(RejectReason::UnknownSeries, exemplar.t)
             }
             ExemplarRejection::Disabled => ignored += 1,
         };
         self.appender.append_exemplars(labels.as_bytes(), exemplars, reject);
         self.outcome.exemplars +=
-            count - ignored - self.outcome.rejections.add_series(&refused, series.labels());
+            count - ignored - self.outcome.rejections.add_series(&rejections, series.labels());
         self.outcome.exemplars_ignored += ignored;
     }
 
-    /// Stores what is said of a metric family.
+    /// Stores the metadata of a metric family.
     ///
     /// # Errors
-    /// Where the log can't be written.
+    /// [`WalError`] if the WAL cannot be written.
     pub(crate) fn store_metadata(&mut self, entry: FamilyMetadata<'_>) -> Result<(), WalError> {
         let detail: &dyn fmt::Display = match entry.to_metadata(&self.limits.metadata) {
             Ok(metadata) => match self.appender.set_family_metadata(entry.family, &metadata) {
@@ -224,7 +236,7 @@ impl<'a> RequestIngester<'a> {
                 Err(FamilyError::Log(error)) => return Err(error),
                 Err(FamilyError::Limit(limit)) => &{ limit },
             },
-            Err(bad) => &{ bad },
+            Err(error) => &{ error },
         };
         let family = std::iter::once((METRIC_NAME, entry.family));
         let entry = RejectedItems {
@@ -237,17 +249,17 @@ impl<'a> RequestIngester<'a> {
         Ok(())
     }
 
-    /// Waits for the log; says what became of the request.
+    /// Waits until the request is logged. Returns the outcome.
     ///
     /// # Errors
-    /// Where the log can't be written.
+    /// [`WalError`] if the WAL cannot be written.
     pub(crate) fn commit(self) -> Result<WriteOutcome, WalError> {
         self.appender.commit()?;
         Ok(self.outcome)
     }
 }
 
-/// Why labels don't name a series.
+/// Error of the labels of a series.
 #[derive(Debug, thiserror::Error)]
 enum SeriesLabelsError {
     #[error(transparent)]
@@ -264,13 +276,13 @@ enum SeriesLabelsError {
     LongValue(usize, usize),
 }
 
-/// The label set that the labels of a series mean, in whatever order and form they were sent.
+/// Returns the canonical label set of a series, in whatever order and encoding it was sent.
 fn canonical_labels(
     series: &impl RequestSeries,
     limits: &LabelLimits,
 ) -> Result<Labels, SeriesLabelsError> {
-    if let Some(bad) = series.label_error() {
-        return Err(bad.into());
+    if let Some(error) = series.label_error() {
+        return Err(error.into());
     }
     let count = series.labels().count();
     if count > limits.count {

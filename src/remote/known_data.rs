@@ -1,4 +1,6 @@
-//! The known data set of `tests/golden/wire/read` in a database, for tests: Prometheus's answers to reads of it are recorded there.
+//! Known data set of `tests/golden/wire/read` in a database, for tests.
+//!
+//! The golden files have Prometheus's responses to reads of it.
 
 use crate::metrics::registry::Registry;
 use crate::model::float_sample::FloatSample;
@@ -44,7 +46,7 @@ pub(crate) fn db_with(timeseries: Vec<pb::TimeSeries>) -> (Db, TempDir) {
     (db, dir)
 }
 
-/// A write request; by hand, because prost drops the sign of -0.
+/// Encodes a write request by hand, because prost drops the sign of -0.
 fn encode(timeseries: &[pb::TimeSeries]) -> Vec<u8> {
     let mut request = Vec::new();
     for series in timeseries {
@@ -65,7 +67,7 @@ pub(crate) fn known_lines() -> Vec<serde_json::Value> {
     text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
-/// A database with the known data set, native histograms included.
+/// Returns a database with the known data set, native histograms included.
 pub(crate) fn golden_db() -> (Db, TempDir) {
     let (db, dir) = db_with(golden_series());
     let mut labels = None;
@@ -75,10 +77,10 @@ pub(crate) fn golden_db() -> (Db, TempDir) {
             labels = Some(LabelsBuilder::from_iter(pairs).build().unwrap());
         } else if line["h"].is_object() {
             let mut appender = db.appender().unwrap();
-            let point = Sample::new(line["t"].as_i64().unwrap(), known_histogram(&line["h"]));
-            let refuse = |point, why| panic!("{point:?} is refused: {why:?}");
+            let sample = Sample::new(line["t"].as_i64().unwrap(), known_histogram(&line["h"]));
+            let reject = |sample, reason| panic!("{sample:?} is rejected: {reason:?}");
             appender
-                .append_or_create(labels.as_ref().unwrap(), std::iter::once(point), refuse)
+                .append_or_create(labels.as_ref().unwrap(), std::iter::once(sample), reject)
                 .unwrap();
             appender.commit().unwrap();
         }
@@ -86,8 +88,9 @@ pub(crate) fn golden_db() -> (Db, TempDir) {
     (db, dir)
 }
 
-/// The buckets of a side that are not empty: their spans, and the counts as they stand. What was read from a chunk has empty ones that its sender
-/// did not send, and chunks of larger histograms are cut elsewhere.
+/// Returns the spans and counts of the non-empty buckets of one sign.
+///
+/// A histogram read from a chunk has empty buckets that its sender did not send.
 fn filled(h: &serde_json::Value, side: &str) -> (Vec<Span>, Vec<serde_json::Value>) {
     let list = |what: &str| h[format!("{side}_{what}").as_str()].as_array().unwrap().clone();
     let mut indices = Vec::new();
@@ -166,7 +169,7 @@ fn known_histogram(h: &serde_json::Value) -> SampleValue {
     }))
 }
 
-/// The float samples of the known data set.
+/// Returns the float samples of the known data set.
 pub(crate) fn golden_series() -> Vec<pb::TimeSeries> {
     let mut all: Vec<pb::TimeSeries> = Vec::new();
     for line in known_lines() {

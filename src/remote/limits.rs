@@ -1,30 +1,30 @@
-//! How much a write request may have.
+//! Limits of a write request.
 
 use crate::remote::metadata::MetadataLimits;
 use crate::remote::request_index_v1::CountLimits;
 
-/// How much is taken.
+/// Limits of a request and its items.
 #[derive(Debug, Clone, Copy)]
 pub struct WriteLimits {
-    /// Bytes of a request after decompression.
+    /// Maximum size of a request after decompression, bytes.
     pub decoded_bytes: usize,
-    /// Series and samples of a request.
+    /// Maximum number of series and samples.
     pub counts: CountLimits,
-    /// Labels of a series that is not known.
+    /// Limits of the labels of a new series.
     pub labels: LabelLimits,
-    /// Metadata of a metric family.
+    /// Limits of the metadata of a metric family.
     pub metadata: MetadataLimits,
-    /// How far ahead of the clock a sample may be, ms.
+    /// Maximum time by which a sample may be ahead of the server clock, ms.
     pub max_future_ms: i64,
 }
 
-/// How large the labels of a new series may be.
+/// Limits of the labels of a new series.
 #[derive(Debug, Clone, Copy)]
 pub struct LabelLimits {
-    /// How many labels.
+    /// Maximum number of labels.
     pub count: usize,
-    /// Bytes of a name.
+    /// Maximum size of a name, bytes.
     pub name_bytes: usize,
-    /// Bytes of a value.
+    /// Maximum size of a value, bytes.
     pub value_bytes: usize,
 }

@@ -1,4 +1,4 @@
-//! What is counted of writes and reads, under Prometheus's names where it has them.
+//! Metrics of remote write and remote read, under Prometheus's names if it has them.
 
 use crate::metrics::registry::{Counter, Gauge, Registry};
 use crate::remote::chunked::FrameCounts;
@@ -19,22 +19,22 @@ struct TypeLabel {
     r#type: &'static str,
 }
 
-/// What Prometheus counts by type, and how it calls that.
+/// Item kinds that Prometheus counts by type, with its label values.
 const TYPES: [(ItemKind, TypeLabel); 2] = [
     (ItemKind::Sample, TypeLabel { r#type: "float" }),
     (ItemKind::Histogram, TypeLabel { r#type: "histogram" }),
 ];
 
-/// Counters of writes; shared by cloning.
+/// Metrics of writes; clones share them.
 #[derive(Debug, Clone)]
 pub struct WriteMetrics {
     samples: Counter,
     histograms: Counter,
     exemplars: Counter,
     exemplars_ignored: Counter,
-    refused: [Counter; RejectReason::ALL.len()],
-    /// Prometheus's own counters for some of the reasons, in the order of [`TYPES`].
-    prometheus_refused: [(RejectReason, [Counter; TYPES.len()]); 3],
+    rejected: [Counter; RejectReason::ALL.len()],
+    /// Prometheus's counters for some of the reasons, in the order of [`TYPES`].
+    prometheus_rejected: [(RejectReason, [Counter; TYPES.len()]); 3],
     invalid_labels: Counter,
     without_metadata: Counter,
     metadata: Counter,
@@ -42,83 +42,89 @@ pub struct WriteMetrics {
 }
 
 impl WriteMetrics {
-    /// Registers the counters.
+    /// Registers the metrics.
     pub fn register(registry: &mut Registry) -> Self {
         let clock_skew = Arc::new(ClockSkew::default());
         let shown = Arc::clone(&clock_skew);
         registry.gauge_fn(
             "narthex_remote_write_max_ahead_seconds",
-            "Largest time by which a sample, accepted or rejected, was ahead of the server clock in the last minutes with writes.",
+            "Largest time by which a sample, accepted or rejected, was ahead of the server clock \
+             in the last minutes with writes.",
             move || shown.max_ahead_ms().map_or(f64::NAN, |ahead_ms| ahead_ms as f64 / 1000.0),
         );
-        let refused: Family<ReasonLabel, Counter> = registry.family(
+        let rejected: Family<ReasonLabel, Counter> = registry.family(
             "narthex_remote_write_rejected_samples_total",
-            "Samples, histograms, exemplars and entries of metadata that were not stored, by reason.",
+            "Total number of samples, histograms, exemplars and metadata entries rejected, by reason.",
             Family::default(),
         );
         let mut by_type = |name, help| {
             let family = registry.family::<TypeLabel, Counter, _>(name, help, Family::default());
             TYPES.map(|(_, label)| family.get_or_create_owned(&label))
         };
-        let prometheus_refused = [
+        let prometheus_rejected = [
             (
                 RejectReason::OutOfOrder,
                 by_type(
                     "prometheus_tsdb_out_of_order_samples_total",
-                    "Samples refused as out of order.",
+                    "Total number of samples rejected as out of order.",
                 ),
             ),
             (
                 RejectReason::OutOfBounds,
                 by_type(
                     "prometheus_tsdb_out_of_bound_samples_total",
-                    "Samples refused as out of bounds.",
+                    "Total number of samples rejected as out of bounds.",
                 ),
             ),
             (
                 RejectReason::TooOld,
                 by_type(
                     "prometheus_tsdb_too_old_samples_total",
-                    "Samples refused as older than the out-of-order window.",
+                    "Total number of samples rejected as older than the out-of-order window.",
                 ),
             ),
         ];
         Self {
             clock_skew,
-            prometheus_refused,
+            prometheus_rejected,
             samples: registry.counter(
                 "narthex_remote_write_samples_total",
-                "Samples that remote write stored, repeated ones included.",
+                "Total number of samples stored by remote write, duplicates included.",
             ),
             histograms: registry.counter(
                 "narthex_remote_write_histograms_total",
-                "Native histograms that remote write stored, repeated ones included.",
+                "Total number of native histograms stored by remote write, duplicates included.",
             ),
             exemplars: registry.counter(
                 "narthex_remote_write_exemplars_total",
-                "Exemplars that remote write stored, repeated ones included.",
+                "Total number of exemplars stored by remote write, duplicates included.",
             ),
             exemplars_ignored: registry.counter(
                 "narthex_remote_write_exemplars_ignored_total",
-                "Exemplars that came while the configuration wants none.",
+                "Total number of exemplars ignored because exemplar storage is disabled.",
             ),
-            refused: RejectReason::ALL.map(|reason| refused.get_or_create_owned(&ReasonLabel { reason: reason.label() })),
+            rejected: RejectReason::ALL.map(|reason| {
+                rejected.get_or_create_owned(&ReasonLabel { reason: reason.label() })
+            }),
             invalid_labels: registry.counter(
                 "prometheus_api_remote_write_invalid_labels_samples_total",
-                "The total number of received remote write samples which were rejected due to invalid labels.",
+                "The total number of received remote write samples which were rejected \
+                 due to invalid labels.",
             ),
             without_metadata: registry.counter(
                 "prometheus_api_remote_write_without_metadata_appended_samples_total",
-                "The total number of received remote write samples which were ingested without corresponding metadata.",
+                "The total number of received remote write samples which were ingested \
+                 without corresponding metadata.",
             ),
             metadata: registry.counter(
                 "narthex_remote_write_metadata_total",
-                "Entries of metadata that remote write 1.0 requests had, each of a metric family; repeated and refused ones included.",
+                "Total number of metadata entries received by remote write 1.0, \
+                 duplicates and rejected ones included.",
             ),
         }
     }
 
-    /// Counts a request that arrived at `now_ms`, with `families` entries of metadata.
+    /// Counts a request that arrived at `now_ms`, with `families` metadata entries.
     pub(crate) fn count(&self, outcome: &WriteOutcome, families: u64, now_ms: i64) {
         self.observe_clock(outcome, now_ms);
         self.samples.inc_by(outcome.samples);
@@ -130,7 +136,7 @@ impl WriteMetrics {
         if outcome.rejections.is_empty() {
             return;
         }
-        for (reason, counters) in &self.prometheus_refused {
+        for (reason, counters) in &self.prometheus_rejected {
             for ((kind, _), counter) in TYPES.iter().zip(counters) {
                 counter.inc_by(outcome.rejections.count_of(*kind, *reason));
             }
@@ -138,7 +144,7 @@ impl WriteMetrics {
         for (kind, _) in TYPES {
             self.invalid_labels.inc_by(outcome.rejections.count_of(kind, RejectReason::BadLabels));
         }
-        for (reason, counter) in RejectReason::ALL.into_iter().zip(&self.refused) {
+        for (reason, counter) in RejectReason::ALL.into_iter().zip(&self.rejected) {
             counter.inc_by(outcome.rejections.count(reason));
         }
     }
@@ -163,17 +169,17 @@ impl WriteMetrics {
     }
 }
 
-/// Counters of reads; shared by cloning.
+/// Metrics of reads; clones share them.
 #[derive(Debug, Clone)]
 pub struct ReadMetrics {
     queries: Gauge,
-    /// Samples and histograms sent in answers.
+    /// Number of samples and histograms in responses.
     pub samples: Counter,
     frames: Counter,
     chunks: Counter,
 }
 
-/// A read that is being answered or waits for it; it is counted as long as this lives, also where its client goes away.
+/// A running or queued read. It is counted until it is dropped, even if its client disconnects.
 #[derive(Debug)]
 pub struct ActiveRead(Gauge);
 
@@ -184,34 +190,39 @@ impl Drop for ActiveRead {
 }
 
 impl ReadMetrics {
-    /// Counts a read that begins.
+    /// Counts a read that starts.
     #[must_use]
     pub fn start_read(&self) -> ActiveRead {
         self.queries.inc();
         ActiveRead(self.queries.clone())
     }
 
-    /// Counts a streamed answer that was wholly made.
+    /// Counts a complete streamed response.
     pub fn count(&self, sent: FrameCounts) {
         self.frames.inc_by(sent.frames);
         self.chunks.inc_by(sent.chunks);
     }
 
-    /// Registers the counters.
+    /// Registers the metrics.
     pub fn register(registry: &mut Registry) -> Self {
         Self {
             queries: registry.gauge(
                 "prometheus_remote_read_handler_queries",
-                "The current number of remote read queries that are either in execution or queued on the handler.",
+                "The current number of remote read queries that are either in execution \
+                 or queued on the handler.",
             ),
             samples: registry.counter(
                 "narthex_remote_read_samples_total",
-                "Samples and histograms sent in answers to remote reads.",
+                "Total number of samples and histograms sent in remote read responses.",
             ),
-            frames: registry
-                .counter("narthex_remote_read_frames_total", "Messages of streamed answers to remote reads."),
-            chunks: registry
-                .counter("narthex_remote_read_chunks_total", "Chunks sent in streamed answers to remote reads."),
+            frames: registry.counter(
+                "narthex_remote_read_frames_total",
+                "Total number of messages sent in streamed remote read responses.",
+            ),
+            chunks: registry.counter(
+                "narthex_remote_read_chunks_total",
+                "Total number of chunks sent in streamed remote read responses.",
+            ),
         }
     }
 }

@@ -1,13 +1,15 @@
-//! The borrowed reader of a remote write 1.0 request: finds series, labels and samples where they stand in the body.
+//! Index of a remote write 1.0 request: positions of series, labels and samples in the body.
 //!
-//! It is two walks. [`RequestIndexV1::read`] checks the whole request, as strictly as prost does, and notes where each series
-//! lies; nothing may be stored before it has said yes, so that a cut-off request never leaves a part behind. Then
-//! [`RequestIndexV1::series`] gives out views that decode in place, see [`crate::remote::series_v1`]. The index is reused from request to request: for a
-//! request like the one before nothing is allocated.
+//! # Passes
+//! [`RequestIndexV1::read`] checks the whole request as strictly as prost and indexes its series.
+//! Nothing may be stored before it succeeds, so a truncated request stores nothing.
+//! [`RequestIndexV1::series`] then returns views that decode in place
+//! ([`crate::remote::series_v1`]). The index is reused: a similar request allocates nothing.
 //!
-//! What a sender may do and prost allows: fields in any order, repeated (the last scalar wins), unknown, labels in several
-//! places of a series, lengths with more bytes than needed. All of it is read; but the labels of a series are offered as
-//! one run of bytes only where they stand together, which is how every known sender writes them.
+//! # Encodings
+//! Everything that prost accepts is read: fields in any order, repeated (the last scalar wins) or
+//! unknown, scattered labels, overlong lengths. The labels of a series are available as bytes only
+//! if they are contiguous, as all known senders write them.
 
 use crate::remote::metadata;
 use crate::remote::metadata::FamilyMetadata;
@@ -22,51 +24,51 @@ use crate::remote::series_v1::{
 const TIMESERIES: u32 = 1;
 const METADATA: u32 = 3;
 
-/// The keys of `name` and `value` of `prometheus.Label`, as bytes.
+/// Keys of `name` and `value` of `prometheus.Label`, as bytes.
 const NAME_KEY: u8 = 0x0a;
 const VALUE_KEY: u8 = 0x12;
 
-/// How much one request may hold.
+/// Maximum numbers of items in one request.
 #[derive(Debug, Clone, Copy)]
 pub struct CountLimits {
-    /// Entries in `timeseries`.
+    /// Maximum number of entries in `timeseries`.
     pub series: u64,
-    /// Samples, exemplars and histograms together.
+    /// Maximum number of samples, exemplars and histograms together.
     pub samples: u64,
 }
 
-/// Why a body is not a request that can be stored.
+/// Error of decoding a write request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum DecodeWriteRequestError {
-    /// It is not the message, or not all of it.
+    /// The 1.0 message is malformed or truncated.
     #[error("the body is not a prometheus.WriteRequest: {0}")]
     Malformed(#[from] DecodeMessageError),
-    /// The same of the message of 2.0.
+    /// The 2.0 message is malformed or truncated.
     #[error("the body is not an io.prometheus.write.v2.Request: {0}")]
     MalformedV2(DecodeMessageError),
-    /// Too many texts (2.0).
+    /// Too many symbols (2.0; limit).
     #[error("the request has more than {0} symbols")]
     TooManySymbols(u64),
-    /// Labels and metadata that are too long when they are written out (2.0).
-    #[error("the labels and metadata of all series of the request have more than {0} bytes")]
+    /// Labels and metadata with resolved symbols are too large (2.0; limit in bytes).
+    #[error("labels and metadata of the request exceed {0} bytes with resolved symbols")]
     TooMuchText(usize),
-    /// Too many series.
+    /// Too many entries in `timeseries` (limit).
     #[error("the request has more than {0} series")]
     TooManySeries(u64),
-    /// Too many samples.
+    /// Too many samples, exemplars and histograms (limit).
     #[error("the request has more than {0} samples")]
     TooManySamples(u64),
 }
 
 impl DecodeWriteRequestError {
-    /// Whether the body is no such message; otherwise it is one that has too much of something.
+    /// Returns `true` if the body is malformed, and `false` if it exceeds a limit.
     #[must_use]
     pub fn is_malformed(&self) -> bool {
         matches!(self, Self::Malformed(_) | Self::MalformedV2(_))
     }
 }
 
-/// Where the parts of a request lie.
+/// Positions of the parts of a request in its body.
 #[derive(Debug, Default)]
 pub struct RequestIndexV1 {
     series: Vec<SeriesSpanV1>,
@@ -76,16 +78,16 @@ pub struct RequestIndexV1 {
 }
 
 impl RequestIndexV1 {
-    /// An index without a request.
+    /// Creates an index without a request.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Checks a whole request and notes where its series lie.
+    /// Checks a whole request and indexes its series.
     ///
     /// # Errors
-    /// [`DecodeWriteRequestError`]; the index is then of no use.
+    /// [`DecodeWriteRequestError`]; the index must not be used then.
     pub fn read(
         &mut self,
         body: &[u8],
@@ -128,27 +130,27 @@ impl RequestIndexV1 {
         Ok(())
     }
 
-    /// The series of the request that was read; `body` must be the same bytes.
+    /// Returns the series of the request. `body` must be the bytes that were read.
     pub fn series<'a>(&'a self, body: &'a [u8]) -> impl ExactSizeIterator<Item = SeriesV1<'a>> {
         self.series.iter().map(move |span| SeriesV1::new(body, *span))
     }
 
-    /// Whether any series of the request has an exemplar.
+    /// Returns `true` if any series of the request has an exemplar.
     #[must_use]
     pub fn has_exemplars(&self) -> bool {
         self.has_exemplars
     }
 
-    /// What the request says of metric families; `body` must be the bytes that were read.
+    /// Returns the metadata of metric families. `body` must be the bytes that were read.
     pub fn metadata<'a>(
         &self,
         body: &'a [u8],
     ) -> impl Iterator<Item = FamilyMetadata<'a>> + use<'a> {
-        // Where there is none, it is known without a walk.
+        // Without metadata, no pass over the body is needed.
         metadata::iter_families(if self.has_metadata { body } else { &[] }, METADATA)
     }
 
-    /// Bytes that the index keeps for the next request.
+    /// Returns the memory kept for the next request, bytes.
     #[must_use]
     pub fn retained_bytes(&self) -> usize {
         self.series.capacity() * size_of::<SeriesSpanV1>()
@@ -156,7 +158,7 @@ impl RequestIndexV1 {
 }
 
 impl SeriesSpanV1 {
-    /// Checks one series that stands `level` messages deep.
+    /// Checks a series at nesting depth `level` and records its contents.
     #[inline]
     pub(crate) fn read(
         body: &[u8],
@@ -197,7 +199,7 @@ impl SeriesSpanV1 {
         Ok(span)
     }
 
-    /// Checks a field that is not a label or sample as every sender writes them.
+    /// Checks a field that is neither a label nor a sample in the common encoding.
     fn check_uncommon_field(
         &mut self,
         series: &mut MessageCursor<'_>,
@@ -231,7 +233,7 @@ impl SeriesSpanV1 {
         Ok(())
     }
 
-    /// Takes labels at `start..end` to the run, if they follow it.
+    /// Extends the label run by `start..end` if they are adjacent.
     #[inline]
     fn extend_label_run(&mut self, start: usize, end: usize) {
         if self.labels_start == self.labels_end {
@@ -244,7 +246,7 @@ impl SeriesSpanV1 {
     }
 }
 
-/// Checks label fields, which stand `level` messages deep, as long as they follow each other.
+/// Checks consecutive label fields at nesting depth `level`.
 #[inline]
 fn check_labels(
     body: &[u8],
@@ -261,7 +263,8 @@ fn check_labels(
             }
         }
     }
-    // The lengths and keys of usual labels are ASCII, so if the run is, its texts are, and ASCII is UTF-8.
+    // Short lengths and keys are ASCII bytes. If the whole run is ASCII, so are its strings, and
+    // ASCII is valid UTF-8.
     if body[start..series.offset()].is_ascii() {
         return Ok(());
     }
@@ -273,8 +276,8 @@ fn check_labels(
     Ok(())
 }
 
-/// The length of a label (without its key) that is written as usual: name, value, both shorter than 128 bytes and nothing
-/// else. Its texts are not checked.
+/// Returns the length of a label (without its key) in the common encoding: name, value, each
+/// shorter than 128 bytes. Its strings are not checked.
 #[inline]
 fn fast_label_len(bytes: &[u8]) -> Option<usize> {
     let (&len, label) = bytes.split_first()?;
@@ -283,8 +286,8 @@ fn fast_label_len(bytes: &[u8]) -> Option<usize> {
     let [VALUE_KEY, value_len, value @ ..] = rest.get(usize::from(*name_len)..)? else {
         return None;
     };
-    let usual = len < 0x80 && *value_len < 0x80 && value.len() == usize::from(*value_len);
-    usual.then_some(1 + usize::from(len))
+    let is_common = len < 0x80 && *value_len < 0x80 && value.len() == usize::from(*value_len);
+    is_common.then_some(1 + usize::from(len))
 }
 
 #[cfg(test)]

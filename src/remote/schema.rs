@@ -1,28 +1,30 @@
-//! Checks the messages of a write request: labels of unusual form, exemplars, histograms, metadata.
+//! Validation of request messages by their known fields: labels in uncommon encodings, exemplars,
+//! histograms, metadata.
 //!
-//! Whether a request is one at all is decided for the whole of it before anything of it is stored. The
-//! tables say of each known field what it is; they follow `proto/prometheus/types.proto` and `proto/io/prometheus/write/v2/types.proto`.
+//! A request is validated as a whole before anything of it is stored. The tables list the type of
+//! each known field; they follow `proto/prometheus/types.proto` and
+//! `proto/io/prometheus/write/v2/types.proto`.
 
 use crate::remote::protobuf::{DecodeMessageError, MAX_DEPTH, MessageCursor, WireType};
 
-/// How deep a series, and a label, sample, exemplar or histogram, stands in the request.
+/// Nesting depth of a series in the request, and of a label, sample, exemplar or histogram.
 pub(crate) const SERIES_LEVEL: u32 = 1;
 pub(crate) const FIELD_LEVEL: u32 = 2;
 
-/// What a known field of a message holds.
+/// Type of a known field.
 #[derive(Debug, Clone, Copy)]
 enum FieldKind {
     Varint,
     Double,
     Text,
     Message(&'static MessageSchema),
-    /// Any number of varints, packed or one by one.
+    /// Any number of varints, packed or not.
     Varints,
-    /// Any number of doubles, packed or one by one.
+    /// Any number of doubles, packed or not.
     Doubles,
 }
 
-/// The known fields of a message; others are skipped.
+/// Known fields of a message; other fields are skipped.
 #[derive(Debug)]
 pub(crate) struct MessageSchema {
     fields: &'static [(u32, FieldKind)],
@@ -38,7 +40,7 @@ pub(crate) static EXEMPLAR: MessageSchema = MessageSchema {
 static BUCKET_SPAN: MessageSchema =
     MessageSchema { fields: &[(1, FieldKind::Varint), (2, FieldKind::Varint)] };
 
-/// Remote write 2.0 has one field more than 1.0.
+/// Fields of a histogram; remote write 2.0 has one more than 1.0.
 const HISTOGRAM_FIELDS: [(u32, FieldKind); 17] = [
     (1, FieldKind::Varint),
     (2, FieldKind::Double),
@@ -82,7 +84,7 @@ pub(crate) static METADATA: MessageSchema = MessageSchema {
 };
 
 impl MessageSchema {
-    /// Walks a whole message that stands `level` messages deep (the request itself is 0).
+    /// Checks a whole message at nesting depth `level` (0 is the request).
     pub(crate) fn check(
         &self,
         mut message: MessageCursor<'_>,

@@ -1,17 +1,17 @@
-//! Why references to the symbols of a remote write 2.0 request are refused.
+//! Error of symbol references in a remote write 2.0 request.
 
-/// References that don't lead to texts.
+/// Error of label or metadata references.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum SymbolRefError {
-    /// Names and values come in pairs.
-    #[error("{0} label references, which is an odd number")]
+    /// The number of label references is odd, so a name has no value.
+    #[error("odd number of label references: {0}")]
     Odd(usize),
-    /// There is no such symbol.
-    #[error("reference {reference} to a table of {symbols} symbols")]
+    /// A reference is outside the symbol table.
+    #[error("reference {reference} is outside the table of {symbols} symbols")]
     Outside {
-        /// What was referred to.
+        /// Reference that was found.
         reference: u32,
-        /// How many symbols there are.
+        /// Number of symbols in the table.
         symbols: usize,
     },
 }

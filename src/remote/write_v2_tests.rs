@@ -289,9 +289,9 @@ fn references_that_lead_nowhere_refuse_their_series_only() {
     }
     let text = refusals.to_string();
     for part in [
-        "{__name__=\"a\", job=\"x\"} (5 label references, which is an odd number)",
-        "{} (reference 77 to a table of",
-        "{__name__=\"c\"} (metadata: reference 78 to a table of",
+        "{__name__=\"a\", job=\"x\"} (odd number of label references: 5)",
+        "{} (reference 77 is outside the table of",
+        "{__name__=\"c\"} (metadata: reference 78 is outside the table of",
     ] {
         assert!(text.contains(part), "{part} is not in {text}");
     }
