@@ -1,4 +1,4 @@
-//! Streamed answers, held against those of Prometheus 3.14 to the same requests over the same data.
+//! Comparison of streamed responses with those of Prometheus 3.14 for the same requests and data.
 
 use super::{CHECKSUM_LEN, FrameCounts, FrameSink, ReadFrame, read_chunks};
 use crate::model::float_sample::FloatSample;
@@ -21,7 +21,7 @@ const LIMITS: ReadLimits = ReadLimits {
     readable: SupportedEncodings::Baseline,
 };
 
-/// Keeps what it gets, up to so many frames.
+/// Collects frames up to a number.
 struct Kept {
     body: Vec<u8>,
     left: usize,
@@ -59,7 +59,7 @@ fn asked(
     (sent, kept.body)
 }
 
-/// The messages of a body, each checked.
+/// Decodes the messages of a body and checks their checksums.
 fn messages(mut body: &[u8]) -> Vec<pb::ChunkedReadResponse> {
     let mut messages = Vec::new();
     while !body.is_empty() {
@@ -85,7 +85,7 @@ fn everything(name: &str) -> pb::ReadRequest {
 }
 
 #[test]
-fn answers_are_those_of_prometheus_byte_for_byte() {
+fn responses_equal_prometheus_byte_for_byte() {
     let (db, _dir) = golden_db();
     let limits = ReadLimits { frame_bytes: 4096, ..LIMITS };
     let mut streamed = 0;
@@ -108,7 +108,7 @@ fn answers_are_those_of_prometheus_byte_for_byte() {
 }
 
 #[test]
-fn a_series_is_split_where_labels_and_chunks_have_used_up_a_frame() {
+fn series_is_split_at_the_frame_limit() {
     let samples = |count: i64| -> Vec<_> {
         (0..count).map(|i| pb::Sample { timestamp: 1 + i * 1000, value: i as f64 * 0.1 }).collect()
     };
@@ -156,7 +156,7 @@ fn a_series_is_split_where_labels_and_chunks_have_used_up_a_frame() {
 }
 
 #[test]
-fn what_is_wrong_in_a_later_query_is_said_before_anything_is_sent() {
+fn invalid_later_query_sends_nothing() {
     let (db, _dir) = golden_db();
     let mut request = everything(".+");
     request.queries.push(pb::Query { ..everything("(").queries.remove(0) });
@@ -166,7 +166,7 @@ fn what_is_wrong_in_a_later_query_is_said_before_anything_is_sent() {
 }
 
 #[test]
-fn the_queries_of_a_request_are_told_apart_and_a_client_that_goes_ends_the_answer() {
+fn queries_are_indexed_and_disconnect_ends_response() {
     let (db, _dir) = golden_db();
     let mut request = everything("golden_gauge");
     request.queries.extend(everything("golden_counter_total").queries);
@@ -185,7 +185,7 @@ fn the_queries_of_a_request_are_told_apart_and_a_client_that_goes_ends_the_answe
 }
 
 #[test]
-fn a_series_without_points_in_the_range_is_left_out_and_times_before_1970_are_kept() {
+fn empty_series_is_skipped_and_negative_times_kept() {
     let (db, _dir) = db_with(Vec::new());
     let labels = LabelsBuilder::from_iter([("__name__", "x")]).build().unwrap();
     let mut appender = db.appender().unwrap();

@@ -1,4 +1,4 @@
-//! What becomes of histograms and exemplars of a request.
+//! Outcomes for histograms and exemplars of a request.
 
 use crate::metrics::registry::Registry;
 use crate::metrics::text::ExpositionFormat;
@@ -75,7 +75,7 @@ fn sample(name: &str, timestamp: i64, value: f64) -> pb::TimeSeries {
     }
 }
 
-/// `count` observations, all in one bucket but for one in the zero bucket.
+/// Returns a histogram of `count` observations, all but one in one bucket.
 fn integer(timestamp: i64, count: u64) -> pb::Histogram {
     pb::Histogram {
         timestamp,
@@ -147,7 +147,7 @@ impl Bench {
         found.into_iter().map(|series| (series.labels.to_string(), series.exemplars)).collect()
     }
 
-    /// Panics unless exactly these histograms are stored of a series.
+    /// Asserts that exactly these histograms are stored for a series.
     fn has(&self, name: &str, expected: &[pb::Histogram]) {
         let body = pb::WriteRequest {
             timeseries: vec![histograms(name, expected.to_vec())],
@@ -171,7 +171,7 @@ fn assert_same(found: &[Sample], expected: &[Sample]) {
 }
 
 #[test]
-fn histograms_of_every_kind_are_stored_and_a_repeated_request_is_fine() {
+fn histograms_are_stored_and_retry_is_safe() {
     let bench = bench();
     let gauge = |t, count| pb::Histogram {
         reset_hint: pb::histogram::ResetHint::Gauge as i32,
@@ -206,7 +206,7 @@ fn histograms_of_every_kind_are_stored_and_a_repeated_request_is_fine() {
 }
 
 #[test]
-fn floats_of_a_series_come_before_its_histograms() {
+fn floats_precede_histograms_of_a_series() {
     let bench = bench();
     let mut both = histograms("a", vec![integer(NOW + 10, 5), integer(NOW + 20, 6)]);
     both.samples = vec![
@@ -227,7 +227,7 @@ fn floats_of_a_series_come_before_its_histograms() {
 }
 
 #[test]
-fn a_histogram_of_a_higher_resolution_is_stored_at_the_highest_there_is() {
+fn histogram_above_maximum_schema_is_reduced() {
     let bench = bench();
     let fine = |t| pb::Histogram {
         schema: 9,
@@ -236,7 +236,7 @@ fn a_histogram_of_a_higher_resolution_is_stored_at_the_highest_there_is() {
         ..integer(t, 4)
     };
     bench.write_all(vec![histograms("fine", vec![fine(NOW), fine(NOW + 1)])]);
-    // Its repeat is one, too.
+    // Its duplicate is reduced in the same way.
     bench.write_all(vec![histograms("fine", vec![fine(NOW), fine(NOW + 1)])]);
     let merged = |t| pb::Histogram {
         schema: 8,
@@ -248,7 +248,7 @@ fn a_histogram_of_a_higher_resolution_is_stored_at_the_highest_there_is() {
 }
 
 #[test]
-fn histograms_that_cannot_be_stored_are_counted_by_reason_and_the_cause_is_said() {
+fn invalid_histograms_are_counted_with_cause() {
     let bench = bench();
     bench.write_all(vec![histograms("a", vec![integer(NOW, 5)])]);
     let outcome = bench.write(vec![
@@ -294,7 +294,7 @@ fn histograms_that_cannot_be_stored_are_counted_by_reason_and_the_cause_is_said(
 }
 
 #[test]
-fn a_stale_marker_ends_a_histogram_series_as_a_histogram() {
+fn stale_marker_is_stored_as_histogram() {
     let bench = bench();
     bench.write_all(vec![
         histograms("a", vec![integer(NOW, 5)]),
@@ -305,17 +305,14 @@ fn a_stale_marker_ends_a_histogram_series_as_a_histogram() {
         bench.write_all(vec![sample("a", NOW + 1, stale), sample("b", NOW + 1, stale)]);
     }
     let stored = bench.stored();
-    let last = |name: &str| stored[name].last().map(|point| point.value.clone()).unwrap();
-    assert!(
-        matches!(last("{__name__=\"a\"}"), SampleValue::Histogram(h) if h.sum.to_bits() == STALE_NAN_BITS)
-    );
-    assert!(
-        matches!(last("{__name__=\"b\"}"), SampleValue::FloatHistogram(h) if h.sum.to_bits() == STALE_NAN_BITS)
-    );
+    let last = |name: &str| stored[name].last().map(|sample| sample.value.clone()).unwrap();
+    let is_stale = |sum: f64| sum.to_bits() == STALE_NAN_BITS;
+    assert!(matches!(last("{__name__=\"a\"}"), SampleValue::Histogram(h) if is_stale(h.sum)));
+    assert!(matches!(last("{__name__=\"b\"}"), SampleValue::FloatHistogram(h) if is_stale(h.sum)));
 }
 
 #[test]
-fn exemplars_are_stored_wherever_in_the_request_they_stand_and_repeats_are_fine() {
+fn exemplars_in_any_order_are_stored_once() {
     let bench = bench();
     let request = || {
         let empty = pb::Exemplar { labels: Vec::new(), value: 0.75, timestamp: NOW };
@@ -329,7 +326,7 @@ fn exemplars_are_stored_wherever_in_the_request_they_stand_and_repeats_are_fine(
         let outcome = bench.write_all(request());
         assert_eq!((outcome.samples, outcome.histograms, outcome.exemplars), (1, 1, 3));
     }
-    // A message of exemplars alone.
+    // Exemplars without samples.
     assert_eq!(bench.write_all(vec![exemplars("h", vec![exemplar(NOW + 5, "3")])]).exemplars, 1);
     let found = bench.exemplars();
     let of = |t, v, trace: Option<&str>| Exemplar {
@@ -344,7 +341,7 @@ fn exemplars_are_stored_wherever_in_the_request_they_stand_and_repeats_are_fine(
 }
 
 #[test]
-fn exemplars_that_are_not_stored_are_said_and_the_rest_is_stored() {
+fn invalid_exemplars_are_counted_and_rest_stored() {
     let bench = bench();
     bench.write_all(vec![sample("a", NOW, 1.0), exemplars("a", vec![exemplar(NOW, "1")])]);
     let long = "x".repeat(200);
@@ -386,7 +383,7 @@ fn exemplars_that_are_not_stored_are_said_and_the_rest_is_stored() {
 }
 
 #[test]
-fn exemplars_that_nobody_wants_are_no_error_of_their_sender() {
+fn disabled_exemplars_are_not_an_error() {
     let bench = bench();
     bench
         .db
@@ -402,7 +399,7 @@ fn exemplars_that_nobody_wants_are_no_error_of_their_sender() {
 }
 
 #[test]
-fn series_over_the_limit_refuse_histograms_and_their_exemplars() {
+fn series_limit_rejects_histograms_and_exemplars() {
     let bench = bench();
     let many: Vec<_> =
         (0..21).map(|i| histograms(&format!("h{i}"), vec![integer(NOW, 5)])).collect();
@@ -414,7 +411,7 @@ fn series_over_the_limit_refuse_histograms_and_their_exemplars() {
 }
 
 #[test]
-fn recorded_requests_of_a_real_sender_are_stored_with_all_that_they_have() {
+fn recorded_requests_are_stored_completely() {
     let bench = bench_of_recordings();
     let mut points = BTreeMap::<String, BTreeMap<i64, Sample>>::new();
     let mut of_exemplars = BTreeMap::<String, BTreeMap<i64, Exemplar>>::new();
@@ -422,7 +419,7 @@ fn recorded_requests_of_a_real_sender_are_stored_with_all_that_they_have() {
     for number in ["00", "01", "02", "03", "21", "22"] {
         let path = format!("{}/tests/golden/wire/rw1/{number}.body", env!("CARGO_MANIFEST_DIR"));
         let body = std::fs::read(path).unwrap();
-        // Recorded at some other time. One request is there twice: the retry after a 503.
+        // Recorded at another time. One request appears twice: the retry after a 503.
         let outcome = bench.writer.store(&bench.db, &body, SNAPPY, i64::MAX).unwrap();
         assert!(outcome.rejections.is_empty(), "{number}: {}", outcome.rejections);
         kinds.0 += outcome.samples;
@@ -469,7 +466,7 @@ fn bench_of_recordings() -> Bench {
     bench
 }
 
-/// A stale marker is sent as a float, and ends a series of histograms as a histogram.
+/// Replaces the stale marker, which is sent as a float and ends a histogram series as a histogram.
 fn end_as_it_was(points: &mut [Sample]) {
     if let [.., before, last] = points
         && last.value.is_stale()

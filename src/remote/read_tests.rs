@@ -1,4 +1,4 @@
-//! Answers to reads, held against those of Prometheus 3.14 to the same requests over the same data.
+//! Comparison of SAMPLES responses with those of Prometheus 3.14 for the same requests and data.
 
 use super::{ReadLimits, ReadSource, SERIES_BYTES, read_samples, read_samples_plain};
 use crate::remote::external_labels::ExternalLabels;
@@ -34,8 +34,9 @@ fn asked(
     .map(|answer| unpack(&answer.pieces.concat()))
 }
 
-/// What a histogram says: its buckets that are not empty, each in a span of its own, and no more of counter resets than whether it is a
-/// gauge. Where chunks begin decides on the rest.
+/// Normalizes a histogram: non-empty buckets, each in its own span, and only the gauge hint.
+///
+/// The rest depends on chunk boundaries.
 fn said(histogram: &pb::Histogram) -> pb::Histogram {
     let mut said = histogram.clone();
     if histogram.reset_hint != 3 {
@@ -72,7 +73,8 @@ fn said(histogram: &pb::Histogram) -> pb::Histogram {
     said
 }
 
-/// The series of each result, sorted, as Prometheus need not do; -0 as 0, as its encoder drops the sign.
+/// Sorts the series of each result, which Prometheus need not do, and turns -0 into 0, as its
+/// encoder drops the sign.
 fn sorted(response: &pb::ReadResponse) -> Vec<Vec<pb::TimeSeries>> {
     let series = |result: &pb::QueryResult| {
         let mut all = result.timeseries.clone();
@@ -102,14 +104,14 @@ fn everything() -> pb::ReadRequest {
 }
 
 #[test]
-fn answers_are_those_of_prometheus() {
+fn responses_equal_prometheus() {
     let (db, _dir) = golden_db();
     let mut histograms = 0;
     for number in ["10", "12", "14", "16"] {
         let request = decode_request(&golden(&format!("{number}.request.body"))).unwrap();
         let ours = sorted(&asked(&db, &request, UNLIMITED).unwrap());
         let theirs = sorted(&unpack(&golden(&format!("{number}.response.body"))));
-        // By their text, in which a NaN is equal to itself.
+        // Compared as text, in which a NaN is equal to itself.
         for (ours, theirs) in ours.iter().flatten().zip(theirs.iter().flatten()) {
             assert_eq!(format!("{:?}", ours.labels), format!("{:?}", theirs.labels), "{number}");
             assert_eq!(
@@ -138,7 +140,7 @@ fn answers_are_those_of_prometheus() {
 }
 
 #[test]
-fn histograms_count_as_samples_where_they_are_limited() {
+fn sample_limit_counts_histograms() {
     let (db, _dir) = golden_db();
     let all = read_samples(
         ReadSource { db: &db, external: ExternalLabels::default(), limits: UNLIMITED },
@@ -157,7 +159,7 @@ fn histograms_count_as_samples_where_they_are_limited() {
 }
 
 #[test]
-fn the_answer_keeps_the_bits_of_every_value() {
+fn response_keeps_value_bits() {
     let known = golden_series();
     let (db, _dir) = db_with(known.clone());
     let response = asked(&db, &everything(), UNLIMITED).unwrap();
@@ -176,7 +178,7 @@ fn the_answer_keeps_the_bits_of_every_value() {
 }
 
 #[test]
-fn the_answer_that_is_not_compressed_is_the_same() {
+fn uncompressed_response_is_equal() {
     let (db, _dir) = golden_db();
     let source = ReadSource { db: &db, external: ExternalLabels::default(), limits: UNLIMITED };
     let block = read_samples(source.clone(), &everything(), &mut |_| Ok(())).unwrap();
@@ -194,7 +196,7 @@ fn the_answer_that_is_not_compressed_is_the_same() {
 }
 
 #[test]
-fn a_long_series_is_answered_in_parts_and_reads_as_one() {
+fn long_series_is_written_in_parts() {
     let samples = |count: i64| -> Vec<_> {
         (0..count).map(|i| pb::Sample { timestamp: i * 1000, value: i as f64 * 0.1 }).collect()
     };
@@ -228,7 +230,7 @@ fn a_long_series_is_answered_in_parts_and_reads_as_one() {
 }
 
 #[test]
-fn the_memory_of_an_answer_is_told() {
+fn response_memory_is_reserved() {
     let (db, _dir) = db_with(golden_series());
     let mut told = 0;
     let answer = read_samples(
@@ -245,7 +247,7 @@ fn the_memory_of_an_answer_is_told() {
 }
 
 #[test]
-fn bad_requests_are_told_apart() {
+fn invalid_requests_have_distinct_errors() {
     let (db, _dir) = db_with(Vec::new());
     let with_matcher = |kind: i32, value: &str| {
         let mut request = everything();

@@ -1,4 +1,4 @@
-//! The borrowed reader is equal to prost: the same bytes are accepted, and they mean the same.
+//! Comparison with prost: the index accepts the same bytes and decodes the same content.
 
 use super::{CountLimits, DecodeWriteRequestError, RequestIndexV1};
 use crate::model::exemplar::Exemplar;
@@ -10,12 +10,14 @@ use crate::remote::exemplar::ExemplarError;
 use crate::remote::histogram::{HistogramError, MAX_LIST, RejectedHistogram};
 use crate::remote::metadata::FamilyMetadata;
 use crate::remote::pb::prometheus as pb;
+use proptest::collection::vec as vec_of;
 use proptest::prelude::{Just, Strategy, any, prop, prop_assert_eq, prop_oneof, proptest};
+use proptest::sample::select;
 use prost::Message;
 
 const NO_LIMITS: CountLimits = CountLimits { series: u64::MAX, samples: u64::MAX };
 
-/// What both readers must agree on.
+/// Content that both decoders must agree on.
 #[derive(Debug, PartialEq)]
 struct Content {
     series: Vec<SeriesContent>,
@@ -30,7 +32,7 @@ struct SeriesContent {
     histograms: Vec<(i64, Result<Plain, HistogramError>)>,
 }
 
-/// A histogram by the bits of its floats.
+/// Histogram fields with the bits of floats, so that NaN compares equal.
 #[derive(Debug, PartialEq)]
 struct Plain {
     is_float: bool,
@@ -44,7 +46,7 @@ struct Plain {
 
 fn plain(value: &SampleValue) -> Plain {
     match value {
-        SampleValue::Float(v) => panic!("{v} is no histogram"),
+        SampleValue::Float(v) => panic!("{v} is not a histogram"),
         SampleValue::Histogram(h) => Plain {
             is_float: false,
             reset_hint: h.reset_hint,
@@ -73,7 +75,7 @@ fn plain(value: &SampleValue) -> Plain {
     }
 }
 
-/// What becomes of a histogram that prost has decoded.
+/// Returns the timestamp and the stored form or error of a histogram decoded by prost.
 fn histogram_of(message: pb::Histogram) -> (i64, Result<Plain, HistogramError>) {
     use pb::histogram::{Count, ZeroCount};
     let reset_hint = CounterResetHint::from_byte(message.reset_hint as u8).unwrap_or_default();
@@ -122,7 +124,7 @@ fn histogram_of(message: pb::Histogram) -> (i64, Result<Plain, HistogramError>) 
         }))
     };
     let judged = value.normalize_for_storage().map_err(HistogramError::from);
-    // Errors with a NaN in them are not equal to themselves.
+    // Errors that contain a NaN are not equal to themselves.
     (message.timestamp, judged.map(|()| plain(&value)).map_err(comparable))
 }
 
@@ -159,7 +161,7 @@ fn borrowed(body: &[u8]) -> Option<Content> {
         assert_eq!(series.histograms().len(), series.histograms().count());
         assert_eq!(series.exemplars().len(), series.exemplars().count());
         if let Some(packed) = series.packed_labels() {
-            // The run, taken alone as the fields of a series, has the same labels.
+            // The run alone, read as the fields of a series, has the same labels.
             let alone = pb::TimeSeries::decode(packed).unwrap();
             let pairs =
                 alone.labels.iter().map(|label| (label.name.as_str(), label.value.as_str()));
@@ -224,7 +226,7 @@ fn sample() -> impl Strategy<Value = pb::Sample> {
     (value, timestamp).prop_map(|(value, timestamp)| pb::Sample { value, timestamp })
 }
 
-/// Any fields at all.
+/// Generates histograms with any field values.
 fn any_histogram() -> impl Strategy<Value = pb::Histogram> {
     use pb::histogram::{Count, ZeroCount};
     let count = prop_oneof![
@@ -272,7 +274,7 @@ fn any_histogram() -> impl Strategy<Value = pb::Histogram> {
         })
 }
 
-/// One that is stored: buckets from `offset` on with these counts.
+/// Generates storable histograms: buckets from `offset` on with these counts.
 fn sound_histogram() -> impl Strategy<Value = pb::Histogram> {
     use pb::histogram::{Count, ZeroCount};
     let numbers = (any::<bool>(), -4..=12i32, -1000..1000i32, 0..4i32, any::<i64>());
@@ -342,7 +344,7 @@ fn request() -> impl Strategy<Value = pb::WriteRequest> {
         .prop_map(|(timeseries, metadata)| pb::WriteRequest { timeseries, metadata })
 }
 
-/// Damage to a body.
+/// Corruption of an encoded body.
 #[derive(Debug, Clone)]
 pub(crate) enum Mutation {
     Set(usize, u8),
@@ -350,13 +352,14 @@ pub(crate) enum Mutation {
     Insert(usize, Vec<u8>),
     Remove(usize, usize),
     Cut(usize),
-    /// Copies a piece of the body to another place.
+    /// Copies a range of the body to another offset.
     Copy(usize, usize, usize),
 }
 
 pub(crate) fn mutation() -> impl Strategy<Value = Mutation> {
     let at = any::<prop::sample::Index>().prop_map(|index| index.index(1 << 16));
-    // Bytes that mean something: keys of known fields in right and wrong layouts, groups, ends of varints.
+    // Meaningful bytes: keys of known fields with right and wrong wire types, groups, ends of
+    // varints.
     let telling = prop_oneof![
         Just(vec![0x0a]),
         Just(vec![0x12]),
@@ -421,10 +424,11 @@ fn with(body: &[u8], at: usize, byte: u8) -> Vec<u8> {
     body
 }
 
-/// A protobuf field with whatever inside, framed rightly: reaches places that damage alone does not.
+/// Generates a correctly framed field with any content; it reaches paths that corruption alone does
+/// not.
 pub(crate) fn field() -> impl Strategy<Value = Vec<u8>> {
     let scalar = prop_oneof![
-        // A varint, a varint in more bytes than needed, 64 bits, 32 bits, an empty group.
+        // A varint, an overlong varint, 64 bits, 32 bits, an empty group.
         (1..6u8, 0..0x7fu8).prop_map(|(field, value)| vec![field << 3, value]),
         (1..6u8, 0..0x7fu8).prop_map(|(field, value)| vec![
             field << 3 | 0x80,
@@ -453,7 +457,7 @@ pub(crate) fn framed(field: u8, content: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// A field of a histogram, in one of the forms that it may have, now and then in one that it may not have.
+/// Generates a histogram field in a valid encoding, and sometimes in an invalid one.
 fn histogram_field() -> impl Strategy<Value = Vec<u8>> {
     let varint = |number: u8, value: u64| {
         let mut field = Vec::new();
@@ -467,24 +471,27 @@ fn histogram_field() -> impl Strategy<Value = Vec<u8>> {
         field.extend_from_slice(&value.to_le_bytes());
         field
     };
-    let varints = prop::sample::select(vec![1u8, 4, 6, 9, 12, 14, 15]);
-    let doubles = prop::sample::select(vec![2u8, 3, 5, 7, 10, 13, 16]);
+    let varints = select(vec![1u8, 4, 6, 9, 12, 14, 15]);
+    let doubles = select(vec![2u8, 3, 5, 7, 10, 13, 16]);
     let small = prop_oneof![3 => 0..40u64, 1 => any::<u64>()];
     let floats = prop_oneof![3 => 0..40u32, 1 => Just(u32::MAX)].prop_map(f64::from);
     prop_oneof![
         4 => (varints, small.clone()).prop_map(move |(number, value)| varint(number, value)),
         4 => (doubles, floats.clone()).prop_map(move |(number, value)| double(number, value)),
         1 => (1..17u8, small.clone()).prop_map(move |(number, value)| varint(number, value)),
-        2 => (prop::sample::select(vec![9u8, 12]), prop::collection::vec(small.clone(), 0..4)).prop_map(|(number, values)| {
+        2 => (select(vec![9u8, 12]), vec_of(small.clone(), 0..4)).prop_map(|(number, values)| {
             let mut packed = Vec::new();
             values.iter().for_each(|value| prost::encoding::encode_varint(*value, &mut packed));
             framed(number, &packed)
         }),
-        2 => (prop::sample::select(vec![10u8, 13]), prop::collection::vec(floats, 0..4)).prop_map(|(number, values)| {
+        2 => (select(vec![10u8, 13]), vec_of(floats, 0..4)).prop_map(|(number, values)| {
             framed(number, &values.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<_>>())
         }),
-        4 => (prop::sample::select(vec![8u8, 11]), prop::collection::vec((1..4u8, small), 0..4)).prop_map(
-            move |(number, fields)| framed(number, &fields.iter().flat_map(|(field, value)| varint(*field, *value)).collect::<Vec<_>>())
+        4 => (select(vec![8u8, 11]), vec_of((1..4u8, small), 0..4)).prop_map(
+            move |(number, fields)| {
+                let fields = fields.iter().flat_map(|(field, value)| varint(*field, *value));
+                framed(number, &fields.collect::<Vec<_>>())
+            }
         ),
     ]
 }
@@ -493,14 +500,14 @@ proptest! {
     #![proptest_config(proptest::prelude::ProptestConfig::with_cases(2000))]
 
     #[test]
-    fn a_request_reads_as_prost_reads_it(request in request()) {
+    fn request_equals_prost_decoding(request in request()) {
         let body = request.encode_to_vec();
         prop_assert_eq!(borrowed(&body), by_prost(&body));
         assert!(borrowed(&body).is_some());
     }
 
     #[test]
-    fn a_damaged_request_is_refused_exactly_where_prost_refuses_it(
+    fn corrupted_request_is_handled_as_by_prost(
         request in request(),
         mutations in prop::collection::vec(mutation(), 1..4),
     ) {
@@ -510,15 +517,18 @@ proptest! {
     }
 
     #[test]
-    fn fields_in_any_order_and_form_read_as_prost_reads_them(fields in prop::collection::vec(field(), 0..6)) {
+    fn fields_in_any_order_equal_prost_decoding(
+        fields in prop::collection::vec(field(), 0..6),
+    ) {
         let series = fields.concat();
-        for body in [series.clone(), framed(1, &series), [framed(1, &series), framed(1, &series)].concat()] {
+        let once = framed(1, &series);
+        for body in [series, once.clone(), [once.clone(), once].concat()] {
             prop_assert_eq!(borrowed(&body), by_prost(&body), "{:02x?}", body);
         }
     }
 
     #[test]
-    fn fields_of_histograms_in_any_order_and_form_read_as_prost_reads_them(
+    fn histogram_fields_in_any_order_equal_prost_decoding(
         fields in prop::collection::vec(histogram_field(), 0..12),
     ) {
         let body = framed(1, &framed(4, &fields.concat()));
@@ -526,15 +536,17 @@ proptest! {
     }
 
     #[test]
-    fn any_bytes_are_judged_as_prost_judges_them(body in prop::collection::vec(any::<u8>(), 0..60)) {
+    fn arbitrary_bytes_are_handled_as_by_prost(
+        body in prop::collection::vec(any::<u8>(), 0..60),
+    ) {
         prop_assert_eq!(borrowed(&body), by_prost(&body));
     }
 }
 
 #[test]
-fn groups_may_be_as_deep_as_prost_lets_them() {
+fn group_depth_limit_equals_prost() {
     for depth in 95..105 {
-        // Unknown group 15, so deep, at the top, in a series and in a label.
+        // Unknown group 15 at this depth: in the request, in a series and in a label.
         let group = [vec![0x7b; depth], vec![0x7c; depth]].concat();
         let bodies = [
             group.clone(),
@@ -549,7 +561,7 @@ fn groups_may_be_as_deep_as_prost_lets_them() {
 }
 
 #[test]
-fn labels_in_several_places_are_gathered() {
+fn scattered_labels_are_read() {
     let label = |name: &str| framed(1, &[framed(1, name.as_bytes()), framed(2, b"x")].concat());
     let body = framed(1, &[label("a"), framed(2, &[0x10, 7]), label("b")].concat());
     let mut index = RequestIndexV1::new();
@@ -561,7 +573,7 @@ fn labels_in_several_places_are_gathered() {
 }
 
 #[test]
-fn a_request_over_a_limit_is_refused_before_it_is_indexed_whole() {
+fn request_over_a_limit_stops_the_index() {
     let body = framed(1, &framed(2, &[])).repeat(10);
     let mut index = RequestIndexV1::new();
     let limits = |series, samples| CountLimits { series, samples };
@@ -571,7 +583,7 @@ fn a_request_over_a_limit_is_refused_before_it_is_indexed_whole() {
 }
 
 #[test]
-fn a_list_that_is_too_long_is_not_decoded() {
+fn overlong_list_is_not_decoded() {
     let spans = framed(11, &[]).repeat(MAX_LIST);
     let deltas = framed(12, &vec![0; MAX_LIST]);
     let counts = framed(13, &vec![0; 8 * MAX_LIST]);
@@ -597,7 +609,7 @@ fn a_list_that_is_too_long_is_not_decoded() {
 }
 
 #[test]
-fn recorded_requests_of_a_real_sender_read_as_prost_reads_them() {
+fn recorded_requests_equal_prost_decoding() {
     let mut kinds = (0, 0, 0, 0);
     for number in ["00", "01", "02", "03", "21", "22"] {
         let path = format!("{}/tests/golden/wire/rw1/{number}.body", env!("CARGO_MANIFEST_DIR"));
@@ -612,7 +624,7 @@ fn recorded_requests_of_a_real_sender_read_as_prost_reads_them() {
             assert_eq!(
                 borrowed(&body[..cut]).is_some(),
                 by_prost(&body[..cut]).is_some(),
-                "{number} cut at {cut}"
+                "{number} truncated at {cut}"
             );
         }
     }

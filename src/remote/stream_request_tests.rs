@@ -1,4 +1,4 @@
-//! A message of a write stream is read as prost reads it, except where prost would drop a request.
+//! Comparison with prost: messages decode equally, except where prost would drop a request.
 
 use super::{DecodeStreamRequestError, StreamRequest};
 use crate::remote::pb::io::prometheus::write::v2;
@@ -33,16 +33,16 @@ fn length_delimited(field: u32, value: &[u8]) -> Vec<u8> {
 }
 
 #[test]
-fn a_request_is_a_part_of_the_same_bytes() {
+fn request_is_a_slice_of_the_message() {
     let message = message(9, Some(Request::V1(series("up"))));
     let read = StreamRequest::decode(&message).unwrap();
     assert_eq!((read.sequence, read.version), (9, RemoteWriteVersion::V1));
     assert_eq!(read.request, series("up").encode_to_vec());
-    assert!(message.as_ptr_range().contains(&read.request.as_ptr()), "it was copied");
+    assert!(message.as_ptr_range().contains(&read.request.as_ptr()), "request was copied");
 }
 
 #[test]
-fn an_empty_request_is_one_and_a_missing_one_is_not() {
+fn empty_request_is_valid_and_missing_is_not() {
     for (request, version) in [
         (Request::V1(v1::WriteRequest::default()), RemoteWriteVersion::V1),
         (Request::V2(v2::Request::default()), RemoteWriteVersion::V2),
@@ -59,7 +59,7 @@ fn an_empty_request_is_one_and_a_missing_one_is_not() {
 }
 
 #[test]
-fn a_message_with_several_requests_is_refused() {
+fn message_with_several_requests_is_rejected() {
     for (first, second) in [(2, 2), (2, 3), (3, 2), (3, 3)] {
         let both =
             [length_delimited(first, b""), length_delimited(second, b""), vec![8, 4]].concat();
@@ -71,14 +71,14 @@ fn a_message_with_several_requests_is_refused() {
 }
 
 #[test]
-fn a_message_that_is_cut_off_is_refused_wherever_it_is_cut() {
+fn truncated_message_is_rejected() {
     let whole = message(300, Some(Request::V1(series("up"))));
     for end in 0..whole.len() {
-        assert!(StreamRequest::decode(&whole.slice(..end)).is_err(), "cut at {end}");
+        assert!(StreamRequest::decode(&whole.slice(..end)).is_err(), "truncated at {end}");
     }
 }
 
-/// A field: one of the message, or one that it does not know.
+/// Generates a known or unknown field.
 fn field() -> impl Strategy<Value = Vec<u8>> {
     let sequence = any::<u64>().prop_map(|sequence| {
         let mut bytes = vec![8];
@@ -97,12 +97,12 @@ fn field() -> impl Strategy<Value = Vec<u8>> {
     prop_oneof![2 => sequence, 4 => request, 1 => empty, 1 => unknown]
 }
 
-/// What prost makes of it, where that is not refused here for a reason of our own.
+/// Asserts that prost decodes the same, unless the message is rejected on purpose.
 fn assert_as_prost(bytes: &[u8]) {
     let ours = StreamRequest::decode(&Bytes::copy_from_slice(bytes));
     let prosts = WriteStreamRequest::decode(bytes);
     match ours {
-        Err(DecodeStreamRequestError::Malformed(_)) => assert!(prosts.is_err(), "prost takes it"),
+        Err(DecodeStreamRequestError::Malformed(_)) => assert!(prosts.is_err(), "prost accepts it"),
         Err(DecodeStreamRequestError::NoRequest(sequence)) => {
             let prosts = prosts.unwrap();
             assert_eq!((prosts.sequence, prosts.request), (sequence, None));
@@ -116,7 +116,7 @@ fn assert_as_prost(bytes: &[u8]) {
                 RemoteWriteVersion::V2 => v2::Request::decode(ours.request).map(Request::V2),
             };
             match (request, prosts) {
-                // As bytes, since a NaN is not equal to itself.
+                // Compared as bytes, since a NaN is not equal to itself.
                 (Ok(request), Ok(prosts)) => {
                     let ours =
                         WriteStreamRequest { sequence: ours.sequence, request: Some(request) };
@@ -133,13 +133,16 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(2000))]
 
     #[test]
-    fn fields_in_any_order_are_read_as_prost_reads_them(fields in vec(field(), 0..6)) {
+    fn fields_in_any_order_equal_prost_decoding(fields in vec(field(), 0..6)) {
         assert_as_prost(&fields.concat());
     }
 
     #[test]
-    fn damaged_messages_are_read_as_prost_reads_them(
-        fields in vec(field(), 1..4), at in any::<prop::sample::Index>(), byte in any::<u8>(), cut in any::<bool>()
+    fn corrupted_messages_are_handled_as_by_prost(
+        fields in vec(field(), 1..4),
+        at in any::<prop::sample::Index>(),
+        byte in any::<u8>(),
+        cut in any::<bool>(),
     ) {
         let mut bytes = fields.concat();
         let at = at.index(bytes.len());
@@ -151,7 +154,7 @@ proptest! {
     }
 
     #[test]
-    fn any_bytes_are_read_as_prost_reads_them(bytes in vec(any::<u8>(), 0..40)) {
+    fn arbitrary_bytes_are_handled_as_by_prost(bytes in vec(any::<u8>(), 0..40)) {
         assert_as_prost(&bytes);
     }
 }

@@ -1,4 +1,4 @@
-//! What becomes of the samples of a request.
+//! Outcomes of remote write 1.0 requests.
 
 use super::{RemoteWriteError, RemoteWriteVersion, RemoteWriter, WireFormat};
 use crate::metrics::registry::Registry;
@@ -82,21 +82,21 @@ fn family(name: &str, help: &str) -> pb::MetricMetadata {
     }
 }
 
-fn packed(request: &[u8]) -> Vec<u8> {
+fn compressed(request: &[u8]) -> Vec<u8> {
     snap::raw::Encoder::new().compress_vec(request).unwrap()
 }
 
 impl Bench {
     fn write(&self, timeseries: Vec<pb::TimeSeries>) -> WriteOutcome {
         let request = pb::WriteRequest { timeseries, metadata: Vec::new() };
-        self.writer.store(&self.db, &packed(&request.encode_to_vec()), SNAPPY, NOW).unwrap()
+        self.writer.store(&self.db, &compressed(&request.encode_to_vec()), SNAPPY, NOW).unwrap()
     }
 
-    fn refused(&self, body: &[u8]) -> RemoteWriteError {
+    fn write_error(&self, body: &[u8]) -> RemoteWriteError {
         self.writer.store(&self.db, body, SNAPPY, NOW).unwrap_err()
     }
 
-    /// Everything that is stored, as text and bits.
+    /// Returns all stored samples, with timestamps and value bits.
     fn stored(&self) -> Vec<(String, Vec<(i64, u64)>)> {
         let all = [Matcher::new(MatchType::NotEqual, "__name__", "").unwrap()];
         let querier = self.db.querier();
@@ -141,7 +141,7 @@ fn server_clock_behind_shows_in_response_and_metrics() {
 }
 
 #[test]
-fn samples_are_stored_bit_for_bit_and_a_repeated_request_is_fine() {
+fn value_bits_are_stored_and_retry_is_safe() {
     let bench = bench();
     let stale = f64::from_bits(0x7ff0_0000_0000_0002);
     let special = [(NOW, f64::NAN), (NOW + 2, f64::INFINITY), (NOW + 3, stale), (NOW + 4, 1.5)];
@@ -155,7 +155,7 @@ fn samples_are_stored_bit_for_bit_and_a_repeated_request_is_fine() {
 }
 
 #[test]
-fn unsorted_labels_and_empty_values_lead_to_the_one_series() {
+fn unsorted_and_empty_labels_name_the_same_series() {
     let bench = bench();
     let outcome = bench.write(vec![
         series(&[("__name__", "a"), ("job", "x")], &[(NOW, 1.0)]),
@@ -168,7 +168,7 @@ fn unsorted_labels_and_empty_values_lead_to_the_one_series() {
 }
 
 #[test]
-fn labels_in_several_places_of_a_series_are_one_set() {
+fn scattered_labels_are_one_set() {
     let bench = bench();
     let field = |series: pb::TimeSeries| series.encode_to_vec();
     let split = [
@@ -184,7 +184,7 @@ fn labels_in_several_places_of_a_series_are_one_set() {
 }
 
 #[test]
-fn what_is_good_is_stored_and_what_is_bad_is_counted_by_reason() {
+fn valid_items_are_stored_and_invalid_ones_counted() {
     let bench = bench();
     bench.write(vec![series(&[("__name__", "a")], &[(NOW, 1.0)])]);
     let outcome = bench.write(vec![
@@ -221,7 +221,7 @@ fn what_is_good_is_stored_and_what_is_bad_is_counted_by_reason() {
 }
 
 #[test]
-fn labels_over_a_limit_are_refused() {
+fn labels_over_a_limit_are_rejected() {
     let bench = bench();
     let (name, value) = ("n".repeat(21), "v".repeat(1001));
     let many: Vec<String> = (0..10).map(|i| format!("l{i}")).collect();
@@ -237,7 +237,7 @@ fn labels_over_a_limit_are_refused() {
 }
 
 #[test]
-fn a_series_over_the_limit_of_active_series_is_refused() {
+fn series_over_the_active_limit_is_rejected() {
     let bench = bench_with(|options| options.max_series = 1);
     let outcome = bench.write(vec![
         series(&[("__name__", "a")], &[(NOW, 1.0)]),
@@ -247,7 +247,7 @@ fn a_series_over_the_limit_of_active_series_is_refused() {
 }
 
 #[test]
-fn metadata_is_kept() {
+fn metadata_is_stored() {
     let bench = bench();
     let with_sample = series(&[("__name__", "a")], &[(NOW, 1.0)]);
     let request =
@@ -256,7 +256,7 @@ fn metadata_is_kept() {
     assert_eq!(outcome.samples, 1);
     let metrics = bench.registry.encode(ExpositionFormat::Classic);
     assert!(metrics.contains("narthex_remote_write_metadata_total 3\n"), "{metrics}");
-    // Metadata alone is what a Prometheus sends every minute.
+    // Prometheus sends requests with metadata alone every minute.
     let alone = pb::WriteRequest { timeseries: Vec::new(), metadata: request.metadata };
     let outcome = bench.writer.store(&bench.db, &alone.encode_to_vec(), PLAIN, NOW).unwrap();
     assert!(outcome.rejections.is_empty());
@@ -268,7 +268,7 @@ fn metadata_is_kept() {
 }
 
 #[test]
-fn metadata_that_is_not_kept_is_said_and_the_rest_is_kept() {
+fn invalid_metadata_is_rejected_and_rest_stored() {
     let bench = bench();
     bench.write(vec![series(&[("__name__", "good")], &[(NOW, 1.0)])]);
     let metadata =
@@ -285,40 +285,40 @@ fn metadata_that_is_not_kept_is_said_and_the_rest_is_kept() {
 }
 
 #[test]
-fn a_body_that_is_not_a_request_stores_nothing() {
+fn malformed_body_stores_nothing() {
     let bench = bench();
     let request = pb::WriteRequest {
         timeseries: (0..20).map(|i| series(&[("__name__", "a")], &[(NOW + i, 1.0)])).collect(),
         metadata: Vec::new(),
     }
     .encode_to_vec();
-    let body = packed(&request);
+    let body = compressed(&request);
     for cut in 0..body.len() {
         assert!(
             matches!(
-                bench.refused(&body[..cut]),
+                bench.write_error(&body[..cut]),
                 RemoteWriteError::Decompress(DecompressError::Malformed { .. })
             ),
-            "cut at {cut}"
+            "truncated at {cut}"
         );
     }
-    let cut_request = packed(&request[..request.len() - 1]);
+    let cut_request = compressed(&request[..request.len() - 1]);
     assert!(matches!(
-        bench.refused(&cut_request),
+        bench.write_error(&cut_request),
         RemoteWriteError::Request(DecodeWriteRequestError::Malformed(_))
     ));
     assert!(bench.stored().is_empty());
 }
 
 #[test]
-fn a_body_of_another_packing_is_told_apart() {
+fn wrong_compression_is_detected() {
     let bench = bench();
     for (body, name) in [
         (&b"\x1f\x8b\x08\x00\x00\x00\x00\x00"[..], "gzip"),
         (b"\x28\xb5\x2f\xfd\x04\x00\x01\x00", "zstd"),
         (b"\xff\x06\x00\x00sNaPpY\x01\x05", "in snappy's framing format"),
     ] {
-        match bench.refused(body) {
+        match bench.write_error(body) {
             RemoteWriteError::Decompress(DecompressError::WrongCompression { found, .. }) => {
                 assert_eq!(found, name)
             }
@@ -328,19 +328,19 @@ fn a_body_of_another_packing_is_told_apart() {
 }
 
 #[test]
-fn a_request_over_a_limit_is_refused_before_anything_is_stored() {
+fn request_over_a_limit_stores_nothing() {
     let bench = bench();
-    // Declares 4 GiB less one, and one byte more than is taken.
+    // One declares 4 GiB less one byte, the other one byte more than the limit.
     for declared in [&b"\xff\xff\xff\xff\x0f"[..], b"\x81\x80\x40"] {
         assert!(matches!(
-            bench.refused(declared),
+            bench.write_error(declared),
             RemoteWriteError::Decompress(DecompressError::TooLarge { limit: 1_048_576 })
         ));
     }
     let many_series = (0..1001).map(|_| series(&[("__name__", "a")], &[(NOW, 1.0)])).collect();
     let body = pb::WriteRequest { timeseries: many_series, metadata: Vec::new() }.encode_to_vec();
     assert!(matches!(
-        bench.refused(&packed(&body)),
+        bench.write_error(&compressed(&body)),
         RemoteWriteError::Request(DecodeWriteRequestError::TooManySeries(1000))
     ));
     let many_samples: Vec<_> = (0..10_001).map(|i| (NOW + i, 1.0)).collect();
@@ -349,34 +349,34 @@ fn a_request_over_a_limit_is_refused_before_anything_is_stored() {
         metadata: Vec::new(),
     };
     assert!(matches!(
-        bench.refused(&packed(&body.encode_to_vec())),
+        bench.write_error(&compressed(&body.encode_to_vec())),
         RemoteWriteError::Request(DecodeWriteRequestError::TooManySamples(10_000))
     ));
     assert!(bench.stored().is_empty());
 }
 
 #[test]
-fn a_database_that_is_not_ready_takes_nothing() {
+fn unready_database_rejects_writes() {
     let dir = tempfile::tempdir().unwrap();
     let db = Db::open(DbOptions::new(dir.path().to_owned())).unwrap();
     let writer = RemoteWriter::new(limits(), WriteMetrics::register(&mut Registry::new()));
-    let refused = writer.store(&db, &[], PLAIN, NOW).unwrap_err();
+    let write_error = writer.store(&db, &[], PLAIN, NOW).unwrap_err();
     assert!(
-        matches!(refused, RemoteWriteError::Unavailable(WriteUnavailable::Replaying)),
-        "{refused:?}"
+        matches!(write_error, RemoteWriteError::Unavailable(WriteUnavailable::Replaying)),
+        "{write_error:?}"
     );
     db.replay().unwrap();
     writer.store(&db, &[], PLAIN, NOW).unwrap();
     db.close().unwrap();
-    let refused = writer.store(&db, &[], PLAIN, NOW).unwrap_err();
+    let write_error = writer.store(&db, &[], PLAIN, NOW).unwrap_err();
     assert!(
-        matches!(refused, RemoteWriteError::Unavailable(WriteUnavailable::Closing)),
-        "{refused:?}"
+        matches!(write_error, RemoteWriteError::Unavailable(WriteUnavailable::Closing)),
+        "{write_error:?}"
     );
 }
 
 #[test]
-fn recorded_metadata_of_a_real_sender_is_kept_for_the_series_that_came_after_it() {
+fn recorded_metadata_applies_to_later_series() {
     let bench = bench();
     let golden = format!("{}/tests/golden/wire/rw1", env!("CARGO_MANIFEST_DIR"));
     for number in ["00", "02", "21"] {

@@ -1,4 +1,4 @@
-//! What becomes of a remote write 2.0 request.
+//! Outcomes of remote write 2.0 requests.
 
 use super::{RemoteWriteError, RemoteWriteVersion, RemoteWriter, WireFormat};
 use crate::metrics::registry::Registry;
@@ -62,8 +62,8 @@ fn bench_with(change: impl FnOnce(&mut DbOptions)) -> Bench {
     Bench { db, writer, registry, _dir: dir }
 }
 
-/// One that keeps start timestamps.
-fn keeping_bench() -> Bench {
+/// Returns a bench whose database stores start timestamps.
+fn start_timestamp_bench() -> Bench {
     bench_with(|options| {
         options.record_version = RecordVersion::V2;
         options.histogram_st_mode = HistogramStMode::WithSt;
@@ -75,7 +75,7 @@ fn bench() -> Bench {
     bench_with(|_| {})
 }
 
-/// Puts a request together as senders do it.
+/// Builder of requests as senders encode them.
 struct Sender {
     request: pb::Request,
 }
@@ -154,7 +154,7 @@ impl Bench {
         outcome
     }
 
-    /// Everything that is stored: of each point the start, the time, and the value as text.
+    /// Returns all stored samples: start timestamp, timestamp, and value as text.
     fn stored(&self) -> BTreeMap<String, Vec<(i64, i64, String)>> {
         let all = [Matcher::new(MatchType::NotEqual, "__name__", "").unwrap()];
         let querier = self.db.querier();
@@ -188,7 +188,7 @@ const A: [(&str, &str); 2] = [("__name__", "a"), ("job", "x")];
 const A_TEXT: &str = "{__name__=\"a\", job=\"x\"}";
 
 #[test]
-fn samples_histograms_and_exemplars_are_stored_and_a_repeated_request_is_fine() {
+fn all_item_kinds_are_stored_and_retry_is_safe() {
     let bench = bench();
     let sender = Sender::new()
         .series(&A, samples(&[(NOW, 1.0), (NOW + 1, -0.0)]))
@@ -209,7 +209,7 @@ fn samples_histograms_and_exemplars_are_stored_and_a_repeated_request_is_fine() 
 }
 
 #[test]
-fn unsorted_labels_and_empty_values_lead_to_the_one_series() {
+fn unsorted_and_empty_labels_name_the_same_series() {
     let bench = bench();
     let labels = [("job", "x"), ("zone", ""), ("__name__", "a")];
     bench.write_all(
@@ -223,7 +223,7 @@ fn unsorted_labels_and_empty_values_lead_to_the_one_series() {
 }
 
 #[test]
-fn an_exemplar_may_have_an_entry_of_its_own_in_front_of_its_series() {
+fn exemplar_may_precede_its_series() {
     let bench = bench();
     let sender = Sender::new()
         .series(&A, pb::TimeSeries::default())
@@ -241,7 +241,7 @@ fn an_exemplar_may_have_an_entry_of_its_own_in_front_of_its_series() {
 }
 
 #[test]
-fn a_series_with_nothing_to_store_is_refused_and_the_others_are_stored() {
+fn empty_series_is_rejected_and_others_stored() {
     let bench = bench();
     let outcome = bench.write(
         &Sender::new()
@@ -258,7 +258,7 @@ fn a_series_with_nothing_to_store_is_refused_and_the_others_are_stored() {
 }
 
 #[test]
-fn references_that_lead_nowhere_refuse_their_series_only() {
+fn invalid_references_reject_only_their_series() {
     let bench = bench();
     let all_kinds =
         || pb::TimeSeries { histograms: vec![histogram(NOW, 5)], ..samples(&[(NOW, 1.0)]) };
@@ -299,7 +299,7 @@ fn references_that_lead_nowhere_refuse_their_series_only() {
 }
 
 #[test]
-fn labels_that_are_no_series_are_refused() {
+fn invalid_labels_are_rejected() {
     let bench = bench();
     let long = "x".repeat(1001);
     for labels in [
@@ -328,7 +328,7 @@ fn labels_that_are_no_series_are_refused() {
 }
 
 #[test]
-fn the_first_symbol_need_not_be_empty() {
+fn first_symbol_may_be_nonempty() {
     let bench = bench();
     let request = pb::Request {
         symbols: vec!["__name__".into(), "a".into()],
@@ -339,7 +339,7 @@ fn the_first_symbol_need_not_be_empty() {
 }
 
 #[test]
-fn start_timestamps_are_kept_where_the_database_keeps_them() {
+fn start_timestamps_are_stored_if_enabled() {
     let sender = || {
         let sample =
             |timestamp, start_timestamp| pb::Sample { value: 1.0, timestamp, start_timestamp };
@@ -349,7 +349,7 @@ fn start_timestamps_are_kept_where_the_database_keeps_them() {
     let dropping = bench();
     dropping.write_all(&sender());
     assert_eq!(dropping.floats(A_TEXT), [(0, NOW), (0, NOW + 1), (0, NOW + 2)]);
-    let keeping = keeping_bench();
+    let keeping = start_timestamp_bench();
     let ended = pb::Histogram { start_timestamp: NOW - 7000, ..histogram(NOW, 5) };
     for _ in 0..2 {
         keeping.write_all(&sender().series(
@@ -362,7 +362,7 @@ fn start_timestamps_are_kept_where_the_database_keeps_them() {
 }
 
 #[test]
-fn metadata_of_a_series_is_kept_and_costs_nothing_where_it_is_the_same() {
+fn series_metadata_is_logged_only_if_changed() {
     let bench = bench();
     let sender = |t, help: &str| {
         Sender::new()
@@ -391,7 +391,7 @@ fn metadata_of_a_series_is_kept_and_costs_nothing_where_it_is_the_same() {
 }
 
 #[test]
-fn metadata_of_a_series_that_is_refused_goes_to_no_other() {
+fn metadata_of_rejected_series_is_dropped() {
     let bench = bench();
     let outcome = bench.write(
         &Sender::new()
@@ -408,7 +408,7 @@ fn metadata_of_a_series_that_is_refused_goes_to_no_other() {
 }
 
 #[test]
-fn metadata_over_its_limit_is_said_and_the_samples_are_stored() {
+fn oversized_metadata_is_rejected_samples_stored() {
     let bench = bench();
     let sender = Sender::new().series(&A, samples(&[(NOW, 1.0)])).metadata(2, &"h".repeat(99), "s");
     bench.write_all(&sender);
@@ -425,7 +425,7 @@ fn metadata_over_its_limit_is_said_and_the_samples_are_stored() {
 }
 
 #[test]
-fn metadata_of_a_family_and_of_a_series_live_side_by_side() {
+fn family_and_series_metadata_coexist() {
     let bench = bench();
     let family = pb1::MetricMetadata {
         metric_family_name: "a".into(),
@@ -447,7 +447,7 @@ fn metadata_of_a_family_and_of_a_series_live_side_by_side() {
 }
 
 #[test]
-fn a_body_that_is_no_request_or_too_much_stores_nothing() {
+fn malformed_or_oversized_request_stores_nothing() {
     let bench = bench();
     let body = Sender::new().series(&A, samples(&[(NOW, 1.0); 20])).request.encode_to_vec();
     let refused = |body: &[u8]| bench.writer.store(&bench.db, body, V2, NOW).unwrap_err();
@@ -460,7 +460,7 @@ fn a_body_that_is_no_request_or_too_much_stores_nothing() {
         refused(&many.request.encode_to_vec()),
         RemoteWriteError::Request(DecodeWriteRequestError::TooManySeries(1000))
     ));
-    // Few bytes that would be many: 500 series with 2 KiB of labels each.
+    // A small request that expands: 500 series with 2 KiB of labels each.
     let values: Vec<String> = (0..3).map(|i| "v".repeat(900 + i)).collect();
     let labels = [("__name__", "a"), ("x", &*values[0]), ("y", &*values[1]), ("z", &*values[2])];
     let bomb =
@@ -475,7 +475,7 @@ fn a_body_that_is_no_request_or_too_much_stores_nothing() {
 }
 
 #[test]
-fn exemplars_of_few_bytes_that_would_be_large_are_refused() {
+fn expanding_exemplars_are_rejected() {
     let bench = bench();
     let long = "x".repeat(100_000);
     let many = vec![("trace_id", &*long); 500];
@@ -493,9 +493,9 @@ fn exemplars_of_few_bytes_that_would_be_large_are_refused() {
 }
 
 #[test]
-fn recorded_requests_of_a_real_sender_are_stored_with_their_starts() {
+fn recorded_requests_keep_start_timestamps() {
     for kind in ["rw2", "rw2-st"] {
-        let bench = keeping_bench();
+        let bench = start_timestamp_bench();
         let mut sent = BTreeMap::new();
         for number in ["00", "01", "02", "03", "15", "16"] {
             let path = format!("{}/tests/golden/wire/{kind}/{number}", env!("CARGO_MANIFEST_DIR"));
@@ -537,7 +537,7 @@ fn recorded_requests_of_a_real_sender_are_stored_with_their_starts() {
     }
 }
 
-/// A series of 1.0 as a request of 2.0 has it.
+/// Converts a 1.0 series to 2.0.
 fn to_v2(sender: Sender, series: &pb1::TimeSeries) -> Sender {
     fn pairs(labels: &[pb1::Label]) -> Vec<(&str, &str)> {
         labels.iter().map(|label| (label.name.as_str(), label.value.as_str())).collect()
@@ -612,8 +612,8 @@ fn series() -> impl Strategy<Value = pb1::TimeSeries> {
             histograms,
             exemplars,
         })
-        // What 2.0 refuses and 1.0 does not.
-        .prop_filter("a series with nothing", |series| {
+        // 2.0 rejects a series without items, 1.0 does not.
+        .prop_filter("series without items", |series| {
             !(series.samples.is_empty()
                 && series.histograms.is_empty()
                 && series.exemplars.is_empty())
@@ -624,7 +624,7 @@ proptest! {
     #![proptest_config(Config::with_cases(24))]
 
     #[test]
-    fn requests_of_both_versions_with_the_same_data_store_the_same(
+    fn both_versions_store_equal_data(
         requests in prop::collection::vec(prop::collection::vec(series(), 0..6), 1..4),
     ) {
         let (first, second) = (bench(), bench());

@@ -1,4 +1,4 @@
-//! What is in the database when a router's request is stored.
+//! Database contents after a router's request.
 
 use crate::metrics::registry::Registry;
 use crate::model::matcher::{MatchType, Matcher};
@@ -49,7 +49,7 @@ impl Bench {
         self.writer.store_thanos(&self.db, &request.encode_to_vec(), NOW).unwrap()
     }
 
-    /// Every series and how many points it has.
+    /// Returns every series with its number of samples.
     fn stored(&self) -> Vec<String> {
         let all = [Matcher::new(MatchType::NotEqual, "__name__", "").unwrap()];
         let series = self.db.querier().select(&all, TimeRange::ALL).unwrap().map(Result::unwrap);
@@ -83,7 +83,7 @@ fn of_tenants(tenants: Vec<(&str, Vec<TimeSeries>)>) -> WriteRequest {
 }
 
 #[test]
-fn tenants_are_kept_apart_whichever_field_names_them() {
+fn tenants_of_both_fields_are_separated() {
     let bench = bench("tenant_id");
     let up = || series(&[("__name__", "up"), ("zone", "x")], &[(NOW, 1.0)]);
     let both = WriteRequest {
@@ -95,7 +95,7 @@ fn tenants_are_kept_apart_whichever_field_names_them() {
             ("", vec![up()]),
         ])
     };
-    // The second time every series is known.
+    // The second request has only known series.
     for _ in 0..2 {
         let outcome = bench.store(&both);
         assert_eq!((outcome.samples, outcome.rejections.to_string().as_str()), (5, ""));
@@ -111,11 +111,11 @@ fn tenants_are_kept_apart_whichever_field_names_them() {
 }
 
 #[test]
-fn the_tenants_label_stands_in_the_place_of_the_senders() {
+fn tenant_label_replaces_label_of_sender() {
     let bench = bench("a");
     let spoofed = [
         series(&[("__name__", "m"), ("a", "other"), ("b", "1")], &[(NOW, 1.0)]),
-        // Not sorted, and empty: by the slow path to the same series.
+        // Unsorted, with an empty value: the slow path leads to the same series.
         series(&[("b", "1"), ("a", "other"), ("__name__", "m")], &[(NOW + 1, 1.0)]),
         series(&[("a", ""), ("__name__", "m"), ("b", "1")], &[(NOW + 2, 1.0)]),
         series(&[("__name__", "m"), ("b", "1")], &[(NOW + 3, 1.0)]),
@@ -133,7 +133,7 @@ fn the_tenants_label_stands_in_the_place_of_the_senders() {
 }
 
 #[test]
-fn without_a_name_for_the_label_tenants_are_one() {
+fn tenants_are_merged_without_label_name() {
     let bench = bench("");
     let up = |t| vec![series(&[("__name__", "up"), ("tenant_id", "own")], &[(t, 1.0)])];
     assert_eq!(bench.store(&of_tenants(vec![("a", up(NOW)), ("b", up(NOW + 1))])).samples, 2);
@@ -141,7 +141,7 @@ fn without_a_name_for_the_label_tenants_are_one() {
 }
 
 #[test]
-fn what_is_bad_of_one_tenant_is_named_and_the_rest_of_all_is_stored() {
+fn invalid_items_are_named_and_others_stored() {
     let bench = bench("tenant_id");
     let long = "t".repeat(51);
     let good = || vec![series(&[("__name__", "good")], &[(NOW, 1.0)])];
@@ -172,7 +172,7 @@ fn what_is_bad_of_one_tenant_is_named_and_the_rest_of_all_is_stored() {
 }
 
 #[test]
-fn histograms_and_exemplars_are_those_of_their_tenant() {
+fn histograms_and_exemplars_get_their_tenant() {
     let bench = bench("tenant_id");
     let histogram = Histogram {
         count: Some(histogram::Count::CountInt(3)),
@@ -188,7 +188,7 @@ fn histograms_and_exemplars_are_those_of_their_tenant() {
         exemplars,
         ..series(&[("__name__", "h")], &[])
     };
-    // The exemplar stands before its series; that of a tenant without the series has none.
+    // The exemplar precedes its series. The tenant without the series has none.
     let a = vec![named(vec![], vec![exemplar.clone()]), named(vec![histogram], vec![])];
     let outcome =
         bench.store(&of_tenants(vec![("a", a), ("b", vec![named(vec![], vec![exemplar])])]));

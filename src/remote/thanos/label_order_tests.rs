@@ -1,4 +1,4 @@
-//! Whatever series there are and whatever is added, they come out sorted, as if all had been gathered and sorted.
+//! Series with added or removed labels come out sorted, as if all were buffered and sorted.
 
 use super::{
     BufferedChunks, BufferedSeries, LabelInsertIter, OPEN_CHUNK_BYTES, OutputSeries, SERIES_BYTES,
@@ -13,7 +13,7 @@ use crate::tsdb::query::source::ChunkSeries;
 use proptest::collection::{btree_map, btree_set};
 use proptest::prelude::*;
 
-/// Names around those that are added: `b`, `d` and `dd` are.
+/// Generates labels with names around the added ones `b`, `d` and `dd`.
 fn some_labels() -> impl Strategy<Value = Vec<(String, String)>> {
     let name = prop::sample::select(vec!["a", "aa", "c", "ca", "e", "f"]).prop_map(str::to_owned);
     let value = prop::sample::select(vec!["1", "2", "\u{1}", "é"]).prop_map(str::to_owned);
@@ -34,7 +34,7 @@ fn named(labels: &Labels) -> Result<OutputSeries, RemoteReadError> {
     Ok(OutputSeries { labels: labels.clone(), series })
 }
 
-/// Takes all.
+/// Sink that accepts every series.
 struct All {
     reserved: usize,
 }
@@ -52,20 +52,20 @@ impl SortSink for All {
 
 fn sorted(
     all: &[Labels],
-    naming: &LabelRewrite,
-    room: SortBudget,
+    rewrite: &LabelRewrite,
+    budget: SortBudget,
 ) -> Result<Vec<BufferedSeries>, RemoteReadError> {
-    sort_buffered(all.iter().map(named), naming, room, &mut All { reserved: 0 })
+    sort_buffered(all.iter().map(named), rewrite, budget, &mut All { reserved: 0 })
 }
 
-fn own(gathered: &BufferedSeries) -> &Labels {
-    match &gathered.chunks {
+fn own(buffered: &BufferedSeries) -> &Labels {
+    match &buffered.chunks {
         BufferedChunks::Series(series) => series.labels(),
         BufferedChunks::Labels(labels) => labels,
     }
 }
 
-const ROOM: SortBudget = SortBudget { max_bytes: usize::MAX, with_chunks: usize::MAX };
+const UNLIMITED: SortBudget = SortBudget { max_bytes: usize::MAX, with_chunks: usize::MAX };
 
 proptest! {
     #[test]
@@ -76,23 +76,26 @@ proptest! {
         let mut stored: Vec<Labels> = series.iter().map(|pairs| labels(pairs)).collect();
         stored.sort();
         let external = ExternalLabels::new(added.iter().copied()).unwrap();
-        let naming = LabelRewrite::new(&external, &[]);
-        let mut expected: Vec<Labels> = stored.iter().filter_map(|labels| naming.apply(labels)).collect();
+        let rewrite = LabelRewrite::new(&external, &[]);
+        let mut expected: Vec<Labels> =
+            stored.iter().filter_map(|labels| rewrite.apply(labels)).collect();
         expected.sort();
-        let mut stream: Box<dyn Iterator<Item = Result<OutputSeries, RemoteReadError>>> = Box::new(stored.iter().map(named));
+        let mut stream: Box<dyn Iterator<Item = Result<OutputSeries, RemoteReadError>>> =
+            Box::new(stored.iter().map(named));
         for (name, _) in external.iter() {
-            stream = Box::new(LabelInsertIter::new(stream, name, naming.clone()));
+            stream = Box::new(LabelInsertIter::new(stream, name, rewrite.clone()));
         }
         let streamed: Vec<OutputSeries> = stream.map(Result::unwrap).collect();
         let got: Vec<Labels> = streamed.iter().map(|named| named.labels.clone()).collect();
         prop_assert_eq!(&got, &expected);
-        let gathered = sorted(&stored, &naming, ROOM).unwrap();
-        let got: Vec<Labels> = gathered.iter().map(|gathered| gathered.labels.clone()).collect();
+        let buffered = sorted(&stored, &rewrite, UNLIMITED).unwrap();
+        let got: Vec<Labels> = buffered.iter().map(|buffered| buffered.labels.clone()).collect();
         prop_assert_eq!(&got, &expected);
-        // Each is with its own series.
+        // Each response label set belongs to its own series.
         let streamed = streamed.iter().map(|named| (named.series.labels(), &named.labels));
-        for (own, labels) in streamed.chain(gathered.iter().map(|gathered| (own(gathered), &gathered.labels))) {
-            prop_assert_eq!(naming.apply(own), Some(labels.clone()));
+        let buffered = buffered.iter().map(|buffered| (own(buffered), &buffered.labels));
+        for (own, labels) in streamed.chain(buffered) {
+            prop_assert_eq!(rewrite.apply(own), Some(labels.clone()));
         }
     }
 
@@ -101,29 +104,37 @@ proptest! {
         let mut stored: Vec<Labels> = series.iter().map(|pairs| labels(pairs)).collect();
         stored.sort();
         let external = ExternalLabels::new([("c", "new"), ("z", "z")]).unwrap();
-        let naming = LabelRewrite::new(&external, &["a".to_owned()]);
-        let mut expected: Vec<Labels> = stored.iter().filter_map(|labels| naming.apply(labels)).collect();
+        let rewrite = LabelRewrite::new(&external, &["a".to_owned()]);
+        let mut expected: Vec<Labels> =
+            stored.iter().filter_map(|labels| rewrite.apply(labels)).collect();
         expected.sort();
-        // A series with its chunks takes from 1,224 to 1,500 bytes here.
-        for (with_chunks, kept) in [(0, 0..=0), (5_000, 3.min(stored.len())..=4), (usize::MAX, stored.len()..=60)] {
-            let got = sorted(&stored, &naming, SortBudget { max_bytes: usize::MAX, with_chunks }).unwrap();
-            let labels: Vec<Labels> = got.iter().map(|gathered| gathered.labels.clone()).collect();
+        // A series with its chunks takes 1,224 to 1,500 bytes here.
+        for (with_chunks, kept) in [
+            (0, 0..=0),
+            (5_000, 3.min(stored.len())..=4),
+            (usize::MAX, stored.len()..=60),
+        ] {
+            let budget = SortBudget { max_bytes: usize::MAX, with_chunks };
+            let got = sorted(&stored, &rewrite, budget).unwrap();
+            let labels: Vec<Labels> = got.iter().map(|buffered| buffered.labels.clone()).collect();
             prop_assert_eq!(&labels, &expected);
-            // Each stored series is there once, with its own labels.
-            for gathered in &got {
-                prop_assert_eq!(naming.apply(own(gathered)), Some(gathered.labels.clone()));
+            // Each stored series appears once, with its own labels.
+            for buffered in &got {
+                prop_assert_eq!(rewrite.apply(own(buffered)), Some(buffered.labels.clone()));
             }
-            let mut owns: Vec<Labels> = got.iter().map(|gathered| own(gathered).clone()).collect();
+            let mut owns: Vec<Labels> = got.iter().map(|buffered| own(buffered).clone()).collect();
             owns.sort();
             prop_assert_eq!(&owns, &stored);
-            let with_series = got.iter().filter(|gathered| matches!(gathered.chunks, BufferedChunks::Series(_))).count();
+            let has_series =
+                |buffered: &&BufferedSeries| matches!(buffered.chunks, BufferedChunks::Series(_));
+            let with_series = got.iter().filter(has_series).count();
             prop_assert!(kept.contains(&with_series), "{with_series} of {kept:?}");
         }
     }
 }
 
 #[test]
-fn few_series_are_held_back() {
+fn few_series_are_delayed() {
     let all: Vec<Labels> =
         (0..10_000).map(|i| labels(&[("a".into(), format!("{i:05}"))])).collect();
     let external = ExternalLabels::new([("z", "1")]).unwrap();
@@ -140,16 +151,16 @@ fn few_series_are_held_back() {
 }
 
 #[test]
-fn what_would_take_too_much_memory_to_sort_is_refused() {
+fn sort_over_the_memory_limit_fails() {
     let all: Vec<Labels> = (0..100).map(|i| labels(&[("a".into(), format!("{i:03}"))])).collect();
-    let naming = LabelRewrite::new(&ExternalLabels::new([("b", "c")]).unwrap(), &["a".to_owned()]);
-    let room = SortBudget { max_bytes: 10_000, with_chunks: 5_000 };
-    let refused = sorted(&all, &naming, room).map(|all| all.len());
+    let rewrite = LabelRewrite::new(&ExternalLabels::new([("b", "c")]).unwrap(), &["a".to_owned()]);
+    let budget = SortBudget { max_bytes: 10_000, with_chunks: 5_000 };
+    let refused = sorted(&all, &rewrite, budget).map(|all| all.len());
     assert!(matches!(refused, Err(RemoteReadError::AnswerLimit(10_000))), "{refused:?}");
     let mut taker = All { reserved: 0 };
-    let few = sort_buffered(all[..10].iter().map(named), &naming, room, &mut taker).unwrap();
+    let few = sort_buffered(all[..10].iter().map(named), &rewrite, budget, &mut taker).unwrap();
     assert_eq!(
-        few.iter().filter(|gathered| matches!(gathered.chunks, BufferedChunks::Series(_))).count(),
+        few.iter().filter(|buffered| matches!(buffered.chunks, BufferedChunks::Series(_))).count(),
         4
     );
     let of_labels =
@@ -157,7 +168,7 @@ fn what_would_take_too_much_memory_to_sort_is_refused() {
     assert_eq!(taker.reserved, 10 * SERIES_BYTES + 4 * OPEN_CHUNK_BYTES + of_labels.sum::<usize>());
 }
 
-/// Takes every other series, and has memory for `free` bytes.
+/// Sink that accepts every other series and has memory for `free` bytes.
 struct Half {
     wanted: bool,
     free: usize,
@@ -176,21 +187,21 @@ impl SortSink for Half {
 }
 
 #[test]
-fn unwanted_series_take_no_memory() {
+fn filtered_series_take_no_memory() {
     let all: Vec<Labels> = (0..4).map(|i| labels(&[("a".into(), i.to_string())])).collect();
-    let naming = LabelRewrite::new(&ExternalLabels::new([("b", "c")]).unwrap(), &[]);
+    let rewrite = LabelRewrite::new(&ExternalLabels::new([("b", "c")]).unwrap(), &[]);
     let of_two = 2 * (SERIES_BYTES + OPEN_CHUNK_BYTES)
         + [0, 2]
-            .map(|i| all[i].as_bytes().len() + naming.apply(&all[i]).unwrap().as_bytes().len())
+            .map(|i| all[i].as_bytes().len() + rewrite.apply(&all[i]).unwrap().as_bytes().len())
             .iter()
             .sum::<usize>();
     let mut taker = Half { wanted: false, free: of_two };
-    let gathered = sort_buffered(all.iter().map(named), &naming, ROOM, &mut taker).unwrap();
-    assert_eq!(gathered.iter().map(own).collect::<Vec<_>>(), [&all[0], &all[2]]);
+    let buffered = sort_buffered(all.iter().map(named), &rewrite, UNLIMITED, &mut taker).unwrap();
+    assert_eq!(buffered.iter().map(own).collect::<Vec<_>>(), [&all[0], &all[2]]);
     assert_eq!(taker.free, 0);
     let mut taker = Half { wanted: false, free: of_two - 1 };
     assert!(matches!(
-        sort_buffered(all.iter().map(named), &naming, ROOM, &mut taker),
+        sort_buffered(all.iter().map(named), &rewrite, UNLIMITED, &mut taker),
         Err(RemoteReadError::AnswerLimit(7))
     ));
 }

@@ -1,6 +1,6 @@
-//! The borrowed reader of a router's request is equal to prost: the same bytes are accepted, and they mean the same.
+//! Comparison with prost: the index accepts the same bytes and decodes the same content.
 //!
-//! What stands in a series is compared by the reader of remote write 1.0, which is held against prost in its own tests.
+//! Series are compared with the 1.0 decoder, which is compared with prost in its own tests.
 
 use super::{DecodeThanosRequestError, TenantLimits, ThanosRequestIndex};
 use crate::remote::pb::prometheus as pb;
@@ -15,7 +15,7 @@ use prost::Message;
 const NO_COUNT_LIMITS: CountLimits = CountLimits { series: u64::MAX, samples: u64::MAX };
 const NO_LIMITS: TenantLimits = TenantLimits { counts: NO_COUNT_LIMITS, tenant_bytes: usize::MAX };
 
-/// What both readers must agree on: each series with its tenant. Sorted, as prost loses the order of the two fields.
+/// Series with their tenants, sorted, because prost loses the order of the two fields.
 type Content = Vec<String>;
 
 fn borrowed(body: &[u8]) -> Option<Content> {
@@ -52,7 +52,7 @@ fn described_by_prost(tenant: &str, series: &TimeSeries) -> String {
     describe(tenant, index.series(&body).next().unwrap())
 }
 
-/// Everything that a series has; prost does not send the sign of a zero.
+/// Describes a series completely; prost drops the sign of a zero.
 fn describe(tenant: &str, series: SeriesV1<'_>) -> String {
     let labels: Vec<_> = series.labels().collect();
     let samples: Vec<_> =
@@ -84,14 +84,14 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(1000))]
 
     #[test]
-    fn a_request_reads_as_prost_reads_it(request in request()) {
+    fn request_equals_prost_decoding(request in request()) {
         let body = request.encode_to_vec();
         prop_assert_eq!(borrowed(&body), by_prost(&body));
         assert!(borrowed(&body).is_some());
     }
 
     #[test]
-    fn a_damaged_request_is_refused_exactly_where_prost_refuses_it(
+    fn corrupted_request_is_handled_as_by_prost(
         request in request(),
         mutations in prop::collection::vec(mutation(), 1..4),
     ) {
@@ -101,24 +101,30 @@ proptest! {
     }
 
     #[test]
-    fn fields_in_any_order_and_form_read_as_prost_reads_them(fields in prop::collection::vec(field(), 0..6)) {
+    fn fields_in_any_order_equal_prost_decoding(
+        fields in prop::collection::vec(field(), 0..6),
+    ) {
         let series = fields.concat();
         let tuple = framed(1, &series);
-        for body in [series.clone(), tuple.clone(), framed(4, &series), framed(4, &[&tuple[..], &tuple].concat())] {
+        let twice = framed(4, &[&tuple[..], &tuple].concat());
+        for body in [series.clone(), tuple.clone(), framed(4, &series), twice] {
             prop_assert_eq!(borrowed(&body), by_prost(&body), "{:02x?}", body);
         }
     }
 
     #[test]
-    fn any_bytes_are_judged_as_prost_judges_them(body in prop::collection::vec(any::<u8>(), 0..60)) {
+    fn arbitrary_bytes_are_handled_as_by_prost(
+        body in prop::collection::vec(any::<u8>(), 0..60),
+    ) {
         prop_assert_eq!(borrowed(&body), by_prost(&body));
     }
 }
 
 #[test]
-fn groups_may_be_as_deep_as_prost_lets_them() {
+fn group_depth_limit_equals_prost() {
     for depth in 94..105 {
-        // Unknown group 15, so deep, at the top, in a tuple, in a series of each kind, and in what stands in a series.
+        // Unknown group 15 at this depth: in the request, in a tuple, in a series of each kind, and
+        // inside a series.
         let group = [vec![0x7b; depth], vec![0x7c; depth]].concat();
         let mut bodies = vec![group.clone(), framed(4, &group)];
         for inner in [
@@ -138,7 +144,7 @@ fn groups_may_be_as_deep_as_prost_lets_them() {
 }
 
 #[test]
-fn the_tenant_of_the_plain_field_may_come_behind_its_series_and_the_last_one_stands() {
+fn plain_tenant_may_follow_its_series_and_last_wins() {
     let up = framed(1, &framed(1, &[framed(1, b"__name__"), framed(2, b"up")].concat()));
     let tuple = framed(4, &[framed(2, b"first"), up.clone(), framed(2, b"b")].concat());
     let body = [framed(2, b"first"), up.clone(), tuple, up, framed(2, b"a")].concat();
@@ -155,7 +161,7 @@ fn the_tenant_of_the_plain_field_may_come_behind_its_series_and_the_last_one_sta
 }
 
 #[test]
-fn limits_hold_over_all_tenants_together() {
+fn limits_cover_all_tenants_together() {
     let one = framed(1, &framed(2, &[]));
     let tuple = framed(4, &[&one[..], &framed(2, b"abcd"), &one].concat());
     let body = [one, tuple, framed(2, b"xy")].concat();

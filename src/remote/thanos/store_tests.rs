@@ -1,4 +1,4 @@
-//! Messages are those of the protocol, series come whole, in order, and as many as are wanted.
+//! Messages follow the protocol; series are complete, sorted and limited.
 
 use super::{SeriesSink, StoreSeriesError, read_series};
 use crate::model::labels::{Labels, LabelsBuilder};
@@ -80,7 +80,7 @@ fn labels(series: &pb::Series) -> Labels {
     pairs.collect::<LabelsBuilder<'_>>().build().unwrap()
 }
 
-/// Times and the text of values of each series.
+/// Timestamps and values (as text) of each series.
 type Points = BTreeMap<String, Vec<(i64, String)>>;
 
 fn points(all: &[pb::Series]) -> Points {
@@ -120,7 +120,7 @@ fn stored(db: &Db, external: &ExternalLabels) -> Points {
     series.collect()
 }
 
-/// Without what depends on where chunks begin.
+/// Removes the counter reset hints, which depend on chunk boundaries.
 fn without_hints(points: Points) -> Points {
     let strip = |text: String| match (text.find("reset_hint"), text.contains("Gauge")) {
         (Some(at), false) => {
@@ -136,7 +136,7 @@ fn without_hints(points: Points) -> Points {
 }
 
 #[test]
-fn every_point_of_every_kind_is_in_the_chunks() {
+fn chunks_contain_all_samples_of_all_kinds() {
     let (db, _dir) = golden_db();
     let external = [("cluster", "a"), ("replica", "0")];
     let source = source(&db, &external);
@@ -151,7 +151,7 @@ fn every_point_of_every_kind_is_in_the_chunks() {
 }
 
 #[test]
-fn a_request_gets_what_it_asks_for_and_no_more() {
+fn response_matches_the_request() {
     let (db, _dir) = golden_db();
     let source = source(&db, &[("cluster", "a"), ("replica", "0")]);
     let all = asked(&source, &everything()).series();
@@ -179,7 +179,7 @@ fn a_request_gets_what_it_asks_for_and_no_more() {
     let series = asked(&source, &unreplicated).series();
     assert_eq!(series.len(), all.len());
     assert!(series.iter().all(|series| labels(series).get("replica").is_none()));
-    // `i` is a label of stored series: without it they change places.
+    // `i` is a label of stored series; without it their order changes.
     let renamed = pb::SeriesRequest { without_replica_labels: vec!["i".into()], ..everything() };
     let series = asked(&source, &renamed).series();
     assert_eq!(series.len(), all.len());
@@ -190,7 +190,7 @@ fn a_request_gets_what_it_asks_for_and_no_more() {
 }
 
 #[test]
-fn a_series_is_found_again_by_its_labels() {
+fn series_is_selected_again_by_labels() {
     let (db, _dir) = golden_db();
     let source = source(&db, &[]);
     let all = asked(&source, &everything()).series();
@@ -204,7 +204,7 @@ fn a_series_is_found_again_by_its_labels() {
 }
 
 #[test]
-fn external_labels_decide_whether_there_is_an_answer() {
+fn external_label_matchers_decide_the_response() {
     let (db, _dir) = golden_db();
     let source = source(&db, &[("cluster", "a")]);
     let with = |matcher: (&str, &str)| {

@@ -128,16 +128,23 @@ mod tests {
     proptest! {
         #[test]
         fn insertion_keeps_labels_canonical(
-            labels in prop::collection::btree_map("[a-z_]{1,3}|[a-z]{120,140}|é{1,90}", "[a-z]{1,140}|é{1,9000}", 0..8),
+            labels in prop::collection::btree_map(
+                "[a-z_]{1,3}|[a-z]{120,140}|é{1,90}",
+                "[a-z]{1,140}|é{1,9000}",
+                0..8,
+            ),
             name in "[a-z_]{1,3}|[a-z]{120,140}",
             value in "[a-z]{1,140}",
         ) {
             let build = |labels: &BTreeMap<String, String>| {
-                labels.iter().map(|(name, value)| (&**name, &**value)).collect::<LabelsBuilder<'_>>().build()
+                let pairs = labels.iter().map(|(name, value)| (&**name, &**value));
+                pairs.collect::<LabelsBuilder<'_>>().build()
             };
-            let label_bytes = build(&labels).map_or_else(|_| Vec::new(), |labels| labels.as_bytes().to_vec());
+            let label_bytes =
+                build(&labels).map_or_else(|_| Vec::new(), |labels| labels.as_bytes().to_vec());
             let mut buffer = b"of before".to_vec();
-            let inserted = TenantLabelPair { name: &name, value: &value }.insert_sorted(&label_bytes, &mut buffer);
+            let pair = TenantLabelPair { name: &name, value: &value };
+            let inserted = pair.insert_sorted(&label_bytes, &mut buffer);
             prop_assert!(inserted);
             let mut with = labels.clone();
             with.insert(name.clone(), value.clone());

@@ -1,4 +1,4 @@
-//! The borrowed reader of 2.0 is equal to prost: the same bytes are accepted, and they mean the same.
+//! Comparison with prost: the index accepts the same bytes and decodes the same content.
 
 use super::{RequestIndexV2, RequestLimitsV2};
 use crate::model::exemplar::Exemplar;
@@ -21,14 +21,14 @@ const NO_LIMITS: RequestLimitsV2 = RequestLimitsV2 {
     text_bytes: usize::MAX,
 };
 
-/// What both readers must agree on.
+/// Content that both decoders must agree on.
 #[derive(Debug, PartialEq)]
 struct SeriesContent {
     labels: Result<Vec<(String, String)>, SymbolRefError>,
-    /// Time, start, bits.
+    /// Timestamp, start timestamp and value bits.
     samples: Vec<(i64, i64, u64)>,
     exemplars: Vec<Result<Exemplar, ExemplarError>>,
-    /// As those of 1.0 with the same fields, and the start.
+    /// Histograms as 1.0 decodes the same fields, with the start timestamp.
     histograms: Vec<(i64, String)>,
     metadata: Result<Option<Metadata>, SymbolRefError>,
 }
@@ -45,7 +45,7 @@ fn pairs(symbols: &[String], refs: &[u32]) -> Result<Vec<(String, String)>, Symb
     refs.chunks(2).map(|pair| Ok((text(symbols, pair[0])?, text(symbols, pair[1])?))).collect()
 }
 
-/// As labels of an exemplar are judged, one after the other.
+/// Resolves and checks the labels of an exemplar, one after the other.
 fn exemplar_of(symbols: &[String], message: &pb::Exemplar) -> Result<Exemplar, ExemplarError> {
     let mut pairs = Vec::new();
     let mut bytes = 0;
@@ -67,7 +67,7 @@ fn exemplar_of(symbols: &[String], message: &pb::Exemplar) -> Result<Exemplar, E
     Ok(Exemplar { t: message.timestamp, v: message.value, labels })
 }
 
-/// The histogram, read as one of 1.0, whose reader has its own proof.
+/// Decodes the histogram as 1.0, whose decoder has its own tests.
 fn histogram_of(message: &pb::Histogram) -> (i64, String) {
     let as_v1 = pb1::Histogram::decode(&message.encode_to_vec()[..]).unwrap();
     let series = pb1::TimeSeries { histograms: vec![as_v1], ..Default::default() };
@@ -120,7 +120,7 @@ fn borrowed(body: &[u8]) -> Option<Vec<SeriesContent>> {
         if let Some(packed) = series.label_bytes() {
             let alone = pb1::TimeSeries::decode(packed).unwrap();
             assert!(alone.labels.into_iter().map(|label| (label.name, label.value)).eq(pairs()));
-            // Of a set that is canonical, these are the bytes.
+            // The label bytes of a canonical set equal the encoded set.
             let texts: Vec<_> = pairs().collect();
             if texts.windows(2).all(|pair| pair[0].0 < pair[1].0) && !texts.is_empty() {
                 let labels = series.labels().collect::<LabelsBuilder<'_>>().build().unwrap();
@@ -136,7 +136,7 @@ fn borrowed(body: &[u8]) -> Option<Vec<SeriesContent>> {
                 .samples()
                 .map(|point| match point.value {
                     SampleValue::Float(v) => (point.t, point.start_timestamp, v.to_bits()),
-                    other => panic!("{other:?} is no float"),
+                    other => panic!("{other:?} is not a float"),
                 })
                 .collect(),
             exemplars: series
@@ -183,7 +183,12 @@ fn by_prost(body: &[u8]) -> Option<Vec<SeriesContent>> {
 }
 
 fn symbol() -> impl Strategy<Value = String> {
-    prop_oneof![1 => Just(String::new()), 6 => "[a-z_]{1,12}", 1 => ".{0,40}", 1 => "[a-zé]{100,300}"]
+    prop_oneof![
+        1 => Just(String::new()),
+        6 => "[a-z_]{1,12}",
+        1 => ".{0,40}",
+        1 => "[a-zé]{100,300}",
+    ]
 }
 
 fn reference() -> impl Strategy<Value = u32> {
@@ -275,7 +280,7 @@ fn request() -> impl Strategy<Value = pb::Request> {
         .prop_map(|(symbols, timeseries)| pb::Request { symbols, timeseries })
 }
 
-/// Damage to a body.
+/// Corruption of an encoded body.
 #[derive(Debug, Clone)]
 enum Mutation {
     Set(usize, u8),
@@ -283,13 +288,14 @@ enum Mutation {
     Insert(usize, Vec<u8>),
     Remove(usize, usize),
     Cut(usize),
-    /// Copies a piece of the body to another place.
+    /// Copies a range of the body to another offset.
     Copy(usize, usize, usize),
 }
 
 fn mutation() -> impl Strategy<Value = Mutation> {
     let at = any::<prop::sample::Index>().prop_map(|index| index.index(1 << 16));
-    // Bytes that mean something: keys of known fields in right and wrong layouts, groups, ends of varints.
+    // Meaningful bytes: keys of known fields with right and wrong wire types, groups, ends of
+    // varints.
     let telling = prop_oneof![
         Just(vec![0x22, 0x00]),
         Just(vec![0x22, 0x01, 0x61]),
@@ -350,7 +356,7 @@ fn mutate(body: &mut Vec<u8>, mutation: Mutation) {
 
 proptest! {
     #[test]
-    fn a_request_as_prost_encodes_it_reads_the_same(request in request()) {
+    fn request_equals_prost_decoding(request in request()) {
         let body = request.encode_to_vec();
         let content = borrowed(&body);
         prop_assert!(content.is_some());
@@ -358,7 +364,7 @@ proptest! {
     }
 
     #[test]
-    fn a_damaged_request_is_accepted_and_read_as_by_prost(
+    fn corrupted_request_is_handled_as_by_prost(
         request in request(),
         mutations in prop::collection::vec(mutation(), 1..4),
     ) {
@@ -368,21 +374,21 @@ proptest! {
     }
 
     #[test]
-    fn a_series_with_fields_in_any_order_and_number_reads_the_same(
+    fn fields_in_any_order_equal_prost_decoding(
         symbols in prop::collection::vec(symbol(), 0..6),
         parts in prop::collection::vec(series(), 0..4),
-        unpacked in prop::collection::vec(reference(), 0..4),
-        damage in prop::option::of(mutation()),
+        unpacked_refs in prop::collection::vec(reference(), 0..4),
+        corruption in prop::option::of(mutation()),
     ) {
         let mut series: Vec<u8> = parts.iter().flat_map(Message::encode_to_vec).collect();
-        for reference in unpacked {
+        for reference in unpacked_refs {
             series.push(0x08);
             prost::encoding::encode_varint(u64::from(reference) | 7 << 32, &mut series);
         }
-        if let Some(damage) = damage {
-            mutate(&mut series, damage);
+        if let Some(corruption) = corruption {
+            mutate(&mut series, corruption);
         }
-        // The series stands in front of the texts.
+        // The series precedes the symbols.
         let mut body = vec![0x2a];
         prost::encoding::encode_varint(series.len() as u64, &mut body);
         body.extend(series);
@@ -391,12 +397,14 @@ proptest! {
     }
 
     #[test]
-    fn any_bytes_are_accepted_or_refused_as_by_prost(body in prop::collection::vec(any::<u8>(), 0..60)) {
+    fn arbitrary_bytes_are_handled_as_by_prost(
+        body in prop::collection::vec(any::<u8>(), 0..60),
+    ) {
         prop_assert_eq!(borrowed(&body), by_prost(&body));
     }
 }
 
-/// A request in which each of `series` series refers to each of the texts as often as `repeats` says.
+/// Encodes a request whose `series` series each refer to every symbol `repeats` times.
 fn amplified(symbols: Vec<String>, series: usize, repeats: u32) -> Vec<u8> {
     let refs: Vec<u32> = (0..repeats).flat_map(|_| 0..symbols.len() as u32).collect();
     let one = pb::TimeSeries {
@@ -408,7 +416,7 @@ fn amplified(symbols: Vec<String>, series: usize, repeats: u32) -> Vec<u8> {
 }
 
 #[test]
-fn what_a_request_means_is_bounded_like_its_bytes() {
+fn resolved_size_is_limited() {
     let mut index = RequestIndexV2::new();
     let body = amplified(vec!["n".repeat(100), "v".repeat(900)], 10, 1);
     let read = |index: &mut RequestIndexV2, text_bytes| {
@@ -450,7 +458,7 @@ fn series_samples_and_symbols_are_limited() {
 }
 
 #[test]
-fn labels_are_put_together_up_to_a_length() {
+fn labels_are_encoded_up_to_a_size() {
     let mut index = RequestIndexV2::new();
     let body = amplified(vec!["n".repeat(1000), "v".repeat(2000)], 1, 1000);
     index.read(&body, NO_LIMITS).unwrap();
@@ -462,7 +470,7 @@ fn labels_are_put_together_up_to_a_length() {
 }
 
 #[test]
-fn an_index_is_used_again_without_what_was_there_before() {
+fn reused_index_forgets_the_previous_request() {
     let mut index = RequestIndexV2::new();
     let large = amplified(vec!["name".into(), "value".into()], 50, 1);
     index.read(&large, NO_LIMITS).unwrap();
@@ -476,7 +484,7 @@ fn an_index_is_used_again_without_what_was_there_before() {
 }
 
 #[test]
-fn recorded_requests_of_a_real_sender_read_as_prost_reads_them() {
+fn recorded_requests_equal_prost_decoding() {
     for (kind, has_starts) in [("rw2", false), ("rw2-st", true)] {
         let mut starts = 0;
         for number in ["00", "01", "02", "03", "15", "16"] {
