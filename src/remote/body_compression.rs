@@ -5,13 +5,13 @@
 pub enum BodyCompression {
     /// No compression at all.
     Plain,
-    /// One snappy block: `snappy` over HTTP.
+    /// A single snappy block: `snappy` over HTTP.
     SnappyBlock,
     /// Snappy framing format: `x-snappy-framed` over HTTP, `snappy` over gRPC.
     SnappyFramed,
-    /// One or more Zstandard frames.
+    /// A sequence of Zstandard frames.
     Zstd,
-    /// One or more gzip members; gRPC only.
+    /// A sequence of gzip members; gRPC only.
     Gzip,
 }
 

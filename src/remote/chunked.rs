@@ -13,7 +13,7 @@
 //! (`StreamChunkedReadResponses` in `storage/remote/codec.go`), with its labels repeated: a message
 //! ends when its chunks use up what the labels leave of the limit. So it has at least one chunk and
 //! may exceed the limit by part of one. Chunks at both ends of the range are clipped, and series
-//! without samples are remaining out, as in Prometheus.
+//! without samples are left out, as in Prometheus.
 //!
 //! # Memory
 //! The chunks of one message, mostly as pins of mapped files; their bytes are copied once, into the
@@ -194,7 +194,7 @@ fn field_len(len: usize) -> usize {
     1 + encoded_len_varint(len as u64) + len
 }
 
-/// Returns the length of a varint field with its key; 0 is remaining out.
+/// Returns the length of a varint field with its key; 0 is left out.
 fn varint_field_len(value: u64) -> usize {
     if value == 0 { 0 } else { 1 + encoded_len_varint(value) }
 }

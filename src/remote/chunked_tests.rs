@@ -191,7 +191,7 @@ fn empty_series_is_skipped_and_negative_times_kept() {
     let mut appender = db.appender().unwrap();
     let points = [-5, 0, 5_000].map(|t| Sample::from(FloatSample::new(t, 1.5)));
     appender
-        .append_or_create(&labels, points.into_iter(), |_, why| panic!("refused: {why:?}"))
+        .append_or_create(&labels, points.into_iter(), |_, why| panic!("rejected: {why:?}"))
         .unwrap();
     appender.commit().unwrap();
     let mut request = everything("x");

@@ -46,8 +46,8 @@ pub(crate) fn storable_histogram(
     into_sample(message, HistogramFields::default())
 }
 
-/// Like [`storable_histogram`] for `io.prometheus.write.v2.Histogram`, which also has a start_timestamp
-/// timestamp.
+/// Like [`storable_histogram`] for `io.prometheus.write.v2.Histogram`, which has a start timestamp
+/// too.
 pub(crate) fn storable_histogram_v2(
     message: MessageCursor<'_>,
 ) -> Option<Result<Sample, RejectedHistogram>> {
@@ -202,7 +202,7 @@ fn double(message: &mut MessageCursor<'_>, key: FieldKey) -> Result<f64, DecodeM
     message.fixed64().map(f64::from_bits)
 }
 
-/// `prometheus.BucketSpan`.
+/// Reads a `prometheus.BucketSpan`.
 fn span(message: &mut MessageCursor<'_>, key: FieldKey) -> Result<Span, DecodeMessageError> {
     message.expect_wire_type(key, WireType::Length)?;
     let mut fields = message.message()?;

@@ -283,7 +283,7 @@ fn invalid_histograms_are_counted_with_cause() {
     }
     let text = outcome.rejections.to_string();
     for part in ["2 invalid histogram", "schema -5", "duplicate timestamp", "no labels"] {
-        assert!(text.contains(part), "{part} in {text}");
+        assert!(text.contains(part), "{part} is missing in {text}");
     }
     bench.has("a", &[integer(NOW, 5), integer(NOW + 2, 6)]);
     bench.has("c", &[float(NOW, 1.0)]);

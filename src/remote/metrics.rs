@@ -42,7 +42,7 @@ pub struct WriteMetrics {
 }
 
 impl WriteMetrics {
-    /// Registers the metrics.
+    /// Registers the metrics in `registry`.
     pub fn register(registry: &mut Registry) -> Self {
         let clock_skew = Arc::new(ClockSkew::default());
         let shown = Arc::clone(&clock_skew);
@@ -54,7 +54,7 @@ impl WriteMetrics {
         );
         let rejected: Family<ReasonLabel, Counter> = registry.family(
             "narthex_remote_write_rejected_samples_total",
-            "Total number of samples, histograms, exemplars and metadata entries rejected, by reason.",
+            "Total number of rejected samples, histograms, exemplars and metadata, by reason.",
             Family::default(),
         );
         let mut by_type = |name, help| {
@@ -203,7 +203,7 @@ impl ReadMetrics {
         self.chunks.inc_by(sent.chunks);
     }
 
-    /// Registers the metrics.
+    /// Registers the metrics in `registry`.
     pub fn register(registry: &mut Registry) -> Self {
         Self {
             queries: registry.gauge(

@@ -61,7 +61,7 @@ pub struct ReadSource<'a> {
     pub limits: ReadLimits,
 }
 
-/// Encoded SAMPLES response.
+/// Encoded response of type SAMPLES.
 #[derive(Debug)]
 pub struct SamplesResponse {
     /// Encoded `prometheus.ReadResponse`, in pieces.
@@ -231,7 +231,7 @@ pub(super) fn message_header(key: u8, len: u64) -> Vec<u8> {
 
 pub(super) fn put_float_sample(out: &mut Vec<u8>, sample: FloatSample) {
     let (bits, t) = (sample.v.to_bits(), sample.t as u64);
-    // Zero fields are remaining out. -0 is not zero here.
+    // Zero fields are omitted. -0 is not zero here.
     let value_len = if bits == 0 { 0 } else { 9 };
     let timestamp_len = if t == 0 { 0 } else { 1 + encoded_len_varint(t) };
     out.extend_from_slice(&[SAMPLES_KEY, (value_len + timestamp_len) as u8]);

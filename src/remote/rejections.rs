@@ -81,8 +81,7 @@ impl SeriesRejections {
     }
 }
 
-/// Formats the first rejection: `out of order, timestamp 5` or `exemplar out of order, timestamp
-/// 5`.
+/// Formats the first rejection: `out of order, timestamp 5`; other kinds come first: `exemplar …`.
 impl fmt::Display for SeriesRejections {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Some(FirstRejection { reason, t, cause }) = self.first.get() else { return Ok(()) };

@@ -49,7 +49,7 @@ pub struct WireFormat {
     pub packing: BodyCompression,
 }
 
-/// A received request.
+/// A write request as it was received.
 #[derive(Debug, Clone, Copy)]
 pub struct ReceivedRequest<'a> {
     /// Body as it was received.
@@ -80,7 +80,7 @@ pub enum RemoteWriteError {
     Log(#[from] WalError),
 }
 
-/// Writer of remote write requests into the database.
+/// Stores remote write requests in a database, within limits.
 #[derive(Debug)]
 pub struct RemoteWriter {
     limits: WriteLimits,
@@ -147,7 +147,7 @@ impl RemoteWriter {
         Ok(decompress::precheck(packing, body, self.limits.decoded_bytes)?)
     }
 
-    /// Stores a request that request at `now_ms`, ms since the Unix epoch.
+    /// Stores a request that arrived at `now_ms`, ms since the Unix epoch.
     ///
     /// # Errors
     /// [`RemoteWriteError`]. Nothing was stored, except for [`RemoteWriteError::Log`]: samples may

@@ -209,7 +209,7 @@ fn valid_items_are_stored_and_invalid_ones_counted() {
     for part in
         ["no metric name", "empty label name", "repeated label name", "no labels", "1 out of order"]
     {
-        assert!(text.contains(part), "{part} in {text}");
+        assert!(text.contains(part), "{part} is missing in {text}");
     }
     let metrics = bench.registry.encode(ExpositionFormat::Classic);
     assert!(

@@ -252,7 +252,8 @@ fn empty_series_is_rejected_and_others_stored() {
     assert_eq!((outcome.samples, outcome.rejections.count(RejectReason::NoSamples)), (1, 1));
     assert_eq!(
         outcome.rejections.to_string(),
-        "1 series without a sample, histogram or exemplar; {__name__=\"empty\"} (no sample, histogram or exemplar)"
+        "1 series without a sample, histogram or exemplar; \
+         {__name__=\"empty\"} (no sample, histogram or exemplar)"
     );
     assert_eq!(bench.stored().keys().collect::<Vec<_>>(), [A_TEXT]);
 }
@@ -282,18 +283,22 @@ fn invalid_references_reject_only_their_series() {
             .change(|series| series.exemplars[1].labels_refs.push(0)),
     );
     assert_eq!((outcome.samples, outcome.histograms, outcome.exemplars), (1, 0, 0));
-    let refusals = &outcome.rejections;
+    let rejections = &outcome.rejections;
     for (kind, count) in [(ItemKind::Sample, 3), (ItemKind::Histogram, 3), (ItemKind::Exemplar, 5)]
     {
-        assert_eq!(refusals.count_of(kind, RejectReason::BadLabels), count, "{kind}: {refusals}");
+        assert_eq!(
+            rejections.count_of(kind, RejectReason::BadLabels),
+            count,
+            "{kind}: {rejections}"
+        );
     }
-    let text = refusals.to_string();
+    let text = rejections.to_string();
     for part in [
         "{__name__=\"a\", job=\"x\"} (odd number of label references: 5)",
         "{} (reference 77 is outside the table of",
         "{__name__=\"c\"} (metadata: reference 78 is outside the table of",
     ] {
-        assert!(text.contains(part), "{part} is not in {text}");
+        assert!(text.contains(part), "{part} is missing in {text}");
     }
     assert_eq!(bench.stored().keys().collect::<Vec<_>>(), ["{__name__=\"good\"}"]);
 }

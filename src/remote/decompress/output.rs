@@ -14,7 +14,7 @@ pub(super) const SNAPPY_MAX_RATIO: usize = 22;
 pub(super) const MAX_WINDOW: usize = 1 << MAX_WINDOW_LOG;
 pub(super) const MAX_WINDOW_LOG: u32 = 23;
 
-/// Error of decompression.
+/// Error of decompressing a body.
 #[derive(Debug, thiserror::Error)]
 pub enum DecompressError {
     /// The magic number is that of another format.

@@ -62,12 +62,16 @@ fn decompress(
     if let Ok(output) = &result
         && packing != BodyCompression::Plain
     {
-        assert!(granted >= output.len(), "{granted} bytes were asked for {}", output.len());
+        assert!(
+            granted >= output.len(),
+            "granted {granted} bytes for {} bytes of output",
+            output.len()
+        );
     }
-    assert!(granted <= limit + 1 + (9 << 20), "{granted} bytes were asked for");
+    assert!(granted <= limit + 1 + (9 << 20), "granted {granted} bytes");
     assert!(
         decompressor.buffer.len() <= limit + 1,
-        "the buffer is {} bytes",
+        "buffer of {} bytes",
         decompressor.buffer.len()
     );
     result
@@ -162,12 +166,12 @@ fn concatenated_frames_are_one_body() {
 
 #[test]
 fn reserved_chunks_and_bad_checksums_are_errors() {
-    let whole = compress(BodyCompression::SnappyFramed, b"content");
-    let unknown = [&whole[..], b"\x02\x00\x00\x00"].concat();
-    let mut flipped = whole.clone();
+    let stream = compress(BodyCompression::SnappyFramed, b"content");
+    let unknown = [&stream[..], b"\x02\x00\x00\x00"].concat();
+    let mut flipped = stream.clone();
     flipped[14] ^= 1;
     for body in
-        [&unknown[..], &flipped, &whole[..whole.len() - 1], b"\xff\x06\x00\x00sNaPp", b"\xff"]
+        [&unknown[..], &flipped, &stream[..stream.len() - 1], b"\xff\x06\x00\x00sNaPp", b"\xff"]
     {
         let error = once(BodyCompression::SnappyFramed, body, LIMIT).unwrap_err();
         assert!(matches!(error, DecompressError::Malformed { .. }), "{error}");
@@ -240,7 +244,8 @@ proptest! {
             let undeclared = (BodyCompression::Zstd, zstd_undeclared(bytes, 12));
             let bodies = ALL.map(|packing| (packing, compress(packing, bytes)));
             for (packing, body) in bodies.into_iter().chain([undeclared]) {
-                prop_assert_eq!(&decompress(&mut decompressor, packing, &body, LIMIT).unwrap(), bytes);
+                let output = decompress(&mut decompressor, packing, &body, LIMIT).unwrap();
+                prop_assert_eq!(&output, bytes);
                 let cut = &body[..place % body.len().max(1)];
                 // A stream truncated between two chunks is a valid stream.
                 if packing != BodyCompression::SnappyFramed && !cut.is_empty() {
@@ -257,7 +262,9 @@ proptest! {
     }
 
     #[test]
-    fn arbitrary_bytes_are_rejected_or_bounded(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+    fn arbitrary_bytes_are_rejected_or_bounded(
+        bytes in prop::collection::vec(any::<u8>(), 0..300),
+    ) {
         let mut decompressor = BodyDecompressor::default();
         for (packing, beginning) in [
             (BodyCompression::SnappyBlock, &b""[..]),

@@ -14,7 +14,7 @@
 //! ```
 //!
 //! [`LabelInsertIter`] delays a series while such series follow. Each delayed series has the labels
-//! of the one before and more, so there are at max_bytes as many as a series has labels. Each added
+//! of the one before and more, so there are at most as many as a series has labels. Each added
 //! label needs one iterator.
 //!
 //! # Removed and replaced labels

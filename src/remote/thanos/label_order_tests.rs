@@ -155,8 +155,8 @@ fn sort_over_the_memory_limit_fails() {
     let all: Vec<Labels> = (0..100).map(|i| labels(&[("a".into(), format!("{i:03}"))])).collect();
     let rewrite = LabelRewrite::new(&ExternalLabels::new([("b", "c")]).unwrap(), &["a".to_owned()]);
     let budget = SortBudget { max_bytes: 10_000, with_chunks: 5_000 };
-    let refused = sorted(&all, &rewrite, budget).map(|all| all.len());
-    assert!(matches!(refused, Err(RemoteReadError::AnswerLimit(10_000))), "{refused:?}");
+    let result = sorted(&all, &rewrite, budget).map(|all| all.len());
+    assert!(matches!(result, Err(RemoteReadError::AnswerLimit(10_000))), "{result:?}");
     let mut taker = All { reserved: 0 };
     let few = sort_buffered(all[..10].iter().map(named), &rewrite, budget, &mut taker).unwrap();
     assert_eq!(

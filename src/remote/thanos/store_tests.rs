@@ -218,6 +218,6 @@ fn external_label_matchers_decide_the_response() {
     assert_eq!(with(("cluster", "b")), 0);
     let only = pb::LabelMatcher { r#type: 0, name: "cluster".into(), value: "a".into() };
     let request = pb::SeriesRequest { matchers: vec![only], ..everything() };
-    let refused = read_series(&source, &request, &mut Taken::default());
-    assert!(matches!(refused, Err(StoreSeriesError::NoMatchers)), "{refused:?}");
+    let result = read_series(&source, &request, &mut Taken::default());
+    assert!(matches!(result, Err(StoreSeriesError::NoMatchers)), "{result:?}");
 }

@@ -1,4 +1,4 @@
-//! Decoder of the 2.0 message `Sample`, which has a start_timestamp timestamp in addition to the 1.0 fields.
+//! Decoder of the 2.0 message `Sample`: the 1.0 fields and a start timestamp.
 
 use crate::model::sample::{Sample, SampleValue};
 use crate::remote::protobuf::{DecodeMessageError, MAX_DEPTH, MessageCursor, WireType};

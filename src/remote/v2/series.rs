@@ -33,7 +33,7 @@ pub(crate) const SAMPLES_KEY: u8 = 0x12;
 pub(crate) struct SeriesSpanV2 {
     pub(crate) start: u32,
     pub(crate) end: u32,
-    /// Start of the first label_bytes run of references, after its key and length.
+    /// Start of the first packed run of references, after its key and length.
     pub(crate) refs_start: u32,
     pub(crate) refs_end: u32,
     /// Number of all references.
@@ -41,7 +41,7 @@ pub(crate) struct SeriesSpanV2 {
     pub(crate) samples: u32,
     pub(crate) histograms: u32,
     pub(crate) exemplars: u32,
-    /// `true` if there are references invalid of that run.
+    /// `true` if there are references outside of that run.
     pub(crate) has_scattered_refs: bool,
     pub(crate) has_metadata: bool,
 }
