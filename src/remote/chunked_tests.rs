@@ -45,7 +45,7 @@ impl FrameSink for Kept {
     }
 }
 
-fn asked(
+fn read(
     db: &Db,
     request: &pb::ReadRequest,
     limits: ReadLimits,
@@ -95,7 +95,7 @@ fn responses_equal_prometheus_byte_for_byte() {
             continue;
         }
         streamed += 1;
-        let (sent, body) = asked(&db, &request, limits);
+        let (sent, body) = read(&db, &request, limits);
         let theirs = golden(&format!("{number:02}.response.body"));
         let (ours, expected) = (messages(&body), messages(&theirs));
         assert_eq!(sent.unwrap().frames as usize, expected.len(), "{number}");
@@ -120,13 +120,13 @@ fn series_is_split_at_the_frame_limit() {
         ..Default::default()
     }]);
     let whole =
-        messages(&asked(&db, &everything("long"), LIMITS).1).remove(0).chunked_series.remove(0);
+        messages(&read(&db, &everything("long"), LIMITS).1).remove(0).chunked_series.remove(0);
     assert_eq!(whole.labels, labels);
     assert!(whole.chunks.len() > 20);
     let labels_len: usize = labels.iter().map(Message::encoded_len).sum();
     for frame_bytes in [1, labels_len, labels_len + 1, 1000, 3000, 10_000] {
         let split =
-            messages(&asked(&db, &everything("long"), ReadLimits { frame_bytes, ..LIMITS }).1);
+            messages(&read(&db, &everything("long"), ReadLimits { frame_bytes, ..LIMITS }).1);
         let most = frame_bytes as i64 - labels_len as i64;
         for (at, frame) in split.iter().enumerate() {
             assert_eq!(
@@ -160,7 +160,7 @@ fn invalid_later_query_sends_nothing() {
     let (db, _dir) = golden_db();
     let mut request = everything(".+");
     request.queries.push(pb::Query { ..everything("(").queries.remove(0) });
-    let (sent, body) = asked(&db, &request, LIMITS);
+    let (sent, body) = read(&db, &request, LIMITS);
     assert!(matches!(sent, Err(RemoteReadError::Matcher(_))));
     assert!(body.is_empty());
 }
@@ -170,7 +170,7 @@ fn queries_are_indexed_and_disconnect_ends_response() {
     let (db, _dir) = golden_db();
     let mut request = everything("golden_gauge");
     request.queries.extend(everything("golden_counter_total").queries);
-    let (sent, body) = asked(&db, &request, LIMITS);
+    let (sent, body) = read(&db, &request, LIMITS);
     let found: Vec<_> = messages(&body).iter().map(|frame| frame.query_index).collect();
     assert_eq!(found, [0, 1]);
     assert_eq!(sent.unwrap(), FrameCounts { frames: 2, chunks: 2 });
@@ -196,7 +196,7 @@ fn empty_series_is_skipped_and_negative_times_kept() {
     appender.commit().unwrap();
     let mut request = everything("x");
     let chunks = |request: &pb::ReadRequest| -> Vec<(i64, i64)> {
-        let frames = messages(&asked(&db, request, LIMITS).1);
+        let frames = messages(&read(&db, request, LIMITS).1);
         let chunks = frames.iter().flat_map(|frame| &frame.chunked_series[0].chunks);
         chunks.map(|chunk| (chunk.min_time_ms, chunk.max_time_ms)).collect()
     };

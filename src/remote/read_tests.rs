@@ -16,12 +16,12 @@ const UNLIMITED: ReadLimits = ReadLimits {
     readable: SupportedEncodings::Baseline,
 };
 
-fn unpack(pieces: &[u8]) -> pb::ReadResponse {
+fn decode_response(pieces: &[u8]) -> pb::ReadResponse {
     pb::ReadResponse::decode(&snap::raw::Decoder::new().decompress_vec(pieces).unwrap()[..])
         .unwrap()
 }
 
-fn asked(
+fn read(
     db: &Db,
     request: &pb::ReadRequest,
     limits: ReadLimits,
@@ -31,16 +31,16 @@ fn asked(
         request,
         &mut |_| Ok(()),
     )
-    .map(|answer| unpack(&answer.pieces.concat()))
+    .map(|answer| decode_response(&answer.pieces.concat()))
 }
 
 /// Normalizes a histogram: non-empty buckets, each in its own span, and only the gauge hint.
 ///
 /// The rest depends on chunk boundaries.
-fn said(histogram: &pb::Histogram) -> pb::Histogram {
-    let mut said = histogram.clone();
+fn normalized(histogram: &pb::Histogram) -> pb::Histogram {
+    let mut normalized = histogram.clone();
     if histogram.reset_hint != 3 {
-        said.reset_hint = 0;
+        normalized.reset_hint = 0;
     }
     let filled = |spans: &[pb::BucketSpan], deltas: &[i64], counts: &[f64]| {
         let indices = spans.iter().scan(0, |next, span| {
@@ -62,15 +62,21 @@ fn said(histogram: &pb::Histogram) -> pb::Histogram {
     let spans = |indices: Vec<i32>| {
         indices.into_iter().map(|offset| pb::BucketSpan { offset, length: 1 }).collect()
     };
-    let (indices, counts) =
-        filled(&said.positive_spans, &said.positive_deltas, &said.positive_counts);
-    (said.positive_spans, said.positive_deltas, said.positive_counts) =
+    let (indices, counts) = filled(
+        &normalized.positive_spans,
+        &normalized.positive_deltas,
+        &normalized.positive_counts,
+    );
+    (normalized.positive_spans, normalized.positive_deltas, normalized.positive_counts) =
         (spans(indices), Vec::new(), counts);
-    let (indices, counts) =
-        filled(&said.negative_spans, &said.negative_deltas, &said.negative_counts);
-    (said.negative_spans, said.negative_deltas, said.negative_counts) =
+    let (indices, counts) = filled(
+        &normalized.negative_spans,
+        &normalized.negative_deltas,
+        &normalized.negative_counts,
+    );
+    (normalized.negative_spans, normalized.negative_deltas, normalized.negative_counts) =
         (spans(indices), Vec::new(), counts);
-    said
+    normalized
 }
 
 /// Sorts the series of each result, which Prometheus need not do, and turns -0 into 0, as its
@@ -86,7 +92,7 @@ fn sorted(response: &pb::ReadResponse) -> Vec<Vec<pb::TimeSeries>> {
             .for_each(|sample| sample.value += 0.0);
         all.iter_mut()
             .flat_map(|series| &mut series.histograms)
-            .for_each(|histogram| *histogram = said(histogram));
+            .for_each(|histogram| *histogram = normalized(histogram));
         all
     };
     response.results.iter().map(series).collect()
@@ -109,8 +115,8 @@ fn responses_equal_prometheus() {
     let mut histograms = 0;
     for number in ["10", "12", "14", "16"] {
         let request = decode_request(&golden(&format!("{number}.request.body"))).unwrap();
-        let ours = sorted(&asked(&db, &request, UNLIMITED).unwrap());
-        let theirs = sorted(&unpack(&golden(&format!("{number}.response.body"))));
+        let ours = sorted(&read(&db, &request, UNLIMITED).unwrap());
+        let theirs = sorted(&decode_response(&golden(&format!("{number}.response.body"))));
         // Compared as text, in which a NaN is equal to itself.
         for (ours, theirs) in ours.iter().flatten().zip(theirs.iter().flatten()) {
             assert_eq!(format!("{:?}", ours.labels), format!("{:?}", theirs.labels), "{number}");
@@ -151,9 +157,9 @@ fn sample_limit_counts_histograms() {
     .samples;
     assert_eq!(all as usize, known_lines().iter().filter(|line| line["labels"].is_null()).count());
     let limit = |samples| ReadLimits { samples: Some(samples), ..UNLIMITED };
-    assert!(asked(&db, &everything(), limit(all)).is_ok());
+    assert!(read(&db, &everything(), limit(all)).is_ok());
     assert!(matches!(
-        asked(&db, &everything(), limit(all - 1)),
+        read(&db, &everything(), limit(all - 1)),
         Err(RemoteReadError::SampleLimit(_))
     ));
 }
@@ -162,7 +168,7 @@ fn sample_limit_counts_histograms() {
 fn response_keeps_value_bits() {
     let known = golden_series();
     let (db, _dir) = db_with(known.clone());
-    let response = asked(&db, &everything(), UNLIMITED).unwrap();
+    let response = read(&db, &everything(), UNLIMITED).unwrap();
     let bits = |series: &pb::TimeSeries| {
         series.samples.iter().map(|s| (s.timestamp, s.value.to_bits())).collect::<Vec<_>>()
     };
@@ -210,13 +216,13 @@ fn long_series_is_written_in_parts() {
         })
         .into();
     let (db, _dir) = db_with(all.clone());
-    let response = asked(&db, &everything(), UNLIMITED).unwrap();
+    let response = read(&db, &everything(), UNLIMITED).unwrap();
     assert_eq!(response.results[0].timeseries, all);
 
     let few = ReadLimits { samples: Some(long as u64), ..UNLIMITED };
-    assert!(matches!(asked(&db, &everything(), few), Err(RemoteReadError::SampleLimit(_))));
+    assert!(matches!(read(&db, &everything(), few), Err(RemoteReadError::SampleLimit(_))));
     let small = ReadLimits { answer_bytes: 10_000, ..UNLIMITED };
-    assert!(matches!(asked(&db, &everything(), small), Err(RemoteReadError::AnswerLimit(10_000))));
+    assert!(matches!(read(&db, &everything(), small), Err(RemoteReadError::AnswerLimit(10_000))));
     let mut left = 2;
     let stopped = read_samples(
         ReadSource { db: &db, external: ExternalLabels::default(), limits: UNLIMITED },
@@ -253,7 +259,7 @@ fn invalid_requests_have_distinct_errors() {
         let mut request = everything();
         request.queries[0].matchers[0] =
             pb::LabelMatcher { r#type: kind, name: "a".into(), value: value.into() };
-        asked(&db, &request, UNLIMITED)
+        read(&db, &request, UNLIMITED)
     };
     assert!(matches!(with_matcher(2, "("), Err(RemoteReadError::Matcher(_))));
     assert!(matches!(with_matcher(9, "x"), Err(RemoteReadError::MatcherType(9))));
@@ -265,14 +271,14 @@ fn invalid_requests_have_distinct_errors() {
         decode_request(b"\xff\xff\xff\xff\x0f"),
         Err(RemoteReadError::TooLarge { .. })
     ));
-    let packed = |bytes: &[u8]| snap::raw::Encoder::new().compress_vec(bytes).unwrap();
-    assert!(matches!(decode_request(&packed(b"\xff")), Err(RemoteReadError::Malformed(_))));
+    let compressed = |bytes: &[u8]| snap::raw::Encoder::new().compress_vec(bytes).unwrap();
+    assert!(matches!(decode_request(&compressed(b"\xff")), Err(RemoteReadError::Malformed(_))));
     let many = pb::ReadRequest {
         queries: vec![pb::Query::default(); 1001],
         accepted_response_types: Vec::new(),
     };
     assert!(matches!(
-        decode_request(&packed(&many.encode_to_vec())),
+        decode_request(&compressed(&many.encode_to_vec())),
         Err(RemoteReadError::TooMany { .. })
     ));
     assert!(matches!(

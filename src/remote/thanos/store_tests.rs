@@ -69,7 +69,7 @@ fn everything() -> pb::SeriesRequest {
     }
 }
 
-fn asked(source: &ReadSource<'_>, request: &pb::SeriesRequest) -> Taken {
+fn read(source: &ReadSource<'_>, request: &pb::SeriesRequest) -> Taken {
     let mut taken = Taken::default();
     read_series(source, request, &mut taken).unwrap();
     taken
@@ -140,12 +140,12 @@ fn chunks_contain_all_samples_of_all_kinds() {
     let (db, _dir) = golden_db();
     let external = [("cluster", "a"), ("replica", "0")];
     let source = source(&db, &external);
-    let taken = asked(&source, &everything());
+    let taken = read(&source, &everything());
     let series = taken.series();
     assert!(series.len() > 10 && taken.0.len() == series.len());
     assert!(series.iter().map(labels).is_sorted());
     assert_eq!(without_hints(points(&series)), without_hints(stored(&db, &source.external)));
-    let batched = asked(&source, &pb::SeriesRequest { response_batch_size: 4, ..everything() });
+    let batched = read(&source, &pb::SeriesRequest { response_batch_size: 4, ..everything() });
     assert_eq!(batched.series(), series);
     assert!(batched.0.len() < series.len());
 }
@@ -154,14 +154,14 @@ fn chunks_contain_all_samples_of_all_kinds() {
 fn response_matches_the_request() {
     let (db, _dir) = golden_db();
     let source = source(&db, &[("cluster", "a"), ("replica", "0")]);
-    let all = asked(&source, &everything()).series();
-    let skipped = asked(&source, &pb::SeriesRequest { skip_chunks: true, ..everything() }).series();
+    let all = read(&source, &everything()).series();
+    let skipped = read(&source, &pb::SeriesRequest { skip_chunks: true, ..everything() }).series();
     assert_eq!(
         skipped.iter().map(labels).collect::<Vec<_>>(),
         all.iter().map(labels).collect::<Vec<_>>()
     );
     assert!(skipped.iter().all(|series| series.chunks.is_empty()));
-    assert_eq!(asked(&source, &pb::SeriesRequest { limit: 3, ..everything() }).series(), all[..3]);
+    assert_eq!(read(&source, &pb::SeriesRequest { limit: 3, ..everything() }).series(), all[..3]);
     let shards = (0..3).flat_map(|shard_index| {
         let shard_info = Some(pb::ShardInfo {
             shard_index,
@@ -169,19 +169,19 @@ fn response_matches_the_request() {
             by: false,
             labels: vec!["i".into()],
         });
-        asked(&source, &pb::SeriesRequest { shard_info, ..everything() }).series()
+        read(&source, &pb::SeriesRequest { shard_info, ..everything() }).series()
     });
     let mut shards: Vec<_> = shards.collect();
     shards.sort_by_key(labels);
     assert_eq!(shards, all);
     let unreplicated =
         pb::SeriesRequest { without_replica_labels: vec!["replica".into()], ..everything() };
-    let series = asked(&source, &unreplicated).series();
+    let series = read(&source, &unreplicated).series();
     assert_eq!(series.len(), all.len());
     assert!(series.iter().all(|series| labels(series).get("replica").is_none()));
     // `i` is a label of stored series; without it their order changes.
     let renamed = pb::SeriesRequest { without_replica_labels: vec!["i".into()], ..everything() };
-    let series = asked(&source, &renamed).series();
+    let series = read(&source, &renamed).series();
     assert_eq!(series.len(), all.len());
     assert!(series.iter().map(labels).is_sorted());
     let points_of =
@@ -193,7 +193,7 @@ fn response_matches_the_request() {
 fn series_is_selected_again_by_labels() {
     let (db, _dir) = golden_db();
     let source = source(&db, &[]);
-    let all = asked(&source, &everything()).series();
+    let all = read(&source, &everything()).series();
     for one in &all {
         let found = super::select_one(&source, &labels(one), TimeRange::ALL).unwrap().unwrap();
         assert_eq!((found.labels(), found.chunks().len() > 0), (&labels(one), true));
@@ -212,7 +212,7 @@ fn external_label_matchers_decide_the_response() {
             pb::LabelMatcher { r#type: 0, name: matcher.0.into(), value: matcher.1.into() };
         let mut request = everything();
         request.matchers.push(matcher);
-        asked(&source, &request).series().len()
+        read(&source, &request).series().len()
     };
     assert!(with(("cluster", "a")) > 10);
     assert_eq!(with(("cluster", "b")), 0);
