@@ -1,7 +1,8 @@
-//! How much is let in at once: bytes in flight, and requests at work or waiting.
+//! Admission control: byte budgets and concurrency limits.
 //!
-//! Both say no at once rather than let a client wait without bound; no means 503, and a sender repeats. Only streams, of which there are few,
-//! wait for a while: they hold back their sender by that, and a quarter of the memory is left to those who can't wait.
+//! Unary requests fail at once when a byte budget is exhausted; the response is 503 and the sender
+//! retries. Write streams wait for memory for a bounded time, which slows their senders down. They
+//! leave a quarter of the budget to the requests that cannot wait.
 
 use crate::metrics::registry::Registry;
 use std::pin::pin;
@@ -10,7 +11,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
-/// Memory for all bodies, or for all answers. Shared by cloning.
+/// Byte budget for all request bodies or for all responses. Clones share it.
 #[derive(Clone, Debug)]
 pub struct ByteBudget {
     taken: Arc<AtomicUsize>,
@@ -18,35 +19,36 @@ pub struct ByteBudget {
     limit: usize,
 }
 
-/// Bytes that are taken from the budget, and given back when this is dropped.
+/// Bytes taken from a budget. Dropping it returns them.
 #[derive(Debug)]
 pub struct Reservation {
     budget: ByteBudget,
     bytes: usize,
 }
 
-/// The budget is used up.
+/// Error of a reservation that exceeds the budget.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("too many bytes in flight")]
 pub struct BudgetExhausted;
 
 impl ByteBudget {
-    /// A budget of `limit` bytes.
+    /// Creates a budget of `limit` bytes.
     #[must_use]
     pub fn new(limit: usize) -> Self {
         Self { taken: Arc::default(), released: Arc::default(), limit }
     }
 
-    /// Registers how much is taken, of what and under which name.
+    /// Registers the gauges `name` (bytes in use) and `name_limit`; `what` names the bytes in the
+    /// help.
     pub fn register(&self, registry: &mut Registry, name: &str, what: &str) {
         let (taken, limit) = (self.taken.clone(), self.limit);
         let help = format!("Bytes of {what} in memory.");
         registry.gauge_fn(name, &help, move || taken.load(Ordering::Relaxed) as f64);
-        let help = format!("Most bytes of {what} in memory: half of --web.max-bytes-in-flight.");
+        let help = format!("Maximum bytes of {what} in memory: half of --web.max-bytes-in-flight.");
         registry.gauge_fn(&format!("{name}_limit"), &help, move || limit as f64);
     }
 
-    /// A reservation of nothing, to be extended.
+    /// Returns an empty reservation.
     #[must_use]
     pub fn reserve(&self) -> Reservation {
         Reservation { budget: self.clone(), bytes: 0 }
@@ -54,51 +56,52 @@ impl ByteBudget {
 }
 
 impl Reservation {
-    /// Takes `bytes` more.
+    /// Reserves `bytes` more.
     ///
     /// # Errors
-    /// [`BudgetExhausted`]; nothing more is taken then.
+    /// [`BudgetExhausted`] if the budget has fewer bytes; the reservation is unchanged.
     pub fn extend(&mut self, bytes: usize) -> Result<(), BudgetExhausted> {
         self.extend_up_to(bytes, self.budget.limit)
     }
 
-    /// Takes `bytes` more as soon as that leaves a quarter of the budget to those who can't wait; only what is larger may have all of it.
+    /// Reserves `bytes` more as soon as that leaves a quarter of the budget to callers that cannot
+    /// wait. A larger reservation is granted once no other reservation holds memory.
     ///
     /// # Errors
-    /// [`BudgetExhausted`] after `max_wait`; nothing more is taken then.
+    /// [`BudgetExhausted`] after `max_wait`; the reservation is unchanged.
     pub async fn extend_within(
         &mut self,
         bytes: usize,
-        patience: Duration,
+        max_wait: Duration,
     ) -> Result<(), BudgetExhausted> {
         let ByteBudget { limit, released, .. } = self.budget.clone();
-        let most = (limit - limit / 4).max(self.bytes.saturating_add(bytes)).min(limit);
+        let max_taken = (limit - limit / 4).max(self.bytes.saturating_add(bytes)).min(limit);
         let extended = async {
             loop {
                 let mut released = pin!(released.notified());
-                // From here on a release is heard of, so that none is missed after the try.
+                // Register before the attempt: a release between the two must not be missed.
                 released.as_mut().enable();
-                if self.extend_up_to(bytes, most).is_ok() {
+                if self.extend_up_to(bytes, max_taken).is_ok() {
                     return;
                 }
                 released.await;
             }
         };
-        tokio::time::timeout(patience, extended).await.map_err(|_| BudgetExhausted)
+        tokio::time::timeout(max_wait, extended).await.map_err(|_| BudgetExhausted)
     }
 
-    /// Gives `bytes` of it back, or all of it where that is less.
+    /// Returns `bytes` to the budget, or all reserved bytes if there are fewer.
     pub fn shrink(&mut self, bytes: usize) {
         let bytes = bytes.min(self.bytes);
         self.bytes -= bytes;
         drop(Self { budget: self.budget.clone(), bytes });
     }
 
-    fn extend_up_to(&mut self, bytes: usize, most: usize) -> Result<(), BudgetExhausted> {
+    fn extend_up_to(&mut self, bytes: usize, max_taken: usize) -> Result<(), BudgetExhausted> {
         self.budget
             .taken
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |taken| {
-                taken.checked_add(bytes).filter(|sum| *sum <= most)
+                taken.checked_add(bytes).filter(|sum| *sum <= max_taken)
             })
             .map_err(|_| BudgetExhausted)?;
         self.bytes += bytes;
@@ -115,33 +118,33 @@ impl Drop for Reservation {
     }
 }
 
-/// So many at work, so many waiting for their turn.
+/// Concurrency limit: a number of requests run, a number of requests wait, each for a bounded time.
 #[derive(Debug)]
 pub struct ConcurrencyLimiter {
     size: usize,
     permits: Arc<Semaphore>,
     waiting: Arc<AtomicUsize>,
-    /// How many were not let in.
+    /// Number of rejected requests.
     rejected: Arc<AtomicU64>,
     queue: QueueLimits,
 }
 
-/// How many may wait before a gate, and for how long.
+/// Limits of the queue of a [`ConcurrencyLimiter`].
 #[derive(Clone, Copy, Debug)]
 pub struct QueueLimits {
-    /// Requests.
+    /// Maximum number of waiting requests.
     pub max_waiting: usize,
-    /// Time for each.
+    /// Maximum time that a request waits.
     pub max_wait: Duration,
 }
 
-/// As many wait already as may, or it took too long.
+/// Error of a request that found the queue full or waited too long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("too many requests at once")]
 pub struct Overloaded;
 
 impl ConcurrencyLimiter {
-    /// A gate for `at_work` requests.
+    /// Creates a limiter that lets `at_work` requests run.
     #[must_use]
     pub fn new(at_work: usize, queue: QueueLimits) -> Self {
         let size = at_work.min(Semaphore::MAX_PERMITS);
@@ -154,36 +157,37 @@ impl ConcurrencyLimiter {
         }
     }
 
-    /// Registers how many are at work, wait, and were refused, what they are and under which name.
+    /// Registers the metrics of the limiter under `name`; `what` names the requests in the help
+    /// texts.
     pub fn register(&self, registry: &mut Registry, name: &str, what: &str) {
         let (size, at_work) = (self.size, self.permits.clone());
-        let help = format!("{what} that are at work.");
+        let help = format!("{what} in flight.");
         registry.gauge_fn(name, &help, move || (size - at_work.available_permits()) as f64);
-        let help = format!("{what} that may be at work at once.");
+        let help = format!("{what} that may run concurrently.");
         registry.gauge_fn(&format!("{name}_limit"), &help, move || size as f64);
         let waiting = self.waiting.clone();
-        let help = format!("{what} that wait for their turn.");
+        let help = format!("{what} that wait for a permit.");
         registry.gauge_fn(&format!("{name}_waiting"), &help, move || {
             waiting.load(Ordering::Relaxed) as f64
         });
-        let refused = self.rejected.clone();
-        let help = format!("{what} that were refused because too many were at work or waited.");
+        let rejected = self.rejected.clone();
+        let help = format!("{what} that were rejected because too many ran or waited.");
         registry.counter_fn(&format!("{name}_rejected_total"), &help, move || {
-            refused.load(Ordering::Relaxed) as f64
+            rejected.load(Ordering::Relaxed) as f64
         });
     }
 
-    /// How many are at work now.
+    /// Returns the number of running requests.
     #[cfg(test)]
     #[must_use]
     pub fn in_flight(&self) -> usize {
         self.size - self.permits.available_permits()
     }
 
-    /// Goes through without a place in the queue: for those whose number is bounded otherwise.
+    /// Waits for a permit outside the queue, for callers whose number is limited otherwise.
     ///
     /// # Errors
-    /// [`Overloaded`] where it took too long.
+    /// [`Overloaded`] if no permit is free within the maximum wait.
     pub async fn acquire_unqueued(&self) -> Result<OwnedSemaphorePermit, Overloaded> {
         match tokio::time::timeout(self.queue.max_wait, self.permits.clone().acquire_owned()).await
         {
@@ -197,27 +201,28 @@ impl ConcurrencyLimiter {
         Overloaded
     }
 
-    /// Goes through, at once or when it is this request's turn; the permit is for as long as it works.
+    /// Waits in the queue for a permit, which the request holds while it runs.
     ///
     /// # Errors
-    /// [`Overloaded`].
+    /// [`Overloaded`] if the queue is full, or no permit is free within the maximum wait.
     pub async fn acquire(&self) -> Result<OwnedSemaphorePermit, Overloaded> {
         if let Ok(permit) = self.permits.clone().try_acquire_owned() {
             return Ok(permit);
         }
-        let _place = QueueSlot::try_acquire(self).ok_or_else(|| self.count_rejection())?;
+        let _slot = QueueSlot::try_acquire(self).ok_or_else(|| self.count_rejection())?;
         self.acquire_unqueued().await
     }
 }
 
-/// A place before the gate, given up also by a client that goes away.
+/// Slot in the queue. Dropping it frees the slot, also if the client disconnects.
 struct QueueSlot<'a>(&'a ConcurrencyLimiter);
 
 impl<'a> QueueSlot<'a> {
-    fn try_acquire(gate: &'a ConcurrencyLimiter) -> Option<Self> {
-        let place = Self(gate);
-        // Counted first, so that the drop gives back what was taken also where it was too much.
-        (gate.waiting.fetch_add(1, Ordering::Relaxed) < gate.queue.max_waiting).then_some(place)
+    fn try_acquire(limiter: &'a ConcurrencyLimiter) -> Option<Self> {
+        let slot = Self(limiter);
+        // Count before the check: the drop of a rejected slot then subtracts what was added.
+        (limiter.waiting.fetch_add(1, Ordering::Relaxed) < limiter.queue.max_waiting)
+            .then_some(slot)
     }
 }
 
@@ -235,7 +240,7 @@ mod tests {
     use std::time::Duration;
 
     #[test]
-    fn a_budget_gets_back_what_was_taken() {
+    fn dropped_reservation_returns_its_bytes() {
         let budget = ByteBudget::new(10);
         let mut first = budget.reserve();
         first.extend(4).unwrap();
@@ -250,7 +255,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_can_wait_gets_what_is_given_back_and_leaves_a_quarter() {
+    async fn waiting_reservation_leaves_a_quarter_of_the_budget() {
         let budget = ByteBudget::new(100);
         let mut first = budget.reserve();
         first.extend(70).unwrap();
@@ -273,35 +278,35 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn beyond_those_at_work_and_those_waiting_nobody_is_let_in() {
-        let gate = ConcurrencyLimiter::new(
+    async fn request_beyond_running_and_waiting_is_rejected() {
+        let limiter = ConcurrencyLimiter::new(
             1,
             QueueLimits { max_waiting: 1, max_wait: Duration::from_secs(60) },
         );
-        let at_work = gate.acquire().await.unwrap();
-        let mut waiting = Box::pin(gate.acquire());
+        let at_work = limiter.acquire().await.unwrap();
+        let mut waiting = Box::pin(limiter.acquire());
         assert!(now(&mut waiting).await.is_none());
-        assert!(matches!(gate.acquire().await, Err(Overloaded)));
+        assert!(matches!(limiter.acquire().await, Err(Overloaded)));
         drop(waiting);
-        assert_eq!(gate.waiting.load(Ordering::Relaxed), 0);
-        let mut waiting = Box::pin(gate.acquire());
+        assert_eq!(limiter.waiting.load(Ordering::Relaxed), 0);
+        let mut waiting = Box::pin(limiter.acquire());
         assert!(now(&mut waiting).await.is_none());
         drop(at_work);
         drop(waiting.await.unwrap());
     }
 
     #[tokio::test]
-    async fn nobody_waits_for_ever() {
-        let gate = ConcurrencyLimiter::new(
+    async fn waiting_request_is_rejected_after_max_wait() {
+        let limiter = ConcurrencyLimiter::new(
             1,
             QueueLimits { max_waiting: 1, max_wait: Duration::from_millis(20) },
         );
-        let _at_work = gate.acquire().await.unwrap();
-        assert!(matches!(gate.acquire().await, Err(Overloaded)));
-        assert_eq!(gate.waiting.load(Ordering::Relaxed), 0);
+        let _at_work = limiter.acquire().await.unwrap();
+        assert!(matches!(limiter.acquire().await, Err(Overloaded)));
+        assert_eq!(limiter.waiting.load(Ordering::Relaxed), 0);
     }
 
-    /// What a future is ready with now.
+    /// Polls `future` once and returns its output if it is ready.
     async fn now<F: Future + Unpin>(future: &mut F) -> Option<F::Output> {
         std::future::poll_fn(|cx| match std::pin::Pin::new(&mut *future).poll(cx) {
             Poll::Ready(output) => Poll::Ready(Some(output)),

@@ -1,7 +1,7 @@
-//! Limit of what one client holds at once, so that no client holds everything.
+//! Limit per client, so that no single client holds all permits.
 //!
-//! A client is an IPv4 address or an IPv6 network of 64 bits, which is what one machine is usually
-//! given. The mutex is held only to count.
+//! A client is an IPv4 address or an IPv6 network of 64 bits: the prefix that a host usually gets.
+//! The mutex is held only to count.
 
 use crate::metrics::registry::Registry;
 use parking_lot::Mutex;
@@ -10,11 +10,11 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Address of the client of a request; an extension that its connection adds.
+/// Address of the client of a request, an extension that its connection adds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct PeerAddress(pub(crate) IpAddr);
 
-/// A client, as far as it can be told from others.
+/// Key of a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Client {
     Ipv4(Ipv4Addr),
@@ -26,7 +26,7 @@ enum Client {
 
 impl From<Option<PeerAddress>> for Client {
     fn from(address: Option<PeerAddress>) -> Self {
-        // A socket of both families shows IPv4 addresses as IPv6.
+        // A dual-stack socket reports IPv4 addresses as IPv4-mapped IPv6 addresses.
         match address.map(|PeerAddress(ip)| ip.to_canonical()) {
             Some(IpAddr::V4(ip)) => Self::Ipv4(ip),
             Some(IpAddr::V6(ip)) => Self::Ipv6((ip.to_bits() >> 64) as u64),
@@ -35,7 +35,7 @@ impl From<Option<PeerAddress>> for Client {
     }
 }
 
-/// The limit. Shared by cloning.
+/// Limit of permits per client. Clones share it.
 #[derive(Clone, Debug)]
 pub struct ClientLimit {
     max: usize,
@@ -43,7 +43,7 @@ pub struct ClientLimit {
     rejected: Arc<AtomicU64>,
 }
 
-/// One of the permits of a client; given back when this is dropped.
+/// Permit of a client. Dropping it returns the permit.
 #[derive(Debug)]
 pub(crate) struct ClientPermit {
     client: Client,
@@ -51,30 +51,30 @@ pub(crate) struct ClientPermit {
 }
 
 impl ClientLimit {
-    /// A limit of `max` permits per client.
+    /// Creates a limit of `max` permits per client.
     #[must_use]
     pub fn new(max: usize) -> Self {
         Self { max, held: Arc::default(), rejected: Arc::default() }
     }
 
-    /// Registers the limit and the number of rejections under `name`.
+    /// Registers the limit and the number of rejections under `name`; `what` names the permits.
     pub fn register(&self, registry: &mut Registry, name: &str, what: &str) {
         let max = self.max;
         let help = format!("Maximum number of {what} per client.");
         registry.gauge_fn(&format!("{name}_per_client_limit"), &help, move || max as f64);
         let rejected = self.rejected.clone();
-        let help = format!("Rejected {what} whose client had as many as it may have.");
+        let help = format!("Rejected {what} of clients that were at their limit.");
         let name = format!("{name}_per_client_rejected_total");
         registry.counter_fn(&name, &help, move || rejected.load(Ordering::Relaxed) as f64);
     }
 
-    /// Returns the number of permits that a client may hold.
+    /// Returns the maximum number of permits per client.
     #[must_use]
     pub fn max(&self) -> usize {
         self.max
     }
 
-    /// Returns a permit, or `None` if the client holds all that it may hold.
+    /// Returns a permit, or `None` if the client is at its limit.
     pub(crate) fn acquire(&self, address: Option<PeerAddress>) -> Option<ClientPermit> {
         let client = Client::from(address);
         let mut held = self.held.lock();
@@ -93,7 +93,7 @@ impl Drop for ClientPermit {
         let mut held = self.held.lock();
         match held.get_mut(&self.client) {
             Some(count) if *count > 1 => *count -= 1,
-            // No entry stays for a client without permits, so that the map is bounded by the
+            // Remove the entry of a client without permits, so that the map cannot outgrow the
             // permits.
             _ => drop(held.remove(&self.client)),
         }
@@ -109,10 +109,10 @@ mod tests {
     }
 
     #[test]
-    fn client_gets_its_share_and_no_more() {
+    fn client_beyond_its_limit_gets_no_permit() {
         let limit = ClientLimit::new(2);
         let first = limit.acquire(peer("192.0.2.1")).unwrap();
-        // The same client through a socket of both families.
+        // The same client through a dual-stack socket.
         let _second = limit.acquire(peer("::ffff:192.0.2.1")).unwrap();
         assert!(limit.acquire(peer("192.0.2.1")).is_none());
         assert!(limit.acquire(peer("192.0.2.2")).is_some());

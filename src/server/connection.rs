@@ -1,18 +1,17 @@
 //! Timeouts of a connection, enforced on its stream.
 //!
-//! | timeout    | from                                  | until                                    |
-//! |------------|---------------------------------------|------------------------------------------|
-//! | first byte | the accept                            | the first byte read                      |
-//! | idle       | the last byte read or written         | the next one                             |
-//! | backlog    | the first write that had to wait      | a write that the client takes whole      |
-//! | head       | the first byte of an HTTP/1.1 request | the service's call (`RequestProgress`) |
+//! | timeout    | starts at                             | ends at                                 |
+//! |------------|---------------------------------------|-----------------------------------------|
+//! | first byte | the accept                            | the first byte read                     |
+//! | idle       | the last byte read or written         | the next byte                           |
+//! | backlog    | the first write that had to wait      | a write that the client takes in full   |
+//! | head       | the first byte of an HTTP/1.1 request | the call of the service                 |
 //!
-//! The backlog timeout is as long as the idle timeout, so that a client that takes a byte now and
-//! then holds nothing for ever (64 KiB or so are offered at once). HTTP/2 has no head timeout: its
-//! connections are silent between streams, except for control frames.
+//! The backlog timeout equals the idle timeout. It stops a client that reads a byte now and then
+//! from holding a response forever; about 64 KiB are offered per write. HTTP/2 has no head timeout:
+//! between streams its connections carry only control frames.
 //!
-//! Runs in the task of the connection; the timer is polled only when the connection would have to
-//! wait.
+//! The timer runs in the task of the connection and is polled only if the connection would wait.
 
 use std::io;
 use std::pin::Pin;
@@ -23,23 +22,23 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep};
 
-/// Maximum silence of a new connection.
+/// Maximum time until the first byte of a new connection.
 const FIRST_BYTE_TIMEOUT: Duration = Duration::from_secs(10);
-/// First bytes of an HTTP/2 connection. No request of HTTP/1.1 begins with `PRI`. Source: RFC 9113,
+/// First bytes of an HTTP/2 connection. No HTTP/1.1 request starts with `PRI`. Source: RFC 9113,
 /// section 3.4.
 const HTTP_2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// Timeouts of a connection.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ConnectionTimeouts {
-    /// Maximum time without a byte read or written, and for a client to take what it could not take
-    /// at once.
+    /// Maximum time without a byte read or written, and for a client to accept data that it did not
+    /// accept at once.
     pub(crate) idle: Duration,
     /// Maximum time for the head of an HTTP/1.1 request, from its first byte.
     pub(crate) head: Duration,
 }
 
-/// Requests of a connection: counted by its service, watched by its stream.
+/// Requests of a connection: its service counts them, its stream reads the counts.
 #[derive(Debug, Default)]
 pub(crate) struct RequestProgress {
     started: AtomicUsize,
@@ -47,7 +46,7 @@ pub(crate) struct RequestProgress {
 }
 
 impl RequestProgress {
-    /// Counts a request whose head is complete. It is active until the guard is dropped.
+    /// Counts a request with a complete head. The request is active until the guard is dropped.
     pub(crate) fn start(self: &Arc<Self>) -> ActiveRequest {
         self.started.fetch_add(1, Ordering::Relaxed);
         self.active.fetch_add(1, Ordering::Relaxed);
@@ -55,7 +54,7 @@ impl RequestProgress {
     }
 }
 
-/// A request without a complete response.
+/// Guard of a request whose response is not complete.
 #[derive(Debug)]
 pub(crate) struct ActiveRequest(Arc<RequestProgress>);
 
@@ -65,11 +64,12 @@ impl Drop for ActiveRequest {
     }
 }
 
-/// Protocol of a connection, as far as its bytes tell.
+/// Protocol of a connection, as far as the bytes read so far determine it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Protocol {
-    /// All bytes so far are this many of the HTTP/2 preface.
+    /// All bytes so far match the HTTP/2 preface.
     Unknown {
+        /// Number of matched bytes.
         matched: usize,
     },
     Http1,
@@ -77,7 +77,7 @@ enum Protocol {
 }
 
 impl Protocol {
-    /// Returns the protocol after `bytes` more.
+    /// Returns the protocol after reading `bytes`.
     fn after(self, bytes: &[u8]) -> Self {
         let Self::Unknown { matched } = self else { return self };
         let expected = &HTTP_2_PREFACE[matched..];
@@ -90,15 +90,15 @@ impl Protocol {
     }
 }
 
-/// A head of which the first byte has arrived.
+/// Head of a request whose first byte has arrived.
 #[derive(Debug)]
 struct ArrivingHead {
     deadline: Instant,
-    /// Requests before this one.
+    /// Number of requests that the connection started before this one.
     requests_before: usize,
 }
 
-/// A stream with timeouts.
+/// Stream with timeouts.
 #[derive(Debug)]
 pub(crate) struct IdleTimeoutStream<S> {
     stream: S,
@@ -106,7 +106,7 @@ pub(crate) struct IdleTimeoutStream<S> {
     progress: Arc<RequestProgress>,
     protocol: Protocol,
     deadline: Instant,
-    /// By when the client has to have taken what it could not take at once.
+    /// Deadline of the client for data that it did not accept at once.
     backlog: Option<Instant>,
     head: Option<ArrivingHead>,
     timer: Pin<Box<Sleep>>,
@@ -135,34 +135,34 @@ impl<S> IdleTimeoutStream<S> {
         self.deadline = Instant::now() + self.timeouts.idle;
     }
 
-    /// Starts the head timeout if `bytes` begin a request. Bytes that arrive while a request is
-    /// active belong to its body.
+    /// Starts the head timeout if `bytes` start a request. Bytes that arrive while a request is
+    /// active are part of its body.
     fn watch_head(&mut self, bytes: &[u8]) {
         self.protocol = self.protocol.after(bytes);
-        self.forget_complete_head();
+        self.clear_complete_head();
         if self.protocol == Protocol::Http2 {
             self.head = None;
         } else if self.head.is_none() && self.progress.active.load(Ordering::Relaxed) == 0 {
             let deadline = Instant::now() + self.timeouts.head;
             let requests_before = self.progress.started.load(Ordering::Relaxed);
             self.head = Some(ArrivingHead { deadline, requests_before });
-            // The timer stands at the idle timeout, which is later.
+            // The timer is set to the idle timeout, which is later.
             if self.timer.deadline() > deadline {
                 self.timer.as_mut().reset(deadline);
             }
         }
     }
 
-    fn forget_complete_head(&mut self) {
+    fn clear_complete_head(&mut self) {
         let started = self.progress.started.load(Ordering::Relaxed);
         self.head.take_if(|head| head.requests_before != started);
     }
 
-    /// Ready with an error once a deadline, as it stands now, is over.
+    /// Becomes ready with an error when the earliest current deadline has passed.
     fn poll_idle(&mut self, cx: &mut Context<'_>) -> Poll<io::Error> {
         loop {
             ready!(self.timer.as_mut().poll(cx));
-            self.forget_complete_head();
+            self.clear_complete_head();
             let head = self.head.as_ref().map(|head| head.deadline);
             let deadline = self.backlog.into_iter().chain(head).fold(self.deadline, Instant::min);
             if Instant::now() >= deadline {
@@ -174,7 +174,7 @@ impl<S> IdleTimeoutStream<S> {
                 };
                 return Poll::Ready(io::Error::new(io::ErrorKind::TimedOut, message));
             }
-            // Something moved since the timer was set.
+            // A deadline moved after the timer was set.
             self.timer.as_mut().reset(deadline);
         }
     }
@@ -202,7 +202,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for IdleTimeoutStream<S> {
 }
 
 impl<S: AsyncWrite + Unpin> IdleTimeoutStream<S> {
-    /// Notes what became of a write of `offered` bytes.
+    /// Updates the deadlines after a write of `offered` bytes.
     fn track_write(
         &mut self,
         cx: &mut Context<'_>,
@@ -218,7 +218,7 @@ impl<S: AsyncWrite + Unpin> IdleTimeoutStream<S> {
                 Poll::Ready(result)
             }
             Poll::Pending => {
-                // Never earlier than the timer stands, which is therefore early enough.
+                // This deadline is not earlier than the timer, so the timer needs no reset.
                 let deadline = Instant::now() + self.timeouts.idle;
                 self.backlog.get_or_insert(deadline);
                 self.poll_idle(cx).map(Err)
@@ -280,7 +280,7 @@ mod tests {
     }
 
     #[test]
-    fn protocol_is_known_after_the_first_other_byte_or_the_preface() {
+    fn protocol_is_known_after_other_byte_or_preface() {
         let unknown = Protocol::Unknown { matched: 0 };
         assert_eq!(unknown.after(b"G"), Protocol::Http1);
         assert_eq!(unknown.after(b"PR"), Protocol::Unknown { matched: 2 });
@@ -291,7 +291,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_connection_on_which_nothing_moves_is_given_up() {
+    async fn idle_connection_times_out() {
         let (mut client, server) = tokio::io::duplex(64);
         let mut server = limited(server);
         let started = Instant::now();
@@ -306,7 +306,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_client_that_reads_nothing_is_given_up() {
+    async fn client_that_reads_nothing_times_out() {
         let (_client, server) = tokio::io::duplex(64);
         let mut server = limited(server);
         let error = server.write_all(&[0; 1000]).await.unwrap_err();
@@ -314,14 +314,14 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_client_that_reads_a_byte_now_and_then_is_given_up() {
+    async fn client_that_reads_slowly_times_out() {
         let (mut client, server) = tokio::io::duplex(64);
         let mut server = limited(server);
         let writing = tokio::spawn(async move { server.write_all(&[0; 1000]).await });
         let started = Instant::now();
         while !writing.is_finished() {
             tokio::time::sleep(IDLE / 10).await;
-            // The server may have closed it by now.
+            // The server may have closed the stream already.
             let _ = client.read_u8().await;
         }
         assert_eq!(writing.await.unwrap().unwrap_err().kind(), std::io::ErrorKind::TimedOut);

@@ -1,6 +1,7 @@
-//! Service of one connection, in front of the router: checks what holds for every request of
-//! HTTP/1.1, adds the address of the client to each request, and notes when a request starts and
-//! when its response is complete.
+//! Service of a connection, in front of the router.
+//!
+//! Validates the Host header of HTTP/1.x requests, adds the client address to each request, and
+//! tracks when a request starts and when its response is complete.
 
 use crate::server::client_limit::PeerAddress;
 use crate::server::connection::{ActiveRequest, RequestProgress};
@@ -22,7 +23,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-/// The service.
+/// Service of one connection. Clones share its progress.
 #[derive(Clone, Debug)]
 pub(crate) struct ConnectionService {
     router: TowerToHyperService<Router>,
@@ -55,7 +56,7 @@ impl Service<Request<Incoming>> for ConnectionService {
     }
 }
 
-/// Defect of the Host header.
+/// Invalid Host header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 enum HostError {
     #[error("missing required Host header")]
@@ -64,8 +65,8 @@ enum HostError {
     Repeated,
 }
 
-/// Checks that a request of HTTP/1.1 has one Host header, and one of HTTP/1.0 at most one.
-/// Source: RFC 9112, section 3.2; Go's `net/http`, which Prometheus uses.
+/// Checks that an HTTP/1.1 request has exactly one Host header, and an HTTP/1.0 request at most
+/// one. Source: RFC 9112, section 3.2; Go's `net/http`, which Prometheus uses.
 fn check_host<B>(request: &Request<B>) -> Result<(), HostError> {
     let count = request.headers().get_all(HOST).iter().count();
     match request.version() {
@@ -75,7 +76,8 @@ fn check_host<B>(request: &Request<B>) -> Result<(), HostError> {
     }
 }
 
-/// Body of a response, whose request is active until the last byte is taken from it.
+/// Response body that keeps its request active until the body is dropped.
+
 #[derive(Debug)]
 pub(crate) struct ActiveBody {
     body: Body,

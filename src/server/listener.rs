@@ -1,7 +1,7 @@
-//! The accept loop: takes connections, bounds how many there are, and drains them at the end.
+//! Accept loop: accepts connections, limits their number and drains them at shutdown.
 //!
-//! Who calls owns the sockets and the signal to stop. One task per connection; a connection beyond the limit is still
-//! taken, so that its client hears "busy" instead of nothing, but only for a moment.
+//! The caller owns the sockets and the stop signal. Each connection runs in its own task. A
+//! connection beyond the limit is still accepted for a few seconds, so that its client gets a 503.
 
 use crate::config::flags::WebFlags;
 use crate::metrics::registry::{Counter, Gauge, Registry};
@@ -22,33 +22,34 @@ use tokio::task::JoinSet;
 /// Maximum time for the head of an HTTP/1.1 request, from its first byte; never more than the idle
 /// timeout.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
-/// Largest head of a request, bytes.
+/// Maximum size of the head of a request, bytes.
 const MAX_HEADER_BYTES: usize = 64 << 10;
-/// How much of a body HTTP/2 lets a client send ahead, per stream and per connection. This memory is not of the budget of bytes in flight: it
-/// is bounded by the number of connections.
+/// HTTP/2 flow-control windows per stream and per connection, bytes. This memory is not part of the
+/// byte budget; the number of connections limits it.
 const STREAM_WINDOW: u32 = 256 << 10;
 const CONNECTION_WINDOW: u32 = 512 << 10;
-/// A silent HTTP/2 connection is asked for a sign of life this often.
+/// Time without frames after which an HTTP/2 connection is pinged.
 const PING_INTERVAL: Duration = Duration::from_secs(60);
 const PING_TIMEOUT: Duration = Duration::from_secs(20);
-/// Connections beyond the limit that are told so at once, and for how long.
+/// Maximum number of connections beyond the limit that get a response, and the time for each.
 const MAX_SHED: usize = 64;
 const SHED_TIMEOUT: Duration = Duration::from_secs(5);
-/// Pause after a failed accept (no file descriptors left), so that the loop does not spin.
+/// Pause after a failed accept (for example without file descriptors), so that the loop cannot
+/// spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// The limits of connections.
+/// Limits of connections.
 #[derive(Debug, Clone)]
 pub struct ConnectionLimits {
-    /// Connections at once.
+    /// Maximum number of connections.
     pub max_connections: usize,
-    /// Silence after which a connection is closed.
+    /// Time without traffic after which a connection is closed.
     pub idle_timeout: Duration,
     /// Maximum time for the head of an HTTP/1.1 request, from its first byte.
     pub head_timeout: Duration,
-    /// Streams at once on one HTTP/2 connection.
+    /// Maximum number of concurrent streams per HTTP/2 connection.
     pub max_concurrent_streams: u32,
-    /// How long requests under way may take to finish.
+    /// Maximum time to finish requests in flight at shutdown.
     pub drain_timeout: Duration,
 }
 
@@ -64,7 +65,7 @@ impl From<&WebFlags> for ConnectionLimits {
     }
 }
 
-/// What is counted of connections; the names are those of the library that Prometheus uses.
+/// Metrics of connections, named as in the library that Prometheus uses.
 #[derive(Debug, Clone)]
 pub struct ConnectionMetrics {
     accepted: Counter,
@@ -87,37 +88,37 @@ impl ConnectionMetrics {
             ),
             shed: registry.counter(
                 "narthex_http_connections_shed_total",
-                "Connections beyond --web.max-connections, answered with 503 or dropped.",
+                "Connections beyond --web.max-connections, which got a 503 or were dropped.",
             ),
-            open: registry.gauge("narthex_http_connections", "Connections that are open now."),
+            open: registry.gauge("narthex_http_connections", "Open connections."),
         }
     }
 }
 
-/// A server that is ready to run.
+/// Server that is ready to run.
 #[derive(Debug)]
 pub struct Listener {
-    /// The bound sockets.
+    /// Bound sockets.
     pub sockets: Vec<TcpListener>,
-    /// What answers.
+    /// Routes of all requests.
     pub router: Router,
-    /// Limits of connections.
+    /// Limits of the connections.
     pub limits: ConnectionLimits,
-    /// Counters of connections.
+    /// Metrics of the connections.
     pub metrics: ConnectionMetrics,
 }
 
-/// How the requests under way came to their end.
+/// Outcome of draining.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DrainOutcome {
-    /// All were finished.
+    /// All requests were finished.
     Complete,
-    /// Some were cut off when the time was over.
+    /// Some requests were aborted after the drain timeout.
     TimedOut,
 }
 
 impl Listener {
-    /// Serves until `stop` says so (its value becomes true), then finishes the requests under way.
+    /// Serves until the value of `stop` becomes `true`, then finishes the requests in flight.
     pub async fn run(self, stop: watch::Receiver<bool>) -> DrainOutcome {
         let graceful = Arc::new(GracefulShutdown::new());
         let shared = Arc::new(Acceptor {
@@ -131,9 +132,9 @@ impl Listener {
         for socket in self.sockets {
             loops.spawn(accept_loop(socket, shared.clone(), graceful.clone(), stop.clone()));
         }
-        // Each loop ends when `stop` does, and closes its socket.
+        // Each loop ends on `stop` and closes its socket.
         while loops.join_next().await.is_some() {}
-        // The loops have given theirs back, so this is the only one.
+        // The loops dropped their clones, so this is the last one.
         let Some(graceful) = Arc::into_inner(graceful) else {
             return DrainOutcome::TimedOut;
         };
@@ -144,14 +145,14 @@ impl Listener {
     }
 }
 
-/// A new connection.
+/// New connection.
 #[derive(Debug)]
 struct Accepted {
     stream: TcpStream,
     peer: PeerAddress,
 }
 
-/// What all accept loops share.
+/// State that all accept loops share.
 #[derive(Debug)]
 struct Acceptor {
     slots: Arc<Semaphore>,
@@ -178,7 +179,7 @@ async fn accept_loop(
                 shared.clone().spawn_connection(connection, graceful.watcher());
             }
             Err(error) => {
-                tracing::warn!(%error, "can't accept a connection");
+                tracing::warn!(%error, "cannot accept connection");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }
         }
@@ -186,10 +187,11 @@ async fn accept_loop(
 }
 
 impl Acceptor {
-    /// Starts the task of a connection.
+    /// Spawns the task of a connection.
     fn spawn_connection(self: Arc<Self>, connection: Accepted, watcher: Watcher) {
         self.metrics.accepted.inc();
-        // Answers are small and written whole; waiting for more to send only delays them.
+        // Responses are written in full, so Nagle's algorithm only delays them. Without the option
+        // they are slower, which is no reason to fail.
         let _ = connection.stream.set_nodelay(true);
         if let Ok(slot) = self.slots.clone().try_acquire_owned() {
             tokio::spawn(async move {
@@ -217,7 +219,8 @@ impl Acceptor {
         });
     }
 
-    /// Runs one connection to its end. What breaks a connection is its client's affair, and is only noted for debugging.
+    /// Runs a connection to its end. Its errors are usually the client's, so they are logged at
+    /// DEBUG.
     async fn serve(&self, connection: Accepted, router: Router, watcher: Watcher) {
         let Accepted { stream, peer } = connection;
         let progress = Arc::new(RequestProgress::default());
@@ -228,7 +231,7 @@ impl Acceptor {
         let connection =
             builder.serve_connection(io, ConnectionService::new(router, progress, peer));
         if let Err(error) = watcher.watch(connection).await {
-            tracing::debug!(error, "connection broke");
+            tracing::debug!(error, "connection failed");
         }
     }
 
@@ -237,8 +240,8 @@ impl Acceptor {
         builder
             .http1()
             .timer(TokioTimer::new())
-            // It would begin where the connection waits for the next request; [`IdleTimeoutStream`] has
-            // both timeouts.
+            // hyper would start this timeout while the connection waits for the next request.
+            // [`IdleTimeoutStream`] has both timeouts.
             .header_read_timeout(None)
             .max_buf_size(MAX_HEADER_BYTES);
         builder

@@ -1,4 +1,4 @@
-//! The accept loop over real sockets.
+//! Tests of the accept loop with real sockets.
 
 use super::{ConnectionLimits, ConnectionMetrics, DrainOutcome, Listener};
 use crate::metrics::registry::Registry;
@@ -11,7 +11,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-/// Longer than a busy machine needs for a request that is sent at once.
+/// Longer than a busy machine needs to send a request at once.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(1);
 
 struct Running {
@@ -20,7 +20,7 @@ struct Running {
     listening: JoinHandle<DrainOutcome>,
 }
 
-/// A server that answers `/now` at once and `/late` after 300 ms.
+/// Starts a server that responds to `/now` at once and to `/late` after 300 ms.
 async fn run(max_connections: usize, drain_timeout: Duration) -> Running {
     let idle_timeout = Duration::from_millis(500);
     run_within(ConnectionLimits {
@@ -33,7 +33,7 @@ async fn run(max_connections: usize, drain_timeout: Duration) -> Running {
     .await
 }
 
-/// A server whose connections may be idle for much longer than the head of a request may take.
+/// Starts a server whose idle timeout is much longer than its head timeout.
 async fn run_with_short_head_timeout() -> Running {
     run_within(ConnectionLimits {
         max_connections: 10,
@@ -69,7 +69,7 @@ async fn ask(stream: &mut TcpStream, path: &str) {
     stream.write_all(format!("GET {path} HTTP/1.1\r\nhost: x\r\n\r\n").as_bytes()).await.unwrap();
 }
 
-/// What the server says until `end` or until it closes the connection.
+/// Reads until the received text ends with `end`, or until the server closes the connection.
 async fn hear(stream: &mut TcpStream, end: &str) -> String {
     let mut heard = Vec::new();
     while !String::from_utf8_lossy(&heard).ends_with(end) {
@@ -82,7 +82,7 @@ async fn hear(stream: &mut TcpStream, end: &str) -> String {
 }
 
 #[tokio::test]
-async fn a_connection_beyond_the_limit_hears_503_and_the_next_one_is_served() {
+async fn connection_beyond_the_limit_gets_503() {
     let server = run(1, Duration::from_secs(5)).await;
     let mut first = server.connect().await;
     ask(&mut first, "/now").await;
@@ -99,11 +99,11 @@ async fn a_connection_beyond_the_limit_hears_503_and_the_next_one_is_served() {
             return;
         }
     }
-    panic!("the place of a closed connection is never free again");
+    panic!("the slot of a closed connection was not freed");
 }
 
 #[tokio::test]
-async fn a_request_under_way_is_finished_and_new_connections_are_refused() {
+async fn drain_finishes_requests_and_closes_the_socket() {
     let server = run(10, Duration::from_secs(5)).await;
     let mut client = server.connect().await;
     let mut idle = server.connect().await;
@@ -117,7 +117,7 @@ async fn a_request_under_way_is_finished_and_new_connections_are_refused() {
 }
 
 #[tokio::test]
-async fn a_request_that_takes_too_long_is_cut_off() {
+async fn drain_timeout_aborts_a_slow_request() {
     let server = run(10, Duration::from_millis(50)).await;
     let mut client = server.connect().await;
     ask(&mut client, "/late").await;
@@ -127,7 +127,7 @@ async fn a_request_that_takes_too_long_is_cut_off() {
 }
 
 #[tokio::test]
-async fn a_connection_that_says_nothing_or_half_a_request_is_closed() {
+async fn silent_or_incomplete_request_closes_the_connection() {
     let server = run(10, Duration::from_secs(5)).await;
     for start in ["", "GET /now HT", "GET /now HTTP/1.1\r\nhost: x\r\n"] {
         let mut client = server.connect().await;
@@ -139,14 +139,14 @@ async fn a_connection_that_says_nothing_or_half_a_request_is_closed() {
 }
 
 #[tokio::test]
-async fn http_2_is_spoken_on_the_same_port() {
+async fn http_2_is_served_on_the_same_port() {
     let server = run(10, Duration::from_secs(5)).await;
     let mut client = server.connect().await;
-    // The preface of HTTP/2 and an empty SETTINGS frame.
+    // HTTP/2 preface and an empty SETTINGS frame.
     client.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").await.unwrap();
     let mut head = [0; 9];
     client.read_exact(&mut head).await.unwrap();
-    assert_eq!(head[3], 4, "the server begins with SETTINGS: {head:?}");
+    assert_eq!(head[3], 4, "the first frame of the server is not SETTINGS: {head:?}");
 }
 
 #[tokio::test]
@@ -163,7 +163,7 @@ async fn idle_connection_outlives_the_head_timeout() {
 }
 
 #[tokio::test]
-async fn slow_head_closes_the_connection_also_after_a_request() {
+async fn slow_head_closes_the_connection_after_any_request() {
     let server = run_with_short_head_timeout().await;
     for is_first in [true, false] {
         let mut client = server.connect().await;
@@ -172,14 +172,14 @@ async fn slow_head_closes_the_connection_also_after_a_request() {
             assert!(hear(&mut client, "now").await.starts_with("HTTP/1.1 200"));
         }
         let (mut reading, mut writing) = client.into_split();
-        // A byte now and then does not help.
+        // Sending a byte now and then does not extend the timeout.
         let trickling = tokio::spawn(async move {
             while writing.write_all(b"G").await.is_ok() {
                 tokio::time::sleep(HEAD_TIMEOUT / 10).await;
             }
         });
         let mut heard = Vec::new();
-        // A reset is an end as well.
+        // A reset also ends the read.
         let ended =
             tokio::time::timeout(Duration::from_secs(60), reading.read_to_end(&mut heard)).await;
         assert!(ended.is_ok(), "the connection is still open");
@@ -195,7 +195,7 @@ async fn silent_http_2_connection_outlives_the_head_timeout() {
     client.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").await.unwrap();
     for _ in 0..2 {
         tokio::time::sleep(HEAD_TIMEOUT * 3 / 2).await;
-        // A PING, whose acknowledgement has the same payload.
+        // PING; its acknowledgement has the same payload.
         client.write_all(b"\0\0\x08\x06\0\0\0\0\0payload!").await.unwrap();
         assert!(hear(&mut client, "payload!").await.ends_with("payload!"));
     }
@@ -214,7 +214,7 @@ async fn missing_or_repeated_host_is_400() {
     ] {
         let mut client = server.connect().await;
         client.write_all(format!("{head}\r\n").as_bytes()).await.unwrap();
-        // The connection is closed behind each of these responses.
+        // Each of these responses closes the connection.
         let heard = hear(&mut client, "never").await;
         assert!(heard.starts_with(status), "{head}: {heard}");
         assert!(status.ends_with("200") || heard.contains("Host header"), "{head}: {heard}");

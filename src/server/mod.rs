@@ -1,50 +1,51 @@
-//! The edge: HTTP/1.1, HTTP/2 and gRPC on one port, and the one place where errors become status codes.
+//! HTTP/1.1, HTTP/2 and gRPC on one port, and the table that maps errors to status codes.
 //!
-//! Everything here is asynchronous and cheap; whatever costs processor time or touches the disk crosses over to a
-//! blocking thread, by way of a gate that bounds how many do so at once.
+//! Handlers are asynchronous and cheap. Work that takes CPU time or reads the disk runs on a
+//! blocking thread, behind a concurrency limit.
 //!
-//! | file             | what                                                          |
-//! |------------------|---------------------------------------------------------------|
-//! | [`listener`]     | accepts connections, bounds and drains them                   |
-//! | `content_encoding` | which packing a body has                                  |
-//! | [`connection`]   | timeouts of a connection                                      |
-//! | `connection_service` | what every request of a connection passes                 |
-//! | `client_limit`   | what one client holds at once                                 |
-//! | [`process_control`]      | what requests may order of the process                        |
-//! | [`router`]       | which path is answered by whom                                |
-//! | `caught`         | a handler that panics is answered                             |
-//! | `redirect`       | redirects to the path that a client means                     |
-//! | [`state`]      | what every handler shares                                     |
-//! | [`lifecycle`]    | starting, ready, draining                                     |
-//! | [`admission`]    | bytes in flight, requests at work and waiting                 |
-//! | [`body`]         | bodies, bounded in size, time and memory                      |
-//! | `piece_stream`         | an answer in pieces, from a blocking thread                   |
-//! | [`request_error`]      | the answer contract: errors as statuses of HTTP and gRPC      |
-//! | `ingest`         | stores a write request from either                            |
-//! | `write`          | remote write over HTTP                                        |
-//! | `read`           | remote read over HTTP                                         |
-//! | `read_permit`      | a read's place among those at work                            |
-//! | `streamed_read`  | remote read answered with chunks                              |
-//! | `export`         | samples as JSON lines                                         |
-//! | `exemplars`      | exemplars of what an expression selects                       |
-//! | `admin`          | delete, clean up, snapshot                                    |
-//! | `metadata`       | type, help and unit of metrics                                |
-//! | `listing`        | what the lists of labels and series share                     |
-//! | `labels`         | names and values of labels                                    |
-//! | `series`         | label sets of series                                          |
-//! | `runtime_status`        | configuration, flags, what the process is at                  |
-//! | `empty_lists`         | empty lists of what narthex does not have                     |
-//! | [`configuration`] | the configuration that holds                                 |
-//! | `management_api`  | reload and quit                                               |
-//! | `api`            | the envelope of Prometheus's HTTP API                         |
-//! | `status_pages`         | health, readiness, metrics, build                             |
-//! | [`grpc`]         | the services of gRPC                                          |
-//! | [`http_metrics`] | what is counted of every request                              |
-//! | `parameters`     | parameters of the HTTP API                                    |
-//! | `media_type`     | `Content-Type`                                                |
-//! | `promql_selector`       | series selectors as PromQL writes them                        |
-//! | `parse_error`    | errors of selectors and expressions                           |
-//! | `promql_selectors`     | the selectors of a PromQL expression                          |
+//! | file                 | content                                                           |
+//! |----------------------|-------------------------------------------------------------------|
+//! | [`listener`]         | accept loops, connection limits and draining                      |
+//! | `content_encoding`   | compression of a write request                                    |
+//! | [`connection`]       | timeouts of a connection                                          |
+//! | `connection_service` | service of a connection, in front of the router                   |
+//! | [`client_limit`]     | limit per client                                                  |
+//! | [`process_control`]  | reload and shutdown requests                                      |
+//! | [`router`]           | routes of HTTP and gRPC                                           |
+//! | `caught`             | responses for handlers that panic                                 |
+//! | `redirect`           | redirects to canonical paths                                      |
+//! | [`state`]            | state that all handlers share                                     |
+//! | [`lifecycle`]        | phases: starting, ready, draining                                 |
+//! | [`admission`]        | byte budgets and concurrency limits                               |
+//! | [`body`]             | request and response bodies with limits                           |
+//! | `piece_stream`       | streamed response body, produced on a blocking thread             |
+//! | [`request_error`]    | request errors as HTTP and gRPC statuses                          |
+//! | `ingest`             | storage of write requests, from HTTP and gRPC                     |
+//! | `write`              | remote write over HTTP                                            |
+//! | `read`               | remote read over HTTP, responses with samples                     |
+//! | `read_permit`        | permit of a read                                                  |
+//! | `streamed_read`      | remote read, responses with chunks                                |
+//! | `export`             | samples as JSON lines                                             |
+//! | `exemplars`          | exemplars of the series that an expression selects                |
+//! | `admin`              | admin API: delete series, clean tombstones, snapshot              |
+//! | `metadata`           | type, help and unit of metrics                                    |
+//! | `listing`            | parts that the lists of labels and series share                   |
+//! | `labels`             | label names and label values                                      |
+//! | `series`             | label sets of series                                              |
+//! | `runtime_status`     | configuration, flags and runtime information                      |
+//! | `empty_lists`        | empty lists of rules, alerts and targets                          |
+//! | [`configuration`]    | active configuration and result of the last reload                |
+//! | `management_api`     | reload and quit                                                   |
+//! | `api`                | response envelope of Prometheus's HTTP API                        |
+//! | `status_pages`       | health, readiness, metrics, build information                     |
+//! | [`grpc`]             | gRPC services                                                     |
+//! | [`http_metrics`]     | request metrics                                                   |
+//! | `parameters`         | request parameters of the HTTP API                                |
+//! | `media_type`         | `Content-Type` parser                                             |
+//! | `promql_selector`    | PromQL series selectors                                           |
+//! | `parse_error`        | errors of selectors and expressions                               |
+//! | `promql_selectors`   | selectors of a PromQL expression                                  |
+//! | `timestamp`          | timestamps in parameters                                          |
 //! | `timestamp`      | times in parameters                                           |
 
 mod admin;
