@@ -1,4 +1,4 @@
-//! Bodies: one that arrives is bounded in size, time and memory; one that leaves is a list of pieces.
+//! Request bodies with limits for size, time and memory, and response bodies made of pieces.
 
 use crate::server::admission::{BudgetExhausted, ByteBudget, Reservation};
 use bytes::{Bytes, BytesMut};
@@ -15,59 +15,60 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::Sleep;
 
-/// A body that says its length gets that much memory at once, up to this; beyond, memory comes with the bytes.
+/// Maximum memory that is allocated from the declared length alone, bytes. The rest is allocated as
+/// bytes arrive.
 const EAGER_BYTES: u64 = 1 << 20;
 
-/// Why a body did not arrive.
+/// Error of reading a request body.
 #[derive(Debug, thiserror::Error)]
 pub enum BodyError {
-    /// It is larger than it may be.
-    #[error("the body is larger than {0} bytes")]
+    /// The body exceeds this number of bytes.
+    #[error("request body exceeds {0} bytes")]
     TooLarge(usize),
-    /// It took too long.
-    #[error("the body did not arrive within {0:?}")]
+    /// The body did not arrive within this time.
+    #[error("request body did not arrive within {0:?}")]
     TooSlow(Duration),
-    /// There is no memory for it now.
+    /// The byte budget is exhausted.
     #[error(transparent)]
     NoMemory(#[from] BudgetExhausted),
-    /// The connection broke.
-    #[error("the body broke off: {0}")]
+    /// The connection failed.
+    #[error("cannot read request body: {0}")]
     Broken(Box<dyn std::error::Error + Send + Sync>),
 }
 
-/// The bounds of a body.
+/// Limits of a request body.
 #[derive(Debug, Clone)]
 pub struct BodyLimits {
-    /// Bytes.
+    /// Maximum size, bytes.
     pub size: usize,
-    /// Time from the head of the request to the last byte.
+    /// Maximum time from the head of the request to the last byte.
     pub time: Duration,
-    /// Where its memory comes from.
+    /// Budget for the memory of the body.
     pub budget: ByteBudget,
 }
 
-/// The bounds of an answer.
+/// Limits of a response.
 #[derive(Debug, Clone)]
 pub struct ResponseLimits {
-    /// Time from the first to the last byte that the client takes.
+    /// Maximum time for the client to read the response.
     pub time: Duration,
-    /// Where its memory comes from.
+    /// Budget for the memory of responses.
     pub budget: ByteBudget,
 }
 
-/// A whole body and the memory that is reserved for it.
+/// Complete request body and its memory reservation.
 #[derive(Debug)]
 pub struct BufferedRequest {
-    /// The body.
+    /// Bytes of the body.
     pub bytes: Bytes,
-    /// Its memory.
+    /// Reservation for `bytes`.
     pub reservation: Reservation,
 }
 
-/// Reads a whole body.
+/// Reads a complete body.
 ///
 /// # Errors
-/// [`BodyError`]; a body that says it is too large is refused before any of it is read.
+/// [`BodyError`]. A body with a declared length over the limit is rejected before it is read.
 pub async fn collect<B>(body: B, limits: BodyLimits) -> Result<BufferedRequest, BodyError>
 where
     B: Body<Data = Bytes> + Unpin,
@@ -81,7 +82,7 @@ where
     let mut bytes = BytesMut::with_capacity(declared.min(EAGER_BYTES) as usize);
     while let Some(frame) = body.frame().await {
         if let Ok(data) = frame?.into_data() {
-            // Once much has come, all that was declared at once: what is not written to costs nothing, and nothing is copied to grow.
+            // Reserve all declared bytes at once: untouched pages cost nothing, and growing copies.
             if data.len() > bytes.capacity() - bytes.len() {
                 bytes.reserve((declared as usize).saturating_sub(bytes.len()).max(data.len()));
             }
@@ -91,11 +92,12 @@ where
     Ok(BufferedRequest { bytes: bytes.freeze(), reservation: body.reservation })
 }
 
-/// A body that fails where it leaves its bounds. Its memory is reserved as it arrives, as long as this lives.
+/// Body that fails when it exceeds a limit. It reserves its memory as bytes arrive and holds the
+/// reservation until it is dropped.
 #[derive(Debug)]
 pub(crate) struct LimitedBody<B> {
     body: B,
-    left: usize,
+    remaining: usize,
     size: usize,
     time: Duration,
     timer: Pin<Box<Sleep>>,
@@ -106,7 +108,7 @@ impl<B> LimitedBody<B> {
     pub(crate) fn new(body: B, limits: BodyLimits) -> Self {
         Self {
             body,
-            left: limits.size,
+            remaining: limits.size,
             size: limits.size,
             time: limits.time,
             timer: Box::pin(tokio::time::sleep(limits.time)),
@@ -115,7 +117,7 @@ impl<B> LimitedBody<B> {
     }
 
     fn reserve_frame(&mut self, bytes: usize) -> Result<(), BodyError> {
-        self.left = self.left.checked_sub(bytes).ok_or(BodyError::TooLarge(self.size))?;
+        self.remaining = self.remaining.checked_sub(bytes).ok_or(BodyError::TooLarge(self.size))?;
         Ok(self.reservation.extend(bytes)?)
     }
 }
@@ -143,8 +145,8 @@ where
                 return Poll::Ready(Some(Err(BodyError::TooSlow(self.time))));
             }
         };
-        let taken = frame.data_ref().map_or(Ok(()), |data| self.reserve_frame(data.len()));
-        Poll::Ready(Some(taken.map(|()| frame)))
+        let reserved = frame.data_ref().map_or(Ok(()), |data| self.reserve_frame(data.len()));
+        Poll::Ready(Some(reserved.map(|()| frame)))
     }
 
     fn is_end_stream(&self) -> bool {
@@ -156,19 +158,19 @@ where
     }
 }
 
-/// The client did not take an answer in time.
+/// Error of a response that the client did not read in time.
 #[derive(Debug, thiserror::Error)]
-#[error("the answer was not taken within {0:?}")]
+#[error("the client did not read the response within {0:?}")]
 pub(crate) struct ResponseTimeout(Duration);
 
-/// A body that is a list of pieces; its memory is given back when it is sent or given up, or when its time is over.
+/// Body of pieces. It releases its memory when it is dropped or when its time is over.
 #[derive(Debug)]
 pub(crate) struct ResponseBody {
-    /// `None` when the time is over. The lock is held only to take something out.
+    /// `None` after the timeout. The lock is held only to take a piece or all pieces.
     unsent: Arc<Mutex<Option<UnsentPieces>>>,
-    left: u64,
+    remaining: u64,
     time: Duration,
-    /// Nobody asks for the next piece while a client reads nothing, so that the time is kept beside.
+    /// A task, because nothing polls the body while the client does not read.
     timer: JoinHandle<()>,
 }
 
@@ -179,9 +181,9 @@ struct UnsentPieces {
 }
 
 impl ResponseBody {
-    /// To be called on a runtime.
+    /// Starts the timer. Needs a tokio runtime.
     pub(crate) fn new(pieces: Vec<Bytes>, reservation: Reservation, time: Duration) -> Self {
-        let left = pieces.iter().map(|piece| piece.len() as u64).sum();
+        let remaining = pieces.iter().map(|piece| piece.len() as u64).sum();
         let unsent = UnsentPieces { pieces: pieces.into(), _reservation: reservation };
         let unsent = Arc::new(Mutex::new(Some(unsent)));
         let timer = tokio::spawn({
@@ -191,14 +193,14 @@ impl ResponseBody {
                 drop(unsent.lock().take());
             }
         });
-        Self { unsent, left, time, timer }
+        Self { unsent, remaining, time, timer }
     }
 }
 
 impl Drop for ResponseBody {
     fn drop(&mut self) {
         self.timer.abort();
-        // The timer's task has its share until it is next run.
+        // An aborted task keeps its clone until it is scheduled, so release the memory here.
         drop(self.unsent.lock().take());
     }
 }
@@ -211,25 +213,25 @@ impl Body for ResponseBody {
         mut self: Pin<&mut Self>,
         _: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, ResponseTimeout>>> {
-        if self.left == 0 {
+        if self.remaining == 0 {
             return Poll::Ready(None);
         }
         let piece =
             self.unsent.lock().as_mut().map(|unsent| unsent.pieces.pop_front().unwrap_or_default());
-        self.left -= piece.as_ref().map_or(0, |piece| piece.len() as u64);
+        self.remaining -= piece.as_ref().map_or(0, |piece| piece.len() as u64);
         Poll::Ready(Some(piece.map(Frame::data).ok_or(ResponseTimeout(self.time))))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.left == 0
+        self.remaining == 0
     }
 
     fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(self.left)
+        SizeHint::with_exact(self.remaining)
     }
 }
 
-/// A body of what a channel gives, for tests; an error breaks it off.
+/// Body of the items of a channel, for tests. An error ends it.
 #[cfg(test)]
 #[derive(Debug)]
 pub(crate) struct ChannelBody<E>(mpsc::Receiver<Result<Bytes, E>>);
@@ -277,13 +279,13 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_body_within_its_bounds_arrives_whole() {
+    async fn body_within_its_limits_arrives_complete() {
         let collected = collect(in_pieces(&["ab", "", "cde"]), limits(5, 5)).await.unwrap();
         assert_eq!(collected.bytes, "abcde");
     }
 
     #[tokio::test]
-    async fn a_body_beyond_its_bounds_is_refused() {
+    async fn body_beyond_a_limit_is_rejected() {
         assert!(matches!(
             collect(Full::from("abc"), limits(2, 9)).await,
             Err(BodyError::TooLarge(2))
@@ -301,7 +303,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_body_without_a_length_is_cut_off_at_its_limit() {
+    async fn body_without_a_length_is_limited() {
         let (sender, receiver) = mpsc::channel::<Result<Bytes, Infallible>>(4);
         for _ in 0..3 {
             sender.send(Ok(Bytes::from_static(b"ab"))).await.unwrap();
@@ -314,14 +316,14 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn pieces_leave_in_order_with_their_length() {
+    async fn pieces_are_sent_in_order_with_their_length() {
         let pieces = in_pieces(&["ab", "cde"]);
         assert_eq!(http_body::Body::size_hint(&pieces).exact(), Some(5));
         assert_eq!(pieces.collect().await.unwrap().to_bytes(), "abcde");
     }
 
     #[tokio::test]
-    async fn an_answer_that_is_not_taken_in_time_gives_its_memory_back_and_breaks_off() {
+    async fn unread_response_releases_its_memory_and_fails() {
         let budget = ByteBudget::new(6);
         let mut reservation = budget.reserve();
         reservation.extend(6).unwrap();

@@ -1,7 +1,8 @@
-//! A handler that panics is answered as a fault, so that no request goes unanswered and no other one of its connection suffers.
+//! Responses for handlers that panic.
 //!
-//! Handlers hand work to blocking threads, whose panics they see themselves; this is for the rest of their code. The log has the
-//! panic by then.
+//! A panic becomes an internal error, so that every request gets a response and the other requests
+//! of the connection go on. Panics of blocking threads are caught where the threads are awaited.
+//! The panic hook has logged the panic already.
 
 use crate::server::grpc;
 use crate::server::request_error::RequestError;
@@ -13,21 +14,22 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::task::Poll;
 
-/// Middleware around all handlers.
+/// Middleware that catches panics of all handlers.
 pub(crate) async fn answer_panics(request: Request, next: Next) -> Response {
     let is_grpc = grpc::is_grpc(&request);
-    let mut answer = pin!(next.run(request));
-    let caught = poll_fn(|cx| match catch_unwind(AssertUnwindSafe(|| answer.as_mut().poll(cx))) {
-        Ok(Poll::Pending) => Poll::Pending,
-        Ok(Poll::Ready(response)) => Poll::Ready(Some(response)),
-        // Not polled again.
-        Err(_) => Poll::Ready(None),
-    });
+    let mut response = pin!(next.run(request));
+    let caught =
+        poll_fn(|cx| match catch_unwind(AssertUnwindSafe(|| response.as_mut().poll(cx))) {
+            Ok(Poll::Pending) => Poll::Pending,
+            Ok(Poll::Ready(response)) => Poll::Ready(Some(response)),
+            // A future that panicked must not be polled again.
+            Err(_) => Poll::Ready(None),
+        });
     match caught.await {
         Some(response) => response,
         None => {
-            let refused = RequestError::Internal("internal error".to_owned());
-            if is_grpc { grpc::error_response(refused.into_grpc()) } else { refused.into_http() }
+            let error = RequestError::Internal("internal error".to_owned());
+            if is_grpc { grpc::error_response(error.into_grpc()) } else { error.into_http() }
         }
     }
 }
@@ -54,13 +56,13 @@ mod tests {
     #[tokio::test]
     async fn panicking_handler_is_answered_over_http_and_grpc() {
         let request = |path: &str| Request::post(path).body(Body::empty()).unwrap();
-        let answer = router().oneshot(request("/good")).await.unwrap();
-        assert_eq!(answer.status(), StatusCode::OK);
-        let answer = router().oneshot(request("/panics")).await.unwrap();
-        assert_eq!(answer.status(), StatusCode::INTERNAL_SERVER_ERROR);
+        let response = router().oneshot(request("/good")).await.unwrap();
+        assert_eq!(response.status(), StatusCode::OK);
+        let response = router().oneshot(request("/panics")).await.unwrap();
+        assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
         let mut grpc = request("/panics");
         grpc.headers_mut().insert("content-type", "application/grpc".parse().unwrap());
-        let answer = router().oneshot(grpc).await.unwrap();
-        assert_eq!(answer.headers()["grpc-status"], "13");
+        let response = router().oneshot(grpc).await.unwrap();
+        assert_eq!(response.headers()["grpc-status"], "13");
     }
 }

@@ -1,31 +1,31 @@
-//! The configuration that holds, for handlers: what the file says beside the database's settings, and how the last reload went.
+//! Active configuration for handlers: the file without the database settings, and the last reload.
 //!
-//! Written by the reloader, read by handlers; the lock is held for the time of a copy.
+//! The reloader writes it, handlers read it. The locks are held only for a copy.
 
 use crate::remote::external_labels::ExternalLabels;
 use parking_lot::RwLock;
 use std::collections::BTreeMap;
 use std::time::SystemTime;
 
-/// What is in the file and not among the database's settings.
+/// Contents of the configuration file that are not database settings.
 #[derive(Debug, Clone, Default)]
 pub struct LoadedConfig {
-    /// `global.external_labels` as they are shown, values that are empty included.
+    /// `global.external_labels` as displayed, including labels with an empty value.
     pub display_labels: BTreeMap<String, String>,
-    /// The same as they are used.
+    /// `global.external_labels` as applied to series.
     pub external_labels: ExternalLabels,
 }
 
-/// How it came to hold.
+/// Result of the last reload.
 #[derive(Debug, Clone, Copy)]
 pub struct LastReload {
-    /// Whether the last attempt was one that holds.
+    /// `true` if the last attempt succeeded.
     pub succeeded: bool,
-    /// When the last successful one was.
+    /// Time of the last successful load.
     pub at: SystemTime,
 }
 
-/// The configuration that holds.
+/// Active configuration and the result of the last reload.
 #[derive(Debug)]
 pub struct Configuration {
     loaded: RwLock<LoadedConfig>,
@@ -34,7 +34,7 @@ pub struct Configuration {
 }
 
 impl Configuration {
-    /// That of the start.
+    /// Creates the configuration of the start.
     #[must_use]
     pub fn new(loaded: LoadedConfig) -> Self {
         let started = SystemTime::now();
@@ -42,36 +42,37 @@ impl Configuration {
         Self { loaded: RwLock::new(loaded), last: RwLock::new(last), started }
     }
 
-    /// Another one holds from now on.
+    /// Activates another configuration.
     pub fn replace(&self, loaded: LoadedConfig) {
         *self.loaded.write() = loaded;
         *self.last.write() = LastReload { succeeded: true, at: SystemTime::now() };
     }
 
-    /// A reload failed: the old one holds.
+    /// Records a failed reload; the previous configuration stays active.
     pub fn mark_reload_failed(&self) {
         self.last.write().succeeded = false;
     }
 
-    /// What is added to series that are read.
+    /// Returns the labels that are added to every series read.
     #[must_use]
     pub fn external_labels(&self) -> ExternalLabels {
         self.loaded.read().external_labels.clone()
     }
 
-    /// External labels as they are shown.
+    /// Returns the external labels as displayed.
     #[must_use]
     pub fn display_labels(&self) -> BTreeMap<String, String> {
         self.loaded.read().display_labels.clone()
     }
 
-    /// When that of the start was read.
+    /// Returns the time of the start.
     #[must_use]
     pub fn started(&self) -> SystemTime {
         self.started
     }
 
-    /// How it came to hold.
+    /// Returns the result of the last reload.
+
     #[must_use]
     pub fn last_reload(&self) -> LastReload {
         *self.last.read()

@@ -1,11 +1,11 @@
-//! Which packing the Content-Encoding of a write request means.
+//! Compression of a write request, from its `Content-Encoding`.
 //!
-//! | header              | packing                                  |
+//! | header              | compression                              |
 //! |---------------------|------------------------------------------|
-//! | none, `snappy`      | one snappy block, as the specifications have it |
+//! | none, `snappy`      | one snappy block, as specified           |
 //! | `x-snappy-framed`   | snappy's framing format                  |
 //! | `zstd`              | Zstandard                                |
-//! | anything else       | 415, gzip and lists of encodings included |
+//! | anything else       | 415, including gzip and lists            |
 
 use crate::remote::body_compression::BodyCompression;
 use crate::server::request_error::RequestError;
@@ -18,19 +18,19 @@ const NAMES: [(&str, BodyCompression); 3] = [
     ("x-snappy-framed", BodyCompression::SnappyFramed),
 ];
 
-/// How the body is packed.
+/// Returns the compression of the body.
 ///
 /// # Errors
-/// [`RequestError::Unsupported`] where it is not one of these.
+/// [`RequestError::Unsupported`] for any other encoding.
 pub(crate) fn body_compression(headers: &HeaderMap) -> Result<BodyCompression, RequestError> {
     let mut given = headers.get_all(CONTENT_ENCODING).iter().filter(|value| !value.is_empty());
     let Some(first) = given.next() else { return Ok(BodyCompression::SnappyBlock) };
     let known =
         NAMES.iter().find(|(name, _)| first.as_bytes().eq_ignore_ascii_case(name.as_bytes()));
     match (known, given.next()) {
-        (Some((_, packing)), None) => Ok(*packing),
+        (Some((_, compression)), None) => Ok(*compression),
         _ => Err(RequestError::Unsupported(format!(
-            "content encoding {first:?} is not supported, only one of snappy, zstd and x-snappy-framed is"
+            "unsupported content encoding {first:?}: use snappy, zstd or x-snappy-framed"
         ))),
     }
 }

@@ -1,5 +1,7 @@
-//! What Prometheus's API lists and narthex does not have: rules, alerts, targets. The lists are empty, so that clients that ask for all of it,
-//! such as Thanos's sidecar, go on.
+//! Empty responses for API lists that narthex does not implement: rules, alerts, targets, scrape
+//! pools.
+//!
+//! Clients that request them, such as Thanos's sidecar, keep working.
 
 use crate::server::api;
 use axum::response::Response;

@@ -1,22 +1,22 @@
-//! In which phase of its life the server is: starting, ready, draining. It never goes back.
+//! Phases of the server: starting, ready, draining. The phase never goes back.
 
 use std::pin::pin;
 use std::sync::atomic::{AtomicU8, Ordering};
 use tokio::sync::Notify;
 
-/// A phase of the server's life.
+/// Phase of the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u8)]
 pub enum Phase {
-    /// The log is being replayed; neither reads nor writes are answered.
+    /// The WAL is replayed; reads and writes are rejected.
     Starting = 0,
-    /// Reads and writes are answered.
+    /// Reads and writes are served.
     Ready = 1,
-    /// Requests under way are finished, new ones are refused.
+    /// Requests in flight are finished; new requests are rejected.
     Draining = 2,
 }
 
-/// A latch with three positions that only moves forward.
+/// Current phase, which only advances.
 #[derive(Debug)]
 pub struct Lifecycle {
     phase: AtomicU8,
@@ -24,13 +24,13 @@ pub struct Lifecycle {
 }
 
 impl Lifecycle {
-    /// A server that starts.
+    /// Creates a lifecycle in [`Phase::Starting`].
     #[must_use]
     pub fn starting() -> Self {
         Self { phase: AtomicU8::new(Phase::Starting as u8), moved: Notify::new() }
     }
 
-    /// The phase of this moment.
+    /// Returns the current phase.
     #[must_use]
     pub fn phase(&self) -> Phase {
         match self.phase.load(Ordering::Acquire) {
@@ -40,7 +40,7 @@ impl Lifecycle {
         }
     }
 
-    /// Moves on to `phase`, unless the server is already beyond it.
+    /// Advances to `phase`, unless the current phase is later.
     pub fn advance(&self, phase: Phase) {
         self.phase.fetch_max(phase as u8, Ordering::AcqRel);
         self.moved.notify_waiters();
@@ -50,7 +50,7 @@ impl Lifecycle {
     pub async fn reached(&self, phase: Phase) {
         loop {
             let mut moved = pin!(self.moved.notified());
-            // From here on a move is heard of, so that none is missed after the look at the phase.
+            // Register before the check: an advance between the two must not be missed.
             moved.as_mut().enable();
             if self.phase() >= phase {
                 return;
@@ -66,7 +66,7 @@ mod tests {
     use std::sync::Arc;
 
     #[test]
-    fn a_draining_server_never_becomes_ready() {
+    fn draining_server_never_becomes_ready() {
         let lifecycle = Lifecycle::starting();
         assert_eq!(lifecycle.phase(), Phase::Starting);
         lifecycle.advance(Phase::Draining);
@@ -75,7 +75,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_waits_for_a_phase_hears_of_it() {
+    async fn waiter_is_notified_when_its_phase_is_reached() {
         let lifecycle = Arc::new(Lifecycle::starting());
         lifecycle.reached(Phase::Starting).await;
         let waiting = tokio::spawn({

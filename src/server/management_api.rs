@@ -1,14 +1,15 @@
-//! `/-/reload` and `/-/quit`: ordered by requests, with Prometheus's answers. Only with `--web.enable-lifecycle`.
+//! `/-/reload` and `/-/quit`, with Prometheus's responses. Requires `--web.enable-lifecycle`.
 
 use crate::server::process_control::{ApiAccess, StopOutcome};
 use crate::server::state::SharedState;
 use axum::extract::State;
 use axum::http::StatusCode;
 
-/// An answer as text.
+/// Response with a message body.
 type TextResponse = (StatusCode, String);
 
-/// `POST` or `PUT /-/reload`: answered when the configuration is reloaded, or why it is not; the old one holds then.
+/// `POST` or `PUT /-/reload`: reloads the configuration and waits for the result. If the reload
+/// fails, the previous configuration stays active.
 pub(crate) async fn reload(State(context): State<SharedState>) -> TextResponse {
     let control = &context.control;
     if control.lifecycle == ApiAccess::Off {
@@ -22,20 +23,20 @@ pub(crate) async fn reload(State(context): State<SharedState>) -> TextResponse {
     }
 }
 
-/// `POST` or `PUT /-/quit`: stops the server as SIGTERM does.
+/// `POST` or `PUT /-/quit`: shuts the server down, like SIGTERM.
 pub(crate) async fn quit(State(context): State<SharedState>) -> TextResponse {
     let control = &context.control;
     if control.lifecycle == ApiAccess::Off {
         return disabled();
     }
-    let text = match control.stop() {
+    let message = match control.stop() {
         StopOutcome::Started => "Requesting termination... Goodbye!",
         StopOutcome::AlreadyStarted => "Termination already in progress.",
     };
-    (StatusCode::OK, text.to_owned())
+    (StatusCode::OK, message.to_owned())
 }
 
-/// Any other method there.
+/// Response to any other method on these paths.
 pub(crate) async fn other_method() -> TextResponse {
     (StatusCode::METHOD_NOT_ALLOWED, "Only POST or PUT requests allowed".to_owned())
 }

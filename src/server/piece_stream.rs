@@ -1,16 +1,22 @@
-//! An answer in pieces, made on a blocking thread and taken by whoever sends them: a body of HTTP, or the messages of a gRPC call.
+//! Streamed response: a blocking thread produces pieces, an HTTP body or a gRPC call sends them.
 //!
 //! ```text
-//!   blocking thread ── StreamSender::send ──▶ a few pieces ──▶ Stream (Body, or Stream of results) ──▶ client
+//!   blocking thread ── PieceSender::send ──▶ queue of pieces ──▶ PieceStream ──▶ client
 //! ```
 //!
-//! Invariants:
-//! - No more pieces wait than [`StreamLimits::max_queued`]. A client that takes none for [`StreamLimits::piece_timeout`], or not all by the deadline, gets
-//!   no more: what waits is dropped at once, also where nobody polls the stream, and the maker's next [`PieceSender::send`] says so.
-//! - A stream that ended properly is whole: an error of the maker, a panic of it, and a deadline that is over are errors of the stream.
-//! - A client that is gone is told by the next `send`, and by [`PieceSender::check`] where a maker has nothing to send for long.
+//! # Backpressure
+//! At most [`StreamLimits::max_queued`] pieces wait. If the client takes none for
+//! [`StreamLimits::piece_timeout`] while the queue is full, or not all by the deadline, the stream
+//! is aborted: queued pieces are dropped at once, even if nothing polls the stream, and the next
+//! [`PieceSender::send`] fails.
 //!
-//! The mutex guards the queue and is held only to take or put one piece.
+//! # Failure
+//! A stream that ends without an error is complete. An error or panic of the producer and a passed
+//! deadline are errors of the stream. After a disconnect the next `send` fails, and so does
+//! [`PieceSender::check`], which a producer calls while it has nothing to send.
+//!
+//! # Locking
+//! The mutex guards the queue and is held only to add or remove one piece.
 
 use bytes::Bytes;
 use http_body::{Body, Frame};
@@ -22,32 +28,32 @@ use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 use tokio::task::JoinHandle;
 
-/// How much of a stream may wait, and for how long.
+/// Limits of a stream.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct StreamLimits {
-    /// Pieces that wait for a slow client.
+    /// Maximum number of queued pieces.
     pub(crate) max_queued: usize,
-    /// How long a client may take none while there is no room for another.
+    /// Maximum time for which a full queue may stay full.
     pub(crate) piece_timeout: Duration,
-    /// Time for the whole.
+    /// Maximum duration of the stream.
     pub(crate) total_timeout: Duration,
 }
 
-/// Why a stream ended before its maker was done.
+/// Error that ends a stream before its producer has finished.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum StreamError {
-    /// The client has gone.
-    #[error("the client has gone")]
+    /// The client disconnected.
+    #[error("the client disconnected")]
     ClientGone,
-    /// The client takes too little of it.
-    #[error("the client did not take the answer in time")]
+    /// The client did not take pieces in time.
+    #[error("the client did not read the response in time")]
     SlowClient,
-    /// The thread that makes it broke.
-    #[error("making the answer broke")]
+    /// The producer panicked.
+    #[error("internal error while producing the response")]
     Panicked,
 }
 
-/// Starts `make` on a blocking thread; its pieces come out of the stream. To be called on a runtime.
+/// Runs `make` on a blocking thread and returns the stream of its pieces. Needs a tokio runtime.
 pub(crate) fn stream<T, E, F>(limits: StreamLimits, make: F) -> PieceStream<T, E>
 where
     T: Send + 'static,
@@ -59,10 +65,10 @@ where
     let deadline = Instant::now() + limits.total_timeout;
     let sender = PieceSender { shared: Arc::clone(&shared), limits, deadline };
     tokio::task::spawn_blocking(move || {
-        let made = make(&sender);
-        sender.shared.end(made);
+        let result = make(&sender);
+        sender.shared.end(result);
     });
-    // Nobody asks for the next piece while a client reads nothing, so that the time is kept beside.
+    // A task, because nothing polls the stream while the client does not read.
     let timer = tokio::spawn({
         let shared = Arc::clone(&shared);
         async move {
@@ -73,18 +79,18 @@ where
     PieceStream { shared, timer }
 }
 
-/// What maker and taker share.
+/// State that the producer and the stream share.
 struct StreamShared<T, E> {
     state: Mutex<StreamState<T, E>>,
-    /// There is room for a piece, or nobody wants one any more.
+    /// Notified when a piece was taken and when the stream stops.
     room: Condvar,
 }
 
 struct StreamState<T, E> {
     pieces: VecDeque<T>,
-    /// How it ended; what waits is taken before.
+    /// Result of the producer, returned after the queued pieces.
     end: Option<Result<(), E>>,
-    /// Why nothing more is taken.
+    /// Reason to reject further pieces.
     stopped: Option<StreamError>,
     waker: Option<Waker>,
 }
@@ -104,14 +110,14 @@ impl<T, E> StreamState<T, E> {
 }
 
 impl<T, E: From<StreamError>> StreamShared<T, E> {
-    /// The maker is done; only its first word on that counts.
-    fn end(&self, made: Result<(), E>) {
+    /// Records the result of the producer; only the first result counts.
+    fn end(&self, result: Result<(), E>) {
         let mut state = self.state.lock();
-        state.end.get_or_insert(made);
+        state.end.get_or_insert(result);
         state.wake();
     }
 
-    /// Drops what waits: the client has not taken it in time.
+    /// Drops the queued pieces because the client did not take them in time.
     fn abort(&self) {
         let mut state = self.state.lock();
         if state.stopped.is_some() || (state.pieces.is_empty() && matches!(state.end, Some(Ok(()))))
@@ -126,16 +132,16 @@ impl<T, E: From<StreamError>> StreamShared<T, E> {
     }
 }
 
-/// Sends pieces from a blocking thread, which a slow client holds for no longer than the time it has.
+/// Sender for a blocking thread. A slow client blocks it no longer than the limits allow.
 pub(crate) struct PieceSender<T, E: From<StreamError>> {
     shared: Arc<StreamShared<T, E>>,
     limits: StreamLimits,
-    /// By when the last piece has to be on its way.
+    /// Deadline of the last piece.
     deadline: Instant,
 }
 
 impl<T, E: From<StreamError>> PieceSender<T, E> {
-    /// Sends a piece, when there is room for it.
+    /// Queues a piece; waits while the queue is full.
     pub(crate) fn send(&self, piece: T) -> Result<(), StreamError> {
         let until = self.deadline.min(Instant::now() + self.limits.piece_timeout);
         let mut state = self.shared.state.lock();
@@ -156,30 +162,31 @@ impl<T, E: From<StreamError>> PieceSender<T, E> {
         Ok(())
     }
 
-    /// Whether there is still somebody who waits for more, to be asked by a maker that has nothing to send for long.
+    /// Returns an error if the stream has stopped. For producers with nothing to send for long.
     pub(crate) fn check(&self) -> Result<(), StreamError> {
         self.shared.state.lock().stopped.map_or(Ok(()), Err)
     }
 }
 
 impl<T, E: From<StreamError>> Drop for PieceSender<T, E> {
-    /// Where the maker has not said how it ended it broke.
+    /// Records a panic if the producer has not recorded a result.
     fn drop(&mut self) {
         self.shared.end(Err(StreamError::Panicked.into()));
     }
 }
 
-/// The pieces as they come; after an error it ends. When it is dropped the client has gone.
+/// Stream of the pieces. It ends after an error. Dropping it means that the client disconnected.
 pub(crate) struct PieceStream<T, E> {
     shared: Arc<StreamShared<T, E>>,
     timer: JoinHandle<()>,
 }
 
 impl<T, E> PieceStream<T, E> {
-    /// Waits for the first piece, which stays in the stream, or for an end without any.
+    /// Waits until the first piece is queued, or the producer ends without one. The piece stays
+    /// queued.
     ///
     /// # Errors
-    /// What ended it where there is no piece: who answers with it can still say what failed.
+    /// Error of a producer that sent no piece; the caller can still respond with it.
     pub(crate) async fn wait_first(&mut self) -> Result<(), E> {
         std::future::poll_fn(|cx| {
             let mut state = self.shared.state.lock();
@@ -266,7 +273,7 @@ mod tests {
     type Items = Vec<Result<u32, StreamError>>;
 
     #[tokio::test]
-    async fn pieces_come_in_order_and_the_stream_ends_with_its_maker() {
+    async fn pieces_arrive_in_order_and_end_with_the_producer() {
         let pieces = stream(LIMITS, |sender| (0..100).try_for_each(|n| sender.send(n)));
         let items: Items = pieces.collect().await;
         assert_eq!(items, (0..100).map(Ok).collect::<Items>());
@@ -278,7 +285,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_breaks_off_ends_in_an_error_behind_what_was_sent() {
+    async fn producer_error_follows_the_pieces_sent_before() {
         let pieces = stream(LIMITS, |sender| {
             sender.send(1)?;
             Err(StreamError::Panicked)
@@ -294,7 +301,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_fails_before_the_first_piece_can_be_told_and_nothing_is_lost_by_waiting() {
+    async fn wait_first_returns_early_errors_and_keeps_pieces() {
         let mut pieces: PieceStream<u32, StreamError> =
             stream(LIMITS, |_| Err(StreamError::Panicked));
         assert_eq!(pieces.wait_first().await, Err(StreamError::Panicked));
@@ -310,38 +317,41 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_maker_hears_that_the_client_is_gone() {
-        let (tell, told) = mpsc::channel();
+    async fn producer_learns_that_the_client_disconnected() {
+        let (result_sender, results) = mpsc::channel();
         let mut pieces = stream(LIMITS, move |sender| {
             let error = (0..).find_map(|n| sender.send(n).err()).unwrap();
-            tell.send((error, sender.check())).unwrap();
+            result_sender.send((error, sender.check())).unwrap();
             Err(error)
         });
         assert_eq!(pieces.next().await, Some(Ok(0)));
         drop(pieces);
-        assert_eq!(told.recv().unwrap(), (StreamError::ClientGone, Err(StreamError::ClientGone)));
+        assert_eq!(
+            results.recv().unwrap(),
+            (StreamError::ClientGone, Err(StreamError::ClientGone))
+        );
     }
 
     #[tokio::test]
-    async fn a_client_that_takes_nothing_holds_neither_maker_nor_pieces() {
+    async fn slow_client_stops_the_producer_and_drops_pieces() {
         let limits = StreamLimits { piece_timeout: Duration::from_millis(20), ..LIMITS };
-        let (tell, told) = mpsc::channel();
+        let (result_sender, results) = mpsc::channel();
         let piece = std::sync::Arc::new(());
         let own = std::sync::Arc::clone(&piece);
         let mut pieces = stream(limits, move |sender| {
             let error = (0..).find_map(|_| sender.send(std::sync::Arc::clone(&own)).err()).unwrap();
             drop(own);
-            tell.send(error).unwrap();
+            result_sender.send(error).unwrap();
             Err(error)
         });
-        assert_eq!(told.recv().unwrap(), StreamError::SlowClient);
-        assert_eq!(std::sync::Arc::strong_count(&piece), 1, "what waited was dropped");
+        assert_eq!(results.recv().unwrap(), StreamError::SlowClient);
+        assert_eq!(std::sync::Arc::strong_count(&piece), 1, "queued pieces were not dropped");
         assert_eq!(pieces.next().await, Some(Err(StreamError::SlowClient)));
         assert_eq!(pieces.next().await, None);
     }
 
     #[tokio::test]
-    async fn what_waits_when_the_time_of_the_whole_is_over_is_dropped_and_the_stream_breaks_off() {
+    async fn deadline_drops_queued_pieces_and_fails_the_stream() {
         let limits = StreamLimits { total_timeout: Duration::from_millis(20), ..LIMITS };
         let piece = std::sync::Arc::new(());
         let own = std::sync::Arc::clone(&piece);
@@ -352,7 +362,7 @@ mod tests {
         }
         assert_eq!(pieces.next().await, Some(Err(StreamError::SlowClient)));
         assert_eq!(pieces.next().await, None);
-        // Also where the client waits for a maker that takes too long.
+        // Also while the client waits for a slow producer.
         let mut pieces: PieceStream<(), StreamError> = stream(limits, move |sender| {
             while sender.check().is_ok() {
                 std::thread::sleep(Duration::from_millis(5));

@@ -1,55 +1,57 @@
-//! What requests may order of the process: reload its configuration, stop. The handlers only pass it on; who carries it out holds the
-//! other end, [`ControlReceiver`].
+//! Requests to the process: reload the configuration, shut down.
+//!
+//! Handlers send them through [`ControlHandle`]; the main task receives them from
+//! [`ControlReceiver`].
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::sync::{mpsc, oneshot};
 
-/// Reloads that wait; more than one tells nothing new.
+/// Maximum number of queued reloads.
 const RELOADS_AHEAD: usize = 16;
 
-/// Whether an interface is open to requests.
+/// Availability of an API.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ApiAccess {
-    /// Requests are carried out.
+    /// The API is enabled.
     On,
-    /// They are refused.
+    /// The API is disabled and its requests are rejected.
     Off,
 }
 
-/// Who asked for a reload, to be told what became of it.
+/// Reload request; the receiver sends the result of the reload.
 pub type ReloadRequest = oneshot::Sender<Result<(), String>>;
 
-/// The handlers' end.
+/// Sending side of the channel, for handlers.
 #[derive(Debug)]
 pub struct ControlHandle {
-    /// Whether the database may be administered.
+    /// Availability of the admin API.
     pub admin: ApiAccess,
-    /// Whether the process may be ordered about.
+    /// Availability of the lifecycle API.
     pub lifecycle: ApiAccess,
     stopping: AtomicBool,
     reload: mpsc::Sender<ReloadRequest>,
     stop: mpsc::Sender<()>,
 }
 
-/// The other end.
+/// Receiving side of the channel, for the main task.
 #[derive(Debug)]
 pub struct ControlReceiver {
-    /// Reloads that are asked for.
+    /// Requested reloads.
     pub reload: mpsc::Receiver<ReloadRequest>,
-    /// Gives something, once, when the process is to stop.
+    /// Receives one item when the process is to shut down.
     pub stop: mpsc::Receiver<()>,
 }
 
-/// Both ends.
+/// Both sides of the channel.
 #[derive(Debug)]
 pub struct ControlChannel {
-    /// For the handlers.
+    /// Side of the handlers.
     pub control: ControlHandle,
-    /// For who carries it out.
+    /// Side of the main task.
     pub orders: ControlReceiver,
 }
 
-/// Makes both ends.
+/// Creates both sides of the channel.
 #[must_use]
 pub fn control_channel(admin: ApiAccess, lifecycle: ApiAccess) -> ControlChannel {
     let (reload, reloads) = mpsc::channel(RELOADS_AHEAD);
@@ -60,33 +62,33 @@ pub fn control_channel(admin: ApiAccess, lifecycle: ApiAccess) -> ControlChannel
     }
 }
 
-/// What an order to stop does.
+/// Outcome of a shutdown request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum StopOutcome {
-    /// The process begins to stop.
+    /// The shutdown starts now.
     Started,
-    /// It was ordered before.
+    /// The shutdown was requested before.
     AlreadyStarted,
 }
 
 impl ControlHandle {
-    /// Orders a reload and waits for what becomes of it.
+    /// Requests a reload and waits for its result.
     ///
     /// # Errors
-    /// Why the configuration was not reloaded.
+    /// Reason why the configuration was not reloaded.
     pub(crate) async fn reload(&self) -> Result<(), String> {
-        let gone = || "the server is stopping".to_owned();
-        let (told, outcome) = oneshot::channel();
-        self.reload.send(told).await.map_err(|_| gone())?;
+        let gone = || "narthex is shutting down".to_owned();
+        let (sender, outcome) = oneshot::channel();
+        self.reload.send(sender).await.map_err(|_| gone())?;
         outcome.await.unwrap_or_else(|_| Err(gone()))
     }
 
-    /// Orders the process to stop.
+    /// Requests a shutdown of the process.
     pub(crate) fn stop(&self) -> StopOutcome {
         if self.stopping.swap(true, Ordering::AcqRel) {
             return StopOutcome::AlreadyStarted;
         }
-        // Nobody takes it where the process stops already.
+        // The receiver is gone if the process shuts down already.
         let _ = self.stop.try_send(());
         StopOutcome::Started
     }

@@ -1,4 +1,4 @@
-//! A read's place among those at work, whichever way it came.
+//! Permit of a read, for all protocols.
 
 use crate::remote::metrics::ActiveRead;
 use crate::server::admission::Overloaded;
@@ -6,7 +6,7 @@ use crate::server::request_error::RequestError;
 use crate::server::state::ServerState;
 use tokio::sync::OwnedSemaphorePermit;
 
-/// The place; it is given back when this is dropped.
+/// Permit of a read. Dropping it lets the next read run.
 #[derive(Debug)]
 pub(crate) struct ReadPermit {
     _permit: OwnedSemaphorePermit,
@@ -14,11 +14,11 @@ pub(crate) struct ReadPermit {
 }
 
 impl ReadPermit {
-    /// Waits for a place, not for ever; the wait counts as a read under way.
+    /// Waits in the queue for a permit. A waiting read counts as active in the metrics.
     pub(crate) async fn acquire(context: &ServerState) -> Result<Self, RequestError> {
-        let under_way = context.read_metrics.start_read();
+        let active = context.read_metrics.start_read();
         match context.read_gate.acquire().await {
-            Ok(permit) => Ok(Self { _permit: permit, _active: under_way }),
+            Ok(permit) => Ok(Self { _permit: permit, _active: active }),
             Err(Overloaded) => Err(RequestError::Unavailable("too many reads at once".to_owned())),
         }
     }

@@ -1,14 +1,14 @@
-//! Redirects to the path that a client means, as in Prometheus 3.14.
+//! Redirects to canonical paths, as in Prometheus 3.14.
 //!
 //! | path                                 | response                                              |
 //! |--------------------------------------|-------------------------------------------------------|
-//! | has `//` or a segment `.` or `..`    | 307 to the clean path, even if nothing is there       |
+//! | has `//` or a segment `.` or `..`    | 307 to the clean path, even if it is not served       |
 //! | `/api/v1`                            | 307 to `/api/v1/`                                     |
 //! | a known path and `/`                 | 301 (308 unless GET) to the path without the slash    |
-//! | a known path below `/api/v1` and `/` | the same without `/api/v1`: Prometheus loses it, too  |
+//! | a known path below `/api/v1` and `/` | the same without `/api/v1`, which Prometheus loses    |
 //!
 //! The first two come from Go's `http.ServeMux`, the others from `httprouter`, which sees the paths
-//! of the API without their prefix. A request of gRPC is never redirected.
+//! of the API without their prefix. gRPC requests are never redirected.
 
 use crate::server::grpc;
 use axum::body::Body;
@@ -21,7 +21,7 @@ use std::sync::Arc;
 
 const API: &str = "/api/v1";
 
-/// A path that is served, and its methods. A segment in braces stands for any segment.
+/// Served path and its methods. A segment in braces matches any segment.
 #[derive(Clone, Debug)]
 pub(crate) struct KnownPath {
     pub(crate) pattern: &'static str,
@@ -48,7 +48,7 @@ fn matches_pattern(pattern: &str, path: &str) -> bool {
     }
 }
 
-/// Redirects a request, or passes it on.
+/// Middleware that redirects a request or passes it on.
 pub(crate) async fn redirect(
     State(known): State<Arc<[KnownPath]>>,
     request: Request,
@@ -66,7 +66,7 @@ pub(crate) async fn redirect(
     }
 }
 
-/// A status and the path of the Location header.
+/// Status and `Location` path of a redirect.
 #[derive(Debug, PartialEq, Eq)]
 struct Target {
     status: StatusCode,
@@ -103,8 +103,8 @@ fn find_target(
     Some(Target { status, path: target.to_owned() })
 }
 
-/// Returns a path that begins with `/` without empty segments and without `.` and `..`. A slash at
-/// the end stays.
+/// Returns the path without empty segments and without `.` and `..`. It starts with `/`; a trailing
+/// slash is kept.
 fn clean_path(path: &str) -> String {
     let mut segments = Vec::new();
     for segment in path.split('/') {
@@ -118,12 +118,12 @@ fn clean_path(path: &str) -> String {
     format!("/{}{end}", segments.join("/"))
 }
 
-/// Returns `None` if the path cannot be a header.
+/// Returns `None` if the path is not a valid header value.
 fn respond(request: &Request, target: Target) -> Option<Response> {
     let query = request.uri().query().filter(|query| !query.is_empty());
     let location =
         query.map_or_else(|| target.path.clone(), |query| format!("{}?{query}", target.path));
-    // Only what reads as a URI again is sent back.
+    // Only redirect to a path that parses as a URI.
     location.parse::<Uri>().ok()?;
     let header = HeaderValue::from_str(&location).ok()?;
     let mut response = (target.status, [(LOCATION, header)]).into_response();
@@ -161,7 +161,7 @@ mod tests {
     use axum::http::{Method, StatusCode};
 
     #[test]
-    fn clean_path_keeps_a_slash_at_the_end() {
+    fn clean_path_keeps_a_trailing_slash() {
         for (path, clean) in [
             ("/", "/"),
             ("//", "/"),
@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn trailing_slash_is_redirected_where_the_method_is_served() {
+    fn trailing_slash_is_redirected_for_served_methods() {
         let known = [
             KnownPath { pattern: "/metrics", methods: vec![Method::GET] },
             KnownPath { pattern: "/api/v1/write", methods: vec![Method::POST] },

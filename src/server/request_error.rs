@@ -1,18 +1,21 @@
-//! The answer contract: what a request that is not wholly done is answered, over HTTP and over gRPC.
+//! Request errors and their statuses over HTTP and gRPC.
 //!
-//! | variant         | HTTP                    | gRPC                           | a sender should        |
-//! |-----------------|-------------------------|--------------------------------|------------------------|
-//! | `BadData`       | 400                     | INVALID_ARGUMENT + BadRequest  | not repeat             |
-//! | `Unsupported`   | 415                     | UNIMPLEMENTED                  | ask in another way     |
-//! | `TooLarge`      | 413                     | RESOURCE_EXHAUSTED             | send less              |
-//! | `Unavailable`   | 503 + Retry-After       | UNAVAILABLE + RetryInfo        | repeat a little later  |
-//! | `Internal`         | 500                     | INTERNAL                       | repeat; that is safe   |
+//! | variant       | HTTP              | gRPC                          | sender                 |
+//! |---------------|-------------------|-------------------------------|------------------------|
+//! | `BadData`     | 400               | INVALID_ARGUMENT + BadRequest | must not retry         |
+//! | `Unsupported` | 415               | UNIMPLEMENTED                 | must change request    |
+//! | `TooLarge`    | 413               | RESOURCE_EXHAUSTED            | must send less         |
+//! | `Unavailable` | 503 + Retry-After | UNAVAILABLE + RetryInfo       | retries later          |
+//! | `Internal`    | 500               | INTERNAL                      | retries; this is safe  |
 //!
-//! A Thanos Receive router knows fewer codes: it gives up on ALREADY_EXISTS only, and makes its sender repeat on any other. So it is told
-//! ALREADY_EXISTS wherever a repeat is in vain (`BadData`, `TooLarge`), UNAVAILABLE and INTERNAL as above, and UNIMPLEMENTED
-//! where someone has to change a setting and nothing should be lost until then.
+//! # Thanos Receive
+//! A Thanos Receive router gives up on ALREADY_EXISTS only, and lets its sender retry on any other
+//! code. It gets ALREADY_EXISTS if a retry is useless (`BadData`, `TooLarge`), UNAVAILABLE and
+//! INTERNAL as above, and UNIMPLEMENTED if someone must change a setting and no data may be lost
+//! until then.
 //!
-//! Never 409 or 429, never 5xx for bad data: Prometheus drops data on 429, and repeats on 5xx for ever.
+//! # Statuses never used
+//! 409 and 429, and 5xx for bad data: Prometheus drops data on 429 and retries forever on 5xx.
 
 use crate::remote::decompress::output::DecompressError;
 use crate::remote::write::RemoteWriteError;
@@ -26,44 +29,44 @@ use axum::response::{IntoResponse, Response};
 use std::hash::{BuildHasher, RandomState};
 use tonic::{Code, Status};
 
-/// Why a request was not done, or not wholly.
+/// Error of a request that failed, or succeeded only in part.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RequestError {
-    /// It will never be taken as it is; what is good of it may be stored.
+    /// The request is invalid and a retry fails as well; valid parts of it may be stored.
     BadData(String),
-    /// Its type or encoding is not known.
+    /// The content type or the encoding is not supported.
     Unsupported(String),
-    /// It is over a limit of size; nothing is stored.
+    /// The request exceeds a size limit; nothing is stored.
     TooLarge(String),
-    /// Not now; nothing is acknowledged. Before the commit, nothing is stored. A commit that met a
-    /// full disk leaves the samples in the head and in the queue of the WAL or WBL: reads return
-    /// them, and they are logged when space returns. If the process ends before that, samples that
-    /// are in neither log are lost. A repeat is safe in every case: it is acknowledged only after
-    /// the samples are logged, once.
+    /// The request failed for now; nothing is acknowledged. Before the commit, nothing is stored. A
+    /// commit that hits a full disk leaves the samples in the head and in the queue of the WAL or
+    /// WBL: reads return them, and they are logged when space returns. If the process ends before
+    /// that, samples that are in neither log are lost. A retry is safe in every case: it is
+    /// acknowledged only after the samples are logged, once.
     Unavailable(String),
-    /// Something broke here; what is stored is not known.
+    /// An internal error; the samples may or may not be stored.
     Internal(String),
 }
 
 impl RequestError {
-    /// As an answer over HTTP.
+    /// Returns the HTTP response.
     #[must_use]
     pub fn into_http(self) -> Response {
-        let (status, text) = match self {
-            Self::BadData(text) => (StatusCode::BAD_REQUEST, text),
-            Self::Unsupported(text) => (StatusCode::UNSUPPORTED_MEDIA_TYPE, text),
-            Self::TooLarge(text) => (StatusCode::PAYLOAD_TOO_LARGE, text),
-            Self::Unavailable(text) => (StatusCode::SERVICE_UNAVAILABLE, text),
-            Self::Internal(text) => (StatusCode::INTERNAL_SERVER_ERROR, text),
+        let (status, message) = match self {
+            Self::BadData(message) => (StatusCode::BAD_REQUEST, message),
+            Self::Unsupported(message) => (StatusCode::UNSUPPORTED_MEDIA_TYPE, message),
+            Self::TooLarge(message) => (StatusCode::PAYLOAD_TOO_LARGE, message),
+            Self::Unavailable(message) => (StatusCode::SERVICE_UNAVAILABLE, message),
+            Self::Internal(message) => (StatusCode::INTERNAL_SERVER_ERROR, message),
         };
-        let mut response = (status, text + "\n").into_response();
+        let mut response = (status, message + "\n").into_response();
         if status == StatusCode::SERVICE_UNAVAILABLE {
             response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(retry_seconds()));
         }
         response
     }
 
-    /// Whether a repeat would be refused as well.
+    /// Returns `true` if a retry of the same request fails as well.
     #[must_use]
     pub fn is_permanent(&self) -> bool {
         match self {
@@ -72,28 +75,31 @@ impl RequestError {
         }
     }
 
-    /// As a status of gRPC, with the details that gRPC's clients know.
+    /// Returns the gRPC status, with the details that gRPC clients understand.
     #[must_use]
     pub fn into_grpc(self) -> Status {
         match self {
-            Self::BadData(text) => details::bad_request(&text),
-            Self::Unsupported(text) => Status::new(Code::Unimplemented, text),
-            Self::TooLarge(text) => Status::new(Code::ResourceExhausted, text),
-            Self::Unavailable(text) => details::retry_later(&text, retry_seconds()),
-            Self::Internal(text) => Status::new(Code::Internal, text),
+            Self::BadData(message) => details::bad_request(&message),
+            Self::Unsupported(message) => Status::new(Code::Unimplemented, message),
+            Self::TooLarge(message) => Status::new(Code::ResourceExhausted, message),
+            Self::Unavailable(message) => details::retry_later(&message, retry_seconds()),
+            Self::Internal(message) => Status::new(Code::Internal, message),
         }
     }
 
-    /// As a status for a Thanos Receive router.
+    /// Returns the gRPC status for a Thanos Receive router.
     #[must_use]
     pub fn into_thanos_status(self) -> Status {
         match self {
-            Self::BadData(text) | Self::TooLarge(text) => Status::new(Code::AlreadyExists, text),
+            Self::BadData(message) | Self::TooLarge(message) => {
+                Status::new(Code::AlreadyExists, message)
+            }
             other => other.into_grpc(),
         }
     }
 
-    /// As an answer over HTTP to a request whose body was not read to its end.
+    /// Returns the HTTP response for a request whose body was not read completely, which makes the
+    /// connection unusable.
     #[must_use]
     pub fn into_http_and_close(self) -> Response {
         let mut response = self.into_http();
@@ -102,50 +108,54 @@ impl RequestError {
     }
 }
 
-/// Whole seconds from 1 to 5, so that senders that were refused together don't come back together.
+/// Returns 1 to 5 seconds at random, so that senders rejected together do not retry together.
 fn retry_seconds() -> u64 {
     1 + RandomState::new().hash_one(0u8) % 5
 }
 
 impl From<RemoteWriteError> for RequestError {
     fn from(error: RemoteWriteError) -> Self {
-        let text = error.to_string();
+        let message = error.to_string();
         match error {
             RemoteWriteError::Decompress(error) => error.into(),
-            RemoteWriteError::Request(error) if error.is_malformed() => Self::BadData(text),
-            RemoteWriteError::Request(_) => Self::TooLarge(text),
-            RemoteWriteError::ThanosRequest(error) if error.is_malformed() => Self::BadData(text),
-            RemoteWriteError::ThanosRequest(_) => Self::TooLarge(text),
-            RemoteWriteError::Unavailable(_) => Self::Unavailable(text),
-            // A full disk is a mode, not a fault: when space returns the log goes on, and a repeat is safe in any case.
-            RemoteWriteError::Log(WalError::NoSpace(_) | WalError::Closed) => {
-                Self::Unavailable(text)
+            RemoteWriteError::Request(error) if error.is_malformed() => Self::BadData(message),
+            RemoteWriteError::Request(_) => Self::TooLarge(message),
+            RemoteWriteError::ThanosRequest(error) if error.is_malformed() => {
+                Self::BadData(message)
             }
-            RemoteWriteError::Log(WalError::Failed(_) | WalError::Open(_)) => Self::Internal(text),
+            RemoteWriteError::ThanosRequest(_) => Self::TooLarge(message),
+            RemoteWriteError::Unavailable(_) => Self::Unavailable(message),
+            // A full disk is temporary: the log continues when space returns, and a retry is safe.
+            RemoteWriteError::Log(WalError::NoSpace(_) | WalError::Closed) => {
+                Self::Unavailable(message)
+            }
+            RemoteWriteError::Log(WalError::Failed(_) | WalError::Open(_)) => {
+                Self::Internal(message)
+            }
         }
     }
 }
 
 impl From<DecompressError> for RequestError {
     fn from(error: DecompressError) -> Self {
-        let text = error.to_string();
+        let message = error.to_string();
         match error {
-            DecompressError::WrongCompression { .. } => Self::Unsupported(text),
-            DecompressError::Malformed { .. } => Self::BadData(text),
-            DecompressError::TooLarge { .. } | DecompressError::Window => Self::TooLarge(text),
-            DecompressError::OutOfBudget(_) => Self::Unavailable(text),
+            DecompressError::WrongCompression { .. } => Self::Unsupported(message),
+            DecompressError::Malformed { .. } => Self::BadData(message),
+            DecompressError::TooLarge { .. } | DecompressError::Window => Self::TooLarge(message),
+            DecompressError::OutOfBudget(_) => Self::Unavailable(message),
         }
     }
 }
 
 impl From<BodyError> for RequestError {
     fn from(error: BodyError) -> Self {
-        let text = error.to_string();
+        let message = error.to_string();
         match error {
-            BodyError::TooLarge(_) => Self::TooLarge(text),
-            // Not the sender's fault: on 408 a Prometheus would drop the data.
-            BodyError::TooSlow(_) | BodyError::NoMemory(_) => Self::Unavailable(text),
-            BodyError::Broken(_) => Self::BadData(text),
+            BodyError::TooLarge(_) => Self::TooLarge(message),
+            // Not 408, on which Prometheus would drop the data.
+            BodyError::TooSlow(_) | BodyError::NoMemory(_) => Self::Unavailable(message),
+            BodyError::Broken(_) => Self::BadData(message),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Which path is answered by whom.
+//! Routes of HTTP and gRPC.
 
 use crate::server::grpc;
 use crate::server::grpc::reflection;
@@ -20,7 +20,7 @@ use tonic::Status;
 use tonic_health::pb::health_server::{Health, HealthServer};
 use tower::Layer;
 
-/// The methods of gRPC.
+/// Routes of gRPC methods.
 fn grpc_routes<H: Health>(context: &SharedState, health: HealthServer<H>) -> Router<SharedState> {
     let mut routes = Router::new()
         .route(grpc::write::WRITE_V1, any(grpc::write::write_v1))
@@ -47,8 +47,8 @@ fn grpc_routes<H: Health>(context: &SharedState, health: HealthServer<H>) -> Rou
                 .route_service(reflection::PATH_V1, draining().layer(v1))
                 .route_service(reflection::PATH_V1ALPHA, draining().layer(v1alpha));
         }
-        // The build made them; a server without reflection is better than none.
-        (Err(error), _) | (_, Err(error)) => tracing::error!(%error, "no reflection over gRPC"),
+        // The build script made the descriptors; serve without reflection rather than not at all.
+        (Err(error), _) | (_, Err(error)) => tracing::error!(%error, "cannot start reflection"),
     }
     routes
         .layer(middleware::from_fn_with_state(
@@ -138,7 +138,7 @@ fn http_routes() -> HttpRoutes {
         .get("/api/v1/status/walreplay", status_pages::wal_replay)
 }
 
-/// Everything that narthex answers; `health` is gRPC's health service.
+/// Returns the router of all requests. `health` is the gRPC health service.
 pub fn routes<H: Health>(context: SharedState, health: HealthServer<H>) -> Router {
     let measure =
         middleware::from_fn_with_state(context.http_metrics.clone(), http_metrics::measure);
@@ -154,23 +154,22 @@ pub fn routes<H: Health>(context: SharedState, health: HealthServer<H>) -> Route
         .with_state(context)
 }
 
-/// Answers every request of a connection beyond the limit.
+/// Returns the router for connections beyond the limit, which responds 503 to every request.
 pub(crate) fn overload_router() -> Router {
     Router::new().fallback(|request: Request| async move {
-        let refused = RequestError::Unavailable("too many connections".to_owned());
+        let error = RequestError::Unavailable("too many connections".to_owned());
         if grpc::is_grpc(&request) {
-            grpc::error_response(refused.into_grpc())
+            grpc::error_response(error.into_grpc())
         } else {
-            refused.into_http_and_close()
+            error.into_http_and_close()
         }
     })
 }
 
 async fn not_found(request: Request) -> Response {
     if grpc::is_grpc(&request) {
-        grpc::error_response(Status::unimplemented("no such method"))
+        grpc::error_response(Status::unimplemented("unknown method"))
     } else {
-        (StatusCode::NOT_FOUND, format!("nothing is served at {}\n", request.uri().path()))
-            .into_response()
+        (StatusCode::NOT_FOUND, format!("no such path: {}\n", request.uri().path())).into_response()
     }
 }

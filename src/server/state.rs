@@ -1,4 +1,4 @@
-//! What every handler shares.
+//! State that all handlers share.
 
 use crate::metrics::registry::{Counter, Registry};
 use crate::remote::external_labels::ExternalLabels;
@@ -18,72 +18,72 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// The parts that handlers use; one for the whole process.
+/// Shared state of the handlers, one per process.
 #[derive(Debug)]
 pub struct ServerState {
-    /// The data.
+    /// Database of all samples.
     pub db: Arc<Db>,
-    /// The flags as they are shown.
+    /// Flags and their displayed values.
     pub flags: BTreeMap<String, String>,
-    /// What the configuration file says beside the database's settings.
+    /// Configuration file, without the database settings.
     pub configuration: Arc<Configuration>,
-    /// Starting, ready or draining.
+    /// Phase of the server.
     pub lifecycle: Arc<Lifecycle>,
-    /// Stores write requests.
+    /// Writer of remote write requests.
     pub writer: RemoteWriter,
-    /// Write requests at work and waiting.
+    /// Limit of concurrent write requests.
     pub write_gate: ConcurrencyLimiter,
-    /// Write streams at once; none waits.
+    /// Limit of open write streams, without a queue.
     pub stream_gate: ConcurrencyLimiter,
-    /// Write streams of one client.
+    /// Limit of write streams per client.
     pub client_streams: ClientLimit,
-    /// Inflates messages of gRPC.
+    /// Decompressor of gRPC messages.
     pub inflater: MessageDecompressor,
-    /// Largest body of a write request over HTTP, as it is sent.
+    /// Maximum size of the body of an HTTP write request before decompression, bytes.
     pub max_write_body: usize,
-    /// How much a read may answer.
+    /// Limits of a read.
     pub read_limits: ReadLimits,
-    /// Reads at work and waiting.
+    /// Limit of concurrent reads.
     pub read_gate: ConcurrencyLimiter,
-    /// Look-ups of labels, series, metadata and exemplars at work and waiting. Reads hold their
-    /// permits while slow clients take streamed responses; these responses are complete before they
-    /// are sent.
+    /// Limit of concurrent look-ups of labels, series, metadata and exemplars. It is separate from
+    /// reads, which hold their permits while slow clients read streamed responses; look-ups are
+    /// complete before they are sent.
     pub list_gate: ConcurrencyLimiter,
-    /// How long it may take to work out an answer.
+    /// Maximum time to compute a response.
     pub query_timeout: Duration,
-    /// Exports at work and waiting.
+    /// Limit of concurrent exports.
     pub export_gate: ConcurrencyLimiter,
-    /// Orders to the database: one at work, others waiting.
+    /// Limit of admin operations: one runs, others wait.
     pub admin_gate: ConcurrencyLimiter,
-    /// What requests may order.
+    /// Channel for reload and shutdown requests.
     pub control: ControlHandle,
-    /// Counters of reads.
+    /// Metrics of reads.
     pub read_metrics: ReadMetrics,
-    /// Time for a body and where its memory comes from; the size is that of the default, each surface has its own.
+    /// Time and memory limits of request bodies. `size` is a default that handlers replace.
     pub body_limits: BodyLimits,
-    /// Time for an answer and where its memory comes from.
+    /// Time and memory limits of responses.
     pub answer_limits: ResponseLimits,
-    /// Counters of requests.
+    /// Metrics of HTTP requests.
     pub http_metrics: HttpMetrics,
-    /// Damages of the log that the last start found.
+    /// Number of WAL corruptions that the last start found.
     pub corruptions: Counter,
-    /// All metrics of the process.
+    /// Registry of all metrics of the process.
     pub registry: Registry,
 }
 
 impl ServerState {
-    /// What reads are answered from.
+    /// Returns the source of remote reads.
     #[must_use]
     pub fn read_source(&self) -> ReadSource<'_> {
         ReadSource { db: &self.db, external: self.external_labels(), limits: self.read_limits }
     }
 
-    /// What is added to series that are read; it follows reloads.
+    /// Returns the labels that are added to every series read; a reload may change them.
     #[must_use]
     pub fn external_labels(&self) -> ExternalLabels {
         self.configuration.external_labels()
     }
 }
 
-/// The context as handlers get it.
+/// State as handlers receive it.
 pub type SharedState = Arc<ServerState>;
