@@ -1,7 +1,8 @@
-//! `POST` or `PUT /api/v1/admin/tsdb/…`: delete series, clean up after that, take a snapshot; as Prometheus has them.
+//! Admin API under `/api/v1/admin/tsdb/`: delete series, clean tombstones, take a snapshot.
 //!
-//! Only with `--web.enable-admin-api`. Parameters stand in the path's query or in a form. One order is carried out at a time, on a
-//! blocking thread and to its end, also where the client has gone.
+//! The methods are `POST` and `PUT`, as in Prometheus; `--web.enable-admin-api` enables the API.
+//! Parameters come from the query string or a form. One operation runs at a time, on a blocking
+//! thread, and finishes even if the client disconnects.
 
 use crate::model::matcher::Matcher;
 use crate::model::time::TimeRange;
@@ -22,28 +23,28 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
-/// Selectors in one request.
+/// Maximum number of selectors per request.
 const MAX_SELECTORS: usize = 1000;
 
-/// `delete_series?match[]=…&start=…&end=…`.
+/// Handles `delete_series?match[]=…&start=…&end=…`.
 pub(crate) async fn delete_series(
     State(context): State<SharedState>,
     request: Request,
 ) -> Response {
-    let wanted = match parameters(&context, request)
+    let params = match parameters(&context, request)
         .await
         .and_then(|parameters| parse_delete_params(&parameters))
     {
-        Ok(wanted) => wanted,
+        Ok(params) => params,
         Err(error) => return error.into_response(),
     };
-    tracing::info!(selectors = ?wanted.selectors, range = ?wanted.range, "told to delete series");
+    tracing::info!(selectors = ?params.selectors, range = ?params.range, "deleting series");
     no_content(
-        run_admin_operation(context, move |db| db.delete(&wanted.selectors, wanted.range)).await,
+        run_admin_operation(context, move |db| db.delete(&params.selectors, params.range)).await,
     )
 }
 
-/// `clean_tombstones`.
+/// Handles `clean_tombstones`.
 pub(crate) async fn clean_tombstones(
     State(context): State<SharedState>,
     request: Request,
@@ -51,27 +52,27 @@ pub(crate) async fn clean_tombstones(
     if let Err(error) = parameters(&context, request).await {
         return error.into_response();
     }
-    tracing::info!("told to clean up after deletions");
+    tracing::info!("cleaning tombstones");
     no_content(run_admin_operation(context, Db::clean_tombstones).await)
 }
 
-/// `snapshot?skip_head=…`.
+/// Handles `snapshot?skip_head=…`.
 pub(crate) async fn snapshot(State(context): State<SharedState>, request: Request) -> Response {
-    let parts = match parameters(&context, request)
+    let contents = match parameters(&context, request)
         .await
-        .and_then(|parameters| snapshot_parts(&parameters))
+        .and_then(|parameters| snapshot_contents(&parameters))
     {
-        Ok(parts) => parts,
+        Ok(contents) => contents,
         Err(error) => return error.into_response(),
     };
-    tracing::info!(?parts, "told to take a snapshot");
-    match run_admin_operation(context, move |db| db.snapshot(parts, now_ms())).await {
+    tracing::info!(?contents, "taking snapshot");
+    match run_admin_operation(context, move |db| db.snapshot(contents, now_ms())).await {
         Ok(name) => api::success(&SnapshotData { name }),
         Err(error) => error.into_response(),
     }
 }
 
-/// What is to be deleted.
+/// Parameters of a deletion.
 #[derive(Debug)]
 struct DeleteParams {
     selectors: Vec<Vec<Matcher>>,
@@ -83,32 +84,32 @@ struct SnapshotData {
     name: String,
 }
 
-/// The parameters of a request that is let in.
+/// Returns the parameters of a request, or an error if the API is disabled.
 async fn parameters(context: &SharedState, request: Request) -> Result<Vec<Parameter>, ApiError> {
     if context.control.admin == ApiAccess::Off {
         return Err(ApiError::Disabled(
-            "the admin API is switched off; see --web.enable-admin-api".to_owned(),
+            "admin API is disabled (--web.enable-admin-api)".to_owned(),
         ));
     }
     parameters::parse_request(context, request).await
 }
 
 fn parse_delete_params(parameters: &[Parameter]) -> Result<DeleteParams, ApiError> {
-    let texts: Vec<&str> = parameters
+    let strings: Vec<&str> = parameters
         .iter()
         .filter(|(name, _)| name == "match[]")
         .map(|(_, value)| value.as_str())
         .collect();
-    if texts.is_empty() {
+    if strings.is_empty() {
         return Err(ApiError::BadData("no match[] parameter provided".to_owned()));
     }
-    if texts.len() > MAX_SELECTORS {
-        return Err(ApiError::BadData(format!("more than {MAX_SELECTORS} selectors")));
+    if strings.len() > MAX_SELECTORS {
+        return Err(ApiError::BadData(format!("request has more than {MAX_SELECTORS} selectors")));
     }
     let range = parameters::time_range(parameters)?;
-    let selectors = texts
+    let selectors = strings
         .iter()
-        .map(|text| promql_selector::parse_unrestricted(text))
+        .map(|selector| promql_selector::parse_unrestricted(selector))
         .collect::<Result<Vec<_>, _>>();
     Ok(DeleteParams {
         selectors: selectors.map_err(|error| invalid_parameter("match[]", error))?,
@@ -116,26 +117,24 @@ fn parse_delete_params(parameters: &[Parameter]) -> Result<DeleteParams, ApiErro
     })
 }
 
-fn snapshot_parts(parameters: &[Parameter]) -> Result<SnapshotContents, ApiError> {
+fn snapshot_contents(parameters: &[Parameter]) -> Result<SnapshotContents, ApiError> {
     match first_value(parameters, "skip_head") {
         None | Some("0" | "f" | "F" | "false" | "False" | "FALSE") => {
             Ok(SnapshotContents::BlocksAndHead)
         }
         Some("1" | "t" | "T" | "true" | "True" | "TRUE") => Ok(SnapshotContents::Blocks),
-        Some(other) => {
-            Err(invalid_parameter("skip_head", format!("{other:?} is neither true nor false")))
-        }
+        Some(other) => Err(invalid_parameter("skip_head", format!("{other:?} is not a boolean"))),
     }
 }
 
-/// Waits for the turn and works on a blocking thread.
+/// Waits for the permit and runs `work` on a blocking thread.
 async fn run_admin_operation<T: Send + 'static>(
     context: SharedState,
     work: impl FnOnce(&Db) -> Result<T, MaintenanceError> + Send + 'static,
 ) -> Result<T, ApiError> {
     let permit = context.admin_gate.acquire().await;
     let permit = permit.map_err(|Overloaded| {
-        ApiError::Unavailable("another order is being carried out".to_owned())
+        ApiError::Unavailable("another admin operation is running".to_owned())
     })?;
     let working = tokio::task::spawn_blocking(move || {
         let _held = permit;
@@ -144,28 +143,28 @@ async fn run_admin_operation<T: Send + 'static>(
     match working.await {
         Ok(Ok(done)) => Ok(done),
         Ok(Err(MaintenanceError::Cancelled)) => {
-            tracing::info!("an order of the admin API is given up, as the process ends");
+            tracing::info!("admin operation cancelled by shutdown");
             Err(ApiError::from(MaintenanceError::Cancelled))
         }
         Ok(Err(error)) => {
-            tracing::error!(%error, "an order of the admin API failed");
+            tracing::error!(%error, "admin operation failed");
             Err(ApiError::from(error))
         }
         Err(error) => {
-            tracing::error!(%error, "an order of the admin API broke");
-            Err(ApiError::Internal("carrying it out broke".to_owned()))
+            tracing::error!(%error, "admin operation panicked");
+            Err(ApiError::Internal("internal error during the admin operation".to_owned()))
         }
     }
 }
 
 impl From<MaintenanceError> for ApiError {
     fn from(error: MaintenanceError) -> Self {
-        let text = error.to_string();
+        let message = error.to_string();
         match error {
             MaintenanceError::NotReady
             | MaintenanceError::Cancelled
-            | MaintenanceError::ReadOnly(_) => Self::Unavailable(text),
-            MaintenanceError::Failed(_) => Self::Internal(text),
+            | MaintenanceError::ReadOnly(_) => Self::Unavailable(message),
+            MaintenanceError::Failed(_) => Self::Internal(message),
         }
     }
 }
@@ -179,7 +178,7 @@ fn no_content(done: Result<(), ApiError>) -> Response {
 
 #[cfg(test)]
 mod tests {
-    use super::{ApiError, parse_delete_params, snapshot_parts};
+    use super::{ApiError, parse_delete_params, snapshot_contents};
     use crate::model::time::TimeRange;
     use crate::tsdb::db::admin::SnapshotContents;
 
@@ -188,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn a_deletion_has_selectors_and_by_default_all_times() {
+    fn deletion_needs_selectors_and_defaults_to_all_times() {
         let found = parse_delete_params(&parameters("match[]=up&match%5B%5D={job=\"a\"}")).unwrap();
         assert_eq!((found.selectors.len(), found.range), (2, TimeRange::ALL));
         let found = parse_delete_params(&parameters(
@@ -205,20 +204,20 @@ mod tests {
         ] {
             let error = parse_delete_params(&parameters(query)).unwrap_err();
             assert!(
-                matches!(&error, ApiError::BadData(text) if text.contains(part)),
+                matches!(&error, ApiError::BadData(message) if message.contains(part)),
                 "{query}: {error:?}"
             );
         }
     }
 
     #[test]
-    fn a_snapshot_has_the_head_unless_it_is_skipped() {
-        assert_eq!(snapshot_parts(&parameters("")), Ok(SnapshotContents::BlocksAndHead));
+    fn snapshot_contains_the_head_unless_skipped() {
+        assert_eq!(snapshot_contents(&parameters("")), Ok(SnapshotContents::BlocksAndHead));
         assert_eq!(
-            snapshot_parts(&parameters("skip_head=false")),
+            snapshot_contents(&parameters("skip_head=false")),
             Ok(SnapshotContents::BlocksAndHead)
         );
-        assert_eq!(snapshot_parts(&parameters("skip_head=1")), Ok(SnapshotContents::Blocks));
-        assert!(snapshot_parts(&parameters("skip_head=yes")).is_err());
+        assert_eq!(snapshot_contents(&parameters("skip_head=1")), Ok(SnapshotContents::Blocks));
+        assert!(snapshot_contents(&parameters("skip_head=yes")).is_err());
     }
 }

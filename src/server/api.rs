@@ -1,4 +1,5 @@
-//! The envelope of Prometheus's HTTP API: `{"status":"success","data":…}`, `{"status":"error","errorType":…,"error":…}`.
+//! Response envelope of Prometheus's HTTP API: `{"status":"success","data":…}` or
+//! `{"status":"error","errorType":…,"error":…}`.
 
 use axum::body::Body;
 use axum::http::header::CONTENT_TYPE;
@@ -6,30 +7,30 @@ use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
-/// Why a request of the API was not carried out; the statuses are Prometheus's.
+/// Error of an API request, with Prometheus's statuses.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum ApiError {
-    /// 400: it will never be carried out as it is.
+    /// 400: the request is invalid; a retry fails as well.
     BadData(String),
-    /// 500: it is switched off. Prometheus has no other status for it.
+    /// 500: the API is disabled. Prometheus has no other status for this.
     Disabled(String),
-    /// 503, to be repeated later: not now.
+    /// 503: the request failed for now; the client can retry later.
     Unavailable(String),
-    /// 500: it failed.
+    /// 500: an internal error.
     Internal(String),
 }
 
-/// An answer with data.
+/// Returns a success response with `data`.
 pub(crate) fn success(data: &impl Serialize) -> Response {
     json(StatusCode::OK, &Success { status: "success", data })
 }
 
-/// An answer whose whole text is `body`.
+/// Returns a JSON response whose complete envelope is `body`.
 pub(crate) fn json_of(body: Body) -> Response {
     ([(CONTENT_TYPE, HeaderValue::from_static("application/json"))], body).into_response()
 }
 
-/// The text of an answer with data, to be sent by who has made it.
+/// Encodes the envelope of a success response.
 pub(crate) fn encode_success(data: &impl Serialize) -> serde_json::Result<Vec<u8>> {
     serde_json::to_vec(&Success { status: "success", data })
 }
@@ -48,9 +49,9 @@ impl IntoResponse for ApiError {
 
 fn json(status: StatusCode, body: &impl Serialize) -> Response {
     match serde_json::to_string(body) {
-        Ok(text) => {
+        Ok(string) => {
             let content_type = HeaderValue::from_static("application/json");
-            (status, [(CONTENT_TYPE, content_type)], text).into_response()
+            (status, [(CONTENT_TYPE, content_type)], string).into_response()
         }
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")).into_response(),
     }

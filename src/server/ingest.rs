@@ -1,4 +1,4 @@
-//! Storing a request that came over HTTP or gRPC: in through the gate, over to a blocking thread, and back with what became of it.
+//! Storage of write requests from HTTP and gRPC: admission, a blocking thread, the outcome.
 
 use crate::remote::body_compression::BodyCompression;
 use crate::remote::decompress::output::OutOfBudget;
@@ -13,24 +13,25 @@ use crate::tsdb::db::clock::now_ms;
 use bytes::Bytes;
 use tokio::sync::OwnedSemaphorePermit;
 
-/// Whether requests are taken at all; to be asked before a body is read.
+/// Checks that the server accepts requests. Callers check this before they read a body.
 ///
 /// # Errors
-/// [`RequestError::Unavailable`] while the server starts or stops.
+/// [`RequestError::Unavailable`] while the server starts or drains.
 pub(crate) fn check_accepting(context: &SharedState) -> Result<(), RequestError> {
     match context.lifecycle.phase() {
         Phase::Ready => Ok(()),
         Phase::Starting => {
-            Err(RequestError::Unavailable("narthex is starting: it replays its log".to_owned()))
+            Err(RequestError::Unavailable("narthex is starting: replaying the WAL".to_owned()))
         }
-        Phase::Draining => Err(RequestError::Unavailable("narthex is stopping".to_owned())),
+        Phase::Draining => Err(RequestError::Unavailable("narthex is shutting down".to_owned())),
     }
 }
 
 /// Stores a write request.
 ///
 /// # Errors
-/// [`RequestError`] where it was not done; what was refused of a request that was done is in the outcome.
+/// [`RequestError`] if the request failed as a whole. Rejected samples of a successful request are
+/// part of the outcome.
 pub(crate) async fn store(
     context: &SharedState,
     body: Bytes,
@@ -43,10 +44,11 @@ pub(crate) async fn store(
         .await
 }
 
-/// Stores a request of a stream, which waits for its turn without a place in the queue: streams are few, and hold back their senders.
+/// Stores a request of a write stream. It waits for a permit outside the queue: the number of
+/// streams is limited, and their senders wait.
 ///
 /// # Errors
-/// As [`store`].
+/// Those of [`store`].
 pub(crate) async fn store_streamed(
     context: &SharedState,
     request: StreamRequest,
@@ -63,10 +65,10 @@ pub(crate) async fn store_streamed(
     .await
 }
 
-/// Stores what a Thanos Receive router forwards.
+/// Stores a request that a Thanos Receive router forwards.
 ///
 /// # Errors
-/// As [`store`].
+/// Those of [`store`].
 pub(crate) async fn store_forwarded(
     context: &SharedState,
     message: Bytes,
@@ -74,20 +76,21 @@ pub(crate) async fn store_forwarded(
 ) -> Result<WriteOutcome, RequestError> {
     context.writer.precheck(&message, BodyCompression::Plain)?;
     let permit = context.write_gate.acquire().await?;
-    let inside = AdmittedRequest { _permit: permit, reservation };
+    let admitted = AdmittedRequest { _permit: permit, reservation };
     let work = move |context: &ServerState, _: &mut Reservation| {
         context.writer.store_thanos(&context.db, &message, now_ms())
     };
-    store_admitted(context, inside, work).await
+    store_admitted(context, admitted, work).await
 }
 
-/// What a request holds until it is stored.
+/// Permit and memory of a request, held until it is stored.
 struct AdmittedRequest {
     _permit: OwnedSemaphorePermit,
     reservation: Reservation,
 }
 
-/// How a request of remote write is stored. What it takes when it is unpacked is added to what is reserved for it.
+/// Returns the function that stores a remote write request. It adds the decompressed size to the
+/// reservation.
 fn store_fn(
     body: Bytes,
     form: WireFormat,
@@ -102,33 +105,33 @@ fn store_fn(
     }
 }
 
-/// Stores a request that is through the gate.
+/// Stores an admitted request on a blocking thread.
 async fn store_admitted(
     context: &SharedState,
-    mut inside: AdmittedRequest,
+    mut admitted: AdmittedRequest,
     work: impl FnOnce(&ServerState, &mut Reservation) -> Result<WriteOutcome, RemoteWriteError>
     + Send
     + 'static,
 ) -> Result<WriteOutcome, RequestError> {
     let shared = context.clone();
-    // The permit and the memory are held until the work is done, also where the client has gone.
-    let storing = tokio::task::spawn_blocking(move || work(&shared, &mut inside.reservation));
+    // The thread owns the permit and the memory: it finishes even if the client disconnects.
+    let storing = tokio::task::spawn_blocking(move || work(&shared, &mut admitted.reservation));
     match storing.await {
         Ok(result) => Ok(result?),
         Err(error) => {
-            tracing::error!(%error, "storing a request failed");
-            Err(RequestError::Internal("storing the request failed".to_owned()))
+            tracing::error!(%error, "write request panicked");
+            Err(RequestError::Internal("internal error while storing the request".to_owned()))
         }
     }
 }
 
-/// The answer to a request of which not all was stored.
+/// Returns the error of a request that was stored only in part.
 pub(crate) fn partial_write_error(outcome: &WriteOutcome) -> RequestError {
-    let mut text = format!("{} samples", outcome.samples);
+    let mut stored = format!("{} samples", outcome.samples);
     for (count, what) in [(outcome.histograms, "histograms"), (outcome.exemplars, "exemplars")] {
         if count > 0 {
-            text.push_str(&format!(", {count} {what}"));
+            stored.push_str(&format!(", {count} {what}"));
         }
     }
-    RequestError::BadData(format!("{text} stored; refused: {}", outcome.rejections))
+    RequestError::BadData(format!("stored {stored}; rejected: {}", outcome.rejections))
 }

@@ -1,10 +1,12 @@
-//! `GET` or `POST /api/v1/label_source?match[]=…&start=…&end=…&limit=…` and `GET /api/v1/label/{name}/values`: which label names and values there are.
+//! Label names and label values: `GET` or `POST /api/v1/labels?match[]=…&start=…&end=…&limit=…` and
+//! `GET /api/v1/label/{name}/values`.
 //!
 //! ```text
 //! {"status":"success","data":["__name__","job"],"warnings":["results truncated due to limit"]}
 //! ```
 //!
-//! A name that is not made of letters, digits and `_` may stand in the path as `U__` and what Prometheus 3 makes of it.
+//! A name with characters other than letters, digits and `_` may be escaped in the path with `U__`,
+//! as in Prometheus 3.
 
 use crate::server::api::ApiError;
 use crate::server::listing;
@@ -15,22 +17,22 @@ use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Request, State};
 use axum::response::{IntoResponse, Response};
 
-/// Most characters between the signs of an escaped name.
+/// Maximum number of hexadecimal digits of an escaped character.
 const MAX_CODE: usize = 5;
 
-/// Lists the names of labels.
+/// Handles a request for label names.
 pub(crate) async fn label_names(State(context): State<SharedState>, request: Request) -> Response {
     let parameters = listing::parameters(&context, request).await;
     match parameters.and_then(|parameters| ListQuery::parse(&parameters, ApiError::BadData)) {
-        Ok(wanted) => {
-            listing::respond(context, move |context, making| list(context, &wanted, None, making))
+        Ok(query) => {
+            listing::respond(context, move |context, builder| list(context, &query, None, builder))
                 .await
         }
         Err(error) => error.into_response(),
     }
 }
 
-/// Lists the values of a label.
+/// Handles a request for the values of a label.
 pub(crate) async fn label_values(
     State(context): State<SharedState>,
     name: Result<Path<String>, PathRejection>,
@@ -47,9 +49,9 @@ pub(crate) async fn label_values(
     }
     let parameters = listing::parameters(&context, request).await;
     match parameters.and_then(|parameters| ListQuery::parse(&parameters, ApiError::BadData)) {
-        Ok(wanted) => {
-            listing::respond(context, move |context, making| {
-                list(context, &wanted, Some(&name), making)
+        Ok(query) => {
+            listing::respond(context, move |context, builder| {
+                list(context, &query, Some(&name), builder)
             })
             .await
         }
@@ -57,31 +59,31 @@ pub(crate) async fn label_values(
     }
 }
 
-/// Lists the values of a label, or all names.
+/// Lists the values of the label `values_of`, or all label names if it is `None`.
 fn list(
     context: &SharedState,
-    wanted: &ListQuery,
+    query: &ListQuery,
     values_of: Option<&str>,
-    making: &mut ListResponseBuilder,
+    builder: &mut ListResponseBuilder,
 ) -> Result<ListEnd, ApiError> {
-    // One more than is wanted tells that there is more.
-    let count = wanted.limit.map_or(usize::MAX, |limit| limit.saturating_add(1));
-    let mut memory = |bytes| making.try_reserve(bytes);
+    // One entry more than the limit shows that the list is truncated.
+    let count = query.limit.map_or(usize::MAX, |limit| limit.saturating_add(1));
+    let mut memory = |bytes| builder.try_reserve(bytes);
     let limit = LabelQueryLimits { count, bytes: context.read_limits.answer_bytes };
-    let mut texts = LabelCollector::with_memory(limit, &mut memory);
+    let mut strings = LabelCollector::with_memory(limit, &mut memory);
     let querier = context.db.querier();
-    for matchers in wanted.matcher_sets() {
+    for matchers in query.matcher_sets() {
         match values_of {
-            Some(name) => querier.offer_label_values(name, matchers, wanted.range, &mut texts),
-            None => querier.offer_label_names(matchers, wanted.range, &mut texts),
+            Some(name) => querier.offer_label_values(name, matchers, query.range, &mut strings),
+            None => querier.offer_label_names(matchers, query.range, &mut strings),
         }
         .map_err(ApiError::from)?;
     }
-    let texts = texts.into_sorted();
-    for text in texts.iter().take(wanted.limit.unwrap_or(usize::MAX)) {
-        making.push_entry(|out| listing::push_json_string(out, text))?;
+    let strings = strings.into_sorted();
+    for text in strings.iter().take(query.limit.unwrap_or(usize::MAX)) {
+        builder.push_entry(|out| listing::push_json_string(out, text))?;
     }
-    Ok(if texts.len() > making.entries() { ListEnd::Truncated } else { ListEnd::Complete })
+    Ok(if strings.len() > builder.entries() { ListEnd::Truncated } else { ListEnd::Complete })
 }
 
 impl From<LabelQueryError> for ApiError {
@@ -91,15 +93,15 @@ impl From<LabelQueryError> for ApiError {
             LabelQueryError::Busy => Self::Unavailable(text),
             LabelQueryError::TooLarge(_) => Self::BadData(text),
             LabelQueryError::Query(_) => {
-                tracing::error!(error = text, "labels can't be listed");
+                tracing::error!(error = text, "cannot list labels");
                 Self::Internal(text)
             }
         }
     }
 }
 
-/// The name that `U__…` stands for; `None` where it is no such name. `__` is `_`, and `_hex_` a character.
-/// Source: `UnescapeName` of Prometheus's `common/model`.
+/// Returns the name that `U__…` escapes, or `None` if `name` is not escaped: `__` is `_`, and
+/// `_hex_` is a character. Source: `UnescapeName` of Prometheus's `common/model`.
 fn unescape_label_name(name: &str) -> Option<String> {
     let mut rest = name.strip_prefix("U__")?;
     let mut out = String::with_capacity(rest.len());
@@ -123,7 +125,7 @@ mod tests {
     use super::unescape_label_name;
 
     #[test]
-    fn names_are_unescaped_as_prometheus_does_it() {
+    fn names_are_unescaped_as_in_prometheus() {
         for (name, expected) in [
             ("U__a_2e_b", Some("a.b")),
             ("U__a__b", Some("a_b")),

@@ -1,7 +1,7 @@
-//! What the listings of Prometheus's API share: what is asked for, the turn and memory of an answer, and the text of a list.
+//! Shared parts of the list APIs: query parameters, permit, memory and JSON of a response.
 //!
-//! An answer is made on a blocking thread, which stops soon after the client has gone. Its whole text is in memory, which comes from the same budget
-//! as that of reads.
+//! A blocking thread builds the response and stops soon after a disconnect. The complete JSON is in
+//! memory, which comes from the budget of responses.
 
 use crate::model::matcher::Matcher;
 use crate::model::time::TimeRange;
@@ -20,27 +20,27 @@ use axum::response::{IntoResponse, Response};
 use std::fmt::Write as _;
 use tokio::sync::oneshot;
 
-/// Selectors in one request.
+/// Maximum number of selectors per request.
 const MAX_SELECTORS: usize = 1000;
-/// What Prometheus says of a list that was cut off.
+/// Prometheus's warning for a truncated list.
 const TRUNCATED: &str = "results truncated due to limit";
 
-/// What is asked for.
+/// Parameters of a list request.
 #[derive(Debug)]
 pub(crate) struct ListQuery {
-    /// What satisfies all matchers of one of these.
+    /// Lists of matchers. A series must match all matchers of at least one list.
     pub(crate) selectors: Vec<Vec<Matcher>>,
     pub(crate) range: TimeRange,
-    /// Most entries; `None` for all.
+    /// Maximum number of entries; `None` means no limit.
     pub(crate) limit: Option<usize>,
 }
 
 impl ListQuery {
-    /// Reads `match[]`, `start`, `end` and `limit`. `selector_error` makes the error of a selector:
-    /// Prometheus names the parameter for series, but not for labels.
+    /// Parses `match[]`, `start`, `end` and `limit`. `selector_error` wraps the error of a
+    /// selector: Prometheus names the parameter for series, but not for labels.
     ///
     /// # Errors
-    /// [`ApiError::BadData`].
+    /// [`ApiError::BadData`] if a parameter is invalid.
     pub(crate) fn parse(
         parameters: &[Parameter],
         selector_error: fn(String) -> ApiError,
@@ -56,21 +56,21 @@ impl ListQuery {
             Some(Err(error)) => return Err(parameters::invalid_parameter("limit", error)),
         };
         let range = parameters::time_range(parameters)?;
-        let texts = parameters.iter().filter(|(name, _)| name == "match[]");
-        if texts.clone().count() > MAX_SELECTORS {
+        let given = parameters.iter().filter(|(name, _)| name == "match[]");
+        if given.clone().count() > MAX_SELECTORS {
             return Err(parameters::invalid_parameter(
                 "match[]",
-                format!("more than {MAX_SELECTORS} selectors"),
+                format!("request has more than {MAX_SELECTORS} selectors"),
             ));
         }
         let parse = |text: &str| {
             promql_selector::parse(text).map_err(|error| selector_error(error.to_string()))
         };
-        let selectors = texts.map(|(_, text)| parse(text)).collect::<Result<_, _>>()?;
+        let selectors = given.map(|(_, text)| parse(text)).collect::<Result<_, _>>()?;
         Ok(Self { selectors, range, limit })
     }
 
-    /// The matchers of each selector; one without matchers where there is no selector.
+    /// Returns the matchers of each selector, or one empty list if there are no selectors.
     pub(crate) fn matcher_sets(&self) -> Vec<&[Matcher]> {
         if self.selectors.is_empty() {
             vec![&[]]
@@ -80,7 +80,7 @@ impl ListQuery {
     }
 }
 
-/// An answer while it is made.
+/// Response under construction.
 #[derive(Debug)]
 pub(crate) struct ListResponseBuilder {
     reservation: Reservation,
@@ -102,15 +102,16 @@ impl ListResponseBuilder {
         }
     }
 
-    /// Whether so many more bytes may be used.
+    /// Reserves `bytes` more. Returns `false` if the budget is exhausted or the client
+    /// disconnected.
     pub(crate) fn try_reserve(&mut self, bytes: usize) -> bool {
         !self.alive.is_closed() && self.reservation.extend(bytes).is_ok()
     }
 
-    /// Adds an entry, which `write` writes as JSON.
+    /// Appends an entry; `write` appends its JSON.
     ///
     /// # Errors
-    /// [`ApiError::Unavailable`].
+    /// [`ApiError::Unavailable`] if its memory cannot be reserved.
     pub(crate) fn push_entry(&mut self, write: impl FnOnce(&mut String)) -> Result<(), ApiError> {
         if self.entries > 0 {
             self.text.push(',');
@@ -126,7 +127,7 @@ impl ListResponseBuilder {
         }
     }
 
-    /// How many entries there are.
+    /// Returns the number of entries.
     pub(crate) fn entries(&self) -> usize {
         self.entries
     }
@@ -141,25 +142,26 @@ impl ListResponseBuilder {
     }
 }
 
-/// How a list ended.
+/// Completeness of a list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ListEnd {
-    /// All is there.
+    /// The list contains all entries.
     Complete,
-    /// There would be more.
+    /// The limit cut the list off.
     Truncated,
 }
 
-/// A finished answer and its memory.
+/// Finished response and its memory.
 struct ListResponse {
     text: String,
     reservation: Reservation,
 }
 
-/// Reads the parameters of a request, unless the server takes none now.
+/// Returns the parameters of a request.
 ///
 /// # Errors
-/// [`ApiError`].
+/// [`ApiError::Unavailable`] unless the server is ready; [`ApiError::BadData`] for an unreadable
+/// form.
 pub(crate) async fn parameters(
     context: &SharedState,
     request: Request,
@@ -170,7 +172,7 @@ pub(crate) async fn parameters(
     parameters::parse_request(context, request).await
 }
 
-/// Waits for the turn and makes an answer.
+/// Waits for a permit and builds a response with `make` on a blocking thread.
 pub(crate) async fn respond(
     context: SharedState,
     make: impl FnOnce(&SharedState, &mut ListResponseBuilder) -> Result<ListEnd, ApiError>
@@ -181,29 +183,30 @@ pub(crate) async fn respond(
         return ApiError::Unavailable("too many look-ups at once".to_owned()).into_response();
     };
     let time = context.answer_limits.time;
-    // Closed when this future is dropped, which is what happens when the client goes away.
+    // Dropping this future, as happens on a disconnect, drops the receiver and closes `alive`.
     let (alive, waiting) = oneshot::channel::<()>();
     let answering = tokio::task::spawn_blocking(move || {
         let _held = permit;
-        let mut making = ListResponseBuilder::new(&context, alive);
-        let end = make(&context, &mut making)?;
-        Ok::<_, ApiError>(making.finish(end))
+        let mut builder = ListResponseBuilder::new(&context, alive);
+        let end = make(&context, &mut builder)?;
+        Ok::<_, ApiError>(builder.finish(end))
     });
-    let answered = answering.await;
+    let result = answering.await;
     drop(waiting);
-    match answered {
+    match result {
         Ok(Ok(ListResponse { text, reservation })) => {
             api::json_of(Body::new(ResponseBody::new(vec![text.into()], reservation, time)))
         }
         Ok(Err(error)) => error.into_response(),
         Err(error) => {
-            tracing::error!(%error, "a listing broke");
-            ApiError::Internal("making the list broke".to_owned()).into_response()
+            tracing::error!(%error, "list request panicked");
+            ApiError::Internal("internal error while building the response".to_owned())
+                .into_response()
         }
     }
 }
 
-/// A text as Go's JSON writes those of a list: signs that mean something in HTML are escaped.
+/// Appends a JSON string as Go encodes it, with HTML characters escaped.
 pub(crate) fn push_json_string(out: &mut String, text: &str) {
     for c in serde_json::Value::from(text).to_string().chars() {
         match c {
@@ -228,22 +231,22 @@ mod tests {
     }
 
     #[test]
-    fn everything_is_wanted_unless_it_is_said() {
-        let wanted = parse("limit=0").unwrap();
+    fn missing_parameters_select_everything() {
+        let query = parse("limit=0").unwrap();
         assert_eq!(
-            (wanted.range, wanted.limit, wanted.matcher_sets().len()),
+            (query.range, query.limit, query.matcher_sets().len()),
             (TimeRange::ALL, None, 1)
         );
-        let wanted = parse("match[]=up&match%5B%5D={a=\"b\"}&start=1.5&end=2&limit=7").unwrap();
-        assert_eq!((wanted.range, wanted.limit), (TimeRange::new(1500, 2000), Some(7)));
+        let query = parse("match[]=up&match%5B%5D={a=\"b\"}&start=1.5&end=2&limit=7").unwrap();
+        assert_eq!((query.range, query.limit), (TimeRange::new(1500, 2000), Some(7)));
         assert_eq!(
-            wanted.matcher_sets().iter().map(|set| set[0].name().to_owned()).collect::<Vec<_>>(),
+            query.matcher_sets().iter().map(|set| set[0].name().to_owned()).collect::<Vec<_>>(),
             ["__name__", "a"]
         );
     }
 
     #[test]
-    fn what_can_not_be_is_bad_data() {
+    fn invalid_parameters_are_bad_data() {
         for query in [
             "limit=x",
             "limit=-1",
@@ -264,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn texts_are_written_as_go_writes_them() {
+    fn strings_are_escaped_as_go_does() {
         let mut out = String::new();
         push_json_string(&mut out, "a<b>&\"c\"\n\u{1}é\u{2028}");
         assert_eq!(out, r#""a\u003cb\u003e\u0026\"c\"\n\u0001é\u2028""#);

@@ -1,18 +1,18 @@
-//! `Content-Type` and `Content-Encoding` of what is sent to narthex.
+//! Parser of `Content-Type` in requests.
 //!
 //! Source: RFC 9110, sections 5.6.6 (parameters), 8.3 and 8.4.
 
-/// A media type with its parameters.
+/// Media type with its parameters.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct MediaType {
     /// `type/subtype`, in lower case.
     pub(crate) essence: String,
-    /// Names in lower case, values as they are, without quotes.
+    /// Names in lower case; values unchanged, without quotes.
     parameters: Vec<(String, String)>,
 }
 
 impl MediaType {
-    /// Reads a `Content-Type`; `None` where it is none.
+    /// Parses a `Content-Type`. Returns `None` if it is invalid.
     pub(crate) fn parse(text: &str) -> Option<Self> {
         let (essence, mut rest) = match text.find(';') {
             Some(at) => text.split_at(at),
@@ -41,7 +41,7 @@ impl MediaType {
         rest.is_empty().then(|| Self { essence: essence.to_ascii_lowercase(), parameters })
     }
 
-    /// The value of a parameter; the first, should there be several.
+    /// Returns the first value of a parameter.
     pub(crate) fn parameter(&self, name: &str) -> Option<&str> {
         self.parameters
             .iter()
@@ -50,7 +50,7 @@ impl MediaType {
     }
 }
 
-/// A parameter's value, a token or a quoted string, and what follows it.
+/// Splits a parameter value, a token or a quoted string, off the front of `text`.
 fn take_value(text: &str) -> Option<(String, &str)> {
     let Some(quoted) = text.strip_prefix('"') else {
         let end = text.find([';', ' ', '\t']).unwrap_or(text.len());
@@ -83,7 +83,7 @@ mod tests {
     use super::MediaType;
 
     #[test]
-    fn parameters_are_read_with_and_without_blanks_and_quotes() {
+    fn parameters_are_parsed_with_blanks_and_quotes() {
         for text in [
             "application/x-protobuf;proto=a.B",
             "application/x-protobuf; proto=a.B",
@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_media_type_is_refused() {
+    fn invalid_media_type_is_rejected() {
         for text in [
             "",
             "a",

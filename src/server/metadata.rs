@@ -1,11 +1,13 @@
-//! `GET /api/v1/metadata?metric=…&limit=…&limit_per_metric=…`: type, help and unit of metric families, in Prometheus's form.
+//! `GET /api/v1/metadata?metric=…&limit=…&limit_per_metric=…`: type, help and unit of metric
+//! families, in Prometheus's format.
 //!
 //! ```text
 //! {"status":"success","data":{"up":[{"type":"gauge","unit":"","help":"…"}]}}
 //! ```
 //!
-//! Prometheus shows what its targets expose at the moment; this is what the series of the last hours have. Families come in the
-//! order of their names, so a limit always gives the same ones; with `limit=0` none, with a negative one all.
+//! Prometheus shows the metadata of its current targets; narthex shows the metadata of the head.
+//! Families are sorted by name, so a limit always returns the same ones. `limit=0` returns none, a
+//! negative limit all.
 
 use crate::model::metadata::Metadata;
 use crate::server::admission::{Overloaded, Reservation};
@@ -22,10 +24,10 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use std::collections::BTreeMap;
 
-/// What JSON adds to the texts of an entry, and escapes to a byte, roughly.
+/// Estimated JSON overhead of an entry, bytes.
 const ENTRY_BYTES: usize = 64;
 
-/// What is asked for.
+/// Parameters of a metadata request.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct MetadataQuery {
     metric: Option<String>,
@@ -40,7 +42,7 @@ struct MetadataEntry<'a> {
     help: &'a str,
 }
 
-/// Answers the request.
+/// Handles a metadata request.
 pub(crate) async fn metadata(
     State(context): State<SharedState>,
     Query(parameters): Query<Vec<(String, String)>>,
@@ -62,29 +64,29 @@ async fn run_query(
     if ingest::check_accepting(context).is_err() {
         return Err(ApiError::Unavailable("Service Unavailable".to_owned()));
     }
-    let wanted = parse_params(parameters)?;
+    let query = parse_params(parameters)?;
     let permit = context.list_gate.acquire().await;
     let permit = permit
         .map_err(|Overloaded| ApiError::Unavailable("too many look-ups at once".to_owned()))?;
     let shared = context.clone();
     let answering = tokio::task::spawn_blocking(move || {
         let _held = permit;
-        let mut families = shared.db.metadata(wanted.metric.as_deref());
-        limit(&mut families, &wanted);
+        let mut families = shared.db.metadata(query.metric.as_deref());
+        limit(&mut families, &query);
         let mut reservation = shared.answer_limits.budget.reserve();
-        let busy = |_| ApiError::Unavailable("too many answers at once".to_owned());
+        let busy = |_| ApiError::Unavailable("too many bytes in flight".to_owned());
         reservation.extend(estimate_response_bytes(&families)).map_err(busy)?;
         let text = encode(&families).map_err(|error| ApiError::Internal(error.to_string()))?;
         Ok((text, reservation))
     });
     answering.await.unwrap_or_else(|error| {
-        tracing::error!(%error, "listing metadata broke");
-        Err(ApiError::Internal("listing metadata broke".to_owned()))
+        tracing::error!(%error, "metadata request panicked");
+        Err(ApiError::Internal("internal error while listing metadata".to_owned()))
     })
 }
 
 fn parse_params(parameters: &[(String, String)]) -> Result<MetadataQuery, ApiError> {
-    // As in Prometheus, the first value counts, and an empty one is none.
+    // As in Prometheus, the first value counts, and an empty value counts as missing.
     let value = |name: &str| {
         let found = parameters.iter().find(|(given, _)| given == name);
         found.map(|(_, value)| value.as_str()).filter(|value| !value.is_empty())
@@ -99,13 +101,13 @@ fn parse_params(parameters: &[(String, String)]) -> Result<MetadataQuery, ApiErr
     Ok(MetadataQuery { metric: value("metric").map(str::to_owned), families, per_family })
 }
 
-fn limit(families: &mut FamilyList, wanted: &MetadataQuery) {
-    if let Some(limit) = wanted.families
+fn limit(families: &mut FamilyList, query: &MetadataQuery) {
+    if let Some(limit) = query.families
         && let Some(beyond) = families.keys().nth(limit).cloned()
     {
         drop(families.split_off(&beyond));
     }
-    if let Some(limit) = wanted.per_family {
+    if let Some(limit) = query.per_family {
         families.values_mut().for_each(|values| values.truncate(limit));
     }
 }
@@ -143,20 +145,20 @@ mod tests {
     }
 
     #[test]
-    fn limits_are_those_of_prometheus() {
+    fn limits_are_parsed_as_in_prometheus() {
         assert_eq!(parse(""), Ok(MetadataQuery::default()));
         assert_eq!(parse("metric=&limit=&limit_per_metric="), Ok(MetadataQuery::default()));
         assert_eq!(parse("limit=-5&limit_per_metric=0"), Ok(MetadataQuery::default()));
-        let wanted =
+        let query =
             MetadataQuery { metric: Some("up".into()), families: Some(0), per_family: Some(2) };
-        assert_eq!(parse("metric=up&limit=0&limit_per_metric=2"), Ok(wanted));
+        assert_eq!(parse("metric=up&limit=0&limit_per_metric=2"), Ok(query));
         let error = |name| Err(ApiError::BadData(format!("{name} must be a number")));
         assert_eq!(parse("limit=x"), error("limit"));
         assert_eq!(parse("limit_per_metric=1.5"), error("limit_per_metric"));
     }
 
     #[test]
-    fn an_answer_has_the_first_families_and_the_first_values_of_each() {
+    fn limits_keep_the_first_families_and_values() {
         let entry = |help: &str| {
             Arc::new(Metadata {
                 metric_type: MetricType::GaugeHistogram,
@@ -178,7 +180,11 @@ mod tests {
         assert_eq!(limited(None, None), limited(Some(3), Some(2)));
         assert_eq!(
             limited(Some(2), Some(1)),
-            r#"{"status":"success","data":{"a":[{"type":"gaugehistogram","unit":"s","help":"1"}],"b":[{"type":"gaugehistogram","unit":"s","help":"3"}]}}"#
+            concat!(
+                r#"{"status":"success","data":{"#,
+                r#""a":[{"type":"gaugehistogram","unit":"s","help":"1"}],"#,
+                r#""b":[{"type":"gaugehistogram","unit":"s","help":"3"}]}}"#,
+            )
         );
     }
 }

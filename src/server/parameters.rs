@@ -1,4 +1,4 @@
-//! The parameters of a request of Prometheus's HTTP API: in the path's query, or in a form as its body.
+//! Request parameters of Prometheus's HTTP API, from the query string and a form body.
 
 use crate::model::time::TimeRange;
 use crate::server::api::ApiError;
@@ -10,16 +10,16 @@ use crate::server::timestamp;
 use axum::extract::Request;
 use axum::http::header::CONTENT_TYPE;
 
-/// A form is no larger.
+/// Maximum size of a form, bytes.
 const MAX_FORM_BYTES: usize = 10 << 20;
 
-/// A name and a value.
+/// Name and value of a parameter.
 pub(crate) type Parameter = (String, String);
 
-/// Reads them; those of a form go before those of the query.
+/// Returns the parameters. Those of a form precede those of the query string.
 ///
 /// # Errors
-/// [`ApiError::BadData`] where the form can't be read.
+/// [`ApiError::BadData`] if the form cannot be read.
 pub(crate) async fn parse_request(
     context: &SharedState,
     request: Request,
@@ -33,24 +33,23 @@ pub(crate) async fn parse_request(
     if is_form {
         let limits = BodyLimits { size: MAX_FORM_BYTES, ..context.body_limits.clone() };
         let form = body::collect(request.into_body(), limits).await;
-        let form =
-            form.map_err(|error| ApiError::BadData(format!("can't read the form: {error}")))?;
+        let form = form.map_err(|error| ApiError::BadData(format!("cannot read form: {error}")))?;
         parameters.extend(form_urlencoded::parse(&form.bytes).into_owned());
     }
     parameters.extend(form_urlencoded::parse(query.as_bytes()).into_owned());
     Ok(parameters)
 }
 
-/// The first value of a parameter, where it has one that is not empty.
+/// Returns the first value of a parameter, or `None` if it is missing or empty.
 pub(crate) fn first_value<'a>(parameters: &'a [Parameter], name: &str) -> Option<&'a str> {
     let found = parameters.iter().find(|(given, _)| given == name);
     found.map(|(_, value)| value.as_str()).filter(|value| !value.is_empty())
 }
 
-/// From `start` to `end`, by default all times.
+/// Returns the range from `start` to `end`, which defaults to all times.
 ///
 /// # Errors
-/// [`ApiError::BadData`] where one is no time.
+/// [`ApiError::BadData`] if a bound is not a timestamp.
 pub(crate) fn time_range(parameters: &[Parameter]) -> Result<TimeRange, ApiError> {
     let time = |name: &str, default: i64| match first_value(parameters, name) {
         Some(text) => timestamp::parse_millis(text).map_err(|error| invalid_parameter(name, error)),
@@ -59,7 +58,7 @@ pub(crate) fn time_range(parameters: &[Parameter]) -> Result<TimeRange, ApiError
     Ok(TimeRange::new(time("start", TimeRange::ALL.mint)?, time("end", TimeRange::ALL.maxt)?))
 }
 
-/// A parameter can't be what it is.
+/// Returns the error of an invalid parameter.
 pub(crate) fn invalid_parameter(name: &str, error: impl std::fmt::Display) -> ApiError {
     ApiError::BadData(format!("invalid parameter {name:?}: {error}"))
 }

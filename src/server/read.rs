@@ -1,4 +1,5 @@
-//! `POST /api/v1/read`: remote read over HTTP, answered with SAMPLES or, in [`crate::server::streamed_read`], with chunks.
+//! `POST /api/v1/read`: remote read over HTTP. Responses with samples are built here, those with
+//! chunks in [`crate::server::streamed_read`].
 
 use crate::remote::pb::prometheus as pb;
 use crate::remote::pb::prometheus::read_request::ResponseType;
@@ -23,13 +24,13 @@ use bytes::Bytes;
 use std::time::Instant;
 use tokio::sync::oneshot;
 
-/// Largest body of a request.
+/// Maximum size of the body of a read request, bytes.
 pub(crate) const MAX_BODY: usize = 1 << 20;
 
-/// Answers the request.
+/// Handles a read request.
 pub(crate) async fn read(State(context): State<SharedState>, request: Request) -> Response {
-    if let Err(refused) = ingest::check_accepting(&context) {
-        return refused.into_http_and_close();
+    if let Err(error) = ingest::check_accepting(&context) {
+        return error.into_http_and_close();
     }
     let limits = BodyLimits { size: MAX_BODY, ..context.body_limits.clone() };
     let collected = match body::collect(request.into_body(), limits).await {
@@ -40,87 +41,87 @@ pub(crate) async fn read(State(context): State<SharedState>, request: Request) -
 }
 
 async fn respond(context: SharedState, body: Bytes) -> Result<Response, RequestError> {
-    let turn = ReadPermit::acquire(&context).await?;
+    let permit = ReadPermit::acquire(&context).await?;
     let request = run_blocking(move || read_request::decode_request(&body)).await?;
     match read_request::response_type(&request)? {
-        ResponseType::Samples => respond_samples(context, request, turn).await,
-        ResponseType::StreamedXorChunks => streamed_read::respond(context, request, turn).await,
+        ResponseType::Samples => respond_samples(context, request, permit).await,
+        ResponseType::StreamedXorChunks => streamed_read::respond(context, request, permit).await,
     }
 }
 
 async fn respond_samples(
     context: SharedState,
     request: pb::ReadRequest,
-    turn: ReadPermit,
+    permit: ReadPermit,
 ) -> Result<Response, RequestError> {
-    let (answer, reservation) =
-        run_samples_read(&context, request, turn, read::read_samples).await?;
+    let (response, reservation) =
+        run_samples_read(&context, request, permit, read::read_samples).await?;
     let headers = [(CONTENT_TYPE, "application/x-protobuf"), (CONTENT_ENCODING, "snappy")];
-    let body = Body::new(ResponseBody::new(answer.pieces, reservation, context.answer_limits.time));
+    let body =
+        Body::new(ResponseBody::new(response.pieces, reservation, context.answer_limits.time));
     Ok((headers, body).into_response())
 }
 
-/// One of the ways to make an answer with samples.
+/// Function that builds a response with samples.
 pub(crate) type SamplesReadFn = fn(
     ReadSource<'_>,
     &pb::ReadRequest,
     &mut dyn FnMut(usize) -> Result<(), ReadAbort>,
 ) -> Result<SamplesResponse, RemoteReadError>;
 
-/// Makes an answer with samples on a blocking thread, which stops soon after the client has gone.
+/// Builds a response with samples on a blocking thread, which stops soon after a disconnect.
 pub(crate) async fn run_samples_read(
     context: &SharedState,
     request: pb::ReadRequest,
-    turn: ReadPermit,
-    maker: SamplesReadFn,
+    permit: ReadPermit,
+    read_fn: SamplesReadFn,
 ) -> Result<(SamplesResponse, Reservation), RemoteReadError> {
     let shared = context.clone();
     let deadline = Instant::now() + context.query_timeout;
-    // Closed when this future is dropped, which is what happens when the client goes away.
+    // Dropping this future, as happens on a disconnect, drops the receiver and closes `alive`.
     let (alive, waiting) = oneshot::channel::<()>();
-    let answered: Result<(SamplesResponse, Reservation), RemoteReadError> =
-        run_blocking(move || {
-            let _held = turn;
-            let mut reservation = shared.answer_limits.budget.reserve();
-            let answer = maker(shared.read_source(), &request, &mut |bytes| {
-                if alive.is_closed() {
-                    return Err(ReadAbort::ClientGone);
-                }
-                if Instant::now() > deadline {
-                    return Err(ReadAbort::TimedOut);
-                }
-                reservation.extend(bytes).map_err(|_| ReadAbort::Busy)
-            })?;
-            Ok((answer, reservation))
-        })
-        .await;
+    let result: Result<(SamplesResponse, Reservation), RemoteReadError> = run_blocking(move || {
+        let _held = permit;
+        let mut reservation = shared.answer_limits.budget.reserve();
+        let response = read_fn(shared.read_source(), &request, &mut |bytes| {
+            if alive.is_closed() {
+                return Err(ReadAbort::ClientGone);
+            }
+            if Instant::now() > deadline {
+                return Err(ReadAbort::TimedOut);
+            }
+            reservation.extend(bytes).map_err(|_| ReadAbort::Busy)
+        })?;
+        Ok((response, reservation))
+    })
+    .await;
     drop(waiting);
-    let (answer, reservation) = answered?;
-    context.read_metrics.samples.inc_by(answer.samples);
-    Ok((answer, reservation))
+    let (response, reservation) = result?;
+    context.read_metrics.samples.inc_by(response.samples);
+    Ok((response, reservation))
 }
 
-/// Runs `work` on a blocking thread.
+/// Runs `work` on a blocking thread. A panic becomes [`RemoteReadError::Panicked`].
 pub(crate) async fn run_blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, RemoteReadError> + Send + 'static,
 ) -> Result<T, RemoteReadError> {
     tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| {
-        tracing::error!(%error, "answering a read failed");
+        tracing::error!(%error, "read panicked");
         Err(RemoteReadError::Panicked)
     })
 }
 
 impl From<RemoteReadError> for RequestError {
     fn from(error: RemoteReadError) -> Self {
-        let text = error.to_string();
+        let message = error.to_string();
         match error {
-            RemoteReadError::TooLarge { .. } => Self::TooLarge(text),
-            RemoteReadError::Stopped(_) => Self::Unavailable(text),
+            RemoteReadError::TooLarge { .. } => Self::TooLarge(message),
+            RemoteReadError::Stopped(_) => Self::Unavailable(message),
             RemoteReadError::Query(QueryError::Corrupted(_)) => {
-                tracing::error!(error = text, "a read failed");
-                Self::Internal(text)
+                tracing::error!(error = message, "read failed");
+                Self::Internal(message)
             }
-            RemoteReadError::Panicked => Self::Internal(text),
+            RemoteReadError::Panicked => Self::Internal(message),
             RemoteReadError::NotSnappy(_)
             | RemoteReadError::Malformed(_)
             | RemoteReadError::TooMany { .. }
@@ -129,7 +130,7 @@ impl From<RemoteReadError> for RequestError {
             | RemoteReadError::Matcher(_)
             | RemoteReadError::SampleLimit(_)
             | RemoteReadError::AnswerLimit(_)
-            | RemoteReadError::TooLong(_) => Self::BadData(text),
+            | RemoteReadError::TooLong(_) => Self::BadData(message),
         }
     }
 }

@@ -1,10 +1,12 @@
-//! `GET` or `POST /api/v1/series?match[]=…&start=…&end=…&limit=…`: the label sets of the series that a selector chooses, sorted.
+//! `GET` or `POST /api/v1/series?match[]=…&start=…&end=…&limit=…`: sorted label sets of the
+//! selected series.
 //!
 //! ```text
 //! {"status":"success","data":[{"__name__":"up","job":"node"}]}
 //! ```
 //!
-//! As in Prometheus a series is listed where it has a chunk that overlaps the range; no chunk is decoded.
+//! As in Prometheus, a series is listed if one of its chunks overlaps the range; chunks are not
+//! decoded.
 
 use crate::model::labels::Labels;
 use crate::server::api::ApiError;
@@ -18,18 +20,18 @@ use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
 use std::fmt::Write as _;
 
-/// Lists series.
+/// Handles a request for series.
 pub(crate) async fn series(State(context): State<SharedState>, request: Request) -> Response {
     let parameters = listing::parameters(&context, request).await;
-    let wanted = parameters.and_then(|parameters| {
+    let query = parameters.and_then(|parameters| {
         if parameters.iter().all(|(name, _)| name != "match[]") {
             return Err(ApiError::BadData("no match[] parameter provided".to_owned()));
         }
         ListQuery::parse(&parameters, |error| parameters::invalid_parameter("match[]", error))
     });
-    match wanted {
-        Ok(wanted) => {
-            listing::respond(context, move |context, making| list(context, &wanted, making)).await
+    match query {
+        Ok(query) => {
+            listing::respond(context, move |context, builder| list(context, &query, builder)).await
         }
         Err(error) => error.into_response(),
     }
@@ -37,24 +39,24 @@ pub(crate) async fn series(State(context): State<SharedState>, request: Request)
 
 fn list(
     context: &SharedState,
-    wanted: &ListQuery,
-    making: &mut ListResponseBuilder,
+    query: &ListQuery,
+    builder: &mut ListResponseBuilder,
 ) -> Result<ListEnd, ApiError> {
     let querier = context.db.querier();
     let sets =
-        wanted.matcher_sets().into_iter().map(|matchers| querier.select(matchers, wanted.range));
+        query.matcher_sets().into_iter().map(|matchers| querier.select(matchers, query.range));
     let sets = sets.collect::<Result<Vec<_>, _>>().map_err(query_error)?;
     let mut merged = LabelMerger { iters: sets.into_iter().map(Iterator::peekable).collect() };
     while let Some(labels) = merged.next_labels().map_err(query_error)? {
-        if wanted.limit.is_some_and(|limit| making.entries() >= limit) {
+        if query.limit.is_some_and(|limit| builder.entries() >= limit) {
             return Ok(ListEnd::Truncated);
         }
-        making.push_entry(|out| push_labels(out, &labels))?;
+        builder.push_entry(|out| push_labels(out, &labels))?;
     }
     Ok(ListEnd::Complete)
 }
 
-/// Several rising lists of series as one, each series once.
+/// Merge of sorted series iterators; duplicate series are returned once.
 struct LabelMerger<I: Iterator<Item = Result<MergedSeries, QueryError>>> {
     iters: Vec<std::iter::Peekable<I>>,
 }
@@ -69,7 +71,7 @@ impl<I: Iterator<Item = Result<MergedSeries, QueryError>>> LabelMerger<I> {
                 {
                     lowest = Some(series.labels().clone());
                 }
-                // Taken out, as an error can't be cloned.
+                // Take it out: the error cannot be cloned.
                 Some(Err(_)) => front.next().transpose().map(drop)?,
                 _ => {}
             }
@@ -97,6 +99,6 @@ fn push_labels(text: &mut String, labels: &Labels) {
 }
 
 fn query_error(error: QueryError) -> ApiError {
-    tracing::error!(%error, "series can't be listed");
+    tracing::error!(%error, "cannot list series");
     ApiError::Internal(error.to_string())
 }

@@ -1,10 +1,15 @@
-//! Remote reads that are answered with chunks: frames over HTTP, messages over gRPC, made on a blocking thread while the client takes them.
+//! Remote reads with chunk responses: frames over HTTP, messages over gRPC. A blocking thread
+//! encodes them while the client reads.
 //!
-//! Whatever the answer's size, in memory are [`FRAMES_AHEAD`] pieces and two or so that are being made and sent; a piece is a large frame or
-//! many small ones. Their buffers go round, and what they may take is reserved before the answer begins.
+//! # Memory
+//! A response of any size holds at most [`MAX_PIECES`] pieces: queued, being filled, being sent. A
+//! piece is one large frame or many small ones. Buffers are reused, and their memory is reserved
+//! before the response starts.
 //!
-//! Errors before the first piece are answered as such. After it they break the stream off, as does a client that is too slow.
-//! When the client goes, the maker stops at the next piece or series. A place among the reads at work is held until the last piece is made.
+//! # Failure
+//! An error before the first piece becomes the response. A later error, or a slow client, ends the
+//! stream with an error. After a disconnect the thread stops at the next piece or series. The read
+//! permit is held until the last piece is encoded.
 
 use crate::remote::chunked;
 use crate::remote::chunked::{FrameSink, ReadFrame};
@@ -24,69 +29,70 @@ use parking_lot::Mutex;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// As Prometheus names the type; there is no Content-Encoding.
+/// Content type of Prometheus for the frames. There is no Content-Encoding.
 const STREAMED: &str = "application/x-streamed-protobuf; proto=prometheus.ChunkedReadResponse";
-/// Small frames are gathered up to this size before they are sent.
+/// Size up to which small frames are collected into one piece, bytes.
 const PIECE_BYTES: usize = 128 << 10;
-/// Pieces that wait for a slow client.
+/// Maximum number of queued pieces.
 const FRAMES_AHEAD: usize = 3;
-/// Pieces in memory: those that wait, the one that is made, and what is being sent.
+/// Maximum number of pieces in memory: queued, being filled, being sent.
 const MAX_PIECES: usize = FRAMES_AHEAD + 2;
-/// How long a client may leave the next piece untaken; the whole has the time of any answer.
+/// Maximum time that a client may leave the queue full. The limit of the whole response is
+/// separate.
 const PIECE_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Why an answer was cut off.
+/// Error that ends a response early.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum StreamedReadError {
-    /// The data can't be read, or the client has had enough.
+    /// The read failed or was aborted.
     #[error(transparent)]
     Read(#[from] RemoteReadError),
-    /// The stream ended.
+    /// The stream failed.
     #[error(transparent)]
     Stream(#[from] StreamError),
 }
 
 impl From<StreamedReadError> for RequestError {
-    fn from(cut_off: StreamedReadError) -> Self {
-        match cut_off {
-            // Logged by the maker.
+    fn from(error: StreamedReadError) -> Self {
+        match error {
+            // The blocking thread has logged it.
             StreamedReadError::Read(RemoteReadError::Query(error)) => {
                 Self::Internal(error.to_string())
             }
             StreamedReadError::Read(error) => error.into(),
             StreamedReadError::Stream(StreamError::Panicked) => {
-                Self::Internal("answering the read failed".to_owned())
+                Self::Internal("internal error while reading".to_owned())
             }
             StreamedReadError::Stream(error) => Self::Unavailable(error.to_string()),
         }
     }
 }
 
-/// Answers over HTTP.
+/// Responds over HTTP.
 pub(crate) async fn respond(
     context: SharedState,
     request: pb::ReadRequest,
-    turn: ReadPermit,
+    permit: ReadPermit,
 ) -> Result<Response, RequestError> {
-    let mut frames = frames(&context, request, turn, Framing::Delimited)?;
+    let mut frames = frames(&context, request, permit, Framing::Delimited)?;
     frames.wait_first().await?;
     Ok(([(CONTENT_TYPE, STREAMED)], Body::new(frames)).into_response())
 }
 
-/// How messages become pieces.
+/// Framing of messages; a piece may hold several.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Framing {
-    /// With length and checksum, as over HTTP; several in a piece.
+    /// Length and checksum, as over HTTP.
     Delimited,
-    /// As messages of gRPC, with flag and length; several in a piece.
+    /// Flag and length of gRPC messages.
     Grpc,
 }
 
-/// The pieces of an answer, which is made while they are taken. To be called on a runtime.
+/// Starts the response and returns the stream of its pieces. Needs a tokio runtime.
 pub(crate) fn frames(
     context: &SharedState,
     request: pb::ReadRequest,
-    turn: ReadPermit,
+    permit: ReadPermit,
     framing: Framing,
 ) -> Result<PieceStream<Bytes, StreamedReadError>, RequestError> {
     let limits = StreamLimits {
@@ -98,12 +104,12 @@ pub(crate) fn frames(
     memory.extend(MAX_PIECES * (context.read_limits.frame_bytes + PIECE_BYTES))?;
     let context = context.clone();
     Ok(stream(limits, move |pieces| {
-        let _held = turn;
-        let made = write_frames(&context, &request, memory, PieceOutput { framing, pieces });
-        if let Err(error) = &made {
+        let _held = permit;
+        let result = write_frames(&context, &request, memory, PieceOutput { framing, pieces });
+        if let Err(error) = &result {
             log(error);
         }
-        made
+        result
     }))
 }
 
@@ -123,20 +129,20 @@ fn write_frames(
     Ok(())
 }
 
-/// Logs what is not the client's doing.
+/// Logs errors that the client did not cause.
 fn log(error: &StreamedReadError) {
     if let StreamedReadError::Read(RemoteReadError::Query(error)) = error {
-        tracing::error!(%error, "a streamed read was cut off");
+        tracing::error!(%error, "streamed read failed");
     }
 }
 
-/// Where pieces go.
+/// Destination of the pieces.
 struct PieceOutput<'a> {
     framing: Framing,
     pieces: &'a PieceSender<Bytes, StreamedReadError>,
 }
 
-/// Makes pieces of frames.
+/// Collects frames into pieces.
 struct FrameWriter<'a> {
     buffer: Vec<u8>,
     buffers: Arc<BufferPool>,
@@ -179,14 +185,15 @@ fn read_abort(error: StreamError) -> ReadAbort {
     }
 }
 
-/// The buffers of an answer that are not in use, and the memory of all. The lock is held only to take or give one.
+/// Unused buffers of a response, and the memory reservation of all its buffers. The lock is held
+/// only to take or return one buffer.
 #[derive(Debug)]
 struct BufferPool {
     free: Mutex<Vec<Vec<u8>>>,
     _memory: Reservation,
 }
 
-/// A piece on its way; when it is sent its buffer goes back.
+/// Piece that returns its buffer to the pool when it is dropped.
 struct PooledPiece {
     bytes: Vec<u8>,
     buffers: Arc<BufferPool>,

@@ -1,6 +1,6 @@
 //! `POST /api/v1/write`: remote write 1.0 and 2.0 over HTTP.
 //!
-//! Type and encoding are judged first, then whether anything is taken now, then size; only then the body is read.
+//! The order of the checks is content type, encoding, phase, size. The body is read after them.
 
 use crate::remote::write::{RemoteWriteVersion, WireFormat};
 use crate::remote::write_outcome::WriteOutcome;
@@ -20,10 +20,10 @@ const MEDIA_TYPE: &str = "application/x-protobuf";
 const MESSAGE_V1: &str = "prometheus.WriteRequest";
 const MESSAGE_V2: &str = "io.prometheus.write.v2.Request";
 
-/// The version of remote write that is answered.
+/// Version of remote write in a response.
 const VERSION_HEADER: HeaderName = HeaderName::from_static("x-prometheus-remote-write-version");
 
-/// What of a 2.0 request is stored. Answers to 1.0 have none of these: its senders misread them.
+/// Counts of stored items in responses to 2.0. Senders of 1.0 misread them, so they get none.
 const SAMPLES_WRITTEN: HeaderName =
     HeaderName::from_static("x-prometheus-remote-write-samples-written");
 const HISTOGRAMS_WRITTEN: HeaderName =
@@ -31,11 +31,11 @@ const HISTOGRAMS_WRITTEN: HeaderName =
 const EXEMPLARS_WRITTEN: HeaderName =
     HeaderName::from_static("x-prometheus-remote-write-exemplars-written");
 
-/// Answers the request.
+/// Handles a write request.
 pub(crate) async fn write(State(context): State<SharedState>, request: Request) -> Response {
     let version = match parse_message_version(request.headers()) {
         Ok(version) => version,
-        Err(refused) => return refused.into_http_and_close(),
+        Err(error) => return error.into_http_and_close(),
     };
     let result = store(&context, request, version).await;
     let nothing = WriteOutcome::default();
@@ -45,24 +45,27 @@ pub(crate) async fn write(State(context): State<SharedState>, request: Request) 
             (StatusCode::NO_CONTENT, [(VERSION_HEADER, version_header(version))]).into_response()
         }
         Ok(outcome) => {
-            tracing::debug!(refused = %outcome.rejections, "a write request was stored in part");
+            tracing::debug!(rejected = %outcome.rejections, "stored write request in part");
             ingest::partial_write_error(&outcome).into_http()
         }
-        Err(refused) => refused,
+        Err(error) => error,
     };
     response.headers_mut().extend(stored);
     response
 }
 
-/// Reads the body and stores it; otherwise the answer.
+/// Reads and stores the body.
+///
+/// # Errors
+/// Response to a request that failed.
 async fn store(
     context: &SharedState,
     request: Request,
     version: RemoteWriteVersion,
 ) -> Result<WriteOutcome, Response> {
-    let judged = content_encoding::body_compression(request.headers())
+    let checked = content_encoding::body_compression(request.headers())
         .and_then(|packing| ingest::check_accepting(context).map(|()| packing));
-    let packing = judged.map_err(RequestError::into_http_and_close)?;
+    let packing = checked.map_err(RequestError::into_http_and_close)?;
     let limits = BodyLimits { size: context.max_write_body, ..context.body_limits.clone() };
     let collected = body::collect(request.into_body(), limits).await;
     let collected = collected.map_err(|error| RequestError::from(error).into_http_and_close())?;
@@ -72,23 +75,22 @@ async fn store(
         .map_err(RequestError::into_http)
 }
 
-/// Which message the body is. Without a type it is that of 1.0, as Prometheus has it.
+/// Returns the version of the message. Without a content type it is 1.0, as in Prometheus.
 fn parse_message_version(headers: &HeaderMap) -> Result<RemoteWriteVersion, RequestError> {
     let Some(given) = headers.get(CONTENT_TYPE).filter(|value| !value.is_empty()) else {
         return Ok(RemoteWriteVersion::V1);
     };
     let media_type = given.to_str().ok().and_then(MediaType::parse);
     let Some(media_type) = media_type.filter(|media_type| media_type.essence == MEDIA_TYPE) else {
-        let text = format!("content type {given:?} is not supported, only {MEDIA_TYPE} is");
-        return Err(RequestError::Unsupported(text));
+        let message = format!("unsupported content type {given:?}: use {MEDIA_TYPE}");
+        return Err(RequestError::Unsupported(message));
     };
     match media_type.parameter("proto") {
         None | Some(MESSAGE_V1) => Ok(RemoteWriteVersion::V1),
         Some(MESSAGE_V2) => Ok(RemoteWriteVersion::V2),
         Some(other) => {
-            let text =
-                format!("message {other} is not supported, only {MESSAGE_V2} and {MESSAGE_V1} are");
-            Err(RequestError::Unsupported(text))
+            let message = format!("unsupported message {other}: use {MESSAGE_V2} or {MESSAGE_V1}");
+            Err(RequestError::Unsupported(message))
         }
     }
 }
@@ -97,15 +99,15 @@ fn version_header(version: RemoteWriteVersion) -> &'static str {
     if version == RemoteWriteVersion::V2 { "2.0.0" } else { "0.1.0" }
 }
 
-/// The headers that say what is stored.
+/// Returns the headers with the counts of stored items.
 fn written_headers(version: RemoteWriteVersion, outcome: &WriteOutcome) -> HeaderMap {
     let counts = [
         (SAMPLES_WRITTEN, outcome.samples),
         (HISTOGRAMS_WRITTEN, outcome.histograms),
         (EXEMPLARS_WRITTEN, outcome.exemplars),
     ];
-    let said = if version == RemoteWriteVersion::V2 { &counts[..] } else { &[] };
-    said.iter().map(|(name, count)| (name.clone(), HeaderValue::from(*count))).collect()
+    let sent = if version == RemoteWriteVersion::V2 { &counts[..] } else { &[] };
+    sent.iter().map(|(name, count)| (name.clone(), HeaderValue::from(*count))).collect()
 }
 
 #[cfg(test)]
@@ -126,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn the_type_says_which_version_a_request_is() {
+    fn content_type_selects_the_message_version() {
         assert_eq!(parse_message_version(&HeaderMap::new()), Ok(RemoteWriteVersion::V1));
         for content_type in [
             "",

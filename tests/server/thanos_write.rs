@@ -176,7 +176,7 @@ fn a_refusal_is_final_names_what_is_refused_and_keeps_the_rest() {
         let message =
             router.assert_refused(what, &WriteRequest::of(&[("a", &[bad]), ("b", &good)]));
         assert!(
-            message.starts_with("1 samples stored; refused: ") && message.contains(text),
+            message.starts_with("stored 1 samples; rejected: ") && message.contains(text),
             "{what}: {message}"
         );
         WriteRequest::of(&[("b", &good)]).add_to(&mut expected);
