@@ -1,4 +1,4 @@
-//! `GET` or `POST /api/v1/query_exemplars?query=…&start=…&end=…`: the exemplars of the series that an expression selects.
+//! `GET` or `POST /api/v1/query_exemplars?query=…&start=…&end=…`: exemplars of the selected series.
 //!
 //! ```text
 //! {"status":"success","data":[
@@ -6,9 +6,9 @@
 //!    "exemplars":[{"labels":{"trace_id":"4bf9"},"value":"0.5","timestamp":1762300800.123}]}]}
 //! ```
 //!
-//! Series are sorted by their labels, exemplars by time. An expression without a selector is
-//! answered with 204, as in Prometheus. The whole answer is made in memory, which comes from the
-//! same budget as that of reads.
+//! Series are sorted by their labels, exemplars by time. The response to an expression without a
+//! selector is 204, as in Prometheus. The complete JSON is in memory, which comes from the budget
+//! of responses.
 
 use crate::model::labels::Labels;
 use crate::model::matcher::Matcher;
@@ -30,7 +30,7 @@ use axum::response::IntoResponse;
 use axum::response::Response;
 use std::fmt::Write as _;
 
-/// Answers the request.
+/// Handles an exemplar query.
 pub(crate) async fn query_exemplars(
     State(context): State<SharedState>,
     request: Request,
@@ -38,16 +38,16 @@ pub(crate) async fn query_exemplars(
     if ingest::check_accepting(&context).is_err() {
         return ApiError::Unavailable("Service Unavailable".to_owned()).into_response();
     }
-    let wanted = parameters::parse_request(&context, request)
+    let query = parameters::parse_request(&context, request)
         .await
         .and_then(|parameters| parse_params(&parameters));
-    let wanted = match wanted {
-        Ok(wanted) if wanted.selectors.is_empty() => return StatusCode::NO_CONTENT.into_response(),
-        Ok(wanted) => wanted,
+    let query = match query {
+        Ok(query) if query.selectors.is_empty() => return StatusCode::NO_CONTENT.into_response(),
+        Ok(query) => query,
         Err(error) => return error.into_response(),
     };
     let time = context.answer_limits.time;
-    match run_query(context, wanted).await {
+    match run_query(context, query).await {
         Ok(ExemplarResponse { text, reservation }) => {
             api::json_of(Body::new(ResponseBody::new(vec![text.into()], reservation, time)))
         }
@@ -55,14 +55,14 @@ pub(crate) async fn query_exemplars(
     }
 }
 
-/// What is asked for.
+/// Parameters of an exemplar query.
 #[derive(Debug)]
 struct ExemplarQuery {
     selectors: Vec<Vec<Matcher>>,
     range: TimeRange,
 }
 
-/// An answer and its memory.
+/// Finished response and its memory.
 struct ExemplarResponse {
     text: String,
     reservation: Reservation,
@@ -81,31 +81,31 @@ fn parse_params(parameters: &[Parameter]) -> Result<ExemplarQuery, ApiError> {
     Ok(ExemplarQuery { selectors, range })
 }
 
-/// Waits for the turn and makes the answer on a blocking thread.
+/// Waits for a permit and builds the response on a blocking thread.
 async fn run_query(
     context: SharedState,
-    wanted: ExemplarQuery,
+    query: ExemplarQuery,
 ) -> Result<ExemplarResponse, ApiError> {
     let permit = context.list_gate.acquire().await;
     let permit = permit
         .map_err(|Overloaded| ApiError::Unavailable("too many look-ups at once".to_owned()))?;
     let answering = tokio::task::spawn_blocking(move || {
         let _held = permit;
-        let found = context.db.querier().exemplars(&wanted.selectors, wanted.range);
+        let found = context.db.querier().exemplars(&query.selectors, query.range);
         let mut reservation = context.answer_limits.budget.reserve();
         let text = encode_response(&found, &mut |bytes| reservation.extend(bytes))?;
         Ok::<_, BudgetExhausted>(ExemplarResponse { text, reservation })
     });
     match answering.await {
-        Ok(answered) => answered.map_err(|error| ApiError::Unavailable(error.to_string())),
+        Ok(result) => result.map_err(|error| ApiError::Unavailable(error.to_string())),
         Err(error) => {
-            tracing::error!(%error, "a query for exemplars broke");
-            Err(ApiError::Internal("answering the query broke".to_owned()))
+            tracing::error!(%error, "exemplar query panicked");
+            Err(ApiError::Internal("internal error while querying exemplars".to_owned()))
         }
     }
 }
 
-/// The whole answer; `reserve` is asked for its memory as it grows.
+/// Encodes the complete response. `reserve` reserves its memory as it grows.
 fn encode_response<E>(
     found: &[SeriesExemplars],
     reserve: &mut dyn FnMut(usize) -> Result<(), E>,
@@ -147,7 +147,7 @@ fn push_labels(text: &mut String, labels: Option<&Labels>) {
     text.push('}');
 }
 
-/// The shortest decimal number that reads back, with an exponent where Prometheus's API has one.
+/// Appends the shortest decimal number with the same value, in Prometheus's notation of exponents.
 fn push_float(text: &mut String, v: f64) {
     let size = v.abs();
     if v.is_infinite() {
@@ -163,7 +163,7 @@ fn push_float(text: &mut String, v: f64) {
     }
 }
 
-/// Milliseconds as seconds.
+/// Appends milliseconds as seconds.
 fn push_seconds(text: &mut String, ms: i64) {
     let sign = if ms < 0 { "-" } else { "" };
     let (seconds, rest) = (ms.unsigned_abs() / 1000, ms.unsigned_abs() % 1000);
@@ -199,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_is_prometheuss_to_the_letter() {
+    fn response_is_identical_to_prometheus() {
         let exemplar = |t, v, labels| Exemplar { t, v, labels };
         let found = [
             SeriesExemplars {
@@ -219,17 +219,19 @@ mod tests {
             },
         ];
         let expected = concat!(
-            r#"{"status":"success","data":[{"seriesLabels":{"__name__":"a\n<b>\"é","job":"x"},"exemplars":["#,
+            r#"{"status":"success","data":[{"seriesLabels":{"__name__":"a\n<b>\"é","job":"x"},"#,
+            r#""exemplars":["#,
             r#"{"labels":{"span_id":"2","trace_id":"1"},"value":"0.5","timestamp":1762300800},"#,
             r#"{"labels":{},"value":"1e+21","timestamp":1762300800.020}]},"#,
-            r#"{"seriesLabels":{"b":"c"},"exemplars":[{"labels":{},"value":"-0","timestamp":-1.500}]}]}"#,
+            r#"{"seriesLabels":{"b":"c"},"#,
+            r#""exemplars":[{"labels":{},"value":"-0","timestamp":-1.500}]}]}"#,
         );
         assert_eq!(text_of(&found), expected);
         assert_eq!(text_of(&[]), r#"{"status":"success","data":[]}"#);
     }
 
     #[test]
-    fn numbers_are_written_as_go_writes_them() {
+    fn numbers_are_written_as_go_does() {
         let float = |v| {
             let mut text = String::new();
             push_float(&mut text, v);
@@ -266,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn a_request_has_an_expression_and_by_default_all_times() {
+    fn query_needs_an_expression_and_defaults_to_all_times() {
         let parse = |query: &str| -> Vec<Parameter> {
             form_urlencoded::parse(query.as_bytes()).into_owned().collect()
         };

@@ -1,18 +1,24 @@
-//! `GET /api/v1/export?match[]=…&start=…&end=…`: samples and histograms as JSON lines, for people with curl.
+//! `GET /api/v1/export?match[]=…&start=…&end=…`: float samples and histograms as JSON lines.
 //!
+//! # Format
 //! ```text
-//! {"metric":{"__name__":"up","job":"node"},"values":[1,0.5,"NaN"],"timestamps":[1762300800000,1762300815000,1762300830000]}
+//! {"metric":{"__name__":"up","job":"node"},"values":[1,0.5,"NaN"],
+//!  "timestamps":[1762300800000,1762300815000,1762300830000]}
 //! ```
 //!
-//! Timestamps are milliseconds. A finite value is the shortest number that reads back to the same bits. `"+Inf"`, `"-Inf"`,
-//! `"NaN"` and `"StaleNaN"` (the mark of a series' end) are strings, as JSON has no numbers for them. With `values=bits` every
-//! value is a string of 16 hexadecimal digits, so that also the payload of a NaN is exact. A long series takes several lines.
+//! - Each line is one JSON object; the example is wrapped. A long series takes several lines.
+//! - Timestamps are in milliseconds.
+//! - A finite value is the shortest number with the same bits. `"+Inf"`, `"-Inf"`, `"NaN"` and
+//!   `"StaleNaN"` (the stale marker) are strings, because JSON has no such numbers.
+//! - With `values=bits` every value is a string of 16 hexadecimal digits, which keeps NaN payloads.
+//! - Native histograms are in `histograms` (formats: [`histogram`]; a stale marker is
+//!   `"StaleNaN"`), their timestamps in `histogram_timestamps`.
+//! - If any start timestamp is known, `start_timestamps` and `histogram_start_timestamps` have one
+//!   entry per value, in milliseconds, 0 if unknown.
 //!
-//! Where a line has native histograms, they stand in `histograms` (see [`histogram`] for the forms; a stale marker is `"StaleNaN"`) and
-//! their times in `histogram_timestamps`. Where the start of a count is known, `start_timestamps` and `histogram_start_timestamps` have
-//! one for each value, in milliseconds, 0 for an unknown one.
-//!
-//! A fault after the answer began breaks the connection off, and so does a client that is too slow: what ended properly is whole.
+//! # Failure
+//! An error after the response has started, or a slow client, aborts the connection. A response
+//! that ends normally is complete.
 
 mod histogram;
 mod line;
@@ -38,32 +44,33 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use std::time::Duration;
 
-/// Text that is gathered before it is sent.
+/// Size up to which lines are collected into one piece, bytes.
 const PIECE_BYTES: usize = 64 << 10;
-/// Pieces that wait for a slow client.
+/// Maximum number of queued pieces.
 const PIECES_AHEAD: usize = 4;
-/// How long a client may leave the next piece untaken; the whole has the time of any answer.
+/// Maximum time that a client may leave the queue full. The limit of the whole response is
+/// separate.
 const PIECE_TIMEOUT: Duration = Duration::from_secs(30);
-/// Selectors in one request.
+/// Maximum number of selectors per request.
 const MAX_SELECTORS: usize = 100;
 
-/// What is asked for.
+/// Parameters of an export.
 #[derive(Debug)]
 struct ExportQuery {
-    /// A series is wanted that satisfies all matchers of one of these.
+    /// Lists of matchers. A series must match all matchers of at least one list.
     selectors: Vec<Vec<Matcher>>,
     range: TimeRange,
     values: ValueFormat,
 }
 
-/// Answers the request.
+/// Handles an export.
 pub(crate) async fn export(
     State(context): State<SharedState>,
     Query(parameters): Query<Vec<(String, String)>>,
 ) -> Response {
-    let wanted = match ingest::check_accepting(&context).and_then(|()| parse_params(&parameters)) {
-        Ok(wanted) => wanted,
-        Err(refused) => return refused.into_http(),
+    let query = match ingest::check_accepting(&context).and_then(|()| parse_params(&parameters)) {
+        Ok(query) => query,
+        Err(error) => return error.into_http(),
     };
     let permit = match context.export_gate.acquire().await {
         Ok(permit) => permit,
@@ -78,59 +85,59 @@ pub(crate) async fn export(
     };
     let lines = stream(limits, move |pieces| {
         let _held = permit;
-        let made = LineWriter { text: String::new(), values: wanted.values, pieces }
-            .write_all(&context.db, &wanted);
-        if let Err(error) = &made
+        let result = LineWriter { text: String::new(), values: query.values, pieces }
+            .write_all(&context.db, &query);
+        if let Err(error) = &result
             && !matches!(error, ExportError::Stopped(StreamError::ClientGone))
         {
-            tracing::error!(%error, "an export failed");
+            tracing::error!(%error, "export failed");
         }
-        made
+        result
     });
     ([(CONTENT_TYPE, "application/x-ndjson")], Body::new(lines)).into_response()
 }
 
 fn parse_params(parameters: &[(String, String)]) -> Result<ExportQuery, RequestError> {
-    let mut wanted =
+    let mut query =
         ExportQuery { selectors: Vec::new(), range: TimeRange::ALL, values: ValueFormat::Numbers };
-    let bad = |name: &str, error: &dyn std::fmt::Display| {
+    let invalid = |name: &str, error: &dyn std::fmt::Display| {
         RequestError::BadData(format!("parameter {name}: {error}"))
     };
     for (name, value) in parameters {
         match name.as_str() {
             "match[]" | "match" => {
-                wanted
+                query
                     .selectors
-                    .push(promql_selector::parse(value).map_err(|error| bad(name, &error))?);
+                    .push(promql_selector::parse(value).map_err(|error| invalid(name, &error))?);
             }
             "start" => {
-                wanted.range.mint =
-                    timestamp::parse_millis(value).map_err(|error| bad(name, &error))?
+                query.range.mint =
+                    timestamp::parse_millis(value).map_err(|error| invalid(name, &error))?
             }
             "end" => {
-                wanted.range.maxt =
-                    timestamp::parse_millis(value).map_err(|error| bad(name, &error))?
+                query.range.maxt =
+                    timestamp::parse_millis(value).map_err(|error| invalid(name, &error))?
             }
-            "values" if value == "bits" => wanted.values = ValueFormat::Bits,
-            "values" if value == "numbers" => wanted.values = ValueFormat::Numbers,
-            "values" => return Err(bad(name, &"it is numbers or bits")),
-            _ => return Err(bad(name, &"unknown; there are match[], start, end and values")),
+            "values" if value == "bits" => query.values = ValueFormat::Bits,
+            "values" if value == "numbers" => query.values = ValueFormat::Numbers,
+            "values" => return Err(invalid(name, &"use numbers or bits")),
+            _ => return Err(invalid(name, &"unknown; use match[], start, end or values")),
         }
     }
-    match wanted.selectors.len() {
-        0 => Err(RequestError::BadData("give at least one match[], such as match[]=up".to_owned())),
-        1..=MAX_SELECTORS => Ok(wanted),
-        _ => Err(RequestError::BadData(format!("more than {MAX_SELECTORS} selectors"))),
+    match query.selectors.len() {
+        0 => Err(RequestError::BadData("match[] is missing, for example match[]=up".to_owned())),
+        1..=MAX_SELECTORS => Ok(query),
+        _ => Err(RequestError::BadData(format!("request has more than {MAX_SELECTORS} selectors"))),
     }
 }
 
-/// Why the lines end before the last one.
+/// Error that ends an export early.
 #[derive(Debug, thiserror::Error)]
 enum ExportError {
-    /// The data can't be read.
+    /// The data cannot be read.
     #[error(transparent)]
     Query(#[from] QueryError),
-    /// Nobody takes the rest.
+    /// The stream stopped.
     #[error(transparent)]
     Stopped(#[from] StreamError),
 }
@@ -143,16 +150,18 @@ struct LineWriter<'a> {
 }
 
 impl LineWriter<'_> {
-    fn write_all(&mut self, db: &Db, wanted: &ExportQuery) -> Result<(), ExportError> {
+    fn write_all(&mut self, db: &Db, query: &ExportQuery) -> Result<(), ExportError> {
         let querier = db.querier();
-        for (at, matchers) in wanted.selectors.iter().enumerate() {
-            for series in querier.select(matchers, wanted.range)? {
+        for (at, matchers) in query.selectors.iter().enumerate() {
+            for series in querier.select(matchers, query.range)? {
                 let series = series?;
                 self.pieces.check()?;
-                // Several selectors may choose a series; the first one writes it.
-                if !wanted.selectors[..at].iter().any(|earlier| satisfies(series.labels(), earlier))
+                // The first selector that matches a series writes it.
+                if !query.selectors[..at]
+                    .iter()
+                    .any(|earlier| matches_all(series.labels(), earlier))
                 {
-                    self.write_series(series.labels(), series.samples(wanted.range))?;
+                    self.write_series(series.labels(), series.samples(query.range))?;
                 }
             }
         }
@@ -162,11 +171,11 @@ impl LineWriter<'_> {
     fn write_series(
         &mut self,
         labels: &Labels,
-        points: impl Iterator<Item = Result<Sample, QueryError>>,
+        samples: impl Iterator<Item = Result<Sample, QueryError>>,
     ) -> Result<(), ExportError> {
         let mut line = ExportLine::default();
-        for point in points {
-            line.push(point?);
+        for sample in samples {
+            line.push(sample?);
             if line.is_full() {
                 self.write_line(labels, &mut line)?;
             }
@@ -185,6 +194,6 @@ impl LineWriter<'_> {
     }
 }
 
-fn satisfies(labels: &Labels, matchers: &[Matcher]) -> bool {
+fn matches_all(labels: &Labels, matchers: &[Matcher]) -> bool {
     matchers.iter().all(|matcher| matcher.matches(labels.get(matcher.name()).unwrap_or_default()))
 }

@@ -1,4 +1,5 @@
-//! What is counted of every request, under Prometheus's names: how many by handler and code, how long, how large.
+//! Request metrics under Prometheus's names: requests by handler and code, durations, response
+//! sizes.
 
 use crate::metrics::registry::{Histogram, Registry};
 use axum::body::Body;
@@ -14,10 +15,10 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
-/// Seconds; those of Prometheus.
+/// Bucket bounds of durations, seconds, as in Prometheus.
 const DURATION_BOUNDS: [f64; 12] =
     [0.005, 0.02, 0.05, 0.1, 0.2, 0.4, 1.0, 3.0, 8.0, 20.0, 60.0, 120.0];
-/// Bytes; those of Prometheus.
+/// Bucket bounds of response sizes, bytes, as in Prometheus.
 const SIZE_BOUNDS: [f64; 8] = [1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9];
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -31,7 +32,7 @@ struct HandlerLabel {
     handler: String,
 }
 
-/// Makes histograms with fixed bounds.
+/// Constructor of histograms with fixed bounds.
 #[derive(Clone, Debug)]
 struct BucketBounds(&'static [f64]);
 
@@ -41,7 +42,7 @@ impl MetricConstructor<Histogram> for BucketBounds {
     }
 }
 
-/// The counters of all requests; shared by cloning.
+/// Metrics of all requests. Clones share them.
 #[derive(Clone, Debug)]
 pub struct HttpMetrics {
     requests: Family<HandlerCodeLabels, Counter>,
@@ -72,7 +73,8 @@ impl HttpMetrics {
     }
 }
 
-/// Measures one request. The handler is the pattern of the path, so that strangers can't make new series.
+/// Middleware that measures a request. The handler label is the pattern of the route, so that
+/// clients cannot create series.
 pub(crate) async fn measure(
     State(metrics): State<HttpMetrics>,
     request: Request,
@@ -103,7 +105,7 @@ pub(crate) async fn measure(
     })
 }
 
-/// A body that, when it is done with, says how large it was and how long the request took.
+/// Body that records its size and the duration of the request when it is dropped.
 struct MeasuredBody {
     body: Body,
     bytes: u64,

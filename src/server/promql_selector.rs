@@ -1,4 +1,4 @@
-//! Series selectors as PromQL writes them: `up{job="node", path=~"/a.*"}`, `{"a name with dots", x!=""}`.
+//! PromQL series selectors: `up{job="node", path=~"/a.*"}`, `{"a name with dots", x!=""}`.
 //!
 //! Source: the grammar of Prometheus's `promql/parser`; strings as in its `util/strutil/quote.go`.
 
@@ -6,19 +6,19 @@ use crate::model::labels::METRIC_NAME;
 use crate::model::matcher::{MatchType, Matcher};
 use crate::server::parse_error::{Position, SelectorError};
 
-/// Reads a selector that must not select everything.
+/// Parses a selector that must not select every series.
 ///
 /// # Errors
-/// [`SelectorError`].
+/// [`SelectorError`] if the selector is invalid or matches every series.
 pub(crate) fn parse(text: &str) -> Result<Vec<Matcher>, SelectorError> {
     let matchers = parse_unrestricted(text)?;
     if match_everything(&matchers) { Err(SelectorError::Everything) } else { Ok(matchers) }
 }
 
-/// Reads any selector, also one that selects everything.
+/// Parses a selector, even if it selects every series.
 ///
 /// # Errors
-/// [`SelectorError`].
+/// [`SelectorError`] if the selector is invalid.
 pub(crate) fn parse_unrestricted(text: &str) -> Result<Vec<Matcher>, SelectorError> {
     let mut parser = SelectorParser::new(text);
     let matchers = parser.selector()?;
@@ -34,7 +34,7 @@ pub(super) fn match_everything(matchers: &[Matcher]) -> bool {
     matchers.iter().all(|matcher| matcher.matches(""))
 }
 
-/// Reads a text piece by piece.
+/// Parser with a position in a text.
 #[derive(Debug)]
 pub(super) struct SelectorParser<'a> {
     text: &'a str,
@@ -47,7 +47,7 @@ impl<'a> SelectorParser<'a> {
         Self { text, at: 0, in_braces: false }
     }
 
-    /// A selector: a name, matchers in braces, or both.
+    /// Parses a selector: a name, matchers in braces, or both.
     pub(super) fn selector(&mut self) -> Result<Vec<Matcher>, SelectorError> {
         let mut matchers = Vec::new();
         self.skip_blanks();
@@ -72,8 +72,7 @@ impl<'a> SelectorParser<'a> {
         self.rest().is_empty()
     }
 
-    /// Returns the error that the next token is not `expected`, which is empty if it cannot be
-    /// named.
+    /// Returns the error of an unexpected token. `expected` is empty if it cannot be named.
     pub(super) fn error(&self, expected: &str) -> SelectorError {
         let problem = match (self.rest().chars().next(), self.in_braces) {
             (None, true) => return self.error_at(self.at, "unexpected end of input inside braces"),
@@ -99,7 +98,7 @@ impl<'a> SelectorParser<'a> {
         }
     }
 
-    /// Describes the token that begins with `next`, as Prometheus does.
+    /// Describes the token that starts with `next`, as Prometheus does.
     fn describe_token(&self, next: char) -> String {
         let mut rest = Self { text: self.text, at: self.at, in_braces: self.in_braces };
         match rest.identifier(|b| b == b':') {
@@ -120,7 +119,7 @@ impl<'a> SelectorParser<'a> {
         Matcher::new(kind, name, value).map_err(|error| self.error_at(offset, &error.to_string()))
     }
 
-    /// Goes over blanks, and comments from `#` to the end of the line.
+    /// Skips blanks, and comments from `#` to the end of the line.
     pub(super) fn skip_blanks(&mut self) {
         loop {
             let rest = self.rest().trim_start_matches([' ', '\t', '\n', '\r']);
@@ -145,7 +144,7 @@ impl<'a> SelectorParser<'a> {
         if self.eat(token) { Ok(()) } else { Err(self.error(expected)) }
     }
 
-    /// What follows the opening brace, up to the closing one.
+    /// Parses the matchers after the opening brace, and the closing brace.
     fn braces(&mut self, matchers: &mut Vec<Matcher>) -> Result<(), SelectorError> {
         loop {
             self.skip_blanks();
@@ -161,7 +160,7 @@ impl<'a> SelectorParser<'a> {
     }
 
     fn matcher(&mut self) -> Result<Matcher, SelectorError> {
-        let begin = self.at;
+        let start = self.at;
         let (name, quoted) = match self.identifier(|_| false) {
             Some(name) => (name.to_owned(), false),
             None => (self.string("identifier or \"}\"")?, true),
@@ -172,16 +171,16 @@ impl<'a> SelectorParser<'a> {
             () if self.eat("!~") => MatchType::NotRegex,
             () if self.eat("!=") => MatchType::NotEqual,
             () if self.eat("=") => MatchType::Equal,
-            // A name alone, in quotes, is that of the metric.
-            () if quoted => return self.new_matcher(MatchType::Equal, METRIC_NAME, &name, begin),
+            // A quoted name without an operator is the metric name.
+            () if quoted => return self.new_matcher(MatchType::Equal, METRIC_NAME, &name, start),
             () => return Err(self.error("label matching operator")),
         };
         self.skip_blanks();
         let value = self.string("string")?;
-        self.new_matcher(kind, &name, &value, begin)
+        self.new_matcher(kind, &name, &value, start)
     }
 
-    /// `[a-zA-Z_][a-zA-Z0-9_]*`, with `also` for bytes that are letters too.
+    /// Parses `[a-zA-Z_][a-zA-Z0-9_]*`; `also` accepts further bytes as letters.
     pub(super) fn identifier(&mut self, also: fn(u8) -> bool) -> Option<&'a str> {
         let rest = self.rest();
         let len =
@@ -193,7 +192,7 @@ impl<'a> SelectorParser<'a> {
         Some(&rest[..len])
     }
 
-    /// A string in quotes, with Go's escapes; in backquotes without any.
+    /// Parses a quoted string with Go's escapes; backquotes have no escapes.
     pub(super) fn string(&mut self, expected: &str) -> Result<String, SelectorError> {
         let Some(quote @ ('"' | '\'' | '`')) = self.rest().chars().next() else {
             return Err(self.error(expected));
@@ -215,7 +214,7 @@ impl<'a> SelectorParser<'a> {
         }
     }
 
-    /// What follows a backslash.
+    /// Parses the escape after a backslash.
     fn escape(&mut self, value: &mut Vec<u8>) -> Result<(), SelectorError> {
         let Some(c) = self.rest().chars().next() else {
             return Err(self.error("an escape"));
@@ -268,34 +267,34 @@ mod tests {
         parse(text).unwrap_or_else(|error| panic!("{text}: {error}")).iter().map(parts).collect()
     }
 
-    fn one(kind: MatchType, name: &str, value: &str) -> (MatchType, String, String) {
+    fn matcher(kind: MatchType, name: &str, value: &str) -> (MatchType, String, String) {
         (kind, name.to_owned(), value.to_owned())
     }
 
     #[test]
-    fn selectors_read_as_promql_reads_them() {
-        assert_eq!(read("up"), [one(Equal, "__name__", "up")]);
-        assert_eq!(read(" job:up:sum { } "), [one(Equal, "__name__", "job:up:sum")]);
+    fn selectors_are_parsed_as_in_promql() {
+        assert_eq!(read("up"), [matcher(Equal, "__name__", "up")]);
+        assert_eq!(read(" job:up:sum { } "), [matcher(Equal, "__name__", "job:up:sum")]);
         assert_eq!(
             read(r#"up{a="1",b!='2', c =~ "x.*" ,d!~`\d`,}"#),
             [
-                one(Equal, "__name__", "up"),
-                one(Equal, "a", "1"),
-                one(NotEqual, "b", "2"),
-                one(Regex, "c", "x.*"),
-                one(NotRegex, "d", r"\d")
+                matcher(Equal, "__name__", "up"),
+                matcher(Equal, "a", "1"),
+                matcher(NotEqual, "b", "2"),
+                matcher(Regex, "c", "x.*"),
+                matcher(NotRegex, "d", r"\d")
             ]
         );
         assert_eq!(
             read(r#"{"a.b", "c d"="é"}"#),
-            [one(Equal, "__name__", "a.b"), one(Equal, "c d", "é")]
+            [matcher(Equal, "__name__", "a.b"), matcher(Equal, "c d", "é")]
         );
-        assert_eq!(read("up # a name\n{ # none\n}#"), [one(Equal, "__name__", "up")]);
-        assert_eq!(read(r#"{a="\n\x41\101\u00e9\"\\"}"#), [one(Equal, "a", "\nAAé\"\\")]);
+        assert_eq!(read("up # a name\n{ # none\n}#"), [matcher(Equal, "__name__", "up")]);
+        assert_eq!(read(r#"{a="\n\x41\101\u00e9\"\\"}"#), [matcher(Equal, "a", "\nAAé\"\\")]);
     }
 
     #[test]
-    fn what_is_no_selector_is_refused() {
+    fn invalid_selector_is_rejected() {
         for text in [
             "",
             "{",

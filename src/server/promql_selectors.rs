@@ -1,18 +1,20 @@
-//! The series selectors of a PromQL expression: `rate(a{x="1"}[5m]) / on (job) b` has `a{x="1"}` and `b`.
+//! Series selectors of a PromQL expression: `rate(a{x="1"}[5m]) / on (job) b` has `a{x="1"}` and
+//! `b`.
 //!
-//! The shape of an expression is read and nothing is computed: names of functions, numbers of arguments and types are not looked at, so that
-//! what Prometheus refuses for these is taken here. Every selector is found, and where the shape is not understood, the text is refused.
+//! Only the syntax is parsed. Function names, argument counts and types are not checked, so some
+//! expressions that Prometheus rejects are accepted. Every selector is found; unknown syntax is an
+//! error.
 //!
-//! Source: the grammar and the lexer of Prometheus 3 (`promql/parser`).
+//! Source: grammar and lexer of Prometheus 3 (`promql/parser`).
 
 use crate::model::matcher::Matcher;
 use crate::server::parse_error::SelectorError;
 use crate::server::promql_selector;
 use crate::server::promql_selector::SelectorParser;
 
-/// Selectors in one expression.
+/// Maximum number of selectors in an expression.
 const MAX_SELECTORS: usize = 1000;
-/// Parentheses within each other.
+/// Maximum depth of nested parentheses.
 const MAX_DEPTH: usize = 100;
 
 const AGGREGATIONS: [&str; 14] = [
@@ -31,15 +33,16 @@ const AGGREGATIONS: [&str; 14] = [
     "limitk",
     "limit_ratio",
 ];
-/// Longer ones go before what they begin with.
+/// An operator precedes its own prefixes.
 const OPERATORS: [&str; 14] =
     ["==", "!=", "<=", ">=", "</", ">/", "<", ">", "+", "-", "*", "/", "%", "^"];
 const WORD_OPERATORS: [&str; 4] = ["and", "or", "unless", "atan2"];
 
-/// The selectors of an expression, in their order; none where it has only numbers and strings.
+/// Returns the selectors of an expression in order of appearance. Empty for an expression of
+/// numbers and strings only.
 ///
 /// # Errors
-/// [`SelectorError`] where it is not understood, or a selector would select everything.
+/// [`SelectorError`] if the expression is invalid or a selector matches every series.
 pub(crate) fn selectors(text: &str) -> Result<Vec<Vec<Matcher>>, SelectorError> {
     let mut reader =
         SelectorScanner { text: SelectorParser::new(text), found: Vec::new(), depth: 0 };
@@ -63,11 +66,11 @@ struct SelectorScanner<'a> {
 }
 
 impl<'a> SelectorScanner<'a> {
-    /// Operands with operators between them.
+    /// Parses operands with operators between them.
     fn expression(&mut self) -> Result<(), SelectorError> {
         self.depth += 1;
         if self.depth > MAX_DEPTH {
-            return Err(self.text.error("fewer parentheses within each other"));
+            return Err(self.text.error("fewer nested parentheses"));
         }
         loop {
             self.operand()?;
@@ -97,14 +100,14 @@ impl<'a> SelectorScanner<'a> {
         self.modifiers()
     }
 
-    /// What begins with a name: a call, a selector, or a number that is a word.
+    /// Parses an operand that starts with a name: a call, a selector, or a number such as `Inf`.
     fn named(&mut self) -> Result<(), SelectorError> {
-        let begin = self.text.at;
+        let start = self.text.at;
         let Some(name) = self.word() else { return Err(self.text.error("an expression")) };
         if ["inf", "nan"].iter().any(|number| name.eq_ignore_ascii_case(number)) {
             return Ok(());
         }
-        let aggregates = AGGREGATIONS.iter().any(|one| name.eq_ignore_ascii_case(one));
+        let aggregates = AGGREGATIONS.iter().any(|word| name.eq_ignore_ascii_case(word));
         if aggregates && self.grouping()? {
             return self.arguments();
         }
@@ -116,17 +119,17 @@ impl<'a> SelectorScanner<'a> {
             }
             return Ok(());
         }
-        self.text.at = begin;
+        self.text.at = start;
         self.selector()
     }
 
     fn selector(&mut self) -> Result<(), SelectorError> {
         self.text.skip_blanks();
-        let begin = self.text.at;
+        let start = self.text.at;
         let matchers = self.text.selector()?;
         if promql_selector::match_everything(&matchers) {
             let problem = "vector selector must contain at least one non-empty matcher";
-            return Err(self.text.error_at(begin, problem));
+            return Err(self.text.error_at(start, problem));
         }
         if self.found.len() == MAX_SELECTORS {
             return Err(self.text.error("fewer selectors"));
@@ -151,20 +154,20 @@ impl<'a> SelectorScanner<'a> {
         }
     }
 
-    /// `by (a, b)` or `without (…)`; whether it was there.
+    /// Parses `by (a, b)` or `without (…)`. Returns `true` if it is present.
     fn grouping(&mut self) -> Result<bool, SelectorError> {
-        let begin = self.text.at;
+        let start = self.text.at;
         if self.keyword(&["by", "without"]) {
             self.text.skip_blanks();
             if self.text.rest().starts_with('(') {
                 return self.names().map(|()| true);
             }
         }
-        self.text.at = begin;
+        self.text.at = start;
         Ok(false)
     }
 
-    /// Names of labels in parentheses.
+    /// Parses label names in parentheses.
     fn names(&mut self) -> Result<(), SelectorError> {
         self.text.expect("(", "(")?;
         loop {
@@ -182,7 +185,7 @@ impl<'a> SelectorScanner<'a> {
         }
     }
 
-    /// What may follow an operand: `[5m]`, `[1h:5m]`, `offset_modifier 5m`, `@ 1762300800`.
+    /// Parses the modifiers of an operand: `[5m]`, `[1h:5m]`, `offset 5m`, `@ 1762300800`.
     fn modifiers(&mut self) -> Result<(), SelectorError> {
         loop {
             self.text.skip_blanks();
@@ -198,7 +201,7 @@ impl<'a> SelectorScanner<'a> {
         }
     }
 
-    /// What stands between brackets, computed durations too.
+    /// Parses the text between brackets, including duration expressions.
     fn range_modifier(&mut self) -> Result<(), SelectorError> {
         let rest = self.text.rest();
         let is_part = |c: char| c.is_ascii_alphanumeric() || " \t\r\n_.,:+-*/%^()".contains(c);
@@ -225,7 +228,7 @@ impl<'a> SelectorScanner<'a> {
         if !self.text.rest().starts_with('(') {
             return self.signed_number("a duration");
         }
-        // A computed duration has no selectors, but the same shape.
+        // A duration expression has the syntax of an operand and no selectors.
         self.operand()
     }
 
@@ -240,7 +243,7 @@ impl<'a> SelectorScanner<'a> {
         Ok(())
     }
 
-    /// A number or a duration, both of which begin with a digit or a dot.
+    /// Skips a number or duration, which starts with a digit or a dot.
     fn number(&mut self) {
         let rest = self.text.rest().as_bytes();
         let is_hex = rest.len() > 1 && rest[0] == b'0' && rest[1] | 0x20 == b'x';
@@ -254,10 +257,11 @@ impl<'a> SelectorScanner<'a> {
         self.text.at += len.count();
     }
 
-    /// An operator and what belongs to it: `bool`, `on (…) group_left (…)`; whether there was one.
+    /// Parses an operator with `bool`, `on (…)` and `group_left (…)`. Returns `true` if one is
+    /// present.
     fn operator(&mut self) -> Result<bool, SelectorError> {
         self.text.skip_blanks();
-        if !OPERATORS.iter().any(|one| self.text.eat(one)) && !self.keyword(&WORD_OPERATORS) {
+        if !OPERATORS.iter().any(|token| self.text.eat(token)) && !self.keyword(&WORD_OPERATORS) {
             return Ok(false);
         }
         self.keyword(&["bool"]);
@@ -275,14 +279,14 @@ impl<'a> SelectorScanner<'a> {
         Ok(true)
     }
 
-    /// `fill (0)` and the like; without parentheses these are names of metrics.
+    /// Parses `fill (0)` and the like; without parentheses these words are metric names.
     fn fill_modifiers(&mut self) -> Result<(), SelectorError> {
         loop {
-            let begin = self.text.at;
+            let start = self.text.at;
             let is_fill = self.keyword(&["fill", "fill_left", "fill_right"]);
             self.text.skip_blanks();
             if !is_fill || !self.text.eat("(") {
-                self.text.at = begin;
+                self.text.at = start;
                 return Ok(());
             }
             self.text.skip_blanks();
@@ -300,14 +304,17 @@ impl<'a> SelectorScanner<'a> {
         self.text.identifier(|byte| byte == b':')
     }
 
-    /// Takes one of these words where it comes next, in letters of either case.
+    /// Consumes the next word if it is one of `words`, in any case. Returns `true` if it was.
     fn keyword(&mut self, words: &[&str]) -> bool {
-        let begin = self.text.at;
+        let start = self.text.at;
         self.text.skip_blanks();
-        if self.word().is_some_and(|word| words.iter().any(|one| word.eq_ignore_ascii_case(one))) {
+        if self
+            .word()
+            .is_some_and(|word| words.iter().any(|keyword| word.eq_ignore_ascii_case(keyword)))
+        {
             return true;
         }
-        self.text.at = begin;
+        self.text.at = start;
         false
     }
 }
@@ -357,7 +364,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_understood_is_refused_and_nothing_is_left_out() {
+    fn invalid_expression_is_rejected() {
         let deep = "(".repeat(100_000);
         let many = vec!["a"; 2000].join("+");
         for text in [

@@ -1,6 +1,7 @@
-//! `GET /api/v1/status/status_config`, `status_flags` and `runtimeinfo`: how this process was started and what holds, in Prometheus's form.
+//! `GET /api/v1/status/config`, `flags` and `runtimeinfo`: configuration and state of the process,
+//! in Prometheus's format.
 //!
-//! Thanos's sidecar reads the external labels from the first and the block ranges from the second.
+//! Thanos's sidecar reads the external labels from `config` and the block ranges from `flags`.
 
 use crate::config::effective;
 use crate::config::units;
@@ -15,7 +16,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// The flag that is computed where it is not given.
+/// Flag whose default is computed.
 const MAX_BLOCK_DURATION: &str = "storage.tsdb.max-block-duration";
 
 #[derive(Serialize)]
@@ -23,7 +24,7 @@ struct ConfigData {
     yaml: String,
 }
 
-/// The fields are Prometheus's, also those that have no meaning here.
+/// Prometheus's fields, including those without a meaning in narthex.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct RuntimeInfo {
@@ -35,7 +36,7 @@ struct RuntimeInfo {
     reload_config_success: bool,
     last_config_time: String,
     corruption_count: u64,
-    /// Threads.
+    /// Number of threads.
     goroutine_count: usize,
     #[serde(rename = "GOMAXPROCS")]
     gomaxprocs: usize,
@@ -48,7 +49,7 @@ struct RuntimeInfo {
     storage_retention: String,
 }
 
-/// The configuration that holds, as YAML.
+/// Returns the active configuration as YAML.
 pub(crate) async fn status_config(State(context): State<SharedState>) -> Response {
     match effective::to_yaml(&context.configuration.display_labels(), &context.db.settings()) {
         Ok(yaml) => api::success(&ConfigData { yaml }),
@@ -56,7 +57,7 @@ pub(crate) async fn status_config(State(context): State<SharedState>) -> Respons
     }
 }
 
-/// The flags with the values that hold.
+/// Returns the flags and their effective values.
 pub(crate) async fn status_flags(State(context): State<SharedState>) -> Response {
     let mut flags = context.flags.clone();
     let longest = u64::try_from(context.db.longest_block_ms()).unwrap_or(0);
@@ -67,7 +68,7 @@ pub(crate) async fn status_flags(State(context): State<SharedState>) -> Response
     api::success(&flags)
 }
 
-/// What the process is at.
+/// Returns the state of the process.
 pub(crate) async fn runtime_info(State(context): State<SharedState>) -> Response {
     let last = context.configuration.last_reload();
     let text = |found: Option<String>| found.unwrap_or_default();
@@ -92,7 +93,7 @@ pub(crate) async fn runtime_info(State(context): State<SharedState>) -> Response
     })
 }
 
-/// `15d or 512MiB`, as Prometheus writes it.
+/// Formats the retention as Prometheus does: `15d or 512MiB`.
 fn format_retention(retention: &RetentionSettings) -> String {
     let mut limits = Vec::new();
     if retention.time_ms > 0 {
@@ -120,7 +121,7 @@ mod tests {
     use crate::tsdb::db::settings::{RetentionOrigin, RetentionSettings};
 
     #[test]
-    fn a_retention_is_written_as_prometheus_writes_it() {
+    fn retention_is_formatted_as_in_prometheus() {
         let limits = |time_ms, bytes, percentage| {
             format_retention(&RetentionSettings {
                 time_ms,

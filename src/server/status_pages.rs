@@ -1,4 +1,4 @@
-//! How the server is: health, readiness, metrics, build, and a page for a browser that came by.
+//! Health, readiness, metrics, build information and the index page.
 
 use crate::config::flags::VERSION;
 use crate::metrics::text::ExpositionFormat;
@@ -16,57 +16,57 @@ use serde::Serialize;
 use std::io::Write;
 use std::sync::atomic::Ordering;
 
-/// `GET /-/healthy`: whether the process should go on; also while it replays its log, and while it is read-only. Only what
-/// a restart would cure is unhealthy.
+/// `GET /-/healthy`: 503 only if a restart is needed. Healthy during the replay and while
+/// read-only.
 pub(crate) async fn healthy(State(context): State<SharedState>) -> (StatusCode, String) {
     let maintenance_fault = context.db.maintenance_fault();
     match context.db.health() {
         DbHealth::Failed(cause) => (
             StatusCode::SERVICE_UNAVAILABLE,
-            format!("narthex takes no writes until a restart: {cause}\n"),
+            format!("narthex rejects writes until a restart: {cause}\n"),
         ),
         DbHealth::Healthy | DbHealth::ReadOnly(_) if maintenance_fault.is_some() => {
             let cause = maintenance_fault.unwrap_or_default();
-            (StatusCode::SERVICE_UNAVAILABLE, format!("narthex does not compact: {cause}\n"))
+            (StatusCode::SERVICE_UNAVAILABLE, format!("narthex cannot compact: {cause}\n"))
         }
         DbHealth::Healthy => (StatusCode::OK, "narthex is healthy.\n".to_owned()),
         DbHealth::ReadOnly(cause) => (StatusCode::OK, format!("narthex is read-only: {cause}\n")),
     }
 }
 
-/// `GET /-/ready`: whether reads and writes are answered.
+/// `GET /-/ready`: 200 while reads and writes are served.
 pub(crate) async fn ready(State(context): State<SharedState>) -> (StatusCode, &'static str) {
     match context.lifecycle.phase() {
         Phase::Ready => (StatusCode::OK, "narthex is ready.\n"),
         Phase::Starting => {
-            (StatusCode::SERVICE_UNAVAILABLE, "narthex is starting: it replays its log.\n")
+            (StatusCode::SERVICE_UNAVAILABLE, "narthex is starting: replaying the WAL\n")
         }
-        Phase::Draining => (StatusCode::SERVICE_UNAVAILABLE, "narthex is stopping.\n"),
+        Phase::Draining => (StatusCode::SERVICE_UNAVAILABLE, "narthex is shutting down\n"),
     }
 }
 
-/// `GET /metrics`: narthex's own metrics, as text, compressed for a client that takes it.
+/// `GET /metrics`: metrics of the process, compressed with gzip if the client accepts it.
 pub(crate) async fn metrics(State(context): State<SharedState>, headers: HeaderMap) -> Response {
     let format = ExpositionFormat::from_accept_header(header(&headers, ACCEPT.as_str()));
     let content_type = (CONTENT_TYPE, format.content_type());
-    // Some metrics look into files, which may take its time.
+    // Some metrics read files, so encode on a blocking thread.
     let encoded = tokio::task::spawn_blocking(move || context.registry.encode(format)).await;
     let Ok(text) = encoded else {
         return StatusCode::INTERNAL_SERVER_ERROR.into_response();
     };
     if accepts_gzip(header(&headers, ACCEPT_ENCODING.as_str()))
-        && let Ok(packed) = gzip(text.as_bytes())
+        && let Ok(compressed) = gzip(text.as_bytes())
     {
         return (
             [content_type, (CONTENT_ENCODING, "gzip"), (VARY, "accept, accept-encoding")],
-            packed,
+            compressed,
         )
             .into_response();
     }
     ([content_type, (VARY, "accept, accept-encoding")], text).into_response()
 }
 
-/// `GET /api/v1/status/buildinfo`, in Prometheus's form.
+/// `GET /api/v1/status/buildinfo`, in Prometheus's format.
 pub(crate) async fn build_info() -> Response {
     success(&BuildInfoData {
         version: env!("CARGO_PKG_VERSION"),
@@ -78,7 +78,7 @@ pub(crate) async fn build_info() -> Response {
     })
 }
 
-/// `GET /api/v1/status/walreplay`, in Prometheus's form: numbers of log segments.
+/// `GET /api/v1/status/walreplay`, in Prometheus's format: segment numbers of the WAL.
 pub(crate) async fn wal_replay(State(context): State<SharedState>) -> Response {
     let progress = context.db.replay_progress();
     success(&WalReplayData {
@@ -88,10 +88,11 @@ pub(crate) async fn wal_replay(State(context): State<SharedState>) -> Response {
     })
 }
 
-/// `GET /`: what this is and where things are.
+/// `GET /`: index page with links.
 pub(crate) async fn index_page() -> Html<String> {
     Html(format!(
-        "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\"><title>narthex</title></head><body>\n\
+        "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\">\
+         <title>narthex</title></head><body>\n\
          <h1>narthex</h1>\n<p>A storage backend for Prometheus, version {VERSION}.</p>\n<ul>\n\
          <li><code>POST /api/v1/write</code>: remote write</li>\n\
          <li><code>POST /api/v1/read</code>: remote read</li>\n\
@@ -100,7 +101,8 @@ pub(crate) async fn index_page() -> Html<String> {
          <li><a href=\"/metrics\">/metrics</a></li>\n\
          <li><a href=\"/-/healthy\">/-/healthy</a>, <a href=\"/-/ready\">/-/ready</a></li>\n\
          <li><a href=\"/api/v1/status/buildinfo\">/api/v1/status/buildinfo</a>, \
-         <a href=\"/api/v1/status/walreplay\">/api/v1/status/walreplay</a></li>\n</ul>\n</body></html>\n"
+         <a href=\"/api/v1/status/walreplay\">/api/v1/status/walreplay</a></li>\n</ul>\n\
+         </body></html>\n"
     ))
 }
 
@@ -111,7 +113,7 @@ struct WalReplayData {
     current: i64,
 }
 
-/// The fields are Prometheus's, also those that have no meaning here.
+/// Prometheus's fields, including those without a meaning in narthex.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct BuildInfoData {
@@ -127,7 +129,7 @@ fn header<'a>(headers: &'a HeaderMap, name: &str) -> &'a str {
     headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
 }
 
-/// Whether an `Accept-Encoding` takes gzip (a weight of zero is a refusal).
+/// Returns `true` if an `Accept-Encoding` value accepts gzip. A weight of zero rejects it.
 fn accepts_gzip(accepted: &str) -> bool {
     accepted.split(',').any(|item| {
         let mut parts = item.split(';').map(str::trim);
@@ -151,7 +153,7 @@ mod tests {
     use super::accepts_gzip;
 
     #[test]
-    fn gzip_is_sent_only_to_whom_takes_it() {
+    fn gzip_is_sent_only_if_accepted() {
         assert!(accepts_gzip("gzip"));
         assert!(accepts_gzip("br, GZIP;q=0.5"));
         assert!(!accepts_gzip(""));

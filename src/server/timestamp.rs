@@ -1,25 +1,24 @@
-//! Times as Prometheus's HTTP API takes them: seconds since the Unix epoch, or RFC 3339.
+//! Timestamps in parameters of Prometheus's HTTP API: seconds since the Unix epoch, or RFC 3339.
 
-/// How Prometheus's clients write "from the first time on" and "to the last", whose years have more than four digits.
+/// Smallest and largest time of Prometheus's clients, whose years have more than four digits.
 const FIRST: &str = "-292273086-05-16T16:47:06Z";
 const LAST: &str = "292277025-08-18T07:12:54.999999999Z";
 
-/// Reads a time as milliseconds since the Unix epoch.
+/// Parses a timestamp into milliseconds since the Unix epoch.
 ///
 /// # Errors
-/// A text that says what is wrong.
+/// Message for the client.
 pub(crate) fn parse_millis(text: &str) -> Result<i64, String> {
-    let wrong =
-        || format!("{text:?} is neither seconds since 1970 nor a time like 2025-11-05T00:00:00Z");
+    let invalid = || format!("{text:?} is not a timestamp: use Unix seconds or RFC 3339");
     if let Ok(seconds) = text.parse::<f64>() {
         let millis = (seconds * 1000.0).round();
-        // Beyond 2^63 the conversion stops at the ends.
-        return if millis.is_nan() { Err(wrong()) } else { Ok(millis as i64) };
+        // The conversion saturates at the bounds of i64.
+        return if millis.is_nan() { Err(invalid()) } else { Ok(millis as i64) };
     }
     match text {
         FIRST => Ok(i64::MIN),
         LAST => Ok(i64::MAX),
-        _ => parse_rfc3339(text).ok_or_else(wrong),
+        _ => parse_rfc3339(text).ok_or_else(invalid),
     }
 }
 
@@ -50,13 +49,13 @@ fn parse_rfc3339(text: &str) -> Option<i64> {
     Some(seconds * 1000 + millis)
 }
 
-/// A number of two or four digits.
+/// Parses a number of exactly two or four digits.
 fn digits(text: &str) -> Option<i64> {
     let right = matches!(text.len(), 2 | 4) && text.bytes().all(|b| b.is_ascii_digit());
     if right { text.parse().ok() } else { None }
 }
 
-/// `Z`, `+hh:mm` or `-hh:mm`, as seconds east.
+/// Parses `Z`, `+hh:mm` or `-hh:mm` into seconds east of UTC.
 fn zone_seconds(zone: &str) -> Option<i64> {
     if zone.eq_ignore_ascii_case("z") {
         return Some(0);
@@ -80,6 +79,7 @@ fn days_in(year: i64, month: i64) -> i64 {
     }
 }
 
+/// Returns the days from 1970-01-01 to a date.
 /// Source: Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms", `days_from_civil`.
 fn days_since_epoch(year: i64, month: i64, day: i64) -> i64 {
     let year = if month <= 2 { year - 1 } else { year };
@@ -94,7 +94,7 @@ mod tests {
     use super::parse_millis;
 
     #[test]
-    fn times_read_as_prometheus_reads_them() {
+    fn timestamps_are_parsed_as_in_prometheus() {
         assert_eq!(parse_millis("1762300800"), Ok(1_762_300_800_000));
         assert_eq!(parse_millis("1762300800.123"), Ok(1_762_300_800_123));
         assert_eq!(parse_millis("-1.5"), Ok(-1500));
@@ -107,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_time_is_refused() {
+    fn invalid_timestamp_is_rejected() {
         for text in [
             "",
             "now",

@@ -1,15 +1,21 @@
-//! Native histograms as JSON: for people as Prometheus's query API has them, or with every field exact.
+//! Native histograms as JSON: readable as in Prometheus's query API, or with every field exact.
 //!
+//! # Format
 //! ```text
-//! numbers  {"count":"42","sum":"34593.34","buckets":[[3,"-0.25","0.25","3"],[0,"0.25","0.5","12"]]}
-//! bits     {"float":false,"schema":0,"zero_threshold":"3fd0000000000000","zero_count":3,"count":15,"sum":"40e0e42ae147ae14",
-//!           "positive_spans":[[-1,1]],"positive_buckets":[12],"negative_spans":[],"negative_buckets":[],"custom_values":[],
-//!           "reset_hint":"unknown"}
+//! numbers  {"count":"42","sum":"34593.34",
+//!           "buckets":[[3,"-0.25","0.25","3"],[0,"0.25","0.5","12"]]}
+//! bits
+//! {"float":false,"schema":0,"zero_threshold":"3fd0000000000000","zero_count":3,"count":15,
+//!           "sum":"40e0e42ae147ae14","positive_spans":[[-1,1]],"positive_buckets":[12],
+//!           "negative_spans":[],"negative_buckets":[],"custom_values":[],"reset_hint":"unknown"}
 //! ```
 //!
-//! For people a bucket is `[which ends belong to it, lower end, upper end, count]`: 0 the upper, 1 the lower, 2 neither, 3 both; empty
-//! buckets are left out. Ends of exponential buckets are computed, so their last digit may differ from Prometheus's.
-//! Exact fields are those that are stored, bucket counts made absolute; where the counts are floats they are bits, too.
+//! - `numbers`: a bucket is `[boundary rule, lower bound, upper bound, count]`. The rule is
+//!   0 if the upper bound is inclusive, 1 for the lower bound, 2 for neither, 3 for both. Empty
+//!   buckets are omitted. Bounds of exponential buckets are computed; their last digit may differ
+//!   from Prometheus's.
+//! - `bits`: the stored fields, with absolute bucket counts. Counts of float histograms are bits as
+//!   well.
 
 use crate::model::histogram::buckets;
 use crate::model::histogram::buckets::IntBuckets;
@@ -18,7 +24,7 @@ use crate::model::histogram::{
 };
 use std::fmt::{Display, Write as _};
 
-/// Writes a histogram for people.
+/// Appends a histogram in the readable format.
 pub(super) fn push_numbers(text: &mut String, histogram: &FloatHistogram) {
     let (count, sum) = (GoFloat(histogram.count), GoFloat(histogram.sum));
     let _ = write!(text, "{{\"count\":\"{count}\",\"sum\":\"{sum}\"");
@@ -32,7 +38,7 @@ pub(super) fn push_numbers(text: &mut String, histogram: &FloatHistogram) {
     text.push_str(if separator == "," { "]}" } else { "}" });
 }
 
-/// Writes every field of a histogram of whole numbers.
+/// Appends every field of an integer histogram.
 pub(super) fn push_integer_bits(text: &mut String, histogram: &Histogram) {
     let counts = CountTexts {
         is_float: false,
@@ -44,7 +50,7 @@ pub(super) fn push_integer_bits(text: &mut String, histogram: &Histogram) {
     push_fields(text, &frame_of(histogram), &counts);
 }
 
-/// Writes every field of a histogram of floats.
+/// Appends every field of a float histogram.
 pub(super) fn push_float_bits(text: &mut String, histogram: &FloatHistogram) {
     let counts = CountTexts {
         is_float: true,
@@ -56,7 +62,7 @@ pub(super) fn push_float_bits(text: &mut String, histogram: &FloatHistogram) {
     push_fields(text, histogram, &counts);
 }
 
-/// The same histogram with counts that are floats, as Prometheus's query API has it.
+/// Converts to a float histogram, as in Prometheus's query API.
 pub(super) fn to_float(histogram: &Histogram) -> FloatHistogram {
     let floats = |buckets: IntBuckets<'_>| buckets.map(|bucket| bucket.count as f64).collect();
     FloatHistogram {
@@ -68,7 +74,7 @@ pub(super) fn to_float(histogram: &Histogram) -> FloatHistogram {
     }
 }
 
-/// All of a histogram but its counts.
+/// Returns the histogram without its counts.
 fn frame_of(histogram: &Histogram) -> FloatHistogram {
     FloatHistogram {
         reset_hint: histogram.reset_hint,
@@ -82,7 +88,7 @@ fn frame_of(histogram: &Histogram) -> FloatHistogram {
     }
 }
 
-/// The counts of a histogram, as text.
+/// Counts of a histogram as JSON.
 struct CountTexts {
     is_float: bool,
     zero_count: String,
@@ -136,19 +142,20 @@ fn bits(value: &f64) -> String {
     format!("\"{:016x}\"", value.to_bits())
 }
 
-/// A bucket as people see it.
+/// Bucket in the readable format.
 struct DisplayBucket {
+    /// Boundary rule: 0 upper bound inclusive, 1 lower bound, 2 neither, 3 both.
     ends: u8,
     lower: f64,
     upper: f64,
     count: f64,
 }
 
-/// The buckets, from the lowest one up. Source: `model/histogram` of Prometheus.
+/// Returns the buckets in ascending order. Source: `model/histogram` of Prometheus.
 fn all_buckets(histogram: &FloatHistogram) -> Vec<DisplayBucket> {
     let is_custom = histogram.schema == CUSTOM_BUCKETS_SCHEMA;
     let threshold = histogram.zero_threshold;
-    // An end between the zero bucket's is where that one ends.
+    // A bound inside the zero bucket moves to the bound of the zero bucket.
     let beside_zero = |end: f64| if end > 0.0 && end < threshold { threshold } else { end };
     let positive = histogram.iter_positive().map(|buckets::Bucket { index, count }| {
         if is_custom {
@@ -188,7 +195,7 @@ fn all_buckets(histogram: &FloatHistogram) -> Vec<DisplayBucket> {
     all
 }
 
-/// The upper end of a custom bucket.
+/// Returns the upper bound of a custom bucket.
 fn custom_end(bounds: &[f64], index: i64) -> f64 {
     match usize::try_from(index) {
         Ok(index) => bounds.get(index).copied().unwrap_or(f64::INFINITY),
@@ -196,13 +203,14 @@ fn custom_end(bounds: &[f64], index: i64) -> f64 {
     }
 }
 
-/// The upper end of an exponential bucket: 2^(index / 2^schema). The last one before that of infinity ends with the largest number.
+/// Returns the upper bound of an exponential bucket: 2^(index / 2^schema). The bound of the last
+/// finite bucket is `f64::MAX` instead of infinity.
 fn exponential_end(schema: i32, index: i64) -> f64 {
     let exponent = index as f64 * (-f64::from(schema)).exp2();
     if exponent == 1024.0 { f64::MAX } else { exponent.exp2() }
 }
 
-/// A number in the shortest form that reads back, with an exponent where Prometheus has one.
+/// Displays the shortest number with the same value, in Prometheus's notation of exponents.
 struct GoFloat(f64);
 
 impl Display for GoFloat {
@@ -255,8 +263,12 @@ mod tests {
     }
 
     #[test]
-    fn a_histogram_for_people_is_as_in_prometheus_query_api() {
-        let expected = r#"{"count":"42","sum":"34593.34","buckets":[[1,"-1","-0.5","5"],[1,"-0.25","-0.25","1"],[3,"-0.25","0.25","3"],[0,"0.25","0.5","12"],[0,"0.5","1","21"],[0,"2","4","6"]]}"#;
+    fn readable_histogram_is_as_in_prometheus_query_api() {
+        let expected = concat!(
+            r#"{"count":"42","sum":"34593.34","buckets":[[1,"-1","-0.5","5"],"#,
+            r#"[1,"-0.25","-0.25","1"],[3,"-0.25","0.25","3"],[0,"0.25","0.5","12"],"#,
+            r#"[0,"0.5","1","21"],[0,"2","4","6"]]}"#,
+        );
         assert_eq!(numbers(&to_float(&example())), expected);
         let custom = FloatHistogram {
             schema: CUSTOM_BUCKETS_SCHEMA,
@@ -267,20 +279,25 @@ mod tests {
             custom_values: vec![-5.0, 1e-7],
             ..FloatHistogram::default()
         };
-        let expected = r#"{"count":"4.5","sum":"NaN","buckets":[[3,"-Inf","-5","1"],[0,"-5","1e-07","0.5"],[0,"1e-07","+Inf","3"]]}"#;
+        let expected = concat!(
+            r#"{"count":"4.5","sum":"NaN","buckets":[[3,"-Inf","-5","1"],"#,
+            r#"[0,"-5","1e-07","0.5"],[0,"1e-07","+Inf","3"]]}"#,
+        );
         assert_eq!(numbers(&custom), expected);
         assert_eq!(numbers(&FloatHistogram::default()), r#"{"count":"0","sum":"0"}"#);
     }
 
     #[test]
-    fn in_bits_every_field_is_exact() {
+    fn bits_format_keeps_every_field_exact() {
         let mut text = String::new();
         push_integer_bits(&mut text, &example());
         let json: serde_json::Value = serde_json::from_str(&text).unwrap();
         let expected = serde_json::json!({
-            "float": false, "schema": 0, "zero_threshold": "3fd0000000000000", "zero_count": 3, "count": 42,
-            "sum": "40e0e42ae147ae14", "positive_spans": [[-1, 2], [1, 1]], "positive_buckets": [12, 21, 6],
-            "negative_spans": [[-2, 3]], "negative_buckets": [1, 0, 5], "custom_values": [], "reset_hint": "unknown",
+            "float": false, "schema": 0, "zero_threshold": "3fd0000000000000", "zero_count": 3,
+            "count": 42, "sum": "40e0e42ae147ae14",
+            "positive_spans": [[-1, 2], [1, 1]], "positive_buckets": [12, 21, 6],
+            "negative_spans": [[-2, 3]], "negative_buckets": [1, 0, 5],
+            "custom_values": [], "reset_hint": "unknown",
         });
         assert_eq!(json, expected);
         let mut text = String::new();
@@ -305,7 +322,7 @@ mod tests {
     }
 
     #[test]
-    fn ends_reach_from_nothing_to_the_largest_number_and_beyond() {
+    fn bounds_range_from_zero_to_infinity() {
         assert_eq!([-4, 0, 3, 8].map(|schema| exponential_end(schema, 0)), [1.0; 4]);
         assert_eq!(
             (exponential_end(-4, 1), exponential_end(1, 3), exponential_end(2, -8)),
@@ -320,7 +337,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_have_exponents_where_prometheus_writes_them() {
+    fn exponents_are_written_as_in_prometheus() {
         let texts =
             [1e21, 1e20, -1.5e-7, 1e-6, 0.1, -0.0, f64::INFINITY].map(|v| GoFloat(v).to_string());
         assert_eq!(

@@ -1,4 +1,4 @@
-//! A line of an export: points of one series as a JSON object.
+//! Line of an export: samples of histogram series as a JSON object.
 
 use crate::model::float_sample::FloatSample;
 use crate::model::labels::Labels;
@@ -8,19 +8,19 @@ use crate::server::export::histogram::{
 };
 use std::fmt::Write as _;
 
-/// Numbers in one line: a float is one, a histogram as many as it has buckets and one more.
+/// Size of a full line: a float counts 1, a histogram 1 plus its number of buckets.
 const MAX_NUMBERS: usize = 4096;
 
-/// How values are written.
+/// Format of values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum ValueFormat {
-    /// For people.
+    /// Readable numbers.
     Numbers,
-    /// Exact.
+    /// Bits of every number in hexadecimal.
     Bits,
 }
 
-/// Points of one series, in the order of time, as many as make a line.
+/// Samples of histogram series, in time order.
 #[derive(Debug, Default)]
 pub(super) struct ExportLine {
     floats: Vec<Sample>,
@@ -29,32 +29,34 @@ pub(super) struct ExportLine {
 }
 
 impl ExportLine {
-    /// Adds a point.
-    pub(super) fn push(&mut self, point: Sample) {
-        let (list, buckets) = match &point.value {
+    /// Adds a sample.
+    pub(super) fn push(&mut self, sample: Sample) {
+        let (list, buckets) = match &sample.value {
             SampleValue::Float(_) => (&mut self.floats, 0),
-            SampleValue::Histogram(one) => {
-                (&mut self.histograms, one.positive_buckets.len() + one.negative_buckets.len())
-            }
-            SampleValue::FloatHistogram(one) => {
-                (&mut self.histograms, one.positive_buckets.len() + one.negative_buckets.len())
-            }
+            SampleValue::Histogram(histogram) => (
+                &mut self.histograms,
+                histogram.positive_buckets.len() + histogram.negative_buckets.len(),
+            ),
+            SampleValue::FloatHistogram(histogram) => (
+                &mut self.histograms,
+                histogram.positive_buckets.len() + histogram.negative_buckets.len(),
+            ),
         };
-        list.push(point);
+        list.push(sample);
         self.numbers += 1 + buckets;
     }
 
-    /// Whether it is long enough.
+    /// Returns `true` if the line should be written.
     pub(super) fn is_full(&self) -> bool {
         self.numbers >= MAX_NUMBERS
     }
 
-    /// Whether there is nothing in it.
+    /// Returns `true` if the line has no samples.
     pub(super) fn is_empty(&self) -> bool {
         self.numbers == 0
     }
 
-    /// Writes the points, which are none any more then.
+    /// Appends the line to `text` and clears it.
     pub(super) fn write(&mut self, labels: &Labels, values: ValueFormat, text: &mut String) {
         text.push_str("{\"metric\":{");
         push_list(text, labels.iter(), |text, (name, value)| {
@@ -66,16 +68,16 @@ impl ExportLine {
             );
         });
         text.push_str("},\"values\":[");
-        push_list(text, &self.floats, |text, point| push_value(text, values, point));
+        push_list(text, &self.floats, |text, sample| push_value(text, values, sample));
         text.push_str("],\"timestamps\":[");
-        push_times(text, &self.floats, |point| point.t);
+        push_times(text, &self.floats, |sample| sample.t);
         text.push(']');
         push_start_timestamps(text, "start_timestamps", &self.floats);
         if !self.histograms.is_empty() {
             text.push_str(",\"histograms\":[");
-            push_list(text, &self.histograms, |text, point| push_value(text, values, point));
+            push_list(text, &self.histograms, |text, sample| push_value(text, values, sample));
             text.push_str("],\"histogram_timestamps\":[");
-            push_times(text, &self.histograms, |point| point.t);
+            push_times(text, &self.histograms, |sample| sample.t);
             text.push(']');
             push_start_timestamps(text, "histogram_start_timestamps", &self.histograms);
         }
@@ -86,18 +88,18 @@ impl ExportLine {
     }
 }
 
-/// Writes the start times, if one is known.
-fn push_start_timestamps(text: &mut String, name: &str, points: &[Sample]) {
-    if points.iter().any(|point| point.start_timestamp != 0) {
+/// Appends the start timestamps if any of them is known.
+fn push_start_timestamps(text: &mut String, name: &str, samples: &[Sample]) {
+    if samples.iter().any(|sample| sample.start_timestamp != 0) {
         let _ = write!(text, ",\"{name}\":[");
-        push_times(text, points, |point| point.start_timestamp);
+        push_times(text, samples, |sample| sample.start_timestamp);
         text.push(']');
     }
 }
 
-fn push_times(text: &mut String, points: &[Sample], time: impl Fn(&Sample) -> i64) {
-    push_list(text, points, |text, point| {
-        let _ = write!(text, "{}", time(point));
+fn push_times(text: &mut String, samples: &[Sample], time: impl Fn(&Sample) -> i64) {
+    push_list(text, samples, |text, sample| {
+        let _ = write!(text, "{}", time(sample));
     });
 }
 
@@ -112,10 +114,10 @@ fn push_list<T>(
     }
 }
 
-fn push_value(text: &mut String, values: ValueFormat, point: &Sample) {
-    match (&point.value, values) {
+fn push_value(text: &mut String, values: ValueFormat, sample: &Sample) {
+    match (&sample.value, values) {
         (SampleValue::Float(v), ValueFormat::Numbers) => {
-            push_number(text, &FloatSample::new(point.t, *v))
+            push_number(text, &FloatSample::new(sample.t, *v))
         }
         (SampleValue::Float(v), ValueFormat::Bits) => {
             let _ = write!(text, "\"{:016x}\"", v.to_bits());
@@ -139,7 +141,7 @@ fn push_value(text: &mut String, values: ValueFormat, point: &Sample) {
 fn push_number(text: &mut String, sample: &FloatSample) {
     let value = sample.v;
     if value.is_finite() {
-        // serde_json writes the shortest form that reads back, with an exponent where that is shorter, and -0.0.
+        // serde_json writes the shortest number with the same bits, including -0.0 and exponents.
         let _ = write!(text, "{}", serde_json::Value::from(value));
     } else if sample.is_stale() {
         text.push_str("\"StaleNaN\"");
@@ -159,7 +161,7 @@ mod tests {
     use crate::model::sample::{Sample, SampleValue};
 
     #[test]
-    fn a_finite_value_reads_back_to_the_same_bits_and_others_are_named() {
+    fn finite_values_keep_their_bits_and_others_are_named() {
         let text = |v: f64| {
             let mut text = String::new();
             push_number(&mut text, &FloatSample::new(0, v));
@@ -185,12 +187,15 @@ mod tests {
     }
 
     #[test]
-    fn floats_and_histograms_stand_in_lists_of_their_own_and_start_times_where_there_are_any() {
+    fn floats_histograms_and_start_timestamps_have_own_lists() {
         let mut line = ExportLine::default();
         line.push(Sample::new(1000, SampleValue::Float(0.5)));
         assert_eq!(
             written(&mut line),
-            "{\"metric\":{\"__name__\":\"up\",\"job\":\"a\\\"b\"},\"values\":[0.5],\"timestamps\":[1000]}\n"
+            concat!(
+                "{\"metric\":{\"__name__\":\"up\",\"job\":\"a\\\"b\"},",
+                "\"values\":[0.5],\"timestamps\":[1000]}\n",
+            )
         );
         assert!(line.is_empty());
         let stale = Histogram { sum: f64::from_bits(STALE_NAN_BITS), ..Histogram::default() };
@@ -211,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_is_full_of_a_few_large_histograms() {
+    fn few_large_histograms_fill_a_line() {
         let large =
             FloatHistogram { positive_buckets: vec![1.0; 2000], ..FloatHistogram::default() };
         let mut line = ExportLine::default();
