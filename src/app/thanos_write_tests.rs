@@ -68,7 +68,7 @@ async fn data_that_is_refused_is_final_and_the_rest_is_stored() {
         ],
     );
     let got = edge.forward(&message).await;
-    assert_final(&got, "2%20samples%20stored");
+    assert_final(&got, "stored%202%20samples");
     for part in
         ["1%20duplicate%20timestamp", "1%20too%20far%20in%20the%20future", "1%20invalid%20labels"]
     {

@@ -1,14 +1,15 @@
-//! Compression of messages, in front of every method: they get plain messages and give plain ones; tonic's own compression stays off.
+//! Compression middleware in front of every method: methods read and write plain messages, and
+//! tonic's own compression is off.
 //!
-//! | `grpc-encoding` of the request | its messages with the flag set are                          |
-//! |--------------------------------|-------------------------------------------------------------|
-//! | none, `identity`               | an error of the method that reads them                      |
-//! | `zstd`, `snappy`, `gzip`       | inflated within the method's bound                          |
-//! | another one                    | UNIMPLEMENTED, and what is known in `grpc-accept-encoding`  |
+//! | `grpc-encoding` of the request | its messages with the compressed flag                      |
+//! |--------------------------------|------------------------------------------------------------|
+//! | none, `identity`               | an error of the method that reads them                     |
+//! | `zstd`, `snappy`, `gzip`       | decompressed within the size limit of the method           |
+//! | any other                      | UNIMPLEMENTED, with `grpc-accept-encoding` in the response |
 //!
-//! Answers are compressed where the client's `grpc-accept-encoding` names an encoding that is known.
+//! Responses are compressed if the `grpc-accept-encoding` of the client has a supported encoding.
 //!
-//! This is also the one place that says RESOURCE_EXHAUSTED of a message over its limit, for which tonic has another code.
+//! The middleware also replaces tonic's status for a message over the limit by RESOURCE_EXHAUSTED.
 
 use crate::remote::stream_request::ENVELOPE_BYTES;
 use crate::server::grpc;
@@ -24,35 +25,35 @@ use axum::response::Response;
 use std::time::Duration;
 use tonic::{Code, Status};
 
-/// Largest message of methods that write nothing: what they are asked for is small.
+/// Maximum size of a message of methods that do not write, bytes.
 const MAX_REQUEST_BYTES: usize = 4 << 20;
-/// Methods below these take whole write requests.
+/// Path prefixes of methods whose messages are write requests.
 const WRITE_METHOD_PREFIXES: [&str; 2] = ["/narthex.v1.Write/", "/thanos.WriteableStore/"];
-/// What a stream is held back for; others are told at once that there is no memory.
+/// Maximum time that a message of a write stream waits for memory. Other messages do not wait.
 const STREAM_MAX_WAIT: Duration = Duration::from_secs(10);
 
-/// Calls a method with plain messages.
+/// Middleware that decompresses requests and compresses responses.
 pub(crate) async fn compression_layer(
     State(context): State<SharedState>,
     mut request: Request,
     next: Next,
 ) -> Response {
-    let own = match request.headers_mut().remove(ENCODING).as_ref().map(request_encoding) {
+    let own_encoding = match request.headers_mut().remove(ENCODING).as_ref().map(request_encoding) {
         None => None,
-        Some(Ok(own)) => own,
+        Some(Ok(own_encoding)) => own_encoding,
         Some(Err(status)) => return unsupported_encoding(status),
     };
-    let for_answers = GrpcEncoding::for_response(request.headers(), own);
+    let response_encoding = GrpcEncoding::for_response(request.headers(), own_encoding);
     request.headers_mut().remove(ACCEPT_ENCODING);
-    if let Some(encoding) = own {
+    if let Some(encoding) = own_encoding {
         let limits = limits(&context, request.uri().path());
         request =
             request.map(|body| decompress_body(body, context.inflater.clone(), encoding, limits));
     }
     let mut response = next.run(request).await;
     let status = response.headers().get(Status::GRPC_STATUS).cloned();
-    match (status, for_answers) {
-        // tonic says of a message over its limit that it is out of range.
+    match (status, response_encoding) {
+        // tonic reports a message over the limit as OUT_OF_RANGE.
         (Some(status), _) if status == "11" => {
             let exhausted = HeaderValue::from(Code::ResourceExhausted as i32);
             response.headers_mut().insert(Status::GRPC_STATUS, exhausted);
@@ -61,20 +62,20 @@ pub(crate) async fn compression_layer(
             response.headers_mut().insert(ENCODING, HeaderValue::from_static(encoding.name()));
             response = response.map(|body| compress_body(body, context, encoding));
         }
-        // Nothing but a status.
+        // The response has a status and no messages.
         _ => {}
     }
     response
 }
 
-/// The encoding that a request names; `None` where its messages are plain.
+/// Returns the encoding of a request, or `None` if its messages are plain.
 fn request_encoding(name: &HeaderValue) -> Result<Option<GrpcEncoding>, Status> {
     let name = name.to_str().unwrap_or("?");
     if name == IDENTITY {
         return Ok(None);
     }
     let unknown =
-        || Status::unimplemented(format!("the encoding {name} is not known, only {ACCEPTED}"));
+        || Status::unimplemented(format!("unsupported grpc-encoding {name}: use {ACCEPTED}"));
     GrpcEncoding::from_name(name).map(Some).ok_or_else(unknown)
 }
 
@@ -86,7 +87,7 @@ fn unsupported_encoding(status: Status) -> Response {
     response
 }
 
-/// The bounds of a method's messages.
+/// Returns the limits of the messages of a method.
 pub(crate) fn limits(context: &SharedState, path: &str) -> MessageLimits {
     let is_write = WRITE_METHOD_PREFIXES.iter().any(|prefix| path.starts_with(prefix));
     MessageLimits {

@@ -1,7 +1,8 @@
-//! In front of every method of gRPC: only gRPC comes in, and nobody works longer than the client waits.
+//! Middleware in front of every gRPC method: rejects other requests and enforces the client's
+//! deadline.
 //!
-//! The client's deadline (`grpc-parse_timeout`) can only shorten what narthex allows by its own limits. A write that is stored when the
-//! deadline comes goes on; its client does not hear what became of it, and repeats it.
+//! The deadline (`grpc-timeout`) can only shorten narthex's own limits. A write that is being
+//! stored at the deadline continues; its client does not learn the outcome and retries.
 //!
 //! Source: the protocol of gRPC over HTTP/2, "Request-Headers".
 
@@ -17,24 +18,22 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tonic::Status;
 
-/// The most digits that a timeout has.
+/// Maximum number of digits of a timeout.
 const MAX_DIGITS: usize = 8;
 
-/// Lets a request through to its method.
+/// Middleware that passes gRPC requests on until their deadline.
 pub(crate) async fn deadline_layer(request: Request, next: Next) -> Response {
     if !grpc::is_grpc(&request) {
-        return RequestError::Unsupported("this path is a method of gRPC".to_owned()).into_http();
+        return RequestError::Unsupported("this path serves gRPC only".to_owned()).into_http();
     }
     let timeout = match request.headers().get("grpc-timeout").map(parse_timeout) {
         None => return next.run(request).await,
         Some(Some(timeout)) => timeout,
         Some(None) => {
-            return grpc::error_response(Status::invalid_argument(
-                "the header grpc-timeout is none",
-            ));
+            return grpc::error_response(Status::invalid_argument("invalid grpc-timeout header"));
         }
     };
-    // A time beyond what the clock can say is no deadline.
+    // A deadline that the clock cannot represent is no deadline.
     let Some(deadline) = Instant::now().checked_add(timeout) else {
         return next.run(request).await;
     };
@@ -46,20 +45,20 @@ pub(crate) async fn deadline_layer(request: Request, next: Next) -> Response {
     }
 }
 
-/// The trailers of an answer whose time is over, when it is.
+/// Waits for the deadline and returns the trailers of the exceeded deadline.
 async fn trailers_at(deadline: Instant) -> Option<HeaderMap> {
     tokio::time::sleep_until(deadline).await;
     let mut trailers = HeaderMap::new();
-    // A status without details always is one.
+    // A status without details is always a valid header.
     deadline_exceeded().add_header(&mut trailers).ok()?;
     Some(trailers)
 }
 
 fn deadline_exceeded() -> Status {
-    Status::deadline_exceeded("the client's deadline is over")
+    Status::deadline_exceeded("deadline exceeded")
 }
 
-/// Up to eight digits and a unit.
+/// Parses up to eight digits and a unit.
 fn parse_timeout(header: &HeaderValue) -> Option<Duration> {
     let (digits, unit) = header.to_str().ok()?.split_at_checked(header.len().checked_sub(1)?)?;
     let is_number = (1..=MAX_DIGITS).contains(&digits.len())
@@ -83,7 +82,7 @@ mod tests {
     use std::time::Duration;
 
     #[test]
-    fn a_timeout_is_a_number_and_a_unit() {
+    fn timeout_is_a_number_and_a_unit() {
         for (text, expected) in [
             ("1H", Some(Duration::from_secs(3600))),
             ("99999999M", Some(Duration::from_secs(99_999_999 * 60))),

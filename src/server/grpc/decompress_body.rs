@@ -1,8 +1,9 @@
-//! The body of a request whose messages may be compressed, as one whose messages are plain.
+//! Request body whose compressed messages are decompressed.
 //!
-//! Message by message: one is read whole, as fast as there is memory for it, inflated within its bound and handed on. While it is here its memory,
-//! compressed and inflated, is part of the bytes in flight; who gets it counts it from then on. What is not small is inflated on a blocking
-//! thread, so many at once as [`MessageDecompressor`] allows.
+//! Each message is read completely while memory permits, decompressed within its limit and passed
+//! on. Until then its compressed and decompressed bytes are reserved; the receiver reserves what it
+//! takes. Larger messages are decompressed on blocking threads, whose number
+//! [`MessageDecompressor`] limits.
 
 use crate::metrics::registry::{Counter, Registry};
 use crate::remote::decompress::BodyDecompressor;
@@ -26,15 +27,15 @@ use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use tonic::Status;
 
-/// A message of no more bytes is tried here and now, as long as it inflates to no more than [`INLINE_INFLATED`].
-const INLINE_PACKED: usize = 16 << 10;
-const INLINE_INFLATED: usize = 64 << 10;
-/// Unpackers that are kept, and how large each may be.
+/// Maximum compressed and decompressed size of a message that is decompressed inline, bytes.
+const INLINE_COMPRESSED: usize = 16 << 10;
+const INLINE_DECOMPRESSED: usize = 64 << 10;
+/// Maximum number of pooled decompressors, and maximum memory of each, bytes.
 const POOLED: usize = 16;
 const POOLED_BYTES: usize = 2 << 20;
-/// A message is handed on in pieces of that size; what is handed on is counted by who takes it.
+/// Size of the pieces of a message that is passed on, bytes.
 const PIECE: usize = 1 << 20;
-/// How long a message that found no memory waits before it is tried again.
+/// Pause before a message that got no memory is tried again.
 const RETRY_INTERVAL: Duration = Duration::from_millis(100);
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -42,7 +43,7 @@ struct EncodingLabel {
     encoding: &'static str,
 }
 
-/// What the bodies of all requests share; by cloning.
+/// Decompressor pool that the bodies of all requests share. Clones share it.
 #[derive(Clone, Debug)]
 pub struct MessageDecompressor {
     pool: Arc<Mutex<Vec<BodyDecompressor>>>,
@@ -51,7 +52,7 @@ pub struct MessageDecompressor {
 }
 
 impl MessageDecompressor {
-    /// Inflates `at_once` messages at once.
+    /// Registers the metrics. At most `at_once` messages are decompressed concurrently.
     #[must_use]
     pub fn register(registry: &mut Registry, at_once: usize) -> Self {
         Self {
@@ -66,43 +67,43 @@ impl MessageDecompressor {
     }
 }
 
-/// A body with plain messages.
+/// Returns the body with plain messages.
 pub(crate) fn decompress_body(
     body: Body,
-    inflater: MessageDecompressor,
+    shared: MessageDecompressor,
     encoding: GrpcEncoding,
     limits: MessageLimits,
 ) -> Body {
-    let inflating = DecompressBody {
+    let decompressing = DecompressBody {
         limits: limits.clone(),
         messages: MessageReader::new(body, limits),
-        inflater,
+        shared,
         encoding,
         rest: None,
     };
-    Body::new(UnfoldBody::new(inflating, next))
+    Body::new(UnfoldBody::new(decompressing, next))
 }
 
-/// One body.
+/// State of a body.
 struct DecompressBody {
     messages: MessageReader<Body>,
     limits: MessageLimits,
-    inflater: MessageDecompressor,
+    shared: MessageDecompressor,
     encoding: GrpcEncoding,
-    /// What is not handed on yet of a message whose header is on its way.
+    /// Rest of a message whose header was returned.
     rest: Option<DecompressedMessage>,
 }
 
-fn next(mut inflating: DecompressBody) -> StepFuture<DecompressBody> {
+fn next(mut decompressing: DecompressBody) -> StepFuture<DecompressBody> {
     Box::pin(async move {
-        let frame = inflating.next().await.map(|bytes| bytes.map(Frame::data)).transpose();
+        let frame = decompressing.next().await.map(|bytes| bytes.map(Frame::data)).transpose();
         let frame = frame.map(|frame| frame.map_err(Into::into));
-        UnfoldStep { state: inflating, frame }
+        UnfoldStep { state: decompressing, frame }
     })
 }
 
 impl DecompressBody {
-    /// The next piece: in turn the header and the content of a plain message.
+    /// Returns the next piece: the header of a plain message, or a part of its content.
     async fn next(&mut self) -> Result<Option<Bytes>, Status> {
         if let Some(rest) = self.rest.as_mut().filter(|rest| !rest.bytes.is_empty()) {
             let piece = rest.bytes.split_to(rest.bytes.len().min(PIECE));
@@ -121,21 +122,18 @@ impl DecompressBody {
         header.put_u8(0);
         header.put_u32(
             u32::try_from(plain.bytes.len())
-                .map_err(|_| Status::resource_exhausted("a message of over 4 GiB"))?,
+                .map_err(|_| Status::resource_exhausted("decompressed message exceeds 4 GiB"))?,
         );
         self.rest = Some(plain);
         Ok(Some(header.freeze()))
     }
 
     async fn decompress(&mut self, message: GrpcMessage) -> Result<DecompressedMessage, Status> {
-        self.inflater
-            .messages
-            .get_or_create(&EncodingLabel { encoding: self.encoding.name() })
-            .inc();
-        let give_up = Instant::now() + self.limits.max_wait;
+        self.shared.messages.get_or_create(&EncodingLabel { encoding: self.encoding.name() }).inc();
+        let deadline = Instant::now() + self.limits.max_wait;
         loop {
             match self.try_decompress(&message).await {
-                Err(DecompressError::OutOfBudget(_)) if Instant::now() < give_up => {
+                Err(DecompressError::OutOfBudget(_)) if Instant::now() < deadline => {
                     tokio::time::sleep(RETRY_INTERVAL).await
                 }
                 result => return result.map_err(|error| RequestError::from(error).into_grpc()),
@@ -148,98 +146,99 @@ impl DecompressBody {
         message: &GrpcMessage,
     ) -> Result<DecompressedMessage, DecompressError> {
         let limit = self.limits.size;
-        if message.bytes.len() <= INLINE_PACKED {
-            match self.work(message).run(limit.min(INLINE_INFLATED)) {
+        if message.bytes.len() <= INLINE_COMPRESSED {
+            match self.work(message).run(limit.min(INLINE_DECOMPRESSED)) {
                 Err(DecompressError::TooLarge { .. } | DecompressError::Window)
-                    if limit > INLINE_INFLATED => {}
+                    if limit > INLINE_DECOMPRESSED => {}
                 result => return result,
             }
         }
         let work = self.work(message);
-        let permit = self.inflater.at_once.clone().acquire_owned().await;
+        let permit = self.shared.at_once.clone().acquire_owned().await;
         let running = tokio::task::spawn_blocking(move || {
             let _held = permit;
             work.run(limit)
         });
         running.await.unwrap_or_else(|error| {
-            tracing::error!(%error, "unpacking a message failed");
+            tracing::error!(%error, "message decompression panicked");
             Err(DecompressError::OutOfBudget(OutOfBudget))
         })
     }
 
     fn work(&self, message: &GrpcMessage) -> DecompressJob {
         DecompressJob {
-            pool: self.inflater.pool.clone(),
+            pool: self.shared.pool.clone(),
             reservation: self.limits.budget.reserve(),
             encoding: self.encoding,
-            packed: message.bytes.clone(),
+            compressed: message.bytes.clone(),
         }
     }
 }
 
-/// A plain message and the memory that is reserved for what is not handed on of it.
+/// Plain message and the reservation of the bytes that are not passed on yet.
 struct DecompressedMessage {
     bytes: Bytes,
     reservation: Reservation,
 }
 
-/// A message to be unpacked.
+/// Decompression of a message.
 struct DecompressJob {
     pool: Arc<Mutex<Vec<BodyDecompressor>>>,
-    /// For what is unpacked, until that is handed on.
+    /// Reservation of the decompressed bytes.
     reservation: Reservation,
     encoding: GrpcEncoding,
-    packed: Bytes,
+    compressed: Bytes,
 }
 
 impl DecompressJob {
     fn run(mut self, limit: usize) -> Result<DecompressedMessage, DecompressError> {
-        let mut unpacker = self.pool.lock().pop().unwrap_or_default();
+        let mut decompressor = self.pool.lock().pop().unwrap_or_default();
         let mut grant = |bytes| self.reservation.extend(bytes).map_err(|_| OutOfBudget);
-        let unpacked = unpacker.decompress(
+        let output = decompressor.decompress(
             self.encoding.body_compression(),
-            &self.packed,
+            &self.compressed,
             DecompressBudget { limit, grant: &mut grant },
         );
-        let len = unpacked.map(<[u8]>::len);
+        let len = output.map(<[u8]>::len);
         match len {
-            // What lends itself comes back when it was read.
+            // The buffer owns the decompressor, which returns to the pool when the bytes are
+            // dropped.
             Ok(len) => {
-                let bytes = Bytes::from_owner(PooledMessage { len, unpacker, pool: self.pool });
+                let bytes = Bytes::from_owner(PooledMessage { len, decompressor, pool: self.pool });
                 Ok(DecompressedMessage { bytes, reservation: self.reservation })
             }
             Err(error) => {
-                return_to_pool(&self.pool, unpacker);
+                return_to_pool(&self.pool, decompressor);
                 Err(error)
             }
         }
     }
 }
 
-/// An inflated message; its unpacker goes back to the pool with it.
+/// Decompressed message that returns its decompressor to the pool when it is dropped.
 struct PooledMessage {
     len: usize,
-    unpacker: BodyDecompressor,
+    decompressor: BodyDecompressor,
     pool: Arc<Mutex<Vec<BodyDecompressor>>>,
 }
 
 impl AsRef<[u8]> for PooledMessage {
     fn as_ref(&self) -> &[u8] {
-        self.unpacker.output(self.len)
+        self.decompressor.output(self.len)
     }
 }
 
 impl Drop for PooledMessage {
     fn drop(&mut self) {
-        return_to_pool(&self.pool, std::mem::take(&mut self.unpacker));
+        return_to_pool(&self.pool, std::mem::take(&mut self.decompressor));
     }
 }
 
-fn return_to_pool(pool: &Mutex<Vec<BodyDecompressor>>, unpacker: BodyDecompressor) {
-    if unpacker.retained_bytes() <= POOLED_BYTES {
+fn return_to_pool(pool: &Mutex<Vec<BodyDecompressor>>, decompressor: BodyDecompressor) {
+    if decompressor.retained_bytes() <= POOLED_BYTES {
         let mut pool = pool.lock();
         if pool.len() < POOLED {
-            pool.push(unpacker);
+            pool.push(decompressor);
         }
     }
 }

@@ -1,6 +1,7 @@
-//! The details of an error over gRPC: `google.rpc.Status` in the trailer `grpc-status-details-bin`.
+//! Error details over gRPC: `google.rpc.Status` in the trailer `grpc-status-details-bin`.
 //!
-//! Source: `google/rpc/status.proto` and `google/rpc/error_details.proto` of googleapis; only what is sent is here.
+//! Source: `google/rpc/status.proto` and `google/rpc/error_details.proto` of googleapis; only the
+//! messages that narthex sends.
 
 use bytes::Bytes;
 use prost::Message;
@@ -8,10 +9,10 @@ use prost_types::{Any, Duration};
 use std::collections::BTreeMap;
 use tonic::{Code, Status};
 
-/// Whose reasons those of an [`ErrorInfo`] are.
+/// Domain of the reasons in an [`ErrorInfo`].
 const DOMAIN: &str = "narthex";
 
-/// The reason in the [`ErrorInfo`] of a request that does not keep to the rules of its method.
+/// Reason in the [`ErrorInfo`] of a request that violates the rules of its method.
 pub(crate) const PROTOCOL_ERROR: &str = "PROTOCOL_ERROR";
 
 /// `google.rpc.Status`.
@@ -37,21 +38,21 @@ struct BadRequest {
     field_violations: Vec<FieldViolation>,
 }
 
-/// What is wrong with one field, or with several fields of one name.
+/// Violation of one field, or of several fields with one name.
 #[derive(Clone, PartialEq, Message)]
 pub(crate) struct FieldViolation {
-    /// The path of the field.
+    /// Path of the field.
     #[prost(string, tag = "1")]
     pub(crate) field: String,
-    /// For people.
+    /// Description for people.
     #[prost(string, tag = "2")]
     pub(crate) description: String,
-    /// For machines, in capitals; may be empty.
+    /// Reason for machines, in upper case; may be empty.
     #[prost(string, tag = "3")]
     pub(crate) reason: String,
 }
 
-/// Why a request was refused, for machines.
+/// Machine-readable reason of an error.
 #[derive(Clone, PartialEq, Message)]
 pub(crate) struct ErrorInfo {
     #[prost(string, tag = "1")]
@@ -63,7 +64,7 @@ pub(crate) struct ErrorInfo {
 }
 
 impl ErrorInfo {
-    /// A reason in capitals, and what is known beside it.
+    /// Creates an info from a reason in upper case and metadata.
     pub(crate) fn new(reason: &str, metadata: impl IntoIterator<Item = (String, String)>) -> Self {
         Self {
             reason: reason.to_owned(),
@@ -73,7 +74,7 @@ impl ErrorInfo {
     }
 }
 
-/// A message that is a detail.
+/// Message that can be a detail.
 trait Detail: Message {
     const NAME: &'static str;
 }
@@ -90,36 +91,36 @@ impl Detail for ErrorInfo {
     const NAME: &'static str = "ErrorInfo";
 }
 
-/// UNAVAILABLE, with the time after which to come back.
+/// Returns UNAVAILABLE with a retry delay.
 pub(crate) fn retry_later(message: &str, seconds: u64) -> Status {
     let retry_delay =
         Some(Duration { seconds: i64::try_from(seconds).unwrap_or(i64::MAX), nanos: 0 });
     with_details(Code::Unavailable, message, vec![to_any(&RetryInfo { retry_delay })])
 }
 
-/// INVALID_ARGUMENT; what is wrong stands in the message and once more in the details.
+/// Returns INVALID_ARGUMENT with the message as a field violation.
 pub(crate) fn bad_request(message: &str) -> Status {
     let violation = FieldViolation { description: message.to_owned(), ..FieldViolation::default() };
     Violations { message, violations: vec![violation], info: None }.into_status()
 }
 
-/// A code with a reason for machines beside it.
+/// Returns a status with a machine-readable reason.
 pub(crate) fn with_reason(code: Code, message: &str, reason: &str) -> Status {
     with_details(code, message, vec![to_any(&ErrorInfo::new(reason, []))])
 }
 
-/// All that is wrong with a request.
+/// All violations of a request.
 pub(crate) struct Violations<'a> {
-    /// For people.
+    /// Message for people.
     pub(crate) message: &'a str,
-    /// One by one.
+    /// Violations of single fields.
     pub(crate) violations: Vec<FieldViolation>,
-    /// The reason, and what else there is to say.
+    /// Reason and metadata of the error.
     pub(crate) info: Option<ErrorInfo>,
 }
 
 impl Violations<'_> {
-    /// INVALID_ARGUMENT with all of it.
+    /// Returns INVALID_ARGUMENT with all details.
     pub(crate) fn into_status(self) -> Status {
         let bad = to_any(&BadRequest { field_violations: self.violations });
         let info = self.info.as_ref().map(to_any);
@@ -166,14 +167,14 @@ mod tests {
     }
 
     #[test]
-    fn the_details_say_when_to_come_back() {
+    fn details_contain_the_retry_delay() {
         let status = retry_later("busy", 3);
         assert_eq!((status.code(), status.message()), (Code::Unavailable, "busy"));
         assert_eq!(detail::<RetryInfo>(&status, 0).retry_delay.unwrap().seconds, 3);
     }
 
     #[test]
-    fn the_details_say_what_is_wrong() {
+    fn details_contain_violations_and_info() {
         let bad: BadRequest = detail(&bad_request("1 out of order"), 0);
         assert_eq!(bad.field_violations[0].description, "1 out of order");
         let violation =
@@ -190,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn the_details_say_why_a_stream_ended() {
+    fn details_contain_the_reason() {
         let status = with_reason(Code::InvalidArgument, "sequence 1 after 2", "SEQUENCE");
         assert_eq!(detail::<ErrorInfo>(&status, 0).reason, "SEQUENCE");
     }

@@ -1,4 +1,4 @@
-//! A body that ends early: when a future says so, the body ends with the trailers that the future gives, or without any.
+//! Body that a future can end early, with or without trailers.
 
 use axum::body::Body;
 use axum::http::HeaderMap;
@@ -9,9 +9,9 @@ use std::task::{Context, Poll};
 
 type EndFuture = Pin<Box<dyn Future<Output = Option<HeaderMap>> + Send>>;
 
-/// A body and what ends it.
+/// Body with a future that ends it.
 pub(crate) struct EarlyEndBody {
-    /// `None` when it has ended early.
+    /// `None` after an early end.
     body: Option<Body>,
     end: EndFuture,
 }
@@ -34,7 +34,7 @@ impl HttpBody for EarlyEndBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
         let Some(body) = &mut self.body else { return Poll::Ready(None) };
-        // The body goes first, so that what is there is not lost, not even at the end.
+        // Poll the body first: a frame that is ready must not be lost, even at the end.
         if let Poll::Ready(frame) = Pin::new(body).poll_frame(cx) {
             return Poll::Ready(frame);
         }
@@ -49,7 +49,7 @@ impl HttpBody for EarlyEndBody {
     }
 
     fn size_hint(&self) -> SizeHint {
-        // What the body says may turn out to be too much.
+        // The body may end early, so its lower bound does not hold.
         let mut hint = SizeHint::new();
         if let Some(upper) = self.body.as_ref().map_or(Some(0), |body| body.size_hint().upper()) {
             hint.set_upper(upper);
@@ -69,7 +69,7 @@ mod tests {
     use tokio::sync::{mpsc, oneshot};
 
     #[tokio::test]
-    async fn a_body_ends_when_it_is_told_to_and_what_was_there_comes_first() {
+    async fn future_ends_the_body_after_ready_frames() {
         let (sender, receiver) = mpsc::channel::<Result<Bytes, std::io::Error>>(4);
         let (end, ended) = oneshot::channel();
         let mut body =

@@ -1,6 +1,7 @@
-//! The encodings of gRPC messages: their names, and how an answer is compressed.
+//! Encodings of gRPC messages.
 //!
-//! `snappy` is snappy's framing format here, one stream for each message: that is what Go's clients of that name send, Thanos's included.
+//! `snappy` is snappy's framing format, one stream per message, as Go clients (including Thanos)
+//! send it.
 
 use crate::remote::body_compression::BodyCompression;
 use axum::http::HeaderMap;
@@ -8,19 +9,19 @@ use axum::http::header::HeaderName;
 use std::io;
 use std::io::Write;
 
-/// How the messages of a request, or of an answer, are packed where their flag says that they are.
+/// Encoding of the compressed messages of a request or response.
 pub(crate) const ENCODING: HeaderName = HeaderName::from_static("grpc-encoding");
-/// What the other side can unpack.
+/// Encodings that the other side can decompress.
 pub(crate) const ACCEPT_ENCODING: HeaderName = HeaderName::from_static("grpc-accept-encoding");
-/// What is unpacked here.
+/// Encodings that narthex can decompress.
 pub(crate) const ACCEPTED: &str = "zstd,snappy,gzip,identity";
-/// No packing.
+/// Name of the absence of compression.
 pub(crate) const IDENTITY: &str = "identity";
 
-/// zstd's fastest level but those below 1.
+/// zstd's fastest level above zero.
 const ZSTD_LEVEL: i32 = 1;
 
-/// An encoding that is known, the best for answers first.
+/// Supported encoding. The order is the preference for responses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum GrpcEncoding {
     Zstd,
@@ -31,7 +32,7 @@ pub(crate) enum GrpcEncoding {
 impl GrpcEncoding {
     const ALL: [Self; 3] = [Self::Zstd, Self::Snappy, Self::Gzip];
 
-    /// Its name in headers.
+    /// Returns the name in headers.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Zstd => "zstd",
@@ -48,12 +49,13 @@ impl GrpcEncoding {
         }
     }
 
-    /// The encoding of that name.
+    /// Returns the encoding with this name.
     pub(crate) fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|encoding| encoding.name() == name)
     }
 
-    /// The encoding for answers to a client that sent these headers: its own if it takes that, or the best that it takes.
+    /// Returns the encoding for the response to a client with these headers: `own`, the encoding of
+    /// the request, if the client accepts it, else the preferred one that it accepts.
     pub(crate) fn for_response(headers: &HeaderMap, own: Option<Self>) -> Option<Self> {
         let lists = headers.get_all(ACCEPT_ENCODING);
         let takes = |encoding: &Self| {
@@ -64,19 +66,19 @@ impl GrpcEncoding {
         own.into_iter().chain(Self::ALL).find(takes)
     }
 
-    /// A message compressed.
+    /// Compresses a message.
     pub(crate) fn compress(self, message: &[u8]) -> io::Result<Vec<u8>> {
-        let packed = Vec::with_capacity(message.len() / 2);
+        let buffer = Vec::with_capacity(message.len() / 2);
         match self {
             Self::Zstd => zstd::bulk::compress(message, ZSTD_LEVEL),
             Self::Snappy => {
-                let mut encoder = snap::write::FrameEncoder::new(packed);
+                let mut encoder = snap::write::FrameEncoder::new(buffer);
                 encoder.write_all(message)?;
                 encoder.into_inner().map_err(|error| io::Error::other(error.to_string()))
             }
             Self::Gzip => {
                 let mut encoder =
-                    flate2::write::GzEncoder::new(packed, flate2::Compression::fast());
+                    flate2::write::GzEncoder::new(buffer, flate2::Compression::fast());
                 encoder.write_all(message)?;
                 encoder.finish()
             }
@@ -90,7 +92,7 @@ mod tests {
     use axum::http::{HeaderMap, HeaderValue};
 
     #[test]
-    fn answers_come_in_the_encoding_of_the_request_or_the_best_that_is_taken() {
+    fn response_encoding_is_own_or_preferred() {
         for (accepted, own, expected) in [
             ("gzip, snappy,zstd", None, Some(GrpcEncoding::Zstd)),
             ("gzip,snappy", None, Some(GrpcEncoding::Snappy)),

@@ -1,8 +1,9 @@
-//! gRPC's health service: per service, serving or not.
+//! gRPC health service, with a status per service.
 //!
-//! The whole (the empty name) and each service of `SERVICES` serve once the log is replayed and until the server drains; those that
-//! write also only while writes are taken. A client that watches hears of each change; when the server drains, its stream ends soon
-//! after the last one, so that nobody who watches holds up the drain.
+//! The server as a whole (empty name) and each service of `SERVICES` serve from the end of the
+//! replay until draining; services that write serve only while narthex is writable. Watchers get
+//! every change. Their streams end soon after draining starts, so that they do not delay the
+//! shutdown.
 
 use crate::server::grpc::services::{SERVICES, ServingCondition};
 use crate::server::lifecycle::Phase;
@@ -13,40 +14,40 @@ use tonic_health::ServingStatus;
 use tonic_health::pb::health_server::{Health, HealthServer};
 use tonic_health::server::HealthReporter;
 
-/// How soon a change is told.
+/// Interval at which the state is checked.
 const POLL_INTERVAL: Duration = Duration::from_millis(250);
-/// The name of the whole.
+/// Name of the status of the whole server.
 const ALL_SERVICES: &str = "";
 
-/// Tells the health service how things are.
+/// Task that updates the health service.
 #[derive(Debug)]
 pub struct HealthUpdater {
     reporter: HealthReporter,
 }
 
-/// How things are.
+/// State of the server for health purposes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum ServingState {
-    /// Nothing serves.
+    /// No service serves.
     Down,
-    /// What only reads serves.
+    /// Services that only read serve.
     ReadOnly,
-    /// All serve.
+    /// All services serve.
     Up,
 }
 
-/// The health service and who tells it; nothing serves yet.
+/// Returns the health service and its updater. No service serves yet.
 pub async fn service() -> (HealthUpdater, HealthServer<impl Health>) {
     let (reporter, server) = tonic_health::server::health_reporter();
-    let keeper = HealthUpdater { reporter };
-    keeper.set_status(ServingState::Down).await;
-    (keeper, server)
+    let updater = HealthUpdater { reporter };
+    updater.set_status(ServingState::Down).await;
+    (updater, server)
 }
 
 impl HealthUpdater {
-    /// Follows the server through its life, until it drains.
+    /// Updates the statuses until the server drains, then ends the watches.
     pub async fn run(self, context: SharedState) {
-        let mut told = ServingState::Down;
+        let mut reported = ServingState::Down;
         loop {
             let phase = context.lifecycle.phase();
             let now = match (phase, context.db.health()) {
@@ -54,26 +55,27 @@ impl HealthUpdater {
                 (Phase::Ready, DbHealth::Healthy) => ServingState::Up,
                 (Phase::Ready, _) => ServingState::ReadOnly,
             };
-            if now != told {
+            if now != reported {
                 self.set_status(now).await;
-                told = now;
+                reported = now;
             }
             if phase == Phase::Draining {
                 break;
             }
             let next = if phase == Phase::Starting { Phase::Ready } else { Phase::Draining };
-            // The state of the disk and the log is looked at; of a phase one hears at once.
+            // Disk and WAL are polled; a change of the phase wakes the task at once.
             let _ = tokio::time::timeout(POLL_INTERVAL, context.lifecycle.reached(next)).await;
         }
         drop(context);
         self.end_watches().await;
     }
 
-    /// Ends the streams of those who watch, for as long as the process lives: one may have begun while the others were ended.
+    /// Ends the streams of watchers for the rest of the process: new ones may start meanwhile.
     async fn end_watches(mut self) {
         loop {
             tokio::time::sleep(POLL_INTERVAL).await;
-            // A stream ends when its service is forgotten; who asks once is still told.
+            // Removing a service ends its streams. Set it again, so that single checks get a
+            // status.
             for service in std::iter::once(ALL_SERVICES).chain(SERVICES.map(|service| service.name))
             {
                 self.reporter.clear_service_status(service).await;

@@ -1,8 +1,8 @@
-//! Answers of several messages, made on a blocking thread while the client takes them.
+//! Responses of several messages, produced on a blocking thread while the client reads them.
 //!
-//! Small messages are gathered into pieces; few pieces are in memory, and what they may take is reserved before the answer begins. An error
-//! before the first piece is the answer; after it, it ends the stream, and so does a client that is too slow. When the client goes the maker
-//! stops at the next message or check.
+//! Small messages are collected into pieces. Few pieces are in memory, and their memory is reserved
+//! before the response starts. An error before the first piece is the response; a later error or a
+//! slow client ends the stream. After a disconnect the producer stops at its next message or check.
 
 use crate::remote::read_request::ReadAbort;
 use crate::server::admission::Reservation;
@@ -18,23 +18,24 @@ use prost::Message;
 use std::time::Duration;
 use tonic::Status;
 
-/// Small messages are gathered up to this size before they are sent.
+/// Size up to which small messages are collected into one piece, bytes.
 const PIECE_BYTES: usize = 128 << 10;
-/// Pieces that wait for a slow client, and those in memory with the one that is made and the one that is sent.
+/// Maximum number of queued pieces, and of all pieces in memory: queued, being filled, being sent.
 const PIECES_AHEAD: usize = 3;
 const MAX_PIECES: usize = PIECES_AHEAD + 2;
-/// How large a piece is at most, as a rule: messages end at a MiB.
+/// Usual maximum size of a piece, bytes. Messages are at most 1 MiB as a rule.
 const LARGE_PIECE_BYTES: usize = (1 << 20) + PIECE_BYTES;
-/// How long a client may leave the next piece untaken; the whole has the time of any answer.
+/// Maximum time that a client may leave the queue full. The limit of the whole response is
+/// separate.
 const PIECE_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Why an answer ends early.
+/// Error that ends a response early.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum StreamResponseError {
-    /// It can't be made.
+    /// The producer failed.
     #[error("{0}")]
     Refused(Status),
-    /// The client has gone, or is too slow.
+    /// The stream failed.
     #[error(transparent)]
     Stream(#[from] StreamError),
 }
@@ -46,11 +47,11 @@ impl From<Status> for StreamResponseError {
 }
 
 impl From<StreamResponseError> for Status {
-    fn from(cut_off: StreamResponseError) -> Self {
-        match cut_off {
+    fn from(error: StreamResponseError) -> Self {
+        match error {
             StreamResponseError::Refused(status) => status,
             StreamResponseError::Stream(StreamError::Panicked) => {
-                RequestError::Internal("answering failed".to_owned()).into_grpc()
+                RequestError::Internal("internal error while responding".to_owned()).into_grpc()
             }
             StreamResponseError::Stream(error) => {
                 RequestError::Unavailable(error.to_string()).into_grpc()
@@ -59,27 +60,27 @@ impl From<StreamResponseError> for Status {
     }
 }
 
-/// Where the messages of an answer go.
+/// Writer of the messages of a response.
 pub(crate) struct MessageWriter<'a> {
     buffer: Vec<u8>,
-    /// For the pieces, and whatever the maker needs besides.
+    /// Reservation for the pieces and other memory of the producer.
     memory: Reservation,
     pieces: &'a PieceSender<Bytes, StreamResponseError>,
 }
 
 impl MessageWriter<'_> {
-    /// Whether the client still wants more.
+    /// Checks that the client still reads.
     ///
     /// # Errors
-    /// [`ReadAbort`].
+    /// [`ReadAbort`] if the stream has stopped.
     pub(crate) fn check(&self) -> Result<(), ReadAbort> {
         self.pieces.check().map_err(read_abort)
     }
 
-    /// Sets memory aside until the answer is made.
+    /// Reserves memory until the response is complete.
     ///
     /// # Errors
-    /// [`ReadAbort::Busy`].
+    /// [`ReadAbort::Busy`] if the budget is exhausted.
     pub(crate) fn reserve(&mut self, bytes: usize) -> Result<(), ReadAbort> {
         self.memory.extend(bytes).map_err(|_| ReadAbort::Busy)
     }
@@ -87,7 +88,7 @@ impl MessageWriter<'_> {
     /// Sends a message of `len` bytes that `encode` appends.
     ///
     /// # Errors
-    /// [`ReadAbort`].
+    /// [`ReadAbort`] if the stream has stopped.
     pub(crate) fn push(
         &mut self,
         len: usize,
@@ -98,12 +99,12 @@ impl MessageWriter<'_> {
         if self.buffer.len() < PIECE_BYTES { Ok(()) } else { self.flush() }
     }
 
-    /// Sends a message as prost has it.
+    /// Sends a message that prost encodes.
     ///
     /// # Errors
-    /// [`ReadAbort`].
+    /// [`ReadAbort`] if the stream has stopped.
     pub(crate) fn send(&mut self, message: &impl Message) -> Result<(), ReadAbort> {
-        // A Vec grows, so that encoding can't fail.
+        // A Vec grows, so encoding cannot fail.
         self.push(message.encoded_len(), |buffer| _ = message.encode(buffer))
     }
 
@@ -122,15 +123,15 @@ fn read_abort(error: StreamError) -> ReadAbort {
     }
 }
 
-/// What a stopped maker says; the stream knows better why it stopped.
-pub(crate) fn abort_status(stop: ReadAbort) -> Status {
-    RequestError::Unavailable(stop.to_string()).into_grpc()
+/// Returns the status of an aborted producer. The stream reports the actual reason.
+pub(crate) fn abort_status(abort: ReadAbort) -> Status {
+    RequestError::Unavailable(abort.to_string()).into_grpc()
 }
 
-/// Answers with the messages that `make` gives, which runs on a blocking thread.
+/// Runs `make` on a blocking thread and responds with its messages.
 ///
 /// # Errors
-/// What `make` ends with before it gave anything.
+/// Status of a producer that failed before its first message.
 pub(crate) async fn stream_response(
     context: &SharedState,
     make: impl FnOnce(&mut MessageWriter<'_>) -> Result<(), Status> + Send + 'static,
@@ -146,7 +147,7 @@ pub(crate) async fn stream_response(
     let mut pieces = stream(limits, move |pieces| {
         let mut out = MessageWriter { buffer: Vec::new(), memory, pieces };
         make(&mut out)?;
-        out.flush().map_err(|stop| StreamResponseError::Refused(abort_status(stop)))
+        out.flush().map_err(|abort| StreamResponseError::Refused(abort_status(abort)))
     });
     pieces.wait_first().await?;
     Ok(grpc::grpc_response(StatusBody::new(pieces)))

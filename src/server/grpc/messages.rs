@@ -1,16 +1,21 @@
-//! The messages of a gRPC stream, one after another, taken from the body only as fast as there is room for them.
+//! Reader of gRPC messages that takes from the body only while it has memory for a message.
 //!
-//! ```text
-//! ┌──────────────┬───────────────────┬─────────┐
-//! │ packed: 0 <1>│ length <4, BE>    │ message │ …
-//! └──────────────┴───────────────────┴─────────┘
+//! ```message
+//! ┌───────────────────┬────────────────┬─────────┐
+//! │ compressed: 0 <1> │ length <4, BE> │ message │ …
+//! └───────────────────┴────────────────┴─────────┘
 //! ```
 //!
-//! tonic's own reader takes whatever comes; here the memory of a message is reserved before it is read. Where the budget is used up the
-//! body is left alone for a while, and HTTP/2's flow control holds back the sender. Between two messages nothing is reserved, so that an idle
-//! stream costs next to nothing and may be silent for as long as it likes. A message of up to [`EAGER_BYTES`] gets its memory at once; a larger
-//! one in steps, as it arrives: whoever announces much and sends nothing holds one step. Who holds memory and waits for more gives up
-//! after [`MessageLimits::max_wait`], so that two large messages never wait for each other for longer.
+//! # Backpressure
+//! tonic's reader takes whatever arrives; this one reserves the memory of a message first. While
+//! the budget is exhausted it does not poll the body, and HTTP/2 flow control stops the sender.
+//!
+//! # Memory
+//! Between two messages nothing is reserved, so an idle stream costs little and may stay silent. A
+//! message of up to [`EAGER_BYTES`] gets its memory at once, a larger one in steps as it arrives: a
+//! sender that announces much and sends nothing holds one step. A message that waits for more
+//! memory fails after [`MessageLimits::max_wait`], so two large messages cannot wait for each other
+//! longer.
 
 use crate::server::admission::{BudgetExhausted, ByteBudget, Reservation};
 use crate::server::body::BodyLimits;
@@ -23,21 +28,22 @@ use std::error::Error;
 use std::time::Duration;
 use tonic::{Code, Status};
 
-/// Flag and length in front of a message.
+/// Size of the flag and the length in front of a message, bytes.
 pub(crate) const FRAME_HEADER: usize = 5;
-/// A message gets that much memory at once.
+/// Memory that a message gets at once, bytes.
 const EAGER_BYTES: usize = 1 << 20;
 
-/// What stands in front of a message of so many bytes, of which there may be less than 2^32.
+/// Returns the header of a plain message of `len` bytes. `len` must be less than 2^32.
 pub(crate) fn frame_header(len: usize) -> [u8; FRAME_HEADER] {
     let [a, b, c, d] = (len as u32).to_be_bytes();
     [0, a, b, c, d]
 }
 
-/// The only message of a request, within the time of a body; memory that is not there now is not waited for.
+/// Reads the only message of a request. It must arrive within the time limit of the body; it does
+/// not wait for memory.
 ///
 /// # Errors
-/// [`MessageError`], also where there is none or more than one.
+/// [`MessageError`], also if the request has no message or more than one.
 pub(crate) async fn read_single_message<B>(
     body: B,
     limits: BodyLimits,
@@ -57,58 +63,58 @@ where
     tokio::time::timeout(time, only).await.map_err(|_| MessageError::TooSlow(time))?
 }
 
-/// The bounds of the messages of a stream.
+/// Limits of the messages of a stream.
 #[derive(Debug, Clone)]
 pub(crate) struct MessageLimits {
-    /// Bytes of a message.
+    /// Maximum size of a message, bytes.
     pub(crate) size: usize,
-    /// Time from the first to the last byte of a message.
+    /// Maximum time from the first to the last byte of a message.
     pub(crate) time: Duration,
-    /// How long a message waits for memory.
+    /// Maximum time that a message waits for memory.
     pub(crate) max_wait: Duration,
-    /// Where its memory comes from.
+    /// Budget for the memory of messages.
     pub(crate) budget: ByteBudget,
 }
 
-/// Why there is no next message.
+/// Error of reading a message.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum MessageError {
-    /// It is larger than it may be.
-    #[error("a message of {size} bytes, the limit is {limit}")]
+    /// The message exceeds the size limit.
+    #[error("message of {size} bytes exceeds the limit of {limit} bytes")]
     TooLarge { size: usize, limit: usize },
-    /// It is packed in a way that is not known.
-    #[error("a message is compressed in a way that is not known")]
+    /// The message is compressed, but the request names no encoding.
+    #[error("message is compressed, but grpc-encoding is missing or identity")]
     Packed,
-    /// What comes is no message.
-    #[error("a message begins with byte {0}")]
+    /// The first byte is not a flag.
+    #[error("message begins with byte {0} instead of 0 or 1")]
     InvalidFlag(u8),
-    /// The stream ends within it.
-    #[error("the stream ends within a message")]
+    /// The stream ends within a message, or before the only message.
+    #[error("stream ends within a message")]
     UnexpectedEnd,
-    /// A call that has one message has another one.
-    #[error("more than one message in a call that takes one")]
+    /// A call with a single message has another one.
+    #[error("call has more than one message")]
     SecondMessage,
-    /// It took too long.
-    #[error("a message did not arrive within {0:?}")]
+    /// The message did not arrive in time.
+    #[error("message did not arrive within {0:?}")]
     TooSlow(Duration),
-    /// There was no memory for it.
+    /// The byte budget is exhausted.
     #[error(transparent)]
     NoMemory(#[from] BudgetExhausted),
-    /// The connection broke.
-    #[error("the stream broke off: {0}")]
+    /// The connection failed.
+    #[error("cannot read request stream: {0}")]
     Broken(Box<dyn Error + Send + Sync>),
 }
 
-/// What the first byte of a message says of it.
+/// Flag in the first byte of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum CompressionFlag {
-    /// It is as it is.
+    /// The message is not compressed.
     Plain,
-    /// It is packed as the request's headers say.
+    /// The message is compressed with the encoding of the request.
     Packed,
 }
 
-/// A message and the memory that is reserved for it.
+/// Message and its memory reservation.
 #[derive(Debug)]
 pub(crate) struct GrpcMessage {
     pub(crate) flag: CompressionFlag,
@@ -116,11 +122,11 @@ pub(crate) struct GrpcMessage {
     pub(crate) reservation: Reservation,
 }
 
-/// The messages of one body.
+/// Reader of the messages of a body.
 #[derive(Debug)]
 pub(crate) struct MessageReader<B> {
     body: B,
-    /// What arrived and belongs to no message yet: at most one frame of HTTP/2.
+    /// Received bytes that are not part of a message yet: at most one HTTP/2 frame.
     rest: Bytes,
     limits: MessageLimits,
 }
@@ -134,10 +140,10 @@ where
         Self { body, rest: Bytes::new(), limits }
     }
 
-    /// The next message, or `None` where the stream has ended behind a message.
+    /// Returns the next plain message, or `None` if the stream ends after a message.
     ///
     /// # Errors
-    /// [`MessageError`], also for a packed message; there is no message behind it.
+    /// [`MessageError`], also for a compressed message. The stream is unusable afterwards.
     pub(crate) async fn next(&mut self) -> Result<Option<GrpcMessage>, MessageError> {
         match self.next_any().await? {
             Some(GrpcMessage { flag: CompressionFlag::Packed, .. }) => Err(MessageError::Packed),
@@ -145,10 +151,10 @@ where
         }
     }
 
-    /// The same, also where it is packed.
+    /// Returns the next message, plain or compressed.
     ///
     /// # Errors
-    /// [`MessageError`]; there is no message behind it.
+    /// [`MessageError`]. The stream is unusable afterwards.
     pub(crate) async fn next_any(&mut self) -> Result<Option<GrpcMessage>, MessageError> {
         while self.rest.is_empty() {
             match self.more().await? {
@@ -166,7 +172,7 @@ where
     /// Waits for the end of the stream.
     ///
     /// # Errors
-    /// [`MessageError::SecondMessage`] if anything else comes.
+    /// [`MessageError::SecondMessage`] if more data arrives.
     async fn expect_end(&mut self) -> Result<(), MessageError> {
         while self.rest.is_empty() {
             match self.more().await? {
@@ -180,8 +186,8 @@ where
     async fn message(&mut self) -> Result<GrpcMessage, MessageError> {
         let mut reservation = self.limits.budget.reserve();
         let header = self.read_exact(FRAME_HEADER, &mut reservation).await?;
-        let &[packed, a, b, c, d] = &header[..] else { return Err(MessageError::UnexpectedEnd) };
-        let flag = match packed {
+        let &[flag_byte, a, b, c, d] = &header[..] else { return Err(MessageError::UnexpectedEnd) };
+        let flag = match flag_byte {
             0 => CompressionFlag::Plain,
             1 => CompressionFlag::Packed,
             other => return Err(MessageError::InvalidFlag(other)),
@@ -195,15 +201,15 @@ where
         Ok(GrpcMessage { flag, bytes, reservation })
     }
 
-    /// The next `len` bytes. What lies in one piece is not copied.
+    /// Reads the next `len` bytes. Bytes of a single frame are not copied.
     async fn read_exact(
         &mut self,
         len: usize,
         reservation: &mut Reservation,
     ) -> Result<Bytes, MessageError> {
-        let patience = self.limits.max_wait;
+        let max_wait = self.limits.max_wait;
         let mut reserved = len.min(EAGER_BYTES);
-        reservation.extend_within(reserved, patience).await?;
+        reservation.extend_within(reserved, max_wait).await?;
         if self.rest.len() >= len {
             return Ok(self.rest.split_to(len));
         }
@@ -212,10 +218,10 @@ where
             let part = self.rest.split_to(self.rest.len().min(len - bytes.len()));
             while bytes.len() + part.len() > reserved {
                 let step = EAGER_BYTES.min(len - reserved);
-                reservation.extend_within(step, patience).await?;
+                reservation.extend_within(step, max_wait).await?;
                 reserved += step;
             }
-            // Once much has come, the whole at once: what is not written to costs nothing, and nothing is copied to grow.
+            // Reserve the rest at once: untouched pages cost nothing, and growing copies.
             if part.len() > bytes.capacity() - bytes.len() {
                 bytes.reserve(len - bytes.len());
             }
@@ -227,13 +233,13 @@ where
         }
     }
 
-    /// The next piece of the body.
+    /// Returns the next frame of the body.
     async fn more(&mut self) -> Result<Option<Bytes>, MessageError> {
         loop {
             match self.body.frame().await {
                 None => return Ok(None),
                 Some(Err(error)) => return Err(MessageError::Broken(error.into())),
-                // Trailers are the end of it, which is seen next.
+                // Skip trailers; the end follows.
                 Some(Ok(frame)) => {
                     if let Ok(data) = frame.into_data() {
                         return Ok(Some(data));
@@ -246,19 +252,19 @@ where
 
 impl From<MessageError> for Status {
     fn from(error: MessageError) -> Self {
-        let text = error.to_string();
+        let message = error.to_string();
         match error {
-            MessageError::TooLarge { .. } => RequestError::TooLarge(text).into_grpc(),
-            MessageError::Packed => RequestError::Unsupported(text).into_grpc(),
+            MessageError::TooLarge { .. } => RequestError::TooLarge(message).into_grpc(),
+            MessageError::Packed => RequestError::Unsupported(message).into_grpc(),
             MessageError::InvalidFlag(_)
             | MessageError::UnexpectedEnd
             | MessageError::SecondMessage => {
-                details::with_reason(Code::InvalidArgument, &text, details::PROTOCOL_ERROR)
+                details::with_reason(Code::InvalidArgument, &message, details::PROTOCOL_ERROR)
             }
             MessageError::TooSlow(_) | MessageError::NoMemory(_) => {
-                RequestError::Unavailable(text).into_grpc()
+                RequestError::Unavailable(message).into_grpc()
             }
-            // What unpacks messages in front of this says it with a status of its own.
+            // The decompression in front of this reader fails with a status of its own.
             MessageError::Broken(cause) => Self::from_error(cause),
         }
     }

@@ -1,4 +1,4 @@
-//! Messages are put together from whatever pieces a body has, and their memory is reserved while they arrive.
+//! Tests of the message reader: framing, memory reservation and time limits.
 
 use super::{EAGER_BYTES, FRAME_HEADER, GrpcMessage, MessageError, MessageLimits, MessageReader};
 use crate::server::admission::ByteBudget;
@@ -18,13 +18,9 @@ struct Given {
 fn given(size: usize, budget: usize) -> Given {
     let (pieces, receiver) = mpsc::channel(1024);
     let budget = ByteBudget::new(budget);
-    let patience = Duration::from_millis(50);
-    let limits = MessageLimits {
-        size,
-        time: Duration::from_millis(200),
-        max_wait: patience,
-        budget: budget.clone(),
-    };
+    let max_wait = Duration::from_millis(50);
+    let limits =
+        MessageLimits { size, time: Duration::from_millis(200), max_wait, budget: budget.clone() };
     Given { pieces, messages: MessageReader::new(ChannelBody::from(receiver), limits), budget }
 }
 
@@ -45,13 +41,13 @@ impl Given {
         self.messages.next().await.unwrap()
     }
 
-    async fn refused(&mut self) -> MessageError {
+    async fn rejected(&mut self) -> MessageError {
         self.messages.next().await.unwrap_err()
     }
 }
 
 #[tokio::test]
-async fn messages_are_put_together_from_any_pieces() {
+async fn messages_are_assembled_from_any_pieces() {
     let sent: Vec<Vec<u8>> = [0, 1, 5, 200, 3].map(|len| (0..len).collect()).to_vec();
     let stream: Vec<u8> = sent.iter().flat_map(|message| frame(message)).collect();
     for size in [1, 2, 3, 7, 64, stream.len()] {
@@ -69,45 +65,45 @@ async fn messages_are_put_together_from_any_pieces() {
 }
 
 #[tokio::test]
-async fn what_is_no_message_is_refused() {
+async fn invalid_message_is_rejected() {
     let whole = frame(b"abc");
     for end in 1..whole.len() {
         let mut given = given(9, 100);
         give(&given.pieces, whole[..end].to_vec()).await;
         given.end();
-        assert!(matches!(given.refused().await, MessageError::UnexpectedEnd), "cut at {end}");
+        assert!(matches!(given.rejected().await, MessageError::UnexpectedEnd), "cut at {end}");
     }
     let mut packed = given(9, 100);
     give(&packed.pieces, &b"\x01\0\0\0\x01x"[..]).await;
-    assert!(matches!(packed.refused().await, MessageError::Packed));
+    assert!(matches!(packed.rejected().await, MessageError::Packed));
     let mut other = given(9, 100);
     give(&other.pieces, &b"GET / HTTP/1.1"[..]).await;
-    assert!(matches!(other.refused().await, MessageError::InvalidFlag(b'G')));
+    assert!(matches!(other.rejected().await, MessageError::InvalidFlag(b'G')));
     let mut large = given(9, 100);
     give(&large.pieces, &b"\0\xff\xff\xff\xff"[..]).await;
     assert!(matches!(
-        large.refused().await,
+        large.rejected().await,
         MessageError::TooLarge { size: 0xffff_ffff, limit: 9 }
     ));
     let mut broken = given(9, 100);
     broken.pieces.send(Err(std::io::Error::other("reset"))).await.unwrap();
-    assert!(matches!(broken.refused().await, MessageError::Broken(_)));
+    assert!(matches!(broken.rejected().await, MessageError::Broken(_)));
 }
 
 #[tokio::test]
-async fn silence_within_a_message_ends_and_silence_between_messages_does_not() {
+async fn timeout_applies_within_a_message_only() {
     let mut given = given(9, 100);
     let silent = tokio::time::timeout(Duration::from_millis(400), given.messages.next()).await;
     assert!(silent.is_err());
     give(&given.pieces, frame(b"abc")).await;
     assert_eq!(given.next().await.unwrap().bytes, "abc");
     give(&given.pieces, frame(b"abc")[..7].to_vec()).await;
-    assert!(matches!(given.refused().await, MessageError::TooSlow(_)));
+    assert!(matches!(given.rejected().await, MessageError::TooSlow(_)));
     given.budget.reserve().extend(100).unwrap();
 }
 
 #[tokio::test]
-async fn a_message_waits_for_its_memory_and_not_for_ever() {
+async fn message_waits_for_memory_for_a_bounded_time() {
     let mut given = given(60, 100);
     let mut others = given.budget.reserve();
     others.extend(60).unwrap();
@@ -119,13 +115,13 @@ async fn a_message_waits_for_its_memory_and_not_for_ever() {
     let message = given.next().await.unwrap();
     assert_eq!(message.bytes.len(), 50);
     give(&given.pieces, frame(&[7; 50])).await;
-    assert!(matches!(given.refused().await, MessageError::NoMemory(_)));
+    assert!(matches!(given.rejected().await, MessageError::NoMemory(_)));
     drop(message);
     given.budget.reserve().extend(100).unwrap();
 }
 
 #[tokio::test]
-async fn a_large_message_holds_what_has_arrived() {
+async fn large_message_reserves_only_arrived_bytes() {
     let size = 4 * EAGER_BYTES;
     let mut given = given(size, 10 * EAGER_BYTES + FRAME_HEADER);
     give(&given.pieces, [&[0][..], &(size as u32).to_be_bytes()].concat()).await;

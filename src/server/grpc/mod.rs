@@ -1,31 +1,31 @@
-//! gRPC on the port of HTTP: a request is gRPC by its content type.
+//! gRPC on the port of HTTP. The content type of a request identifies gRPC.
 //!
-//! | file             | what                                                              |
-//! |------------------|-------------------------------------------------------------------|
-//! | `deadline`          | in front of every method: the content type, the client's deadline |
-//! | `services`       | which services there are                                          |
-//! | [`health`]       | which of them serve                                               |
-//! | `reflection`     | what they look like                                               |
-//! | `write`          | `narthex.v1.Write`: one request, one answer                       |
-//! | `write_stream`   | `narthex.v1.Write`: a stream of requests, each acknowledged       |
-//! | `read`           | `narthex.v1.Read`                                                 |
-//! | `thanos_write`   | `thanos.WriteableStore`                                           |
-//! | `thanos_store`   | `thanos.Store`                                                    |
-//! | `thanos_info`    | `thanos.info.Info`                                                |
+//! | file               | content                                                         |
+//! |--------------------|-----------------------------------------------------------------|
+//! | `deadline`         | middleware: content type check and client deadline              |
+//! | `compression`      | middleware: decompression of requests, compression of responses |
+//! | `services`         | list of the services                                            |
+//! | [`health`]         | health service                                                  |
+//! | `reflection`       | reflection service                                              |
+//! | `write`            | `narthex.v1.Write`: unary methods                               |
+//! | `write_stream`     | `narthex.v1.Write`: stream of acknowledged requests             |
+//! | `read`             | `narthex.v1.Read`                                               |
+//! | `thanos_write`     | `thanos.WriteableStore`                                         |
+//! | `thanos_store`     | `thanos.Store`                                                  |
+//! | `thanos_info`      | `thanos.info.Info`                                              |
 //! | `thanos_exemplars` | `thanos.Exemplars`, `thanos.Metadata`                           |
-//! | `thanos_read`    | what these have in common                                         |
-//! | `message_writer`     | answers of several messages, made while they are taken            |
-//! | `write_response`        | what became of a write, as messages and statuses                  |
-//! | `details`        | the details of an error                                           |
-//! | `compression`    | in front of every method: messages are plain behind it            |
-//! | `encoding`       | the encodings of messages                                         |
-//! | `decompress_body`        | the messages of a request, inflated                               |
-//! | `compress_body`        | the messages of an answer, compressed                             |
-//! | `unfold_body`          | a body that is made step by step                                  |
-//! | `raw_codec`      | messages as bytes                                                 |
-//! | `messages`       | messages out of a body, as fast as there is room for them         |
-//! | `status_body`    | a body that ends with a status                                    |
-//! | `early_end_body`         | a body that ends early                                            |
+//! | `thanos_read`      | shared parts of the Thanos read services                        |
+//! | `message_writer`   | streamed responses of several messages                          |
+//! | `write_response`   | write outcomes as messages and statuses                         |
+//! | `details`          | error details                                                   |
+//! | `encoding`         | encodings of messages                                           |
+//! | [`decompress_body`] | request body with decompressed messages                        |
+//! | `compress_body`    | response body with compressed messages                          |
+//! | `unfold_body`      | body from a function that computes the next frame               |
+//! | `raw_codec`        | codec that passes message bytes through                         |
+//! | `messages`         | reader of messages, with byte budget and backpressure           |
+//! | `status_body`      | body that ends with a status                                    |
+//! | `early_end_body`   | body that a future can end early                                |
 
 pub(crate) mod compress_body;
 pub(crate) mod compression;
@@ -66,7 +66,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::Status;
 use tonic::codec::EncodeBody;
 
-/// Whether a request came from a gRPC client.
+/// Returns `true` if the content type of a request is gRPC.
 pub(crate) fn is_grpc(request: &Request) -> bool {
     let content_type = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
     content_type.is_some_and(|value| {
@@ -76,16 +76,16 @@ pub(crate) fn is_grpc(request: &Request) -> bool {
     })
 }
 
-/// A refusal as an answer.
+/// Returns a response with an error status only.
 pub(crate) fn error_response(status: Status) -> Response {
     status.into_http::<tonic::body::Body>().map(Body::new)
 }
 
-/// An answer of what a channel gives; an error is its last word.
+/// Returns a response with the messages of a channel. An error ends it.
 pub(crate) fn channel_response<T: Message + 'static>(
-    answers: mpsc::Receiver<Result<T, Status>>,
+    messages: mpsc::Receiver<Result<T, Status>>,
 ) -> Response {
-    let messages = ReceiverStream::new(answers);
+    let messages = ReceiverStream::new(messages);
     let body = EncodeBody::new_server(
         ProstEncoder::default(),
         messages,
@@ -96,7 +96,7 @@ pub(crate) fn channel_response<T: Message + 'static>(
     grpc_response(body)
 }
 
-/// An answer with this body, which has messages and ends with a status.
+/// Returns a gRPC response with this body, which contains messages and ends with a status.
 pub(crate) fn grpc_response<B>(body: B) -> Response
 where
     B: HttpBody<Data = Bytes> + Send + 'static,

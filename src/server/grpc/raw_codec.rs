@@ -1,7 +1,7 @@
-//! A codec of unary calls that hands over the bytes of a message as they are, and encodes answers
-//! with prost.
+//! Codec of unary calls that passes the bytes of a request through and encodes responses with
+//! prost.
 //!
-//! So a write request goes through the borrowed reader, and is never made into prost's structs.
+//! Write requests are decoded by a borrowing reader instead of prost.
 
 use crate::server::grpc::messages::MessageError;
 use bytes::{Buf, Bytes};
@@ -10,7 +10,7 @@ use std::marker::PhantomData;
 use tonic::Status;
 use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
 
-/// Bytes in, `T` out.
+/// Codec with requests of raw bytes and responses of type `T`.
 #[derive(Debug)]
 pub(crate) struct RawCodec<T>(PhantomData<T>);
 
@@ -35,8 +35,8 @@ impl<T: Message + Send + 'static> Codec for RawCodec<T> {
     }
 }
 
-/// Takes the message as it is. A second one is an error; tonic reads to the end of a call before it
-/// passes the message on.
+/// Decoder that returns the bytes of the message. A second message is an error; tonic reads a unary
+/// call to its end before it passes the message on.
 #[derive(Debug, Default)]
 pub(crate) struct RawDecoder {
     has_message: bool,
@@ -54,7 +54,7 @@ impl Decoder for RawDecoder {
     }
 }
 
-/// Encodes the answer.
+/// Encoder of responses with prost.
 #[derive(Debug)]
 pub(crate) struct ProstEncoder<T>(PhantomData<T>);
 

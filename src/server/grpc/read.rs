@@ -1,7 +1,8 @@
-//! `narthex.v1.Read`: remote read over gRPC, answered with samples in one message or with chunks in many.
+//! `narthex.v1.Read`: remote read over gRPC. `Read` returns samples in one message, `ReadChunks`
+//! chunks in many.
 //!
-//! Who wants which calls the one or the other; the types that a request accepts are not looked at. An answer that does not end with OK is
-//! not whole: a fault or a client that is too slow ends it with another status behind what was sent.
+//! The accepted response types of a request are ignored: the method selects the type. A response
+//! without status OK is incomplete: an error or a slow client ends it with another status.
 
 use crate::remote::pb::prometheus as pb;
 use crate::remote::read;
@@ -24,30 +25,32 @@ use axum::response::Response;
 use bytes::Bytes;
 use tonic::{Code, Status};
 
-/// The service's name, for health and reflection.
+/// Name of the service, for health and reflection.
 pub(crate) const SERVICE: &str = "narthex.v1.Read";
-/// The paths of its methods.
+/// Paths of the methods.
 pub(crate) const READ: &str = "/narthex.v1.Read/Read";
 pub(crate) const READ_CHUNKS: &str = "/narthex.v1.Read/ReadChunks";
 
-/// Answers `Read`.
+/// Handles `Read`.
 pub(crate) async fn read(State(context): State<SharedState>, request: Request) -> Response {
     respond_samples(context, request).await.unwrap_or_else(grpc::error_response)
 }
 
-/// Answers `ReadChunks`.
+/// Handles `ReadChunks`.
 pub(crate) async fn read_chunks(State(context): State<SharedState>, request: Request) -> Response {
     respond_chunks(context, request).await.unwrap_or_else(grpc::error_response)
 }
 
 async fn respond_samples(context: SharedState, request: Request) -> Result<Response, Status> {
-    let AdmittedRead { request, turn } = AdmittedRead::admit(&context, request.into_body()).await?;
-    let (answer, reservation) = run_samples_read(&context, request, turn, read::read_samples_plain)
-        .await
-        .map_err(status)?;
-    let len = answer.pieces.iter().map(Bytes::len).sum();
+    let AdmittedRead { request, permit } =
+        AdmittedRead::admit(&context, request.into_body()).await?;
+    let (response, reservation) =
+        run_samples_read(&context, request, permit, read::read_samples_plain)
+            .await
+            .map_err(status)?;
+    let len = response.pieces.iter().map(Bytes::len).sum();
     let header = Bytes::copy_from_slice(&messages::frame_header(len));
-    let pieces = std::iter::once(header).chain(answer.pieces).collect();
+    let pieces = std::iter::once(header).chain(response.pieces).collect();
     Ok(grpc::grpc_response(StatusBody::new(ResponseBody::new(
         pieces,
         reservation,
@@ -56,17 +59,18 @@ async fn respond_samples(context: SharedState, request: Request) -> Result<Respo
 }
 
 async fn respond_chunks(context: SharedState, request: Request) -> Result<Response, Status> {
-    let AdmittedRead { request, turn } = AdmittedRead::admit(&context, request.into_body()).await?;
-    let frames = streamed_read::frames(&context, request, turn, Framing::Grpc);
+    let AdmittedRead { request, permit } =
+        AdmittedRead::admit(&context, request.into_body()).await?;
+    let frames = streamed_read::frames(&context, request, permit, Framing::Grpc);
     let mut frames = frames.map_err(RequestError::into_grpc)?;
     frames.wait_first().await?;
     Ok(grpc::grpc_response(StatusBody::new(frames)))
 }
 
-/// A request that has its turn.
+/// Request with a read permit.
 struct AdmittedRead {
     request: pb::ReadRequest,
-    turn: ReadPermit,
+    permit: ReadPermit,
 }
 
 impl AdmittedRead {
@@ -77,15 +81,15 @@ impl AdmittedRead {
             BodyLimits { size: MAX_BODY, ..context.body_limits.clone() },
         )
         .await?;
-        let turn = ReadPermit::acquire(context).await.map_err(RequestError::into_grpc)?;
+        let permit = ReadPermit::acquire(context).await.map_err(RequestError::into_grpc)?;
         let request = run_blocking(move || read_request::parse_request(&message.bytes))
             .await
             .map_err(status)?;
-        Ok(Self { request, turn })
+        Ok(Self { request, permit })
     }
 }
 
-/// As over HTTP, except that an answer over its limit has a code of its own.
+/// Maps errors as over HTTP, except that a response over its limit is RESOURCE_EXHAUSTED.
 fn status(error: RemoteReadError) -> Status {
     match error {
         RemoteReadError::AnswerLimit(_) | RemoteReadError::TooLong(_) => {

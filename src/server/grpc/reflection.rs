@@ -1,6 +1,7 @@
-//! gRPC's reflection service, versions v1 and v1alpha: which services there are and what their messages look like.
+//! gRPC reflection service, versions v1 and v1alpha: descriptors of services and messages.
 //!
-//! A client may leave its stream open: when the server drains, such a stream looks to the service as if the client had ended it.
+//! A client may keep its stream open. When the server drains, the service sees the end of the
+//! stream.
 
 use crate::remote::pb;
 use crate::server::grpc::early_end_body::EarlyEndBody;
@@ -14,35 +15,35 @@ use axum::response::Response;
 use tonic_reflection::server::v1::{ServerReflection, ServerReflectionServer};
 use tonic_reflection::server::{Builder, Error, v1alpha};
 
-/// Services that are offered beside those of the list.
+/// Services that are not in [`SERVICES`].
 const OTHERS: [&str; 3] = [
     "grpc.health.v1.Health",
     "grpc.reflection.v1.ServerReflection",
     "grpc.reflection.v1alpha.ServerReflection",
 ];
 
-/// Where the two versions are served.
+/// Routes of the two versions.
 pub(crate) const PATH_V1: &str = "/grpc.reflection.v1.ServerReflection/{*method}";
 pub(crate) const PATH_V1ALPHA: &str = "/grpc.reflection.v1alpha.ServerReflection/{*method}";
 
-/// Version v1.
+/// Returns the service in version v1.
 ///
 /// # Errors
-/// Where the descriptors that were made by the build are none.
+/// [`Error`] if the descriptors of the build are invalid.
 pub(crate) fn v1() -> Result<ServerReflectionServer<impl ServerReflection>, Error> {
     reflection_builder().build_v1()
 }
 
-/// Version v1alpha, which older clients ask.
+/// Returns the service in version v1alpha, for older clients.
 ///
 /// # Errors
-/// As [`v1`].
+/// Those of [`v1`].
 pub(crate) fn v1alpha()
 -> Result<v1alpha::ServerReflectionServer<impl v1alpha::ServerReflection>, Error> {
     reflection_builder().build_v1alpha()
 }
 
-/// What there is to be said.
+/// Returns a builder with all descriptors and service names.
 fn reflection_builder() -> Builder<'static> {
     let builder = Builder::configure()
         .include_reflection_service(false)
@@ -54,7 +55,7 @@ fn reflection_builder() -> Builder<'static> {
     names.fold(builder, Builder::with_service_name)
 }
 
-/// Ends requests when the server drains.
+/// Middleware that ends the request body when the server drains.
 pub(crate) async fn end_when_draining(
     State(context): State<SharedState>,
     request: Request,

@@ -1,26 +1,26 @@
-//! The services that are offered: the one list that health and reflection go by.
+//! List of the gRPC services, used by health and reflection.
 
 use crate::server::grpc::{read, thanos_exemplars, thanos_info, thanos_store, thanos_write, write};
 
-/// A service and what it needs to be of use.
+/// A service and the condition under which it serves.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct GrpcService {
-    /// Its full name.
+    /// Full name of the service.
     pub(crate) name: &'static str,
-    /// When it serves.
+    /// Condition under which the service serves.
     pub(crate) serves: ServingCondition,
 }
 
-/// When a service serves.
+/// Condition under which a service serves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ServingCondition {
-    /// From the end of the replay until the server drains.
+    /// The server is ready: after the replay, before draining.
     WhenReady,
-    /// The same, but only while writes are taken: not while the disk is full or the log broken.
+    /// The server is ready and writable: neither is the disk full, nor has the WAL failed.
     WhenWritable,
 }
 
-/// All of them, besides health and reflection.
+/// All services except health and reflection.
 pub(crate) const SERVICES: [GrpcService; 7] = [
     GrpcService { name: write::SERVICE, serves: ServingCondition::WhenWritable },
     GrpcService { name: read::SERVICE, serves: ServingCondition::WhenReady },

@@ -1,4 +1,4 @@
-//! The body of an answer that is encoded already: its bytes, then the status as trailers.
+//! Body of a response that is encoded already: its bytes, then the status as trailers.
 
 use axum::http::HeaderMap;
 use bytes::Bytes;
@@ -7,10 +7,10 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use tonic::Status;
 
-/// Bytes of whole messages, and the status: OK where they end, or the error that ended them.
+/// Body of complete messages, followed by a status: OK at the end, or the error of the body.
 #[derive(Debug)]
 pub(crate) struct StatusBody<B> {
-    /// `None` when the status was given.
+    /// `None` after the status was returned.
     body: Option<B>,
 }
 
@@ -72,8 +72,8 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_ended_well_is_ok_and_what_broke_off_is_not() {
+    async fn status_is_ok_unless_the_body_fails() {
         assert_eq!(status_after(None).await, "0");
-        assert_eq!(status_after(Some(Status::internal("broke"))).await, "13");
+        assert_eq!(status_after(Some(Status::internal("failed"))).await, "13");
     }
 }

@@ -1,4 +1,5 @@
-//! `thanos.Exemplars` and `thanos.Metadata`: what `/api/v1/query_exemplars` and `/api/v1/metadata` answer, for a Thanos Query.
+//! `thanos.Exemplars` and `thanos.Metadata`: the data of `/api/v1/query_exemplars` and
+//! `/api/v1/metadata` for a Thanos Query.
 
 use crate::model::exemplar::Exemplar;
 use crate::model::labels::Labels;
@@ -19,22 +20,22 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use tonic::{Code, Status};
 
-/// The services' names, for health and reflection.
+/// Names of the services, for health and reflection.
 pub(crate) const EXEMPLARS_SERVICE: &str = "thanos.Exemplars";
 pub(crate) const METADATA_SERVICE: &str = "thanos.Metadata";
-/// The paths of their methods.
+/// Paths of the methods.
 pub(crate) const EXEMPLARS: &str = "/thanos.Exemplars/Exemplars";
 pub(crate) const METRIC_METADATA: &str = "/thanos.Metadata/MetricMetadata";
 
-/// Families of metrics in one message.
+/// Maximum number of metric families per message.
 const MAX_FAMILIES_PER_MESSAGE: usize = 1000;
 
-/// Answers `Exemplars`.
+/// Handles `Exemplars`.
 pub(crate) async fn exemplars(State(context): State<SharedState>, request: Request) -> Response {
     stream_exemplars(context, request.into_body()).await.unwrap_or_else(grpc::error_response)
 }
 
-/// Answers `MetricMetadata`.
+/// Handles `MetricMetadata`.
 pub(crate) async fn metric_metadata(
     State(context): State<SharedState>,
     request: Request,
@@ -43,11 +44,11 @@ pub(crate) async fn metric_metadata(
 }
 
 async fn stream_exemplars(context: SharedState, body: Body) -> Result<Response, Status> {
-    let AdmittedThanosRead { request, turn } =
+    let AdmittedThanosRead { request, permit } =
         AdmittedThanosRead::<pb::ExemplarsRequest>::admit(&context, body).await?;
-    let wrong = |text: String| Status::new(Code::InvalidArgument, text);
+    let invalid = |text: String| Status::new(Code::InvalidArgument, text);
     let selectors =
-        promql_selectors::selectors(&request.query).map_err(|error| wrong(error.to_string()))?;
+        promql_selectors::selectors(&request.query).map_err(|error| invalid(error.to_string()))?;
     let external = context.external_labels();
     let selected =
         selectors.into_iter().map(|matchers| SeriesSelection::from_matchers(matchers, &external));
@@ -59,15 +60,15 @@ async fn stream_exemplars(context: SharedState, body: Body) -> Result<Response, 
         .collect();
     let some: Vec<_> = selected.iter().filter(|matchers| !matchers.is_empty()).cloned().collect();
     if some.is_empty() && !selected.is_empty() {
-        return Err(wrong("no matchers specified (excluding external labels)".to_owned()));
+        return Err(invalid("no matchers specified (excluding external labels)".to_owned()));
     }
-    let (shared, naming) = (context.clone(), LabelRewrite::new(&external, &[]));
+    let (shared, rewrite) = (context.clone(), LabelRewrite::new(&external, &[]));
     message_writer::stream_response(&context, move |out| {
-        let _held = turn;
+        let _held = permit;
         for series in
             shared.db.querier().exemplars(&some, TimeRange::new(request.start, request.end))
         {
-            let labels = naming.apply(&series.labels);
+            let labels = rewrite.apply(&series.labels);
             let data = pb::ExemplarData {
                 series_labels: Some(label_set(labels.as_ref())),
                 exemplars: series.exemplars.iter().map(exemplar).collect(),
@@ -81,18 +82,18 @@ async fn stream_exemplars(context: SharedState, body: Body) -> Result<Response, 
 }
 
 async fn stream_metadata(context: SharedState, body: Body) -> Result<Response, Status> {
-    let AdmittedThanosRead { request, turn } =
+    let AdmittedThanosRead { request, permit } =
         AdmittedThanosRead::<pb::MetricMetadataRequest>::admit(&context, body).await?;
     let shared = context.clone();
     message_writer::stream_response(&context, move |out| {
-        let _held = turn;
+        let _held = permit;
         let metric = Some(request.metric.as_str()).filter(|metric| !metric.is_empty());
-        let families = shared.db.metadata(metric);
+        let all_families = shared.db.metadata(metric);
         let limit = usize::try_from(request.limit).unwrap_or(usize::MAX);
-        let mut wanted = families.into_iter().take(limit).peekable();
-        while wanted.peek().is_some() {
+        let mut families = all_families.into_iter().take(limit).peekable();
+        while families.peek().is_some() {
             let metadata: HashMap<_, _> =
-                wanted.by_ref().take(MAX_FAMILIES_PER_MESSAGE).map(metadata_entry).collect();
+                families.by_ref().take(MAX_FAMILIES_PER_MESSAGE).map(metadata_entry).collect();
             let result =
                 Some(metric_metadata_response::Result::Metadata(pb::MetricMetadata { metadata }));
             out.send(&pb::MetricMetadataResponse { result })

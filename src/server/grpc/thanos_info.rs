@@ -1,7 +1,8 @@
-//! `thanos.info.Info`: what narthex is to a Thanos Query: a receiver, whose newest data is always now.
+//! `thanos.info.Info`: describes narthex to a Thanos Query as a receiver with data up to now.
 //!
-//! A Query asks every few seconds, and leaves out who does not answer; so it is not made to wait for reads. It tells stores apart by their
-//! label sets: without external labels there is none, and a Query can't tell replicas apart.
+//! A Query asks every few seconds and drops stores that do not respond, so this method waits for no
+//! read permit. It identifies stores by their label sets: without external labels it cannot tell
+//! replicas apart.
 
 use crate::remote::external_labels::ExternalLabels;
 use crate::remote::pb::thanos::info as pb;
@@ -12,15 +13,15 @@ use crate::server::state::{ServerState, SharedState};
 use axum::extract::{Request, State};
 use axum::response::Response;
 
-/// The service's name, for health and reflection.
+/// Name of the service, for health and reflection.
 pub(crate) const SERVICE: &str = "thanos.info.Info";
-/// The path of its method.
+/// Path of the method.
 pub(crate) const INFO: &str = "/thanos.info.Info/Info";
 
-/// What kind of component it is, in Thanos's words.
+/// Component type, in Thanos's terms.
 const COMPONENT: &str = "receive";
 
-/// Answers `Info`.
+/// Handles `Info`.
 pub(crate) async fn info(State(context): State<SharedState>, request: Request) -> Response {
     match thanos_read::request::<pb::InfoRequest>(&context, request.into_body()).await {
         Ok(_) => thanos_read::single_message(&info_response(&context)),
@@ -49,7 +50,7 @@ fn info_response(context: &ServerState) -> pb::InfoResponse {
     }
 }
 
-/// Labels as a set of Thanos's.
+/// Returns the external labels as a label set of Thanos.
 pub(crate) fn label_set(external: &ExternalLabels) -> ZLabelSet {
     let label =
         |(name, value): (&str, &str)| Label { name: name.to_owned(), value: value.to_owned() };

@@ -1,7 +1,7 @@
-//! What the services have in common by which Thanos reads: a request that has its turn, and errors as its querier takes them.
+//! Shared parts of the Thanos read services: requests with a permit, responses and errors.
 //!
-//! A querier treats every status but OK alike: it warns, or fails the query, as it was told to. The codes are those of Thanos's own stores
-//! where these have one.
+//! A Thanos querier treats every status except OK alike: depending on its settings it warns or
+//! fails the query. The codes are those of Thanos's own stores if they have one.
 
 use crate::remote::read_request::RemoteReadError;
 use crate::server::body::BodyLimits;
@@ -21,22 +21,22 @@ use prost::Message;
 use std::convert::Infallible;
 use tonic::{Code, Status};
 
-/// A request that has its turn.
+/// Request with a read permit.
 pub(crate) struct AdmittedThanosRead<T> {
     pub(crate) request: T,
-    pub(crate) turn: ReadPermit,
+    pub(crate) permit: ReadPermit,
 }
 
 impl<T: Message + Default> AdmittedThanosRead<T> {
-    /// Reads the only message of a body and waits for the turn.
+    /// Reads the only message of a body and waits for a permit.
     pub(crate) async fn admit(context: &SharedState, body: Body) -> Result<Self, Status> {
         let request = request(context, body).await?;
-        let turn = ReadPermit::acquire(context).await.map_err(RequestError::into_grpc)?;
-        Ok(Self { request, turn })
+        let permit = ReadPermit::acquire(context).await.map_err(RequestError::into_grpc)?;
+        Ok(Self { request, permit })
     }
 }
 
-/// The only message of a body.
+/// Reads the only message of a body.
 pub(crate) async fn request<T: Message + Default>(
     context: &SharedState,
     body: Body,
@@ -49,20 +49,20 @@ pub(crate) async fn request<T: Message + Default>(
     .await?;
     let decoded = T::decode(message.bytes);
     decoded.map_err(|error| {
-        RequestError::BadData(format!("not the message of this method: {error}")).into_grpc()
+        RequestError::BadData(format!("cannot decode request: {error}")).into_grpc()
     })
 }
 
-/// An answer of one message.
+/// Returns a response of one message.
 pub(crate) fn single_message(message: &impl Message) -> Response {
     let mut bytes = BytesMut::from(&messages::frame_header(message.encoded_len())[..]);
-    // A buffer that grows, so that encoding can't fail.
+    // The buffer grows, so encoding cannot fail.
     let _ = message.encode(&mut bytes);
     let never = |impossible: Infallible| -> Status { match impossible {} };
     grpc::grpc_response(StatusBody::new(Full::new(bytes.freeze()).map_err(never)))
 }
 
-/// As remote read's over gRPC.
+/// Maps errors as `narthex.v1.Read` does.
 pub(crate) fn status(error: RemoteReadError) -> Status {
     match error {
         RemoteReadError::AnswerLimit(_) | RemoteReadError::TooLong(_) => {

@@ -20,29 +20,29 @@ use axum::extract::{Request, State};
 use axum::response::Response;
 use tonic::{Code, Status};
 
-/// The service's name, for health and reflection.
+/// Name of the service, for health and reflection.
 pub(crate) const SERVICE: &str = "thanos.Store";
-/// The paths of its methods.
+/// Paths of the methods.
 pub(crate) const SERIES: &str = "/thanos.Store/Series";
 pub(crate) const LABEL_NAMES: &str = "/thanos.Store/LabelNames";
 pub(crate) const LABEL_VALUES: &str = "/thanos.Store/LabelValues";
 
-/// Bytes that an answer of names or values may have in memory.
+/// Memory limit of a response with label names or values, bytes.
 const LABELS_BYTES: usize = 32 << 20;
 
-/// Answers `Series`.
+/// Handles `Series`.
 pub(crate) async fn series(State(context): State<SharedState>, request: Request) -> Response {
     stream_series(context, request.into_body()).await.unwrap_or_else(grpc::error_response)
 }
 
-/// Answers `LabelNames`.
+/// Handles `LabelNames`.
 pub(crate) async fn label_names(State(context): State<SharedState>, request: Request) -> Response {
     respond_labels(context, request.into_body(), label_names_response)
         .await
         .unwrap_or_else(grpc::error_response)
 }
 
-/// Answers `LabelValues`.
+/// Handles `LabelValues`.
 pub(crate) async fn label_values(State(context): State<SharedState>, request: Request) -> Response {
     respond_labels(context, request.into_body(), label_values_response)
         .await
@@ -50,11 +50,11 @@ pub(crate) async fn label_values(State(context): State<SharedState>, request: Re
 }
 
 async fn stream_series(context: SharedState, body: Body) -> Result<Response, Status> {
-    let AdmittedThanosRead { request, turn } =
+    let AdmittedThanosRead { request, permit } =
         AdmittedThanosRead::<pb::SeriesRequest>::admit(&context, body).await?;
     let shared = context.clone();
     message_writer::stream_response(&context, move |out| {
-        let _held = turn;
+        let _held = permit;
         read_series(&shared.read_source(), &request, out).map_err(|error| match error {
             StoreSeriesError::Read(error) => status(error),
             StoreSeriesError::NoMatchers => Status::new(Code::InvalidArgument, error.to_string()),
@@ -77,7 +77,7 @@ impl SeriesSink for MessageWriter<'_> {
     }
 }
 
-/// Makes an answer of one message on a blocking thread.
+/// Waits for a permit and builds a response of one message on a blocking thread.
 async fn respond_labels<Q, A>(
     context: SharedState,
     body: Body,
@@ -90,15 +90,15 @@ where
     let request: Q = thanos_read::request(&context, body).await?;
     let permit =
         context.list_gate.acquire().await.map_err(|error| RequestError::from(error).into_grpc())?;
-    let making = tokio::task::spawn_blocking(move || {
+    let working = tokio::task::spawn_blocking(move || {
         let _held = permit;
         let mut memory = context.answer_limits.budget.reserve();
         memory.extend(LABELS_BYTES).map_err(|error| RequestError::from(error).into_grpc())?;
-        make(&context, &request).map(|answer| thanos_read::single_message(&answer))
+        make(&context, &request).map(|response| thanos_read::single_message(&response))
     });
-    making.await.unwrap_or_else(|error| {
-        tracing::error!(%error, "listing labels for Thanos broke");
-        Err(RequestError::Internal("listing labels broke".to_owned()).into_grpc())
+    working.await.unwrap_or_else(|error| {
+        tracing::error!(%error, "label request of Thanos panicked");
+        Err(RequestError::Internal("internal error while listing labels".to_owned()).into_grpc())
     })
 }
 
@@ -106,7 +106,7 @@ fn label_names_response(
     context: &ServerState,
     request: &pb::LabelNamesRequest,
 ) -> Result<pb::LabelNamesResponse, Status> {
-    check_list_len(&request.without_replica_labels, "labels to leave out").map_err(status)?;
+    check_list_len(&request.without_replica_labels, "replica labels").map_err(status)?;
     let external = context.external_labels();
     let SeriesSelection::Matching(matchers) =
         SeriesSelection::from_wire(&request.matchers, &external).map_err(status)?
@@ -134,7 +134,7 @@ fn label_values_response(
     context: &ServerState,
     request: &pb::LabelValuesRequest,
 ) -> Result<pb::LabelValuesResponse, Status> {
-    check_list_len(&request.without_replica_labels, "labels to leave out").map_err(status)?;
+    check_list_len(&request.without_replica_labels, "replica labels").map_err(status)?;
     if request.label.is_empty() {
         return Err(Status::new(Code::InvalidArgument, "label name parameter cannot be empty"));
     }

@@ -1,9 +1,10 @@
-//! `thanos.WriteableStore`: what a Thanos Receive router forwards.
+//! `thanos.WriteableStore`: writes that a Thanos Receive router forwards.
 //!
-//! The router tells its sender one of three things, by the code that it gets here (`pkg/receive/handler.go` of Thanos): OK; from ALREADY_EXISTS
-//! a 409, on which nothing is repeated; from any other code a 5xx, on which everything is repeated until it works. So data that will never
-//! be taken is ALREADY_EXISTS here, also where a message is over a limit: a repeat would come with the same bytes, and hold up
-//! all that its sender has behind it. See [`RequestError::into_thanos_status`].
+//! The code determines what the router responds to its sender (`pkg/receive/handler.go` of Thanos):
+//! success for OK; 409, on which the sender does not retry, for ALREADY_EXISTS; 5xx, on which it
+//! retries until it succeeds, for any other code. Data that narthex will never store is
+//! ALREADY_EXISTS, also if a message exceeds a limit: a retry has the same bytes and blocks the
+//! data behind it. See [`RequestError::into_thanos_status`].
 
 use crate::remote::pb::thanos::WriteResponse;
 use crate::server::body::{BodyError, BodyLimits, LimitedBody};
@@ -24,19 +25,19 @@ use std::pin::Pin;
 use tonic::server::{Grpc, UnaryService};
 use tonic::{Code, Status};
 
-/// The service's name, for health.
+/// Name of the service, for health and reflection.
 pub(crate) const SERVICE: &str = "thanos.WriteableStore";
-/// The path of its method.
+/// Path of the method.
 pub(crate) const REMOTE_WRITE: &str = "/thanos.WriteableStore/RemoteWrite";
 
-/// Codes by which others say, before a message is seen here, that it is over a limit or none; a router would repeat it.
+/// Codes of other layers for messages that are invalid or too large. A router would retry them.
 const RETRIED_PERMANENT_CODES: [Code; 3] =
     [Code::InvalidArgument, Code::ResourceExhausted, Code::OutOfRange];
 
-/// Answers `ThanosWriteCall`.
+/// Handles `RemoteWrite`.
 pub(crate) async fn remote_write(State(context): State<SharedState>, request: Request) -> Response {
-    if let Err(refused) = ingest::check_accepting(&context) {
-        return grpc::error_response(refused.into_thanos_status());
+    if let Err(error) = ingest::check_accepting(&context) {
+        return grpc::error_response(error.into_thanos_status());
     }
     let size = context.writer.limits().decoded_bytes;
     let limits =
@@ -46,12 +47,12 @@ pub(crate) async fn remote_write(State(context): State<SharedState>, request: Re
     to_permanent_code(grpc.unary(ThanosWriteCall(context), request).await.map(Body::new))
 }
 
-/// Makes a code that a router would repeat in vain the one that it takes as final.
+/// Replaces a code that a router would retry in vain by ALREADY_EXISTS.
 pub(crate) fn to_permanent_code(mut response: Response) -> Response {
     let code = response.headers().get("grpc-status").map(|code| Code::from_bytes(code.as_bytes()));
     if code.is_some_and(|code| RETRIED_PERMANENT_CODES.contains(&code)) {
         response.headers_mut().insert("grpc-status", HeaderValue::from(Code::AlreadyExists as i32));
-        // They would say the other code.
+        // The details contain the original code.
         response.headers_mut().remove("grpc-status-details-bin");
     }
     response
@@ -60,9 +61,9 @@ pub(crate) fn to_permanent_code(mut response: Response) -> Response {
 fn body_status(error: BodyError) -> Status {
     match error {
         BodyError::Broken(cause) => match Status::try_from_error(cause) {
-            // What inflates messages in front of this says it with a status of its own.
+            // The decompression in front of this body fails with a status of its own.
             Ok(status) => status,
-            // Bytes that did not arrive are not wrong ones.
+            // The body did not arrive, which does not make it invalid.
             Err(cause) => {
                 RequestError::Unavailable(BodyError::Broken(cause).to_string()).into_thanos_status()
             }
@@ -71,7 +72,7 @@ fn body_status(error: BodyError) -> Status {
     }
 }
 
-/// One call.
+/// Unary call.
 struct ThanosWriteCall(SharedState);
 
 impl UnaryService<Bytes> for ThanosWriteCall {
@@ -82,7 +83,7 @@ impl UnaryService<Bytes> for ThanosWriteCall {
     fn call(&mut self, request: tonic::Request<Bytes>) -> Self::Future {
         let context = self.0.clone();
         let message = request.into_inner();
-        // The body, with the memory that was reserved while it arrived, is gone by now; the message needs as much until it is stored.
+        // The body has released its reservation. Reserve the message until it is stored.
         let mut reservation = context.body_limits.budget.reserve();
         let reserved = reservation.extend(message.len());
         Box::pin(async move {

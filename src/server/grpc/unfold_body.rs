@@ -1,4 +1,4 @@
-//! A body that is made step by step: each step is a future that gives the next frame and the state for the step after it.
+//! Body from a function that computes the next frame and the next state.
 
 use bytes::Bytes;
 use http_body::{Body, Frame};
@@ -6,22 +6,22 @@ use std::error::Error;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-/// Why there is no next frame.
+/// Error that ends the body.
 pub(crate) type StepError = Box<dyn Error + Send + Sync>;
 
-/// What a step gives; without a frame the body ends, and so it does behind an error.
+/// Result of a step. The body ends without a frame or after an error.
 pub(crate) struct UnfoldStep<S> {
     pub(crate) state: S,
     pub(crate) frame: Option<Result<Frame<Bytes>, StepError>>,
 }
 
-/// The future of a step.
+/// Future of a step.
 pub(crate) type StepFuture<S> = Pin<Box<dyn Future<Output = UnfoldStep<S>> + Send>>;
 
-/// The body.
+/// Body that runs one step per frame.
 pub(crate) struct UnfoldBody<S> {
     next: fn(S) -> StepFuture<S>,
-    /// `None` at the end.
+    /// Running step; `None` at the end.
     running: Option<StepFuture<S>>,
 }
 

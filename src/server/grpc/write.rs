@@ -1,4 +1,5 @@
-//! `narthex.v1.WriteCall`: remote write over gRPC, one request and one answer; see [`crate::server::grpc::write_stream`] for streams.
+//! `narthex.v1.Write`: remote write over gRPC, unary methods. For streams see
+//! [`crate::server::grpc::write_stream`].
 
 use crate::remote::body_compression::BodyCompression;
 use crate::remote::pb::narthex::v1::WriteResponse;
@@ -21,26 +22,26 @@ use std::pin::Pin;
 use tonic::Status;
 use tonic::server::{Grpc, UnaryService};
 
-/// The service's name, for health.
+/// Name of the service, for health and reflection.
 pub(crate) const SERVICE: &str = "narthex.v1.Write";
-/// The paths of its methods.
+/// Paths of the methods.
 pub(crate) const WRITE_V1: &str = "/narthex.v1.Write/WriteV1";
 pub(crate) const WRITE_V2: &str = "/narthex.v1.Write/WriteV2";
 pub(crate) const WRITE_STREAM: &str = "/narthex.v1.Write/WriteStream";
 
-/// Answers `WriteV1`.
+/// Handles `WriteV1`.
 pub(crate) async fn write_v1(State(context): State<SharedState>, request: Request) -> Response {
     write(context, request, RemoteWriteVersion::V1).await
 }
 
-/// Answers `WriteV2`.
+/// Handles `WriteV2`.
 pub(crate) async fn write_v2(State(context): State<SharedState>, request: Request) -> Response {
     write(context, request, RemoteWriteVersion::V2).await
 }
 
 async fn write(context: SharedState, request: Request, version: RemoteWriteVersion) -> Response {
-    if let Err(refused) = ingest::check_accepting(&context) {
-        return grpc::error_response(refused.into_grpc());
+    if let Err(error) = ingest::check_accepting(&context) {
+        return grpc::error_response(error.into_grpc());
     }
     let size = context.writer.limits().decoded_bytes;
     let limits =
@@ -52,7 +53,7 @@ async fn write(context: SharedState, request: Request, version: RemoteWriteVersi
 
 fn body_status(error: BodyError) -> Status {
     match error {
-        // What inflates messages in front of this says it with a status of its own.
+        // The decompression in front of this body fails with a status of its own.
         BodyError::Broken(cause) => match Status::try_from_error(cause) {
             Ok(status) => status,
             Err(cause) => RequestError::from(BodyError::Broken(cause)).into_grpc(),
@@ -61,7 +62,7 @@ fn body_status(error: BodyError) -> Status {
     }
 }
 
-/// One call.
+/// Unary call.
 struct WriteCall {
     context: SharedState,
     version: RemoteWriteVersion,
@@ -75,7 +76,7 @@ impl UnaryService<Bytes> for WriteCall {
     fn call(&mut self, request: tonic::Request<Bytes>) -> Self::Future {
         let (context, version) = (self.context.clone(), self.version);
         let message = request.into_inner();
-        // The body, with the memory that was reserved while it arrived, is gone by now; the message needs as much until it is stored.
+        // The body has released its reservation. Reserve the message until it is stored.
         let mut reservation = context.body_limits.budget.reserve();
         let reserved = reservation.extend(message.len());
         Box::pin(async move {

@@ -1,4 +1,4 @@
-//! What became of a write request, in the messages of gRPC: the answer, the acknowledgement, the status.
+//! Write outcomes over gRPC: response, acknowledgement and status.
 
 use crate::remote::pb::narthex::v1::{
     Refused as RefusedMessage, RefusedCount, WriteResponse, WriteStreamResponse,
@@ -10,17 +10,17 @@ use crate::server::ingest;
 use crate::server::request_error::RequestError;
 use tonic::{Code, Status};
 
-/// The reason in the ErrorInfo of a request of which data was refused.
+/// Reason in the [`ErrorInfo`] of a request with rejected data.
 const DATA_REJECTED: &str = "DATA_REJECTED";
 
-/// What is stored.
+/// Returns the counts of stored items.
 pub(crate) fn response(outcome: &WriteOutcome) -> WriteResponse {
     let WriteOutcome { samples, histograms, exemplars, .. } = *outcome;
     WriteResponse { samples, histograms, exemplars }
 }
 
-/// The status of a request of which something was refused: a violation for each kind and reason, then one for each series that is named;
-/// beside them how much was stored.
+/// Returns the status of a request that was stored in part: a violation for each kind and reason,
+/// one for each named series, and the counts of stored items.
 pub(crate) fn partial_write_status(outcome: &WriteOutcome) -> Status {
     let counted = rejection_counts(outcome).map(|(kind, reason, count)| FieldViolation {
         field: field_name(kind).to_owned(),
@@ -46,7 +46,7 @@ pub(crate) fn partial_write_status(outcome: &WriteOutcome) -> Status {
     .into_status()
 }
 
-/// The acknowledgement of a request that was done.
+/// Returns the acknowledgement of a request that was stored, at least in part.
 pub(crate) fn ack(sequence: u64, outcome: &WriteOutcome) -> WriteStreamResponse {
     let refused = (!outcome.rejections.is_empty()).then(|| RefusedMessage {
         code: Code::InvalidArgument as u32,
@@ -62,9 +62,9 @@ pub(crate) fn ack(sequence: u64, outcome: &WriteOutcome) -> WriteStreamResponse 
     WriteStreamResponse { sequence, stored: Some(response(outcome)), refused }
 }
 
-/// The acknowledgement of a request that was refused whole and for good.
-pub(crate) fn rejection_ack(sequence: u64, refused: RequestError) -> WriteStreamResponse {
-    let status = refused.into_grpc();
+/// Returns the acknowledgement of a request that was rejected permanently.
+pub(crate) fn rejection_ack(sequence: u64, error: RequestError) -> WriteStreamResponse {
+    let status = error.into_grpc();
     let refused = RefusedMessage {
         code: status.code() as u32,
         message: status.message().to_owned(),
@@ -73,7 +73,7 @@ pub(crate) fn rejection_ack(sequence: u64, refused: RequestError) -> WriteStream
     WriteStreamResponse { sequence, stored: Some(WriteResponse::default()), refused: Some(refused) }
 }
 
-/// The same words as over HTTP.
+/// Returns the message of a partial write, as over HTTP.
 fn outcome_text(outcome: &WriteOutcome) -> String {
     match ingest::partial_write_error(outcome) {
         RequestError::BadData(text)
@@ -84,17 +84,16 @@ fn outcome_text(outcome: &WriteOutcome) -> String {
     }
 }
 
-/// What was refused and how often.
+/// Returns the nonzero counts of rejections.
 fn rejection_counts(outcome: &WriteOutcome) -> impl Iterator<Item = (ItemKind, RejectReason, u64)> {
-    let every = ItemKind::ALL
+    let all = ItemKind::ALL
         .into_iter()
         .flat_map(|kind| RejectReason::ALL.map(move |reason| (kind, reason)));
-    every
-        .map(|(kind, reason)| (kind, reason, outcome.rejections.count_of(kind, reason)))
+    all.map(|(kind, reason)| (kind, reason, outcome.rejections.count_of(kind, reason)))
         .filter(|(_, _, count)| *count > 0)
 }
 
-/// Where such things stand in a request.
+/// Returns the path of the items in a request.
 fn field_name(kind: ItemKind) -> &'static str {
     match kind {
         ItemKind::Sample => "timeseries.samples",

@@ -1,28 +1,37 @@
-//! `narthex.v1.Write/WriteStream`: requests one after another, each acknowledged when it is stored.
+//! `narthex.v1.Write/WriteStream`: a stream of write requests, each acknowledged when it is stored.
 //!
 //! ```text
-//!              ┌── room for a request? room for its ack? ──┐
-//! client ──▶ reading: number, request ──▶ (one place) ──▶ storing: gate, blocking thread, log ──▶ acks ──▶ client
+//!            ┌─ wait for a slot and for room for the ack ─┐
+//! client ──▶ read: sequence, request ──▶ slot ──▶ store: permit, thread, log ──▶ acks ──▶ client
 //! ```
 //!
-//! What holds of every stream:
+//! # Ordering
+//! Sequences increase strictly, from any start and with any gaps; otherwise the stream ends with
+//! INVALID_ARGUMENT. A request is stored after the previous one is logged, and acks have the order
+//! of the requests. The next request is read while one is stored. An ack has the guarantees of a
+//! 2xx response over HTTP, which depend on the sync mode.
 //!
-//! - **Numbers rise strictly**, with any gaps, from any number on. A number that does not ends the stream with INVALID_ARGUMENT.
-//! - **Order**: a request is stored when the one before it is in the log, and acks come in the order of the requests. While one is stored the
-//!   next one is read. What is acknowledged is in the log as the sync mode promises, like a 2xx answer over HTTP.
-//! - **Nothing is dropped, and little is held**: at most two requests, one that is stored and one that is read or waits for it. Their memory
-//!   comes out of the bytes in flight of all requests; the stream waits for it up to [`MAX_WAIT`], then for its turn to store up to the patience
-//!   of that gate. A request is only read when there is room for its ack, so a client that takes no acks holds no requests. In all these cases
-//!   the body is left alone, and HTTP/2's flow control stops the client.
-//! - **Refused for good** (bad data, no request of its version, over a limit of counts): the ack says so, and the stream goes on.
-//! - **Not now** (read-only, draining, no memory or no turn in time): everything that was stored is acknowledged, then the stream ends with
-//!   UNAVAILABLE and the time to come back. A storage fault ends it with INTERNAL in the same way.
-//! - **The end**: when the client has ended its side all is stored, acknowledged, and the stream ends with OK. When the server drains it stores
-//!   what it has read, acknowledges it and ends with UNAVAILABLE. What breaks off is stored as far as it was read; nobody hears of it.
+//! # Backpressure
+//! A stream holds at most two requests: one being stored, one being read or waiting. Their memory
+//! comes from the budget of request bodies. The stream waits for memory up to [`MAX_WAIT`], and for
+//! a write permit up to the maximum wait of the limiter. A request is read only if there is room
+//! for its ack, so a client that takes no acks holds no requests. While the stream waits, HTTP/2
+//! flow control stops the client.
 //!
-//! There is no state from stream to stream: a client that comes back sends again what was not acknowledged, and what was stored without an ack
-//! is found to be a repeat, sample by sample, as over HTTP. An idle stream holds a task and no memory of requests; it may be silent for as
-//! long as its connection lives, which HTTP/2's pings find out.
+//! # Failure
+//! - Permanent rejection (bad data, unsupported, over a limit): the ack reports it, the stream goes
+//!   on.
+//! - Temporary failure (read-only, draining, no memory or permit in time): stored requests are
+//!   acknowledged, then the stream ends with UNAVAILABLE and a retry delay. A storage error ends it
+//!   with INTERNAL in the same way.
+//! - End of the client's side: everything is stored and acknowledged, then the stream ends with OK.
+//! - Draining: requests that were read are stored and acknowledged, then the stream ends with
+//!   UNAVAILABLE.
+//! - Broken connection: requests that were read are stored without an ack.
+//!
+//! There is no state across streams. After a reconnect the client sends unacknowledged requests
+//! again, and their stored samples are duplicates. An idle stream holds a task and no memory of
+//! requests; it may stay silent until an HTTP/2 ping fails.
 //!
 //! Source: `proto/narthex/v1/write.proto`.
 
@@ -46,26 +55,27 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tonic::{Code, Status};
 
-/// How long a request waits for memory, while it holds back its sender; a unary request would be refused at once.
+/// Maximum time that a request waits for memory. Unary requests do not wait.
 const MAX_WAIT: Duration = Duration::from_secs(10);
-/// Requests that were read and wait for the one that is stored.
+/// Maximum number of requests that were read and wait for the one being stored.
 const MAX_PENDING_WRITES: usize = 1;
-/// Acks that wait for a client that takes them slowly; each has at most a few kilobytes.
+/// Maximum number of acks that a client has not taken. Each has a few kilobytes at most.
 const MAX_PENDING_ACKS: usize = 16;
 
-/// Answers `WriteStream`.
+/// Handles `WriteStream`.
 pub(crate) async fn write_stream(State(context): State<SharedState>, request: Request) -> Response {
-    if let Err(refused) = ingest::check_accepting(&context) {
-        return grpc::error_response(refused.into_grpc());
+    if let Err(error) = ingest::check_accepting(&context) {
+        return grpc::error_response(error.into_grpc());
     }
-    let Some(share) =
+    let Some(client_permit) =
         context.client_streams.acquire(request.extensions().get::<PeerAddress>().copied())
     else {
         return grpc::error_response(too_many_of_client(context.client_streams.max()));
     };
     let Ok(permit) = context.stream_gate.acquire().await else {
         return grpc::error_response(
-            RequestError::Unavailable("too many streams at once".to_owned()).into_grpc(),
+            RequestError::Unavailable("too many write streams (--grpc.max-streams)".to_owned())
+                .into_grpc(),
         );
     };
     let limits = MessageLimits {
@@ -75,30 +85,30 @@ pub(crate) async fn write_stream(State(context): State<SharedState>, request: Re
         budget: context.body_limits.budget.clone(),
     };
     let messages = MessageReader::new(request.into_body(), limits);
-    let (acks, answers) = mpsc::channel(MAX_PENDING_ACKS);
+    let (acks, responses) = mpsc::channel(MAX_PENDING_ACKS);
     tokio::spawn(async move {
-        let _held = (permit, share);
+        let _held = (permit, client_permit);
         let status = WriteStream { context, acks: acks.clone() }.run(messages).await;
         if let Err(status) = status {
-            // The client may have gone.
+            // Ignore the error: the client may have disconnected.
             let _ = acks.send(Err(status)).await;
         }
     });
-    grpc::channel_response(answers)
+    grpc::channel_response(responses)
 }
 
 fn too_many_of_client(max: usize) -> Status {
-    let message = format!("the client has {max} write streams (--grpc.max-streams-per-client)");
+    let message = format!("client has {max} write streams (--grpc.max-streams-per-client)");
     RequestError::Unavailable(message).into_grpc()
 }
 
-/// One stream.
+/// Write stream.
 struct WriteStream {
     context: SharedState,
     acks: mpsc::Sender<Result<WriteStreamResponse, Status>>,
 }
 
-/// A request on its way from reading to storing.
+/// Request between reading and storing.
 struct PendingWrite {
     request: StreamRequest,
     reservation: Reservation,
@@ -106,7 +116,7 @@ struct PendingWrite {
 }
 
 impl WriteStream {
-    /// Reads and stores until one of them ends; the status is an error unless all is done.
+    /// Reads and stores until either ends. Returns an error unless all requests were stored.
     async fn run(self, messages: MessageReader<Body>) -> Result<(), Status> {
         let (to_store, read) = mpsc::channel(MAX_PENDING_WRITES);
         let mut storing = pin!(self.store(read));
@@ -114,12 +124,12 @@ impl WriteStream {
             stopped = &mut storing => return stopped,
             ended = self.read(messages, to_store) => ended,
         };
-        // What was read before the end is stored and acknowledged first.
+        // Store and acknowledge what was read before the end, also if reading failed.
         storing.await?;
         ended
     }
 
-    /// Reads requests as long as there is room for them.
+    /// Reads requests while there is room for them and their acks.
     async fn read(
         &self,
         mut messages: MessageReader<Body>,
@@ -127,13 +137,16 @@ impl WriteStream {
     ) -> Result<(), Status> {
         let mut last = None;
         loop {
-            let Ok(place) = to_store.reserve().await else { return Ok(()) };
-            // An error means that the client has gone.
+            let Ok(slot) = to_store.reserve().await else { return Ok(()) };
+            // Reserve the ack before reading: a client that takes no acks must not hold requests.
+            // An error means that the client disconnected.
             let Ok(ack) = self.acks.clone().reserve_owned().await else { return Ok(()) };
             let message = tokio::select! {
+                // Check for draining first, so that a busy stream ends as well.
                 biased;
                 () = self.context.lifecycle.reached(Phase::Draining) => {
-                    return Err(RequestError::Unavailable("narthex is stopping".to_owned()).into_grpc());
+                    let error = RequestError::Unavailable("narthex is shutting down".to_owned());
+                    return Err(error.into_grpc());
                 }
                 message = messages.next() => message?,
             };
@@ -143,29 +156,29 @@ impl WriteStream {
                 return Err(sequence_error(last.unwrap_or_default(), request.sequence));
             }
             last = Some(request.sequence);
-            place.send(PendingWrite { request, reservation: message.reservation, ack });
+            slot.send(PendingWrite { request, reservation: message.reservation, ack });
         }
     }
 
-    /// Stores what was read and acknowledges it.
+    /// Stores and acknowledges requests in order.
     async fn store(&self, mut read: mpsc::Receiver<PendingWrite>) -> Result<(), Status> {
         while let Some(PendingWrite { request, reservation, ack }) = read.recv().await {
             let sequence = request.sequence;
-            let answer = match ingest::store_streamed(&self.context, request, reservation).await {
+            let response = match ingest::store_streamed(&self.context, request, reservation).await {
                 Ok(outcome) => write_response::ack(sequence, &outcome),
-                Err(refused) if refused.is_permanent() => {
-                    write_response::rejection_ack(sequence, refused)
+                Err(error) if error.is_permanent() => {
+                    write_response::rejection_ack(sequence, error)
                 }
-                Err(refused) => return Err(refused.into_grpc()),
+                Err(error) => return Err(error.into_grpc()),
             };
-            ack.send(Ok(answer));
+            ack.send(Ok(response));
         }
         Ok(())
     }
 }
 
 fn sequence_error(last: u64, sequence: u64) -> Status {
-    protocol_error(&format!("sequence {sequence} came after {last}: they must rise"))
+    protocol_error(&format!("sequence {sequence} came after {last}: sequences must increase"))
 }
 
 fn protocol_error(message: &str) -> Status {
