@@ -44,7 +44,6 @@ pub(crate) async fn delete_series(
     )
 }
 
-/// Handles `clean_tombstones`.
 pub(crate) async fn clean_tombstones(
     State(context): State<SharedState>,
     request: Request,

@@ -42,7 +42,7 @@ impl Configuration {
         Self { loaded: RwLock::new(loaded), last: RwLock::new(last), started }
     }
 
-    /// Activates another configuration.
+    /// Activates a newly loaded configuration.
     pub fn replace(&self, loaded: LoadedConfig) {
         *self.loaded.write() = loaded;
         *self.last.write() = LastReload { succeeded: true, at: SystemTime::now() };

@@ -98,7 +98,7 @@ struct ArrivingHead {
     requests_before: usize,
 }
 
-/// Stream with timeouts.
+/// Stream that fails with `TimedOut` when one of its timeouts has passed.
 #[derive(Debug)]
 pub(crate) struct IdleTimeoutStream<S> {
     stream: S,

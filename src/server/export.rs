@@ -63,7 +63,6 @@ struct ExportQuery {
     values: ValueFormat,
 }
 
-/// Handles an export.
 pub(crate) async fn export(
     State(context): State<SharedState>,
     Query(parameters): Query<Vec<(String, String)>>,
@@ -137,7 +136,7 @@ enum ExportError {
     /// The data cannot be read.
     #[error(transparent)]
     Query(#[from] QueryError),
-    /// The stream stopped.
+    /// The stream stopped: the client is slow or gone.
     #[error(transparent)]
     Stopped(#[from] StreamError),
 }

@@ -51,7 +51,7 @@ pub struct HttpMetrics {
 }
 
 impl HttpMetrics {
-    /// Registers the metrics.
+    /// Registers the metrics of requests.
     pub fn register(registry: &mut Registry) -> Self {
         Self {
             requests: registry.family(

@@ -48,7 +48,7 @@ pub(crate) async fn store(
 /// streams is limited, and their senders wait.
 ///
 /// # Errors
-/// Those of [`store`].
+/// Same as [`store`].
 pub(crate) async fn store_streamed(
     context: &SharedState,
     request: StreamRequest,
@@ -68,7 +68,7 @@ pub(crate) async fn store_streamed(
 /// Stores a request that a Thanos Receive router forwards.
 ///
 /// # Errors
-/// Those of [`store`].
+/// Same as [`store`].
 pub(crate) async fn store_forwarded(
     context: &SharedState,
     message: Bytes,

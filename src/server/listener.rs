@@ -38,7 +38,7 @@ const SHED_TIMEOUT: Duration = Duration::from_secs(5);
 /// spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Limits of connections.
+/// Limits of the listener and its connections.
 #[derive(Debug, Clone)]
 pub struct ConnectionLimits {
     /// Maximum number of connections.
@@ -75,7 +75,7 @@ pub struct ConnectionMetrics {
 }
 
 impl ConnectionMetrics {
-    /// Registers the metrics.
+    /// Registers the metrics of connections.
     pub fn register(registry: &mut Registry) -> Self {
         Self {
             accepted: registry.counter(
@@ -98,7 +98,7 @@ impl ConnectionMetrics {
 /// Server that is ready to run.
 #[derive(Debug)]
 pub struct Listener {
-    /// Bound sockets.
+    /// Bound sockets to accept from.
     pub sockets: Vec<TcpListener>,
     /// Routes of all requests.
     pub router: Router,
@@ -145,7 +145,6 @@ impl Listener {
     }
 }
 
-/// New connection.
 #[derive(Debug)]
 struct Accepted {
     stream: TcpStream,

@@ -80,7 +80,7 @@ impl ListQuery {
     }
 }
 
-/// Response under construction.
+/// JSON of a response under construction, with its memory reservation.
 #[derive(Debug)]
 pub(crate) struct ListResponseBuilder {
     reservation: Reservation,

@@ -8,20 +8,20 @@ use std::fmt;
 /// Error of a selector or an expression.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum SelectorError {
-    /// The text does not parse.
+    /// Invalid syntax.
     #[error("{position}: parse error: {problem}")]
     Syntax {
-        /// First byte of the token in question.
+        /// Position of the first byte of the unexpected token.
         position: Position,
-        /// What is wrong there.
+        /// Description of the problem, without the position.
         problem: String,
     },
-    /// A `match[]` would select every series.
+    /// The selector of a `match[]` matches every series.
     #[error("match[] must contain at least one non-empty matcher")]
     Everything,
 }
 
-/// Position in a text.
+/// Position in a selector or an expression.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Position {
     /// The text is empty.

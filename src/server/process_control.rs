@@ -36,7 +36,7 @@ pub struct ControlHandle {
 /// Receiving side of the channel, for the main task.
 #[derive(Debug)]
 pub struct ControlReceiver {
-    /// Requested reloads.
+    /// Reload requests, in order of arrival.
     pub reload: mpsc::Receiver<ReloadRequest>,
     /// Receives one item when the process is to shut down.
     pub stop: mpsc::Receiver<()>,

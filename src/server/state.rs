@@ -57,7 +57,7 @@ pub struct ServerState {
     pub admin_gate: ConcurrencyLimiter,
     /// Channel for reload and shutdown requests.
     pub control: ControlHandle,
-    /// Metrics of reads.
+    /// Metrics of remote reads.
     pub read_metrics: ReadMetrics,
     /// Time and memory limits of request bodies. `size` is a default that handlers replace.
     pub body_limits: BodyLimits,

@@ -68,7 +68,7 @@ impl From<StreamedReadError> for RequestError {
     }
 }
 
-/// Responds over HTTP.
+/// Responds over HTTP as soon as the first piece is ready.
 pub(crate) async fn respond(
     context: SharedState,
     request: pb::ReadRequest,

@@ -11,7 +11,7 @@ use std::fmt::Write as _;
 /// Size of a full line: a float counts 1, a histogram 1 plus its number of buckets.
 const MAX_NUMBERS: usize = 4096;
 
-/// Format of values.
+/// Format of values in a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum ValueFormat {
     /// Readable numbers.
@@ -29,7 +29,6 @@ pub(super) struct ExportLine {
 }
 
 impl ExportLine {
-    /// Adds a sample.
     pub(super) fn push(&mut self, sample: Sample) {
         let (list, buckets) = match &sample.value {
             SampleValue::Float(_) => (&mut self.floats, 0),

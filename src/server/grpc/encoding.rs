@@ -66,7 +66,6 @@ impl GrpcEncoding {
         own.into_iter().chain(Self::ALL).find(takes)
     }
 
-    /// Compresses a message.
     pub(crate) fn compress(self, message: &[u8]) -> io::Result<Vec<u8>> {
         let buffer = Vec::with_capacity(message.len() / 2);
         match self {

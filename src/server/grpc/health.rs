@@ -70,7 +70,7 @@ impl HealthUpdater {
         self.end_watches().await;
     }
 
-    /// Ends the streams of watchers for the rest of the process: new ones may start meanwhile.
+    /// Ends the streams of watchers for the rest of the process: new ones may start at any time.
     async fn end_watches(mut self) {
         loop {
             tokio::time::sleep(POLL_INTERVAL).await;

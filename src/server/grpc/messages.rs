@@ -1,6 +1,6 @@
 //! Reader of gRPC messages that takes from the body only while it has memory for a message.
 //!
-//! ```message
+//! ```text
 //! ┌───────────────────┬────────────────┬─────────┐
 //! │ compressed: 0 <1> │ length <4, BE> │ message │ …
 //! └───────────────────┴────────────────┴─────────┘

@@ -31,12 +31,10 @@ pub(crate) const SERVICE: &str = "narthex.v1.Read";
 pub(crate) const READ: &str = "/narthex.v1.Read/Read";
 pub(crate) const READ_CHUNKS: &str = "/narthex.v1.Read/ReadChunks";
 
-/// Handles `Read`.
 pub(crate) async fn read(State(context): State<SharedState>, request: Request) -> Response {
     respond_samples(context, request).await.unwrap_or_else(grpc::error_response)
 }
 
-/// Handles `ReadChunks`.
 pub(crate) async fn read_chunks(State(context): State<SharedState>, request: Request) -> Response {
     respond_chunks(context, request).await.unwrap_or_else(grpc::error_response)
 }

@@ -37,7 +37,7 @@ pub(crate) fn v1() -> Result<ServerReflectionServer<impl ServerReflection>, Erro
 /// Returns the service in version v1alpha, for older clients.
 ///
 /// # Errors
-/// Those of [`v1`].
+/// Same as [`v1`].
 pub(crate) fn v1alpha()
 -> Result<v1alpha::ServerReflectionServer<impl v1alpha::ServerReflection>, Error> {
     reflection_builder().build_v1alpha()

@@ -30,12 +30,10 @@ pub(crate) const METRIC_METADATA: &str = "/thanos.Metadata/MetricMetadata";
 /// Maximum number of metric families per message.
 const MAX_FAMILIES_PER_MESSAGE: usize = 1000;
 
-/// Handles `Exemplars`.
 pub(crate) async fn exemplars(State(context): State<SharedState>, request: Request) -> Response {
     stream_exemplars(context, request.into_body()).await.unwrap_or_else(grpc::error_response)
 }
 
-/// Handles `MetricMetadata`.
 pub(crate) async fn metric_metadata(
     State(context): State<SharedState>,
     request: Request,

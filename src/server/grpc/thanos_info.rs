@@ -21,7 +21,6 @@ pub(crate) const INFO: &str = "/thanos.info.Info/Info";
 /// Component type, in Thanos's terms.
 const COMPONENT: &str = "receive";
 
-/// Handles `Info`.
 pub(crate) async fn info(State(context): State<SharedState>, request: Request) -> Response {
     match thanos_read::request::<pb::InfoRequest>(&context, request.into_body()).await {
         Ok(_) => thanos_read::single_message(&info_response(&context)),

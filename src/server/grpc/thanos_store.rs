@@ -30,19 +30,16 @@ pub(crate) const LABEL_VALUES: &str = "/thanos.Store/LabelValues";
 /// Memory limit of a response with label names or values, bytes.
 const LABELS_BYTES: usize = 32 << 20;
 
-/// Handles `Series`.
 pub(crate) async fn series(State(context): State<SharedState>, request: Request) -> Response {
     stream_series(context, request.into_body()).await.unwrap_or_else(grpc::error_response)
 }
 
-/// Handles `LabelNames`.
 pub(crate) async fn label_names(State(context): State<SharedState>, request: Request) -> Response {
     respond_labels(context, request.into_body(), label_names_response)
         .await
         .unwrap_or_else(grpc::error_response)
 }
 
-/// Handles `LabelValues`.
 pub(crate) async fn label_values(State(context): State<SharedState>, request: Request) -> Response {
     respond_labels(context, request.into_body(), label_values_response)
         .await

@@ -34,7 +34,6 @@ pub(crate) const REMOTE_WRITE: &str = "/thanos.WriteableStore/RemoteWrite";
 const RETRIED_PERMANENT_CODES: [Code; 3] =
     [Code::InvalidArgument, Code::ResourceExhausted, Code::OutOfRange];
 
-/// Handles `RemoteWrite`.
 pub(crate) async fn remote_write(State(context): State<SharedState>, request: Request) -> Response {
     if let Err(error) = ingest::check_accepting(&context) {
         return grpc::error_response(error.into_thanos_status());
@@ -72,7 +71,6 @@ fn body_status(error: BodyError) -> Status {
     }
 }
 
-/// Unary call.
 struct ThanosWriteCall(SharedState);
 
 impl UnaryService<Bytes> for ThanosWriteCall {

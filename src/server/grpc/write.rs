@@ -29,12 +29,10 @@ pub(crate) const WRITE_V1: &str = "/narthex.v1.Write/WriteV1";
 pub(crate) const WRITE_V2: &str = "/narthex.v1.Write/WriteV2";
 pub(crate) const WRITE_STREAM: &str = "/narthex.v1.Write/WriteStream";
 
-/// Handles `WriteV1`.
 pub(crate) async fn write_v1(State(context): State<SharedState>, request: Request) -> Response {
     write(context, request, RemoteWriteVersion::V1).await
 }
 
-/// Handles `WriteV2`.
 pub(crate) async fn write_v2(State(context): State<SharedState>, request: Request) -> Response {
     write(context, request, RemoteWriteVersion::V2).await
 }
@@ -62,7 +60,6 @@ fn body_status(error: BodyError) -> Status {
     }
 }
 
-/// Unary call.
 struct WriteCall {
     context: SharedState,
     version: RemoteWriteVersion,

@@ -62,7 +62,6 @@ const MAX_PENDING_WRITES: usize = 1;
 /// Maximum number of acks that a client has not taken. Each has a few kilobytes at most.
 const MAX_PENDING_ACKS: usize = 16;
 
-/// Handles `WriteStream`.
 pub(crate) async fn write_stream(State(context): State<SharedState>, request: Request) -> Response {
     if let Err(error) = ingest::check_accepting(&context) {
         return grpc::error_response(error.into_grpc());
@@ -102,7 +101,6 @@ fn too_many_of_client(max: usize) -> Status {
     RequestError::Unavailable(message).into_grpc()
 }
 
-/// Write stream.
 struct WriteStream {
     context: SharedState,
     acks: mpsc::Sender<Result<WriteStreamResponse, Status>>,
