@@ -1,20 +1,21 @@
-//! What compactions have done: plain atomics without names, read when somebody asks.
+//! Counters of compaction output: atomics without names, read when metrics are collected.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-/// Counters of what was written to blocks, from the process's start, also by writes that came to nothing later.
+/// Counters of data written to blocks since the process started, including blocks that were
+/// discarded later.
 #[derive(Debug, Default)]
 pub struct CompactStats {
-    /// Series.
+    /// Number of series.
     pub series: AtomicU64,
-    /// Chunks.
+    /// Number of chunks.
     pub chunks: AtomicU64,
-    /// Samples in these chunks.
+    /// Number of samples in these chunks.
     pub samples: AtomicU64,
-    /// Bytes of these chunks.
+    /// Size of these chunks, bytes.
     pub bytes: AtomicU64,
-    /// How long it took, µs.
+    /// Total duration, µs.
     pub micros: AtomicU64,
 }
 

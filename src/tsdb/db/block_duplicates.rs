@@ -1,7 +1,10 @@
-//! Samples that are too old for the head, but stored already: a sender repeats a request whose samples have become a block.
+//! Duplicate check against blocks, for samples that are older than the head accepts.
 //!
-//! Repeating a stored request is never an error. The head knows its own samples; these are looked for in the blocks, chunk by chunk, outside of every
-//! lock. How many are looked for in one request is limited: beyond, and where a block can't be read, they count as too old.
+//! A retry of a stored request is never an error, even if its samples are in a block by then. The
+//! head detects duplicates of its own samples. This module reads the others from the blocks, chunk
+//! by chunk and without a lock. The number of lookups per request is limited: samples beyond it,
+//! and
+//! samples of unreadable blocks, are rejected as too old.
 
 use crate::model::labels::Labels;
 use crate::model::sample::{Sample, SampleValue};
@@ -11,10 +14,10 @@ use crate::tsdb::db::lookup::series_chunks;
 use crate::tsdb::query::merged_series::MergedSeries;
 use crate::tsdb::query::source::{ChunkSeries, QueryError};
 
-/// No more samples than this are looked for in one request.
+/// Maximum number of samples that are looked up per request.
 const MAX_LOOKUPS: usize = 20_000;
 
-/// Looks for the old samples of one request.
+/// Duplicate check of one request.
 #[derive(Debug)]
 pub(super) struct BlockDuplicates<'a> {
     blocks: &'a BlockSet,
@@ -27,36 +30,36 @@ impl<'a> BlockDuplicates<'a> {
         Self { blocks, remaining_lookups: MAX_LOOKUPS, found: 0 }
     }
 
-    /// How many were found.
+    /// Number of duplicates found so far.
     pub(super) fn found(&self) -> u64 {
         self.found
     }
 
-    /// Rejects those of these points that are not stored in a block; none of them is left.
+    /// Drains `samples` and rejects every sample that no block contains.
     pub(super) fn reject_missing(
         &mut self,
         labels: &Labels,
-        old: &mut Vec<Sample>,
+        samples: &mut Vec<Sample>,
         reject: &mut impl FnMut(Sample),
     ) {
-        for point in old.drain(..) {
-            let is_looked_for = self.remaining_lookups > 0;
+        for sample in samples.drain(..) {
+            let may_look_up = self.remaining_lookups > 0;
             self.remaining_lookups = self.remaining_lookups.saturating_sub(1);
-            if is_looked_for && self.is_stored(labels, &point).unwrap_or(false) {
+            if may_look_up && self.is_stored(labels, &sample).unwrap_or(false) {
                 self.found += 1;
             } else {
-                reject(point);
+                reject(sample);
             }
         }
     }
 
-    fn is_stored(&self, labels: &Labels, point: &Sample) -> Result<bool, QueryError> {
-        let moment = TimeRange::new(point.t, point.t);
-        for block in self.blocks.overlapping(moment) {
-            let chunks = series_chunks(&block, labels, moment)?;
+    fn is_stored(&self, labels: &Labels, sample: &Sample) -> Result<bool, QueryError> {
+        let range = TimeRange::new(sample.t, sample.t);
+        for block in self.blocks.overlapping(range) {
+            let chunks = series_chunks(&block, labels, range)?;
             let series = MergedSeries::new(ChunkSeries { labels: labels.clone(), chunks });
-            let stored = series.samples(moment).next().transpose()?;
-            if stored.is_some_and(|stored| is_duplicate(&stored.value, &point.value)) {
+            let stored = series.samples(range).next().transpose()?;
+            if stored.is_some_and(|stored| is_duplicate(&stored.value, &sample.value)) {
                 return Ok(true);
             }
         }
@@ -64,7 +67,9 @@ impl<'a> BlockDuplicates<'a> {
     }
 }
 
-/// Whether a value was sent again. A stale marker comes as a float and is stored as the histograms before it are.
+/// Returns `true` if `sent` equals `stored`. A stale marker arrives as a float, but is stored with
+/// the
+/// type of the histograms before it.
 fn is_duplicate(stored: &SampleValue, sent: &SampleValue) -> bool {
     stored.is_equivalent(sent) || stored.is_stale() && sent.is_stale()
 }

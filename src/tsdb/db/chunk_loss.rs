@@ -1,18 +1,22 @@
-//! Loss report of a start that moved chunk files to the quarantine: which of their samples neither the log nor a block holds.
+//! Report of samples that were lost with quarantined chunk files: neither the WAL nor a block has
+//! them.
 //!
-//! Normally there are none, as the log keeps every sample that no block holds. If the log lost a part, too, the operator learns
-//! which series lost which times. A series is reported by its reference alone if the log does not name it.
+//! Normally there are none, because the WAL keeps every sample that no block contains. If the WAL
+//! lost a part as well, the report names series, time range and number of samples. A series that
+//! the
+//! WAL does not name is reported by its reference alone.
 //!
 //! Not reported:
-//! - in-order samples before the end of the blocks;
-//! - samples of a series that was collected: blocks hold them;
-//! - out-of-order chunks of a series that the log does not name: they were compacted before the series was;
-//! - deleted samples.
+//! - in-order samples before the maximum time of the blocks
+//! - samples of a collected series: blocks contain them
+//! - out-of-order chunks of a series that the WAL does not name: they were compacted before the
+//!   series was collected
+//! - deleted samples
 //!
-//! The samples of a file that is missing or that cannot be read are unknown.
+//! The samples of a missing or unreadable file are unknown.
 //!
-//! Cost: one pass over the series of the head and of the blocks that overlap. It runs after damage only, at the start, before
-//! anything is dropped from the head. No locks.
+//! Cost: one pass over the series of the head and of the overlapping blocks. It runs only after
+//! corruption, at startup, before the head is truncated. It takes no locks.
 
 use crate::model::labels::Labels;
 use crate::model::matcher::{MatchType, Matcher};
@@ -34,23 +38,23 @@ use std::path::Path;
 /// Samples of one series that were only in quarantined chunk files.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LostSeries {
-    /// Reference of the series in the log and in `chunks_head/`.
+    /// Reference of the series in the WAL and in `chunks_head/`.
     pub series_ref: SeriesRef,
-    /// Its labels; `None` if the log does not name it.
+    /// Labels of the series; `None` if the WAL does not name it.
     pub labels: Option<Labels>,
-    /// Times of the first and last lost sample, ms.
+    /// Timestamps of the first and the last lost sample, ms.
     pub range: TimeRange,
     /// Number of lost samples.
     pub samples: u64,
 }
 
-/// What the samples of quarantined chunks are compared with.
+/// Stored data with which the samples of quarantined chunks are compared.
 pub(super) struct Holders<'a> {
     pub(super) head: &'a Head,
-    /// Second references of series.
+    /// Aliases of series: further references in the WAL, and the one that the head uses.
     pub(super) aliases: &'a HashMap<SeriesRef, SeriesRef>,
     pub(super) blocks: &'a BlockSet,
-    /// In-order samples before this time are in blocks, ms.
+    /// Minimum time of the head, ms: blocks contain the in-order samples before it.
     pub(super) min_valid: i64,
 }
 
@@ -61,7 +65,7 @@ struct Suspect<'a> {
 }
 
 impl Holders<'_> {
-    /// The samples of `quarantined` that nothing holds, by series.
+    /// Returns the samples of `quarantined` that nothing else contains, by series.
     ///
     /// # Errors
     /// [`QueryError`] if stored data cannot be read.
@@ -106,7 +110,7 @@ impl Holders<'_> {
         Ok(lost.into_values().collect())
     }
 
-    /// Calls `visit` with every series that head or blocks hold in `range`.
+    /// Calls `visit` with every series that the head or a block has in `range`.
     fn for_each_stored(
         &self,
         range: TimeRange,
@@ -123,7 +127,7 @@ impl Holders<'_> {
         merge(sets)?.try_for_each(|series| series.map(|series| visit(&series)))
     }
 
-    /// Times of the samples of `suspect` that are neither in `stored` nor deleted.
+    /// Returns the timestamps of the samples of `suspect` that are neither in `stored` nor deleted.
     fn missing(
         &self,
         quarantined: &QuarantinedChunks,
@@ -135,8 +139,8 @@ impl Holders<'_> {
             let is_near =
                 |other: &&HeadChunkMeta| chunk.overlaps(TimeRange::new(other.mint, other.maxt));
             if suspect.chunks.iter().any(is_near) {
-                let points = AnyChunkIter::new(chunk.encoding, chunk.data.bytes());
-                held.extend(points.map_while(|point| point.ok().map(|point| point.t)));
+                let samples = AnyChunkIter::new(chunk.encoding, chunk.data.bytes());
+                held.extend(samples.map_while(|sample| sample.ok().map(|sample| sample.t)));
             }
         }
         held.sort_unstable();
@@ -153,7 +157,7 @@ impl Holders<'_> {
     }
 }
 
-/// Adds lost samples of a series.
+/// Adds lost samples to the entry of a series.
 fn add(
     lost: &mut BTreeMap<SeriesRef, LostSeries>,
     series_ref: SeriesRef,
@@ -173,7 +177,8 @@ fn add(
     }
 }
 
-/// Writes the list to a file: a line for each series with first time, last time, number of samples, labels.
+/// Writes the list to a file: one line per series with first and last timestamp, number of samples
+/// and labels, separated by tabs.
 ///
 /// # Errors
 /// [`FileError`] of the failed step.
@@ -190,7 +195,7 @@ pub(super) fn write_list(path: &Path, lost: &[LostSeries]) -> Result<(), FileErr
     replace_file(path, text.as_bytes())
 }
 
-/// Labels, or the reference if they are unknown.
+/// The labels, or the reference if they are unknown.
 impl fmt::Display for LostSeries {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.labels {

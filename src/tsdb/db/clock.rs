@@ -1,4 +1,4 @@
-//! The clock, for whoever is not given the time: names of blocks, the age of a directory's data, the times of requests.
+//! Wall clock for block names, request times and the age of a directory's data.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 

@@ -1,4 +1,4 @@
-//! The parts of a database that is ready.
+//! Parts of a ready database.
 
 use crate::tsdb::compact::stats::CompactStats;
 use crate::tsdb::db::blocks::BlockSet;
@@ -8,26 +8,26 @@ use crate::tsdb::head::out_of_order::wbl_batch::WriteLogs;
 use crate::tsdb::wal::write_log::{LogHealth, Wal};
 use std::sync::OnceLock;
 
-/// The running parts.
+/// Head, logs, blocks and maintenance lock. Exists once the replay has finished.
 #[derive(Debug)]
 pub(super) struct Engine {
     pub(super) head: Head,
     pub(super) wal: Wal,
-    /// The log of out-of-order samples; see [`crate::tsdb::db::wbl`].
+    /// Log of out-of-order samples; see [`crate::tsdb::db::wbl`].
     pub(super) wbl: OnceLock<Wal>,
     pub(super) blocks: BlockSet,
     pub(super) maintenance_lock: MaintenanceLock,
-    /// What was written to blocks.
+    /// Counts of chunks and samples that were written to blocks.
     pub(super) compact_stats: CompactStats,
 }
 
 impl Engine {
-    /// Whether both logs can be written, and if not, why: the worse of the two.
+    /// Worse one of the states of WAL and WBL.
     pub(super) fn log_health(&self) -> LogHealth {
         worst_of(self.wal.health(), self.wbl.get().map_or(LogHealth::Healthy, Wal::health))
     }
 
-    /// Whether a new request may append, as [`Wal::check_writable`] says of both logs.
+    /// Checks whether a new request may append, with [`Wal::check_writable`] of both logs.
     pub(super) fn check_writable(&self) -> LogHealth {
         worst_of(
             self.wal.check_writable(),
@@ -35,21 +35,21 @@ impl Engine {
         )
     }
 
-    /// Both logs.
+    /// WAL and WBL, for an append.
     pub(super) fn logs(&self) -> WriteLogs<'_> {
         WriteLogs { wal: &self.wal, wbl: self.wbl.get() }
     }
 
-    /// Whether the head's beginning should become a block.
+    /// Returns `true` if the oldest range of the head should be compacted.
     pub(super) fn needs_head_compaction(&self) -> bool {
         self.head.is_compactable()
     }
 }
 
-fn worst_of(one: LogHealth, other: LogHealth) -> LogHealth {
-    match (&one, &other) {
+fn worst_of(first: LogHealth, second: LogHealth) -> LogHealth {
+    match (&first, &second) {
         (LogHealth::Failed(_), _)
-        | (LogHealth::NoSpace(_), LogHealth::Healthy | LogHealth::NoSpace(_)) => one,
-        _ => other,
+        | (LogHealth::NoSpace(_), LogHealth::Healthy | LogHealth::NoSpace(_)) => first,
+        _ => second,
     }
 }

@@ -1,18 +1,18 @@
-//! Why a deletion, a clean-up, a snapshot or a change of settings was not done.
+//! Error of an admin operation or a change of settings.
 
-/// What keeps an operator's order from being carried out.
+/// Reason why an admin operation or a change of settings was not completed.
 #[derive(Debug, thiserror::Error)]
 pub enum MaintenanceError {
-    /// Not now: the log is being replayed, or the process ends.
+    /// The WAL is being replayed, or the process is shutting down.
     #[error("the database is not ready")]
     NotReady,
-    /// Given up, as the process ends. Nothing half-done is left.
+    /// The process is shutting down. Nothing incomplete is left.
     #[error("cancelled: shutting down")]
     Cancelled,
-    /// Not now: nothing can be written.
+    /// Nothing can be written now; the text names the cause.
     #[error("read-only: {0}")]
     ReadOnly(String),
-    /// Stored data is damaged or could not be written; the text names it.
+    /// Stored data is corrupted or could not be written; the text names it.
     #[error("{0}")]
     Failed(String),
 }

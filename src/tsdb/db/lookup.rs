@@ -1,4 +1,4 @@
-//! One series of one block.
+//! Lookup of one series in one block.
 
 use crate::model::labels::Labels;
 use crate::model::matcher::{MatchType, Matcher};
@@ -6,7 +6,7 @@ use crate::model::time::TimeRange;
 use crate::tsdb::block::open::Block;
 use crate::tsdb::query::source::{BlockSource, Chunk, ChunkSeriesSet, QueryError};
 
-/// The chunks of the series with exactly these labels that overlap `range`.
+/// Returns the chunks in `range` of the series with exactly these labels.
 pub(super) fn series_chunks(
     block: &Block,
     labels: &Labels,
@@ -15,12 +15,12 @@ pub(super) fn series_chunks(
     let equal = |(name, value): (&str, &str)| Matcher::new(MatchType::Equal, name, value);
     let matchers = labels.iter().map(equal).collect::<Result<Vec<_>, _>>();
     let matchers = matchers.map_err(|error| QueryError::Corrupted(error.to_string()))?;
-    let series: ChunkSeriesSet<'_> = block.select(&matchers, range)?;
-    for one in series {
-        let one = one?;
-        // Others may have these labels and more.
-        if one.labels == *labels {
-            return Ok(one.chunks);
+    let found: ChunkSeriesSet<'_> = block.select(&matchers, range)?;
+    for series in found {
+        let series = series?;
+        // The matchers also select series with further labels.
+        if series.labels == *labels {
+            return Ok(series.chunks);
         }
     }
     Ok(Vec::new())

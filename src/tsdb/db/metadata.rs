@@ -1,13 +1,14 @@
-//! The metadata of the series of the last hours, by metric family.
+//! Metadata of the series in the head, by metric family.
 
 use crate::tsdb::db::Db;
 use crate::tsdb::head::metadata::list;
 use crate::tsdb::head::metadata::list::FamilyList;
 
 impl Db {
-    /// The metadata of the head's series by metric family: of all, or of one. Empty until the database is ready.
+    /// Returns the metadata of the head's series by metric family, of all families or of `family`.
+    /// Empty until the database is ready.
     ///
-    /// Of all it is a walk over all series, with a look at each.
+    /// Without `family` this visits every series of the head.
     #[must_use]
     pub fn metadata(&self, family: Option<&str>) -> FamilyList {
         match (self.head(), family) {

@@ -1,4 +1,11 @@
-//! From a data directory to a ready database: lock, blocks' times, `chunks_head/`, checkpoint, log, repair, a new segment.
+//! Startup: turns a data directory into a ready database.
+//!
+//! # Order
+//! 1. Lock the directory ([`Db::open`]). The steps below are [`Db::replay`].
+//! 2. Load the blocks and verify the newest one. The head begins where they end.
+//! 3. Recover the head from a chunk snapshot, or from `chunks_head/`, checkpoint and WAL, then
+//!    from the WBL. A corrupted WAL is repaired.
+//! 4. Start a new WAL segment and publish the engine.
 
 use crate::model::refs::SeriesRef;
 use crate::tsdb::block::ulid::BlockUlid;
@@ -47,85 +54,87 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-/// A block that is larger is not read whole at the start, bytes.
+/// Size up to which the newest block is verified at startup, bytes.
 const MAX_STARTUP_VERIFY_BYTES: u64 = 64 << 20;
 
-/// Number of series with lost samples that are logged one by one.
+/// Maximum number of series with lost samples that are logged individually.
 const LOGGED_LOST_SERIES: usize = 100;
 
-/// Why a directory can't be opened.
+/// Error of [`Db::open`].
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    /// Another process uses it.
+    /// Another process uses the directory.
     #[error(transparent)]
     Locked(#[from] LockError),
-    /// It can't be made.
-    #[error("{path}: {source}")]
+    /// The directory cannot be created.
+    #[error("cannot create directory {path}: {source}")]
     Io {
-        /// The directory.
+        /// Path of the data directory.
         path: PathBuf,
-        /// Why it failed.
+        /// Error of the operating system.
         source: io::Error,
     },
 }
 
-/// Why a database can't be made ready.
+/// Error of [`Db::replay`].
 #[derive(Debug, thiserror::Error)]
 pub enum ReplayError {
-    /// The blocks can't be told.
+    /// The blocks cannot be listed or read.
     #[error(transparent)]
     Blocks(#[from] LoadBlocksError),
-    /// The files of full chunks can't be used.
+    /// The files in `chunks_head/` cannot be listed or read.
     #[error(transparent)]
     Chunks(#[from] HeadChunksError),
-    /// The checkpoint is damaged. Cutting it would orphan the records of the log that need its series.
+    /// The checkpoint is corrupted. Cutting it off would orphan the WAL records of its series.
     #[error(
-        "{}; a damaged checkpoint is not repaired by itself: restore it from a backup, or remove this file and those behind it \
-         and create the file {} to start without the series that only they name",
+        "{}; a corrupted checkpoint is not repaired automatically: restore it from a backup, or \
+        delete this file and the later ones and create the file {} to start without the \
+        series that only they name",
         .0,
         .0.path.with_file_name(GIVEN_UP).display()
     )]
     Checkpoint(Box<WalCorruption>),
-    /// A file of the log can't be read.
+    /// A WAL file cannot be read.
     #[error(transparent)]
     Read(ReadLogError),
-    /// The files of the log are incomplete.
+    /// The WAL is incomplete.
     #[error(transparent)]
     LogFiles(#[from] LogFilesError),
-    /// The damaged rest of the log could not be set aside.
+    /// The corrupted rest of the WAL could not be moved to the quarantine.
     #[error(transparent)]
     Repair(#[from] RepairError),
-    /// The log of out-of-order samples can't be used.
+    /// The WBL cannot be used.
     #[error(transparent)]
     Wbl(#[from] WblError),
-    /// The log can't be begun.
+    /// A new WAL segment cannot be created.
     #[error(transparent)]
     Wal(#[from] WalError),
-    /// A folder can't be made.
+    /// A directory cannot be created, or the head cannot be truncated.
     #[error(transparent)]
     Io(#[from] io::Error),
 }
 
-/// What a start found.
+/// Report of a startup.
 #[derive(Debug)]
 pub struct OpenReport {
-    /// What the replay read.
+    /// Counts of the WAL replay.
     pub replay: ReplayReport,
-    /// The damage that was cut off or set aside.
+    /// Corruption of the WAL that was cut off or moved to the quarantine.
     pub repaired: Option<RepairReport>,
-    /// The same of late samples.
+    /// Counts and corruption of the WBL replay.
     pub late: WblRecovery,
-    /// Samples that were only in chunk files that were moved to the quarantine, by series.
+    /// Samples that only quarantined chunk files contain, by series.
     pub lost: Vec<LostSeries>,
-    /// How long it took.
+    /// Duration of the startup.
     pub duration: Duration,
 }
 
 impl Db {
-    /// Makes the directory where there is none, and locks it. Nothing else is read or written before [`Self::replay`].
+    /// Creates the directory if it is missing, and locks it. Reads and writes nothing else before
+    /// [`Self::replay`].
     ///
     /// # Errors
-    /// [`OpenError`].
+    /// [`OpenError`] if the directory cannot be created or another process uses it.
     pub fn open(options: DbOptions) -> Result<Self, OpenError> {
         let failed = |source| OpenError::Io { path: options.dir.clone(), source };
         fs::create_dir_all(&options.dir).map_err(failed)?;
@@ -146,10 +155,11 @@ impl Db {
         })
     }
 
-    /// Rebuilds the head from the directory and makes the database ready. Takes as long as the log is long.
+    /// Rebuilds the head from the directory and makes the database ready. The duration grows with
+    /// the size of the WAL.
     ///
     /// # Errors
-    /// [`ReplayError`] where the directory can't be used as it is; nothing was changed then but what a repair had done.
+    /// [`ReplayError`] if the directory cannot be used. Completed repairs remain on disk.
     pub fn replay(&self) -> Result<OpenReport, ReplayError> {
         let started = Instant::now();
         let dir = &self.options.dir;
@@ -168,7 +178,7 @@ impl Db {
         let lost =
             quarantined.map(|quarantined| quarantined.report_lost(&holders)).unwrap_or_default();
         if min_valid > i64::MIN {
-            // What blocks have is not needed, nor are series that have nothing else.
+            // Blocks contain everything before this time. Series with nothing else are collected.
             HeadTruncation::new(&head).truncate_before(min_valid)?;
         }
         head.index_series();
@@ -189,52 +199,53 @@ impl Db {
             tracing::warn!(
                 newest_sample_ms = newest,
                 clock_ms = now_ms,
-                "server clock is behind the newest stored sample; retention by default deletes nothing until it is not"
+                "server clock is behind the newest stored sample, default retention is paused"
             );
         }
         if self.retention_is_held() {
             tracing::warn!(
-                "retention deletes nothing until a retention is set: the directory has data older than the default of 15 days"
+                "retention deletes nothing until a retention is set: \
+            found data older than the default of 15 days"
             );
         }
-        let turns = MaintenanceLock::default();
-        turns.lock().state.log_truncated = Some(min_valid);
-        turns.lock().state.verified.extend(verified);
-        let written = CompactStats::default();
+        let maintenance_lock = MaintenanceLock::default();
+        maintenance_lock.lock().state.log_truncated = Some(min_valid);
+        maintenance_lock.lock().state.verified.extend(verified);
         let wbl = OnceLock::new();
         if self.settings().out_of_order_window_ms > 0 || wbl::exists(&self.options) {
             let _ = wbl.set(wbl::open(&self.options)?);
         }
-        // A second replay of the same Db finds the engine set, and changes nothing.
+        // A second replay of the same `Db` finds the engine set and does not replace it.
         let _ = self.engine.set(Engine {
             head,
             wal,
             wbl,
             blocks,
-            maintenance_lock: turns,
-            compact_stats: written,
+            maintenance_lock,
+            compact_stats: CompactStats::default(),
         });
-        // Settings may have been applied meanwhile.
+        // A reload during the replay stored its settings but had no engine to apply them to.
         let _ = self.apply_settings(self.settings());
         self.update_block_stats();
         Ok(report)
     }
 
-    /// What a crash left of a checkpoint that was not finished; nobody reads it.
+    /// Removes checkpoints that a crash left unfinished. Nothing reads them.
     fn remove_unfinished_checkpoints(&self, wal_dir: &Path) {
         for path in list_unfinished(wal_dir).unwrap_or_default() {
             match self.options.disk.remove_dir_all(&path) {
                 Ok(()) => {
-                    tracing::info!(path = %path.display(), "removed an unfinished checkpoint")
+                    tracing::info!(path = %path.display(), "removed unfinished checkpoint")
                 }
                 Err(error) => {
-                    tracing::warn!(path = %path.display(), %error, "can't remove an unfinished checkpoint")
+                    let path = path.display();
+                    tracing::warn!(%path, %error, "cannot remove unfinished checkpoint")
                 }
             }
         }
     }
 
-    /// The head, from its snapshot or from the log.
+    /// Recovers the head, from a usable chunk snapshot or else from the WAL.
     fn recover_head(
         &self,
         min_valid: i64,
@@ -243,18 +254,19 @@ impl Db {
     ) -> Result<RecoveredHead, ReplayError> {
         let mut repaired_late = None;
         let mut quarantined_first = None;
-        // Before a snapshot is used, too: the next start may have to replay the log.
+        // Checked even if a snapshot is used: the next startup may have to replay the WAL.
         let files = LogFiles::find(wal_dir)?;
         if let Some(snapshot) = self.find_usable_snapshot().filter(|_| files.blank.is_none()) {
             let EmptyHead { head, chunks, is_whole, quarantined } =
                 self.open_head(min_valid, quarantine)?;
-            // Full chunks that can't be read are in the log alone: the snapshot does not have them.
+            // Only the WAL has the samples of unreadable m-mapped chunks. The snapshot does not.
             let late_chunks = out_of_order_chunks(&chunks);
             if is_whole && self.load_chunk_snapshot(&snapshot, &head, chunks) {
                 let known =
                     WblReplayInput { head: &head, chunks: &late_chunks, aliases: HashMap::new() };
                 let late = wbl::replay(&self.options, known, &self.progress, quarantine)?;
-                // A snapshot has no second references, by which the log of late samples may name a series: the other log knows them.
+                // The WBL may name a series by an alias. Only the WAL has aliases, the snapshot
+                // does not.
                 if !late.has_unknown_series() {
                     let (replay, aliases) = (ReplayReport::default(), HashMap::new());
                     return Ok(RecoveredHead {
@@ -289,19 +301,25 @@ impl Db {
         };
         let (mut files, opened) = HeadChunkStore::open(&self.options.dir.join("chunks_head"))?;
         if let Some(path) = opened.removed_empty {
-            tracing::info!(path = %path.display(), "removed a chunk file without content, left by a crash");
+            let path = path.display();
+            tracing::info!(%path, "removed empty chunk file left by a crash");
         }
         let mut chunks = Vec::new();
         let walked = files.for_each(quarantine, |chunk| chunks.push(chunk))?;
         let is_whole = walked.corruption.is_none() && walked.unknown_encodings == 0;
-        let quarantined = walked.corruption.map(|QuarantinedChunkFiles { corruption: damage, moved_to }| {
-            tracing::warn!(%damage, ?moved_to, "chunk files cannot be used: quarantined, their samples come from the log");
+        let quarantined = walked.corruption.map(|found| {
+            let QuarantinedChunkFiles { corruption, moved_to } = found;
+            tracing::warn!(
+            %corruption,
+            ?moved_to,
+            "quarantined corrupted chunk files, reading their samples from the WAL"
+            );
             Quarantined { moved_to, chunks: files.take_quarantined() }
         });
         if walked.unknown_encodings > 0 {
             tracing::warn!(
                 chunks = walked.unknown_encodings,
-                "chunks of encodings newer than this version: passed over"
+                "skipped head chunks with unknown encoding"
             );
         }
         let options = HeadOptions {
@@ -320,7 +338,7 @@ impl Db {
         Ok(EmptyHead { head, chunks, is_whole, quarantined })
     }
 
-    /// Replays checkpoint and segments; cuts the log off where it is damaged.
+    /// Replays checkpoint and segments. Repairs the WAL if a segment is corrupted.
     fn replay_log(
         &self,
         head: &Head,
@@ -328,7 +346,7 @@ impl Db {
         files: &LogFiles,
         quarantine: &Path,
     ) -> Result<WalRecovery, ReplayError> {
-        let (of_checkpoint, segments) = files.all.split_at(files.checkpoint_files);
+        let (checkpoint_files, segments) = files.all.split_at(files.checkpoint_files);
         if let (Some(first), Some(last)) = (segments.first(), segments.last()) {
             self.progress.min.store(i64::from(first.number), Ordering::Relaxed);
             self.progress.max.store(i64::from(last.number), Ordering::Relaxed);
@@ -338,7 +356,9 @@ impl Db {
             self.options.replay_workers,
             &self.progress,
         );
-        // Before a repair changes anything. Behind damage, chunks may be of series that are named there.
+        // Before the repair changes a file. After corruption, a chunk may be orphaned only because
+        // the
+        // record of its series was not reached, so orphaned chunks do not count then.
         let orphaned_chunks = if damage.is_none() { report.orphaned_chunks } else { 0 };
         files.check_blank(report.unknown_refs + orphaned_chunks)?;
         let damage = match damage {
@@ -346,7 +366,7 @@ impl Db {
             Some(ReadLogError::Damaged(damage)) => damage,
             Some(error) => return Err(ReplayError::Read(error)),
         };
-        if of_checkpoint.iter().any(|file| file.path == damage.path) {
+        if checkpoint_files.iter().any(|file| file.path == damage.path) {
             return Err(ReplayError::Checkpoint(damage));
         }
         let wal_dir = self.options.dir.join("wal");
@@ -355,8 +375,11 @@ impl Db {
     }
 }
 
-/// Reads the block that decides where the head begins from end to end, unless that takes long, and returns its name. A damaged one is
-/// set aside, before samples of its time that the log may still have are left out for it; then the one before decides.
+/// Verifies the block that determines the minimum time of the head, unless it is large, and returns
+/// its ULID.
+///
+/// A corrupted block is quarantined before replay drops WAL samples that it claims to contain. Then
+/// the previous block is verified.
 fn verify_newest_block(blocks: &BlockSet) -> Result<Option<BlockUlid>, ReplayError> {
     loop {
         let Some(block) =
@@ -371,20 +394,20 @@ fn verify_newest_block(blocks: &BlockSet) -> Result<Option<BlockUlid>, ReplayErr
                 blocks.quarantine(ulid, &error.to_string()).map_err(LoadBlocksError::from)?;
             }
             Err(error) => {
-                tracing::warn!(block = %ulid, %error, "can't check the newest block");
+                tracing::warn!(block = %ulid, %error, "cannot verify newest block");
                 return Ok(None);
             }
         }
     }
 }
 
-/// An empty head, and the full chunks that it is to have.
+/// An empty head and the m-mapped chunks to attach to its series.
 struct EmptyHead {
     head: Head,
     chunks: Vec<HeadChunkMeta>,
-    /// Whether all chunks that there were could be read.
+    /// Whether all chunks were readable.
     is_whole: bool,
-    /// The chunk files that were moved to the quarantine.
+    /// Chunk files that were moved to the quarantine.
     quarantined: Option<Quarantined>,
 }
 
@@ -395,10 +418,12 @@ struct Quarantined {
 }
 
 impl Quarantined {
-    /// Finds the samples that nothing else holds, logs the first series, and writes the list of all beside the files.
+    /// Finds the samples that nothing else contains, logs the first series, and writes the list of
+    /// all
+    /// series next to the quarantined files.
     fn report_lost(self, holders: &Holders<'_>) -> Vec<LostSeries> {
         let lost = holders.find_lost(&self.chunks).unwrap_or_else(|error| {
-            tracing::error!(%error, "cannot compare the quarantined chunk files with what is stored");
+            tracing::error!(%error, "cannot compare quarantined chunk files with stored samples");
             Vec::new()
         });
         if lost.is_empty() {
@@ -406,7 +431,8 @@ impl Quarantined {
         }
         for series in lost.iter().take(LOGGED_LOST_SERIES) {
             let LostSeries { range, samples, .. } = series;
-            tracing::error!(%series, mint = range.mint, maxt = range.maxt, samples, "lost samples: not in the log");
+            let (mint, maxt) = (range.mint, range.maxt);
+            tracing::error!(%series, mint, maxt, samples, "lost samples");
         }
         let samples: u64 = lost.iter().map(|series| series.samples).sum();
         let list =
@@ -415,17 +441,17 @@ impl Quarantined {
         let (series, list) = (lost.len(), list.display());
         match written {
             Ok(()) => {
-                tracing::error!(series, samples, %list, "quarantined chunk files have samples that the log lost")
+                tracing::error!(series, samples, %list, "quarantined chunk files had unique samples")
             }
             Err(error) => {
-                tracing::error!(series, samples, %error, "cannot write the list of lost samples")
+                tracing::error!(series, samples, %error, "cannot write list of lost samples")
             }
         }
         lost
     }
 }
 
-/// A head with everything that the directory has of it.
+/// A head that was recovered from the directory.
 struct RecoveredHead {
     head: Head,
     replay: ReplayReport,
@@ -433,77 +459,74 @@ struct RecoveredHead {
     late: WblRecovery,
     /// Chunk files that were moved to the quarantine.
     quarantined: Option<Quarantined>,
-    /// Second references of series, kept only if files were moved.
+    /// Aliases of series, kept only if chunk files were quarantined.
     aliases: HashMap<SeriesRef, SeriesRef>,
 }
 
-/// What the replay of the log found.
+/// Result of a WAL replay, after a repair.
 struct WalRecovery {
     report: ReplayReport,
     repaired: Option<RepairReport>,
-    /// Second references of series.
+    /// Aliases of series.
     aliases: HashMap<SeriesRef, SeriesRef>,
 }
 
-/// Those of the chunks that have late samples.
+/// Returns the chunks with out-of-order samples.
 fn out_of_order_chunks(chunks: &[HeadChunkMeta]) -> Vec<HeadChunkMeta> {
     chunks.iter().filter(|chunk| chunk.out_of_order).copied().collect()
 }
 
 impl OpenReport {
-    /// Tells the operator of late samples.
+    /// Logs the result of the WBL replay.
     fn log_wbl_report(&self) {
         let WblRecovery { report, repaired } = &self.late;
         if let Some(repaired) = repaired {
-            tracing::warn!(%repaired, "the log of late samples was damaged");
+            tracing::warn!(%repaired, "repaired corrupted WBL");
         }
         if report.unknown_refs > 0 || report.bad_histograms > 0 || report.unknown_records > 0 {
             tracing::warn!(
                 unknown_series = report.unknown_refs,
                 bad_histograms = report.bad_histograms,
                 other_records = report.unknown_records,
-                "the log of late samples has what can't be used: passed over"
+                "skipped unusable entries of the WBL"
             );
         }
         if report.chunks > 0 || report.points > 0 {
             tracing::info!(
                 chunks = report.chunks,
                 samples_in_log = report.points,
-                "late samples are there"
+                "replayed out-of-order samples"
             );
         }
     }
 
-    /// Tells the operator.
+    /// Logs the result of the startup.
     fn log(&self, head: &Head) {
         let replay = &self.replay;
         if let Some(repaired) = &self.repaired {
-            tracing::warn!(%repaired, "the log was damaged");
+            tracing::warn!(%repaired, "repaired corrupted WAL");
         }
         self.log_wbl_report();
         if replay.unknown_records > 0 {
             tracing::warn!(
                 records = replay.unknown_records,
-                "the log has records of types newer than this version: passed over"
+                "skipped WAL records with unknown type"
             );
         }
         if replay.unknown_refs > 0 {
-            tracing::warn!(
-                entries = replay.unknown_refs,
-                "the log has samples of series that it does not name: passed over"
-            );
+            tracing::warn!(entries = replay.unknown_refs, "skipped WAL entries of unknown series");
         }
         if replay.chunks_skipped > 0 || replay.chunk_overlaps > 0 {
             tracing::warn!(
                 chunks = replay.chunks_skipped,
                 series_replaced = replay.chunk_overlaps,
-                "chunk files have chunks that can't follow what is there: their samples come from the log"
+                "skipped head chunks that overlap, reading their samples from the WAL"
             );
         }
         if replay.invalid_histograms > 0 {
             tracing::warn!(
                 histograms = replay.invalid_histograms,
-                "the log has native histograms that are none, or of a schema newer than this version: passed over"
+                "skipped invalid native histograms in the WAL"
             );
         }
         tracing::info!(

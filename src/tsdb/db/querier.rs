@@ -1,8 +1,13 @@
-//! Reading: one consistent view of head and blocks.
+//! Queries: one consistent view of head and blocks.
 //!
-//! A querier pins what it reads: it holds no lock, delays no compaction, and what is removed meanwhile stays readable for it. Blocks are pinned
-//! first, then the series of the head are picked; if a piece of the head became a block in between, both are done anew. From then on the head
-//! may lose more: what a series has lost when its turn comes is looked up in the blocks of that moment.
+//! A querier pins what it reads. It holds no lock, delays no compaction, and can still read data
+//! that
+//! is removed during the query.
+//!
+//! # Ordering
+//! Blocks are pinned before series are selected in the head. If the head was truncated in between,
+//! both steps are repeated. Later truncations are harmless: for a series that lost chunks, the
+//! current blocks are read instead.
 
 use crate::model::matcher::Matcher;
 use crate::model::time::TimeRange;
@@ -16,9 +21,9 @@ use crate::tsdb::query::label_source::{
 use crate::tsdb::query::select::{SeriesSet, merge};
 use crate::tsdb::query::source::{Chunk, QueryError};
 
-/// A view of the database; made by [`crate::tsdb::db::Db::querier`].
+/// Read view of the database, created by [`crate::tsdb::db::Db::querier`].
 ///
-/// Each selection has everything that was acknowledged before it began.
+/// Each selection contains everything that was acknowledged before it began.
 #[derive(Debug)]
 pub struct Querier<'a> {
     engine: Option<&'a Engine>,
@@ -29,10 +34,11 @@ impl<'a> Querier<'a> {
         Self { engine }
     }
 
-    /// The series that satisfy every matcher, sorted by labels, with their samples in `range`. Empty until the database is ready.
+    /// Returns the series that satisfy every matcher, sorted by labels, with their samples in
+    /// `range`. Empty until the database is ready.
     ///
     /// # Errors
-    /// [`QueryError`] where stored data can't be read.
+    /// [`QueryError`] if stored data cannot be read.
     pub fn select(
         &self,
         matchers: &[Matcher],
@@ -40,11 +46,12 @@ impl<'a> Querier<'a> {
     ) -> Result<SeriesSet<'a>, QueryError> {
         let Some(engine) = self.engine else { return merge(Vec::new()) };
         loop {
-            let drops = engine.head.truncation_epoch();
+            let epoch = engine.head.truncation_epoch();
             let head = HeadReader::new(&engine.head, block_fallback(engine));
             let blocks = engine.blocks.overlapping(range);
             let from_head = head.into_series(matchers, range);
-            if engine.head.truncation_epoch() != drops {
+            // The blocks may lack the block that caused this truncation.
+            if engine.head.truncation_epoch() != epoch {
                 continue;
             }
             let mut sets = blocks
@@ -56,7 +63,8 @@ impl<'a> Querier<'a> {
         }
     }
 
-    /// The exemplars in `range` of every series that satisfies all matchers of one of `selectors`, series sorted by labels.
+    /// Returns the exemplars in `range` of every series that satisfies all matchers of one of
+    /// `selectors`, sorted by labels.
     #[must_use]
     pub fn exemplars(&self, selectors: &[Vec<Matcher>], range: TimeRange) -> Vec<SeriesExemplars> {
         self.engine
@@ -64,26 +72,30 @@ impl<'a> Querier<'a> {
             .unwrap_or_default()
     }
 
-    /// The names of the labels of the series that satisfy every matcher, sorted; of everything where there is no matcher. As in Prometheus, what the
-    /// head has and the blocks that overlap `range` counts, also where it lies beside the range, or is deleted and not cleaned up yet.
+    /// Returns the sorted label names of the series that satisfy every matcher; without matchers,
+    /// of
+    /// all series.
+    ///
+    /// As in Prometheus, the head and every block that overlaps `range` count completely, including
+    /// samples outside `range` and deleted series that are not cleaned up.
     ///
     /// # Errors
-    /// [`LabelQueryError`] where a block can't be read, or the answer becomes too large.
+    /// [`LabelQueryError`] if a block cannot be read or the response exceeds `limit`.
     pub fn label_names(
         &self,
         matchers: &[Matcher],
         range: TimeRange,
         limit: LabelQueryLimits,
     ) -> Result<Vec<String>, LabelQueryError> {
-        let mut texts = LabelCollector::new(limit);
-        self.offer_label_names(matchers, range, &mut texts)?;
-        Ok(texts.into_sorted())
+        let mut collector = LabelCollector::new(limit);
+        self.offer_label_names(matchers, range, &mut collector)?;
+        Ok(collector.into_sorted())
     }
 
-    /// The values of a label, chosen as [`Self::label_names`] does.
+    /// Returns the sorted values of a label, of the same series as [`Self::label_names`].
     ///
     /// # Errors
-    /// As [`Self::label_names`].
+    /// See [`Self::label_names`].
     pub fn label_values(
         &self,
         name: &str,
@@ -91,53 +103,55 @@ impl<'a> Querier<'a> {
         range: TimeRange,
         limit: LabelQueryLimits,
     ) -> Result<Vec<String>, LabelQueryError> {
-        let mut texts = LabelCollector::new(limit);
-        self.offer_label_values(name, matchers, range, &mut texts)?;
-        Ok(texts.into_sorted())
+        let mut collector = LabelCollector::new(limit);
+        self.offer_label_values(name, matchers, range, &mut collector)?;
+        Ok(collector.into_sorted())
     }
 
-    /// [`Self::label_names`], offered to an answer that others fill too.
+    /// Adds the names of [`Self::label_names`] to a collector that other sources share.
     ///
     /// # Errors
-    /// As [`Self::label_names`].
+    /// See [`Self::label_names`].
     pub fn offer_label_names(
         &self,
         matchers: &[Matcher],
         range: TimeRange,
-        texts: &mut LabelCollector<'_>,
+        collector: &mut LabelCollector<'_>,
     ) -> Result<(), LabelQueryError> {
-        self.query_labels(range, |source| source.label_names(matchers, texts))
+        self.query_labels(range, |source| source.label_names(matchers, collector))
     }
 
-    /// [`Self::label_values`], offered to an answer that others fill too.
+    /// Adds the values of [`Self::label_values`] to a collector that other sources share.
     ///
     /// # Errors
-    /// As [`Self::label_names`].
+    /// See [`Self::label_names`].
     pub fn offer_label_values(
         &self,
         name: &str,
         matchers: &[Matcher],
         range: TimeRange,
-        texts: &mut LabelCollector<'_>,
+        collector: &mut LabelCollector<'_>,
     ) -> Result<(), LabelQueryError> {
-        self.query_labels(range, |source| source.label_values(name, matchers, texts))
+        self.query_labels(range, |source| source.label_values(name, matchers, collector))
     }
 
-    /// Asks the head, then the blocks: what has left the head by then is in a block.
+    /// Queries the head, then the blocks. In this order nothing is missed: data that has left the
+    /// head by then is in a block.
     fn query_labels(
         &self,
         range: TimeRange,
-        mut ask: impl FnMut(&dyn LabelSource) -> Result<(), LabelQueryError>,
+        mut query: impl FnMut(&dyn LabelSource) -> Result<(), LabelQueryError>,
     ) -> Result<(), LabelQueryError> {
         let Some(engine) = self.engine else { return Ok(()) };
         if engine.head.overlaps(range) {
-            ask(&engine.head)?;
+            query(&engine.head)?;
         }
-        engine.blocks.overlapping(range).iter().try_for_each(|block| ask(&**block))
+        engine.blocks.overlapping(range).iter().try_for_each(|block| query(&**block))
     }
 }
 
-/// What a series has in the blocks of the moment in which it is asked for.
+/// Returns a function that reads the chunks of a series from the blocks that are open when it is
+/// called.
 fn block_fallback(engine: &Engine) -> BlockFallback<'_> {
     Box::new(|labels, range| {
         let mut chunks: Vec<Chunk> = Vec::new();

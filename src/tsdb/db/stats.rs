@@ -1,9 +1,9 @@
-//! What the database counts of its own upkeep: plain atomics without names, read when somebody asks for the metrics.
+//! Counters of maintenance: atomics without names, read when metrics are collected.
 
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
-/// Bounds of [`DbStats::compaction_chunk_samples`]; each bucket takes what is not more than its bound, one more takes the rest.
+/// Upper bounds of [`DbStats::compaction_chunk_samples`], inclusive.
 pub const CHUNK_SAMPLES_BOUNDS: [f64; 12] = [
     4.0,
     6.0,
@@ -18,7 +18,7 @@ pub const CHUNK_SAMPLES_BOUNDS: [f64; 12] = [
     230.66015625,
     345.990234375,
 ];
-/// Bounds of [`DbStats::compaction_chunk_bytes`].
+/// Upper bounds of [`DbStats::compaction_chunk_bytes`], inclusive.
 pub const CHUNK_BYTES_BOUNDS: [f64; 12] = [
     32.0,
     48.0,
@@ -33,7 +33,7 @@ pub const CHUNK_BYTES_BOUNDS: [f64; 12] = [
     1845.28125,
     2767.921875,
 ];
-/// Bounds of [`DbStats::compaction_chunk_seconds`].
+/// Upper bounds of [`DbStats::compaction_chunk_seconds`], inclusive.
 pub const CHUNK_SECONDS_BOUNDS: [f64; 10] = [
     100.0,
     400.0,
@@ -46,85 +46,85 @@ pub const CHUNK_SECONDS_BOUNDS: [f64; 10] = [
     6_553_600.0,
     26_214_400.0,
 ];
-/// Bounds of [`DbStats::compaction_seconds`], [`DbStats::tombstone_cleanups`] and
-/// [`DbStats::stale_compactions`].
+/// Upper bounds of [`DbStats::compaction_seconds`], [`DbStats::tombstone_cleanups`] and
+/// [`DbStats::stale_compactions`], inclusive.
 pub const COMPACTION_SECONDS_BOUNDS: [f64; 14] =
     [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0, 1024.0, 2048.0, 4096.0, 8192.0];
 
-/// Counters and states of compaction, retention, truncation and checkpoints.
+/// Counters and gauges of compaction, retention, truncation and checkpoints.
 #[derive(Debug)]
 pub struct DbStats {
-    /// Compactions of head or blocks that a look for work asked for.
+    /// Maintenance runs. Each checks which compactions are due.
     pub compactions_triggered: AtomicU64,
-    /// Looks for work that were passed over, as compaction is switched off.
+    /// Block compactions that were skipped for lack of disk space.
     pub compactions_skipped: AtomicU64,
-    /// Compactions that were carried out.
+    /// Completed compactions.
     pub compactions: AtomicU64,
-    /// Those that failed.
+    /// Compactions that failed.
     pub compactions_failed: AtomicU64,
-    /// Those of blocks that overlap.
+    /// Compactions of overlapping blocks.
     pub vertical_compactions: AtomicU64,
-    /// 1 while a block is written.
+    /// 1 while a block is written, else 0.
     pub populating_block: AtomicU64,
-    /// How long compactions took, s.
+    /// Durations of compactions, s.
     pub compaction_seconds: AtomicHistogram,
-    /// Samples of each chunk, when it is first written to a block.
+    /// Samples per chunk at its first compaction.
     pub compaction_chunk_samples: AtomicHistogram,
-    /// Bytes of each of them.
+    /// Size of a chunk at its first compaction, bytes.
     pub compaction_chunk_bytes: AtomicHistogram,
-    /// The time that each of them spans, s.
+    /// Time span of a chunk at its first compaction, s.
     pub compaction_chunk_seconds: AtomicHistogram,
 
-    /// Blocks that are served.
+    /// Blocks that are open for queries.
     pub blocks_loaded: AtomicU64,
-    /// Blocks that were set aside as damaged, in this process's life.
+    /// Corrupted blocks that were quarantined since the process started.
     pub blocks_quarantined: AtomicU64,
-    /// Blocks that were checked from end to end.
+    /// Blocks that were verified.
     pub blocks_verified: AtomicU64,
-    /// Blocks that are served and were found damaged.
+    /// Open blocks in which corruption was found.
     pub blocks_damaged: AtomicU64,
-    /// Bytes of all blocks.
+    /// Total size of the blocks, bytes.
     pub blocks_bytes: AtomicU64,
-    /// Bytes of their symbol tables that are in memory.
+    /// Memory of the symbol tables of open blocks, bytes.
     pub symbol_table_bytes: AtomicU64,
-    /// First time of any block, ms; `i64::MAX` where there is none.
+    /// Minimum time of all blocks, ms; `i64::MAX` without a block.
     pub blocks_min_time: AtomicI64,
-    /// Looks at the blocks in the directory.
+    /// Reloads of the block directories.
     pub reloads: AtomicU64,
-    /// Those that failed.
+    /// Reloads that failed.
     pub reload_failures: AtomicU64,
 
-    /// Blocks that went because of their age.
+    /// Blocks that were deleted because of their age.
     pub time_retentions: AtomicU64,
-    /// Blocks that went because there was too much.
+    /// Blocks that were deleted because of the total size.
     pub size_retentions: AtomicU64,
 
-    /// Durations of clean-ups of tombstones, s.
+    /// Durations of tombstone cleanups, s.
     pub tombstone_cleanups: AtomicHistogram,
-    /// Compactions of stale series that were begun.
+    /// Stale-series compactions that were started.
     pub stale_compactions_triggered: AtomicU64,
-    /// Those that failed.
+    /// Stale-series compactions that failed.
     pub stale_compactions_failed: AtomicU64,
-    /// Durations of compactions of stale series, s.
+    /// Durations of stale-series compactions, s.
     pub stale_compactions: AtomicHistogram,
 
-    /// Truncations of the head.
+    /// Completed head truncations.
     pub head_truncations: AtomicU64,
-    /// Those that failed.
+    /// Head truncations that failed.
     pub head_truncations_failed: AtomicU64,
-    /// Removals of what is no longer in use from the head.
+    /// Garbage collections of the head.
     pub head_gcs: DurationStats,
-    /// Truncations of the log.
+    /// WAL truncations.
     pub wal_truncations: DurationStats,
-    /// Checkpoints that were made or failed.
+    /// Checkpoints that were written or failed.
     pub checkpoints: AtomicU64,
-    /// Those that failed.
+    /// Checkpoints that failed.
     pub checkpoints_failed: AtomicU64,
-    /// Removals of older checkpoints.
+    /// Deletions of old checkpoints.
     pub checkpoint_deletions: AtomicU64,
-    /// Those that failed.
+    /// Deletions of old checkpoints that failed.
     pub checkpoint_deletions_failed: AtomicU64,
-    /// Snapshots of the head that could not be used at a start.
+    /// Chunk snapshots that could not be loaded at startup.
     pub snapshot_replay_errors: AtomicU64,
     /// Maintenance runs that panicked.
     pub maintenance_panics: AtomicU64,
@@ -173,7 +173,7 @@ impl Default for DbStats {
     }
 }
 
-/// How often something happened, and how long it took altogether.
+/// Number of runs of an operation and their total duration.
 #[derive(Debug, Default)]
 pub struct DurationStats {
     count: AtomicU64,
@@ -181,60 +181,60 @@ pub struct DurationStats {
 }
 
 impl DurationStats {
-    /// It happened once more.
+    /// Counts a run that took `took`.
     pub fn observe(&self, took: Duration) {
         self.nanos.fetch_add(u64::try_from(took.as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
         self.count.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// How often.
+    /// Number of runs.
     #[must_use]
     pub fn count(&self) -> u64 {
         self.count.load(Ordering::Relaxed)
     }
 
-    /// How long altogether, s.
+    /// Total duration, s.
     #[must_use]
     pub fn seconds(&self) -> f64 {
         self.nanos.load(Ordering::Relaxed) as f64 / 1e9
     }
 }
 
-/// Observations counted in buckets.
+/// Histogram of observations with fixed buckets.
 #[derive(Debug)]
 pub struct AtomicHistogram {
     bounds: &'static [f64],
-    /// One more than there are bounds.
+    /// Counts per bucket. The last bucket has no upper bound.
     counts: Vec<AtomicU64>,
-    /// The bits of an `f64`.
+    /// Bits of an `f64`.
     sum: AtomicU64,
 }
 
 impl AtomicHistogram {
-    /// Empty buckets with rising bounds.
+    /// Creates an empty histogram. `bounds` must ascend.
     #[must_use]
     pub fn new(bounds: &'static [f64]) -> Self {
         let counts = (0..=bounds.len()).map(|_| AtomicU64::default()).collect();
         Self { bounds, counts, sum: AtomicU64::new(0f64.to_bits()) }
     }
 
-    /// Counts one more.
+    /// Counts an observation.
     pub fn observe(&self, value: f64) {
         let bucket =
             self.bounds.iter().position(|bound| value <= *bound).unwrap_or(self.bounds.len());
         self.counts[bucket].fetch_add(1, Ordering::Relaxed);
         let add = |sum: u64| Some((f64::from_bits(sum) + value).to_bits());
-        // The closure always gives a value.
+        // The closure never returns `None`, so the update cannot fail.
         let _ = self.sum.fetch_update(Ordering::Relaxed, Ordering::Relaxed, add);
     }
 
-    /// All that was observed.
+    /// Sum of all observations.
     #[must_use]
     pub fn sum(&self) -> f64 {
         f64::from_bits(self.sum.load(Ordering::Relaxed))
     }
 
-    /// Bounds and how many were in each bucket alone, the last without a bound.
+    /// Buckets with their own (not cumulative) counts. The last bound is infinite.
     pub fn buckets(&self) -> impl Iterator<Item = AtomicHistogramBucket> + '_ {
         let bounds = self.bounds.iter().copied().chain([f64::INFINITY]);
         bounds.zip(&self.counts).map(|(bound, count)| AtomicHistogramBucket {
@@ -244,12 +244,12 @@ impl AtomicHistogram {
     }
 }
 
-/// One of [`AtomicHistogram`].
+/// Bucket of an [`AtomicHistogram`].
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct AtomicHistogramBucket {
-    /// The largest value that it takes.
+    /// Largest value in the bucket.
     pub bound: f64,
-    /// How many it has.
+    /// Number of observations in this bucket only.
     pub count: u64,
 }
 
@@ -258,13 +258,13 @@ mod tests {
     use super::{AtomicHistogram, AtomicHistogramBucket};
 
     #[test]
-    fn a_value_on_a_bound_belongs_below_it() {
-        let buckets = AtomicHistogram::new(&[1.0, 2.0]);
-        [0.5, 1.0, 2.0, 2.5, 100.0].into_iter().for_each(|value| buckets.observe(value));
-        let counts: Vec<AtomicHistogramBucket> = buckets.buckets().collect();
+    fn value_equal_to_bound_falls_into_its_bucket() {
+        let histogram = AtomicHistogram::new(&[1.0, 2.0]);
+        [0.5, 1.0, 2.0, 2.5, 100.0].into_iter().for_each(|value| histogram.observe(value));
+        let counts: Vec<AtomicHistogramBucket> = histogram.buckets().collect();
         let expected = [(1.0, 2), (2.0, 1), (f64::INFINITY, 2)]
             .map(|(bound, count)| AtomicHistogramBucket { bound, count });
         assert_eq!(counts, expected);
-        assert_eq!(buckets.sum(), 106.0);
+        assert_eq!(histogram.sum(), 106.0);
     }
 }
