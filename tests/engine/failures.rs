@@ -268,7 +268,7 @@ fn a_full_disk_met_elsewhere_stops_writes_for_a_while() {
     let db = open(dir.path(), &disk, SyncMode::Always);
     append(&db, "one", 1000).unwrap();
     db.disk_guard().report_write_error(
-        "a checkpoint",
+        "write a checkpoint",
         &std::io::ErrorKind::StorageFull.into(),
         Instant::now(),
     );

@@ -1,4 +1,4 @@
-//! The appender that the rest of the program sees: admission in front of the head's.
+//! Appender of a request: admission checks in front of [`crate::tsdb::head::append`].
 
 use crate::model::exemplar::Exemplar;
 use crate::model::labels::Labels;
@@ -13,43 +13,50 @@ use crate::tsdb::head::exemplars::ExemplarRejection;
 use crate::tsdb::wal::error::WalError;
 use crate::tsdb::wal::write_log::LogHealth;
 
-/// Takes the samples of one request; see [`crate::tsdb::head::append`] for how they are judged.
+/// Appends the samples of one request; see [`crate::tsdb::head::append`] for which are accepted.
 ///
-/// What was appended reaches the log also without a commit; only [`Appender::commit`] says whether it did.
+/// Appended samples reach the WAL without a commit as well. Only [`Appender::commit`] reports
+/// whether
+/// they did.
 #[derive(Debug)]
 pub struct Appender<'a> {
     engine: &'a Engine,
     notifier: &'a Notifier,
     inner: HeadAppender<'a>,
-    /// Points of the series at hand that are older than the head takes, and why they are not taken: of all for one reason.
+    /// Samples of the current series that are older than the head accepts. `too_old_rejection`
+    /// applies to
+    /// all of them.
     too_old_samples: Vec<Sample>,
     too_old_rejection: SampleRejection,
     block_duplicates: BlockDuplicates<'a>,
 }
 
-/// Why no write is taken now.
+/// Reason why no write is accepted.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum WriteUnavailable {
-    /// The log is being replayed.
-    #[error("the log is being replayed")]
+    /// The WAL is being replayed.
+    #[error("the WAL is being replayed")]
     Replaying,
-    /// The process is ending.
+    /// The process is shutting down.
     #[error("shutting down")]
     Closing,
-    /// The log can't be written at the moment; it recovers by itself.
+    /// The WAL or the disk is full; narthex recovers without a restart.
     #[error("read-only: {0}")]
     ReadOnly(String),
-    /// The log can't be trusted until a restart.
+    /// The WAL failed and is read-only until a restart.
     #[error("read-only until a restart: {0}")]
     Failed(String),
 }
 
 impl<'a> Appender<'a> {
-    pub(super) fn new(engine: &'a Engine, bell: &'a Notifier) -> Result<Self, WriteUnavailable> {
+    pub(super) fn new(
+        engine: &'a Engine,
+        notifier: &'a Notifier,
+    ) -> Result<Self, WriteUnavailable> {
         match engine.check_writable() {
             LogHealth::Healthy => Ok(Self {
                 engine,
-                notifier: bell,
+                notifier,
                 inner: HeadAppender::new(&engine.head, engine.logs()),
                 too_old_samples: Vec::new(),
                 too_old_rejection: SampleRejection::OutOfBounds,
@@ -60,24 +67,27 @@ impl<'a> Appender<'a> {
         }
     }
 
-    /// Appends to the series whose labels have exactly these bytes; `false`, and nothing done, where there is none.
+    /// Appends to the series with these label bytes. Returns `false`, without an effect, if it does
+    /// not
+    /// exist.
     pub fn append_existing(
         &mut self,
-        packed: &[u8],
-        points: impl Iterator<Item = Sample>,
+        label_bytes: &[u8],
+        samples: impl Iterator<Item = Sample>,
         mut reject: impl FnMut(Sample, SampleRejection),
     ) -> bool {
         let (old, too_old) = (&mut self.too_old_samples, &mut self.too_old_rejection);
-        let is_known = self.inner.append_existing(packed, points, |point, why| match why {
-            SampleRejection::OutOfBounds | SampleRejection::TooOld => {
-                *too_old = why;
-                old.push(point);
-            }
-            _ => reject(point, why),
-        });
+        let is_known =
+            self.inner.append_existing(label_bytes, samples, |sample, rejection| match rejection {
+                SampleRejection::OutOfBounds | SampleRejection::TooOld => {
+                    *too_old = rejection;
+                    old.push(sample);
+                }
+                _ => reject(sample, rejection),
+            });
         if !old.is_empty() {
-            let mut reject = |point| reject(point, *too_old);
-            match self.engine.head.find_labels(packed) {
+            let mut reject = |sample| reject(sample, *too_old);
+            match self.engine.head.find_labels(label_bytes) {
                 Some(labels) => self.block_duplicates.reject_missing(&labels, old, &mut reject),
                 None => old.drain(..).for_each(reject),
             }
@@ -85,49 +95,53 @@ impl<'a> Appender<'a> {
         is_known
     }
 
-    /// Appends to the series with these labels, which is created where there is none.
+    /// Appends to the series with these labels, and creates it if it does not exist.
     ///
     /// # Errors
-    /// [`SeriesLimitReached`] where a series would have to be created and none may be.
+    /// [`SeriesLimitReached`] if the series does not exist and the limit does not allow a new one.
     pub fn append_or_create(
         &mut self,
         labels: &Labels,
-        points: impl Iterator<Item = Sample>,
+        samples: impl Iterator<Item = Sample>,
         mut reject: impl FnMut(Sample, SampleRejection),
     ) -> Result<(), SeriesLimitReached> {
         let (old, too_old) = (&mut self.too_old_samples, &mut self.too_old_rejection);
-        let done = self.inner.append_or_create(labels, points, |point, why| match why {
-            SampleRejection::OutOfBounds | SampleRejection::TooOld => {
-                *too_old = why;
-                old.push(point);
-            }
-            _ => reject(point, why),
-        });
+        let done =
+            self.inner.append_or_create(labels, samples, |sample, rejection| match rejection {
+                SampleRejection::OutOfBounds | SampleRejection::TooOld => {
+                    *too_old = rejection;
+                    old.push(sample);
+                }
+                _ => reject(sample, rejection),
+            });
         if !old.is_empty() {
-            self.block_duplicates.reject_missing(labels, old, &mut |point| reject(point, *too_old));
+            self.block_duplicates
+                .reject_missing(labels, old, &mut |sample| reject(sample, *too_old));
         }
         done
     }
 
-    /// Appends exemplars to the series whose labels have exactly these bytes; its samples come first.
+    /// Appends exemplars to the series with these label bytes, after its samples.
     pub fn append_exemplars(
         &mut self,
-        packed: &[u8],
+        label_bytes: &[u8],
         exemplars: impl Iterator<Item = Exemplar>,
         reject: impl FnMut(Exemplar, ExemplarRejection),
     ) {
-        self.inner.append_exemplars(packed, exemplars, reject);
+        self.inner.append_exemplars(label_bytes, exemplars, reject);
     }
 
-    /// Sets the metadata of the series that was appended to last; nothing is done where there is none, or where it has that metadata.
+    /// Sets the metadata of the series that was appended to last. Does nothing without such a
+    /// series or
+    /// if the metadata is unchanged.
     pub fn set_last_series_metadata(&mut self, metadata: MetadataRef<'_>) {
         self.inner.set_last_series_metadata(metadata);
     }
 
-    /// Sets the metadata of a metric family: of its series, and of those that are yet to come.
+    /// Sets the metadata of a metric family, for its current and its future series.
     ///
     /// # Errors
-    /// [`FamilyError`].
+    /// [`FamilyError`] if the head rejects the family.
     pub fn set_family_metadata(
         &mut self,
         family: &str,
@@ -136,16 +150,16 @@ impl<'a> Appender<'a> {
         self.inner.set_family_metadata(family, metadata)
     }
 
-    /// Returns when the log holds what was appended, as the sync mode promises.
+    /// Waits until the WAL holds the appended samples, as durably as the sync mode promises.
     ///
     /// # Errors
-    /// [`WalError`] where it does not: whether the samples survive a restart is unknown, repeating the request is safe.
+    /// [`WalError`] if that failed. The samples may or may not survive a restart; a retry is safe.
     pub fn commit(self) -> Result<CommitStats, WalError> {
-        let repeated = self.block_duplicates.found();
+        let duplicates = self.block_duplicates.found();
         let committed = self
             .inner
             .commit()
-            .map(|head| CommitStats { samples: head.samples + repeated, ..head });
+            .map(|head| CommitStats { samples: head.samples + duplicates, ..head });
         if self.engine.needs_head_compaction() {
             self.notifier.notify();
         }

@@ -1,4 +1,6 @@
-//! The head written down at a clean stop, where the options ask for it, and loaded at the next start instead of a replay.
+//! Chunk snapshot: written at a clean shutdown if enabled, and loaded at startup instead of
+//! replaying
+//! the WAL.
 
 use crate::model::time::TimeRange;
 use crate::tsdb::chunk::head_chunks::HeadChunkMeta;
@@ -19,29 +21,29 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-/// A tombstone that deletes nothing: it only says that its reference was given out.
+/// Tombstone range that deletes nothing. It only records that its series reference is in use.
 const EMPTY_TOMBSTONE: TimeRange = TimeRange { mint: i64::MIN, maxt: i64::MIN };
 
 impl Db {
-    /// Writes the head down, if that is asked for. A failure costs the next start its time, and nothing else.
+    /// Writes a chunk snapshot if enabled. After a failure the next startup replays the WAL.
     pub(super) fn snapshot_head(&self, engine: &Engine) {
         if self.options.shutdown_mode != ShutdownMode::ChunkSnapshot {
             return;
         }
-        let begun = Instant::now();
+        let started = Instant::now();
         match self.write_chunk_snapshot(engine) {
             Ok(series) => {
-                tracing::info!(series, took = ?begun.elapsed(), "the head is written down for the next start")
+                tracing::info!(series, duration = ?started.elapsed(), "wrote chunk snapshot")
             }
             Err(error) => {
-                tracing::warn!(%error, "can't write the head down: the next start replays the log")
+                tracing::warn!(%error, "cannot write chunk snapshot, next startup replays the WAL")
             }
         }
     }
 
     fn write_chunk_snapshot(&self, engine: &Engine) -> Result<usize, Box<dyn Error>> {
         let options = &self.options;
-        let upto = wal_end(&options.dir.join("wal"))?.ok_or("the log has no segment")?;
+        let upto = wal_end(&options.dir.join("wal"))?.ok_or("the WAL has no segment")?;
         let mut tombstones = engine.head.tombstones();
         tombstones.add(engine.head.last_ref().0, EMPTY_TOMBSTONE);
         let snapshot = SnapshotOptions {
@@ -54,49 +56,55 @@ impl Db {
         Ok(write_snapshot(&engine.head, &format::encode_body(&tombstones), &snapshot)?)
     }
 
-    /// The snapshot that stands for the whole log, if there is one and the options want it.
+    /// Returns the newest snapshot if it covers the whole WAL and the options enable snapshots.
     pub(super) fn find_usable_snapshot(&self) -> Option<ChunkSnapshot> {
         if self.options.shutdown_mode != ShutdownMode::ChunkSnapshot {
             return None;
         }
         let found = last_snapshot(&self.options.dir)
-            .inspect_err(|error| tracing::warn!(%error, "can't look for a snapshot of the head"));
+            .inspect_err(|error| tracing::warn!(%error, "cannot find chunk snapshot"));
         let snapshot = found.ok().flatten()?;
         if !ends_at(&self.options.dir.join("wal"), snapshot.wal_offset).unwrap_or(false) {
-            tracing::info!(path = %snapshot.path.display(), "a snapshot of the head is older than the log, and not used");
+            let path = snapshot.path.display();
+            tracing::info!(%path, "ignored chunk snapshot older than the WAL");
             return None;
         }
         Some(snapshot)
     }
 
-    /// Sets the metadata of a head from a snapshot, which has none, from the log. What is not found comes again from its senders.
+    /// Restores the metadata of a head that was loaded from a snapshot. Snapshots have no metadata,
+    /// so it
+    /// is read from the WAL. Senders send missing metadata again.
     fn restore_metadata(&self, head: &Head) {
-        let begun = Instant::now();
+        let started = Instant::now();
         let restored = match wal_files(&self.options.dir.join("wal")) {
             Ok(files) => restore_metadata(head, &files),
             Err(error) => {
-                return tracing::warn!(%error, "can't read the metadata of the series from the log");
+                return tracing::warn!(%error, "cannot list WAL files with series metadata");
             }
         };
         if let Some(error) = restored.damage {
-            tracing::warn!(%error, "can't read all metadata of the series from the log");
+            tracing::warn!(%error, "cannot read all series metadata from the WAL");
         }
-        tracing::info!(entries = restored.entries, took = ?begun.elapsed(), "metadata is read from the log");
+        let (entries, duration) = (restored.entries, started.elapsed());
+        tracing::info!(entries, ?duration, "read series metadata from the WAL");
     }
 
-    /// Fills an empty head from a snapshot; `false` where that failed and the head is to be thrown away.
+    /// Loads a snapshot into the empty `head`. Returns `false` if that failed; the head must then
+    /// be
+    /// discarded.
     pub(super) fn load_chunk_snapshot(
         &self,
         snapshot: &ChunkSnapshot,
         head: &Head,
         chunks: Vec<HeadChunkMeta>,
     ) -> bool {
-        let begun = Instant::now();
+        let started = Instant::now();
         let loaded = load_snapshot(snapshot, head, chunks, self.options.replay_workers)
             .map_err(Box::<dyn Error>::from);
         let done = loaded.and_then(|loaded| {
             if let Some(encoded) = &loaded.tombstones {
-                let tombstones = format::decode_body(encoded).map_err(|fault| fault.to_string())?;
+                let tombstones = format::decode_body(encoded).map_err(|error| error.to_string())?;
                 head.restore_tombstones(&tombstones);
             }
             Ok(loaded.series)
@@ -104,11 +112,12 @@ impl Db {
         match done {
             Ok(series) => {
                 self.restore_metadata(head);
-                tracing::info!(series, took = ?begun.elapsed(), "the head is loaded from its snapshot");
+                tracing::info!(series, duration = ?started.elapsed(), "loaded chunk snapshot");
                 true
             }
             Err(error) => {
-                tracing::warn!(path = %snapshot.path.display(), %error, "a snapshot of the head can't be used: the log is replayed");
+                let path = snapshot.path.display();
+                tracing::warn!(%path, %error, "cannot load chunk snapshot, replaying the WAL");
                 self.stats.snapshot_replay_errors.fetch_add(1, Ordering::Relaxed);
                 false
             }
@@ -116,7 +125,7 @@ impl Db {
     }
 }
 
-/// The files of the log: those of its checkpoint, then the segments behind it.
+/// Returns the files of the WAL: those of the newest checkpoint, then the segments after it.
 fn wal_files(dir: &Path) -> Result<Vec<Segment>, Box<dyn Error>> {
     let checkpoint = last_checkpoint(dir)?;
     let mut files =
@@ -130,23 +139,25 @@ fn wal_files(dir: &Path) -> Result<Vec<Segment>, Box<dyn Error>> {
     Ok(files)
 }
 
-/// The last segment of the log, and how long it is.
+/// Returns the last segment of the WAL and its length.
 fn wal_end(dir: &Path) -> Result<Option<WalOffset>, Box<dyn Error>> {
     let Some(last) = list_segments(dir)?.pop() else { return Ok(None) };
     Ok(Some(WalOffset { segment: last.number, offset: std::fs::metadata(&last.path)?.len() }))
 }
 
-/// Whether the log ends at `wal_offset`: its segment is there and as long, and nothing is in those behind it.
+/// Returns `true` if the WAL ends at `upto`: its segment has exactly this length, and later
+/// segments
+/// are empty.
 fn ends_at(dir: &Path, upto: WalOffset) -> Result<bool, Box<dyn Error>> {
-    let mut is_there = false;
+    let mut has_segment = false;
     for segment in list_segments(dir)? {
         let length = std::fs::metadata(&segment.path)?.len();
-        is_there |= segment.number == upto.segment && length == upto.offset;
+        has_segment |= segment.number == upto.segment && length == upto.offset;
         if segment.number > upto.segment && length > 0 {
             return Ok(false);
         }
     }
-    Ok(is_there)
+    Ok(has_segment)
 }
 
 #[cfg(test)]
@@ -156,7 +167,7 @@ mod tests {
     use crate::tsdb::wal::segment::segment_path;
 
     #[test]
-    fn a_snapshot_stands_for_a_log_that_has_nothing_behind_it() {
+    fn snapshot_is_current_if_nothing_follows_it_in_the_wal() {
         let dir = tempfile::tempdir().unwrap();
         assert_eq!(wal_end(dir.path()).unwrap(), None);
         for (number, length) in [(3, 70), (4, 50), (5, 0), (6, 0)] {
@@ -164,8 +175,8 @@ mod tests {
         }
         let end = |segment, offset| WalOffset { segment, offset };
         assert_eq!(wal_end(dir.path()).unwrap(), Some(end(6, 0)));
-        let stands = |segment, offset| ends_at(dir.path(), end(segment, offset)).unwrap();
-        assert!(stands(6, 0) && stands(5, 0) && stands(4, 50));
-        assert!(!stands(4, 49) && !stands(3, 70) && !stands(7, 0));
+        let is_current = |segment, offset| ends_at(dir.path(), end(segment, offset)).unwrap();
+        assert!(is_current(6, 0) && is_current(5, 0) && is_current(4, 50));
+        assert!(!is_current(4, 49) && !is_current(3, 70) && !is_current(7, 0));
     }
 }

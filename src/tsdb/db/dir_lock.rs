@@ -1,51 +1,55 @@
-//! The lock of a data directory, as Prometheus has it: `flock` on the file `lock`, removed at a clean end.
+//! Lock of a data directory, compatible with Prometheus: `flock` on the file `lock`, which a clean
+//! shutdown removes.
 //!
-//! A Prometheus may run without its lock file (Debian's did so by default). So the start also looks whether another process has
-//! files of the log open for writing, as far as `/proc` shows them to this user. Processes that only read them, such as a backup,
-//! do not stop the start: segments are never changed in place.
+//! Prometheus may run without its lock file (as in Debian by default). So startup also checks
+//! whether
+//! another process has WAL files open for writing, as far as `/proc` shows this to the user.
+//! Processes that only read them, such as a backup, are ignored, because segments are never
+//! modified
+//! in place.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-/// Bits of the open flags that hold the access mode.
+/// Bits of the open flags that contain the access mode.
 const O_ACCMODE: u32 = 3;
-/// Access mode of a descriptor that only reads.
+/// Access mode of a read-only descriptor.
 const O_RDONLY: u32 = 0;
 
-/// A held lock; released, and its file removed, when dropped.
+/// Lock of a directory. Dropping it removes the lock file and releases the lock.
 #[derive(Debug)]
 pub struct DirLock {
     path: PathBuf,
     file: File,
 }
 
-/// Why the directory can't be locked.
+/// Error of locking a directory.
 #[derive(Debug, thiserror::Error)]
 pub enum LockError {
     /// Another process holds the lock.
     #[error("{path}: another process (narthex or Prometheus) has locked this data directory")]
     Held {
-        /// The lock file.
+        /// Path of the lock file.
         path: PathBuf,
     },
-    /// Another process has files of the log open for writing, without the lock.
+    /// Another process has WAL files open for writing, without the lock.
     #[error(
         "process {pid} has {path} open for writing: stop it before narthex uses this data directory"
     )]
     InUse {
-        /// Its process id.
+        /// Id of the process.
         pid: u32,
-        /// The file that it has open.
+        /// WAL file that the process has open.
         path: PathBuf,
     },
-    /// The file system refused.
-    #[error("{path}: {source}")]
+    /// The lock file cannot be opened or locked.
+    #[error("cannot lock {path}: {source}")]
     Io {
-        /// The lock file.
+        /// Path of the lock file.
         path: PathBuf,
-        /// Why it failed.
+        /// Error of the operating system.
         source: io::Error,
     },
 }
@@ -54,7 +58,7 @@ impl DirLock {
     /// Locks `dir`, which must exist.
     ///
     /// # Errors
-    /// [`LockError`] where another process uses the directory.
+    /// [`LockError`] if another process uses the directory.
     pub fn acquire(dir: &Path) -> Result<Self, LockError> {
         let path = dir.join("lock");
         let failed = |source| LockError::Io { path: path.clone(), source };
@@ -67,6 +71,7 @@ impl DirLock {
                 Err(TryLockError::WouldBlock) => return Err(LockError::Held { path }),
                 Err(TryLockError::Error(source)) => return Err(LockError::Io { path, source }),
             }
+            // Otherwise the previous owner removed the file after it was opened here.
             if is_same_file(&file, &path).map_err(failed)? {
                 break file;
             }
@@ -81,13 +86,14 @@ impl DirLock {
 
 impl Drop for DirLock {
     fn drop(&mut self) {
-        // Nothing can be done about a failure here: the lock ends with the process in any case.
+        // Errors are ignored: the lock ends with the process at the latest.
         let _ = fs::remove_file(&self.path);
         let _ = self.file.unlock();
     }
 }
 
-/// Whether `file` is still what `path` names: its last owner may have removed it between our opening and locking it.
+/// Returns `true` if `path` still names `file`. The previous owner may have removed it between open
+/// and lock.
 fn is_same_file(file: &File, path: &Path) -> io::Result<bool> {
     let ours = file.metadata()?;
     match fs::metadata(path) {
@@ -97,7 +103,8 @@ fn is_same_file(file: &File, path: &Path) -> io::Result<bool> {
     }
 }
 
-/// A file below `dir` that another process has open for writing, and that process.
+/// Returns a file below `dir` that another process has open for writing, and the id of that
+/// process.
 fn written_elsewhere(dir: &Path) -> Option<(u32, PathBuf)> {
     let dir = dir.canonicalize().ok()?;
     let own = std::process::id();
@@ -114,8 +121,8 @@ fn written_elsewhere(dir: &Path) -> Option<(u32, PathBuf)> {
     })
 }
 
-/// Returns `true` if the descriptor `fd` of a process can write, also if `/proc` does not tell. A descriptor that was closed in
-/// the meantime cannot.
+/// Returns `true` if the descriptor `fd` of a process is open for writing, or if `/proc` does not
+/// show its mode. A descriptor that was closed since then is not open.
 fn is_open_for_writing(pid: u32, fd: &str) -> bool {
     match fs::read_to_string(format!("/proc/{pid}/fdinfo/{fd}")) {
         Ok(info) => open_flags(&info).is_none_or(|flags| flags & O_ACCMODE != O_RDONLY),
@@ -123,7 +130,7 @@ fn is_open_for_writing(pid: u32, fd: &str) -> bool {
     }
 }
 
-/// Flags with which a descriptor was opened, from its `fdinfo`: a line `flags:` with an octal number.
+/// Parses the open flags of a descriptor from its `fdinfo`: a line `flags:` with an octal number.
 fn open_flags(info: &str) -> Option<u32> {
     let flags = info.lines().find_map(|line| line.strip_prefix("flags:"))?;
     u32::from_str_radix(flags.trim(), 8).ok()
@@ -136,7 +143,7 @@ mod tests {
     use std::process::{Command, Stdio};
 
     #[test]
-    fn a_second_lock_is_refused_and_a_released_one_leaves_no_file() {
+    fn second_lock_is_rejected_and_released_lock_leaves_no_file() {
         let dir = tempfile::tempdir().unwrap();
         let first = DirLock::acquire(dir.path()).unwrap();
         assert!(matches!(DirLock::acquire(dir.path()), Err(LockError::Held { .. })));
@@ -146,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn a_process_that_has_the_log_open_without_a_lock_is_named() {
+    fn process_with_open_wal_and_no_lock_is_reported() {
         let dir = tempfile::tempdir().unwrap();
         fs::create_dir(dir.path().join("wal")).unwrap();
         let segment = dir.path().join("wal/00000000");
@@ -160,7 +167,8 @@ mod tests {
         assert_eq!(refused.unwrap_err().to_string(), {
             let path = segment.canonicalize().unwrap();
             format!(
-                "process {pid} has {} open for writing: stop it before narthex uses this data directory",
+                "process {pid} has {} open for writing: \
+                 stop it before narthex uses this data directory",
                 path.display()
             )
         });
@@ -168,25 +176,22 @@ mod tests {
     }
 
     #[test]
-    fn log_reader_does_not_block_the_lock() {
+    fn wal_reader_does_not_prevent_locking() {
         let dir = tempfile::tempdir().unwrap();
         fs::create_dir(dir.path().join("wal")).unwrap();
         let segment = dir.path().join("wal/00000000");
         fs::write(&segment, "records").unwrap();
-        let is_refused_beside = |options: &OpenOptions| {
+        let is_rejected_with = |options: &OpenOptions| {
             let file = options.open(&segment).unwrap();
             let mut other = Command::new("sleep").arg("60").stdin(file).spawn().unwrap();
-            let refused = DirLock::acquire(dir.path()).is_err();
+            let is_rejected = DirLock::acquire(dir.path()).is_err();
             other.kill().unwrap();
             other.wait().unwrap();
-            refused
+            is_rejected
         };
-        assert!(!is_refused_beside(OpenOptions::new().read(true)), "a reader");
-        assert!(is_refused_beside(OpenOptions::new().append(true)), "a writer");
-        assert!(
-            is_refused_beside(OpenOptions::new().read(true).write(true)),
-            "a reader that can write"
-        );
+        assert!(!is_rejected_with(OpenOptions::new().read(true)), "read-only");
+        assert!(is_rejected_with(OpenOptions::new().append(true)), "append");
+        assert!(is_rejected_with(OpenOptions::new().read(true).write(true)), "read and write");
     }
 
     #[test]

@@ -1,16 +1,22 @@
-//! The reserve of free space: below it the database is read-only, so that a full disk never catches the log or a compaction unawares.
+//! Disk guard: makes the database read-only before the disk is full, so that neither the WAL nor a
+//! compaction runs out of space.
 //!
 //! ```text
-//!              free < reserve, or a writer met a full disk
+//!              free < reserve, or a write failed for lack of space
 //!   writable ─────────────────────────────────────────────▶ read-only
 //!            ◀─────────────────────────────────────────────
-//!              free ≥ reserve × 1.25, and 5 s since a full disk was met
+//!              free ≥ reserve × 1.25, and 5 s since the last failed write
 //! ```
 //!
-//! The distance between the two levels keeps the state from flapping; the pause lets whatever met a full disk without there being too
-//! few free bytes (a quota, no free inodes) be tried again now and then. [`SpaceState`] is pure. [`DiskGuard`] looks at the file system at
-//! most once a second, by whoever asks: no thread, and no state older than that while anybody writes. Its lock is held over one call
-//! of the system at most; who finds it taken goes by the last look.
+//! The gap between the two thresholds prevents flapping. After the pause, writes are tried again if
+//! they failed although enough bytes are free (a quota, no free inodes).
+//!
+//! [`SpaceState`] is pure. [`DiskGuard`] has no thread: its callers probe the file system, at most
+//! once per second.
+//!
+//! # Locking
+//! The probe mutex is held for at most one system call. A caller that finds it locked uses the last
+//! result.
 
 use crate::tsdb::fs::disk::{Disk, DiskSpace};
 use crate::tsdb::fs::full::is_full;
@@ -20,25 +26,25 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-/// The file system is looked at no more often.
+/// Minimum time between two probes of the file system.
 const PROBE_INTERVAL: Duration = Duration::from_secs(1);
-/// Read-only at least that long after a writer met a full disk.
+/// Minimum read-only time after a write that failed for lack of space.
 const MIN_READ_ONLY_TIME: Duration = Duration::from_secs(5);
-/// The reserve where nobody chose one: so many bytes, or on a small file system a fiftieth of it.
+/// Default reserve, bytes; on a small file system a fiftieth of its size.
 const DEFAULT_RESERVE: u64 = 1 << 30;
 const DEFAULT_FRACTION: u64 = 50;
 
-/// How much space must stay free for writes to be taken.
+/// Free space that must remain for writes to be accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DiskReserve {
-    /// 1 GiB, or 2 % of the file system where that is less.
+    /// 1 GiB, or 2 % of the file system if that is less.
     Default,
-    /// So many bytes; 0 for none.
+    /// Number of bytes; 0 disables the reserve.
     Bytes(u64),
 }
 
 impl DiskReserve {
-    /// In bytes, on a file system of that size.
+    /// Returns the reserve in bytes, on a file system of `total` bytes.
     #[must_use]
     pub fn bytes(self, total: u64) -> u64 {
         match self {
@@ -48,24 +54,24 @@ impl DiskReserve {
     }
 }
 
-/// Whether there is space enough, and since when not.
+/// State of the free space.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SpaceState {
-    /// Writes are taken.
+    /// Writes are accepted.
     Enough,
-    /// Less than the reserve is free.
+    /// Less than the reserve is free, or not yet 1.25 times as much again.
     Low,
-    /// A writer met a full disk.
+    /// A write failed for lack of space.
     Full {
-        /// When that was.
+        /// Time of the failure.
         at: Instant,
-        /// Who, and what the system said.
+        /// Operation and error of the failure.
         cause: String,
     },
 }
 
 impl SpaceState {
-    /// What follows from a look at the file system.
+    /// Returns the state after a probe that found `free` bytes.
     #[must_use]
     pub fn after_probe(self, free: u64, reserve: u64, now: Instant) -> Self {
         let refilled = free >= reserve.saturating_add(reserve / 4);
@@ -81,27 +87,28 @@ impl SpaceState {
         }
     }
 
-    /// Why no write is taken, for people.
+    /// Returns the reason why writes are rejected, if they are.
     fn cause(&self, free: u64, reserve: u64) -> Option<String> {
         let resume = reserve.saturating_add(reserve / 4);
         match self {
             Self::Enough => None,
             Self::Low => Some(format!(
-                "too little free space on the disk: {free} bytes are free, the reserve is {reserve}; writes are taken again from {resume}"
+                "low disk space: {free} bytes are free, the reserve is {reserve} bytes, \
+            writes resume at {resume} bytes"
             )),
             Self::Full { cause, .. } => Some(format!(
-                "the disk is full: {cause}; {free} bytes are free, the reserve is {reserve}"
+                "disk is full: {cause}; {free} bytes are free, the reserve is {reserve} bytes"
             )),
         }
     }
 }
 
-/// Watches the space of one data directory.
+/// Guard of the free space of one data directory.
 #[derive(Debug)]
 pub struct DiskGuard {
     reserve: DiskReserve,
     probe: Mutex<ProbeState>,
-    /// Why no write is taken; what everybody reads.
+    /// Reason why writes are rejected. Read by every request, so it is not behind the probe mutex.
     cause: RwLock<Option<String>>,
     chunk_failures: AtomicU64,
     free: AtomicU64,
@@ -115,7 +122,7 @@ struct ProbeState {
 }
 
 impl DiskGuard {
-    /// A guard that has seen nothing yet.
+    /// Creates a guard that accepts writes until its first probe.
     #[must_use]
     pub fn new(reserve: DiskReserve) -> Self {
         Self {
@@ -128,82 +135,85 @@ impl DiskGuard {
         }
     }
 
-    /// Looks at the file system of `dir` where the last look is a second old; why no write is taken, if so.
+    /// Probes the file system of `dir` if the last probe is at least a second old. Returns the
+    /// reason
+    /// why writes are rejected, if they are.
     pub fn check(&self, disk: &dyn Disk, dir: &Path, now: Instant) -> Option<String> {
-        if let Some(mut look) = self.probe.try_lock()
-            && look.last.is_none_or(|last| now.saturating_duration_since(last) >= PROBE_INTERVAL)
+        if let Some(mut probe) = self.probe.try_lock()
+            && probe.last.is_none_or(|last| now.saturating_duration_since(last) >= PROBE_INTERVAL)
         {
-            look.last = Some(now);
+            probe.last = Some(now);
             match disk.space(dir) {
-                Ok(space) => self.apply_probe(&mut look, space, now),
-                // Nothing is known then; a disk that is really full shows in the next write.
+                Ok(space) => self.apply_probe(&mut probe, space, now),
+                // The state stays. If the disk is full, the next write reports it.
                 Err(error) => {
-                    tracing::warn!(dir = %dir.display(), %error, "can't tell how much space is free")
+                    tracing::warn!(dir = %dir.display(), %error, "cannot read free disk space")
                 }
             }
         }
         self.cause.read().clone()
     }
 
-    /// To be told of every write other than the log's that failed for want of space (a block, a checkpoint, a chunk file).
-    /// Errors of other kinds are passed over.
-    pub fn report_write_error(&self, what: &str, error: &io::Error, now: Instant) {
+    /// Reports a failed write outside the WAL (block, checkpoint, chunk file). Makes the database
+    /// read-only if the cause is lack of space, and ignores other errors.
+    ///
+    /// `operation` is a verb phrase, such as "write a block".
+    pub fn report_write_error(&self, operation: &str, error: &io::Error, now: Instant) {
         if !is_full(error) {
             return;
         }
-        tracing::error!(what, %error, "the disk is full: read-only until there is space again");
-        let mut look = self.probe.lock();
-        look.state = SpaceState::Full { at: now, cause: format!("{what}: {error}") };
-        // The next who asks looks at once.
-        look.last = None;
-        self.publish(&look.state);
+        tracing::error!(operation, %error, "disk is full, rejecting writes until space is free");
+        let mut probe = self.probe.lock();
+        let cause = format!("cannot {operation}: {error}");
+        probe.state = SpaceState::Full { at: now, cause };
+        // The next check probes at once, for current numbers.
+        probe.last = None;
+        self.publish(&probe.state);
     }
 
-    /// To be told how often the head could not write chunks for want of space; one more than before counts as having met a full disk.
+    /// Takes the total number of head chunk writes that failed for lack of space. A higher number
+    /// than
+    /// before counts as a failed write.
     pub fn report_chunk_write_failures(&self, failures: u64, now: Instant) {
         if failures > self.chunk_failures.fetch_max(failures, Ordering::Relaxed) {
-            self.report_write_error(
-                "the files of the head's chunks",
-                &io::ErrorKind::StorageFull.into(),
-                now,
-            );
+            self.report_write_error("write head chunks", &io::ErrorKind::StorageFull.into(), now);
         }
     }
 
-    /// Free bytes at the last look.
+    /// Free space at the last probe, bytes.
     #[must_use]
     pub fn free_bytes(&self) -> u64 {
         self.free.load(Ordering::Relaxed)
     }
 
-    /// The reserve in bytes; 0 before the first look.
+    /// Disk reserve, bytes; 0 before the first probe.
     #[must_use]
     pub fn reserve_bytes(&self) -> u64 {
         self.reserve_bytes.load(Ordering::Relaxed)
     }
 
-    fn apply_probe(&self, look: &mut ProbeState, space: DiskSpace, now: Instant) {
+    fn apply_probe(&self, probe: &mut ProbeState, space: DiskSpace, now: Instant) {
         let reserve = self.reserve.bytes(space.total);
         self.free.store(space.free, Ordering::Relaxed);
         self.reserve_bytes.store(reserve, Ordering::Relaxed);
-        let was_enough = look.state == SpaceState::Enough;
-        look.state = std::mem::replace(&mut look.state, SpaceState::Enough)
+        let was_enough = probe.state == SpaceState::Enough;
+        probe.state = std::mem::replace(&mut probe.state, SpaceState::Enough)
             .after_probe(space.free, reserve, now);
-        match (was_enough, look.state == SpaceState::Enough) {
+        match (was_enough, probe.state == SpaceState::Enough) {
             (true, false) => tracing::error!(
                 free_bytes = space.free,
                 reserve_bytes = reserve,
-                "too little free space on the disk: read-only until there is more"
+                "low disk space, rejecting writes until more is free"
             ),
             (false, true) => {
                 tracing::info!(
                     free_bytes = space.free,
-                    "there is space on the disk again: writes are taken"
+                    "disk space is sufficient again, accepting writes"
                 );
             }
             _ => {}
         }
-        self.publish(&look.state);
+        self.publish(&probe.state);
     }
 
     fn publish(&self, state: &SpaceState) {
@@ -223,14 +233,14 @@ mod tests {
     use std::time::{Duration, Instant};
 
     #[test]
-    fn the_default_reserve_is_a_gibibyte_or_a_fiftieth() {
+    fn default_reserve_is_a_gibibyte_or_a_fiftieth() {
         assert_eq!(DiskReserve::Default.bytes(1 << 40), 1 << 30);
         assert_eq!(DiskReserve::Default.bytes(100 << 20), 2 << 20);
         assert_eq!(DiskReserve::Bytes(7).bytes(1 << 40), 7);
     }
 
     #[test]
-    fn writes_stop_below_the_reserve_and_come_back_well_above_it() {
+    fn writes_stop_below_reserve_and_resume_above_threshold() {
         let now = Instant::now();
         let mut state = SpaceState::Enough;
         for (free, expected) in [
@@ -248,12 +258,12 @@ mod tests {
         assert_eq!(
             SpaceState::Enough.after_probe(0, 0, now),
             SpaceState::Enough,
-            "without a reserve only writes tell"
+            "without a reserve only failed writes count"
         );
     }
 
     #[test]
-    fn a_full_disk_that_a_writer_met_counts_until_there_is_space_and_some_time_has_passed() {
+    fn full_disk_lasts_until_space_is_free_and_pause_is_over() {
         let at = Instant::now();
         let full = SpaceState::Full { at, cause: String::new() };
         assert_eq!(full.clone().after_probe(1000, 100, at), full);
@@ -265,18 +275,18 @@ mod tests {
         assert_eq!(
             full.after_probe(0, 0, at + MIN_READ_ONLY_TIME),
             SpaceState::Enough,
-            "without a reserve it is tried again"
+            "writes are tried again without a reserve"
         );
     }
 
     #[test]
-    fn the_guard_looks_once_a_second_and_names_what_is_free_and_what_must_be() {
+    fn guard_probes_once_per_second_and_reports_bytes() {
         let disk = CrashDisk::new();
         let guard = DiskGuard::new(DiskReserve::Bytes(1000));
         let (begin, dir) = (Instant::now(), Path::new("/"));
         assert_eq!(guard.check(&disk, dir, begin), None);
         disk.set_free_bytes(Some(999));
-        assert_eq!(guard.check(&disk, dir, begin + PROBE_INTERVAL / 2), None, "not looked yet");
+        assert_eq!(guard.check(&disk, dir, begin + PROBE_INTERVAL / 2), None, "not probed yet");
         let cause = guard.check(&disk, dir, begin + PROBE_INTERVAL).unwrap();
         assert!(
             cause.contains("999 bytes are free") && cause.contains("reserve is 1000"),
@@ -288,13 +298,13 @@ mod tests {
     }
 
     #[test]
-    fn the_guard_is_told_of_a_full_disk_and_not_of_other_errors() {
+    fn only_lack_of_space_makes_the_guard_reject_writes() {
         let disk = CrashDisk::new();
         let guard = DiskGuard::new(DiskReserve::Bytes(1000));
         let (begin, dir) = (Instant::now(), Path::new("/"));
-        guard.report_write_error("a block", &io::Error::from_raw_os_error(5), begin);
+        guard.report_write_error("write a block", &io::Error::from_raw_os_error(5), begin);
         assert_eq!(guard.check(&disk, dir, begin), None);
-        guard.report_write_error("a block", &io::ErrorKind::StorageFull.into(), begin);
+        guard.report_write_error("write a block", &io::ErrorKind::StorageFull.into(), begin);
         assert!(
             guard.check(&disk, dir, begin + Duration::from_millis(1)).unwrap().contains("a block")
         );
@@ -308,13 +318,13 @@ mod tests {
         assert_eq!(
             guard.check(&disk, dir, later + MIN_READ_ONLY_TIME),
             None,
-            "the same failure is met once"
+            "the same failure counts once"
         );
     }
 
     proptest! {
         #[test]
-        fn no_write_is_taken_below_the_reserve(free: u64, reserve: u64, was_low: bool) {
+        fn writes_are_rejected_below_the_reserve(free: u64, reserve: u64, was_low: bool) {
             let now = Instant::now();
             let state = if was_low { SpaceState::Low } else { SpaceState::Enough };
             assert!(free >= reserve || state.after_probe(free, reserve, now) == SpaceState::Low);

@@ -1,13 +1,13 @@
-//! The files of the log that a start replays: those of the newest checkpoint, then the segments behind it.
+//! WAL files that startup replays: the newest checkpoint, then the segments after it.
 //!
-//! Invariant: they follow each other without a gap, and no checkpoint is known to be lost.
+//! Invariant: the segments are consecutive, and no checkpoint is known to be lost.
 
 use crate::tsdb::wal::checkpoint::{Checkpoint, CheckpointError, last_checkpoint};
 use crate::tsdb::wal::lost_checkpoint::{CheckPresentError, LostCheckpointError, check_present};
 use crate::tsdb::wal::segment::{Segment, SegmentError, list_segments};
 use std::path::Path;
 
-/// Error of a log whose files are incomplete or cannot be listed.
+/// Error of a WAL whose files are incomplete or cannot be listed.
 #[derive(Debug, thiserror::Error)]
 pub enum LogFilesError {
     /// The checkpoints cannot be listed.
@@ -16,23 +16,27 @@ pub enum LogFilesError {
     /// The segments cannot be listed, or one is missing.
     #[error(transparent)]
     Segments(#[from] SegmentError),
-    /// The checkpoint is missing or emptied, or cannot be read. Without it the log has samples of series that nothing names.
+    /// The checkpoint is missing, empty or unreadable. Without it the WAL has samples of series
+    /// that it
+    /// does not name.
     #[error(transparent)]
     Checkpoint(#[from] CheckPresentError),
 }
 
-/// The files to replay, in order.
+/// WAL files to replay, in order.
 pub(super) struct LogFiles {
-    /// The checkpoint's files, then the segments.
+    /// Files of the checkpoint, then the segments.
     pub(super) all: Vec<Segment>,
     /// Number of files of the checkpoint.
     pub(super) checkpoint_files: usize,
-    /// The checkpoint, if its only file has no records and it was not given up. It is lost if the replay finds series that nothing names.
+    /// The checkpoint, if its only file has no records and it was not given up. It counts as lost
+    /// if
+    /// replay finds entries of series that the WAL does not name.
     pub(super) blank: Option<Checkpoint>,
 }
 
 impl LogFiles {
-    /// Finds the files of the log in `wal_dir`.
+    /// Finds the files of the WAL in `wal_dir`.
     ///
     /// # Errors
     /// [`LogFilesError`] if a file is missing or the checkpoint was lost.
@@ -60,10 +64,12 @@ impl LogFiles {
         Ok(Self { all, checkpoint_files, blank })
     }
 
-    /// Checks a blank checkpoint against what the replay found: the number of entries of series that nothing names.
+    /// Checks a checkpoint without records, after replay. `unknown_entries` is the number of
+    /// entries
+    /// whose series the WAL does not name.
     ///
     /// # Errors
-    /// [`LogFilesError`] if there are some.
+    /// [`LogFilesError`] if there are such entries.
     pub(super) fn check_blank(&self, unknown_entries: u64) -> Result<(), LogFilesError> {
         match &self.blank {
             Some(checkpoint) if unknown_entries > 0 => {

@@ -1,34 +1,38 @@
-//! The database: one data directory, opened, replayed, appended to, read and closed. All that the rest of the program sees of
-//! the engine.
+//! Database of one data directory: startup, appends, queries, maintenance and shutdown. The only
+//! part
+//! of the engine that the rest of the program uses directly.
 //!
-//! | file          | what                                                    |
-//! |---------------|---------------------------------------------------------|
-//! | [`options`]   | what a database is opened with                          |
-//! | [`settings`]  | what of it can be changed later                         |
-//! | [`dir_lock`]      | one process per directory                               |
-//! | [`open`]      | from a locked directory to a ready one                  |
-//! | [`log_files`] | the files of the log that a start replays               |
-//! | [`chunk_loss`] | samples that were only in quarantined chunk files      |
-//! | [`appender`]  | samples in                                              |
-//! | [`querier`]   | samples out                                             |
-//! | [`metadata`]  | type, unit and help text of metrics                     |
-//! | `lookup`      | one series of one block                                 |
-//! | `block_duplicates`     | old samples that are stored already                     |
-//! | [`blocks`]    | the blocks that are open                                |
-//! | [`clock`]     | the time                                                |
-//! | [`uploads`]   | which blocks somebody still wants to upload             |
-//! | [`maintenance`] | what the database does by itself: compaction, retention |
-//! | [`admin`] | what an operator orders: delete, clean up, snapshot |
-//! | [`snapshot`]  | a copy of the database                                  |
-//! | [`chunk_snapshot`] | the head written at a clean stop, loaded at a start |
-//! | [`retention_hold`] | whether retention waits for the operator's word    |
-//! | `engine`      | the parts of a database that is ready                   |
-//! | [`disk_guard`] | read-only before the disk is full                      |
-//! | [`stats`]     | what is counted of compaction and the like              |
-//! | [`error`]     | why an order was not carried out                        |
+//! | module | contents |
+//! |--------|----------|
+//! | [`options`] | options that are fixed while the database is open |
+//! | [`settings`] | settings that can change at a reload |
+//! | [`dir_lock`] | lock of the data directory |
+//! | [`open`] | startup: from a locked directory to a ready database |
+//! | [`log_files`] | WAL files that startup replays |
+//! | [`wbl`] | log of out-of-order samples |
+//! | [`chunk_loss`] | report of samples lost with quarantined chunk files |
+//! | [`appender`] | appends of a request |
+//! | [`querier`] | consistent read view |
+//! | [`metadata`] | type, unit and help text of metrics |
+//! | `lookup` | one series of one block |
+//! | `block_duplicates` | duplicate check against blocks |
+//! | [`blocks`] | open blocks |
+//! | [`clock`] | wall clock |
+//! | [`uploads`] | list of uploaded blocks |
+//! | [`maintenance`] | background work: compaction, truncation, retention, verification |
+//! | [`admin`] | admin operations: delete series, clean tombstones; changes of settings |
+//! | [`snapshot`] | snapshot of the database |
+//! | [`chunk_snapshot`] | chunk snapshot of the head, for a fast startup |
+//! | [`retention_hold`] | hold of the default retention for directories with older data |
+//! | `engine` | parts of a ready database |
+//! | [`disk_guard`] | read-only mode before the disk is full |
+//! | [`stats`] | counters of maintenance |
+//! | [`error`] | error of admin operations |
 //!
-//! A [`Db`] is shared by all threads. [`Db::open`] only takes the lock, so that status pages can be served at once;
-//! [`Db::replay`] then makes it ready. Every call blocks its thread; none needs an async runtime.
+//! A [`Db`] is shared by all threads. [`Db::open`] only locks the directory, so that status pages
+//! are
+//! available at once. [`Db::replay`] makes it ready. All functions block; none needs an async
+//! runtime.
 
 pub mod admin;
 pub mod appender;
@@ -78,7 +82,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-/// A data directory in use.
+/// Database of one data directory.
 #[derive(Debug)]
 pub struct Db {
     options: DbOptions,
@@ -87,37 +91,37 @@ pub struct Db {
     retention_hold: RetentionHold,
     stats: DbStats,
     progress: ReplayProgress,
-    /// Set once, when the replay has ended.
+    /// Set once, at the end of the replay.
     engine: OnceLock<Engine>,
-    /// Set when the process begins to end: work on blocks is given up at its next step.
+    /// Set at the start of a shutdown: maintenance and admin operations stop at their next step.
     stopping: AtomicBool,
-    /// Set when nothing is appended any more.
+    /// Set when appends are no longer accepted.
     closing: AtomicBool,
     notifier: Notifier,
     panic_watch: PanicWatch,
-    /// Given up by [`Db::close`].
+    /// Released by [`Db::close`].
     lock: Mutex<Option<DirLock>>,
 }
 
-/// Whether the database does its work.
+/// State of the database.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum DbHealth {
-    /// Reads and writes.
+    /// Reads and writes work.
     Healthy,
-    /// Reads only, until the cause is gone; the text names it.
+    /// Writes are rejected until the cause is gone; the text names it.
     ReadOnly(String),
-    /// Reads only, until a restart; the text names the cause.
+    /// Writes are rejected until a restart; the text names the cause.
     Failed(String),
 }
 
 impl Db {
-    /// What it was opened with.
+    /// Options with which the database was opened.
     #[must_use]
     pub fn options(&self) -> &DbOptions {
         &self.options
     }
 
-    /// Longest time span of a block, ms: as it was given, or a tenth of the retention.
+    /// Maximum time span of a block, ms: the configured one, or a tenth of the retention.
     #[must_use]
     pub fn longest_block_ms(&self) -> i64 {
         self.options.max_block_range_ms.unwrap_or_else(|| {
@@ -126,19 +130,19 @@ impl Db {
         })
     }
 
-    /// How far the replay is.
+    /// Progress of the replay.
     #[must_use]
     pub fn replay_progress(&self) -> &ReplayProgress {
         &self.progress
     }
 
-    /// Whether the replay has ended.
+    /// Returns `true` once the replay has finished.
     #[must_use]
     pub fn is_ready(&self) -> bool {
         self.engine.get().is_some()
     }
 
-    /// Whether writes are taken, and if not, why.
+    /// Returns whether writes are accepted, and the cause if not.
     #[must_use]
     pub fn health(&self) -> DbHealth {
         match self.engine.get().map(Engine::log_health) {
@@ -151,7 +155,9 @@ impl Db {
         }
     }
 
-    /// Looks at the free space where the last look is a second old; why no write is taken, if so.
+    /// Probes the free space if the last probe is at least a second old. Returns the reason why
+    /// writes
+    /// are rejected, if they are.
     pub fn check_disk(&self) -> Option<String> {
         let now = Instant::now();
         if let Some(engine) = self.engine.get() {
@@ -161,29 +167,29 @@ impl Db {
         self.disk_guard.check(&*self.options.disk, &self.options.dir, now)
     }
 
-    /// The watch over the free space, to be told where a write other than the log's met a full disk.
+    /// Guard of the free space. Report failed writes outside the WAL to it.
     #[must_use]
     pub fn disk_guard(&self) -> &DiskGuard {
         &self.disk_guard
     }
 
-    /// What is counted of compaction, retention and the like.
+    /// Counters of compaction, retention and other maintenance.
     #[must_use]
     pub fn stats(&self) -> &DbStats {
         &self.stats
     }
 
-    /// An appender for one request.
+    /// Returns an appender for one request.
     ///
     /// # Errors
-    /// [`WriteUnavailable`] while no write can be taken.
+    /// [`WriteUnavailable`] while writes are not accepted.
     pub fn appender(&self) -> Result<Appender<'_>, WriteUnavailable> {
         if self.closing.load(Ordering::Acquire) {
             return Err(WriteUnavailable::Closing);
         }
         let engine = self.engine.get().ok_or(WriteUnavailable::Replaying)?;
         if let Some(cause) = self.check_disk() {
-            // The log tries again only in `Appender::new`: below the reserve not at all.
+            // Only `Appender::new` lets a WAL without space try again, and not below the reserve.
             return Err(match engine.log_health() {
                 LogHealth::Healthy => WriteUnavailable::ReadOnly(cause),
                 LogHealth::NoSpace(cause) => WriteUnavailable::ReadOnly(cause),
@@ -193,53 +199,54 @@ impl Db {
         Appender::new(engine, &self.notifier)
     }
 
-    /// A view of everything that is stored, for one query. Empty until the database is ready.
+    /// Returns a read view for one query. Empty until the database is ready.
     #[must_use]
     pub fn querier(&self) -> Querier<'_> {
         Querier::new(self.engine.get())
     }
 
-    /// The head, once the database is ready; for status pages and metrics.
+    /// Head of a ready database, for status pages and metrics.
     #[must_use]
     pub fn head(&self) -> Option<&Head> {
         self.engine.get().map(|engine| &engine.head)
     }
 
-    /// Time of the oldest sample of head and blocks, ms; `None` where there is none, or the database is not ready.
+    /// Minimum time of head and blocks, ms; `None` if they are empty or the database is not ready.
     #[must_use]
     pub fn min_time(&self) -> Option<i64> {
-        let of_head = self.head()?.times().min().unwrap_or(i64::MAX);
-        let all = of_head.min(self.stats.blocks_min_time.load(Ordering::Relaxed));
-        (all < i64::MAX).then_some(all)
+        let head_min_time = self.head()?.times().min().unwrap_or(i64::MAX);
+        let min_time = head_min_time.min(self.stats.blocks_min_time.load(Ordering::Relaxed));
+        (min_time < i64::MAX).then_some(min_time)
     }
 
-    /// The blocks, by their first time; none before the database is ready.
+    /// Open blocks by their minimum time; empty before the database is ready.
     #[must_use]
     pub fn blocks(&self) -> BlockList {
         self.engine.get().map(|engine| engine.blocks.list()).unwrap_or_default()
     }
 
-    /// What was written to blocks since the start, once the database is ready.
+    /// Counters of compaction output, once the database is ready.
     #[must_use]
     pub fn compact_stats(&self) -> Option<&CompactStats> {
         self.engine.get().map(|engine| &engine.compact_stats)
     }
 
-    /// The log, once the database is ready; for status pages and metrics.
+    /// WAL of a ready database, for status pages and metrics.
     #[must_use]
     pub fn wal(&self) -> Option<&Wal> {
         self.engine.get().map(|engine| &engine.wal)
     }
 
-    /// The log of out-of-order samples, once there is one; for status pages and metrics.
+    /// WBL, if it exists and the database is ready; for status pages and metrics.
     #[must_use]
     pub fn wbl(&self) -> Option<&Wal> {
         self.engine.get().and_then(|engine| engine.wbl.get())
     }
 
-    /// Lets work on blocks, also what an operator ordered, end at its next step; nothing new of it
-    /// begins. What is given up leaves nothing half-done: all of it is begun again after the next
-    /// start. Appends and reads go on.
+    /// Cancels maintenance and admin operations at their next step, and starts no new ones.
+    /// Cancelled
+    /// work leaves nothing incomplete and starts again after the next startup. Appends and reads go
+    /// on.
     pub fn cancel_maintenance(&self) {
         self.stopping.store(true, Ordering::Release);
         if let Some(engine) = self.engine.get() {
@@ -248,32 +255,36 @@ impl Db {
         self.notifier.notify();
     }
 
-    /// Whether work on blocks is to end.
+    /// Returns `true` once maintenance must stop.
     fn is_stopping(&self) -> bool {
         self.stopping.load(Ordering::Acquire)
     }
 
-    /// Takes no more writes, brings the log and the full chunks to the disk, and gives the directory free.
+    /// Rejects further writes, syncs the WAL and the m-mapped chunks, and releases the directory.
     ///
     /// # Errors
-    /// [`WalError`] where the last bytes of the log could not be written.
+    /// [`WalError`] if the rest of the WAL could not be written.
     pub fn close(&self) -> Result<(), WalError> {
         self.closing.store(true, Ordering::Release);
         self.cancel_maintenance();
         let closed = self.engine.get().map_or(Ok(()), |engine| {
-            // What is under way stops soon; it leaves nothing behind.
-            let _turn = engine.maintenance_lock.lock();
+            // Running work stops soon, because `stopping` is set, and leaves nothing incomplete.
+            let _guard = engine.maintenance_lock.lock();
             let synced = engine.head.chunk_files().sync();
             engine.wal.close()?;
             engine.wbl.get().map_or(Ok(()), Wal::close)?;
             match synced {
-                // A snapshot stands beside the full chunks: without them it would hide what the log has.
+                // A chunk snapshot needs the m-mapped chunks: if they are lost, it would hide that
+                // only the
+                // WAL has their samples.
                 Ok(()) => self.snapshot_head(engine),
-                Err(error) => tracing::warn!(%error, "can't sync the chunks of the head; the log has their samples"),
+                Err(error) => {
+                    tracing::warn!(%error, "cannot sync head chunks, the WAL has their samples");
+                }
             }
             Ok(())
         });
-        // Without an engine a replay may be at work still: the lock then ends with the process.
+        // Without an engine a replay may still be running. The lock then ends with the process.
         if self.engine.get().is_some() {
             self.lock.lock().take();
         }

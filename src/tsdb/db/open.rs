@@ -441,7 +441,7 @@ impl Quarantined {
         let (series, list) = (lost.len(), list.display());
         match written {
             Ok(()) => {
-                tracing::error!(series, samples, %list, "quarantined chunk files had unique samples")
+                tracing::error!(series, samples, %list, "lost samples of quarantined chunk files")
             }
             Err(error) => {
                 tracing::error!(series, samples, %error, "cannot write list of lost samples")

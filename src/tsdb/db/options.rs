@@ -1,4 +1,4 @@
-//! What a database is opened with.
+//! Options that are fixed while a database is open.
 
 use crate::tsdb::block::ulid::{RandomSource, system_random};
 use crate::tsdb::chunk::any_chunk::HistogramStMode;
@@ -13,56 +13,58 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// The shape of a database; [`DbOptions::new`] has Prometheus's defaults.
+/// Options of a database. [`DbOptions::new`] has Prometheus's defaults.
 #[derive(Debug, Clone)]
 pub struct DbOptions {
-    /// The data directory; made where there is none.
+    /// Data directory. Created if it is missing.
     pub dir: PathBuf,
-    /// How records of the log are compressed.
+    /// Compression of WAL records.
     pub wal_compression: RecordCompression,
-    /// Size of a log segment in bytes.
+    /// Maximum size of a WAL segment, bytes.
     pub wal_segment_size: u64,
-    /// What a power cut may cost.
+    /// When to sync the WAL, which limits the loss at a power failure.
     pub wal_sync: SyncMode,
-    /// Length of the first blocks, ms; a chunk never crosses a multiple of it.
+    /// Time span of head blocks, ms. A chunk never crosses a multiple of it.
     pub chunk_range_ms: i64,
-    /// A chunk aims at that many samples.
+    /// Target number of samples per chunk.
     pub samples_per_chunk: u16,
-    /// No more series than this are created by writes.
+    /// Maximum number of active series. Replay may exceed it.
     pub max_series: usize,
-    /// Threads that rebuild series during a replay.
+    /// Number of threads that replay the WAL.
     pub replay_workers: usize,
-    /// Longest block that compaction makes, ms; `None`: as the retention says.
+    /// Maximum time span of a block, ms; `None`: derived from the retention.
     pub max_block_range_ms: Option<i64>,
-    /// A list of uploaded blocks: others are not compacted yet.
+    /// JSON list of uploaded blocks; see [`crate::tsdb::db::uploads`].
     pub uploads_file: Option<PathBuf>,
-    /// What becomes of the head at a clean stop.
+    /// Treatment of the head at a clean shutdown.
     pub shutdown_mode: ShutdownMode,
-    /// Whether start timestamps of what is appended are kept. Chunks of floats must then be XOR2.
+    /// Record version of the WAL: whether records keep start timestamps. That requires XOR2 for
+    /// float
+    /// chunks.
     pub record_version: RecordVersion,
-    /// Whether new chunks of histograms have a place for them.
+    /// Whether new histogram chunks have a field for start timestamps.
     pub histogram_st_mode: HistogramStMode,
-    /// Space that must stay free for writes to be taken.
+    /// Free disk space below which writes are rejected.
     pub disk_reserve: DiskReserve,
-    /// What can be changed later; these hold first.
+    /// Initial settings; they can change later.
     pub settings: Settings,
-    /// Through which durable writes go.
+    /// Disk through which durable writes go.
     pub disk: Arc<dyn Disk>,
-    /// Source of the random part of the names of blocks and snapshots.
+    /// Source of the random part of block and snapshot names.
     pub random: RandomSource,
 }
 
-/// What becomes of the head at a clean stop.
+/// Treatment of the head at a clean shutdown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ShutdownMode {
-    /// The next start reads the log.
+    /// The head is not written; the next startup replays the WAL.
     KeepInWal,
-    /// It is written down as it is, so that the next start need not read the log.
+    /// A chunk snapshot is written, which the next startup loads instead of replaying the WAL.
     ChunkSnapshot,
 }
 
 impl DbOptions {
-    /// Defaults for the directory `dir`.
+    /// Returns the defaults for the data directory `dir`.
     #[must_use]
     pub fn new(dir: PathBuf) -> Self {
         Self {

@@ -1,28 +1,29 @@
-//! What can be changed while a database runs: plain values, taken at the start and again at every reload.
+//! Settings that can change while a database runs: set at startup and at each reload.
 //!
-//! What is fixed for a database's life is in [`crate::tsdb::db::options`]. Whoever needs a setting asks for it when it is used
-//! (`Db::settings`) and keeps no copy.
+//! Fixed options are in [`crate::tsdb::db::options`]. Users of a setting read it when they need it
+//! (`Db::settings`) and keep no copy.
 
 use crate::tsdb::chunk::float_chunk::FloatEncoding;
 use crate::tsdb::head::exemplars::{DEFAULT_MAX_EXEMPLARS, ExemplarOptions};
 
-/// The changeable settings of a database.
+/// Changeable settings of a database.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Settings {
-    /// How long and how much is kept.
+    /// Limits of age and size.
     pub retention: RetentionSettings,
-    /// Share of stale series in the head, 0 to 1, from which they are compacted early; 0 for never.
+    /// Share of stale series in the head from which they are compacted early, 0 to 1; 0 disables
+    /// it.
     pub stale_series_threshold: f64,
-    /// In which encoding new chunks of floats are written.
+    /// Encoding of new float chunks.
     pub float_encoding: FloatEncoding,
-    /// How far behind the newest sample of the head a sample may be that is older than the newest of its series, ms; 0 for none.
+    /// Out-of-order window, ms; 0 disables it.
     pub out_of_order_window_ms: i64,
-    /// How many exemplars are kept; 0: none.
+    /// Maximum number of exemplars; 0 disables their storage.
     pub max_exemplars: usize,
 }
 
 impl Settings {
-    /// How exemplars are kept.
+    /// Options of the exemplar storage.
     #[must_use]
     pub fn exemplars(&self) -> ExemplarOptions {
         ExemplarOptions {
@@ -32,29 +33,29 @@ impl Settings {
     }
 }
 
-/// What is kept. A limit of 0 is none.
+/// Retention limits. A limit of 0 is disabled.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct RetentionSettings {
-    /// A block goes once all of it lies that far behind the newest data, ms.
+    /// Age of a block's end, relative to the newest data, from which the block is deleted, ms.
     pub time_ms: i64,
-    /// The oldest blocks go where the directory is larger, bytes.
+    /// Maximum total size, bytes. The oldest blocks are deleted first.
     pub bytes: u64,
-    /// The same as a percentage of the file system, 0 to 100; where it is given, `bytes` means nothing.
+    /// Maximum total size as a percentage of the file system, 0 to 100. Overrides `bytes` if set.
     pub percentage: f64,
-    /// Whether somebody chose it.
+    /// Whether the retention was configured.
     pub origin: RetentionOrigin,
 }
 
-/// Where a retention comes from.
+/// Origin of the retention.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RetentionOrigin {
-    /// Nobody said anything.
+    /// Neither a flag nor the configuration file sets it.
     Default,
-    /// A flag or the configuration file.
+    /// Set by a flag or the configuration file.
     Configured,
 }
 
-/// 15 days.
+/// Default retention time: 15 days, in ms.
 pub const DEFAULT_RETENTION_MS: i64 = 15 * 24 * 3_600_000;
 
 impl Default for Settings {

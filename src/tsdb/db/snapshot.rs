@@ -1,11 +1,13 @@
-//! A copy of the whole database in a moment, below `snapshots/`: links to the blocks' files, and the head as one more block.
+//! Snapshot of the whole database below `snapshots/`: hard links to the files of the blocks, and
+//! the
+//! head as further blocks.
 //!
 //! ```text
-//! snapshots/20251105T000000Z-3f7a92c41b08d65e/            what `Db::snapshot` names
-//! snapshots/20251105T000000Z-3f7a92c41b08d65e.tmp/        one that was not finished: removed at the next start
+//! snapshots/20251105T000000Z-3f7a92c41b08d65e/            complete, returned by `Db::snapshot`
+//! snapshots/20251105T000000Z-3f7a92c41b08d65e.tmp/        incomplete: removed at the next startup
 //! ```
 //!
-//! Copied elsewhere, or as it stands, it is a data directory for narthex or Prometheus.
+//! A snapshot is a data directory for narthex or Prometheus, in place or copied elsewhere.
 
 use crate::tsdb::block::ulid::RandomSource;
 use crate::tsdb::compact::block_summary::CompactionHints;
@@ -27,37 +29,40 @@ const FOLDER: &str = "snapshots";
 const TEMPORARY_SUFFIX: &str = ".tmp";
 
 impl Db {
-    /// Makes a copy of the database below `snapshots/` that a database or a Prometheus can be started on; the name of its folder. `now_ms` is
-    /// the time that its name says.
+    /// Creates a snapshot below `snapshots/` and returns the name of its directory, which begins
+    /// with
+    /// `now_ms`.
     ///
     /// # Errors
-    /// [`MaintenanceError`]; nothing is left of the copy then.
+    /// [`MaintenanceError`]. Nothing of the snapshot is left then, unless its removal fails as
+    /// well.
     pub fn snapshot(
         &self,
-        parts: SnapshotContents,
+        contents: SnapshotContents,
         now_ms: i64,
     ) -> Result<String, MaintenanceError> {
         let engine = self.engine.get().ok_or(MaintenanceError::NotReady)?;
-        let _turn = self.lock_for_admin(engine)?;
+        let _guard = self.lock_for_admin(engine)?;
         let name = snapshot_name(now_ms, self.options.random);
         let name = name.map_err(|error| self.report_failure("name a snapshot", &error))?;
-        let place = self.options.dir.join(FOLDER);
-        let unfinished = place.join(format!("{name}{TEMPORARY_SUFFIX}"));
-        let made = self.write_snapshot(engine, parts, &unfinished, now_ms).and_then(|()| {
-            fs::rename(&unfinished, place.join(&name))
+        let snapshots = self.options.dir.join(FOLDER);
+        let unfinished = snapshots.join(format!("{name}{TEMPORARY_SUFFIX}"));
+        let written = self.write_snapshot(engine, contents, &unfinished, now_ms).and_then(|()| {
+            fs::rename(&unfinished, snapshots.join(&name))
                 .map_err(FileError::for_step("rename", &unfinished))?;
-            Ok(sync_dir(&place)?)
+            Ok(sync_dir(&snapshots)?)
         });
-        match made {
+        match written {
             Ok(()) => Ok(name),
             Err(error) => {
                 if let Err(error) = fs::remove_dir_all(&unfinished) {
-                    tracing::warn!(%error, path = %unfinished.display(), "can't remove an unfinished snapshot");
+                    let path = unfinished.display();
+                    tracing::warn!(%path, %error, "cannot remove unfinished snapshot");
                 }
                 if is_cancelled_run(&*error) {
                     return Err(MaintenanceError::Cancelled);
                 }
-                Err(self.report_failure("make a snapshot", &*error))
+                Err(self.report_failure("write a snapshot", &*error))
             }
         }
     }
@@ -65,48 +70,44 @@ impl Db {
     fn write_snapshot(
         &self,
         engine: &Engine,
-        parts: SnapshotContents,
-        folder: &Path,
+        contents: SnapshotContents,
+        dir: &Path,
         now_ms: i64,
     ) -> Result<(), Box<dyn Error>> {
-        fs::create_dir_all(folder).map_err(FileError::for_step("create", folder))?;
+        fs::create_dir_all(dir).map_err(FileError::for_step("create", dir))?;
         for block in engine.blocks.list().iter() {
             fail_point::hit("snapshot.write");
             self.check_stop()?;
-            block.hard_link_to(folder)?;
+            block.hard_link_to(dir)?;
         }
         let times = engine.head.times();
         let (SnapshotContents::BlocksAndHead, Some(begin), Some(end)) =
-            (parts, times.min(), times.max())
+            (contents, times.min(), times.max())
         else {
-            return Ok(sync_dir(folder)?);
+            return Ok(sync_dir(dir)?);
         };
         fail_point::hit("snapshot.write");
         self.check_stop()?;
         let ulid = self.new_ulid(now_ms)?;
         let lineage =
             Lineage::for_head(ulid, begin, end.saturating_add(1), CompactionHints::default());
-        let plan = BlockSpec {
-            dir: folder,
-            ulid,
-            lineage: &lineage,
-            floats: self.settings().float_encoding,
-        };
+        let plan =
+            BlockSpec { dir, ulid, lineage: &lineage, floats: self.settings().float_encoding };
         let in_order = InOrderSource(&engine.head);
         let source = head_source(&engine.head, &in_order)?;
         write_block(plan, vec![source], &self.write_observer(engine, &self.stopping, &|_| {}))?;
-        self.write_ooo_blocks(engine, folder, now_ms)
+        self.write_ooo_blocks(engine, dir, now_ms)
     }
 
     fn check_stop(&self) -> Result<(), MaintenanceError> {
         if self.is_stopping() { Err(MaintenanceError::Cancelled) } else { Ok(()) }
     }
 
-    /// Late samples are blocks of their own, as they would become.
+    /// Writes out-of-order samples to blocks of their own, as OOO compaction does.
     fn write_ooo_blocks(
         &self,
         engine: &Engine,
-        folder: &Path,
+        dir: &Path,
         now_ms: i64,
     ) -> Result<(), Box<dyn Error>> {
         let late = OutOfOrderSource::prepare_while(&engine.head, &|| !self.is_stopping())?;
@@ -116,12 +117,8 @@ impl Db {
             self.check_stop()?;
             let ulid = self.new_ulid(now_ms)?;
             let lineage = Lineage::for_head(ulid, range.mint, range.end(), hints);
-            let plan = BlockSpec {
-                dir: folder,
-                ulid,
-                lineage: &lineage,
-                floats: self.settings().float_encoding,
-            };
+            let plan =
+                BlockSpec { dir, ulid, lineage: &lineage, floats: self.settings().float_encoding };
             let source = head_source(&engine.head, &late)?;
             write_block(plan, vec![source], &self.write_observer(engine, &self.stopping, &|_| {}))?;
         }
@@ -129,13 +126,13 @@ impl Db {
     }
 }
 
-/// Whether the end of the process is all that went wrong.
+/// Returns `true` if the error is only the cancellation at shutdown.
 fn is_cancelled_run(error: &(dyn Error + 'static)) -> bool {
     error.downcast_ref::<WriteBlockError>().is_some_and(is_cancelled)
         || matches!(error.downcast_ref(), Some(MaintenanceError::Cancelled))
 }
 
-/// Removes what was left of unfinished snapshots of the data directory `dir`.
+/// Removes unfinished snapshots of the data directory `dir`.
 pub(super) fn remove_unfinished(dir: &Path) {
     let Ok(entries) = fs::read_dir(dir.join(FOLDER)) else { return };
     let unfinished = entries.flatten().map(|entry| entry.path());
@@ -143,32 +140,37 @@ pub(super) fn remove_unfinished(dir: &Path) {
         unfinished.filter(|path| path.to_str().is_some_and(|path| path.ends_with(TEMPORARY_SUFFIX)))
     {
         match fs::remove_dir_all(&path) {
-            Ok(()) => tracing::info!(path = %path.display(), "removed an unfinished snapshot"),
+            Ok(()) => tracing::info!(path = %path.display(), "removed unfinished snapshot"),
             Err(error) => {
-                tracing::warn!(%error, path = %path.display(), "can't remove an unfinished snapshot")
+                tracing::warn!(path = %path.display(), %error, "cannot remove unfinished snapshot")
             }
         }
     }
 }
 
-/// As Prometheus names them: the time in UTC and a random number.
+/// Returns the name of a snapshot, as in Prometheus: the UTC time and a random number.
 fn snapshot_name(now_ms: i64, source: RandomSource) -> std::io::Result<String> {
     let mut random = [0; 8];
     source(&mut random)?;
     Ok(format!("{}-{:016x}", compact_utc(now_ms.div_euclid(1000)), u64::from_be_bytes(random) >> 1))
 }
 
-/// `YYYYMMDDThhmmssZ` of seconds since the epoch.
+/// Formats seconds since the epoch as `YYYYMMDDThhmmssZ`.
 fn compact_utc(seconds: i64) -> String {
     let (days, second) = (seconds.div_euclid(86_400), seconds.rem_euclid(86_400));
-    // Years that begin in March end with the leap day; 400 of them have 146097 days. Day 0 of the count is 0000-03-01.
+    // Years are counted from March, so that the leap day is the last day. 400 years have 146,097
+    // days.
+    // Day 0 is 0000-03-01.
     let day = days + 719_468;
-    let (era, of_era) = (day.div_euclid(146_097), day.rem_euclid(146_097));
-    let year_of_era = (of_era - of_era / 1_460 + of_era / 36_524 - of_era / 146_096) / 365;
-    let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let from_march = (5 * of_year + 2) / 153;
-    let (month, year) = if from_march < 10 { (from_march + 3, 0) } else { (from_march - 9, 1) };
-    let (year, date) = (era * 400 + year_of_era + year, of_year - (153 * from_march + 2) / 5 + 1);
+    let (era, day_of_era) = (day.div_euclid(146_097), day.rem_euclid(146_097));
+    let year_of_era =
+        (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month_from_march = (5 * day_of_year + 2) / 153;
+    let (month, year) =
+        if month_from_march < 10 { (month_from_march + 3, 0) } else { (month_from_march - 9, 1) };
+    let (year, date) =
+        (era * 400 + year_of_era + year, day_of_year - (153 * month_from_march + 2) / 5 + 1);
     format!(
         "{year:04}{month:02}{date:02}T{:02}{:02}{:02}Z",
         second / 3600,
@@ -183,7 +185,7 @@ mod tests {
     use crate::tsdb::block::ulid::system_random;
 
     #[test]
-    fn times_are_written_in_utc() {
+    fn snapshot_times_are_formatted_in_utc() {
         for (seconds, text) in [
             (0, "19700101T000000Z"),
             (-1, "19691231T235959Z"),

@@ -1,20 +1,22 @@
-//! Which blocks another program still wants to upload as they are, before they may be compacted.
+//! List of uploaded blocks, which delays the compaction of blocks that are not uploaded yet.
 //!
-//! Thanos's sidecar keeps a JSON file with the blocks that it has uploaded: `{"version":1,"uploaded":["01M8…", …]}`. Named by
-//! `--storage.tsdb.delay-compact-file.path`, it holds the compaction of level-1 blocks back until they are listed. As Prometheus has it,
-//! a file that can't be read holds nothing back: an uploader that is gone must not let blocks pile up.
+//! Thanos Sidecar writes it as JSON: `{"version":1,"uploaded":["01M8…", …]}`. Its path is set by
+//! `--storage.tsdb.delay-compact-file.path`. Level-1 blocks are compacted only once they are
+//! listed.
+//! As in Prometheus, an unreadable file delays nothing: blocks must not accumulate after the
+//! uploader is gone.
 
 use serde::Deserialize;
 use std::collections::HashSet;
 use std::path::Path;
 
-/// A list of uploads is a few KiB; more than this is not one.
+/// Maximum size of the list, bytes. A real one has a few KiB.
 const MAX_FILE_BYTES: u64 = 16 << 20;
 
-/// The blocks that were uploaded, as far as somebody says so.
+/// Blocks that were uploaded, according to the list.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct UploadedBlocks {
-    /// `None` where nobody uploads, or where the list can't be read.
+    /// `None` if no list is configured or it cannot be read.
     uploaded: Option<HashSet<String>>,
 }
 
@@ -25,7 +27,8 @@ struct ShipperFile {
 }
 
 impl UploadedBlocks {
-    /// Reads the list.
+    /// Reads the list. Returns an empty value, which delays nothing, if `path` is `None` or
+    /// unreadable.
     #[must_use]
     pub fn read(path: Option<&Path>) -> Self {
         let Some(path) = path else { return Self::default() };
@@ -34,13 +37,14 @@ impl UploadedBlocks {
                 Self { uploaded: Some(list.uploaded.unwrap_or_default().into_iter().collect()) }
             }
             Err(error) => {
-                tracing::warn!(path = %path.display(), %error, "can't read the list of uploaded blocks: compaction waits for none");
+                let path = path.display();
+                tracing::warn!(%path, %error, "cannot read list of uploaded blocks, ignoring it");
                 Self::default()
             }
         }
     }
 
-    /// Whether a block must stay as it is for now.
+    /// Returns `true` if the block must not be compacted yet.
     #[must_use]
     pub fn delays_compaction(&self, ulid: &str, level: u32) -> bool {
         level <= 1 && self.uploaded.as_ref().is_some_and(|uploaded| !uploaded.contains(ulid))
@@ -52,7 +56,7 @@ fn read_list(path: &Path) -> std::io::Result<ShipperFile> {
     if size > MAX_FILE_BYTES {
         return Err(std::io::Error::new(
             std::io::ErrorKind::FileTooLarge,
-            format!("it has {size} bytes"),
+            format!("file has {size} bytes, limit {MAX_FILE_BYTES}"),
         ));
     }
     Ok(serde_json::from_slice(&std::fs::read(path)?)?)
@@ -63,7 +67,7 @@ mod tests {
     use super::UploadedBlocks;
 
     #[test]
-    fn only_new_blocks_that_are_not_listed_are_held_back() {
+    fn only_unlisted_level_1_blocks_are_delayed() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("thanos.shipper.json");
         std::fs::write(&path, r#"{"version":1,"uploaded":["A","B"],"more":{}}"#).unwrap();
@@ -78,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_list_that_can_be_read_nothing_is_held_back() {
+    fn unreadable_list_delays_nothing() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("thanos.shipper.json");
         for text in [None, Some("{"), Some("[1]")] {

@@ -1,7 +1,9 @@
-//! The log of out-of-order samples, `wbl/`: written as the write-ahead log is, and as safe. It is there from the moment on when an
-//! out-of-order window is set; a directory that brings one keeps it, and its samples are served whether or not a window is set.
+//! Write-behind log of out-of-order samples, `wbl/`: same format and same durability as the WAL.
 //!
-//! Damage is dealt with as in the write-ahead log: what stands before it is kept, what stands behind it is set aside.
+//! It is created when an out-of-order window is first set. An existing one is replayed, and its
+//! samples are served, even if no window is set.
+//!
+//! Corruption is handled as in the WAL: records before it are used, the rest is quarantined.
 
 use crate::model::refs::SeriesRef;
 use crate::tsdb::chunk::head_chunks::HeadChunkMeta;
@@ -19,62 +21,62 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// Why the log can't be used.
+/// Error of opening or replaying the WBL.
 #[derive(Debug, thiserror::Error)]
 pub enum WblError {
-    /// Its folder can't be made.
-    #[error("{path}: {source}")]
+    /// The directory of the WBL cannot be created.
+    #[error("cannot create directory {path}: {source}")]
     Folder {
-        /// Which.
+        /// Directory of the WBL.
         path: PathBuf,
-        /// What the system says.
+        /// Error of the operating system.
         source: io::Error,
     },
-    /// Its files don't follow each other.
+    /// The segments cannot be listed or are not consecutive.
     #[error(transparent)]
     Segments(#[from] SegmentError),
-    /// A file of it can't be read.
+    /// A segment cannot be read.
     #[error(transparent)]
     Read(ReadLogError),
-    /// The damaged rest of it could not be set aside.
+    /// The corrupted rest could not be moved to the quarantine.
     #[error(transparent)]
     Repair(#[from] RepairError),
-    /// It can't be begun.
+    /// A new segment cannot be created.
     #[error(transparent)]
     Begin(#[from] WalError),
 }
 
-/// What a start found of late samples.
+/// Result of a WBL replay.
 #[derive(Debug, Default)]
 pub struct WblRecovery {
-    /// What was read.
+    /// Counts of the replay.
     pub report: WblReplayReport,
-    /// The damage that was cut off or set aside.
+    /// Corruption that was cut off or quarantined.
     pub repaired: Option<RepairReport>,
 }
 
 impl WblRecovery {
-    /// Whether late samples belong to series that the head does not know.
+    /// Returns `true` if the WBL has samples of series that the head does not have.
     #[must_use]
     pub fn has_unknown_series(&self) -> bool {
         self.report.unknown_refs > 0
     }
 }
 
-/// Where it is.
+/// Directory of the WBL.
 pub(super) fn dir(options: &DbOptions) -> PathBuf {
     options.dir.join("wbl")
 }
 
-/// Whether the directory has one.
+/// Returns `true` if the WBL has a segment.
 pub(super) fn exists(options: &DbOptions) -> bool {
     list_segments(&dir(options)).is_ok_and(|segments| !segments.is_empty())
 }
 
-/// Begins a new segment of it.
+/// Opens the WBL at a new segment.
 ///
 /// # Errors
-/// [`WblError`] where it can't be made.
+/// [`WblError`] if the directory or the segment cannot be created.
 pub(super) fn open(options: &DbOptions) -> Result<Wal, WblError> {
     let dir = dir(options);
     options
@@ -86,19 +88,19 @@ pub(super) fn open(options: &DbOptions) -> Result<Wal, WblError> {
     Ok(Wal::open(WalOptions { dir, segment_size, compression, sync, disk })?)
 }
 
-/// A head whose series are known, and what belongs to it.
+/// Input of a WBL replay: a head with its series, and what the WAL replay found.
 pub(super) struct WblReplayInput<'a> {
     pub(super) head: &'a Head,
-    /// What `chunks_head/` holds of late samples.
+    /// Out-of-order chunks in `chunks_head/`.
     pub(super) chunks: &'a [HeadChunkMeta],
-    /// Second references of series.
+    /// Aliases of series.
     pub(super) aliases: HashMap<SeriesRef, SeriesRef>,
 }
 
-/// Gives the series of a head their late samples, and cuts the log off where it is damaged.
+/// Replays out-of-order samples into the head. Repairs the WBL if it is corrupted.
 ///
 /// # Errors
-/// [`WblError`].
+/// [`WblError`] if the WBL cannot be read or repaired.
 pub(super) fn replay(
     options: &DbOptions,
     known: WblReplayInput<'_>,
