@@ -1,4 +1,4 @@
-//! What an operator orders: delete, clean up, take a snapshot, change the settings.
+//! Admin operations: deletion of series, cleanup of tombstones, changes of settings.
 
 use crate::model::matcher::Matcher;
 use crate::model::time::TimeRange;
@@ -20,21 +20,25 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-/// What goes into a snapshot.
+/// Contents of a snapshot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SnapshotContents {
-    /// The blocks, and the head as one more.
+    /// The blocks, and the head as further blocks.
     BlocksAndHead,
-    /// The blocks alone.
+    /// The blocks without the head.
     Blocks,
 }
 
 impl Db {
-    /// Deletes the samples in `range` of every series that satisfies all matchers of one of `selectors`. They are gone for readers and
-    /// after a restart when this returns; their space comes back with a compaction.
+    /// Deletes the samples in `range` of every series that satisfies all matchers of one of
+    /// `selectors`.
+    ///
+    /// When it returns, the samples are deleted for readers and after a restart. A compaction frees
+    /// their
+    /// space.
     ///
     /// # Errors
-    /// [`MaintenanceError`]; a part may have been deleted then, and to repeat it is safe.
+    /// [`MaintenanceError`]. A part may have been deleted then; a retry is safe.
     pub fn delete(
         &self,
         selectors: &[Vec<Matcher>],
@@ -44,10 +48,10 @@ impl Db {
         if let Some(cause) = self.check_disk() {
             return Err(MaintenanceError::ReadOnly(cause));
         }
-        let _turn = self.lock_for_admin(engine)?;
+        let _guard = self.lock_for_admin(engine)?;
         for matchers in selectors {
             for block in engine.blocks.overlapping(range) {
-                // Not before requests under way had their time to finish.
+                // Not `stopping`: requests in flight have time to finish after a shutdown begins.
                 if self.closing.load(Ordering::Acquire) {
                     return Err(MaintenanceError::Cancelled);
                 }
@@ -56,28 +60,35 @@ impl Db {
                     .map_err(|error| self.report_failure("delete from a block", &error))?;
             }
             let deletion = HeadDeletion::new(&engine.head);
-            let stones = deletion.plan(matchers, range);
-            self.log_deletion(engine, &stones)?;
-            deletion.apply(&stones);
+            let tombstones = deletion.plan(matchers, range);
+            // Logged before it is applied: readers must not see a deletion that a restart loses.
+            self.log_deletion(engine, &tombstones)?;
+            deletion.apply(&tombstones);
         }
         Ok(())
     }
 
-    /// Waits for the turn of an order; none begins once the database is closed, as the directory may be another's then.
+    /// Takes the maintenance lock for an admin operation. Fails once the database is closed,
+    /// because
+    /// another process may own the directory then.
     pub(super) fn lock_for_admin<'e>(
         &self,
         engine: &'e Engine,
     ) -> Result<MaintenanceGuard<'e>, MaintenanceError> {
-        let turn = engine.maintenance_lock.lock_for_admin();
+        let guard = engine.maintenance_lock.lock_for_admin();
         if self.closing.load(Ordering::Acquire) {
             Err(MaintenanceError::NotReady)
         } else {
-            Ok(turn)
+            Ok(guard)
         }
     }
 
-    fn log_deletion(&self, engine: &Engine, stones: &[Tombstone]) -> Result<(), MaintenanceError> {
-        if stones.is_empty() {
+    fn log_deletion(
+        &self,
+        engine: &Engine,
+        tombstones: &[Tombstone],
+    ) -> Result<(), MaintenanceError> {
+        if tombstones.is_empty() {
             return Ok(());
         }
         match engine.wal.check_writable() {
@@ -87,36 +98,40 @@ impl Db {
             }
         }
         let mut batch = LogBatch::default();
-        stones.iter().for_each(|stone| batch.push_tombstones(stone.series, &[stone.range]));
+        tombstones
+            .iter()
+            .for_each(|tombstone| batch.push_tombstones(tombstone.series, &[tombstone.range]));
         let position = engine.wal.enqueue(&mut batch);
         engine.wal.wait(position).map_err(|error| self.report_failure("log a deletion", &error))
     }
 
-    /// Rewrites every block of which something is deleted without it.
+    /// Rewrites every block that has tombstones, without the deleted samples.
     ///
     /// # Errors
-    /// [`MaintenanceError`]; blocks that were rewritten before stay so.
+    /// [`MaintenanceError`] of the first block that failed. Other blocks were still rewritten,
+    /// except
+    /// during a shutdown.
     pub fn clean_tombstones(&self) -> Result<(), MaintenanceError> {
         let engine = self.engine.get().ok_or(MaintenanceError::NotReady)?;
-        let begun = Instant::now();
+        let started = Instant::now();
         let mut cleaned = Ok(());
-        let names: Vec<BlockUlid> =
+        let ulids: Vec<BlockUlid> =
             engine.blocks.list().iter().map(|block| block.meta().ulid).collect();
-        for name in names {
-            // A turn for each: the head does not wait until all are done.
-            let _turn = self.lock_for_admin(engine)?;
+        for ulid in ulids {
+            // Locked per block, so that head compaction does not wait until all are done.
+            let _guard = self.lock_for_admin(engine)?;
             if self.is_stopping() {
                 cleaned = cleaned.and(Err(MaintenanceError::Cancelled));
                 break;
             }
             for block in
-                engine.blocks.get_all(&[name]).iter().filter(|block| !block.tombstones().is_empty())
+                engine.blocks.get_all(&[ulid]).iter().filter(|block| !block.tombstones().is_empty())
             {
-                // Others can be cleaned also where one can't.
+                // After an error, the other blocks are still cleaned.
                 cleaned = cleaned.and(self.clean_block(engine, block));
             }
         }
-        self.stats.tombstone_cleanups.observe(begun.elapsed().as_secs_f64());
+        self.stats.tombstone_cleanups.observe(started.elapsed().as_secs_f64());
         self.update_block_stats();
         cleaned
     }
@@ -144,6 +159,7 @@ impl Db {
                     .map_err(|error| self.report_failure("open a cleaned block", &error))?,
             )
         } else if engine.blocks.determine_head_min_time(&[block.meta().ulid]) {
+            // The block is empty, but determines the minimum time of the head.
             return Ok(());
         } else {
             block
@@ -152,13 +168,14 @@ impl Db {
             None
         };
         let replaced = engine.blocks.replace(&[block.meta().ulid], child);
-        replaced.map_err(|error| self.report_failure("remove a block that was cleaned", &error))
+        replaced.map_err(|error| self.report_failure("remove a cleaned block", &error))
     }
 
-    /// Takes other settings; whatever is under way ends with the old ones. The log of out-of-order samples is begun where a window is set for the first time.
+    /// Changes the settings. Work in progress continues with the old ones. Creates the WBL when an
+    /// out-of-order window is first set.
     ///
     /// # Errors
-    /// [`MaintenanceError`] where they can't hold; then the old ones do.
+    /// [`MaintenanceError`] if the WBL cannot be created. The old settings then remain.
     pub fn apply_settings(&self, settings: Settings) -> Result<(), MaintenanceError> {
         if let Some(engine) = self.engine.get() {
             self.ensure_wbl(engine, settings.out_of_order_window_ms)?;
@@ -172,30 +189,34 @@ impl Db {
         Ok(())
     }
 
-    /// Makes sure that late samples can be logged before any is taken.
+    /// Creates the WBL before an out-of-order sample is accepted.
     fn ensure_wbl(&self, engine: &Engine, window_ms: i64) -> Result<(), MaintenanceError> {
-        let _one_at_a_time = self.settings.write();
+        // Held so that two reloads do not create the WBL twice.
+        let _settings = self.settings.write();
         if window_ms > 0 && engine.wbl.get().is_none() {
             let wbl = wbl::open(&self.options)
-                .map_err(|error| self.report_failure("begin the out-of-order log", &error))?;
+                .map_err(|error| self.report_failure("create the WBL", &error))?;
             let _ = engine.wbl.set(wbl);
         }
         Ok(())
     }
 
-    /// The settings of this moment.
+    /// Current settings.
     #[must_use]
     pub fn settings(&self) -> Settings {
         *self.settings.read()
     }
 
-    /// Returns `true` if nothing is deleted by the default retention yet, as the server clock is
-    /// behind the newest data.
+    /// Returns `true` while the default retention deletes nothing, because the server clock is
+    /// behind the
+    /// newest data.
     pub fn retention_waits_for_clock(&self, now_ms: i64) -> bool {
         self.retention_hold.waits_for_clock(self.settings().retention.origin, now_ms)
     }
 
-    /// Whether nothing is deleted for its age or size, as the directory had older data at the start and nobody has chosen a retention.
+    /// Returns `true` if retention deletes nothing, because the directory had older data at startup
+    /// and
+    /// no retention is configured.
     #[must_use]
     pub fn retention_is_held(&self) -> bool {
         self.retention_hold.is_active(self.settings().retention.origin)

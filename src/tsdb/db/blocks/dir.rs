@@ -1,15 +1,17 @@
-//! The folders of blocks in a data directory: what lies there, and the steps by which one goes.
+//! Block directories in a data directory: listing, deletion and quarantine.
 //!
 //! ```text
 //! 01M82CTXRBSZKSA9A0ZWVPK1T0/                    a block
-//! 01M82CTXRBSZKSA9A0ZWVPK1T0.tmp-for-creation/   one that was not finished: nothing of it counts
-//! 01M82CTXRBSZKSA9A0ZWVPK1T0.tmp-for-deletion/   one that is gone: nothing of it counts
-//! chunk_snapshot.000012.0000032768.tmp/          a snapshot of the head that was not finished
-//! quarantine/block-01M82CTXRBSZKSA9A0ZWVPK1T0/   a block that could not be read
+//! 01M82CTXRBSZKSA9A0ZWVPK1T0.tmp-for-creation/   an unfinished block, ignored
+//! 01M82CTXRBSZKSA9A0ZWVPK1T0.tmp-for-deletion/   a deleted block, ignored
+//! chunk_snapshot.000012.0000032768.tmp/          an unfinished chunk snapshot
+//! quarantine/block-01M82CTXRBSZKSA9A0ZWVPK1T0/   an unreadable block
 //! ```
 //!
-//! The names are those of `tsdb/db.go` of Prometheus, whose next start cleans up as ours does. A block goes in one step, its rename;
-//! what a crash leaves behind that is removed at the next start. No locks: one thread at a time changes the blocks of a directory.
+//! The names are those of Prometheus (`tsdb/db.go`), which cleans up at startup as well. The rename
+//! deletes a block in one step; the next startup removes files that a crash left afterwards. No
+//! locks:
+//! one thread at a time changes the blocks of a directory.
 
 use crate::tsdb::block::ulid::BlockUlid;
 use crate::tsdb::fs::disk::Disk;
@@ -20,50 +22,51 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// How the names of what does not count end. The last one is that of older versions.
+/// Suffixes of ignored directories. Older versions used the last one.
 const LEFTOVER_SUFFIXES: [&str; 3] = [FOR_DELETION, ".tmp-for-creation", ".tmp"];
 const FOR_DELETION: &str = ".tmp-for-deletion";
-/// How the name of a snapshot of the head begins.
+/// Prefix of chunk snapshot directories.
 const CHUNK_SNAPSHOT: &str = "chunk_snapshot.";
 
-/// What lies in a data directory.
+/// Contents of a data directory, as far as blocks are concerned.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct DirListing {
-    /// Its blocks, by their names.
+    /// Blocks, sorted.
     pub blocks: Vec<BlockUlid>,
-    /// What was not finished, by their paths.
+    /// Paths of unfinished and deleted directories, sorted.
     pub leftovers: Vec<PathBuf>,
-    /// Directories whose names are ULIDs with lower-case letters, by their paths. Prometheus 3 serves such a block, but names
-    /// it by the ULID in its `meta.json`: it can neither delete nor replace the directory.
+    /// Paths of directories named by a ULID with lower-case letters, sorted. Prometheus 3 serves
+    /// such a
+    /// block under the ULID in its `meta.json`, but can neither delete nor replace the directory.
     pub misnamed: Vec<PathBuf>,
 }
 
-/// Looks into a directory.
+/// Lists a data directory.
 ///
 /// # Errors
-/// [`FileError`] where it can't be listed.
+/// [`FileError`] if it cannot be listed.
 pub fn scan(dir: &Path) -> Result<DirListing, FileError> {
-    let mut found = DirListing::default();
+    let mut listing = DirListing::default();
     for entry in fs::read_dir(dir).map_err(FileError::for_step("list", dir))? {
         let entry = entry.map_err(FileError::for_step("list", dir))?;
         let name = entry.file_name();
         let Some(name) = name.to_str() else { continue };
-        // A link to a folder is no block: Prometheus does not follow it either.
+        // A symbolic link is not a block. Prometheus does not follow it either.
         if !entry.file_type().map_err(FileError::for_step("look at", &entry.path()))?.is_dir() {
             continue;
         }
         if let Ok(ulid) = name.parse() {
-            found.blocks.push(ulid);
+            listing.blocks.push(ulid);
         } else if is_leftover(name) {
-            found.leftovers.push(entry.path());
+            listing.leftovers.push(entry.path());
         } else if name.to_ascii_uppercase().parse::<BlockUlid>().is_ok() {
-            found.misnamed.push(entry.path());
+            listing.misnamed.push(entry.path());
         }
     }
-    found.blocks.sort_unstable();
-    found.leftovers.sort_unstable();
-    found.misnamed.sort_unstable();
-    Ok(found)
+    listing.blocks.sort_unstable();
+    listing.leftovers.sort_unstable();
+    listing.misnamed.sort_unstable();
+    Ok(listing)
 }
 
 fn is_leftover(name: &str) -> bool {
@@ -75,27 +78,28 @@ fn is_leftover(name: &str) -> bool {
     })
 }
 
-/// Removes what [`scan`] found unfinished.
+/// Removes the leftovers of [`scan`].
 ///
 /// # Errors
-/// [`FileError`] of the first that can't be removed.
+/// [`FileError`] of the first one that cannot be removed.
 pub fn remove_leftovers(leftovers: &[PathBuf]) -> Result<(), FileError> {
     leftovers
         .iter()
         .try_for_each(|path| fs::remove_dir_all(path).map_err(FileError::for_step("remove", path)))
 }
 
-/// Where a block lies.
+/// Path of a block.
 #[must_use]
 pub fn block_dir(dir: &Path, ulid: BlockUlid) -> PathBuf {
     dir.join(ulid.to_string())
 }
 
-/// Removes a block from the disk: renamed first, durably, so that no crash leaves a part of it under its name. One that is not there
-/// any more is no error.
+/// Removes a block from the disk. It is renamed first, durably, so that no crash leaves a part of
+/// it
+/// under its name. A missing block is not an error.
 ///
 /// # Errors
-/// [`FileError`] of the step that failed. Behind the rename the block is gone all the same.
+/// [`FileError`] of the failed step. After the rename the block counts as deleted.
 pub fn remove(dir: &Path, ulid: BlockUlid) -> Result<(), FileError> {
     match rename_for_deletion(dir, ulid)? {
         Some(retired) => {
@@ -105,7 +109,8 @@ pub fn remove(dir: &Path, ulid: BlockUlid) -> Result<(), FileError> {
     }
 }
 
-/// The first half of a removal: the block loses its name. Returns the new one; `None` where the block was not there.
+/// Renames a block for its deletion, durably. Returns the new path, or `None` if the block does not
+/// exist.
 pub(super) fn rename_for_deletion(
     dir: &Path,
     ulid: BlockUlid,
@@ -125,16 +130,16 @@ pub(super) fn rename_for_deletion(
     Ok(Some(retired))
 }
 
-/// Moves a block out of the way, whole: to `block-ULID` below `quarantine`, or to `block-ULID-2` and on where that is taken. Durable
-/// when it returns.
+/// Moves a block to `block-ULID` below `quarantine`, or to `block-ULID-2` and so on if that exists.
+/// Durable when it returns.
 ///
 /// # Errors
-/// [`FileError`] of the step that failed; the block is in one of the two places.
+/// [`FileError`] of the failed step. The block is complete in one of the two places.
 pub fn quarantine(dir: &Path, quarantine: &Path, ulid: BlockUlid) -> Result<PathBuf, FileError> {
-    set_aside_on(&OsDisk, dir, quarantine, ulid)
+    quarantine_on(&OsDisk, dir, quarantine, ulid)
 }
 
-fn set_aside_on(
+fn quarantine_on(
     disk: &dyn Disk,
     dir: &Path,
     quarantine: &Path,
@@ -149,11 +154,12 @@ fn set_aside_on(
         .chain((2u64..).map(|nth| format!("block-{ulid}-{nth}")));
     let free = names.find_map(|name| {
         let target = quarantine.join(name);
-        // Not `exists`, which takes what it can't look at for absent.
-        matches!(fs::symlink_metadata(&target), Err(error) if error.kind() == io::ErrorKind::NotFound).then_some(target)
+        // Not `exists`, which returns `false` for a path that cannot be accessed.
+        let is_missing = |error: io::Error| error.kind() == io::ErrorKind::NotFound;
+        fs::symlink_metadata(&target).is_err_and(is_missing).then_some(target)
     });
     let target = free.unwrap_or_else(|| quarantine.join(format!("block-{ulid}")));
-    // The original of a copy loses its name in one step: a crash leaves no part of a block.
+    // `remove` renames the original in one step, so a crash leaves no part of a block.
     move_dir(disk, &path, &target, || remove(dir, ulid))?;
     Ok(target)
 }
@@ -180,9 +186,9 @@ mod tests {
     }
 
     #[test]
-    fn blocks_and_leftovers_are_told_from_what_is_none_of_ours() {
+    fn scan_distinguishes_blocks_leftovers_and_other_entries() {
         let dir = tempfile::tempdir().unwrap();
-        let left = [
+        let leftovers = [
             make(dir.path(), &format!("{A}.tmp")),
             make(dir.path(), &format!("{A}.tmp-for-creation")),
             make(dir.path(), &format!("{B}.tmp-for-deletion")),
@@ -199,7 +205,7 @@ mod tests {
         let found = scan(dir.path()).unwrap();
         assert_eq!(
             found,
-            DirListing { blocks: vec![ulid(A), ulid(B)], leftovers: left.to_vec(), misnamed }
+            DirListing { blocks: vec![ulid(A), ulid(B)], leftovers: leftovers.to_vec(), misnamed }
         );
         remove_leftovers(&found.leftovers).unwrap();
         let again = scan(dir.path()).unwrap();
@@ -208,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn a_removed_block_is_gone_also_where_an_earlier_removal_was_cut_short() {
+    fn remove_succeeds_after_interrupted_removal() {
         let dir = tempfile::tempdir().unwrap();
         make(dir.path(), A);
         assert!(rename_for_deletion(dir.path(), ulid(A)).unwrap().is_some());
@@ -222,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn blocks_that_are_set_aside_are_whole_and_never_put_over_each_other() {
+    fn quarantined_blocks_are_complete_and_never_overwritten() {
         let dir = tempfile::tempdir().unwrap();
         let quarantine_dir = dir.path().join("quarantine");
         let names: Vec<String> = (0..3)

@@ -1,8 +1,11 @@
-//! From a directory to the blocks that are served: at the start, and again when somebody may have put blocks into it.
+//! Loading of blocks: at startup, and again in each maintenance run for blocks of other programs.
 //!
-//! Leftovers of what was not finished go first (only at the start: later they may be somebody's work under way). Then every folder with
-//! a block's name is opened. Blocks that others were made of, and those that a compaction found empty, are removed. One that is damaged
-//! is removed where a readable block was made of it, else at the start set aside, later left where it is: it may be a copy under way.
+//! 1. Remove leftovers. Only at startup: later they may be in use.
+//! 2. Open every block directory.
+//! 3. Remove superseded blocks, and blocks that a compaction found empty. A corrupted block is
+//!    removed
+//!    if it is a parent of a readable one. Otherwise it is quarantined at startup, and ignored by a
+//!    reload, because another program may still be copying it.
 
 use super::superseded::{parents, superseded};
 use super::{BlockSet, dir, sort};
@@ -15,87 +18,89 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-/// What a look at the directory changed.
+/// Result of loading a directory.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LoadReport {
-    /// Blocks that are served.
+    /// Number of open blocks.
     pub served: usize,
-    /// Blocks that were removed, because another was made of them or nothing is in them.
+    /// Blocks that were removed, because they are superseded or empty.
     pub removed: Vec<BlockUlid>,
-    /// Blocks that are damaged and not served.
+    /// Corrupted blocks, not opened.
     pub corrupt: Vec<BlockUlid>,
-    /// Directories with the lower-case name of a block, not served. Each is reported and logged once.
+    /// Directories named by a ULID with lower-case letters, not opened. Each is reported and logged
+    /// once.
     pub misnamed: Vec<PathBuf>,
 }
 
-/// Why the blocks of a directory can't be told. Nothing is served that was not before.
+/// Error of loading blocks. The set is unchanged.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadBlocksError {
     /// A step on the directory failed.
     #[error(transparent)]
     File(#[from] FileError),
-    /// A block can't be opened, and that is not for damage.
-    #[error("block {ulid}: {source}")]
+    /// A block cannot be opened, for a reason other than corruption.
+    #[error("cannot open block {ulid}: {source}")]
     Open {
-        /// Its name.
+        /// ULID of the block.
         ulid: BlockUlid,
-        /// Why it failed.
+        /// Error of opening the block.
         source: Box<BlockError>,
     },
 }
 
-/// What becomes of damaged blocks.
+/// Treatment of corrupted blocks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum CorruptBlockPolicy {
-    SetAside,
-    Left,
+    Quarantine,
+    Ignore,
 }
 
 impl BlockSet {
-    /// Opens the blocks of the directory, at the start.
+    /// Loads the directory at startup.
     ///
     /// # Errors
-    /// [`LoadBlocksError`].
+    /// [`LoadBlocksError`] if a step on the directory failed or a block cannot be opened.
     pub fn load(&self) -> Result<LoadReport, LoadBlocksError> {
         let _changing = self.changing.lock();
         dir::remove_leftovers(&dir::scan(&self.dir)?.leftovers)?;
-        self.refresh(CorruptBlockPolicy::SetAside)
+        self.refresh(CorruptBlockPolicy::Quarantine)
     }
 
-    /// Looks for blocks that were put into the directory, or taken out of it, by somebody else.
+    /// Opens blocks that other programs have added, and drops those that they have removed.
     ///
     /// # Errors
-    /// [`LoadBlocksError`]; the blocks that were served still are.
+    /// [`LoadBlocksError`] as for [`Self::load`]. If opening failed, the set is unchanged.
     pub fn reload(&self) -> Result<LoadReport, LoadBlocksError> {
         let _changing = self.changing.lock();
-        self.refresh(CorruptBlockPolicy::Left)
+        self.refresh(CorruptBlockPolicy::Ignore)
     }
 
-    fn refresh(&self, damaged: CorruptBlockPolicy) -> Result<LoadReport, LoadBlocksError> {
-        let OpenedBlocks { mut blocks, corrupt: broken, misnamed } = self.open_all()?;
+    fn refresh(&self, policy: CorruptBlockPolicy) -> Result<LoadReport, LoadBlocksError> {
+        let OpenedBlocks { mut blocks, corrupt, misnamed } = self.open_all()?;
         let metas: Vec<_> = blocks.iter().map(|block| block.meta()).collect();
         let metas: Vec<_> = metas.iter().map(|meta| &**meta).collect();
-        let mut going = superseded(&metas);
-        going.extend(metas.iter().filter(|meta| meta.compaction.deletable).map(|meta| meta.ulid));
+        let mut obsolete = superseded(&metas);
+        let empty = metas.iter().filter(|meta| meta.compaction.deletable);
+        obsolete.extend(empty.map(|meta| meta.ulid));
         let replaced = parents(&metas);
-        blocks.retain(|block| !going.contains(&block.meta().ulid));
+        blocks.retain(|block| !obsolete.contains(&block.meta().ulid));
         sort(&mut blocks);
         let mut report = LoadReport { served: blocks.len(), ..LoadReport::default() };
         *self.list.write() = Arc::new(blocks);
-        for (ulid, cause) in broken {
+        for (ulid, cause) in corrupt {
             if replaced.contains(&ulid) {
-                going.insert(ulid);
+                obsolete.insert(ulid);
                 continue;
             }
-            match damaged {
-                CorruptBlockPolicy::SetAside => drop(self.move_to_quarantine(ulid, &cause)?),
-                CorruptBlockPolicy::Left => {
-                    tracing::error!(block = %ulid, cause, "a block in the directory can't be read")
+            match policy {
+                CorruptBlockPolicy::Quarantine => drop(self.move_to_quarantine(ulid, &cause)?),
+                CorruptBlockPolicy::Ignore => {
+                    tracing::error!(block = %ulid, cause, "ignored corrupted block")
                 }
             }
             report.corrupt.push(ulid);
         }
-        let removed = self.remove_all(going);
+        let removed = self.remove_all(obsolete);
         self.has_parents.store(removed.is_err(), Ordering::Relaxed);
         report.removed = removed?;
         report.misnamed = self.warn_of_misnamed(misnamed);
@@ -105,25 +110,24 @@ impl BlockSet {
     fn remove_all(&self, blocks: BTreeSet<BlockUlid>) -> Result<Vec<BlockUlid>, FileError> {
         for block in &blocks {
             dir::remove(&self.dir, *block)?;
-            tracing::info!(%block, "removed a block that another one replaces");
+            tracing::info!(%block, "removed superseded or empty block");
         }
         Ok(blocks.into_iter().collect())
     }
 
-    /// Logs directories that were not seen before, and returns them.
+    /// Logs new directories of `misnamed` and returns them.
     fn warn_of_misnamed(&self, mut misnamed: Vec<PathBuf>) -> Vec<PathBuf> {
         let mut warned = self.warned.lock();
         misnamed.retain(|path| warned.insert(path.clone()));
         for path in &misnamed {
-            tracing::warn!(
-                path = %path.display(),
-                "ignored a block whose directory name has lower-case letters: rename it to upper case to serve it"
-            );
+            // Renaming the directory to upper case makes it a block.
+            let path = path.display();
+            tracing::warn!(%path, "ignored block directory with lower-case name");
         }
         misnamed
     }
 
-    /// Opens what is in the directory and not open yet.
+    /// Opens the blocks of the directory that are not open yet.
     fn open_all(&self) -> Result<OpenedBlocks, LoadBlocksError> {
         let old = self.list();
         let found = dir::scan(&self.dir)?;
@@ -150,7 +154,7 @@ impl BlockSet {
 #[derive(Default)]
 struct OpenedBlocks {
     blocks: Vec<Arc<Block>>,
-    /// With what is wrong with each.
+    /// Corrupted blocks with their errors.
     corrupt: Vec<(BlockUlid, String)>,
     misnamed: Vec<PathBuf>,
 }

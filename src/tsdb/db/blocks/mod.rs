@@ -1,17 +1,24 @@
-//! The blocks of a data directory that are open, and how blocks come and go.
+//! Open blocks of a data directory, and changes of this set.
 //!
-//! | file            | what                                                          |
-//! |-----------------|---------------------------------------------------------------|
-//! | [`dir`]      | their folders: what lies there, and the steps by which one goes |
-//! | [`superseded`]  | which of them others were made of, pure                       |
-//! | [`load`]        | from a directory to the blocks that are served                |
+//! | module | contents |
+//! |--------|----------|
+//! | [`dir`] | block directories: listing, deletion, quarantine |
+//! | [`superseded`] | blocks that another block was compacted from, pure |
+//! | [`load`] | loading and reloading of a directory |
 //!
-//! Readers take [`BlockSet::list`] and keep the blocks that they need: a block that is removed meanwhile stays readable for them, its
-//! files are unlinked but mapped. Whoever changes the set holds `changing` from the first step on the disk to the last; the lock of the
-//! list itself is held for the moment in which the list is exchanged, never over a step on the disk.
+//! Readers take [`BlockSet::list`] and keep the blocks that they need. A removed block stays
+//! readable
+//! for them: its files are unlinked but still mapped.
 //!
-//! Invariant: at every moment the directory loads to the data that the list shows, or showed before the change under way. A new block is
-//! in the directory before it is in the list, and its parents leave the list before they leave the directory.
+//! # Locking
+//! A change of the set holds `changing` from its first to its last step on disk. The lock of the
+//! list
+//! is held only while the list is replaced, never during disk access.
+//!
+//! # Ordering
+//! At any instant, the directory loads to the same samples as the list, before or after the current
+//! change. A new block is in the directory before it is in the list, and its parents leave the list
+//! before they leave the directory.
 
 pub mod dir;
 pub mod load;
@@ -30,25 +37,25 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-/// Blocks, by their `min_time`.
+/// Blocks, sorted by `min_time`.
 pub type BlockList = Arc<Vec<Arc<Block>>>;
 
-/// The open blocks of one data directory.
+/// Set of the open blocks of one data directory.
 #[derive(Debug)]
 pub struct BlockSet {
     dir: PathBuf,
     quarantine: PathBuf,
     list: RwLock<BlockList>,
     changing: Mutex<()>,
-    set_aside: AtomicU64,
-    /// Whether blocks that others replace are still in the directory.
+    quarantined: AtomicU64,
+    /// Whether superseded blocks are still in the directory.
     has_parents: AtomicBool,
-    /// Directories that were ignored for their names and logged.
+    /// Directories with invalid names that were logged already.
     warned: Mutex<BTreeSet<PathBuf>>,
 }
 
 impl BlockSet {
-    /// A set without blocks; [`Self::load`] fills it.
+    /// Creates an empty set. [`Self::load`] fills it.
     #[must_use]
     pub fn new(dir: &Path, quarantine: &Path) -> Self {
         Self {
@@ -56,19 +63,19 @@ impl BlockSet {
             quarantine: quarantine.to_owned(),
             list: RwLock::default(),
             changing: Mutex::new(()),
-            set_aside: AtomicU64::new(0),
+            quarantined: AtomicU64::new(0),
             has_parents: AtomicBool::new(false),
             warned: Mutex::default(),
         }
     }
 
-    /// The blocks of this moment. Whoever holds them may read them, also after they were removed.
+    /// Current blocks. They stay readable for the caller after their removal.
     #[must_use]
     pub fn list(&self) -> BlockList {
         Arc::clone(&self.list.read())
     }
 
-    /// The blocks that may have samples in `range`, of this moment.
+    /// Returns the current blocks that may have samples in `range`.
     #[must_use]
     pub fn overlapping(&self, range: TimeRange) -> Vec<Arc<Block>> {
         let list = self.list();
@@ -79,26 +86,26 @@ impl BlockSet {
         blocks.cloned().collect()
     }
 
-    /// The blocks of these names, in their order; those that are not there are left out.
+    /// Returns the blocks with these ULIDs, in their order. Missing ones are skipped.
     #[must_use]
-    pub fn get_all(&self, names: &[BlockUlid]) -> Vec<Arc<Block>> {
+    pub fn get_all(&self, ulids: &[BlockUlid]) -> Vec<Arc<Block>> {
         let list = self.list();
-        names
+        ulids
             .iter()
-            .filter_map(|name| list.iter().find(|block| block.meta().ulid == *name).cloned())
+            .filter_map(|ulid| list.iter().find(|block| block.meta().ulid == *ulid).cloned())
             .collect()
     }
 
-    /// What planning knows of the blocks.
+    /// Summaries of the blocks for compaction planning.
     #[must_use]
     pub fn summaries(&self) -> Vec<BlockSummary> {
         self.list().iter().map(|block| BlockSummary::from_meta(&block.meta())).collect()
     }
 
-    /// What retention knows of the blocks.
+    /// Summaries of the blocks for retention.
     #[must_use]
     pub fn retention_candidates(&self) -> Vec<RetentionCandidate> {
-        let stored = |block: &Arc<Block>| {
+        let candidate = |block: &Arc<Block>| {
             let meta = block.meta();
             let is_whole_head = BlockSummary::from_meta(&meta).covers_head();
             RetentionCandidate {
@@ -108,33 +115,37 @@ impl BlockSet {
                 is_whole_head,
             }
         };
-        self.list().iter().map(stored).collect()
+        self.list().iter().map(candidate).collect()
     }
 
-    /// What all blocks take of the disk, bytes.
+    /// Size of all blocks on disk, bytes.
     #[must_use]
     pub fn size_bytes(&self) -> u64 {
         self.list().iter().map(|block| block.size_bytes()).fold(0, u64::saturating_add)
     }
 
-    /// Time up to which the blocks hold all that the head took in order, ms, not included; `None` without such a block. Blocks of late
-    /// samples and of a part of the series do not count.
+    /// End of the range that blocks contain completely, ms, exclusive; `None` if there is none.
+    /// Blocks of
+    /// out-of-order samples or of selected series do not count.
     #[must_use]
     pub fn in_order_max_time(&self) -> Option<i64> {
         self.newest_in_order().map(|block| block.meta().max_time)
     }
 
-    /// The block that decides [`Self::in_order_max_time`].
+    /// Returns the block that determines [`Self::in_order_max_time`].
     #[must_use]
     pub fn newest_in_order(&self) -> Option<Arc<Block>> {
         let list = self.list();
-        let whole =
+        let complete =
             list.iter().filter(|block| BlockSummary::from_meta(&block.meta()).covers_head());
-        whole.max_by_key(|block| block.meta().max_time).cloned()
+        complete.max_by_key(|block| block.meta().max_time).cloned()
     }
 
-    /// Whether without these blocks [`Self::in_order_max_time`] would fall: a start would then take from the log what they have, and what was deleted
-    /// of them. So a block of which nothing is left stays until another one ends behind it.
+    /// Returns `true` if [`Self::in_order_max_time`] would decrease without these blocks.
+    ///
+    /// Then the next startup would replay their samples from the WAL, including deleted ones. So an
+    /// empty
+    /// block stays until a later one exists.
     #[must_use]
     pub fn determine_head_min_time(&self, blocks: &[BlockUlid]) -> bool {
         let others = self
@@ -144,22 +155,25 @@ impl BlockSet {
         others.map(|block| block.maxt).max() < self.in_order_max_time()
     }
 
-    /// How many blocks were set aside since the process began.
+    /// Number of blocks that were quarantined since the process started.
     #[must_use]
     pub fn quarantined_total(&self) -> u64 {
-        self.set_aside.load(Ordering::Relaxed)
+        self.quarantined.load(Ordering::Relaxed)
     }
 
-    /// Shows a block that was put into the directory. One of the same name is exchanged for it.
+    /// Adds a block that is in the directory. It replaces an open block with the same ULID.
     pub fn add(&self, block: Arc<Block>) {
         let _changing = self.changing.lock();
         self.swap_list(&[block.meta().ulid], Some(block));
     }
 
-    /// Shows `child`, if there is one, in the place of the blocks it was made of, and removes these from the disk. Nobody sees both.
+    /// Replaces `parents` by `child` in the list, in one step, and removes the parents from the
+    /// disk.
     ///
     /// # Errors
-    /// [`FileError`] where one can't be removed. It is no longer shown all the same, and the next start tries again.
+    /// [`FileError`] if a parent cannot be removed. It is not in the list any more, and the next
+    /// startup
+    /// removes it.
     pub fn replace(
         &self,
         parents: &[BlockUlid],
@@ -173,17 +187,18 @@ impl BlockSet {
         removed
     }
 
-    /// Whether blocks that others replace could not be removed. Only the block made of them says that they do not count: until they are gone it
-    /// must not be merged or removed itself.
+    /// Returns `true` if superseded blocks could not be removed. Only their child marks them as
+    /// superseded, so until they are gone, it must be neither compacted nor removed.
     #[must_use]
     pub fn has_parents(&self) -> bool {
         self.has_parents.load(Ordering::Relaxed)
     }
 
-    /// Removes blocks that have expired, from the list and from the disk. Those that are not there are passed over.
+    /// Removes expired blocks from the list and from the disk. Missing ones are ignored.
     ///
     /// # Errors
-    /// [`FileError`] where one can't be removed. It is no longer shown all the same, until the next start.
+    /// [`FileError`] if one cannot be removed. It is not in the list any more, until the next
+    /// startup.
     pub fn remove(&self, blocks: &[BlockUlid]) -> Result<(), FileError> {
         let _changing = self.changing.lock();
         self.swap_list(blocks, None);
@@ -194,10 +209,11 @@ impl BlockSet {
         Ok(())
     }
 
-    /// Moves a block that was found damaged to the quarantine and shows it no longer. Returns where it is.
+    /// Removes a corrupted block from the list, moves it to the quarantine and returns its new
+    /// path.
     ///
     /// # Errors
-    /// [`FileError`] where it can't be moved. It is no longer shown all the same.
+    /// [`FileError`] if it cannot be moved. It is not in the list any more.
     pub fn quarantine(&self, ulid: BlockUlid, cause: &str) -> Result<PathBuf, FileError> {
         let _changing = self.changing.lock();
         self.swap_list(&[ulid], None);
@@ -206,20 +222,21 @@ impl BlockSet {
 
     fn move_to_quarantine(&self, ulid: BlockUlid, cause: &str) -> Result<PathBuf, FileError> {
         let path = dir::quarantine(&self.dir, &self.quarantine, ulid)?;
-        self.set_aside.fetch_add(1, Ordering::Relaxed);
-        tracing::error!(block = %ulid, cause, path = %path.display(), "a damaged block is set aside; the others are served");
+        self.quarantined.fetch_add(1, Ordering::Relaxed);
+        let moved_to = path.display();
+        tracing::error!(block = %ulid, cause, path = %moved_to, "quarantined corrupted block");
         Ok(path)
     }
 
-    /// Exchanges the list for one without the blocks of these names and with `new`. To be called with `changing` held.
-    fn swap_list(&self, gone: &[BlockUlid], new: Option<Arc<Block>>) {
+    /// Replaces the list by one without the blocks `removed` and with `new`. Requires `changing`.
+    fn swap_list(&self, removed: &[BlockUlid], new: Option<Arc<Block>>) {
         let old = self.list();
-        let name_of_new = new.as_ref().map(|block| block.meta().ulid);
-        let stays = |block: &&Arc<Block>| {
+        let new_ulid = new.as_ref().map(|block| block.meta().ulid);
+        let is_kept = |block: &&Arc<Block>| {
             let ulid = block.meta().ulid;
-            !gone.contains(&ulid) && Some(ulid) != name_of_new
+            !removed.contains(&ulid) && Some(ulid) != new_ulid
         };
-        let mut blocks: Vec<_> = old.iter().filter(stays).cloned().chain(new).collect();
+        let mut blocks: Vec<_> = old.iter().filter(is_kept).cloned().chain(new).collect();
         sort(&mut blocks);
         *self.list.write() = Arc::new(blocks);
     }

@@ -1,23 +1,24 @@
-//! Which blocks are superseded: another one that is there was made of them. Pure.
+//! Superseded blocks: those that another block in the directory was compacted from. Pure.
 //!
-//! A merge renames the new block into place and then removes its parents; where a crash comes between the two, the next start goes on
-//! from here. `meta.json` has no checksum: a block is given up only for one that covers all of its time, and two that name each other
-//! both stay.
+//! A compaction renames the new block into place and then removes its parents. After a crash in
+//! between, the next startup removes them by these rules. `meta.json` has no checksum: a block is
+//! superseded only by one that covers its whole range, and two blocks that name each other both
+//! stay.
 
 use crate::tsdb::block::meta::BlockMeta;
 use crate::tsdb::block::ulid::BlockUlid;
 use std::collections::BTreeSet;
 
-/// Those of `blocks` that another one of them was made of.
+/// Returns the blocks that another one of `blocks` was compacted from.
 #[must_use]
 pub fn superseded(blocks: &[&BlockMeta]) -> BTreeSet<BlockUlid> {
-    let is_old = |block: &&&BlockMeta| {
+    let is_superseded = |block: &&&BlockMeta| {
         blocks.iter().any(|other| lists_as_parent(other, block) && !lists_as_parent(block, other))
     };
-    blocks.iter().filter(is_old).map(|block| block.ulid).collect()
+    blocks.iter().filter(is_superseded).map(|block| block.ulid).collect()
 }
 
-/// Those that a block that is there was made of, by what it says of them: for blocks that themselves can't be read.
+/// Returns all parents that `blocks` name, for parents that cannot be read themselves.
 #[must_use]
 pub fn parents(blocks: &[&BlockMeta]) -> BTreeSet<BlockUlid> {
     blocks
@@ -59,28 +60,34 @@ mod tests {
         }
     }
 
-    fn gone(metas: &[BlockMeta]) -> BTreeSet<BlockUlid> {
+    fn superseded_set(metas: &[BlockMeta]) -> BTreeSet<BlockUlid> {
         superseded(&metas.iter().collect::<Vec<_>>())
     }
 
     #[test]
-    fn parents_go_however_many_generations_are_there() {
+    fn parents_of_all_generations_are_superseded() {
         let metas = [
             meta(1, (0, 10), &[]),
             meta(2, (10, 20), &[]),
             meta(3, (0, 20), &[1, 2, 9]),
             meta(4, (0, 60), &[3]),
         ];
-        assert_eq!(gone(&metas), BTreeSet::from([ulid(1), ulid(2), ulid(3)]));
-        assert_eq!(gone(&metas[..2]), BTreeSet::new());
+        assert_eq!(superseded_set(&metas), BTreeSet::from([ulid(1), ulid(2), ulid(3)]));
+        assert_eq!(superseded_set(&metas[..2]), BTreeSet::new());
         let all = parents(&metas.iter().collect::<Vec<_>>());
         assert_eq!(all, BTreeSet::from([ulid(1), ulid(2), ulid(3), ulid(9)]));
     }
 
     #[test]
-    fn a_block_stays_where_what_names_it_can_not_hold_its_samples() {
-        assert_eq!(gone(&[meta(1, (0, 10), &[1])]), BTreeSet::new());
-        assert_eq!(gone(&[meta(1, (0, 10), &[2]), meta(2, (0, 10), &[1])]), BTreeSet::new());
-        assert_eq!(gone(&[meta(1, (0, 30), &[]), meta(2, (0, 20), &[1])]), BTreeSet::new());
+    fn block_is_kept_if_child_cannot_cover_it() {
+        assert_eq!(superseded_set(&[meta(1, (0, 10), &[1])]), BTreeSet::new());
+        assert_eq!(
+            superseded_set(&[meta(1, (0, 10), &[2]), meta(2, (0, 10), &[1])]),
+            BTreeSet::new()
+        );
+        assert_eq!(
+            superseded_set(&[meta(1, (0, 30), &[]), meta(2, (0, 20), &[1])]),
+            BTreeSet::new()
+        );
     }
 }

@@ -1,29 +1,31 @@
-//! The thread that keeps the database in order: a round a minute, and one at once when the head has
-//! grown long.
+//! Maintenance thread: one run per minute, and one at once when a head compaction is due.
 //!
-//! A run that panics is a bug of ours. Another one follows after a pause, since without maintenance
-//! the head grows until the memory is full. [`super::panic_watch`] tells health once several runs
-//! in a row have panicked.
+//! A run that panics is a bug. The next one follows after a pause, because without maintenance the
+//! head grows until memory is exhausted. [`super::panic_watch`] reports several panics in a row to
+//! the
+//! health endpoint.
 
 use crate::tsdb::db::Db;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-/// A round comes at the latest after this time.
+/// Maximum time between two runs.
 const INTERVAL: Duration = Duration::from_secs(60);
-/// After a failure the next round waits, each time twice as long.
+/// Pause after a failed run. It doubles with each further failure.
 const MIN_BACKOFF: Duration = Duration::from_secs(1);
 const MAX_BACKOFF: Duration = Duration::from_secs(60);
 
 impl Db {
-    /// Keeps the database in order until [`Db::cancel_maintenance`] or [`Db::close`]; blocks its
-    /// thread. `now_ms` is asked for the time, ms since the epoch.
+    /// Runs maintenance until [`Db::cancel_maintenance`] or [`Db::close`]. Blocks the calling
+    /// thread.
+    /// `now_ms` returns the current time, ms since the epoch.
     pub fn run_maintenance_loop(&self, now_ms: impl Fn() -> i64) {
         let mut pause = Duration::ZERO;
         while !self.is_stopping() {
-            // What a panic unwinds through keeps nothing locked; the next run looks at everything
-            // again.
+            // A panic releases all locks (parking_lot does not poison them), and the next run
+            // checks
+            // everything again.
             let run = || if self.is_ready() { self.run_maintenance_once(now_ms()) } else { Ok(()) };
             let is_done = match catch_unwind(AssertUnwindSafe(run)) {
                 Ok(done) => {
@@ -32,7 +34,7 @@ impl Db {
                 }
                 Err(payload) => {
                     let cause = cause_of(&*payload);
-                    tracing::error!(cause, "maintenance run panicked, another one follows");
+                    tracing::error!(cause, "maintenance run panicked, restarting");
                     self.stats.maintenance_panics.fetch_add(1, Ordering::Relaxed);
                     self.panic_watch.panicked(cause);
                     false
@@ -48,28 +50,28 @@ impl Db {
         }
     }
 
-    /// Why maintenance does not run any more; `None` while it does. Reads and writes go on
-    /// meanwhile.
+    /// Error of maintenance runs that panic repeatedly; `None` while maintenance works. Reads and
+    /// writes work regardless.
     #[must_use]
     pub fn maintenance_fault(&self) -> Option<String> {
         self.panic_watch.fault()
     }
 
-    /// Sleeps whatever is called for, but not beyond the end.
+    /// Sleeps, also through notifications, but not beyond a shutdown.
     fn sleep_until_closed(&self, time: Duration) {
         let until = Instant::now() + time;
         while !self.is_stopping() {
-            let left = until.saturating_duration_since(Instant::now());
-            if left.is_zero() {
+            let remaining = until.saturating_duration_since(Instant::now());
+            if remaining.is_zero() {
                 return;
             }
-            self.notifier.wait_timeout(left.min(Duration::from_millis(200)));
+            self.notifier.wait_timeout(remaining.min(Duration::from_millis(200)));
         }
     }
 }
 
-/// The message of a panic.
+/// Message of a panic.
 fn cause_of(payload: &(dyn std::any::Any + Send)) -> &str {
-    let text = payload.downcast_ref::<&str>().copied();
-    text.or_else(|| payload.downcast_ref::<String>().map(String::as_str)).unwrap_or("unknown")
+    let message = payload.downcast_ref::<&str>().copied();
+    message.or_else(|| payload.downcast_ref::<String>().map(String::as_str)).unwrap_or("unknown")
 }

@@ -1,6 +1,6 @@
-//! The beginning of the head becomes a block of its own range, as soon as the head spans one and a half.
-//!
-//! [`crate::tsdb::head::truncation`] tells the order of the steps and why nothing is lost between them.
+//! Head compaction: writes the oldest block range of the head to a block, once the head spans one
+//! and
+//! a half ranges. For the order of the steps see [`crate::tsdb::head::truncation`].
 
 use crate::model::time::TimeRange;
 use crate::tsdb::block::ulid::BlockUlid;
@@ -16,7 +16,7 @@ use crate::tsdb::query::source::QueryError;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-/// The gauge that is 1 while a block is written, also where that panics.
+/// Sets a gauge to 1 while a block is written, and back to 0 even after a panic.
 struct Populating<'a>(&'a AtomicU64);
 
 impl<'a> Populating<'a> {
@@ -33,20 +33,23 @@ impl Drop for Populating<'_> {
 }
 
 impl MaintenanceRun<'_> {
-    /// Makes blocks of the head until it is short enough.
+    /// Compacts the head until its span is short enough.
     pub(super) fn compact_head(&mut self) -> Result<(), MaintenanceError> {
-        while self.engine.needs_head_compaction() && !self.turn.is_contended() && !self.is_closing()
+        while self.engine.needs_head_compaction()
+            && !self.guard.is_contended()
+            && !self.is_closing()
         {
-            let begun = Instant::now();
-            self.turn.state.head_compacted_at = Some(self.now_ms);
+            let started = Instant::now();
+            self.guard.state.head_compacted_at = Some(self.now_ms);
             let compacted = self.compact_head_once();
-            self.turn.state.ooo_compaction_due = true;
+            self.guard.state.ooo_compaction_due = true;
             self.count_compaction(&compacted, 1);
             compacted?;
-            self.db.stats.compaction_seconds.observe(begun.elapsed().as_secs_f64());
-            // Their log must not wait either; and it ends before the other log may forget series that it names.
+            self.db.stats.compaction_seconds.observe(started.elapsed().as_secs_f64());
+            // The WBL is truncated before the WAL, which may drop series that the WBL names. Both
+            // errors are ignored, because the run repeats both steps and reports their errors.
             drop(self.compact_ooo());
-            // Where the head grows as fast as it is compacted, the log must not wait for its end. A failure is tried again there.
+            // In each iteration: under constant load the loop may not end soon.
             drop(self.truncate_wal());
         }
         Ok(())
@@ -55,37 +58,39 @@ impl MaintenanceRun<'_> {
     fn compact_head_once(&self) -> Result<(), MaintenanceError> {
         let (db, head) = (self.db, &self.engine.head);
         let range = db.options.chunk_range_ms;
-        let Some(begin) = head.times().min() else { return Ok(()) };
-        let end = TimeRange::aligned(begin, range).end();
+        let Some(head_min_time) = head.times().min() else { return Ok(()) };
+        let end = TimeRange::aligned(head_min_time, range).end();
         let truncation = HeadTruncation::new(head);
         truncation.close_before(end);
-        // Nobody adds to it any more: this is where it begins.
-        let begin = truncation.min_time().unwrap_or(begin).min(begin);
+        // Only now is the range complete. An append in flight may have lowered its minimum time.
+        let begin = truncation.min_time().unwrap_or(head_min_time).min(head_min_time);
         self.check()?;
         let lineage = |ulid| Lineage::for_head(ulid, begin, end, CompactionHints::default());
         let in_order = InOrderSource(head);
         self.write_head_block(lineage, || head_source(head, &in_order))?;
         fail_point::hit("head.before_truncate");
-        // The next start drops from the head what the block has.
+        // If cancelled here, the next startup truncates the head.
         self.check()?;
-        let gc = Instant::now();
+        let gc_started = Instant::now();
         let dropped = truncation.truncate_before(end).map_err(|error| {
             db.stats.head_truncations_failed.fetch_add(1, Ordering::Relaxed);
-            self.report_failure("remove old chunk files of the head", &error)
+            self.report_failure("remove old head chunk files", &error)
         })?;
-        db.stats.head_gcs.observe(gc.elapsed());
+        db.stats.head_gcs.observe(gc_started.elapsed());
         db.stats.head_truncations.fetch_add(1, Ordering::Relaxed);
         tracing::info!(
-            begin,
-            end,
+            mint = begin,
+            maxt = end,
             chunks = dropped.chunks,
             series = dropped.series,
-            "the head's beginning is a block now"
+            "compacted head"
         );
         Ok(())
     }
 
-    /// Writes a block of the head and shows it to readers; its name, or `None` where there was nothing for it.
+    /// Writes a block of the head and opens it for queries. Returns its ULID, or `None` if there
+    /// were no
+    /// samples for it.
     pub(super) fn write_head_block<'s>(
         &self,
         lineage: impl FnOnce(BlockUlid) -> Lineage,
@@ -95,7 +100,7 @@ impl MaintenanceRun<'_> {
         let ulid = self.new_ulid()?;
         let lineage = lineage(ulid);
         let source = source().map_err(|error| self.report_failure("read the head", &error))?;
-        let plan = BlockSpec {
+        let spec = BlockSpec {
             dir: &db.options.dir,
             ulid,
             lineage: &lineage,
@@ -104,16 +109,16 @@ impl MaintenanceRun<'_> {
         let observe = |chunk: &_| db.observe_chunk(chunk);
         let populating = Populating::begin(&db.stats.populating_block);
         let written =
-            write_block(plan, vec![source], &db.write_observer(engine, &db.stopping, &observe));
+            write_block(spec, vec![source], &db.write_observer(engine, &db.stopping, &observe));
         drop(populating);
         match written {
             Ok(None) => return Ok(None),
             Ok(Some(_)) => {}
             Err(error) if is_cancelled(&error) => return Err(MaintenanceError::Cancelled),
-            Err(error) => return Err(self.report_failure("write a block of the head", &error)),
+            Err(error) => return Err(self.report_failure("write a head block", &error)),
         }
         let block = open_written_block(&db.options.dir, ulid)
-            .map_err(|error| self.report_failure("open a block of the head", &error))?;
+            .map_err(|error| self.report_failure("open a head block", &error))?;
         engine.blocks.add(block);
         Ok(Some(ulid))
     }

@@ -1,81 +1,84 @@
-//! One piece of work on blocks at a time. What an operator orders does not wait for a long compaction: that gives way and begins anew later.
+//! Mutual exclusion for work on blocks. An admin operation does not wait for a long compaction: it
+//! cancels it, and the compaction is restarted later.
 
 use crate::tsdb::block::ulid::BlockUlid;
 use parking_lot::{Mutex, MutexGuard};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-/// Who may work on blocks.
+/// Lock for work on blocks.
 #[derive(Debug, Default)]
 pub struct MaintenanceLock {
     state: Mutex<MaintenanceState>,
     waiting: AtomicUsize,
-    /// Set where a compaction of blocks is to stop: an order waits, or the process ends.
-    give_way: AtomicBool,
+    /// Set if a block compaction must stop: an admin operation waits, or the process is shutting
+    /// down.
+    cancel: AtomicBool,
 }
 
-/// What is remembered from one round to the next.
+/// State that is kept between maintenance runs.
 #[derive(Debug, Default)]
 pub struct MaintenanceState {
-    /// Blocks whose merging has failed, each with the time (ms) before which it is not tried again.
+    /// Blocks whose compaction failed, with the time before which it is not retried, ms.
     pub failed: BTreeMap<BlockUlid, i64>,
-    /// Blocks that were checked from end to end since the start.
+    /// Blocks that were verified since startup, including corrupted ones.
     pub verified: BTreeSet<BlockUlid>,
-    /// Those of them that are damaged.
+    /// Verified blocks that are corrupted.
     pub damaged: BTreeSet<BlockUlid>,
-    /// Up to where the log was last truncated, ms.
+    /// Minimum time of the head at the last WAL truncation, ms.
     pub log_truncated: Option<i64>,
-    /// Whether the head was compacted and its late samples were not yet.
+    /// Whether the head was compacted since the last OOO compaction.
     pub ooo_compaction_due: bool,
-    /// How many late samples the head had been given when they were last compacted.
+    /// Total number of out-of-order samples appended to the head, at the last OOO compaction.
     pub ooo_samples_compacted: Option<u64>,
-    /// When the head was last compacted, ms.
+    /// Time of the last head compaction, ms.
     pub head_compacted_at: Option<i64>,
 }
 
-/// The right to work on blocks, until dropped.
+/// Guard of the maintenance lock; released when dropped.
 #[derive(Debug)]
 pub struct MaintenanceGuard<'a> {
-    /// What is remembered.
+    /// State that the lock protects.
     pub state: MutexGuard<'a, MaintenanceState>,
-    turns: &'a MaintenanceLock,
+    lock: &'a MaintenanceLock,
 }
 
 impl MaintenanceLock {
-    /// Waits for what is under way.
+    /// Waits for running work and takes the lock.
     pub fn lock(&self) -> MaintenanceGuard<'_> {
-        MaintenanceGuard { state: self.state.lock(), turns: self }
+        MaintenanceGuard { state: self.state.lock(), lock: self }
     }
 
-    /// The same for an order: compactions of blocks give way.
+    /// Takes the lock for an admin operation, and cancels a running block compaction.
     pub fn lock_for_admin(&self) -> MaintenanceGuard<'_> {
         self.waiting.fetch_add(1, Ordering::SeqCst);
-        self.give_way.store(true, Ordering::SeqCst);
-        let turn = self.lock();
+        // Running work that clears the flag sees the count.
+        self.cancel.store(true, Ordering::SeqCst);
+        let guard = self.lock();
         self.waiting.fetch_sub(1, Ordering::SeqCst);
-        turn
+        guard
     }
 
-    /// Lets compactions of blocks end soon and not begin again.
+    /// Cancels a running block compaction for good: further ones stop at once.
     pub fn close(&self) {
         self.waiting.fetch_add(1, Ordering::SeqCst);
-        self.give_way.store(true, Ordering::SeqCst);
+        self.cancel.store(true, Ordering::SeqCst);
     }
 }
 
 impl MaintenanceGuard<'_> {
-    /// Set as soon as somebody else wants the turn.
+    /// Flag that is set as soon as another thread wants the lock.
     #[must_use]
     pub fn cancel_flag(&self) -> &AtomicBool {
-        // Whoever set it before has its turn now, or waits on: then it is set again.
-        self.turns.give_way.store(self.turns.waiting.load(Ordering::SeqCst) > 0, Ordering::SeqCst);
-        &self.turns.give_way
+        // A previous waiter left the flag set. It stays set only if a thread waits.
+        self.lock.cancel.store(self.lock.waiting.load(Ordering::SeqCst) > 0, Ordering::SeqCst);
+        &self.lock.cancel
     }
 
-    /// Whether somebody else wants the turn.
+    /// Returns `true` if an admin operation waits for the lock or the process is shutting down.
     #[must_use]
     pub fn is_contended(&self) -> bool {
-        self.turns.waiting.load(Ordering::SeqCst) > 0
+        self.lock.waiting.load(Ordering::SeqCst) > 0
     }
 }
 
@@ -86,22 +89,22 @@ mod tests {
     use std::thread;
 
     #[test]
-    fn an_order_asks_the_one_at_work_to_give_way_and_a_round_does_not() {
-        let turns = MaintenanceLock::default();
-        let turn = turns.lock();
-        assert!(!turn.cancel_flag().load(Ordering::SeqCst));
+    fn admin_operation_cancels_holder_and_close_cancels_all() {
+        let lock = MaintenanceLock::default();
+        let guard = lock.lock();
+        assert!(!guard.cancel_flag().load(Ordering::SeqCst));
         thread::scope(|scope| {
-            let order = scope.spawn(|| drop(turns.lock_for_admin()));
-            while !turn.is_contended() {
+            let admin = scope.spawn(|| drop(lock.lock_for_admin()));
+            while !guard.is_contended() {
                 thread::yield_now();
             }
-            assert!(turn.cancel_flag().load(Ordering::SeqCst));
-            drop(turn);
-            order.join().unwrap();
+            assert!(guard.cancel_flag().load(Ordering::SeqCst));
+            drop(guard);
+            admin.join().unwrap();
         });
-        let turn = turns.lock();
-        assert!(!turn.is_contended() && !turn.cancel_flag().load(Ordering::SeqCst));
-        turns.close();
-        assert!(turn.is_contended() && turn.cancel_flag().load(Ordering::SeqCst));
+        let guard = lock.lock();
+        assert!(!guard.is_contended() && !guard.cancel_flag().load(Ordering::SeqCst));
+        lock.close();
+        assert!(guard.is_contended() && guard.cancel_flag().load(Ordering::SeqCst));
     }
 }

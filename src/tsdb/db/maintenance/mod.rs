@@ -1,29 +1,36 @@
-//! What the database does by itself: blocks of the head, a shorter log, larger blocks, and none that are too old.
+//! Background maintenance: head compaction, WAL truncation, block compaction, retention,
+//! verification.
 //!
-//! | file           | what                                                    |
-//! |----------------|---------------------------------------------------------|
-//! | [`lock`]       | one piece of work on blocks at a time, orders first     |
-//! | [`head_compaction`]       | the beginning of the head becomes a block               |
-//! | [`ooo_compaction`]       | samples that came late become blocks of their own      |
-//! | [`stale_compaction`]      | series that have ended become a block early             |
-//! | [`wal_truncation`]        | the log loses what blocks have                          |
-//! | [`block_compaction`]     | blocks become larger blocks                             |
-//! | [`retention`]  | blocks that are too old or too many go                  |
-//! | [`verify`]     | blocks are checked from end to end, one a round         |
-//! | [`background`] | the thread that does all this                           |
-//! | [`panic_watch`] | whether the thread's work panics again and again       |
-//! | [`notifier`]       | by which it is called                                   |
+//! | module | contents |
+//! |--------|----------|
+//! | [`lock`] | mutual exclusion for work on blocks; admin operations go first |
+//! | [`head_compaction`] | oldest range of the head to a block |
+//! | [`ooo_compaction`] | out-of-order samples to blocks |
+//! | [`stale_compaction`] | stale series to blocks, before their range is complete |
+//! | [`wal_truncation`] | checkpoint, and removal of WAL segments that blocks cover |
+//! | [`block_compaction`] | blocks to larger blocks |
+//! | [`retention`] | deletion of blocks by age and size |
+//! | [`verify`] | verification of one block per run |
+//! | [`background`] | maintenance thread |
+//! | [`panic_watch`] | detection of runs that panic repeatedly |
+//! | [`notifier`] | wakes the maintenance thread |
 //!
-//! A round ([`Db::run_maintenance_once`]) does what is due, the most urgent first: head, late samples, log, retention, blocks. Each step leaves the directory such that a
-//! start after a crash finds every sample once (in blocks or log), and what fails is tried again in a later round. A failure with blocks holds
-//! up neither head nor log; a head that can't be written as a block keeps its log.
+//! # Ordering
+//! A run ([`Db::run_maintenance_once`]) does what is due, the most urgent first: head, out-of-order
+//! samples, WAL, stale series, retention, blocks. No request waits for it: writes and reads take
+//! none
+//! of its locks.
 //!
-//! No request waits for a round: writes and reads take none of its locks.
+//! # Failure
+//! After each step, a restart after a crash finds every sample once, in blocks or in the WAL.
+//! Failed
+//! steps are retried in a later run. A failure with blocks delays neither head nor WAL. A head that
+//! cannot be written to a block keeps its WAL.
 //!
-//! The end of the process ([`Db::cancel_maintenance`]) is asked for between all steps, and within
-//! those that take long: for each series and each list of a block, each chunk that is verified,
-//! each record of a checkpoint, each file and block that is removed. What is given up is removed,
-//! or left as a crash would leave it.
+//! # Cancellation
+//! [`Db::cancel_maintenance`] takes effect between steps, and within long ones: per series and
+//! postings list of a block, per verified chunk, per record of a checkpoint, per removed file or
+//! block. Cancelled work is removed or left as after a crash.
 
 pub mod background;
 pub mod block_compaction;
@@ -59,53 +66,56 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-/// A round of work.
+/// One maintenance run.
 pub(super) struct MaintenanceRun<'a> {
     db: &'a Db,
     engine: &'a Engine,
-    turn: MaintenanceGuard<'a>,
+    guard: MaintenanceGuard<'a>,
     now_ms: i64,
 }
 
 impl Db {
-    /// Does what is due now; `now_ms` only names the blocks that are made. Waits while other work on blocks is under way.
+    /// Does what is due now. Waits for other work on blocks. `now_ms` is the current time: blocks
+    /// are
+    /// named by it, and it decides about backoff and retention.
     ///
     /// # Errors
-    /// [`MaintenanceError`], the first of those that came up; what did not fail was done.
+    /// [`MaintenanceError`] of the first step that failed. The other steps were done.
     pub fn run_maintenance_once(&self, now_ms: i64) -> Result<(), MaintenanceError> {
         let engine = self.engine.get().ok_or(MaintenanceError::NotReady)?;
-        let round =
-            MaintenanceRun { db: self, engine, turn: engine.maintenance_lock.lock(), now_ms };
-        if round.is_closing() {
+        let run =
+            MaintenanceRun { db: self, engine, guard: engine.maintenance_lock.lock(), now_ms };
+        if run.is_closing() {
             return Err(MaintenanceError::NotReady);
         }
-        let done = round.run();
+        let result = run.run();
         self.update_block_stats();
-        done
+        result
     }
 }
 
 impl MaintenanceRun<'_> {
     fn run(mut self) -> Result<(), MaintenanceError> {
         self.db.stats.compactions_triggered.fetch_add(1, Ordering::Relaxed);
-        let looked = self.reload_blocks();
+        let reloaded = self.reload_blocks();
         let head = self.compact_head();
-        let late = self.compact_ooo();
-        let log = self.truncate_wal();
+        let ooo = self.compact_ooo();
+        let wal = self.truncate_wal();
         let stale = self.compact_stale();
+        // Before the compaction, which would merge expired blocks, and after it.
         let expired = self.apply_retention();
         let blocks = self.compact_blocks();
-        let again = self.apply_retention();
+        let expired_again = self.apply_retention();
         self.verify_next_block();
-        looked.and(head).and(late).and(log).and(stale).and(expired).and(blocks).and(again)
+        reloaded.and(head).and(ooo).and(wal).and(stale).and(expired).and(blocks).and(expired_again)
     }
 
-    /// Blocks that somebody else has put into the directory are taken in.
+    /// Opens blocks that other programs have put into the directory.
     fn reload_blocks(&self) -> Result<(), MaintenanceError> {
         self.db.stats.reloads.fetch_add(1, Ordering::Relaxed);
         self.engine.blocks.reload().map(drop).map_err(|error| {
             self.db.stats.reload_failures.fetch_add(1, Ordering::Relaxed);
-            self.report_failure("look at the blocks", &error)
+            self.report_failure("reload blocks", &error)
         })
     }
 
@@ -113,15 +123,15 @@ impl MaintenanceRun<'_> {
         self.db.is_stopping()
     }
 
-    /// Ends a step where the process ends.
+    /// Returns an error if the process is shutting down.
     fn check(&self) -> Result<(), MaintenanceError> {
         if self.is_closing() { Err(MaintenanceError::Cancelled) } else { Ok(()) }
     }
 
-    /// Counts compactions of the head; one that was given up is neither executed nor failed.
-    fn count_compaction<T>(&self, done: &Result<T, MaintenanceError>, compactions: u64) {
+    /// Counts compactions of the head. A cancelled one counts neither as completed nor as failed.
+    fn count_compaction<T>(&self, result: &Result<T, MaintenanceError>, compactions: u64) {
         let stats = &self.db.stats;
-        match done {
+        match result {
             Ok(_) => stats.compactions.fetch_add(compactions, Ordering::Relaxed),
             Err(MaintenanceError::Cancelled) => 0,
             Err(_) => stats.compactions_failed.fetch_add(1, Ordering::Relaxed),
@@ -132,38 +142,38 @@ impl MaintenanceRun<'_> {
         self.db.new_ulid(self.now_ms)
     }
 
-    /// Reports a failure; one for want of space makes the database read-only.
+    /// Logs a failure. Lack of space makes the database read-only.
     fn report_failure(
         &self,
-        what: &'static str,
+        operation: &'static str,
         error: &(dyn Error + 'static),
     ) -> MaintenanceError {
-        self.db.report_failure(what, error)
+        self.db.report_failure(operation, error)
     }
 }
 
 impl Db {
-    /// Returns a name for a block that is made at `now_ms`.
+    /// Returns a ULID for a block created at `now_ms`.
     pub(super) fn new_ulid(&self, now_ms: i64) -> Result<BlockUlid, MaintenanceError> {
         let now = u64::try_from(now_ms).unwrap_or_default();
         BlockUlid::from_random(now, self.options.random)
             .map_err(|error| self.report_failure("name a block", &error))
     }
 
-    /// Reports a failure of work on blocks; one for want of space makes the database read-only.
+    /// Logs a failure of work on blocks. Lack of space makes the database read-only.
     pub(super) fn report_failure(
         &self,
-        what: &'static str,
+        operation: &'static str,
         error: &(dyn Error + 'static),
     ) -> MaintenanceError {
         if let Some(io) = io_error(error) {
-            self.disk_guard.report_write_error(what, io, Instant::now());
+            self.disk_guard.report_write_error(operation, io, Instant::now());
         }
-        tracing::error!(%error, "can't {what}");
-        MaintenanceError::Failed(format!("can't {what}: {error}"))
+        tracing::error!(operation, %error, "maintenance failed");
+        MaintenanceError::Failed(format!("cannot {operation}: {error}"))
     }
 
-    /// Takes down what the blocks are now, for the metrics.
+    /// Updates the statistics of the current blocks.
     pub(super) fn update_block_stats(&self) {
         let Some(engine) = self.engine.get() else { return };
         let list = engine.blocks.list();
@@ -171,21 +181,21 @@ impl Db {
         stats.blocks_loaded.store(list.len() as u64, Ordering::Relaxed);
         stats.blocks_bytes.store(engine.blocks.size_bytes(), Ordering::Relaxed);
         stats.blocks_quarantined.store(engine.blocks.quarantined_total(), Ordering::Relaxed);
-        let begin = list.iter().map(|block| block.meta().min_time).min().unwrap_or(i64::MAX);
-        stats.blocks_min_time.store(begin, Ordering::Relaxed);
+        let min_time = list.iter().map(|block| block.meta().min_time).min().unwrap_or(i64::MAX);
+        stats.blocks_min_time.store(min_time, Ordering::Relaxed);
     }
 
-    /// Counts what is written to blocks, until `cancel` is set.
+    /// Returns an observer that counts what is written to blocks, until `cancel` is set.
     pub(super) fn write_observer<'a>(
         &'a self,
         engine: &'a Engine,
-        stop: &'a AtomicBool,
+        cancel: &'a AtomicBool,
         on_chunk: &'a dyn Fn(&Chunk),
     ) -> WriteObserver<'a> {
-        WriteObserver { stats: &engine.compact_stats, cancel: stop, on_chunk }
+        WriteObserver { stats: &engine.compact_stats, cancel, on_chunk }
     }
 
-    /// Observes a chunk that is written to a block for the first time.
+    /// Records the size of a chunk that is written to a block for the first time.
     pub(super) fn observe_chunk(&self, chunk: &Chunk) {
         let bytes = chunk.data.bytes();
         self.stats.compaction_chunk_bytes.observe(bytes.len() as f64);
@@ -196,38 +206,39 @@ impl Db {
     }
 }
 
-/// `series`, all of which are the head's, as a source of a block.
+/// Returns `series` of the head as a source of a block.
 pub(super) fn head_source<'a>(
     head: &'a Head,
     series: &'a dyn BlockSource,
 ) -> Result<MergeSource<'a>, QueryError> {
-    let lists = symbols(head)
-        .map(|list| -> SymbolIter<'a> { Box::new(list.map(|one| Ok(Cow::Owned(one)))) });
-    Ok(MergeSource { series, symbols: Box::new(MergedSymbols::new(lists.collect())?) })
+    let symbols = symbols(head)
+        .map(|list| -> SymbolIter<'a> { Box::new(list.map(|symbol| Ok(Cow::Owned(symbol)))) });
+    Ok(MergeSource { series, symbols: Box::new(MergedSymbols::new(symbols.collect())?) })
 }
 
-/// Whether the wish to stop is all that went wrong.
+/// Returns `true` if the error is only the cancellation.
 pub(super) fn is_cancelled(error: &WriteBlockError) -> bool {
     matches!(error, WriteBlockError::Cancelled | WriteBlockError::Write(BlockError::Cancelled))
 }
 
-/// Opens a block that was just written. Where that fails it is removed: what it was made of is there still, and may yet lose more.
+/// Opens a block that was just written, and removes it if that fails: its samples are still in the
+/// sources, which may lose more of them until the next startup.
 pub(super) fn open_written_block(dir: &Path, ulid: BlockUlid) -> Result<Arc<Block>, BlockError> {
     Block::open(&dir::block_dir(dir, ulid)).map(Arc::new).inspect_err(|_| {
         if let Err(error) = dir::remove(dir, ulid) {
-            tracing::warn!(%error, block = %ulid, "can't remove a block that can't be opened");
+            tracing::warn!(%error, block = %ulid, "cannot remove unreadable new block");
         }
     })
 }
 
-/// The error of the system that lies behind another one.
+/// Returns the I/O error in the source chain of `error`.
 fn io_error<'e>(error: &'e (dyn Error + 'static)) -> Option<&'e io::Error> {
     let mut error = Some(error);
-    while let Some(one) = error {
-        if let Some(io) = one.downcast_ref::<io::Error>() {
+    while let Some(source) = error {
+        if let Some(io) = source.downcast_ref::<io::Error>() {
             return Some(io);
         }
-        error = one.source();
+        error = source.source();
     }
     None
 }

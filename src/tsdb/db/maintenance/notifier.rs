@@ -1,9 +1,9 @@
-//! The bell by which the thread of [`super::background`] is called before its time.
+//! Notifier that wakes the maintenance thread ([`super::background`]) early.
 
 use parking_lot::{Condvar, Mutex};
 use std::time::{Duration, Instant};
 
-/// By which the thread is called.
+/// Wakes the maintenance thread.
 #[derive(Debug, Default)]
 pub struct Notifier {
     is_notified: Mutex<bool>,
@@ -11,17 +11,18 @@ pub struct Notifier {
 }
 
 impl Notifier {
-    /// Calls for a round now.
+    /// Requests a maintenance run now.
     pub fn notify(&self) {
         *self.is_notified.lock() = true;
         self.changed.notify_all();
     }
 
-    /// Returns when somebody has rung, or at the end of the time.
+    /// Waits until [`Self::notify`] is called, at most `time`. Returns at once if it was called
+    /// before.
     pub(super) fn wait_timeout(&self, time: Duration) {
         let until = Instant::now() + time;
-        let mut has_rung = self.is_notified.lock();
-        while !*has_rung && !self.changed.wait_until(&mut has_rung, until).timed_out() {}
-        *has_rung = false;
+        let mut is_notified = self.is_notified.lock();
+        while !*is_notified && !self.changed.wait_until(&mut is_notified, until).timed_out() {}
+        *is_notified = false;
     }
 }

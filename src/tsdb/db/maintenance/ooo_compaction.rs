@@ -1,13 +1,21 @@
-//! Samples that came late become blocks of their own, one for each range of time, with the hint from-out-of-order (`compactOOOHead` of
-//! Prometheus). Compaction then merges them with the blocks that they overlap.
+//! OOO compaction: writes out-of-order samples to blocks with the hint `from-out-of-order`, one per
+//! block range. Block compaction then merges them with the blocks that they overlap.
 //!
-//! ```text
-//! new segment of the WBL ▶ all open chunks to chunks_head/ ▶ blocks ▶ those chunks dropped ▶ older segments of the WBL removed
-//! ```
+//! # Ordering
+//! 1. Start a new segment of the WBL.
+//! 2. Write all open out-of-order chunks to `chunks_head/`.
+//! 3. Write the blocks.
+//! 4. Drop these chunks from the head.
+//! 5. Remove the older segments of the WBL.
 //!
-//! A crash between two steps leaves late samples in blocks and in chunks or log: they are made blocks of again, and merging keeps one of each.
-//! Due after each compaction of the head, and once where no window is set: what came late under another setting, or another program, goes.
-//! A failure is tried again in the next round, and holds up nothing else.
+//! After a crash between two steps, samples are in blocks as well as in chunks or WBL. They are
+//! compacted again, and block compaction removes the duplicates.
+//!
+//! Due after each head compaction. Without an out-of-order window it is also due once, for samples
+//! that were accepted with another setting or by another program. A failure is retried in the next
+//! run and delays nothing else.
+//!
+//! Source: `compactOOOHead` of Prometheus.
 
 use crate::tsdb::block::ulid::BlockUlid;
 use crate::tsdb::compact::block_summary::CompactionHints;
@@ -21,63 +29,65 @@ use crate::tsdb::wal::truncation::remove_segments;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-/// The hint of blocks of late samples.
+/// Hints of blocks with out-of-order samples only.
 const OUT_OF_ORDER_HINTS: CompactionHints =
     CompactionHints { out_of_order: true, stale_series: false, selected_series: false };
 
 impl MaintenanceRun<'_> {
-    /// Makes blocks of late samples where that is due.
+    /// Runs an OOO compaction if it is due.
     pub(super) fn compact_ooo(&mut self) -> Result<(), MaintenanceError> {
         let head = &self.engine.head;
         let stats = head.stats();
-        let taken = stats.ooo_floats_appended.load(Ordering::Relaxed)
+        let appended = stats.ooo_floats_appended.load(Ordering::Relaxed)
             + stats.ooo_histograms_appended.load(Ordering::Relaxed);
-        let is_new = self.turn.state.ooo_samples_compacted != Some(taken);
-        let is_due = self.turn.state.ooo_compaction_due || head.out_of_order_window() == 0;
+        let is_new = self.guard.state.ooo_samples_compacted != Some(appended);
+        let is_due = self.guard.state.ooo_compaction_due || head.out_of_order_window() == 0;
         if !is_due || !is_new || self.is_closing() {
             return Ok(());
         }
-        let done = self.compact_ooo_now();
-        self.count_compaction(&done, *done.as_ref().unwrap_or(&0));
-        done?;
-        self.turn.state.ooo_compaction_due = false;
-        self.turn.state.ooo_samples_compacted = Some(taken);
+        let result = self.compact_ooo_now();
+        self.count_compaction(&result, *result.as_ref().unwrap_or(&0));
+        result?;
+        self.guard.state.ooo_compaction_due = false;
+        self.guard.state.ooo_samples_compacted = Some(appended);
         Ok(())
     }
 
-    /// How many blocks were made.
+    /// Returns the number of blocks written.
     fn compact_ooo_now(&self) -> Result<u64, MaintenanceError> {
-        let (begun, head) = (Instant::now(), &self.engine.head);
+        let (started, head) = (Instant::now(), &self.engine.head);
         let next = match self.engine.wbl.get() {
             Some(wbl) => Some(
                 wbl.next_segment()
-                    .map_err(|error| self.report_failure("begin a segment of the WBL", &error))?,
+                    .map_err(|error| self.report_failure("create a WBL segment", &error))?,
             ),
             None => None,
         };
         let source = OutOfOrderSource::prepare_while(head, &|| !self.is_closing())
-            .map_err(|error| self.report_failure("write chunks of late samples", &error))?
+            .map_err(|error| self.report_failure("write out-of-order chunks", &error))?
             .ok_or(MaintenanceError::Cancelled)?;
         let mut blocks = Vec::new();
         if let Err(error) = self.write_ooo_blocks(&source, &mut blocks) {
-            // What they have is in the head still.
+            // The head still has their samples.
             if let Err(error) = self.engine.blocks.remove(&blocks) {
-                tracing::warn!(%error, "can't remove blocks of late samples that would be there twice");
+                tracing::warn!(%error, "cannot remove blocks of failed OOO compaction");
             }
             return Err(error);
         }
         fail_point::hit("ooo.after_block");
         let dropped = HeadTruncation::new(head)
             .truncate_ooo(&source)
-            .map_err(|error| self.report_failure("remove old chunk files of the head", &error))?;
+            .map_err(|error| self.report_failure("remove old head chunk files", &error))?;
         fail_point::hit("ooo.before_wbl_truncate");
         if !self.is_closing() {
             self.truncate_wbl(next);
         }
         if !blocks.is_empty() {
-            self.db.stats.compaction_seconds.observe(begun.elapsed().as_secs_f64());
+            let duration = started.elapsed();
+            self.db.stats.compaction_seconds.observe(duration.as_secs_f64());
             let (series, chunks) = (source.series_count(), dropped.chunks);
-            tracing::info!(blocks = blocks.len(), series, chunks, took = ?begun.elapsed(), "late samples are blocks now");
+            let blocks = blocks.len();
+            tracing::info!(blocks, series, chunks, ?duration, "compacted out-of-order samples");
         }
         Ok(blocks.len() as u64)
     }
@@ -89,7 +99,7 @@ impl MaintenanceRun<'_> {
     ) -> Result<(), MaintenanceError> {
         let ranges = source.ranges(self.db.options.chunk_range_ms);
         for range in
-            ranges.map_err(|error| self.report_failure("read chunks of late samples", &error))?
+            ranges.map_err(|error| self.report_failure("read out-of-order chunks", &error))?
         {
             fail_point::hit("ooo.before_block");
             self.check()?;
@@ -101,14 +111,16 @@ impl MaintenanceRun<'_> {
         Ok(())
     }
 
-    /// What blocks have is no longer needed in the WBL. What can't be removed is read again at the next start, and goes the next time.
+    /// Removes WBL segments before `next`, whose samples blocks contain. Segments that cannot be
+    /// removed
+    /// are replayed at the next startup and removed by a later truncation.
     fn truncate_wbl(&self, next: Option<u32>) {
         let last = next.and_then(|next| next.checked_sub(1));
         if let (Some(wbl), Some(last)) = (self.engine.wbl.get(), last) {
             let options = wbl.options();
             let removal =
                 remove_segments(&options.dir, last, &*options.disk, &|| !self.is_closing());
-            self.report_removal("segments of the WBL", &removal, None);
+            self.report_removal("WBL segments", &removal, None);
         }
     }
 }

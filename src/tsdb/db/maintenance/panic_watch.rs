@@ -1,11 +1,11 @@
-//! Counts maintenance runs that panic one after another. Lock: one mutex, held for a moment.
+//! Counter of consecutive maintenance runs that panicked. One mutex, held briefly.
 
 use parking_lot::Mutex;
 
-/// Runs in a row that panic before maintenance counts as broken.
+/// Number of consecutive panics from which maintenance counts as failed.
 const MAX_PANICS: u32 = 3;
 
-/// Panics of maintenance since its last run that returned.
+/// Panics since the last maintenance run that returned.
 #[derive(Debug, Default)]
 pub struct PanicWatch {
     panics: Mutex<Panics>,
@@ -28,7 +28,7 @@ impl PanicWatch {
         cause.clone_into(&mut panics.last);
     }
 
-    /// Why maintenance does not run; `None` as long as there is hope.
+    /// Error text once maintenance counts as failed, else `None`.
     #[must_use]
     pub fn fault(&self) -> Option<String> {
         let panics = self.panics.lock();
@@ -43,7 +43,7 @@ mod tests {
     use super::PanicWatch;
 
     #[test]
-    fn only_panics_in_a_row_are_a_fault() {
+    fn only_consecutive_panics_are_a_fault() {
         let watch = PanicWatch::default();
         for _ in 0..2 {
             watch.panicked("one");

@@ -1,4 +1,4 @@
-//! Blocks that are too old, or too many for the space, go.
+//! Retention: deletes blocks that are too old, or the oldest ones if the database is too large.
 
 use crate::tsdb::compact::retention::{DiskUsage, ExpiryReason, RetentionPolicy, expired_blocks};
 use crate::tsdb::db::error::MaintenanceError;
@@ -25,15 +25,15 @@ impl MaintenanceRun<'_> {
             if self.is_closing() {
                 break;
             }
-            let (cause, counter) = match block.cause {
-                ExpiryReason::Time => ("its age", &db.stats.time_retentions),
-                ExpiryReason::Size => ("the size of the directory", &db.stats.size_retentions),
+            let (reason, counter) = match block.cause {
+                ExpiryReason::Time => ("age", &db.stats.time_retentions),
+                ExpiryReason::Size => ("size", &db.stats.size_retentions),
             };
             blocks
                 .remove(&[block.ulid])
                 .map_err(|error| self.report_failure("remove an expired block", &error))?;
             counter.fetch_add(1, Ordering::Relaxed);
-            tracing::info!(block = %block.ulid, "removed a block for {cause}");
+            tracing::info!(block = %block.ulid, reason, "deleted expired block");
         }
         Ok(())
     }
@@ -43,7 +43,7 @@ impl MaintenanceRun<'_> {
         let file_system = match disk.space(dir) {
             Ok(space) => Some(space.total),
             Err(error) => {
-                tracing::warn!(%error, "can't tell how large the file system is");
+                tracing::warn!(%error, "cannot read file system size");
                 None
             }
         };
@@ -51,7 +51,7 @@ impl MaintenanceRun<'_> {
     }
 }
 
-/// Bytes of log, late log, head chunks, snapshots of the head, and work under way.
+/// Size of WAL, WBL, head chunks, chunk snapshots and temporary files, bytes.
 fn non_block_bytes(dir: &Path) -> u64 {
     let Ok(entries) = std::fs::read_dir(dir) else { return 0 };
     let counts = |name: &str| {
@@ -68,9 +68,9 @@ mod tests {
     use super::non_block_bytes;
 
     #[test]
-    fn log_head_chunks_snapshots_and_scratch_count_and_blocks_do_not() {
+    fn non_block_size_includes_logs_and_temporary_files() {
         let dir = tempfile::tempdir().unwrap();
-        for (folder, bytes) in [
+        for (name, bytes) in [
             ("wal/checkpoint.00000001", 1),
             ("wbl", 2),
             ("chunks_head", 4),
@@ -80,9 +80,9 @@ mod tests {
             ("quarantine", 64),
             ("snapshots", 128),
         ] {
-            let folder = dir.path().join(folder);
-            std::fs::create_dir_all(&folder).unwrap();
-            std::fs::write(folder.join("file"), vec![0; bytes]).unwrap();
+            let path = dir.path().join(name);
+            std::fs::create_dir_all(&path).unwrap();
+            std::fs::write(path.join("file"), vec![0; bytes]).unwrap();
         }
         assert_eq!(non_block_bytes(dir.path()), 1 + 2 + 4 + 8 + 16);
     }

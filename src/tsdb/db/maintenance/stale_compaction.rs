@@ -1,6 +1,9 @@
-//! Series that have ended leave the head early, where they are many: their samples become blocks with a hint, one for each range of time.
+//! Stale-series compaction: if many series are stale, writes their samples to blocks with the hint
+//! `from-stale-series`, one per block range, and removes the series from the head.
 //!
-//! Off unless `stale_series_compaction_threshold` is set: a Prometheus older than the hint would take such a block for the head's whole past.
+//! Disabled unless `stale_series_compaction_threshold` is set. A Prometheus that is older than the
+//! hint
+//! would assume that such a block contains the whole head before its maximum time.
 
 use crate::model::matcher::Matcher;
 use crate::model::time::TimeRange;
@@ -16,19 +19,20 @@ use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-/// Where the next compaction of the head comes within this time, ms, it is not worth it.
+/// Minimum time until the next expected head compaction for this to be useful, ms.
 const SOON_MS: i64 = 10 * 60_000;
 
-/// Chosen series of the head.
+/// Selected series of the head.
 struct SelectedSeries<'a> {
     head: &'a Head,
-    /// By labels.
+    /// Sorted by labels.
     series: &'a [StaleSeries],
 }
 
 impl SelectedSeries<'_> {
-    /// The ranges of `width` ms, counted from time 0, that have a part of a chunk, oldest first. Of
-    /// times between chunks there is none, however far these lie apart.
+    /// Returns the aligned ranges of `width` ms that a chunk overlaps, oldest first. A gap between
+    /// chunks
+    /// costs nothing, however long it is.
     fn ranges(&self, width: i64) -> Result<Vec<TimeRange>, QueryError> {
         let mut ranges = BTreeMap::new();
         for series in self.select(&[], TimeRange::ALL)? {
@@ -46,9 +50,9 @@ impl SelectedSeries<'_> {
 }
 
 impl BlockSource for SelectedSeries<'_> {
-    /// All of them, whatever the matchers: only whole blocks are made of it.
+    /// Returns all series for any matchers, because only complete blocks are made of them.
     fn select(&self, _: &[Matcher], range: TimeRange) -> Result<ChunkSeriesSet<'_>, QueryError> {
-        Ok(self.head.series_set(self.series.iter().map(|one| &one.series), range))
+        Ok(self.head.series_set(self.series.iter().map(|stale| &stale.series), range))
     }
 }
 
@@ -62,22 +66,23 @@ impl MaintenanceRun<'_> {
             return Ok(());
         }
         db.stats.stale_compactions_triggered.fetch_add(1, Ordering::Relaxed);
-        let begun = Instant::now();
-        let done = self.compact_stale_now();
-        match &done {
+        let started = Instant::now();
+        let result = self.compact_stale_now();
+        match &result {
             Ok(collected) => {
-                db.stats.stale_compactions.observe(begun.elapsed().as_secs_f64());
-                tracing::info!(series = collected, took = ?begun.elapsed(), "stale series have left the head");
+                let duration = started.elapsed();
+                db.stats.stale_compactions.observe(duration.as_secs_f64());
+                tracing::info!(series = collected, ?duration, "compacted stale series");
             }
             Err(MaintenanceError::Cancelled) => {}
             Err(_) => _ = db.stats.stale_compactions_failed.fetch_add(1, Ordering::Relaxed),
         }
-        done.map(drop)
+        result.map(drop)
     }
 
     fn is_head_compacted_soon(&self) -> bool {
         let range = self.db.options.chunk_range_ms;
-        self.turn
+        self.guard
             .state
             .head_compacted_at
             .is_some_and(|at| self.now_ms.saturating_add(SOON_MS) > at.saturating_add(range))
@@ -89,24 +94,24 @@ impl MaintenanceRun<'_> {
         let truncation = HeadTruncation::new(head);
         let mut series = truncation.stale_series();
         series.sort_unstable_by(|a, b| a.series.labels.cmp(&b.series.labels));
-        let chosen = SelectedSeries { head, series: &series };
+        let selected = SelectedSeries { head, series: &series };
         let hints = CompactionHints { stale_series: true, ..CompactionHints::default() };
-        for range in chosen
+        for range in selected
             .ranges(range)
-            .map_err(|error| self.report_failure("read series that have ended", &error))?
+            .map_err(|error| self.report_failure("read stale series", &error))?
         {
             let lineage = |ulid| Lineage::for_head(ulid, range.mint, range.end(), hints);
-            self.write_head_block(lineage, || head_source(head, &chosen))?;
+            self.write_head_block(lineage, || head_source(head, &selected))?;
         }
         self.check()?;
         let mut batch = LogBatch::default();
         let collected = truncation.gc_stale_series(&series, |refs| {
-            refs.iter().for_each(|one| batch.push_tombstones(*one, &[TimeRange::ALL]));
+            refs.iter().for_each(|series| batch.push_tombstones(*series, &[TimeRange::ALL]));
             wal.enqueue(&mut batch);
         });
-        // What is not in the log after a crash comes back into the head, beside its block.
+        // If a crash loses this record, replay restores the series, in addition to its block.
         wal.wait(wal.position())
-            .map_err(|error| self.report_failure("log the series that were collected", &error))?;
+            .map_err(|error| self.report_failure("log collected stale series", &error))?;
         Ok(collected)
     }
 }

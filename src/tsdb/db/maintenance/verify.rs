@@ -1,7 +1,12 @@
-//! Blocks are read again from end to end, one a round, so that damage is known before somebody needs what it has hit.
+//! Verification: reads one block per run completely, so that corruption is found before a query
+//! needs
+//! the data.
 //!
-//! Only when nothing else is due, the newest first, each once in a process's life; an order, the end of the process and a long head come
-//! before it, and the block's turn then comes again. A damaged block stays served: only reads that touch the damage fail.
+//! It runs when nothing else is due, the newest block first, and verifies each block once per
+//! process.
+//! An admin operation, a shutdown or a due head compaction cancels it; the block is verified later.
+//! A
+//! corrupted block stays open: only reads of the corrupted data fail.
 
 use crate::tsdb::block::error::BlockError;
 use crate::tsdb::block::open::Block;
@@ -11,41 +16,41 @@ use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 impl MaintenanceRun<'_> {
-    /// Checks the newest block that was not checked yet, if there is one.
+    /// Verifies the newest block that was not verified yet, if any.
     pub(super) fn verify_next_block(&mut self) {
         let blocks = self.engine.blocks.list();
-        let names: Vec<_> = blocks.iter().map(|block| block.meta().ulid).collect();
-        let memory = &mut *self.turn.state;
-        memory.verified.retain(|block| names.contains(block));
-        memory.damaged.retain(|block| names.contains(block));
-        let next = blocks.iter().rev().find(|block| !memory.verified.contains(&block.meta().ulid));
+        let ulids: Vec<_> = blocks.iter().map(|block| block.meta().ulid).collect();
+        let state = &mut *self.guard.state;
+        state.verified.retain(|block| ulids.contains(block));
+        state.damaged.retain(|block| ulids.contains(block));
+        let next = blocks.iter().rev().find(|block| !state.verified.contains(&block.meta().ulid));
         if let Some(block) = next {
             self.verify(block);
         }
-        self.db.stats.blocks_damaged.store(self.turn.state.damaged.len() as u64, Ordering::Relaxed);
+        let damaged = self.guard.state.damaged.len() as u64;
+        self.db.stats.blocks_damaged.store(damaged, Ordering::Relaxed);
     }
 
     fn verify(&mut self, block: &Arc<Block>) {
         let ulid = block.meta().ulid;
-        let begun = Instant::now();
+        let started = Instant::now();
         let go_on = || {
-            !self.turn.is_contended() && !self.is_closing() && !self.engine.needs_head_compaction()
+            !self.guard.is_contended() && !self.is_closing() && !self.engine.needs_head_compaction()
         };
         match block.verify_until_cancelled(&go_on) {
             Err(BlockError::Cancelled) => return,
-            Ok(facts) => {
-                tracing::debug!(block = %ulid, chunks = facts.chunks, took = ?begun.elapsed(), "a block is as it was written");
+            Ok(report) => {
+                let (chunks, duration) = (report.chunks, started.elapsed());
+                tracing::debug!(block = %ulid, chunks, ?duration, "verified block");
             }
             Err(error) if error.is_corruption() => {
-                tracing::error!(
-                    block = %ulid, %error,
-                    "a block is damaged: it is served, but reads that touch the damage fail. It can be moved out of the directory, or be replaced by a good copy of it, while the database is stopped"
-                );
-                self.turn.state.damaged.insert(ulid);
+                // The block stays open: only reads of the corrupted data fail.
+                tracing::error!(block = %ulid, %error, "block is corrupted");
+                self.guard.state.damaged.insert(ulid);
             }
-            Err(error) => tracing::warn!(block = %ulid, %error, "can't check a block"),
+            Err(error) => tracing::warn!(block = %ulid, %error, "cannot verify block"),
         }
-        self.turn.state.verified.insert(ulid);
+        self.guard.state.verified.insert(ulid);
         self.db.stats.blocks_verified.fetch_add(1, Ordering::Relaxed);
     }
 }
